@@ -31,8 +31,8 @@ export const archiveRows: readonly Row[] = [
   // the restore will be processed. Valid Values: Standard | Bulk | Expedited".
   row("9.151", "a restore needs whole days from 1 on, and a tier that there is", async scene => {
     await scene.stored("k")
+    expectError(await restore(scene, "k", ""), 400, "MissingRequestBodyError")
     for (const wrong of [
-      "",
       "<RestoreRequest>",
       "<Other/>",
       request(""),

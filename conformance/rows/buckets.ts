@@ -208,7 +208,10 @@ const tagRows: readonly Row[] = [
       ],
       "tags",
     )
-    expectError(await scene.put("n", "body", { "x-amz-tagging": "a=1&a=2" }), 400)
+    for (const malformed of ["a=1&a=2", "a=%FF", "=1"]) {
+      expectError(await scene.put("n", "body", { "x-amz-tagging": malformed }), 400, "InvalidArgument")
+    }
+    expectError(await scene.put("n", "body", { "x-amz-tagging": "aws:a=1" }), 400, "InvalidTag")
     expectError(await scene.get("n"), 404, "NoSuchKey")
   }),
   row("97.11", "tags come back sorted by key", async scene => {
@@ -258,8 +261,9 @@ const attributeRows: readonly Row[] = [
   }),
   row("98.2", "x-amz-object-attributes missing or unknown is refused", async scene => {
     await scene.stored("k", "body")
-    expectError(await scene.get("k", {}, "attributes"), 400)
-    expectError(await attributes(scene, "ETag,Colour"), 400)
+    expectError(await scene.get("k", {}, "attributes"), 400, "InvalidRequest")
+    expectError(await attributes(scene, " , "), 400, "InvalidRequest")
+    expectError(await attributes(scene, "ETag,Colour"), 400, "InvalidArgument")
     expectError(await scene.get("missing", { "x-amz-object-attributes": "ETag" }, "attributes"), 404, "NoSuchKey")
   }),
   row("98.3", "parts of a multipart object with part checksums, in pages", async scene => {

@@ -75,6 +75,13 @@ const copyRows: readonly Row[] = [
       expectError(await scene.get("k"), 404, "NoSuchKey")
     }),
   ),
+  ...["s3://bucket/key", "my-buc@k/key", "a/key"].map((value, index) =>
+    row(`84.${30 + index}`, `the copy source "${value}", in what can be no bucket, is refused`, async scene => {
+      const headers = { "x-amz-copy-source": value }
+      const response = expectError(await scene.put("k", "", headers), 400, "InvalidArgument")
+      same(text(response.text, "Message"), "Invalid copy source bucket name", "Message")
+    }),
+  ),
   row("85.1", "a copy onto itself that changes nothing is refused", async scene => {
     await scene.stored("k", "body", { "x-amz-meta-note": "old" })
     expectError(await scene.copy("k", "k"), 400, "InvalidRequest")

@@ -204,6 +204,7 @@ const settingRows: readonly Row[] = [
 const refusedRows: readonly Row[] = [
   // (API) MalformedXML: "The XML you provided was not well-formed or did not validate against our published schema."
   row("9.110", "a document that the schema does not allow is malformed", async scene => {
+    expectError(await scene.document("PUT", "lifecycle", ""), 400, "MissingRequestBodyError")
     const one = (inside: string): string => document(ALL + ON + inside)
     await refuses(
       scene,

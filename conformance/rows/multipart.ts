@@ -125,6 +125,15 @@ const completeRows: readonly Row[] = [
     expectHeader(head, "x-amz-checksum-crc32", whole)
     expectHeader(head, "x-amz-checksum-type", "FULL_OBJECT")
   }),
+  row("77.5", "a part has the checksum of one algorithm", async scene => {
+    const uploadId = await scene.createUpload("k", { "x-amz-checksum-algorithm": "CRC32" })
+    const crc = checksumBase64("CRC32", TAIL)
+    const etag = await scene.storedPart("k", uploadId, 1, TAIL, { "x-amz-checksum-crc32": crc })
+    const two = `<ChecksumCRC32>${crc}</ChecksumCRC32><ChecksumSHA1>${checksumBase64("SHA1", TAIL)}</ChecksumSHA1>`
+    expectError(await scene.complete("k", uploadId, [[1, etag, two]]), 400, "InvalidArgument")
+    expectError(await scene.get("k"), 404, "NoSuchKey")
+    expectStatus(await scene.complete("k", uploadId, [[1, etag, `<ChecksumCRC32>${crc}</ChecksumCRC32>`]]), 200)
+  }),
   row("77.4", "an object is visible only after Complete", async scene => {
     const { uploadId, parts } = await begun(scene, [TAIL])
     expectError(await scene.get("k"), 404, "NoSuchKey")

@@ -171,6 +171,7 @@ const rowsOf = (
     for (const [wrong, code] of [...refused, ["<Other/>", "MalformedXML"], ["<", "MalformedXML"]] as const) {
       expectError(await scene.document("PUT", query, wrong), 400, code)
     }
+    expectError(await scene.document("PUT", query, ""), 400, "MissingRequestBodyError")
     const sign = { payloadHash: UNSIGNED_PAYLOAD }
     expectError(await scene.call("PUT", { query, body: document, sign }), 400, "InvalidRequest")
     await shows(scene, query, shown)

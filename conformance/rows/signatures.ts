@@ -31,7 +31,13 @@ const MALFORMED: readonly (readonly [title: string, value: string])[] = [
   ["no signature", "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request, SignedHeaders=host"],
   ["a short scope", "AWS4-HMAC-SHA256 Credential=a/20260101, SignedHeaders=host, Signature=0"],
   ["another terminator", "AWS4-HMAC-SHA256 Credential=a/20260101/r/s3/aws5, SignedHeaders=host, Signature=0"],
-  ["an unknown scheme", "Bearer token"],
+]
+
+/** Other schemes, with Amazon's message. */
+const FOREIGN: readonly (readonly [title: string, value: string, message: string])[] = [
+  ["an unknown scheme", "Bearer token", "Unsupported Authorization Type"],
+  ["an older name of the algorithm", "AWS2-HMAC-SHA1 Credential=a", "Unsupported Authorization Type"],
+  ["a single word", "token", "Authorization header is invalid -- one and only one ' ' (space) required"],
 ]
 
 const EXPIRES_REFUSED = ["0", "-1", "604801", "abc"]
@@ -111,6 +117,13 @@ export const signatureRows: readonly Row[] = [
       expectError(await withAuthorization(scene, () => value), 400, ...codes)
     }),
   ),
+  ...FOREIGN.map(([title, value, message], index) =>
+    row(`29.${20 + index}`, `an Authorization header of ${title}`, async scene => {
+      const response = expectError(await withAuthorization(scene, () => value), 400, "InvalidArgument")
+      same(text(response.text, "Message"), message, "Message")
+      same(text(response.text, "ArgumentName"), "Authorization", "ArgumentName")
+    }),
+  ),
   row("29.12", "the older scheme", async scene => {
     expectError(await withAuthorization(scene, () => "AWS key:c2lnbmF0dXJl"), 400, "InvalidRequest")
   }),
@@ -169,7 +182,9 @@ export const signatureRows: readonly Row[] = [
   }),
   row("31.6", "a scope of another day is refused", async scene => {
     const scopeDay = amzDate(Date.now() - 3 * DAY_MS).slice(0, 8)
-    expectError(await list(scene, { sign: { scopeDay } }), 403)
+    expectError(await list(scene, { sign: { scopeDay } }), 400, "AuthorizationHeaderMalformed")
+    const target = scene.client.presign("GET", { bucket: scene.bucket, key: "k", sign: { scopeDay } })
+    expectError(await scene.client.send("GET", target), 400, "AuthorizationQueryParametersError")
   }),
   ...["yesterday", "20261301T000000Z", ""].map((value, index) =>
     row(`31.${7 + index}`, `the date "${value}" is refused`, async scene => {

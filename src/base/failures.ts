@@ -54,6 +54,7 @@ export const FAILURES = {
   invalidWriteOffset: kind("fixRequest", "the object does not end where the request appends"),
   invalidTag: kind("fixRequest", "a tag is not valid"),
   malformedXml: kind("fixRequest", "the XML document is not valid"),
+  missingDocument: kind("fixRequest", "the body is empty, where the request needs a document"),
   badDigest: kind("fixRequest", "the checksum does not match the body"),
   invalidDigest: kind("fixRequest", "the checksum is not well formed"),
   contentSha256Mismatch: kind("fixRequest", "x-amz-content-sha256 does not match the body"),

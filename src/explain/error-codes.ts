@@ -168,6 +168,7 @@ const S3_KINDS: Readonly<Record<string, readonly FailureKind[]>> = {
   MalformedPolicy: ["malformedPolicy"],
   MalformedTrailerError: ["malformedTrailer"],
   MalformedXML: ["malformedXml"],
+  MissingRequestBodyError: ["missingDocument"],
   MaxPostPreDataLengthExceeded: ["formTooLarge"],
   MetadataTooLarge: ["metadataTooLarge"],
   MethodNotAllowed: ["methodNotAllowed", "isDeleteMarker"],

@@ -166,6 +166,11 @@ const FORMS = {
     "Compare the document with that of the S3 API, element by element; names are case-sensitive. An SDK that is newer than the store may send elements that it does not know.",
     S3,
   ),
+  missingDocument: text(
+    "The request needs a document in its body, and the body is empty.",
+    "Send the document of the S3 API. A client that sends none may have lost it in a redirect, or read an empty file.",
+    S3,
+  ),
   badDigest: text(
     "The body does not match the checksum or `Content-MD5` of the request: bytes were changed on the way, or the file changed while it was sent. Nothing was stored.",
     "Send it again. If it repeats with one client, suspect its memory, its disk, or a proxy that changes bodies.",

@@ -91,6 +91,9 @@ const standardForm = (text: string): string =>
     return node + random.replaceAll("-", "+").replaceAll("_", "/") + time
   })
 
+/** The id in base64 for URLs: its characters are those that SQS allows in the id of an entry of a batch. */
+export const urlFormOf = (id: MessageId): string => id.replaceAll("+", "-").replaceAll("/", "_")
+
 /** Throws `noSuchMessage`: a text of another form is the id of no message. */
 export function messageIdOf(text: string): MessageId {
   try {

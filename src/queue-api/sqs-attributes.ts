@@ -11,6 +11,7 @@ import { QUEUE_LIMITS, type Delivery, type NamedQueue, type QueueLengths } from 
 import { parseQueueArn, queueArn } from "./actions.js"
 import { queueOf, type Call } from "./call.js"
 import { SqsRefusal } from "./failures.js"
+import { urlFormOf } from "./rest-route.js"
 import { Input, invalidValue, missing } from "./sqs-input.js"
 
 const SECOND_MS = 1_000
@@ -239,7 +240,7 @@ export function shownDelivery(
   const digest = md5OfAttributes(ofMessage)
   return {
     ...{
-      MessageId: id,
+      MessageId: urlFormOf(id),
       ReceiptHandle: receiptOf(id, message.deliveries),
       MD5OfBody: md5Of(Buffer.from(text)),
       Body: text,

@@ -16,7 +16,7 @@ import {
 } from "../queues/index.js"
 import { queueOf, receive, type Call } from "./call.js"
 import { sqsErrorOf, SqsRefusal } from "./failures.js"
-import { messageIdOf } from "./rest-route.js"
+import { messageIdOf, urlFormOf } from "./rest-route.js"
 import { attributesOf, chosen, contentOf, md5Of, md5OfAttributes, settingsOf, shownDelivery } from "./sqs-attributes.js"
 import { invalidValue, missing, type Input } from "./sqs-input.js"
 
@@ -69,7 +69,7 @@ function messageOf(call: Call, input: Input): MessageInput {
 function sentResult({ content }: MessageInput, id: MessageId | undefined): Result {
   const ofAttributes = md5OfAttributes(content.attributes)
   return {
-    ...{ MessageId: id, MD5OfMessageBody: md5Of(content.body) },
+    ...{ MessageId: id === undefined ? undefined : urlFormOf(id), MD5OfMessageBody: md5Of(content.body) },
     ...(ofAttributes !== undefined && { MD5OfMessageAttributes: ofAttributes }),
   }
 }

@@ -161,6 +161,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
     400,
     "The XML you provided was not well-formed or did not validate against our published schema",
   ),
+  missingDocument: row("MissingRequestBodyError", 400, "Request body is empty."),
   badDigest: row("BadDigest", 400, "The Content-MD5 or checksum you specified did not match what we received."),
   invalidDigest: row("InvalidDigest", 400, "The Content-MD5 you specified was invalid."),
   contentSha256Mismatch: row(
@@ -287,7 +288,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
       canonicalRequest: "CanonicalRequest",
     },
   ),
-  malformedAuthorization: row("AuthorizationHeaderMalformed", 400, undefined, { region: "Region" }),
+  malformedAuthorization: row("AuthorizationHeaderMalformed", 400, undefined, { region: "Region", ...ARGUMENT }),
   invalidToken: row("InvalidToken", 400, "The provided token is malformed or otherwise invalid."),
   tokenExpired: row("ExpiredToken", 400, "The provided token has expired."),
   requestSkewed: row(
@@ -415,7 +416,7 @@ function headersOf({ kind, details }: Failure, { retryAfterSeconds }: Row): Fiel
 
 /** The code of a malformed authorization depends on where it was sent. */
 function codeOfMalformed(form: FailureDetails[string]): string {
-  if (form === "form") return "InvalidArgument"
+  if (form === "form" || form === "scheme") return "InvalidArgument"
   return form === "query" ? "AuthorizationQueryParametersError" : S3_FAILURES.malformedAuthorization.code
 }
 

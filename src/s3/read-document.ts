@@ -23,7 +23,7 @@ export async function readDocument(
   return pause === undefined ? parseXml(bytes, limits) : parseXmlInPieces(bytes, limits, pause)
 }
 
-/** A required document with this root. Throws `malformedXml`, `invalidRequest`. */
+/** A required document with this root. Throws `missingDocument`, `malformedXml`, `invalidRequest`. */
 export async function readRequiredDocument(
   body: CallBody,
   root: string,
@@ -31,6 +31,7 @@ export async function readRequiredDocument(
   checksum: "required" | "optional" = "required",
 ): Promise<XmlElement> {
   const found = await readDocument(body, checksum, limits)
-  if (found?.name !== root) throw fail("malformedXml", { reason: `the document must be a ${root}` })
+  if (found === undefined) throw fail("missingDocument")
+  if (found.name !== root) throw fail("malformedXml", { reason: `the document must be a ${root}` })
   return found
 }

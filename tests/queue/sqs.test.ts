@@ -196,6 +196,21 @@ test("batches: each entry for itself", async () => {
   await assert.rejects(sqs.send(nowhere), { name: "QueueDoesNotExist" })
 })
 
+test("the ids of messages may be those of entries in a batch", async () => {
+  const url = await created("entries")
+  const Entries = Array.from({ length: 10 }, (_, n) => ({ Id: `${n}`, MessageBody: "x" }))
+  const sent: (string | undefined)[] = []
+  for (let round = 0; round < 4; round += 1) {
+    const { Successful = [] } = await sqs.send(new SendMessageBatchCommand({ QueueUrl: url, Entries }))
+    sent.push(...Successful.map(each => each.MessageId))
+    const found = await receive(url, { MaxNumberOfMessages: 10 })
+    const entries = found.map(each => ({ Id: each.MessageId, ReceiptHandle: each.ReceiptHandle }))
+    const deleted = await sqs.send(new DeleteMessageBatchCommand({ QueueUrl: url, Entries: entries }))
+    assert.deepEqual([deleted.Successful?.length, deleted.Failed?.length ?? 0], [10, 0])
+  }
+  for (const id of sent) assert.match(id ?? "", /^[A-Za-z0-9_-]{1,80}$/)
+})
+
 test("a message that is received too often moves to the dead-letter queue; a purge removes all", async () => {
   const dead = await created("dead")
   const arn = await attribute(dead, "QueueArn")
@@ -221,6 +236,8 @@ test("both APIs see the same messages", async () => {
   const [job] = await rest.get("shared")
   assert.equal(job?.body, "by SQS")
   assert.equal(await rest.ack([job.id]), 1)
+  const { MessageId: id = "" } = await sqs.send(new SendMessageCommand({ QueueUrl: url, MessageBody: "by its id" }))
+  assert.equal(await rest.ack([id]), 1)
   await rest.request("POST", "/queue/shared", { body: Buffer.from([0xff]) })
   const [found] = await receive(url, { MessageAttributeNames: ["All"] })
   assert.equal(found?.Body, Buffer.from([0xff]).toString("base64"))

@@ -35,14 +35,38 @@ export interface PresignedTerms {
 export const PRESIGNED_SECONDS_MAX = 604_800
 const AUTHORIZATION_BYTES_MAX = 8192
 const CREDENTIAL_PARTS = 5
+const SCHEME_CHARACTERS_MAX = 40
 
 const malformed = (form: SignatureForm, message: string): Failure => fail("malformedAuthorization", { message, form })
+
+/** The failure for a scope of another day than that of the request. */
+export const wrongDay = (form: SignatureForm, day: string, timestamp: string): Failure =>
+  malformed(
+    form,
+    `Invalid credential date "${day}". This date is not the same as X-Amz-Date: "${timestamp.slice(0, day.length)}".`,
+  )
 
 /** The failure for version 2 where it is not accepted. */
 export const olderScheme = (): Failure =>
   fail("invalidRequest", {
     message: "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
   })
+
+/** The failure for a header of another scheme, as `Bearer`. Only the scheme is reported: the rest may be a secret. */
+function foreignScheme(value: string): Failure {
+  const space = value.indexOf(" ")
+  const message =
+    space < 0
+      ? "Authorization header is invalid -- one and only one ' ' (space) required"
+      : "Unsupported Authorization Type"
+  const scheme = space < 0 ? undefined : value.slice(0, Math.min(space, SCHEME_CHARACTERS_MAX))
+  return fail("malformedAuthorization", {
+    message,
+    form: "scheme",
+    argumentName: "Authorization",
+    argumentValue: scheme,
+  })
+}
 
 /** Throws `malformedAuthorization`. */
 export function parseCredential(form: SignatureForm, text: string): { accessKeyId: string; scope: Scope } {
@@ -67,9 +91,8 @@ function parseSignedHeaders(form: SignatureForm, text: string): string[] {
 export function parseAuthorization(value: string): Credentials {
   if (value === "") throw fail("accessDenied", { reason: "the Authorization header is empty" })
   if (/^AWS($|[ \t])/.test(value)) throw olderScheme()
-  if (!value.startsWith(`${ALGORITHM} `) || value.length > AUTHORIZATION_BYTES_MAX) {
-    throw malformed("header", "the Authorization header does not begin with AWS4-HMAC-SHA256 and its parameters")
-  }
+  if (!value.startsWith(`${ALGORITHM} `)) throw foreignScheme(value)
+  if (value.length > AUTHORIZATION_BYTES_MAX) throw malformed("header", "the Authorization header is too long")
   const fields = new Map<string, string>()
   for (const piece of value.slice(ALGORITHM.length + 1).split(",")) {
     const equals = piece.indexOf("=")

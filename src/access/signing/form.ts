@@ -13,7 +13,7 @@ import type { Failure } from "../../base/failures.js"
 import type { AccessKeyId } from "../../base/ids.js"
 import { ALGORITHM, equalInConstantTime } from "./canonical.js"
 import type { Scope } from "./canonical.js"
-import { accessKeyOf, olderScheme, parseCredential } from "./credentials.js"
+import { accessKeyOf, olderScheme, parseCredential, wrongDay } from "./credentials.js"
 import type { SigningKeys } from "./keys.js"
 import { checkScope, REGION_REPORTED } from "./verify.js"
 import type { SignatureRules, VerifiedRequest } from "./verify.js"
@@ -88,9 +88,7 @@ function readVersion4(one: (name: string) => string, token: string | undefined, 
   if (signedMs === undefined) {
     throw malformed("X-Amz-Date", "X-Amz-Date must be formated via ISO8601 Long format")
   }
-  if (scope.day !== date.slice(0, 8)) {
-    throw fail("accessDenied", { reason: "the date of the Credential is not the day of the request" })
-  }
+  if (!date.startsWith(scope.day)) throw wrongDay("form", scope.day, date)
   const region = rules.region ?? REGION_REPORTED
   return { kind: "claim", accessKeyId: accessKeyOf(accessKeyId), policy, signature, scope, region, signedMs, token }
 }

@@ -365,7 +365,7 @@ test("each refusal has its own failure", () => {
     ["date before 1970", replaced("x-amz-date", () => "19500707T215304Z"), "accessDenied"],
     ["long ago", replaced("x-amz-date", () => "20100707T215304Z"), "requestSkewed"],
     ["far ahead", replaced("x-amz-date", () => "99990707T215304Z"), "requestSkewed"],
-    ["another day", replaced("authorization", v => v.replace("20130524", "20130523")), "accessDenied"],
+    ["another day", replaced("authorization", v => v.replace("20130524", "20130523")), "malformedAuthorization"],
     [
       "wrong signature",
       replaced("authorization", v => v.replace(/.$/, c => (c === "0" ? "1" : "0"))),

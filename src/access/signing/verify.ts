@@ -37,6 +37,7 @@ import {
   olderScheme,
   parseAuthorization,
   parsePresigned,
+  wrongDay,
   PRESIGNED_SECONDS_MAX,
 } from "./credentials.js"
 import type { Credentials, PresignedTerms, SignatureForm, SignatureVersion } from "./credentials.js"
@@ -380,9 +381,7 @@ interface SignedTerms extends Signed {
 function claimOf(request: ReceivedRequest, rules: SignatureRules, signed: SignedTerms): Version4Claim {
   const { form, plan, signature, timestamp, timeMs } = signed
   const { headers, parameters } = request
-  if (!timestamp.startsWith(plan.scope.day)) {
-    throw fail("accessDenied", { reason: "the date of the Credential is not the day of the request" })
-  }
+  if (!timestamp.startsWith(plan.scope.day)) throw wrongDay(form, plan.scope.day, timestamp)
   if (plan.uncovered.length > 0) {
     throw fail("accessDenied", {
       message: "There were headers present in the request which were not signed",

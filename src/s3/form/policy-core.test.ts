@@ -99,6 +99,7 @@ test("every condition of a field must hold", () => {
 test("a list of content types is split only for a prefix condition", () => {
   const images = [["starts-with", "$Content-Type", "image/"]]
   check(images, { "content-type": "image/png,image/gif" })
+  check(images, { "content-type": "image/png, image/gif" })
   fails(
     images,
     { "content-type": "image/png,text/plain" },

@@ -156,7 +156,7 @@ function holds({ kind, field, value }: FieldCondition, found: string | undefined
   if (found === undefined) return false
   if (kind === "equals") return found === value
   // Only this field is a list if it contains commas.
-  const parts = field === "content-type" ? found.split(",") : [found]
+  const parts = field === "content-type" ? found.split(",").map(part => part.trim()) : [found]
   return parts.every(part => part.startsWith(value))
 }
 

@@ -40,7 +40,12 @@ function partOf(part: XmlElement): CompletedPart {
       argumentName: "PartNumber",
       argumentValue: numberText.slice(0, 80),
     })
-  const [algorithm] = CHECKSUM_ALGORITHMS.filter(name => childText(part, `Checksum${name}`) !== undefined)
+  const [algorithm, second] = CHECKSUM_ALGORITHMS.filter(name => childText(part, `Checksum${name}`) !== undefined)
+  if (second !== undefined)
+    throw fail("invalidArgument", {
+      message: `Part ${numberText} has the checksums of more than one algorithm`,
+      argumentName: `Checksum${second}`,
+    })
   const checksum = algorithm === undefined ? undefined : childText(part, `Checksum${algorithm}`)
   return { partNumber, etag: parseETags(requiredText(part, "ETag"))[0] ?? "", checksum }
 }

@@ -14,18 +14,24 @@ import { shownVersion, versionHeader, versionIdOf } from "./versions.js"
 const ATTRIBUTES = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"]
 const PARTS_SHOWN_MAX = 1000
 
-/** Throws `invalidArgument`. */
+/** Throws `invalidRequest` if none is named, `invalidArgument` for an unknown one. */
 function wantedOf(headers: Headers): readonly string[] {
   const wanted = (headers.get("x-amz-object-attributes") ?? "")
     .split(",")
     .map(name => name.trim())
     .filter(Boolean)
+  if (wanted.length === 0) {
+    throw fail("invalidRequest", {
+      message:
+        "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty",
+    })
+  }
   const unknown = wanted.find(name => !ATTRIBUTES.includes(name))
-  if (wanted.length > 0 && unknown === undefined) return wanted
+  if (unknown === undefined) return wanted
   throw fail("invalidArgument", {
     message: "Invalid attribute name specified.",
     argumentName: "x-amz-object-attributes",
-    argumentValue: (unknown ?? "").slice(0, 80),
+    argumentValue: unknown.slice(0, 80),
   })
 }
 

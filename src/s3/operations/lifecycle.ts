@@ -48,7 +48,8 @@ export async function putBucketLifecycle(call: BucketCall): Promise<Answer> {
   const { services, bucket, context } = call
   const transitionMinimum = minimumOf(call)
   const root = await readDocument(call.body, "required", LIFECYCLE_LIMITS, () => call.turn())
-  if (root?.name !== LIFECYCLE_DOCUMENT) {
+  if (root === undefined) throw fail("missingDocument")
+  if (root.name !== LIFECYCLE_DOCUMENT) {
     throw fail("malformedXml", { reason: `the document must be a ${LIFECYCLE_DOCUMENT}` })
   }
   const rules = lifecycleRulesOf(root, () => newRuleId(context.random))

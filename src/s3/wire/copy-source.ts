@@ -1,7 +1,8 @@
 /**
  * Parses `x-amz-copy-source`, which names the object and the version to copy.
  */
-import { fail } from "../../base/failures.js"
+import { fail, isFailure } from "../../base/failures.js"
+import { parseBucketName } from "../../base/ids.js"
 import { percentDecode } from "../../base/uri.js"
 
 interface CopySourceName {
@@ -26,9 +27,23 @@ export function parseCopySource(text: string): CopySourceName {
   const slash = path.indexOf("/")
   if (slash <= 0 || slash === path.length - 1) throw refusal()
   return {
-    bucket: path.slice(0, slash),
+    bucket: checked(path.slice(0, slash)),
     rawKey: path.slice(slash + 1),
     versionId: isVersioned ? decode(text.slice(mark + 1 + VERSION.length)) : undefined,
+  }
+}
+
+/** The name, if a bucket may have it. A client that writes `s3://bucket/key` learns that it is the form which is wrong. */
+function checked(bucket: string): string {
+  try {
+    return parseBucketName(bucket)
+  } catch (error) {
+    if (!isFailure(error, "invalidBucketName")) throw error
+    throw fail("invalidArgument", {
+      message: "Invalid copy source bucket name",
+      argumentName: "x-amz-copy-source",
+      argumentValue: bucket.slice(0, 80),
+    })
   }
 }
 

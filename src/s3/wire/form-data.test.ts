@@ -122,6 +122,10 @@ test("bare line breaks, folded and repeated headers are refused", () => {
   refuses("malformedForm", FILE.replace(`--${BOUNDARY}\r\n`, `--${BOUNDARY}x\r\n`) + END)
 })
 
+test("a part with an empty name is refused", () => {
+  refuses("malformedForm", FILE.replace(/name="?file"?/, 'name=""') + END)
+})
+
 test("blanks after a boundary, as mail gateways add them, are ignored", () => {
   assert.equal(decode([FILE.replace(`--${BOUNDARY}\r\n`, `--${BOUNDARY} \t\r\n`) + END]).file, "bytes")
 })

@@ -190,7 +190,7 @@ function parsePart(head: string, files: FormFiles): FormPart {
   const coding = headers.get("content-transfer-encoding") ?? "binary"
   if (!PLAIN_CODINGS.includes(coding.trim().toLowerCase())) throw malformed("a part has a Content-Transfer-Encoding")
   const { name, filename: fileName } = parseDisposition(headers.get("content-disposition") ?? "")
-  if (name === undefined) throw malformed("a part has no name")
+  if (!name) throw malformed("a part has no name")
   const isFile = files === "one" ? name.toLowerCase() === FILE_FIELD : (fileName ?? "") !== ""
   const [contentType, contentEncoding] = [headers.get("content-type"), headers.get("content-encoding")]
   return { kind: isFile ? "file" : "field", name, fileName, contentType, contentEncoding }

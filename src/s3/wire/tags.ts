@@ -39,7 +39,7 @@ export function checkTags(tags: Tags, tagsMax: number = TAGS_MAX): Tags {
   return tags
 }
 
-/** `key1=value1&key2=value2`, form-encoded: here, and only here, `+` is a space. Throws `invalidTag`. */
+/** `key1=value1&key2=value2`, form-encoded: here, and only here, `+` is a space. Throws `invalidArgument`, `invalidTag`. */
 export function parseTagHeader(text: string): Tags {
   const tags = text
     .split("&")
@@ -49,17 +49,24 @@ export function parseTagHeader(text: string): Tags {
       const [key, value] = equals < 0 ? [pair, ""] : [pair.slice(0, equals), pair.slice(equals + 1)]
       return [decodeForm(key), decodeForm(value)] as const
     })
+  const keys = new Set(tags.map(([key]) => key))
+  if (keys.size < tags.length || keys.has("")) throw malformedHeader()
   return checkTags(tags)
 }
+
+const malformedHeader = (): Failure =>
+  fail("invalidArgument", {
+    message:
+      "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.",
+    argumentName: "x-amz-tagging",
+  })
 
 function decodeForm(text: string): string {
   try {
     const bytes = bytesOfByteString(percentDecode(text.replaceAll("+", " ")))
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch {
-    throw invalid(
-      "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.",
-    )
+    throw malformedHeader()
   }
 }
 
