@@ -135,6 +135,9 @@ test("the page and the documents contain no secret and no script", async () => {
   assert.match(list, /href="\/docs\/clients\/restic\.md"/)
   const document = await send("GET", "/docs/install.md", { token: undefined })
   assert.equal(new TextDecoder().decode(document.body), "# Install\n")
+  const shown = await send("GET", "/docs/install.md", { token: undefined, headers: { accept: "text/html,*/*" } })
+  assert.match(new TextDecoder().decode(shown.body), /<h1 id="install">Install<\/h1>/)
+  assert.match(shown.headers["content-security-policy"] ?? "", /default-src 'none'/)
   for (const path of ["/docs/../secret", "/docs/%2e%2e/secret", "/docs/none.md", "/favicon.ico"]) {
     assert.equal((await send("GET", path, { token: undefined })).status, 404, path)
   }

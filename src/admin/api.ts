@@ -17,13 +17,14 @@ import type { Soon } from "../base/soon.js"
 import { isOwnHost } from "./browser-checks-core.js"
 import { Callers, contextOf } from "./callers.js"
 import type { AdminHead, AdminOptions, AdminRequest, StaticFiles, WebSignIn } from "./contract.js"
-import { consoleReply, wantsConsole } from "./console-files.js"
+import { consoleReply, wantsHtml } from "./console-files.js"
 import { FailedSignIns } from "./failed-sign-ins.js"
 import type { StoreStatus } from "../node/index.js"
 import type { Bucket } from "../object/contract.js"
 import { openApiText } from "./open-api.js"
 import type { Operation, OperationInput, RequiredAction, Services } from "./operation.js"
 import { OPERATIONS } from "./operations.js"
+import { documentPage } from "./document-page.js"
 import { documentsPage, frontPage } from "./pages.js"
 import { segmentFrom, segmentsOf, thingOf, type Segments } from "./path-template-core.js"
 import { Permits } from "./permits.js"
@@ -142,7 +143,7 @@ export class AdminApi {
         this.#openApi ??= openApiText()
         return reply("getOpenApi", "application/json", this.#openApi)
       case "/":
-        if (wantsConsole(request.header("accept"))) return seeOther("getPage", "/console/")
+        if (wantsHtml(request.header("accept"))) return seeOther("getPage", "/console/")
         return this.#frontPage()
       case "/about":
         return this.#frontPage()
@@ -154,7 +155,8 @@ export class AdminApi {
     }
     if (rawPath.startsWith("/console/"))
       return consoleReply(this.console, rawPath.slice("/console/".length), request.header("accept-encoding"))
-    if (rawPath.startsWith("/docs/")) return this.#document(percentDecode(rawPath.slice("/docs/".length)))
+    if (rawPath.startsWith("/docs/"))
+      return this.#document(percentDecode(rawPath.slice("/docs/".length)), request.header("accept"))
     return notFound(rawPath)
   }
 
@@ -162,9 +164,18 @@ export class AdminApi {
     return reply("getPage", PAGE_HEADERS, frontPage(this.options.version, this.status.health()))
   }
 
-  async #document(name: string): Promise<AdminReply> {
+  /** A page for browsers, and the text itself for other programs. */
+  async #document(name: string, accept: string | undefined): Promise<AdminReply> {
     const bytes = await this.documents.read(name)
     if (bytes === undefined) return notFound(`/docs/${name}`)
+    if (name.endsWith(".md") && wantsHtml(accept)) {
+      const shown = new Set(await this.documents.list())
+      return reply(
+        "getDocument",
+        { ...PAGE_HEADERS, vary: "accept" },
+        documentPage(name, Buffer.from(bytes).toString(), shown),
+      )
+    }
     const contentType = name.endsWith(".json") ? "application/json" : "text/plain; charset=utf-8"
     return reply("getDocument", contentType, bytes)
   }

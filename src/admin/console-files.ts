@@ -36,7 +36,7 @@ const KEPT = "public, max-age=31536000, immutable"
 const ASSETS = "assets/"
 
 /** Browsers ask for HTML by name; `curl` and probes do not. */
-export const wantsConsole = (accept: string | undefined): boolean => /\btext\/html\b/.test(accept ?? "")
+export const wantsHtml = (accept: string | undefined): boolean => /\btext\/html\b/.test(accept ?? "")
 
 /** A file by the path below `/console/`, or the page for any path that is no file. */
 export async function consoleReply(

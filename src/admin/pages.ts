@@ -1,4 +1,4 @@
-/** The two HTML pages of the admin port: no scripts, nothing secret, no external resources. */
+/** The HTML pages of the admin port: no scripts, nothing secret, no external resources. */
 import { escapeXml } from "../base/xml-writer.js"
 import type { HealthReport } from "../node/index.js"
 
@@ -7,9 +7,12 @@ const STYLE = `
 body { max-width: 38rem; margin: 3rem auto; padding: 0 1rem }
 h1 { font-size: 1.4rem }
 code { font-size: .95em }
+pre { overflow-x: auto; padding: .8rem; border: 1px solid #8886; border-radius: 4px }
+table { display: block; overflow-x: auto; border-collapse: collapse }
+td, th { padding: .2rem .6rem; border: 1px solid #8886; text-align: left; vertical-align: top }
 `
 
-const page = (title: string, body: string): string => `<!doctype html>
+export const page = (title: string, body: string): string => `<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escapeXml(title)}</title><style>${STYLE}</style></head>
 <body>
