@@ -150,7 +150,7 @@ class SwiftHandler implements Protocol {
     const [ofAccount, ofContainer, ofObject] = [
       new AccountRequests(context),
       new SwiftContainers(context),
-      new SwiftObjects(context),
+      new SwiftObjects(context, this.callers),
     ]
     this.bulk = new BulkRequests(context, ofObject, ofContainer)
     this.websites = new StaticWebsites(context, ofObject)
