@@ -7,6 +7,7 @@ import { parseAccessKeyId, parseAccountId, parseAdminTokenId } from "../base/ids
 import { MemoryMetadata } from "../metadata/testing-engine.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { SimRandom } from "../seams/random/sim.js"
+import type { AdminTokens } from "./admin-tokens.js"
 import { MasterKeys } from "./master-keys.js"
 import { openAccess, openAdminTokens } from "./open-access.js"
 
@@ -25,6 +26,8 @@ function world() {
   return { clock, metadata, prepared, open }
 }
 
+const verified = async (tokens: AdminTokens, text: string) => (await tokens.named(text))?.prove()
+
 test("a token is known by its text, by every process, until it is revoked or expires", async () => {
   const { clock, open, prepared } = world()
   const [here, there] = [open(1), open(2)]
@@ -32,8 +35,8 @@ test("a token is known by its text, by every process, until it is revoked or exp
   const short = await here.create({ name: "ci", scopes: ["all"], expiresMs: clock.wallMs() + MINUTE_MS })
   assert.equal(prepared.times, 2)
   for (const tokens of [here, there]) {
-    assert.deepEqual((await tokens.verify(text))?.scopes, ["read", "buckets"])
-    assert.equal((await tokens.verify(short.text))?.name, "ci")
+    assert.deepEqual((await verified(tokens, text))?.scopes, ["read", "buckets"])
+    assert.equal((await verified(tokens, short.text))?.name, "ci")
   }
   for (const wrong of [
     "",
@@ -42,16 +45,16 @@ test("a token is known by its text, by every process, until it is revoked or exp
     `${text.slice(0, -1)}${text.endsWith("a") ? "b" : "a"}`,
     `${text}a`,
   ]) {
-    assert.equal(await here.verify(wrong), undefined, wrong)
+    assert.equal(await verified(here, wrong), undefined, wrong)
   }
   const foreign = `hlt_${short.token.id}_${text.slice(-40)}`
-  assert.equal(await here.verify(foreign), undefined, "the secret of another token")
+  assert.equal(await verified(here, foreign), undefined, "the secret of another token")
   await clock.advance(MINUTE_MS - 1)
-  assert.notEqual(await there.verify(short.text), undefined)
+  assert.notEqual(await verified(there, short.text), undefined)
   await clock.advance(1)
-  for (const tokens of [here, there]) assert.equal(await tokens.verify(short.text), undefined, "it has expired")
+  for (const tokens of [here, there]) assert.equal(await verified(tokens, short.text), undefined, "it has expired")
   await there.revoke(token.id)
-  for (const tokens of [here, there]) assert.equal(await tokens.verify(text), undefined, "it was revoked")
+  for (const tokens of [here, there]) assert.equal(await verified(tokens, text), undefined, "it was revoked")
   assert.deepEqual(
     (await here.list()).map(({ name }) => name),
     ["ci"],
@@ -80,17 +83,17 @@ test("the last use is shown, written at most each quarter of an hour, and goes w
   }
   assert.equal(await usedIn(), undefined)
   await clock.advance(MINUTE_MS)
-  await tokens.verify(text)
+  await verified(tokens, text)
   const first = clock.wallMs()
   await written(first)
   // The uses of access keys are listed from the same rows.
   const access = openAccess(new SimRandom(3), metadata, new MasterKeys(new Uint8Array(32)), ROOT_KEY)
   assert.equal((await access.accounts.lastUses()).get(ROOT_KEY.accessKeyId), undefined)
   await clock.advance(14 * MINUTE_MS)
-  await tokens.verify(text)
+  await verified(tokens, text)
   assert.equal(await usedIn(), first)
   await clock.advance(MINUTE_MS)
-  await tokens.verify(text)
+  await verified(tokens, text)
   await written(clock.wallMs())
   await tokens.revoke(token.id)
   assert.deepEqual([...metadata.committed.range("keyUses", { start: "" as never, end: "\xff" as never })], [])

@@ -32,6 +32,9 @@ const ID_LETTERS = 12
 const TOKEN = /^hlt_([A-Z2-7]{12})_([A-Za-z0-9]{40})$/
 const NOTE_EVERY_MS = 15 * 60_000
 
+/** Whether a text looks like a token, which need not exist. */
+export const isAdminToken = (text: string): boolean => TOKEN.test(text)
+
 /** A token as it is shown: without its hash. */
 export interface ShownAdminToken {
   readonly id: AdminTokenId
@@ -41,6 +44,13 @@ export interface ShownAdminToken {
   readonly expiresMs: number | undefined
   /** Undefined: never. */
   readonly usedMs: number | undefined
+}
+
+/** A token whose secret is still to be proved. */
+interface NamedAdminToken {
+  readonly id: AdminTokenId
+  /** Undefined if the text has another secret. */
+  prove(): ShownAdminToken | undefined
 }
 
 interface NewAdminToken {
@@ -93,25 +103,28 @@ export class AdminTokens {
     this.notedMs.delete(id)
   }
 
-  /** The token with this text; undefined if it does not exist or has expired. */
-  async verify(text: string): Promise<ShownAdminToken | undefined> {
+  /** The token that this text names; undefined if it names none, or one that does not exist or has expired. */
+  async named(text: string): Promise<NamedAdminToken | undefined> {
     const [, id = "", secret = ""] = TOKEN.exec(text) ?? []
-    if (secret === "") return undefined
-    const token = await this.read(parseAdminTokenId(id))
+    const token = secret === "" ? undefined : await this.read(parseAdminTokenId(id))
+    if (token === undefined || this.hasExpired(token)) return undefined
     // The hashes of guesses tell nothing about that of the secret: comparing them may take different times.
-    if (token === undefined || !equalBytes(token.secretHash, hashOf(secret))) return undefined
-    return this.use(token)
+    const prove = () => (equalBytes(token.secretHash, hashOf(secret)) ? this.use(token) : undefined)
+    return { id: token.id, prove }
   }
 
   /** The token with this id, for a session that rests on it; undefined if it does not exist or has expired. */
   async find(id: AdminTokenId): Promise<ShownAdminToken | undefined> {
     const token = await this.read(id)
-    return token && this.use(token)
+    return token === undefined || this.hasExpired(token) ? undefined : this.use(token)
   }
 
-  private use(token: AdminToken): ShownAdminToken | undefined {
+  private hasExpired({ expiresMs }: AdminToken): boolean {
+    return expiresMs !== undefined && this.clock.wallMs() >= expiresMs
+  }
+
+  private use(token: AdminToken): ShownAdminToken {
     const nowMs = this.clock.wallMs()
-    if (token.expiresMs !== undefined && nowMs >= token.expiresMs) return undefined
     this.note(token.id, nowMs)
     return shown({ ...token, usedMs: nowMs })
   }

@@ -21,7 +21,7 @@ import type { ConsoleSession, SessionBasis, SignInState, SignOuts } from "../for
 import type { Clock } from "../seams/clock/contract.js"
 import { digestOnce } from "../seams/compute/index.js"
 import type { Random } from "../seams/random/contract.js"
-import type { AdminTokens, ShownAdminToken } from "./admin-tokens.js"
+import { isAdminToken, type AdminTokens, type ShownAdminToken } from "./admin-tokens.js"
 import type { Keyring, KnownKey } from "./contract.js"
 import type { Directory } from "./directory.js"
 import { DirectoryCache } from "./directory-cache.js"
@@ -48,6 +48,8 @@ const CONSOLE_LIMITS = {
 const ID_BYTES = 16
 const CSRF_BYTES = 24
 const HOLDERS_MAX = 1_000
+/** What takes the place of the id of the operator's token, which has none. */
+const OPERATOR = "operator"
 
 const COOKIES: SealedKind<ConsoleSession> = {
   purpose: "console session",
@@ -72,6 +74,14 @@ export type ConsoleHolder =
   /** `sessionToken`: that of temporary credentials. */
   | { readonly kind: "principal"; readonly key: KnownKey; readonly sessionToken: string | undefined }
 
+/** A holder whose token is still to be proved. */
+interface ClaimedHolder {
+  /** Of the token; undefined if it does not exist, or is not valid any more. */
+  readonly id: string | undefined
+  /** Undefined if the token is not valid. */
+  prove(): ConsoleHolder | undefined
+}
+
 export interface OpenSession {
   readonly session: ConsoleSession
   readonly holder: ConsoleHolder
@@ -93,7 +103,7 @@ interface Seams {
 interface Sources {
   readonly directory: Directory
   readonly accounts: Pick<Keyring, "secretOf" | "noteUse">
-  readonly tokens: Pick<AdminTokens, "verify" | "find">
+  readonly tokens: Pick<AdminTokens, "named" | "find">
   /** That of the data folders. */
   readonly operatorToken: string
   /** Resolves once the devices refuse releases that do not know sign-outs. */
@@ -122,17 +132,23 @@ export class ConsoleSessions {
     this.operatorHash = sha256Hex(sources.operatorToken)
   }
 
-  /** The holder of a bearer token; undefined if it is not valid. */
-  async holderOfToken(text: string): Promise<ConsoleHolder | undefined> {
+  /** The holder that a bearer token claims. */
+  async claimed(text: string): Promise<ClaimedHolder> {
     // Hashes are compared, so that timing does not reveal even the length of the token.
-    if (equalInConstantTime(sha256Hex(text), this.operatorHash)) return { kind: "operator" }
-    const token = await this.sources.tokens.verify(text)
-    return token && { kind: "token", token }
+    if (equalInConstantTime(sha256Hex(text), this.operatorHash))
+      return { id: OPERATOR, prove: () => ({ kind: "operator" }) }
+    const named = await this.sources.tokens.named(text)
+    if (named === undefined) return { id: isAdminToken(text) ? undefined : OPERATOR, prove: () => undefined }
+    const prove = (): ConsoleHolder | undefined => {
+      const token = named.prove()
+      return token && { kind: "token", token }
+    }
+    return { id: named.id, prove }
   }
 
   /** Undefined if the token is not valid. */
   async beginByToken(text: string): Promise<OpenSession | undefined> {
-    const holder = await this.holderOfToken(text)
+    const holder = (await this.claimed(text)).prove()
     if (holder === undefined) return undefined
     const basis: SessionBasis =
       holder.kind === "token" ? { kind: "token", id: holder.token.id } : { kind: "operator", mark: this.operatorMark }

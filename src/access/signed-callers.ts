@@ -10,6 +10,7 @@ import type { Denials } from "./denials/denials.js"
 import { DeniedAccess } from "./policy/denied-access.js"
 import { sentenceOfDecision } from "./policy/explain.js"
 import type { RateLimiter } from "./rates/rate-limiter.js"
+import type { ProvesSecrets } from "./secret-attempts.js"
 import { claimedKey, receivedRequest, SignatureVerifier, type SignatureRules, type VerifiedRequest } from "./sigv4.js"
 
 const DENIED_STATUS = 403
@@ -31,6 +32,7 @@ type SignedExchange = Parameters<RateLimiter["enter"]>[1] & {
 interface Seams {
   readonly accounts: Keyring
   readonly rates: Pick<RateLimiter, "enter">
+  readonly attempts: ProvesSecrets
   readonly denials: Denials
 }
 
@@ -66,12 +68,13 @@ export class SignedCallers {
     nowMs: number,
     onKey: (key: KnownKey) => void,
   ): Promise<SignedCaller | undefined> {
-    const { accounts, rates } = this.seams
+    const { accounts, attempts, rates } = this.seams
     const claim = this.verifier.read(receivedRequest(exchange), rules, nowMs)
     if (claim.kind === "anonymous") return undefined
     const key = await accounts.secretOf(claim.accessKeyId, claim.token, nowMs)
     if (key === undefined) throw fail("invalidAccessKey", { accessKeyId: claim.accessKeyId })
-    const verified = this.verifier.verify(claim, key.secret)
+    const by = { address: exchange.remoteAddress, id: key.id }
+    const verified = attempts.attempt(by, () => this.verifier.verify(claim, key.secret))
     onKey(key)
     exchange.note({ accessKeyId: key.id })
     exchange.about({ accountId: key.account.id })

@@ -8,6 +8,7 @@ import type { StoreChange } from "../node/index.js"
 import { SIMULATION } from "./simulation-schemas.js"
 import { openApiText } from "./open-api.js"
 import { world, type Sent } from "./testing-api.js"
+import { attemptsWithoutWaits } from "../access/testing-attempts.js"
 import { OPERATIONS } from "./operations.js"
 import { KEY_WITH_SECRET } from "./schemas.js"
 import { NODES_REPORT } from "./testing-reports.js"
@@ -76,7 +77,7 @@ for (const [what, sent] of [
   ["the token without a scheme", { headers: { authorization: TOKEN } }],
 ] as const) {
   test(`${what}: every operation is refused, and so are unknown paths`, async () => {
-    const { send, store } = world()
+    const { send, store } = world(true, { attempts: attemptsWithoutWaits() })
     for (const { method, path } of OPERATIONS) {
       const answer = await send(method, path.replace(/\{\w+\}/g, "photos"), sent)
       assert.equal(answer.status, 401, `${method} ${path}`)

@@ -9,7 +9,15 @@
  */
 import { REGION_DEFAULT } from "../base/region.js"
 import { audited, auditCallerOf, auditText, duplicateMemberIn } from "../access/index.js"
-import type { AdminTokens, AuditLog, ConsoleHolder, ConsoleSessions, Denials, NamedPolicy } from "../access/index.js"
+import type {
+  AdminTokens,
+  AuditLog,
+  ConsoleHolder,
+  ConsoleSessions,
+  Denials,
+  NamedPolicy,
+  SecretAttempts,
+} from "../access/index.js"
 import { fail, isFailure } from "../base/failures.js"
 import { textOfObjectKey } from "../base/ids.js"
 import { parseQuery, percentDecode, splitTarget } from "../base/uri.js"
@@ -18,7 +26,6 @@ import { isOwnHost } from "./browser-checks-core.js"
 import { Callers, contextOf } from "./callers.js"
 import type { AdminHead, AdminOptions, AdminRequest, StaticFiles, WebSignIn } from "./contract.js"
 import { consoleReply, wantsHtml } from "./console-files.js"
-import { FailedSignIns } from "./failed-sign-ins.js"
 import type { StoreStatus } from "../node/index.js"
 import type { Bucket } from "../object/contract.js"
 import { openApiText } from "./open-api.js"
@@ -60,6 +67,7 @@ export interface AdminStore extends Omit<
   readonly audit: Pick<AuditLog, "begin" | "list">
   readonly denials: Pick<Denials, "find" | "note">
   readonly sessions: Pick<ConsoleSessions, keyof ConsoleSessions>
+  readonly attempts: Pick<SecretAttempts, "signIn" | "checkWait">
   /** The access policy of a bucket; undefined if it has none. */
   readonly policyOfBucket: (bucket: Bucket) => Soon<NamedPolicy | undefined>
   /** Undefined if no provider is configured. */
@@ -82,7 +90,7 @@ export class AdminApi {
   private readonly denials: AdminStore["denials"]
 
   constructor(
-    { documents, console, sessions, policyOfBucket, webSignIn, ...services }: AdminStore,
+    { documents, console, sessions, attempts, policyOfBucket, webSignIn, ...services }: AdminStore,
     private readonly options: AdminOptions,
   ) {
     this.status = services.status
@@ -95,12 +103,12 @@ export class AdminApi {
     this.#streams = new Streams(options.clock)
     const { clock } = options
     const nowMs = () => clock.wallMs()
-    this.callers = new Callers(sessions, options)
+    this.callers = new Callers(sessions, attempts, options)
     this.#permits = new Permits({ ...services, rootAccount, policyOfBucket, nowMs })
     const note = (...[operation, holder, head]: Parameters<AdminApi["noteSession"]>) =>
       this.noteSession(operation, holder, head)
     const { callers } = this
-    const ofSessions = { sessions, callers, permits: this.#permits, failed: new FailedSignIns(clock), note }
+    const ofSessions = { sessions, callers, permits: this.#permits, attempts, note }
     this.#sessions = new SessionEndpoint({ ...ofSessions, operations: OPERATIONS, webSignIn, nowMs }, options)
   }
 

@@ -4,7 +4,7 @@
  * Promises  A cookie counts only together with what `browser-checks-core.ts` checks. A request that has an Authorization
  *           header is judged by that alone. Nothing but the admin API and what it passes requests to reads the cookie.
  */
-import type { ConsoleHolder, ConsoleSessions, OpenSession, RequestContext } from "../access/index.js"
+import type { ConsoleHolder, ConsoleSessions, OpenSession, RequestContext, SecretAttempts } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import { checkCsrf, checkOrigin, cookieLine, findCookie, isOwnHost, SESSION_COOKIE } from "./browser-checks-core.js"
 import type { AdminHead, AdminOptions } from "./contract.js"
@@ -19,16 +19,17 @@ interface Caller {
 
 export class Callers {
   constructor(
-    private readonly sessions: Pick<ConsoleSessions, "holderOfToken" | "of" | "renewed">,
+    private readonly sessions: Pick<ConsoleSessions, "claimed" | "of" | "renewed">,
+    private readonly attempts: Pick<SecretAttempts, "signIn">,
     private readonly rules: Pick<AdminOptions, "onLoopback" | "hosts">,
   ) {}
 
-  /** Undefined if nobody has signed in, or not any more. Throws `accessForbidden`. */
+  /** Undefined if nobody has signed in, or not any more. Throws `accessForbidden`, and `rateExceeded` after wrong tokens. */
   async of(head: AdminHead): Promise<Caller | undefined> {
     const authorization = head.header("authorization")
     if (authorization !== undefined) {
       const [, text] = /^Bearer +(\S{1,512})$/i.exec(authorization) ?? []
-      const holder = text === undefined ? undefined : await this.sessions.holderOfToken(text)
+      const holder = text === undefined ? undefined : await this.holderOf(text, head)
       return holder && { holder }
     }
     const cookie = findCookie(head.header("cookie"), SESSION_COOKIE, head.isEncrypted)
@@ -40,6 +41,11 @@ export class Callers {
     checkCsrf(head, opened.session.csrf)
     const renewed = this.sessions.renewed(opened.session)
     return { ...opened, setCookie: renewed && cookieLine(SESSION_COOKIE, renewed, cookie.isSecure) }
+  }
+
+  private async holderOf(text: string, { from }: AdminHead): Promise<ConsoleHolder | undefined> {
+    const claimed = await this.sessions.claimed(text)
+    return this.attempts.signIn({ ...from, id: claimed.id, operation: "useToken" }, () => claimed.prove())
   }
 
   /** Throws `accessDenied` if nobody has signed in. */

@@ -8,13 +8,12 @@
  *
  * Promises  No other origin can begin, use or end a session. A failed sign-in does not tell what was wrong. The answer to
  *           one contains no secret: the session is in the cookie.
- * Limits    `FailedSignIns` slows guesses; bodies have `BODY_BYTES_MAX`.
+ * Limits    `SecretAttempts` slows guesses; bodies have `BODY_BYTES_MAX`.
  */
-import type { ConsoleHolder, ConsoleSessions, OpenSession } from "../access/index.js"
+import type { ConsoleHolder, ConsoleSessions, OpenSession, SecretAttempts } from "../access/index.js"
 import { asFailure, fail } from "../base/failures.js"
 import { textOfObjectKey } from "../base/ids.js"
 import { parseQuery } from "../base/uri.js"
-import { clientOf } from "../http/index.js"
 import {
   checkOrigin,
   cookieLine,
@@ -24,9 +23,9 @@ import {
   SESSION_COOKIE,
   SIGN_IN_COOKIE,
 } from "./browser-checks-core.js"
+import type { SignInState } from "../format/console-session.js"
 import { contextOf, type Callers } from "./callers.js"
 import type { AdminHead, AdminOptions, AdminRequest, WebSignIn } from "./contract.js"
-import type { FailedSignIns } from "./failed-sign-ins.js"
 import { parseBody } from "./operation.js"
 import type { Permits, Permitted } from "./permits.js"
 import { misdirected, notFound, reply, withCookies, type AdminReply } from "./replies.js"
@@ -52,7 +51,7 @@ interface EndpointParts {
   readonly callers: Pick<Callers, "of">
   readonly permits: Pick<Permits, "mayUse" | "depends">
   readonly operations: readonly Permitted[]
-  readonly failed: FailedSignIns
+  readonly attempts: Pick<SecretAttempts, "signIn" | "checkWait">
   readonly note: NoteSession
   readonly webSignIn: WebSignIn | undefined
   readonly nowMs: () => number
@@ -110,21 +109,19 @@ export class SessionEndpoint {
     checkOrigin(request)
     const asked = parseBody(SIGN_IN, await bodyOf(request))
     if ("oidc" in asked) return this.leave(request, asked.oidc.returnTo)
-    const { failed, sessions } = this.parts
-    const client = clientOf(request.from.address)
-    failed.begin(client)
-    const opened =
+    const { attempts, sessions } = this.parts
+    const claimed =
       "token" in asked
         ? await sessions.beginByToken(asked.token)
         : await sessions.beginByKey({
             ...{ accessKeyId: asked.accessKeyId, secret: asked.secretAccessKey, token: asked.sessionToken },
           })
+    const opened = await attempts.signIn(signingIn(request), () => claimed)
     if (opened === undefined) {
       throw fail("accessDenied", {
         message: "the token or the key is not valid: it is wrong, disabled or expired, or does not exist",
       })
     }
-    failed.succeeded(client)
     const cookie = await this.accepted(request, opened)
     const shown = await this.shown(request, opened.holder, opened.session)
     return withCookies({ ...json("signIn", shown), status: 201 }, cookie)
@@ -187,15 +184,20 @@ export class SessionEndpoint {
     if (state === undefined) {
       throw fail("requestExpired", { message: "this browser began no sign-in by the provider, or too long ago" })
     }
-    const client = clientOf(request.from.address)
-    this.parts.failed.begin(client)
-    const query = new Map(parseQuery(rawQuery).map(({ name, value }) => [name, textOfObjectKey(value)]))
-    const { accessKeyId, secret, token } = await this.web().end(state, query, this.parts.nowMs(), contextOf(request))
-    const opened = await this.parts.sessions.beginByKey({ accessKeyId, secret, token })
+    const { attempts } = this.parts
+    const by = signingIn(request)
+    attempts.checkWait(by)
+    const opened = await attempts.signIn(by, await outcomeOf(this.openedBy(state, request, rawQuery)))
     if (opened === undefined) throw fail("accessDenied", { message: "the role has changed meanwhile" })
-    this.parts.failed.succeeded(client)
     const cookie = await this.accepted(request, opened, found?.isSecure)
     return { location: state.returnTo, cookie }
+  }
+
+  /** The session of whom the provider has signed in; undefined if the role has changed meanwhile. */
+  private async openedBy(state: SignInState, request: AdminHead, rawQuery: string): Promise<OpenSession | undefined> {
+    const query = new Map(parseQuery(rawQuery).map(({ name, value }) => [name, textOfObjectKey(value)]))
+    const { accessKeyId, secret, token } = await this.web().end(state, query, this.parts.nowMs(), contextOf(request))
+    return this.parts.sessions.beginByKey({ accessKeyId, secret, token })
   }
 
   /** Throws `notImplemented`. */
@@ -209,6 +211,18 @@ export class SessionEndpoint {
 }
 
 const SIGN_IN_SECONDS = 600
+
+/** Attempts count by address alone: a person may try any key or token. */
+const signingIn = ({ from }: AdminHead) => ({ ...from, id: undefined, operation: "signIn" })
+
+/** The result of the work, or the error that it has thrown, as a function that returns or throws it. */
+const outcomeOf = <Result>(work: Promise<Result>): Promise<() => Result> =>
+  work.then(
+    result => () => result,
+    (error: unknown) => () => {
+      throw error
+    },
+  )
 
 function whoOf(holder: ConsoleHolder): unknown {
   switch (holder.kind) {

@@ -9,10 +9,10 @@ const refused = (): never => {
 }
 
 export const bearersOnly = (operatorToken: string, tokens: Pick<FakeTokens, "verify">): Service => ({
-  async holderOfToken(text) {
-    if (text === operatorToken) return { kind: "operator" }
+  async claimed(text) {
+    if (text === operatorToken) return { id: "operator", prove: () => ({ kind: "operator" }) }
     const token = await tokens.verify(text)
-    return token && { kind: "token", token }
+    return { id: token?.id ?? "operator", prove: () => token && { kind: "token", token } }
   },
   of: async () => undefined,
   signInOf: () => undefined,

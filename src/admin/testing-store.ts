@@ -31,6 +31,7 @@ import type {
   StoreStatus,
 } from "../node/index.js"
 import type { AdminStore } from "./api.js"
+import { attemptsWith } from "../access/testing-attempts.js"
 import { FakeAudit } from "../access/testing-audit.js"
 import { accessInMemory, LINKS, NO_POLICY_FACTS } from "./testing-access.js"
 import { FakeDocuments } from "./testing-documents.js"
@@ -95,10 +96,11 @@ export class FakeStore implements Accounts {
   readonly tokens = new FakeTokens()
   readonly events = new Events(this.clock, new SimRandom(7), () => "node-1")
   readonly audit = new FakeAudit()
+  readonly attempts = attemptsWith(this.clock, this.audit)
 
   /** The store in the shape that the admin port requires. */
   get parts(): AdminStore {
-    const { buckets, status, operations: store, conversion, denials, tokens, audit } = this
+    const { buckets, status, operations: store, conversion, denials, tokens, audit, attempts } = this
     const { lifecycle, erasures, events } = this
     const sessions = bearersOnly(TOKEN, tokens)
     return {
@@ -119,7 +121,7 @@ export class FakeStore implements Accounts {
       ...{ shardPlaces: SHARD_PLACES, documents: DOCUMENTS, console: CONSOLE },
       ...{ tokens, audit, live: this.ofNodes.live, events, undelete: this.undelete },
       links: LINKS,
-      ...{ sessions, webSignIn: undefined, policyOfBucket: () => undefined },
+      ...{ sessions, attempts, webSignIn: undefined, policyOfBucket: () => undefined },
       startedJobs: this.startedJobs,
     }
   }

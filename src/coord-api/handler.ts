@@ -15,6 +15,7 @@ import {
   type Denials,
   type Keyring,
   type KnownKey,
+  type ProvesSecrets,
   type RateLimiter,
   type RequestContext,
 } from "../access/index.js"
@@ -50,6 +51,8 @@ interface CoordApiSettings {
   readonly denials: Denials
   /** Applies the limits of accounts and keys. */
   readonly rates: Pick<RateLimiter, "enter">
+  /** Limits attempts with a wrong secret. */
+  readonly attempts: ProvesSecrets
 }
 
 /** A request as far as it is known. */

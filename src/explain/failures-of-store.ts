@@ -13,8 +13,8 @@ const LOAD = {
     "how-to/limits-and-fairness.md",
   ),
   rateExceeded: text(
-    "The account or the key has sent more requests per second than its limit. `Retry-After` says when to try again.",
-    "Slow the client down, or raise the limit: `hayloft account limit`, `hayloft key limit`.",
+    "The account or the key has sent more requests per second than its limit, or, as the message then says, several requests with a wrong secret came from the address of the client. `Retry-After` says when to try again.",
+    "Slow the client down, or raise the limit: `hayloft account limit`, `hayloft key limit`. After wrong secrets: correct the one of the client that the log lines `wrong_secrets` name.",
     "how-to/limits-and-fairness.md#what-a-client-sees",
   ),
   stopping: text(

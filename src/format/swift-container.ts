@@ -1,11 +1,11 @@
 /**
- * What Swift's clients have set on a container, as the bucket's setting `swift` stores it: JSON, version 1, or version 2 if it has keys
- * with their setters.
+ * What Swift's clients have set on a container, as the bucket's setting `swift` stores it: JSON, version 1, or version 2 if it has
+ * keys or a place of versions with their setters.
  *
  * Refuses  Members that it does not know: a later release raises the version.
  */
 import { fail } from "../base/failures.js"
-import { decodeSwiftSetter, encodeSwiftSetter, type SwiftSetters } from "./swift-setter.js"
+import { decodeSwiftSetter, encodeSwiftSetter, type SwiftSetter, type SwiftSetters } from "./swift-setter.js"
 import { STORAGE_CLASSES, type StorageClass } from "../base/storage-class.js"
 
 /** Where what is overwritten or deleted goes. */
@@ -14,6 +14,8 @@ export interface SwiftArchive {
   readonly mode: "stack" | "history"
   /** The name of a container of the same account. */
   readonly location: string
+  /** Who has set it, with whose rights alone versions go there; undefined: it was not noted. */
+  readonly setter?: SwiftSetter | undefined
 }
 
 export interface SwiftContainer {
@@ -34,13 +36,19 @@ export interface SwiftContainer {
 export const EMPTY_SWIFT_CONTAINER: SwiftContainer = { metadata: [], read: "", write: "" }
 
 const [VERSION, WITH_SETTERS] = [1, 2]
+const ARCHIVE_TEXTS_MAX = 3
 
 export function encodeSwiftContainer(container: SwiftContainer): string {
   const { metadata, read, write, archive, policy, quotesEtags, setters = [] } = container
   const noted = setters.map(([name, setter]) => [name, encodeSwiftSetter(setter)])
+  const kept = archive && [
+    ...[archive.mode, archive.location],
+    ...(archive.setter === undefined ? [] : [encodeSwiftSetter(archive.setter)]),
+  ]
+  const hasSetters = noted.length > 0 || archive?.setter !== undefined
   return JSON.stringify({
-    ...{ version: noted.length === 0 ? VERSION : WITH_SETTERS, metadata, read, write },
-    ...{ archive: archive && [archive.mode, archive.location], policy, quotesEtags },
+    ...{ version: hasSetters ? WITH_SETTERS : VERSION, metadata, read, write },
+    ...{ archive: kept, policy, quotesEtags },
     ...(noted.length > 0 && { setters: noted }),
   })
 }
@@ -48,12 +56,13 @@ export function encodeSwiftContainer(container: SwiftContainer): string {
 /** Throws `corruptRecord`. */
 export function decodeSwiftContainer(document: string): SwiftContainer {
   const { version, metadata, read, write, archive, policy, quotesEtags, setters, ...others } = objectOf(document)
-  if (version !== (setters === undefined ? VERSION : WITH_SETTERS) || Object.keys(others).length > 0)
-    throw corrupt("version")
+  const kept = archive === undefined ? undefined : archiveOf(archive)
+  const hasSetters = setters !== undefined || kept?.setter !== undefined
+  if (version !== (hasSetters ? WITH_SETTERS : VERSION) || Object.keys(others).length > 0) throw corrupt("version")
   if (!isPairs(metadata) || typeof read !== "string" || typeof write !== "string") throw corrupt("members")
   return {
     ...{ metadata, read, write },
-    ...(archive !== undefined && { archive: archiveOf(archive) }),
+    ...(kept !== undefined && { archive: kept }),
     ...(policy !== undefined && { policy: policyOf(policy) }),
     ...(quotesEtags !== undefined && { quotesEtags: choiceOf(quotesEtags) }),
     ...(setters !== undefined && { setters: settersOf(setters) }),
@@ -87,10 +96,13 @@ function objectOf(document: string): Readonly<Record<string, unknown>> {
 }
 
 function archiveOf(value: unknown): SwiftArchive {
-  if (!isPair(value)) throw corrupt("archive")
-  const [mode, location] = value
-  if (mode !== "stack" && mode !== "history") throw corrupt("archive")
-  return { mode, location }
+  const texts: readonly unknown[] = Array.isArray(value) ? value : []
+  const [mode, location, setter] = texts
+  if ((mode !== "stack" && mode !== "history") || typeof location !== "string") throw corrupt("archive")
+  if (texts.length > ARCHIVE_TEXTS_MAX) throw corrupt("archive")
+  if (setter === undefined) return { mode, location }
+  if (typeof setter !== "string") throw corrupt("archive")
+  return { mode, location, setter: decodeSwiftSetter(setter) }
 }
 
 const isPairs = (value: unknown): value is readonly (readonly [string, string])[] =>

@@ -54,6 +54,26 @@ test("a container's document of version 1 is what it always was, both ways", () 
   assert.deepEqual(decodeSwiftContainer(CONTAINER), container)
 })
 
+test("the setter of where versions go makes the document one of version 2", () => {
+  const archive = { mode: "history", location: "old", setter: { kind: "root", id: parseAccountId("root") } } as const
+  const text = encodeSwiftContainer({ metadata: [], read: "", write: "", archive })
+  assert.equal(text, '{"version":2,"metadata":[],"read":"","write":"","archive":["history","old","root root"]}')
+  assert.deepEqual(decodeSwiftContainer(text).archive, archive)
+  for (const wrong of [
+    text.replace(":2,", ":1,"),
+    text.replace(',"root root"', ""),
+    text.replace("root root", "root"),
+    text.replace('"root root"', '"root root","more"'),
+    text.replace('"root root"', "1"),
+  ]) {
+    assert.throws(
+      () => decodeSwiftContainer(wrong),
+      error => isFailure(error, "corruptRecord"),
+      wrong,
+    )
+  }
+})
+
 test("a container's document that was cut, or has members that are not known, is refused", () => {
   const refused = [
     ...Array.from({ length: CONTAINER.length }, (_, length) => CONTAINER.slice(0, length)),

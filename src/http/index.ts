@@ -1,6 +1,5 @@
 /** HTTP: a server without a protocol of its own, and the exchange that it passes to one. */
 export { Admission } from "./admission.js"
-export { clientOf } from "./client-address-core.js"
 export { CertificateFolder } from "./certificate-folder.js"
 export { ChangedExchange } from "./changed-exchange.js"
 export { Certificates } from "./certificates.js"

@@ -16,6 +16,7 @@ import {
   type Identities,
   type Keyring,
   type KnownKey,
+  type ProvesSecrets,
   type RateLimiter,
   type SignedCaller,
   type RequestContext,
@@ -51,6 +52,8 @@ interface IamSettings {
   readonly denials: Denials
   /** Applies the limits of accounts and keys. */
   readonly rates: Pick<RateLimiter, "enter">
+  /** Limits attempts with a wrong secret. */
+  readonly attempts: ProvesSecrets
   /** Records changes. */
   readonly audit: Pick<AuditLog, "begin">
 }

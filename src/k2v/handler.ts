@@ -19,6 +19,7 @@ import {
   type Keyring,
   type KnownKey,
   type NamedPolicy,
+  type ProvesSecrets,
   type RateLimiter,
   type SignedCaller,
   type VerifiedRequest,
@@ -50,6 +51,8 @@ interface K2vSettings {
   readonly denials: Denials
   /** Applies the limits of accounts and keys. */
   readonly rates: Pick<RateLimiter, "enter">
+  /** Limits attempts with a wrong secret. */
+  readonly attempts: ProvesSecrets
 }
 
 /** A request as far as it is known. */

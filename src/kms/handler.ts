@@ -14,6 +14,7 @@ import {
   type Denials,
   type Keyring,
   type KnownKey,
+  type ProvesSecrets,
   type RateLimiter,
   type SignedCaller,
 } from "../access/index.js"
@@ -39,6 +40,8 @@ interface KmsSettings extends KmsServices {
   readonly denials: Denials
   /** Applies the limits of accounts and keys. */
   readonly rates: Pick<RateLimiter, "enter">
+  /** Limits attempts with a wrong secret. */
+  readonly attempts: ProvesSecrets
   /** Records changes of keys, their policies and aliases. */
   readonly audit: Pick<AuditLog, "begin">
 }

@@ -59,10 +59,10 @@ export class StoreCoordination {
     holderOf: (exchange: Exchange) => Promise<ConsoleHolder>,
   ): Guest {
     const { clock, denials } = this.seams
-    const { engine, rates } = this.running
+    const { engine, rates, attempts } = this.running
     const { coordination, rootAccount } = this
     const settings = { coordination, accounts: engine.accounts, clock, region, shownRegion, rootAccount, holderOf }
-    return { protocol: createCoordHandler({ ...settings, denials, rates }), speaks: speaksCoord }
+    return { protocol: createCoordHandler({ ...settings, denials, rates, attempts }), speaks: speaksCoord }
   }
 
   register(metrics: Metrics): void {

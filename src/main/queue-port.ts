@@ -63,7 +63,7 @@ export class QueuePort {
       clock,
       region,
       denials,
-      rates: running.rates,
+      ...{ rates: running.rates, attempts: running.attempts },
     })
   }
 }

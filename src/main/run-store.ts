@@ -6,7 +6,14 @@
  */
 import { REGION_DEFAULT } from "../base/region.js"
 import { availableParallelism } from "node:os"
-import { MasterKeys, openAuditLog, openSwiftAccounts, RateLimiter, type AuditLog } from "../access/index.js"
+import {
+  MasterKeys,
+  openAuditLog,
+  openSwiftAccounts,
+  RateLimiter,
+  SecretAttempts,
+  type AuditLog,
+} from "../access/index.js"
 import { openObjectChanges } from "../object/index.js"
 import { AccountReaper, ContainerSync, NO_REALMS, type SyncRealms } from "../swift/index.js"
 import { slabBytesFor } from "../node/block-memory.js"
@@ -130,6 +137,8 @@ export interface RunningStore {
   readonly containerSync: Pick<ContainerSync, "attach">
   /** Limits of rates, for the requests of all protocols. */
   readonly rates: RateLimiter
+  /** Limits attempts with a wrong secret, at all doors. */
+  readonly attempts: SecretAttempts
   readonly audit: AuditLog
   /** On this node alone. */
   readonly ownOperations: StoreOperations
@@ -275,7 +284,7 @@ const returningOf = (
   takeBack: TakeBack,
 ): Returning => new Returning(() => closedDevices(store, engine), takeBack, clock, telemetry.log)
 
-/** The audit log, the jobs of its sinks, those that callers start, and all jobs that one node may do for the others. */
+/** The audit log, the limits of attempts that it records, the jobs of its sinks, those that callers start, and all jobs that one node may do for the others. */
 function openOwnJobs(
   seams: StoreSeams & { readonly web: WebServices },
   config: ServeConfig,
@@ -286,6 +295,7 @@ function openOwnJobs(
   const audit = openAuditLog({ clock, random, log: telemetry.log }, metadata, services.refuseEarlier)
   const deliveries = auditJobsOf(seams, config, audit, services)
   audit.onRecorded = () => deliveries.forEach(({ name }) => wake(name))
+  const attempts = new SecretAttempts({ clock, log: telemetry.log, audit })
   const startedJobs = startedJobsOf(seams, metadata, services)
   const ownJobs = deliveries.map(({ name }) => name)
   const accounts = openSwiftAccounts(metadata, services.refuseEarlier)
@@ -296,7 +306,7 @@ function openOwnJobs(
   const sync = new ContainerSync({ ...ofSync, accounts: directory, changes: openObjectChanges(metadata) })
   const expiry = new QueueExpiry({ clock, metadata: services.tablet })
   return {
-    ofCallers: { audit, startedJobs, containerSync: sync },
+    ofCallers: { audit, attempts, startedJobs, containerSync: sync },
     ownJobs,
     shared: [...jobs, ...deliveries, startedJobs, reaper, sync, expiry],
   }

@@ -154,13 +154,14 @@ export class StoreSession {
     this.web = web
     const { clock } = host.seams
     const { denials } = this
-    const { rates } = running
+    const { rates, attempts } = running
     const audit = (this.audit = running.audit)
-    const iam = createIamHandler({ accounts, identities, sessions, web, clock, denials, rates, audit })
+    const iam = createIamHandler({ accounts, identities, sessions, web, clock, denials, rates, attempts, audit })
     this.iam = { protocol: iam, speaks: speaksIam }
     const { random } = host.seams
     const named = { keys: running.engine.namedKeys.of("service"), policies: running.engine.namedKeys.of("policies") }
-    const kms = createKmsHandler({ ...named, accounts, random: random.fork("kms api"), clock, denials, rates, audit })
+    const ofKms = { ...named, accounts, random: random.fork("kms api"), clock, denials }
+    const kms = createKmsHandler({ ...ofKms, rates, attempts, audit })
     this.kms = { protocol: kms, speaks: speaksKms }
     const node = { name: store.node?.name ?? host.io.hostName, others: membership }
     this.queuePort = new QueuePort({ clock, random, denials }, running, node)
@@ -269,7 +270,7 @@ export class StoreSession {
   /** The protocol of the admin port. */
   admin(): Protocol {
     const { config, host, store, metrics, denials, audit } = this
-    const { engine, status, operations } = this.running
+    const { engine, status, operations, attempts } = this.running
     const { accounts, identities, services } = engine
     const { conversion } = host
     const { reconciling } = this.running
@@ -319,7 +320,7 @@ export class StoreSession {
       live: new StoreLive(clock, host.live, this.liveNodes()),
       links: this.links(),
       events: host.events,
-      ...{ sessions, policyOfBucket: bucketPolicyReader(buckets), webSignIn: this.webSignIn() },
+      ...{ sessions, attempts, policyOfBucket: bucketPolicyReader(buckets), webSignIn: this.webSignIn() },
       startedJobs: this.running.startedJobs,
     }
     const api = new AdminApi(
@@ -405,32 +406,32 @@ export class StoreSession {
       ...{ decompress, keystone, realms: this.host.realms },
     }
     const { shardPlaces, quotas } = services
-    const { status } = this.running
+    const { status, attempts } = this.running
     const inside = { devices: () => status.report().devices, machine: MACHINE, shardPlaces }
-    const settings = { ...this.s3Settings(adminUrl), ...own, accounts, rootAccount, quotas, inside }
+    const settings = { ...this.s3Settings(adminUrl), ...own, accounts, attempts, rootAccount, quotas, inside }
     return filtered(createSwiftHandler(settings), "swift", this.host.filters)
   }
 
   /** The protocol of the port of K2V. */
   k2v(): Protocol {
     const { config, host, denials } = this
-    const { engine, rates } = this.running
+    const { engine, rates, attempts } = this.running
     const { items, buckets } = engine.services
     return createK2vHandler({
       ...{ items, buckets, policyOfBucket: bucketPolicyReader(buckets), accounts: engine.accounts },
-      ...{ clock: host.seams.clock, region: config.region, denials, rates },
+      ...{ clock: host.seams.clock, region: config.region, denials, rates, attempts },
     })
   }
 
   private s3Settings(adminUrl: string): S3Settings {
     const { config, host, metrics, denials, audit } = this
-    const { engine, compute, rates } = this.running
+    const { engine, compute, rates, attempts } = this.running
     const { services, accounts } = engine
     const { clock, random } = host.seams
     const { region, domains, refuseSignatureV2 } = config
     return {
       ...{ services, accounts, clock, random, region, domains, refuseSignatureV2, denials, audit, newBuckets: config },
-      rates,
+      ...{ rates, attempts },
       ...{ allowSseCWithoutTls: config.allowSseCWithoutTls, kms: engine.namedKeys.of("s3") },
       ...{ adminUrl, metrics, onLoopback: isLoopback(config.listen) },
       hash: (plan, bytes) => compute.hash(plan, bytes),

@@ -15,6 +15,7 @@ import {
   type Denials,
   type Keyring,
   type KnownKey,
+  type ProvesSecrets,
   type RateLimiter,
   type SignedCaller,
 } from "../access/index.js"
@@ -49,6 +50,8 @@ interface QueueApiSettings {
   readonly denials: Denials
   /** Applies the limits of accounts and keys. */
   readonly rates: Pick<RateLimiter, "enter">
+  /** Limits attempts with a wrong secret. */
+  readonly attempts: ProvesSecrets
 }
 
 /** A request as far as it is known. */

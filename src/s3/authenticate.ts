@@ -8,7 +8,7 @@
  */
 import type { Account, Keyring, KnownKey } from "../access/contract.js"
 import { NO_POLICIES, readFormSignature, SignatureVerifier, verifyFormSignature } from "../access/index.js"
-import type { PayloadMode, ReceivedRequest, VerifiedRequest } from "../access/index.js"
+import type { PayloadMode, ProvesSecrets, ReceivedRequest, VerifiedRequest } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import { parseBucketName } from "../base/ids.js"
 import type { AccessKeyId } from "../base/ids.js"
@@ -57,6 +57,21 @@ interface Claim {
   readonly token: string | undefined
 }
 
+interface Sources {
+  readonly accounts: Keyring
+  readonly attempts: ProvesSecrets
+  readonly buckets: Buckets
+  readonly region: string | undefined
+  /** Whether signature version 2 is accepted for URLs of objects and for forms. */
+  readonly acceptVersion2: boolean
+}
+
+/** Where a request comes from, and when it arrived. */
+interface Arrival {
+  readonly address: string
+  readonly nowMs: number
+}
+
 /** In the notation of signature version 2; undefined unless the request addresses an object. */
 function signedResource({ bucket, rawKey, rawPath, style }: S3Target): string | undefined {
   if (bucket === undefined || rawKey === undefined) return undefined
@@ -67,20 +82,26 @@ export class Gatekeeper {
   private readonly verifier = new SignatureVerifier()
   private readonly names = new Remembered(parseBucketName)
 
-  constructor(
-    private readonly accounts: Keyring,
-    private readonly buckets: Buckets,
-    private readonly region: string | undefined,
-    /** Whether signature version 2 is accepted for URLs of objects and for forms. */
-    private readonly acceptVersion2: boolean,
-  ) {}
+  private readonly accounts: Keyring
+  private readonly attempts: ProvesSecrets
+  private readonly buckets: Buckets
+  private readonly region: string | undefined
+  private readonly acceptVersion2: boolean
+
+  constructor({ accounts, attempts, buckets, region, acceptVersion2 }: Sources) {
+    this.accounts = accounts
+    this.attempts = attempts
+    this.buckets = buckets
+    this.region = region
+    this.acceptVersion2 = acceptVersion2
+  }
 
   /**
    * The caller whose key signed the request.
-   * Throws the failures of `SignatureVerifier`, and `invalidAccessKey`; for an unsigned request `invalidRequest` if it
+   * Throws the failures of `SignatureVerifier`, `invalidAccessKey`, and `rateExceeded` after many wrong signatures; for an unsigned request `invalidRequest` if it
    * overrides headers.
    */
-  caller(request: ReceivedRequest, target: S3Target, nowMs: number): Soon<Caller> {
+  caller(request: ReceivedRequest, target: S3Target, { address, nowMs }: Arrival): Soon<Caller> {
     const version2 =
       this.acceptVersion2 && request.rawQuery !== ""
         ? { resource: signedResource(target), signedParameters: SUB_RESOURCES }
@@ -91,11 +112,17 @@ export class Gatekeeper {
       checkOverridesNothing(request.parameters)
       return after(this.buckets.confirm(), () => anonymous("header", claim.payload))
     }
-    return after(this.keyOf(claim, nowMs), key => this.admit(key, this.verifier.verify(claim, key.secret), nowMs))
+    return after(this.keyOf(claim, nowMs), key =>
+      this.admit(key, { address, nowMs }, () => this.verifier.verify(claim, key.secret)),
+    )
   }
 
   /** The caller whose key signed the form. Throws as `caller`, with messages for forms. */
-  callerOfForm(fields: ReadonlyMap<string, string>, { parameters }: ReceivedRequest, nowMs: number): Soon<Caller> {
+  callerOfForm(
+    fields: ReadonlyMap<string, string>,
+    { parameters }: ReceivedRequest,
+    { address, nowMs }: Arrival,
+  ): Soon<Caller> {
     const rules = { service: SIGNATURE_SERVICE, region: this.region, acceptVersion2: this.acceptVersion2 }
     const claim = readFormSignature(fields, rules)
     if (claim.kind === "anonymous") {
@@ -103,7 +130,7 @@ export class Gatekeeper {
       return after(this.buckets.confirm(), () => anonymous("form", { kind: "unsigned" }))
     }
     return after(this.keyOf(claim, nowMs), key =>
-      this.admit(key, verifyFormSignature(claim, key.secret, this.verifier.keys), nowMs),
+      this.admit(key, { address, nowMs }, () => verifyFormSignature(claim, key.secret, this.verifier.keys)),
     )
   }
 
@@ -114,8 +141,9 @@ export class Gatekeeper {
     })
   }
 
-  /** The caller who has proved to have the key. */
-  private admit(key: KnownKey, request: VerifiedRequest, nowMs: number): SignedCaller {
+  /** The caller, who proves to have the key. Throws as `prove`, and `rateExceeded`. */
+  private admit(key: KnownKey, { address, nowMs }: Arrival, prove: () => VerifiedRequest): SignedCaller {
+    const request = this.attempts.attempt({ address, id: key.id }, prove)
     this.accounts.noteUse(key, nowMs, SIGNATURE_SERVICE, request.region)
     const { account, principal, policies, isWholeRoot, limited } = key
     return { account, principal, policies, isWholeRoot, limited, request }

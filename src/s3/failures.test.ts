@@ -25,8 +25,11 @@ test("every kind has a code and an error status, and retryable failures have a r
   assert.equal(S3_FAILURES.deviceFull.status, 507)
 })
 
-/** Their messages are for clients: what is not built, and which key service or remote store an operator must look at. */
-const SPOKEN: readonly FailureKind[] = ["notImplemented", "keyServiceUnavailable", "remoteUnavailable", "remoteRefused"]
+/** Their messages are for clients: what is not built, why one has to wait, and which key service or remote store an operator must look at. */
+const SPOKEN: readonly FailureKind[] = [
+  ...(["notImplemented", "rateExceeded"] as const),
+  ...(["keyServiceUnavailable", "remoteUnavailable", "remoteRefused"] as const),
+]
 
 test("details of internal failures are not shown", () => {
   for (const kind of kinds.filter(one => S3_FAILURES[one].status >= 500)) {

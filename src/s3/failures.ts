@@ -420,9 +420,9 @@ function codeOfMalformed(form: FailureDetails[string]): string {
   return form === "query" ? "AuthorizationQueryParametersError" : S3_FAILURES.malformedAuthorization.code
 }
 
-/** Of the server side, but their own messages say what a client or its operator can do. */
+/** Of the server side, but their own messages say what a client or its operator can do, as after many wrong signatures. */
 const SPOKEN: ReadonlySet<FailureKind> = new Set([
-  ...(["notImplemented", "keyServiceUnavailable"] as const),
+  ...(["notImplemented", "keyServiceUnavailable", "rateExceeded"] as const),
   ...(["remoteUnavailable", "remoteRefused"] as const),
 ])
 

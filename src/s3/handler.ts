@@ -183,14 +183,16 @@ class S3Handler implements Protocol {
     const known = this.settings.knownCaller?.(exchange)
     // As for signed requests, what the decisions rest on is as new as the request.
     if (known !== undefined) return after(this.settings.services.buckets.confirm(), () => known)
-    return this.gate.caller(receivedOf(exchange, addressed), addressed.target, nowMs)
+    const arrival = { address: exchange.remoteAddress, nowMs }
+    return this.gate.caller(receivedOf(exchange, addressed), addressed.target, arrival)
   }
 
   private async admitForm(request: S3Request, operation: Operation, addressed: Addressed): Promise<Admitted> {
     const { exchange, headers: sent, nowMs } = request
     const { target, query } = addressed
     const noteCaller = (caller: Caller) => this.noteCaller(request, caller)
-    const scene = { received: receivedOf(exchange, addressed), target, headers: sent, nowMs, noteCaller }
+    const { remoteAddress: address } = exchange
+    const scene = { received: receivedOf(exchange, addressed), target, headers: sent, address, nowMs, noteCaller }
     const { caller, form } = await admitForm(this.gate, new ExchangeBody(exchange, this.settings.clock), scene)
     await this.settings.rates.enter(caller.limited, exchange)
     this.plans.of(operation, sent).checkHeaders(sent)

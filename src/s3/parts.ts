@@ -1,6 +1,6 @@
 /** Parts: what the handlers of S3 requests and of websites share, made from the settings of the store. */
 import type { Keyring } from "../access/contract.js"
-import type { AuditLog, Denials, RateLimiter } from "../access/index.js"
+import type { AuditLog, Denials, ProvesSecrets, RateLimiter } from "../access/index.js"
 import type { Exchange } from "../http/index.js"
 import type { S3Keys } from "../keys/index.js"
 import { Polls } from "../life/index.js"
@@ -55,6 +55,8 @@ export interface S3Settings {
   readonly metrics: Metrics
   /** Applies the limits of accounts and keys. */
   readonly rates: Pick<RateLimiter, "enter">
+  /** Limits attempts with a wrong secret. */
+  readonly attempts: ProvesSecrets
   /** Records denials, so that the operator can look up the reason. */
   readonly denials: Pick<Denials, "note">
   /** Records changes of buckets and their settings. */
@@ -77,8 +79,9 @@ export class S3Parts {
   readonly context: CallContext
 
   constructor(settings: S3Settings) {
-    const { accounts, services, region, random, clock } = settings
-    this.gate = new Gatekeeper(accounts, services.buckets, region, !settings.refuseSignatureV2)
+    const { accounts, attempts, services, region, random, clock } = settings
+    const { buckets } = services
+    this.gate = new Gatekeeper({ accounts, attempts, buckets, region, acceptVersion2: !settings.refuseSignatureV2 })
     const bucketSettings = new BucketSettings(services.buckets)
     this.crossOrigin = new CrossOrigin(services.buckets, bucketSettings)
     this.meters = new RequestMeters(settings.metrics)

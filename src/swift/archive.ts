@@ -1,7 +1,8 @@
 /**
  * Versions in another container: what is overwritten or deleted is copied there first.
  *
- * Promises  No version is lost, as one can be in Swift: what was copied must still be there when it is replaced, else the
+ * Promises  Versions go where they are kept, and come back from there, only if who has set that place may read and write both at that
+ *           time, as the caller must too: it shows nothing to its setter that is hidden from him. No version is lost, as one can be in Swift: what was copied must still be there when it is replaced, else the
  *           request is answered 409 and has changed nothing but the archive.
  */
 import { fail, isFailure } from "../base/failures.js"
@@ -9,9 +10,10 @@ import { byteStringOfText } from "../base/ids.js"
 import { percentEncode } from "../base/uri.js"
 import type { SwiftArchive } from "../format/swift-container.js"
 import type { ListedObject } from "../object/contract.js"
-import { makeCopy, operationAs, type Answer, type ObjectCall } from "../s3/index.js"
+import { makeCopy, operationAs, type Answer, type ObjectCall, type Scope } from "../s3/index.js"
 import { emptyAnswer } from "./answers.js"
 import { archivedName, archivePrefixOf, DELETION_TYPE, NAMES_OF_MOMENT } from "./archive-core.js"
+import type { SwiftCallers } from "./callers.js"
 import { containerAt, infoAt, type ObjectRequest, type SwiftContext } from "./requests.js"
 
 const PAGE_ENTRIES = 1_000
@@ -22,27 +24,47 @@ interface Place {
   readonly object: string
 }
 
+interface Copying {
+  readonly from: Place
+  readonly to: Place
+  readonly etag: string
+  readonly replaces?: string
+}
+
+const CHANGED = "another request has changed the object meanwhile: try again"
+
 const sourceOf = ({ container, object }: Place): string =>
   `/${percentEncode(byteStringOfText(container))}/${percentEncode(object, true)}`
 
 /** Nothing is removed or replaced but what was archived. */
 export const changedMeanwhile = (error: unknown): unknown =>
-  isFailure(error, "preconditionFailed", "noSuchKey")
-    ? fail("conflict", { message: "another request has changed the object meanwhile: try again" })
-    : error
+  isFailure(error, "preconditionFailed", "noSuchKey") ? fail("conflict", { message: CHANGED }) : error
+
+/** What the setter of a place of versions may do there, as far as his rights go. */
+const ACTIONS = ["GetObject", "PutObject", "DeleteObject"]
 
 export class Archive {
-  constructor(private readonly context: SwiftContext) {}
+  constructor(
+    private readonly context: SwiftContext,
+    private readonly callers: Pick<SwiftCallers, "ofSetter">,
+  ) {}
 
-  /** Copies the object there, if there is one. Returns its ETag. Throws `preconditionFailed` if the container is missing. */
-  async keep(request: ObjectRequest, { location }: SwiftArchive): Promise<string | undefined> {
+  /**
+   * Copies the object there, if there is one. Returns its ETag. Throws `preconditionFailed` if the container is missing, or who has
+   * set it is not known, and `accessDenied` if the caller or the setter may not copy it there.
+   */
+  async keep(request: ObjectRequest, archive: SwiftArchive): Promise<string | undefined> {
     const { target, caller } = request
+    const { location } = archive
     await this.requireContainer(target.account, location)
     const info = await infoAt(this.context, request, target)
     if (info === undefined) return undefined
     const object = await this.freeName(request, location, info.lastModifiedMs, info.etag)
-    if (object !== undefined)
-      await this.copy(request, { from: target, to: { container: location, object }, etag: info.etag }, caller)
+    if (object !== undefined) {
+      const copy = { from: target, to: { container: location, object }, etag: info.etag }
+      await this.checkCopy(await this.ofSetter(request, archive), copy)
+      await this.copy(request, copy, caller)
+    }
     return info.etag
   }
 
@@ -63,9 +85,12 @@ export class Archive {
   }
 
   /** A deletion, of which the archive has a version. */
-  async noteDeletion(request: ObjectRequest, { location }: SwiftArchive): Promise<void> {
+  async noteDeletion(request: ObjectRequest, archive: SwiftArchive): Promise<void> {
     const { caller, request: begun } = request
+    const { location } = archive
     const object = await this.freeName(request, location, this.context.clock.wallMs(), undefined)
+    if (object !== undefined)
+      await this.requireMay(await this.ofSetter(request, archive), "PutObject", { container: location, object })
     const handle = async (call: ObjectCall): Promise<Answer> => {
       await call.services.objects.put({
         ...{
@@ -88,8 +113,9 @@ export class Archive {
    * Brings the latest version back, and takes it out of the archive. Returns whether there was one. `etag`: of the object
    * that it replaces; undefined: it is missing. As in Swift, an object before which there was a deletion is only deleted.
    */
-  async restore(request: ObjectRequest, { location }: SwiftArchive, etag: string | undefined): Promise<boolean> {
+  async restore(request: ObjectRequest, archive: SwiftArchive, etag: string | undefined): Promise<boolean> {
     const { target, caller } = request
+    const { location } = archive
     await this.requireContainer(target.account, location)
     for (;;) {
       const latest = await this.latestOf(request, location)
@@ -97,8 +123,11 @@ export class Archive {
       const from = { container: location, object: latest.key }
       const isDeletion = latest.contentType === DELETION_TYPE
       if (isDeletion && etag !== undefined) return false
+      const setter = await this.ofSetter(request, archive)
+      await this.requireMay(setter, "DeleteObject", from)
       if (!isDeletion) {
         const copy = { from, to: target, etag: latest.etag, ...(etag !== undefined && { replaces: etag }) }
+        await this.checkCopy(setter, copy)
         await this.copy(request, copy, caller).catch((error: unknown) => {
           throw changedMeanwhile(error)
         })
@@ -106,6 +135,42 @@ export class Archive {
       await this.remove(request, from)
       if (!isDeletion) return true
     }
+  }
+
+  /** The request as who has set the place would send it now. Throws `preconditionFailed` if he is not known. */
+  private async ofSetter(request: ObjectRequest, { location, setter }: SwiftArchive): Promise<ObjectRequest> {
+    const { exchange, target } = request
+    const scope: Scope = (bucket, action) =>
+      bucket !== undefined &&
+      ACTIONS.includes(action) &&
+      [target.container, location].some(name => name === bucket.name)
+    try {
+      return { ...request, ...(await this.callers.ofSetter(setter, scope, exchange, target)) }
+    } catch (error) {
+      if (!isFailure(error, "signatureMismatch")) throw error
+      throw fail("preconditionFailed", {
+        message: `who has set ${location} as the container of versions is not known, or not there any more: set it again`,
+      })
+    }
+  }
+
+  /** Throws `accessDenied` unless the setter may make the copy. */
+  private async checkCopy(
+    setter: ObjectRequest,
+    { from, to, etag }: Pick<Copying, "from" | "to" | "etag">,
+  ): Promise<void> {
+    const seen = await infoAt(this.context, setter, from)
+    if (seen?.etag !== etag) throw fail("conflict", { message: CHANGED })
+    await this.requireMay(setter, "PutObject", to)
+  }
+
+  private async requireMay(
+    { request, caller }: ObjectRequest,
+    action: "PutObject" | "DeleteObject",
+    { container, object }: Place,
+  ): Promise<void> {
+    const operation = operationAs(action, { kind: "object", handle: () => emptyAnswer(204) })
+    await this.context.calls.run(request, caller, { operation, bucket: container, rawKey: object, headers: [] })
   }
 
   private async requireContainer(account: string, location: string): Promise<void> {
@@ -145,12 +210,7 @@ export class Archive {
 
   private async copy(
     { request }: ObjectRequest,
-    {
-      from,
-      to,
-      etag,
-      replaces,
-    }: { readonly from: Place; readonly to: Place; readonly etag: string; readonly replaces?: string },
+    { from, to, etag, replaces }: Copying,
     caller: ObjectRequest["caller"],
   ): Promise<void> {
     const handle = async (call: ObjectCall): Promise<Answer> => {

@@ -7,7 +7,7 @@ import { archiveIn } from "./archive-core.js"
 import { chosenQuotes, etagQuotesIn } from "./etag-quoter-core.js"
 import { checkQuotas } from "./quota-core.js"
 import { changedMetadata, CONTAINER_METADATA, isTrue, metadataIn } from "./metadata-core.js"
-import { changedSetters } from "./setters-core.js"
+import { changedSetters, requireSetter } from "./setters-core.js"
 import { syncChangeIn } from "./sync-core.js"
 
 /** Throws `invalidRequest` for a list that is not valid. */
@@ -17,7 +17,7 @@ export interface AccessListParser {
 }
 
 export interface ContainerChange {
-  /** The document that follows. `setter`: of its keys. Throws `metadataTooLarge`, `invalidRequest`, `accessDenied`. */
+  /** The document that follows. `setter`: of its keys, and of where its versions go. Throws `metadataTooLarge`, `invalidRequest`, `accessDenied`. */
   readonly apply: (former: SwiftContainer, setter: SwiftSetter | undefined) => SwiftContainer
   /** Who has access: by lists, or by keys of temporary URLs. */
   readonly changesLists: boolean
@@ -44,7 +44,8 @@ export function changeIn(headers: Headers, parse: AccessListParser): ContainerCh
     apply: (former, setter) => {
       const metadata = changedMetadata(former.metadata, headers, CONTAINER_METADATA)
       checkQuotas(metadata)
-      const kept = archive === undefined ? former.archive : (archive ?? undefined)
+      const stated = archive && { ...archive, setter: requireSetter(setter) }
+      const kept = stated === undefined ? former.archive : (stated ?? undefined)
       const lists = { read: read ?? former.read, write: write ?? former.write }
       const { archive: _former, quotesEtags: formerQuotes, setters: formerSetters, ...others } = former
       const setters = changedSetters(formerSetters, metadata, metadataIn(headers, CONTAINER_METADATA), setter)

@@ -6,7 +6,7 @@
  * Source    "Object Storage API v1", OpenStack.
  */
 import type { Keyring } from "../access/contract.js"
-import type { SwiftAccounts } from "../access/index.js"
+import type { SecretAttempts, SwiftAccounts } from "../access/index.js"
 import { asFailure, fail, isFailure } from "../base/failures.js"
 import type { AccountId } from "../base/ids.js"
 import { after, recover, type Soon } from "../base/soon.js"
@@ -65,6 +65,7 @@ import { checkDigest } from "./url-signatures-core.js"
 import { pathOf, targetOfPath, type SwiftTarget } from "./target-core.js"
 
 interface SwiftSettings extends S3Settings {
+  readonly attempts: S3Settings["attempts"] & Pick<SecretAttempts, "signIn">
   readonly accounts: S3Settings["accounts"] & Keyring & SwiftContext["accounts"]
   readonly swiftAccounts: SwiftAccounts
   /** Its root user is a reseller admin. */
@@ -124,7 +125,7 @@ class SwiftHandler implements Protocol {
   constructor(private readonly settings: SwiftSettings) {
     const { services, accounts, swiftAccounts, quotas, audit, clock, prepare, allowSha1, decompress } = settings
     this.calls = new TranslatedCalls(settings)
-    this.signIn = new SwiftSignIn(accounts, clock, this.calls.context.region)
+    this.signIn = new SwiftSignIn(accounts, settings.attempts, clock, this.calls.context.region)
     const containers = new SettingReader(services.buckets, SWIFT_SETTING)
     this.callers = this.openCallers(containers)
     const context = {
@@ -149,7 +150,7 @@ class SwiftHandler implements Protocol {
     const [ofAccount, ofContainer, ofObject] = [
       new AccountRequests(context),
       new SwiftContainers(context),
-      new SwiftObjects(context),
+      new SwiftObjects(context, this.callers),
     ]
     this.bulk = new BulkRequests(context, ofObject, ofContainer)
     this.websites = new StaticWebsites(context, ofObject)
@@ -359,7 +360,7 @@ class SwiftHandler implements Protocol {
     exchange.note({ operation: "Swift sign-in" })
     const host = exchange.header("host") ?? ""
     const origin = `${exchange.tlsVersion === undefined ? "http" : "https"}://${host}`
-    return after(this.signIn.signIn(exchange.headers, account), (signed: SignedIn) => {
+    return after(this.signIn.signIn(exchange, account), (signed: SignedIn) => {
       const { token, expiresInSeconds, storagePath } = signed
       return emptyAnswer(200, [
         ["X-Auth-Token", token],

@@ -25,6 +25,7 @@ import { decodeSymlink, encodeSymlink } from "../format/symlink.js"
 import { EMPTY_SWIFT_CONTAINER, type SwiftArchive, type SwiftContainer } from "../format/swift-container.js"
 import { policyHeaders } from "./policy-core.js"
 import { Archive, changedMeanwhile } from "./archive.js"
+import type { SwiftCallers } from "./callers.js"
 import { LISTING_TYPES } from "./listing-core.js"
 import { asksForManifest, isRepeatedManifest, putManifest, readManifest } from "./large-objects.js"
 import { emptyAnswer, textAnswer, linesOf, type Field } from "./answers.js"
@@ -289,8 +290,11 @@ export class SwiftObjects {
   private readonly archive: Archive
   private readonly copies: Copies
 
-  constructor(private readonly context: SwiftContext) {
-    this.archive = new Archive(context)
+  constructor(
+    private readonly context: SwiftContext,
+    callers: SwiftCallers,
+  ) {
+    this.archive = new Archive(context, callers)
     this.copies = new Copies(context, (request, place, write) => this.replacing(request, place, write))
   }
 

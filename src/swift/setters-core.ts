@@ -12,7 +12,7 @@ import { isSecret, type Metadata } from "./metadata-core.js"
 export function requireSetter(setter: SwiftSetter | undefined): SwiftSetter {
   if (setter !== undefined) return setter
   const message =
-    "a key acts as who has set it, with the rights that he has then: of this user the store cannot tell them, so it sets no key"
+    "a key, and a container of versions, acts as who has set it, with the rights that he has then: of this user the store cannot tell them, so it sets none"
   throw fail("accessDenied", { message })
 }
 

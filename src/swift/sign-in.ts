@@ -9,9 +9,10 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto"
 import type { Keyring, KnownKey } from "../access/contract.js"
+import type { SecretAttempts } from "../access/index.js"
 import { fail, unlessRefused } from "../base/failures.js"
 import { parseAccessKeyId, type AccessKeyId } from "../base/ids.js"
-import type { Headers } from "../base/request-headers.js"
+import type { Exchange } from "../http/index.js"
 import { after, type Soon } from "../base/soon.js"
 import { encodeSwiftToken, readSwiftToken } from "../format/swift-token.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -35,35 +36,38 @@ const digestOf = (text: string): Buffer => createHash("sha256").update(text).dig
 export class SwiftSignIn {
   constructor(
     private readonly accounts: Pick<Keyring, "secretOf" | "knownSecret" | "noteUse">,
+    private readonly attempts: Pick<SecretAttempts, "signIn">,
     private readonly clock: Clock,
     private readonly region: string,
   ) {}
 
-  /** `account`: as the path names it, if it does. Throws `accessDenied`, `invalidAccessKey`. */
-  signIn(headers: Headers, account: string | undefined): Soon<SignedIn> {
+  /** `account`: as the path names it, if it does. Throws `accessDenied`, `invalidAccessKey`, `rateExceeded`. */
+  async signIn(exchange: Exchange, account: string | undefined): Promise<SignedIn> {
+    const { headers, remoteAddress: address, requestId } = exchange
     const user = headers.get("x-auth-user") ?? headers.get("x-storage-user") ?? ""
     const secret = headers.get("x-auth-key") ?? headers.get("x-storage-pass") ?? ""
     const colon = user.indexOf(":")
     const [named, id] = colon < 0 ? [account, user] : [user.slice(0, colon), user.slice(colon + 1)]
     const accessKeyId = unlessRefused(() => parseAccessKeyId(id))
-    if (accessKeyId === undefined) throw unknownUser(id)
     const nowMs = this.clock.wallMs()
-    return after(this.keyOf(accessKeyId, nowMs), key => {
-      if (key === undefined || !timingSafeEqual(digestOf(key.secret), digestOf(secret))) throw unknownUser(id)
-      if (named !== undefined && !isNamed(key, named)) throw unknownUser(id)
-      if (key.session !== undefined) {
-        const message = "temporary credentials cannot sign in to Swift: use an access key of a user"
-        throw fail("accessDenied", { message })
-      }
-      const nowSeconds = Math.floor(nowMs / 1000)
-      const expiresSeconds =
-        Math.floor(nowSeconds / ISSUED_EVERY_SECONDS) * ISSUED_EVERY_SECONDS + ISSUED_EVERY_SECONDS + TOKEN_SECONDS
-      return {
-        token: encodeSwiftToken({ accessKeyId, expiresSeconds }, key.secret),
-        expiresInSeconds: expiresSeconds - nowSeconds,
-        storagePath: `/v1/${ACCOUNT_PREFIX}${key.account.number}`,
-      }
+    const known = accessKeyId && (await this.keyOf(accessKeyId, nowMs))
+    const key = await this.attempts.signIn({ address, requestId, id: known?.id, operation: "swift:SignIn" }, () => {
+      if (known === undefined || !timingSafeEqual(digestOf(known.secret), digestOf(secret))) throw unknownUser(id)
+      if (named !== undefined && !isNamed(known, named)) throw unknownUser(id)
+      return known
     })
+    if (key.session !== undefined) {
+      const message = "temporary credentials cannot sign in to Swift: use an access key of a user"
+      throw fail("accessDenied", { message })
+    }
+    const nowSeconds = Math.floor(nowMs / 1000)
+    const expiresSeconds =
+      Math.floor(nowSeconds / ISSUED_EVERY_SECONDS) * ISSUED_EVERY_SECONDS + ISSUED_EVERY_SECONDS + TOKEN_SECONDS
+    return {
+      token: encodeSwiftToken({ accessKeyId: key.id, expiresSeconds }, key.secret),
+      expiresInSeconds: expiresSeconds - nowSeconds,
+      storagePath: `/v1/${ACCOUNT_PREFIX}${key.account.number}`,
+    }
   }
 
   /** Throws `invalidToken`, `tokenExpired`. */

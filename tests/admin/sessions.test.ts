@@ -366,6 +366,41 @@ test("failed sign-ins slow their address down, whatever succeeds in between, and
   for (let i = 0; i < 5; i += 1) assert.equal((await attempt(wrong)).status, 401, "it was a while ago")
 })
 
+test("wrong bearer tokens count by the token that they name, and the audit log has them and failed sign-ins", async () => {
+  const world = await ConsoleWorld.open()
+  const browser = new Browser(world.node())
+  const made = await browser.send("POST", "/v1/tokens", {
+    body: { name: "ci", scopes: ["read"] },
+    headers: { authorization: `Bearer ${TOKEN}` },
+  })
+  const [token, id] = [String(made.value["token"]), String(made.value["id"])]
+  const use = async (text: string, address?: string) => {
+    const sent = { headers: { authorization: `Bearer ${text}` }, ...(address && { address }) }
+    return (await browser.send("GET", "/v1/accounts", sent)).status
+  }
+  const wrong = `${token.slice(0, -1)}${token.endsWith("a") ? "b" : "a"}`
+  const unknown = `hlt_${"B".repeat(12)}_${token.slice(-40)}`
+  for (const text of [wrong, unknown, "guess"]) {
+    for (let i = 0; i < 5; i += 1) assert.equal(await use(text), 401, text)
+    assert.equal(await use(text), 429, text)
+    assert.equal(await use(text, "203.0.113.9"), 401, "another address")
+  }
+  assert.deepEqual([await use(token), await use(TOKEN)], [429, 429])
+  assert.deepEqual([await use(token, "203.0.113.8"), await use(TOKEN, "203.0.113.8")], [200, 200])
+  await world.clock.advance(1_000)
+  for (let i = 0; i < 9; i += 1) assert.deepEqual([await use(token), await use(wrong)], [200, 401], "it was proved")
+  assert.equal((await browser.send("POST", "/v1/session", { body: { token: "guess" } })).status, 401)
+  const failed = world.store.audit.all.filter(({ caller }) => caller.kind === "anonymous")
+  const linesOf = (operation: string, target: string) =>
+    failed.filter(line => line.operation === operation && line.target === target).length
+  assert.deepEqual(
+    [linesOf("useToken", id), linesOf("useToken", ""), linesOf("useToken", "operator"), linesOf("signIn", "")],
+    [15, 6, 6, 1],
+  )
+  assert.ok(failed.every(({ ended }) => ended?.outcome === "accessDenied"))
+  for (const text of [TOKEN, token, wrong, "guess"]) assert.ok(!JSON.stringify(failed).includes(text))
+})
+
 test("many sign-outs of one holder keep one bounded row, and all of them hold", async () => {
   const { world, browser } = await signedIn()
   const stolen: string[] = []

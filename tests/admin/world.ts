@@ -8,6 +8,7 @@ import {
   openConsoleSessions,
   type NamedPolicy,
 } from "../../src/access/index.js"
+import { attemptsWith } from "../../src/access/testing-attempts.js"
 import type { AdminStore } from "../../src/admin/api.js"
 import { AdminApi } from "../../src/admin/index.js"
 import type { WebSignIn } from "../../src/admin/contract.js"
@@ -63,7 +64,8 @@ export class ConsoleWorld {
     const sessions = openConsoleSessions({ clock, random, masterKeys }, metadata, sources)
     const policyOfBucket = ({ name }: Bucket) => this.policies.get(name)
     const links = linksOf(accounts, clock, this.s3Endpoint)
-    const parts = { ...this.store.parts, accounts, tokens, sessions, policyOfBucket, webSignIn, links }
+    const attempts = attemptsWith(clock, this.store.audit)
+    const parts = { ...this.store.parts, attempts, accounts, tokens, sessions, policyOfBucket, webSignIn, links }
     return new AdminApi(parts, {
       ...{ version: "1.2.3", clock, onLoopback, hosts, rootAccount: ROOT_KEY.accountId },
       ...{ newBucketSettings: new Map(), metricsText: () => "" },

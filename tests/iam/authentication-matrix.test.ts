@@ -4,6 +4,7 @@
  */
 import { before, test } from "node:test"
 import assert from "node:assert/strict"
+import { attemptsWithoutWaits } from "../../src/access/testing-attempts.js"
 import { FakeAudit } from "../../src/access/testing-audit.js"
 import { Denials, presign } from "../../src/access/index.js"
 import { ACTIONS, createIamHandler } from "../../src/iam/index.js"
@@ -38,6 +39,7 @@ const handler = createIamHandler({
   clock: new RealClock(),
   denials: new Denials(),
   rates: { enter: () => undefined },
+  attempts: attemptsWithoutWaits(),
   audit: new FakeAudit(),
 })
 

@@ -49,6 +49,15 @@ testBothWays(
   },
 )
 
+testBothWays("after five wrong signatures of a user the next one is answered Throttling", async answersLater => {
+  const world = await IamWorld.open(answersLater)
+  const bob = await world.user("bob", policy({ Effect: "Allow", Action: "iam:*", Resource: "*" }))
+  const wrong = { ...bob, secret: "wrong" }
+  for (let i = 0; i < 5; i += 1) await world.refused("SignatureDoesNotMatch", "ListUsers", {}, wrong)
+  await world.refused("Throttling", "ListUsers", {}, bob)
+  await world.iam("ListUsers")
+})
+
 testBothWays("another spelling of a name does not bypass a policy", async answersLater => {
   const world = await IamWorld.open(answersLater)
   await world.iam("CreateUser", { UserName: "Admin", Path: "/high/" })

@@ -1,5 +1,6 @@
 /** IAM and STS without a server: requests signed like those of clients, over identities in memory. */
 import assert from "node:assert/strict"
+import { attemptsWith } from "../../src/access/testing-attempts.js"
 import { FakeAudit } from "../../src/access/testing-audit.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import { Denials, RateLimiter, sha256Hex, signRequest } from "../../src/access/index.js"
@@ -7,6 +8,7 @@ import { fail } from "../../src/base/failures.js"
 import type { Protocol } from "../../src/http/index.js"
 import { createIamHandler } from "../../src/iam/index.js"
 import { RealClock } from "../../src/seams/clock/real.js"
+import { SimClock } from "../../src/seams/clock/sim.js"
 import type { Web } from "../../src/seams/web/contract.js"
 import { AccessWorld, ROOT_KEY } from "../access/world.js"
 import { ask, type HandlerRequest } from "../s3/ask.js"
@@ -111,6 +113,7 @@ export class IamWorld {
       denials: this.denials,
       audit: this.audit,
       rates: new RateLimiter(new RealClock(), new SimTelemetry().metrics, () => 1),
+      attempts: attemptsWith(new SimClock(), this.audit),
     }))
   }
   private made: Protocol | undefined

@@ -1,5 +1,6 @@
 /** KMS without a server: requests signed like those of clients, over keys in memory. */
 import assert from "node:assert/strict"
+import { attemptsWith } from "../../src/access/testing-attempts.js"
 import { FakeAudit } from "../../src/access/testing-audit.js"
 import { Denials, RateLimiter } from "../../src/access/index.js"
 import { fail } from "../../src/base/failures.js"
@@ -53,6 +54,7 @@ export class KmsApiWorld {
       clock,
       denials,
       rates,
+      attempts: attemptsWith(clock, this.audit),
       audit: this.audit,
     })
   }

@@ -15,6 +15,7 @@ import {
 } from "../../src/access/index.js"
 import { signV2 } from "../../conformance/sign-v2.js"
 import { encodeText } from "../../conformance/sign-v4.js"
+import { attemptsWithoutWaits } from "../../src/access/testing-attempts.js"
 import { OPERATIONS, type Operation } from "../../src/s3/operations.js"
 import { SUB_RESOURCES } from "../../src/s3/route.js"
 import { ask, type HandlerRequest, type Told } from "./ask.js"
@@ -31,6 +32,7 @@ const EVERYTHING = '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Actio
 const ELSEWHERE =
   '{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":["arn:aws:s3:::else","arn:aws:s3:::else/*"]}}'
 const { handler } = handleModel({
+  attempts: attemptsWithoutWaits(),
   services: model => spy.over(model),
   keys: [
     userKeyOf(POWERLESS, "powerless", []),
@@ -287,7 +289,11 @@ test("the owner is admitted in every form: so the flaw is the reason of each ref
 
 test("version 2 works for objects only, and not at all where it is refused or in a header", async () => {
   spy.calls.length = 0
-  const refusing = handleModel({ services: model => spy.over(model), refuseSignatureV2: true })
+  const refusing = handleModel({
+    services: model => spy.over(model),
+    attempts: attemptsWithoutWaits(),
+    refuseSignatureV2: true,
+  })
   const terms = () => ({ key: OWNER, atMs: Date.now() })
   for (const operation of routed) {
     const request = requestOf(operation)

@@ -2,6 +2,7 @@
  * A store over simulated disks with two handlers, one of them with asynchronous services only, for tests that
  * compare both.
  */
+import { attemptsWith } from "../../src/access/testing-attempts.js"
 import { FakeAudit } from "../../src/access/testing-audit.js"
 import { Denials, signRequest } from "../../src/access/index.js"
 import { parseAccountId, parseBucketName } from "../../src/base/ids.js"
@@ -182,6 +183,7 @@ export async function world(machine: Machine) {
     denials: new Denials(),
     audit: new FakeAudit(),
     rates: { enter: () => undefined },
+    attempts: attemptsWith(clock),
     newBuckets: { allowPublicBuckets: false, allowAcls: false, encryptNewBuckets: false },
     allowSseCWithoutTls: false,
   }

@@ -4,10 +4,17 @@
  *   node dist/tests/s3/over-model.js [PORT]
  */
 import { fileURLToPath } from "node:url"
+import { attemptsWith } from "../../src/access/testing-attempts.js"
 import { FakeAudit } from "../../src/access/testing-audit.js"
 import type { Account, Accounts, Keyring, KnownKey } from "../../src/access/contract.js"
 import { fail } from "../../src/base/failures.js"
-import { Denials, parseAccessPolicy, RateLimiter, type AccessPolicy } from "../../src/access/index.js"
+import {
+  Denials,
+  parseAccessPolicy,
+  RateLimiter,
+  type AccessPolicy,
+  type SecretAttempts,
+} from "../../src/access/index.js"
 import { checkPrincipals } from "../../src/access/policy/bucket-policy.js"
 import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
 import type { AccessKeyId, AccountId, AccountNumber } from "../../src/base/ids.js"
@@ -186,13 +193,14 @@ export interface Variations extends Partial<
 > {
   readonly services?: (model: ObjectServices) => ObjectServices
   readonly port?: number
+  readonly attempts?: SecretAttempts
   /** Additional to those of the two accounts. */
   readonly keys?: readonly KnownKey[]
 }
 
 /** The S3 layer over a new model. */
 export function handleModel(
-  { services: wrap, port: _port, keys = [], ...variations }: Variations = {},
+  { services: wrap, port: _port, keys = [], attempts = attemptsWith(new RealClock()), ...variations }: Variations = {},
   telemetry: SimTelemetry = new SimTelemetry(),
 ) {
   const [clock, random] = [new RealClock(), new RealRandom()]
@@ -215,10 +223,11 @@ export function handleModel(
     random,
     metrics: telemetry.metrics,
     rates: new RateLimiter(clock, telemetry.metrics, () => 1),
+    attempts,
     hash: hashOnce,
     ...variations,
   }
-  return { handler: createS3Handler(settings), services, settings, accounts }
+  return { handler: createS3Handler(settings), services, settings, accounts, attempts }
 }
 
 export async function serveModel(variations: Variations = {}): Promise<Served> {

@@ -6,6 +6,7 @@ import { Client } from "../../conformance/client.js"
 import type { Call } from "../../conformance/client.js"
 import { parseEndpoint } from "../../conformance/raw-client.js"
 import { text } from "../../conformance/xml.js"
+import { attemptsWithoutWaits } from "../../src/access/testing-attempts.js"
 import { headerRow, HEADER_ROWS } from "../../src/s3/headers.js"
 import { OPERATIONS } from "../../src/s3/operations.js"
 import type { Operation } from "../../src/s3/operations.js"
@@ -22,7 +23,7 @@ let client: Client
 const credentialsOf = ({ id, secret }: { id: string; secret: string }) => ({ accessKey: id, secretKey: secret })
 
 before(async () => {
-  served = await serveModel({ services: model => spy.over(model) })
+  served = await serveModel({ services: model => spy.over(model), attempts: attemptsWithoutWaits() })
   client = new Client(parseEndpoint(served.endpoint), credentialsOf(OWNER), "us-east-1")
   assert.equal((await client.call("PUT", { bucket: "bucket" })).status, 200)
   assert.equal((await client.call("PUT", { bucket: "bucket", key: "key", body: "kept" })).status, 200)

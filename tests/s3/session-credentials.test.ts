@@ -9,6 +9,7 @@ import { formBody, post, signForm } from "../../conformance/forms.js"
 import { parseEndpoint, type RawResponse } from "../../conformance/raw-client.js"
 import { streamedPut, type Mode } from "../../conformance/streaming.js"
 import type { AssumeRequest, IssuedSession } from "../../src/access/index.js"
+import { attemptsWithoutWaits } from "../../src/access/testing-attempts.js"
 import type { AccessKeyId } from "../../src/base/ids.js"
 import { accountNumberOf } from "../../src/format/account-number.js"
 import { AccessWorld, HOUR_MS, NO_CONTEXT, ROOT_KEY, trust } from "../access/world.js"
@@ -82,7 +83,7 @@ before(async () => {
   bob = (await world.user("bob", "sts:AssumeRole")).id
   const role = await world.create("role", ROLE, trust({ AWS: `arn:aws:iam::${NUMBER}:root` }))
   await identities.putInline(role, "write", policyOf(allow(OBJECTS, [IN("wide"), IN("narrow")])))
-  served = await serveModel({ accounts: world.access.accounts })
+  served = await serveModel({ accounts: world.access.accounts, attempts: attemptsWithoutWaits() })
   const { status } = await clientOf(ROOT_KEY.accessKeyId, ROOT_KEY.secret).call("PUT", { bucket: "bucket" })
   assert.equal(status, 200)
 })

@@ -10,6 +10,8 @@ const LATER = 4_000_000_000
 const REALM = parseRealms("[there]\nkey = realm\ncluster_here = http://127.0.0.1:1/v1/\n")
 const SETTING = ["s3:PutBucketTagging", "s3:PutBucketAcl", "s3:ListBucket"]
 const SETTER = { id: "AKIASETTER", secret: "setter-secret" }
+/** May also set where versions go. */
+const MOVER = { id: "AKIAMOVER", secret: "mover-secret" }
 const LIMITED = { id: "AKIALIMITED", secret: "limited-secret" }
 const FULL = { id: "AKIAFULL", secret: "full-secret" }
 const LEAVING = { id: "AKIALEAVING", secret: "leaving-secret" }
@@ -20,6 +22,7 @@ const deny = (Action: readonly string[] | string, Resource = "*") => ({ Effect: 
 
 const keys = [
   userKeyOf(SETTER, "setter", [policyOf(allow(SETTING))]),
+  userKeyOf(MOVER, "mover", [policyOf(allow([...SETTING, "s3:PutBucketVersioning"]))]),
   userKeyOf(LIMITED, "limited", [policyOf(allow("s3:*"), deny("s3:*Object", "arn:aws:s3:::*/secret*"))]),
   userKeyOf(FULL, "full", [policyOf(allow("s3:*"))]),
   userKeyOf(LEAVING, "leaving", [policyOf(allow("s3:*"))]),
@@ -161,4 +164,57 @@ test("another cluster acts as who has set the key of container sync", async () =
   assert.deepEqual(await requests(), [401, 401, 200, 201])
   assert.equal(await set(owner), 204)
   assert.equal(await bySync("HEAD", `${name}/secret`), 200)
+})
+
+test("versions go to another container only with the rights of who has set it, as they are then", async () => {
+  const names = ["kept-open", "kept-versions"] as const
+  const [name, location] = names
+  await made(name, owner)
+  assert.equal((await owner.call("PUT", `/${location}`)).status, 201)
+  const headers = { "X-Versions-Location": location }
+  const set = async (user: SwiftUser) =>
+    assert.equal((await user.call("POST", `${owner.account}/${name}`, { headers })).status, 204)
+  const put = async (object: string, body = "new") => (await owner.call("PUT", `/${name}/${object}`, { body })).status
+  const kept = async () => (await owner.call("GET", `/${location}`)).text.split("\n").filter(line => line !== "")
+  const limited = await world.signIn(LIMITED)
+  await set(limited)
+  assert.deepEqual([await put("secret"), await kept()], [403, []], "he may not read it")
+  assert.equal((await owner.call("GET", `/${name}/secret`)).text, "secret")
+  assert.deepEqual([await put("open"), (await kept()).length], [201, 1])
+  assert.equal((await owner.call("DELETE", `/${name}/open`)).status, 204)
+  assert.deepEqual([(await owner.call("GET", `/${name}/open`)).text, await kept()], ["open", []], "it came back")
+  const policy = policyOf({
+    ...deny("s3:PutObject", `arn:aws:s3:::${location}/*`),
+    Principal: { AWS: `arn:aws:iam::${ownerAccount.number}:user/limited` },
+  })
+  assert.equal((await world.s3.call("PUT", { bucket: location, query: "policy", body: policy })).status, 204)
+  assert.deepEqual([await put("open"), await kept()], [403, []], "he may not write there any more")
+  await set(await world.signIn(MOVER))
+  assert.deepEqual([await put("open"), await put("secret"), await kept()], [403, 403, []])
+  await set(owner)
+  assert.deepEqual([await put("open"), await put("secret"), (await kept()).length], [201, 201, 2])
+  await set(await world.signIn(MOVER))
+  assert.equal((await owner.call("DELETE", `/${name}/open`)).status, 403, "he may not bring one back")
+  assert.equal((await kept()).length, 2)
+  keys.splice(
+    keys.findIndex(({ id }) => id === MOVER.id),
+    1,
+  )
+  assert.deepEqual([await put("open"), (await kept()).length], [412, 2], "he is not there any more")
+  await set(owner)
+  assert.equal((await owner.call("DELETE", `/${name}/open`)).status, 204)
+  assert.equal((await kept()).length, 1)
+})
+
+test("a public access block refuses whom a list lets in, and not temporary URLs and forms: they act as a known user", async () => {
+  const name = await made("blocked", owner)
+  assert.equal((await owner.call("POST", `/${name}`, { headers: { "X-Container-Read": ".r:*" } })).status, 204)
+  const byList = async () => (await world.anonymous.call("GET", `${owner.account}/${name}/open`)).status
+  assert.deepEqual([await byList(), await byUrl("GET", `${name}/open`)], [200, 200])
+  const switches = ["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"]
+  const document = switches.map(each => `<${each}>true</${each}>`).join("")
+  const body = `<PublicAccessBlockConfiguration>${document}</PublicAccessBlockConfiguration>`
+  assert.equal((await world.s3.call("PUT", { bucket: name, query: "publicAccessBlock", body })).status, 200)
+  assert.equal(await byList(), 401)
+  assert.deepEqual(await methodsOf(name, "open"), [200, 200, 201, 202, 201, 204])
 })

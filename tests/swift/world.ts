@@ -96,10 +96,11 @@ export async function serveSwift(
   }: Partial<Pick<SwiftSettings, "inside" | "serviceAccounts" | "realms" | "swiftAccounts">> = {},
 ): Promise<SwiftWorld> {
   const telemetry = new SimTelemetry()
-  const { handler, settings, accounts } = handleModel(variations, telemetry)
+  const { handler, settings, accounts, attempts } = handleModel(variations, telemetry)
   const swift = createSwiftHandler({
     ...settings,
     accounts,
+    attempts,
     rootAccount: ROOT_ACCOUNT.id,
     info: INFO,
     swiftAccounts,

@@ -30,6 +30,7 @@ interface FormScene {
   readonly received: ReceivedRequest
   readonly target: S3Target
   readonly headers: Headers
+  readonly address: string
   readonly nowMs: number
   /** Called as soon as the caller is known. */
   readonly noteCaller: (caller: Caller) => void
@@ -42,13 +43,13 @@ interface FormScene {
 export async function admitForm(
   gate: Gatekeeper,
   wire: WireBody,
-  { received, target, headers, nowMs, noteCaller }: FormScene,
+  { received, target, headers, address, nowMs, noteCaller }: FormScene,
 ): Promise<{ readonly caller: Caller; readonly form: AdmittedForm }> {
   const { bucket = "" } = target
   const boundary = boundaryOf(headers.get("content-type") ?? "")
   if (boundary === undefined || carriesSignature(received)) {
     // As for any other request: a refused caller learns nothing more.
-    const caller = await gate.caller(received, target, nowMs)
+    const caller = await gate.caller(received, target, { address, nowMs })
     noteCaller(caller)
     await gate.openBucket(bucket, caller, headers)
     throw boundary === undefined
@@ -57,7 +58,7 @@ export async function admitForm(
   }
   const arriving = await readForm(wire, boundary)
   const fields = completeFields(arriving.fields, arriving.fileName, bucket)
-  const caller = await gate.callerOfForm(fields, received, nowMs)
+  const caller = await gate.callerOfForm(fields, received, { address, nowMs })
   noteCaller(caller)
   await gate.openBucket(bucket, caller, headers)
   const range = sizeIn(fields, caller, nowMs)

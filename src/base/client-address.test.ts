@@ -1,7 +1,7 @@
 /** Which addresses count as one client. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
-import { clientOf } from "./client-address-core.js"
+import { clientOf } from "./client-address.js"
 
 test("an IPv4 address is one client, also as a socket for both protocols shows it", () => {
   assert.equal(clientOf("192.0.2.7"), "192.0.2.7")
