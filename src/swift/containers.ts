@@ -25,11 +25,11 @@ import {
   type RequiredAction,
 } from "../s3/index.js"
 import { accessListParser } from "./access-lists-core.js"
-import { emptyAnswer, emptyEntity, timestampOf, type Field } from "./answers.js"
+import { emptyAnswer, timestampOf, type Field } from "./answers.js"
 import { changeIn, type ContainerChange } from "./container-changes-core.js"
 import { etagQuotesField } from "./etag-quoter-core.js"
 import { boundsOf, parseListing, versionListing, type ListingRequest, type ObjectEntry } from "./listing-core.js"
-import { entriesOf, listingAnswer } from "./listings.js"
+import { entriesOf, headAnswer, listingAnswer } from "./listings.js"
 import { CONTAINER_METADATA, metadataFields } from "./metadata-core.js"
 import { listedLink } from "./pointers-core.js"
 import { DEFAULT_POLICY, policyIn, requireSamePolicy } from "./policy-core.js"
@@ -72,7 +72,7 @@ export class SwiftContainers {
   head(request: ContainerRequest): Soon<Answer> {
     const operation = operationAs("HeadBucket", {
       kind: "bucket",
-      handle: async call => emptyEntity(await this.fieldsOf(call, request)),
+      handle: async call => headAnswer(request, await this.fieldsOf(call, request)),
     })
     return this.run(request, operation)
   }

@@ -283,6 +283,18 @@ test("objects are removed, and a missing one is reported", async () => {
 
 const NAMES = ["a", "b/1", "b/2", "c", "d/x/1", "é"]
 
+test("HEAD of an account and of a container has the type of their listing", async () => {
+  const path = await container("typed-container")
+  for (const target of ["", path]) {
+    for (const [query, type] of [
+      ["", "text/plain"],
+      ["?format=json", "application/json"],
+      ["?format=xml", "application/xml"],
+    ])
+      assert.equal((await owner.call("HEAD", target + query)).header("content-type"), `${type}; charset=utf-8`)
+  }
+})
+
 test("containers are listed as text, JSON and XML", async () => {
   const path = await container("listed-objects")
   assert.deepEqual(
@@ -384,7 +396,30 @@ test("a container is only in the account that its path names", async () => {
   const taken = await stranger.call("PUT", "/one-accounts-only")
   assert.equal(taken.status, 409)
   assert.match(taken.text, /taken by a container of another account/)
-  assert.equal(await status(stranger.call("GET", `${owner.account}/one-accounts-only/o`)), 403)
+  const path = `${owner.account}/one-accounts-only/o`
+  assert.equal(await status(stranger.call("GET", path)), 403)
+})
+
+test("others than an account's users do not learn which containers it has", async () => {
+  await container("hidden-container")
+  await put("/hidden-container/o", "x")
+  await container("own-of-owner")
+  for (const name of ["hidden-container", "missing-container", "not a name"].map(encodeURIComponent)) {
+    const [path, object] = [`${owner.account}/${name}`, `${owner.account}/${name}/o`]
+    for (const method of ["GET", "HEAD", "PUT", "POST", "DELETE"]) {
+      if (method !== "PUT") assert.equal(await status(stranger.call(method, path)), 403, `${method} ${name}`)
+      assert.equal(await status(stranger.call(method, object)), 403, `${method} ${name}/o`)
+      assert.equal(await status(world.anonymous.call(method, object)), 401, `${method} ${name}/o without a token`)
+    }
+    const from = { "X-Copy-From": `${name}/o`, "X-Copy-From-Account": owner.account.slice("/v1/".length) }
+    const to = { Destination: `${name}/o`, "Destination-Account": owner.account.slice("/v1/".length) }
+    await stranger.call("PUT", "/own-of-stranger")
+    assert.equal((await stranger.call("PUT", "/own-of-stranger/o", { body: "x" })).status, 201)
+    assert.equal(await status(stranger.call("PUT", "/own-of-stranger/copy", { headers: from })), 403, name)
+    assert.equal(await status(stranger.call("COPY", "/own-of-stranger/o", { headers: to })), 403, name)
+  }
+  assert.equal(await status(owner.call("GET", "/missing-container")), 404)
+  assert.equal(await status((await world.signIn(READER)).call("GET", "/missing-container/o")), 404)
 })
 
 test("access lists let others read, list and write, and nothing beyond", async () => {
@@ -523,8 +558,14 @@ test("versions: switched on, written, read, listed as current, and removed", asy
   assert.equal((await owner.call("GET", `${path}/o?version-id=${id}`)).text, "one")
   assert.equal(await status(owner.call("PUT", `${path}/o?version-id=${id}`, { body: "x" })), 400)
   assert.equal((await owner.call("GET", `${path}/o`)).text, "two")
-  assert.equal(await status(owner.call("DELETE", `${path}/o`)), 204)
-  assert.equal(await status(owner.call("GET", `${path}/o`)), 404)
+  const deleted = await owner.call("DELETE", `${path}/o`)
+  assert.equal(deleted.status, 204)
+  const marker = deleted.header("x-object-version-id") ?? ""
+  assert.notEqual(marker, "")
+  for (const query of ["", `?version-id=${marker}`]) {
+    const missing = await owner.call("HEAD", `${path}/o${query}`)
+    assert.deepEqual([missing.status, missing.header("x-object-version-id")], [404, marker], query)
+  }
   const versions = JSON.parse((await owner.call("GET", `${path}?versions&format=json`)).text) as Record<
     string,
     unknown
@@ -560,6 +601,13 @@ test("versions: switched on, written, read, listed as current, and removed", asy
   assert.equal((await owner.call("GET", `${path}/o`)).text, "two", "without its marker")
   assert.equal(await status(owner.call("POST", path, { headers: { "X-Versions-Enabled": "false" } })), 204)
   assert.equal((await owner.call("HEAD", path)).header("x-versions-enabled"), "False")
+  const unversioned = [await put(`${path}/n`, "null"), await owner.call("GET", `${path}/n`)]
+  unversioned.push(await owner.call("DELETE", `${path}/n`), await owner.call("GET", `${path}/n`))
+  assert.deepEqual(
+    unversioned.map(answer => [answer.status, answer.header("x-object-version-id")]),
+    [201, 200, 204, 404].map(expected => [expected, undefined]),
+    "what is written while versions are not kept has no id",
+  )
 })
 
 test("quotas of a container hold for uploads and copies, and existing objects stay", async () => {
@@ -885,6 +933,11 @@ test("objects end at their second", async () => {
   assert.equal(await status(upload("past", { "X-Delete-At": "1000000000" })), 400)
   assert.equal(await status(upload("bad", { "X-Delete-After": "soon" })), 400)
   assert.equal(await status(upload("bad", { "X-Delete-After": "0" })), 400)
+  assert.equal((await upload("bad", { "X-Delete-At": "*" })).text, "Non-integer X-Delete-At")
+  for (const headers of [{ "X-Delete-At": "1".repeat(100) }, { "X-Delete-After": "9".repeat(400) }]) {
+    assert.equal(await status(upload("far", headers)), 201)
+    assert.equal((await owner.call("HEAD", `${path}/far`)).header("x-delete-at"), "9999999999")
+  }
   assert.equal(await status(upload("o", { "X-Delete-At": String(LATER) })), 201)
   assert.equal((await owner.call("HEAD", `${path}/o`)).header("x-delete-at"), String(LATER))
   assert.equal(
@@ -939,6 +992,9 @@ test("what is not built is refused by name", async () => {
   const quota = { "X-Account-Quota-Bytes-Policy-STANDARD": "1" }
   await refused(owner.call("POST", "", { headers: quota }), /x-account-quota-bytes-policy-standard/)
   assert.equal(await status(owner.call("GET", `${path}/o`)), 404, "nothing was stored")
+  await put(`${path}/kept`, "kept")
+  await refused(owner.call("DELETE", `${path}/kept`, { headers: { "X-If-Delete-At": "1" } }), /X-If-Delete-At/)
+  assert.equal((await owner.call("GET", `${path}/kept`)).text, "kept")
 })
 
 test("without realms no container is synchronized, and no other cluster gets in", async () => {
