@@ -811,6 +811,8 @@ test("a history of versions: a deletion is one more version", async () => {
   )
   const enabled = await owner.call("POST", path, { headers: { "X-Versions-Enabled": "true" } })
   assert.equal(enabled.status, 400, "it has a history")
+  for (const name of ["a%0D%0AX-Evil:%201", "a%00b", "%E2%82%AC", "a/b", "%20"])
+    assert.equal(await status(owner.call("POST", path, { headers: { "X-Versions-Location": name } })), 400, name)
   const both = { "X-History-Location": "a-b-c", "X-Versions-Location": "d-e-f" }
   assert.equal(await status(owner.call("POST", path, { headers: both })), 400)
   assert.equal(
