@@ -21,6 +21,7 @@ import {
   type PartOfObject,
   type Translation,
 } from "../s3/index.js"
+import { NULL_VERSION } from "../format/version-id.js"
 import { decodeSymlink, encodeSymlink } from "../format/symlink.js"
 import { EMPTY_SWIFT_CONTAINER, type SwiftArchive, type SwiftContainer } from "../format/swift-container.js"
 import { policyHeaders } from "./policy-core.js"
@@ -432,10 +433,16 @@ export class SwiftObjects {
     const { repeats } = request
     if (repeats !== undefined) return this.repeatRemoval(request, repeats)
     const remove = () => this.run(request, { ...translate(request, DELETE, []), ...versionOf(request) })
-    if (request.query.has("version-id")) return remove()
-    return after(this.containerOf(request.target), ({ archive }) =>
-      archive === undefined ? remove() : this.deleteArchived(request, archive),
-    )
+    const { account, container } = request.target
+    const version = request.query.get("version-id")
+    return after(containerAt(this.context, account, container), bucket => {
+      // Where versions were never kept, the null version is the object itself, which its archive keeps.
+      const isObject = version === undefined || (version === NULL_VERSION && bucket.versioning === "never")
+      if (!isObject) return remove()
+      return after(this.context.containers.of(bucket), found =>
+        found?.archive === undefined ? remove() : this.deleteArchived(request, found.archive),
+      )
+    })
   }
 
   private repeatRemoval(request: ObjectRequest, timestamp: Timestamp): Soon<Answer> {

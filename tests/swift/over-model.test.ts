@@ -772,7 +772,7 @@ test("a stack of versions: what is overwritten is kept, and deletions bring it b
   assert.equal(await status(owner.call("DELETE", `${path}/o`)), 204)
   const second = await owner.call("GET", `${path}/o`)
   assert.deepEqual([second.text, second.header("x-object-meta-of")], ["two", "two"])
-  assert.equal(await status(owner.call("DELETE", `${path}/o`)), 204)
+  assert.equal(await status(owner.call("DELETE", `${path}/o?version-id=null`)), 204, "the id of what has no versions")
   assert.equal((await owner.call("GET", `${path}/o`)).text, "one")
   assert.equal(await status(owner.call("GET", "/stack-archive")), 204, "the archive is empty")
   assert.deepEqual(
@@ -795,7 +795,7 @@ test("a history of versions: a deletion is one more version", async () => {
   const path = await container("history-container", { "X-History-Location": "history-archive" })
   await put(`${path}/o`, "one")
   await put(`${path}/o`, "two")
-  assert.equal(await status(owner.call("DELETE", `${path}/o`)), 204)
+  assert.equal(await status(owner.call("DELETE", `${path}/o?version-id=null`)), 204)
   assert.deepEqual(
     [await status(owner.call("GET", `${path}/o`)), await status(owner.call("DELETE", `${path}/o`))],
     [404, 404],
@@ -1030,5 +1030,7 @@ test("capabilities and health need no token", async () => {
   assert.deepEqual([health.status, health.text], [200, "OK"])
   assert.equal(await status(world.ask("GET", "/v2/x")), 412)
   assert.equal(await status(world.ask("GET", "/v1/")), 412)
+  for (const path of ["/v1//c/o", `${owner.account}//o`, "/v1///o"])
+    assert.equal(await status(owner.call("GET", path)), 404, path)
   assert.equal(await status(owner.call("GET", "/container/nul%00")), 412)
 })
