@@ -194,6 +194,17 @@ test("a manifest whose segments are not as it says is refused with all problems,
   assert.equal((await putManifest("/large/problems", good, { "If-None-Match": "*" })).status, 412)
 })
 
+test("a link or a dynamic large object cannot be a segment: the large object would lack its bytes", async () => {
+  await put("/parts/target", "target")
+  await put("/parts/link", "", { "X-Symlink-Target": "parts/target" })
+  await put("/parts/dynamic", "x", { "X-Object-Manifest": "parts/target" })
+  for (const name of ["link", "dynamic"]) {
+    const answer = await putManifest("/large/of-pointers", [{ path: `/parts/${name}` }])
+    assert.deepEqual([answer.status, answer.text.includes("cannot be segments")], [400, true], answer.text)
+  }
+  assert.equal((await get("/large/of-pointers")).status, 404)
+})
+
 test("with a heartbeat the status of a manifest is in the body", async () => {
   await put("/parts/beat", "abc")
   const ask = (path: string) =>

@@ -3,7 +3,6 @@ import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
 import { createHash, createHmac } from "node:crypto"
 import { after, before, test } from "node:test"
-import { setTimeout as wait } from "node:timers/promises"
 import { gzipSync } from "node:zlib"
 import type { RawResponse } from "../../conformance/raw-client.js"
 import { ownerAccount, OWNER, STRANGER, userKeyOf } from "../s3/over-model.js"
@@ -398,28 +397,6 @@ test("a container is only in the account that its path names", async () => {
   assert.match(taken.text, /taken by a container of another account/)
   const path = `${owner.account}/one-accounts-only/o`
   assert.equal(await status(stranger.call("GET", path)), 403)
-})
-
-test("others than an account's users do not learn which containers it has", async () => {
-  await container("hidden-container")
-  await put("/hidden-container/o", "x")
-  await container("own-of-owner")
-  for (const name of ["hidden-container", "missing-container", "not a name"].map(encodeURIComponent)) {
-    const [path, object] = [`${owner.account}/${name}`, `${owner.account}/${name}/o`]
-    for (const method of ["GET", "HEAD", "PUT", "POST", "DELETE"]) {
-      if (method !== "PUT") assert.equal(await status(stranger.call(method, path)), 403, `${method} ${name}`)
-      assert.equal(await status(stranger.call(method, object)), 403, `${method} ${name}/o`)
-      assert.equal(await status(world.anonymous.call(method, object)), 401, `${method} ${name}/o without a token`)
-    }
-    const from = { "X-Copy-From": `${name}/o`, "X-Copy-From-Account": owner.account.slice("/v1/".length) }
-    const to = { Destination: `${name}/o`, "Destination-Account": owner.account.slice("/v1/".length) }
-    await stranger.call("PUT", "/own-of-stranger")
-    assert.equal((await stranger.call("PUT", "/own-of-stranger/o", { body: "x" })).status, 201)
-    assert.equal(await status(stranger.call("PUT", "/own-of-stranger/copy", { headers: from })), 403, name)
-    assert.equal(await status(stranger.call("COPY", "/own-of-stranger/o", { headers: to })), 403, name)
-  }
-  assert.equal(await status(owner.call("GET", "/missing-container")), 404)
-  assert.equal(await status((await world.signIn(READER)).call("GET", "/missing-container/o")), 404)
 })
 
 test("access lists let others read, list and write, and nothing beyond", async () => {
@@ -919,47 +896,6 @@ test("a container is a website for browsers: index, folders, listings, error pag
   const hidden = { "X-Container-Read": "", "X-Container-Meta-Web-Error": "" }
   assert.equal((await owner.call("POST", path, { headers: hidden })).status, 204)
   assert.deepEqual([(await read("/")).status, (await read("/photos/")).status], [401, 401])
-})
-
-test("a reader of a container learns that an object is missing, others do not", async () => {
-  const path = await container("absent-objects", { "X-Container-Read": ".r:*" })
-  assert.equal(await status(world.anonymous.call("GET", `${path}/missing`)), 404)
-  await owner.call("POST", path, { headers: { "X-Container-Read": "" } })
-  assert.equal(await status(world.anonymous.call("GET", `${path}/missing`)), 401)
-})
-
-test("objects end at their second", async () => {
-  const path = await container("expiring-objects")
-  const upload = (name: string, headers: Readonly<Record<string, string>>) =>
-    owner.call("PUT", `${path}/${name}`, { body: "x", headers })
-  assert.equal(await status(upload("past", { "X-Delete-At": "1000000000" })), 400)
-  assert.equal(await status(upload("bad", { "X-Delete-After": "soon" })), 400)
-  assert.equal(await status(upload("bad", { "X-Delete-After": "0" })), 400)
-  assert.equal((await upload("bad", { "X-Delete-At": "*" })).text, "Non-integer X-Delete-At")
-  for (const headers of [{ "X-Delete-At": "1".repeat(100) }, { "X-Delete-After": "9".repeat(400) }]) {
-    assert.equal(await status(upload("far", headers)), 201)
-    assert.equal((await owner.call("HEAD", `${path}/far`)).header("x-delete-at"), "9999999999")
-  }
-  assert.equal(await status(upload("o", { "X-Delete-At": String(LATER) })), 201)
-  assert.equal((await owner.call("HEAD", `${path}/o`)).header("x-delete-at"), String(LATER))
-  assert.equal(
-    await status(owner.call("COPY", `${path}/o`, { headers: { Destination: "expiring-objects/copy" } })),
-    201,
-  )
-  assert.equal((await owner.call("HEAD", `${path}/copy`)).header("x-delete-at"), String(LATER))
-  assert.equal(await status(owner.call("POST", `${path}/o`, { headers: { "X-Remove-Delete-At": "x" } })), 202)
-  assert.equal((await owner.call("HEAD", `${path}/o`)).header("x-delete-at"), undefined)
-  assert.equal(await status(owner.call("POST", `${path}/o`, { headers: { "X-Delete-After": "100000" } })), 202)
-  const seconds = Number((await owner.call("HEAD", `${path}/o`)).header("x-delete-at"))
-  assert.ok(seconds > Date.now() / 1000 + 90_000)
-  const short = await upload("short", { "X-Delete-After": "1" })
-  assert.equal(short.status, 201)
-  const endMs = Number((await owner.call("HEAD", `${path}/short`)).header("x-delete-at") ?? 0) * 1000
-  while (Date.now() < endMs) await wait(endMs - Date.now() + 1)
-  assert.deepEqual(
-    [await status(owner.call("GET", `${path}/short`)), await status(owner.call("DELETE", `${path}/short`))],
-    [404, 404],
-  )
 })
 
 test("the storage policy of a container is the class of its objects, and stays", async () => {
