@@ -246,6 +246,23 @@ export const signatureRows: readonly Row[] = [
       expectHeader(response, "x-evil", undefined)
     }),
   ),
+  row("34.7", "a value of ISO 8859-1 beyond ASCII is sent as its bytes", async scene => {
+    await scene.stored("k", "body")
+    for (const [parameter, header] of OVERRIDES) {
+      const response = await scene.get("k", {}, `${parameter}=${encodeText("für")}`)
+      expectHeader(expectStatus(response, 200), header, "für")
+    }
+  }),
+  row("34.8", "a value beyond ISO 8859-1 is refused, and the parameter is named", async scene => {
+    await scene.stored("k", "body")
+    for (const [parameter] of OVERRIDES) {
+      const query = `${parameter}=${encodeText('attachment; filename="ü€.txt"')}`
+      const response = expectError(await scene.get("k", {}, query), 400, "InvalidArgument")
+      same(text(response.text, "Message"), "Header value cannot be represented using ISO-8859-1.", "message")
+      same(text(response.text, "ArgumentName"), parameter, "argument")
+      expectStatus(await scene.call("HEAD", { key: "k", query }), 400)
+    }
+  }),
 ]
 
 function presignedRows(): readonly Row[] {

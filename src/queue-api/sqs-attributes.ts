@@ -124,9 +124,12 @@ const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$/
 /** The characters that XML can carry. */
 const UNCARRIED = /[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/u
 
+/** Other texts would be received with other characters, and with another digest. */
+export const isCarried = (text: string): boolean => !UNCARRIED.test(text)
+
 /** Throws `InvalidMessageContents`. */
 function checkedText(text: string): string {
-  if (!UNCARRIED.test(text)) return text
+  if (isCarried(text)) return text
   throw new SqsRefusal("InvalidMessageContents", "The message contains characters outside of the allowed set.")
 }
 
@@ -136,7 +139,7 @@ function messageAttributeOf(name: string, input: Input): MessageAttribute {
     throw invalidValue(`The name of the message attribute ${name.slice(0, 100)} is not valid.`)
   const type = input.text("DataType")
   const [, kind] = TYPE.exec(type) ?? []
-  if (kind === undefined)
+  if (kind === undefined || !isCarried(type))
     throw invalidValue(`The type of the message attribute ${name} must be Binary, Number or String.`)
   const [text, bytes] = [input.optional("StringValue"), input.blob("BinaryValue")]
   const value = kind === "Binary" ? bytes : text === undefined ? undefined : Buffer.from(checkedText(text))
@@ -157,7 +160,7 @@ export function contentOf(input: Input): MessageContent {
   const unknown = [...ofSystem.keys()].find(name => name !== "AWSTraceHeader")
   if (unknown !== undefined) throw invalidValue(`Message system attribute ${unknown.slice(0, 100)} is invalid.`)
   const header = ofSystem.get("AWSTraceHeader")
-  return { body: Buffer.from(checkedText(body)), attributes, trace: header?.text("StringValue") }
+  return { body: Buffer.from(checkedText(body)), attributes, trace: header && checkedText(header.text("StringValue")) }
 }
 
 export const md5Of = (bytes: Uint8Array): string => createHash("md5").update(bytes).digest("hex")

@@ -17,7 +17,16 @@ import {
 import { queueOf, receive, type Call } from "./call.js"
 import { sqsErrorOf, SqsRefusal } from "./failures.js"
 import { messageIdOf, urlFormOf } from "./rest-route.js"
-import { attributesOf, chosen, contentOf, md5Of, md5OfAttributes, settingsOf, shownDelivery } from "./sqs-attributes.js"
+import {
+  attributesOf,
+  chosen,
+  contentOf,
+  isCarried,
+  md5Of,
+  md5OfAttributes,
+  settingsOf,
+  shownDelivery,
+} from "./sqs-attributes.js"
 import { invalidValue, missing, type Input } from "./sqs-input.js"
 
 const RECEIVED_MAX = 10
@@ -251,7 +260,7 @@ async function changeMessageVisibilityBatch(call: Call, input: Input): Promise<R
 function checkedTags(tags: ReadonlyMap<string, string>): QueueSettings["tags"] {
   if (tags.size > QUEUE_LIMITS.tagsMax) throw invalidValue(`A queue has at most ${QUEUE_LIMITS.tagsMax} tags.`)
   for (const [name, value] of tags)
-    if (name === "" || name.length > 128 || value.length > 256 || /^aws:/i.test(name))
+    if (name === "" || name.length > 128 || value.length > 256 || /^aws:/i.test(name) || !isCarried(name + value))
       throw invalidValue(`The tag ${name.slice(0, 128)} is not valid.`)
   return [...tags].sort(([a], [b]) => (a < b ? -1 : 1))
 }

@@ -1,6 +1,7 @@
 /** The stored headers of an object as header lines of an answer. */
 import { fail, type Failure } from "../base/failures.js"
 import { isHeaderValue } from "../base/header-text.js"
+import { textOfObjectKey } from "../base/ids.js"
 import { HeaderLines } from "../http/index.js"
 import type { ContentHeaders } from "../object/contract.js"
 import { encodedWords } from "./wire/encoded-words.js"
@@ -54,8 +55,10 @@ export function withOverrides(failure: Failure, query: Query): Failure {
   return fail("notModified", { ...failure.details, cacheControl, expires })
 }
 
+/** A parameter has UTF-8, a header ISO 8859-1. */
 function overrideIn(query: Query, parameter: string): string | undefined {
-  const value = query.get(parameter)
+  const stated = query.get(parameter)
+  const value = stated && textOfObjectKey(stated)
   if (value !== undefined && /[\x00-\x08\x0a-\x1f\x7f]/.test(value)) {
     throw fail("invalidArgument", {
       message: "Header value cannot contain control characters.",

@@ -11,9 +11,9 @@ import { operationAs, type AccountCall, type Answer } from "../s3/index.js"
 import { formatAccountAccess, parseAccountAccess } from "./account-access-core.js"
 import { auditedChange, makeAccount } from "./account-changes.js"
 import { changedLimits, quotaChangeIn, quotaFields, withoutQuota } from "./account-quota-core.js"
-import { emptyAnswer, emptyEntity, timestampOf, type Field } from "./answers.js"
+import { emptyAnswer, timestampOf, type Field } from "./answers.js"
 import { chosenQuotes, etagQuotesField, etagQuotesIn } from "./etag-quoter-core.js"
-import { entriesOf, listingAnswer } from "./listings.js"
+import { entriesOf, headAnswer, listingAnswer } from "./listings.js"
 import { boundsOf, parseListing, type ContainerEntry, type ListingRequest } from "./listing-core.js"
 import { ACCOUNT_METADATA, changedMetadata, metadataFields, metadataIn } from "./metadata-core.js"
 import { changedSetters, shownMetadata } from "./setters-core.js"
@@ -31,7 +31,9 @@ export class AccountRequests {
   constructor(private readonly context: SwiftContext) {}
 
   head(request: SwiftRequest): Soon<Answer> {
-    return this.read(request, async (call, standing) => emptyEntity(await this.fieldsOf(call, request, standing)))
+    return this.read(request, async (call, standing) =>
+      headAnswer(request, await this.fieldsOf(call, request, standing)),
+    )
   }
 
   get(request: SwiftRequest): Soon<Answer> {

@@ -4,12 +4,12 @@
  * Source  The middleware `versioned_writes` of OpenStack Swift: `X-Versions-Location` (a stack: a deletion brings the version
  *         before back) and `X-History-Location` (a history: a deletion is one more version).
  */
-import { fail } from "../base/failures.js"
-import { textOfObjectKey } from "../base/ids.js"
+import { fail, unlessRefused } from "../base/failures.js"
+import { byteStringOfText, parseBucketName, textOfObjectKey } from "../base/ids.js"
 import type { Headers } from "../base/request-headers.js"
-import { percentDecode } from "../base/uri.js"
+import { percentDecode, percentEncode } from "../base/uri.js"
 import type { SwiftArchive } from "../format/swift-container.js"
-import { timestampOf } from "./answers.js"
+import { timestampOf, type Field } from "./answers.js"
 
 /** The type of the version that stands for a deletion. */
 export const DELETION_TYPE = "application/x-deleted;swift_versions_deleted=1"
@@ -34,9 +34,15 @@ const HEADERS: readonly (readonly [mode: SwiftArchive["mode"], header: string, r
   ["history", "x-history-location", "x-remove-history-location"],
 ]
 
+const SHOWN = { stack: "X-Versions-Location", history: "X-History-Location" } as const
+
+/** Earlier releases stored names that no container has, and that no header can carry. */
+export const archiveFields = (archive: SwiftArchive | undefined): Field[] =>
+  archive === undefined ? [] : [[SHOWN[archive.mode], percentEncode(byteStringOfText(archive.location))]]
+
 function locationIn(text: string, header: string): string {
   const location = textOfObjectKey(percentDecode(text)).replace(/^\/+|\/+$/g, "")
-  if (location === "" || location.includes("/"))
+  if (unlessRefused(() => parseBucketName(location)) === undefined)
     throw fail("invalidRequest", { message: `${header} is the name of a container` })
   return location
 }

@@ -25,11 +25,12 @@ import {
   type RequiredAction,
 } from "../s3/index.js"
 import { accessListParser } from "./access-lists-core.js"
-import { emptyAnswer, emptyEntity, timestampOf, type Field } from "./answers.js"
+import { emptyAnswer, timestampOf, type Field } from "./answers.js"
+import { archiveFields } from "./archive-core.js"
 import { changeIn, type ContainerChange } from "./container-changes-core.js"
 import { etagQuotesField } from "./etag-quoter-core.js"
 import { boundsOf, parseListing, versionListing, type ListingRequest, type ObjectEntry } from "./listing-core.js"
-import { entriesOf, listingAnswer } from "./listings.js"
+import { entriesOf, headAnswer, listingAnswer } from "./listings.js"
 import { CONTAINER_METADATA, metadataFields } from "./metadata-core.js"
 import { listedLink } from "./pointers-core.js"
 import { DEFAULT_POLICY, policyIn, requireSamePolicy } from "./policy-core.js"
@@ -46,8 +47,6 @@ const changedDocument = (change: ContainerChange, former: string | undefined, { 
   encodeSwiftContainer(
     change.apply(former === undefined ? EMPTY_SWIFT_CONTAINER : decodeSwiftContainer(former), setter),
   )
-
-const ARCHIVE_HEADERS = { stack: "X-Versions-Location", history: "X-History-Location" } as const
 
 /** Metadata is to Swift what tags are to S3. */
 const actionsOf = ({
@@ -72,7 +71,7 @@ export class SwiftContainers {
   head(request: ContainerRequest): Soon<Answer> {
     const operation = operationAs("HeadBucket", {
       kind: "bucket",
-      handle: async call => emptyEntity(await this.fieldsOf(call, request)),
+      handle: async call => headAnswer(request, await this.fieldsOf(call, request)),
     })
     return this.run(request, operation)
   }
@@ -250,7 +249,7 @@ export class SwiftContainers {
       ...(seesSecrets && read !== "" ? [["X-Container-Read", read] as const] : []),
       ...(seesSecrets && write !== "" ? [["X-Container-Write", write] as const] : []),
       ...syncFields(await this.context.syncs.of(bucket), reader),
-      ...(archive === undefined ? [] : [[ARCHIVE_HEADERS[archive.mode], archive.location] as const]),
+      ...archiveFields(archive),
       ...(bucket.versioning === "never"
         ? []
         : [["X-Versions-Enabled", bucket.versioning === "enabled" ? "True" : "False"] as const]),

@@ -49,7 +49,11 @@ interface CopiedFrom {
 const SOURCE_CONDITIONS = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"]
 
 /** The bytes of the source that a copy takes; undefined: all. Throws `invalidRange`, `notImplemented`, `invalidRequest`. */
-function rangeOfCopy(request: ObjectRequest, { sizeBytes }: ObjectInfo): ByteRange | undefined {
+function rangeOfCopy(request: ObjectRequest, { sizeBytes, partsCount }: ObjectInfo): ByteRange | undefined {
+  if (partsCount !== undefined && request.query.has("part-number") && !asksForManifest(request, "get"))
+    throw fail("notImplemented", {
+      message: "a copy of one segment of a large object (part-number) is not implemented",
+    })
   const text = request.exchange.header("range")
   if (text === undefined) return undefined
   if (severalRanges(text) !== undefined)

@@ -6,9 +6,15 @@
 import { fail } from "../base/failures.js"
 import type { Headers } from "../base/request-headers.js"
 
-const wholeNumber = (text: string, name: string): number => {
-  if (/^\d{1,10}$/.test(text)) return Number(text)
-  throw fail("invalidRequest", { message: `Non-integer ${name}` })
+/** Swift writes these times with ten digits; a later time is this one. */
+const SECONDS_MAX = 9_999_999_999
+
+/** With the words that Swift's clients know, and nothing around them. */
+const refused = (message: string) => fail("invalidRequest", { message, isPlain: true })
+
+function wholeNumber(text: string, name: string): number {
+  if (!/^\d+$/.test(text)) throw refused(`Non-integer ${name}`)
+  return Math.min(Number(text), SECONDS_MAX)
 }
 
 /** Undefined: the request does not say. Throws `invalidRequest`. */
@@ -16,12 +22,12 @@ export function expiryIn(headers: Headers, nowMs: number): number | undefined {
   const [at, after] = [headers.get("x-delete-at") ?? "", headers.get("x-delete-after") ?? ""]
   if (after !== "") {
     const seconds = wholeNumber(after, "X-Delete-After")
-    if (seconds === 0) throw fail("invalidRequest", { message: "X-Delete-After in past" })
+    if (seconds === 0) throw refused("X-Delete-After in past")
     // So long at least: the second that has begun does not count.
-    return Math.ceil(nowMs / 1000) + seconds
+    return Math.min(Math.ceil(nowMs / 1000) + seconds, SECONDS_MAX)
   }
   if (at === "") return undefined
   const seconds = wholeNumber(at, "X-Delete-At")
-  if (seconds * 1000 <= nowMs) throw fail("invalidRequest", { message: "X-Delete-At in past" })
+  if (seconds * 1000 <= nowMs) throw refused("X-Delete-At in past")
   return seconds
 }

@@ -4,6 +4,7 @@
  * Source  "Object Storage API", OpenStack, and the proxy server's source for 408, 422, 498 and 507.
  */
 import type { Failure, FailureKind } from "../base/failures.js"
+import { NULL_VERSION } from "../format/version-id.js"
 import { s3ErrorOf } from "../s3/index.js"
 import type { Field } from "./answers.js"
 
@@ -68,6 +69,11 @@ export function swiftErrorOf(failure: Failure, isAnonymous: boolean): SwiftError
     name,
     name === "ETag" && failure.details["quotesEtags"] !== true ? value.replaceAll('"', "") : value,
   ])
+  const { deleteMarker, versionId } = failure.details
+  const isMarker = failure.kind === "isDeleteMarker" || deleteMarker === true
+  if (isMarker && typeof versionId === "string" && versionId !== NULL_VERSION)
+    shown.push(["X-Object-Version-Id", versionId])
+  if (failure.kind === "notModified") shown.push(["Accept-Ranges", "bytes"])
   const title = TITLES.get(status) ?? "Error"
   const isPlain = failure.details["isPlain"] === true
   return { status, title, message: error.message, fields: [...challenge, ...shown], isPlain }

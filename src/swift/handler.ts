@@ -54,6 +54,7 @@ import {
 } from "./requests.js"
 import { Keystone, type KeystoneSettings } from "./keystone.js"
 import type { WebServices } from "../seams/web/contract.js"
+import { hideAbsence } from "./standing.js"
 import { StaticWebsites } from "./static-web.js"
 import { admitSync } from "./sync-requests.js"
 import { SwiftSignIn, type SignedIn } from "./sign-in.js"
@@ -323,6 +324,13 @@ class SwiftHandler implements Protocol {
   }
 
   private dispatch(request: SwiftRequest): Soon<Answer> {
+    return recover(
+      () => this.answerTo(request),
+      error => hideAbsence(this.context, request, error),
+    )
+  }
+
+  private answerTo(request: SwiftRequest): Soon<Answer> {
     const { exchange, target, query } = request
     if (query.has("bulk-delete") && (exchange.method === "POST" || exchange.method === "DELETE"))
       return this.bulk.delete(request)

@@ -96,7 +96,10 @@ async function checkAll(call: ObjectCall, asked: readonly AskedSegment[]) {
   return { segments, problems, levels: levelsOf(checked.map(({ found }) => found)) }
 }
 
-/** A text: the status with which it was not found. */
+/** What is stored at a pointer is not what is read there. */
+const POINTER_REFUSED = "Symbolic links and dynamic large objects cannot be segments."
+
+/** A text: the status with which it was not found, or why it cannot be a segment. */
 async function foundAt(
   call: ObjectCall,
   place: { readonly container: string; readonly key: string },
@@ -104,6 +107,7 @@ async function foundAt(
   try {
     const info = await segmentInfo(call, { container: textOfObjectKey(place.container), key: place.key })
     const { sizeBytes, etag, headers, lastModifiedMs } = info
+    if (headers.symlink !== undefined || headers.segmentPrefix !== undefined) return POINTER_REFUSED
     const md5 = segmentsMd5Of(info)
     const contentType = headers.contentType ?? DEFAULT_TYPE
     const levels = md5 === undefined ? 0 : (info.segmentLevels ?? 1)

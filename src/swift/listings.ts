@@ -1,7 +1,8 @@
 /** What a listing shows of the entries between its bounds, and its answer. */
 import type { Answer } from "../s3/index.js"
+import type { SwiftRequest } from "./requests.js"
 import { emptyEntity, linesOf, type Field } from "./answers.js"
-import { LISTING_TYPES, writeListing, type ListingRequest } from "./listing-core.js"
+import { formatOf, LISTING_TYPES, writeListing, type ListingRequest } from "./listing-core.js"
 
 /**
  * The entries that a listing shows, of all between its bounds in their usual order. In reverse it reads all of them, and holds
@@ -20,6 +21,10 @@ export async function entriesOf<Entry>(
   }
   return isReverse ? entries.slice(-limit).reverse() : entries
 }
+
+/** The answer to a HEAD: the type is that of the listing. Throws `invalidRequest`. */
+export const headAnswer = ({ query, exchange }: SwiftRequest, fields: readonly Field[]): Answer =>
+  emptyEntity([["Content-Type", LISTING_TYPES[formatOf(query, exchange.header("accept"))]], ...fields])
 
 /** An answer with a listing: without content if it is an empty text. */
 export function listingAnswer(

@@ -1,6 +1,8 @@
 /** Headers of objects of Swift: what a request states, and what the answer to a write says. */
 import { httpDate } from "../base/dates.js"
-import type { ObjectAttributes, ObjectInfo } from "../object/contract.js"
+import type { VersionId } from "../base/ids.js"
+import type { Bucket, ObjectAttributes, ObjectInfo } from "../object/contract.js"
+import { NULL_VERSION } from "../format/version-id.js"
 import { segmentsMd5Of } from "../object/index.js"
 import type { ObjectCall } from "../s3/index.js"
 import type { Field } from "./answers.js"
@@ -29,10 +31,16 @@ export function shownEtag(info: Pick<ObjectInfo, "etag" | "segmentListBytes">): 
   return md5 === undefined ? info.etag : `"${md5}"`
 }
 
+/** Swift names no version that was written while versions were not kept: the null version of S3. */
+export const versionFields = ({ versioning }: Pick<Bucket, "versioning">, versionId: VersionId | undefined): Field[] =>
+  versionId === undefined || versionId === NULL_VERSION || versioning === "never"
+    ? []
+    : [["X-Object-Version-Id", versionId]]
+
 interface Written {
   readonly etag: string
   readonly lastModifiedMs: number
-  readonly versionId: string | undefined
+  readonly versionId: VersionId | undefined
 }
 
 /** `isLarge`: a manifest was written. */
@@ -43,5 +51,5 @@ export const writtenFields = (
 ): Field[] => [
   ["Etag", shownEtag({ etag, segmentListBytes: isLarge ? 0 : undefined })],
   ["Last-Modified", httpDate(lastModifiedMs)],
-  ...(versionId === undefined || bucket.versioning === "never" ? [] : [["X-Object-Version-Id", versionId] as const]),
+  ...versionFields(bucket, versionId),
 ]

@@ -21,6 +21,7 @@ import {
   type PartOfObject,
   type Translation,
 } from "../s3/index.js"
+import { NULL_VERSION } from "../format/version-id.js"
 import { decodeSymlink, encodeSymlink } from "../format/symlink.js"
 import { EMPTY_SWIFT_CONTAINER, type SwiftArchive, type SwiftContainer } from "../format/swift-container.js"
 import { policyHeaders } from "./policy-core.js"
@@ -34,7 +35,7 @@ import { metadataFields, OBJECT_METADATA, type Metadata, isTrue } from "./metada
 import { followLink, newLink, segmentsBelow, type DynamicObject } from "./pointers.js"
 import { pathOfLink, pointerFields, pointerOf, statedPrefix, SYMLINK_TYPE } from "./pointers-core.js"
 import { Copies, isCopy } from "./copies.js"
-import { metadataHeaders, shownEtag, statedContent, writtenFields } from "./object-headers.js"
+import { metadataHeaders, shownEtag, statedContent, versionFields, writtenFields } from "./object-headers.js"
 import { severalRanges } from "./ranges-core.js"
 import { answerRanges } from "./several-ranges.js"
 import { dispositionOfTempUrl, publicMetadata } from "./temp-url-core.js"
@@ -94,7 +95,7 @@ function objectFields(call: ObjectCall, info: ObjectInfo, { tempUrl }: ObjectReq
     ["Etag", shownEtag(info)],
     ["Last-Modified", httpDate(lastModifiedMs)],
     ["X-Timestamp", textOfTimestamp(timestampOfInfo(info))],
-    ...(call.bucket.versioning === "never" ? [] : [["X-Object-Version-Id", versionId] as const]),
+    ...versionFields(call.bucket, versionId),
     // Also multipart objects of S3: clients must not take their ETag for an MD5.
     ...(info.partsCount === undefined ? [] : [["X-Static-Large-Object", "True"] as const]),
     ...pointerFields(info.headers),
@@ -126,10 +127,38 @@ interface Reading {
   readonly open: (headersOnly: boolean, part?: PartOfObject) => Soon<ObjectBody>
 }
 
-const storedObject = (call: ObjectCall, request: ObjectRequest): Reading => ({
+/** `segment`: the one that the request asks for; undefined: all. */
+const storedObject = (call: ObjectCall, request: ObjectRequest, segment: PartOfObject | undefined): Reading => ({
   ...{ call, request },
-  open: (headersOnly, part) => openObject(call, headersOnly, part),
+  open: (headersOnly, part = segment) => openObject(call, headersOnly, part),
 })
+
+/**
+ * The segment that `part-number` names, of a large object; undefined: the request names none. Throws `invalidRequest`.
+ * Source  `get_valid_part_num` in `common/request_helpers.py`, OpenStack Swift.
+ */
+function segmentAsked(
+  { query }: ObjectRequest,
+  call: ObjectCall,
+  { partsCount }: ObjectInfo,
+): PartOfObject | undefined {
+  const text = query.get("part-number")
+  if (text === undefined || partsCount === undefined) return undefined
+  const refused = (message: string) => fail("invalidRequest", { message, isPlain: true })
+  const partNumber = /^\d+$/.test(text) ? Math.min(Number(text), Number.MAX_SAFE_INTEGER) : 0
+  if (partNumber < 1) throw refused("Part number must be an integer greater than 0")
+  if (call.headers.has("range")) throw refused("Range requests are not supported with part number queries")
+  return { range: { kind: "part", partNumber } }
+}
+
+/** What an answer says of the part of an object that it has. */
+function rangeFields({ info, range }: ObjectBody, { query }: ObjectRequest): Field[] {
+  const counted: Field[] =
+    info.partsCount === undefined || !query.has("part-number") ? [] : [["X-Parts-Count", String(info.partsCount)]]
+  if (range === undefined || range.lengthBytes === 0) return counted
+  const last = range.first + range.lengthBytes - 1
+  return [["Content-Range", `bytes ${range.first}-${last}/${info.sizeBytes}`], ...counted]
+}
 
 const dynamicObject = (call: ObjectCall, request: ObjectRequest, found: DynamicObject): Reading => ({
   ...{ call, request },
@@ -150,8 +179,7 @@ const readRange = ({ call, request, open }: Reading): Soon<Answer> =>
         const lines = objectLines(call, info, request)
         if (range === undefined || range.lengthBytes === 0)
           return { status: 200, headers: lines, body: { kind: "object", body, lengthBytes: info.sizeBytes } }
-        const last = range.first + range.lengthBytes - 1
-        const shown = lines.and(linesOf([["Content-Range", `bytes ${range.first}-${last}/${info.sizeBytes}`]]))
+        const shown = lines.and(linesOf(rangeFields(body, request)))
         return { status: 206, headers: shown, body: { kind: "object", body, lengthBytes: range.lengthBytes } }
       },
       error => {
@@ -189,21 +217,24 @@ function holdsFor(ifRange: string | undefined, info: ObjectInfo): boolean {
 const answerManifest = (call: ObjectCall, request: ObjectRequest, otherwise: () => Soon<Answer>): Soon<Answer> =>
   after(readManifest(call, request), (shown): Soon<Answer> => {
     if (shown === undefined) return otherwise()
-    const answer = textAnswer(200, LISTING_TYPES.json, shown.text, objectFields(call, shown.info, request))
+    // The raw one can be put again as it came, with the type of the object.
+    const isRaw = request.query.get("format") === "raw"
+    const type = isRaw ? (shown.info.headers.contentType ?? DEFAULT_TYPE) : LISTING_TYPES.json
+    const answer = textAnswer(200, type, shown.text, objectFields(call, shown.info, request))
     if (request.exchange.method !== "HEAD") return answer
-    const headers = answer.headers.and(linesOf([["Content-Type", LISTING_TYPES.json]]))
+    const headers = answer.headers.and(linesOf([["Content-Type", type]]))
     return { status: 200, headers, body: { kind: "omitted", lengthBytes: Buffer.byteLength(shown.text) } }
   })
 
 const headObject = ({ call, request, open }: Reading): Soon<Answer> =>
   after(open(true), (body): Answer => {
     body.close()
-    const { info } = body
-    return {
-      status: 200,
-      headers: objectLines(call, info, request),
-      body: { kind: "omitted", lengthBytes: info.sizeBytes },
-    }
+    const { info, range } = body
+    const lines = objectLines(call, info, request)
+    const isPart = range !== undefined && request.query.has("part-number")
+    if (!isPart) return { status: 200, headers: lines, body: { kind: "omitted", lengthBytes: info.sizeBytes } }
+    const headers = lines.and(linesOf(rangeFields(body, request)))
+    return { status: 206, headers, body: { kind: "omitted", lengthBytes: range.lengthBytes } }
   })
 
 type PointingHeaders = Partial<Pick<ContentHeaders, "symlink" | "segmentPrefix">>
@@ -254,7 +285,7 @@ async function deleteObject(call: ObjectCall): Promise<Answer> {
     version === undefined
       ? await services.objects.remove({ bucket, key, conditions: { ifMatch: ["*"] } })
       : await removeVersion(call, version)
-  return emptyAnswer(204, versionId === undefined ? [] : [["X-Object-Version-Id", versionId]])
+  return emptyAnswer(204, versionFields(bucket, versionId))
 }
 
 /** A version that marks a deletion is removed like any other. */
@@ -315,7 +346,7 @@ export class SwiftObjects {
           pointing = info
           return emptyAnswer(204)
         }
-        const read = () => how.answer(storedObject(call, request))
+        const read = () => how.answer(storedObject(call, request, segmentAsked(request, call, info)))
         return asksForManifest(request, "get") ? answerManifest(call, request, read) : read()
       })
     return after(this.runRead(request, how, handle), answer =>
@@ -357,16 +388,20 @@ export class SwiftObjects {
     if (segmentPrefix !== undefined || isManifest)
       throw fail("invalidRequest", { message: "a symbolic link is no large object" })
     return newLink(this.context, request).then(link =>
-      asPromise(() => this.putBody(request, link && { symlink: encodeSymlink(link) })),
+      asPromise(() => this.putBody(request, link && { symlink: encodeSymlink(link.to) }, link?.contentType)),
     )
   }
 
-  /** `points`: where the object does. */
-  private putBody(request: ObjectRequest, points: PointingHeaders | undefined): Soon<Answer> {
+  /** `points`: where the object does. `typeOfTarget`: of what a static link is for. */
+  private putBody(
+    request: ObjectRequest,
+    points: PointingHeaders | undefined,
+    typeOfTarget: string = SYMLINK_TYPE,
+  ): Soon<Answer> {
     const isManifest = asksForManifest(request, "put") || isRepeatedManifest(request)
     const expiresAtSeconds = expiryIn(request.exchange.headers, this.context.clock.wallMs())
     const headers = [
-      ...["content-type", typeOf(request, points?.symlink === undefined ? undefined : SYMLINK_TYPE)],
+      ...["content-type", typeOf(request, points?.symlink === undefined ? undefined : typeOfTarget)],
       ...headersOf(request, [...CONTENT_HEADERS, "if-match", "if-none-match"]),
       ...(isManifest ? [] : digestHeaders(request)),
       ...asS3(metadataHeaders(request)),
@@ -402,10 +437,16 @@ export class SwiftObjects {
     const { repeats } = request
     if (repeats !== undefined) return this.repeatRemoval(request, repeats)
     const remove = () => this.run(request, { ...translate(request, DELETE, []), ...versionOf(request) })
-    if (request.query.has("version-id")) return remove()
-    return after(this.containerOf(request.target), ({ archive }) =>
-      archive === undefined ? remove() : this.deleteArchived(request, archive),
-    )
+    const { account, container } = request.target
+    const version = request.query.get("version-id")
+    return after(containerAt(this.context, account, container), bucket => {
+      // Where versions were never kept, the null version is the object itself, which its archive keeps.
+      const isObject = version === undefined || (version === NULL_VERSION && bucket.versioning === "never")
+      if (!isObject) return remove()
+      return after(this.context.containers.of(bucket), found =>
+        found?.archive === undefined ? remove() : this.deleteArchived(request, found.archive),
+      )
+    })
   }
 
   private repeatRemoval(request: ObjectRequest, timestamp: Timestamp): Soon<Answer> {

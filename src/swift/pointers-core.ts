@@ -70,7 +70,7 @@ export function pointerFields({ symlink, segmentPrefix }: ObjectInfo["headers"])
   const { account, container, object, pinned } = decodeSymlink(symlink)
   return [
     ["X-Symlink-Target", `${percentEncode(container, true)}/${percentEncode(object, true)}`],
-    ["X-Symlink-Target-Account", account],
+    ["X-Symlink-Target-Account", percentEncode(account, true)],
     ...(pinned === undefined
       ? []
       : ([

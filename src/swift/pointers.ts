@@ -10,7 +10,7 @@ import { asPromise, type Soon } from "../base/soon.js"
 import type { Symlink } from "../format/symlink.js"
 import type { Segment } from "../format/segment-list.js"
 import type { ListPage, ObjectInfo } from "../object/contract.js"
-import { operationAs, Query, type Answer, type BucketCall } from "../s3/index.js"
+import { operationAs, Query, type Answer, type BucketCall, type Caller } from "../s3/index.js"
 import { emptyAnswer, linesOf } from "./answers.js"
 import { etagOfDynamic } from "./large-objects-core.js"
 import { shownEtag } from "./object-headers.js"
@@ -34,6 +34,13 @@ export interface DynamicObject {
   readonly segments: readonly Segment[]
   /** Of the container that the segments are in. */
   readonly owner: AccountId
+}
+
+/** A caller whom a signature lets read the objects of a container may list the segments of one of them there. */
+function listing(caller: Caller): Caller {
+  const { scope } = caller
+  if (caller.account === undefined || scope === undefined) return caller
+  return { ...caller, scope: (bucket, action) => scope(bucket, action === "ListBucket" ? "GetObject" : action) }
 }
 
 /** Throws `accessDenied`, `noSuchBucket`, `invalidRequest` for too many segments. */
@@ -63,7 +70,7 @@ export async function segmentsBelow(
   const name = textOfObjectKey(container)
   const { owner } = await containerAt(context, target.account, name)
   const operation = operationAs("ListObjects", { kind: "bucket", handle })
-  await context.calls.run(request, caller, { operation, bucket: name, headers: [] })
+  await context.calls.run(request, listing(caller), { operation, bucket: name, headers: [] })
   const sizeBytes = segments.reduce((sum, segment) => sum + segment.sizeBytes, 0)
   const etag = etagOfDynamic(segments.map(segment => segment.etag))
   return { info: { ...manifest, sizeBytes, etag, segmentListBytes: 0 }, segments, owner }
@@ -120,8 +127,11 @@ function requireEtag(found: string | undefined, wanted: string): void {
   throw fail("conflict", { message })
 }
 
-/** The link that an upload makes; undefined: none. Throws `invalidRequest`, `invalidUri`, `conflict`. */
-export async function newLink(context: SwiftContext, request: ObjectRequest): Promise<Symlink | undefined> {
+/** The link that an upload makes, and of a static one the type of its target; undefined: none. Throws `invalidRequest`, `invalidUri`, `conflict`. */
+export async function newLink(
+  context: SwiftContext,
+  request: ObjectRequest,
+): Promise<{ readonly to: Symlink; readonly contentType?: string | undefined } | undefined> {
   const { exchange, target } = request
   const link = statedLink(exchange.headers, target)
   if (link === undefined) return undefined
@@ -129,8 +139,8 @@ export async function newLink(context: SwiftContext, request: ObjectRequest): Pr
   if (exchange.contentLength !== 0)
     throw fail("invalidRequest", { message: "Symlink requests require a zero byte body" })
   const etag = exchange.header("x-symlink-target-etag")?.replace(/^"(.*)"$/, "$1")
-  if (etag === undefined || etag === "") return link
+  if (etag === undefined || etag === "") return { to: link }
   const info = await infoOfTarget(context, requestAt(request, link))
   requireEtag(etagOf(info), etag)
-  return { ...link, pinned: { etag, sizeBytes: info?.sizeBytes ?? 0 } }
+  return { to: { ...link, pinned: { etag, sizeBytes: info?.sizeBytes ?? 0 } }, contentType: info?.headers.contentType }
 }

@@ -2,8 +2,8 @@
 import type { Account, Accounts, Keyring } from "../access/contract.js"
 import type { AuditLog, SwiftAccounts } from "../access/index.js"
 import { fail, isFailure, unlessRefused } from "../base/failures.js"
-import { parseAccountId, parseAccountNumber, parseBucketName, type AccountId, type BucketName } from "../base/ids.js"
-import { after, type Soon } from "../base/soon.js"
+import { parseAccountId, parseAccountNumber, parseBucketName, type AccountId } from "../base/ids.js"
+import { after, recover, type Soon } from "../base/soon.js"
 import type { Timestamp } from "../base/timestamp.js"
 import { decodeSwiftContainer, EMPTY_SWIFT_CONTAINER, type SwiftContainer } from "../format/swift-container.js"
 import type { SwiftSetter } from "../format/swift-setter.js"
@@ -128,22 +128,12 @@ function isAccountAt(accounts: AccountFinder, id: AccountId, name: string): Soon
 }
 
 /** A container as Swift names it. */
-const noSuchContainer = (name: string) =>
-  fail("noSuchBucket", { bucketName: name.slice(0, 80), message: "the container does not exist" })
-
-/** Throws `noSuchBucket`: a name that no bucket can have is that of a missing container. */
-function nameOfContainer(container: string): BucketName {
-  try {
-    return parseBucketName(container)
-  } catch (error) {
-    if (isFailure(error, "invalidBucketName")) throw noSuchContainer(container)
-    throw error
-  }
-}
+const noSuchContainer = (account: string, name: string) =>
+  fail("noSuchBucket", { account, bucketName: name.slice(0, 80), message: "the container does not exist" })
 
 /**
  * The container, which is a bucket of the account that the path names. Buckets have one name in the store, containers one in
- * their account: so a container of the same name in another account does not exist. Throws `noSuchBucket`.
+ * their account: so a container of the same name in another account does not exist. Throws `noSuchBucket` (details.account).
  */
 export function containerAt(
   {
@@ -156,9 +146,16 @@ export function containerAt(
   account: string,
   container: string,
 ): Soon<Bucket> {
-  return after(services.buckets.openConfirmed(nameOfContainer(container)), bucket =>
+  const opened = recover(
+    () => services.buckets.openConfirmed(parseBucketName(container)),
+    error => {
+      // A name that no bucket can have is that of a missing container.
+      throw isFailure(error, "noSuchBucket", "invalidBucketName") ? noSuchContainer(account, container) : error
+    },
+  )
+  return after(opened, bucket =>
     after(isAccountAt(accounts, bucket.owner, account), isThere => {
-      if (!isThere) throw noSuchContainer(container)
+      if (!isThere) throw noSuchContainer(account, container)
       return bucket
     }),
   )

@@ -6,7 +6,7 @@
  */
 import type { Account } from "../access/contract.js"
 import { parseAccessPolicy } from "../access/index.js"
-import { fail } from "../base/failures.js"
+import { fail, isFailure } from "../base/failures.js"
 import { after, type Soon } from "../base/soon.js"
 import type { AccountId } from "../base/ids.js"
 import type { Caller, SignedCaller } from "../s3/index.js"
@@ -58,6 +58,19 @@ type Action = "ListAllMyBuckets" | "CreateBucket" | typeof SETS_SECRETS
 const NOT_LISTED = "the token is of another account than the path names, and the account's access list does not name it"
 const NOT_BY_SERVICE =
   "an account of services needs the token of a user of its account and, in X-Service-Token, that of a service"
+
+/**
+ * The failure of a request for a container that does not exist, as its caller may know it: others than users of the account, and
+ * callers of its access list, are denied as if there were one. Throws.
+ */
+export function hideAbsence(context: SwiftContext, request: SwiftRequest, error: unknown): Soon<never> {
+  const account = isFailure(error, "noSuchBucket") ? error.details["account"] : undefined
+  if (typeof account !== "string") throw error
+  const target = { ...request.target, account }
+  return after(standingAt(context, { ...request, target }, "ListAllMyBuckets"), () => {
+    throw error
+  })
+}
 
 /** For this action of S3 alone. Throws `accessDenied`; for resellers `noSuchAccount`. */
 export function standingAt(context: SwiftContext, request: SwiftRequest, action: Action): Soon<Standing> {

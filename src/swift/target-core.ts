@@ -43,13 +43,15 @@ export function pathOf(rawTarget: string): SwiftPath {
   return { path, rawQuery }
 }
 
-/** Undefined: the path is not below `/v1`. Throws `invalidUri`. */
+/** Undefined: the path is not below `/v1`. Throws `invalidUri`; for an empty name before another one `noSuchAccount`, `noSuchBucket`. */
 export function targetOfPath(path: string): SwiftTarget | undefined {
   const [, version = "", account = "", container = "", ...rest] = path.split("/")
   if (!VERSIONS.has(version)) return undefined
-  if (account === "") throw fail("invalidUri", { message: "the path names no account: /v1/ACCOUNT/CONTAINER/OBJECT" })
   const object = rest.join("/")
-  if (container === "" && object !== "") throw fail("invalidUri", { message: "the path names no container" })
+  if (account === "" && container === "" && object === "")
+    throw fail("invalidUri", { message: "the path names no account: /v1/ACCOUNT/CONTAINER/OBJECT" })
+  if (account === "") throw fail("noSuchAccount", { account })
+  if (container === "" && object !== "") throw fail("noSuchBucket", { message: "the path names no container" })
   return {
     account: textOfObjectKey(account),
     container: container === "" ? undefined : textOfObjectKey(container),

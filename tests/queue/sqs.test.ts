@@ -307,3 +307,27 @@ test("what the store does not have is refused by name", async () => {
     name: "InvalidParameterValue",
   })
 })
+
+test("texts that XML cannot carry are refused: they would be received as others, with another digest", async () => {
+  const url = await created("uncarried")
+  for (const text of ["a\u0000b", "\u0001", "\ud800", "a\udc00", "\ufffe"]) {
+    const attributes = [
+      { n: { DataType: `String.${text}`, StringValue: "x" } },
+      { n: { DataType: "String", StringValue: text } },
+      { [text]: { DataType: "String", StringValue: "x" } },
+    ]
+    for (const MessageAttributes of attributes)
+      await assert.rejects(sqs.send(new SendMessageCommand({ QueueUrl: url, MessageBody: "x", MessageAttributes })), {
+        name: /^Invalid(?:ParameterValue|MessageContents)$/,
+      })
+    const MessageSystemAttributes = { AWSTraceHeader: { DataType: "String", StringValue: text } }
+    await assert.rejects(
+      sqs.send(new SendMessageCommand({ QueueUrl: url, MessageBody: "x", MessageSystemAttributes })),
+      { name: "InvalidMessageContents" },
+    )
+    for (const Tags of [{ [text]: "x" }, { x: text }])
+      await assert.rejects(sqs.send(new TagQueueCommand({ QueueUrl: url, Tags })), { name: "InvalidParameterValue" })
+  }
+  const { Tags } = await sqs.send(new ListQueueTagsCommand({ QueueUrl: url }))
+  assert.equal(Tags, undefined)
+})

@@ -24,6 +24,12 @@ const { container, put, get, read } = filesOf(() => owner)
 const putManifest = (path: string, segments: unknown, headers: SwiftHeaders = {}): Promise<RawResponse> =>
   owner.call("PUT", `${path}?multipart-manifest=put`, { body: JSON.stringify(segments), headers })
 
+function signedUrl(path: string, key: string): string {
+  const expires = Math.floor(Date.now() / 1000) + 600
+  const signed = createHmac("sha256", key).update(`GET\n${expires}\n${owner.account}${path}`).digest("hex")
+  return `${owner.account}${path}?temp_url_sig=${signed}&temp_url_expires=${expires}`
+}
+
 /** A large object of these segments, in `parts`. */
 async function makeLarge(name: string, bodies: readonly string[], headers: SwiftHeaders = {}): Promise<string> {
   for (const [at, body] of bodies.entries()) await put(`/parts/${name}/${at}`, body)
@@ -72,6 +78,44 @@ test("conditions know the ETag of a large object, as Swift and as S3 write it", 
   assert.deepEqual(await read(path, { Range: "bytes=1-", "If-Range": md5("ab") }), [200, "ab"])
 })
 
+test("one segment is read by its number", async () => {
+  const path = await makeLarge("numbered", ["first", "2nd", "the third"])
+  const shown = (answer: RawResponse) =>
+    ["content-range", "content-length", "x-parts-count"].map(name => answer.header(name))
+  for (const [number, body, range] of [
+    ["1", "first", "bytes 0-4/17"],
+    ["02", "2nd", "bytes 5-7/17"],
+    ["3", "the third", "bytes 8-16/17"],
+  ] as const) {
+    const [whole, head] = [
+      await get(`${path}?part-number=${number}`),
+      await owner.call("HEAD", `${path}?part-number=${number}`),
+    ]
+    assert.deepEqual([whole.status, head.status, whole.text], [206, 206, body])
+    assert.deepEqual([shown(whole), shown(head)], Array(2).fill([range, String(body.length), "3"]))
+  }
+  const statusOf = async (query: string, headers: SwiftHeaders = {}) => (await get(`${path}?${query}`, headers)).status
+  for (const bad of ["0", "-1", "x", ""]) assert.equal(await statusOf(`part-number=${bad}`), 400, bad)
+  assert.deepEqual([await statusOf("part-number=4"), await statusOf(`part-number=${"9".repeat(400)}`)], [416, 416])
+  assert.equal(await statusOf("part-number=1", { Range: "bytes=0-1" }), 400)
+  assert.equal(
+    await statusOf("part-number=1", { "If-None-Match": md5([md5("first"), md5("2nd"), md5("the third")].join("")) }),
+    304,
+  )
+  const refused = [
+    await owner.call("COPY", `${path}?part-number=1`, { headers: { Destination: "large/of-number" } }),
+    await owner.call("PUT", "/large/of-number?part-number=1", { headers: { "X-Copy-From": path } }),
+  ]
+  assert.deepEqual(
+    refused.map(({ status }) => status),
+    [501, 501],
+    "a copy would have all bytes",
+  )
+  assert.equal((await get("/large/of-number")).status, 404)
+  await put("/parts/plain-one", "plain")
+  assert.deepEqual(await read("/parts/plain-one?part-number=7"), [200, "plain"], "of other objects it has no effect")
+})
+
 test("listings show the size of the bytes, and the container counts what it stores", async () => {
   await container("counted")
   await makeLarge("listed", ["x".repeat(5000), "y".repeat(5000)])
@@ -114,7 +158,9 @@ test("the manifest is shown, and can be put again", async () => {
   )
   const head = await owner.call("HEAD", `${path}?multipart-manifest=get`)
   assert.equal(head.header("content-length"), String(shown.text.length))
-  const raw = JSON.parse((await get(`${path}?multipart-manifest=get&format=raw`)).text) as unknown
+  const shownRaw = await get(`${path}?multipart-manifest=get&format=raw`)
+  assert.equal(shownRaw.header("content-type"), "application/octet-stream", "the raw one has the type of the object")
+  const raw = JSON.parse(shownRaw.text) as unknown
   assert.equal((await putManifest("/large/again", raw)).status, 201)
   assert.deepEqual(await read("/large/again"), [200, "onetwo"])
   await put("/large/no-manifest", "plain")
@@ -146,6 +192,17 @@ test("a manifest whose segments are not as it says is refused with all problems,
   assert.equal((await get("/large/problems")).status, 404)
   assert.equal((await putManifest("/large/problems", good, { ETag: md5(md5("abc")) })).status, 201)
   assert.equal((await putManifest("/large/problems", good, { "If-None-Match": "*" })).status, 412)
+})
+
+test("a link or a dynamic large object cannot be a segment: the large object would lack its bytes", async () => {
+  await put("/parts/target", "target")
+  await put("/parts/link", "", { "X-Symlink-Target": "parts/target" })
+  await put("/parts/dynamic", "x", { "X-Object-Manifest": "parts/target" })
+  for (const name of ["link", "dynamic"]) {
+    const answer = await putManifest("/large/of-pointers", [{ path: `/parts/${name}` }])
+    assert.deepEqual([answer.status, answer.text.includes("cannot be segments")], [400, true], answer.text)
+  }
+  assert.equal((await get("/large/of-pointers")).status, 404)
 })
 
 test("with a heartbeat the status of a manifest is in the body", async () => {
@@ -208,15 +265,30 @@ test("nobody can put a manifest of segments that they cannot read", async () => 
 
 test("a temporary URL of the account's key reads segments in another container, one of the container's key does not", async () => {
   const path = await makeLarge("by-url", ["tempo", "rary"])
-  const url = (key: string): string => {
-    const expires = Math.floor(Date.now() / 1000) + 600
-    const signed = createHmac("sha256", key).update(`GET\n${expires}\n${owner.account}${path}`).digest("hex")
-    return `${owner.account}${path}?temp_url_sig=${signed}&temp_url_expires=${expires}`
-  }
+  const url = (key: string) => signedUrl(path, key)
   await owner.call("POST", "", { headers: { "X-Account-Meta-Temp-URL-Key": "of-account" } })
   await owner.call("POST", "/large", { headers: { "X-Container-Meta-Temp-URL-Key": "of-container" } })
   assert.equal((await world.anonymous.call("GET", url("of-account"))).text, "temporary")
   assert.equal((await world.anonymous.call("GET", url("of-container"))).status, 401)
+})
+
+test("a temporary URL reads dynamic large objects alike, and lists nothing", async () => {
+  for (const name of ["dynamic-url", "dynamic-parts"]) {
+    await container(name)
+    await put(`/${name}/part-1`, "tempo")
+    await put(`/${name}/part-2`, "rary")
+    await put(`/dynamic-url/of-${name}`, "", { "X-Object-Manifest": `${name}/part-` })
+  }
+  await owner.call("POST", "", { headers: { "X-Account-Meta-Temp-URL-Key": "of-account" } })
+  await owner.call("POST", "/dynamic-url", { headers: { "X-Container-Meta-Temp-URL-Key": "of-container" } })
+  const read = async (path: string, key: string) => {
+    const { status, text } = await world.anonymous.call("GET", signedUrl(path, key))
+    return status === 200 ? text : status
+  }
+  const [inside, outside] = ["/dynamic-url/of-dynamic-url", "/dynamic-url/of-dynamic-parts"]
+  assert.deepEqual([await read(inside, "of-account"), await read(outside, "of-account")], ["temporary", "temporary"])
+  assert.deepEqual([await read(inside, "of-container"), await read(outside, "of-container")], ["temporary", 401])
+  assert.equal(await read("/dynamic-url", "of-account"), 401)
 })
 
 test("S3 reads a large object as one of parts", async () => {

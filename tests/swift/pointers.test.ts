@@ -128,8 +128,18 @@ test("a symbolic link is read as its target, and says where that is", async () =
   assert.deepEqual([await statusOf("GET", "/pointing/link"), await statusOf("GET", "/pieces/target")], [404, 200])
 })
 
+test("the account of a link is shown as a header can carry it", async () => {
+  for (const account of ["AUTH_a%0D%0AX-Evil:%201", "AUTH_%00", "AUTH_%E2%82%AC"]) {
+    await put("/pointing/elsewhere", "", { "X-Symlink-Target": "pieces/o", "X-Symlink-Target-Account": account })
+    const shown = await owner.call("HEAD", "/pointing/elsewhere?symlink=get")
+    assert.deepEqual([shown.status, shown.header("x-evil")], [200, undefined])
+    assert.equal(shown.header("x-symlink-target-account"), account.replace(": 1", "%3A%201").replace(":%20", "%3A%20"))
+    assert.equal(await statusOf("GET", "/pointing/elsewhere"), 403)
+  }
+})
+
 test("a static link holds its target to its ETag", async () => {
-  await put("/pieces/pinned", "pinned")
+  await put("/pieces/pinned", "pinned", { "Content-Type": "text/pinned" })
   const headers = (etag: string) => ({ "X-Symlink-Target": "pieces/pinned", "X-Symlink-Target-Etag": etag })
   assert.equal(await statusOf("PUT", "/pointing/static", headers(md5("other"))), 409)
   const missing = { "X-Symlink-Target": "pieces/missing", "X-Symlink-Target-Etag": md5("x") }
@@ -141,6 +151,9 @@ test("a static link holds its target to its ETag", async () => {
     [shown.header("x-symlink-target-etag"), shown.header("x-symlink-target-bytes")],
     [md5("pinned"), "6"],
   )
+  assert.equal(shown.header("content-type"), "text/pinned", "it has the type of its target unless it states one")
+  await put("/pointing/static", "", { ...headers(md5("pinned")), "Content-Type": "text/own" })
+  assert.equal((await owner.call("HEAD", "/pointing/static?symlink=get")).header("content-type"), "text/own")
   await put("/pieces/pinned", "changed")
   assert.equal(await statusOf("GET", "/pointing/static"), 409)
   assert.equal(await statusOf("COPY", "/pointing/static", { Destination: "pointing/copy-of-static" }), 409)

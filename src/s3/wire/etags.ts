@@ -4,7 +4,7 @@
 
 /**
  * The ETags of a list, without quotes and without `W/`; `["*"]` if one of them is `*`. Commas
- * inside quotes do not separate.
+ * inside quotes do not separate. A malformed one, such as `not-"a"`, is an ETag that no object has.
  */
 export const parseETags = (text: string): readonly string[] => etagsIn(text, true)
 
@@ -13,7 +13,7 @@ export const parseStrongETags = (text: string): readonly string[] => etagsIn(tex
 
 function etagsIn(text: string, takesWeak: boolean): readonly string[] {
   const etags: string[] = []
-  for (const [, weak, quoted, plain] of text.matchAll(/(W\/)?"([^"]*)(?:"|$)|([^\s,"]+)/g)) {
+  for (const [, weak, quoted, plain] of text.matchAll(/(W\/)?"([^"]*)(?:"|$)(?=[\s,]|$)|([^\s,]+)/g)) {
     if (plain === "*") return ["*"]
     if (weak !== undefined && !takesWeak) continue
     const etag = quoted ?? plain
