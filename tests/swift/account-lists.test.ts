@@ -67,7 +67,7 @@ test("an account's access list lets others list the account, make containers in 
     await status(stranger.call("POST", at, { headers: { "X-Account-Meta-Level": level } })),
   ]
   const anonymous = await status(world.anonymous.call("GET", at))
-  assert.deepEqual([await may("nobody"), anonymous], [[403, 403, 403, 403, 404, 403], 401])
+  assert.deepEqual([await may("nobody"), anonymous], [[403, 403, 403, 403, 403, 403], 401])
   assert.equal(await set(owner, { "read-only": [name] }, at), 204)
   assert.deepEqual(await may("reader"), [204, 200, 200, 403, 404, 403])
   assert.equal(await set(owner, { "read-write": [name] }, at), 204)
