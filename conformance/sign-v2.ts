@@ -1,6 +1,6 @@
 /**
- * AWS signature version 2, client side, as botocore and the older SDKs presign URLs: written from the specification and
- * apart from the product, as `sign-v4.ts` is.
+ * AWS signature version 2, client side, as botocore and the older SDKs presign URLs and sign requests: written from the
+ * specification and apart from the product, as `sign-v4.ts` is.
  */
 import { createHmac } from "node:crypto"
 import { headerList } from "./client.js"
@@ -17,14 +17,14 @@ const SIGNED_PARAMETERS = new Set(
   website`.split(/\s+/),
 )
 
-export interface PresignV2 {
+export interface ToSignV2 {
   readonly method: string
   /** Path style, whatever the URL's own style is: version 2 signs the bucket with the path. */
   readonly target: string
   /** Those that will be sent, and those that the URL carries. */
   readonly headers: readonly Header[]
-  /** Seconds since 1970. */
-  readonly expires: string
+  /** For a URL the expiry in seconds since 1970; else the `Date` header, or "" if `x-amz-date` is sent. */
+  readonly dateLine: string
   /** Parameters that the server signs beside those that Amazon lists. */
   readonly moreParameters?: ReadonlySet<string>
 }
@@ -39,8 +39,8 @@ function signedParameters(rawQuery: string, more: ReadonlySet<string>): string {
   return signed.length === 0 ? "" : `?${signed.map(parts => parts.join("=")).join("&")}`
 }
 
-export function signV2(secretKey: string, presign: PresignV2): string {
-  const { method, target, headers, expires, moreParameters = new Set<string>() } = presign
+export function signV2(secretKey: string, request: ToSignV2): string {
+  const { method, target, headers, dateLine, moreParameters = new Set<string>() } = request
   const { path, query } = splitTarget(target)
   const values = (name: string): string =>
     headers
@@ -49,7 +49,7 @@ export function signV2(secretKey: string, presign: PresignV2): string {
       .join(",")
   const amz = [...new Set(headers.map(header => header[0].toLowerCase()))].filter(name => name.startsWith("x-amz-"))
   const lines = [
-    ...[method, values("content-md5"), values("content-type"), expires],
+    ...[method, values("content-md5"), values("content-type"), dateLine],
     ...amz.sort().map(name => `${name}:${values(name)}`),
     path + signedParameters(query, moreParameters),
   ]
@@ -75,8 +75,28 @@ export function presignV2(client: Client, method: string, call: Call, options: P
   if (sessionToken !== undefined) all.push(["x-amz-security-token", sessionToken])
   const target = client.target(call)
   const headers = [...headerList(call.headers), ...all]
-  const signature = signV2(secretKey, { method, target, headers, expires })
+  const signature = signV2(secretKey, { method, target, headers, dateLine: expires })
   const parameters = [["AWSAccessKeyId", accessKey], ["Signature", signature], ...all, ["Expires", expires]]
   const text = parameters.map(([name = "", value = ""]) => `${name}=${encodeText(value)}`).join("&")
   return `${target}${target.includes("?") ? "&" : "?"}${text}`
+}
+
+interface SignOptions {
+  /** `x-amz-date`: clients that cannot set `Date` send the time there. */
+  readonly dateHeader?: "Date" | "x-amz-date"
+  readonly date?: string
+  /** The path-style target that is signed, if the request is sent by virtual host. */
+  readonly signedTarget?: string
+  readonly credentials?: Credentials
+}
+
+/** The call with an `Authorization` header of version 2; `Client.call` sends it as it is. */
+export function signedV2(client: Client, method: string, call: Call, options: SignOptions = {}): Call {
+  const { dateHeader = "Date", date = new Date().toUTCString(), credentials = client.credentials } = options
+  const { accessKey, secretKey, sessionToken } = credentials
+  const headers: Header[] = [...headerList(call.headers), [dateHeader, date]]
+  if (sessionToken !== undefined) headers.push(["x-amz-security-token", sessionToken])
+  const target = options.signedTarget ?? client.target(call)
+  const signature = signV2(secretKey, { method, target, headers, dateLine: dateHeader === "Date" ? date : "" })
+  return { ...call, anonymous: true, headers: [...headers, ["Authorization", `AWS ${accessKey}:${signature}`]] }
 }

@@ -124,8 +124,11 @@ export const signatureRows: readonly Row[] = [
       same(text(response.text, "ArgumentName"), "Authorization", "ArgumentName")
     }),
   ),
-  row("29.12", "the older scheme", async scene => {
-    expectError(await withAuthorization(scene, () => "AWS key:c2lnbmF0dXJl"), 400, "InvalidRequest")
+  row("29.12", "the older scheme: an unknown key, and no key", async scene => {
+    expectError(await withAuthorization(scene, () => "AWS key:c2lnbmF0dXJl"), 403, "InvalidAccessKeyId")
+    for (const value of ["AWS", "AWS key", "AWS :c2lnbmF0dXJl", "AWS key:"]) {
+      expectError(await withAuthorization(scene, () => value), 400, "InvalidArgument")
+    }
   }),
   row("29.13", "an unknown session token", async scene => {
     const credentials = { ...scene.client.credentials, sessionToken: "no-such-token" }

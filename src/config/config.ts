@@ -103,7 +103,7 @@ export interface ServeConfig {
   readonly domains: readonly string[]
   /** If undefined: a signature may name any region, and output shows `REGION_DEFAULT`. */
   readonly region: string | undefined
-  /** Signature version 2 is refused also for presigned URLs and forms. */
+  /** Signature version 2 is refused in every form. */
   readonly refuseSignatureV2: boolean
   /** New buckets have no public access block. */
   readonly allowPublicBuckets: boolean

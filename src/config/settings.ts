@@ -200,7 +200,7 @@ export const SETTINGS = {
   refuseSignatureV2: toggle(
     "--refuse-signature-v2",
     "HAYLOFT_REFUSE_SIGNATURE_V2",
-    "refuse presigned URLs and browser forms signed with version 2 (HMAC-SHA1), which boto3 creates by default",
+    "refuse requests signed with version 2 (HMAC-SHA1), as boto3 presigns URLs and forms by default, and old clients sign all",
   ),
   allowPublicBuckets: toggle(
     "--allow-public-buckets",

@@ -197,7 +197,7 @@ const shownAttribute = ({ type, value }: MessageAttribute) => ({
 const isChosen = (name: string, wanted: readonly string[]): boolean =>
   wanted.some(
     each =>
-      each === "All" || each === ".*" || each === name || (each.endsWith(".*") && name.startsWith(each.slice(0, -1))),
+      each === "All" || each === ".*" || each === name || (each.endsWith(".*") && name.startsWith(each.slice(0, -2))),
   )
 
 /** The attributes that a receiver asked for. */

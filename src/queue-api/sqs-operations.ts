@@ -338,7 +338,9 @@ async function tagQueue(call: Call, input: Input): Promise<void> {
   const name = namedQueue(call, input)
   call.require("TagQueue", name.name)
   const { queue } = await needed(call, name)
-  const tags = checkedTags(new Map([...queue.settings.tags, ...input.map("Tags")]))
+  const added = input.map("Tags")
+  if (added.size === 0) throw missing("Tags")
+  const tags = checkedTags(new Map([...queue.settings.tags, ...added]))
   await call.queues.change(name, { settings: { tags } })
 }
 
@@ -347,6 +349,7 @@ async function untagQueue(call: Call, input: Input): Promise<void> {
   call.require("UntagQueue", name.name)
   const { queue } = await needed(call, name)
   const gone = new Set(input.texts("TagKeys"))
+  if (gone.size === 0) throw invalidValue("Tag keys must be between 1 and 128 characters in length.")
   await call.queues.change(name, { settings: { tags: queue.settings.tags.filter(([tag]) => !gone.has(tag)) } })
 }
 

@@ -8,7 +8,7 @@
  */
 import type { Account, Keyring, KnownKey } from "../access/contract.js"
 import { NO_POLICIES, readFormSignature, SignatureVerifier, verifyFormSignature } from "../access/index.js"
-import type { PayloadMode, ProvesSecrets, ReceivedRequest, VerifiedRequest } from "../access/index.js"
+import type { PayloadMode, ProvesSecrets, ReceivedRequest, VerifiedRequest, Version2Rules } from "../access/index.js"
 import { fail } from "../base/failures.js"
 import { parseBucketName } from "../base/ids.js"
 import type { AccessKeyId } from "../base/ids.js"
@@ -62,7 +62,7 @@ interface Sources {
   readonly attempts: ProvesSecrets
   readonly buckets: Buckets
   readonly region: string | undefined
-  /** Whether signature version 2 is accepted for URLs of objects and for forms. */
+  /** Whether signature version 2 is accepted, where it is safe. */
   readonly acceptVersion2: boolean
 }
 
@@ -72,10 +72,15 @@ interface Arrival {
   readonly nowMs: number
 }
 
-/** In the notation of signature version 2; undefined unless the request addresses an object. */
-function signedResource({ bucket, rawKey, rawPath, style }: S3Target): string | undefined {
-  if (bucket === undefined || rawKey === undefined) return undefined
-  return style === "virtualHost" ? `/${bucket}${rawPath}` : rawPath
+/** Clients do not sign `list-type`, which only selects the form of a listing. */
+const SIGNED_BY_VERSION_2: ReadonlySet<string> = new Set([...SUB_RESOURCES].filter(name => name !== "list-type"))
+
+function version2Rules({ bucket, rawKey, rawPath, style }: S3Target): Version2Rules {
+  const isOfObject = bucket !== undefined && rawKey !== undefined
+  const resource = style === "virtualHost" ? `/${bucket}${rawPath}` : rawPath
+  // For `/bucket`, boto3 signs `/bucket/`: the name of a bucket in signature version 2.
+  const resources = isOfObject || resource.endsWith("/") ? [resource] : [resource, `${resource}/`]
+  return { resources, isOfObject, signedParameters: SIGNED_BY_VERSION_2 }
 }
 
 export class Gatekeeper {
@@ -102,10 +107,7 @@ export class Gatekeeper {
    * overrides headers.
    */
   caller(request: ReceivedRequest, target: S3Target, { address, nowMs }: Arrival): Soon<Caller> {
-    const version2 =
-      this.acceptVersion2 && request.rawQuery !== ""
-        ? { resource: signedResource(target), signedParameters: SUB_RESOURCES }
-        : undefined
+    const version2 = this.acceptVersion2 ? version2Rules(target) : undefined
     const rules = { service: SIGNATURE_SERVICE, region: this.region, unbuiltServices: UNBUILT_SERVICES, version2 }
     const claim = this.verifier.read(request, rules, nowMs)
     if (claim.kind === "anonymous") {

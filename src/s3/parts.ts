@@ -45,7 +45,7 @@ export interface S3Settings {
   readonly onLoopback: boolean
   readonly clock: Clock
   readonly random: Random
-  /** Whether signature version 2 is refused for URLs of objects and for forms too. */
+  /** Whether signature version 2 is refused in every form. */
   readonly refuseSignatureV2: boolean
   readonly newBuckets: NewBuckets
   /** Whether keys of clients (SSE-C) are accepted without TLS too. */

@@ -169,35 +169,41 @@ test(
 )
 
 const s3cmd = tool("s3cmd")
-test("s3cmd: mb, put, get, sync, ls, del, rb", { skip: s3cmd.skip, timeout: 120_000 }, async () => {
-  const home = await own("s3cmd")
-  const [source, back, settings] = [join(home, "source"), join(home, "back"), join(home, "s3cfg")]
-  await writeTree(source, TREE_SIZES)
-  await mkdir(back)
-  const host = `127.0.0.1:${server.port}`
-  const lines = [
-    "[default]",
-    `access_key = ${CREDENTIALS.accessKey}`,
-    `secret_key = ${CREDENTIALS.secretKey}`,
-    `host_base = ${host}`,
-    `host_bucket = ${host}/%(bucket)`,
-    "use_https = False",
-    "signature_v2 = False",
-    "multipart_chunk_size_mb = 5",
-  ]
-  await writeFile(settings, `${lines.join("\n")}\n`)
-  const go = (...args: string[]) => runOk(s3cmd.path, ["-c", settings, "--no-progress", ...args], { env: env() })
-  await go("mb", "s3://s3cmd-bucket")
-  await go("sync", `${source}/`, "s3://s3cmd-bucket/tree/")
-  assert.doesNotMatch(await go("sync", `${source}/`, "s3://s3cmd-bucket/tree/"), /^upload:/m)
-  await go("sync", "s3://s3cmd-bucket/tree/", `${back}/`)
-  assert.deepEqual(await treeOf(back), await treeOf(source))
-  assert.match(await go("ls", "s3://s3cmd-bucket/tree/"), /with space and {2}two/)
-  await go("cp", "s3://s3cmd-bucket/tree/plain.txt", "s3://s3cmd-bucket/copied +é")
-  assert.match(await go("info", "s3://s3cmd-bucket/copied +é"), /File size: *100/)
-  await go("del", "--recursive", "--force", "s3://s3cmd-bucket")
-  await go("rb", "s3://s3cmd-bucket")
-})
+for (const [version, isOlder] of [
+  ["version 4", "False"],
+  ["version 2", "True"],
+] as const) {
+  const name = `s3cmd, signature ${version}: mb, put, get, sync, ls, del, rb`
+  test(name, { skip: s3cmd.skip, timeout: 120_000 }, async () => {
+    const home = await own(`s3cmd ${version}`)
+    const [source, back, settings] = [join(home, "source"), join(home, "back"), join(home, "s3cfg")]
+    await writeTree(source, TREE_SIZES)
+    await mkdir(back)
+    const host = `127.0.0.1:${server.port}`
+    const lines = [
+      "[default]",
+      `access_key = ${CREDENTIALS.accessKey}`,
+      `secret_key = ${CREDENTIALS.secretKey}`,
+      `host_base = ${host}`,
+      `host_bucket = ${host}/%(bucket)`,
+      "use_https = False",
+      `signature_v2 = ${isOlder}`,
+      "multipart_chunk_size_mb = 5",
+    ]
+    await writeFile(settings, `${lines.join("\n")}\n`)
+    const go = (...args: string[]) => runOk(s3cmd.path, ["-c", settings, "--no-progress", ...args], { env: env() })
+    await go("mb", "s3://s3cmd-bucket")
+    await go("sync", `${source}/`, "s3://s3cmd-bucket/tree/")
+    assert.doesNotMatch(await go("sync", `${source}/`, "s3://s3cmd-bucket/tree/"), /^upload:/m)
+    await go("sync", "s3://s3cmd-bucket/tree/", `${back}/`)
+    assert.deepEqual(await treeOf(back), await treeOf(source))
+    assert.match(await go("ls", "s3://s3cmd-bucket/tree/"), /with space and {2}two/)
+    await go("cp", "s3://s3cmd-bucket/tree/plain.txt", "s3://s3cmd-bucket/copied +é")
+    assert.match(await go("info", "s3://s3cmd-bucket/copied +é"), /File size: *100/)
+    await go("del", "--recursive", "--force", "s3://s3cmd-bucket")
+    await go("rb", "s3://s3cmd-bucket")
+  })
+}
 
 const restic = tool("restic")
 test("restic: init, backup, restore, check, forget and prune", { skip: restic.skip, timeout: 180_000 }, async () => {

@@ -256,7 +256,12 @@ function signedByV2(spec: Spec, target: string, headers: Header[], who: Credenti
   const seconds = Math.floor(nowMs / 1000) + (defect === "expired" ? -3_600 : defect === "farExpiry" ? 700_000 : 300)
   const expires = defect === "badExpiry" ? "soon" : String(seconds)
   const token: Header[] = who.sessionToken === undefined ? [] : [["x-amz-security-token", who.sessionToken]]
-  const signature = signV2(who.secretKey, { method: spec.method, target, headers: [...headers, ...token], expires })
+  const signature = signV2(who.secretKey, {
+    method: spec.method,
+    target,
+    headers: [...headers, ...token],
+    dateLine: expires,
+  })
   const pairs = [["AWSAccessKeyId", who.accessKey], ["Signature", signature], ...token, ["Expires", expires]]
   if (defect === "noSignature") pairs.splice(1, 1)
   if (defect === "signature") pairs[1] = ["Signature", "AAAAAAAAAAAAAAAAAAAAAAAAAAA="]

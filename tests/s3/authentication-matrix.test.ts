@@ -80,17 +80,30 @@ const inQuery: Sign = (request, terms) => ({
   rawTarget: presign(request, 600, termsOf(terms), terms.atMs),
 })
 
+const SIGNED_PARAMETERS = new Set([...SUB_RESOURCES].filter(name => name !== "list-type"))
+
+function signatureOfVersion2({ method, rawTarget: target, rawHeaders }: HandlerRequest, key: Key, dateLine: string) {
+  const headers = rawHeaders.flatMap((name, i) => (i % 2 === 0 ? [[name, rawHeaders[i + 1] ?? ""] as const] : []))
+  return signV2(key.secret, { method, target, headers, dateLine, moreParameters: SIGNED_PARAMETERS })
+}
+
+const inHeaderOfVersion2: Sign = (request, { key, atMs }) => {
+  const date = new Date(atMs).toUTCString()
+  const authorization = `AWS ${key.id}:${signatureOfVersion2(request, key, date)}`
+  return { ...request, rawHeaders: [...request.rawHeaders, "Date", date, "Authorization", authorization] }
+}
+
 /** For an operation on an object; for all other operations every such signature is refused. */
 const inQueryOfVersion2: Sign = (request, { key, atMs }) => {
   const expires = String(Math.floor(atMs / 1000) + 600)
-  const { method, rawTarget: target, rawHeaders } = request
-  const headers = rawHeaders.flatMap((name, i) => (i % 2 === 0 ? [[name, rawHeaders[i + 1] ?? ""] as const] : []))
-  const signature = signV2(key.secret, { method, target, headers, expires, moreParameters: SUB_RESOURCES })
+  const { rawTarget: target } = request
+  const signature = signatureOfVersion2(request, key, expires)
   const parameters = `AWSAccessKeyId=${key.id}&Signature=${encodeText(signature)}&Expires=${expires}`
   return { ...request, rawTarget: `${target}${target.includes("?") ? "&" : "?"}${parameters}` }
 }
 
 const VERSION_2 = "query, version 2"
+const VERSION_2_HEADER = "header, version 2"
 const FORMS: Readonly<Record<string, Sign>> = {
   "header, hashed": inHeader("hashed"),
   "header, unsigned payload": inHeader(UNSIGNED_PAYLOAD),
@@ -99,9 +112,10 @@ const FORMS: Readonly<Record<string, Sign>> = {
   "header, chunks and trailer": inHeader(STREAMING_UNSIGNED_TRAILER),
   query: inQuery,
   [VERSION_2]: inQueryOfVersion2,
+  [VERSION_2_HEADER]: inHeaderOfVersion2,
 }
 
-/** Version 2 is accepted for requests on objects only. */
+/** URLs of version 2 are accepted for requests on objects only. */
 const formsOf = ({ resource }: Operation) =>
   Object.entries(FORMS).filter(([form]) => form !== VERSION_2 || resource === "object")
 
@@ -112,7 +126,10 @@ const withToken = (request: HandlerRequest): HandlerRequest => ({
 
 const withSignatureChanged = (request: HandlerRequest): HandlerRequest => {
   const change = (text: string) =>
-    text.replace(/(Signature=)(.)/, (_, before: string, first: string) => before + (first === "0" ? "1" : "0"))
+    text.replace(
+      /(Signature=|^AWS \w+:)(.)/,
+      (_, before: string, first: string) => before + (first === "0" ? "1" : "0"),
+    )
   return { ...request, rawTarget: change(request.rawTarget), rawHeaders: request.rawHeaders.map(change) }
 }
 
@@ -145,7 +162,7 @@ const WRONGS: readonly Wrong[] = [
   {
     name: "another service's",
     terms: { service: "ec2" },
-    forms: Object.keys(FORMS).filter(form => form !== VERSION_2),
+    forms: Object.keys(FORMS).filter(form => form !== VERSION_2 && form !== VERSION_2_HEADER),
     codes: ["AuthorizationHeaderMalformed", "AuthorizationQueryParametersError"],
   },
   {
@@ -287,7 +304,7 @@ test("the owner is admitted in every form: so the flaw is the reason of each ref
   }
 })
 
-test("version 2 works for objects only, and not at all where it is refused or in a header", async () => {
+test("version 2 works in URLs of objects only, and nowhere if it is refused", async () => {
   spy.calls.length = 0
   const refusing = handleModel({
     services: model => spy.over(model),
@@ -297,11 +314,10 @@ test("version 2 works for objects only, and not at all where it is refused or in
   const terms = () => ({ key: OWNER, atMs: Date.now() })
   for (const operation of routed) {
     const request = requestOf(operation)
-    const inHeader: HandlerRequest = {
-      ...request,
-      rawHeaders: [...request.rawHeaders, "Authorization", `AWS ${OWNER.id}:c2ln`],
-    }
-    const refused = [await ask(handler, inHeader), await ask(refusing.handler, inQueryOfVersion2(request, terms()))]
+    const refused = [
+      await ask(refusing.handler, inHeaderOfVersion2(request, terms())),
+      await ask(refusing.handler, inQueryOfVersion2(request, terms())),
+    ]
     if (operation.resource !== "object") refused.push(await ask(handler, inQueryOfVersion2(request, terms())))
     for (const result of refused) {
       assert.equal(result.answer?.status, 400, operation.name)

@@ -4,7 +4,7 @@ import assert from "node:assert/strict"
 import { Client } from "../../conformance/client.js"
 import { formBody, post, signOldForm } from "../../conformance/forms.js"
 import { parseEndpoint } from "../../conformance/raw-client.js"
-import { presignV2 } from "../../conformance/sign-v2.js"
+import { presignV2, signedV2 } from "../../conformance/sign-v2.js"
 import { HeaderShapes } from "../../src/base/request-headers.js"
 import { parseBucketName } from "../../src/base/ids.js"
 import { RequestMeters } from "../../src/s3/request-meters.js"
@@ -80,6 +80,8 @@ test("requests signed with version 2 are counted, once their signature is verifi
   await owner.send("GET", presignV2(owner, "GET", call, { credentials: { accessKey: OWNER.id, secretKey: "wrong" } }))
   await owner.send("GET", owner.presign("GET", call))
   assert.equal(counted("query"), 1)
+  assert.equal((await owner.call("GET", signedV2(owner, "GET", call))).text, "body")
+  assert.equal(counted("header"), 1)
   const fields = signOldForm(owner.credentials, { bucket: call.bucket, conditions: [{ key: "f" }] })
   const body = formBody([["key", "f"], ...fields], { bytes: "x" })
   assert.equal((await post({ endpoint: served.endpoint, bucket: call.bucket, body })).status, 204)

@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { Client } from "../../conformance/client.js"
 import { parseEndpoint } from "../../conformance/raw-client.js"
-import { presignV2 } from "../../conformance/sign-v2.js"
+import { presignV2, signedV2 } from "../../conformance/sign-v2.js"
 import { OWNER, serveModel } from "./over-model.js"
 
 test("signatures of version 2, which do not cover the parameter, give no access to the past", async () => {
@@ -18,6 +18,8 @@ test("signatures of version 2, which do not cover the parameter, give no access 
     const added = await client.send("GET", `${url}&readTimestamp=2026-01-01T00:00:00Z`)
     assert.match(added.text, /<Code>InvalidRequest<.*version 4/s)
     const query = "readTimestamp=2026-01-01T00:00:00Z"
+    const inHeader = signedV2(client, "GET", { bucket: "old", key: "k", query })
+    assert.match((await client.call("GET", inHeader)).text, /<Code>InvalidRequest<.*version 4/s)
     const signed = await client.call("GET", { bucket: "old", key: "k", query })
     assert.match(signed.text, /<Code>HistoryIncomplete</, "version 4 covers it")
   } finally {

@@ -2,8 +2,8 @@
  * Where a request carries its signature: in the Authorization header, in the query (presigned), or in
  * the fields of a form (`form.ts`).
  *
- * Refuses  More than one of them, version 2 in the Authorization header, and anything missing, repeated or
- *          misspelled: each with its own failure; none is treated as an anonymous request.
+ * Refuses  More than one of them, and anything missing, repeated or misspelled: each with its own failure; none is
+ *          treated as an anonymous request.
  */
 import { fail } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
@@ -87,10 +87,25 @@ function parseSignedHeaders(form: SignatureForm, text: string): string[] {
   return names
 }
 
-/** Throws `accessDenied` (empty), `invalidRequest` (an older scheme), `malformedAuthorization`. */
+const VERSION_2_SCHEME = /^AWS(?:$|[ \t])/
+const VERSION_2_AUTHORIZATION = /^AWS[ \t]+([^:]+):(.+)$/
+
+/** Whether the Authorization header claims to carry a version 2 signature, complete or not. */
+export const isVersion2Authorization = (value: string): boolean => VERSION_2_SCHEME.test(value)
+
+/** Throws `invalidArgument`. */
+export function parseVersion2Authorization(value: string): { accessKeyId: string; signature: string } {
+  const [, accessKeyId, signature] = VERSION_2_AUTHORIZATION.exec(value) ?? []
+  if (accessKeyId !== undefined && signature !== undefined && value.length <= AUTHORIZATION_BYTES_MAX) {
+    return { accessKeyId, signature }
+  }
+  const message = "AWS authorization header is invalid.  Expected AwsAccessKeyId:signature"
+  throw fail("invalidArgument", { message, argumentName: "Authorization" })
+}
+
+/** Reads a version 4 signature. Throws `accessDenied` (empty), `malformedAuthorization`. */
 export function parseAuthorization(value: string): Credentials {
   if (value === "") throw fail("accessDenied", { reason: "the Authorization header is empty" })
-  if (/^AWS($|[ \t])/.test(value)) throw olderScheme()
   if (!value.startsWith(`${ALGORITHM} `)) throw foreignScheme(value)
   if (value.length > AUTHORIZATION_BYTES_MAX) throw malformed("header", "the Authorization header is too long")
   const fields = new Map<string, string>()

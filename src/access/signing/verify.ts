@@ -34,6 +34,7 @@ import {
   carriesQuerySignature,
   carriesVersion2Signature,
   isSecretHeader,
+  isVersion2Authorization,
   olderScheme,
   parseAuthorization,
   parsePresigned,
@@ -44,10 +45,10 @@ import type { Credentials, PresignedTerms, SignatureForm, SignatureVersion } fro
 import { SigningKeys, type SigningKey } from "./keys.js"
 import { parsePayloadMode, UNSIGNED_PAYLOAD } from "./payload.js"
 import type { PayloadMode } from "./payload.js"
-import { isSignedBy, readVersion2 } from "./version2.js"
+import { checkSkew, noDate, SKEW_MS_MAX } from "./skew.js"
+import { isSignedBy, readVersion2InHeader, readVersion2InQuery } from "./version2.js"
 import type { Version2Claim, Version2Rules } from "./version2.js"
 
-const SKEW_MS_MAX = 15 * 60_000
 export const REGION_REPORTED = "us-east-1"
 const PLANS_MAX = 1_000
 const CANONICAL_BYTES_MAX = 4_096
@@ -75,7 +76,7 @@ export interface SignatureRules {
   readonly unbuiltServices?: ReadonlyMap<string, string>
   /** Hex SHA-256 of the body, for services whose clients need not send it. If absent, the request must state it. */
   readonly bodySha256?: string
-  /** For a request that may be presigned with version 2. If absent, version 2 is refused. */
+  /** For a request that may be signed with version 2. If absent, version 2 is refused. */
   readonly version2?: Version2Rules | undefined
 }
 
@@ -223,16 +224,14 @@ export class SignatureVerifier {
     const { headers, parameters } = request
     const authorization = valueOf(headers, "authorization")
     const isPresigned = parameters.length > 0 && carriesQuerySignature(parameters)
-    const isVersion2 = parameters.length > 0 && carriesVersion2Signature(parameters)
-    if (Number(authorization !== undefined) + Number(isPresigned) + Number(isVersion2) > 1) {
+    const isOldPresigned = parameters.length > 0 && carriesVersion2Signature(parameters)
+    if (Number(authorization !== undefined) + Number(isPresigned) + Number(isOldPresigned) > 1) {
       throw fail("invalidArgument", {
         message: "Only one auth mechanism allowed; use the Authorization header or the query, not both",
       })
     }
-    if (isVersion2) {
-      if (rules.version2 === undefined) throw olderScheme()
-      return readVersion2(request, rules.version2, { nowMs, region: rules.region ?? REGION_REPORTED })
-    }
+    const isOld = isOldPresigned || (authorization !== undefined && isVersion2Authorization(authorization))
+    if (isOld) return readVersion2(request, authorization, rules, nowMs)
     if (isPresigned) return this.readPresigned(request, rules, nowMs)
     if (authorization === undefined) return readAnonymous(headers)
     const signed = this.signedInHeader(headers, authorization)
@@ -423,8 +422,22 @@ function tokenOf(
   return token
 }
 
+/** `authorization`: the header, unless the query carries the signature. Throws as `SignatureVerifier.read`. */
+function readVersion2(
+  request: ReceivedRequest,
+  authorization: string | undefined,
+  rules: SignatureRules,
+  nowMs: number,
+): Version2Claim {
+  if (rules.version2 === undefined) throw olderScheme()
+  const terms = { nowMs, region: rules.region ?? REGION_REPORTED }
+  return authorization === undefined
+    ? readVersion2InQuery(request, rules.version2, terms)
+    : readVersion2InHeader(request, authorization, rules.version2, terms)
+}
+
 function verifyVersion2(claim: Version2Claim, secret: string): VerifiedRequest {
-  const { accessKeyId, payload, region, signature, shownText } = claim
+  const { form, accessKeyId, payload, region, signature, signedMs, shownText } = claim
   if (!isSignedBy(claim, secret)) {
     const signatureProvided = signature.slice(0, 128)
     throw fail("signatureMismatch", { accessKeyId, signatureProvided, stringToSign: shownText })
@@ -432,8 +445,7 @@ function verifyVersion2(claim: Version2Claim, secret: string): VerifiedRequest {
   const chunkSignatures = (): never => {
     throw fail("internal", { reason: "version 2 signs no chunks" })
   }
-  const form = "query"
-  return { kind: "verified", form, version: "AWS", accessKeyId, region, payload, signedMs: undefined, chunkSignatures }
+  return { kind: "verified", form, version: "AWS", accessKeyId, region, payload, signedMs, chunkSignatures }
 }
 
 /** Whether anything in the request's head looks like a signature. */
@@ -442,11 +454,13 @@ export function carriesSignature({ parameters, headers }: ReceivedRequest): bool
   return isSigned || headers.get("authorization") !== undefined
 }
 
-const CREDENTIAL = /Credential=([\w.+=@-]{3,128})(?:\/|%2F)|(?:^|&)AWSAccessKeyId=([\w.+=@-]{3,128})(?:&|$)/i
+const CREDENTIAL = /Credential=([\w.+=@-]{3,128})(?:\/|%2F)/i
+const VERSION_2_KEY = /^AWS[ \t]+([\w.+=@-]{3,128}):|(?:^|&)AWSAccessKeyId=([\w.+=@-]{3,128})(?:&|$)/i
 
 /** The access key that the head of a request names, well formed or not, for operators; undefined if none. */
 export function claimedKey(authorization: string | undefined, rawTarget: string): string | undefined {
-  const match = CREDENTIAL.exec(authorization ?? splitTarget(rawTarget).rawQuery)
+  const text = authorization ?? splitTarget(rawTarget).rawQuery
+  const match = CREDENTIAL.exec(text) ?? VERSION_2_KEY.exec(text)
   return match?.[1] ?? match?.[2]
 }
 
@@ -477,22 +491,12 @@ export function checkScope({ form, scope }: Pick<Credentials, "form" | "scope">,
   }
 }
 
-const noDate = () => fail("accessDenied", { message: "AWS authentication requires a valid Date or x-amz-date header" })
-
 /** Throws `accessDenied`. */
 function timestampOf(headers: RequestHeaders, { dateAt }: Plan): string {
   if (dateAt !== ABSENT) return valueAt(headers, dateAt, "x-amz-date")
   const timeMs = parseDate(valueOf(headers, "date") ?? "")
   if (timeMs === undefined) throw noDate()
   return basicDate(timeMs)
-}
-
-/** Throws `accessDenied` for a malformed timestamp, `requestSkewed`. */
-function checkSkew(timeMs: number | undefined, timestamp: string, nowMs: number): number {
-  if (timeMs === undefined) throw noDate()
-  if (Math.abs(nowMs - timeMs) <= SKEW_MS_MAX) return timeMs
-  const serverTime = isoDate(nowMs)
-  throw fail("requestSkewed", { requestTime: timestamp, serverTime, maxAllowedSkewMilliseconds: SKEW_MS_MAX })
 }
 
 /** Throws `accessDenied`, `requestExpired`. */

@@ -22,7 +22,8 @@ interface Terms {
 }
 
 const rulesOf = (request: SignableRequest): Version2Rules => ({
-  resource: splitTarget(request.rawTarget).rawPath,
+  resources: [splitTarget(request.rawTarget).rawPath],
+  isOfObject: true,
   signedParameters: PARAMETERS,
 })
 
@@ -50,7 +51,7 @@ function refusal(request: SignableRequest, terms: Terms = {}): Failure {
 }
 
 /** A second implementation of the text to sign, as plain as possible, after botocore. */
-function naiveText({ method, rawTarget, rawHeaders }: SignableRequest, expires: string, resource?: string): string {
+function naiveText({ method, rawTarget, rawHeaders }: SignableRequest, dateLine: string, resource?: string): string {
   const [path = "", query = ""] = rawTarget.split(/\?(.*)/s)
   const bytes = (text: string) =>
     text.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)))
@@ -81,7 +82,7 @@ function naiveText({ method, rawTarget, rawHeaders }: SignableRequest, expires: 
   )
   listed.sort(([a = ""], [b = ""]) => (a < b ? -1 : a > b ? 1 : 0))
   const subresource = listed.length === 0 ? "" : "?" + listed.map(parts => parts.join("=")).join("&")
-  const lines = [method, valueOf("content-md5"), valueOf("content-type"), expires]
+  const lines = [method, valueOf("content-md5"), valueOf("content-type"), dateLine]
   return [...lines, ...amz.map(name => `${name}:${valueOf(name)}`), (resource ?? path) + subresource].join("\n")
 }
 
@@ -110,7 +111,7 @@ test("Amazon's published example verifies", () => {
       "/photos/puppy.jpg?AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE&Signature=NpgCjnDzrM%2BWFzoENXmpNDUsSn8%3D&Expires=1175139620",
     rawHeaders: ["Host", "johnsmith.s3.amazonaws.com"],
   }
-  const version2 = { resource: "/johnsmith/photos/puppy.jpg", signedParameters: PARAMETERS }
+  const version2 = { resources: ["/johnsmith/photos/puppy.jpg"], isOfObject: true, signedParameters: PARAMETERS }
   const verified = verify(request, { version2 })
   assert.equal(verified.kind === "verified" && `${verified.form} ${verified.version}`, "query AWS")
   assert.equal(verified.kind === "verified" && verified.signedMs, undefined)
@@ -119,13 +120,110 @@ test("Amazon's published example verifies", () => {
   assert.equal(refusal(request, { version2, nowMs: 1175139620_001 }).kind, "requestExpired")
 })
 
-test("a version 2 signature is refused if version 2 is disabled, and for requests without an object", () => {
+/**
+ * Amazon S3 Developer Guide, "Signing and authenticating REST requests". The example "Delete" is that of the guide's
+ * older editions, where, as in all clients, the line of the date is empty if `x-amz-date` is sent.
+ */
+const EXAMPLES: readonly {
+  readonly name: string
+  readonly method: string
+  readonly rawTarget: string
+  readonly headers: readonly string[]
+  readonly date: string
+  readonly resource: string
+  readonly signature: string
+}[] = [
+  {
+    ...{ name: "Object GET", method: "GET", rawTarget: "/photos/puppy.jpg", headers: [] },
+    ...{ date: "Tue, 27 Mar 2007 19:36:42 +0000", resource: "/johnsmith/photos/puppy.jpg" },
+    signature: "bWq2s1WEIj+Ydj0vQ697zp+IXMU=",
+  },
+  {
+    ...{ name: "Object PUT", method: "PUT", rawTarget: "/photos/puppy.jpg" },
+    headers: ["Content-Type", "image/jpeg", "Content-Length", "94328"],
+    ...{ date: "Tue, 27 Mar 2007 21:15:45 +0000", resource: "/johnsmith/photos/puppy.jpg" },
+    signature: "MyyxeRY7whkBe+bq8fHCL/2kKUg=",
+  },
+  {
+    ...{ name: "List", method: "GET", rawTarget: "/?prefix=photos&max-keys=50&marker=puppy" },
+    headers: ["User-Agent", "Mozilla/5.0"],
+    ...{ date: "Tue, 27 Mar 2007 19:42:41 +0000", resource: "/johnsmith/" },
+    signature: "htDYFYduRNen8P9ZfE/s9SuKy0U=",
+  },
+  {
+    ...{ name: "Fetch", method: "GET", rawTarget: "/?acl", headers: [] },
+    ...{ date: "Tue, 27 Mar 2007 19:44:46 +0000", resource: "/johnsmith/" },
+    signature: "c2WLPFtWHVgbEmeEG93a4cG37dM=",
+  },
+  {
+    ...{ name: "Delete", method: "DELETE", rawTarget: "/johnsmith/photos/puppy.jpg" },
+    headers: ["x-amz-date", "Tue, 27 Mar 2007 21:20:26 +0000"],
+    ...{ date: "Tue, 27 Mar 2007 21:20:27 +0000", resource: "/johnsmith/photos/puppy.jpg" },
+    signature: "R4dJ53KECjStyBO5iTBJZ4XVOaI=",
+  },
+  {
+    ...{ name: "Upload", method: "PUT", rawTarget: "/db-backup.dat.gz" },
+    headers: [
+      ...["x-amz-acl", "public-read", "content-type", "application/x-download"],
+      ...["Content-MD5", "4gJE4saaMU4BqNR0kLY+lw==", "X-Amz-Meta-ReviewedBy", "joe@johnsmith.net"],
+      ...["X-Amz-Meta-ReviewedBy", "jane@johnsmith.net", "X-Amz-Meta-FileChecksum", "0x02661779"],
+      ...["X-Amz-Meta-ChecksumAlgorithm", "crc32", "Content-Disposition", "attachment; filename=database.dat"],
+      ...["Content-Encoding", "gzip", "Content-Length", "5913339"],
+    ],
+    ...{ date: "Tue, 27 Mar 2007 21:06:08 +0000", resource: "/static.johnsmith.net/db-backup.dat.gz" },
+    signature: "ilyl83RwaSoYIEdixDQcA4OnAnc=",
+  },
+  {
+    ...{ name: "List all my buckets", method: "GET", rawTarget: "/", headers: [] },
+    ...{ date: "Wed, 28 Mar 2007 01:29:59 +0000", resource: "/", signature: "qGdzdERIC03wnaRNKh6OqZehG9s=" },
+  },
+  {
+    ...{ name: "Unicode keys", method: "GET", rawTarget: "/dictionary/fran%C3%A7ais/pr%c3%a9f%c3%a8re", headers: [] },
+    ...{ date: "Wed, 28 Mar 2007 01:49:49 +0000", resource: "/dictionary/fran%C3%A7ais/pr%c3%a9f%c3%a8re" },
+    signature: "DNEZGsoieTZ92F3bUfSPQcbGmlM=",
+  },
+]
+
+for (const { name, method, rawTarget, headers, date, resource, signature } of EXAMPLES) {
+  test(`Amazon's published example "${name}" verifies in the header`, () => {
+    const rawHeaders = ["Host", "h", "Date", date, ...headers, "Authorization", `AWS ${KEY}:${signature}`]
+    const request = { method, rawTarget, rawHeaders }
+    const timeMs = Date.parse(headers[headers.indexOf("x-amz-date") + 1] ?? date) || Date.parse(date)
+    const version2 = { resources: [resource], isOfObject: false, signedParameters: PARAMETERS }
+    const verified = verify(request, { version2, nowMs: timeMs })
+    assert.equal(verified.kind === "verified" && `${verified.form} ${verified.version}`, "header AWS")
+    assert.equal(verified.kind === "verified" && verified.signedMs, timeMs)
+    for (const offsetMs of [-900_000, 900_000]) {
+      assert.equal(verify(request, { version2, nowMs: timeMs + offsetMs }).kind, "verified")
+      const failure = refusal(request, { version2, nowMs: timeMs + offsetMs * 1.01 })
+      assert.equal(failure.kind, "requestSkewed")
+      assert.ok(failure.details["serverTime"])
+    }
+    const spelled = { ...version2, resources: ["/spelled/otherwise", resource] }
+    assert.equal(verify(request, { version2: spelled, nowMs: timeMs }).kind, "verified")
+    const elsewhere = { ...version2, resources: [`/other${resource}`] }
+    assert.equal(refusal(request, { version2: elsewhere, nowMs: timeMs }).kind, "signatureMismatch")
+    assert.equal(refusal(request, { version2: undefined, nowMs: timeMs }).kind, "invalidRequest")
+  })
+}
+
+test("a URL of version 2 is refused if version 2 is disabled, and for requests without an object", () => {
   const request = presigned(PLAIN)
   assert.equal(refusal(request, { version2: undefined }).kind, "invalidRequest")
-  const failure = refusal(request, { version2: { resource: undefined, signedParameters: PARAMETERS } })
+  const failure = refusal(request, { version2: { ...rulesOf(request), isOfObject: false } })
   assert.equal(failure.kind, "invalidRequest")
-  assert.match(String(failure.details["message"]), /objects and forms only/)
+  assert.match(String(failure.details["message"]), /objects only/)
 })
+
+const DATE = new Date(NOW_MS).toUTCString()
+
+/** With an `Authorization` header, as clients without a clock of their own send it: `Date`, or `x-amz-date`. */
+function signedInHeader(request: SignableRequest, { secret = SECRET, inDate = true } = {}): SignableRequest {
+  const rawHeaders = [...request.rawHeaders, inDate ? "Date" : "x-amz-date", DATE]
+  const text = naiveText({ ...request, rawHeaders }, inDate ? DATE : "")
+  const signature = createHmac("sha1", secret).update(Buffer.from(text, "latin1")).digest("base64")
+  return { ...request, rawHeaders: [...rawHeaders, "Authorization", `AWS ${KEY}:${signature}`] }
+}
 
 const percentCoded = (text: string): string => percentEncode(text)
 const latin1 = fc
@@ -157,6 +255,13 @@ test("signatures equal those of a second, naive implementation, and no part of a
           method,
           rawTarget: `/bucket/${key}${pieces.length > 0 ? `?${pieces.join("&")}` : ""}`,
           rawHeaders,
+        }
+        if (carried === null) {
+          const inHeader = signedInHeader(plain, { inDate: at % 2 === 0 })
+          assert.equal(verify(inHeader).kind, "verified")
+          assert.equal(refusal(signedInHeader(plain, { secret: "other" })).kind, "signatureMismatch")
+          const more = { ...inHeader, rawHeaders: [...inHeader.rawHeaders, "x-amz-meta-zz", "1"] }
+          assert.equal(refusal(more).kind, "signatureMismatch")
         }
         const request = presigned(plain)
         assert.equal(verify(request).kind, "verified")
@@ -249,6 +354,35 @@ test("each refusal has its own failure", () => {
   for (const [what, request, kind] of cases) assert.equal(refusal(request).kind, kind, what)
 })
 
+test("each refusal of a header has its own failure", () => {
+  const good = signedInHeader(PLAIN)
+  const withHeader = (name: string, value: string | undefined): SignableRequest => {
+    const at = good.rawHeaders.indexOf(name)
+    const rest = good.rawHeaders.filter((_, i) => at < 0 || (i !== at && i !== at + 1))
+    return { ...good, rawHeaders: value === undefined ? rest : [...rest, name, value] }
+  }
+  const cases: [string, SignableRequest, FailureKind][] = [
+    ["nothing behind the scheme", withHeader("Authorization", "AWS"), "invalidArgument"],
+    ["no signature", withHeader("Authorization", `AWS ${KEY}:`), "invalidArgument"],
+    ["no key", withHeader("Authorization", "AWS :c2ln"), "invalidArgument"],
+    ["no colon", withHeader("Authorization", `AWS ${KEY}`), "invalidArgument"],
+    ["too long", withHeader("Authorization", `AWS ${KEY}:${"s".repeat(9_000)}`), "invalidArgument"],
+    ["a key that is none", withHeader("Authorization", "AWS \u00e9:c2ln"), "invalidAccessKey"],
+    ["another signature", withHeader("Authorization", `AWS ${KEY}:c2ln`), "signatureMismatch"],
+    ["no date", withHeader("Date", undefined), "accessDenied"],
+    ["a malformed date", withHeader("Date", "yesterday"), "accessDenied"],
+    ["another date", withHeader("Date", new Date(NOW_MS + 1_000).toUTCString()), "signatureMismatch"],
+    ["an empty x-amz-date", withHeader("x-amz-date", ""), "accessDenied"],
+    [
+      "signed chunks",
+      signedInHeader({ ...PLAIN, rawHeaders: ["x-amz-content-sha256", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"] }),
+      "accessDenied",
+    ],
+    ["with version 4", { ...good, rawTarget: "/bucket/key?X-Amz-Signature=1" }, "invalidArgument"],
+  ]
+  for (const [what, request, kind] of cases) assert.equal(refusal(request).kind, kind, what)
+})
+
 test("a session token is passed on as sent, from the header or the query, and must be the same in both", () => {
   const inQuery = presigned({ ...PLAIN, rawTarget: "/bucket/key?x-amz-security-token=T%2F1%3D" })
   const token = (request: SignableRequest) => {
@@ -257,6 +391,7 @@ test("a session token is passed on as sent, from the header or the query, and mu
   }
   assert.equal(token(inQuery), "T/1=")
   assert.equal(token(presigned({ ...PLAIN, rawHeaders: ["x-amz-security-token", "T/1="] })), "T/1=")
+  assert.equal(token(signedInHeader({ ...PLAIN, rawHeaders: ["x-amz-security-token", "T/1="] })), "T/1=")
   assert.equal(token(presigned(PLAIN)), undefined)
   const both = { ...PLAIN, rawTarget: "/bucket/key?x-amz-security-token=a", rawHeaders: ["x-amz-security-token", "b"] }
   assert.equal(refusal(presigned(both)).kind, "invalidToken")
@@ -273,8 +408,10 @@ test("a mismatch shows the text to compare, without secrets of the request", () 
   assert.ok(!failure.message.includes("TOKEN") && !failure.message.includes(SECRET))
 })
 
-test("the key that a version 2 URL names is reported", () => {
+test("the key that a version 2 URL or header names is reported", () => {
   assert.equal(claimedKey(undefined, presigned(PLAIN).rawTarget), KEY)
+  assert.equal(claimedKey(`AWS ${KEY}:c2ln`, "/bucket/key"), KEY)
+  assert.equal(claimedKey("AWS :c2ln", "/bucket/key"), undefined)
   assert.deepEqual(
     parseQuery(splitTarget(presigned(PLAIN).rawTarget).rawQuery).map(({ name }) => name),
     ["AWSAccessKeyId", "Signature", "Expires"],

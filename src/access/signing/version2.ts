@@ -1,42 +1,55 @@
 /**
- * Signature version 2 in the query of a URL, which boto3 and AWS CLI 1 presign by default in us-east-1. Verified in the
- * two steps of `verify.ts`.
+ * Signature version 2: in the query of a URL, which boto3 and AWS CLI 1 presign by default in us-east-1, and in the
+ * `Authorization` header, as older clients send it. Verified in the two steps of `verify.ts`.
  *
- * Promises  The signature covers the method, `Content-MD5`, `Content-Type`, the expiry, every `x-amz-*` header (also one
- *           that the query carries), the path as sent, and each parameter that selects a sub-resource or overrides a
- *           response header. The text to sign is unambiguous: no value in it contains a line break.
- * Refuses   Requests that do not concern an object, since version 2 does not sign the parameters of listings.
- * Limits    An expiry at most 604,800 s ahead; the URL does not state when it was signed.
+ * Promises  The signature covers the method, `Content-MD5`, `Content-Type`, the expiry or the date, every `x-amz-*`
+ *           header (also one that the query of a presigned URL carries), the path as sent, and each parameter that selects
+ *           a sub-resource or overrides a response header. The text to sign is unambiguous: no value in it contains a line
+ *           break.
+ * Refuses   Presigned URLs that do not concern an object: their holder could change the parameters of a listing, which
+ *           version 2 does not sign.
+ * Limits    An expiry at most 604,800 s ahead, as the URL does not state when it was signed; for a header, the clock skew
+ *           of `skew.ts`.
  * Source    "Signing and authenticating REST requests (AWS signature version 2)", Amazon S3 Developer Guide.
  */
 import { createHmac } from "node:crypto"
-import { isoDate } from "../../base/dates.js"
+import { isoDate, parseDate } from "../../base/dates.js"
 import { fail } from "../../base/failures.js"
 import type { Failure } from "../../base/failures.js"
 import type { AccessKeyId } from "../../base/ids.js"
 import type { QueryParameter } from "../../base/uri.js"
 import { equalInConstantTime, trimBlanks } from "./canonical.js"
-import { accessKeyOf, isSecretHeader, PRESIGNED_SECONDS_MAX, VERSION_2_PARAMETERS } from "./credentials.js"
+import {
+  accessKeyOf,
+  isSecretHeader,
+  parseVersion2Authorization,
+  PRESIGNED_SECONDS_MAX,
+  VERSION_2_PARAMETERS,
+} from "./credentials.js"
 import { parsePayloadMode, UNSIGNED_PAYLOAD } from "./payload.js"
 import type { PayloadMode } from "./payload.js"
+import { checkSkew } from "./skew.js"
 import type { ReceivedRequest } from "./canonical.js"
 
 /** Rules of a protocol that accepts version 2, for one request. */
 export interface Version2Rules {
-  /** `/bucket/key`, percent-coded as sent; undefined if the request does not concern an object. */
-  readonly resource: string | undefined
+  /** `/bucket/key`, `/bucket/` or `/`, percent-coded as sent: each spelling that clients sign, the usual one first. */
+  readonly resources: readonly string[]
+  readonly isOfObject: boolean
   /** Parameters that select what the request does; the parameters that Amazon lists are always signed. */
   readonly signedParameters: ReadonlySet<string>
 }
 
-/** A version 2 signature that is well formed and not expired, but not yet verified. */
+/** A version 2 signature that is well formed and timely, but not yet verified. */
 export interface Version2Claim {
   readonly kind: "claim"
   readonly version: "AWS"
+  readonly form: "header" | "query"
   readonly accessKeyId: AccessKeyId
   readonly signature: string
-  readonly textToSign: string
-  /** The same text without its secrets. */
+  /** One for each spelling of the resource. */
+  readonly textsToSign: readonly string[]
+  /** The first of the texts without its secrets. */
   readonly shownText: string
   readonly payload: PayloadMode
   /** The configured region: the signature names none. */
@@ -44,6 +57,24 @@ export interface Version2Claim {
   readonly signedRegion: ""
   /** The session token as sent. */
   readonly token: string | undefined
+  /** The signing time; a presigned URL does not state it. */
+  readonly signedMs: number | undefined
+}
+
+/** The time of the request, and the region that is reported for it. */
+interface Version2Terms {
+  readonly nowMs: number
+  readonly region: string
+}
+
+/** The parts of a claim that a header and a query state in different ways. */
+interface Stated extends Pick<Version2Claim, "form" | "signature" | "token" | "signedMs" | "region"> {
+  readonly accessKeyId: string
+  /** The line of the text that states when the request is valid. */
+  readonly dateLine: string
+  readonly sent: ReadonlyMap<string, string>
+  /** The `x-amz-*` headers, also those that a query carries. */
+  readonly amz: ReadonlyMap<string, string>
 }
 
 /** As Amazon lists them. */
@@ -56,7 +87,7 @@ const LISTED_PARAMETERS: ReadonlySet<string> = new Set(
 
 const MESSAGE_INCOMPLETE = "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters"
 const MESSAGE_NO_OBJECT =
-  "Signature version 2 is accepted for objects and forms only. Please use AWS4-HMAC-SHA256 for this request."
+  "URLs that are presigned with signature version 2 are accepted for objects only. Please use AWS4-HMAC-SHA256."
 const SECONDS = /^\d{1,12}$/
 const HEADER_NAME = /^x-amz-[a-z0-9!#$%&'*+.^_`|~-]+$/
 const LINE_BREAK = /[\r\n]/
@@ -64,47 +95,95 @@ const LINE_BREAK = /[\r\n]/
 const denied = (message: string): Failure => fail("accessDenied", { message })
 
 /**
- * Reads the signature and makes every check that needs no secret.
+ * Reads the signature of a presigned URL and makes every check that needs no secret.
  * Throws `accessDenied`, `invalidRequest`, `requestExpired`, `invalidToken`, `invalidAccessKey`, `invalidArgument`,
  * `notImplemented`.
  */
-export function readVersion2(
-  { method, headers, parameters: query }: ReceivedRequest,
-  { resource, signedParameters }: Version2Rules,
-  { nowMs, region }: { readonly nowMs: number; readonly region: string },
+export function readVersion2InQuery(
+  request: ReceivedRequest,
+  rules: Version2Rules,
+  { nowMs, region }: Version2Terms,
 ): Version2Claim {
-  if (resource === undefined) throw fail("invalidRequest", { message: MESSAGE_NO_OBJECT })
+  if (!rules.isOfObject) throw fail("invalidRequest", { message: MESSAGE_NO_OBJECT })
+  const query = request.parameters
   const [accessKeyId = "", signature = "", expires = ""] = VERSION_2_PARAMETERS.map(name => onlyValue(query, name))
   checkExpiry(expires, nowMs)
-  const sent = headersSent(headers.flat())
+  const sent = headersSent(request.headers.flat())
   const amz = amzHeaders(sent, query)
-  const ofTarget = query.filter(({ name }) => LISTED_PARAMETERS.has(name) || signedParameters.has(name))
-  const textWith = (valueOf: (name: string, value: string) => string): string =>
+  const token = tokenOf(sent, amz, query)
+  const stated = { accessKeyId, signature, dateLine: expires, sent, amz, token, signedMs: undefined, region }
+  return claimOf(request, rules, { ...stated, form: "query" })
+}
+
+/**
+ * Reads the signature of an `Authorization` header and makes every check that needs no secret.
+ * Throws `accessDenied`, `requestSkewed`, `invalidAccessKey`, `invalidArgument`, `notImplemented`.
+ */
+export function readVersion2InHeader(
+  request: ReceivedRequest,
+  authorization: string,
+  rules: Version2Rules,
+  { nowMs, region }: Version2Terms,
+): Version2Claim {
+  const { accessKeyId, signature } = parseVersion2Authorization(authorization)
+  const sent = headersSent(request.headers.flat())
+  const amz = amzHeaders(sent, [])
+  const date = sent.get("date") ?? ""
+  // Clients that cannot set `Date` send the other header, which then is signed as every `x-amz-*` header.
+  const amzDate = sent.get("x-amz-date")
+  const timestamp = amzDate ?? date
+  const signedMs = checkSkew(parseDate(timestamp), timestamp, nowMs)
+  const token = tokenOf(sent, amz, [])
+  const dateLine = amzDate === undefined ? date : ""
+  return claimOf(request, rules, {
+    accessKeyId,
+    signature,
+    dateLine,
+    sent,
+    amz,
+    token,
+    signedMs,
+    region,
+    form: "header",
+  })
+}
+
+/** Throws `accessDenied`, `invalidAccessKey`, `notImplemented`. */
+function claimOf(
+  { method, parameters }: ReceivedRequest,
+  { resources, signedParameters }: Version2Rules,
+  { form, accessKeyId, signature, dateLine, sent, amz, token, signedMs, region }: Stated,
+): Version2Claim {
+  const ofTarget = parameters.filter(({ name }) => LISTED_PARAMETERS.has(name) || signedParameters.has(name))
+  const signedQuery = parameterText(ofTarget)
+  const textOf = (resource: string, valueOf: (name: string, value: string) => string): string =>
     [
       method,
       sent.get("content-md5") ?? "",
       sent.get("content-type") ?? "",
-      expires,
+      dateLine,
       ...[...amz].sort(byName).map(([name, value]) => `${name}:${valueOf(name, value)}`),
-      resource + parameterText(ofTarget),
+      resource + signedQuery,
     ].join("\n")
   return {
     kind: "claim",
     version: "AWS",
+    form,
     accessKeyId: accessKeyOf(accessKeyId),
     signature,
-    textToSign: textWith((_, value) => value),
-    shownText: textWith((name, value) => (isSecretHeader(name) ? "(hidden)" : value)),
+    textsToSign: resources.map(resource => textOf(resource, (_, value) => value)),
+    shownText: textOf(resources[0] ?? "", (name, value) => (isSecretHeader(name) ? "(hidden)" : value)),
     payload: payloadOf(amz.get("x-amz-content-sha256")),
     region,
     signedRegion: "",
-    token: tokenOf(sent, amz, query),
+    token,
+    signedMs,
   }
 }
 
 /** Whether the signature was made with the secret. */
-export function isSignedBy({ textToSign, signature }: Version2Claim, secret: string): boolean {
-  return equalInConstantTime(version2Signature(secret, textToSign), signature)
+export function isSignedBy({ textsToSign, signature }: Version2Claim, secret: string): boolean {
+  return textsToSign.some(text => equalInConstantTime(version2Signature(secret, text), signature))
 }
 
 /** HMAC-SHA1 of a byte string, in base64: the signature of a URL's text or of a form's policy. */
