@@ -576,3 +576,41 @@ test("an access key with slashes, and commas without a space, are parsed", () =>
   const verified = verify({ ...request, rawHeaders })
   assert.equal(isVerified(verified) && verified.accessKeyId, "a/b/c")
 })
+
+test("a target that is signed as it was sent verifies, and no other one with that signature", () => {
+  const { accessKeyId, secret, region, service } = CREDENTIALS
+  const hmac = (key: string | Buffer, text: string): Buffer => createHmac("sha256", key).update(text).digest()
+  const signingKey = ["20130524", region, service, "aws4_request"].reduce<string | Buffer>(hmac, `AWS4${secret}`)
+  /** As curl before release 8 signs: path and query as they are. */
+  const asSent = (target: string): readonly string[] => {
+    const [path = "", query = ""] = target.split("?")
+    const hash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    const headers = `host:${HOST}\nx-amz-content-sha256:${hash}\nx-amz-date:20130524T000000Z\n`
+    const names = "host;x-amz-content-sha256;x-amz-date"
+    const canonical = `GET\n${path}\n${query}\n${headers}\n${names}\n${hash}`
+    const scope = `20130524/${region}/${service}/aws4_request`
+    const digest = createHash("sha256").update(canonical).digest("hex")
+    const signature = hmac(signingKey, `AWS4-HMAC-SHA256\n20130524T000000Z\n${scope}\n${digest}`).toString("hex")
+    const authorization = `AWS4-HMAC-SHA256 Credential=${accessKeyId}/${scope},SignedHeaders=${names},Signature=${signature}`
+    return [
+      "Host",
+      HOST,
+      "x-amz-content-sha256",
+      hash,
+      "x-amz-date",
+      "20130524T000000Z",
+      "Authorization",
+      authorization,
+    ]
+  }
+  for (const target of ["/a:b", "/q?nohang&from=mail", "/q?b=1&a=2", "/a:b?y&x=:", "/q?lifecycle="]) {
+    const verified = verify({ method: "GET", rawTarget: target, rawHeaders: asSent(target) })
+    assert.equal(verified.kind, "verified", target)
+  }
+  for (const [sent, signedFor] of [
+    ["/q?a=2&b=1", "/q?b=1&a=2"],
+    ["/a:c", "/a:b"],
+    ["/q?b=1&a=3", "/q?b=1&a=2"],
+  ] as const)
+    assert.equal(refusal({ method: "GET", rawTarget: sent, rawHeaders: asSent(signedFor) }).kind, "signatureMismatch")
+})

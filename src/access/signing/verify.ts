@@ -278,12 +278,29 @@ export class SignatureVerifier {
     const text = `${ALGORITHM}\n${timestamp}\n${plan.scopeLine}\n${this.sha256Of(this.canonicalRequest(claim))}`
     const expected = plan.key.sign(text)
     if (equalInConstantTime(expected, claim.signature)) return new VerifiedVersion4(claim, plan.key)
+    if (this.isSignedAsSent(claim, plan.key)) return new VerifiedVersion4(claim, plan.key)
     throw fail("signatureMismatch", {
       accessKeyId: claim.accessKeyId,
       signatureProvided: claim.signature.slice(0, 128),
       stringToSign: text,
       canonicalRequest: this.canonicalRequest(claim, isSecretHeader),
     })
+  }
+
+  /**
+   * Whether the header signs the target as it was sent: before release 8, curl neither sorts parameters nor adds a missing
+   * `=`, and escapes nothing. Such a signature is for exactly this target.
+   */
+  private isSignedAsSent(
+    { request, plan, payloadHash, form, timestamp, signature }: Version4Claim,
+    key: SigningKey,
+  ): boolean {
+    const { method, rawPath, rawQuery, headers } = request
+    const isCanonical = canonicalPath(rawPath) === rawPath && canonicalQuery(parseQuery(rawQuery)) === rawQuery
+    if (form !== "header" || isCanonical) return false
+    const canonical = `${method}\n${rawPath}\n${rawQuery}${foldedLines(plan, headers)}${plan.tail}${payloadHash}`
+    const text = `${ALGORITHM}\n${timestamp}\n${plan.scopeLine}\n${this.sha256Of(canonical)}`
+    return equalInConstantTime(key.sign(text), signature)
   }
 
   /** `isHidden`: whether a header's value is left out, given its name. */
