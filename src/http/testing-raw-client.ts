@@ -66,8 +66,15 @@ export class RawClient {
     return parseAnswers(this.received, toHead)
   }
 
+  /** Leaves, so that the server learns it: a client that only ends its side may still wait for its response. */
   close(): void {
-    this.socket.destroy()
+    this.socket.resetAndDestroy()
+  }
+
+  /** Ends its side, and still receives. */
+  endSide(): this {
+    this.socket.end()
+    return this
   }
 
   private check(): void {
