@@ -85,9 +85,6 @@ export class HttpExchange implements Exchange, FinishedRequest {
   clientGone = false
   /** It was answered although its work goes on, whose result is dropped. */
   private isAbandoned = false
-  /** Waits for something to change end, because the client has ended its side. */
-  private endsPolls = false
-  private polls = 0
   /** The request counts as in flight: it holds a place and is not parked. */
   hasPlace = false
   party: Party | undefined
@@ -276,34 +273,16 @@ export class HttpExchange implements Exchange, FinishedRequest {
 
   pause(begin: (go: () => void) => (() => void) | undefined): Promise<void> | undefined {
     const sinceMs = this.terms.clock.monotonicMs()
-    if (this.endsPolls) this.abortPolls()
-    this.polls += 1
-    const waiting = this.parked(begin, this.endsPolls)
-    if (waiting === undefined) this.polls -= 1
-    return waiting?.then(() => {
-      this.polls -= 1
+    return this.parked(begin)?.then(() => {
       this.polledMs += this.terms.clock.monotonicMs() - sinceMs
     })
   }
 
-  /** The client has ended its side: from now on a wait for something to change ends, and its request is answered. */
-  endPolls(): void {
-    this.endsPolls = true
-    if (this.polls === 0) return
-    this.abortPolls()
-    for (const end of this.pauses) end()
-  }
-
-  private abortPolls(): void {
-    this.abort ??= new AbortController()
-    this.abort.abort(goneFailure())
-  }
-
   /** Waits without a place until `go` is called, or the client has gone. */
-  private parked(begin: (go: () => void) => (() => void) | undefined, isOver = false): Promise<void> | undefined {
+  private parked(begin: (go: () => void) => (() => void) | undefined): Promise<void> | undefined {
     let go = (): void => undefined
     const cancel = begin(() => go())
-    if (cancel === undefined || this.clientGone || isOver) return void cancel?.()
+    if (cancel === undefined || this.clientGone) return void cancel?.()
     this.terms.park(this)
     if (this.pauses.size === 0) this.pausedSinceMs = this.terms.clock.monotonicMs()
     return new Promise<void>(resolve => {

@@ -66,15 +66,8 @@ export class RawClient {
     return parseAnswers(this.received, toHead)
   }
 
-  /** Leaves, so that the server learns it: a client that only ends its side may still wait for its response. */
   close(): void {
-    this.socket.resetAndDestroy()
-  }
-
-  /** Ends its side, and still receives. */
-  endSide(): this {
-    this.socket.end()
-    return this
+    this.socket.destroy()
   }
 
   private check(): void {
