@@ -3,6 +3,10 @@ import { parseBucketId, type AccountId, type BucketName } from "../../src/base/i
 import type { Bucket } from "../../src/object/index.js"
 import type { Random } from "../../src/seams/random/contract.js"
 
+export const KEYS = ["a", "a/b", "a/b/c", "a/c", "a!", "b/", "b//x", "b/x", "é/ü", "e\u0301", "z\u{10FFFF}", " "]
+export const PREFIXES = ["", "", "", "a", "a/", "b/", "b//", "\xc3", "z", "none"]
+export const DELIMITERS = ["", "", "/", "/", "//", "b", "\xbc"]
+
 /** After a start, commit timestamps are that far ahead of the clock at most. */
 const AHEAD_MS = 100
 

@@ -26,20 +26,16 @@ import { appendStep, joinStep, type Ask } from "./twin-appends.js"
 import { clientKeyIn, TwinEtags, TwinKeys } from "./twin-encryption.js"
 import { allVersions, drawNextDayMs, drawRules, endPass, LIFECYCLE_SIZES } from "./twin-lifecycle.js"
 import { drawLock, drawLockStep } from "./twin-locks.js"
-import { Names, noBucket, WrittenTimes } from "./twin-names.js"
+import { DELIMITERS, KEYS, Names, noBucket, PREFIXES, WrittenTimes } from "./twin-names.js"
+import { stallStep } from "./twin-stalls.js"
 import { notePart, type Upload } from "./twin-uploads.js"
 import { World, type WorldOptions } from "./world.js"
 
 const NAME = parseBucketName("twins")
 const OWNER = parseAccountId("root")
-const KEYS = ["a", "a/b", "a/b/c", "a/c", "a!", "b/", "b//x", "b/x", "é/ü", "e\u0301", "z\u{10FFFF}", " "]
-const PREFIXES = ["", "", "", "a", "a/", "b/", "b//", "\xc3", "z", "none"]
-const DELIMITERS = ["", "", "/", "/", "//", "b", "\xbc"]
 const SIZES = [0, 1, 100, 1_000, 4_095, 4_096, 4_097, 10_000, 131_071, 131_072, 131_073, 300_005]
 const ALGORITHMS: readonly ChecksumAlgorithm[] = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
 const STEPS_SHOWN = 12
-const STALL_MS_MAX = 20_000
-const STALL_RECOVERY_MS = 3_000
 
 type Both<T> = (side: 0 | 1, services: ObjectServices, bucket: Bucket) => Promise<T>
 
@@ -122,7 +118,7 @@ export class Twins {
       [2, () => this.abort()],
       [3, () => this.listParts()],
       [5, () => this.restart()],
-      [1, () => this.stall()],
+      [1, async () => void this.steps.push(await stallStep(this.world, this.random))],
       [hasLock ? 30 : 0, () => this.changeLock()],
       [hasLifecycle ? 10 : 0, () => this.setRules()],
       [hasLifecycle ? 30 : 0, () => this.nextDay()],
@@ -558,14 +554,6 @@ export class Twins {
     else for (const job of engine.jobs) await job.step(noSignal)
     if (how !== 3) this.engine = await this.world.start()
     if (this.options.hasLifecycle === true) await this.pass()
-  }
-
-  /** All disks stop at one moment and recover slowly, under what runs in the background: commands have no time of their own. */
-  private async stall(): Promise<void> {
-    const stallMs = this.random.below(STALL_MS_MAX)
-    this.steps.push(`stall of ${stallMs} ms`)
-    this.world.stallDisks(stallMs, STALL_RECOVERY_MS)
-    await this.world.pass(stallMs + 2 * STALL_RECOVERY_MS)
   }
 
   private async setRules(): Promise<void> {

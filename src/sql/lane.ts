@@ -167,8 +167,8 @@ export class Lane {
         begun = time
         time.onFetched(must(found.timestamps, "they were asked for"))
         const gathers = fetches >= SQL_LIMITS.fetchesBeforeGathering
-        const rows = FetchedRows.of(wants, found)
-        const decided = decideBatch(commands, rows, wants, number => time.timeOf(number), gathers)
+        const known = FetchedRows.of(wants, found)
+        const decided = decideBatch(commands, known, wants, number => time.timeOf(number), gathers)
         if (decided !== undefined) return await this.finish(batch, decided, { state, version, time })
       }
       throw fail("conflict")

@@ -437,6 +437,6 @@ def common_errors():
         assert "GET" in status(OWNER.raw("PATCH", path), 405)["allow"]
     status(OWNER.raw("GET", f"/{name}/missing"), 404)
     status(OWNER.raw("GET", f"/{name}/%FF"), 412)
-    status(raw("GET", "/v1//container", {"X-Auth-Token": OWNER.token}), 412)
+    status(raw("GET", "/v1//container", {"X-Auth-Token": OWNER.token}), 404)
     status(raw("GET", "/elsewhere"), 412)
     status(OWNER.raw("GET", f"/{name}/o%00"), 412)
