@@ -38,6 +38,11 @@ export const REQUEST_EVENTS = {
     "Find out who can write to the disks, and whether an old copy of a device was put back. Restore the object from a copy. Otherwise report it as a bug.",
     "failure-scenarios.md#somebody-returns-an-old-copy-of-a-device",
   ),
+  wrong_secrets: warn(
+    "An address sent wrong secrets of one key, token or sign-in again and again: `remote` is the address, `count` how many in a row. Its further attempts are refused for a while, longer each time; others are not affected. Logged once for each wait.",
+    "If the address is that of a client of yours, correct its secret: an old one after a key was changed, or a client that signs wrongly. If not, somebody guesses: block the address in front of the store.",
+    "how-to/limits-and-fairness.md#wrong-secrets",
+  ),
   remote_write_pending: warn(
     "A write of a bucket with write-back was acknowledged here, and the remote store does not take it now; `reason` says why. It is safe here, readers of this store see it, and it is tried again, up to once a minute. Logged once for each write.",
     "Nothing, if the remote store is only away: it gets the write when it is back. If it refuses the write, correct the key, its permissions or the quota there; `hayloft remote pending BUCKET` lists all of them with their last errors. Overwriting or deleting the object here replaces the write.",
