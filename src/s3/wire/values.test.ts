@@ -97,21 +97,21 @@ test("ETags are read quoted or not, weak or not, in lists", () => {
 
 test("copy sources are decoded once and split at the last raw question mark", () => {
   const sources: [string, string, string, string | undefined][] = [
-    ["b/k", "b", "k", undefined],
-    ["/b/k", "b", "k", undefined],
-    ["%2Fb%2Fk", "b", "k", undefined],
-    ["/b//k", "b", "/k", undefined],
-    ["b/a%3Fb?versionId=v1", "b", "a?b", "v1"],
-    ["b/a?b", "b", "a?b", undefined],
-    ["b/a?versionId=x?versionId=null", "b", "a?versionId=x", "null"],
-    ["b/%2525+%20%C3%A4", "b", "%25+ \u00c3\u00a4", undefined],
-    ["b/k?versionId=", "b", "k", ""],
-    ["b/a/?versionId=1", "b", "a/", "1"],
+    ["bkt/k", "bkt", "k", undefined],
+    ["/bkt/k", "bkt", "k", undefined],
+    ["%2Fbkt%2Fk", "bkt", "k", undefined],
+    ["/bkt//k", "bkt", "/k", undefined],
+    ["bkt/a%3Fb?versionId=v1", "bkt", "a?b", "v1"],
+    ["bkt/a?b", "bkt", "a?b", undefined],
+    ["bkt/a?versionId=x?versionId=null", "bkt", "a?versionId=x", "null"],
+    ["bkt/%2525+%20%C3%A4", "bkt", "%25+ \u00c3\u00a4", undefined],
+    ["bkt/k?versionId=", "bkt", "k", ""],
+    ["bkt/a/?versionId=1", "bkt", "a/", "1"],
   ]
   for (const [text, bucket, rawKey, versionId] of sources) {
     assert.deepEqual(parseCopySource(text), { bucket, rawKey, versionId }, text)
   }
-  for (const text of ["", "/", "b", "b/", "/b", "//k", "b/%zz", "?versionId=x"])
+  for (const text of ["", "/", "bkt", "b/", "/b", "//k", "b/%zz", "?versionId=x"])
     refused("invalidArgument", () => parseCopySource(text), text)
 })
 
@@ -135,26 +135,16 @@ test("tags must follow S3's rules", () => {
   const ten = Array.from({ length: 10 }, (_, i) => `k${i}=v`).join("&")
   assert.equal(parseTagHeader(ten).length, 10)
   assert.deepEqual(checkTags([["k".repeat(128), "v".repeat(256)]]).length, 1)
-  for (const text of [
-    `${ten}&k=v`,
-    "a=1&a=2",
-    "=v",
-    "aws:x=1",
-    `${"k".repeat(129)}=v`,
-    `k=${"v".repeat(257)}`,
-    "a=%zz",
-    "a=%ff",
-    "a=%00",
-    "a=%3Cb%3E",
-  ]) {
+  for (const text of [`${ten}&k=v`, "aws:x=1", `${"k".repeat(129)}=v`, `k=${"v".repeat(257)}`, "a=%00", "a=%3Cb%3E"]) {
     refused("invalidTag", () => parseTagHeader(text), text.slice(0, 40))
   }
+  for (const text of ["a=1&a=2", "=v", "a=%zz", "a=%ff"]) refused("invalidArgument", () => parseTagHeader(text), text)
   fc.assert(
     fc.property(fc.string(), text => {
       try {
         parseTagHeader(text)
       } catch (error) {
-        assert.ok(isFailure(error, "invalidTag"))
+        assert.ok(isFailure(error, "invalidTag", "invalidArgument"))
       }
     }),
   )
