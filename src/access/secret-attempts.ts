@@ -1,6 +1,6 @@
 /**
- * Attempts to prove a secret, at every door where secrets are checked: after a few wrong ones, the next has to wait, longer
- * each time. All doors share one instance, so that nobody gets more attempts by going to another door.
+ * Attempts to prove a secret, at every entry point where secrets are checked: after a few wrong ones, the next has to wait, longer
+ * each time. All entry points share one instance, so that a client gets no more attempts by changing to another one.
  *
  * Promises  Attempts count by the client's address and the key or the token whose secret is to be proved: wrong ones from
  *           another address, or for another key, hold up nobody. Where no key or token that exists is named they count by
@@ -27,17 +27,17 @@ const RECORDS_PER_HOUR_MAX = 100
 const HOUR_MS = 3_600_000
 
 interface Attempt {
-  /** The client's. */
+  /** The address of the client. */
   readonly address: string
-  /** Of the key or the token whose secret is to be proved, which exists. */
+  /** The id of an existing key or token whose secret is to be proved. */
   readonly id: string
 }
 
 interface SignIn {
   readonly address: string
-  /** Undefined: the client names no key or token that exists, or may be signing in with any. */
+  /** The id is undefined if the client names no existing key or token, or may sign in with any. */
   readonly id: string | undefined
-  /** As the audit log names it. */
+  /** The name of the operation in the audit log. */
   readonly operation: string
   readonly requestId: string
 }
@@ -69,7 +69,7 @@ interface Parts {
   readonly audit: Pick<AuditLog, "begin">
 }
 
-/** What a door needs that takes signatures. */
+/** The part of `SecretAttempts` that an entry point for signed requests uses. */
 export type ProvesSecrets = Pick<SecretAttempts, "attempt">
 
 export class SecretAttempts {
@@ -106,7 +106,7 @@ export class SecretAttempts {
   }
 
   private tried<Proved>(subject: Subject, prove: () => Proved): Proved {
-    // Nobody has been wrong of late: the usual request pays nothing else.
+    // Usually no attempt has failed in the last 15 minutes, and a request pays for nothing else.
     const { found, waitMs } = this.wrong.size === 0 ? NOTHING_WRONG : this.known(subject)
     if (found?.isProved === true) return prove()
     if (waitMs > 0) throw tooMany(waitMs)

@@ -288,7 +288,7 @@ export class SignatureVerifier {
   }
 
   /**
-   * Whether the header signs the target as it was sent: before release 8, curl neither sorts parameters nor adds a missing
+   * Returns true if the header signs the target as it was sent: before release 8, curl neither sorts parameters nor adds a missing
    * `=`, and escapes nothing. Such a signature is for exactly this target.
    */
   private isSignedAsSent(
