@@ -6,11 +6,12 @@
  *
  * Promises  Requests of one connection are served in order, one at a time. A client whose request is refused
  *           before its body has arrived receives the response: the server reads what the client still sends for a
- *           bounded time, then closes the connection.
+ *           bounded time, then closes the connection. A client that ends its side after its requests receives their
+ *           responses; a wait for something to change ends then, since nothing else would show that the client has left.
  * Limits    While a request is served, `WAITING_BYTES_MAX` of later bytes are buffered; then the client is paused.
  *           A body of up to `WHOLE_BODY_BYTES_MAX` is collected during `COLLECT_SWEEPS_MAX` sweeps, from at most
  *           `ATTEMPTS_MAX` pieces.
- *           `headersTimeoutMs`, `keepAliveMs`, `drainBytesMax`, `drainMs`.
+ *           `headersTimeoutMs`, `keepAliveMs`, `halfClosedMs`, `drainBytesMax`, `drainMs`.
  */
 import type { Tracer } from "../base/trace.js"
 import type { Socket } from "node:net"
@@ -81,7 +82,8 @@ export class Connection {
   /** The last response has been sent; until this time the body of its request is read and dropped. */
   private drainUntilMs: number | undefined
   private hungUpAtMs: number | undefined
-  private isEnded = false
+  /** The client has ended its side. */
+  private endedAtMs: number | undefined
   private isReading = false
   /** Sweeps since the last request started: without any byte of the next request, and with some. */
   private idleSweeps = 0
@@ -143,6 +145,8 @@ export class Connection {
     } else if (this.drainUntilMs !== undefined) {
       if (nowMs >= this.drainUntilMs) this.hangUp()
     } else if (this.exchange !== undefined) {
+      const isLeft = this.endedAtMs !== undefined && nowMs - this.endedAtMs > limits.halfClosedMs
+      if (isLeft && !this.exchange.answered) this.socket.destroy()
       this.body?.sweep(nowMs)
       this.exchange.sweep(nowMs)
     } else this.sweepNext(limits)
@@ -178,16 +182,20 @@ export class Connection {
     else this.setFlow()
   }
 
-  /** The client has ended its side. As in Node's server it gets no response any more, except for a truncated body. */
+  /** The client has ended its side. Its requests are still served. */
   private receiveEnd(): void {
-    this.isEnded = true
+    this.endedAtMs = this.host.clock.monotonicMs()
     if (this.drainUntilMs !== undefined) return this.hangUp()
-    if (this.exchange === undefined && this.head !== undefined) this.readOn()
-    if (this.body !== undefined) {
-      this.body.fail(fail("incompleteBody", { message: "the connection ended within the body" }))
-    } else if (this.exchange === undefined && (this.waiting.length > 0 || this.unusualHead !== undefined)) {
-      this.socket.destroy()
-    } else this.socket.end()
+    this.exchange?.endPolls()
+    this.readOn()
+  }
+
+  /** Nothing more arrives: ends what is incomplete and, once all requests have been served, the connection. */
+  private finishEnded(): void {
+    this.body?.fail(fail("incompleteBody", { message: "the connection ended within the body" }))
+    if (this.exchange !== undefined || this.drainUntilMs !== undefined || this.hungUpAtMs !== undefined) return
+    if (this.waiting.length > 0 || this.unusualHead !== undefined) this.socket.destroy()
+    else this.socket.end()
   }
 
   /** Passes the body its bytes; returns those after its end. */
@@ -204,11 +212,12 @@ export class Connection {
     this.isReading = true
     while (this.mayBegin() && this.begin());
     this.isReading = false
+    if (this.endedAtMs !== undefined) this.finishEnded()
   }
 
   private mayBegin(): boolean {
     if (this.exchange !== undefined || this.body !== undefined || this.hungUpAtMs !== undefined) return false
-    return this.head !== undefined || (this.waiting.length > 0 && !this.isEnded)
+    return this.head !== undefined || this.waiting.length > 0
   }
 
   /** Starts the next request; returns false if it has not arrived yet. */
@@ -219,7 +228,7 @@ export class Connection {
     const endAt = headBytes + contentLength
     if (head.isChunked || head.awaitsContinue || contentLength > WHOLE_BODY_BYTES_MAX) this.serveComing(head)
     else if (endAt <= this.waiting.length) this.serveWhole(head, endAt)
-    else if (this.isEnded || this.attempts >= ATTEMPTS_MAX || this.collectSweeps > COLLECT_SWEEPS_MAX)
+    else if (this.endedAtMs !== undefined || this.attempts >= ATTEMPTS_MAX || this.collectSweeps > COLLECT_SWEEPS_MAX)
       this.serveComing(head)
     else {
       this.attempts += 1
@@ -287,6 +296,7 @@ export class Connection {
     this.attempts = 0
     const exchange = new HttpExchange(this.host.requestIds.next(), this.socket, head, body, this.terms)
     this.exchange = exchange
+    if (this.endedAtMs !== undefined) exchange.endPolls()
     const serving = this.host.serve(exchange, this, head.fault)
     if (serving === undefined) this.over(exchange)
     else {
@@ -302,7 +312,7 @@ export class Connection {
     this.exchange = undefined
     if (!isLast) return
     const { body } = this
-    if (body === undefined || body.isBroken || this.isEnded) return this.hangUp()
+    if (body === undefined || body.isBroken || this.endedAtMs !== undefined) return this.hangUp()
     // Closing now would reset the connection while the client sends, and the client would lose the response.
     const { clock, limits } = this.host
     this.drainUntilMs = clock.monotonicMs() + limits.drainMs

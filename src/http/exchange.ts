@@ -26,6 +26,7 @@ import type { Span, Tracer } from "../base/trace.js"
 import { RememberedByObject } from "../base/remembered.js"
 import type { RequestHeaders } from "../base/request-headers.js"
 import type { Clock } from "../seams/clock/contract.js"
+import { breakSocket } from "../seams/net/real-break.js"
 import type { Fields } from "../seams/telemetry/contract.js"
 import type { Answer, Exchange, FinishedRequest, Pacer, RequestMeter, RequestSubject } from "./contract.js"
 import { checkHeaders } from "./framing-core.js"
@@ -85,6 +86,9 @@ export class HttpExchange implements Exchange, FinishedRequest {
   clientGone = false
   /** It was answered although its work goes on, whose result is dropped. */
   private isAbandoned = false
+  /** Waits for something to change end, because the client has ended its side. */
+  private endsPolls = false
+  private polls = 0
   /** The request counts as in flight: it holds a place and is not parked. */
   hasPlace = false
   party: Party | undefined
@@ -273,16 +277,34 @@ export class HttpExchange implements Exchange, FinishedRequest {
 
   pause(begin: (go: () => void) => (() => void) | undefined): Promise<void> | undefined {
     const sinceMs = this.terms.clock.monotonicMs()
-    return this.parked(begin)?.then(() => {
+    if (this.endsPolls) this.abortPolls()
+    this.polls += 1
+    const waiting = this.parked(begin, this.endsPolls)
+    if (waiting === undefined) this.polls -= 1
+    return waiting?.then(() => {
+      this.polls -= 1
       this.polledMs += this.terms.clock.monotonicMs() - sinceMs
     })
   }
 
+  /** The client has ended its side: from now on a wait for something to change ends, and its request is answered. */
+  endPolls(): void {
+    this.endsPolls = true
+    if (this.polls === 0) return
+    this.abortPolls()
+    for (const end of this.pauses) end()
+  }
+
+  private abortPolls(): void {
+    this.abort ??= new AbortController()
+    this.abort.abort(goneFailure())
+  }
+
   /** Waits without a place until `go` is called, or the client has gone. */
-  private parked(begin: (go: () => void) => (() => void) | undefined): Promise<void> | undefined {
+  private parked(begin: (go: () => void) => (() => void) | undefined, isOver = false): Promise<void> | undefined {
     let go = (): void => undefined
     const cancel = begin(() => go())
-    if (cancel === undefined || this.clientGone) return void cancel?.()
+    if (cancel === undefined || this.clientGone || isOver) return void cancel?.()
     this.terms.park(this)
     if (this.pauses.size === 0) this.pausedSinceMs = this.terms.clock.monotonicMs()
     return new Promise<void>(resolve => {
@@ -417,8 +439,7 @@ export class HttpExchange implements Exchange, FinishedRequest {
 
   /** Breaks the connection, so that no partial response looks whole. */
   destroy(): void {
-    if (this.socket instanceof TLSSocket || this.socket.destroyed) this.socket.destroy()
-    else this.socket.resetAndDestroy()
+    breakSocket(this.socket)
   }
 
   /** The connection is closed. */

@@ -17,6 +17,8 @@ export interface HttpLimits {
   /** After an early refusal, how much more the server reads, so that the client gets to read the response. */
   readonly drainBytesMax: number
   readonly drainMs: number
+  /** After a client has ended its side, until its response begins; then it counts as gone, as most that do so are. */
+  readonly halfClosedMs: number
   readonly streamBufferBytes: number
   /** Over this limit a connection's first request is answered 503. */
   readonly connectionsMax: number
@@ -64,6 +66,7 @@ export const HTTP_LIMITS: HttpLimits = {
   receiveWindowMs: 60_000,
   drainBytesMax: 16 * MIB,
   drainMs: 3_000,
+  halfClosedMs: 10_000,
   streamBufferBytes: 128 * KIB,
   connectionsMax: 10_000,
   connectionsReserve: 256,

@@ -7,7 +7,8 @@ import { RealClock } from "../seams/clock/real.js"
 import { RealRandom } from "../seams/random/real.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 import { fail, isFailure } from "../base/failures.js"
-import { HTTP_LIMITS } from "./limits.js"
+import type { Exchange } from "./contract.js"
+import { HTTP_LIMITS, type HttpLimits } from "./limits.js"
 import { parseAnswers } from "./testing-raw-client.js"
 import { HttpServer } from "./listener.js"
 import { pause, echoLength, serve, socketOf, still, stopAll, until } from "./testing-listener.js"
@@ -262,6 +263,73 @@ test("a body that ends early fails as incomplete; half-closed clients receive th
   gone.close()
   await until("it has failed", () => kinds.length === 2)
   assert.deepEqual(kinds, ["incompleteBody", "incompleteBody"])
+})
+
+/** A server whose requests are answered when the test says so, and the number of those that it has begun. */
+async function serveLater(limits: Partial<HttpLimits> = {}) {
+  const begun: Exchange[] = []
+  const gate = new AbortController()
+  const world = await serve(async exchange => {
+    begun.push(exchange)
+    if (!gate.signal.aborted)
+      await new Promise<void>(resolve => {
+        for (const signal of [gate.signal, exchange.signal]) signal.addEventListener("abort", () => resolve())
+      })
+    await exchange.respond({ status: 200, headers: [], body: text(exchange.rawTarget) })
+  }, limits)
+  return { world, begun, go: () => gate.abort() }
+}
+
+test("a client that ends its side after its requests receives all answers, then the end of the connection", async () => {
+  const { world, begun, go } = await serveLater()
+  for (const odd of ["", "X: \u00e4\r\n"]) {
+    const client = await world.open()
+    for (const path of ["/a", "/b", "/c"]) client.send(`GET ${path} HTTP/1.1\r\nHost: h\r\n${odd}\r\n`)
+    client.endSide()
+    if (odd === "") await until("one is served", () => begun.length > 0)
+    await pause(20)
+    go()
+    assert.deepEqual(
+      parseAnswers(await client.end()).map(answer => [answer.status, answer.body]),
+      [
+        [200, "/a"],
+        [200, "/b"],
+        [200, "/c"],
+      ],
+    )
+  }
+  const cut = await world.open()
+  cut.send("GET /whole HTTP/1.1\r\nHost: h\r\n\r\nGET /cut HT").endSide()
+  assert.deepEqual(
+    parseAnswers(await cut.end()).map(answer => answer.body),
+    ["/whole"],
+  )
+})
+
+test("a client that has ended its side counts as gone after a while without a response", async () => {
+  const { world } = await serveLater({ halfClosedMs: 100, sweepMs: 20 })
+  const client = await world.open()
+  const received = await client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").endSide().end()
+  assert.equal(received, "")
+  await until("it is in the log", () => world.telemetry.entries("request").length > 0)
+  assert.equal(world.telemetry.entries("request")[0]?.fields["clientGone"], true)
+})
+
+test("a wait for something to change ends when the client ends its side, and is answered", async () => {
+  let waits = 0
+  const world = await serve(async exchange => {
+    waits += 1
+    await exchange.pause(() => () => undefined)
+    await exchange.respond({ status: 200, headers: [], body: text(exchange.signal.aborted ? "ended" : "changed") })
+  })
+  for (const isEarly of [true, false]) {
+    const before = waits
+    const client = await world.open()
+    client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+    if (!isEarly) await until("it waits", () => waits > before)
+    client.endSide()
+    assert.equal(parseAnswers(await client.end())[0]?.body, "ended")
+  }
 })
 
 test("the signal fires when the client disconnects", async () => {

@@ -3,6 +3,7 @@ import { connect } from "node:net"
 import type { Socket } from "node:net"
 import { assert } from "../base/assert.js"
 import { RealClock } from "../seams/clock/real.js"
+import { breakSocket } from "../seams/net/real-break.js"
 
 /** Test machines stall for seconds at times; only an endless wait is a failure. */
 const DEADLINE_MS = 30_000
@@ -66,8 +67,15 @@ export class RawClient {
     return parseAnswers(this.received, toHead)
   }
 
+  /** Leaves, so that the server learns it: a client that only ends its side may still wait for its response. */
   close(): void {
-    this.socket.destroy()
+    breakSocket(this.socket)
+  }
+
+  /** Ends its side, and still receives. */
+  endSide(): this {
+    this.socket.end()
+    return this
   }
 
   private check(): void {

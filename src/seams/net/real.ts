@@ -7,6 +7,7 @@
 import * as net from "node:net"
 import * as tls from "node:tls"
 import { fail } from "../../base/failures.js"
+import { breakSocket } from "./real-break.js"
 import type { Connection, ConnectionEvents, Listener, Net, NetAddress } from "./contract.js"
 
 const ACCEPTS_WAITING_MAX = 511
@@ -70,8 +71,7 @@ class RealConnection implements Connection {
   }
 
   reset(): void {
-    if (this.fingerprint === undefined) this.socket.resetAndDestroy()
-    else this.socket.destroy()
+    breakSocket(this.socket)
   }
 }
 
