@@ -209,7 +209,7 @@ export const objectRows: readonly Row[] = [
     await scene.stored(
       "k",
       "body",
-      given.map(([name, value]) => [name, value]),
+      given.map(([name, value]) => [name, value] as const),
     )
     for (const response of [await scene.get("k"), await scene.head("k")]) {
       for (const [name, , shown] of given) expectHeader(response, name, shown)

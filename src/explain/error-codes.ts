@@ -364,6 +364,11 @@ const SQS_OWN: Readonly<Record<string, Text>> = {
     "The messages of the batch have more than 1 MiB together.",
     "Send them in several batches.",
   ),
+  PurgeQueueInProgress: text(
+    "The queue was purged less than 60 s ago. Its messages are gone: a purge is done at once.",
+    "Wait, or purge it by the REST API or `hayloft queue purge`, which have no such limit.",
+    QUEUE,
+  ),
   EmptyBatchRequest: text("The batch has no entries.", "Send at least one."),
   InternalFailure: text(
     "The store could not do what was asked, for a reason that the client is not told.",

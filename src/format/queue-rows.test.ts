@@ -63,6 +63,7 @@ const bare: MessageContent = { body: new Uint8Array(0), attributes: [], trace: u
 const due: DueRecord = { accountId: account, messageId: id, expiresMs: NOW_MS, stage: "delivered" }
 
 const GOLDEN = readFileSync(new URL("../../../src/format/golden/queue-rows-v1.txt", import.meta.url), "utf8")
+const EMPTIED_GOLDEN = readFileSync(new URL("../../../src/format/golden/queue-rows-v2.txt", import.meta.url), "utf8")
 const bytesFrom = (hex: string): Uint8Array => must(bytesOfHex(hex), "these are hex digits")
 /** With bytes as texts: of whichever class they are. */
 const plainly = (value: unknown): unknown =>
@@ -85,6 +86,14 @@ test("rows of queues v1 are unchanged, byte for byte, and are read back", () => 
   assert.deepEqual(lines, GOLDEN.trim().split("\n"))
   for (const [index, [, record, decode]] of records.entries())
     assert.deepEqual(plainly(decode(bytesFrom(lines[index] ?? ""))), plainly(record))
+})
+
+test("the row of a queue that was emptied has format 2, unchanged byte for byte, and is read back", () => {
+  const emptied: QueueRecord = { ...full, emptiedMs: NOW_MS + 5 }
+  const bytes = encodeQueue(emptied)
+  assert.equal(hexOf(bytes), EMPTIED_GOLDEN.trim())
+  assert.deepEqual(decodeQueue(bytes), emptied)
+  assert.throws(() => decodeQueue(encodeQueue({ ...emptied, emptiedMs: Number.NaN })), isFailure)
 })
 
 test("messages of a queue sort by the time when they are due, then by their decision; queues do not mix", () => {

@@ -52,6 +52,8 @@ export interface QueueRecord {
   /** No message is delivered. */
   readonly isPausedOut: boolean
   readonly settings: QueueSettings
+  /** When it was emptied last. */
+  readonly emptiedMs?: number
 }
 
 const idBytes = (hex: string): Uint8Array => must(bytesOfHex(hex), "ids are hex")
@@ -65,12 +67,15 @@ const readRedrive = (row: RecordReader): Redrive | undefined =>
     return { maxDeliveries: members.number(), deadQueue: members.text() }
   })
 
-export function encodeQueue({ id, createdMs, changedMs, isPausedIn, isPausedOut, settings }: QueueRecord): Uint8Array {
+/** A queue that was emptied has format 2. */
+export function encodeQueue(queue: QueueRecord): Uint8Array {
+  const { id, createdMs, changedMs, isPausedIn, isPausedOut, settings, emptiedMs } = queue
   const { delaySeconds, visibilitySeconds, retentionSeconds, messageBytesMax, waitSeconds, bytesMax } = settings
-  return packRecord(1, [
+  return packRecord(emptiedMs === undefined ? 1 : 2, [
     ...[idBytes(id), createdMs, changedMs, (isPausedIn ? PAUSED_IN : 0) | (isPausedOut ? PAUSED_OUT : 0)],
     ...[delaySeconds, visibilitySeconds, retentionSeconds, messageBytesMax, waitSeconds, bytesMax],
     ...[packRedrive(settings.redrive), settings.tags],
+    ...(emptiedMs === undefined ? [] : [emptiedMs]),
   ])
 }
 
@@ -78,9 +83,9 @@ const PAUSED_IN = 1
 const PAUSED_OUT = 2
 
 export function decodeQueue(value: Uint8Array): QueueRecord {
-  const row = RecordReader.open("queue", value, 1)
+  const row = RecordReader.open("queue", value, 2)
   const [id, createdMs, changedMs, paused] = [hexOf(row.bytes()), row.number(), row.number(), row.number()]
-  return {
+  const queue = {
     ...{ id, createdMs, changedMs },
     ...{ isPausedIn: (paused & PAUSED_IN) !== 0, isPausedOut: (paused & PAUSED_OUT) !== 0 },
     settings: {
@@ -90,6 +95,7 @@ export function decodeQueue(value: Uint8Array): QueueRecord {
       tags: row.rows(tag => [tag.text(), tag.text()] as const),
     },
   }
+  return row.format === 1 ? queue : { ...queue, emptiedMs: row.number() }
 }
 
 /** Numbers are on disk: append only. `waiting`: not delivered since it was added or put back. */

@@ -30,6 +30,7 @@ type OwnCode =
   | "InvalidParameterValue"
   | "MalformedQueryString"
   | "MissingParameter"
+  | "PurgeQueueInProgress"
   | "ReceiptHandleIsInvalid"
   | "SerializationException"
   | "TooManyEntriesInBatchRequest"
@@ -123,7 +124,8 @@ export const restErrorOf = (failure: Failure): QueueError => errorOf(REST, failu
 
 export function sqsErrorOf(failure: Failure): QueueError {
   if (!(failure instanceof SqsRefusal)) return errorOf(SQS, failure)
-  return { code: failure.code, status: 400, message: String(failure.details["message"]) }
+  const status = failure.code === "PurgeQueueInProgress" ? 403 : 400
+  return { code: failure.code, status, message: String(failure.details["message"]) }
 }
 
 /** Codes that the older protocol of SQS names otherwise. */
@@ -136,6 +138,7 @@ const OLDER_CODES: Readonly<Record<string, string>> = {
   BatchEntryIdsNotDistinct: "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
   InvalidBatchEntryId: "AWS.SimpleQueueService.InvalidBatchEntryId",
   BatchRequestTooLong: "AWS.SimpleQueueService.BatchRequestTooLong",
+  PurgeQueueInProgress: "AWS.SimpleQueueService.PurgeQueueInProgress",
   UnsupportedOperation: "AWS.SimpleQueueService.UnsupportedOperation",
 }
 

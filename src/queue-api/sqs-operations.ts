@@ -34,6 +34,8 @@ const LISTED_MAX = 1_000
 const VISIBILITY_SECONDS_MAX = 43_200
 const DELAY_SECONDS_MAX = 900
 const WAIT_SECONDS_MAX = 20
+/** Amazon's, whose purges take that long. */
+const PURGE_REST_MS = 60_000
 
 export type Result = Readonly<Record<string, unknown>>
 
@@ -331,7 +333,12 @@ async function deleteQueue(call: Call, input: Input): Promise<void> {
 async function purgeQueue(call: Call, input: Input): Promise<void> {
   const name = namedQueue(call, input)
   call.require("PurgeQueue", name.name)
-  await call.queues.empty(name)
+  const isEmpty = await call.queues.empty(name, PURGE_REST_MS)
+  if (!isEmpty)
+    throw new SqsRefusal(
+      "PurgeQueueInProgress",
+      `Only one PurgeQueue operation on ${name.name} is allowed every 60 seconds.`,
+    )
 }
 
 async function tagQueue(call: Call, input: Input): Promise<void> {

@@ -73,18 +73,21 @@ export const changeQueue = command<[name: QueueName, change: QueueChange], Queue
   },
 })
 
-/** Removes all messages. Throws `noSuchQueue`. */
-export const emptyQueue = command<[name: QueueName], void>({
+/** Removes all messages, unless that was done in the last `restMs`; returns whether it did. Throws `noSuchQueue`. */
+export const emptyQueue = command<[name: QueueName, restMs: number], boolean>({
   name: "EmptyQueue",
   grows: false,
   touches: touchesOf,
-  decide(view, time, name) {
+  decide(view, time, name, restMs) {
     const before = requireQueue(view, name)
-    const queue = { ...before, id: newId(time), changedMs: time.nowMs }
+    const { nowMs } = time
+    if (before.emptiedMs !== undefined && Math.abs(nowMs - before.emptiedMs) < restMs)
+      return { writes: [], result: false }
+    const queue = { ...before, id: newId(time), changedMs: nowMs, emptiedMs: nowMs }
     return {
       writes: [writeOf(name, queue)],
       usage: [droppedCount(before.id), newCount(queue.id)],
-      result: undefined,
+      result: true,
     }
   },
 })

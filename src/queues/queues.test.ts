@@ -216,7 +216,7 @@ test("messages of an emptied or removed queue are gone, those on the way too, an
     const ids = [await world.add("q", "on the way"), await world.add("q", "x".repeat(5_000))]
     await world.add("other", "stays")
     await world.receive("q")
-    if (isEmptied) await world.queues.empty(named("q"))
+    if (isEmptied) assert.equal(await world.queues.empty(named("q")), true)
     else await world.queues.remove(named("q"))
     if (!isEmptied) await world.queues.create(named("q"))
     assert.deepEqual(await world.bodies("q"), [])
@@ -227,6 +227,18 @@ test("messages of an emptied or removed queue are gone, those on the way too, an
     assert.deepEqual(world.rows(), { queues: 2, queueMessages: 2, queueContents: 0, queueOrder: 2 })
     assert.deepEqual([await world.bodies("q"), await world.bodies("other")], [["new"], ["stays"]])
   }
+})
+
+test("a queue may be emptied at most once in a while, if its caller asks for that", async () => {
+  const world = await opened("q")
+  assert.equal(await world.queues.empty(named("q"), 60 * SECOND_MS), true, "a new one has not been emptied")
+  await world.add("q", "kept")
+  await world.pass(59 * SECOND_MS)
+  assert.equal(await world.queues.empty(named("q"), 60 * SECOND_MS), false)
+  assert.deepEqual(await world.bodies("q"), ["kept"])
+  await world.pass(2 * SECOND_MS)
+  assert.equal(await world.queues.empty(named("q"), 60 * SECOND_MS), true)
+  assert.equal(await world.queues.empty(named("q")), true)
 })
 
 test("an addition that is not durable in time is taken back, as far as that is possible", async () => {

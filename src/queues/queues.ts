@@ -150,9 +150,9 @@ export class Queues {
     return queue
   }
 
-  /** Removes all messages, also those on the way to a consumer. */
-  async empty(name: QueueName): Promise<void> {
-    await this.seams.metadata.run(emptyQueue(name))
+  /** Removes all messages, also those on the way to a consumer, unless that was done in the last `restMs`; returns whether it did. */
+  async empty(name: QueueName, restMs = 0): Promise<boolean> {
+    return this.seams.metadata.run(emptyQueue(name, restMs))
   }
 
   async remove(name: QueueName): Promise<void> {

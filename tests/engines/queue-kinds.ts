@@ -74,7 +74,9 @@ export const QUEUE_COMMANDS: readonly PlayKind[] = [
       settings: { bytesMax: scene.pick([3_100, 1_000_000]) },
     }),
   ),
-  commandKind("EmptyQueue", 1, scene => (scene.oneIn(3) ? emptyQueue(named(scene)) : undefined)),
+  commandKind("EmptyQueue", 1, scene =>
+    scene.oneIn(3) ? emptyQueue(named(scene), scene.pick([0, 60_000])) : undefined,
+  ),
   commandKind("RemoveQueue", 1, scene => (scene.oneIn(3) ? removeQueue(named(scene)) : undefined)),
   commandKind("AddMessages", 6, scene => {
     const messages = Array.from({ length: scene.pick([1, 1, 3]) }, () => newMessage(scene))

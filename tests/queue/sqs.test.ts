@@ -236,6 +236,9 @@ test("a message that is received too often moves to the dead-letter queue; a pur
   assert.match(moved?.Attributes?.DeadLetterQueueSourceArn ?? "", /:source$/)
   await sqs.send(new PurgeQueueCommand({ QueueUrl: dead }))
   assert.deepEqual(await receive(dead, { VisibilityTimeout: 0 }), [])
+  await sqs.send(new SendMessageCommand({ QueueUrl: dead, MessageBody: "later" }))
+  await assert.rejects(sqs.send(new PurgeQueueCommand({ QueueUrl: dead })), { name: "PurgeQueueInProgress" })
+  assert.equal((await receive(dead)).length, 1, "a purge that is refused removes nothing")
 })
 
 test("both APIs see the same messages", async () => {
