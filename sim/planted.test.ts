@@ -19,6 +19,7 @@ import { PACKING_PLANTS } from "./packing-plants.js"
 import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
+import { STALL_PLANTS } from "./stall-plants.js"
 import { STUDY_PLANTS } from "./study-plants.js"
 import { TIMESTAMP_PLANTS } from "./timestamp-plants.js"
 import { COPIES_PLANTS } from "./copies-plants.js"
@@ -53,6 +54,7 @@ test("each planted bug still fits its source", () => {
     ...UNDELETE_PLANTS,
     ...MOMENT_PLANTS,
     ...HOT_PLANTS,
+    ...STALL_PLANTS,
     ...STUDY_PLANTS,
   ]
   assert.deepEqual(

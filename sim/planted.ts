@@ -29,6 +29,7 @@ import { PACKING_PLANTS } from "./packing-plants.js"
 import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
+import { STALL_PLANTS } from "./stall-plants.js"
 import { STUDY_PLANTS } from "./study-plants.js"
 import { TIMESTAMP_PLANTS } from "./timestamp-plants.js"
 import { COPIES_PLANTS } from "./copies-plants.js"
@@ -213,7 +214,14 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
           ...APPEND_PLANTS,
         ],
         ...[...QUEUE_PLANTS, ...COORD_PLANTS, ...DEDUP_PLANTS, ...DEDUP_UPKEEP_PLANTS, ...PACKING_PLANTS],
-        ...[...TABLE_FILE_PLANTS, ...TIMESTAMP_PLANTS, ...MOMENT_PLANTS, ...HOT_PLANTS, ...STUDY_PLANTS],
+        ...[
+          ...TABLE_FILE_PLANTS,
+          ...TIMESTAMP_PLANTS,
+          ...MOMENT_PLANTS,
+          ...HOT_PLANTS,
+          ...STALL_PLANTS,
+          ...STUDY_PLANTS,
+        ],
       ].filter(isChosen),
       show,
     )),

@@ -55,12 +55,15 @@ export function scanBlock(group: BlockGroup, policy: Policy, layouts: LayoutPair
   const lackingOn: DeviceId[] = []
   let [distinct, rebuilds, strays] = [0, 0, 0]
   let isMisplaced = shards.some(({ slot }) => slot >= n)
+  // The layout has become narrower than the block, and the device with its last shard is to be emptied.
+  let isStranded = false
   for (let slot = 0; slot < n; slot += 1) {
     const copies = shards.filter(shard => shard.slot === slot)
     if (copies.length > 0) distinct += 1
     const assigned = assignedDeviceOf(layouts.current, partition, slot)
     const before = layouts.previous && assignedDeviceOf(layouts.previous, partition, slot)
     const isAssigned = copies.some(({ deviceId }) => deviceId === assigned)
+    isStranded ||= assigned === undefined && copies.some(({ deviceId }) => isEmptying(states.get(deviceId)))
     const canMove = assigned !== undefined && takesPart(states.get(assigned))
     isMisplaced ||= copies.length > 0 && !copies.some(({ deviceId }) => deviceId === assigned || deviceId === before)
     // While the assigned device is offline, copies elsewhere stay.
@@ -81,7 +84,7 @@ export function scanBlock(group: BlockGroup, policy: Policy, layouts: LayoutPair
         ? "mend"
         : lackingOn.length > 0 || strays > 0
           ? "move"
-          : isReturned || isMisplaced
+          : isReturned || isMisplaced || isStranded
             ? "resolve"
             : "nothing",
     spareShards: distinct - shardsNeeded(policy),

@@ -354,8 +354,6 @@ test("shards of a wide block whose layout became narrow leave a removed device a
   const had = world.needles
   world.decommission(leaver, 3)
   await world.settle()
-  await world.clock.advance(REPAIR_LIMITS.checkEveryMs)
-  await world.settle()
   assert.deepEqual([world.devices.needlesOn(leaver), world.needles], [0, had])
   world.tablet.incarnations = soleProcess(parseIncarnation(2))
   await world.settle("collector")

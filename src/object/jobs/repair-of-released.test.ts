@@ -51,6 +51,21 @@ test("shards that were placed elsewhere while a device was away stay there, and 
   assert.ok(world.needles > 0, "they are kept")
 })
 
+test("shards for which a narrower layout has no device leave a removed device all the same", async () => {
+  const world = await openKeeping("ec:2+2", 4)
+  const release = await putPart(world)
+  await release()
+  await settle(world)
+  const leaver = deviceOf(4)
+  const had = world.needles
+  assert.ok(world.devices.needlesOn(leaver) > 0)
+  world.policy = parsePolicy("ec:2+1")
+  world.decommission(leaver, 3)
+  await settle(world)
+  assert.deepEqual([world.devices.needlesOn(leaver), world.needles], [0, had], "nothing is lost with the device")
+  assert.equal(world.services.repair.report().moving.partitionsRemaining, 0)
+})
+
 test("single copies of an earlier policy do not count once re-encoding has left them", async () => {
   const world = await openKeeping("replica:2", 3)
   world.policy = parsePolicy("replica:1")

@@ -3,7 +3,8 @@
  *
  * Blocks that need nothing are skipped. The ownership of all others is resolved at their rows: live blocks are mended;
  * unreferenced ones are reported, and left alone unless they are on a device that is being emptied: their shards move as
- * they are. Held uploads (being written or re-encoded) are left alone until they are released.
+ * they are, as do those of blocks that only the retention keeps. Held uploads (being written or re-encoded) are left alone
+ * until they are released.
  *
  * Promises  A visit changes nothing but shards. What it found is in its outcome.
  * Limits    VISIT_LIMITS.
@@ -287,6 +288,8 @@ export class RepairVisits {
         visit.released.add(name)
         // If it was released meanwhile, it may have been removed without the new shards: resolve it again.
         if (mended.writtenShards > 0) return
+        // Nothing re-encodes it: also shards for which a narrower layout has no device leave one that is being emptied.
+        await this.moveAway(group, visit)
       }
       if (mended.isUnreadable) {
         visit.unreadable.add(name)
