@@ -77,6 +77,9 @@ test("a file is uploaded and downloaded, and its bucket is created", async () =>
   await fails(3, /does not exist/, ["rm", "s3://first/note.txt"])
   await fails(3, /nothing in first begins with "zzz"/, ["ls", "s3://first/zzz"])
   await fails(3, /absent\.txt does not exist/, ["cp", "absent.txt", "s3://first/"])
+  await fails(3, /absent\.txt does not exist/, ["cp", "absent.txt", "s3://never-made/"])
+  assert.doesNotMatch(await succeeds(["ls", "s3://"]), /never-made/, "nothing is made for what is not there")
+  assert.equal(await succeeds(["ls", "s3://"]), await succeeds(["ls"]))
   assert.deepEqual((await readdir(join(folder, "copy"))).sort(), ["note.txt"])
 })
 
@@ -272,3 +275,19 @@ async function access() {
   assert.ok(s3 !== undefined)
   return s3
 }
+
+test("a setting of a bucket is JSON, as an argument or in a file", async () => {
+  await succeeds(["mb", "s3://settings"])
+  const statement = { Effect: "Deny", Principal: "*", Action: "s3:DeleteObject", Resource: "arn:aws:s3:::settings/*" }
+  const policy = JSON.stringify({ Version: "2012-10-17", Statement: [statement] })
+  await writeFile(join(folder, "policy.json"), policy)
+  for (const given of [policy, "policy.json"]) {
+    await succeeds(["bucket", "settings", "set", "settings", "policy", given])
+    assert.deepEqual(
+      JSON.parse(await succeeds(["bucket", "settings", "get", "settings", "policy"])),
+      JSON.parse(policy),
+    )
+    await succeeds(["bucket", "settings", "delete", "settings", "policy"])
+  }
+  await fails(2, /policy/, ["bucket", "settings", "set", "settings", "policy", "{"])
+})

@@ -74,6 +74,7 @@ test("after a rotation commands on the files, and a rescue, take the key from ei
     assert.match((await rescue("refused", current)).stderr, /under master key 2/)
     const rescued = await rescue("rescued", both)
     assert.equal(rescued.code, 0, rescued.stderr)
+    assert.match(rescued.stdout, /^ *unknown +objects of 4 KiB and less, tags, settings and deletions since 20/m)
     // The new store has the new key.
     const keyed = ["--encrypt-at-rest", "--master-key-file", at("new.key")]
     const opened = await ServerProcess.start({ folders: [at("rescued")], args: keyed })
