@@ -1,5 +1,5 @@
 /**
- * `npm run check -- --changed`: the changes since a commit, and the files that they affect.
+ * `npm test -- --changed`: the changes since a commit, and the files that they affect.
  *
  *   --changed        since the merge base with origin/main, or with main if there is no origin/main
  *   --changed=REF    since a commit
@@ -18,7 +18,7 @@ import { isEntryPoint } from "./lint/paths.mjs"
 
 const DEFAULT_BASES = ["origin/main", "main"]
 /** A change of these files can change the result of any test. */
-const CONCERNS_ALL = /^(package-lock\.json|tsconfig\.json|tools\/(build|test|ensure)\.mjs)$/
+const CONCERNS_ALL = /^(package-lock\.json|tsconfig\.json|tools\/(build|test|ensure)\.mjs|tools\/testing\/.*)$/
 /** Files whose tests are in another folder, and that folder. */
 const TESTS_ELSEWHERE = [
   [/^tools\/|^eslint\.config\.mjs$/, "tests/tools"],

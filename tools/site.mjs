@@ -210,7 +210,13 @@ export async function checkSite() {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const folder = process.argv[2] ?? join(ROOT, "dist/site")
-  const addresses = await writeSite(folder)
-  process.stdout.write(`${addresses.length} pages in ${folder}\n`)
+  if (process.argv.includes("--check")) {
+    const problems = await checkSite()
+    for (const problem of problems) process.stdout.write(`${problem}\n`)
+    process.exitCode = problems.length > 0 ? 1 : 0
+  } else {
+    const folder = process.argv[2] ?? join(ROOT, "dist/site")
+    const addresses = await writeSite(folder)
+    process.stdout.write(`${addresses.length} pages in ${folder}\n`)
+  }
 }

@@ -1,191 +1,185 @@
 /**
- * Test runner: builds, then runs every `*.test.js` below dist/ (or those whose path contains one of the given
- * words) with Node's own runner, and ends with the line `N passed, N failed`.
+ * `npm test`: everything that decides whether a change may land: checks (types, lint, format, layers, documents, site) and all
+ * tests. Installs and builds what is stale. Ends with the line `N passed, N failed`, in which each check counts as one.
  *
- *   npm test                    everything
- *   npm test -- tablet s3/xml   only files whose path contains one of these
- *   npm test -- --seed 123      random values from another seed; `--seed random` generates one and prints it
+ *   npm test                     everything
+ *   npm test -- queue s3/xml     test files whose path contains one of these
+ *   npm test -- --class server   test files of a class: pure, simulation, server, nodes, browser (tools/testing/files.mjs)
+ *   npm test -- --quick          checks and the pure tests, for use between two edits
+ *   npm test -- --changed        what a change affects: since the merge base with main, or since a commit
+ *   npm test -- --changed=REF    (tools/changed.mjs)
+ *   npm test -- --check NAME     one check
+ *   npm test -- --turn           everything but for other turns of slow files (tools/testing/turns.mjs)
+ *   npm test -- … --seed 123     random values from another seed; `--seed random` draws one and prints it
+ *   npm test -- … --record       keeps how long each file took in tools/test-times.json
  */
-import { spawnSync } from "node:child_process"
 import { randomInt } from "node:crypto"
-import { run } from "node:test"
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs"
-import { dirname, join, relative } from "node:path"
-import { fileURLToPath } from "node:url"
-
-const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
-const FILE_TIMEOUT_MS = 10 * 60_000
-const SLOWEST_SHOWN = 12
-const CORES = 2
-/** One more than cores: tests that start servers wait about as long as they compute. */
-const CONCURRENCY = CORES + 1
-const PLAIN_TESTS = join(ROOT, "tools/plain-tests.cjs")
-
-/** A port of this machine on which no process listens. */
-const NOWHERE = "http://127.0.0.1:9"
-const HERE = "127.0.0.1,::1,localhost,.localhost"
-
-/** Processes of tests connect only to this machine: other requests go to a proxy that does not exist. */
-function stayHere() {
-  for (const name of ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]) {
-    process.env[name] = process.env[name.toLowerCase()] = NOWHERE
-  }
-  process.env["NO_PROXY"] = process.env["no_proxy"] = HERE
-}
-
-function ensureReady() {
-  return import("./ensure.mjs").then(({ ensure }) => ensure({ dev: true }))
-}
-
-/**
- * Test files of 10 s and more, the slowest first. `always`: every whole run includes them; they start first, so that no core is
- * idle at the end. `inTurn`: `npm run check` runs one of `TURNS` parts of them, chosen by the commit, so that a few commits run
- * all. TEST_TURN=all runs all of them, as `npm test` does.
- */
-const { always: ALWAYS, inTurn: IN_TURN } = JSON.parse(readFileSync(join(ROOT, "tools/slow-tests.json"), "utf8"))
-const TURNS = 10
-
-const fileOf = name => `dist/${name}.test.js`
-export const LONGEST = [...IN_TURN, ...ALWAYS].map(fileOf)
-
-/** Which part of `IN_TURN` this run includes; undefined: all. */
-function turnNow() {
-  const asked = process.env["TEST_TURN"]
-  if (asked === "all") return undefined
-  if (asked !== undefined) return Number(asked) % TURNS
-  const { status, stdout } = spawnSync("git", ["rev-parse", "HEAD"], { cwd: ROOT, encoding: "utf8" })
-  return status === 0 ? Number.parseInt(stdout.slice(0, 8), 16) % TURNS : undefined
-}
-
-/** The files of a whole check: without those that have their turn at another commit. */
-function inTurn(files) {
-  const turn = turnNow()
-  if (turn === undefined) return files
-  const others = new Set(IN_TURN.filter((_, i) => i % TURNS !== turn).map(fileOf))
-  process.stdout.write(`part ${turn + 1} of ${TURNS} of the slowest test files; TEST_TURN=all runs all of them\n`)
-  return files.filter(file => !others.has(relative(ROOT, file)))
-}
-
-/** Returns the files, the slowest first. */
-function longestFirst(files) {
-  const place = file => LONGEST.indexOf(relative(ROOT, file)) + 1 || LONGEST.length + 1
-  return [...files].sort((a, b) => place(a) - place(b))
-}
-
-export function testFiles(words = []) {
-  return readdirSync(join(ROOT, "dist"), { recursive: true, withFileTypes: true })
-    .filter(entry => entry.isFile() && entry.name.endsWith(".test.js"))
-    .map(entry => join(entry.parentPath ?? entry.path, entry.name))
-    .filter(path => words.length === 0 || words.some(word => relative(ROOT, path).includes(word)))
-    .sort()
-}
-
-/** Modules through which a test accesses more than its own process, or waits for real time. */
-export const WORLD =
-  /from "(?:node:)?(?:child_process|worker_threads|cluster|net|tls|https?|http2|dgram|fs\/promises|timers\/promises)"/
-/** Folders with tests of the machine: the command line and the engine, sockets, and the real seams. */
-const WORLDLY = /^dist\/src\/(?:main|cli|client|rescue|node(?!\/control)|http|seams)\//
-
-/** These tests drive pure cores with the files of `scenarios/`. */
-const SCENARIOS = "dist/tests/scenarios/"
-
-/**
- * The pure tests: tests beside their source in src/, outside of folders with tests of the machine, that do not
- * import processes, threads, sockets, folders or real time; without slow ones. Also the scenarios.
- */
-export const pureTestFiles = () =>
-  testFiles().filter(path => {
-    const from = relative(ROOT, path)
-    const isBeside = from.startsWith("dist/src/") && !WORLDLY.test(from) && !LONGEST.includes(from)
-    return (isBeside || from.startsWith(SCENARIOS)) && !WORLD.test(readFileSync(path, "utf8"))
-  })
-
-/** Bundles the test files into a few files: a process for each test file costs more than most of their tests. */
-export function bundled(files, count = CORES) {
-  const folder = join(ROOT, ".cache/quick")
-  mkdirSync(folder, { recursive: true })
-  return Array.from({ length: count }, (_, part) => {
-    const path = join(folder, `part-${part}.mjs`)
-    const lines = files.filter((_, i) => i % count === part).map(file => `await import(${JSON.stringify(file)})\n`)
-    writeFileSync(path, lines.join(""))
-    return path
-  })
-}
-
-/** Parts of the pure tests in the whole check: few enough to save processes, small enough to spread over workers. */
-const PARTS = 4
-
-/** The test files of a whole run, with the pure ones bundled. */
-export function wholeRun() {
-  const pure = new Set(pureTestFiles())
-  return [...inTurn(testFiles().filter(file => !pure.has(file))), ...bundled([...pure], PARTS)]
-}
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { availableParallelism, cpus } from "node:os"
+import { join } from "node:path"
+import { ensure } from "./ensure.mjs"
+import { allChecks, checksOfChange, quickChecks } from "./testing/checks.mjs"
+import { CLASSES, classOf, recordTimes, ROOT, testFiles, timeOf, unitsOf } from "./testing/files.mjs"
+import { beginningText, endText, failureText, showProgress } from "./testing/progress.mjs"
+import { killAll, runUnit } from "./testing/run-unit.mjs"
+import { nextOf, ordered } from "./testing/schedule-core.mjs"
+import { takeTurn } from "./testing/turns.mjs"
 
 const SEED_LIMIT = 1_000_000
+const CORES = availableParallelism()
 
-/** Removes `--seed N` or `--seed random` from the arguments, and passes it to the tests. */
-export function takeSeed(args) {
-  const at = args.indexOf("--seed")
-  if (at < 0) return args
-  const named = args[at + 1] ?? ""
+class UsageError extends Error {}
+
+/** Takes an option with a value out of the arguments. */
+function takeValue(args, option) {
+  const at = args.indexOf(option)
+  if (at < 0) return undefined
+  const [, value] = args.splice(at, 2)
+  if (value === undefined) throw new UsageError(`${option} needs a value`)
+  return value
+}
+
+function takeFlag(args, option) {
+  const at = args.indexOf(option)
+  if (at >= 0) args.splice(at, 1)
+  return at >= 0
+}
+
+function takeSeed(args) {
+  const named = takeValue(args, "--seed")
+  if (named === undefined) return process.env.TEST_SEED
   const seed = named === "random" ? String(randomInt(SEED_LIMIT)) : named
-  if (!/^\d{1,9}$/.test(seed)) throw new Error("--seed needs a whole number of at most nine digits, or random")
+  if (!/^\d{1,9}$/.test(seed)) throw new UsageError("--seed needs a whole number of at most nine digits, or random")
   process.env.TEST_SEED = seed
   process.stdout.write(`seed ${seed}\n`)
-  return args.filter((_, i) => i !== at && i !== at + 1)
+  return seed
 }
 
-/** Node reports an uncaught error as a diagnostic, since it cannot attribute it to a test. */
-const isStray = ({ message }) => message.startsWith("Error: A resource generated asynchronous activity")
-
-function describe(event) {
-  const error = event.details.error
-  const cause = error?.cause ?? error
-  return `not ok  ${event.file ? relative(ROOT, event.file) + "  " : ""}${event.name}\n${cause?.stack ?? cause}\n`
-}
-
-/** Runs the files, prints failures as they happen and a summary at the end; resolves with the counts. */
-export async function runTests(files) {
-  stayHere()
-  // Node passes its own arguments to the processes of test files.
-  if (!process.execArgv.includes(PLAIN_TESTS)) process.execArgv.push("--require", PLAIN_TESTS)
-  const counts = { passed: 0, failed: 0, skipped: 0 }
-  const tookMs = new Map()
-  const started = performance.now()
-  for await (const { type, data } of run({
-    files: longestFirst(files),
-    concurrency: CONCURRENCY,
-    timeout: FILE_TIMEOUT_MS,
-  })) {
-    if ((type === "test:pass" || type === "test:fail") && data.nesting === 0 && data.file) {
-      tookMs.set(data.file, (tookMs.get(data.file) ?? 0) + data.details.duration_ms)
-    }
-    if (type === "test:pass" && data.details.type !== "suite") counts[data.skip ? "skipped" : "passed"] += 1
-    if (type === "test:pass" && data.skip) process.stdout.write(`skipped  ${data.name}: ${data.skip}\n`)
-    if (type === "test:fail" && !/subtests? failed/.test(data.details.error?.message ?? "")) {
-      counts.failed += 1
-      process.stdout.write(describe(data))
-    }
-    if (type === "test:diagnostic" && isStray(data)) process.stdout.write(`${data.message}\n`)
-    if (type === "test:stderr" && process.env["TEST_VERBOSE"]) process.stdout.write(data.message)
-    if (type === "test:stdout" && process.env["TEST_VERBOSE"]) process.stdout.write(data.message)
+/** The units to run, and how they were chosen: only what a whole run took is remembered. */
+async function planOf(args) {
+  const kind = takeValue(args, "--class")
+  if (kind !== undefined && !CLASSES.includes(kind))
+    throw new UsageError(`no class ${kind}; there are: ${CLASSES.join(", ")}`)
+  const named = takeValue(args, "--check")
+  if (named !== undefined) {
+    const check = allChecks().find(({ name }) => name === named)
+    if (check === undefined)
+      throw new UsageError(
+        `no check ${JSON.stringify(named)}; there are: ${allChecks()
+          .map(({ name }) => name)
+          .join(", ")}`,
+      )
+    return { units: [check] }
   }
-  const seconds = Math.round((performance.now() - started) / 1000)
-  process.stdout.write(
-    `${files.length} test files in ${seconds} s${counts.skipped ? `, ${counts.skipped} skipped` : ""}\n`,
-  )
-  const slowest = [...tookMs].sort((a, b) => b[1] - a[1]).slice(0, SLOWEST_SHOWN)
-  const shown = slowest.map(([file, ms]) => `${relative(ROOT, file).replace(/^dist./, "")} ${Math.round(ms / 1000)} s`)
-  process.stdout.write(`slowest: ${shown.join(", ")}\n`)
-  return counts
+  const [option] = args.filter(arg => arg.startsWith("--"))
+  if (option === undefined) {
+    const files = testFiles()
+      .filter(path => args.length === 0 || args.some(word => path.includes(word)))
+      .filter(path => kind === undefined || classOf(path) === kind)
+    const isWhole = args.length === 0 && kind === undefined
+    return { units: [...(isWhole ? allChecks() : []), ...unitsOf(files)], isWhole }
+  }
+  if (args.length > 1) throw new UsageError(`${option} stands alone, not beside ${args.filter(arg => arg !== option)}`)
+  if (option === "--turn") {
+    const { units, line } = takeTurn([...allChecks(), ...unitsOf(testFiles())])
+    process.stdout.write(line)
+    return { units }
+  }
+  if (option === "--quick")
+    return { units: [...quickChecks(), ...unitsOf(testFiles().filter(path => classOf(path) === "pure"))] }
+  const [, ref] = /^--changed(?:=(.+))?$/.exec(option) ?? []
+  if (option !== "--changed" && ref === undefined) throw new UsageError(`unknown: ${option}; see tools/test.mjs`)
+  const change = (await import("./changed.mjs")).changeIn(ROOT, ref)
+  process.stdout.write(`since ${change.commit.slice(0, 12)}: ${change.changed.length} files have changed\n`)
+  const built = new Set(change.tests.map(path => join("dist", path.replace(/\.ts$/, ".js"))))
+  return {
+    units: [...checksOfChange(change), ...unitsOf(testFiles().filter(path => built.has(path)))],
+    mayBeEmpty: true,
+  }
 }
 
-export const closingLine = ({ passed, failed }) => `${passed} passed, ${failed} failed\n`
+/** How long the last whole run took here. */
+const LAST = join(ROOT, ".cache/last-run.json")
+function lastRunSeconds() {
+  try {
+    return JSON.parse(readFileSync(LAST, "utf8")).seconds
+  } catch {
+    return undefined
+  }
+}
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const words = takeSeed(process.argv.slice(2))
-  await ensureReady()
-  const counts = await runTests(testFiles(words))
-  process.stdout.write(closingLine(counts))
-  process.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0
+function rememberRun(seconds) {
+  mkdirSync(join(ROOT, ".cache"), { recursive: true })
+  writeFileSync(LAST, JSON.stringify({ seconds: Math.round(seconds) }))
+}
+
+const secondsOfUnit = ({ class: kind, files }) =>
+  kind === "check" ? 60 : Math.max(kind === "pure" ? 30 : 0, ...files.map(path => timeOf(path)?.seconds ?? 0))
+
+/** Of all processes of the machine. */
+const processorMs = () => cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys, 0)
+
+async function runAll(units, { isWhole, isRecorded }) {
+  const began = performance.now()
+  const processorBegan = processorMs()
+  const seconds = () => (performance.now() - began) / 1000
+  const expectedSeconds = isWhole ? lastRunSeconds() : undefined
+  const files = units.reduce((sum, unit) => sum + unit.files.length, 0)
+  const checks = units.filter(unit => unit.class === "check").length
+  process.stdout.write(beginningText({ files, checks, expectedSeconds }))
+  const waiting = ordered(units, secondsOfUnit)
+  const running = []
+  const outcomes = []
+  const isFailed = ({ failures }) => failures.length > 0
+  const progress = showProgress(process.stdout, () => ({
+    ...{ done: outcomes.length, all: units.length, running: running.map(({ name }) => name) },
+    ...{ failed: outcomes.filter(isFailed).length, seconds: seconds(), expectedSeconds },
+  }))
+  await new Promise(resolve => {
+    const startMore = () => {
+      if (waiting.length + running.length === 0) return resolve()
+      for (let unit = nextOf(waiting, running, CORES); unit !== undefined; unit = nextOf(waiting, running, CORES)) {
+        const begun = unit
+        waiting.splice(waiting.indexOf(begun), 1)
+        running.push(begun)
+        void runUnit(begun).then(outcome => {
+          running.splice(running.indexOf(begun), 1)
+          outcomes.push(outcome)
+          if (isRecorded) recordTimes(outcomes)
+          for (const failure of outcome.failures) progress.say(failureText(begun, failure))
+          startMore()
+        })
+      }
+    }
+    startMore()
+  })
+  progress.end()
+  return { outcomes, seconds: seconds(), processorSeconds: (processorMs() - processorBegan) / 1000 }
+}
+
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.on(signal, () => {
+    killAll()
+    process.exit(1)
+  })
+}
+
+const args = process.argv.slice(2)
+try {
+  const seed = takeSeed(args)
+  const isRecorded = takeFlag(args, "--record")
+  await ensure({ dev: true })
+  const { units, isWhole = false, mayBeEmpty = false } = await planOf(args)
+  const { outcomes, ...took } = await runAll(units, { isWhole, isRecorded })
+  process.stdout.write(endText(outcomes, { ...took, seed }))
+  if (units.length === 0 && !mayBeEmpty) process.stdout.write("no test file was found\n")
+  const passed = outcomes.reduce((sum, each) => sum + each.passed, 0)
+  const failed = outcomes.reduce((sum, each) => sum + each.failures.length, 0)
+  if (isWhole && failed === 0) rememberRun(took.seconds)
+  process.stdout.write(`${passed} passed, ${failed} failed\n`)
+  process.exitCode = failed > 0 || (passed === 0 && !mayBeEmpty) ? 1 : 0
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error
+  process.stderr.write(`${error.message}\n`)
+  process.exitCode = 2
 }

@@ -289,5 +289,5 @@ test("a setting of a bucket is JSON, as an argument or in a file", async () => {
     )
     await succeeds(["bucket", "settings", "delete", "settings", "policy"])
   }
-  await fails(2, /policy/, ["bucket", "settings", "set", "settings", "policy", "{"])
+  await fails(2, /not JSON/, ["bucket", "settings", "set", "settings", "policy", "{"])
 })

@@ -1,4 +1,4 @@
-/** `npm run check -- --changed`: the files that a change affects, and the tests that it runs. */
+/** `npm test -- --changed`: the files that a change affects, and the tests that it runs. */
 import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"

@@ -92,7 +92,7 @@ test("links in code and comments are not links; anchors follow the headings", as
 })
 
 test("files and scripts that a document names must exist, except in history", async () => {
-  const text = "run `npm run check`, then npm run polish; see `tools/gone.mjs` and `src/*/index.ts`\n"
+  const text = "run `npm test`, then npm run polish; see `tools/gone.mjs` and `src/*/index.ts`\n"
   assert.deepEqual(await problemsOf({ "CONTRIBUTING.md": text, "CHANGELOG.md": text }), [
     "CONTRIBUTING.md:1: tools/gone.mjs does not exist",
     'CONTRIBUTING.md:1: there is no script "polish"',

@@ -1,59 +1,227 @@
-/** `npm test`: uncaught errors fail the file although promises are not tracked; the lists name existing files. */
+/** `npm test`: which files run together, and that nothing that fails is taken for success. */
 import assert from "node:assert/strict"
 import { existsSync } from "node:fs"
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
 import { pathToFileURL } from "node:url"
+import { run } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
 import { ROOT } from "../harness/server.js"
-import { run } from "../harness/commands.js"
+
+interface Unit {
+  readonly name: string
+  readonly class: string
+  readonly path: string
+  readonly files: readonly string[]
+  readonly share: number
+}
+interface Time {
+  readonly seconds: number
+  readonly processorSeconds: number
+}
+interface Outcome {
+  readonly unit: Unit
+  readonly seconds: number
+  readonly passed: number
+  readonly skipped: readonly { readonly name: string; readonly why: string }[]
+  readonly failures: readonly { readonly name: string; readonly file?: string; readonly text: string }[]
+}
+type State = Record<"done" | "all" | "failed" | "seconds", number> & {
+  readonly running: readonly string[]
+  readonly expectedSeconds?: number
+}
+
+const load = async <T>(name: string): Promise<T> =>
+  (await import(pathToFileURL(join(ROOT, "tools/testing", name)).href)) as T
+const files = await load<{
+  CLASSES: readonly string[]
+  classOf(path: string): string
+  testFiles(): readonly string[]
+  timedNames(): readonly string[]
+  unitsOf(files: readonly string[]): readonly Unit[]
+}>("files.mjs")
+const schedule = await load<{
+  nextOf(waiting: readonly Unit[], running: readonly Unit[], cores: number): Unit | undefined
+  shareOf(kind: string, time?: Time): number
+  ordered(units: readonly Unit[], secondsOf: (unit: Unit) => number): readonly Unit[]
+}>("schedule-core.mjs")
+const turns = await load<{
+  partsOf(files: readonly { name: string; time?: Time }[]): { parts: number; partOf(name: string): number | undefined }
+}>("turns.mjs")
+const { runUnit } = await load<{ runUnit(unit: Unit, msMax?: number): Promise<Outcome> }>("run-unit.mjs")
+const progress = await load<{
+  progressText(state: State): string
+  endText(outcomes: readonly Outcome[], took: { seconds: number; processorSeconds: number; seed?: string }): string
+}>("progress.mjs")
+
+const unit = (kind: string, name = kind, share = 1): Unit => ({ name, class: kind, path: name, files: [name], share })
+
+/** The outcome of a test file with these lines. */
+const outcomeOf = (lines: readonly string[], msMax?: number): Promise<Outcome> =>
+  withFolder(async folder => {
+    const path = join(folder, "file.mjs")
+    await writeFile(path, [`import { test } from "node:test"`, ...lines].join("\n"))
+    return runUnit({ ...unit("server", "a file"), path }, msMax)
+  })
+
+const GOOD = `test("is good", t => t.test("and so is its part", () => {}))`
+
+test("passed, skipped and failed tests are counted, with the file and the reason", async () => {
+  const { passed, skipped, failures } = await outcomeOf([
+    GOOD,
+    `test("is left out", { skip: "it rains" }, () => {})`,
+    `test("is bad", t => t.test("because of its part", () => { throw new Error("the reason") }))`,
+  ])
+  assert.deepEqual([passed, skipped], [2, [{ kind: "skipped", name: "is left out", why: "it rains" }]])
+  assert.deepEqual(
+    failures.map(({ name }) => name),
+    ["because of its part"],
+  )
+  assert.match(failures[0]?.text ?? "", /the reason/)
+  assert.match(failures[0]?.file ?? "", /file\.mjs$/)
+})
 
 const STRAYS = {
   rejection: `void Promise.reject(new Error("a stray rejection"))`,
   exception: `setTimeout(() => { throw new Error("a stray exception") })`,
 }
-
-/** The result of a test file with a test that leaves this behind. */
-const outcomeOf = (stray: string) =>
-  withFolder(async folder => {
-    const file = join(folder, "file.mjs")
-    const lines = [
-      `import { test } from "node:test"`,
-      `test("leaves something behind", async () => { ${stray}; await new Promise(done => setTimeout(done, 50)) })`,
-      `test("is good", t => t.test("and so is its part", () => {}))`,
-    ]
-    await writeFile(file, lines.join("\n"))
-    const env = { NODE_TEST_CONTEXT: "", NODE_OPTIONS: "" }
-    return run(process.execPath, ["--require", join(ROOT, "tools/plain-tests.cjs"), file], { env })
-  })
-
-test("a file passes if all its tests pass", async () => {
-  assert.equal((await outcomeOf("")).code, 0)
-})
-
 for (const [what, stray] of Object.entries(STRAYS)) {
-  test(`a stray ${what} fails the file, and is reported`, async () => {
-    const { code, stdout } = await outcomeOf(stray)
-    assert.notEqual(code, 0)
-    assert.match(stdout, new RegExp(`a stray ${what}`))
+  test(`a stray ${what} fails the file although promises are not tracked, and is reported`, async () => {
+    const late = `await new Promise(done => setTimeout(done, 50))`
+    const { failures } = await outcomeOf([`test("leaves something", async () => { ${stray}; ${late} })`, GOOD])
+    assert.ok(failures.some(({ name, text }) => `${name} ${text}`.includes(`a stray ${what}`)))
   })
 }
 
-/** `node:test` tracks promises by destroy hooks: with them, each promise has its own number. */
-test("promises of tests are not tracked", async () => {
-  const { code, stdout } = await outcomeOf(
-    `const { executionAsyncId } = await import("node:async_hooks"); await 0; process.stdout.write("in " + executionAsyncId() + ".")`,
-  )
-  assert.equal(code, 0)
-  assert.match(stdout, /in 0\./)
+test("a file fails that ends without a result, with an exit code, by a signal, or not at all", async () => {
+  for (const [lines, expected, msMax] of [
+    [[`throw new Error("on the way")`], /exit code 1.*on the way/s],
+    [[GOOD, `process.on("exit", () => process.exit(3))`], /exit code 3/],
+    [[`process.kill(process.pid, "SIGKILL")`], /SIGKILL/],
+    [[`test("hangs", () => new Promise(() => setInterval(() => {}, 1000)))`], /longer than 2 s/, 2_000],
+  ] as const) {
+    const { failures } = await outcomeOf(lines, msMax)
+    assert.match(failures.map(({ name, text }) => `${name} ${text}`).join("\n"), expected)
+  }
 })
 
-test("all files that the runner lists by name exist", async () => {
-  const url = pathToFileURL(join(ROOT, "tools/test.mjs")).href
-  const { LONGEST } = (await import(url)) as { LONGEST: readonly string[] }
+test("what a file leaves running ends with it", async () => {
+  const { failures } = await outcomeOf([
+    `import { spawn } from "node:child_process"`,
+    `const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" })`,
+    `child.unref()`,
+    `test("fails with the number", () => { throw new Error("left " + child.pid + ".") })`,
+  ])
+  const [, left] = /left (\d+)\./.exec(failures[0]?.text ?? "") ?? []
+  assert.ok(left !== undefined)
+  const { stdout } = await run("ps", ["-o", "stat=", "-p", left])
+  assert.match(stdout, /^(Z.*)?\s*$/)
+})
+
+/** `node:test` tracks promises by destroy hooks: with them, each promise has its own number. */
+test("promises of tests are not tracked", async () => {
+  const { failures } = await outcomeOf([
+    `const { executionAsyncId } = await import("node:async_hooks"); await 0; const id = executionAsyncId()`,
+    `test("tells", () => { throw new Error("in " + id + ".") })`,
+  ])
+  assert.match(failures[0]?.text ?? "", /in 0\./)
+})
+
+test("units run beside each other as long as their shares of the processor fit", () => {
+  const started = (waiting: readonly Unit[], cores: number): readonly string[] => {
+    const [left, running]: [Unit[], Unit[]] = [[...waiting], []]
+    for (;;) {
+      const next = schedule.nextOf(left, running, cores)
+      if (next === undefined) return running.map(({ name }) => name)
+      running.push(next)
+      left.splice(left.indexOf(next), 1)
+    }
+  }
+  const busy = [..."abcdef"].map(name => unit("simulation", name, 1))
+  const waits = [..."uvwxyz"].map(name => unit("server", name, 0.2))
+  assert.deepEqual(started(busy, 2), ["a", "b"])
+  assert.deepEqual(started([...busy, ...waits], 2), ["a", "b", "u", "v"], "those that wait run beside")
+  assert.deepEqual(started(waits.concat(waits), 1), ["u", "v", "w", "x"], "processes need memory, too")
+  assert.deepEqual(started([unit("nodes", "n", 9)], 1), ["n"], "whatever is too much runs alone")
+  const browsers = [..."abc"].map(name => unit("browser", name, 0.1))
+  assert.deepEqual(started([...browsers, ...waits], 1), ["a", "u", "v", "w"])
+})
+
+test("the share of a unit is what it took, or what is usual for its class", () => {
+  assert.equal(schedule.shareOf("simulation"), 1)
+  assert.equal(schedule.shareOf("server", { seconds: 60, processorSeconds: 15 }), 0.25)
+  assert.equal(schedule.shareOf("server", { seconds: 60, processorSeconds: 1 }), 0.1)
+})
+
+test("the slowest units start first", () => {
+  const units = ["b", "c", "a"].map(name => unit("pure", name))
+  const order = schedule.ordered(units, ({ name }) => (name === "c" ? 9 : 1))
   assert.deepEqual(
-    LONGEST.filter(file => !existsSync(join(ROOT, file))),
-    [],
+    order.map(({ name }) => name),
+    ["c", "a", "b"],
   )
+})
+
+test("each test file has the class of the most that it needs", () => {
+  for (const [name, kind] of [
+    ["tests/console/shell", "browser"],
+    ["tests/cluster/zones", "nodes"],
+    ["tests/sql/races", "nodes"],
+    ["tests/clients/sdk", "server"],
+    ["src/cli/sync", "server"],
+    ["tests/conformance", "server"],
+    ["sim/world/twins", "simulation"],
+    ["tests/sql/planted", "simulation"],
+    ["src/http/listener", "simulation"],
+    ["src/base/bytes", "pure"],
+    ["tests/scenarios/scenarios", "pure"],
+  ] as const)
+    assert.equal(files.classOf(`dist/${name}.test.js`), kind, name)
+  const all = files.testFiles()
+  const units = files.unitsOf(all)
+  assert.deepEqual([...new Set(units.flatMap(each => each.files))].sort(), [...all].sort(), "every file is in a unit")
+  for (const { class: kind } of units) assert.ok(files.CLASSES.includes(kind))
+})
+
+test("all files whose times are recorded exist", () => {
+  const gone = files.timedNames().filter(name => !existsSync(join(ROOT, "dist", `${name}.test.js`)))
+  assert.deepEqual(gone, [])
+})
+
+test("slow files take turns of the same size, the others have none, and all turns together have all of them", () => {
+  const slow = Array.from({ length: 40 }, (_, i) => ({
+    name: `slow ${i}`,
+    time: { seconds: 200, processorSeconds: 20 + 5 * i },
+  }))
+  const quick = [{ name: "quick", time: { seconds: 9, processorSeconds: 9 } }, { name: "pure" }]
+  const always = { name: "tests/kill/kill", time: { seconds: 99, processorSeconds: 99 } }
+  const { parts, partOf } = turns.partsOf([...quick, ...slow, always])
+  assert.equal(parts, 6)
+  const sums = new Array<number>(parts).fill(0)
+  for (const { name, time } of slow) {
+    const part = partOf(name)
+    assert.ok(part !== undefined && part < parts)
+    sums[part] = (sums[part] ?? 0) + time.processorSeconds
+  }
+  assert.ok(Math.max(...sums) - Math.min(...sums) <= 40, String(sums))
+  for (const { name } of [...quick, always]) assert.equal(partOf(name), undefined)
+  assert.equal(turns.partsOf(slow.slice(0, 1)).parts, 1)
+})
+
+test("a run tells how far it is, and what repeats each failed file", () => {
+  const state = { done: 3, all: 9, running: ["a", "b", "c", "d", "e"], failed: 1, seconds: 61, expectedSeconds: 200 }
+  assert.equal(
+    progress.progressText(state),
+    "3 of 9 done, 5 running, 1 failed, 61 s, about 2 min 19 s left: a, b, c, d, …",
+  )
+  const failures = [{ name: "t", file: "dist/src/x.test.js", text: "no" }]
+  const bundle = { ...unit("pure", "part 1"), files: ["dist/src/x.test.js", "dist/src/y.test.js"] }
+  const outcomes = [
+    { unit: bundle, seconds: 9, passed: 1, skipped: [], failures },
+    { unit: unit("server", "tests/z"), seconds: 100, passed: 1, skipped: [{ name: "s", why: "w" }], failures: [] },
+  ]
+  const text = progress.endText(outcomes, { seconds: 100, processorSeconds: 50, seed: "7" })
+  assert.match(text, /^skipped {2}s: w\nslowest: tests\/z 1 min 40 s, part 1 9 s\n1 min 40 s, of which 50 s/)
+  assert.match(text, /^failed: part 1; again: npm test -- src\/x --seed 7$/m)
 })

@@ -1,0 +1,133 @@
+/** The test files, each with its class: that of the most that it needs, found from what it imports. */
+import { mkdirSync, existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs"
+import { dirname, join, relative } from "node:path"
+import { fileURLToPath } from "node:url"
+import { shareOf } from "./schedule-core.mjs"
+
+export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..")
+
+/**
+ * In the order in which the most demanding decides:
+ *
+ * - `browser`: a real browser beside a server.
+ * - `nodes`: a PostgreSQL server, mostly with several nodes on it.
+ * - `server`: other processes, such as a server or a client.
+ * - `simulation`: only this process, and more than a moment: stores in virtual time, sockets, folders, models.
+ * - `pure`: beside its source, and does not depend on the machine.
+ */
+export const CLASSES = ["browser", "nodes", "server", "simulation", "pure"]
+
+const MARKS = [
+  ["browser", /from "playwright-core"/],
+  ["nodes", /from "[^"]*(?:harness|client)\/(?:testing-)?(?:postgres|nodes|cluster|patroni)\.js"/],
+  [
+    "server",
+    /from "(?:[^"]*\/harness\/(?!folders|free-port|oidc-provider|collector|planted-copies)[^"]*|(?:node:)?child_process)"/,
+  ],
+]
+
+/** Modules through which a test accesses more than its own process, or waits for real time. */
+const WORLD =
+  /from "(?:node:)?(?:child_process|worker_threads|cluster|net|tls|https?|http2|dgram|fs\/promises|timers\/promises)"/
+/** Folders with tests of the machine: the command line and the engine, sockets, and the real seams. */
+const WORLDLY = /^dist\/src\/(?:main|cli|client|rescue|node(?!\/control)|http|seams)\//
+/** These tests drive pure cores with the files of `scenarios/`. */
+const SCENARIOS = "dist/tests/scenarios/"
+
+const IMPORT = /from "(\.[^"]+)"/g
+/** The product may start processes, which does not say that a test that imports it does; nor what a helper of tests can do besides. */
+const isFollowed = path =>
+  !/^dist\/(?:sim|tests\/harness)\//.test(path) && (!path.startsWith("dist/src/") || /\/testing-[^/]*\.js$/.test(path))
+
+const texts = new Map()
+function textOf(path) {
+  if (!texts.has(path)) texts.set(path, existsSync(join(ROOT, path)) ? readFileSync(join(ROOT, path), "utf8") : "")
+  return texts.get(path)
+}
+
+/** The file and the helpers that it imports. */
+function helpersOf(path, found = new Set()) {
+  if (found.has(path)) return found
+  found.add(path)
+  for (const [, specifier] of textOf(path).matchAll(IMPORT)) {
+    const to = join(dirname(path), specifier)
+    if (isFollowed(to)) helpersOf(to, found)
+  }
+  return found
+}
+
+/** The class of a built test file, which is named relative to the root. */
+export function classOf(path) {
+  const helpers = [...helpersOf(path)].map(textOf)
+  const marked = MARKS.find(([, mark]) => helpers.some(text => mark.test(text)))
+  if (marked !== undefined) return marked[0]
+  const isBeside = path.startsWith("dist/src/") && !WORLDLY.test(path)
+  return (isBeside || path.startsWith(SCENARIOS)) && !WORLD.test(textOf(path)) && timeOf(path) === undefined
+    ? "pure"
+    : "simulation"
+}
+
+/** All built test files, relative to the root. */
+export function testFiles() {
+  return readdirSync(join(ROOT, "dist"), { recursive: true, withFileTypes: true })
+    .filter(entry => entry.isFile() && entry.name.endsWith(".test.js"))
+    .map(entry => relative(ROOT, join(entry.parentPath ?? entry.path, entry.name)))
+    .sort()
+}
+
+/** Of the files that take a while, `[seconds, processorSeconds]`, as measured with two cores. Written by `--record`. */
+const TIMES = "tools/test-times.json"
+const times = JSON.parse(readFileSync(join(ROOT, TIMES), "utf8"))
+export const nameOf = path => path.replace(/^dist\//, "").replace(/\.test\.js$/, "")
+export const timedNames = () => Object.keys(times)
+
+/** `{ seconds, processorSeconds }` of a file that takes a while. */
+export function timeOf(path) {
+  const time = times[nameOf(path)]
+  return time && { seconds: time[0], processorSeconds: time[1] }
+}
+
+/** Only these are worth a line. */
+const RECORDED_SECONDS_MIN = 5
+
+/** The times of units that are one file; those of other files stay. */
+export function recordTimes(outcomes) {
+  const kept = new Map(Object.entries(times))
+  for (const { unit, seconds, processorSeconds } of outcomes) {
+    if (unit.files.length !== 1 || processorSeconds === undefined) continue
+    if (seconds < RECORDED_SECONDS_MIN) kept.delete(unit.name)
+    else kept.set(unit.name, [Math.round(seconds), Math.round(processorSeconds)])
+  }
+  const lines = [...kept]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, time]) => `  ${JSON.stringify(name)}: [${time.join(", ")}]`)
+  writeFileSync(join(ROOT, TIMES), `{\n${lines.join(",\n")}\n}\n`)
+}
+
+/** Parts of the pure tests: few enough to save processes, small enough to spread over the cores. */
+const PARTS = 6
+
+/**
+ * The test files as the units that run: a process for each file costs more than most pure tests, so these are bundled if
+ * there are many. `{ name, class, path, files, share }`
+ */
+export function unitsOf(files) {
+  const classed = files.map(path => {
+    const kind = classOf(path)
+    return { name: nameOf(path), class: kind, path, files: [path], share: shareOf(kind, timeOf(path)) }
+  })
+  const pure = classed.filter(unit => unit.class === "pure")
+  if (pure.length <= PARTS) return classed
+  return [...classed.filter(unit => unit.class !== "pure"), ...bundled(pure.map(({ path }) => path))]
+}
+
+function bundled(files) {
+  const folder = ".cache/quick"
+  mkdirSync(join(ROOT, folder), { recursive: true })
+  return Array.from({ length: PARTS }, (_, part) => {
+    const path = join(folder, `part-${part}.mjs`)
+    const own = files.filter((_, i) => i % PARTS === part)
+    writeFileSync(join(ROOT, path), own.map(file => `await import(${JSON.stringify(join(ROOT, file))})\n`).join(""))
+    return { name: `pure tests, part ${part + 1} of ${PARTS}`, class: "pure", path, files: own, share: shareOf("pure") }
+  })
+}

@@ -1,0 +1,21 @@
+/** Writes what the runner needs of each test as a line of JSON; see `--test-reporter` of Node. */
+
+const shown = error => {
+  const cause = error?.cause ?? error
+  return String(cause?.stack ?? cause)
+}
+
+/** A test with parts that failed says no more than they do. */
+const isOfParts = error => /subtests? failed/.test(error?.message ?? "")
+
+export default async function* lines(events) {
+  for await (const { type, data } of events) {
+    if (type === "test:pass" && data.details.type !== "suite")
+      yield `${JSON.stringify({ kind: data.skip === undefined ? "passed" : "skipped", name: data.name, why: data.skip })}\n`
+    if (type === "test:fail" && !isOfParts(data.details.error))
+      yield `${JSON.stringify({ kind: "failed", name: data.name, file: data.file, error: shown(data.details.error) })}\n`
+    // Node reports an uncaught error as a diagnostic, since it cannot attribute it to a test.
+    if (type === "test:diagnostic" && data.message.startsWith("Error: A resource generated asynchronous activity"))
+      yield `${JSON.stringify({ kind: "stray", name: data.message })}\n`
+  }
+}

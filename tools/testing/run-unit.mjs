@@ -1,0 +1,155 @@
+/**
+ * Runs a unit, test files in a process of their own or a check, and returns its outcome:
+ * `{ unit, seconds, processorSeconds, passed, skipped: [{ name, why }], failures: [{ name, file, text }] }`.
+ *
+ * Promises  A unit that ends without success has a failure, whatever it printed. Its processes end with it: all that it has
+ *           started and that has not left its process group is killed.
+ * Limits    `UNIT_MS_MAX`; a unit that takes longer fails. `OUTPUT_SHOWN` of what it printed last.
+ */
+import { spawn } from "node:child_process"
+import { mkdirSync, existsSync, readFileSync, rmSync } from "node:fs"
+import { constants, setPriority } from "node:os"
+import { join } from "node:path"
+import { ROOT } from "./files.mjs"
+
+const UNIT_MS_MAX = 10 * 60_000
+const OUTPUT_SHOWN = 20_000
+const PLAIN_TESTS = join(ROOT, "tools/plain-tests.cjs")
+const REPORTER = join(ROOT, "tools/testing/reporter.mjs")
+
+/** A port of this machine on which no process listens. */
+const NOWHERE = "http://127.0.0.1:9"
+const HERE = "127.0.0.1,::1,localhost,.localhost"
+
+/** Processes of tests connect only to this machine: other requests go to a proxy that does not exist. */
+export function environment() {
+  const proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].flatMap(name => [name, name.toLowerCase()])
+  return {
+    ...process.env,
+    ...Object.fromEntries(proxies.map(name => [name, NOWHERE])),
+    ...{ NO_PROXY: HERE, no_proxy: HERE },
+  }
+}
+
+const TICKS_PER_SECOND = 100
+
+/** The processor time of all processes that have ended, of this one and of those that it has started. Linux. */
+function endedSeconds() {
+  try {
+    const fields = readFileSync("/proc/self/stat", "utf8")
+      .replace(/^.*\) /, "")
+      .split(" ")
+    return (Number(fields[13]) + Number(fields[14])) / TICKS_PER_SECOND
+  } catch {
+    return undefined
+  }
+}
+
+/** As of the latest end of a unit. */
+let countedSeconds = endedSeconds()
+
+/** The processor time of a unit that ends now. Two that end in the same moment share theirs. */
+function takeSeconds() {
+  const nowSeconds = endedSeconds()
+  const spent = nowSeconds === undefined ? undefined : nowSeconds - countedSeconds
+  countedSeconds = nowSeconds
+  return spent
+}
+
+const running = new Set()
+
+/** Ends all units at once. */
+export function killAll() {
+  for (const child of running) killGroup(child)
+}
+
+function killGroup({ pid }) {
+  try {
+    if (pid !== undefined) process.kill(-pid, "SIGKILL")
+  } catch {
+    // It has ended.
+  }
+}
+
+/**
+ * Runs a program of Node; resolves with its exit code, or why it has none, and the end of its output. `isModest`: others
+ * that need the processor come first.
+ */
+export function runNode(args, { isModest = false, env = process.env, msMax = UNIT_MS_MAX } = {}) {
+  return new Promise(resolve => {
+    const child = spawn(process.execPath, args, { cwd: ROOT, env, detached: true, stdio: ["ignore", "pipe", "pipe"] })
+    running.add(child)
+    if (isModest && child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_BELOW_NORMAL)
+    let output = ""
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8")
+      stream.on("data", text => {
+        output = (output + text).slice(-OUTPUT_SHOWN)
+        if (process.env.TEST_VERBOSE) process.stdout.write(text)
+      })
+    }
+    let why
+    const timer = setTimeout(() => {
+      why = `it took longer than ${msMax / 1000} s`
+      killGroup(child)
+    }, msMax)
+    const end = result => {
+      clearTimeout(timer)
+      running.delete(child)
+      killGroup(child)
+      resolve({ ...result, output })
+    }
+    child.on("error", error => end({ why: String(error) }))
+    child.on("exit", (code, signal) => {
+      const processorSeconds = takeSeconds()
+      // Others may have its output open for ever.
+      setTimeout(
+        () => end({ why: why ?? (code === null ? `it was ended by ${signal}` : undefined), code, processorSeconds }),
+        50,
+      )
+    })
+  })
+}
+
+let number = 0
+
+async function runFiles(unit, msMax) {
+  const folder = join(ROOT, ".cache/results")
+  mkdirSync(folder, { recursive: true })
+  number += 1
+  const results = join(folder, `${process.pid}-${number}.jsonl`)
+  const reporting = [`--test-reporter=${REPORTER}`, `--test-reporter-destination=${results}`]
+  const outcome = await runNode(["--require", PLAIN_TESTS, ...reporting, unit.path], {
+    env: environment(),
+    isModest: unit.class === "pure" || unit.class === "simulation",
+    msMax,
+  })
+  const lines = existsSync(results) ? readFileSync(results, "utf8").split("\n") : []
+  rmSync(results, { force: true })
+  // The last line of a process that was killed may be incomplete.
+  const found = lines.filter(line => line.endsWith("}")).map(line => JSON.parse(line))
+  const failures = found
+    .filter(({ kind }) => kind === "failed" || kind === "stray")
+    .map(({ name, file, error = "" }) => ({ name, file, text: error }))
+  const isWell = outcome.code === 0 && outcome.why === undefined
+  if (!isWell && failures.length === 0)
+    failures.push({ name: outcome.why ?? `the file ended with exit code ${outcome.code}`, text: outcome.output })
+  return {
+    passed: found.filter(({ kind }) => kind === "passed").length,
+    skipped: found.filter(({ kind }) => kind === "skipped"),
+    failures,
+    processorSeconds: outcome.processorSeconds,
+  }
+}
+
+async function runCheck({ name, args }) {
+  const { code, why, output, processorSeconds } = await runNode(args, { isModest: true })
+  const failures = code === 0 && why === undefined ? [] : [{ name: why ?? name, text: output }]
+  return { passed: failures.length === 0 ? 1 : 0, skipped: [], failures, processorSeconds }
+}
+
+export async function runUnit(unit, msMax = UNIT_MS_MAX) {
+  const began = performance.now()
+  const outcome = await (unit.class === "check" ? runCheck(unit) : runFiles(unit, msMax))
+  return { unit, seconds: (performance.now() - began) / 1000, ...outcome }
+}
