@@ -14,11 +14,12 @@ import { EXPIRING_FAMILY, needleKeyIn } from "../../src/format/expiring-key.js"
 import { needleIdOfKey, needleKeyOf } from "../../src/format/needle.js"
 import { partitionOf } from "../../src/format/partition.js"
 import { decodePart, decodeSegment } from "../../src/format/records.js"
+import { parseObjectRowKey } from "../../src/format/row-key.js"
 import type { Job } from "../../src/life/index.js"
 import type { Engine } from "../../src/node/engine.js"
 import { slotsOf, type Layout } from "../../src/placement/index.js"
 import type { BucketName } from "../../src/base/ids.js"
-import type { Bucket, ListedObject, VersionEntry } from "../../src/object/index.js"
+import { SYSTEM_BUCKET_ID, type Bucket, type ListedObject, type VersionEntry } from "../../src/object/index.js"
 import { find, noSignal } from "./bodies.js"
 import { check } from "./checks.js"
 import type { SimMachine } from "./machine.js"
@@ -208,6 +209,21 @@ export function storedNeedles(engine: Engine): ReadonlyMap<string, number> {
   }
   return held
 }
+
+/** How many needles there are besides those of the store's own objects: a backup of the metadata may be made at any time. */
+export function countOfClientNeedles(engine: Engine): number {
+  const { committed } = must(engine.tablet, "the devices keep the metadata")
+  const needles = new Set(storedNeedles(engine).keys())
+  const own = extentsIn(function* (family) {
+    for (const [key, { value }] of committed.range(family, ALL)) if (isOwnRow(key)) yield value
+  })
+  for (const extent of own)
+    for (const { key } of needlesOf(extent, layoutOf(engine.recordManager.record.layout))) needles.delete(key)
+  return needles.size
+}
+
+/** The row is of an object that the store keeps for itself. */
+export const isOwnRow = (key: RowKey): boolean => parseObjectRowKey(key).bucketId === SYSTEM_BUCKET_ID
 
 function auditSpace(engine: Engine): void {
   const held = storedNeedles(engine)

@@ -12,7 +12,15 @@ import type { Engine } from "../../src/node/engine.js"
 import type { Bucket, CompleteRequest, ListEntry } from "../../src/object/index.js"
 import { NO_CHECKSUM } from "../../src/object/commands/row-editor-core.js"
 import { putVersion } from "../../src/object/commands/version-commands-core.js"
-import { audit, referencedExtents, listAllVersions, storedNeedles, needlesOf, settle } from "./audit.js"
+import {
+  audit,
+  countOfClientNeedles,
+  referencedExtents,
+  listAllVersions,
+  storedNeedles,
+  needlesOf,
+  settle,
+} from "./audit.js"
 import { bodyBytes, find, get, nameOfBody, noSignal, putRequest, sourceOf } from "./bodies.js"
 import { check, kindOf } from "./checks.js"
 import { DISK_SCENARIOS } from "./disk-scenarios.js"
@@ -151,14 +159,14 @@ async function slowReader(seed: number): Promise<void> {
   check("readersFinish", failure === undefined, () => `the read ended with ${failure}`)
   check("readersFinish", Buffer.compare(Buffer.concat(pieces), bytes) === 0, () => "the reader got other bytes")
   await settle(on.world, on.engine)
-  check("spaceIsFreed", storedNeedles(on.engine).size === 0, () => "the deleted object still uses space")
+  check("spaceIsFreed", countOfClientNeedles(on.engine) === 0, () => "the deleted object still uses space")
 }
 
 /** A process is killed between its shards and its commit: the next process frees their space, and nothing else. */
 async function orphans(seed: number): Promise<void> {
   const on = await stage(seed, 4)
   await put(on, "kept", bodyBytes("kept", 500_000))
-  const kept = storedNeedles(on.engine).size
+  const kept = countOfClientNeedles(on.engine)
   let reached: () => void = () => undefined
   const paused = new Promise<void>(resolve => (reached = resolve))
   let pieces = 0
@@ -172,16 +180,16 @@ async function orphans(seed: number): Promise<void> {
   void on.engine.services.objects.put(putRequest(on.bucket, objectKeyOfText("lost"), source))
   await paused
   await on.world.pass(10)
-  check("spaceIsFreed", storedNeedles(on.engine).size > kept, () => "the upload has no needles yet")
+  check("spaceIsFreed", countOfClientNeedles(on.engine) > kept, () => "the upload has no needles yet")
   on.world.kill()
   const engine = await on.world.start()
   check(
     "spaceIsFreed",
-    storedNeedles(engine).size > kept,
+    countOfClientNeedles(engine) > kept,
     () => "the needles of the lost upload vanished without a collection",
   )
   await settle(on.world, engine)
-  const left = storedNeedles(engine).size
+  const left = countOfClientNeedles(engine)
   check("spaceIsFreed", left === kept, () => `${left} needles remain, but ${kept} have an owner`)
   const bucket = await engine.services.buckets.open(NAME)
   const body = must(await find(engine, bucket, objectKeyOfText("kept")), "the write was acknowledged")
@@ -303,7 +311,7 @@ async function sharing(seed: number): Promise<void> {
     await on.engine.services.objects.remove({ bucket: on.bucket, key, versionId: entry.versionId, conditions: {} })
   }
   await audit(on.world, on.engine, NAME)
-  check("spaceIsFreed", storedNeedles(on.engine).size === 0, () => "bytes remain after the last copy was deleted")
+  check("spaceIsFreed", countOfClientNeedles(on.engine) === 0, () => "bytes remain after the last copy was deleted")
 }
 
 export const SCENARIOS = {
