@@ -1,5 +1,5 @@
 /**
- * Whether an operation costs the same among many keys as among few: compares its figure with that among the fewest.
+ * Decides if an operation costs the same among many keys as among few: compares its figure with that among the fewest.
  * Pure.
  */
 import { atLeast, median, type Bound } from "./row.js"

@@ -145,7 +145,7 @@ export class OwnNodes {
     return this.nodes.map(({ forge }) => forge)
   }
 
-  /** Of all nodes and the database. */
+  /** Returns the CPU seconds of all nodes and the database. */
   async cpuSeconds(): Promise<number> {
     const nodes = await Promise.all(this.nodes.map(({ process }) => cpuSecondsOf(process.pid)))
     return nodes.reduce((sum, each) => sum + each, await cpuSecondsOfFamily(this.postgres.pid))

@@ -12,7 +12,7 @@ const TURN_MS = 100
 export interface Target extends RawOptions {
   readonly endpoint: URL
   readonly requests: readonly RawRequest[]
-  /** Whether each request is sent only once and the load ends after the last; otherwise requests are repeated. */
+  /** Each request is sent only once and the load ends after the last; otherwise requests are repeated. */
   readonly isOnce: boolean
   readonly answerBytes: number | undefined
 }

@@ -21,7 +21,7 @@ export interface ToSignV2 {
   readonly method: string
   /** Path style, whatever the URL's own style is: version 2 signs the bucket with the path. */
   readonly target: string
-  /** Those that will be sent, and those that the URL carries. */
+  /** The headers that will be sent, and those that the URL carries. */
   readonly headers: readonly Header[]
   /** For a URL the expiry in seconds since 1970; else the `Date` header, or "" if `x-amz-date` is sent. */
   readonly dateLine: string

@@ -67,7 +67,7 @@ const ofNodes = (bug: string, caughtBy: CheckName, ...edits: readonly Edit[]): P
   ...{ bug: `limits: ${bug}`, edits, scenario: "limited cluster", caughtBy: [caughtBy] },
 })
 
-/** Those that random histories on several nodes must catch, in the simulated cluster. */
+/** The plants that random histories on several nodes must catch, in the simulated cluster. */
 export const LIMIT_PLANTS: readonly Plant[] = [
   ofNodes("a commit is not told which limits it has relied on", "limitsHold", {
     file: "src/object/commands/usage-core.ts",

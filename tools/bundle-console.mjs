@@ -35,7 +35,7 @@ function newestMs(folder, ending) {
   return Math.max(0, ...files.map(name => statSync(join(folder, name)).mtimeMs))
 }
 
-/** Whether something has changed since the last bundle. */
+/** Returns true if something has changed since the last bundle. */
 export function isConsoleStale() {
   if (!existsSync(INDEX)) return true
   const madeMs = statSync(INDEX).mtimeMs

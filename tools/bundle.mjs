@@ -101,7 +101,7 @@ export async function joinFiles(dist, entries) {
   }
 }
 
-/** Whether a bundle exists that this script built from the installed packages. */
+/** Returns true if a bundle exists that this script built from the installed packages. */
 export const hasBundle = () =>
   existsSync(COMMAND_FILE) &&
   [fileURLToPath(import.meta.url), join(ROOT, "package-lock.json")].every(

@@ -16,7 +16,7 @@ import { fileURLToPath } from "node:url"
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const STAMP = join(ROOT, "node_modules", ".hayloft-installed")
 
-/** What `tools/build.mjs` uses, and what it puts into the web console. */
+/** The packages that `tools/build.mjs` uses, and those that it puts into the web console. */
 const BUILD_PACKAGES = ["esbuild", "preact", "@preact/signals"]
 
 const lockHash = () =>

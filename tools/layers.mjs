@@ -79,7 +79,7 @@ export function findCycle(graph) {
 
 const edgeOf = (from, to) => `${from} -> ${to}`
 
-/** Whether `from` can be reached from `to`. */
+/** Returns true if `from` can be reached from `to`. */
 function leadsBack(graph, from, to) {
   const seen = new Set([to])
   for (const path of seen) {

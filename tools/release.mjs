@@ -38,8 +38,8 @@ export function makeRelease(folder) {
 }
 
 /**
- * Of a description without packages of development: with `--omit=dev` alone, npm leaves out those that both need. The
- * name of the folder is that of the component.
+ * Lists the contents of a description without packages of development: with `--omit=dev` alone, npm leaves out those
+ * that both need. The name of the folder is that of the component.
  */
 function listContents() {
   const parent = mkdtempSync(join(tmpdir(), "hayloft-release-"))

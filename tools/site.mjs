@@ -70,7 +70,9 @@ function linkOnSite(from, target, shown) {
   return REPOSITORY + path + suffix
 }
 
-/** What the pages need of Markdown beyond the standard: addresses of the site, anchors of headings, wide tables. */
+/**
+ * Adds what the pages need of Markdown beyond the standard: addresses of the site, anchors of headings, wide tables.
+ */
 function amend(markdown, shown) {
   const { rules } = markdown.renderer
   const relink = (token, name, env) => {

@@ -116,7 +116,7 @@ function rememberRun(seconds) {
 const secondsOfUnit = ({ class: kind, files }) =>
   kind === "check" ? 60 : Math.max(kind === "pure" ? 30 : 0, ...files.map(path => timeOf(path)?.seconds ?? 0))
 
-/** Of all processes of the machine. */
+/** Returns the processor time of all processes of the machine. */
 const processorMs = () => cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys, 0)
 
 async function runAll(units, { isWhole, isRecorded }) {

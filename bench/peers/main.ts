@@ -51,7 +51,7 @@ const { values } = parseArgs({
 
 const tell = (line: string): void => void process.stderr.write(`${line}\n`)
 
-/** Whether nothing listens there. */
+/** Returns true if nothing listens there. */
 function isFree(port: number): Promise<boolean> {
   return new Promise(resolve => {
     const server = createServer()
@@ -111,7 +111,7 @@ async function start(peer: Peer, program: string, place: Place): Promise<Running
   }
 }
 
-/** What is measured, without the endpoint. */
+/** Returns what is measured, without the endpoint. */
 function loadOf(): readonly string[] {
   const { seconds = "5", connections = "16", sizes = "4KiB,1MiB" } = values
   return [

@@ -27,7 +27,7 @@ const CONNECTIONS_B = 8
 const SMALL_BYTES = 4 * KIB
 const LARGE_BYTES = 1 * MIB
 const KEYS = 1_000
-/** Of B's requests, one of so many is for 1 MiB, and one lists. */
+/** One of so many requests of B is for 1 MiB, and one lists. */
 const OTHERS_EVERY = 50
 const WARM_SHARE = 0.5
 const GENERATOR = fileURLToPath(new URL("../fair-generator.js", import.meta.url))
@@ -39,7 +39,7 @@ export type KindOfLoad = (typeof LOADS)[number]
 const SMALL_OF_A = { bucket: "of-a", prefix: "k/", sizeBytes: SMALL_BYTES, keys: KEYS }
 const LARGE_OF_A = { bucket: "of-a", prefix: "large/", sizeBytes: LARGE_BYTES, keys: 64 }
 
-/** What the process of A is told. */
+/** The instructions for the process of A. */
 export interface GeneratorTask {
   readonly access: S3Access
   readonly kind: KindOfLoad

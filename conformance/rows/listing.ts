@@ -264,7 +264,7 @@ const ENCODED_URL = "a%20b%2Bc%25d%26e%3Cf%3E/%C3%A9%F0%9F%98%80%22%27"
 const NOT_CARRIED = ["\u0000", "\u0001", "\u001f", "\ufffe", "\uffff"]
 const REFERENCES = /&#(?:[0-8]|1[124-9]|2\d|3[01]|6553[45]|x[0-8bcef]|x1[0-9a-f]|xfff[ef]);/i
 
-/** Whether a document holds no character, and no reference to one, that XML 1.0 does not allow. */
+/** Returns true if a document holds no character, and no reference to one, that XML 1.0 does not allow. */
 const isCarried = (xml: string): boolean =>
   !/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/.test(xml) && !REFERENCES.test(xml)
 

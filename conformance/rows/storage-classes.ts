@@ -11,7 +11,7 @@ import type { Scene } from "../scene.js"
 import { elements, text, topText } from "../xml.js"
 
 const HEADER = "x-amz-storage-class"
-/** Of objects that can be read at once. */
+/** The classes of objects that can be read at once. */
 const CLASSES = ["REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"] as const
 /** More than fits a row of metadata. */
 const LARGE = Buffer.alloc(100_000, "class")

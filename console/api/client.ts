@@ -33,7 +33,7 @@ export interface RequestOptions {
 
 export type Method = "GET" | "HEAD" | "POST" | "PUT" | "DELETE"
 
-/** What proves who sends a request, beside the cookie. The session sets it. */
+/** The proof of who sends a request, beside the cookie. The session sets it. */
 export interface Proof {
   readonly csrf?: string
 }
@@ -82,7 +82,7 @@ interface ErrorText {
   readonly message: string
 }
 
-/** Undefined for a text that describes no failure. */
+/** Returns undefined for a text that describes no failure. */
 function parseErrorText(text: string): ErrorText | undefined {
   if (text.trimStart().startsWith("<")) {
     const root = new DOMParser().parseFromString(text, "application/xml").documentElement

@@ -115,7 +115,7 @@ const ROWS = new Set(["Contents", "Version", "DeleteMarker"])
 export interface ObjectName {
   readonly bucket: string
   readonly key: string
-  /** Undefined: the current one. */
+  /** The id is undefined for the current version. */
   readonly versionId: string | undefined
 }
 
@@ -204,7 +204,7 @@ export const setRetention = (name: ObjectName, mode: LockMode | undefined, until
 export const setLegalHold = (name: ObjectName, isOn: boolean): Promise<void> =>
   putDocument(name, "legal-hold", `<LegalHold><Status>${isOn ? "ON" : "OFF"}</Status></LegalHold>`)
 
-/** Whether objects of the bucket may be locked. */
+/** Returns true if objects of the bucket may be locked. */
 export async function hasLock(bucket: string, signal?: AbortSignal): Promise<boolean> {
   const root = await document({ bucket }, { "object-lock": "" }, signal)
   return root.getElementsByTagName("ObjectLockEnabled").length > 0

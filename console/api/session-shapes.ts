@@ -1,4 +1,4 @@
-/** What the server says about sessions. */
+/** Types of what the server says about sessions. */
 import type { z } from "zod"
 import type { REDIRECTION, SESSION } from "../../src/admin/session-schemas.js"
 

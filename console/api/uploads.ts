@@ -31,7 +31,7 @@ export interface Upload {
   readonly problem: string | undefined
 }
 
-/** What an upload has besides what is shown of it. */
+/** The state of an upload besides what is shown of it. */
 interface Work {
   controller: AbortController
   uploadId: string | undefined
@@ -98,7 +98,7 @@ export async function cancelUpload(id: number): Promise<void> {
   if (work.uploadId !== undefined) await dropParts(upload, work.uploadId)
 }
 
-/** Those that have ended are shown no more. */
+/** Stops showing the uploads that have ended. */
 export function forgetEnded(): void {
   uploads.value = uploads.value.filter(({ state }) => state !== "done" && state !== "cancelled")
 }

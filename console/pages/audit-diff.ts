@@ -1,4 +1,4 @@
-/** What differs between two states of the audit log, line by line. */
+/** The differences between two states of the audit log, line by line. */
 
 export interface DiffLine {
   readonly kind: "same" | "removed" | "added"

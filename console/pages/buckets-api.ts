@@ -7,7 +7,7 @@ export type SettingValue = NonNullable<BucketSetting["value"]>
 export const bucketPath = (bucket: string, ...parts: readonly string[]): string =>
   ["/v1/buckets", ...[bucket, ...parts].map(encodeURIComponent)].join("/")
 
-/** Undefined removes it. */
+/** Removes the setting if the value is undefined. */
 export async function saveSetting(bucket: string, setting: string, value: SettingValue | undefined): Promise<void> {
   const path = bucketPath(bucket, "settings", setting)
   if (value === undefined) await api.delete(path)
@@ -17,7 +17,7 @@ export async function saveSetting(bucket: string, setting: string, value: Settin
 const isObject = (value: unknown): value is SettingValue =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** What is wrong with a value that is JSON. */
+/** Returns what is wrong with a value that is JSON. */
 export const valueProblem = (value: unknown): string | undefined =>
   isObject(value) ? undefined : "A setting is a JSON object."
 
@@ -34,7 +34,7 @@ export const settingIn = ({ settings }: BucketSettings, name: string): BucketSet
 export function memberOf(value: unknown, ...path: readonly string[]): unknown {
   let at = value
   for (const name of path) {
-    // Of a list its first item: settings of a single rule.
+    // A list stands for its first item: settings of a single rule.
     const holder: unknown = Array.isArray(at) ? at[0] : at
     if (typeof holder !== "object" || holder === null) return undefined
     at = Object.entries(holder).find(([key]) => key === name)?.[1]

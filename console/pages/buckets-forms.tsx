@@ -295,7 +295,7 @@ export function FormsTab(props: {
     <>
       {FORMS.map(([name, SettingOf]) => {
         const found = settingIn(settings, name)
-        // What was saved elsewhere begins the form again.
+        // A setting that was saved elsewhere begins the form again.
         return found && <SettingOf key={`${name} ${JSON.stringify(found)}`} {...{ bucket, found, onSaved }} />
       })}
     </>

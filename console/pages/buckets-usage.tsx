@@ -20,7 +20,7 @@ const RANGES = [
 ] as const
 type Range = (typeof RANGES)[number][0]
 
-/** What the bucket held at even steps of time, up to now: a sample holds until the next one. */
+/** Returns what the bucket held at even steps of time, up to now: a sample holds until the next one. */
 export function heldOver({ samples, usage, nowMs }: UsageHistory, fromMs: number) {
   return Array.from({ length: POINTS + 1 }, (_, step) => {
     const atMs = fromMs + ((nowMs - fromMs) * step) / POINTS

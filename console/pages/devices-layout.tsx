@@ -17,7 +17,7 @@ const EVERY_MS = 15_000
 type PlacedDevice = LayoutDetails["devices"][number]
 type Use = "" | "drainDevice" | "removeDevice" | "useDevice"
 
-/** What is entered for a device, and not planned yet. */
+/** The values entered for a device, and not planned yet. */
 interface Staged {
   readonly weight?: string
   readonly use?: Use

@@ -28,7 +28,7 @@ const KINDS = [
   ["copy-objects", "Copy to a bucket"],
 ] as const
 
-/** Of remote buckets. */
+/** The kinds of jobs for remote buckets. */
 const REMOTE_KINDS = [
   ["prefetch-objects", "Bring into the cache"],
   ["evict-objects", "Drop from the cache"],
@@ -47,7 +47,7 @@ interface Fields {
   readonly typed: Signal<string>
 }
 
-/** What the job needs besides its kind and its prefix. */
+/** Returns what the job needs besides its kind and its prefix. */
 function detailsOf({ kind, tags, storageClass, toBucket, toPrefix }: Fields): object {
   switch (kind.value) {
     case "tag-objects":
@@ -90,18 +90,18 @@ function Details({ fields }: { readonly fields: Fields }) {
   }
 }
 
-/** What a dialog is about: all keys with a prefix, or what is selected below it. */
+/** The subject of a dialog: all keys with a prefix, or what is selected below it. */
 export interface BulkScope {
   readonly bucket: string
   readonly prefix: string
-  /** Undefined: all of it. */
+  /** The selection is undefined if the dialog is about all of it. */
   readonly selected?: Selected | undefined
   /** Rows of the selection are single versions. */
   readonly hasVersions: boolean
   readonly kind: Kind
 }
 
-/** Of single versions there is less to do. */
+/** Returns the kinds of jobs: there is less to do with single versions. */
 const kindsOf = ({ selected, hasVersions }: BulkScope, isRemote: boolean) =>
   selected === undefined || !hasVersions
     ? [...KINDS, ...(isRemote ? REMOTE_KINDS : [])]
@@ -115,7 +115,7 @@ const whatOf = ({ bucket, selected, hasVersions }: BulkScope, prefix: string): s
   return prefix === "" ? `all objects of ${bucket}` : `all objects whose keys begin with ${prefix}`
 }
 
-/** Whether nobody has seen how much it is. */
+/** Returns true if nobody has seen how much it is. */
 const isOpenEnded = ({ selected }: BulkScope, kind: Kind): boolean =>
   selected === undefined ||
   [...selected.values()].some(item => item.kind === "folder") ||

@@ -21,11 +21,11 @@ interface Details {
   /** A delete marker has none. */
   readonly headers: Headers | undefined
   readonly tags: Tags
-  /** Undefined: the bucket locks nothing. */
+  /** The lock is undefined if the bucket locks nothing. */
   readonly lock: Lock | undefined
 }
 
-/** Undefined if the caller may not know it, or there is none. */
+/** Returns undefined if the caller may not know the result, or there is none. */
 const unlessRefused = async <T,>(work: Promise<T>): Promise<T | undefined> =>
   work.catch((error: unknown) => {
     if (error instanceof ApiError && (error.status === 403 || error.status === 404)) return undefined

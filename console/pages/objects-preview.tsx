@@ -1,6 +1,6 @@
 /**
- * What an object looks like: text, pictures, films, sound and PDF. Pictures and films come from the server piece by piece;
- * nothing of an object is ever a page of the console: no HTML is rendered.
+ * The preview of an object: text, pictures, films, sound and PDF. Pictures and films come from the server piece by
+ * piece; nothing of an object is ever a page of the console: no HTML is rendered.
  *
  * Limits  the first `TEXT_BYTES_MAX` of a text; a PDF of `PDF_BYTES_MAX` at most.
  */

@@ -1,5 +1,5 @@
 /**
- * What is selected of a listing: objects, versions and folders, also of other pages of it. A job does with them what the
+ * The selection in a listing: objects, versions and folders, also of other pages of it. A job does with them what the
  * same action by prefix does.
  */
 import type { Signal } from "@preact/signals"

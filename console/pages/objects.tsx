@@ -79,7 +79,7 @@ function BucketList() {
   )
 }
 
-/** What the address of the page says. */
+/** The content of the page's address. */
 interface Shown {
   readonly bucket: string
   readonly folder: string

@@ -28,7 +28,7 @@ function SwitchedOff() {
   )
 }
 
-/** What its last error was, even if requests have succeeded since. */
+/** Shows the last error of a store, even if requests have succeeded since. */
 function LastError({ store: { lastError, lastErrorMs } }: { readonly store: RemoteStore }) {
   if (lastError === undefined) return <>–</>
   return (

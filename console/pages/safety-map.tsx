@@ -11,7 +11,7 @@ import { fullnessOf, kindOfState } from "./safety-problems.js"
 const ROOMY_MAX = 24
 
 export interface MapGroup {
-  /** Undefined on one machine. */
+  /** The zone is undefined on one machine. */
   readonly zone: string | undefined
   readonly machine: string | undefined
   readonly devices: readonly Device[]

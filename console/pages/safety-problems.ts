@@ -1,6 +1,6 @@
 /**
- * What a status says is not as it should be, as a list: faults first, then what will become one. Pure. What is not
- * reported is not taken as fine: an absent value gives no entry, and the page shows that value as unknown.
+ * A list of what a status says is not as it should be: faults first, then what will become one. Pure. A value that is
+ * not reported is not taken as fine: an absent value gives no entry, and the page shows that value as unknown.
  */
 import type { Device, Status } from "../api/shapes.js"
 import { durationText, plural, sizeText } from "../parts/format.js"

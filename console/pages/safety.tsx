@@ -1,6 +1,6 @@
 /**
- * What may fail now, what is being repaired and until when, what would hurt next, all that is wrong, and a map of the
- * devices. Everything comes from one status, so that its parts agree.
+ * Shows what may fail now, what is being repaired and until when, what would hurt next, all that is wrong, and a map of
+ * the devices. Everything comes from one status, so that its parts agree.
  */
 import { useLive } from "../api/live.js"
 import type { Status } from "../api/shapes.js"

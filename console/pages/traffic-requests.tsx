@@ -41,7 +41,7 @@ const COLUMNS: readonly Column<LiveRequest>[] = [
   { key: "address", title: "Address", cell: ({ remoteAddress }) => remoteAddress },
 ]
 
-/** Absent on one machine. */
+/** The column is absent on one machine. */
 const NODE_COLUMN: Column<LiveRequest> = { key: "node", title: "Node", cell: ({ node }) => node }
 
 interface Watched {
@@ -79,7 +79,7 @@ async function watch(filter: Filter, show: (more: Watched) => void, signal: Abor
 export function LiveRequests() {
   const [bucket, operation, address] = [useSignal(""), useSignal(""), useSignal("")]
   const status = useSignal<(typeof STATUSES)[number][0]>("")
-  /** Undefined while it is paused. */
+  /** The filter is undefined while the view is paused. */
   const filter = useSignal<Filter | undefined>(undefined)
   const shown = useSignal<Watched>({ requests: [], dropped: 0 })
   const error = useSignal<ApiError | undefined>(undefined)

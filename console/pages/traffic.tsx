@@ -1,4 +1,4 @@
-/** What the store serves now: traffic by bucket and account, and live requests. */
+/** Shows what the store serves now: traffic by bucket and account, and live requests. */
 import { useSignal } from "@preact/signals"
 import { useLive } from "../api/live.js"
 import type { NamedTraffic, Traffic } from "../api/shapes.js"

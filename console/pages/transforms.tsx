@@ -20,7 +20,7 @@ const PATH = "/v1/transforms"
 const UPLOAD_MS = 5 * 60_000
 const SHOWN_DIGITS = 12
 const NAME = /^[a-z][a-z0-9-]{0,31}$/
-/** What pipelines may have without a module of that name. */
+/** The names that pipelines may have without a module of that name. */
 const RESERVED = ["none"]
 
 const pathOf = (name: string): string => `${PATH}/modules/${encodeURIComponent(name)}`

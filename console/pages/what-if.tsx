@@ -1,6 +1,6 @@
 /**
- * What policies would mean for the present layout, or for a described one: durability, space, repair and availability side
- * by side. The server computes it; this page changes nothing.
+ * Shows what policies would mean for the present layout, or for a described one: durability, space, repair and
+ * availability side by side. The server computes it; this page changes nothing.
  */
 import { useSignal } from "@preact/signals"
 import { useEffect, useMemo } from "preact/hooks"

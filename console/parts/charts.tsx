@@ -69,7 +69,7 @@ export interface Series {
 }
 
 interface LineChartProps {
-  /** What it shows. */
+  /** The label says what the chart shows. */
   readonly label: string
   readonly series: readonly Series[]
   readonly xText: (x: number) => string

@@ -7,7 +7,7 @@ import { Section } from "./page.js"
 export function CreateSection(props: {
   readonly title: string
   readonly hint?: string
-  /** What its button says. */
+  /** The text of its button. */
   readonly action: string
   readonly dialog: (close: () => void) => ComponentChildren
   readonly children: ComponentChildren

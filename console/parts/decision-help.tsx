@@ -1,4 +1,4 @@
-/** What would change a decision: statements that would allow the request, and hints. */
+/** Shows what would change a decision: statements that would allow the request, and hints. */
 import type { Denial } from "../api/shapes.js"
 
 type Grant = Denial["grants"][number]

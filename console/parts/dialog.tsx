@@ -80,7 +80,7 @@ export function ConfirmDialog(props: {
 /** Asks for what an action needs. It closes when the action has succeeded, and says why it has not. */
 export function FormDialog(props: {
   readonly title: string
-  /** What its button says. */
+  /** The text of its button. */
   readonly action: string
   readonly children: ComponentChildren
   readonly isValid: boolean

@@ -17,7 +17,7 @@ export function Freshness({ live }: { readonly live: Live<unknown> }) {
   )
 }
 
-/** What every page gets. */
+/** The properties that every page gets. */
 export interface PageProps {
   /** Decoded segments of the address after the page: `/console/buckets/photos/policy` has `photos` and `policy`. */
   readonly segments: readonly string[]

@@ -18,7 +18,7 @@ import { DataTable, type Column } from "./table.js"
 import { toast } from "./toast.js"
 
 export interface PlannedChange {
-  /** What the change is called, for the title and the button: `Drain device`. */
+  /** The name of the change, for the title and the button: `Drain device`. */
   readonly title: string
   readonly path: string
   readonly body?: object
@@ -102,7 +102,7 @@ function usePlan({ path, body }: PlannedChange) {
 
 const wordsOf = (text: string): string => text.split(/[\s,]+/).join(",")
 
-/** What a plan asks to be repeated. */
+/** The fields for what a plan asks to be repeated. */
 function Repeated(props: { readonly plan: Plan; readonly name: Signal<string>; readonly buckets: Signal<string> }) {
   const { plan, name, buckets } = props
   const { confirmBy, lockedBuckets } = plan

@@ -31,7 +31,7 @@ export type PolicyCheck =
 const validationOf = (subject: PolicySubject, text: string): PolicyValidation =>
   subject.kind === "resource" ? { text, kind: "resource", bucket: subject.bucket } : { text, kind: subject.kind }
 
-/** What the server says of the text, a moment after it was typed. */
+/** Returns what the server says of the text, a moment after it was typed. */
 export function usePolicyCheck(subject: PolicySubject, value: ReadonlySignal<string>): ReadonlySignal<PolicyCheck> {
   const check = useSignal<PolicyCheck>({ kind: "empty" })
   useSignalEffect(() => {
@@ -60,7 +60,7 @@ export function usePolicyCheck(subject: PolicySubject, value: ReadonlySignal<str
   return check
 }
 
-/** Whether a text may be sent: the server refuses it in any case if it is not valid. */
+/** Returns true if a text may be sent: the server refuses it in any case if it is not valid. */
 export const isSendable = ({ value }: ReadonlySignal<PolicyCheck>): boolean =>
   value.kind === "failed" || (value.kind === "checked" && value.verdict.isValid)
 

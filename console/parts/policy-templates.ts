@@ -5,7 +5,7 @@ interface PolicyTemplate {
   readonly statements: readonly Readonly<Record<string, unknown>>[]
 }
 
-/** What a policy is for: it decides who must be named, and which templates there are. */
+/** The purpose of a policy: it decides who must be named, and which templates there are. */
 export type PolicySubject =
   | { readonly kind: "identity" }
   | { readonly kind: "trust" }

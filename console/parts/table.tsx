@@ -35,13 +35,13 @@ interface MorePages {
 export interface RowSelection<T> {
   /** By the keys of rows. */
   readonly selected: ReadonlyMap<string, T>
-  /** What a row is called. */
+  /** Returns the name of a row. */
   readonly nameOf: (row: T) => string
   readonly onSelect: (rows: readonly T[], isSelected: boolean) => void
 }
 
 interface TableProps<T> {
-  /** What the table lists; read aloud, and shown if `isCaptionShown`. */
+  /** The caption says what the table lists; it is read aloud, and shown if `isCaptionShown`. */
   readonly caption: string
   readonly columns: readonly Column<T>[]
   readonly rows: readonly T[]

@@ -61,7 +61,7 @@ export function setQuery(changes: Readonly<Record<string, string | undefined>>):
   go(pathTo([page, ...segments], next), { replace: true })
 }
 
-/** Whether a click on a link is an ordinary one that the console itself follows. */
+/** Returns the URL if a click on a link is an ordinary one that the console itself follows. */
 function followed(event: MouseEvent): URL | undefined {
   if (event.defaultPrevented || event.button !== 0) return undefined
   if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return undefined

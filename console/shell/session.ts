@@ -97,6 +97,6 @@ export const watchSession = (): void =>
     if (session.value.kind === "signedIn") leave("Your session has ended. Sign in to go on.")
   })
 
-/** Whether the one who has signed in may use an operation of the admin API, at least on something. */
+/** Returns true if the one who has signed in may use an operation of the admin API, at least on something. */
 export const mayUse = (operation: string): boolean =>
   session.value.kind === "signedIn" && session.value.session.operations.includes(operation)

@@ -36,7 +36,7 @@ const STEPS = 40
 const JUMP_MS_MAX = 20 * DAY_MS
 const LOCKED_DAYS_MAX = 12
 const PUTS_AT_ONCE = 6
-/** What may come later than a clock says: alarms are late by less. */
+/** The time by which an event may come later than a clock says: alarms are late by less. */
 const SLACK_MS = 5
 /** While a node is down, and what it has is repaired. */
 const RETRY_MS = 500
@@ -58,7 +58,7 @@ interface Tracked {
   /** When its lock ends; infinity: it has a legal hold. */
   readonly lockedUntilMs: number
   storageClass: StorageClass
-  /** Of its successor, once it was seen. */
+  /** The time of its successor, once that was seen. */
   sinceMs: number | undefined
 }
 
@@ -320,7 +320,10 @@ export class AgingCluster {
     return placed(entries)
   }
 
-  /** What is gone or has moved was due by the true time; everything else is as it was, and can be read. */
+  /**
+   * Checks that what is gone or has moved was due by the true time, and that everything else is as it was and can be
+   * read.
+   */
   private async look(): Promise<void> {
     const [mistake] = this.cluster.mistakes
     check("noAssertionFails", mistake === undefined, () => String(mistake))
@@ -413,7 +416,7 @@ export class AgingCluster {
     }
   }
 
-  /** What should have happened by now; undefined: nothing. */
+  /** Returns what should have happened by now, or undefined if there is nothing. */
   private async left(): Promise<
     { readonly check: "dueGoes" | "redundancyIsRestored"; readonly what: string } | undefined
   > {

@@ -1,12 +1,13 @@
 /**
- * What lifecycle rules of the aging cluster may do, and must have done, by the true time. Written without the product's core:
- * from "rounding up the resulting time to the next day at midnight UTC" (Amazon S3 User Guide) and decision 55.
+ * The effects that lifecycle rules of the aging cluster may have, and must have had, by the true time. Written without
+ * the product's core: from "rounding up the resulting time to the next day at midnight UTC" (Amazon S3 User Guide) and
+ * decision 55.
  */
 import { encodeLifecycleRules, type LifecycleRule } from "../../src/format/lifecycle-rules.js"
 import type { StorageClass } from "../../src/base/storage-class.js"
 import type { Random } from "../../src/seams/random/contract.js"
 
-/** Of the store: twenty seconds of virtual time, so that a run has weeks. */
+/** A day of the store: twenty seconds of virtual time, so that a run has weeks. */
 export const DAY_MS = 20_000
 /** Uploads without a rule go after so many days. */
 const ABANDONED_DAYS = 7
@@ -14,7 +15,7 @@ export const PREFIXES = ["a/", "b/"] as const
 /** Rules move objects downwards only. */
 const ORDER: readonly StorageClass[] = ["STANDARD", "STANDARD_IA", "GLACIER"]
 
-/** What happens under one prefix, in days; undefined: never. */
+/** The ages at which things happen under one prefix, in days; undefined means never. */
 export interface Aging {
   readonly expires: number | undefined
   readonly oldExpires: number | undefined

@@ -16,7 +16,7 @@ import type { WanderingHost } from "./wandering-upload.js"
 
 type AppendHost = Pick<WanderingHost, "through" | "mayFail" | "isRefusal" | "nextName" | "onError">
 
-/** Of its own: nothing else may change its objects. */
+/** The bucket of these clients alone: nothing else may change its objects. */
 export const LOG_BUCKET = parseBucketName("logs")
 const LOGS = ["a", "b"]
 const RECORD_BYTES_MAX = 20_000
@@ -24,14 +24,14 @@ const SOURCE_BYTES_MAX = 60_000
 const ATTEMPTS_MAX = 4
 const ATTRIBUTES = { headers: {}, userMetadata: [] }
 
-/** What a client knows of a record; "unknown": it got no answer. */
+/** A client's knowledge of a record; "unknown": it got no answer. */
 type Outcome = { readonly offsetBytes: number } | "unknown" | "refused"
 
 /** A record is its name, and the same byte up to its size. */
 const recordOf = (name: string, size: number): Buffer => Buffer.from(`${name.padEnd(size, ".")}\n`)
 
 export class AppendClients {
-  /** Of each log: what became of its records. */
+  /** The outcomes of the records of each log. */
   private logs = new Map(LOGS.map(log => [log, new Map<string, Outcome>()]))
   private readonly snapshots = new Map<string, string>()
   private readonly joined = new Map<string, Uint8Array>()
@@ -155,7 +155,7 @@ export class AppendClients {
     await this.tolerant(({ services: { objects } }, bucket) => objects.remove({ bucket, key, conditions: {} }))
   }
 
-  /** Whether it was made for certain. */
+  /** Returns true if the object was made for certain. */
   private async join(name: string, from: readonly string[]): Promise<boolean> {
     const key: ObjectKey = objectKeyOfText(name)
     const described = { attributes: ATTRIBUTES, tags: [], checksum: undefined }

@@ -28,7 +28,7 @@ const DISK_STATES: readonly DeviceState[] = ["slow", "hung", "lost", "full", "fa
 
 export interface NemesisHost {
   readonly cluster: Cluster
-  /** Undefined: nothing rots. */
+  /** The rot is undefined if nothing rots. */
   readonly rot: ClusterRot | undefined
   /** The clients of the node finish, and the process ends cleanly. */
   stop(node: ClusterNode): Promise<void>
@@ -42,7 +42,7 @@ export class ClusterNemesis {
   private readonly running = new Set<Promise<void>>()
   /** Nodes that are being ended or started. */
   private readonly busy = new Set<ClusterNode>()
-  /** What it has done, for people. */
+  /** The deeds of the nemesis, for people. */
   readonly deeds: string[] = []
 
   constructor(

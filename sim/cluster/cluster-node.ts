@@ -53,11 +53,11 @@ const NO_LIVE = {
 const DRIFT_MAX = 5_000
 /** The rate of the fastest clock. */
 export const CLOCK_RATE_MAX = 1 + DRIFT_MAX / 1e6
-/** What a stopped process has not closed after this is never closed. */
+/** Anything that a stopped process has not closed after this time is never closed. */
 const LEFT_MS_MAX = 5_000
 const WALL_OFFSET_MS_MAX = 600_000
 
-/** What the machines of a cluster share. */
+/** The world that the machines of a cluster share. */
 export interface SharedWorld {
   readonly seed: number
   readonly clock: SimClock
@@ -65,7 +65,7 @@ export interface SharedWorld {
   readonly database: SimulatedDatabase
   /** Nodes that start end sessions of clients that are not renewed. */
   readonly endsSessions: boolean
-  /** Undefined: no copies are kept. */
+  /** The terms are undefined if no copies are kept. */
   readonly hotCopies?: HotCopyTerms | undefined
 }
 

@@ -182,7 +182,7 @@ export class ClusterOperator {
   }
 }
 
-/** Undefined: the process has ended meanwhile, whose work never settles. */
+/** Returns undefined if the process has ended meanwhile: its work never settles. */
 function whileServing<T>(cluster: Cluster, serving: ServingNode, work: () => Promise<T>): Promise<T | undefined> {
   let isOver = false
   const ended = async (): Promise<undefined> => {

@@ -349,7 +349,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     return `w${this.drawn}`
   }
 
-  /** What a client of this process uses. */
+  /** Returns what a client of this process uses. */
   private hostOf(crew: Crew): ClientHost {
     const { cluster, observer } = this
     const { node } = crew.serving
@@ -525,7 +525,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
   private async stopAll(): Promise<void> {
     const { cluster } = this
     for (const node of cluster.nodes) await this.stop(node)
-    // What the network and the database still had under way.
+    // The sleep is for what the network and the database still had under way.
     await cluster.sleep(UNDER_WAY_MS)
     check("nothingLeaks", cluster.clock.sleepers === 0, () => `${cluster.clock.sleepers} alarms are set`)
     check(

@@ -34,7 +34,7 @@ export class Cluster {
   readonly database: SimulatedDatabase
   /** The members; those that were removed are not among them. */
   readonly nodes: ClusterNode[] = []
-  /** Of the database. */
+  /** The clock of the database. */
   readonly databaseClock: ShiftedClock
   /** Nodes that start end sessions that are not renewed. */
   endsSessions = false
@@ -42,7 +42,7 @@ export class Cluster {
 
   constructor(
     readonly seed: number,
-    /** Of all nodes. */
+    /** The terms are for all nodes. */
     readonly hotCopies?: HotCopyTerms | undefined,
   ) {
     this.random = new SimRandom(seed)
@@ -97,7 +97,10 @@ export class Cluster {
     return serving.length === 0 ? undefined : must(serving[random.below(serving.length)], "one of them")
   }
 
-  /** Of everything that happened: statements of the database, log lines of all nodes, and what the caller adds. */
+  /**
+   * Returns a digest of everything that happened: statements of the database, log lines of all nodes, and what the
+   * caller adds.
+   */
   digest(...more: readonly string[]): string {
     const hash = createHash("sha256").update(this.database.trace.digest)
     for (const { telemetry } of this.all) {

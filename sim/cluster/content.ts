@@ -1,7 +1,7 @@
 /**
- * What a simulated cluster stores, from outside: the rows of the database, and the needles of all devices. Checks that
- * every shard that a row references is where it belongs, that shards of a block are on different machines, and that
- * released bytes stay.
+ * The stored content of a simulated cluster, from outside: the rows of the database, and the needles of all devices.
+ * Checks that every shard that a row references is where it belongs, that shards of a block are on different machines,
+ * and that released bytes stay.
  */
 import type { Family } from "../../src/base/families.js"
 import type { DeviceId, RowKey } from "../../src/base/ids.js"
@@ -23,7 +23,7 @@ import { describeNeedle, holdings } from "../world/wholeness.js"
 import type { Cluster } from "./cluster.js"
 import type { ClusterNode } from "./cluster-node.js"
 
-/** What rows of these families reference. */
+/** Returns what rows of these families reference. */
 function extentsOf(cluster: Cluster, only?: ReadonlySet<Family>): readonly Extent[] {
   const { rows } = cluster.database.copy()
   return [

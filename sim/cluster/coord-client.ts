@@ -104,7 +104,7 @@ export class CoordClient {
     await renewing
   }
 
-  /** Undefined: no node serves, the request failed as it may, or there is no answer for long. */
+  /** Returns undefined if no node serves, the request failed as it may, or there is no answer for long. */
   private async ask<T>(send: (coordination: Coordination, engine: Engine) => Promise<T>): Promise<T | undefined> {
     const sent = this.isAlive ? this.host.through(engine => send(this.host.coordinationOf(engine), engine)) : undefined
     if (sent === undefined) {

@@ -1,6 +1,6 @@
 /**
- * What clients of a storm know of one lock, and of the file and the object that they write while they hold it. Moments
- * are the order in which requests begin and answers arrive.
+ * The knowledge that clients of a storm have of one lock, and of the file and the object that they write while they
+ * hold it. Moments are the order in which requests begin and answers arrive.
  *
  * Promises  A write is acknowledged only if its lock was held with its token at some moment after its request began. The
  *           tokens of exclusive holders never decrease in the versions of the file and of the object. Tokens of new
@@ -17,7 +17,7 @@ export interface Grant {
   readonly session: SessionId
 }
 
-/** Of an object: its name, and what became of the request. */
+/** An object's name, and what became of the request. */
 type PutOutcome = "unknown" | "done" | "refused"
 
 export const textOfWrite = (token: number, name: string): string => `${token}-${name}`
@@ -64,7 +64,7 @@ export class LockHistory {
     this.over.add(token)
   }
 
-  /** Whether the lock is not held with the token any more, as clients know. */
+  /** Returns true if clients know that the lock is not held with the token any more. */
   isOver({ mode, token }: Pick<Grant, "mode" | "token">): boolean {
     return this.over.has(token) || this.newestExclusive > token || (mode === "exclusive" && this.newest > token)
   }

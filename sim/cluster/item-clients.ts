@@ -13,14 +13,17 @@ import type { WanderingHost } from "./wandering-upload.js"
 
 export type ItemHost = Pick<WanderingHost, "through" | "mayFail" | "isRefusal" | "nextName" | "onError">
 
-/** What a client has read last of an item. */
+/** The state of an item that a client has read last. */
 interface Known {
   readonly token: CausalContext
   readonly names: ReadonlySet<string>
 }
 
 const CLIENTS = 3
-/** Of its own: values count towards the bytes of their bucket, which audits compare with its objects. */
+/**
+ * The bucket of these clients alone: values count towards the bytes of their bucket, which audits compare with its
+ * objects.
+ */
 export const ITEM_BUCKET = parseBucketName("items")
 const PARTITION = parseItemKey("items")
 const KEYS = ["a", "b", "c"]

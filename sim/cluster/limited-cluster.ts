@@ -30,7 +30,7 @@ const TARGETS: readonly QuotaTarget[] = [
 const ROUNDS = 8
 const CLIENTS_PER_NODE = 3
 const OPERATIONS = 5
-/** What comes alone, after each round. */
+/** The puts that come alone, after each round. */
 const ALONE = 4
 const KEYS = 8
 const BYTES_MAX = 7_000
@@ -39,7 +39,7 @@ const HARD_BYTES = 20_000
 const SAMPLE_MS = 1
 const RETRY_MS = 500
 const RETRIES_MAX = 600
-/** What a killed node had on its way to the database. */
+/** The time for what a killed node had on its way to the database. */
 const UNDER_WAY_MS = 3_000
 
 interface Count {
@@ -52,7 +52,7 @@ interface Attempt {
   readonly bytes: number
   /** The most that was used meanwhile, of each count. */
   readonly peaks: Map<RowKey, Usage>
-  /** What others may have added meanwhile without being seen. */
+  /** The additions that others may have made meanwhile without being seen. */
   otherBytes: number
   others: number
   /** Limits have changed meanwhile. */
@@ -69,7 +69,7 @@ export class LimitedCluster {
   private readonly underWay = new Set<Attempt>()
   private uploads: readonly { readonly key: string; readonly multipartId: MultipartId }[] = []
   private puts = 0
-  /** Of what runs beside the rounds. */
+  /** The errors of what runs beside the rounds. */
   private readonly errors: unknown[] = []
   private isBusy = false
   private isChanging = false
@@ -192,7 +192,7 @@ export class LimitedCluster {
     }
   }
 
-  /** What every count is now, as the database has committed it. */
+  /** Samples every count as the database has committed it. */
   private sample(): void {
     if (this.isChanging) return
     const used = new Map(this.cluster.database.copy().usage.map(({ key, usage }) => [key, usage]))

@@ -36,7 +36,7 @@ export class ProcessClock implements Clock {
   }
 
   alarm(durationMs: number, ring: () => void): () => void {
-    // What an ended process still runs waits for nothing any more.
+    // Work that an ended process still runs waits for nothing any more.
     if (this.gate.hasEnded) return () => undefined
     let isPending = true
     const settle = (): boolean => {

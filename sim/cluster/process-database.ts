@@ -54,7 +54,7 @@ export class ProcessDatabase implements Database {
     private readonly gate: Gate,
   ) {}
 
-  /** What the process has not closed. */
+  /** Describes what the process has not closed. */
   get left(): string | undefined {
     const open = [...this.sessions].filter(({ isOpen }) => isOpen).length
     return open === 0 ? undefined : `${open} sessions of the database are open`

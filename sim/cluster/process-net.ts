@@ -19,7 +19,7 @@ export class ProcessNet implements Net {
     private readonly gate: Gate,
   ) {}
 
-  /** What the process has not closed. */
+  /** Describes what the process has not closed. */
   get left(): string | undefined {
     if (this.listening === 0 && this.open.size === 0) return undefined
     return `${this.listening} listeners and ${this.open.size} connections are open`
@@ -81,7 +81,7 @@ export class ProcessNet implements Net {
 class ProcessConnection implements Connection {
   /** The program has reset it: it reads nothing more. */
   private isReset = false
-  /** What has arrived is delivered in a later event than that which starts the connection. */
+  /** Data that has arrived is delivered in a later event than the one that starts the connection. */
   private isStarting = false
 
   constructor(

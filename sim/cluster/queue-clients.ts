@@ -22,7 +22,7 @@ const RETRY_SECONDS = 20
 const SIZES = [10, 10, 3_000]
 const LISTED_PER_PAGE = 100
 
-/** What clients know of a message. */
+/** The clients' knowledge of a message. */
 interface Known {
   added: "unknown" | "yes" | "refused"
   /** The tick at which its acknowledgement was answered; "unknown": one was sent. */
@@ -162,7 +162,7 @@ export class QueueClients {
     )
   }
 
-  /** Undefined: it failed, as it may, or no node serves. */
+  /** Returns undefined if the request failed, as it may, or no node serves. */
   private async tolerant<T>(send: (engine: Engine) => Promise<T>): Promise<T | undefined> {
     try {
       return await this.host.through(send)

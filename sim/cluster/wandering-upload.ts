@@ -133,7 +133,7 @@ export class WanderingUpload {
     }
   }
 
-  /** Whether a request that competes with the completion has succeeded. */
+  /** Returns true if a request that competes with the completion has succeeded. */
   private async compete(request: () => Promise<unknown>): Promise<boolean> {
     try {
       await request()

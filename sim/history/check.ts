@@ -81,7 +81,7 @@ function foundlings(operations: readonly Operation[]): readonly Foundling[] {
   return [...found.values()]
 }
 
-/** Whether the operation, if it took effect, can have made the version. */
+/** Returns true if the operation can have made the version, provided that it took effect. */
 function mayHaveMade({ action, startMs }: Operation, { marker, etag, endMs }: Foundling): boolean {
   if (startMs > endMs) return false
   if (action.kind === "remove") return marker && action.versionId === undefined

@@ -112,7 +112,7 @@ function mayHold(condition: Condition | undefined, current: Value | undefined): 
   return current !== undefined && (current.etag === undefined || current.etag === condition.etag)
 }
 
-/** Whether a 412 is a possible answer to the condition. */
+/** Returns true if a 412 is a possible answer to the condition. */
 function mayFail(condition: Condition | undefined, current: Value | undefined): boolean {
   if (condition === undefined || current === undefined) return false
   if (condition.kind === "absent") return true

@@ -18,7 +18,7 @@ interface Joined {
 /** The ETag of bytes that have no parts any more. */
 const unparted = (etag: string): string => etag.replace(/-\d+$/, "-1")
 
-/** Whether a copy has the bytes of its source, and so keeps its ETag. */
+/** Returns true if a copy has the bytes of its source, and so keeps its ETag. */
 export function isReferring(
   { source, bucket, key, range, checksumAlgorithm, storageClass = "STANDARD", encryption }: CopyRequest,
   { info, body }: ModelObject,

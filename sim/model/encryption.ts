@@ -23,7 +23,7 @@ export function shownOf(protection: Protection | undefined): ShownEncryption | u
 export const clientKeyOf = (protection: Protection | undefined): Uint8Array | undefined =>
   protection?.mode === "client" ? protection.key : undefined
 
-/** What is encrypted under a key that the store does not own has an ETag without meaning. */
+/** Returns the ETag: one without meaning for data that is encrypted under a key that the store does not own. */
 export const etagOf = (protection: Protection | undefined, digest: string, random: Random): string =>
   protection?.mode === "kms" || protection?.mode === "client" ? hex(random.bytes(ETAG_BYTES)) : digest
 

@@ -135,7 +135,7 @@ export class ModelLifecycle {
 
   constructor(private readonly state: ModelState) {}
 
-  /** What is due at this moment goes, unless the pass of the day was before. */
+  /** Removes what is due at this moment, unless the pass of the day was before. */
   async pass(): Promise<void> {
     const buckets = [...this.state.buckets.values()]
     if (this.isNewDay("uploads")) buckets.forEach(bucket => this.abortUploads(bucket))

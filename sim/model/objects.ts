@@ -184,7 +184,7 @@ const single = (bytes: Uint8Array, algorithm: ChecksumAlgorithm | undefined) => 
   partsCount: undefined,
 })
 
-/** Whether the bytes of a version are encrypted just as a copy of it is to be. */
+/** Returns true if the bytes of a version are encrypted just as a copy of it is to be. */
 const keepsEncryption = ({ info, clientKey }: ModelObject, protection: Protection | undefined): boolean =>
   isDeepStrictEqual([info.encryption, clientKey], [shownOf(protection), clientKeyOf(protection)])
 
@@ -291,7 +291,7 @@ export class ModelObjects implements Objects {
     const isWhole = range === undefined
     const keepsBytes = isWhole && sameKey && keepsChecksum && keepsClass && keepsEncryption(version, encryption)
     const [first, end] = isWhole ? [0, version.body.length] : [range.first, range.first + range.lengthBytes]
-    // What was appended to a copy with an id is another append.
+    // Data that was appended to a copy with an id is another append.
     const body = keepsBytes ? version.body : version.body.slice(first, end)
     const largeObject = isWhole ? largeObjectOf(version) : undefined
     const byDefault = largeObject === undefined ? DEFAULT_CHECKSUM : undefined

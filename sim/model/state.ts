@@ -28,7 +28,7 @@ export interface ModelObject {
   info: Omit<ObjectInfo, "tags" | "acl">
   readonly body: Uint8Array
   readonly parts: readonly ModelPart[] | undefined
-  /** Of SSE-C. */
+  /** The key of SSE-C. */
   readonly clientKey: Uint8Array | undefined
   tags: Tags
   acl: ObjectAcl | undefined
@@ -137,7 +137,7 @@ export function addVersion(bucket: ModelBucket, key: ObjectKey, version: ModelVe
   bucket.keys.set(key, [version, ...versionsOf(bucket, key)])
 }
 
-/** Of a large object, the length of its segment list. */
+/** Returns the stored bytes: for a large object, the length of its segment list. */
 export const storedBytesOf = ({ info }: ModelObject): number => info.segmentListBytes ?? info.sizeBytes
 
 export const infoOf = (version: ModelObject): ObjectInfo => ({

@@ -12,5 +12,5 @@ export const STUDIES: Readonly<Record<string, Study>> = {
   quorum: quorumStudy,
 }
 
-/** Of the tables in the pages. */
+/** The seed of the tables in the pages. */
 export const PAGE_SEED = 1

@@ -48,7 +48,7 @@ export function recordOf(nodes: number): ControlRecord {
   }
 }
 
-/** What a node writes with its heartbeat. */
+/** Returns what a node writes with its heartbeat. */
 export const nodeRowOf = (number: number, beat: number, unreachable: readonly number[]): NodeRow => ({
   name: nodeNameOf(number),
   incarnation: parseIncarnation(number + 1),

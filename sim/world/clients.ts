@@ -20,7 +20,7 @@ export interface ClientHost {
   readonly observer: Pick<Observer, "begin" | "end" | "wasThere">
   /** Failures that a writer may receive; by the contract, the write had no effect. */
   readonly refusals: readonly FailureKind[]
-  /** Whether a writer may receive this failure, after which the outcome is unknown. */
+  /** Returns true if a writer may receive this failure, after which the outcome is unknown. */
   isDoubt(error: unknown): boolean
   /** Sizes of bodies; the ones that occur more often are wanted more often. */
   readonly sizes?: readonly number[]

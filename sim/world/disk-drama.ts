@@ -31,7 +31,7 @@ export interface DiskDramaOptions {
   /** The longest run of a process, in milliseconds of virtual time. */
   readonly lifeMsMax: number
   readonly hasBudget: boolean
-  /** Whether most objects end some time after the drama. */
+  /** Most objects end some time after the drama. */
   readonly ends?: boolean
 }
 

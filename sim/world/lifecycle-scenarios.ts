@@ -47,7 +47,7 @@ class ExpiringStore {
   private life = new AbortController()
   private job: Promise<void> = Promise.resolve()
   private readonly present = new Map<string, Put>()
-  /** Those of which the store knows, and those before them if they may have acted since the last look. */
+  /** The rules of which the store knows, and those before them if they may have acted since the last look. */
   private rules: readonly Rules[] = []
   private puts = 0
 
@@ -154,7 +154,7 @@ class ExpiringStore {
     await this.look()
   }
 
-  /** What is gone was due by the true time. */
+  /** Checks that what is gone was due by the true time. */
   private async look(): Promise<void> {
     const bucket = await this.bucket()
     const there = new Set<string>()

@@ -120,7 +120,7 @@ export class Nemesis {
     return this.maySurvive(drive)
   }
 
-  /** Whether the store promises to continue if the drive gets a fault. */
+  /** Returns true if the store promises to continue if the drive gets a fault. */
   private maySurvive(drive: Drive): boolean {
     const [id, weak] = [this.ids.get(drive), this.weakIds]
     if (id === undefined || !this.devices.some(device => device.id === id)) return false
@@ -320,7 +320,7 @@ export class Nemesis {
     this.images.push({ of: drive, image: this.machine.imageOf(drive) })
   }
 
-  /** Whether enough devices for a start would remain without these. */
+  /** Returns true if enough devices for a start would remain without these. */
   private opensWithout(...drives: readonly Drive[]): boolean {
     const { record } = this
     if (record === undefined) return false
@@ -330,7 +330,9 @@ export class Nemesis {
     return 2 * voting.filter(id => present.has(id)).length > voting.length
   }
 
-  /** Whether the drive may be missing at a start: if no device of the store is present, a new store is created. */
+  /**
+   * Returns true if the drive may be missing at a start: if no device of the store is present, a new store is created.
+   */
   private mayBeMissing(drive: Drive): boolean {
     if (this.hasBudget) return this.opensWithout(drive)
     const ids = new Set(this.devices.map(({ id }) => id))

@@ -28,9 +28,9 @@ export interface StormOptions {
   readonly clients: number
   /** The longest run of a process, in milliseconds of virtual time. */
   readonly lifeMsMax: number
-  /** Whether the bucket is versioned from the first write on. */
+  /** The bucket is versioned from the first write on. */
   readonly versioned?: boolean
-  /** Whether most objects end some time after the storm. */
+  /** Most objects end some time after the storm. */
   readonly ends?: boolean
   /** Copies of pieces are kept once they were read. */
   readonly hotCopies?: HotCopyTerms | undefined

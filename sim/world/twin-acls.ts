@@ -9,7 +9,7 @@ const oneOf = <T extends NonNullable<unknown>>(random: Random, list: readonly T[
 
 const chance = (random: Random, of: number): boolean => random.below(of) === 0
 
-/** Undefined: the request states none. */
+/** Returns undefined if the request states no ACL. */
 export function drawAcl(random: Random): ObjectAcl | undefined {
   const owner = chance(random, 2) ? undefined : parseAccountId(`writer${random.below(2)}`)
   const grants = Array.from({ length: oneOf(random, [0, 1, 40]) }, () => drawGrant(random))

@@ -8,7 +8,7 @@ import { Names } from "./twin-names.js"
 const KEY_BYTES = 32
 const CLIENT_KEYS = [1, 2].map(number => new Uint8Array(KEY_BYTES).fill(number))
 
-/** What requests state about encryption. Draws nothing unless it is on. */
+/** The statements of requests about encryption. Draws nothing unless it is on. */
 export class TwinKeys {
   /** The key of a client under which each object was last written. */
   private readonly last = new Map<ObjectKey, Uint8Array | undefined>()

@@ -1,4 +1,4 @@
-/** What lifecycle removes from the engine is what the model says, in random histories of some weeks. */
+/** Tests that lifecycle removes from the engine what the model says, in random histories of some weeks. */
 import { test } from "node:test"
 import { Twins } from "./twins.js"
 

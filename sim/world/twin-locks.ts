@@ -23,7 +23,7 @@ function drawHold(random: Random): boolean | undefined {
   return drawn === "none" ? undefined : drawn
 }
 
-/** Undefined: the request states none. */
+/** Returns undefined if the request states no lock. */
 export const drawLock = (random: Random, nowMs: number): VersionLock | undefined =>
   random.below(3) === 0 ? undefined : { retention: drawRetention(random, nowMs), legalHold: drawHold(random) }
 

@@ -51,7 +51,7 @@ export class WrittenTimes {
   }
 }
 
-/** What stands for the bucket until it is made. */
+/** Returns a stand-in for the bucket until it is made. */
 export const noBucket = (name: BucketName, owner: AccountId): Bucket => ({
   ...{ id: parseBucketId(0), name, owner, createdMs: 0, location: "", versioning: "never" },
   ...{ settings: [], settingsVersion: 1 },

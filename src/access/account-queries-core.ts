@@ -90,7 +90,7 @@ export const readKeyUse = query("ReadKeyUse", (view, id: AccessKeyId): KeyUseRec
   return row && decodeKeyUse(row.value)
 })
 
-/** Those of admin tokens are between those of access keys: their ids are no ids of keys. */
+/** The uses of admin tokens are between those of access keys: their ids are not ids of keys. */
 export const readKeyUses = query(
   "ReadKeyUses",
   (view, start: RowKey): RecordPage<{ readonly id: string; readonly use: KeyUseRecord }> =>

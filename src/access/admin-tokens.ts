@@ -32,7 +32,7 @@ const ID_LETTERS = 12
 const TOKEN = /^hlt_([A-Z2-7]{12})_([A-Za-z0-9]{40})$/
 const NOTE_EVERY_MS = 15 * 60_000
 
-/** Whether a text looks like a token, which need not exist. */
+/** Returns true if a text looks like a token, which need not exist. */
 export const isAdminToken = (text: string): boolean => TOKEN.test(text)
 
 /** A token as it is shown: without its hash. */
@@ -42,14 +42,14 @@ export interface ShownAdminToken {
   readonly scopes: readonly TokenScope[]
   readonly createdMs: number
   readonly expiresMs: number | undefined
-  /** Undefined: never. */
+  /** The time is undefined if the token was never used. */
   readonly usedMs: number | undefined
 }
 
 /** A token whose secret is still to be proved. */
 interface NamedAdminToken {
   readonly id: AdminTokenId
-  /** Undefined if the text has another secret. */
+  /** Returns undefined if the text has another secret. */
   prove(): ShownAdminToken | undefined
 }
 

@@ -110,7 +110,7 @@ export const dropAudit = command<[ids: readonly AuditId[], numbers: readonly num
 export interface QueuedAudit {
   readonly number: number
   readonly atMs: number
-  /** Undefined: the log has removed it. */
+  /** The entry is undefined if the log has removed it. */
   readonly entry: AuditEntry | undefined
 }
 
@@ -184,7 +184,7 @@ export interface AuditPage {
   readonly next: AuditId | undefined
 }
 
-/** What entries must match; a pattern may contain `*`. */
+/** The conditions that entries must match; a pattern may contain `*`. */
 export interface AuditFilter {
   /** The id or the name of the caller, or the kind of one that has none. */
   readonly caller?: string | undefined
@@ -194,7 +194,7 @@ export interface AuditFilter {
   readonly untilMs?: number | undefined
 }
 
-/** Whether a text matches a pattern, in which `*` stands for any characters. */
+/** Returns true if a text matches a pattern, in which `*` stands for any characters. */
 function isLike(pattern: string | undefined, text: string): boolean {
   if (pattern === undefined || pattern === text) return true
   const [first = "", ...rest] = pattern.split("*")

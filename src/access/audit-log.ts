@@ -38,7 +38,7 @@ export const AUDIT_LIMITS = {
   waitMs: 5_000,
   /** Older ones beyond this number are removed early. */
   countMax: 250_000,
-  /** Of the request, and of what there was before and after; longer texts are left out. */
+  /** The limit is for the texts of the request, and of what there was before and after; longer texts are left out. */
   textCharactersMax: 8_192,
   /** Pages of records that one listing looks at. */
   examinedPagesMax: 40,
@@ -54,7 +54,7 @@ export interface AuditedChange {
   end(outcome: string, after: () => Promise<string | undefined>): Promise<void>
 }
 
-/** What there is before and after a change, as JSON. One that rejects is left out of the record. */
+/** The state before and after a change, as JSON. One that rejects is left out of the record. */
 interface AuditedState<Result> {
   readonly before: () => Promise<string | undefined>
   readonly after: (result: Result) => Promise<string | undefined>
@@ -67,7 +67,7 @@ export async function audited<Result>(
   { before, after }: AuditedState<Result>,
   make: () => Promise<Result>,
 ): Promise<Result> {
-  // What cannot be shown is not there, or the change will say why.
+  // A state that cannot be shown is not there, or the change will say why.
   const unlessFails = (text: () => Promise<string | undefined>) => () => text().catch(() => undefined)
   const begun = await log.begin(change, unlessFails(before))
   try {

@@ -1,5 +1,5 @@
 /**
- * What the audit log says of a change: requests, states and answers as JSON, without secrets. Pure.
+ * The audit log's account of a change: requests, states and answers as JSON, without secrets. Pure.
  *
  * A member is hidden by its name. A test makes a secret of each kind by each API and looks for it in the log.
  */

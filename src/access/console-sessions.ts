@@ -48,7 +48,7 @@ const CONSOLE_LIMITS = {
 const ID_BYTES = 16
 const CSRF_BYTES = 24
 const HOLDERS_MAX = 1_000
-/** What takes the place of the id of the operator's token, which has none. */
+/** The text takes the place of the id of the operator's token, which has none. */
 const OPERATOR = "operator"
 
 const COOKIES: SealedKind<ConsoleSession> = {
@@ -76,9 +76,9 @@ export type ConsoleHolder =
 
 /** A holder whose token is still to be proved. */
 interface ClaimedHolder {
-  /** Of the token; undefined if it does not exist, or is not valid any more. */
+  /** The id of the token; it is undefined if the token does not exist, or is not valid any more. */
   readonly id: string | undefined
-  /** Undefined if the token is not valid. */
+  /** Returns undefined if the token is not valid. */
   prove(): ConsoleHolder | undefined
 }
 
@@ -87,7 +87,7 @@ export interface OpenSession {
   readonly holder: ConsoleHolder
 }
 
-/** What somebody types in to sign in with a key; `token` is that of temporary credentials. */
+/** The input of somebody who signs in with a key; `token` is that of temporary credentials. */
 interface KeyCredentials {
   readonly accessKeyId: string
   readonly secret: string
@@ -146,7 +146,7 @@ export class ConsoleSessions {
     return { id: named.id, prove }
   }
 
-  /** Undefined if the token is not valid. */
+  /** Returns undefined if the token is not valid. */
   async beginByToken(text: string): Promise<OpenSession | undefined> {
     const holder = (await this.claimed(text)).prove()
     if (holder === undefined) return undefined
@@ -155,7 +155,7 @@ export class ConsoleSessions {
     return this.begin(basis, holder)
   }
 
-  /** Undefined if the credentials are not valid, for whatever reason. */
+  /** Returns undefined if the credentials are not valid, for whatever reason. */
   async beginByKey({ accessKeyId, secret, token }: KeyCredentials): Promise<OpenSession | undefined> {
     const id = idOf(accessKeyId)
     const key = id && (await this.keyOf(id, token))
@@ -174,7 +174,7 @@ export class ConsoleSessions {
     return { session: { id, csrf, issuedMs, seenMs: issuedMs, expiresMs, basis }, holder }
   }
 
-  /** Undefined if a browser would not keep it: the credentials are too long. */
+  /** Returns undefined if a browser would not keep the cookie: the credentials are too long. */
   cookieOf(session: ConsoleSession): string | undefined {
     const text = this.cookies.seal(session)
     return text.length > CONSOLE_LIMITS.cookieCharactersMax ? undefined : text
@@ -195,13 +195,15 @@ export class ConsoleSessions {
     return this.signIns.seal({ ...state, issuedMs: this.clock.wallMs() })
   }
 
-  /** Undefined if it is too old, or not of this store. */
+  /** Returns undefined if the cookie is too old, or not of this store. */
   signInOf(cookie: string): SignInState | undefined {
     const state = this.signIns.open(cookie)
     return state !== undefined && this.clock.wallMs() < state.issuedMs + CONSOLE_LIMITS.signInMs ? state : undefined
   }
 
-  /** Undefined if the session has ended, or is not one of this store. Throws what reading the metadata throws. */
+  /**
+   * Returns undefined if the session has ended, or is not one of this store. Throws what reading the metadata throws.
+   */
   async of(cookie: string): Promise<OpenSession | undefined> {
     const session = this.cookies.open(cookie)
     if (session === undefined || this.clock.wallMs() >= this.idleEndOf(session)) return undefined

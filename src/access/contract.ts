@@ -67,7 +67,7 @@ export interface KnownKey {
   readonly session: "key" | "role" | undefined
   /** The key is valid only while these are: itself, or for temporary credentials everything they were derived from. */
   readonly roots: readonly SessionRoot[]
-  /** Undefined if it never expires. */
+  /** The expiry is undefined if the key never expires. */
   readonly expiresMs: number | undefined
   /**
    * Limits of requests that the key signs: its own, and its account's. They apply to temporary credentials that it has
@@ -102,7 +102,7 @@ export interface Accounts {
   limitAccount(id: AccountId, limits: RateLimits | undefined): Promise<void>
   /** The same for a key. Throws `noSuchAccessKey`, or `invalidRequest` for the root key. */
   limitKey(id: AccessKeyId, limits: RateLimits | undefined): Promise<void>
-  /** Undefined if no use is recorded. */
+  /** Returns undefined if no use is recorded. */
   lastUse(id: AccessKeyId): Promise<KeyUseRecord | undefined>
   /** The same of all keys, by id. */
   lastUses(): Promise<ReadonlyMap<string, KeyUseRecord>>
@@ -258,7 +258,7 @@ export interface AssumedRole extends IssuedSession {
 export interface AssumeRequest {
   readonly roleArn: string
   readonly sessionName: string
-  /** Undefined for the default of an hour. */
+  /** The duration is undefined for the default of an hour. */
   readonly seconds: number | undefined
   /** Limits of the session in addition to the role's: a policy as text, ARNs of managed policies. */
   readonly policy: string | undefined

@@ -17,10 +17,10 @@ export interface RootKeyRef {
 }
 
 interface KeyRecords {
-  /** Undefined for the store's root key. */
+  /** The key is undefined for the store's root key. */
   readonly key: AccessKeyRecord | undefined
   readonly account: AccountRecord
-  /** Undefined if the key belongs to the account's root. */
+  /** The user is undefined if the key belongs to the account's root. */
   readonly user: IdentityRecord | undefined
 }
 
@@ -40,7 +40,7 @@ export interface KeyAnswer extends KeyRecords {
   readonly attached: AttachedTexts | undefined
 }
 
-/** Undefined if there is no such key, or it is disabled. */
+/** Returns undefined if there is no such key, or it is disabled. */
 export const readKey = query("ReadKey", (view, id: AccessKeyId, root: RootKeyRef): KeyAnswer | undefined => {
   const found = findKeyRecords(view, id, root)
   if (found === undefined) return undefined
@@ -51,11 +51,11 @@ export const readKey = query("ReadKey", (view, id: AccessKeyId, root: RootKeyRef
 /** The state of a key, role or provider that a session depends on. */
 interface RootState {
   readonly exists: boolean
-  /** Undefined if it never expires. */
+  /** The expiry is undefined if it never expires. */
   readonly expiresMs: number | undefined
   /** Whose limits of rates apply to what is derived from it. Undefined if it does not exist. */
   readonly account: AccountRecord | undefined
-  /** Undefined for others than keys, and for the store's root key. */
+  /** The key is undefined for others than keys, and for the store's root key. */
   readonly key: AccessKeyRecord | undefined
 }
 
@@ -96,7 +96,7 @@ export interface RoleSessionAnswer {
   readonly limits: readonly (PolicyText | undefined)[]
 }
 
-/** Undefined if there is no such role. */
+/** Returns undefined if there is no such role. */
 export const readRoleSession = query(
   "ReadRoleSession",
   (view, { accountId, roleName, roots, policyArns, rootKey }: RoleSessionRequest): RoleSessionAnswer | undefined => {

@@ -52,7 +52,7 @@ export class KeyUses {
     return known === undefined ? this.directory.ask(readKeyUse(id)) : useOf(known)
   }
 
-  /** Of all keys, also of those that others than this process have noted. */
+  /** Returns the uses of all keys, also of those that others than this process have noted. */
   async all(): Promise<ReadonlyMap<string, KeyUseRecord>> {
     const uses = new Map<string, KeyUseRecord>()
     for await (const page of this.directory.pages(ALL_ROWS.start, readKeyUses)) {

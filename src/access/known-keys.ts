@@ -180,7 +180,7 @@ function checkValid(known: KnownKey | undefined, id: AccessKeyId, nowMs: number)
   return known
 }
 
-/** Those of the account and of the key; undefined if neither has any. */
+/** Returns the limits of the account and of the key; undefined if neither has any. */
 function heldLimits(
   account: AccountRecord,
   keyId: AccessKeyId,
@@ -189,7 +189,9 @@ function heldLimits(
   return someOf([...limitsOfAccount(account), ...limitsOfKey(keyId, key)])
 }
 
-/** Those of the role's account, and of all accounts and keys that led to it: to assume a role ends no limit. */
+/**
+ * Returns the limits of the role's account, and of all accounts and keys that led to it: assuming a role ends no limit.
+ */
 function limitsOfRole(
   account: AccountRecord,
   session: RoleSession,

@@ -16,7 +16,7 @@ export const ALL_ROWS: KeyRange = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff
 
 export interface RecordPage<Item> {
   readonly items: readonly Item[]
-  /** Undefined on the last page. */
+  /** The key is undefined on the last page. */
   readonly next: RowKey | undefined
 }
 

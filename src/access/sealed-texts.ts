@@ -40,7 +40,7 @@ export class SealedTexts<Item> {
     return beginning + Buffer.from(sealBytes(key, purpose, encode(item), this.random)).toString("base64url")
   }
 
-  /** Undefined if this store did not issue the text. */
+  /** Returns undefined if this store did not issue the text. */
   open(text: string): Item | undefined {
     const { beginning, charactersMax, decode } = this.kind
     if (text.length > charactersMax || !text.startsWith(beginning)) return undefined

@@ -16,7 +16,7 @@ import { claimedKey, receivedRequest, SignatureVerifier, type SignatureRules, ty
 const DENIED_STATUS = 403
 const INTERNAL_STATUS = 500
 
-/** What is needed of an exchange. */
+/** The parts of an exchange that are needed. */
 type SignedExchange = Parameters<RateLimiter["enter"]>[1] & {
   readonly requestId: string
   readonly method: string
@@ -59,8 +59,8 @@ export class SignedCallers {
   constructor(private readonly seams: Seams) {}
 
   /**
-   * Undefined if nothing looks like a signature. `onKey` is called once the key is known. Throws as `SignatureVerifier`,
-   * `invalidAccessKey`, `rateExceeded`.
+   * Returns undefined if nothing looks like a signature. `onKey` is called once the key is known. Throws as
+   * `SignatureVerifier`, `invalidAccessKey`, `rateExceeded`.
    */
   async admit(
     exchange: SignedExchange,

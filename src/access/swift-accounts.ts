@@ -1,4 +1,4 @@
-/** What Swift's clients have set on accounts: the commands on it, and its reader. */
+/** The data that Swift's clients have set on accounts: the commands on it, and its reader. */
 import { fail, isFailure } from "../base/failures.js"
 import { equalBytes } from "../base/bytes.js"
 import { parseAccountId, type AccountId, type RowKey } from "../base/ids.js"
@@ -12,7 +12,7 @@ import { ALL_ROWS, readPage, type RecordPage } from "./record-pages-core.js"
 const CONFLICTS_MAX = 10
 const EMPTY: SwiftAccount = { metadata: [], access: "" }
 
-/** Undefined: nothing is set. */
+/** Returns undefined if nothing is set. */
 export const readSwiftAccount = query("ReadSwiftAccount", (view, id: AccountId): Uint8Array | undefined => {
   const value = view.get("swiftAccounts", textRowKey(id))?.value
   return value && Uint8Array.from(value)
@@ -47,10 +47,13 @@ export const deletedSwiftAccounts = query(
 )
 
 export interface SwiftAccounts {
-  /** Those that were deleted by then, in no order. */
+  /** Returns the accounts that were deleted by then, in no order. */
   deletedBy(untilMs: number): AsyncIterable<AccountId>
   of(id: AccountId): Soon<SwiftAccount>
-  /** What follows from what is set; no other change comes between. Throws what `change` throws, `noSuchAccount`, `conflict`. */
+  /**
+   * Sets what follows from what is set; no other change comes between. Throws what `change` throws, `noSuchAccount`,
+   * `conflict`.
+   */
   change(id: AccountId, change: (former: SwiftAccount) => SwiftAccount): Promise<void>
 }
 

@@ -41,7 +41,7 @@ const onKey =
   async (services: Services, { segment }: OperationInput) =>
     onOwner(services, await keyIn(services, segment), actions)
 
-/** Undefined if the request sets no limit at all. */
+/** Returns undefined if the request sets no limit at all. */
 function limitsOf(body: unknown): Account["limits"] {
   const { requestsPerSecond, burst, bytesPerSecond } = parseBody(schema.LIMITS, body)
   if (requestsPerSecond === undefined && bytesPerSecond === undefined) return undefined

@@ -70,7 +70,7 @@ export interface AdminStore extends Omit<
   readonly attempts: Pick<SecretAttempts, "signIn" | "checkWait">
   /** The access policy of a bucket; undefined if it has none. */
   readonly policyOfBucket: (bucket: Bucket) => Soon<NamedPolicy | undefined>
-  /** Undefined if no provider is configured. */
+  /** The sign-in is undefined if no provider is configured. */
   readonly webSignIn: WebSignIn | undefined
 }
 
@@ -328,13 +328,13 @@ function stateOf({ path, response }: Operation): Operation | undefined {
   return shows(path) ?? (response.schema === undefined ? shows(thingOf(path)) : undefined)
 }
 
-/** Whether the work that the request asks for goes on in a job. */
+/** Returns true if the work that the request asks for goes on in a job. */
 const startsJob = ({ mayStartJob = false }: Operation, result: unknown): boolean =>
   mayStartJob && typeof result === "object" && result !== null && "job" in result
 
 const METRICS = { id: "getMetrics", method: "GET", path: "/v1/status" } as const
 
-/** Undefined if no operation has the path. Throws `methodNotAllowed`. */
+/** Returns undefined if no operation has the path. Throws `methodNotAllowed`. */
 function route(method: string, rawPath: string): { operation: Operation; segments: Segments } | undefined {
   const allowed: string[] = []
   for (const operation of OPERATIONS) {
@@ -359,7 +359,7 @@ function queryOf(operation: Operation, rawQuery: string): ReadonlyMap<string, st
   return query
 }
 
-/** Undefined if the operation has none. Throws `entityTooLarge`, `invalidArgument`. */
+/** Returns undefined if the operation has no body. Throws `entityTooLarge`, `invalidArgument`. */
 async function bodyOf(operation: Operation, received: Pick<AdminRequest, "body">): Promise<unknown> {
   const { request, bytesType, isBodyOptional = false, bodyBytesMax = BODY_BYTES_MAX } = operation
   if (request === undefined && bytesType === undefined) return undefined

@@ -1,5 +1,5 @@
 /**
- * What the admin port checks of requests by browsers, which send a cookie with the requests of any page. Pure.
+ * The checks of the admin port on requests by browsers, which send a cookie with the requests of any page. Pure.
  *
  * Promises  A request with a cookie counts only if the page that made it is one of this port itself: by `Sec-Fetch-Site`
  *           and `Origin`, which pages cannot forge, and for everything but GET and HEAD also by a header whose value only
@@ -28,7 +28,7 @@ export function isOwnHost(host: string | undefined, { onLoopback, hosts }: HostR
   return hosts.includes(name.replace(/\.$/, "")) || (!onLoopback && ADDRESS.test(name))
 }
 
-/** What of a request is looked at. */
+/** The parts of a request that are looked at. */
 interface BrowserRequest {
   readonly method: string
   readonly isEncrypted: boolean
@@ -63,7 +63,7 @@ export function checkCsrf({ method, header }: BrowserRequest, csrf: string): voi
   )
 }
 
-/** Whether the browser reaches the port by TLS: its own, or that of a proxy in front of it. */
+/** Returns true if the browser reaches the port by TLS: its own, or that of a proxy in front of it. */
 export const isBehindTls = ({ isEncrypted, header }: BrowserRequest): boolean =>
   isEncrypted || (header("origin") ?? "").toLowerCase().startsWith("https://")
 

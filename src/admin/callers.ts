@@ -11,7 +11,7 @@ import type { AdminHead, AdminOptions } from "./contract.js"
 
 interface Caller {
   readonly holder: ConsoleHolder
-  /** Of a browser that has signed in. */
+  /** The session of a browser that has signed in. */
   readonly session?: OpenSession["session"]
   /** The cookie to send with the answer, since its use is to be noted. */
   readonly setCookie?: string | undefined
@@ -24,7 +24,10 @@ export class Callers {
     private readonly rules: Pick<AdminOptions, "onLoopback" | "hosts">,
   ) {}
 
-  /** Undefined if nobody has signed in, or not any more. Throws `accessForbidden`, and `rateExceeded` after wrong tokens. */
+  /**
+   * Returns undefined if nobody has signed in, or not any more. Throws `accessForbidden`, and `rateExceeded` after
+   * wrong tokens.
+   */
   async of(head: AdminHead): Promise<Caller | undefined> {
     const authorization = head.header("authorization")
     if (authorization !== undefined) {

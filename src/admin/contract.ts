@@ -9,7 +9,7 @@ import type { Clock } from "../seams/clock/contract.js"
 export interface StaticFiles {
   /** Names such as `install.md` or `clients/restic.md`, sorted. */
   list(): Promise<readonly string[]>
-  /** Undefined if there is no such file. Reads only names in `list`. */
+  /** Returns undefined if there is no such file. Reads only names in `list`. */
   read(name: string): Promise<Uint8Array | undefined>
 }
 

@@ -1,5 +1,5 @@
 /**
- * What operations on identities act on: the account, identity, policy or provider that a path names, and the actions
+ * The targets of operations on identities: the account, identity, policy or provider that a path names, and the actions
  * that access policies must allow for it, as IAM has them.
  *
  * An existing identity has the ARN of its record, however the request spelled its name: a different letter case does not
@@ -72,7 +72,7 @@ export const tagConditions = (prefixes: readonly string[], tags: Tags): readonly
 
 const OF_RESOURCE = ["aws:resourcetag", "iam:resourcetag"]
 
-/** Undefined if nothing has that name. */
+/** Returns undefined if nothing has that name. */
 async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work
@@ -121,7 +121,7 @@ export async function onProvider(
   return actions.map(action => ({ action, resource: providerArn(number, url), owner, conditions }))
 }
 
-/** What is to be created with tags requires the permission to tag, too. */
+/** Requires the permission to tag, too, for what is to be created with tags. */
 export function onNew(
   { id: owner }: Account,
   resource: string,

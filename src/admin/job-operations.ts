@@ -57,7 +57,7 @@ function waitOf({ query }: OperationInput): { readonly revision: string | undefi
   return { revision: query.get("revision"), waitMs }
 }
 
-/** Whether the caller has started the job, with the same key. */
+/** Returns true if the caller has started the job, with the same key. */
 const isBy = ({ starter }: StartedJob, { caller }: OperationInput): boolean =>
   starter.kind === caller.kind && starter.id === caller.id
 

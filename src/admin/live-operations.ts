@@ -29,7 +29,7 @@ const NODE = { name: "node", description: "only of this node; all by default" } 
 
 type HotCopies = z.output<typeof HOT_COPIES>
 
-/** Of a store without `--hot-copies`. */
+/** The hot copies of a store without `--hot-copies`. */
 const OFF: HotCopies = {
   ...{ isOn: false, budgetBytes: 0, readsPerMinute: 0, usedBytes: 0, copies: 0, hits: 0, hitBytes: 0, misses: 0 },
   ...{ made: 0, failed: 0, evicted: 0, cooled: 0, hottest: [] },

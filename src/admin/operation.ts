@@ -56,7 +56,7 @@ interface SimulatedS3Request {
   readonly bucketPolicy: string | undefined
 }
 
-/** What the simulator of policies needs of other services. */
+/** The facts that the simulator of policies needs of other services. */
 interface PolicyFacts {
   /** Every action that policies may name; the scope of those of S3. */
   readonly knownActions: KnownActions
@@ -74,7 +74,7 @@ export interface BucketDocuments {
   canRemove(name: string): boolean
   /** The action that access policies must allow: `s3:PutBucketPolicy`. Throws `invalidArgument`. */
   actionOf(name: string, method: "GET" | "PUT" | "DELETE"): string
-  /** Undefined if the bucket has none. */
+  /** Returns undefined if the bucket has none. */
   get(bucket: Bucket, name: string): Promise<Readonly<Record<string, unknown>> | undefined>
   put(bucket: Bucket, name: string, value: Readonly<Record<string, unknown>>): Promise<void>
   remove(bucket: Bucket, name: string): Promise<void>
@@ -88,9 +88,9 @@ export interface LinkSigner {
   readonly sessionToken: string | undefined
 }
 
-/** What presigned links of S3 are made with. */
+/** The means to make presigned links of S3. */
 interface Links {
-  /** Undefined if the key is not valid now. */
+  /** Returns undefined if the key is not valid now. */
   keyOf(id: AccessKeyId): Soon<KnownKey | undefined>
   /** How clients reach the S3 port, for those that reach this one by the Host header `host`. */
   endpoint(host: string | undefined): string
@@ -126,13 +126,13 @@ export interface Services {
   >
   /** The service is undefined if the store was started without `--coordination`. */
   readonly coordination?: Pick<Coordination, "sessions" | "end" | "namespaces" | "locks" | "files"> | undefined
-  /** Undefined if the store was started without `--transforms`. */
+  /** It is undefined if the store was started without `--transforms`. */
   readonly transforms?: TransformAdmin | undefined
-  /** Undefined if the store was started without `--remotes`. */
+  /** It is undefined if the store was started without `--remotes`. */
   readonly remotes?: RemoteAdmin | undefined
   /** Likewise. */
   readonly copies?: CopiesAdmin | undefined
-  /** Undefined if the store was started without `--hot-copies`. */
+  /** It is undefined if the store was started without `--hot-copies`. */
   readonly hotCopies?: Pick<HotCopiesOfNode, "report"> | undefined
   readonly moments: Pick<Moments, "now" | "differences">
   readonly histories: Pick<ObjectServices["histories"], "begin" | "end" | "since">
@@ -147,7 +147,7 @@ export interface Services {
   readonly store: StoreOperations
   readonly simulations: Pick<Simulations, "run">
   readonly conversion: StoreConversion
-  /** Undefined for a store on one machine. */
+  /** It is undefined for a store on one machine. */
   readonly reconciling?: Pick<Reconciling, "report" | "compare" | "apply" | "entries"> | undefined
   readonly startedJobs: Pick<
     StartedJobs,
@@ -169,11 +169,11 @@ export interface OperationInput {
   /** The decoded path segment that matches the braces with this name; the operation's path must have them. */
   readonly segment: (name: string) => string
   readonly query: ReadonlyMap<string, string>
-  /** Undefined if the operation has no body; a `Uint8Array` if it has a `bytesType`. */
+  /** The body is undefined if the operation has none; it is a `Uint8Array` if the operation has a `bytesType`. */
   readonly body: unknown
   /** Who sends the request. */
   readonly caller: JobStarter
-  /** Whether the caller may do all of this, too; always, unless it has access policies. */
+  /** Returns true if the caller may do all of this, too; it always may, unless it has access policies. */
   readonly isAllowed: (required: readonly RequiredAction[]) => Promise<boolean>
   /** The key that the caller has signed in with; undefined: the operator, or a token. */
   readonly signer: LinkSigner | undefined
@@ -183,7 +183,7 @@ export interface OperationInput {
   readonly signal: AbortSignal
 }
 
-/** What a caller must be allowed to do, in the terms of access policies: `iam:DeleteUser` on a user's ARN. */
+/** An action that a caller must be allowed to do, in the terms of access policies: `iam:DeleteUser` on a user's ARN. */
 export interface RequiredAction {
   readonly action: string
   /** An ARN, or `*`. */
@@ -212,7 +212,7 @@ export interface Operation {
   readonly mayStartJob?: boolean
   /** A request without a body is one with an empty object. */
   readonly isBodyOptional?: boolean
-  /** Of its body, if that may be larger than others. */
+  /** The limit of its body, if that may be larger than others. */
   readonly bodyBytesMax?: number
   readonly response: {
     readonly status: number

@@ -15,7 +15,9 @@ export type Segments = ReadonlyMap<string, string>
 export const bracesOf = (template: string): readonly string[] =>
   template.split("/").flatMap(segment => BRACES.exec(segment)?.slice(1) ?? [])
 
-/** Undefined if the path does not match. Throws `invalidUri` for a segment that is not percent-encoded UTF-8. */
+/**
+ * Returns undefined if the path does not match. Throws `invalidUri` for a segment that is not percent-encoded UTF-8.
+ */
 export function segmentsOf(template: string, rawPath: string): Segments | undefined {
   const [wanted, actual] = [template.split("/"), rawPath.split("/")]
   if (wanted.length !== actual.length) return undefined

@@ -1,5 +1,5 @@
 /**
- * What those who have signed in may do: tokens by their scopes, principals by their policies, as for S3 and IAM.
+ * The permissions of those who have signed in: tokens by their scopes, principals by their policies, as for S3 and IAM.
  *
  * Promises  A principal may do nothing that no policy allows. What an operation without a `permission` of its own does may
  *           concern all accounts: only the root account can allow it, to its identities. The root user of the root account,
@@ -29,7 +29,7 @@ interface PermitSources {
   readonly accounts: Pick<Accounts, "getAccount">
   readonly buckets: Pick<Buckets, "open">
   readonly rootAccount: AccountId
-  /** Undefined: the bucket has none. */
+  /** Returns undefined if the bucket has none. */
   readonly policyOfBucket: (bucket: Bucket) => Soon<NamedPolicy | undefined>
   readonly nowMs: () => number
 }
@@ -63,7 +63,7 @@ const BUCKET = /^arn:aws:s3:::([^/]+)/
 export class Permits {
   constructor(private readonly sources: PermitSources) {}
 
-  /** Whether the holder may use the operation for anything at all: what pages show. */
+  /** Returns true if the holder may use the operation for anything at all; pages show this. */
   async mayUse(holder: ConsoleHolder, operation: Permitted, context: RequestContext): Promise<boolean> {
     if (holder.kind === "operator") return true
     if (holder.kind === "token") return mayUse(holder.token.scopes, operation)
@@ -75,7 +75,10 @@ export class Permits {
     return (await this.denial(key, this.ofStore(id), context)) === undefined
   }
 
-  /** Whether each request is decided by what it acts on: `mayUse` then says only that policies name actions of its kind. */
+  /**
+   * Returns true if each request is decided by what it acts on: `mayUse` then says only that policies name actions of
+   * its kind.
+   */
   depends(holder: ConsoleHolder, { permission, own }: Permitted): boolean {
     const isDecidedLater = permission !== undefined || own !== undefined
     return holder.kind === "principal" && isDecidedLater && !this.isOperator(holder.key)
@@ -102,7 +105,7 @@ export class Permits {
     if (denied !== undefined) throw denied
   }
 
-  /** Whether the holder may do all of it. */
+  /** Returns true if the holder may do all of it. */
   async isAllowed(
     holder: ConsoleHolder,
     required: readonly RequiredAction[],

@@ -19,7 +19,7 @@ import { S3_PREFIX } from "./s3-path.js"
 /** S3 for a caller who is known already. Answers through the exchange, or throws. */
 interface S3Requests {
   handle(exchange: Exchange, holder: ConsoleHolder): Promise<void>
-  /** What waits is answered. */
+  /** Answers the requests that wait. */
   stop(): void
 }
 
@@ -37,7 +37,10 @@ const PROTECTED = [
 /** HEAD shows the Cache-Control that the object has. */
 const NOT_KEPT = ["Cache-Control", "no-store"]
 
-/** What a browser may use an object for: `fetch`, a picture or a film, or a page or frame that runs nothing. */
+/**
+ * The purposes for which a browser may use an object: `fetch`, a picture or a film, or a page or frame that runs
+ * nothing.
+ */
 const DESTINATIONS = new Set(["empty", "image", "audio", "video", "document", "iframe"])
 
 /** Who sends the request, and pages of other origins, are nothing that S3 is to know. */

@@ -29,11 +29,11 @@ const OF_AREA: ReadonlyMap<string, ChangeScope> = new Map<string, ChangeScope>([
   ...["trace", "traffic", "events"].map(area => [area, "devices"] as const),
   // The same scope as for clients, below /coord/.
   ["coordination", "all"],
-  // What a module makes is served in the place of an object.
+  // The output of a module is served in the place of an object.
   ["transforms", "all"],
   // Which other stores there are is in a file of the operator.
   ["remotes", "all"],
-  // What a mistake would make unreadable for ever, or open to others.
+  // A mistake in these areas would make data unreadable for ever, or open to others.
   ...["kms", "master-key", "erasures", "cluster", "reconciliation", "tokens", "audit"].map(
     area => [area, "all"] as const,
   ),

@@ -31,7 +31,7 @@ type Method = "GET" | "PUT" | "DELETE"
 
 /** A setting that S3 does not have. */
 interface OwnSetting {
-  /** Of the operation that does the same. */
+  /** The actions of the operation that does the same. */
   readonly actions: Readonly<Record<Method, string>>
   get(services: Services, bucket: Bucket): Promise<Value | undefined>
   put(services: Services, bucket: Bucket, value: Value): Promise<unknown>

@@ -215,7 +215,7 @@ function validate({ policyFacts: { knownActions } }: Services, body: unknown) {
   return { isValid, problems, ...(isValid && kind === "resource" && { isPublic: isPublic(parse(text)) }) }
 }
 
-/** What it takes to learn what the policies of a caller and of a bucket say. */
+/** Returns the actions that it takes to learn what the policies of a caller and of a bucket say. */
 async function simulationPermission(services: Services, body: unknown): Promise<readonly RequiredAction[]> {
   const { caller, action, resource } = parseBody(schema.SIMULATION, body)
   const account = await accountOf(services, caller.kind === "anonymous" ? undefined : caller.accountId)

@@ -30,7 +30,7 @@ interface LineSink {
   lost(lines: number): void
 }
 
-/** What an operation that streams returns. */
+/** The result of an operation that streams. */
 export class LineSource {
   /** @param begin Passes on each new line; the returned function ends that. */
   constructor(readonly begin: (sink: LineSink) => () => void) {}

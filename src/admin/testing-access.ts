@@ -6,7 +6,7 @@ import { MemoryMetadata } from "../metadata/testing-engine.js"
 import { SimRandom } from "../seams/random/sim.js"
 import type { Services } from "./operation.js"
 
-/** Of a store without actions. */
+/** The policy facts of a store without actions. */
 export const NO_POLICY_FACTS: Services["policyFacts"] = {
   knownActions: new Map(),
   decideS3: async () => {
@@ -15,7 +15,7 @@ export const NO_POLICY_FACTS: Services["policyFacts"] = {
   nowMs: () => 7,
 }
 
-/** Of a store without keys. */
+/** The links of a store without keys. */
 export const LINKS: Services["links"] = {
   keyOf: () => undefined,
   endpoint: () => "http://127.0.0.1:9000",

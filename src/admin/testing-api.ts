@@ -13,7 +13,7 @@ export interface Sent {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** What tests of other things do not care about. */
+/** The head of requests, for tests of other things that do not care about it. */
 export const HEAD = { isEncrypted: false, from: { requestId: "", address: "127.0.0.1" } } as const
 
 export function world(onLoopback = true, replaced: Partial<AdminStore> = {}) {

@@ -5,7 +5,7 @@ import { SimClock } from "../seams/clock/sim.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { SimTelemetry } from "../seams/telemetry/sim.js"
 
-/** What a drain of the device shows. */
+/** The work that a drain of the device shows. */
 export const DRAINING: FollowedWork = {
   ...{ kind: "drain", target: "device 00000000000000aa (/d2)", phase: "moving its shards", sinceMs: 5 },
   ...{ progress: { done: 40, total: 100, unit: "bytes" }, rate: 10, endsInSeconds: 6, lastError: undefined },

@@ -1,4 +1,4 @@
-/** What lifecycle rules do to an object and to a bucket, for tests of the admin API. */
+/** The effects of lifecycle rules on an object and on a bucket, for tests of the admin API. */
 import { NULL_VERSION } from "../format/version-id.js"
 
 export const EXPLAINED = {

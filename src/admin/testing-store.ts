@@ -157,13 +157,13 @@ export class FakeStore implements Accounts {
     },
   }
 
-  /** Whether it has a quota. */
+  /** Returns true if the target has a quota. */
   #quotaOf(target: Parameters<AdminStore["quotas"]["show"]>[0], what: string): boolean {
     this.#touch(what)
     return target.kind === "account" || target.name !== "unlimited"
   }
 
-  /** Of no account: their tests have real accounts, too. */
+  /** The identities of no account: their tests have real accounts, too. */
   readonly identities: AdminStore["identities"] = accessInMemory(ROOT).identities
   readonly queues = queuesInMemory(this.clock)
   readonly coordination = coordinationInMemory(this.clock)
@@ -221,7 +221,7 @@ export class FakeStore implements Accounts {
     },
   }
 
-  /** Of bucket 3. */
+  /** The erasure of bucket 3. */
   erasure: Awaited<ReturnType<AdminStore["erasures"]["state"]>> = { state: "erasing", report: ERASURE }
 
   readonly erasures: AdminStore["erasures"] = {

@@ -37,7 +37,7 @@ interface RandomBytes {
 }
 
 export class DeviceCipher {
-  /** Of manifests. */
+  /** The key of manifests. */
   readonly manifestKey: KeyObject
   /** See `DeviceKeys`. */
   readonly acceptsPlain: boolean
@@ -75,18 +75,18 @@ export class DeviceCipher {
     return createSecretKey(derive(this.deviceKey, "table", uint64(fileNumber), salt))
   }
 
-  /** Of the chunks of metadata backups, which any device may hold. */
+  /** The key of the chunks of metadata backups, which any device may hold. */
   get backupKey(): Uint8Array {
     return derive(this.namesKey, "backup")
   }
 
-  /** Of one needle: `id` are the bytes that name it in its header. */
+  /** Returns the key of one needle: `id` are the bytes that name it in its header. */
   headerKey(id: Uint8Array): Uint8Array {
     return derive(this.namesKey, "header", id)
   }
 }
 
-/** Whether plain bytes are damage. */
+/** Returns true if plain bytes are damage. */
 export const refusesPlain = (cipher: DeviceCipher | undefined): boolean => cipher?.acceptsPlain === false
 
 /** Sealed bytes, met where no key is known: without the master key, or where the control record cannot be read. */

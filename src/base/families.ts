@@ -60,7 +60,7 @@ export const FAMILIES = {
   accountNumbers: 26,
   /** Object key + upload id → the re-encoding of these bytes: under way, or the last one that was given up. */
   intents: 27,
-  /** What the nodes of a store share: its control record, layouts, nodes, leases and epochs. */
+  /** The state that the nodes of a store share: its control record, layouts, nodes, leases and epochs. */
   cluster: 28,
   /** The store's clock, which never goes backwards: locks are judged by it. The end of the commit timestamps in use. */
   clock: 29,

@@ -49,9 +49,9 @@ export type AdminTokenId = Brand<string, "AdminTokenId">
 export type AuditId = Brand<string, "AuditId">
 /** A notable event of a node: its time, and a random part. */
 export type EventId = Brand<string, "EventId">
-/** Of a job that a caller has started. */
+/** The id of a job that a caller has started. */
 export type JobId = Brand<string, "JobId">
-/** Of a message in a queue: 40 characters, as Disque's. */
+/** The id of a message in a queue: 40 characters, as Disque's. */
 export type MessageId = Brand<string, "MessageId">
 /** A session of a client that coordinates with others: 32 hex digits. */
 export type SessionId = Brand<string, "SessionId">
@@ -139,7 +139,7 @@ const LIKE_AN_ADDRESS = /^\d{1,3}(\.\d{1,3}){3}$/
 const RESERVED_PREFIXES = ["xn--", "sthree-", "amzn-s3-demo-"]
 const RESERVED_SUFFIXES = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"]
 
-/** Of a bucket by the older rules. */
+/** The limit for a bucket by the older rules. */
 export const CONTAINER_NAME_LENGTH_MAX = 255
 
 const NAME_LENGTH = `a name has 3 to 63 characters (a container of Swift: 3 to ${CONTAINER_NAME_LENGTH_MAX} characters)`

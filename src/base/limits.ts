@@ -51,7 +51,7 @@ export const GATHERED_BYTES_MAX = WHOLE_BYTES_MAX + 32 * KIB
 export const PARTS_MAX = 10_000
 /** The part number in the needles of appended bytes: no upload has it. */
 export const APPENDED_PART = 0xffff
-/** Of a pack: the bytes of several objects. */
+/** The part number of a pack: the bytes of several objects. */
 export const PACKED_PART = 0xfffe
 export const PART_BYTES_MAX = 5 * GIB
 export const PART_BYTES_MIN = 5 * MIB

@@ -1,7 +1,7 @@
 /**
- * Whether a client keeps the minimum pace: bytes moved while we wait for it, over a window of
- * waiting. Time in which the server is the slow side does not count, nor a window in which the whole process was
- * suspended (a machine that slept): bytes that arrived meanwhile have not been read yet.
+ * Measures whether a client keeps the minimum pace: bytes moved while we wait for it, over a window of waiting. Time in
+ * which the server is the slow side does not count, nor a window in which the whole process was suspended (a machine
+ * that slept): bytes that arrived meanwhile have not been read yet.
  */
 export class Pace {
   private waitingSinceMs: number | undefined

@@ -34,7 +34,7 @@ export interface Payer {
   readonly payer: Party
   /** For how long a limit of rates has kept its bytes waiting until now. */
   readonly pausedMs: number
-  /** Of its request, if that is traced. */
+  /** The span of its request, if that is traced. */
   readonly trace?: Span | undefined
 }
 
@@ -48,7 +48,7 @@ export interface ShareLimits {
   readonly waitingMax: number
 }
 
-/** Whether a request is admitted, when `taken` places are in use, `own` of them by its account or address. */
+/** Returns true if a request is admitted, when `taken` places are in use, `own` of them by its account or address. */
 export type EntryRule = (taken: number, own: number, limits: ShareLimits) => boolean
 
 export const mayEnter: EntryRule = (taken, own, { inFlightMax, inFlightReserve, reserveOfEach }) =>
@@ -86,7 +86,7 @@ interface Share<T> {
   placedCount: number
   /** Cost of all that has been charged, from the virtual time at which it came. */
   virtualMs: number
-  /** What a request under way will probably be charged. */
+  /** The probable charge of a request under way. */
   meanMs: number
   /** When a request last came or ended. */
   seenAtMs: number
@@ -263,7 +263,7 @@ export class Places<T> {
     return address && firstOf(address, each => each.hasPlace || isFree)
   }
 
-  /** Whether the account waits for one that is active and has used less. */
+  /** Returns true if the account waits for one that is active and has used less. */
   private isHeld(group: Group<T>): boolean {
     if (this.time === undefined) return false
     const { timeMs } = this

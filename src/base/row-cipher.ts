@@ -35,7 +35,7 @@ export class RowCipher {
     return this.random.bytes(GCM_NONCE_BYTES)
   }
 
-  /** Of the rows with this version, and its neighbours. */
+  /** Returns the key of the rows with this version, and its neighbours. */
   keyOf(version: bigint): KeyObject {
     const group = version >> VERSION_BITS_OF_KEY
     const known = this.keys.get(group)

@@ -17,7 +17,7 @@ export class RowsNeeded extends Error {
 
 let mayWait = false
 
-/** Whether the current code is run again after `RowsNeeded`. */
+/** Returns true if the current code is run again after `RowsNeeded`. */
 export const canWaitForRows = (): boolean => mayWait
 
 /** A read that has to happen before the same code is run again. */

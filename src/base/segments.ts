@@ -19,8 +19,8 @@ export const openedBytesOf = (storedBytes: number): number =>
   storedBytes - SEAL_TAG_BYTES * Math.ceil(storedBytes / SEGMENT_STORED_BYTES)
 
 /**
- * Whether one block can have this stored length: each of its segments has plaintext. Every block size that can be
- * configured (a multiple of 64 KiB, at most 64 MiB) is one.
+ * Returns true if one block can have this stored length: each of its segments has plaintext. Every block size that can
+ * be configured (a multiple of 64 KiB, at most 64 MiB) is one.
  */
 export const isSealedLength = (storedBytes: number): boolean =>
   storedBytes === 0 || (storedBytes > 0 && (storedBytes - 1) % SEGMENT_STORED_BYTES >= SEAL_TAG_BYTES)

@@ -10,10 +10,10 @@ export type Timestamp = number & { readonly [brand]: "timestamp" }
 const PER_MS = 100
 const FORM = /^(\d{1,10})(?:\.(\d{1,9}))?(?:_[0-9a-f]{1,16})?$/
 
-/** Of whole hundred-thousandths of a second since 1970. */
+/** Returns the timestamp for a number of whole hundred-thousandths of a second since 1970. */
 export const parseStoredTimestamp = (value: number): Timestamp => value as Timestamp
 
-/** Undefined: the text is no timestamp. */
+/** Returns undefined if the text is not a timestamp. */
 export function parseTimestamp(text: string): Timestamp | undefined {
   const [, seconds, decimals = ""] = FORM.exec(text) ?? []
   return seconds === undefined

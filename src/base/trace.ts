@@ -13,14 +13,14 @@ export type SpanFacts = Readonly<Record<string, string | number | boolean | unde
 export interface Span {
   /** 32 hex digits. */
   readonly traceId: string
-  /** What a call to another node carries. */
+  /** The context that a call to another node carries. */
   readonly context: Uint8Array
   /** Begins a step of this one. */
   begin(name: string, facts?: SpanFacts): Span
   end(outcome?: { readonly facts?: SpanFacts; readonly error?: unknown }): void
 }
 
-/** What a request says of the trace that it belongs to. */
+/** The headers of a request about the trace that it belongs to. */
 interface TraceHeaders {
   readonly traceParent: string | undefined
   readonly traceState: string | undefined

@@ -10,7 +10,7 @@ import { fail } from "./failures.js"
 export interface QueryParameter {
   readonly name: string
   readonly value: string
-  /** Whether it has a `=`: `?acl=` has one, `?acl` has none. */
+  /** The parameter has a `=`: `?acl=` has one, `?acl` has none. */
   readonly assigned: boolean
 }
 
@@ -45,7 +45,7 @@ export function percentEncode(byteString: string, keepSlash = false): string {
 /** Unreserved characters and slashes, and the escapes of all others with capital digits. */
 const CANONICAL_PATH = /^\/(?:[A-Za-z0-9._~/-]|%(?!2[DEF]|3\d|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9AE])[0-9A-F]{2})*$/
 
-/** Whether decoding a path and encoding it again, with `keepSlash`, returns the same path. */
+/** Returns true if decoding a path and encoding it again, with `keepSlash`, returns the same path. */
 export const isCanonicalPath = (rawPath: string): boolean => CANONICAL_PATH.test(rawPath)
 
 /** Decodes a percent-encoded text to a byte string. Throws `invalidUri` if an escape is broken. */

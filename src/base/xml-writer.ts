@@ -61,7 +61,7 @@ export class XmlWriter {
   private written = ""
   private replacedAny = false
 
-  /** Whether every text so far reads back exactly. */
+  /** Returns true if every text so far reads back exactly. */
   get isExact(): boolean {
     return !this.replacedAny
   }

@@ -12,6 +12,6 @@ export interface BlockBackend {
   readonly devices: Devices
   /** Called for a shard that fails its checksum. */
   readonly onDamage: (copy: ShardCopy) => void
-  /** Whether a device that does not respond may return with its shards. */
+  /** Returns true if a device that does not respond may return with its shards. */
   readonly mayReturn?: (id: DeviceId) => boolean
 }

@@ -62,7 +62,7 @@ interface PieceRead {
   readonly piece: ReadPiece
   /** The ranges that the same reader has rebuilt. */
   readonly rebuilt: RebuiltRanges
-  /** Of the request, or of a step of it. */
+  /** The span of the request, or of a step of it. */
   readonly trace: Span | undefined
   /** The first piece of its reader: it does not wait for other readers' later pieces. */
   readonly isFirst: boolean
@@ -79,7 +79,7 @@ export class BlockReader {
   private readonly rebuilds = new ByteBudget(() => BLOCK_LIMITS.rebuildBytesMax)
   private readonly times = new ReadTimes()
   private readonly ranges: RangeRebuilder
-  /** Undefined: none are kept. */
+  /** It is undefined if no copies are kept. */
   readonly copies: HotCopies | undefined
 
   private readonly clock: Clock
@@ -190,7 +190,7 @@ export class BlockReader {
     return whole && { bytes: whole, giveBack }
   }
 
-  /** Undefined: the copy is being made, or has only a part of the range. */
+  /** Returns undefined if the copy is being made, or has only a part of the range. */
   private lentCopy(copied: Soon<Uint8Array | undefined>, lengthBytes: number): LentBytes | undefined {
     const giveBack = (bytes: Uint8Array | undefined): void => {
       if (bytes !== undefined) this.giveBack(bytes)
@@ -244,7 +244,10 @@ export class BlockReader {
     return this.hedged(read, own, allocate)
   }
 
-  /** Whether its devices report that the block lacks a data shard from this slot on: then all are rebuilt together. */
+  /**
+   * Returns true if its devices report that the block lacks a data shard from this slot on: then all are rebuilt
+   * together.
+   */
   private isLossy(read: PieceRead, slot = read.piece.slot): Soon<boolean> {
     const { extent, shape, piece } = read
     const { uploadId, part } = extent
@@ -409,7 +412,10 @@ export class BlockReader {
     return decoded
   }
 
-  /** Whether a device that may have the shard does not respond, and may return. `hasFailed`: it has just not responded. */
+  /**
+   * Returns true if a device that may have the shard does not respond, and may return. `hasFailed`: it has just not
+   * responded.
+   */
   private isOutOfReach({ extent, shape, piece: { block } }: PieceRead, slot: number, hasFailed: boolean): boolean {
     const partition = partitionOf(extent.uploadId, extent.part, block)
     return holdersOf(this.layouts, { partition, slot }, shape.exception).some(
@@ -470,6 +476,6 @@ export class BlockReader {
 
 const allocateOwn: Allocate = lengthBytes => Buffer.allocUnsafeSlow(lengthBytes)
 
-/** Whether a reader's pieces of the next slots cover the same range. */
+/** Returns true if a reader's pieces of the next slots cover the same range. */
 const slotsInStep = ({ shardBytes }: BlockShape, { offsetBytes, lengthBytes }: ShardRange): boolean =>
   offsetBytes % PIECE_BYTES_MAX === 0 && lengthBytes === Math.min(PIECE_BYTES_MAX, shardBytes - offsetBytes)

@@ -73,7 +73,7 @@ export class LocalBlocks implements Blocks {
     this.mender = new Mender(backend, this.foreground)
   }
 
-  /** Undefined: none are kept. */
+  /** Returns undefined if no copies are kept. */
   get hotCopies(): HotCopies | undefined {
     return this.reader.copies
   }

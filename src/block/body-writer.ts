@@ -79,7 +79,7 @@ class OpenBody {
   private lengthBytes = 0
   private openHashPipeline: HashPipeline | undefined
   private slab: Slab | undefined
-  /** Of the body, in slabs until now. */
+  /** The bytes of the body in slabs until now. */
   private takenBytes = 0
   private filled = 0
   private fed = 0
@@ -111,7 +111,7 @@ class OpenBody {
     return (this.openHashPipeline ??= this.compute.openHashPipeline(this.request.plan))
   }
 
-  /** Whether the body fits inline with this piece. */
+  /** Returns true if the body fits inline with this piece. */
   fitsInline(chunk: Uint8Array): boolean {
     return this.lengthBytes + chunk.length <= this.request.inlineBytesMax
   }

@@ -38,9 +38,13 @@ export interface BlockOptions {
   readonly onSingleCopy?: () => void
   /** Called when a device turns out to have a damaged shard. */
   readonly onDamage?: (deviceId: DeviceId, id: NeedleId) => void
-  /** Whether a device that does not answer is expected back as it is, so that no scan will find what it missed. */
+  /**
+   * Returns true if a device that does not answer is expected back as it is, so that no scan will find what it missed.
+   */
   readonly isExpectedBack?: (id: DeviceId) => boolean
-  /** Whether a device that does not answer may return with its shards: a block that needs them is not lost yet. */
+  /**
+   * Returns true if a device that does not answer may return with its shards: a block that needs them is not lost yet.
+   */
   readonly mayReturn?: (id: DeviceId) => boolean
   /** Copies of pieces that are read often are kept in memory; absent: none. */
   readonly hotCopies?: HotCopyTerms | undefined
@@ -58,7 +62,7 @@ export interface KnownBlocks {
   readonly key: Uint8Array
   /** Further blocks of a body have no digest, and are written. */
   readonly blocksMax: number
-  /** Whether the body leaves the block out. Called for each block with a digest, one after the other. */
+  /** Returns true if the body leaves the block out. Called for each block with a digest, one after the other. */
   isKnown(digest: Uint8Array, block: number, lengthBytes: number): Soon<boolean>
   /** The upload of a further run of blocks that are written. */
   nextUpload(): UploadId
@@ -101,7 +105,7 @@ export interface WriteRequest {
 }
 
 export interface WrittenBody {
-  /** Of the plaintext; that of a sealed extent is longer. */
+  /** The length of the plaintext; that of a sealed extent is longer. */
   readonly lengthBytes: number
   readonly digests: Digests
   readonly content:
@@ -199,7 +203,10 @@ export interface Blocks {
    * longer exist.
    */
   headerOf(group: BlockGroup): Promise<ShardHeader>
-  /** Those of all needles of a block that can be read: recovery headers of rebuilt shards may be newer than others. */
+  /**
+   * Returns the headers of all needles of a block that can be read: recovery headers of rebuilt shards may be newer
+   * than others.
+   */
   headersOf(group: BlockGroup): Promise<readonly ShardHeader[]>
   /** Removes just these needles. Returns false if it must be repeated, like `remove`. */
   removeGroups(groups: readonly BlockGroup[]): Promise<boolean>
@@ -219,7 +226,7 @@ export interface Blocks {
   readonly suspicions: number
   /** How many different shards of a block the devices have; the count stops at the number that a read needs. */
   shardsThere(extent: Extent, block: number): Soon<number>
-  /** Whether, according to the devices, every shard of a block is on its assigned device. */
+  /** Returns true if, according to the devices, every shard of a block is on its assigned device. */
   isAssigned(extent: Extent, block: number): Soon<boolean>
   /**
    * Re-encodes one block on all devices of its new policy. Returns undefined if memory is short now.

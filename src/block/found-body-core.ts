@@ -78,7 +78,7 @@ export function bodyOf<Shard extends FoundShard>(
   }
 }
 
-/** Whether another block may follow one of this length. Only the last is shorter than a block. */
+/** Returns true if another block may follow one of this length. Only the last is shorter than a block. */
 const mayGoOn = (lengthBytes: number, blockBytes: number | undefined): boolean =>
   blockBytes === undefined
     ? lengthBytes >= BLOCK_BYTES_MIN && lengthBytes % SUB_BLOCK_BYTES === 0

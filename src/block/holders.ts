@@ -25,7 +25,7 @@ export function holdersOf(
   return [...new Set([placed, assignedDevice, before])].filter(id => id !== undefined)
 }
 
-/** Whether a device in use has the shard, as far as the device can tell. */
+/** Returns true if a device in use has the shard, as far as the device can tell. */
 export function hasShard(devices: Devices, deviceId: DeviceId, id: NeedleId): Soon<boolean> {
   return recover(
     () => devices.get(deviceId)?.volumes.has(id) ?? false,

@@ -241,7 +241,7 @@ export interface HotExtent {
   readonly copies: number
   readonly bytes: number
   readonly hits: number
-  /** Of its unit that is read most. */
+  /** The reads of its unit that is read most. */
   readonly readsPerMinute: number
 }
 

@@ -138,7 +138,7 @@ export class HotCopies {
   }
 }
 
-/** What one reader asks for. It counts as one read of each unit, in however many pieces it reads it. */
+/** The requests of one reader. It counts as one read of each unit, in however many pieces it reads it. */
 export class CopyReader {
   private lastKey = ""
 

@@ -79,7 +79,7 @@ export class Layouts {
     return Math.min(this.now.version, ...this.writes.keys())
   }
 
-  /** Whether no write under an older layout is in progress, in any process. */
+  /** Returns true if no write under an older layout is in progress, in any process. */
   get isDrained(): boolean {
     return this.oldest === this.now.version && this.oldestElsewhere() >= this.now.version
   }

@@ -54,10 +54,10 @@ export const SURPLUS_MS_MAX = 30_000
 /** For shards that are only verified. */
 const ONE_COPY: CodingShape = { kind: "copies", copies: 1 }
 
-/** What the needles of a block have in common, apart from its shape. */
+/** The fields that the needles of a block have in common, apart from its shape. */
 type Described = Pick<LiveBlock, "owner" | "recoveryHeader">
 
-/** What to do with a block whose partition has these devices. */
+/** Returns what to do with a block whose partition has these devices. */
 type Plan = (group: BlockGroup, slots: readonly DeviceId[], isWritable: (deviceId: DeviceId) => boolean) => MendPlan
 
 /** A mend in progress. */

@@ -22,7 +22,7 @@ export interface PieceReads {
 
 interface FetchedPiece {
   readonly planned: PlannedPiece | ExtentRange
-  /** Undefined: a copy was to be lent, and could not be made. */
+  /** The bytes are undefined if a copy was to be lent, and could not be made. */
   readonly bytes: Promise<Uint8Array | undefined>
   /** Stops counting its bytes as held. */
   readonly release: () => void
@@ -49,7 +49,7 @@ export class ReadAhead {
     return this.held
   }
 
-  /** Whether this many bytes may be held beyond what clients have requested. */
+  /** Returns true if this many bytes may be held beyond what clients have requested. */
   hasSpaceFor(bytes: number): boolean {
     return this.held + bytes <= BLOCK_LIMITS.readBytesMax / 2
   }
@@ -130,7 +130,7 @@ export class OpenReader {
     private readonly all: ReadAhead,
     private readonly reads: PieceReads,
     ranges: Iterable<ExtentRange>,
-    /** Undefined: there are no copies. */
+    /** It is undefined if there are no copies. */
     private readonly copies?: CopyReader,
   ) {
     this.plan = new ReadPlan(ranges)

@@ -22,10 +22,10 @@ interface CopyPlace {
 
 export interface SlotPlaces {
   readonly slot: number
-  /** Undefined if the layout is narrower than the block's policy. */
+  /** The assigned device is undefined if the layout is narrower than the block's policy. */
   readonly assigned: DeviceId | undefined
   readonly copies: readonly CopyPlace[]
-  /** Of the best whole copy. */
+  /** The reason of the best whole copy. */
   readonly found: PlaceReason | "missing"
 }
 

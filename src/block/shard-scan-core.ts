@@ -22,7 +22,7 @@ export interface BlockGroup {
   readonly part: number
   readonly block: number
   readonly generation: number
-  /** Undefined if no index contains it; a needle's header does. */
+  /** The shape is undefined if no index contains it; a needle's header does. */
   readonly shape: ShardShape | undefined
   /** In slot order; a slot may occur several times, on different devices. */
   readonly shards: readonly HeldShard[]

@@ -14,7 +14,7 @@ import type { IndexedNeedle, NeedleId, Volumes } from "../volume/contract.js"
 
 /** Throws the failures of `Volumes`, and `deviceFailed` if a device cannot be reached. */
 export interface ShardStore extends Pick<Volumes, "append" | "read" | "fetch" | "headerOf" | "remove"> {
-  /** Whether it has the shard; false also for a suspect one. Throws `corruptRow`. */
+  /** Returns true if it has the shard, and false also for a suspect one. Throws `corruptRow`. */
   has(id: NeedleId): Soon<boolean>
   /** See `Volumes.markSuspect`. */
   markSuspect(ids: readonly NeedleId[]): Soon<void>

@@ -67,7 +67,7 @@ export function planWrite(policy: Policy, slots: readonly SlotDevice[], care: Wr
 
 type AckVerdict = "wait" | "ack" | "fail"
 
-/** Whether a block is written, given how its shard writes stand. */
+/** Decides whether a block is written, given how its shard writes stand. */
 export function decideAck(
   plan: Pick<WritePlan, "durableMin">,
   shards: {

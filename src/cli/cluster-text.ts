@@ -33,7 +33,9 @@ export function nodesTable(nodes: Nodes): string {
     .join("")}`
 }
 
-/** What is not in a table of nodes: which cannot reach which, and what waits for the operator. */
+/**
+ * Returns the notes that are not in a table of nodes: which node cannot reach which, and what waits for the operator.
+ */
 function nodeNotes({ nodes, steward, idleJobs, heldBack }: Nodes): readonly string[] {
   return [
     ...nodes.flatMap(({ name, cannotReach }) =>

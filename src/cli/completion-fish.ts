@@ -13,7 +13,10 @@ function valueText(values: Values): string {
   return texts[values]
 }
 
-/** Whether a value is required, and may be no file. A value that may be absent is offered after "=" only. */
+/**
+ * Returns the flags that tell fish whether a value is required, and may be no file. A value that may be absent is
+ * offered after "=" only.
+ */
 function takesText({ count, values }: NonNullable<CompletedCommand["options"][number]["value"]>): string {
   if (count === "oneOrNone") return "-f"
   return values === "file" || values === "place" ? "-r" : "-x"

@@ -1,5 +1,5 @@
 /**
- * What a shell completes: the commands, options, arguments and values of the program. Pure.
+ * The words that a shell completes: the commands, options, arguments and values of the program. Pure.
  *
  * Promises  Everything comes from the program itself, so that completion knows each command as soon as it exists. What a
  *           value may be comes from its choices, or from its placeholder in the help: words between "|" are the
@@ -9,7 +9,7 @@ import type { Argument, Command, Option } from "commander"
 import { STORAGE_CLASSES } from "../base/storage-class.js"
 import { allCodes } from "../explain/index.js"
 
-/** What completes a value: names of files or folders, files or `s3://`, `s3://` alone, words, or nothing (text). */
+/** The completions of a value: names of files or folders, files or `s3://`, `s3://` alone, words, or nothing (text). */
 export type Values = "file" | "folder" | "place" | "object" | "text" | readonly string[]
 
 /** How many words of the command line are values of an option. */
@@ -20,7 +20,7 @@ interface CompletedOption {
   readonly names: readonly string[]
   readonly description: string
   readonly isRepeatable: boolean
-  /** Undefined for an option without a value. */
+  /** It is undefined for an option without a value. */
   readonly value: { readonly placeholder: string; readonly values: Values; readonly count: Count } | undefined
 }
 
@@ -56,7 +56,7 @@ const MEANINGS: Readonly<Record<string, Values>> = {
   CODE: [...new Set(allCodes().map(({ code }) => code))],
 }
 
-/** What completes the value with this placeholder: `yes|no`, `FILE`, `FOLDER...`, `POLICY|automatic`. */
+/** Returns the completions of the value with this placeholder: `yes|no`, `FILE`, `FOLDER...`, `POLICY|automatic`. */
 export function valuesOf(placeholder: string): Values {
   const name = placeholder.replace(/\.\.\.$/, "")
   if (name.startsWith("s3://")) return "object"

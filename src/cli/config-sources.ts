@@ -19,7 +19,7 @@ import { configFileOf, textOfConfigFile } from "./stores.js"
 export interface ShownSetting {
   readonly setting: SettingName
   readonly variable: string
-  /** Undefined: it is not set, and has no default. */
+  /** The value is undefined if the setting is not set, and has no default. */
   readonly value: readonly string[] | undefined
   readonly source: FoundSetting["source"]
   /** The flag, the variable, or the place in the file. */

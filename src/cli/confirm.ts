@@ -16,7 +16,7 @@ export interface ConfirmOptions extends OutputOptions {
 
 const NOTHING = "nothing was changed"
 
-/** What has to be repeated beside yes. */
+/** The names that have to be repeated beside yes. */
 interface Repeated {
   readonly name?: string | undefined
   readonly lockedBuckets?: readonly string[] | undefined

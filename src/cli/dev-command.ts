@@ -32,7 +32,7 @@ const DEV_LIMITS = {
   pollMs: 50,
 } as const
 const ZONES = ["a", "b", "c"] as const
-/** Of each node: S3, admin, calls of other nodes. */
+/** The ports of each node: S3, admin, calls of other nodes. */
 const PORTS_EACH = 10
 const CONFIG_OF_NODE = /^(node-\d)\.json$/
 const MADE_BY_UP = /^(node-\d(\.json|\.log)?|master\.key)$/
@@ -161,7 +161,7 @@ class DevStore {
     }
   }
 
-  /** Those that `up` has configured. */
+  /** Returns the nodes that `up` has configured. */
   private async nodes(): Promise<readonly DevNode[]> {
     const nodes: DevNode[] = []
     for (const file of await namesIn(this.folder)) {
@@ -194,7 +194,7 @@ class DevStore {
     throw new CliError("failed", `${node.name} did not start; ${log} ends with: ${last}`)
   }
 
-  /** Undefined until the node is ready. */
+  /** Returns undefined until the node is ready. */
   private async endpointsOf({ config }: DevNode) {
     try {
       const { endpoint, adminEndpoint, adminToken } = await localCredentials(this.io, { config })

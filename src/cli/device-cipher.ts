@@ -17,8 +17,8 @@ export interface KeyOptions {
 }
 
 /**
- * Undefined if the device is not encrypted. Throws `wrongMasterKey` if the key files are missing or different ones, and
- * `invalidConfig` if one holds no key.
+ * Returns undefined if the device is not encrypted. Throws `wrongMasterKey` if the key files are missing or different
+ * ones, and `invalidConfig` if one holds no key.
  */
 export async function deviceCipher(
   io: CliIo,
@@ -30,7 +30,7 @@ export async function deviceCipher(
   return offlineCipher(record, deviceId, () => fileKeysOf(io, options), new RealRandom())
 }
 
-/** Those of the flags, the environment or the config file. */
+/** Reads the key files of the flags, the environment or the config file. */
 export async function fileKeysOf(io: CliIo, options: KeyOptions): Promise<MasterKeyFiles> {
   const config = await localConfig(io, options)
   const { readMasterKeyFiles } = await import("../node/index.js")

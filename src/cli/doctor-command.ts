@@ -47,7 +47,7 @@ export async function examine(
   return doctorFindings({ ...machine, settings, ...(await storeFacts(io, options, signal, machine)) })
 }
 
-/** What the running store says, if there is one. */
+/** Returns the facts that the running store reports, if there is one. */
 async function storeFacts(
   io: CliIo,
   options: StoreOptions,

@@ -12,9 +12,9 @@ type FindingLevel = "ok" | "warning" | "problem"
 
 export interface DoctorFinding {
   readonly level: FindingLevel
-  /** What was looked at. */
+  /** The thing that was checked. */
   readonly check: string
-  /** What is the case, and what to do about it. */
+  /** The finding, and what to do about it. */
   readonly found: string
 }
 
@@ -50,7 +50,7 @@ interface SecretFileFacts {
   readonly path: string
   /** Like "the master key". */
   readonly what: string
-  /** Undefined: it cannot be looked at; `trouble` has the reason. */
+  /** The mode is undefined if the file cannot be inspected; `trouble` has the reason. */
   readonly mode?: number
   readonly trouble?: string
 }
@@ -58,14 +58,14 @@ interface SecretFileFacts {
 interface PortFacts {
   readonly flag: string
   readonly address: string
-  /** Undefined: it can be listened on. */
+  /** It is undefined if the server can listen on the address. */
   readonly trouble: string | undefined
 }
 
 interface DatabaseFacts {
   /** Without passwords. */
   readonly url: string
-  /** Undefined: it accepts writes. */
+  /** It is undefined if the database accepts writes. */
   readonly trouble: string | undefined
   /** How far this machine's clock is ahead of the database's, at least; 0 if it may be right. */
   readonly aheadMs?: number
@@ -81,7 +81,7 @@ export interface DoctorFacts {
   /** Problems of the settings, one line each. */
   readonly settings: readonly string[]
   readonly clock: "synchronised" | "not synchronised" | "unknown"
-  /** Of nodes of the running store, against their database. */
+  /** The clocks of nodes of the running store, against their database. */
   readonly nodeClocks: readonly { readonly name: string; readonly aheadMs: number; readonly uncertainMs: number }[]
   readonly folders: readonly FolderFacts[]
   /** The file system of the operating system. */
@@ -91,7 +91,7 @@ export interface DoctorFacts {
     readonly memoryBytes: number
     readonly connectionsQueued: number | undefined
   }
-  /** What the server would use of them at most. */
+  /** The most that the server would use of these limits. */
   readonly wanted: { readonly openFiles: number; readonly connectionsQueued: number }
   readonly ports: readonly PortFacts[]
   readonly certificates: readonly CertificateFacts[]

@@ -26,7 +26,7 @@ const CERTIFICATES_MAX = 1_000
 const CERTIFICATES_CONCURRENT = 16
 const FILE_BYTES_MAX = 1 * MIB
 const COMMAND_MS_MAX = 3_000
-/** Of volumes, logs and tables of a device, open at the same time. */
+/** The volumes, logs and tables of a device that are open at the same time. */
 const FILES_OF_DEVICE = 256
 
 export type MachineFacts = Omit<DoctorFacts, "settings" | "nodeClocks" | "store">
@@ -124,7 +124,7 @@ async function wholeDisks(folder: string): Promise<readonly string[]> {
   return [basename(isPartition ? dirname(folder) : folder)]
 }
 
-/** Of the running server, otherwise of this process. */
+/** Returns the limit of the running server, otherwise of this process. */
 async function openFilesOf(pid: number | undefined): Promise<number | undefined> {
   const ofServer = pid === undefined ? undefined : await textOf(`/proc/${pid}/limits`)
   const text = ofServer ?? (await textOf("/proc/self/limits"))

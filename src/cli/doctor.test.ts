@@ -1,4 +1,4 @@
-/** What doctor makes of facts, and the facts of a real machine. */
+/** Tests of what doctor concludes from facts, and of the facts of a real machine. */
 import assert from "node:assert/strict"
 import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { createServer } from "node:net"

@@ -66,7 +66,7 @@ function isHeldUp(erasure: Erasure | undefined): boolean {
   return keysReplaced && versions + uploads === 0 && devices.length > 0 && devices.every(({ isOffline }) => isOffline)
 }
 
-/** What an erasure waits for. */
+/** Returns the text about what an erasure waits for. */
 export function erasureText({ keysReplaced, versions, uploads, devices }: Erasure): string {
   const rows = versions + uploads === 0 ? [] : [`${plural(versions, "version")} and ${plural(uploads, "upload")} left`]
   if (!keysReplaced)

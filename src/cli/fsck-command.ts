@@ -22,7 +22,7 @@ import { plural, printable, sizeText } from "./text.js"
 const DIFFERENCES_SHOWN_MAX = 1_000
 
 interface VolumeFolder {
-  /** Undefined: the ordinary volumes. */
+  /** It is undefined for the ordinary volumes. */
   readonly ends?: ExpiringClass | undefined
   readonly folder: string
 }

@@ -79,7 +79,7 @@ function planText(metadataStore: string, lost: readonly LostRows[]): string {
   ].join("\n")}\n`
 }
 
-/** Whether the rows may be those of versions, or of their bytes. */
+/** Returns true if the rows may be those of versions, or of their bytes. */
 const ofObjects = (lost: readonly LostRows[]): boolean =>
   lost.some(({ ranges }) =>
     ranges.some(range => familiesOf(range).some(name => OBJECT_FAMILIES.some(family => family === name))),

@@ -1,4 +1,4 @@
-/** What `bucket stat` says of the past: only what is known. */
+/** Tests of what `bucket stat` says of the past: only what is known. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { growthRows } from "./growth-text.js"

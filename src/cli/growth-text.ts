@@ -11,7 +11,7 @@ const AGES = [
   ["a year ago", 365 * DAY_MS],
 ] as const
 
-/** What the bucket held, as far as that is known. */
+/** Returns rows about what the bucket held, as far as that is known. */
 export const growthRows = (
   { createdMs }: Pick<z.output<typeof BUCKET>, "createdMs">,
   { samples, nowMs }: z.output<typeof USAGE_HISTORY>,

@@ -168,7 +168,7 @@ class Import {
     )
   }
 
-  /** What is to be copied, in the order of keys. */
+  /** Yields what is to be copied, in the order of keys. */
   async *#tasks({ from, to, versioning }: BucketPair, isThere: boolean): AsyncGenerator<Task, void, void> {
     const prefix = this.options.prefix ?? ""
     const list = versioning === undefined ? latestOf : historiesOf
@@ -276,7 +276,7 @@ const otherHistory = (why: string): CliError =>
 const versioningOf = (status: string): string =>
   `<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Status>${status}</Status></VersioningConfiguration>`
 
-/** Undefined if the bucket does not have the setting, or its store does not know it. */
+/** Returns undefined if the bucket does not have the setting, or its store does not know it. */
 async function settingOf(client: S3Client, bucket: string, setting: BucketSetting): Promise<string | undefined> {
   try {
     return await client.getSetting(bucket, setting)

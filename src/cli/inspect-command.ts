@@ -28,7 +28,7 @@ export async function inspectCommand(io: CliIo, path: string, options: OutputOpt
 /** Files are in the data folder itself, or one folder below. */
 const FOLDERS_ABOVE = 2
 
-/** Of the device that the file belongs to; undefined without a key file: lengths are shown then. */
+/** Returns the cipher of the device that the file belongs to; undefined without a key file: lengths are shown then. */
 async function cipherOfFile(
   io: CliIo,
   disk: Disk,

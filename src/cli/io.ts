@@ -51,7 +51,7 @@ export interface CliIo {
   readonly inputIsTerminal: boolean
   /** Standard output is a terminal: commands may colour lines. */
   readonly outIsTerminal: boolean
-  /** Undefined unless both standard input and output are terminals. */
+  /** It is undefined unless both standard input and output are terminals. */
   readonly terminal?: Terminal | undefined
   /** Standard error is a terminal: commands may draw progress. */
   readonly errorIsTerminal: boolean

@@ -1,4 +1,4 @@
-/** What `hayloft lifecycle` prints. */
+/** Tests of the output of `hayloft lifecycle`. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { explanationText, previewText } from "./lifecycle-text.js"

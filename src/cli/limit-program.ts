@@ -53,7 +53,7 @@ async function limitCommand(
   await answer(io, options, { holder, id, limits }, limitsText(holder, id, limits))
 }
 
-/** Undefined: the present ones are shown. */
+/** Returns undefined if the present limits are to be shown. */
 function limitsOf({ requests, burst, bytes, none }: LimitOptions): Limits | undefined {
   const requestsPerSecond = requests === undefined ? undefined : wholeNumber(requests, "--requests")
   const bytesPerSecond = bytes === undefined ? undefined : bytesOfSize(bytes)

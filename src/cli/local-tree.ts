@@ -19,9 +19,9 @@ interface LocalFile {
 }
 
 export interface TreeReports {
-  /** What should be a file or a folder and cannot be read. */
+  /** Reports a path that should be a file or a folder and cannot be read. */
   problem(message: string): void
-  /** What is no file, and was left out. */
+  /** Reports a path that is not a file, and was left out. */
   note(message: string): void
 }
 

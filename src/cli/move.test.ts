@@ -19,7 +19,7 @@ interface Told {
   readonly etagAfter?: string
   /** The file grows when a request of this method for the target arrives. */
   readonly growsAt?: string
-  /** Of the file; default: 5. */
+  /** The size of the file; default: 5. */
   readonly localBytes?: number
 }
 

@@ -3,7 +3,7 @@ import type { Command } from "commander"
 import { LOCKED_FLAG } from "../base/locked-names.js"
 import { CliError } from "./exit-codes.js"
 
-/** Of an option that may be repeated. */
+/** Collects the values of an option that may be repeated. */
 export const collect = (value: string, earlier: readonly string[] | undefined): readonly string[] => [
   ...(earlier ?? []),
   value,

@@ -55,7 +55,7 @@ export function safeRelativePath(key: string): string | undefined {
   return pieces.some(piece => piece === "" || piece === "." || piece === "..") ? undefined : pieces.join("/")
 }
 
-/** Whether a place is among the keys that begin with another one. */
+/** Returns true if a place is among the keys that begin with another one. */
 export const contains = (outer: Place, inner: Place): boolean =>
   outer.kind === "remote" && inner.kind === "remote" && outer.bucket === inner.bucket && inner.key.startsWith(outer.key)
 

@@ -18,7 +18,7 @@ export class Progress {
     private readonly draw: ((text: string) => void) | undefined,
     private readonly clock: Clock,
     private readonly label: () => string,
-    /** Undefined if unknown. */
+    /** The total is undefined if unknown. */
     private readonly totalBytes: number | undefined,
   ) {
     this.#startedMs = clock.monotonicMs()

@@ -10,7 +10,7 @@ import { adminOver, operatorOf } from "./testing-admin.js"
 
 const SMALLEST = ["remote", "set", "remote-1", "--store", "aws", "--bucket", "data"]
 
-/** Those of a store that knows the remote store `aws`. */
+/** The documents of a store that knows the remote store `aws`. */
 class RemoteDocuments extends FakeDocuments {
   override readonly names = ["remote"]
 

@@ -23,7 +23,7 @@ const STORE_SETTINGS = [
   "nextMasterKeyFile",
 ] as const
 
-/** Those of all machines of a store, and of the new one. */
+/** The folders of all machines of a store, and of the new one. */
 const FOLDERS_MAX = STORE_DEVICES_MAX + DEVICES_MAX
 
 interface RescueOptions extends OutputOptions {

@@ -25,7 +25,7 @@ import { simulationText, type Simulated } from "./simulation-text.js"
 import { withAdmin, type StoreOptions } from "./stores.js"
 import { plural, printable } from "./text.js"
 
-/** Of a layout file. */
+/** The maximum size of a layout file. */
 const LAYOUT_FILE_BYTES_MAX = 1024 * 1024
 
 interface SimulateOptions extends StoreOptions, OutputOptions {

@@ -14,9 +14,9 @@ export interface StoppedFolder {
   readonly path: string
   readonly disk: Disk
   readonly deviceId: DeviceId
-  /** Undefined if it cannot be read. */
+  /** The record is undefined if it cannot be read. */
   readonly record: ControlRecord | undefined
-  /** Of an encrypted device. */
+  /** The cipher of an encrypted device. */
   readonly cipher: DeviceCipher | undefined
 }
 

@@ -82,7 +82,7 @@ export async function localFolders(io: CliIo, options: StoreOptions): Promise<re
   return (await localConfig(io, options)).dataFolders
 }
 
-/** Whether the environment contains the admin endpoint of a store, local or not. */
+/** Returns true if the environment contains the admin endpoint of a store, local or not. */
 export const isElsewhere = ({ environment }: CliIo, { data }: StoreOptions): boolean =>
   data === undefined && Boolean(environment["HAYLOFT_ADMIN_ENDPOINT"] || environment["HAYLOFT_ADMIN_TOKEN"])
 

@@ -29,7 +29,7 @@ import { readVersion } from "./version.js"
 
 const PART_BYTES_MAX = 4 * MIB
 const ANSWER_MS_MAX = 30_000
-/** Of files with one secret. */
+/** The maximum size of a file with one secret. */
 const SECRET_BYTES_MAX = 4_096
 
 /** Documents of the running store, by the name in the bundle. */
@@ -131,7 +131,7 @@ async function addDocuments(client: AdminClient, parts: Part[], missing: string[
   }
 }
 
-/** What JSON.parse and the admin API give, in lines that people can read. */
+/** Returns what JSON.parse and the admin API give, in lines that people can read. */
 const jsonText = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`
 
 function cut(text: string): string {

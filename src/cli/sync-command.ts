@@ -116,7 +116,7 @@ class Sync {
     this.#run.throwIfFailed()
   }
 
-  /** What is to be copied, in the order of names. */
+  /** Yields what is to be copied, in the order of names. */
   async *#copies(): AsyncGenerator<Copy, void, void> {
     for await (const { source, target } of this.#pairs(this.#run)) {
       const verdict = verdictOf({ source, target }, this.options.sizeOnly === true)

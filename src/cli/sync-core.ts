@@ -33,8 +33,8 @@ export interface NameRule {
 }
 
 /**
- * Whether a name takes part: the last rule that matches it decides. If none does, it takes part unless the first rule is an
- * `--include`.
+ * Returns true if a name takes part: the last rule that matches it decides. If none does, it takes part unless the
+ * first rule is an `--include`.
  */
 export function takesPart(rules: readonly NameRule[], name: string): boolean {
   const last = rules.findLast(({ glob }) => matches(glob, name))

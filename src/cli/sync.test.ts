@@ -202,7 +202,7 @@ test("sync up: copies what differs and nothing else, again and again", async () 
   assert.match(await succeeds(["sync", "up", "s3://synced/p"]), /3 copied \(4 B\), 0 unchanged\n$/)
   assert.deepEqual(await keysIn("synced"), ["p/a.txt", "p/c.log", "p/deep/b.txt"])
   assert.match(await succeeds(["sync", "up", "s3://synced/p"]), /^0 copied \(0 B\), 3 unchanged\n$/)
-  // Of the same size: only the time tells.
+  // The size is the same: only the time tells.
   await writeFile(join(folder, "up/a.txt"), "7")
   const future = new Date(clock.wallMs() + 60_000)
   await utimes(join(folder, "up/a.txt"), future, future)

@@ -8,11 +8,11 @@ import { durationText, latencyText, printable, rowsText, sizeText } from "./text
 type Traffic = z.output<typeof TRAFFIC>
 type Named = Traffic["buckets"][number]
 
-/** What the screen shows. */
+/** The contents of the screen. */
 export interface Snapshot {
   readonly traffic: Traffic
   readonly status: Status
-  /** Of the process; undefined if its metrics do not say. */
+  /** The memory of the process; undefined if its metrics do not state it. */
   readonly memoryBytes: number | undefined
   readonly loopDelayMs: number | undefined
 }

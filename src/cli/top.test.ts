@@ -12,7 +12,7 @@ const buckets = Array.from({ length: 40 }, (_, n) => ({
   ...figures(n, { sentBytes: 1000 * (40 - n), p99Ms: n === 7 ? 900 : 2, serverErrors: n === 9 ? 5 : 0 }),
 }))
 
-/** What the screen shows of a status, and of traffic. */
+/** Returns what the screen shows of a status, and of traffic. */
 const snapshotOf = (traffic: object = {}, status: object = {}) =>
   ({
     traffic: {

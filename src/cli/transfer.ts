@@ -33,9 +33,9 @@ export interface Transferred {
   readonly from: string
   readonly to: string
   readonly sizeBytes: number
-  /** Of the object that was written, or read into a file. */
+  /** The ETag of the object that was written, or read into a file. */
   readonly etag: string
-  /** Of a transfer that is only planned: the reason. */
+  /** The reason for a transfer that is only planned. */
   readonly why?: string
 }
 
@@ -195,7 +195,7 @@ export class Transfer {
 
 interface OpenedSource {
   readonly chunks: AsyncIterable<Uint8Array>
-  /** Undefined if unknown. */
+  /** The size is undefined if unknown. */
   readonly sizeBytes: number | undefined
   readonly handle: FileHandle | undefined
 }

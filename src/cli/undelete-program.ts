@@ -250,7 +250,7 @@ async function purge(
   })
 }
 
-/** Of all keys, or of one. */
+/** Returns the sum of all keys, or of one. */
 async function sumOf(pages: AsyncIterable<readonly Deleted[]>, wanted: string | undefined): Promise<Amount> {
   let [objects, bytes] = [0, 0]
   for await (const page of pages) {

@@ -9,7 +9,7 @@ export interface AdminAccess {
   readonly trust?: Trust
 }
 
-/** Of a stream; the longest have a key and some names. */
+/** The maximum length of a line of a stream; the longest have a key and some names. */
 const LINE_CHARACTERS_MAX = 1024 * 1024
 
 type Query = Readonly<Record<string, string | undefined>>

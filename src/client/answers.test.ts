@@ -13,7 +13,7 @@ const PART = { ...OBJECT, uploadId: "u", partNumber: 1 }
 const BODY = Buffer.from("a")
 const RANGE = { first: 0, last: 1 }
 
-/** What the client makes of a response with this document and these headers. */
+/** Returns what the client makes of a response with this document and these headers. */
 const told = <T>(
   document: string,
   work: (client: S3Client) => Promise<T>,

@@ -177,7 +177,7 @@ export class CoordClient {
     return valid ? undefined : (reason ?? "it is not valid")
   }
 
-  /** Undefined: there is no such file. */
+  /** Returns undefined if there is no such file. */
   async read(path: string): Promise<{ readonly content: Buffer; readonly version: number } | undefined> {
     try {
       const answer = await this.send({ method: "GET", target: `files/${inPath(path)}` })
@@ -403,7 +403,9 @@ class CoordSession {
     throw signal.reason
   }
 
-  /** Whether the session got the lock, or a place in line, is not known: it gives up both, unless it had the lock before. */
+  /**
+   * The session may or may not have got the lock, or a place in line: it gives up both, unless it had the lock before.
+   */
   private async leave(path: string): Promise<void> {
     if (!this.held.has(path)) await this.release(path).catch(() => undefined)
   }
@@ -465,7 +467,7 @@ export class CoordLock {
     return this.session.signal
   }
 
-  /** Whether the store says that it is held, now. */
+  /** Returns true if the store reports that the lock is held now. */
   async isHeld(): Promise<boolean> {
     return (await this.client.faultOf(this.fence)) === undefined
   }

@@ -22,7 +22,7 @@ const SILENCE_MS_MAX = 60_000
 const CONNECTIONS_MAX = 512
 /** For listings: a store sends no larger ones. */
 const DOCUMENT_BYTES_MAX = 32 * 1024 * 1024
-/** Of a response with a status of 300 or more; the rest is not read. */
+/** The limit for a response with a status of 300 or more; the rest is not read. */
 const FAILURE_BYTES_MAX = 64 * 1024
 
 interface Call {

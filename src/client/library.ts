@@ -1,4 +1,7 @@
-/** What the npm package offers to programs as `hayloft/client`; declarations/client.d.ts says the same to their compilers. */
+/**
+ * The API that the npm package offers to programs as `hayloft/client`; declarations/client.d.ts states the same for
+ * their compilers.
+ */
 import { RealClock } from "../seams/clock/real.js"
 import { CoordClient, type CoordAccess } from "./coordination.js"
 

@@ -20,7 +20,7 @@ export class Unreachable extends Error {
 const MESSAGE_CHARACTERS_MAX = 500
 const CODE_CHARACTERS_MAX = 100
 
-/** What a server says about a failure, so long that a person can still read it. */
+/** Returns a server's message about a failure, so long that a person can still read it. */
 export const briefMessage = (message: string): string => message.slice(0, MESSAGE_CHARACTERS_MAX)
 export const briefCode = (code: string): string => code.slice(0, CODE_CHARACTERS_MAX)
 

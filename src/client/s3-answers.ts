@@ -24,13 +24,13 @@ export interface ObjectHead {
   readonly contentType: string | undefined
   /** The headers that a copy in parts must state again: content type, cache control, user metadata … */
   readonly attributes: Headers
-  /** Those of object lock: retention and legal hold. */
+  /** The headers of object lock: retention and legal hold. */
   readonly locks: Headers
   /** The bytes are those of a range. */
   readonly isRange: boolean
-  /** Of a range: the offset of its first byte. */
+  /** The offset of the first byte of a range. */
   readonly rangeFirst: number | undefined
-  /** Of a range: the size of the whole object, if the response has it. */
+  /** The size of the whole object if the response is for a range and has it. */
   readonly totalBytes: number | undefined
   /** The store says that it is Hayloft, whose buckets all have RenameObject. Others may take a rename for an empty PUT. */
   readonly hasRename: boolean

@@ -245,8 +245,8 @@ export class S3Client {
   }
 
   /**
-   * What an object has from this offset on, once it has anything; undefined: it had nothing for 20 seconds. `stream`: of the
-   * object, as an earlier answer named it; another object fails with 412.
+   * Returns what an object has from this offset on, once it has anything; undefined: it had nothing for 20 seconds.
+   * `stream`: the stream of the object, as an earlier answer named it; another object fails with 412.
    */
   async follow(
     { bucket, key }: ObjectName,

@@ -15,7 +15,7 @@ const PARTS_CONCURRENT = 4
 
 interface CopyRequest {
   readonly from: ObjectName
-  /** Of the source. */
+  /** The head of the source. */
   readonly head: ObjectHead
   readonly to: ObjectName
   /** Instead of the source's. */

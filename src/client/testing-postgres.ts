@@ -101,7 +101,7 @@ export class PostgresProcess {
     return this.place.port
   }
 
-  /** Of the server's first process, while it runs. */
+  /** The process id of the server's first process, while it runs. */
   get pid(): number {
     return this.child?.pid ?? 0
   }

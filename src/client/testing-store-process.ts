@@ -55,7 +55,7 @@ export class StoreProcess {
     private readonly child: ChildProcess,
     private readonly clock: Clock,
     readonly dataFolders: readonly string[],
-    /** What it cannot say in a data folder; undefined if it has one. */
+    /** The runtime facts of a process without a data folder; undefined if it has one. */
     private readonly known: RuntimeFile | undefined,
   ) {
     this.exited = new Promise(resolve => {

@@ -19,9 +19,9 @@ interface UploadRequest {
   readonly key: string
   /** Content type, metadata and the like. */
   readonly headers?: Headers
-  /** Undefined if unknown. */
+  /** The size is undefined if unknown. */
   readonly sizeBytes: number | undefined
-  /** Of each part but the last one; a shorter object is sent whole. */
+  /** The size of each part but the last one; a shorter object is sent whole. */
   readonly partBytes?: number
   readonly source: AsyncIterable<Uint8Array>
   /** Called when bytes have arrived at the store. */

@@ -35,9 +35,9 @@ const brief = (name: string): string => name.slice(0, NAME_SHOWN_MAX)
 
 interface Tag {
   readonly from: number
-  /** Of the first character after it. */
+  /** The offset of the first character after the tag. */
   readonly to: number
-  /** Undefined: a comment or an instruction. */
+  /** The name is undefined for a comment or an instruction. */
   readonly name: string | undefined
   readonly kind: "opening" | "closing" | "empty"
 }

@@ -106,7 +106,7 @@ export function joinDevices(
 /** Devices that a command changes together. */
 interface Chosen {
   readonly ids: readonly DeviceId[]
-  /** What an error calls them: `device 00…01`, `node n1`. */
+  /** The name of the devices in an error: `device 00…01`, `node n1`. */
   readonly name: string
 }
 

@@ -13,7 +13,7 @@ export function deviceOf(record: ControlRecord, id: DeviceId): ControlDevice {
   return device
 }
 
-/** Whether the device is not offline; only such devices count towards a quorum. */
+/** Returns true if the device is not offline; only such devices count towards a quorum. */
 export const isIn = ({ state }: ControlDevice): boolean => state !== "offline"
 
 /** Throws `invalidArgument` for a device that is not in the record. */

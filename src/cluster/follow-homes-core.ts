@@ -35,7 +35,7 @@ const withoutDisk = (device: LayoutDevice): LayoutDevice => {
   return { ...device, domains }
 }
 
-/** Whether some partition has fewer shards in one domain than before. */
+/** Returns true if some partition has fewer shards in one domain than before. */
 function isLessTogether(after: Layout, before: Layout, devices: readonly LayoutDevice[], level: Level): boolean {
   const domains = new Map(devices.map(device => [device.id, level(device)]))
   const [was, is] = [before, after].map(layout => mostTogether(layout, id => domains.get(id) ?? ""))

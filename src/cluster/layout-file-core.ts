@@ -44,7 +44,7 @@ export function layoutOfFile({ version, width, bytesPerSlot, devices, table }: L
   return layout
 }
 
-/** What is wrong with a file that could be read, in sentences; empty: nothing. */
+/** Returns the problems of a file that could be read, in sentences; empty: there are none. */
 export function problemsOfLayoutFile(file: LayoutFile): readonly string[] {
   const known = new Set(file.devices.map(({ id }) => id))
   const problems: string[] = []

@@ -17,7 +17,7 @@ const placesOf = (record: ControlRecord): number => record.devices.filter(hasPla
 const gainingOf = (record: ControlRecord): number => record.devices.filter(mayGain).length
 const isSamePolicy = (a: Policy, b: Policy): boolean => textOfPolicy(a) === textOfPolicy(b)
 
-/** Undefined: none of its own. */
+/** Returns true if both choices are the same; undefined: no policy of its own. */
 export const isSameChoice = (a: Policy | undefined, b: Policy | undefined): boolean =>
   a === undefined || b === undefined ? a === b : isSamePolicy(a, b)
 

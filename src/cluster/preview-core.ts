@@ -56,11 +56,11 @@ export interface Preview {
   readonly hours: number
   /** Every device before and after the change, new ones last. */
   readonly devices: readonly DevicePreview[]
-  /** Of disks. */
+  /** The disks that may fail without a loss. */
   readonly survives: Survives
-  /** Absent if the devices have no homes. */
+  /** It is absent if the devices have no homes. */
   readonly survivesMachines?: Survives
-  /** Absent if no zone is named. */
+  /** It is absent if no zone is named. */
   readonly survivesZones?: Survives
   /** Bytes of objects that fit, including the present ones; undefined if no capacity is known. */
   readonly usableBefore: number | undefined

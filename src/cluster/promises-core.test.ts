@@ -1,4 +1,4 @@
-/** What a policy promises before and after a change. */
+/** Tests of what a policy promises before and after a change. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseNodeName } from "../base/ids.js"

@@ -15,8 +15,8 @@ interface PolicyChange {
 }
 
 /**
- * Whether blocks of the policy, or the metadata that finds them, survive fewer failures after the change than they do
- * now, or than they would if every device worked.
+ * Returns true if blocks of the policy, or the metadata that finds them, survive fewer failures after the change than
+ * they do now, or than they would if every device worked.
  */
 export function survivesLess(
   before: ControlRecord,

@@ -26,10 +26,10 @@ export const controlLayoutOf = (layout: Layout): ControlLayout => ({
   table: encodeLayout(layout),
 })
 
-/** Whether the layout gives it slots: even while it is offline, since it may return. */
+/** Returns true if the layout gives the device slots: even while it is offline, since it may return. */
 export const hasPlace = ({ state }: ControlDevice): boolean => state !== "draining" && state !== "decommissioning"
 
-/** Whether it can be given further slots. */
+/** Returns true if the device can be given further slots. */
 export const mayGain = ({ state }: ControlDevice): boolean => state === "active" || state === "rebuilding"
 
 /** The devices that have a place, with their failure domains, as the planner takes them. */
@@ -54,7 +54,7 @@ export function checkStill(record: ControlRecord): void {
   throw fail("conflict", { message: "shards still move after an earlier change; wait until that is finished" })
 }
 
-/** Those that new blocks may have, beside those of buckets. */
+/** Returns the policies that new blocks may have, beside those of buckets. */
 export const policiesIn = ({ policy, classes = [] }: ControlRecord): readonly [Policy, ...Policy[]] => [
   policy,
   ...classes.map(([, ofClass]) => ofClass),

@@ -147,7 +147,7 @@ export interface Shape {
   readonly needed: number
   /** All its blocks were written since the current layout. */
   readonly isNew: boolean
-  /** Whether it counts for what the store survives when complete. */
+  /** The shape counts for what the store survives when complete. */
   readonly isStaying: boolean
 }
 
@@ -182,7 +182,7 @@ export interface Places {
   readonly levels: readonly DomainLevel[]
 }
 
-/** What blocks survive that are stored where the layouts place them. */
+/** The losses that blocks survive if they are stored where the layouts place them. */
 export interface Survival {
   readonly losses: number
   readonly critical: DiskSet
@@ -194,7 +194,7 @@ export interface Survival {
   readonly whenWhole: number
 }
 
-/** What blocks survive if the devices of a domain fail together. */
+/** The losses that blocks survive if the devices of a domain fail together. */
 interface LevelSurvival {
   readonly survival: Survival
   /** By shape, the most shards of a block that the layout has in one domain. */
@@ -220,7 +220,7 @@ export function hasShard({ lacks }: PlacedDevice, partition: number): boolean {
   return lacks === "nothing" || (lacks !== "everything" && lacks[partition] === 0)
 }
 
-/** What a device has; the array has one more element for a device that is not in the store. */
+/** The contents of a device; the array has one more element for a device that is not in the store. */
 const [HAS_NONE, HAS_ALL, HAS_SOME] = [0, 1, 2]
 
 /** The devices' contents in arrays, since a walk reads them a million times. */

@@ -75,7 +75,7 @@ export interface SafetyInput {
   /** While shards move from it to `layout`. */
   readonly previousLayout: Layout | undefined
   readonly policies: readonly PolicyUse[]
-  /** Undefined: it is in a database, and no disk matters to it. */
+  /** It is undefined if the metadata is in a database, and no disk matters to it. */
   readonly metadata: SafetyMetadata | undefined
   /**
    * By device, a byte for each partition: not 0 if it may lack shards that a layout assigns to it.
@@ -117,13 +117,13 @@ export interface Safety {
   readonly whole: Losses
   /** How many disks may be missing at an unattended start, which needs more than half of the online devices. */
   readonly opensWithout: number
-  /** Whether metadata or blocks limit `now`. */
+  /** The part that limits `now`: metadata or blocks. */
   readonly weakest: "metadata" | "blocks"
   /** Devices on a disk that must not fail now: its loss alone loses something. */
   readonly critical: readonly DeviceId[]
-  /** Absent if no device has a home. */
+  /** It is absent if no device has a home. */
   readonly machines?: DomainSafety
-  /** Absent if no zone is named. */
+  /** It is absent if no zone is named. */
   readonly zones?: DomainSafety
   /** Ascending, without duplicates, only levels with bytes. */
   readonly levels: readonly SafetyLevel[]

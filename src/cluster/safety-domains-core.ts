@@ -4,14 +4,14 @@ import type { DomainLevel } from "./safety-blocks-core.js"
 
 export type DomainLevelName = "machines" | "zones"
 
-/** Whether all devices of a machine, or of a zone, may fail together. */
+/** States whether all devices of a machine, or of a zone, may fail together. */
 export interface DomainSafety {
   readonly count: number
   /** How many arbitrary ones may fail without a loss; -1 if something is not readable now. */
   readonly now: number
   /** The same once every device is back or replaced and has all that the layout assigns to it. */
   readonly whole: number
-  /** Those that must not fail now: the loss of one alone loses something. */
+  /** The domains that must not fail now: the loss of one alone loses something. */
   readonly critical: readonly string[]
   /** Why none may fail even then: a block under the policy has up to `shards` in one of them, and can lose `spare`. */
   readonly crowded?: { readonly policy: Policy; readonly shards: number; readonly spare: number }

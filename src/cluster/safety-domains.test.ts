@@ -1,4 +1,4 @@
-/** Whether any machine and any zone may fail, compared with trying each one, and every set of them. */
+/** Tests of whether any machine and any zone may fail, compared with trying each one, and every set of them. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parsePolicy, shardCount, shardsNeeded } from "../base/policy.js"

@@ -60,7 +60,7 @@ export function reasonsOf(causes: SafetyCauses, pathOf: SentenceFacts["pathOf"])
   ]
 }
 
-/** What may fail when the store is complete: disks, or folders if disks hold several. */
+/** Returns what may fail when the store is complete: disks, or folders if disks hold several. */
 function protection({ disks, devices, offline, now, whole, opensWithout }: Safety): string {
   if (whole.disks > 0 && offline > 0) {
     return `any ${plural(whole.disks, "disk")} may fail without loss once every folder is back, on a disk of its own`
@@ -85,7 +85,7 @@ function someOf(names: readonly string[]): string {
   return more > 0 ? `${names.slice(0, NAMES_SHOWN).join(", ")} and ${more} more` : listed(names)
 }
 
-/** Whether any single disk, machine or zone may fail now. */
+/** States whether any single disk, machine or zone may fail now. */
 export interface MayFail {
   readonly what: "disk" | "machine" | "zone"
   /** `later`: once the store is complete, but not now. `unknown`: shards have not all been scanned. */
@@ -121,7 +121,7 @@ function answerOf(what: MayFail["what"], domain: DomainSafety, { isUnseen }: Saf
   return { ...facts, answer: "later", because }
 }
 
-/** Whether any disk, and as far as the store has them any machine and any zone, may fail now. */
+/** Returns whether any disk, and as far as the store has them any machine and any zone, may fail now. */
 export function mayFail(safety: Safety, pathOf: SentenceFacts["pathOf"]): readonly MayFail[] {
   const { disks, now, whole, critical, machines, zones, causes } = safety
   const ofDisks = { count: disks, now: now.disks, whole: whole.disks, critical: critical.map(pathOf) }

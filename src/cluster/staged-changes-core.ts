@@ -33,7 +33,7 @@ export type StagedChange =
 
 const refusal = (message: string) => fail("invalidArgument", { message })
 
-/** What errors call the subject of a change: `device 00…01`, `node n1`. */
+/** Returns the name of the subject of a change in errors: `device 00…01`, `node n1`. */
 const nameOf = (change: StagedChange): string => ("node" in change ? `node ${change.node}` : `device ${change.id}`)
 
 export function checkWeight(weight: number): void {

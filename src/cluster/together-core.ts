@@ -7,7 +7,10 @@ export class Together {
 
   constructor(readonly layout: Layout) {}
 
-  /** Of the first `slots` slots of any partition. `domains`: the domain of each device. */
+  /**
+   * Returns the most shards that one domain has of the first `slots` slots of any partition. `domains`: the domain of
+   * each device.
+   */
   most(devices: readonly { readonly id: DeviceId }[], domains: ArrayLike<number>, slots: number): number {
     const name = `${slots} ${devices.map(({ id }, number) => `${id} ${domains[number]}`).join()}`
     const known = this.known.get(name)

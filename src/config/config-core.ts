@@ -93,7 +93,10 @@ export function inspectConfig(sources: ConfigSources): {
   return { config: configIn(reader), problems: reader.problems }
 }
 
-/** What `serve` goes by: the texts of every setting, and where they are from; undefined if it is not set. */
+/**
+ * Returns the settings that `serve` uses: the texts of every setting, and where they are from; undefined if it is not
+ * set.
+ */
 export const settingsInEffect = (
   sources: Pick<ConfigSources, "flags" | "environment" | "file">,
 ): readonly (readonly [name: SettingName, found: FoundSetting | undefined])[] =>

@@ -20,7 +20,7 @@ export const FILE_SETTING_NAMES: readonly SettingName[] = SETTING_NAMES.filter(
 
 interface CheckedFile {
   readonly settings: SettingsInput
-  /** Of the keys, counted from 1. */
+  /** The line numbers of the keys, counted from 1. */
   readonly lines: ReadonlyMap<string, number>
   /** Unknown keys, and values that are no text. Whether the texts are valid is for `inspectConfig` to say. */
   readonly problems: readonly ConfigProblem[]

@@ -29,7 +29,10 @@ export interface ClusterConfig {
   readonly machine: string
   /** Where other nodes connect. */
   readonly nodeListen: ListenAddress
-  /** What other nodes are told to connect to; if undefined, the listening address, or the host name for all addresses. */
+  /**
+   * The address that other nodes are told to connect to; if undefined, the listening address, or the host name for all
+   * addresses.
+   */
   readonly nodeAddress: ListenAddress | undefined
 }
 
@@ -121,25 +124,25 @@ export interface ServeConfig {
   readonly consoleSignIn: ConsoleSignInConfig | undefined
   /** Absolute paths. */
   readonly tls: TlsFiles | undefined
-  /** Undefined: websites are not served. */
+  /** It is undefined if websites are not served. */
   readonly website: WebsiteConfig | undefined
   /** Absolute paths, and names of built-in filters, in their order. */
   readonly filters: readonly string[]
-  /** Undefined: Swift's API is not served. */
+  /** It is undefined if Swift's API is not served. */
   readonly swift: SwiftConfig | undefined
-  /** Undefined: K2V is not served. */
+  /** It is undefined if K2V is not served. */
   readonly k2vListen: ListenAddress | undefined
   /** Locks and small files of clients are served on the admin port. */
   readonly coordination: boolean
   /** Transforms of objects are served. */
   readonly transforms: boolean
-  /** Of results of rules that are kept. */
+  /** The limit for results of rules that are kept. */
   readonly transformResultsBytesMax: number
   /** Absolute path of the file that names remote stores; undefined: there are no remote buckets. */
   readonly remotes: string | undefined
-  /** Of objects of remote buckets that are cached. */
+  /** The limit for objects of remote buckets that are cached. */
   readonly remoteCacheBytesMax: number
-  /** Undefined: queues are not served. */
+  /** It is undefined if queues are not served. */
   readonly queueListen: ListenAddress | undefined
   /** Absolute path; if undefined, the devices store the master key. */
   readonly masterKeyFile: string | undefined
@@ -155,7 +158,7 @@ export interface ServeConfig {
   readonly log: { readonly level: LogLevel; readonly format: LogFormat }
   /** Lines about requests that are done; undefined: none. */
   readonly accessLog: AccessLogConfig | undefined
-  /** Undefined: nothing is traced. */
+  /** It is undefined if nothing is traced. */
   readonly tracing: { readonly endpoint: string; readonly oneIn: number } | undefined
   /** The operator's root key pair; if undefined, generated at the first start. */
   readonly rootKey: { readonly accessKeyId: AccessKeyId; readonly secret: string } | undefined
@@ -166,7 +169,7 @@ interface ConsoleSignInConfig {
   /** As the provider spells it. */
   readonly issuer: string
   readonly clientId: string
-  /** Undefined: a public client. */
+  /** The secret is undefined for a public client. */
   readonly clientSecret: string | undefined
   /** ARNs, at least one: the first whose trust policy admits a person is taken. */
   readonly roles: readonly string[]
@@ -180,11 +183,11 @@ type KeystoneRole = "operators" | "readers" | "resellerAdmins" | "resellerReader
 export interface SwiftConfig {
   readonly listen: ListenAddress
   readonly allowSha1: boolean
-  /** Whether there are accounts of services. */
+  /** There are accounts of services. */
   readonly serviceAccounts: boolean
   /** The key of administrators of `/info`, and the sections that others do not see. */
   readonly info: { readonly adminKey: string | undefined; readonly hidden: readonly string[] }
-  /** Undefined: tokens of its own only. */
+  /** It is undefined if Swift uses tokens of its own only. */
   readonly keystone:
     | (Readonly<Record<KeystoneRole, readonly string[]>> & {
         readonly url: string

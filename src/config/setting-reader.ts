@@ -19,7 +19,7 @@ interface FileSource {
   /** For messages. */
   readonly path: string
   readonly settings: SettingsInput
-  /** Of the keys, counted from 1. */
+  /** The line numbers of the keys, counted from 1. */
   readonly lines?: ReadonlyMap<string, number>
 }
 
@@ -108,7 +108,7 @@ export class SettingReader {
     })
   }
 
-  /** Of a setting with a default. */
+  /** Returns the value of a setting with a default. */
   required<T>(name: SettingName, parse: Parse<T>): T {
     const setting: Setting = SETTINGS[name]
     return this.optional(name, parse) ?? parse(must(setting.fallback, "the setting has a default"), name)

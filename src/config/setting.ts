@@ -1,4 +1,4 @@
-/** What a setting of `hayloft serve` is: its sources, its default, and its text in `--help` and in docs. Pure. */
+/** A setting of `hayloft serve`: its sources, its default, and its text in `--help` and in docs. Pure. */
 export interface Setting {
   /** If undefined: only in the environment (secrets do not belong on a command line). */
   readonly flag: string | undefined
@@ -12,7 +12,7 @@ export interface Setting {
   /** Default as text; if undefined, `help` states the behavior without a value. */
   readonly fallback: string | undefined
   readonly help: string
-  /** What must not be shown: the value, or passwords in it if it is a URL. */
+  /** The part that must not be shown: the value, or passwords in it if it is a URL. */
   readonly secret?: "value" | "password"
   /** The file that it names is read again when it changes; everything else takes effect at a start. */
   readonly isReread?: boolean

@@ -40,7 +40,7 @@ interface CoordApiSettings {
   readonly coordination: Coordination
   readonly accounts: Keyring
   readonly clock: Clock
-  /** Undefined: any region. */
+  /** The region is undefined if any region will do. */
   readonly region: string | undefined
   /** In ARNs. */
   readonly shownRegion: string

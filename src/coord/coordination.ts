@@ -209,7 +209,7 @@ export class Coordination {
     return number
   }
 
-  /** Undefined: some changes after the number are not kept any more. */
+  /** Returns undefined if some changes after the number are not kept any more. */
   async changes({ account, namespace, prefix }: Watched, after: number): Promise<ChangesAfter | undefined> {
     return this.seams.metadata.ask(readChanges(account, namespace, prefix, after))
   }

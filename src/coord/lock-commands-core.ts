@@ -67,7 +67,7 @@ const touchesOf = ({ account, path, session }: LockOf): Touches => [
   ["coordLocks", coordRowKey(account, path)],
 ]
 
-/** Whether a session may get the lock beside those that hold it. */
+/** Returns true if a session may get the lock beside those that hold it. */
 const isFreeFor = ({ mode, holders }: LockRecord, asked: LockMode): boolean =>
   holders.length === 0 || (mode === "shared" && asked === "shared" && holders.length < COORD_LIMITS.holdersMax)
 

@@ -41,13 +41,13 @@ function controlIn(view: RowView): ControlRow | undefined {
 
 export const controlRow = query("ControlRow", controlIn)
 
-/** Undefined: the layout has no row. */
+/** Returns undefined if the layout has no row. */
 export const layoutTable = query("LayoutTable", (view, version: number) => {
   const row = view.get("cluster", layoutRowKey(version))
   return row && decodeLayoutRow(row.value)
 })
 
-/** Whether another process copies the rows of a store into the database. */
+/** Returns true if another process copies the rows of a store into the database. */
 function isBeingFilled(view: CommandView): boolean {
   const row = view.ifPresent("cluster", CONVERSION_ROW_KEY)
   return row !== undefined && decodeConversionRow(row.value).state === "copying"

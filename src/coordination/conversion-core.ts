@@ -21,7 +21,7 @@ function conversionIn(view: RowView): ConversionRow | undefined {
   return row && decodeConversionRow(row.value)
 }
 
-/** Undefined: the store began in this database. */
+/** Returns undefined if the store began in this database. */
 export const conversionRow = query("ConversionRow", conversionIn)
 
 /**

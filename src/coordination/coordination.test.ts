@@ -1,4 +1,4 @@
-/** What nodes share, on metadata in memory: each process decides as its own incarnation. */
+/** Tests of what nodes share, on metadata in memory: each process decides as its own incarnation. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../base/failures.js"

@@ -22,7 +22,7 @@ import { command, query } from "../metadata/index.js"
 /** Rows that one command drops. */
 const DROPPED_MAX = 64
 
-/** What is known of the moment that begins an epoch. */
+/** The known facts about the moment that begins an epoch. */
 export type EpochFacts = Omit<EpochRow, "number">
 
 /** Oldest first. */

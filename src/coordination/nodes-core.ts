@@ -10,7 +10,7 @@ import { decodeNodeRow, encodeNodeRow, NODE_ROWS, nodeRowKey, type NodeRow } fro
 import { command, query } from "../metadata/index.js"
 import { leaseTouches, renewals } from "./leases-core.js"
 
-/** What a heartbeat reports; see `NodeRow`. */
+/** The facts that a heartbeat reports; see `NodeRow`. */
 export interface NodeFacts {
   readonly position: Position
   readonly layoutVersion: number

@@ -13,7 +13,7 @@ interface ParkedShown {
   readonly reason: string
   readonly attempts: number
   readonly sinceMs: number
-  /** Undefined: only a change of the object helps. */
+  /** It is undefined if only a change of the object helps. */
   readonly nextMs: number | undefined
 }
 
@@ -28,7 +28,7 @@ export interface CopiesStatus {
   /** How often it was filled, with this time. */
   readonly fills: number
   readonly isPaused: boolean
-  /** What the target lacks: changes in the log, and parked objects. */
+  /** The changes in the log that the target lacks, and parked objects. */
   readonly lag: {
     readonly objects: number
     readonly bytes: number
@@ -47,14 +47,14 @@ export interface CopiesStatus {
 
 /** Copies, as the admin API sees them. */
 export interface CopiesAdmin {
-  /** Undefined: the bucket is not copied. */
+  /** Returns undefined if the bucket is not copied. */
   settingOf(bucket: Bucket): Promise<CopiesSetting | undefined>
   /**
    * Throws `invalidRequest` for a bucket that cannot be copied, or a store that the file does not name, `accessDenied` if the owner of the
    * bucket may not use the store, and as the target if it cannot be listed.
    */
   set(bucket: Bucket, value: CopiesValue): Promise<void>
-  /** Undefined: the bucket is not copied. */
+  /** Returns undefined if the bucket is not copied. */
   status(bucket: Bucket): Promise<CopiesStatus | undefined>
   /** Throws `conflict` if nothing was copied yet. */
   pause(bucket: Bucket, isPaused: boolean): Promise<void>

@@ -95,7 +95,7 @@ export class BucketCopier {
     return this.bucket.name
   }
 
-  /** Of the bucket as it is now; another target begins with filling. */
+  /** Uses the bucket as it is now; another target begins with filling. */
   async use(bucket: Bucket, setting: CopiesSetting): Promise<void> {
     const isOther = JSON.stringify(setting) !== JSON.stringify(this.setting)
     this.bucket = bucket
@@ -108,7 +108,7 @@ export class BucketCopier {
     return this.state?.phase !== "following"
   }
 
-  /** What the target lacks: changes of the log, and parked objects that may be copied later. */
+  /** Returns what the target lacks: changes of the log, and parked objects that may be copied later. */
   lag(): CopyLag {
     const wallMs = this.parts.clock.wallMs()
     let { changes: objects, bytes } = this.backlog
@@ -152,7 +152,7 @@ export class BucketCopier {
     return hasMore && this.window.size < COPIES_LIMITS.windowMax
   }
 
-  /** Whether the state is known, as it is stored. */
+  /** Returns true if the state is known, as it is stored. */
   private async know(): Promise<boolean> {
     const stored = await this.parts.copyLog.state(this.bucket.id)
     if (this.state !== undefined && stored?.revision !== this.state.revision) await this.end()
@@ -191,7 +191,7 @@ export class BucketCopier {
   /** Writes down what is done. Returns false if another process goes on from here. */
   private async commit(): Promise<boolean> {
     const parked = [...this.parkedChanges].slice(0, PARKED_PER_COMMAND)
-    // What is parked is written before, or together with, a token that has passed it.
+    // Parked objects are written before, or together with, a token that has passed them.
     const mayPass = parked.length === this.parkedChanges.size
     const passed = mayPass ? this.window.passed() : []
     const state = this.state
@@ -255,7 +255,7 @@ export class BucketCopier {
     return true
   }
 
-  /** Whether a change that failed was made is not known, and the window has let go of it: what counts is read again. */
+  /** A change that failed may or may not have been made, and the window has dropped it: what counts is read again. */
   private async changed(change: Parameters<CopyLog["change"]>[1]): Promise<CopyState | undefined> {
     try {
       return await this.parts.copyLog.change(this.bucket.id, change)
@@ -286,7 +286,7 @@ export class BucketCopier {
     const begun = { phase: "filling", place: "", removesOthers: false } as const
     const again = { ...begun, fills: state.fills + 1, sinceMs: clock.wallMs() }
     log.warn("copies_filled_again", { bucket: this.bucket.name, changes })
-    // What is under way belongs to a window that is given up.
+    // The work under way belongs to a window that is given up.
     const { revision } = state
     await this.end()
     await copyLog.change(this.bucket.id, { revision, state: { ...state, ...again, token }, done: [], parked: [] })
@@ -433,7 +433,7 @@ export class BucketCopier {
     return this.park(key, failure, { sizeBytes, isFinal: false })
   }
 
-  /** Whether the target answers at all; otherwise why not. */
+  /** Returns undefined if the target answers at all; otherwise the reason why it does not. */
   private async probe(signal: AbortSignal): Promise<Failure | undefined> {
     try {
       await this.parts.originOf(this.setting).list({ prefix: "", delimiter: "", after: "", max: 1 }, signal)

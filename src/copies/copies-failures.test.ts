@@ -28,7 +28,7 @@ test("a fill sends nothing back that another store sent: that one may have repla
   const expected = { own: "1", replaced: "v2, acknowledged there", same: "v1" }
   assert.deepEqual(Object.fromEntries(scene.there()), expected)
   assert.ok(!scene.origin.took().includes("put same"), "without a lag, nothing goes back either")
-  // What is written here is of this store, whatever was there before.
+  // An object that is written here belongs to this store, whatever was there before.
   await scene.put("same", "v3")
   await scene.settle()
   assert.equal(scene.there().get("same"), "v3")

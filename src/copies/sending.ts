@@ -18,7 +18,7 @@ const MARK = "hayloft-copy"
 
 export interface SendingParts {
   readonly objects: Pick<Objects, "get" | "parts">
-  /** Undefined: the operator's file does not name the store. */
+  /** Throws `remoteUnavailable` if the operator's file does not name the store. */
   readonly originOf: (setting: CopiesSetting) => Origin
 }
 
@@ -32,7 +32,7 @@ interface SentKey {
   readonly isFilling: boolean
 }
 
-/** What was sent of a key: bytes, and whether anything was. */
+/** The amount that was sent of a key: bytes, and whether anything was. */
 interface Sent {
   readonly objects: number
   readonly removals: number
@@ -143,7 +143,7 @@ async function put(parts: SendingParts, sent: SentKey, info: ObjectInfo, signal:
   }
 }
 
-/** Whether a failure says that an object cannot be copied as it is, whatever is tried. */
+/** Returns true if a failure says that an object cannot be copied as it is, whatever is tried. */
 export const isUncopyable = (error: unknown): boolean => isFailure(error) && error.details["uncopyable"] === true
 
 /** Throws `invalidRequest` for an object that cannot be copied as it is. */
@@ -183,20 +183,20 @@ export async function thereOf(origin: Origin, key: ObjectKey, signal: AbortSigna
   }
 }
 
-/** Whether an object of the target was made as a copy for this target. */
+/** Returns true if an object of the target was made as a copy for this target. */
 export const isCopyFor = ({ userMetadata }: OriginObject, { id }: CopiesSetting): boolean =>
   userMetadata.some(([name, value]) => name === MARK && value === id)
 
 /**
- * Whether an object of this store carries the mark of another target: another store sent it. That store may have replaced or removed it
- * since, and a fill knows nothing of that.
+ * Returns true if an object of this store carries the mark of another target: another store sent it. That store may
+ * have replaced or removed it since, and a fill knows nothing of that.
  */
 const isArrived = ({ userMetadata }: ObjectInfo, { id }: CopiesSetting): boolean =>
   userMetadata.some(([name, value]) => name === MARK && value !== id)
 
 const COMPARED = ["cacheControl", "contentDisposition", "contentEncoding", "contentLanguage", "expires"] as const
 
-/** Whether the target has the object as it is. Tags do not show: an object that has any is sent. */
+/** Returns true if the target has the object as it is. Tags do not show: an object that has any is sent. */
 async function hasIt(
   { originOf }: SendingParts,
   { setting, key }: SentKey,

@@ -32,7 +32,7 @@ const PLACE = {
   bytesPerSecond: z.number().int().min(1_024).optional().describe("how much is sent at most, on average"),
 }
 
-/** What a caller states. */
+/** The setting as a caller states it. */
 export const COPIES_VALUE = z.strictObject(PLACE)
 export type CopiesValue = z.output<typeof COPIES_VALUE>
 

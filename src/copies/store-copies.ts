@@ -38,11 +38,11 @@ interface CopiesParts {
     withSetting(name: SettingName): Promise<readonly Bucket[]>
   }
   readonly stores: ReadonlyMap<string, NamedStore>
-  /** Whether buckets of an account may use a store. */
+  /** Returns true if buckets of an account may use a store. */
   readonly mayUse: (owner: AccountId, accounts: readonly string[] | undefined) => Promise<boolean>
   /** Resolves once the devices refuse releases that would not log changes. */
   readonly refuseEarlier: () => Promise<void>
-  /** Whether this process sends. */
+  /** Returns true if this process sends. */
   readonly isSender: () => boolean
   /** The bucket of the audit log. */
   readonly auditBucket: BucketName | undefined
@@ -74,7 +74,7 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
 
   constructor(private readonly parts: CopiesParts) {}
 
-  /** Of the buckets that this process copies. */
+  /** Returns the lags of the buckets that this process copies. */
   lags(): readonly BucketLag[] {
     return Array.from(this.copiers.values(), copier => ({
       ...{ bucket: copier.name, isFilling: copier.isFilling, parked: copier.parkedCount },

@@ -20,7 +20,7 @@ import type { CopiesValue } from "./setting.js"
 import { StoreCopies } from "./store-copies.js"
 
 const START_MS = 1_800_000_000_000
-/** Of the store in memory, when it is made. */
+/** The time of the store in memory, when it is made. */
 const DECISIONS_START_MS = 1_700_000_000_000
 
 const VALUE: CopiesValue = { store: "far", bucket: "theirs", prefix: "", deletes: true, opaqueEtags: false }
@@ -194,7 +194,7 @@ export class CopiesScene {
     return (await this.run(openCopyLog(tablet).count(this.bucket.id, { us: 0, key: "" }, 2 ** 52, 10_000))).changes
   }
 
-  /** What this store has, by key. */
+  /** Returns what this store has, by key. */
   async here(): Promise<ReadonlyMap<string, string>> {
     const { objects } = this.world.services
     const page = await this.run(
@@ -212,7 +212,7 @@ export class CopiesScene {
     return Buffer.from(await this.run(gathered(body, noSignal))).toString("latin1")
   }
 
-  /** What the target has. */
+  /** Returns what the target has. */
   there(): ReadonlyMap<string, string> {
     const found = Array.from(
       this.origin.objects,

@@ -64,7 +64,7 @@ export class CopyWindow<Change, Key extends string = string> {
     this.ready.add(key)
   }
 
-  /** Undefined: nothing can be taken at present. */
+  /** Returns undefined if nothing can be taken at present. */
   take(): Taken<Change, Key> | undefined {
     const [key] = this.ready
     if (key === undefined) return undefined
@@ -76,7 +76,7 @@ export class CopyWindow<Change, Key extends string = string> {
     return { key, changes: found.underWay.map(({ change }) => change) }
   }
 
-  /** What was taken of the key is done, or is to be taken again. */
+  /** Ends what was taken of the key: it is done, or is to be taken again. */
   finish(key: Key, isDone: boolean): void {
     const found = this.keys.get(key)
     assert(found?.underWay !== undefined, "only what was taken ends")

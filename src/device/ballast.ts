@@ -124,7 +124,7 @@ async function ballastPaths(disk: Disk, deviceFolder: string): Promise<string[]>
   return (await disk.list(folder)).filter(name => NAME.test(name)).map(name => `${folder}/${name}`)
 }
 
-/** Whether the ballast folder, if it exists, contains no other files. */
+/** Returns true if the ballast folder, if it exists, contains no other files. */
 export async function holdsBallastOnly(disk: Disk, deviceFolder: string): Promise<boolean> {
   const folder = `${deviceFolder}/${BALLAST_FOLDER}`
   if (!(await disk.exists(folder))) return true

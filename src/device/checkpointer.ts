@@ -49,7 +49,7 @@ export const SPACE_WAIT_MS_MAX = 20_000
 
 const URGENCIES: readonly MergeUrgency[] = ["due", "quiet", "full"]
 
-/** Whether merges of one urgency do everything that merges of the other would. */
+/** Returns true if merges of one urgency do everything that merges of the other would. */
 const isCovered = (urgency: MergeUrgency, by: MergeUrgency): boolean =>
   URGENCIES.indexOf(by) >= URGENCIES.indexOf(urgency)
 

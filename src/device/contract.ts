@@ -20,7 +20,7 @@ import type { StoreWrite } from "../seams/store/contract.js"
 export interface LogPlace {
   readonly segment: number
   readonly offsetBytes: number
-  /** Of an encrypted record. */
+  /** The seal of an encrypted record. */
   readonly sealed?: SealedRecord
 }
 
@@ -133,7 +133,7 @@ export interface PayloadSink {
 export interface PayloadVolumeSize {
   readonly volume: number
   readonly writtenBytes: number
-  /** Whether it is the volume that is being written. */
+  /** The volume is the one that is being written. */
   readonly isOpen: boolean
 }
 

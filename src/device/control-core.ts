@@ -16,7 +16,7 @@ import type { ControlDevice, ControlRecord } from "../format/control-record.js"
 export interface PresentDevice {
   readonly id: DeviceId
   readonly storeId: StoreId
-  /** Undefined: it has none yet. A failure: it has one that cannot be read. */
+  /** The record is undefined if the device has none yet. A failure: it has one that cannot be read. */
   readonly record: ControlRecord | Failure | undefined
 }
 
@@ -35,7 +35,7 @@ export interface ControlChoice {
 const isRecord = (record: PresentDevice["record"]): record is ControlRecord =>
   record !== undefined && !(record instanceof Error)
 
-/** Whether a device counts towards the majority that the store needs. */
+/** Returns true if a device counts towards the majority that the store needs. */
 export const isVoting = ({ state }: ControlDevice): boolean => state !== "offline"
 
 export const votingIds = (record: ControlRecord): readonly DeviceId[] =>
@@ -72,7 +72,10 @@ export function newestControlRecord(present: readonly PresentDevice[]): ControlC
   }
 }
 
-/** Whether the newest record that was found may count. A device whose copy cannot be read does not count towards it. */
+/**
+ * Returns true if the newest record that was found may count. A device whose copy cannot be read does not count towards
+ * it.
+ */
 export function mayOpen({ record, missing, unreadable }: ControlChoice): boolean {
   const voting = votingIds(record)
   const here = voting.filter(id => !missing.some(device => device.id === id) && !unreadable.includes(id))

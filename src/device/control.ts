@@ -44,7 +44,7 @@ export async function writeControlRecord(disk: Disk, folder: string, record: Con
 
 /** In the copies of the record on a device. */
 export interface OldestKeys {
-  /** Undefined: no copy has a key ring. */
+  /** The epoch is undefined if no copy has a key ring. */
   readonly epoch: number | undefined
   /** The number of the master key that seals it. */
   readonly masterKey: number

@@ -41,7 +41,7 @@ export class LastWrites {
     return this.lastPositions
   }
 
-  /** Whether the row is written. */
+  /** Returns true if the row is written. */
   has(family: Family, key: RowKey): boolean {
     const rows = this.rows.get(key.slice(0, STORE_PREFIX_BYTES))?.get(family)
     return rows?.has(rowKeyOf(key.slice(STORE_PREFIX_BYTES))) ?? false

@@ -32,7 +32,7 @@ export interface LogEnd {
   readonly sequence: LogSequence
 }
 
-/** Whether `next`, found at the offset of the segment that contains `before`, continues the log. */
+/** Returns true if `next`, found at the offset of the segment that contains `before`, continues the log. */
 export function continuesWithin(before: LogBatchHeader, next: LogBatchHeader, offsetBytes: number): boolean {
   return (
     next.deviceId === before.deviceId &&
@@ -43,7 +43,7 @@ export function continuesWithin(before: LogBatchHeader, next: LogBatchHeader, of
   )
 }
 
-/** Whether `first`, at the front of a segment, continues the log that ended with `before` in an earlier one. */
+/** Returns true if `first`, at the front of a segment, continues the log that ended with `before` in an earlier one. */
 export function continuesAcross(before: LogBatchHeader, first: LogBatchHeader): boolean {
   return (
     first.segment > before.segment &&
@@ -54,8 +54,8 @@ export function continuesAcross(before: LogBatchHeader, first: LogBatchHeader): 
 }
 
 /**
- * Whether `first` is `last` once more, at the front of the next segment: a start that found an unvouched batch has
- * written it there, since at its old place it may have been in the page cache alone.
+ * Returns true if `first` is `last` once more, at the front of the next segment: a start that found an unvouched batch
+ * has written it there, since at its old place it may have been in the page cache alone.
  */
 const isWrittenAgain = (last: LogBatchHeader, first: LogBatchHeader): boolean =>
   first.segment === last.segment + 1 &&

@@ -148,7 +148,7 @@ async function recordsIn(
 const headsOf = (found: readonly Found[]): SegmentHead[] =>
   found.flatMap(({ file, first }) => (first === undefined ? [] : [{ path: file.path, first }]))
 
-/** Of several files that begin with the same batch, only the one with the longest chain is a segment. */
+/** Among several files that begin with the same batch, only the one with the longest chain is a segment. */
 async function dropTwins(found: readonly Found[], memory: WindowMemory): Promise<void> {
   for (const each of found) {
     const { file, first } = each

@@ -66,7 +66,7 @@ export interface LogOptions {
   readonly fillStepBytes?: number
   /** Called before each new segment; throws if this process no longer owns the folder, which stops the log. */
   readonly guard?: () => Promise<void>
-  /** Whether the disk is short of space. */
+  /** Returns true if the disk is short of space. */
   readonly isShort?: () => boolean
   /** Encrypts what is appended. */
   readonly cipher?: DeviceCipher | undefined
@@ -151,7 +151,7 @@ export class SegmentedLog implements CommitLog {
   #lastChecksum: bigint
   /** Checksum of the batch before the last one found. */
   readonly #beforeLast: bigint
-  /** Whether a later batch shows that the last batch with records is durable, or none is required to. */
+  /** A later batch shows that the last batch with records is durable, or none is required to. */
   #confirmed = true
   #cut: LogSequence
   #totalBytes: number
@@ -224,7 +224,7 @@ export class SegmentedLog implements CommitLog {
     return this.options.cipher?.acceptsPlain === true
   }
 
-  /** Whether a segment begins with a plain batch. */
+  /** Returns true if a segment begins with a plain batch. */
   get holdsPlain(): boolean {
     return this.#segments.some(({ first }) => first.isSealed === undefined)
   }

@@ -20,7 +20,7 @@ import type { PayloadUsage } from "./payload-usage.js"
 import { emptyVolumes, PAYLOAD_UPKEEP_LIMITS, volumeToMove } from "./payload-upkeep-core.js"
 import type { CountedVolume, PayloadUpkeepLimits } from "./payload-upkeep-core.js"
 
-/** Whether a checkpoint writes this row anyway. */
+/** Returns true if a checkpoint writes this row anyway. */
 type IsWritten = (family: Family, key: RowKey) => boolean
 
 interface Moved {
@@ -48,7 +48,7 @@ export class PayloadUpkeep {
     return this.shelf.list().map(volume => ({ ...volume, liveBytes: usage.liveBytes(volume.volume) }))
   }
 
-  /** Whether a volume is worth emptying. */
+  /** Returns true if a volume is worth emptying. */
   hasVictim(usage: PayloadUsage): boolean {
     return this.victim(usage) !== undefined
   }

@@ -59,7 +59,7 @@ export async function replaceRecordFile(disk: Disk, path: string, bytes: Uint8Ar
   await disk.syncFolder(path.slice(0, path.lastIndexOf("/")))
 }
 
-/** Whether a replacement of the file is under way, or was cut off. */
+/** Returns true if a replacement of the file is under way, or was cut off. */
 export const isBeingWritten = (disk: Disk, path: string): Promise<boolean> => disk.exists(path + NEW)
 
 /** An earlier replacement may have been cut off, and left its file. */

@@ -38,7 +38,7 @@ export interface RowFinding {
 }
 
 export interface RowsScrubbed {
-  /** Undefined: all rows have been verified. */
+  /** The cursor is undefined if all rows have been verified. */
   readonly next: RowScrubCursor | undefined
   readonly rows: number
   readonly payloads: number

@@ -138,8 +138,8 @@ export class FillRate {
   }
 
   /**
-   * Undefined if it does not fill, or if less than the whole window has been seen: a first burst says nothing about the next
-   * hours, only that the device may be full in no more time than the burst has lasted.
+   * Returns undefined if the device does not fill, or if less than the whole window has been seen: a first burst says
+   * nothing about the next hours, only that the device may be full in no more time than the burst has lasted.
    */
   get secondsUntilFull(): number | undefined {
     const [first, last] = [this.samples[0], this.samples.at(-1)]

@@ -143,7 +143,10 @@ export class DeviceSpace implements BackgroundService, SpaceMaker {
     return mayTakeMetadata(this.system.facts, bytes)
   }
 
-  /** Undefined if there is space for new rows; otherwise a last check, which throws `deviceFull` if there is none. */
+  /**
+   * Returns undefined if there is space for new rows; otherwise a last check, which throws `deviceFull` if there is
+   * none.
+   */
   spaceForMetadata(bytes: number = ENTRY_BYTES_MAX): Promise<void> | undefined {
     return this.mayTakeMetadata(bytes) ? undefined : this.lastCheck(bytes)
   }

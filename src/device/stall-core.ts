@@ -31,7 +31,7 @@ export interface JudgedStore {
 
 type Away = (device: JudgedDevice) => boolean
 
-/** What would be left without the devices that are away. */
+/** Returns what would be left without the devices that are away. */
 function leftOf({ devices, devicesElsewhere }: JudgedStore, isAway: Away) {
   const here = devices.filter(device => !isAway(device))
   const voting = (among: readonly JudgedDevice[]): number => among.filter(({ isVoter }) => isVoter).length
@@ -55,7 +55,7 @@ function isOneStall(store: JudgedStore, isAway: Away): boolean {
   return left.devices < needed || !hasDecision
 }
 
-/** Whether the store can serve, and write down that they are offline, without the devices that are away. */
+/** Returns true if the store can serve, and write down that they are offline, without the devices that are away. */
 function canGoOn(store: JudgedStore, isAway: Away): boolean {
   const { needed, devicesDecide } = store
   const left = leftOf(store, isAway)
@@ -73,8 +73,8 @@ export const isStalling = (store: JudgedStore): boolean => isOneStall(store, isL
 export const isStalled = (store: JudgedStore): boolean => isOneStall(store, isSilent)
 
 /**
- * Whether a device whose call has had its time may be given up. `isPatient`: it has had as long as a stall is waited for
- * in any case; from then on those that still answer now and then count as present.
+ * Returns true if a device whose call has had its time may be given up. `isPatient`: it has had as long as a stall is
+ * waited for in any case; from then on those that still answer now and then count as present.
  */
 export const mayGiveUp = (store: JudgedStore, isPatient: boolean): boolean =>
   isPatient ? canGoOn(store, isSilent) : !isStalling(store)

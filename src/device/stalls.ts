@@ -25,14 +25,14 @@ const LATE_MS = 1_000
 /** A device is late so long after such a call: disks that recover slowly answer from time to time. */
 const RECENT_MS = 5_000
 
-/** What the process knows of its store. */
+/** The facts that the process knows of its store. */
 interface StallFacts {
   readonly record: ControlRecord
   /** Policies besides that of the record. */
   readonly policies: readonly Policy[]
   /** The folder of a device that this process has open; undefined if it has not, or not any more. */
   readonly folderOf: (id: DeviceId) => string | undefined
-  /** Whether this process has the device, if any has. */
+  /** Returns true if this process has the device, if any has. */
   readonly isOwn: (device: ControlRecord["devices"][number]) => boolean
 }
 
@@ -76,7 +76,7 @@ export class Stalls {
     this.folders.set(path, [...(this.folders.get(path) ?? []), { queue, signal }])
   }
 
-  /** Whether calls that were given up have not ended. Without a folder: on any. */
+  /** Returns true if calls that were given up have not ended. Without a folder: calls on any. */
   hasCalls(folder?: string): boolean {
     this.prune()
     const watched = folder === undefined ? [...this.folders.values()].flat() : this.folders.get(resolve(folder))

@@ -24,7 +24,7 @@ const UNUSED_CONTENT = /^(superblock|control(\.second)?(\.new)?)$/
 const SMALL_FILES = /^(control(\.second)?|position|scrub|runtime|database-mark)(\.new)?$/
 /** Where a device keeps rows and bodies. */
 const DATA_FOLDERS = /^(base|log|volumes(-[0-9]+d)?|payloads)$/
-/** Those of them that are empty while nothing was written. */
+/** The data folders that are empty while nothing was written. */
 const CONTENT_FOLDERS = /^(log|volumes(-[0-9]+d)?|payloads)$/
 
 export type FolderContent =
@@ -74,13 +74,13 @@ export async function removeRemains(disk: Disk, folder: string): Promise<void> {
   for (const name of await disk.list(folder)) if (SMALL_FILES.test(name)) await disk.remove(`${folder}/${name}`)
 }
 
-/** Whether a device has been created and nothing was ever written to it. */
+/** Returns true if a device has been created and nothing was ever written to it. */
 export async function isUnused(disk: Disk, folder: string): Promise<boolean> {
   const names = await disk.list(folder)
   return names.every(name => NO_CONTENT.test(name) || UNUSED_CONTENT.test(name))
 }
 
-/** Whether nothing that a client wrote is on a device: it may have been opened. */
+/** Returns true if nothing that a client wrote is on a device: it may have been opened. */
 export async function hasNoContents(disk: Disk, folder: string): Promise<boolean> {
   for (const name of await disk.list(folder)) {
     if (CONTENT_FOLDERS.test(name) && (await disk.list(`${folder}/${name}`)).length > 0) return false
@@ -92,7 +92,7 @@ export interface NewDevice {
   readonly storeId: StoreId
   readonly deviceId: DeviceId
   readonly createdMs: number
-  /** Of its store. */
+  /** The format epoch of its store. */
   readonly formatEpoch: number
 }
 
@@ -113,7 +113,7 @@ function writeSuperblock(disk: Disk, folder: string, superblock: Superblock): Pr
 /** The least that an incarnation begins with. */
 export interface Beginning {
   readonly incarnation?: Incarnation
-  /** Of the store: a device that was absent while it increased is brought up to it. */
+  /** The format epoch of the store: a device that was absent while it increased is brought up to it. */
   readonly formatEpoch?: number
 }
 
@@ -145,7 +145,7 @@ export async function raiseFormatEpoch(
   return superblock
 }
 
-/** Whether the folder is on another file system than its parent. */
+/** Returns true if the folder is on another file system than its parent. */
 export async function isMountPoint(disk: Disk, folder: string): Promise<boolean> {
   const [here, above] = [await disk.space(folder), await disk.space(`${folder}/..`)]
   return here.fileSystemId !== above.fileSystemId

@@ -17,11 +17,11 @@ export interface GroupRates {
   readonly shards: number
   /** How many a read needs. */
   readonly needed: number
-  /** Of one shard. */
+  /** The failures of one shard. */
   readonly failuresPerHour: number
   readonly repairsPerHour: number
   readonly order: RepairOrder
-  /** Of the failures that leave only the needed shards, the share whose rebuild meets an unreadable sector. */
+  /** Among the failures that leave only the needed shards, the share whose rebuild meets an unreadable sector. */
   readonly unreadableShare?: number
 }
 
@@ -41,7 +41,7 @@ export function ratesOut(group: GroupRates, lost: number): { readonly fail: numb
   }
 }
 
-/** Of the failures in a state, the share that loses data at once: of those in the last state but one. */
+/** Returns the share of the failures in a state that loses data at once: only those in the last state but one do. */
 export const lossShare = ({ shards, needed, unreadableShare = 0 }: GroupRates, lost: number): number =>
   lost === shards - needed - 1 ? unreadableShare : 0
 

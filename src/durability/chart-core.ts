@@ -22,7 +22,7 @@ export type Chart =
   | {
       readonly kind: "bars"
       readonly title: string
-      /** What the numbers are. */
+      /** The meaning of the numbers. */
       readonly axis: string
       readonly bars: readonly { readonly label: string; readonly value: number; readonly text: string }[]
     }

@@ -17,7 +17,7 @@ type Uniform = () => number
 
 export interface Estimate {
   readonly hours: number
-  /** Of the hours. */
+  /** The standard error of the hours. */
   readonly standardError: number
   readonly cycles: number
 }
@@ -71,7 +71,7 @@ function cycleHours(group: GroupRates, uniform: Uniform): number {
   return hours
 }
 
-/** Of a cycle with frequent failures: how much it counts as a loss. */
+/** Returns how much a cycle with frequent failures counts as a loss. */
 function lossWeight(group: GroupRates, uniform: Uniform): number {
   const tolerated = group.shards - group.needed
   let [lost, weight, loss] = [0, 1, 0]

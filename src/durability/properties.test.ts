@@ -1,4 +1,4 @@
-/** What must hold for every layout: more redundancy or faster repair is never worse, and random runs agree. */
+/** Tests of what must hold for every layout: more redundancy or faster repair is never worse, and random runs agree. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fc } from "../base/testing-properties.js"

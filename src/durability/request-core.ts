@@ -1,6 +1,6 @@
 /**
- * What a person asks of a simulation, and what it becomes: lines of equal machines become machines, and what is not said
- * gets its default.
+ * A person's request for a simulation, and what it becomes: lines of equal machines become machines, and what is not
+ * said gets its default.
  */
 import { BLOCK_BYTES_DEFAULT, SHARD_ALIGN_BYTES } from "../base/limits.js"
 import { CYCLES_DEFAULT } from "./limits.js"
@@ -11,14 +11,14 @@ import type { Assumptions, Machine, SimulationInput } from "./simulate-core.js"
 interface MachineLine {
   readonly zone?: string | undefined
   readonly count: number
-  /** Of each machine. */
+  /** The devices of each machine. */
   readonly devices: number
-  /** Of each device. */
+  /** The bytes of each device. */
   readonly deviceBytes: number
 }
 
 export interface SimulationRequest {
-  /** Undefined: those of the store that is asked. */
+  /** It is undefined for the machines of the store that is asked. */
   readonly machines?: readonly MachineLine[] | undefined
   readonly policies?: readonly string[] | undefined
   readonly assumptions?: { readonly [name in keyof Assumptions]?: Assumptions[name] | undefined } | undefined
@@ -26,7 +26,7 @@ export interface SimulationRequest {
   readonly seed?: number | undefined
 }
 
-/** Of disks in a data centre with a 10 Gbit/s network; what Hayloft does has its own defaults. */
+/** The assumptions for disks in a data centre with a 10 Gbit/s network; what Hayloft does has its own defaults. */
 export const ASSUMED: Assumptions = {
   ...{ annualFailureRate: 0.015, repairOrder: "parallel", detectHours: 0.25, replaceHours: 24 },
   ...{ diskBytesPerSecond: 150e6, networkBytesPerSecond: 1.25e9, repairShare: 1 / 3 },

@@ -39,7 +39,7 @@ const MINIO_SET_MAX = 16
 const MINIO_SET_MIN = 2
 const POLICIES = "replica:3, ec:4+2, garage, garage:2, minio or minio:12+4"
 
-/** What is compared if no policy is named. */
+/** The schemes that are compared if no policy is named. */
 export const COMPARED_DEFAULT: readonly string[] = ["replica:3", "ec:4+2", "ec:8+3", "ec:10+4", "garage", "minio"]
 
 /** The scheme on so many devices, or why there is none. */

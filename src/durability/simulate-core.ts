@@ -35,7 +35,7 @@ export interface Machine {
   readonly deviceBytes: readonly number[]
 }
 
-/** What is assumed of the devices, their use, and the people who replace them. */
+/** The assumptions about the devices, their use, and the people who replace them. */
 export interface Assumptions {
   readonly annualFailureRate: number
   /** If given, nothing is computed from bandwidth. */
@@ -46,7 +46,7 @@ export interface Assumptions {
   /** Until a person has replaced a device, where a rebuild needs one. */
   readonly replaceHours: number
   readonly diskBytesPerSecond: number
-  /** Of a machine. */
+  /** The bandwidth of a machine. */
   readonly networkBytesPerSecond: number
   readonly repairShare: number
   readonly unreadableBitRate: number
@@ -77,7 +77,7 @@ interface Shape {
   readonly largestBytes: number
   readonly devicesPerMachine: number
   readonly zones: readonly ZoneShape[]
-  /** Whether zones are named: without, their loss is left out. */
+  /** Zones are named: without names, their loss is left out. */
   readonly hasZones: boolean
 }
 
@@ -256,7 +256,7 @@ function durabilityOf(
     yearsToLoss: 1 / sumOf(ofAll) / HOURS_PER_YEAR,
     annualLossChance: lossChance,
     nines: ninesOf(lossChance),
-    /** Of a single object. */
+    /** The nines of a single object. */
     objectNines: ninesOf(chancePerYear(sumOf(ofOne))),
     lostObjectsPerYear: objects * HOURS_PER_YEAR * sumOf(ofOne),
     independentGroups: countGroups(scheme.shards),
@@ -299,7 +299,7 @@ function spaceOf(scheme: Scheme, { zones, devices, rawBytes }: Shape, assumption
     usableBytesPerDevice: usable / devices,
     /** The share of the raw bytes that devices or zones of unequal size leave unused. */
     unplaceableShare: 1 - placeableBytes(zones, scheme.shards) / rawBytes,
-    /** Of one object, on all devices. */
+    /** The bytes of one object, on all devices. */
     objectBytesOnDisk: blocks * onDisk(blockBytes) + (rest > 0 ? onDisk(rest) : 0),
   }
 }

@@ -1,7 +1,7 @@
-/** What a simulation shows as charts. */
+/** The charts of a simulation. */
 import { CHANCE_MIN, chanceText, type Chart } from "./chart-core.js"
 
-/** What the charts need of an outcome: the same members as the admin API returns. */
+/** The part of an outcome that the charts need: the same members as the admin API returns. */
 interface Charted {
   readonly scheme: { readonly text: string }
   readonly repair: { readonly hours: number }

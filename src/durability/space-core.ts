@@ -20,9 +20,9 @@ export const hoursOntoSpare = ({ bytes, waitHours }: LostDevice, bytesPerSecond:
 interface Rebuilders {
   /** Devices of the layout, the lost one included. */
   readonly devices: number
-  /** Of each. */
+  /** The bandwidth of each device. */
   readonly bytesPerSecond: number
-  /** Of the bandwidth, for repair. */
+  /** The share of the bandwidth for repair. */
   readonly share: number
   /** Bytes read for each that is rebuilt. */
   readonly readsPerByte: number
@@ -58,13 +58,14 @@ const STEPS = 64
 const ROUNDING = 1e-12
 
 /**
- * Of the raw bytes, those that blocks of so many shards can use: a block has each shard on another device, and no zone
- * takes more shards of it than an even spread requires. All, unless devices or zones differ much in size.
+ * Returns the raw bytes that blocks of so many shards can use: a block has each shard on another device, and no zone
+ * takes more shards of it than an even spread requires. These are all raw bytes, unless devices or zones differ much in
+ * size.
  */
 export function placeableBytes(zones: readonly Zone[], shards: number): number {
   const caps = zoneCaps(zones, shards)
   const raw = zones.flatMap(({ deviceBytes }) => deviceBytes).reduce((sum, bytes) => sum + bytes, 0)
-  // Of blocks with a byte a shard: whether so many fit.
+  // Returns true if so many blocks with a byte a shard fit.
   const fits = (blocks: number): boolean => {
     const places = zones.map(({ deviceBytes }, at) => {
       const onDevices = deviceBytes.reduce((sum, bytes) => sum + Math.min(bytes, blocks), 0)

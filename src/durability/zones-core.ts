@@ -41,7 +41,7 @@ export function domainTolerance(counts: readonly number[], needed: number): numb
 
 interface ZoneRisk {
   readonly shardsPerZone: readonly number[]
-  /** Of one zone. */
+  /** The losses of one zone. */
   readonly lossesPerYear: number
   readonly repairHours: number
 }

@@ -107,7 +107,7 @@ export function kernelProgram(relaxed: boolean): WasmProgram {
   return { functions: Array.from({ length: OUTPUTS_PER_PASS_MAX }, (_, i) => multiplyFunction(i + 1, relaxed)) }
 }
 
-/** Whether this engine has the relaxed shuffle. */
+/** Returns true if this engine has the relaxed shuffle. */
 export function hasRelaxedSwizzle(): boolean {
   return WebAssembly.validate(assemble(kernelProgram(true), false))
 }

@@ -1,9 +1,9 @@
-/** What a code means and what to do about it: the texts of `hayloft explain` and of docs/codes.md. */
+/** The meaning of a code and what to do about it: the texts of `hayloft explain` and of docs/codes.md. */
 
 export interface Text {
-  /** What has happened, and what it has for a consequence; one to three sentences. Commands are in backquotes. */
+  /** The event that has happened, and its consequence; one to three sentences. Commands are in backquotes. */
   readonly cause: string
-  /** What to do now. */
+  /** The action to take now. */
   readonly action: string
   /** A page of docs/, with the heading: `operate.md#space`. */
   readonly page?: string

@@ -35,7 +35,7 @@ interface Meaning {
 export interface Explanation extends Partial<Text> {
   readonly code: string
   readonly type: "log" | "failure" | Api
-  /** Of a log event. */
+  /** The level of a log event. */
   readonly level?: Level
   /** One line: what a failure means, or the beginning of the cause. */
   readonly summary: string

@@ -15,7 +15,7 @@ const DOMAIN = /^[A-Za-z0-9*](?:[A-Za-z0-9.:*-]{0,251}[A-Za-z0-9*])?$/
 interface BuiltIn {
   /** With its value, in messages. */
   readonly usage: string
-  /** Undefined: the value is not one that it takes. */
+  /** Returns undefined if the filter does not take the value. */
   readonly make: (value: string | undefined) => Filter | undefined
 }
 

@@ -11,7 +11,7 @@ import type { Filter } from "../http/index.js"
 const FORBIDDEN = /['"`<>]/
 const DOT_SEGMENT = /\/\.{1,2}(?:\/|$)/
 
-/** Of the whole path, decoded, in bytes. */
+/** The limit is for the whole path, decoded, in bytes. */
 export const NAME_BYTES_DEFAULT = 255
 
 /** Requests with such names are answered 400. */

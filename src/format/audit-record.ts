@@ -12,9 +12,9 @@ const CALLERS = ["operator", "token", "key", "anonymous"] as const
 export interface AuditCaller {
   /** With the token of the data folders, with one that has an id and a name, with an access key, or with nothing. */
   readonly kind: (typeof CALLERS)[number]
-  /** Of the token, or the access key. */
+  /** The id of the token, or the access key. */
   readonly id: string
-  /** Of the token, or the ARN of the principal. */
+  /** The name of the token, or the ARN of the principal. */
   readonly name: string
   readonly address: string
 }
@@ -30,7 +30,7 @@ export interface AuditRecord {
   readonly request: string | undefined
   readonly before: string | undefined
   readonly after: string | undefined
-  /** Undefined: it was begun, and its process has not said how it ended. */
+  /** It is undefined if the operation was begun and its process has not reported how it ended. */
   readonly ended: { readonly atMs: number; readonly outcome: string } | undefined
 }
 

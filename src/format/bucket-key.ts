@@ -11,7 +11,7 @@ import { packRecord, pick, RecordReader } from "./pack.js"
 import { bucketRowKey, KEY_IN_ROW_AT, suffixRange, u32Text } from "./row-key.js"
 
 export type BucketKey =
-  /** What the keys of the bucket's objects derive from. */
+  /** The secret that the keys of the bucket's objects derive from. */
   | {
       readonly kind: "secret"
       readonly createdMs: number
@@ -49,7 +49,7 @@ export const bucketKeysOf = (bucketId: BucketId): KeyRange => suffixRange(bucket
 
 export const numberOfBucketKey = (row: RowKey): number => Buffer.from(row, "latin1").readUInt32BE(KEY_IN_ROW_AT)
 
-/** What a sealed secret is bound to. */
+/** Returns the purpose that a sealed secret is bound to. */
 export const purposeOfSecret = (bucketId: BucketId, number: number): string => `bucket secret ${bucketId} ${number}`
 
 export function encodeBucketKey(key: BucketKey): Uint8Array {

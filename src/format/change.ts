@@ -9,9 +9,9 @@ import { parseStoredTimestamp, type Timestamp } from "../base/timestamp.js"
 import { packRecord, RecordReader } from "./pack.js"
 
 export interface ObjectChange {
-  /** Of the decision that changed the object: each change has another one. */
+  /** The id of the decision that changed the object: each change has a different one. */
   readonly id: string
-  /** Undefined: the object is there. */
+  /** It is undefined if the object is there. */
   readonly removedAt: Timestamp | undefined
   /** The other side knows that the object is removed. */
   readonly isCopied: boolean

@@ -18,7 +18,7 @@ const CLUSTER_NAME_BYTES_MAX = 255
 
 /** The control record of the store, without its layout tables. */
 export interface ControlRow {
-  /** Of the record; grows with each change. */
+  /** The generation of the record; it grows with each change. */
   readonly generation: number
   /** As `format/control-record.ts` encodes it. */
   readonly record: Uint8Array
@@ -34,7 +34,10 @@ export type ConversionState = "copying" | "copied" | "active" | "leaving" | "lef
 /** There is none for a store that began in its database. */
 export interface ConversionRow {
   readonly state: ConversionState
-  /** Of the control record on the devices with which it began: copies up to it are of the time before. */
+  /**
+   * The generation of the control record on the devices when the conversion began: copies up to it are from before that
+   * time.
+   */
   readonly generation: number
   /** The node whose devices get the metadata back; absent in other states than `leaving` and `left`. */
   readonly node?: NodeName
@@ -42,7 +45,7 @@ export interface ConversionRow {
 
 export interface NodeRow {
   readonly name: NodeName
-  /** Of the process that runs as this node. */
+  /** The incarnation of the process that runs as this node. */
   readonly incarnation: Incarnation
   /** Where other nodes reach it. */
   readonly address: string
@@ -77,7 +80,7 @@ interface EpochsRow {
   readonly oldest: number
 }
 
-/** What was decided before a moment. */
+/** The decisions that were made before a moment. */
 export interface EpochRow {
   readonly number: number
   /** The highest incarnation that had begun. */

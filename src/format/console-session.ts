@@ -9,7 +9,10 @@ import { parseAccessKeyId, parseAdminTokenId } from "../base/ids.js"
 import type { AccessKeyId, AdminTokenId } from "../base/ids.js"
 import { packRecord, RecordReader } from "./pack.js"
 
-/** What a session rests on: it ends with it. A mark is a hash of the secret, so that another secret ends the session too. */
+/**
+ * The basis of a session: the session ends with it. A mark is a hash of the secret, so that another secret ends the
+ * session too.
+ */
 export type SessionBasis =
   | { readonly kind: "operator"; readonly mark: Uint8Array }
   | { readonly kind: "token"; readonly id: AdminTokenId }
@@ -26,7 +29,7 @@ export type SessionBasis =
 export interface ConsoleSession {
   /** 32 hex digits. */
   readonly id: string
-  /** What every change must carry in a header. */
+  /** The token that every change must carry in a header. */
   readonly csrf: string
   readonly issuedMs: number
   /** The last use that was written into the cookie. */
@@ -73,11 +76,11 @@ function readBasis(row: RecordReader): SessionBasis {
   }
 }
 
-/** What a browser keeps while it is with a provider of OpenID Connect; sealed, too. */
+/** The state that a browser keeps while it is with a provider of OpenID Connect; it is sealed, too. */
 export interface SignInState {
   readonly state: string
   readonly nonce: string
-  /** Of PKCE. */
+  /** The verifier of PKCE. */
   readonly verifier: string
   readonly redirectUri: string
   /** The page to come back to. */
@@ -94,7 +97,7 @@ export function decodeSignInState(bytes: Uint8Array): SignInState {
   return { ...checked, redirectUri: row.text(), returnTo: row.text(), issuedMs: row.number() }
 }
 
-/** Of one holder: a key, a token, or the operator. */
+/** The sign-outs of one holder: a key, a token, or the operator. */
 export interface SignOuts {
   /** Sessions that were issued until then have ended. */
   readonly allUntilMs: number

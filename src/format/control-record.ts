@@ -58,7 +58,7 @@ export interface ControlDevice {
   readonly weight: number
   /** Its last path; only the superblock identifies a device. */
   readonly pathHint: string
-  /** Whether its folder was a mount point: an empty folder that replaces it must be one too. */
+  /** Its folder was a mount point: an empty folder that replaces it must be one too. */
   readonly isMountPoint: boolean
   readonly state: ControlDeviceState
   /** When the state was entered, by the wall clock; 0 if unknown. */
@@ -108,7 +108,7 @@ export interface ControlRecord {
   readonly devices: readonly ControlDevice[]
   /** The policy of buckets that choose none. */
   readonly policy: Policy
-  /** Whether the policy follows the number of devices, because none was chosen. */
+  /** The policy follows the number of devices, because none was chosen. */
   readonly isPolicyAutomatic: boolean
   /** Grows by one with each change of a policy. Needles re-encoded under it have a higher generation. */
   readonly policyVersion: number
@@ -123,7 +123,7 @@ export interface ControlRecord {
   readonly pausedWork: readonly string[]
   /** Nodes that an operator removed and that still have devices; absent if there are none. */
   readonly leavingNodes?: readonly NodeName[]
-  /** Absent in a store that never had a key for objects. */
+  /** The key ring is absent in a store that never had a key for objects. */
   readonly keyring?: Keyring
   /**
    * Policies of storage classes that the operator mapped; those of the others are the bucket's or the store's. Absent in
@@ -155,8 +155,8 @@ const ENVELOPE_BYTES = 24
 const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: "number", copyBuffers: true })
 
 /**
- * What the superblocks of the store's devices say at least: earlier releases cannot open what the ring's keys seal, and
- * refuse versions of other classes than STANDARD.
+ * Returns the minimum format epoch in the superblocks of the store's devices: earlier releases cannot open what the
+ * ring's keys seal, and refuse versions of other classes than STANDARD.
  */
 export const formatEpochOf = ({ keyring, classes }: Pick<ControlRecord, "keyring" | "classes">): number =>
   keyring === undefined && classes === undefined ? FORMAT_EPOCH_FIRST : FORMAT_EPOCH_OF_KEYS

@@ -41,7 +41,7 @@ export interface CopyChange {
 
 const KINDS: readonly CopyChange["kind"][] = ["put", "removed"]
 const KEY_AT = 16
-/** Of the row of a target: a parked object's key follows. */
+/** The bytes of the row key of a target: a parked object's key follows them. */
 const STATE_KEY_BYTES = 9
 
 /** Rows have only keys of objects. */

@@ -7,7 +7,7 @@
  */
 import { pick, type RecordReader } from "./pack.js"
 
-/** Of one kind of statement, over the last minutes. */
+/** The response times of one kind of statement, over the last minutes. */
 export interface ResponseTimes {
   readonly count: number
   readonly medianMs: number
@@ -21,7 +21,7 @@ interface TableHealth {
   /** Versions of rows that were replaced or deleted, and that vacuum has not removed yet. */
   readonly deadRows: number
   readonly bytes: number | undefined
-  /** Undefined: never, as far as the database knows. */
+  /** It is undefined if the table was never vacuumed, as far as the database knows. */
   readonly vacuumedSecondsAgo: number | undefined
 }
 
@@ -35,7 +35,7 @@ export interface SnapshotHolder {
   readonly name: string
   /** Who opened it: user and application. */
   readonly owner: string
-  /** Undefined for sessions of others if the role lacks `pg_read_all_stats`. */
+  /** The time is undefined for sessions of others if the role lacks `pg_read_all_stats`. */
   readonly seconds: number | undefined
   /** Transactions that have begun since. */
   readonly transactions: number | undefined
@@ -47,7 +47,7 @@ export interface StandbyHealth {
   readonly state: string | undefined
   /** "sync" and "quorum": commits wait for it. */
   readonly sync: string | undefined
-  /** What it has not applied yet. */
+  /** The bytes that the standby has not applied yet. */
   readonly lagBytes: number | undefined
   readonly lagSeconds: number | undefined
   /** For how long it has not been connected any more; undefined: it is. */
@@ -57,7 +57,7 @@ export interface StandbyHealth {
 /** A replication slot that is not in use. */
 interface UnusedSlot {
   readonly name: string
-  /** Of WAL, which it keeps. */
+  /** The bytes of WAL that the slot keeps. */
   readonly bytes: number | undefined
 }
 
@@ -81,21 +81,21 @@ export interface DatabaseHealth {
   readonly unusedSlots: readonly UnusedSlot[] | undefined
 }
 
-/** Of a database that says nothing about itself. */
+/** The health of a database that says nothing about itself. */
 export const UNKNOWN_HEALTH: DatabaseHealth = {
   ...{ version: undefined, isInRecovery: undefined, settings: {}, bytes: undefined, unfrozenTransactions: undefined },
   ...{ connectionsMax: undefined, connectionsLeft: undefined, tables: undefined, holders: undefined },
   ...{ standbys: undefined, unusedSlots: undefined },
 }
 
-/** What a node says about the database. */
+/** The report of a node about the database. */
 export interface ReportedDatabase {
-  /** Undefined: none lately. */
+  /** The times are undefined if there were no commits lately. */
   readonly commits: ResponseTimes | undefined
   readonly reads: ResponseTimes | undefined
   /** How far the clock of the node is ahead of the database's, and by how much that may be wrong. */
   readonly clock: { readonly aheadMs: number; readonly uncertainMs: number } | undefined
-  /** Undefined: the node has not read it lately; one node does it for all. */
+  /** The health is undefined if the node has not read it lately; one node reads it for all. */
   readonly health: DatabaseHealth | undefined
   readonly healthSecondsAgo: number
 }

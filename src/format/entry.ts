@@ -21,7 +21,7 @@ import { bufferOf } from "./buffer-of.js"
 export interface EntryWrite {
   readonly family: Family
   readonly key: RowKey
-  /** Undefined to delete the row. */
+  /** The value is undefined to delete the row. */
   readonly value: Uint8Array | undefined
   /** Inline payload that is written with the row. */
   readonly payload?: Uint8Array

@@ -10,9 +10,9 @@ const LEVELS = ["info", "warn", "error"] as const
 export type EventLevel = (typeof LEVELS)[number]
 
 export interface EventRecord {
-  /** Of the first occurrence. */
+  /** The time of the first occurrence. */
   readonly atMs: number
-  /** Of the last one, and how many there were. */
+  /** The time of the last occurrence, and how many there were. */
   readonly lastMs: number
   readonly count: number
   readonly level: EventLevel

@@ -14,5 +14,5 @@ export const expiringKeyOf = (classNumber: number, key: RowKey): RowKey =>
 /** The needle's key, in a row key of the family. */
 export const needleKeyIn = (key: RowKey): RowKey => rowKeyOf(key.slice(1))
 
-/** Whether the row is one of the class. */
+/** Returns true if the row is one of the class. */
 export const isOfClass = (classNumber: number, key: RowKey): boolean => key.charCodeAt(0) === classNumber

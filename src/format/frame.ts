@@ -88,9 +88,9 @@ export interface CallHead {
   readonly method: number
   readonly callClass: CallClass
   readonly deadlineMs: number
-  /** Undefined: unknown until the last piece. */
+  /** The length is undefined if it is unknown until the last piece. */
   readonly lengthBytes: number | undefined
-  /** Of the request that the call is for, if that is traced: `TRACE_CONTEXT_BYTES`. */
+  /** The trace of the request that the call is for, if that is traced: `TRACE_CONTEXT_BYTES`. */
   readonly trace?: Uint8Array | undefined
   readonly header: Uint8Array
 }
@@ -241,7 +241,7 @@ interface FrameRule {
   readonly leastBytes: number
   readonly mostBytes: number
   readonly flags: number
-  /** Whether the frame belongs to a call, to the connection, or to either. */
+  /** The frame belongs to a call, to the connection, or to either. */
   readonly of: "call" | "connection" | "either"
 }
 
@@ -406,7 +406,7 @@ export class FrameDecoder {
   #partial: Uint8Array = new Uint8Array(FRAME_HEADER_BYTES)
   #filled = 0
   #header: FrameHeader | undefined
-  /** What is still to come of a body frame. */
+  /** The bytes of a body frame that are still to come. */
   #bodyLeft = 0
   #isBroken = false
 

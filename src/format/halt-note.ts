@@ -3,7 +3,7 @@ import { parseIncarnation, type Incarnation } from "../base/ids.js"
 import { packRecord, RecordReader } from "./pack.js"
 
 export interface HaltNote {
-  /** What the process has found that halted the store. */
+  /** The finding of the process that halted the store. */
   readonly reason: string
   /** The highest incarnation that had begun, as far as the database knew. */
   readonly highest: Incarnation

@@ -16,7 +16,7 @@ const readTags = (row: RecordReader): Tags => row.rows(pair => [pair.text(), pai
 export interface ServiceKeyRecord {
   readonly description: string
   readonly expiresMs: number | undefined
-  /** Undefined if only its owner's permissions limit it. */
+  /** The policy is undefined if only its owner's permissions limit the key. */
   readonly policy: string | undefined
 }
 
@@ -27,7 +27,7 @@ export interface AccessKeyRecord {
   /** AES-256-GCM under the store's master key: nonce (12), ciphertext, tag (16). */
   readonly sealedSecret: Uint8Array
   readonly isActive: boolean
-  /** Undefined for a key of the account's root. */
+  /** The name is undefined for a key of the account's root. */
   readonly userName: string | undefined
   readonly service: ServiceKeyRecord | undefined
   readonly limits?: RateLimits | undefined

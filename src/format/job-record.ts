@@ -97,7 +97,7 @@ export interface JobRecord {
   readonly ended: { readonly atMs: number; readonly result: string } | undefined
   /** Increases with each change. */
   readonly revision: number
-  /** Absent: the job does one thing, or nothing was counted yet. */
+  /** The plan is absent if the job does one thing, or nothing was counted yet. */
   readonly plan?: JobPlan | undefined
 }
 

@@ -16,7 +16,7 @@ export interface K2vMarker {
   readonly end: ItemKey | undefined
   /** Changes up to this time were seen. */
   readonly time: number
-  /** What there was at that time was seen below this key; undefined: all of it. */
+  /** The items that existed at that time were seen below this key; it is undefined if all of them were seen. */
   readonly from: ItemKey | undefined
 }
 

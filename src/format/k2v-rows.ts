@@ -29,7 +29,7 @@ export interface K2vDot {
   readonly value: K2vValue
 }
 
-/** What one node has written of an item. */
+/** The state that one node has written of an item. */
 export interface K2vNodeState {
   readonly node: VectorNode
   /** Values of the node up to this time are obsolete. */
@@ -81,7 +81,7 @@ export function decodeK2vItem(value: Uint8Array): K2vItem {
 export const encodeK2vValue = (value: Uint8Array): Uint8Array => packRecord(1, [value])
 export const decodeK2vValue = (value: Uint8Array): Uint8Array => RecordReader.open("k2v value", value, 1).bytes()
 
-/** What a partition has. */
+/** The contents of a partition. */
 export interface K2vPartition {
   /** Items with at least one value that is no tombstone. */
   readonly entries: number

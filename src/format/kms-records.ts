@@ -36,9 +36,12 @@ export interface KmsKeyRecord {
   readonly state: KmsKeyState
   /** While the state is `pendingDeletion`: from when on the key may be deleted. */
   readonly deletionMs: number | undefined
-  /** Undefined: the key is rotated on demand only. `sinceMs`: the last time that it was due, or when this was set. */
+  /**
+   * The rotation is undefined if the key is rotated on demand only. `sinceMs`: the last time that it was due, or when
+   * this was set.
+   */
   readonly rotation: { readonly days: number; readonly sinceMs: number } | undefined
-  /** Undefined: the key is built in. */
+  /** It is undefined if the key is built in. */
   readonly external: ExternalKey | undefined
   /** The original text. */
   readonly policy: string

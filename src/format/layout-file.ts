@@ -40,7 +40,7 @@ export interface LayoutFileTable {
   /** Slots of each partition. */
   readonly width: number
   readonly bytesPerSlot: 1 | 2
-  /** What the indexes of the table refer to. */
+  /** The devices that the indexes of the table refer to. */
   readonly devices: readonly DeviceId[]
   readonly table: Uint8Array
 }

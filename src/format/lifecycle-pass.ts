@@ -23,7 +23,7 @@ const notesOf = (kind: NoteKind) => ({ start: rowKeyOf(`${kind} `), end: rowKeyO
 export const NOTES_OF_MOVES = notesOf("moved")
 export const NOTES_OF_LATE_WRITES = notesOf("stored")
 
-/** Of one process: so processes do not wait for each other's notes. */
+/** Returns the row key of the note of one process: so processes do not wait for each other's notes. */
 export const noteRowKey = (kind: NoteKind, incarnation: Incarnation): RowKey => rowKeyOf(`${kind} ${incarnation}`)
 
 /** Throws `corruptRecord`. */
@@ -51,7 +51,7 @@ interface TakenSlice extends LifecycleSlice {
   readonly incarnation: Incarnation
 }
 
-/** What was removed, and what was moved to another storage class. */
+/** The counts of what was removed, and of what was moved to another storage class. */
 export interface LifecycleCounts {
   /** Objects and older versions that are gone. */
   readonly versions: number
@@ -73,7 +73,7 @@ export const NOTHING_REMOVED: LifecycleCounts = {
 export interface LifecyclePass {
   /** By the store's clock. */
   readonly startedMs: number
-  /** Undefined: it is under way. */
+  /** The end is undefined while the pass is under way. */
   readonly endedMs: number | undefined
   /** The first row that no process has taken; undefined: all are taken. */
   readonly next: RowKey | undefined

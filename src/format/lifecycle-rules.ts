@@ -33,12 +33,12 @@ export interface LifecycleFilter {
   readonly sizeBelow?: number
 }
 
-/** Of the current version. */
+/** The expiration of the current version. */
 export type LifecycleExpiration =
   | { readonly days: number }
   /** A midnight, in milliseconds. */
   | { readonly dateMs: number }
-  /** Whether a delete marker is removed once it is the only version. */
+  /** A delete marker is removed once it is the only version. */
   | { readonly expiredMarkers: boolean }
 
 export interface NoncurrentExpiration {
@@ -47,7 +47,7 @@ export interface NoncurrentExpiration {
   readonly newerKept?: number
 }
 
-/** Of the current version, to another storage class. */
+/** The transition of the current version to another storage class. */
 export type Transition = { readonly storageClass: StorageClass } & (
   | { /** 0: at the next midnight. */ readonly days: number }
   | { /** A midnight, in milliseconds. */ readonly dateMs: number }
@@ -82,7 +82,7 @@ export interface LifecycleRules {
 const FORMAT = 1
 const FORMAT_WITH_TRANSITIONS = 2
 
-/** Whether the rule moves versions to other storage classes. */
+/** Returns true if the rule moves versions to other storage classes. */
 export const hasTransitions = ({ transitions, noncurrentTransitions }: LifecycleRule): boolean =>
   transitions !== undefined || noncurrentTransitions !== undefined
 

@@ -1,6 +1,6 @@
 /**
- * What nodes tell each other of the requests that they serve: those that have just ended, and traffic as counts. Parts of
- * node operations (`node-operation.ts`): positional arrays; null stands for none.
+ * The reports of nodes to each other about the requests that they serve: those that have just ended, and traffic as
+ * counts. Parts of node operations (`node-operation.ts`): positional arrays; null stands for none.
  *
  * Counts are requests, errors of clients, errors of the server, bytes received, bytes sent, and then the requests by
  * duration: of each bin, the first of which ends at 0.25 ms and each other at 1.5 times the end of the one before; the
@@ -47,13 +47,13 @@ export interface LiveRequest {
   readonly clientGone?: true
 }
 
-/** Undefined members let everything through. */
+/** Members that are undefined let everything through. */
 export interface RequestFilter {
   readonly server?: string | undefined
   /** Without regard to case. */
   readonly operation?: string | undefined
   readonly bucket?: string | undefined
-  /** Of keys. */
+  /** The prefix of keys. */
   readonly prefix?: string | undefined
   /** A status, or the first digits of one: 4 and 40 are 404. */
   readonly status?: string | undefined
@@ -67,7 +67,7 @@ export interface RequestFilter {
 
 /** Asks for what has ended since the same trace asked last; the first time there is nothing yet. */
 export interface TraceQuestion {
-  /** Of its asker's choice; of no other trace. */
+  /** The id of the trace is its asker's choice; no other trace has it. */
   readonly trace: string
   readonly filter: RequestFilter
 }
@@ -78,7 +78,7 @@ export interface TracedRequests {
   readonly dropped: number
 }
 
-/** What was counted in a window. */
+/** The counts of a window. */
 export interface TrafficCounts {
   readonly requests: number
   /** Answered with 4xx, or not at all because the client left. */
@@ -87,7 +87,7 @@ export interface TrafficCounts {
   readonly serverErrors: number
   readonly receivedBytes: number
   readonly sentBytes: number
-  /** Of each bin of `TRAFFIC_BINS`; empty ones at the end are left out. */
+  /** The counts of each bin of `TRAFFIC_BINS`; empty ones at the end are left out. */
   readonly bins: readonly number[]
 }
 
@@ -114,7 +114,7 @@ const flag = (value: boolean): number => (value ? 1 : 0)
 const textIn = (row: RecordReader): string | undefined => row.optional(() => row.text())
 const numberIn = (row: RecordReader): number | undefined => row.optional(() => row.number())
 
-/** Those of the members that are there, in the order of their names. */
+/** Returns the members that are there, in the order of their names. */
 const present = <Value>(names: readonly string[], read: () => Value | undefined): Readonly<Record<string, Value>> =>
   Object.fromEntries(
     names.flatMap(name => {

@@ -85,7 +85,7 @@ interface EncodedLogBatch {
   readonly bytes: Uint8Array
   readonly header: LogBatchHeader
   readonly recordOffsets: readonly number[]
-  /** Of an encrypted batch: what `decryptLogged` needs. */
+  /** The nonce that `decryptLogged` needs for an encrypted batch. */
   readonly nonce: Uint8Array | undefined
 }
 
@@ -181,7 +181,7 @@ export interface LogBatchRecord {
   readonly offsetBytes: number
 }
 
-/** Whether the payload of a batch whose header was decoded is neither cut nor damaged. Needs no key. */
+/** Returns true if the payload of a batch whose header was decoded is neither cut nor damaged. Needs no key. */
 export function isWholeLogBatch({ payloadBytes, payloadChecksum }: LogBatchHeader, batch: Uint8Array): boolean {
   const end = LOG_HEADER_BYTES + payloadBytes
   return batch.length >= end && xxh64(batch.subarray(LOG_HEADER_BYTES, end)) === payloadChecksum
@@ -239,7 +239,7 @@ function openPayload(header: LogBatchHeader, batch: Uint8Array, cipher: DeviceCi
 export const sealedLogNonce = (batch: Uint8Array): Uint8Array =>
   Uint8Array.from(batch.subarray(LOG_HEADER_BYTES, LOG_SEALED_AT))
 
-/** Of a record: what decrypts a part of it without the rest of its batch. */
+/** The data that decrypts a part of a record without the rest of its batch. */
 export interface SealedRecord {
   readonly nonce: Uint8Array
   /** Where the encrypted bytes of the batch begin in its segment. */

@@ -80,7 +80,7 @@ const RECORD_HEAD_BYTES = 12
 const HASH_BYTES = 8
 const SEED = 0x6d62_6163_6b75_70n
 
-/** Whether the upload was committed or aborted when the snapshot of this mark began. */
+/** Returns true if the upload was committed or aborted when the snapshot of this mark began. */
 export const isDecidedBelow = (uploadId: UploadId, mark: UploadMark): boolean =>
   uploadId.slice(0, UPLOAD_MARK_DIGITS) < mark
 

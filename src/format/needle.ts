@@ -211,7 +211,7 @@ export function writePolicy(policy: Policy, target: Uint8Array, at: number): voi
 /** One shared object for each policy, however many shards have it. */
 const policiesRead = new Map<number, Policy>()
 
-/** Undefined if `writePolicy` does not write such bytes. */
+/** Returns undefined if `writePolicy` does not write such bytes. */
 export function readPolicy(bytes: Uint8Array, at: number): Policy | undefined {
   const encoded = viewOf(bytes).getUint32(at, true)
   const policy = policiesRead.get(encoded) ?? decodePolicy(bytes, at)
@@ -318,7 +318,7 @@ export function needleHeaderLength(head: Uint8Array): number | undefined {
 /** Length of the body, from a head that `needleHeaderLength` accepted. Not verified yet, but within the limits. */
 export const needleBodyLength = (head: Uint8Array): number => viewOf(head).getUint32(12, true)
 
-/** Whether the names in a header, which `needleHeaderLength` accepted, are encrypted. */
+/** Returns true if the names in a header, which `needleHeaderLength` accepted, are encrypted. */
 export const isEncryptedHeader = (header: Uint8Array): boolean => header[4] === SEALED_VERSION
 
 /** The checksum that ends an encoded header. */
@@ -326,8 +326,9 @@ export const needleHeaderChecksum = (header: Uint8Array): bigint =>
   viewOf(header).getBigUint64(header.length - HASH_BYTES, true)
 
 /**
- * What reads encrypted names: a cipher, or for a payload the key of the row that it must be of, which the checksums of
- * its body confirm. Absent: a header is decoded without names, and reading them throws `wrongMasterKey`.
+ * The means to read encrypted names: a cipher, or for a payload the key of the row that it must belong to, which the
+ * checksums of its body confirm. If it is absent, a header is decoded without names, and reading them throws
+ * `wrongMasterKey`.
  */
 export type NeedleNames = DeviceCipher | { readonly expected: RowKey } | undefined
 
@@ -380,7 +381,7 @@ const plainNames = (header: Uint8Array, keyEnd: number, noteEnd: number): Names 
   note: noteEnd > keyEnd ? new Uint8Array(header.subarray(keyEnd, noteEnd)) : undefined,
 })
 
-/** Undefined if they cannot be read. */
+/** Returns undefined if the names cannot be read. */
 function openNames(header: Uint8Array, keyEnd: number, noteEnd: number, names: NeedleNames): Names | undefined {
   if (names === undefined) return undefined
   const keyBytes = keyEnd - NEEDLE_HEAD_BYTES
@@ -434,14 +435,16 @@ class UnnamedPayload implements PayloadHeader {
   }
 }
 
-/** Whether a header was decoded without names. */
+/** Returns true if a header was decoded without names. */
 export const isUnnamed = (header: NeedleHeader): boolean =>
   header instanceof UnnamedShard || header instanceof UnnamedPayload
 
 /** The key of a header with a valid checksum: it was an object key when it was written. */
 const parseOwnerKey = (key: string): ObjectKey => key as ObjectKey
 
-/** What the index stores about a shard in addition to its place, so that a scan of all shards reads no needle. */
+/**
+ * The facts that the index stores about a shard in addition to its place, so that a scan of all shards reads no needle.
+ */
 export interface ShardShape {
   readonly policy: Policy
   /** Bytes of the block that this is a shard of, before padding. */
@@ -480,7 +483,7 @@ export function decodeNeedlePlace(bytes: Uint8Array): NeedlePlace {
   return place
 }
 
-/** Undefined for a value of version 1, whose shape is in the needle's header. Throws `corruptRow`. */
+/** Returns undefined for a value of version 1, whose shape is in the needle's header. Throws `corruptRow`. */
 export function decodeShardShape(bytes: Uint8Array): ShardShape | undefined {
   const view = viewOfPlace(bytes)
   if (bytes.length === PLACE_BYTES) return undefined

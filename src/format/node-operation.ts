@@ -53,7 +53,7 @@ export type NodeOperation =
       readonly lockedBuckets: readonly string[]
     }
   | { readonly kind: "check"; readonly id: DeviceId }
-  /** Undefined: all devices of the node. */
+  /** The id is undefined for all devices of the node. */
   | { readonly kind: "scrub"; readonly id: DeviceId | undefined }
   | { readonly kind: "throttle"; readonly job: string; readonly throttle: number }
   | { readonly kind: "wake"; readonly job: string }

@@ -86,7 +86,7 @@ const SILENT: ReportedDatabase = {
   health: UNKNOWN_HEALTH,
 }
 const BARE: NodeReport = { devices: [], jobs: [], scrub: [], repairer: undefined, database: undefined }
-/** What a node of an earlier release says. */
+/** The reports of a node of an earlier release. */
 const EARLIER = [BARE, { ...WHOLE, database: undefined }]
 const KEYED: NodeReport = {
   ...{ ...BARE, epochs: new Map([[a, 2]]), masterKeys: new Map([[b, 3]]) },

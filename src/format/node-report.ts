@@ -130,7 +130,7 @@ export interface NodeReport {
   readonly devices: readonly ReportedDevice[]
   readonly jobs: readonly ReportedJob[]
   readonly scrub: readonly ReportedScrub[]
-  /** What the node knows of all blocks if it is the one that repairs them. */
+  /** The node's knowledge of all blocks if it is the one that repairs them. */
   readonly repairer:
     | {
         readonly contents: ReportedContents | undefined
@@ -139,7 +139,7 @@ export interface NodeReport {
         readonly orphans: ReportedOrphans
       }
     | undefined
-  /** Undefined for a node of an earlier release. */
+  /** The database is undefined for a node of an earlier release. */
   readonly database: ReportedDatabase | undefined
   /** The oldest epoch key that each open device of the node has. */
   readonly epochs?: ReadonlyMap<DeviceId, number>

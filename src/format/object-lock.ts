@@ -16,10 +16,10 @@ export interface Retention {
   readonly untilMs: number
 }
 
-/** What a version has been given; both may be over or off. */
+/** The retention and the legal hold that a version has been given; both may be over or off. */
 export interface VersionLock {
   readonly retention: Retention | undefined
-  /** Undefined: never set. */
+  /** The legal hold is undefined if it was never set. */
   readonly legalHold: boolean | undefined
 }
 
@@ -31,7 +31,7 @@ export interface DefaultRetention {
 
 /** The lock of a bucket, which is on and stays on. */
 export interface BucketLock {
-  /** Of new versions whose request states none. */
+  /** The retention of new versions whose request states none. */
   readonly defaultRetention: DefaultRetention | undefined
 }
 

@@ -39,7 +39,7 @@ export const PACKING_SETTING_LIMITS = {
   maxBytesMax: WHOLE_BYTES_MAX,
 } as const
 
-/** What a caller does not state. */
+/** The values for what a caller does not state. */
 export const PACKING_DEFAULTS: PackingSetting = { afterSeconds: 30 * DAY_SECONDS, maxBytes: WHOLE_BYTES_MAX }
 
 export const encodePackingSetting = ({ afterSeconds, maxBytes }: PackingSetting): string =>
@@ -66,7 +66,7 @@ const isCount = (value: unknown): value is number => Number.isSafeInteger(value)
 export interface PackingPass {
   /** By the store's clock. */
   readonly startedMs: number
-  /** Undefined: the pass is under way. */
+  /** The end is undefined while the pass is under way. */
   readonly endedMs: number | undefined
   /** The first row that no process has taken; undefined: all are taken. */
   readonly next: RowKey | undefined
@@ -108,7 +108,7 @@ export interface PackEntry {
   readonly segments: MultipartId
   readonly offsetBytes: number
   readonly lengthBytes: number
-  /** Of a single upload of the object. */
+  /** The recovery header of a single upload of the object. */
   readonly recoveryHeader: Uint8Array
 }
 
@@ -140,7 +140,7 @@ export function encodePackDirectory(entries: readonly PackEntry[]): Uint8Array {
   return concatBytes([directory, trailer])
 }
 
-/** Of a whole pack. */
+/** Decodes the directory of a whole pack. */
 export function decodePackDirectory(pack: Uint8Array): readonly PackEntry[] {
   const bytes = Buffer.from(pack.buffer, pack.byteOffset, pack.length)
   const end = bytes.length - TRAILER_BYTES

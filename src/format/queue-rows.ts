@@ -135,7 +135,7 @@ export interface MessageRecord extends DuePlace {
   /** Who added it: an ARN. */
   readonly sender: string
   readonly contentBytes: number
-  /** Undefined: it has a row of its own. */
+  /** The content is undefined if it has a row of its own. */
   readonly content: Uint8Array | undefined
 }
 

@@ -6,7 +6,7 @@ export interface RateLimits {
   readonly requestsPerSecond: number | undefined
   /** Requests that may arrive at once; undefined: as many as `requestsPerSecond`. */
   readonly burst: number | undefined
-  /** Of bodies, received and sent together. */
+  /** The limit is for bodies, received and sent together. */
   readonly bytesPerSecond: number | undefined
 }
 

@@ -102,7 +102,7 @@ export interface BucketRecord {
 
 /** Which counts the bucket's rows belong to. */
 interface BucketUsage {
-  /** Of the bucket. */
+  /** The quota of the bucket. */
   readonly own?: Quota
   /** The run of its account's quota that counts the bucket; of another run than the account's: none does. */
   readonly accountRun?: string
@@ -255,11 +255,11 @@ export interface UploadRecord {
   readonly details: VersionDetails
   /** The account that began it. Absent for the bucket's owner or an unknown account. */
   readonly initiator?: AccountId
-  /** Of the future version, as the request that began the upload states it. */
+  /** The lock of the future version, as the request that began the upload states it. */
   readonly lock?: VersionLock
-  /** Of its parts and of the future version. */
+  /** The sealing of the upload's parts and of the future version. */
   readonly sealing?: Sealing
-  /** Of the future version. Absent: STANDARD. */
+  /** The storage class of the future version; absent for STANDARD. */
   readonly storageClass?: StorageClass
   /** The runs of the counts that its parts belong to: those that counted its bucket when it began. */
   readonly countedBy?: readonly string[]
@@ -371,7 +371,7 @@ export function decodePart(bytes: Uint8Array): UploadedPart {
 export interface SegmentSource {
   readonly key: ObjectKey
   readonly multipartId: MultipartId
-  /** Of the upload that the segments are of, if there was one. */
+  /** The number of parts of the upload that the segments belong to, if there was one. */
   readonly uploadedParts: number
   readonly offsetBytes: number
   readonly lengthBytes: number
@@ -387,7 +387,10 @@ export interface SegmentRecord {
   readonly offsetBytes: number
   /** Parts with bytes of their own. */
   readonly parts: readonly PartRecord[]
-  /** Of the open end of an object with appends: its blocks are copies, and are sealed into erasure-coded ones later. */
+  /**
+   * The segment is the open end of an object with appends: its blocks are copies, and are sealed into erasure-coded
+   * ones later.
+   */
   readonly isOpen?: true
   /** The bytes are those of another object: the segment has no parts. */
   readonly source?: SegmentSource
@@ -529,7 +532,7 @@ export interface AccountRecord {
   readonly createdMs: number
   readonly number: AccountNumber
   readonly limits?: RateLimits | undefined
-  /** Of all its buckets together. */
+  /** The quota of all its buckets together. */
   readonly quota?: Quota
 }
 

@@ -19,11 +19,14 @@ export interface RecoveryHeader {
   readonly plannedLengthBytes: number | undefined
   /** "" for a single upload. */
   readonly multipartId: string
-  /** What the version had when this header was written: the request's, or that of the row if a shard was rebuilt. */
+  /**
+   * The lock that the version had when this header was written: the request's, or that of the row if a shard was
+   * rebuilt.
+   */
   readonly lock?: VersionLock
   /** Its bytes are sealed: what is needed to read them without the rows of the bucket's secrets. */
   readonly sealed?: SealedUpload
-  /** What the version had when this header was written. Absent: STANDARD. */
+  /** The storage class that the version had when this header was written; absent for STANDARD. */
   readonly storageClass?: StorageClass
 }
 
@@ -33,7 +36,7 @@ export interface SealedUpload {
   readonly epoch: number
   /** The secret of the bucket. */
   readonly sealedSecret: Uint8Array
-  /** Of SSE-KMS with a bucket key: its ciphertext. */
+  /** The ciphertext of the bucket key, for SSE-KMS with a bucket key. */
   readonly bucketKey?: Uint8Array
   /** As in an extent. */
   readonly sealedAs?: UploadId

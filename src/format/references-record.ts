@@ -13,7 +13,9 @@ export interface ReferencesRecord {
   readonly count: number
   /** No version of the key has them any more: they are deleted with the last reference. */
   readonly isReleased: boolean
-  /** Of the first object that referenced them, which was theirs then: its redundancy stays. */
+  /**
+   * The class of the first object that referenced the segments, and their own class at that time: its redundancy stays.
+   */
   readonly storageClass: StorageClass
   /** Deduplication adds no references: the segments are being deleted, have lost bytes, or were encrypted or moved. */
   readonly isClosed?: true
@@ -23,7 +25,7 @@ export interface ReferencesRecord {
   readonly pack?: PackFacts
 }
 
-/** What a pack had when it was made. */
+/** The facts about a pack when it was made. */
 interface PackFacts {
   readonly objects: number
   /** Bytes of these objects: what is between and behind them does not count. */

@@ -26,7 +26,7 @@ export interface CachedEntry {
   /** Random; names of blocks begin with it. */
   readonly id: string
   readonly sizeBytes: number
-  /** Of all blocks but the last one. */
+  /** The bytes of each block but the last one. */
   readonly blockBytes: number
   /** As the remote shows it, without quotes; "" if it shows none. */
   readonly etag: string

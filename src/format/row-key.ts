@@ -88,16 +88,19 @@ export function uploadOfPartRowKey(row: RowKey): RowKey {
 }
 
 export const versionRowKey = (row: RowKey, order: number): RowKey => rowKeyOf(row + complementText(order))
-/** Of a record with a time: later times sort first. */
+/** Returns the key of a record with a time: later times sort first. */
 export const latestFirstRowKey = (atMs: number, random: string): RowKey => rowKeyOf(complementText(atMs) + random)
 export const multipartRowKey = (row: RowKey, id: MultipartId): RowKey => rowKeyOf(row + multipartBytes(id))
 export const partRowKey = (row: RowKey, id: MultipartId, part: number): RowKey =>
   rowKeyOf(row + multipartBytes(id) + u16Text(part))
 export const segmentRowKey = partRowKey
-/** Of an appended segment by its offset: the first row from the key of an offset on is the segment that has it. */
+/**
+ * Returns the key of an appended segment by its offset: the first row from the key of an offset on is the segment that
+ * has it.
+ */
 export const appendedRowKey = (row: RowKey, id: MultipartId, offsetBytes: number): RowKey =>
   rowKeyOf(row + multipartBytes(id) + complementText(offsetBytes))
-/** Of an append by the hash of the client's id for it: 16 bytes. */
+/** Returns the key of an append by the hash of the client's id for it: 16 bytes. */
 export const appendRowKey = (row: RowKey, id: MultipartId, idHash: Uint8Array): RowKey =>
   rowKeyOf(row + multipartBytes(id) + byteText(idHash))
 

@@ -13,6 +13,6 @@ export const sealBytes = (
   random: { bytes(count: number): Uint8Array },
 ): Uint8Array => sealWithNonce(plain, { key, nonce: random.bytes(GCM_NONCE_BYTES), aad: Buffer.from(purpose) })
 
-/** Undefined if the key or the purpose differs from the one it was sealed under. */
+/** Returns undefined if the key or the purpose differs from the one that the bytes were sealed under. */
 export const openBytes = (key: Uint8Array, purpose: string, sealed: Uint8Array): Uint8Array | undefined =>
   openWithNonce(sealed, { key, aad: Buffer.from(purpose) })

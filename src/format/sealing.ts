@@ -29,7 +29,7 @@ export type SealingKey =
   /** SSE-C: the client. `check` recognises its key. */
   | { readonly mode: "client"; readonly check: Uint8Array }
 
-/** What an upload knows of its future version. */
+/** The sealing of the future version, as far as an upload knows it. */
 export interface Sealing {
   readonly key: SealingKey
   /** Number of the bucket's secret. */
@@ -38,13 +38,13 @@ export interface Sealing {
   readonly salt: Uint8Array
 }
 
-/** Of a version. `bind` ties the record to bucket, key and version. */
+/** The sealing of a version. `bind` ties the record to bucket, key and version. */
 export interface BoundSealing extends Sealing {
   /** 16 bytes. */
   readonly bind: Uint8Array
 }
 
-/** Whether bytes that are sealed in these ways have the same key. */
+/** Returns true if bytes that are sealed in these ways have the same key. */
 export const isSameSealing = (a: Sealing | undefined, b: Sealing | undefined): boolean =>
   a === undefined || b === undefined
     ? a === b
@@ -139,7 +139,7 @@ interface Lengths {
   readonly isSealed?: true
 }
 
-/** Whether the blocks of a sealed extent can have these lengths. */
+/** Returns true if the blocks of a sealed extent can have these lengths. */
 export const areSealedLengths = ({ lengthBytes, blockBytes }: Lengths): boolean =>
   isSealedLength(blockBytes) && isSealedLength(lengthBytes % blockBytes)
 

@@ -25,7 +25,7 @@ export interface SegmentObject {
   readonly contentType: string
   readonly lastModifiedMs: number
   readonly isLarge: boolean
-  /** Undefined: all of it. */
+  /** The span is undefined for all of the object. */
   readonly span: ByteSpan | undefined
 }
 

@@ -120,7 +120,7 @@ interface NeedlesCall {
   readonly ids: readonly NeedleId[]
 }
 
-/** Whether a device has a needle; or why it cannot tell. */
+/** The answer of a device on whether it has a needle; or why it cannot tell. */
 export type HasAnswer = "no" | "yes" | "corruptRow" | "deviceFailed"
 
 /** A set of partitions, one bit each. */
@@ -149,7 +149,7 @@ export interface IndexedCall {
   readonly end: RowKey
   /** Infinity: all of the range. */
   readonly needlesMin: number
-  /** Undefined: all. */
+  /** It is undefined for all partitions. */
   readonly partitions: PartitionSet | undefined
 }
 

@@ -31,11 +31,11 @@ export interface Superblock {
   readonly formatEpoch: number
 }
 
-/** Of a new store. */
+/** The format epoch of a new store. */
 export const FORMAT_EPOCH_FIRST = 1
-/** Of a store that has a key for objects, or versions of storage classes: records may say so. */
+/** The format epoch of a store that has a key for objects, or versions of storage classes: records may say so. */
 export const FORMAT_EPOCH_OF_KEYS = 2
-/** Of a device that has volumes of needles that end: earlier releases would not find these needles. */
+/** The format epoch of a device that has volumes of needles that end: earlier releases would not find these needles. */
 export const FORMAT_EPOCH_OF_ENDS = 3
 export const FORMAT_EPOCH_MAX = FORMAT_EPOCH_OF_ENDS
 const SUPERBLOCK_BYTES = 64

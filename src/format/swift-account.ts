@@ -1,5 +1,6 @@
 /**
- * What Swift's clients have set on an account (family `swiftAccounts`): its metadata, which may have keys of temporary URLs.
+ * The settings that Swift's clients have made on an account (family `swiftAccounts`): its metadata, which may have keys
+ * of temporary URLs.
  *
  * Refuses  Anything malformed with `corruptRecord`.
  */
@@ -12,11 +13,11 @@ export interface SwiftAccount {
   readonly metadata: readonly (readonly [name: string, value: string])[]
   /** The access list as Swift shows it; "" for none. */
   readonly access: string
-  /** Whether ETags of objects are in quotes, in containers that do not choose; absent: they are not. */
+  /** ETags of objects are in quotes, in containers that do not choose; if absent, they are not. */
   readonly quotesEtags?: boolean | undefined
   /** When it was deleted; absent: it was not, or nothing is left of what it had. */
   readonly deletedMs?: number | undefined
-  /** Of keys among the metadata, by their names; absent: none was noted. */
+  /** The setters of keys among the metadata, by their names; absent if none was noted. */
   readonly setters?: SwiftSetters | undefined
 }
 

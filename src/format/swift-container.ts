@@ -1,6 +1,6 @@
 /**
- * What Swift's clients have set on a container, as the bucket's setting `swift` stores it: JSON, version 1, or version 2 if it has
- * keys or a place of versions with their setters.
+ * The settings that Swift's clients have made on a container, as the bucket's setting `swift` stores them: JSON,
+ * version 1, or version 2 if they have keys or a place of versions with their setters.
  *
  * Refuses  Members that it does not know: a later release raises the version.
  */
@@ -10,7 +10,7 @@ import { STORAGE_CLASSES, type StorageClass } from "../base/storage-class.js"
 
 /** Where what is overwritten or deleted goes. */
 export interface SwiftArchive {
-  /** Whether a deletion brings the version before back, or is a version itself. */
+  /** The effect of a deletion: it brings the version before back, or is a version itself. */
   readonly mode: "stack" | "history"
   /** The name of a container of the same account. */
   readonly location: string
@@ -27,9 +27,9 @@ export interface SwiftContainer {
   readonly archive?: SwiftArchive | undefined
   /** The storage class of what Swift stores in it; absent: STANDARD. */
   readonly policy?: StorageClass | undefined
-  /** Whether ETags of its objects are in quotes; absent: as the account chooses. */
+  /** ETags of its objects are in quotes; if absent, the account chooses. */
   readonly quotesEtags?: boolean | undefined
-  /** Of keys among the metadata, by their names; absent: none was noted. */
+  /** The setters of keys among the metadata, by their names; absent if none was noted. */
   readonly setters?: SwiftSetters | undefined
 }
 

@@ -14,7 +14,7 @@ export interface SwiftSync {
   readonly key: string
   /** Objects that were there before the container was synchronized with `to` are noted as changed. */
   readonly isFilled: boolean
-  /** Of the key and of `to`; absent: none was noted. */
+  /** The setter of the key and of `to`; absent if none was noted. */
   readonly setter?: SwiftSetter | undefined
 }
 

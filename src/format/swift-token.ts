@@ -32,7 +32,7 @@ export function encodeSwiftToken({ accessKeyId, expiresSeconds }: SwiftToken, se
   return `${PREFIX}${Buffer.from(record).toString("base64url")}.${macOf(record, secret).toString("base64url")}`
 }
 
-/** Undefined: the text is no such token. */
+/** Returns undefined if the text is no such token. */
 export function readSwiftToken(text: string): ClaimedSwiftToken | undefined {
   const [, recordText, macText] = /^AUTH_tk([\w-]+)\.([\w-]{43})$/.exec(text) ?? []
   if (text.length > CHARACTERS_MAX || recordText === undefined || macText === undefined) return undefined

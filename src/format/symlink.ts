@@ -12,7 +12,7 @@ export interface Symlink {
   /** Byte strings. */
   readonly container: string
   readonly object: string
-  /** Of a static link: what its target was, and has to be. */
+  /** The ETag and the size that the target of a static link had, and has to have. */
   readonly pinned?: { readonly etag: string; readonly sizeBytes: number } | undefined
 }
 

@@ -161,14 +161,14 @@ const NO_FILTER = new Uint8Array(0)
 
 /** Where a block is, and under which key. */
 interface BlockAt {
-  /** Of the file. */
+  /** The seed of the file. */
   readonly seed: bigint
-  /** Of the file; undefined if that is plain. */
+  /** The key of the file; undefined if the file is plain. */
   readonly key: KeyObject | undefined
   readonly offsetBytes: number
 }
 
-/** What a block has more if it is encrypted. */
+/** The additional bytes of an encrypted block. */
 export const BLOCK_SEAL_BYTES = GCM_TAG_BYTES
 
 function nonceOf(offsetBytes: number): Buffer {
@@ -209,7 +209,7 @@ export function openBlock(bytes: Buffer, { seed, key, offsetBytes }: BlockAt): B
 
 const computed = Buffer.alloc(HASH_BYTES)
 
-/** Whether the bytes, as stored, are those that were written to this place. */
+/** Returns true if the bytes, as stored, are those that were written to this place. */
 export function isWholeBlock(bytes: Buffer, seed: bigint, offsetBytes: number): boolean {
   if (bytes.length < TRAILER_BYTES) return false
   const hashAt = bytes.length - HASH_BYTES

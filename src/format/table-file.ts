@@ -60,7 +60,7 @@ export interface Footer {
   readonly partitions: readonly Partition[]
   /** XXH64 of the parity pages. */
   readonly parityHash: Uint8Array
-  /** Of an encrypted file. */
+  /** The seal of an encrypted file. */
   readonly seal?: TableSeal
 }
 

@@ -75,10 +75,10 @@ export const EMPTY_MANIFEST: Manifest = {
 
 const seedOf = (deviceId: DeviceId): bigint => fileSeed(deviceId, 0)
 
-/** Of the bytes that tell whether a manifest is encrypted. */
+/** The number of bytes that tell whether a manifest is encrypted. */
 export const MANIFEST_HEAD_BYTES = 6
 
-/** Whether an encrypted manifest begins with these bytes. */
+/** Returns true if an encrypted manifest begins with these bytes. */
 export const isSealedManifest = (head: Buffer): boolean =>
   head.length >= MANIFEST_HEAD_BYTES && head.readUInt16LE(4) === SEALED_FORMAT
 

@@ -39,7 +39,7 @@ export interface TarMember {
   /** Without "./" before it; of a directory without "/" behind it. */
   readonly path: Uint8Array
   readonly kind: TarKind
-  /** Of the content that readers get; of a sparse file that of the whole file. */
+  /** The size of the content that readers get; for a sparse file, that of the whole file. */
   readonly sizeBytes: number
   readonly modifiedMs: number
   /** Offset of the content, a multiple of 512. A hard link has the offset of its target, or 0 if the target does not exist. */

@@ -12,7 +12,7 @@ export interface UsageSample {
   readonly atMs: number
   /** Current ones, as a listing shows them. */
   readonly objects: number
-  /** Of all versions. */
+  /** The bytes of all versions. */
   readonly bytes: number
 }
 

@@ -23,7 +23,7 @@ export interface QuotaLimits {
 export interface Quota {
   /** Names the count, as hex: one that begins again has another row, and another name. */
   readonly run: string
-  /** What was there before the count began is included; from then on the limits hold. */
+  /** The count includes what was there before it began; from then on the limits hold. */
   readonly isExact: boolean
   readonly limits: QuotaLimits
 }
@@ -52,13 +52,13 @@ export function readQuota(row: RecordReader): Quota {
   return { run, isExact, limits }
 }
 
-/** What a count has found (family `usage`). */
+/** The result of a count (family `usage`). */
 export interface Usage {
-  /** Of versions, as in the bucket's counters. */
+  /** The bytes of versions, as in the bucket's counters. */
   readonly bytes: number
   /** Versions and delete markers. */
   readonly objects: number
-  /** Of parts of uploads that began under this count. */
+  /** The bytes of parts of uploads that began under this count. */
   readonly partBytes: number
 }
 
@@ -82,7 +82,10 @@ export type UsageOwner =
   | { readonly kind: "bucket"; readonly bucketId: BucketId }
   | { readonly kind: "account"; readonly accountId: AccountId }
 
-/** What undelete keeps of a bucket: `d` and the bucket's id (8). There is no run: it is counted from its first row on. */
+/**
+ * Returns the row key of what undelete keeps of a bucket: `d` and the bucket's id (8). There is no run: it is counted
+ * from its first row on.
+ */
 export const deletedUsageRowKey = (bucketId: BucketId): RowKey => rowKeyOf(`d${bucketRowKey(bucketId)}`)
 
 const END_OF_ACCOUNT = "\x00"

@@ -15,7 +15,7 @@ import { packRecord, pick, RecordReader } from "./pack.js"
 import type { RowSum } from "./row-sum.js"
 
 const FORMAT = 1
-/** What keys begin with. No family of the metadata has these numbers. */
+/** The numbers that keys begin with. No family of the metadata has these numbers. */
 export const ABOUT_ROW = 254
 export const USER_ROW = 255
 /** Numbers are on disk: append only. */

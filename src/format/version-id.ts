@@ -85,7 +85,7 @@ export function multipartIdOfSuffix(suffix: string): MultipartId {
   return parseMultipartId(encodeBase32(bytes))
 }
 
-/** Whether the text can be one of our multipart ids; no other text identifies an upload. */
+/** Returns true if the text can be one of our multipart ids; no other text identifies an upload. */
 export function isMultipartId(text: string): boolean {
   try {
     bytesOfVersionId(text)

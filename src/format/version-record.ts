@@ -50,7 +50,7 @@ export interface VersionHead {
   readonly parts: number
 }
 
-/** What a client stores in addition to the bytes. */
+/** The details that a client stores in addition to the bytes. */
 export interface VersionDetails {
   readonly headers: readonly (readonly [name: string, value: string])[]
   readonly userMetadata: readonly (readonly [name: string, value: string])[]
@@ -75,17 +75,17 @@ export type Content =
       readonly appended?: Appended
     }
 
-/** What clients have appended to an object. */
+/** The appends of clients to an object. */
 export interface Appended {
   /** Offset of the last appended segment. */
   readonly lastOffset: number
-  /** Of the upload that the object was before; 0: it was none. */
+  /** The number of parts of the upload that the object was before; 0 if it was none. */
   readonly uploadedParts: number
   /** Some segments reference those of other objects. */
   readonly hasSources?: true
 }
 
-/** What a large object is to its readers; what is stored is a manifest, which names its segments. */
+/** A large object as its readers see it; what is stored is a manifest, which names its segments. */
 export interface LargeObject {
   readonly sizeBytes: number
   /** 16 bytes: of the ETags of its segments. */
@@ -97,18 +97,18 @@ export interface LargeObject {
 }
 
 export interface VersionRecord {
-  /** Of the stored bytes: `shownOfRecord` says what readers are told. */
+  /** The head of the stored bytes: `shownOfRecord` returns what readers are told. */
   readonly head: VersionHead
   readonly content: Content
   /** Base64, with "-N" for a composite one. */
   readonly checksumValue: string | undefined
-  /** Undefined if it is in the `details` row. */
+  /** The details are undefined if they are in the `details` row. */
   readonly details: VersionDetails | undefined
   /** Present exactly if the head says so. */
   readonly lock?: VersionLock
   /** Its bytes are sealed. */
   readonly sealing?: BoundSealing
-  /** Of an archived version; it may be over. */
+  /** The restore of an archived version; it may be over. */
   readonly restore?: VersionRestore
   /** The second since 1970 from which on the object no longer exists, if the version is current then. */
   readonly expiresAtSeconds?: number
@@ -117,7 +117,10 @@ export interface VersionRecord {
 }
 
 const FORMAT = 1
-/** Of the head of a record with a sealing, an expiry, segments or another class than STANDARD: earlier releases refuse it. */
+/**
+ * The format of the head of a record with a sealing, an expiry, segments or another class than STANDARD: earlier
+ * releases refuse it.
+ */
 const LATER_FORMAT = 2
 const [ALGORITHM_AT, CLASS_AT] = [2, 3]
 const ORDER_AT = 20
@@ -281,7 +284,7 @@ export function encodeVersion(record: VersionRecord): Uint8Array {
 /** The order of a version, from its record, which is not decoded. */
 export const orderOfVersion = (record: Uint8Array): number => readU64(bufferOf(record), ORDER_AT)
 
-/** Whether the bytes of a version are encrypted, from its record, which is not decoded. */
+/** Returns true if the bytes of a version are encrypted, from its record, which is not decoded. */
 export const isSealedVersion = (record: Uint8Array): boolean => ((record[1] ?? 0) & SEALED) !== 0
 
 /** The second at which an object expires, from its record, which is decoded only if there is one. */
@@ -338,7 +341,7 @@ function listedLargeObject(value: Uint8Array): ListedVersion {
   return { sizeBytes, etag, modifiedMs, storageClass, checksumAlgorithm: undefined, checksumType: undefined }
 }
 
-/** Of a checked head. */
+/** Returns the storage class of a checked head. */
 const classAt = (bytes: Buffer, at: number): StorageClass => STORAGE_CLASSES[bytes[at + CLASS_AT] ?? 0] ?? "STANDARD"
 
 const checksumTypeOf = (algorithm: ChecksumName | undefined, flags: number): ChecksumType | undefined =>
@@ -431,7 +434,7 @@ interface ShownVersion {
   readonly etag: string
   /** 0 for a single upload. */
   readonly parts: number
-  /** Of a large object: its ETag without the number of segments. */
+  /** The ETag of a large object without the number of segments. */
   readonly segmentsMd5: string | undefined
 }
 

@@ -71,7 +71,7 @@ interface TakenTurn {
 /** A request that has a place, or is parked: it gave its place back while it waits for its client. */
 interface Placed {
   hasPlace: boolean
-  /** Undefined if the request took its place while places were plentiful. */
+  /** The party is undefined if the request took its place while places were plentiful. */
   party: Party | undefined
   /** The request has given its place back until its client continues. */
   isParked: boolean
@@ -342,7 +342,7 @@ export class Admission {
         this.places.setPlaces(nextPlaces(this.places.places, this.limits.inFlightMax, { turnsMs, isWaiting }))
         this.adapt()
       } else {
-        // What was learned of one load is not true of the next.
+        // The lessons of one load do not hold for the next.
         this.places.setPlaces(this.limits.inFlightMax)
       }
       if (isWaiting) this.drainSoon()
@@ -355,7 +355,7 @@ export class Admission {
     waiting.go(refusal)
   }
 
-  /** Those that wait for their turn are limited in number by the places that they hold. */
+  /** The number of requests that wait for their turn is limited by the places that they hold. */
   private firstForPlace(): Waiting | undefined {
     for (const waiting of this.places.queue) if (!waiting.isForTurn) return waiting
     return undefined

@@ -17,7 +17,7 @@ const PIECE = Buffer.alloc(64 * KIB, "x")
 const PIECES = 16
 const PIECE_MS = 0.5
 const BURST = READERS * PIECES
-/** Of all pieces: what a client that connects later may have to wait for. */
+/** The share of all pieces that a client that connects later may have to wait for. */
 const SHARE_MAX = 0.25
 const clock = new RealClock()
 

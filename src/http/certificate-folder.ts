@@ -88,7 +88,7 @@ export class CertificateFolder implements CertificateSource {
     }
   }
 
-  /** Of the pairs in the folder; the default comes first. */
+  /** Returns the names of the pairs in the folder; the default comes first. */
   private async names(): Promise<ReadonlySet<string>> {
     const files = await this.files()
     const paired = [...files].filter(file => file.endsWith(".pem") && files.has(`${file.slice(0, -4)}.key`))
@@ -103,7 +103,7 @@ export class CertificateFolder implements CertificateSource {
     return new Set(names)
   }
 
-  /** Those that are new, the default, and the next of the others. */
+  /** Returns the names that are new, the default, and the next of the others. */
   private due(names: readonly string[]): readonly string[] {
     const fresh = names.filter(name => name === DEFAULT || !this.known.has(name))
     const old = names.filter(name => name !== DEFAULT && this.known.has(name))

@@ -14,7 +14,7 @@ interface ExchangeChange {
   readonly headers: RequestHeaders
   /** Headers of every answer, after its own: name, value, name, value … */
   readonly more: readonly string[]
-  /** What becomes of the own headers of every answer. */
+  /** Rewrites the own headers of every answer. */
   readonly rewrite?: (headers: HeaderLines) => HeaderLines
 }
 

@@ -44,7 +44,7 @@ export interface PlainAnswer extends Answer {
   readonly body: Uint8Array
 }
 
-/** What a protocol knows of its request. It is read when the request is done, and only if someone watches. */
+/** The knowledge of a protocol about its request. It is read when the request is done, and only if someone watches. */
 export interface RequestSubject {
   /** As the request names them, as text. */
   readonly bucketName?: string | undefined
@@ -53,7 +53,7 @@ export interface RequestSubject {
   readonly accountId?: string | undefined
   /** The bucket, if the caller was let in to it. */
   readonly admittedTo?: string | undefined
-  /** Of that bucket. */
+  /** The owner of that bucket. */
   readonly bucketOwner?: string | undefined
   /** The account or the ARN of the user or session whose signature was verified. */
   readonly requester?: string | undefined
@@ -75,9 +75,9 @@ export interface FinishedRequest {
   readonly rawTarget: string
   /** `1.1`, `1.0`. */
   readonly httpVersion: string
-  /** Undefined: it got no response. */
+  /** The status is undefined if the request got no response. */
   readonly status: number | undefined
-  /** What the protocol has noted for its log line. */
+  /** The fields that the protocol has noted for the request's log line. */
   readonly notes: Fields
   readonly subject: RequestSubject | undefined
   readonly remoteAddress: string
@@ -87,7 +87,7 @@ export interface FinishedRequest {
   readonly receivedBytes: number
   readonly sentBytes: number
   readonly clientGone: boolean
-  /** Of its time, how long it waited for something to change (`Exchange.pause`). */
+  /** The part of the request's time in which it waited for something to change (`Exchange.pause`). */
   readonly polledMs: number
   readonly timing: {
     readonly totalMs: number
@@ -163,7 +163,7 @@ export interface Exchange extends Payer {
   gather(): Promise<Uint8Array>
   /** Fields for the request's log line: `operation` (also a label of metrics), `failure` and more. Never a secret. */
   note(fields: Fields): void
-  /** What the protocol knows of the request; its members may change until it is done. */
+  /** Takes what the protocol knows of the request; the members of `subject` may change until the request is done. */
   about(subject: RequestSubject): void
   /** The meter counts the request when it is done, once. */
   countIn(meter: RequestMeter): void

@@ -104,7 +104,7 @@ export class HttpExchange implements Exchange, FinishedRequest {
   private readonly isOldVersion: boolean
   private awaitsContinue: boolean
   private isChunked = false
-  /** Of the response, once it has begun. */
+  /** The head of the response, once the response has begun. */
   private head = ""
   private abort: AbortController | undefined
   private unsentBytes = 0
@@ -113,11 +113,11 @@ export class HttpExchange implements Exchange, FinishedRequest {
   private pace: Pace | undefined
   private progress: SendProgress | undefined
   private pacer: Pacer | undefined
-  /** Of a body that did not arrive whole: what has been read of it. The rest is paced as it is read. */
+  /** The bytes that have been read of a body that did not arrive whole. The rest is paced as it is read. */
   private readBytes = 0
   /** Each ends one of the pauses under way: a body and the response to it may wait at the same time. */
   private readonly pauses = new Set<() => void>()
-  /** Of pauses that are over, and since when there have been others. */
+  /** The time of pauses that are over, and since when there have been others. */
   private pausedBeforeMs = 0
   private pausedSinceMs = 0
   private awaitsReceiverSinceMs: number | undefined
@@ -480,7 +480,7 @@ export class HttpExchange implements Exchange, FinishedRequest {
     const lines = headers instanceof HeaderLines ? headers.text : linesOf(headers)
     let head = `${statusLine(status)}${lines}`
     head += `Date: ${httpDate(clock.wallMs())}\r\nServer: ${serverName}\r\nServer-Timing: ${this.timing.header()}\r\n`
-    // Of every protocol, whether or not its table of failures says when.
+    // Every protocol gets the header, whether or not its table of failures says when to retry.
     if (status === UNAVAILABLE_STATUS && !HAS_RETRY_AFTER.test(head)) head += "Retry-After: 1\r\n"
     if (this.trace !== undefined && this.asksForTrace) head += `x-hayloft-trace-id: ${this.trace.traceId}\r\n`
     this.status = status

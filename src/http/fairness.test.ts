@@ -15,7 +15,7 @@ import { KINDS, serveLoads, type Admit, type Load, type Served } from "./testing
 
 const MIXED: Load = { account: "b", connections: 8, kinds: [KINDS.smallGet, KINDS.smallPut] }
 const GETS: Load = { ...MIXED, kinds: [KINDS.smallGet] }
-/** Of its requests, one of 50 lists. */
+/** One in 50 of its requests lists. */
 const WITH_LISTINGS: Load = {
   ...MIXED,
   kinds: [...Array.from({ length: 49 }, (_, i) => (i % 2 === 0 ? KINDS.smallGet : KINDS.smallPut)), KINDS.listing],
@@ -40,7 +40,7 @@ for (const kind of ["smallGet", "smallPut", "largePut", "listing", "scan"] as co
     assert.ok(timesP99 <= 2, `p99 × ${timesP99}`)
   })
 
-  // What the model does not charge, the reading of heads, weighs most beside requests as small as these.
+  // The cost that the model does not charge, the reading of heads, weighs most beside requests as small as these.
   const keptMin = kind === "scan" ? 0.45 : 0.5
   test(`an account that only reads keeps ${keptMin} of its throughput beside 256 connections of ${kind}`, () => {
     const { kept } = costOf(GETS, [loadOf(kind)])
@@ -185,7 +185,7 @@ test("planted: if the virtual time of a returning account is not raised, it shut
   )
 })
 
-/** Whether another request gets the only place of one that waits for its client. */
+/** Returns true if another request gets the only place of one that waits for its client. */
 async function passesParked(admissionOf: (clock: SimClock) => Admission): Promise<boolean> {
   const clock = new SimClock()
   const admission = admissionOf(clock)

@@ -15,13 +15,13 @@ export type FilteredPort = "s3" | "swift"
 export interface Filter {
   /** In messages. */
   readonly name: string
-  /** Undefined: all that are filtered. */
+  /** It is undefined for all ports that are filtered. */
   readonly ports?: readonly FilteredPort[]
   /** Calls `next` with the exchange or a changed one, and returns what it returns; or answers by `exchange.respond`. */
   readonly handle: (exchange: Exchange, next: (exchange: Exchange) => Soon<void>) => Soon<void>
 }
 
-/** What filters work with, passed to them: they import nothing of the server. */
+/** The tools that filters work with, passed to them: they import nothing of the server. */
 interface FilterTools {
   /** The same exchange, with more headers in its answer: name, value, name, value … */
   withHeaders(exchange: Exchange, headers: readonly string[]): Exchange

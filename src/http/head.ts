@@ -52,7 +52,7 @@ const [LF, CR, SPACE, COLON, TILDE] = [0x0a, 0x0d, 0x20, 0x3a, 0x7e]
 const lineEnds = new Int32Array(LINES_MAX)
 const colons = new Int32Array(LINES_MAX)
 
-/** Whether heads with these header names can be plain; their values decide the rest. */
+/** The header names decide whether heads with them can be plain; their values decide the rest. */
 interface ShapeTerms {
   readonly isPlain: boolean
   readonly connectionAt: number
@@ -73,7 +73,7 @@ const shapeTerms = new RememberedByObject((shape: HeaderShape): ShapeTerms => {
   return { isPlain, connectionAt, lengthAt, codingAt, expectAt }
 })
 
-/** Whether these headers ask for `100 Continue`. */
+/** Returns true if these headers ask for `100 Continue`. */
 export const expectsContinue = (expect: string | undefined): boolean => expect !== undefined && CONTINUE.test(expect)
 
 export class HeadReader {

@@ -1,4 +1,4 @@
-/** What a client may send and receive over a connection, byte by byte on a raw socket. */
+/** Tests of what a client may send and receive over a connection, byte by byte on a raw socket. */
 import { after, test } from "node:test"
 import assert from "node:assert/strict"
 import { subscribe, unsubscribe } from "node:diagnostics_channel"

@@ -1,5 +1,5 @@
 /**
- * Whether the Host header of a request names this machine's loopback address. Pure.
+ * Checks whether the Host header of a request names this machine's loopback address. Pure.
  *
  * A web page can make its own name resolve to 127.0.0.1 (DNS rebinding) and then read what a loopback port shows to
  * everyone; the Host header of its requests still holds the page's name. Browsers resolve `*.localhost` to loopback

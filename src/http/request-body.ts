@@ -36,7 +36,7 @@ export class RequestBody {
   receivedBytes = 0
   /** The time since which a reader waits for the next piece. */
   awaitedSinceMs: number | undefined
-  /** Undefined if the length is declared. */
+  /** The decoder is undefined if the length is declared. */
   private readonly chunks: ChunkDecoder | undefined
   private remainingBytes: number
   private readonly pace: Pace

@@ -12,8 +12,8 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 const SLOW_DOWN: ReadonlySet<unknown> = new Set(["tooManyInFlight", "SlowDown"])
 
 /**
- * Whether a response shows a fault of the server rather than of the client: 501 refuses a feature by name,
- * and a client that is asked to slow down retries.
+ * Returns true if a response shows a fault of the server rather than of the client: 501 refuses a feature by name, and
+ * a client that is asked to slow down retries.
  */
 function isServerFault(status: number, failure: unknown): boolean {
   if (status < 500 || status === 501) return false

@@ -8,7 +8,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import { Admission } from "./admission.js"
 import { HTTP_LIMITS } from "./limits.js"
 
-/** What a kind of request costs the thread, and what it waits for. */
+/** The cost of a kind of request to the thread, and what the request waits for. */
 interface Kind {
   readonly method: string
   readonly receivedBytes: number
@@ -136,7 +136,7 @@ export function serveLoads(
   const commit = (then: () => void): void => {
     if (committing !== undefined) return void committing.push(then)
     committing = [then]
-    // Those that come before the commit begins share it.
+    // The callers that come before the commit begins share it.
     clock.atEndOfTurn(() => {
       const members = must(committing, "a commit begins")
       committing = undefined

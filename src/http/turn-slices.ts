@@ -21,7 +21,7 @@ export class TurnSlices {
 
   constructor(private readonly clock: Pick<Clock, "atEndOfTurn" | "monotonicMs">) {}
 
-  /** Undefined: go on now. */
+  /** Returns undefined if the caller may go on now. */
   next(): Promise<void> | undefined {
     if (this.waiting.size === 0 && !this.isOver()) return undefined
     return new Promise(resolve => {
@@ -54,7 +54,7 @@ export class TurnSlices {
     let endMs: number | undefined
     const resumeOne = (): void => {
       const nowMs = this.clock.monotonicMs()
-      // What has arrived before the first call was read before it.
+      // Anything that arrived before the first call was read before it.
       endMs ??= nowMs + SLICE_MS
       const [first] = this.waiting
       if (first === undefined || nowMs > endMs) return

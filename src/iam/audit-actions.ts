@@ -36,7 +36,7 @@ export function readerOf(name: string): (Action & { readonly kind: "guarded" }) 
 
 const isChange = (action: string): boolean => action.startsWith("iam:") && !READS.test(action.slice("iam:".length))
 
-/** What identifies the target, if no policy names it by an ARN. */
+/** The parameters that identify the target, if no policy names it by an ARN. */
 const TARGETS = ["PolicyArn", "OpenIDConnectProviderArn", "UserName", "RoleName", "GroupName", "AccessKeyId"] as const
 
 interface AuditedRequest {

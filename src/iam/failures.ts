@@ -9,7 +9,7 @@ import type { IamService } from "./action.js"
 interface Row {
   readonly code: string
   readonly status: number
-  /** Undefined to use the failure's own message. */
+  /** The message is undefined to use the failure's own message. */
   readonly message?: string
 }
 

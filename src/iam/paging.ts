@@ -20,7 +20,7 @@ const markerOf = (name: string): string => Buffer.from(name).toString("base64url
 
 interface Page<Item> {
   readonly items: readonly Item[]
-  /** Undefined on the last page. */
+  /** The marker is undefined on the last page. */
   readonly marker: string | undefined
 }
 

@@ -1,5 +1,6 @@
 /**
- * What OpenID Connect providers publish: their public keys, and where people sign in, from their discovery documents.
+ * The data that OpenID Connect providers publish: their public keys, and where people sign in, from their discovery
+ * documents.
  *
  * Promises  A token's claims never choose which hosts are contacted: only providers registered by an account are.
  * Limits    At most one request to a provider at a time and one per `FETCH_EVERY_MS`, regardless of the tokens
@@ -15,7 +16,7 @@ const KEEP_MS = 60 * 60_000
 const FETCH_EVERY_MS = 10_000
 const PROVIDERS_MAX = 200
 
-/** What the standard assumes. */
+/** The method that the standard assumes. */
 const BASIC = "client_secret_basic"
 
 type KeySet = ReturnType<typeof createLocalJWKSet>
@@ -30,7 +31,7 @@ export interface SignInEndpoints {
 
 interface Published {
   readonly keys: KeySet
-  /** Undefined if the provider has none, or none that may be used. */
+  /** The endpoints are undefined if the provider has none, or none that may be used. */
   readonly endpoints: SignInEndpoints | undefined
 }
 

@@ -51,7 +51,7 @@ interface Parts {
   readonly random: Random
 }
 
-/** What the browser keeps meanwhile, sealed. */
+/** The state that the browser keeps meanwhile, sealed. */
 interface SignInState {
   readonly state: string
   readonly nonce: string
@@ -220,7 +220,7 @@ const memberOf = (value: unknown, name: string): unknown =>
 
 type Claims = ReturnType<typeof decodeJwt>
 
-/** Of a token whose signature, issuer and times are verified. */
+/** Checks the claims of a token whose signature, issuer and times are verified. */
 function checkClaims(claims: Claims, { clientId, issuer }: SignInSettings, nonce: string): void {
   const audiences = [claims.aud ?? []].flat()
   const party = claims["azp"]

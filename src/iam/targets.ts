@@ -8,7 +8,7 @@ import type { IdentityKind, IdentityRecord } from "../format/identity-records.js
 import type { Call, KindWords, Target } from "./action.js"
 import { invalid } from "./parameters.js"
 
-/** Undefined if nothing has that name. */
+/** Returns undefined if nothing has that name. */
 async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work

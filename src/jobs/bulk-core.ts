@@ -20,7 +20,7 @@ export interface BulkItem {
 export const prefixOf = ({ prefix }: Pick<BulkRequest, "prefix">): string =>
   prefix === "" ? "" : objectKeyOfText(prefix)
 
-/** What of a listed object or version the filter concerns. */
+/** The members of a listed object or version that the filter concerns. */
 type Listed = Pick<ListedObject, "key" | "sizeBytes" | "lastModifiedMs">
 
 /** Objects that are written after the start of the job stay as they are. */
@@ -30,7 +30,7 @@ export function isMeant(request: BulkRequest, { sizeBytes, lastModifiedMs }: Lis
   return request.largerThanBytes === undefined || sizeBytes > request.largerThanBytes
 }
 
-/** Whether nothing is left to do for the object, as its listing shows. */
+/** Returns true if nothing is left to do for the object, as its listing shows. */
 export const isDone = (request: BulkRequest, { storageClass }: Pick<ListedObject, "storageClass">): boolean =>
   request.kind === "set-class" && storageClass === request.storageClass
 
@@ -115,7 +115,7 @@ export function requestsFor(
       return [
         {
           ...{ method: "PUT", bucket: request.toBucket, key: copiedKey(request, key) },
-          // What is cached of a remote bucket may be older than what was listed.
+          // The cached data of a remote bucket may be older than what was listed.
           headers: [
             copySource(bucket, key),
             ["x-amz-copy-source-if-match", quotedEtag(etag)],
@@ -157,7 +157,7 @@ export function outcomeOf(
   { status, code, message }: Pick<ObjectReply, "status" | "code" | "message">,
 ): "done" | "later" | { readonly reason: string } {
   if (status < 300) return "done"
-  // What is gone has no more tags, class or version that anybody could want.
+  // An item that is gone has no more tags, class or version that anybody could want.
   if (status === NOT_FOUND && request.kind !== "copy-objects" && code !== "NoSuchBucket") return "done"
   if (code === "PreconditionFailed") return { reason: "it was replaced since it was listed, and stays as it is" }
   if (NEVER.has(code)) return { reason: `${code}: ${message}` }

@@ -41,7 +41,7 @@ const FILTER = {
     .describe("absent: as fast as it goes, in the pauses of other work"),
 }
 
-/** What a caller sends; the path names the bucket. */
+/** The request that a caller sends; the path names the bucket. */
 export const BULK_REQUEST = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z

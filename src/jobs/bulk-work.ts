@@ -38,7 +38,7 @@ interface BulkServices extends JobServices {
   readonly objects: Pick<Objects, "listVersions" | "getTags">
   /** The objects of a bucket, wherever they are; `isCached`: of a remote bucket those of which something is cached. */
   readonly list: (request: ListRequest, isCached: boolean) => Promise<ListPage>
-  /** Whether requests that change objects of a bucket may have conditions. */
+  /** Returns true if requests that change objects of a bucket may have conditions. */
   readonly hasConditions: (bucket: Bucket) => Promise<boolean>
 }
 

@@ -15,7 +15,7 @@ type JobState = "running" | "paused" | "cancelling" | "done" | "failed" | "cance
 
 export interface StartedProgress {
   readonly done: number
-  /** Undefined: not known (yet). */
+  /** The total is undefined if it is not known (yet). */
   readonly total: number | undefined
   readonly unit: "objects" | "bytes" | "versions" | "rows" | "percent"
 }
@@ -23,10 +23,10 @@ export interface StartedProgress {
 export interface StartedJob {
   readonly id: JobId
   readonly kind: string
-  /** What it works on, as a person would name it. */
+  /** The thing that the job works on, as a person would name it. */
   readonly target: string
   readonly state: JobState
-  /** What it does now, in a few words; "" once it has ended. */
+  /** The current phase of the job, in a few words; "" once the job has ended. */
   readonly phase: string
   readonly isDryRun: boolean
   readonly starter: JobStarter
@@ -40,7 +40,7 @@ export interface StartedJob {
   readonly canCancel: boolean
   /** Why it cannot be cancelled, or which command undoes it; undefined: `canCancel`, or it has ended. */
   readonly cancelBy: string | undefined
-  /** Undefined for followed jobs, which have no items. */
+  /** The counts are undefined for followed jobs, which have no items. */
   readonly counts: JobCounts | undefined
   /** The first ones; `counts.failed` counts all. */
   readonly failures: readonly JobFailure[]
@@ -75,7 +75,7 @@ export interface ItemPage<Item> {
   readonly bytes: number
   /** Rows that were looked at. */
   readonly scanned: number
-  /** Undefined: there is nothing more. */
+  /** It is undefined if there is nothing more. */
   readonly next: string | undefined
   /** The plan for these items, if the job does more than one thing. */
   readonly plan?: JobPlan
@@ -120,7 +120,7 @@ export interface WholeWork {
   prepare(): Promise<void>
   /** Begins. Returns a text for the row, by which another process can discard what this one has written. */
   begin(): Promise<string>
-  /** Whether an earlier process of the job has made the thing. */
+  /** Returns true if an earlier process of the job has made the thing. */
   isMade(): Promise<boolean>
   /** Removes what a process has written, if it is not whole. Safe to repeat. */
   discard(begun: string): Promise<void>

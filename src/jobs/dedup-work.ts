@@ -44,7 +44,7 @@ export const kindOfDedup = ({ kind }: StoredDedupRequest["request"]): string => 
 export const textOfDedup = (stored: StoredDedupRequest): string =>
   JSON.stringify({ ...stored, itemsPerSecond: stored.request.itemsPerSecond })
 
-/** Whether the job is one of deduplication: those work on rows of the metadata. */
+/** Returns true if the job is one of deduplication: such jobs work on rows of the metadata. */
 export const isOfDedup = ({ kind }: { readonly kind: string }): boolean => kind.startsWith(KIND)
 
 export interface DedupServices {

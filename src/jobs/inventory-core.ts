@@ -146,7 +146,7 @@ export class VersionRows {
     return rows
   }
 
-  /** What is left when the listing has ended. */
+  /** Returns the rows that are left when the listing has ended. */
   rest(): readonly InventoryRow[] {
     const { held } = this
     this.held = undefined

@@ -41,7 +41,7 @@ import {
   type Requester,
 } from "./object-requests.js"
 
-/** Of the upload: 10,000 parts have more than a table may have. */
+/** The part size of the upload: 10,000 parts have more than a table may have. */
 const PART_BYTES = 8 * MIB
 const UPLOAD_ID = /<UploadId>([^<]+)<\/UploadId>/
 /** Metadata of the object: which job has made it. */
@@ -219,7 +219,7 @@ class InventoryWork implements WholeWork {
 
 /** The rows of a bucket, page by page. */
 interface Pages {
-  /** Undefined at the end. Can be repeated if it has thrown. */
+  /** Returns undefined at the end. Can be repeated if it has thrown. */
   next(): Promise<readonly InventoryRow[] | undefined>
 }
 

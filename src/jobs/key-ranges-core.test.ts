@@ -1,4 +1,4 @@
-/** What a selection covers, in which order, and which ones are refused. */
+/** Tests of what a selection covers, in which order, and which ones are refused. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { SELECTED_MAX } from "../base/limits.js"

@@ -1,6 +1,6 @@
 /**
- * What a bulk job walks through: all keys with a prefix, or what was selected, one part after the other. Places in it are
- * texts in the rows of jobs. Pure.
+ * The ranges that a bulk job walks through: all keys with a prefix, or what was selected, one part after the other.
+ * Places in them are texts in the rows of jobs. Pure.
  */
 import { fail } from "../base/failures.js"
 import { objectKeyOfText, parseVersionId, type VersionId } from "../base/ids.js"
@@ -9,9 +9,9 @@ import type { BulkRequest } from "./bulk-request.js"
 export interface KeyRange {
   /** A byte string, like keys. */
   readonly prefix: string
-  /** Of all keys with the prefix only this one. */
+  /** The range covers only this one of all keys with the prefix. */
   readonly isOneKey: boolean
-  /** Undefined: all versions. */
+  /** It is undefined for all versions. */
   readonly versionIds: ReadonlySet<VersionId> | undefined
 }
 
@@ -31,7 +31,7 @@ export function rangesOf({ kind, prefix, selected }: BulkRequest): readonly KeyR
       message: `selected: ${"key" in part ? part.key : part.prefix} is not below ${prefix}`,
     })
   })
-  // What covers others is before them: a prefix before its keys, and a key before its versions.
+  // Parts that cover others are before them: a prefix before its keys, and a key before its versions.
   parts.sort(
     (a, b) =>
       compared(a.text, b.text) ||

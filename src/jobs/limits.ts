@@ -4,15 +4,15 @@ const DAY_MS = 86_400_000
 export const JOB_LIMITS = {
   /** Not ended, of the store. */
   underWayMax: 100,
-  /** Of holders of keys: of one account, and of all; the rest is for the operator. */
+  /** The limits of holders of keys: of one account, and of all; the rest is for the operator. */
   underWayOfAccountMax: 10,
   underWayOfKeysMax: 80,
   /** Ended jobs are shown for so long, and no more of them. */
   endedKeptMs: 30 * DAY_MS,
   endedMax: 500,
-  /** Of those that are no longer kept, one start removes some. */
+  /** One start removes at most so many of the jobs that are no longer kept. */
   droppedMax: 8,
-  /** Of a request: its row has what is selected until the job ends. */
+  /** The bytes of a request: its row has what is selected until the job ends. */
   requestBytesMax: 256 * 1_024,
   /** Items of a page, which is done again if its process dies. */
   pageItemsMax: 100,
@@ -34,6 +34,6 @@ export const JOB_LIMITS = {
   watchMsMax: 60_000,
   watchEveryMs: 500,
   watchersMax: 200,
-  /** Of a caller that does not name a limit. */
+  /** The limit for a caller that does not name one. */
   itemsPerSecondMax: 100_000,
 } as const

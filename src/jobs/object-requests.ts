@@ -7,7 +7,7 @@ import type { JobStarter } from "../format/job-record.js"
 export interface ObjectRequest {
   readonly method: "GET" | "HEAD" | "PUT" | "POST" | "DELETE"
   readonly bucket: string
-  /** Undefined: the bucket itself. */
+  /** The key is undefined for the bucket itself. */
   readonly key?: ObjectKey
   readonly query?: readonly (readonly [name: string, value: string])[]
   readonly headers?: readonly (readonly [name: string, value: string])[]
@@ -23,7 +23,7 @@ export interface ObjectReply {
   readonly message: string
   /** The answer's body, if it is a small document. */
   readonly document: string
-  /** Of the first header with the name. */
+  /** Returns the value of the first header with the name. */
   readonly header: (name: string) => string | undefined
 }
 

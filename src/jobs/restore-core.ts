@@ -52,5 +52,5 @@ export const describedItem = ({
   ...{ key, versionId: before?.versionId ?? "" },
 })
 
-/** Whether the reply says that the object is another one than when the job began. */
+/** Returns true if the reply says that the object is another one than when the job began. */
 export const saysChanged = ({ code }: ObjectReply): boolean => code === "PreconditionFailed"

@@ -124,8 +124,8 @@ class RestoreWork implements ItemWork<Difference> {
   }
 
   /**
-   * Whether the object is as it was at the moment: the job, or its earlier process, has restored it. Not if the history
-   * no longer tells how it was.
+   * Returns true if the object is as it was at the moment: the job, or its earlier process, has restored it. Returns
+   * false if the history no longer tells how it was.
    */
   private async isRestored(key: ObjectKey): Promise<boolean> {
     const { moments } = this.services

@@ -52,7 +52,7 @@ function progressOf({ isDryRun, isCounted, counts, ...job }: JobRow): StartedPro
   return { done, total: isCounted ? counts.matched : undefined, unit: isOfRows(job) ? "rows" : "objects" }
 }
 
-/** Whether the job works on rows of the metadata. */
+/** Returns true if the job works on rows of the metadata. */
 const isOfRows = (job: { readonly kind: string }): boolean => isOfDedup(job) || isUndoPacking(job)
 
 function phaseOf({ isCounted, counts, kind }: JobRow): string {

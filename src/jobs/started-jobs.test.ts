@@ -19,7 +19,7 @@ const STOP = new AbortController().signal
 class Numbers implements ItemWork<number> {
   readonly worked: number[] = []
   readonly left: Set<number>
-  /** What happens to an item; "crash": its process ends there. */
+  /** Returns what happens to an item; "crash": its process ends there. */
   fate: (item: number) => "done" | "crash" | "later" | { readonly reason: string } = () => "done"
 
   constructor(count: number) {

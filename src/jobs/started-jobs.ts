@@ -42,7 +42,7 @@ interface NewStartedJob {
   readonly request: string
   readonly starter: JobStarter
   readonly isDryRun: boolean
-  /** Undefined: as fast as it goes. */
+  /** The rate is undefined if the job goes as fast as it can. */
   readonly itemsPerSecond?: number | undefined
 }
 
@@ -263,7 +263,7 @@ export class StartedJobs implements Job {
     return false
   }
 
-  /** What cannot be removed now stays as an unfinished upload. */
+  /** Anything that cannot be removed now stays as an unfinished upload. */
   private async discardWhole(id: JobId): Promise<void> {
     const running = this.whole.get(id)
     this.whole.delete(id)
@@ -465,7 +465,7 @@ const isOf = (a: Named, b: Named): boolean => a.kind === b.kind && a.target === 
 const workOf = (works: readonly FollowedWork[], row: Named): FollowedWork | undefined =>
   works.find(work => isOf(work, row))
 
-/** Undefined: as far as it goes. */
+/** Returns undefined if the step goes as far as it can. */
 const untilOf = ({ step }: JobRow): string | undefined => (step?.until === END ? undefined : step?.until)
 
 /** The rate limit that the request of a bulk job names. */

@@ -18,7 +18,7 @@ class Place {
   readonly begun = new Set<string>()
   made: string | undefined
   makings = 0
-  /** What happens at a call: "crash" ends the process before its effect is known. */
+  /** Returns what happens at a call: "crash" ends the process before its effect is known. */
   fate: (call: string) => "go" | "later" | "refused" | "crash" = () => "go"
   /** Happens inside the next call of `advance`. */
   pause: (() => Promise<unknown>) | undefined

@@ -41,7 +41,7 @@ class Members {
     return new Members(new Map(Object.entries(value)), where)
   }
 
-  /** Undefined if it is absent or null. */
+  /** Returns undefined if the value is absent or null. */
   text(name: string): string | undefined {
     const value = this.values.get(name) ?? undefined
     if (value === undefined || typeof value === "string") return value

@@ -47,7 +47,7 @@ const BY_KIND: { readonly [kind in FailureKind]?: Row } = {
   tooManyInFlight: ["SlowDown", 503],
 }
 
-/** What a failure says beside its kind. */
+/** The rows by the field that a failure names beside its kind. */
 const BY_FIELD: Readonly<Record<string, Row>> = {
   token: ["CausalityToken", 400],
   base64: ["InvalidBase64", 400],

@@ -41,11 +41,11 @@ const SERVICE = "k2v"
 interface K2vSettings {
   readonly items: Items
   readonly buckets: Pick<Buckets, "openConfirmed">
-  /** Undefined: the bucket has none. */
+  /** Returns undefined if the bucket has none. */
   readonly policyOfBucket: (bucket: Bucket) => Soon<NamedPolicy | undefined>
   readonly accounts: Keyring
   readonly clock: Clock
-  /** Undefined: any region. */
+  /** The region is undefined if any region is accepted. */
   readonly region: string | undefined
   /** Records denied requests, so that the operator can have them explained. */
   readonly denials: Denials

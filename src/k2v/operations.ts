@@ -46,7 +46,7 @@ export interface Call {
   readonly require: (partition?: ItemKey) => void
   /** The body, at most so long. */
   readonly body: (bytesMax: number) => Promise<Uint8Array>
-  /** What waits while it polls. */
+  /** The exchange that waits while the operation polls. */
   readonly exchange: Pick<Exchange, "pause" | "signal">
 }
 
@@ -191,7 +191,7 @@ async function deleteBatch({ items, bucket, require, body }: Call): Promise<Plai
   return jsonAnswer(results)
 }
 
-/** What the client has seen of this range. Throws `invalidArgument`. */
+/** Returns what the client has seen of this range. Throws `invalidArgument`. */
 function seenOfRange({ bucket, partition }: Call, bounds: KeyBounds, { seenMarker }: RangePoll) {
   if (seenMarker === undefined) return undefined
   const marker = decodeMarker(seenMarker)

@@ -13,7 +13,7 @@ import type { OperationName } from "./actions.js"
 export interface Route {
   readonly operation: OperationName
   readonly bucket: string
-  /** Undefined for operations on the bucket. */
+  /** The partition is undefined for operations on the bucket. */
   readonly partition: ItemKey | undefined
   readonly parameters: QueryParameters
 }

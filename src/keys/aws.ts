@@ -150,7 +150,10 @@ function attemptOf<T>(answer: PostAnswer, read: (json: unknown) => T | undefined
   throw fail("kmsKeyState", { message: "AWS KMS does not allow this with the key", reason })
 }
 
-/** What the service says of the key or of the ciphertext, whatever the status; undefined: of neither. */
+/**
+ * Returns what the service says of the key or of the ciphertext, whatever the status; undefined if it speaks of
+ * neither.
+ */
 function failureOf(code: string): Failure | undefined {
   switch (code) {
     case "NotFound":

@@ -93,7 +93,7 @@ function findFresh(
   return { last: last ?? BUCKET_SECRET, fresh: undefined }
 }
 
-/** Undefined if one must be made. */
+/** Returns undefined if one must be made. */
 export const freshBucketKey = query(
   "FreshBucketKey",
   (view, bucketId: BucketId, use: BucketKeyUse, nowMs: number) => findFresh(view, bucketId, use, nowMs).fresh,

@@ -68,7 +68,7 @@ class World {
   metadataMs = 1_700_000_000_000
 }
 
-/** What derives from a secret tells it apart. */
+/** Returns a value that derives from a secret and tells it apart. */
 const traceOf = ({ key }: BucketSecret): string => hexOf(derive(key, "trace"))
 const isUnavailable = (error: unknown): boolean => isFailure(error, "keysUnavailable")
 

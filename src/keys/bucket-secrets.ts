@@ -79,7 +79,7 @@ interface Moment {
 }
 
 const SECRET_BYTES = 32
-/** Of the bucket, if it has a bucket key. */
+/** The context has the ARN of the bucket under this name, if the bucket has a bucket key. */
 const ARN_NAME = "aws:s3:arn"
 
 const unavailable = (bucketId: BucketId, number: number, reason: string): Failure =>
@@ -184,7 +184,7 @@ export class StoredBucketSecrets implements BucketSecrets {
     return this.opened.get(bucketId)
   }
 
-  /** Undefined: the bucket has none yet. */
+  /** Returns undefined if the bucket has none yet. */
   private read(bucketId: BucketId): Soon<BucketSecret | undefined> {
     const readIn = this.moment()
     return after(this.metadata.known(readBucketKey(bucketId, BUCKET_SECRET)), key =>

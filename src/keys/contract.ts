@@ -49,7 +49,7 @@ export interface SealedSecret {
   readonly sealed: Uint8Array
 }
 
-/** What the rows of a bucket's keys have for a sealing. */
+/** The data that the rows of a bucket's keys have for a sealing. */
 export interface SealingRows extends SealedSecret {
   /** The ciphertext of the bucket key that the sealing names. */
   readonly bucketKey?: Uint8Array
@@ -64,15 +64,15 @@ export interface CreatedKey {
   readonly secret: SealingRows
 }
 
-/** What `bind` ties together. */
+/** The facts that `bind` ties together. */
 export interface BoundFacts {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   /** The random half of the version id. */
   readonly random: Uint8Array
-  /** Of the plaintext. */
+  /** The size of the plaintext. */
   readonly sizeBytes: number
-  /** Of the ETag. */
+  /** The MD5 of the ETag. */
   readonly md5: Uint8Array
   readonly parts: number
 }
@@ -110,7 +110,7 @@ export interface ObjectKeys {
 
 /** Keys whose rows were lost. */
 export interface LostKeys {
-  /** Of the bucket: 32 bytes. */
+  /** The secret of the bucket: 32 bytes. */
   readonly secret: Uint8Array
   /** The ciphertext of the bucket key that the sealing names. */
   readonly bucketKey: Uint8Array | undefined

@@ -53,7 +53,7 @@ export function contextOfText(text: string): EncryptionContext {
 export const textOfContext = (context: EncryptionContext): string =>
   `{${context.map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`).join()}}`
 
-/** What ciphertexts are bound to: each name and value after its length (4 bytes, big-endian). */
+/** Returns the bytes that ciphertexts are bound to: each name and value after its length (4 bytes, big-endian). */
 export function bytesOfContext(context: EncryptionContext): Uint8Array {
   const parts = context.flat().flatMap(text => {
     const bytes = Buffer.from(text)

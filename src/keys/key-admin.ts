@@ -25,7 +25,7 @@ interface KeyFacts {
   readonly nextRotationMs: number | undefined
   readonly versions: number
   readonly aliases: readonly string[]
-  /** Undefined: the key is built in. */
+  /** It is undefined if the key is built in. */
   readonly external: { readonly kind: "vault" | "aws"; readonly name: string } | undefined
 }
 

@@ -44,7 +44,7 @@ export interface KeyCaller {
   readonly nowMs: number
 }
 
-/** What a request does with a key. */
+/** The use that a request makes of a key. */
 interface KeyUse {
   /** `kms:Decrypt`. */
   readonly action: string
@@ -66,7 +66,10 @@ const ACCOUNT_STATEMENT = (account: AccountNumber) => ({
 export const defaultPolicy = (account: AccountNumber): string =>
   JSON.stringify({ Version: "2012-10-17", Id: "key-default-1", Statement: [ACCOUNT_STATEMENT(account)] })
 
-/** Of the key that an account's objects get if nobody named one: everybody who may use S3 may use it, through S3. */
+/**
+ * Returns the policy of the key that an account's objects get if nobody named one: everybody who may use S3 may use it,
+ * through S3.
+ */
 export const s3KeyPolicy = (account: AccountNumber, region: string): string =>
   JSON.stringify({
     Version: "2012-10-17",

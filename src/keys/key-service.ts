@@ -151,7 +151,7 @@ export class KeyService implements DataKeys {
     }
   }
 
-  /** What stays if the control record cannot be changed now is shown by the upkeep of keys. */
+  /** The upkeep of keys shows what stays if the control record cannot be changed now. */
   private async dropUnused(id: KmsKeyId): Promise<void> {
     try {
       await this.settings.materials.remove(id)
@@ -336,7 +336,7 @@ export class KeyService implements DataKeys {
     return must(await this.byId(id), "it has a row")
   }
 
-  /** Of a key without a row, because an operator says so. */
+  /** Removes the materials of a key without a row, because an operator says so. */
   removeMaterials(id: KmsKeyId): Promise<void> {
     return this.settings.materials.remove(id)
   }

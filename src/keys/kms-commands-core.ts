@@ -52,7 +52,7 @@ const aliasWrite = (accountId: AccountId, name: string, alias: KmsAliasRecord | 
 
 type Holder = Pick<KmsKeyRecord, "accountId" | "external">
 
-/** Whether there may be one more key, or version of a key, like this. */
+/** Checks that there may be one more key, or version of a key, like this. */
 function checkLimits(view: RowView, { accountId, external }: Holder): void {
   const { externalMax, versionsMax, versionsPerAccountMax } = NAMED_KEY_LIMITS
   const keys = Array.from(view.range("kmsKeys", ALL_KEYS), ([, row]) => decodeKmsKey(row.value))
@@ -84,7 +84,9 @@ function checkNew(view: RowView, holder: Holder, alias: FirstAlias | undefined):
   if (alias?.name !== S3_ALIAS) checkLimits(view, holder)
 }
 
-/** Whether a new key, or a version of one, would be taken: before its material is made. Throws as `createKmsKey`. */
+/**
+ * Checks that a new key, or a version of one, would be taken, before its material is made. Throws as `createKmsKey`.
+ */
 export const checkNewMaterial = query("CheckNewMaterial", (view, holder: Holder, alias: FirstAlias | undefined): void =>
   checkNew(view, holder, alias),
 )

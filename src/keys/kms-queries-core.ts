@@ -21,7 +21,7 @@ export type KeyName =
   | { readonly kind: "id"; readonly id: KmsKeyId }
   | { readonly kind: "alias"; readonly accountId: AccountId; readonly name: string }
 
-/** Undefined if there is no such key or alias. */
+/** Returns undefined if there is no such key or alias. */
 export const readKmsKey = query("ReadKmsKey", (view, name: KeyName): KmsKeyRecord | undefined => {
   const alias = name.kind === "alias" ? view.get("kmsAliases", accountRowKey(name.accountId, name.name)) : undefined
   const id = name.kind === "id" ? name.id : alias && decodeKmsAlias(alias.value).keyId
@@ -31,7 +31,7 @@ export const readKmsKey = query("ReadKmsKey", (view, name: KeyName): KmsKeyRecor
 
 export interface KmsPage<Item> {
   readonly items: readonly Item[]
-  /** Undefined on the last page. */
+  /** It is undefined on the last page. */
   readonly next: RowKey | undefined
 }
 

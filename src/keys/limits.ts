@@ -7,8 +7,8 @@ export const NAMED_KEY_LIMITS = {
   /** Versions of the built-in keys of an account, of which each key has one or more. */
   versionsPerAccountMax: 256,
   /**
-   * Of all accounts. The rest of the key ring (`KEY_MATERIALS_MAX`) is for the keys of accounts for S3, whose first version
-   * is made beyond these limits.
+   * The limit is for all accounts. The rest of the key ring (`KEY_MATERIALS_MAX`) is for the keys of accounts for S3,
+   * whose first version is made beyond these limits.
    */
   versionsMax: 768,
   /** Keys of external key services that a store has registered. */

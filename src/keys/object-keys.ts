@@ -26,7 +26,7 @@ import { bindOf, checkOf, digestKeyOf, objectKeyOf } from "./derive.js"
 
 const [SALT_BYTES, CLIENT_KEY_BYTES] = [16, 32]
 
-/** What the KMS or the client provides for a key, and how the record says so. */
+/** The data that the KMS or the client provides for a key, and how the record says so. */
 interface Provided {
   readonly key: SealingKey
   readonly provided: Uint8Array | undefined

@@ -1,4 +1,4 @@
-/** What the memory of opened keys holds, and that nothing of it stays. */
+/** Tests of what the memory of opened keys holds, and that nothing of it stays. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { SimClock } from "../seams/clock/sim.js"

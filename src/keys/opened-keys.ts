@@ -102,7 +102,7 @@ const copyOf = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes)
 /** A provider whose opened keys are kept. */
 export class KeepingProvider implements KeyProvider {
   constructor(
-    /** Of the service: two services may have keys of one name. */
+    /** The name of the service: two services may have keys of one name. */
     private readonly service: string,
     private readonly provider: KeyProvider,
     private readonly opened: OpenedKeys,

@@ -28,7 +28,7 @@ export interface DataKey {
 
 export interface KeyProvider {
   newDataKey(key: ProviderKey, context: EncryptionContext): Soon<DataKey>
-  /** What a ciphertext contains: 32 bytes if `newDataKey` made it. */
+  /** Returns the content of a ciphertext: 32 bytes if `newDataKey` made it. */
   open(key: ProviderKey, ciphertext: Uint8Array, context: EncryptionContext): Soon<Uint8Array>
   /** The same content under the present material of the key. */
   rewrap(key: ProviderKey, ciphertext: Uint8Array, context: EncryptionContext): Soon<Uint8Array>

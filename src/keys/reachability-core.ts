@@ -1,14 +1,14 @@
 /**
- * Whether a key service counts as reachable: after some failures one after another it does not, and only one call in a
- * while is tried, so that requests fail at once instead of each waiting for the time limit. Pure (a circuit breaker;
- * Nygard, "Release It!", 2nd edition, chapter 5).
+ * Decides whether a key service counts as reachable: after some failures one after another it does not, and only one
+ * call in a while is tried, so that requests fail at once instead of each waiting for the time limit. Pure (a circuit
+ * breaker; Nygard, "Release It!", 2nd edition, chapter 5).
  */
 import { KMS_LIMITS } from "./service-limits.js"
 
 export interface Reachability {
   /** Failed attempts since the last answer. */
   readonly failures: number
-  /** Undefined while the service counts as reachable. */
+  /** It is undefined while the service counts as reachable. */
   readonly unreachable: { readonly since: Moment; readonly reason: string; readonly nextProbeMs: number } | undefined
 }
 
@@ -28,8 +28,8 @@ export function afterFailure(before: Reachability, reason: string, now: Moment):
 }
 
 /**
- * Whether a call may be tried now, and the state after that: while the service is unreachable the call that is tried
- * keeps the others away until the next one is due.
+ * Returns whether a call may be tried now, and the state after that: while the service is unreachable the call that is
+ * tried keeps the others away until the next one is due.
  */
 export function admit(before: Reachability, now: Moment): { readonly isTried: boolean; readonly state: Reachability } {
   const { unreachable } = before

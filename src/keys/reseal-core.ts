@@ -15,7 +15,7 @@ export interface StoredSecret {
 }
 
 const END = rowKeyOf("\xff".repeat(16))
-/** Of one command or query. */
+/** The limits of one command or query. */
 const SECRETS_MAX = 64
 const ROWS_MAX = 1_000
 

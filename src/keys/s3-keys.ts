@@ -17,7 +17,7 @@ export interface S3Keys {
    * key of the caller's account, which its first use makes. `context`: canonical JSON of all pairs. `reads`: the caller will also read what is sealed (multipart uploads).
    */
   forWriting(caller: KeyCaller, name: string | undefined, context: string, reads: boolean): Soon<string>
-  /** Whether the caller may read bytes that are sealed with this key. */
+  /** Checks that the caller may read bytes that are sealed with this key. */
   forReading(caller: KeyCaller, keyArn: string, context: string): Soon<void>
 }
 
@@ -42,7 +42,9 @@ export class NamedS3Keys implements S3Keys {
     return after(this.keys.find(keyArn, caller.principal), key => this.check(caller, key, context, ["kms:Decrypt"]))
   }
 
-  /** Whether the name is that of the account's key for S3, which its first use makes: so it need not exist yet. */
+  /**
+   * Returns true if the name is that of the account's key for S3, which its first use makes: so it need not exist yet.
+   */
   private isS3Key(name: string, { accountNumber }: KeyHolder): boolean {
     const { reference, within } = parseKeyReference(name)
     if (reference.kind !== "alias" || reference.name !== S3_ALIAS) return false

@@ -26,7 +26,7 @@ export function bytesMember(value: unknown, name: string): Uint8Array | undefine
   return text === undefined || !/^[A-Za-z0-9+/]+={0,2}$/.test(text) ? undefined : Buffer.from(text, "base64")
 }
 
-/** What a service says about an error, for logs. */
+/** Returns what a service says about an error, for logs. */
 export const reasonOf = ({ status }: PostAnswer, said: string): string =>
   `status ${status}${said === "" ? "" : `: ${said.slice(0, REASON_CHARACTERS_MAX)}`}`
 

@@ -30,7 +30,7 @@ export type KeyServiceName = "vault" | "aws"
 export interface KeyServiceReport {
   readonly name: KeyServiceName
   readonly state: "reachable" | "unreachable" | "refuses"
-  /** Of the two last states. */
+  /** The two last states have it. */
   readonly sinceMs?: number
   readonly reason?: string
   readonly running: number

@@ -74,7 +74,7 @@ const BY_KIND: { readonly [kind in FailureKind]?: Row } = {
   tooManyInFlight: ["ThrottlingException", 400],
 }
 
-/** Of the server side, but their own messages say what a caller or its operator can do. */
+/** Failures of the server side, but their own messages say what a caller or its operator can do. */
 const SPOKEN: ReadonlySet<FailureKind> = new Set(["keyServiceUnavailable"])
 
 export function kmsErrorOf(failure: Failure): KmsError {

@@ -85,7 +85,7 @@ class PacedJob {
     return Math.min(this.#pace.restMs, dueInMs)
   }
 
-  /** Undefined: the step failed. */
+  /** Returns undefined if the step failed. */
   async #step(signal: AbortSignal): Promise<StepOutcome | undefined> {
     try {
       const outcome = await this.job.step(signal)

@@ -1,4 +1,4 @@
-/** What a start warns of. */
+/** Tests of what a start warns of. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { resolveConfig, type Environment } from "../config/index.js"

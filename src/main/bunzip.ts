@@ -29,7 +29,7 @@ export class Bunzip {
       failed = error
       child.kill("SIGKILL")
     })
-    // What it does not read any more is no failure: its status tells.
+    // Input that it does not read any more is no failure: its status tells.
     child.stdin.on("error", () => undefined)
     const ended = once(child, "close")
     ended.catch(() => undefined)

@@ -38,7 +38,7 @@ export class Conversion implements StoreConversion {
   private session: StoreSession | undefined
   private copy: ToDatabase | undefined
   private running: Promise<void> | undefined
-  /** What the session has to end for; undefined: nothing. */
+  /** The switch for which the session has to end; undefined if there is none. */
   private wanted: Switch | undefined
   private onWanted: () => void = () => undefined
   /** The store's clock when the last session ended for another one: the next goes on with it, whatever the wall clock is. */

@@ -74,7 +74,7 @@ export class Front {
     readonly services: readonly BackgroundService[],
   ) {}
 
-  /** Of the ports besides S3 and the admin port: the title of each, and its URL. */
+  /** The ports besides S3 and the admin port: the title of each, and its URL. */
   get furtherEndpoints(): readonly (readonly [title: string, endpoint: string])[] {
     return this.ports.further.map(({ kind, endpoint }) => [kind.title, endpoint])
   }
@@ -217,7 +217,7 @@ interface FurtherHost {
   readonly seams: SessionHost["seams"]
   readonly session: StoreSession
   readonly adminEndpoint: string
-  /** Of S3. */
+  /** The certificates of S3. */
   readonly certificates: Certificates | undefined
 }
 

@@ -17,7 +17,7 @@ type Asked = Pick<Exchange, "method" | "rawTarget" | "header">
 
 const live = (status: Health): AdminReply => healthReply("getLive", status.liveness())
 const ready = (status: Health): AdminReply => healthReply("getReady", status.health())
-/** Whether new objects are accepted as well. */
+/** Replies whether new objects are accepted as well. */
 function writable(status: Health): AdminReply {
   const health = status.health()
   const reply = healthReply("getWritable", health)

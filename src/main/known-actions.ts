@@ -11,7 +11,7 @@ export function knownActions(): KnownActions {
   const ofIam = Object.entries(ACTIONS).flatMap(([service, actions]) =>
     Object.keys(actions).map(name => `${service}:${name}`),
   )
-  // Of tags of sessions, which AssumeRole may have.
+  // `sts:TagSession` is for session tags, which AssumeRole may have.
   const others = [...ofIam, "sts:TagSession", ...kmsActions(), ...k2vActions(), ...queueActions(), ...coordActions()]
   return new Map([...S3_ACTIONS, ...others.map(name => [name, undefined] as const)])
 }

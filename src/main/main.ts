@@ -54,7 +54,7 @@ function runProgram(
       cancel()
       process.off("exit", kill)
       signal.removeEventListener("abort", end)
-      // What it has started must not go on without the lock.
+      // Processes that the child has started must not go on without the lock.
       if (signal.aborted && isGroup) kill()
     }
     child.once("error", error => {

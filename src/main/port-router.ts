@@ -4,7 +4,7 @@ import type { Exchange, PlainAnswer, Protocol, Refusal } from "../http/index.js"
 
 export interface Guest {
   readonly protocol: Protocol
-  /** Whether a request is for this protocol. */
+  /** Returns true if a request is for this protocol. */
   readonly speaks: (exchange: Exchange) => boolean
 }
 

@@ -20,7 +20,7 @@ interface QueueSeams {
 /** The node of a process: its name in a store of several, else that of the machine. */
 interface QueueNode {
   readonly name: string
-  /** Undefined: there are no others. */
+  /** The view is undefined if there are no other nodes. */
   readonly others: Pick<ClusterView, "nodes"> | undefined
 }
 

@@ -20,7 +20,7 @@ import type { RunningStore } from "./run-store.js"
 
 export type RemoteStoreConfigs = ReadonlyMap<string, RemoteStoreConfig>
 
-/** Undefined: remote buckets are switched off. Throws `invalidConfig`. */
+/** Returns undefined if remote buckets are switched off. Throws `invalidConfig`. */
 export async function readRemoteStores(disk: Disk, path: string | undefined): Promise<RemoteStoreConfigs | undefined> {
   if (path === undefined) return undefined
   const bytes = await readRecordFile(disk, path)

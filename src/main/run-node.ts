@@ -21,7 +21,7 @@ import type { RunningStore } from "./run-store.js"
 interface NodeNetwork {
   readonly net: Net
   readonly admitted: AdmittedPeers
-  /** Of this node, as its peers see it. */
+  /** The fingerprint of this node, as its peers see it. */
   readonly fingerprint: NodeFingerprint
 }
 

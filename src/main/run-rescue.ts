@@ -45,7 +45,7 @@ export async function runRescue(request: RescueRequest, io: CliIo, signal: Abort
   const { metrics } = new RealTelemetry(clock, line => io.error(line), config.log)
   const shards = new SourceShards(clock, compute, metrics, sourceDisk, sources)
   const rootKey = config.rootKey ?? sources.secrets?.root
-  // What nobody could read on the old disks is not readable on the new ones.
+  // Data that nobody could read on the old disks is not readable on the new ones.
   const encryptAtRest = config.encryptAtRest || sources.cipher !== undefined
   const settings = {
     ...config,

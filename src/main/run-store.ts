@@ -142,9 +142,9 @@ export interface RunningStore {
   readonly audit: AuditLog
   /** On this node alone. */
   readonly ownOperations: StoreOperations
-  /** What this node tells the others. */
+  /** Returns what this node reports to the others. */
   readonly report: () => NodeReport
-  /** Undefined, like the next one, if the devices of this process are the store. */
+  /** It is undefined, like the next field, if the devices of this process are the store. */
   readonly reconciling: Reconciling | undefined
   readonly leases: Leases | undefined
   /** The caller supervises them until the stop. */
@@ -184,7 +184,7 @@ function wakeJobs(engine: Engine, jobs: JobRunner): void {
   })
 }
 
-/** Whether a job takes no steps now. Pausing "scrub" pauses all jobs that verify. */
+/** Returns true if a job takes no steps now. Pausing "scrub" pauses all jobs that verify. */
 const pausing =
   ({ node }: OpenedStore, { recordManager }: Engine) =>
   (job: string): boolean =>
@@ -315,7 +315,7 @@ function openOwnJobs(
 const masterKeysOf = ({ secrets: { masterKey, formerKey, nextKey } }: OpenedStore): MasterKeys =>
   new MasterKeys(masterKey, formerKey, nextKey)
 
-/** What the other nodes say of the keys on their devices, and of the next master key. */
+/** Follows what the other nodes report of the keys on their devices, and of the next master key. */
 function followOtherNodes({ erasures, masterKey }: Engine, nodes: () => ClusterView | undefined): void {
   const numbersOf = (member: "epochs" | "masterKeys"): ReadonlyMap<DeviceId, number> =>
     new Map((nodes()?.nodes ?? []).flatMap(({ report }) => [...(report?.[member] ?? [])]))
@@ -327,7 +327,7 @@ function followOtherNodes({ erasures, masterKey }: Engine, nodes: () => ClusterV
   masterKey.setOthers({ masterKeys: () => numbersOf("masterKeys"), proofs })
 }
 
-/** What this node does for the one that repairs. */
+/** Returns what this node does for the one that repairs. */
 const helpOf =
   ({ services }: Engine) =>
   (job: string): string | undefined => {
@@ -397,7 +397,7 @@ function reconcilingOf(
   return [new Reconciling({ ...seams, isReached: id => exchange.isReached(id) })]
 }
 
-/** What this node may do for all nodes of the store. */
+/** Returns what this node may do for all nodes of the store. */
 function dutiesOf(
   { clock, random, telemetry, nodes = () => undefined }: StoreSeams,
   { node }: OpenedStore,

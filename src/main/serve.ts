@@ -221,10 +221,10 @@ async function greeting(
   })
 }
 
-/** Whether this process has file calls in progress. */
+/** Returns true if this process has file calls in progress. */
 const hasFileCalls = (): boolean => process.getActiveResourcesInfo().some(name => name.startsWith("FSReq"))
 
-/** Whether something still keeps the process from ending after the grace period. */
+/** Returns true if something still keeps the process from ending after the grace period. */
 async function isHeldUp(clock: Clock, threadsLeft: () => number): Promise<boolean> {
   const untilMs = clock.monotonicMs() + GRACE_MS
   const isBusy = (): boolean => hasFileCalls() || threadsLeft() > 0

@@ -94,11 +94,11 @@ export interface SessionHost {
   }
   readonly io: CliIo
   readonly masterKeys: MasterKeyFiles
-  /** Of the ports of S3 and Swift. */
+  /** The filters of the ports of S3 and Swift. */
   readonly filters: readonly Filter[]
   /** Clusters with which containers of Swift may be synchronized. */
   readonly realms: SyncRealms
-  /** Undefined: remote buckets are switched off. */
+  /** The remote stores are undefined if remote buckets are switched off. */
   readonly remoteStores: RemoteStoreConfigs | undefined
   readonly conversion: StoreConversion
   /** The store's clock as the session before left it. */
@@ -110,7 +110,7 @@ export interface SessionHost {
   /** Where the S3 port is, once it listens. */
   readonly endpoints: { s3: string | undefined }
   readonly events: Events
-  /** What happens at the ports. */
+  /** The live requests and the traffic at the ports. */
   readonly live: { readonly requests: LiveRequests; readonly traffic: Traffic }
   /** Metrics of the process that are of no store, as text. */
   readonly metricsText: () => string
@@ -132,13 +132,13 @@ export class StoreSession {
   private readonly chosenWeb = new RealWeb(true)
   private readonly kms: Guest
   readonly queuePort: QueuePort
-  /** Undefined: they are switched off. */
+  /** The transforms are undefined if they are switched off. */
   private readonly transforms: StoreTransforms | undefined
-  /** Undefined: they are switched off. */
+  /** The remotes are undefined if they are switched off. */
   private readonly remotes: RemotesOfStore | undefined
   /** Fires once no request uses the store any more. */
   private readonly closing = new AbortController()
-  /** Undefined: it is switched off. */
+  /** It is undefined if coordination is switched off. */
   private readonly coordination: StoreCoordination | undefined
 
   private constructor(

@@ -12,7 +12,7 @@ const [ENTER, LEAVE] = ["\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"]
 const [COLUMNS_DEFAULT, ROWS_DEFAULT] = [80, 24]
 const HANGUP_CODE = 129
 
-/** Undefined unless both standard streams are terminals. */
+/** Returns undefined unless both standard streams are terminals. */
 export function terminalOf({ stdin, stdout }: NodeJS.Process): Terminal | undefined {
   if (!stdin.isTTY || !stdout.isTTY) return undefined
   return {

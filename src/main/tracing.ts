@@ -32,7 +32,7 @@ interface TracingSettings {
   readonly endpoint: string
   readonly oneIn: number
   readonly version: string
-  /** Undefined on one machine. */
+  /** The node is undefined on one machine. */
   readonly node: string | undefined
 }
 

@@ -50,7 +50,7 @@ interface Decision<Result> {
 
 export interface CounterChange {
   readonly bucketId: BucketId
-  /** What is added to each counter; "drop": the bucket is gone, and so are its counters. */
+  /** The amounts to add to each counter; "drop": the bucket is gone, and so are its counters. */
   readonly change: Counters | "drop"
 }
 
@@ -60,7 +60,7 @@ export interface CounterChange {
  */
 export interface UsageChange {
   readonly key: RowKey
-  /** What is added; "drop": the row is deleted, if there is one. */
+  /** The usage to add; "drop": the row is deleted, if there is one. */
   readonly change: Usage | "drop"
   /** The row is new: the change is what it has. */
   readonly isNew?: true

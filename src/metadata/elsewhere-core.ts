@@ -1,4 +1,4 @@
-/** Whether a database keeps the metadata of a store that was converted, or is being converted. Pure. */
+/** Determines whether a database keeps the metadata of a store that was converted, or is being converted. Pure. */
 import { fail, type Failure } from "../base/failures.js"
 import type { ConversionRow } from "../format/cluster-rows.js"
 

@@ -117,7 +117,7 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
 
 const GUARDED_BY_GENERATION: ReadonlySet<Protection> = new Set<Protection>(["generation", "underGeneration"])
 
-/** Whether the store's generation protects the rows of the family: each change of one increases it. */
+/** Returns true if the store's generation protects the rows of the family: each change of one increases it. */
 export const isOfGeneration = (family: Family): boolean => PROTECTIONS[family] === "generation"
 
 interface Read {
@@ -221,7 +221,9 @@ export class GuardedView implements CommandView {
     }
   }
 
-  /** Whether a version that undelete keeps of the object was read and is written, as by everything that ends it. */
+  /**
+   * Returns true if a version of the object that undelete keeps was read and is written, as by everything that ends it.
+   */
   private writesKept(writes: readonly EntryWrite[], object: RowKey): boolean {
     return writes.some(
       ({ family, key }) =>
@@ -247,7 +249,7 @@ export class GuardedView implements CommandView {
     assert(isGuarded, () => `${family}: a range is not guarded`)
   }
 
-  /** Whether the object's row was read and is present, or is written. */
+  /** Returns true if the object's row was read and is present, or if it is written. */
   private hasObject(object: RowKey, writes: readonly EntryWrite[]): boolean {
     const isPresent = this.find("current", object)?.row !== undefined || this.find("heads", object)?.row !== undefined
     return isPresent || writesObject(writes, object)

@@ -39,7 +39,7 @@ interface SizedRow {
 interface Change {
   readonly family: Family
   readonly key: string
-  /** Undefined: the row is deleted. */
+  /** The value is undefined if the row is deleted. */
   readonly value: string | undefined
   readonly payload?: string
 }

@@ -178,7 +178,7 @@ export class MemoryMetadata implements Metadata {
     return undefined
   }
 
-  /** Of rows of buckets and identities, by any process. */
+  /** It counts changes of rows of buckets and identities, by any process. */
   generation = 0
 
   async askEveryReplica<Result>(_: number, query: Query<Result>): Promise<readonly Result[] | undefined> {

@@ -1,4 +1,4 @@
-/** What a store reads and writes before its first request. */
+/** The reads and writes of a store before its first request. */
 import type { Access } from "../access/index.js"
 import { checkEpochs } from "../keys/index.js"
 import type { Services } from "../object/index.js"

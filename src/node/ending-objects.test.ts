@@ -150,7 +150,7 @@ for (const devices of [1, 6]) {
       const reads = await story.readsOf(async () => assert.equal((await story.get(`of ${size}`)).length, size))
       counted.push(reads.length)
     }
-    // Of larger ones each data shard is read once: four with ec:4+2.
+    // For larger objects each data shard is read once: four with ec:4+2.
     assert.deepEqual(counted, devices === 1 ? [1, 1, 1] : [1, 4, 4], `reads for ${sizes.join(", ")} bytes`)
     await story.run(story.engine.stop())
   })

@@ -86,7 +86,7 @@ export interface EngineSettings {
   /** The record in effect; every one of these devices stores it. */
   readonly record: ControlRecord
   readonly incarnation: Incarnation
-  /** Undefined: the devices of this process are the store, and keep the metadata. */
+  /** The node is undefined if the devices of this process are the store, and keep the metadata. */
   readonly node?: OpenedNode | undefined
   readonly masterKeys: MasterKeys
   /** Called once if another node has replaced the master key by one that this process does not have: it must end. */
@@ -103,7 +103,7 @@ export interface EngineSettings {
   readonly metadataBackupEveryMs?: number | undefined
   /** With several nodes: how long an erasure keeps the former key. */
   readonly erasedKeysKeptMs?: number
-  /** Undefined: no copies of hot pieces are kept. */
+  /** The terms are undefined if no copies of hot pieces are kept. */
   readonly hotCopies?: HotCopyTerms | undefined
   /** Upper bound for moving and re-encoding together; `MOVE_BYTES_PER_SECOND` if absent. */
   readonly moveBytesPerSecondMax?: number
@@ -124,10 +124,10 @@ export interface Engine extends Access {
   readonly control: StoreControl
   readonly erasures: Erasures
   readonly fileEncryption: FileEncryption | undefined
-  /** Undefined: none are kept. */
+  /** The hot copies are undefined if none are kept. */
   readonly hotCopies: HotCopiesOfNode | undefined
   readonly metadata: EngineMetadata
-  /** Undefined if the metadata is in a database. */
+  /** The tablet is undefined if the metadata is in a database. */
   readonly tablet: Primary | undefined
   /** Open devices of this node. */
   readonly devices: readonly DeviceStack[]
@@ -141,7 +141,10 @@ export interface Engine extends Access {
   readonly jobs: readonly Job[]
   /** Registers the callback that wakes the repair job when there is something to repair. */
   onRepairDue(wake: () => void): void
-  /** Whether this process is the one that scans the blocks of the store; until this is called it is, on one machine. */
+  /**
+   * Sets whether this process is the one that scans the blocks of the store; until this is called it is, on one
+   * machine.
+   */
   setScanner(isScanner: () => boolean): void
   /** Opens a folder that this process now owns: a new device, or one that returns. */
   bringIn(folder: OwnedFolder): Promise<DeviceStack>
@@ -166,7 +169,7 @@ export async function openEngine(seams: Seams, settings: EngineSettings): Promis
 
 const refusalOf = ({ reason }: Halt): Failure => fail("databaseRolledBack", { reason })
 
-/** What keeps up with the other nodes. */
+/** The parts that keep up with the other nodes. */
 interface Sharing {
   readonly services: readonly BackgroundService[]
   readonly copies?: DeviceCopies
@@ -357,7 +360,7 @@ class EngineBuilder {
     return exchangeOf(devices, layouts, { wakeRepair: () => this.wakeRepair(), setCutOff })
   }
 
-  /** What keeps up with the other nodes; the devices have the record when it resolves. */
+  /** Returns the parts that keep up with the other nodes; the devices have the record when it resolves. */
   private async sharingServices(services: Services, begin: () => Promise<void>): Promise<Sharing> {
     const { node } = this.settings
     if (node === undefined) return { services: [] }
@@ -489,7 +492,7 @@ class EngineBuilder {
     return openDevice(seams, { place: { ...place, keys }, replicaIncarnations, spaces: this.spaces, options })
   }
 
-  /** Undefined: blocks may be written now. */
+  /** Returns undefined if blocks may be written now. */
   private readyToWrite(): Promise<void> | undefined {
     const { node } = this.settings
     const halt = node?.metadata.halt

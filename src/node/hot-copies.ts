@@ -19,7 +19,7 @@ const HEADERS_CONCURRENT = 16
 interface HotObject {
   readonly uploadId: string
   readonly part: number
-  /** Undefined: the bucket, or all shards, are gone or out of reach; or it is a pack. */
+  /** The bucket is undefined if it, or all shards, are gone or out of reach, or if this is a pack. */
   readonly bucket: BucketName | undefined
   readonly key: string | undefined
   readonly copies: number
@@ -39,7 +39,7 @@ export class HotCopiesOfNode {
     private readonly buckets: Pick<Services["buckets"], "namesOf">,
   ) {}
 
-  /** Undefined: no copies are kept. */
+  /** Returns undefined if no copies are kept. */
   static of(
     blocks: LocalBlocks,
     { buckets }: Pick<Services, "buckets">,

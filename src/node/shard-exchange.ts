@@ -7,7 +7,7 @@ import type { DeviceSet } from "./devices/device-set.js"
 export interface ShardExchange {
   /** Open devices of this node. */
   readonly own: Devices
-  /** Whether the device, of this node or another one, can be read now. */
+  /** Returns true if the device, of this node or another one, can be read now. */
   isReached(id: DeviceId): boolean
   /** How the device, on another node, is reached; undefined: it is not reached any more. */
   setRemote(id: DeviceId, device: ShardDevice | undefined): void
@@ -28,7 +28,7 @@ export const exchangeOf = (
   isReached: id => devices.shards.get(id)?.volumes.refusing === undefined && devices.shards.has(id),
   setRemote: (id, device) => {
     devices.setRemote(id, device)
-    // What failed while the device did not respond may be done now.
+    // Work that failed while the device did not respond may be done now.
     if (device !== undefined) wakeRepair()
   },
   layoutVersion: () => layouts.oldest,

@@ -81,7 +81,7 @@ async function read({ machine, engine, bucket }: World, name: string) {
 
 const refusedAs = (kind: FailureKind) => (error: unknown) => isFailure(error, kind)
 
-/** Of all needles on the devices. */
+/** Returns the policies of all needles on the devices. */
 function policiesOn({ devices }: Engine): readonly string[] {
   const found = new Set<string>()
   for (const { volumes } of devices)

@@ -26,7 +26,7 @@ const BUCKETS_KNOWN = 1_000
 const DAY_MS = 86_400_000
 const SECOND_MS = 1_000
 
-/** What of a new object says when it ends. */
+/** The facts about a new object that say when it ends. */
 export interface EndFacts {
   readonly tags: Tags
   /** As in `PutRequest`. */
@@ -60,7 +60,7 @@ export class BodyEnds {
       const object = { key, sizeBytes: sizeBytes ?? Number.MAX_SAFE_INTEGER, modifiedMs: this.clock.wallMs(), tags }
       return Math.min(own, (rules && expiryOf(rules, object, this.days)?.dueMs) ?? Infinity)
     })
-    // What undelete keeps ends that much later.
+    // Objects that undelete keeps end that much later.
     const keptMs = (bucket.undeleteDays ?? 0) * DAY_MS
     return after(end, endMs => (endMs === Infinity ? undefined : endMs + keptMs))
   }

@@ -47,7 +47,7 @@ export interface BucketUsage {
   readonly bytes: number
   /** Multipart uploads in progress. */
   readonly uploads: number
-  /** What undelete keeps, in no other count; absent: the count is lost. */
+  /** The objects that undelete keeps, in no other count; absent if the count is lost. */
   readonly kept?: { readonly objects: number; readonly bytes: number }
 }
 
@@ -85,9 +85,9 @@ export interface Buckets {
   usage(bucket: Bucket): Promise<BucketUsage>
 }
 
-/** What a bucket holds. */
+/** The contents of a bucket. */
 export interface BucketSize {
-  /** Undefined, as the name: several buckets together. */
+  /** The id is undefined, like the name, for several buckets together. */
   readonly id: BucketId | undefined
   readonly bucket: BucketName | undefined
   readonly objects: number

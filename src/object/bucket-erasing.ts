@@ -105,7 +105,10 @@ export class BucketErasing {
     return this.metadata.ask(bucketErasures())
   }
 
-  /** Whether the bucket is gone, and its secret was destroyed before. Throws `noSuchBucket` if there never was one. */
+  /**
+   * Returns true if the bucket is gone, and its secret was destroyed before. Throws `noSuchBucket` if there never was
+   * one.
+   */
   async isErased(id: BucketId): Promise<boolean> {
     const trace = await this.metadata.ask(traceOfBucket(id))
     if (trace === "never") throw fail("noSuchBucket", { bucketId: id })

@@ -3,12 +3,12 @@ import type { BucketId, RowKey } from "../base/ids.js"
 import type { Metadata } from "../metadata/index.js"
 import { dropBucketKeys, keyedBuckets } from "./commands/bucket-key-commands-core.js"
 
-/** Of a bucket that is gone. */
+/** Removes the keys of a bucket that is gone. */
 export async function removeKeysOf(metadata: Pick<Metadata, "run">, bucketId: BucketId): Promise<void> {
   while (await metadata.run(dropBucketKeys(bucketId)));
 }
 
-/** What a crash has left. `present`: buckets that are known to exist. */
+/** Removes the keys that a crash has left. `present`: buckets that are known to exist. */
 export async function removeKeysOfGoneBuckets(
   metadata: Pick<Metadata, "ask" | "run">,
   present: ReadonlySet<BucketId>,

@@ -171,7 +171,7 @@ export const bucketsOfAccount = query(
   },
 )
 
-/** Of one bucket between two reconciliations. */
+/** The limit is for one bucket between two reconciliations. */
 const SETTINGS_VERSIONS_MAX = 2 ** 32
 
 export class BucketService implements Buckets {
@@ -332,7 +332,7 @@ export class BucketService implements Buckets {
     }
   }
 
-  /** Undefined: the store's policy. Throws `noSuchBucket`. */
+  /** Sets the policy of a bucket; undefined: the store's policy. Throws `noSuchBucket`. */
   async setPolicy(name: BucketName, policy: Policy | undefined): Promise<void> {
     const { id } = await this.open(name)
     try {

@@ -54,7 +54,7 @@ export class ChangeWatch {
     return this.count
   }
 
-  /** Of one part of a row, or of the whole row. Read what is there after this call, or a change may be missed. */
+  /** Watches one part of a row, or the whole row. Read what is there after this call, or a change may be missed. */
   begin(row: RowKey, part?: string): Watcher {
     if (this.count >= WATCH_LIMITS.watchersMax) throw fail("tooManyInFlight", { reason: "too many polls are waiting" })
     const watched = this.rows.get(row) ?? { watchers: new Set(), changedAt: undefined }

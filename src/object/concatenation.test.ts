@@ -422,7 +422,7 @@ test("a store that begins to encrypt gives objects bytes of their own first", as
   await scene.world.remove("a")
   await settle(scene)
   const world = convert(scene.world)
-  // What nothing references any more is collected between two passes.
+  // Bytes that nothing references any more are collected between two passes.
   for (let pass = 0; pass < 3; pass += 1) {
     await world.settle("encrypt")
     await world.settle("collector")

@@ -60,7 +60,7 @@ interface ConcatenateRequest {
   readonly details: VersionDetails
   readonly storageClass: StorageClass
   readonly expiresAtSeconds?: number | undefined
-  /** Of all bytes, if the client knows it. */
+  /** The size of all bytes, if the client knows it. */
   readonly sizeBytes?: number | undefined
   /** The upload that it completes. */
   readonly upload?: SegmentsName & { readonly completion: Completion; readonly partsBytes: number | undefined }
@@ -73,7 +73,7 @@ interface Resolved {
   readonly checksumValue: string | undefined
   readonly isWhole: boolean
   readonly lengthBytes: number
-  /** Undefined: it has no bytes. */
+  /** It is undefined if the source has no bytes. */
   readonly through: SegmentsName | undefined
   readonly sources: readonly SegmentSource[]
 }
@@ -158,7 +158,7 @@ export class Concatenation {
       const { record, range } = await this.read(request, source)
       if (!isGrown(seen.get(source.key) ?? record, record))
         throw fail("preconditionFailed", { message: "a source was replaced while it was joined" })
-      // What it is now that its bytes are in segments is recognised if it grows.
+      // The source, as it is now that its bytes are in segments, is recognised if it grows.
       seen.set(source.key, record)
       const { head, checksumValue } = request.read ?? record
       const { content } = record
@@ -205,7 +205,7 @@ export class Concatenation {
     return { record, range }
   }
 
-  /** What a range of an object is that consists of the bytes of others, or has some. */
+  /** Returns the sources of a range of an object that consists of the bytes of others, or has some. */
   private async within(
     bucket: Bucket,
     name: SegmentsName,
@@ -275,7 +275,7 @@ export class Concatenation {
   }
 }
 
-/** Whether `now` is the object that was read, or it with more bytes. */
+/** Returns true if `now` is the object that was read, or it with more bytes. */
 function isGrown({ head, content }: VersionRecord, now: VersionRecord): boolean {
   if (head.order === now.head.order) return true
   return (

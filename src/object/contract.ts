@@ -54,15 +54,18 @@ export interface Conditions {
   readonly ifNoneMatch?: readonly string[] | undefined
   readonly ifModifiedSinceMs?: number | undefined
   readonly ifUnmodifiedSinceMs?: number | undefined
-  /** Of deletions: the size of the object in bytes. They hold if there is no object. */
+  /** A condition of deletions: the size of the object in bytes. Such conditions hold if there is no object. */
   readonly ifMatchSize?: number | undefined
-  /** Of deletions: the second in which the object was modified. */
+  /** A condition of deletions: the second in which the object was modified. */
   readonly ifMatchModifiedMs?: number | undefined
-  /** Of writes: the lock is held with this token. */
+  /** A condition of writes: the lock is held with this token. */
   readonly fence?: Fence | undefined
   /** A condition of the store's own writes. */
   readonly ifUnchanged?: ObjectAt | undefined
-  /** Of writes, and no condition: another store sends what it has. The change is not copied to a third one, or back. */
+  /**
+   * A property of writes, and no condition: another store sends what it has. The change is not copied to a third one,
+   * or back.
+   */
   readonly isCopy?: boolean | undefined
 }
 
@@ -102,9 +105,11 @@ export interface PutRequest {
   readonly acl?: ObjectAcl | undefined
   /** As the request states it; the bucket's default retention applies where it states none. */
   readonly lock?: VersionLock | undefined
-  /** Absent: STANDARD. The caller has asked `AcceptedClasses`. */
+  /** The class is STANDARD if this is absent. The caller has consulted `AcceptedClasses`. */
   readonly storageClass?: StorageClass | undefined
-  /** Undefined: not encrypted, or at rest only if the store encrypts everything. */
+  /**
+   * If it is undefined, the object is not encrypted, or is encrypted at rest only, if the store encrypts everything.
+   */
   readonly encryption?: Protection | undefined
   /**
    * The second since 1970 from which on the object no longer exists: reads, and conditions of writes, find none, whether it
@@ -126,7 +131,7 @@ export interface PutRequest {
 }
 
 export interface PutResult {
-  /** Undefined in a bucket that was never versioned. */
+  /** It is undefined in a bucket that was never versioned. */
   readonly versionId: VersionId | undefined
   readonly etag: string
   readonly checksum: StoredChecksum | undefined
@@ -136,7 +141,7 @@ export interface PutResult {
   readonly encryption?: ShownEncryption | undefined
 }
 
-/** What a new object is made of, and bytes for the end of one. */
+/** The data that a new object is made of, and bytes for the end of one. */
 export interface AppendRequest extends Pick<
   PutRequest,
   "bucket" | "key" | "attributes" | "tags" | "acl" | "storageClass" | "encryption" | "conditions" | "body" | "signal"
@@ -194,7 +199,7 @@ export interface GetRequest {
   readonly headersOnly?: boolean
   /** With `headersOnly`: for a decision of the server, which shows no headers. So no key of SSE-C is needed. */
   readonly isForServer?: boolean
-  /** Of its request, if that is traced. */
+  /** The span of its request, if that is traced. */
   readonly trace?: Span | undefined
   /** `ObjectBody.whole` may be in memory that the next read reuses: the caller must copy it within the turn. */
   readonly lends?: boolean
@@ -202,7 +207,7 @@ export interface GetRequest {
 
 export interface ObjectBody {
   readonly info: ObjectInfo
-  /** Undefined: the whole object. Otherwise first byte and length (206). */
+  /** It is undefined for the whole object. Otherwise it is the first byte and length (206). */
   readonly range: ByteRange | undefined
   /** For a `part` range: the checksum of that part, if it has one. */
   readonly partChecksum: StoredChecksum | undefined
@@ -229,7 +234,7 @@ export interface DeleteRequest {
   readonly conditions: Conditions
   /** The caller may remove what is locked in governance mode, and wants to. */
   readonly bypassGovernance?: boolean
-  /** Of a removal by another store, without a version: as of `PutRequest`. */
+  /** The timestamp of a removal by another store, without a version, as in `PutRequest`. */
   readonly timestamp?: Timestamp | undefined
 }
 
@@ -256,12 +261,12 @@ export interface CopySource {
 
 export interface CopyRequest {
   readonly source: CopySource
-  /** Undefined: all bytes of the source. */
+  /** It is undefined for all bytes of the source. */
   readonly range?: ByteRange | undefined
   readonly bucket: Bucket
   readonly key: ObjectKey
   readonly conditions: Conditions
-  /** Undefined: the directive COPY. */
+  /** It is undefined for the directive COPY. */
   readonly replaceAttributes: ObjectAttributes | undefined
   /** The redirect of the copy, unless attributes are replaced; the source keeps its own. */
   readonly websiteRedirect?: string | undefined
@@ -270,20 +275,20 @@ export interface CopyRequest {
   readonly acl?: ObjectAcl | undefined
   /** The lock of the copy, as in `PutRequest`; the source keeps its own. */
   readonly lock?: VersionLock | undefined
-  /** Of the copy, as in `PutRequest`: that of the source never applies. */
+  /** The storage class of the copy, as in `PutRequest`: that of the source never applies. */
   readonly storageClass?: StorageClass | undefined
-  /** Of the copy, as in `PutRequest`: that of the source never applies. */
+  /** The encryption of the copy, as in `PutRequest`: that of the source never applies. */
   readonly encryption?: Protection | undefined
   /** The request itself states `encryption`: so a copy onto itself is one that may change something. */
   readonly statesEncryption?: boolean
   readonly checksumAlgorithm: ChecksumAlgorithm | undefined
-  /** Of the copy, as in `PutRequest`: that of the source never applies. */
+  /** The expiry of the copy, as in `PutRequest`: that of the source never applies. */
   readonly expiresAtSeconds?: number | undefined
   readonly signal: AbortSignal
 }
 
 export interface CopyResult extends PutResult {
-  /** Undefined if the source's bucket was never versioned. */
+  /** It is undefined if the source's bucket was never versioned. */
   readonly sourceVersionId: VersionId | undefined
 }
 
@@ -334,8 +339,8 @@ export interface Objects {
    */
   get(request: GetRequest): Soon<ObjectBody>
   /**
-   * Absent keys and versions are not an error. Throws `preconditionFailed`, `noSuchKey` (If-Match on nothing),
-   * `objectLocked`.
+   * Keys and versions that do not exist are not an error. Throws `preconditionFailed`, `noSuchKey` (If-Match on
+   * nothing), `objectLocked`.
    */
   remove(request: DeleteRequest): Promise<DeleteResult>
   /** Throws as `get` on the source and as `put` on the target; `invalidRequest` for a copy that changes nothing. */
@@ -359,8 +364,9 @@ export interface Objects {
   /** Throws `noObjectLock`, and as `get`. */
   getLock(target: ObjectTarget): Promise<VersionLock | undefined>
   /**
-   * Undefined: none. Throws `noObjectLock`, `retentionIsOver` for a time that has passed, `objectLocked` for less than
-   * the version has: in compliance mode always, in governance mode without `bypassGovernance`.
+   * Sets the retention; undefined means none. Throws `noObjectLock`, `retentionIsOver` for a time that has passed,
+   * `objectLocked` for less than the version has: in compliance mode always, in governance mode without
+   * `bypassGovernance`.
    */
   setRetention(target: ObjectTarget, retention: Retention | undefined, bypassGovernance: boolean): Promise<void>
   /**
@@ -381,11 +387,11 @@ export interface CreateMultipartRequest {
   readonly tags: Tags
   /** The list of the future object. */
   readonly acl?: ObjectAcl | undefined
-  /** Of the future object, as in `PutRequest`. */
+  /** The lock of the future object, as in `PutRequest`. */
   readonly lock?: VersionLock | undefined
-  /** Of the future object, as in `PutRequest`. */
+  /** The storage class of the future object, as in `PutRequest`. */
   readonly storageClass?: StorageClass | undefined
-  /** Of the parts and the future object, as in `PutRequest`. */
+  /** The encryption of the parts and the future object, as in `PutRequest`. */
   readonly encryption?: Protection | undefined
   /** The account that starts the upload; undefined: the bucket's owner, or an unknown account. */
   readonly initiator?: AccountId | undefined
@@ -439,7 +445,7 @@ export interface NamedSource {
   readonly key: ObjectKey
   /** False ones throw `preconditionFailed`. */
   readonly conditions: Conditions
-  /** Absent: all its bytes. */
+  /** It is absent for all bytes of the object. */
   readonly range?: Exclude<RangeRequest, { readonly kind: "part" }> | undefined
 }
 
@@ -455,7 +461,7 @@ export interface CompleteRequest extends MultipartTarget {
   readonly checksumType: "COMPOSITE" | "FULL_OBJECT" | undefined
   /** As in `PutRequest`. */
   readonly expiresAtSeconds?: number | undefined
-  /** Of the upload. */
+  /** The check of the upload's encryption. */
   readonly checkEncryption?: EncryptionCheck
   /** The key of SSE-C: that of the upload. With `checkEncryption`, it is needed if the upload has a checksum algorithm. */
   readonly clientKey?: Uint8Array | undefined
@@ -519,7 +525,7 @@ export interface Multipart {
 export interface RenameRequest {
   /** The bucket of the destination. */
   readonly bucket: Bucket
-  /** Absent for the same bucket. */
+  /** It is absent for the same bucket. */
   readonly fromBucket?: Bucket | undefined
   readonly from: ObjectKey
   readonly to: ObjectKey

@@ -34,7 +34,7 @@ export interface CopyLog {
   /** Up to `max` changes behind a place, up to a closed moment. */
   page(bucketId: BucketId, after: CopyPosition, closedUs: number, max: number): Promise<readonly LoggedCopy[]>
   count(bucketId: BucketId, after: CopyPosition, toUs: number, max: number): Promise<CopyBacklog>
-  /** Undefined: nothing was copied yet. */
+  /** Returns undefined if nothing was copied yet. */
   state(bucketId: BucketId): Promise<CopyState | undefined>
   /** The new state; undefined: another process has changed it, or the bucket is not copied any more. */
   change(bucketId: BucketId, change: ChangedCopies): Promise<CopyState | undefined>

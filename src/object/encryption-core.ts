@@ -6,7 +6,7 @@ import type { VersionHead } from "../format/version-record.js"
 import type { BoundFacts, Protection } from "../keys/contract.js"
 import type { ShownEncryption } from "./contract.js"
 
-/** Undefined for what is encrypted at rest only. */
+/** Returns undefined for what is encrypted at rest only. */
 export function shownEncryptionOf(sealing: Sealing | undefined): ShownEncryption | undefined {
   if (sealing === undefined) return undefined
   const { key } = sealing
@@ -20,8 +20,8 @@ export function shownEncryptionOf(sealing: Sealing | undefined): ShownEncryption
 export const hasRandomEtag = ({ key: { mode } }: Sealing): boolean => mode === "kms" || mode === "client"
 
 /**
- * Whether bytes that are sealed like this may be those of a version with this protection. `clientKey`: the key that
- * opened them.
+ * Returns true if bytes that are sealed like this may be those of a version with this protection. `clientKey`: the key
+ * that opened them.
  */
 export function isProtectedBy(
   sealing: Sealing | undefined,
@@ -38,7 +38,7 @@ export function isProtectedBy(
   return key.keyArn === keyArn && key.context === context && isOfBucket === usesBucketKey
 }
 
-/** What ties a record to its place; see `BoundFacts`. */
+/** Returns the facts that tie a record to its place; see `BoundFacts`. */
 export const factsOf = (
   bucketId: BucketId,
   key: ObjectKey,

@@ -141,7 +141,7 @@ export class Encryption {
   }
 }
 
-/** Whether there is a client's key exactly where one is needed. Throws `invalidRequest`. */
+/** Checks that there is a client's key exactly where one is needed. Throws `invalidRequest`. */
 function requireFitting(sealing: Sealing | undefined, clientKey: Uint8Array | undefined): void {
   const needsKey = sealing?.key.mode === "client"
   if (needsKey === (clientKey !== undefined)) return

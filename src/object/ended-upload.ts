@@ -36,7 +36,7 @@ export const isUploadCounted = query("IsUploadCounted", (view, address: UploadAd
 
 interface PartsSum {
   readonly bytes: number
-  /** Undefined: there are no more. */
+  /** It is undefined if there are no more parts. */
   readonly after: number | undefined
 }
 

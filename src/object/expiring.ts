@@ -33,7 +33,7 @@ export class Expiring {
     return expiryClock({ nowMs: this.seams.clock.wallMs() }, this.seams.storeClock.shownMs)
   }
 
-  /** Undefined: nothing has to be waited for. Throws `invalidArgument` for a time that has passed. */
+  /** Returns undefined if nothing has to be waited for. Throws `invalidArgument` for a time that has passed. */
   prepare(bucketId: BucketId, expiresAtSeconds: number | undefined): Promise<void> | undefined {
     if (expiresAtSeconds === undefined) return undefined
     checkExpiry(expiresAtSeconds, this.nowMs())

@@ -1,4 +1,7 @@
-/** What clients store with an object, and what they are told of it: the part of the contract for protocols that says so. */
+/**
+ * The data that clients store with an object, and the information that they get about it: a part of the contract for
+ * protocols.
+ */
 import type { MultipartId, VersionId } from "../base/ids.js"
 import type { Soon } from "../base/soon.js"
 import type { StorageClass } from "../base/storage-class.js"
@@ -70,7 +73,7 @@ export interface ObjectInfo {
   readonly headers: ContentHeaders
   readonly userMetadata: UserMetadata
   readonly tags: Tags
-  /** Undefined: only the bucket's owner has access. */
+  /** It is undefined if only the bucket's owner has access. */
   readonly acl: ObjectAcl | undefined
   /** As it was given; a retention may be over. */
   readonly lock: VersionLock | undefined
@@ -78,7 +81,7 @@ export interface ObjectInfo {
   readonly checksum: StoredChecksum | undefined
   /** Number of parts of a multipart object; undefined for an object that was put whole. */
   readonly partsCount: number | undefined
-  /** Undefined: not encrypted, or at rest only. */
+  /** It is undefined if the object is not encrypted, or is encrypted at rest only. */
   readonly encryption?: ShownEncryption | undefined
   /** Until when an archived object that was restored can be read; undefined: it is not restored. */
   readonly restoredUntilMs?: number | undefined
@@ -89,8 +92,8 @@ export interface ObjectInfo {
    * of what the segments are together. Undefined: it is no large object.
    */
   readonly segmentListBytes?: number | undefined
-  /** Of a large object: how many are within one another, itself included. */
+  /** The levels of a large object: how many are within one another, itself included. */
   readonly segmentLevels?: number | undefined
-  /** Of an object with appends: no other has it, and it stays the same as long as the object only grows. */
+  /** The id of an object with appends: no other has it, and it stays the same as long as the object only grows. */
   readonly stream?: MultipartId | undefined
 }

@@ -42,7 +42,10 @@ import { isUnconditional } from "./commands/conditions-core.js"
 import { checkWrite, HINTS_PER_COMMAND, recordHints, type MissingShardHint } from "./commands/version-commands-core.js"
 
 const BODY_BYTES_MAX = 5 * GIB
-/** Of a recovery header, for what it may get when a shard is rebuilt or rescued: a lock, a longer name of the bucket. */
+/**
+ * The reserve of a recovery header, for what it may get when a shard is rebuilt or rescued: a lock, a longer name of
+ * the bucket.
+ */
 const RECOVERY_RESERVE_BYTES = 256
 
 /** How new blocks are written. */
@@ -92,7 +95,7 @@ interface KeyedRequest extends IngestRequest {
 type Target = Omit<Carried, "sealed" | "body" | "signal"> &
   Partial<Pick<Carried, "sealed"> & Pick<KeyedRequest, "created" | "ends">>
 
-/** What a recovery header consists of. */
+/** The facts that a recovery header consists of. */
 type HeaderFacts = Omit<Target, "key" | "part">
 
 /** Sealed bytes of another store. */
@@ -116,7 +119,7 @@ type IngestedContent =
   | { readonly kind: "pieces"; readonly pieces: BodyPieces }
 
 export interface Ingested {
-  /** Undefined if all bytes are in the row: then there is no upload to discard. */
+  /** It is undefined if all bytes are in the row: then there is no upload to discard. */
   readonly uploadId: UploadId | undefined
   readonly lengthBytes: number
   readonly content: IngestedContent
@@ -132,9 +135,9 @@ export interface Ingested {
 
 export const chosenPolicy = query("ChosenPolicy", policyOfBucket)
 
-/** What a request will add. */
+/** The data that a request will add. */
 interface Declared {
-  /** Undefined: it does not say. */
+  /** It is undefined if the request does not state it. */
   readonly lengthBytes: number | undefined
   readonly part?: { readonly multipartId: MultipartId; readonly partNumber: number }
 }
@@ -167,9 +170,9 @@ export class Ingest {
   private readonly blocks: Blocks
   private readonly uploads: Uploads
   readonly expiring: Expiring
-  /** Undefined if nothing is deduplicated. */
+  /** It is undefined if nothing is deduplicated. */
   private readonly dedup: Dedup | undefined
-  /** Undefined if the end of bytes is never looked for. */
+  /** It is undefined if the end of bytes is never looked for. */
   private readonly ends: BodyEnds | undefined
 
   constructor(
@@ -459,7 +462,10 @@ export class Ingest {
   }
 }
 
-/** Whether appended bytes are stored as copies, until they are sealed together with others: they are shorter than a block. */
+/**
+ * Returns true if appended bytes are stored as copies, until they are sealed together with others: they are shorter
+ * than a block.
+ */
 export const isOpenEnd = (lengthBytes: number, blockBytes: number): boolean => lengthBytes < blockBytes
 
 /** Throws `metadataTooLarge`. What a rescue brings had its reserve when it was written. */

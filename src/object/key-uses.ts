@@ -60,6 +60,6 @@ function mergedUses(pages: readonly KeyUsePage[]): Iterable<KeyUsePage["uses"][n
   return merged.values()
 }
 
-/** Undefined: no replica has more. */
+/** Returns undefined if no replica has more. */
 const earliestNext = (pages: readonly KeyUsePage[]): RowKey | undefined =>
   pages.map(page => page.next).reduce((first, next) => (first === undefined || (next && next < first) ? next : first))

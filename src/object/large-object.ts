@@ -146,7 +146,7 @@ export interface SegmentsOfObject {
   readonly openSegment: OpenSegment
 }
 
-/** Undefined: its bytes are in the list. */
+/** Returns undefined if the bytes of the part are in the list. */
 async function openPart(
   { segments, openSegment }: SegmentsOfObject,
   part: SegmentPart,
@@ -177,7 +177,7 @@ class LargeObjectBody implements ObjectBody {
   readonly partChecksum = undefined
   readonly info: ObjectInfo
   private readonly parts: readonly SegmentPart[]
-  /** Of the part that is read now, or next. */
+  /** The body of the part that is read now, or next. */
   private current: ObjectBody | undefined
 
   constructor(
@@ -189,13 +189,13 @@ class LargeObjectBody implements ObjectBody {
     this.parts = partsOfRange(segments.map(lengthOfSegment), range ?? { first: 0, lengthBytes: info.sizeBytes })
   }
 
-  /** Whether the body can be read, as far as it is known before its end. */
+  /** Checks whether the body can be read, as far as that is known before its end. */
   async openFirst(): Promise<void> {
     const [first] = this.parts
     if (first !== undefined) this.current = await openPart(this.of, first)
   }
 
-  /** Of a range within one segment. */
+  /** Returns the bytes of a range within one segment. */
   get whole(): Uint8Array | undefined {
     return this.parts.length === 1 ? this.current?.whole : undefined
   }

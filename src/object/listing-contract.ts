@@ -17,11 +17,11 @@ export interface ListRequest {
   /** The page begins behind the key itself, also inside a common prefix: for pages that `isMidway` precedes. */
   readonly afterExactly?: boolean
   readonly max: number
-  /** Whether to include the owners of objects, which takes longer. */
+  /** The listing includes the owners of objects, which takes longer. */
   readonly withOwners?: boolean
-  /** Whether to include their content types and symbolic links, likewise. */
+  /** The listing includes their content types and symbolic links, likewise. */
   readonly withTypes?: boolean
-  /** Whether to include the restores of archived objects, likewise. */
+  /** The listing includes the restores of archived objects, likewise. */
   readonly withRestores?: boolean
 }
 
@@ -34,9 +34,9 @@ export interface ListVersionsRequest {
   readonly versionIdMarker: VersionId | undefined
   readonly max: number
   readonly withOwners?: boolean
-  /** Whether to include the content types and symbolic links of objects, which takes longer. */
+  /** The listing includes the content types and symbolic links of objects, which takes longer. */
   readonly withTypes?: boolean
-  /** Whether to include the restores of archived objects, likewise. */
+  /** The listing includes the restores of archived objects, likewise. */
   readonly withRestores?: boolean
 }
 
@@ -65,7 +65,7 @@ export type ListEntry =
 export interface ListPage {
   /** Objects and common prefixes in one byte order, at most `max`. */
   readonly entries: readonly ListEntry[]
-  /** Undefined: the end. Otherwise the `after` of the next page (the last entry's key or prefix). */
+  /** It is undefined at the end. Otherwise it is the `after` of the next page (the last entry's key or prefix). */
   readonly next: string | undefined
   /** `next` may be inside a common prefix that the page does not have: the next page needs `afterExactly`. */
   readonly isMidway?: true

@@ -36,7 +36,7 @@ export interface ObjectThen {
 /** A condition: the key has had no new version since the moment, and its object is still the one that it was then. */
 export interface ObjectAt {
   readonly atUs: number
-  /** Undefined if there was no object. */
+  /** It is undefined if there was no object. */
   readonly versionId: VersionId | undefined
 }
 
@@ -53,7 +53,7 @@ export interface DifferencesPage {
   readonly unchanged: { readonly objects: number; readonly bytes: number }
   /** Keys that were looked at. */
   readonly scanned: number
-  /** Undefined at the end; otherwise the `after` of the next page. */
+  /** It is undefined at the end; otherwise it is the `after` of the next page. */
   readonly next: string | undefined
 }
 

@@ -16,7 +16,7 @@ import { extentsOfSegment, manifestOf } from "./queries/manifest-core.js"
 export interface BlockOfObject {
   readonly extent: Extent
   readonly block: number
-  /** Of the object: its first byte, and how many. */
+  /** The range of the object in this block: its first byte, and how many. */
   readonly offsetBytes: number
   readonly lengthBytes: number
 }

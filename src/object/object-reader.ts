@@ -97,11 +97,11 @@ export const segmentOfManifest = query("SegmentOfManifest", readSegment)
 /** A version that satisfies the request, and a pin that keeps its bytes. */
 interface Found extends Chosen {
   readonly opened: OpenVersion
-  /** Undefined if its bytes are stored with the row, or are not read. */
+  /** It is undefined if the version's bytes are stored with the row, or are not read. */
   readonly pin: ReadPin | undefined
 }
 
-/** What the bytes of bodies are read through. */
+/** The dependencies through which the bytes of bodies are read. */
 interface BodyReaders {
   readonly clock: Clock
   readonly log: Log
@@ -110,17 +110,17 @@ interface BodyReaders {
   readonly sealedBodies: SealedBodies
 }
 
-/** What the bytes of an open body are read through. */
+/** The dependencies through which the bytes of an open body are read. */
 interface OpenBodyReaders extends BodyReaders {
   /** The key of a version that was not sealed when it was opened. Throws `conflict` if the version is gone. */
   keySince(target: Pick<GetRequest, "bucket" | "key">, opened: OpenVersion): Promise<Uint8Array>
 }
 
-/** What is known of a version's bytes once it is open. */
+/** The facts known about a version's bytes once it is open. */
 interface OpenBytes {
   /** The plaintext that is stored with the row. */
   readonly inline: Uint8Array | undefined
-  /** Undefined: they are not sealed, or are not read. */
+  /** It is undefined if the bytes are not sealed, or are not read. */
   readonly key: Uint8Array | undefined
 }
 
@@ -358,7 +358,7 @@ class OpenBody implements OpenObject {
   readonly opened: OpenVersion
   readonly partChecksum: StoredChecksum | undefined
 
-  /** Of a version that was sealed after it was opened. */
+  /** The key of a version that was sealed after it was opened. */
   private keySince: Promise<Uint8Array> | undefined
 
   constructor(

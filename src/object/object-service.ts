@@ -356,7 +356,7 @@ export class ObjectService implements Objects {
     }
   }
 
-  /** Whether the copy's bytes are sealed as the source's are, or both are not. */
+  /** Returns true if the copy's bytes are sealed as the source's are, or both are not. */
   private keepsProtection({ source, encryption }: CopyRequest, { record }: OpenVersion): boolean {
     return isProtectedBy(record.sealing, source.clientKey, this.encryption.protectionOf(encryption))
   }
@@ -384,7 +384,7 @@ export class ObjectService implements Objects {
     }
   }
 
-  /** Whether a copy to another key consists of the source's bytes, in a bucket that allows it. */
+  /** Returns true if a copy to another key consists of the source's bytes, in a bucket that allows it. */
   private mayReference(request: CopyRequest, opened: OpenVersion): boolean {
     const { source, bucket, key, checksumAlgorithm } = request
     const { head, sealing, largeObject } = opened.record
@@ -561,7 +561,7 @@ export class ObjectService implements Objects {
   }
 }
 
-/** Whether the copy is one of the source's key that keeps its checksum: it may then share its bytes by reference. */
+/** Returns true if the copy has the source's key and keeps its checksum: it may then share its bytes by reference. */
 function isOfSameBytes({ source, bucket, key, checksumAlgorithm }: CopyRequest, { record }: OpenVersion): boolean {
   if (source.bucket.id !== bucket.id || source.key !== key) return false
   return checksumAlgorithm === undefined || checksumAlgorithm === record.head.checksumAlgorithm

@@ -9,15 +9,15 @@ export interface QuotaReport {
   readonly limits: QuotaLimits
   /** False: what was there before the quota is being added, and the limits do not hold yet. */
   readonly isExact: boolean
-  /** Undefined: it is lost, and must be counted again. */
+  /** If undefined, the usage is lost, and must be counted again. */
   readonly used?: {
-    /** Of all versions, and of parts of uploads in progress. */
+    /** The bytes of all versions, and of parts of uploads in progress. */
     readonly bytes: number
-    /** Of which parts. */
+    /** The bytes of parts among them. */
     readonly partBytes: number
     readonly objects: number
   }
-  /** Of the limit that is closer; absent without a limit. */
+  /** The percentage of the limit that is closer; it is absent without a limit. */
   readonly percent?: number
   readonly isAboveWarning: boolean
 }

@@ -39,7 +39,7 @@ export type QuotaTarget =
 interface QuotaCheck {
   /** Without a quota, the counters alone are compared with the rows. */
   readonly hasQuota: boolean
-  /** What the quota has counted; undefined: it is lost, or there is no quota. */
+  /** The usage that the quota has counted; it is undefined if it is lost, or there is no quota. */
   readonly used: Usage | undefined
   /** By the counters of the buckets, of the same moment. They do not include parts. */
   readonly counters: Pick<Usage, "bytes" | "objects">
@@ -50,7 +50,7 @@ interface QuotaCheck {
   readonly agrees: boolean
 }
 
-/** Undefined: it does not exist, or is being erased. */
+/** Returns undefined if the target does not exist, or is being erased. */
 export const ownerForQuota = query("OwnerForQuota", (view, target: QuotaTarget): UsageOwner | undefined => {
   if (target.kind === "account") {
     const account = view.get("accounts", textRowKey(target.id))
@@ -98,7 +98,7 @@ export class Quotas {
     for (const accountId of await this.metadata.ask(endedAccountCounts())) await this.forgetCount(accountId)
   }
 
-  /** Undefined: there is none. Throws `noSuchBucket`, `noSuchAccount`. */
+  /** Returns undefined if there is no quota. Throws `noSuchBucket`, `noSuchAccount`. */
   async show(target: QuotaTarget): Promise<QuotaState | undefined> {
     return this.metadata.ask(quotaState(await this.ownerOf(target)))
   }

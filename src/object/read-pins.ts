@@ -77,7 +77,7 @@ export class ReadPins implements Retention {
     return new ReadPin(position, this.clock.monotonicMs(), this.pins, this.clock, this.ageMsMax)
   }
 
-  /** What no reader of this process uses: for a store that only this process opens. */
+  /** Returns what no reader of this process uses: for a store that only this process opens. */
   now(): Due {
     const oldest = this.oldest()
     return { isDue: position => position <= oldest, after: () => undefined }

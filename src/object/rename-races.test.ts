@@ -25,7 +25,7 @@ const REQUESTS_OF_EACH = 5
 type Key = "a" | "b"
 const otherKey = (key: Key): Key => (key === "a" ? "b" : "a")
 
-/** What the keys have: a number that no other body has, and 0 where nothing is. */
+/** The values of the keys: a number that no other body has, and 0 where nothing is. */
 type State = Readonly<Record<Key, number>>
 
 /** A number is the length of its body: small ones are stored with the row, large ones in blocks. */
@@ -49,7 +49,7 @@ class Clients {
     }
   }
 
-  /** What is there in the end, with its bytes. */
+  /** Notes what is there in the end, with its bytes. */
   async look(): Promise<void> {
     await this.note(() => this.list())
     for (const key of ["a", "b"] as const) await this.note(() => this.read(key))

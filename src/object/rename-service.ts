@@ -74,7 +74,7 @@ const RENAME_LIMITS = {
   attemptsMax: 3,
   /** Parts that are copied at the same time. */
   partsAtOnce: 4,
-  /** Of the parts that an object with appends gets, unless that were too many. */
+  /** The size of the parts that an object with appends gets, unless there were too many. */
   appendedPartBytes: 64 * MIB,
 } as const
 
@@ -107,7 +107,7 @@ interface Moving<Result> {
   readonly plain: OpenObject | undefined
   /** Runs the command. */
   readonly commit: (rename: RenameObject) => Promise<Result>
-  /** Undefined: its bytes are not sealed, and stay so. */
+  /** It is undefined if its bytes are not sealed, and stay so. */
   readonly kept: Kept | undefined
   readonly pin: ReadPin
 }
@@ -420,7 +420,10 @@ export class RenameService implements Renames {
     return undefined
   }
 
-  /** Whether the object is an upload to which nothing was appended; deduplication may have made parts refer to others. */
+  /**
+   * Returns true if the object is an upload to which nothing was appended; deduplication may have made parts refer to
+   * others.
+   */
   private async isOfParts({ source: { record } }: Moving<unknown>, manifest: ManifestAddress): Promise<boolean> {
     const { content, head } = record
     if (content.kind !== "segments" || content.appended?.hasSources !== true || manifest.parts === 0) return false

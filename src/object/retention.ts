@@ -13,7 +13,7 @@ export const RETENTION_LIMITS = {
   epochMs: 10 * 60_000,
 } as const
 
-/** What may be deleted at one moment, by the position of the decision that released it. */
+/** The bytes that may be deleted at one moment, by the position of the decision that released them. */
 export interface Due {
   isDue(position: number): boolean
   /** The first position above this one, which is not due, that may be; undefined: none. */

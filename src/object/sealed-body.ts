@@ -51,7 +51,7 @@ interface Run {
   readonly plainBytes: number
 }
 
-/** What is needed from `Compute`. */
+/** The methods that are needed from `Compute`. */
 type Opener = Pick<Compute, "open" | "openSegments" | "shards">
 
 export class SealedBodies {

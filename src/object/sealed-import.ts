@@ -55,9 +55,9 @@ interface Described {
 interface ImportedObject extends Described {
   /** A payload, or a body. */
   readonly content: Uint8Array | SealedBody
-  /** Of the plaintext. */
+  /** The size of the plaintext. */
   readonly sizeBytes: number
-  /** Of the ETag; undefined if it is lost. */
+  /** The MD5 of the ETag; it is undefined if it is lost. */
   readonly md5: Uint8Array | undefined
   readonly checksum: NewVersion["checksum"]
   readonly largeObject?: LargeObject | undefined

@@ -25,7 +25,7 @@ const SEGMENTS_PER_TURN = 4
 const mayBe = (sealing: VersionRecord["sealing"], { isSealed }: Extent): boolean =>
   isSealed === true || sealing?.key.mode === "atRest"
 
-/** What a list of parts is checked against. */
+/** The version that a list of parts is checked against. */
 type ListedVersion = Pick<VersionRecord, "sealing"> & { readonly head: Pick<VersionHead, "sizeBytes"> }
 
 /** The segments of an upload by their numbers, and appended ones by their offsets. */

@@ -74,14 +74,14 @@ export interface Services extends ObjectServices {
   readonly tablet: Metadata
   /** The caller starts it, and supervises it from then on. */
   readonly storeClock: StoreClock
-  /** What waits for changes of objects. */
+  /** The watch for changes of objects. */
   readonly objectWatch: ChangeWatch
   readonly jobs: readonly Job[]
   readonly repair: Repair
   /** Visits of repair that another process coordinates. */
   readonly visitsForOthers: VisitsForOthers
   readonly reencode: Reencode
-  /** Undefined: the store does not encrypt existing objects. */
+  /** The job is undefined if the store does not encrypt existing objects. */
   readonly encrypt: EncryptJob | undefined
   readonly integrityAudit: IntegrityAudit
   readonly orphans: Orphans
@@ -104,10 +104,10 @@ export interface Services extends ObjectServices {
    * ones for classes, quotas, undelete and expiry.
    */
   readonly refuseEarlier: () => Promise<void>
-  /** Undefined: the metadata is not backed up. */
+  /** It is undefined if the metadata is not backed up. */
   readonly metadataBackup: MetadataBackup | undefined
   readonly sealedImport: SealedImport
-  /** Undefined if only this process opens the store. */
+  /** It is undefined if only this process opens the store. */
   readonly reconciliation: Reconciliation | undefined
 }
 
@@ -131,24 +131,24 @@ interface DuringHalt {
 interface ServiceSettings {
   readonly store: StorePolicy
   readonly redundancy: RedundancySource
-  /** Undefined: the metadata is not backed up. */
+  /** It is undefined if the metadata is not backed up. */
   readonly backup?: MetadataBackupFacts
   readonly abortedWaits?: AbortedWaits | undefined
-  /** Undefined: only this process opens the store, and its readers decide. */
+  /** If undefined, only this process opens the store, and its readers decide. */
   readonly retention?: Retention | undefined
-  /** What a reconciliation uses while the store is halted. */
+  /** The metadata and keys that a reconciliation uses while the store is halted. */
   readonly duringHalt?: DuringHalt | undefined
   /** Other processes of the store use the same metadata. */
   readonly isShared?: boolean
   /** Bytes for which a request asks no encryption are sealed too. */
   readonly encryptsAtRest?: boolean | undefined
   /**
-   * Whether existing objects may have to be encrypted; undefined: never. Once it is true, every process of the store has
-   * `encryptsAtRest`.
+   * Returns true if existing objects may have to be encrypted; undefined if they never do. Once it is true, every
+   * process of the store has `encryptsAtRest`.
    */
   readonly encryptsExisting?: (() => boolean) | undefined
   readonly lifecycle?: LifecycleSettings | undefined
-  /** Absent: none is mapped, and nothing is done before the first use. */
+  /** If absent, no class is mapped, and nothing is done before the first use. */
   readonly classes?: ClassMap
   /** The store's clock, if this process had the store open before. */
   readonly storeTime?: StoreTime | undefined

@@ -26,7 +26,7 @@ import { blocksOfObject, type BlockOfObject } from "./object-blocks.js"
 export type { SlotPlaces }
 
 export const SHARD_PLACES_LIMITS = {
-  /** Of an object, in one page. */
+  /** The blocks of an object in one page. */
   blocksMax: 100,
   maxConcurrentBlocks: 8,
   /** Stretches of partitions of which a sample reads the beginning: some 2,000 shards each. */
@@ -65,7 +65,7 @@ interface LocateRequest {
 
 interface Dispersion {
   readonly layoutVersion: number
-  /** Whether these are all blocks. */
+  /** These are all blocks. */
   readonly isComplete: boolean
   /** The part of all partitions that was read. */
   readonly share: number

@@ -60,7 +60,7 @@ function present(world: World, key: string): readonly string[] {
   return [...found].sort()
 }
 
-/** Those that rows of the key reference. */
+/** Returns the uploads that rows of the key reference. */
 function uploadsOf({ tablet }: World, key: string): ReadonlySet<UploadId> {
   const uploads = EXTENT_FAMILIES.flatMap(family => {
     const { rows } = readExtentRows(tablet.committed, family, ALL_OBJECT_ROWS.start, 1_000)

@@ -19,9 +19,9 @@ import { ALL_OBJECT_ROWS } from "./queries/extent-rows.js"
 
 /** The operator's map, in the control record. */
 export interface ClassMap {
-  /** Undefined: not mapped. */
+  /** Returns undefined if the class is not mapped. */
   policyOf(storageClass: StorageClass): Policy | undefined
-  /** Whether some class is mapped. */
+  /** Some class is mapped. */
   readonly isAnyMapped: boolean
   /** Resolves once the devices of this process refuse releases that know no classes; undefined: they do. */
   use(): Promise<void> | undefined
@@ -54,7 +54,7 @@ interface ClassSearch {
   readonly classes: readonly StorageClass[]
 }
 
-/** Whether one of the next rows has one of the classes; `next` is set if there are more. */
+/** Checks if one of the next rows has one of the classes; `next` is set if there are more. */
 export const classInRows = query("ClassInRows", (view, { family, start, end, classes }: ClassSearch) => {
   const { rowsPerStep } = STORAGE_CLASSES_LIMITS
   let rows = 0
@@ -97,7 +97,7 @@ export class StorageClasses implements AcceptedClasses {
     return storageClass === "STANDARD" ? undefined : this.map.use()
   }
 
-  /** Whether a version or an upload in progress has the class. Reads all rows if none has. */
+  /** Returns true if a version or an upload in progress has the class. Reads all rows if none has. */
   async isUsed(storageClass: StorageClass): Promise<boolean> {
     for (const family of FAMILIES) {
       const { isFound } = await this.search({ ...ALL_OBJECT_ROWS, family, classes: [storageClass] }, Infinity)
@@ -106,7 +106,7 @@ export class StorageClasses implements AcceptedClasses {
     return false
   }
 
-  /** Those of the buckets that have versions of one of the classes, or too many rows to look at all of them. */
+  /** Returns those of the buckets that have versions of one of the classes, or too many rows to look at all of them. */
   async bucketsWith<Of extends { readonly id: BucketId }>(
     searches: readonly { readonly bucket: Of; readonly classes: readonly StorageClass[] }[],
   ): Promise<readonly Of[]> {

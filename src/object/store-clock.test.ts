@@ -135,7 +135,7 @@ class Process {
     return this.telemetry.entries(event).length
   }
 
-  /** What it does after its death has no effect. */
+  /** Kills the process: nothing that it does after its death has an effect. */
   async kill(): Promise<void> {
     this.isCutOff = true
     await this.stop()

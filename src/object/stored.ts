@@ -30,7 +30,7 @@ interface StoredParts {
 export interface NewStored extends Pick<PutRequest, "encryption"> {
   readonly bytes: Uint8Array
   readonly userMetadata: UserMetadata
-  /** Absent: whatever has the name is replaced. */
+  /** If absent, whatever has the name is replaced. */
   readonly conditions?: Pick<Conditions, "ifMatch" | "ifNoneMatch">
 }
 

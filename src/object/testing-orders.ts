@@ -1,6 +1,6 @@
 /**
- * Whether some order explains a history of requests: no request comes before one that had ended when it began, and each answer
- * fits the state at its place (Herlihy and Wing, "Linearizability", 1990).
+ * Checks if some order explains a history of requests: no request comes before one that had ended when it began, and
+ * each answer fits the state at its place (Herlihy and Wing, "Linearizability", 1990).
  */
 
 /** The limit of configurations in a search: a history that needs more counts as wrong. */

@@ -65,7 +65,7 @@ export class StoreWorld<Its extends WorldDevices> {
   isShared = false
   /** Later processes encrypt at rest, existing objects too. */
   encrypts = false
-  /** Of later processes. Undefined: their readers decide. */
+  /** The retention of later processes. If undefined, their readers decide. */
   retention: Retention | undefined
   private readonly abortedWaits: AbortedWaits
   private readonly blockBytes: number
@@ -184,7 +184,7 @@ export class StoreWorld<Its extends WorldDevices> {
     }
   }
 
-  /** Of a process that has just started. */
+  /** Returns the reconciliation of a process that has just started. */
   reconciliation(metadata: Metadata = this.tablet, backup?: Pick<MetadataBackupFacts, "storeId">): Reconciliation {
     const { blocks, compute, telemetry, random } = this
     const bytes = { blocks, sealedBodies: new SealedBodies(blocks, compute, telemetry.log) }

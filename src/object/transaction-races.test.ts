@@ -40,7 +40,7 @@ const valuesNow = query("ValuesNow", (view, rows: readonly (readonly [Key, Retur
 )
 
 const [ANY, NONE]: readonly [Conditions, Conditions] = [{ ifMatch: ["*"] }, { ifNoneMatch: ["*"] }]
-/** Whether the conditions hold for a value. */
+/** Returns true if the conditions hold for a value. */
 const holds = (conditions: Conditions, value: number): boolean =>
   (conditions.ifMatch === undefined || value !== 0) && (conditions.ifNoneMatch === undefined || value === 0)
 

@@ -24,7 +24,7 @@ const undelete = (world: World, key: string, request = {}) =>
 const listed = async (world: World) => (await world.services.undelete.listDeleted(world.home.id, { limit: 100 })).items
 const names = async (world: World) => (await listed(world)).map(({ key, reason }) => `${key} ${reason}`)
 
-/** What is kept and not encrypted, with the segments of multipart objects. */
+/** Counts what is kept and not encrypted, with the segments of multipart objects. */
 const plainIn = ({ tablet }: World): number =>
   (["deleted", "segments"] as const).flatMap(family =>
     [...tablet.committed.range(family, ALL_OBJECT_ROWS)].flatMap(

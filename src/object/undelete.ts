@@ -29,9 +29,9 @@ import { keptOfBuckets, type KeptReport } from "./queries/kept-queries-core.js"
 import type { StoreClock } from "./store-clock.js"
 
 interface UndeleteRequest {
-  /** Of an item of a list. */
+  /** The id of an item of a list. */
   readonly id?: string
-  /** What was the object at this time. */
+  /** Selects what was the object at this time. */
   readonly atMs?: number
   /** Also over an existing object, which is kept in turn. */
   readonly over?: boolean

@@ -105,18 +105,20 @@ export class Uploads {
     return incarnationOf(uploadId) === this.metadata.incarnations.own
   }
 
-  /** Whether this process is working on the upload. */
+  /** Returns true if this process is working on the upload. */
   isHeld(uploadId: UploadId): boolean {
     return this.held.has(uploadId)
   }
 
-  /** Whether this process assigned the id, and rows reference the upload by now or never will. */
+  /** Returns true if this process assigned the id, and rows reference the upload by now or never will. */
   isDecided(uploadId: UploadId): boolean {
     const isInDoubt = this.doubts.some(({ extent }) => extent.uploadId === uploadId)
     return this.isOwn(uploadId) && !this.isHeld(uploadId) && !isInDoubt
   }
 
-  /** Whether another process that is running assigned the id: a row may reference the upload yet, if none does. */
+  /**
+   * Returns true if another process that is running assigned the id: a row may reference the upload yet, if none does.
+   */
   mayBeYoung(uploadId: UploadId): boolean {
     return !this.isOwn(uploadId) && this.isOfLiveProcess(uploadId)
   }

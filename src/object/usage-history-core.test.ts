@@ -18,7 +18,7 @@ function noted(samples: readonly UsageSample[], before: readonly UsageSample[] =
   return history
 }
 
-/** What a history says of a moment. */
+/** Returns the bytes at a moment according to a history. */
 const bytesAt = (history: readonly UsageSample[], atMs: number): number =>
   history.findLast(sample => sample.atMs <= atMs)?.bytes ?? 0
 

@@ -21,7 +21,7 @@ export const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 const HOURLY_DAYS = 7
 const DAILY_DAYS = 400
-/** Of each hour of a week and of each day, and that which holds at their beginning. */
+/** The samples of each hour of a week and of each day, and the one that holds at their beginning. */
 export const HISTORY_SAMPLES_MAX = HOURLY_DAYS * 24 + DAILY_DAYS + 3
 
 const NOTHING: UsageSample = { atMs: -HOUR_MS, objects: 0, bytes: 0 }
@@ -29,7 +29,7 @@ const NOTHING: UsageSample = { atMs: -HOUR_MS, objects: 0, bytes: 0 }
 const hourOf = (atMs: number): number => Math.floor(atMs / HOUR_MS)
 const dayOf = (atMs: number): number => Math.floor(atMs / DAY_MS)
 
-/** Undefined: nothing changes. There is one sample an hour; those of a clock that was ahead are dropped. */
+/** Returns undefined if nothing changes. There is one sample an hour; those of a clock that was ahead are dropped. */
 export function withSample(samples: readonly UsageSample[], sample: UsageSample): readonly UsageSample[] | undefined {
   const past = samples.filter(({ atMs }) => hourOf(atMs) <= hourOf(sample.atMs))
   const last = past.at(-1) ?? NOTHING
@@ -68,7 +68,7 @@ export const noteUsage = command<[samples: readonly BucketUsageSample[]], readon
   },
 })
 
-/** Undefined: there is no such bucket. */
+/** Returns undefined if there is no such bucket. */
 function samplesOf(view: CommandView, bucketId: BucketId): readonly UsageSample[] | undefined {
   const bucket = view.get("buckets", bucketRowKey(bucketId))
   if (bucket === undefined || bucketOfRow(bucket).state !== "open") return undefined

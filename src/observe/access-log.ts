@@ -40,7 +40,7 @@ export class AccessLog implements RequestWatch, BackgroundService {
     private readonly telemetry: Telemetry,
     private readonly settings: {
       readonly format: AccessLogFormat
-      /** Undefined on one machine. */
+      /** Returns undefined on one machine. */
       readonly node: () => string | undefined
       /** For messages. */
       readonly place: string

@@ -10,7 +10,7 @@ import type { EventLevel } from "../format/event-record.js"
 import type { StoredEvent } from "./event-rows-core.js"
 
 export const EVENT_LIMITS = {
-  /** Of one process. */
+  /** The limit is for one process. */
   keptMax: 500,
   newPerMinuteMax: 60,
   repeatMs: 10 * 60_000,
@@ -69,7 +69,7 @@ export class EventBuffer {
     this.kept.set(key, { event, storedCount: 0, storedMs: -Infinity })
   }
 
-  /** What is to be stored now, at most `max`; with `isLast` all that is not stored. */
+  /** Returns what is to be stored now, at most `max`; with `isLast` all that is not stored. */
   due(nowMs: number, max: number, isLast: boolean): readonly StoredEvent[] {
     const due: StoredEvent[] = []
     for (const { event, storedCount, storedMs } of this.kept.values()) {

@@ -64,7 +64,7 @@ export const oldEvents = query("OldEvents", (view, beforeMs: number, countMax: n
   return old
 })
 
-/** Undefined members let everything through. */
+/** Members that are undefined let everything through. */
 export interface EventFilter {
   readonly code?: string | undefined
   /** The least. */

@@ -86,7 +86,7 @@ export class Events implements BackgroundService {
   constructor(
     private readonly clock: Clock,
     random: Random,
-    /** Undefined on one machine. */
+    /** Returns undefined on one machine. */
     private readonly node: () => string | undefined,
   ) {
     const letters = random.fork("events")

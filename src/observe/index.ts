@@ -1,4 +1,4 @@
-/** What happens at the ports: live requests, and traffic by bucket and account; and the events of all nodes. */
+/** Activity at the ports: live requests, and traffic by bucket and account; and the events of all nodes. */
 export { AccessLog } from "./access-log.js"
 export { Events } from "./events.js"
 export { LiveRequests } from "./requests.js"

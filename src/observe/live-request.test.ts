@@ -1,4 +1,4 @@
-/** What watchers see of a request, and which of them their filters let through. */
+/** Tests of what watchers see of a request, and which of them their filters let through. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "../base/failures.js"

@@ -19,7 +19,7 @@ export const TRACE_LIMITS = {
   tracesMax: 64,
   /** A trace that has not asked for so long has ended. */
   idleMs: 10_000,
-  /** What waits for the next question of one trace. */
+  /** The requests that wait for the next question of one trace. */
   requestsMax: 1_000,
   /** The same, in characters of their texts: an answer is below 1 MiB. */
   charactersMax: 128 * 1024,
@@ -35,7 +35,7 @@ interface Watcher {
 
 export class LiveRequests implements RequestWatch {
   private readonly watchers = new Set<Watcher>()
-  /** Of other nodes, by name. */
+  /** The traces of other nodes, by name. */
   private readonly traces = new Map<string, WaitingRequests>()
 
   constructor(
@@ -44,7 +44,7 @@ export class LiveRequests implements RequestWatch {
   ) {}
 
   finished(server: string, request: FinishedRequest): void {
-    // What is no request of S3, IAM or KMS has no subject there.
+    // A request that is not of S3, IAM or KMS has no subject there.
     if (server !== ADMIN || request.subject !== undefined) this.traffic.count(request)
     if (this.watchers.size === 0) return
     const shown = liveRequestOf(server, this.clock.wallMs(), request)
@@ -87,7 +87,7 @@ export class LiveRequests implements RequestWatch {
   }
 }
 
-/** What has ended since a trace asked last. */
+/** The requests that have ended since a trace asked last. */
 class WaitingRequests {
   askedMs = 0
   end: () => void = () => undefined

@@ -30,7 +30,7 @@ export const STORE_LIVE_LIMITS = {
 /** The nodes of a store, as one of them reaches the others. */
 interface LiveNodes {
   readonly own: string
-  /** Of all others, also of those that do not run. */
+  /** The names of all others, also of those that do not run. */
   readonly others: readonly string[]
   /** Rejects if the node does not answer; so does the next. */
   traffic(node: string, window: TrafficWindow): Promise<NodeTraffic>
@@ -59,7 +59,7 @@ export class StoreLive {
       readonly requests: Pick<LiveRequests, "watch">
       readonly traffic: Pick<Traffic, "counts">
     },
-    /** Undefined on one machine. */
+    /** It is undefined on one machine. */
     private readonly nodes: LiveNodes | undefined,
   ) {
     this.startedMs = clock.wallMs()

@@ -6,7 +6,7 @@
  */
 import { TRAFFIC_BINS, type TrafficCounts } from "../format/live-report.js"
 
-/** What was counted in a window, as it is shown. */
+/** The figures that were counted in a window, as they are shown. */
 export interface TrafficFigures {
   readonly requests: number
   /** Answered with 4xx, or not at all because the client left. */
@@ -15,7 +15,7 @@ export interface TrafficFigures {
   readonly serverErrors: number
   readonly receivedBytes: number
   readonly sentBytes: number
-  /** Absent, like the others, without requests. */
+  /** It is absent, like the others, without requests. */
   readonly p50Ms?: number
   readonly p90Ms?: number
   readonly p99Ms?: number
@@ -28,7 +28,7 @@ export interface RingShape {
 
 const { count: BINS, firstEndMs: FIRST_BIN_MS, factor: BIN_FACTOR } = TRAFFIC_BINS
 const [CLIENT_ERROR_STATUS, SERVER_ERROR_STATUS] = [400, 500]
-/** Of the counts of a slot: these three, then the bins. */
+/** The indices of the counts of a slot: these three, then the bins. */
 const [REQUESTS, CLIENT_ERRORS, SERVER_ERRORS, FIRST_BIN] = [0, 1, 2, 3]
 const STRIDE = FIRST_BIN + BINS
 const LOG_FACTOR = Math.log(BIN_FACTOR)

@@ -1,4 +1,4 @@
-/** What is counted in which window, how exact quantiles are, and how many names are kept. */
+/** Tests of what is counted in which window, how exact quantiles are, and how many names are kept. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { SimClock } from "../seams/clock/sim.js"

@@ -25,7 +25,7 @@ const WINDOWS = {
   hour: { slots: 12, slotMs: 5 * MINUTE_MS },
 } as const satisfies Readonly<Record<TrafficWindow, RingShape>>
 
-/** Of all requests only. */
+/** The history is of all requests only. */
 const HISTORY: RingShape = { slots: 60, slotMs: MINUTE_MS }
 
 /** Neither is a valid name of a bucket, or an id of an account. */

@@ -110,7 +110,7 @@ export class RemoteBlocks {
     return ahead
   }
 
-  /** Whether a block more would have to wait. */
+  /** Returns true if one more block would have to wait. */
   isBusy(store: string): boolean {
     return this.slots.isFull(store)
   }
@@ -213,7 +213,7 @@ async function bytesOfRange(
   throw fail("preconditionFailed", { condition: "If-Match" })
 }
 
-/** Whether an object of the remote is the one that an entry describes. */
+/** Returns true if an object of the remote is the one that an entry describes. */
 export const isSame = (entry: CachedEntry, { etag, sizeBytes, lastModifiedMs }: OriginObject): boolean =>
   entry.etag === etag && entry.sizeBytes === sizeBytes && entry.lastModifiedMs === lastModifiedMs
 
@@ -232,9 +232,9 @@ class RemoteBody implements ObjectBody {
   readonly partChecksum = undefined
   isHit = false
   private fetchedUpTo: number
-  /** Of the block that is read next. */
+  /** The body of the block that is read next. */
   private block: ObjectBody | undefined
-  /** Of all that is left, if it cannot be cached. */
+  /** The bytes of all that is left, if it cannot be cached. */
   private streamed: BytesOfRemote | undefined
 
   constructor(
@@ -302,7 +302,7 @@ class RemoteBody implements ObjectBody {
           if (this.streamed !== undefined) yield* this.streamed.bytes
           return
         }
-        // What was not cached shows that the next blocks are not either.
+        // A block that was not cached shows that the next ones are not either.
         if (!this.isHit) this.fetchedUpTo = this.blocks.fetchAhead(this.of, block, this.lastBlock)
         yield* this.block.read(signal, pieces)
         this.blocks.noteRead(this.partOf(block).lengthBytes, this.isHit)

@@ -72,7 +72,7 @@ interface CacheParts {
   /** Below `REMOTE_PREFIX`. */
   readonly stored: StoredObjects
   readonly sizeBytesMax: number
-  /** Absent: `REMOTE_LIMITS.blockBytes`. */
+  /** If absent, it is `REMOTE_LIMITS.blockBytes`. */
   readonly blockBytes?: number | undefined
 }
 
@@ -262,7 +262,7 @@ export class RemoteCache {
     }
   }
 
-  /** Whether anything of the object is cached. */
+  /** Returns true if anything of the object is cached. */
   async hasEntry(space: CacheSpace, key: ObjectKey): Promise<boolean> {
     const found = await this.read(space, key)
     return typeof found === "object" && found.entry.kind === "cached"

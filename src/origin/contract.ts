@@ -34,7 +34,7 @@ export interface RemoteSetting {
   readonly store: string
   /** The bucket there. */
   readonly bucket: string
-  /** What precedes each key there; "" for nothing. */
+  /** The text that precedes each key there; "" for nothing. */
   readonly prefix: string
   readonly freshness: Freshness
   /** A cached object that cannot be compared, because the remote does not respond, is read all the same. */
@@ -149,7 +149,10 @@ export interface RemoteRead {
   readonly outcome: ReadOutcome
 }
 
-/** Of a request to a remote bucket: when its client has left, and the header that says what it has come through (`checkHops`). */
+/**
+ * The options of a request to a remote bucket: when its client has left, and the header that says what it has come
+ * through (`checkHops`).
+ */
 export interface AskOptions {
   readonly signal: AbortSignal
   readonly hops: string | undefined
@@ -198,7 +201,7 @@ export interface RemoteBuckets {
   evict(bucket: Bucket, key: ObjectKey): Promise<void>
 }
 
-/** What the admin API shows of remote buckets. */
+/** Remote buckets as the admin API shows them. */
 export interface RemoteAdmin {
   /** Buckets that are remote, in no order. */
   buckets(): Promise<readonly { readonly bucket: Bucket; readonly setting: RemoteSetting }[]>

@@ -94,7 +94,7 @@ export class Eviction implements BackgroundService {
       const step = stepOf(nowMs - item.usedMs)
       ages.set(step, (ages.get(step) ?? 0) + item.chargedBytes)
     }
-    // What was cached meanwhile may have been counted, or not.
+    // Bytes that were cached meanwhile may have been counted, or not.
     cache.sizeBytes = sizeBytes + Math.max(0, cache.sizeBytes - before)
     if (cache.sizeBytes <= filledOf(cache)) return
     const movable = [...ages.values()].reduce((sum, bytes) => sum + bytes, 0)
@@ -121,6 +121,6 @@ export class Eviction implements BackgroundService {
 const filledOf = ({ sizeBytesMax, wantedBytes }: Pick<RemoteCache, "sizeBytesMax" | "wantedBytes">): number =>
   Math.max(0, Math.min(sizeBytesMax * FILLED_SHARE, sizeBytesMax - wantedBytes))
 
-/** What says that an object changes is kept for `changingKeptMs`. */
+/** A mark that says that an object changes is kept for `changingKeptMs`. */
 const mayGo = ({ isMark, usedMs }: CachedItem, nowMs: number): boolean =>
   !isMark || nowMs - usedMs > REMOTE_LIMITS.changingKeptMs

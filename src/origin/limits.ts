@@ -8,7 +8,7 @@ export const REMOTE_LIMITS = {
   blockBytes: 8 * MIB,
   /** Such requests at a time: their bytes are in memory. */
   fetchesMax: 16,
-  /** Of these, for one remote: a slow one leaves places to the others. */
+  /** Such requests to one remote: a slow one leaves places to the others. */
   fetchesOfRemoteMax: 4,
   fetchesWaitingMax: 1_000,
   fetchesWaitingOfRemoteMax: 250,

@@ -49,7 +49,7 @@ export async function listRemote(
   // Deletions that are pending hide entries of the remote: then small pages would be many.
   const max = pending.listed.length === 0 ? request.max : PAGE
   for await (const listed of merged(remoteOf(parts, { ...request, max }, signal), pending.listed)) {
-    // What is pending further on is not known yet.
+    // Changes that are pending further on are not known yet.
     if (pending.upTo !== undefined && listed.at > pending.upTo) return shown(pending.upTo)
     if (listed.kind === "deleted") continue
     if (listed.kind === "prefix" && !(await isShown(parts, request, listed, signal))) continue
@@ -84,7 +84,7 @@ function commonPrefixOf(key: string, { prefix, delimiter }: Pick<Asked, "prefix"
   return at < 0 ? undefined : key.slice(0, at + delimiter.length)
 }
 
-/** Whether a page that begins behind `after` has the entry: see `ListRequest.after`. */
+/** Returns true if a page that begins behind `after` has the entry: see `ListRequest.after`. */
 const isBehind = (at: string, after: string, isPrefix: boolean): boolean =>
   at > after && !(isPrefix && after.startsWith(at))
 
@@ -145,7 +145,7 @@ async function pendingOf({ objects }: ListingParts, asked: Asked): Promise<Pendi
   return { listed, upTo: undefined }
 }
 
-/** Undefined: nothing is shown of a deletion below a common prefix. */
+/** Returns undefined for a deletion below a common prefix: nothing is shown of it. */
 function shownOf(entry: Version, key: string, common: string | undefined): Listed | undefined {
   if (entry.kind === "marker") return common === undefined ? { kind: "deleted", at: key } : undefined
   if (common !== undefined) return { kind: "prefix", at: common, isPending: true }
@@ -167,7 +167,7 @@ async function* merged(remote: AsyncGenerator<Listed>, pending: readonly Listed[
   yield* pending.slice(taken)
 }
 
-/** Whether a common prefix of the remote has an object whose deletion is not pending. */
+/** Returns true if a common prefix of the remote has an object whose deletion is not pending. */
 async function isShown(
   parts: ListingParts,
   { bucket }: Pick<Asked, "bucket">,

@@ -29,7 +29,7 @@ interface PendingParts {
   readonly placeOf: (setting: RemoteSetting, bucket: Bucket, key: ObjectKey) => RemotePlace
   /** Other processes write to the same buckets. */
   readonly isShared: boolean
-  /** Whether this process sends them. */
+  /** Returns true if this process sends them. */
   readonly isSender: () => boolean
 }
 

@@ -42,7 +42,7 @@ interface Options {
   readonly signal: AbortSignal
 }
 
-/** What is known of an object after the remote was asked, if it had to be. */
+/** The facts known of an object after the remote was asked, if it had to be. */
 interface Resolved {
   readonly entry: CachedEntry
   readonly isCached: boolean
@@ -121,7 +121,7 @@ export class RemoteReads {
     }
   }
 
-  /** What is cached is outdated: it is dropped, and the read starts over. */
+  /** Drops the cached object, as it is outdated; the read starts over. */
   private async replaced({ space, key }: RemotePlace, { id }: CachedEntry, cause: unknown): Promise<Error> {
     const found = await this.parts.cache.read(space, key)
     if (typeof found === "object" && found.entry.id === id) await this.parts.cache.drop(space, key, found)
@@ -148,7 +148,7 @@ export class RemoteReads {
     return this.newEntry(place, object, mayCache ? { was } : undefined)
   }
 
-  /** Whether a write may be under way. */
+  /** Returns true if a write may be under way. */
   private isChanging(found: FoundEntry | "none"): boolean {
     if (found === "none" || found.entry.kind !== "changing") return false
     return this.parts.clock.wallMs() - found.usedMs < REMOTE_LIMITS.changingKeptMs

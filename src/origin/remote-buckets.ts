@@ -68,18 +68,18 @@ interface RemoteParts {
   readonly stores: ReadonlyMap<string, NamedStore>
   /** The setting of a bucket. */
   readonly settingOf: (bucket: Bucket) => Soon<RemoteSetting | undefined>
-  /** Whether buckets of an account may use a store. */
+  /** Returns true if buckets of an account may use a store. */
   readonly mayUse: (owner: AccountId, accounts: readonly string[] | undefined) => Promise<boolean>
   /** Resolves once the devices refuse releases that would take a remote bucket for an ordinary one. */
   readonly refuseEarlier: () => Promise<void>
   /** Other processes use the same store. */
   readonly isShared: boolean
-  /** Whether this process sends pending writes. */
+  /** Returns true if this process sends pending writes. */
   readonly isSender: () => boolean
   /** The bucket to which the store itself writes the audit log, without a client that waits for the remote. */
   readonly auditBucket: BucketName | undefined
   readonly cacheBytesMax: number
-  /** Absent: `REMOTE_LIMITS.blockBytes`. */
+  /** If absent, it is `REMOTE_LIMITS.blockBytes`. */
   readonly blockBytes?: number
   /** Fires when the store stops. */
   readonly signal: AbortSignal
@@ -359,6 +359,6 @@ function checkPlain({ lock, undeleteDays, settings }: Bucket): void {
 const isSamePlace = (before: RemoteSetting, now: RemoteSetting): boolean =>
   before.store === now.store && before.bucket === now.bucket && before.prefix === now.prefix
 
-/** Whether a change leaves pending writes what they are. */
+/** Returns true if a change leaves pending writes as they are. */
 const isGentleChange = (before: RemoteSetting, now: RemoteSetting): boolean =>
   isSamePlace(before, now) && (before.writes === now.writes || (before.writes === "Back" && now.writes === "None"))

@@ -18,7 +18,7 @@ async function storedBytes(scene: RemoteScene): Promise<number> {
   return entries.reduce((sum, entry) => sum + (entry.kind === "object" ? entry.object.sizeBytes : 0), 0)
 }
 
-/** Whether a read of the object takes no request. */
+/** Returns true if a read of the object takes no request. */
 async function isCached(scene: RemoteScene, key: string): Promise<boolean> {
   scene.origin.took()
   scene.origin.isUnavailable = true

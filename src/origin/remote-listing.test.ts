@@ -94,7 +94,7 @@ test("deletions of all that the remote's pages show do not end the listing", asy
   assert.deepEqual(await scene.list({ max: 3 }), ["k55", "k56", "k57", "k58", "k59"])
 })
 
-/** What a reader of the bucket finds: keys and common prefixes. */
+/** Returns what a reader of the bucket finds: keys and common prefixes. */
 function expected(keys: readonly string[], prefix: string, delimiter: string, after: string): readonly string[] {
   const found = new Set<string>()
   for (const key of [...keys].sort((a, b) => (a < b ? -1 : 1))) {

@@ -20,7 +20,7 @@ import { ended, fromTo, RemoteScene } from "./testing-remotes.js"
 const BLOCK_BYTES = 64
 
 const KEYS = ["a", "b", "d/x"] as const
-/** Of each property; more for a longer search. */
+/** The runs of each property; more for a longer search. */
 const RUNS = Number(process.env["MODEL_RUNS"] ?? 40)
 type Key = (typeof KEYS)[number]
 type Value = string | undefined
@@ -60,7 +60,7 @@ interface Plan {
   readonly tracks: readonly (readonly Op[])[]
 }
 
-/** What an operation may fail with, apart from what says something about the object. */
+/** The failures that an operation may have, apart from those that say something about the object. */
 const ALONE: readonly FailureKind[] = ["remoteUnavailable"]
 const AMONG_OTHERS: readonly FailureKind[] = [...ALONE, "conflict", "preconditionFailed"]
 
@@ -257,7 +257,7 @@ async function runPlan(plan: Plan): Promise<void> {
 }
 
 const key = fc.constantFrom(...KEYS)
-/** Of operations at the same time. */
+/** The key of operations at the same time. */
 const hotKey = fc.constantFrom<Key>("a", "a", "a", "a", "a", "b")
 const size = fc.oneof(fc.integer({ min: 1, max: 30 }), fc.constantFrom(0, 63, 64, 65, 128, 200))
 const range = fc.option(
@@ -316,7 +316,7 @@ function together(writes: "Through" | "Back", hasFaults: boolean): fc.Arbitrary<
   const evict = hotKey.map((of): Op => ({ kind: "evict", key: of }))
   const send = fc.constantFrom("round", "list").map((kind): Op => ({ kind }))
   const single = fc.oneof(read, read, write, change, send, rest, wait, ...(hasFaults ? [fault] : [])).map(op => [op])
-  // What is likely to matter in a row.
+  // Operations that are likely to matter in a row.
   const rows = [fc.tuple(write, evict, read), fc.tuple(read, evict, read), fc.tuple(write, send, read)]
   const track = fc.array(fc.oneof(single, single, ...rows), { minLength: 1, maxLength: 4 }).map(ops => ops.flat())
   return fc.record({

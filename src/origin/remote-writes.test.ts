@@ -222,7 +222,7 @@ test("a read that begins after a write joins no fetch from before it", async () 
   const reading = ended(scene.reading("a"))
   await scene.settle()
   assert.ok(gate.isReached)
-  // What was written cannot be cached.
+  // The object that was written cannot be cached.
   scene.origin.before = kind => {
     if (kind === "head") throw unavailable()
   }

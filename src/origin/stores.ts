@@ -21,7 +21,7 @@ function isPlain(endpoint: string): boolean {
   return `${username}${password}${search}${hash}` === "" && pathname === "/"
 }
 
-/** What can be in a header. */
+/** Text that can be in a header. */
 const text = z
   .string()
   .max(2_048)

@@ -19,7 +19,7 @@ interface RemoteObject extends OriginObject {
   readonly bytes: Uint8Array
 }
 
-/** What a request waits for until the test opens it. */
+/** A gate at which a request waits until the test opens it. */
 class Gate {
   private opened: () => void = () => undefined
   readonly passed = new Promise<void>(resolve => (this.opened = resolve))

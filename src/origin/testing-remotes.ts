@@ -15,7 +15,7 @@ import { StoreRemotes } from "./remote-buckets.js"
 import { MemoryOrigin } from "./testing-origin.js"
 
 const START_MS = 1_800_000_000_000
-/** Of the store in memory, when it is made. */
+/** The time of the store in memory, when it is made. */
 const DECISIONS_START_MS = 1_700_000_000_000
 
 interface ReadResult {

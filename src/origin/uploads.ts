@@ -101,7 +101,9 @@ export function orOvertaken(error: unknown): never {
   throw fail("conflict", { overtaken: true, reason: "a later write of the object has reached the remote first" }, error)
 }
 
-/** Whether a remote whose ETags are of the bytes has the same ETag: the parts are those that the client chose. */
+/**
+ * Returns true if a remote whose ETags are of the bytes has the same ETag: the parts are those that the client chose.
+ */
 export const keepsEtag = (
   { parts, isMultipart }: Pick<OriginUpload, "parts" | "isMultipart">,
   info: Pick<ObjectInfo, "etag" | "encryption" | "partsCount">,

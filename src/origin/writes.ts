@@ -112,7 +112,7 @@ export class RemoteWrites {
     }
   }
 
-  /** What is cached may not be what the remote has. */
+  /** Marks an object whose cached bytes may not be those that the remote has. */
   async mark({ space, key }: RemotePlace): Promise<void> {
     await this.parts.cache.mark(space, key, "changed")
   }

@@ -50,7 +50,7 @@ export class DomainTree {
     this.lowest = Uint8Array.from(children, (members, node) => (this.sizes[node] === members.length ? 1 : 0))
   }
 
-  /** Whether all members of a domain are devices. */
+  /** Returns true if all members of a domain are devices. */
   isLowest(node: number): boolean {
     return this.lowest[node] === 1
   }

@@ -39,7 +39,10 @@ function domainsOf(devices: readonly LayoutDevice[]): readonly Domain[] {
   })
 }
 
-/** Whether these shards are spread as evenly over domains as their devices allow. */
+/**
+ * Describes where these shards are spread less evenly over domains than their devices allow; returns undefined if
+ * nowhere.
+ */
 function unevenness(domains: readonly Domain[], holders: readonly string[]): string | undefined {
   const most = new Map<string, number>()
   const least = new Map<string, number>()

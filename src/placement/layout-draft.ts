@@ -113,7 +113,7 @@ const DISORDER = 16
  */
 export class Quotas {
   readonly left: Int32Array
-  /** What a device should have received by now, including this chance, minus what it received. */
+  /** The amount that a device should have received by now, including this chance, minus what it received. */
   private readonly due: Float64Array
   /** The fraction of its chances that a device uses: 0 … 1. */
   private readonly rate: Float64Array

@@ -10,7 +10,10 @@ import { fail } from "../base/failures.js"
 import type { DeviceId, PartitionId } from "../base/ids.js"
 import { PARTITIONS } from "../base/limits.js"
 
-/** What a device fails together with: names, from the widest domain to the narrowest; a machine's is its zone's, and so on. */
+/**
+ * The domains that a device fails together with: names, from the widest domain to the narrowest; a machine's is its
+ * zone's, and so on.
+ */
 export interface FailureDomains {
   /** Devices of which none is named are in one zone, and those of a zone in one machine. */
   readonly zone?: string
@@ -65,7 +68,7 @@ export function slotsPerDevice(layout: Layout, slots = layout.width): readonly n
   return held
 }
 
-/** Whether each partition's slots lie on distinct devices that the layout names. */
+/** Returns true if each partition's slots lie on distinct devices that the layout names. */
 export function isSound({ table, width, devices }: Layout): boolean {
   const seenAt = new Int32Array(devices.length).fill(-1)
   for (let at = 0; at < table.length; at += 1) {

@@ -50,8 +50,8 @@ export function planNext(before: Layout, devices: readonly LayoutDevice[], width
 }
 
 /**
- * Whether each partition of the layout is spread as evenly over the failure domains as the devices, which include its
- * own, allow: `planNext` would move no shard to another domain because of them.
+ * Returns true if each partition of the layout is spread as evenly over the failure domains as the devices, which
+ * include its own, allow: `planNext` would move no shard to another domain because of them.
  */
 export function isSpreadEvenly(layout: Layout, devices: readonly LayoutDevice[]): boolean {
   const draft = draftOf(layout, usableOf(layout, devices), layout.width)

@@ -46,7 +46,7 @@ export class Spread {
     return this.highestIn(root, (this.gaining[root] ?? 0) > 0 ? this.gaining : this.free, ranks)
   }
 
-  /** Whether a shard may move from one device to the other without making the partition less even. */
+  /** Returns true if a shard may move from one device to the other without making the partition less even. */
   mayMove(from: number, to: number): boolean {
     if (this.tree.isFlat) return true
     this.remove(from)

@@ -33,7 +33,7 @@ export const queueArn = (region: string, account: AccountNumber, name: string): 
 
 const QUEUE_ARN = /^arn:aws:sqs:([^:]*):(\d{12}):([^:]+)$/
 
-/** Undefined if the text is not the ARN of a queue. */
+/** Returns undefined if the text is not the ARN of a queue. */
 export function parseQueueArn(text: string): { readonly account: string; readonly name: string } | undefined {
   const [, , account, name] = QUEUE_ARN.exec(text) ?? []
   return account === undefined || name === undefined ? undefined : { account, name }

@@ -44,7 +44,7 @@ interface QueueApiSettings {
   readonly store: StoreOfQueues
   readonly accounts: Keyring
   readonly clock: Clock
-  /** Undefined: any region. */
+  /** If undefined, any region is accepted. */
   readonly region: string | undefined
   /** Records denied requests, so that the operator can have them explained. */
   readonly denials: Denials

@@ -276,7 +276,7 @@ async function qScan(call: Call, { parameters }: Route): Promise<PlainAnswer> {
   return answerOf(200, { cursor: after ?? "0", queues: named })
 }
 
-/** Whether the caller may do this with a queue; asks once for each. */
+/** Checks if the caller may do this with a queue; asks once for each. */
 function permits(call: Call, action: QueueAction): (queue: string) => boolean {
   const known = new Map<string, boolean>()
   const ask = (queue: string): boolean => {

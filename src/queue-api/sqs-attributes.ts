@@ -174,7 +174,7 @@ function sized(bytes: Uint8Array): Buffer {
   return Buffer.concat([length, bytes])
 }
 
-/** Undefined: there are no attributes. */
+/** Returns undefined if there are no attributes. */
 export function md5OfAttributes(attributes: readonly MessageAttribute[]): string | undefined {
   if (attributes.length === 0) return undefined
   const sorted = [...attributes].sort((a, b) => (a.name < b.name ? -1 : 1))

@@ -9,7 +9,7 @@ export interface MessageInput {
   readonly sender: string
   /** How many copies of it must be durable; default: 1. */
   readonly copies?: number | undefined
-  /** Undefined: the queue decides. */
+  /** If undefined, the queue decides. */
   readonly delaySeconds?: number | undefined
   readonly retentionSeconds?: number | undefined
   /** Until it is delivered again unless it is acknowledged; 0: it is delivered at most once. */

@@ -45,7 +45,7 @@ export interface NewMessage {
   readonly contentBytes: number
   readonly sender: string
   readonly copies: number
-  /** Undefined: the queue decides. */
+  /** If undefined, the queue decides. */
   readonly delaySeconds: number | undefined
   readonly retentionSeconds: number | undefined
   readonly retrySeconds: number | undefined

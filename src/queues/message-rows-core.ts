@@ -42,7 +42,7 @@ export function messageRowIn(view: PresentRows, account: AccountId, id: MessageI
   return row && decodeMessage(row.value)
 }
 
-/** Undefined: there is no such message, its queue was deleted or emptied since, or its time is over. */
+/** Returns undefined if there is no such message, its queue was deleted or emptied since, or its time is over. */
 export function messageIn(
   view: PresentRows,
   account: AccountId,

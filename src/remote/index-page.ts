@@ -40,7 +40,7 @@ export async function indexPage(
     if (seeks === pageSeeksMax) return { needles, end: { kind: "more", next: stretch.start } }
     try {
       const found = store.indexed(stretch, needlesMax - needles.length + 1)
-      // What is there synchronously is valid within this turn only.
+      // Needles that are there synchronously are valid within this turn only.
       for (const needle of found instanceof Promise ? await found : found) {
         if (needles.length === needlesMax) return { needles, end: { kind: "more", next: needle.key } }
         needles.push(needle)

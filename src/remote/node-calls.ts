@@ -17,7 +17,7 @@ import { BodyBudget } from "./body-budget.js"
 import type { RemoteLimits } from "./limits.js"
 import type { Reach } from "./reach-core.js"
 
-/** What a device itself throws. */
+/** The failures that a device itself throws. */
 const OF_DEVICE: readonly FailureKind[] = ["noSuchNeedle", "corruptNeedle", "corruptRow", "deviceFailed", "deviceFull"]
 /** An append also fails if too many of them wait. */
 export const OF_APPEND: readonly FailureKind[] = [...OF_DEVICE, "tooManyInFlight"]

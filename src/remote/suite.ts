@@ -1,4 +1,4 @@
-/** What every shard store promises, local or remote. */
+/** The promises of every shard store, local or remote. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../base/assert.js"

@@ -207,7 +207,7 @@ export class MixedBlocks {
     return this.nodes.run(Promise.resolve(this.blocks.shardScan(ALL_NEEDLES.start)))
   }
 
-  /** What is really on the devices. */
+  /** Returns what is really on the devices. */
   async truth(): Promise<ShardScanPage> {
     return this.shards.blocks.shardScan(ALL_NEEDLES.start)
   }

@@ -33,7 +33,7 @@ export interface Candidate {
   readonly newest: UploadId
   /** None of its uploads is newer than the snapshot. */
   readonly isStale: boolean
-  /** Of one in a pack: see `idOfVersion`. */
+  /** The version of a candidate in a pack: see `idOfVersion`. */
   readonly version?: string
   readonly planned: PlannedVersion | Lost
 }
@@ -50,7 +50,7 @@ export function candidatesOf(facts: KeyFacts): readonly Candidate[] {
   const moved = movedUploads(open, facts, groups)
   const parts = open.filter(upload => upload.part > 0 && !moved.has(upload.uploadId))
   const found = [
-    // What is left of the bytes that a packed object had before is no candidate.
+    // The rest of the bytes that a packed object had before is no candidate.
     ...singles.filter(({ newest, planned }) => "certainty" in planned || !packed.has(newest)),
     ...open.filter(({ uploadId }) => moved.get(uploadId) === "candidate").map(upload => movedCandidate(upload, facts)),
     ...multipartCandidates(parts, facts),
@@ -197,7 +197,7 @@ class PartsFound {
   private isStale = true
 
   constructor(
-    /** Undefined if there is no recovery header. */
+    /** The id is undefined if there is no recovery header. */
     private readonly multipartId: MultipartId | undefined,
     private readonly unfinished: UnfinishedUpload | undefined,
     private readonly isShared: boolean,

@@ -51,5 +51,5 @@ function sealedBody(body: BodyMatch, sealedAs: UploadId): BodyMatch {
   return { ...body, extent: { ...body.extent, isSealed: true, sealedAs } }
 }
 
-/** Of a row: under which upload its bytes were encrypted. */
+/** Returns the upload under which the bytes of a row were encrypted. */
 const sealedAsOf = ({ isSealed, uploadId, sealedAs = uploadId }: Extent): UploadId | undefined => isSealed && sealedAs

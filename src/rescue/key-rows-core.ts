@@ -27,9 +27,9 @@ import { endOfSegment, extentsOfSegment, piecesOf } from "../object/index.js"
 export interface KnownVersion {
   readonly record: VersionRecord
   readonly details: VersionDetails
-  /** Of an inline object. */
+  /** The payload of an inline object. */
   readonly payload: Uint8Array | undefined
-  /** Of a multipart object, as far as the rows contain them. */
+  /** The parts of a multipart object, as far as the rows contain them. */
   readonly parts: readonly PartRecord[]
   /** The same, of an object with appends, with those of other objects that it references. */
   readonly ranges: readonly ExtentRange[]
@@ -88,7 +88,7 @@ export function knownKeyOf(
   for (const { record } of versions.values()) {
     if (record.content.kind === "extent") named.add(record.content.extent.uploadId)
   }
-  // What undelete kept was deleted: it is no version, and no upload without a row either.
+  // An object that undelete kept was deleted: it is no version, and no upload without a row either.
   for (const { value } of of("deleted")) {
     const { content } = decodeDeletedVersion(value).record
     if (content.kind === "extent") named.add(content.extent.uploadId)

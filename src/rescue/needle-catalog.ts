@@ -24,7 +24,7 @@ export interface CatalogedKey {
 
 interface Born {
   readonly multipartId: MultipartId | undefined
-  /** Of bytes that are not encrypted. */
+  /** The length of bytes that are not encrypted. */
   readonly plannedLengthBytes: number | undefined
 }
 
@@ -43,7 +43,7 @@ export interface CatalogedUpload {
   readonly part: number
   /** From its recovery header; undefined if that is lost. */
   born: Born | undefined
-  /** Undefined: none of its bytes are known to be encrypted. */
+  /** It is undefined if none of its bytes are known to be encrypted. */
   sealed?: SealedSince
   /** Row of its latest needle in the table. */
   latest: number
@@ -134,7 +134,7 @@ export class NeedleCatalog {
   readonly bucketNames = new Map<BucketId, BucketName>()
   /** Buckets with object lock, from recovery headers. */
   readonly lockedBuckets = new Set<BucketId>()
-  /** Of buckets, from recovery headers. */
+  /** The secrets of buckets, from recovery headers. */
   readonly sealedSecrets = new Map<BucketId, SealedSecret>()
 
   /** `wants`: whether to keep uploads of an object key. */
@@ -236,7 +236,7 @@ export class NeedleCatalog {
     if (upload) upload.releasedGeneration = Math.max(upload.releasedGeneration ?? 0, generation)
   }
 
-  /** Whether shards are left that did not wait for their deletion. */
+  /** Returns true if shards are left that did not wait for their deletion. */
   isKept(upload: CatalogedUpload): boolean {
     const { releasedGeneration = NONE } = upload
     return this.shardsOf(upload).shards.some(({ generation }) => generation > releasedGeneration)
@@ -293,7 +293,7 @@ function noteSealed(
     upload.sealed = { from: generation, lengthBytes, sealedAs }
 }
 
-/** Undefined if there is no readable recovery header. */
+/** Returns undefined if there is no readable recovery header. */
 export function noteOf({ recoveryHeader }: ShardHeader): RecoveryHeader | undefined {
   try {
     return recoveryHeader && decodeRecoveryHeader(recoveryHeader)

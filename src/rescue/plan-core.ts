@@ -67,7 +67,7 @@ export function planKey(facts: KeyFacts): KeyPlan {
   }
 }
 
-/** Of the uploads to each node but the one with the last id, the newest. */
+/** Returns the newest of the uploads to each node but the one with the last id. */
 function rivalsOf(whole: readonly Candidate[]): readonly Candidate[] {
   const newest = new Map(whole.map(candidate => [incarnationOf(candidate.newest), candidate]))
   return [...newest.values()].filter(candidate => candidate !== whole.at(-1))

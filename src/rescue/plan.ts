@@ -30,7 +30,7 @@ export interface PackedBody extends BodyRange {
   readonly version: string
   /** The single upload that had its bytes before; undefined: those were elsewhere. */
   readonly upload: UploadId | undefined
-  /** What the version had while it was in the pack. */
+  /** The segments that the version had while it was in the pack. */
   readonly segments: MultipartId
   readonly header: RecoveryHeader
 }
@@ -38,7 +38,7 @@ export interface PackedBody extends BodyRange {
 export interface PlannedPart {
   readonly partNumber: number
   readonly body: WholeBody
-  /** Undefined if unknown. */
+  /** The MD5 is undefined if unknown. */
   readonly md5: Uint8Array | undefined
   readonly checksum: string | undefined
 }
@@ -62,9 +62,9 @@ export interface PlannedVersion {
   readonly noteOf: UploadId | undefined
   /** In its row, or in that of the upload; undefined: none, or unknown. */
   readonly lock: VersionLock | undefined
-  /** Undefined: as the recovery header of `noteOf` says. */
+  /** If undefined, the class is as the recovery header of `noteOf` says. */
   readonly storageClass: StorageClass | undefined
-  /** Of an archived version; it may be over. Undefined: none, or unknown. */
+  /** The restore of an archived version; it may be over. It is undefined if there is none, or it is unknown. */
   readonly restore?: VersionRestore | undefined
   /** Its bytes are the segment list of a large object; undefined: they are not, or it is unknown. */
   readonly largeObject?: LargeObject | undefined
@@ -72,7 +72,7 @@ export interface PlannedVersion {
   readonly sealing: Sealing | "noted" | undefined
   /** Its value is undefined if unknown. */
   readonly checksum: (Omit<StoredChecksum, "value"> & { readonly value: string | undefined }) | undefined
-  /** Of a single upload; undefined if unknown. */
+  /** The MD5 of a single upload; it is undefined if unknown. */
   readonly md5: Uint8Array | undefined
   readonly sizeBytes: number
   readonly reportEntry: RescueReportEntry
@@ -89,7 +89,7 @@ export interface RescueReportEntry {
 }
 
 export interface Lost {
-  /** Undefined if unknown. */
+  /** The size is undefined if unknown. */
   readonly sizeBytes: number | undefined
   readonly reportEntry: RescueReportEntry
 }
@@ -107,7 +107,7 @@ export interface KeyPlan {
 }
 
 export interface KeyFacts {
-  /** Undefined if the snapshot has no rows of the key. */
+  /** It is undefined if the snapshot has no rows of the key. */
   readonly known: KnownKey | undefined
   readonly uploads: readonly CatalogedUpload[]
   readonly isSnapshotComplete: boolean
@@ -115,9 +115,9 @@ export interface KeyFacts {
   readonly isShared: boolean
   /** All folders of the store are present and undamaged: a shard in none of them was removed. */
   readonly isAllHere: boolean
-  /** Undefined if there is no snapshot. */
+  /** The mark is undefined if there is no snapshot. */
   readonly decidedBelow: UploadMark | undefined
-  /** Undefined if unknown. */
+  /** It is undefined if unknown. */
   readonly versioning: Versioning | undefined
   /** The object's bytes in packs of which the snapshot does not know. */
   readonly packed?: readonly PackedBody[]
@@ -133,7 +133,7 @@ export const withNote = (reportEntry: RescueReportEntry, note: string): RescueRe
 /** All bytes of a body. */
 export const wholeOf = (body: WholeBody): BodyRange => ({ body, offsetBytes: 0, lengthBytes: body.extent.lengthBytes })
 
-/** What the content consists of, in blocks. */
+/** Returns what the content consists of, in blocks. */
 export function rangesIn(content: PlannedContent): readonly BodyRange[] {
   if (content.kind === "single") return [wholeOf(content.body)]
   if (content.kind === "packed") return [content.range]

@@ -13,10 +13,13 @@ export interface RescueEntry extends Partial<RescueReportEntry> {
   readonly kind:
     | ("account" | "accessKey" | "key" | "class" | "bucket" | "quota" | "undelete")
     | ("object" | "deleteMarker" | "items" | "queues" | "files")
-  /** Of an account, an access key, a named key, a storage class or a bucket; of a quota or undelete: whose it is. */
+  /**
+   * The name of an account, an access key, a named key, a storage class or a bucket; for a quota or undelete, whose it
+   * is.
+   */
   readonly name?: string
   readonly bucket?: string
-  /** Of K2V items: their partition. */
+  /** For K2V items, the key is their partition. */
   readonly key?: string
   readonly sizeBytes?: number
   readonly isWritten: boolean

@@ -1,5 +1,6 @@
 /**
- * What a rescue takes over of K2V items. They are rows, so the snapshot alone tells of them: what was written since is lost.
+ * The K2V items that a rescue takes over. They are rows, so only the snapshot contains them: what was written since is
+ * lost.
  *
  * Promises  Concurrent values stay concurrent, deleted items stay deleted, and causality tokens of before mean what they
  *           meant. An entry for each partition; another one for values that are lost.

@@ -16,7 +16,7 @@ const WAS_PENDING = "it was to be deleted: it is disabled now"
 
 interface Keys {
   readonly source: Pick<SourceKeys, "materialIds" | "materialsOf">
-  /** Of the snapshot. */
+  /** The rows of the snapshot. */
   readonly rows: ReadonlyMap<KmsKeyId, KmsKeyRecord>
   readonly ownerOf: (owner: AccountId) => AccountId
   /** The number of an account in the former store; undefined if it is lost. */

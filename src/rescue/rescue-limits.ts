@@ -1,6 +1,6 @@
 /**
- * What a rescue takes over for the whole store: the map of storage classes, which is in the control record, and the quotas
- * and undelete, which are in the rows of buckets and accounts.
+ * The settings that a rescue takes over for the whole store: the map of storage classes, which is in the control
+ * record, and the quotas and undelete, which are in the rows of buckets and accounts.
  *
  * Promises  Quotas and undelete are set last, so that no quota refuses what is written before, and nothing of it is kept.
  */
@@ -31,7 +31,7 @@ export async function addClasses(
 interface QuotaFacts {
   readonly facts: Pick<SnapshotFacts, "accounts" | "buckets">
   readonly nameOf: (id: BucketId) => BucketName | undefined
-  /** Of an account that is not in the new store: its root. */
+  /** For an account that is not in the new store, returns its root. */
   readonly accountOf: (id: AccountId) => AccountId
   readonly list: RescueEntry["list"]
 }

@@ -1,4 +1,4 @@
-/** What undelete keeps in a rescue: it was deleted, so no object comes back from it. */
+/** Tests of what undelete keeps in a rescue: it was deleted, so no object comes back from it. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText, parseBucketId, parsePosition, parseUploadId } from "../base/ids.js"

@@ -1,4 +1,4 @@
-/** What a rescue recovers of a store without metadata, and what it does not: byte for byte, list by list. */
+/** Tests of what a rescue recovers of a store without metadata, and what it does not: byte for byte, list by list. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { hexOf } from "../base/bytes.js"

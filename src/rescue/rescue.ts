@@ -69,7 +69,7 @@ const RESCUE_LIMITS = {
 /** The request for a rescue. */
 export interface RescueRequest {
   readonly from: readonly string[]
-  /** Of the new store; for a dry run without a target, its data folders are empty. */
+  /** The configuration of the new store; for a dry run without a target, its data folders are empty. */
   readonly config: ServeConfig
   readonly isDryRun: boolean
   /** Buckets with object lock that the operator has named. */
@@ -100,7 +100,7 @@ interface Part {
 
 const EVERYTHING: Part = { part: 0, of: 1 }
 
-/** What became of a version. */
+/** The outcome for a version. */
 interface EntryOutcome {
   readonly list: RescueList
   readonly isWritten: boolean
@@ -121,12 +121,12 @@ export class Rescue {
   /** In the order of their names. */
   private lockedNames: readonly BucketName[] = []
   private snapshot: Snapshot | undefined
-  /** Of all buckets, from needles. */
+  /** The secrets of all buckets, from needles. */
   private secretsInNeedles: NeedleCatalog["sealedSecrets"] | undefined
   private items: RescueSummary["items"] = { count: 0, lostValues: 0 }
   private queues: RescueSummary["queues"] = { queues: 0, messages: 0 }
   private files = 0
-  /** Of objects whose bytes others have. */
+  /** The rows of objects whose bytes others have. */
   private referencedRows: ReadonlySet<RowKey> | undefined
   private superseded = 0
   private deletedSince = 0
@@ -406,7 +406,7 @@ export class Rescue {
     await (this.target.isAlone(bucket, versions) ? tasks.alone(task) : tasks.begin(task))
   }
 
-  /** Whether objects of other keys have bytes of this one. */
+  /** Returns true if objects of other keys have bytes of this one. */
   private isReferenced({ bucketId, key }: NeedleOwner): boolean {
     this.referencedRows ??= new Set([...(this.snapshot?.referenced.keys() ?? [])].map(objectRowKeyOf))
     return this.referencedRows.has(objectRowKey(bucketId, key))

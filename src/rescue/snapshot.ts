@@ -72,7 +72,7 @@ interface SnapshotKey {
 
 export interface Snapshot {
   readonly isComplete: boolean
-  /** Of its first chunk. */
+  /** The header of its first chunk. */
   readonly header: MetadataChunkHeader
   readonly chunks: number
   readonly records: number
@@ -235,7 +235,7 @@ export class SnapshotFinder {
     }
   }
 
-  /** Undefined if it cannot be read. */
+  /** Returns undefined if the chunk cannot be read. */
   private async chunk(chunks: Chunks, number: number, signal: AbortSignal): Promise<MetadataChunk | undefined> {
     for (const upload of chunks.get(number)?.uploads ?? []) {
       const known = { lengthBytes: upload.born?.plannedLengthBytes, blockBytes: this.blockBytes }

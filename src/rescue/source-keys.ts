@@ -32,7 +32,10 @@ export class SourceKeys {
     return [...new Set(this.materials.map(({ keyId }) => keyIdOf(keyId)))]
   }
 
-  /** Those of a key, in the order of their versions, or why they cannot be had. `count`: undefined if unknown. */
+  /**
+   * Returns the materials of a key, in the order of their versions, or why they cannot be had. `count` is undefined if
+   * unknown.
+   */
   materialsOf(id: KmsKeyId, count: number | undefined): readonly Uint8Array[] | string {
     const own = this.materials.filter(({ keyId }) => keyIdOf(keyId) === id).sort((a, b) => a.version - b.version)
     if (own.length === 0 || own.length < (count ?? 1) || own.some(({ version }, i) => version !== i + 1))

@@ -15,19 +15,19 @@ import { volumeFoldersOf, offlineCipher, openSecrets, type MasterKeyFiles, type 
 export interface Sources {
   /** Their folders of needle volumes. */
   readonly volumes: readonly string[]
-  /** Undefined if no folder identifies its store. */
+  /** The id is undefined if no folder identifies its store. */
   readonly storeId: StoreId | undefined
   /** The newest readable one. */
   readonly record: ControlRecord | undefined
-  /** Undefined if there is no record, or no key to it. */
+  /** The secrets are undefined if there is no record, or no key to it. */
   readonly secrets: StoreSecrets | undefined
   /** All that may open secrets: that of the record first, then the operator's. */
   readonly masterKeys: readonly Uint8Array[]
-  /** Of a store that encrypts what its devices hold: opens needles and backups of the metadata. */
+  /** The cipher of a store that encrypts what its devices hold: it opens needles and backups of the metadata. */
   readonly cipher: DeviceCipher | undefined
   /** Every device of the record is present. */
   readonly isWhole: boolean
-  /** Of a store of several nodes. */
+  /** The store has several nodes. */
   readonly isShared: boolean
   /** Files that could not be read: one line each. */
   readonly notes: readonly string[]
@@ -59,7 +59,7 @@ export async function openSources(
     await inspect(disk, path, findings)
   }
   const { storeId, record, notes } = findings
-  // What a rescue reads is encrypted alike on all devices.
+  // The bytes that a rescue reads are encrypted alike on all devices.
   const cipher = record && (await offlineCipher(record, undefined, () => Promise.resolve(fileKeys), random))
   const secrets = record && secretsOf(record, fileKeys, notes)
   const masterKeys = [secrets?.masterKey, secrets?.formerKey, fileKeys.current, fileKeys.next]

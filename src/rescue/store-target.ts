@@ -54,7 +54,7 @@ import type { BucketPlan, ReadyVersion, RescueTarget, RescuedAccessKey, RescuedA
 const MARK_NAME = "rescue"
 const VERSIONS_PER_PAGE = 1_000
 const DAY_MS = 86_400_000
-/** Of the parts that appends become, unless that were too many. */
+/** The size of the parts that appends become, unless there were too many. */
 const RESCUED_PART_BYTES = 64 * MIB
 
 /** The seams of the machine that a rescue uses. */
@@ -104,7 +104,7 @@ interface OpenBucket {
   readonly lock: BucketPlan["lock"]
 }
 
-/** Whether an earlier run began to fill these folders from the same source. Throws `folderNotEmpty`. */
+/** Returns true if an earlier run began to fill these folders from the same source. Throws `folderNotEmpty`. */
 export async function isBegun(disk: Disk, folders: readonly string[], source: string): Promise<boolean> {
   let begun = false
   for (const path of folders) {
@@ -322,7 +322,7 @@ export class StoreTarget implements RescueTarget {
     }
   }
 
-  /** Whether an earlier run has written exactly these versions. */
+  /** Returns true if an earlier run has written exactly these versions. */
   private async hasAll(bucket: Bucket, key: ObjectKey, versions: readonly ReadyVersion[]): Promise<boolean> {
     const [version] = versions
     if (versions.length !== 1 || bucket.versioning !== "never" || version?.reportEntry.etag === undefined) return false
@@ -349,7 +349,7 @@ export class StoreTarget implements RescueTarget {
     while (from !== undefined) {
       const { entries, next }: VersionsPage = await this.services.objects.listVersions({ ...page, ...from })
       for (const entry of entries) {
-        // Of all keys with this prefix, the key itself is the first.
+        // The key itself is the first of all keys with this prefix.
         if (entry.kind === "prefix" || (entry.kind === "marker" ? entry.key : entry.object.key) !== key) return found
         found.push(entry)
       }
@@ -571,7 +571,7 @@ function sealedBodyOf({ extent }: WholeBody, body: RescuedBody) {
 
 type ListedVersion = Exclude<VersionsPage["entries"][number], { kind: "prefix" }>
 
-/** Whether an entry is the version, as far as its bytes tell. */
+/** Returns true if an entry is the version, as far as its bytes tell. */
 function isSame(entry: ListedVersion, version: ReadyVersion): boolean {
   const { content, reportEntry } = version
   const { etag } = reportEntry

@@ -28,13 +28,13 @@ export interface BucketPlan {
   readonly location: string
   readonly versioning: Versioning
   readonly settings: SettingDocuments
-  /** Undefined: no object lock. */
+  /** It is undefined if there is no object lock. */
   readonly lock: BucketLock | undefined
 }
 
 export interface ReadyVersion extends PlannedVersion {
   readonly details: VersionDetails
-  /** What the new version is to have; its bucket then has object lock. */
+  /** The lock that the new version is to have; its bucket then has object lock. */
   readonly lock: VersionLock | undefined
   readonly storageClass: StorageClass
   /** Its bytes are encrypted as they are. */
@@ -79,7 +79,7 @@ export interface RescueTarget {
   addBucket(bucket: BucketPlan): Promise<void>
   /** Before anything is written to the bucket, which would make another. Returns why it cannot; undefined if it has. */
   addBucketSecret(name: BucketName, secret: Uint8Array): Promise<string | undefined>
-  /** Whether these versions must be written while nothing else is being written. */
+  /** Returns true if these versions must be written while nothing else is being written. */
   isAlone(bucket: BucketPlan, versions: readonly ReadyVersion[]): boolean
   /**
    * Writes the versions of a key, oldest first, in place of those of an earlier run. Returns for each version why its

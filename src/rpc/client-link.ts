@@ -21,7 +21,7 @@ export interface Outgoing {
   header(version: number): Uint8Array
   readonly body: BodySource | undefined
   readonly trace: Uint8Array | undefined
-  /** What is left of the deadline. */
+  /** Returns what is left of the deadline. */
   deadlineLeftMs(): number
   answered(header: Uint8Array, body: IncomingBody): void
   failed(failure: unknown): void
@@ -65,7 +65,7 @@ export class ClientLink implements LinkRole {
     return this.link.peerCallsMax
   }
 
-  /** Whether the connection has served as many calls as it may; those in progress continue. */
+  /** The connection has served as many calls as it may; those in progress continue. */
   get isUsedUp(): boolean {
     return this.lastId >= this.settings.limits.callsPerConnectionMax
   }

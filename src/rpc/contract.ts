@@ -25,7 +25,7 @@ export interface Method<Request, Response> {
   readonly number: number
   /** For logs and metrics. */
   readonly name: string
-  /** Whether a call may change something: if not, a lost answer is `peerUnreachable`. */
+  /** A call may change something: if not, a lost answer is `peerUnreachable`. */
   readonly changes: boolean
   readonly request: Codec<Request>
   readonly response: Codec<Response>
@@ -33,7 +33,7 @@ export interface Method<Request, Response> {
 
 /** Bytes to send. Each piece that was drawn is given back once, when it is sent or not needed any more. */
 export interface BodySource {
-  /** Undefined: unknown until the end. */
+  /** The length is undefined if it is unknown until the end. */
   readonly lengthBytes: number | undefined
   /** Pieces of any length; each must stay unchanged until it is given back. */
   readonly pieces: Iterable<LentBytes> | AsyncIterable<LentBytes>
@@ -67,7 +67,7 @@ export interface CallOptions {
   readonly deadlineMs: number
   readonly signal?: AbortSignal
   readonly body?: BodySource
-  /** Of the request that the call is for, if that is traced. */
+  /** The span of the request that the call is for, if that is traced. */
   readonly trace?: Span | undefined
 }
 

@@ -11,7 +11,7 @@ import { concatBytes } from "../base/bytes.js"
 import { fail, type Failure } from "../base/failures.js"
 import type { Soon } from "../base/soon.js"
 
-/** What the owner of the connection learns. */
+/** The events for the owner of the connection. */
 interface BodyEvents {
   /** The reader has taken so many bytes, or they were dropped; `wantsMore` if the sender may continue. */
   consumed(bytes: number, wantsMore: boolean): void

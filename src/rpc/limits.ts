@@ -17,7 +17,7 @@ export interface RpcLimits {
   readonly classWindowBytes: number
   /** Bodies are sent in pieces of at most this length, in turns. */
   readonly pieceBytes: number
-  /** What leaves in one write. */
+  /** The bytes that leave in one write. */
   readonly writeBytes: number
   /** For each byte of background work, the most of client data that goes before it. */
   readonly clientShare: number

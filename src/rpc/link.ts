@@ -105,7 +105,7 @@ export class Link {
     return this.state === "open"
   }
 
-  /** What the peer serves of one class concurrently. */
+  /** The calls of one class that the peer serves concurrently. */
   get peerCallsMax(): number {
     return this.peerHello?.callsMax ?? 0
   }
@@ -120,7 +120,7 @@ export class Link {
     this.flushLater()
   }
 
-  /** Whether the frame had not left: then the peer will never know of it. */
+  /** Returns true if the frame had not left: then the peer will never know of it. */
   withdrawHead(id: number, callClass: CallClass): boolean {
     return this.queue.withdrawHead(id, callClass)
   }
@@ -147,7 +147,7 @@ export class Link {
     pump.next()
   }
 
-  /** Whether a body of the call was still being sent. */
+  /** Returns true if a body of the call was still being sent. */
   stopBody(id: number): boolean {
     const found = this.outgoing.get(id)
     if (found === undefined) return false

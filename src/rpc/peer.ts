@@ -34,7 +34,7 @@ interface PeerPlan {
   readonly fingerprint?: string
   readonly own: OwnHello
   readonly limits: RpcLimits
-  /** Whether this is the expected node; by default any of the store. */
+  /** Checks that this is the expected node; by default any of the store is. */
   readonly admit?: (peer: PeerIdentity) => Failure | undefined
 }
 
@@ -78,7 +78,7 @@ export class Peer {
     })
   }
 
-  /** Whether a connection is open. */
+  /** A connection is open. */
   get isConnected(): boolean {
     return [...this.pools.values()].some(pool => pool.isConnected)
   }

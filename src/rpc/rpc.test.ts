@@ -188,7 +188,7 @@ test("the window of a class bounds all bodies together", async () => {
   await clock.advance(1_000)
   assert.ok(memory.given <= 16, `${memory.given} pieces of 64 KiB`)
   assert.deepEqual(new Set(await clock.runUntil(Promise.all(calls))), new Set(["indeterminate"]))
-  // What the failed calls had taken of the window is returned.
+  // The part of the window that the failed calls had taken is returned.
   const late = peer.call(get, String(4 * MIB), CALL).then(({ body }) => body.whole(8 * MIB))
   assert.equal((await clock.runUntil(late)).length, 4 * MIB)
   await isAtRest(nodes)

@@ -122,7 +122,7 @@ export class SendQueue {
 
   constructor(private readonly limits: SendLimits) {}
 
-  /** What the peer accepts; no body is sent before it is known. */
+  /** Sets the windows that the peer accepts; no body is sent before they are known. */
   setWindows(callWindowBytes: number, classWindowBytes: number): void {
     this.callWindowBytes = callWindowBytes
     for (const callClass of CALL_CLASSES) this.classWindow[callClass] = classWindowBytes
@@ -145,7 +145,7 @@ export class SendQueue {
     this.queuedBytes += frame.length
   }
 
-  /** Whether the head had not left: then the peer will never know of it. */
+  /** Returns true if the head had not left: then the peer will never know of it. */
   withdrawHead(id: number, callClass: CallClass): boolean {
     const frame = this.heads[callClass].get(id)
     if (frame === undefined) return false
@@ -201,8 +201,8 @@ export class SendQueue {
   }
 
   /**
-   * What leaves next; undefined if nothing may. Not called again before `written`. `draw` requests the next piece of a
-   * body: one that is added within the call may still leave with this write.
+   * Returns what leaves next; undefined if nothing may. It is not called again before `written`. `draw` requests the
+   * next piece of a body: one that is added within the call may still leave with this write.
    */
   take(draw: (id: number) => void): WriteBatch | undefined {
     assert(this.writing.length === 0, "one write is under way at a time")

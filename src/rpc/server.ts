@@ -25,7 +25,10 @@ interface ServerSeams {
 interface ServerPlan {
   readonly own: OwnHello
   readonly limits: RpcLimits
-  /** Whether the peer may call: by default every node of the store. The network has admitted its certificate before. */
+  /**
+   * Checks that the peer may call: by default every node of the store may. The network has admitted its certificate
+   * before.
+   */
   readonly admit?: (peer: PeerIdentity) => Failure | undefined
 }
 

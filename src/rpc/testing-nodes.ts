@@ -106,7 +106,7 @@ interface NodeOptions {
   readonly handlers?: ReadonlyMap<Method<string, string>, Handler<string, string>>
   /** The clock of the server's process; by default the same as the client's. */
   readonly serverClock?: (clock: SimClock) => Clock
-  /** Of the server. */
+  /** The tracer of the server. */
   readonly tracer?: Tracer
 }
 

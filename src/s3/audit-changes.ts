@@ -12,7 +12,7 @@ import type { Answer, BucketCall, NewBucketCall } from "./call.js"
 import { OPERATIONS, type Operation } from "./operations.js"
 import { jsonOfDocument } from "./settings/json-document-core.js"
 
-/** Whether the operation changes a bucket, as opposed to its objects. */
+/** Returns true if the operation changes a bucket, as opposed to its objects. */
 const isChange = ({ method, name }: Operation): boolean =>
   method !== "GET" && method !== "HEAD" && name !== "DeleteObjects"
 

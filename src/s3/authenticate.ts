@@ -62,7 +62,7 @@ interface Sources {
   readonly attempts: ProvesSecrets
   readonly buckets: Buckets
   readonly region: string | undefined
-  /** Whether signature version 2 is accepted, where it is safe. */
+  /** Signature version 2 is accepted, where it is safe. */
   readonly acceptVersion2: boolean
 }
 

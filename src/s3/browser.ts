@@ -11,7 +11,10 @@ export function isBrowser(exchange: Exchange): boolean {
   )
 }
 
-/** Whether a request names this server: a web page whose own name resolves to 127.0.0.1 (DNS rebinding) does not. */
+/**
+ * Returns true if a request names this server: a web page whose own name resolves to 127.0.0.1 (DNS rebinding) does
+ * not.
+ */
 export function isForThisHost(host: string | undefined, onLoopback: boolean, domains: readonly string[]): boolean {
   if (!onLoopback || isLoopbackHost(host)) return true
   return domains.includes((host ?? "").toLowerCase().replace(/:\d+$/, ""))

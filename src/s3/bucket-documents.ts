@@ -68,7 +68,7 @@ const shown = (value: Json, minimum: string | undefined): Json =>
   minimum === undefined ? value : { [MINIMUM_MEMBER]: minimum, ...value }
 
 export class BucketDocuments {
-  /** Of all settings. */
+  /** The names of all settings. */
   readonly names: readonly string[] = KINDS.map(({ name }) => name)
 
   constructor(private readonly requests: Pick<OwnRequests, "sendAsOwner">) {}
@@ -85,7 +85,7 @@ export class BucketDocuments {
     return `s3:${required.action}`
   }
 
-  /** Undefined if the bucket has none. */
+  /** Returns undefined if the bucket has none. */
   async get(bucket: Bucket, name: string): Promise<Json | undefined> {
     const found = kindNamed(name)
     const reply = await this.send(bucket, found, "GET")

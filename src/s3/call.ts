@@ -44,7 +44,7 @@ export interface CallContext extends PermissionsContext {
   readonly region: string
   /** The region that the operator configured; undefined accepts any. */
   readonly configuredRegion: string | undefined
-  /** What clients send before the bucket. */
+  /** The path that clients send before the bucket. */
   readonly pathPrefix: string
   readonly clock: Clock
   readonly random: Random
@@ -54,14 +54,14 @@ export interface CallContext extends PermissionsContext {
   readonly hash: Compute["hash"]
   readonly attributes: AttributeReader
   readonly encryption: EncryptionHeaders
-  /** Undefined in a store without named keys. */
+  /** It is undefined in a store without named keys. */
   readonly kms: S3Keys | undefined
   /** Keys of clients are accepted without TLS too: a proxy in front of the server has it. */
   readonly allowSseCWithoutTls: boolean
   readonly contentLines: ContentLines
-  /** Undefined: transforms are switched off. */
+  /** It is undefined if transforms are switched off. */
   readonly transforms: ObjectTransforms | undefined
-  /** Undefined: remote buckets are switched off. */
+  /** It is undefined if remote buckets are switched off. */
   readonly remotes: RemoteBuckets | undefined
   readonly polls: Polls
 }
@@ -81,7 +81,7 @@ interface CallParts {
   readonly formTags: Tags | undefined
   /** The wall clock when the request arrived. */
   readonly nowMs: number
-  /** Whether the request has not waited for anything yet. */
+  /** The request has not waited for anything yet. */
   readonly request: { readonly isWithinTurn: boolean }
 }
 
@@ -153,7 +153,7 @@ export class Call implements PermissionsRequest {
     return this.parts.signer
   }
 
-  /** Undefined for anonymous callers. */
+  /** Returns undefined for anonymous callers. */
   get caller(): Account | undefined {
     return this.parts.signer.account
   }
@@ -180,7 +180,7 @@ export class Call implements PermissionsRequest {
     return this.exchangeBody?.waitedMs ?? 0
   }
 
-  /** Whether the answer may borrow memory: it must be sent within the turn in which the request arrived. */
+  /** Returns true if the answer may borrow memory: it must be sent within the turn in which the request arrived. */
   get mayBorrow(): boolean {
     return this.parts.request.isWithinTurn && !this.permissions.hasReadObjects
   }
@@ -202,7 +202,7 @@ export class Call implements PermissionsRequest {
     return `${this.context.pathPrefix}${this.parts.target.rawPath}`
   }
 
-  /** Whether the request came over TLS. */
+  /** Returns true if the request came over TLS. */
   get isSecure(): boolean {
     return this.parts.exchange.tlsVersion !== undefined
   }

@@ -13,8 +13,8 @@ import type { Bucket, ObjectAt } from "../object/contract.js"
 export type BodyProtection = Pick<VerifiedRequest, "payload" | "chunkSignatures">
 
 /**
- * What the lists of another protocol grant to a caller, beside the policies and lists of S3. Callers who may read objects by them
- * also learn which are missing, as in Swift.
+ * The grants that the lists of another protocol give a caller, beside the policies and lists of S3. Callers who may
+ * read objects by them also learn which are missing, as in Swift.
  */
 export interface Grants {
   /** `action` without its service: `GetObject`. Undefined: nothing. */

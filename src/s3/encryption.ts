@@ -45,7 +45,7 @@ export const OBJECT_ARN = "aws:s3:arn"
 /** Pairs of an encryption context. */
 export type EncryptionContext = Readonly<Record<string, string>>
 
-/** What a request states about the encryption of what it writes. */
+/** The encryption that a request states for what it writes. */
 export type StatedEncryption =
   | { readonly mode: "s3" }
   | {
@@ -53,7 +53,7 @@ export type StatedEncryption =
       /** An id, an ARN or an alias; undefined: the account's own key for S3. */
       readonly keyId: string | undefined
       readonly context: EncryptionContext
-      /** Undefined: as the bucket's setting states. */
+      /** It is undefined if the bucket's setting decides. */
       readonly usesBucketKey: boolean | undefined
     }
   | { readonly mode: "client"; readonly key: Uint8Array }
@@ -69,7 +69,7 @@ type Hash = Compute["hash"]
 const hasKey = (headers: Headers, prefix: string): boolean =>
   CUSTOMER_PARTS.some(part => headers.has(`${prefix}${part}`))
 
-/** Whether a request has headers of SSE-C, complete or not. */
+/** Returns true if a request has headers of SSE-C, complete or not. */
 export const hasClientKey = (headers: Headers): boolean => hasKey(headers, CUSTOMER)
 
 /** As `hasClientKey`, also for the source of a copy. */
@@ -197,7 +197,7 @@ function pairsOf(text: string): EncryptionContext | undefined {
   }
 }
 
-/** Undefined for anything but a JSON object of texts. */
+/** Returns undefined for anything but a JSON object of texts. */
 function pairsIn(json: string): EncryptionContext | undefined {
   let value: unknown
   try {
@@ -270,7 +270,7 @@ export function encryptionFields(
   }
 }
 
-/** Whether requests have such headers. Most have none, so this is computed once for each set of names. */
+/** Tells whether requests have such headers. Most have none, so this is computed once for each set of names. */
 export class EncryptionHeaders {
   private readonly known = new RememberedByObject(({ uniqueNames }: HeaderShape): "yes" | "no" =>
     uniqueNames.some(name => ENCRYPTION_HEADERS.includes(name)) ? "yes" : "no",

@@ -420,13 +420,16 @@ function codeOfMalformed(form: FailureDetails[string]): string {
   return form === "query" ? "AuthorizationQueryParametersError" : S3_FAILURES.malformedAuthorization.code
 }
 
-/** Of the server side, but their own messages say what a client or its operator can do, as after many wrong signatures. */
+/**
+ * Failures of the server side whose own messages say what a client or its operator can do, as after many wrong
+ * signatures.
+ */
 const SPOKEN: ReadonlySet<FailureKind> = new Set([
   ...(["notImplemented", "keyServiceUnavailable", "rateExceeded"] as const),
   ...(["remoteUnavailable", "remoteRefused"] as const),
 ])
 
-/** What the failure itself says. Clients show the message, but not the element with the name of an argument. */
+/** Returns what the failure itself says. Clients show the message, but not the element with the name of an argument. */
 function unspoken({ kind, details }: Failure): string {
   const name = kind === "invalidArgument" ? details["argumentName"] : undefined
   return name === undefined ? FAILURES[kind].message : `The value of ${name} is not valid`

@@ -91,7 +91,7 @@ class S3Handler implements Protocol {
     return handling
   }
 
-  /** What waits is answered that nothing has changed. */
+  /** Answers waiting requests that nothing has changed. */
   stop(): void {
     this.context.polls.stop()
   }

@@ -11,7 +11,7 @@ import type { SignedCaller } from "./caller.js"
 import { DEFAULT_REGION } from "./operations/buckets.js"
 import type { S3Settings } from "./parts.js"
 
-/** What takes the place of a key's id in logs. */
+/** It takes the place of a key's id in logs. */
 const OPERATOR = parseAccessKeyId("operator")
 
 type Sources = Pick<S3Settings, "accounts" | "clock" | "region">
@@ -24,7 +24,7 @@ export class KnownCallers {
     return { account, principal, policies, isWholeRoot, limited, request: this.verified(id) }
   }
 
-  /** Undefined if there is no such account. */
+  /** Returns undefined if there is no such account. */
   async rootOf(id: AccountId): Promise<SignedCaller | undefined> {
     const account = await this.sources.accounts.getAccount(id)
     if (account === undefined) return undefined

@@ -61,7 +61,7 @@ const OF_NOTHING: Readonly<Record<ChecksumAlgorithm, string>> = {
   SHA256: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
 }
 
-/** Whether the header, named in lower case, declares the checksum of an empty body. */
+/** Returns true if the header, named in lower case, declares the checksum of an empty body. */
 export const isChecksumOfNothing = (header: string, value: string): boolean =>
   header.startsWith(PREFIX) &&
   CHECKSUM_ALGORITHMS.some(algorithm => checksumHeader(algorithm) === header && OF_NOTHING[algorithm] === value)

@@ -15,7 +15,7 @@ import { parseETags, parseStrongETags } from "./wire/etags.js"
 /** Amazon has these two for directory buckets only. */
 export const MATCH_SIZE_HEADER = "x-amz-if-match-size"
 export const MATCH_MODIFIED_HEADER = "x-amz-if-match-last-modified-time"
-/** Of an upload that is aborted. */
+/** The header is for an upload that is aborted. */
 export const MATCH_INITIATED_HEADER = "x-amz-if-match-initiated-time"
 
 /** By lower-case name. */
@@ -23,10 +23,10 @@ interface Headers {
   get(name: string): string | undefined
 }
 
-/** Of a write. */
+/** The headers, the caller and the signer of a write. */
 interface Write {
   readonly headers: Headers
-  /** Undefined: the request is anonymous. */
+  /** The caller is undefined if the request is anonymous. */
   readonly caller?: { readonly id: AccountId } | undefined
   readonly signer?: Pick<Caller, "ifUnchanged">
 }

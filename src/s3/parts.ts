@@ -33,11 +33,13 @@ export interface S3Settings {
   readonly knownCaller?: ((exchange: Exchange) => SignedCaller | undefined) | undefined
   readonly services: ObjectServices
   readonly accounts: Keyring & Grantees
-  /** Undefined accepts any region and reports us-east-1. */
+  /** If it is undefined, any region is accepted, and us-east-1 is reported. */
   readonly region: string | undefined
   /** Domains whose sub-domains are buckets, in lower case; `localhost` is always one. */
   readonly domains: readonly string[]
-  /** What clients send before the bucket, which exchanges have no more: their Host header names no bucket. */
+  /**
+   * The path that clients send before the bucket, already removed from exchanges: their Host header names no bucket.
+   */
   readonly pathPrefix?: string | undefined
   /** The address that the welcome page links to. */
   readonly adminUrl: string
@@ -45,10 +47,10 @@ export interface S3Settings {
   readonly onLoopback: boolean
   readonly clock: Clock
   readonly random: Random
-  /** Whether signature version 2 is refused in every form. */
+  /** Signature version 2 is refused in every form. */
   readonly refuseSignatureV2: boolean
   readonly newBuckets: NewBuckets
-  /** Whether keys of clients (SSE-C) are accepted without TLS too. */
+  /** Keys of clients (SSE-C) are accepted without TLS too. */
   readonly allowSseCWithoutTls: boolean
   /** Named keys, for SSE-KMS. */
   readonly kms?: S3Keys | undefined
@@ -63,9 +65,9 @@ export interface S3Settings {
   readonly audit: Pick<AuditLog, "begin">
   /** Digests of small documents. */
   readonly hash: Compute["hash"]
-  /** Undefined: transforms are switched off. */
+  /** It is undefined if transforms are switched off. */
   readonly transforms?: ObjectTransforms | undefined
-  /** Undefined: remote buckets are switched off. */
+  /** It is undefined if remote buckets are switched off. */
   readonly remotes?: RemoteBuckets | undefined
   /** How lifecycle rules count days; undefined: as they are. */
   readonly lifecycleDays?: LifecycleDays | undefined

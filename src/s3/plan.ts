@@ -14,7 +14,7 @@ import { actionsOf, givesAcl, actionsOfNames } from "./rights/required-actions-c
 import type { RequiredAction } from "./rights/required-actions-core.js"
 
 export class RequestPlan {
-  /** Whether headers request an access control list. */
+  /** The headers request an access control list. */
   readonly givesAcl: boolean
   /** Names of the headers whose values the table restricts. */
   private readonly restricted: readonly string[]

@@ -28,7 +28,7 @@ export class S3Request implements RequestSubject {
   permissions: Permissions | undefined
   /** Start of authentication; undefined before and after. */
   authSinceMs: number | undefined
-  /** Of authentication, if the request is traced. */
+  /** The span of authentication, if the request is traced. */
   authSpan: Span | undefined
   /** Its bucket, once the caller was let in. */
   admitted: Bucket | undefined

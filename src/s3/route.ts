@@ -25,7 +25,7 @@ const BY_RESOURCE = { service: rowsOf("service"), bucket: rowsOf("bucket"), obje
 
 interface Condition {
   readonly name: string
-  /** Undefined accepts any value. */
+  /** If it is undefined, any value is accepted. */
   readonly value: string | undefined
 }
 

@@ -47,7 +47,7 @@ export interface Admitted {
   readonly plan: RequestPlan
   readonly target: S3Target
   readonly call: Call
-  /** Undefined unless the request is a form. */
+  /** It is undefined unless the request is a form. */
   readonly form: AdmittedForm | undefined
 }
 
@@ -269,7 +269,7 @@ function requireOne(action: ActionName, operation: Operation, call: Call, place:
   )
 }
 
-/** Whether a new object's list only states what holds anyway, because the bucket owner is enforced. */
+/** Returns true if a new object's list only states what holds anyway, because the bucket owner is enforced. */
 function setsNoList(operation: Operation, { accessControl, headers }: Call, { bucket }: Place): Soon<boolean> {
   if (bucket === undefined || !makesObject(operation.name) || !requestsHarmlessList(headers)) return false
   return after(accessControl.listsApply(bucket), listsApply => !listsApply)

@@ -19,10 +19,10 @@ import { S3Request } from "./request.js"
 import { Query } from "./wire/query.js"
 import type { S3Target } from "./wire/target.js"
 
-/** What a request asks for in the terms of S3. */
+/** The request in the terms of S3. */
 export interface Translation {
   readonly operation: Operation
-  /** Undefined: none in particular. */
+  /** It is undefined if the request names no bucket in particular. */
   readonly bucket?: string | undefined
   /** The key's bytes as a byte string. */
   readonly rawKey?: string | undefined

@@ -44,7 +44,7 @@ function digestOf(batch: Md5Batch, body: Md5Body): string {
   return hex(must(given, "nothing keeps the digest from being given"))
 }
 
-/** Whether all bytes that were fed to the body so far are consumed. */
+/** Returns true if all bytes that were fed to the body so far are consumed. */
 function isConsumed(body: Md5Body): boolean {
   let consumed = false
   body.whenConsumed(() => (consumed = true))

@@ -177,7 +177,7 @@ export const v128 = {
 }
 
 export interface WasmFunction {
-  /** Undefined for a function that only other functions of the module call. */
+  /** The name is undefined for a function that only other functions of the module call. */
   readonly exportAs?: string
   readonly params: readonly ValueType[]
   readonly result?: ValueType

@@ -60,7 +60,7 @@ class BatchChanges {
   private readonly droppedCounters = new Set<BucketId>()
   readonly usage = new Map<RowKey, UsageSoFar | "dropped">()
   private raisesGeneration = false
-  /** Whether a head of no versions says that a decision relies on the absence of an object. */
+  /** A head of no versions says that a decision relies on the absence of an object. */
   private guardsAbsence = false
   get isEmpty(): boolean {
     return this.rows.size + this.counts.size + this.droppedCounters.size + this.usage.size === 0

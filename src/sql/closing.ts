@@ -11,7 +11,7 @@ import type { Clock } from "../seams/clock/contract.js"
 import { SQL_LIMITS } from "./limits.js"
 
 interface WaitingRead {
-  /** Undefined for the present moment. */
+  /** It is undefined for the present moment. */
   readonly us: number | undefined
   readonly resolve: (us: number) => void
   readonly reject: (failure: unknown) => void

@@ -54,7 +54,7 @@ export interface LaneId {
 export interface LaneState {
   /** Increases by one with each statement of the lane that commits. */
   readonly number: bigint
-  /** Of buckets and identities; increases with each change of one, by any process. */
+  /** The generation of buckets and identities; it increases with each change of one, by any process. */
   readonly generation: bigint
   /** The incarnation is over: the lane cannot commit any more. */
   readonly isEnded: boolean
@@ -68,7 +68,7 @@ export interface NodeProcess {
 
 interface LiveIncarnation extends NodeProcess {
   readonly incarnation: number
-  /** Of its lanes, in their order. */
+  /** The numbers of its lanes, in their order. */
   readonly numbers: readonly bigint[]
 }
 
@@ -95,7 +95,7 @@ export interface FetchRequest {
   readonly ranges: readonly StoredRange[]
   /** Buckets whose counters are wanted. */
   readonly counters: readonly BucketId[]
-  /** What quotas have counted: rows with these keys, or all. */
+  /** The usage that quotas have counted: rows with these keys, or all. */
   readonly usage: readonly RowKey[] | "all"
   /** Decisions need a commit timestamp. */
   readonly wantsTimestamps?: true
@@ -110,15 +110,15 @@ export interface Timestamps {
 }
 
 export interface Fetched {
-  /** Undefined: the database does not know the lane. */
+  /** It is undefined if the database does not know the lane. */
   readonly lane: LaneState | undefined
   /** In the order of the keys; undefined: absent. */
   readonly rows: readonly (StoredRow | undefined)[]
   readonly ranges: readonly (readonly StoredRow[])[]
   readonly counters: readonly Counters[]
-  /** Those that are present. */
+  /** The usage rows that are present. */
   readonly usage: ReadonlyMap<RowKey, Usage>
-  /** Undefined if they were not requested. */
+  /** They are undefined if they were not requested. */
   readonly timestamps: Timestamps | undefined
 }
 
@@ -148,7 +148,7 @@ export interface CommitRequest {
   /** The least and the greatest commit timestamp of the batch: the lane must not be closed for the least. */
   readonly firstUs: number
   readonly lastUs: number
-  /** Whether the batch changes rows of buckets or identities: the generation increases in every lane. */
+  /** The batch changes rows of buckets or identities: the generation increases in every lane. */
   readonly raisesGeneration: boolean
   /**
    * The batch changes objects and relies on others, or guards the absence of an object: what changes or makes those later must
@@ -163,7 +163,7 @@ export interface CommitRequest {
   readonly added: readonly NewRow[]
   readonly counts: readonly { readonly bucketId: BucketId; readonly change: Counters }[]
   readonly droppedCounters: readonly BucketId[]
-  /** What is added to what quotas have counted, in the order of keys. */
+  /** The amounts added to what quotas have counted, in the order of keys. */
   readonly usage: readonly AddedUsage[]
   /** They must be absent. */
   readonly newUsage: readonly NewUsage[]
@@ -240,8 +240,8 @@ export interface Session {
   /** The clock of the database, in milliseconds since 1970. */
   clockMs(): Promise<number>
   /**
-   * What the database says about itself: several statements that only read, each for at most a second. What it does not
-   * answer, or not to this role, is undefined.
+   * Returns what the database says about itself: several statements that only read, each for at most a second. Anything
+   * that it does not answer, or not to this role, is undefined.
    */
   health(): Promise<DatabaseHealth>
   readonly isOpen: boolean

@@ -1,4 +1,4 @@
-/** What a process knows of the incarnations of others, as last read. */
+/** Tests of what a process knows of the incarnations of others, as last read. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseIncarnation } from "../base/ids.js"

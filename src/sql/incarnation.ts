@@ -83,7 +83,7 @@ export class KnownIncarnations implements Incarnations {
     return this.halt === undefined && this.hasEnded(incarnation)
   }
 
-  /** Whether the incarnation commits nothing any more. */
+  /** Returns true if the incarnation commits nothing any more. */
   hasEnded(incarnation: Incarnation): boolean {
     return incarnation <= this.list.highest && !this.liveNumbers.has(incarnation) && incarnation !== this.own
   }

@@ -80,7 +80,10 @@ export class KnownRows {
   }
 }
 
-/** Undefined: the row does not open. What reads it fails, and not what other queries read with the same statement. */
+/**
+ * Returns undefined if the row does not open. Queries that read it fail, but not other queries that read with the same
+ * statement.
+ */
 function valueBytesOf(row: StoredRow | undefined): number | undefined {
   try {
     return row?.value?.length ?? 0

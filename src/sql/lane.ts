@@ -26,7 +26,7 @@ import { WaitingQueue, type Waiting } from "./waiting.js"
 
 type WaitingCommand = Waiting<AnswerableCommand>
 
-/** What the lanes of a process share. */
+/** The state that the lanes of a process share. */
 export interface LaneHost {
   readonly incarnation: number
   readonly clock: Clock
@@ -228,7 +228,7 @@ export class Lane {
     return "answered"
   }
 
-  /** Whether the batch is committed. */
+  /** Returns true if the batch is committed. */
   private async send(request: CommitRequest, batch: readonly WaitingCommand[]): Promise<boolean> {
     const { number } = request.from
     const session = this.connection.open

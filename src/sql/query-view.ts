@@ -1,4 +1,4 @@
-/** What a query sees: fetched rows, without any change. While the store is halted, only rows of coordination. */
+/** The view of a query: fetched rows, without any change. While the store is halted, only rows of coordination. */
 import type { Failure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
 import type { Position, RowKey } from "../base/ids.js"

@@ -31,7 +31,7 @@ interface ReaderHost {
   onState(state: LaneState | undefined, before: bigint): void
   /** Why only rows of coordination may be read. */
   refusal(): Failure | undefined
-  /** What one statement returned, as of this state of the lane. */
+  /** Takes what one statement returned, as of this state of the lane. */
   onRows(state: LaneState, wants: Wants, found: Fetched): void
   position(): Position
 }
@@ -54,7 +54,7 @@ export class Reader {
     return this.queue.length
   }
 
-  /** Whether a query that arrives now is answered soon, with those that wait. */
+  /** Returns true if a query that arrives now is answered soon, with those that wait. */
   get isQuick(): boolean {
     if (this.waiting >= SQL_LIMITS.queriesPerBatch) return false
     const sinceMs = this.fetchingSinceMs
@@ -99,7 +99,7 @@ export class Reader {
     await Promise.resolve()
     let left: readonly Waiting<WaitingQuery>[] = []
     while (left.length > 0 || !this.queue.isEmpty) {
-      // Those that arrived meanwhile join the ones that need another fetch.
+      // Queries that arrived meanwhile join the ones that need another fetch.
       const added = this.queue.take(SQL_LIMITS.queriesPerBatch - left.length)
       left = [...left, ...this.unanswered(added, NO_ROWS, this.host.position())]
       this.fetchingSinceMs = this.host.clock.monotonicMs()

@@ -31,7 +31,7 @@ export class RecentTimes {
     slice.counts[bucket] = (slice.counts[bucket] ?? 0) + 1
   }
 
-  /** Undefined: nothing was answered lately. */
+  /** Returns undefined if nothing was answered lately. */
   summary(nowMs: number): ResponseTimes | undefined {
     const newest = Math.floor(nowMs / SLICE_MS)
     const recent = this.slices.filter(({ number }) => number > newest - SLICES && number <= newest)

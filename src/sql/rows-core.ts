@@ -18,7 +18,7 @@ import { storedIn } from "./stored-key.js"
 
 /** Rows of a range that are fetched first; each further fetch takes four times as many. */
 const RANGE_ROWS_FIRST = 16
-/** Of a range that continues another one behind a seek: it is one of many. */
+/** The first fetch of a range that continues another one behind a seek: it is one of many. */
 const RANGE_ROWS_AFTER_SEEK = 64
 const RANGE_ROWS_EXPECTED_MAX = 2_048
 const RANGE_ROWS_FACTOR = 4
@@ -44,14 +44,14 @@ interface WantedRange {
   max: number
 }
 
-/** What a batch needs from the database: it only grows until the batch is decided. */
+/** The data that a batch needs from the database: it only grows until the batch is decided. */
 export class Wants {
   readonly keys = new Map<string, StoredKey>()
   readonly ranges = new Map<string, WantedRange>()
   readonly counters = new Set<BucketId>()
   readonly usage = new Set<RowKey>()
   wantsAllUsage = false
-  /** Of its ranges. */
+  /** The ends of its ranges. */
   private readonly ends = new Set<string>()
 
   add(touches: Touches): void {
@@ -108,7 +108,7 @@ export class Wants {
     }
   }
 
-  /** What these rows lack. */
+  /** Returns what these rows lack. */
   missingIn(fetched: FetchedRows): Wants {
     const missing = new Wants()
     for (const [name, key] of this.keys) if (!fetched.has(key.family, key.key)) missing.keys.set(name, key)
@@ -139,7 +139,7 @@ export class FetchedRows {
   private readonly ranges = new Map<string, KnownRange>()
   private readonly counters = new Map<BucketId, Counters>()
   private readonly usage = new Map<RowKey, Usage | undefined>()
-  /** Undefined: it was not asked for. */
+  /** It is undefined if it was not asked for. */
   allUsage: ReadonlyMap<RowKey, Usage> | undefined
 
   /** The rows that one fetch returned for everything wanted. */
@@ -205,7 +205,7 @@ export class FetchedRows {
     return this.usage.has(key)
   }
 
-  /** Undefined: it is absent, or was not asked for. */
+  /** Returns undefined if the usage is absent, or was not asked for. */
   usageOf(key: RowKey): Usage | undefined {
     return this.usage.get(key)
   }
@@ -239,7 +239,7 @@ export interface ChangedRow {
   keepsPayload: boolean
 }
 
-/** What earlier decisions of the batch change. */
+/** The changes by earlier decisions of the batch. */
 export interface BatchSoFar {
   readonly rows: ReadonlyMap<string, ChangedRow>
   /** Counters that rows of the database do not show yet, by bucket. */
@@ -247,12 +247,12 @@ export interface BatchSoFar {
   readonly usage: ReadonlyMap<RowKey, UsageSoFar | "dropped">
 }
 
-/** What a batch does to what a quota has counted. */
+/** The changes of a batch to what a quota has counted. */
 export interface UsageSoFar {
   readonly added: Usage
   /** The batch makes the row. */
   readonly isNew: boolean
-  /** What the row may have had before, for all commands of the batch to be within their limits. */
+  /** The most that the row may have had before, for all commands of the batch to be within their limits. */
   readonly bytesBeforeMax: number
   readonly objectsBeforeMax: number
 }

@@ -25,7 +25,7 @@ import type {
 } from "./database.js"
 import { SessionAround } from "./session-around.js"
 
-/** Undefined until the store's keys are known, and in a store that does not encrypt its rows. */
+/** The cipher is undefined until the store's keys are known, and in a store that does not encrypt its rows. */
 export interface RowSealing {
   cipher: RowCipher | undefined
 }

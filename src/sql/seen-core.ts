@@ -1,6 +1,6 @@
 /**
- * What a process has seen of the database, and whether the database shows less than that: then it was restored to an
- * earlier moment, or has failed over without its last commits. Pure.
+ * Records what a process has seen of the database, and tells whether the database shows less than that: then it was
+ * restored to an earlier moment, or has failed over without its last commits. Pure.
  *
  * Numbers of lanes only grow, incarnations are numbered upwards, and one that has ended stays ended. What was seen before
  * a reconciliation is not compared after it.
@@ -8,7 +8,7 @@
 import type { DatabaseMark } from "../format/database-mark.js"
 import type { IncarnationList } from "./database.js"
 
-/** What a device attests. */
+/** The mark that a device attests. */
 export interface SeenMark extends DatabaseMark {
   /** The device has a newer control record than the database. */
   readonly hasNewerRecord?: boolean
@@ -16,7 +16,7 @@ export interface SeenMark extends DatabaseMark {
 
 export const NOTHING_SEEN: DatabaseMark = { reconciliations: 0, highest: 0, live: [] }
 
-/** What the database has lost of that, in words; undefined: nothing, as far as this shows. */
+/** Returns what the database has lost of that, in words; undefined: nothing, as far as this shows. */
 export function lossIn(seen: SeenMark, list: IncarnationList): string | undefined {
   if (list.reconciliations > seen.reconciliations) return undefined
   if (list.reconciliations < seen.reconciliations) return "it has lost a reconciliation"
@@ -34,8 +34,8 @@ export function lossIn(seen: SeenMark, list: IncarnationList): string | undefine
 }
 
 /**
- * What a process has seen after it read the list, whether or not that shows a loss. After a reconciliation the highest
- * incarnation is that of the list: the highest one before it may be among what the database has lost.
+ * Returns what a process has seen after it read the list, whether or not that shows a loss. After a reconciliation the
+ * highest incarnation is that of the list: the highest one before it may be among what the database has lost.
  */
 export const seenAfter = (seen: DatabaseMark, { reconciliations, highest, live }: IncarnationList): DatabaseMark => ({
   reconciliations: Math.max(seen.reconciliations, reconciliations),
@@ -43,7 +43,7 @@ export const seenAfter = (seen: DatabaseMark, { reconciliations, highest, live }
   live: live.map(({ incarnation, numbers }) => ({ incarnation, numbers: numbers.map(Number) })),
 })
 
-/** What was seen, with the numbers that the lanes of an incarnation have reached. */
+/** Returns what was seen, with the numbers that the lanes of an incarnation have reached. */
 export const withNumbers = (seen: DatabaseMark, own: number, numbers: readonly number[]): DatabaseMark => ({
   ...seen,
   live: [...seen.live.filter(({ incarnation }) => incarnation !== own), { incarnation: own, numbers }],

@@ -49,7 +49,7 @@ import { TimedDatabase } from "./timed-database.js"
 interface SqlMetadataSettings extends SqlSeams {
   /** Identifies the node: a new incarnation ends the earlier ones of the same node. */
   readonly node: string
-  /** What devices of the node attest of the database. */
+  /** The marks that devices of the node attest of the database. */
   readonly marks?: readonly SeenMark[]
   /** This engine moves the store to the database, or away. */
   readonly moves?: boolean | undefined
@@ -127,7 +127,7 @@ export class SqlMetadata implements Metadata {
     return this.current.known.live
   }
 
-  /** What this process has seen of the database, for the next start. */
+  /** Returns what this process has seen of the database, for the next start. */
   get mark(): DatabaseMark {
     return this.seen
   }
@@ -137,7 +137,9 @@ export class SqlMetadata implements Metadata {
     return this.current.known.halt
   }
 
-  /** Whether the incarnation commits nothing any more. It may have used the store later than the database knows. */
+  /**
+   * Returns true if the incarnation commits nothing any more. It may have used the store later than the database knows.
+   */
   hasEnded(incarnation: Incarnation): boolean {
     return this.current.known.hasEnded(incarnation)
   }
@@ -256,7 +258,7 @@ export class SqlMetadata implements Metadata {
     }
   }
 
-  /** What was seen, with what lanes have seen since. */
+  /** Returns what was seen, with what lanes have seen since. */
   private get seenNow(): DatabaseMark {
     const { known, numbers } = this.current
     return withNumbers(this.seen, known.own, numbers)
@@ -329,7 +331,7 @@ export class SqlMetadata implements Metadata {
     }, 0)
   }
 
-  /** What the database says about itself. Throws `databaseUnreachable`. */
+  /** Returns what the database says about itself. Throws `databaseUnreachable`. */
   databaseHealth(): Promise<DatabaseHealth> {
     return this.inUpkeep(session => session.health(), 0)
   }
@@ -420,8 +422,8 @@ interface Begun {
 }
 
 /**
- * What the database has lost of that. It was reconciled since if more reconciliations were made. One answer may come from
- * a server that is no longer the database: the list decides, if the incarnation is in it.
+ * Returns what the database has lost of that. It was reconciled since if more reconciliations were made. One answer may
+ * come from a server that is no longer the database: the list decides, if the incarnation is in it.
  */
 function lossBy({ seen, lost }: Evidence, list: IncarnationList, own: NodeProcess): string | undefined {
   const loss = seen.map(mark => lossIn(mark, list)).find(found => found !== undefined)

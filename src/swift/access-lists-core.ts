@@ -58,7 +58,7 @@ export const accessListParser: AccessListParser = {
   write: text => clean(text, "write"),
 }
 
-/** Of a list in the form that is stored. */
+/** Parses a list in the form that is stored. */
 export function parseAccessList(text: string): AccessList {
   const items = text.split(",").filter(item => item !== "")
   return {
@@ -72,7 +72,7 @@ export function parseAccessList(text: string): AccessList {
   }
 }
 
-/** Whether the list lets everyone in, or everyone whom some page sends. */
+/** Returns true if the list lets everyone in, or everyone whom some page sends. */
 export const isPublicList = ({ referrers }: AccessList): boolean => referrers.some(({ isDenied }) => !isDenied)
 
 function hostOf(referrer: string): string {
@@ -87,7 +87,7 @@ function hostOf(referrer: string): string {
 const fits = (pattern: string, host: string): boolean =>
   pattern === host || (pattern.startsWith(".") && host.endsWith(pattern))
 
-/** Whether the list admits a request that this page has led to. */
+/** Returns true if the list admits a request that this page has led to. */
 export function admitsReferrer({ referrers }: AccessList, referrer: string | undefined): boolean {
   const host = hostOf(referrer ?? "")
   let isAdmitted = false

@@ -70,7 +70,7 @@ const WRITES = ["PutObject", "DeleteObject", "DeleteObjectVersion"]
 const OF_CONTAINERS = ["CreateBucket", "PutBucketTagging", "PutBucketVersioning", "DeleteBucket"]
 const READ_WRITE = [...READS, ...WRITES, ...OF_CONTAINERS]
 
-/** What a level allows in the account and its containers: actions of S3. */
+/** The actions of S3 that a level allows in the account and its containers. */
 const ACTIONS_OF_LEVELS: Readonly<Record<AccessLevel, readonly string[]>> = {
   "read-only": READS,
   "read-write": READ_WRITE,

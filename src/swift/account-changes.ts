@@ -25,7 +25,7 @@ export function auditedChange(
   )
 }
 
-/** Whether it was made: another request may have made it meanwhile. */
+/** Returns true if it made the account: another request may have made it meanwhile. */
 export async function makeAccount(
   context: Pick<SwiftContext, "audit" | "accounts">,
   requester: Requester,

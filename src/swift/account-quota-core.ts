@@ -32,7 +32,7 @@ function limitOf(text: string): number | null {
   throw fail("invalidRequest", { message: "Invalid quota: a whole number is needed" })
 }
 
-/** What the headers change; undefined: nothing. Throws `invalidRequest`. */
+/** Returns what the headers change; undefined: nothing. Throws `invalidRequest`. */
 export function quotaChangeIn(headers: Headers): QuotaChange | undefined {
   const change: Partial<Record<Limit, number | null>> = {}
   for (const limit of ["hardBytes", "hardObjects"] as const) {

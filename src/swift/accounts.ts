@@ -85,7 +85,10 @@ export class AccountRequests {
     return serviceAccountId(ofUsers)
   }
 
-  /** What the account has goes after a while, in which a PUT brings it back. Throws `accessDenied`, `noSuchAccount`. */
+  /**
+   * Deletes the account. Its contents are removed after a while, in which a PUT brings it back. Throws `accessDenied`,
+   * `noSuchAccount`.
+   */
   async delete(request: SwiftRequest): Promise<Answer> {
     requireResellerAdmin(request, "accounts are deleted")
     const name = request.target.account
@@ -168,7 +171,7 @@ export class AccountRequests {
     return { kind: "container", name: entry.name, count: objects, bytes, lastModifiedMs: entry.createdMs, policy }
   }
 
-  /** Of all containers, and of those of each policy. */
+  /** Returns the usage of all containers, and of those of each policy. */
   private async usageFields(buckets: Buckets, { id, createdMs }: Account): Promise<readonly Field[]> {
     const all: Bucket[] = []
     for await (const bucket of bucketsOf(buckets, id)) all.push(bucket)

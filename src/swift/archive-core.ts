@@ -16,7 +16,7 @@ export const DELETION_TYPE = "application/x-deleted;swift_versions_deleted=1"
 
 const NAME_BYTES_MAX = 0xfff
 
-/** What all versions of an object begin with; a byte string. */
+/** Returns the prefix of all versions of an object; a byte string. */
 export const archivePrefixOf = (object: string): string => `${object.length.toString(16).padStart(3, "0")}${object}/`
 
 /** Versions of one millisecond that have names: a timestamp has five decimals. */
@@ -47,7 +47,7 @@ function locationIn(text: string, header: string): string {
   return location
 }
 
-/** What a request says of it: null removes it, undefined is nothing. Throws `invalidRequest`. */
+/** Returns what a request says of it: null removes it, undefined is nothing. Throws `invalidRequest`. */
 export function archiveIn(headers: Headers): SwiftArchive | null | undefined {
   const stated = HEADERS.filter(([, header]) => (headers.get(header) ?? "") !== "")
   if (stated.length > 1)

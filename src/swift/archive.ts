@@ -40,7 +40,7 @@ const sourceOf = ({ container, object }: Place): string =>
 export const changedMeanwhile = (error: unknown): unknown =>
   isFailure(error, "preconditionFailed", "noSuchKey") ? fail("conflict", { message: CHANGED }) : error
 
-/** What the setter of a place of versions may do there, as far as his rights go. */
+/** The actions that the setter of a place of versions may do there, as far as his rights go. */
 const ACTIONS = ["GetObject", "PutObject", "DeleteObject"]
 
 export class Archive {

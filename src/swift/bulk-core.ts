@@ -15,7 +15,7 @@ export const BULK_LIMITS = {
   deletionsMax: 10_000,
   failuresMax: 1_000,
   containersMax: 10_000,
-  /** Of a container and an object, with slashes. */
+  /** The limit is for a container and an object, with slashes. */
   pathBytesMax: 1024 + 256 + 2,
 } as const
 
@@ -25,7 +25,7 @@ interface BulkTarget {
   readonly object: string | undefined
 }
 
-/** What a report says of a path that failed. */
+/** The entry of a report for a path that failed. */
 type BulkError = readonly [path: string, status: string]
 
 const isText = (byteString: string): boolean => {
@@ -83,7 +83,7 @@ const trimmed = (name: string): string => name.replace(/^\/+|\/+$/g, "")
 const unquoted = (text: string): string =>
   text.replace(/%([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)))
 
-/** What a name addresses; the status of its failure for one that addresses nothing. */
+/** Returns what a name addresses; the status of its failure for one that addresses nothing. */
 function targetOf(name: string): BulkTarget | string {
   const path = name.replace(/^\/+/, "")
   if (!isText(path)) return "412 Precondition Failed"
@@ -95,7 +95,7 @@ function targetOf(name: string): BulkTarget | string {
 
 type BulkStep = { readonly target: BulkTarget; readonly path: string } | { readonly error: BulkError }
 
-/** What is to be done for a line. */
+/** Returns what is to be done for a line. */
 export function deletionOf(name: string): BulkStep {
   const target = targetOf(name)
   const path = percentEncode(name, true)
@@ -103,8 +103,8 @@ export function deletionOf(name: string): BulkStep {
 }
 
 /**
- * What is to be done for a member of an archive; undefined: nothing, it is no file or names no container. `base`: the path that
- * the request addresses below the account, a byte string.
+ * Returns what is to be done for a member of an archive; undefined: nothing, it is no file or names no container.
+ * `base`: the path that the request addresses below the account, a byte string.
  */
 export function extractionOf({ kind, name }: TarMember, base: string): BulkStep | undefined {
   if (kind === "other") return undefined
@@ -141,7 +141,7 @@ export function archiveFormatOf(value: string): "tar" | "tar.gz" | "tar.bz2" {
 type ReportFormat = "plain" | "json" | "xml"
 
 interface BulkReport {
-  /** What XML calls it. */
+  /** The name of the report in XML. */
   readonly root: "delete" | "extract" | "upload"
   /** `Response Status`, `Response Body` and numbers, by name. */
   readonly members: readonly (readonly [name: string, value: string | number])[]

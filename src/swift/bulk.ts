@@ -177,7 +177,7 @@ export class BulkRequests {
       return true
     } catch (error) {
       const failure = asFailure(error)
-      // What is wrong with the archive ends the request.
+      // A fault of the archive itself ends the request.
       if (failure.kind === "internal" || content.isBroken) throw error
       errors.push([path, statusOf(failure)])
       return false

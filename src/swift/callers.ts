@@ -140,7 +140,7 @@ export class SwiftCallers {
     return after(isOwn ? caller.account : accountAt(this.parts.accounts, name), account => {
       if (account === undefined) return own
       if (reseller === "reader") return { ...own, caller: readerOf(account, caller) }
-      // Of a user of Keystone only what he may set is known later: the root user of this account acts for him.
+      // Only what a Keystone user may set is known later: the root user of this account acts for him.
       const setter = own.setter?.kind === "key" ? own.setter : ({ kind: "root", id: account.id } as const)
       return { ...own, caller: adminOf(account, caller), setter }
     })
@@ -149,7 +149,7 @@ export class SwiftCallers {
 
 const setterUnknown = (message: string) => fail("signatureMismatch", { message })
 
-/** Of keys that a user sets in the account of services that a service has opened. */
+/** Returns the setter of keys that a user sets in the account of services that a service has opened. */
 function servedSetter(own: SwiftSetter | undefined, { account }: SignedCaller): SwiftSetter | undefined {
   if (own === undefined) return undefined
   return own.kind === "root" ? { kind: "root", id: account.id } : { kind: "served", id: own.id }

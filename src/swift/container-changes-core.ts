@@ -1,4 +1,4 @@
-/** What a request changes of a container: metadata, access lists, versions. Pure. */
+/** Reads what a request changes of a container: metadata, access lists, versions. Pure. */
 import { fail } from "../base/failures.js"
 import type { Headers } from "../base/request-headers.js"
 import type { SwiftArchive, SwiftContainer } from "../format/swift-container.js"
@@ -24,7 +24,7 @@ export interface ContainerChange {
   readonly changesMetadata: boolean
   /** Null: removed; undefined: the request does not say. */
   readonly archive: SwiftArchive | null | undefined
-  /** Undefined: the request does not say. */
+  /** It is undefined if the request does not say. */
   readonly versions: "enabled" | "suspended" | undefined
   /** With which container it is synchronized; undefined: the request does not say. */
   readonly sync: ReturnType<typeof syncChangeIn>

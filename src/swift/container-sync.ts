@@ -167,7 +167,7 @@ export class ContainerSync implements Job {
     return buckets
   }
 
-  /** Undefined: its changes go nowhere, since it is gone or not synchronized any more. */
+  /** Returns undefined if the bucket is gone or not synchronized any more: its changes go nowhere. */
   private async bucketOf(id: BucketId): Promise<Bucket | undefined> {
     // It may have been synchronized since.
     if (!this.buckets.has(id)) await this.readBuckets()
@@ -236,7 +236,7 @@ export class ContainerSync implements Job {
     log.warn("container_sync_waits", { bucket: bucket.name, reason, seconds: restMs / 1000 })
   }
 
-  /** Undefined: no request can be made yet. Throws `invalidRequest`, `accessDenied`. */
+  /** Returns undefined if no request can be made yet. Throws `invalidRequest`, `accessDenied`. */
   private async routeOf(bucket: Bucket, { to, key, setter }: SwiftSync): Promise<Route | undefined> {
     if (key === "") throw fail("invalidRequest", { message: "the container has no X-Container-Sync-Key" })
     const target = targetOfSync(to, this.seams.realms)
@@ -288,7 +288,7 @@ export class ContainerSync implements Job {
     await this.seams.changes.end(change, info === undefined && removedAt !== undefined)
   }
 
-  /** Undefined: there is no object. */
+  /** Returns undefined if there is no object. */
   private async infoOf(bucket: Bucket, key: ObjectKey): Promise<ObjectInfo | undefined> {
     const body = await this.open(bucket, key, true)
     body?.close()
@@ -305,7 +305,10 @@ export class ContainerSync implements Job {
     }
   }
 
-  /** Whether the other cluster has the object as it is, or a later one. Of two at the same time it decides which stays. */
+  /**
+   * Returns true if the other cluster has the object as it is, or a later one. It decides which of two at the same time
+   * stays.
+   */
   private async hasIt(route: Route, key: ObjectKey, info: ObjectInfo, signal: AbortSignal): Promise<boolean> {
     const timestamp = timestampOfInfo(info)
     const { status, headers } = await this.ask(route, key, { method: "HEAD", timestamp, signal })
@@ -417,7 +420,7 @@ export class ContainerSync implements Job {
 const starterOf = ({ kind, id }: SwiftSetter): JobStarter =>
   kind === "root" ? { kind: "operator", id: "", name: "" } : { kind: "key", id, name: "" }
 
-/** Whether the ETag is the MD5 of the bytes: not that of several parts, or of some encrypted objects. */
+/** Returns true if the ETag is the MD5 of the bytes: not that of several parts, or of some encrypted objects. */
 const hasMd5 = ({ partsCount, encryption }: ObjectInfo): boolean => partsCount === undefined && encryption === undefined
 
 /** Statuses of an answer that is about the object, not about its container, or the other cluster. */

@@ -336,7 +336,7 @@ const MARKER = {
   contentType: "application/x-deleted;swift_versions_deleted=1",
 }
 
-/** Whether a listing ends before an entry with this name. */
+/** Returns true if a listing ends before an entry with this name. */
 type ListingEnd = (entry: VersionEntry, name: string) => boolean
 
 async function* versionEntries(

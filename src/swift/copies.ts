@@ -41,11 +41,11 @@ type Replacing = (
 interface CopiedFrom {
   /** Its target and its query are those of the object. */
   readonly request: ObjectRequest
-  /** Undefined: the object itself, or its segment list. */
+  /** It is undefined for the object itself, or its segment list. */
   readonly dynamic: DynamicObject | undefined
 }
 
-/** Of a copy they are conditions on its source, as in Swift. */
+/** In a copy they are conditions on its source, as in Swift. */
 const SOURCE_CONDITIONS = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"]
 
 /** The bytes of the source that a copy takes; undefined: all. Throws `invalidRange`, `notImplemented`, `invalidRequest`. */
@@ -63,7 +63,7 @@ function rangeOfCopy(request: ObjectRequest, { sizeBytes, partsCount }: ObjectIn
   return oneRange(text, sizeBytes)
 }
 
-/** Of a copy: `If-None-Match: *` is about the new object, the others are about the source. */
+/** Returns the conditions of a copy: `If-None-Match: *` is about the new object, the others are about the source. */
 function conditionsOfCopy(request: ObjectRequest): string[] {
   if (request.exchange.header("if-none-match")?.trim() === "*") return ["if-none-match", "*"]
   return SOURCE_CONDITIONS.flatMap(name => {
@@ -245,7 +245,10 @@ const copiedFields = (request: ObjectRequest, source: ObjectInfo | undefined): F
   ]
 }
 
-/** What the request states, beside what the source has unless the client wants only new metadata. A copied pointer stays one. */
+/**
+ * Returns what the request states, beside what the source has unless the client wants only new metadata. A copied
+ * pointer stays one.
+ */
 function attributesOfCopy(request: ObjectRequest, source: ObjectInfo | undefined): ObjectAttributes {
   const { exchange } = request
   const isFresh = isTrue(exchange.header("x-fresh-metadata")) || source === undefined

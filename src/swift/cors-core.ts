@@ -10,7 +10,7 @@ const ALLOWED = "access-control-allow-origin"
 const MAX_AGE = "access-control-max-age"
 const EXPOSED = "access-control-expose-headers"
 
-/** What scripts may read besides what browsers always show. */
+/** The headers that scripts may read besides those that browsers always show. */
 const ALWAYS_EXPOSED = [
   ...["cache-control", "content-language", "content-type", "expires", "last-modified", "pragma"],
   ...["etag", "x-timestamp", "x-trans-id", "x-openstack-request-id"],
@@ -19,7 +19,7 @@ const ALWAYS_EXPOSED = [
 const valueIn = (metadata: Metadata, name: string): string | undefined =>
   metadata.find(([known]) => known === name)?.[1]
 
-/** What answers say of the origin; undefined: it is not allowed. */
+/** Returns what answers say of the origin; undefined: it is not allowed. */
 function allowedOrigin(metadata: Metadata, origin: string): string | undefined {
   const listed = (valueIn(metadata, ALLOWED) ?? "").split(/\s+/)
   return listed.includes("*") ? "*" : listed.includes(origin) ? origin : undefined
@@ -41,7 +41,7 @@ export function corsFields(metadata: Metadata, origin: string, answered: readonl
   ]
 }
 
-/** What a browser asks before it sends a request. */
+/** The question of a browser before it sends a request. */
 interface Preflight {
   readonly origin: string
   readonly method: string | undefined

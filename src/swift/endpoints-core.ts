@@ -17,7 +17,7 @@ interface EndpointsRequest {
 
 const PATH = /^\/(?:v1\/endpoints|endpoints(?:\/v([\d.]+))?)(?=\/)/
 
-/** Undefined: the path asks for something else. Throws `invalidUri`, `invalidRequest`, `notImplemented`. */
+/** Returns undefined if the path asks for something else. Throws `invalidUri`, `invalidRequest`, `notImplemented`. */
 export function endpointsIn(path: string): EndpointsRequest | undefined {
   const found = PATH.exec(path)
   if (found === null) return undefined

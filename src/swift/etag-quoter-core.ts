@@ -12,7 +12,7 @@ import { isTrue } from "./metadata-core.js"
 
 type Chooser = "Account" | "Container"
 
-/** What a request chooses: null removes an earlier choice, undefined leaves it as it is. */
+/** Returns the choice of a request: null removes an earlier choice, undefined leaves it as it is. */
 export function etagQuotesIn(headers: Headers, chooser: Chooser): boolean | null | undefined {
   const name = `${chooser.toLowerCase()}-rfc-compliant-etags`
   const text = headers.get(`x-${name}`)

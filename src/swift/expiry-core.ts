@@ -17,7 +17,7 @@ function wholeNumber(text: string, name: string): number {
   return Math.min(Number(text), SECONDS_MAX)
 }
 
-/** Undefined: the request does not say. Throws `invalidRequest`. */
+/** Returns undefined if the request does not say. Throws `invalidRequest`. */
 export function expiryIn(headers: Headers, nowMs: number): number | undefined {
   const [at, after] = [headers.get("x-delete-at") ?? "", headers.get("x-delete-after") ?? ""]
   if (after !== "") {

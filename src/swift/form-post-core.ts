@@ -22,7 +22,7 @@ interface FormPost {
   readonly signature: string
   /** Unix time, in seconds. */
   readonly expires: number
-  /** Of every file, unless the file's part has its own type. */
+  /** The headers of every file, unless the file's part has its own type. */
   readonly headers: Headers
   /** As they were signed. */
   readonly signed: readonly string[]
@@ -48,7 +48,7 @@ function numberIn(fields: Fields, name: string, what = ""): number {
   return Number(text)
 }
 
-/** Of a field that becomes a header: any text in one line. */
+/** Returns the value of a field that becomes a header: any text in one line. */
 function lineIn(fields: Fields, name: string): string | undefined {
   const text = fields.get(name) ?? ""
   if (text.length > FIELD_BYTES_MAX) throw invalid(`${name} is longer than ${FIELD_BYTES_MAX} bytes`)

@@ -25,7 +25,7 @@ import { signedScope, urlKeysOf, type SwiftContext } from "./requests.js"
 import { storeFile } from "./stored-files.js"
 import type { SwiftTarget } from "./target-core.js"
 
-/** Whether a request carries a form, which needs no token. */
+/** Returns true if a request carries a form, which needs no token. */
 export const isForm = ({ method, headers }: Exchange, { container }: SwiftTarget): boolean =>
   method === "POST" && container !== undefined && /^multipart\/form-data\b/i.test(headers.get("content-type") ?? "")
 

@@ -1,6 +1,7 @@
 /**
- * What the access lists of containers grant, for decisions about requests of Swift. Policies of S3 decide beside them: what
- * one of them denies is denied, and what a list gives to an account, the account's own policies must give to its users.
+ * The grants by the access lists of containers, for decisions about requests of Swift. Policies of S3 decide beside
+ * them: what one of them denies is denied, and what a list gives to an account, the account's own policies must give to
+ * its users.
  *
  * Promises  Where the public access block ignores public lists, referrers have no access, and `*:*` names nobody.
  */

@@ -73,17 +73,17 @@ interface SwiftSettings extends S3Settings {
   readonly rootAccount: AccountId
   readonly quotas: SwiftContext["quotas"]
   readonly info: {
-    /** Undefined: nobody is an administrator of `/info`. */
+    /** The key is undefined if nobody is an administrator of `/info`. */
     readonly adminKey: string | undefined
     /** Sections that the public does not see. */
     readonly hidden: readonly string[]
   }
-  /** Whether temporary URLs and forms may be signed with SHA-1. */
+  /** Temporary URLs and forms may be signed with SHA-1. */
   readonly allowSha1: boolean
-  /** Whether there are accounts of services. */
+  /** There are accounts of services. */
   readonly serviceAccounts: boolean
   readonly decompress: SwiftContext["decompress"]
-  /** Undefined: tokens of its own only. */
+  /** It is undefined if the server accepts only tokens of its own. */
   readonly keystone: (KeystoneSettings & { readonly web: Pick<WebServices, "read"> }) | undefined
   readonly version: string
   readonly inside: StoreInside
@@ -99,7 +99,7 @@ const SERVER_ERROR_STATUS = 500
 const DENIED: readonly number[] = [401, 403]
 const AUTH_PATH = /^\/auth\/v1(?:\.0)?\/?$|^\/v1\/([^/]+)\/auth\/?$|^\/auth\/v1\/([^/]+)\/auth\/?$/
 
-/** What a temporary URL for a method allows. */
+/** The actions that a temporary URL for a method allows. */
 const ACTIONS_OF_URLS: Readonly<Record<string, readonly string[]>> = {
   ...{ GET: ["GetObject"], HEAD: ["GetObject"], PUT: ["PutObject"], POST: ["PutObject"], DELETE: ["DeleteObject"] },
 }
@@ -246,7 +246,7 @@ class SwiftHandler implements Protocol {
     return after(this.refuseDeleted(exchange, target), () => this.answer(request, target, { path, rawQuery }))
   }
 
-  /** Of a deleted account only its return is answered. Throws `accountDeleted`. */
+  /** Refuses every request to a deleted account except the one that brings it back. Throws `accountDeleted`. */
   private refuseDeleted({ method }: Exchange, { account, container }: SwiftTarget): Soon<void> {
     if (container === undefined && method === "PUT") return undefined
     return after(accountAt(this.settings.accounts, account), known =>
@@ -379,7 +379,7 @@ class SwiftHandler implements Protocol {
     })
   }
 
-  /** What a browser asks before a request; it carries no token. */
+  /** Answers the question that a browser asks before a request; it carries no token. */
   private options({ headers }: Exchange, target: SwiftTarget, methods: readonly string[]): Soon<Answer> {
     const origin = headers.get("origin")
     const allowed = [...methods, "OPTIONS"]
@@ -394,7 +394,7 @@ class SwiftHandler implements Protocol {
     })
   }
 
-  /** Of the container that a request addresses; empty if there is none. */
+  /** Returns the metadata of the container that a request addresses; empty if there is none. */
   private metadataOf(target: SwiftTarget): Soon<Metadata> {
     return after(this.containerOf(target), found => found?.metadata ?? [])
   }
@@ -423,7 +423,7 @@ class SwiftHandler implements Protocol {
     if (origin === undefined || exchange.method === "OPTIONS") return this.respond(exchange, answer)
     const target = targetOfPath(pathOf(exchange.rawTarget).path)
     if (target === undefined) return this.respond(exchange, answer)
-    // What cannot be read allows no page to read the answer.
+    // A container that cannot be read allows no page to read the answer.
     const known = recover<Metadata>(
       () => this.metadataOf(target),
       () => [],

@@ -1,5 +1,5 @@
 /**
- * What `/info` tells: the capabilities of this server, under the names that Swift's middleware has.
+ * The content of `/info`: the capabilities of this server, under the names that Swift's middleware has.
  *
  * The operator may hide sections from the public. Who signs with the operator's key sees all of them, and which are hidden.
  * Source  "Discoverability", OpenStack Swift, and its `proxy/controllers/info.py`: an HMAC of `METHOD\nEXPIRES\n/info`.
@@ -106,7 +106,10 @@ interface InfoRequest {
   readonly nowMs: number
 }
 
-/** Whether the request is signed by the operator's key. Throws `accessDenied` if there is no key, `signatureMismatch`. */
+/**
+ * Returns true if the request is signed by the operator's key. Throws `accessDenied` if there is no key,
+ * `signatureMismatch`.
+ */
 export function isForAdmin(
   { method, query, nowMs }: InfoRequest,
   adminKey: string | undefined,

@@ -1,5 +1,5 @@
 /**
- * What shows the inside of the store: `/recon/WHAT`, and the devices that have an object.
+ * Shows the inside of the store: `/recon/WHAT`, and the devices that have an object.
  *
  * Promises  Only resellers learn of it: the holder of the root key, and whom the root account's policies or the roles of Keystone
  *           make one. Objects are named as their account names them, whatever their own lists say.
@@ -13,10 +13,10 @@ import { endpointsIn, endpointsOf } from "./endpoints-core.js"
 import { containerAt, type SwiftContext, type SwiftRequest } from "./requests.js"
 import { reconOf, type InsideDevice } from "./recon-core.js"
 
-/** What the store tells of itself. */
+/** The facts that the store reports about itself. */
 export interface StoreInside {
   devices(): readonly InsideDevice[]
-  /** Of this machine. */
+  /** The load and the memory of this machine. */
   readonly machine: { readonly load: () => string | undefined; readonly memory: () => string | undefined }
   readonly shardPlaces: {
     /** Throws `noSuchKey`, `isDeleteMarker`. */
@@ -41,7 +41,7 @@ interface Located {
   }[]
 }
 
-/** Of an object, in one answer: a larger one has blocks on the same devices. */
+/** The limit is for an object, in one answer: a larger one has blocks on the same devices. */
 const BLOCKS_MAX = 100
 const JSON_TYPE = "application/json"
 const RECON = "/recon/"
@@ -55,7 +55,10 @@ export class InsideRequests {
     private readonly version: string,
   ) {}
 
-  /** What answers a path; undefined: it is no question of this kind. Throws `invalidUri`, `invalidRequest`, `notImplemented`. */
+  /**
+   * Returns what answers a path; undefined: it is no question of this kind. Throws `invalidUri`, `invalidRequest`,
+   * `notImplemented`.
+   */
   answerTo(path: string): { readonly operation: string; readonly answer: InsideAnswer } | undefined {
     if (path.startsWith(RECON)) {
       const what = path.slice(RECON.length)

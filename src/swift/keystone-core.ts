@@ -1,5 +1,5 @@
 /**
- * What Keystone says of a token, and what that means here. Pure.
+ * Reads what Keystone says of a token, and what that means here. Pure.
  *
  * A project is the account with its id; an operator role makes the user the account's root user, a reader role lets it read, and
  * any other user has what access lists give. Source  "Identity API v3", OpenStack: "Validate and show information for token".
@@ -13,7 +13,7 @@ export interface KeystoneUser {
   /** The project, as an account. */
   readonly accountId: AccountId
   readonly userName: string
-  /** What takes the place of a key's id in logs, and names the user in access lists, as its name does. */
+  /** It takes the place of a key's id in logs, and names the user in access lists, as its name does. */
   readonly id: AccessKeyId
   readonly roles: readonly string[]
   readonly expiresMs: number
@@ -63,7 +63,7 @@ export interface KeystoneRoles {
   readonly readers: readonly string[]
   readonly resellerAdmins: readonly string[]
   readonly resellerReaders: readonly string[]
-  /** Of services, whose tokens open accounts of services. */
+  /** The roles of services, whose tokens open accounts of services. */
   readonly services: readonly string[]
 }
 
@@ -73,7 +73,9 @@ const hasRole = ({ roles }: Pick<KeystoneUser, "roles">, names: readonly string[
 export const isServiceUser = (user: Pick<KeystoneUser, "roles">, { services }: KeystoneRoles): boolean =>
   hasRole(user, services)
 
-/** Whether the user acts as its account's root user, and its policies if not; and what it is in other accounts. */
+/**
+ * Returns whether the user acts as its account's root user, and its policies if not; and what it is in other accounts.
+ */
 export function rightsOf(user: Pick<KeystoneUser, "roles">, names: KeystoneRoles) {
   const has = (kind: keyof KeystoneRoles): boolean => hasRole(user, names[kind])
   const reseller: ResellerRole | undefined = has("resellerAdmins")

@@ -75,7 +75,10 @@ export class Keystone {
     return { caller: { ...root, principal, policies, isWholeRoot: false, request }, user, reseller }
   }
 
-  /** Whether it is the token of a service, whose project needs no account. Throws `invalidToken`, `tokenExpired`, `providerUnreachable`. */
+  /**
+   * Returns true if it is the token of a service, whose project needs no account. Throws `invalidToken`,
+   * `tokenExpired`, `providerUnreachable`.
+   */
   async isService(token: string): Promise<boolean> {
     return isServiceUser(await this.currentUserOf(token), this.settings)
   }

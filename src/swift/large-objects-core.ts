@@ -20,11 +20,11 @@ import { LARGE_OBJECT_LIMITS } from "../object/index.js"
 export const MANIFEST_LIMITS = {
   manifestBytesMax: 8 * MIB,
   segmentsMax: 1000,
-  /** Of all segments together: as an object of S3. */
+  /** The limit is for all segments together: as an object of S3. */
   objectBytesMax: 5 * 1024 * GIB,
 } as const
 
-/** Of a whole object, as the manifest asks for it. */
+/** The range of a whole object, as the manifest asks for it. */
 type AskedRange =
   | { readonly kind: "fromTo"; readonly first: number; readonly last: number | undefined }
   | { readonly kind: "suffix"; readonly lengthBytes: number }
@@ -57,7 +57,7 @@ const pathOf = ({ container, key }: Place): string => `/${container}/${key}`
 const RANGE = /^\s*(\d{0,15})\s*-\s*(\d{0,15})\s*$/
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$/
 
-/** Undefined: the text is no range. */
+/** Returns undefined if the text is no range. */
 function readRange(text: string): AskedRange | undefined {
   const [, first = "", last = ""] = RANGE.exec(text) ?? []
   if (first === "") return last === "" ? undefined : { kind: "suffix", lengthBytes: Number(last) }

@@ -39,11 +39,11 @@ import { clientManifest } from "./sync-core.js"
 const SEGMENTS_CONCURRENT = 8
 const DEFAULT_TYPE = "application/octet-stream"
 
-/** What the request asks of a large object: its manifest instead of its bytes. */
+/** Returns true if the request asks for the manifest of a large object instead of its bytes. */
 export const asksForManifest = ({ query }: Pick<ObjectRequest, "query">, verb: "get" | "put" | "delete"): boolean =>
   query.get("multipart-manifest") === verb
 
-/** Whether the body is a manifest as another cluster sends it. */
+/** Returns true if the body is a manifest as another cluster sends it. */
 export const isRepeatedManifest = ({ repeats, exchange }: ObjectRequest): boolean =>
   repeats !== undefined && isTrue(exchange.header("x-static-large-object"))
 
@@ -96,7 +96,7 @@ async function checkAll(call: ObjectCall, asked: readonly AskedSegment[]) {
   return { segments, problems, levels: levelsOf(checked.map(({ found }) => found)) }
 }
 
-/** What is stored at a pointer is not what is read there. */
+/** The bytes stored at a pointer are not those that are read there. */
 const POINTER_REFUSED = "Symbolic links and dynamic large objects cannot be segments."
 
 /** A text: the status with which it was not found, or why it cannot be a segment. */
@@ -142,12 +142,12 @@ function report(
 
 /** A manifest as it is shown. */
 interface ShownManifest {
-  /** Of the large object, with the ETag of the shown text. */
+  /** The info of the large object, with the ETag of the shown text. */
   readonly info: ObjectInfo
   readonly text: string
 }
 
-/** Undefined: the object is no large object. Throws as a read. */
+/** Returns undefined if the object is no large object. Throws as a read. */
 export const readManifest = (call: ObjectCall, { query }: ObjectRequest): Soon<ShownManifest | undefined> =>
   after(segmentsOf(call), found => {
     if (found === undefined) return undefined
@@ -195,7 +195,7 @@ export async function namesOfSegments(
     const { container, key, isLarge } = segment
     const inner = { container: textOfObjectKey(container), object: key }
     const isOpened = isLarge && depth < LARGE_OBJECT_LIMITS.nestingMax
-    // What is not there any more has no segments.
+    // An object that is not there any more has no segments.
     const below = isOpened
       ? await recover(
           () => namesOfSegments(context, request, inner, depth + 1),

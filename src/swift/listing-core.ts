@@ -20,7 +20,7 @@ export const LISTING_TYPES: Readonly<Record<ListingFormat, string>> = {
   xml: "application/xml; charset=utf-8",
 }
 
-/** What a client asks for. Texts are byte strings; "" for none. */
+/** The listing that a client asks for. Texts are byte strings; "" for none. */
 export interface ListingRequest {
   readonly format: ListingFormat
   readonly prefix: string
@@ -44,7 +44,7 @@ export type ObjectEntry =
       readonly bytes: number
       readonly contentType: string
       readonly lastModifiedMs: number
-      /** Of a symbolic link: the path of its target, percent-encoded, and what a static one has to be. */
+      /** The target of a symbolic link: its path, percent-encoded, and what a static one has to be. */
       readonly link?: ReturnType<typeof listedLink>
       /** In a listing of versions. */
       readonly version?: { readonly id: string; readonly isLatest: boolean }
@@ -139,7 +139,7 @@ const membersOfContainer = (entry: Extract<ContainerEntry, { kind: "container" }
   ["storage_policy", entry.policy],
 ]
 
-/** What XML 1.0 cannot contain is shown as U+FFFD: ask for JSON. */
+/** Characters that XML 1.0 cannot contain are shown as U+FFFD: ask for JSON. */
 const escaped = (text: string): string =>
   text
     .replace(/[^\x09\x0a\x0d\x20-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, "\ufffd")

@@ -1,4 +1,4 @@
-/** What a listing shows of the entries between its bounds, and its answer. */
+/** Selects what a listing shows of the entries between its bounds, and writes its answer. */
 import type { Answer } from "../s3/index.js"
 import type { SwiftRequest } from "./requests.js"
 import { emptyEntity, linesOf, type Field } from "./answers.js"

@@ -44,7 +44,7 @@ function removedIn(headers: Headers, { removal }: MetadataKind): ReadonlySet<str
   return names
 }
 
-/** What the headers make of the items before: others are kept. Throws `metadataTooLarge`, `invalidRequest`. */
+/** Returns what the headers make of the items before: others are kept. Throws `metadataTooLarge`, `invalidRequest`. */
 export function changedMetadata(former: Metadata, headers: Headers, kind: MetadataKind): Metadata {
   const items = new Map(former)
   for (const name of removedIn(headers, kind)) items.delete(name)
@@ -82,5 +82,5 @@ export const metadataFields = (items: Metadata, { shown }: MetadataKind): Field[
 /** Keys of temporary URLs: shown to owners alone. */
 export const isSecret = (name: string): boolean => /^temp-url-key(?:-2)?$/.test(name)
 
-/** What Swift takes for yes. */
+/** Returns true for what Swift takes for yes. */
 export const isTrue = (text: string | undefined): boolean => /^(?:true|1|yes|on|t|y)$/i.test(text ?? "")

@@ -43,7 +43,7 @@ import { DEFAULT_TYPE, requireQuota } from "./stored-files.js"
 import { unlessOlder } from "./sync-requests.js"
 import { containerAt, infoAt, type ObjectRequest, type SwiftContext } from "./requests.js"
 
-/** What S3 stores under the same names. */
+/** The headers that S3 stores under the same names. */
 const CONTENT_HEADERS = ["content-encoding", "content-disposition", "content-language", "cache-control", "expires"]
 const READ_HEADERS = ["range", "if-range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since"]
 
@@ -88,7 +88,7 @@ const versionOf = ({ query }: ObjectRequest): Pick<Translation, "query"> => {
 
 const DELETE = operationAs("DeleteObject", { kind: "object", handle: call => deleteObject(call) })
 
-/** What is shown of an object beside its content headers. */
+/** Returns what is shown of an object beside its content headers. */
 function objectFields(call: ObjectCall, info: ObjectInfo, { tempUrl }: ObjectRequest): Field[] {
   const { lastModifiedMs, userMetadata, versionId } = info
   return [
@@ -151,7 +151,7 @@ function segmentAsked(
   return { range: { kind: "part", partNumber } }
 }
 
-/** What an answer says of the part of an object that it has. */
+/** Returns what an answer says of the part of an object that it has. */
 function rangeFields({ info, range }: ObjectBody, { query }: ObjectRequest): Field[] {
   const counted: Field[] =
     info.partsCount === undefined || !query.has("part-number") ? [] : [["X-Parts-Count", String(info.partsCount)]]
@@ -207,7 +207,7 @@ function refuseManifest({ query }: ObjectRequest, { partsCount }: ObjectInfo): v
     })
 }
 
-/** Whether ranges count: `If-Range` names the object as it is, or is absent. */
+/** Returns true if ranges count: `If-Range` names the object as it is, or is absent. */
 function holdsFor(ifRange: string | undefined, info: ObjectInfo): boolean {
   if (ifRange === undefined || ifRange === httpDate(info.lastModifiedMs)) return true
   return [info.etag, segmentsMd5Of(info)].includes(ifRange.replaceAll('"', ""))
@@ -306,7 +306,7 @@ interface HowToRead {
   readonly links: number
 }
 
-/** What is at the key, whatever it points to. */
+/** Returns what is at the key, whatever it points to. */
 const storedInfo = ({ services, bucket, key, query }: ObjectCall): Soon<ObjectInfo> => {
   const version = query.get("versionId")
   const named = version === undefined ? {} : { versionId: parseVersion(version) }

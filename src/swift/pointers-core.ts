@@ -16,7 +16,7 @@ import { parseDynamicManifest } from "./large-objects-core.js"
 
 /** Links from one to the next that a read follows. */
 export const LINKS_MAX = 2
-/** Of a dynamic large object: as many as a listing of Swift has. */
+/** The limit is for a dynamic large object: as many as a listing of Swift has. */
 export const SEGMENTS_MAX = 10_000
 export const SYMLINK_TYPE = "application/symlink"
 
@@ -25,7 +25,7 @@ export type Pointer =
   /** Byte strings. */
   | { readonly kind: "segments"; readonly container: string; readonly prefix: string }
 
-/** What a request for an object reads in its place; undefined: the object itself. */
+/** Returns what a request for an object reads in its place; undefined: the object itself. */
 export function pointerOf(
   { symlink, segmentPrefix }: Pick<ContentHeaders, "symlink" | "segmentPrefix">,
   query: Query,
@@ -63,7 +63,7 @@ export function statedPrefix(headers: Headers): string | undefined {
 export const pathOfLink = ({ account, container, object }: Symlink): string =>
   `/v1/${[account, container, object].map(part => percentEncode(part, true)).join("/")}`
 
-/** What an object that points somewhere says of it. */
+/** Returns what an object that points somewhere says of it. */
 export function pointerFields({ symlink, segmentPrefix }: ObjectInfo["headers"]): Field[] {
   const prefix: Field[] = segmentPrefix === undefined ? [] : [["X-Object-Manifest", segmentPrefix]]
   if (symlink === undefined) return prefix
@@ -80,7 +80,7 @@ export function pointerFields({ symlink, segmentPrefix }: ObjectInfo["headers"])
   ]
 }
 
-/** What a listing says of a link. */
+/** Returns what a listing says of a link. */
 export function listedLink(symlink: string | undefined) {
   if (symlink === undefined) return undefined
   const link = decodeSymlink(symlink)

@@ -29,10 +29,10 @@ const PAGE_ENTRIES = 1000
 
 /** A dynamic large object as it is at this moment. */
 export interface DynamicObject {
-  /** Of all segments together. */
+  /** The info of all segments together. */
   readonly info: ObjectInfo
   readonly segments: readonly Segment[]
-  /** Of the container that the segments are in. */
+  /** The owner of the container that the segments are in. */
   readonly owner: AccountId
 }
 
@@ -110,7 +110,7 @@ export async function requirePinned(context: SwiftContext, request: ObjectReques
   requireEtag(etagOf(await infoOfTarget(context, request)), pinned.etag)
 }
 
-/** Undefined: the object is missing. */
+/** Returns undefined if the object is missing. */
 async function infoOfTarget(context: SwiftContext, request: ObjectRequest): Promise<ObjectInfo | undefined> {
   await containerAt(context, request.target.account, request.target.container)
   return infoAt(context, request, request.target)

@@ -13,7 +13,7 @@ export const DEFAULT_POLICY: StorageClass = "STANDARD"
 
 export const POLICIES: readonly StorageClass[] = STORAGE_CLASSES.filter(name => !isArchive(name))
 
-/** Undefined: the request names none. Throws `invalidRequest`. */
+/** Returns undefined if the request names none. Throws `invalidRequest`. */
 export function policyIn(headers: Headers): StorageClass | undefined {
   const text = headers.get("x-storage-policy")
   if (text === undefined || text === "") return undefined

@@ -23,7 +23,7 @@ function limitIn(metadata: Metadata, name: string): number | undefined {
   return text === undefined ? undefined : Number(text)
 }
 
-/** Undefined: none is set. */
+/** Returns undefined if none is set. */
 export function quotaOf(metadata: Metadata): ContainerQuota | undefined {
   const quota = { bytes: limitIn(metadata, BYTES), objects: limitIn(metadata, COUNT) }
   return quota.bytes === undefined && quota.objects === undefined ? undefined : quota

@@ -42,7 +42,7 @@ export function oneRange(text: string | undefined, sizeBytes: number): ByteRange
 
 const endOf = ({ first, lengthBytes }: ByteRange): number => first + lengthBytes
 
-/** Those that the object has. Throws `invalidRange` if it has none, or they look like an attack. */
+/** Returns the ranges that the object has. Throws `invalidRange` if it has none, or they look like an attack. */
 export function rangesOf(items: readonly string[], sizeBytes: number): readonly ByteRange[] {
   const ranges = items
     .slice(0, RANGES_MAX + 1)
@@ -58,7 +58,7 @@ export function rangesOf(items: readonly string[], sizeBytes: number): readonly 
 
 interface Framed {
   readonly range: ByteRange
-  /** What precedes the bytes. */
+  /** The bytes before those of the range. */
   readonly head: Uint8Array
 }
 

@@ -81,7 +81,7 @@ const TOLD: Readonly<Record<string, (facts: ReconFacts) => unknown>> = {
   unmounted: ({ devices }) => devices.filter(unmounted).map(device => ({ ...namesOf(device), mounted: false })),
 }
 
-/** What Swift's daemons tell, and who tells it here. */
+/** The reports that Swift's daemons make, and who makes them here. */
 const ELSEWHERE: readonly string[] = [
   ...[
     "account",

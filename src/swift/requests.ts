@@ -55,7 +55,7 @@ export interface SwiftContext {
   readonly rootAccount: AccountId
   /** By the format of an archive. */
   readonly decompress: Readonly<Record<"tar.gz" | "tar.bz2", Decompress>>
-  /** Whether temporary URLs and forms may be signed with SHA-1. */
+  /** Temporary URLs and forms may be signed with SHA-1. */
   readonly allowSha1: boolean
   /** Before the first document of a container: earlier releases know none. */
   readonly prepare: () => Promise<void>
@@ -112,7 +112,7 @@ function accountNamed(accounts: AccountFinder, name: string): Soon<Account | und
   return accountId && accounts.getAccount(accountId)
 }
 
-/** Undefined: there is none. */
+/** Returns undefined if there is no such account. */
 export function accountAt(accounts: AccountFinder, name: string): Soon<Account | undefined> {
   if (name.startsWith(ACCOUNT_PREFIX)) return accountNamed(accounts, name.slice(ACCOUNT_PREFIX.length))
   return after(userAccountAt(accounts, name), known => known && accounts.getAccount(serviceAccountId(known)))

@@ -34,7 +34,7 @@ interface KeyUse {
   readonly context: RequestContext
 }
 
-/** Whether the owner of a key is of the root account, which allows it an action on everything. */
+/** Returns true if the owner of a key is of the root account, which allows it an action on everything. */
 function mayDo(holder: Holder, action: string, rootAccount: AccountId, { nowMs, context }: KeyUse): boolean {
   const { account, principal, policies, isWholeRoot } = holder
   if (account.id !== rootAccount) return false
@@ -48,7 +48,7 @@ function mayDo(holder: Holder, action: string, rootAccount: AccountId, { nowMs, 
 export const roleOfKey = (holder: Holder, rootAccount: AccountId, use: KeyUse): ResellerRole | undefined =>
   ACTIONS.find(([, action]) => mayDo(holder, action, rootAccount, use))?.[0]
 
-/** Whether the owner of a key is a service. */
+/** Returns true if the owner of a key is a service. */
 export const isServiceKey = (holder: Holder, rootAccount: AccountId, use: KeyUse): boolean =>
   mayDo(holder, "hayloft:SwiftService", rootAccount, use)
 
@@ -57,13 +57,13 @@ const READING = parseAccessPolicy(
   "identity",
 )
 
-/** Of a user who may read everything in an account. */
+/** The policies of a user who may read everything in an account. */
 export const READER_POLICIES: PrincipalPolicies = {
   ...NO_POLICIES,
   identity: [{ name: "readers of Swift", policy: READING }],
 }
 
-/** What a role gives in containers of other accounts than the one it acts in: the sources of copies. */
+/** Returns what a role gives in containers of other accounts than the one it acts in: the sources of copies. */
 export const grantsOfRole = (role: ResellerRole): Grants => ({
   match: (_bucket, action) => (role === "admin" || /^(?:Get|List)/.test(action) ? "caller" : undefined),
 })

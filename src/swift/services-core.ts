@@ -19,6 +19,9 @@ export function refuseServiceAccount(account: string): void {
   throw fail("notImplemented", { message })
 }
 
-/** Whether a request may be the first one of such an account: it makes a container, or says something of the account. */
+/**
+ * Returns true if a request may be the first one of such an account: it makes a container, or says something of the
+ * account.
+ */
 export const isFirstOfAccount = (method: string, { container }: SwiftTarget): boolean =>
   method === "POST" || (method === "PUT" && container !== undefined)

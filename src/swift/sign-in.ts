@@ -30,7 +30,7 @@ export interface SignedIn {
   readonly storagePath: string
 }
 
-/** Of equal length, so that the comparison takes as long for every text. */
+/** The digests are of equal length, so that the comparison takes as long for every text. */
 const digestOf = (text: string): Buffer => createHash("sha256").update(text).digest()
 
 export class SwiftSignIn {
@@ -85,7 +85,7 @@ export class SwiftSignIn {
     })
   }
 
-  /** Of whom the token claims to be, as far as the key is known already. Unverified. */
+  /** Returns the key of the user that the token claims to be, if the key is known already. Unverified. */
   claimedKey(text: string): KnownKey | undefined {
     const claimed = readSwiftToken(text)
     return claimed && this.accounts.knownSecret(claimed.accessKeyId, undefined, this.clock.wallMs())
@@ -102,5 +102,5 @@ const isNamed = ({ account }: KnownKey, name: string): boolean =>
 const unknownUser = (id: string) =>
   fail("invalidAccessKey", { accessKeyId: id.slice(0, 80), message: "the user or its key is not valid" })
 
-/** Whether a token claims to be one of this store. */
+/** Returns true if a token claims to be one of this store. */
 export const isOwnToken = (text: string): boolean => readSwiftToken(text) !== undefined

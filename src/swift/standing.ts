@@ -20,7 +20,7 @@ export interface Standing {
   readonly account: Account
   /** As whom the action is decided. */
   readonly caller: SignedCaller
-  /** Whether it may change the account, and see its keys and lists, as far as its policies allow it. */
+  /** The caller may change the account, and see its keys and lists, as far as its policies allow it. */
   readonly isOwner: boolean
 }
 

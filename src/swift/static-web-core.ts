@@ -10,7 +10,7 @@ import { textOfObjectKey } from "../base/ids.js"
 import { isTrue } from "./metadata-core.js"
 import { percentEncode } from "../base/uri.js"
 
-/** What the metadata of a container asks for. Byte strings. */
+/** The website settings in the metadata of a container. Byte strings. */
 export interface StaticWeb {
   readonly index: string | undefined
   /** The end of the name of an error page, which begins with the status. */
@@ -22,7 +22,7 @@ export interface StaticWeb {
   readonly directoryType: string
 }
 
-/** Undefined: the container is no website. Names in lower case, without `x-container-meta-`. */
+/** Returns undefined if the container is no website. Names are in lower case, without `x-container-meta-`. */
 export function staticWebOf(metadata: readonly (readonly [name: string, value: string])[]): StaticWeb | undefined {
   const items = new Map(metadata.map(([name, value]) => [name, value.trim()]))
   const textOf = (name: string): string | undefined => {
@@ -46,7 +46,7 @@ interface PageTarget {
   readonly object: string
 }
 
-/** What is known of an object that was looked up; undefined: it is missing. */
+/** The known facts about an object that was looked up; undefined if it is missing. */
 interface FoundPage {
   readonly contentType: string
   readonly sizeBytes: number

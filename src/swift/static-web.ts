@@ -40,7 +40,7 @@ interface Search {
   failure: Failure
 }
 
-/** Whether a website may answer: a browser has no token, and a client with one asks for the website. */
+/** Returns true if a website may answer: a browser has no token, and a client with one asks for the website. */
 const isForWeb = ({ exchange, caller, tempUrl }: SwiftRequest): boolean =>
   (exchange.method === "GET" || exchange.method === "HEAD") &&
   tempUrl === undefined &&
@@ -54,7 +54,7 @@ export class StaticWebsites {
     private readonly objects: SwiftObjects,
   ) {}
 
-  /** Undefined: the request is none for a website. `metadata`: of the container. */
+  /** Returns undefined if the request is not for a website. `metadata` is that of the container. */
   answer(
     request: ContainerRequest,
     metadata: readonly (readonly [name: string, value: string])[],
@@ -117,7 +117,7 @@ export class StaticWebsites {
     return asPromise(() => (exchange.method === "HEAD" ? this.objects.head(named) : this.objects.get(named)))
   }
 
-  /** Undefined: the object is missing, or not for this caller. */
+  /** Returns undefined if the object is missing, or if this caller has no access to it. */
   private async find(search: Search, object: string): Promise<{ contentType: string; sizeBytes: number } | undefined> {
     const { request } = search
     try {

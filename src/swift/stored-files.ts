@@ -36,7 +36,7 @@ interface StoredFile {
   readonly object: string
   /** As a PUT would have them, in lower case. */
   readonly headers: Headers
-  /** Undefined: not known. */
+  /** The length is undefined if it is not known. */
   readonly lengthBytes: number | undefined
   readonly open: (pieces: PieceOwner) => AsyncIterable<Uint8Array>
 }

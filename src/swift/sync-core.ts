@@ -117,7 +117,7 @@ export const syncSignature = (
     .update(Buffer.from(containerKey, "latin1"))
     .digest("hex")
 
-/** Whether a request is of a cluster of the realm that it names, and of a container with the same key. */
+/** Returns true if a request is from a cluster of the realm that it names, and for a container with the same key. */
 export function isOfRealm(
   auth: string,
   request: Omit<SignedRequest, "nonce">,
@@ -132,7 +132,7 @@ export function isOfRealm(
   )
 }
 
-/** What a request changes; an empty value removes it. Undefined: nothing. */
+/** Returns what a request changes; an empty value removes it. Returns undefined if it changes nothing. */
 export function syncChangeIn(headers: Headers): Partial<Pick<SwiftSync, "to" | "key">> | undefined {
   const of = (name: "to" | "key") =>
     headers.has(`x-remove-container-sync-${name}`) ? "" : headers.get(`x-container-sync-${name}`)?.trim()
@@ -141,7 +141,7 @@ export function syncChangeIn(headers: Headers): Partial<Pick<SwiftSync, "to" | "
   return { ...(to !== undefined && { to }), ...(key !== undefined && { key }) }
 }
 
-/** What follows; undefined: the container is not synchronized. */
+/** Returns the settings after the change, or undefined if the container is not synchronized. */
 export function changedSync(
   former: SwiftSync = NO_SYNC,
   change: Partial<Pick<SwiftSync, "to" | "key">>,

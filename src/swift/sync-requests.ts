@@ -14,7 +14,7 @@ import { containerAt, signedScope, type ObjectRequest, type SwiftCaller, type Sw
 import { isOfRealm } from "./sync-core.js"
 import type { SwiftTarget } from "./target-core.js"
 
-/** What a request of another cluster may do. */
+/** The actions that a request of another cluster may perform. */
 const ACTIONS: Readonly<Record<string, readonly string[]>> = {
   ...{ HEAD: ["GetObject"], GET: ["GetObject"], PUT: ["PutObject", "GetObject"], DELETE: ["DeleteObject"] },
 }
@@ -68,7 +68,7 @@ export function admitSync(
   )
 }
 
-/** Whether a write was refused because what is here is newer. */
+/** Returns true if a write was refused because the stored object is newer. */
 const isOlder = (error: unknown): boolean =>
   isFailure(error, "preconditionFailed") && error.details["condition"] === "X-Timestamp"
 

@@ -17,7 +17,7 @@ export interface TarMember {
   /** `sparse`: a file whose holes are described elsewhere. `other`: a folder, a link, a device. */
   readonly kind: "file" | "sparse" | "other"
   readonly sizeBytes: number
-  /** Of the member's pax header, or of that of all members; byte strings. */
+  /** The attributes of the member's pax header, or of that of all members; byte strings. */
   readonly attributes: ReadonlyMap<string, string>
 }
 
@@ -44,7 +44,7 @@ const SPARSE = "S"
 
 const invalid = (reason: string) => fail("invalidRequest", { message: `Invalid Tar File: ${reason}` })
 
-/** Of a text that ends with a zero byte, or with its field. */
+/** Returns a text that ends with a zero byte, or with its field. */
 function textAt(block: Buffer, { at, length }: { readonly at: number; readonly length: number }): string {
   const field = block.subarray(at, at + length)
   const end = field.indexOf(0)
@@ -64,7 +64,9 @@ function sizeIn(block: Buffer): number {
   return text === "" ? 0 : parseInt(text, 8)
 }
 
-/** Of all bytes of a header, with blanks for the sum itself: some writers take bytes for signed numbers. */
+/**
+ * Checks the sum of all bytes of a header, with blanks for the sum itself: some writers take bytes for signed numbers.
+ */
 function checkSum(block: Buffer): void {
   let [unsigned, signed] = [0, 0]
   for (const [at, byte] of block.entries()) {
@@ -95,7 +97,10 @@ function attributesIn(bytes: Buffer): Map<string, string> {
 
 const blocksOf = (sizeBytes: number): number => Math.ceil(sizeBytes / BLOCK_BYTES) * BLOCK_BYTES
 
-/** What is read next: a header, the content of a member, the attributes of a later one, what fills the last block. */
+/**
+ * The part that is read next: a header, the content of a member, the attributes of a later one, the padding of the last
+ * block.
+ */
 type State = "header" | "content" | "attributes" | "filling" | "over"
 
 export class TarDecoder {

@@ -9,7 +9,7 @@ import { bytesOfByteString, textOfObjectKey } from "../base/ids.js"
 import { percentDecode, splitTarget } from "../base/uri.js"
 
 export const ACCOUNT_PREFIX = "AUTH_"
-/** Of the account in which services keep what they store for another one. */
+/** The prefix of the account in which services keep what they store for another one. */
 export const SERVICE_PREFIX = "SERVICE_"
 const VERSIONS: ReadonlySet<string> = new Set(["v1", "v1.0"])
 
@@ -43,7 +43,10 @@ export function pathOf(rawTarget: string): SwiftPath {
   return { path, rawQuery }
 }
 
-/** Undefined: the path is not below `/v1`. Throws `invalidUri`; for an empty name before another one `noSuchAccount`, `noSuchBucket`. */
+/**
+ * Returns undefined if the path is not below `/v1`. Throws `invalidUri`; for an empty name before another one
+ * `noSuchAccount`, `noSuchBucket`.
+ */
 export function targetOfPath(path: string): SwiftTarget | undefined {
   const [, version = "", account = "", container = "", ...rest] = path.split("/")
   if (!VERSIONS.has(version)) return undefined

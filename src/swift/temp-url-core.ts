@@ -62,8 +62,8 @@ const OTHER_REQUESTS: readonly string[] = [
 ]
 
 /**
- * What the query says; undefined: it is no temporary URL. In it "+" is a space, as in Swift. Throws `signatureMismatch`,
- * `invalidRequest`, `invalidUri`.
+ * Returns what the query says, or undefined if it is no temporary URL. In it "+" is a space, as in Swift. Throws
+ * `signatureMismatch`, `invalidRequest`, `invalidUri`.
  */
 export function readTempUrl(rawQuery: string): TempUrl | undefined {
   if (!rawQuery.includes("temp_url_")) return undefined
@@ -104,7 +104,7 @@ function isFrom(clientAddress: string, ipRange: string): boolean {
   return address !== undefined && range !== undefined && isWithin(address, range)
 }
 
-/** Whether the URL can be for this request, by whichever key it is signed. */
+/** Returns true if the URL can be for this request, by whichever key it is signed. */
 function fits({ expires, prefix, ipRange }: TempUrl, request: TempUrlRequest): boolean {
   const { method, container, object, clientAddress, nowMs } = request
   if (expires * 1000 < nowMs || !METHODS.includes(method) || container === undefined) return false

@@ -1,4 +1,7 @@
-/** What Swift's clients may ask for, and this server has not: refused by name, so that nobody takes it for done. Pure. */
+/**
+ * Features that Swift's clients may ask for, and this server lacks: they are refused by name, so that nobody takes them
+ * for done. Pure.
+ */
 import { fail } from "../base/failures.js"
 import type { Headers } from "../base/request-headers.js"
 

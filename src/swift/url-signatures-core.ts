@@ -29,7 +29,7 @@ const BYTES_OF: Readonly<Record<DigestName, number>> = { sha1: 20, sha256: 32, s
 const DIGESTS = ["sha1", "sha256", "sha512"] as const
 const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/
 
-/** Undefined: the text is no signature. */
+/** Returns undefined if the text is no signature. */
 export function readUrlSignature(text: string): UrlSignature | undefined {
   const colon = text.indexOf(":")
   if (colon < 0) {

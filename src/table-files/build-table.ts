@@ -110,7 +110,7 @@ class Build {
   /** From the oldest to the newest. */
   private runs: (readonly StreamedTable[])[] = []
   private readonly writers: TableWriter[] = []
-  /** Of all rows that came, and of what decides which of them stay. */
+  /** The checksum of all input rows, and of what decides which of them stay. */
   private readonly sum = new RowSum()
   private nextNumber: number
   private readonly duplicates: "error" | "first" | "last"

@@ -25,7 +25,7 @@ export interface TableStat {
   readonly path: string
   readonly keys: number
   readonly sizeBytes: number
-  /** Of keys and values: "bytes", "text" or "json". */
+  /** The format of keys and values: "bytes", "text" or "json". */
   readonly values: ValueKind
   /** Texts that describe the file. */
   readonly notes: Readonly<Record<string, string>>

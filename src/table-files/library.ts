@@ -1,4 +1,7 @@
-/** What the npm package offers to programs as `hayloft/table`; declarations/table.d.ts says the same to their compilers. */
+/**
+ * The interface that the npm package offers to programs as `hayloft/table`; declarations/table.d.ts describes it for
+ * their compilers.
+ */
 import { fail } from "../base/failures.js"
 import { RealDisk } from "../seams/disk/index.js"
 import { RealRandom } from "../seams/random/real.js"

@@ -5,9 +5,9 @@ import { TABLE_LIMITS, type TableLimits } from "../table/index.js"
 export const TABLE_FILE_LIMITS = {
   keyBytesMax: 4 * KIB - 1,
   valueBytesMax: 4 * MIB,
-  /** Of one file: its rows, directories and filters. */
+  /** The limit is for one file: its rows, directories and filters. */
   fileBytesMax: 64 * GIB,
-  /** Of both ends of a file with the parity between them. */
+  /** The limit is for both ends of a file with the parity between them. */
   endBytesMax: 128 * MIB,
   /** Rows that are sorted in memory, with their keys; more rows become several runs on the disk. */
   sortBytes: 128 * MIB,
@@ -16,7 +16,7 @@ export const TABLE_FILE_LIMITS = {
   mergeRunsMax: 16,
   /** Blocks that an open file keeps in memory, if nothing else is set. */
   cacheBytes: 64 * MIB,
-  /** Of a line of input. */
+  /** The limit is for a line of input. */
   lineBytesMax: 32 * MIB,
   /** Texts that describe a file, and their length. */
   notesMax: 32,

@@ -30,7 +30,10 @@ export function rowOf(format: TextFormat, bytes: Buffer, line: number): TextRow 
   return format === "tsv" ? rowOfTsv(bytes, line) : rowOfCsv(bytes, line)
 }
 
-/** Of a part of a CSV row: behind an odd number of quotes a field is open, and the row goes on behind the end of the line. */
+/**
+ * Counts the quotes in a part of a CSV row: behind an odd number of quotes a field is open, and the row goes on behind
+ * the end of the line.
+ */
 export function quotesOfCsv(bytes: Uint8Array): number {
   let quotes = 0
   for (let at = bytes.indexOf(QUOTE); at >= 0; at = bytes.indexOf(QUOTE, at + 1)) quotes += 1

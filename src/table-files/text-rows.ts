@@ -69,7 +69,8 @@ async function* lineBatches(
   quotesOf: ((bytes: Uint8Array) => number) | undefined,
 ): AsyncGenerator<readonly Line[]> {
   let rest: Buffer = Buffer.alloc(0)
-  // Of the line that is not complete: its number, how many it has, how far its quotes are counted, and whether one is open.
+  // The state of the incomplete line: its number, how many lines it spans, how far its quotes are counted, and whether
+  // one is open.
   let [number, count, counted, isOpen] = [1, 1, 0, false]
   for await (const piece of input) {
     const bytes = rest.length === 0 ? Buffer.from(piece) : Buffer.concat([rest, piece])

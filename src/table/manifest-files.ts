@@ -200,7 +200,7 @@ async function openUncached(
   }
 }
 
-/** Whether a file of the store is not encrypted; one that cannot be read may be plain. */
+/** Returns true if a file of the store is not encrypted; one that cannot be read may be plain. */
 export async function holdsPlain(host: ManifestHost, folder: string): Promise<boolean> {
   const { disk } = host
   for (const name of (await disk.exists(folder)) ? await disk.list(folder) : []) {

@@ -172,7 +172,7 @@ function mergeTop(
   return rangePlan(runs, below, from, level, bad, limits)
 }
 
-/** Whether nothing older overlaps the file, and it is large enough to stay as it is. */
+/** Returns true if nothing older overlaps the file, and it is large enough to stay as it is. */
 const isMovable = (table: TableEntry, older: readonly TableEntry[], limits: TableLimits): boolean =>
   table.from === undefined &&
   table.sizeBytes >= MOVED_SHARE_MIN * limits.tableBytes &&
@@ -307,7 +307,7 @@ function endOfStep(
   return best
 }
 
-/** Whether one step may merge the files that begin below the end. Files that continue behind it count half. */
+/** Returns true if one step may merge the files that begin below the end. Files that continue behind it count half. */
 function fits(
   sources: readonly TableEntry[],
   below: readonly TableEntry[],
@@ -321,6 +321,6 @@ function fits(
   return bytes <= limits.stepBytesMax && lower.length < limits.stepFilesMax
 }
 
-/** Whether the key is within a file of the lower level. */
+/** Returns true if the key is within a file of the lower level. */
 const isSplitting = (below: readonly TableEntry[], key: Buffer): boolean =>
   below.some(table => firstKeyOf(table).compare(key) < 0 && table.lastKey.compare(key) >= 0)

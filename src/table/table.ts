@@ -22,11 +22,11 @@ import { BlockCache, type BlockSlots } from "./block-cache.js"
 /** How the tables of one store read their blocks. */
 interface BlockReads {
   readonly cache: BlockCache
-  /** Whether a block that is not in memory may be read on the calling thread. */
+  /** Returns true if a block that is not in memory may be read on the calling thread. */
   readonly readsSync: () => boolean
   /** Runs a read on the calling thread; returns undefined if it fails, or if such reads were slow lately. */
   readonly timed: <T>(read: () => T) => T | undefined
-  /** Whether blocks rebuilt from parity are written back. */
+  /** Blocks rebuilt from parity are written back. */
   readonly repairs: boolean
   /** Called when parity has repaired damage. */
   readonly rebuilt: (path: string, offsetBytes: number) => void
@@ -245,7 +245,7 @@ export class Table {
     return this.readBlock(partition, index, isScan)
   }
 
-  /** Whether the table may contain the key: false is certain. Throws like every read. */
+  /** Returns true if the table may contain the key: false is certain. Throws like every read. */
   mayHold(probe: Probe): boolean {
     const partition = this.partitionOf(probe)
     if (partition === this.footer.partitions.length) return false

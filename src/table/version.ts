@@ -123,7 +123,7 @@ export class Version {
     }
   }
 
-  /** Whether a table of this level or a deeper one may contain the key: false is certain. */
+  /** Returns true if a table of this level or a deeper one may contain the key: false is certain. */
   mayHold(key: Probe, fromLevel: number): boolean {
     for (const run of this.runs) {
       const first = run.tables[0]
@@ -155,7 +155,7 @@ function find(run: Run): number {
   return compareBytes(found.bytes, keyAt, found.valueAt(keyAt), bytes, 0, length) === 0 ? keyAt : -1
 }
 
-/** Whether the key is below all counted rows of the table. */
+/** Returns true if the key is below all counted rows of the table. */
 function isBelow({ bytes, length }: Probe, { table, from }: ShownTable): boolean {
   const { firstKey } = table.footer
   if (compareBytes(bytes, 0, length, firstKey, 0, firstKey.length) < 0) return true

@@ -42,6 +42,6 @@ export interface ConfigurationStore {
   damaged(id: DeviceId, failure: Failure): void
   /** Number of replicas that the configuration should have, including those that are offline. */
   replicasWanted(): number
-  /** Whether commands are refused while only one device would store their writes. */
+  /** Returns true if commands are refused while only one device would store their writes. */
   refusesSingleCopy(): boolean
 }

@@ -27,7 +27,7 @@ import { ReplicaHandle } from "./replica-handle.js"
 /** Source of the rows that the learner copies. */
 interface SnapshotSource {
   readonly committed: TabletView
-  /** Undefined if the row has changed meanwhile. */
+  /** Returns undefined if the row has changed meanwhile. */
   payload(family: Family, key: RowKey, row: TabletRow): LentSoon
   /** Runs between two batches: the learner was sent exactly the entries that are committed. */
   atBoundary(task: (position: Position, epoch: Epoch) => void): Promise<void>

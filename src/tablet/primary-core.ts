@@ -208,7 +208,7 @@ export class PrimaryCore {
     return us ?? latest
   }
 
-  /** Whether everything up to the moment is committed, and nothing else will get such a commit timestamp. */
+  /** Returns true if everything up to the moment is committed, and nothing else will get such a commit timestamp. */
   isClosed(us: number): boolean {
     return us <= this.closedUs
   }

@@ -174,7 +174,10 @@ export class Primary implements Metadata {
     }
   }
 
-  /** What a command has to wait for before it is decided, one after the other: space on each device, and its rows. */
+  /**
+   * Returns what a command has to wait for before it is decided, one after the other: space on each device, and its
+   * rows.
+   */
   private obstacle(
     handles: readonly ReplicaHandle[],
     { grows, touches }: Command<unknown>,

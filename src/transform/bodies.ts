@@ -11,7 +11,10 @@ import { TRANSFORM_LIMITS } from "./limits.js"
 /** The input of steps: an object, or a member of an archive. */
 export interface Base {
   readonly info: ObjectInfo
-  /** Undefined: all bytes. Throws `preconditionFailed` if the object has been replaced since `info` was read. */
+  /**
+   * Opens all bytes if the range is undefined. Throws `preconditionFailed` if the object has been replaced since `info`
+   * was read.
+   */
   readonly open: (range: ByteRange | undefined) => Promise<ObjectBody>
 }
 

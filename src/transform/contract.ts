@@ -21,7 +21,7 @@ export interface ImageStep {
   readonly width?: number
   readonly height?: number
   readonly fit: Fit
-  /** Absent: that of the input. */
+  /** The format of the input applies if this is absent. */
   readonly format?: ImageFormat
   /** 1 to 100; absent: the format's usual one. */
   readonly quality?: number

@@ -70,7 +70,7 @@ interface ResultParts {
   readonly stored: StoredObjects
   readonly objects: Pick<Objects, "get">
   readonly openBucket: (name: Bucket["name"]) => Promise<Bucket>
-  /** Whether this process removes what is outdated. */
+  /** Returns true if this process removes outdated results. */
   readonly isWriter: () => boolean
   readonly sizeBytesMax: number
 }
@@ -152,13 +152,13 @@ export class Results implements BackgroundService {
       sizeBytes += chargeOf(bytes)
       count += 1
     }
-    // What was kept meanwhile may have been counted, or not.
+    // Results that were kept meanwhile may have been counted, or not.
     this.sizeBytes = sizeBytes + Math.max(0, this.sizeBytes - before)
     this.count = count
     if (removed > 0) log.info("transform_results_removed", { removed })
   }
 
-  /** Whether its original is certainly gone. */
+  /** Returns true if its original is certainly gone. */
   private async isOrphan(name: string): Promise<boolean> {
     try {
       const kept = await this.parts.stored.open(name, { headersOnly: true })
@@ -207,7 +207,7 @@ function keptOf(metadata: UserMetadata): KeptResult {
   return skipped === undefined ? { type: values.get("type") ?? "", coded: values.has("coded") } : { skipped }
 }
 
-/** Undefined: it was written by a release that named originals in another way. */
+/** Returns undefined if the result was written by a release that named originals in another way. */
 function originalOf({ userMetadata }: Pick<ObjectInfo, "userMetadata">) {
   const values = new Map(userMetadata)
   const [bucket, key, version, etag] = ["bucket", "key", "version", "etag"].map(name => values.get(name))

@@ -243,7 +243,7 @@ test("no flipped byte of a header gives another member, and no cut a wrong one",
       else assert.deepEqual(membersOf(found as TarIndex), expected, `byte ${at}`)
     }
   }
-  // What is left are fillings of the checksum.
+  // The remaining bytes are padding of the checksum.
   assert.ok(refusals > 0.99 * headers.length * 512 * 4, `${refusals} refused`)
   for (let length = 1; length < archive.length; length += 7) {
     const found = await indexOfBytes(archive.subarray(0, length)).catch((error: unknown) => error)

@@ -72,7 +72,7 @@ export function isZeroBlock(block: Uint8Array): boolean {
   return true
 }
 
-/** Whether the block has the checksum of a header. Some old programs have added up signed bytes. */
+/** Returns true if the block has the checksum of a header. Some old programs have added up signed bytes. */
 export function hasChecksum(block: Uint8Array): boolean {
   const stated = octalOf(block, SUM)
   let [sum, high] = [SUM.bytes * BLANK, 0]
@@ -105,7 +105,7 @@ const sparseOf = (block: Uint8Array, offsetBytes: number) => ({
   hasMore: byte(block, SPARSE_MORE_AT) !== 0,
 })
 
-/** Whether one more block of a sparse file's map follows this one. */
+/** Returns true if one more block of a sparse file's map follows this one. */
 export const hasMoreSparse = (block: Uint8Array): boolean => byte(block, MORE_SPARSE_MORE_AT) !== 0
 
 function isAt(block: Uint8Array, at: number, text: Uint8Array): boolean {

@@ -30,9 +30,9 @@ class Steps implements Sandbox<TransformTask, TransformAnswer> {
   image: string | undefined
   next: "works" | "skips" | "time" = "works"
   held: Promise<void> = Promise.resolve()
-  /** What a step of images takes. */
+  /** The native memory that an image step takes. */
   nativeBytes = 0
-  /** Of tasks with such steps that have been answered, and go on in native code. */
+  /** Callbacks of tasks with such steps that have been answered, and go on in native code. */
   readonly ends: (() => void)[] = []
 
   async run(

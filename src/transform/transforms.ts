@@ -55,7 +55,7 @@ interface TransformRequest extends Pick<GetRequest, "range" | "ifRange"> {
 
 interface Transformed {
   readonly body: ObjectBody
-  /** Undefined: it is known when the body has ended. */
+  /** The length is undefined if it is only known when the body has ended. */
   readonly lengthBytes: number | undefined
   /** Why a step has left the bytes as they were. */
   readonly skipped: string | undefined
@@ -340,7 +340,7 @@ export class Transforms implements ObjectTransforms {
     return { bytes, result: { type: madeType, coded: coding !== undefined } }
   }
 
-  /** What native code takes is reserved before it begins, until it has ended: also if its task has faulted before. */
+  /** Memory for native code is reserved before it begins, until it has ended: also if its task has faulted before. */
   private async runSteps(task: Extract<TransformTask, { kind: "steps" }>, signal: AbortSignal) {
     const { steps, bytes } = task
     const isNative = steps.some(({ kind }) => kind === "image")
@@ -488,7 +488,7 @@ const originalFailure = ({ conditions }: TransformRequest, { info }: Base) =>
     headers: info.headers,
   })
 
-/** Whether a range applies to this representation. `modifiedMs` is undefined if dates do not identify it. */
+/** Returns true if a range applies to this representation. `modifiedMs` is undefined if dates do not identify it. */
 function isRangeOf({ ifRange }: TransformRequest, etag: string, modifiedMs: number | undefined): boolean {
   if (ifRange === undefined) return true
   if ("etag" in ifRange) return ifRange.etag === etag

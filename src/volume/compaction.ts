@@ -43,13 +43,16 @@ interface Emptied {
 
 /** Which copies are made. */
 export interface CopyTerms extends CopySpace {
-  /** Whether live needles are copied out of a volume; otherwise it is only removed once it is wholly dead. Absent: always. */
+  /**
+   * Returns true if live needles are copied out of a volume; otherwise it is only removed once it is wholly dead. If
+   * absent, they always are.
+   */
   mayCopy?(volume: VolumeUsage): boolean
 }
 
 const NO_BOUND: CopyTerms = { copySpaceBytes: Infinity, isFull: false }
 
-/** What compaction has done in this process. */
+/** The work that compaction has done in this process. */
 export interface CompactionCounts {
   /** Bytes of copies. */
   readonly copiedBytes: number
@@ -223,7 +226,7 @@ export class Compaction implements Job {
     }
   }
 
-  /** Whether a volume waits for a checkpoint. */
+  /** Returns true if a volume waits for a checkpoint. */
   private get isWaiting(): boolean {
     return this.emptied.length + this.givenUp.length > 0
   }
@@ -260,7 +263,7 @@ export class Compaction implements Job {
     return true
   }
 
-  /** Whether the metadata store contains nothing of the newest volume. */
+  /** Returns true if the metadata store contains nothing of the newest volume. */
   private isNewestUncontained(): boolean {
     const { newest, containedUpTo } = this.upkeep
     return newest !== undefined && newest > (containedUpTo?.volumeId ?? 0)

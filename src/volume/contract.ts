@@ -33,7 +33,7 @@ export interface Needle {
    * nothing else. Absent: unknown.
    */
   readonly endsAtMs?: number | undefined
-  /** Of the request, if it is traced: what a call to another node carries. */
+  /** The span of the request, if it is traced: a call to another node carries it. */
   readonly trace?: Span | undefined
 }
 
@@ -47,7 +47,7 @@ export interface IndexedNeedle {
   /** See `needleKeyOf`. */
   readonly key: RowKey
   readonly bodyBytes: number
-  /** Undefined if only the needle's header contains it. */
+  /** The shape is undefined if only the needle's header contains it. */
   readonly shape: ShardShape | undefined
   /** Its bytes were found bad: it counts as missing at its assigned device, and as removable elsewhere. */
   readonly isSuspect: boolean
@@ -90,8 +90,8 @@ export const waitIfSlow = <T>(read: () => T): T => read()
 export const leaveIfSlow = (): undefined => undefined
 
 /**
- * Whether needles with bodies of so many bytes in all, in flight and new, are accepted. Compaction and tombstones do
- * not check it.
+ * Returns true if needles with bodies of so many bytes in all, in flight and new, are accepted. Compaction and
+ * tombstones do not check it.
  */
 export type MayAppend = (bodyBytes: number) => boolean
 

@@ -23,7 +23,7 @@ import { SurvivorMove } from "./survivor-move.js"
 import type { VolumeUsage } from "./usage.js"
 import type { CopySpace, OnDamage } from "./volume-copy.js"
 
-/** What is left of a volume is tried again after so long. */
+/** The rest of a volume is tried again after so long. */
 const MOVED_AGAIN_MS = 3_600_000
 
 /** How a device is compacted. */
@@ -37,7 +37,7 @@ interface CompactionPlan {
   readonly space: CopySpace
 }
 
-/** What the removal of volumes of one class has done in this process. */
+/** The work that the removal of volumes of one class has done in this process. */
 interface ExpiringCounts extends CompactionCounts {
   readonly name: string
   readonly volumes: number
@@ -84,7 +84,7 @@ class ExpiringCompaction {
     return { ...compaction.counts, name: of.ends.name, volumes, movedBytes: movedBefore + (move?.movedBytes ?? 0) }
   }
 
-  /** What was written until now leaves the class. */
+  /** Empties the class of everything written until now. */
   empty(): void {
     if (this.emptyUpTo > 0) return
     this.emptyUpTo = this.of.volumes.upkeep.newest ?? 0
@@ -99,7 +99,7 @@ class ExpiringCompaction {
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
     const mayMove = this.of.volumes.refusing === undefined && !this.plan.space.isFull
-    // What stays leaves the class first, so that it is not copied within it.
+    // Needles that stay leave the class first, so that they are not copied within it.
     return mayMove && (await this.moveSome(signal)) ? "busy" : this.compaction.step(signal)
   }
 
@@ -137,7 +137,7 @@ class ExpiringCompaction {
     this.movedMs.set(volumeId, this.plan.clock.monotonicMs())
   }
 
-  /** Whether survivors of the volume have moved so lately that others have hardly been rebuilt meanwhile. */
+  /** Returns true if survivors of the volume have moved so lately that others have hardly been rebuilt meanwhile. */
   private isMoved(volumeId: VolumeId): boolean {
     const sinceMs = this.movedMs.get(volumeId)
     return sinceMs !== undefined && this.plan.clock.monotonicMs() - sinceMs < MOVED_AGAIN_MS

@@ -61,7 +61,7 @@ interface DeviceVolumesPlan {
   readonly existing: readonly ExpiringClass[]
   /** Resolves once earlier releases, which know no classes, cannot open the device. */
   readonly refuseEarlier: () => Promise<void>
-  /** Whether needles that end are placed apart now. */
+  /** Returns true if needles that end are placed apart now. */
   readonly placesApart: () => boolean
   readonly mayAppend: MayAppend
 }
@@ -273,7 +273,7 @@ export class DeviceVolumes implements Omit<Volumes, "durable"> {
     for (const key of keys) this.removing.set(key, (this.removing.get(key) ?? 0) + 1)
     try {
       await Promise.allSettled(this.placing)
-      // What moves is in one place again afterwards.
+      // A needle that moves is in one place again afterwards.
       while (keys.some(key => this.moving?.keys.has(key) === true)) await this.moving?.done
       await mapBounded(this.all, INSTANCES_MAX, volumes => volumes.remove(ids))
     } finally {
@@ -285,7 +285,7 @@ export class DeviceVolumes implements Omit<Volumes, "durable"> {
     }
   }
 
-  /** Whether a removal of the needle is under way: it must not be moved. */
+  /** Returns true if a removal of the needle is under way: it must not be moved. */
   isRemoving(key: RowKey): boolean {
     return this.removing.has(key)
   }

@@ -21,7 +21,7 @@ import type { VolumeDirectory } from "./writer.js"
 const random = new SimRandom(3)
 const MARKER = "nobody-may-read-this"
 const NEVER = new AbortController().signal
-/** Of two devices of one store: their device keys differ. */
+/** Returns the cipher of a device. Two devices of one store have different device keys. */
 const cipherOf = (device: string, fill = 4, acceptsPlain = false): DeviceCipher =>
   new DeviceCipher(deviceKeysOf(new Uint8Array(32).fill(fill), parseDeviceId(device), acceptsPlain), random)
 const OWN = cipherOf("00000000000000d1")

@@ -37,9 +37,12 @@ export const fillingMsOf = ({ spanMs }: ExpiringClass): number => spanMs * FILLI
 /** When the last needle of a volume ends that begins now. */
 export const endsByOf = (ends: ExpiringClass, nowMs: number): number => nowMs + fillingMsOf(ends) + ends.spanMs
 
-/** Whether the needles that are still in a volume stay: a rule was changed, a lock or a retention keeps the object. */
+/**
+ * Returns true if the needles that are still in a volume stay: a rule was changed, a lock or a retention keeps the
+ * object.
+ */
 export const isOverdue = (endsByMs: number, nowMs: number): boolean => nowMs > endsByMs + GRACE_MS
 
-/** Whether most of a volume is dead before its time: objects were replaced or removed. */
+/** Returns true if most of a volume is dead before its time: objects were replaced or removed. */
 export const isMostlyDead = ({ writtenBytes, liveBytes }: { writtenBytes: number; liveBytes: number }): boolean =>
   writtenBytes - liveBytes > MOSTLY_DEAD * writtenBytes

@@ -22,11 +22,11 @@ export async function listVolumes(disk: Disk, folder: string): Promise<VolumeId[
   return names.flatMap(name => NAME.exec(name)?.[1] ?? []).map(digits => parseVolumeId(Number(digits)))
 }
 
-/** Whether the error means that a file is missing. */
+/** Returns true if the error means that a file is missing. */
 export const isAbsent = (error: unknown): boolean =>
   isFailure(error, "deviceFailed") && error.details["code"] === "ENOENT"
 
-/** Whether the error is a place that the disk cannot read, while the disk as such answers. */
+/** Returns true if the error is a place that the disk cannot read, while the disk as such answers. */
 export const isUnreadable = (error: unknown): boolean =>
   isFailure(error, "deviceFailed") && error.details["code"] === "EIO"
 

@@ -89,7 +89,7 @@ export async function fsckVolumes(
 /** A row of the index that differs from the volumes. */
 export interface IndexDifference {
   readonly key: RowKey
-  /** Undefined: the index does not contain the needle. */
+  /** The row is undefined if the index does not contain the needle. */
   readonly found: Uint8Array | undefined
   /** The correct row; undefined: there is no such needle. */
   readonly expected: Uint8Array | undefined

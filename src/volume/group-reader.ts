@@ -125,7 +125,7 @@ export interface ScannedNeedle {
   /** Without the names of an encrypted one, unless the walk has them. */
   readonly header: NeedleHeader
   readonly place: NeedlePlace
-  /** Of the header, as stored. */
+  /** The checksum of the header, as stored. */
   readonly checksum: bigint
 }
 
@@ -216,7 +216,7 @@ export async function readGroup(
 }
 
 interface ReadHeader {
-  /** Undefined if it is damaged; place and checksum are those that it contains all the same. */
+  /** The header is undefined if it is damaged; place and checksum are those that it contains all the same. */
   readonly header: NeedleHeader | undefined
   readonly place: NeedlePlace
   readonly checksum: bigint
@@ -296,7 +296,7 @@ export function badSubBlock(header: NeedleHeader, bytes: Uint8Array, first: numb
   return undefined
 }
 
-/** Whether the body on disk matches its header. */
+/** Returns true if the body on disk matches its header. */
 export async function isBodyGood(
   window: FileWindow,
   { header, place }: Omit<ScannedNeedle, "checksum">,

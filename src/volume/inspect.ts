@@ -12,7 +12,7 @@ import type { ScannedNeedle, VolumeIdentity } from "./group-reader.js"
 import { FileWindow, findGroup, isBodyGood, readGroup } from "./group-reader.js"
 
 export type VolumeItem =
-  /** Undefined: damaged. */
+  /** The header is undefined if it is damaged. */
   | { readonly kind: "volume"; readonly header: VolumeHeader | undefined; readonly lengthBytes: number }
   | {
       readonly kind: "group"
@@ -37,7 +37,9 @@ interface Unreadable {
 
 interface InspectOptions {
   readonly bodies?: "checked" | "unread"
-  /** Absent: encrypted needles come without names, and the bodies of such payloads cannot be checked. */
+  /**
+   * If the cipher is absent, encrypted needles come without names, and the bodies of such payloads cannot be checked.
+   */
   readonly cipher?: DeviceCipher | undefined
 }
 

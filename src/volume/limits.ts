@@ -12,7 +12,7 @@ export interface VolumeLimits {
   readonly groupBytesMax: number
   /** Each needle is two buffers of a `writev`, which takes 1,024. */
   readonly groupNeedlesMax: number
-  /** What compaction and repair may add to one write while others append: they wait that much longer. */
+  /** Bytes that compaction and repair may add to one write while others append: they wait that much longer. */
   readonly copyBytesPerGroupMax: number
   /** Volumes kept open for reading, least recently used closed first. */
   readonly filesOpenMax: number
@@ -28,7 +28,9 @@ export const VOLUME_LIMITS: VolumeLimits = {
   filesOpenMax: 64,
 }
 
-/** Of the volumes of one class of needles that end: there are several classes beside the ordinary volumes. */
+/**
+ * The limits of the volumes of one class of needles that end: there are several classes beside the ordinary volumes.
+ */
 export const EXPIRING_LIMITS = {
   filesOpenMax: 16,
   /** Share of what the page cache is assumed to keep of the device. */

@@ -9,8 +9,8 @@ import { isBodyGood } from "./group-reader.js"
 import { decodeHeader } from "./needle-read-core.js"
 
 /**
- * Whether the needle of this key is at the place, whole. Bytes that cannot be read are bad ones. Throws `deviceFailed`
- * if the bytes are not at fault.
+ * Returns true if the needle of this key is at the place, whole. Bytes that cannot be read are bad ones. Throws
+ * `deviceFailed` if the bytes are not at fault.
  */
 export async function isWholeAt(window: FileWindow, key: RowKey, place: NeedlePlace): Promise<boolean> {
   try {
@@ -23,7 +23,7 @@ export async function isWholeAt(window: FileWindow, key: RowKey, place: NeedlePl
   }
 }
 
-/** Whether the body of a needle with a good header can be read and is good. Throws as above. */
+/** Returns true if the body of a needle with a good header can be read and is good. Throws as above. */
 export async function isBodyWhole(window: FileWindow, needle: ScannedNeedle): Promise<boolean> {
   try {
     return await isBodyGood(window, needle)

@@ -21,7 +21,7 @@ export interface WantedNeedle {
 
 export interface ReadPlan {
   readonly firstSubBlock: number
-  /** Of the whole sub-blocks, in the body. */
+  /** The range of the whole sub-blocks, in the body. */
   readonly bodyFromBytes: number
   readonly bodyToBytes: number
   /** Header and body parts are fetched as one piece, from the header on. */
@@ -62,7 +62,7 @@ export function verifyRead(
 ): void {
   const header = decodeHeader(place, fetched.header, names)
   if (!isWanted(header) || bodyBytesOf(header) !== place.bodyBytes) throw anotherNeedle(place)
-  // Of a header of the other version the body begins elsewhere.
+  // The body begins elsewhere if the header is of the other version.
   if (needleHeaderLength(fetched.header) !== place.headerBytes) throw anotherNeedle(place)
   if (fetched.body.length !== plan.bodyToBytes - plan.bodyFromBytes) {
     throw fail("corruptNeedle", { message: "the volume is cut short", ...place })

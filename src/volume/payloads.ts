@@ -365,9 +365,9 @@ interface SyncPayloadTerms {
 
 interface ReaderOptions {
   readonly limits?: VolumeLimits
-  /** Absent if nothing is read on the calling thread. */
+  /** It is absent if nothing is read on the calling thread. */
   readonly sync?: SyncPayloadTerms
-  /** Undefined: names are not encrypted. */
+  /** The cipher is undefined if names are not encrypted. */
   readonly cipher?: DeviceCipher | undefined
 }
 

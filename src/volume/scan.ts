@@ -215,7 +215,7 @@ export class VolumeScan {
   /** Behind the last group that was accepted. */
   private at = VOLUME_PAGE_BYTES
   private groups = 0
-  /** What the next group has to continue; undefined behind damage, where any later group is accepted. */
+  /** The position that the next group has to continue; undefined behind damage, where any later group is accepted. */
   private chain: VolumePosition | undefined
 
   /** `durable`: up to where the volume is known to have been durable. `endBytes`: where to stop. */

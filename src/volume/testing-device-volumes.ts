@@ -27,7 +27,7 @@ interface Opened {
   readonly scrub: DeviceScrub
 }
 
-/** What a checkpoint has written. */
+/** The rows and marks that a checkpoint has written. */
 interface Base {
   readonly rows: MapRows
   readonly marks: ReadonlyMap<string, Uint8Array>

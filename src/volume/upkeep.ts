@@ -54,7 +54,7 @@ export class VolumeUpkeep {
     return this.index.usages
   }
 
-  /** Whether no more needles are accepted. */
+  /** Returns true if no more needles are accepted. */
   get isRefusing(): boolean {
     return this.queue.refusing !== undefined
   }

@@ -31,7 +31,7 @@ type OpenUsage = { -readonly [Name in keyof VolumeUsage]: VolumeUsage[Name] }
 interface VolumeTotals {
   readonly volumes: number
   readonly writtenBytes: number
-  /** Undefined until the index has been walked. */
+  /** It is undefined until the index has been walked. */
   readonly liveBytes: number | undefined
 }
 
@@ -71,7 +71,7 @@ export class VolumeUsages {
     for (const usage of this.volumes.values()) Object.assign(usage, { liveBytes: 0, liveNeedles: 0 })
   }
 
-  /** Whether a change of this row of the index must be reported. */
+  /** Returns true if a change of this row of the index must be reported. */
   isAffectedBy(key: RowKey): boolean {
     return this.walk.hasPassed("needles", key)
   }

@@ -64,7 +64,7 @@ export class VolumeCopy {
   private walkedBytes = 0
   /** Bytes of the copies. */
   copiedBytes = 0
-  /** Undefined if they are too many to be undone. */
+  /** The list is undefined if the copies are too many to be undone. */
   copied: Copied[] | undefined = []
 
   constructor(

@@ -67,7 +67,7 @@ interface VolumeOptions {
   readonly mayAppend?: MayAppend
   /** Throws while no needle may be removed. Default: it never does. */
   readonly checkRemoval?: () => void
-  /** Undefined: nothing is read on the calling thread. */
+  /** It is undefined if nothing is read on the calling thread. */
   readonly sync?: SyncReadTerms
 }
 
@@ -102,7 +102,7 @@ class NeedleVolumes implements KeptVolumes {
   /** How many writes of each needle wait or run: its body may already be acknowledged, and deleted. */
   private readonly coming = new Map<RowKey, number>()
   private readonly comingUnhurried = new Map<RowKey, number>()
-  /** Undefined if nothing is read on the calling thread. */
+  /** It is undefined if nothing is read on the calling thread. */
   private readonly cached: CachedPages | undefined
   /** Bodies on their way, which the space of the device does not include yet. */
   private comingBytes = 0

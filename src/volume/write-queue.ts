@@ -51,7 +51,7 @@ interface QueueOwner {
 interface Queued extends EncodedNeedle {
   readonly decoded: NeedleHeader
   readonly bytes: number
-  /** Undefined unless it is a copy. */
+  /** It is undefined unless the needle is a copy. */
   readonly isWanted: (() => boolean) | undefined
   done(outcome: Failure | "written" | "unwanted"): void
 }

@@ -93,7 +93,7 @@ export class AccessWorld {
     return known
   }
 
-  /** Whether the key's owner may do this to a resource of its own account. */
+  /** Returns true if the key's owner may do this to a resource of its own account. */
   async may(id: AccessKeyId, action: string, token?: string): Promise<boolean> {
     const { principal, policies, account } = await this.mustKnow(id, token)
     const owner = { accountId: account.id, accountNumber: account.number }

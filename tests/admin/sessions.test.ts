@@ -492,7 +492,7 @@ test("principals with powers elsewhere have none here", async () => {
         assert.deepEqual([value["jobs"], value["started"]], [[], []], `${what}: no jobs of others`)
         continue
       }
-      // What is wrong with a request to a place where one may act is said first.
+      // Faults of a request to a place where the caller may act are reported first.
       const isRefused =
         permission === undefined && ofCaller === undefined ? status === 403 : status >= 400 && code !== undefined
       assert.ok(isRefused, `${what}: ${id}: ${status}`)

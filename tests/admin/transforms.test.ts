@@ -27,7 +27,7 @@ async function transformWorld(actions: readonly string[], { isOfRoot = true } = 
   return { browser, names }
 }
 
-/** What may be done with such a policy. The body is no module: who may upload one learns that. */
+/** The operations that such a policy allows. The body is no module: a caller who may upload one learns that. */
 const OPERATIONS = [
   { action: "hayloft:GetTransforms", method: "GET", path: BASE, done: 200 },
   { action: "hayloft:ListTransformModules", method: "GET", path: `${BASE}/modules`, done: 200 },

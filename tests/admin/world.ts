@@ -90,7 +90,7 @@ export interface Answer extends Pick<AdminReply, "status" | "headers"> {
 
 export interface Sent {
   readonly body?: unknown
-  /** Undefined: the browser does not send it. */
+  /** The browser does not send a header whose value is undefined. */
   readonly headers?: Readonly<Record<string, string | undefined>>
   readonly isEncrypted?: boolean
   readonly address?: string
@@ -154,7 +154,7 @@ export class Browser {
     return answer
   }
 
-  /** What the server says of the session. */
+  /** Returns what the server says of the session. */
   async session(sent: Sent = {}): Promise<Answer["value"]> {
     const { status, value } = await this.send("GET", "/v1/session", sent)
     assert.equal(status, 200, JSON.stringify(value))

@@ -64,7 +64,7 @@ after(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-/** Of an account that may send few requests a second. */
+/** Creates the key of an account that may send few requests a second. */
 async function createLimitedKey(of: ServerProcess): Promise<typeof CREDENTIALS> {
   for (const args of [
     ["create", "--id", "limited", "limited"],

@@ -28,7 +28,10 @@ async function appends(nodes: TestNodes, name: string, first: number): Promise<r
   return records
 }
 
-/** What a client of this node reads until it has so many records; it goes on at the other one if it gets no answer. */
+/**
+ * Returns what a client of this node reads until it has so many records; it goes on at the other one if it gets no
+ * answer.
+ */
 async function follows(nodes: TestNodes, first: TestNode, records: number): Promise<string> {
   let node = first
   let text = ""
@@ -76,7 +79,7 @@ test(
     }),
 )
 
-/** What one node has stored another joins, and a third request removes the sources. */
+/** One node stores sources, another joins them, and a third request removes them. */
 async function joinsMany(nodes: TestNodes): Promise<void> {
   const [one, two] = [nodes.at(1).client, nodes.at(2).client]
   const keys = Array.from({ length: JOINED }, (_, i) => `part ${i}`)

@@ -1,4 +1,4 @@
-/** What is wrong with the database shows in the status of every node: real processes over a real PostgreSQL. */
+/** Tests that trouble with the database shows in the status of every node: real processes over a real PostgreSQL. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { Client } from "pg"
@@ -98,7 +98,7 @@ test(
         assert.match(text, /answers node-1: commits [\d.]+ m?s, 99 % within [\d.]+ m?s; reads .*; clock/)
         assert.match(text, new RegExp(`^trouble {5}A transaction of session ${pid} `, "m"))
         assert.match(text, /^trouble {5}Table counters has /m)
-        // What is over is not shown any more.
+        // A problem that is over is not shown any more.
         await holder.query("ROLLBACK")
         await statusSays(first, ({ database: now }) =>
           (now?.findings ?? []).every(({ check }) => check !== "oldSnapshot"),

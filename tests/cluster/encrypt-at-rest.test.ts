@@ -27,7 +27,7 @@ import { Databases } from "../sql/databases.js"
 import { MovableStore } from "./movable-store.js"
 import { areSettled, statusOf } from "./stores.js"
 
-/** What nobody may read. */
+/** The texts that nobody may read. */
 const MARKS = {
   body: "nobody-may-read-body",
   metadata: "nobody-may-read-metadata",
@@ -97,7 +97,7 @@ async function check(client: S3Client, round: string): Promise<void> {
   }
 }
 
-/** What the columns of all rows contain, beside their keys, of all families but that of coordination. */
+/** Returns the contents of the columns of all rows, beside their keys, of all families but that of coordination. */
 async function contentOf({ server }: Databases, url: string): Promise<Buffer> {
   const columns = ["value", "head", "payload"].map(name => `coalesce(encode(${name}, 'hex'), '')`)
   const name = new URL(url).pathname.slice(1)

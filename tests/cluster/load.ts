@@ -24,7 +24,7 @@ interface LoadOptions {
   readonly attemptsMax?: number
 }
 
-/** What an SDK does by default. */
+/** The attempts and the back-off of an SDK by default. */
 const SDK_ATTEMPTS_MAX = 3
 const SDK_BACK_OFF_MS = 100
 /** The store asks for it with `Retry-After`. */
@@ -45,7 +45,7 @@ type Body = Buffer | undefined
 interface Key {
   readonly name: string
   bodies: readonly Body[]
-  /** Whether a write may still happen later. */
+  /** A write may still happen later. */
   isUncertain: boolean
 }
 
@@ -245,7 +245,7 @@ export class Load {
   }
 }
 
-/** Undefined if the key does not exist. */
+/** Returns undefined if the key does not exist. */
 async function bodyOf(client: S3Client, bucket: string, key: string): Promise<Body> {
   try {
     const { body } = await client.get(bucket, key)

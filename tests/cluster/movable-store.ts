@@ -23,7 +23,7 @@ const CONVERSION_MS_MAX = 150_000
 const OUTPUT_SHOWN = 6_000
 const NODE = ["--node", "first", "--zone", "a", "--node-listen", "127.0.0.1:0"]
 
-/** What is asked of it besides bodies; `bucket` and `key` are filled in. */
+/** The queries that the store is asked besides bodies; `bucket` and `key` are filled in. */
 const BUCKET_QUERIES = ["", "versions", "uploads", "acl", "policy", "versioning", "tagging", "cors", "lifecycle"]
 const KEY_QUERIES = ["", "acl", "tagging"]
 

@@ -1,6 +1,6 @@
 /**
- * What one node shows of the others, on two real nodes: a trace of OpenTelemetry over both, requests and traffic merged,
- * events, sessions and usage history; and how a killed node is reported.
+ * Tests of what one node shows of the others, on two real nodes: a trace of OpenTelemetry over both, requests and
+ * traffic merged, events, sessions and usage history; and how a killed node is reported.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"

@@ -66,11 +66,11 @@ interface Rescued {
   readonly stderr: string
 }
 
-/** What a store is expected to return. */
+/** The contents that a store is expected to return. */
 class Contents {
   /** By key of the plain bucket. */
   readonly bodies = new Map<string, Buffer>()
-  /** Of the key with versions, oldest first; undefined: a delete marker. */
+  /** The versions of the key with versions, oldest first; undefined for a delete marker. */
   readonly versions: (Buffer | undefined)[] = []
   readonly etags = new Map<string, string>()
 }
@@ -127,7 +127,7 @@ class DoomedNodes {
     this.contents.etags.set(Key, ETag ?? "")
   }
 
-  /** What the last backup of the metadata contains. */
+  /** Writes what the last backup of the metadata contains. */
   async fill(): Promise<void> {
     const [first, second, third] = [this.at(1), this.at(2), this.at(3)]
     const admin = await this.nodes.at(2).admin()
@@ -187,7 +187,7 @@ class DoomedNodes {
     return Math.max(...(await Promise.all(times)))
   }
 
-  /** What no backup contains. */
+  /** Makes the changes that no backup contains. */
   async goOn(): Promise<void> {
     await this.put(2, "late", randomBytes(LARGE))
     await this.put(2, "late, small", randomBytes(SMALL))
@@ -246,7 +246,7 @@ function checkLists(rescued: Rescued): void {
   const probable = ["late", "late, of two nodes", "overwritten later", "unfinished"].map(key => `${PLAIN}/${key}`)
   assert.deepEqual(objectsIn(rescued, "probable"), probable)
   assert.deepEqual(objectsIn(rescued, "incomplete", false), [])
-  // Of two uploads to different nodes that no row tells apart, one is written and the other one is listed.
+  // If no row tells two uploads to different nodes apart, one is written and the other one is listed.
   assert.deepEqual(objectsIn(rescued, "probable", false), [`${PLAIN}/late, of two nodes`])
   assert.match(notesOf(rescued, "late, of two nodes", true), /another node has stored the key too/)
   assert.match(notesOf(rescued, "late, of two nodes", false), /nothing shows which of the uploads is newer/)

@@ -50,7 +50,7 @@ async function startHalted(node: TestNode, of: TestNode): Promise<void> {
   }
 }
 
-/** What clients did since the moment to which the database is put back. */
+/** Makes the changes of clients since the moment to which the database is put back. */
 async function changeEverything(nodes: TestNodes, partUpload: string): Promise<ReadonlyMap<string, Buffer>> {
   const [{ client: a }, { client: b }] = [nodes.at(1), nodes.at(2)]
   const written = new Map<string, Buffer>()

@@ -10,7 +10,7 @@ import { noPostgres } from "../harness/postgres.js"
 const ROUNDS = 25
 const LARGE_BYTES = 300_000
 
-/** Whether the transaction was done; false if a condition did not hold. */
+/** Returns true if the transaction was done; false if a condition did not hold. */
 async function isDone(client: S3Client, operations: readonly TransactionOperation[], token?: string): Promise<boolean> {
   try {
     await client.transaction(operations, { token })

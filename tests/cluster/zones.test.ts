@@ -36,7 +36,7 @@ test("a zone is lost under load, and is whole again after its return", { skip: n
       await load.end()
       // A busy node may have missed a shard of the last writes.
       await isWhole(second)
-      // What was written meanwhile is also in the zone that was away.
+      // Everything written meanwhile is also in the zone that was away.
       await second.kill()
       await load.check([first, crashed, frozen])
     } catch (error) {

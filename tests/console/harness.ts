@@ -259,7 +259,7 @@ export function consoleSuite(
     prepare,
   }: {
     readonly folders?: number
-    /** Of `hayloft serve`, at each start: `prepare` may add to them, and start the server again. */
+    /** The arguments of `hayloft serve`, at each start: `prepare` may add to them, and start the server again. */
     readonly args?: readonly string[]
     readonly prepare?: (world: ConsoleWorld) => Promise<void>
   },
@@ -299,7 +299,7 @@ interface TestedPage {
   readonly picture: string
 }
 
-/** What every page is tested for; see docs/how-to/add-a-console-page.md. */
+/** Runs the tests that every page has to pass; see docs/how-to/add-a-console-page.md. */
 export function standardTests(
   world: ConsoleWorld,
   pageTest: PageTest,

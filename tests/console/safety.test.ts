@@ -18,7 +18,10 @@ async function patchStatus(page: Page, patch: (status: Status) => Status): Promi
   })
 }
 
-/** Of three zones with five machines each; the third one of each machine is offline in zone b, and some are full. */
+/**
+ * Returns the devices of three zones with five machines each; the third one of each machine is offline in zone b, and
+ * some are full.
+ */
 function manyDevices([like]: readonly Device[], count: number): Device[] {
   assert.ok(like)
   return Array.from({ length: count }, (_, at): Device => {

@@ -71,7 +71,7 @@ export interface Planted {
   readonly disk?: (disk: Disk) => Disk
   readonly needle?: (needle: Needle) => Needle
   readonly mark?: (mark: Uint8Array) => Uint8Array
-  /** Whether the script compacts volumes. */
+  /** The script compacts volumes. */
   readonly compacts?: boolean
   /** Changes the settings of compaction before it begins. */
   readonly upkeep?: (upkeep: VolumeUpkeep) => void

@@ -18,7 +18,7 @@ import { ROOT } from "../harness/server.js"
 const LEVELS = ["warn", "error"] as const
 /** Names under which a `Log` is passed. */
 const LOGS = new Set(["log", "output"])
-/** What else has a method of these names: the streams of a command, and a class's own methods. */
+/** Other objects with methods of these names: the streams of a command, and a class's own methods. */
 const OTHERS = new Set(["io", "this"])
 /** A level that is computed is one of both. A request's is `warn` or `info`, by its status. */
 const EITHER = "warn or error"

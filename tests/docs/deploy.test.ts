@@ -14,7 +14,7 @@ import { ROOT } from "../harness/server.js"
 
 const DEPLOY = join(ROOT, "deploy")
 const CHART = join(DEPLOY, "helm", "hayloft")
-/** Of `systemd-analyze security`, in tenths; 100 is no protection at all. */
+/** The greatest exposure by `systemd-analyze security`, in tenths; 100 is no protection at all. */
 const EXPOSURE_MAX = 25
 /** Variables of Compose files themselves. */
 const OF_COMPOSE = ["DISK1", "DISK2", "DISK3", "DATABASE_PASSWORD", "MASTER_KEY"].map(name => `HAYLOFT_${name}`)

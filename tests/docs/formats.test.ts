@@ -123,7 +123,7 @@ const PAGE = readFileSync(join(ROOT, "docs/formats.md"), "utf8")
 interface Field {
   readonly offset: number
   readonly bytes: number
-  /** Undefined for reserved bytes. */
+  /** The name is undefined for reserved bytes. */
   readonly name: string | undefined
   /** A value from the page: a magic, a version. */
   readonly says: string | undefined

@@ -1,4 +1,7 @@
-/** What documents call missing is missing: compared with the table of S3 operations and with the commands. */
+/**
+ * Tests that everything that documents call missing is missing: compared with the table of S3 operations and with the
+ * commands.
+ */
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
@@ -17,7 +20,7 @@ const OPERATIONS = new Map(
 
 /** Words that name a command, and other things, too. */
 const AMBIGUOUS = new Set(["cluster"])
-/** What commands are about: `copies` of `hayloft copies list`. Short words say nothing. */
+/** The subjects of commands: `copies` of `hayloft copies list`. Short words say nothing. */
 const COMMANDS = new Set(
   [...textOf("cli.md").matchAll(/^### hayloft ([a-z-]{6,}) [a-z-]+$/gm)]
     .map(([, name = ""]) => name)
@@ -35,7 +38,7 @@ function denialsIn(text: string): readonly string[] {
 /** Other words for what a command does. */
 const OTHER_WORDS: Readonly<Record<string, string>> = { copies: "replicat(?:e|ion)" }
 
-/** Whether the sentence, or a page that it links to, names the command. */
+/** Returns true if the sentence, or a page that it links to, names the command. */
 function shows(sentence: string, command: string): boolean {
   const linked = [...sentence.matchAll(/\]\(([\w-]+\.md)/g)].map(([, name = ""]) => textOf(name))
   return [sentence, ...linked].some(text => text.includes(`hayloft ${command}`))

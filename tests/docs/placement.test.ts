@@ -37,7 +37,7 @@ const textOf = (layouts: readonly Layout[], { upload, part, block }: ReturnType<
   return `${partition} ${layouts.map(layout => slotsOf(layout, partition).join(" ")).join(" < ")}`
 }
 
-/** What the program prints for the blocks. */
+/** Returns what the program prints for the blocks. */
 function answersOf(file: string, ids: ReturnType<typeof randomIds>): readonly string[] {
   const input = ids.map(({ upload, part, block }) => `${upload} ${part} ${block}\n`).join("")
   const output = execFileSync(must(python, "it is installed"), [PROGRAM, file], { input, maxBuffer: 2 ** 28 })

@@ -22,7 +22,7 @@ const OPERATIONS_PER_GROUP = 6_000
 /** Groups that the janitor leaves alone. */
 const GROUPS_LEFT = 1
 const KEPT_OF_A_GROUP = 2
-/** Of a request at the end. */
+/** The tries of a request at the end. */
 const TRIES_MAX = 5
 const TRY_AGAIN_MS = 1_000
 const MIB = 1024 * 1024
@@ -45,7 +45,7 @@ export const BUCKETS: readonly Bucket[] = [
 /** The store that clients use. */
 export interface UsedStore {
   readonly service: Service
-  /** Of the bucket, as counted. */
+  /** Returns the usage of the bucket, as counted. */
   usage(bucket: string): Promise<BucketUsage>
 }
 
@@ -144,7 +144,7 @@ export class Clients {
     janitor.close()
   }
 
-  /** Whether all but the last `kept` keys of the group were deleted. */
+  /** Returns true if all but the last `kept` keys of the group were deleted. */
   private async clearGroup(janitor: Worker, group: number, kept: number, isOver: () => boolean): Promise<boolean> {
     for (const bucket of BUCKETS) {
       for (let index = 0; index < KEYS_PER_GROUP - kept; index += 1) {

@@ -66,7 +66,7 @@ interface StaleCopy {
   readonly copy: string
   /** The number of acts before it is put back. */
   left: number
-  /** Whether the device has left the store, or another one is in its folder. */
+  /** The device has left the store, or another one is in its folder. */
   isOver: boolean
 }
 
@@ -78,7 +78,7 @@ interface Target {
   readonly server: ServerProcess
   readonly clients: Clients
   readonly operator: Operator
-  /** Undefined if file calls cannot be intercepted on this machine. */
+  /** The shim is undefined if file calls cannot be intercepted on this machine. */
   readonly shim: Shim | undefined
 }
 

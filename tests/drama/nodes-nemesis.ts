@@ -39,7 +39,7 @@ export interface AttackedNodes {
   readonly network: PeerNetwork
   /** By node, what is between it and the database. */
   readonly cutters: ReadonlyMap<TestNode, Cutter>
-  /** Undefined if file calls cannot be intercepted on this machine. */
+  /** The shim is undefined if file calls cannot be intercepted on this machine. */
   readonly shim: Shim | undefined
 }
 

@@ -100,7 +100,7 @@ const accountOf = (scene: Scene): AccountId =>
 const numberOf = (scene: Scene, id: AccountId) => findAccount(scene.model.committed, id)?.number ?? accountNumberOf(id)
 const tagsOf = (scene: Scene) => scene.some([["team", "storage"] as const, ["stage", "test"] as const])
 
-/** Of plays at the same time: most of them name the same things. */
+/** Returns true for most plays at the same time, so that they name the same things. */
 const isNear = (scene: Scene): boolean => scene.focus !== undefined && !scene.oneIn(4)
 
 /** Sometimes with other capitals: names are compared without case. */

@@ -8,7 +8,7 @@ import { endObjectChange, noteObjectChanges } from "../../src/object/commands/ch
 import { bucketsWithChanges, readObjectChanges } from "../../src/object/queries/changes-page-core.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
-/** Of another store: earlier or later than what is here, or at the same time. */
+/** Returns a timestamp of another store: earlier or later than what is here, or at the same time. */
 export const timestampOf = (scene: Scene) => timestampOfMs(scene.nowMs + scene.pick([-20, -1, 0, 1, 2]))
 
 const changesOf = (scene: Scene) =>

@@ -27,7 +27,7 @@ const rowsOf = query("RowsOf", (view, family: Family) => [...view.range(family, 
 const bucketIdOf = (row: string): BucketId =>
   parseBucketId(Number(Buffer.from(row.slice(0, 8), "latin1").readBigUInt64BE(0)))
 
-/** What readers see in copied buckets, by the row key of the object. */
+/** Returns what readers see in copied buckets, by the row key of the object. */
 const seen = query("Seen", view => {
   const copied = new Set<number>()
   for (const [, row] of view.range("buckets", ALL_ROWS)) {

@@ -86,7 +86,7 @@ function payload(scene: Scene) {
   return sealPayload({ bucketId, key, head: known, sealing, payload: scene.random.bytes(head.sizeBytes + 16) })
 }
 
-/** Of a version that undelete keeps. */
+/** Seals the payload of a version that undelete keeps. */
 function deletedPayload(scene: Scene) {
   const rows = scene.rows("deleted").filter(([, row]) => row.payload !== undefined)
   if (rows.length === 0) return undefined

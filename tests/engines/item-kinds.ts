@@ -54,7 +54,10 @@ function writeOf(scene: Scene, sortKey: ItemKey, seen: CausalContext): ItemWrite
   return { sortKey, seen, value }
 }
 
-/** Of a copy that has seen some of the item, or of another store; now and then at the time of another item's change. */
+/**
+ * Returns a portion of a copy that has seen some of the item, or of another store; now and then at the time of another
+ * item's change.
+ */
 function portionOf(scene: Scene, sortKey: ItemKey): ItemPortion {
   const times = scene.rows("k2vChanges").map(([key]) => timeOfChange(key))
   const time = times.length > 0 && scene.oneIn(2) ? scene.pick(times) : scene.pick([3, 7, scene.nowMs])

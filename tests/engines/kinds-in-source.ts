@@ -18,7 +18,7 @@ function sources(folder: string): string[] {
   })
 }
 
-/** What a call of `command` or `query` gives as the name. */
+/** Returns what a call of `command` or `query` gives as the name. */
 function nameIn(call: ts.CallExpression, makers: ReadonlySet<string>): ts.Expression | undefined {
   if (!ts.isIdentifier(call.expression) || !makers.has(call.expression.text)) return undefined
   const [first] = call.arguments

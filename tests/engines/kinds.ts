@@ -222,7 +222,7 @@ const COMPETING_APART: readonly (readonly string[])[] = [
 
 const equally = (kind: PlayKind): PlayKind => ({ ...kind, weight: 1 })
 
-/** What rounds of plays at the same time consist of. */
+/** Returns the kinds that make up rounds of plays at the same time. */
 const themesOf = (competing: typeof COMPETING): readonly (readonly PlayKind[])[] =>
   competing.map(names => KINDS.filter(({ name }) => names.includes(name)).map(equally))
 export const THEMES = [DRAWN, ...themesOf(COMPETING)]

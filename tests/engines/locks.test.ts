@@ -121,7 +121,7 @@ class History {
     return kinds.find(({ weight }) => (at -= weight) < 0) ?? assert.fail("a kind")
   }
 
-  /** Whether the command was done. */
+  /** Returns true if the command was done. */
   async play(kind: PlayKind): Promise<boolean> {
     const { scene, model } = this
     scene.nowMs += 1

@@ -41,7 +41,7 @@ function newPart(scene: Scene, isSealed = false): Omit<PartRecord, "modifiedMs">
   return { partNumber, md5: scene.random.bytes(16), checksumValue: scene.pick([undefined, "AAAAAA=="]), extent }
 }
 
-/** Of every completed upload. */
+/** The number of parts of every completed upload. */
 const PARTS = 2
 
 /** A segment of as many parts: of the upload's own, or of others that it had before. */

@@ -98,7 +98,7 @@ function version(scene: Scene) {
   return [bucketId, key, scene.oneIn(2) ? undefined : scene.versionId({ bucketId, key })] as const
 }
 
-/** Of a multipart object; undefined if there is none. */
+/** Returns the manifest of a multipart object, or undefined if there is none. */
 function manifest(scene: Scene) {
   const found = scene.versions().flatMap(({ bucketId, key, record }) => manifestOf(bucketId, key, record) ?? [])
   return found.length === 0 ? undefined : scene.pick(found)

@@ -185,7 +185,7 @@ export class Player {
   private latestUs = 0
   /** Kinds of plays, with what became of them. */
   readonly played = new Map<string, { done: number; refused: number }>()
-  /** What became of each play, in order. */
+  /** The outcome of each play, in order. */
   readonly outcomes: string[] = []
 
   constructor(
@@ -298,7 +298,7 @@ export class Player {
     const { scene } = this
     const process = scene.pick(this.store.processes)
     scene.actor = this.actorOf(process)
-    // What a kind needs may not exist: then any other one is played.
+    // The objects that a kind needs may not exist: then any other kind is played.
     for (let from = kinds; ; from = others) {
       let at = scene.random.below(from.reduce((sum, { weight }) => sum + weight, 0))
       const kind = must(
@@ -381,7 +381,7 @@ export class Player {
     this.latestUs = Math.max(this.latestUs, ...changes.map(each => must(each.time, "it was decided").commitUs))
   }
 
-  /** What the model answers to the plays in their order. */
+  /** Returns the model's answers to the plays in their order. */
   private async wanted(ran: readonly Ran[]): Promise<string> {
     const model = this.model.copy()
     const answers: string[] = []
@@ -402,7 +402,7 @@ export class Player {
     }
     for (const next of left) {
       const others = left.filter(each => each !== next)
-      // What ended before another began comes before it.
+      // A play that ended before another began comes before it.
       if (others.some(({ endedAt }) => endedAt < next.beganAt)) continue
       // Changes of objects come in the order of their timestamps.
       if (others.some(each => isEarlier(each, next))) continue
@@ -444,8 +444,8 @@ async function payloadAt(metadata: Metadata, family: "current" | "versions", key
 }
 
 /**
- * What the model answers at the time of the engine's decision. A bucket is closed by the counters of an earlier moment,
- * `before`: others may have put something into it meanwhile. Dropping it is decided by counters that are final.
+ * Returns what the model answers at the time of the engine's decision. A bucket is closed by the counters of an earlier
+ * moment, `before`: others may have put something into it meanwhile. Dropping it is decided by counters that are final.
  */
 async function decided(model: MemoryMetadata, ran: Ran, before: MemoryMetadata): Promise<Outcome> {
   const { name, play, time, incarnations } = ran

@@ -31,7 +31,7 @@ const settingOf = (scene: Scene) => ({
   restarts: scene.oneIn(6),
 })
 
-/** Of a count that goes on, if there is one. */
+/** Returns the runs of counts that go on, if there are any. */
 function runsOf(scene: Scene): readonly string[] {
   const ofBuckets = scene.buckets().flatMap(({ id }) => {
     const row = scene.model.committed.get("buckets", bucketRowKey(id))

@@ -1,6 +1,6 @@
 /**
- * What a random history draws its arguments from: a few buckets, keys, uploads and names, so that commands meet, and
- * the rows that exist at this moment. The same seed and the same rows lead to the same arguments.
+ * The source of a random history's arguments: a few buckets, keys, uploads and names, so that commands meet, and the
+ * rows that exist at this moment. The same seed and the same rows lead to the same arguments.
  */
 import { assert } from "../../src/base/assert.js"
 import type { Fence } from "../../src/base/fence.js"
@@ -63,7 +63,7 @@ export type Play =
   | { readonly kind: "payload"; readonly family: "current" | "versions"; readonly key: RowKey }
 
 export interface PlayKind {
-  /** Of the command or query. */
+  /** The name of the command or query. */
   readonly name: string
   /** How often it is chosen, compared with others. */
   readonly weight: number
@@ -130,7 +130,7 @@ interface Actor {
 
 export class Scene {
   private uploads = 0
-  /** What most plays of a round are about, so that they meet. */
+  /** The object that most plays of a round are about, so that they meet. */
   focus: ObjectName | undefined
   /** Writes of objects have fences, too. */
   isFenced = false
@@ -226,7 +226,7 @@ export class Scene {
     return of && suffixRange(objectRowKey(of.bucketId, of.key))
   }
 
-  /** Of the object that plays are about, if there are any; otherwise of all objects. */
+  /** Reads from the object that plays are about, if it has any; otherwise from all objects. */
   private nearest<T>(read: (of: ObjectName | undefined) => readonly T[]): readonly T[] {
     const near = this.focus === undefined || this.oneIn(4) ? [] : read(this.focus)
     return near.length > 0 ? near : read(undefined)
@@ -273,7 +273,7 @@ export class Scene {
     })
   }
 
-  /** Of a lock that is held, mostly; undefined: none is. */
+  /** Returns the fence of a lock that is held, mostly; undefined if none is. */
   fence(): Fence | undefined {
     const fences = this.locks().flatMap(({ account, path, lock: { mode, holders } }) =>
       holders.map(({ token }): Fence => ({ account, path, mode, token })),

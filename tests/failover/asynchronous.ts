@@ -25,7 +25,7 @@ const SMALL_ONE_IN = 5
 const SIZES = [20_000, 70_000, 300_000, 1_200_000]
 const SMALL_BYTES = 700
 const HALTED = /hayloft cluster reconcile/
-/** What is acknowledged so shortly before may be on its way to the standbys. */
+/** A write that is acknowledged so shortly before may be on its way to the standbys. */
 const ON_ITS_WAY_MS = 500
 /** A node asks the database at least every five seconds. */
 const NOTICED_MS_MAX = 60_000

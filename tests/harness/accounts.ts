@@ -29,7 +29,7 @@ export async function createOtherAccount(server: ServerProcess): Promise<Credent
   return createKey(server, id)
 }
 
-/** Of an account's root user. */
+/** Creates a key of an account's root user. */
 export async function createKey(server: ServerProcess, id: string): Promise<Credentials> {
   const made: unknown = JSON.parse(await answer(server, ["key", "create", "--account", id, "--json"]))
   const accessKey = find(made, ["accessKey", "accessKeyId", "id"])

@@ -16,7 +16,7 @@ export interface AwsPlace {
 
 const FIRST_WITH_VARIABLE: Readonly<Record<number, number>> = { 1: 29, 2: 13 }
 
-/** Whether an AWS CLI reads `AWS_ENDPOINT_URL`, by the output of `aws --version`; others would call Amazon. */
+/** Returns true if an AWS CLI reads `AWS_ENDPOINT_URL`, by the output of `aws --version`; others would call Amazon. */
 export function readsEndpointVariable(version: string): boolean {
   const [, major, minor] = /^aws-cli\/(\d+)\.(\d+)\./.exec(version) ?? []
   const first = FIRST_WITH_VARIABLE[Number(major)]

@@ -23,9 +23,9 @@ export interface RunningStore {
   /** Where its clients reach it. */
   readonly port: number
   readonly adminPort: number
-  /** Of a node that runs. */
+  /** The folders of a running node. */
   readonly folders: readonly string[]
-  /** Of each of its nodes. */
+  /** The environment of each of its nodes. */
   readonly env: Environment
 }
 

@@ -16,7 +16,7 @@ export interface K2vReply {
   readonly token: string | undefined
   readonly type: string | undefined
   readonly body: Buffer
-  /** Of a body that is JSON. */
+  /** The value of a body that is JSON. */
   readonly json: unknown
 }
 
@@ -29,7 +29,7 @@ export interface K2vRequest {
   readonly parameters?: Parameters
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array | string
-  /** What the signature says of the body, if not its hash. */
+  /** The value that is signed for the body, if not its hash. */
   readonly hash?: string
   readonly service?: string
   readonly signal?: AbortSignal
@@ -122,7 +122,7 @@ export class K2vClient {
 const tokenOf = (token: string | undefined): Record<string, string> =>
   token === undefined ? {} : { "X-Garage-Causality-Token": token }
 
-/** What an answer says of a listing. */
+/** A listing as an answer describes it. */
 export interface K2vListing {
   readonly items: readonly { readonly sk: string; readonly ct: string; readonly v: readonly (string | null)[] }[]
   readonly more?: boolean

@@ -24,16 +24,16 @@ type Environment = Readonly<Record<string, string>>
 /** One machine of the store: the same name and ports for each of its processes. */
 export class TestNode {
   process: StoreProcess | undefined
-  /** What its next process runs; undefined: this program. */
+  /** The command that its next process runs; undefined for this program. */
   command: string | undefined
   private open: S3Client | undefined
-  /** Of the store: it stays the same. */
+  /** The token of the store: it stays the same. */
   private token: string | undefined
 
   constructor(
     readonly name: string,
     readonly zone: string,
-    /** Of its next process; none: a gateway. */
+    /** The folders of its next process; a gateway has none. */
     public folders: readonly string[],
     private readonly ports: { readonly s3: string; readonly admin: string },
     private readonly environment: Environment,

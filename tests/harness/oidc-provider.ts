@@ -26,7 +26,7 @@ export class StandInProvider {
   isPublic = false
   /** It issues tokens that have expired. */
   isLate = false
-  /** What clients asked for. */
+  /** The parameters that clients asked for. */
   readonly asked: URLSearchParams[] = []
   private readonly codes = new Map<string, Begun>()
 

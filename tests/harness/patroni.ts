@@ -17,7 +17,7 @@ import { quietParent } from "./folders.js"
 import { freePort } from "./free-port.js"
 import { childrenOf, signalTree, titleOf } from "./process-tree.js"
 
-/** What to install; undefined: everything is there. */
+/** Returns what to install, or undefined if everything is there. */
 export function missingForPatroni(): string | undefined {
   if (process.platform !== "linux") return "a failover is played on Linux"
   const packages = [
@@ -132,7 +132,7 @@ export class PatroniMember {
     return senders.length
   }
 
-  /** What Patroni says about all members; undefined: it does not answer. */
+  /** Returns what Patroni says about all members, or undefined if it does not answer. */
   async members(): Promise<readonly MemberState[] | undefined> {
     if (!this.isRunning) return undefined
     try {
@@ -144,7 +144,7 @@ export class PatroniMember {
     }
   }
 
-  /** Whether PostgreSQL on it is the primary, as its Patroni knows. */
+  /** Returns true if PostgreSQL on it is the primary, as its Patroni knows. */
   async isPrimary(): Promise<boolean> {
     if (!this.isRunning) return false
     try {
@@ -283,7 +283,7 @@ export class PatroniCluster {
     return runOk(join(findPostgres() ?? "", "psql"), args, { uid, gid, cwd: member.folder })
   }
 
-  /** What the first member that answers says about all. */
+  /** Returns what the first member that answers says about all. */
   private async states(): Promise<readonly MemberState[]> {
     for (const member of this.all) {
       const found = await member.members()

@@ -80,7 +80,7 @@ export class PeerNetwork {
   }
 }
 
-/** Whether the process of the node has the socket whose port on loopback this is. */
+/** Returns true if the process of the node has the socket whose port on loopback this is. */
 function ownsPort({ process: running }: TestNode, port: number): boolean {
   if (running === undefined) return false
   const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`

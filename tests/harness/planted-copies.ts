@@ -68,7 +68,7 @@ export class PlantedCopy {
   }
 }
 
-/** What the check of a planted bug threw; fails if it threw nothing, or something else than a finding. */
+/** Returns what the check of a planted bug threw; fails if it threw nothing, or something else than a finding. */
 export async function findingOf(check: Promise<unknown>): Promise<string> {
   const error = await check.then(
     () => undefined,

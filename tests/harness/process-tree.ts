@@ -16,7 +16,7 @@ function children(): ReadonlyMap<number, readonly number[]> {
   return found
 }
 
-/** Undefined: it has ended. */
+/** Returns undefined if the process has ended. */
 function parentOf(pid: string): number | undefined {
   try {
     // The name of the program, in parentheses, may contain anything.

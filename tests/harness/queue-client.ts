@@ -13,7 +13,7 @@ export interface QueueAccess {
 export interface QueueReply {
   readonly status: number
   readonly body: Buffer
-  /** Of a body that is JSON. */
+  /** The value of a body that is JSON. */
   readonly json: unknown
 }
 
@@ -113,7 +113,7 @@ export class QueueClient {
     return this.number("/jobs/ack", ids)
   }
 
-  /** Of what was done. */
+  /** Returns how many of the ids were done. */
   async number(path: string, ids: readonly string[]): Promise<number> {
     const { status, json } = await this.request("POST", path, { body: JSON.stringify(ids) })
     if (status !== 200) throw new Error(`${path}: ${status} ${JSON.stringify(json)}`)

@@ -1,8 +1,8 @@
-/** What anybody who has the disks can read. */
+/** The bytes that anybody who has the disks can read. */
 import { readdir, readFile } from "node:fs/promises"
 import { join } from "node:path"
 
-/** Of a file that a running server has removed meanwhile: none. */
+/** Returns no bytes for a file that a running server has removed meanwhile. */
 async function bytesOf(path: string): Promise<Buffer> {
   try {
     return await readFile(path)

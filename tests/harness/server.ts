@@ -87,7 +87,7 @@ export class ServerProcess {
     return server
   }
 
-  /** Of a store that runs already; TLS is served by a gateway of its own. */
+  /** Returns the process of a store that runs already; TLS is served by a gateway of its own. */
   private static async of(store: RunningStore, options: ServerOptions): Promise<ServerProcess> {
     const { folders, port, adminPort } = store
     const env = { ...options.env, ...store.env }

@@ -30,7 +30,7 @@ const HEAP_BYTES_MAX = 200 * MIB
 
 interface Told {
   readonly status: number
-  /** Undefined: the answer has none. */
+  /** The code is undefined if the answer has none. */
   readonly code: string | undefined
 }
 

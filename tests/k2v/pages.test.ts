@@ -1,6 +1,6 @@
 /**
- * What a page of a large K2V partition costs, in rows and in blocks that are read from disk: as much at its beginning, in its
- * middle and at its end. `npm run k2v-pages` does it with 1,000,000 items.
+ * Tests of the cost of a page of a large K2V partition, in rows and in blocks that are read from disk: as much at its
+ * beginning, in its middle and at its end. `npm run k2v-pages` does it with 1,000,000 items.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"

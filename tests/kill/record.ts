@@ -14,7 +14,7 @@ export const WRITE_HEADER = "x-amz-meta-write"
 export interface Planned {
   readonly bucket: string
   readonly key: string
-  /** Undefined for a copy: its bytes are its source's. */
+  /** The claim is undefined for a copy: its bytes are its source's. */
   readonly claim: BodyClaim | undefined
   /** Without quotes; undefined for a copy until its answer. */
   etag: string | undefined

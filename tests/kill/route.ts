@@ -50,13 +50,13 @@ export class Route {
     this.connections = service.nodes.map(client => ({ client, kept: new KeptConnection(client.endpoint) }))
   }
 
-  /** Whether the answer only asks to try again later: the request may have taken effect, or may yet. */
+  /** Returns true if the answer only asks to try again later: the request may have taken effect, or may yet. */
   asksForPatience(answer: RawResponse): boolean {
     const { status } = answer
     return status === UNAVAILABLE || (this.service.mayFail && (status === FULL || isOfAnother(answer)))
   }
 
-  /** Undefined: no answer came. */
+  /** Returns undefined if no answer came. */
   async ask(method: string, call: Call): Promise<RawResponse | undefined> {
     const first = this.connections.length === 1 ? 0 : this.random.below(this.connections.length)
     const untilMs = performance.now() + NOBODY_MS

@@ -12,7 +12,7 @@ import { B64, KmsApiWorld, type Members } from "./api-world.js"
 
 const UNKNOWN = "00000000-0000-4000-8000-000000000000"
 const DAY_S = 86_400
-/** Of the rows in memory. */
+/** The start time of the rows in memory. */
 const START_S = 1_700_000_000
 
 test("a new key is described, listed, and found by its id, ARN and aliases", async () => {

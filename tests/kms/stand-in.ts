@@ -1,9 +1,9 @@
-/** What the stand-ins of key services share: troubles to order, JSON answers, and a server on loopback. */
+/** The common part of the stand-ins of key services: troubles to order, JSON answers, and a server on loopback. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import { createServer as createTlsServer } from "node:https"
 import type { PostAnswer, PostRequest } from "../../src/seams/web/contract.js"
 
-/** What a service does instead of its work; undefined: it works. */
+/** Returns what a service does instead of its work, or undefined if it works. */
 export type Trouble = (request: PostRequest) => Promise<PostAnswer> | undefined
 
 export abstract class StandIn {

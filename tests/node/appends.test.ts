@@ -102,7 +102,7 @@ test("who follows an object gets what is appended, and learns when another one i
     // Nothing comes.
     const empty = await follow("o", "offset=7&wait=0")
     assert.deepEqual([empty.status, empty.header("x-amz-object-size")], [204, "7"])
-    // What replaces it is another object, also if it is longer.
+    // A replacement is another object, also if it is longer.
     const replaced = follow("o", `offset=7&stream=${stream}`)
     await waiting(server, 1)
     await client.call("PUT", { bucket: BUCKET, key: "o", body: "another object" })
@@ -258,7 +258,7 @@ async function waiting(server: ServerProcess, count: number): Promise<void> {
   }
 }
 
-/** What a follower reads until it has all records. */
+/** Returns what a follower reads until it has all records. */
 async function followed(server: ServerProcess, over: AbortSignal): Promise<string> {
   const pieces: string[] = []
   let offset = 0

@@ -44,9 +44,9 @@ const customer = {
 interface Mode {
   readonly name: string
   readonly bucket: string
-  /** Of requests that begin an object. */
+  /** The parameters of requests that begin an object. */
   readonly asked: Readonly<Record<string, string>>
-  /** Of requests for its bytes. */
+  /** The parameters of requests for its bytes. */
   readonly read: Readonly<Record<string, string>>
 }
 

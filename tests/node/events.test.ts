@@ -35,7 +35,7 @@ test("the start, a change and the stop of a server are events, also after kill -
       while (!followed.includes("store_changed")) await makeChange()
       child.kill("SIGINT")
       let kills = 0
-      // What occurred in the last second before a kill may be lost.
+      // Events of the last second before a kill may be lost.
       do {
         await makeChange()
         await server.kill()

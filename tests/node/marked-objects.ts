@@ -19,7 +19,7 @@ import {
 import { withClient } from "../harness/sdk-client.js"
 import { ServerProcess } from "../harness/server.js"
 
-/** What nobody may read, by where it was given. */
+/** The texts that nobody may read, by where each was given. */
 export const MARKS = {
   bucket: "nobody-may-read-bucket",
   key: "nobody-may-read-key",

@@ -193,7 +193,7 @@ describe("TLS between nodes", { timeout: HUNG_MS }, () => {
     assert.ok(!bytes.includes(SECRET))
   })
 
-  /** What an admitted client sends from its first byte to its first request, as seen on the wire. */
+  /** Returns what an admitted client sends from its first byte to its first request, as seen on the wire. */
   async function recordClient(): Promise<Buffer> {
     const relay = createRelay()
     await once(relay.listen(0, "127.0.0.1"), "listening")

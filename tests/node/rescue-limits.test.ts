@@ -1,8 +1,8 @@
 /**
- * What operators have set in a rescue from folder to folder: `hayloft rescue` brings the redundancy of storage classes,
- * restores of archives until their end, quotas, which hold again but refuse nothing that is rescued, and undelete, which keeps
- * nothing of what is rescued; also by a rescue that is repeated. And K2V items, whose tokens still count, appended bytes, and
- * messages of queues, but for those that must not be delivered twice.
+ * Tests of what operators have set, in a rescue from folder to folder: `hayloft rescue` brings the redundancy of
+ * storage classes, restores of archives until their end, quotas, which hold again but refuse nothing that is rescued,
+ * and undelete, which keeps nothing of what is rescued; also by a rescue that is repeated. And K2V items, whose tokens
+ * still count, appended bytes, and messages of queues, but for those that must not be delivered twice.
  */
 import assert from "node:assert/strict"
 import { writeFile } from "node:fs/promises"

@@ -63,7 +63,7 @@ test("the spans of a write, a read and a degraded read are the documented steps"
       await server.stop()
       await rename(folders[0] ?? "", `${folder}/away`)
       await server.launch()
-      // What the folder had of an object may have been parity, which a read does not miss.
+      // The folder's shards of an object may have been parity, which a read does not miss.
       let rebuilt: readonly CollectedSpan[] = []
       for (let number = 0; number < READS_MAX && !namesOf(rebuilt).includes("decode"); number += 1) {
         const key = `degraded ${number}`

@@ -85,7 +85,7 @@ interface Key {
   readonly name: string
   readonly operators: Words
   readonly policyValues: Words
-  /** Absent for keys of the principal, the owner or the time. */
+  /** The values are absent for keys of the principal, the owner or the time. */
   readonly requestValues?: readonly [Text, ...Text[]]
 }
 

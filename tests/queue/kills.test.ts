@@ -87,7 +87,7 @@ async function story(kills: number): Promise<{ readonly ledger: Ledger; readonly
         await server.launch()
       }
       await working
-      // What is left would be delivered again by now.
+      // The remaining jobs would be delivered again by now.
       await later(kills > 0 ? 2_500 : 0)
       ledger.note(await client.get("jobs", "&count=100&nohang=1"))
     } finally {

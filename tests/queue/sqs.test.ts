@@ -198,7 +198,7 @@ test("batches: each entry for itself", async () => {
   await assert.rejects(sqs.send(new SendMessageBatchCommand({ QueueUrl: url, Entries: both })), {
     name: "BatchRequestTooLong",
   })
-  // What is wrong with the queue is the answer to the request.
+  // The error with the queue is the answer to the request.
   const Entries = [{ Id: "a", MessageBody: "x" }]
   const nowhere = new SendMessageBatchCommand({ QueueUrl: url.replace(/[^/]+$/, "nowhere"), Entries })
   await assert.rejects(sqs.send(nowhere), { name: "QueueDoesNotExist" })

@@ -47,7 +47,7 @@ async function numberAt(
   }
 }
 
-/** Whether what was read can be, if writes from one to another number may have been the last. */
+/** Returns true if the value read is possible, given that writes from one to another number may have been the last. */
 function canBe(found: number, from: number, to: number): boolean {
   if (found === 0) return from === 0 || Array.from({ length: to - from + 1 }, (_, i) => from + i).some(isDeletion)
   return found >= from && found <= to && !isDeletion(found)

@@ -8,13 +8,16 @@ import { Client, type Call } from "../../conformance/client.js"
 import { parseEndpoint, type RawResponse } from "../../conformance/raw-client.js"
 import { CREDENTIALS, REGION, ServerProcess } from "../harness/server.js"
 
-/** What the proxy does with a request. Undefined: it passes it on, and the response back. */
+/**
+ * Decides what the proxy does with a request. If it returns undefined, the proxy passes the request on, and the
+ * response back.
+ */
 export type Misbehaviour = (
   request: http.IncomingMessage,
   response: http.ServerResponse,
 ) => "handled" | Change | undefined
 
-/** What the proxy changes in a response. */
+/** The changes that the proxy makes to a response. */
 export interface Change {
   readonly headers?: Readonly<Record<string, string>>
   /** Ends the connection after so many bytes of the body. */
@@ -105,7 +108,7 @@ export class Proxy {
 export const md5Of = (text: string) => ({ "Content-MD5": createHash("md5").update(text).digest("base64") })
 
 export interface RemoteOptions {
-  /** Of the remote stores of a world. */
+  /** One of the remote stores of a world. */
   readonly store?: string
   readonly bucket?: string
   readonly freshness?: string

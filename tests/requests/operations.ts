@@ -17,11 +17,11 @@ export interface Draft {
   readonly method: string
   /** Empty for requests on the service. */
   readonly bucket: string
-  /** Undefined for requests on the bucket. Bytes as text. */
+  /** The key is undefined for requests on the bucket. Bytes as text. */
   readonly key?: string | undefined
   readonly query?: readonly string[]
   readonly headers?: readonly Header[]
-  /** Undefined without a body. */
+  /** The body is undefined if the request has none. */
   readonly body?: Buffer | string
   readonly suits: readonly ("read" | "write" | "copy" | "list" | "create" | "attributes" | "upload")[]
   readonly about?: About

@@ -42,7 +42,7 @@ export interface Outcome {
 
 interface Written {
   readonly rendered: readonly Rendered[]
-  /** Whether another server receives the same bytes. */
+  /** Another server receives the same bytes. */
   readonly isBesideAnother: boolean
 }
 

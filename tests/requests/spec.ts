@@ -61,7 +61,7 @@ export interface Signing {
   readonly how: "header" | "query" | "v2"
   readonly payload: Payload
   readonly defect?: Defect | QueryDefect | undefined
-  /** Whether Content-Length is among the signed headers. */
+  /** Content-Length is among the signed headers. */
   readonly signsLength?: boolean
 }
 
@@ -307,8 +307,8 @@ export function render(spec: Spec, side: Side, nowMs: number): Rendered {
 const AT_ONCE_BYTES = 16 * 1_024
 
 /**
- * Whether an answer may come before the whole request has arrived: then it depends on timing whether the server has
- * to close the connection after a refusal.
+ * Returns true if an answer may come before the whole request has arrived: then it depends on timing whether the server
+ * has to close the connection after a refusal.
  */
 export const mayComeLate = ({ body, cuts, expect, framing }: Spec): boolean =>
   framing.kind !== "none" && (body.length > AT_ONCE_BYTES || expect !== undefined || cuts.length > 0)

@@ -165,7 +165,7 @@ export class Wire {
     return may
   }
 
-  /** Whether the server closes within the time. */
+  /** Returns true if the server closes within the time. */
   closes(timeoutMs: number): Promise<boolean> {
     return this.until(timeoutMs, () => this.hasEnded)
   }

@@ -47,7 +47,7 @@ const REMOTE = {
   ...{ ServeStale: true, Writes: "Back", OpaqueETags: false },
 }
 
-/** What is set, in the form in which it is shown. */
+/** The values that are set, in the form in which they are shown. */
 const VALUES: Readonly<Record<string, object>> = {
   versioning: { Status: "Enabled" },
   lifecycle: { TransitionDefaultMinimumObjectSize: "varies_by_storage_class", Rules: [RULE] },
@@ -82,7 +82,7 @@ test("every setting is shown as it was set, and those that can be removed are go
     await put(setting, value)
     assert.deepEqual(await get(setting), value, setting)
   }
-  // What the list of grants shows can be set again.
+  // The list of grants can be set again as it is shown.
   const acl = await get("acl")
   assert.ok(acl)
   await put("acl", acl)

@@ -279,7 +279,7 @@ async function readDamaged(machine: Machine): Promise<void> {
   await engine.stop()
 }
 
-/** Of "hello". */
+/** The checksum of "hello". */
 const SUM = "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="
 
 const NO_BYTES = new Uint8Array()

@@ -1,6 +1,6 @@
 /**
- * What lifecycle rules that were put over S3 remove as days pass, over a store in simulated time. The cases are those of
- * ceph/s3-tests (`test_lifecycle_*`) that need a clock; days are real ones here.
+ * Tests of what lifecycle rules that were put over S3 remove as days pass, over a store in simulated time. The cases
+ * are those of ceph/s3-tests (`test_lifecycle_*`) that need a clock; days are real ones here.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"

@@ -54,7 +54,7 @@ test("requests beyond the limit of an account are answered 503 SlowDown, whichev
   }
   const refusals = () => metric("refused", { holder: "account", id: ownerAccount.id }) ?? 0
   const held: ReturnType<Client["call"]>[] = []
-  /** Whether the request passes; the answer to one that does not is still to come. */
+  /** Returns true if the request passes; the answer to one that does not is still to come. */
   const passes = async (client: Client): Promise<boolean> => {
     const before = refusals()
     const ending = { isOver: false }
@@ -118,7 +118,7 @@ test("bytes beyond the limit are not refused: bodies take their time in both dir
   // 2.1 MB at 1 MB a second, of which the first one moves at once, and so does the last piece once it is its turn.
   const tookMs = await pacedMs(work())
   assert.ok(tookMs >= 1_100 - PIECE_MS_MAX && tookMs <= 1_100 + ALARM_MS, `${tookMs} ms`)
-  // What was overdrawn is waited for: all bytes have been counted, once.
+  // The next request waits for what was overdrawn: all bytes have been counted, once.
   const nextMs = await pacedMs(put())
   assert.ok(tookMs + nextMs >= 1_800 - PIECE_MS_MAX && tookMs + nextMs <= 1_800 + ALARM_MS, `${tookMs} + ${nextMs} ms`)
   assert.ok(metric("paced", { holder: "key", id: "PACED" }) > 0)

@@ -13,7 +13,7 @@ const SECRET = "the-secret-of-a-key"
 const NAMES = ["HEADER", "URL", "FORM", "SHARED", "FAULTY", "RIGHT"] as const
 const HOUR_MS = 3_600_000
 
-/** Of waits: it stands still unless a test lets it pass. */
+/** The clock of waits: it stands still unless a test lets it pass. */
 const time = new SimClock()
 let served: Served
 before(async () => {

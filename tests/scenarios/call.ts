@@ -54,7 +54,7 @@ export class Call {
     return listOf(this.optional(key) ?? "")
   }
 
-  /** Whether the call has this bare word. */
+  /** Returns true if the call has this bare word. */
   flag(word: string): boolean {
     const at = this.words.indexOf(word)
     if (at >= 0) this.words.splice(at, 1)

@@ -105,7 +105,7 @@ export function spread({ layout, devices: all }: ControlRecord, call: Call): rea
   return [...patterns].sort(([, a], [, b]) => b - a).map(([pattern, count]) => `${count} partitions: ${pattern}`)
 }
 
-/** What `status` says of the store, if devices have what their states claim. */
+/** Returns what `status` says of the store, if devices have what their states claim. */
 export function survives(record: ControlRecord): readonly string[] {
   const safety = new SafetyEvaluator().evaluate({
     devices: record.devices.map(({ id, state, home }) => ({

@@ -13,7 +13,7 @@ const ROWS_SHOWN_MAX = 6
 
 export interface RowText {
   readonly key: string
-  /** Undefined: the row is removed. */
+  /** The value is undefined if the row is removed. */
   readonly value: string | undefined
 }
 

@@ -129,7 +129,9 @@ interface Waiting {
   readonly blockers: readonly number[]
 }
 
-/** Whether all wait for transactions that are held, or for others that wait: nothing happens until one is ended. */
+/**
+ * Returns true if all wait for transactions that are held, or for others that wait: nothing happens until one is ended.
+ */
 function isSettled(waiting: readonly Waiting[], held: ReadonlySet<number>): boolean {
   const pids = new Set(waiting.map(({ pid }) => pid))
   return (
@@ -137,7 +139,7 @@ function isSettled(waiting: readonly Waiting[], held: ReadonlySet<number>): bool
   )
 }
 
-/** Whether some wait in a circle, which the server breaks within moments. */
+/** Returns true if some wait in a circle, which the server breaks within moments. */
 function isDeadlocked(waiting: readonly Waiting[]): boolean {
   let left = waiting
   for (;;) {

@@ -1,6 +1,6 @@
 /**
- * What a database says about itself: a real PostgreSQL, also to a role without any right to watch it, a server that
- * refuses some of the questions, and the simulated database.
+ * Tests of what a database says about itself: a real PostgreSQL, also to a role without any right to watch it, a server
+ * that refuses some of the questions, and the simulated database.
  */
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"

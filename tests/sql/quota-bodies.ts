@@ -64,7 +64,7 @@ const outcomeOf = (run: Promise<unknown>): Promise<string> =>
   )
 
 const PUTS_EACH = 10
-/** Of each round. As many as one engine puts in a batch, and more: then a part of the second batch fits. */
+/** The room of each round. As many as one engine puts in a batch, and more: then a part of the second batch fits. */
 const ROOMS = [10, 15, 10, 15]
 
 /** Exactly as many succeed as fit, by objects and by bytes, for a bucket and for its account. */

@@ -53,7 +53,7 @@ async function openSealed(world: SimulatedWorld, node: string): Promise<SqlMetad
   return engine
 }
 
-/** What the database has, as another program sees it. */
+/** Returns what the database has, as another program sees it. */
 const stored = (world: SimulatedWorld, family: "current" | "settings" | "cluster", key: RowKey) =>
   world.byOperator(async session => {
     const keys = [{ family, key }]

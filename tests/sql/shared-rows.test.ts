@@ -1,4 +1,6 @@
-/** What nodes share in a database: the control record, live incarnations, and counters of those that are over. */
+/**
+ * Tests of what nodes share in a database: the control record, live incarnations, and counters of those that are over.
+ */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../src/base/failures.js"

@@ -1,6 +1,6 @@
 /**
- * What holds on the simulated database, whatever happens to connections and statements: each check makes one run of a
- * seed, and throws an `AssertionError` if its promise is broken.
+ * The promises that hold on the simulated database, whatever happens to connections and statements: each check makes
+ * one run of a seed, and throws an `AssertionError` if its promise is broken.
  */
 import assert from "node:assert/strict"
 import { fail, isFailure } from "../../src/base/failures.js"

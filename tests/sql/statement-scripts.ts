@@ -335,7 +335,10 @@ function randomCommit(random: Random, at: number, session: number): CommitReques
   }
 }
 
-/** What quotas count: often with a limit that other statements may have used up, seldom for a row that is absent. */
+/**
+ * Returns what quotas count: often with a limit that other statements may have used up, seldom for a row that is
+ * absent.
+ */
 function randomUsage(random: Random, at: number): Pick<CommitRequest, "usage" | "newUsage" | "droppedUsage"> {
   const usage = { bytes: at - 1, objects: 1, partBytes: at }
   const mostOf = (): number | undefined => (random.below(2) === 0 ? random.below(6) : undefined)

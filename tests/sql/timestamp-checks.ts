@@ -67,7 +67,7 @@ const skewed = (clock: Clock, byMs: number): Clock => ({
 interface Event extends Done {
   readonly from: string
   readonly to: string
-  /** Undefined if the event copies `from`. */
+  /** The value is undefined if the event copies `from`. */
   readonly value: string | undefined
   readonly beganAt: number
   readonly endedAt: number

@@ -1,6 +1,6 @@
 /**
- * What holds for leases, silence and retention, whatever happens to nodes and to the database: each check makes one run
- * of a seed in simulated time, and throws an `AssertionError` if its promise is broken.
+ * The promises that hold for leases, silence and retention, whatever happens to nodes and to the database: each check
+ * makes one run of a seed in simulated time, and throws an `AssertionError` if its promise is broken.
  */
 import assert from "node:assert/strict"
 import { isFailure } from "../../src/base/failures.js"
@@ -290,7 +290,7 @@ async function compare(store: SimStore, released: readonly Released[], minutes: 
   }
 }
 
-/** Undefined: the node cannot tell at this moment. */
+/** Returns undefined if the node cannot tell at this moment. */
 const dueOn = (node: SimNode) =>
   node.retention.now().catch((error: unknown) => {
     if (!isFailure(error)) throw error

@@ -31,7 +31,7 @@ class NodeClock implements Clock {
     return this.resumed !== undefined
   }
 
-  /** Those that sleep go on sleeping until `go`. */
+  /** Lets those that sleep go on sleeping until `go`. */
   pause(): void {
     this.resumed ??= new Promise(resolve => (this.resume = resolve))
   }
@@ -75,7 +75,7 @@ export class SimNode {
   readonly retention: EpochRetention
   private readonly stopping = new AbortController()
   private readonly running: Promise<unknown>[]
-  /** What its heartbeats tell about the others. */
+  /** The nodes that its heartbeats report as unreachable. */
   cannotReach: readonly NodeName[] = []
 
   constructor(

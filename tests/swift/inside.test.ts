@@ -1,4 +1,6 @@
-/** What shows the inside of the store: `/recon` and `/v1/endpoints`, over the model, and who may ask. */
+/**
+ * Tests of requests that show the inside of the store: `/recon` and `/v1/endpoints`, over the model, and who may ask.
+ */
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
 import { textOfObjectKey, parseAccessKeyId } from "../../src/base/ids.js"

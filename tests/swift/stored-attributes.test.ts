@@ -1,4 +1,7 @@
-/** What Swift's requests store without an HTTP parser, and words and lengths of answers that Swift's own tests compare. */
+/**
+ * Tests of what Swift's requests store without an HTTP parser, and of words and lengths of answers that Swift's own
+ * tests compare.
+ */
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
 import { after, before, test } from "node:test"

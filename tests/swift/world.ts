@@ -74,7 +74,7 @@ export const ROOT_ACCOUNT: Account = {
 }
 
 export interface SwiftWorld {
-  /** Of Swift. */
+  /** The port of Swift. */
   readonly port: number
   readonly s3: Client
   readonly telemetry: SimTelemetry
@@ -172,7 +172,7 @@ export function accountsInMemory(): SwiftAccounts {
   return { of, deletedBy, change: async (id, change) => void known.set(id, change(of(id))) }
 }
 
-/** What tests do with containers and objects of a user who signs in before they run. */
+/** Returns what tests do with containers and objects of a user who signs in before they run. */
 export function filesOf(user: () => SwiftUser) {
   const get = (path: string, headers: SwiftHeaders = {}) => user().call("GET", path, { headers })
   return {

@@ -167,7 +167,7 @@ export interface SceneOptions {
 export interface RowInput {
   readonly family?: Family
   readonly key: string
-  /** Undefined: delete. */
+  /** The row is deleted if the value is undefined. */
   readonly value: string | undefined
   readonly payload?: string
 }
@@ -199,7 +199,7 @@ export class Scene {
   /** The failure that configuration changes get. */
   refuseChanges: Failure | undefined
   refusesSingleCopy = false
-  /** Undefined: all of them. */
+  /** All replicas are wanted if it is undefined. */
   replicasWanted: number | undefined
   /** Acknowledged rows, and rows that may have been written without an acknowledgement. */
   readonly acknowledged = new Map<string, string>()

@@ -204,6 +204,21 @@ const PLANTED: readonly Planted[] = [
     good: ["// The jobs and the choreography begin here.", "export const jobName = 1", "export const recorder = 1"],
     says: /is a retired word/,
   },
+  {
+    rule: "openings",
+    path: "src/object/planted.ts",
+    bad: [
+      "/** Undefined: there is no row. */\nexport const row = 1",
+      "/** Whether it is open. */\nexport const isOpen = true",
+      "/**\n * What the row has.\n */\nexport const row = 1",
+      "// Of all rows.\nexport const rows = 1",
+    ],
+    good: [
+      "/** The row, undefined if there is none. What it has is in its value. */\nexport const row = 1",
+      "// The sum of the rows, on two lines of which the second begins with the word\n// Of the rule.\nexport const rows = 1",
+    ],
+    says: /is a sentence with a subject; this one opens with/,
+  },
 ]
 
 for (const { rule, path, bad, good = [], says } of PLANTED) {

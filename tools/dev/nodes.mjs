@@ -12,7 +12,7 @@ import { seed } from "./seed.mjs"
 
 const FOLDERS_EACH = 2
 const ZONES = ["a", "b", "c"]
-/** Of each node: S3, admin, calls of other nodes; the database has the fourth of the first node. */
+/** The ports of each node: S3, admin, calls of other nodes; the database has the fourth of the first node. */
 const PORTS_EACH = 10
 
 async function freePort() {

@@ -24,7 +24,7 @@ export function namedCommands(text) {
   return named.toSorted((a, b) => a.line - b.line)
 }
 
-/** What is wrong with a command line, as a sentence; undefined if it fits `program`, a commander command. */
+/** Returns what is wrong with a command line, as a sentence; undefined if it fits `program`, a commander command. */
 export function problemOf(words, program) {
   let commands = [program]
   let at = 0

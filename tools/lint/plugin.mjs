@@ -8,6 +8,7 @@ import fileName from "./file-name.mjs"
 import header from "./header.mjs"
 import layers from "./layers.mjs"
 import oneWriter from "./one-writer.mjs"
+import openings from "./openings.mjs"
 import size from "./size.mjs"
 import words from "./words.mjs"
 import world from "./world.mjs"
@@ -24,6 +25,7 @@ export default {
     header,
     layers,
     "one-writer": oneWriter,
+    openings,
     size,
     words,
     world,

@@ -106,7 +106,7 @@ export default {
       }
     }
 
-    /** Whether a name is the global one, not declared in this file. */
+    /** Returns true if a name is the global one, not declared in this file. */
     const isGlobal = node => {
       for (let scope = context.sourceCode.getScope(node); scope !== null; scope = scope.upper) {
         const variable = scope.set.get(node.name)

@@ -75,7 +75,10 @@ export function testFiles() {
     .sort()
 }
 
-/** Of the files that take a while, `[seconds, processorSeconds]`, as measured with two cores. Written by `--record`. */
+/**
+ * The times of the files that take a while, `[seconds, processorSeconds]`, as measured with two cores. Written by
+ * `--record`.
+ */
 const TIMES = "tools/test-times.json"
 const times = JSON.parse(readFileSync(join(ROOT, TIMES), "utf8"))
 export const nameOf = path => path.replace(/^dist\//, "").replace(/\.test\.js$/, "")

@@ -1,4 +1,4 @@
-/** What a run of the tests says: at its beginning, while it goes on, and at its end. */
+/** The output of a run of the tests: at its beginning, while it goes on, and at its end. */
 import { nameOf } from "./files.mjs"
 
 const LINE_EVERY_MS = 60_000

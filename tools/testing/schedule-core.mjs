@@ -8,7 +8,7 @@
 
 /** Until a unit has been measured. */
 const USUAL_SHARE = { browser: 0.8, nodes: 0.8, server: 0.6, simulation: 1, pure: 1, check: 1 }
-/** Of each core. */
+/** The limit is for each core. */
 const LOAD_MAX = 1.25
 /** A unit that only waits still has processes: memory is for so many of each core. */
 const UNITS_PER_CORE_MAX = 4

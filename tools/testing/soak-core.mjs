@@ -1,5 +1,5 @@
 /**
- * What a soak runs. Pure.
+ * The commands that a soak runs. Pure.
  *
  * Each kind draws from its seed: a run is one command with a fresh seed, which repeats it. `weight`: how often it has its
  * turn, beside the others.

@@ -16,7 +16,7 @@ const ALWAYS = [
 ]
 /** Files that take as long take turns. */
 const SLOW_SECONDS_MIN = 10
-/** Of the slow files of one part, together. */
+/** The processor time of the slow files of one part, together. */
 const PART_PROCESSOR_SECONDS = 900
 const USUAL_SHARE = 0.6
 

@@ -12,7 +12,10 @@ export const chordIdOf = (text: string): ChordId => createHash("sha1").update(te
 /** Clockwise. */
 export const distance = (from: ChordId, to: ChordId): number => (to - from + CIRCLE) % CIRCLE
 
-/** Whether the id is behind `from` and before `to`; the whole circle without `from` if they are equal. */
+/**
+ * Returns true if the id is behind `from` and before `to`; if they are equal, the range is the whole circle without
+ * `from`.
+ */
 export function isBetween(id: ChordId, from: ChordId, to: ChordId): boolean {
   const away = distance(from, id)
   return away > 0 && (from === to || away < distance(from, to))

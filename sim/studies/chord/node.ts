@@ -18,14 +18,14 @@ export const CHORD_LIMITS = {
 } as const
 
 export interface LookupEnd {
-  /** Undefined: no node that answered knew another one to ask. */
+  /** The owner is undefined if no node that answered knew another one to ask. */
   readonly owner: ChordId | undefined
   /** Nodes that were asked and answered, without the one that looks up and the owner. */
   readonly hops: number
   readonly timeouts: number
 }
 
-/** What a node knows of a key: its owner, or a node that is nearer. */
+/** A node's knowledge of a key: its owner, or a node that is nearer. */
 type Step = { readonly owner: ChordId } | { readonly nearer: ChordId } | undefined
 
 export class ChordNode {

@@ -12,7 +12,7 @@ import { CHORD_LIMITS, ChordNode, type LookupEnd } from "./node.js"
 
 export interface ClientLookup extends LookupEnd {
   readonly ms: number
-  /** Undefined: it failed. */
+  /** It is undefined if the lookup failed. */
   readonly isRight: boolean | undefined
 }
 

@@ -1,4 +1,4 @@
-/** What membership costs: messages and bytes of nodes, queries of the database, by the real limits and encoders. */
+/** The costs of membership: messages and bytes of nodes, queries of the database, by the real limits and encoders. */
 import { LEASE_LIMITS } from "../../../src/node/cluster/leases-core.js"
 import { MEMBERSHIP_LIMITS } from "../../../src/node/cluster/membership.js"
 import { SHARED_RECORD_LIMITS } from "../../../src/node/cluster/shared-record.js"

@@ -133,7 +133,7 @@ export interface Fault {
   readonly databaseAway?: boolean
 }
 
-/** What SWIM concluded about nodes that ran all the time. */
+/** The conclusions of SWIM about nodes that ran all the time. */
 export interface SwimConclusions {
   readonly suspicions: number
   /** Nodes that were declared dead by any other, and by how many at most. */
@@ -237,7 +237,7 @@ export function heartbeatsUnder(nodes: number, seed: number, fault: Fault, settl
 }
 
 export interface SwimCosts {
-  /** Of each node a second. */
+  /** The counts are for each node and second. */
   readonly messages: number
   readonly bytes: number
 }

@@ -61,7 +61,7 @@ export class Rows {
   }
 }
 
-/** What one node knows of one other by its calls: the loop of `RemoteNode.keepUp`. */
+/** The knowledge that one node has of one other by its calls: the loop of `RemoteNode.keepUp`. */
 class Link {
   readonly reach = new Reach(REMOTE_LIMITS.statesFailedMax)
   private readonly states: readonly DeviceState[]
@@ -107,7 +107,7 @@ class Link {
   }
 }
 
-/** What an observer has decided about each node. */
+/** The decisions of an observer about each node. */
 export interface Opinion {
   readonly silentMs: ReadonlyMap<NodeName, number>
   readonly outOfReachMs: ReadonlyMap<NodeName, number>

@@ -168,7 +168,7 @@ class SwimNode {
     this.news = [...this.news.filter(({ subject }) => subject !== news.subject), { ...news, passed: 0 }]
   }
 
-  /** Those that were passed on least often. */
+  /** Returns the news that was passed on least often. */
   newsToPass(): readonly News[] {
     if (this.news.length === 0) return []
     const most = SWIM.transmissions * Math.ceil(Math.log10(this.states.length + 1))

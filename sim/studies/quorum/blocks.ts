@@ -155,7 +155,7 @@ export class BlockStore implements StoreUnderStudy {
     const slots = [...block.targets.entries()].flatMap(([slot, server]) =>
       server === undefined ? [] : [[slot, server] as const],
     )
-    // Those that do not answer come last.
+    // Servers that do not answer come last.
     const order = [
       ...slots.filter(([, server]) => this.servers.isCallable(by, server)),
       ...slots.filter(([, server]) => !this.servers.isCallable(by, server)),

@@ -24,7 +24,7 @@ interface Read {
   readonly key: number
   readonly startMs: number
   readonly endMs: number
-  /** Undefined: refused. */
+  /** The result is undefined if the read was refused. */
   readonly found: { readonly write: string | undefined } | undefined
 }
 

@@ -70,7 +70,7 @@ export class Servers {
     return this.isUp(to) && this.sideOf(from) === this.sideOf(to)
   }
 
-  /** Whether the caller still expects an answer. */
+  /** Returns true if the caller still expects an answer. */
   isCallable(from: number, to: number): boolean {
     return this.reaches(from, to) || this.events.nowMs - this.changedMs < SERVER_TIMES.noticedMs
   }
@@ -119,7 +119,7 @@ export class Servers {
 export type WriteEnd = "done" | "refused" | "unknown"
 
 export interface ReadEnd {
-  /** Undefined: the key does not exist. */
+  /** The write is undefined if the key does not exist. */
   readonly write: string | undefined
 }
 
@@ -128,12 +128,12 @@ export interface StoreUnderStudy {
   write(by: number, key: number, write: string, ended: (end: WriteEnd) => void): void
   /** The same if the value is still this one (`If-Match`, `If-None-Match`); absent if the rule cannot decide that. */
   writeIf?(by: number, key: number, write: string, current: string | undefined, ended: (end: WriteEnd) => void): void
-  /** Undefined: it could not be read. */
+  /** The end is undefined if the key could not be read. */
   read(by: number, key: number, ended: (end: ReadEnd | undefined) => void): void
   /** By acknowledged write: how many arbitrary disks may be lost in the moment of the acknowledgement. */
   readonly survives: ReadonlyMap<string, number>
   /** Bytes that were written to disks for each byte of a value. */
   readonly bytesPerByte: number
-  /** Whether the value of the first write is replaced by that of the second, once all replicas agree. */
+  /** Returns true if the value of the first write is replaced by that of the second, once all replicas agree. */
   replaces(earlier: string, later: string): boolean
 }

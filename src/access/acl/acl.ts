@@ -61,7 +61,7 @@ export const isOwnerOnly = ({ owner, grants: [only, second] }: Acl): boolean =>
 
 const isPublicGrant = ({ grantee }: Grant): boolean => grantee.kind === "group" && PUBLIC_GROUPS.includes(grantee.group)
 
-/** Whether the list allows anonymous callers or every signed caller. */
+/** Returns true if the list allows anonymous callers or every signed caller. */
 export const isPublicAcl = ({ grants }: Acl): boolean => grants.some(isPublicGrant)
 
 /** The list without grants to everybody, for buckets that ignore public grants. */

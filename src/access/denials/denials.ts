@@ -24,14 +24,14 @@ export interface Denial {
   readonly remoteAddress: string
   /** As the request states it; proved only if `principal` is defined. */
   readonly accessKeyId: string | undefined
-  /** Undefined if the caller was not authenticated. */
+  /** The principal is undefined if the caller was not authenticated. */
   readonly principal: AccessRequest["principal"] | undefined
   /** As policies name them; undefined if policies have no name for it, or it was not determined before the denial. */
   readonly action: string | undefined
   readonly resource: string | undefined
   readonly kind: FailureKind
   readonly details: FailureDetails
-  /** Undefined if policies did not decide. */
+  /** The decision is undefined if policies did not decide. */
   readonly decision: Denied | undefined
 }
 
@@ -124,7 +124,7 @@ export class Denials {
     this.latest[callerKindOf(request)].add(denialOf(request, failure))
   }
 
-  /** Undefined if no such request was denied, or its entry was evicted. */
+  /** Returns undefined if no such request was denied, or its entry was evicted. */
   find(requestId: string): Denial | undefined {
     const { known, claimed, anonymous } = this.latest
     return known.find(requestId) ?? claimed.find(requestId) ?? anonymous.find(requestId)

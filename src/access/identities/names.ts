@@ -54,7 +54,7 @@ interface ParsedArn {
 const ARN = /^arn:aws:iam::(\d{12}|aws):(user|group|role|policy)(\/(?:[\x21-\x7e]*\/)?)([\w+=,.@-]+)$/
 const ARN_CHARACTERS_MAX = 2_048
 
-/** Undefined if the text is not an ARN of that kind. */
+/** Returns undefined if the text is not an ARN of that kind. */
 export function parseIdentityArn(resource: ParsedArn["resource"], text: string): ParsedArn | undefined {
   const [, account, kind, path, name] = text.length > ARN_CHARACTERS_MAX ? [] : (ARN.exec(text) ?? [])
   if (account === undefined || kind !== resource || path === undefined || name === undefined) return undefined

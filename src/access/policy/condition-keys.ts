@@ -47,7 +47,7 @@ const S3_KEYS = new Set(
     .map(name => `s3:${name}`),
 )
 
-/** Whether a bucket policy may use the key: AWS's and S3's keys, and claims of identity providers. */
+/** Returns true if a bucket policy may use the key: AWS's and S3's keys, and claims of identity providers. */
 export function isKnownKey({ name, suffix }: ConditionKey): boolean {
   if (TAG_KEYS.has(name) && (suffix ?? "") === "") return false
   if (name.startsWith("aws:")) return GLOBAL_KEYS.has(name)

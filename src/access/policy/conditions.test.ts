@@ -12,7 +12,7 @@ function holds(condition: object, keys: Keys = {}, more: Partial<AccessRequest> 
   return decide(requestOf({ ...more, keys }), own, NO_RESOURCE_POLICIES).outcome === "allow"
 }
 
-/** Whether a Deny statement with this condition applies. */
+/** Returns true if a Deny statement with this condition applies. */
 function denies(condition: object, keys: Keys = {}, more: Partial<AccessRequest> = {}): boolean {
   const own = identityOf(STATEMENT, { ...STATEMENT, Effect: "Deny", Condition: condition })
   return decide(requestOf({ ...more, keys }), own, NO_RESOURCE_POLICIES).outcome === "explicitDeny"
@@ -75,7 +75,7 @@ const LINES: readonly Line[] = [
   ["ArnLike", "arn:aws:x:*:1:finance/*", "arn:aws:x:us:9:store/abc:1:finance/d", false],
   ["StringLike", "arn:aws:x:*:1:finance/*", "arn:aws:x:us:9:store/abc:1:finance/d", true],
   ["ArnNotLike", "arn:aws:iam::1:role/*", "arn:aws:iam::2:role/a", true],
-  // Absent keys
+  // Keys that are absent
   ["StringEquals", "a", undefined, false],
   ["StringNotEquals", "a", undefined, true],
   ["StringEqualsIfExists", "a", undefined, true],

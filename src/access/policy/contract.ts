@@ -68,10 +68,10 @@ export interface Statement {
   readonly index: number
   readonly sid: string | undefined
   readonly effect: Effect
-  /** Undefined in identity policies. */
+  /** The principals are undefined in identity policies. */
   readonly principals: Principals | undefined
   readonly actions: Patterns
-  /** Undefined in trust policies, which apply to their role. */
+  /** The resources are undefined in trust policies, which apply to their role. */
   readonly resources: Patterns | undefined
   readonly conditions: readonly Condition[]
 }
@@ -79,9 +79,9 @@ export interface Statement {
 /** A compiled statement. */
 export interface Rule {
   readonly statement: Statement
-  /** Undefined in identity policies. */
+  /** The callers are undefined in identity policies. */
   readonly callers: NamedCallers | undefined
-  /** Whether the statement's actions include this one. */
+  /** Returns true if the statement's actions include this one. */
   readonly coversAction: (action: string) => boolean
   /** Every matching resource equals one of these or is below it, after a `/`; undefined if there is no such bound. */
   readonly folders: readonly string[] | undefined
@@ -115,7 +115,7 @@ export interface NamedPolicy {
 export interface PrincipalPolicies {
   /** The policies of a user and its groups, or of a role; empty for root, which may do everything in its account. */
   readonly identity: readonly NamedPolicy[]
-  /** Undefined if there is no boundary. */
+  /** The policy is undefined if there is no boundary. */
   readonly boundary: NamedPolicy | undefined
   /** Session policies, or a service account's; undefined if there are none: no limit. Empty allows nothing. */
   readonly session: readonly NamedPolicy[] | undefined

@@ -141,7 +141,10 @@ function lackingOf(
   return principal.kind === "user" && session === undefined ? ["resource"] : ["resource", ...limits]
 }
 
-/** Whether Allow statements of the principal's own policies name any action of the service: without one it has no right there. */
+/**
+ * Returns true if Allow statements of the principal's own policies name any action of the service: without one it has
+ * no right there.
+ */
 export function mayActIn(service: string, { kind }: { readonly kind: string }, own: PrincipalPolicies): boolean {
   const isOf = (pattern: string): boolean => /^[*?]/.test(pattern) || pattern.toLowerCase().startsWith(`${service}:`)
   const names = (policies: readonly NamedPolicy[]): boolean =>

@@ -15,7 +15,7 @@ export interface Operator {
   readonly negated: boolean
   /** A pattern may contain variables and wildcards; a text is taken literally. */
   readonly valueKind: "pattern" | "variables" | "text"
-  /** Undefined if the value is malformed for the operator. Called with a pattern that has no variables left. */
+  /** Returns undefined if the value is malformed for the operator. Called with a pattern that has no variables left. */
   readonly testOf: (value: string, pattern: Pattern) => Matcher | undefined
 }
 
@@ -31,7 +31,7 @@ const equalsIgnoringCase: TestOf = (_, pattern) => {
 /** The cost of splitting and comparing six components. */
 const SPLIT = 25 * STEP
 
-/** Undefined if there are fewer than six; the last includes all further colons. */
+/** Returns undefined if there are fewer than six components; the last includes all further colons. */
 function componentsOf(arn: string): readonly string[] | undefined {
   const components: string[] = []
   let from = 0

@@ -38,7 +38,7 @@ function variableOf(inside: string): Token | undefined {
   return name === undefined ? undefined : { key: conditionKeyOf(name.trim()), fallback }
 }
 
-/** Undefined if the text has a `${` that is not a variable. */
+/** Returns undefined if the text has a `${` that is not a variable. */
 export function patternOf(text: string, { variables, wildcards }: PatternRules): Pattern | undefined {
   const tokens: Token[] = []
   let from = 0
@@ -198,7 +198,7 @@ function endOfNext({ before, find, after }: Floating, text: string, from: number
 
 const charactersOf = (piece: Piece): number => piece.reduce((sum, part) => sum + [...part].length, piece.length - 1)
 
-/** Whether a piece matches the end of the text, starting at `from` at the earliest. */
+/** Returns a test that is true if a piece matches the end of the text, starting at `from` at the earliest. */
 function endingOf(piece: Piece): (text: string, from: number, budget: EvaluationBudget) => boolean {
   const [first = ""] = piece
   if (piece.length === 1) return (text, from) => text.length - first.length >= from && text.endsWith(first)

@@ -31,7 +31,7 @@ function isNamedAsAccount({ accounts, canonicalIds }: NamedCallers, caller: Call
   return "arn" in caller && (accounts.has(caller.accountNumber) || canonicalIds.has(caller.accountId))
 }
 
-/** Whether the caller is named directly: user, session or provider; for the root user, its account. */
+/** Returns true if the caller is named directly: user, session or provider; for the root user, its account. */
 function isNamedItself(callers: NamedCallers, caller: Caller): boolean {
   const { arnsAndIds, providers } = callers
   switch (caller.kind) {
@@ -54,7 +54,7 @@ function isNamedAsRole({ arnsAndIds }: NamedCallers, caller: Caller): boolean {
   return arnsAndIds.has(caller.arn) || arnsAndIds.has(roleId)
 }
 
-/** Whether a Deny statement concerns the caller. */
+/** Returns true if a Deny statement concerns the caller. */
 export function concerns(callers: NamedCallers, caller: Caller): boolean {
   const isNamed = callers.everybody || isNamedItself(callers, caller)
   if (callers.negated) return !isNamed

@@ -13,7 +13,7 @@ const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]/g
 
 interface Level {
   readonly where: string
-  /** Undefined in an array. */
+  /** The names are undefined in an array. */
   readonly names: Set<string> | undefined
   /** The current position: in an array, in an object. */
   index: number

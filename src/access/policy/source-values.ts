@@ -1,10 +1,10 @@
 /** Condition keys that every request over HTTP has, whatever its API: where it comes from, and how it was sent. */
 import type { RequestContext } from "./contract.js"
 
-/** What these keys are read from. */
+/** The source that these keys are read from. */
 export interface RequestSource {
   readonly remoteAddress: string
-  /** Undefined without TLS. */
+  /** The version is undefined without TLS. */
   readonly tlsVersion: string | undefined
   header(name: string): string | undefined
 }

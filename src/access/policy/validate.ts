@@ -66,7 +66,7 @@ export function problemsOf(
   return found.map(problem => ({ ...problem, line: lineOf(problem.where) }))
 }
 
-/** What the parser refuses. */
+/** Returns what the parser refuses. */
 function failureOf(run: () => unknown): Found | undefined {
   try {
     run()

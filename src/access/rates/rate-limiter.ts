@@ -104,7 +104,7 @@ export class RateLimiter {
     }))
   }
 
-  /** What one holder does with the time; then an alarm for what still waits. */
+  /** Does what one holder does with the time, then sets an alarm for what still waits. */
   do<T>(holder: Holder, act: (rates: HolderRates, nowMs: number) => T): T {
     const { rates } = holder
     const pacedBefore = rates.paced

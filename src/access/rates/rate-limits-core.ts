@@ -15,7 +15,7 @@
 import type { RateLimits } from "../../format/rate-limits.js"
 
 export const RATE_BOUNDS = {
-  /** What may move at once after a pause, as the time that it takes at the limit. */
+  /** The amount that may move at once after a pause, as the time that it takes at the limit. */
   aheadMs: 1_000,
   /** Requests of one holder that are under way while its bytes wait. */
   activeMax: 16,
@@ -65,7 +65,7 @@ export class HolderRates {
     this.requestMs = requestsPerSecond === undefined ? 0 : (SECOND_MS * nodes) / requestsPerSecond
     this.requestsAheadMs = Math.max(0, (burst ?? 1) / nodes - 1) * this.requestMs
     this.byteMs = bytesPerSecond === undefined ? 0 : (SECOND_MS * nodes) / bytesPerSecond
-    // What was used stays used, at the new rate.
+    // The amount that was used stays used, at the new rate.
     this.requestsFullAtMs = rescaled(this.requestsFullAtMs, nowMs, requestMs, this.requestMs)
     this.bytesFullAtMs = rescaled(this.bytesFullAtMs, nowMs, byteMs, this.byteMs)
     return requestMs !== this.requestMs || byteMs !== this.byteMs

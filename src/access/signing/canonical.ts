@@ -55,7 +55,7 @@ export function deriveSigningKey(secret: string, { day, region, service }: Scope
   return hmac(hmac(hmac(hmac(`AWS4${secret}`, day), region), service), "aws4_request")
 }
 
-/** Whether two byte strings are equal; the time it takes depends only on their lengths. */
+/** Returns true if two byte strings are equal; the time it takes depends only on their lengths. */
 export function equalInConstantTime(a: string, b: string): boolean {
   if (a.length !== b.length) return false
   let different = 0

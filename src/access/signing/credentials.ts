@@ -133,7 +133,7 @@ export function parseAuthorization(value: string): Credentials {
 
 const PRESIGNED_MARKS = ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature"]
 
-/** Whether the query claims to carry a signature, complete or not. */
+/** Returns true if the query claims to carry a signature, complete or not. */
 export function carriesQuerySignature(query: readonly QueryParameter[]): boolean {
   return query.some(({ name }) => PRESIGNED_MARKS.includes(name))
 }
@@ -142,7 +142,7 @@ export function carriesQuerySignature(query: readonly QueryParameter[]): boolean
 export const VERSION_2_PARAMETERS = ["AWSAccessKeyId", "Signature", "Expires"]
 const VERSION_2_MARKS = ["AWSAccessKeyId", "Signature"]
 
-/** Whether the query claims to carry a version 2 signature, complete or not. */
+/** Returns true if the query claims to carry a version 2 signature, complete or not. */
 export function carriesVersion2Signature(query: readonly QueryParameter[]): boolean {
   return query.some(({ name }) => VERSION_2_MARKS.includes(name))
 }

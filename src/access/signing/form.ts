@@ -20,7 +20,7 @@ import type { SignatureRules, VerifiedRequest } from "./verify.js"
 import { version2Signature } from "./version2.js"
 
 interface FormSignatureRules extends Pick<SignatureRules, "service" | "region"> {
-  /** Whether signature version 2 is accepted. */
+  /** Signature version 2 is accepted. */
   readonly acceptVersion2: boolean
 }
 
@@ -31,7 +31,7 @@ interface FormClaim {
   /** As sent: base64. */
   readonly policy: string
   readonly signature: string
-  /** Undefined for signature version 2, which uses the secret itself. */
+  /** The scope is undefined for signature version 2, which uses the secret itself. */
   readonly scope: Scope | undefined
   readonly region: string
   readonly signedMs: number | undefined

@@ -70,7 +70,7 @@ export function receivedRequest(
 
 export interface SignatureRules {
   readonly service: string
-  /** Undefined if any region is accepted, including the empty string. */
+  /** The region is undefined if any region is accepted, including the empty string. */
   readonly region: string | undefined
   /** Services that are not implemented but for which clients sign requests here, with what those requests concern. */
   readonly unbuiltServices?: ReadonlyMap<string, string>
@@ -124,7 +124,7 @@ export interface VerifiedRequest {
 /** Everything derived from the names of a request's headers, the credential and the list of signed headers. */
 interface Plan {
   readonly accessKeyId: string
-  /** Undefined if no key can have such an id. */
+  /** The id is undefined if no key can have such an id. */
   readonly keyId: AccessKeyId | undefined
   readonly scope: Scope
   readonly scopeLine: string
@@ -133,7 +133,7 @@ interface Plan {
   readonly leads: readonly string[]
   /** The position of each signed header, from `HeaderShape.placeOf`. */
   readonly places: readonly number[]
-  /** Whether every signed header occurs exactly once. */
+  /** Every signed header occurs exactly once. */
   readonly arePlain: boolean
   /** The text between the last value and the payload's hash. */
   readonly tail: string
@@ -465,7 +465,7 @@ function verifyVersion2(claim: Version2Claim, secret: string): VerifiedRequest {
   return { kind: "verified", form, version: "AWS", accessKeyId, region, payload, signedMs, chunkSignatures }
 }
 
-/** Whether anything in the request's head looks like a signature. */
+/** Returns true if anything in the request's head looks like a signature. */
 export function carriesSignature({ parameters, headers }: ReceivedRequest): boolean {
   const isSigned = carriesQuerySignature(parameters) || carriesVersion2Signature(parameters)
   return isSigned || headers.get("authorization") !== undefined

@@ -181,7 +181,7 @@ function claimOf(
   }
 }
 
-/** Whether the signature was made with the secret. */
+/** Returns true if the signature was made with the secret. */
 export function isSignedBy({ textsToSign, signature }: Version2Claim, secret: string): boolean {
   return textsToSign.some(text => equalInConstantTime(version2Signature(secret, text), signature))
 }

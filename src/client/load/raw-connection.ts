@@ -25,7 +25,7 @@ export interface RawRequest {
 }
 
 export interface RawOptions {
-  /** Of each read; large bodies are cheaper in large pieces. */
+  /** The buffer of each read; large bodies are cheaper in large pieces. */
   readonly bufferBytes?: number
   readonly trust?: Trust | undefined
 }

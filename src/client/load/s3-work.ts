@@ -19,7 +19,7 @@ const PLACES = 64
 
 interface WorkSet {
   readonly bucket: string
-  /** Of its keys; no other key in the bucket has it. */
+  /** The prefix of its keys; no other key in the bucket has it. */
   readonly prefix: string
   readonly sizeBytes: number
   readonly keys: number

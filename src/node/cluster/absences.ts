@@ -1,4 +1,4 @@
-/** What the control record tells of devices that do not answer. */
+/** The facts in the control record about devices that do not answer. */
 import type { BlockOptions } from "../../block/index.js"
 import type { RecordManager } from "../control/record-manager.js"
 

@@ -1,4 +1,7 @@
-/** What a start during a halt left out is done after it, once, and what prevents it is told. */
+/**
+ * Tests that the work left out by a start during a halt is done after it, once, and that whatever prevents it is
+ * reported.
+ */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "../../base/failures.js"

@@ -85,7 +85,7 @@ interface Given {
   readonly trouble?: string
   readonly duties?: readonly Duty[]
   readonly isOver?: boolean
-  /** What the other node answers to a trace. */
+  /** The other node's answer to a trace. */
   readonly answer?: OwnLive["requests"]["answer"]
 }
 

@@ -43,7 +43,7 @@ import type { ClusterView, OtherNode } from "./cluster-view.js"
 const OPERATE_LIMITS = {
   /** Taking a folder waits for several calls of its disk, each of which may take seconds. */
   deadlineMs: 120_000,
-  /** What is read from the memory of a node. */
+  /** The deadline for reads from the memory of a node. */
   liveMs: 2_000,
   resultBytesMax: 1 * MIB,
   nodesConcurrent: 16,
@@ -58,7 +58,7 @@ const OPERATE: Method<NodeOperation, undefined> = {
 /** The same call, for what is only read. */
 const LOOK = { ...OPERATE, changes: false }
 
-/** What this node serves. */
+/** The requests and the traffic that this node serves. */
 export interface OwnLive {
   readonly requests: { answer(question: TraceQuestion): TracedRequests }
   readonly traffic: { counts(window: TrafficWindow): NodeTraffic }
@@ -129,7 +129,10 @@ const isOf = <Kind extends NodeOperationResult["kind"]>(
   kind: Kind,
 ): result is Extract<NodeOperationResult, { kind: Kind }> => result.kind === kind
 
-/** What the other nodes serve, as they say it when they are asked. All methods reject if the node does not answer. */
+/**
+ * The requests and the traffic that the other nodes serve, as they report them when asked. All methods reject if the
+ * node does not answer.
+ */
 export class LiveNodes {
   constructor(
     readonly own: NodeName,
@@ -211,7 +214,7 @@ export class ClusterOperations implements StoreOperations {
     return deviceOf(this.record(), id).home?.node
   }
 
-  /** Undefined: it is this node. Throws `invalidArgument` for a node that does not exist. */
+  /** Returns undefined for this node. Throws `invalidArgument` for a node that does not exist. */
   private otherNode(name: NodeName | undefined): OtherNode | undefined {
     if (name === undefined || name === this.ownName) return undefined
     const node = this.others.find(each => each.name === name)

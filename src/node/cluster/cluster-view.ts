@@ -10,7 +10,7 @@ import { SILENT_SHOWN_MS, type Duty, type NodesView } from "../status/nodes-core
 export interface OtherNode {
   readonly name: NodeName
   readonly row: NodeRow
-  /** Undefined: it has not reported, or cannot be reached now. */
+  /** The report is undefined if the node has not reported, or cannot be reached now. */
   readonly report: NodeReport | undefined
   /** Why this node cannot reach it. */
   readonly trouble: string | undefined
@@ -20,7 +20,7 @@ export interface OtherNode {
 export interface ClusterView {
   /** Why this node takes part no more. */
   readonly removed: Failure | undefined
-  /** Undefined until it has joined. */
+  /** The row is undefined until this node has joined. */
   readonly ownRow: NodeRow | undefined
   /** All other nodes. */
   readonly nodes: readonly OtherNode[]

@@ -6,7 +6,7 @@ import type { Disk } from "../../seams/disk/contract.js"
 
 const fileOf = (folder: string): string => `${folder}/database-mark`
 
-/** Undefined: the folder has none, or one that is damaged. */
+/** Returns undefined if the folder has no mark, or a damaged one. */
 export async function readDatabaseMark(disk: Disk, folder: string): Promise<DatabaseMark | undefined> {
   try {
     const bytes = await readRecordFile(disk, fileOf(folder))

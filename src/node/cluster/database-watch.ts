@@ -20,7 +20,7 @@ const SHOWN_MS_MAX = 150_000
 interface WatchSeams {
   readonly clock: Clock
   readonly log: Log
-  /** Of this node. */
+  /** The name of this node. */
   readonly name: string
   readonly metadata: Pick<SharedMetadata, "responseTimes" | "compareClocks" | "databaseHealth">
 }

@@ -37,9 +37,9 @@ interface DutySeams {
   readonly log: Log
   readonly metadata: SharedMetadata
   readonly records: SharedRecordManager
-  /** Of this node. */
+  /** The name of this node. */
   readonly name: string
-  /** Undefined until this node has joined. */
+  /** Returns undefined until this node has joined. */
   readonly nodes: () => ClusterView | undefined
   /** More jobs that one node does for all, those that this node may do: each has a lease of its name. */
   readonly ownJobs: readonly string[]
@@ -48,7 +48,7 @@ interface DutySeams {
 export class Duties {
   readonly leases: Leases
   private readonly leaseOf: Readonly<Record<string, string>>
-  /** What this node says about the database. */
+  /** Holds what this node reports about the database. */
   readonly database: DatabaseWatch
   /** The caller supervises them. */
   readonly services: readonly BackgroundService[]

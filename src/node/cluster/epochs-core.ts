@@ -11,8 +11,8 @@ import { incarnationAt, POSITIONS_OF_INCARNATION, type LiveIncarnations } from "
 import type { Due } from "../../object/index.js"
 
 /**
- * What is known of a moment after both were read. The highest incarnation and the live ones must be of one moment: one
- * that is neither live nor above the highest counts as over.
+ * Returns what is known of a moment after both were read. The highest incarnation and the live ones must be of one
+ * moment: one that is neither live nor above the highest counts as over.
  */
 export function factsOf({ highest, nodes }: LiveIncarnations, rows: readonly NodeRow[]): EpochFacts {
   const positions = nodes.map(({ incarnation }) => {
@@ -22,7 +22,7 @@ export function factsOf({ highest, nodes }: LiveIncarnations, rows: readonly Nod
   return { highest, positions }
 }
 
-/** Whether the decision at this position was made before the epoch began. */
+/** Returns true if the decision at this position was made before the epoch began. */
 function isBefore({ highest, positions }: EpochFacts, position: number): boolean {
   const incarnation = incarnationAt(position)
   if (incarnation > highest) return false
@@ -32,7 +32,7 @@ function isBefore({ highest, positions }: EpochFacts, position: number): boolean
 
 const NOTHING_DUE: Due = { isDue: () => false, after: () => undefined }
 
-/** What was released before the epoch; nothing without one. */
+/** Returns what was released before the epoch; nothing without one. */
 export function dueBefore(epoch: EpochFacts | undefined): Due {
   if (epoch === undefined) return NOTHING_DUE
   return {

@@ -13,7 +13,7 @@ export class LeasedJob implements Job {
     private readonly job: Job,
     private readonly lease: string,
     private readonly leases: Pick<Leases, "holds" | "holder" | "termOf" | "tries" | "succeeds">,
-    /** What this process has done for the one that has the lease; undefined: nothing. */
+    /** Returns what this process has done for the one that has the lease; undefined if nothing. */
     private readonly help: () => string | undefined = () => undefined,
   ) {}
 

@@ -27,7 +27,7 @@ export const LEASE_LIMITS = {
   restMs: 10 * 60_000,
 } as const
 
-/** What is seen of a lease's row. */
+/** The observed content of a lease's row. */
 export type SeenLease = Omit<LeaseRow, "name">
 
 interface Watched extends SeenLease {
@@ -57,7 +57,7 @@ export class LeaseTable {
     return held?.incarnation === own && nowMs - held.renewedMs < LEASE_LIMITS.leaseMs - LEASE_LIMITS.marginMs
   }
 
-  /** Those that the next heartbeat renews. */
+  /** Returns the leases that the next heartbeat renews. */
   toRenew(own: Incarnation): readonly string[] {
     return [...this.held].filter(([, { incarnation }]) => incarnation === own).map(([name]) => name)
   }

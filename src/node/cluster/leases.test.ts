@@ -11,7 +11,7 @@ const [OWN, OTHER, LATER] = [parseIncarnation(5), parseIncarnation(6), parseInca
 const NEVER = () => false
 const rowOf = (incarnation: LeaseRow["incarnation"], beat: number): LeaseRow => ({ name: "repair", incarnation, beat })
 
-/** What the process may take, as it was seen. */
+/** Returns the leases that the process may take, as they were seen. */
 const free = (table: LeaseTable, nowMs: number, isOver: (incarnation: number) => boolean = NEVER) =>
   table.free(OWN, isOver, nowMs, nowMs).map(([, seen]) => seen?.beat)
 

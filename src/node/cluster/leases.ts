@@ -37,7 +37,7 @@ interface LeaseSettings {
 
 /** The renewals of one heartbeat. */
 interface Renewal {
-  /** What the heartbeat renews. */
+  /** The leases that the heartbeat renews. */
   readonly names: readonly string[]
   /** Call it with what the heartbeat returned; not at all if it failed. */
   confirm(kept: readonly string[]): void
@@ -63,7 +63,7 @@ export class Leases implements BackgroundService {
     return this.seams.clock.monotonicMs()
   }
 
-  /** Whether this process does the job now. */
+  /** Returns true if this process does the job now. */
   holds(name: string): boolean {
     return this.table.holds(name, this.own, this.nowMs)
   }

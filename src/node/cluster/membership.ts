@@ -86,7 +86,7 @@ interface OwnNode {
 interface Other {
   row: NodeRow
   readonly peer: Peer
-  /** What it said last; undefined while it does not respond. */
+  /** The node's last report; undefined while it does not respond. */
   report: NodeReport | undefined
   /** By the monotonic clock; undefined: it responds. */
   troubleSinceMs: number | undefined

@@ -1,4 +1,4 @@
-/** What nodes tell one another for the status of the store. */
+/** Tests of what nodes report to one another for the status of the store. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"

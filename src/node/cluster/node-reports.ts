@@ -59,8 +59,8 @@ export async function askForReport(peer: Peer): Promise<NodeReport> {
 type ReportedKeys = Pick<NodeReport, "epochs" | "masterKeys" | "nextKeyProof">
 
 /**
- * What this node tells the others. `isRepairer`: it has scanned the blocks of the store. `database`: undefined on one
- * machine.
+ * Returns what this node reports to the others. `isRepairer`: it has scanned the blocks of the store. `database`:
+ * undefined on one machine.
  */
 export function reportOf(
   sources: StatusSources,
@@ -116,13 +116,13 @@ function openDevice({ trouble, callsQueued, callsMax, space, ...device }: Report
 const spaceView = (space: ReportedSpace): SpaceView => space
 
 interface StoreView {
-  /** Undefined until this node has joined. */
+  /** Returns undefined until this node has joined. */
   readonly nodes: () => ClusterView | undefined
   /** Which node does what. `doesRepair`: this one has scanned the blocks of the store. */
   readonly duties: {
     readonly all: readonly Duty[]
     readonly doesRepair: boolean
-    /** What this node says about the database. */
+    /** This node's report about the database. */
     readonly database: { readonly node: string; readonly view: ReportedDatabase }
   }
 }

@@ -157,7 +157,7 @@ class Opening {
     }
   }
 
-  /** What the devices in the folders attest of the database. The record was read after them. */
+  /** Returns what the devices in the folders attest of the database. The record was read after them. */
   private async marks(inspections: readonly FolderInspection[], record: ControlRecord | undefined, from = 0) {
     const marks: SeenMark[] = []
     for (const { path, content } of inspections) {
@@ -340,7 +340,7 @@ interface Checked {
   readonly known?: ControlRecord
   /** Devices with an older copy of the record attest nothing of this database. */
   readonly marksFrom?: number | undefined
-  /** What finishes an interrupted conversion. */
+  /** Finishes an interrupted conversion. */
   readonly settle?: Settled["settle"]
 }
 

@@ -21,7 +21,7 @@ const RECORD = clusterOf(["n1:1", "n2:1", "n3:1"], "ec:2+1")
 const HALT: Halt = { number: 4, reason: "a test", highest: parseIncarnation(0), live: [] }
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
 
-/** What a node knows of the halt may be older than what the database says. */
+/** Metadata in which a node's view of the halt may be older than the database's. */
 class LaterMemory extends SharedMemory {
   inDatabase: Halt | undefined = HALT
   answers = true

@@ -36,9 +36,9 @@ interface ReconcileReport {
   readonly items: number
   /** Messages of queues that were put back. */
   readonly messages: number
-  /** Of a plan: what confirms it. */
+  /** The text that confirms a plan. */
   readonly confirmBy?: string
-  /** Of a failure. */
+  /** The error of a failure. */
   readonly error?: string
 }
 

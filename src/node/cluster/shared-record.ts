@@ -46,7 +46,7 @@ const withLayouts = (record: ControlRecord, change: (layout: ControlLayout) => C
   return { ...record, layout: change(layout), previousLayout: previousLayout && change(previousLayout) }
 }
 
-/** What the row keeps of a record: the tables have rows of their own, which never change. */
+/** Encodes what the row keeps of a record: the tables have rows of their own, which never change. */
 const encodeRow = (record: ControlRecord): Uint8Array =>
   encodeControlRecord(withLayouts(record, layout => ({ ...layout, table: NO_TABLE })))
 
@@ -181,8 +181,8 @@ export class SharedRecordManager implements RecordManager, BackgroundService {
   }
 
   /**
-   * Undefined if the record was read by the present incarnation. Another one begins after a long silence, in which the
-   * layout may have changed twice: blocks must not be written before it is read again.
+   * Returns undefined if the record was read by the present incarnation. Another one begins after a long silence, in
+   * which the layout may have changed twice: blocks must not be written before it is read again.
    */
   ready(): Promise<void> | undefined {
     return this.readBy === this.metadata.incarnations.own ? undefined : this.refresh()

@@ -15,14 +15,14 @@ import type { LiveIncarnations } from "../../metadata/index.js"
 
 interface Seen {
   readonly incarnation: Incarnation
-  /** Undefined: the process has no row yet. */
+  /** The beat is undefined if the process has no row yet. */
   readonly beat: number | undefined
   readonly sinceMs: number
 }
 
 type SeenNode = Pick<NodeRow, "name" | "incarnation" | "beat" | "unreachable">
 
-/** What a node reports counts while its last heartbeat is at most this old. */
+/** A node's report counts while its last heartbeat is at most this old. */
 const REPORTS_COUNT_MS = 30_000
 
 /**

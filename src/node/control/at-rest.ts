@@ -34,7 +34,7 @@ export const convertingIn = ({
 }: Pick<ControlRecord, "keyring" | "devices">): readonly ConvertingDevice[] =>
   keyring?.atRest?.converting.filter(each => !isConverted(each) && devices.some(({ id }) => id === each.id)) ?? []
 
-/** Whether objects may still be plain. */
+/** Returns true if objects may still be plain. */
 export const hasPlainObjects = (record: Pick<ControlRecord, "keyring" | "devices">): boolean =>
   convertingIn(record).some(({ emptyUpTo }) => emptyUpTo === undefined)
 
@@ -58,7 +58,7 @@ export function withAtRest(
   return { ...record, keyring: { ...ring, atRest } }
 }
 
-/** Whether an upload has no plain bytes because its process encrypted everything. */
+/** Returns true if an upload has no plain bytes because its process encrypted everything. */
 export const isSealedByOrigin = ({ keyring }: Pick<ControlRecord, "keyring">, uploadId: UploadId): boolean =>
   incarnationOf(uploadId) >= (keyring?.atRest?.firstIncarnation ?? Infinity)
 

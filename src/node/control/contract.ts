@@ -44,12 +44,12 @@ export type StoreChange =
       readonly policy: Policy | "automatic"
       readonly bucket: BucketName | undefined
     }
-  /** Undefined: the class has the redundancy of the bucket or the store. */
+  /** The policy is undefined if the class has the redundancy of the bucket or the store. */
   | { readonly kind: "setClass"; readonly storageClass: StorageClass; readonly policy: Policy | undefined }
 
 /** The effect of a change on one device. */
 interface PlannedDevice {
-  /** Absent for a device that does not exist yet. */
+  /** The id is absent for a device that does not exist yet. */
   readonly id?: DeviceId
   readonly path: string
   /** Its node; absent on one machine. */
@@ -81,9 +81,9 @@ export interface ChangePlan {
   readonly hours: number
   /** Disks. */
   readonly survives: PlannedLosses
-  /** Absent on one machine. */
+  /** The losses of machines; absent on one machine. */
   readonly survivesMachines?: PlannedLosses
-  /** Absent if no zone is named. */
+  /** The losses of zones; absent if no zone is named. */
   readonly survivesZones?: PlannedLosses
   /** Bytes of objects that fit, including stored ones; absent if unknown. */
   readonly usableBytesBefore?: number
@@ -103,7 +103,7 @@ export interface ChangePlan {
 
 export interface AppliedChange {
   readonly plan: ChangePlan
-  /** Of the control record with the change. */
+  /** The generation of the control record with the change. */
   readonly generation: number
 }
 
@@ -132,7 +132,7 @@ export interface RedundancyReport {
 export interface LayoutDevice {
   readonly id: DeviceId
   readonly path: string
-  /** Absent, like the next two, on one machine, or if no zone is named. */
+  /** The node is absent, like the next two fields, on one machine, or if no zone is named. */
   readonly node?: string
   readonly zone?: string
   readonly machine?: string
@@ -140,7 +140,7 @@ export interface LayoutDevice {
   readonly weight: number
   /** Slots of the layout, of all partitions. */
   readonly slots: number
-  /** Those that its weight and an even spread give it; absent without a place, or if there are too few devices. */
+  /** The slots that its weight and an even spread give it; absent without a place, or if there are too few devices. */
   readonly fairSlots?: number
   /** `slots` as a share of all slots, 0 to 1. */
   readonly share: number
@@ -156,12 +156,12 @@ export interface LayoutDetails extends LayoutReport {
 export interface PendingReport {
   readonly uploads: readonly {
     readonly upload: UploadId
-    /** Undefined: it does not exist any more. */
+    /** The bucket is undefined if it does not exist any more. */
     readonly bucket?: string | undefined
     readonly key: string
     readonly blocks: number
     readonly bytes: number
-    /** Undefined: metadata replicas have not confirmed yet that no object has them. */
+    /** The time is undefined if metadata replicas have not confirmed yet that no object has the blocks. */
     readonly removableMs?: number | undefined
   }[]
   /** Further uploads, which the list leaves out. */

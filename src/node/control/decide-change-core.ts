@@ -1,4 +1,4 @@
-/** What an operator's change makes of the control record, and how its plan sums it up. Pure. */
+/** The effect of an operator's change on the control record, and its summary in the plan. Pure. */
 import { fail } from "../../base/failures.js"
 import { textOfPolicy, type Policy } from "../../base/policy.js"
 import {

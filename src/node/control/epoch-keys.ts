@@ -64,7 +64,7 @@ export class RecordEpochKeys implements EpochKeys {
   ) {
     store.records.onChange(record => {
       this.forgetOthers(record)
-      // What fails here was logged, and is tried again by the next use and the next start.
+      // A failure here was logged, and the next use and the next start try again.
       if (record.keyring !== undefined) this.ready()?.catch(() => undefined)
     })
   }

@@ -47,7 +47,7 @@ export interface FolderOwner {
   readonly disk: Disk
   readonly locks: FolderLocks
   readonly incarnation: Incarnation
-  /** Of all devices of this process. */
+  /** The stalls of all devices of this process. */
   readonly stalls: Stalls
 }
 
@@ -129,7 +129,9 @@ export function checkRemains(
   if (!remains.isEmptied) throw fail("folderNotEmpty", { path, found: "the remains of a device; empty it" })
 }
 
-/** Whether a node has stopped while this device, open already, waited to become part of a store in a database. */
+/**
+ * Returns true if a node has stopped while this device, open already, waited to become part of a store in a database.
+ */
 async function hasOnlyWaited(
   disk: Disk,
   path: string,

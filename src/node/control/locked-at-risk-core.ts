@@ -29,7 +29,10 @@ const UNKNOWN_FACTS: PreviewFacts = {
   diskOf: id => id,
 }
 
-/** Of a stopped store, which does not know how many shards its devices lack, nor which classes its buckets hold. */
+/**
+ * Returns the locked buckets at risk in a stopped store, which does not know how many shards its devices lack, nor
+ * which classes its buckets hold.
+ */
 export function stoppedLocksAtRisk(
   locked: readonly LockedBucket[],
   records: ChangedRecord,

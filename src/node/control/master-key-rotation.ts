@@ -48,15 +48,15 @@ interface Store {
   /** They follow the record. */
   readonly keys: MasterKeys
   readonly accounts: { resealKeys(start: RowKey): Promise<ResealedKeys> }
-  /** Of this process. */
+  /** The keys on the devices of this process. */
   readonly devices: Pick<KeysOnDevices, "epochs" | "masterKeys" | "refresh">
-  /** Undefined on one machine. */
+  /** The node is undefined on one machine. */
   readonly node:
     | { readonly name: NodeName; readonly incarnations: () => Pick<Incarnations, "reconciliations"> }
     | undefined
 }
 
-/** What another node says of the next master key. "off": its process has ended. */
+/** Another node's report about the next master key. "off": its process has ended. */
 export type NextKeyProof =
   | { readonly name: NodeName; readonly state: "off" | "out of reach" }
   | { readonly name: NodeName; readonly state: "on"; readonly proof: Uint8Array | undefined }
@@ -71,9 +71,9 @@ interface OtherNodes {
 /** A walk over the rows of access keys. */
 interface Pass {
   readonly begunMs: number
-  /** Of the rows. */
+  /** The number of reconciliations of the rows. */
   readonly reconciliations: number
-  /** Undefined: the walk is over. */
+  /** The next row is undefined if the walk is over. */
   next: RowKey | undefined
   resealed: number
   unreadable: number
@@ -83,12 +83,12 @@ interface MasterKeyReport {
   readonly number: number
   /** During a rotation. */
   readonly former: { readonly number: number; readonly neededUntilMs: number } | undefined
-  /** Those that may still have a control record under an earlier key. */
+  /** The devices that may still have a control record under an earlier key. */
   readonly devices: readonly {
     readonly id: DeviceId
     readonly path: string
     readonly isOffline: boolean
-    /** Absent on one machine. */
+    /** The node is absent on one machine. */
     readonly node?: string
   }[]
 }
@@ -116,7 +116,7 @@ export class MasterKeyRotation implements Job {
     this.others = others
   }
 
-  /** What this node tells the others of its keys. */
+  /** This node's report to the others about its keys. */
   get reported(): Pick<NodeReport, "epochs" | "masterKeys" | "nextKeyProof"> {
     const { epochs, masterKeys } = this.store.devices
     const { proof } = this
@@ -260,7 +260,7 @@ export class MasterKeyRotation implements Job {
     }
   }
 
-  /** Undefined: none is due. */
+  /** Returns undefined if no pass is due. */
   private passUnderWay(previous: Previous | undefined): Pass | undefined {
     const { pass, reconciliations } = this
     const nowMs = this.seams.clock.wallMs()
@@ -281,7 +281,7 @@ export class MasterKeyRotation implements Job {
     return pass.begunMs < endMs ? endMs : pass.begunMs + this.keptMs
   }
 
-  /** What the last pass seals again in a database may be lost: another one follows. */
+  /** Keys that the last pass seals again in a database may be lost: another pass follows. */
   private isLast({ begunMs, resealed }: Pass, previous: Previous): boolean {
     return begunMs >= this.endOf(previous) && (resealed === 0 || this.keptMs === 0)
   }

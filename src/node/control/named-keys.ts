@@ -41,9 +41,9 @@ interface Seams {
 interface Sources {
   readonly records: RecordManager
   readonly epochs: EpochKeys
-  /** Of a store of several nodes. */
+  /** The node of a store of several nodes. */
   readonly node: { readonly records: { refresh(): Promise<void> } } | undefined
-  /** Undefined in simulation: there is no key service, and the region is `REGION_OF_NONE`. */
+  /** The settings are undefined in simulation: there is no key service, and the region is `REGION_OF_NONE`. */
   readonly settings: NamedKeySettings | undefined
 }
 

@@ -10,7 +10,7 @@ import { LONG_OUT_MS } from "../../cluster/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 
 interface Seen {
-  /** Of the record: identifies the change. */
+  /** The time in the record: it identifies the change. */
   readonly stateSinceMs: number
   readonly seenMs: number
 }

@@ -72,7 +72,8 @@ export interface FolderTaker {
   /** Returns the device in the folder; undefined if there is none. Changes nothing. */
   deviceAt(path: string): Promise<DeviceId | undefined>
   /**
-   * Whether the folder exists without a device: empty, emptied, or begun as a device and never used. Changes nothing.
+   * Returns true if the folder exists without a device: empty, emptied, or begun as a device and never used. Changes
+   * nothing.
    */
   mayBeFilled(path: string): Promise<boolean>
   take(path: string): Promise<FolderTaken>
@@ -97,13 +98,13 @@ export interface NodeDirectory {
   removeRow(node: NodeName): Promise<void>
 }
 
-/** What plans and reports are made from. */
+/** The sources of plans and reports. */
 interface OperationSources {
   /** The contents of the store. */
   readonly facts: () => PreviewFacts
   readonly reencoding: () => ProgressReport | undefined
   readonly layout: () => LayoutReport
-  /** Undefined on one machine. */
+  /** The directory is undefined on one machine. */
   readonly nodes: NodeDirectory | undefined
   readonly log: Pick<Log, "info">
 }

@@ -63,7 +63,7 @@ export function reencodingsOf(
   change: StoreChange,
   { policies }: Pick<PreviewFacts, "policies">,
   holdings: Holdings | undefined,
-  /** Of buckets that set their own policies. */
+  /** The bytes of buckets that set their own policies. */
   own: readonly { readonly bytes: number }[],
 ): readonly Reencoding[] {
   if (change.kind === "setRedundancy" && holdings !== undefined)

@@ -15,7 +15,7 @@ import type { ClassMap } from "../../object/index.js"
 import type { DeviceSet } from "../devices/device-set.js"
 import type { RecordManager } from "./record-manager.js"
 
-/** What a class is mapped in. */
+/** The store in which a class is mapped. */
 interface MappingStore {
   readonly services: { readonly classes: { use(storageClass: StorageClass): Promise<void> | undefined } }
   readonly control: { change(name: string, decide: (record: ControlRecord) => ControlRecord): Promise<unknown> }
@@ -39,7 +39,7 @@ export class RecordClasses implements ClassMap {
     private readonly devices: Pick<DeviceSet, "raiseFormatEpoch">,
   ) {
     records.onChange(({ classes }) => {
-      // What fails here was logged, and is tried again by the next use.
+      // A failure here was logged, and the next use tries again.
       if (classes !== undefined) this.use()?.catch(() => undefined)
     })
   }

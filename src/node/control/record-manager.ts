@@ -66,7 +66,7 @@ export interface RecordManager {
   stop(): Promise<void>
 }
 
-/** Of a store whose devices keep the record. */
+/** The manager for a store whose devices keep the record. */
 export class ControlRecordManager implements RecordManager {
   #record: ControlRecord
   /** Voting devices of records that were tried since `#record` and may be on some devices; each set once. */

@@ -13,7 +13,7 @@ type Decide = (record: ControlRecord) => ControlRecord | undefined
 interface RedundancyParts {
   readonly control: StoreControl
   readonly layouts: Layouts
-  /** Whether the device can be read and written now; for repair, one that cannot is offline until it can. */
+  /** Returns true if the device can be read and written now; for repair, one that cannot is offline until it can. */
   readonly isInReach: (id: DeviceId) => boolean
   readonly bucketPolicies: RedundancySource["bucketPolicies"]
 }

@@ -1,4 +1,4 @@
-/** What the job that takes devices back reports to an operator. */
+/** Tests of what the job that takes devices back reports to an operator. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "../../base/failures.js"

@@ -51,7 +51,7 @@ export const nextIncarnation = (seen: readonly SeenDevice[]): Incarnation =>
       Math.max(0, ...seen.flatMap(({ incarnation, generation }) => [incarnation, incarnationOfGeneration(generation)])),
   )
 
-/** Of the process that wrote a record. */
+/** Returns the incarnation of the process that wrote a record. */
 export const incarnationOfGeneration = (generation: number): number =>
   Math.floor(generation / GENERATIONS_PER_INCARNATION)
 
@@ -99,8 +99,8 @@ function withEntered(record: ControlRecord, to: ControlRecord, id: DeviceId): Co
 }
 
 /**
- * Whether a new record has taken effect. `standing`: the voting devices of the record before, and of each record that
- * has failed since and may be on some of them: a start that could open one of those must find the new one.
+ * Returns true if a new record has taken effect. `standing`: the voting devices of the record before, and of each
+ * record that has failed since and may be on some of them: a start that could open one of those must find the new one.
  */
 export const hasTakenEffect = (standing: readonly (readonly DeviceId[])[], accepted: ReadonlySet<DeviceId>): boolean =>
   standing.every(voting => 2 * voting.filter(id => accepted.has(id)).length >= voting.length)

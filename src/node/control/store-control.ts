@@ -50,7 +50,7 @@ const replicasIn = ({ tablets }: ControlRecord): readonly ControlReplica[] =>
 interface ControlOptions {
   /** Refuse writes that would have only one copy. */
   readonly refuseSingleCopy: boolean
-  /** Whether this process has the device, if any has. */
+  /** Returns true if this process, if any, has the device. */
   readonly isOwn: (device: ControlDevice) => boolean
   /** Reopens a device without a metadata replica, with an empty metadata store. */
   readonly rebuild: (id: DeviceId) => Promise<void>
@@ -226,7 +226,10 @@ export class StoreControl implements Job, ConfigurationStore {
     }
   }
 
-  /** Whether no other open device stays that has what the store cannot be without: metadata, if devices keep it. */
+  /**
+   * Returns true if no other open device remains that has what the store cannot be without: metadata, if devices keep
+   * it.
+   */
   private isLast(id: DeviceId): boolean {
     const { devices, tablets } = this.record
     const needed = tablets.length > 0 ? replicasIn(this.record) : devices
@@ -258,7 +261,7 @@ export class StoreControl implements Job, ConfigurationStore {
     return this.stepReplicas()
   }
 
-  /** Whether some open device of this process lacks the newest keys of the store. */
+  /** Some open device of this process lacks the newest keys of the store. */
   get isShortOfKeys(): boolean {
     return this.lacks !== undefined
   }

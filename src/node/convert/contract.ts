@@ -13,7 +13,7 @@ export interface ToDatabaseRequest {
 export interface ConversionReport {
   /** `copying`: clients work as before. `switching`: requests wait, or are refused until it is over. */
   readonly state: "none" | "copying" | "switching" | "done" | "failed"
-  /** What is done now, or why it failed, in a sentence. */
+  /** The current work, or why it failed, in a sentence. */
   readonly progress: string
   /** Settings that later starts need, by flag; once it is done. */
   readonly settings?: Readonly<Record<string, string>>

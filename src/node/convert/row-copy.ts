@@ -114,7 +114,7 @@ export class RowCopy {
   private changedBytes = 0
   /** Whose counters are to be copied. */
   private readonly buckets = new Set<BucketId>()
-  /** Of what quotas count. */
+  /** The rows of what quotas count. */
   private readonly usage = new Set<RowKey>()
   private copied = 0
 

@@ -33,7 +33,7 @@ export const COPIED_FAMILIES: readonly Family[] = REPLICATED_FAMILIES.filter(
 const END_OF_KEYS = rowKeyOf("\xff".repeat(16))
 export const FIRST_KEY = rowKeyOf("")
 
-/** What one slice contains at most, unless its first row is larger. */
+/** The most that one slice contains, unless its first row is larger. */
 export const SLICE_LIMITS = { rowsMax: 256, bytesMax: 512 * 1024 } as const
 
 export interface CopiedKey {
@@ -42,13 +42,13 @@ export interface CopiedKey {
 }
 
 export interface ReadRow extends CopiedKey {
-  /** Undefined: there is none. */
+  /** The row is undefined if there is none. */
   readonly row: MetadataRow | undefined
 }
 
 export interface RowSlice {
   readonly rows: readonly ReadRow[]
-  /** Undefined: the family has no more. */
+  /** The next key is undefined if the family has no more. */
   readonly next: RowKey | undefined
 }
 
@@ -91,7 +91,7 @@ export const rowsOf = query("RowsOf", (view, keys: readonly CopiedKey[]) => {
 
 interface BucketCounters {
   readonly bucketId: BucketId
-  /** Undefined: the bucket does not exist. */
+  /** The counters are undefined if the bucket does not exist. */
   readonly counters: Counters | undefined
 }
 

@@ -1,4 +1,7 @@
-/** What a start makes of a conversion that was interrupted, or of a database that was restored to a moment of it. */
+/**
+ * Tests of how a start deals with a conversion that was interrupted, or with a database that was restored to a moment
+ * of it.
+ */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"
@@ -18,7 +21,7 @@ import { checkNotRestored, decideOn, isOutdated, settledBy } from "./settle.js"
 
 const COPIED: ConversionRow = { state: "copied", generation: 5 }
 const LEAVING: ConversionRow = { state: "leaving", generation: 30 }
-/** Of the incarnation that has copied the rows. */
+/** The record of the incarnation that has copied the rows. */
 const DECIDED: ControlRecord = usedBy({ ...clusterOf(["n1:2"], "replica:2"), generation: 6 }, 7)
 const MARK = { reconciliations: 0, highest: 9, live: [] }
 

@@ -43,8 +43,8 @@ export interface Settled {
 }
 
 /**
- * Undefined: nothing was interrupted. Throws `metadataElsewhere` if the devices keep the metadata, if none of them is
- * here to say where it is, or if they name another database.
+ * Returns undefined if nothing was interrupted. Throws `metadataElsewhere` if the devices keep the metadata, if none of
+ * them is here to say where it is, or if they name another database.
  */
 export function settledBy(
   inspections: readonly FolderInspection[],
@@ -98,8 +98,8 @@ export function checkNotRestored(
 }
 
 /**
- * Whether devices that name a database mean another one: rows are missing here, or a process has run since by which the
- * devices kept the metadata. Each such process writes records of its own range of generations.
+ * Returns true if devices that name a database mean another one: rows are missing here, or a process has run since by
+ * which the devices kept the metadata. Each such process writes records of its own range of generations.
  */
 export function isOutdated({ state, generation }: ConversionRow, found: Pick<ControlRecord, "generation">): boolean {
   if (state === "copying" || state === "left") return true

@@ -48,7 +48,7 @@ interface ConvertedStore {
   readonly storeId: StoreId
   readonly tablet: Primary
   readonly record: () => ControlRecord
-  /** Of a store that encrypts everything at rest. */
+  /** The cipher of a store that encrypts everything at rest. */
   readonly cipher: RowCipher | undefined
 }
 

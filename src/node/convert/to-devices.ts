@@ -65,7 +65,7 @@ interface LeavingStore {
   /** Opens the keys of a store that encrypts everything at rest. */
   readonly masterKey: Uint8Array
   readonly folders: readonly HeldFolder[]
-  /** What the closed engine has seen of the database, and its last control record. */
+  /** The state of the database as the closed engine has seen it, and its last control record. */
   readonly seen: { readonly mark: DatabaseMark; readonly record: ControlRecord }
 }
 
@@ -86,7 +86,7 @@ export function whyStay({ devices }: ControlRecord, node: string, live: readonly
 
 const othersRun = (nodes: readonly string[]): string => `other nodes run: stop ${nodes.join(", ")} first`
 
-/** What an operator is told. */
+/** The progress that an operator sees. */
 interface LeaveProgress {
   rows(count: number): void
   step(name: "leaving" | "filled" | "decided"): void

@@ -53,7 +53,7 @@ export class DeviceSet implements BackgroundService {
   readonly name = "devices"
   /** The devices of the block layer, on this node and on others; changes as devices are added and removed. */
   readonly shards = new Map<DeviceId, ShardDevice>()
-  /** Those of this node. */
+  /** The devices of this node. */
   readonly own = new Map<DeviceId, ShardDevice>()
   private readonly remote = new Map<DeviceId, ShardDevice>()
   private readonly devices = new Map<DeviceId, Open>()

@@ -240,7 +240,7 @@ async function openStack(seams: DeviceSeams, device: DeviceToOpen): Promise<Devi
   }
 }
 
-/** Undefined: the device is not encrypted. */
+/** Returns undefined if the device is not encrypted. */
 export const cipherOf = ({ id, keys }: Pick<DevicePlace, "id" | "keys">, random: Random): DeviceCipher | undefined =>
   keys && new DeviceCipher(keys, random.fork(`cipher ${id}`))
 

@@ -13,7 +13,7 @@ export const foldersOf = (path: string) => ({
 export const expiringFolderOf = (path: string, { name }: { readonly name: string }): string => `${path}/volumes-${name}`
 
 interface VolumeFolder {
-  /** Absent: the ordinary volumes. */
+  /** The class is absent for the ordinary volumes. */
   readonly ends?: ExpiringClass
   readonly folder: string
 }

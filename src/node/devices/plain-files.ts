@@ -39,7 +39,7 @@ export class PlainFiles {
   }
 
   /**
-   * What is left, for people; undefined: no file is plain. Goes on with the rest in the background. Throws
+   * Returns what is left, for people; undefined if no file is plain. Goes on with the rest in the background. Throws
    * `deviceFailed`.
    */
   async remaining(upTo: VolumeNumbers): Promise<string | undefined> {

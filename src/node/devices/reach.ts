@@ -1,9 +1,12 @@
-/** Whether a process reaches enough devices of its store. Pure. */
+/** Determines whether a process reaches enough devices of its store. Pure. */
 import { shardsNeeded, type Policy } from "../../base/policy.js"
 import type { Devices, ShardDevice } from "../../block/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 
-/** Undefined if the devices that respond are enough for a block of the store's policy, and of those of buckets. */
+/**
+ * Returns undefined if the devices that respond are enough for a block of the store's policy, and of the policies of
+ * buckets.
+ */
 export function outOfReach(
   { policy, devices }: ControlRecord,
   others: readonly Policy[],

@@ -33,7 +33,7 @@ const NAME = "scrub"
 interface ScrubView {
   readonly device: DeviceId
   readonly isRunning: boolean
-  /** Of the current pass, or of the last one. */
+  /** The start of the current pass, or of the last one. */
   readonly passStartedMs: number
   /** Lower bound for the verification or write time of the byte that was verified longest ago. */
   readonly oldestVerifiedMs: number

@@ -1,4 +1,4 @@
-/** What the stalls of a process have to know of its running store. */
+/** The facts about its running store that the stalls of a process need. */
 import type { Policy } from "../../base/policy.js"
 import type { Stalls } from "../../device/index.js"
 import type { ControlDevice, ControlRecord } from "../../format/control-record.js"

@@ -35,7 +35,7 @@ class World {
   walksOrdered = 0
   walks = Infinity
   position = 100
-  /** Of the oldest pending deletion. */
+  /** The position of the oldest pending deletion. */
   oldest: number | undefined
   cutUpTo = 0
   readonly open = new Set<DeviceId>([FIRST, SECOND])
@@ -126,7 +126,7 @@ class World {
     }
   }
 
-  /** What the job waits for after some steps. */
+  /** Returns what the job waits for after some steps. */
   async doing(): Promise<string> {
     for (let step = 0; step < 4; step += 1) await this.job.step()
     return this.job.progress()

@@ -43,13 +43,13 @@ interface Store {
   readonly metadata: Pick<Metadata, "ask" | "position">
   readonly encrypt: Pick<EncryptJob, "report">
   readonly orphans: Pick<Orphans, "order" | "hasWalked" | "waitingBlocks">
-  /** Undefined: the metadata is not backed up. */
+  /** The backup is undefined if the metadata is not backed up. */
   readonly backup: Pick<MetadataBackup, "order" | "isComplete" | "isPruned"> | undefined
   readonly devices: () => readonly Device[]
   readonly log: Log
 }
 
-/** What must be over before volumes can be emptied permanently. */
+/** The work that must be over before volumes can be emptied permanently. */
 interface Wait {
   backups: number
   order: number | undefined
@@ -87,7 +87,7 @@ export class FileEncryption implements Job {
     return this.doing
   }
 
-  /** Undefined: the store is not being converted. */
+  /** Returns undefined if the store is not being converted. */
   report(): EncryptingReport | undefined {
     const { records, encrypt } = this.store
     const converting = convertingIn(records.record)

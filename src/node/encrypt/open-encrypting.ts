@@ -14,7 +14,7 @@ export const encryptingBy = (records: Pick<RecordManager, "record">, isAlone: bo
   encryptsExisting: isAlone ? () => hasPlainObjects(records.record) : undefined,
 })
 
-/** Undefined: this process converts nothing. */
+/** Returns undefined if this process converts nothing. */
 export function openFileEncryption(
   { tablet: metadata, metadataBackup: backup, encrypt, orphans }: Services,
   records: RecordManager,

@@ -89,7 +89,10 @@ class Scene {
     return key?.kind === "secret" ? key : undefined
   }
 
-  /** What the files of all devices and the master key tell of a secret: whether it is in one, and whether a key opens it. */
+  /**
+   * Returns what the files of all devices and the master key reveal of a secret: whether it is in one, and whether a
+   * key opens it.
+   */
   attack(id: BucketId, sealed: Uint8Array): { readonly isThere: boolean; readonly isOpen: boolean } {
     const files = filesBelow(this.machine.disk.medium, "/")
     const keys = [...epochKeysIn(files, MASTER_KEY).values()]

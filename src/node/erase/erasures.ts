@@ -112,8 +112,8 @@ export class Erasures implements Job, BackgroundService {
   }
 
   /**
-   * Of a bucket whose erasure has begun. Throws `invalidArgument` if the bucket is not being erased, or was deleted without
-   * an erasure; `noSuchBucket` if there never was one.
+   * Returns the state of a bucket whose erasure has begun. Throws `invalidArgument` if the bucket is not being erased,
+   * or was deleted without an erasure; `noSuchBucket` if there never was one.
    */
   async state(id: BucketId): Promise<ErasureState> {
     const { erasing } = this.store

@@ -38,7 +38,7 @@ interface TurnoverStore {
   readonly metadata: Pick<Metadata, "ask" | "run" | "incarnations">
   readonly records: Pick<RecordManager, "record" | "change">
   readonly epochs: EpochKeys
-  /** Undefined: the metadata is not backed up. */
+  /** The backup is undefined if the metadata is not backed up. */
   readonly backup: Pick<MetadataBackup, "order" | "isComplete"> | undefined
   readonly random: Random
   readonly clock: Pick<Clock, "monotonicMs">
@@ -60,7 +60,7 @@ interface Pass {
   dueMs: number | undefined
   /** Since then a pass has found no secret under the former key. */
   isRepeated: boolean
-  /** Of a backup that begins after the pass. */
+  /** The order of a backup that begins after the pass. */
   order: number | undefined
 }
 
@@ -91,7 +91,7 @@ export class KeyTurnover {
     return "more"
   }
 
-  /** What a pass found before a reconciliation does not hold any more. */
+  /** The findings of a pass before a reconciliation do not hold any more. */
   private passNow(epochMax: number): Pass {
     const { pass } = this
     const isOfNow = pass?.epochMax === epochMax && pass.reconciliations === this.reconciliations
@@ -135,7 +135,7 @@ export class KeyTurnover {
     pass.found = 0
   }
 
-  /** Whether a secret is sealed under the keys that are about to go. */
+  /** Returns true if a secret is sealed under the keys that are about to go. */
   private async isAnyUnder(epochMax: number): Promise<boolean> {
     for (let from: RowKey | undefined = FIRST; from !== undefined;) {
       const page: SecretsPage = await this.store.metadata.ask(secretsUnder(epochMax, from))
@@ -186,7 +186,7 @@ interface Removal {
   readonly random: Random
 }
 
-/** Undefined if there is nothing to remove. Throws `keysUnavailable`. */
+/** Returns undefined if there is nothing to remove. Throws `keysUnavailable`. */
 function withoutEpochs(record: ControlRecord, { epochMax, to, keys, random }: Removal): ControlRecord | undefined {
   const { keyring } = record
   const epochs = keyring?.epochs.filter(({ number }) => number > epochMax)

@@ -19,7 +19,7 @@ interface Seams {
 interface Sources {
   readonly records: RecordManager
   readonly epochs: RecordEpochKeys
-  /** Of this node. */
+  /** The keys on the devices of this node. */
   readonly devices: KeysOnDevices
   readonly namedKeys: Pick<NamedKeyStore, "forgetSecrets">
   /** How long the former key stays; see `KeyTurnover`. */

@@ -1,4 +1,4 @@
-/** What someone finds who has all files of all devices and the master key, for tests of erasures. */
+/** The findings of someone who has all files of all devices and the master key, for tests of erasures. */
 import { unlessRefused } from "../../base/failures.js"
 import type { BucketId } from "../../base/ids.js"
 import { BUCKET_SECRET, bucketKeyRowKey, decodeBucketKey } from "../../format/bucket-key.js"

@@ -17,7 +17,7 @@ interface AdmissionRow {
   readonly proof: Uint8Array
 }
 
-/** What a node that has the master key writes into its row. */
+/** Returns the proof that a node with the master key writes into its row. */
 export const proveAdmission = (masterKey: Uint8Array, admission: NodeAdmission): Uint8Array =>
   createHmac("sha256", deriveKey(masterKey, PURPOSE)).update(encodeNodeAdmission(admission)).digest()
 
@@ -27,7 +27,7 @@ export const isAdmitted = (masterKey: Uint8Array, admission: NodeAdmission, proo
 
 type NodeOfStore = Pick<NodeAdmission, "storeId" | "nodeName">
 
-/** What a node tells the others that has the key which the operator wants to be the next master key. */
+/** Returns a node's proof to the others that it has the key which the operator wants to be the next master key. */
 export const proveNextKey = (nextKey: Uint8Array, { storeId, nodeName }: NodeOfStore): Uint8Array =>
   createHmac("sha256", deriveKey(nextKey, NEXT_PURPOSE)).update(`${storeId} ${nodeName}`).digest()
 

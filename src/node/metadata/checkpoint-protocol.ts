@@ -24,7 +24,7 @@ export interface CheckpointReply {
   readonly goesOn?: true
   /** Damage in a file that the store has repaired meanwhile. */
   readonly rebuilt?: { readonly path: string; readonly offsetBytes: number }
-  /** Of the requested kind. */
+  /** The answer of the requested kind. */
   readonly answer?: unknown
   readonly failure?: { readonly kind: FailureKind; readonly details: FailureDetails }
 }

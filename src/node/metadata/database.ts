@@ -37,7 +37,7 @@ export interface MetadataDatabase {
   ): Promise<SharedMetadata>
 }
 
-/** What a device attests of the database. */
+/** The facts that a device attests of the database. */
 export interface SeenMark extends DatabaseMark {
   /** The device has a newer control record than the database. */
   readonly hasNewerRecord: boolean
@@ -61,14 +61,14 @@ export interface SharedMetadata extends EngineMetadata {
   learn(): Promise<boolean>
   /** The incarnations that have not ended, as last read. */
   readonly live: LiveIncarnations
-  /** What this process has seen of the database, for the next start. */
+  /** The state of the database as this process has seen it, for the next start. */
   readonly mark: DatabaseMark
   /** The database has lost commits: only rows of coordination are read and written, except by `duringHalt`. */
   readonly halt: Halt | undefined
   readonly duringHalt: Pick<Metadata, "run" | "ask">
   /** Ends the halt of this number; false if the store was halted again since. */
   resume(halt: number): Promise<boolean>
-  /** Whether the incarnation commits nothing any more, also while the store is halted. */
+  /** Returns true if the incarnation commits nothing any more, also while the store is halted. */
   hasEnded(incarnation: Incarnation): boolean
   /** Ends an incarnation of another process: once this resolves, nothing of it takes effect any more. */
   endIncarnation(incarnation: Incarnation): Promise<void>
@@ -78,7 +78,7 @@ export interface SharedMetadata extends EngineMetadata {
   readonly responseTimes: Pick<ReportedDatabase, "commits" | "reads">
   /** Compares the clocks of this process and of the database. Throws `databaseUnreachable`. */
   compareClocks(): Promise<NonNullable<ReportedDatabase["clock"]>>
-  /** What the database says about itself. Throws `databaseUnreachable`. */
+  /** Returns what the database reports about itself. Throws `databaseUnreachable`. */
   databaseHealth(): Promise<DatabaseHealth>
   stop(): Promise<void>
 }

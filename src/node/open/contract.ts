@@ -14,7 +14,7 @@ export interface OpenedStore {
   readonly secrets: StoreSecrets
   /** Devices that take part, in the record's order. */
   readonly devices: readonly Ownership[]
-  /** Of this process, the same on each device. */
+  /** The incarnation of this process, the same on each device. */
   readonly incarnation: Incarnation
   /** Judges all devices of this process together. */
   readonly stalls: Stalls
@@ -22,11 +22,11 @@ export interface OpenedStore {
   readonly isNew: boolean
   /** Folders that did not simply open: one line each. */
   readonly notes: readonly string[]
-  /** Undefined if the devices of this process are the store. */
+  /** The node is undefined if the devices of this process are the store. */
   readonly node?: OpenedNode
 }
 
-/** What a node has of a store whose metadata is in a database. */
+/** The parts that a node has of a store whose metadata is in a database. */
 export interface OpenedNode {
   readonly name: NodeName
   readonly metadata: SharedMetadata

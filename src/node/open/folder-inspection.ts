@@ -15,7 +15,9 @@ type FolderContent =
   | {
       readonly kind: "device"
       readonly superblock: Superblock
-      /** Undefined if it never had one. A failure if it has one that cannot be read. */
+      /**
+       * The record is undefined if the device never had one. It is a failure if the device has one that cannot be read.
+       */
       readonly record: ControlRecord | Failure | undefined
       /** Nothing has been written to it yet. */
       readonly isUnused: boolean

@@ -39,7 +39,7 @@ export async function makeDevices(
   })
 }
 
-/** Of a start that was interrupted. */
+/** Returns the store id of a start that was interrupted. */
 export const begunStoreId = (inspections: readonly FolderInspection[]): StoreId | undefined =>
   inspections
     .map(({ content }) => (content.kind === "device" ? content.superblock.storeId : undefined))
@@ -47,13 +47,13 @@ export const begunStoreId = (inspections: readonly FolderInspection[]): StoreId 
 
 interface FirstFacts {
   readonly config: ServeConfig
-  /** Of the store. The layout is narrower if there are too few devices yet. */
+  /** The policy of the store. The layout is narrower if there are too few devices yet. */
   readonly policy: Policy
   readonly secrets: Uint8Array
   readonly generation: number
   /** The metadata is in a database: no device has a replica of it. */
   readonly isInDatabase: boolean
-  /** Of a store that encrypts everything from its start. */
+  /** The keyring of a store that encrypts everything from its start. */
   readonly keyring?: Keyring | undefined
 }
 

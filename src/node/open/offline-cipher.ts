@@ -11,9 +11,9 @@ import { deviceForAll, deviceKeysIn, isEncryptedAtRest } from "../control/at-res
 import { openSecrets, type MasterKeyFiles } from "./secrets.js"
 
 /**
- * Undefined if the store does not encrypt what its devices hold. `fileKeys`: reads the operator's master keys, if there are
- * any; only called if they are needed. `deviceId`: undefined for what all devices hold alike. Throws `wrongMasterKey`
- * without a key, and for others.
+ * Returns undefined if the store does not encrypt what its devices hold. `fileKeys`: reads the operator's master keys,
+ * if there are any; only called if they are needed. `deviceId`: undefined for what all devices hold alike. Throws
+ * `wrongMasterKey` without a key, and for other keys.
  */
 export async function offlineCipher(
   record: ControlRecord,

@@ -49,7 +49,7 @@ interface StartSeams {
   readonly random: Random
   readonly disk: Disk
   readonly locks: FolderLocks
-  /** Of this process, if it has had the store open before. */
+  /** The stalls of this process, if it has had the store open before. */
   readonly stalls?: Stalls
 }
 
@@ -100,7 +100,7 @@ class Start {
   private readonly failed = new Map<string, Failure>()
   private readonly held = new Map<string, FolderLock>()
   private readonly owned: Ownership[] = []
-  /** Of the store. */
+  /** The format epoch of the store. */
   private formatEpoch = FORMAT_EPOCH_FIRST
   private readonly disks = new Map<string, Disk>()
   private readonly watch = new AbortController()

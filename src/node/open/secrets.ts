@@ -24,14 +24,14 @@ import { packRecord, RecordReader } from "../../format/pack.js"
 import { openBytes } from "../../format/sealed-bytes.js"
 import type { Random } from "../../seams/random/contract.js"
 
-/** Of the operator. */
+/** The master keys of the operator. */
 export interface MasterKeyFiles {
   readonly current: Uint8Array | undefined
   /** The next rotation takes it; after the rotation it opens the store as well. */
   readonly next?: Uint8Array | undefined
 }
 
-/** Of a process that runs. */
+/** The master keys of a process that runs. */
 interface KnownMasterKeys extends MasterKeyFiles {
   /** A record from before the rotation may return with a database that was rolled back. */
   readonly former?: Uint8Array | undefined
@@ -41,7 +41,7 @@ export interface StoreSecrets {
   readonly masterKey: Uint8Array
   /** During a rotation: the key before, which still opens access keys and session tokens. */
   readonly formerKey?: Uint8Array | undefined
-  /** Of the operator; not in use yet. */
+  /** The operator's next key; not in use yet. */
   readonly nextKey?: Uint8Array | undefined
   /** False: the operator's file holds it. */
   readonly keyInRecord: boolean

@@ -194,7 +194,7 @@ function attachOrGiveUp(
   return `attach them and give all data folders, or, if they are permanently lost, ${words}`
 }
 
-/** Whether the folder may hold the device's replacement, judging by its mount points. */
+/** Returns true if the folder may hold the device's replacement, judging by its mount points. */
 const fits = (old: ControlDevice, { content, isMountPoint }: FolderInspection): boolean =>
   content.kind !== "absent" && (isMountPoint || !old.isMountPoint)
 

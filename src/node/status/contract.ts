@@ -38,7 +38,7 @@ export interface DeviceReport {
   readonly path: string
   /** The node that serves it; absent, as the next two, on one machine. */
   readonly node?: string
-  /** Absent if none is named. */
+  /** The zone is absent if none is named. */
   readonly zone?: string
   readonly machine?: string
   readonly state: DeviceState
@@ -80,7 +80,7 @@ export interface ProgressReport {
   readonly remainingBytes: number
   /** Over the last minutes. */
   readonly bytesPerSecond: number
-  /** Absent if nothing remains, or if the rate is not known yet. */
+  /** The time is absent if nothing remains, or if the rate is not known yet. */
   readonly endsInSeconds?: number
 }
 
@@ -88,7 +88,7 @@ export interface ProgressReport {
 export interface SafetyReport {
   /** `ec:4+3 in 7 folders on 7 disks: any 3 of 7 disks may fail without loss` … */
   readonly sentence: string
-  /** Whether any disk, machine or zone may fail now: the answers of which the sentence consists, one by one. */
+  /** The answers of which the sentence consists, one by one: whether any disk, machine or zone may fail now. */
   readonly mayFail: readonly MayFail[]
   readonly disks: number
   /** How many arbitrary disks may fail now; -1: something cannot be read now. */
@@ -109,7 +109,7 @@ export interface SafetyReport {
   readonly levels: readonly SafetyLevelReport[]
   /** A few, the worst first. */
   readonly riskiest: readonly RiskReport[]
-  /** Absent if the store is whole, or if no work is in progress. */
+  /** The time is absent if the store is whole, or if no work is in progress. */
   readonly wholeInSeconds?: number
 }
 
@@ -142,12 +142,15 @@ export interface LostObject {
 
 export interface RepairReport {
   readonly isPaused: boolean
-  /** Of 65,536, since devices or layouts last changed; the remaining work is known once all have been scanned. */
+  /**
+   * The partitions, of 65,536, scanned since devices or layouts last changed; the remaining work is known once all have
+   * been scanned.
+   */
   readonly partitionsScanned: number
   /** Partitions that lacked shards, and those that still do. */
   readonly partitionsDone: number
   readonly partitionsRemaining: number
-  /** Of missing shards. */
+  /** The progress with missing shards. */
   readonly progress: ProgressReport
   /** Since the start of the process. */
   readonly rebuiltShards: number
@@ -165,7 +168,7 @@ export interface ScrubReport {
   readonly device: DeviceId
   readonly state: "running" | "waiting" | "paused"
   readonly passStartedMs: number
-  /** Of this pass. */
+  /** The progress of this pass. */
   readonly progress: ProgressReport
   /** When the byte that was verified longest ago was verified, or written. */
   readonly oldestVerifiedMs: number
@@ -201,17 +204,19 @@ export type NodeState = "serving" | "unreachable" | "silent" | "ended" | "remove
 /** A node as the asked one sees it. */
 export interface NodeStatus {
   readonly name: string
-  /** Absent if none is named. */
+  /** The zone is absent if none is named. */
   readonly zone?: string
   readonly machine: string
   /** Where the other nodes reach it. */
   readonly address: string
-  /** Of its program. */
+  /** The version of its program. */
   readonly version: string
   readonly state: NodeState
   /** The reason for the state; "" for a node that serves. */
   readonly reason: string
-  /** Whether its devices are being emptied: all of them (`drained`: they are empty), to stay or to leave. */
+  /**
+   * It says whether the node's devices are being emptied: all of them (`drained`: they are empty), to stay or to leave.
+   */
   readonly use: "in use" | "draining" | "drained" | "leaving"
   readonly devices: readonly DeviceId[]
   /** Nodes that it cannot reach, as it reports itself. */
@@ -271,11 +276,11 @@ export interface DatabaseReport {
 
 interface LayoutTransitionReport {
   readonly fromVersion: number
-  /** Absent if unknown. */
+  /** The progress is absent if it is unknown. */
   readonly progress?: ProgressReport
 }
 
-/** Of this process, as far as it was shared with others. */
+/** The lifecycle work of this process, as far as it was shared with others. */
 interface LifecycleStatus {
   /** Buckets with rules. */
   readonly buckets: number
@@ -285,7 +290,7 @@ interface LifecycleStatus {
   readonly lastPassEndedMs?: number
   /** Multipart uploads are removed so long after they began, if no rule says otherwise; 0: never. */
   readonly abandonedUploadDays: number
-  /** Of rules; 86,400 unless rules are tried out. */
+  /** The length of a day of rules; 86,400 unless rules are tried out. */
   readonly daySeconds: number
   /** By this process since it started. */
   readonly removed: {
@@ -307,14 +312,14 @@ export interface ErasureReport {
   readonly bucket: BucketName
   readonly bucketId: BucketId
   readonly sinceMs: number
-  /** Whether the control record has no key any more that opens the bucket's secret. */
+  /** The control record has no key any more that opens the bucket's secret. */
   readonly keysReplaced: boolean
-  /** Those that may still have a control record with such a key. */
+  /** The devices that may still have a control record with such a key. */
   readonly devices: readonly {
     readonly id: DeviceId
     readonly path: string
     readonly isOffline: boolean
-    /** Absent on one machine. */
+    /** The node is absent on one machine. */
     readonly node?: string
   }[]
   /** Still to be removed. */
@@ -322,12 +327,12 @@ export interface ErasureReport {
   readonly uploads: number
 }
 
-/** Of an existing store that is being encrypted. */
+/** The report on an existing store that is being encrypted. */
 export interface EncryptingReport {
-  /** Of the bytes of objects. */
+  /** The share of the bytes of objects. */
   readonly percent: number
   readonly doing: string
-  /** Those that may still have plain files. */
+  /** The devices that may still have plain files. */
   readonly devices: readonly {
     readonly id: DeviceId
     readonly path: string
@@ -336,16 +341,16 @@ export interface EncryptingReport {
   }[]
   /** Objects that could not be encrypted in the latest pass, and are tried again; some of them. */
   readonly troubles: readonly { readonly bucket: string; readonly key: string; readonly reason: string }[]
-  /** Of all such objects. */
+  /** The number of all such objects. */
   readonly troubleCount: number
 }
 
-/** What undelete keeps of a bucket. */
+/** The objects of a bucket that undelete keeps. */
 export interface UndeleteReport {
   readonly bucket: string
-  /** Absent: nothing more is kept. */
+  /** The number of days is absent if nothing more is kept. */
   readonly days?: number
-  /** Absent, like the bytes: the count is lost. */
+  /** The count is absent, like the bytes, if it is lost. */
   readonly objects?: number
   readonly bytes?: number
 }
@@ -365,7 +370,7 @@ export interface StoreReport {
   readonly isEncryptedAtRest: boolean
   /** Whose keys were missing when they were last asked for. */
   readonly bucketsWithoutKeys: number
-  /** Whether an open device of this process lacks the newest keys: requests that need a new one fail. */
+  /** An open device of this process lacks the newest keys: requests that need a new one fail. */
   readonly isShortOfKeys: boolean
   /** Present while an existing store is being encrypted. */
   readonly encrypting?: EncryptingReport
@@ -375,21 +380,21 @@ export interface StoreReport {
   readonly metadata: MetadataReport
   readonly health: HealthReport
   readonly devices: readonly DeviceReport[]
-  /** Absent on one machine. */
+  /** The report is absent on one machine. */
   readonly nodes?: NodesReport
-  /** Absent if the metadata is on the devices. */
+  /** The report is absent if the metadata is on the devices. */
   readonly database?: DatabaseReport
   readonly layout: LayoutReport
   /** While blocks are re-encoded from one policy to another. */
   readonly reencoding?: ProgressReport
-  /** Absent if this process does no such work. */
+  /** The report is absent if this process does no such work. */
   readonly repair?: RepairReport
   readonly scrub?: readonly ScrubReport[]
-  /** Absent if this process does no such work. */
+  /** The status is absent if this process does no such work. */
   readonly lifecycle?: LifecycleStatus
   /** Quotas of buckets and accounts; absent if there are none. */
   readonly quotas?: readonly QuotaReport[]
-  /** What undelete keeps; absent if it was never on. */
+  /** The objects that undelete keeps; absent if it was never on. */
   readonly undelete?: readonly UndeleteReport[]
   /** Erasures of buckets under way; absent if there are none. */
   readonly erasures?: readonly ErasureReport[]
@@ -415,7 +420,7 @@ export interface HealthReport {
 export interface StoreStatus {
   /** Cheap: every probe calls it. */
   health(): HealthReport
-  /** Whether the process works; if not, a restart of it is worth a try. As cheap. */
+  /** Reports whether the process works; if not, a restart of it is worth a try. As cheap. */
   liveness(): HealthReport
   report(): StoreReport
 }

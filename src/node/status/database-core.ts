@@ -9,7 +9,7 @@ import { countText, durationText, latencyText, sizeText } from "../../base/quant
 import type { DatabaseHealth, ReportedDatabase, SnapshotHolder, StandbyHealth } from "../../format/database-health.js"
 import type { DatabaseFinding, DatabaseReport, NodeOfDatabase } from "./contract.js"
 
-/** What the nodes of a store say about its database. */
+/** The reports of the nodes of a store about its database. */
 export interface DatabaseView {
   readonly own: string
   /** This one among them, by name. */
@@ -66,8 +66,8 @@ interface NodeSays<View> {
 }
 
 /**
- * What this node and the others say; the facts are those that were read last. Of nodes that do not respond, or are of an
- * earlier release, the view is undefined.
+ * Returns what this node and the others report; the facts are those that were read last. The view is undefined for
+ * nodes that do not respond, or are of an earlier release.
  */
 export function databaseView(
   own: NodeSays<ReportedDatabase>,

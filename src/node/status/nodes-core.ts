@@ -29,7 +29,7 @@ export interface SeenNode {
 /** A job that one node at a time does for the whole store. */
 export interface Duty {
   readonly name: string
-  /** Undefined: none does it now. */
+  /** The node is undefined if none does the job now. */
   readonly node: string | undefined
 }
 
@@ -115,7 +115,7 @@ function useOf(record: ControlRecord, name: NodeName, devices: readonly ControlD
   return devices.some(({ id }) => placed.has(id)) ? "draining" : "drained"
 }
 
-/** What is wrong with nodes, one line each; empty if nothing is. */
+/** Returns what is wrong with nodes, one line each; empty if nothing is. */
 export function nodeTroubles({ nodes, heldBack, own }: NodesReport): readonly string[] {
   return [
     ...nodes.flatMap(({ name, state, reason }) =>

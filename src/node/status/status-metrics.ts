@@ -293,7 +293,7 @@ function registerWork(metrics: Metrics, clock: Clock, report: ReadReport): void 
 }
 
 interface BucketSize {
-  /** Undefined: all buckets beyond those that have a series of their own, together. */
+  /** The name is undefined for all buckets together beyond those that have a series of their own. */
   readonly bucket: string | undefined
   readonly objects: number
   readonly bytes: number
@@ -353,7 +353,7 @@ interface Holdings {
   readonly queues: () => QueueSizes
 }
 
-/** What buckets and queues hold: bounded, with the rest of each as one. */
+/** Registers what buckets and queues hold: bounded, with the rest of each as one. */
 export function registerHoldings(metrics: Metrics, holdings: Holdings): void {
   registerBuckets(metrics, () => holdings.sizes())
   registerMessageQueues(metrics, () => holdings.queues())

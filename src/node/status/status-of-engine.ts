@@ -53,7 +53,7 @@ interface EngineView {
   readonly devices: () => readonly DeviceStack[]
   readonly offlineReason: (id: DeviceId) => string | undefined
   readonly metadata: EngineMetadata
-  /** Undefined if the metadata is in a database. */
+  /** The tablet is undefined if the metadata is in a database. */
   readonly tablet: Primary | undefined
   /** Why the devices keep this process from reading what was acknowledged. */
   readonly reach: { readonly stalled: string | undefined; readonly outOfReach: string | undefined }
@@ -160,7 +160,7 @@ class Contents {
     return { ...known, policies: current, version: version + lost.version + this.changes }
   }
 
-  /** Undefined until it has been counted. */
+  /** Returns undefined until the remaining bytes have been counted. */
   private remainingToReencode(policy: Policy): number | undefined {
     const isNew = this.policy !== undefined && textOfPolicy(this.policy) !== textOfPolicy(policy)
     if (isNew) this.policyBefore = this.policy
@@ -264,7 +264,7 @@ function repairView(
   return { ...report, isPaused, rebuiltShards: writtenShards, ...lost, singleCopyBlocks }
 }
 
-/** Undefined if nothing remains, or if nothing has been counted yet. */
+/** Returns undefined if nothing remains, or if nothing has been counted yet. */
 function reencodingView(reencode: EngineView["reencode"], isPaused: boolean): ReencodingView | undefined {
   const { doneBytes, remainingBytes = 0, secondsLeft, waiting } = reencode.report()
   return remainingBytes > 0 || waiting > 0 ? { isPaused, doneBytes, remainingBytes, secondsLeft, waiting } : undefined

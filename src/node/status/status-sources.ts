@@ -21,10 +21,10 @@ export interface StatusSources {
   readonly devices: () => readonly OpenDevice[]
   /** Why this process took a device offline. */
   readonly offlineReason: (id: DeviceId) => string | undefined
-  /** Undefined on one machine, and until this node has joined. */
+  /** The view is undefined on one machine, and until this node has joined. */
   readonly nodes?: () => NodesView | undefined
   readonly metadata: () => MetadataView
-  /** Undefined if the metadata is on the devices. */
+  /** The view is undefined if the metadata is on the devices. */
   readonly database?: () => DatabaseView | undefined
   /** Queues that belong to no device. */
   readonly queues: () => readonly QueueReport[]
@@ -33,28 +33,28 @@ export interface StatusSources {
   readonly failingJobs?: () => readonly { readonly name: string; readonly failuresInARow: number }[]
   /** Stored blocks by policy and device; undefined if nothing has been scanned. */
   readonly contents: () => StoreContents | undefined
-  /** Undefined if this process does no such work. */
+  /** Returns undefined if this process does no such work. */
   readonly repair: () => RepairView | undefined
   readonly orphans: () => OrphanReport
-  /** Undefined if this process does no such work. */
+  /** It is undefined if this process does no such work. */
   readonly lifecycle?: () => LifecycleReport
   readonly quotas?: () => readonly QuotaReport[]
-  /** What undelete keeps. */
+  /** Returns what undelete keeps. */
   readonly kept?: () => readonly KeptReport[]
-  /** Of buckets, under way. */
+  /** Returns the erasures of buckets under way. */
   readonly erasures?: () => readonly ErasureReport[]
-  /** Undefined unless an existing store is being encrypted. */
+  /** It is undefined unless an existing store is being encrypted. */
   readonly encrypting?: () => EncryptingReport | undefined
-  /** Undefined if this process has none. */
+  /** It is undefined if this process has no key services. */
   readonly keyServices?: () => readonly KeyServiceReport[]
   /** Accounts and keys whose limits were used. */
   readonly rates?: () => readonly RateReport[]
   /** Buckets whose keys were missing when they were last asked for. */
   readonly bucketsWithoutKeys?: () => number
-  /** Whether a device lacks the newest keys: full, or overloaded, when they were made. */
+  /** Returns true if a device lacks the newest keys: it was full, or overloaded, when they were made. */
   readonly isShortOfKeys?: () => boolean
   readonly scrub: () => readonly ScrubView[] | undefined
-  /** Of blocks from one policy to another; undefined if unknown, or if none are re-encoded. */
+  /** Returns the re-encoding of blocks from one policy to another; undefined if unknown, or if none are re-encoded. */
   readonly reencoding: () => ReencodingView | undefined
 }
 

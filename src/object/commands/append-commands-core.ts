@@ -72,22 +72,22 @@ interface Append {
   readonly key: ObjectKey
   /** Where the client expects the end of the object; undefined: wherever it is. */
   readonly atOffset: number | undefined
-  /** Of the client's id for the append: 16 bytes. */
+  /** The hash of the client's id for the append: 16 bytes. */
   readonly idHash: Uint8Array | undefined
   readonly conditions: Conditions
   readonly bytes: AppendedBytes
   readonly algorithm: ChecksumName | undefined
-  /** Of both. */
+  /** The hints of both the appended and the moved bytes. */
   readonly hints: readonly MissingShardHint[]
   /** The content of an inline object, in blocks. */
   readonly moved: { readonly order: number; readonly bytes: AppendedBytes } | undefined
-  /** Of a new object. */
+  /** The details of a new object. */
   readonly details: VersionDetails
   readonly storageClass: StorageClass
   readonly random: Uint8Array
-  /** Of the segments, if there are none yet. */
+  /** The id of the segments, if there are none yet. */
   readonly multipartId: MultipartId
-  /** Of the new ETag: 16 bytes. */
+  /** The MD5 of the new ETag: 16 bytes. */
   readonly md5: Uint8Array
   readonly clockMs?: number
 }
@@ -100,11 +100,11 @@ export interface AppendResult extends Stored {
   readonly isRepeated: boolean
 }
 
-/** What an append needs to know before its body is read. */
+/** The facts that an append needs before its body is read. */
 export interface Appendable {
   /** The append was done before, here. */
   readonly repeated: { readonly offsetBytes: number; readonly head: VersionHead } | undefined
-  /** Undefined: there is no object. */
+  /** The record is undefined if there is no object. */
   readonly record: VersionRecord | undefined
 }
 
@@ -265,13 +265,13 @@ function extended(
   return { head, offsetBytes, checksumValue: checksum.value, multipartId }
 }
 
-/** Whether the segment takes another part. */
+/** Returns true if the segment takes another part. */
 const hasRoom = (segment: SegmentRecord, { isOpen }: AppendedBytes): boolean =>
   segment.source === undefined && (segment.isOpen === true) === isOpen && segment.parts.length < roomOf(segment)
 
 interface LastSegment extends Omit<Appended, "lastOffset"> {
   readonly multipartId: MultipartId
-  /** Undefined: nothing was appended. */
+  /** The last segment is undefined if nothing was appended. */
   readonly last: SegmentRecord | undefined
 }
 
@@ -394,7 +394,7 @@ export const replaceSegments = command<[replace: ReplaceSegments], void>({
   },
 })
 
-/** Whether a client may repeat the append of this row. */
+/** Returns true if a client may repeat the append of this row. */
 export const isRepeatable = (value: Uint8Array, nowMs: number): boolean =>
   decodeAppend(value).appendedMs + APPEND_LIMITS.repeatableMs > nowMs
 

@@ -101,7 +101,7 @@ function settingWrite(bucketId: BucketId, name: SettingName, setting: SettingRec
   return { family: "settings", key: settingRowKey(bucketId, name), value: encodeSetting(setting) }
 }
 
-/** What a setting must be for a change of it. */
+/** The value that a setting must have for a change of it. */
 interface FormerSetting {
   readonly document: string | undefined
 }
@@ -222,7 +222,7 @@ export const setBucketLock = command<[bucketId: BucketId, defaultRetention: Defa
   },
 })
 
-/** Undefined: the store's policy. Existing blocks are re-encoded in the background. */
+/** Sets the policy of a bucket; undefined: the store's policy. Existing blocks are re-encoded in the background. */
 export const setBucketPolicy = command<[bucketId: BucketId, policy: Policy | undefined], void>({
   name: "SetBucketPolicy",
   grows: false,

@@ -16,7 +16,7 @@ const ROWS_PER_PAGE = 1_000
 const FIRST = bucketRowKey(parseBucketId(1))
 const END = rowKeyOf("\xff".repeat(16))
 
-/** Those that one command removes, the secret first; a secret that an erasure has destroyed stays. */
+/** Returns the keys that one command removes, the secret first; a secret that an erasure has destroyed stays. */
 export function firstKeysOf(view: RowView, bucketId: BucketId): Touches {
   const keys: (readonly ["bucketKeys", RowKey])[] = []
   const range = { ...bucketKeysOf(bucketId), expectedRows: BUCKET_KEYS_PER_COMMAND }
@@ -27,7 +27,7 @@ export function firstKeysOf(view: RowView, bucketId: BucketId): Touches {
   return keys
 }
 
-/** Whether an erasure has destroyed the secret of the bucket. Its row stays once the bucket is gone. */
+/** Returns true if an erasure has destroyed the secret of the bucket. Its row stays once the bucket is gone. */
 export function isErasedSecret(view: RowView, bucketId: BucketId): boolean {
   const secret = view.get("bucketKeys", bucketKeyRowKey(bucketId, BUCKET_SECRET))
   return secret !== undefined && decodeBucketKey(secret.value).kind === "erased"

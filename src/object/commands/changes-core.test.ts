@@ -17,10 +17,10 @@ import { endObjectChange, exactTimestamp, noteObjectChanges } from "./changes-co
 import { KEY, newBucket, putOf, randomOf, refuses, type Scene } from "./testing-bucket.js"
 import { putVersion, removeLatest, setAttributes, setTags } from "./version-commands-core.js"
 
-/** What a store has at a key. */
+/** The state of a store at a key. */
 interface State {
   readonly timestamp: Timestamp
-  /** Of the object; undefined: it is removed. */
+  /** The MD5 of the object; undefined if it is removed. */
   readonly md5: Uint8Array | undefined
 }
 
@@ -30,7 +30,7 @@ async function store(): Promise<Scene> {
   return scene
 }
 
-/** Undefined: nothing is known of the key. */
+/** Returns undefined if nothing is known of the key. */
 function stateOf({ metadata, bucketId }: Scene, key: ObjectKey): State | undefined {
   const row = objectRowKey(bucketId, key)
   if (metadata.committed.get("current", row) !== undefined) {
@@ -43,7 +43,7 @@ function stateOf({ metadata, bucketId }: Scene, key: ObjectKey): State | undefin
   return removedAt === undefined ? undefined : { timestamp: removedAt, md5: undefined }
 }
 
-/** Whether the store took it. */
+/** Returns true if the store took the change. */
 async function repeat(scene: Scene, key: ObjectKey, { timestamp, md5 }: State): Promise<boolean> {
   const { metadata, bucketId } = scene
   const details = { ...NO_DETAILS, headers: [["timestamp", textOfTimestamp(timestamp)]] as const }
@@ -87,7 +87,7 @@ for (let seed = 1; seed <= 30; seed += 1) {
       if (roll < 2) await metadata.run(putVersion({ ...putOf(scene, 1, { md5: random.bytes(16) }), key }))
       else if (roll === 2) await metadata.run(removeLatest({ bucketId, key, conditions: {}, random: randomOf(1) }))
       else if (roll < 5) {
-        // Of a store that is far away: at the same time as others, and within a millisecond.
+        // The change is from a store that is far away: at the same time as others, and within a millisecond.
         const timestamp = must(
           parseTimestamp(textOfTimestamp(now).replace(/.$/, String(random.below(3)))),
           "a timestamp",

@@ -18,7 +18,7 @@ import { command, type CommandView, type DecisionTime, type RowView } from "../.
 import { requireBucket } from "./bucket-rows-core.js"
 import { findLatest, readDetails } from "./found-versions-core.js"
 
-/** Whether changes of its objects are noted. */
+/** Returns true if changes of the bucket's objects are noted. */
 export const notesChanges = ({ settings }: Pick<BucketRecord, "settings">): boolean => settings.includes("sync")
 
 const changeIn = (view: Pick<RowView, "get">, row: RowKey): ObjectChange | undefined => {
@@ -45,7 +45,7 @@ const statedIn = ({ headers }: VersionDetails): string | undefined =>
 /** A write or a removal that another store has made. */
 export interface Repeated {
   readonly timestamp: Timestamp
-  /** Of the object; undefined: it was removed. */
+  /** The MD5 of the object; undefined if it was removed. */
   readonly md5: Uint8Array | undefined
 }
 
@@ -100,8 +100,8 @@ export function changeWrite(view: RowView, { time, row, after, removedAt }: Chan
 const isSame = (a: VersionHead, b: VersionHead): boolean => a.order === b.order && a.modifiedMs === b.modifiedMs
 
 /**
- * What a removal of an object that is not there writes: what was written before it, and arrives later, is refused. Throws
- * `preconditionFailed` if a later removal is known.
+ * Returns what a removal of an object that is not there writes: anything that was written before it, and arrives later,
+ * is refused. Throws `preconditionFailed` if a later removal is known.
  */
 export function removalOfAbsent(
   view: CommandView,

@@ -17,7 +17,10 @@ export const etagOfParts = (parts: readonly PartRecord[]): Uint8Array => concatB
 
 const bytesOfBase64 = (text: string): Uint8Array => Buffer.from(text, "base64")
 
-/** Of an upload without an algorithm; undefined if a part has none, as those from before there was a default. */
+/**
+ * Returns the checksum of an upload without an algorithm; undefined if a part has none, like those from before there
+ * was a default.
+ */
 const defaultOf = (parts: readonly PartRecord[]): UploadRecord["checksum"] =>
   parts.every(part => part.checksumValue !== undefined)
     ? { algorithm: DEFAULT_CHECKSUM, type: "FULL_OBJECT" }

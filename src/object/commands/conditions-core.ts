@@ -12,7 +12,7 @@ import type { VersionMatch } from "./found-versions-core.js"
 interface ConditionSubject {
   readonly etag: string
   readonly modifiedMs: number
-  /** Of a large object: its ETag without the number of segments. */
+  /** The ETag of a large object without the number of segments. */
   readonly segmentsMd5?: string | undefined
   /** Stored headers; "not modified" names those that caches need (RFC 9110, section 15.4.5). */
   readonly headers?: Pick<ContentHeaders, "cacheControl" | "expires">
@@ -22,7 +22,7 @@ interface WriteSubject extends ConditionSubject {
   readonly sizeBytes: number
 }
 
-/** What conditions on a version are about. */
+/** Returns the subject of conditions on a version. */
 export function conditionSubject({ head, row }: VersionMatch): WriteSubject {
   const { etag, sizeBytes, segmentsMd5 } = shownOfValue(row.value)
   return { etag, sizeBytes, segmentsMd5, modifiedMs: head.modifiedMs }
@@ -80,7 +80,7 @@ export function evaluateRename(
   return fail("preconditionFailed", { condition: nameOf(condition) })
 }
 
-/** Whether a write need not look at the object that it replaces or removes. */
+/** Returns true if a write need not look at the object that it replaces or removes. */
 export const isUnconditional = (conditions: Conditions): boolean => {
   const { ifMatch, ifNoneMatch, ifMatchSize, ifMatchModifiedMs, fence, ifUnchanged } = conditions
   const isOfObject = (ifMatch ?? ifNoneMatch ?? ifUnchanged) !== undefined
@@ -105,7 +105,7 @@ export function evaluateWrite(conditions: Conditions, subject: WriteSubject | un
   return undefined
 }
 
-/** Whether a key is as it was: `latest` is its newest version, or delete marker; `isThere`: it is an object. */
+/** Returns true if a key is as it was: `latest` is its newest version, or delete marker; `isThere`: it is an object. */
 export const isUnchanged = (
   { atUs, versionId }: ObjectAt,
   latest: VersionMatch | undefined,

@@ -52,7 +52,7 @@ export const COPY_ROWS_PER_COMMAND = 256
 /** Parked objects that one command writes. */
 export const PARKED_PER_COMMAND = 64
 
-/** Whether changes of its objects are copied to another store. */
+/** Returns true if changes of the bucket's objects are copied to another store. */
 export const hasCopies = ({ settings }: Pick<BucketRecord, "settings">): boolean => settings.includes("copies")
 
 interface ChangeOfObject {
@@ -60,7 +60,7 @@ interface ChangeOfObject {
   readonly key: ObjectKey
   /** The row key of the object. */
   readonly row: RowKey
-  /** Of the decision. */
+  /** The time of the decision's commit. */
   readonly commitUs: number
   readonly writes: readonly EntryWrite[]
 }
@@ -195,14 +195,14 @@ export const readParkedCopies = query(
   },
 )
 
-/** What changes of a bucket's copies. */
+/** The changes of a bucket's copies. */
 export interface ChangedCopies {
-  /** Of the state that the change was made from; 0: there was none. */
+  /** The revision of the state that the change was made from; 0 if there was none. */
   readonly revision: number
   readonly state: Omit<CopyState, "revision">
   /** Changes of the log that are done: the token has passed them. */
   readonly done: readonly CopyPosition[]
-  /** Undefined: it is not parked any more. */
+  /** The copy is undefined if the object is not parked any more. */
   readonly parked: readonly (readonly [key: ObjectKey, parked: ParkedCopy | undefined])[]
 }
 
@@ -241,7 +241,7 @@ export const changeCopies = command<[bucketId: BucketId, change: ChangedCopies],
   },
 })
 
-/** What is not parked is left out. A row that is new need not be read, as the state is written with it. */
+/** Leaves out objects that are not parked. A row that is new need not be read, as the state is written with it. */
 const parkedWrites = (view: CommandView, bucketId: BucketId, parked: ChangedCopies["parked"]): readonly EntryWrite[] =>
   parked.flatMap(([key, one]): EntryWrite[] => {
     const rowKey = parkedCopyRowKey(bucketId, key)

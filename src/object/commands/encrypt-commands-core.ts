@@ -59,11 +59,11 @@ const openUploadOf = (view: RowView, { bucketId, key, of }: SharedBytes): Upload
   typeof of === "string" ? undefined : findUpload(view, { bucketId, key, ...of })
 
 interface BytesToSeal {
-  /** Of each version with these bytes: what its sealing is bound to. */
+  /** The head of each version with these bytes: its sealing is bound to it. */
   readonly heads: readonly VersionHead[]
   /** Also an open upload may have them. */
   readonly isKept: boolean
-  /** Of all of them, unless one has none. */
+  /** The sealing of all of them, unless one has none. */
   readonly sealing: Sealing | undefined
 }
 
@@ -127,8 +127,8 @@ export const addSealing = command<[add: AddSealing], Sealing | undefined>({
 })
 
 /**
- * Whether other objects read these bytes, without their key. A decision may rely on it if nothing does: a first reference
- * needs digests, whose references are closed with the sealing, or a version without a sealing.
+ * Returns true if other objects read these bytes, without their key. A decision may rely on it if nothing does: a first
+ * reference needs digests, whose references are closed with the sealing, or a version without a sealing.
  */
 const isReferenced = (view: RowView, { bucketId, key, of }: SharedBytes): boolean =>
   typeof of !== "string" && referencesTo(view, referencesRowKey(bucketId, { key, ...of })) !== undefined
@@ -178,7 +178,7 @@ interface SealPayload {
   readonly sealing: BoundSealing
   /** Sealed. */
   readonly payload: Uint8Array
-  /** Of a version that undelete keeps. */
+  /** The row of a version that undelete keeps. */
   readonly deletedRow?: RowKey
 }
 

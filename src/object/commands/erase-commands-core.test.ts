@@ -1,4 +1,4 @@
-/** What the removal of an erased bucket's versions refuses. */
+/** Tests of what the removal of an erased bucket's versions refuses. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"

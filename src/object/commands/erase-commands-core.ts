@@ -51,7 +51,7 @@ import { droppedUsage } from "./usage-core.js"
 
 const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
 
-/** What would stay readable after an erasure. */
+/** The numbers of versions and parts that would stay readable after an erasure. */
 interface UnsealedCounts {
   readonly versions: number
   readonly parts: number
@@ -106,13 +106,13 @@ export interface CountedSlice {
   readonly unsealed: number
   /** Versions that `dropErasedKey` would refuse to remove. */
   readonly locked: number
-  /** Undefined at the end. */
+  /** It is undefined at the end. */
   readonly next: CountPlace | undefined
 }
 
 /**
- * Whether a version has a legal hold, or a retention that is not over. A bucket whose row was rolled back may have such
- * versions without having object lock.
+ * Returns true if a version has a legal hold, or a retention that is not over. A bucket whose row was rolled back may
+ * have such versions without having object lock.
  */
 function isLockedIn(family: CountedFamily, row: MetadataRow, clockMs: number): boolean {
   if (family !== "current" && family !== "versions") return false
@@ -120,7 +120,7 @@ function isLockedIn(family: CountedFamily, row: MetadataRow, clockMs: number): b
   return lock !== undefined && !isRemovable(lock, clockMs)
 }
 
-/** What is not sealed in a slice of a bucket's rows, and what is locked. `clockMs`: the store's clock. */
+/** Counts what is not sealed in a slice of a bucket's rows, and what is locked. `clockMs`: the store's clock. */
 export const countUnsealed = query(
   "CountUnsealed",
   (view, bucketId: BucketId, place: CountPlace, { rowsMax, clockMs }: CountBounds): CountedSlice => {
@@ -243,7 +243,10 @@ export const traceOfBucket = query("TraceOfBucket", (view, id: BucketId): Bucket
   return id <= lastBucketId(view) ? "deleted" : "never"
 })
 
-/** Undefined: no secret was ever destroyed. Otherwise the epoch up to which no secret is sealed, and no key may stay. */
+/**
+ * Returns undefined if no secret was ever destroyed. Otherwise returns the epoch up to which no secret is sealed, and
+ * no key may stay.
+ */
 export const erasedEpochs = query("ErasedEpochs", (view): number | undefined => {
   const row = view.get("bucketKeys", ERASED_EPOCHS_ROW)
   const key = row && decodeBucketKey(row.value)

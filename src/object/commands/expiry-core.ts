@@ -22,13 +22,16 @@ interface StoredVersion {
   readonly head: Pick<VersionHead, "isMarker" | "isNull">
 }
 
-/** Whether the object's second has come. */
+/** Returns true if the object's second has come. */
 export function isExpired({ family, row }: Pick<StoredVersion, "family" | "row">, nowMs: number): boolean {
   const expiresAtSeconds = family === "current" ? expiryOfRecord(row.value) : undefined
   return expiresAtSeconds !== undefined && expiresAtSeconds * 1000 <= nowMs
 }
 
-/** Whether a version goes without a trace once it is no longer current: a removal leaves no noncurrent version of it. */
+/**
+ * Returns true if a version goes without a trace once it is no longer current: a removal leaves no noncurrent version
+ * of it.
+ */
 export const leavesNothing = ({ isNull }: Pick<VersionHead, "isNull">, versioning: Versioning): boolean =>
   versioning === "never" || (versioning === "suspended" && isNull)
 
@@ -53,7 +56,7 @@ export function requireUnexpired(found: StoredVersion, { versionId, versioning, 
 export const expiryClock = ({ nowMs }: { readonly nowMs: number }, clockMs = 0): number =>
   clockMs === 0 ? nowMs : Math.min(clockMs, nowMs)
 
-/** Undefined: the version does not expire. */
+/** Sets or removes the expiry: the version does not expire if `expiresAtSeconds` is undefined. */
 export const withExpiry = (
   { expiresAtSeconds: _before, ...record }: VersionRecord,
   expiresAtSeconds: number | undefined,

@@ -21,7 +21,7 @@ export interface FinishedEditor {
   readonly bucketId: BucketId
   readonly writes: readonly EntryWrite[]
   readonly change: Counters
-  /** Undefined if no quota counts the change. */
+  /** It is undefined if no quota counts the change. */
   readonly growth: Growth | undefined
   readonly kept: Kept
   readonly history: HistoryOfKey

@@ -77,7 +77,7 @@ export class HistoryOfKey {
     return sinceUs
   }
 
-  /** Whether an object that stays is below a delete marker that is removed. */
+  /** Returns true if an object that stays is below a delete marker that is removed. */
   private uncovers(view: RowView, order: number, removed: readonly Removed[]): boolean {
     const range = { ...suffixRange(this.row), start: versionRowKey(this.row, order - 1), expectedRows: removed.length }
     for (const [, { value }] of view.range("versions", range)) {

@@ -70,9 +70,9 @@ export function lockOfRestored(
 }
 
 /**
- * What several shards tell of one version's lock, strictest first: some were written when the lock was another one. A
- * retention may have been shortened since, with a permission to bypass it, and a hold may have been released: it is not
- * known which of them is newest, and nothing that was locked may come back without its lock.
+ * Returns the strictest lock of one version among those that several shards state: some were written when the lock was
+ * another one. A retention may have been shortened since, with a permission to bypass it, and a hold may have been
+ * released: it is not known which of them is newest, and nothing that was locked may come back without its lock.
  */
 export function strictestOf(locks: readonly (VersionLock | undefined)[]): VersionLock | undefined {
   const known = locks.filter(lock => lock !== undefined)

@@ -111,7 +111,7 @@ export const putPart = command<[put: PutPart], UploadedPart>({
     const rowKey = partKey(put, put.part.partNumber)
     const upload = requireUpload(view, put)
     if (isBeingCompleted(upload, time)) throw beingCompleted()
-    // What encrypts existing objects has found the upload since the part began.
+    // The job that encrypts existing objects has found the upload since the part began.
     if (upload.sealing !== undefined && put.part.extent.isSealed === undefined) throw beingEncrypted()
     checkOwnUpload(time, put.part.extent.uploadId)
     const editor = new RowEditor(view, time, put.bucketId, put.key)
@@ -221,7 +221,10 @@ export function segmentWrites(
 
 export interface CompleteUpload extends UploadAddress {
   readonly completion: Completion
-  /** Of all parts of the frozen list, also those that the version leaves out; where a quota counts them. */
+  /**
+   * The bytes of all parts of the frozen list, also of those that the version leaves out; set where a quota counts
+   * them.
+   */
   readonly partsBytes?: number
   readonly conditions: Conditions
   readonly version: Omit<NewVersion, "isMarker">
@@ -279,7 +282,7 @@ export const freezeUpload = command<[address: UploadAddress, incarnation: number
   },
 })
 
-/** Whether the upload can end only with its list frozen: a quota counts its parts. */
+/** Returns true if the upload can end only with its list frozen: a quota counts its parts. */
 export const needsFreeze = ({ countedBy: runs }: UploadRecord): boolean => runs !== undefined
 
 /** Throws `conflict` unless the list is frozen as stated, or need not be. */
@@ -306,7 +309,7 @@ export const abortUpload = command<[address: UploadAddress, frozen?: FrozenParts
 
 interface EndedUpload {
   readonly upload: UploadRecord
-  /** Undefined: no quota counts them. */
+  /** It is undefined if no quota counts the parts. */
   readonly partsBytes: number | undefined
 }
 

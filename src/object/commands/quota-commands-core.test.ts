@@ -221,7 +221,7 @@ class Player {
     }
   }
 
-  /** Of the first part alone: others are unused. */
+  /** Completes the upload with the first part alone: others are unused. */
   private async complete(address: UploadAddress, ended: () => void): Promise<void> {
     const { metadata } = this.world
     const completion = { incarnation: metadata.incarnations.own, token: randomOf(9) }

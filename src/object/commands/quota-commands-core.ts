@@ -53,7 +53,7 @@ function accountIn(view: RowView, id: AccountId): AccountRecord {
 
 const runOf = ({ id }: DecisionTime): string => hexOf(bytesOfByteString(id))
 
-/** Undefined limits end the quota. `restarts`: what is used is counted again. */
+/** A setting with undefined limits ends the quota. `restarts`: what is used is counted again. */
 interface QuotaSetting {
   readonly limits: QuotaLimits | undefined
   readonly restarts: boolean
@@ -113,7 +113,7 @@ export const finishBucketUsage = command<[bucketId: BucketId, run: string], void
   },
 })
 
-/** What a count lacks. Throws `corruptRow`. */
+/** Returns what a count lacks. Throws `corruptRow`. */
 function missingIn(view: RowView, key: RowKey, { bytes, versions }: Counters): UsageChange {
   const row = view.get("usage", key)
   if (row === undefined) throw fail("corruptRow", { message: "the row of a quota is lost; count again" })

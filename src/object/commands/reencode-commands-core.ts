@@ -151,7 +151,7 @@ export const leftIntents = query("LeftIntents", (view, start: RowKey, rowsMax: n
 })
 
 export interface SwapExtent extends UploadName {
-  /** Of the intent: of all new blocks. */
+  /** The generation of the intent: that of all new blocks. */
   readonly generation: number
   readonly from: Extent
   readonly to: Extent
@@ -222,7 +222,7 @@ export function isKept(view: RowView, { bucketId, key }: UploadName, naming: Nam
   return referencesTo(view, referencesRowKey(bucketId, { key, multipartId })) !== undefined
 }
 
-/** Whether a version consists of this multipart upload's segments. */
+/** Returns true if a version consists of this multipart upload's segments. */
 function hasVersion(
   view: RowView,
   { bucketId, key }: Pick<UploadName, "bucketId" | "key">,

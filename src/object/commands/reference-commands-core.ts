@@ -69,7 +69,7 @@ import { RowEditor, type NewVersion } from "./row-editor-core.js"
 import { checkOwnUpload, checkWrite, hintRowKey, type MissingShardHint, type Stored } from "./version-commands-core.js"
 
 export const REFERENCE_LIMITS = {
-  /** Of one new object: a command may touch 1,024 rows, and each has up to three. */
+  /** The limit is for one new object: a command may touch 1,024 rows, and each source has up to three. */
   sourcesMax: 250,
   /** Shorter objects are copied: a reference costs as much. */
   copyBytesMin: MIB,
@@ -88,7 +88,7 @@ interface IntoSegments {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly order: number
-  /** Of the segments, unless the object has some. */
+  /** The id of the segments, unless the object has some. */
   readonly multipartId: MultipartId
   /** The content of an inline object, in blocks. */
   readonly moved: AppendedBytes | undefined
@@ -423,7 +423,7 @@ export const closeReferences = command<[bucketId: BucketId, rowKey: RowKey], voi
   },
 })
 
-/** Whether others reference the segments, or may yet. */
+/** Returns true if others reference the segments, or may yet do so. */
 export const isReferable = query("IsReferable", (view, bucketId: BucketId, name: SegmentsName): boolean => {
   const row = view.get("references", referencesRowKey(bucketId, name))
   const record = row && decodeReferences(row.value)

@@ -59,7 +59,7 @@ function latest({ metadata, bucketId }: Scene, key: ObjectKey) {
 
 const versionOf = (scene: Scene, key: ObjectKey) => must(latest(scene, key), "there is a version").record.head
 
-/** Of the version that is there now, which is in extent 9 by then. */
+/** Returns a rename of the version that is there now; that version is in extent 9 by then. */
 function renameOf(scene: Scene, change: Partial<RenameObject> = {}): RenameObject {
   const { bucketId } = scene
   return {

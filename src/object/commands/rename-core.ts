@@ -49,11 +49,11 @@ const SOURCE_CONDITIONS = "x-amz-rename-source-"
 /** Among the stored headers, where clients see only those that they know: the token, and a digest of the parameters. */
 const TOKEN_HEADER = "renameToken"
 
-/** What a client asks for. */
+/** The rename that a client requests. */
 export interface Rename {
   /** The bucket of the destination. */
   readonly bucketId: BucketId
-  /** Absent for the same bucket. */
+  /** It is absent for the same bucket. */
   readonly fromBucketId?: BucketId
   readonly from: ObjectKey
   readonly to: ObjectKey
@@ -136,7 +136,7 @@ export type RenamedBytes =
       readonly kind: "segments"
       readonly multipartId: MultipartId
       readonly completion: Completion
-      /** Of an object with appends, which keeps its ETag: it has as many parts now. */
+      /** The size and parts of an object with appends, which keeps its ETag: it has as many parts now. */
       readonly appended?: { readonly sizeBytes: number; readonly parts: number }
     }
 
@@ -144,7 +144,7 @@ export interface RenameObject extends Rename {
   /** The version whose bytes were copied. */
   readonly version: Pick<VersionHead, "order" | "random">
   readonly bytes: RenamedBytes
-  /** Of the bytes, bound to the new version. */
+  /** The sealing of the bytes, bound to the new version. */
   readonly sealing: BoundSealing | undefined
   /** For the id of the new version, and for that of a delete marker. */
   readonly random: Uint8Array

@@ -1,4 +1,7 @@
-/** Whether a request fits the quotas, as it declares itself: so that its body need not be read. The decision checks again. Pure. */
+/**
+ * Checks whether a request fits the quotas, as it declares itself, so that its body need not be read. The decision
+ * checks again. Pure.
+ */
 import type { ObjectKey } from "../../base/ids.js"
 import { decodePart, type BucketRecord } from "../../format/records.js"
 import { objectRowKey } from "../../format/row-key.js"

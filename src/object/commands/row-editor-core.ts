@@ -83,9 +83,9 @@ export interface NewVersion {
   readonly storageClass: StorageClass
   readonly isShared: boolean
   readonly lock?: VersionLock | undefined
-  /** Of its bytes; it is bound to this version. */
+  /** The sealing of its bytes; it is bound to this version. */
   readonly sealing?: BoundSealing | undefined
-  /** Of an archived version that was moved here. */
+  /** The restore of an archived version that was moved here. */
   readonly restore?: VersionRestore | undefined
   /** When its object expires; undefined: never. */
   readonly expiresAtSeconds?: number | undefined
@@ -93,10 +93,10 @@ export interface NewVersion {
   readonly largeObject?: LargeObject | undefined
 }
 
-/** What an append makes of a version; its bytes are in segments from then on. */
+/** The result of an append to a version; its bytes are in segments from then on. */
 type AppendedVersion = Pick<NewVersion, "sizeBytes" | "content" | "md5" | "parts" | "checksum">
 
-/** What a removal goes by if the version has a lock. */
+/** The facts that a removal goes by if the version has a lock. */
 export interface Removing {
   /** The store's clock. */
   readonly clockMs: number
@@ -122,7 +122,7 @@ const DAY_MS = 86_400_000
 
 const NO_PARTS: PartsGrowth = { bytes: 0, countedBy: undefined }
 
-/** What a decision has found and made of the object's versions. */
+/** The object's versions as a decision has found and changed them. */
 interface Versions {
   readonly had: RowHead | undefined
   readonly hadObject: boolean
@@ -148,7 +148,7 @@ export class RowEditor {
   private parts: PartsGrowth = NO_PARTS
   private isRestoring = false
   private pendingDeletions = 0
-  /** Of what undelete keeps. */
+  /** The change of what undelete keeps. */
   private kept: Kept = NOTHING_KEPT
   /** When another store has made the change that is repeated here. */
   private timestamp: Timestamp | undefined
@@ -236,12 +236,12 @@ export class RowEditor {
     this.uploadsDelta += delta
   }
 
-  /** Of one upload, once. */
+  /** Counts the parts of one upload, once. */
   countParts(bytes: number, countedBy: readonly string[] | undefined): void {
     this.parts = { bytes, countedBy }
   }
 
-  /** What is put back was accepted before: no quota refuses it. */
+  /** Turns off refusals by quotas: what is put back was accepted before. */
   restore(): void {
     this.isRestoring = true
   }
@@ -487,7 +487,7 @@ export class RowEditor {
     this.versions.head = head
   }
 
-  /** Whether no other version references the bytes. Otherwise there is one less. */
+  /** Returns true if no other version references the bytes. Otherwise there is one reference less. */
   private isLastOfBytes({ head, content }: VersionRecord): boolean {
     const shareKey = head.isShared ? shareRowKey(this.row, content) : undefined
     if (shareKey === undefined) return true
@@ -541,7 +541,7 @@ export class RowEditor {
     const checksum = { checksumAlgorithm, checksumType, value }
     const payload = this.view.payload(family, rowKey, row)
     this.undeletedForMs = untilMs - deletedMs
-    // What the sealing is bound to is the same again: the random bytes are, and the order is no part of it.
+    // The data that the sealing is bound to is the same again: the random bytes are, and the order is no part of it.
     this.insert({ isMarker: false, content, payload, checksum, random: head.random, ...described }, versioning)
     this.put(family, rowKey, undefined)
     this.countKept(-1, -sizeBytes)

@@ -42,7 +42,7 @@ async function newObject() {
   return { ...scene, put, head, upload, begin, swap, namings: () => metadata.run(readNamings(upload)) }
 }
 
-/** Of all blocks, with generation 2. */
+/** Describes a re-encoding of all blocks, with generation 2. */
 const beginOf = (name: UploadName) => ({
   ...{ ...name, from: FROM, policy: TO.policy, runs: [{ firstBlock: 0, lastBlock: 2 }] },
   generationFloor: 1,

@@ -139,7 +139,7 @@ interface DecidedSteps {
   readonly last: RowEditor | undefined
   readonly results: readonly OperationResult[]
   readonly guarded: readonly GuardedKey[]
-  /** Whether any operation changes anything. */
+  /** An operation changes something. */
   readonly changes: boolean
 }
 

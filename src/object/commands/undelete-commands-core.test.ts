@@ -323,7 +323,7 @@ test("a bucket with kept objects is not removed, and the refusal says what to do
   assert.equal(metadata.rows("usage"), 0)
 })
 
-/** What a history expects to be kept, newest first. */
+/** A version that a history expects to be kept; lists have the newest first. */
 interface Expected {
   readonly key: ObjectKey
   readonly number: number

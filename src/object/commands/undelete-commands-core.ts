@@ -24,7 +24,7 @@ const UNDELETE_DAYS_MAX = 365
 
 interface SetUndelete {
   readonly bucketId: BucketId
-  /** Undefined: nothing more is kept; what is there stays until its time. */
+  /** It is undefined if nothing more is kept; what is there stays until its time. */
   readonly days: number | undefined
 }
 
@@ -57,7 +57,7 @@ export type UndeleteOutcome = "restored" | "nothingKept" | "exists"
 interface UndeleteObject {
   readonly bucketId: BucketId
   readonly key: ObjectKey
-  /** Of what is kept. */
+  /** The row key of what is kept. */
   readonly rowKey: RowKey
   /** Also over an existing object, which is taken as by any other write. */
   readonly over: boolean
@@ -95,7 +95,7 @@ export const PURGED_PER_COMMAND = 256
 
 interface PurgeDeleted {
   readonly bucketId: BucketId
-  /** Of what is kept of the bucket. */
+  /** The rows of what is kept of the bucket. */
   readonly rows: readonly RowKey[]
   /** Only what is to be kept no longer than until then, by this clock and by the one of the decision. */
   readonly dueMs?: number

@@ -1,5 +1,5 @@
 /**
- * What quotas count, and what they refuse: the counts that a bucket belongs to, and a decision's change of them. Pure.
+ * The counting and the refusals of quotas: the counts that a bucket belongs to, and a decision's change of them. Pure.
  *
  * Promises  What would grow beyond a hard limit is refused with `quotaExceeded`, which names the quota. What shrinks or
  *           stays is not, also above a limit that was lowered. A delete marker counts and is never refused.
@@ -48,7 +48,7 @@ export function countedBy(view: RowView, bucket: BucketRecord): readonly string[
   return counts.length === 0 ? undefined : counts.map(({ quota }) => quota.run)
 }
 
-/** What goes with the record of a bucket. */
+/** Returns the usage that is dropped with the record of a bucket. */
 export function droppedUsage({ id, usage, countsDeleted }: BucketRecord): readonly UsageChange[] {
   const own = usage?.own && usageRowKey({ kind: "bucket", bucketId: id }, usage.own.run)
   const deleted = countsDeleted === true ? deletedUsageRowKey(id) : undefined
@@ -63,7 +63,7 @@ export interface Growth {
   readonly versions: number
   /** It adds a version that is not a delete marker. */
   readonly addsObject: boolean
-  /** Of parts, and the counts that include them. */
+  /** The bytes of parts, and the counts that include them. */
   readonly parts: { readonly bytes: number; readonly countedBy: readonly string[] | undefined }
   /** Nothing is refused: the bytes were accepted before. */
   readonly isRestoring: boolean

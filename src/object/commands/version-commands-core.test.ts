@@ -69,7 +69,7 @@ interface Expected {
   readonly isNull: boolean
   readonly isMarker: boolean
   readonly sizeBytes: number
-  /** Undefined for markers, and for bytes that are stored with the row. */
+  /** They are undefined for markers, and for bytes that are stored with the row. */
   readonly bytes: string | undefined
   readonly payload: number | undefined
   tag: string | undefined

@@ -206,7 +206,7 @@ export interface RemoveLatest {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly conditions: Conditions
-  /** Absent: no lock yields. */
+  /** No lock yields if it is absent. */
   readonly removing?: Removing
   /** Random bytes for the id of a marker. */
   readonly random: Uint8Array
@@ -214,10 +214,12 @@ export interface RemoveLatest {
   readonly timestamp?: Timestamp | undefined
 }
 
-/** Whether the head of an object only guards its absence: there is no version. */
+/** Returns true if the head of an object only guards its absence: there is no version. */
 export const isGuard = ({ value }: MetadataRow): boolean => decodeRowHead(value).versions === 0
 
-/** Whether nothing is stored under a key. The decision does not rely on it, but on the change that it writes. */
+/**
+ * Returns true if nothing is stored under a key. The decision does not rely on it, but on the change that it writes.
+ */
 const isAbsent = (view: CommandView, { bucketId, key }: Pick<RemoveLatest, "bucketId" | "key">): boolean => {
   const row = objectRowKey(bucketId, key)
   const head = view.ifPresent("heads", row)
@@ -280,7 +282,7 @@ export interface RemoveVersion {
   readonly key: ObjectKey
   readonly versionId: VersionId
   readonly conditions: Conditions
-  /** Absent: no lock yields. */
+  /** No lock yields if it is absent. */
   readonly removing?: Removing
 }
 
@@ -343,10 +345,10 @@ export const setAcl = changeDetails<ObjectAcl | undefined>("SetAcl", ({ acl: bef
 
 interface SetAttributes extends Pick<Removing, "clockMs"> {
   readonly conditions: Conditions
-  /** Absent headers that may be replaced are removed, but for the content type. */
+  /** Headers that may be replaced are removed if they are absent, but for the content type. */
   readonly headers: VersionDetails["headers"]
   readonly userMetadata: VersionDetails["userMetadata"]
-  /** Undefined: from now on the object does not expire. */
+  /** If it is undefined, the object does not expire from now on. */
   readonly expiresAtSeconds?: number | undefined
 }
 

@@ -21,7 +21,7 @@ export interface Run {
   readonly lengthBytes: number
 }
 
-/** Whether bytes of the version's own, which could be found, have no digests. */
+/** Returns true if bytes of the version's own, which could be found, have no digests. */
 export const isWithoutDigests = (
   view: RowView,
   row: RowKey,
@@ -72,7 +72,7 @@ function* runsWithout(
   }
 }
 
-/** Whether a part goes on with the blocks of a run: a writer of the whole object would see the same ones. */
+/** Returns true if a part goes on with the blocks of a run: a writer of the whole object would see the same ones. */
 const takes = ({ offsetBytes, lengthBytes }: Run, nextBytes: number, blockBytes: number): boolean =>
   offsetBytes + lengthBytes === nextBytes &&
   lengthBytes % blockBytes === 0 &&

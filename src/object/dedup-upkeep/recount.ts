@@ -52,7 +52,7 @@ export interface Recounted {
 
 interface SegmentsPage {
   readonly found: readonly { readonly rowKey: RowKey; readonly source: SegmentSource }[]
-  /** Undefined at the end. */
+  /** It is undefined at the end. */
   readonly next: RowKey | undefined
 }
 

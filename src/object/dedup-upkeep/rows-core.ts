@@ -57,7 +57,7 @@ interface RowPlace {
 interface RowsPage {
   readonly found: readonly DedupRow[]
   readonly scanned: number
-  /** Undefined at the end of the phase. */
+  /** It is undefined at the end of the phase. */
   readonly next: RowKey | undefined
 }
 

@@ -57,7 +57,7 @@ interface StatPage {
   readonly found: Partial<DedupFigures>
   /** Rows of references of segments that were released. */
   readonly released: readonly RowKey[]
-  /** Undefined at the end. */
+  /** It is undefined at the end. */
   readonly next: StatPlace | undefined
 }
 
@@ -83,7 +83,7 @@ export const statFrom = query(
 class Page {
   private readonly found: { -readonly [Name in keyof DedupFigures]?: number } = {}
   private readonly released: RowKey[] = []
-  /** Whether versions have segments, of those that were looked up last. */
+  /** The last lookup of whether versions have segments. */
   private owner: { readonly stem: RowKey; readonly has: boolean; readonly isReleased: boolean } | undefined
 
   constructor(
@@ -126,7 +126,7 @@ class Page {
     if (!head.isShared || !this.isSeen(family, rowKey, content)) this.count("ownBytes", head.sizeBytes)
   }
 
-  /** Whether another version of the key has the same bytes, and has been counted. */
+  /** Returns true if another version of the key has the same bytes, and has been counted. */
   private isSeen(family: VersionFamily, rowKey: RowKey, content: Content): boolean {
     const id = bytesIdOf(content)
     if (id === undefined || family === "current") return false

@@ -29,7 +29,7 @@ export interface ValueRow {
 export interface ItemPortion {
   readonly sortKey: ItemKey
   readonly item: K2vItem
-  /** Of the one value of the portion that has a row of its own. */
+  /** The row of the one value of the portion that has a row of its own. */
   readonly value: ValueRow | undefined
 }
 

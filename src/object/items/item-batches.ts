@@ -17,7 +17,7 @@ interface ItemBatch {
   readonly items: number
   /** Values that are lost. */
   readonly lost: number
-  /** Of its partition. */
+  /** The batch is the last of its partition. */
   readonly isLast: boolean
 }
 

@@ -38,9 +38,9 @@ import { changedAtOf, countsOf, isOver, mergeItems, valuesOf, writeValue } from 
 
 export interface ItemWrite {
   readonly sortKey: ItemKey
-  /** What the client has seen of the item. */
+  /** The causal context that the client has seen of the item. */
   readonly seen: CausalContext
-  /** Undefined: a tombstone. */
+  /** The value is undefined for a tombstone. */
   readonly value: { readonly bytes: Uint8Array; readonly sha256: Uint8Array } | undefined
 }
 
@@ -49,7 +49,7 @@ interface PartitionWrites {
   readonly partition: ItemKey
   /** The store, in the vectors of its items. */
   readonly node: VectorNode
-  /** Of different items. */
+  /** The writes are of different items. */
   readonly writes: readonly ItemWrite[]
 }
 
@@ -85,7 +85,7 @@ interface Change {
   readonly partition: K2vPartition
 }
 
-/** What an item becomes. */
+/** The next state of an item. */
 interface NextItem {
   readonly item: K2vItem
   /** Values that it does not have any more. */
@@ -140,11 +140,11 @@ const bytesOf = (writes: readonly EntryWrite[]): number =>
 interface ChangesOf<Each> {
   readonly bucketId: BucketId
   readonly partition: ItemKey
-  /** Of different items. */
+  /** The entries are of different items. */
   readonly each: readonly Each[]
-  /** Undefined: nothing changes. */
+  /** Returns undefined if nothing changes. */
   readonly change: (each: Each, partition: K2vPartition) => Change | undefined
-  /** What was accepted before is not refused. */
+  /** The changes were accepted before and are not refused. */
   readonly isRestoring: boolean
 }
 
@@ -207,7 +207,7 @@ export const writeItems = command<[writes: PartitionWrites], number>({
 interface ItemsToRestore {
   readonly bucketId: BucketId
   readonly partition: ItemKey
-  /** Of different items. */
+  /** The portions are of different items. */
   readonly portions: readonly ItemPortion[]
 }
 
@@ -222,8 +222,8 @@ const isEqualItem = (one: K2vItem, other: K2vItem): boolean => equalBytes(encode
 const MOVED_NODE: VectorNode = "f".repeat(16)
 
 /**
- * What the merge of a portion makes of an item; undefined: the item has all of it. Of an item that is not there, everything
- * up to the last collection of the partition was collected.
+ * Returns what the merge of a portion makes of an item; undefined if the item has all of it. For an item that is not
+ * there, everything up to the last collection of the partition was collected.
  */
 function mergedItem(before: K2vItem, portion: ItemPortion, { collectedTo }: K2vPartition): K2vItem | undefined {
   const isLater = ({ time }: K2vDot): boolean => time > collectedTo
@@ -233,7 +233,7 @@ function mergedItem(before: K2vItem, portion: ItemPortion, { collectedTo }: K2vP
   return valuesOf(merged).length === 0 || isEqualItem(before, merged) ? undefined : merged
 }
 
-/** Of how many items some portion is missing; undefined: there is no such bucket, or it is being removed. */
+/** Returns how many items lack some portion; undefined if there is no such bucket, or it is being removed. */
 export const itemsBehind = query(
   "ItemsBehind",
   (view, { bucketId, partition, portions }: ItemsToRestore): number | undefined => {

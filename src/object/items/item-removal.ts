@@ -4,12 +4,12 @@ import type { Metadata } from "../../metadata/index.js"
 import { dropItemRows } from "./item-commands-core.js"
 import { nextBucketOfItems } from "./item-queries-core.js"
 
-/** Of a bucket that is gone. */
+/** Removes the item rows of a bucket that is gone. */
 export async function removeItemsOf(metadata: Pick<Metadata, "run">, bucketId: BucketId): Promise<void> {
   while (await metadata.run(dropItemRows(bucketId)));
 }
 
-/** What a crash has left. `present`: buckets that are known to exist. */
+/** Removes what a crash has left. `present`: buckets that are known to exist. */
 export async function removeItemsOfGoneBuckets(
   metadata: Pick<Metadata, "ask" | "run">,
   present: ReadonlySet<BucketId>,

@@ -27,7 +27,7 @@ export interface EntrySearch {
   readonly next: RowKey | undefined
 }
 
-/** Whether the bucket has an item with a value, among some of its partitions. A decision relies on what it finds alone. */
+/** Searches some of the bucket's partitions for an item with a value. A decision relies on what it finds alone. */
 export function entryIn(view: Pick<RowView, "range">, bucketId: BucketId, from?: RowKey): EntrySearch {
   const start = from ?? bucketRowKey(bucketId)
   const range = { start, end: bucketRowKey(parseBucketId(bucketId + 1)), presentOnly: true }

@@ -42,7 +42,7 @@ export interface NewValue {
   readonly partition: ItemKey
   readonly sortKey: ItemKey
   readonly seen: CausalContext
-  /** Undefined: a tombstone. */
+  /** The bytes are undefined for a tombstone. */
   readonly bytes: Uint8Array | undefined
 }
 
@@ -65,7 +65,7 @@ interface ItemSeams {
 const nodeOf = ({ id, createdMs }: Bucket): string =>
   createdMs.toString(16).padStart(12, "0").slice(-12) + (id % 0x1_0000).toString(16).padStart(4, "0")
 
-/** What a reader of changes has seen. */
+/** The changes that a reader has seen. */
 export interface SeenChanges {
   /** Changes up to this time. */
   readonly time: number
@@ -90,7 +90,7 @@ export class Items {
     this.watch = new ChangeWatch(seams, readChangeTimes)
   }
 
-  /** Undefined: it was never written, or has nothing that is not in `seen`. */
+  /** Returns undefined if the item was never written, or has nothing that is not in `seen`. */
   async read(
     bucket: Bucket,
     partition: ItemKey,
@@ -177,8 +177,8 @@ export class Items {
   }
 
   /**
-   * What a reader of the range has not seen; from the beginning: all items that have a value. Throws `invalidArgument` if
-   * the reader was away for so long that deleted items were removed which it may know.
+   * Returns what a reader of the range has not seen; from the beginning: all items that have a value. Throws
+   * `invalidArgument` if the reader was away for so long that deleted items were removed which it may know.
    */
   async changes(
     bucket: Bucket,
@@ -188,7 +188,7 @@ export class Items {
   ): Promise<Changes> {
     if (seen !== undefined && seen.from === undefined) return this.changesAfter(bucket, partition, bounds, seen.time)
     if (seen !== undefined) await this.seams.metadata.ask(requireMarker(bucket.id, partition, seen.time))
-    // What changes from now on is later than this time, so that it is found again.
+    // Changes from now on are later than this time, so that they are found again.
     const time = seen?.time ?? (await this.changedAt(bucket, partition))
     const rest = seen?.from === undefined ? bounds : { ...bounds, start: highest(seen.from, bounds.start ?? seen.from) }
     const { found, next } = await this.search(bucket, partition, rest, WITH_VALUES)
@@ -219,7 +219,7 @@ export class Items {
     await bringBack(this.seams.metadata, id, partition, portions)
   }
 
-  /** Of an item, or of a partition. Throws `tooManyInFlight`. */
+  /** Watches an item, or a partition. Throws `tooManyInFlight`. */
   watchFor({ id }: Bucket, partition: ItemKey, sortKey?: ItemKey): Watcher {
     return this.watch.begin(objectRowKey(id, partition), sortKey)
   }

@@ -20,10 +20,10 @@ export const ITEM_LIMITS = {
   bytesPerPage: 4 * MIB,
   /** Changed items of one query, which an engine over SQL fetches one by one. */
   changesPerPage: 32,
-  /** What a search returns that states no limit, or a larger one. */
+  /** The results of a search that states no limit, or a larger one. */
   itemsPerSearch: 10_000,
   bytesPerSearch: 16 * MIB,
-  /** What a poll returns: the next one goes on. */
+  /** The results of one poll: the next one goes on. */
   itemsPerPoll: 1_000,
   /** An item of which only tombstones are left is removed so long after its last change, by the store's clock … */
   tombstonesKeptMs: 10 * DAY_MS,

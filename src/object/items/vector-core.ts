@@ -21,7 +21,7 @@ export const contextOf = (item: K2vItem): CausalContext => new Map(item.map(stat
 /** The time of the latest write. */
 export const changedAtOf = (item: K2vItem): number => Math.max(0, ...item.map(latestOf))
 
-/** Whether the item has something that a client with this token has not seen. */
+/** Returns true if the item has something that a client with this token has not seen. */
 export const isNewer = (item: K2vItem, seen: CausalContext): boolean =>
   item.some(state => latestOf(state) > (seen.get(state.node) ?? 0))
 
@@ -29,7 +29,7 @@ export const isNewer = (item: K2vItem, seen: CausalContext): boolean =>
 export const valuesOf = (item: K2vItem): readonly K2vValue[] =>
   item.flatMap(({ values }) => values.map(dot => dot.value))
 
-/** Whether nothing but tombstones is left of it, and its last change is not later than this. */
+/** Returns true if nothing but tombstones is left of it, and its last change is not later than this. */
 export function isOver(item: K2vItem, atMs: number): boolean {
   const values = valuesOf(item)
   return values.length > 0 && values.every(({ kind }) => kind === "tombstone") && changedAtOf(item) <= atMs
@@ -70,8 +70,9 @@ export function writeValue(before: K2vItem, { node, time, value, seen }: Write):
 }
 
 /**
- * What two copies of an item have together. A value goes only because a token of either copy covers it, or because a later
- * equal one is there: nothing else removes one from a copy, so a value that only one of them has was not seen by the other.
+ * Returns what two copies of an item have together. A value goes only because a token of either copy covers it, or
+ * because a later equal one is there: nothing else removes one from a copy, so a value that only one of them has was
+ * not seen by the other.
  */
 export function mergeItems(one: K2vItem, other: K2vItem): K2vItem {
   const nodes = new Map(one.map(state => [state.node, state]))
@@ -90,7 +91,7 @@ function mergeStates(one: K2vNodeState, other: K2vNodeState): K2vNodeState {
   return { node: one.node, discard, values }
 }
 
-/** What an item adds to the counts of its partition. */
+/** Returns what an item adds to the counts of its partition. */
 export function countsOf(item: K2vItem): {
   readonly entries: number
   readonly conflicts: number

@@ -150,7 +150,7 @@ export class AbortedBlocks {
     return true
   }
 
-  /** What was concluded before does not hold any more. */
+  /** Discards earlier conclusions, which do not hold any more. */
   forget(): void {
     this.candidates.clear()
     this.removals.clear()
@@ -213,7 +213,7 @@ export class AbortedBlocks {
     this.candidates.set(name, { group, owner, decidedMs: this.clock.monotonicMs(), isToBeCounted })
   }
 
-  /** Whether enough shards exist to read the block; true if offline devices may have them. */
+  /** Returns true if enough shards exist to read the block, or if offline devices may have them. */
   private isReadable({ shape, shards }: BlockGroup): boolean {
     if (shape === undefined || !this.isEveryDeviceOnline()) return true
     return new Set(shards.map(({ slot }) => slot)).size >= shardsNeeded(shape.policy)

@@ -1,6 +1,6 @@
 /**
- * What to do with the open end of an object with appends: which neighbouring segments become one part of erasure-coded
- * blocks, and which become one longer part of copies. Pure.
+ * Decides what to do with the open end of an object with appends: which neighbouring segments become one part of
+ * erasure-coded blocks, and which become one longer part of copies. Pure.
  *
  * Bytes are copied once when enough of them are sealed. Appends of a few bytes would leave thousands of parts until then, so
  * neighbours of about the same length are merged, as in a log-structured merge tree: a byte is copied once for each factor of
@@ -18,7 +18,7 @@ const OTHER_ROWS_MAX = 16
 export const SEALING_LIMITS = {
   /** Segments that are looked at, the newest of the object. */
   segmentsPerLook: 1_024,
-  /** Of one new part. */
+  /** The limit is for one new part. */
   blocksMax: 16,
   /** Rows of the segments that one new part replaces, in a command that also has missing-shard hints. */
   rowsMax: COMMAND_ROWS_MAX - HINTS_PER_COMMAND - OTHER_ROWS_MAX,

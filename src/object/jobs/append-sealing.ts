@@ -58,7 +58,7 @@ interface OpenEnd {
   readonly key: ObjectKey
   readonly multipartId: MultipartId
   readonly note: ReadRow
-  /** Undefined: the object is gone. */
+  /** It is undefined if the object is gone. */
   readonly object: { readonly bucket: BucketRecord; readonly storageClass: StorageClass } | undefined
   /** The newest segments, in order. */
   readonly segments: readonly SegmentRecord[]
@@ -221,7 +221,7 @@ export class AppendSealing implements Job {
     }
   }
 
-  /** Whether there is more to do. */
+  /** Returns true if there is more to do. */
   private async forget(): Promise<boolean> {
     const { clock } = this.seams
     const isOver = this.idsFrom === undefined && this.tokensFrom === undefined

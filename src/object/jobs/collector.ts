@@ -133,7 +133,7 @@ export class Collector implements Job {
   private released = 0
   /** Behind deletions that wait; those are retried after all others. */
   private from = ALL.start
-  /** Of the deletions before `from`: for some a device had no space. */
+  /** For some of the deletions before `from` a device had no space. */
   private wasFull = false
   /** Deletions that wait because rows that they need are damaged. */
   private readonly damaged = new Set<RowKey>()
@@ -186,7 +186,7 @@ export class Collector implements Job {
 
   private async carryOut({ rowKey, value, record }: PendingDeletion): Promise<Outcome> {
     if (record.kind === "segments" && (await this.metadata.ask(isReferable(record.bucketId, nameOf(record))))) {
-      // What references them deletes them later.
+      // Whatever references the segments deletes them later.
       if (await this.metadata.run(keepReferenced(["releases", rowKey, value]))) return "done"
     }
     const outcome = await this.deleteBytes(record)

@@ -30,11 +30,11 @@ import { extentsOfSegment, manifestOfSource, referencesRowKey, type ManifestAddr
 import type { ReadPin, ReadPins } from "../read-pins.js"
 
 const DETACH_LIMITS = {
-  /** Of one new part. */
+  /** The limit is for one new part. */
   bytesMax: 64 * MIB,
   /** For a part that references others, and for segments that undelete keeps: they cannot be split without a row. */
   keptBytesMax: OBJECT_BYTES_MAX,
-  /** Of the content type and the user metadata in a recovery header, which has more beside them. */
+  /** The limit is for the content type and the user metadata in a recovery header, which has more beside them. */
   noteBytesMax: 7 * KIB,
 } as const
 
@@ -70,7 +70,10 @@ export const sourceAt = query("SourceAt", (view, rowKey: RowKey, stem?: RowKey) 
   return { ...found, bucket: bucketOfRow(bucket), note: noteOf(view, objectRowKey(bucketId, key), version) }
 })
 
-/** What the recovery header says, so that a rescue finds it without rows; nothing if that would be too long for one. */
+/**
+ * Returns what the recovery header says, so that a rescue finds it without rows; nothing if that would be too long for
+ * one.
+ */
 function noteOf(view: RowView, row: RowKey, { family, row: { value } }: FoundVersion) {
   const record = versionOfRow(family, value)
   const details = family === "deleted" ? (record.details ?? NO_DETAILS) : readDetails(view, row, record)

@@ -1,4 +1,4 @@
-/** What a row has that is not encrypted yet, and the extent that encrypted bytes get. Pure. */
+/** The bytes of a row that are not encrypted yet, and the extent that encrypted bytes get. Pure. */
 import { fail } from "../../base/failures.js"
 import type { BucketName, RowKey } from "../../base/ids.js"
 import type { Policy } from "../../base/policy.js"
@@ -37,7 +37,7 @@ export type Unsealed =
 
 export interface InspectedRow {
   readonly unsealed: readonly Unsealed[]
-  /** Of all its bytes, and of those that are encrypted: lengths of the plaintext. */
+  /** All bytes of the row, and those that are encrypted: lengths of the plaintext. */
   readonly bytes: number
   readonly sealedBytes: number
 }
@@ -94,9 +94,9 @@ export function sealedExtentOf(extent: Extent, policy: Policy, generation: numbe
 export interface EncryptRow {
   readonly rowKey: RowKey
   readonly row: MetadataRow
-  /** Undefined: the bucket is gone. */
+  /** It is undefined if the bucket is gone. */
   readonly bucket: BucketName | undefined
-  /** Of the bucket; undefined: that of the store. */
+  /** The policy of the bucket; undefined means that of the store. */
   readonly chosen: Policy | undefined
   readonly ofClass: ClassOfRow
   /** Other objects reference the bytes of the row. */

@@ -77,7 +77,7 @@ test("a swap with an unknown outcome may apply at the next start: either way the
   }
 })
 
-/** What clients have stored: by key and version, and the bytes that they expect. */
+/** The objects that clients have stored: by key and version, and the bytes that they expect. */
 class Clients {
   private readonly random: SimRandom
   readonly versions = new Map<string, { readonly key: string; readonly versionId: VersionId; readonly bytes: Buffer }>()

@@ -188,7 +188,7 @@ test("many objects that fail do not hide those behind them", async () => {
   assert.ok(jobOf(world).report().troubles.length <= ENCRYPT_LIMITS.troublesMax)
 })
 
-/** Of a key without versions. */
+/** Returns the extent of a key without versions. */
 function extentIn(world: World, key: string) {
   for (const [rowKey, row] of world.tablet.committed.range("current", ALL_OBJECT_ROWS)) {
     if (textOfObjectKey(parseObjectRowKey(rowKey).key) === key) return extentsOf("current", row)[0]

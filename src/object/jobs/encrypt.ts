@@ -73,13 +73,16 @@ interface EncryptTrouble {
 interface EncryptReport {
   /** Plaintext that is encrypted; 0 while counting. */
   readonly doneBytes: number
-  /** Undefined while counting. */
+  /** It is undefined while counting. */
   readonly totalBytes: number | undefined
-  /** What the latest whole pass found that was not encrypted when it came there; undefined: there was none yet. */
+  /**
+   * The number of finds in the latest whole pass that were not encrypted when it came there; undefined if there was
+   * none yet.
+   */
   readonly unsealedFound: number | undefined
   /** A whole pass found nothing, so everything is encrypted. */
   readonly isDone: boolean
-  /** Of the latest whole pass, or of the one under way if it has met more. */
+  /** The troubles of the latest whole pass, or of the one under way if it has met more. */
   readonly troubles: readonly EncryptTrouble[]
   /** Also those that `troubles` leaves out. */
   readonly troubleCount: number
@@ -95,7 +98,7 @@ interface Troubles {
 
 const noTroubles = (): Troubles => ({ named: [], count: 0, lasting: undefined })
 
-/** What the job runs over. */
+/** The seams that the job runs over. */
 interface EncryptSeams extends ObjectBackend, DetachSeams {
   readonly keys: ObjectKeys
   readonly compute: Pick<Compute, "seal">
@@ -104,8 +107,8 @@ interface EncryptSeams extends ObjectBackend, DetachSeams {
   readonly bound: RateBound
   readonly onHints: (hints: readonly MissingShardHint[]) => void
   /**
-   * Whether objects may have to be encrypted. From the first moment on at which it is true, all requests that begin
-   * encrypt what they write, in all processes of the store.
+   * Returns true if objects may have to be encrypted. From the first moment on at which it is true, all requests that
+   * begin encrypt what they write, in all processes of the store.
    */
   readonly hasWork: () => boolean
 }
@@ -135,7 +138,7 @@ export class EncryptJob implements Job {
   readonly name = "encrypt"
   private readonly sealer: ByteSealer
   private readonly policies: PoliciesOfRows
-  /** Undefined while there is no work. */
+  /** It is undefined while there is no work. */
   private heldAtBegin: readonly UploadId[] | undefined
   private walk: Walk | undefined
   private nextPassAtMs = -Infinity
@@ -145,11 +148,11 @@ export class EncryptJob implements Job {
   private totalBytes: number | undefined
   private countedBytes = 0
   private doneBytes = 0
-  /** Of the pass. */
+  /** The results of the pass. */
   private found = 0
   private sealed = 0
   private troubles = noTroubles()
-  /** Of the latest whole pass. */
+  /** The results of the latest whole pass. */
   private lastTroubles = noTroubles()
   private unsealedFound: number | undefined
   private retries = 0

@@ -92,7 +92,7 @@ export class IntegrityAudit implements Job {
   readonly name = "integrity-audit"
   private reason: string | undefined
   private walk: Walk | undefined
-  /** Undefined: no walk has ended since devices changed. */
+  /** It is undefined if no walk has ended since devices changed. */
   private endedMs: number | undefined
   private beganMs = 0
   /** The number of damaged shards when the walk started. */
@@ -261,7 +261,7 @@ export class IntegrityAudit implements Job {
     if (before?.blocks !== loss?.blocks || before?.bytes !== loss?.bytes) this.version += 1
   }
 
-  /** Undefined for rows that wait for the collector: their blocks are deleted first, so nothing is lost. */
+  /** Returns undefined for rows that wait for the collector: their blocks are deleted first, so nothing is lost. */
   private async lossOf({ family, rowKey }: RowCheck, { blocks, bytes, first, extent }: FoundLoss) {
     const { bucketId, key } = parseObjectRowKey(rowKey)
     const name = { bucketId: parseBucketId(bucketId), key, uploadId: extent.uploadId }

@@ -109,7 +109,7 @@ export class Lifecycle implements Job {
   readonly name = "lifecycle"
   private removed = NOTHING_REMOVED
   private passes: readonly PassOfBucket[] = []
-  /** Those that go on or begin, in a random order: nodes begin with different buckets. */
+  /** The passes that go on or begin, in a random order: nodes begin with different buckets. */
   private readonly open: PassOfBucket[] = []
   /** When they were read. */
   private readAt: LifecycleTime | undefined
@@ -236,7 +236,9 @@ export class Lifecycle implements Job {
     return "busy"
   }
 
-  /** What is due in a slice. Undefined if its rows cannot be read: the bucket waits for the next day. */
+  /**
+   * Returns what is due in a slice. Returns undefined if its rows cannot be read: the bucket waits for the next day.
+   */
   private async find(
     { bucketId, start, end }: SliceOfBucket,
     time: LifecycleTime & AbandonedAfter,

@@ -1,4 +1,7 @@
-/** What is locked outlives whatever clients, operators and background jobs do, byte for byte and with its lock. */
+/**
+ * Tests that locked versions outlive whatever clients, operators and background jobs do, byte for byte and with their
+ * lock.
+ */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"

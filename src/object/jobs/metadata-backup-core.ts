@@ -16,7 +16,7 @@ import { bucketRowKey } from "../../format/row-key.js"
 import type { MetadataRow, RowView } from "../../metadata/index.js"
 import { SYSTEM_BUCKET_ID } from "./metadata-backup-bucket.js"
 
-/** What nodes share while they run belongs to no user, and means nothing to another store. */
+/** Returns false for what nodes share while they run: it belongs to no user, and means nothing to another store. */
 const isKept = (family: Family): boolean => family !== "cluster"
 
 /** An item, and its values that have rows of their own. */
@@ -63,7 +63,7 @@ export interface WalkedRow {
 
 interface WalkSlice {
   readonly rows: readonly WalkedRow[]
-  /** Undefined at the end. */
+  /** It is undefined at the end. */
   readonly next: WalkPlace | undefined
 }
 

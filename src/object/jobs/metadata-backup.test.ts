@@ -454,7 +454,7 @@ test("an upload that is replaced during a walk is in the row that was read, or a
     if (content?.kind === "extent") found.add(content.extent.uploadId)
     if (release?.kind === "extent") found.add(release.extent.uploadId)
   }
-  // Those that were stored and replaced during the last steps may be younger than all that was read.
+  // Uploads that were stored and replaced during the last steps may be younger than all that was read.
   const missing = [...replaced].slice(0, -3).filter(uploadId => !found.has(uploadId))
   assert.ok(replaced.size > 10)
   assert.deepEqual(missing, [])

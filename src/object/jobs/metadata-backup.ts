@@ -126,7 +126,7 @@ export class MetadataBackup implements Job {
     { clock, metadata, uploads, log }: ObjectBackend,
     random: Random,
     private readonly ingest: Ingest,
-    /** Undefined: other processes change the metadata too. */
+    /** It is undefined if other processes change the metadata too. */
     private readonly changes: Pick<WatchedMetadata, "changes"> | undefined,
     private readonly facts: MetadataBackupFacts,
   ) {
@@ -164,12 +164,12 @@ export class MetadataBackup implements Job {
     return this.ordered
   }
 
-  /** Whether a snapshot that began after this order is complete. */
+  /** Returns true if a snapshot that began after this order is complete. */
   isComplete(order: number): boolean {
     return this.orderedAtComplete >= order
   }
 
-  /** Whether no snapshot waits for its removal. */
+  /** No snapshot waits for its removal. */
   get isPruned(): boolean {
     return this.writing === undefined && !this.isPruning
   }
@@ -262,7 +262,7 @@ export class MetadataBackup implements Job {
     writing.attempts = { stem, count: writing.attempts?.stem === stem ? writing.attempts.count + 1 : 1 }
   }
 
-  /** Undefined: the row has changed since it was read. */
+  /** Returns undefined if the row has changed since it was read. */
   private async recordOf({ family, key, row }: WalkedRow): Promise<MetadataRecord | undefined> {
     const { value } = row
     if (row.payload === undefined) return { family, key, value, payload: undefined }

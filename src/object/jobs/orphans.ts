@@ -85,7 +85,7 @@ export class Orphans implements Job {
   constructor(
     backend: ObjectBackend,
     conditions: RemovalConditions,
-    /** Undefined: they are a job of their own. */
+    /** It is undefined if refused uploads are a job of their own. */
     private readonly refused: RefusedUploads | undefined,
   ) {
     this.clock = backend.clock
@@ -126,7 +126,7 @@ export class Orphans implements Job {
     return this.orders
   }
 
-  /** Whether a walk that began after the order has met all blocks. */
+  /** Returns true if a walk that began after the order has met all blocks. */
   hasWalked(order: number): boolean {
     const isOver = this.began !== undefined && this.next === undefined && this.passedOver.size === 0
     return isOver && this.walkedFor >= order
@@ -142,7 +142,7 @@ export class Orphans implements Job {
     return this.aborted.add(group, owner)
   }
 
-  /** Whether the block waits for its confirmation or its removal. */
+  /** Returns true if the block waits for its confirmation or its removal. */
   has(block: BlockName): boolean {
     return this.aborted.has(nameOf(block))
   }

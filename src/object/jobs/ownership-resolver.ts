@@ -45,7 +45,9 @@ const blockOf = ({ uploadId, part, block, generation }: BlockGroup): BlockOfUplo
   generation,
 })
 
-/** Whether a row references or announces exactly this block, or references a successor of another generation. */
+/**
+ * Returns whether a row references or announces exactly this block, or references a successor of another generation.
+ */
 function readNamed(view: RowView, block: BlockOfUpload, owner: NeedleOwner): "block" | "successor" | undefined {
   const name = { ...owner, uploadId: block.uploadId }
   const intended = intendedExtent(view, name)
@@ -60,7 +62,7 @@ function readNamed(view: RowView, block: BlockOfUpload, owner: NeedleOwner): "bl
 
 export const named = query("Named", readNamed)
 
-/** Whether rows reference or announce exactly this block, or reference a successor of another generation. */
+/** Returns whether rows reference or announce exactly this block, or reference a successor of another generation. */
 export const namedBy = (group: BlockGroup, owner: NeedleOwner): Query<"block" | "successor" | undefined> =>
   named(blockOf(group), owner)
 
@@ -98,7 +100,9 @@ export class OwnershipResolver {
     this.log = log
   }
 
-  /** Whether rows referenced exactly this block when its upload was last resolved. They may have changed since. */
+  /**
+   * Returns true if rows referenced exactly this block when its upload was last resolved. They may have changed since.
+   */
   wasLive(group: BlockGroup): boolean {
     const extent = this.extents.get(group.uploadId)
     return extent !== undefined && isOfExtent(group, extent)
@@ -115,7 +119,7 @@ export class OwnershipResolver {
     return this.lookUp(group, owner)
   }
 
-  /** Whether rows reference exactly this block now, apart from rows that wait for the collector. */
+  /** Returns true if rows reference exactly this block now, apart from rows that wait for the collector. */
   isKept(group: BlockGroup, owner: NeedleOwner): Soon<boolean> {
     return this.metadata.ask(isBlockKept(blockOf(group), owner))
   }

@@ -117,7 +117,9 @@ export class PassedOver {
     }
   }
 
-  /** Whether the upload has waited in the partition for so long, or was given up, that no device waits for it. */
+  /**
+   * Returns true if the upload has waited in the partition for so long, or was given up, that no device waits for it.
+   */
   isNotAwaited(partition: PartitionId, id: UploadId): boolean {
     return this.isOverdue(id, this.partitions.get(partition)?.get(id))
   }

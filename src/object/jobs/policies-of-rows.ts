@@ -20,7 +20,7 @@ import {
 import { policyOfVersion, type StorageClasses } from "../storage-classes.js"
 
 const POLICIES_OF_ROWS_LIMITS = {
-  /** Of one query. */
+  /** The limit is for one query. */
   versionsPerRead: 1_000,
   /** Names of bytes that are kept; a key with more is read again when one is missing. */
   namesMax: 20_000,
@@ -82,7 +82,7 @@ export class PoliciesOfRows {
     }
     this.objectRow = objectRow
     this.known = known
-    // Of a key with too many, each missing name is looked for.
+    // For a key with too many names, each missing name is looked for.
     this.wasReadInStep = isWhole
   }
 }

@@ -45,10 +45,10 @@ export class PurgeDeletedJob implements Job {
   private from: RowKey | undefined
   private nextPassAtMs = -Infinity
   private readonly tombstones: TombstonePass
-  /** Of this pass. */
+  /** The sums of this pass. */
   private kept = NONE
   private purged = NONE
-  /** Of the last whole pass. */
+  /** The sums of the last whole pass. */
   private lastKept = NONE
 
   constructor(private readonly seams: PurgeSeams) {

@@ -26,7 +26,7 @@ export class QuotaWatch implements Job {
   private largest: readonly BucketSize[] = []
   private queueSizes = NO_QUEUES
   private keeping: readonly KeptReport[] = []
-  /** Those that were at their warning level. */
+  /** The quotas that were at their warning level. */
   private above: ReadonlySet<string> = new Set()
 
   constructor(

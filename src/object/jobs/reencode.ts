@@ -72,7 +72,7 @@ export interface ReencodeReport {
   readonly isPaused: boolean
   /** Bytes of blocks. */
   readonly doneBytes: number
-  /** Undefined while counting. */
+  /** It is undefined while counting. */
   readonly remainingBytes: number | undefined
   readonly secondsLeft: number | undefined
   /** Uploads that cannot be re-encoded now, because devices or shards are missing. */
@@ -256,7 +256,7 @@ export class Reencode implements Job {
     return [...versions, ...devices.sort(), ...buckets.sort()].join(" ")
   }
 
-  /** What a note announces is found by a walk that begins after it. */
+  /** A walk that begins after a note finds what the note announces. */
   private async followNotes(reason: string): Promise<StepOutcome> {
     if (this.isTidy || this.clock.monotonicMs() < this.notesFromMs) return "idle"
     const { moves, lateWrites, left }: ReencodeNotes = await this.metadata.ask(reencodeNotes())
@@ -382,7 +382,7 @@ export class Reencode implements Job {
     return this.job !== undefined
   }
 
-  /** Undefined if rows reference the upload no longer, or in another place. */
+  /** Returns undefined if rows reference the upload no longer, or in another place. */
   private async announce(name: UploadName, from: Extent, policy: Policy, { runs }: ReencodePlan) {
     const kept = await this.metadata.ask(keptExtent(name))
     if (kept === undefined) return undefined

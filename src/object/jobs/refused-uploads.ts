@@ -34,7 +34,7 @@ export class RefusedUploads implements Job {
 
   async step(): Promise<StepOutcome> {
     const { own } = this.metadata.incarnations
-    // Of an earlier incarnation: its bytes are orphans.
+    // Removals of an earlier incarnation are dropped: its bytes are orphans.
     if (this.removalsOf !== own) this.removals.clear()
     this.removalsOf = own
     this.removed += await this.removals.run()

@@ -40,7 +40,7 @@ export class PartitionCount implements RepairCount {
   }
 }
 
-/** Whether the device certainly lacks nothing. */
+/** Returns true if the device certainly lacks nothing. */
 export const isWholeOn = ({ lackingOn, perhapsLackingOn }: RepairCount, device: DeviceId): boolean =>
   !lackingOn.has(device) && !perhapsLackingOn.has(device)
 
@@ -119,7 +119,7 @@ export class Census {
     this.changed()
   }
 
-  /** Whether the device certainly lacks nothing: doubtful shards count as missing. */
+  /** Returns true if the device certainly lacks nothing: doubtful shards count as missing. */
   hasAll(device: DeviceId): boolean {
     for (const devices of this.doubtful.values()) if (devices.has(device)) return false
     return !(this.lacking.get(device)?.includes(1) ?? false)

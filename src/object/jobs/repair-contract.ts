@@ -120,7 +120,7 @@ export interface RepairReport {
   /** Whole shards on the device of an older layout. */
   readonly moving: RepairWork
   readonly bytesPerSecond: number
-  /** Undefined if nothing remains, or if unknown. */
+  /** It is undefined if nothing remains, or if the time is unknown. */
   readonly secondsLeft: number | undefined
   readonly writtenShards: number
   /** Repair waits for devices without space. */

@@ -96,7 +96,7 @@ export function scanBlock(group: BlockGroup, policy: Policy, layouts: LayoutPair
   }
 }
 
-/** Whether devices changed so that a completed scan is outdated. */
+/** Returns true if devices changed so that a completed scan is outdated. */
 export function haveChanged(before: States, now: States): boolean {
   const known = new Set([...before.keys(), ...now.keys()])
   for (const id of known) {

@@ -45,7 +45,7 @@ export class RepairLedger {
     return this.urgency[partition] !== NOTHING
   }
 
-  /** Whether all shards of the partition exist, and only have to be moved. */
+  /** Returns true if all shards of the partition exist, and only have to be moved. */
   isMove(partition: number): boolean {
     return this.needs(partition) && !isMend(this.urgency[partition] ?? NOTHING)
   }

@@ -16,7 +16,7 @@ export const REPAIR_LIMITS = {
   unreadableKept: 100_000,
   /** Interval of visits to partitions with blocks that no row references yet and other processes may be writing. */
   youngEveryMs: 30_000,
-  /** Of these partitions each interval visits the ones that were visited least recently. */
+  /** Each interval visits the least recently visited of these partitions. */
   youngPartitionsMax: 1_024,
   /** A block that no row has referenced for so long was most likely released: no device waits for it any more. */
   youngMsMax: 15 * 60_000,

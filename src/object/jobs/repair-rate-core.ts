@@ -14,7 +14,7 @@ export class RateBound {
 
   constructor(readonly bytesPerSecondMax: number) {}
 
-  /** Whether writers must wait. */
+  /** Returns true if writers must wait. */
   isOver(nowMs: number): boolean {
     return this.paidUpToMs - nowMs > AHEAD_MS
   }

@@ -33,11 +33,11 @@ const VISIT_LIMITS = {
   unreadableUploadsMax: 1_000,
 } as const
 
-/** What a visit goes by, beside rows and indexes. */
+/** The view that a visit goes by, beside rows and indexes. */
 interface VisitView {
   readonly layouts: LayoutPair
   states(): States
-  /** Whether the block is known as unreferenced. */
+  /** Returns true if the block is known as unreferenced. */
   isUnreferenced(block: BlockName): boolean
   /**
    * The visit is for another process, which knows the uploads that it holds itself: blocks of all live processes count
@@ -46,9 +46,9 @@ interface VisitView {
   readonly isForAnother: boolean
   /** Uploads that no device waits for, beside those that the order of a visit names. */
   isNotAwaited(partition: PartitionId, uploadId: UploadId): boolean
-  /** Whether no further block should be begun. */
+  /** Returns true if no further block should be begun. */
   isOver(): boolean
-  /** Of buckets without their own. */
+  /** Returns the policy of buckets without their own. */
   policy(): Policy
   /** Single copies are visited that re-encoding has left: rows that wait for the collector may be all that names them. */
   resolvesSingles(): boolean

@@ -47,7 +47,7 @@ import { PartitionScan, RepairVisits } from "./repair-visit.js"
 import type { ObjectBackend } from "../backend.js"
 import type { MissingShardHint } from "../commands/version-commands-core.js"
 
-/** Of a partition that hints name. */
+/** The need of a partition that hints name. */
 const UNKNOWN_NEED = { kind: "mend", spareShards: SPARE_SHARDS_UNKNOWN, bytes: 0 } as const
 
 /** A full scan in progress. */
@@ -99,7 +99,7 @@ export class Repair implements Job {
   private readonly putOff = new Map<PartitionId, string>()
   /** Why the scan does not go on now. */
   private scanPutOff: string | undefined
-  /** Undefined: no other process records hints. */
+  /** It is undefined if no other process records hints. */
   private otherHints: OtherHints | undefined
 
   private readonly clock: Clock

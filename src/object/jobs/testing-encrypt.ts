@@ -97,7 +97,7 @@ export async function assertEncrypted(world: World, when: string): Promise<void>
   assert.ok(!intents.some(({ state }) => state === "underWay"), when)
 }
 
-/** What a client sees of a version. */
+/** A version as a client sees it. */
 interface Seen {
   readonly key: string
   readonly versionId: VersionId | undefined

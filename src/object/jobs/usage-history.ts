@@ -17,7 +17,7 @@ import { HOUR_MS, noteUsage, readUsageHistory } from "../usage-history-core.js"
 const BUCKETS_SAMPLED_MAX = 2_000
 /** Rows of a command; each may have 10 KB. */
 const NOTED_AT_ONCE = 20
-/** What metrics have read is as good as what the history would read. */
+/** The sizes that metrics have read are as good as those that the history would read. */
 const FRESH_MS = 120_000
 
 interface Known {
@@ -36,7 +36,7 @@ export class UsageHistory implements Job {
   readonly name = "usage-history"
   private known: Known | undefined
   private round: Round | undefined
-  /** What this process has noted an hour ago: what has not changed needs no command. */
+  /** The sizes that this process noted an hour ago: a bucket that has not changed needs no command. */
   private noted: ReadonlyMap<BucketId, BucketSize> = new Map()
   private nextNoted = new Map<BucketId, BucketSize>()
 

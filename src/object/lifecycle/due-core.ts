@@ -68,7 +68,7 @@ export interface CompiledRules {
   readonly transitionMinimum: LifecycleRules["transitionMinimum"]
 }
 
-/** Of a bucket whose objects may expire, and which has no rules. */
+/** The rules for a bucket that has none, and whose objects may expire. */
 export const NO_RULES: CompiledRules = {
   ...{ rules: [], newerKeptMax: 0, concernsVersions: true, movesVersions: false },
   transitionMinimum: TRANSITION_MINIMUMS[0],
@@ -228,8 +228,8 @@ export interface Due {
 const OWN_EXPIRY = "(its own expiry)"
 
 /**
- * Of several rules, and an expiry of the object, the earliest acts; of equal ones the first. Undefined: none ever does, as
- * things are.
+ * The earliest of several rules and an expiry of the object acts; of equal ones the first. Returns undefined if none
+ * ever does, as things are.
  */
 export function dueOf({ rules }: CompiledRules, facts: VersionFacts, days: LifecycleDays): Due | undefined {
   const { expiresMs = Infinity, place } = facts
@@ -247,13 +247,13 @@ export function dueOf({ rules }: CompiledRules, facts: VersionFacts, days: Lifec
 
 export interface Verdict {
   readonly ruleId: string
-  /** Of its removal. */
+  /** The time at which the rule removes the version, or why it never does. */
   readonly when: When
-  /** Of its moves to other storage classes, if it has any for a version in this place. */
+  /** The rule's moves to other storage classes, if it has any for a version in this place. */
   readonly transitions?: readonly WantedMove[]
 }
 
-/** What each rule says about a version. */
+/** Returns what each rule says about a version. */
 export function verdictsOf(rules: CompiledRules, facts: VersionFacts, days: TransitionDays): readonly Verdict[] {
   const made = movesOf(rules, facts, days)
   return rules.rules.map(rule => {

@@ -1,4 +1,4 @@
-/** What `explain` and `preview` say agrees with what the pass does. */
+/** Tests that `explain` and `preview` agree with what the pass does. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "../../base/failures.js"
@@ -14,7 +14,7 @@ import { REAL_DAYS } from "./due-core.js"
 import { INSPECTION_LIMITS, LifecycleInspection } from "./inspection.js"
 
 const { dayMs } = REAL_DAYS
-/** Of the engine in memory. */
+/** The time of the engine in memory. */
 const PUT_MS = 1_700_000_000_000
 const NAME = parseBucketName("bucket")
 

@@ -1,6 +1,6 @@
 /**
- * What lifecycle rules would do, for people: why a version goes or stays, and what the next pass would remove. It asks the
- * same core as the pass, and changes nothing.
+ * The effects that lifecycle rules would have, for people: why a version goes or stays, and what the next pass would
+ * remove. This module uses the same core as the pass, and changes nothing.
  *
  * Limits  INSPECTION_LIMITS.
  */
@@ -21,16 +21,16 @@ import { isDue, isUnlocked, moveDue, removalOf, rowsOfBucket, rulesOf, walkVersi
 import type { LifecycleTime, Removal, SliceBounds } from "./walk-core.js"
 
 export const INSPECTION_LIMITS = {
-  /** Of one key, newest first. */
+  /** The versions of one key, newest first. */
   versionsShown: 100,
-  /** Of each rule. */
+  /** The examples of each rule. */
   examplesShown: 5,
   rowsPerSlice: 2_000,
-  /** Of a bucket for which rules are tried out: seconds. */
+  /** The rows of a bucket for which rules are tried out: they take seconds. */
   triedRowsMax: 1_000_000,
 }
 
-/** What happens to a version whose time has come. */
+/** The action on a version whose time has come. */
 type Action = Removal | "move"
 
 /** The first thing that happens to a version. */
@@ -51,7 +51,7 @@ interface ExplainedVersion {
   readonly storageClass: StorageClass
   /** A lock keeps it, whatever rules say. */
   readonly isLocked: boolean
-  /** What happens first; undefined: nothing, as things are. */
+  /** The first thing that happens; undefined means nothing, as things are. */
   readonly next: NextAction | undefined
   readonly rules: readonly Verdict[]
 }
@@ -120,7 +120,7 @@ interface PreviewedVersion {
   readonly storageClass?: StorageClass
 }
 
-/** What one rule removes and moves. */
+/** The removals and moves of one rule. */
 interface PreviewedRule {
   readonly ruleId: string
   /** One that is not does nothing. */
@@ -129,7 +129,7 @@ interface PreviewedRule {
   readonly hidden: number
   readonly versions: number
   readonly markers: number
-  /** Of versions that are removed, and of objects that are hidden. */
+  /** The bytes of versions that are removed, and of objects that are hidden. */
   readonly bytes: number
   /** Versions that move to another storage class. */
   readonly moved: number
@@ -148,7 +148,10 @@ interface PreviewedSlice {
   readonly next: SliceBounds["start"] | undefined
 }
 
-/** What the rules of a bucket, or others in their place, remove from and move in a slice of its rows; undefined: it has none. */
+/**
+ * Returns what the rules of a bucket, or others in their place, remove from and move in a slice of its rows; undefined
+ * if it has none.
+ */
 export const previewVersions = query(
   "PreviewVersions",
   (
@@ -187,12 +190,14 @@ export const previewVersions = query(
 )
 
 interface PreviewedUploads {
-  /** Of each due upload: the rule that removes it; undefined: none does, but it was abandoned. */
+  /** The rule that removes each due upload; undefined if none does, but the upload was abandoned. */
   readonly due: readonly (string | undefined)[]
   readonly next: SliceBounds["start"] | undefined
 }
 
-/** What removes the uploads of a slice of a bucket that are due. An upload that is being completed then stays. */
+/**
+ * Returns what removes the uploads of a slice of a bucket that are due. An upload that is being completed then stays.
+ */
 export const previewUploads = query(
   "PreviewUploads",
   (
@@ -276,7 +281,7 @@ interface Walk {
 export class LifecycleInspection {
   constructor(
     private readonly metadata: Pick<Metadata, "ask">,
-    /** Undefined while the store's clock is unknown. */
+    /** Returns undefined while the store's clock is unknown. */
     private readonly time: () => (LifecycleTime & AbandonedAfter) | undefined,
     /** Other work goes on between slices. */
     private readonly clock: Pick<Clock, "atEndOfTurn">,
@@ -291,7 +296,7 @@ export class LifecycleInspection {
     return explained
   }
 
-  /** What the next pass would remove from a bucket, if nothing changed until then. Throws `noSuchBucket`. */
+  /** Returns what the next pass would remove from a bucket, if nothing changed until then. Throws `noSuchBucket`. */
   preview(name: BucketName): Promise<Preview> {
     return this.previewed(name, { rules: undefined, rowsMax: Infinity, isWanted: () => true })
   }

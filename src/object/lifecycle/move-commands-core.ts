@@ -51,7 +51,10 @@ export const setStorageClass = command<[target: MovedVersion, time: LifecycleTim
   },
 })
 
-/** Undefined: it is the latest version, a delete marker. Whether an object is its key's only version does not matter. */
+/**
+ * Returns undefined if the version is the latest one, a delete marker. It does not matter whether an object is its
+ * key's only version.
+ */
 function placeOf(
   view: RowView,
   objectRow: RowKey,

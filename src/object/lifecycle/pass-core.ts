@@ -29,7 +29,7 @@ export const rowsOfPass = (bucketId: BucketId) => (bucketId === ALL_UPLOADS ? RO
 /** A bucket with rules or expiring objects, or all uploads. */
 export interface PassOfBucket {
   readonly bucketId: BucketId
-  /** Undefined: there was none yet. */
+  /** It is undefined if there was no pass yet. */
   readonly pass: LifecyclePass | undefined
   /** Slices of this process, and of those that are over. */
   readonly left: readonly LifecycleSlice[]
@@ -104,9 +104,9 @@ export const takeSlice = command<[take: TakeSlice], LifecyclePass | undefined>({
 })
 
 /**
- * Whether a new pass begins: the last has ended, and began on an earlier day, or in the future by a clock that was wrong:
- * it would keep later ones away. Days may have another length than then. Passes for expiring objects begin more often:
- * `restMs` after the last has ended.
+ * Returns true if a new pass begins: the last has ended, and began on an earlier day, or in the future by a clock that
+ * was wrong: it would keep later ones away. Days may have another length than then. Passes for expiring objects begin
+ * more often: `restMs` after the last has ended.
  */
 export const isOver = (pass: LifecyclePass | undefined, time: LifecycleTime, restMs = Infinity): boolean =>
   pass === undefined ||
@@ -139,7 +139,7 @@ export const noteExpiring = command<[bucketId: BucketId], void>({
 
 interface NamedSlice {
   readonly bucketId: BucketId
-  /** Of the slice. */
+  /** The start of the slice. */
   readonly start: RowKey
 }
 

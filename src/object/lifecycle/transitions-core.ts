@@ -28,7 +28,7 @@ const MOVES: Readonly<Record<StorageClass, readonly StorageClass[]>> = {
   DEEP_ARCHIVE: [],
 }
 
-/** Whether lifecycle moves objects of one class to the other. */
+/** Returns true if lifecycle moves objects of one class to the other. */
 export const mayMove = (from: StorageClass, to: StorageClass): boolean => MOVES[from].includes(to)
 
 /**
@@ -73,8 +73,8 @@ export function movesMade(from: StorageClass, wanted: readonly Move[]): readonly
 }
 
 /**
- * Whether an object is too small for a class. "Custom filters always take precedence over the default transition behavior."
- * `varies_by_storage_class`: only archives take small objects.
+ * Returns true if an object is too small for a class. "Custom filters always take precedence over the default
+ * transition behavior." `varies_by_storage_class`: only archives take small objects.
  */
 export function isTooSmall(
   sizeBytes: number,

@@ -90,14 +90,14 @@ export const rowsOfBucket = (bucketId: BucketId) => prefixRange(bucketId, "")
 
 /** A version where it is stored. */
 interface StoredVersion {
-  /** Of the object. */
+  /** The row of the object. */
   readonly objectRow: RowKey
   readonly rowKey: RowKey
   readonly row: MetadataRow
   readonly head: VersionHead
 }
 
-/** What rules see of a version in its place. */
+/** Returns what rules see of a version in its place. */
 export const factsOf = (
   view: RowView,
   key: ObjectKey,
@@ -114,7 +114,7 @@ function expiresMsOf({ value }: MetadataRow): number | undefined {
   return expiresAtSeconds === undefined ? undefined : expiresAtSeconds * 1000
 }
 
-/** What versions of a key newer than the next one are like. */
+/** The facts about the versions of a key that are newer than the next one. */
 interface NewerVersions {
   /** When the successor of the next version was created; undefined: the next one is the latest. */
   readonly sinceMs: number | undefined
@@ -125,7 +125,7 @@ interface NewerVersions {
 /** Delete markers may stand between versions; with more rows than this fewer versions are counted, and more stay. */
 const ROWS_FOR_EACH_NEWER = 8
 
-/** Of the versions before `rowKey`, which is in family `versions`. */
+/** Describes the versions before `rowKey`, a row of family `versions`. */
 export function newerThan(view: RowView, objectRow: RowKey, rowKey: RowKey, newerMax: number): NewerVersions {
   const range = { start: objectRow, end: rowKey, reverse: true, expectedRows: newerMax + 1 }
   let sinceMs: number | undefined
@@ -217,7 +217,7 @@ function visitVersion(
   return true
 }
 
-/** Whether the version's lock has ended, if it has one. */
+/** Returns true if the version has no lock, or its lock has ended. */
 export const isUnlocked = ({ row, head }: Pick<StoredVersion, "row" | "head">, { nowMs }: LifecycleTime): boolean => {
   const lock = head.isLocked ? decodeVersion(row.value).lock : undefined
   if (lock === undefined) return true
@@ -225,11 +225,11 @@ export const isUnlocked = ({ row, head }: Pick<StoredVersion, "row" | "head">, {
   return unlessRefused(() => (requireRemovable(lock, removing), true)) ?? false
 }
 
-/** Whether its time has come. */
+/** Returns true if its time has come. */
 export const isDue = (due: Due | undefined, { nowMs }: LifecycleTime): due is Due =>
   due !== undefined && due.dueMs <= nowMs
 
-/** What happens to a version when it is removed. */
+/** The effect on a version when it is removed. */
 export type Removal = "hide" | "removeVersion" | "removeMarker"
 
 /** With versioning suspended a delete marker takes the place of a current null version, whose bytes are gone. */
@@ -338,7 +338,7 @@ export const dueUploads = query(
   },
 )
 
-/** Whether it has copied parts of a rename whose process has ended: nobody completes it. */
+/** Returns true if the upload has copied parts of a rename whose process has ended: nobody completes it. */
 export const isLeftByRename = ({ renamedBy }: UploadRecord, incarnations: Incarnations): boolean =>
   renamedBy !== undefined && incarnations.isOver(parseIncarnation(renamedBy))
 

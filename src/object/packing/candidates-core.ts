@@ -61,7 +61,7 @@ export interface Candidate {
   readonly pack: RowKey | undefined
 }
 
-/** What a pass does with a version: it is left out, or packed. */
+/** The choice of a pass for a version: it is left out, or packed. */
 type Choice =
   | {
       readonly reason: LeftOut
@@ -93,7 +93,7 @@ function choiceOf(view: RowView, objectRow: RowKey, record: VersionRecord, { bef
 }
 
 interface PackOfSegment {
-  /** What counts its references. */
+  /** The key of what counts its references. */
   readonly rowKey: RowKey
   /** Less than half of it is left, or it has another storage class than the version: the version does not stay in it. */
   readonly isLeft: boolean
@@ -102,7 +102,7 @@ interface PackOfSegment {
 interface FirstSegment {
   /** It is the version's only one, and no client sees it as one. */
   readonly isOnly: boolean
-  /** Undefined: the bytes are in no pack. */
+  /** The pack is undefined if the bytes are in none. */
   readonly pack: PackOfSegment | undefined
 }
 
@@ -140,7 +140,7 @@ interface CandidatesPage {
   /** Versions that get bytes of their own, so that their packs can go; they are counted as left out. */
   readonly leaving: readonly Candidate[]
   readonly leftOut: Partial<Record<LeftOut, number>>
-  /** Undefined at the end. */
+  /** It is undefined at the end. */
   readonly next: RowKey | undefined
 }
 

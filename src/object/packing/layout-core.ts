@@ -20,13 +20,13 @@ interface Room {
 }
 
 interface PackLayout {
-  /** Of each object, in the order of `sizes`. */
+  /** The offset of each object, in the order of `sizes`. */
   readonly offsets: readonly number[]
-  /** Of the pack: all its shards have the same length. */
+  /** The length of the pack: all its shards have the same length. */
   readonly lengthBytes: number
 }
 
-/** Undefined: the objects do not fit. */
+/** Returns undefined if the objects do not fit. */
 export function layoutPack(
   sizes: readonly number[],
   { shards, blockBytes, reserveBytes }: Room,

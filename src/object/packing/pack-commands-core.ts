@@ -60,7 +60,7 @@ export interface PackedObject {
   readonly order: number
   readonly random: Uint8Array
   readonly before: BytesBefore
-  /** Of its new segments. */
+  /** The id of its new segments. */
   readonly multipartId: MultipartId
   readonly offsetBytes: number
   readonly lengthBytes: number
@@ -70,7 +70,7 @@ interface PackVersions {
   readonly bucketId: BucketId
   /** The key that the needles of the pack have: of one of the objects. */
   readonly key: ObjectKey
-  /** Of the pack's segments. */
+  /** The id of the pack's segments. */
   readonly multipartId: MultipartId
   readonly storageClass: StorageClass
   readonly extent: Extent
@@ -78,7 +78,7 @@ interface PackVersions {
   readonly hints: readonly MissingShardHint[]
 }
 
-/** Whether the bytes of a version are those that were read: some only grow, and with them the order. */
+/** Returns true if the bytes of a version are those that were read: some only grow, and with them the order. */
 function hasBytes({ head, content }: VersionRecord, { order, random, before }: PackedObject): boolean {
   if (head.order !== order || !equalBytes(head.random, random)) return false
   if (content.kind === "extent") return before.kind === "extent" && content.extent.uploadId === before.uploadId
@@ -193,7 +193,7 @@ const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff
 export interface PackingBucket {
   readonly bucketId: BucketId
   readonly setting: PackingSetting
-  /** Undefined: the setting is new. */
+  /** The pass is undefined if the setting is new. */
   readonly pass: PackingPass | undefined
 }
 
@@ -241,7 +241,7 @@ const PASS_LIMITS = {
   restTimes: 20,
 } as const
 
-/** Whether a new pass begins. */
+/** Returns true if a new pass begins. */
 export const isPassDue = ({ setting, pass }: PackingBucket, nowMs: number): boolean =>
   pass === undefined ||
   (pass.endedMs !== undefined && (nowMs - pass.endedMs >= restOf(setting, pass) || pass.startedMs > nowMs))
@@ -254,7 +254,7 @@ interface MovePass {
   readonly end: RowKey | undefined
   /** The first row of the bucket: a new pass begins with it. */
   readonly first: RowKey
-  /** What this process has packed since it took the slice before. */
+  /** The counts of what this process has packed since it took the slice before. */
   readonly packed: PackedCounts
 }
 

@@ -40,7 +40,7 @@ import { layoutPack } from "./layout-core.js"
 import { NOTHING_PACKED, PACK_LIMITS, packVersions, type BytesBefore, type PackedObject } from "./pack-commands-core.js"
 
 export const PACKER_LIMITS = {
-  /** Of one pack: so much is kept in memory for each storage class. */
+  /** The limit is for one pack: so much is kept in memory for each storage class. */
   packBytesMax: 4 * MIB,
 } as const
 

@@ -45,7 +45,7 @@ const PACKING_LIMITS = {
 
 interface JobSeams extends PackerSeams {
   readonly storeClock: Pick<StoreClock, "shownMs" | "isDoubtful">
-  /** What the store writes is encrypted: it is not packed. */
+  /** The store encrypts what it writes: that is not packed. */
   readonly encryptsAtRest: boolean
   readonly metrics: PackingMetrics
 }
@@ -117,7 +117,7 @@ export class PackingJob implements Job {
     return "busy"
   }
 
-  /** Undefined: the bucket is gone. */
+  /** Returns undefined if the bucket is gone. */
   private async open(due: PackingBucket, nowMs: number): Promise<Visit | undefined> {
     const { metadata } = this.seams
     const { bucketId, setting, pass } = due
@@ -128,7 +128,7 @@ export class PackingJob implements Job {
     return { ...due, bucket, beforeMs, next, held: new Map(), packed: NOTHING_PACKED, failure: undefined }
   }
 
-  /** Whether the pass goes on in this process. */
+  /** Returns true if the pass goes on in this process. */
   private async nextSlice(visit: Visit, nowMs: number, signal: AbortSignal): Promise<boolean> {
     const { metadata, pins } = this.seams
     const { bucketId, setting, beforeMs, next: start } = visit

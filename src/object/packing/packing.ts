@@ -26,7 +26,7 @@ interface PackingReport {
   /** "suspended": the bucket has opted in, but what the store writes now is encrypted. */
   readonly state: "on" | "off" | "suspended"
   readonly setting: PackingSetting | undefined
-  /** Undefined: there was none since the setting was made. */
+  /** The pass is undefined if there was none since the setting was made. */
   readonly pass: PackingPass | undefined
   readonly packs: number
   /** Packs of which less than half is left. */
@@ -34,7 +34,7 @@ interface PackingReport {
   readonly packedObjects: number
   /** Bytes of objects that the packs had when they were made. */
   readonly packBytes: number
-  /** Those of them that objects still have. */
+  /** The bytes of them that objects still have. */
   readonly liveBytes: number
   /** Versions that the next pass can pack. */
   readonly waitingObjects: number

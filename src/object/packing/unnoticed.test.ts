@@ -1,4 +1,4 @@
-/** What clients see of an object is the same before and after it is packed, and after packing is undone. */
+/** Clients see the same of an object before and after it is packed, and after packing is undone. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"

@@ -19,7 +19,7 @@ export interface NotedChange extends ObjectChange {
 }
 
 export interface ChangesPage {
-  /** Of one bucket, in the order of their keys. */
+  /** The changes of one bucket, in the order of their keys. */
   readonly changes: readonly NotedChange[]
   /** Where the next page begins; undefined: this is the last. */
   readonly next: RowKey | undefined

@@ -1,4 +1,4 @@
-/** What undelete keeps, in slices: for people, for restores, and for its end. Pure. */
+/** The objects that undelete keeps, in slices: for people, for restores, and for its end. Pure. */
 import { fail } from "../../base/failures.js"
 import { bytesOfHex, hexOf } from "../../base/bytes.js"
 import { bytesOfByteString, parseBucketId, rowKeyOf } from "../../base/ids.js"
@@ -11,7 +11,7 @@ import { decodeListedVersion, decodeVersionHead, writtenMsOf } from "../../forma
 import { query } from "../../metadata/index.js"
 import { ALL_OBJECT_ROWS } from "./extent-rows.js"
 
-/** What was taken from a bucket and is kept. */
+/** An object that was taken from a bucket and is kept. */
 export interface DeletedObject extends Deletion {
   readonly key: ObjectKey
   /** Names it among those of its key. */
@@ -23,7 +23,7 @@ export interface DeletedObject extends Deletion {
 
 export interface DeletedPage {
   readonly items: readonly DeletedObject[]
-  /** Absent at the end. A page with a `next` may have fewer items than were asked for. */
+  /** It is absent at the end. A page with a `next` may have fewer items than were asked for. */
   readonly next?: string
 }
 
@@ -106,7 +106,7 @@ export const findDeleted = query(
 
 interface DeletedRows {
   readonly rows: readonly RowKey[]
-  /** Undefined at the end. */
+  /** It is undefined at the end. */
   readonly next: RowKey | undefined
 }
 
@@ -131,13 +131,13 @@ export const deletedRows = query("DeletedRows", (view, range: KeyRange, max: num
 
 interface DueDeleted {
   readonly due: readonly { readonly bucketId: BucketId; readonly rows: readonly RowKey[] }[]
-  /** Of those that are kept longer. */
+  /** The counts of those that are kept longer. */
   readonly kept: { readonly objects: number; readonly bytes: number }
-  /** Undefined at the end. */
+  /** It is undefined at the end. */
   readonly next: RowKey | undefined
 }
 
-/** Of some rows of all buckets those whose time has come; one command can remove those of a bucket. */
+/** Returns the rows whose time has come, among some rows of all buckets; one command can remove those of a bucket. */
 export const dueDeleted = query("DueDeleted", (view, start: RowKey, nowMs: number, max: number): DueDeleted => {
   const due = new Map<BucketId, RowKey[]>()
   let [rows, dueBytes, objects, bytes] = [0, 0, 0, 0]

@@ -21,7 +21,7 @@ export function extentsOf(family: ExtentFamily, { value }: MetadataRow): readonl
   return content.kind === "extent" ? [content.extent] : []
 }
 
-/** Whether the row references the open end of an object with appends. */
+/** Returns true if the row references the open end of an object with appends. */
 export const isOpenEnd = (family: ExtentFamily, { value }: MetadataRow): boolean =>
   family === "segments" && decodeSegment(value).isOpen === true
 

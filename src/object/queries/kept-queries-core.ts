@@ -6,12 +6,12 @@ import { decodeUsage, deletedUsageRowKey, type Usage } from "../../format/usage.
 import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
 import { bucketOfRow } from "../commands/bucket-rows-core.js"
 
-/** What is kept of a bucket. */
+/** The report of what is kept of a bucket. */
 export interface KeptReport {
   readonly bucket: BucketName
-  /** Undefined: nothing more is kept. */
+  /** The number of days is undefined if nothing more is kept. */
   readonly days: number | undefined
-  /** Undefined: the count is lost. */
+  /** It is undefined if the count is lost. */
   readonly kept: Pick<Usage, "objects" | "bytes"> | undefined
 }
 
@@ -25,7 +25,7 @@ const amountOf = (row: UsageRow): KeptReport["kept"] => {
   return { objects, bytes }
 }
 
-/** What is kept of one bucket; nothing if undelete was never on. */
+/** Returns what is kept of one bucket; nothing if undelete was never on. */
 export const keptIn = (view: RowView, { id, countsDeleted }: BucketRecord): KeptReport["kept"] =>
   countsDeleted === true ? amountOf(view.get("usage", deletedUsageRowKey(id))) : NOTHING_KEPT
 

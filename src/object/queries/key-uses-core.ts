@@ -30,7 +30,7 @@ interface KeyUseCount {
 
 export interface KeyUsePage {
   readonly uses: readonly KeyUseCount[]
-  /** Undefined on the last page. */
+  /** It is undefined on the last page. */
   readonly next: RowKey | undefined
 }
 

@@ -121,7 +121,7 @@ export function listed(key: ObjectKey, { value }: MetadataRow): ListedObject {
   return { key, lastModifiedMs, ...shown }
 }
 
-/** What a listing shows beyond the head of a record. */
+/** The fields that a listing shows beyond the head of a record. */
 export interface Extras extends Pick<ListRequest, "withOwners" | "withTypes"> {
   /** Restores of archived objects that are not over by then; undefined: none. */
   readonly restoresAtMs: number | undefined
@@ -173,7 +173,7 @@ function scanVersions(view: RowView): Scan {
   }
 }
 
-/** Whether this version is the latest of its row. */
+/** Returns true if this version is the latest of its row. */
 function isLatest(view: RowView, bucket: Bucket, key: ObjectKey, rowKey: RowKey, head: VersionHead): boolean {
   const row = objectRowKey(bucket.id, key)
   if (rowKey === row) return true
@@ -238,7 +238,7 @@ export interface ListUploadsRequest extends Scope {
   readonly keyMarker: string
   readonly uploadIdMarker: MultipartId | undefined
   readonly max: number
-  /** Whether uploads of renames are listed too, which no client sees. */
+  /** Uploads of renames, which no client sees, are listed too. */
   readonly withRenames?: boolean
 }
 

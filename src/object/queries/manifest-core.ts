@@ -25,7 +25,7 @@ export interface ManifestAddress {
   readonly bucketId: BucketId
   readonly key: ObjectKey
   readonly multipartId: MultipartId
-  /** Of the upload that the object is, or was before something was appended. */
+  /** The parts of the upload that the object is, or was before something was appended. */
   readonly parts: number
   /** The offset of the last appended segment. Undefined if nothing was appended. */
   readonly lastAppended: number | undefined
@@ -134,7 +134,7 @@ export const manifestOfSource = (bucketId: BucketId, source: SegmentSource): Man
   lastAppended: Number.MAX_SAFE_INTEGER,
 })
 
-/** Whether segments have the range in parts of their own. */
+/** Returns true if segments have the range in parts of their own. */
 export function hasOwnBytes(view: RowView, bucketId: BucketId, source: SegmentSource): boolean {
   const manifest = manifestOfSource(bucketId, source)
   const end = source.offsetBytes + source.lengthBytes
@@ -188,8 +188,8 @@ export const referencesRowKey = (bucketId: BucketId, { key, multipartId }: Segme
   multipartRowKey(objectRowKey(bucketId, key), multipartId)
 
 /**
- * What references segments from other objects; undefined: nothing does. A decision may rely on it if something does: the row
- * is validated then.
+ * Returns the references to segments from other objects; undefined if there are none. A decision may rely on it if
+ * there are some: the row is validated then.
  */
 export function referencesTo(view: RowView, rowKey: RowKey): ReferencesRecord | undefined {
   const range = { start: rowKey, end: rowKeyOf(`${rowKey}\x00`), presentOnly: true, expectedRows: 1 }
@@ -198,7 +198,7 @@ export function referencesTo(view: RowView, rowKey: RowKey): ReferencesRecord | 
   return record !== undefined && record.count > 0 ? record : undefined
 }
 
-/** Whether the segments were made with deduplication: then they have digests as long as they are there. */
+/** Returns true if the segments were made with deduplication: then they have digests as long as they are there. */
 export function hasDigests(view: RowView, bucketId: BucketId, { key, multipartId }: SegmentsName): boolean {
   const range = { ...digestsOfSegments(objectRowKey(bucketId, key), multipartId), presentOnly: true, expectedRows: 1 }
   return firstOf(view.range("blockDigests", range)) !== undefined

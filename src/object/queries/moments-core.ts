@@ -261,7 +261,10 @@ function shown(view: RowView, row: RowKey, { head, row: { value } }: VersionMatc
   return { versionId: versionIdOfHead(head), sizeBytes, etag, lastModifiedMs, storageClass, websiteRedirect }
 }
 
-/** Whether both are the same to readers: a version that was restored is another one with the same bytes and headers. */
+/**
+ * Returns true if both are the same to readers: a version that was restored is another one with the same bytes and
+ * headers.
+ */
 function isSame(view: RowView, row: RowKey, a: VersionMatch, b: VersionMatch): boolean {
   return a.head.order === b.head.order || describedText(view, row, a) === describedText(view, row, b)
 }

@@ -112,7 +112,7 @@ export function recoveryHeaderOf(view: RowView, { bucketId, key }: UploadName, n
 /** A size beyond any object: a rescue without rows takes the bytes as incomplete. */
 export const NEVER_WHOLE = Number.MAX_SAFE_INTEGER
 
-/** Whether an object that was put with deduplication has other bytes too, or is gone. */
+/** Returns true if an object that was put with deduplication has other bytes too, or is gone. */
 function isPartOfBody(
   view: RowView,
   { bucketId, key }: Pick<UploadName, "bucketId" | "key">,
@@ -144,7 +144,7 @@ function sealedUploadOf(
   }
 }
 
-/** What a recovery header tells beside the bytes. Lock and class are those that the version has now. */
+/** The contents of a recovery header beside the bytes. Lock and class are those that the version has now. */
 interface Given {
   readonly details: VersionDetails
   readonly lock?: VersionLock | undefined
@@ -162,7 +162,7 @@ const givenTo = (view: RowView, row: RowKey, record: VersionRecord): Given => ({
   sizeBytes: record.head.sizeBytes,
 })
 
-/** Of the upload in progress, or of the version created from it. */
+/** Returns the contents for the upload in progress, or for the version created from it. */
 function givenToParts(view: RowView, row: RowKey, multipartId: MultipartId): Given {
   const upload = view.get("uploads", multipartRowKey(row, multipartId))
   if (upload) return decodeUpload(upload.value)

@@ -15,14 +15,14 @@ import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
 import type { ExtentFamily } from "./extent-rows.js"
 import { referencesTo } from "./manifest-core.js"
 
-/** What versions share bytes by. */
+/** The name by which versions share bytes. */
 export type SharedName = UploadId | MultipartId
 
 /** Bytes whose classes are those of the versions of a key that have them. */
 export interface BytesOfVersions {
   readonly objectRow: RowKey
   readonly name: SharedName
-  /** Of bytes that other objects reference: the class of the first of those. */
+  /** For bytes that other objects reference, the class of the first of those. */
   readonly referencedIn?: StorageClass | undefined
 }
 

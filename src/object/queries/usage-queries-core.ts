@@ -1,4 +1,4 @@
-/** What quotas count, for people and for the comparison with the rows themselves. Pure. */
+/** The usage that quotas count, for people and for the comparison with the rows themselves. Pure. */
 import { parseBucketId, rowKeyOf } from "../../base/ids.js"
 import type { AccountId, BucketId, BucketName, RowKey } from "../../base/ids.js"
 import { decodeAccount, decodePart, decodeUpload, type BucketRecord } from "../../format/records.js"
@@ -21,10 +21,10 @@ import { bucketOfRow, countersIn } from "../commands/bucket-rows-core.js"
 /** A quota, and what is used of it. */
 export interface QuotaState {
   readonly owner: UsageOwner
-  /** Of the bucket, or the account's display name. */
+  /** The name of the bucket, or the account's display name. */
   readonly name: string
   readonly quota: Quota
-  /** Undefined: its row is lost. */
+  /** The usage is undefined if its row is lost. */
   readonly used: Usage | undefined
 }
 
@@ -56,7 +56,7 @@ function stateIn(view: RowView, owner: UsageOwner): QuotaState | undefined {
   return { ...owned, used: used && decodeUsage(used.value) }
 }
 
-/** Undefined: there is none. */
+/** Returns undefined if there is no quota. */
 export const quotaState = query("QuotaState", stateIn)
 
 /**
@@ -93,7 +93,7 @@ const bucketsOf = (view: RowView, owner: UsageOwner): readonly BucketRecord[] =>
   return all.filter(bucket => bucket.owner === owner.accountId)
 }
 
-/** What the counters of its buckets say, of the same moment as the state; counters do not include parts. */
+/** The counters of its buckets, of the same moment as the state; they do not include parts. */
 interface Comparison {
   /** There is such a bucket, or account. */
   readonly isThere: boolean
@@ -124,11 +124,14 @@ export interface UsagePlace {
 
 interface WalkedSlice {
   readonly found: Usage
-  /** Undefined at the end. */
+  /** It is undefined at the end. */
   readonly next: UsagePlace | undefined
 }
 
-/** What the rows of a bucket add up to, in a slice; parts only of uploads that the run counts, or without one of all under way. */
+/**
+ * Returns what the rows of a bucket add up to, in a slice; parts only of uploads that the run counts, or without a run,
+ * of all under way.
+ */
 export const walkUsage = query(
   "WalkUsage",
   (view, bucketId: BucketId, place: UsagePlace | undefined, run: string | undefined, rowsMax: number): WalkedSlice => {

@@ -83,7 +83,7 @@ export class BackedUpItems {
   constructor(
     private readonly metadata: Pick<Metadata, "run" | "ask">,
     private readonly blocks: Pick<Blocks, "read">,
-    /** Undefined: the metadata is not backed up. */
+    /** The facts are undefined if the metadata is not backed up. */
     private readonly facts: BackupFacts | undefined,
   ) {}
 

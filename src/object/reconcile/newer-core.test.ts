@@ -1,4 +1,4 @@
-/** What is put back of uploads that a rolled-back database does not know, and what is only listed. */
+/** Tests of what is put back of uploads that a rolled-back database does not know, and what is only listed. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseBucketName, parseUploadId, type UploadId } from "../../base/ids.js"

@@ -17,14 +17,14 @@ export interface NewerUpload {
   readonly uploadId: UploadId
   /** 0 for a single upload. */
   readonly part: number
-  /** Undefined: it is lost. */
+  /** The header is undefined if it is lost. */
   readonly header: RecoveryHeader | undefined
   readonly body: BodyMatch
 }
 
 /** The rows of a key, after the rollback. */
 export interface KeyFacts {
-  /** Undefined: there is no bucket of that id, or it is being removed. */
+  /** It is undefined if there is no bucket of that id, or it is being removed. */
   readonly versioning: Versioning | undefined
   /** The bytes of the latest version; undefined: there is none, or they are in its row. */
   readonly present: UploadId | undefined
@@ -110,6 +110,6 @@ function decideGroup(
 
 const listed = (upload: NewerUpload, reason: string): DecidedUpload => ({ upload, reason })
 
-/** Whether an upload certainly began later than another one. */
+/** Returns true if an upload certainly began later than another one. */
 export const isLater = (upload: UploadId, than: UploadId): boolean =>
   incarnationOf(upload) === incarnationOf(than) && upload > than

@@ -65,14 +65,14 @@ interface UploadEntry {
   /** "" if it is unknown. */
   readonly key: string
   readonly uploadId: UploadId
-  /** Of a multipart upload. */
+  /** The part number of a multipart upload. */
   readonly part?: number
   readonly sizeBytes?: number
   readonly reason?: string
 }
 
 interface ReconcileScope {
-  /** Whether the database may know too little of the uploads of a process. */
+  /** Returns true if the database may know too little of the uploads of a process. */
   readonly isSuspect: (incarnation: Incarnation) => boolean
   readonly isAllRead: boolean
   readonly blockBytes: number
@@ -99,13 +99,13 @@ interface Suspect {
   readonly uploadId: UploadId
   readonly part: number
   readonly shards: FoundShard[]
-  /** Of its first block, one for each generation. */
+  /** The groups of its first block, one for each generation. */
   first: BlockGroup[]
 }
 
 /** An upload whose bytes were read. */
 interface ReadUpload {
-  /** Of the ETag: random where that is no digest. */
+  /** The MD5 of the ETag: random where that is no digest. */
   readonly md5: Uint8Array
   readonly extent: Extent
   readonly sealing?: Sealing
@@ -124,9 +124,9 @@ interface OwnedUpload extends NewerUpload {
 }
 
 export class Reconciliation {
-  /** What it does now, for status. */
+  /** Its current work, for status. */
   progress = ""
-  /** Of queues, which were put back. */
+  /** The number of messages of queues that were put back. */
   messages = 0
 
   private readonly metadata: Pick<Metadata, "run" | "ask">
@@ -140,7 +140,7 @@ export class Reconciliation {
     bytes: { readonly blocks: Blocks; readonly sealedBodies: Pick<SealedBodies, "read"> },
     private readonly random: Random,
     private readonly storeClock: Pick<StoreClock, "nowMs">,
-    /** Undefined: the metadata is not backed up. */
+    /** It is undefined if the metadata is not backed up. */
     backup: Pick<MetadataBackupFacts, "storeId" | "cipher"> | undefined,
   ) {
     this.items = new BackedUpItems(rows.metadata, bytes.blocks, backup)
@@ -277,7 +277,7 @@ export class Reconciliation {
     return found.filter(isThere => !isThere).length
   }
 
-  /** What was released before the moment of the rollback is not newer. */
+  /** Drops suspects that were released before the moment of the rollback: they are not newer. */
   private async readPendingDeletions(suspects: Map<UploadId, Suspect>, signal: AbortSignal): Promise<void> {
     for (let from = rowKeyOf("\x00"); ;) {
       signal.throwIfAborted()
@@ -291,7 +291,7 @@ export class Reconciliation {
     }
   }
 
-  /** Undefined: none of its needles can be read, so that its key is unknown. */
+  /** Returns undefined if none of its needles can be read, so that its key is unknown. */
   private async ownerOf({ uploadId, part, shards, first }: Suspect, scope: ReconcileScope) {
     const needles: ShardHeader[] = []
     for (const group of first) needles.push(...(await this.blocks.headersOf(group)))

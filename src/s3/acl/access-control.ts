@@ -57,7 +57,7 @@ export class AccessControl {
     )
   }
 
-  /** Whether lists apply in the bucket, and with them the ownership of objects by their writers. */
+  /** Returns true if lists apply in the bucket, and with them the ownership of objects by their writers. */
   listsApply(bucket: Bucket): Soon<boolean> {
     return mayHaveLists(bucket) && after(this.rulesOf(bucket), rules => !isEnforced(rules))
   }

@@ -29,7 +29,7 @@ const PRIVATE: StoredAcl = { kind: "canned", name: "private" }
 const listOf = (requested: StoredAcl, owner: AccountId, bucketOwner: AccountId): Acl =>
   requested.kind === "canned" ? cannedAcl(requested.name, owner, bucketOwner) : { owner, grants: requested.grants }
 
-/** Whether the list only states what holds if the owner is enforced. */
+/** Returns true if the list only states what holds if the owner is enforced. */
 const givesOwnerAll = (requested: StoredAcl, owner: AccountId): boolean =>
   requested.kind === "canned" ? isHarmless(requested.name) : isOwnerOnly({ owner, grants: requested.grants })
 

@@ -108,7 +108,7 @@ function headersOfFields(fields: FormFields): Headers {
   throw fail("invalidRequest", { message: "x-amz-checksum-algorithm is given without its x-amz-checksum- field." })
 }
 
-/** Of the supported headers, these describe the object itself. */
+/** The supported headers that describe the object itself. */
 const ABOUT_THE_OBJECT =
   /^x-amz-(meta-|checksum-|sdk-checksum-|grant-|object-lock-|server-side-encryption|website-redirect-location$)/
 

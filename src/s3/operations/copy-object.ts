@@ -23,7 +23,10 @@ import { versionHeader, writtenVersionHeader } from "./versions.js"
 const replaces = ({ headers }: ObjectCall, directive: string): boolean =>
   headers.get(directive)?.toUpperCase() === "REPLACE"
 
-/** Undefined copies the source's tags. Throws `accessDenied` if it has some and the caller may not copy them. */
+/**
+ * Returns undefined if the source's tags are to be copied. Throws `accessDenied` if the source has some and the caller
+ * may not copy them.
+ */
 async function tagsOf(call: ObjectCall, source: CopySource): Promise<Tags | undefined> {
   if (replaces(call, "x-amz-tagging-directive")) return parseTagHeader(call.headers.get("x-amz-tagging") ?? "")
   if (isRemote(source.bucket)) return []
@@ -42,7 +45,7 @@ const noTags = () =>
   })
 
 interface CopyTerms extends Pick<CopyRequest, "range"> {
-  /** Undefined: those of the source. */
+  /** The attributes are undefined to take those of the source. */
   readonly attributes: ObjectAttributes | undefined
   /** As in `PutRequest`. */
   readonly expiresAtSeconds?: number | undefined

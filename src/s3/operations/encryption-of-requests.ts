@@ -26,7 +26,7 @@ export function encryptionOfNew(call: ObjectCall): Soon<Protection | undefined> 
   return after(bucketSettings.encryption.of(bucket), setting => protectionOf(call, stated, setting))
 }
 
-/** Whether the headers of a copy state how it is to be encrypted. */
+/** Returns true if the headers of a copy state how it is to be encrypted. */
 export const statesEncryption = ({ headers }: ObjectCall): boolean =>
   headers.has(wire.ENCRYPTION_HEADER) || wire.hasClientKey(headers)
 
@@ -86,7 +86,7 @@ export function clientKeyOf(call: ObjectCall): Uint8Array | undefined {
   return wire.clientKeyIn(headers, context.hash)
 }
 
-/** Of a request after which the bytes are encrypted as they were. Throws `invalidArgument` if it states how. */
+/** Checks a request after which the bytes are encrypted as they were. Throws `invalidArgument` if it states how. */
 export function requireNoMethod({ headers, context }: ObjectCall): void {
   if (context.encryption.areIn(headers)) wire.checkNoMethod(headers)
 }
@@ -110,8 +110,8 @@ export function sourceKeyOf(call: ObjectCall): Uint8Array | undefined {
 }
 
 /**
- * What a request that completes an upload says of its encryption: the client's key, and a check of the upload. MinIO's
- * client repeats there how the upload is encrypted: accepted if it is true. Throws as `clientKeyOf`.
+ * Returns what a request that completes an upload says of its encryption: the client's key, and a check of the upload.
+ * MinIO's client repeats there how the upload is encrypted: accepted if it is true. Throws as `clientKeyOf`.
  */
 export function encryptionOfCompletion(call: ObjectCall): Pick<CompleteRequest, "clientKey" | "checkEncryption"> {
   const { headers, context } = call

@@ -97,11 +97,11 @@ function linesOf(
   return more.length === 0 ? lines : lines.and(linesOfFields(more))
 }
 
-/** What is read of the object, in place of what the headers of the call ask for. */
+/** The part of the object to read, in place of what the headers of the call ask for. */
 export interface PartOfObject {
-  /** Undefined: all of it. */
+  /** The range is undefined for all of the object. */
   readonly range?: RangeRequest | undefined
-  /** Absent: those of the call. */
+  /** If they are absent, those of the call apply. */
   readonly conditions?: Conditions
 }
 
@@ -138,7 +138,7 @@ function asked(call: ObjectCall, part: PartOfObject | undefined): Pick<GetReques
 
 interface Opening {
   readonly part?: PartOfObject | undefined
-  /** Absent: a large object is not opened. */
+  /** If it is absent, a large object is not opened. */
   readonly openSegment?: OpenSegment
 }
 
@@ -146,7 +146,8 @@ function openStored(call: ObjectCall, headersOnly: boolean, { part, openSegment 
   const { services, bucket, key } = call
   if (isRemote(bucket)) return openRemote(call, { ...asked(call, part), headersOnly })
   const versionId = versionIdOf(call)
-  // Whether the caller may see a lock may have to be waited for. Who asks for a part does more before it answers.
+  // The answer may have to wait until it is known if the caller may see a lock. A request for a part does more before
+  // it is answered.
   const lends = call.mayBorrow && bucket.lock === undefined && part === undefined
   const clientKey = clientKeyOf(call)
   const { trace } = call.client

@@ -41,7 +41,7 @@ export function expirationOf(
 const fieldsOf = (expiration: string | undefined): readonly Field[] =>
   expiration === undefined ? [] : [["x-amz-expiration", expiration]]
 
-/** Of an object that was stored with these tags. */
+/** Returns the expiration header of an object that was stored with these tags. */
 export const expirationOfStored = (
   call: ObjectCall,
   rules: CompiledRules | undefined,
@@ -49,7 +49,10 @@ export const expirationOfStored = (
   tags: Tags,
 ): readonly Field[] => (rules === undefined ? [] : fieldsOf(expirationOf(call, rules, { ...stored, tags })))
 
-/** Of an object that was made from others: read again for its tags, and shown without the header if that fails. */
+/**
+ * Returns the expiration header of an object that was made from others. The object is read again for its tags, and
+ * shown without the header if that fails.
+ */
 export async function expirationOfMade(
   call: ObjectCall,
   rules: CompiledRules | undefined,

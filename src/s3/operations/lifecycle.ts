@@ -27,7 +27,10 @@ function newRuleId(random: Random): string {
   return Buffer.from(uuid).toString("base64")
 }
 
-/** What transitions without a size leave alone; S3's default if it is not stated. Throws `invalidRequest`. */
+/**
+ * Returns the setting for the objects that transitions without a size leave alone; S3's default if it is not stated.
+ * Throws `invalidRequest`.
+ */
 function minimumOf({ headers }: BucketCall) {
   const text = headers.get(MINIMUM_HEADER)
   const minimum = text === undefined ? TRANSITION_MINIMUMS[0] : TRANSITION_MINIMUMS.find(known => known === text)

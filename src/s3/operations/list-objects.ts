@@ -25,7 +25,7 @@ interface Listing {
   readonly max: number
   readonly encoding: Encoding
   readonly page: ListPage | RemoteListPage
-  /** Undefined omits the owners. */
+  /** If it is undefined, the owners are omitted. */
   readonly owners: Owners | undefined
   /** Where objects of a remote bucket are. */
   readonly showsStatus: boolean

@@ -52,7 +52,7 @@ export function lockFields({ bucket, key, permissions }: ObjectCall, info: Objec
   const { lock, versionId } = info
   if (lock === undefined) return []
   const { retention, legalHold } = lock
-  // Of the version that is shown, which may no longer be the latest.
+  // This is the version that is shown, which may no longer be the latest.
   const place = { bucket, key, versionId }
   const maySeeRetention = retention !== undefined && permissions.may("GetObjectRetention", place)
   return after(maySeeRetention, seesRetention => {

@@ -22,7 +22,7 @@ interface StoredObject {
   readonly fields: readonly Field[]
 }
 
-/** What another protocol stores with an object. */
+/** The terms on which another protocol stores an object. */
 interface StoredTerms extends Pick<PutRequest, "expiresAtSeconds" | "largeObject" | "timestamp"> {
   /** In place of that of the request. */
   readonly body?: BodySource

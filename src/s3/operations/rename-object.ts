@@ -39,7 +39,10 @@ async function requireSource(call: ObjectCall, source: Source) {
   if (tags.length > 0) throw fail("accessDenied")
 }
 
-/** Whether nothing may be renamed, because only an earlier request with the token may have done it. Throws as `requireSource`. */
+/**
+ * Returns true if nothing may be renamed, because only an earlier request with the token may have done it. Throws as
+ * `requireSource`.
+ */
 async function isSourceGone(call: ObjectCall, source: Source, clientToken: string | undefined): Promise<boolean> {
   try {
     await requireSource(call, source)

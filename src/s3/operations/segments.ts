@@ -21,7 +21,9 @@ async function placeOf(call: ObjectCall, owner: AccountId, { container, key }: P
   return place
 }
 
-/** What the caller would get there, in the account of the call's bucket. Throws as `placeOf`, and `noSuchKey`. */
+/**
+ * Returns what the caller would get there, in the account of the call's bucket. Throws as `placeOf`, and `noSuchKey`.
+ */
 export async function segmentInfo(call: ObjectCall, at: Place): Promise<ObjectInfo> {
   const place = await placeOf(call, call.bucket.owner, at)
   const body = await call.services.objects.get({ ...place, conditions: {}, headersOnly: true })

@@ -146,7 +146,7 @@ const OF_BUCKET_ON_KEY: ReadonlySet<ActionName> = new Set<ActionName>([
   ...(["AbortMultipartUpload", "ListMultipartUploadParts", "RestoreObject"] as const),
 ])
 
-/** Whether the action concerns an existing object, whose owner decides. */
+/** Returns true if the action concerns an existing object, whose owner decides. */
 export const isOfObject = (action: ActionName): boolean =>
   SCOPES.get(action) === "object" && !OF_BUCKET_ON_KEY.has(action)
 

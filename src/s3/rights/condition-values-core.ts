@@ -21,7 +21,7 @@ import { parseTagHeader } from "../wire/tags.js"
 /** The contents of a request before its body. */
 export interface RequestHead {
   readonly operation: string
-  /** Whether the request addresses the bucket: only such requests list by prefix. */
+  /** The request addresses the bucket: only such requests list by prefix. */
   readonly isOfBucket: boolean
   readonly query: Query
   /** For a form, its fields. */
@@ -33,7 +33,7 @@ export interface RequestHead {
   /** Where the signature is; undefined if the request is not signed. */
   readonly form: SignatureForm | undefined
   readonly signatureVersion: SignatureVersion | undefined
-  /** Undefined if the request does not contain it. */
+  /** The time is undefined if the request does not contain it. */
   readonly signedMs: number | undefined
   readonly nowMs: number
   readonly remoteAddress: string
@@ -86,7 +86,7 @@ export const headOfListing = (head: RequestHead, key: ObjectKey): RequestHead =>
   query: new Query([{ name: "prefix", value: key, assigned: true }]),
 })
 
-/** Whether the request makes an object visible; "false" for other requests with the same action. */
+/** The value is "true" if the request makes an object visible, and "false" for other requests with the same action. */
 const CREATES: ReadonlyMap<string, string> = new Map([
   ...["PutObject", "PostObject", "CopyObject", "AppendObject", "RenameObject", "CompleteMultipartUpload"].map(
     name => [name, "true"] as const,

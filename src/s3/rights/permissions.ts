@@ -164,14 +164,14 @@ export class Permissions {
     return after(this.decide(action, place), ({ decision }) => decision.outcome === "allow")
   }
 
-  /** Whether a decision was based on an object's list or its tags. */
+  /** Returns true if a decision was based on an object's list or its tags. */
   get hasReadObjects(): boolean {
     return this.readObjects !== undefined && this.readObjects.length > 0
   }
 
   /**
-   * Whether an object has been replaced since a decision was based on it: what was opened in between may be either one.
-   * The caller must then read again, and decide again.
+   * Returns true if an object has been replaced since a decision was based on it: what was opened in between may be
+   * either one. The caller must then read again, and decide again.
    */
   async wasObjectReplaced(): Promise<boolean> {
     const reads = this.readObjects ?? []
@@ -286,7 +286,7 @@ export class Permissions {
     }
   }
 
-  /** Undefined: there is no owner yet; a new object belongs to its creator. */
+  /** Returns undefined if there is no owner yet; a new object belongs to its creator. */
   private ownerOf(bucket: Bucket | undefined, objectAcl: ObjectAcl | undefined): Soon<ResourceOwner | undefined> {
     const { principal } = this.request.signer
     const id = objectAcl?.owner ?? bucket?.owner
@@ -366,7 +366,7 @@ export class Permissions {
     })
   }
 
-  /** Whether the caller's account owns the object. */
+  /** Returns true if the caller's account owns the object. */
   private owns(place: PlaceInBucket): Soon<boolean> {
     const { principal } = this.request.signer
     if (!("arn" in principal)) return false
@@ -377,7 +377,10 @@ export class Permissions {
     })
   }
 
-  /** Whether the caller belongs to another account than the bucket, and initiated the upload that the request names. */
+  /**
+   * Returns true if the caller belongs to another account than the bucket, and initiated the upload that the request
+   * names.
+   */
   private hasBegun({ bucket, key }: PlaceInBucket): Soon<boolean> {
     const { principal } = this.request.signer
     if (!("arn" in principal) || principal.accountId === bucket.owner || key === undefined) return false
@@ -402,7 +405,7 @@ export class Permissions {
     }
   }
 
-  /** Whether the owner and the list of an existing object decide. */
+  /** Returns true if the owner and the list of an existing object decide. */
   private objectListDecides(action: ActionName, { bucket }: Place): Soon<boolean> {
     if (bucket === undefined || !mayHaveLists(bucket) || !isOfObject(action)) return false
     const isOfNewObject = action.startsWith("Put") && makesObject(this.request.name)

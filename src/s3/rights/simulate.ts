@@ -95,7 +95,7 @@ export class S3Simulator {
     }
     return {
       ...{ signer: caller, name, query, nowMs, head, readBody: async () => ({}) },
-      // Of what a request would have, only the tags of an object that exists are known.
+      // Only the tags of an existing object are known, of all that a request would have.
       assumed: read => ({
         valuesOf: key => values.valuesOf(key) ?? (key.name === "s3:existingobjecttag" ? read.valuesOf(key) : undefined),
       }),

@@ -14,7 +14,7 @@ export interface BucketPolicy {
   readonly named: NamedPolicy
   /** Only its denials. */
   readonly denials: NamedPolicy
-  /** Whether the policy is public, by Amazon's rule. */
+  /** The policy is public, by Amazon's rule. */
   readonly isPublic: boolean
 }
 

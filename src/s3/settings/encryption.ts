@@ -14,18 +14,18 @@ import type { XmlElement } from "../wire/xml-reader.js"
 import { checkChildren, wordOf } from "./setting.js"
 import type { Setting } from "./setting.js"
 
-/** What new objects get that do not state their encryption. */
+/** The encryption of new objects that do not state their own. */
 type DefaultEncryption =
   | { readonly algorithm: "AES256" }
   /** `keyId`: an id, an ARN or an alias; undefined: the account's own key for S3. */
   | { readonly algorithm: "aws:kms"; readonly keyId: string | undefined }
 
 export interface BucketEncryption {
-  /** Undefined in a request: not stated. In a bucket: there is none. */
+  /** It is undefined in a request that does not state it, and in a bucket that has none. */
   readonly default: DefaultEncryption | undefined
   /** Likewise. */
   readonly bucketKeyEnabled: boolean | undefined
-  /** Undefined: not stated, which blocks nothing. */
+  /** It is undefined if not stated, which blocks nothing. */
   readonly blocked: "NONE" | "SSE-C" | undefined
 }
 

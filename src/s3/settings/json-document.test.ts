@@ -6,7 +6,7 @@ import { fc } from "../../base/testing-properties.js"
 import { DOCUMENT_SHAPES, type Member, type Shape } from "./document-shapes.js"
 import { documentOfJson, jsonOfDocument } from "./json-document-core.js"
 
-/** What XML 1.0 can carry. */
+/** Texts that XML 1.0 can carry. */
 const text = fc.string({ unit: fc.constantFrom(..."aB7 <>&\"'\n\téß€/*"), maxLength: 8 })
 
 function valueOf(shape: Shape): fc.Arbitrary<unknown> {

@@ -14,7 +14,7 @@ const parse = (rules: string) => {
   return lifecycleRulesOf(parseXmlRoot(document, LIFECYCLE_DOCUMENT, LIFECYCLE_LIMITS), () => `made-${(ids += 1)}`)
 }
 
-/** What GET returns after a PUT of these rules, by way of what is stored. */
+/** Returns what GET returns after a PUT of these rules, by way of what is stored. */
 const shown = (rules: string): string => {
   const stored = encodeLifecycleRules({ transitionMinimum: "all_storage_classes_128K", rules: parse(rules) })
   const xml = new XmlWriter()

@@ -67,7 +67,7 @@ const SERVER_ERROR_STATUS = 500
 /** About the request, not about the page: no error document replaces them. */
 const OWN_ERRORS = [412, 416]
 
-/** What a request is answered with. */
+/** The outcome of a request. */
 type Outcome =
   | { readonly kind: "object"; readonly answer: Answer }
   | { readonly kind: "redirect"; readonly redirection: Redirection }

@@ -1,5 +1,5 @@
 /**
- * What a website does with a request: which object it shows, or where it redirects. Pure.
+ * Decides what a website does with a request: which object it shows, or where it redirects. Pure.
  *
  * Texts of requests and keys are byte strings (one character for each byte).
  * Source  "Configuring a webpage redirect", "Configuring an index document", Amazon S3 User Guide.

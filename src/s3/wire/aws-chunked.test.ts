@@ -113,7 +113,7 @@ test("damage has one outcome, however the stream is split, and damage to signed 
       const body = concatBytes(chunks)
       const whole = decode(mode, [bad], body.length)
       assert.deepEqual(decode(mode, split(bad, cuts), body.length), whole)
-      // What is still accepted (upper-case hex, a missing last line break) means the very same body.
+      // Input that is still accepted (upper-case hex, a missing last line break) means the very same body.
       if (mode.signed && whole.data !== undefined) {
         assert.deepEqual(whole.data, body)
         assert.deepEqual([...(whole.trailers ?? [])], mode.trailer ? [[TRAILER, "AAAAAA=="]] : [])

@@ -9,7 +9,7 @@ import { isUtf8 } from "node:buffer"
 
 const WORD_CHARACTERS_MAX = 75
 const FRAME_CHARACTERS = "=?UTF-8?Q??=".length
-/** Of UTF-8 in one word: base64 of them is a multiple of four characters. */
+/** The limit counts bytes of UTF-8 in one word: base64 of them is a multiple of four characters. */
 const BASE64_BYTES_MAX = Math.floor((WORD_CHARACTERS_MAX - FRAME_CHARACTERS) / 4) * 3
 const QUOTED_CHARACTERS_MAX = WORD_CHARACTERS_MAX - FRAME_CHARACTERS
 

@@ -22,7 +22,7 @@ export interface FormPart {
   readonly kind: "field" | "file"
   /** As sent; a byte string, like all texts here. */
   readonly name: string
-  /** Undefined if the part has none; may include a path, which the caller strips. */
+  /** The name is undefined if the part has none; it may include a path, which the caller strips. */
   readonly fileName: string | undefined
   readonly contentType: string | undefined
   readonly contentEncoding: string | undefined

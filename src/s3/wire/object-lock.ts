@@ -96,7 +96,7 @@ export function writeConfiguration(xml: XmlWriter, given: DefaultRetention | und
   )
 }
 
-/** Undefined: an empty document, which removes the retention. Throws `malformedXml`. */
+/** Returns undefined for an empty document, which removes the retention. Throws `malformedXml`. */
 export function readRetention(root: XmlElement): Retention | undefined {
   onlyChildren(root, "Mode", "RetainUntilDate")
   if (root.children.length === 0) return undefined

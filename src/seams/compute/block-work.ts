@@ -16,7 +16,7 @@ import { sealBlock } from "./sealing.js"
 export interface BlockAt {
   readonly slabAt: number
   readonly slabBytes: number
-  /** Of the plaintext, if the block is to be sealed. */
+  /** The length of the plaintext, if the block is to be sealed. */
   readonly lengthBytes: number
   readonly seal?: SealedBlock | undefined
   readonly shape: CodingShape
@@ -88,7 +88,7 @@ export class BlockWork {
   }
 }
 
-/** Whether all shards are in this memory. */
+/** Returns true if all shards are in this memory. */
 export const liesIn = ({ buffer }: WebAssembly.Memory, { present, wanted }: MendRequest): boolean =>
   [...present, ...wanted].every(({ bytes }) => bytes.buffer === buffer)
 

@@ -107,7 +107,7 @@ function applyChange(content: GrowingBytes, change: Change): void {
   else content.truncate(change.lengthBytes)
 }
 
-/** Whether two changes concern the same bytes; a truncation concerns all. */
+/** Returns true if two changes concern the same bytes; a truncation concerns all. */
 function overlap(a: Change, b: Change): boolean {
   if (a.kind === "truncate" || b.kind === "truncate") return true
   return a.offsetBytes < b.offsetBytes + b.bytes.length && b.offsetBytes < a.offsetBytes + a.bytes.length

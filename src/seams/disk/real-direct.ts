@@ -62,7 +62,10 @@ export class DirectCalls {
     private readonly memory: DirectMemory,
   ) {}
 
-  /** Of the file of a descriptor, by its number: its name may be gone. Undefined where there is no such thing. */
+  /**
+   * Opens the file of a descriptor, by its number: its name may be gone. Returns undefined where there is no such
+   * thing.
+   */
   static open(descriptor: number, isWritable: boolean, memory: DirectMemory): Promise<DirectCalls | undefined> {
     // Only Linux has it.
     if (!O_DIRECT) return Promise.resolve(undefined)

@@ -10,16 +10,21 @@
  */
 export interface FolderLock {
   readonly folder: string
-  /** Whether this owner's lock would make another process that takes the folder now fail. */
+  /** Returns true if this owner's lock would make another process that takes the folder now fail. */
   isHeld(): Promise<boolean>
-  /** Whether another process owns the folder now; false if the lock merely disappeared, as with a removed disk. */
+  /**
+   * Returns true if another process owns the folder now, false if the lock merely disappeared, as with a removed disk.
+   */
   isAnothers(): Promise<boolean>
   release(): Promise<void>
 }
 
 /** The process that owns a folder, as far as this process can see. */
 export interface FolderOwner {
-  /** Undefined if it does not respond, or runs in another container, with different process numbers. */
+  /**
+   * The process number is undefined if the process does not respond, or runs in another container, with different
+   * process numbers.
+   */
   readonly pid: number | undefined
   /** Its command line; undefined if it cannot be read. */
   readonly command: string | undefined

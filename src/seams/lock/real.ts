@@ -180,7 +180,7 @@ class SocketLock implements FolderLock {
     await this.close()
   }
 
-  /** Whether `owner.sock` is this server's. */
+  /** Returns true if `owner.sock` is this server's. */
   async isLinked(): Promise<boolean> {
     const [own, shared] = [await this.inodeOf(this.ownName), await this.inodeOf(SOCKET)]
     return own !== undefined && own === shared

@@ -64,7 +64,7 @@ export class PeerConnections {
   }
 }
 
-/** Undefined for a peer that presented no certificate. */
+/** Returns undefined for a peer that presented no certificate. */
 function peerOf(socket: TLSSocket): NodeFingerprint | undefined {
   const certificate = socket.getPeerX509Certificate()
   if (certificate === undefined) return undefined

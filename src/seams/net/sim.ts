@@ -17,13 +17,13 @@ import { SimPipe } from "./sim-pipe.js"
 
 export interface SimNetOptions {
   readonly delayMs: { readonly least: number; readonly most: number }
-  /** Of all connections from one host to another together. */
+  /** The rate of all connections from one host to another together. */
   readonly bytesPerSecond: number
-  /** What the network holds for each direction of a connection. */
+  /** The bytes that the network holds for each direction of a connection. */
   readonly bufferBytes: number
   /** The largest piece in which bytes arrive. */
   readonly segmentBytes: number
-  /** Of how many deliveries one resets its connection; 0: none. */
+  /** One in this many deliveries resets its connection; 0: none. */
   readonly lossOneIn: number
 }
 

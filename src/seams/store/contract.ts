@@ -96,7 +96,7 @@ export interface StoreWriter extends StoreReader {
    * cannot be read, it throws `deviceFailed` with the number of that file as `file`.
    */
   merge(merging: Merging): Promise<number | undefined>
-  /** Whether the unmerged files are so many that reads become slow. */
+  /** The unmerged files are so many that reads become slow. */
   readonly isCrowded: boolean
   /** Removes files that no reader needs, all of which have adopted the present generation. */
   removeUnused(): Promise<void>
@@ -110,7 +110,7 @@ export interface StoreHost {
   readonly cipher?: DeviceCipher | undefined
   /** Runs a read on the calling thread; undefined if it fails, or reads were slow lately. Absent if never. */
   readonly syncReads?: { read<T>(read: () => T): T | undefined }
-  /** Whether the store is only read: nothing is written back. */
+  /** The store is only read: nothing is written back. */
   readonly isReadOnly?: true
   /**
    * Told why the store does not know which of its files count; all that are there are shown then, which may be more.
@@ -134,7 +134,7 @@ export interface LostRows {
 export interface Stores {
   openReader(path: string, host: StoreHost): Promise<StoreReader>
   openWriter(path: string, host: StoreHost): Promise<StoreWriter>
-  /** Whether one of its files is not encrypted. */
+  /** Returns true if one of its files is not encrypted. */
   holdsPlain(path: string, host: StoreHost): Promise<boolean>
   /** Makes it an empty store, whatever it holds; nobody may have it open. No error when it is not there. */
   discard(path: string, host: StoreHost): Promise<void>

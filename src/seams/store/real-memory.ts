@@ -4,7 +4,7 @@ import { totalmem } from "node:os"
 /** Files up to this share of memory are held to stay in it. */
 const RESIDENT_SHARE = 1 / 4
 
-/** Of the memory that this process may use, which a container may have limited. */
+/** Returns a share of the memory that this process may use, which a container may have limited. */
 export function residentBytesMax(): number {
   const limitBytes = process.constrainedMemory()
   return RESIDENT_SHARE * Math.min(totalmem(), limitBytes > 0 ? limitBytes : Infinity)

@@ -62,7 +62,7 @@ export class MemoryStores implements Stores {
     if (isRecorded) base.sums = sums
   }
 
-  /** What lay below one folder lies below another from now on. */
+  /** Moves everything below one folder to another. */
   move(from: string, to: string): void {
     for (const [path, base] of [...this.bases]) {
       if (!path.startsWith(`${from}/`)) continue

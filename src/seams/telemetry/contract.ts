@@ -10,7 +10,7 @@ export type LogLevel = "debug" | "info" | "warn" | "error"
 export type Fields = Readonly<Record<string, string | number | boolean | undefined>>
 
 export interface Log {
-  /** Whether lines of this level are written, for callers whose fields are costly to compute. */
+  /** Returns true if lines of this level are written, for callers whose fields are costly to compute. */
   writes(level: LogLevel): boolean
   debug(event: string, fields?: Fields): void
   info(event: string, fields?: Fields): void
@@ -49,6 +49,6 @@ export interface Metrics {
 export interface Telemetry {
   readonly log: Log
   readonly metrics: Metrics
-  /** Undefined: nothing is traced. */
+  /** The tracer is undefined if nothing is traced. */
   readonly tracer?: Tracer | undefined
 }

@@ -1,4 +1,4 @@
-/** What Linux tells of the machine: texts of its files, as they are. Elsewhere there are none. */
+/** Reads what Linux reports about the machine: texts of its files, as they are. Elsewhere there are none. */
 import { readFileSync } from "node:fs"
 
 function textOf(path: string): string | undefined {

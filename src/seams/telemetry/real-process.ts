@@ -1,6 +1,7 @@
 /**
- * What this process uses, under the names that Prometheus has for every process, and what it is. Read when scraped, in
- * about a tenth of a millisecond. Files and their limit are known on Linux only; elsewhere they have no rows.
+ * Reports what this process uses, under the names that Prometheus has for every process, and what it is. Read when
+ * scraped, in about a tenth of a millisecond. Files and their limit are known on Linux only; elsewhere they have no
+ * rows.
  */
 import { readdirSync, readFileSync } from "node:fs"
 import type { Metrics } from "./contract.js"

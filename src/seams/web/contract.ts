@@ -1,6 +1,6 @@
 /** Web: documents that other servers provide over HTTP, and services that the operator has chosen. */
 export interface Web {
-  /** Whether the address may be requested, before its host name is resolved. */
+  /** Returns true if the address may be requested, before its host name is resolved. */
   allows(url: string): boolean
   /**
    * The body of the address's response with status 200. Throws `providerUnreachable` for anything else: an address that

@@ -128,7 +128,7 @@ function answerTo(url: string, options: RequestOptions, body: SentBody): Promise
     const headers = { ...options.headers, ...(waits && { expect: "100-continue" }) }
     const sent = request(url, { ...options, headers }, response => {
       clearTimeout(waiting)
-      // What is refused by its headers was not sent: the connection waits for it.
+      // A body that is refused by its headers was not sent: the connection waits for it.
       response.once("end", () => void (sent.writableFinished || sent.destroy()))
       resolve(response)
     }).on("error", reject)

@@ -37,7 +37,7 @@ const STEP_MS_MAX = 60_000
 
 interface CheckSettings {
   readonly url: string
-  /** Of each run; undefined: as many as fit into RUNS_MS. */
+  /** The rounds of each run; undefined: as many as fit into RUNS_MS. */
   readonly rounds: number | undefined
   readonly clock: Clock
   readonly random: Random
@@ -55,7 +55,7 @@ interface CheckResult {
   readonly isSafe: boolean
   /** The verdict, in plain words. */
   readonly sentence: string
-  /** Of the first host, if all failed. */
+  /** The trouble of the first host, if all failed. */
   readonly trouble: ConnectionTrouble | undefined
 }
 

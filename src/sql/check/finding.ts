@@ -8,10 +8,10 @@ export type Level = "ok" | "warn" | "fail" | "unknown"
 
 export interface Finding {
   readonly level: Level
-  /** What was looked at: a setting of the server, or one of the runs. */
+  /** The subject of the check: a setting of the server, or one of the runs. */
   readonly check: string
-  /** What is the case, in a few words. */
+  /** The result of the check, in a few words. */
   readonly found: string
-  /** What it means, and what to do. */
+  /** The meaning of the result, and what to do. */
   readonly meaning?: string
 }

@@ -15,7 +15,7 @@ const GOOD_SETTINGS: Readonly<Record<string, string>> = {
 }
 
 interface Change extends Partial<Omit<ServerFacts, "settings">> {
-  /** Undefined: the server does not have it. */
+  /** A setting is undefined if the server does not have it. */
   readonly settings?: Readonly<Record<string, string | undefined>>
 }
 
@@ -45,7 +45,7 @@ test("a good server is safe without exception", () => {
   assert.deepEqual(verdictOf(findings), { isSafe: true, sentence: "This database is safe for Hayloft." })
 })
 
-/** What one difference from a good server leads to: the level, and words of the line that is shown. */
+/** The effect of one difference from a good server: the level, and words of the line that is shown. */
 const TABLE: readonly (readonly [Change, Finding["level"], RegExp])[] = [
   [{ settings: { fsync: "off" } }, "fail", /fsync is off: a crash of the machine loses acknowledged writes/],
   [{ settings: { fsync: undefined } }, "unknown", /fsync/],

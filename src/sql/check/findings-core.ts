@@ -60,7 +60,7 @@ export function hostFindings(hosts: readonly HostFacts[]): Finding[] {
   return [...findings, { level: "fail", check: "connection", found, meaning }]
 }
 
-/** What connects client and server: a pooler shows in the numbers of the server's processes. */
+/** The pooler between client and server: it shows in the numbers of the server's processes. */
 export type Pooler = "none" | "session" | "transaction"
 
 interface Standby {
@@ -69,7 +69,7 @@ interface Standby {
   readonly sync: string | undefined
 }
 
-/** What one writable server says about itself. Undefined: it does not say. */
+/** The facts that one writable server states about itself. A fact is undefined if the server does not state it. */
 export interface ServerFacts {
   readonly version: string
   readonly protection: Protection
@@ -187,7 +187,7 @@ function replicationFindings({ settings, standbys }: ServerFacts, product: Produ
   return [{ level: "ok", check, found: `commits wait for synchronous standbys (${synchronous.length} connected)` }]
 }
 
-/** Whether a commit would wait forever, so that nothing can be tried. */
+/** Returns true if a commit would wait forever, so that nothing can be tried. */
 export const waitsForStandby = (facts: ServerFacts): boolean =>
   replicationFindings(facts, versionOf(facts.version).product).some(({ level }) => level === "fail")
 

@@ -66,7 +66,7 @@ export interface RunFacts {
   readonly broken: number
   /** Rounds in which the database, or the engine, refused what it must not. */
   readonly refused: number
-  /** What the first of them saw. */
+  /** The example is what the first of them saw. */
   readonly example?: string | undefined
 }
 

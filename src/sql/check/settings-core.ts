@@ -93,7 +93,7 @@ const SETTINGS: Readonly<Record<string, (value: string, product: Product) => Jud
       : warned("names of nodes that this encoding lacks are refused; create the database with UTF8"),
 }
 
-/** What `SHOW` is asked for. */
+/** The settings that `SHOW` is asked for. */
 export const SETTING_NAMES: readonly string[] = [
   ...Object.keys(SETTINGS),
   ...["max_connections", "superuser_reserved_connections", "reserved_connections", "max_slot_wal_keep_size"],

@@ -12,7 +12,7 @@ import { StagedDatabase } from "./staged-database.js"
 
 const STOP_MS_MAX = 5_000
 
-/** What all runs of a check share. */
+/** The environment that all runs of a check share. */
 export interface RunHost {
   readonly database: Postgres
   readonly schema: SchemaName

@@ -7,7 +7,7 @@ import type { Postgres } from "../postgres/postgres.js"
 import type { PostgresSession } from "../postgres/session.js"
 import { SessionAround } from "../session-around.js"
 
-/** What happens around a commit. */
+/** The hooks around a commit. */
 interface Interference {
   /** Called once its rows are fetched and decided, before it is sent. */
   readonly before?: (session: PostgresSession) => Promise<void>
@@ -16,7 +16,7 @@ interface Interference {
 }
 
 export class StagedDatabase implements Database {
-  /** Of the commits, in their order. */
+  /** The outcomes of the commits, in their order. */
   readonly outcomes: CommitOutcome[] = []
   /** For the next commit only. */
   next: Interference | undefined

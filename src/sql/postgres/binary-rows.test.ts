@@ -26,7 +26,7 @@ function rowMessage(values: readonly (Uint8Array | null)[]): Buffer {
   return message("D", Buffer.concat([count, ...parts]))
 }
 
-/** What the library sees of messages that arrive in these pieces. */
+/** Returns what the library sees of messages that arrive in these pieces. */
 function eventsOf(pieces: readonly Buffer[]): readonly Event[] {
   const client = new Client()
   const { connection } = client

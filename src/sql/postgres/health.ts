@@ -1,7 +1,7 @@
 /**
- * What PostgreSQL says about itself, from views that every role may read. A role without `pg_read_all_stats` sees less of
- * other sessions and of standbys; other products lack some views. A statement without an answer leaves its facts
- * undefined.
+ * Reads what PostgreSQL says about itself, from views that every role may read. A role without `pg_read_all_stats` sees
+ * less of other sessions and of standbys; other products lack some views. A statement without an answer leaves its
+ * facts undefined.
  *
  * Limits    `ROWS_MAX` standbys and slots, `HOLDERS_MAX` holders of snapshots.
  */

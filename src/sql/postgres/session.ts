@@ -197,7 +197,7 @@ export class PostgresSession implements Session {
   /** Statements without parameters; returns the rows of the last one, as text. Throws what the server reports. */
   async script(text: string): Promise<readonly (readonly string[])[]> {
     const query = { text, rowMode: "array", types: TEXT_TYPES } as const
-    // Of several statements the library returns a list.
+    // The library returns a list for several statements.
     const results = [await this.client.query<string[]>(query)].flat()
     return results.at(-1)?.rows ?? []
   }

@@ -217,8 +217,8 @@ SELECT 1 / CASE WHEN (SELECT count(*) FROM lanes_done) = 1
 const LIMITED = "cardinality(array_positions($47::boolean[], true))"
 
 /**
- * What quotas count: a row that has too much by now is not locked, so it fails the statement. One that is lost fails only
- * what grows: see `AddedUsage`.
+ * Returns the parts for what quotas count: a row that has too much by now is not locked, so it fails the statement. A
+ * lost row fails only what grows: see `AddedUsage`.
  */
 const usageParts = (schema: SchemaName): string => `
 usage_locked AS MATERIALIZED (
@@ -388,7 +388,7 @@ WITH over AS MATERIALIZED (
 )
 SELECT count(*) FROM gone`
 
-/** What the server knows of the tables: dead rows, and when they were last removed. */
+/** Returns the query for what the server knows of the tables: dead rows, and when they were last removed. */
 const tablesText = (schema: SchemaName): string => `
 SELECT relname, n_live_tup::text, n_dead_tup::text, coalesce(pg_total_relation_size(relid)::text, ''),
   coalesce(extract(epoch FROM clock_timestamp() - greatest(last_vacuum, last_autovacuum))::text, '')

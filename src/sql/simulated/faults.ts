@@ -1,4 +1,4 @@
-/** What goes wrong in a simulated database: how long everything takes, and how often it fails. */
+/** The faults of a simulated database: how long everything takes, and how often it fails. */
 import type { Random } from "../../seams/random/contract.js"
 
 /** Durations are the longest ones, in milliseconds of the simulated clock; everything else is a probability. */

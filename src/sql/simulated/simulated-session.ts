@@ -53,7 +53,7 @@ interface Block {
   transaction: Transaction | undefined
 }
 
-/** What a connection uses of its database. */
+/** The parts of its database that a connection uses. */
 export interface Server {
   faults(): FaultPlan
   readonly dice: Dice
@@ -69,7 +69,7 @@ export interface Server {
   onClosed(): void
 }
 
-/** What happens to a statement's connection. */
+/** The fate of a statement's connection. */
 type Fate = "answered" | "lostBefore" | "late" | "lostDuring" | "lostAfter"
 const FATES: readonly Exclude<Fate, "answered">[] = ["lostBefore", "late", "lostDuring", "lostAfter"]
 

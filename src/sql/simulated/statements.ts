@@ -258,7 +258,7 @@ async function count({ tables, transaction }: Running, { counts, lane }: CommitR
   }
 }
 
-/** What quotas count. False: a row is absent or has too much, or a new one is present. */
+/** Changes the usage that quotas count. Returns false if a row is absent or has too much, or a new one is present. */
 async function changeUsage(on: Running, { usage, newUsage, droppedUsage }: CommitRequest): Promise<boolean> {
   const { tables, transaction } = on
   const table = tables.usage

@@ -21,7 +21,7 @@ interface RowVersion<Row> {
   readonly by: Transaction
   /** It replaced or deleted this version, unless it was aborted. */
   replacedBy: Transaction | undefined
-  /** Undefined although replaced: the row was deleted. */
+  /** It is undefined in a replaced version if the row was deleted. */
   next: RowVersion<Row> | undefined
   readonly locks: Map<Transaction, LockMode>
 }
@@ -181,7 +181,7 @@ const isShown = (transaction: Transaction, { by, replacedBy }: RowVersion<unknow
 const isCommitted = ({ by, replacedBy }: RowVersion<unknown>): boolean =>
   by.state === "committed" && replacedBy?.state !== "committed"
 
-/** Whether the version is present, or will be if a running transaction commits or is aborted. */
+/** Returns true if the version is present, or will be if a running transaction commits or is aborted. */
 const isNotGone = ({ by, replacedBy }: RowVersion<unknown>): boolean =>
   by.state !== "aborted" && replacedBy?.state !== "committed"
 

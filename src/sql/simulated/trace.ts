@@ -19,7 +19,7 @@ export class Trace {
     if (this.newest.length >= 2 * ENTRIES_MAX) this.newest = this.newest.slice(-ENTRIES_MAX)
   }
 
-  /** Of everything so far. */
+  /** Returns the digest of everything so far. */
   get digest(): string {
     return `${this.entries} ${this.hash.copy().digest("hex")}`
   }

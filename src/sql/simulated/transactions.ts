@@ -31,7 +31,7 @@ export class Transaction {
   /** `snapshot` is the last commit that it sees. */
   constructor(readonly snapshot: number) {}
 
-  /** Whether its snapshot shows what the other transaction did. Its own statement's changes it does not see. */
+  /** Returns true if its snapshot shows what the other transaction did. It does not see its own statement's changes. */
   sees({ committedAs }: Transaction): boolean {
     return committedAs !== undefined && committedAs <= this.snapshot
   }
@@ -72,7 +72,7 @@ export class Transactions {
     return transaction
   }
 
-  /** What was deleted or replaced at or before this commit, no snapshot shows any more. */
+  /** Returns the last commit that all snapshots see: rows deleted or replaced up to it are in no snapshot any more. */
   get seenByAll(): number {
     let oldest = this.lastCommit
     for (const { snapshot } of this.running) oldest = Math.min(oldest, snapshot)

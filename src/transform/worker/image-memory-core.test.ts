@@ -1,4 +1,4 @@
-/** What images take, from their headers. */
+/** Tests of the memory that images take, from their headers. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { MIB } from "../../base/limits.js"

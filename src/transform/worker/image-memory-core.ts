@@ -13,7 +13,7 @@ export interface ImageShape {
   readonly format: ImageFormat | "gif"
   /** Turned upright. */
   readonly width: number
-  /** Of all frames, one below the other. */
+  /** The height of all frames, one below the other. */
   readonly height: number
   readonly frames: number
   readonly hasAlpha: boolean
@@ -23,9 +23,9 @@ export interface ImageShape {
 
 /** The library itself, its threads, and buffers that do not depend on the image. */
 const FIXED_BYTES = 32 * MIB
-/** What a decoder holds for each pixel besides the pixel. */
+/** The bytes that a decoder holds for each pixel besides the pixel. */
 const DECODER_BYTES: Readonly<Record<ImageShape["format"], number>> = { jpeg: 6, png: 0, webp: 4, gif: 8, avif: 9 }
-/** What an encoder holds for each pixel of the result, with the encoded bytes. */
+/** The bytes that an encoder holds for each pixel of the result, with the encoded bytes. */
 const ENCODER_BYTES: Readonly<Record<ImageShape["format"], number>> = { jpeg: 10, png: 8, webp: 36, gif: 14, avif: 36 }
 /** An encoder that makes a second image of the transparency. */
 const AVIF_ALPHA_BYTES = 18

@@ -57,7 +57,7 @@ async function loadLibrary() {
   return sharp
 }
 
-/** Undefined if it is not installed, or not for this machine. */
+/** Returns undefined if the library is not installed, or not for this machine. */
 function installed(): Promise<Library | undefined> {
   library ??= loadLibrary().catch(() => undefined)
   return library

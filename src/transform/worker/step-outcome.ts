@@ -19,7 +19,7 @@ export function skip(reason: string): Skipped {
   return { kind: "skipped", reason: ascii.slice(0, REASON_LENGTH_MAX) }
 }
 
-/** Whether the machine caused the error, not the input: the step may succeed later. */
+/** Returns true if the machine caused the error, not the input: the step may succeed later. */
 export const isPassing = (error: unknown): boolean =>
   /out of memory|cannot allocate|could not allocate|allocation failed|timeout/i.test(messageOf(error))
 
