@@ -78,7 +78,7 @@ export interface CoordClient {
   follow(path: string, signal: AbortSignal): AsyncGenerator<readonly LockHolder[], void>
   /** Why a fence is not valid now; undefined: it is. */
   faultOf(fence: string): Promise<string | undefined>
-  /** Undefined: there is no such file. */
+  /** Returns undefined if there is no such file. */
   read(path: string): Promise<{ readonly content: Uint8Array; readonly version: number } | undefined>
   /** Returns the version. */
   write(path: string, content: Uint8Array | string, options?: FileOptions): Promise<number>
@@ -89,7 +89,7 @@ export interface CoordClient {
     { readonly path: string; readonly version: number; readonly bytes: number; readonly session?: string | undefined },
     void
   >
-  /** What has changed below a prefix after a number; it waits for something. Without a number: the number to begin with. */
+  /** Waits until something below a prefix has changed after a number. Without a number: returns the one to begin with. */
   changes(prefix: string, after?: number, signal?: AbortSignal): Promise<CoordChanges>
 }
 
@@ -99,7 +99,7 @@ export interface CoordSession {
   readonly signal: AbortSignal
   /** How long its locks are safe without another renewal. */
   readonly safeMs: number
-  /** Undefined: others hold it, and did so for as long as this may wait. */
+  /** Returns undefined if others hold it, and did so for as long as this may wait. */
   acquire(path: string, options?: LockOptions): Promise<CoordLock | undefined>
   /** Gives up a lock, or a place in line. With a token: only the acquisition that has it. */
   release(path: string, token?: number): Promise<void>
@@ -115,7 +115,7 @@ export interface CoordLock {
   readonly fence: string
   /** Fires when the lock may belong to others, or soon will. */
   readonly signal: AbortSignal
-  /** Whether the store says that it is held, now. */
+  /** Returns true if the store says that it is held, now. */
   isHeld(): Promise<boolean>
   release(): Promise<void>
 }

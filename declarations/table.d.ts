@@ -17,7 +17,7 @@ export interface OpenTableOptions {
 }
 
 export interface BuildOptions {
-  /** What values are; "json" takes what `JSON.stringify` takes. */
+  /** The type of values; "json" takes what `JSON.stringify` takes. */
   readonly values: "bytes" | "text" | "json"
   /** Texts that describe the file. */
   readonly notes?: Readonly<Record<string, string>> | undefined

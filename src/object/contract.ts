@@ -62,10 +62,7 @@ export interface Conditions {
   readonly fence?: Fence | undefined
   /** A condition of the store's own writes. */
   readonly ifUnchanged?: ObjectAt | undefined
-  /**
-   * A property of writes, and no condition: another store sends what it has. The change is not copied to a third one,
-   * or back.
-   */
+  /** A property of writes, and no condition: another store sends what it has, which is not copied further, or back. */
   readonly isCopy?: boolean | undefined
 }
 
@@ -86,9 +83,7 @@ export interface BodySource extends BodyPromises {
   readonly payer?: Payer
   /** Starts the body (sends 100-continue if requested). Called at most once. May throw `Failure` while streaming. */
   open(pieces?: PieceOwner): AsyncIterable<Uint8Array>
-  /**
-   * A whole small body, instead of `open`; read-only. Undefined if the body must be streamed. May throw `Failure`.
-   */
+  /** A whole small body, instead of `open`; read-only. Undefined if the body must be streamed. May throw `Failure`. */
   gather(): Soon<Uint8Array> | undefined
   /**
    * The checksum that the client declared, in base64: available before the body (header), or only after the body has
@@ -107,9 +102,7 @@ export interface PutRequest {
   readonly lock?: VersionLock | undefined
   /** The class is STANDARD if this is absent. The caller has consulted `AcceptedClasses`. */
   readonly storageClass?: StorageClass | undefined
-  /**
-   * If it is undefined, the object is not encrypted, or is encrypted at rest only, if the store encrypts everything.
-   */
+  /** It is undefined for objects that are not encrypted, or only at rest, as the whole store is. */
   readonly encryption?: Protection | undefined
   /**
    * The second since 1970 from which on the object no longer exists: reads, and conditions of writes, find none, whether it
