@@ -184,6 +184,9 @@ class Clients {
   }
 }
 
+/** The runs in which a transaction of several operations is done. */
+let withSeveral = 0
+
 for (let seed = TEST_SEED; seed < TEST_SEED + SEEDS; seed += 1)
   test(`transactions among other requests have one order (seed ${seed})`, async () => {
     const scene = await TwoBuckets.open(([[], ["two"], ["one", "two"]] as const)[seed % 3])
@@ -198,10 +201,7 @@ for (let seed = TEST_SEED; seed < TEST_SEED + SEEDS; seed += 1)
     await scene.run(clients.note(() => clients.look()))
     const { history } = clients
     const text = history.map(({ name, began, ended }) => `${began}-${ended} ${name}`).join("\n")
-    assert.ok(
-      history.some(({ name }) => /^\[.*, .*\]$/.test(name)),
-      "a transaction of several operations is done",
-    )
+    if (history.some(({ name }) => /^\[.*, .*\]$/.test(name))) withSeveral += 1
     assert.ok(isExplained(history, EMPTY), text)
     for (const bucket of [scene.one, scene.two]) {
       const keys = await scene.keys(bucket)
@@ -212,3 +212,7 @@ for (let seed = TEST_SEED; seed < TEST_SEED + SEEDS; seed += 1)
       assert.equal(uploads, open.entries.length)
     }
   })
+
+test("in most runs a transaction of several operations is done", () => {
+  assert.ok(withSeveral > SEEDS / 2, `${withSeveral} of ${SEEDS}`)
+})

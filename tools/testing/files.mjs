@@ -81,7 +81,8 @@ export function testFiles() {
  */
 const TIMES = "tools/test-times.json"
 const times = JSON.parse(readFileSync(join(ROOT, TIMES), "utf8"))
-export const nameOf = path => path.replace(/^dist\//, "").replace(/\.test\.js$/, "")
+/** As it is named in the source, without its ending; `path`: from the root, or absolute. */
+export const nameOf = path => path.replace(`${ROOT}/`, "").replace(/^dist\//, "").replace(/\.test\.js$/, "")
 export const timedNames = () => Object.keys(times)
 
 /** `{ seconds, processorSeconds }` of a file that takes a while. */
