@@ -21,13 +21,17 @@ const REPORTER = join(ROOT, "tools/testing/reporter.mjs")
 const NOWHERE = "http://127.0.0.1:9"
 const HERE = "127.0.0.1,::1,localhost,.localhost"
 
-/** Processes of tests connect only to this machine: other requests go to a proxy that does not exist. */
+/**
+ * Processes of tests connect only to this machine: other requests go to a proxy that does not exist. The tools of the project
+ * find each other as under npm.
+ */
 export function environment() {
   const proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].flatMap(name => [name, name.toLowerCase()])
   return {
     ...process.env,
     ...Object.fromEntries(proxies.map(name => [name, NOWHERE])),
     ...{ NO_PROXY: HERE, no_proxy: HERE },
+    PATH: `${join(ROOT, "node_modules/.bin")}:${process.env.PATH ?? ""}`,
   }
 }
 
@@ -143,7 +147,7 @@ async function runFiles(unit, msMax) {
 }
 
 async function runCheck({ name, args }) {
-  const { code, why, output, processorSeconds } = await runNode(args, { isModest: true })
+  const { code, why, output, processorSeconds } = await runNode(args, { isModest: true, env: environment() })
   const failures = code === 0 && why === undefined ? [] : [{ name: why ?? name, text: output }]
   return { passed: failures.length === 0 ? 1 : 0, skipped: [], failures, processorSeconds }
 }
