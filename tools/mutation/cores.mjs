@@ -11,7 +11,7 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { importsOf, sourcesOf } from "../layers.mjs"
 import { ROOT, moduleOf } from "../lint/paths.mjs"
-import { WORLD } from "../test.mjs"
+import { WORLD } from "../testing/files.mjs"
 
 export const CONFIG = JSON.parse(readFileSync(join(ROOT, "tools/mutation/cores.json"), "utf8"))
 

@@ -27,7 +27,7 @@ const MARKS = [
 ]
 
 /** Modules through which a test accesses more than its own process, or waits for real time. */
-const WORLD =
+export const WORLD =
   /from "(?:node:)?(?:child_process|worker_threads|cluster|net|tls|https?|http2|dgram|fs\/promises|timers\/promises)"/
 /** Folders with tests of the machine: the command line and the engine, sockets, and the real seams. */
 const WORLDLY = /^dist\/src\/(?:main|cli|client|rescue|node(?!\/control)|http|seams)\//
@@ -82,7 +82,11 @@ export function testFiles() {
 const TIMES = "tools/test-times.json"
 const times = JSON.parse(readFileSync(join(ROOT, TIMES), "utf8"))
 /** As it is named in the source, without its ending; `path`: from the root, or absolute. */
-export const nameOf = path => path.replace(`${ROOT}/`, "").replace(/^dist\//, "").replace(/\.test\.js$/, "")
+export const nameOf = path =>
+  path
+    .replace(`${ROOT}/`, "")
+    .replace(/^dist\//, "")
+    .replace(/\.test\.js$/, "")
 export const timedNames = () => Object.keys(times)
 
 /** `{ seconds, processorSeconds }` of a file that takes a while. */
