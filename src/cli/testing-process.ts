@@ -18,7 +18,8 @@ export interface RunOptions {
   readonly nodeArgs?: readonly string[]
 }
 
-const RUN_MS_MAX = 120_000
+/** Only a hang takes so long, even on a busy machine. */
+const RUN_MS_MAX = 480_000
 
 /** The environment without variables that select another store. */
 export const plainEnvironment = (): Record<string, string | undefined> =>
