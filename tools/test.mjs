@@ -10,10 +10,9 @@
  *   npm test -- --changed=REF    (tools/changed.mjs)
  *   npm test -- --check NAME     one check
  *   npm test -- --turn           everything but for other turns of slow files (tools/testing/turns.mjs)
- *   npm test -- … --seed 123     random values from another seed than that of the commit; `--seed random` draws one
+ *   npm test -- … --seed 123     random values from another seed; `--seed random` draws one and prints it
  *   npm test -- … --record       keeps how long each file took in tools/test-times.json
  */
-import { spawnSync } from "node:child_process"
 import { randomInt } from "node:crypto"
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { availableParallelism, cpus } from "node:os"
@@ -46,15 +45,9 @@ function takeFlag(args, option) {
   return at >= 0
 }
 
-/** Fresh values for each change, and the same ones whenever its checks run again. */
-function seedOfCommit() {
-  const { status, stdout } = spawnSync("git", ["rev-parse", "HEAD"], { cwd: ROOT, encoding: "utf8" })
-  return status === 0 ? String(Number.parseInt(stdout.slice(0, 8), 16) % SEED_LIMIT) : undefined
-}
-
 function takeSeed(args) {
-  const named = takeValue(args, "--seed") ?? process.env.TEST_SEED ?? seedOfCommit()
-  if (named === undefined) return undefined
+  const named = takeValue(args, "--seed")
+  if (named === undefined) return process.env.TEST_SEED
   const seed = named === "random" ? String(randomInt(SEED_LIMIT)) : named
   if (!/^\d{1,9}$/.test(seed)) throw new UsageError("--seed needs a whole number of at most nine digits, or random")
   process.env.TEST_SEED = seed

@@ -1,6 +1,6 @@
 /**
- * The seed of all random values in tests. `npm test` sets `TEST_SEED` to that of the commit, or to another one
- * (`npm test -- --seed N`, or `--seed random`), and prints it; a file that runs alone has a fixed one.
+ * The seed of all random values in tests: fixed, so that `npm test` does the same each time. `TEST_SEED` sets another
+ * (`npm test -- --seed N`, or `--seed random`, which generates one and prints it).
  */
 const FIXED_SEED = 190_718
 

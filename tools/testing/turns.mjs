@@ -17,7 +17,7 @@ const ALWAYS = [
 /** Files that take as long take turns. */
 const SLOW_SECONDS_MIN = 10
 /** The processor time of the slow files of one part, together. */
-const PART_PROCESSOR_SECONDS = 2_000
+const PART_PROCESSOR_SECONDS = 1_500
 const USUAL_SHARE = 0.6
 
 const processorSecondsOf = ({ seconds, processorSeconds = seconds * USUAL_SHARE }) => processorSeconds
