@@ -56,6 +56,14 @@ function away(text: string, timeMs: number, nowMs: number): string {
 }
 
 const DAY_MS = 86_400_000
+/** The day of the request, as a message about the scope of its signature quotes it. */
+const QUOTED_DAY = /&quot;(\d{4})(\d\d)(\d\d)&quot;/g
+
+/** A request may be sent before midnight, and shown after it. */
+function shownDay(text: string, dayMs: number, nowMs: number): string {
+  return Math.abs(nowMs - dayMs) < 2 * DAY_MS ? "<the day>" : text
+}
+
 const ANNOUNCEMENTS = new Set(["x-amz-expiration", "x-amz-abort-date"])
 
 /** Which midnight depends on the time of day. */
@@ -119,6 +127,7 @@ export class Normaliser {
       .replace(AMZ_DATE, (found, ...[y, mo, d, h, mi, s]: string[]) =>
         away(found, Date.parse(`${y}-${mo}-${d}T${h}:${mi}:${s}Z`), nowMs),
       )
+      .replace(QUOTED_DAY, (found, ...[y, mo, d]: string[]) => shownDay(found, Date.parse(`${y}-${mo}-${d}`), nowMs))
   }
 
   private ids(text: string): string {
