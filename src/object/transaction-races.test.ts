@@ -213,6 +213,6 @@ for (let seed = TEST_SEED; seed < TEST_SEED + SEEDS; seed += 1)
     }
   })
 
-test("in most runs a transaction of several operations is done", () => {
-  assert.ok(withSeveral > SEEDS / 2, `${withSeveral} of ${SEEDS}`)
+test("in all runs but one at most, a transaction of several operations is done", () => {
+  assert.ok(withSeveral >= SEEDS - 1, `${withSeveral} of ${SEEDS}`)
 })

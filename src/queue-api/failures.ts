@@ -122,10 +122,12 @@ function errorOf({ byRemedy, byKind }: Table, { kind, remedy, details }: Failure
 
 export const restErrorOf = (failure: Failure): QueueError => errorOf(REST, failure)
 
+/** Amazon's status of refusals that do not have 400. */
+const OWN_STATUS: { readonly [code in OwnCode]?: number } = { PurgeQueueInProgress: 403 }
+
 export function sqsErrorOf(failure: Failure): QueueError {
   if (!(failure instanceof SqsRefusal)) return errorOf(SQS, failure)
-  const status = failure.code === "PurgeQueueInProgress" ? 403 : 400
-  return { code: failure.code, status, message: String(failure.details["message"]) }
+  return { code: failure.code, status: OWN_STATUS[failure.code] ?? 400, message: String(failure.details["message"]) }
 }
 
 /** Codes that the older protocol of SQS names otherwise. */
