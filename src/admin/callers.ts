@@ -25,7 +25,7 @@ export class Callers {
   ) {}
 
   /**
-   * Returns undefined if nobody has signed in, or not any more. Throws `accessForbidden`, and `rateExceeded` after
+   * Returns undefined if there is no session, or it has ended. Throws `accessForbidden`, and `rateExceeded` after
    * wrong tokens.
    */
   async of(head: AdminHead): Promise<Caller | undefined> {

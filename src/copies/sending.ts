@@ -189,7 +189,7 @@ export const isCopyFor = ({ userMetadata }: OriginObject, { id }: CopiesSetting)
 
 /**
  * Returns true if an object of this store carries the mark of another target: another store sent it. That store may
- * have replaced or removed it since, and a fill knows nothing of that.
+ * have replaced or removed it since, and a fill does not notice that.
  */
 const isArrived = ({ userMetadata }: ObjectInfo, { id }: CopiesSetting): boolean =>
   userMetadata.some(([name, value]) => name === MARK && value !== id)

@@ -108,7 +108,7 @@ export interface VersionRecord {
   readonly lock?: VersionLock
   /** Its bytes are sealed. */
   readonly sealing?: BoundSealing
-  /** The restore of an archived version; it may be over. */
+  /** The restore of an archived version, which may have expired. */
   readonly restore?: VersionRestore
   /** The second since 1970 from which on the object no longer exists, if the version is current then. */
   readonly expiresAtSeconds?: number
