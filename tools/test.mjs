@@ -11,6 +11,7 @@
  *   npm test -- --check NAME     one check
  *   npm test -- --turn           everything but for other turns of slow files (tools/testing/turns.mjs)
  *   npm test -- … --seed 123     random values from another seed; `--seed random` draws one and prints it
+ *   npm test -- … --effort 10    ten times as many random runs (src/base/testing-runs.ts)
  *   npm test -- … --record       keeps how long each file took in tools/test-times.json
  */
 import { randomInt } from "node:crypto"
@@ -53,6 +54,13 @@ function takeSeed(args) {
   process.env.TEST_SEED = seed
   process.stdout.write(`seed ${seed}\n`)
   return seed
+}
+
+function takeEffort(args) {
+  const named = takeValue(args, "--effort")
+  if (named === undefined) return
+  if (!/^[1-9]\d{0,5}$/.test(named)) throw new UsageError("--effort needs a whole number from 1 to 999999")
+  process.env.TEST_EFFORT = named
 }
 
 /** The units to run, and how they were chosen: only what a whole run took is remembered. */
@@ -167,6 +175,7 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
 const args = process.argv.slice(2)
 try {
   const seed = takeSeed(args)
+  takeEffort(args)
   const isRecorded = takeFlag(args, "--record")
   await ensure({ dev: true })
   const { units, isWhole = false, mayBeEmpty = false } = await planOf(args)

@@ -1,10 +1,12 @@
 /** Copies of the built program, each in a folder of its own with one bug planted into it. */
 import assert from "node:assert/strict"
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { spawnSync } from "node:child_process"
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import ts from "typescript"
+import { TEST_SEED } from "../../src/base/testing-seed.js"
 import { ROOT } from "./server.js"
 
 /** A text that occurs in a file exactly once, and its replacement. */
@@ -12,6 +14,55 @@ export interface PlantedEdit {
   readonly file: string
   readonly find: string
   readonly put: string
+}
+
+const COMPILER_OPTIONS = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true }
+
+/** Longer than the work that a landing ends. */
+const LANDING_HOURS = 6
+
+const git = (...args: readonly string[]): string => {
+  const { status, stdout } = spawnSync("git", args, { cwd: ROOT, encoding: "utf8" })
+  return status === 0 ? stdout.trim() : ""
+}
+
+/** Code without its comments. */
+const codeOf = (text: string): string =>
+  ts.transpileModule(text, { compilerOptions: { ...COMPILER_OPTIONS, removeComments: true } }).outputText
+
+/** The files whose code differs from that of this many hours before the latest commit; undefined if git does not know. */
+function changedFiles(): ((path: string) => boolean) | undefined {
+  const before = Number(git("log", "-1", "--format=%ct")) - LANDING_HOURS * 3_600
+  const base = git("rev-list", "-1", `--before=${before}`, "HEAD")
+  if (base === "") return undefined
+  const names = git("diff", "--name-only", base).split("\n")
+  const hasChanged = (file: string): boolean =>
+    !file.endsWith(".ts") ||
+    !existsSync(join(ROOT, file)) ||
+    codeOf(readFileSync(join(ROOT, file), "utf8")) !== codeOf(git("show", `${base}:${file}`))
+  return path =>
+    names.some(name => (name === path || (path.endsWith("/") && name.startsWith(path))) && hasChanged(name))
+}
+
+function assertCurrent({ file, find }: PlantedEdit): void {
+  const text = readFileSync(join(ROOT, file), "utf8")
+  assert.equal(text.split(find).length, 2, `${file} has changed: "${find}" does not occur exactly once`)
+}
+
+/**
+ * The planted bugs that a landing must see caught: those of changed files, all of them if their checks have changed
+ * (`checks`: files, or folders with a slash at the end), and one by the seed. `TEST_PLANTS=all`, as in a soak, means all.
+ * Every bug can still be planted, or this throws.
+ */
+export function duePlants<T extends { readonly edits: readonly PlantedEdit[] }>(
+  plants: readonly T[],
+  checks: readonly string[],
+): readonly T[] {
+  for (const { edits } of plants) edits.forEach(assertCurrent)
+  const hasChanged = process.env["TEST_PLANTS"] === "all" ? undefined : changedFiles()
+  if (hasChanged === undefined || checks.some(hasChanged)) return plants
+  const drawn = TEST_SEED % plants.length
+  return plants.filter(({ edits }, at) => at === drawn || edits.some(({ file }) => hasChanged(file)))
 }
 
 export class PlantedCopies {
@@ -39,9 +90,8 @@ export class PlantedCopies {
         source.replace(find, () => put),
       )
     }
-    const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true }
     for (const [file, source] of sources) {
-      const { outputText } = ts.transpileModule(source, { compilerOptions, fileName: file })
+      const { outputText } = ts.transpileModule(source, { compilerOptions: COMPILER_OPTIONS, fileName: file })
       writeFileSync(join(program, "dist", file.replace(/\.ts$/, ".js")), outputText)
     }
     return new PlantedCopy(program)
