@@ -11,7 +11,7 @@
  *   npm test -- --check NAME     one check
  *   npm test -- --turn           everything but for other turns of slow files (tools/testing/turns.mjs)
  *   npm test -- … --seed 123     random values from another seed; `--seed random` draws one and prints it
- *   npm test -- … --effort 10    ten times as many random runs (src/base/testing-runs.ts)
+ *   npm test -- … --times 10     ten times as many random runs (src/base/testing-seed.ts)
  *   npm test -- … --record       keeps how long each file took in tools/test-times.json
  */
 import { randomInt } from "node:crypto"
@@ -56,11 +56,11 @@ function takeSeed(args) {
   return seed
 }
 
-function takeEffort(args) {
-  const named = takeValue(args, "--effort")
+function takeTimes(args) {
+  const named = takeValue(args, "--times")
   if (named === undefined) return
-  if (!/^[1-9]\d{0,5}$/.test(named)) throw new UsageError("--effort needs a whole number from 1 to 999999")
-  process.env.TEST_EFFORT = named
+  if (!/^[1-9]\d{0,5}$/.test(named)) throw new UsageError("--times needs a whole number from 1 to 999999")
+  process.env.TEST_TIMES = named
 }
 
 /** The units to run, and how they were chosen: only what a whole run took is remembered. */
@@ -175,7 +175,7 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
 const args = process.argv.slice(2)
 try {
   const seed = takeSeed(args)
-  takeEffort(args)
+  takeTimes(args)
   const isRecorded = takeFlag(args, "--record")
   await ensure({ dev: true })
   const { units, isWhole = false, mayBeEmpty = false } = await planOf(args)

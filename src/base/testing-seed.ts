@@ -1,13 +1,23 @@
 /**
- * The seed of all random values in tests: fixed, so that `npm test` does the same each time. `TEST_SEED` sets another
- * (`npm test -- --seed N`, or `--seed random`, which generates one and prints it).
+ * The seed of all random values in tests: fixed, so that `npm test` does the same each time, and how many random runs they
+ * do. `TEST_SEED` sets another seed (`npm test -- --seed N`, or `--seed random`, which generates one and prints it).
+ * Each test says how many runs a landing needs; `TEST_TIMES` multiplies that (`npm test -- NAME --times N`), as a soak does.
  */
 const FIXED_SEED = 190_718
 
-function seedIn(text: string | undefined): number {
-  if (text === undefined || text === "") return FIXED_SEED
+function numberIn(name: string, defaultValue: number): number {
+  const text = process.env[name]
+  if (text === undefined || text === "") return defaultValue
   if (/^\d{1,9}$/.test(text)) return Number(text)
-  throw new Error(`TEST_SEED must be a whole number of at most nine digits, not ${text}`)
+  throw new Error(`${name} must be a whole number of at most nine digits, not ${text}`)
 }
 
-export const TEST_SEED = seedIn(process.env["TEST_SEED"])
+export const TEST_SEED = numberIn("TEST_SEED", FIXED_SEED)
+const TEST_TIMES = numberIn("TEST_TIMES", 1)
+
+/** `count`: the runs that a landing needs. */
+export const runsOf = (count: number): number => count * TEST_TIMES
+
+/** As many seeds, the first of which is that of all tests. */
+export const seedsOf = (count: number): readonly number[] =>
+  Array.from({ length: runsOf(count) }, (_, at) => TEST_SEED + at)
