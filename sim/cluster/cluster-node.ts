@@ -106,6 +106,8 @@ export class ClusterNode extends SimMachine {
   given: readonly string[] = []
   /** The process that serves; undefined while none does, or while it starts. */
   serving: ServingNode | undefined
+  /** Its process must end: an operator has removed the node. */
+  isExcluded = false
   /** Failed assertions: bugs in the program, which ended a process. */
   readonly mistakes: unknown[] = []
   private readonly locks = new SimLocks()
@@ -216,7 +218,16 @@ export class ClusterNode extends SimMachine {
     const queued = () => queuedDisk(disk, clock, CALL_LIMITS, watch, () => undefined)
     const joined: { membership?: Membership } = {}
     const running = await runStore(
-      { clock, random, disk, stores, locks, telemetry, nodes: () => joined.membership },
+      {
+        clock,
+        random,
+        disk,
+        stores,
+        locks,
+        telemetry,
+        nodes: () => joined.membership,
+        onExcluded: () => (this.isExcluded = true),
+      },
       opened,
       config,
       (failure: Failure) => {

@@ -154,16 +154,17 @@ export class ClusterOperator {
     const others = cluster.nodes.filter(each => each !== node && this.hasDevices(each))
     if (others.length < NODES_MIN) return
     if (!(await this.change({ kind: "removeNode", node: parseNodeName(node.name) }))) return
-    await this.until(`node ${node.name} is removed`, async () => {
+    const isRemoved = (): boolean => {
       const { record } = this
-      return (
-        record !== undefined &&
-        !this.hasDevices(node) &&
-        !(record.leavingNodes ?? []).includes(parseNodeName(node.name))
-      )
-    })
+      return record !== undefined && !(record.leavingNodes ?? []).includes(parseNodeName(node.name))
+    }
+    await this.until(
+      `node ${node.name} is empty`,
+      async () => !this.hasDevices(node) && (node.isExcluded || isRemoved()),
+    )
     await this.host.reserve(node)
     await this.host.stop(node)
+    await this.until(`node ${node.name} is removed`, async () => isRemoved())
     cluster.remove(node)
     this.host.note(`${node.name} is gone`)
   }

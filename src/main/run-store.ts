@@ -107,8 +107,8 @@ interface StoreSeams {
   readonly storeTime?: () => EngineSettings["storeTime"]
   /** Clusters to which changes of containers go; absent: none. */
   readonly realms?: SyncRealms
-  /** As of the engine. */
-  readonly onKeyLost?: EngineSettings["onKeyLost"]
+  /** This node is no longer one of the store, or has no key to it any more: the process must end. */
+  readonly onExcluded?: (reason: Failure) => void
 }
 
 /** The threads of a store beside the serving thread, and its limits. */
@@ -208,7 +208,7 @@ export async function runStore(
   const owners = store.devices.map(device => folderOf(device, clock, onLost))
   const namedKeys = { region: config.region ?? REGION_DEFAULT, external: keyServices.keys }
   const masterKeys = masterKeysOf(store)
-  const keys = { masterKeys, onKeyLost: seams.onKeyLost }
+  const keys = { masterKeys, onKeyLost: seams.onExcluded }
   const engine: Engine = await openEngine(
     { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
     settingsOf(store, config, owners, { ...limits, ...keys, storeTime: seams.storeTime?.(), namedKeys }),
@@ -424,7 +424,7 @@ function dutiesOf(
 
 /** The jobs by which new devices of a node become part of the store, and nodes that were removed leave it. */
 async function joiningOf(
-  { disk, clock, telemetry }: StoreSeams,
+  { disk, clock, telemetry, nodes = () => undefined, onExcluded = () => undefined }: StoreSeams,
   { node }: OpenedStore,
   { cluster }: ServeConfig,
   engine: Engine,
@@ -440,7 +440,7 @@ async function joiningOf(
   const bucketPolicies = () => engine.services.buckets.policies().map(({ policy }) => policy)
   return [
     new Joining(waiting, folder => engine.bringIn(folder), records, bucketPolicies, clock, telemetry.log),
-    new Leaving(records, metadata, telemetry.log),
+    new Leaving({ clock, log: telemetry.log, records, metadata }, { name, others: nodes, onLeaving: onExcluded }),
   ]
 }
 

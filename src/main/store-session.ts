@@ -196,7 +196,7 @@ export class StoreSession {
     try {
       const onStolen = (failure: Failure): never => host.onStolen(failure)
       const onExcluded = (reason: Failure): void => host.onExcluded(reason)
-      const ofNode = { nodes: () => joined.membership, storeTime: host.storeTime, onKeyLost: onExcluded }
+      const ofNode = { nodes: () => joined.membership, storeTime: host.storeTime, onExcluded }
       const running = await runStore({ ...seams, ...ofNode, realms: host.realms }, store, config, onStolen)
       try {
         if (config.cluster !== undefined) {

@@ -1,12 +1,40 @@
 /** Disks and nodes come, go and move under load: no client sees it, and the store is whole after each. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { setTimeout as wait } from "node:timers/promises"
+import { BrokenAnswer, RemoteFailure, S3Client, Unreachable } from "../../src/client/index.js"
+import { RealClock } from "../../src/seams/clock/real.js"
+import type { TestNode } from "../harness/nodes.js"
 import { noPostgres } from "../harness/postgres.js"
 import { Load } from "./load.js"
 import { BUCKET, isSettled, layoutOf, post, statusSays, withNodes } from "./stores.js"
 
 const FOLDERS = 2
 const SMALL_WEIGHT = 0.4
+const PAUSE_MS = 50
+const BODY_BYTES = 20_000
+
+/** Writes to the node until it takes no connections any more. */
+async function refusalsUntilEnd({ access }: TestNode): Promise<readonly string[]> {
+  const client = new S3Client(access, new RealClock(), new AbortController().signal, { attemptsMax: 1 })
+  const refusals: string[] = []
+  try {
+    for (;;) {
+      await client
+        .put({ bucket: BUCKET, key: "while it leaves", body: Buffer.alloc(BODY_BYTES) })
+        .catch((error: unknown) => {
+          if (!(error instanceof RemoteFailure)) throw error
+          refusals.push(error.code)
+        })
+      await wait(PAUSE_MS)
+    }
+  } catch (error) {
+    assert.ok(error instanceof Unreachable || error instanceof BrokenAnswer, String(error))
+    return refusals
+  } finally {
+    client.close()
+  }
+}
 
 test(
   "a node with a small disk joins, a node is retired, and a disk moves, all under load",
@@ -33,12 +61,14 @@ test(
       assert.equal(shares[0]?.path, path, JSON.stringify(shares.map(({ path: folder, share }) => [folder, share])))
       assert.ok(shares[0].share > 0)
 
-      // A node is retired: it ends by itself, and its folders belong to no store any more.
+      // A node is retired: it answers requests until it ends by itself, and its folders belong to no store any more.
       await post(third, `/v1/nodes/${second.name}/remove`)
+      const refusals = refusalsUntilEnd(second)
       const ended = second.process?.exited
       await statusSays(first, ({ nodes: seen }) => seen?.nodes.every(({ name }) => name !== second.name) === true)
       await ended
       assert.match(second.output, /node_removed/)
+      assert.deepEqual(await refusals, [])
       await second.stop()
       await isSettled(first)
       await load.goesOn()

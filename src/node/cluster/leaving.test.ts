@@ -8,7 +8,8 @@ import { joinNode, nodeRows } from "../../coordination/index.js"
 import type { ControlRecord } from "../../format/control-record.js"
 import { SimClock } from "../../seams/clock/sim.js"
 import { SimTelemetry } from "../../seams/telemetry/sim.js"
-import { Leaving } from "./leaving.js"
+import { SILENT_SHOWN_MS } from "../status/nodes-core.js"
+import { LEAVE_MS_MAX, Leaving } from "./leaving.js"
 import { readSharedRecord, SharedRecordManager, writeFirstRecord } from "./shared-record.js"
 import { SharedMemory } from "./testing-shared.js"
 
@@ -33,9 +34,23 @@ async function world() {
     const record = must(await readSharedRecord(rows), "the store has a record")
     return new SharedRecordManager(rows, new SimClock(), new SimTelemetry().log, record)
   }
-  const jobOf = (manager: SharedRecordManager) => new Leaving(manager, rows, new SimTelemetry().log)
+  const clock = new SimClock()
+  const jobOf = (manager: SharedRecordManager, others?: Awaited<ReturnType<typeof viewOf>>) => {
+    const seams = { clock, log: new SimTelemetry().log, records: manager, metadata: rows }
+    return new Leaving(seams, { name: N1, others: () => others, onLeaving: () => assert.fail("n1 does not leave") })
+  }
   const names = async () => (await rows.ask(nodeRows())).map(({ name }) => name)
-  return { rows, records, jobOf, names }
+  return { rows, clock, records, jobOf, names }
+}
+
+/** The other node runs, as the first sees it. */
+async function viewOf(rows: SharedMemory) {
+  const row = must(
+    (await rows.ask(nodeRows())).find(({ name }) => name === N2),
+    "n2 has a row",
+  )
+  const view = { nodes: [{ name: N2, row }], silentMs: new Map<NodeName, number>(), hasEnded: false }
+  return Object.assign(view, { isOver: () => view.hasEnded })
 }
 
 test("a leaving node stays until its devices are forgotten; then its row goes, and the record forgets it", async () => {
@@ -82,3 +97,40 @@ test("a node that has a device again meanwhile stays in the record as leaving", 
   assert.deepEqual(one.record.leavingNodes, [N2])
   assert.equal(one.record.devices.length, 2)
 })
+
+test("a leaving node ends by itself before the others remove it", async () => {
+  const { rows, clock, records, jobOf, names } = await world()
+  const manager = await records()
+  await manager.change("empty", record => withoutDevices(record, N2))
+  const own: string[] = []
+  const leaving = new Leaving(
+    { clock, log: new SimTelemetry().log, records: manager, metadata: rows },
+    { name: N2, others: () => undefined, onLeaving: reason => own.push(reason.kind) },
+  )
+  await leaving.step()
+  await leaving.step()
+  assert.deepEqual(own, ["nodeRemoved"])
+
+  const view = await viewOf(rows)
+  const job = jobOf(manager, view)
+  assert.equal(await job.step(), "throttled")
+  assert.deepEqual(await names(), [N1, N2])
+  view.hasEnded = true
+  assert.equal(await job.step(), "busy")
+  assert.deepEqual([await names(), manager.record.leavingNodes], [[N1], undefined])
+})
+
+for (const why of ["is silent", "does not end"] as const) {
+  test(`a leaving node that ${why} is removed by the others`, async () => {
+    const { rows, clock, records, jobOf, names } = await world()
+    const manager = await records()
+    await manager.change("empty", record => withoutDevices(record, N2))
+    const view = await viewOf(rows)
+    const job = jobOf(manager, view)
+    assert.equal(await job.step(), "throttled")
+    if (why === "is silent") view.silentMs.set(N2, SILENT_SHOWN_MS)
+    else await clock.advance(LEAVE_MS_MAX)
+    assert.equal(await job.step(), "busy")
+    assert.deepEqual(await names(), [N1])
+  })
+}
