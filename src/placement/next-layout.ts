@@ -126,7 +126,25 @@ function settled(draft: LayoutDraft, devices: readonly LayoutDevice[], version: 
     for (let pass = 0; pass < PASSES_MAX && moveDirectly(draft, targets, order, disorder); pass += 1);
     shiftAlongChains(draft, targets, order, before)
   }
+  if (!draft.tree.isFlat) backInOwnSlots(draft, before)
   return { version, width, table: draft.slots, devices: devices.map(({ id }) => id) }
+}
+
+/**
+ * A device that gave up a slot for an even spread, and then took another one of the same partition for its share, has its own
+ * slot again, and the other slot is exchanged for it.
+ */
+function backInOwnSlots({ partitions, width, table }: LayoutDraft, before: Uint16Array): void {
+  for (let first = 0; first < partitions * width; first += width) {
+    for (let slot = first; slot < first + width; slot += 1) {
+      const own = before[slot] ?? VACANT
+      if (own === VACANT || table[slot] === own) continue
+      const at = table.subarray(first, first + width).indexOf(own)
+      if (at < 0) continue
+      table[first + at] = table[slot] ?? VACANT
+      table[slot] = own
+    }
+  }
 }
 
 const isOff = (held: number, target: number): boolean => Math.abs(held - target) > Math.max(1, target * SLACK)

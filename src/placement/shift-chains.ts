@@ -68,7 +68,7 @@ class Ways {
       const count = spread.openDevices(this.open)
       for (let i = 0; i < count; i += 1) {
         const to = this.open[i] ?? 0
-        if (to !== from && mayGain[to] === true) ways[to] = (ways[to] ?? 0) + 1
+        if (to !== from && mayGain[to] === true && spread.isEvenWithout(from, to)) ways[to] = (ways[to] ?? 0) + 1
       }
       spread.add(from)
     }

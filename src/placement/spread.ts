@@ -50,9 +50,31 @@ export class Spread {
   mayMove(from: number, to: number): boolean {
     if (this.tree.isFlat) return true
     this.remove(from)
-    const isOpen = this.isOpen(to)
+    const isEven = this.isOpen(to) && this.isEvenWithout(from, to)
     this.add(from)
-    return isOpen
+    return isEven
+  }
+
+  /**
+   * Returns true if the domains that a shard has left for another domain are still even: none of their members has two
+   * more than the one that it has left. `left`: the device, whose shard has been removed.
+   */
+  isEvenWithout(left: number, to: number): boolean {
+    const { parent, children } = this.tree
+    let member = left
+    for (let domain = parent[member] ?? -1; !this.contains(domain, to); domain = parent[domain] ?? -1) {
+      const most = (this.shards[member] ?? 0) + 1
+      if ((this.gaining[member] ?? 0) > 0 && (children[domain] ?? []).some(each => (this.shards[each] ?? 0) > most))
+        return false
+      member = domain
+    }
+    return true
+  }
+
+  private contains(domain: number, device: number): boolean {
+    const { parent } = this.tree
+    for (let node = device; node >= 0; node = parent[node] ?? -1) if (node === domain) return true
+    return false
   }
 
   /** A domain with a member that has two shards more than another with capacity, widest first; -1 if there is none. */
