@@ -9,7 +9,6 @@
  *   npm test -- --changed        what a change affects: since the merge base with main, or since a commit
  *   npm test -- --changed=REF    (tools/changed.mjs)
  *   npm test -- --check NAME     one check
- *   npm test -- --turn           everything but for other turns of slow files (tools/testing/turns.mjs)
  *   npm test -- … --seed 123     random values from another seed; `--seed random` draws one and prints it
  *   npm test -- … --times 10     ten times as many random runs (src/base/testing-seed.ts)
  *   npm test -- … --record       keeps how long each file took in tools/test-times.json
@@ -24,7 +23,6 @@ import { CLASSES, classOf, recordTimes, ROOT, testFiles, timeOf, unitsOf } from 
 import { beginningText, endText, failureText, showProgress } from "./testing/progress.mjs"
 import { killAll, runUnit } from "./testing/run-unit.mjs"
 import { nextOf, ordered } from "./testing/schedule-core.mjs"
-import { takeTurn } from "./testing/turns.mjs"
 
 const SEED_LIMIT = 1_000_000
 const CORES = availableParallelism()
@@ -88,11 +86,6 @@ async function planOf(args) {
     return { units: [...(isWhole ? allChecks() : []), ...unitsOf(files)], isWhole }
   }
   if (args.length > 1) throw new UsageError(`${option} stands alone, not beside ${args.filter(arg => arg !== option)}`)
-  if (option === "--turn") {
-    const { units, line } = takeTurn([...allChecks(), ...unitsOf(testFiles())])
-    process.stdout.write(line)
-    return { units }
-  }
   if (option === "--quick")
     return { units: [...quickChecks(), ...unitsOf(testFiles().filter(path => classOf(path) === "pure"))] }
   const [, ref] = /^--changed(?:=(.+))?$/.exec(option) ?? []

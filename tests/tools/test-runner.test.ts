@@ -46,9 +46,6 @@ const schedule = await load<{
   shareOf(kind: string, time?: Time): number
   ordered(units: readonly Unit[], secondsOf: (unit: Unit) => number): readonly Unit[]
 }>("schedule-core.mjs")
-const turns = await load<{
-  partsOf(files: readonly { name: string; time?: Time }[]): { parts: number; partOf(name: string): number | undefined }
-}>("turns.mjs")
 const { runUnit } = await load<{ runUnit(unit: Unit, msMax?: number): Promise<Outcome> }>("run-unit.mjs")
 const progress = await load<{
   progressText(state: State): string
@@ -187,26 +184,6 @@ test("each test file has the class of the most that it needs", () => {
 test("all files whose times are recorded exist", () => {
   const gone = files.timedNames().filter(name => !existsSync(join(ROOT, "dist", `${name}.test.js`)))
   assert.deepEqual(gone, [])
-})
-
-test("slow files take turns of the same size, the others have none, and all turns together have all of them", () => {
-  const slow = Array.from({ length: 40 }, (_, i) => ({
-    name: `slow ${i}`,
-    time: { seconds: 200, processorSeconds: 20 + 5 * i },
-  }))
-  const quick = [{ name: "quick", time: { seconds: 9, processorSeconds: 9 } }, { name: "pure" }]
-  const always = { name: "tests/kill/kill", time: { seconds: 99, processorSeconds: 99 } }
-  const { parts, partOf } = turns.partsOf([...quick, ...slow, always])
-  assert.equal(parts, 4)
-  const sums = new Array<number>(parts).fill(0)
-  for (const { name, time } of slow) {
-    const part = partOf(name)
-    assert.ok(part !== undefined && part < parts)
-    sums[part] = (sums[part] ?? 0) + time.processorSeconds
-  }
-  assert.ok(Math.max(...sums) - Math.min(...sums) <= 40, String(sums))
-  for (const { name } of [...quick, always]) assert.equal(partOf(name), undefined)
-  assert.equal(turns.partsOf(slow.slice(0, 1)).parts, 1)
 })
 
 test("a run tells how far it is, and what repeats each failed file", () => {
