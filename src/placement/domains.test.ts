@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { runsOf } from "../base/testing-seed.js"
 import { fc } from "../base/testing-properties.js"
 import { deviceId, equal } from "./testing-devices.js"
 import { isSound, slotsPerDevice, type FailureDomains, type Layout, type LayoutDevice } from "./layout.js"
@@ -111,7 +112,7 @@ const anyStore = fc
 test("shards of a partition are on distinct devices, spread as evenly over zones, machines and disks as their devices allow", () => {
   fc.assert(
     fc.property(anyStore, ({ devices, width }) => checkEven(planLayout(devices, width, 1, FEW_PARTITIONS), devices)),
-    { numRuns: 60 },
+    { numRuns: runsOf(15) },
   )
 })
 
@@ -152,7 +153,7 @@ test("after any additions, removals and new weights the spread is even, with alm
         layout = after
       })
     }),
-    { numRuns: 60 },
+    { numRuns: runsOf(15) },
   )
 })
 
@@ -187,7 +188,7 @@ test("with zones of equal weight each holds the same, and devices hold their sha
 test("losing a zone, machine or device moves only its slots, and adding one moves only its share", () => {
   const zones = grid(4, 3, 2)
   const [three, extra] = [zones.filter(device => !isOn("z3")(device)), zones.filter(isOn("z3"))]
-  for (const width of [3, 6, 4]) {
+  for (const width of [3, 4]) {
     const before = planLayout(three, width)
     for (const [what, decommissioning] of [
       ["a zone is lost", isOn("z1")],
