@@ -14,8 +14,8 @@ import { AgingCluster } from "./aging-cluster.js"
 import { Cluster } from "./cluster.js"
 
 const DAY_MS = 60_000
-/** Several slices. */
-const KEYS = 1_100
+/** Two slices. */
+const KEYS = 600
 const AT_ONCE = 60
 const NAME = parseBucketName("shared")
 const POLL_MS = 10
