@@ -11,7 +11,7 @@ const caughtBy =
   (test: string) =>
   (bug: string, ...edits: readonly Edit[]): TestedPlant => ({ bug: `lifecycle: ${bug}`, edits, caughtBy: test })
 
-const plant = caughtBy("sim/world/twin-lifecycle")
+const plant = caughtBy("sim/world/twins")
 /** Which moves of few versions show at once, and random histories seldom. */
 const movePlant = caughtBy("src/object/jobs/lifecycle-moves")
 const orderPlant = caughtBy("src/object/lifecycle/transitions-core")

@@ -15,10 +15,9 @@ import { AgingCluster } from "./cluster/aging-cluster.js"
 import { ClusterStorm, clusterOf } from "./cluster/cluster-storm.js"
 import { LimitedCluster } from "./cluster/limited-cluster.js"
 import { DiskDrama, DRAMA, dramaOf } from "./world/disk-drama.js"
-import { Storm } from "./world/storm.js"
+import { Storm, stormOf } from "./world/storm.js"
+import { twinsOf } from "./world/twin-options.js"
 import { Twins } from "./world/twins.js"
-
-const STORM_DEVICES = [1, 2, 4, 7]
 
 const { values } = parseArgs({
   options: {
@@ -43,23 +42,21 @@ interface Kind {
   perform(run: Run): Promise<string>
 }
 
-const stormDevices = (seed: number): number => STORM_DEVICES[seed % STORM_DEVICES.length] ?? 1
-
 const KINDS: Readonly<Record<string, Kind>> = {
   storm: {
-    devicesOf: stormDevices,
+    devicesOf: seed => stormOf(seed).devices,
     rounds: 5,
     perform: async run => {
-      const storm = new Storm({ ...run, clients: 8, lifeMsMax: 300, versioned: run.seed % 3 === 0 })
+      const storm = new Storm({ ...stormOf(run.seed), ...run })
       await storm.run()
       return `${storm.observer.count} operations, ${storm.world.incarnation} processes`
     },
   },
   twins: {
-    devicesOf: stormDevices,
+    devicesOf: seed => twinsOf(seed).devices,
     rounds: 5,
     perform: async ({ seed, devices, rounds }) => {
-      await new Twins({ seed, devices, steps: rounds * 40 }).run()
+      await new Twins({ ...twinsOf(seed), devices, steps: rounds * 40 }).run()
       return `${rounds * 40} commands`
     },
   },

@@ -14,8 +14,8 @@ import { AgingCluster } from "./aging-cluster.js"
 import { Cluster } from "./cluster.js"
 
 const DAY_MS = 60_000
-/** Several slices. */
-const KEYS = 1_600
+/** Two slices. */
+const KEYS = 600
 const AT_ONCE = 60
 const NAME = parseBucketName("shared")
 const POLL_MS = 10
@@ -100,7 +100,7 @@ test("nodes share a pass of lifecycle, and what a killed node had taken is done 
   new SharedPass(1).run())
 
 /** The scenario "aging cluster" has more of them, for `npm run planted`. */
-const AGING_STEPS = 14
+const AGING_STEPS = 8
 
 test("objects age on several nodes while clocks jump: nothing goes or moves early, or with a lock, and all that is due does", () =>
   new AgingCluster(2, AGING_STEPS).run())

@@ -189,8 +189,8 @@ export const TESTED_CLUSTER_PLANTS: readonly TestedPlant[] = [
     edits: [
       {
         file: "src/object/commands/multipart-commands-core.ts",
-        find: "if (isBeingCompleted(upload, time)) throw beingCompleted()\n    // What encrypts",
-        put: "// What encrypts",
+        find: "if (isBeingCompleted(upload, time)) throw beingCompleted()\n    // The job that encrypts",
+        put: "// The job that encrypts",
       },
     ],
     caughtBy: "src/object/commands/multipart-commands-core",

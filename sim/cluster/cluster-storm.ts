@@ -14,6 +14,7 @@ import { auditListings } from "../world/audit.js"
 import { find, nameOfBody } from "../world/bodies.js"
 import { check, CheckFailed, type CheckName } from "../world/checks.js"
 import { Client, type ClientHost } from "../world/clients.js"
+import { FEW_HOT_COPIES } from "../world/settings.js"
 import { Observer, type Shown, type Write } from "../world/observer.js"
 import { Cluster } from "./cluster.js"
 import { ClusterNemesis, type NemesisHost } from "./cluster-nemesis.js"
@@ -70,6 +71,7 @@ export const clusterOf = (seed: number): Omit<ClusterStormOptions, "seed" | "fau
   hasQueues: seed % 4 !== 1,
   hasCoord: seed % 4 !== 0,
   lostMs: seed % 3 === 0 ? undefined : LOST_MS[seed % LOST_MS.length],
+  hotCopies: Math.floor(seed / 8) % 4 === 3 ? FEW_HOT_COPIES : undefined,
 })
 
 /** By the contract, these failures had no effect. */

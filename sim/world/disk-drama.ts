@@ -39,11 +39,12 @@ const DEVICES = [1, 2, 3, 4, 7]
 /** The default length of a drama. */
 export const DRAMA = { rounds: 3, clients: 3, lifeMsMax: 15_000 } as const
 
-/** The options that a seed implies. Every fourth seed exceeds what the store promises to survive. */
-export const dramaOf = (seed: number): Pick<DiskDramaOptions, "seed" | "devices" | "hasBudget"> => ({
+/** The options that a seed implies. Every fourth seed exceeds what the store promises to survive; in every third objects end. */
+export const dramaOf = (seed: number): Pick<DiskDramaOptions, "seed" | "devices" | "hasBudget" | "ends"> => ({
   seed,
   devices: DEVICES[seed % DEVICES.length] ?? 1,
   hasBudget: seed % 4 !== 0,
+  ends: seed % 3 === 1,
 })
 
 const BUCKET = parseBucketName("drama")

@@ -1,6 +1,7 @@
 /** The settings of a simulated store: the defaults for its number of devices, with small limits. */
 import { parseIncarnation } from "../../src/base/ids.js"
 import { KIB } from "../../src/base/limits.js"
+import type { HotCopyTerms } from "../../src/block/index.js"
 import { CHECKPOINT_LIMITS, SPACE_LIMITS } from "../../src/device/index.js"
 import type { ControlRecord } from "../../src/format/control-record.js"
 import type { EngineSettings } from "../../src/node/engine.js"
@@ -25,6 +26,9 @@ const SPACES = {
   ...{ reserveBytesMin: RESERVE_BYTES, reserveBytesMax: RESERVE_BYTES, reserveBytesMaxShared: RESERVE_BYTES },
   ...{ fullBytes: 64 * KIB, ballastPieceBytes: 32 * KIB },
 }
+
+/** Copies of everything that was read, in less memory than three of the longest blocks need: they come and go all the time. */
+export const FEW_HOT_COPIES: HotCopyTerms = { budgetBytes: 300_000, readsPerMinute: 1 }
 
 /** A day would be long in a simulation of minutes. */
 export const ABORTED_WAITS = { removalWaitMs: 60_000, countWaitMs: 2_000 }

@@ -18,6 +18,7 @@ import { check, CheckFailed, type CheckName } from "./checks.js"
 import { Client, type ClientHost } from "./clients.js"
 import { setEnds } from "./ends.js"
 import { Observer } from "./observer.js"
+import { FEW_HOT_COPIES } from "./settings.js"
 import { differenceOfReplicas } from "./wholeness.js"
 import { World } from "./world.js"
 
@@ -35,6 +36,16 @@ export interface StormOptions {
   /** Copies of pieces are kept once they were read. */
   readonly hotCopies?: HotCopyTerms | undefined
 }
+
+const DEVICES = [1, 2, 4, 7]
+
+/** The options that a seed implies: devices, versions, objects that end, and copies of pieces that were read. */
+export const stormOf = (seed: number): Omit<StormOptions, "rounds"> => ({
+  ...{ seed, devices: DEVICES[seed % DEVICES.length] ?? 1, clients: 8, lifeMsMax: 300 },
+  versioned: seed % 3 === 0,
+  ends: seed % 3 === 1,
+  hotCopies: seed % 5 === 3 ? FEW_HOT_COPIES : undefined,
+})
 
 const RECOVERIES_CUT_MAX = 3
 const BUCKET = parseBucketName("storm")

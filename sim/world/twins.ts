@@ -28,8 +28,9 @@ import { allVersions, drawNextDayMs, drawRules, endPass, LIFECYCLE_SIZES } from 
 import { drawLock, drawLockStep } from "./twin-locks.js"
 import { DELIMITERS, KEYS, Names, noBucket, PREFIXES, WrittenTimes } from "./twin-names.js"
 import { stallStep } from "./twin-stalls.js"
+import type { TwinsOptions } from "./twin-options.js"
 import { notePart, type Upload } from "./twin-uploads.js"
-import { World, type WorldOptions } from "./world.js"
+import { World } from "./world.js"
 
 const NAME = parseBucketName("twins")
 const OWNER = parseAccountId("root")
@@ -38,20 +39,6 @@ const ALGORITHMS: readonly ChecksumAlgorithm[] = ["CRC32", "CRC32C", "CRC64NVME"
 const STEPS_SHOWN = 12
 
 type Both<T> = (side: 0 | 1, services: ObjectServices, bucket: Bucket) => Promise<T>
-
-export interface TwinsOptions extends Pick<WorldOptions, "hotCopies"> {
-  readonly seed: number
-  readonly devices: number
-  readonly steps: number
-  /** The bucket has object lock, and many steps are about it. */
-  readonly hasLock?: boolean
-  /** The bucket has lifecycle rules, and days pass. */
-  readonly hasLifecycle?: boolean
-  /** Some requests ask for encryption, with keys of clients too. */
-  readonly hasEncryption?: boolean
-  /** The bucket allows appends and has no versions, and many steps are about it. */
-  readonly hasAppends?: boolean
-}
 
 /** A version by its id, or the latest. */
 const named = (versionId: VersionId | undefined): { readonly versionId?: VersionId } => (versionId ? { versionId } : {})

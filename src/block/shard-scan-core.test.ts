@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { runsOf } from "../base/testing-seed.js"
 import { fc } from "../base/testing-properties.js"
 import { must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
@@ -17,6 +18,7 @@ import { shardScanPage } from "./shard-scan.js"
 import { ALL_NEEDLES, needleIdOf, type BlockGroup, type ShardScanPage } from "./shard-scan-core.js"
 import { changed, TestDevices } from "./testing-blocks.js"
 
+const RUNS = runsOf(20)
 const shape = { policy: parsePolicy("ec:2+2"), blockLengthBytes: 1000 }
 
 const devices = new TestDevices(async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0)))
@@ -84,6 +86,7 @@ test("a scan in pages of any size returns every copy once, each block whole and 
       assert.deepEqual(shown(groups).sort(), [...new Set(all)].sort())
       for (const group of groups) assert.deepEqual(group.shape, shape)
     }),
+    { numRuns: RUNS },
   )
 })
 
@@ -106,6 +109,7 @@ test("a damaged row hides the rest of its partition on its device, and nothing e
       )
       assert.deepEqual(shown(walk(devices, 10_000)).sort(), expected.sort())
     }),
+    { numRuns: RUNS },
   )
 })
 

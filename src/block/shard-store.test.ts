@@ -8,6 +8,7 @@ import { KIB } from "../base/limits.js"
 import { parsePolicy } from "../base/policy.js"
 import { streamOf } from "../base/pieces.js"
 import type { Soon } from "../base/soon.js"
+import { runsOf } from "../base/testing-seed.js"
 import { fc } from "../base/testing-properties.js"
 import { Rows } from "../device/index.js"
 import type { Extent } from "../format/extent.js"
@@ -177,7 +178,7 @@ test("wrong answers of a device about its shards never lose a needed shard or re
         for (let block = 0; block < 4; block += 1) assert.equal(await far.blocks.isAssigned(extent, block), true)
       },
     ),
-    { numRuns: 40 },
+    { numRuns: runsOf(8) },
   )
 })
 
@@ -285,6 +286,6 @@ test("a shard scan of local and remote devices matches one of local devices, for
         }
       },
     ),
-    { numRuns: 60 },
+    { numRuns: runsOf(15) },
   )
 })

@@ -1,4 +1,7 @@
-/** The commands against a real store in a separate process. */
+/**
+ * The commands against a real store in a separate process: run in this process, apart from what is about pipes, signals and
+ * variables.
+ */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
@@ -11,6 +14,7 @@ import { SimRandom } from "../seams/random/sim.js"
 import { RealClock } from "../seams/clock/real.js"
 import { S3Client } from "../client/index.js"
 import { HAYLOFT_COMMAND, ROOT_KEY, StoreProcess } from "../client/testing-store-process.js"
+import { runHere } from "./testing-here.js"
 import { plainEnvironment, runHayloft, runProcess, type Outcome, type RunOptions } from "./testing-process.js"
 
 const clock = new RealClock()
@@ -32,11 +36,11 @@ after(async () => {
 })
 
 /** Runs a command that finds the store by its data folder. */
-const hayloft = (args: readonly string[], options: RunOptions = {}): Promise<Outcome> =>
-  runHayloft(args, { workingFolder: folder, ...options, environment: { HAYLOFT_DATA: data, ...options.environment } })
+const hayloft = (args: readonly string[], options: RunOptions = {}, run = runHere): Promise<Outcome> =>
+  run(args, { workingFolder: folder, ...options, environment: { HAYLOFT_DATA: data, ...options.environment } })
 
-async function succeeds(args: readonly string[], options: RunOptions = {}): Promise<string> {
-  const { code, out, error } = await hayloft(args, options)
+async function succeeds(args: readonly string[], options: RunOptions = {}, run = runHere): Promise<string> {
+  const { code, out, error } = await hayloft(args, options, run)
   assert.equal(code, 0, `hayloft ${args.join(" ")}: ${error}`)
   return out.toString("utf8")
 }
@@ -87,9 +91,9 @@ test("a large file and a long stream of unknown length are downloaded byte for b
   const bytes = Buffer.from(new SimRandom(TEST_SEED).bytes(21 * MIB + 17))
   await writeFile(join(folder, "large.bin"), bytes)
   await succeeds(["cp", "large.bin", "s3://large/file"])
-  await succeeds(["cp", "-", "s3://large/stream"], { input: bytes })
+  await succeeds(["cp", "-", "s3://large/stream"], { input: bytes }, runHayloft)
   for (const key of ["file", "stream"]) {
-    const { code, out } = await hayloft(["cp", `s3://large/${key}`, "-"])
+    const { code, out } = await hayloft(["cp", `s3://large/${key}`, "-"], {}, key === "file" ? runHayloft : runHere)
     assert.ok(code === 0 && out.equals(bytes), key)
   }
   await succeeds(["cp", "s3://large/file", "back.bin"])
@@ -150,8 +154,8 @@ test("env gives any client access to the store, and a client by environment find
   assert.equal((await runHayloft(["cp", "-", "s3://by-env/k"], { ...elsewhere, input: Buffer.from("x") })).code, 0)
   assert.equal((await runHayloft(["status"], elsewhere)).code, 0)
   const wrongSecret = { ...environment, AWS_SECRET_ACCESS_KEY: "wrong", HAYLOFT_ADMIN_TOKEN: "wrong" }
-  assert.equal((await runHayloft(["ls"], { ...elsewhere, environment: wrongSecret })).code, 4)
-  assert.equal((await runHayloft(["status"], { ...elsewhere, environment: wrongSecret })).code, 4)
+  assert.equal((await runHere(["ls"], { ...elsewhere, environment: wrongSecret })).code, 4)
+  assert.equal((await runHere(["status"], { ...elsewhere, environment: wrongSecret })).code, 4)
 })
 
 test("accounts and keys: a key reaches its own account's buckets, and none after its deletion", async () => {
@@ -168,7 +172,7 @@ test("accounts and keys: a key reaches its own account's buckets, and none after
     AWS_SECRET_ACCESS_KEY: String(drawn.secretAccessKey),
   }
   const asTeam = (args: readonly string[], input?: Uint8Array) =>
-    runHayloft(args, { environment, ...(input ? { input } : {}) })
+    runHere(args, { environment, ...(input ? { input } : {}) })
   assert.equal((await asTeam(["cp", "-", "s3://of-team/k"], Buffer.from("team's"))).code, 0)
   assert.equal((await asTeam(["ls"])).out.toString("utf8").includes("of-root"), false)
   assert.equal((await asTeam(["cp", "s3://of-root/k", "-"])).code, 4)
@@ -192,7 +196,7 @@ test("accounts and keys: a key reaches its own account's buckets, and none after
   assert.equal((await asTeam(["ls"])).code, 4)
   await succeeds(["key", "import", "--account", "team", "BROUGHTALONG"], { input: Buffer.from("their-own-secret\n") })
   const imported = { ...environment, AWS_ACCESS_KEY_ID: "BROUGHTALONG", AWS_SECRET_ACCESS_KEY: "their-own-secret" }
-  assert.match((await runHayloft(["ls"], { environment: imported })).out.toString("utf8"), /of-team/)
+  assert.match((await runHere(["ls"], { environment: imported })).out.toString("utf8"), /of-team/)
   await fails(6, /exists/, ["key", "import", "BROUGHTALONG"], { input: Buffer.from("another-secret") })
   await fails(3, /^hayloft: the access key does not exist \(key NOSUCHKEY\)\n$/, ["key", "delete", "NOSUCHKEY"])
   await fails(2, /8 to 128 visible/, ["key", "import", "TOOSHORT"], { input: Buffer.from("short") })

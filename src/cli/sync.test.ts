@@ -1,4 +1,4 @@
-/** `sync`, `mv`, `cat`, `presign`, `mb` and `rb` against a real store in a separate process. */
+/** `sync`, `mv`, `cat`, `presign`, `mb` and `rb` against a real store in a separate process; most commands run in this one. */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
@@ -11,7 +11,8 @@ import { SimRandom } from "../seams/random/sim.js"
 import { RealClock } from "../seams/clock/real.js"
 import { S3Client, serverCopy } from "../client/index.js"
 import { HAYLOFT_COMMAND, StoreProcess } from "../client/testing-store-process.js"
-import { plainEnvironment, runHayloft, type Outcome, type RunOptions } from "./testing-process.js"
+import { runHere } from "./testing-here.js"
+import { plainEnvironment, type Outcome, type RunOptions } from "./testing-process.js"
 
 const clock = new RealClock()
 const PAST = new Date("2020-01-02T03:04:05Z")
@@ -39,7 +40,7 @@ const s3 = (): S3Client => {
 }
 
 const hayloft = (args: readonly string[], options: RunOptions = {}): Promise<Outcome> =>
-  runHayloft(args, { workingFolder: folder, ...options, environment: { HAYLOFT_DATA: data, ...options.environment } })
+  runHere(args, { workingFolder: folder, ...options, environment: { HAYLOFT_DATA: data, ...options.environment } })
 
 async function succeeds(args: readonly string[], options: RunOptions = {}): Promise<string> {
   const { code, out, error } = await hayloft(args, options)

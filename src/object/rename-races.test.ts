@@ -10,7 +10,7 @@ import { test } from "node:test"
 import { isFailure } from "../base/failures.js"
 import { objectKeyOfText, textOfObjectKey } from "../base/ids.js"
 import { KIB, PART_BYTES_MIN } from "../base/limits.js"
-import { TEST_SEED } from "../base/testing-seed.js"
+import { seedsOf } from "../base/testing-seed.js"
 import type { Random } from "../seams/random/contract.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { ALL_OBJECT_ROWS } from "./queries/extent-rows.js"
@@ -19,7 +19,6 @@ import { noSignal, open, type World } from "./jobs/testing-repair.js"
 import { isExplained, type Request } from "./testing-orders.js"
 import { plainUpload, sourceOf } from "./testing-services.js"
 
-const SEEDS = 8
 const CLIENTS = 8
 const REQUESTS_OF_EACH = 5
 type Key = "a" | "b"
@@ -130,7 +129,7 @@ class Clients {
   }
 }
 
-for (let seed = TEST_SEED; seed < TEST_SEED + SEEDS; seed += 1) {
+for (const seed of seedsOf(2)) {
   const isVersioned = seed % 2 === 1
   test(`clients that rename to and fro see one order of everything (seed ${seed})`, async () => {
     const world = await open("ec:2+1", undefined, 192 * KIB)

@@ -10,6 +10,7 @@ import { test } from "node:test"
 import { isFailure, type FailureKind } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
 import { fc } from "../base/testing-properties.js"
+import { runsOf } from "../base/testing-seed.js"
 import { SimRandom } from "../seams/random/sim.js"
 import type { RemoteSetting } from "./contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
@@ -20,8 +21,8 @@ import { ended, fromTo, RemoteScene } from "./testing-remotes.js"
 const BLOCK_BYTES = 64
 
 const KEYS = ["a", "b", "d/x"] as const
-/** The runs of each property; more for a longer search. */
-const RUNS = Number(process.env["MODEL_RUNS"] ?? 40)
+/** The runs of each property. */
+const RUNS = runsOf(5)
 type Key = (typeof KEYS)[number]
 type Value = string | undefined
 

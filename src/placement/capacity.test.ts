@@ -2,6 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { PARTITIONS } from "../base/limits.js"
 import { defaultPolicy, parsePolicy, shardCount, shardsNeeded } from "../base/policy.js"
+import { runsOf } from "../base/testing-seed.js"
 import { idealUsableBytes, usableBytes, weightsFor } from "./capacity.js"
 import { Disorder } from "./disorder.js"
 import { deviceId, equal, weighted } from "./testing-devices.js"
@@ -52,7 +53,7 @@ test("the ideal agrees with filling block by block", () => {
 test("95 % of the ideal is usable with unequal disks", () => {
   const disorder = new Disorder(1)
   let worst = 1
-  for (let round = 0; round < 1000; round += 1) {
+  for (let round = 0; round < runsOf(120); round += 1) {
     const capacities = Array.from({ length: 2 + disorder.below(13) }, () => 10 ** (11 + 2 * disorder.fraction()))
     const policy = defaultPolicy(1 + disorder.below(capacities.length))
     const devices = weighted(weightsFor(capacities))
@@ -66,7 +67,7 @@ test("95 % of the ideal is usable with unequal disks", () => {
 
 test("95 % of the ideal is usable even if disks are added one by one", () => {
   const disorder = new Disorder(2)
-  for (let round = 0; round < 30; round += 1) {
+  for (let round = 0; round < runsOf(5); round += 1) {
     const capacities = Array.from({ length: 12 }, () => 10 ** (11 + 2 * disorder.fraction()))
     const weights = weightsFor(capacities)
     const policy = defaultPolicy(1 + disorder.below(6))

@@ -150,7 +150,7 @@ const anyStore = fc
 test("shards of a partition are on distinct devices, spread as evenly over zones, machines and disks as their devices allow", () => {
   fc.assert(
     fc.property(anyStore, ({ devices, width }) => checkEven(planLayout(devices, width, 1, FEW_PARTITIONS), devices)),
-    { numRuns: runsOf(60) },
+    { numRuns: runsOf(30) },
   )
 })
 
@@ -191,7 +191,7 @@ test("after any additions, removals and new weights the spread is even, with alm
         layout = after
       })
     }),
-    { numRuns: runsOf(60) },
+    { numRuns: runsOf(30) },
   )
 })
 
@@ -245,7 +245,7 @@ test("with zones of equal weight each holds the same, and devices hold their sha
 test("losing a zone, machine or device moves only its slots, and adding one moves only its share", () => {
   const zones = grid(4, 3, 2)
   const [three, extra] = [zones.filter(device => !isOn("z3")(device)), zones.filter(isOn("z3"))]
-  for (const width of [3, 6, 4]) {
+  for (const width of [3, 4]) {
     const before = planLayout(three, width)
     for (const [what, decommissioning] of [
       ["a zone is lost", isOn("z1")],

@@ -12,6 +12,7 @@ import { DeviceCipher, deviceKeysOf } from "../base/device-cipher.js"
 import { must } from "../base/assert.js"
 import { isFailure } from "../base/failures.js"
 import { parseDeviceId, rowKeyOf } from "../base/ids.js"
+import { runsOf } from "../base/testing-seed.js"
 import { RealDisk, ROT_KINDS, rotOnce, SimDisk } from "../seams/disk/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import type { Merging, StoreReader, Stores, StoreWrite, StoreWriter } from "../seams/store/contract.js"
@@ -132,11 +133,13 @@ const COMMITTING_WORKER = `
   parentPort.close()
 `
 
+const COMMITS = 10
+
 test("tables: this thread reads whole commits while a worker thread writes and merges them", () =>
   inFolder(async path => {
     const reader = await stores.openReader(path, real)
     const source = new URL(`data:text/javascript,${encodeURIComponent(COMMITTING_WORKER)}`)
-    const worker = new Worker(source, { workerData: { path, commits: 20 } })
+    const worker = new Worker(source, { workerData: { path, commits: COMMITS } })
     let checks = 0
     worker.on("message", (n: number) => {
       void (async () => {
@@ -154,8 +157,8 @@ test("tables: this thread reads whole commits while a worker thread writes and m
       })()
     })
     await once(worker, "exit")
-    assert.equal(checks, 20)
-    assert.equal(numberAt(reader.get("current", rowKeyOf("row 7"))), 20)
+    assert.equal(checks, COMMITS)
+    assert.equal(numberAt(reader.get("current", rowKeyOf("row 7"))), COMMITS)
     await reader.close()
   }))
 
@@ -183,7 +186,7 @@ async function killWhileCommitting(path: string, first: number, commits: number)
 test("tables: a committing and merging process killed at any moment leaves its last commit, whole", () =>
   inFolder(async path => {
     let next = 1
-    for (let round = 0; round < 8; round += 1) {
+    for (let round = 0; round < runsOf(3); round += 1) {
       const reported = await killWhileCommitting(path, next, 2 + round)
       const reader = await stores.openReader(path, real)
       const seen = numbersIn(reader)
@@ -232,12 +235,13 @@ test("tables: after any damage to a file each row is read as it was or not at al
     const whole = await filesOf(path)
     const expected = (i: number): Uint8Array | undefined => (i === 2_999 ? undefined : value(i < 1_500 ? 2 : 1))
     const random = new SimRandom(3)
+    const rounds = runsOf(48)
     let [found, foundWithParity, rebuilt] = [0, 0, 0]
     const host = { ...real, rebuilt: () => void (rebuilt += 1) }
-    for (let round = 0; round < 120; round += 1) {
+    for (let round = 0; round < rounds; round += 1) {
       const names = [...whole.keys()]
       const name = names[random.below(names.length)] ?? ""
-      const hasParity = round >= 60
+      const hasParity = 2 * round >= rounds
       const damaged = hasParity ? Buffer.from(whole.get(name) ?? "") : withoutParity(name, must(whole.get(name), name))
       const kind = ROT_KINDS[round % ROT_KINDS.length] ?? "flip"
       const what = rotOnce(damaged, kind, random, older.get(name) ?? [...older.values()].at(-1))
@@ -259,9 +263,9 @@ test("tables: after any damage to a file each row is read as it was or not at al
       }
       await writeFile(join(path, name), whole.get(name) ?? "")
     }
-    assert.ok(found >= 15 && rebuilt >= 25, `${found} were found in rows, ${rebuilt} were rebuilt`)
+    assert.ok(found >= rounds / 8 && rebuilt >= rounds / 5, `${found} were found in rows, ${rebuilt} were rebuilt`)
     // Two pages of one group that have changed places.
-    assert.ok(foundWithParity <= 3, `${foundWithParity} were not rebuilt`)
+    assert.ok(foundWithParity <= rounds / 24, `${foundWithParity} were not rebuilt`)
   }))
 
 /** Reads each row by itself and all of them as a range. */

@@ -145,6 +145,7 @@ export class EncryptJob implements Job {
   private upload: (SealingUpload & { readonly row: EncryptRow }) | undefined
   /** Uploads that are left to the next pass. */
   private readonly waiting = new Set<UploadId>()
+  readonly limits: { waitingMax: number } = { waitingMax: ENCRYPT_LIMITS.waitingMax }
   private totalBytes: number | undefined
   private countedBytes = 0
   private doneBytes = 0
@@ -235,7 +236,7 @@ export class EncryptJob implements Job {
     const isOver = family === undefined || (walk.counts && walk.place === ENCRYPT_PLACES.length - 1)
     if (isOver) return this.endWalk(walk)
     // Many that fail must not hide those behind them. Rows that share an upload are close together.
-    if (this.waiting.size >= ENCRYPT_LIMITS.waitingMax) this.waiting.clear()
+    if (this.waiting.size >= this.limits.waitingMax) this.waiting.clear()
     const { classes, metadata } = this.seams
     const { rows, next } = await metadata.ask(
       rowsToEncrypt(family, walk.from, { max: ENCRYPT_LIMITS.rowsPerStep, withClasses: classes.isAnyMapped }),
