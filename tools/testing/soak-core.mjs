@@ -39,6 +39,7 @@ export const SOAK_KINDS = [
   { name: "hostile requests", weight: 2, ...tests("tests/hostile/hostile", { HOSTILE_MUTATIONS: 200 }) },
   { name: "failing disk calls", weight: 2, ...tests("tests/faults/sweep") },
   { name: "policies", weight: 1, ...tests("tests/policies/policies") },
+  { name: "synchronous answers", weight: 1, ...tests("tests/s3/delays", { TEST_TIMES: 10 }) },
   { name: "bench", weight: 0.2, ...tests("bench/quick", { TEST_BENCH: "all" }) },
   { name: "planted bugs", weight: 0.2, ...command("npm run planted", "dist/sim/planted.js") },
   { name: "mutation", weight: 0.1, ...command("npm run mutation", "tools/mutation.mjs") },
