@@ -9,7 +9,6 @@ import { createHash } from "node:crypto"
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { z } from "zod"
-import { must } from "../src/base/assert.js"
 import { TEST_CERTIFICATES } from "../src/http/testing-certificates.js"
 import { runProcess } from "../src/cli/testing-process.js"
 import { RawConnection, type RawOptions, type RawRequest } from "../src/client/load/raw-connection.js"
@@ -47,15 +46,7 @@ export class FormStore {
 
   static async open(bench: Bench, options: FormStoreOptions): Promise<FormStore> {
     const { checkout, command = join(checkout, "bin/hayloft") } = options
-    const store = await OwnStore.open(bench, { ...options, command })
-    const forms = new FormStore(bench, options, store)
-    try {
-      await forms.share()
-      return forms
-    } catch (error) {
-      await store.close()
-      throw error
-    }
+    return new FormStore(bench, options, await OwnStore.open(bench, { ...options, command }))
   }
 
   close(): Promise<void> {
@@ -66,9 +57,9 @@ export class FormStore {
     return this.store.forge
   }
 
-  /** Signs with the key of the other account. */
-  get otherForge(): RequestForge {
-    const key = must(this.otherKey, "the other account has a key")
+  /** Signs with the key of the other account, which the first call creates together with the shared bucket. */
+  async otherForge(): Promise<RequestForge> {
+    const key = (this.otherKey ??= await this.share())
     return new RequestForge({ ...this.store.access, ...key }, this.bench.clock)
   }
 
@@ -131,11 +122,11 @@ export class FormStore {
     }
   }
 
-  private async share(): Promise<void> {
+  private async share(): Promise<z.output<typeof KEY>> {
     const { client, forge } = this.store
     await client.createBucket(SHARED_BUCKET)
     const { number } = ACCOUNT.parse(await this.command("account", "create", OTHER_ACCOUNT, "--id", OTHER_ACCOUNT))
-    this.otherKey = KEY.parse(await this.command("key", "create", "--account", OTHER_ACCOUNT))
+    const key = KEY.parse(await this.command("key", "create", "--account", OTHER_ACCOUNT))
     const Statement = [
       {
         Effect: "Allow",
@@ -148,6 +139,7 @@ export class FormStore {
     const headers = [["content-md5", createHash("md5").update(body).digest("base64")]] as const
     const query = [["policy", ""]] as const
     await this.sendInTurn([forge.forge({ method: "PUT", bucket: SHARED_BUCKET, query, headers, body })])
+    return key
   }
 
   /** An answer of the server's own command line. */

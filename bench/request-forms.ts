@@ -71,7 +71,8 @@ function put(sizeBytes: number, options: PutOptions = {}): RequestForm {
     isOverTls,
     isLarge: sizeBytes >= MIB,
     async prepare(store, count) {
-      const [forge, bucket] = isByOther ? [store.otherForge, SHARED_BUCKET] : [store.forge, BUCKET]
+      const forge = isByOther ? await store.otherForge() : store.forge
+      const bucket = isByOther ? SHARED_BUCKET : BUCKET
       const prefix = `put/${sizeBytes}/${adds ?? "plain"}/`.replaceAll(" ", "-")
       return times(count, n => build(forge, { method: "PUT", bucket, key: spreadKey(prefix, n), headers }, body))
     },
@@ -105,13 +106,13 @@ function read(sizeBytes: number, options: ReadOptions = {}): RequestForm {
     isLarge,
     answerBytes: method === "HEAD" ? 0 : sizeBytes,
     async prepare(store, count) {
+      const forge = isByOther ? await store.otherForge() : store.forge
       const body = noiseOf(sizeBytes)
       const checksum: Headers = hasChecksum ? [[CHECKSUM_HEADER, crc32Text(body)]] : []
       const at = (n: number) => ({ bucket, key: spreadKey(prefix, n % keys) })
       await store.fill(`${bucket}/${prefix}`, () =>
         times(keys, n => whole(store.forge, { method: "PUT", ...at(n), headers: checksum }, body)),
       )
-      const forge = isByOther ? store.otherForge : store.forge
       const make = (request: ForgedRequest): RawRequest =>
         isPresigned ? presigned(forge, request) : forge.forge(request)
       return times(count, n => make({ method, ...at(n), query, headers }))

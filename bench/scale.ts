@@ -28,7 +28,13 @@ export interface Scale {
   readonly soakRequests: number
   readonly tailSeconds: number
   readonly overloadConnections: number
+  /** The share that a run does of the numbers that themes name themselves: of keys, of rounds, of bytes. */
+  readonly share: number
 }
+
+/** This share of a number, and 1 at least. */
+export const shareOf = ({ share }: Pick<Scale, "share">, count: number): number =>
+  Math.max(1, Math.round(count * share))
 
 export const DEFAULT: Scale = {
   rounds: 3,
@@ -52,6 +58,7 @@ export const DEFAULT: Scale = {
   soakRequests: 400_000,
   tailSeconds: 8,
   overloadConnections: 2048,
+  share: 1,
 }
 
 export const FULL: Scale = {
@@ -76,21 +83,22 @@ export const FULL: Scale = {
   soakRequests: 10_000_000,
   tailSeconds: 60,
   overloadConnections: 4096,
+  share: 1,
 }
 
 export const QUICK: Scale = {
   rounds: 1,
-  seconds: 0.2,
-  largeBytes: 24 * MIB,
-  parts: 4,
+  seconds: 0.02,
+  largeBytes: 10 * MIB,
+  parts: 2,
   connections: 8,
   smallKeys: [100],
   otherSizes: [64 * KIB],
   overwriteKeys: 100,
-  overwriteSeconds: 0.2,
-  listKeys: [1000],
+  overwriteSeconds: 0.02,
+  listKeys: [100],
   oldVersions: 1,
-  deleteKeys: 200,
+  deleteKeys: 50,
   completeParts: 4,
   startObjects: 50,
   idleSeconds: 0.2,
@@ -98,6 +106,7 @@ export const QUICK: Scale = {
   uploadBytes: MIB,
   idleConnections: 20,
   soakRequests: 200,
-  tailSeconds: 0.3,
+  tailSeconds: 0.1,
   overloadConnections: 32,
+  share: 0.04,
 }

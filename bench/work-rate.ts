@@ -22,10 +22,10 @@ export async function ratePerSecond(
   const untilMs = beganMs + 1_000 * scale.seconds
   let done = 0
   const run = async (worker: number): Promise<void> => {
-    while (clock.monotonicMs() < untilMs) {
+    do {
       done += 1
       await work(worker, done)
-    }
+    } while (clock.monotonicMs() < untilMs)
   }
   await Promise.all(Array.from({ length: workers }, (_, worker) => run(worker)))
   return done / ((clock.monotonicMs() - beganMs) / 1_000)

@@ -5,6 +5,7 @@ import { noiseOf } from "../../src/client/load/work-mix.js"
 import { timed, type Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import type { Measured } from "../row.js"
+import { shareOf } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
 import { loadOf } from "../work-rate.js"
 
@@ -62,7 +63,7 @@ class Appends implements Fixture {
     const { clock } = this.bench
     const key = `followed/${(this.drawn += 1)}`
     const [all, alone]: [number[], number[]] = [[], []]
-    for (let number = 0; number < FOLLOWED; number += 1) {
+    for (let number = 0; number < shareOf(this.bench.scale, FOLLOWED); number += 1) {
       const seenMs = this.seen(key, number * RECORD.length)
       const beganMs = clock.monotonicMs()
       await this.append(key)

@@ -5,6 +5,7 @@ import { KIB } from "../../src/base/limits.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import type { Measured } from "../row.js"
+import { shareOf } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
 import { ratePerSecond } from "../work-rate.js"
 
@@ -57,7 +58,7 @@ class Locks implements Fixture {
     const path = `hand-over/${(this.drawn += 1)}`
     const [all, alone]: [number[], number[]] = [[], []]
     let lock = await one.acquire(path)
-    for (let number = 0; number < HAND_OVERS && lock !== undefined; number += 1) {
+    for (let number = 0; number < shareOf(this.bench.scale, HAND_OVERS) && lock !== undefined; number += 1) {
       const next = number % 2 === 0 ? two : one
       const taken = next.acquire(path, { waitSeconds: 10 }).then(got => ({ got, atMs: clock.monotonicMs() }))
       while (!(await this.client.locks("hand-over/")).some(({ waiting }) => waiting.length > 0));

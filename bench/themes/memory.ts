@@ -9,6 +9,7 @@ import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import { peakMegabytes, residentMegabytes } from "../process-usage.js"
 import { all, atMost, type Measured } from "../row.js"
+import { shareOf } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
 
 /** 4+3. */
@@ -83,7 +84,7 @@ class Memory implements Fixture {
   async soak(): Promise<Measured> {
     const { clock, signal, scale } = this.bench
     const { forge, pid } = this.store
-    const keys = 1000
+    const keys = shareOf(scale, 1000)
     const work = new S3Work(forge, { bucket: BUCKET, prefix: "soak/", sizeBytes: SMALL_BYTES, keys })
     await work.fill(scale.connections, clock, signal)
     const requests = work.requests({ get: 60, put: 18, head: 4, delete: 18 })

@@ -6,6 +6,7 @@ import { noiseOf } from "../../src/client/load/work-mix.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import { all, atLeast, type Measured } from "../row.js"
+import { shareOf } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
 
 const KEYS = 1_000
@@ -17,17 +18,18 @@ const BODY = noiseOf(100)
 
 type Query = readonly (readonly [name: string, value: string])[]
 
-const keyOf = (n: number): string => `key${String(n % KEYS).padStart(5, "0")}`
-
 class Moments implements Fixture {
   private newer = 0
+  private readonly keys: number
 
   private constructor(
     private readonly bench: Bench,
     private readonly store: OwnStore,
     /** In 16 digits. */
     private readonly moment: string,
-  ) {}
+  ) {
+    this.keys = shareOf(bench.scale, KEYS)
+  }
 
   static async open(bench: Bench): Promise<Moments> {
     const store = await OwnStore.open(bench, { name: "moments", folders: 1 })
@@ -36,7 +38,7 @@ class Moments implements Fixture {
       await admin.put(`${path}/settings/versioning`, { value: { Status: "Enabled" } })
       await admin.put(`${path}/settings/history`, { value: {} })
     })
-    await fill(bench, store, KEYS)
+    await fill(bench, store, 1)
     const { now } = HISTORY.parse(await store.admin(admin => admin.get(`${path}/history`)))
     return new Moments(bench, store, String(parseMoment(now)))
   }
@@ -48,7 +50,7 @@ class Moments implements Fixture {
   /** GETs per second of the server's processor time. */
   async gets(newer: number): Promise<Measured> {
     await this.write(newer)
-    const get = (query: Query) => this.perCpuSecond(n => ({ key: keyOf(n * 7), query }))
+    const get = (query: Query) => this.perCpuSecond(n => ({ key: keyOf((n * 7) % this.keys), query }))
     const { figure: limit } = await get([])
     return { ...(await get(this.at)), limit }
   }
@@ -70,7 +72,7 @@ class Moments implements Fixture {
     const more = newer - this.newer
     if (more <= 0) return
     this.newer = newer
-    await fill(this.bench, this.store, KEYS * more)
+    await fill(this.bench, this.store, more)
   }
 
   private async perCpuSecond(request: (n: number) => { readonly key?: string; readonly query: Query }) {
@@ -93,10 +95,14 @@ class Moments implements Fixture {
   }
 }
 
-/** Writes keys in turn, this number of times in all. */
-async function fill({ scale, clock, signal }: Bench, { forge }: OwnStore, count: number): Promise<void> {
+const keyOf = (n: number): string => `key${String(n).padStart(5, "0")}`
+
+/** Writes all keys in turn, each this number of times. */
+async function fill({ scale, clock, signal }: Bench, { forge }: OwnStore, times: number): Promise<void> {
+  const keys = shareOf(scale, KEYS)
+  const count = keys * times
   let n = 0
-  const put = () => forge.forge({ method: "PUT", bucket: BUCKET, key: keyOf(n++), body: BODY })
+  const put = () => forge.forge({ method: "PUT", bucket: BUCKET, key: keyOf(n++ % keys), body: BODY })
   const next = () => (n < count ? { request: put(), bytes: BODY.length } : undefined)
   const plan = { endpoint: forge.endpoint, connections: scale.connections, next }
   const { firstError } = await runLoad(plan, clock, signal)

@@ -11,6 +11,7 @@ import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import { peakMegabytes } from "../process-usage.js"
 import { all, any, atLeast, atMost, type Measured } from "../row.js"
+import { shareOf } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
 
 const OBJECT_BYTES = 4 * KIB
@@ -33,7 +34,8 @@ class Pressure implements Fixture {
 
   static async open(bench: Bench): Promise<Pressure> {
     const store = await OwnStore.open(bench, { name: "pressure", folders: 1 })
-    const work = new S3Work(store.forge, { bucket: BUCKET, prefix: "small/", sizeBytes: OBJECT_BYTES, keys: KEYS })
+    const keys = shareOf(bench.scale, KEYS)
+    const work = new S3Work(store.forge, { bucket: BUCKET, prefix: "small/", sizeBytes: OBJECT_BYTES, keys })
     const pressure = new Pressure(bench, store, work)
     await work.fill(bench.scale.connections, bench.clock, bench.signal)
     return pressure
@@ -66,7 +68,12 @@ class Pressure implements Fixture {
 
   private async tailLoad(peak: number, seconds: number): Promise<LoadResult> {
     const next = this.work.requests(TAIL_MIX)
-    const load = await this.load({ next, connections: TAIL_CONNECTIONS, perSecond: peak * TAIL_SHARE, seconds })
+    const load = await this.load({
+      next,
+      connections: shareOf(this.bench.scale, TAIL_CONNECTIONS),
+      perSecond: peak * TAIL_SHARE,
+      seconds,
+    })
     if (load.firstError !== undefined) throw new Error(`a request failed: ${load.firstError}`)
     return load
   }

@@ -8,6 +8,7 @@ import { noiseOf } from "../../src/client/load/work-mix.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import type { Measured } from "../row.js"
+import { shareOf } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
 import { ratePerSecond } from "../work-rate.js"
 
@@ -74,7 +75,7 @@ class Queues implements Fixture {
     const { clock } = this.bench
     const queue = `wake-${(this.drawn += 1)}`
     const [all, alone]: [number[], number[]] = [[], []]
-    for (let number = 0; number < WAKES; number += 1) {
+    for (let number = 0; number < shareOf(this.bench.scale, WAKES); number += 1) {
       const received = this.receive(queue, 10_000).then(() => clock.monotonicMs())
       const beganMs = clock.monotonicMs()
       await this.call({ service: "sqs", method: "POST", target: `/queue/${queue}`, body: BODY })

@@ -4,12 +4,13 @@ import { noiseOf } from "../../src/client/load/work-mix.js"
 import type { S3Client } from "../../src/client/s3-client.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
-import type { Measured } from "../row.js"
+import type { Measured, Row } from "../row.js"
+import { shareOf, type Scale } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
 import { ratePerSecond } from "../work-rate.js"
 
 const SMALL = noiseOf(16 * KIB)
-const LARGE = noiseOf(64 * MIB)
+const LARGE_MIB = 64
 const LISTED = 1_000
 /** More than a row reads. */
 const COLD_MAX = 20_000
@@ -38,13 +39,14 @@ class Remotes implements Fixture {
       const document = `<RemoteConfiguration><Store>far</Store><Bucket>${bucket}</Bucket><Writes>${writes}</Writes></RemoteConfiguration>`
       await near.client.putSetting(bucket, "remote", document)
     }
+    const large = noiseOf(shareOf(bench.scale, LARGE_MIB) * MIB)
     for (const client of [far.client, near.client])
       for (const [key, body] of [
         ["small", SMALL],
-        ["large", LARGE],
+        ["large", large],
       ] as const)
         await client.put({ bucket: client === far.client ? THROUGH : BUCKET, key, body })
-    for (let i = 0; i < LISTED; i += 1) {
+    for (let i = 0; i < shareOf(bench.scale, LISTED); i += 1) {
       await far.client.put({ bucket: THROUGH, key: `list/${i}`, body: new Uint8Array() })
       await near.client.put({ bucket: BUCKET, key: `list/${i}`, body: new Uint8Array() })
     }
@@ -94,23 +96,33 @@ async function read(client: S3Client, bucket: string, key: string, range?: strin
   for await (const _ of body);
 }
 
-const PART = "30000000-30065535"
+/** 64 KiB in the middle of the large object. */
+function middleOf(largeMib: number): string {
+  const from = (largeMib * MIB) / 2
+  return `${from}-${from + 64 * KIB - 1}`
+}
 
 export const REMOTES = theme({
   name: "remotes",
   open: bench => Remotes.open(bench),
-  rows: () => [
+  rows: rowsOf,
+})
+
+function rowsOf(scale: Scale): Row<Remotes>[] {
+  const [largeMib, listed] = [shareOf(scale, LARGE_MIB), shareOf(scale, LISTED)]
+  const part = middleOf(largeMib)
+  return [
     {
       work: "GET of 16 KiB of a remote bucket, cached, against an ordinary bucket",
       measure: it => it.beside(it.nearly("small"), it.ordinarily("small")),
     },
     {
-      work: "GET of 64 MiB of a remote bucket, cached, by one client, against an ordinary bucket",
+      work: `GET of ${largeMib} MiB of a remote bucket, cached, by one client, against an ordinary bucket`,
       measure: it => it.beside(it.nearly("large"), it.ordinarily("large"), 1),
     },
     {
       work: "GET of a range of 64 KiB of a remote bucket, cached, against an ordinary bucket",
-      measure: it => it.beside(it.nearly("large", PART), it.ordinarily("large", PART)),
+      measure: it => it.beside(it.nearly("large", part), it.ordinarily("large", part)),
     },
     {
       work: "PUT of 16 KiB to the remote and GET of it, cold, through a remote bucket, against both at the remote",
@@ -125,8 +137,8 @@ export const REMOTES = theme({
       measure: it => it.beside(it.write("near", BACK), it.write("near", BUCKET)),
     },
     {
-      work: "LIST of 1,000 keys of a remote bucket, against an ordinary bucket",
+      work: `LIST of ${listed} keys of a remote bucket, against an ordinary bucket`,
       measure: it => it.beside(it.list(THROUGH), it.list(BUCKET), 1),
     },
-  ],
-})
+  ]
+}

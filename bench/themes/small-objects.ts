@@ -13,7 +13,7 @@ import { PlainServer } from "../plain-server.js"
 import { cpuSecondsOf } from "../process-usage.js"
 import { FLAT, Flatness } from "../flatness.js"
 import { all, atLeast, atMost, type Measured, type Row } from "../row.js"
-import type { Scale } from "../scale.js"
+import { shareOf, type Scale } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
 
 const SMALL_BYTES = 4 * KIB
@@ -117,7 +117,9 @@ class SmallObjects implements Fixture {
   }
 }
 
-function rowsOf({ smallKeys, otherSizes, overwriteKeys, overwriteSeconds: seconds }: Scale): Row<SmallObjects>[] {
+function rowsOf(scale: Scale): Row<SmallObjects>[] {
+  const { smallKeys, otherSizes, overwriteKeys, overwriteSeconds: seconds } = scale
+  const otherKeys = shareOf(scale, OTHER_KEYS)
   const sizeBytes = SMALL_BYTES
   // Sets of up to 10^5 keys; the next row measures larger ones.
   const fewest = smallKeys.filter(keys => keys <= 100_000).at(-1) ?? 1000
@@ -146,7 +148,7 @@ function rowsOf({ smallKeys, otherSizes, overwriteKeys, overwriteSeconds: second
     ...otherSizes.flatMap(size =>
       (["put", "get"] as const).map(operation => ({
         work: `${operation.toUpperCase()} ${sizeText(size)}`,
-        measure: (it: SmallObjects) => it.perCpuSecond({ operation, sizeBytes: size, keys: OTHER_KEYS }),
+        measure: (it: SmallObjects) => it.perCpuSecond({ operation, sizeBytes: size, keys: otherKeys }),
       })),
     ),
   ]

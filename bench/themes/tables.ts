@@ -7,6 +7,7 @@ import { RealRandom } from "../../src/seams/random/real.js"
 import { buildTable, TableFile } from "../../src/table-files/index.js"
 import { timed, type Bench } from "../bench.js"
 import { all, atMost, type Measured } from "../row.js"
+import { shareOf } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
 
 const BATCH = 1_000
@@ -72,7 +73,8 @@ class Tables implements Fixture {
   /** `isThere`: of keys that the table has. `cacheBytes`: undefined for the default. */
   async gets(isThere: boolean, cacheBytes?: number): Promise<Measured> {
     const table = await TableFile.open(this.disk, this.path, { cacheBytes })
-    const times = new Float64Array(GETS)
+    const gets = shareOf(this.bench.scale, GETS)
+    const times = new Float64Array(gets)
     const picked = Array.from(times, () => keyOf(this.random.below(this.keys)) + (isThere ? "" : "-"))
     // Once for the page cache, the cache of blocks and the compiler.
     for (const key of picked) table.get(key)
@@ -84,7 +86,7 @@ class Tables implements Fixture {
     }
     await table.close()
     times.sort()
-    const [p50 = 0, p99 = 0] = [times[GETS / 2], times[(GETS / 100) * 99]]
+    const [p50 = 0, p99 = 0] = [times[Math.floor(gets / 2)], times[Math.floor((gets / 100) * 99)]]
     return { figure: p99, unit: "µs", also: { p50Micros: p50, keys: this.keys } }
   }
 

@@ -5,6 +5,7 @@ import { KIB } from "../../src/base/limits.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import type { Measured } from "../row.js"
+import { shareOf } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
 
 const OPERATIONS = 10
@@ -33,10 +34,10 @@ class Transactions implements Fixture {
     operationOf: (key: string) => TransactionOperation,
     alone: (key: string) => Promise<unknown>,
   ): Promise<Measured> {
-    const { clock } = this.bench
+    const { clock, scale } = this.bench
     const { client } = this.store
     const [together, single]: [number[], number[]] = [[], []]
-    for (let round = 0; round < ROUNDS; round += 1) {
+    for (let round = 0; round < shareOf(scale, ROUNDS); round += 1) {
       for (const times of [together, single]) {
         const stem = `t-${(this.drawn += 1)}`
         const keys = Array.from({ length: OPERATIONS }, (_, number) => `${stem}-${number}`)

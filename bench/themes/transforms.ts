@@ -4,14 +4,14 @@ import { noiseOf } from "../../src/client/load/work-mix.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import type { Measured } from "../row.js"
+import { shareOf } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
 import { ratePerSecond } from "../work-rate.js"
 
 const SHAPES = Array.from({ length: 40 }, (_, i) => `  <rect  x="${i}.000" y="1.0000"  width="8.000" height="8.0" />\n`)
 const SVG = Buffer.from(`<svg xmlns="http://www.w3.org/2000/svg" width="50" height="50">\n${SHAPES.join("")}</svg>\n`)
-const TEXT = Buffer.from(
-  Array.from({ length: (16 * MIB) / 16 }, (_, i) => `${String(i % 9973).padStart(15)}\n`).join(""),
-)
+const TEXT_MIB = 16
+const MEMBERS = 2_000
 const MEMBER = noiseOf(8 * KIB)
 const RULES =
   "<TransformConfiguration><Rule><Prefix>icons/</Prefix><When>GET</When><Steps>svgmin</Steps></Rule></TransformConfiguration>"
@@ -29,9 +29,14 @@ class Transformed implements Fixture {
     await client.putSetting(BUCKET, "transforms", RULES)
     const headers = [["content-type", "image/svg+xml"]] as const
     for (const key of ["icons/a.svg", "a.svg"]) await client.put({ bucket: BUCKET, key, body: SVG, headers })
-    await client.put({ bucket: BUCKET, key: "text", body: TEXT, headers: [["content-type", "text/plain"]] })
+    await client.put({
+      bucket: BUCKET,
+      key: "text",
+      body: textOf(shareOf(bench.scale, TEXT_MIB)),
+      headers: [["content-type", "text/plain"]],
+    })
     await client.put({ bucket: BUCKET, key: "member", body: MEMBER })
-    await client.put({ bucket: BUCKET, key: "tar", body: archiveOf("member", MEMBER, 2_000) })
+    await client.put({ bucket: BUCKET, key: "tar", body: archiveOf("member", MEMBER, shareOf(bench.scale, MEMBERS)) })
     return new Transformed(bench, store)
   }
 
@@ -58,6 +63,9 @@ interface Read {
   readonly key: string
   readonly transform?: string
 }
+
+const textOf = (mib: number): Uint8Array =>
+  Buffer.from(Array.from({ length: (mib * MIB) / 16 }, (_, i) => `${String(i % 9973).padStart(15)}\n`).join(""))
 
 const BLOCK_BYTES = 512
 
@@ -88,7 +96,7 @@ function headerOf(name: string, sizeBytes: number): Uint8Array {
 export const TRANSFORMS = theme({
   name: "transforms",
   open: bench => Transformed.open(bench),
-  rows: () => [
+  rows: scale => [
     {
       work: "GET of a small SVG through a rule (kept), against the original",
       measure: it => it.beside({ key: "icons/a.svg" }, { key: "a.svg" }),
@@ -98,15 +106,16 @@ export const TRANSFORMS = theme({
       measure: it => it.beside({ key: "a.svg", transform: "svgmin" }, { key: "a.svg" }),
     },
     {
-      work: "GET of a member of 8 KiB of an archive of 2,000, against an object of 8 KiB",
-      measure: it => it.beside({ key: "tar", transform: "tar,member=member-1000" }, { key: "member" }),
+      work: `GET of a member of 8 KiB of an archive of ${shareOf(scale, MEMBERS)}, against an object of 8 KiB`,
+      measure: it =>
+        it.beside({ key: "tar", transform: `tar,member=member-${shareOf(scale, MEMBERS) / 2}` }, { key: "member" }),
     },
     {
-      work: "GET of 16 MiB of text with x-transform=gzip by one client, against the original",
+      work: `GET of ${shareOf(scale, TEXT_MIB)} MiB of text with x-transform=gzip by one client, against the original`,
       measure: it => it.beside({ key: "text", transform: "gzip" }, { key: "text" }, 1),
     },
     {
-      work: "GET of 16 MiB of text with x-transform=zstd by one client, against the original",
+      work: `GET of ${shareOf(scale, TEXT_MIB)} MiB of text with x-transform=zstd by one client, against the original`,
       measure: it => it.beside({ key: "text", transform: "zstd" }, { key: "text" }, 1),
     },
   ],

@@ -1,8 +1,10 @@
 /**
  * The web console in a real Chromium, against a real server: what every page is tested for, and tools for more.
  *
- * Promises  one server and one browser for each `consoleSuite`; each test gets pages of its own, which are closed after
- *           it. A page that logs an error, throws, or violates the content security policy fails its test.
+ * Promises  one server and one browser for each `consoleSuite`, which runs the tests of several pages. Tests open pages
+ *           that are signed in: the tabs and the session are those of the test before, the document is new, and nothing
+ *           that the test before has routed, listened to or emulated remains. A page that logs an error, throws, or
+ *           violates the content security policy fails its test.
  * Skips     if Chromium is not installed.
  *
  * `CONSOLE_SCREENSHOTS=yes npm test -- tests/console` takes the pictures of the documents (docs/console/).
@@ -33,6 +35,7 @@ const WAIT_MS = 120_000
 const POLL_MS = 50
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
 const SCREENSHOTS = join(ROOT, "docs", "console")
+const FOLDERS = 3
 const DESKTOP = { width: 1280, height: 800 }
 const PHONE = { width: 390, height: 844 }
 /** More than any page has elements to focus. */
@@ -41,10 +44,18 @@ const TABS_MAX = 400
 export interface OpenOptions {
   readonly isDark?: boolean
   readonly isPhone?: boolean
-  /** Opens the page without signing in. */
+  /** Opens the page without signing in, in a browser context of its own. */
   readonly isSignedOut?: boolean
+  /** Opens the page with a session and a browser context of its own: for what would change those of other tests. */
+  readonly isAlone?: boolean
   /** Set up before the page is opened, but after signing in. */
   readonly before?: (page: Page) => Promise<void>
+}
+
+/** A context that tests share one after the other, with its signed-in pages that no test uses now. */
+interface Shared {
+  readonly context: BrowserContext
+  readonly idle: Page[]
 }
 
 export class ConsoleWorld {
@@ -52,6 +63,8 @@ export class ConsoleWorld {
   #browser: Browser | undefined
   readonly #folder = mkdtempSync(join(quietParent(), "hayloft-console-"))
   #contexts: BrowserContext[] = []
+  readonly #shared = new Map<"desktop" | "phone", Shared>()
+  #used: { readonly page: Page; readonly of: Shared }[] = []
   #problems: string[] = []
 
   get server(): ServerProcess {
@@ -70,16 +83,42 @@ export class ConsoleWorld {
     rmSync(this.#folder, { recursive: true, force: true })
   }
 
-  /** Closes the pages of a test. Fails if one of them has logged an error. */
+  /** Sends a request to the admin API, which must succeed; returns the answer. */
+  async admin(method: string, path: string, value?: unknown): Promise<unknown> {
+    const authorization = `Bearer ${await this.server.adminToken()}`
+    const response = await fetch(this.server.adminEndpoint + path, {
+      method,
+      headers: { authorization, "content-type": "application/json" },
+      ...(value !== undefined && { body: JSON.stringify(value) }),
+    })
+    const text = await response.text()
+    assert.ok(response.ok, `${method} ${path}: ${response.status} ${text}`)
+    return text === "" ? undefined : JSON.parse(text)
+  }
+
+  /** Ends the use of pages by a test. Fails if one of them has logged an error. */
   async closePages(): Promise<void> {
-    const [contexts, problems] = [this.#contexts, this.#problems]
+    const [contexts, used, problems] = [this.#contexts, this.#used, this.#problems]
     this.#contexts = []
+    this.#used = []
     this.#problems = []
     for (const context of contexts) await context.close()
+    for (const { page, of } of used) {
+      if (of.idle.length > 0 || page.isClosed()) {
+        await page.close()
+        continue
+      }
+      for (const event of ["request", "response"] as const) page.removeAllListeners(event)
+      await page.unrouteAll({ behavior: "ignoreErrors" })
+      await page.goto("about:blank")
+      await page.emulateMedia({ colorScheme: null })
+      await page.setViewportSize(of === this.#shared.get("phone") ? PHONE : DESKTOP)
+      of.idle.push(page)
+    }
     assert.deepEqual(problems, [], "errors that the browser has logged")
   }
 
-  async #newPage({ isDark = false, isPhone = false }: OpenOptions): Promise<Page> {
+  async #newContext({ isDark = false, isPhone = false }: OpenOptions): Promise<BrowserContext> {
     assert.ok(this.#browser, "the browser has started")
     const context = await this.#browser.newContext({
       colorScheme: isDark ? "dark" : "light",
@@ -88,7 +127,10 @@ export class ConsoleWorld {
       ...(isPhone ? { hasTouch: true, isMobile: true } : {}),
     })
     context.setDefaultTimeout(WAIT_MS)
-    this.#contexts.push(context)
+    return context
+  }
+
+  async #newPage(context: BrowserContext): Promise<Page> {
     const page = await context.newPage()
     page.on("pageerror", error => this.#problems.push(error.stack ?? error.message))
     page.on("console", message => {
@@ -99,18 +141,44 @@ export class ConsoleWorld {
     return page
   }
 
-  /** Opens an address of the console (`/console/…`) in a page of its own, signed in as the operator. */
+  /** A page that is signed in as the operator, at an address that requests nothing of its own. */
+  async #signedIn(context: BrowserContext): Promise<Page> {
+    const page = await this.#newPage(context)
+    await page.goto(`${this.server.adminEndpoint}/console/nothing-is-here`)
+    await signIn(page, await this.server.adminToken())
+    await page.getByRole("heading", { level: 1, name: "Page not found" }).waitFor()
+    return page
+  }
+
+  async #sharedPage(isPhone: boolean): Promise<Page> {
+    const name = isPhone ? "phone" : "desktop"
+    const known = this.#shared.get(name)
+    const of = known ?? { context: await this.#newContext({ isPhone }), idle: [] }
+    this.#shared.set(name, of)
+    const page =
+      of.idle.pop() ?? (known === undefined ? await this.#signedIn(of.context) : await this.#newPage(of.context))
+    this.#used.push({ page, of })
+    return page
+  }
+
+  /** Opens an address of the console (`/console/…`), signed in as the operator. */
   async open(address: string, options: OpenOptions = {}): Promise<Page> {
-    const page = await this.#newPage(options)
-    if (options.isSignedOut === true) {
+    const { isSignedOut = false, isAlone = false, isDark = false, isPhone = false } = options
+    if (!isSignedOut && !isAlone && !isDark) {
+      const page = await this.#sharedPage(isPhone)
       await options.before?.(page)
       await page.goto(this.server.adminEndpoint + address)
       return page
     }
-    // At an address that requests nothing of its own.
-    await page.goto(`${this.server.adminEndpoint}/console/nothing-is-here`)
-    await signIn(page, await this.server.adminToken())
-    await page.getByRole("heading", { level: 1, name: "Page not found" }).waitFor()
+    const context = await this.#newContext(options)
+    this.#contexts.push(context)
+    if (isSignedOut) {
+      const page = await this.#newPage(context)
+      await options.before?.(page)
+      await page.goto(this.server.adminEndpoint + address)
+      return page
+    }
+    const page = await this.#signedIn(context)
     await options.before?.(page)
     await visit(page, address)
     return page
@@ -167,7 +235,8 @@ interface AxeViolation {
 
 /** Fails if axe finds something serious or critical on the page as it is now. */
 export async function assertAccessible(page: Page): Promise<void> {
-  await page.evaluate(AXE)
+  // A document keeps it.
+  if (!(await page.evaluate("'axe' in window"))) await page.evaluate(AXE)
   const found: readonly AxeViolation[] = await page.evaluate("axe.run(document).then(result => result.violations)")
   const grave = found.filter(({ impact }) => impact === "serious" || impact === "critical")
   const text = grave.map(({ id, nodes }) => `${id}: ${nodes.map(n => `${n.html}\n  ${n.failureSummary}`).join("\n")}`)
@@ -251,40 +320,43 @@ export async function screenshot(page: Page, name: string): Promise<void> {
 
 export type PageTest = (name: string, run: () => Promise<void>) => void
 
-/** The tests of a file, which share a server and a browser: `define` is called once, and names each with `pageTest`. */
-export function consoleSuite(
-  {
-    folders = 1,
-    args = [],
-    prepare,
-  }: {
-    readonly folders?: number
-    /** The arguments of `hayloft serve`, at each start: `prepare` may add to them, and start the server again. */
-    readonly args?: readonly string[]
-    readonly prepare?: (world: ConsoleWorld) => Promise<void>
-  },
-  define: (world: ConsoleWorld, pageTest: PageTest) => void,
-): void {
+/** The tests of a page. */
+export interface PageTests {
+  /** Arguments of `hayloft serve` that the page needs. */
+  readonly args?: () => Promise<readonly string[]>
+  /** Called before the first test of the page. */
+  readonly prepare?: (world: ConsoleWorld) => Promise<void>
+  /** Called once; names each test with `pageTest`. */
+  define(world: ConsoleWorld, pageTest: PageTest): void
+}
+
+/** Runs the tests of pages in their order, over one server and one browser: each page has buckets of its own. */
+export function consoleSuite(pages: readonly PageTests[]): void {
   const skip = CHROMIUM === undefined ? "Chromium is not installed" : false
   const world = new ConsoleWorld()
   if (skip === false) {
     before(async () => {
-      await world.start(folders, args)
-      await prepare?.(world)
+      const args: string[] = []
+      for (const page of pages) args.push(...((await page.args?.()) ?? []))
+      await world.start(FOLDERS, args)
     })
     after(() => world.stop())
   }
-  define(
-    world,
-    (title, run) =>
-      void test(title, { skip }, async () => {
-        try {
-          await run()
-        } finally {
-          await world.closePages()
-        }
-      }),
-  )
+  for (const page of pages) {
+    let prepared: Promise<void> | undefined
+    page.define(
+      world,
+      (title, run) =>
+        void test(title, { skip }, async () => {
+          await (prepared ??= page.prepare?.(world) ?? Promise.resolve())
+          try {
+            await run()
+          } finally {
+            await world.closePages()
+          }
+        }),
+    )
+  }
 }
 
 /** One page, for the tests that every page passes. */
@@ -299,7 +371,7 @@ interface TestedPage {
   readonly picture: string
 }
 
-/** Runs the tests that every page has to pass; see docs/how-to/add-a-console-page.md. */
+/** Tests what every page has to do; see docs/how-to/add-a-console-page.md. */
 export function standardTests(
   world: ConsoleWorld,
   pageTest: PageTest,
@@ -309,12 +381,23 @@ export function standardTests(
     await page.getByRole("heading", { level: 1, name: heading }).waitFor()
     await page.locator("main").getByText(shows).first().waitFor()
   }
+  const again = (page: Page) => page.goto(world.server.adminEndpoint + address)
 
-  pageTest(`${heading}: accessible in light and dark`, async () => {
-    const page = await world.open(address)
+  pageTest(`${heading}: shows that a slow API is loading, and then the page: accessible and by keyboard`, async () => {
+    let release = async (): Promise<void> => {}
+    const page = await world.open(address, { before: async opened => void (release = await holdBack(opened, request)) })
+    await page.getByRole("heading", { level: 1, name: heading }).waitFor()
+    await page.getByRole("status").filter({ hasText: "…" }).first().waitFor()
+    await release()
     await isShown(page)
     await assertAccessible(page)
     await screenshot(page, picture)
+    const walked = await walk(page)
+    assert.equal(walked[0]?.text, "Skip to the content")
+    assert.ok(
+      walked.some(({ isInMain }) => isInMain),
+      "the walk reaches the page itself",
+    )
     await page.emulateMedia({ colorScheme: "dark" })
     await assertAccessible(page)
     await screenshot(page, `${picture}-dark`)
@@ -328,27 +411,7 @@ export function standardTests(
     await screenshot(page, `${picture}-phone`)
   })
 
-  pageTest(`${heading}: works by keyboard`, async () => {
-    const page = await world.open(address)
-    await isShown(page)
-    const walked = await walk(page)
-    assert.equal(walked[0]?.text, "Skip to the content")
-    assert.ok(
-      walked.some(({ isInMain }) => isInMain),
-      "the walk reaches the page itself",
-    )
-  })
-
-  pageTest(`${heading}: shows that a slow API is loading, and then the page`, async () => {
-    let release = async (): Promise<void> => {}
-    const page = await world.open(address, { before: async opened => void (release = await holdBack(opened, request)) })
-    await page.getByRole("heading", { level: 1, name: heading }).waitFor()
-    await page.getByRole("status").filter({ hasText: "…" }).first().waitFor()
-    await release()
-    await isShown(page)
-  })
-
-  pageTest(`${heading}: shows failures, and retries`, async () => {
+  pageTest(`${heading}: shows failures and retries, what may not be seen, and the end of the session`, async () => {
     const page = await world.open(address, { before: opened => failWith(opened, request, 500, "internalError") })
     await page.getByText("planted internalError").first().waitFor()
     await assertAccessible(page)
@@ -359,16 +422,13 @@ export function standardTests(
     await page.unroute(request)
     await page.getByRole("button", { name: "Retry" }).first().click()
     await isShown(page)
-  })
-
-  pageTest(`${heading}: says what may not be seen`, async () => {
-    const page = await world.open(address, { before: opened => failWith(opened, request, 403, "outOfScope") })
+    await failWith(page, request, 403, "outOfScope")
+    await again(page)
     await page.getByText("You may not see this").first().waitFor()
     await page.getByText("planted outOfScope").first().waitFor()
-  })
-
-  pageTest(`${heading}: asks to sign in when the session has ended, and comes back`, async () => {
-    const page = await world.open(address, { before: opened => failWith(opened, request, 401, "accessDenied") })
+    await page.unroute(request)
+    await failWith(page, request, 401, "accessDenied")
+    await again(page)
     await page.getByText("Your session has ended").waitFor()
     await page.unroute(request)
     await signIn(page, await world.server.adminToken())

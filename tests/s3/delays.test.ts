@@ -9,6 +9,7 @@ import {
   PutObjectCommand,
   S3Client,
 } from "@aws-sdk/client-s3"
+import { runsOf, TEST_SEED } from "../../src/base/testing-seed.js"
 import { httpDate } from "../../src/base/dates.js"
 import { digestOnce } from "../../src/seams/compute/index.js"
 import { sha256Hex } from "../../src/access/index.js"
@@ -23,7 +24,7 @@ import type { Engine } from "../../src/node/engine.js"
 import { ask, type HandlerRequest } from "./ask.js"
 import { alike, PAGE, RULES, shown, takeLists, world } from "./delays-world.js"
 
-const random = new SimRandom(3)
+const random = new SimRandom(TEST_SEED)
 const oneOf = <T>(...choices: readonly [T, ...T[]]): T => choices[random.below(choices.length)] ?? choices[0]
 
 const bodyOf = (i: number): Buffer => Buffer.alloc(i * 97, `body ${i} `)
@@ -128,7 +129,7 @@ async function compareReads(machine: Machine): Promise<void> {
     const read = await ask(quick, sign({ method: "GET", rawTarget, rawHeaders: ["host", "h"] }))
     assert.ok(read.answer?.status === 200 && !read.waited, `${rawTarget} was not answered synchronously`)
   }
-  for (let i = 0; i < 7_000; i += 1) {
+  for (let i = 0; i < runsOf(2_000); i += 1) {
     const { secret, hash, ...read } = anyRead(clock.wallMs())
     const handlerRequest = sign(read, hash, secret)
     const [atOnce, later] = [shown(await ask(quick, handlerRequest)), shown(await ask(slow, handlerRequest))]
@@ -167,7 +168,7 @@ async function compareStored(machine: Machine, devices: number): Promise<void> {
     await ask(slow, { ...sign({ method: "PUT", rawTarget: `/${i % 2 ? "kept" : "bench"}/${i}`, rawHeaders }), body })
   }
   const compare = async (): Promise<void> => {
-    for (let n = 0; n < 400; n += 1) {
+    for (let n = 0; n < runsOf(200); n += 1) {
       const i = random.below(bodies.length)
       const more = random.below(4) === 0 ? [] : ["range", anyRange(lengths[i] ?? 0)]
       const rawHeaders = ["host", "h", ...more]
@@ -452,7 +453,7 @@ async function compareWrites(machine: Machine): Promise<void> {
       if (versioning === "enabled") await engine.services.buckets.setVersioning(bucket, versioning)
       if (versioning === "with lists") await takeLists(engine.services.buckets, bucket)
     }
-    for (let i = 0; i < 500; i += 1) {
+    for (let i = 0; i < runsOf(250); i += 1) {
       const { hash, ...write } = oneOf(anyDelete, anyPut, anyPut, anyPutInChunks, anyPutInChunks)()
       const other = { ...write, rawTarget: write.rawTarget.replace("/left/", "/right/") }
       const putsBefore = count.puts

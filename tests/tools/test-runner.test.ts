@@ -162,7 +162,7 @@ test("the slowest units start first", () => {
 
 test("each test file has the class of the most that it needs", () => {
   for (const [name, kind] of [
-    ["tests/console/shell", "browser"],
+    ["tests/console/store", "browser"],
     ["tests/cluster/zones", "nodes"],
     ["tests/sql/races", "nodes"],
     ["tests/clients/sdk", "server"],

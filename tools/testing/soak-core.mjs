@@ -56,6 +56,8 @@ export const SOAK_KINDS = [
   { name: "control records", weight: 0.2, ...tests("src/node/control/truth", { TEST_TIMES: 5 }) },
   { name: "bugs planted into the steward", weight: 0.1, ...tests("tests/steward/planted", { TEST_PLANTS: "all" }) },
   { name: "bugs planted into tables", weight: 0.1, ...tests("tests/table/planted", { TEST_PLANTS: "all" }) },
+  { name: "synchronous answers", weight: 1, ...tests("tests/s3/delays", { TEST_TIMES: 10 }) },
+  { name: "bench", weight: 0.2, ...tests("bench/quick", { TEST_BENCH: "all" }) },
   { name: "planted bugs", weight: 0.2, ...command("npm run planted", "dist/sim/planted.js") },
   { name: "mutation", weight: 0.1, ...command("npm run mutation", "tools/mutation.mjs") },
 ]

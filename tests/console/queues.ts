@@ -1,0 +1,56 @@
+/** The page of queues: what they hold, their oldest messages, and what can be done with them. */
+import assert from "node:assert/strict"
+import { standardTests, type ConsoleWorld, type PageTests } from "./harness.js"
+
+async function prepare(world: ConsoleWorld): Promise<void> {
+  for (const name of ["mail", "thumbnails", "old"]) await world.admin("POST", "/v1/queues", { name })
+}
+
+export const queues: PageTests = {
+  prepare,
+  define(world, pageTest) {
+    standardTests(world, pageTest, {
+      ...{
+        address: "/console/queues",
+        heading: "Queues",
+        request: "**/v1/queues*",
+        shows: "thumbnails",
+        picture: "queues",
+      },
+    })
+
+    pageTest("a queue is made, paused, resumed and deleted", async () => {
+      const page = await world.open("/console/queues")
+      await page.getByRole("button", { name: "Create a queue" }).click()
+      await page.getByLabel("Name").fill("new")
+      await page.getByRole("button", { name: "Create", exact: true }).click()
+      await page.getByRole("link", { name: "new" }).click()
+      await page.getByRole("heading", { name: "new", level: 1 }).waitFor()
+      await page.getByText("No message is due").waitFor()
+      await page.getByRole("button", { name: "Pause" }).click()
+      await page.getByText("new is paused").waitFor()
+      await page.getByRole("button", { name: "Resume" }).click()
+      await page.getByText("new goes on").waitFor()
+      await page.getByRole("button", { name: "Delete" }).click()
+      await page.getByRole("dialog").getByRole("button", { name: "Delete new" }).click()
+      await page.getByRole("heading", { name: "Queues", level: 1 }).waitFor()
+      await page.getByRole("link", { name: "mail" }).waitFor()
+      assert.equal(await page.getByRole("link", { name: "new", exact: true }).count(), 0)
+    })
+
+    pageTest("messages that are due are shown with what is known of them", async () => {
+      const { stdout } = await world.server.hayloft(["queue", "show", "mail", "--json"])
+      const account = /"account":"([^"]+)"/.exec(stdout)?.[1] ?? ""
+      const page = await world.open(`/console/queues/${account}/mail`)
+      await page.getByText("No message is due").waitFor()
+      const message = {
+        ...{ id: "D-0000002a-AAAAAAAAAAAAAAAAAAAAAAAA-05a1", createdMs: 1, dueMs: 1, expiresMs: 2, deliveries: 3 },
+        ...{ nacks: 0, bytes: 5, movedFrom: "thumbnails", body: "hello <b>there</b>" },
+      }
+      await page.route("**/v1/queues/*/mail/messages", route => route.fulfill({ json: { messages: [message] } }))
+      const row = page.getByRole("row", { name: /D-0000002a/ })
+      await row.getByText("hello <b>there</b>").waitFor()
+      await row.getByText("thumbnails").waitFor()
+    })
+  },
+}

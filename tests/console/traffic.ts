@@ -1,0 +1,53 @@
+/** The page on traffic: figures by bucket, and live requests with filters and pause. */
+import assert from "node:assert/strict"
+import { screenshot, standardTests, type PageTests } from "./harness.js"
+
+export const traffic: PageTests = {
+  define(world, pageTest) {
+    standardTests(world, pageTest, {
+      ...{ address: "/console/traffic", heading: "Traffic", request: "**/v1/traffic*", shows: "By bucket" },
+      picture: "traffic",
+    })
+
+    pageTest("requests show up by bucket, and live as the filter says, until they are paused", async () => {
+      const client = world.server.client()
+      const page = await world.open("/console/traffic")
+      assert.equal((await client.call("PUT", { bucket: "busy" })).status, 200)
+      await page.getByLabel("Bucket", { exact: true }).fill("busy")
+      await page.getByRole("button", { name: "Start", exact: true }).click()
+      await page.getByText("Running.").waitFor()
+      // The stream has begun once a request shows.
+      const requests = page.getByRole("table", { name: "Live requests" })
+      const asking = setInterval(() => void client.call("GET", { bucket: "busy", key: "missing" }), 200)
+      await requests.getByText("404 NoSuchKey").first().waitFor()
+      clearInterval(asking)
+      assert.equal((await client.call("PUT", { bucket: "other" })).status, 200)
+      assert.equal((await client.call("PUT", { bucket: "busy", key: "a", body: "a" })).status, 200)
+      await requests.getByText("busy/a").waitFor()
+      assert.equal(await requests.getByText("other").count(), 0)
+      await page.getByRole("button", { name: "Pause", exact: true }).click()
+      await page.getByText("Paused.").waitFor()
+      await page.getByRole("button", { name: "Refresh" }).click()
+      await page.getByRole("table", { name: "Traffic by bucket" }).getByText("busy").waitFor()
+      await page.getByRole("heading", { name: "Recent events" }).scrollIntoViewIfNeeded()
+      await page.getByRole("table", { name: "Recent events" }).getByRole("row").nth(1).waitFor()
+      await screenshot(page, "traffic-events")
+    })
+
+    pageTest("hot objects show up with the memory of their copies, and not if copies are off", async () => {
+      const page = await world.open("/console/traffic")
+      await page.getByRole("heading", { name: "By bucket" }).waitFor()
+      assert.equal(await page.getByRole("heading", { name: "Hot objects" }).count(), 0)
+      const hot = { uploadId: "0".repeat(32), part: 0, copies: 4, bytes: 4_194_304, hits: 470, readsPerMinute: 180.7 }
+      const figures = { isOn: true, budgetBytes: 67_108_864, readsPerMinute: 30, usedBytes: 4_194_304, copies: 4 }
+      const counts = { hits: 470, hitBytes: 1, misses: 470, made: 4, failed: 0, evicted: 0, cooled: 2 }
+      const hottest = [{ bucket: "models", key: "weights.bin", ...hot }]
+      await page.route("**/v1/hot-copies*", route => route.fulfill({ json: { ...figures, ...counts, hottest } }))
+      await page.reload()
+      const table = page.getByRole("table", { name: "Hot objects" })
+      await table.getByText("models/weights.bin").waitFor()
+      await table.getByText("181").waitFor()
+      await page.getByText("4.0 MiB of 64.0 MiB").waitFor()
+    })
+  },
+}
