@@ -6,6 +6,8 @@ from boto3_store import client, expect_error
 
 BUCKET = "boto3-acl"
 ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
+AUTHENTICATED = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
+LOG_DELIVERY = "http://acs.amazonaws.com/groups/s3/LogDelivery"
 
 
 def grants(answer):
@@ -37,6 +39,11 @@ def counting(s3):
     assert grants(s3.get_object_acl(Bucket=BUCKET, Key="k")) == [(ALL_USERS, "READ_ACP")], "a list is accepted as it was returned"
     s3.put_object(Bucket=BUCKET, Key="k", GrantFullControl=f'id="{owner["ID"]}"', GrantRead=f'uri="{ALL_USERS}"')
     assert grants(s3.get_object_acl(Bucket=BUCKET, Key="k")) == [full, (ALL_USERS, "READ")]
+    s3.put_object(Bucket=BUCKET, Key="k", ACL="authenticated-read")
+    assert grants(s3.get_object_acl(Bucket=BUCKET, Key="k")) == [full, (AUTHENTICATED, "READ")]
+    logs = f'uri="{LOG_DELIVERY}"'
+    s3.put_bucket_acl(Bucket=BUCKET, GrantWrite=logs, GrantReadACP=logs)
+    assert sorted(grants(s3.get_bucket_acl(Bucket=BUCKET))) == [(LOG_DELIVERY, "READ_ACP"), (LOG_DELIVERY, "WRITE")]
     nobody = 'emailAddress="nobody@nowhere.example"'
     expect_error("UnresolvableGrantByEmailAddress", s3.put_object_acl, Bucket=BUCKET, Key="k", GrantRead=nobody)
 

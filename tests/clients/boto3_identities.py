@@ -67,6 +67,77 @@ assert got["ClientIDList"] == ["a", "b"] and got["ThumbprintList"] == [], got
 iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=provider["OpenIDConnectProviderArn"])
 assert iam.list_account_aliases()["AccountAliases"] == []
 
+def whoami(keys):
+    return client("sts", keys).get_caller_identity()["Arn"]
+
+
+def ends_with_its_key():
+    """A user with a policy of the account, a role, and sessions, which end while the key is inactive."""
+    iam.create_user(UserName="bob", Tags=[{"Key": "team", "Value": "\u00e9"}])
+    assert iam.get_user(UserName="bob")["User"]["Tags"] == [{"Key": "team", "Value": "\u00e9"}]
+    bob = keys_of(iam.create_access_key(UserName="bob")["AccessKey"])
+    expect_error("AccessDenied", client("iam", bob).list_users)
+    lister = document(Action=["iam:List*", "sts:AssumeRole"], Resource="*")
+    arn = iam.create_policy(PolicyName="lister", PolicyDocument=lister)["Policy"]["Arn"]
+    iam.attach_user_policy(UserName="bob", PolicyArn=arn)
+    assert "bob" in [user["UserName"] for user in client("iam", bob).list_users()["Users"]]
+    role = iam.create_role(RoleName="work", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    sts = client("sts", bob)
+    working = keys_of(sts.assume_role(RoleArn=role, RoleSessionName="work")["Credentials"])
+    assert whoami(working).endswith("assumed-role/work/work")
+    expect_error("AccessDenied", client("iam", working).list_users)
+    iam.put_role_policy(RoleName="work", PolicyName="p", PolicyDocument=lister)
+    assert "work" in [role["RoleName"] for role in client("iam", working).list_roles()["Roles"]]
+    temporary = keys_of(sts.get_session_token()["Credentials"])
+    assert whoami(temporary).endswith("user/bob")
+    key = {"UserName": "bob", "AccessKeyId": bob["aws_access_key_id"]}
+    iam.update_access_key(**key, Status="Inactive")
+    for ended in (bob, working, temporary):
+        expect_error("InvalidClientTokenId", client("sts", ended).get_caller_identity)
+    expect_error("NotImplemented", iam.list_server_certificates)
+    expect_error("DeleteConflict", iam.delete_user, UserName="bob")
+    iam.detach_user_policy(UserName="bob", PolicyArn=arn)
+    iam.delete_access_key(**key)
+    iam.delete_user(UserName="bob")
+    iam.delete_policy(PolicyArn=arn)
+    iam.delete_role_policy(RoleName="work", PolicyName="p")
+    iam.delete_role(RoleName="work")
+
+
+def apply_to_objects():
+    """Permissions of users and sessions apply to S3 immediately, and end immediately."""
+    s3 = client()
+    at = {"Bucket": "boto3-given", "Key": "team/object"}
+    s3.create_bucket(Bucket="boto3-given")
+    s3.put_object(**at, Body=b"content")
+    iam.create_user(UserName="reader")
+    reader = keys_of(iam.create_access_key(UserName="reader")["AccessKey"])
+    session = keys_of(client("sts", reader).get_session_token()["Credentials"])
+    both = [client("s3", reader), client("s3", session)]
+    expect_error("AccessDenied", both[0].get_object, **at)
+    read = document(Action="s3:GetObject", Resource="arn:aws:s3:::boto3-given/team/*")
+    named = {"UserName": "reader", "PolicyName": "p"}
+    iam.put_user_policy(**named, PolicyDocument=read)
+    for one in both:
+        assert one.get_object(**at)["Body"].read() == b"content"
+        expect_error("AccessDenied", one.delete_object, **at)
+    iam.delete_user_policy(**named)
+    for one in both:
+        expect_error("AccessDenied", one.get_object, **at)
+    iam.put_user_policy(**named, PolicyDocument=read)
+    both[1].get_object(**at)
+    iam.delete_access_key(UserName="reader", AccessKeyId=reader["aws_access_key_id"])
+    expect_error("InvalidAccessKeyId", both[0].get_object, **at)
+    expect_error(("InvalidToken", "InvalidAccessKeyId"), both[1].get_object, **at)
+    iam.delete_user_policy(**named)
+    iam.delete_user(UserName="reader")
+    s3.delete_object(**at)
+    s3.delete_bucket(Bucket="boto3-given")
+
+
+ends_with_its_key()
+apply_to_objects()
+
 iam.detach_role_policy(RoleName="boto", PolicyArn="arn:aws:iam::aws:policy/IAMReadOnlyAccess")
 iam.delete_role(RoleName="boto")
 iam.delete_user_permissions_boundary(UserName="boto-1")

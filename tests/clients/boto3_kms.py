@@ -70,4 +70,28 @@ except kms.exceptions.NotFoundException as error:
 expect_error("UnsupportedOperationException", kms.create_grant, KeyId=key, GranteePrincipal="a", Operations=["Encrypt"])
 expect_error("UnsupportedOperationException", kms.create_key, KeySpec="RSA_2048")
 
+
+def objects():
+    """Objects are encrypted with named keys, and read while these are enabled."""
+    s3 = client()
+    at = {"Bucket": "boto3-kms"}
+    s3.create_bucket(**at)
+    named = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
+    assert s3.put_object(**at, Key="own", Body=b"body", **named)["SSEKMSKeyId"] == arn
+    s3.put_object(**at, Key="shared", Body=b"body", BucketKeyEnabled=True, **named)
+    s3.put_object(**at, Key="default", Body=b"body", ServerSideEncryption="aws:kms")
+    assert "alias/aws/s3" in [alias["AliasName"] for alias in kms.list_aliases()["Aliases"]]
+    kms.disable_key(KeyId=key)
+    for name in ("own", "shared"):
+        expect_error("KMS.DisabledException", s3.get_object, **at, Key=name)
+        s3.head_object(**at, Key=name)
+    assert s3.get_object(**at, Key="default")["Body"].read() == b"body"
+    none = {**named, "SSEKMSKeyId": "00000000-0000-4000-8000-000000000000"}
+    expect_error("KMS.NotFoundException", s3.put_object, **at, Key="other", Body=b"body", **none)
+    kms.enable_key(KeyId=key)
+    for name in ("own", "shared"):
+        assert s3.get_object(**at, Key=name)["Body"].read() == b"body"
+
+
+objects()
 print("all good")

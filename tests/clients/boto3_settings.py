@@ -12,6 +12,16 @@ PAGE = "https://page.example.com"
 CORS = {"CORSRules": [{"AllowedMethods": ["GET", "PUT"], "AllowedOrigins": [PAGE], "ExposeHeaders": ["ETag"]}]}
 BLOCK = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": False, "RestrictPublicBuckets": False}
 OWNERSHIP = {"Rules": [{"ObjectOwnership": "BucketOwnerPreferred"}]}
+WEBSITE = {
+    "IndexDocument": {"Suffix": "index.html"},
+    "ErrorDocument": {"Key": "error.html"},
+    "RoutingRules": [
+        {
+            "Condition": {"HttpErrorCodeReturnedEquals": "404", "KeyPrefixEquals": "docs/"},
+            "Redirect": {"HostName": "new.example.com", "HttpRedirectCode": "302", "ReplaceKeyPrefixWith": "documents/"},
+        }
+    ],
+}
 TAGS = {"TagSet": [{"Key": "team", "Value": "\u00e9"}]}
 
 
@@ -34,6 +44,10 @@ def settings(s3):
     assert shown(s3.get_bucket_tagging(Bucket=BUCKET)) == TAGS
     s3.delete_bucket_tagging(Bucket=BUCKET)
     expect_error("NoSuchTagSet", s3.get_bucket_tagging, Bucket=BUCKET)
+    s3.put_bucket_website(Bucket=BUCKET, WebsiteConfiguration=WEBSITE)
+    assert shown(s3.get_bucket_website(Bucket=BUCKET)) == WEBSITE
+    s3.delete_bucket_website(Bucket=BUCKET)
+    expect_error("NoSuchWebsiteConfiguration", s3.get_bucket_website, Bucket=BUCKET)
     assert shown(s3.get_bucket_request_payment(Bucket=BUCKET)) == {"Payer": "BucketOwner"}
     s3.put_bucket_request_payment(Bucket=BUCKET, RequestPaymentConfiguration={"Payer": "Requester"})
     assert shown(s3.get_bucket_request_payment(Bucket=BUCKET)) == {"Payer": "Requester"}
@@ -47,6 +61,14 @@ def lifecycle(s3):
         {"ID": "dated \u00e9", "Filter": size, "Status": "Enabled", "Expiration": {"Date": midnight}},
         {"ID": "uploads", "Filter": {"Prefix": "up/"}, "Status": "Enabled", **abort},
         {"ID": "off", "Filter": {}, "Status": "Disabled", "Expiration": {"Days": 1}},
+        {
+            "ID": "old logs",
+            "Filter": {"And": {"Prefix": "logs/", "Tags": [{"Key": "keep", "Value": "no"}]}},
+            "Status": "Enabled",
+            "Expiration": {"Days": 30},
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 7, "NewerNoncurrentVersions": 3},
+        },
+        {"ID": "markers", "Filter": {}, "Status": "Enabled", "Expiration": {"ExpiredObjectDeleteMarker": True}},
     ]
     s3.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration={"Rules": rules})
     assert s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"] == rules
@@ -56,6 +78,9 @@ def lifecycle(s3):
     source = {"Bucket": BUCKET, "Key": "expires"}
     assert s3.copy_object(Bucket=BUCKET, Key="copy", CopySource=source)["Expiration"] == expected
     assert "Expiration" not in s3.put_object(Bucket=BUCKET, Key="stays", Body=b"abcde")
+    tagged = s3.put_object(Bucket=BUCKET, Key="logs/a", Body=b"", Tagging="keep=no")["Expiration"]
+    assert tagged.endswith(' 00:00:00 GMT", rule-id="old logs"'), tagged
+    assert s3.head_object(Bucket=BUCKET, Key="logs/a")["Expiration"] == tagged
     upload = s3.create_multipart_upload(Bucket=BUCKET, Key="up/load")
     assert upload["AbortRuleId"] == "uploads", upload
     assert upload["AbortDate"].time() == datetime.time(0), upload
@@ -71,7 +96,7 @@ def lifecycle(s3):
     expect_error("NotImplemented", s3.put_bucket_lifecycle_configuration, **refused)
     s3.delete_bucket_lifecycle(Bucket=BUCKET)
     expect_error("NoSuchLifecycleConfiguration", s3.get_bucket_lifecycle_configuration, Bucket=BUCKET)
-    for key in ["expires", "copy", "stays"]:
+    for key in ["expires", "copy", "stays", "logs/a"]:
         s3.delete_object(Bucket=BUCKET, Key=key)
 
 

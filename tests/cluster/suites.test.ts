@@ -38,8 +38,7 @@ const SUITES: readonly Suite[] = [
   { file: "clients/sharing", front: "requests", least: 5 },
   { file: "races", front: "connections", least: 50, isLong: true },
   { file: "clients/tools", front: "requests", least: 100, isLong: true },
-  { file: "clients/settings", front: "requests", least: 10, isLong: true },
-  { file: "clients/identities", front: "requests", least: 10, isLong: true },
+  { file: "clients/aws", front: "requests", least: 10, isLong: true },
   { file: "clients/terraform", front: "requests", least: 10, isLong: true },
 ]
 

@@ -13,6 +13,7 @@ import {
   HeadObjectCommand,
   PutObjectCommand,
 } from "@aws-sdk/client-s3"
+import { runsOf } from "../../src/base/testing-seed.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"
 import { ServerProcess } from "../harness/server.js"
@@ -255,6 +256,7 @@ async function waiting(server: ServerProcess, count: number): Promise<void> {
   for (;;) {
     const found = /^hayloft_s3_follows_waiting(?:\{[^}]*\})? (\d+)$/m.exec(await server.metrics())?.[1]
     if (Number(found) >= count) return
+    await later(20)
   }
 }
 
@@ -277,8 +279,8 @@ async function followed(server: ServerProcess, over: AbortSignal): Promise<strin
   }
 }
 
-const KILLS = 4
-const CLIENTS = 4
+const KILLS = runsOf(2)
+const CLIENTS = 3
 
 /** A client that appends records of its own until it is told to stop, and repeats each with its id until it is acknowledged. */
 async function appends(server: ServerProcess, name: string, over: AbortSignal): Promise<readonly string[]> {

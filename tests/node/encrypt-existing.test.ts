@@ -89,33 +89,56 @@ async function checkConverted({ folders, env }: PlainStore, rounds: readonly str
   assert.deepEqual([...(await readable(folders, ALL_MARKS))], [])
 }
 
-test("an existing store is encrypted, also if it is killed in each phase", { timeout: 400_000 }, () =>
-  withPlainStore(true, async store => {
-    const { folders, hayloft } = store
-    const server = await begin(store, folders)
-    assert.equal(await isOver(server), false)
-    const status = await hayloft("status", "--data", folders[0] ?? "")
-    assert.match(status.stdout, /encryption +being encrypted: \d+ % of the objects/)
-    await withClient(server, async client => {
-      await check(client, ROUNDS)
-      await fill(client, "fourth")
-    })
-    for (const phase of [
-      /"percent":[1-9]/,
-      /waits for backups/,
-      /waits (for checkpoints|until released)/,
-      /are left/,
-    ]) {
-      await until(server, phase)
+/** Commands on a stopped store work in the middle of the conversion. */
+async function checkStopped({ folders, at, env, hayloft }: PlainStore, rounds: readonly string[]): Promise<void> {
+  for (const folder of [folders[0] ?? "", folders.at(-1) ?? ""]) {
+    const { code, stdout, stderr } = await hayloft("volume", "fsck", folder)
+    assert.equal(code, 0, `${stdout}${stderr}`)
+    const base = await hayloft("volume", "inspect", join(folder, "base"))
+    assert.equal(base.code, 0, base.stderr)
+  }
+  const to = at("rescued")
+  const from = folders.flatMap(folder => ["--from", folder])
+  const { code, stdout, stderr } = await hayloft("rescue", ...from, "--to", to)
+  assert.equal(code, 0, `${stdout}${stderr}`)
+  assert.deepEqual([...(await readable([to], ALL_MARKS))], [], "what is rescued is encrypted at once")
+  const rescued = await ServerProcess.start({ folders: [to], env })
+  assert.equal(await isOver(rescued), true)
+  await withClient(rescued, client => check(client, rounds))
+  await rescued.stop()
+}
+
+test(
+  "an existing store is encrypted, also if it is killed in each phase, and checked, inspected and rescued in between",
+  { timeout: 400_000 },
+  () =>
+    withPlainStore(true, async store => {
+      const { folders, hayloft } = store
+      const rounds = [...ROUNDS, "fourth"]
+      const server = await begin(store, folders)
+      assert.equal(await isOver(server), false)
+      const status = await hayloft("status", "--data", folders[0] ?? "")
+      assert.match(status.stdout, /encryption +being encrypted: \d+ % of the objects/)
+      await withClient(server, async client => {
+        await fill(client, "fourth")
+        await backUp(server, client)
+      })
+      await until(server, /"percent":[1-9]/)
       await server.kill()
+      assert.ok((await readable(folders, ALL_MARKS)).size > 0, "it is half done")
+      await checkStopped(store, rounds)
       await server.launch()
-      await withClient(server, client => check(client, [...ROUNDS, "fourth"]))
-    }
-    await untilConverted(server)
-    assert.deepEqual([...(await readable(folders, ALL_MARKS))], [], "while it runs")
-    await server.stop()
-    await checkConverted(store, [...ROUNDS, "fourth"])
-  }),
+      for (const phase of [/waits for backups/, /waits (for checkpoints|until released)/, /are left/]) {
+        await until(server, phase)
+        await server.kill()
+        await server.launch()
+        await withClient(server, client => check(client, rounds))
+      }
+      await untilConverted(server)
+      assert.deepEqual([...(await readable(folders, ALL_MARKS))], [], "while it runs")
+      await server.stop()
+      await checkConverted(store, rounds)
+    }),
 )
 
 test("a device that is away keeps the conversion open until it has returned", { timeout: 400_000 }, () =>
@@ -138,34 +161,5 @@ test("a device that is away keeps the conversion open until it has returned", { 
     await withClient(whole, client => check(client, ROUNDS))
     await whole.stop()
     await checkConverted(store, ROUNDS)
-  }),
-)
-
-test("a store that is being encrypted is checked, inspected and rescued", { timeout: 400_000 }, () =>
-  withPlainStore(true, async store => {
-    const { folders, at, env, hayloft } = store
-    const server = await begin(store, folders)
-    await withClient(server, async client => {
-      await fill(client, "fourth")
-      await backUp(server, client)
-    })
-    await until(server, /"percent":[1-9]/)
-    await server.kill()
-    assert.ok((await readable(folders, ALL_MARKS)).size > 0, "it is half done")
-    for (const folder of folders) {
-      const { code, stdout, stderr } = await hayloft("volume", "fsck", folder)
-      assert.equal(code, 0, `${stdout}${stderr}`)
-      const base = await hayloft("volume", "inspect", join(folder, "base"))
-      assert.equal(base.code, 0, base.stderr)
-    }
-    const to = at("rescued")
-    const from = folders.flatMap(folder => ["--from", folder])
-    const { code, stdout, stderr } = await hayloft("rescue", ...from, "--to", to)
-    assert.equal(code, 0, `${stdout}${stderr}`)
-    assert.deepEqual([...(await readable([to], ALL_MARKS))], [], "what is rescued is encrypted at once")
-    const rescued = await ServerProcess.start({ folders: [to], env })
-    assert.equal(await isOver(rescued), true)
-    await withClient(rescued, client => check(client, [...ROUNDS, "fourth"]))
-    await rescued.stop()
   }),
 )

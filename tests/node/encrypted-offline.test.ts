@@ -128,47 +128,47 @@ async function inspected({ data, hayloft, opened }: Encrypted): Promise<{ path: 
   return found
 }
 
-test("fsck of an encrypted store verifies it with the key file, and names the object whose bytes are damaged", () =>
-  withEncrypted(async store => {
-    const { data, server, opened } = store
-    const whole = await opened("volume", "fsck", data)
-    assert.equal(whole.code, 0, `${whole.stdout}${whole.stderr}`)
-    assert.match(whole.stdout, /[1-9]\d* needles, [1-9].* verified/)
-    const { path, offsetBytes } = await inspected(store)
-    const bytes = await readFile(path)
-    bytes.fill(0x5a, offsetBytes + LARGE_BYTES / 2, offsetBytes + LARGE_BYTES / 2 + 100)
-    await writeFile(path, bytes)
-    const damaged = await opened("volume", "fsck", data)
-    assert.equal(damaged.code, 1)
-    assert.match(damaged.stdout, new RegExp(`DAMAGED needle .*key=${LARGE} `))
-    const rebuilt = await opened("volume", "rebuild-index", data)
-    assert.match(rebuilt.stdout, /removed [1-9]\d* rows? of the index/)
-    await server.launch()
-    await withClient(server, async client => {
-      assert.ok((await get(client, LATE)).equals(bodyOf(LARGE_BYTES)))
-      assert.equal((await get(client, keyOf(0))).toString(), textOf(0))
-      await assert.rejects(get(client, LARGE))
-    })
-    await server.stop()
-  }))
+/** The log and the metadata are shown. */
+async function checkInspection({ data, hayloft, opened }: Encrypted): Promise<void> {
+  const base = await opened("volume", "inspect", join(data, "base"))
+  assert.equal(base.code, 0, base.stderr)
+  assert.match(base.stdout, /row family=current /)
+  const segments = await filesIn(join(data, "log"))
+  let entries = 0
+  for (const segment of segments) {
+    const closed = await hayloft("volume", "inspect", segment)
+    assert.doesNotMatch(closed.stdout, /entry/)
+    assert.doesNotMatch(closed.stdout, /DAMAGED/)
+    const shown = await opened("volume", "inspect", segment)
+    assert.doesNotMatch(shown.stdout, /DAMAGED|names=encrypted/)
+    entries += shown.stdout.split("\n").filter(line => /entry tablet=\d+ .*writes=[1-9]/.test(line)).length
+  }
+  assert.ok(entries > 0, "what the store had not brought into its tables when it was killed")
+}
 
-test("the log and the metadata of an encrypted device are inspected with the key file", () =>
-  withEncrypted(async ({ data, hayloft, opened }) => {
-    const base = await opened("volume", "inspect", join(data, "base"))
-    assert.equal(base.code, 0, base.stderr)
-    assert.match(base.stdout, /row family=current /)
-    const segments = await filesIn(join(data, "log"))
-    let entries = 0
-    for (const segment of segments) {
-      const closed = await hayloft("volume", "inspect", segment)
-      assert.doesNotMatch(closed.stdout, /entry/)
-      assert.doesNotMatch(closed.stdout, /DAMAGED/)
-      const shown = await opened("volume", "inspect", segment)
-      assert.doesNotMatch(shown.stdout, /DAMAGED|names=encrypted/)
-      entries += shown.stdout.split("\n").filter(line => /entry tablet=\d+ .*writes=[1-9]/.test(line)).length
-    }
-    assert.ok(entries > 0, "what the store had not brought into its tables when it was killed")
-  }))
+/** fsck names the object whose bytes are damaged. */
+async function checkDamage(store: Encrypted): Promise<void> {
+  const { data, server, opened } = store
+  const whole = await opened("volume", "fsck", data)
+  assert.equal(whole.code, 0, `${whole.stdout}${whole.stderr}`)
+  assert.match(whole.stdout, /[1-9]\d* needles, [1-9].* verified/)
+  const { path, offsetBytes } = await inspected(store)
+  const bytes = await readFile(path)
+  bytes.fill(0x5a, offsetBytes + LARGE_BYTES / 2, offsetBytes + LARGE_BYTES / 2 + 100)
+  await writeFile(path, bytes)
+  const damaged = await opened("volume", "fsck", data)
+  assert.equal(damaged.code, 1)
+  assert.match(damaged.stdout, new RegExp(`DAMAGED needle .*key=${LARGE} `))
+  const rebuilt = await opened("volume", "rebuild-index", data)
+  assert.match(rebuilt.stdout, /removed [1-9]\d* rows? of the index/)
+  await server.launch()
+  await withClient(server, async client => {
+    assert.ok((await get(client, LATE)).equals(bodyOf(LARGE_BYTES)))
+    assert.equal((await get(client, keyOf(0))).toString(), textOf(0))
+    await assert.rejects(get(client, LARGE))
+  })
+  await server.stop()
+}
 
 /** Damages half of each table's data, and the parity that would rebuild it. */
 async function spoil(base: string): Promise<void> {
@@ -182,27 +182,36 @@ async function spoil(base: string): Promise<void> {
   }
 }
 
-test("unreadable rows of an encrypted store are given up with the key file, and what stays is encrypted", () =>
-  withEncrypted(async ({ data, server, opened }) => {
-    await spoil(join(data, "base"))
-    const found = await opened("volume", "fsck", data)
-    assert.match(found.stdout, /DAMAGED metadata .*repair=none/)
-    const done = await opened("volume", "give-up", data, "--yes", "--confirm", "data")
-    assert.equal(done.code, 0, `${done.stdout}${done.stderr}`)
-    assert.match(done.stdout, /gave up [1-9]\d* rows?; start the store/)
-    assert.deepEqual(await readable(data), [], "the rewritten tables are encrypted")
-    await server.launch()
-    await withClient(server, async client => {
-      const bodies = await Promise.allSettled(Array.from({ length: OBJECTS }, (_, i) => get(client, keyOf(i))))
-      const whole = bodies.filter(
-        (each, i) => each.status === "fulfilled" && each.value.toString() === textOf(i),
-      ).length
-      assert.ok(whole > 0 && whole < OBJECTS, `${whole} of ${OBJECTS} are left`)
-      assert.equal(bodies.filter(({ status }) => status === "fulfilled").length, whole)
-    })
-    await server.stop()
-    assert.equal((await opened("volume", "fsck", data)).code, 0)
-  }))
+/** Unreadable rows are given up, and what stays is encrypted. */
+async function checkGivingUp({ data, server, opened }: Encrypted): Promise<void> {
+  await spoil(join(data, "base"))
+  const found = await opened("volume", "fsck", data)
+  assert.match(found.stdout, /DAMAGED metadata .*repair=none/)
+  const done = await opened("volume", "give-up", data, "--yes", "--confirm", "data")
+  assert.equal(done.code, 0, `${done.stdout}${done.stderr}`)
+  assert.match(done.stdout, /gave up [1-9]\d* rows?; start the store/)
+  assert.deepEqual(await readable(data), [], "the rewritten tables are encrypted")
+  await server.launch()
+  await withClient(server, async client => {
+    const bodies = await Promise.allSettled(Array.from({ length: OBJECTS }, (_, i) => get(client, keyOf(i))))
+    const whole = bodies.filter((each, i) => each.status === "fulfilled" && each.value.toString() === textOf(i)).length
+    assert.ok(whole > 0 && whole < OBJECTS, `${whole} of ${OBJECTS} are left`)
+    assert.equal(bodies.filter(({ status }) => status === "fulfilled").length, whole)
+  })
+  await server.stop()
+  const { stdout } = await opened("volume", "fsck", data)
+  assert.match(stdout, /needles, /)
+  const damaged = stdout.split("\n").filter(line => line.includes("DAMAGED") && !line.includes(`key=${LARGE} `))
+  assert.deepEqual(damaged, [], "only the bytes that were damaged before are")
+}
+
+test("each command on an encrypted device needs the key file", { timeout: 300_000 }, context =>
+  withEncrypted(async store => {
+    await context.test("the log and the metadata are inspected", () => checkInspection(store))
+    await context.test("damaged bytes are found and their rows removed", () => checkDamage(store))
+    await context.test("unreadable rows are given up", () => checkGivingUp(store))
+  }),
+)
 
 const LOOK_MS = 100
 const RESCUED = [100, 4_096, LARGE_BYTES, 9_000_000]

@@ -36,6 +36,7 @@ export const SOAK_KINDS = [
   { name: "crash points of the log", weight: 2, ...tests("tests/crash/log") },
   { name: "crash points of volumes", weight: 2, ...tests("tests/crash/volume") },
   { name: "kills", weight: 2, ...tests("tests/kill/kill") },
+  { name: "kills of appends", weight: 1, ...tests("tests/node/appends", { TEST_TIMES: 10 }) },
   { name: "hostile requests", weight: 2, ...tests("tests/hostile/hostile", { HOSTILE_MUTATIONS: 200 }) },
   { name: "failing disk calls", weight: 2, ...tests("tests/faults/sweep") },
   { name: "policies", weight: 1, ...tests("tests/policies/policies") },
