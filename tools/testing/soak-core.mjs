@@ -42,6 +42,7 @@ export const SOAK_KINDS = [
   { name: "failing disk calls", weight: 2, ...tests("tests/faults/sweep", { TEST_TIMES: 10 }) },
   { name: "rot", weight: 2, ...tests("tests/faults/rot", { TEST_TIMES: 10 }) },
   { name: "repair of rotten metadata stores", weight: 2, ...tests("tests/faults/rot-repair", { TEST_TIMES: 10 }) },
+  { name: "sets of lost disks", weight: 1, ...tests("tests/devices/every-subset", { TEST_TIMES: 20 }) },
   { name: "policies", weight: 1, ...tests("tests/policies/policies") },
   { name: "planted bugs", weight: 0.2, ...command("npm run planted", "dist/sim/planted.js") },
   { name: "mutation", weight: 0.1, ...command("npm run mutation", "tools/mutation.mjs") },
