@@ -64,6 +64,9 @@ const RUN_MS = { min: 60, max: 900 } as const
 /** Some processes run long enough to begin a checkpoint (5 s), and are killed around it. */
 const LONG_RUN_MS = { min: 4_200, max: 6_200 } as const
 const LONG_RUN_ONE_IN = 4
+/** Every second process is killed while a client awaits the answer of a transaction. */
+const RISKY_ONE_IN = 2
+const RISKY_MS_MAX = 12
 /** The store of copies and of remote buckets is killed with every second process. */
 const FAR_KILLED_ONE_IN = 2
 
@@ -141,10 +144,17 @@ class KillLoop {
     await this.whileWorking(later(min + this.random.below(max - min)))
     while (this.plugins.some(({ done }, at) => done < (changes[at] ?? 0) + CHANGES_MIN))
       await this.whileWorking(later(LOOK_MS))
+    if (incarnation % RISKY_ONE_IN === 0) await this.untilRisky()
     dying = true
     if (incarnation % FAR_KILLED_ONE_IN === 1) await this.world.far.kill()
     await this.server.kill()
     await Promise.all(working)
+  }
+
+  /** Resolves a moment after the answer of a change is awaited. */
+  private async untilRisky(): Promise<void> {
+    while (!this.plugins.some(({ isAtRisk }) => isAtRisk === true)) await this.whileWorking(later(1))
+    await later(this.random.below(RISKY_MS_MAX))
   }
 
   private async whileWorking(moment: Promise<unknown>): Promise<void> {
@@ -258,7 +268,11 @@ export function killLoop(options: KillOptions): Promise<KillResult> {
       const near = await ServerProcess.start({ folders, args })
       try {
         const world = new KillWorld(near, far, { folder, folders, queueHost }, new SimRandom(options.seed))
-        return await new KillLoop(world, options).run()
+        try {
+          return await new KillLoop(world, options).run()
+        } finally {
+          world.abandon()
+        }
       } finally {
         await near.kill()
       }

@@ -9,6 +9,8 @@ import type { ServerProcess } from "../harness/server.js"
 export interface KillPlugin {
   /** Changes that were acknowledged: each process acknowledges some before it is killed. */
   readonly done: number
+  /** A change is under way whose answer a kill may lose; some kills wait for it. */
+  readonly isAtRisk?: boolean
   begin(): Promise<void>
   /** Clients at work until the run is over. Throws if a promise is broken. */
   work(): Promise<void>
@@ -25,6 +27,7 @@ export class KillWorld {
   /** Between two requests of a client. */
   paceMs = 0
   isOver = false
+  private isAbandoned = false
   private pause: Promise<void> | undefined
   private goOn: () => void = () => undefined
 
@@ -41,10 +44,16 @@ export class KillWorld {
     readonly random: SimRandom,
   ) {}
 
+  /** Ends all clients, also those that repeat a request until it succeeds. */
+  abandon(): void {
+    this.isAbandoned = true
+  }
+
   /** Resolves when a client may send its next request. */
   async turn(): Promise<void> {
     await later(this.isOver ? 0 : this.paceMs)
     while (this.pause !== undefined) await this.pause
+    if (this.isAbandoned) throw new Error("the run has ended")
   }
 
   /** No client begins a request while the work is done. */

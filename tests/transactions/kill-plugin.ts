@@ -15,12 +15,12 @@ const sideOf = (number: number): Side => (number % 2 === 0 ? "left" : "right")
 /** Repeats the request until the server is there. */
 async function until<T>(world: KillWorld, ask: () => Promise<T>): Promise<T> {
   for (;;) {
-    await world.turn()
     try {
       return await ask()
     } catch (error) {
       const isAnswer = error instanceof RemoteFailure && error.status < 500
       if (isAnswer || error instanceof assert.AssertionError) throw error
+      await world.turn()
     }
   }
 }
@@ -40,6 +40,7 @@ async function textOf(client: S3Client, bucket: string, key: string): Promise<st
 /** Moves a coin to and fro; with each move a ledger says how many there were, and a note of the last one goes. */
 class Mover {
   done = 0
+  isAtRisk = false
   private readonly coin: string
   private readonly ledger: string
 
@@ -64,13 +65,16 @@ class Mover {
 
   async work(): Promise<void> {
     while (!this.world.isOver) {
+      await this.world.turn()
       const number = this.done + 1
       const operations = await until(this.world, () => this.operations(number))
       const token = `${this.name}-${number}`
       await until(this.world, async () => {
         try {
+          this.isAtRisk = true
           await this.client.transaction(operations, { token })
         } finally {
+          this.isAtRisk = false
           await this.assertWhole(number)
         }
       })
@@ -134,6 +138,10 @@ export class Transactions implements KillPlugin {
 
   get done(): number {
     return this.movers.reduce((sum, { done }) => sum + done, 0)
+  }
+
+  get isAtRisk(): boolean {
+    return this.movers.some(({ isAtRisk }) => isAtRisk)
   }
 
   async begin(): Promise<void> {
