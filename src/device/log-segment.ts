@@ -52,8 +52,9 @@ export class WindowMemory {
 
   atLeast(lengthBytes: number): Uint8Array {
     if (this.#bytes.length < lengthBytes) {
-      const { buffer } = xxh64Memory(Math.max(lengthBytes, WINDOW_BYTES_MAX))
-      this.#bytes = Buffer.from(buffer)
+      // WebAssembly's memory, in which checksums need no copy, takes address space of gigabytes: short files do without.
+      const isShort = lengthBytes < WINDOW_BYTES_MAX
+      this.#bytes = isShort ? new Uint8Array(lengthBytes) : Buffer.from(xxh64Memory(lengthBytes).buffer)
     }
     return this.#bytes
   }

@@ -56,6 +56,8 @@ export const LOG_LIMITS = {
   appendBytesQueuedMax: 64 * MIB,
   /** Batches up to this size are assembled in a buffer that is reused. */
   keptMemoryBytesMax: MIB,
+  /** Batches up to this length are encoded in plain memory. */
+  shortBatchBytesMax: 64 * KIB,
 } as const
 
 export interface LogOptions {
@@ -426,8 +428,12 @@ export class SegmentedLog implements CommitLog {
   #memoryFor(lengthBytes: number): Uint8Array | undefined {
     if (lengthBytes > LOG_LIMITS.keptMemoryBytesMax) return undefined
     if (this.#memory.length < lengthBytes) {
-      // Memory in which checksums are computed without a copy. Pages of it that are never used stay untouched.
-      this.#memory = Buffer.from(xxh64Memory(LOG_LIMITS.keptMemoryBytesMax).buffer)
+      // In WebAssembly's memory checksums are computed without a copy. Pages of it that are never used stay untouched,
+      // but it takes address space of gigabytes, and time to get it: short batches do without.
+      this.#memory =
+        lengthBytes <= LOG_LIMITS.shortBatchBytesMax
+          ? Buffer.alloc(LOG_LIMITS.shortBatchBytesMax)
+          : Buffer.from(xxh64Memory(LOG_LIMITS.keptMemoryBytesMax).buffer)
     }
     return this.#memory
   }

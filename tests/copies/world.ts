@@ -20,12 +20,12 @@ export class CopiesWorld {
     const proxy = await Proxy.start(far.endpoint)
     const near = await ServerProcess.start({
       folders: [join(folder, "near")],
-      args: ["--remotes", fileOf(folder, "far", proxy.endpoint), "--allow-sse-c-without-tls"],
+      args: ["--remotes", remotesFile(folder, "far", proxy.endpoint), "--allow-sse-c-without-tls"],
     })
     const world = new CopiesWorld(far, near, proxy)
     if (bothWays) {
       await far.kill()
-      await far.launch(["--remotes", fileOf(folder, "near", near.endpoint)])
+      await far.launch(["--remotes", remotesFile(folder, "near", near.endpoint)])
     }
     await world.at("far", "PUT", { bucket: "data" })
     await world.at("near", "PUT", { bucket: "photos" })
@@ -63,11 +63,7 @@ export class CopiesWorld {
 
   /** Keys and ETags. */
   async list(where: "far" | "near", bucket: string): Promise<readonly string[]> {
-    const { body } = await this.at(where, "GET", { bucket, query: "list-type=2" })
-    return Array.from(
-      body.toString().matchAll(/<Key>([^<]*)<\/Key>.*?<ETag>([^<]*)<\/ETag>/g),
-      ([, key = "", etag = ""]) => `${key} ${etag}`,
-    )
+    return listed(this[where], bucket)
   }
 
   async assertCopied(): Promise<void> {
@@ -82,7 +78,18 @@ export class CopiesWorld {
   }
 }
 
-function fileOf(folder: string, name: string, endpoint: string): string {
+/** Keys and ETags of a bucket. */
+export async function listed(server: ServerProcess, bucket: string): Promise<readonly string[]> {
+  const { status, text } = await server.client().call("GET", { bucket, query: "list-type=2" })
+  assert.equal(status, 200, text)
+  return Array.from(
+    text.matchAll(/<Key>([^<]*)<\/Key>.*?<ETag>([^<]*)<\/ETag>/g),
+    ([, key = "", etag = ""]) => `${key} ${etag}`,
+  )
+}
+
+/** The file of `--remotes` with one store. */
+export function remotesFile(folder: string, name: string, endpoint: string): string {
   const file = join(folder, `remotes-${name}.json`)
   const key = { accessKeyId: CREDENTIALS.accessKey, secretAccessKey: CREDENTIALS.secretKey }
   writeFileSync(file, JSON.stringify({ [name]: { endpoint, region: REGION, ...key } }))

@@ -120,40 +120,46 @@ test("only the metadata store of the only device from before merges: refused by 
     })
   }))
 
-test("only the metadata store of one of three devices from before merges: it is learned again", () =>
+test("one of three devices has an older part", t =>
   withFolder(folder => {
     const folders = dataFolders(folder, 3)
-    const [first = ""] = folders
+    const [first = "", second = ""] = folders
     return withServer({ folders }, async server => {
       const store = new SmallStore([100, 70_000])
-      const putBack = await olderThanMerges(server, store, first)
-      await putBack()
-      await server.launch()
-      await store.check(server)
-      await settled(server)
-      assert.match(server.log, /device_cannot_be_opened .*is older than the last ones? of this device/)
-      await store.check(server)
-    })
-  }))
 
-test("log and metadata store of one of three devices from an older copy: they are learned again, and nothing is lost", () =>
-  withFolder(folder => {
-    const folders = dataFolders(folder, 3)
-    const [first = ""] = folders
-    return withServer({ folders }, async server => {
-      const store = new SmallStore([100, 70_000])
-      await store.make(server)
-      await server.stop()
-      const putBack = await copyOf(first)
-      await server.launch()
-      await store.put(server, "second")
-      await store.remove(server, "first")
-      await server.stop()
-      await putBack()
-      await server.launch()
-      await store.check(server)
-      await settled(server)
-      assert.match(server.log, /device_cannot_be_opened .*older than the last ones? of this device/)
-      await store.check(server)
+      await t.test(
+        "only the metadata store of one of three devices from before merges: it is learned again",
+        async () => {
+          const putBack = await olderThanMerges(server, store, first)
+          await putBack()
+          await server.launch()
+          await store.check(server)
+          await settled(server)
+          assert.match(server.log, /device_cannot_be_opened .*is older than the last ones? of this device/)
+          await store.check(server)
+        },
+      )
+
+      await t.test(
+        "log and metadata store of one of three devices from an older copy: they are learned again, and nothing is lost",
+        async () => {
+          await store.put(server, "again")
+          await server.stop()
+          const putBack = await copyOf(second)
+          await server.launch()
+          await store.put(server, "second")
+          await store.remove(server, "again")
+          await server.stop()
+          await putBack()
+          await server.launch()
+          await store.check(server)
+          await settled(server)
+          assert.match(
+            server.log,
+            /device_cannot_be_opened .*log and metadata store are older than the last ones of this device/,
+          )
+          await store.check(server)
+        },
+      )
     })
   }))

@@ -64,7 +64,7 @@ test("a disk that hangs stalls requests only briefly; it returns once it works a
 
 test("an empty disk that replaces a lost one is rebuilt by all the others, and becomes a metadata replica again", async () => {
   const store = await SimStore.open(6)
-  for (let i = 0; i < 30; i += 1) await store.put(`object ${i}`)
+  for (let i = 0; i < 15; i += 1) await store.put(`object ${i}`)
   await store.becomeWhole("the beginning")
   const holdsMetadata = (bay: string): boolean => {
     const { id } = store.deviceIn(bay)
@@ -95,7 +95,7 @@ test("an empty disk that replaces a lost one is rebuilt by all the others, and b
 
 test("while an empty disk is rebuilt, status predicts the end to within 30 %, from the first minute on", async () => {
   const store = await SimStore.open(4)
-  for (let i = 0; i < 1_200; i += 1) await store.put(`object ${i}`, [30_000])
+  for (let i = 0; i < 600; i += 1) await store.put(`object ${i}`, [30_000])
   const { clock } = store.machine
   // Backups of the metadata are made 2, 4, 8, 16 and 32 minutes after the beginning: none is during the rebuild.
   await store.machine.pass(BETWEEN_BACKUPS_MS)

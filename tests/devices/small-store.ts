@@ -1,18 +1,11 @@
 /** A bucket of small objects that is written and checked while disks fail and return. */
 import assert from "node:assert/strict"
 import { setTimeout as later } from "node:timers/promises"
-import {
-  CreateBucketCommand,
-  DeleteObjectCommand,
-  GetObjectCommand,
-  ListObjectsV2Command,
-  PutObjectCommand,
-  S3Client,
-} from "@aws-sdk/client-s3"
 import { STORE_SCHEMAS } from "../../src/admin/index.js"
 import { TEST_SEED } from "../../src/base/testing-seed.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
-import { CREDENTIALS, REGION, type ServerProcess } from "../harness/server.js"
+import type { ServerProcess } from "../harness/server.js"
+import { listObjects } from "../kill/quiet-checks.js"
 
 const BUCKET = "survivors"
 const SETTLE_TIMEOUT_MS = 90_000
@@ -25,45 +18,38 @@ export class SmallStore {
 
   constructor(private readonly sizes: readonly number[]) {}
 
-  private clientOf(server: ServerProcess): S3Client {
-    const credentials = { accessKeyId: CREDENTIALS.accessKey, secretAccessKey: CREDENTIALS.secretKey }
-    return new S3Client({
-      ...{ endpoint: server.endpoint, region: REGION, forcePathStyle: true, credentials, maxAttempts: 1 },
-    })
-  }
-
   async make(server: ServerProcess): Promise<void> {
-    await this.clientOf(server).send(new CreateBucketCommand({ Bucket: BUCKET }))
+    assert.equal((await server.client().call("PUT", { bucket: BUCKET })).status, 200)
     await this.put(server, "first")
   }
 
   async put(server: ServerProcess, prefix: string): Promise<void> {
-    const client = this.clientOf(server)
     for (const size of this.sizes) {
       const [key, body] = [`${prefix}/${size}`, Buffer.from(this.drawn.bytes(size))]
-      await client.send(new PutObjectCommand({ Bucket: BUCKET, Key: key, Body: body }))
+      const { status, text } = await server.client().call("PUT", { bucket: BUCKET, key, body })
+      assert.equal(status, 200, text)
       this.bodies.set(key, body)
     }
   }
 
   async remove(server: ServerProcess, prefix: string): Promise<void> {
-    const client = this.clientOf(server)
     for (const key of [...this.bodies.keys()].filter(each => each.startsWith(`${prefix}/`))) {
-      await client.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: key }))
+      const { status, text } = await server.client().call("DELETE", { bucket: BUCKET, key })
+      assert.equal(status, 204, text)
       this.bodies.delete(key)
     }
   }
 
   /** Checks that exactly these objects exist, with their bytes. */
   async check(server: ServerProcess): Promise<void> {
-    const client = this.clientOf(server)
-    for (const [key, body] of this.bodies) {
-      const { Body } = await client.send(new GetObjectCommand({ Bucket: BUCKET, Key: key }))
-      assert.deepEqual(Buffer.from((await Body?.transformToByteArray()) ?? []), body, key)
+    for (const [key, wanted] of this.bodies) {
+      const { status, body } = await server.client().call("GET", { bucket: BUCKET, key })
+      assert.equal(status, 200, key)
+      assert.ok(body.equals(wanted), `${key} has its bytes`)
     }
-    const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket: BUCKET }))
+    const listed = await listObjects(server.client(), BUCKET)
     assert.deepEqual(
-      Contents.map(({ Key }) => Key),
+      listed.map(({ key }) => key),
       [...this.bodies.keys()].sort(),
     )
   }
@@ -71,15 +57,8 @@ export class SmallStore {
 
 /** States of the devices by folder, from the running store. */
 export async function statesOf(server: ServerProcess): Promise<Map<string, string>> {
-  const { code, stdout, stderr } = await server.hayloft(["device", "list", "--json"])
-  assert.equal(code, 0, stderr)
-  const states = new Map<string, string>()
-  for (const line of stdout.trim().split("\n")) {
-    const device: unknown = JSON.parse(line)
-    if (typeof device !== "object" || device === null || !("path" in device) || !("state" in device)) continue
-    states.set(String(device.path), String(device.state))
-  }
-  return states
+  const { devices } = STORE_SCHEMAS.DEVICES.parse(await server.report("/v1/devices"))
+  return new Map(devices.map(({ path = "", state }) => [path, state]))
 }
 
 /** Waits until every device has all its data and metadata. */

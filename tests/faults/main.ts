@@ -10,8 +10,8 @@
  */
 import { parseArgs } from "node:util"
 import { sweepNative } from "./process.js"
-import { describeFindings, sweepRot, type RotSweep } from "./rot.js"
-import { ROT_TARGETS } from "./rot-plan.js"
+import { describeFindings, sweepRot } from "./rot.js"
+import { ROT_TARGETS, type RotSweep } from "./rot-plan.js"
 import { missingForShim } from "./shim.js"
 import { shown } from "./story.js"
 import { describeSite, EFFECTS, sitesOf, sweepOne, sweeps, type EffectName } from "./sweep.js"

@@ -10,7 +10,6 @@ import { dataFolders, withFolder } from "../harness/folders.js"
 import { ServerProcess } from "../harness/server.js"
 import { Shim, type ShimHit, type ShimRule } from "./shim.js"
 
-const BUCKET = "faults"
 /** Inline, one shard each, several sub-blocks. */
 const SIZES = [100, 3_000, 20_000, 300_000]
 /** The errors that a client may get: retry, no space, or an internal failure; never a wrong answer. */
@@ -43,15 +42,17 @@ class Objects {
   acknowledgedLater = 0
   readonly wrong: string[] = []
 
+  constructor(private readonly bucket: string) {}
+
   async put(client: Client, key: string): Promise<void> {
     this.count += 1
     const body = bodyBytes(`w${this.count}`, SIZES[this.count % SIZES.length] ?? 100)
-    const response = await client.call("PUT", { bucket: BUCKET, key, body }).catch(() => undefined)
+    const response = await client.call("PUT", { bucket: this.bucket, key, body }).catch(() => undefined)
     this.take(key, body, response?.status)
   }
 
   async remove(client: Client, key: string): Promise<void> {
-    const response = await client.call("DELETE", { bucket: BUCKET, key }).catch(() => undefined)
+    const response = await client.call("DELETE", { bucket: this.bucket, key }).catch(() => undefined)
     this.take(key, undefined, response?.status)
   }
 
@@ -71,7 +72,7 @@ class Objects {
   /** `mayFail`: the only disk is faulty, so a reader may get a retryable error. */
   async readAll(client: Client, when: string, mayFail = false): Promise<void> {
     for (const [key, allowed] of this.allowed) {
-      const { status, body } = await client.call("GET", { bucket: BUCKET, key })
+      const { status, body } = await client.call("GET", { bucket: this.bucket, key })
       if (mayFail && REFUSALS.has(status)) continue
       const isRight =
         status === 404
@@ -84,25 +85,45 @@ class Objects {
 
 const digest = (bytes: Uint8Array): string => createHash("md5").update(bytes).digest("hex")
 
-/** Reports the server's faults instead of throwing. */
-export function tellProcessStory({ folders, ending, rules }: ProcessStory): Promise<ProcessOutcome> {
-  return withFolder(async folder => {
+/** A server on some folders, for stories one after the other: each ends it, and starts it again. */
+export class FaultyServer {
+  private stories = 0
+
+  private constructor(
+    private readonly server: ServerProcess,
+    private readonly shim: Shim,
+    private readonly disks: readonly string[],
+  ) {}
+
+  static async start(folder: string, folders: number): Promise<FaultyServer> {
     const shim = await Shim.build(folder)
     shim.set([])
     const disks = dataFolders(folder, folders)
     const server = await ServerProcess.start({ folders: disks, env: shim.env })
+    return new FaultyServer(server, shim, disks)
+  }
+
+  stop(): Promise<void> {
+    return this.server.kill()
+  }
+
+  /** Reports the server's faults instead of throwing. */
+  async tell({ ending, rules }: Omit<ProcessStory, "folders">): Promise<ProcessOutcome> {
+    const { server, shim, disks } = this
     try {
       const client = server.client()
-      const objects = new Objects()
-      const made = await client.call("PUT", { bucket: BUCKET })
+      this.stories += 1
+      const bucket = `faults-${this.stories}`
+      const made = await client.call("PUT", { bucket })
       if (made.status !== 200) throw new Error(`the bucket could not be created: ${made.status} ${made.text}`)
+      const objects = new Objects(bucket)
       for (let i = 0; i < 8; i += 1) await objects.put(client, `key-${i}`)
       shim.set(rules(disks))
       for (let i = 0; i < 12; i += 1) {
         if (i % 5 === 4) await objects.remove(client, `key-${i % 7}`)
         else await objects.put(client, `key-${(i * 3) % 10}`)
       }
-      await objects.readAll(client, "while file calls fail", folders === 1)
+      await objects.readAll(client, "while file calls fail", disks.length === 1)
       if (ending === "kill") await server.kill()
       else await server.stop()
       const hits = shim.hits()
@@ -115,8 +136,17 @@ export function tellProcessStory({ folders, ending, rules }: ProcessStory): Prom
       return { hits, acknowledged, refused, acknowledgedLater, wrong }
     } catch (error) {
       throw new Error(`log of the server:\n${server.log}`, { cause: error })
+    }
+  }
+}
+
+function tellProcessStory({ folders, ...story }: ProcessStory): Promise<ProcessOutcome> {
+  return withFolder(async folder => {
+    const server = await FaultyServer.start(folder, folders)
+    try {
+      return await server.tell(story)
     } finally {
-      await server.kill()
+      await server.stop()
     }
   })
 }

@@ -1,16 +1,23 @@
-/** The request and the result of a rot sweep, shared by `rot.ts` and the process that it starts. */
+/** The requests and the results of rot sweeps, shared by `rot.ts` and the process that it starts. */
 export const ROT_TARGETS = ["volumes", "payloads", "log", "base"] as const
 export type RotTarget = (typeof ROT_TARGETS)[number]
 
-export interface RotPlan {
-  readonly devices: number
+export interface RotSweep {
+  /** Damage while no process runs, or under an open store. */
+  readonly mode: "rest" | "running"
   readonly target: RotTarget
   readonly seed: number
   /** The number of the case; the same number and seed give the same damage. */
   readonly count: number
 }
 
+export interface RotPlan extends RotSweep {
+  readonly devices: number
+}
+
 export interface RotCase {
+  /** The number of its plan. */
+  readonly plan: number
   readonly number: number
   readonly what: string
   /** The number of keys that were read as written, including deleted keys that were absent. */
@@ -24,8 +31,8 @@ export interface RotCase {
 }
 
 /** Both ends of the pipe are this program. */
-export function parseRotPlan(text: string): RotPlan {
-  return JSON.parse(text) as RotPlan
+export function parseRotPlans(text: string): readonly RotPlan[] {
+  return JSON.parse(text) as RotPlan[]
 }
 
 /** A line of output of the process: a case begins, or has ended. */

@@ -1,12 +1,13 @@
 /**
  * Damage to one of three metadata stores while the store is stopped: all reads succeed, and the store repairs all
- * three by itself after a while.
+ * three by itself after a while. The seed chooses the kinds of damage.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../src/base/assert.js"
 import { objectKeyOfText, parseIncarnation, rowKeyOf } from "../../src/base/ids.js"
 import { KIB } from "../../src/base/limits.js"
+import { runsOf, TEST_SEED } from "../../src/base/testing-seed.js"
 import type { Engine } from "../../src/node/engine.js"
 import { createBucket, folderOf, Machine, noSignal, sourceOf } from "../../src/node/testing-engine.js"
 import type { Bucket } from "../../src/object/index.js"
@@ -16,9 +17,8 @@ import { find, putRequest } from "../../sim/world/bodies.js"
 import { BASE_ROT_KINDS, rotMetadataStore, type MetadataStoreFiles } from "./rot-base.js"
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
-const OBJECTS = 120
-/** The number of damaged places of each kind. */
-const DAMAGES = 1
+const OBJECTS = 60
+const DAMAGES = runsOf(3)
 const FOLDER = "/d1/base"
 const LIMITS = { ...TABLE_LIMITS, blockBytes: 1 * KIB, partitionBytes: 4 * KIB, tableBytes: 16 * KIB }
 const bodyOf = (i: number): Buffer => Buffer.alloc(i % 10 === 0 ? 20 * KIB : 50, `body ${i}`)
@@ -90,53 +90,52 @@ async function settle({ clock }: Machine, engine: Engine): Promise<void> {
   }
 }
 
-for (const kind of BASE_ROT_KINDS) {
-  test(`a metadata store of three is damaged (${kind}): all reads succeed, and it is repaired after a while`, async () => {
-    let changes = 0
-    for (let seed = 7; changes < DAMAGES; seed += 1) {
-      const random = new SimRandom(seed)
-      const machine = new Machine({ devices: 3 }, new TableStores({ limits: LIMITS, cacheBytesMax: 0 }))
-      const first = await machine.open()
-      const bucket = await createBucket(first)
-      await putAll(first, bucket, 1)
-      await checkpoint(first)
-      const older = filesIn(machine, FOLDER)
-      await putAll(first, bucket, 3)
-      await checkpoint(first)
-      await first.stop()
-      machine.disk.kill()
-      const { deviceId } = machine.hostOf(1)
-      const other = { deviceId: machine.hostOf(3).deviceId, files: filesIn(machine, "/d3/base") }
-      const done = rotMetadataStore({ deviceId, files: filesIn(machine, FOLDER), older, other }, kind, random)
-      if (done === undefined) continue
-      changes += 1
-      for (const [name, content] of done.changed) await write(machine, `${FOLDER}/${name}`, content)
-      const life = new AbortController()
-      const engine = await machine.open()
-      const context = `${kind}, seed ${seed}: ${done.what}`
-      const ended = Promise.all(engine.backgroundServices.map(live => live.run(life.signal)))
-      await machine.clock.runUntil(assertReads(engine, bucket, context))
+test(`a metadata store of three is damaged ${DAMAGES} times: all reads succeed, and it is repaired after a while`, async () => {
+  let changes = 0
+  for (let seed = TEST_SEED; changes < DAMAGES; seed += 1) {
+    const random = new SimRandom(seed)
+    const kind = must(BASE_ROT_KINDS[random.below(BASE_ROT_KINDS.length)], "there are kinds")
+    const machine = new Machine({ devices: 3 }, new TableStores({ limits: LIMITS, cacheBytesMax: 0 }))
+    const first = await machine.open()
+    const bucket = await createBucket(first)
+    await putAll(first, bucket, 1)
+    await checkpoint(first)
+    const older = filesIn(machine, FOLDER)
+    await putAll(first, bucket, 3)
+    await checkpoint(first)
+    await first.stop()
+    machine.disk.kill()
+    const { deviceId } = machine.hostOf(1)
+    const other = { deviceId: machine.hostOf(3).deviceId, files: filesIn(machine, "/d3/base") }
+    const done = rotMetadataStore({ deviceId, files: filesIn(machine, FOLDER), older, other }, kind, random)
+    if (done === undefined) continue
+    changes += 1
+    for (const [name, content] of done.changed) await write(machine, `${FOLDER}/${name}`, content)
+    const life = new AbortController()
+    const engine = await machine.open()
+    const context = `${kind}, seed ${seed}: ${done.what}`
+    const ended = Promise.all(engine.backgroundServices.map(live => live.run(life.signal)))
+    await machine.clock.runUntil(assertReads(engine, bucket, context))
+    await settle(machine, engine)
+    await machine.clock.runUntil(assertReads(engine, bucket, context))
+    const states = () => engine.recordManager.record.devices.map(({ state }) => state)
+    if (states()[0] === "offline") {
+      // A running store does this by itself after a while (`Returning`).
+      const place = { id: deviceId, path: "/d1", incarnation: parseIncarnation(9) }
+      await machine.clock.runUntil(engine.bringIn(folderOf(place)).then(stack => engine.control.bringIn(stack)))
       await settle(machine, engine)
-      await machine.clock.runUntil(assertReads(engine, bucket, context))
-      const states = () => engine.recordManager.record.devices.map(({ state }) => state)
-      if (states()[0] === "offline") {
-        // A running store does this by itself after a while (`Returning`).
-        const place = { id: deviceId, path: "/d1", incarnation: parseIncarnation(9) }
-        await machine.clock.runUntil(engine.bringIn(folderOf(place)).then(stack => engine.control.bringIn(stack)))
-        await settle(machine, engine)
-      }
-      assert.deepEqual(states(), ["active", "active", "active"], context)
-      await machine.clock.runUntil(checkpoint(engine))
-      const counts = engine.devices.map(({ rows }) => [...rows.range("current", ALL)].length)
-      assert.deepEqual(counts, [OBJECTS, OBJECTS, OBJECTS], context)
-      life.abort()
-      await machine.clock.runUntil(ended)
-      await machine.clock.runUntil(engine.stop())
-      for (const device of [1, 2, 3]) {
-        const store = await machine.stores.openReader(`/d${device}/base`, machine.hostOf(device))
-        await store.verify(noSignal)
-        await store.close()
-      }
     }
-  })
-}
+    assert.deepEqual(states(), ["active", "active", "active"], context)
+    await machine.clock.runUntil(checkpoint(engine))
+    const counts = engine.devices.map(({ rows }) => [...rows.range("current", ALL)].length)
+    assert.deepEqual(counts, [OBJECTS, OBJECTS, OBJECTS], context)
+    life.abort()
+    await machine.clock.runUntil(ended)
+    await machine.clock.runUntil(engine.stop())
+    for (const device of [1, 2, 3]) {
+      const store = await machine.stores.openReader(`/d${device}/base`, machine.hostOf(device))
+      await store.verify(noSignal)
+      await store.close()
+    }
+  }
+})

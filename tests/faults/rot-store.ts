@@ -3,8 +3,8 @@
  * separate process, so that a crash of it is detected. Each step prints a line of JSON to standard output.
  *
  *   node rot-store.js make FOLDER DEVICES          writes objects in two generations, and ends without stopping
- *   node rot-store.js rest FOLDER PLAN             copies, damages, opens, reads; repeatedly
- *   node rot-store.js running FOLDER PLAN          opens, damages the open store, reads, undoes the damage; repeatedly
+ *   node rot-store.js sweep FOLDER PLANS           for each plan repeatedly: copies, damages, opens and reads, or opens,
+ *                                                  damages the open store, reads and undoes the damage
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { closeSync, openSync, writeSync } from "node:fs"
@@ -39,7 +39,7 @@ import {
   type MetadataStoreFiles,
   type MetadataStoreRotKind,
 } from "./rot-base.js"
-import { parseRotPlan, type RotCase, type RotPlan, type RotTarget } from "./rot-plan.js"
+import { parseRotPlans, type RotCase, type RotPlan, type RotTarget } from "./rot-plan.js"
 
 const BUCKET = parseBucketName("rot")
 const OWNER = parseAccountId("root")
@@ -248,7 +248,7 @@ function overwrite(path: string, before: Buffer, after: Buffer): void {
   closeSync(file)
 }
 
-type Found = Omit<RotCase, "number" | "what">
+type Found = Omit<RotCase, "plan" | "number" | "what">
 
 /** Reads every key and the listing, and compares them with the writes. */
 async function compareAll(engine: Engine, expected: Expected, seed: number): Promise<Found> {
@@ -336,7 +336,7 @@ function copyGolden(folder: string): string {
   return work
 }
 
-async function atRest(folder: string, plan: RotPlan, expected: Expected): Promise<void> {
+async function atRest(folder: string, plan: RotPlan, at: number, expected: Expected): Promise<void> {
   for (let number = 0; number < plan.count; number += 1) {
     const work = copyGolden(folder)
     const done = damage(folder, work, plan, number, false)
@@ -345,7 +345,7 @@ async function atRest(folder: string, plan: RotPlan, expected: Expected): Promis
     const found = await live(work, plan, expected, number)
     // Reads the state after checkpoints and merges.
     const later = plan.target === "base" ? await live(work, plan, expected, number) : NOTHING
-    say({ number, what: done.what, ...both(found, later) })
+    say({ plan: at, number, what: done.what, ...both(found, later) })
   }
 }
 
@@ -388,7 +388,7 @@ function failuresOnly(error: unknown): void {
   if (!isFailure(error)) throw error
 }
 
-async function whileRunning(folder: string, plan: RotPlan, expected: Expected): Promise<void> {
+async function whileRunning(folder: string, plan: RotPlan, at: number, expected: Expected): Promise<void> {
   let engine: Engine | undefined
   let work = ""
   for (let number = 0; number < plan.count; number += 1) {
@@ -400,7 +400,7 @@ async function whileRunning(folder: string, plan: RotPlan, expected: Expected): 
     const done = damage(folder, work, plan, number, true)
     if (done === undefined) continue
     say({ begins: number, what: done.what })
-    say({ number, what: done.what, ...(await compareAll(engine, expected, number)) })
+    say({ plan: at, number, what: done.what, ...(await compareAll(engine, expected, number)) })
     done.mend()
   }
   await engine?.stop().catch(() => undefined)
@@ -410,11 +410,10 @@ const [mode, folder = "", argument = ""] = process.argv.slice(2)
 // Pending reads of an abandoned store must not keep the process running.
 if (mode === "make") await make(folder, Number(argument))
 else {
-  const plan = parseRotPlan(argument)
   const expected = parseExpected(readFileSync(join(folder, "expected.json"), "utf8"))
   // An earlier process has written to the copied folder.
   lives = 1
-  if (mode === "rest") await atRest(folder, plan, expected)
-  else await whileRunning(folder, plan, expected)
+  for (const [at, plan] of parseRotPlans(argument).entries())
+    await (plan.mode === "rest" ? atRest : whileRunning)(folder, plan, at, expected)
   process.exit(0)
 }

@@ -8,13 +8,11 @@ import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { bindChild } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
-import { parseRotLine, type RotCase, type RotPlan, type RotTarget } from "./rot-plan.js"
+import { parseRotLine, type RotCase, type RotPlan, type RotSweep } from "./rot-plan.js"
 
 const PROGRAM = fileURLToPath(new URL("./rot-store.js", import.meta.url))
-/** Longer than a process needs for all its cases. */
-const PROCESS_MS_MAX = 10 * 60_000
-
-export type RotMode = "rest" | "running"
+/** Longer than any case takes. */
+const CASE_MS_MAX = 10 * 60_000
 
 export interface RotFindings {
   cases: number
@@ -34,15 +32,16 @@ interface Ended {
   readonly problem: string | undefined
 }
 
-async function runStore(mode: string, folder: string, argument: string): Promise<Ended> {
+async function runStore(mode: "make" | "sweep", folder: string, argument: string): Promise<Ended> {
   const child = spawn(process.execPath, [PROGRAM, mode, folder, argument], { stdio: ["ignore", "pipe", "pipe"] })
   bindChild(child)
-  const late = setTimeout(() => child.kill("SIGKILL"), PROCESS_MS_MAX)
+  const late = setTimeout(() => child.kill("SIGKILL"), CASE_MS_MAX)
   let errors = ""
   child.stderr.setEncoding("utf8").on("data", chunk => (errors = (errors + String(chunk)).slice(-4_000)))
   const cases: RotCase[] = []
   let begun: { readonly begins: number; readonly what: string } | undefined
   createInterface(child.stdout).on("line", text => {
+    late.refresh()
     const line = parseRotLine(text)
     if (line === undefined) return
     if ("begins" in line) begun = line
@@ -61,13 +60,6 @@ async function runStore(mode: string, folder: string, argument: string): Promise
   return { cases, problem: `the process ended with ${code ?? signal}: ${errors}${during}` }
 }
 
-export interface RotSweep {
-  readonly mode: RotMode
-  readonly target: RotTarget
-  readonly seed: number
-  readonly count: number
-}
-
 /** Creates a store on this many devices, and runs all sweeps on copies of it. */
 export function sweepRot(
   devices: number,
@@ -77,21 +69,29 @@ export function sweepRot(
   return withFolder(async folder => {
     const made = await runStore("make", folder, String(devices))
     if (made.problem !== undefined) throw new Error(made.problem)
-    for (const sweep of sweeps) report(sweep, await sweepOver(folder, devices, sweep))
+    const plans = sweeps.map((sweep): RotPlan => ({ ...sweep, devices }))
+    const { cases, problem } = await runStore("sweep", folder, JSON.stringify(plans))
+    for (const [at, sweep] of sweeps.entries())
+      report(
+        sweep,
+        findingsOf(
+          devices,
+          sweep,
+          cases.filter(({ plan }) => plan === at),
+        ),
+      )
+    if (problem !== undefined) throw new Error(problem)
   })
 }
 
-async function sweepOver(folder: string, devices: number, sweep: RotSweep): Promise<RotFindings> {
-  const { mode, target, seed, count } = sweep
+function findingsOf(devices: number, { mode, target, seed }: RotSweep, cases: readonly RotCase[]): RotFindings {
   const findings: RotFindings = { cases: 0, unnoticed: 0, refused: new Map(), absent: [], wrong: [] }
-  const take = (found: RotCase): void => {
-    const about = `${mode}, ${devices} device(s), ${target}, seed ${seed}, case ${found.number}: ${found.what}`
-    addCase(findings, found, about)
-  }
-  const plan: RotPlan = { devices, target, seed, count }
-  const { cases, problem } = await runStore(mode, folder, JSON.stringify(plan))
-  cases.forEach(take)
-  if (problem !== undefined) throw new Error(problem)
+  for (const found of cases)
+    addCase(
+      findings,
+      found,
+      `${mode}, ${devices} device(s), ${target}, seed ${seed}, case ${found.number}: ${found.what}`,
+    )
   return findings
 }
 

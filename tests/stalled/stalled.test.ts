@@ -6,6 +6,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
 import { KIB, MIB } from "../../src/base/limits.js"
+import { seedsOf } from "../../src/base/testing-seed.js"
 import { BLOCK_LIMITS } from "../../src/block/limits.js"
 import { HTTP_LIMITS } from "../../src/http/index.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
@@ -41,9 +42,9 @@ async function withBucket(folders: number, work: (server: ServerProcess) => Prom
   )
 }
 
-for (const seed of [1, 2]) {
+for (const seed of seedsOf(1)) {
   test(`readers that read nothing hold little memory, and others are served (seed ${seed})`, { timeout: 300_000 }, () =>
-    withBucket(seed, async server => {
+    withBucket(1 + (seed % 2), async server => {
       const random = new SimRandom(seed)
       const client = server.client()
       const body = Buffer.alloc(24 * MIB, "long ")
@@ -60,7 +61,7 @@ for (const seed of [1, 2]) {
           return headOf(client, "GET", { bucket: BUCKET, key, headers })
         })
         await attackers.answered()
-        for (let i = 0; i < 50; i += 1) {
+        for (let i = 0; i < 20; i += 1) {
           const { status, body: got } = await client.call("GET", { bucket: BUCKET, key: "small" })
           assert.deepEqual([status, got.length], [200, small.length])
         }

@@ -1,6 +1,5 @@
 /**
- * `hayloft table build` that is killed: FILE is absent, or the old one, or the whole new one. `npm run table-kills` does it with
- * many kills.
+ * `hayloft table build` that is killed: FILE is absent, or the old one, or the whole new one. A soak does it more often.
  */
 import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
@@ -8,16 +7,16 @@ import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
-import { TEST_SEED } from "../../src/base/testing-seed.js"
+import { runsOf, TEST_SEED } from "../../src/base/testing-seed.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { openTable } from "../../src/table-files/library.js"
 import { bindChild, runOk } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
 import { HAYLOFT } from "../harness/server.js"
 
-const KILLS = Number(process.env["TABLE_KILLS"] ?? 3)
-const ROWS = 60_000
-const LATEST_MS = 2_000
+const KILLS = runsOf(2)
+const ROWS = 20_000
+const LATEST_MS = 1_000
 
 const linesOf = (version: number): string =>
   Array.from({ length: ROWS }, (_, i) => `key ${(i * 7_919) % ROWS}\tversion ${version} ${"v".repeat(40)}\n`).join("")

@@ -1,22 +1,11 @@
-/**
- * Transactions of a real server that is killed again and again: each is done once, as a whole, although its answer may have been
- * lost. `npm run transaction-kills` kills 100 times.
- */
+/** Transactions in the run of kills: each is done once, as a whole, although its answer may have been lost. */
 import assert from "node:assert/strict"
-import { join } from "node:path"
-import { test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
-import { TEST_SEED } from "../../src/base/testing-seed.js"
 import { RemoteFailure, S3Client, type TransactionOperation } from "../../src/client/index.js"
 import { RealClock } from "../../src/seams/clock/real.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
-import { withFolder } from "../harness/folders.js"
-import { CREDENTIALS, REGION, ServerProcess } from "../harness/server.js"
+import { CREDENTIALS, REGION } from "../harness/server.js"
+import type { KillPlugin, KillWorld } from "../kill/plugin.js"
 
-const KILLS = Number(process.env["TRANSACTION_KILLS"] ?? 6)
-const WORKERS = 3
-const RETRY_MS = 40
-const RUN_MS = { min: 150, max: 700 } as const
+const WORKERS = 2
 /** A size that is stored in blocks, so that a rename copies bytes. */
 const COIN_BYTES = 50_000
 const BUCKETS = ["left", "right"] as const
@@ -24,14 +13,14 @@ type Side = (typeof BUCKETS)[number]
 
 const sideOf = (number: number): Side => (number % 2 === 0 ? "left" : "right")
 /** Repeats the request until the server is there. */
-async function until<T>(ask: () => Promise<T>): Promise<T> {
+async function until<T>(world: KillWorld, ask: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
       return await ask()
     } catch (error) {
       const isAnswer = error instanceof RemoteFailure && error.status < 500
       if (isAnswer || error instanceof assert.AssertionError) throw error
-      await later(RETRY_MS)
+      await world.turn()
     }
   }
 }
@@ -51,10 +40,12 @@ async function textOf(client: S3Client, bucket: string, key: string): Promise<st
 /** Moves a coin to and fro; with each move a ledger says how many there were, and a note of the last one goes. */
 class Mover {
   done = 0
+  isAtRisk = false
   private readonly coin: string
   private readonly ledger: string
 
   constructor(
+    private readonly world: KillWorld,
     private readonly client: S3Client,
     private readonly name: number,
   ) {
@@ -72,20 +63,23 @@ class Mover {
     await this.client.put({ bucket: "left", key: this.note(0), body: Buffer.from("0") })
   }
 
-  async work(isOver: () => boolean): Promise<void> {
-    while (!isOver()) {
+  async work(): Promise<void> {
+    while (!this.world.isOver) {
+      await this.world.turn()
       const number = this.done + 1
-      const operations = await until(() => this.operations(number))
+      const operations = await until(this.world, () => this.operations(number))
       const token = `${this.name}-${number}`
-      await until(async () => {
+      await until(this.world, async () => {
         try {
+          this.isAtRisk = true
           await this.client.transaction(operations, { token })
         } finally {
+          this.isAtRisk = false
           await this.assertWhole(number)
         }
       })
       this.done = number
-      assert.equal(await until(() => this.stateNow()), number, "what was acknowledged is there")
+      assert.equal(await until(this.world, () => this.stateNow()), number, "what was acknowledged is there")
     }
   }
 
@@ -123,43 +117,49 @@ class Mover {
 
   /** Nothing else changes these keys before or after the transaction. */
   private async assertWhole(number: number): Promise<void> {
-    const state = await until(() => this.stateNow())
+    const state = await until(this.world, () => this.stateNow())
     assert.ok(state === number || state === number - 1, `transaction ${state}, while ${number} is under way`)
   }
 }
 
-test("transactions under kill -9: each is done once, as a whole", () =>
-  withFolder(async folder => {
-    const server = await ServerProcess.start({ folders: [join(folder, "data")] })
-    const stop = new AbortController()
+export class Transactions implements KillPlugin {
+  private readonly stop = new AbortController()
+  private readonly client: S3Client
+  private readonly movers: readonly Mover[]
+
+  constructor(world: KillWorld) {
     const access = {
-      ...{ endpoint: server.endpoint, region: REGION },
+      ...{ endpoint: world.near.endpoint, region: REGION },
       ...{ accessKeyId: CREDENTIALS.accessKey, secretAccessKey: CREDENTIALS.secretKey },
     }
-    const client = new S3Client(access, new RealClock(), stop.signal, { attemptsMax: 1 })
-    const random = new SimRandom(TEST_SEED)
-    let isOver = false
-    try {
-      for (const bucket of BUCKETS) await client.createBucket(bucket)
-      const movers = Array.from({ length: WORKERS }, (_, name) => new Mover(client, name))
-      for (const mover of movers) await mover.begin()
-      const working = Promise.all(movers.map(mover => mover.work(() => isOver)))
-      working.catch(() => undefined)
-      for (let kill = 0; kill < KILLS; kill += 1) {
-        await Promise.race([working, later(RUN_MS.min + random.below(RUN_MS.max - RUN_MS.min))])
-        await server.kill()
-        await server.launch()
-      }
-      isOver = true
-      await working
-      for (const { done } of movers) assert.ok(done > 0, "each has moved its coin")
-      for (const bucket of BUCKETS) {
-        const { keys } = await client.list(bucket, { prefix: "", delimiter: "" })
-        assert.equal(keys.filter(({ key }) => key.startsWith("note")).length, bucket === "left" ? WORKERS : 0)
-      }
-    } finally {
-      stop.abort()
-      client.close()
-      await server.kill()
+    this.client = new S3Client(access, new RealClock(), this.stop.signal, { attemptsMax: 1 })
+    this.movers = Array.from({ length: WORKERS }, (_, name) => new Mover(world, this.client, name))
+  }
+
+  get done(): number {
+    return this.movers.reduce((sum, { done }) => sum + done, 0)
+  }
+
+  get isAtRisk(): boolean {
+    return this.movers.some(({ isAtRisk }) => isAtRisk)
+  }
+
+  async begin(): Promise<void> {
+    for (const bucket of BUCKETS) await this.client.createBucket(bucket)
+    for (const mover of this.movers) await mover.begin()
+  }
+
+  async work(): Promise<void> {
+    await Promise.all(this.movers.map(mover => mover.work()))
+  }
+
+  async end(): Promise<void> {
+    for (const { done } of this.movers) assert.ok(done > 0, "each has moved its coin")
+    for (const bucket of BUCKETS) {
+      const { keys } = await this.client.list(bucket, { prefix: "", delimiter: "" })
+      assert.equal(keys.filter(({ key }) => key.startsWith("note")).length, bucket === "left" ? WORKERS : 0)
     }
-  }))
+    this.stop.abort()
+    this.client.close()
+  }
+}

@@ -6,11 +6,8 @@
  */
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
-import { setTimeout as later } from "node:timers/promises"
-import type { SimRandom } from "../../src/seams/random/sim.js"
-import type { ServerProcess } from "./server.js"
-
-const RETRY_MS = 20
+import { must } from "../../src/base/assert.js"
+import type { KillWorld } from "./plugin.js"
 
 /** A key, and the digests of the contents that a read may return; undefined: no object. */
 export interface Line {
@@ -20,27 +17,20 @@ export interface Line {
 
 const digestOf = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
 
-interface Kills {
-  readonly kills: number
-  /** So many acknowledged writes, up to twice as many. */
-  readonly writesBetween: number
-  readonly before?: () => Promise<void>
-  readonly after?: () => Promise<void>
-}
-
 export class KilledWriters {
   readonly lines: readonly Line[]
-  /** Acknowledged ones. */
-  writes = 0
-  protected isOver = false
+  done = 0
 
   constructor(
-    protected readonly server: ServerProcess,
-    protected readonly random: SimRandom,
+    protected readonly world: KillWorld,
     protected readonly bucket: string,
     keys: readonly string[],
   ) {
     this.lines = keys.map(key => ({ key, may: [undefined] }))
+  }
+
+  protected pick<T>(list: readonly T[]): T {
+    return must(list[this.world.random.below(list.length)], "the list has items")
   }
 
   /** A PUT of these bytes, or a DELETE. `send` does it in another way, and returns whether it was acknowledged. */
@@ -51,50 +41,32 @@ export class KilledWriters {
   ): Promise<void> {
     const digest = body && digestOf(body)
     line.may = [...line.may, digest]
-    if (await send().catch(() => false)) {
-      line.may = [digest]
-      this.writes += 1
-    } else await later(RETRY_MS)
+    await this.world.turn()
+    if (!(await send().catch(() => false))) return
+    line.may = [digest]
+    this.done += 1
   }
 
   private async request(key: string, body: Uint8Array | undefined): Promise<boolean> {
     const { bucket } = this
-    const client = this.server.client()
+    const client = this.world.near.client()
     if (body === undefined) return (await client.call("DELETE", { bucket, key })).status === 204
     return (await client.call("PUT", { bucket, key, body })).status === 200
-  }
-
-  /** Kills the server while the writers work, which end when `isOver`. */
-  protected async killWhile(working: Promise<unknown>, { kills, writesBetween, before, after }: Kills): Promise<void> {
-    try {
-      for (let i = 0; i < kills; i += 1) {
-        const until = this.writes + writesBetween + this.random.below(writesBetween)
-        while (this.writes < until) await Promise.race([later(5), working])
-        await before?.()
-        await this.server.kill()
-        await this.server.launch()
-        await after?.()
-      }
-    } finally {
-      this.isOver = true
-    }
-    await working
   }
 
   /** Reads every object. */
   async check(): Promise<void> {
     for (const line of this.lines) {
       const { key, may } = line
-      const { status, body } = await this.server.client().call("GET", { bucket: this.bucket, key })
+      const { status, body } = await this.world.near.client().call("GET", { bucket: this.bucket, key })
       assert.ok(status === 200 || status === 404, `${key} can be read: ${status}`)
       const found = status === 404 ? undefined : digestOf(body)
-      // A write that was sent meanwhile may be what was read.
-      assert.ok(may.includes(found) || line.may.includes(found), `${key} has other bytes than were written`)
+      assert.ok(may.includes(found), `${key} has other bytes than were written`)
     }
   }
 
-  async removeAll(): Promise<void> {
+  protected async removeLines(): Promise<void> {
     const { bucket } = this
-    for (const { key } of this.lines) await this.server.client().call("DELETE", { bucket, key })
+    for (const { key } of this.lines) await this.world.near.client().call("DELETE", { bucket, key })
   }
 }
