@@ -46,7 +46,7 @@ test(
       await load.check([first, third, fourth])
 
       // A disk of the first node moves to the fourth.
-      const later = await Load.begin([first, third, fourth], { bucket: BUCKET, clients: 2 })
+      const later = await Load.begin([first, third, fourth], { bucket: BUCKET })
       const [moved = "", ...kept] = first.folders
       const isActive =
         (folder: string) =>

@@ -6,7 +6,7 @@ import { TestNodes, type TestNode } from "../harness/nodes.js"
 
 export const BUCKET = "bucket"
 
-const LOOK_MS = 250
+const LOOK_MS = 500
 const WAIT_MS_MAX = 300_000
 
 /** A store with a bucket. What the nodes logged is shown if the test fails. */
