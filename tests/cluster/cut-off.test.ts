@@ -110,7 +110,7 @@ async function loseTheDatabase(nodes: TestNodes): Promise<void> {
 test("three nodes in trouble", { skip: noPostgres || process.platform !== "linux" }, async t => {
   await withFolder(async folder => {
     const network = new PeerNetwork()
-    const nodes = await TestNodes.empty(folder, ["--redundancy", "ec:4+2"])
+    const nodes = await TestNodes.empty(folder, ["--redundancy", "ec:4+2"], true)
     try {
       for (let i = 0; i < 3; i += 1) {
         const node = await nodes.add(FOLDERS)

@@ -11,7 +11,7 @@ const WAIT_MS_MAX = 300_000
 
 /** A store with a bucket. What the nodes logged is shown if the test fails. */
 export async function withNodes(
-  options: { readonly nodes: number; readonly foldersEach: number; readonly args?: readonly string[] },
+  options: Parameters<typeof TestNodes.start>[1],
   work: (nodes: TestNodes, folder: string) => Promise<void>,
 ): Promise<void> {
   await withFolder(async folder => {

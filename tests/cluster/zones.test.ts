@@ -14,7 +14,7 @@ const AWAY_MS = 20_000
 
 test("a zone is lost under load, and is whole again after its return", { skip: noPostgres }, async () => {
   await withFolder(async folder => {
-    const nodes = await TestNodes.empty(folder, ["--redundancy", "ec:2+1"])
+    const nodes = await TestNodes.empty(folder, ["--redundancy", "ec:2+1"], true)
     try {
       for (const zone of ZONES) await (await nodes.add(1, { zone })).start()
       const [first, second, crashed, frozen] = [nodes.at(1), nodes.at(2), nodes.at(3), nodes.at(4)]
