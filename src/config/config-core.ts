@@ -53,6 +53,11 @@ export function withoutSettings(environment: Environment): Environment {
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !names.has(name)))
 }
 
+/** For tests of nodes, which would wait most of the time; no option, as nobody else should set it. */
+const HASTE_ENVIRONMENT = "HAYLOFT_TEST_HASTE"
+/** With more, a busy machine makes nodes look silent. */
+const HASTE_MAX = 8
+
 const SERVICE_LINK = /^HAYLOFT_(SERVICE_|PORT(_|$))/
 
 /** An unknown `HAYLOFT_…` variable is most likely a typo. */
@@ -61,6 +66,7 @@ function checkVariables(reader: SettingReader): void {
     ...SETTING_NAMES.map(name => SETTINGS[name].environment),
     ...Object.keys(CLIENT_ENVIRONMENT),
     CONFIG_FILE_ENVIRONMENT,
+    HASTE_ENVIRONMENT,
   ])
   for (const name of Object.keys(reader.sources.environment)) {
     if (!name.startsWith("HAYLOFT_") || known.has(name) || SERVICE_LINK.test(name)) continue
@@ -296,9 +302,22 @@ function clusterOf(reader: SettingReader): ClusterConfig | undefined {
   const [zone, machine] = [reader.optional("zone", parseName), reader.optional("machine", parseName)]
   const nodeListen = reader.required("nodeListen", parseListen)
   const nodeAddress = reader.optional("nodeAddress", parseListen)
+  const haste = hasteIn(reader)
   if (databaseUrl === undefined) return undefined
   const node = named ?? hostNameIn(reader)
-  return { databaseUrl, node, zone, machine: machine ?? node, nodeListen, nodeAddress }
+  return { databaseUrl, node, zone, machine: machine ?? node, nodeListen, nodeAddress, haste }
+}
+
+function hasteIn(reader: SettingReader): number | undefined {
+  const text = reader.sources.environment[HASTE_ENVIRONMENT]
+  if (text === undefined) return undefined
+  try {
+    return parseCount(text, HASTE_ENVIRONMENT, { min: 1, max: HASTE_MAX })
+  } catch (error) {
+    if (!isFailure(error, "invalidConfig")) throw error
+    reader.unknown(error.message)
+    return undefined
+  }
 }
 
 /** The name of a node that sets none. */

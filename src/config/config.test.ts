@@ -334,6 +334,10 @@ test("folders: braces, widths, commas, duplicates, nesting", () => {
 
 test("a typo in a variable's name is refused; a platform's service links are not", () => {
   refused({ environment: { HAYLOFT_LISTNE: "x" } }, /unknown environment variable HAYLOFT_LISTNE/)
+  refused(
+    { environment: { HAYLOFT_TEST_HASTE: "100" } },
+    /^HAYLOFT_TEST_HASTE: "100" is not a whole number from 1 to 8/,
+  )
   resolved({ environment: { HAYLOFT_SERVICE_HOST: "10.0.0.1", HAYLOFT_PORT: "tcp://10.0.0.1:9000", PATH: "/bin" } })
 })
 

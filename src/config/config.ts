@@ -34,6 +34,11 @@ export interface ClusterConfig {
    * addresses.
    */
   readonly nodeAddress: ListenAddress | undefined
+  /**
+   * How many times as fast as real time the node counts the times after which nodes notice and help each other, the same
+   * on all nodes; undefined: once. Only tests set it.
+   */
+  readonly haste?: number | undefined
 }
 
 /** External key services. Addresses are without a path, files absolute paths. */

@@ -10,6 +10,7 @@ import type { Failure } from "../base/failures.js"
 import { parseNodeFingerprint, type NodeFingerprint } from "../base/ids.js"
 import type { ClusterConfig, ListenAddress } from "../config/index.js"
 import type { Clock } from "../seams/clock/contract.js"
+import { hurried } from "../seams/clock/hurried.js"
 import type { Net } from "../seams/net/contract.js"
 import { RealNet } from "../seams/net/real.js"
 import { PeerConnections, tlsClientOptions, tlsServerOptions } from "../seams/net/real-tls.js"
@@ -68,6 +69,7 @@ export async function runNode(
   const membership = new Membership(
     {
       ...{ clock, random, telemetry, metadata, records },
+      beats: hurried(clock, config.haste ?? 1),
       ...{ net: network.net, admitted: network.admitted },
       leases: must(running.leases, "a node has leases"),
     },

@@ -31,6 +31,7 @@ import { JobRunner, mapBounded, type BackgroundService, type Job } from "../life
 import type { ControlDevice, ControlRecord } from "../format/control-record.js"
 import type { NodeReport } from "../format/node-report.js"
 import type { Clock } from "../seams/clock/contract.js"
+import { hurried } from "../seams/clock/hurried.js"
 import type { Compute } from "../seams/compute/contract.js"
 import { ThreadCompute } from "../seams/compute/index.js"
 import type { Disk } from "../seams/disk/contract.js"
@@ -217,11 +218,11 @@ export async function runStore(
   const joining = await joiningOf(seams, store, config, engine, folder => folderOf(folder, clock, onLost))
   const wake = (job: string): void => void (jobs.has(job) && jobs.wake(job))
   const { ofCallers, ownJobs, shared } = openOwnJobs({ ...seams, web: keyServices.web }, config, engine, wake)
-  const duties = dutiesOf(seams, store, engine, { ownJobs, wake })
+  const duties = dutiesOf(seams, store, config, engine, { ownJobs, wake })
   if (duties !== undefined) engine.setScanner(() => duties.doesRepair)
   followOtherNodes(engine, () => seams.nodes?.())
   const all = [...(duties?.share(shared, helpOf(engine)) ?? shared), returning, ...joining]
-  const jobs: JobRunner = new JobRunner("jobs", all, clock, telemetry, pausing(store, engine))
+  const jobs: JobRunner = new JobRunner("jobs", all, hurried(clock, hasteOf(config)), telemetry, pausing(store, engine))
   wakeJobs(engine, jobs)
   const ownSources = sourcesOf(engine, store, jobs, compute, clock, keyServices.keys)
   const nodes = () => seams.nodes?.()
@@ -397,10 +398,13 @@ function reconcilingOf(
   return [new Reconciling({ ...seams, isReached: id => exchange.isReached(id) })]
 }
 
+const hasteOf = ({ cluster }: ServeConfig): number => cluster?.haste ?? 1
+
 /** Returns what this node may do for all nodes of the store. */
 function dutiesOf(
   { clock, random, telemetry, nodes = () => undefined }: StoreSeams,
   { node }: OpenedStore,
+  config: ServeConfig,
   engine: Engine,
   { ownJobs, wake }: { readonly ownJobs: readonly string[]; readonly wake: (job: string) => void },
 ): Duties | undefined {
@@ -416,7 +420,7 @@ function dutiesOf(
   const repairSeams = { clock, telemetry, record: () => recordManager.record, others, nodeOf }
   repair.shareVisits(new ClusterRepairWorkers(repairSeams, node.name, repair.own))
   return new Duties(
-    { clock, random, log: telemetry.log, nodes, ownJobs, ...node },
+    { clock: hurried(clock, hasteOf(config)), random, log: telemetry.log, nodes, ownJobs, ...node },
     () => engine.metadata.trouble === undefined && engine.outOfReach === undefined,
     wake,
   )

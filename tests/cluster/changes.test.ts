@@ -40,62 +40,65 @@ test(
   "a node with a small disk joins, a node is retired, and a disk moves, all under load",
   { skip: noPostgres },
   async () => {
-    await withNodes({ nodes: 3, foldersEach: FOLDERS, args: ["--redundancy", "ec:2+2"] }, async nodes => {
-      const load = await Load.begin(nodes.all, { bucket: BUCKET })
-      const [first, second, third] = [nodes.at(1), nodes.at(2), nodes.at(3)]
+    await withNodes(
+      { nodes: 3, foldersEach: FOLDERS, isHurried: true, args: ["--redundancy", "ec:2+2"] },
+      async nodes => {
+        const load = await Load.begin(nodes.all, { bucket: BUCKET })
+        const [first, second, third] = [nodes.at(1), nodes.at(2), nodes.at(3)]
 
-      // A gateway joins on the machine of the third node, and gets a disk that is smaller than the others there.
-      const fourth = await nodes.add(0, { zone: third.zone })
-      const sameMachine = ["--machine", third.name]
-      await fourth.start(sameMachine)
-      load.add(fourth)
-      const path = await nodes.newFolder("small disk")
-      await post(fourth, "/v1/devices", { path, weight: SMALL_WEIGHT }, first)
-      fourth.folders = [path]
-      await statusSays(second, ({ devices: known }) => known.some(device => device.path === path))
-      await isSettled(second)
-      await load.goesOn()
-      const { devices } = await layoutOf(second)
-      const there = devices.filter(({ zone }) => zone === third.zone)
-      const shares = there.sort((a, b) => a.share - b.share)
-      assert.equal(shares[0]?.path, path, JSON.stringify(shares.map(({ path: folder, share }) => [folder, share])))
-      assert.ok(shares[0].share > 0)
+        // A gateway joins on the machine of the third node, and gets a disk that is smaller than the others there.
+        const fourth = await nodes.add(0, { zone: third.zone })
+        const sameMachine = ["--machine", third.name]
+        await fourth.start(sameMachine)
+        load.add(fourth)
+        const path = await nodes.newFolder("small disk")
+        await post(fourth, "/v1/devices", { path, weight: SMALL_WEIGHT }, first)
+        fourth.folders = [path]
+        await statusSays(second, ({ devices: known }) => known.some(device => device.path === path))
+        await isSettled(second)
+        await load.goesOn()
+        const { devices } = await layoutOf(second)
+        const there = devices.filter(({ zone }) => zone === third.zone)
+        const shares = there.sort((a, b) => a.share - b.share)
+        assert.equal(shares[0]?.path, path, JSON.stringify(shares.map(({ path: folder, share }) => [folder, share])))
+        assert.ok(shares[0].share > 0)
 
-      // A node is retired: it answers requests until it ends by itself, and its folders belong to no store any more.
-      await post(third, `/v1/nodes/${second.name}/remove`)
-      const refusals = refusalsUntilEnd(second)
-      const ended = second.process?.exited
-      await statusSays(first, ({ nodes: seen }) => seen?.nodes.every(({ name }) => name !== second.name) === true)
-      await ended
-      assert.match(second.output, /node_removed/)
-      assert.deepEqual(await refusals, [])
-      await second.stop()
-      await isSettled(first)
-      await load.goesOn()
-      await load.end()
-      await load.check([first, third, fourth])
+        // A node is retired: it answers requests until it ends by itself, and its folders belong to no store any more.
+        await post(third, `/v1/nodes/${second.name}/remove`)
+        const refusals = refusalsUntilEnd(second)
+        const ended = second.process?.exited
+        await statusSays(first, ({ nodes: seen }) => seen?.nodes.every(({ name }) => name !== second.name) === true)
+        await ended
+        assert.match(second.output, /node_removed/)
+        assert.deepEqual(await refusals, [])
+        await second.stop()
+        await isSettled(first)
+        await load.goesOn()
+        await load.end()
+        await load.check([first, third, fourth])
 
-      // A disk of the first node moves to the fourth.
-      const later = await Load.begin([first, third, fourth], { bucket: BUCKET, clients: 2 })
-      const [moved = "", ...kept] = first.folders
-      const isActive =
-        (folder: string) =>
-        ({ devices: all }: { readonly devices: readonly { readonly path: string; readonly state: string }[] }) =>
-          all.some(device => device.path === folder && device.state === "active")
-      await first.stop()
-      first.folders = kept
-      await first.start()
-      await statusSays(third, isActive(kept[0] ?? ""))
-      await fourth.stop()
-      fourth.folders = [...fourth.folders, moved]
-      await fourth.start(sameMachine)
-      await statusSays(third, isActive(moved))
-      const { devices: all } = await isSettled(third)
-      const homes = all.filter(device => device.path === moved).map(({ node }) => node)
-      assert.deepEqual(homes, [fourth.name])
-      await later.goesOn()
-      await later.end()
-      await later.check([first, third, fourth])
-    })
+        // A disk of the first node moves to the fourth.
+        const later = await Load.begin([first, third, fourth], { bucket: BUCKET })
+        const [moved = "", ...kept] = first.folders
+        const isActive =
+          (folder: string) =>
+          ({ devices: all }: { readonly devices: readonly { readonly path: string; readonly state: string }[] }) =>
+            all.some(device => device.path === folder && device.state === "active")
+        await first.stop()
+        first.folders = kept
+        await first.start()
+        await statusSays(third, isActive(kept[0] ?? ""))
+        await fourth.stop()
+        fourth.folders = [...fourth.folders, moved]
+        await fourth.start(sameMachine)
+        await statusSays(third, isActive(moved))
+        const { devices: all } = await isSettled(third)
+        const homes = all.filter(device => device.path === moved).map(({ node }) => node)
+        assert.deepEqual(homes, [fourth.name])
+        await later.goesOn()
+        await later.end()
+        await later.check([first, third, fourth])
+      },
+    )
   },
 )

@@ -1,4 +1,7 @@
-/** Nodes that lose the others, or the database: what they answer, what they report, and that they recover. */
+/**
+ * Nodes that are restarted, lose the others, or lose the database, one store after another trouble: what they answer, what
+ * they report, and that they recover. Clients see nothing that a retry does not solve, and lose nothing.
+ */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
@@ -7,10 +10,12 @@ import { TestNodes, type TestNode } from "../harness/nodes.js"
 import { PeerNetwork } from "../harness/peer-network.js"
 import { noPostgres } from "../harness/postgres.js"
 import { Load } from "./load.js"
-import { BUCKET, isSettled, statusSays } from "./stores.js"
+import { areSettled, BUCKET, isSettled, statusSays } from "./stores.js"
 
-const POLL_MS = 100
+const POLL_MS = 250
 const FOLDERS = 2
+/** Longer than statements wait for the database. */
+const AWAY_MS = 8_000
 
 /** Resolves with the status and the reasons once the node is ready, or once it is not. */
 async function readiness(node: TestNode, isReady: boolean): Promise<string> {
@@ -24,71 +29,111 @@ async function readiness(node: TestNode, isReady: boolean): Promise<string> {
 
 const requestTo = ({ rawClient }: TestNode, key: string) => rawClient.call("GET", { bucket: BUCKET, key })
 
-test(
-  "a node without its peers reports that it is not ready, and recovers; so do all without the database",
-  { skip: noPostgres || process.platform !== "linux" },
-  async () => {
-    await withFolder(async folder => {
-      const network = new PeerNetwork()
-      const nodes = await TestNodes.empty(folder, ["--redundancy", "ec:4+2"])
-      try {
-        for (let i = 0; i < 3; i += 1) {
-          const node = await nodes.add(FOLDERS)
-          await node.start(await network.argsOf(node))
-        }
-        const [first, second, third] = [nodes.at(1), nodes.at(2), nodes.at(3)]
-        await first.client.createBucket(BUCKET)
-        await first.client.put({ bucket: BUCKET, key: "small", body: Buffer.from("in its row") })
-        await first.client.put({ bucket: BUCKET, key: "large", body: Buffer.alloc(500_000, "x") })
-        await statusSays(
-          first,
-          ({ devices }) => devices.filter(({ state }) => state === "active").length === 3 * FOLDERS,
-        )
-        await isSettled(first)
+const newBucket = async ({ client }: TestNode, bucket: string): Promise<{ readonly bucket: string }> => {
+  await client.createBucket(bucket)
+  return { bucket }
+}
 
-        // The load uses the two others: a balancer asks for readiness.
-        const load = await Load.begin([first, second], { bucket: BUCKET })
-        network.cut(third)
-        assert.match(await readiness(third, false), /only 2 of 6 devices respond to this node/)
-        assert.equal((await requestTo(third, "small")).text, "in its row", "what needs no peers is served")
-        const { status, header } = await requestTo(third, "large")
-        assert.deepEqual([status, header("retry-after")], [503, "1"])
-        const { health } = await statusSays(first, ({ health: { reasons } }) =>
-          /cannot reach|cut off/.test(reasons.join()),
-        )
-        assert.match(health.reasons.join("\n"), /node-3/)
-        await readiness(first, true)
-        await load.goesOn()
-        network.heal(third)
-        await readiness(third, true)
-        load.add(third)
-        await load.goesOn()
-        await load.end()
-        const { devices } = await isSettled(first)
-        assert.ok(
-          devices.every(({ state }) => state === "active"),
-          "no device was offline for so short a time",
-        )
+async function areRestarted(nodes: TestNodes, network: PeerNetwork): Promise<void> {
+  const load = await Load.begin(nodes.all, await newBucket(nodes.at(1), "restarts"))
+  for (const node of nodes.all) {
+    await node.stop()
+    await load.goesOn()
+    await node.start(await network.argsOf(node))
+    await load.goesOn()
+  }
+  await load.end()
+  await load.check(nodes.all)
+}
 
-        await nodes.databases.server.stop("immediate")
-        for (const node of nodes.all) {
-          await readiness(node, false)
-          const answer = await requestTo(node, "small")
-          assert.deepEqual([answer.status, answer.header("retry-after")], [503, "1"])
-        }
-        await nodes.databases.server.start()
-        for (const node of nodes.all) {
-          await readiness(node, true)
-          assert.equal((await requestTo(node, "small")).status, 200)
-        }
-        await load.check(nodes.all)
-      } catch (error) {
-        if (process.env["SHOW"]) for (const node of nodes.all) console.error(node.name, node.output)
-        throw error
-      } finally {
-        await nodes.stop()
-        network.close()
+async function losesItsPeers(nodes: TestNodes, network: PeerNetwork): Promise<void> {
+  const [first, second, third] = [nodes.at(1), nodes.at(2), nodes.at(3)]
+  await isSettled(first)
+  // The load uses the two others: a balancer asks for readiness.
+  const load = await Load.begin([first, second], await newBucket(first, "cut-off"))
+  network.cut(third)
+  assert.match(await readiness(third, false), /only 2 of 6 devices respond to this node/)
+  assert.equal((await requestTo(third, "small")).text, "in its row", "what needs no peers is served")
+  const { status, header } = await requestTo(third, "large")
+  assert.deepEqual([status, header("retry-after")], [503, "1"])
+  const { health } = await statusSays(first, ({ health: { reasons } }) => /cannot reach|cut off/.test(reasons.join()))
+  assert.match(health.reasons.join("\n"), /node-3/)
+  await readiness(first, true)
+  await load.goesOn()
+  network.heal(third)
+  await readiness(third, true)
+  load.add(third)
+  await load.goesOn()
+  await load.end()
+  await load.check(nodes.all)
+  const { devices } = await isSettled(first)
+  assert.ok(
+    devices.every(({ state }) => state === "active"),
+    "no device was offline for so short a time",
+  )
+}
+
+async function loseTheDatabase(nodes: TestNodes): Promise<void> {
+  const first = nodes.at(1)
+  const processes = nodes.all.map(({ process }) => process)
+  const load = await Load.begin(nodes.all, { ...(await newBucket(first, "database-away")), attemptsMax: Infinity })
+  await nodes.databases.server.stop("immediate")
+  for (const node of nodes.all) {
+    await readiness(node, false)
+    const answer = await requestTo(node, "small")
+    assert.deepEqual([answer.status, answer.header("retry-after")], [503, "1"])
+  }
+  await wait(AWAY_MS)
+  await nodes.databases.server.start()
+  for (const node of nodes.all) {
+    await readiness(node, true)
+    assert.equal((await requestTo(node, "small")).status, 200)
+  }
+  await load.goesOn()
+  await load.end()
+  const codes = [...load.failedAttempts.keys()]
+  assert.ok(codes.length > 0, "the outage was noticed")
+  for (const code of codes) assert.match(code, /^(SlowDown|ServiceUnavailable|Error: node-\d does not respond)$/)
+  assert.deepEqual(
+    nodes.all.map(({ process }) => process),
+    processes,
+  )
+  // A device that was taken offline would be rebuilt first, and say so.
+  const { devices } = await statusSays(first, status => status.devices.every(({ state }) => state !== "missing"))
+  assert.ok(
+    devices.every(({ state }) => state === "active"),
+    JSON.stringify(devices.map(({ state, reason }) => [state, reason])),
+  )
+  await load.check(nodes.all)
+}
+
+test("three nodes in trouble", { skip: noPostgres || process.platform !== "linux" }, async t => {
+  await withFolder(async folder => {
+    const network = new PeerNetwork()
+    const nodes = await TestNodes.empty(folder, ["--redundancy", "ec:4+2"], true)
+    try {
+      for (let i = 0; i < 3; i += 1) {
+        const node = await nodes.add(FOLDERS)
+        await node.start(await network.argsOf(node))
       }
-    }, quietParent())
-  },
-)
+      const { client } = nodes.at(1)
+      await client.createBucket(BUCKET)
+      await client.put({ bucket: BUCKET, key: "small", body: Buffer.from("in its row") })
+      await client.put({ bucket: BUCKET, key: "large", body: Buffer.alloc(500_000, "x") })
+      await areSettled(nodes.at(1), 3 * FOLDERS)
+      await t.test("nodes restarted one after another under load fail no request", () => areRestarted(nodes, network))
+      await t.test("a node without its peers reports that it is not ready, and recovers", () =>
+        losesItsPeers(nodes, network),
+      )
+      await t.test("while the database is away no node is ready, and requests are answered with 503", () =>
+        loseTheDatabase(nodes),
+      )
+    } catch (error) {
+      if (process.env["SHOW"]) for (const node of nodes.all) console.error(node.name, node.output)
+      throw error
+    } finally {
+      await nodes.stop()
+      network.close()
+    }
+  }, quietParent())
+})

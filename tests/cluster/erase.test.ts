@@ -85,7 +85,7 @@ test(
   { skip: noPostgres },
   () =>
     withNodes(
-      { nodes: 3, foldersEach: 1, args: ["--encrypt-new-buckets", "--erased-keys-kept", "5s"] },
+      { nodes: 3, foldersEach: 1, isHurried: true, args: ["--encrypt-new-buckets", "--erased-keys-kept", "5s"] },
       eraseWithoutNode,
     ),
 )

@@ -8,6 +8,7 @@
  */
 import assert from "node:assert/strict"
 import { setTimeout as wait } from "node:timers/promises"
+import { runsOf } from "../../src/base/testing-seed.js"
 import { BrokenAnswer, RemoteFailure, S3Client, Unreachable, type S3Access } from "../../src/client/index.js"
 import { RealClock } from "../../src/seams/clock/real.js"
 
@@ -34,9 +35,14 @@ const SILENCE_MS = 5_000
 const OUT_MS = 2_000
 /** No node accepted a connection for so long. */
 const NOBODY_MS = 60_000
-const KEYS_EACH = 12
+const KEYS_EACH = 7
+/** Coprime to the keys, so that each of them is read, written and removed. */
+const KEY_STEP = 3
+/** After each request of a client, while the test waits for requests … */
 const PAUSE_MS = 50
-const SIZES = [300, 20_000, 400_000, 1_500_000]
+/** … and while it waits for something else: nodes always have some to answer. */
+const IDLE_PAUSE_MS = 300
+const SIZES = [300, 20_000, 300, 400_000, 1_500_000]
 const READERS = 4
 
 type Body = Buffer | undefined
@@ -124,6 +130,7 @@ export class Load {
   readonly failedAttempts = new Map<string, number>()
   /** Requests that were answered as they should be. */
   done = 0
+  private isAwaited = false
   private readonly keys: Key[] = []
   private readonly over = new AbortController()
   private readonly balancer = new Balancer(new AbortController().signal)
@@ -134,7 +141,7 @@ export class Load {
     private readonly options: LoadOptions,
   ) {
     for (const target of targets) this.balancer.add(target)
-    const { clients = 4 } = options
+    const { clients = runsOf(2) } = options
     this.running = Array.from({ length: clients }, (_, client) => this.run(client))
   }
 
@@ -150,9 +157,11 @@ export class Load {
   }
 
   /** Resolves when so many more requests have been answered. */
-  async goesOn(requests = 50): Promise<void> {
+  async goesOn(requests = runsOf(20)): Promise<void> {
     const until = this.done + requests
+    this.isAwaited = true
     while (this.done < until && this.failures.length === 0) await wait(PAUSE_MS)
+    this.isAwaited = false
     assert.deepEqual(this.failures, [], this.summary)
   }
 
@@ -185,7 +194,7 @@ export class Load {
   private async run(client: number): Promise<void> {
     const own = Array.from({ length: KEYS_EACH }, (_, n) => this.newKey(`client-${client}/${n}`))
     for (let turn = 0; !this.over.signal.aborted; turn += 1) {
-      const at = (turn * 7) % own.length
+      const at = (turn * KEY_STEP) % own.length
       const key = own[at]
       assert.ok(key)
       try {
@@ -196,7 +205,7 @@ export class Load {
         this.failures.push(`${key.name} turn ${turn}: ${String(error)}`)
         return
       }
-      await wait(PAUSE_MS)
+      await wait(this.isAwaited ? PAUSE_MS : IDLE_PAUSE_MS)
     }
   }
 

@@ -41,7 +41,7 @@ test(
   "a machine never returns: all others rebuild its shards, without it and without the node that repaired",
   { skip: noPostgres },
   async () => {
-    const options = { nodes: 4, foldersEach: 2, args: ["--redundancy", "ec:2+2"] }
+    const options = { nodes: 4, foldersEach: 2, isHurried: true, args: ["--redundancy", "ec:2+2"] }
     await withNodes(options, async nodes => {
       const sums = new Map<string, string>()
       for (let i = 0; i < OBJECTS; i += 1) {

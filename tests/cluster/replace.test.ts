@@ -6,8 +6,8 @@ import { Load } from "./load.js"
 import { BUCKET, isSettled, isWhole, post, statusSays, withNodes } from "./stores.js"
 
 test("a dead machine is given up and replaced by a new one under load", { skip: noPostgres }, async () => {
-  await withNodes({ nodes: 3, foldersEach: 2, args: ["--redundancy", "ec:2+1"] }, async nodes => {
-    const load = await Load.begin(nodes.all, { bucket: BUCKET, clients: 2 })
+  await withNodes({ nodes: 3, foldersEach: 2, isHurried: true, args: ["--redundancy", "ec:2+1"] }, async nodes => {
+    const load = await Load.begin(nodes.all, { bucket: BUCKET })
     const [first, dead] = [nodes.at(1), nodes.at(2)]
     await dead.kill()
     await statusSays(first, ({ nodes: seen }) => seen?.nodes.find(({ name }) => name === dead.name)?.state === "silent")

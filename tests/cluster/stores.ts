@@ -6,12 +6,12 @@ import { TestNodes, type TestNode } from "../harness/nodes.js"
 
 export const BUCKET = "bucket"
 
-const LOOK_MS = 250
+const LOOK_MS = 500
 const WAIT_MS_MAX = 300_000
 
 /** A store with a bucket. What the nodes logged is shown if the test fails. */
 export async function withNodes(
-  options: { readonly nodes: number; readonly foldersEach: number; readonly args?: readonly string[] },
+  options: Parameters<typeof TestNodes.start>[1],
   work: (nodes: TestNodes, folder: string) => Promise<void>,
 ): Promise<void> {
   await withFolder(async folder => {

@@ -17,9 +17,19 @@ interface NodesOptions {
   readonly foldersEach: number
   /** Further arguments of every `serve`. */
   readonly args?: readonly string[]
+  /** Nodes wait less for each other than in a store of users. */
+  readonly isHurried?: boolean
 }
 
 type Environment = Readonly<Record<string, string>>
+
+/** Nodes wait for each other so many times less than in a store of users. */
+const HASTE = { HAYLOFT_TEST_HASTE: "4" }
+
+const environmentIn = async (url: string, folder: string, isHurried = false): Promise<Environment> => ({
+  ...(await clusterEnvironment(url, folder)),
+  ...(isHurried && HASTE),
+})
 
 /** One machine of the store: the same name and ports for each of its processes. */
 export class TestNode {
@@ -150,12 +160,12 @@ export class TestNodes {
     return new TestNodes(undefined, url, folder, await clusterEnvironment(url, folder), args)
   }
 
-  /** An empty database, and no node yet. */
-  static async empty(folder: string, args: readonly string[] = []): Promise<TestNodes> {
+  /** An empty database, and no node yet. `isHurried`: nodes wait less for each other. */
+  static async empty(folder: string, args: readonly string[] = [], isHurried = false): Promise<TestNodes> {
     const databases = await Databases.start()
     try {
       const url = await databases.create()
-      return new TestNodes(databases, url, folder, await clusterEnvironment(url, folder), args)
+      return new TestNodes(databases, url, folder, await environmentIn(url, folder, isHurried), args)
     } catch (error) {
       await databases.stop()
       throw error
@@ -163,8 +173,9 @@ export class TestNodes {
   }
 
   /** The nodes start one after another; the first one makes the store. Data folders are in `folder`. */
-  static async start(folder: string, { nodes, foldersEach, args = [] }: NodesOptions): Promise<TestNodes> {
-    const store = await TestNodes.empty(folder, args)
+  static async start(folder: string, options: NodesOptions): Promise<TestNodes> {
+    const { nodes, foldersEach } = options
+    const store = await TestNodes.empty(folder, options.args, options.isHurried)
     try {
       for (let i = 0; i < nodes; i += 1) await (await store.add(foldersEach)).start()
       return store

@@ -62,6 +62,8 @@ export interface AdmittedPeers {
 
 interface MembershipSeams {
   readonly clock: Clock
+  /** The clock of heartbeats and of silence, if it is another one. */
+  readonly beats?: Clock
   readonly random: Random
   readonly telemetry: Telemetry
   readonly net: Net
@@ -201,7 +203,7 @@ export class Membership implements BackgroundService, ClusterView {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, telemetry } = this.seams
+    const { clock: real, beats: clock = real, telemetry } = this.seams
     const { readEveryMs, beatEveryMs } = MEMBERSHIP_LIMITS
     let [beatMs, readMs] = [clock.monotonicMs(), -Infinity]
     signal.addEventListener("abort", () => this.wake.abort(), { once: true })
@@ -313,7 +315,7 @@ export class Membership implements BackgroundService, ClusterView {
   }
 
   private async readRows(): Promise<void> {
-    const { metadata, admitted, clock } = this.seams
+    const { metadata, admitted, clock: real, beats: clock = real } = this.seams
     const { storeId, masterKeys } = this.own
     const rows = await metadata.ask(nodeRows())
     this.silences.observe(rows, metadata.live, this.time.answered(clock.monotonicMs()))

@@ -31,6 +31,7 @@ import { CALL_LIMITS, queuedDisk, Stalls } from "../../device/index.js"
 import { parseControlRecord, type ControlRecord, type DeviceHome } from "../../format/control-record.js"
 import { mapBounded } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
+import { hurried } from "../../seams/clock/hurried.js"
 import type { Disk } from "../../seams/disk/contract.js"
 import { makeFolders } from "../../seams/disk/index.js"
 import { inUse, type FolderLocks } from "../../seams/lock/index.js"
@@ -140,7 +141,7 @@ class Opening {
     const cipher = rowCipherIn(record, masterKey, random)
     if (cipher !== undefined) metadata.sealRows(cipher)
     if (known === undefined) await this.takeFolders(record, incarnationAfter(inspections))
-    const records = new SharedRecordManager(metadata, clock, log, record)
+    const records = new SharedRecordManager(metadata, hurried(clock, this.cluster.haste ?? 1), log, record)
     const secrets = await this.claim(records, metadata)
     return this.opened(records, metadata, secrets, isNew)
   }

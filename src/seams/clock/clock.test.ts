@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { hurried } from "./hurried.js"
 import { RealClock } from "./real.js"
 import { SimClock } from "./sim.js"
 import { clockSuite } from "./suite.js"
@@ -14,6 +15,22 @@ clockSuite("real", () => {
 clockSuite("simulated", () => {
   const clock = new SimClock()
   return { clock, pass: durationMs => clock.advance(durationMs) }
+})
+
+test("a hurried clock counts and sleeps as many times as fast, and shows the same time of day", async () => {
+  const clock = new SimClock()
+  const fast = hurried(clock, 4)
+  assert.equal(hurried(clock, 1), clock)
+  const [wallMs, beganMs] = [clock.wallMs(), fast.monotonicMs()]
+  let woken = 0
+  void fast.sleep(1_000, never).then(() => (woken += 1))
+  fast.alarm(1_000, () => (woken += 1))
+  await clock.advance(249)
+  assert.equal(woken, 0)
+  await clock.advance(1)
+  assert.equal(woken, 2)
+  assert.equal(fast.monotonicMs() - beganMs, 1_000)
+  assert.equal(fast.wallMs() - wallMs, 250)
 })
 
 test("a real sleep longer than Node's timers can hold does not end immediately", async () => {
