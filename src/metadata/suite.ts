@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fc } from "../base/testing-properties.js"
+import { runsOf } from "../base/testing-seed.js"
 import { must } from "../base/assert.js"
 import { fail, isFailure } from "../base/failures.js"
 import type { Family } from "../base/families.js"
@@ -526,7 +527,7 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
         .tuple(fc.integer({ min: 1, max: 4 }), fc.nat(8_000))
         .map(([share, less]) => Math.floor(ENTRY_BYTES_MAX / share) - less)
       const sizes = fc.array(fc.record({ keyBytes, valueBytes }), { minLength: 1, maxLength: 4 })
-      for (const [round, some] of fc.sample(sizes, 20).entries()) {
+      for (const [round, some] of fc.sample(sizes, runsOf(5)).entries()) {
         const rows = some.map((each, i): SizedRow => ({ ...each, name: `${round} ${i} ` }))
         assert.equal(await isWritten(rows), isWithinLimits(rows), JSON.stringify(rows))
       }
@@ -569,7 +570,7 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
           await under.dispose()
         }
       }),
-      { numRuns: 25 },
+      { numRuns: runsOf(8) },
     )
   })
 }

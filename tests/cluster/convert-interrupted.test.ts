@@ -6,6 +6,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { MasterKeys } from "../../src/access/index.js"
 import { must } from "../../src/base/assert.js"
+import { runsOf, TEST_SEED } from "../../src/base/testing-seed.js"
 import { isFailure } from "../../src/base/failures.js"
 import { hexOf } from "../../src/base/bytes.js"
 import { parseBucketId, rowKeyOf } from "../../src/base/ids.js"
@@ -44,9 +45,12 @@ const MASTER_KEY = new Uint8Array(32).fill(7)
 const BLOCK_BYTES = 64 * KIB
 const FOLDERS = ["/d1", "/d2", "/d3"]
 const NODE = "first"
-/** One write of so many, where each repeats the whole move, or many are alike. */
-const MOVED_STRIDE = 2
-const FILL_STRIDE = 6
+/** A landing kills before one write of so many, and before each one around the write that moves the store. */
+const STRIDE = 4
+/** The same where each kill repeats the whole move, or many writes are alike. */
+const [MOVED_STRIDE, FILL_STRIDE] = [12, 24]
+const strideOf = (landing: number): number => Math.max(1, Math.round(landing / runsOf(1)))
+const drawnBelow = (limit: number): number => TEST_SEED % limit
 const noSignal = new AbortController().signal
 const { log } = new SimTelemetry()
 
@@ -392,7 +396,8 @@ test("a store that is killed before any durable write of a move to a database is
     (async () => {
       const rows = await create(world)
       const found = new Set<string>()
-      for (let write = 1, isKilled = true; isKilled; write += 1) {
+      let isKilled = true
+      const killedAt = async (write: number): Promise<"devices" | "database"> => {
         const seams = world.boot()
         const opened = await world.openAlone(seams)
         const engine = await world.engineOf(seams, opened)
@@ -402,11 +407,17 @@ test("a store that is killed before any durable write of a move to a database is
         const where = await whereIs(world, rows, when)
         checkPlace(where, step, ["devices", "database"], when)
         found.add(`${step}: ${where}`)
-        if (where === "devices") continue
-        write += MOVED_STRIDE - 1
+        if (where === "devices") return where
         await toDevices(world)
         world.useNewDatabase()
+        return where
       }
+      let write = 1 + drawnBelow(strideOf(STRIDE))
+      let last = 0
+      for (; (await killedAt(write)) === "devices"; write += strideOf(STRIDE)) last = write
+      for (let between = last + 1; between < write; between += 1) await killedAt(between)
+      for (write += 1 + drawnBelow(strideOf(MOVED_STRIDE)); isKilled; write += strideOf(MOVED_STRIDE))
+        assert.equal(await killedAt(write), "database")
       assert.deepEqual([...found].sort(), [": devices", "decided: database", "filled: database", "filled: devices"])
     })(),
   )
@@ -420,7 +431,7 @@ test("a store that is killed before any durable write of the way back is in one 
       await toDatabase(world)
       const found = new Set<string>()
       /** Killed before its first write of this number, or its write of the other number since all rows are there. */
-      const killedAt = async (write: number, sinceFilled: number): Promise<string> => {
+      const killedAt = async (write: number, sinceFilled: number) => {
         const seams = world.boot()
         const opened = await world.openNode(seams)
         let step = ""
@@ -437,13 +448,22 @@ test("a store that is killed before any durable write of the way back is in one 
           world.useNewDatabase()
           await toDatabase(world)
         }
-        return isKilled ? step : "done"
+        return { step, where, isKilled }
       }
+      await killedAt(1, 1)
       // Writes of the rows to replicas that nothing names yet are many.
-      let write = 1
-      while ((await killedAt(write, 1)) !== "filled") write += write > 10 ? FILL_STRIDE : 1
-      let since = 2
-      while ((await killedAt(Infinity, since)) !== "done") since += MOVED_STRIDE
+      let write = 2 + drawnBelow(strideOf(STRIDE))
+      while ((await killedAt(write, 1)).step !== "filled") write += strideOf(write > 10 ? FILL_STRIDE : STRIDE)
+      let since = 2 + drawnBelow(strideOf(STRIDE))
+      let last = 1
+      for (; (await killedAt(Infinity, since)).where === "database"; since += strideOf(STRIDE)) last = since
+      for (let between = last + 1; between < since; between += 1) await killedAt(Infinity, between)
+      for (;;) {
+        since += strideOf(STRIDE)
+        const { step, isKilled } = await killedAt(Infinity, since)
+        if (!isKilled) break
+        if (step === "decided") since += strideOf(MOVED_STRIDE) - strideOf(STRIDE)
+      }
       assert.deepEqual([...found].sort(), [
         ": database",
         "decided: devices",

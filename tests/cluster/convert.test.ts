@@ -1,9 +1,10 @@
 /** A running store moves its metadata to a database under load, and back; interrupted anywhere, it is the one or the other. */
 import assert from "node:assert/strict"
 import { createServer } from "node:net"
-import { test } from "node:test"
+import { after, before, test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
 import type { StoreProcess } from "../../src/client/testing-store-process.js"
+import { runsOf, TEST_SEED } from "../../src/base/testing-seed.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { freePort } from "../harness/free-port.js"
 import { noPostgres } from "../harness/postgres.js"
@@ -13,61 +14,145 @@ import { fill, MovableStore } from "./movable-store.js"
 
 const LOAD_BUCKET = "load"
 
-async function withStore(work: (store: MovableStore, databases: Databases) => Promise<void>): Promise<void> {
+let databases: Databases
+
+if (noPostgres === false) {
+  before(async () => {
+    databases = await Databases.start()
+  })
+  after(() => databases.stop())
+}
+
+async function withStore(work: (store: MovableStore) => Promise<void>): Promise<void> {
   await withFolder(async folder => {
-    const databases = await Databases.start()
     const store = await MovableStore.create(folder, 3)
     try {
-      await work(store, databases)
+      await work(store)
     } catch (error) {
       if (process.env["SHOW"]) console.error(store.process?.output)
       throw error
     } finally {
       await store.stop()
-      await databases.stop()
     }
   }, quietParent())
 }
 
-test("a store moves to a database under load, and back, with everything in it", { skip: noPostgres }, async () => {
-  await withStore(async (store, databases) => {
-    const url = await databases.create()
-    await store.start()
-    const buckets = await fill(store)
-    await store.ask({ method: "PUT", bucket: LOAD_BUCKET }, Buffer.alloc(0))
-    const before = await store.content(buckets)
-    const load = await Load.begin([store], { bucket: LOAD_BUCKET })
-    await store.beginInit(url)
-    assert.equal(await store.conversion(), "done")
-    await load.goesOn(100)
-    assert.deepEqual(await store.content(buckets), before)
-    await store.stop()
-    assert.match(
-      await store.refusal(),
-      /the metadata of this store is in a database: start it with --cluster URL --node first/,
-    )
-    assert.match(await store.refusal(await databases.create()), /the database is empty/)
-    await store.start(url)
-    await load.goesOn(50)
-    assert.deepEqual(await store.content(buckets), before)
-    await store.beginLeave()
-    assert.equal(await store.conversion(), "done")
-    await load.goesOn(50)
-    assert.deepEqual(await store.content(buckets), before)
-    await store.stop()
-    assert.match(await store.refusal(url), /keeps its metadata on its own disks: start it without --cluster/)
-    await store.start()
-    await load.goesOn(50)
-    await load.end()
-    assert.deepEqual(await store.content(buckets), before)
-    const client = store.client()
-    await load.check([{ name: store.name, client }])
-    client.close()
-  })
-})
+const SOON_MS = 2_000
 
-const INIT_STEPS = ["claimed", "copied", "requests_held", "commands_ended", "caught_up", "decided", "closed"]
-const LEAVE_STEPS = ["requests_held", "stopped", "leaving", "filled", "decided"]
+/** Versions with a retention in a bucket with object lock. */
+class Ledger {
+  private readonly versions = new Map<string, string>()
+
+  constructor(
+    private readonly store: MovableStore,
+    private readonly bucket: string,
+  ) {}
+
+  async create(): Promise<void> {
+    const headers = [["x-amz-bucket-object-lock-enabled", "true"]] as const
+    const { status, text } = await this.store.ask({ method: "PUT", bucket: this.bucket, headers }, Buffer.alloc(0))
+    assert.equal(status, 200, text)
+  }
+
+  async put(key: string, untilMs: number): Promise<void> {
+    const { store, bucket } = this
+    const headers = [
+      ["x-amz-object-lock-mode", "COMPLIANCE"],
+      ["x-amz-object-lock-retain-until-date", new Date(untilMs).toISOString()],
+    ] as const
+    const put = await store.ask({ method: "PUT", bucket, key, headers }, Buffer.from(key))
+    assert.equal(put.status, 200, put.text)
+    const { text } = await store.ask({ method: "GET", bucket, query: [["versions", ""]] })
+    const [, id = ""] = new RegExp(`<Key>${key}</Key><VersionId>([^<]+)<`).exec(text) ?? assert.fail(text)
+    this.versions.set(key, id)
+  }
+
+  async remove(key: string): Promise<number> {
+    const query = [["versionId", this.versions.get(key) ?? assert.fail(key)]] as const
+    return (await this.store.ask({ method: "DELETE", bucket: this.bucket, key, query })).status
+  }
+
+  /** Until the version's retention is over. */
+  async removeOnceOver(key: string): Promise<void> {
+    assert.equal(await this.remove(key), 403)
+    while ((await this.remove(key)) !== 204) await wait(100)
+  }
+}
+
+async function moved(begin: Promise<void>, store: MovableStore): Promise<void> {
+  await begin
+  assert.equal(await store.conversion(), "done")
+}
+
+test(
+  "a store moves to a database under load, and back, with everything in it, locks and their clock included",
+  { skip: noPostgres },
+  () =>
+    withStore(async store => {
+      const url = await databases.create()
+      await store.start()
+      const buckets = await fill(store)
+      await store.ask({ method: "PUT", bucket: LOAD_BUCKET }, Buffer.alloc(0))
+      const [ledger, empty] = [new Ledger(store, "ledger"), new Ledger(store, "locked-and-empty")]
+      await ledger.create()
+      await empty.create()
+      await ledger.put("kept", Date.UTC(2200, 0))
+      const before = await store.content(buckets)
+      const load = await Load.begin([store], { bucket: LOAD_BUCKET, clients: 2 })
+      await moved(store.beginInit(url), store)
+      await load.goesOn(20)
+      assert.deepEqual(await store.content(buckets), before)
+      assert.equal(await ledger.remove("kept"), 403)
+      await ledger.put("soon", Date.now() + SOON_MS)
+      await ledger.removeOnceOver("soon")
+      await store.stop()
+      assert.match(
+        await store.refusal(),
+        /the metadata of this store is in a database: start it with --cluster URL --node first/,
+      )
+      assert.match(await store.refusal(await databases.create()), /the database is empty/)
+      await store.start(url)
+      await load.goesOn(20)
+      for (const named of [[], ["locked-and-empty"]]) {
+        const refusal = await store.beginLeave(named).then(() => "", String)
+        assert.match(refusal, /not done: .*: ledger\. To do it all the same, name them: --locked-buckets ledger/)
+      }
+      await moved(store.beginLeave(["ledger"]), store)
+      await load.goesOn(20)
+      assert.deepEqual(await store.content(buckets), before)
+      await store.stop()
+      assert.match(await store.refusal(url), /keeps its metadata on its own disks: start it without --cluster/)
+      await store.start()
+      await load.goesOn(20)
+      await load.end()
+      assert.deepEqual(await store.content(buckets), before)
+      assert.equal(await ledger.remove("kept"), 403)
+      await ledger.put("later", Date.now() + SOON_MS)
+      await ledger.removeOnceOver("later")
+      assert.equal(await ledger.remove("kept"), 403)
+      const client = store.client()
+      await load.check([{ name: store.name, client }])
+      client.close()
+    }),
+)
+
+/** Before the decision and after it. */
+const INIT_STEPS = [
+  ["claimed", "copied", "requests_held", "commands_ended", "caught_up"],
+  ["decided", "closed"],
+]
+const LEAVE_STEPS = [
+  ["requests_held", "stopped", "leaving"],
+  ["filled", "decided"],
+]
+/** Where a store is that was killed then; after other steps it is in the one place or in the other. */
+const CERTAIN: Readonly<Record<string, string>> = {
+  "init claimed": "devices",
+  "init closed": "database",
+  "leave requests_held": "database",
+  "leave leaving": "database",
+  "leave decided": "devices",
+}
 
 const STEP_MS_MAX = 30_000
 
@@ -129,42 +214,49 @@ async function startEither(store: MovableStore, url: string): Promise<"devices" 
   return "devices"
 }
 
-test(
-  "a store that is killed at any step is on its devices or in the database, whole",
-  { skip: noPostgres },
-  async () => {
-    await withStore(async (store, databases) => {
-      let url = await databases.create()
-      await store.start()
-      const buckets = await fill(store)
-      const before = await store.content(buckets)
-      const found: string[] = []
-      for (const step of INIT_STEPS) {
-        await killedAt(store, step, () => store.beginInit(url))
-        const where = await startEither(store, url)
-        assert.deepEqual(await store.content(buckets), before, step)
-        found.push(`${step}: ${where}`)
-        if (where === "devices") continue
-        await store.beginLeave()
-        assert.equal(await store.conversion(), "done")
-        url = await databases.create()
-      }
-      assert.deepEqual([found[0], found.at(-1)], ["claimed: devices", "closed: database"])
-      await store.beginInit(url)
-      assert.equal(await store.conversion(), "done")
-      const back: string[] = []
-      for (const step of LEAVE_STEPS) {
-        await killedAt(store, step, () => store.beginLeave())
-        const where = await startEither(store, url)
-        assert.deepEqual(await store.content(buckets), before, step)
-        back.push(`${step}: ${where}`)
-      }
-      assert.deepEqual(
-        [back[0], back[2], back.at(-1)],
-        ["requests_held: database", "leaving: database", "decided: devices"],
-      )
-    })
-  },
+/** The steps that a landing kills at: of each of these groups as many, in their order. */
+const drawn = (groups: readonly (readonly string[])[]): readonly string[] =>
+  groups.flatMap(steps => {
+    const first = TEST_SEED % steps.length
+    const due = new Set(Array.from({ length: runsOf(1) }, (_, n) => steps[(first + n) % steps.length]))
+    return steps.filter(step => due.has(step))
+  })
+
+test("a store that is killed at any step is on its devices or in the database, whole", { skip: noPostgres }, () =>
+  withStore(async store => {
+    let url = await databases.create()
+    await store.start()
+    const buckets = await fill(store)
+    const before = await store.content(buckets)
+    let where = "devices"
+    const begin = { init: () => store.beginInit(url), leave: () => store.beginLeave() }
+    const killed = async (move: "init" | "leave", step: string): Promise<void> => {
+      await killedAt(store, step, begin[move])
+      where = await startEither(store, url)
+      assert.equal(where, CERTAIN[`${move} ${step}`] ?? where, step)
+      assert.deepEqual(await store.content(buckets), before, step)
+    }
+    const toDatabase = async (): Promise<void> => {
+      if (where === "database") return
+      await moved(begin.init(), store)
+      where = "database"
+    }
+    const toDevices = async (): Promise<void> => {
+      if (where === "devices") return
+      await moved(begin.leave(), store)
+      url = await databases.create()
+      where = "devices"
+    }
+    for (const step of drawn(INIT_STEPS)) {
+      await toDevices()
+      await killed("init", step)
+    }
+    for (const step of drawn(LEAVE_STEPS)) {
+      await toDatabase()
+      await killed("leave", step)
+      if (where === "devices") url = await databases.create()
+    }
+  }),
 )
 
 /** Why the store does not begin to move. */
@@ -180,8 +272,8 @@ async function initRefusal(store: MovableStore, url: string): Promise<string> {
 test(
   "a store does not move to a database that is not empty, nor while its key is only in it",
   { skip: noPostgres },
-  async () => {
-    await withStore(async (store, databases) => {
+  () =>
+    withStore(async store => {
       const url = await databases.create()
       store.usesKeyFile = false
       await store.start()
@@ -191,8 +283,9 @@ test(
       assert.match(await store.refusal(), /this store's master key is in a file: pass --master-key-file/)
       store.usesKeyFile = true
       await store.start()
-      const buckets = await fill(store)
-      const before = await store.content(buckets)
+      await store.ask({ method: "PUT", bucket: "bucket" }, Buffer.alloc(0))
+      await store.ask({ method: "PUT", bucket: "bucket", key: "key" }, Buffer.alloc(70_000, "body"))
+      const before = await store.content(["bucket"])
       assert.match(await initRefusal(store, "postgres://hayloft@127.0.0.1:1/none"), /cannot be reached/)
       await databases.server.sql(
         "UPDATE hayloft.store SET store_id = decode(repeat('ab', 16), 'hex')",
@@ -204,12 +297,10 @@ test(
       assert.match(await initRefusal(store, own), /is being moved already/)
       assert.equal(await store.conversion(), "done")
       assert.match(await initRefusal(store, own), /is in a database already/)
-      await store.beginLeave()
-      assert.equal(await store.conversion(), "done")
+      await moved(store.beginLeave(), store)
       assert.match(await initRefusal(store, own), /has the metadata of this store from an earlier time/)
-      assert.deepEqual(await store.content(buckets), before)
-    })
-  },
+      assert.deepEqual(await store.content(["bucket"]), before)
+    }),
 )
 
 /** Begins a move to a database, and stops the process in the moment before commands end; a request is under way. */
@@ -226,101 +317,39 @@ async function beforeCommandsEnd(store: MovableStore, begin: () => Promise<void>
   return outcome
 }
 
-test("a store whose database goes away while requests wait stays on its devices", { skip: noPostgres }, async () => {
-  await withStore(async (store, databases) => {
-    const url = await databases.create()
-    await store.start()
-    const buckets = await fill(store)
-    const before = await store.content(buckets)
-    const outcome = await beforeCommandsEnd(
-      store,
-      () => store.beginInit(url),
-      () => databases.server.stop("immediate"),
-    )
-    assert.match(outcome, /^failed: .*(did not take the last changes|does not respond|cannot be reached)/)
-    assert.deepEqual(await store.content(buckets), before)
-    await databases.server.start()
-    await store.beginInit(url)
-    assert.equal(await store.conversion(), "done")
-    assert.deepEqual(await store.content(buckets), before)
-  })
-})
+/** The database goes away while requests wait. */
+async function withoutDatabase(store: MovableStore, url: string): Promise<void> {
+  const outcome = await beforeCommandsEnd(
+    store,
+    () => store.beginInit(url),
+    () => databases.server.stop("immediate"),
+  )
+  await databases.server.start()
+  assert.match(outcome, /^failed: .*(did not take the last changes|does not respond|cannot be reached)/)
+}
 
-test("a store does not move to a database if the node cannot use its port", { skip: noPostgres }, async () => {
-  await withStore(async (store, databases) => {
-    const url = await databases.create()
-    await store.start()
-    const buckets = await fill(store)
-    const before = await store.content(buckets)
-    const port = await freePort()
-    const other = createServer()
-    const listen = (): Promise<void> => new Promise(resolve => other.listen(port, "127.0.0.1", resolve))
-    try {
-      const outcome = await beforeCommandsEnd(store, () => store.beginInit(url, `127.0.0.1:${port}`), listen)
-      assert.match(outcome, /^failed: .* is in use by another process; choose another with --node-listen/)
-      const again = await store.beginInit(url, `127.0.0.1:${port}`).catch(String)
-      assert.match(String(again), /is in use by another process/)
-    } finally {
-      other.close()
-    }
-    assert.deepEqual(await store.content(buckets), before)
-    await store.beginInit(url, `127.0.0.1:${port}`)
-    assert.equal(await store.conversion(), "done")
-    assert.deepEqual(await store.content(buckets), before)
-  })
-})
+/** The port of the node is another program's. */
+async function withoutPort(store: MovableStore, url: string): Promise<void> {
+  const port = await freePort()
+  const other = createServer()
+  const listen = (): Promise<void> => new Promise(resolve => other.listen(port, "127.0.0.1", resolve))
+  try {
+    const outcome = await beforeCommandsEnd(store, () => store.beginInit(url, `127.0.0.1:${port}`), listen)
+    assert.match(outcome, /^failed: .* is in use by another process; choose another with --node-listen/)
+    const again = await store.beginInit(url, `127.0.0.1:${port}`).catch(String)
+    assert.match(String(again), /is in use by another process/)
+  } finally {
+    other.close()
+  }
+}
 
 /** As the steward does with a process that has been silent for five minutes. */
-async function endIncarnation(databases: Databases, url: string, node: string): Promise<void> {
+async function endIncarnation(url: string, node: string): Promise<void> {
   const ofNode = `(SELECT incarnation FROM hayloft.incarnations WHERE node = '${node}')`
   const database = new URL(url).pathname.slice(1)
   await databases.server.sql(`UPDATE hayloft.incarnations SET ended = true WHERE incarnation IN ${ofNode}`, database)
   await databases.server.sql(`UPDATE hayloft.lanes SET ended = true WHERE incarnation IN ${ofNode}`, database)
 }
-
-test(
-  "a gateway that was silent while its store left writes nothing to the database",
-  { skip: noPostgres },
-  async () => {
-    await withStore(async (store, databases) => {
-      const url = await databases.create()
-      await store.start()
-      await store.beginInit(url)
-      assert.equal(await store.conversion(), "done")
-      const gateway = await store.spawnGateway(url)
-      const buckets = await fill(store)
-      const { endpoint } = await gateway.ready()
-      const put = (key: string) => store.ask({ method: "PUT", bucket: "plain", key }, Buffer.from("small"), endpoint)
-      assert.equal((await put("before")).status, 200)
-      const before = await store.content(buckets)
-      gateway.kill("SIGSTOP")
-      try {
-        await endIncarnation(databases, url, "gateway")
-        // Nodes read which incarnations are live every few seconds.
-        const begun = await untilDone(() => store.beginLeave())
-        assert.equal(begun, "done")
-        assert.equal(await store.conversion(), "done")
-      } finally {
-        gateway.kill("SIGCONT")
-      }
-      const has = "has left this database: its metadata is on the disks of node first"
-      for (let tries = 0; !gateway.output.includes(has); tries += 1) {
-        const { status, text } = await put("after")
-        assert.equal(status, 503, text)
-        assert.ok(tries < 600, gateway.output)
-        await wait(50)
-      }
-      const { status, text } = await put("after")
-      assert.deepEqual([status, /ServiceUnavailable/.test(text)], [503, true], text)
-      assert.deepEqual(await store.content(buckets), before)
-      await gateway.stop()
-      const again = await store.beginGateway(url)
-      assert.notEqual(await again.exited, 0)
-      assert.ok(again.output.includes(has), again.output)
-      assert.deepEqual(await store.content(buckets), before)
-    })
-  },
-)
 
 /** Repeats it while the store says that other nodes run. */
 async function untilDone(begin: () => Promise<void>): Promise<string> {
@@ -331,98 +360,61 @@ async function untilDone(begin: () => Promise<void>): Promise<string> {
   }
 }
 
-test("a store does not leave its database while another node is part of it", { skip: noPostgres }, async () => {
-  await withStore(async (store, databases) => {
-    const url = await databases.create()
-    await store.start()
-    await store.beginInit(url)
+const LEFT = "has left this database: its metadata is on the disks of node first"
+
+/** A gateway that was silent while its store left writes nothing to the database; meanwhile another one has stopped. */
+async function leavesGateway(store: MovableStore, url: string, buckets: readonly string[]): Promise<void> {
+  const gateway = await store.spawnGateway(url)
+  const other = await store.spawnGateway(url, "other")
+  const { endpoint } = await gateway.ready()
+  const put = (key: string) => store.ask({ method: "PUT", bucket: "plain", key }, Buffer.from("small"), endpoint)
+  assert.equal((await put("before")).status, 200)
+  const before = await store.content(buckets)
+  // Other nodes are noticed at once, or, if they have begun just now, before anything is decided.
+  const refusal = await store.beginLeave().then(() => store.conversion(), String)
+  assert.match(refusal, /other nodes run: stop gateway and other first|other nodes run: stop gateway, other first/)
+  assert.deepEqual(await store.content(buckets), before)
+  assert.equal(await other.stop(), 0)
+  gateway.kill("SIGSTOP")
+  try {
+    await endIncarnation(url, "gateway")
+    // Nodes read which incarnations are live every few seconds.
+    assert.equal(await untilDone(() => store.beginLeave()), "done")
     assert.equal(await store.conversion(), "done")
-    const gateway = await store.spawnGateway(url)
-    const buckets = await fill(store)
-    const before = await store.content(buckets)
-    // Other nodes are noticed at once, or, if they have begun just now, before anything is decided.
-    const refusal = await store.beginLeave().then(() => store.conversion(), String)
-    assert.match(refusal, /other nodes run: stop gateway first/)
-    assert.deepEqual(await store.content(buckets), before)
-    await gateway.stop()
-    await store.stop()
-    await store.start(url)
-    await store.beginLeave()
-    assert.equal(await store.conversion(), "done")
-    assert.deepEqual(await store.content(buckets), before)
-  })
-})
-
-const SOON_MS = 2_000
-
-/** Versions with a retention in a bucket with object lock. */
-class Ledger {
-  private readonly versions = new Map<string, string>()
-
-  constructor(
-    private readonly store: MovableStore,
-    private readonly bucket: string,
-  ) {}
-
-  async create(): Promise<void> {
-    const headers = [["x-amz-bucket-object-lock-enabled", "true"]] as const
-    const { status, text } = await this.store.ask({ method: "PUT", bucket: this.bucket, headers }, Buffer.alloc(0))
-    assert.equal(status, 200, text)
+  } finally {
+    gateway.kill("SIGCONT")
   }
-
-  async put(key: string, untilMs: number): Promise<void> {
-    const { store, bucket } = this
-    const headers = [
-      ["x-amz-object-lock-mode", "COMPLIANCE"],
-      ["x-amz-object-lock-retain-until-date", new Date(untilMs).toISOString()],
-    ] as const
-    const put = await store.ask({ method: "PUT", bucket, key, headers }, Buffer.from(key))
-    assert.equal(put.status, 200, put.text)
-    const { text } = await store.ask({ method: "GET", bucket, query: [["versions", ""]] })
-    const [, id = ""] = new RegExp(`<Key>${key}</Key><VersionId>([^<]+)<`).exec(text) ?? assert.fail(text)
-    this.versions.set(key, id)
+  for (let tries = 0; !gateway.output.includes(LEFT); tries += 1) {
+    const { status, text } = await put("after")
+    assert.equal(status, 503, text)
+    assert.ok(tries < 600, gateway.output)
+    await wait(50)
   }
-
-  async remove(key: string): Promise<number> {
-    const query = [["versionId", this.versions.get(key) ?? assert.fail(key)]] as const
-    return (await this.store.ask({ method: "DELETE", bucket: this.bucket, key, query })).status
-  }
-
-  /** Until the version's retention is over. */
-  async removeOnceOver(key: string): Promise<void> {
-    assert.equal(await this.remove(key), 403)
-    while ((await this.remove(key)) !== 204) await wait(100)
-  }
+  const { status, text } = await put("after")
+  assert.deepEqual([status, /ServiceUnavailable/.test(text)], [503, true], text)
+  assert.deepEqual(await store.content(buckets), before)
+  await gateway.stop()
+  const again = await store.beginGateway(url)
+  assert.notEqual(await again.exited, 0)
+  assert.ok(again.output.includes(LEFT), again.output)
+  assert.deepEqual(await store.content(buckets), before)
 }
 
 test(
-  "locks and their clock survive the way to a database and back, which names the buckets",
+  "a store moves to a database once it can, and back once no other node is part of it; until then it stays",
   { skip: noPostgres },
-  async () => {
-    await withStore(async (store, databases) => {
+  () =>
+    withStore(async store => {
       const url = await databases.create()
       await store.start()
-      const [ledger, empty] = [new Ledger(store, "ledger"), new Ledger(store, "locked-and-empty")]
-      await ledger.create()
-      await empty.create()
-      await ledger.put("kept", Date.UTC(2200, 0))
-      await store.beginInit(url)
-      assert.equal(await store.conversion(), "done")
-      assert.equal(await ledger.remove("kept"), 403)
-      await ledger.put("soon", Date.now() + SOON_MS)
-      await ledger.removeOnceOver("soon")
-      for (const named of [[], ["locked-and-empty"]]) {
-        const refusal = await store.beginLeave(named).then(() => "", String)
-        assert.match(refusal, /not done: .*: ledger\. To do it all the same, name them: --locked-buckets ledger/)
+      const buckets = await fill(store)
+      const before = await store.content(buckets)
+      for (const attempt of [withoutDatabase, withoutPort]) {
+        await attempt(store, url)
+        assert.deepEqual(await store.content(buckets), before, attempt.name)
       }
-      await store.beginLeave(["ledger"])
-      assert.equal(await store.conversion(), "done")
-      await store.stop()
-      await store.start()
-      assert.equal(await ledger.remove("kept"), 403)
-      await ledger.put("later", Date.now() + SOON_MS)
-      await ledger.removeOnceOver("later")
-      assert.equal(await ledger.remove("kept"), 403)
-    })
-  },
+      await moved(store.beginInit(url, `127.0.0.1:${await freePort()}`), store)
+      assert.deepEqual(await store.content(buckets), before)
+      await leavesGateway(store, url, buckets)
+    }),
 )

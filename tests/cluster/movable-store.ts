@@ -26,11 +26,15 @@ const NODE = ["--node", "first", "--zone", "a", "--node-listen", "127.0.0.1:0"]
 /** The queries that the store is asked besides bodies; `bucket` and `key` are filled in. */
 const BUCKET_QUERIES = ["", "versions", "uploads", "acl", "policy", "versioning", "tagging", "cors", "lifecycle"]
 const KEY_QUERIES = ["", "acl", "tagging"]
+/** With every size; some have tags, some were written again, some were deleted. */
+const OBJECTS_EACH = 10
 
 interface Reply {
   readonly status: number
   readonly text: string
 }
+
+type Ask = (request: S3Request, body?: Buffer) => Promise<Reply>
 
 export class MovableStore {
   process: StoreProcess | undefined
@@ -73,15 +77,15 @@ export class MovableStore {
   }
 
   /** A node without devices. */
-  async spawnGateway(url: string): Promise<StoreProcess> {
-    const gateway = await this.beginGateway(url)
+  async spawnGateway(url: string, name?: string): Promise<StoreProcess> {
+    const gateway = await this.beginGateway(url, name)
     await gateway.ready()
     return gateway
   }
 
   /** It need not become ready. */
-  async beginGateway(url: string): Promise<StoreProcess> {
-    const args = ["--cluster", url, "--node", "gateway", "--zone", "a", "--node-listen", "127.0.0.1:0"]
+  async beginGateway(url: string, name = "gateway"): Promise<StoreProcess> {
+    const args = ["--cluster", url, "--node", name, "--zone", "a", "--node-listen", "127.0.0.1:0"]
     const listen = { listen: `127.0.0.1:${await freePort()}`, adminListen: `127.0.0.1:${await freePort()}` }
     return StoreProcess.spawn({ dataFolders: [], args: [...args, ...this.keyArgs], ...listen }, CLOCK)
   }
@@ -196,25 +200,37 @@ export class MovableStore {
   }
 
   /** One signed request, not repeated. `endpoint`: of another node. */
-  async ask(request: S3Request, body?: Buffer, endpoint: string = this.access.endpoint): Promise<Reply> {
+  ask(request: S3Request, body?: Buffer, endpoint?: string): Promise<Reply> {
+    return this.onOneConnection(ask => ask(request, body), endpoint)
+  }
+
+  /** Many of them. The process stays the same meanwhile. */
+  async onOneConnection<T>(work: (ask: Ask) => Promise<T>, endpoint = this.access.endpoint): Promise<T> {
     const url = new URL(endpoint)
     const caller = new HttpCaller(url, 1)
-    try {
+    const ask: Ask = async (request, body) => {
       const { rawHeaders, ...call } = signedCall(this.access, url.host, request, Date.now())
       const md5 = (bytes: Buffer): string => createHash("md5").update(bytes).digest("base64")
       const length = body === undefined ? [] : ["content-length", String(body.length), "content-md5", md5(body)]
       const answer = await caller.call({ ...call, rawHeaders: [...rawHeaders, ...length], body, signal: NEVER })
       return { status: answer.status, text: (await answer.document()).toString("latin1") }
+    }
+    try {
+      return await work(ask)
     } finally {
       caller.close()
     }
   }
 
   /** Everything in these buckets that is not different at each request: listings, bodies, versions, settings, keys. */
-  async content(buckets: readonly string[]): Promise<readonly string[]> {
+  content(buckets: readonly string[]): Promise<readonly string[]> {
+    return this.onOneConnection(ask => this.contentBy(ask, buckets))
+  }
+
+  private async contentBy(ask: Ask, buckets: readonly string[]): Promise<readonly string[]> {
     const lines: string[] = []
     const note = async (name: string, request: S3Request): Promise<string> => {
-      const { status, text } = await this.ask(request)
+      const { status, text } = await ask(request)
       const seen = text.replaceAll(/<(RequestId|HostId)>[^<]*<\/\1>/g, "")
       const shown = seen.length > 400 ? createHash("sha256").update(seen).digest("hex") : seen
       lines.push(`${name}: ${status} ${shown}`)
@@ -224,7 +240,7 @@ export class MovableStore {
     for (const bucket of buckets) {
       for (const query of BUCKET_QUERIES)
         await note(`${bucket}?${query}`, { method: "GET", bucket, query: namesOf(query) })
-      const { text } = await this.ask({ method: "GET", bucket, query: [["versions", ""]] })
+      const { text } = await ask({ method: "GET", bucket, query: [["versions", ""]] })
       for (const [, key = "", version = ""] of text.matchAll(/<Key>([^<]*)<\/Key><VersionId>([^<]*)<\/VersionId>/g)) {
         for (const query of KEY_QUERIES) {
           const named = [...namesOf(query), ["versionId", version] as const]
@@ -244,9 +260,12 @@ const namesOf = (query: string): readonly (readonly [string, string])[] => (quer
 const xml = (text: string): Buffer => Buffer.from(text)
 
 /** Objects, versions, delete markers, multipart uploads, settings, policies and keys; two buckets. */
-export async function fill(store: MovableStore): Promise<readonly string[]> {
+export const fill = (store: MovableStore): Promise<readonly string[]> =>
+  store.onOneConnection(ask => fillBy(store, ask))
+
+async function fillBy(store: MovableStore, ask: Ask): Promise<readonly string[]> {
   const put = async (request: Omit<S3Request, "method">, body: Buffer, method = "PUT"): Promise<string> => {
-    const { status, text } = await store.ask({ method, ...request }, body)
+    const { status, text } = await ask({ method, ...request }, body)
     assert.ok(status < 300, `${JSON.stringify(request)}: ${status} ${text}`)
     return text
   }
@@ -256,14 +275,14 @@ export async function fill(store: MovableStore): Promise<readonly string[]> {
   const tags = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
   for (const bucket of ["plain", "versioned"]) {
     await put({ bucket, query: [["tagging", ""]] }, xml(tags))
-    for (let n = 0; n < 30; n += 1) {
+    for (let n = 0; n < OBJECTS_EACH; n += 1) {
       const sizes = [0, 10, 3_000, 70_000, 900_000]
       const body = Buffer.alloc(sizes[n % sizes.length] ?? 0, `${bucket} ${n};`)
       const headers = [["x-amz-meta-number", String(n)]] as const
       await put({ bucket, key: `folder ${n % 4}/object ${n}`, headers }, body)
       if (n % 5 === 0) await put({ bucket, key: `folder ${n % 4}/object ${n}`, query: [["tagging", ""]] }, xml(tags))
       if (n % 3 === 0) await put({ bucket, key: `folder ${n % 4}/object ${n}` }, Buffer.from(`again ${n}`))
-      if (n % 7 === 0) await store.ask({ method: "DELETE", bucket, key: `folder ${n % 4}/object ${n}` })
+      if (n % 7 === 0) await ask({ method: "DELETE", bucket, key: `folder ${n % 4}/object ${n}` })
     }
     const begun = await put({ bucket, key: "parts", query: [["uploads", ""]] }, Buffer.alloc(0), "POST")
     const uploadId = /<UploadId>([^<]*)</.exec(begun)?.[1] ?? ""

@@ -95,7 +95,7 @@ async function rotateUnderLoad(nodes: TestNodes, folder: string): Promise<void> 
   const both = withKeys(keys.old, keys.next)
   const gateway = await nodes.add(0, { zone: three.zone })
   await gateway.start()
-  const load = await Load.begin([...nodes.all], { bucket: BUCKET })
+  const load = await Load.begin([...nodes.all], { bucket: BUCKET, clients: 1 })
 
   await assert.rejects(rotate(one, keys), /start the store with --next-master-key-file/)
   await restart(one, both)
@@ -112,12 +112,12 @@ async function rotateUnderLoad(nodes: TestNodes, folder: string): Promise<void> 
   three.signal("SIGSTOP")
   await assert.rejects(rotate(one, keys), /: node-3 out of reach/)
   await endIncarnation(nodes, three)
-  await wait(6_000)
-  await rotate(gateway, keys)
+  // Nodes read which incarnations are live every few seconds.
+  while (/node-3 out of reach/.test(await rotate(gateway, keys).then(() => "", String))) await wait(LOOK_MS)
   const slept = must(three.process, "it runs")
   const shown = await shows(one, keys, ({ number, devices }) => number === 2 && devices.length === 1)
   assert.deepEqual([shown.former?.number, shown.devices[0]?.node], [1, three.name])
-  await load.goesOn()
+  await load.goesOn(15)
   three.signal("SIGCONT")
   assert.notEqual(await slept.exited, 0)
   assert.match(slept.output, /under master key 2, and the file holds another one, perhaps master key 1/)
@@ -131,7 +131,7 @@ async function rotateUnderLoad(nodes: TestNodes, folder: string): Promise<void> 
   await assert.rejects(rotate(three, keys), /master key 1 is needed until/)
   const { adminToken } = await unsealRootCredentials(one.folders, keys.old, keys.next)
   assert.equal(adminToken, keys.token)
-  await load.goesOn()
+  await load.goesOn(15)
   await load.end()
   await load.check(nodes.all)
 }

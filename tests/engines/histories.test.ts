@@ -1,23 +1,20 @@
 /**
  * Random histories of all commands and queries, on the embedded engine and on the SQL engine over a simulated database:
- * both do what a model in memory does. `HISTORIES` multiplies the number of histories.
+ * both do what a model in memory does.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { TEST_SEED } from "../../src/base/testing-seed.js"
+import { seedsOf } from "../../src/base/testing-seed.js"
 import { NO_FAULTS } from "../../src/sql/simulated/faults.js"
 import { SLOW, UNRELIABLE } from "../sql/simulated-world.js"
 import { playOnEmbedded, playOnSimulated } from "./histories.js"
 import type { HistoryOptions } from "./player.js"
 
-const TIMES = Number(process.env["HISTORIES"] ?? 1)
 const ALONE = { rounds: 500, atOnce: 1, restartOneIn: 60, restarts: "before" } as const
 const TOGETHER = { rounds: 150, atOnce: 4, restartOneIn: 40, restarts: "during" } as const
 
-const seeds = (count: number): readonly number[] => Array.from({ length: count * TIMES }, (_, at) => TEST_SEED + at)
-
 async function overSeeds(count: number, run: (seed: number) => Promise<unknown>): Promise<void> {
-  for (const seed of seeds(count)) {
+  for (const seed of seedsOf(count)) {
     try {
       await run(seed)
     } catch (error) {

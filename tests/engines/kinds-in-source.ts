@@ -53,10 +53,9 @@ function callsIn(node: ts.Node): ts.CallExpression[] {
 /** Throws if a name is neither a literal nor a parameter of a constant function. */
 function namesIn(path: string): readonly string[] {
   const text = readFileSync(join(ROOT, path), "utf8")
-  if (!/\b(command|query)\b/.test(text)) return []
-  const calls = callsIn(ts.createSourceFile(path, text, ts.ScriptTarget.ES2022, true))
   const isMetadata = /import \{[^}]*\b(command|query)\b[^}]*\} from "[^"]*(metadata\/index|contract)\.js"/.test(text)
   if (!isMetadata) return []
+  const calls = callsIn(ts.createSourceFile(path, text, ts.ScriptTarget.ES2022, true))
   const makers = new Set(["command", "query"])
   const names = new Set<string>()
   // A maker may be found after its calls: twice is enough, since makers call no other makers.

@@ -228,9 +228,9 @@ const themesOf = (competing: typeof COMPETING): readonly (readonly PlayKind[])[]
 export const THEMES = [DRAWN, ...themesOf(COMPETING)]
 export const THEMES_APART = [APART, ...themesOf(COMPETING_APART)]
 
-/** These kinds but for those of APART, and those of their themes: some do nothing before others have succeeded. */
+/** These kinds, and those of their themes: some do nothing before others have succeeded. */
 export function withTheirThemes(kinds: readonly PlayKind[]): readonly PlayKind[] {
   const names = new Set(kinds.map(({ name }) => name))
-  const themes = COMPETING.filter(theme => theme.some(name => names.has(name)))
-  return DRAWN.filter(({ name }) => names.has(name) || themes.some(theme => theme.includes(name)))
+  const themes = [...COMPETING, ...COMPETING_APART].filter(theme => theme.some(name => names.has(name)))
+  return KINDS.filter(({ name }) => names.has(name) || themes.some(theme => theme.includes(name)))
 }

@@ -54,7 +54,7 @@ export interface HistoryOptions {
   readonly restartOneIn: number
   /** … while its plays run, or before them. */
   readonly restarts: "during" | "before"
-  /** Half of the plays of rounds with one play are of these kinds. */
+  /** Half of the plays of rounds with one play are of these kinds, in the rounds that draw from them. */
   readonly favoured?: readonly PlayKind[]
 }
 
@@ -232,8 +232,7 @@ export class Player {
     await this.noteRestarts()
     scene.nowMs += random.below(3)
     const count = options.atOnce === 1 ? 1 : 2 + random.below(options.atOnce - 1)
-    const { favoured = [] } = options
-    const theme = count > 1 ? scene.pick(THEMES) : scene.pick([DRAWN, favoured.length > 0 ? favoured : DRAWN])
+    const theme = count > 1 ? scene.pick(THEMES) : scene.pick([DRAWN, this.favouredOf(DRAWN)])
     scene.focus = undefined
     if (count > 1) scene.focus = scene.newFocus()
     const plays = [...this.again, ...Array.from({ length: count }, () => this.choose(theme, DRAWN))]
@@ -251,7 +250,7 @@ export class Player {
     try {
       await this.noteRestarts()
       const count = options.atOnce === 1 ? 1 : 2 + apart.below(options.atOnce - 1)
-      const theme = count > 1 ? scene.pick(THEMES_APART) : APART
+      const theme = count > 1 ? scene.pick(THEMES_APART) : this.alone()
       if (count > 1) scene.focus = scene.newFocus()
       const plays = Array.from({ length: count }, () => this.choose(theme, APART))
       const isRestarted = options.restarts === "during" && apart.below(options.restartOneIn) === 0
@@ -260,6 +259,17 @@ export class Player {
       scene.random = this.random
       scene.isFenced = false
     }
+  }
+
+  private favouredOf(kinds: readonly PlayKind[]): readonly PlayKind[] {
+    const { favoured = [] } = this.options
+    const found = favoured.filter(kind => kinds.includes(kind))
+    return found.length > 0 ? found : kinds
+  }
+
+  /** The kinds of a round apart of one play. */
+  private alone(): readonly PlayKind[] {
+    return this.options.favoured === undefined ? APART : this.scene.pick([APART, this.favouredOf(APART)])
   }
 
   private async playTogether(plays: readonly Chosen[], restarted: ProcessUnderTest | undefined): Promise<void> {

@@ -1,12 +1,11 @@
 /**
  * Random histories of all commands and queries on the SQL engine over a real PostgreSQL: it does what a model in memory
- * does, with two processes at the same time, and with connections that are cut. `HISTORIES` multiplies the number of
- * histories.
+ * does, with two processes at the same time, and with connections that are cut.
  */
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
-import { TEST_SEED } from "../../src/base/testing-seed.js"
+import { seedsOf } from "../../src/base/testing-seed.js"
 import { RealClock } from "../../src/seams/clock/real.js"
 import { RealRandom } from "../../src/seams/random/real.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
@@ -20,7 +19,6 @@ import { playOnEmbedded } from "./histories.js"
 import { Player, type HistoryOptions } from "./player.js"
 import { SqlProcess } from "./stores.js"
 
-const TIMES = Number(process.env["HISTORIES"] ?? 1)
 const ALONE = { rounds: 300, atOnce: 1, restartOneIn: 60, restarts: "before" } as const
 const TOGETHER = { rounds: 120, atOnce: 4, restartOneIn: 40, restarts: "during" } as const
 
@@ -69,9 +67,9 @@ async function playOn(url: string, seed: number, nodes: readonly string[], optio
   }
 }
 
-function historyTest(name: string, count: number, run: (seed: number, url: string) => Promise<unknown>): void {
+function historyTest(name: string, run: (seed: number, url: string) => Promise<unknown>): void {
   test(name, { skip: noPostgres }, async () => {
-    for (let seed = TEST_SEED; seed < TEST_SEED + count * TIMES; seed += 1) {
+    for (const seed of seedsOf(1)) {
       try {
         await run(seed, await databases.create())
       } catch (error) {
@@ -81,7 +79,7 @@ function historyTest(name: string, count: number, run: (seed: number, url: strin
   })
 }
 
-historyTest("one command after the other: PostgreSQL answers like the embedded engine", 1, async (seed, url) => {
+historyTest("one command after the other: PostgreSQL answers like the embedded engine", async (seed, url) => {
   const player = await playOn(url, seed, ["a"], ALONE)
   const embedded = await playOnEmbedded(seed, ALONE)
   assert.deepEqual(player.outcomes, embedded.outcomes)
@@ -89,11 +87,10 @@ historyTest("one command after the other: PostgreSQL answers like the embedded e
 
 historyTest(
   "commands of two processes at the same time on one PostgreSQL are as if one had come after the other",
-  1,
   (seed, url) => playOn(url, seed, ["a", "b"], TOGETHER),
 )
 
-historyTest("connections to PostgreSQL are cut: each command takes effect once or not at all", 1, async (seed, url) => {
+historyTest("connections to PostgreSQL are cut: each command takes effect once or not at all", async (seed, url) => {
   cutter.isCutting = true
   try {
     await playOn(cutter.urlOf(url), seed, ["a", "b"], { ...TOGETHER, rounds: 60 })

@@ -1,6 +1,6 @@
 /** Limits of quotas hold exactly while three nodes write: on the simulated database, and on a real PostgreSQL. */
-import { test } from "node:test"
-import { TEST_SEED } from "../../src/base/testing-seed.js"
+import { after, before, test } from "node:test"
+import { seedsOf } from "../../src/base/testing-seed.js"
 import { RealClock } from "../../src/seams/clock/real.js"
 import { RealRandom } from "../../src/seams/random/real.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
@@ -16,24 +16,27 @@ const BODIES: Readonly<Record<string, (open: OpenEngine) => Promise<void>>> = {
   "a count that begins while three nodes write becomes exact": startWhileWriting,
   "a lost row refuses what grows, and nothing else": loseRow,
 }
-const SEEDS = 20
+
+let databases: Databases
+
+if (noPostgres === false) {
+  before(async () => {
+    databases = await Databases.start()
+  })
+  after(() => databases.stop())
+}
 
 for (const [name, body] of Object.entries(BODIES)) {
   test(name, async () => {
-    for (let seed = TEST_SEED; seed < TEST_SEED + SEEDS; seed += 1) {
+    for (const seed of seedsOf(5)) {
       const world = new SimulatedWorld(seed, SLOW)
       await world.run(() => body(node => world.open(node)))
     }
   })
 
   test(`${name}, on a real PostgreSQL`, { skip: noPostgres }, async () => {
-    const databases = await Databases.start()
-    try {
-      const database = await StoreDatabase.open(await databases.create())
-      const seams = { clock: new RealClock(), random: new RealRandom(), log: new SimTelemetry().log }
-      await body(node => database.open(seams, node))
-    } finally {
-      await databases.stop()
-    }
+    const database = await StoreDatabase.open(await databases.create())
+    const seams = { clock: new RealClock(), random: new RealRandom(), log: new SimTelemetry().log }
+    await body(node => database.open(seams, node))
   })
 }

@@ -1,5 +1,6 @@
-/** The races of two engines on one real PostgreSQL. `RACE_ROUNDS` sets the rounds of each race; 10,000 make a long run. */
+/** The races of two engines on one real PostgreSQL. */
 import { after, before, test } from "node:test"
+import { runsOf } from "../../src/base/testing-seed.js"
 import { RealClock } from "../../src/seams/clock/real.js"
 import { RealRandom } from "../../src/seams/random/real.js"
 import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
@@ -8,7 +9,7 @@ import { noPostgres } from "../harness/postgres.js"
 import { Databases } from "./databases.js"
 import { RACES } from "./race-bodies.js"
 
-const ROUNDS = Number(process.env["RACE_ROUNDS"] ?? 60)
+const ROUNDS = runsOf(20)
 
 let databases: Databases
 
