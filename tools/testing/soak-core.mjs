@@ -39,6 +39,9 @@ export const SOAK_KINDS = [
   { name: "hostile requests", weight: 2, ...tests("tests/hostile/hostile", { HOSTILE_MUTATIONS: 200 }) },
   { name: "failing disk calls", weight: 2, ...tests("tests/faults/sweep") },
   { name: "policies", weight: 1, ...tests("tests/policies/policies") },
+  { name: "suites of three nodes", weight: 1, ...tests("tests/cluster/suites", { TEST_TIMES: 8 }) },
+  { name: "drama of disks", weight: 1, ...tests("tests/drama/drama", { TEST_TIMES: 5 }) },
+  { name: "drama of nodes", weight: 1, ...tests("tests/drama/nodes-drama", { TEST_TIMES: 4 }) },
   { name: "planted bugs", weight: 0.2, ...command("npm run planted", "dist/sim/planted.js") },
   { name: "mutation", weight: 0.1, ...command("npm run mutation", "tools/mutation.mjs") },
 ]
