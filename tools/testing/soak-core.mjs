@@ -41,7 +41,7 @@ export const SOAK_KINDS = [
   { name: "policies", weight: 1, ...tests("tests/policies/policies") },
   { name: "suites of three nodes", weight: 1, ...tests("tests/cluster/suites", { TEST_TIMES: 8 }) },
   { name: "drama of disks", weight: 1, ...tests("tests/drama/drama", { TEST_TIMES: 5 }) },
-  { name: "drama of nodes", weight: 1, ...tests("tests/drama/nodes-drama", { TEST_TIMES: 4 }) },
+  { name: "drama of nodes", weight: 1, ...tests("tests/drama/nodes-drama", { TEST_TIMES: 6 }) },
   { name: "planted bugs", weight: 0.2, ...command("npm run planted", "dist/sim/planted.js") },
   { name: "mutation", weight: 0.1, ...command("npm run mutation", "tools/mutation.mjs") },
 ]
