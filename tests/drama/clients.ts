@@ -24,7 +24,7 @@ export interface Pace {
 
 const PACE: Pace = { clients: 4, restMs: 40 }
 /** A landing needs no more: faults and commands last as long whatever clients do, and clients use most of the processor. */
-export const SLOW_PACE: Pace = { clients: 4, restMs: 200 }
+export const SLOW_PACE: Pace = { clients: 4, restMs: 400 }
 const OPERATIONS_PER_GROUP = 6_000
 /** Groups that the janitor leaves alone. */
 const GROUPS_LEFT = 1

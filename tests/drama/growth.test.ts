@@ -22,6 +22,12 @@ const FILLED_KEYS = Array.from({ length: 60 }, (_, number) => `object ${number}`
 /** Large enough to be stored in a block. */
 const bodyOf = (key: string): string => `${key}, `.repeat(600)
 
+/** The bucket `plain` was created first. */
+function plainAs(policy: string, { blocks }: Shards): ReadonlyMap<number, string> {
+  const buckets = [...blocks.values()].map(({ bucket }) => bucket).filter(id => id !== SYSTEM_BUCKET_ID)
+  return new Map([[Math.min(...buckets), policy]])
+}
+
 class Growth {
   private constructor(
     readonly root: string,
@@ -86,8 +92,11 @@ class Growth {
     return this.operator.whole(WHOLE_MS)
   }
 
-  /** Stops the server, returns which device stores which shard, and starts the server again. */
-  async shards(policyOfBucket?: ReadonlyMap<number, string>): Promise<Shards> {
+  /**
+   * Stops the server, returns which device stores which shard, and starts the server again. The policy is that of the bucket
+   * `plain`, if it has one.
+   */
+  async shards(policyOfPlain?: string): Promise<Shards> {
     await this.clients.quiet()
     await this.whole()
     const deadlineMs = performance.now() + COLLECTED_MS
@@ -98,7 +107,11 @@ class Growth {
       const waiting = await this.operator.waitingBlocks()
       assert.equal(await this.server.stop(), 0)
       const shards = await readShards(this.folders)
-      const problems = problemsOf(shards, policyOfBucket, waiting)
+      const problems = problemsOf(
+        shards,
+        policyOfPlain === undefined ? undefined : plainAs(policyOfPlain, shards),
+        waiting,
+      )
       if (performance.now() > deadlineMs) assert.deepEqual(problems, [])
       assert.ok(shards.blocks.size > 0, "the store has no blocks")
       await this.server.launch()
@@ -142,18 +155,14 @@ test("from one disk to four each object gets the redundancy of the disks; a buck
       const status = await operator.status()
       assert.deepEqual([status.policy, status.isPolicyAutomatic], [policy, true])
     }
-    const before = await growth.shards()
-    const buckets = [...before.blocks.values()].map(({ bucket }) => bucket).filter(id => id !== SYSTEM_BUCKET_ID)
-    const plain = Math.min(...buckets)
     const set = (policy: string, ...more: string[]) =>
       operator.run("redundancy", "set", policy, "--bucket", "plain", ...more)
     assert.match(await set("replica:3", "--dry-run"), /bucket plain are stored as replica:3[^]*re-encoded/)
-    clients.begin()
     await set("replica:3", "--yes")
     await growth.written(20)
     await growth.whole()
     assert.match(await operator.run("redundancy", "show"), /ec:2\+2, automatic[^]*plain replica:3/)
-    const { blocks } = await growth.shards(new Map([[plain, "replica:3"]]))
+    const { blocks } = await growth.shards("replica:3")
     assert.deepEqual([...new Set([...blocks.values()].map(({ policy }) => policy))].sort(), ["ec:2+2", "replica:3"])
     clients.begin()
     await set("automatic", "--yes")
