@@ -2,12 +2,14 @@
  * The suites of one server, unchanged, against three nodes in three zones of which one is dead: the rows of the
  * conformance suite, races of writers, and clients. A request is answered by another node than the one before it.
  *
- * By default the rows and the AWS SDK run; `TEST_SUITES=all npm test -- tests/cluster/suites` runs all of them.
+ * A landing runs some of the rows, which the seed draws, and the AWS SDK; `npm test -- tests/cluster/suites --times 8` runs
+ * all suites, and all rows.
  */
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
 import { mkdtemp, rm } from "node:fs/promises"
 import { join } from "node:path"
+import { runsOf } from "../../src/base/testing-seed.js"
 import { environmentOf } from "../harness/cluster.js"
 import { run } from "../harness/commands.js"
 import { quietParent } from "../harness/folders.js"
@@ -29,17 +31,17 @@ interface Suite {
   readonly front: "requests" | "connections"
   /** The least number of requests that each node answers. */
   readonly least: number
-  readonly isLong?: true
 }
 
+/** The first ones are those of a landing. */
 const SUITES: readonly Suite[] = [
-  { file: "conformance", front: "connections", least: 1_000 },
+  { file: "conformance", front: "connections", least: 100 },
   { file: "clients/sdk", front: "requests", least: 100 },
   { file: "clients/sharing", front: "requests", least: 5 },
-  { file: "races", front: "connections", least: 50, isLong: true },
-  { file: "clients/tools", front: "requests", least: 100, isLong: true },
-  { file: "clients/aws", front: "requests", least: 10, isLong: true },
-  { file: "clients/terraform", front: "requests", least: 10, isLong: true },
+  { file: "races", front: "connections", least: 50 },
+  { file: "clients/tools", front: "requests", least: 100 },
+  { file: "clients/aws", front: "requests", least: 10 },
+  { file: "clients/terraform", front: "requests", least: 10 },
 ]
 
 let folder = ""
@@ -119,11 +121,8 @@ const failuresIn = (tap: string): string =>
     .filter(text => /^\s*not ok /.test(text))
     .join("")
 
-const isAll = process.env["TEST_SUITES"] === "all"
-
-for (const suite of SUITES) {
-  const skip = noPostgres || (suite.isLong && !isAll && "runs with TEST_SUITES=all")
-  test(`three zones, one of them dead: ${suite.file}`, { skip: skip ?? false }, async context => {
+for (const suite of SUITES.slice(0, runsOf(3))) {
+  test(`three zones, one of them dead: ${suite.file}`, { skip: noPostgres }, async context => {
     try {
       if (!(await runSuite(suite))) context.skip("its clients are not installed")
     } catch (error) {

@@ -2,7 +2,7 @@
  * Clients of one store across all restarts of its server: they send requests while it runs, and a janitor deletes
  * most objects of older groups of keys, so that long runs stay small and a reappearing object would be detected.
  *
- * Limits  CLIENTS concurrent clients, with a pause of REST_MS after each operation; a new group of keys begins after
+ * Limits  A pace: concurrent clients, with a pause after each operation; a new group of keys begins after
  *         OPERATIONS_PER_GROUP answers, so that each key's history is short enough to be checked.
  */
 import { setTimeout as later } from "node:timers/promises"
@@ -16,8 +16,15 @@ import { Record, type Bucket } from "../kill/record.js"
 import type { Service } from "../kill/route.js"
 import { KEYS_PER_GROUP, Shared, Worker, type Lengths } from "../kill/workload.js"
 
-const CLIENTS = 4
-const REST_MS = 40
+export interface Pace {
+  readonly clients: number
+  /** The pause of each client after an operation. */
+  readonly restMs: number
+}
+
+const PACE: Pace = { clients: 4, restMs: 40 }
+/** A landing needs no more: faults and commands last as long whatever clients do, and clients use most of the processor. */
+export const SLOW_PACE: Pace = { clients: 4, restMs: 400 }
 const OPERATIONS_PER_GROUP = 6_000
 /** Groups that the janitor leaves alone. */
 const GROUPS_LEFT = 1
@@ -67,6 +74,7 @@ export class Clients {
     private readonly store: UsedStore,
     seed: number,
     onViolation: (text: string) => void = () => undefined,
+    private readonly pace = PACE,
   ) {
     this.record = new Record(onViolation)
     this.shared = new Shared(seed, BUCKETS, this.record, LENGTHS)
@@ -104,9 +112,9 @@ export class Clients {
     const isOver = () => this.state !== "working"
     const rest = async (): Promise<void> => {
       this.moveOn()
-      await later(REST_MS)
+      await later(this.pace.restMs)
     }
-    const all = Array.from({ length: CLIENTS }, async () => {
+    const all = Array.from({ length: this.pace.clients }, async () => {
       const worker = this.worker()
       await worker.work(isOver, rest)
       if (this.state === "working") {
@@ -137,7 +145,7 @@ export class Clients {
   private async clean(isOver: () => boolean): Promise<void> {
     const janitor = this.worker()
     while (!isOver()) {
-      await later(REST_MS)
+      await later(this.pace.restMs)
       if (this.cleared >= this.shared.group - GROUPS_LEFT) continue
       if (await this.clearGroup(janitor, this.cleared, KEPT_OF_A_GROUP, isOver)) this.cleared += 1
     }

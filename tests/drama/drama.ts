@@ -12,7 +12,7 @@ import { BLOCK_BYTES_DEFAULT } from "../../src/base/limits.js"
 import { missingForShim, Shim } from "../faults/shim.js"
 import { dataFolders, quietParent, withFolder } from "../harness/folders.js"
 import { ServerProcess } from "../harness/server.js"
-import { Clients, usedServer } from "./clients.js"
+import { Clients, usedServer, type Pace } from "./clients.js"
 import { Nemesis, type Act } from "./nemesis.js"
 import { Operator } from "./operator.js"
 import { bytesByDevice, problemsOf, readShards, describePlaces } from "./shards.js"
@@ -22,9 +22,10 @@ export interface DramaOptions {
   readonly devices: number
   readonly seed: number
   /** The run continues until this many acts have been played, even if that takes longer. */
-  readonly actsLeast?: number
+  readonly actsLeast?: number | undefined
   /** The acts to play; all if absent. */
   readonly only?: readonly Act[] | undefined
+  readonly pace?: Pace
   readonly log?: (line: string) => void
 }
 
@@ -57,8 +58,8 @@ class Drama {
     private readonly options: DramaOptions,
     private readonly log: (line: string) => void,
   ) {
-    const { seed, only } = options
-    this.clients = new Clients(usedServer(server), seed, text => log(`VIOLATION ${text.slice(0, 200)}`))
+    const { seed, only, pace } = options
+    this.clients = new Clients(usedServer(server), seed, text => log(`VIOLATION ${text.slice(0, 200)}`), pace)
     this.operator = new Operator(server, log)
     const { clients, operator } = this
     this.nemesis = new Nemesis({ root, folders, server, clients, operator, shim }, seed, log, only)
@@ -188,8 +189,12 @@ interface VolumeBytes {
   readonly deadBytes: number
 }
 
-export const replayCommand = ({ minutes, devices, seed, only }: DramaOptions): string =>
-  `npm run drama -- --minutes ${minutes} --devices ${devices} --seed ${seed}${only ? ` --only ${only.join()}` : ""}`
+export const replayCommand = ({ minutes, devices, seed, only, actsLeast }: DramaOptions): string =>
+  [
+    `npm run drama -- --minutes ${minutes} --devices ${devices} --seed ${seed}`,
+    ...(actsLeast === undefined ? [] : [`--acts ${actsLeast}`]),
+    ...(only ? [`--only ${only.join()}`] : []),
+  ].join(" ")
 
 /** Plays on a server of its own; reports the server's faults instead of throwing. */
 export function drama(options: DramaOptions): Promise<DramaResult> {

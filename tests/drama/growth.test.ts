@@ -6,16 +6,27 @@ import assert from "node:assert/strict"
 import { rm } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
+import { expectStatus } from "../../conformance/expect.js"
 import { TEST_SEED } from "../../src/base/testing-seed.js"
 import { SYSTEM_BUCKET_ID } from "../../src/object/index.js"
 import { dataFolders, quietParent, withFolder } from "../harness/folders.js"
 import { ServerProcess } from "../harness/server.js"
-import { Clients, usedServer } from "./clients.js"
+import { Clients, SLOW_PACE, usedServer } from "./clients.js"
 import { Operator } from "./operator.js"
 import { movedShare, problemsOf, readShards, describePlaces, type Shards } from "./shards.js"
 
 const WHOLE_MS = 300_000
 const COLLECTED_MS = 90_000
+const FILLED = "filled"
+const FILLED_KEYS = Array.from({ length: 60 }, (_, number) => `object ${number}`)
+/** Large enough to be stored in a block. */
+const bodyOf = (key: string): string => `${key}, `.repeat(600)
+
+/** The bucket `plain` was created first. */
+function plainAs(policy: string, { blocks }: Shards): ReadonlyMap<number, string> {
+  const buckets = [...blocks.values()].map(({ bucket }) => bucket).filter(id => id !== SYSTEM_BUCKET_ID)
+  return new Map([[Math.min(...buckets), policy]])
+}
 
 class Growth {
   private constructor(
@@ -30,12 +41,13 @@ class Growth {
     return withFolder(async root => {
       const folders = dataFolders(root, count)
       const server = await ServerProcess.start({ folders, args: ["--log-level", "warn", ...args] })
-      const clients = new Clients(usedServer(server), TEST_SEED)
+      const clients = new Clients(usedServer(server), TEST_SEED, undefined, SLOW_PACE)
       const growth = new Growth(root, folders, server, clients, new Operator(server, () => undefined))
       try {
         await clients.makeBuckets()
+        await growth.fill()
         clients.begin()
-        await growth.written(300)
+        await growth.written(60)
         await work(growth)
         await growth.checkAll()
       } catch (error) {
@@ -45,6 +57,20 @@ class Growth {
         await clients.whileServerEnds(() => server.kill())
       }
     }, quietParent())
+  }
+
+  /** Objects that stay as they are: a sample of blocks. */
+  private async fill(): Promise<void> {
+    const client = this.server.client()
+    expectStatus(await client.call("PUT", { bucket: FILLED }), 200)
+    for (const key of FILLED_KEYS)
+      expectStatus(await client.call("PUT", { bucket: FILLED, key, body: bodyOf(key) }), 200)
+  }
+
+  private async checkFilled(): Promise<void> {
+    const client = this.server.client()
+    for (const key of FILLED_KEYS)
+      assert.equal((await client.call("GET", { bucket: FILLED, key })).text, bodyOf(key), key)
   }
 
   /** Waits until clients have received this many more answers. */
@@ -66,23 +92,30 @@ class Growth {
     return this.operator.whole(WHOLE_MS)
   }
 
-  /** Stops the server, returns which device stores which shard, and starts the server again. */
-  async shards(policyOfBucket?: ReadonlyMap<number, string>): Promise<Shards> {
+  /**
+   * Stops the server, returns which device stores which shard, and starts the server again. The policy is that of the bucket
+   * `plain`, if it has one.
+   */
+  async shards(policyOfPlain?: string): Promise<Shards> {
     await this.clients.quiet()
     await this.whole()
     const deadlineMs = performance.now() + COLLECTED_MS
-    for (let isCollected = false; ; isCollected = true) {
-      // After this process has collected everything, unreferenced blocks still wait for their retention time.
-      const waiting = isCollected ? await this.operator.waitingBlocks() : 0
+    for (;;) {
+      // Re-encoded and deleted blocks are collected in the background, which restarts with each process.
+      await this.operator.collected(WHOLE_MS)
+      // Unreferenced blocks still wait for their retention time.
+      const waiting = await this.operator.waitingBlocks()
       assert.equal(await this.server.stop(), 0)
       const shards = await readShards(this.folders)
-      const problems = problemsOf(shards, policyOfBucket, waiting)
+      const problems = problemsOf(
+        shards,
+        policyOfPlain === undefined ? undefined : plainAs(policyOfPlain, shards),
+        waiting,
+      )
       if (performance.now() > deadlineMs) assert.deepEqual(problems, [])
       assert.ok(shards.blocks.size > 0, "the store has no blocks")
       await this.server.launch()
       if (problems.length === 0) return shards
-      // Re-encoded and deleted blocks are collected in the background, which restarts with each process.
-      await this.operator.collected(WHOLE_MS)
     }
   }
 
@@ -105,40 +138,44 @@ class Growth {
     await clients.finishUploads()
     await clients.readAll()
     await clients.checkQuiet()
+    await this.checkFilled()
     clients.checkHistories()
     assert.deepEqual(clients.record.violations, [])
   }
 }
 
-test("from one disk to two every object gets two copies, and either disk may be lost", async () => {
+test("from one disk to four each object gets the redundancy of the disks; a bucket may have its own", async () => {
   await Growth.play(1, [], async growth => {
+    const { clients, operator } = growth
     const [first = ""] = growth.folders
-    await growth.add("second")
-    await growth.written(100)
+    for (const [at, policy] of ["replica:2", "ec:2+1", "ec:2+2"].entries()) {
+      await growth.add(`added${at}`)
+      await growth.written(20)
+      await growth.whole()
+      const status = await operator.status()
+      assert.deepEqual([status.policy, status.isPolicyAutomatic], [policy, true])
+    }
+    const set = (policy: string, ...more: string[]) =>
+      operator.run("redundancy", "set", policy, "--bucket", "plain", ...more)
+    assert.match(await set("replica:3", "--dry-run"), /bucket plain are stored as replica:3[^]*re-encoded/)
+    await set("replica:3", "--yes")
+    await growth.written(20)
     await growth.whole()
-    const { policy, isPolicyAutomatic } = await growth.operator.status()
-    assert.deepEqual([policy, isPolicyAutomatic], ["replica:2", true])
+    assert.match(await operator.run("redundancy", "show"), /ec:2\+2, automatic[^]*plain replica:3/)
+    const { blocks } = await growth.shards("replica:3")
+    assert.deepEqual([...new Set([...blocks.values()].map(({ policy }) => policy))].sort(), ["ec:2+2", "replica:3"])
+    clients.begin()
+    await set("automatic", "--yes")
+    await growth.whole()
     await growth.shards()
-    await growth.lose([first])
+    // Any two disks may be lost.
+    await growth.lose([first, growth.folders[2] ?? ""])
   })
 })
 
-test("from three disks to four every object becomes 2+2, older ones included, and any two disks may be lost", async () => {
-  await Growth.play(3, [], async growth => {
-    const [first = "", second = ""] = growth.folders
-    assert.equal((await growth.operator.status()).policy, "ec:2+1")
-    await growth.add("fourth")
-    await growth.written(100)
-    await growth.whole()
-    assert.equal((await growth.operator.status()).policy, "ec:2+2")
-    await growth.shards()
-    await growth.lose([first, second])
-  })
-})
-
-test("a chosen redundancy stays when disks are added, and only an operator's command changes it", async () => {
+test("a chosen redundancy stays until a command changes it; a fifth disk receives its share, and a drained one is deleted", async () => {
   await Growth.play(2, ["--redundancy", "replica:2"], async growth => {
-    const { operator } = growth
+    const { clients, operator, folders } = growth
     for (const name of ["third", "fourth"]) {
       await growth.add(name)
       await growth.whole()
@@ -150,44 +187,13 @@ test("a chosen redundancy stays when disks are added, and only an operator's com
     assert.match(preview, /replica:2 becomes ec:2\+2[^]* [1-9][^ ]* [KM]iB re-encoded[^]*survives/)
     assert.equal((await operator.status()).policy, "replica:2", "a preview changes nothing")
     await operator.run("redundancy", "set", "ec:2+2", "--yes")
-    await growth.written(50)
+    await growth.written(20)
     await growth.whole()
-    const { blocks } = await growth.shards()
-    assert.deepEqual([...new Set([...blocks.values()].map(({ policy }) => policy))], ["ec:2+2"])
-  })
-})
-
-test("a bucket gets a redundancy of its own, and returns to the store's, with its objects", async () => {
-  await Growth.play(4, [], async growth => {
-    const { clients, operator } = growth
-    const set = (policy: string, ...more: string[]) =>
-      operator.run("redundancy", "set", policy, "--bucket", "plain", ...more)
     const before = await growth.shards()
-    const buckets = [...before.blocks.values()].map(({ bucket }) => bucket).filter(id => id !== SYSTEM_BUCKET_ID)
-    const plain = Math.min(...buckets)
-    assert.match(await set("replica:3", "--dry-run"), /bucket plain are stored as replica:3[^]*re-encoded/)
-    clients.begin()
-    await set("replica:3", "--yes")
-    await growth.written(50)
-    await growth.whole()
-    assert.match(await operator.run("redundancy", "show"), /ec:2\+2, automatic[^]*plain replica:3/)
-    const { blocks } = await growth.shards(new Map([[plain, "replica:3"]]))
-    const policies = new Set([...blocks.values()].map(({ policy }) => policy))
-    assert.deepEqual([...policies].sort(), ["ec:2+2", "replica:3"])
-    clients.begin()
-    await set("automatic", "--yes")
-    await growth.whole()
-    await growth.shards()
-  })
-})
-
-test("a fifth disk receives its share and nothing else moves; a drained disk can be deleted", async () => {
-  await Growth.play(4, ["--redundancy", "ec:2+2"], async growth => {
-    const { clients, operator, folders } = growth
-    const before = await growth.shards()
+    assert.deepEqual([...new Set([...before.blocks.values()].map(({ policy }) => policy))], ["ec:2+2"])
     clients.begin()
     await growth.add("fifth")
-    await growth.written(50)
+    await growth.written(20)
     await growth.whole()
     const after = await growth.shards()
     const moved = movedShare(before, after)
@@ -198,7 +204,7 @@ test("a fifth disk receives its share and nothing else moves; a drained disk can
     clients.begin()
     const [leaver = ""] = folders
     await operator.run("device", "remove", leaver, "--yes")
-    await growth.written(50)
+    await growth.written(20)
     await operator.until("gone", WHOLE_MS, ({ devices }) =>
       devices.some(({ path }) => path === leaver) ? "the device is still listed" : undefined,
     )

@@ -1,5 +1,6 @@
 /**
- * A long drama: `npm run drama -- [--minutes 30] [--seed N] [--only kill,rot,…]` with
+ * A long drama: `npm run drama -- [--minutes 30] [--acts N] [--seed N] [--only kill,rot,…]`, which ends after the minutes and
+ * so many acts (of several nodes: of each of two kinds), with
  *
  *   --devices 5   one server whose disks fail (the default)
  *   --nodes 3     several nodes that fail with their disks, networks and database. At the end it waits until any disk and
@@ -16,6 +17,7 @@ import { parseNodesActs } from "./nodes-nemesis.js"
 const { values } = parseArgs({
   options: {
     minutes: { type: "string", default: "30" },
+    acts: { type: "string" },
     devices: { type: "string", default: "5" },
     nodes: { type: "string" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
@@ -24,6 +26,7 @@ const { values } = parseArgs({
   },
 })
 const { nodes, only } = values
+const actsLeast = values.acts === undefined ? undefined : Number(values.acts)
 const common = { minutes: Number(values.minutes), seed: Number(values.seed) }
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
@@ -34,7 +37,7 @@ const sums = (counts: ReadonlyMap<string, number>): string =>
 /** Plays one server, and returns what it broke. */
 async function playDevices(): Promise<readonly string[]> {
   const acts = only === undefined ? undefined : parseActs(only)
-  const options = { ...common, devices: Number(values.devices), only: acts }
+  const options = { ...common, devices: Number(values.devices), only: acts, actsLeast }
   say(replayCommand(options))
   const { violations, operations, acts: done, longestMs } = await drama({ ...options, log: say })
   say(sums(done))
@@ -44,7 +47,7 @@ async function playDevices(): Promise<readonly string[]> {
 
 async function playNodes(count: number): Promise<readonly string[]> {
   const acts = only === undefined ? undefined : parseNodesActs(only)
-  const options = { ...common, nodes: count, only: acts, untilWhole: values.until === "whole" }
+  const options = { ...common, nodes: count, only: acts, actsLeast, untilWhole: values.until === "whole" }
   say(replayOfNodes(options))
   const { violations, operations, acts: done, counts, longestMs } = await nodesDrama({ ...options, log: say })
   say(sums(done))

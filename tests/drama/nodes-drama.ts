@@ -12,7 +12,7 @@ import { TestNodes, type TestNode } from "../harness/nodes.js"
 import { PeerNetwork } from "../harness/peer-network.js"
 import { statusOf } from "../cluster/stores.js"
 import { Cutter } from "../sql/cutter.js"
-import { Clients } from "./clients.js"
+import { Clients, type Pace } from "./clients.js"
 import { NodesNemesis, type NodesAct } from "./nodes-nemesis.js"
 import { usedNodes } from "./used-nodes.js"
 
@@ -22,6 +22,9 @@ export interface NodesDramaOptions {
   readonly seed: number
   /** The acts to play; all if absent. */
   readonly only?: readonly NodesAct[] | undefined
+  /** Acts of each actor that are played even if that takes longer; default: each of its acts once. */
+  readonly actsLeast?: number | undefined
+  readonly pace?: Pace
   /** At the end every disk and machine that the redundancy spares may fail: this takes over 15 minutes. */
   readonly untilWhole?: boolean
   readonly log?: (line: string) => void
@@ -75,11 +78,11 @@ class NodesDrama {
     private readonly options: NodesDramaOptions,
     private readonly log: (line: string) => void,
   ) {
-    const { seed, only } = options
+    const { seed, only, actsLeast, pace } = options
     this.nodes = target.nodes
-    this.clients = new Clients(usedNodes(target.nodes), seed, text => log(`VIOLATION ${text.slice(0, 300)}`))
+    this.clients = new Clients(usedNodes(target.nodes), seed, text => log(`VIOLATION ${text.slice(0, 300)}`), pace)
     const onViolation = (text: string) => this.clients.record.violation(text)
-    this.nemesis = new NodesNemesis(target, { seed, only, log, onViolation })
+    this.nemesis = new NodesNemesis(target, { seed, only, actsLeast, log, onViolation })
   }
 
   async run(): Promise<NodesDramaResult> {
@@ -140,8 +143,12 @@ class NodesDrama {
   }
 }
 
-export const replayCommand = ({ minutes, nodes, seed, only }: NodesDramaOptions): string =>
-  `npm run drama -- --nodes ${nodes} --minutes ${minutes} --seed ${seed}${only ? ` --only ${only.join()}` : ""}`
+export const replayCommand = ({ minutes, nodes, seed, only, actsLeast }: NodesDramaOptions): string =>
+  [
+    `npm run drama -- --nodes ${nodes} --minutes ${minutes} --seed ${seed}`,
+    ...(actsLeast === undefined ? [] : [`--acts ${actsLeast}`]),
+    ...(only ? [`--only ${only.join()}`] : []),
+  ].join(" ")
 
 /** Starts a store; clients and nemesis reach it through what can be cut. */
 async function withTarget<T>(

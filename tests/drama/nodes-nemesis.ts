@@ -47,6 +47,8 @@ interface NemesisOptions {
   readonly seed: number
   /** All if absent. */
   readonly only?: readonly NodesAct[] | undefined
+  /** Each actor plays so many; default: all of its acts. */
+  readonly actsLeast?: number | undefined
   readonly log: (line: string) => void
   readonly onViolation: (text: string) => void
 }
@@ -59,7 +61,7 @@ export class NodesNemesis {
     private readonly options: NemesisOptions,
   ) {}
 
-  /** Plays until it is over and each actor has played all of its acts once, or `isBroken`. Then nothing is at fault. */
+  /** Plays until it is over and each actor has played as many acts as it must, or `isBroken`. Then nothing is at fault. */
   async run(isOver: () => boolean, isBroken: () => boolean): Promise<void> {
     const { seed, only } = this.options
     const actors = [NODE_ACTS, OTHER_ACTS].map((acts: readonly NodesAct[], number) => {
@@ -82,8 +84,10 @@ export class NodesNemesis {
     isOver: () => boolean,
     isBroken: () => boolean,
   ): Promise<void> {
-    for (let bag = [...acts]; !isBroken() && (bag.length > 0 || !isOver());) {
-      if (bag.length === 0) bag = [...acts]
+    const { actsLeast = acts.length } = this.options
+    const bag: NodesAct[] = []
+    for (let played = 0; !isBroken() && (played < actsLeast || !isOver()); played += 1) {
+      if (bag.length === 0) bag.push(...acts)
       const [act] = bag.splice(random.below(bag.length), 1)
       if (act === undefined) return
       await this.perform(act, random)

@@ -80,6 +80,9 @@ export const SOAK_KINDS = [
   { name: "bugs planted into tables", weight: 0.1, ...tests("tests/table/planted", { TEST_PLANTS: "all" }) },
   { name: "synchronous answers", weight: 1, ...tests("tests/s3/delays", { TEST_TIMES: 10 }) },
   { name: "bench", weight: 0.2, ...tests("bench/quick", { TEST_BENCH: "all" }) },
+  { name: "suites of three nodes", weight: 1, ...tests("tests/cluster/suites", { TEST_TIMES: 8 }) },
+  { name: "drama of disks", weight: 1, ...tests("tests/drama/drama", { TEST_TIMES: 5 }) },
+  { name: "drama of nodes", weight: 1, ...tests("tests/drama/nodes-drama", { TEST_TIMES: 6 }) },
   { name: "planted bugs", weight: 0.2, ...command("npm run planted", "dist/sim/planted.js") },
   { name: "mutation", weight: 0.1, ...command("npm run mutation", "tools/mutation.mjs") },
 ]
