@@ -23,7 +23,7 @@ const OF_DEVICE: readonly FailureKind[] = ["noSuchNeedle", "corruptNeedle", "cor
 export const OF_APPEND: readonly FailureKind[] = [...OF_DEVICE, "tooManyInFlight"]
 
 /** Calls as the parts of a remote node make them. */
-export type Caller = Pick<Peer, "call">
+export type Caller = Pick<Peer, "call" | "onLost">
 
 interface CallSettings {
   readonly deadlineMs?: number

@@ -96,6 +96,16 @@ test("a device that is not open on the node fails, and only that one", async () 
   await world.close()
 })
 
+test("a node whose process has ended is not written to any more, although no call has failed", async () => {
+  const { world, node, device } = await far()
+  await world.clock.advance(3 * REMOTE_LIMITS.statesRetryMs)
+  assert.equal(device.isWritable, true)
+  await world.run(node.server.close())
+  await world.clock.advance(REMOTE_LIMITS.statesEveryMs / 10)
+  assert.equal(device.isWritable, false)
+  await world.close()
+})
+
 test("after a missed deadline nothing is written to the node until it answers, and a silent node fails immediately", async () => {
   const { world, node, device, store } = await far()
   const needle = needleFor(1, 64, random)

@@ -2,8 +2,8 @@
  * Another node as this node uses its devices.
  *
  * Promises  The devices are those of the block layer (`ShardDevice`). Their hints need no request: they come from a
- *           call for the states of all devices, repeated every `statesEveryMs` while `keepUp` runs, and from the
- *           outcomes of other calls. While the node cannot be reached none of its devices is writable; once it has not
+ *           call for the states of all devices, repeated every `statesEveryMs` and when a connection is lost, while
+ *           `keepUp` runs, and from the outcomes of other calls. While the node cannot be reached none of its devices is writable; once it has not
  *           answered several of those calls, other calls to it fail immediately.
  */
 import { asFailure, type Failure } from "../base/failures.js"
@@ -27,6 +27,8 @@ export class RemoteNode {
   private readonly questions: HasQuestions
   private readonly devices = new Map<DeviceId, RemoteDevice>()
   private wake: () => void = () => undefined
+  /** A connection was lost since the latest question about the devices. */
+  private isLost = false
 
   /** `peer` stays the caller's: close it after `keepUp` has ended. */
   constructor(
@@ -37,6 +39,10 @@ export class RemoteNode {
     this.reach = new Reach(limits.statesFailedMax)
     this.calls = new NodeCalls(clock, peer, this.reach, limits, () => this.wake())
     this.questions = new HasQuestions(this.calls)
+    peer.onLost(() => {
+      this.isLost = true
+      this.wake()
+    })
   }
 
   /** Why the node cannot be reached; undefined if it can. */
@@ -78,6 +84,7 @@ export class RemoteNode {
 
   private async askForStates(signal: AbortSignal): Promise<void> {
     const { reach, limits } = this
+    this.isLost = false
     const askedAt = reach.ask()
     try {
       const settings = { deadlineMs: limits.statesMs, signal }
@@ -87,13 +94,13 @@ export class RemoteNode {
     }
   }
 
-  /** Sleeps until the time is over, the signal fires or a call shows trouble. */
+  /** Sleeps until the time is over, the signal fires, or a call or a lost connection shows trouble. */
   private async untilTrouble(durationMs: number, signal: AbortSignal): Promise<void> {
     const end = new AbortController()
     const stop = (): void => end.abort()
     this.wake = stop
     signal.addEventListener("abort", stop, { once: true })
-    if (!signal.aborted) await this.clock.sleep(durationMs, end.signal)
+    if (!signal.aborted && !this.isLost) await this.clock.sleep(durationMs, end.signal)
     signal.removeEventListener("abort", stop)
     this.wake = () => undefined
   }

@@ -41,11 +41,17 @@ interface PeerPlan {
 export class Peer {
   private readonly pools = new Map<number, Pool>()
   private readonly stop = new AbortController()
+  private lost: () => void = () => undefined
 
   constructor(
     private readonly seams: PeerSeams,
     private readonly plan: PeerPlan,
   ) {}
+
+  /** Calls the listener when an open connection is lost, as that of a process that ends: no call need find out. */
+  onLost(listener: () => void): void {
+    this.lost = listener
+  }
 
   /** Throws what the contract says. */
   call<Request, Response>(
@@ -91,7 +97,7 @@ export class Peer {
 
   private poolOf(callClass: CallClass): Pool {
     const number = this.plan.limits.connectionOf[callClass]
-    const found = this.pools.get(number) ?? new Pool(this.seams, this.plan, this.stop.signal)
+    const found = this.pools.get(number) ?? new Pool(this.seams, this.plan, this.stop.signal, () => this.lost())
     this.pools.set(number, found)
     return found
   }
@@ -113,6 +119,7 @@ class Pool {
     private readonly seams: PeerSeams,
     private readonly plan: PeerPlan,
     private readonly stop: AbortSignal,
+    private readonly lost: () => void,
   ) {}
 
   get isConnected(): boolean {
@@ -218,6 +225,7 @@ class Pool {
     // A connection that worked: another may work immediately. Calls that wait were never sent.
     if (wasOpen && reason.kind === "peerUnreachable") this.advance()
     else this.onFailed(reason)
+    if (wasOpen && !this.stop.aborted) this.lost()
   }
 
   private onFailed(reason: Failure): void {
