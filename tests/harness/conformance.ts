@@ -16,14 +16,13 @@ import { createOtherAccount } from "./accounts.js"
 /** A request of a store of several nodes costs several times as much: of so many rows the seed draws one. */
 const ROWS_PER_DRAWN = 8
 
-const drawnOf = (rows: typeof ROWS) =>
-  runningStore() === undefined ? rows : rows.filter((_, at) => (at + TEST_SEED) % ROWS_PER_DRAWN < runsOf(1))
+const drawnRows = () =>
+  runningStore() === undefined ? ROWS : ROWS.filter((_, at) => (at + TEST_SEED) % ROWS_PER_DRAWN < runsOf(1))
 
-/** `environment`: of a server whose folders are in this folder. `all`: the rows that it must pass. */
+/** `environment`: of a server whose folders are in this folder. */
 export function conformanceSuite(
   name: string,
   environment: (folder: string) => Promise<Readonly<Record<string, string>>> = () => Promise.resolve({}),
-  all = ROWS,
 ): void {
   let folder = ""
   let server: ServerProcess | undefined
@@ -45,7 +44,7 @@ export function conformanceSuite(
   })
 
   test(name, { concurrency: ROWS_AT_ONCE }, async suite => {
-    const rows = drawnOf(all).map(row =>
+    const rows = drawnRows().map(row =>
       suite.test(`${row.id} ${row.title}`, async () => {
         assert.ok(client)
         const { result, message } = await runRow(row, client, { domain: "localhost", other })

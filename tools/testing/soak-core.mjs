@@ -54,7 +54,6 @@ export const SOAK_KINDS = [
     ...tests("tests/cluster/convert-interrupted", { TEST_TIMES: 12 }),
   },
   { name: "rescue", weight: 0.5, ...tests("tests/cluster/rescue") },
-  { name: "a server on PostgreSQL", weight: 0.5, ...tests("tests/sql/serve", { TEST_TIMES: 8 }) },
   { name: "races on PostgreSQL", weight: 1, ...tests("tests/sql/races", { TEST_TIMES: 20 }) },
   { name: "quotas", weight: 0.5, ...tests("tests/sql/quotas", { TEST_TIMES: 10 }) },
   { name: "engines on PostgreSQL", weight: 0.5, ...tests("tests/sql/metadata", { TEST_TIMES: 10 }) },
