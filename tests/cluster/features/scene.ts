@@ -16,6 +16,8 @@ import { areSettled } from "../stores.js"
 /** A feature, as it is used through several nodes. */
 export interface Feature {
   readonly name: string
+  /** It is done before any feature is used: what jobs say of their work holds while nothing else is written. */
+  readonly first?: (store: Store) => Promise<void>
   readonly run: (scene: Scene) => Promise<void>
 }
 
@@ -40,6 +42,8 @@ interface Store {
 }
 
 const NODES = 3
+const LOOK_MS = 100
+const WAIT_MS = 300_000
 
 /** Runs the work with a store of its own. */
 export async function withStore(folder: string, work: (store: Store) => Promise<void>): Promise<void> {
@@ -109,6 +113,7 @@ class Meeting {
 /** Uses all features at once. Throws what any of them found. */
 export async function useAll(store: Store, features: readonly Feature[]): Promise<void> {
   const { nodes } = store
+  for (const { first } of features) await first?.(store)
   const meetings = [async () => undefined, () => nodes.at(1).kill(), () => nodes.at(2).kill()].map(
     then => new Meeting(features.length, then),
   )
@@ -143,19 +148,21 @@ export async function asked<T>(node: TestNode, ask: (admin: AdminClient) => Prom
   }
 }
 
-/** The answer of a node, this one first, once one answers. */
+/** The answer of a node, this one first, once one answers. Throws if none does. */
 export async function anywhere(
   nodes: TestNodes,
   first: number,
   method: string,
   call: Call,
 ): ReturnType<Client["call"]> {
-  for (let attempt = first; ; attempt += 1) {
+  const untilMs = performance.now() + WAIT_MS
+  for (let attempt = first; performance.now() < untilMs; attempt += 1) {
     const node = nodes.at((attempt % NODES) + 1)
     const answer = await node.rawClient.call(method, call).catch(() => undefined)
     if (answer !== undefined && answer.status < 500) return answer
     await wait(20)
   }
+  throw new Error(`no node answers ${method} ${call.bucket}/${call.key ?? ""}`)
 }
 
 /** The bytes of an object, as a node returns them. */
@@ -169,9 +176,6 @@ export async function keysOf(node: TestNode, bucket: string): Promise<readonly s
   const { keys } = await node.client.list(bucket, { prefix: "", delimiter: "" })
   return keys.map(({ key }) => key)
 }
-
-const LOOK_MS = 100
-const WAIT_MS = 300_000
 
 /** Waits until it is so. */
 export async function eventually(what: string, isSo: () => Promise<boolean>): Promise<void> {
