@@ -8,8 +8,8 @@ import { placeName } from "./shards.js"
 export type Status = z.output<typeof STORE_SCHEMAS.STATUS>
 export type Device = Status["devices"][number]
 
-const LOOK_EVERY_MS = 800
-/** One look may fall between two layout transitions. */
+const LOOK_EVERY_MS = 300
+/** Short enough not to miss a layout transition between two polls. */
 const LOOKS_IN_A_ROW = 2
 
 /** These jobs remove deleted, re-encoded and abandoned blocks, some time after the store is fully redundant. */

@@ -50,7 +50,7 @@ const IS_REENCODED = /^[1-9]\d* bytes re-encoded, 0 remaining, 0 uploads/
 
 export const CLASSES: Feature = {
   name: "a class means the same at every node, for stored objects too",
-  run: async ({ nodes, oneDead, twoDead }) => {
+  first: async ({ nodes }) => {
     const [one, two, three] = [nodes.at(1), nodes.at(2), nodes.at(3)]
     await one.client.createBucket(BUCKET)
     await setClass(one, "STANDARD_IA", "replica:3")
@@ -65,6 +65,9 @@ export const CLASSES: Feature = {
       jobs.some(({ name, progress }) => name.startsWith("reencode") && IS_REENCODED.test(progress)),
     )
     await isSettled(one)
+  },
+  run: async ({ nodes, oneDead, twoDead }) => {
+    const [two, three] = [nodes.at(2), nodes.at(3)]
     await oneDead()
     assert.equal(await classOf(two, "standard"), undefined)
     await twoDead()

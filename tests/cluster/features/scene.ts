@@ -16,6 +16,8 @@ import { areSettled } from "../stores.js"
 /** A feature, as it is used through several nodes. */
 export interface Feature {
   readonly name: string
+  /** It is done before any feature is used: what jobs say of their work holds while nothing else is written. */
+  readonly first?: (store: Store) => Promise<void>
   readonly run: (scene: Scene) => Promise<void>
 }
 
@@ -111,6 +113,7 @@ class Meeting {
 /** Uses all features at once. Throws what any of them found. */
 export async function useAll(store: Store, features: readonly Feature[]): Promise<void> {
   const { nodes } = store
+  for (const { first } of features) await first?.(store)
   const meetings = [async () => undefined, () => nodes.at(1).kill(), () => nodes.at(2).kill()].map(
     then => new Meeting(features.length, then),
   )
