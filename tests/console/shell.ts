@@ -78,7 +78,7 @@ export const shell: PageTests = {
         await page.getByRole("link", { name: "Devices and layout" }).click()
         await page.getByRole("heading", { level: 1, name: "Devices and layout" }).waitFor()
         assert.equal(new URL(page.url()).pathname, "/console/devices")
-        assert.equal(await page.title(), "Devices and layout · Hayloft")
+        await waitUntil(page, "document.title === 'Devices and layout · Hayloft'")
         await page.locator("main h1:focus").waitFor()
         assert.equal(await page.locator("[aria-current=page]").innerText(), "Devices and layout")
         await page.goBack()
