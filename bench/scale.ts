@@ -88,14 +88,14 @@ export const FULL: Scale = {
 
 export const QUICK: Scale = {
   rounds: 1,
-  seconds: 0.02,
+  seconds: 0.2,
   largeBytes: 10 * MIB,
   parts: 2,
   connections: 8,
   smallKeys: [100],
   otherSizes: [64 * KIB],
   overwriteKeys: 100,
-  overwriteSeconds: 0.02,
+  overwriteSeconds: 0.2,
   listKeys: [100],
   oldVersions: 1,
   deleteKeys: 50,
@@ -106,7 +106,7 @@ export const QUICK: Scale = {
   uploadBytes: MIB,
   idleConnections: 20,
   soakRequests: 200,
-  tailSeconds: 0.1,
+  tailSeconds: 0.3,
   overloadConnections: 32,
   share: 0.04,
 }

@@ -3,7 +3,7 @@ import { test } from "node:test"
 import { runsOf } from "../../src/base/testing-seed.js"
 import { SCENARIOS } from "./scenarios.js"
 
-/** As of planted bugs. */
+/** Planted bugs are sought from seed 1, too. */
 const SEEDS = Array.from({ length: runsOf(1) }, (_, at) => at + 1)
 
 for (const [name, run] of Object.entries(SCENARIOS)) {

@@ -26,7 +26,7 @@ const FEATURES: readonly Partial<TwinsOptions>[] = [
   { hasLock: true, hasLifecycle: true },
 ]
 
-/** As many seeds in a row have all features. */
+/** So many seeds in a row have all features between them. */
 export const TWIN_FEATURES = FEATURES.length
 
 /** The options that a seed implies: features and devices, and in every fifth run copies of blocks that were read. */

@@ -18,6 +18,6 @@ const TEST_TIMES = numberIn("TEST_TIMES", 1)
 /** `count`: the runs that a landing needs. */
 export const runsOf = (count: number): number => count * TEST_TIMES
 
-/** As many seeds, the first of which is that of all tests. */
+/** Returns one seed for each of those runs: that of all tests, and those that follow it. */
 export const seedsOf = (count: number): readonly number[] =>
   Array.from({ length: runsOf(count) }, (_, at) => TEST_SEED + at)

@@ -53,7 +53,7 @@ export function withoutSettings(environment: Environment): Environment {
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !names.has(name)))
 }
 
-/** For tests of nodes, which would wait most of the time; no option, as nobody else should set it. */
+/** Tests of nodes shorten their waits with it. It is not an option of `serve`, because operators must not set it. */
 const HASTE_ENVIRONMENT = "HAYLOFT_TEST_HASTE"
 /** With more, a busy machine makes nodes look silent. */
 const HASTE_MAX = 8

@@ -3,8 +3,8 @@
  *
  * Promises  The devices are those of the block layer (`ShardDevice`). Their hints need no request: they come from a
  *           call for the states of all devices, repeated every `statesEveryMs` and when a connection is lost, while
- *           `keepUp` runs, and from the outcomes of other calls. While the node cannot be reached none of its devices is writable; once it has not
- *           answered several of those calls, other calls to it fail immediately.
+ *           `keepUp` runs, and from the outcomes of other calls. While the node cannot be reached none of its devices is
+ *           writable; once it has not answered several of those calls, other calls to it fail immediately.
  */
 import { asFailure, type Failure } from "../base/failures.js"
 import type { DeviceId } from "../base/ids.js"

@@ -219,7 +219,7 @@ const LOCK =
   "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>" +
   "<Mode>COMPLIANCE</Mode><Days>1</Days></DefaultRetention></Rule></ObjectLockConfiguration>"
 
-/** As an intruder who has the keys: deletes all that a listing shows, and then what these deletes left. */
+/** An intruder who has the keys deletes all that a listing shows, and then what these deletes left. */
 async function deleteAll(bucket: string): Promise<void> {
   const client = server.client()
   const deleteEach = async (query: string, element: string): Promise<number> => {

@@ -13,6 +13,8 @@ import { quietParent, withFolder } from "../harness/folders.js"
 import { TestNodes } from "../harness/nodes.js"
 import { noPostgres } from "../harness/postgres.js"
 
+/** A guard against a wait for ever. */
+const DISPERSED_MS_MAX = 120_000
 const POLL_MS = 500
 
 type Status = z.output<typeof STORE_SCHEMAS.STATUS>
@@ -65,8 +67,10 @@ test(
         assert.match(block.shards[0]?.rule ?? "", /^zone [abc] has 1 of 3 shards, each zone has 1;/)
         const dispersionOf = async () => checked(DISPERSION, await (await client(3)).get("/v1/layout/dispersion"))
         let dispersion = await dispersionOf()
-        for (; dispersion.inPlace < 1; dispersion = await dispersionOf()) await wait(POLL_MS)
-        assert.deepEqual([dispersion.complete, dispersion.silent], [true, []])
+        const untilMs = performance.now() + DISPERSED_MS_MAX
+        for (; dispersion.inPlace < 1 && performance.now() < untilMs; dispersion = await dispersionOf())
+          await wait(POLL_MS)
+        assert.deepEqual([dispersion.complete, dispersion.inPlace, dispersion.silent], [true, 1, []])
         // A device is checked, and a folder added, by the node that has it.
         const third = must(
           (await statusOf(1)).devices.find(({ node }) => node === "node-3"),

@@ -1,4 +1,4 @@
-/** A zone of two machines is lost under load, one crashed and one frozen, and returns: nobody has to do anything. */
+/** A zone of two machines is lost under load, one crashed and one frozen, and returns without any help of an operator. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"

@@ -44,7 +44,7 @@ export const jobs: PageTests = {
         const underWay = page.getByRole("table", { name: "Started jobs that have not ended" })
         await underWay.getByRole("row").nth(1).waitFor()
         const id = await startSlowJob(world, "tasks")
-        // Nobody reloads the page.
+        // The page is not reloaded.
         const row = underWay.getByRole("row").filter({ hasText: id })
         await row.getByText(`of ${OBJECTS} objects`).waitFor()
         await row.getByRole("button", { name: `Pause ${id}` }).click()

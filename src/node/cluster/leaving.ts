@@ -17,7 +17,7 @@ import type { RecordManager } from "../control/record-manager.js"
 import { SILENT_SHOWN_MS } from "../status/nodes-core.js"
 import type { ClusterView, OtherNode } from "./cluster-view.js"
 
-/** Longer than a node takes to stop that answers its last requests. */
+/** A node needs less to answer its last requests and to stop. */
 export const LEAVE_MS_MAX = 120_000
 
 interface LeavingSeams {

@@ -64,7 +64,7 @@ export const APPENDS: Feature = {
       await oneDead()
       const records = await writers
       const { text } = await nodes.at(2).rawClient.call("GET", { bucket: BUCKET, key: KEY })
-      // Nobody waits for records that are lost.
+      // The followers do not wait for records that are lost.
       if (text.split("\n").length <= WRITERS * RECORDS) over.abort()
       assert.deepEqual(await Promise.all(followers), [text, text])
       const lines = text.split("\n").slice(0, -1)

@@ -17,7 +17,7 @@ async function etagsOf(client: Client, bucket: string): Promise<readonly string[
   )
 }
 
-/** Waits until the target has everything, as any node says. */
+/** Waits until the target has everything, according to any of the nodes. */
 const copied = (node: TestNode): Promise<void> =>
   eventually("everything is copied", async () => {
     const answer = await asked(node, admin => admin.get(`/v1/buckets/${BUCKET}/copies`))
