@@ -5,12 +5,11 @@
  *
  * The calling code checks that what is behind a record still holds.
  */
+import { bytesOfBase64Url } from "../base/bytes.js"
 import { isFailure } from "../base/failures.js"
 import { openBytes, sealBytes } from "../format/sealed-bytes.js"
 import type { Random } from "../seams/random/contract.js"
 import type { MasterKeys } from "./master-keys.js"
-
-const LETTERS = /^[A-Za-z0-9_-]+$/
 
 export interface SealedKind<Item> {
   /** The key is derived for it, and it is bound to the sealed bytes. */
@@ -45,10 +44,8 @@ export class SealedTexts<Item> {
     const { beginning, charactersMax, decode } = this.kind
     if (text.length > charactersMax || !text.startsWith(beginning)) return undefined
     const letters = text.slice(beginning.length)
-    const sealed = LETTERS.test(letters) ? Buffer.from(letters, "base64url") : undefined
-    // A base64 decoder ignores the spare bits of the last character: a different text would decode to the same record.
-    if (sealed?.toString("base64url") !== letters) return undefined
-    const plain = this.plainOf(sealed)
+    const sealed = bytesOfBase64Url(letters)
+    const plain = sealed && this.plainOf(sealed)
     if (plain === undefined) return undefined
     try {
       return decode(plain)

@@ -1,6 +1,6 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
-import { copyPlainly } from "./bytes.js"
+import { bytesOfBase64Url, copyPlainly } from "./bytes.js"
 
 const LENGTH = 300
 
@@ -22,4 +22,12 @@ test("copyPlainly writes exactly these bytes, at any alignment", () => {
       assert.deepEqual(Uint8Array.from(whole), expected, `${length} from ${from} to ${at}, shared: ${shared}`)
     }
   }
+})
+
+test("bytesOfBase64Url reads one text for each byte string", () => {
+  assert.deepEqual(bytesOfBase64Url("AP_-"), Buffer.from([0, 0xff, 0xfe]))
+  assert.deepEqual(bytesOfBase64Url("AA"), Buffer.of(0))
+  assert.deepEqual(bytesOfBase64Url(""), Buffer.of())
+  // Spare bits, padding, the other alphabet, a lone character, characters of no alphabet.
+  for (const text of ["AB", "AA==", "AP/+", "A", "AA\n", "A A"]) assert.equal(bytesOfBase64Url(text), undefined, text)
 })

@@ -28,6 +28,15 @@ export function bytesOfHex(text: string): Uint8Array | undefined {
   return bytes
 }
 
+/**
+ * The bytes of a text in base64url without padding; undefined if it is not the one text of its bytes. Node's decoder
+ * skips unknown characters and ignores the spare bits of the last one: several texts would stand for the same bytes.
+ */
+export function bytesOfBase64Url(text: string): Buffer | undefined {
+  const bytes = Buffer.from(text, "base64url")
+  return bytes.toString("base64url") === text ? bytes : undefined
+}
+
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
   let at = 0

@@ -3,6 +3,7 @@
  *
  * Refuses  `invalidArgument`: text that no store gave. A marker proves nothing: a client that changes one misleads itself.
  */
+import { bytesOfBase64Url } from "../base/bytes.js"
 import { parseBucketId, type BucketId, type ItemKey } from "../base/ids.js"
 import { fail, unlessRefused } from "../base/failures.js"
 import { parseStoredItemKey } from "./k2v-rows.js"
@@ -40,9 +41,8 @@ function read(bytes: Uint8Array): K2vMarker {
 
 /** Throws `invalidArgument`. */
 export function decodeMarker(text: string): K2vMarker {
-  const bytes = Buffer.from(text, "base64url")
-  const isWhole = text.length <= MARKER_CHARACTERS_MAX && bytes.toString("base64url") === text
-  const marker = isWhole ? unlessRefused(() => read(bytes)) : undefined
+  const bytes = text.length <= MARKER_CHARACTERS_MAX ? bytesOfBase64Url(text) : undefined
+  const marker = bytes && unlessRefused(() => read(bytes))
   if (marker !== undefined && Number.isSafeInteger(marker.time) && marker.time >= 0) return marker
   throw fail("invalidArgument", { message: "The seen marker is not valid." })
 }

@@ -5,6 +5,7 @@
  * `AUTH_tk`, then the record in base64url, a dot, and the HMAC-SHA-256 of the record in base64url.
  */
 import { createHmac, timingSafeEqual } from "node:crypto"
+import { bytesOfBase64Url } from "../base/bytes.js"
 import { fail, unlessRefused } from "../base/failures.js"
 import { parseAccessKeyId, type AccessKeyId } from "../base/ids.js"
 import { packRecord, RecordReader } from "./pack.js"
@@ -32,12 +33,13 @@ export function encodeSwiftToken({ accessKeyId, expiresSeconds }: SwiftToken, se
   return `${PREFIX}${Buffer.from(record).toString("base64url")}.${macOf(record, secret).toString("base64url")}`
 }
 
-/** Returns undefined if the text is no such token. */
+/** Returns undefined if the text is no such token, or not the one text of its bytes. */
 export function readSwiftToken(text: string): ClaimedSwiftToken | undefined {
   const [, recordText, macText] = /^AUTH_tk([\w-]+)\.([\w-]{43})$/.exec(text) ?? []
   if (text.length > CHARACTERS_MAX || recordText === undefined || macText === undefined) return undefined
-  const record = Buffer.from(recordText, "base64url")
-  const mac = Buffer.from(macText, "base64url")
+  const record = bytesOfBase64Url(recordText)
+  const mac = bytesOfBase64Url(macText)
+  if (record === undefined || mac === undefined) return undefined
   const token = unlessRefused((): SwiftToken => {
     const reader = RecordReader.open("swift token", record, 1)
     const found = { accessKeyId: parseAccessKeyId(reader.text()), expiresSeconds: reader.number() }

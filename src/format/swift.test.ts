@@ -29,13 +29,11 @@ test("a token of version 1 is what it always was, both ways", () => {
 
 test("a token that was changed is none, or was not made with the secret", () => {
   for (let at = 0; at < TOKEN.length; at += 1) {
-    const changed = `${TOKEN.slice(0, at)}${TOKEN[at] === "A" ? "B" : "A"}${TOKEN.slice(at + 1)}`
-    const read = readSwiftToken(changed)
-    // The last character of a base64 text has bits without a meaning.
-    const same =
-      read !== undefined &&
-      Buffer.from(changed.slice(-43), "base64url").equals(Buffer.from(TOKEN.slice(-43), "base64url"))
-    assert.equal(read?.isMadeWith("secret") ?? false, same && changed.slice(0, -43) === TOKEN.slice(0, -43), changed)
+    // The last character has bits that a decoder ignores: with 5 for 4, the bytes would stay the same.
+    for (const other of "AB5") {
+      const changed = `${TOKEN.slice(0, at)}${other}${TOKEN.slice(at + 1)}`
+      assert.equal(readSwiftToken(changed)?.isMadeWith("secret") ?? false, changed === TOKEN, changed)
+    }
     assert.equal(readSwiftToken(TOKEN.slice(0, at)), undefined)
   }
   assert.equal(readSwiftToken(`AUTH_tk${"A".repeat(600)}.${"A".repeat(43)}`), undefined)
