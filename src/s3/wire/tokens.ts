@@ -34,7 +34,7 @@ export function encodeToken(place: string, scope: string): string {
 /** The place in a token of this scope. Throws `invalidArgument`. */
 export function decodeToken(token: string, scope: string): string {
   const bytes = token.length > TOKEN_CHARACTERS_MAX ? undefined : bytesOfBase64Url(token)
-  if (bytes?.[0] !== VERSION || bytes.length <= 1 + CHECKSUM_BYTES) throw damaged()
+  if (bytes?.[0] !== VERSION || bytes.length < 1 + CHECKSUM_BYTES) throw damaged()
   const place = bytes.subarray(1 + CHECKSUM_BYTES)
   if (!checksumOf(place, scope).equals(bytes.subarray(1, 1 + CHECKSUM_BYTES))) throw damaged()
   return place.toString("latin1")
