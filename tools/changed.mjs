@@ -21,7 +21,7 @@ const DEFAULT_BASES = ["origin/main", "main"]
 const CONCERNS_ALL = /^(package-lock\.json|tsconfig\.json|tools\/(build|test|ensure)\.mjs|tools\/testing\/.*)$/
 /** Files whose tests are in another folder, and that folder. */
 const TESTS_ELSEWHERE = [
-  [/^tools\/|^eslint\.config\.mjs$/, "tests/tools"],
+  [/^tools\/|^\.oxlintrc\.json$/, "tests/tools"],
   [/^scenarios\//, "tests/scenarios"],
   [/^console\//, "tests/console"],
 ]

@@ -10,6 +10,7 @@ import layers from "./layers.mjs"
 import oneWriter from "./one-writer.mjs"
 import openings from "./openings.mjs"
 import size from "./size.mjs"
+import syntax from "./syntax.mjs"
 import words from "./words.mjs"
 import world from "./world.mjs"
 
@@ -27,6 +28,7 @@ export default {
     "one-writer": oneWriter,
     openings,
     size,
+    syntax,
     words,
     world,
   },

@@ -1,4 +1,4 @@
-/** The checks besides tests, as units: types, lint, format, layers, documents, site. */
+/** The checks besides tests, as units: types and lint, format, layers, documents, site. */
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { ROOT } from "./files.mjs"
@@ -13,42 +13,27 @@ const check = (name, program, ...args) => ({
 })
 const tool = (name, program, ...args) => check(name, `node_modules/${program}`, ...args)
 
-/** The rules that need types, and all errors of the native compiler, which is several times as fast as `npm run types`. */
-const typedLint = tool("types and typed lint", "oxlint/bin/oxlint", "--type-aware", "--type-check", "--deny-warnings")
-const lint = (...args) => tool("lint", "eslint/bin/eslint.js", ...args, "--max-warnings", "0")
+/** All rules, and all errors of the native compiler, which is several times as fast as `npm run types`. */
+const lint = tool("types and lint", "oxlint/bin/oxlint", "--type-aware", "--type-check", "--deny-warnings")
 const layers = check("layers", "tools/layers.mjs")
 const documents = check("documents", "tools/docs.mjs")
 
-/** With the results of files that have not changed. */
-const quickLint = files => {
-  const cache = ["--cache", "--cache-strategy", "content", "--cache-location", join(ROOT, ".cache/lint.json")]
-  return lint(...files, ...cache)
-}
-
 export const allChecks = () => [
   tool("types of the console", "typescript/bin/tsc", "--noEmit", "--project", "console"),
-  typedLint,
-  lint("."),
+  lint,
   tool("format", "oxfmt/bin/oxfmt", "--check"),
   layers,
   documents,
   check("site", "tools/site.mjs", "--check"),
 ]
 
-export const quickChecks = () => [typedLint, quickLint(["."]), layers, documents]
+export const quickChecks = () => [lint, layers, documents]
 
-const isLinted = path => /\.([cm]?js|tsx?)$/.test(path)
-/** A change of these files can change the lint result of any file. */
-const isLint = path =>
-  /^(eslint\.config\.mjs$|\.oxlintrc\.json$|tools\/lint\/|(console\/)?tsconfig\.json$|package-lock\.json$)/.test(path)
-
-/** `changed`: the paths that differ; `files`: those and their importers. */
-export function checksOfChange({ changed, files }) {
+/** `changed`: the paths that differ. */
+export function checksOfChange({ changed }) {
   const left = changed.filter(path => existsSync(join(ROOT, path)))
-  const linted = changed.some(isLint) ? ["."] : [...new Set([...left.filter(isLinted), ...files])]
   return [
-    typedLint,
-    ...(linted.length > 0 ? [quickLint(linted)] : []),
+    lint,
     ...(left.length > 0
       ? [tool("format", "oxfmt/bin/oxfmt", "--check", "--no-error-on-unmatched-pattern", ...left)]
       : []),

@@ -24,12 +24,19 @@ async function handle(task: TestTask): Promise<TestAnswer> {
     case "fail":
       throw new Error("as told")
     case "spin":
-      for (;;);
-    case "fill": {
-      const kept: string[][] = []
-      for (;;) kept.push(Array.from({ length: 10_000 }, (_, i) => `${kept.length} ${i}`))
-    }
+      return spin()
+    case "fill":
+      return fill()
   }
+}
+
+function spin(): never {
+  for (;;);
+}
+
+function fill(): never {
+  const kept: string[][] = []
+  for (;;) kept.push(Array.from({ length: 10_000 }, (_, i) => `${kept.length} ${i}`))
 }
 
 serveSandbox(handle, ({ bytes }) => (bytes?.buffer instanceof ArrayBuffer ? [bytes.buffer] : []))
