@@ -112,30 +112,39 @@ export function recordTimes(outcomes) {
   writeFileSync(join(ROOT, TIMES), `{\n${lines.join(",\n")}\n}\n`)
 }
 
-/** Parts of the pure tests: few enough to save processes, small enough to spread over the cores. */
-const PARTS = 6
+/**
+ * The classes whose files share processes, unless they take a while, and into how many: few enough to save processes, small
+ * enough to spread over the cores.
+ */
+const PARTS = { pure: 6, simulation: 12 }
 
 /**
- * The test files as the units that run: a process for each file costs more than most pure tests, so these are bundled if
- * there are many. `{ name, class, path, files, share }`
+ * The test files as the units that run. To start a process and to load the modules costs more than most tests that need
+ * nothing but their process, so these are bundled if there are many. `{ name, class, path, files, share }`
  */
 export function unitsOf(files) {
   const classed = files.map(path => {
     const kind = classOf(path)
     return { name: nameOf(path), class: kind, path, files: [path], share: shareOf(kind, timeOf(path)) }
   })
-  const pure = classed.filter(unit => unit.class === "pure")
-  if (pure.length <= PARTS) return classed
-  return [...classed.filter(unit => unit.class !== "pure"), ...bundled(pure.map(({ path }) => path))]
+  const isSmall = unit => unit.class in PARTS && timeOf(unit.path) === undefined
+  const small = kind => classed.filter(unit => unit.class === kind && isSmall(unit))
+  return [
+    ...classed.filter(unit => !isSmall(unit)),
+    ...Object.keys(PARTS).flatMap(kind =>
+      small(kind).length > PARTS[kind] ? bundled(kind, small(kind)) : small(kind),
+    ),
+  ]
 }
 
-function bundled(files) {
-  const folder = ".cache/quick"
+function bundled(kind, units) {
+  const folder = ".cache/parts"
   mkdirSync(join(ROOT, folder), { recursive: true })
-  return Array.from({ length: PARTS }, (_, part) => {
-    const path = join(folder, `part-${part}.mjs`)
-    const own = files.filter((_, i) => i % PARTS === part)
-    writeFileSync(join(ROOT, path), own.map(file => `await import(${JSON.stringify(join(ROOT, file))})\n`).join(""))
-    return { name: `pure tests, part ${part + 1} of ${PARTS}`, class: "pure", path, files: own, share: shareOf("pure") }
+  const parts = PARTS[kind]
+  return Array.from({ length: parts }, (_, part) => {
+    const path = join(folder, `${kind}-${part}.mjs`)
+    const files = units.filter((_, i) => i % parts === part).map(unit => unit.path)
+    writeFileSync(join(ROOT, path), files.map(file => `await import(${JSON.stringify(join(ROOT, file))})\n`).join(""))
+    return { name: `${kind} tests, part ${part + 1} of ${parts}`, class: kind, path, files, share: shareOf(kind) }
   })
 }
