@@ -88,7 +88,7 @@ const placed = (entries: readonly Version[]): readonly Placed[] =>
   })
 
 export class AgingCluster {
-  private readonly cluster: Cluster
+  readonly cluster: Cluster
   private readonly random: Random
   private readonly tracked = new Map<VersionId, Tracked>()
   private readonly uploads = new Map<MultipartId, Begun>()

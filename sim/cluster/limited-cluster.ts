@@ -62,7 +62,7 @@ interface Attempt {
 const bytesOf = ({ bytes, partBytes }: Usage): number => bytes + partBytes
 
 export class LimitedCluster {
-  private readonly cluster: Cluster
+  readonly cluster: Cluster
   private readonly random: Random
   private counts: readonly Count[] = []
   private lastUsed: ReadonlyMap<RowKey, Usage> = new Map()

@@ -44,7 +44,7 @@ type Both<T> = (side: 0 | 1, services: ObjectServices, bucket: Bucket) => Promis
 const named = (versionId: VersionId | undefined): { readonly versionId?: VersionId } => (versionId ? { versionId } : {})
 
 export class Twins {
-  private readonly world: World
+  readonly world: World
   private readonly model: ObjectServices
   private readonly modelLifecycle: ModelLifecycle
   private readonly random: Random

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { hurried } from "./hurried.js"
 import { RealClock } from "./real.js"
-import { SimClock } from "./sim.js"
+import { keepStacks, SimClock } from "./sim.js"
 import { clockSuite } from "./suite.js"
 
 const never = new AbortController().signal
@@ -80,6 +80,21 @@ test("a deadlock is an error, and so is running past the limit", async () => {
   const clock = new SimClock()
   await assert.rejects(clock.runUntil(new Promise<void>(() => undefined)), /deadlock/)
   await assert.rejects(clock.runUntil(clock.sleep(1_000, never), 999), /not settled within 999 ms/)
+})
+
+test("the error of a run that does not end names the calls that sleep", async () => {
+  keepStacks()
+  const clock = new SimClock()
+  const waitForNothing = async (): Promise<void> => {
+    for (;;) await clock.sleep(10, never)
+  }
+  const sleepLong = (): Promise<void> => clock.sleep(5_000, never)
+  const both = Promise.all([1, 2].map(sleepLong))
+  await assert.rejects(
+    clock.runUntil(waitForNothing(), 1_000),
+    /within 1000 ms .*\n1 until 10 ms from now:\n.*waitForNothing[\s\S]*\n2 until 4\d{3} ms from now:\n.*sleepLong/,
+  )
+  await clock.runUntil(both)
 })
 
 test("the wall clock can jump without moving the monotonic one", () => {

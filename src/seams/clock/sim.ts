@@ -6,7 +6,8 @@
  *           everything that can run without time passing has run. The same program and the same
  *           calls always produce the same order.
  * Refuses   Two concurrent drivers; waiting for a promise that nothing can settle (a deadlock is an error
- *           that names the promise, not a test that hangs).
+ *           that names the promise, not a test that hangs). The error of a run that does not end says how many sleep,
+ *           and from which calls if stacks are kept, which takes a fifth more time.
  * Limits    `QUIET_TURNS_MAX` turns of the event loop for work outside this clock (files, threads).
  */
 import { assert } from "../../base/assert.js"
@@ -16,14 +17,38 @@ import type { Clock } from "./contract.js"
 const WALL_START_MS = Date.UTC(2026, 0, 1)
 const QUIET_TURNS_MAX = 10_000
 const RUN_MS_MAX = 366 * 24 * 3_600_000
+/** The places in the error of a run that does not end, and the calls of each. */
+const PLACES_SHOWN = 20
+const CALLS_SHOWN = 12
+
+/** Calls that all sleepers share. */
+const OF_CLOCKS = /\/seams\/clock\/sim\.|\/process-clock\.|new Promise \(|\(node:/
 
 interface Sleeper {
   readonly wakeAtMs: number
   readonly wake: () => void
+  /** Where it began to sleep; undefined if stacks are not kept. */
+  readonly began: Error | undefined
 }
 
 /** Lets every promise that can settle do so. */
 const turn = (): Promise<void> => new Promise(resolve => void setImmediate(resolve))
+
+let areStacksKept = false
+
+/** From now on, each sleeper of this process remembers where it began to sleep. */
+export function keepStacks(): void {
+  areStacksKept = true
+}
+
+function stackHere(): Error | undefined {
+  if (!areStacksKept) return undefined
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = CALLS_SHOWN
+  const here = new Error("asleep")
+  Error.stackTraceLimit = stackTraceLimit
+  return here
+}
 
 export class SimClock implements Clock {
   #nowMs = 0
@@ -48,6 +73,26 @@ export class SimClock implements Clock {
   /** The number of pending sleeps; 0 once everything has ended. */
   get sleepers(): number {
     return this.#sleepers.length
+  }
+
+  /** The places where sleepers began to sleep, with their number and when the next one wakes; the next first. */
+  sleepersText(): string {
+    const places = new Map<string, { count: number; wakeAtMs: number }>()
+    for (const { began, wakeAtMs } of this.#sleepers) {
+      const calls = (began?.stack ?? "").split("\n").slice(1)
+      const place = calls.filter(call => !OF_CLOCKS.test(call)).join("\n")
+      const known = places.get(place)
+      if (known === undefined) places.set(place, { count: 1, wakeAtMs })
+      else known.count += 1
+    }
+    const shown = [...places].slice(0, PLACES_SHOWN)
+    const others = places.size - shown.length
+    return shown
+      .map(
+        ([place, { count, wakeAtMs }]) => `${count} until ${Math.round(wakeAtMs - this.#nowMs)} ms from now:\n${place}`,
+      )
+      .concat(others > 0 ? [`and at ${others} other places`] : [])
+      .join("\n")
   }
 
   /** Moves the wall clock alone, either way, as an operator or NTP would. */
@@ -77,7 +122,7 @@ export class SimClock implements Clock {
       cancel()
       ring()
     }
-    const sleeper: Sleeper = { wakeAtMs: this.#nowMs + Math.max(0, durationMs), wake }
+    const sleeper: Sleeper = { wakeAtMs: this.#nowMs + Math.max(0, durationMs), wake, began: stackHere() }
     const at = this.#sleepers.findIndex(other => other.wakeAtMs > sleeper.wakeAtMs)
     this.#sleepers.splice(at === -1 ? this.#sleepers.length : at, 0, sleeper)
     return cancel
@@ -116,7 +161,10 @@ export class SimClock implements Clock {
         await this.#settle()
         if (settled) return
         if (this.#wakeNext(endMs)) quietTurns = 0
-        assert(this.#sleepers.length === 0 || quietTurns === 0, `not settled within ${limitMs} ms of simulated time`)
+        assert(
+          this.#sleepers.length === 0 || quietTurns === 0,
+          () => `not settled within ${limitMs} ms of simulated time; what sleeps:\n${this.sleepersText()}`,
+        )
         assert(quietTurns < QUIET_TURNS_MAX, "deadlock: the promise is not settled and nothing sleeps")
       }
     })
