@@ -189,9 +189,13 @@ export class ServerProcess {
     )
   }
 
-  /** Runs `hayloft ...` against this server. */
-  hayloft(args: readonly string[]): Promise<CommandResult> {
-    return run(process.execPath, [this.program, ...args], { env: this.commandEnvironment() })
+  /** Runs `hayloft ...` against this server: in this process, unless it is the program of another checkout or starts one. */
+  async hayloft(args: readonly string[]): Promise<CommandResult> {
+    const env = this.commandEnvironment()
+    // Loaded on demand: the whole command line takes a moment.
+    const { needsProcess, runHere } = await import("./command-here.js")
+    if (this.options.root === undefined && !needsProcess(args)) return runHere(args, env)
+    return run(process.execPath, [this.program, ...args], { env })
   }
 
   /** The same command while it runs: who starts it ends it. */
