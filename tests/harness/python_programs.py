@@ -73,12 +73,12 @@ def become(request, out, error):
         os.dup2(from_, to)
     for inherited in (nothing, token_out, token_in):
         os.close(inherited)
-    sys.stdin = open(0)
     use_environment(request["env"])
     os.chdir(request["cwd"])
     random.seed()
     signal.alarm(request["seconds_max"])
-    sys.argv = [request["program"], *request["args"]]
+    # Modules may hold the list itself.
+    sys.argv[:] = [request["program"], *request["args"]]
     sys.path[0] = os.path.dirname(os.path.realpath(request["program"]))
 
 
@@ -98,7 +98,8 @@ def run(request):
 
 def next_program():
     """Returns in a process that shall run a program, with its path; None when there are no more."""
-    for line in sys.stdin.buffer:
+    # Apart from `sys.stdin`, which programs read.
+    for line in open(0, "rb", closefd=False):
         try:
             while os.waitpid(-1, os.WNOHANG)[0] != 0:
                 pass

@@ -17,7 +17,7 @@ import { SwiftUser } from "./world.js"
 const REALM_KEY = "key of the realm"
 const KEY = "key of the containers"
 const WAIT_MS = 90_000
-const POLL_MS = 50
+const POLL_MS = 200
 
 interface Cluster {
   readonly server: ServerProcess
