@@ -33,12 +33,12 @@ async function ended(...args: readonly string[]) {
 }
 
 test("figures, verify, rebuild and compact of a real store", LONG, async () => {
-  const bytes = randomBytes(4 * MIB)
+  const bytes = randomBytes(5 * MIB)
   for (const key of ["a", "b"]) await put(BUCKET, key, bytes)
-  await put(BUCKET, "c", Buffer.concat([bytes.subarray(0, 2 * MIB), randomBytes(MIB)]))
+  await put(BUCKET, "c", Buffer.concat([bytes.subarray(0, 4 * MIB), randomBytes(MIB)]))
   const { state, versions, logicalBytes, ownBytes, referencedBytes } = await figures(BUCKET)
-  assert.deepEqual([state, versions, logicalBytes], ["on", 3, 11 * MIB])
-  assert.deepEqual([ownBytes, referencedBytes], [5 * MIB, 6 * MIB])
+  assert.deepEqual([state, versions, logicalBytes], ["on", 3, 15 * MIB])
+  assert.deepEqual([ownBytes, referencedBytes], [6 * MIB, 9 * MIB])
   const verified = await ended("verify", BUCKET, "--read")
   assert.equal(verified.code, 0, verified.stderr)
   assert.match(verified.job.result ?? "", /: all agree$/)
