@@ -114,7 +114,9 @@ export class Client {
 
   call(method: string, call: Call): Promise<RawResponse> {
     const { request } = this.prepare(method, call)
-    return this.kept !== undefined && keepsItsFrame(call) ? this.kept.exchange(request) : exchange(this.endpoint, request)
+    return this.kept !== undefined && keepsItsFrame(call)
+      ? this.kept.exchange(request)
+      : exchange(this.endpoint, request)
   }
 
   /** Target of a presigned request; send it with `send` or any HTTP client. */

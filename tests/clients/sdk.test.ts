@@ -37,7 +37,7 @@ import { Upload } from "@aws-sdk/lib-storage"
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner"
 import { findProgram } from "../harness/commands.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
-import { CREDENTIALS, REGION, ServerProcess, isStoreGiven, selfSigned, withServer } from "../harness/server.js"
+import { CREDENTIALS, REGION, ServerProcess, selfSigned, withServer } from "../harness/server.js"
 import { KEYS, MIB, SIZES, SIZES_TO_A_BLOCK, bytesFor } from "./material.js"
 
 let folder = ""
@@ -107,8 +107,7 @@ test("awkward keys are renamed, with conditions", async () => {
   }
 })
 
-async function sizesRoundTrip(endpoint: string, Bucket: string, sizes: readonly number[]): Promise<void> {
-  const s3 = pathStyle(endpoint)
+async function sizesRoundTrip(s3: S3Client, Bucket: string, sizes: readonly number[]): Promise<void> {
   await s3.send(new CreateBucketCommand({ Bucket }))
   for (const size of sizes) {
     const [Key, Body] = [`${size}`, bytesFor(`${size}`, size)]
@@ -120,22 +119,10 @@ async function sizesRoundTrip(endpoint: string, Bucket: string, sizes: readonly 
     const range = await bytesOf(s3, { Bucket, Key, Range: `bytes=${first}-${first + 99_999}` })
     sameBytes(range, Body.subarray(first, first + 100_000), `a range of ${size} bytes`)
   }
-  s3.destroy()
 }
 
 test("bodies of all sizes round-trip with the default checksums, one folder", () =>
-  sizesRoundTrip(server.endpoint, "sdk-sizes", SIZES))
-
-test(
-  "bodies of sizes up to a block and a byte round-trip with the default checksums, seven folders",
-  { skip: isStoreGiven() },
-  () =>
-    withFolder(data =>
-      withServer({ folders: dataFolders(data, 7) }, async seven => {
-        await sizesRoundTrip(seven.endpoint, "sdk-sizes-seven", SIZES_TO_A_BLOCK)
-      }),
-    ),
-)
+  sizesRoundTrip(client, "sdk-sizes", SIZES))
 
 test("every checksum algorithm, for single objects and for parts", async () => {
   const Bucket = await bucketFor("sdk-checksums")
@@ -211,23 +198,23 @@ test("virtual-host style on http://localhost", async () => {
 })
 
 const openssl = findProgram("openssl")
-test("TLS with a self-signed certificate", { skip: openssl ? false : "openssl is not installed" }, () =>
-  withFolder(async data => {
-    assert.ok(openssl)
-    const tls = await selfSigned(openssl, data, ["sdk-tls"])
-    const ca = await readFile(tls.ca, "utf8")
-    await withServer({ folders: [join(data, "data")], tls: { ...tls, ca } }, async secure => {
-      const httpsAgent = new HttpsAgent({ keepAlive: true, ca, lookup })
-      const s3 = new S3Client({ ...config(`https://localhost:${secure.port}`), requestHandler: { httpsAgent } })
+test(
+  "TLS with a self-signed certificate: bodies of sizes up to a block and a byte round-trip, seven folders",
+  { skip: openssl ? false : "openssl is not installed" },
+  () =>
+    withFolder(async data => {
+      assert.ok(openssl)
       const Bucket = "sdk-tls"
-      await s3.send(new CreateBucketCommand({ Bucket }))
-      const Body = bytesFor("tls", 4 * MIB + 1)
-      await s3.send(new PutObjectCommand({ Bucket, Key: "k", Body }))
-      sameBytes(await bytesOf(s3, { Bucket, Key: "k" }), Body, "over TLS")
-      await assert.rejects(fetch(`http://127.0.0.1:${secure.port}/`), "a TLS port does not accept plain HTTP")
-      s3.destroy()
-    })
-  }),
+      const tls = await selfSigned(openssl, data, [Bucket])
+      const ca = await readFile(tls.ca, "utf8")
+      await withServer({ folders: dataFolders(data, 7), tls: { ...tls, ca } }, async secure => {
+        const httpsAgent = new HttpsAgent({ keepAlive: true, ca, lookup })
+        const s3 = new S3Client({ ...config(`https://localhost:${secure.port}`), requestHandler: { httpsAgent } })
+        await sizesRoundTrip(s3, Bucket, SIZES_TO_A_BLOCK)
+        await assert.rejects(fetch(`http://127.0.0.1:${secure.port}/`), "a TLS port does not accept plain HTTP")
+        s3.destroy()
+      })
+    }),
 )
 
 test("versions: kept, listed, read, restored, deleted", async () => {

@@ -224,7 +224,7 @@ test("rclone: a tree through Swift is the same tree through S3", { skip: rclone.
   assert.equal((await server.client().call("HEAD", { bucket: "rclone-container" })).status, 404)
 })
 
-test("duplicity: a backup is made, grows, is verified and restored", { skip: duplicity.skip }, async () => {
+test("duplicity: a backup is made, grows and is restored", { skip: duplicity.skip }, async () => {
   const home = await own("duplicity")
   const from = join(home, "from")
   await writeTree(from, [0, 1, 4 * KIB, MIB])
@@ -239,7 +239,6 @@ test("duplicity: a backup is made, grows, is verified and restored", { skip: dup
   await go("full", from, target)
   await writeFile(join(from, "later"), "written after the first backup")
   await go("incremental", from, target)
-  await go("verify", target, from, "--compare-data")
   await go("restore", target, join(home, "back"))
   assert.deepEqual(await treeOf(join(home, "back")), await treeOf(from))
 })
