@@ -15,7 +15,7 @@ const table32 = (polynomial: number): Uint32Array =>
 
 const CRC32_TABLE = table32(0xedb88320)
 const CRC32C_TABLE = table32(0x82f63b78)
-/** In 32 bits each: a big integer for each byte would take ten times as long. */
+/** CRC-64 is computed in halves of 32 bits: a big integer for each byte would take ten times as long. */
 const CRC64_POLYNOMIAL = { high: 0x9a6c9329, low: 0xac4bc9b5 }
 const CRC64_HIGH = new Uint32Array(256)
 const CRC64_LOW = new Uint32Array(256)

@@ -13,9 +13,9 @@ from boto3.s3.transfer import TransferConfig
 from boto3_store import ENDPOINT, client, expect_error
 
 MIB = 1024 * 1024
-# Two parts.
+# The object has two parts.
 LARGE_BYTES = 5 * MIB + 4097
-# Beyond a block.
+# The form is longer than a block.
 FORM_BYTES_MAX = 4 * MIB + 1
 FOLDER = os.environ["BOTO3_FOLDER"]
 KEYS = [

@@ -14,7 +14,7 @@ import { bytesFor } from "./material.js"
 
 const KEY = "an encryption key of 32 letters."
 const NEW_KEY = "another encryption key, as long."
-/** A part of 5 MiB for clients that are told so, and a second that is shorter. */
+/** Clients that are told so send a part of 5 MiB, and a second that is shorter. */
 const BODY = bytesFor("encrypted", 5_500_001)
 const AWS_PARTS = "[default]\ns3 =\n  multipart_threshold = 5MB\n  multipart_chunksize = 5MB\n"
 

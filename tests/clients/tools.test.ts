@@ -23,7 +23,7 @@ forTestsOfFile(async own => {
   return () => server.kill()
 })
 
-/** Around the limits of what is stored with the row, of a block, and of the parts of which the clients are told. */
+/** The sizes are around the limits of rows and blocks, and around the size of parts that the clients are told. */
 const LARGE_BYTES = 5 * MIB + 1
 const TREE_SIZES = [0, 1, 4 * KIB, 4 * KIB + 1, LARGE_BYTES]
 const AWS_PARTS = "[default]\ns3 =\n  multipart_threshold = 5MB\n  multipart_chunksize = 5MB\n"

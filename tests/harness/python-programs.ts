@@ -18,7 +18,7 @@ import { z } from "zod"
 const PYTHON = "/usr/bin/python3"
 const SERVER = fileURLToPath(new URL("../../../tests/harness/python_programs.py", import.meta.url))
 
-/** What the programs import, or import from. */
+/** The modules that each program imports. */
 const PRELOADED: ReadonlyMap<string, readonly string[]> = new Map([
   ["aws", ["awscli.clidriver", "awscli.handlers", "awscli.customizations.s3.subcommands"]],
   ["s3cmd", ["S3.S3", "S3.Config", "S3.SortedDict", "S3.FileLists", "S3.MultiPart", "S3.CloudFront", "optparse"]],
@@ -92,7 +92,9 @@ export class PythonPrograms {
   private hold(): void {
     const isHeld = this.waiting.size > 0
     for (const handle of [this.child, this.child.stdin, this.child.stdout]) {
-      if (handle instanceof Socket || handle instanceof ChildProcess) isHeld ? handle.ref() : handle.unref()
+      if (!(handle instanceof Socket || handle instanceof ChildProcess)) continue
+      if (isHeld) handle.ref()
+      else handle.unref()
     }
   }
 

@@ -13,7 +13,7 @@ import { forTestsOfFile } from "../harness/folders.js"
 import { CREDENTIALS, REGION } from "../harness/server.js"
 import { RemoteWorld } from "./worlds.js"
 
-/** Beyond a block of the cache, and in parts for clients. */
+/** The large file is longer than a block of the cache, and the AWS CLI sends it in parts. */
 const LARGE_BYTES = 8 * 1024 * 1024 + 17
 
 const tool = (name: string) => {
