@@ -2,7 +2,7 @@
  * Runs a command line of Hayloft in this process, which costs a fraction of a process of its own: arguments in; output and
  * exit code out, as `run` of `commands.ts` returns them.
  *
- * Limits  Standard input is empty. Commands that start programs, or a whole store, need a process.
+ * Limits  Standard input is empty. Commands that start programs or a whole store, or read whole devices, need a process.
  */
 import assert from "node:assert/strict"
 import { hostname } from "node:os"
@@ -12,10 +12,10 @@ import { RealClock } from "../../src/seams/clock/real.js"
 import type { CommandResult } from "./commands.js"
 
 const COMMAND_TIMEOUT_MS = 120_000
-const STARTERS: readonly string[] = ["serve", "dev", "lock", "rescue"]
+const WITH_PROCESS: readonly string[] = ["serve", "dev", "lock", "rescue", "volume"]
 
 /** Returns true if a command needs a process of its own. */
-export const needsProcess = ([command = ""]: readonly string[]): boolean => STARTERS.includes(command)
+export const needsProcess = ([command = ""]: readonly string[]): boolean => WITH_PROCESS.includes(command)
 
 /** `environment`: variables added to those of this process. */
 export async function runHere(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<CommandResult> {

@@ -186,7 +186,7 @@ export class ServerProcess {
     )
   }
 
-  /** Runs `hayloft ...` against this server: in this process, unless it is the program of another checkout or starts one. */
+  /** Runs `hayloft ...` against this server: in this process, unless the program is of another checkout or needs a process. */
   async hayloft(args: readonly string[]): Promise<CommandResult> {
     const env = this.commandEnvironment()
     // Loaded on demand: the whole command line takes a moment.
