@@ -5,7 +5,7 @@
  * done the plain way (path style, header signature over the body's SHA-256, Content-Length).
  */
 import { exchange } from "./raw-client.js"
-import type { Endpoint, Header, RawRequest, RawResponse } from "./raw-client.js"
+import type { Endpoint, Header, KeptConnections, RawRequest, RawResponse } from "./raw-client.js"
 import { UNSIGNED_PAYLOAD, amzDate, authorization, encodeText, presign, signRequest } from "./sign-v4.js"
 import type { Credentials, SignOptions, Signature } from "./sign-v4.js"
 import { sha256Hex } from "./checksums.js"
@@ -48,11 +48,22 @@ const bytesOf = (body: Uint8Array | string | undefined): Uint8Array =>
 /** Text whose characters are the UTF-8 bytes: how header values and raw targets are written here. */
 export const utf8 = (text: string): string => Buffer.from(text, "utf8").toString("latin1")
 
+/** Headers that say where a message ends, and how long its connection lives. */
+const FRAMING: readonly string[] = ["content-length", "transfer-encoding", "connection", "expect"]
+
+/** Returns true unless a request may leave something behind on its connection. */
+const keepsItsFrame = (call: Call): boolean =>
+  call.noLength !== true &&
+  call.awaitContinue !== true &&
+  headerList(call.headers).every(([name]) => !FRAMING.includes(name.toLowerCase()))
+
+/** `kept`: for requests in which nothing is unusual; default: a connection for each request. */
 export class Client {
   constructor(
     readonly endpoint: Endpoint,
     readonly credentials: Credentials,
     readonly region: string,
+    private readonly kept?: KeptConnections,
   ) {}
 
   get authority(): string {
@@ -102,7 +113,10 @@ export class Client {
   }
 
   call(method: string, call: Call): Promise<RawResponse> {
-    return exchange(this.endpoint, this.prepare(method, call).request)
+    const { request } = this.prepare(method, call)
+    return this.kept !== undefined && keepsItsFrame(call)
+      ? this.kept.exchange(request)
+      : exchange(this.endpoint, request)
   }
 
   /** Target of a presigned request; send it with `send` or any HTTP client. */

@@ -354,3 +354,22 @@ export class KeptConnection {
     this.connection = undefined
   }
 }
+
+/** Kept connections, as many as there are requests at the same time. One whose request was refused is not used again. */
+export class KeptConnections {
+  private readonly idle: KeptConnection[] = []
+
+  constructor(private readonly endpoint: Endpoint) {}
+
+  async exchange(request: RawRequest): Promise<RawResponse> {
+    const connection = this.idle.pop() ?? new KeptConnection(this.endpoint)
+    const response = await connection.exchange(request)
+    if (response.status < 400) this.idle.push(connection)
+    else connection.close()
+    return response
+  }
+
+  close(): void {
+    for (const connection of this.idle.splice(0)) connection.close()
+  }
+}

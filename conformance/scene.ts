@@ -202,14 +202,13 @@ export class Scene {
 
   private async wipe(bucket: string): Promise<void> {
     for (let round = 0; round < CLEANING_ROUNDS_MAX; round += 1) {
+      if ((await this.client.call("DELETE", { bucket })).status !== 409) return
       const page = await this.client.call("GET", { bucket, query: "versions&encoding-type=url" })
       if (page.status !== 200) return
-      const entries = [...elements(page.text, "Version"), ...elements(page.text, "DeleteMarker")]
-      if (entries.length === 0) break
       let removed = 0
-      for (const entry of entries) removed += (await this.wipeVersion(bucket, entry)) ? 1 : 0
+      for (const entry of [...elements(page.text, "Version"), ...elements(page.text, "DeleteMarker")])
+        removed += (await this.wipeVersion(bucket, entry)) ? 1 : 0
       if (removed === 0) return
     }
-    await this.client.call("DELETE", { bucket })
   }
 }

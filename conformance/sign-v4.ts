@@ -98,8 +98,18 @@ function canonicalHeaders(headers: readonly Header[], signed: readonly string[])
 
 const hmac = (key: Buffer | string, text: string | Buffer): Buffer => createHmac("sha256", key).update(text).digest()
 
+/** Keys of a day, by all that they are made of: four digests for each request would be most of its cost. */
+const signingKeys = new Map<string, Buffer>()
+const SIGNING_KEYS_MAX = 100
+
 export function deriveSigningKey(secretKey: string, day: string, region: string, service: string): Buffer {
-  return hmac(hmac(hmac(hmac(`AWS4${secretKey}`, day), region), service), "aws4_request")
+  const name = JSON.stringify([secretKey, day, region, service])
+  const known = signingKeys.get(name)
+  if (known !== undefined) return known
+  const key = hmac(hmac(hmac(hmac(`AWS4${secretKey}`, day), region), service), "aws4_request")
+  if (signingKeys.size >= SIGNING_KEYS_MAX) signingKeys.clear()
+  signingKeys.set(name, key)
+  return key
 }
 
 /** The names that a careful client signs: all it sends but those that intermediaries change. */

@@ -1,114 +1,102 @@
 /**
  * Switches for clients that expect buckets as Amazon created them before April 2023, or encrypted ones as it creates them
- * since: the settings of a new bucket with each switch, which stay after the switch is turned off.
+ * since: the settings of a new bucket with each switch, which stay after the switch is turned off. One store restarts with other
+ * switches from test to test.
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { dataFolders, withFolder } from "./harness/folders.js"
+import { dataFolders, forTestsOfFile } from "./harness/folders.js"
 import { ServerProcess } from "./harness/server.js"
 import { allow, policyOf, to } from "./s3/people.js"
 
 const publicPolicy = (bucket: string): string => policyOf(to("*", allow("s3:GetObject", `arn:aws:s3:::${bucket}/*`)))
 
-async function onServer(folder: string, args: readonly string[], look: (server: ServerProcess) => Promise<void>) {
-  const server = await ServerProcess.start({ folders: dataFolders(folder, 1), args })
-  try {
-    await look(server)
-    assert.equal(await server.stop(), 0)
-  } finally {
-    await server.kill()
-  }
+let folder = ""
+let server: ServerProcess
+
+forTestsOfFile(async own => {
+  folder = own
+  server = await ServerProcess.start({
+    folders: dataFolders(folder, 1),
+    args: ["--allow-acls", "--encrypt-new-buckets"],
+  })
+  return () => server.kill()
+})
+
+async function restart(args: readonly string[]): Promise<void> {
+  assert.equal(await server.stop(), 0)
+  await server.launch(args)
 }
 
-async function sent(server: ServerProcess, method: string, bucket: string, query = "", body = "") {
+async function sent(method: string, bucket: string, query = "", body = "") {
   const { status, text } = await server.client().call(method, { bucket, query, body })
   return { status, text }
 }
 
 const statusOf = async (...args: Parameters<typeof sent>): Promise<number> => (await sent(...args)).status
+const switches = async (): Promise<string> => (await server.hayloft(["status"])).stdout
 
-test("buckets made with --allow-public-buckets can be opened directly, also after the switch is off; others cannot", () =>
-  withFolder(async folder => {
-    await onServer(folder, [], async server => {
-      assert.equal(await statusOf(server, "PUT", "before"), 200)
-      assert.doesNotMatch((await server.hayloft(["status"])).stdout, /allowPublicBuckets/)
-    })
-    await onServer(folder, ["--allow-public-buckets"], async server => {
-      assert.match((await server.hayloft(["status"])).stdout, /beyond the defaults: allowPublicBuckets/)
-      assert.equal(await statusOf(server, "PUT", "open"), 200)
-      assert.equal((await server.hayloft(["bucket", "create", "admins"])).code, 0)
-      for (const bucket of ["open", "admins"]) {
-        const { status, text } = await sent(server, "GET", bucket, "publicAccessBlock")
-        assert.equal(status, 404)
-        assert.match(text, /NoSuchPublicAccessBlockConfiguration/)
-        assert.match((await sent(server, "GET", bucket, "ownershipControls")).text, /BucketOwnerEnforced/)
-      }
-      assert.equal(await statusOf(server, "PUT", "before", "policy", publicPolicy("before")), 403)
-    })
-    await onServer(folder, [], async server => {
-      assert.equal(await statusOf(server, "PUT", "open", "policy", publicPolicy("open")), 204)
-      await server.client().call("PUT", { bucket: "open", key: "a", body: Buffer.from("a") })
-      assert.equal((await server.client().call("GET", { bucket: "open", key: "a", anonymous: true })).status, 200)
-      assert.equal(await statusOf(server, "PUT", "later"), 200)
-      assert.equal(await statusOf(server, "PUT", "later", "policy", publicPolicy("later")), 403)
-    })
-  }))
+const ENCRYPTION = "x-amz-server-side-encryption"
+const encryptionOfPut = async (bucket: string): Promise<string | undefined> =>
+  (await server.client().call("PUT", { bucket, key: "k", body: "body" })).header(ENCRYPTION)
 
-test("buckets made with --allow-acls have no ownership controls, also after the switch is off; others keep theirs", () =>
-  withFolder(async folder => {
-    await onServer(folder, ["--allow-acls"], async server => {
-      assert.match((await server.hayloft(["status"])).stdout, /beyond the defaults: allowAcls/)
-      assert.equal(await statusOf(server, "PUT", "lists"), 200)
-      const chosen = { bucket: "enforced", headers: [["x-amz-object-ownership", "BucketOwnerEnforced"]] as const }
-      assert.equal((await server.client().call("PUT", chosen)).status, 200)
-      assert.match((await sent(server, "GET", "enforced", "ownershipControls")).text, /BucketOwnerEnforced/)
-      const acl = {
-        bucket: "lists",
-        query: "acl",
-        headers: [["x-amz-acl", "authenticated-read"]] as const,
-      }
-      assert.equal(
-        (await server.client().call("PUT", acl)).status,
-        403,
-        "the other switch controls the public access block",
-      )
-    })
-    await onServer(folder, [], async server => {
-      const { status, text } = await sent(server, "GET", "lists", "ownershipControls")
-      assert.equal(status, 404)
-      assert.match(text, /OwnershipControlsNotFoundError/)
-      assert.equal(await statusOf(server, "PUT", "later"), 200)
-      assert.match((await sent(server, "GET", "later", "ownershipControls")).text, /BucketOwnerEnforced/)
-    })
-  }))
+test("buckets made with --allow-acls have no ownership controls, unless they choose them", async () => {
+  assert.match(await switches(), /beyond the defaults: allowAcls/)
+  assert.doesNotMatch(await switches(), /allowPublicBuckets/)
+  assert.equal(await statusOf("PUT", "lists"), 200)
+  const chosen = { bucket: "enforced", headers: [["x-amz-object-ownership", "BucketOwnerEnforced"]] as const }
+  assert.equal((await server.client().call("PUT", chosen)).status, 200)
+  assert.match((await sent("GET", "enforced", "ownershipControls")).text, /BucketOwnerEnforced/)
+  const acl = { bucket: "lists", query: "acl", headers: [["x-amz-acl", "authenticated-read"]] as const }
+  const { status } = await server.client().call("PUT", acl)
+  assert.equal(status, 403, "the other switch controls the public access block")
+})
 
-test("with both switches, a bucket accepts a public list at its creation", () =>
-  withFolder(folder =>
-    onServer(folder, ["--allow-acls", "--allow-public-buckets"], async server => {
-      const headers = [["x-amz-acl", "public-read"]] as const
-      assert.equal((await server.client().call("PUT", { bucket: "public", headers })).status, 200)
-      assert.match((await sent(server, "GET", "public", "acl")).text, /AllUsers/)
-    }),
-  ))
+test("buckets made with --encrypt-new-buckets encrypt what is put", async () => {
+  assert.equal(await statusOf("PUT", "encrypted"), 200)
+  assert.equal((await server.hayloft(["bucket", "create", "encrypted-admins"])).code, 0)
+  for (const bucket of ["encrypted", "encrypted-admins"]) assert.equal(await encryptionOfPut(bucket), "AES256")
+  assert.equal(await statusOf("DELETE", "encrypted", "encryption"), 204)
+  assert.match((await sent("GET", "encrypted", "encryption")).text, /AES256/)
+})
 
-test("buckets made with --encrypt-new-buckets encrypt what is put, also after the switch is off; others do not", () =>
-  withFolder(async folder => {
-    const header = "x-amz-server-side-encryption"
-    const put = async (server: ServerProcess, bucket: string): Promise<string | undefined> =>
-      (await server.client().call("PUT", { bucket, key: "k", body: "body" })).header(header)
-    await onServer(folder, ["--encrypt-new-buckets"], async server => {
-      assert.equal(await statusOf(server, "PUT", "encrypted"), 200)
-      assert.equal((await server.hayloft(["bucket", "create", "admins"])).code, 0)
-      for (const bucket of ["encrypted", "admins"]) assert.equal(await put(server, bucket), "AES256")
-      assert.equal(await statusOf(server, "DELETE", "encrypted", "encryption"), 204)
-      assert.match((await sent(server, "GET", "encrypted", "encryption")).text, /AES256/)
-    })
-    await onServer(folder, [], async server => {
-      assert.equal(await put(server, "encrypted"), "AES256")
-      assert.equal(await statusOf(server, "PUT", "later"), 200)
-      assert.equal(await statusOf(server, "GET", "later", "encryption"), 404)
-      assert.equal(await put(server, "later"), undefined)
-      assert.equal(await statusOf(server, "DELETE", "encrypted", "encryption"), 204)
-      assert.equal(await statusOf(server, "GET", "encrypted", "encryption"), 404)
-    })
-  }))
+test("buckets made with --allow-public-buckets have no public access block; those of before keep theirs", async () => {
+  await restart(["--allow-public-buckets"])
+  assert.match(await switches(), /beyond the defaults: allowPublicBuckets/)
+  assert.equal(await statusOf("PUT", "open"), 200)
+  assert.equal((await server.hayloft(["bucket", "create", "admins"])).code, 0)
+  for (const bucket of ["open", "admins"]) {
+    const { status, text } = await sent("GET", bucket, "publicAccessBlock")
+    assert.equal(status, 404)
+    assert.match(text, /NoSuchPublicAccessBlockConfiguration/)
+    assert.match((await sent("GET", bucket, "ownershipControls")).text, /BucketOwnerEnforced/)
+  }
+  assert.equal(await statusOf("PUT", "lists", "policy", publicPolicy("lists")), 403)
+})
+
+test("with both switches, a bucket accepts a public list at its creation", async () => {
+  await restart(["--allow-acls", "--allow-public-buckets"])
+  const headers = [["x-amz-acl", "public-read"]] as const
+  assert.equal((await server.client().call("PUT", { bucket: "public", headers })).status, 200)
+  assert.match((await sent("GET", "public", "acl")).text, /AllUsers/)
+})
+
+test("after the switches are off, buckets stay as they were made, and new ones are as Amazon's", async () => {
+  await restart([])
+  assert.doesNotMatch(await switches(), /allowPublicBuckets|allowAcls/)
+  assert.equal(await statusOf("PUT", "open", "policy", publicPolicy("open")), 204)
+  await server.client().call("PUT", { bucket: "open", key: "a", body: Buffer.from("a") })
+  assert.equal((await server.client().call("GET", { bucket: "open", key: "a", anonymous: true })).status, 200)
+  const { status, text } = await sent("GET", "lists", "ownershipControls")
+  assert.equal(status, 404)
+  assert.match(text, /OwnershipControlsNotFoundError/)
+  assert.equal(await encryptionOfPut("encrypted"), "AES256")
+  assert.equal(await statusOf("DELETE", "encrypted", "encryption"), 204)
+  assert.equal(await statusOf("GET", "encrypted", "encryption"), 404)
+
+  assert.equal(await statusOf("PUT", "later"), 200)
+  assert.equal(await statusOf("PUT", "later", "policy", publicPolicy("later")), 403)
+  assert.match((await sent("GET", "later", "ownershipControls")).text, /BucketOwnerEnforced/)
+  assert.equal(await statusOf("GET", "later", "encryption"), 404)
+  assert.equal(await encryptionOfPut("later"), undefined)
+})

@@ -132,6 +132,7 @@ function configIn(reader: SettingReader): ServeConfig {
   if (encryptAtRest) checkKeyApart(reader)
   return {
     ...{ dataFolders, cluster, matrix, metaCopies, encryptAtRest, masterKeyFile },
+    haste: cluster === undefined ? hasteIn(reader) : cluster.haste,
     policy: reader.optional("redundancy", (text, where) => parseRedundancy(text, where, matrix)),
     blockBytes: reader.optional("blockSize", parseBlockSize),
     scrubDays: reader.required("scrubDays", count(1, 3650)),
@@ -302,8 +303,8 @@ function clusterOf(reader: SettingReader): ClusterConfig | undefined {
   const [zone, machine] = [reader.optional("zone", parseName), reader.optional("machine", parseName)]
   const nodeListen = reader.required("nodeListen", parseListen)
   const nodeAddress = reader.optional("nodeAddress", parseListen)
-  const haste = hasteIn(reader)
   if (databaseUrl === undefined) return undefined
+  const haste = hasteIn(reader)
   const node = named ?? hostNameIn(reader)
   return { databaseUrl, node, zone, machine: machine ?? node, nodeListen, nodeAddress, haste }
 }

@@ -31,6 +31,7 @@ test("without settings: one folder, loopback, text log", () => {
   assert.deepEqual(resolved({}), {
     dataFolders: ["/somewhere/data"],
     cluster: undefined,
+    haste: undefined,
     policy: undefined,
     matrix: undefined,
     metaCopies: undefined,
@@ -338,6 +339,7 @@ test("a typo in a variable's name is refused; a platform's service links are not
     { environment: { HAYLOFT_TEST_HASTE: "100" } },
     /^HAYLOFT_TEST_HASTE: "100" is not a whole number from 1 to 8/,
   )
+  assert.equal(resolved({ environment: { HAYLOFT_TEST_HASTE: "4" } }).haste, 4)
   resolved({ environment: { HAYLOFT_SERVICE_HOST: "10.0.0.1", HAYLOFT_PORT: "tcp://10.0.0.1:9000", PATH: "/bin" } })
 })
 

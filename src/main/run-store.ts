@@ -398,7 +398,7 @@ function reconcilingOf(
   return [new Reconciling({ ...seams, isReached: id => exchange.isReached(id) })]
 }
 
-const hasteOf = ({ cluster }: ServeConfig): number => cluster?.haste ?? 1
+const hasteOf = ({ haste }: ServeConfig): number => haste ?? 1
 
 /** Returns what this node may do for all nodes of the store. */
 function dutiesOf(

@@ -13,6 +13,10 @@ from boto3.s3.transfer import TransferConfig
 from boto3_store import ENDPOINT, client, expect_error
 
 MIB = 1024 * 1024
+# The object has two parts.
+LARGE_BYTES = 5 * MIB + 4097
+# The form is longer than a block.
+FORM_BYTES_MAX = 4 * MIB + 1
 FOLDER = os.environ["BOTO3_FOLDER"]
 KEYS = [
     "plain", "with space", "plus+sign", "100%", "%41", "caf\u00e9", "cafe\u0301", "emoji \U0001f600",
@@ -40,8 +44,8 @@ def objects(s3, bucket):
 
 
 def transfers(s3, bucket):
-    config = TransferConfig(multipart_threshold=8 * MIB, multipart_chunksize=5 * MIB)
-    for size in (0, 1, 4097, 8 * MIB, 11 * MIB):
+    config = TransferConfig(multipart_threshold=5 * MIB, multipart_chunksize=5 * MIB)
+    for size in (0, 1, 4097, 5 * MIB - 1, LARGE_BYTES):
         path = os.path.join(FOLDER, str(size))
         with open(path, "wb") as file:
             file.write(hashlib.sha256(str(size).encode()).digest() * (size // 32) + b"x" * (size % 32))
@@ -49,8 +53,8 @@ def transfers(s3, bucket):
         s3.download_file(bucket, f"size {size}", path + ".back", Config=config)
         with open(path, "rb") as left, open(path + ".back", "rb") as right:
             assert left.read() == right.read(), size
-    s3.copy({"Bucket": bucket, "Key": f"size {11 * MIB}"}, bucket, "copied", Config=config)
-    assert s3.head_object(Bucket=bucket, Key="copied")["ContentLength"] == 11 * MIB
+    s3.copy({"Bucket": bucket, "Key": f"size {LARGE_BYTES}"}, bucket, "copied", Config=config)
+    assert s3.head_object(Bucket=bucket, Key="copied")["ContentLength"] == LARGE_BYTES
     if hasattr(s3, "rename_object"):  # since botocore 1.39
         renamed(s3, bucket)
 
@@ -127,9 +131,9 @@ def post_form(form, key, body):
 
 def forms(s3, bucket):
     fields = {"Content-Type": "text/x-own", "success_action_status": "201", "x-amz-meta-note": "n"}
-    conditions = [{name: value} for name, value in fields.items()] + [["content-length-range", 1, 9 * MIB]]
+    conditions = [{name: value} for name, value in fields.items()] + [["content-length-range", 1, FORM_BYTES_MAX]]
     form = s3.generate_presigned_post(bucket, "forms/${filename}", Fields=fields, Conditions=conditions)
-    for size in (1, 4096, 4097, 9 * MIB):
+    for size in (1, 4096, 4097, FORM_BYTES_MAX):
         name = f"caf\u00e9 {size}"
         body = hashlib.sha256(name.encode()).digest() * (size // 32) + b"x" * (size % 32)
         status, text = post_form(form, name, body)
@@ -137,7 +141,7 @@ def forms(s3, bucket):
         answer = s3.get_object(Bucket=bucket, Key=f"forms/{name}")
         assert answer["Body"].read() == body, size
         assert answer["Metadata"] == {"note": "n"} and answer["ContentType"] == "text/x-own"
-    for body, code in ((b"", "EntityTooSmall"), (b"x" * (9 * MIB + 1), "EntityTooLarge")):
+    for body, code in ((b"", "EntityTooSmall"), (b"x" * (FORM_BYTES_MAX + 1), "EntityTooLarge")):
         status, text = post_form(form, "refused", body)
         assert status == 400 and f"<Code>{code}</Code>" in text, (status, text)
     form["fields"]["Content-Type"] = "text/html"

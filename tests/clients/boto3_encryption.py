@@ -17,7 +17,8 @@ MIB = 1024 * 1024
 KEY = bytes(range(32))
 OTHER = bytes(range(32, 64))
 MD5 = base64.b64encode(hashlib.md5(b"body").digest()).decode()
-LARGE = bytes(i * 7 % 251 for i in range(1000)) * 12_000
+# The object has two parts, of which the second is shorter.
+LARGE = bytes(i * 7 % 251 for i in range(1000)) * 5_500
 PARTS = TransferConfig(multipart_threshold=5 * MIB, multipart_chunksize=5 * MIB)
 
 

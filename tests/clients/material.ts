@@ -55,8 +55,11 @@ export const SIZES: readonly number[] = [
   5 * MIB,
   8 * MIB - 1,
   8 * MIB + 1,
-  64 * MIB,
+  17 * MIB,
 ]
+
+/** The sizes of bodies that fit in one large block, or do just not. */
+export const SIZES_TO_A_BLOCK: readonly number[] = SIZES.filter(size => size <= 4 * MIB + 1)
 
 /** Bytes of this size, different for each name. */
 export const bytesFor = (name: string, lengthBytes: number): Uint8Array =>

@@ -49,7 +49,7 @@ def until(what, holds):
     end = time.monotonic() + WAIT_SECONDS
     while not holds():
         assert time.monotonic() < end, f"{what}: not after {WAIT_SECONDS} seconds"
-        time.sleep(0.1)
+        time.sleep(0.2)
 
 
 def missing(name, key):

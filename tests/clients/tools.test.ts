@@ -23,7 +23,10 @@ forTestsOfFile(async own => {
   return () => server.kill()
 })
 
-const TREE_SIZES = [0, 1, 4 * KIB, 4 * KIB + 1, 4 * MIB + 1, 9 * MIB]
+/** The sizes are around the limits of rows and blocks, and around the size of parts that the clients are told. */
+const LARGE_BYTES = 5 * MIB + 1
+const TREE_SIZES = [0, 1, 4 * KIB, 4 * KIB + 1, LARGE_BYTES]
+const AWS_PARTS = "[default]\ns3 =\n  multipart_threshold = 5MB\n  multipart_chunksize = 5MB\n"
 
 /** A folder of this test. */
 async function own(name: string): Promise<string> {
@@ -71,7 +74,7 @@ test("curl --aws-sigv4: put, get, range, list, delete", { skip: curl.skip }, asy
     runOk(curl.path, ["-sS", "--fail-with-body", ...sign, ...unsigned, ...args], { env: env() })
   const url = `${server.endpoint}/curl-bucket`
   await go("-X", "PUT", url)
-  for (const size of [0, 1, 9 * MIB]) {
+  for (const size of [0, 1, LARGE_BYTES]) {
     const path = join(home, `${size}`)
     await writeFile(path, bytesFor(path, size))
     await go("-T", path, `${url}/${size}`)
@@ -79,7 +82,7 @@ test("curl --aws-sigv4: put, get, range, list, delete", { skip: curl.skip }, asy
     assert.ok((await readFile(`${path}.back`)).equals(await readFile(path)), `${size} bytes`)
   }
   assert.equal((await go("-r", "0-0", `${url}/1`)).length, 1)
-  assert.match(await go(`${url}?list-type=2`), /<Key>9437184<\/Key>/)
+  assert.match(await go(`${url}?list-type=2`), /<Key>5242881<\/Key>/)
   await go("-X", "DELETE", `${url}/1`)
   const gone = await run(
     curl.path,
@@ -95,8 +98,11 @@ test("AWS CLI: mb, cp, sync --delete, mv, ls, presign, rm, rb", { skip: aws.skip
   const home = await own("aws")
   const [source, back] = [join(home, "source"), join(home, "back")]
   await writeTree(source, TREE_SIZES)
+  const config = join(home, "config")
+  await writeFile(config, AWS_PARTS)
+  const awsEnv = { ...env(), AWS_CONFIG_FILE: config }
   const go = (...args: string[]) =>
-    runOk(aws.path, ["--endpoint-url", server.endpoint, ...args], { env: env(), timeoutMs: 200_000 })
+    runOk(aws.path, ["--endpoint-url", server.endpoint, ...args], { env: awsEnv, timeoutMs: 200_000 })
   await go("s3", "mb", "s3://aws-cli")
   await go("s3", "cp", "--quiet", "--recursive", source, "s3://aws-cli/tree")
   await rm(join(source, "plain.txt"))
@@ -139,7 +145,7 @@ test(
       RCLONE_CONFIG_STORE_SECRET_ACCESS_KEY: CREDENTIALS.secretKey,
       // By default rclone treats both Unicode forms of é as the same name.
       RCLONE_NO_UNICODE_NORMALIZATION: "true",
-      RCLONE_S3_UPLOAD_CUTOFF: "8M",
+      RCLONE_S3_UPLOAD_CUTOFF: "5M",
       RCLONE_S3_CHUNK_SIZE: "5M",
     }
     const go = (...args: string[]) => run(rclone.path, args, { env: { ...env(), ...remote } })
@@ -204,7 +210,7 @@ test("s3cmd, signature version 4: mb, put, get, sync, ls, del, rb", s3cmdOptions
 test("s3cmd, signature version 2: a tree there and back, in parts", s3cmdOptions, async () => {
   const home = await own("s3cmd older")
   const [source, back] = [join(home, "source"), join(home, "back")]
-  await writeTree(source, [0, 6 * MIB])
+  await writeTree(source, [0, LARGE_BYTES])
   await mkdir(back)
   const go = await s3cmdIn(home, true)
   await server.client().call("PUT", { bucket: "s3cmd-older" })
@@ -261,7 +267,7 @@ test(
       runOk(restic.path, ["-r", repository, ...args], { env: { ...env(), ...settings }, cwd: home })
     await go("init")
     await go("backup", "source")
-    await writeFile(join(source, "later"), bytesFor("later", 3 * MIB))
+    await writeFile(join(source, "later"), bytesFor("later", MIB))
     await go("backup", "source")
     await go("forget", "--keep-last", "1", "--prune")
     assert.match(await go("check", "--read-data"), /no errors were found/)

@@ -15,9 +15,11 @@ import { CREDENTIALS, type ServerProcess } from "../harness/server.js"
 import { BUCKET, liveBytes, shrinksTo, startDedup } from "./world.js"
 
 const MIB = 1024 * 1024
-const BYTES = Number(process.env["DEDUP_BYTES"] ?? 64 * MIB + 12_345)
-const needs = (name: string): { readonly skip: string | false } => ({
-  skip: findProgram(name) === undefined && `${name} is not installed`,
+const BYTES = Number(process.env["DEDUP_BYTES"] ?? 16 * MIB + 12_345)
+const awsProgram = findProgram("aws")
+const resticProgram = findProgram("restic")
+const needs = (name: string, program: string | undefined): { readonly skip: string | false } => ({
+  skip: program === undefined && `${name} is not installed`,
 })
 
 let server: ServerProcess
@@ -30,7 +32,7 @@ forTestsOfFile(async of => {
 })
 
 const aws = (...args: readonly string[]) =>
-  runOk("aws", ["--endpoint-url", server.endpoint, ...args], {
+  runOk(awsProgram ?? "", ["--endpoint-url", server.endpoint, ...args], {
     env: awsEnvironment({ endpoint: server.endpoint, home: folder, credentials: CREDENTIALS }),
     timeoutMs: 600_000,
   })
@@ -50,7 +52,7 @@ async function sha256Of(file: string): Promise<string> {
 
 test(
   "AWS CLI: a file that is copied twice in parts is stored once; deleting one keeps the other",
-  needs("aws"),
+  needs("AWS CLI", awsProgram),
   async () => {
     const before = await liveBytes(server)
     const file = await largeFile()
@@ -64,38 +66,32 @@ test(
       .digest("hex")
     assert.ok(put.includes(md5), `${put} ${md5}`)
     await shrinksTo(server, before + 1.01 * BYTES)
-    const etags = new Set(
-      await Promise.all(
-        ["one", "two"].map(key =>
-          aws("s3api", "head-object", "--bucket", BUCKET, "--key", key, "--query", "ETag", "--output", "text"),
-        ),
-      ),
-    )
+    const etags = new Set<string | undefined>()
+    for (const key of ["one", "two"])
+      etags.add((await server.client().call("HEAD", { bucket: BUCKET, key })).header("etag"))
     assert.equal(etags.size, 1)
     await aws("s3", "rm", `s3://${BUCKET}/one`)
     await shrinksTo(server, before + 1.01 * BYTES)
     for (const key of ["two", "whole"]) {
       await aws("s3", "cp", `s3://${BUCKET}/${key}`, join(folder, "back"))
       assert.equal(await sha256Of(join(folder, "back")), await sha256Of(file), key)
-      await aws("s3", "rm", `s3://${BUCKET}/${key}`)
+      await server.client().call("DELETE", { bucket: BUCKET, key })
     }
     await shrinksTo(server, before + 0.01 * BYTES)
   },
 )
 
-test("restic: backs up, checks and restores", needs("restic"), async () => {
+test("restic: backs up and restores", needs("restic", resticProgram), async () => {
   const env = {
     ...awsEnvironment({ endpoint: server.endpoint, home: folder, credentials: CREDENTIALS }),
     RESTIC_PASSWORD: "secret",
     RESTIC_REPOSITORY: `s3:${server.endpoint}/${BUCKET}/restic`,
   }
-  const restic = (...args: readonly string[]) => runOk("restic", args, { env, timeoutMs: 300_000 })
+  const restic = (...args: readonly string[]) => runOk(resticProgram ?? "", args, { env, timeoutMs: 300_000 })
   const file = join(folder, "document")
   await writeFile(file, randomBytes(3 * MIB))
   await restic("init")
   await restic("backup", file)
-  await restic("backup", file)
-  await restic("check", "--read-data")
   await restic("restore", "latest", "--target", join(folder, "restored"))
   assert.ok((await readFile(join(folder, "restored", file))).equals(await readFile(file)))
 })

@@ -7,6 +7,7 @@ import { spawn } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
 import { accessSync, constants } from "node:fs"
 import { delimiter, join } from "node:path"
+import { isPreloaded, PythonPrograms } from "./python-programs.js"
 
 const children = new Set<ChildProcess>()
 
@@ -41,8 +42,23 @@ export interface CommandResult {
 
 const COMMAND_TIMEOUT_MS = 120_000
 
-/** Runs a program to its end. */
+let pythonPrograms: PythonPrograms | undefined
+
+function runPreloaded(program: string, args: readonly string[], options: CommandOptions): Promise<CommandResult> {
+  if (pythonPrograms === undefined) {
+    pythonPrograms = new PythonPrograms()
+    bindChild(pythonPrograms.process)
+  }
+  const env = { ...process.env, ...options.env }
+  const timeoutMs = options.timeoutMs ?? COMMAND_TIMEOUT_MS
+  return pythonPrograms.run({ program, args, env, cwd: options.cwd ?? process.cwd(), timeoutMs })
+}
+
+/** Runs a program to its end; a client that is written in Python, without a new interpreter (`python-programs.ts`). */
 export function run(program: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+  const { input, uid, gid } = options
+  if (isPreloaded(program) && [input, uid, gid].every(value => value === undefined))
+    return runPreloaded(program, args, options)
   return new Promise((resolve, reject) => {
     const child = spawn(program, [...args], {
       cwd: options.cwd,

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Client } from "../../conformance/client.js"
-import { parseEndpoint } from "../../conformance/raw-client.js"
+import { KeptConnections, parseEndpoint } from "../../conformance/raw-client.js"
 import { ROWS } from "../../conformance/rows/index.js"
 import { ROWS_AT_ONCE, runRow } from "../../conformance/suite.js"
 import { runsOf, TEST_SEED } from "../../src/base/testing-seed.js"
@@ -28,17 +28,21 @@ export function conformanceSuite(
   let server: ServerProcess | undefined
   let client: Client | undefined
   let other: Client | undefined
+  let kept: KeptConnections | undefined
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "hayloft-conformance-"))
     const env = { HAYLOFT_ALLOW_SSE_C_WITHOUT_TLS: "yes", ...(await environment(folder)) }
     server = await ServerProcess.start({ folders: [join(folder, "data")], env })
     const endpoint = parseEndpoint(server.endpoint)
-    client = new Client(endpoint, CREDENTIALS, REGION)
-    other = new Client(endpoint, await createOtherAccount(server), REGION)
+    // The front of a store of several nodes chooses a node for each connection.
+    kept = runningStore() === undefined ? new KeptConnections(endpoint) : undefined
+    client = new Client(endpoint, CREDENTIALS, REGION, kept)
+    other = new Client(endpoint, await createOtherAccount(server), REGION, kept)
   })
 
   after(async () => {
+    kept?.close()
     await server?.kill()
     await rm(folder, { recursive: true, force: true })
   })

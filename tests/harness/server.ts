@@ -38,9 +38,6 @@ export interface ServerOptions {
 export const CREDENTIALS = { accessKey: "HAYLOFTTESTKEY000000", secretKey: "test/secret+with/signs0123456789abcdefgh" }
 export const REGION = "us-east-1"
 
-/** Tests use a store that runs already, with the folders that it has. */
-export const isStoreGiven = (): boolean => runningStore() !== undefined
-
 export interface BucketUsage {
   readonly objects: number
   readonly versions: number
@@ -189,9 +186,13 @@ export class ServerProcess {
     )
   }
 
-  /** Runs `hayloft ...` against this server. */
-  hayloft(args: readonly string[]): Promise<CommandResult> {
-    return run(process.execPath, [this.program, ...args], { env: this.commandEnvironment() })
+  /** Runs `hayloft ...` against this server: in this process, unless the program is of another checkout or needs a process. */
+  async hayloft(args: readonly string[]): Promise<CommandResult> {
+    const env = this.commandEnvironment()
+    // Loaded on demand: the whole command line takes a moment.
+    const { needsProcess, runHere } = await import("./command-here.js")
+    if (this.options.root === undefined && !needsProcess(args)) return runHere(args, env)
+    return run(process.execPath, [this.program, ...args], { env })
   }
 
   /** The same command while it runs: who starts it ends it. */

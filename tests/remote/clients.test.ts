@@ -10,13 +10,17 @@ import { test } from "node:test"
 import { awsEnvironment } from "../harness/aws-environment.js"
 import { findProgram, run, runOk } from "../harness/commands.js"
 import { forTestsOfFile } from "../harness/folders.js"
-import { CREDENTIALS, HAYLOFT, REGION } from "../harness/server.js"
+import { CREDENTIALS, REGION } from "../harness/server.js"
 import { RemoteWorld } from "./worlds.js"
 
-const MIB = 1024 * 1024
-const needs = (name: string): { readonly skip: string | false } => ({
-  skip: findProgram(name) === undefined && `${name} is not installed`,
-})
+/** The large file is longer than a block of the cache, and the AWS CLI sends it in parts. */
+const LARGE_BYTES = 8 * 1024 * 1024 + 17
+
+const tool = (name: string) => {
+  const path = findProgram(name)
+  return { path: path ?? name, skip: path === undefined ? `${name} is not installed` : false } as const
+}
+const [awsCli, rclone, s3cmdTool] = [tool("aws"), tool("rclone"), tool("s3cmd")]
 
 /** Variables of the machine that would change a client's settings, emptied. */
 const inherited = Object.fromEntries(
@@ -35,7 +39,7 @@ forTestsOfFile(async folder => {
 const files = new Map<string, Buffer>([
   ["one.txt", Buffer.from("one")],
   ["empty", Buffer.alloc(0)],
-  ["sub/large.bin", randomBytes(17 * MIB)],
+  ["sub/large.bin", randomBytes(LARGE_BYTES)],
   ["sub/ä ö.txt", Buffer.from("umlauts")],
 ])
 
@@ -57,22 +61,22 @@ async function sameAtFar(prefix: string): Promise<void> {
   }
 }
 
-test("AWS CLI: sync there and back, ls, rm", needs("aws"), async () => {
+test("AWS CLI: sync there and back, ls, rm", { skip: awsCli.skip }, async () => {
   await world.remote("awscli", { prefix: "aws/" })
   const env = awsEnvironment({ endpoint: world.near.endpoint, home: world.folder, credentials: CREDENTIALS })
   const aws = (...args: readonly string[]) =>
-    runOk("aws", ["--endpoint-url", world.near.endpoint, "s3", ...args], { env })
+    runOk(awsCli.path, ["--endpoint-url", world.near.endpoint, "s3", ...args], { env })
   await aws("sync", await tree("aws-from"), "s3://awscli/")
   await sameAtFar("aws/")
   await aws("sync", "s3://awscli/", join(world.folder, "aws-to"))
   await sameTree(join(world.folder, "aws-to"))
-  assert.match(await aws("ls", "--recursive", "s3://awscli/"), /17825792 sub\/large\.bin/)
+  assert.match(await aws("ls", "--recursive", "s3://awscli/"), /8388625 sub\/large\.bin/)
   assert.doesNotMatch(await aws("sync", join(world.folder, "aws-to"), "s3://awscli/"), /upload/)
   await aws("rm", "--recursive", "s3://awscli/sub/")
   await world.at("far", "GET", { bucket: "data", key: "aws/sub/large.bin" }, 404)
 })
 
-test("rclone: copy and check with checksums, also where writes go back later", needs("rclone"), async () => {
+test("rclone: copy and check with checksums, also where writes go back later", { skip: rclone.skip }, async () => {
   await world.remote("rclone", { prefix: "rclone/", writes: "Back" })
   const env = {
     ...inherited,
@@ -83,18 +87,19 @@ test("rclone: copy and check with checksums, also where writes go back later", n
     RCLONE_CONFIG_H_SECRET_ACCESS_KEY: CREDENTIALS.secretKey,
   }
   const from = await tree("rclone-from")
-  await runOk("rclone", ["copy", from, "h:rclone", "--s3-no-check-bucket"], { env })
-  await runOk("rclone", ["check", from, "h:rclone"], { env })
-  await runOk("rclone", ["copy", "h:rclone", join(world.folder, "rclone-to")], { env })
+  await runOk(rclone.path, ["copy", from, "h:rclone", "--s3-no-check-bucket"], { env })
+  await runOk(rclone.path, ["check", from, "h:rclone"], { env })
+  await runOk(rclone.path, ["copy", "h:rclone", join(world.folder, "rclone-to")], { env })
   await sameTree(join(world.folder, "rclone-to"))
 })
 
-test("s3cmd: put, get, del", needs("s3cmd"), async () => {
+test("s3cmd: put, get, del", { skip: s3cmdTool.skip }, async () => {
   await world.remote("s3cmd", { prefix: "s3cmd/" })
   const host = world.near.endpoint.replace("http://", "")
   const options = ["--no-ssl", `--host=${host}`, `--host-bucket=${host}`, `--region=${REGION}`]
   const keys = [`--access_key=${CREDENTIALS.accessKey}`, `--secret_key=${CREDENTIALS.secretKey}`]
-  const s3cmd = (...args: readonly string[]) => runOk("s3cmd", ["--config=/dev/null", ...options, ...keys, ...args], {})
+  const s3cmd = (...args: readonly string[]) =>
+    runOk(s3cmdTool.path, ["--config=/dev/null", ...options, ...keys, ...args], {})
   await s3cmd("put", "--recursive", `${await tree("s3cmd-from")}/`, "s3://s3cmd/")
   await sameAtFar("s3cmd/")
   await mkdir(join(world.folder, "s3cmd-to"))
@@ -136,9 +141,11 @@ test(
 
 test("hayloft: cp, ls, cat and sync of its own command line", async () => {
   await world.remote("own", { prefix: "own/" })
-  const [AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY] = [CREDENTIALS.accessKey, CREDENTIALS.secretKey]
-  const env = { AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL: world.near.endpoint }
-  const hayloft = (...args: readonly string[]) => runOk(process.execPath, [HAYLOFT, ...args], { env })
+  const hayloft = async (...args: readonly string[]): Promise<string> => {
+    const { code, stdout, stderr } = await world.near.hayloft(args)
+    assert.equal(code, 0, stderr)
+    return stdout
+  }
   const from = await tree("own-from")
   await hayloft("sync", from, "s3://own/")
   await sameAtFar("own/")

@@ -71,7 +71,7 @@ test("a cold object is fetched once, with its headers; a warm one without the re
 
 test("ranges of a large object fetch the blocks that they need, and no more", async () => {
   await world.remote("ranges")
-  const bytes = randomBytes(20 * MIB + 17)
+  const bytes = randomBytes(16 * MIB + 17)
   await putFar("large", bytes)
   world.proxy.taken()
   const tail = await near("GET", "ranges", "large", { range: "bytes=-10" }, 206)
@@ -289,7 +289,7 @@ test("a listing has the remote's objects and pending writes, marked if asked, pa
 
 test("multipart uploads keep their parts, and copies in and out read and write the remote", async () => {
   await world.remote("parts", { prefix: "p/" })
-  const parts = [randomBytes(6 * MIB), randomBytes(5 * MIB), randomBytes(100)]
+  const parts = [randomBytes(5 * MIB), randomBytes(100)]
   const begun = await world.at("near", "POST", { bucket: "parts", key: "big", query: "uploads" })
   const id = /<UploadId>([^<]+)</.exec(begun.body.toString())?.[1] ?? ""
   let document = ""
@@ -304,7 +304,7 @@ test("multipart uploads keep their parts, and copies in and out read and write t
   assert.ok(far.body.equals(Buffer.concat(parts)))
   const etag = /<ETag>([^<]+)</.exec(done.body.toString())?.[1]?.replaceAll("&quot;", '"')
   assert.equal(far.header("etag"), etag)
-  assert.match(etag ?? "", /-3"$/)
+  assert.match(etag ?? "", /-2"$/)
   await world.at("near", "PUT", { bucket: "kept" })
   await world.at("near", "PUT", { bucket: "kept", key: "out", headers: { "x-amz-copy-source": "/parts/big" } })
   assert.ok((await near("GET", "kept", "out")).body.equals(Buffer.concat(parts)))

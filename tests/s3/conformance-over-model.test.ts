@@ -2,7 +2,7 @@
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { Client } from "../../conformance/client.js"
-import { parseEndpoint } from "../../conformance/raw-client.js"
+import { KeptConnections, parseEndpoint } from "../../conformance/raw-client.js"
 import { ROWS } from "../../conformance/rows/index.js"
 import { runRows } from "../../conformance/suite.js"
 import { fail } from "../../src/base/failures.js"
@@ -27,10 +27,12 @@ after(() => served.stop())
 
 test("every row of the conformance suite passes", async () => {
   const endpoint = parseEndpoint(served.endpoint)
+  const kept = new KeptConnections(endpoint)
   const clientOf = ({ id, secret }: typeof OWNER) =>
-    new Client(endpoint, { accessKey: id, secretKey: secret }, "us-east-1")
+    new Client(endpoint, { accessKey: id, secretKey: secret }, "us-east-1", kept)
   const surroundings = { domain: "localhost", other: clientOf(STRANGER) }
   const outcomes = await runRows(ROWS, clientOf(OWNER), surroundings, () => undefined)
+  kept.close()
   const failed = outcomes
     .filter(({ result }) => result !== "passed")
     .map(({ id, title, message }) => `${id} ${title}: ${message}`)

@@ -17,7 +17,7 @@ import { SwiftUser } from "./world.js"
 const REALM_KEY = "key of the realm"
 const KEY = "key of the containers"
 const WAIT_MS = 90_000
-const POLL_MS = 50
+const POLL_MS = 200
 
 interface Cluster {
   readonly server: ServerProcess
@@ -32,7 +32,9 @@ const stop: (() => Promise<void>)[] = []
 
 async function start(name: string, port: number, realms: string): Promise<Cluster> {
   const args = ["--swift-listen", `127.0.0.1:${port}`, "--swift-sync-realms", realms]
-  const server = await ServerProcess.start({ folders: [join(folder, name)], args })
+  // The jobs that synchronize rest less than in a store of users.
+  const env = { HAYLOFT_TEST_HASTE: "8" }
+  const server = await ServerProcess.start({ folders: [join(folder, name)], args, env })
   stop.push(() => server.kill())
   const headers = { "X-Auth-User": CREDENTIALS.accessKey, "X-Auth-Key": CREDENTIALS.secretKey }
   const signedIn = await fetch(`http://127.0.0.1:${port}/auth/v1.0`, { headers })
