@@ -10,7 +10,8 @@ import { waitIfSlow } from "../volume/contract.js"
 import { makeCodec } from "../erasure/index.js"
 import type { Extent } from "../format/extent.js"
 import { partitionOf } from "../format/partition.js"
-import { planLayout, type Layout } from "../placement/index.js"
+import type { Layout } from "../placement/index.js"
+import { firstLayout } from "../placement/testing-plans.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { InlineCompute } from "../seams/compute/index.js"
 import { SimDisk, type Disk } from "../seams/disk/index.js"
@@ -143,8 +144,7 @@ export class ShardWorld {
     private readonly options: ShardWorldOptions,
   ) {
     const { refuseSingleCopy = false } = options
-    const weighted = [...devices.live.keys()].map(id => ({ id, weight: 1 }))
-    this.layout = planLayout(weighted, options.layoutWidth ?? weighted.length)
+    this.layout = firstLayout([...devices.live.keys()], options.layoutWidth)
     this.layouts = new Layouts(this.layout)
     const { metrics } = new SimTelemetry()
     this.blocks = new LocalBlocks(this.clock, this.compute, this.layouts, devices.live, metrics, {

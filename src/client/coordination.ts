@@ -40,6 +40,7 @@ export type CoordAccess = CoordCredentials & {
   /** URL of the admin port. */
   readonly endpoint: string
   readonly trust?: Trust
+  readonly connectionsMax?: number
 }
 
 interface CoordRequest {
@@ -120,7 +121,7 @@ export class CoordClient {
     readonly signal: AbortSignal,
   ) {
     const url = new URL(access.endpoint)
-    this.caller = new HttpCaller(url, undefined, access.trust)
+    this.caller = new HttpCaller(url, access.connectionsMax, access.trust)
     this.host = url.host
   }
 

@@ -45,8 +45,8 @@ export const LOG_LIMITS = {
   segmentBytes: 64 * MIB,
   /** Zeros are written in steps of this size. */
   fillStepBytes: MIB,
-  /** The filler starts when less than this remains in front of the writer. */
-  fillAheadBytes: 4 * MIB,
+  /** The filler starts when fewer steps than these remain in front of the writer. */
+  fillAheadSteps: 4,
   /** The same on a disk that is short of space. A cut ends the open segment there if it is longer than the second. */
   fillStepBytesWhenShort: 256 * KIB,
   usedBytesMaxWhenShort: 256 * KIB,
@@ -523,7 +523,7 @@ export class SegmentedLog implements CommitLog {
     if (this.#filling !== undefined) return
     const remainingBytes = open.filledBytes - open.usedBytes
     const isFilled = open.filledBytes >= this.#segmentBytes
-    const aheadBytes = this.#isShort ? this.#fillStepNowBytes : LOG_LIMITS.fillAheadBytes
+    const aheadBytes = this.#isShort ? this.#fillStepNowBytes : LOG_LIMITS.fillAheadSteps * this.#fillStepBytes
     if (remainingBytes >= aheadBytes || (isFilled && this.#hasNextFile())) return
     const work = isFilled ? this.#prepareSpare() : this.#fillStep(open)
     this.#filling = work.catch(() => undefined).then(() => void (this.#filling = undefined))

@@ -26,6 +26,7 @@ import { FIRST_TABLET } from "./metadata/first-tablet.js"
 
 export const noSignal = new AbortController().signal
 const OWNER = parseAccountId("root")
+const LOG_FILL_STEP_BYTES = 64 * KIB
 const idOf = (number: number) => parseDeviceId(number.toString(16).padStart(16, "0"))
 
 /** The same devices have the same layout in every run. */
@@ -167,7 +168,10 @@ export class Machine {
           const { path } = folder.place
           return { ...folder, release: release(path), raiseFormatEpoch: raiseFormatEpoch(path) }
         }),
-        deviceOptions: { checkpointLimits: { ...CHECKPOINT_LIMITS, ...this.checkpointLimits } },
+        deviceOptions: {
+          checkpointLimits: { ...CHECKPOINT_LIMITS, ...this.checkpointLimits },
+          logFillStepBytes: LOG_FILL_STEP_BYTES,
+        },
       },
     )
     engine.recordManager.onChange(changed => void (this.record = changed))

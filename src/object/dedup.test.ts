@@ -5,7 +5,7 @@ import { must } from "../base/assert.js"
 import { concatBytes, hexOf } from "../base/bytes.js"
 import { fail, isFailure, type FailureKind } from "../base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "../base/ids.js"
-import { MIB, PART_BYTES_MIN } from "../base/limits.js"
+import { MIB } from "../base/limits.js"
 import { decodeBlockDigests } from "../format/dedup-rows.js"
 import { decodeSegment } from "../format/records.js"
 import { parseObjectRowKey } from "../format/row-key.js"
@@ -34,10 +34,12 @@ import {
   type Scene,
 } from "./testing-dedup.js"
 import { sourcesOf } from "./queries/manifest-core.js"
-import { plainUpload, sourceOf } from "./testing-services.js"
+import { plainUpload, SMALL_PART_BYTES, sourceOf } from "./testing-services.js"
 
 /** Shards of a block. */
 const SHARDS = 3
+/** Of a part whose digests do not fit in one row. */
+const MANY_BLOCKS_BYTES = (DEDUP_LIMITS.digestsPerRow + 20) * BLOCK
 
 const refuses = (work: Promise<unknown>, kind: FailureKind) => assert.rejects(work, error => isFailure(error, kind))
 const upload = (scene: Scene, key: string, parts: readonly Uint8Array[]) =>
@@ -309,9 +311,9 @@ test("a store that begins to encrypt gives objects and parts bytes of their own,
   for (const key of ["a", "b"]) await put(scene, key, bytes)
   const alone = scene.world.random.bytes(3 * BLOCK)
   await put(scene, "alone", alone)
-  const parts = [PART_BYTES_MIN, 2 * BLOCK + 3].map(size => scene.world.random.bytes(size))
+  const parts = [SMALL_PART_BYTES, 2 * BLOCK + 3].map(size => scene.world.random.bytes(size))
   for (const key of ["p", "q"]) await upload(scene, key, parts)
-  await upload(scene, "r", [must(parts[0], "1"), scene.world.random.bytes(PART_BYTES_MIN), must(parts[1], "2")])
+  await upload(scene, "r", [must(parts[0], "1"), scene.world.random.bytes(SMALL_PART_BYTES), must(parts[1], "2")])
   await scene.world.remove("a")
   await scene.world.remove("p")
   await settle(scene)
@@ -384,7 +386,7 @@ const isAnyReferring = (scene: Scene): boolean =>
 
 test("an upload from before that is completed in a store that encrypts by now refers to nothing", async () => {
   const scene = await opened()
-  const bytes = scene.world.random.bytes(PART_BYTES_MIN)
+  const bytes = scene.world.random.bytes(SMALL_PART_BYTES)
   await put(scene, "a", bytes)
   const complete = await scene.world.clock.runUntil(beginUpload(scene, "b", bytes))
   const after = { ...scene, world: convert(scene.world) }
@@ -397,7 +399,7 @@ test("a completion that was refused leaves nothing for which encryption waits", 
   for (const isLeft of [false, true]) {
     const scene = await opened()
     const { clock, services, tablet, random } = scene.world
-    const bytes = random.bytes(PART_BYTES_MIN)
+    const bytes = random.bytes(SMALL_PART_BYTES)
     await put(scene, "a", bytes)
     const complete = await clock.runUntil(beginUpload(scene, "b", bytes))
     tablet.before = name => {
@@ -487,7 +489,9 @@ const partsOf = async ({ world, bucket }: Scene, key: string) => {
 test("parts that are known become references when the upload is completed, and stay parts", async () => {
   const scene = await opened()
   const { world } = scene
-  const [first, second, third] = [PART_BYTES_MIN, PART_BYTES_MIN, 3 * BLOCK + 5].map(size => world.random.bytes(size))
+  const [first, second, third] = [MANY_BLOCKS_BYTES, SMALL_PART_BYTES, 3 * BLOCK + 5].map(size =>
+    world.random.bytes(size),
+  )
   const parts = [first, second, third].flatMap(each => each ?? [])
   const whole = Buffer.concat(parts)
   const one = await upload(scene, "one", parts)
@@ -498,7 +502,7 @@ test("parts that are known become references when the upload is completed, and s
   await settle(scene)
   assert.equal(world.needles, before)
   assertExact(scene)
-  const changed = [must(first, "1"), world.random.bytes(PART_BYTES_MIN), must(third, "3")]
+  const changed = [must(first, "1"), world.random.bytes(SMALL_PART_BYTES), must(third, "3")]
   await upload(scene, "mixed", changed)
   for (const key of ["one", "two"]) {
     assert.ok((await world.get(key)).equals(whole), key)
@@ -595,7 +599,7 @@ test("a completion that fails leaves nothing that another attempt, or the end of
     const scene = await opened()
     const { world, bucket } = scene
     const { clock, services } = world
-    const parts = [PART_BYTES_MIN, 2 * BLOCK].map(size => world.random.bytes(size))
+    const parts = [SMALL_PART_BYTES, 2 * BLOCK].map(size => world.random.bytes(size))
     await upload(scene, "one", parts)
     const target = { bucket, key: objectKeyOfText("two") }
     world.tablet.before = name => {

@@ -153,6 +153,7 @@ export class MultipartService implements Multipart {
     private readonly compute: Compute,
     private readonly ingest: Ingest,
     private readonly objects: ObjectService,
+    private readonly partBytesMin = PART_BYTES_MIN,
   ) {
     this.encryption = objects.encryption
     this.random = random.fork("multipart")
@@ -452,7 +453,7 @@ export class MultipartService implements Multipart {
       if (!part || !isPart(named, part, upload)) throw fail("invalidPart", { partNumber: named.partNumber })
       chosen.push(part)
     }
-    const small = chosen.slice(0, -1).find(part => plainBytesOf(part.extent) < PART_BYTES_MIN)
+    const small = chosen.slice(0, -1).find(part => plainBytesOf(part.extent) < this.partBytesMin)
     if (!small) return chosen
     throw fail("entityTooSmall", { partNumber: small.partNumber, sizeBytes: plainBytesOf(small.extent) })
   }

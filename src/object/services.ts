@@ -152,6 +152,8 @@ interface ServiceSettings {
   readonly classes?: ClassMap
   /** The store's clock, if this process had the store open before. */
   readonly storeTime?: StoreTime | undefined
+  /** The least bytes of a part that is not the last one. Simulated stores take less than S3. */
+  readonly partBytesMin?: number
 }
 
 export function createServices(
@@ -186,7 +188,8 @@ export function createServices(
   const ofWrites = { clock, storeClock, metadata: watched, blocks, pins, ingest, keys, encryption, reader }
   const writing = { ingest, dedup, concatenation: new Concatenation(ofWrites, random) }
   const objects = new ObjectService(random, watched, reader, writing, storeClock, encryption)
-  const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects)
+  const { partBytesMin } = settings
+  const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects, partBytesMin)
   const renames = new RenameService(ofWrites, random)
   const ofTransactions = { storeClock, metadata: watched, multipart, renames, prepare: refuseEarlier }
   const transactions = new TransactionService(ofTransactions, random)

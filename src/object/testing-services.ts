@@ -8,7 +8,8 @@ import type { StorageClass } from "../base/storage-class.js"
 import { ALL_NEEDLES, Layouts, LocalBlocks, standingOf, type Devices } from "../block/index.js"
 import type { ControlDeviceState } from "../format/control-record.js"
 import type { Job } from "../life/index.js"
-import { planLayout, planNext, replaceDevice } from "../placement/index.js"
+import { replaceDevice } from "../placement/index.js"
+import { firstLayout, nextLayout } from "../placement/testing-plans.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { InlineCompute, type MakeCoder } from "../seams/compute/index.js"
 import { SimRandom } from "../seams/random/sim.js"
@@ -28,6 +29,11 @@ import { SealedBodies } from "./sealed-body.js"
 import { createServices, type Services } from "./services.js"
 
 const noSignal = new AbortController().signal
+/**
+ * Parts of these stores, except for the last one, have at least as many bytes: more blocks than most work takes at once, and
+ * far less work than what S3 asks for.
+ */
+export const SMALL_PART_BYTES = 320 * KIB
 
 /** Devices that a test can manipulate. */
 interface WorldDevices {
@@ -91,14 +97,7 @@ export class StoreWorld<Its extends WorldDevices> {
     const turns = this.random.fork("turns")
     // Services get some answers within the turn, and others later.
     this.tablet.later = () => (turns.below(2) === 0 ? Promise.resolve() : undefined)
-    this.layouts =
-      before?.layouts ??
-      new Layouts(
-        planLayout(
-          ids.map(id => ({ id, weight: 1 })),
-          shardCount(policy),
-        ),
-      )
+    this.layouts = before?.layouts ?? new Layouts(firstLayout(ids, shardCount(policy)))
     for (const id of ids) this.states.set(id, before?.states.get(id) ?? { state: "active", stateSinceMs: 0 })
     this.policyVersion = before?.policyVersion ?? 1
     this.moveBytesPerSecondMax = before?.moveBytesPerSecondMax ?? Infinity
@@ -123,7 +122,7 @@ export class StoreWorld<Its extends WorldDevices> {
     this.encrypts = encryptsAtRest
     const encryption = { encryptsAtRest, encryptsExisting: () => this.encrypts }
     const settings = { store, redundancy: this.source(), classes: this.classes(), isShared, retention, ...encryption }
-    this.services = createServices(seams, settings)
+    this.services = createServices(seams, { ...settings, partBytesMin: SMALL_PART_BYTES })
   }
 
   private classes(): ClassMap {
@@ -245,8 +244,7 @@ export class StoreWorld<Its extends WorldDevices> {
   /** Starts a transition to these devices. */
   relayout(ids: readonly DeviceId[], width = this.layouts.current.width): void {
     const { current } = this.layouts
-    const weighted = ids.map(id => ({ id, weight: 1 }))
-    this.layouts.publish(planNext(current, weighted, width, current.version + 1), current)
+    this.layouts.publish(nextLayout(current, ids, width), current)
   }
 
   get home(): Bucket {

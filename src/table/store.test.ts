@@ -90,7 +90,7 @@ test("a plain table is not opened in an encrypted store", async () => {
   await assert.rejects(open(new DeviceCipher(keys, new SimRandom(1))), isCorrupt)
 })
 
-storeSuite("tables on a real disk", async () => {
+const onRealDisk = async () => {
   const folder = await mkdtemp(join(tmpdir(), "hayloft.store-"))
   return {
     stores,
@@ -98,7 +98,9 @@ storeSuite("tables on a real disk", async () => {
     host: real,
     dispose: () => rm(folder, { recursive: true, force: true }),
   }
-})
+}
+
+storeSuite("tables on a real disk", onRealDisk, { runs: 30 })
 
 const numbersIn = (reader: StoreReader): number[] => Array.from(reader.range("current", ALL), ([, v]) => numberAt(v))
 
@@ -133,7 +135,7 @@ const COMMITTING_WORKER = `
   parentPort.close()
 `
 
-const COMMITS = 10
+const COMMITS = 6
 
 test("tables: this thread reads whole commits while a worker thread writes and merges them", () =>
   inFolder(async path => {
@@ -186,7 +188,7 @@ async function killWhileCommitting(path: string, first: number, commits: number)
 test("tables: a committing and merging process killed at any moment leaves its last commit, whole", () =>
   inFolder(async path => {
     let next = 1
-    for (let round = 0; round < runsOf(3); round += 1) {
+    for (let round = 0; round < runsOf(2); round += 1) {
       const reported = await killWhileCommitting(path, next, 2 + round)
       const reader = await stores.openReader(path, real)
       const seen = numbersIn(reader)
@@ -235,7 +237,7 @@ test("tables: after any damage to a file each row is read as it was or not at al
     const whole = await filesOf(path)
     const expected = (i: number): Uint8Array | undefined => (i === 2_999 ? undefined : value(i < 1_500 ? 2 : 1))
     const random = new SimRandom(3)
-    const rounds = runsOf(48)
+    const rounds = runsOf(24)
     let [found, foundWithParity, rebuilt] = [0, 0, 0]
     const host = { ...real, rebuilt: () => void (rebuilt += 1) }
     for (let round = 0; round < rounds; round += 1) {

@@ -123,14 +123,15 @@ export const objects: PageTests = {
           sent.push(part)
           await route.continue()
         })
-        const bytes = Buffer.alloc(20 * MIB, 7)
+        // More than two parts.
+        const bytes = Buffer.alloc(16 * MIB + 10, 7)
         bytes.write("the end", bytes.length - 7)
         await choose(page, "film 1.bin", bytes)
         const row = page.getByRole("table", { name: "Uploads" }).getByRole("row").filter({ hasText: "film 1.bin" })
         await page.waitForResponse(response => response.url().includes("partNumber=1&"))
         await row.getByText("running").waitFor()
         await row.getByRole("button", { name: "Pause" }).click()
-        await row.getByText("paused, 40 %").waitFor()
+        await row.getByText("paused, 50 %").waitFor()
         await assertAccessible(page)
         await screenshot(page, "objects-upload")
         isHeld = false
@@ -141,7 +142,7 @@ export const objects: PageTests = {
         // The list has it without being asked.
         await page.getByRole("link", { name: "film 1.bin" }).waitFor()
         isHeld = true
-        await choose(page, "film 2.bin", bytes)
+        await choose(page, "film 2.bin", bytes.subarray(0, 8 * MIB + 10))
         const other = page.getByRole("table", { name: "Uploads" }).getByRole("row").filter({ hasText: "film 2.bin" })
         await page.waitForResponse(response => response.url().includes("film%202.bin?partNumber=1&"))
         const dropped = page.waitForResponse(response => response.request().method() === "DELETE")
@@ -169,29 +170,28 @@ export const objects: PageTests = {
     })
 
     pageTest("previews show text, pictures and PDF, and run nothing of an object", async () => {
-      const text = await open("notes.txt")
-      await text.getByText("the second line").waitFor()
-      await assertAccessible(text)
-      const html = await open("page.html")
-      await html.getByRole("region", { name: "Preview" }).getByText("it ran").waitFor()
-      const picture = await open("holiday/cat.png")
-      const shown = picture.getByRole("img", { name: "Preview of holiday/cat.png" })
-      await waitUntil(picture, `document.querySelector("img.preview-picture")?.naturalWidth === 1`)
-      await shown.waitFor()
-      const drawing = await open("drawing.svg")
-      await waitUntil(drawing, `document.querySelector("img.preview-picture")?.naturalWidth === 9`)
-      assert.equal(await drawing.evaluate("self.ran"), undefined)
-      const paper = await open("paper.pdf")
-      await paper.locator("iframe[title=Preview]").waitFor()
-      assert.match((await paper.locator("iframe[title=Preview]").getAttribute("src")) ?? "", /^blob:/)
+      const page = await open("notes.txt")
+      await page.getByText("the second line").waitFor()
+      await assertAccessible(page)
+      await visit(page, objectAt("page.html"))
+      await page.getByRole("region", { name: "Preview" }).getByText("it ran").waitFor()
+      await visit(page, objectAt("holiday/cat.png"))
+      await waitUntil(page, `document.querySelector("img.preview-picture")?.naturalWidth === 1`)
+      await page.getByRole("img", { name: "Preview of holiday/cat.png" }).waitFor()
+      await visit(page, objectAt("drawing.svg"))
+      await waitUntil(page, `document.querySelector("img.preview-picture")?.naturalWidth === 9`)
+      assert.equal(await page.evaluate("self.ran"), undefined)
+      await visit(page, objectAt("paper.pdf"))
+      await page.locator("iframe[title=Preview]").waitFor()
+      assert.match((await page.locator("iframe[title=Preview]").getAttribute("src")) ?? "", /^blob:/)
       // Opened by itself, with the cookie of the session, an uploaded page is of no origin and runs nothing.
+      const own = await page.context().newPage()
       for (const key of ["page.html", "drawing.svg"]) {
-        const own = await text.context().newPage()
         await own.goto(`${world.server.adminEndpoint}/v1/s3/album/${key}`)
         assert.doesNotMatch(await own.content(), /it ran<\/p>/)
         assert.deepEqual(await own.evaluate("[self.origin, self.ran === undefined]"), ["null", true])
-        await own.close()
       }
+      await own.close()
     })
 
     pageTest("a film plays in pieces, and a PDF is shown by the browser's own viewer", async () => {

@@ -10,7 +10,14 @@ import type { Page } from "playwright-core"
 import type { PendingRemoteWrites, Remotes } from "../../console/api/shapes.js"
 import { quietParent } from "../harness/folders.js"
 import { CREDENTIALS, REGION, ServerProcess } from "../harness/server.js"
-import { assertAccessible, assertFits, failWith, standardTests, type PageTests } from "./harness.js"
+import {
+  assertAccessible,
+  assertFits,
+  assertReadableInDark,
+  failWith,
+  standardTests,
+  type PageTests,
+} from "./harness.js"
 
 const ADDRESS = "/console/remotes"
 const MIB = 1 << 20
@@ -118,8 +125,7 @@ export const remotes: PageTests = {
       assert.deepEqual(await cells("photos"), ["photos", "aws", "data/logs/", "later", "never", "2"])
       assert.deepEqual((await cells("many")).slice(3), ["later", "before each read", "1,000 or more"])
       await assertAccessible(page)
-      await page.emulateMedia({ colorScheme: "dark" })
-      await assertAccessible(page)
+      await assertReadableInDark(page)
       const phone = await openPlayed(REPORT, { isPhone: true })
       await assertFits(phone)
       await assertAccessible(phone)

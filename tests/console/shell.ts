@@ -21,19 +21,6 @@ test("the compressed console stays small", () => {
 
 export const shell: PageTests = {
   define(world, pageTest) {
-    pageTest(
-      "a browser that opens the admin port gets the console; a program gets a page without scripts",
-      async () => {
-        const page = await world.open("/", { isSignedOut: true })
-        await page.getByRole("button", { name: "Sign in", exact: true }).waitFor()
-        assert.equal(page.url(), `${world.server.adminEndpoint}/console/`)
-        const plain = await world.server.admin("GET", "/")
-        assert.equal(plain.status, 200)
-        assert.match(plain.text, /Health: <strong>ready/)
-        assert.doesNotMatch(plain.text, /<script/)
-      },
-    )
-
     pageTest("scripts and styles come only from the server, and nothing may frame the console", async () => {
       const reply = await world.server.admin("GET", "/console/safety")
       const header = (name: string): string => reply.header(name) ?? ""
@@ -51,24 +38,30 @@ export const shell: PageTests = {
       assert.equal((await world.server.admin("GET", "/console/assets/main-OLD.js")).status, 404)
     })
 
-    pageTest("a wrong token is refused in words, and the right one leads to the first page", async () => {
-      const page = await world.open("/console/", { isSignedOut: true })
-      await signIn(page, "wrong")
-      await page.getByRole("alert").filter({ hasText: "token" }).waitFor()
-      await assertAccessible(page)
-      await screenshot(page, "sign-in")
-      await signIn(page, await world.server.adminToken())
-      await page.getByRole("heading", { level: 1, name: "Safety" }).waitFor()
-      assert.equal(new URL(page.url()).pathname, "/console/safety")
-    })
-
-    pageTest("signing out leaves nothing that could sign in again", async () => {
-      const page = await world.open("/console/safety", { isAlone: true })
-      await page.getByRole("button", { name: "Sign out" }).click()
-      await page.getByText("You are signed out").waitFor()
-      await page.reload()
-      await page.getByRole("button", { name: "Sign in", exact: true }).waitFor()
-    })
+    pageTest(
+      "a browser at the admin port gets the console, a wrong token is refused, and who signs out is out",
+      async () => {
+        const plain = await world.server.admin("GET", "/")
+        assert.equal(plain.status, 200)
+        assert.match(plain.text, /Health: <strong>ready/)
+        assert.doesNotMatch(plain.text, /<script/, "a program gets a page without scripts")
+        const page = await world.open("/", { isSignedOut: true })
+        await page.getByRole("button", { name: "Sign in", exact: true }).waitFor()
+        assert.equal(page.url(), `${world.server.adminEndpoint}/console/`)
+        await signIn(page, "wrong")
+        await page.getByRole("alert").filter({ hasText: "token" }).waitFor()
+        await assertAccessible(page)
+        await screenshot(page, "sign-in")
+        await signIn(page, await world.server.adminToken())
+        await page.getByRole("heading", { level: 1, name: "Safety" }).waitFor()
+        assert.equal(new URL(page.url()).pathname, "/console/safety")
+        await page.getByRole("button", { name: "Sign out" }).click()
+        await page.getByText("You are signed out").waitFor()
+        // Nothing is left that could sign in again.
+        await page.reload()
+        await page.getByRole("button", { name: "Sign in", exact: true }).waitFor()
+      },
+    )
 
     pageTest(
       "navigation changes the address and the title, focuses the heading, and the Back button works",
@@ -96,7 +89,9 @@ export const shell: PageTests = {
     })
 
     pageTest("the theme follows the system until one is chosen, and the choice stays", async () => {
-      const page = await world.open("/console/safety", { isDark: true })
+      const page = await world.open("/console/safety", {
+        before: opened => opened.emulateMedia({ colorScheme: "dark" }),
+      })
       const isDark = () => page.evaluate("getComputedStyle(document.body).color === 'rgb(230, 234, 237)'")
       const background = (): Promise<string> =>
         page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
@@ -109,6 +104,7 @@ export const shell: PageTests = {
       await page.reload()
       assert.ok(await page.evaluate(isOther), "the chosen theme is that of the first paint")
       assert.equal(await page.evaluate("document.documentElement.dataset.theme"), "light")
+      await page.evaluate("localStorage.clear()")
     })
 
     pageTest("on a phone the navigation opens over the page and closes by a choice or Escape", async () => {
@@ -165,7 +161,7 @@ export const shell: PageTests = {
         document.dispatchEvent(new Event("visibilitychange"))`)
         await setHidden(true)
         await after(5)
-        assert.equal(await after(120), 0, "hidden")
+        assert.equal(await after(60), 0, "hidden")
         const shown = page.waitForRequest("**/v1/status*")
         await setHidden(false)
         await shown

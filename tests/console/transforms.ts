@@ -8,7 +8,14 @@ import type { Page } from "playwright-core"
 import type { z } from "zod"
 import type { TRANSFORMS } from "../../src/admin/transform-schemas.js"
 import { BODIES, testModule } from "../../src/transform/worker/testing-modules.js"
-import { assertAccessible, assertFits, failWith, standardTests, type PageTests } from "./harness.js"
+import {
+  assertAccessible,
+  assertFits,
+  assertReadableInDark,
+  failWith,
+  standardTests,
+  type PageTests,
+} from "./harness.js"
 
 type Report = z.output<typeof TRANSFORMS>
 type Module = Report["modules"][number]
@@ -98,7 +105,7 @@ export const transforms: PageTests = {
       assert.deepEqual(await listed(), [])
     })
 
-    const openPlayed = async (options: { readonly isPhone?: boolean; readonly isDark?: boolean } = {}) => {
+    const openPlayed = async (options: { readonly isPhone?: boolean } = {}) => {
       let played: Awaited<ReturnType<typeof play>> | undefined
       const page = await world.open(ADDRESS, { ...options, before: async opened => void (played = await play(opened)) })
       await page.getByRole("row", { name: "svgmin" }).waitFor()
@@ -118,8 +125,7 @@ export const transforms: PageTests = {
       for (const text of ["3 of 4", "12", "1,234", "300.0 MiB of 1.0 GiB, 29 %"])
         await page.locator("main").getByText(text, { exact: true }).first().waitFor()
       await assertAccessible(page)
-      await page.emulateMedia({ colorScheme: "dark" })
-      await assertAccessible(page)
+      await assertReadableInDark(page)
       const { page: phone } = await openPlayed({ isPhone: true })
       await assertFits(phone)
       await assertAccessible(phone)

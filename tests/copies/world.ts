@@ -1,11 +1,15 @@
-/** Two stores that copy a bucket to each other, or one to the other, with a proxy between them that can be cut. */
+/** Two stores that can copy buckets to each other, with a proxy on the way to one of them that can be cut. */
 import assert from "node:assert/strict"
 import { chmodSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { setTimeout as later } from "node:timers/promises"
 import { Client, type Call } from "../../conformance/client.js"
 import { parseEndpoint, type RawResponse } from "../../conformance/raw-client.js"
+import { COPIES } from "../../src/admin/copies-schemas.js"
 import { CREDENTIALS, REGION, ServerProcess } from "../harness/server.js"
 import { Proxy } from "../remote/worlds.js"
+
+const POLL_MS = 100
 
 export class CopiesWorld {
   private constructor(
@@ -14,22 +18,16 @@ export class CopiesWorld {
     readonly proxy: Proxy,
   ) {}
 
-  /** `bothWays`: the far store can reach the near one, too. */
-  static async start(folder: string, bothWays = false): Promise<CopiesWorld> {
+  static async start(folder: string): Promise<CopiesWorld> {
     const far = await ServerProcess.start({ folders: [join(folder, "far")] })
     const proxy = await Proxy.start(far.endpoint)
     const near = await ServerProcess.start({
       folders: [join(folder, "near")],
       args: ["--remotes", remotesFile(folder, "far", proxy.endpoint), "--allow-sse-c-without-tls"],
     })
-    const world = new CopiesWorld(far, near, proxy)
-    if (bothWays) {
-      await far.kill()
-      await far.launch(["--remotes", remotesFile(folder, "near", near.endpoint)])
-    }
-    await world.at("far", "PUT", { bucket: "data" })
-    await world.at("near", "PUT", { bucket: "photos" })
-    return world
+    await far.kill()
+    await far.launch(["--remotes", remotesFile(folder, "near", near.endpoint)])
+    return new CopiesWorld(far, near, proxy)
   }
 
   async stop(): Promise<void> {
@@ -56,9 +54,13 @@ export class CopiesWorld {
     return stdout
   }
 
-  /** Waits until the target has everything. */
-  copied(where: "far" | "near" = "near", bucket = "photos"): Promise<string> {
-    return this.run(where, "copies", "status", bucket, "--wait")
+  /** Waits until the target has everything that can be copied; returns what is parked. */
+  async copied(where: "far" | "near", bucket: string) {
+    for (;;) {
+      const { phase, lag, parked } = COPIES.parse(await this[where].report(`/v1/buckets/${bucket}/copies`))
+      if (phase === "following" && lag.objects === 0) return parked
+      await later(POLL_MS)
+    }
   }
 
   /** Keys and ETags. */
@@ -66,13 +68,15 @@ export class CopiesWorld {
     return listed(this[where], bucket)
   }
 
-  async assertCopied(): Promise<void> {
-    assert.deepEqual(await this.list("far", "data"), await this.list("near", "photos"))
+  /** `near` and `far`: buckets of these stores. */
+  async assertCopied(near: string, far: string): Promise<void> {
+    assert.deepEqual(await this.list("far", far), await this.list("near", near))
   }
 
-  /** A gauge of the near store. */
-  async gauge(name: string): Promise<number> {
-    const [, value] = new RegExp(`^${name}\\{[^}]*\\} (\\S+)$`, "m").exec(await this.near.metrics()) ?? []
+  /** A gauge of a bucket of the near store. */
+  async gauge(name: string, bucket: string): Promise<number> {
+    const [, value] =
+      new RegExp(`^${name}\\{[^}]*"${bucket}"[^}]*\\} (\\S+)$`, "m").exec(await this.near.metrics()) ?? []
     assert.ok(value !== undefined, `there is no ${name}`)
     return Number(value)
   }

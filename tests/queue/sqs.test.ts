@@ -25,6 +25,8 @@ import {
   UntagQueueCommand,
   type ReceiveMessageCommandInput,
 } from "@aws-sdk/client-sqs"
+import { Client } from "../../conformance/client.js"
+import { parseEndpoint } from "../../conformance/raw-client.js"
 import { awsEnvironment } from "../harness/aws-environment.js"
 import { findProgram, run } from "../harness/commands.js"
 import { freePort } from "../harness/free-port.js"
@@ -266,14 +268,9 @@ test(
         const { code, stdout, stderr } = await run(aws ?? "", ["--endpoint-url", endpoint, "sqs", ...args], { env })
         return code === 0 ? stdout : stderr
       }
-      await call("create-queue", "--queue-name", "cli", "--attributes", "VisibilityTimeout=0", "--tags", "a=b")
-      const url = (await call("get-queue-url", "--queue-name", "cli", "--query", "QueueUrl", "--output", "text")).trim()
+      const url = await created("cli", { VisibilityTimeout: "0" })
       // The client fails if the answer has no result, even an empty one.
-      for (const words of [
-        ["receive-message", "--queue-url", url],
-        ["list-queues", "--queue-name-prefix", "none"],
-      ])
-        assert.equal((await call(...words)).trim(), "")
+      assert.equal((await call("receive-message", "--queue-url", url)).trim(), "")
       const attributes = JSON.stringify({ k: { DataType: "String", StringValue: "<v>" } })
       const of = ["--queue-url", url] as const
       await call("send-message", ...of, "--message-body", "hi <there>", "--message-attributes", attributes)
@@ -287,14 +284,34 @@ test(
         '"ApproximateReceiveCount": "1"',
       ])
         assert.ok(text.includes(part), text)
-      const handle = /"ReceiptHandle": "([^"]+)"/.exec(text)?.[1] ?? ""
-      await call("delete-message", ...of, "--receipt-handle", handle)
-      const count = await call("get-queue-attributes", ...of, "--attribute-names", "ApproximateNumberOfMessages")
-      assert.match(count, /"ApproximateNumberOfMessages": "2"/)
-      assert.match(await call("list-queue-tags", ...of), /"a": "b"/)
       assert.match(await call("get-queue-url", "--queue-name", "nope"), /NonExistentQueue/)
     }),
 )
+
+/** A request of the older protocol by hand; returns its answer. */
+async function asked(Action: string, values: Readonly<Record<string, string>>): Promise<string> {
+  const client = new Client(parseEndpoint(endpoint), CREDENTIALS, REGION)
+  const body = new URLSearchParams({ Action, Version: "2012-11-05", ...values }).toString()
+  const headers = { "content-type": "application/x-www-form-urlencoded" }
+  const { status, text } = await client.call("POST", { path: "/", headers, body, sign: { service: "sqs" } })
+  assert.equal(status, 200, text)
+  return text
+}
+
+test("the older protocol: each answer has a result, even an empty one", async () => {
+  const attributes = { "Attribute.1.Name": "VisibilityTimeout", "Attribute.1.Value": "0" }
+  await asked("CreateQueue", { QueueName: "old", ...attributes, "Tag.1.Key": "a", "Tag.1.Value": "b" })
+  const found = await asked("GetQueueUrl", { QueueName: "old" })
+  const QueueUrl = /<GetQueueUrlResult><QueueUrl>([^<]+)</.exec(found)?.[1] ?? assert.fail(found)
+  assert.match(await asked("ListQueues", { QueueNamePrefix: "none" }), /<ListQueuesResult ?(\/>|><\/ListQueuesResult>)/)
+  for (const MessageBody of ["one", "two", "three"]) await asked("SendMessage", { QueueUrl, MessageBody })
+  const received = await asked("ReceiveMessage", { QueueUrl })
+  const handle = /<ReceiptHandle>([^<]+)</.exec(received)?.[1] ?? assert.fail(received)
+  await asked("DeleteMessage", { QueueUrl, ReceiptHandle: handle })
+  const count = await asked("GetQueueAttributes", { QueueUrl, "AttributeName.1": "ApproximateNumberOfMessages" })
+  assert.match(count, /<Attribute><Name>ApproximateNumberOfMessages<\/Name><Value>2<\/Value><\/Attribute>/)
+  assert.match(await asked("ListQueueTags", { QueueUrl }), /<Tag><Key>a<\/Key><Value>b<\/Value><\/Tag>/)
+})
 
 test("what the store does not have is refused by name", async () => {
   const cases = [

@@ -108,6 +108,8 @@ export interface DeviceOptions {
   /** The device's folder is its own mount point: the reserve may be large. */
   readonly isMountPoint?: boolean
   readonly checkpointLimits?: CheckpointLimits
+  /** The log is filled ahead in steps of this size; smaller on simulated disks, which are in memory. */
+  readonly logFillStepBytes?: number
   /** Judges all devices of this process together; absent: the device is judged alone. */
   readonly stalls?: Stalls
   /** Nothing on the device is older, by the wall clock; 0 if absent. */
@@ -265,7 +267,7 @@ async function openMetadata(
   opened: DisposeStack,
   { disk, syncReads, space, cipher }: Files,
   { stores, log: output }: DeviceSeams,
-  { place, replicaIncarnations, options: { guard } }: DeviceToOpen,
+  { place, replicaIncarnations, options: { guard, logFillStepBytes: fillStepBytes } }: DeviceToOpen,
 ): Promise<Metadata> {
   const folders = foldersOf(place.path)
   await disk.makeFolder(folders.metadataStore)
@@ -283,7 +285,10 @@ async function openMetadata(
   await disk.syncFolder(folders.metadataStore)
   const contained = containedSequence(metadataStore)
   const isShort = (): boolean => space.isFull
-  const log = await openLog(disk, folders.log, place.id, { known: contained, isShort, cipher, ...(guard && { guard }) })
+  const log = await openLog(disk, folders.log, place.id, {
+    ...{ known: contained, isShort, cipher, ...(guard && { guard }) },
+    ...(fillStepBytes !== undefined && { fillStepBytes }),
+  })
   opened.defer(() => log.close())
   // A device without a replica needs no log entries.
   const beginsWith = replicaIncarnations.size === 0 ? contained : log.beginsWith

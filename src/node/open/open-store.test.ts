@@ -26,9 +26,10 @@ test("an interrupted first start begins again, and every device has the record t
 })
 
 test("an interrupted change of the root key is on every device or on none after the next start", async () => {
+  const started = new StartMachine()
+  await started.start()
   for (let nth = 1; ; nth += 1) {
-    const machine = new StartMachine()
-    await machine.start()
+    const machine = started.copy()
     const done = await machine.startUntil(nth, { ...config, rootKey })
     const { record } = await machine.start()
     await machine.assertEverywhere(record, `cut off at change ${nth}`)
@@ -90,9 +91,10 @@ test("an offline device that fails the probe stays offline", async () => {
 })
 
 test("an empty folder in a lost device's place becomes its replacement, even if the start is interrupted", async () => {
+  const started = new StartMachine()
+  const { record: before } = await started.start(THREE)
   for (let nth = 1; ; nth += 1) {
-    const machine = new StartMachine()
-    const { record: before } = await machine.start(THREE)
+    const machine = started.copy()
     for (const name of ["superblock", "control", "control.second"]) await machine.disk.boot().remove(`/b/${name}`)
     const done = await machine.startUntil(nth, THREE)
     const store = await machine.start(THREE)
@@ -137,9 +139,10 @@ test("a device that fails at the first inspection and works at the next is used"
 
 test("interrupted starts with different devices missing leave one record in effect", async () => {
   const outcomes = new Set<string>()
+  const started = new StartMachine()
+  await started.start(THREE)
   for (let nth = 1; nth < 60; nth += 3) {
-    const machine = new StartMachine()
-    await machine.start(THREE)
+    const machine = started.copy()
     await machine.startUntil(nth, { ...withFolders("/a", "/b"), rootKey })
     const second = await machine.start(withFolders("/b", "/c")).catch((error: unknown) => {
       assert.ok(isFailure(error, "devicesMissing"))

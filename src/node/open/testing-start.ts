@@ -63,10 +63,18 @@ export const config: ServeConfig = {
   log: { level: "error", format: "text" },
 }
 export class StartMachine {
-  readonly disk = new SimDisk()
   private readonly locks = new SimLocks()
   private process = this.locks.boot()
-  private starts = 0
+
+  constructor(
+    readonly disk = new SimDisk(),
+    private starts = 0,
+  ) {}
+
+  /** Another machine that has had the same starts. */
+  copy(): StartMachine {
+    return new StartMachine(new SimDisk(this.disk.medium.copy()), this.starts)
+  }
 
   /** A start in a new process; the one before is dead. */
   start(

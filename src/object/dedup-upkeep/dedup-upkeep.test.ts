@@ -6,10 +6,9 @@ import { concatBytes } from "../../base/bytes.js"
 import { isFailure } from "../../base/failures.js"
 import { decodeBlockDigests, decodeBlockPlace, encodeBlockDigests, encodeBlockPlace } from "../../format/dedup-rows.js"
 import { objectKeyOfText } from "../../base/ids.js"
-import { PART_BYTES_MIN } from "../../base/limits.js"
 import { decodeSegment } from "../../format/records.js"
 import { decodeVersion } from "../../format/version-record.js"
-import { sourceOf } from "../testing-services.js"
+import { SMALL_PART_BYTES, sourceOf } from "../testing-services.js"
 import {
   append,
   BLOCK,
@@ -189,7 +188,7 @@ for (const how of ["repair", "verify", "rebuild"] as const)
   test(`bytes that are lost are stored by the next write of them, once ${how} has found the loss`, async () => {
     const scene = await withObjects()
     const { world, bytes } = scene
-    const body = Buffer.from(world.random.bytes(PART_BYTES_MIN + BLOCK - (PART_BYTES_MIN % BLOCK)))
+    const body = Buffer.from(world.random.bytes(SMALL_PART_BYTES))
     await put(scene, "other", body)
     await wait(scene, HOUR_MS)
     await loseTwo(scene)
@@ -400,7 +399,7 @@ test("what is kept for little and cannot be read is named, and the others are fr
 test("of what references bytes of a gone object, only these are copied: other parts go on referencing", async () => {
   const scene = await openScene("dedup")
   const { world, bucket } = scene
-  const size = PART_BYTES_MIN + BLOCK - (PART_BYTES_MIN % BLOCK)
+  const size = SMALL_PART_BYTES
   const live = [0, 1, 2].map(() => Buffer.from(world.random.bytes(size)))
   const gone = Buffer.from(world.random.bytes(3 * size))
   for (const [i, bytes] of live.entries()) await put(scene, `live ${i}`, bytes)

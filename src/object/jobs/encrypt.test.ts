@@ -4,12 +4,11 @@ import { test } from "node:test"
 import { must } from "../../base/assert.js"
 import { fail, isFailure } from "../../base/failures.js"
 import { objectKeyOfText, parseIncarnation, textOfObjectKey } from "../../base/ids.js"
-import { PART_BYTES_MIN } from "../../base/limits.js"
 import { parsePolicy } from "../../base/policy.js"
 import { parseObjectRowKey } from "../../format/row-key.js"
 import { PassFailed } from "../../life/index.js"
 import { ALL_OBJECT_ROWS, extentsOf } from "../queries/extent-rows.js"
-import { sourceOf } from "../testing-services.js"
+import { SMALL_PART_BYTES, sourceOf } from "../testing-services.js"
 import { ENCRYPT_LIMITS } from "./encrypt.js"
 import {
   assertEncrypted,
@@ -37,9 +36,9 @@ test("objects of every kind read the same before, while and after they are encry
   await before.put("key1", before.random.bytes(5))
   await share(before, "key6")
   await share(before, "key6")
-  await putMultipart(before, "large", [PART_BYTES_MIN + 100, 12_345])
+  await putMultipart(before, "large", [SMALL_PART_BYTES + 100, 12_345])
   await share(before, "large")
-  const openUpload = await putParts(before, "unfinished", [before.random.bytes(PART_BYTES_MIN + 1)])
+  const openUpload = await putParts(before, "unfinished", [before.random.bytes(SMALL_PART_BYTES + 1)])
   const seen = await everything(before)
   const world = convert(before)
   assert.ok(unsealedRows(world).length > 10)
@@ -204,7 +203,7 @@ test("a reader that began before the encryption reads on while the parts behind 
   await putMultipart(
     before,
     "large",
-    Array.from({ length: 3 }, () => PART_BYTES_MIN),
+    Array.from({ length: 3 }, () => SMALL_PART_BYTES),
   )
   const [seen] = await everything(before)
   const world = convert(before)
@@ -228,7 +227,7 @@ test("a reader that began before the encryption reads on while the parts behind 
 
 test("a part that begins without encryption is refused once its upload is encrypted", async () => {
   const before = await open("ec:2+1")
-  const { target } = await putParts(before, "open", [before.random.bytes(PART_BYTES_MIN)])
+  const { target } = await putParts(before, "open", [before.random.bytes(SMALL_PART_BYTES)])
   const world = convert(before)
   let isOver = false
   before.tablet.before = async name => {
@@ -243,7 +242,7 @@ test("a part that begins without encryption is refused once its upload is encryp
 
 test("each part of an upload from before is encrypted from its first byte on, also while the upload is encrypted", async () => {
   const before = await open("ec:2+1")
-  const { target, parts, bytes } = await putParts(before, "open", [before.random.bytes(PART_BYTES_MIN)])
+  const { target, parts, bytes } = await putParts(before, "open", [before.random.bytes(SMALL_PART_BYTES)])
   const world = convert(before)
   let isOver = false
   world.tablet.before = async name => {
@@ -292,7 +291,7 @@ test("an upload that is encrypted while it is completed becomes a readable objec
   for (const at of ["SealUpload", "PutSegment", "CompleteUpload"]) {
     const before = await open("ec:2+1")
     const { target, parts, bytes } = await putParts(before, "open", [
-      before.random.bytes(PART_BYTES_MIN),
+      before.random.bytes(SMALL_PART_BYTES),
       before.random.bytes(9),
     ])
     const world = convert(before)
@@ -372,7 +371,7 @@ test("a process that releases the job leaves nothing for which the next one wait
 test("a policy that changes meanwhile applies to everything, and nothing is written twice in vain", async () => {
   const before = await open("ec:2+1", 6)
   await putSome(before)
-  await putMultipart(before, "large", [PART_BYTES_MIN, 7])
+  await putMultipart(before, "large", [SMALL_PART_BYTES, 7])
   const seen = await everything(before)
   const world = convert(before)
   world.policy = parsePolicy("replica:2")

@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { must } from "../../base/assert.js"
 import { fail, isFailure } from "../../base/failures.js"
 import { objectKeyOfText, parseIncarnation, parseLogSequence, type RowKey } from "../../base/ids.js"
-import { KIB, PART_BYTES_MIN } from "../../base/limits.js"
+import { KIB } from "../../base/limits.js"
 import { parsePolicy, textOfPolicy } from "../../base/policy.js"
 import type { Soon } from "../../base/soon.js"
 import { soleProcess } from "../../metadata/index.js"
@@ -19,7 +19,7 @@ import { beginReencoding, swapExtent } from "../commands/reencode-commands-core.
 import { ALL_OBJECT_ROWS, extentsOf } from "../queries/extent-rows.js"
 import { REENCODE_LIMITS } from "./reencode.js"
 import { REPAIR_LIMITS } from "./repair-limits.js"
-import { heldSource, sourceOf, StoreWorld, plainUpload } from "../testing-services.js"
+import { heldSource, plainUpload, SMALL_PART_BYTES, sourceOf, StoreWorld } from "../testing-services.js"
 
 const noSignal = new AbortController().signal
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
@@ -124,7 +124,7 @@ test("multipart objects, unfinished uploads, older versions and copies are re-en
   const key = objectKeyOfText("large")
   const created = await multipart.create(plainUpload(bucket, key))
   const target = { bucket, key, multipartId: created.multipartId }
-  const bodies = [1, 2].map(() => world.random.bytes(PART_BYTES_MIN + 100))
+  const bodies = [1, 2].map(() => world.random.bytes(SMALL_PART_BYTES + 100))
   const putPart = (partNumber: number, bytes: Uint8Array, of = target) =>
     world.clock.runUntil(multipart.putPart({ ...of, partNumber, body: sourceOf(bytes, 100_000), signal: noSignal }))
   const parts = []
@@ -137,7 +137,7 @@ test("multipart objects, unfinished uploads, older versions and copies are re-en
   const openKey = objectKeyOfText("unfinished")
   const other = await multipart.create(plainUpload(bucket, openKey))
   const unfinished = { bucket, key: openKey, multipartId: other.multipartId }
-  const partBytes = world.random.bytes(PART_BYTES_MIN)
+  const partBytes = world.random.bytes(SMALL_PART_BYTES)
   const { etag } = await putPart(1, partBytes, unfinished)
   const old = world.random.bytes(40_000)
   await world.put("versioned", old)
@@ -472,7 +472,7 @@ test("a completion in progress never references bytes about to be deleted", asyn
   const { home: bucket } = world
   const created = await multipart.create(plainUpload(bucket, key))
   const target = { bucket, key, multipartId: created.multipartId }
-  const bytes = world.random.bytes(PART_BYTES_MIN)
+  const bytes = world.random.bytes(SMALL_PART_BYTES)
   const part = multipart.putPart({ ...target, partNumber: 1, body: sourceOf(bytes, 100_000), signal: noSignal })
   const { etag } = await world.clock.runUntil(part)
   choose(world, "ec:4+2")

@@ -3,13 +3,14 @@
  */
 import assert from "node:assert/strict"
 import { createHash, createHmac } from "node:crypto"
-import { test } from "node:test"
+import { after, test } from "node:test"
 import { must } from "../../base/assert.js"
 import { isFailure } from "../../base/failures.js"
 import { KIB, SUB_BLOCK_BYTES } from "../../base/limits.js"
 import type { CodeShape } from "./coder.js"
 import type { CodedShard, CodingShape, Compute, Digests, HashPipelinePlan, Slab } from "./contract.js"
 import type { SlabSizes } from "./inline.js"
+import { KeptCompute } from "./testing-kept.js"
 import { slabBytesOf } from "./layout.js"
 
 interface ComputeUnderTest {
@@ -19,7 +20,7 @@ interface ComputeUnderTest {
   parityOf(shape: CodeShape, data: readonly Uint8Array[]): readonly Uint8Array[]
 }
 
-const BLOCK_BYTES = 1024 * KIB
+const BLOCK_BYTES = 512 * KIB
 const SHAPE = { kind: "code", k: 4, m: 3, matrix: "cauchy" } as const
 const SLABS = 4
 const SIZES = {
@@ -102,14 +103,10 @@ async function send(
   return digests
 }
 
-async function withCompute(under: ComputeUnderTest, work: (compute: Compute) => Promise<void>): Promise<void> {
-  const compute = under.open(SIZES)
-  try {
-    await work(compute)
-  } finally {
-    await compute.close()
-  }
-}
+const kept = new WeakMap<ComputeUnderTest, KeptCompute>()
+
+const withCompute = (under: ComputeUnderTest, work: (compute: Compute) => Promise<void>): Promise<void> =>
+  must(kept.get(under), "the suite has begun").with(work)
 
 /** Waits some seconds at most until `wanted` slabs are free; returns how many are. */
 async function slabsFreeSoon(compute: Compute, wanted: number): Promise<number> {
@@ -612,6 +609,9 @@ function endings(under: ComputeUnderTest): void {
 }
 
 export function computeSuite(under: ComputeUnderTest): void {
+  const computes = new KeptCompute(() => under.open(SIZES))
+  kept.set(under, computes)
+  after(() => computes.close())
   bodies(under)
   batches(under)
   scarcity(under)
