@@ -75,6 +75,8 @@ export interface ServeConfig {
   readonly matrix: Matrix | undefined
   /** If undefined, the devices of this process are the store and keep the metadata. */
   readonly cluster: ClusterConfig | undefined
+  /** How many times as fast as real time rests of jobs pass; undefined: once. Only tests set it. */
+  readonly haste?: number | undefined
   /** If undefined: `defaultMetaCopies`. */
   readonly metaCopies: number | undefined
   /** If undefined: the block size of the store; for a new store `BLOCK_BYTES_DEFAULT`. A multiple of 64 KiB. */
