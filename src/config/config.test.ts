@@ -68,6 +68,7 @@ test("without settings: one folder, loopback, text log", () => {
     queueListen: undefined,
     swift: undefined,
     masterKeyFile: undefined,
+    haste: undefined,
     nextMasterKeyFile: undefined,
     keyServices: { vault: undefined, aws: undefined, keepMs: 300_000 },
     shutdown: { drainMs: 0, stopMs: 30_000 },
@@ -338,6 +339,7 @@ test("a typo in a variable's name is refused; a platform's service links are not
     { environment: { HAYLOFT_TEST_HASTE: "100" } },
     /^HAYLOFT_TEST_HASTE: "100" is not a whole number from 1 to 8/,
   )
+  assert.equal(resolved({ environment: { HAYLOFT_TEST_HASTE: "8" } }).haste, 8)
   resolved({ environment: { HAYLOFT_SERVICE_HOST: "10.0.0.1", HAYLOFT_PORT: "tcp://10.0.0.1:9000", PATH: "/bin" } })
 })
 
