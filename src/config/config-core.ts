@@ -53,7 +53,7 @@ export function withoutSettings(environment: Environment): Environment {
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !names.has(name)))
 }
 
-/** Tests shorten the waits of nodes and the rests of jobs with it. It is not an option of `serve`, because operators must not set it. */
+/** Tests shorten the waits of nodes and jobs with it. It is not an option of `serve`, because operators must not set it. */
 const HASTE_ENVIRONMENT = "HAYLOFT_TEST_HASTE"
 /** With more, a busy machine makes nodes look silent. */
 const HASTE_MAX = 8
@@ -339,7 +339,7 @@ export function clusterConfigOf(
   hostName: string,
 ): ClusterConfig | undefined {
   const reader = new SettingReader({ flags, environment: {}, file: undefined, workingFolder: "/", hostName })
-  return checked(reader, clusterOf(reader))
+  return checked(reader, clusterOf(reader, undefined))
 }
 
 function hotCopiesOf(reader: SettingReader): ServeConfig["hotCopies"] {
