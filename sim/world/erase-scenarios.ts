@@ -18,7 +18,7 @@ import { StoreMachine, type ServedStore } from "./store-machine.js"
 
 const OWNER = parseAccountId("root")
 const DEVICES = 4
-const STEPS = 25
+const STEPS = 40
 const PASS_MS_MAX = 4_000
 /** A process may end in the middle of the beginning of an erasure. */
 const MOMENT_MS_MAX = 400

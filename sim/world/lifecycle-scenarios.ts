@@ -16,7 +16,7 @@ import { World } from "./world.js"
 
 const NAME = parseBucketName("expiring")
 const OWNER = parseAccountId("root")
-const STEPS = 16
+const STEPS = 25
 /** Two minutes: the job looks every second. */
 const DAY_MS = 120_000
 const JUMP_MS_MAX = 20 * DAY_MS
