@@ -69,7 +69,7 @@ const WRONG_ANSWERS = PLANTS.slice(0, 3)
 
 test("a bug that makes answers wrong is caught", async () => {
   const plants = duePlants(WRONG_ANSWERS, ["sim/planted.ts"])
-  const verdicts = await checkPlants(plants, ["1", "2"], () => undefined)
+  const verdicts = await checkPlants(plants, ["1"], () => undefined)
   assert.ok(verdicts.length > plants.length)
   for (const { bug, isCaught, found } of verdicts) assert.ok(isCaught, `${bug}: ${found}`)
 })

@@ -55,7 +55,7 @@ export class ClusterRot {
     const { medium } = node.bays.driveOf(path).disk
     const file = volumeFile(medium, path, volume)
     if (file === undefined) return undefined
-    const byte = (medium.fileAt(file)?.synced.view()[at] ?? 0) ^ (1 << bit)
+    const byte = (medium.fileAt(file)?.synced.at(at) ?? 0) ^ (1 << bit)
     medium.alter(file, content => {
       if (at < content.length) content[at] = byte
     })
@@ -77,7 +77,7 @@ export class ClusterRot {
       const file = volumeFile(medium, path, volume)
       const content = file === undefined ? undefined : medium.fileAt(file)
       // A power cut may have repeated the write of the shard.
-      if (content?.current.view()[at] !== byte) continue
+      if (content?.current.at(at) !== byte) continue
       const device = node.serving?.engine.devices.find(({ place }) => place.path === path)
       const row = device?.rows.get("needles", key)
       if (row === undefined || !referenced.has(key)) continue

@@ -86,6 +86,9 @@ const CLIENTS_PER_NODE = 2
 /** Clients send requests for a while, all at the same time, and then rest. */
 const WAVE_MS = 120
 const REST_MS_MAX = 6_000
+/** Clients of a short storm rest longer once its time for faults is over: one that lasts for minutes needs few requests. */
+const LATE_REST_MS_MAX = 30_000
+const SHORT_FAULT_MS = 15_000
 /** In one of so many waves an upload is sent through all nodes. */
 const WANDERING_EVERY = 3
 const ITEM_REQUESTS_OF_WAVE = 6
@@ -137,6 +140,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
   private waves = 0
   private areClientsWanted = true
   private waveEndsMs = 0
+  private denseUntilMs = Infinity
 
   constructor(private readonly options: ClusterStormOptions) {
     this.cluster = new Cluster(options.seed, options.hotCopies)
@@ -205,6 +209,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     if (!areTogether) for (const node of others) await this.start(node)
     await early
     await this.settled()
+    this.denseUntilMs = cluster.clock.monotonicMs() + options.faultMs
     const clients = this.makeWaves(Infinity).catch((error: unknown) => this.onError(error))
     const changes = this.operator?.run(options.faultMs).catch((error: unknown) => this.onError(error))
     await this.nemesis.run(options.faultMs)
@@ -266,7 +271,8 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
       if (this.appends !== undefined) await this.sendSome(this.appends, APPEND_REQUESTS_OF_WAVE)
       if (this.queues !== undefined) await this.sendSome(this.queues, QUEUE_REQUESTS_OF_WAVE)
       for (let client = 0; client < COORD_CLIENTS_OF_WAVE; client += 1) this.coord?.send()
-      await cluster.sleep(WAVE_MS + random.below(REST_MS_MAX))
+      const isLate = this.options.faultMs <= SHORT_FAULT_MS && cluster.clock.monotonicMs() > this.denseUntilMs
+      await cluster.sleep(WAVE_MS + random.below(isLate ? LATE_REST_MS_MAX : REST_MS_MAX))
       this.referenced.note(cluster)
       this.storeClock.note(cluster)
       checkRepairGoesOn(cluster)

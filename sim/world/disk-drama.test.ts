@@ -4,11 +4,13 @@ import { test } from "node:test"
 import { seedsOf } from "../../src/base/testing-seed.js"
 import { DiskDrama, DRAMA, dramaOf } from "./disk-drama.js"
 
+const ROUNDS = 2
+
 for (const seed of seedsOf(3)) {
   const { devices, hasBudget } = dramaOf(seed)
   const promise = hasBudget ? "the store continues and restores its redundancy" : "no wrong byte is read"
-  test(`whatever happens to ${devices} disks, ${promise} (npm run sim -- --kind disks --seed ${seed})`, async () => {
-    await new DiskDrama({ ...DRAMA, ...dramaOf(seed) }).run()
+  test(`whatever happens to ${devices} disks, ${promise} (npm run sim -- --kind disks --rounds ${ROUNDS} --seed ${seed})`, async () => {
+    await new DiskDrama({ ...DRAMA, rounds: ROUNDS, ...dramaOf(seed) }).run()
   })
 }
 

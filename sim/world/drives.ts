@@ -83,7 +83,7 @@ export class Drive {
     const file = path === undefined ? undefined : medium.fileAt(path)
     if (path === undefined || file === undefined || file.synced.length <= fromBytes) return undefined
     const kind = must(ROT_KINDS[random.below(ROT_KINDS.length)], "the list of kinds is not empty")
-    const whole = file.synced.view().slice()
+    const whole = file.synced.slice()
     const damaged = whole.slice()
     const what = rotOnce(damaged, kind, random, undefined, fromBytes, damaged.length)
     // Bytes that are not on the platter yet cannot rot.

@@ -155,21 +155,24 @@ class ErasedBuckets {
 
   private async look(): Promise<void> {
     await this.learnSecrets()
-    for (const bucket of this.erased) {
-      if ((await this.stateOf(bucket)) === "erased") this.attack(bucket)
-    }
+    const erased: EncryptedBucket[] = []
+    for (const bucket of this.erased) if ((await this.stateOf(bucket)) === "erased") erased.push(bucket)
+    this.attack(erased)
   }
 
   private async stateOf({ id }: EncryptedBucket): Promise<"erasing" | "erased"> {
     return (await this.machine.run(this.engine.erasures.state(id))).state
   }
 
-  private attack({ name, id, sealed }: EncryptedBucket): void {
+  private attack(erased: readonly EncryptedBucket[]): void {
+    if (erased.length === 0) return
     for (const drive of this.drives()) {
       const keys = epochKeysIn(filesBelow(drive.disk.medium, "/"), this.serving.opened.secrets.masterKey)
-      for (const [epoch, key] of keys) {
-        const opens = sealed.some(bytes => openBytes(key, purposeOfSecret(id, BUCKET_SECRET), bytes) !== undefined)
-        check("erasedIsClosed", !opens, () => `key ${epoch} on ${drive.name} opens ${name}`)
+      for (const { name, id, sealed } of erased) {
+        for (const [epoch, key] of keys) {
+          const opens = sealed.some(bytes => openBytes(key, purposeOfSecret(id, BUCKET_SECRET), bytes) !== undefined)
+          check("erasedIsClosed", !opens, () => `key ${epoch} on ${drive.name} opens ${name}`)
+        }
       }
     }
   }
@@ -220,8 +223,8 @@ class ErasedBuckets {
         check("erasureEnds", this.machine.clock.monotonicMs() < untilMs, () => erasures.progress())
         await this.machine.pass(LOOK_MS)
       }
-      this.attack(bucket)
     }
+    this.attack(this.erased)
   }
 }
 

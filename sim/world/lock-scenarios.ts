@@ -14,7 +14,7 @@ import { World } from "./world.js"
 
 const NAME = parseBucketName("locked")
 const OWNER = parseAccountId("root")
-const STEPS = 120
+const STEPS = 70
 const HOUR_MS = 3_600_000
 const JUMP_MS_MAX = 500 * HOUR_MS
 const RETENTION_MS_MAX = HOUR_MS / 2

@@ -7,9 +7,9 @@ import { seedsOf } from "../../src/base/testing-seed.js"
 import { TWIN_FEATURES, twinsOf } from "./twin-options.js"
 import { Twins } from "./twins.js"
 
-const STEPS = 80
+const STEPS = 40
 /** Rules need some days until they tell versions apart. */
-const LIFECYCLE_STEPS = 150
+const LIFECYCLE_STEPS = 75
 
 for (const seed of seedsOf(TWIN_FEATURES)) {
   const { devices, hotCopies, ...features } = twinsOf(seed)

@@ -53,7 +53,7 @@ export function withoutSettings(environment: Environment): Environment {
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !names.has(name)))
 }
 
-/** Tests of nodes shorten their waits with it. It is not an option of `serve`, because operators must not set it. */
+/** Tests shorten the waits of nodes and jobs with it. It is not an option of `serve`, because operators must not set it. */
 const HASTE_ENVIRONMENT = "HAYLOFT_TEST_HASTE"
 /** With more, a busy machine makes nodes look silent. */
 const HASTE_MAX = 8
@@ -119,7 +119,8 @@ function configIn(reader: SettingReader): ServeConfig {
   const switchOf = (name: SettingName) =>
     reader.required(name, (text, where) => parseChoice(text, where, ["yes", "no"])) === "yes"
   const file = fileIn(reader)
-  const cluster = clusterOf(reader)
+  const haste = hasteIn(reader)
+  const cluster = clusterOf(reader, haste)
   const dataFolders = dataFoldersIn(reader)
   const matrix = reader.optional("matrix", (text, where) => parseChoice(text, where, ["cauchy", "vandermonde", "xor"]))
   const tls = reader.pair(["tlsCert", "tlsKey"], file, file)
@@ -131,8 +132,7 @@ function configIn(reader: SettingReader): ServeConfig {
   checkCluster(reader)
   if (encryptAtRest) checkKeyApart(reader)
   return {
-    ...{ dataFolders, cluster, matrix, metaCopies, encryptAtRest, masterKeyFile },
-    haste: cluster === undefined ? hasteIn(reader) : cluster.haste,
+    ...{ dataFolders, cluster, matrix, metaCopies, encryptAtRest, masterKeyFile, haste },
     policy: reader.optional("redundancy", (text, where) => parseRedundancy(text, where, matrix)),
     blockBytes: reader.optional("blockSize", parseBlockSize),
     scrubDays: reader.required("scrubDays", count(1, 3650)),
@@ -296,7 +296,7 @@ function swiftOf(
 
 const ONLY_WITH_CLUSTER = ["node", "zone", "machine", "nodeListen", "nodeAddress"] as const
 
-function clusterOf(reader: SettingReader): ClusterConfig | undefined {
+function clusterOf(reader: SettingReader, haste: number | undefined): ClusterConfig | undefined {
   reader.refuseStray(ONLY_WITH_CLUSTER, "cluster")
   const databaseUrl = reader.optional("cluster", parseDatabaseUrl)
   const named = reader.optional("node", parseName)
@@ -304,7 +304,6 @@ function clusterOf(reader: SettingReader): ClusterConfig | undefined {
   const nodeListen = reader.required("nodeListen", parseListen)
   const nodeAddress = reader.optional("nodeAddress", parseListen)
   if (databaseUrl === undefined) return undefined
-  const haste = hasteIn(reader)
   const node = named ?? hostNameIn(reader)
   return { databaseUrl, node, zone, machine: machine ?? node, nodeListen, nodeAddress, haste }
 }
@@ -340,7 +339,7 @@ export function clusterConfigOf(
   hostName: string,
 ): ClusterConfig | undefined {
   const reader = new SettingReader({ flags, environment: {}, file: undefined, workingFolder: "/", hostName })
-  return checked(reader, clusterOf(reader))
+  return checked(reader, clusterOf(reader, undefined))
 }
 
 function hotCopiesOf(reader: SettingReader): ServeConfig["hotCopies"] {

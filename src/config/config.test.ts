@@ -31,7 +31,6 @@ test("without settings: one folder, loopback, text log", () => {
   assert.deepEqual(resolved({}), {
     dataFolders: ["/somewhere/data"],
     cluster: undefined,
-    haste: undefined,
     policy: undefined,
     matrix: undefined,
     metaCopies: undefined,
@@ -69,6 +68,7 @@ test("without settings: one folder, loopback, text log", () => {
     queueListen: undefined,
     swift: undefined,
     masterKeyFile: undefined,
+    haste: undefined,
     nextMasterKeyFile: undefined,
     keyServices: { vault: undefined, aws: undefined, keepMs: 300_000 },
     shutdown: { drainMs: 0, stopMs: 30_000 },

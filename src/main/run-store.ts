@@ -366,6 +366,7 @@ const settingsOf = (
   ...limits,
   deviceOptions: { scrubEveryMs: config.scrubDays * DAY_MS, ...limits.deviceOptions },
   refuseSingleCopy: config.refuseSingleCopy,
+  haste: config.haste,
   metadataBackupEveryMs: config.metadataBackupEveryMs,
   erasedKeysKeptMs: config.erasedKeysKeptMs,
   moveBytesPerSecondMax: config.moveBytesPerSecondMax,
@@ -398,7 +399,7 @@ function reconcilingOf(
   return [new Reconciling({ ...seams, isReached: id => exchange.isReached(id) })]
 }
 
-const hasteOf = ({ haste }: ServeConfig): number => haste ?? 1
+const hasteOf = ({ haste = 1 }: ServeConfig): number => haste
 
 /** Returns what this node may do for all nodes of the store. */
 function dutiesOf(

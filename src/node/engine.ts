@@ -113,6 +113,8 @@ export interface EngineSettings {
   readonly lifecycle?: LifecycleSettings | undefined
   /** The store's clock, if this process had the store open before. */
   readonly storeTime?: StoreTime | undefined
+  /** How many times as fast as real time jobs wait; undefined: once. */
+  readonly haste?: number | undefined
   readonly namedKeys?: NamedKeySettings
 }
 
@@ -239,7 +241,7 @@ class EngineBuilder {
 
   async build(): Promise<Engine> {
     const { clock, random, compute, telemetry } = this.seams
-    const { masterKeys, root, node, lifecycle, storeTime, abortedWaits } = this.settings
+    const { masterKeys, root, node, lifecycle, storeTime, abortedWaits, haste } = this.settings
     const { recordManager, devices, control, stalls, bucketPolicies } = this
     await this.openDevices()
     const { metadata, tablet, shared } = await this.openMetadata()
@@ -260,7 +262,7 @@ class EngineBuilder {
         },
         ...{ redundancy: this.redundancy(), classes: new RecordClasses(recordManager, devices) },
         backup: { storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs, cipher },
-        ...{ abortedWaits, lifecycle, storeTime, ...encryptingBy(recordManager, node === undefined) },
+        ...{ abortedWaits, lifecycle, storeTime, haste, ...encryptingBy(recordManager, node === undefined) },
         ...{ isShared: shared !== undefined, duringHalt: shared && namedKeys.duringHalt(shared) },
         // Readers on other nodes are unknown here.
         retention: shared && new EpochRetention(clock, shared),

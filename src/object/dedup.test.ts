@@ -38,7 +38,7 @@ import { plainUpload, SMALL_PART_BYTES, sourceOf } from "./testing-services.js"
 
 /** Shards of a block. */
 const SHARDS = 3
-/** Of a part whose digests do not fit in one row. */
+/** The digests of such a part do not fit in one row. */
 const MANY_BLOCKS_BYTES = (DEDUP_LIMITS.digestsPerRow + 20) * BLOCK
 
 const refuses = (work: Promise<unknown>, kind: FailureKind) => assert.rejects(work, error => isFailure(error, kind))

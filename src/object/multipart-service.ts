@@ -140,6 +140,13 @@ export const completable = query(
   },
 )
 
+interface MultipartSeams {
+  readonly clock: Clock
+  readonly storeClock: StoreClock
+  /** The least bytes of a part that is not the last one; default: those of S3. */
+  readonly partBytesMin?: number | undefined
+}
+
 export class MultipartService implements Multipart {
   private readonly random: Random
   private readonly encryption: Encryption
@@ -147,13 +154,12 @@ export class MultipartService implements Multipart {
   private readonly completing = new Map<MultipartId, Promise<unknown>>()
 
   constructor(
-    private readonly clocks: { readonly clock: Clock; readonly storeClock: StoreClock },
+    private readonly seams: MultipartSeams,
     random: Random,
     private readonly metadata: Metadata,
     private readonly compute: Compute,
     private readonly ingest: Ingest,
     private readonly objects: ObjectService,
-    private readonly partBytesMin = PART_BYTES_MIN,
   ) {
     this.encryption = objects.encryption
     this.random = random.fork("multipart")
@@ -163,7 +169,7 @@ export class MultipartService implements Multipart {
     const { bucket, key, checksum, initiator, lock, storageClass = "STANDARD" } = request
     refuseEncryption(bucket, request.encryption)
     await this.ingest.classes.use(storageClass)
-    const multipartId = multipartIdOf(this.clocks.clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES))
+    const multipartId = multipartIdOf(this.seams.clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES))
     const { headers, userMetadata } = request.attributes
     const details = packDetails({ headers, userMetadata, tags: request.tags, acl: request.acl })
     const created = await this.encryption.creating(bucket.id, request.encryption)?.()
@@ -174,7 +180,7 @@ export class MultipartService implements Multipart {
     const by = { ...(initiator !== undefined && { initiator }), ...(lock && { lock }), ...(sealing && { sealing }) }
     const ofClass = storageClass === "STANDARD" ? {} : { storageClass }
     const upload = { checksum, details, completion: undefined, ...by, ...ofClass }
-    const clock = { clockMs: this.clocks.storeClock.nowMs() }
+    const clock = { clockMs: this.seams.storeClock.nowMs() }
     const record = await this.metadata.run(createUpload({ bucketId: bucket.id, key, multipartId }, upload, clock))
     return multipartInfoOf(key, multipartId, record)
   }
@@ -397,7 +403,7 @@ export class MultipartService implements Multipart {
     } as const
     const { sealing } = upload
     const bound = sealing ? await this.encryption.bound(bucket.id, key, sealing, version) : version
-    const clockMs = this.clocks.storeClock.nowMs()
+    const clockMs = this.seams.storeClock.nowMs()
     const partsBytes = needsFreeze(upload) ? await bytesOfAllParts(this.metadata, address) : undefined
     const counted = partsBytes === undefined ? {} : { partsBytes }
     const complete = { ...address, completion, conditions, clockMs, version: bound, ...counted }
@@ -445,7 +451,7 @@ export class MultipartService implements Multipart {
     let records: readonly (UploadedPart | undefined)[] = []
     for (const [i, named] of request.parts.entries()) {
       if (i % PARTS_PER_TURN === 0) {
-        if (i > 0) await laterTurn(this.clocks.clock)
+        if (i > 0) await laterTurn(this.seams.clock)
         const numbers = request.parts.slice(i, i + PARTS_PER_TURN).map(({ partNumber }) => partNumber)
         records = await this.metadata.ask(partsNumbered(address, numbers))
       }
@@ -453,7 +459,8 @@ export class MultipartService implements Multipart {
       if (!part || !isPart(named, part, upload)) throw fail("invalidPart", { partNumber: named.partNumber })
       chosen.push(part)
     }
-    const small = chosen.slice(0, -1).find(part => plainBytesOf(part.extent) < this.partBytesMin)
+    const { partBytesMin: smallest = PART_BYTES_MIN } = this.seams
+    const small = chosen.slice(0, -1).find(part => plainBytesOf(part.extent) < smallest)
     if (!small) return chosen
     throw fail("entityTooSmall", { partNumber: small.partNumber, sizeBytes: plainBytesOf(small.extent) })
   }

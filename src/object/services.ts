@@ -1,6 +1,7 @@
 /** The object services of one node. */
 import type { Blocks } from "../block/index.js"
 import type { Job } from "../life/index.js"
+import { hurried } from "../seams/clock/hurried.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Compute } from "../seams/compute/contract.js"
 import type { Random } from "../seams/random/contract.js"
@@ -154,24 +155,29 @@ interface ServiceSettings {
   readonly storeTime?: StoreTime | undefined
   /** The least bytes of a part that is not the last one. Simulated stores take less than S3. */
   readonly partBytesMin?: number
+  /**
+   * How many times as fast as real time the waits of jobs that share a bound of their rate pass; undefined: once. Only tests
+   * set it.
+   */
+  readonly haste?: number | undefined
 }
 
 export function createServices(
   { clock, random, tablet, compute, blocks, telemetry, keys }: ServiceSeams,
   { store, redundancy, backup, abortedWaits, retention, duringHalt, isShared = false, ...settings }: ServiceSettings,
 ): Services {
-  const { log } = telemetry
-  const { objectWatch, watched } = watchedMetadata(clock, tablet, isShared)
+  const [{ log }, { objectWatch, watched }] = [telemetry, watchedMetadata(clock, tablet, isShared)]
   const [pins, uploads] = [new ReadPins(clock), new Uploads(random, tablet, blocks, log)]
   const backend = { clock, metadata: tablet, blocks, uploads, log }
+  const hurry = { clock: hurried(clock, settings.haste ?? 1) }
+  const ofJobs = { ...backend, ...hurry }
   const bound = new RateBound(redundancy.moveBytesPerSecondMax)
-  const integrityAudit = new IntegrityAudit(clock, tablet, blocks, redundancy)
   const isEveryDeviceOnline = () => [...redundancy.states().values()].every(({ state }) => state !== "offline")
-  const refused = new RefusedUploads(backend)
+  const [refused, integrityAudit] = [new RefusedUploads(backend), new IntegrityAudit(clock, tablet, blocks, redundancy)]
   const waits = abortedWaits ?? (isShared ? SHARED_ABORTED_WAITS : ABORTED_WAITS)
   const orphans = new Orphans(backend, { isEveryDeviceOnline, waits }, isShared ? undefined : refused)
   const onUnreadable = (name: UploadName) => integrityAudit.suspect(name)
-  const repair = new Repair(backend, orphans, redundancy, bound, onUnreadable, isShared)
+  const repair = new Repair(ofJobs, orphans, redundancy, bound, onUnreadable, isShared)
   const classes = new StorageClasses(settings.classes ?? NO_CLASSES, tablet)
   const storeClock = new StoreClock({ clock, metadata: tablet, telemetry }, isShared, settings.storeTime)
   const refuseEarlier = async (): Promise<void> => settings.classes?.use()
@@ -186,29 +192,27 @@ export function createServices(
   const sealedBodies = new SealedBodies(blocks, compute, log)
   const reader = new ObjectReader({ clock, log, metadata: tablet, blocks, sealedBodies }, pins, encryption, storeClock)
   const ofWrites = { clock, storeClock, metadata: watched, blocks, pins, ingest, keys, encryption, reader }
-  const writing = { ingest, dedup, concatenation: new Concatenation(ofWrites, random) }
-  const objects = new ObjectService(random, watched, reader, writing, storeClock, encryption)
-  const { partBytesMin } = settings
-  const multipart = new MultipartService({ clock, storeClock }, random, watched, compute, ingest, objects, partBytesMin)
-  const renames = new RenameService(ofWrites, random)
+  const [concatenation, renames] = [new Concatenation(ofWrites, random), new RenameService(ofWrites, random)]
+  const objects = new ObjectService(random, watched, reader, { ingest, dedup, concatenation }, storeClock, encryption)
+  const ofMultipart = { clock, storeClock, partBytesMin: settings.partBytesMin }
+  const multipart = new MultipartService(ofMultipart, random, watched, compute, ingest, objects)
   const ofTransactions = { storeClock, metadata: watched, multipart, renames, prepare: refuseEarlier }
   const transactions = new TransactionService(ofTransactions, random)
   const appends = new AppendService({ ...ofWrites, watch: objectWatch }, random)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
-  const reencode = new Reencode(backend, redundancy, classes, bound, onHints, isShared)
+  const reencode = new Reencode(ofJobs, redundancy, classes, bound, onHints, isShared)
   const ofLifecycle = { clock, storeClock, random: random.fork("lifecycle"), metadata: watched, log, classes }
   const lifecycle = new Lifecycle(ofLifecycle, settings.lifecycle ?? LIFECYCLE_SETTINGS)
   const collector = new Collector(tablet, blocks, retention ?? pins)
   const undelete = new Undelete(watched, storeClock, refuseEarlier)
   const dedupUpkeep = new DedupUpkeep({ ...ofWrites, random, compute, blockBytes: store.blockBytes }, encryptsAtRest)
-  const packs = packingServices({ ...ofWrites, log, encryptsAtRest, random }, telemetry, bound, refuseEarlier)
-  const histories = new Histories(watched, refuseEarlier)
+  const packs = packingServices({ ...ofWrites, ...hurry, log, encryptsAtRest, random }, telemetry, bound, refuseEarlier)
   const { quotas, usageHistory, quotaWatch } = quotaServices({ ...backend, metadata: watched }, undelete, refuseEarlier)
   const purge = new PurgeDeletedJob({ clock, storeClock, metadata: watched, log })
   const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle, quotaWatch, usageHistory, purge]
   const encrypt =
-    hasWork && createEncryptJob({ ...ofWrites, ...backend, compute, redundancy, classes, bound, onHints, hasWork })
-  jobs.push(new AppendSealing({ ...backend, pins, ingest }, bound), packs.job, ...(encrypt ? [encrypt] : []))
+    hasWork && createEncryptJob({ ...ofWrites, ...ofJobs, compute, redundancy, classes, bound, onHints, hasWork })
+  jobs.push(new AppendSealing({ ...ofJobs, pins, ingest }, bound), packs.job, ...(encrypt ? [encrypt] : []))
   if (isShared) jobs.push(repair.noteKeeping, refused, new LateWrites(tablet, uploads, redundancy))
   const metadataBackup = backup && new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup)
   if (metadataBackup) jobs.push(metadataBackup)
@@ -220,7 +224,8 @@ export function createServices(
   return {
     ...{ buckets, tablet: watched, objects, multipart, renames, transactions, appends, objectWatch, ...upkeep },
     ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, usageHistory, undelete, dedup, dedupUpkeep },
-    ...{ histories, moments: new MomentService(watched, () => reader.clockMs()), refuseEarlier, ...packs.shown },
+    ...{ histories: new Histories(watched, refuseEarlier), refuseEarlier, ...packs.shown },
+    moments: new MomentService(watched, () => reader.clockMs()),
     items: new Items({ clock, metadata: watched, prepare: refuseEarlier, isShared }),
     ...{ erasing: new BucketErasing(watched, storeClock), shardPlaces: new ShardPlaces(backend, redundancy, random) },
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),

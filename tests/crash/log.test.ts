@@ -28,7 +28,7 @@ import {
 } from "./log-harness.js"
 import type { Finding, OpenLog, Recover, Recovered, Run } from "./log-harness.js"
 
-const SEEDS = seedsOf(3)
+const SEEDS = seedsOf(1)
 const STEPS = 20
 const ENCRYPTED_STEPS = 6
 /** One in this many states is also continued, with a power cut during its recovery. */

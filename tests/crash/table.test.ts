@@ -8,7 +8,7 @@ const SEEDS = seedsOf(1)
 
 test("after a power cut a table store is in the state before or after the interrupted operation", async () => {
   let states = 0
-  for (const seed of SEEDS) states += await checkCrashes(seed, { subsetsMax: 2 })
+  for (const seed of SEEDS) states += await checkCrashes(seed, { subsetsMax: 2, deepEvery: 500 })
   assert.ok(states > 500 * SEEDS.length, `only ${states} states`)
 })
 

@@ -11,7 +11,7 @@ import { setTimeout as later } from "node:timers/promises"
 import { BLOCK_BYTES_DEFAULT } from "../../src/base/limits.js"
 import { missingForShim, Shim } from "../faults/shim.js"
 import { dataFolders, quietParent, withFolder } from "../harness/folders.js"
-import { ServerProcess } from "../harness/server.js"
+import { HURRIED_JOBS, ServerProcess } from "../harness/server.js"
 import { Clients, usedServer, type Pace } from "./clients.js"
 import { Nemesis, type Act } from "./nemesis.js"
 import { Operator } from "./operator.js"
@@ -26,6 +26,8 @@ export interface DramaOptions {
   /** The acts to play; all if absent. */
   readonly only?: readonly Act[] | undefined
   readonly pace?: Pace
+  /** Jobs rest for a shorter time than in a store of users. */
+  readonly isHurried?: boolean
   readonly log?: (line: string) => void
 }
 
@@ -153,9 +155,7 @@ class Drama {
   }
 
   private async untilVolumes(why: string, isRight: (volumes: VolumeBytes) => boolean): Promise<void> {
-    for (const job of ["collector", "orphans", "repair", "compaction"]) {
-      await this.operator.run("jobs", "wake", job)
-    }
+    for (const job of ["collector", "orphans", "repair", "compaction"]) await this.operator.wake(job)
     const deadlineMs = performance.now() + SPACE_MS
     for (;;) {
       const all = await this.volumeBytes()
@@ -189,11 +189,12 @@ interface VolumeBytes {
   readonly deadBytes: number
 }
 
-export const replayCommand = ({ minutes, devices, seed, only, actsLeast }: DramaOptions): string =>
+export const replayCommand = ({ minutes, devices, seed, only, actsLeast, isHurried }: DramaOptions): string =>
   [
     `npm run drama -- --minutes ${minutes} --devices ${devices} --seed ${seed}`,
     ...(actsLeast === undefined ? [] : [`--acts ${actsLeast}`]),
     ...(only ? [`--only ${only.join()}`] : []),
+    ...(isHurried === true ? ["--hurried"] : []),
   ].join(" ")
 
 /** Plays on a server of its own; reports the server's faults instead of throwing. */
@@ -208,7 +209,8 @@ export function drama(options: DramaOptions): Promise<DramaResult> {
     const shim = missing === undefined ? await Shim.build(root) : undefined
     shim?.set([])
     const folders = dataFolders(join(root, "disks"), options.devices)
-    const server = await ServerProcess.start({ folders, env: shim?.env ?? {}, args: ["--log-level", "warn"] })
+    const env = { ...shim?.env, ...(options.isHurried === true && HURRIED_JOBS) }
+    const server = await ServerProcess.start({ folders, env, args: ["--log-level", "warn"] })
     try {
       return await new Drama(join(root, "disks"), folders, server, shim, options, log).run()
     } finally {

@@ -10,7 +10,7 @@ import { expectStatus } from "../../conformance/expect.js"
 import { TEST_SEED } from "../../src/base/testing-seed.js"
 import { SYSTEM_BUCKET_ID } from "../../src/object/index.js"
 import { dataFolders, quietParent, withFolder } from "../harness/folders.js"
-import { ServerProcess } from "../harness/server.js"
+import { HURRIED_JOBS, ServerProcess } from "../harness/server.js"
 import { Clients, SLOW_PACE, usedServer } from "./clients.js"
 import { Operator } from "./operator.js"
 import { movedShare, problemsOf, readShards, describePlaces, type Shards } from "./shards.js"
@@ -40,7 +40,7 @@ class Growth {
   static play(count: number, args: readonly string[], work: (growth: Growth) => Promise<void>): Promise<void> {
     return withFolder(async root => {
       const folders = dataFolders(root, count)
-      const server = await ServerProcess.start({ folders, args: ["--log-level", "warn", ...args] })
+      const server = await ServerProcess.start({ folders, env: HURRIED_JOBS, args: ["--log-level", "warn", ...args] })
       const clients = new Clients(usedServer(server), TEST_SEED, undefined, SLOW_PACE)
       const growth = new Growth(root, folders, server, clients, new Operator(server, () => undefined))
       try {

@@ -2,6 +2,7 @@
  * A long drama: `npm run drama -- [--minutes 30] [--acts N] [--seed N] [--only kill,rot,…]`, which ends after the minutes and
  * so many acts (of several nodes: of each of two kinds), with
  *
+ *   --hurried     jobs rest, and nodes wait for each other, for a shorter time
  *   --devices 5   one server whose disks fail (the default)
  *   --nodes 3     several nodes that fail with their disks, networks and database. At the end it waits until any disk and
  *                 machine may fail, which takes over 15 minutes; with --until settled, until no block lacks a shard
@@ -22,12 +23,13 @@ const { values } = parseArgs({
     nodes: { type: "string" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     only: { type: "string" },
+    hurried: { type: "boolean", default: false },
     until: { type: "string", default: "whole" },
   },
 })
 const { nodes, only } = values
 const actsLeast = values.acts === undefined ? undefined : Number(values.acts)
-const common = { minutes: Number(values.minutes), seed: Number(values.seed) }
+const common = { minutes: Number(values.minutes), seed: Number(values.seed), isHurried: values.hurried }
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 

@@ -10,7 +10,7 @@ test(
   "nodes, networks, disks and the database fail under clients; nothing is lost, and histories are linearizable",
   { skip: noPostgres || process.platform !== "linux" },
   async () => {
-    const options = { minutes: 0, nodes: 3, seed: TEST_SEED, actsLeast: runsOf(2), pace: SLOW_PACE }
+    const options = { minutes: 0, nodes: 3, seed: TEST_SEED, actsLeast: runsOf(2), pace: SLOW_PACE, isHurried: true }
     const lines: string[] = []
     const { violations } = await nodesDrama({ ...options, log: line => void lines.push(line) })
     assert.equal(violations.join("\n"), "", `replay: ${replayCommand(options)}\n${lines.join("\n")}`)

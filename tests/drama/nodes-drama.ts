@@ -25,6 +25,8 @@ export interface NodesDramaOptions {
   /** Acts of each actor that are played even if that takes longer; default: each of its acts once. */
   readonly actsLeast?: number | undefined
   readonly pace?: Pace
+  /** Nodes wait less for each other than in a store of users, and faults are as much shorter. */
+  readonly isHurried?: boolean
   /** At the end every disk and machine that the redundancy spares may fail: this takes over 15 minutes. */
   readonly untilWhole?: boolean
   readonly log?: (line: string) => void
@@ -78,11 +80,11 @@ class NodesDrama {
     private readonly options: NodesDramaOptions,
     private readonly log: (line: string) => void,
   ) {
-    const { seed, only, actsLeast, pace } = options
+    const { seed, only, actsLeast, pace, isHurried } = options
     this.nodes = target.nodes
     this.clients = new Clients(usedNodes(target.nodes), seed, text => log(`VIOLATION ${text.slice(0, 300)}`), pace)
     const onViolation = (text: string) => this.clients.record.violation(text)
-    this.nemesis = new NodesNemesis(target, { seed, only, actsLeast, log, onViolation })
+    this.nemesis = new NodesNemesis(target, { seed, only, actsLeast, isHurried, log, onViolation })
   }
 
   async run(): Promise<NodesDramaResult> {
@@ -143,17 +145,18 @@ class NodesDrama {
   }
 }
 
-export const replayCommand = ({ minutes, nodes, seed, only, actsLeast }: NodesDramaOptions): string =>
+export const replayCommand = ({ minutes, nodes, seed, only, actsLeast, isHurried }: NodesDramaOptions): string =>
   [
     `npm run drama -- --nodes ${nodes} --minutes ${minutes} --seed ${seed}`,
     ...(actsLeast === undefined ? [] : [`--acts ${actsLeast}`]),
     ...(only ? [`--only ${only.join()}`] : []),
+    ...(isHurried === true ? ["--hurried"] : []),
   ].join(" ")
 
 /** Starts a store; clients and nemesis reach it through what can be cut. */
 async function withTarget<T>(
   root: string,
-  count: number,
+  { nodes: count, isHurried }: NodesDramaOptions,
   work: (target: ConstructorParameters<typeof NodesNemesis>[0]) => Promise<T>,
 ): Promise<T> {
   const missing = await missingForShim()
@@ -161,7 +164,7 @@ async function withTarget<T>(
   const shim = missing === undefined ? await Shim.build(root) : undefined
   shim?.set([])
   const network = new PeerNetwork()
-  const nodes = await TestNodes.empty(root, ["--redundancy", "ec:4+2"])
+  const nodes = await TestNodes.empty(root, ["--redundancy", "ec:4+2"], isHurried)
   const cutters = new Map<TestNode, Cutter>()
   try {
     for (let i = 0; i < count; i += 1) {
@@ -198,7 +201,7 @@ export function nodesDrama(options: NodesDramaOptions): Promise<NodesDramaResult
     options.log?.(`${((performance.now() - startedMs) / 1000).toFixed(1).padStart(7)} ${line}`)
   }
   return withFolder(
-    root => withTarget(root, options.nodes, target => new NodesDrama(target, options, log).run()),
+    root => withTarget(root, options, target => new NodesDrama(target, options, log).run()),
     quietParent(),
   )
 }

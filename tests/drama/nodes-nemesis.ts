@@ -15,6 +15,8 @@ import type { Cutter } from "../sql/cutter.js"
 
 const PAUSE_MS = { least: 300, spread: 3_000 } as const
 const LASTS_MS = { least: 300, spread: 9_000 } as const
+/** Among nodes that wait less for each other. */
+const HURRIED_SHARE = 1 / 4
 const START_MS_MAX = 240_000
 const START_PAUSE_MS = 500
 
@@ -49,6 +51,7 @@ interface NemesisOptions {
   readonly only?: readonly NodesAct[] | undefined
   /** Each actor plays so many; default: all of its acts. */
   readonly actsLeast?: number | undefined
+  readonly isHurried?: boolean | undefined
   readonly log: (line: string) => void
   readonly onViolation: (text: string) => void
 }
@@ -73,6 +76,10 @@ export class NodesNemesis {
     await Promise.all(actors)
   }
 
+  private get shareOfTime(): number {
+    return this.options.isHurried === true ? HURRIED_SHARE : 1
+  }
+
   private isPossible(act: NodesAct): boolean {
     return this.target.shim !== undefined || (act !== "fillDisk" && act !== "failDisk")
   }
@@ -92,13 +99,13 @@ export class NodesNemesis {
       if (act === undefined) return
       await this.perform(act, random)
       this.done.set(act, (this.done.get(act) ?? 0) + 1)
-      await later(PAUSE_MS.least + random.below(PAUSE_MS.spread))
+      await later((PAUSE_MS.least + random.below(PAUSE_MS.spread)) * this.shareOfTime)
     }
   }
 
   private async perform(act: NodesAct, random: SeededRandom): Promise<void> {
     const node = random.pick(this.target.nodes.all)
-    const lastsMs = LASTS_MS.least + random.below(LASTS_MS.spread)
+    const lastsMs = Math.round((LASTS_MS.least + random.below(LASTS_MS.spread)) * this.shareOfTime)
     this.options.log(`${act}: ${node.name}, ${lastsMs} ms`)
     const during = async (begin: () => unknown, end: () => unknown): Promise<void> => {
       await begin()

@@ -68,6 +68,13 @@ export class Operator {
     return stdout
   }
 
+  /** Lets a job look for work now. */
+  async wake(job: string): Promise<void> {
+    const headers = { Authorization: `Bearer ${await this.server.adminToken()}` }
+    const { status, text } = await this.server.admin("POST", `/v1/jobs/${job}/wake`, headers)
+    if (status !== 200) throw new Error(`the job ${job} does not wake: ${status} ${text}`)
+  }
+
   /**
    * Only dead needles may be damaged in a folder: the last rotten ones stay there until compaction removes their
    * volume.

@@ -28,7 +28,7 @@ function filesIn({ disk: { medium } }: Machine, folder: string): MetadataStoreFi
   return new Map(
     medium.namesIn(folder).map(name => {
       const file = must(medium.fileAt(`${folder}/${name}`), "the file is in the folder")
-      return [name, Buffer.from(file.current.view())]
+      return [name, Buffer.from(file.current.slice())]
     }),
   )
 }

@@ -25,6 +25,9 @@ const READY_POLL_MS = 25
 const STOP_TIMEOUT_MS = 120_000
 const OUTPUT_CHARACTERS_KEPT = 20_000
 
+/** The rests of jobs are shorter in a test than in a store of users. */
+export const HURRIED_JOBS = { HAYLOFT_TEST_HASTE: "8" } as const
+
 export interface ServerOptions {
   readonly folders: readonly string[]
   /** Additional arguments of `serve`. */

@@ -52,9 +52,12 @@ export interface KillResult {
 
 const CLIENTS = 4
 const KILLS_PER_GROUP = 4
-/** Clients of features rest between requests, and all of them in long runs. */
-const PACE_MS = 20
+/** Clients rest between requests, those of features and those of long runs for longer. */
+const REST_MS = 15
+const PACE_MS = 50
 const LONG_PACE_MS = 150
+/** Clients of features ask so often whether an ended process has a successor. */
+const DOWN_PACE_MS = 400
 /** Each process acknowledges so many changes of each feature before it is killed. */
 const CHANGES_MIN = 2
 const LOOK_MS = 10
@@ -136,7 +139,10 @@ class KillLoop {
     this.world.paceMs = isLong ? LONG_PACE_MS : PACE_MS
     const changes = this.plugins.map(({ done }) => done)
     const working = workers.map(async worker => {
-      await worker.work(() => false, isLong ? () => later(LONG_PACE_MS) : undefined)
+      await worker.work(
+        () => false,
+        () => later(isLong ? LONG_PACE_MS : REST_MS),
+      )
       if (!dying)
         this.record.violation(`process ${incarnation}: the running server did not answer ${worker.unanswered}`)
     })
@@ -147,6 +153,7 @@ class KillLoop {
     if (incarnation % RISKY_ONE_IN === 0) await this.untilRisky()
     dying = true
     if (incarnation % FAR_KILLED_ONE_IN === 1) await this.world.far.kill()
+    this.world.paceMs = DOWN_PACE_MS
     await this.server.kill()
     await Promise.all(working)
   }

@@ -45,7 +45,7 @@ export const STEWARD_PLANTS: readonly StewardPlant[] = [
     edits: [
       { file: leases, find: "&& nowMs - held.renewedMs < LEASE_LIMITS.leaseMs - LEASE_LIMITS.marginMs", put: "" },
     ],
-    caughtBy: "the steward is stopped for an hour",
+    caughtBy: "the steward is stopped for 20 minutes",
   },
   {
     bug: "a returning heartbeat does not end silence",

@@ -45,10 +45,10 @@ export interface ModelOutcome {
 }
 
 /** Throws if the store differs from the model. */
-export async function checkModel(seed: number): Promise<ModelOutcome> {
+export async function checkModel(seed: number, steps = STEPS): Promise<ModelOutcome> {
   const run = new ModelRun(seed)
   await run.begin()
-  for (let step = 0; step < STEPS; step += 1) await run.step(`seed ${seed}, step ${step}`)
+  for (let step = 0; step < steps; step += 1) await run.step(`seed ${seed}, step ${step}`)
   return run.end()
 }
 

@@ -125,7 +125,7 @@ export async function checkRot(seed: number, timesEach = 1): Promise<RotOutcome>
   const random = new SimRandom(seed)
   const outcome = { closed: 0, refused: 0, recorded: 0, rebuilt: 0, healed: 0 }
   const tables = names.filter(name => name.endsWith(".table"))
-  const older = Uint8Array.from(medium.fileAt(`${FOLDER}/${tables[0]}`)?.current.view() ?? [])
+  const older = medium.fileAt(`${FOLDER}/${tables[0]}`)?.current.slice() ?? new Uint8Array(0)
   for (const name of names) {
     for (const kind of ROT_KINDS) {
       for (let i = 0; i < 3 * timesEach; i += 1) {
@@ -202,7 +202,7 @@ async function checkMended(reader: TableReader, sim: SimDisk, rows: Rows, where:
 }
 
 export const contentOf = (medium: Medium, name: string): Uint8Array =>
-  Uint8Array.from(must(medium.fileAt(`${FOLDER}/${name}`), name).current.view())
+  must(medium.fileAt(`${FOLDER}/${name}`), name).current.slice()
 
 /** Replaces the bytes of a file, whatever their length. */
 export function replace(medium: Medium, name: string, bytes: Uint8Array): void {
@@ -255,7 +255,7 @@ export async function checkExchangedBlocks(): Promise<void> {
   const [{ number } = { number: 0 }] = writer.manifest.tables
   await writer.close()
   const path = tablePath(FOLDER, number)
-  const text = Buffer.from(must(sim.medium.fileAt(path), path).current.view()).toString("latin1")
+  const text = Buffer.from(must(sim.medium.fileAt(path), path).current.slice()).toString("latin1")
   // The first row of each block directly follows its row header.
   const lengthBytes = text.indexOf("key 1003") - text.indexOf("key 1000")
   assert.equal(text.indexOf("key 1006") - text.indexOf("key 1003"), lengthBytes, "the blocks have different lengths")

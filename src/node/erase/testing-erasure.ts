@@ -21,10 +21,12 @@ export function filesBelow(medium: Medium, folder: string): ReadonlyMap<string, 
     const path = folder === "/" ? `/${name}` : `${folder}/${name}`
     const file = medium.fileAt(path)
     if (file === undefined) for (const [below, bytes] of filesBelow(medium, path)) found.set(below, bytes)
-    else found.set(path, Buffer.from(file.current.view()))
+    else found.set(path, bufferOf(file.current.slice()))
   }
   return found
 }
+
+const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
 
 /** All epoch keys that the master key opens, in whatever file is a control record. */
 export function epochKeysIn(

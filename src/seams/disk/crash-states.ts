@@ -12,7 +12,7 @@ import type { Random } from "../random/contract.js"
 import type { DiskCall } from "./calls.js"
 import { SECTOR_BYTES } from "./medium.js"
 import type { Change, Medium } from "./medium.js"
-import type { DiskRecord } from "./sim.js"
+import type { DiskEvent, DiskRecord } from "./sim.js"
 
 interface CrashStatesOptions {
   /** How many of the latest unsynced changes may be missing. */
@@ -36,26 +36,41 @@ const PAGE_BYTES = 4096
 type WriteChange = Extract<Change, { kind: "write" }>
 
 export function* crashStates(record: DiskRecord, options: CrashStatesOptions): Iterable<CrashState> {
-  for (let cut = 0; cut <= record.events.length; cut += 1) yield* statesAt(record, cut, options)
+  const replay = new Replay(record)
+  yield* statesAt(record, 0, replay, options)
+  for (const [before, event] of record.events.entries()) {
+    replay.play(event)
+    yield* statesAt(record, before + 1, replay, options)
+  }
 }
 
-/** A medium with the events before the cut, and the calls that are uncertain at the cut, oldest first. */
-function replayed(record: DiskRecord, cut: number): { readonly medium: Medium; readonly doubtful: DiskCall[] } {
-  const medium = record.before.copy()
-  const begun = new Map<number, () => void>()
-  for (const event of record.events.slice(0, cut)) {
-    if (event.at === "start") {
-      begun.set(event.call, startOn(medium, must(record.calls[event.call], "an event names a call of its record")))
-    } else {
-      begun.get(event.call)?.()
+/** A medium to which the events of a record happen again, one after the other. */
+class Replay {
+  readonly medium: Medium
+  private readonly begun = new Map<number, () => void>()
+
+  constructor(private readonly record: DiskRecord) {
+    this.medium = record.before.copy()
+  }
+
+  play({ at, call }: DiskEvent): void {
+    if (at === "start") this.begun.set(call, startOn(this.medium, this.callAt(call)))
+    else this.begun.get(call)?.()
+  }
+
+  /** The calls that have begun and are uncertain, oldest first. */
+  get doubtful(): readonly DiskCall[] {
+    const { medium } = this
+    const isDoubtful = (call: DiskCall): boolean => {
+      if (call.kind === "write" || call.kind === "truncate") return medium.file(call.file).pending.includes(call.change)
+      return call.kind === "name" && medium.pendingNames.includes(call.change)
     }
+    return [...this.begun.keys()].map(call => this.callAt(call)).filter(isDoubtful)
   }
-  const isDoubtful = (call: DiskCall): boolean => {
-    if (call.kind === "write" || call.kind === "truncate") return medium.file(call.file).pending.includes(call.change)
-    return call.kind === "name" && medium.pendingNames.includes(call.change)
+
+  private callAt(index: number): DiskCall {
+    return must(this.record.calls[index], "an event names a call of its record")
   }
-  const started = record.calls.filter((_, index) => begun.has(index))
-  return { medium, doubtful: started.filter(isDoubtful) }
 }
 
 /** Begins a recorded call on another medium; the returned function ends it. */
@@ -84,8 +99,12 @@ function startOn(medium: Medium, call: DiskCall): () => void {
   }
 }
 
-function* statesAt(record: DiskRecord, cut: number, options: CrashStatesOptions): Iterable<CrashState> {
-  const { medium: atCut, doubtful } = replayed(record, cut)
+function* statesAt(
+  record: DiskRecord,
+  cut: number,
+  { medium: atCut, doubtful }: Replay,
+  options: CrashStatesOptions,
+): Iterable<CrashState> {
   const certain = doubtful.slice(0, -options.window)
   const open = doubtful.slice(-options.window)
   const build = (kept: readonly DiskCall[], torn?: WriteChange): Medium => {
@@ -105,12 +124,7 @@ function* statesAt(record: DiskRecord, cut: number, options: CrashStatesOptions)
   if (last?.kind !== "write" || last.change.kind !== "write") return
   const { offsetBytes, bytes } = last.change
   const under = new Uint8Array(bytes.length)
-  under.set(
-    atCut
-      .file(last.file)
-      .synced.view()
-      .subarray(offsetBytes, offsetBytes + bytes.length),
-  )
+  atCut.file(last.file).synced.read(under, offsetBytes)
   const forms = [...tornForms(last.change, under, olderWrites(record, last.change), options.random)]
   for (const form of sample(forms, options)) {
     yield { eventsBefore: cut, what: `the last write ${form.what}`, medium: build(open, form.change) }
@@ -184,7 +198,7 @@ function* tornForms(
 
 /** Whole writes before this one, to any file, and the files' initial content. */
 function olderWrites(record: DiskRecord, change: WriteChange): Uint8Array[] {
-  const first = [...record.before.files.values()].map(file => file.synced.view()).filter(view => view.length > 0)
+  const first = [...record.before.files.values()].map(file => file.synced.slice()).filter(content => content.length > 0)
   const writes: Uint8Array[] = []
   for (const call of record.calls) {
     if (call.kind !== "write" || call.change.kind !== "write") continue

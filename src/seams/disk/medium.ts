@@ -9,58 +9,9 @@
 import { posix } from "node:path"
 import { assert, must } from "../../base/assert.js"
 import type { Random } from "../random/contract.js"
+import { PagedBytes } from "./paged-bytes.js"
 
 export const SECTOR_BYTES = 512
-
-/** Bytes that grow by doubling. Copies share them until one is changed. */
-class GrowingBytes {
-  #data = new Uint8Array(0)
-  #isShared = false
-  length = 0
-
-  write(bytes: Uint8Array, offsetBytes: number): void {
-    this.grow(offsetBytes + bytes.length)
-    this.own().set(bytes, offsetBytes)
-  }
-
-  /** Makes it at least this long, with zeros. */
-  grow(lengthBytes: number): void {
-    if (lengthBytes > this.#data.length) {
-      const data = new Uint8Array(Math.max(lengthBytes, 2 * this.#data.length, SECTOR_BYTES))
-      data.set(this.#data.subarray(0, this.length))
-      this.#data = data
-      this.#isShared = false
-    }
-    this.length = Math.max(this.length, lengthBytes)
-  }
-
-  truncate(lengthBytes: number): void {
-    if (lengthBytes < this.length) this.own().fill(0, lengthBytes, this.length)
-    this.grow(lengthBytes)
-    this.length = lengthBytes
-  }
-
-  /** The content, read-only; a view that is valid until the next change. */
-  view(): Uint8Array {
-    return this.#data.subarray(0, this.length)
-  }
-
-  /** The content, for changes in place. */
-  own(): Uint8Array {
-    if (this.#isShared) this.#data = this.#data.slice()
-    this.#isShared = false
-    return this.#data.subarray(0, this.length)
-  }
-
-  copy(): GrowingBytes {
-    const copy = new GrowingBytes()
-    copy.#data = this.#data
-    copy.length = this.length
-    copy.#isShared = true
-    this.#isShared = true
-    return copy
-  }
-}
 
 export type Change =
   | { readonly kind: "write"; readonly offsetBytes: number; readonly bytes: Uint8Array }
@@ -74,8 +25,8 @@ export interface Under {
 
 interface MediumFile {
   readonly id: number
-  current: GrowingBytes
-  synced: GrowingBytes
+  current: PagedBytes
+  synced: PagedBytes
   /** In the cache, on its way to the platter. */
   pending: Change[]
   /** Failed: it may have reached the platter in part, and no sync will write the rest. */
@@ -102,7 +53,7 @@ function applyName(names: Names, change: NameChange): void {
   }
 }
 
-function applyChange(content: GrowingBytes, change: Change): void {
+function applyChange(content: PagedBytes, change: Change): void {
   if (change.kind === "write") content.write(change.bytes, change.offsetBytes)
   else content.truncate(change.lengthBytes)
 }
@@ -170,8 +121,8 @@ export class Medium {
     this.#lastFile += 1
     const file = {
       id: this.#lastFile,
-      current: new GrowingBytes(),
-      synced: new GrowingBytes(),
+      current: new PagedBytes(),
+      synced: new PagedBytes(),
       pending: [],
       failed: [],
     }
@@ -188,7 +139,7 @@ export class Medium {
     const file = this.file(id)
     const lengthBytes = file.current.length
     const end = change.kind === "write" ? change.offsetBytes + change.bytes.length : 0
-    const bytes = change.kind === "write" ? file.current.view().slice(change.offsetBytes, end) : new Uint8Array(0)
+    const bytes = change.kind === "write" ? file.current.slice(change.offsetBytes, end) : new Uint8Array(0)
     applyChange(file.current, change)
     file.pending.push(change)
     return { bytes, lengthBytes }
@@ -253,16 +204,24 @@ export class Medium {
   /** Flips one stored bit, in the cache and on the platter. */
   flipBit(path: string, bit: number): void {
     const at = Math.floor(bit / 8)
-    this.alter(path, view => {
-      assert(at < view.length, "the bit is inside the file")
-      view[at] = (view[at] ?? 0) ^ (1 << (bit % 8))
-    })
+    for (const content of this.#contentsAt(path)) {
+      const byte = must(content.at(at), "the bit is inside the file")
+      content.write(Uint8Array.of(byte ^ (1 << (bit % 8))), at)
+    }
   }
 
-  /** Changes stored bytes in place, in the cache and on the platter. */
+  /** Changes stored bytes, in the cache and on the platter; not how many they are. */
   alter(path: string, change: (content: Uint8Array) => void): void {
-    const file = must(this.fileAt(spelled(path)), `${path} exists`)
-    for (const content of [file.current, file.synced]) change(content.own())
+    for (const content of this.#contentsAt(path)) {
+      const bytes = content.slice()
+      change(bytes)
+      content.write(bytes, 0)
+    }
+  }
+
+  #contentsAt(path: string): readonly PagedBytes[] {
+    const { current, synced } = must(this.fileAt(spelled(path)), `${path} exists`)
+    return [current, synced]
   }
 
   /** Moves the content of one folder to another, as if a disk were mounted elsewhere. */
@@ -307,7 +266,7 @@ export class Medium {
 }
 
 /** Applies a pending change as a power cut would. */
-function crashChange(content: GrowingBytes, change: Change, random: Random): void {
+function crashChange(content: PagedBytes, change: Change, random: Random): void {
   if (change.kind === "truncate") {
     if (random.below(2) === 1) content.truncate(change.lengthBytes)
     return

@@ -22,8 +22,9 @@ import { falseIfAbsent } from "./codes.js"
 import type { Disk, DiskFile, OpenMode, OpenOptions, ReadUse, Space } from "./contract.js"
 import { folderOf, Medium, spelled } from "./medium.js"
 import type { Change, NameChange, Under } from "./medium.js"
+import type { PagedBytes } from "./paged-bytes.js"
 
-interface DiskEvent {
+export interface DiskEvent {
   readonly at: "start" | "done"
   /** The index of the call in `calls`. */
   readonly call: number
@@ -355,15 +356,12 @@ class LiveFile implements DiskFile {
   }
 
   #copy(buffer: Uint8Array, offsetBytes: number, bend: Bend): number {
-    const content = this.#content().view()
-    const from = bend.offsetBytes ?? offsetBytes
-    const part = content.subarray(Math.min(from, content.length), from + buffer.length)
-    buffer.set(part)
-    bend.rot?.(buffer.subarray(0, part.length), offsetBytes)
-    return part.length
+    const count = this.#content().read(buffer, bend.offsetBytes ?? offsetBytes)
+    bend.rot?.(buffer.subarray(0, count), offsetBytes)
+    return count
   }
 
-  #content(): { readonly length: number; view(): Uint8Array } {
+  #content(): Pick<PagedBytes, "length" | "read"> {
     return this.disk.medium.file(this.id).current
   }
 
