@@ -7,7 +7,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { z } from "zod"
 import { must } from "../src/base/assert.js"
-import { AdminClient } from "../src/client/admin-client.js"
+import { AdminClient, type AdminAccess } from "../src/client/admin-client.js"
 import { RawConnection } from "../src/client/load/raw-connection.js"
 import { RequestForge } from "../src/client/load/request-forge.js"
 import { S3Client } from "../src/client/s3-client.js"
@@ -56,6 +56,7 @@ interface Running {
 
 export class OwnStore {
   private running: Running | undefined
+  private known: { readonly process: StoreProcess; readonly access: AdminAccess } | undefined
   private folders: readonly string[]
   private readonly root: string
 
@@ -198,14 +199,23 @@ export class OwnStore {
   }
 
   async admin<T>(use: (admin: AdminClient) => Promise<T>): Promise<T> {
-    const { adminEndpoint } = await this.now.process.ready()
-    const { adminToken: token } = await unsealRootCredentials(this.folders, undefined)
-    const admin = new AdminClient({ endpoint: adminEndpoint, token }, this.bench.signal)
+    const admin = new AdminClient(await this.adminAccess(), this.bench.signal)
     try {
       return await use(admin)
     } finally {
       admin.close()
     }
+  }
+
+  /** Where the admin port of the process is, and what it demands: read once, since waits ask it again and again. */
+  private async adminAccess(): Promise<AdminAccess> {
+    const { process } = this.now
+    if (this.known?.process !== process) {
+      const { adminEndpoint: endpoint } = await process.ready()
+      const { adminToken: token } = await unsealRootCredentials(this.folders, undefined)
+      this.known = { process, access: { endpoint, token } }
+    }
+    return this.known.access
   }
 
   get dataFolders(): readonly string[] {

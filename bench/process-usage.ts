@@ -6,6 +6,9 @@ import { Unmeasured } from "./row.js"
 /** The kernel's clock ticks per second for programs, on every Linux. */
 const TICKS_PER_SECOND = 100
 
+/** Less than this cannot be measured, and counts as this. */
+export const CPU_SECONDS_MIN = 1 / TICKS_PER_SECOND
+
 async function procText(pid: number, name: string): Promise<string> {
   try {
     return await readFile(`/proc/${pid}/${name}`, "utf8")

@@ -51,7 +51,7 @@ const POOL_THREADS = 4 + 4 * FOLDERS
 const USAGE = `npm run request-cost -- [options]
 
   --rows TEXT    only forms whose name has this text, and their plain forms; "chunks|tagging" has either
-  --show NAME    the files and functions of one form, with calls for each request
+  --show NAME    the files and functions of one form, with calls for each request; with --rows after its table
   --beside DIR   the figures of another checkout too, as "before"
   --json         print JSON instead of tables
 `
@@ -185,6 +185,8 @@ function formOf(text: string): RequestForm {
 
 interface CostOptions {
   readonly forms: readonly RequestForm[]
+  /** The forms of the table, if there is one. */
+  readonly rows: readonly RequestForm[]
   readonly show: RequestForm | undefined
   readonly beside: string | undefined
   readonly isJson: boolean
@@ -195,7 +197,7 @@ export function parseCostOptions(args: readonly string[]): CostOptions | "help" 
   const { values } = parseArgs({
     args: [...args],
     options: {
-      rows: { type: "string", default: "" },
+      rows: { type: "string" },
       show: { type: "string" },
       beside: { type: "string" },
       json: { type: "boolean", default: false },
@@ -204,28 +206,38 @@ export function parseCostOptions(args: readonly string[]): CostOptions | "help" 
   })
   if (values.help) return "help"
   const show = values.show === undefined ? undefined : formOf(values.show)
-  const isWanted = wantedBy(values.rows)
-  const wanted = FORMS.filter(({ name }) => isWanted(name))
-  const plain = new Set(wanted.map(form => form.plain))
-  const forms = show === undefined ? FORMS.filter(form => wanted.includes(form) || plain.has(form.name)) : [show]
-  if (forms.length === 0) throw new Error(`no form of request has "${values.rows}" in its name`)
-  return { forms, show, beside: values.beside, isJson: values.json }
+  const { rows: words = show === undefined ? "" : undefined } = values
+  const rows = words === undefined ? [] : withPlain(words)
+  if (words !== undefined && rows.length === 0) throw new Error(`no form of request has "${words}" in its name`)
+  const forms = show === undefined || rows.includes(show) ? rows : [...rows, show]
+  return { forms, rows, show, beside: values.beside, isJson: values.json }
 }
 
-async function report(bench: Bench, { forms, show, beside, isJson }: CostOptions): Promise<string> {
+/** The forms that have one of the words in their names, and their plain forms. */
+function withPlain(words: string): readonly RequestForm[] {
+  const isWanted = wantedBy(words)
+  const wanted = FORMS.filter(({ name }) => isWanted(name))
+  const plain = new Set(wanted.map(form => form.plain))
+  return FORMS.filter(form => wanted.includes(form) || plain.has(form.name))
+}
+
+async function report(bench: Bench, options: CostOptions): Promise<string> {
+  const { forms, rows, show, beside, isJson } = options
   const other = beside === undefined ? undefined : await builtCheckout(beside)
   const now = await measure(bench, ROOT, forms)
   const before = other === undefined ? undefined : await measure(bench, other, forms)
-  if (show !== undefined) {
-    const functions = await functionsOf(ROOT, now.get(show.name) ?? [])
-    const earlier = other === undefined ? undefined : await functionsOf(other, before?.get(show.name) ?? [])
-    if (isJson) return `${JSON.stringify({ now: functions, before: earlier }, undefined, 2)}\n`
-    const lists = [textOfFunctions(functions), ...(earlier === undefined ? [] : [textOfFunctions(earlier)])]
-    return lists.join("\nBefore:\n\n")
+  const costs = rows.length === 0 ? undefined : { now: rowsOf(now, rows), before: before && rowsOf(before, rows) }
+  const functions = show && {
+    now: await functionsOf(ROOT, now.get(show.name) ?? []),
+    before: other === undefined ? undefined : await functionsOf(other, before?.get(show.name) ?? []),
   }
-  const rows = rowsOf(now, forms)
-  const earlier = before && rowsOf(before, forms)
-  return isJson ? `${JSON.stringify({ now: rows, before: earlier }, undefined, 2)}\n` : tableOf(rows, earlier)
+  if (isJson) return `${JSON.stringify({ ...costs, functions }, undefined, 2)}\n`
+  const parts = costs === undefined ? [] : [tableOf(costs.now, costs.before)]
+  if (functions !== undefined) {
+    const { now: list, before: earlier } = functions
+    parts.push([list, ...(earlier === undefined ? [] : [earlier])].map(textOfFunctions).join("\nBefore:\n\n"))
+  }
+  return parts.join("\n")
 }
 
 /** Returns the exit code. */

@@ -5,6 +5,7 @@
  *   --hours H, --seconds S   how long; a run that has begun is still finished
  *   --seed N                 the first seed; drawn and printed if absent
  *   --kind NAME              only this kind
+ *   --at-once N              runs at the same time; as many as there are cores if absent
  *
  * Prints a line for each run, also into `.cache/soak/log`, and for each failure what repeats it; its output is in a file
  * beside. Ends with `N runs, M failed`, and with 1 if one failed. Other programs that need the processor come first.
@@ -33,15 +34,17 @@ const usage = message => {
 function parse() {
   const text = { type: "string" }
   try {
-    return parseArgs({ options: { hours: text, seconds: text, seed: text, kind: text } }).values
+    return parseArgs({ options: { hours: text, seconds: text, seed: text, kind: text, "at-once": text } }).values
   } catch (error) {
     return usage(error.message)
   }
 }
 
-const { hours, seconds, seed: firstSeed = String(randomInt(SEEDS)), kind: only } = parse()
+const { hours, seconds, seed: firstSeed = String(randomInt(SEEDS)), kind: only, ...further } = parse()
+const atOnce = Number(further["at-once"] ?? availableParallelism())
 const durationMs = (Number(hours ?? 0) * 3_600 + Number(seconds ?? 0)) * 1_000
 if (!(durationMs > 0)) usage("say how long: --hours H or --seconds S")
+if (!(Number.isInteger(atOnce) && atOnce > 0)) usage("--at-once is a whole number from 1")
 if (!/^\d{1,9}$/.test(firstSeed)) usage("--seed is a whole number of at most nine digits")
 const kinds = SOAK_KINDS.filter(({ name }) => only === undefined || name === only)
 if (kinds.length === 0) usage(`no kind "${only}"; there are: ${SOAK_KINDS.map(({ name }) => name).join(", ")}`)
@@ -89,6 +92,6 @@ async function work() {
   while (performance.now() < untilMs) await runOne(nextKind(kinds, spentSeconds))
 }
 
-await Promise.all(Array.from({ length: availableParallelism() }, work))
+await Promise.all(Array.from({ length: atOnce }, work))
 process.stdout.write(`${runs} runs, ${failed} failed\n`)
 process.exitCode = failed > 0 ? 1 : 0

@@ -15,7 +15,7 @@ import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
 import { Postgres, SqlMetadata } from "../../src/sql/index.js"
 import { timed, type Bench } from "../bench.js"
 import { openPostgres, removePostgres } from "../own-nodes.js"
-import { cpuSecondsOf, cpuSecondsOfFamily } from "../process-usage.js"
+import { CPU_SECONDS_MIN, cpuSecondsOf, cpuSecondsOfFamily } from "../process-usage.js"
 import { all, atLeast, atMost, type Measured, type Row } from "../row.js"
 import { theme, type Fixture } from "../theme.js"
 
@@ -117,7 +117,10 @@ class Commands implements Fixture {
     const [ownBefore, databaseBefore] = await cpuSeconds()
     const rows = await this.during(workers, seconds, write)
     const [own, database] = await cpuSeconds()
-    const [ownSeconds, databaseSeconds] = [Math.max(0.01, own - ownBefore), Math.max(0.01, database - databaseBefore)]
+    const [ownSeconds, databaseSeconds] = [
+      Math.max(CPU_SECONDS_MIN, own - ownBefore),
+      Math.max(CPU_SECONDS_MIN, database - databaseBefore),
+    ]
     return {
       perCpuSecond: rows / 1000 / (ownSeconds + databaseSeconds),
       ownMicros: (ownSeconds * 1e6) / rows,

@@ -12,6 +12,7 @@ import type { RawRequest } from "../../src/client/load/raw-connection.js"
 import type { Bench } from "../bench.js"
 import { builtCheckout } from "../checkout.js"
 import { FormStore, type FormStoreOptions } from "../form-store.js"
+import { CPU_SECONDS_MIN } from "../process-usage.js"
 import { FORMS, type RequestForm } from "../request-forms.js"
 import { all, atMost, median, type Measured, type Row, type Target } from "../row.js"
 import { theme, type Fixture, type Theme } from "../theme.js"
@@ -114,7 +115,8 @@ async function microsecondsOf(bench: Bench, form: RequestForm, sides: readonly S
     const before = await cpuSeconds()
     await inTurns(loads, bench.scale.seconds)
     const after = await cpuSeconds()
-    return loads.map(({ answered }, i) => (((after[i] ?? 0) - (before[i] ?? 0)) * 1e6) / answered)
+    const seconds = loads.map((_, i) => Math.max(CPU_SECONDS_MIN, (after[i] ?? 0) - (before[i] ?? 0)))
+    return loads.map(({ answered }, i) => ((seconds[i] ?? 0) * 1e6) / answered)
   } finally {
     for (const load of loads) load.close()
   }

@@ -13,6 +13,7 @@ import { spreadKey } from "../../src/client/load/work-mix.js"
 import { DELETE_KEYS_MAX } from "../../src/client/s3-client.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
+import { CPU_SECONDS_MIN } from "../process-usage.js"
 import { all, atLeast, type Measured, type Row } from "../row.js"
 import type { Scale } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
@@ -22,7 +23,6 @@ const DAYS = 3
 const MANY_RULES = 100
 /** Longer than the run, in days of any length. */
 const NEVER_DAYS = 1_000_000
-const CPU_SECONDS_MIN = 0.01
 const LOOK_EVERY_MS = 200
 const REMOVAL_MS_MAX = 3_600_000
 const EMPTY = Buffer.alloc(0)

@@ -9,6 +9,7 @@ import { S3Work } from "../../src/client/load/s3-work.js"
 import { scatter } from "../../src/client/load/work-mix.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
+import { CPU_SECONDS_MIN } from "../process-usage.js"
 import { all, atLeast, type Measured, type Row } from "../row.js"
 import type { Scale } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
@@ -105,7 +106,7 @@ class ListedStore {
     const before = await this.store.cpuSeconds()
     const load = await runLoad({ ...plan, seconds: scale.seconds }, clock, signal)
     if (load.firstError !== undefined) throw new Error(`a page failed: ${load.firstError}`)
-    const cpuSeconds = Math.max(0.01, (await this.store.cpuSeconds()) - before)
+    const cpuSeconds = Math.max(CPU_SECONDS_MIN, (await this.store.cpuSeconds()) - before)
     const { operationsPerSecond: perSecond, p50Ms, p99Ms } = load
     return { figure: load.count / cpuSeconds, unit: "pages/CPU s", also: { perSecond, p50Ms, p99Ms } }
   }

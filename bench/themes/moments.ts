@@ -5,6 +5,7 @@ import { runLoad } from "../../src/client/load/raw-load.js"
 import { noiseOf } from "../../src/client/load/work-mix.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
+import { CPU_SECONDS_MIN } from "../process-usage.js"
 import { all, atLeast, type Measured } from "../row.js"
 import { shareOf } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
@@ -89,7 +90,7 @@ class Moments implements Fixture {
     const before = await this.store.cpuSeconds()
     const load = await runLoad({ ...plan, seconds: scale.seconds }, clock, signal)
     if (load.firstError !== undefined) throw new Error(`a read failed: ${load.firstError}`)
-    const cpuSeconds = Math.max(0.01, (await this.store.cpuSeconds()) - before)
+    const cpuSeconds = Math.max(CPU_SECONDS_MIN, (await this.store.cpuSeconds()) - before)
     const { operationsPerSecond: perSecond, p50Ms, p99Ms } = load
     return { figure: load.count / cpuSeconds, unit: "/CPU s", also: { perSecond, p50Ms, p99Ms } }
   }

@@ -15,6 +15,7 @@ import type { Bench } from "../bench.js"
 import { FLAT, Flatness } from "../flatness.js"
 import { OwnNodes } from "../own-nodes.js"
 import { BUCKET, OwnStore } from "../own-store.js"
+import { CPU_SECONDS_MIN } from "../process-usage.js"
 import { all, atLeast, type Measured, type Row } from "../row.js"
 import type { Scale } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
@@ -144,7 +145,7 @@ class Nodes implements Fixture {
     await run(scale.seconds * WARM_TIMES)
     const before = await store.cpuSeconds()
     const loads = await run(scale.seconds)
-    const cpuSeconds = Math.max(0.01, (await store.cpuSeconds()) - before)
+    const cpuSeconds = Math.max(CPU_SECONDS_MIN, (await store.cpuSeconds()) - before)
     const failed = loads.find(({ firstError }) => firstError !== undefined)
     if (failed) throw new Error(`a request failed: ${failed.firstError ?? ""}`)
     const count = loads.reduce((sum, load) => sum + load.count, 0)

@@ -3,14 +3,17 @@ import { z } from "zod"
 import { KIB, MIB } from "../../src/base/limits.js"
 import { noiseOf } from "../../src/client/load/work-mix.js"
 import { mapBounded } from "../../src/life/index.js"
+import { PACK_LIMITS } from "../../src/object/packing/pack-commands-core.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import { Unmeasured, type Measured } from "../row.js"
+import { shareOf } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
 import { loadOf } from "../work-rate.js"
 
 const PACKED_BUCKET = "packed"
 const BODY = noiseOf(16 * KIB)
+/** In a run that is not short. */
 const OBJECTS_MIN = 256
 const OBJECTS_MAX = 20_000
 const WRITERS = 16
@@ -36,7 +39,8 @@ class Packing implements Fixture {
   ) {}
 
   static async open(bench: Bench): Promise<Packing> {
-    const objects = Math.min(OBJECTS_MAX, Math.max(OBJECTS_MIN, Math.ceil(bench.scale.startObjects / 5)))
+    const least = Math.max(PACK_LIMITS.objectsMin, shareOf(bench.scale, OBJECTS_MIN))
+    const objects = Math.min(OBJECTS_MAX, Math.max(least, Math.ceil(bench.scale.startObjects / 5)))
     const args = ["--redundancy", "ec:4+2"]
     const packing = new Packing(bench, await OwnStore.open(bench, { name: "packing", folders: 6, args }), objects)
     try {

@@ -10,7 +10,7 @@ import type { Operation } from "../../src/client/load/work-mix.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import { PlainServer } from "../plain-server.js"
-import { cpuSecondsOf } from "../process-usage.js"
+import { CPU_SECONDS_MIN, cpuSecondsOf } from "../process-usage.js"
 import { FLAT, Flatness } from "../flatness.js"
 import { all, atLeast, atMost, type Measured, type Row } from "../row.js"
 import { shareOf, type Scale } from "../scale.js"
@@ -102,7 +102,7 @@ class SmallObjects implements Fixture {
     const before = await cpuSecondsOf(pid)
     const load = await runLoad({ ...plan, seconds }, clock, signal)
     if (load.firstError !== undefined) throw new Error(`a request failed: ${load.firstError}`)
-    const cpuSeconds = Math.max(0.01, (await cpuSecondsOf(pid)) - before)
+    const cpuSeconds = Math.max(CPU_SECONDS_MIN, (await cpuSecondsOf(pid)) - before)
     return { figure: load.count / 1000 / cpuSeconds, load }
   }
 

@@ -5,14 +5,19 @@ import { run } from "./program.js"
 import { testIo } from "./testing-io.js"
 import { plainEnvironment, type Outcome, type RunOptions } from "./testing-process.js"
 
+interface HereOptions extends Omit<RunOptions, "nodeArgs" | "input"> {
+  readonly input?: Uint8Array | AsyncIterable<Uint8Array>
+}
+
 /** Like `runHayloft`, without signals, pipes and a start. */
 export async function runHere(
   args: readonly string[],
-  { environment, input, workingFolder = process.cwd() }: Omit<RunOptions, "nodeArgs"> = {},
+  { environment, input, workingFolder = process.cwd() }: HereOptions = {},
 ): Promise<Outcome> {
   const out: Uint8Array[] = []
   async function* given(): AsyncGenerator<Uint8Array> {
-    if (input !== undefined) yield input
+    if (input instanceof Uint8Array) yield input
+    else if (input !== undefined) yield* input
   }
   const { io, written } = testIo({
     environment: { ...plainEnvironment(), ...environment },

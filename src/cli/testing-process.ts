@@ -32,14 +32,21 @@ export function runProcess(command: string, args: readonly string[], options: Ru
     const child = spawn(command, args, {
       env: { ...plainEnvironment(), ...options.environment },
       cwd: options.workingFolder,
-      timeout: RUN_MS_MAX,
     })
+    // The option `timeout` of `spawn` would keep this process alive so long if the command does not exist.
+    const late = setTimeout(() => child.kill(), RUN_MS_MAX)
     const out: Buffer[] = []
     const error: Buffer[] = []
     child.stdout.on("data", (chunk: Buffer) => out.push(chunk))
     child.stderr.on("data", (chunk: Buffer) => error.push(chunk))
-    child.on("error", reject)
-    child.on("close", code => resolve({ code, out: Buffer.concat(out), error: Buffer.concat(error).toString("utf8") }))
+    child.on("error", error => {
+      clearTimeout(late)
+      reject(error)
+    })
+    child.on("close", code => {
+      clearTimeout(late)
+      resolve({ code, out: Buffer.concat(out), error: Buffer.concat(error).toString("utf8") })
+    })
     // A command that refuses its arguments does not read its input.
     child.stdin.on("error", () => undefined)
     child.stdin.end(options.input)

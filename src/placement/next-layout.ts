@@ -116,6 +116,11 @@ function inOrderOf(known: readonly DeviceId[], devices: readonly LayoutDevice[])
  */
 function settled(draft: LayoutDraft, devices: readonly LayoutDevice[], version: number): Layout {
   const { partitions, width, table } = draft
+  // One device has one layout: every first start of a small store would plan it slot by slot otherwise.
+  if (width === 1 && devices.length === 1) {
+    table.fill(0)
+    return { version, width, table: draft.slots, devices: devices.map(({ id }) => id) }
+  }
   const targets = targetsOf(draft, devices)
   const disorder = new Disorder(version)
   const order = disorder.order(partitions)

@@ -1,6 +1,9 @@
 /**
  * Runs the commands that the documents and the start banner show, exactly as written, against a real
  * server. A block whose tools are not installed is skipped, and names them.
+ *
+ * The commands of the banner, of the README and of the installation are processes of their own, as a user has them. Those of
+ * other pages are run by processes that stay (`harness/resident.ts`).
  */
 import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
@@ -13,6 +16,7 @@ import { readsEndpointVariable } from "../harness/aws-environment.js"
 import { bindChild, findProgram, run, type CommandResult } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
 import { freePort } from "../harness/free-port.js"
+import { residentAws, residentHayloft, type Resident } from "../harness/resident.js"
 import { ROOT } from "../harness/server.js"
 
 /** Ends a script that hangs; one that calls the AWS CLI twenty times takes minutes on a busy machine. */
@@ -21,7 +25,11 @@ const START_MS_MAX = 60_000
 const STOP_MS_MAX = 30_000
 const POLL_MS = 25
 /** The parts of a checkout that the commands use. */
-const CHECKOUT = ["bin", "dist", "docs", "node_modules", "package.json", "README.md"]
+const CHECKOUT = ["dist", "docs", "node_modules", "package.json", "README.md"]
+/** The folder of a checkout with programs that a script finds first. */
+const PROGRAMS = ".programs"
+/** The documents whose commands are processes. */
+const AS_PROCESSES = ["README.md", "docs/install.md"]
 
 /** Variables that would direct a command to another store. */
 const PLAIN = Object.fromEntries(
@@ -33,21 +41,45 @@ const PLAIN = Object.fromEntries(
 /** A server started as in the first steps: `./bin/hayloft serve` in a checkout, data in ./data. */
 interface FirstStart {
   readonly checkout: string
-  /** Another checkout with the same store in ./data. */
-  another(name: string): string
+  /** Another checkout with the same store in ./data. `isQuick`: its commands are run by programs that stay. */
+  another(name: string, isQuick: boolean): string
   readonly banner: string
   stop(): Promise<number | null>
 }
 
 /** A folder with links to the checkout, so that commands do not write to the real one. */
-function checkoutIn(folder: string, name: string): string {
+function checkoutIn(folder: string, name: string, programs?: Residents): string {
   const checkout = join(folder, name)
   mkdirSync(checkout)
   for (const part of CHECKOUT) symlinkSync(join(ROOT, part), join(checkout, part))
+  if (programs === undefined) {
+    symlinkSync(join(ROOT, "bin"), join(checkout, "bin"))
+    return checkout
+  }
+  mkdirSync(join(checkout, "bin"))
+  symlinkSync(programs.hayloft.stub, join(checkout, "bin/hayloft"))
+  mkdirSync(join(checkout, PROGRAMS))
+  if (programs.aws !== undefined) symlinkSync(programs.aws.stub, join(checkout, PROGRAMS, "aws"))
   return checkout
 }
 
-async function firstStart(folder: string): Promise<FirstStart> {
+/** The programs that stay; `aws` is undefined if there is none that can. */
+interface Residents {
+  readonly hayloft: Resident
+  readonly aws: Resident | undefined
+}
+
+async function startResidents(folder: string): Promise<Residents> {
+  // A shim of pyenv is a shell script that starts another one.
+  const { stdout } = await run("bash", ["-c", "pyenv which aws 2> /dev/null || command -v aws || true"])
+  const program = stdout.trim()
+  return {
+    hayloft: await residentHayloft(join(folder, "hayloft-stub")),
+    aws: program === "" ? undefined : await residentAws(program, join(folder, "aws-stub")),
+  }
+}
+
+async function firstStart(folder: string, programs: Residents): Promise<FirstStart> {
   const checkout = checkoutIn(folder, "checkout")
   const ports = ["--listen", `127.0.0.1:${await freePort()}`, "--admin-listen", `127.0.0.1:${await freePort()}`]
   const child = spawn("./bin/hayloft", ["serve", ...ports], {
@@ -75,8 +107,8 @@ async function firstStart(folder: string): Promise<FirstStart> {
     }
     await later(POLL_MS)
   }
-  const another = (name: string) => {
-    const place = checkoutIn(folder, name)
+  const another = (name: string, isQuick: boolean) => {
+    const place = checkoutIn(folder, name, isQuick ? programs : undefined)
     symlinkSync(join(checkout, "data"), join(place, "data"))
     return place
   }
@@ -93,7 +125,11 @@ const typedFirst = isOlderCli().then(isOlder => (isOlder ? `${FOR_OLDER_CLI}\n` 
 const type = async (checkout: string, script: string): Promise<CommandResult> =>
   run("bash", ["-c", `set -euo pipefail\n${await typedFirst}${script}`], {
     cwd: checkout,
-    env: { ...PLAIN, HOME: checkout, CHECKPOINT_DISABLE: "1" },
+    env: {
+      ...PLAIN,
+      ...{ HOME: checkout, CHECKPOINT_DISABLE: "1" },
+      PATH: `${join(checkout, PROGRAMS)}:${process.env["PATH"] ?? ""}`,
+    },
     timeoutMs: SCRIPT_MS_MAX,
   })
 
@@ -114,7 +150,8 @@ async function isMissing(tool: string): Promise<boolean> {
     const args = ["s3api", "put-object", `--${module}`, "x", "--generate-cli-skeleton"]
     return (await run(program, args)).code !== 0
   }
-  return module !== undefined && (await run(program, ["-c", `import ${module}`])).code !== 0
+  const find = `import importlib.util, sys; sys.exit(importlib.util.find_spec("${module ?? ""}") is None)`
+  return module !== undefined && (await run(program, ["-c", find])).code !== 0
 }
 
 async function firstMissing(tools: readonly string[]): Promise<string | undefined> {
@@ -129,11 +166,17 @@ let cleaned: Promise<void> = Promise.resolve()
 before(async () => {
   await new Promise<void>((resolve, reject) => {
     cleaned = withFolder(async folder => {
-      server = await firstStart(folder)
-      const over = new Promise<void>(done => (release = done))
-      resolve()
-      await over
-      assert.equal(await server.stop(), 0)
+      const programs = await startResidents(folder)
+      try {
+        server = await firstStart(folder, programs)
+        const over = new Promise<void>(done => (release = done))
+        resolve()
+        await over
+        assert.equal(await server.stop(), 0)
+      } finally {
+        await programs.hayloft.stop()
+        await programs.aws?.stop()
+      }
     })
     cleaned.catch(reject)
   })
@@ -166,15 +209,15 @@ for (const { at, name, bucket, tool } of [
 ]) {
   test(`the banner's commands for ${name} work exactly as printed`, async t => {
     if (tool !== undefined && (await isMissing(tool))) return t.skip(`${tool} is not installed`)
-    const { checkout, banner } = started()
+    const { checkout, another, banner } = started()
     const line = pasted(banner)[at] ?? ""
     assert.ok(line.includes(bucket), banner)
-    const gone = `./bin/hayloft ls s3://${bucket}`
-    assert.notEqual((await type(checkout, gone)).code, 0, `${bucket} exists already`)
+    const looking = another(`looking-${bucket}`, true)
+    assert.notEqual((await type(looking, `./bin/hayloft ls s3://${bucket}`)).code, 0, `${bucket} exists already`)
     await typeOk(checkout, line)
     const readme = readFileSync(join(ROOT, "README.md"), "utf8")
-    assert.equal(await typeOk(checkout, `./bin/hayloft cp s3://${bucket}/README.md -`), readme)
-    await typeOk(checkout, `./bin/hayloft rm -r s3://${bucket}/ && ./bin/hayloft bucket delete ${bucket}`)
+    assert.equal(await typeOk(looking, `./bin/hayloft cp s3://${bucket}/README.md -`), readme)
+    await typeOk(looking, `./bin/hayloft rm -r s3://${bucket}/ && ./bin/hayloft bucket delete ${bucket}`)
   })
 }
 
@@ -203,6 +246,6 @@ for (const { name, path, needs, script } of commands) {
   test(`${path}: ${name}`, async t => {
     const missing = await firstMissing(needs)
     if (missing !== undefined) return t.skip(`${missing} is not installed`)
-    await typeOk(started().another(name), script)
+    await typeOk(started().another(name, !AS_PROCESSES.includes(path)), script)
   })
 }

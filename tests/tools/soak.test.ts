@@ -49,11 +49,16 @@ test("a run is a line with what repeats it", () => {
 })
 
 test("a soak of a second runs from the seed that it is given, and ends", async () => {
-  const args = ["--seconds", "1", "--seed", "11", "--kind", "twins"]
+  const args = ["--seconds", "1", "--seed", "11", "--kind", "limits", "--at-once", "1"]
   const { code, stdout } = await run(process.execPath, [join(ROOT, "tools/soak.mjs"), ...args])
   assert.equal(code, 0, stdout)
-  assert.match(stdout, /^ok {6}[0-9a-f]{12} {2}twins {2}seed 11 {2}\d+ s {2}npm run sim -- --kind twins --seed 11$/m)
+  assert.match(stdout, /^ok {6}[0-9a-f]{12} {2}limits {2}seed 11 {2}\d+ s {2}npm run sim -- --kind limits --seed 11$/m)
   assert.match(stdout, /^\d+ runs, 0 failed$/m)
-  for (const wrong of [[], ["--seconds", "1", "--kind", "none"], ["--hours", "x"]])
+  for (const wrong of [
+    [],
+    ["--seconds", "1", "--kind", "none"],
+    ["--hours", "x"],
+    ["--seconds", "1", "--at-once", "0"],
+  ])
     assert.equal((await run(process.execPath, [join(ROOT, "tools/soak.mjs"), ...wrong])).code, 2)
 })

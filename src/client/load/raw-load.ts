@@ -91,16 +91,23 @@ class Load {
   }
 
   private get isOver(): boolean {
+    return this.isStopped || this.clock.monotonicMs() >= this.endMs
+  }
+
+  /** Something other than the time has ended it. */
+  private get isStopped(): boolean {
     const { until, errorsInARowMax = ERRORS_IN_A_ROW_MAX } = this.plan
-    if (this.signal.aborted || until?.aborted === true || this.errorsInARow >= errorsInARowMax) return true
-    return this.clock.monotonicMs() >= this.endMs
+    return this.signal.aborted || until?.aborted === true || this.errorsInARow >= errorsInARowMax
   }
 
   private async drive(connection: RawConnection): Promise<void> {
     const { thinkMs = 0 } = this.plan
-    while (!this.isOver) {
+    // The first request is sent however late it is: a busy machine may begin after the end of a short load.
+    let isFirst = this.plan.perSecond === undefined
+    while (isFirst ? !this.isStopped : !this.isOver) {
       const sinceMs = await this.turn()
-      if (sinceMs === undefined || this.isOver) return
+      if (sinceMs === undefined || (isFirst ? this.isStopped : this.isOver)) return
+      isFirst = false
       const request = this.plan.next()
       if (request === undefined) return
       await this.one(connection, request, sinceMs)
