@@ -16,7 +16,7 @@ import { withClient } from "../harness/sdk-client.js"
 import { HAYLOFT, ServerProcess } from "../harness/server.js"
 import { ALL_MARKS, check, fill, LOOK_MS, MASTER_KEY, untilBackedUp, used } from "./marked-objects.js"
 
-const ROUNDS = ["first", "second", "third"]
+const ROUNDS = ["first", "second"]
 const BACKUPS = ["--metadata-backup-every", "1s"]
 
 const statusOf = async (server: ServerProcess): Promise<string> => JSON.stringify(await server.report("/v1/status"))
@@ -58,8 +58,7 @@ const withPlainStore = (isBackedUp: boolean, use: (store: PlainStore) => Promise
     await writeFile(keyFile, MASTER_KEY)
     const env = { HAYLOFT_MASTER_KEY_FILE: keyFile }
     const folders = ["d1", "d2", "d3", "d4"].map(name => join(folder, name))
-    const unsaved = await used(folder, [], env)
-    await unsaved.kill()
+    await used(folder, [], env)
     // A backup that is killed leaves plain blocks, and they would be removed a day later.
     if (isBackedUp) {
       const plain = await ServerProcess.start({ folders, args: BACKUPS, env })
@@ -91,12 +90,11 @@ async function checkConverted({ folders, env }: PlainStore, rounds: readonly str
 
 /** Commands on a stopped store work in the middle of the conversion. */
 async function checkStopped({ folders, at, env, hayloft }: PlainStore, rounds: readonly string[]): Promise<void> {
-  for (const folder of [folders[0] ?? "", folders.at(-1) ?? ""]) {
-    const { code, stdout, stderr } = await hayloft("volume", "fsck", folder)
-    assert.equal(code, 0, `${stdout}${stderr}`)
-    const base = await hayloft("volume", "inspect", join(folder, "base"))
-    assert.equal(base.code, 0, base.stderr)
-  }
+  const [folder = ""] = folders
+  const checked = await hayloft("volume", "fsck", folder)
+  assert.equal(checked.code, 0, `${checked.stdout}${checked.stderr}`)
+  const base = await hayloft("volume", "inspect", join(folder, "base"))
+  assert.equal(base.code, 0, base.stderr)
   const to = at("rescued")
   const from = folders.flatMap(folder => ["--from", folder])
   const { code, stdout, stderr } = await hayloft("rescue", ...from, "--to", to)
@@ -114,13 +112,13 @@ test(
   () =>
     withPlainStore(true, async store => {
       const { folders, hayloft } = store
-      const rounds = [...ROUNDS, "fourth"]
+      const rounds = [...ROUNDS, "third"]
       const server = await begin(store, folders)
       assert.equal(await isOver(server), false)
       const status = await hayloft("status", "--data", folders[0] ?? "")
       assert.match(status.stdout, /encryption +being encrypted: \d+ % of the objects/)
       await withClient(server, async client => {
-        await fill(client, "fourth")
+        await fill(client, "third")
         await backUp(server, client)
       })
       await until(server, /"percent":[1-9]/)
@@ -160,6 +158,6 @@ test("a device that is away keeps the conversion open until it has returned", { 
     await untilConverted(whole)
     await withClient(whole, client => check(client, ROUNDS))
     await whole.stop()
-    await checkConverted(store, ROUNDS)
+    assert.deepEqual([...(await readable(folders, ALL_MARKS))], [])
   }),
 )

@@ -17,13 +17,15 @@ import {
 } from "@aws-sdk/client-s3"
 import { run, type CommandResult } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
+import { hayloftHere } from "../harness/hayloft-here.js"
 import { withClient } from "../harness/sdk-client.js"
 import { readable as marksIn } from "../harness/readable.js"
 import { HAYLOFT, ServerProcess } from "../harness/server.js"
 
 const MARKS = { bucket: "hidden-bucket", key: "hidden-key", body: "hidden body ", note: "hidden-note" } as const
 const Bucket = MARKS.bucket
-const OBJECTS = 300
+/** Their rows are several pages of a table. */
+const OBJECTS = 120
 const LARGE_BYTES = 200_000
 const PAGE_BYTES = 4096
 
@@ -70,7 +72,6 @@ async function killed(data: string, keyFile: string): Promise<ServerProcess> {
 interface Encrypted {
   readonly data: string
   readonly server: ServerProcess
-  readonly hayloft: (...args: string[]) => Promise<CommandResult>
   /** With the master key file. */
   readonly opened: (...args: string[]) => Promise<CommandResult>
 }
@@ -82,14 +83,13 @@ const withEncrypted = (use: (store: Encrypted) => Promise<void>): Promise<void> 
     await writeFile(keyFile, "5e".repeat(32))
     await writeFile(otherFile, "5f".repeat(32))
     const server = await killed(data, keyFile)
-    const hayloft = (...args: string[]) => run(process.execPath, [HAYLOFT, ...args])
-    const opened = (...args: string[]) => hayloft(...args, "--master-key-file", keyFile)
-    await refused(data, hayloft, otherFile)
-    await use({ data, server, hayloft, opened })
+    const opened = (...args: string[]) => hayloftHere(...args, "--master-key-file", keyFile)
+    await refused(data, otherFile)
+    await use({ data, server, opened })
     assert.deepEqual(await readable(data), [])
   })
 
-async function refused(data: string, hayloft: Encrypted["hayloft"], otherFile: string): Promise<void> {
+async function refused(data: string, otherFile: string): Promise<void> {
   const base = join(data, "base")
   for (const args of [
     ["fsck", data],
@@ -97,10 +97,10 @@ async function refused(data: string, hayloft: Encrypted["hayloft"], otherFile: s
     ["give-up", data],
     ["inspect", base],
   ]) {
-    const without = await hayloft("volume", ...args)
+    const without = await hayloftHere("volume", ...args)
     assert.notEqual(without.code, 0, args.join(" "))
     assert.match(without.stderr, /encrypts everything at rest: pass --master-key-file/)
-    const other = await hayloft("volume", ...args, "--master-key-file", otherFile)
+    const other = await hayloftHere("volume", ...args, "--master-key-file", otherFile)
     assert.notEqual(other.code, 0, args.join(" "))
     assert.match(other.stderr, /the master key does not match this store/)
   }
@@ -112,10 +112,10 @@ const volumesIn = async (data: string): Promise<readonly string[]> =>
 const NEEDLE = /^ *(\d+) +needle kind=shard .*key=hidden-key-large /m
 
 /** Inspects all volumes; returns where the large object is. */
-async function inspected({ data, hayloft, opened }: Encrypted): Promise<{ path: string; offsetBytes: number }> {
+async function inspected({ data, opened }: Encrypted): Promise<{ path: string; offsetBytes: number }> {
   let [shown, found] = ["", { path: "", offsetBytes: 0 }]
   for (const path of await volumesIn(data)) {
-    const closed = await hayloft("volume", "inspect", path)
+    const closed = await hayloftHere("volume", "inspect", path)
     assert.ok(!closed.stdout.includes(MARKS.key), "without the key only lengths are shown")
     assert.match(closed.stdout, /needle kind=shard .*names=encrypted .*bodyBytes=\d+/)
     const { code, stdout, stderr } = await opened("volume", "inspect", path)
@@ -129,14 +129,14 @@ async function inspected({ data, hayloft, opened }: Encrypted): Promise<{ path: 
 }
 
 /** The log and the metadata are shown. */
-async function checkInspection({ data, hayloft, opened }: Encrypted): Promise<void> {
+async function checkInspection({ data, opened }: Encrypted): Promise<void> {
   const base = await opened("volume", "inspect", join(data, "base"))
   assert.equal(base.code, 0, base.stderr)
   assert.match(base.stdout, /row family=current /)
   const segments = await filesIn(join(data, "log"))
   let entries = 0
   for (const segment of segments) {
-    const closed = await hayloft("volume", "inspect", segment)
+    const closed = await hayloftHere("volume", "inspect", segment)
     assert.doesNotMatch(closed.stdout, /entry/)
     assert.doesNotMatch(closed.stdout, /DAMAGED/)
     const shown = await opened("volume", "inspect", segment)
@@ -214,7 +214,8 @@ test("each command on an encrypted device needs the key file", { timeout: 300_00
 )
 
 const LOOK_MS = 100
-const RESCUED = [100, 4_096, LARGE_BYTES, 9_000_000]
+/** The last one has several blocks, of which each has the smallest size. */
+const RESCUED = [100, 4_096, LARGE_BYTES, 2_200_000]
 
 /** A snapshot that began after now has everything: it is later than one that ended after now. */
 async function backUp(server: ServerProcess, client: S3Client): Promise<void> {
@@ -248,7 +249,11 @@ test("a rescue of an encrypted store needs its key file, and brings all back wit
     await writeFile(at("other.key"), "5f".repeat(32))
     await mkdir(at("temporary"))
     const [args, env] = [["--metadata-backup-every", "1s"], { HAYLOFT_MASTER_KEY_FILE: at("master.key") }]
-    const server = await ServerProcess.start({ folders: [at("from")], args: [...args, "--encrypt-at-rest"], env })
+    const server = await ServerProcess.start({
+      folders: [at("from")],
+      args: [...args, "--block-size", "1MiB", "--encrypt-at-rest"],
+      env,
+    })
     await withClient(server, async client => {
       await client.send(new CreateBucketCommand({ Bucket }))
       for (const size of RESCUED) {
@@ -293,8 +298,7 @@ test("a device of a stopped encrypted store is given up with the key file, which
     })
     await server.stop()
     await rm(second, { recursive: true })
-    const forget = (...keys: string[]) =>
-      run(process.execPath, [HAYLOFT, "device", "forget", second, "--data", first, "--dry-run", ...keys])
+    const forget = (...keys: string[]) => hayloftHere("device", "forget", second, "--data", first, "--dry-run", ...keys)
     const closed = await forget()
     assert.notEqual(closed.code, 0)
     assert.match(closed.stderr, /encrypts everything at rest: pass --master-key-file/)

@@ -3,18 +3,23 @@ import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
-import { EVENT_PAGE } from "../../src/admin/index.js"
+import { EVENT_PAGE } from "../../src/admin/event-schemas.js"
 import { bindChild, run } from "../harness/commands.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { HAYLOFT, ServerProcess } from "../harness/server.js"
 
 const TIMEOUT_MS = 180_000
 
-async function codesOf(folders: readonly string[], args: readonly string[] = []): Promise<readonly string[]> {
+async function codesOf(folders: readonly string[], args: readonly string[]): Promise<readonly string[]> {
   const { stdout, stderr, code } = await run(HAYLOFT, ["events", "--json", ...args, "--data", folders[0] ?? ""])
   assert.equal(code, 0, stderr)
   const lines = stdout.split("\n").filter(line => line !== "")
   return EVENT_PAGE.shape.events.parse(lines.map(line => JSON.parse(line) as unknown)).map(event => event.code)
+}
+
+/** The same from the admin API: for looks that are repeated. */
+async function shownBy(server: ServerProcess): Promise<readonly string[]> {
+  return EVENT_PAGE.parse(await server.report("/v1/events")).events.map(({ code }) => code)
 }
 
 test("the start, a change and the stop of a server are events, also after kill -9", { timeout: TIMEOUT_MS }, () =>
@@ -41,10 +46,10 @@ test("the start, a change and the stop of a server are events, also after kill -
         await server.kill()
         await server.launch()
         kills += 1
-      } while (!(await codesOf(folders)).includes("store_changed"))
+      } while (!(await shownBy(server)).includes("store_changed"))
       await server.stop()
       await server.launch()
-      while (!(await codesOf(folders)).slice(0, 1).includes("started")) await later(100)
+      while (!(await shownBy(server)).slice(0, 1).includes("started")) await later(100)
       const codes = await codesOf(folders, ["--level", "info"])
       const life = codes.filter(code => ["started", "stopping"].includes(code))
       assert.deepEqual(life.slice(0, 3), ["started", "stopping", "started"])

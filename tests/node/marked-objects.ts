@@ -31,8 +31,8 @@ export const MARKS = {
 export const ALL_MARKS = Object.values(MARKS)
 export const MASTER_KEY = "5e".repeat(32)
 const SIZES = [0, 1_000, 4_096, 200_000]
-/** Several blocks: in the first round only. */
-const LARGE_BYTES = 9_000_000
+/** Several blocks, of which each has the smallest size: in the first round only. */
+const LARGE_BYTES = 2_200_000
 const PART_BYTES = 300_000
 const sizesOf = (round: string): readonly number[] => (round === "first" ? [...SIZES, LARGE_BYTES] : SIZES)
 
@@ -98,14 +98,14 @@ export async function untilBackedUp(server: ServerProcess): Promise<void> {
   while (!(await isThere())) await wait(LOOK_MS)
 }
 
-/** Writes in three processes, of which one is killed: log, checkpoints, merges, backup and repair have run. */
+/** Two rounds in two processes, of which the first was stopped, and the second was killed: its log has what it wrote last. */
 export async function used(
   folder: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<ServerProcess> {
   const folders = ["d1", "d2", "d3", "d4"].map(name => join(folder, name))
-  const server = await ServerProcess.start({ folders, args, env })
+  const server = await ServerProcess.start({ folders, args: [...args, "--block-size", "1MiB"], env })
   await withClient(server, async client => {
     await client.send(new CreateBucketCommand({ Bucket }))
     await client.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: "Enabled" } }))
@@ -115,10 +115,5 @@ export async function used(
   await server.launch()
   await withClient(server, client => fill(client, "second"))
   await server.kill()
-  await server.launch()
-  await withClient(server, async client => {
-    await fill(client, "third")
-    await check(client, ["first", "second", "third"])
-  })
   return server
 }

@@ -3,7 +3,6 @@
  * while clients write and while a job restores.
  */
 import assert from "node:assert/strict"
-import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
@@ -22,27 +21,37 @@ import {
   type S3Client,
 } from "@aws-sdk/client-s3"
 import { z } from "zod"
-import { DIFFERENCES, HISTORY, STARTED_JOB } from "../../src/admin/index.js"
-import { withFolder } from "../harness/folders.js"
+import { DIFFERENCES, HISTORY } from "../../src/admin/history-schemas.js"
+import { STARTED_JOB } from "../../src/admin/job-schemas.js"
+import { setSetting } from "../harness/admin-client.js"
+import { forTestsOfFile, withFolder } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"
-import { withServer, type ServerProcess } from "../harness/server.js"
+import { ServerProcess } from "../harness/server.js"
 
-const Bucket = "photos"
-const LOOK_MS = 50
+/** The bucket of the test that runs: each has its own. */
+let Bucket = ""
+let tests = 0
+let shared: ServerProcess
+
+forTestsOfFile(async folder => {
+  shared = await ServerProcess.start({ folders: [join(folder, "d")] })
+  return () => shared.kill()
+})
+
+const LOOK_MS = 150
 const LINES = z.array(z.looseObject({ key: z.string().optional() }))
 
-/** A store with a bucket that has a history. */
+/** A bucket that has a history. */
 const withHistory = (work: (server: ServerProcess, client: S3Client, folder: string) => Promise<void>): Promise<void> =>
   withFolder(folder =>
-    withServer({ folders: [join(folder, "d")] }, server =>
-      withClient(server, async client => {
-        await client.send(new CreateBucketCommand({ Bucket }))
-        await client.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: "Enabled" } }))
-        await writeFile(join(folder, "history.json"), "{}")
-        await run(server, "bucket", "settings", "set", Bucket, "history", join(folder, "history.json"))
-        await work(server, client, folder)
-      }),
-    ),
+    withClient(shared, async client => {
+      tests += 1
+      Bucket = `photos-${tests}`
+      await client.send(new CreateBucketCommand({ Bucket }))
+      await client.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: "Enabled" } }))
+      await setSetting(shared, Bucket, "history")
+      await work(shared, client, folder)
+    }),
   )
 
 async function run(server: ServerProcess, ...args: readonly string[]): Promise<string> {
@@ -194,7 +203,7 @@ test(
   { timeout: 300_000 },
   () =>
     withHistory(async (server, client) => {
-      const count = 60
+      const count = 30
       const keyOf = (i: number): string => `k/${String(i).padStart(3, "0")}`
       for (let i = 0; i < count; i += 1) await put(client, keyOf(i), `first ${i}`)
       const moment = await now(server)
@@ -208,11 +217,11 @@ test(
       const preview = STARTED_JOB.parse(
         linesOf(await run(server, "bucket", "restore", Bucket, "--to", moment, "--preview", "--json"))[0],
       )
-      assert.deepEqual(amountsOf(preview), { restore: 40, delete: 3, unchanged: 20 })
-      assert.equal(preview.plan?.first.length, 43)
+      assert.deepEqual(amountsOf(preview), { restore: 20, delete: 3, unchanged: 10 })
+      assert.equal(preview.plan?.first.length, 23)
       assert.deepEqual(await listed(client), changed, "a preview changes nothing")
       const started = STARTED_JOB.parse(
-        linesOf(await run(server, "bucket", "restore", Bucket, "--to", moment, "--yes", "--rate", "20", "--json"))[0],
+        linesOf(await run(server, "bucket", "restore", Bucket, "--to", moment, "--yes", "--rate", "10", "--json"))[0],
       )
       for (;;) {
         const { counts } = await jobOf(server, started.id)
@@ -222,13 +231,13 @@ test(
       await server.kill()
       await server.launch()
       // A write after the start stays.
-      await put(client, keyOf(58), "third")
+      await put(client, keyOf(28), "third")
       let ended = await jobOf(server, started.id)
       for (; ended.endedMs === undefined; ended = await jobOf(server, started.id)) await wait(LOOK_MS)
       assert.equal(ended.state, "done")
       assert.deepEqual(amountsOf(ended), amountsOf(preview))
-      assert.deepEqual([ended.counts?.matched, (ended.counts?.done ?? 0) + (ended.counts?.failed ?? 0)], [43, 43])
-      assert.equal(await bodyOf(client, keyOf(58)), "third")
+      assert.deepEqual([ended.counts?.matched, (ended.counts?.done ?? 0) + (ended.counts?.failed ?? 0)], [23, 23])
+      assert.equal(await bodyOf(client, keyOf(28)), "third")
       await run(server, "bucket", "restore", Bucket, "--to", moment, "--yes", "--wait")
       assert.deepEqual(await listed(client), before)
       const rest = DIFFERENCES.parse(
@@ -245,7 +254,7 @@ test(
   () =>
     withHistory(async (server, client) => {
       const states: { readonly moment: string; readonly shown: readonly string[] }[] = []
-      for (let round = 0; round < 3; round += 1) {
+      for (let round = 0; round < 2; round += 1) {
         for (let i = 0; i < 5; i += 1) {
           await put(client, `k${i}`, `${round} ${i} ${"x".repeat(round * 10)}`)
           states.push({ moment: await now(server), shown: await listed(client) })

@@ -14,97 +14,104 @@ import {
   PutObjectCommand,
   PutObjectRetentionCommand,
 } from "@aws-sdk/client-s3"
-import { STARTED_JOB } from "../../src/admin/index.js"
-import { withFolder } from "../harness/folders.js"
+import { STARTED_JOB } from "../../src/admin/job-schemas.js"
+import type { AdminClient } from "../../src/client/index.js"
+import { adminOf } from "../harness/admin-client.js"
+import { forTestsOfFile } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"
-import { withServer, type ServerProcess } from "../harness/server.js"
+import { ServerProcess } from "../harness/server.js"
 
-const Bucket = "many"
-const LOOK_MS = 50
+const LOOK_MS = 150
+let server: ServerProcess
+let admin: AdminClient
+let folder: string
 
-async function start(server: ServerProcess, ...args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await server.hayloft(["jobs", "start", ...args, "--yes", "--json"])
+forTestsOfFile(async of => {
+  folder = of
+  server = await ServerProcess.start({ folders: [join(folder, "d")] })
+  admin = await adminOf(server)
+  return async () => {
+    admin.close()
+    await server.kill()
+  }
+})
+
+/** The command line starts the job. */
+async function command(Bucket: string, ...args: readonly string[]): Promise<string> {
+  const [kind = "", ...rest] = args
+  const { code, stdout, stderr } = await server.hayloft(["jobs", "start", kind, Bucket, ...rest, "--yes", "--json"])
   assert.equal(code, 0, stderr)
   return STARTED_JOB.parse(JSON.parse(stdout)).id
 }
 
-const jobOf = async (server: ServerProcess, id: string) => STARTED_JOB.parse(await server.report(`/v1/jobs/${id}`))
+async function start(Bucket: string, job: Readonly<Record<string, unknown>>): Promise<string> {
+  return STARTED_JOB.parse(await admin.post(`/v1/buckets/${Bucket}/jobs`, { job })).id
+}
 
-async function until(server: ServerProcess, id: string, isSo: (done: number, isOver: boolean) => boolean) {
+const jobOf = async (id: string) => STARTED_JOB.parse(await server.report(`/v1/jobs/${id}`))
+
+async function until(id: string, isSo: (done: number, isOver: boolean) => boolean) {
   for (;;) {
-    const job = await jobOf(server, id)
+    const job = await jobOf(id)
     if (isSo(job.counts?.done ?? 0, job.endedMs !== undefined)) return job
     await wait(LOOK_MS)
   }
 }
 
-test("a job whose process is killed goes on, and counts each object once", { timeout: 300_000 }, () =>
-  withFolder(folder =>
-    withServer({ folders: [join(folder, "d")] }, async server => {
-      const count = 120
-      await withClient(server, async client => {
-        await client.send(new CreateBucketCommand({ Bucket }))
-        for (let i = 0; i < count; i += 1) {
-          await client.send(new PutObjectCommand({ Bucket, Key: `a/${String(i).padStart(3, "0")}`, Body: "body" }))
-        }
-        await client.send(new PutObjectCommand({ Bucket, Key: "kept", Body: "body" }))
-      })
-      const id = await start(server, "delete-objects", Bucket, "--prefix", "a/", "--rate", "40")
-      await until(server, id, done => done > 0)
-      await server.kill()
-      await server.launch()
-      const ended = await until(server, id, (_, isOver) => isOver)
-      assert.equal(ended.state, "done")
-      assert.deepEqual([ended.counts?.matched, ended.counts?.done, ended.counts?.failed], [count, count, 0])
-      await withClient(server, async client => {
-        const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket }))
-        assert.deepEqual(
-          Contents.map(({ Key }) => Key),
-          ["kept"],
-        )
-      })
-    }),
-  ),
-)
+test("a job whose process is killed goes on, and counts each object once", async () => {
+  const Bucket = "many"
+  const count = 120
+  await withClient(server, async client => {
+    await client.send(new CreateBucketCommand({ Bucket }))
+    for (let i = 0; i < count; i += 1) {
+      await client.send(new PutObjectCommand({ Bucket, Key: `a/${String(i).padStart(3, "0")}`, Body: "body" }))
+    }
+    await client.send(new PutObjectCommand({ Bucket, Key: "kept", Body: "body" }))
+  })
+  const id = await command(Bucket, "delete-objects", "--prefix", "a/", "--rate", "40")
+  await until(id, done => done > 0)
+  await server.kill()
+  await server.launch()
+  const ended = await until(id, (_, isOver) => isOver)
+  assert.equal(ended.state, "done")
+  assert.deepEqual([ended.counts?.matched, ended.counts?.done, ended.counts?.failed], [count, count, 0])
+  await withClient(server, async client => {
+    const { Contents = [] } = await client.send(new ListObjectsV2Command({ Bucket }))
+    assert.deepEqual(
+      Contents.map(({ Key }) => Key),
+      ["kept"],
+    )
+  })
+})
 
-test(
-  "object lock holds for jobs; deleted objects come back; a cancelled job says how far it was",
-  { timeout: 300_000 },
-  () =>
-    withFolder(folder =>
-      withServer({ folders: [join(folder, "d")] }, server =>
-        withClient(server, async client => {
-          await client.send(new CreateBucketCommand({ Bucket, ObjectLockEnabledForBucket: true }))
-          for (const Key of ["a", "b", "c"]) await client.send(new PutObjectCommand({ Bucket, Key, Body: "body" }))
-          const Retention = { Mode: "COMPLIANCE", RetainUntilDate: new Date(Date.now() + 86_400_000) } as const
-          await client.send(new PutObjectRetentionCommand({ Bucket, Key: "b", Retention }))
-          const over = (_: number, isOver: boolean): boolean => isOver
-          await until(server, await start(server, "delete-objects", Bucket), over)
-          assert.equal((await client.send(new ListObjectsV2Command({ Bucket }))).KeyCount, 0)
-          const restored = await until(server, await start(server, "restore-objects", Bucket), over)
-          assert.equal(restored.counts?.done, 3)
-          assert.equal((await client.send(new ListObjectsV2Command({ Bucket }))).KeyCount, 3)
-          const purged = await until(server, await start(server, "delete-versions", Bucket), over)
-          assert.deepEqual([purged.counts?.done, purged.counts?.failed], [2, 1])
-          assert.deepEqual(
-            [purged.failures[0]?.key, /AccessDenied/.test(purged.failures[0]?.reason ?? "")],
-            ["b", true],
-          )
-          const { Versions = [] } = await client.send(new ListObjectVersionsCommand({ Bucket }))
-          assert.deepEqual(
-            Versions.map(({ Key }) => Key),
-            ["b"],
-          )
-          const keys = join(folder, "keys.txt")
-          await writeFile(keys, "c\nnothing\nd\n")
-          for (const Key of ["c", "d", "e"]) await client.send(new PutObjectCommand({ Bucket, Key, Body: "body" }))
-          const selected = await until(server, await start(server, "delete-versions", Bucket, "--keys", keys), over)
-          assert.deepEqual([selected.target, selected.counts?.done], ["many/ (3 selected)", 2])
-          const slow = await start(server, "tag-objects", Bucket, "k=v", "--rate", "0.1")
-          assert.equal((await server.hayloft(["jobs", "cancel", slow])).code, 0)
-          const cancelled = await until(server, slow, over)
-          assert.match(cancelled.result ?? "", /cancelled|done/)
-        }),
-      ),
-    ),
-)
+test("object lock holds for jobs; deleted objects come back; a cancelled job says how far it was", () =>
+  withClient(server, async client => {
+    const Bucket = "locked"
+    await client.send(new CreateBucketCommand({ Bucket, ObjectLockEnabledForBucket: true }))
+    for (const Key of ["a", "b", "c"]) await client.send(new PutObjectCommand({ Bucket, Key, Body: "body" }))
+    const Retention = { Mode: "COMPLIANCE", RetainUntilDate: new Date(Date.now() + 86_400_000) } as const
+    await client.send(new PutObjectRetentionCommand({ Bucket, Key: "b", Retention }))
+    const over = (_: number, isOver: boolean): boolean => isOver
+    await until(await start(Bucket, { kind: "delete-objects" }), over)
+    assert.equal((await client.send(new ListObjectsV2Command({ Bucket }))).KeyCount, 0)
+    const restored = await until(await start(Bucket, { kind: "restore-objects" }), over)
+    assert.equal(restored.counts?.done, 3)
+    assert.equal((await client.send(new ListObjectsV2Command({ Bucket }))).KeyCount, 3)
+    const purged = await until(await start(Bucket, { kind: "delete-versions" }), over)
+    assert.deepEqual([purged.counts?.done, purged.counts?.failed], [2, 1])
+    assert.deepEqual([purged.failures[0]?.key, /AccessDenied/.test(purged.failures[0]?.reason ?? "")], ["b", true])
+    const { Versions = [] } = await client.send(new ListObjectVersionsCommand({ Bucket }))
+    assert.deepEqual(
+      Versions.map(({ Key }) => Key),
+      ["b"],
+    )
+    const keys = join(folder, "keys.txt")
+    await writeFile(keys, "c\nnothing\nd\n")
+    for (const Key of ["c", "d", "e"]) await client.send(new PutObjectCommand({ Bucket, Key, Body: "body" }))
+    const selected = await until(await command(Bucket, "delete-versions", "--keys", keys), over)
+    assert.deepEqual([selected.target, selected.counts?.done], ["locked/ (3 selected)", 2])
+    const slow = await start(Bucket, { kind: "tag-objects", tags: [{ key: "k", value: "v" }], itemsPerSecond: 1 })
+    await admin.post(`/v1/jobs/${slow}/cancel`, {})
+    const cancelled = await until(slow, over)
+    assert.match(cancelled.result ?? "", /cancelled|done/)
+  }))

@@ -19,6 +19,7 @@ import {
   RestoreObjectCommand,
   type S3Client,
 } from "@aws-sdk/client-s3"
+import { adminOf, setSetting } from "../harness/admin-client.js"
 import { run } from "../harness/commands.js"
 import { freePort } from "../harness/free-port.js"
 import { withFolder } from "../harness/folders.js"
@@ -40,18 +41,17 @@ const restoreOf = async (client: S3Client, Key: string) =>
   (await client.send(new HeadObjectCommand({ Bucket: BUCKET, Key }))).Restore
 
 async function fill(server: ServerProcess, client: S3Client, k2v: K2vClient): Promise<string | undefined> {
-  const hayloft = async (...args: readonly string[]) => {
-    const { code, stderr } = await server.hayloft(args)
-    assert.equal(code, 0, stderr)
-  }
-  await hayloft("class", "set", "GLACIER", "replica:3", "--yes")
+  const { code, stderr } = await server.hayloft(["class", "set", "GLACIER", "replica:3", "--yes"])
+  assert.equal(code, 0, stderr)
   await client.send(new CreateBucketCommand({ Bucket: BUCKET }))
   await fillItem(k2v)
   for (const key of ["restored", "asleep"]) await put(client, key, "GLACIER")
   const restore = { Bucket: BUCKET, Key: "restored", RestoreRequest: { Days: 3 } }
   await client.send(new RestoreObjectCommand(restore))
-  await hayloft("quota", "set", BUCKET, "--bytes", String(LIMIT_BYTES))
-  await hayloft("bucket", "undelete", "enable", BUCKET, "--days", "7")
+  const admin = await adminOf(server)
+  await admin.post(`/v1/buckets/${BUCKET}/quota`, { hardBytes: LIMIT_BYTES })
+  await admin.post(`/v1/buckets/${BUCKET}/undelete`, { days: 7 })
+  admin.close()
   return restoreOf(client, "restored")
 }
 
@@ -67,12 +67,10 @@ async function fillItem(client: K2vClient): Promise<void> {
 const LINES = Array.from({ length: 70 }, (_, i) => `line ${i} ${"x".repeat(i)}\n`)
 
 /** An object with appends, in several segments. */
-async function fillLog(server: ServerProcess, file: string): Promise<void> {
+async function fillLog(server: ServerProcess): Promise<void> {
   const client = server.client()
   await client.call("PUT", { bucket: "logs" })
-  await writeFile(file, "{}")
-  const allowed = await server.hayloft(["bucket", "settings", "set", "logs", "append", file])
-  assert.equal(allowed.code, 0, allowed.stderr)
+  await setSetting(server, "logs", "append")
   for (const body of LINES) {
     const { status } = await client.call("POST", { bucket: "logs", key: "log", query: "append", body })
     assert.equal(status, 200)
@@ -136,7 +134,7 @@ test(
       let restored: string | undefined
       await withClient(server, async client => {
         restored = await fill(server, client, k2vOf(host))
-        await fillLog(server, join(folder, "append.json"))
+        await fillLog(server)
         await fillQueue(queues)
         await backUp(server, client)
       })
