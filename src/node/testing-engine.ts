@@ -7,7 +7,7 @@ import { parseEpoch, parseIncarnation, parseStoreId, rowKeyOf } from "../base/id
 import type { Incarnation } from "../base/ids.js"
 import { KIB, MIB } from "../base/limits.js"
 import { defaultMetaCopies, defaultPolicy, shardCount } from "../base/policy.js"
-import { CHECKPOINT_LIMITS } from "../device/index.js"
+import { CHECKPOINT_LIMITS, SPACE_LIMITS } from "../device/index.js"
 import { makeCodec } from "../erasure/index.js"
 import type { ControlRecord } from "../format/control-record.js"
 import { encodeLayout, planLayout } from "../placement/index.js"
@@ -28,6 +28,14 @@ export const noSignal = new AbortController().signal
 const OWNER = parseAccountId("root")
 const LOG_FILL_STEP_BYTES = 64 * KIB
 const idOf = (number: number) => parseDeviceId(number.toString(16).padStart(16, "0"))
+
+const RESERVE_BYTES = 1 * MIB
+/** Small, since the simulated disk keeps in memory all files that keep space free. */
+const SPACES = {
+  ...SPACE_LIMITS,
+  ...{ reserveBytesMin: RESERVE_BYTES, reserveBytesMax: RESERVE_BYTES, reserveBytesMaxShared: RESERVE_BYTES },
+  ballastPieceBytes: 64 * KIB,
+}
 
 /** The same devices have the same layout in every run. */
 const layouts = new Map<number, ControlRecord["layout"]>()
@@ -172,6 +180,7 @@ export class Machine {
           checkpointLimits: { ...CHECKPOINT_LIMITS, ...this.checkpointLimits },
           logFillStepBytes: LOG_FILL_STEP_BYTES,
         },
+        spaceLimits: SPACES,
       },
     )
     engine.recordManager.onChange(changed => void (this.record = changed))

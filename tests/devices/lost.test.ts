@@ -3,22 +3,24 @@ import assert from "node:assert/strict"
 import { rm } from "node:fs/promises"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
+import { STORE_SCHEMAS } from "../../src/admin/index.js"
+import { MIB } from "../../src/base/limits.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { ServerProcess } from "../harness/server.js"
 import { SmallStore } from "./small-store.js"
 
-const POLLS_MAX = 200
-const POLL_MS = 250
+const POLLS_MAX = 100
+const POLL_MS = 500
 
 const lostBlocks = async (server: ServerProcess): Promise<string> =>
   /^hayloft_lost_blocks (\d+)$/m.exec(await server.metrics())?.[1] ?? "none"
 
-/** Returns the output of `status` once its first line begins with this: safety is evaluated every few seconds. */
-async function statusFrom(server: ServerProcess, verdict: string): Promise<string> {
+/** Waits until the store reports so many lost blocks, and may lose so many disks: it is evaluated every few seconds. */
+async function untilLost(server: ServerProcess, blocks: number, losses: number): Promise<void> {
   for (let polls = 0; ; polls += 1) {
-    const { stdout } = await server.hayloft(["status"])
-    if (stdout.startsWith(verdict)) return stdout
-    assert.ok(polls < POLLS_MAX, `not ${verdict}: ${stdout}`)
+    const { repair, safety } = STORE_SCHEMAS.STATUS.parse(await server.report("/v1/status"))
+    if (repair?.lostBlocks === blocks && safety.safeLosses === losses) return
+    assert.ok(polls < POLLS_MAX, `${repair?.lostBlocks} blocks are lost, and ${safety.safeLosses} disks may be`)
     await later(POLL_MS)
   }
 }
@@ -27,25 +29,29 @@ test("one folder without its volumes: status reports which objects are unreadabl
   await withFolder(async folder => {
     const server = await ServerProcess.start({ folders: dataFolders(folder, 1) })
     try {
-      const store = new SmallStore([100, 70_000, 10_000_001])
+      const store = new SmallStore([100, 70_000, 4 * MIB + 1])
       await store.make(server)
       await store.check(server)
       assert.equal(await lostBlocks(server), "0")
       await server.stop()
       await rm(`${dataFolders(folder, 1)[0]}/volumes`, { recursive: true })
       await server.launch()
-      const status = await statusFrom(server, "NOT READABLE: ")
-      assert.match(status, /something cannot be read today, because too few shards of some blocks are left/)
-      assert.match(status, /9\.6 MiB NOT READABLE/)
-      assert.match(status, /4 blocks \(9\.6 MiB\) NOT READABLE/)
-      assert.equal(await lostBlocks(server), "4")
+      await untilLost(server, 3, -1)
+      assert.equal(await lostBlocks(server), "3")
+      const { stdout: status } = await server.hayloft(["status"])
+      assert.match(
+        status,
+        /^NOT READABLE: .*something cannot be read today, because too few shards of some blocks are left/,
+      )
+      assert.match(status, /4\.1 MiB NOT READABLE/)
+      assert.match(status, /3 blocks \(4\.1 MiB\) NOT READABLE/)
       const repair = await server.hayloft(["repair", "status"])
       assert.match(repair.stdout, /unreadable +object survivors\/first\/70000\n/)
-      assert.match(repair.stdout, /unreadable +object survivors\/first\/10000001\n/)
+      assert.match(repair.stdout, /unreadable +object survivors\/first\/4194305\n/)
       assert.doesNotMatch(repair.stdout, /first\/100\n/)
       await store.remove(server, "first")
       await store.put(server, "second")
-      await statusFrom(server, "unprotected: ")
+      await untilLost(server, 0, 0)
       assert.equal(await lostBlocks(server), "0")
       await store.check(server)
     } catch (error) {

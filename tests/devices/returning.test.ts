@@ -31,7 +31,7 @@ function watchNeedles(store: SimStore) {
 
 test("a disk that hangs stalls requests only briefly; it returns once it works again, and receives only what it missed", async () => {
   const store = await SimStore.open(4)
-  for (let i = 0; i < 20; i += 1) await store.put(`before ${i}`)
+  for (let i = 0; i < 10; i += 1) await store.put(`before ${i}`)
   await store.becomeWhole("the beginning")
   const drive = store.machine.bays.at(BAY) ?? assert.fail("a disk is in the bay")
   drive.faulty.become("hung")
@@ -64,7 +64,7 @@ test("a disk that hangs stalls requests only briefly; it returns once it works a
 
 test("an empty disk that replaces a lost one is rebuilt by all the others, and becomes a metadata replica again", async () => {
   const store = await SimStore.open(6)
-  for (let i = 0; i < 15; i += 1) await store.put(`object ${i}`)
+  for (let i = 0; i < 8; i += 1) await store.put(`object ${i}`)
   await store.becomeWhole("the beginning")
   const holdsMetadata = (bay: string): boolean => {
     const { id } = store.deviceIn(bay)

@@ -21,16 +21,6 @@ const STORIES: Readonly<Record<string, ProcessStory>> = {
     ending: "stop",
     rules: all => [{ prefix: `${disk(all, 1)}/base/`, calls: ["write"], nth: 1, forEver: true, how: { errno: "EIO" } }],
   },
-  "a sync of the metadata store fails at the last checkpoint": {
-    folders: 1,
-    ending: "stop",
-    rules: all => [{ prefix: `${disk(all, 1)}/base/`, calls: ["fdatasync", "fsync"], nth: 1, how: { errno: "EIO" } }],
-  },
-  "a write of the metadata store is torn at the last checkpoint": {
-    folders: 1,
-    ending: "stop",
-    rules: all => [{ prefix: `${disk(all, 1)}/base/`, calls: ["write"], nth: 2, how: { keptBytes: 100 } }],
-  },
   "the process dies in the middle of a checkpoint": {
     folders: 1,
     ending: "stop",

@@ -2,9 +2,9 @@
  * A store on real files (volumes, payloads, logs, metadata) that is damaged and read. `rot.ts` runs it as a
  * separate process, so that a crash of it is detected. Each step prints a line of JSON to standard output.
  *
- *   node rot-store.js make FOLDER DEVICES          writes objects in two generations, and ends without stopping
- *   node rot-store.js sweep FOLDER PLANS           for each plan repeatedly: copies, damages, opens and reads, or opens,
- *                                                  damages the open store, reads and undoes the damage
+ *   node rot-store.js FOLDER DEVICES PLANS   writes objects in two generations, and leaves that store as a crash would;
+ *                                            then for each plan repeatedly: copies, damages, opens and reads, or opens,
+ *                                            damages the open store, reads and undoes the damage
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { closeSync, openSync, writeSync } from "node:fs"
@@ -63,10 +63,6 @@ const CASES_AN_OPENING = 40
 /** The expected value of a key: the name and length of its last write; undefined if it was deleted. */
 type Expected = Readonly<Record<string, readonly [string, number] | null>>
 
-function parseExpected(text: string): Expected {
-  return JSON.parse(text) as Expected
-}
-
 /** Maps paths like `/d1` to a folder. */
 function rooted(root: string): Disk {
   const disk = new RealDisk()
@@ -108,7 +104,7 @@ async function openStore(root: string, devices: number): Promise<Engine> {
 
 const say = (fact: unknown): void => void process.stdout.write(`${JSON.stringify(fact)}\n`)
 
-async function make(folder: string, devices: number): Promise<void> {
+async function make(folder: string, devices: number): Promise<Expected> {
   const root = join(folder, "golden")
   for (let device = 1; device <= devices; device += 1) mkdirSync(join(root, `d${device}`), { recursive: true })
   const engine = await openStore(root, devices)
@@ -155,10 +151,8 @@ async function make(folder: string, devices: number): Promise<void> {
   // The following writes are only in the log.
   for (let at = 3; at < KEYS; at += 5) await put(at)
   for (const { log } of engine.devices) await log.confirm()
-  writeFileSync(join(folder, "expected.json"), JSON.stringify(expected))
-  say({ made: Object.keys(expected).length })
   // The store is not stopped: a last checkpoint would empty the log.
-  process.exit(0)
+  return expected
 }
 
 async function mergeAll(engine: Engine): Promise<void> {
@@ -406,14 +400,9 @@ async function whileRunning(folder: string, plan: RotPlan, at: number, expected:
   await engine?.stop().catch(() => undefined)
 }
 
-const [mode, folder = "", argument = ""] = process.argv.slice(2)
+const [folder = "", devices = "", plans = ""] = process.argv.slice(2)
+const expected = await make(folder, Number(devices))
+for (const [at, plan] of parseRotPlans(plans).entries())
+  await (plan.mode === "rest" ? atRest : whileRunning)(folder, plan, at, expected)
 // Pending reads of an abandoned store must not keep the process running.
-if (mode === "make") await make(folder, Number(argument))
-else {
-  const expected = parseExpected(readFileSync(join(folder, "expected.json"), "utf8"))
-  // An earlier process has written to the copied folder.
-  lives = 1
-  for (const [at, plan] of parseRotPlans(argument).entries())
-    await (plan.mode === "rest" ? atRest : whileRunning)(folder, plan, at, expected)
-  process.exit(0)
-}
+process.exit(0)

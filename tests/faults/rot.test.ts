@@ -6,7 +6,7 @@ import { sweepRot } from "./rot.js"
 import { ROT_TARGETS, type RotSweep } from "./rot-plan.js"
 
 const sweeps = ROT_TARGETS.flatMap((target): RotSweep[] => [
-  { mode: "running", target, seed, count: runsOf(5) },
+  { mode: "running", target, seed, count: runsOf(3) },
   { mode: "rest", target, seed, count: runsOf(1) },
 ])
 

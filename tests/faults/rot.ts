@@ -32,8 +32,9 @@ interface Ended {
   readonly problem: string | undefined
 }
 
-async function runStore(mode: "make" | "sweep", folder: string, argument: string): Promise<Ended> {
-  const child = spawn(process.execPath, [PROGRAM, mode, folder, argument], { stdio: ["ignore", "pipe", "pipe"] })
+async function runStore(folder: string, devices: number, plans: readonly RotPlan[]): Promise<Ended> {
+  const program = [PROGRAM, folder, String(devices), JSON.stringify(plans)]
+  const child = spawn(process.execPath, program, { stdio: ["ignore", "pipe", "pipe"] })
   bindChild(child)
   const late = setTimeout(() => child.kill("SIGKILL"), CASE_MS_MAX)
   let errors = ""
@@ -67,10 +68,8 @@ export function sweepRot(
   report: (sweep: RotSweep, findings: RotFindings) => void,
 ): Promise<void> {
   return withFolder(async folder => {
-    const made = await runStore("make", folder, String(devices))
-    if (made.problem !== undefined) throw new Error(made.problem)
     const plans = sweeps.map((sweep): RotPlan => ({ ...sweep, devices }))
-    const { cases, problem } = await runStore("sweep", folder, JSON.stringify(plans))
+    const { cases, problem } = await runStore(folder, devices, plans)
     for (const [at, sweep] of sweeps.entries())
       report(
         sweep,

@@ -53,7 +53,7 @@ class Writer {
     for (let round = 0; ; round += 1) {
       if ((await this.write(`back-${round}`)).every(status => status < 300)) return
       assert.ok(performance.now() < untilMs, "the store did not come back")
-      await later(200)
+      await later(500)
     }
   }
 

@@ -9,7 +9,7 @@ import { SimRandom } from "../../src/seams/random/sim.js"
 import { describeSite, sitesOf, sweepOne, sweeps, type Site, type SweepOptions } from "./sweep.js"
 import { shown } from "./story.js"
 
-const CALLS = runsOf(12)
+const CALLS = runsOf(6)
 
 test(`one of the calls fails, in ${CALLS} stories`, async () => {
   const all: (readonly [SweepOptions, Site])[] = []

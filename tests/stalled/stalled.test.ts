@@ -16,21 +16,23 @@ import { withServer, type ServerProcess } from "../harness/server.js"
 import { Attackers, headOf, residentBytes } from "./attackers.js"
 
 const BUCKET = "stalled"
-const READERS = 600
+const READERS = 300
 /** More than the memory of a stalled reader: one short piece, its header, its request. */
 const READER_BYTES = 160 * KIB
 /** The variation of the heap between garbage collections. */
 const HEAP_BYTES = 128 * MIB
 const UPLOADS = HTTP_LIMITS.inFlightMax + 76
 const LOOK_MS = 50
+/** The server takes long to show its metrics. */
+const METRICS_LOOK_MS = 500
 
 async function inFlight(server: ServerProcess): Promise<number> {
   const text = await server.metrics()
   return Number(/^hayloft_http_in_flight\{server="s3"\} (\d+)/m.exec(text)?.[1])
 }
 
-async function until(isSo: () => Promise<boolean>): Promise<void> {
-  while (!(await isSo())) await later(LOOK_MS)
+async function until(isSo: () => Promise<boolean>, lookMs = LOOK_MS): Promise<void> {
+  while (!(await isSo())) await later(lookMs)
 }
 
 async function withBucket(folders: number, work: (server: ServerProcess) => Promise<void>): Promise<void> {
@@ -71,7 +73,7 @@ for (const seed of seedsOf(1)) {
       } finally {
         attackers.close()
       }
-      await until(async () => (await inFlight(server)) === 0)
+      await until(async () => (await inFlight(server)) === 0, METRICS_LOOK_MS)
       const { most } = await residentBytes(server.pid)
       const allowed = BLOCK_LIMITS.readBytesMax + READERS * READER_BYTES + HEAP_BYTES
       assert.ok(most - before.most < allowed, `${Math.round((most - before.most) / MIB)} MiB at most`)
@@ -111,6 +113,6 @@ test("uploads of one account whose bodies do not arrive lock out no other accoun
     } finally {
       attackers.close()
     }
-    await until(async () => (await inFlight(server)) === 0)
+    await until(async () => (await inFlight(server)) === 0, METRICS_LOOK_MS)
   }),
 )
