@@ -55,6 +55,15 @@ const place = (row: Row): number => lineOf(row) * 1000 + Number(row.id.split("."
 
 export const ROWS: readonly Row[] = [...all].sort((left, right) => place(left) - place(right))
 
+/** Rows about requests alone: signatures, HTTP, bodies on their way, and refusals, wherever a server keeps its metadata. */
+export const ROWS_OF_REQUESTS: ReadonlySet<Row> = new Set([
+  ...refusalRows,
+  ...httpRows,
+  ...signatureRows,
+  ...signatureV2Rows,
+  ...payloadRows,
+])
+
 /** Lines of the list, first and last, that rows can belong to. */
 export const LINES = { first: 1, last: 101 } as const
 

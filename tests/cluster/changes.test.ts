@@ -12,6 +12,8 @@ import { BUCKET, isSettled, layoutOf, post, statusSays, withNodes } from "./stor
 const FOLDERS = 2
 const SMALL_WEIGHT = 0.4
 const PAUSE_MS = 50
+const CLIENTS = 1
+const REQUESTS = 10
 const BODY_BYTES = 20_000
 
 /** Writes to the node until it takes no connections any more. */
@@ -43,7 +45,7 @@ test(
     await withNodes(
       { nodes: 3, foldersEach: FOLDERS, isHurried: true, args: ["--redundancy", "ec:2+2"] },
       async nodes => {
-        const load = await Load.begin(nodes.all, { bucket: BUCKET })
+        const load = await Load.begin(nodes.all, { bucket: BUCKET, clients: CLIENTS })
         const [first, second, third] = [nodes.at(1), nodes.at(2), nodes.at(3)]
 
         // A gateway joins on the machine of the third node, and gets a disk that is smaller than the others there.
@@ -56,7 +58,7 @@ test(
         fourth.folders = [path]
         await statusSays(second, ({ devices: known }) => known.some(device => device.path === path))
         await isSettled(second)
-        await load.goesOn()
+        await load.goesOn(REQUESTS)
         const { devices } = await layoutOf(second)
         const there = devices.filter(({ zone }) => zone === third.zone)
         const shares = there.sort((a, b) => a.share - b.share)
@@ -73,12 +75,12 @@ test(
         assert.deepEqual(await refusals, [])
         await second.stop()
         await isSettled(first)
-        await load.goesOn()
+        await load.goesOn(REQUESTS)
         await load.end()
         await load.check([first, third, fourth])
 
         // A disk of the first node moves to the fourth.
-        const later = await Load.begin([first, third, fourth], { bucket: BUCKET })
+        const later = await Load.begin([first, third, fourth], { bucket: BUCKET, clients: CLIENTS })
         const [moved = "", ...kept] = first.folders
         const isActive =
           (folder: string) =>
@@ -95,7 +97,7 @@ test(
         const { devices: all } = await isSettled(third)
         const homes = all.filter(device => device.path === moved).map(({ node }) => node)
         assert.deepEqual(homes, [fourth.name])
-        await later.goesOn()
+        await later.goesOn(REQUESTS)
         await later.end()
         await later.check([first, third, fourth])
       },

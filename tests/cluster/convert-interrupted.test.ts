@@ -46,9 +46,9 @@ const BLOCK_BYTES = 64 * KIB
 const FOLDERS = ["/d1", "/d2", "/d3"]
 const NODE = "first"
 /** A landing kills before one write of so many, and before each one around the write that moves the store. */
-const STRIDE = 4
+const STRIDE = 8
 /** The same where each kill repeats the whole move, or many writes are alike. */
-const [MOVED_STRIDE, FILL_STRIDE] = [12, 24]
+const [MOVED_STRIDE, FILL_STRIDE] = [24, 48]
 const strideOf = (landing: number): number => Math.max(1, Math.round(landing / runsOf(1)))
 const drawnBelow = (limit: number): number => TEST_SEED % limit
 const noSignal = new AbortController().signal

@@ -13,7 +13,9 @@ import { Load } from "./load.js"
 import { areSettled, BUCKET, isSettled, statusSays } from "./stores.js"
 
 const POLL_MS = 250
-const FOLDERS = 2
+const NODES = 3
+const CLIENTS = 1
+const REQUESTS = 10
 /** Longer than statements wait for the database. */
 const AWAY_MS = 8_000
 
@@ -29,18 +31,18 @@ async function readiness(node: TestNode, isReady: boolean): Promise<string> {
 
 const requestTo = ({ rawClient }: TestNode, key: string) => rawClient.call("GET", { bucket: BUCKET, key })
 
-const newBucket = async ({ client }: TestNode, bucket: string): Promise<{ readonly bucket: string }> => {
+async function newBucket({ client }: TestNode, bucket: string) {
   await client.createBucket(bucket)
-  return { bucket }
+  return { bucket, clients: CLIENTS }
 }
 
 async function areRestarted(nodes: TestNodes, network: PeerNetwork): Promise<void> {
   const load = await Load.begin(nodes.all, await newBucket(nodes.at(1), "restarts"))
   for (const node of nodes.all) {
     await node.stop()
-    await load.goesOn()
+    await load.goesOn(REQUESTS)
     await node.start(await network.argsOf(node))
-    await load.goesOn()
+    await load.goesOn(REQUESTS)
   }
   await load.end()
   await load.check(nodes.all)
@@ -52,18 +54,18 @@ async function losesItsPeers(nodes: TestNodes, network: PeerNetwork): Promise<vo
   // The load uses the two others: a balancer asks for readiness.
   const load = await Load.begin([first, second], await newBucket(first, "cut-off"))
   network.cut(third)
-  assert.match(await readiness(third, false), /only 2 of 6 devices respond to this node/)
+  assert.match(await readiness(third, false), /only 1 of 3 devices respond to this node/)
   assert.equal((await requestTo(third, "small")).text, "in its row", "what needs no peers is served")
   const { status, header } = await requestTo(third, "large")
   assert.deepEqual([status, header("retry-after")], [503, "1"])
   const { health } = await statusSays(first, ({ health: { reasons } }) => /cannot reach|cut off/.test(reasons.join()))
   assert.match(health.reasons.join("\n"), /node-3/)
   await readiness(first, true)
-  await load.goesOn()
+  await load.goesOn(REQUESTS)
   network.heal(third)
   await readiness(third, true)
   load.add(third)
-  await load.goesOn()
+  await load.goesOn(REQUESTS)
   await load.end()
   await load.check(nodes.all)
   const { devices } = await isSettled(first)
@@ -89,7 +91,7 @@ async function loseTheDatabase(nodes: TestNodes): Promise<void> {
     await readiness(node, true)
     assert.equal((await requestTo(node, "small")).status, 200)
   }
-  await load.goesOn()
+  await load.goesOn(REQUESTS)
   await load.end()
   const codes = [...load.failedAttempts.keys()]
   assert.ok(codes.length > 0, "the outage was noticed")
@@ -110,17 +112,17 @@ async function loseTheDatabase(nodes: TestNodes): Promise<void> {
 test("three nodes in trouble", { skip: noPostgres || process.platform !== "linux" }, async t => {
   await withFolder(async folder => {
     const network = new PeerNetwork()
-    const nodes = await TestNodes.empty(folder, ["--redundancy", "ec:4+2"], true)
+    const nodes = await TestNodes.empty(folder, ["--redundancy", "ec:2+1"], true)
     try {
-      for (let i = 0; i < 3; i += 1) {
-        const node = await nodes.add(FOLDERS)
+      for (let i = 0; i < NODES; i += 1) {
+        const node = await nodes.add(1)
         await node.start(await network.argsOf(node))
       }
       const { client } = nodes.at(1)
       await client.createBucket(BUCKET)
       await client.put({ bucket: BUCKET, key: "small", body: Buffer.from("in its row") })
-      await client.put({ bucket: BUCKET, key: "large", body: Buffer.alloc(500_000, "x") })
-      await areSettled(nodes.at(1), 3 * FOLDERS)
+      await client.put({ bucket: BUCKET, key: "large", body: Buffer.alloc(50_000, "x") })
+      await areSettled(nodes.at(1), NODES)
       await t.test("nodes restarted one after another under load fail no request", () => areRestarted(nodes, network))
       await t.test("a node without its peers reports that it is not ready, and recovers", () =>
         losesItsPeers(nodes, network),

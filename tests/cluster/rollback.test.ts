@@ -6,7 +6,7 @@ import assert from "node:assert/strict"
 import { createHash, randomBytes } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { test } from "node:test"
+import { after, before, test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
 import type { z } from "zod"
 import { STORE_SCHEMAS } from "../../src/admin/index.js"
@@ -28,20 +28,34 @@ const PART_BYTES = 5 * 1024 * 1024
 const LOOK_MS = 500
 const START_TRIES = 60
 const NEVER = new AbortController().signal
+const CLOCK = new RealClock()
+const TWO_NODES = { nodes: 2, foldersEach: 1 }
+
+/** Every test has a database of its own in it, and puts all of them back. */
+let databases: Databases
+
+if (noPostgres === false) {
+  before(async () => {
+    databases = await Databases.start()
+  })
+  after(() => databases.stop())
+}
+
+const md5 = (body: Buffer = Buffer.alloc(0)): string => createHash("md5").update(body).digest("hex")
 
 const isUnavailable = (error: unknown): boolean => error instanceof RemoteFailure && error.status === 503
 
 const serves = (node: TestNode) => statusSays(node, ({ health }) => health.ready)
 
-const isHalted = (node: TestNode, of: TestNode) =>
+const isHalted = (node: TestNode, of = node) =>
   statusSays(node, ({ health }) => health.reasons.some(reason => /hayloft cluster reconcile/.test(reason)), of)
 
 /** Starts a node that does not become ready, and waits until it answers. */
-async function startHalted(node: TestNode, of: TestNode): Promise<void> {
+async function startHalted(node: TestNode): Promise<void> {
   node.process = node.spawn()
   for (let tries = 0; ; tries += 1) {
     try {
-      await statusOf(node, of)
+      await statusOf(node)
       return
     } catch (error) {
       if (tries === START_TRIES) throw error
@@ -66,7 +80,7 @@ async function changeEverything(nodes: TestNodes, partUpload: string): Promise<R
   await put(a, "by both")
   await put(b, "by both")
   await a.remove(BUCKET, "deleted")
-  const second = randomBytes(PART_BYTES)
+  const second = randomBytes(SIZE)
   await a.putPart({ bucket: BUCKET, key: "parts", uploadId: partUpload, partNumber: 2, body: second })
   written.set("part 2", second)
   const upload = {
@@ -115,78 +129,69 @@ async function reconcile(node: TestNode, folder: string): Promise<readonly Entry
   return lines.map(line => ENTRY.parse(JSON.parse(line)))
 }
 
-async function isPutBack(args: readonly string[] = []): Promise<void> {
-  await withNodes({ nodes: 3, foldersEach: 1, args }, async (nodes, folder) => {
-    const [a, b] = [nodes.at(1), nodes.at(2)]
-    const before = new Map(["kept", "overwritten", "deleted"].map(key => [key, randomBytes(SIZE)]))
-    for (const [key, body] of before) await a.client.put({ bucket: BUCKET, key, body })
-    await a.client.createBucket(DROPPED)
-    const partUpload = await a.client.createMultipart({ bucket: BUCKET, key: "parts" })
-    const first = randomBytes(PART_BYTES)
-    const firstPart = { bucket: BUCKET, key: "parts", uploadId: partUpload, partNumber: 1, body: first }
-    const firstTag = await a.client.putPart(firstPart)
-    await nodes.databases.server.save()
-    for (const node of nodes.all) await serves(node)
-    const since = await changeEverything(nodes, partUpload)
-    await nodes.databases.server.restore()
-    for (const node of nodes.all) await isHalted(node, a)
-    for (const { access } of nodes.all) {
-      const client = new S3Client(access, new RealClock(), NEVER, { attemptsMax: 1 })
-      await assert.rejects(client.get(BUCKET, "kept"), isUnavailable)
-      await assert.rejects(client.put({ bucket: BUCKET, key: "further", body: first }), isUnavailable)
-      client.close()
-    }
-    await b.stop()
-    await startHalted(b, a)
-    await isHalted(b, a)
-    const entries = await reconcile(a, folder)
-    for (const node of nodes.all) await serves(node)
-    const outcomesOf = (key: string) => entries.filter(each => each.key === key).map(({ outcome }) => outcome)
-    for (const [key, outcomes] of Object.entries({
-      ...{ since: ["putBack"], overwritten: ["putBack"], twice: ["listed", "putBack"], parts: ["putBack"] },
-      ...{ "by both": ["listed", "listed"], multipart: ["listed"], "in a newer bucket": ["listed"] },
-    })) {
-      assert.deepEqual([...outcomesOf(key)].sort(), outcomes, `${key}: ${JSON.stringify(entries)}`)
-    }
-    assert.deepEqual(
-      entries.filter(({ outcome }) => outcome === "missing"),
-      [],
-    )
-    const client = new S3Client(nodes.at(3).access, new RealClock(), NEVER)
-    for (const key of ["kept", "deleted"]) assert.deepEqual(await bodyOf(client, key), before.get(key), key)
-    for (const key of ["since", "overwritten", "twice"])
-      assert.deepEqual(await bodyOf(client, key), since.get(key), key)
-    assert.equal((await client.head(BUCKET, "since")).contentType, "text/x-test")
-    const { etag } = await client.head(BUCKET, "since")
-    assert.equal(
-      etag,
-      createHash("md5")
-        .update(since.get("since") ?? "")
-        .digest("hex"),
-    )
-    const second = since.get("part 2") ?? Buffer.alloc(0)
-    const etags = [firstTag, createHash("md5").update(second).digest("hex")]
-    await client.complete({ bucket: BUCKET, key: "parts", uploadId: partUpload, etags })
-    assert.deepEqual(await bodyOf(client, "parts"), Buffer.concat([first, second]))
-    await client.put({ bucket: DROPPED, key: "further", body: first })
-    client.close()
-  })
+const outcomesOf = (entries: readonly Entry[], key: string) =>
+  entries
+    .filter(each => each.key === key)
+    .map(({ outcome }) => outcome)
+    .sort()
+
+async function refusesClients({ access }: TestNode): Promise<void> {
+  const client = new S3Client(access, CLOCK, NEVER, { attemptsMax: 1 })
+  await assert.rejects(client.get(BUCKET, "kept"), isUnavailable)
+  await assert.rejects(client.put({ bucket: BUCKET, key: "further", body: Buffer.alloc(SIZE) }), isUnavailable)
+  client.close()
 }
 
 test(
-  "a database that is restored halts every node; a reconciliation puts back what it has lost",
+  "a database that is restored halts every node; a reconciliation puts back what a store encrypted at rest has lost",
   { skip: noPostgres },
-  () => isPutBack(),
+  () =>
+    // They do not hurry: what a job has done is shown only until it begins again.
+    withNodes({ nodes: 3, foldersEach: 1, databases, args: ["--encrypt-at-rest"] }, async (nodes, folder) => {
+      const [a, c] = [nodes.at(1), nodes.at(3)]
+      const before = new Map(["kept", "overwritten", "deleted"].map(key => [key, randomBytes(SIZE)]))
+      for (const [key, body] of before) await a.client.put({ bucket: BUCKET, key, body })
+      await a.client.createBucket(DROPPED)
+      const partUpload = await a.client.createMultipart({ bucket: BUCKET, key: "parts" })
+      const first = randomBytes(PART_BYTES)
+      const firstPart = { bucket: BUCKET, key: "parts", uploadId: partUpload, partNumber: 1, body: first }
+      const firstTag = await a.client.putPart(firstPart)
+      await databases.server.save()
+      for (const node of nodes.all) await serves(node)
+      const since = await changeEverything(nodes, partUpload)
+      await databases.server.restore()
+      for (const node of nodes.all) await isHalted(node, a)
+      for (const node of nodes.all) await refusesClients(node)
+      const entries = await reconcile(a, folder)
+      for (const node of nodes.all) await serves(node)
+      for (const [key, outcomes] of Object.entries({
+        ...{ since: ["putBack"], overwritten: ["putBack"], twice: ["listed", "putBack"], parts: ["putBack"] },
+        ...{ "by both": ["listed", "listed"], multipart: ["listed"], "in a newer bucket": ["listed"] },
+      })) {
+        assert.deepEqual(outcomesOf(entries, key), outcomes, `${key}: ${JSON.stringify(entries)}`)
+      }
+      assert.deepEqual(
+        entries.filter(({ outcome }) => outcome === "missing"),
+        [],
+      )
+      const client = new S3Client(c.access, CLOCK, NEVER)
+      for (const key of ["kept", "deleted"]) assert.deepEqual(await bodyOf(client, key), before.get(key), key)
+      for (const key of ["since", "overwritten", "twice"])
+        assert.deepEqual(await bodyOf(client, key), since.get(key), key)
+      const { etag, contentType } = await client.head(BUCKET, "since")
+      assert.deepEqual([contentType, etag], ["text/x-test", md5(since.get("since"))])
+      const second = since.get("part 2") ?? Buffer.alloc(0)
+      await client.complete({ bucket: BUCKET, key: "parts", uploadId: partUpload, etags: [firstTag, md5(second)] })
+      assert.deepEqual(await bodyOf(client, "parts"), Buffer.concat([first, second]))
+      await client.put({ bucket: DROPPED, key: "further", body: second })
+      client.close()
+    }),
 )
 
-test("a reconciliation puts back what a store encrypted at rest has lost", { skip: noPostgres }, () =>
-  isPutBack(["--encrypt-at-rest"]),
-)
-
-test("a database that is restored while all nodes are off halts each of them", { skip: noPostgres }, async () => {
-  await withNodes({ nodes: 2, foldersEach: 1 }, async (nodes, folder) => {
+test("a database that is restored while all nodes are off halts each of them", { skip: noPostgres }, () =>
+  withNodes({ ...TWO_NODES, databases, isHurried: true }, async (nodes, folder) => {
     const [a, b] = [nodes.at(1), nodes.at(2)]
-    await nodes.databases.server.save()
+    await databases.server.save()
     for (const node of nodes.all) await serves(node)
     const body = randomBytes(SIZE)
     await a.client.put({ bucket: BUCKET, key: "since", body })
@@ -195,11 +200,11 @@ test("a database that is restored while all nodes are off halts each of them", {
     await admin.post("/v1/redundancy", { policy: "replica:2", confirm: "replica:2" })
     admin.close()
     await Promise.all(nodes.all.map(node => node.stop()))
-    await nodes.databases.server.restore()
-    await startHalted(b, a)
-    await isHalted(b, a)
-    await startHalted(a, b)
-    await isHalted(a, b)
+    await databases.server.restore()
+    for (const node of [b, a]) {
+      await startHalted(node)
+      await isHalted(node)
+    }
     const entries = await reconcile(b, folder)
     assert.deepEqual(
       entries.map(({ key, outcome }) => [key, outcome]),
@@ -207,12 +212,12 @@ test("a database that is restored while all nodes are off halts each of them", {
     )
     for (const node of nodes.all) {
       await serves(node)
-      const client = new S3Client(node.access, new RealClock(), NEVER)
+      const client = new S3Client(node.access, CLOCK, NEVER)
       assert.deepEqual(await bodyOf(client, "since"), body)
       client.close()
     }
-  })
-})
+  }),
+)
 
 /** Begins to move the store, and kills it once the database belongs to it: then only some rows, or none, are copied. */
 async function beginToCopy(store: MovableStore, url: string): Promise<void> {
@@ -232,7 +237,6 @@ test(
   { skip: noPostgres },
   async () => {
     await withFolder(async folder => {
-      const databases = await Databases.start()
       const store = await MovableStore.create(folder, 1)
       try {
         const url = await databases.create()
@@ -244,11 +248,10 @@ test(
         assert.equal(await store.conversion(), "done")
         await store.stop()
         await databases.server.restore()
-        for (let tries = 0; tries < 3; tries += 1)
+        for (let tries = 0; tries < 2; tries += 1)
           assert.match(await store.refusal(url), /restored to a moment at which the store had not moved into it yet/)
       } finally {
         await store.stop()
-        await databases.stop()
       }
     }, quietParent())
   },

@@ -94,17 +94,16 @@ async function rotateUnderLoad(nodes: TestNodes, folder: string): Promise<void> 
   const keys = await keysOf(nodes, folder)
   const both = withKeys(keys.old, keys.next)
   const gateway = await nodes.add(0, { zone: three.zone })
-  await gateway.start()
+  const other = join(folder, "other.key")
+  await writeFile(other, randomBytes(32).toString("hex"), { mode: 0o600 })
+  await gateway.start(withKeys(keys.old, other))
   const load = await Load.begin([...nodes.all], { bucket: BUCKET, clients: 1 })
 
   await assert.rejects(rotate(one, keys), /start the store with --next-master-key-file/)
   await restart(one, both)
   await shows(one, keys, ({ number }) => number === 1)
   await assert.rejects(rotate(one, keys), /node-2, node-3, node-4 without this new key/)
-  const other = join(folder, "other.key")
-  await writeFile(other, randomBytes(32).toString("hex"), { mode: 0o600 })
   await restart(two, both)
-  await restart(gateway, withKeys(keys.old, other))
   await assert.rejects(rotate(two, keys), /: node-3, node-4 without this new key/)
   await restart(gateway, both)
 
@@ -117,7 +116,7 @@ async function rotateUnderLoad(nodes: TestNodes, folder: string): Promise<void> 
   const slept = must(three.process, "it runs")
   const shown = await shows(one, keys, ({ number, devices }) => number === 2 && devices.length === 1)
   assert.deepEqual([shown.former?.number, shown.devices[0]?.node], [1, three.name])
-  await load.goesOn(15)
+  await load.goesOn(8)
   three.signal("SIGCONT")
   assert.notEqual(await slept.exited, 0)
   assert.match(slept.output, /under master key 2, and the file holds another one, perhaps master key 1/)
@@ -131,7 +130,7 @@ async function rotateUnderLoad(nodes: TestNodes, folder: string): Promise<void> 
   await assert.rejects(rotate(three, keys), /master key 1 is needed until/)
   const { adminToken } = await unsealRootCredentials(one.folders, keys.old, keys.next)
   assert.equal(adminToken, keys.token)
-  await load.goesOn(15)
+  await load.goesOn(8)
   await load.end()
   await load.check(nodes.all)
 }
@@ -139,5 +138,8 @@ async function rotateUnderLoad(nodes: TestNodes, folder: string): Promise<void> 
 test(
   "the master key is replaced under load; nodes without the new one are named, and end if they slept meanwhile",
   { skip: noPostgres },
-  () => withNodes({ nodes: 3, foldersEach: 1, args: ["--encrypt-new-buckets", "--encrypt-at-rest"] }, rotateUnderLoad),
+  () => {
+    const args = ["--encrypt-new-buckets", "--encrypt-at-rest"]
+    return withNodes({ nodes: 3, foldersEach: 1, isHurried: true, args }, rotateUnderLoad)
+  },
 )

@@ -11,6 +11,8 @@ import { BUCKET, statusSays, withNodes } from "./stores.js"
 const { lowest, highest } = FRAME_VERSIONS
 const framesOf = (from: number, to: number): string => `{ lowest: ${from}, highest: ${to} }`
 const FRAMES = framesOf(lowest, highest)
+/** More than a row has: a body goes from node to node. */
+const BODY_BYTES = 20_000
 const copies = new PlantedCopies(["src"])
 after(() => copies.remove())
 
@@ -28,13 +30,13 @@ const programOf = (name: string, frames: string, schema: number): string =>
     .command(name)
 
 test("neighbouring versions run together, others are refused", { skip: noPostgres }, async () => {
-  await withNodes({ nodes: 2, foldersEach: 2 }, async nodes => {
+  await withNodes({ nodes: 2, foldersEach: 1, isHurried: true }, async nodes => {
     const [first, second] = [nodes.at(1), nodes.at(2)]
     const bodies = new Map<string, Buffer>()
     /** Each node writes something, and reads what the other has written. */
     const bothWork = async () => {
       for (const { client } of nodes.all.slice(0, 2)) {
-        const [key, body] = [`key-${bodies.size}`, randomBytes(300_000)]
+        const [key, body] = [`key-${bodies.size}`, randomBytes(BODY_BYTES)]
         await client.put({ bucket: BUCKET, key, body })
         bodies.set(key, body)
       }

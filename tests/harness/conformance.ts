@@ -6,29 +6,39 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Client } from "../../conformance/client.js"
 import { KeptConnections, parseEndpoint } from "../../conformance/raw-client.js"
-import { ROWS } from "../../conformance/rows/index.js"
+import { ROWS, ROWS_OF_REQUESTS } from "../../conformance/rows/index.js"
+import type { Row } from "../../conformance/row.js"
 import { ROWS_AT_ONCE, runRow } from "../../conformance/suite.js"
 import { runsOf, TEST_SEED } from "../../src/base/testing-seed.js"
 import { runningStore } from "./cluster.js"
 import { CREDENTIALS, REGION, ServerProcess } from "./server.js"
 import { createOtherAccount } from "./accounts.js"
 
-/** A request of a store of several nodes costs several times as much: of so many rows the seed draws one. */
+/** The seed draws one of so many rows. */
 const ROWS_PER_DRAWN = 8
 
-const drawnRows = () =>
-  runningStore() === undefined ? ROWS : ROWS.filter((_, at) => (at + TEST_SEED) % ROWS_PER_DRAWN < runsOf(1))
+const isDrawn = (_: Row, at: number): boolean => (at + TEST_SEED) % ROWS_PER_DRAWN < runsOf(1)
 
-/** `environment`: of a server whose folders are in this folder. */
+/** A request of a store of several nodes costs several times as much. */
+const drawnRows = () => (runningStore() === undefined ? ROWS : ROWS.filter(isDrawn))
+
+/** All rows but those that `tests/conformance.test.ts` settles for any metadata, of which a few are drawn. */
+export const rowsOnMetadata = (): readonly Row[] =>
+  ROWS.filter((row, at) => !ROWS_OF_REQUESTS.has(row) || isDrawn(row, at))
+
+/** `environment`: of a server whose folders are in this folder. Resolves with the server once it runs. */
 export function conformanceSuite(
   name: string,
   environment: (folder: string) => Promise<Readonly<Record<string, string>>> = () => Promise.resolve({}),
-): void {
+  due = drawnRows(),
+): Promise<ServerProcess> {
   let folder = ""
   let server: ServerProcess | undefined
   let client: Client | undefined
   let other: Client | undefined
   let kept: KeptConnections | undefined
+  let onRunning: (server: ServerProcess) => void = () => undefined
+  const running = new Promise<ServerProcess>(resolve => (onRunning = resolve))
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "hayloft-conformance-"))
@@ -39,6 +49,7 @@ export function conformanceSuite(
     kept = runningStore() === undefined ? new KeptConnections(endpoint) : undefined
     client = new Client(endpoint, CREDENTIALS, REGION, kept)
     other = new Client(endpoint, await createOtherAccount(server), REGION, kept)
+    onRunning(server)
   })
 
   after(async () => {
@@ -48,7 +59,7 @@ export function conformanceSuite(
   })
 
   test(name, { concurrency: ROWS_AT_ONCE }, async suite => {
-    const rows = drawnRows().map(row =>
+    const rows = due.map(row =>
       suite.test(`${row.id} ${row.title}`, async () => {
         assert.ok(client)
         const { result, message } = await runRow(row, client, { domain: "localhost", other })
@@ -57,4 +68,6 @@ export function conformanceSuite(
     )
     await Promise.all(rows)
   })
+
+  return running
 }

@@ -19,6 +19,8 @@ interface NodesOptions {
   readonly args?: readonly string[]
   /** Nodes wait less for each other than in a store of users. */
   readonly isHurried?: boolean
+  /** The server that gets the database of these nodes, and that its caller stops. Default: one of their own. */
+  readonly databases?: Databases
 }
 
 type Environment = Readonly<Record<string, string>>
@@ -156,8 +158,8 @@ export class TestNodes {
   ) {}
 
   /** No node yet, over an empty database, which its caller stops. */
-  static async over(url: string, folder: string, args: readonly string[] = []): Promise<TestNodes> {
-    return new TestNodes(undefined, url, folder, await clusterEnvironment(url, folder), args)
+  static async over(url: string, folder: string, args: readonly string[] = [], isHurried = false): Promise<TestNodes> {
+    return new TestNodes(undefined, url, folder, await environmentIn(url, folder, isHurried), args)
   }
 
   /** An empty database, and no node yet. `isHurried`: nodes wait less for each other. */
@@ -174,8 +176,11 @@ export class TestNodes {
 
   /** The nodes start one after another; the first one makes the store. Data folders are in `folder`. */
   static async start(folder: string, options: NodesOptions): Promise<TestNodes> {
-    const { nodes, foldersEach } = options
-    const store = await TestNodes.empty(folder, options.args, options.isHurried)
+    const { nodes, foldersEach, databases, args, isHurried } = options
+    const store =
+      databases === undefined
+        ? await TestNodes.empty(folder, args, isHurried)
+        : await TestNodes.over(await databases.create(), folder, args, isHurried)
     try {
       for (let i = 0; i < nodes; i += 1) await (await store.add(foldersEach)).start()
       return store

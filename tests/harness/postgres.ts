@@ -84,6 +84,7 @@ export class PostgresServer extends PostgresProcess {
   /** Stops it, copies all its files, and starts it again. */
   async save(): Promise<void> {
     await this.stop("fast")
+    await rm(this.saved, { recursive: true, force: true })
     await copyFiles(this.data, this.saved)
     await this.start()
   }

@@ -9,7 +9,9 @@ import { KeptConnection } from "../../conformance/raw-client.js"
 import { ServerProcess } from "./server.js"
 
 const WRITERS = 64
-const ROUNDS = 10
+const ROUNDS = 20
+/** Every key is raced for so many times, deleted in between. */
+const ROUNDS_EACH = 3
 const BUCKET = "races"
 /** Around the inline limit, so that both kinds of bodies are tested. */
 const LENGTHS = [20, 5_000]
@@ -17,18 +19,21 @@ const LENGTHS = [20, 5_000]
 const bodyOf = (round: number, writer: number) =>
   `round ${round} writer ${writer} `.padEnd(LENGTHS[round % LENGTHS.length] ?? 0, ".")
 
-/** `environment`: of a server whose folders are in this folder. */
-export function writerRaces(
-  environment: (folder: string) => Promise<Readonly<Record<string, string>>> = () => Promise.resolve({}),
-): void {
-  let folder = ""
-  let server: ServerProcess
+/** `given`: a server whose owner ends it. Default: one on folders of its own. */
+export function writerRaces(rounds = ROUNDS, given?: Promise<ServerProcess>): void {
+  let folder: string | undefined
+  let own: ServerProcess | undefined
   let client: Client
   let connections: readonly KeptConnection[] = []
 
-  before(async () => {
+  const ownServer = async (): Promise<ServerProcess> => {
     folder = await mkdtemp(join(tmpdir(), "hayloft-races-"))
-    server = await ServerProcess.start({ folders: [join(folder, "data")], env: await environment(folder) })
+    own = await ServerProcess.start({ folders: [join(folder, "data")] })
+    return own
+  }
+
+  before(async () => {
+    const server = await (given ?? ownServer())
     client = server.client()
     connections = Array.from({ length: WRITERS }, () => new KeptConnection(client.endpoint))
     assert.equal((await client.call("PUT", { bucket: BUCKET })).status, 200)
@@ -36,8 +41,8 @@ export function writerRaces(
 
   after(async () => {
     for (const connection of connections) connection.close()
-    await server?.kill()
-    await rm(folder, { recursive: true, force: true })
+    await own?.kill()
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true })
   })
 
   /** Runs all writers concurrently; returns the winner's number and ETag. */
@@ -65,19 +70,19 @@ export function writerRaces(
     return { winner, etag: stored.header("etag") ?? "" }
   }
 
-  test(`${WRITERS} writers with If-None-Match: *, ${ROUNDS} rounds on fresh and on deleted keys`, async () => {
-    for (let round = 0; round < ROUNDS; round += 1) {
-      const key = `if-none-match-${round % 5}`
+  test(`${WRITERS} writers with If-None-Match: *, ${rounds} rounds on fresh and on deleted keys`, async () => {
+    for (let round = 0; round < rounds; round += 1) {
+      const key = `if-none-match-${round % Math.ceil(rounds / ROUNDS_EACH)}`
       await race(key, round, { "If-None-Match": "*" })
       assert.equal((await client.call("DELETE", { bucket: BUCKET, key })).status, 204)
     }
   })
 
-  test(`${WRITERS} writers with If-Match, ${ROUNDS} rounds on one key`, async () => {
+  test(`${WRITERS} writers with If-Match, ${rounds} rounds on one key`, async () => {
     const first = await client.call("PUT", { bucket: BUCKET, key: "if-match", body: "first" })
     let etag = first.header("etag") ?? ""
     const won = new Set<number>()
-    for (let round = 0; round < ROUNDS; round += 1) {
+    for (let round = 0; round < rounds; round += 1) {
       const result = await race("if-match", round, { "If-Match": etag })
       etag = result.etag
       won.add(result.winner)
