@@ -14,10 +14,12 @@ import { CREDENTIALS, REGION, ServerProcess } from "./server.js"
 import { createOtherAccount } from "./accounts.js"
 
 /** A request of a store of several nodes costs several times as much: of so many rows the seed draws one. */
-const ROWS_PER_DRAWN = 8
+const ROWS_PER_DRAWN = 20
+/** With eight times the runs of a landing all of them are drawn. */
+const DRAWN = runsOf(3) - 2
 
 const drawnRows = () =>
-  runningStore() === undefined ? ROWS : ROWS.filter((_, at) => (at + TEST_SEED) % ROWS_PER_DRAWN < runsOf(1))
+  runningStore() === undefined ? ROWS : ROWS.filter((_, at) => (at + TEST_SEED) % ROWS_PER_DRAWN < DRAWN)
 
 /** `environment`: of a server whose folders are in this folder. */
 export function conformanceSuite(
