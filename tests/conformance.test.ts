@@ -1,4 +1,4 @@
 /** The conformance suite against a server whose devices keep the metadata. */
 import { conformanceSuite } from "./harness/conformance.js"
 
-conformanceSuite("conformance")
+void conformanceSuite("conformance")

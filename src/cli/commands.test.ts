@@ -35,11 +35,13 @@ after(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
+type Run = (args: readonly string[], options: RunOptions) => Promise<Outcome>
+
 /** Runs a command that finds the store by its data folder. */
-const hayloft = (args: readonly string[], options: RunOptions = {}, run = runHere): Promise<Outcome> =>
+const hayloft = (args: readonly string[], options: RunOptions = {}, run: Run = runHere): Promise<Outcome> =>
   run(args, { workingFolder: folder, ...options, environment: { HAYLOFT_DATA: data, ...options.environment } })
 
-async function succeeds(args: readonly string[], options: RunOptions = {}, run = runHere): Promise<string> {
+async function succeeds(args: readonly string[], options: RunOptions = {}, run: Run = runHere): Promise<string> {
   const { code, out, error } = await hayloft(args, options, run)
   assert.equal(code, 0, `hayloft ${args.join(" ")}: ${error}`)
   return out.toString("utf8")

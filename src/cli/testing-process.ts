@@ -11,7 +11,7 @@ export interface Outcome {
 }
 
 export interface RunOptions {
-  readonly environment?: Readonly<Record<string, string>>
+  readonly environment?: Readonly<Record<string, string | undefined>>
   readonly input?: Uint8Array
   readonly workingFolder?: string
   /** Arguments of Node itself. */
@@ -34,17 +34,17 @@ export function runProcess(command: string, args: readonly string[], options: Ru
       cwd: options.workingFolder,
     })
     // The option `timeout` of `spawn` would keep this process alive so long if the command does not exist.
-    const late = setTimeout(() => child.kill(), RUN_MS_MAX)
+    const cancel = new RealClock().alarm(RUN_MS_MAX, () => child.kill())
     const out: Buffer[] = []
     const error: Buffer[] = []
     child.stdout.on("data", (chunk: Buffer) => out.push(chunk))
     child.stderr.on("data", (chunk: Buffer) => error.push(chunk))
     child.on("error", error => {
-      clearTimeout(late)
+      cancel()
       reject(error)
     })
     child.on("close", code => {
-      clearTimeout(late)
+      cancel()
       resolve({ code, out: Buffer.concat(out), error: Buffer.concat(error).toString("utf8") })
     })
     // A command that refuses its arguments does not read its input.

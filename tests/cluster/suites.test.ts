@@ -35,7 +35,7 @@ interface Suite {
 
 /** The first ones are those of a landing. */
 const SUITES: readonly Suite[] = [
-  { file: "conformance", front: "connections", least: 100 },
+  { file: "conformance", front: "connections", least: 50 },
   { file: "clients/sdk", front: "requests", least: 100 },
   { file: "clients/sharing", front: "requests", least: 5 },
   { file: "races", front: "connections", least: 50 },

@@ -4,7 +4,7 @@ import type { ServerProcess } from "./server.js"
 
 const NEVER = new AbortController().signal
 
-/** Whoever asks closes it. */
+/** The caller closes it. */
 export const adminOf = async (server: ServerProcess): Promise<AdminClient> =>
   new AdminClient({ endpoint: server.adminEndpoint, token: await server.adminToken() }, NEVER)
 

@@ -193,8 +193,8 @@ export class ServerProcess {
   async hayloft(args: readonly string[]): Promise<CommandResult> {
     const env = this.commandEnvironment()
     // Loaded on demand: the whole command line takes a moment.
-    const { needsProcess, runHere } = await import("./command-here.js")
-    if (this.options.root === undefined && !needsProcess(args)) return runHere(args, env)
+    const { needsProcess, hayloftHere } = await import("./command-here.js")
+    if (this.options.root === undefined && !needsProcess(args)) return hayloftHere(args, env)
     return run(process.execPath, [this.program, ...args], { env })
   }
 

@@ -17,7 +17,7 @@ import {
 } from "@aws-sdk/client-s3"
 import { run, type CommandResult } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
-import { hayloftHere } from "../harness/hayloft-here.js"
+import { hayloftHere } from "../harness/command-here.js"
 import { withClient } from "../harness/sdk-client.js"
 import { readable as marksIn } from "../harness/readable.js"
 import { HAYLOFT, ServerProcess } from "../harness/server.js"
@@ -83,7 +83,7 @@ const withEncrypted = (use: (store: Encrypted) => Promise<void>): Promise<void> 
     await writeFile(keyFile, "5e".repeat(32))
     await writeFile(otherFile, "5f".repeat(32))
     const server = await killed(data, keyFile)
-    const opened = (...args: string[]) => hayloftHere(...args, "--master-key-file", keyFile)
+    const opened = (...args: string[]) => hayloftHere([...args, "--master-key-file", keyFile])
     await refused(data, otherFile)
     await use({ data, server, opened })
     assert.deepEqual(await readable(data), [])
@@ -97,10 +97,10 @@ async function refused(data: string, otherFile: string): Promise<void> {
     ["give-up", data],
     ["inspect", base],
   ]) {
-    const without = await hayloftHere("volume", ...args)
+    const without = await hayloftHere(["volume", ...args])
     assert.notEqual(without.code, 0, args.join(" "))
     assert.match(without.stderr, /encrypts everything at rest: pass --master-key-file/)
-    const other = await hayloftHere("volume", ...args, "--master-key-file", otherFile)
+    const other = await hayloftHere(["volume", ...args, "--master-key-file", otherFile])
     assert.notEqual(other.code, 0, args.join(" "))
     assert.match(other.stderr, /the master key does not match this store/)
   }
@@ -115,7 +115,7 @@ const NEEDLE = /^ *(\d+) +needle kind=shard .*key=hidden-key-large /m
 async function inspected({ data, opened }: Encrypted): Promise<{ path: string; offsetBytes: number }> {
   let [shown, found] = ["", { path: "", offsetBytes: 0 }]
   for (const path of await volumesIn(data)) {
-    const closed = await hayloftHere("volume", "inspect", path)
+    const closed = await hayloftHere(["volume", "inspect", path])
     assert.ok(!closed.stdout.includes(MARKS.key), "without the key only lengths are shown")
     assert.match(closed.stdout, /needle kind=shard .*names=encrypted .*bodyBytes=\d+/)
     const { code, stdout, stderr } = await opened("volume", "inspect", path)
@@ -136,7 +136,7 @@ async function checkInspection({ data, opened }: Encrypted): Promise<void> {
   const segments = await filesIn(join(data, "log"))
   let entries = 0
   for (const segment of segments) {
-    const closed = await hayloftHere("volume", "inspect", segment)
+    const closed = await hayloftHere(["volume", "inspect", segment])
     assert.doesNotMatch(closed.stdout, /entry/)
     assert.doesNotMatch(closed.stdout, /DAMAGED/)
     const shown = await opened("volume", "inspect", segment)
@@ -298,7 +298,8 @@ test("a device of a stopped encrypted store is given up with the key file, which
     })
     await server.stop()
     await rm(second, { recursive: true })
-    const forget = (...keys: string[]) => hayloftHere("device", "forget", second, "--data", first, "--dry-run", ...keys)
+    const forget = (...keys: string[]) =>
+      hayloftHere(["device", "forget", second, "--data", first, "--dry-run", ...keys])
     const closed = await forget()
     assert.notEqual(closed.code, 0)
     assert.match(closed.stderr, /encrypts everything at rest: pass --master-key-file/)
