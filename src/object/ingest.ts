@@ -8,11 +8,12 @@ import { hexOf } from "../base/bytes.js"
 import { must } from "../base/assert.js"
 import { fail } from "../base/failures.js"
 import { GIB, WHOLE_BYTES_MAX } from "../base/limits.js"
-import { policyOfOpenEnd, type Policy } from "../base/policy.js"
+import { policyOfOpenEnd, textOfPolicy, type Policy } from "../base/policy.js"
 import type { StorageClass } from "../base/storage-class.js"
 import type { BucketId, MultipartId, ObjectKey, UploadId } from "../base/ids.js"
 import { after, asPromise, type Soon } from "../base/soon.js"
 import type { Blocks, WrittenBody } from "../block/index.js"
+import type { Extent } from "../format/extent.js"
 import { RECOVERY_HEADER_BYTES_MAX } from "../format/needle.js"
 import type { BucketLock } from "../format/object-lock.js"
 import { encodeRecoveryHeader, type RecoveryHeader, type SealedUpload } from "../format/recovery-header.js"
@@ -163,6 +164,23 @@ export const mayWrite = query(
 const NO_CONDITIONS: Conditions = {}
 const UNCHECKED: CheckedAt = { conditions: NO_CONDITIONS, nowMs: 0 }
 
+/** Learns what a commit has left to do. */
+export interface IngestWatch {
+  onHints(hints: readonly MissingShardHint[]): void
+  /** Blocks were written under a narrower policy than they should have. */
+  onNarrow(): void
+}
+
+const extentsIn = ({ content }: WrittenBody): readonly Extent[] => {
+  if (content.kind === "inline") return []
+  return content.kind === "extent" ? [content.extent] : content.runs.map(({ extent }) => extent)
+}
+
+const isNarrow = (body: WrittenBody): boolean =>
+  extentsIn(body).some(({ policy, exceptions }) =>
+    exceptions.some(exception => textOfPolicy(exception.policy) !== textOfPolicy(policy)),
+  )
+
 export class Ingest {
   private readonly md5s: SmallBodyMd5
 
@@ -181,8 +199,7 @@ export class Ingest {
     private readonly store: StorePolicy,
     readonly classes: Pick<StorageClasses, "policyOf" | "use">,
     { expiring, dedup, ends }: { readonly expiring: Expiring; readonly dedup?: Dedup; readonly ends?: BodyEnds },
-    /** Receives the missing-shard hints after their commit. */
-    private readonly onHints: (hints: readonly MissingShardHint[]) => void,
+    private readonly watch: IngestWatch,
   ) {
     const { clock, metadata, blocks, uploads } = backend
     this.metadata = metadata
@@ -373,7 +390,8 @@ export class Ingest {
         const hints = await this.noteMany(body.hints)
         const sealing = created?.sealing
         const result = await commit({ uploadId, lengthBytes, content, digests, hints, md5, checksumValue, sealing })
-        if (body.hints.length > 0) this.onHints(body.hints)
+        if (body.hints.length > 0) this.watch.onHints(body.hints)
+        if (isNarrow(body)) this.watch.onNarrow()
         return result
       } catch (error) {
         await this.uploads.discard(bucket.id, key, body, error)

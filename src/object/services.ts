@@ -51,7 +51,6 @@ import { SealedImport } from "./sealed-import.js"
 import { RenameService } from "./rename-service.js"
 import { Reconciliation } from "./reconcile/reconciliation.js"
 import { Reencode } from "./jobs/reencode.js"
-import type { UploadName } from "./queries/named-extents-core.js"
 import { Repair } from "./jobs/repair.js"
 import type { RedundancySource } from "./jobs/repair-contract.js"
 import { LifecycleInspection } from "./lifecycle/inspection.js"
@@ -176,8 +175,7 @@ export function createServices(
   const [refused, integrityAudit] = [new RefusedUploads(backend), new IntegrityAudit(clock, tablet, blocks, redundancy)]
   const waits = abortedWaits ?? (isShared ? SHARED_ABORTED_WAITS : ABORTED_WAITS)
   const orphans = new Orphans(backend, { isEveryDeviceOnline, waits }, isShared ? undefined : refused)
-  const onUnreadable = (name: UploadName) => integrityAudit.suspect(name)
-  const repair = new Repair(ofJobs, orphans, redundancy, bound, onUnreadable, isShared)
+  const repair = new Repair(ofJobs, orphans, redundancy, bound, name => integrityAudit.suspect(name), isShared)
   const classes = new StorageClasses(settings.classes ?? NO_CLASSES, tablet)
   const storeClock = new StoreClock({ clock, metadata: tablet, telemetry }, isShared, settings.storeTime)
   const refuseEarlier = async (): Promise<void> => settings.classes?.use()
@@ -187,15 +185,16 @@ export function createServices(
   const dedup = new Dedup(ofDedup, telemetry.metrics, refuseEarlier)
   const buckets = new BucketService(watched)
   const ends = new BodyEnds(clock, buckets, settings.lifecycle ?? LIFECYCLE_SETTINGS)
-  const ingest = new Ingest(backend, compute, store, classes, { expiring, dedup, ends }, hints => repair.onHints(hints))
+  const lateWrites = isShared ? new LateWrites(hurry.clock, tablet, uploads, redundancy) : undefined
+  const ingestWatch = { onHints: repair.onHints.bind(repair), onNarrow: () => lateWrites?.noteNarrow() }
+  const ingest = new Ingest(backend, compute, store, classes, { expiring, dedup, ends }, ingestWatch)
   const encryption = new Encryption(random, tablet, keys, encryptsAtRest)
   const sealedBodies = new SealedBodies(blocks, compute, log)
   const reader = new ObjectReader({ clock, log, metadata: tablet, blocks, sealedBodies }, pins, encryption, storeClock)
   const ofWrites = { clock, storeClock, metadata: watched, blocks, pins, ingest, keys, encryption, reader }
   const [concatenation, renames] = [new Concatenation(ofWrites, random), new RenameService(ofWrites, random)]
   const objects = new ObjectService(random, watched, reader, { ingest, dedup, concatenation }, storeClock, encryption)
-  const ofMultipart = { clock, storeClock, partBytesMin: settings.partBytesMin }
-  const multipart = new MultipartService(ofMultipart, random, watched, compute, ingest, objects)
+  const multipart = new MultipartService({ clock, storeClock, ...settings }, random, watched, compute, ingest, objects)
   const ofTransactions = { storeClock, metadata: watched, multipart, renames, prepare: refuseEarlier }
   const transactions = new TransactionService(ofTransactions, random)
   const appends = new AppendService({ ...ofWrites, watch: objectWatch }, random)
@@ -213,7 +212,7 @@ export function createServices(
   const encrypt =
     hasWork && createEncryptJob({ ...ofWrites, ...ofJobs, compute, redundancy, classes, bound, onHints, hasWork })
   jobs.push(new AppendSealing({ ...ofJobs, pins, ingest }, bound), packs.job, ...(encrypt ? [encrypt] : []))
-  if (isShared) jobs.push(repair.noteKeeping, refused, new LateWrites(tablet, uploads, redundancy))
+  if (lateWrites) jobs.push(repair.noteKeeping, refused, lateWrites)
   const metadataBackup = backup && new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup)
   if (metadataBackup) jobs.push(metadataBackup)
   const visitsForOthers = new VisitsForOthers(backend, redundancy)

@@ -35,10 +35,9 @@ import {
 import type { ListObjectVersionsCommandOutput, S3ClientConfig } from "@aws-sdk/client-s3"
 import { Upload } from "@aws-sdk/lib-storage"
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner"
-import { runningStore } from "../harness/cluster.js"
 import { findProgram } from "../harness/commands.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
-import { CREDENTIALS, REGION, ServerProcess, selfSigned, withServer } from "../harness/server.js"
+import { CREDENTIALS, isStoreGiven, REGION, ServerProcess, selfSigned, withServer } from "../harness/server.js"
 import { KEYS, MIB, SIZES, SIZES_TO_A_BLOCK, bytesFor } from "./material.js"
 
 let folder = ""
@@ -200,7 +199,7 @@ test("virtual-host style on http://localhost", async () => {
 
 const openssl = findProgram("openssl")
 // In a store of several nodes it would be a node more, which is nothing to this client.
-const noTls = openssl ? runningStore() !== undefined : "openssl is not installed"
+const noTls = openssl ? isStoreGiven() : "openssl is not installed"
 test(
   "TLS with a self-signed certificate: bodies of sizes up to a block and a byte round-trip, seven folders",
   { skip: noTls },

@@ -41,6 +41,9 @@ export interface ServerOptions {
 export const CREDENTIALS = { accessKey: "HAYLOFTTESTKEY000000", secretKey: "test/secret+with/signs0123456789abcdefgh" }
 export const REGION = "us-east-1"
 
+/** Tests use a store that runs already, with the folders that it has. */
+export const isStoreGiven = (): boolean => runningStore() !== undefined
+
 export interface BucketUsage {
   readonly objects: number
   readonly versions: number

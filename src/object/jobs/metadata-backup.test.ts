@@ -62,7 +62,14 @@ class Scene {
     const backend = { clock, metadata, blocks, uploads: this.uploads, log: telemetry.log }
     const storeClock = { shownMs: 0 }
     const expiring = new Expiring({ clock, storeClock, metadata: tablet }, async () => undefined)
-    const ingest = new Ingest(backend, compute, store, NO_CLASSES, { expiring }, () => undefined)
+    const ingest = new Ingest(
+      backend,
+      compute,
+      store,
+      NO_CLASSES,
+      { expiring },
+      { onHints: () => {}, onNarrow: () => {} },
+    )
     const facts = { storeId, tabletId: parseTabletId(1) }
     const random = new SimRandom(5)
     this.backup = new MetadataBackup(backend, random, ingest, isShared ? undefined : this.changes, facts)

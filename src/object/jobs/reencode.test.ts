@@ -17,6 +17,7 @@ import { PassFailed } from "../../life/index.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
 import { beginReencoding, swapExtent } from "../commands/reencode-commands-core.js"
 import { ALL_OBJECT_ROWS, extentsOf } from "../queries/extent-rows.js"
+import { NARROW_NOTES_EVERY_MS } from "./late-writes.js"
 import { REENCODE_LIMITS } from "./reencode.js"
 import { REPAIR_LIMITS } from "./repair-limits.js"
 import { heldSource, plainUpload, SMALL_PART_BYTES, sourceOf, StoreWorld } from "../testing-services.js"
@@ -336,6 +337,29 @@ test("a process that releases the job leaves nothing for which the next one wait
   await assertAll(world, bodies, "after it")
   world.tablet.incarnations = soleProcess(parseIncarnation(2))
   await assertOnly(world, blocksIn(bodies), "in the end")
+})
+
+test("a block that was written while only its process did not reach a device gets its policy, and so does the next one", async () => {
+  const before = await open("ec:2+1", 3)
+  before.isShared = true
+  const world = before.restart(2)
+  for (const job of ["late-writes", "reencode"]) await world.settle(job)
+  const [device] = world.devices.live.keys()
+  for (const key of ["first", "second"]) {
+    world.devices.down.add(must(device, "there are three"))
+    const bytes = world.random.bytes(40 * KIB)
+    await world.put(key, bytes)
+    world.devices.down.delete(must(device, "there are three"))
+    assert.deepEqual(
+      new Set(groupsOf(world).map(({ shape }) => shape && textOfPolicy(shape.policy))).has("replica:2"),
+      true,
+    )
+    await world.clock.advance(NARROW_NOTES_EVERY_MS)
+    for (const job of ["late-writes", "reencode", "collector"]) await world.settle(job)
+    const policies = groupsOf(world).map(({ shape }) => shape && textOfPolicy(shape.policy))
+    assert.deepEqual([...new Set(policies)], ["ec:2+1"], key)
+    assert.ok((await world.get(key)).equals(bytes))
+  }
 })
 
 test("a policy that another process set for a bucket is noticed once the policies are read", async () => {

@@ -51,7 +51,14 @@ async function opened() {
     const backend = { clock, metadata: tablet, blocks, uploads, log: telemetry.log }
     const expiring = new Expiring({ clock, storeClock: { shownMs: 0 }, metadata: tablet }, async () => undefined)
     const store = { policy: world.policy, blockBytes: 16 * KIB }
-    const ingest = new Ingest(backend, compute, store, NO_CLASSES, { expiring }, () => undefined)
+    const ingest = new Ingest(
+      backend,
+      compute,
+      store,
+      NO_CLASSES,
+      { expiring },
+      { onHints: () => {}, onNarrow: () => {} },
+    )
     const backup = new MetadataBackup(backend, new SimRandom(5), ingest, undefined, {
       storeId,
       tabletId: parseTabletId(1),
