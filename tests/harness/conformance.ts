@@ -2,7 +2,6 @@
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { mkdtemp, rm } from "node:fs/promises"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Client } from "../../conformance/client.js"
 import { KeptConnections, parseEndpoint } from "../../conformance/raw-client.js"
@@ -13,7 +12,10 @@ import { runsOf, TEST_SEED } from "../../src/base/testing-seed.js"
 import { runningStore } from "./cluster.js"
 import { CREDENTIALS, REGION, ServerProcess } from "./server.js"
 import { createOtherAccount } from "./accounts.js"
+import { quietParent } from "./folders.js"
 
+/** A failure shows the end of what the server has logged. */
+const LOG_SHOWN = 2_000
 /** The seed draws one of so many rows. */
 const ROWS_PER_DRAWN = 8
 
@@ -41,7 +43,7 @@ export function conformanceSuite(
   const running = new Promise<ServerProcess>(resolve => (onRunning = resolve))
 
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), "hayloft-conformance-"))
+    folder = await mkdtemp(join(quietParent(), "hayloft-conformance-"))
     const env = { HAYLOFT_ALLOW_SSE_C_WITHOUT_TLS: "yes", ...(await environment(folder)) }
     server = await ServerProcess.start({ folders: [join(folder, "data")], env })
     const endpoint = parseEndpoint(server.endpoint)
@@ -63,7 +65,7 @@ export function conformanceSuite(
       suite.test(`${row.id} ${row.title}`, async () => {
         assert.ok(client)
         const { result, message } = await runRow(row, client, { domain: "localhost", other })
-        assert.ok(result === "passed", `${result}: ${message}`)
+        assert.ok(result === "passed", `${result}: ${message}\n${server?.log.slice(-LOG_SHOWN) ?? ""}`)
       }),
     )
     await Promise.all(rows)
