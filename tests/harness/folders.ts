@@ -32,12 +32,12 @@ export async function withFolder<T>(work: (folder: string) => Promise<T>, parent
   }
 }
 
-/** A folder for all tests of a file. Before them `begin` starts what they use, and returns how to stop it after them. */
+/** A folder for all tests of a file, in memory if possible: they are about servers, not about disks. Before them `begin` starts what they use, and returns how to stop it after them. */
 export function forTestsOfFile(begin: (folder: string) => Promise<() => Promise<unknown>>): void {
   let folder: string | undefined
   let stop: (() => Promise<unknown>) | undefined
   before(async () => {
-    folder = await newFolder(tmpdir())
+    folder = await newFolder(quietParent())
     stop = await begin(folder)
   })
   after(async () => {
