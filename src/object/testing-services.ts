@@ -36,7 +36,7 @@ const noSignal = new AbortController().signal
 export const SMALL_PART_BYTES = 320 * KIB
 
 /** Devices that a test can manipulate. */
-interface WorldDevices {
+export interface WorldDevices {
   readonly live: Devices
   add(number: number): Promise<DeviceId>
   takeOffline(id: DeviceId): void

@@ -46,7 +46,7 @@ const TABS_AT_ONCE = 10
  * process of the browser.
  */
 const NOWHERE = "/console/nothing-is-here"
-/** Those rules of axe that depend on the colours of a page. */
+/** These rules of axe depend on the colours of a page; the others do not. */
 const RULES_OF_COLOURS = ["color-contrast", "link-in-text-block"]
 
 export interface OpenOptions {

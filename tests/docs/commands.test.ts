@@ -14,6 +14,7 @@ import { after, before, test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
 import { readsEndpointVariable } from "../harness/aws-environment.js"
 import { bindChild, findProgram, run, type CommandResult } from "../harness/commands.js"
+import { interpreterOf } from "../harness/python-programs.js"
 import { withFolder } from "../harness/folders.js"
 import { freePort } from "../harness/free-port.js"
 import { residentAws, residentHayloft, type Resident } from "../harness/resident.js"
@@ -52,31 +53,31 @@ function checkoutIn(folder: string, name: string, programs?: Residents): string 
   const checkout = join(folder, name)
   mkdirSync(checkout)
   for (const part of CHECKOUT) symlinkSync(join(ROOT, part), join(checkout, part))
+  mkdirSync(join(checkout, PROGRAMS))
+  const aws = programs?.aws?.stub ?? AWS
+  if (aws !== "") symlinkSync(aws, join(checkout, PROGRAMS, "aws"))
   if (programs === undefined) {
     symlinkSync(join(ROOT, "bin"), join(checkout, "bin"))
     return checkout
   }
   mkdirSync(join(checkout, "bin"))
   symlinkSync(programs.hayloft.stub, join(checkout, "bin/hayloft"))
-  mkdirSync(join(checkout, PROGRAMS))
-  if (programs.aws !== undefined) symlinkSync(programs.aws.stub, join(checkout, PROGRAMS, "aws"))
   return checkout
 }
 
-/** The programs that stay; `aws` is undefined if there is none that can. */
+/** The programs that run without a process of their own; `aws` is undefined if it is not installed, or not so. */
 interface Residents {
   readonly hayloft: Resident
   readonly aws: Resident | undefined
 }
 
+/** The AWS CLI that scripts find; a shim of pyenv is a shell script that starts another one. */
+const AWS = (await run("bash", ["-c", "pyenv which aws 2> /dev/null || command -v aws || true"])).stdout.trim()
+
 async function startResidents(folder: string): Promise<Residents> {
-  // A shim of pyenv is a shell script that starts another one.
-  const { stdout } = await run("bash", ["-c", "pyenv which aws 2> /dev/null || command -v aws || true"])
-  const program = stdout.trim()
-  return {
-    hayloft: await residentHayloft(join(folder, "hayloft-stub")),
-    aws: program === "" ? undefined : await residentAws(program, join(folder, "aws-stub")),
-  }
+  const interpreter = interpreterOf(AWS)
+  const aws = interpreter === undefined ? undefined : await residentAws(interpreter, AWS, join(folder, "aws-stub"))
+  return { hayloft: await residentHayloft(join(folder, "hayloft-stub")), aws }
 }
 
 async function firstStart(folder: string, programs: Residents): Promise<FirstStart> {
@@ -118,7 +119,7 @@ async function firstStart(folder: string, programs: Residents): Promise<FirstSta
 /** The line that users of an older AWS CLI have to type first, as the recipe shows it. */
 const FOR_OLDER_CLI = 'aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }'
 const isOlderCli = async (): Promise<boolean> =>
-  findProgram("aws") !== undefined && !readsEndpointVariable((await run("aws", ["--version"])).stdout)
+  AWS !== "" && !readsEndpointVariable((await run(AWS, ["--version"])).stdout)
 const typedFirst = isOlderCli().then(isOlder => (isOlder ? `${FOR_OLDER_CLI}\n` : ""))
 
 /** Types a script into a fresh terminal in the checkout. */

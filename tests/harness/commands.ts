@@ -7,7 +7,7 @@ import { spawn } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
 import { accessSync, constants } from "node:fs"
 import { delimiter, join } from "node:path"
-import { isPreloaded, PythonPrograms } from "./python-programs.js"
+import { interpreterOf, PythonPrograms } from "./python-programs.js"
 
 const children = new Set<ChildProcess>()
 
@@ -42,39 +42,58 @@ export interface CommandResult {
 
 const COMMAND_TIMEOUT_MS = 120_000
 
-let pythonPrograms: PythonPrograms | undefined
+const pythonPrograms = new Map<string, PythonPrograms>()
 
-function runPreloaded(program: string, args: readonly string[], options: CommandOptions): Promise<CommandResult> {
-  if (pythonPrograms === undefined) {
-    pythonPrograms = new PythonPrograms()
-    bindChild(pythonPrograms.process)
-  }
+/** The programs of an interpreter, which end with this process. */
+export function forkedBy(interpreter: string): PythonPrograms {
+  const known = pythonPrograms.get(interpreter)
+  if (known !== undefined) return known
+  const programs = new PythonPrograms(interpreter)
+  bindChild(programs.process)
+  pythonPrograms.set(interpreter, programs)
+  return programs
+}
+
+async function runForked(
+  interpreter: string,
+  program: string,
+  args: readonly string[],
+  options: CommandOptions,
+): Promise<CommandResult> {
   const env = { ...process.env, ...options.env }
-  const timeoutMs = options.timeoutMs ?? COMMAND_TIMEOUT_MS
-  return pythonPrograms.run({ program, args, env, cwd: options.cwd ?? process.cwd(), timeoutMs })
+  const limits = { cwd: options.cwd ?? process.cwd(), timeoutMs: options.timeoutMs ?? COMMAND_TIMEOUT_MS }
+  const { code, stdout, stderr } = await forkedBy(interpreter).run({ program, args, env, ...limits })
+  return { code, stdout: stdout.toString("utf8"), stderr: stderr.toString("utf8") }
 }
 
 /** Runs a program to its end; a client that is written in Python, without a new interpreter (`python-programs.ts`). */
 export function run(program: string, args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
   const { input, uid, gid } = options
-  if (isPreloaded(program) && [input, uid, gid].every(value => value === undefined))
-    return runPreloaded(program, args, options)
+  const interpreter = interpreterOf(program)
+  if (interpreter !== undefined && [input, uid, gid].every(value => value === undefined))
+    return runForked(interpreter, program, args, options)
   return new Promise((resolve, reject) => {
     const child = spawn(program, [...args], {
       cwd: options.cwd,
       env: { ...process.env, ...options.env },
       stdio: "pipe",
-      timeout: options.timeoutMs ?? COMMAND_TIMEOUT_MS,
-      killSignal: "SIGKILL",
       ...(options.uid !== undefined && { uid: options.uid }),
       ...(options.gid !== undefined && { gid: options.gid }),
     })
     bindChild(child)
+    // The option `timeout` of `spawn` would keep this process alive so long if the program does not exist.
+    const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs ?? COMMAND_TIMEOUT_MS)
     let [stdout, stderr] = ["", ""]
     child.stdout.setEncoding("utf8").on("data", (chunk: string) => (stdout += chunk))
     child.stderr.setEncoding("utf8").on("data", (chunk: string) => (stderr += chunk))
-    child.once("error", reject)
-    child.once("close", code => resolve({ code, stdout, stderr }))
+    child.once("error", error => {
+      clearTimeout(timer)
+      reject(error)
+    })
+    child.once("close", code => {
+      clearTimeout(timer)
+      resolve({ code, stdout, stderr })
+    })
     child.stdin.on("error", () => {})
     child.stdin.end(options.input ?? "")
   })

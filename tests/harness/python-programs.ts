@@ -3,7 +3,7 @@
  * they import. A process of Python imports it once, and forks for each run (`python_programs.py`).
  *
  * Promises  A run has its own arguments, variables, folder and output, as a process that is started has.
- * Limits    Standard input is empty. What a module reads from the variables while it is imported is that of the first run.
+ * Limits    Input and output are kept whole. What a module reads from the variables while it is imported is that of the first run.
  */
 import assert from "node:assert/strict"
 import { ChildProcess, spawn, type ChildProcessByStdio } from "node:child_process"
@@ -15,7 +15,6 @@ import type { Readable, Writable } from "node:stream"
 import { fileURLToPath } from "node:url"
 import { z } from "zod"
 
-const PYTHON = "/usr/bin/python3"
 const SERVER = fileURLToPath(new URL("../../../tests/harness/python_programs.py", import.meta.url))
 
 /** The modules that each program imports. */
@@ -25,7 +24,8 @@ const PRELOADED: ReadonlyMap<string, readonly string[]> = new Map([
   ["swift", ["swiftclient.shell", "swiftclient.service", "requests", "multiprocessing.pool"]],
 ])
 
-const RESULT = z.object({ id: z.number(), code: z.number().nullable(), stdout: z.string(), stderr: z.string() })
+const BYTES = z.base64().transform(text => Buffer.from(text, "base64"))
+const RESULT = z.object({ id: z.number(), code: z.number().nullable(), stdout: BYTES, stderr: BYTES })
 type Result = z.infer<typeof RESULT>
 
 interface Run {
@@ -34,18 +34,17 @@ interface Run {
   readonly env: NodeJS.ProcessEnv
   readonly cwd: string
   readonly timeoutMs: number
+  /** Standard input; default: empty. */
+  readonly input?: Uint8Array
 }
 
-const found = new Map<string, boolean>()
+const found = new Map<string, string | undefined>()
 
-/** Returns true for the path of a program that can run so. */
-export function isPreloaded(program: string): boolean {
-  if (!program.startsWith("/") || !PRELOADED.has(basename(program))) return false
-  const known = found.get(program)
-  if (known !== undefined) return known
-  const isOfPython = readFileSync(program, "utf8").startsWith(`#!${PYTHON}\n`)
-  found.set(program, isOfPython)
-  return isOfPython
+/** Returns the interpreter of a program that can run so; undefined for other programs. */
+export function interpreterOf(program: string): string | undefined {
+  if (!program.startsWith("/") || !PRELOADED.has(basename(program))) return undefined
+  if (!found.has(program)) found.set(program, /^#!(\/\S*python\S*)\n/.exec(readFileSync(program, "latin1"))?.[1])
+  return found.get(program)
 }
 
 /** The process that forks, which ends with this one. */
@@ -54,9 +53,9 @@ export class PythonPrograms {
   private last = 0
   private readonly child: ChildProcessByStdio<Writable, Readable, null>
 
-  constructor() {
+  constructor(interpreter: string) {
     const env = { ...process.env, LC_ALL: "C.UTF-8" }
-    this.child = spawn(PYTHON, [SERVER], { env, stdio: ["pipe", "pipe", "inherit"] })
+    this.child = spawn(interpreter, [SERVER], { env, stdio: ["pipe", "pipe", "inherit"] })
     this.child.stdin.on("error", () => {})
     createInterface(this.child.stdout).on("line", line => {
       const result = RESULT.parse(JSON.parse(line))
@@ -76,11 +75,13 @@ export class PythonPrograms {
     return this.child
   }
 
-  run({ program, args, env, cwd, timeoutMs }: Run): Promise<Omit<Result, "id">> {
+  run({ program, args, env, cwd, timeoutMs, input = new Uint8Array(0) }: Run): Promise<Omit<Result, "id">> {
     const id = (this.last += 1)
     const preloaded = PRELOADED.get(basename(program)) ?? assert.fail(program)
     const variables = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined))
-    const request = { id, program, args, env: variables, cwd, preloaded, seconds_max: Math.ceil(timeoutMs / 1000) }
+    const limits = { seconds_max: Math.ceil(timeoutMs / 1000) }
+    const given = { input: Buffer.from(input).toString("base64") }
+    const request = { id, program, args, env: variables, cwd, preloaded, ...limits, ...given }
     return new Promise(resolve => {
       this.waiting.set(id, resolve)
       this.hold()
@@ -100,7 +101,7 @@ export class PythonPrograms {
 
   private fail(): void {
     for (const [id, resolve] of this.waiting) {
-      resolve({ id, code: null, stdout: "", stderr: "the process that forks has ended" })
+      resolve({ id, code: null, stdout: Buffer.alloc(0), stderr: Buffer.from("the process that forks has ended") })
     }
     this.waiting.clear()
   }

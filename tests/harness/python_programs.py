@@ -3,6 +3,7 @@
 Reads a request of JSON on each line of standard input; writes a line for each run that has ended.
 Runs end with this process, which ends when its input does.
 """
+import base64
 import ctypes
 import gc
 import importlib
@@ -56,7 +57,7 @@ def answer(request, code, out, error):
     texts = []
     for file in (out, error):
         file.seek(0)
-        texts.append(file.read().decode("utf-8", "replace"))
+        texts.append(base64.b64encode(file.read()).decode())
     line = json.dumps({"id": request["id"], "code": code, "stdout": texts[0], "stderr": texts[1]})
     rest = line.encode() + b"\n"
     os.read(token_out, 1)
@@ -68,10 +69,13 @@ def answer(request, code, out, error):
 def become(request, out, error):
     """The rest of this process is the program's."""
     libc.prctl(END_WITH_PARENT, signal.SIGKILL)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for from_, to in ((nothing, 0), (out.fileno(), 1), (error.fileno(), 2)):
+    given = tempfile.TemporaryFile()
+    given.write(base64.b64decode(request["input"]))
+    given.seek(0)
+    for from_, to in ((given.fileno(), 0), (out.fileno(), 1), (error.fileno(), 2)):
         os.dup2(from_, to)
-    for inherited in (nothing, token_out, token_in):
+    given.close()
+    for inherited in (token_out, token_in):
         os.close(inherited)
     use_environment(request["env"])
     os.chdir(request["cwd"])

@@ -1,26 +1,39 @@
 /**
- * Programs of scripts that stay: `hayloft` in this process, and the AWS CLI in a Python process that forks for each command.
- * A process of its own for each command is most of the processor time of scripts with many.
+ * Programs for scripts: `hayloft` in this process, and the AWS CLI forked from a process that has imported it
+ * (`python-programs.ts`). A process of its own for each command is most of the processor time of scripts with many.
  *
  * A script calls a stub of the same name, which hands over its arguments, variables, folder and streams, and ends with the
  * exit code of the command. Signals do not reach the command.
  */
-import { spawn } from "node:child_process"
 import { readFileSync, readlinkSync, writeFileSync } from "node:fs"
 import { createServer, type AddressInfo, type Socket } from "node:net"
-import { createInterface } from "node:readline"
 import { runHere } from "../../src/cli/testing-here.js"
-import { bindChild } from "./commands.js"
+import { forkedBy } from "./commands.js"
 
-/** A place that runs the commands of its stubs. */
+/** A program that runs the commands of its stub. */
 export interface Resident {
-  /** The program that scripts call. */
+  /** The path that scripts call. */
   readonly stub: string
   stop(): Promise<void>
 }
 
+interface Command {
+  readonly args: readonly string[]
+  readonly environment: Readonly<Record<string, string>>
+  readonly workingFolder: string
+  readonly input: AsyncIterable<Uint8Array>
+}
+
+interface Outcome {
+  readonly code: number | null
+  readonly out: Uint8Array
+  readonly error: Uint8Array
+}
+
+const COMMAND_MS_MAX = 120_000
+
 /** The input is read only when the command asks for it: it may be that of a loop around the command. */
-const hayloftStub = (port: number): string => `#!/bin/bash
+const stubOf = (port: number): string => `#!/bin/bash
 at=/dev/tcp/127.0.0.1/${port}
 exec 9<> $at
 echo "run $$" >&9
@@ -58,8 +71,8 @@ async function firstLine(socket: Socket): Promise<string> {
   }
 }
 
-/** `hayloft` of this build, in this process. */
-export async function residentHayloft(path: string): Promise<Resident> {
+/** `path`: where the stub is written. */
+async function resident(path: string, perform: (command: Command) => Promise<Outcome>): Promise<Resident> {
   const inputs = new Map<number, (input: Socket) => void>()
   async function run(pid: number, socket: Socket): Promise<void> {
     async function* input(): AsyncGenerator<Uint8Array> {
@@ -67,13 +80,15 @@ export async function residentHayloft(path: string): Promise<Resident> {
       socket.write("input\n")
       for await (const chunk of await given) yield chunk as Buffer
     }
-    // The arguments follow those of the shell: its own name and the stub's.
-    const { code, out, error } = await runHere(listOf(pid, "cmdline").slice(2), {
-      ...{ environment: environmentOf(pid), workingFolder: readlinkSync(`/proc/${pid}/cwd`), input: input() },
+    const { code, out, error } = await perform({
+      // They follow those of the shell: its own name and the stub's.
+      args: listOf(pid, "cmdline").slice(2),
+      environment: environmentOf(pid),
+      workingFolder: readlinkSync(`/proc/${pid}/cwd`),
+      input: input(),
     })
-    const errorBytes = Buffer.from(error)
-    socket.write(`end ${code} ${out.length} ${errorBytes.length}\n`)
-    socket.end(Buffer.concat([out, errorBytes]))
+    socket.write(`end ${code ?? 99} ${out.length} ${error.length}\n`)
+    socket.end(Buffer.concat([out, error]))
   }
   const server = createServer({ allowHalfOpen: true }, socket => {
     socket.on("error", () => socket.destroy())
@@ -85,84 +100,23 @@ export async function residentHayloft(path: string): Promise<Resident> {
     serve().catch(() => socket.destroy())
   })
   await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
-  writeFileSync(path, hayloftStub((server.address() as AddressInfo).port), { mode: 0o755 })
+  writeFileSync(path, stubOf((server.address() as AddressInfo).port), { mode: 0o755 })
   return { stub: path, stop: () => new Promise<void>(resolve => server.close(() => resolve())) }
 }
 
-const awsStub = (python: string, address: string): string => `#!${python} -IS
-import os, socket, sys
-with socket.socket(socket.AF_UNIX) as to:
-    to.connect(${JSON.stringify(address)})
-    socket.send_fds(to, [b"."], [0, 1, 2])
-    variables = [f"{name}={value}" for name, value in os.environ.items()]
-    to.sendall("\\0".join([os.getcwd(), str(len(sys.argv) - 1), *sys.argv[1:], *variables]).encode(errors="surrogateescape"))
-    to.shutdown(socket.SHUT_WR)
-    code = to.recv(8)
-sys.exit(int(code or b"99"))
-`
+/** `hayloft` of this build, in this process. */
+export const residentHayloft = (path: string): Promise<Resident> =>
+  resident(path, async ({ args, ...options }) => {
+    const { code, out, error } = await runHere(args, options)
+    return { code, out, error: Buffer.from(error) }
+  })
 
-/** Runs the program of its first argument, once for each stub, in a child that has its modules already. */
-const FORKS = `
-import os, runpy, signal, socket, sys, traceback
-import awscli.clidriver, awscli.customizations.s3.subcommands, botocore.httpsession, s3transfer.manager
-program, address = sys.argv[1:]
-# The module itself has set where its data is.
-data = os.environ.get("AWS_DATA_PATH", "")
-def called(stub):
-    _, fds, _, _ = socket.recv_fds(stub, 1, 3)
-    for fd, given in enumerate(fds):
-        os.dup2(given, fd)
-    folder, count, *rest = stub.makefile(errors="surrogateescape").read().split("\\0")
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update({"AWS_DATA_PATH": data} if data else {})
-    os.environ.update(pair.split("=", 1) for pair in rest[int(count):])
-    sys.argv = [program, *rest[:int(count)]]
-    try:
-        runpy.run_path(program, run_name="__main__")
-        return 0
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
-    except BaseException:
-        traceback.print_exc()
-        return 1
-    finally:
-        sys.stdout.flush()
-signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-listener = socket.socket(socket.AF_UNIX)
-listener.bind(address)
-listener.listen()
-print("ready", flush=True)
-while True:
-    stub, _ = listener.accept()
-    if os.fork() == 0:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        listener.close()
-        code = 1
-        try:
-            code = called(stub)
-        finally:
-            stub.sendall(b"%d" % code)
-            os._exit(0)
-    stub.close()
-`
-
-/** The AWS CLI that is installed at this path; undefined if it is no Python script. `path`: of the stub. */
-export async function residentAws(program: string, path: string): Promise<Resident | undefined> {
-  const [, python] = /^#!(\/\S*python\S*)\n/.exec(readFileSync(program, "latin1")) ?? []
-  if (python === undefined) return undefined
-  const address = `${path}.socket`
-  const child = spawn(python, ["-c", FORKS, program, address], { stdio: ["ignore", "pipe", "inherit"] })
-  bindChild(child)
-  const exited = new Promise<false>(resolve => void child.once("exit", () => resolve(false)))
-  const ready = new Promise<true>(resolve => createInterface({ input: child.stdout }).once("line", () => resolve(true)))
-  if (!(await Promise.race([ready, exited]))) return undefined
-  writeFileSync(path, awsStub(python, address), { mode: 0o755 })
-  return {
-    stub: path,
-    async stop() {
-      child.kill("SIGKILL")
-      await exited
-    },
-  }
-}
+/** The AWS CLI of an interpreter (`interpreterOf`). It reads its input only where an argument is `-`. */
+export const residentAws = (interpreter: string, program: string, path: string): Promise<Resident> =>
+  resident(path, async ({ args, environment, workingFolder, input }) => {
+    const given: Uint8Array[] = []
+    if (args.includes("-")) for await (const chunk of input) given.push(chunk)
+    const place = { env: environment, cwd: workingFolder, timeoutMs: COMMAND_MS_MAX, input: Buffer.concat(given) }
+    const { code, stdout, stderr } = await forkedBy(interpreter).run({ program, args, ...place })
+    return { code, out: stdout, error: stderr }
+  })

@@ -32,10 +32,8 @@ import { SYSTEM_BUCKET, SYSTEM_BUCKET_ID, storedSnapshots } from "./metadata-bac
 import { WatchedMetadata } from "../watched-metadata.js"
 import { walkSlice, WALK_START, type WalkedRow, type WalkPlace } from "./metadata-backup-core.js"
 import { MetadataBackup, METADATA_BACKUP_LIMITS } from "./metadata-backup.js"
-import { Ingest } from "../ingest.js"
+import { plainIngest } from "../testing-ingest.js"
 import { sourceOf, StoreWorld } from "../testing-services.js"
-import { Expiring } from "../expiring.js"
-import { NO_CLASSES } from "../storage-classes.js"
 import { Uploads } from "../uploads.js"
 
 const noSignal = new AbortController().signal
@@ -54,22 +52,11 @@ class Scene {
     isShared = false,
     metadata: Metadata = world.tablet,
   ) {
-    const { clock, tablet, blocks, compute, telemetry } = world
+    const { tablet, blocks, telemetry } = world
     tablet.incarnations = soleProcess(parseIncarnation(number))
     this.changes = new WatchedMetadata(tablet)
     this.uploads = new Uploads(new SimRandom(77 + number), tablet, blocks, telemetry.log)
-    const store = { policy: world.policy, blockBytes: 16 * KIB }
-    const backend = { clock, metadata, blocks, uploads: this.uploads, log: telemetry.log }
-    const storeClock = { shownMs: 0 }
-    const expiring = new Expiring({ clock, storeClock, metadata: tablet }, async () => undefined)
-    const ingest = new Ingest(
-      backend,
-      compute,
-      store,
-      NO_CLASSES,
-      { expiring },
-      { onHints: () => {}, onNarrow: () => {} },
-    )
+    const { backend, ingest } = plainIngest(world, this.uploads, metadata)
     const facts = { storeId, tabletId: parseTabletId(1) }
     const random = new SimRandom(5)
     this.backup = new MetadataBackup(backend, random, ingest, isShared ? undefined : this.changes, facts)

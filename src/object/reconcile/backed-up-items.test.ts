@@ -11,10 +11,8 @@ import type { CausalContext } from "../../format/k2v-token.js"
 import { Queues } from "../../queues/index.js"
 import { SimRandom } from "../../seams/random/sim.js"
 import { MemoryStores } from "../../seams/store/testing-memory.js"
-import { Expiring } from "../expiring.js"
-import { Ingest } from "../ingest.js"
+import { plainIngest } from "../testing-ingest.js"
 import { MetadataBackup } from "../jobs/metadata-backup.js"
-import { NO_CLASSES } from "../storage-classes.js"
 import { StoreWorld } from "../testing-services.js"
 import { Uploads } from "../uploads.js"
 
@@ -28,7 +26,7 @@ const NO_ATTRIBUTES = { attributes: [], trace: undefined }
 
 async function opened() {
   const world = await StoreWorld.open(new TestDevices(makeRows), makeCodec, parsePolicy("ec:2+1"))
-  const { clock, tablet, blocks, compute, telemetry } = world
+  const { clock, tablet, blocks, telemetry } = world
   const { items, buckets } = world.services
   const bucket = await clock.runUntil(Promise.resolve(buckets.open(world.home.name)))
   const put = (sortKey: string, text: string | undefined, seen = NOTHING) => {
@@ -48,17 +46,7 @@ async function opened() {
   /** A backup of the metadata, by the process that has begun with the store. */
   const backUp = async (): Promise<void> => {
     const uploads = new Uploads(new SimRandom(77), tablet, blocks, telemetry.log)
-    const backend = { clock, metadata: tablet, blocks, uploads, log: telemetry.log }
-    const expiring = new Expiring({ clock, storeClock: { shownMs: 0 }, metadata: tablet }, async () => undefined)
-    const store = { policy: world.policy, blockBytes: 16 * KIB }
-    const ingest = new Ingest(
-      backend,
-      compute,
-      store,
-      NO_CLASSES,
-      { expiring },
-      { onHints: () => {}, onNarrow: () => {} },
-    )
+    const { backend, ingest } = plainIngest(world, uploads)
     const backup = new MetadataBackup(backend, new SimRandom(5), ingest, undefined, {
       storeId,
       tabletId: parseTabletId(1),
