@@ -9,5 +9,5 @@ const clock = new RealClock()
 const task = JSON.parse(process.argv[2] ?? "") as GeneratorTask
 const forge = new RequestForge(task.access, clock)
 const next = requestsOf(task.kind, forge)
-const plan = { endpoint: forge.endpoint, connections: task.connections, next, errorsInARowMax: Infinity }
+const plan = { endpoint: forge.endpoint, connections: task.connections, next, errorsInARowMax: Infinity, patienceMs: 0 }
 await runLoad(plan, clock, new AbortController().signal)

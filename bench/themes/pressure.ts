@@ -83,7 +83,8 @@ class Pressure implements Fixture {
     const put: Mix = { put: 1 }
     const limit = await this.peak(put)
     const perSecond = limit * OVERLOAD_TIMES
-    const plan = { next: this.work.requests(put), connections, perSecond, seconds, errorsInARowMax: Infinity }
+    const next = this.work.requests(put)
+    const plan = { next, connections, perSecond, seconds, errorsInARowMax: Infinity, patienceMs: 0 }
     const { count, seconds: took, statuses, retryLater, errors, p99Ms } = await this.load(plan)
     const requested = count + errors
     const also = {

@@ -134,7 +134,9 @@ async function* measure(
   for (const { name, mix } of plan.works) {
     if (name === "delete") await work.fillFurther(keys, connections, io.clock, signal)
     const next = work.requests(mix)
-    const load = { endpoint: forge.endpoint, trust: access.trust, connections, next, seconds, thinkMs }
+    const { endpoint } = forge
+    // The user is told how many requests were refused.
+    const load = { endpoint, trust: access.trust, connections, next, seconds, thinkMs, patienceMs: 0 }
     const { firstError, ...result } = await runLoad(load, io.clock, signal)
     const { operationsPerSecond, megabytesPerSecond, p50Ms, p95Ms, p99Ms, maxMs, errors } = result
     const figures = { operationsPerSecond, megabytesPerSecond, p50Ms, p95Ms, p99Ms, maxMs, errors }

@@ -29,12 +29,12 @@ function read(pieces: readonly string[], isHead = false): ReadAnswer[] {
 test("any split of the bytes gives the same responses", () => {
   const whole = read([WIRE])
   assert.deepEqual(
-    whole.map(({ status, bodyBytes, isLast, hasRetryAfter }) => [status, bodyBytes, isLast, hasRetryAfter]),
+    whole.map(({ status, bodyBytes, isLast, retryAfterSeconds }) => [status, bodyBytes, isLast, retryAfterSeconds]),
     [
-      [200, 5, false, false],
-      [204, 0, false, false],
-      [200, 16, false, false],
-      [503, 24, true, true],
+      [200, 5, false, undefined],
+      [204, 0, false, undefined],
+      [200, 16, false, undefined],
+      [503, 24, true, 1],
     ],
   )
   assert.equal(whole[3]?.errorText, "<Code>SlowDown</Code>...")

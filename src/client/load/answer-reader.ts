@@ -16,7 +16,8 @@ export interface ReadAnswer {
   readonly bodyBytes: number
   /** The server closes the connection after it. */
   readonly isLast: boolean
-  readonly hasRetryAfter: boolean
+  /** The response may have no `Retry-After` in seconds. */
+  readonly retryAfterSeconds: number | undefined
   /** The head, for callers that need a header. */
   readonly head: string
   /** The beginning of an error's body. */
@@ -135,6 +136,8 @@ export class AnswerReader {
     const { status, bodyBytes, head, errorText } = this
     this.state = "head"
     const isLast = /\r\nconnection: *close/i.test(head)
-    this.onAnswer({ status, bodyBytes, isLast, hasRetryAfter: /\r\nretry-after:/i.test(head), head, errorText })
+    const seconds = /\r\nretry-after: *(\d{1,6})\b/i.exec(head)?.[1]
+    const retryAfterSeconds = seconds === undefined ? undefined : Number(seconds)
+    this.onAnswer({ status, bodyBytes, isLast, retryAfterSeconds, head, errorText })
   }
 }

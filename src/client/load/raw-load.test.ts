@@ -49,11 +49,28 @@ test("successes, refusals and wrong lengths are distinguished", async () => {
   ]
   const result = await against(
     n => kinds[n % 3] ?? { status: 500, body: "" },
-    () => ({ connections: 3, next: some(30) }),
+    () => ({ connections: 3, next: some(30), patienceMs: 0 }),
   )
   assert.deepEqual(result.statuses, { 200: 20, 503: 10 })
   assert.deepEqual([result.count, result.errors, result.retryLater], [10, 20, 10])
   assert.match(result.firstError ?? "", /503 SlowDown|4 bytes instead of 2/)
+})
+
+test("a request to be tried later is sent again, and is no error once it succeeds", async () => {
+  const later = { status: 503, body: "<Code>ServiceUnavailable</Code>", headers: { "retry-after": "0" } }
+  const result = await against(
+    n => (n < 5 ? later : { status: 200, body: "ok" }),
+    () => ({ connections: 1, next: some(3), errorsInARowMax: 1 }),
+  )
+  assert.deepEqual([result.count, result.errors, result.retryLater, result.statuses], [3, 0, 5, { 200: 3 }])
+  assert.equal(result.firstError, undefined)
+
+  const isForEver = { ...later, headers: { "retry-after": "3600" } }
+  const refused = await against(
+    () => isForEver,
+    () => ({ connections: 1, next: some(3), errorsInARowMax: 1 }),
+  )
+  assert.deepEqual([refused.count, refused.errors, refused.firstError], [0, 1, "503 ServiceUnavailable"])
 })
 
 test("an open load does not exceed its rate, and a server that only fails ends it", async () => {

@@ -5,8 +5,9 @@
  *   open    requests are due at a constant rate; the latency of one that waits for a connection includes the wait
  *
  * A request succeeds with a status below 300 and the expected length. A failed one counts as an error and has no
- * latency. Connections are opened before the measurement.
- * Limits  `ERRORS_IN_A_ROW_MAX` consecutive errors before the first success end a run.
+ * latency. A request that the server answers with 503 and `Retry-After` is sent again after that time, as every client
+ * of S3 does; its latency includes the wait. Connections are opened before the measurement.
+ * Limits  `ERRORS_IN_A_ROW_MAX` consecutive errors before the first success end a run; `PATIENCE_MS` for one request.
  */
 import { mapBounded } from "../../life/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
@@ -15,6 +16,8 @@ import { Latencies, type Summary } from "./latencies.js"
 import { RawConnection, type RawOptions, type RawRequest } from "./raw-connection.js"
 
 const ERRORS_IN_A_ROW_MAX = 100
+/** The stall of a disk ends within this time, or the store is not usable. */
+const PATIENCE_MS = 60_000
 const OPENED_CONCURRENT = 64
 
 export interface LoadRequest {
@@ -41,12 +44,14 @@ export interface LoadPlan extends RawOptions {
   /** Open load: requests a second in total. */
   readonly perSecond?: number
   readonly errorsInARowMax?: number
+  /** Longest time for which one request is repeated while it is to be tried later; 0 counts each such answer as an error. */
+  readonly patienceMs?: number
 }
 
 export interface LoadResult extends Summary {
   /** Number of responses by status; 0: no response. */
   readonly statuses: Readonly<Record<number, number>>
-  /** 503 with `Retry-After`. */
+  /** Number of responses with 503 and `Retry-After`. */
   readonly retryLater: number
   /** The first error; undefined without one. */
   readonly firstError: string | undefined
@@ -131,8 +136,7 @@ class Load {
 
   private async one(connection: RawConnection, load: LoadRequest, sinceMs: number): Promise<void> {
     try {
-      const answer = await connection.ask(load.request)
-      this.count(answer, load, sinceMs)
+      this.count(await this.untilAnswered(connection, load.request), load, sinceMs)
     } catch (error) {
       if (this.signal.aborted) return
       this.statuses[0] = (this.statuses[0] ?? 0) + 1
@@ -140,10 +144,22 @@ class Load {
     }
   }
 
+  private async untilAnswered(connection: RawConnection, request: RawRequest): Promise<ReadAnswer> {
+    const lateMs = this.clock.monotonicMs() + (this.plan.patienceMs ?? PATIENCE_MS)
+    while (true) {
+      const answer = await connection.ask(request)
+      const { status, retryAfterSeconds } = answer
+      if (status !== 503 || retryAfterSeconds === undefined) return answer
+      this.retryLater += 1
+      const waitMs = retryAfterSeconds * 1000
+      if (this.isStopped || this.clock.monotonicMs() + waitMs >= lateMs) return answer
+      await this.clock.sleep(waitMs, this.signal)
+    }
+  }
+
   private count(answer: ReadAnswer, load: LoadRequest, sinceMs: number): void {
-    const { status, bodyBytes, hasRetryAfter, errorText } = answer
+    const { status, bodyBytes, errorText } = answer
     this.statuses[status] = (this.statuses[status] ?? 0) + 1
-    if (status === 503 && hasRetryAfter) this.retryLater += 1
     if (status >= 300) return this.failed(load, `${status} ${/<Code>(\w+)/.exec(errorText)?.[1] ?? ""}`.trim())
     const { expectBytes } = load
     if (expectBytes !== undefined && expectBytes !== bodyBytes)
