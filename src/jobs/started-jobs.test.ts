@@ -188,6 +188,26 @@ test("a limit of the rate holds", async () => {
   assert.ok(numbers.worked.length >= 60 && numbers.worked.length <= 120, `${numbers.worked.length} in 5 s`)
 })
 
+test("a cancelled job does not wait for its rate, and waits after a failure", async () => {
+  const { numbers, process, start, clock } = world()
+  const jobs = process(1)
+  const slow = await start(jobs, { request: JSON.stringify({ itemsPerSecond: 0.001 }) })
+  for (let i = 0; i < 20 && numbers.worked.length === 0; i += 1) {
+    await jobs.step(STOP)
+    await clock.advance(1_000)
+  }
+  assert.equal(await jobs.step(STOP), "throttled")
+  await jobs.cancel(slow.id)
+  assert.equal(await jobs.step(STOP), "busy")
+  assert.equal((await jobs.get(slow.id)).state, "cancelled")
+
+  numbers.fate = () => "later"
+  const failing = await start(jobs)
+  for (let i = 0; i < 20 && (await jobs.get(failing.id)).lastError === undefined; i += 1) await jobs.step(STOP)
+  await jobs.cancel(failing.id)
+  assert.equal(await jobs.step(STOP), "throttled")
+})
+
 test("too many jobs are refused, and ended ones are kept for a while", async () => {
   const { process, steps, start, clock } = world(0)
   const jobs = process(1)

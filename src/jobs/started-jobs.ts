@@ -46,6 +46,12 @@ interface NewStartedJob {
   readonly itemsPerSecond?: number | undefined
 }
 
+/** A job whose turn comes later: it has a rate, or has just failed. */
+interface Wait {
+  readonly untilMs: number
+  readonly isOfRate: boolean
+}
+
 interface Sample {
   readonly atMs: number
   readonly done: number
@@ -63,7 +69,7 @@ export class StartedJobs implements Job {
   private wakeWorker: () => void = () => undefined
   private shownProgress = "no jobs under way"
   private readonly samples = new Map<JobId, Sample[]>()
-  private readonly notBeforeMs = new Map<JobId, number>()
+  private readonly waits = new Map<JobId, Wait>()
   /** Work on one whole thing that this process has begun; `begun`: as the row names it. */
   private readonly whole = new Map<JobId, { readonly work: WholeWork; readonly begun: string }>()
   private lastWorked: JobId | undefined
@@ -192,7 +198,7 @@ export class StartedJobs implements Job {
     this.shownProgress = bulk.length === 0 ? "no jobs under way" : `${bulk.length} jobs under way`
     const ready = bulk.filter(({ isPaused, isCancelling }) => !isPaused || isCancelling)
     if (ready.length === 0) return rows.length === 0 ? "idle" : "throttled"
-    const due = ready.filter(({ id }) => clock.monotonicMs() >= (this.notBeforeMs.get(id) ?? -Infinity))
+    const due = ready.filter(row => this.isDue(row))
     const next = due.find(({ id }) => this.lastWorked !== undefined && id > this.lastWorked) ?? due[0]
     if (next === undefined) return "throttled"
     this.lastWorked = next.id
@@ -200,9 +206,20 @@ export class StartedJobs implements Job {
     return "busy"
   }
 
+  /** A job that is cancelled does not wait for its rate, which may be one item in hours. */
+  private isDue({ id, isCancelling }: JobRow): boolean {
+    const wait = this.waits.get(id)
+    return wait === undefined || (isCancelling && wait.isOfRate) || this.seams.clock.monotonicMs() >= wait.untilMs
+  }
+
+  private keepRate({ id }: JobRow, items: number, perSecond: number | undefined): void {
+    if (perSecond === undefined) return
+    this.waits.set(id, { untilMs: this.seams.clock.monotonicMs() + (items / perSecond) * 1_000, isOfRate: true })
+  }
+
   private forgetEnded(bulk: readonly JobRow[]): void {
     const ids = new Set(bulk.map(({ id }) => id))
-    for (const known of [this.samples, this.notBeforeMs, this.whole])
+    for (const known of [this.samples, this.waits, this.whole])
       for (const id of known.keys()) if (!ids.has(id)) known.delete(id)
   }
 
@@ -223,7 +240,7 @@ export class StartedJobs implements Job {
         await this.discardWhole(row.id)
         return this.end(row.id, "failed", lastError)
       }
-      this.notBeforeMs.set(row.id, this.seams.clock.monotonicMs() + JOB_LIMITS.retryMs)
+      this.waits.set(row.id, { untilMs: this.seams.clock.monotonicMs() + JOB_LIMITS.retryMs, isOfRate: false })
       await this.rows.change(row.id, ({ ended, lastError: known }) =>
         ended === undefined && known !== lastError ? { lastError } : undefined,
       )
@@ -249,9 +266,7 @@ export class StartedJobs implements Job {
       return { counts: { ...counts, ...more }, rate, lastError: undefined }
     })
     if (advanced === undefined) return void this.whole.delete(row.id)
-    const perSecond = itemsPerSecondOf(advanced)
-    if (perSecond !== undefined)
-      this.notBeforeMs.set(row.id, this.seams.clock.monotonicMs() + (rows / perSecond) * 1_000)
+    this.keepRate(row, rows, itemsPerSecondOf(advanced))
     if (isOver) await this.end(row.id, "done")
   }
 
@@ -379,9 +394,7 @@ export class StartedJobs implements Job {
       }
     })
     if (finished === undefined) return
-    const { clock } = this.seams
-    const perSecond = itemsPerSecondOf(finished)
-    if (perSecond !== undefined) this.notBeforeMs.set(row.id, clock.monotonicMs() + (step.items / perSecond) * 1_000)
+    this.keepRate(row, step.items, itemsPerSecondOf(finished))
     if (finished.cursor === END) await this.end(row.id, finished.isCancelling ? "cancelled" : "done")
   }
 
