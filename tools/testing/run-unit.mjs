@@ -15,6 +15,7 @@ import { ROOT } from "./files.mjs"
 const UNIT_MS_MAX = 10 * 60_000
 const OUTPUT_SHOWN = 20_000
 const PLAIN_TESTS = join(ROOT, "tools/plain-tests.cjs")
+const SHORT_LIVED = join(ROOT, "tools/testing/short-lived.cjs")
 const REPORTER = join(ROOT, "tools/testing/reporter.mjs")
 
 /** A port of this machine on which no process listens. */
@@ -22,8 +23,8 @@ const NOWHERE = "http://127.0.0.1:9"
 const HERE = "127.0.0.1,::1,localhost,.localhost"
 
 /**
- * Processes of tests connect only to this machine: other requests go to a proxy that does not exist. The tools of the project
- * find each other as under npm.
+ * Processes of tests connect only to this machine: other requests go to a proxy that does not exist. They are short-lived,
+ * and the tools of the project find each other as under npm.
  */
 export function environment() {
   const proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].flatMap(name => [name, name.toLowerCase()])
@@ -31,6 +32,7 @@ export function environment() {
     ...process.env,
     ...Object.fromEntries(proxies.map(name => [name, NOWHERE])),
     ...{ NO_PROXY: HERE, no_proxy: HERE },
+    NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ""} --require ${JSON.stringify(SHORT_LIVED)}`,
     PATH: `${join(ROOT, "node_modules/.bin")}:${process.env.PATH ?? ""}`,
   }
 }
