@@ -111,7 +111,7 @@ export const hasBundle = () =>
 /** A start without a bundle uses the files of dist/src. */
 export const removeBundle = () => rmSync(COMMAND_FILE, { force: true })
 
-/** Makes the bundles, and the code cache by starting a store once; without a cache a start takes longer. */
+/** Makes the bundles, and the code cache by using a store once; without a cache a start takes longer. */
 export async function makeBundle() {
   await joinFiles(DIST, ENTRIES)
   const folder = mkdtempSync(join(tmpdir(), "hayloft-cache-"))
