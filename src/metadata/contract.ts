@@ -20,6 +20,7 @@ import type { Usage } from "../format/usage.js"
 import { checkSize } from "./command-size.js"
 import { GuardedView } from "./guards.js"
 import type { Incarnations } from "./incarnations.js"
+import { plainCopy } from "./plain-copy.js"
 import type { CommandView, DecisionView, MetadataRow, QueryView, RowView } from "./views.js"
 
 export interface DecisionTime {
@@ -126,7 +127,7 @@ class CommandOfKind<Args extends Arguments, Result> implements Command<Result> {
   }
 
   copied(): Command<Result> {
-    return new CommandOfKind(this.kind, structuredClone(this.args))
+    return new CommandOfKind(this.kind, plainCopy(this.args))
   }
 }
 
@@ -157,7 +158,7 @@ class QueryOf<Args extends Arguments, Result> implements Query<Result> {
   }
 
   copied(): Query<Result> {
-    return new QueryOf(this.name, this.answerOf, structuredClone(this.args))
+    return new QueryOf(this.name, this.answerOf, plainCopy(this.args))
   }
 }
 

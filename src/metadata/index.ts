@@ -13,6 +13,7 @@ export {
 } from "./contract.js"
 export { countedWrites } from "./counters.js"
 export { whyElsewhere } from "./elsewhere-core.js"
+export { plainCopy } from "./plain-copy.js"
 export {
   incarnationAt,
   POSITIONS_OF_INCARNATION,

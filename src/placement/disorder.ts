@@ -38,7 +38,8 @@ export class Disorder {
 
   /** 0 … count-1, shuffled. */
   order(count: number): Uint32Array {
-    const order = Uint32Array.from({ length: count }, (_, i) => i)
+    const order = new Uint32Array(count)
+    for (let i = 0; i < count; i += 1) order[i] = i
     this.shuffle(order)
     return order
   }

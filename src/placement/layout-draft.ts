@@ -44,8 +44,8 @@ export class LayoutDraft {
 
   /** Makes `spread` follow this partition, including later changes to its slots. */
   look(partition: number): Spread {
-    if (this.looked >= 0) this.eachHolder(this.looked, device => this.spread.remove(device))
-    this.eachHolder(partition, device => this.spread.add(device))
+    if (this.looked >= 0) this.changeSpread(this.looked, -1)
+    this.changeSpread(partition, 1)
     this.looked = partition
     return this.spread
   }
@@ -75,11 +75,11 @@ export class LayoutDraft {
     const before = this.at(partition, slot)
     if (before !== VACANT) {
       this.held[before] = (this.held[before] ?? 0) - 1
-      if (partition === this.looked) this.spread.remove(before)
+      if (partition === this.looked) this.spread.change(before, -1)
     }
     this.table[partition * this.width + slot] = device
     this.held[device] = (this.held[device] ?? 0) + 1
-    if (partition === this.looked) this.spread.add(device)
+    if (partition === this.looked) this.spread.change(device, 1)
   }
 
   /** Gives the slot of one device to another. */
@@ -96,10 +96,11 @@ export class LayoutDraft {
     return table
   }
 
-  private eachHolder(partition: number, visit: (device: number) => void): void {
-    for (let slot = 0; slot < this.width; slot += 1) {
-      const device = this.at(partition, slot)
-      if (device !== VACANT) visit(device)
+  private changeSpread(partition: number, by: 1 | -1): void {
+    const end = (partition + 1) * this.width
+    for (let slot = partition * this.width; slot < end; slot += 1) {
+      const device = this.table[slot] ?? VACANT
+      if (device !== VACANT) this.spread.change(device, by)
     }
   }
 }
@@ -149,7 +150,8 @@ export class Quotas {
    * that needs each of its chances gets no disorder.
    */
   urgency(device: number, disorder: Disorder): number {
-    const [due, rate] = [this.due[device] ?? 0, this.rate[device] ?? 0]
+    const due = this.due[device] ?? 0
+    const rate = this.rate[device] ?? 0
     return rate >= 1 ? due + DISORDER : due + DISORDER * rate * (1 - rate) * (disorder.fraction() - 0.5)
   }
 

@@ -64,13 +64,13 @@ class Ways {
     const ways = new Int32Array(this.draft.devices)
     for (let at = table.indexOf(from); at >= 0; at = table.indexOf(from, at + 1)) {
       const spread = this.draft.look(Math.floor(at / width))
-      spread.remove(from)
+      spread.change(from, -1)
       const count = spread.openDevices(this.open)
       for (let i = 0; i < count; i += 1) {
         const to = this.open[i] ?? 0
         if (to !== from && mayGain[to] === true && spread.isEvenWithout(from, to)) ways[to] = (ways[to] ?? 0) + 1
       }
-      spread.add(from)
+      spread.change(from, 1)
     }
     return ways
   }

@@ -22,9 +22,9 @@ export function spreadOut(
     const spread = draft.look(partition)
     for (let domain = spread.unevenDomain(); domain >= 0; domain = spread.unevenDomain()) {
       const giver = mostUrgent(devices, spread.fullestDevices(domain, devices), giving, disorder)
-      spread.remove(giver)
+      spread.change(giver, -1)
       const taker = mostUrgent(devices, spread.openDevices(devices), getting, disorder)
-      spread.add(giver)
+      spread.change(giver, 1)
       draft.move(partition, giver, taker)
       giving.take(giver)
       getting.take(taker)

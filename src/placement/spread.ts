@@ -22,16 +22,25 @@ export class Spread {
     this.free = tree.sizes.slice()
     this.gaining = new Int32Array(tree.nodes)
     mayGain.forEach((may, device) => {
-      if (may) this.count(this.gaining, device, 1)
+      if (may) this.countGaining(device)
     })
   }
 
-  add(device: number): void {
-    this.change(device, 1)
+  private countGaining(device: number): void {
+    const { parent } = this.tree
+    for (let node = device; node >= 0; node = parent[node] ?? -1) this.gaining[node] = (this.gaining[node] ?? 0) + 1
   }
 
-  remove(device: number): void {
-    this.change(device, -1)
+  /** A device gets a shard, or loses the one that it has. */
+  change(device: number, by: 1 | -1): void {
+    const { shards, free, gaining } = this
+    const { parent } = this.tree
+    const gained = this.mayGain[device] === true ? by : 0
+    for (let node = device; node >= 0; node = parent[node] ?? -1) {
+      shards[node] = (shards[node] ?? 0) + by
+      free[node] = (free[node] ?? 0) - by
+      gaining[node] = (gaining[node] ?? 0) - gained
+    }
   }
 
   /** Writes the devices that may get a shard to `open`; returns their number. Others only if none may gain. */
@@ -49,9 +58,9 @@ export class Spread {
   /** Returns true if a shard may move from one device to the other without making the partition less even. */
   mayMove(from: number, to: number): boolean {
     if (this.tree.isFlat) return true
-    this.remove(from)
+    this.change(from, -1)
     const isEven = this.isOpen(to) && this.isEvenWithout(from, to)
-    this.add(from)
+    this.change(from, 1)
     return isEven
   }
 
@@ -160,17 +169,6 @@ export class Spread {
         count = this.collect(member, capacity, open, count)
     }
     return count
-  }
-
-  private change(device: number, by: number): void {
-    this.count(this.shards, device, by)
-    this.count(this.free, device, -by)
-    if (this.mayGain[device] === true) this.count(this.gaining, device, -by)
-  }
-
-  private count(counts: Int32Array, device: number, by: number): void {
-    const { parent } = this.tree
-    for (let node = device; node >= 0; node = parent[node] ?? -1) counts[node] = (counts[node] ?? 0) + by
   }
 }
 

@@ -1,8 +1,18 @@
 /** Copies of the built program, each in a folder of its own with one bug planted into it. */
 import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import {
+  cpSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import ts from "typescript"
@@ -65,20 +75,34 @@ export function duePlants<T extends { readonly edits: readonly PlantedEdit[] }>(
   return plants.filter(({ edits }, at) => at === drawn || edits.some(({ file }) => hasChanged(file)))
 }
 
+/** Its files are links to those of the build: written again, they would change for all. */
+function linkBuild(from: string, to: string): void {
+  mkdirSync(to, { recursive: true })
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)]
+    if (entry.isDirectory()) linkBuild(source, target)
+    else if (!/\.(map|tmp)$|\.test\.js$/.test(entry.name)) linkSync(source, target)
+  }
+}
+
+function folderOfBuild(): string {
+  mkdirSync(join(ROOT, ".cache"), { recursive: true })
+  return mkdtempSync(join(ROOT, ".cache", "planted-"))
+}
+
 export class PlantedCopies {
-  private readonly folder = mkdtempSync(join(tmpdir(), "hayloft-planted-"))
+  /** Beside the build, because links do not leave a file system. */
+  private readonly folder = folderOfBuild()
   private copies = 0
 
   /** The parts of the build that are copied: paths of folders. */
   constructor(private readonly parts: readonly string[]) {}
 
-  /** Copies the build and plants the bug: modules are loaded once, so each bug has a folder of its own. */
+  /** Links the build and plants the bug: modules are loaded once, so each bug has a folder of its own. */
   add(edits: readonly PlantedEdit[]): PlantedCopy {
     this.copies += 1
     const program = join(this.folder, String(this.copies))
-    const filter = (path: string): boolean => !/\.(map|tmp)$|\.test\.js$/.test(path)
-    for (const part of this.parts)
-      cpSync(join(ROOT, "dist", part), join(program, "dist", part), { recursive: true, filter })
+    for (const part of this.parts) linkBuild(join(ROOT, "dist", part), join(program, "dist", part))
     symlinkSync(join(ROOT, "node_modules"), join(program, "node_modules"))
     writeFileSync(join(program, "package.json"), JSON.stringify({ type: "module" }))
     const sources = new Map<string, string>()
@@ -92,7 +116,9 @@ export class PlantedCopies {
     }
     for (const [file, source] of sources) {
       const { outputText } = ts.transpileModule(source, { compilerOptions: COMPILER_OPTIONS, fileName: file })
-      writeFileSync(join(program, "dist", file.replace(/\.ts$/, ".js")), outputText)
+      const path = join(program, "dist", file.replace(/\.ts$/, ".js"))
+      rmSync(path)
+      writeFileSync(path, outputText)
     }
     return new PlantedCopy(program)
   }

@@ -22,6 +22,7 @@ import {
   type QueryView,
   type Touches,
   type UsageChange,
+  plainCopy,
 } from "../../metadata/index.js"
 
 /** Families whose rows are copied one by one. */
@@ -141,7 +142,7 @@ export class CopyRows implements Command<undefined> {
   }
 
   copied(): CopyRows {
-    return new CopyRows(structuredClone(this.writes))
+    return new CopyRows(plainCopy(this.writes))
   }
 }
 
@@ -171,7 +172,7 @@ export class CopyCounters implements Command<undefined> {
   }
 
   copied(): CopyCounters {
-    return new CopyCounters(structuredClone(this.wanted))
+    return new CopyCounters(plainCopy(this.wanted))
   }
 }
 
@@ -207,6 +208,6 @@ export class CopyUsage implements Command<undefined> {
   }
 
   copied(): CopyUsage {
-    return new CopyUsage(this.key, structuredClone(this.wanted))
+    return new CopyUsage(this.key, plainCopy(this.wanted))
   }
 }
