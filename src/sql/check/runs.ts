@@ -95,7 +95,8 @@ function lostUpdate(stage: Stage): Round {
   const { a, b } = stage
   const key = ownKey("lost update")
   return async round => {
-    const before = await b.ask(numberOf(key))
+    // The row exists: to create it is another race.
+    const before = await b.run(increment(key))
     const runs = await collide(
       stage,
       round,
