@@ -7,6 +7,7 @@ import { isFailure } from "../../src/base/failures.js"
 import { parseBucketId, objectKeyOfText, rowKeyOf, type RowKey } from "../../src/base/ids.js"
 import { encodeRowHead } from "../../src/format/records.js"
 import { objectRowKey } from "../../src/format/row-key.js"
+import { guardsRowKey } from "../../src/format/transaction-record.js"
 import { command, query, type RowView } from "../../src/metadata/index.js"
 import type { Clock } from "../../src/seams/clock/contract.js"
 import type { SqlMetadata } from "../../src/sql/index.js"
@@ -137,12 +138,14 @@ const guard = command<[absent: string, to: string, value: string], number | unde
     [OBJECT, rowOf(absent)],
     [OBJECT, rowOf(to)],
   ],
-  decide(view, { commitUs }, absent, to, value) {
+  decide(view, { commitUs, id }, absent, to, value) {
     view.get("heads", rowOf(absent))
     if (view.get(OBJECT, rowOf(absent)) !== undefined) return { writes: [], result: undefined }
     view.get(OBJECT, rowOf(to))
     const guarding = { family: "heads", key: rowOf(absent), value: GUARD } as const
-    return { writes: [writeOf(to, value), guarding], result: commitUs }
+    // By this row the engine knows that the decision guards something. It stays, as after a crash.
+    const noted = { family: "transactions", key: guardsRowKey(id), value: new Uint8Array(1) } as const
+    return { writes: [writeOf(to, value), guarding, noted], result: commitUs }
   },
 })
 
