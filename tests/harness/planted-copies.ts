@@ -144,6 +144,24 @@ export class PlantedCopy {
   }
 }
 
+/**
+ * Finds a seed with which the check of a planted bug fails; returns it, with what was found. The same check of the program as
+ * it is must pass with that seed: one that fails anyway says nothing about the bug.
+ */
+export async function caughtBySeed(
+  seedsMax: number,
+  planted: (seed: number) => Promise<unknown>,
+  sound: (seed: number) => Promise<unknown>,
+): Promise<string> {
+  let seed = 0
+  const overSeeds = async (): Promise<void> => {
+    for (seed = 1; seed <= seedsMax; seed += 1) await planted(seed)
+  }
+  const finding = await findingOf(overSeeds())
+  await sound(seed)
+  return `seed ${seed}: ${finding}`
+}
+
 /** Returns what the check of a planted bug threw; fails if it threw nothing, or something else than a finding. */
 export async function findingOf(check: Promise<unknown>): Promise<string> {
   const error = await check.then(

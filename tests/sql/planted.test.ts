@@ -3,8 +3,9 @@
  * copy of the program, and its check must fail there with one of the seeds.
  */
 import { after, test } from "node:test"
-import { duePlants, findingOf, PlantedCopies } from "../harness/planted-copies.js"
+import { caughtBySeed, duePlants, PlantedCopies } from "../harness/planted-copies.js"
 import { SQL_PLANTS } from "./plants.js"
+import { SIMULATED_CHECKS } from "./simulated-checks.js"
 
 const FOLDERS = ["src/base", "src/format", "src/metadata", "src/seams", "src/simd", "src/sql", "tests/sql"]
 const CHECKS = ["tests/sql/plants.ts", "tests/sql/simulated-checks.ts", "tests/sql/simulated-world.ts"]
@@ -16,14 +17,7 @@ after(() => copies.remove())
 for (const { bug, edits, caughtBy } of duePlants(SQL_PLANTS, CHECKS)) {
   test(`caught by ${caughtBy}: ${bug}`, async t => {
     const copy = copies.add(edits)
-    const { SIMULATED_CHECKS } = await copy.load<typeof import("./simulated-checks.js")>(
-      "tests/sql/simulated-checks.js",
-    )
-    let seed = 0
-    const runs = async (): Promise<void> => {
-      for (seed = 1; seed <= SEEDS_MAX; seed += 1) await SIMULATED_CHECKS[caughtBy](seed)
-    }
-    const finding = await findingOf(runs())
-    t.diagnostic(`seed ${seed}: ${finding}`)
+    const planted = await copy.load<typeof import("./simulated-checks.js")>("tests/sql/simulated-checks.js")
+    t.diagnostic(await caughtBySeed(SEEDS_MAX, planted.SIMULATED_CHECKS[caughtBy], SIMULATED_CHECKS[caughtBy]))
   })
 }

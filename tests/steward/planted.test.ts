@@ -3,7 +3,8 @@
  * a copy of the program, and its check must fail there with one of the seeds.
  */
 import { after, test } from "node:test"
-import { duePlants, findingOf, PlantedCopies } from "../harness/planted-copies.js"
+import { caughtBySeed, duePlants, PlantedCopies } from "../harness/planted-copies.js"
+import { STEWARD_CHECKS } from "./checks.js"
 import { STEWARD_PLANTS } from "./plants.js"
 
 const FOLDERS = ["src", "tests/harness", "tests/sql", "tests/steward"]
@@ -16,12 +17,7 @@ after(() => copies.remove())
 for (const { bug, edits, caughtBy } of duePlants(STEWARD_PLANTS, CHECKS)) {
   test(`caught by "${caughtBy}": ${bug}`, async t => {
     const copy = copies.add(edits)
-    const { STEWARD_CHECKS } = await copy.load<typeof import("./checks.js")>("tests/steward/checks.js")
-    let seed = 0
-    const runs = async (): Promise<void> => {
-      for (seed = 1; seed <= SEEDS_MAX; seed += 1) await STEWARD_CHECKS[caughtBy](seed)
-    }
-    const finding = await findingOf(runs())
-    t.diagnostic(`seed ${seed}: ${finding}`)
+    const planted = await copy.load<typeof import("./checks.js")>("tests/steward/checks.js")
+    t.diagnostic(await caughtBySeed(SEEDS_MAX, planted.STEWARD_CHECKS[caughtBy], STEWARD_CHECKS[caughtBy]))
   })
 }
