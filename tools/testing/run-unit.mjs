@@ -11,7 +11,6 @@ import { mkdirSync, existsSync, readFileSync, rmSync } from "node:fs"
 import { constants, setPriority } from "node:os"
 import { join } from "node:path"
 import { ROOT } from "./files.mjs"
-import { isFilling } from "./schedule-core.mjs"
 
 const UNIT_MS_MAX = 10 * 60_000
 const OUTPUT_SHOWN = 20_000
@@ -128,7 +127,7 @@ async function runFiles(unit, msMax) {
   const reporting = [`--test-reporter=${REPORTER}`, `--test-reporter-destination=${results}`]
   const outcome = await runNode(["--require", PLAIN_TESTS, ...reporting, unit.path], {
     env: environment(),
-    isModest: isFilling(unit),
+    isModest: unit.class === "pure" || unit.class === "simulation",
     msMax,
   })
   const lines = existsSync(results) ? readFileSync(results, "utf8").split("\n") : []
