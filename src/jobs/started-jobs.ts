@@ -46,7 +46,7 @@ interface NewStartedJob {
   readonly itemsPerSecond?: number | undefined
 }
 
-/** A job whose turn comes later: it has a rate, or has just failed. */
+/** The next turn of a job comes later: the job has a rate, or has just failed. */
 interface Wait {
   readonly untilMs: number
   readonly isOfRate: boolean

@@ -16,7 +16,7 @@ export interface ReadAnswer {
   readonly bodyBytes: number
   /** The server closes the connection after it. */
   readonly isLast: boolean
-  /** The response may have no `Retry-After` in seconds. */
+  /** The response asks for a retry after this time; undefined if it does not, or if it names a date. */
   readonly retryAfterSeconds: number | undefined
   /** The head, for callers that need a header. */
   readonly head: string

@@ -44,12 +44,12 @@ export interface LoadPlan extends RawOptions {
   /** Open load: requests a second in total. */
   readonly perSecond?: number
   readonly errorsInARowMax?: number
-  /** Longest time for which one request is repeated while it is to be tried later; 0 counts each such answer as an error. */
+  /** A request is retried for at most this long; with 0 each refusal counts as an error. */
   readonly patienceMs?: number
 }
 
 export interface LoadResult extends Summary {
-  /** Number of responses by status; 0: no response. */
+  /** Number of requests by the status of their last response; 0: no response. */
   readonly statuses: Readonly<Record<number, number>>
   /** Number of responses with 503 and `Retry-After`. */
   readonly retryLater: number
@@ -144,6 +144,7 @@ class Load {
     }
   }
 
+  /** Resolves with the last response: it is none to be retried, or the time for retries is over. */
   private async untilAnswered(connection: RawConnection, request: RawRequest): Promise<ReadAnswer> {
     const lateMs = this.clock.monotonicMs() + (this.plan.patienceMs ?? PATIENCE_MS)
     while (true) {
