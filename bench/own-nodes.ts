@@ -117,9 +117,9 @@ export class OwnNodes {
     const endMs = clock.monotonicMs() + WHOLE_MS_MAX
     try {
       for (;;) {
-        const status = STORE_SCHEMAS.STATUS.parse(await admin.get("/v1/status"))
-        const active = status.devices.filter(({ state }) => state === "active")
-        if (active.length === devices && status.layout.transition === undefined) return
+        const layout = STORE_SCHEMAS.LAYOUT_DETAILS.parse(await admin.get("/v1/layout"))
+        const active = layout.devices.filter(({ state, slots }) => state === "active" && slots > 0)
+        if (active.length === devices && layout.transition === undefined) return
         if (clock.monotonicMs() > endMs) throw new Error("the devices of the nodes are not in use after five minutes")
         await clock.sleep(POLL_MS, signal)
       }

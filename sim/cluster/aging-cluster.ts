@@ -124,7 +124,7 @@ export class AgingCluster {
     const { operations, engine, status } = must(cluster.serving[0], "all nodes serve")
     const { recordManager } = engine
     const isComplete = () =>
-      recordManager.record.devices.length === 3 && status.report().layout.transition === undefined
+      recordManager.record.layout.devices.length === 3 && status.report().layout.transition === undefined
     while (!isComplete()) await cluster.sleep(RETRY_MS)
     for (const [storageClass, policy] of [
       ["STANDARD_IA", "replica:3"],

@@ -144,6 +144,21 @@ test("a call that fails makes the node be asked immediately, so that one bad cal
   await world.close()
 })
 
+test("a device that is added to a node can be written within a round trip of its first use", async () => {
+  const { world, node, device } = await far()
+  const damaged = new DamagedDevice()
+  const added = { id: idOf(78), volumes: distant(await damaged.open()), isWritable: true }
+  const other = await world.add("other", [added])
+  await world.clock.advance(3 * REMOTE_LIMITS.statesRetryMs)
+  const late = { ...added, id: idOf(79) }
+  other.devices.set(late.id, late)
+  const { isWritable } = other.remote.shardsOf(late.id)
+  await world.clock.advance(2 * REMOTE_LIMITS.statesRetryMs)
+  assert.deepEqual([isWritable, other.remote.shardsOf(late.id).isWritable], [false, true])
+  assert.deepEqual([device.isWritable, node.remote.trouble], [true, undefined])
+  await world.close()
+})
+
 test("memory for shards is bounded, and a node that sends nothing delays others only until its deadline", async () => {
   let [now, most] = [0, 0]
   const limits = { servedBytesMax: { client: 256 * KIB, background: 64 * KIB } }

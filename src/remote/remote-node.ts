@@ -2,8 +2,8 @@
  * Another node as this node uses its devices.
  *
  * Promises  The devices are those of the block layer (`ShardDevice`). Their hints need no request: they come from a
- *           call for the states of all devices, repeated every `statesEveryMs` and when a connection is lost, while
- *           `keepUp` runs, and from the outcomes of other calls. While the node cannot be reached none of its devices is
+ *           call for the states of all devices, repeated every `statesEveryMs`, when a connection is lost and when a
+ *           device is first used, while `keepUp` runs, and from the outcomes of other calls. While the node cannot be reached none of its devices is
  *           writable; once it has not answered several of those calls, other calls to it fail immediately.
  */
 import { asFailure, type Failure } from "../base/failures.js"
@@ -27,8 +27,8 @@ export class RemoteNode {
   private readonly questions: HasQuestions
   private readonly devices = new Map<DeviceId, RemoteDevice>()
   private wake: () => void = () => undefined
-  /** A connection was lost since the latest question about the devices. */
-  private isLost = false
+  /** A connection was lost, or a device was first used, since the latest question about the devices. */
+  private isOutdated = false
 
   /** `peer` stays the caller's: close it after `keepUp` has ended. */
   constructor(
@@ -39,10 +39,7 @@ export class RemoteNode {
     this.reach = new Reach(limits.statesFailedMax)
     this.calls = new NodeCalls(clock, peer, this.reach, limits, () => this.wake())
     this.questions = new HasQuestions(this.calls)
-    peer.onLost(() => {
-      this.isLost = true
-      this.wake()
-    })
+    peer.onLost(() => this.askSoon())
   }
 
   /** Why the node cannot be reached; undefined if it can. */
@@ -66,7 +63,14 @@ export class RemoteNode {
       },
     }
     this.devices.set(id, device)
+    // Blocks would be written with fewer shards until its state is known.
+    this.askSoon()
     return device
+  }
+
+  private askSoon(): void {
+    this.isOutdated = true
+    this.wake()
   }
 
   /** Asks for the states of the devices until the signal fires. */
@@ -84,7 +88,7 @@ export class RemoteNode {
 
   private async askForStates(signal: AbortSignal): Promise<void> {
     const { reach, limits } = this
-    this.isLost = false
+    this.isOutdated = false
     const askedAt = reach.ask()
     try {
       const settings = { deadlineMs: limits.statesMs, signal }
@@ -100,7 +104,7 @@ export class RemoteNode {
     const stop = (): void => end.abort()
     this.wake = stop
     signal.addEventListener("abort", stop, { once: true })
-    if (!signal.aborted && !this.isLost) await this.clock.sleep(durationMs, end.signal)
+    if (!signal.aborted && !this.isOutdated) await this.clock.sleep(durationMs, end.signal)
     signal.removeEventListener("abort", stop)
     this.wake = () => undefined
   }

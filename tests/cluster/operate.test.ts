@@ -12,6 +12,7 @@ import { checked } from "../../src/cli/checked.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { TestNodes } from "../harness/nodes.js"
 import { noPostgres } from "../harness/postgres.js"
+import { haveJoined } from "./stores.js"
 
 /** A guard against a wait for ever. */
 const DISPERSED_MS_MAX = 120_000
@@ -94,10 +95,7 @@ test(
           await (await client(1)).post("/v1/devices", { ...add, dryRun: true }),
         )
         await (await client(1)).post("/v1/devices", { ...add, ...(plan.confirmBy ? { confirm: plan.confirmBy } : {}) })
-        await until(2, ({ devices, layout }) => {
-          const own = devices.find(({ path }) => path === added)
-          return own?.node === "node-3" && own.state === "active" && layout.transition === undefined
-        })
+        await haveJoined(nodes.at(2), 10)
         await until(1, ({ safety: { sentence } }) => /any zone: yes(;|$)/.test(sentence))
         // Node 3 is drained through node 1, and node 2 sees that it is empty.
         const drain = "/v1/nodes/node-3/drain"

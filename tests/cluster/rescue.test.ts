@@ -31,7 +31,7 @@ import { quietParent, withFolder } from "../harness/folders.js"
 import { TestNodes, type TestNode } from "../harness/nodes.js"
 import { noPostgres } from "../harness/postgres.js"
 import { HAYLOFT } from "../harness/server.js"
-import { areSettled, statusOf } from "./stores.js"
+import { areSettled, statusOf, writeWhole } from "./stores.js"
 
 const NODES = 3
 /** Objects of up to 4 KiB are only in rows. */
@@ -40,6 +40,7 @@ const [LARGE, SMALL, PART_BYTES] = [60_000, 100, 5 * 1024 * 1024]
 const [OFTEN, RARELY] = ["1s", "1h"]
 const PLAIN = "plain"
 const VERSIONED = "versioned"
+const PROBES = "probes"
 const LOOK_MS = 250
 const OTHER_KEY = { accessKeyId: "OTHERACCOUNTSKEY0000", secretAccessKey: "other/accounts+secret0123456789abcdefghi" }
 const CLOCK = new RealClock()
@@ -90,6 +91,8 @@ class DoomedNodes {
       for (let i = 0; i < NODES; i += 1) await (await nodes.add(1)).start(["--metadata-backup-every", OFTEN])
       doomed.clients.push(...nodes.all.map(({ access }) => clientOf(access)))
       await areSettled(nodes.at(1), NODES)
+      await nodes.at(1).client.createBucket(PROBES)
+      await writeWhole(nodes.all, PROBES, NODES)
       return doomed
     } catch (error) {
       await doomed.end()
@@ -176,6 +179,7 @@ class DoomedNodes {
       await node.start(["--metadata-backup-every", RARELY])
       await areSettled(node, NODES)
     }
+    await writeWhole(this.nodes.all, PROBES, NODES)
   }
 
   /** Only the node that makes them knows. */
@@ -227,6 +231,7 @@ class DoomedNodes {
 const objectsIn = ({ entries }: Rescued, list: Entry["list"], isWritten = true): string[] =>
   entries
     .filter(entry => entry.list === list && entry.isWritten === isWritten && entry.kind === "object")
+    .filter(({ bucket }) => bucket !== PROBES)
     .map(({ bucket, key }) => `${bucket}/${key}`)
     .sort()
 

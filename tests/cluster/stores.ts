@@ -1,6 +1,7 @@
 /** Stores of several nodes for the tests of this folder, and what the tests wait for. */
+import assert from "node:assert/strict"
 import { setTimeout as wait } from "node:timers/promises"
-import { STORE_SCHEMAS } from "../../src/admin/index.js"
+import { LOCATED_OBJECT, STORE_SCHEMAS } from "../../src/admin/index.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { TestNodes, type TestNode } from "../harness/nodes.js"
 
@@ -18,12 +19,7 @@ export async function withNodes(
     const nodes = await TestNodes.start(folder, options)
     try {
       await nodes.at(1).client.createBucket(BUCKET)
-      // Devices join one layout after another.
-      const devices = options.nodes * options.foldersEach
-      await statusSays(nodes.at(1), ({ layout, ...status }) => {
-        const active = status.devices.filter(({ state }) => state === "active")
-        return active.length === devices && layout.transition === undefined
-      })
+      await haveJoined(nodes.at(1), options.nodes * options.foldersEach)
       await work(nodes, folder)
     } catch (error) {
       if (process.env["SHOW"]) for (const node of nodes.all) console.error(node.name, node.output)
@@ -102,9 +98,42 @@ export const isSettled = (node: TestNode): Promise<Status> =>
       repair?.partitionsRemaining === 0,
   )
 
-/** The same once this many devices have joined. */
+/** Waits until this many devices have slots and no shards move: devices join one layout after another. */
+export async function haveJoined(node: TestNode, count: number): Promise<void> {
+  const untilMs = performance.now() + WAIT_MS_MAX
+  for (;;) {
+    const { devices, transition } = await layoutOf(node)
+    const joined = devices.filter(({ state, slots }) => state === "active" && slots > 0)
+    if (joined.length === count && transition === undefined) return
+    if (performance.now() > untilMs) throw new Error(`the devices of ${node.name} stay ${JSON.stringify(devices)}`)
+    await wait(LOOK_MS)
+  }
+}
+
+/**
+ * Waits until each node writes blocks with this many shards: one that has not reached the others yet writes fewer, and
+ * they are encoded again later. The bucket is left with an object.
+ */
+export async function writeWhole(nodes: readonly TestNode[], bucket: string, shards: number): Promise<void> {
+  for (const node of nodes) {
+    const untilMs = performance.now() + WAIT_MS_MAX
+    for (let written = 0; written !== shards;) {
+      assert.ok(performance.now() < untilMs, `${node.name} still writes ${written} shards`)
+      await node.client.put({ bucket, key: "probe", body: Buffer.alloc(5_000) })
+      const admin = await node.admin()
+      try {
+        const { blocks } = LOCATED_OBJECT.parse(await admin.get(`/v1/buckets/${bucket}/shards`, { key: "probe" }))
+        written = blocks[0]?.shards.length ?? 0
+      } finally {
+        admin.close()
+      }
+    }
+  }
+}
+
+/** The same as `isSettled` once this many devices have joined. */
 export async function areSettled(node: TestNode, count: number): Promise<void> {
-  await statusSays(node, ({ devices }) => devices.filter(({ state }) => state === "active").length === count)
+  await haveJoined(node, count)
   await isSettled(node)
 }
 

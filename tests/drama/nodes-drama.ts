@@ -10,7 +10,7 @@ import { missingForShim, Shim } from "../faults/shim.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { TestNodes, type TestNode } from "../harness/nodes.js"
 import { PeerNetwork } from "../harness/peer-network.js"
-import { statusOf } from "../cluster/stores.js"
+import { haveJoined, statusOf } from "../cluster/stores.js"
 import { Cutter } from "../sql/cutter.js"
 import { Clients, type Pace } from "./clients.js"
 import { NodesNemesis, type NodesAct } from "./nodes-nemesis.js"
@@ -174,23 +174,13 @@ async function withTarget<T>(
       cutters.set(node, cutter)
       await node.start(await network.argsOf(node))
     }
-    await allInUse(nodes)
+    await haveJoined(nodes.at(1), nodes.all.length * FOLDERS_EACH)
     return await work({ nodes, network, cutters, shim })
   } finally {
     await Promise.all(nodes.all.map(node => node.kill()))
     await nodes.stop()
     network.close()
     await Promise.all([...cutters.values()].map(cutter => cutter.stop()))
-  }
-}
-
-/** Devices join one layout after another. */
-async function allInUse(nodes: TestNodes): Promise<void> {
-  for (;;) {
-    const { devices, layout } = await statusOf(nodes.at(1))
-    const active = devices.filter(({ state }) => state === "active")
-    if (active.length === nodes.all.length * FOLDERS_EACH && layout.transition === undefined) return
-    await later(LOOK_MS)
   }
 }
 

@@ -3,7 +3,7 @@
  * them.
  */
 import { setTimeout as wait } from "node:timers/promises"
-import { statusOf } from "../cluster/stores.js"
+import { haveJoined } from "../cluster/stores.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { TestNodes, type TestNode } from "../harness/nodes.js"
 import { PatroniCluster } from "../harness/patroni.js"
@@ -37,11 +37,7 @@ export async function withStage(
       const nodes = await TestNodes.over(patroni.url, folder, ["--redundancy", "ec:4+2"])
       try {
         for (let i = 0; i < NODES; i += 1) await (await nodes.add(FOLDERS_EACH)).start()
-        await until("all devices are active", async () => {
-          const { devices, layout } = await statusOf(nodes.at(1))
-          const active = devices.filter(({ state }) => state === "active")
-          return active.length === NODES * FOLDERS_EACH && layout.transition === undefined
-        })
+        await haveJoined(nodes.at(1), NODES * FOLDERS_EACH)
         await work({ patroni, nodes, folder, say })
       } catch (error) {
         for (const { name, output } of nodes.all) say(`${name}:\n${output.slice(-5_000)}`)
