@@ -3,13 +3,13 @@ import type { Edit, Plant, TestedPlant } from "./plants.js"
 import type { CheckName } from "./world/checks.js"
 
 const plantCaughtBy =
-  (caughtBy: string, folder = "src/coord") =>
+  (caughtBy: string, folder = "src/features/locks") =>
   (bug: string, file: string, find: string, put: string): TestedPlant => ({
     ...{ bug: `coord: ${bug}`, edits: [{ file: `${folder}/${file}.ts`, find, put } satisfies Edit], caughtBy },
   })
 
-const plant = plantCaughtBy("src/coord/coord")
-const inRows = plantCaughtBy("src/coord/coord", "src/format")
+const plant = plantCaughtBy("src/features/locks/coord")
+const inRows = plantCaughtBy("src/features/locks/coord", "src/format")
 const inObjects = plantCaughtBy("src/object/fences", "src/object/commands")
 const LOCKS = "lock-commands-core"
 const FILES = "file-commands-core"
@@ -193,27 +193,27 @@ const inCluster = (bug: string, caughtBy: readonly CheckName[], ...edits: readon
 /** Bugs that clients of a storm must find. */
 export const COORD_CLUSTER_PLANTS: readonly Plant[] = [
   inCluster("a fence holds with another token", ["fencesHold"], {
-    file: "src/coord/lock-commands-core.ts",
+    file: "src/features/locks/lock-commands-core.ts",
     find: FENCE_HOLDS,
     put: "if (lock?.mode === mode && lock.holders.length > 0 * token) return undefined",
   }),
   inCluster("the end of a session leaves its place in line", ["sessionsEnd"], {
-    file: "src/coord/lock-commands-core.ts",
+    file: "src/features/locks/lock-commands-core.ts",
     find: WAITING_STAYS,
     put: "const waiting = lock.waiting.filter(each => each.session !== session || lock.mode === each.mode)",
   }),
   inCluster(
     "sessions end although they are renewed",
     ["sessionsLast"],
-    { file: "src/coord/silence-core.ts", find: SAME_BEAT, put: "before ? before.silentMs" },
+    { file: "src/features/locks/silence-core.ts", find: SAME_BEAT, put: "before ? before.silentMs" },
     {
-      file: "src/coord/session-commands-core.ts",
+      file: "src/features/locks/session-commands-core.ts",
       find: "session === undefined || (onlyAt !== undefined && session.beat !== onlyAt)",
       put: "session === undefined || onlyAt === 0",
     },
   ),
   inCluster("tokens follow the clock of a node", ["tokensGrow", "fencesHold", "readsAreFresh"], {
-    file: "src/coord/coord-writes-core.ts",
+    file: "src/features/locks/coord-writes-core.ts",
     find: "Math.max(open.record.lastNumber + 1, this.nowMs)",
     put: "Math.max(1, this.nowMs)",
   }),

@@ -3,7 +3,7 @@ import type { Edit, TestedPlant } from "./plants.js"
 
 const CORE = "src/object/queries/moments-core.ts"
 const SERVICE = "src/object/moments.ts"
-const RESTORE = "src/jobs/restore-core.ts"
+const RESTORE = "src/features/user-jobs/restore-core.ts"
 const [MODEL, ENGINES, REQUESTS] = ["src/object/moments", "tests/engines/moments", "tests/s3/moments"]
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({

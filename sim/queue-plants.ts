@@ -4,11 +4,15 @@ import type { Edit, TestedPlant } from "./plants.js"
 const plantCaughtBy =
   (caughtBy: string) =>
   (bug: string, file: string, find: string, put: string): TestedPlant => ({
-    ...{ bug: `queues: ${bug}`, edits: [{ file: `src/queues/${file}.ts`, find, put } satisfies Edit], caughtBy },
+    ...{
+      bug: `queues: ${bug}`,
+      edits: [{ file: `src/features/queues/${file}.ts`, find, put } satisfies Edit],
+      caughtBy,
+    },
   })
 
-const plant = plantCaughtBy("src/queues/queues")
-const waiting = plantCaughtBy("src/queues/queue-watch")
+const plant = plantCaughtBy("src/features/queues/queues")
+const waiting = plantCaughtBy("src/features/queues/queue-watch")
 const MESSAGES = "message-commands-core"
 
 export const QUEUE_PLANTS: readonly TestedPlant[] = [

@@ -3,7 +3,7 @@ import type { Edit, TestedPlant } from "./plants.js"
 
 const BUILD = "src/table-files/build-table.ts"
 const FILE = "src/table-files/table-file.ts"
-const JOBS = "src/jobs/started-jobs.ts"
+const JOBS = "src/features/user-jobs/started-jobs.ts"
 
 const plant = (bug: string, file: string, find: string, put: string, caughtBy: string): TestedPlant => ({
   ...{ bug: `tables: ${bug}`, edits: [{ file, find, put } satisfies Edit], caughtBy },
@@ -44,30 +44,30 @@ export const TABLE_FILE_PLANTS: readonly TestedPlant[] = [
   plant("a file that exists is replaced", BUILD, "if (await disk.exists(path)) throw", 'if (path === "") throw', TESTS),
   plant(
     "the null version of a key is written where the listing has it",
-    "src/jobs/inventory-core.ts",
+    "src/features/user-jobs/inventory-core.ts",
     "if (entry.versionId === NULL_VERSION) this.held = entry",
     'if (entry.versionId === NULL_VERSION && keyOfEntry(entry) === "") this.held = entry',
-    "src/jobs/inventory-core",
+    "src/features/user-jobs/inventory-core",
   ),
   plant(
     "the upload of a process that has ended stays",
     JOBS,
     "await work.discard(row.cursor)",
     "await Promise.resolve()",
-    "src/jobs/whole-work",
+    "src/features/user-jobs/whole-work",
   ),
   plant(
     "an inventory that is there is made again",
     JOBS,
     'if (await work.isMade()) return this.end(row.id, "done")',
     "await work.isMade()",
-    "src/jobs/whole-work",
+    "src/features/user-jobs/whole-work",
   ),
   plant(
     "a process that was taken for dead ends the job",
     JOBS,
     "if (!(await this.isOurs(row.id))) return",
     "await this.isOurs(row.id)",
-    "src/jobs/whole-work",
+    "src/features/user-jobs/whole-work",
   ),
 ]

@@ -6,7 +6,7 @@
  */
 import { objectKeyOfText, parseAccountId, parseCoordPath } from "../../src/base/ids.js"
 import type { Family } from "../../src/base/families.js"
-import { Coordination } from "../../src/coord/index.js"
+import { Coordination } from "../../src/features/locks/index.js"
 import { decodeFile, decodeNamespace, namespaceOf, namespaceRowKey } from "../../src/format/coord-rows.js"
 import { parseAccountRowKey } from "../../src/format/row-key.js"
 import type { Engine } from "../../src/node/engine.js"

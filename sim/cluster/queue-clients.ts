@@ -8,7 +8,7 @@
 import { isFailure } from "../../src/base/failures.js"
 import { parseAccountId, type MessageId } from "../../src/base/ids.js"
 import type { Engine } from "../../src/node/engine.js"
-import { DEFAULT_SETTINGS, Queues, type Delivery } from "../../src/queues/index.js"
+import { DEFAULT_SETTINGS, Queues, type Delivery } from "../../src/features/queues/index.js"
 import type { Clock } from "../../src/seams/clock/contract.js"
 import type { Random } from "../../src/seams/random/contract.js"
 import { check } from "../world/checks.js"

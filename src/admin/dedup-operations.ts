@@ -1,6 +1,6 @@
 /** The operations of deduplication: the figures of a bucket, and jobs that verify, rebuild and compact. */
 import { parseBucketName } from "../base/ids.js"
-import { DEDUP_REQUEST, kindOfDedup, textOfDedup } from "../jobs/index.js"
+import { DEDUP_REQUEST, kindOfDedup, textOfDedup } from "../features/user-jobs/index.js"
 import { DEDUP } from "./dedup-schemas.js"
 import { startedJson } from "./job-operations.js"
 import { STARTED_JOB } from "./job-schemas.js"

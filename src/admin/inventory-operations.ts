@@ -7,7 +7,7 @@ import {
   momentOfInventory,
   targetOfInventory,
   textOfInventory,
-} from "../jobs/index.js"
+} from "../features/user-jobs/index.js"
 import { startedJson } from "./job-operations.js"
 import { STARTED_JOB } from "./job-schemas.js"
 import { parseBody, type Operation } from "./operation.js"

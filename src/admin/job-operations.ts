@@ -15,7 +15,7 @@ import {
   targetOfBulk,
   textOfBulk,
   type StartedJob,
-} from "../jobs/index.js"
+} from "../features/user-jobs/index.js"
 import * as schema from "./job-schemas.js"
 import { parseBody, type Operation, type OperationInput, type Services } from "./operation.js"
 import { actionOf } from "./permits.js"

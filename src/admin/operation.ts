@@ -17,15 +17,15 @@ import type {
 import { fail } from "../base/failures.js"
 import type { AccessKeyId, AccountId } from "../base/ids.js"
 import type { Soon } from "../base/soon.js"
-import type { Coordination } from "../coord/index.js"
-import type { JobStarter, StartedJobs } from "../jobs/index.js"
+import type { Coordination } from "../features/locks/index.js"
+import type { JobStarter, StartedJobs } from "../features/user-jobs/index.js"
 import type { NamedKeys } from "../keys/index.js"
 import type { Bucket, Buckets, Moments, SettingDocuments } from "../object/contract.js"
 import type { Events, StoreLive } from "../observe/index.js"
-import type { CopiesAdmin } from "../copies/index.js"
-import type { RemoteAdmin } from "../origin/contract.js"
-import type { Queues } from "../queues/index.js"
-import type { TransformAdmin } from "../transform/contract.js"
+import type { CopiesAdmin } from "../features/copies/index.js"
+import type { RemoteAdmin } from "../features/remote-buckets/contract.js"
+import type { Queues } from "../features/queues/index.js"
+import type { TransformAdmin } from "../features/transforms/contract.js"
 import type {
   Dedup,
   LifecycleInspection,

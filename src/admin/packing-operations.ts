@@ -1,7 +1,7 @@
 /** The operations of packing: what it has made of a bucket, and the job that undoes it. */
 import { fail } from "../base/failures.js"
 import { parseBucketName } from "../base/ids.js"
-import { textOfUndoPacking, UNDO_PACKING, UNDO_PACKING_REQUEST } from "../jobs/index.js"
+import { textOfUndoPacking, UNDO_PACKING, UNDO_PACKING_REQUEST } from "../features/user-jobs/index.js"
 import { startedJson } from "./job-operations.js"
 import { STARTED_JOB } from "./job-schemas.js"
 import { parseBody, type Operation, type Services } from "./operation.js"

@@ -2,7 +2,13 @@
 import type { z } from "zod"
 import { fail } from "../base/failures.js"
 import { parseAccountId, type AccountId } from "../base/ids.js"
-import { DEFAULT_SETTINGS, parseQueueName, QUEUE_LIMITS, type NamedQueue, type QueueName } from "../queues/index.js"
+import {
+  DEFAULT_SETTINGS,
+  parseQueueName,
+  QUEUE_LIMITS,
+  type NamedQueue,
+  type QueueName,
+} from "../features/queues/index.js"
 import { PAGE_PARAMETERS, pageSize } from "./listing.js"
 import { parseBody, type Operation, type OperationInput, type RequiredAction, type Services } from "./operation.js"
 import { MESSAGES, NEW_QUEUE, QUEUE, QUEUE_CHANGE, QUEUES } from "./queue-schemas.js"

@@ -2,7 +2,7 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { objectKeyOfText, parseBucketName } from "../base/ids.js"
-import type { RemoteSetting } from "../origin/contract.js"
+import type { RemoteSetting } from "../features/remote-buckets/contract.js"
 import { REMOTE_OPERATIONS } from "./remote-operations.js"
 import { PENDING_COUNTED_MAX, PENDING_WRITES, REMOTES } from "./remote-schemas.js"
 import { ERROR } from "./schemas.js"

@@ -2,7 +2,13 @@
 import type { z } from "zod"
 import { fail } from "../base/failures.js"
 import { parseBucketName, textOfObjectKey } from "../base/ids.js"
-import type { Freshness, PendingWrite, RemoteAdmin, RemoteSetting, ShownStore } from "../origin/contract.js"
+import type {
+  Freshness,
+  PendingWrite,
+  RemoteAdmin,
+  RemoteSetting,
+  ShownStore,
+} from "../features/remote-buckets/contract.js"
 import type { Bucket } from "../object/contract.js"
 import { PAGE_PARAMETERS, pageSize } from "./listing.js"
 import type { Operation, OperationInput, Services } from "./operation.js"

@@ -8,7 +8,7 @@
 import { z } from "zod"
 import { fail, isFailure } from "../base/failures.js"
 import { parseBucketName } from "../base/ids.js"
-import { COPIES_VALUE, parseCopiesSetting } from "../copies/index.js"
+import { COPIES_VALUE, parseCopiesSetting } from "../features/copies/index.js"
 import { PACKING_DEFAULTS, PACKING_SETTING_LIMITS } from "../format/packing-rows.js"
 import type { Bucket } from "../object/contract.js"
 import { copiesOf } from "./copies-operations.js"

@@ -1,5 +1,5 @@
 /** Coordination in memory, for tests of the admin API. */
-import { Coordination } from "../coord/index.js"
+import { Coordination } from "../features/locks/index.js"
 import { MemoryMetadata } from "../metadata/testing-engine.js"
 import type { SimClock } from "../seams/clock/sim.js"
 import { SimRandom } from "../seams/random/sim.js"

@@ -1,7 +1,7 @@
 /** Copies in memory, for tests of the admin API: nothing is sent anywhere. */
 import { fail } from "../base/failures.js"
 import { objectKeyOfText } from "../base/ids.js"
-import type { CopiesAdmin, CopiesStatus, CopiesValue } from "../copies/index.js"
+import type { CopiesAdmin, CopiesStatus, CopiesValue } from "../features/copies/index.js"
 import type { Bucket } from "../object/contract.js"
 
 export class FakeCopies implements CopiesAdmin {

@@ -1,5 +1,5 @@
 /** Jobs of callers over rows in memory, for tests of the admin API: they follow work, and find no objects to work on. */
-import { StartedJobs, type FollowedWork, type OpenWork } from "../jobs/index.js"
+import { StartedJobs, type FollowedWork, type OpenWork } from "../features/user-jobs/index.js"
 import { MemoryMetadata } from "../metadata/testing-engine.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { SimRandom } from "../seams/random/sim.js"

@@ -1,6 +1,6 @@
 /** Queues in memory, for tests of the admin API. */
 import { MemoryMetadata } from "../metadata/testing-engine.js"
-import { Queues } from "../queues/index.js"
+import { Queues } from "../features/queues/index.js"
 import type { SimClock } from "../seams/clock/sim.js"
 import { SimRandom } from "../seams/random/sim.js"
 

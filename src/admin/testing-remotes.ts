@@ -1,7 +1,13 @@
 /** Remote buckets in memory, for tests of the admin API: nothing is sent anywhere. */
 import { objectKeyOfText } from "../base/ids.js"
 import type { Bucket } from "../object/contract.js"
-import type { PendingWrite, RemoteAdmin, RemoteSetting, ShownCache, ShownStore } from "../origin/contract.js"
+import type {
+  PendingWrite,
+  RemoteAdmin,
+  RemoteSetting,
+  ShownCache,
+  ShownStore,
+} from "../features/remote-buckets/contract.js"
 
 export const REMOTE_SETTING: RemoteSetting = {
   ...{ store: "aws", bucket: "data", prefix: "logs/", freshness: { check: "Age", maxAgeSeconds: 60 } },

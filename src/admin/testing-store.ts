@@ -17,7 +17,7 @@ import type { AccessKeyId, AccountId, AccountNumber, BucketName } from "../base/
 import { Events } from "../observe/index.js"
 import { SimRandom } from "../seams/random/sim.js"
 import { SimClock } from "../seams/clock/sim.js"
-import type { FollowedWork } from "../jobs/index.js"
+import type { FollowedWork } from "../features/user-jobs/index.js"
 import { accountNumberOf } from "../format/account-number.js"
 import type { Bucket, Buckets } from "../object/contract.js"
 import type {

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto"
 import { fail } from "../base/failures.js"
 import type { ModuleName } from "../base/ids.js"
 import type { SimClock } from "../seams/clock/sim.js"
-import type { ModuleInfo, TransformAdmin, TransformReport } from "../transform/contract.js"
+import type { ModuleInfo, TransformAdmin, TransformReport } from "../features/transforms/contract.js"
 
 const MODULES_MAX = 3
 /** How every WebAssembly module begins. */

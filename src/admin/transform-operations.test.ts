@@ -2,7 +2,7 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
-import { TRANSFORM_LIMITS } from "../transform/index.js"
+import { TRANSFORM_LIMITS } from "../features/transforms/index.js"
 import { OPERATIONS } from "./operations.js"
 import { openApiText } from "./open-api.js"
 import { ERROR } from "./schemas.js"

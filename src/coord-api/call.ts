@@ -1,6 +1,6 @@
 /** A request by a caller who is known, as the operations see it. */
 import type { AccountId } from "../base/ids.js"
-import type { Coordination } from "../coord/index.js"
+import type { Coordination } from "../features/locks/index.js"
 import type { Exchange } from "../http/index.js"
 import type { Polls } from "../life/index.js"
 import type { CoordAction } from "./actions.js"

@@ -23,7 +23,7 @@ import { errorReplyOf, type CallerState, type ErrorReply } from "../admin/index.
 import { asFailure, fail } from "../base/failures.js"
 import { KIB } from "../base/limits.js"
 import type { AccountId } from "../base/ids.js"
-import { COORD_LIMITS, type Coordination } from "../coord/index.js"
+import { COORD_LIMITS, type Coordination } from "../features/locks/index.js"
 import { readBody, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
 import { Polls } from "../life/index.js"
 import type { Clock } from "../seams/clock/contract.js"

@@ -14,7 +14,7 @@ import {
   type FileConditions,
   type ShownFile,
   type Standing,
-} from "../coord/index.js"
+} from "../features/locks/index.js"
 import { FENCE_HEADER } from "../base/fence.js"
 import {
   namespaceOf,

@@ -1,6 +1,6 @@
 /** The jobs that deliver the records of the audit log to the sinks of the configuration. */
 import type { AuditLog } from "../access/index.js"
-import { AuditDelivery, BucketSink, FileSink, WebhookSink } from "../audit/index.js"
+import { AuditDelivery, BucketSink, FileSink, WebhookSink } from "../features/audit/index.js"
 import type { ServeConfig } from "../config/config.js"
 import type { Job } from "../life/index.js"
 import type { ObjectServices } from "../object/contract.js"

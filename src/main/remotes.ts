@@ -7,10 +7,15 @@ import { fail } from "../base/failures.js"
 import { asPromise } from "../base/soon.js"
 import { readRecordFile } from "../device/index.js"
 import type { BackgroundService } from "../life/index.js"
-import { StoreCopies, type BucketLag } from "../copies/index.js"
+import { StoreCopies, type BucketLag } from "../features/copies/index.js"
 import { openCopyLog } from "../object/index.js"
 import { STEWARD_LEASE } from "../node/cluster/steward.js"
-import { parseRemoteStores, RemoteStore, StoreRemotes, type RemoteStoreConfig } from "../origin/index.js"
+import {
+  parseRemoteStores,
+  RemoteStore,
+  StoreRemotes,
+  type RemoteStoreConfig,
+} from "../features/remote-buckets/index.js"
 import { bucketRemoteReader } from "../s3/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"

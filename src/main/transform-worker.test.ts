@@ -6,8 +6,8 @@ import type { Clock } from "../seams/clock/contract.js"
 import { RealClock } from "../seams/clock/real.js"
 import { SimClock } from "../seams/clock/sim.js"
 import { ThreadSandbox, type SandboxOutcome } from "../seams/sandbox/index.js"
-import type { ThreadStep, TransformAnswer, TransformTask } from "../transform/contract.js"
-import { BODIES, testModule } from "../transform/worker/testing-modules.js"
+import type { ThreadStep, TransformAnswer, TransformTask } from "../features/transforms/contract.js"
+import { BODIES, testModule } from "../features/transforms/worker/testing-modules.js"
 
 const ENTRY = new URL("./transform-worker.js", import.meta.url)
 /** Only a hang takes this long, even on a busy machine. */

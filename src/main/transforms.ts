@@ -19,7 +19,7 @@ import {
   type TransformAdmin,
   type TransformAnswer,
   type TransformTask,
-} from "../transform/index.js"
+} from "../features/transforms/index.js"
 import type { RunningStore } from "./run-store.js"
 
 const ENTRY = new URL("./transform-worker.js", import.meta.url)

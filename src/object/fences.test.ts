@@ -1,7 +1,7 @@
 /** Writes of objects with a fence: each is refused in its own decision once the lock is not held with the token any more. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { Coordination } from "../coord/index.js"
+import { Coordination } from "../features/locks/index.js"
 import type { Fence, LockMode } from "../base/fence.js"
 import { isFailure } from "../base/failures.js"
 import { objectKeyOfText, parseAccountId, parseCoordPath, parseVersionId, type SessionId } from "../base/ids.js"

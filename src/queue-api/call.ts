@@ -2,7 +2,7 @@
 import type { AccountId, AccountNumber } from "../base/ids.js"
 import type { Exchange } from "../http/index.js"
 import type { Polls } from "../life/index.js"
-import { parseQueueName, type Delivery, type QueueName, type Queues, type Reception } from "../queues/index.js"
+import { parseQueueName, type Delivery, type QueueName, type Queues, type Reception } from "../features/queues/index.js"
 import type { QueueAction } from "./actions.js"
 
 interface Caller {

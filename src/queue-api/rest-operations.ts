@@ -14,7 +14,7 @@ import {
   type QueueChange,
   type Rescheduling,
   type ShownMessage,
-} from "../queues/index.js"
+} from "../features/queues/index.js"
 import type { QueueAction } from "./actions.js"
 import { queueOf, receive, type Call } from "./call.js"
 import { messageIdOf, type RestOperation, type Route } from "./rest-route.js"

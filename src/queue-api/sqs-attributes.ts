@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto"
 import { KIB } from "../base/limits.js"
 import type { MessageAttribute, MessageContent, QueueSettings, Redrive } from "../format/queue-rows.js"
-import { QUEUE_LIMITS, type Delivery, type NamedQueue, type QueueLengths } from "../queues/index.js"
+import { QUEUE_LIMITS, type Delivery, type NamedQueue, type QueueLengths } from "../features/queues/index.js"
 import { parseQueueArn, queueArn } from "./actions.js"
 import { queueOf, type Call } from "./call.js"
 import { SqsRefusal } from "./failures.js"

@@ -13,7 +13,7 @@ import {
   type MessageInput,
   type NamedQueue,
   type QueueName,
-} from "../queues/index.js"
+} from "../features/queues/index.js"
 import { queueOf, receive, type Call } from "./call.js"
 import { sqsErrorOf, SqsRefusal } from "./failures.js"
 import { messageIdOf, urlFormOf } from "./rest-route.js"

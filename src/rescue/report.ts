@@ -1,5 +1,5 @@
 /** The report of a rescue: an entry for everything it found, in one of three lists, and sums. */
-import type { RestoredQueues } from "../queues/index.js"
+import type { RestoredQueues } from "../features/queues/index.js"
 import type { RescueReportEntry } from "./plan.js"
 
 /**

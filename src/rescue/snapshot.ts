@@ -45,8 +45,8 @@ import {
   type FoundItem,
   type SettingDocuments,
 } from "../object/index.js"
-import { isRestorableFile } from "../coord/index.js"
-import { isOfQueues } from "../queues/index.js"
+import { isRestorableFile } from "../features/locks/index.js"
+import { isOfQueues } from "../features/queues/index.js"
 import { bodyOf } from "../block/index.js"
 import type { CatalogedUpload, NeedleCatalog, Release } from "./needle-catalog.js"
 import type { SourceShards } from "./source-shards.js"

@@ -38,8 +38,8 @@ import {
   type Services,
   type VersionsPage,
 } from "../object/index.js"
-import { FileRestoring } from "../coord/index.js"
-import { QueueRestoring } from "../queues/index.js"
+import { FileRestoring } from "../features/locks/index.js"
+import { QueueRestoring } from "../features/queues/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Disk } from "../seams/disk/contract.js"
 import type { FolderLocks } from "../seams/lock/contract.js"

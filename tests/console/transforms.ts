@@ -7,7 +7,7 @@ import { createHash } from "node:crypto"
 import type { Page } from "playwright-core"
 import type { z } from "zod"
 import type { TRANSFORMS } from "../../src/admin/transform-schemas.js"
-import { BODIES, testModule } from "../../src/transform/worker/testing-modules.js"
+import { BODIES, testModule } from "../../src/features/transforms/worker/testing-modules.js"
 import {
   assertAccessible,
   assertFits,

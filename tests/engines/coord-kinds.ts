@@ -3,7 +3,7 @@ import type { LockMode } from "../../src/base/fence.js"
 import { hexOf } from "../../src/base/bytes.js"
 import { parseAccountId, parseCoordPath, parseSessionId, rowKeyOf } from "../../src/base/ids.js"
 import type { AccountId, CoordPath, SessionId } from "../../src/base/ids.js"
-import { deleteFile, putFile, restoreFile, type FileConditions } from "../../src/coord/file-commands-core.js"
+import { deleteFile, putFile, restoreFile, type FileConditions } from "../../src/features/locks/file-commands-core.js"
 import {
   countSessions,
   listFiles,
@@ -17,9 +17,14 @@ import {
   readLastNumbers,
   readLock,
   readSession,
-} from "../../src/coord/coord-queries-core.js"
-import { acquireLock, releaseLock } from "../../src/coord/lock-commands-core.js"
-import { createSession, endSession, renewSession, type SessionOf } from "../../src/coord/session-commands-core.js"
+} from "../../src/features/locks/coord-queries-core.js"
+import { acquireLock, releaseLock } from "../../src/features/locks/lock-commands-core.js"
+import {
+  createSession,
+  endSession,
+  renewSession,
+  type SessionOf,
+} from "../../src/features/locks/session-commands-core.js"
 import {
   decodeFile,
   decodeNamespace,

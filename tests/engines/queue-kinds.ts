@@ -8,8 +8,8 @@ import {
   removeMessages,
   rescheduleMessages,
   type NewMessage,
-} from "../../src/queues/message-commands-core.js"
-import { changeQueue, createQueue, emptyQueue, removeQueue } from "../../src/queues/queue-commands-core.js"
+} from "../../src/features/queues/message-commands-core.js"
+import { changeQueue, createQueue, emptyQueue, removeQueue } from "../../src/features/queues/queue-commands-core.js"
 import {
   countLater,
   countQueues,
@@ -23,9 +23,9 @@ import {
   readFirstDue,
   readMessages,
   readQueue,
-} from "../../src/queues/queue-queries-core.js"
-import { DEFAULT_SETTINGS } from "../../src/queues/queues.js"
-import { restoreContent, restoreMessages } from "../../src/queues/restore-commands-core.js"
+} from "../../src/features/queues/queue-queries-core.js"
+import { DEFAULT_SETTINGS } from "../../src/features/queues/queues.js"
+import { restoreContent, restoreMessages } from "../../src/features/queues/restore-commands-core.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const ACCOUNT = parseAccountId("queues")

@@ -21,7 +21,7 @@ import { deletedSwiftAccounts, readSwiftAccount, setSwiftAccount } from "../../s
 import { parseAdminTokenId, parseAuditId, parseEventId, parseJobId, rowKeyOf } from "../../src/base/ids.js"
 import { encodeSwiftAccount } from "../../src/format/swift-account.js"
 import type { JobRecord } from "../../src/format/job-record.js"
-import { changeJob, dropJobs, readJob, readJobs, startJob } from "../../src/jobs/job-commands-core.js"
+import { changeJob, dropJobs, readJob, readJobs, startJob } from "../../src/features/user-jobs/job-commands-core.js"
 import { dropEvents, noteEvents, oldEvents, readEvents } from "../../src/observe/event-rows-core.js"
 import { ACCOUNTS, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "../../src/base/failures.js"
 import { parseBucketName } from "../../src/base/ids.js"
-import type { RemoteBuckets } from "../../src/origin/index.js"
+import type { RemoteBuckets } from "../../src/features/remote-buckets/index.js"
 import { BucketDocuments, OwnRequests } from "../../src/s3/index.js"
 import { handleModel, OWNER_ACCOUNT } from "./over-model.js"
 

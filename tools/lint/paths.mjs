@@ -26,7 +26,7 @@ export const isTest = path => /\.test\.ts$/.test(path) || path.startsWith("tests
 export const isStandIn = path =>
   /(^|\/)simulated\/|(^|\/)(sim|suite|faults|[^/]*-(sim|suite)|test-[^/]*|testing[^/]*)\.ts$/.test(path)
 
-/** The module of a file in src/: its first folder. */
-export const moduleOf = path => /^src\/([^/]+)\//.exec(path)?.[1]
+/** The module of a file in src/: its first folder; of a feature, its folder in features/. */
+export const moduleOf = path => /^src\/(features\/[^/]+|[^/]+)\//.exec(path)?.[1]
 
-export const isEntryPoint = path => /^src\/[^/]+\/(index|contract)\.ts$/.test(path)
+export const isEntryPoint = path => /^src\/(features\/)?[^/]+\/(index|contract)\.ts$/.test(path)

@@ -13,7 +13,7 @@ const CLIENT = /^src\/(cli|client)\//
 const OWN_FILES = /^src\/(cli\/version|main\/documents)\.ts$/
 
 /** The work of a sandbox's thread: it has no seams. */
-const SANDBOXED = /^src\/transform\/worker\//
+const SANDBOXED = /^src\/features\/transforms\/worker\//
 
 /** All random values of tests depend on one environment variable. */
 const SEED_OF_TESTS = /^src\/base\/testing-seed\.ts$/

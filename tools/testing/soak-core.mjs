@@ -64,7 +64,7 @@ export const SOAK_KINDS = [
   { name: "sorted tables", weight: 1, ...tests("tests/table/model", { TEST_TIMES: 20 }) },
   { name: "tables on real disks", weight: 0.5, ...tests("src/table/store", { TEST_TIMES: 5 }) },
   { name: "recovery of replicas", weight: 0.5, ...tests("tests/tablet/recovery", { TEST_TIMES: 4 }) },
-  { name: "remote buckets", weight: 1, ...tests("src/origin/remote-model", { TEST_TIMES: 10 }) },
+  { name: "remote buckets", weight: 1, ...tests("src/features/remote-buckets/remote-model", { TEST_TIMES: 10 }) },
   { name: "deduplication", weight: 1, ...tests("src/object/dedup-model", { TEST_TIMES: 10 }) },
   { name: "upkeep of deduplication", weight: 0.5, ...tests("src/object/dedup-upkeep/histories", { TEST_TIMES: 10 }) },
   { name: "renames", weight: 0.5, ...tests("src/object/rename-races", { TEST_TIMES: 10 }) },

@@ -2,7 +2,7 @@
  * The work of the store that takes long, as its status shows it: what drains, moves, is re-encoded, rebuilt, erased. Jobs
  * that callers start follow it. Pure.
  */
-import type { FollowedWork } from "../../jobs/index.js"
+import type { FollowedWork } from "../../features/user-jobs/index.js"
 import type { DeviceReport, ProgressReport, StoreReport } from "./contract.js"
 
 type Work = Omit<FollowedWork, "isNoted" | "lastError"> & Partial<Pick<FollowedWork, "isNoted" | "lastError">>

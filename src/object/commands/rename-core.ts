@@ -10,7 +10,7 @@
  * Source  "RenameObject", Amazon S3 API Reference. Its client token is kept with the new version, as long as that is the
  *         latest one of its key.
  */
-import { requireFence } from "../../coord/index.js"
+import { requireFence } from "../../features/locks/index.js"
 import { fail } from "../../base/failures.js"
 import { hexOf } from "../../base/bytes.js"
 import type { BucketId, MultipartId, ObjectKey } from "../../base/ids.js"

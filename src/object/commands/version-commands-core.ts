@@ -3,7 +3,7 @@
  * decisions.
  * Conditions are checked here, so they are atomic for concurrent writers.
  */
-import { requireFence } from "../../coord/index.js"
+import { requireFence } from "../../features/locks/index.js"
 import { fail } from "../../base/failures.js"
 import type { BucketId, DeviceId, ObjectKey, PartitionId, UploadId, VersionId } from "../../base/ids.js"
 import type { Timestamp } from "../../base/timestamp.js"

@@ -6,7 +6,7 @@
 import { isFailure } from "../../base/failures.js"
 import { countText, sizeText } from "../../base/quantity-text.js"
 import type { Job, StepOutcome } from "../../life/index.js"
-import { NO_QUEUES, type QueueSizes } from "../../queues/index.js"
+import { NO_QUEUES, type QueueSizes } from "../../features/queues/index.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { quotaReportOf, type QuotaReport } from "../quota-report-core.js"
 import type { KeptReport } from "../queries/kept-queries-core.js"

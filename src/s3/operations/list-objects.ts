@@ -1,7 +1,7 @@
 /** ListObjects (both versions): the latest versions in a bucket, ordered by the bytes of their keys. */
 import { fail } from "../../base/failures.js"
 import type { ListPage, ListRequest } from "../../object/contract.js"
-import type { RemoteListPage } from "../../origin/index.js"
+import type { RemoteListPage } from "../../features/remote-buckets/index.js"
 import type { Answer, BucketCall } from "../call.js"
 import { regionOf } from "./buckets.js"
 import { decodeToken, encodeToken } from "../wire/tokens.js"

@@ -27,7 +27,7 @@ import {
   type RemoteListPage,
   type RemoteListRequest,
   type RemoteSetting,
-} from "../../origin/index.js"
+} from "../../features/remote-buckets/index.js"
 import { isHarmless } from "../acl/requested-acl.js"
 import type { Answer, BucketCall, ObjectCall } from "../call.js"
 import { answerEmpty } from "../call.js"

@@ -11,7 +11,7 @@ import {
   type Original,
   type Pipeline,
   type ObjectTransforms,
-} from "../../transform/index.js"
+} from "../../features/transforms/index.js"
 import { linesOfFields, type Answer, type BucketCall, type ObjectCall } from "../call.js"
 import type { Field } from "../failures.js"
 import { ifRangeOf, readConditionsOf } from "../parse-conditions.js"

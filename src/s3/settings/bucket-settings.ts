@@ -1,7 +1,7 @@
 /** The settings of buckets that decisions read: one reader for each kind, shared by all requests. */
 import type { Acl } from "../../access/index.js"
 import type { CompiledRules } from "../../object/index.js"
-import type { RemoteSetting } from "../../origin/index.js"
+import type { RemoteSetting } from "../../features/remote-buckets/index.js"
 import { BUCKET_ACL } from "../acl/bucket-acl.js"
 import { BUCKET_POLICY, type BucketPolicy } from "./bucket-policy.js"
 import { CORS, type CorsRule } from "./cors.js"

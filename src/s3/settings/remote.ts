@@ -8,7 +8,7 @@
 import { fail } from "../../base/failures.js"
 import type { Soon } from "../../base/soon.js"
 import type { Bucket } from "../../object/contract.js"
-import { REMOTE_WRITES, type Freshness, type RemoteSetting } from "../../origin/index.js"
+import { REMOTE_WRITES, type Freshness, type RemoteSetting } from "../../features/remote-buckets/index.js"
 import { SMALL_DOCUMENT } from "../read-document.js"
 import { childNamed, childText, requiredText, type XmlElement } from "../wire/xml-reader.js"
 import { checkChildren, SettingReader, wordOf } from "./setting.js"

@@ -9,7 +9,7 @@
  */
 import { fail } from "../../base/failures.js"
 import { byteStringOfText, parseModuleName, type ObjectKey } from "../../base/ids.js"
-import { parsePipeline, type Pipeline } from "../../transform/index.js"
+import { parsePipeline, type Pipeline } from "../../features/transforms/index.js"
 import { SMALL_DOCUMENT } from "../read-document.js"
 import { childrenNamed, childText, requiredText, type XmlElement } from "../wire/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
