@@ -1,7 +1,8 @@
 /** Planted bugs of copies in other stores, which tests must catch. */
 import type { Edit, TestedPlant } from "./plants.js"
 
-const CORE = "src/object/commands/copies-core.ts"
+const CORE = "src/features/copies/copy-log-core.ts"
+const FEATURE = "src/features/copies/feature.ts"
 const EDITOR = "src/object/commands/row-editor-core.ts"
 const COPIER = "src/features/copies/copier.ts"
 const WINDOW = "src/features/copies/window-core.ts"
@@ -43,8 +44,8 @@ export const COPIES_PLANTS: readonly TestedPlant[] = [
     "a removal of a version does not write the log",
     KINDS,
     EDITOR,
-    "if (!this.isCopy)",
-    "if (!this.isCopy && this.addsObject)",
+    "if (part.changed !== undefined)",
+    "if (part.changed !== undefined && this.addsObject)",
   ),
   plant(
     "tags are no change",
@@ -81,7 +82,13 @@ export const COPIES_PLANTS: readonly TestedPlant[] = [
     "found.waiting = [...found.underWay, ...found.waiting]",
     "found.waiting = [...found.waiting, ...found.underWay]",
   ),
-  plant("what arrives as a copy is sent on", CASES, EDITOR, "if (!this.isCopy)", "if (!this.isCopy || 1 > 0)"),
+  plant(
+    "what arrives as a copy is sent on",
+    CASES,
+    FEATURE,
+    "change.isCopy ? undefined : {",
+    "change.isCopy && 1 < 0 ? undefined : {",
+  ),
   plant(
     "an object that is refused holds up the others",
     CASES,

@@ -1,10 +1,10 @@
 /** Planted bugs of reads at moments, restores and differences, which tests must catch. */
 import type { Edit, TestedPlant } from "./plants.js"
 
-const CORE = "src/object/queries/moments-core.ts"
-const SERVICE = "src/object/moments.ts"
+const CORE = "src/features/history/moments-core.ts"
+const SERVICE = "src/features/history/moments.ts"
 const RESTORE = "src/features/user-jobs/restore-core.ts"
-const [MODEL, ENGINES, REQUESTS] = ["src/object/moments", "tests/engines/moments", "tests/s3/moments"]
+const [MODEL, ENGINES, REQUESTS] = ["src/features/history/moments", "tests/engines/moments", "tests/s3/moments"]
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({
   ...{ bug: `moments: ${bug}`, edits, caughtBy },

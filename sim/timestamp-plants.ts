@@ -3,7 +3,7 @@ import type { Edit, TestedPlant } from "./plants.js"
 
 const CORE = "src/tablet/primary-core"
 const TIMESTAMPS = "src/tablet/timestamps-core.ts"
-const HISTORY = "src/object/commands/history-core"
+const HISTORY = "src/features/history/history-core"
 const EDITOR = "src/object/commands/row-editor-core.ts"
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({ bug, edits, caughtBy })
@@ -41,27 +41,27 @@ export const TIMESTAMP_PLANTS: readonly TestedPlant[] = [
   }),
   plant("history: a version that is removed is still shown as if it were there", HISTORY, {
     file: EDITOR,
-    find: "this.history.remove(this.view, version, this.versions.head.latestOrder, this.time.commitUs)",
+    find: "for (const part of this.features) part.removed?.(version, this.versions.head.latestOrder)",
     put: "",
   }),
   plant("history: it is complete from the order of the removed version on", HISTORY, {
     file: `${HISTORY}.ts`,
-    find: "nextOrder ?? orderAfter(view, this.row, order) ?? latestOrder",
+    find: "nextOrder ?? orderAfter(view, row, order) ?? latestOrder",
     put: "order",
   }),
   plant("history: the removal of the latest version leaves it complete", HISTORY, {
     file: `${HISTORY}.ts`,
-    find: "order === latestOrder ? commitUs : next()",
+    find: "order === latestOrder ? time.commitUs : next()",
     put: "order === latestOrder ? order : next()",
   }),
   plant("history: every removal ends it", HISTORY, {
     file: `${HISTORY}.ts`,
-    find: "order === latestOrder ? commitUs : next()",
-    put: "next() > 0 ? commitUs : commitUs",
+    find: "order === latestOrder ? time.commitUs : next()",
+    put: "next() > 0 ? time.commitUs : time.commitUs",
   }),
   plant("history: a later order than the timestamp is not noted", HISTORY, {
     file: EDITOR,
-    find: "if (order > commitUs) this.history.from(order)",
+    find: "if (order > commitUs) this.reordered(order)",
     put: "",
   }),
 ]

@@ -26,15 +26,9 @@ import type { CopiesAdmin } from "../features/copies/index.js"
 import type { RemoteAdmin } from "../features/remote-buckets/contract.js"
 import type { Queues } from "../features/queues/index.js"
 import type { TransformAdmin } from "../features/transforms/contract.js"
-import type {
-  Dedup,
-  LifecycleInspection,
-  Quotas,
-  Services as ObjectServices,
-  ShardPlaces,
-  Undelete,
-  UsageHistory,
-} from "../object/index.js"
+import type { Dedup, LifecycleInspection, Quotas, ShardPlaces, UsageHistory } from "../object/index.js"
+import type { Services as ObjectServices } from "../features/index.js"
+import type { Undelete } from "../features/undelete/index.js"
 import type {
   Erasures,
   HotCopiesOfNode,

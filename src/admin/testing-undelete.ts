@@ -1,6 +1,6 @@
 /** The objects that undelete keeps, in memory, for tests of the admin API. Keys that end in "exists" have an object. */
 import { objectKeyOfText, textOfObjectKey, type ObjectKey } from "../base/ids.js"
-import type { DeletedObject } from "../object/index.js"
+import type { DeletedObject } from "../features/undelete/index.js"
 import type { AdminStore } from "./api.js"
 
 export const deletedOf = (key: string): DeletedObject => ({

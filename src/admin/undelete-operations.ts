@@ -1,7 +1,7 @@
 /** The operations of `/v1` on undelete: the setting of a bucket, what is kept of it, and how that is restored or removed. */
 import { fail } from "../base/failures.js"
 import { byteStringOfText, objectKeyOfText, parseBucketName, textOfObjectKey } from "../base/ids.js"
-import { restoreBelow, type DeletedObject } from "../object/index.js"
+import { restoreBelow, type DeletedObject } from "../features/undelete/index.js"
 import { parseBody, type Operation, type Services } from "./operation.js"
 import * as schema from "./undelete-schemas.js"
 

@@ -8,7 +8,7 @@ import { asPromise } from "../base/soon.js"
 import { readRecordFile } from "../device/index.js"
 import type { BackgroundService } from "../life/index.js"
 import { StoreCopies, type BucketLag } from "../features/copies/index.js"
-import { openCopyLog } from "../object/index.js"
+import { openCopyLog } from "../features/copies/index.js"
 import { STEWARD_LEASE } from "../node/cluster/steward.js"
 import {
   parseRemoteStores,

@@ -479,7 +479,7 @@ function sourcesOf(
     ...ofEngine,
     erasures: () => engine.erasures.report(),
     quotas: () => engine.services.quotaWatch.report(),
-    kept: () => engine.services.quotaWatch.kept(),
+    kept: () => engine.services.undelete.kept(),
     encrypting: () => engine.fileEncryption?.report(),
     keyServices: () => keyServices.report(),
     bucketsWithoutKeys: () => engine.namedKeys.troubles.count(),

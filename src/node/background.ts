@@ -1,6 +1,6 @@
 /** Background work of an engine that concerns one device, or keeps up with other processes. Decides nothing itself. */
 import type { Job, BackgroundService } from "../life/index.js"
-import type { Services } from "../object/index.js"
+import type { Services } from "../features/index.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Primary } from "../tablet/index.js"
 import { EachDevice } from "./devices/each-device.js"

@@ -1,7 +1,7 @@
 /** The reads and writes of a store before its first request. */
 import type { Access } from "../access/index.js"
 import { checkEpochs } from "../keys/index.js"
-import type { Services } from "../object/index.js"
+import type { Services } from "../features/index.js"
 import type { RecordEpochKeys } from "./control/epoch-keys.js"
 
 export async function beginServing(

@@ -8,7 +8,7 @@ import { textOfObjectKey, type BucketName } from "../base/ids.js"
 import { PACKED_PART } from "../base/limits.js"
 import type { HotCopies, HotCopyFigures, LocalBlocks } from "../block/index.js"
 import { mapBounded, type Job } from "../life/index.js"
-import type { Services } from "../object/index.js"
+import type { Services } from "../features/index.js"
 import type { Metrics } from "../seams/telemetry/contract.js"
 
 /** Objects of a report: for each the header of a shard is read. */

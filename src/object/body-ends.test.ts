@@ -7,6 +7,7 @@ import { asPromise } from "../base/soon.js"
 import type { SettingRecord } from "../format/records.js"
 import { BodyEnds } from "./body-ends.js"
 import type { Bucket } from "./contract.js"
+import "./testing-features.js"
 
 test("rules that could not be read are read again for the next object", async () => {
   let reads = 0

@@ -8,6 +8,7 @@
  * Promises  A bucket without rules and an object without an expiry cost one look at the names of settings.
  * Limits    `bucketsKnown` buckets whose rules are remembered.
  */
+import { keptForMs } from "./commands/bucket-commands-core.js"
 import { isFailure } from "../base/failures.js"
 import type { BucketId, ObjectKey } from "../base/ids.js"
 import { after, recover, type Soon } from "../base/soon.js"
@@ -23,7 +24,6 @@ import {
 } from "./lifecycle/index.js"
 
 const BUCKETS_KNOWN = 1_000
-const DAY_MS = 86_400_000
 const SECOND_MS = 1_000
 
 /** The facts about a new object that say when it ends. */
@@ -60,8 +60,8 @@ export class BodyEnds {
       const object = { key, sizeBytes: sizeBytes ?? Number.MAX_SAFE_INTEGER, modifiedMs: this.clock.wallMs(), tags }
       return Math.min(own, (rules && expiryOf(rules, object, this.days)?.dueMs) ?? Infinity)
     })
-    // Objects that undelete keeps end that much later.
-    const keptMs = (bucket.undeleteDays ?? 0) * DAY_MS
+    // Objects that a feature keeps end that much later.
+    const keptMs = keptForMs(bucket) ?? 0
     return after(end, endMs => (endMs === Infinity ? undefined : endMs + keptMs))
   }
 

@@ -47,7 +47,7 @@ export interface BucketUsage {
   readonly bytes: number
   /** Multipart uploads in progress. */
   readonly uploads: number
-  /** The objects that undelete keeps, in no other count; absent if the count is lost. */
+  /** Deleted objects that features keep, in no other count; absent if the count is lost. */
   readonly kept?: { readonly objects: number; readonly bytes: number }
 }
 

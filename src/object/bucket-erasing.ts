@@ -6,12 +6,12 @@
  */
 import { fail } from "../base/failures.js"
 import type { BucketId, BucketName } from "../base/ids.js"
-import { bucketRowKey, suffixRange } from "../format/row-key.js"
 import type { Metadata } from "../metadata/index.js"
 import { removeKeysOf } from "./bucket-key-removal.js"
 import { removeItemsOf } from "./items/item-removal.js"
 import type { StoreClock } from "./store-clock.js"
 import { bucketNamed } from "./bucket-service.js"
+import type { StartedFeature } from "./door/feature.js"
 import { openBucket } from "./commands/bucket-commands-core.js"
 import {
   bucketErasures,
@@ -30,9 +30,7 @@ import {
   type CountedSlice,
   type CountPlace,
 } from "./commands/erase-commands-core.js"
-import { purgeDeleted } from "./commands/undelete-commands-core.js"
 import { endUploadBy } from "./ended-upload.js"
-import { deletedRows } from "./queries/deleted-rows-core.js"
 
 const ERASING_LIMITS = {
   rowsPerSlice: 2_000,
@@ -44,6 +42,7 @@ export class BucketErasing {
   constructor(
     private readonly metadata: Metadata,
     private readonly storeClock: Pick<StoreClock, "nowMs">,
+    private readonly features: readonly Pick<StartedFeature, "erase">[] = [],
   ) {}
 
   /** The bucket, and the epoch of its secret. Throws `noSuchBucket`, `conflict` if nothing in it was ever encrypted. */
@@ -129,9 +128,8 @@ export class BucketErasing {
     const clockMs = this.storeClock.nowMs()
     for (const key of keys) await this.metadata.run(dropErasedKey(id, key, clockMs))
     if (uploads.length + keys.length > 0) return true
-    const { rows } = await this.metadata.ask(deletedRows(suffixRange(bucketRowKey(id)), ERASING_LIMITS.removedPerStep))
-    if (rows.length > 0) await this.metadata.run(purgeDeleted({ bucketId: id, rows }))
-    return rows.length > 0
+    for (const { erase } of this.features) if ((await erase?.(id)) === true) return true
+    return false
   }
 
   /** Drops the row of an erased bucket: the erasure is complete. Throws `bucketNotEmpty`. */

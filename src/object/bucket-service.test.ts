@@ -11,6 +11,7 @@ import { NO_DETAILS } from "../format/version-record.js"
 import { BucketService } from "./bucket-service.js"
 import { createUpload } from "./commands/multipart-commands-core.js"
 import { MemoryMetadata } from "../metadata/testing-engine.js"
+import "./testing-features.js"
 
 const name = parseBucketName("bucket")
 const owner = parseAccountId("root")

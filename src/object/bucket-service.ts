@@ -32,7 +32,7 @@ import { findEntry } from "./items/item-queries-core.js"
 import { removeItemsOf, removeItemsOfGoneBuckets } from "./items/item-removal.js"
 import type { EntrySearch } from "./items/item-rows-core.js"
 import { bucketOf } from "./queries/object-info-core.js"
-import { keptIn } from "./queries/kept-queries-core.js"
+import { bucketParts } from "./door/parts.js"
 import { bucketOfRow, countersIn, readCounters } from "./commands/bucket-rows-core.js"
 
 const ABORTS_PER_PAGE = 100
@@ -128,6 +128,19 @@ export function largestOf(sizes: readonly BucketSize[], max: number): readonly B
     ...sizes.slice(0, max),
     { id: undefined, bucket: undefined, objects: sum(({ objects }) => objects), bytes: sum(({ bytes }) => bytes) },
   ]
+}
+
+/** Deleted objects that features keep; undefined if a count is lost. */
+function keptIn(view: RowView, bucket: BucketRecord): BucketUsage["kept"] {
+  let [objects, bytes] = [0, 0]
+  for (const part of bucketParts()) {
+    if (part.keptIn === undefined) continue
+    const kept = part.keptIn(view, bucket)
+    if (kept === undefined) return undefined
+    objects += kept.objects
+    bytes += kept.bytes
+  }
+  return { objects, bytes }
 }
 
 export const usageOfBucket = query("UsageOfBucket", (view, id: BucketId): BucketUsage | undefined => {

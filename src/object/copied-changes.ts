@@ -1,3 +1,2 @@
-/** Changes of objects that reach other stores: the logs of copies, and the rows of container sync. */
-export * from "./copy-log.js"
+/** Changes of objects that reach other containers: the rows of container sync. */
 export { openObjectChanges, type NotedChange, type ObjectChanges } from "./object-changes.js"

@@ -15,7 +15,6 @@ import { UsageHistory } from "./jobs/usage-history.js"
 import { Quotas } from "./quotas.js"
 import { AppendService } from "./append-service.js"
 import { AppendSealing } from "./jobs/append-sealing.js"
-import type { ObjectBackend } from "./backend.js"
 import { BucketErasing } from "./bucket-erasing.js"
 import { BodyEnds } from "./body-ends.js"
 import { BucketService } from "./bucket-service.js"
@@ -27,13 +26,13 @@ import { Dedup } from "./dedup.js"
 import { DedupUpkeep } from "./dedup-upkeep/dedup-upkeep.js"
 import { createEncryptJob, type EncryptJob } from "./jobs/encrypt.js"
 import type { ObjectServices } from "./contract.js"
+import { startFeatures, type Core } from "./door/feature.js"
 import { Encryption } from "./encryption.js"
 import { Items } from "./items/items.js"
 import { Expiring } from "./expiring.js"
 import { Ingest, type StorePolicy } from "./ingest.js"
 import { WatchedMetadata } from "./watched-metadata.js"
 import { MetadataBackup, type MetadataBackupFacts } from "./jobs/metadata-backup.js"
-import { MomentService } from "./moments.js"
 import { MultipartService } from "./multipart-service.js"
 import { ObjectReader } from "./object-reader.js"
 import { ObjectService } from "./object-service.js"
@@ -42,7 +41,6 @@ import { Packing } from "./packing/packing.js"
 import { PackingJob } from "./packing/packing-job.js"
 import { PackingMetrics } from "./packing/packing-metrics.js"
 import { packableBytesMax } from "./packing/packer.js"
-import { PurgeDeletedJob } from "./jobs/purge-deleted.js"
 import { RefusedUploads } from "./jobs/refused-uploads.js"
 import { ReadPins } from "./read-pins.js"
 import type { Retention } from "./retention.js"
@@ -63,12 +61,11 @@ import { NO_CLASSES, StorageClasses, type ClassMap } from "./storage-classes.js"
 import { ShardPlaces } from "./shard-places.js"
 import { StoreClock, type StoreTime } from "./store-clock.js"
 import { TransactionService } from "./transaction-service.js"
-import { Histories } from "./histories.js"
-import { Undelete } from "./undelete.js"
 import { Uploads } from "./uploads.js"
 import type { MissingShardHint } from "./commands/version-commands-core.js"
 
-export interface Services extends ObjectServices {
+/** The services of the core; those of features are in `src/features`. */
+export interface Services extends Omit<ObjectServices, "moments"> {
   readonly buckets: BucketService
   /** For services that change what users see: the metadata backup counts the changes made through it. */
   readonly tablet: Metadata
@@ -93,15 +90,15 @@ export interface Services extends ObjectServices {
   readonly quotas: Quotas
   readonly quotaWatch: QuotaWatch
   readonly usageHistory: UsageHistory
-  readonly histories: Histories
-  readonly undelete: Undelete
+  /** The core on which features were started. */
+  readonly core: Core
   readonly dedup: Dedup
   readonly dedupUpkeep: DedupUpkeep
   readonly packing: Packing
   readonly items: Items
   /**
    * Resolves once the devices refuse releases that do not know what is about to be written for the first time: the same
-   * ones for classes, quotas, undelete and expiry.
+   * ones for classes, quotas, expiry and features.
    */
   readonly refuseEarlier: () => Promise<void>
   /** It is undefined if the metadata is not backed up. */
@@ -171,10 +168,9 @@ export function createServices(
   const hurry = { clock: hurried(clock, settings.haste ?? 1) }
   const ofJobs = { ...backend, ...hurry }
   const bound = new RateBound(redundancy.moveBytesPerSecondMax)
-  const isEveryDeviceOnline = () => [...redundancy.states().values()].every(({ state }) => state !== "offline")
   const [refused, integrityAudit] = [new RefusedUploads(backend), new IntegrityAudit(clock, tablet, blocks, redundancy)]
   const waits = abortedWaits ?? (isShared ? SHARED_ABORTED_WAITS : ABORTED_WAITS)
-  const orphans = new Orphans(backend, { isEveryDeviceOnline, waits }, isShared ? undefined : refused)
+  const orphans = new Orphans(backend, { ...seenBy(redundancy), waits }, isShared ? undefined : refused)
   const repair = new Repair(ofJobs, orphans, redundancy, bound, name => integrityAudit.suspect(name), isShared)
   const classes = new StorageClasses(settings.classes ?? NO_CLASSES, tablet)
   const storeClock = new StoreClock({ clock, metadata: tablet, telemetry }, isShared, settings.storeTime)
@@ -195,23 +191,24 @@ export function createServices(
   const [concatenation, renames] = [new Concatenation(ofWrites, random), new RenameService(ofWrites, random)]
   const objects = new ObjectService(random, watched, reader, { ingest, dedup, concatenation }, storeClock, encryption)
   const multipart = new MultipartService({ clock, storeClock, ...settings }, random, watched, compute, ingest, objects)
-  const ofTransactions = { storeClock, metadata: watched, multipart, renames, prepare: refuseEarlier }
-  const transactions = new TransactionService(ofTransactions, random)
+  const ofFeatures = { storeClock, metadata: watched, prepare: refuseEarlier }
+  const transactions = new TransactionService({ ...ofFeatures, multipart, renames }, random)
   const appends = new AppendService({ ...ofWrites, watch: objectWatch }, random)
   const onHints = (hints: readonly MissingShardHint[]) => repair.noteReencoded(hints)
   const reencode = new Reencode(ofJobs, redundancy, classes, bound, onHints, isShared)
   const ofLifecycle = { clock, storeClock, random: random.fork("lifecycle"), metadata: watched, log, classes }
   const lifecycle = new Lifecycle(ofLifecycle, settings.lifecycle ?? LIFECYCLE_SETTINGS)
-  const collector = new Collector(tablet, blocks, retention ?? pins)
-  const undelete = new Undelete(watched, storeClock, refuseEarlier)
   const dedupUpkeep = new DedupUpkeep({ ...ofWrites, random, compute, blockBytes: store.blockBytes }, encryptsAtRest)
   const packs = packingServices({ ...ofWrites, ...hurry, log, encryptsAtRest, random }, telemetry, bound, refuseEarlier)
-  const { quotas, usageHistory, quotaWatch } = quotaServices({ ...backend, metadata: watched }, undelete, refuseEarlier)
-  const purge = new PurgeDeletedJob({ clock, storeClock, metadata: watched, log })
-  const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle, quotaWatch, usageHistory, purge]
+  const core: Core = { ...ofFeatures, clock, log, clockMs: () => reader.clockMs() }
+  const features = startFeatures(core)
+  const { quotas, usageHistory, quotaWatch } = quotaServices(core, () => features.refresh())
+  const collector = new Collector(tablet, blocks, retention ?? pins)
+  const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle, quotaWatch, usageHistory]
   const encrypt =
     hasWork && createEncryptJob({ ...ofWrites, ...ofJobs, compute, redundancy, classes, bound, onHints, hasWork })
-  jobs.push(new AppendSealing({ ...ofJobs, pins, ingest }, bound), packs.job, ...(encrypt ? [encrypt] : []))
+  jobs.push(...features.jobs, new AppendSealing({ ...ofJobs, pins, ingest }, bound), packs.job)
+  if (encrypt) jobs.push(encrypt)
   if (lateWrites) jobs.push(repair.noteKeeping, refused, lateWrites)
   const metadataBackup = backup && new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup)
   if (metadataBackup) jobs.push(metadataBackup)
@@ -222,15 +219,19 @@ export function createServices(
   const upkeep = { storeClock, jobs, repair, visitsForOthers, reencode, integrityAudit, orphans, reconciliation }
   return {
     ...{ buckets, tablet: watched, objects, multipart, renames, transactions, appends, objectWatch, ...upkeep },
-    ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, usageHistory, undelete, dedup, dedupUpkeep },
-    ...{ histories: new Histories(watched, refuseEarlier), refuseEarlier, ...packs.shown },
-    moments: new MomentService(watched, () => reader.clockMs()),
+    ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, usageHistory, dedup, dedupUpkeep },
+    ...{ core, refuseEarlier, ...packs.shown },
     items: new Items({ clock, metadata: watched, prepare: refuseEarlier, isShared }),
-    ...{ erasing: new BucketErasing(watched, storeClock), shardPlaces: new ShardPlaces(backend, redundancy, random) },
+    erasing: new BucketErasing(watched, storeClock, features.started),
+    shardPlaces: new ShardPlaces(backend, redundancy, random),
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),
     lifecycleInspection: new LifecycleInspection(tablet, () => lifecycle.time(), clock),
   }
 }
+
+const seenBy = (redundancy: RedundancySource) => ({
+  isEveryDeviceOnline: () => [...redundancy.states().values()].every(({ state }) => state !== "offline"),
+})
 
 /** Packing, and its job. */
 function packingServices(
@@ -248,15 +249,11 @@ function packingServices(
 }
 
 /** Quotas, and the jobs that watch what is used. */
-function quotaServices(
-  { clock, log, metadata }: Pick<ObjectBackend, "clock" | "log" | "metadata">,
-  undelete: Undelete,
-  refuseEarlier: () => Promise<void>,
-) {
-  const quotas = new Quotas(metadata, refuseEarlier)
-  const usageHistory = new UsageHistory(clock, metadata, refuseEarlier)
+function quotaServices({ clock, log, metadata, prepare }: Core, refresh: () => Promise<void>) {
+  const quotas = new Quotas(metadata, prepare)
+  const usageHistory = new UsageHistory(clock, metadata, prepare)
   const [sizes, queueSizes] = [() => usageHistory.readSizes(), () => readQueueSizes(metadata)]
-  return { quotas, usageHistory, quotaWatch: new QuotaWatch(quotas, undelete, log, sizes, queueSizes) }
+  return { quotas, usageHistory, quotaWatch: new QuotaWatch(quotas, refresh, log, sizes, queueSizes) }
 }
 
 /** Metadata for services, and what tells of the objects that they change. */

@@ -26,7 +26,7 @@ import type { ClassMap } from "./storage-classes.js"
 import type { Retention } from "./retention.js"
 import { Reconciliation } from "./reconcile/reconciliation.js"
 import { SealedBodies } from "./sealed-body.js"
-import { createServices, type Services } from "./services.js"
+import { createServices, type Services } from "../features/index.js"
 
 const noSignal = new AbortController().signal
 /**

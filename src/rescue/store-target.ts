@@ -35,9 +35,9 @@ import {
   type Quotas,
   type QuotaTarget,
   type SealedSource,
-  type Services,
   type VersionsPage,
 } from "../object/index.js"
+import type { Services } from "../features/index.js"
 import { FileRestoring } from "../features/locks/index.js"
 import { QueueRestoring } from "../features/queues/index.js"
 import type { Clock } from "../seams/clock/contract.js"

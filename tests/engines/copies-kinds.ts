@@ -21,7 +21,7 @@ import {
   readParkedCopies,
   readPassedCopies,
   restartCopies,
-} from "../../src/object/commands/copies-core.js"
+} from "../../src/features/copies/copy-log-core.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const positions = (scene: Scene): readonly (CopyPosition & { readonly bucketId: BucketId })[] =>

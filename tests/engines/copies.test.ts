@@ -14,11 +14,12 @@ import { query } from "../../src/metadata/index.js"
 import { MemoryMetadata } from "../../src/metadata/testing-engine.js"
 import { setSetting } from "../../src/object/commands/bucket-commands-core.js"
 import { bucketOfRow } from "../../src/object/commands/bucket-rows-core.js"
-import { hasCopies } from "../../src/object/commands/copies-core.js"
+import { hasCopies } from "../../src/features/copies/copy-log-core.js"
 import { readDetails } from "../../src/object/commands/found-versions-core.js"
 import { SimRandom } from "../../src/seams/random/sim.js"
 import { COMMANDS } from "./kinds.js"
 import { ALL_ROWS, Scene } from "./scene.js"
+import "../../src/features/index.js"
 
 const ROUNDS = Number(process.env["COPIES_ROUNDS"] ?? 1_800)
 

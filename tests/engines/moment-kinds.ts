@@ -1,7 +1,7 @@
 /** Queries of buckets at moments: mostly of buckets that have a history, at moments that their versions are of. */
 import type { Bucket } from "../../src/object/contract.js"
 import { decodeHistory } from "../../src/format/history.js"
-import { checkMoment, differencesOfMoments, pageOfMoment, versionOfMoment } from "../../src/object/moments.js"
+import { checkMoment, differencesOfMoments, pageOfMoment, versionOfMoment } from "../../src/features/history/moments.js"
 import { queryKind, type PlayKind, type Scene } from "./scene.js"
 
 /** Usually a bucket with a history; undefined if there is no bucket. */

@@ -9,9 +9,10 @@ import { NO_DETAILS } from "../../src/format/version-record.js"
 import { command, type Metadata } from "../../src/metadata/index.js"
 import { createBucket, setSetting, setVersioning } from "../../src/object/commands/bucket-commands-core.js"
 import { NO_CHECKSUM, RowEditor, type NewVersion } from "../../src/object/commands/row-editor-core.js"
-import { MomentService } from "../../src/object/moments.js"
+import { MomentService } from "../../src/features/history/moments.js"
 import type { Bucket } from "../../src/object/contract.js"
 import type { SimRandom } from "../../src/seams/random/sim.js"
+import "../../src/features/index.js"
 
 const PAIRS = 4
 const MAX = 100

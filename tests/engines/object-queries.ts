@@ -28,7 +28,7 @@ import {
 } from "../../src/object/jobs/collector.js"
 import { bucketOfKept, rowAt, rowsNaming } from "../../src/object/jobs/integrity-audit.js"
 import { WALK_START } from "../../src/object/jobs/metadata-backup-core.js"
-import { keptOfBuckets } from "../../src/object/queries/kept-queries-core.js"
+import { keptOfBuckets } from "../../src/features/undelete/kept-queries-core.js"
 import { slice, snapshots } from "../../src/object/jobs/metadata-backup.js"
 import { oldMarks } from "../../src/object/jobs/orphans.js"
 import { firstNaming, isBlockKept, named } from "../../src/object/jobs/ownership-resolver.js"

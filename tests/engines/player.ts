@@ -32,6 +32,7 @@ import type { Random } from "../../src/seams/random/contract.js"
 import { comparable, isOfEngine, isZero } from "./comparable.js"
 import { APART, DRAWN, THEMES, THEMES_APART } from "./kinds.js"
 import { ALL_ROWS, Scene, type Play, type PlayKind } from "./scene.js"
+import "../../src/features/index.js"
 
 /** A process of a store: it may be replaced by its successor. */
 export interface ProcessUnderTest {

@@ -54,6 +54,7 @@ import { bucketOfRow, readCounters } from "../../src/object/commands/bucket-rows
 import type { Bucket, Conditions } from "../../src/object/contract.js"
 import type { UploadName } from "../../src/object/queries/named-extents-core.js"
 import type { Random } from "../../src/seams/random/contract.js"
+import "../../src/features/index.js"
 
 /** One thing that a history does. */
 export type Play =

@@ -1,8 +1,8 @@
 /** Commands and queries of undelete. */
 import { parseBucketId, type RowKey } from "../../src/base/ids.js"
 import { bucketRowKey, parseObjectRowKey, suffixRange } from "../../src/format/row-key.js"
-import { purgeDeleted, setUndelete, undeleteObject } from "../../src/object/commands/undelete-commands-core.js"
-import { deletedRows, dueDeleted, findDeleted, listDeleted } from "../../src/object/queries/deleted-rows-core.js"
+import { purgeDeleted, setUndelete, undeleteObject } from "../../src/features/undelete/undelete-commands-core.js"
+import { deletedRows, dueDeleted, findDeleted, listDeleted } from "../../src/features/undelete/deleted-rows-core.js"
 import { ALL_OBJECT_ROWS } from "../../src/object/queries/extent-rows.js"
 import { ALL_ROWS, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 

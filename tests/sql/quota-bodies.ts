@@ -23,6 +23,7 @@ import { Quotas } from "../../src/object/quotas.js"
 import { createAccount } from "../../src/access/account-commands-core.js"
 import { parsePolicy } from "../../src/base/policy.js"
 import type { SqlMetadata } from "../../src/sql/index.js"
+import "../../src/features/index.js"
 
 const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, "0")
 const uploadIdOf = (incarnation: number, number: number) => parseUploadId(hex(incarnation, 8) + hex(number, 24))

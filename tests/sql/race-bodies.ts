@@ -42,6 +42,7 @@ import { putVersion, recordHints, removeLatest } from "../../src/object/commands
 import type { Conditions } from "../../src/object/contract.js"
 import { OWNER, RaceStage, type RaceSettings } from "./race-stage.js"
 import { reencodeOrRemove, reencodeTwice } from "./reencode-races.js"
+import "../../src/features/index.js"
 
 const latest = query("Latest", (view, bucketId: BucketId, key: ObjectKey) => {
   const found = findLatest(view, objectRowKey(bucketId, key))

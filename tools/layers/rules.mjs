@@ -14,6 +14,10 @@ const MODULES = Object.keys(LAYERS)
 const OPEN_MODULES = new Set(["base", "simd", "seams", "format"])
 /** Entry points to a part of a module, for importers that should not load the rest. */
 const SIDE_ENTRY_POINTS = new Set(["src/access/sigv4.ts", "src/client/load/index.ts"])
+/** The entry point for features: what they build on. */
+const DOOR = "src/object/door/index.ts"
+const isFeature = module => module?.startsWith("features") === true
+const FEATURES = MODULES.filter(isFeature)
 /** The modules that folders outside src/ may import. */
 const OUTSIDE = {
   sim: [
@@ -22,6 +26,7 @@ const OUTSIDE = {
     "node",
     "config",
     "object",
+    "features",
     "features/queues",
     "features/locks",
     "block",
@@ -65,7 +70,10 @@ function allowedRooms(path) {
     const allowed = OUTSIDE[path.split("/")[0]]
     return new Set(allowed?.includes("*") ? MODULES : (allowed ?? []))
   }
-  return servesTests(path) ? below(module) : new Set(dependenciesOf(module))
+  if (!servesTests(path)) return new Set(dependenciesOf(module))
+  // Decisions of the core are tested with the features of the product.
+  const features = isFeature(module) || module === "object" ? FEATURES : []
+  return new Set([...features.flatMap(feature => [...below(feature)]), ...features, ...below(module)])
 }
 
 /** Modules of src/ from which the console takes more than types; what it runs must be small. */
@@ -90,8 +98,14 @@ export function checkImport(fromPath, toPath, isType = true) {
   if (!allowedRooms(fromPath).has(to)) {
     return `${from ?? fromPath.split("/")[0]}/ may not import ${to}/: pass in what you need, or move the code (tools/layers/layers.json lists the dependencies)`
   }
+  if (toPath === DOOR && isFeature(from)) return undefined
+  const isOfFeature = servesTests(fromPath) && (isFeature(from) || isFeature(to))
   const free =
-    OPEN_MODULES.has(to) || from === "main" || from === undefined || (servesTests(fromPath) && isStandIn(toPath))
+    OPEN_MODULES.has(to) ||
+    from === "main" ||
+    from === undefined ||
+    isOfFeature ||
+    (servesTests(fromPath) && isStandIn(toPath))
   if (!free && !isEntryPoint(toPath) && !SIDE_ENTRY_POINTS.has(toPath))
     return `import src/${to}/index.ts or contract.ts, its entry points, not ${toPath}`
   return undefined

@@ -4,7 +4,7 @@
  * Promises  Only closed moments are counted, so no change appears in what was counted already.
  */
 import type { BucketId } from "../../base/ids.js"
-import { COPY_START, type CopyLog, type CopyPosition, type LoggedCopy } from "../../object/index.js"
+import { COPY_START, type CopyLog, type CopyPosition, type LoggedCopy } from "./copy-log.js"
 import { COPIES_LIMITS } from "./limits.js"
 
 export class Backlog {

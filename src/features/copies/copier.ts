@@ -14,15 +14,14 @@ import {
   COPY_ROWS_PER_COMMAND,
   COPY_START,
   PARKED_PER_COMMAND,
-  type Bucket,
   type ChangedParked,
   type CopyLog,
   type CopyPosition,
   type CopyState,
   type LoggedCopy,
-  type Objects,
   type ParkedCopy,
-} from "../../object/index.js"
+} from "./copy-log.js"
+import type { Bucket, Objects } from "../../object/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { Backlog } from "./backlog.js"

@@ -3,14 +3,8 @@ import assert from "node:assert/strict"
 import { objectKeyOfText, textOfObjectKey, type ObjectKey } from "../../base/ids.js"
 import { MIB } from "../../base/limits.js"
 import { asPromise } from "../../base/soon.js"
-import {
-  gathered,
-  openCopyLog,
-  type Bucket,
-  type CopyLog,
-  type CopyPosition,
-  type ObjectInfo,
-} from "../../object/index.js"
+import { gathered, type Bucket, type ObjectInfo } from "../../object/index.js"
+import { openCopyLog, type CopyLog, type CopyPosition } from "./copy-log.js"
 import { noSignal, open, type World } from "../../object/jobs/testing-repair.js"
 import { sourceOf } from "../../object/testing-services.js"
 import { MemoryOrigin } from "../remote-buckets/testing-origin.js"

@@ -1,5 +1,5 @@
 /** Opens what encrypts an existing store over the parts of an engine. */
-import type { Services } from "../../object/index.js"
+import type { Services } from "../../features/index.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { hasPlainObjects, mustSealNewBytes } from "../control/at-rest.js"
 import type { RecordManager } from "../control/record-manager.js"

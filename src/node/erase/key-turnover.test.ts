@@ -30,6 +30,7 @@ import { RecordEpochKeys } from "../control/epoch-keys.js"
 import { RecordKeyMaterials } from "../control/key-materials.js"
 import { recordOf } from "../control/testing-record.js"
 import { KeyTurnover, type TurnoverOutcome } from "./key-turnover.js"
+import "../../features/index.js"
 
 const [DOOMED, OTHER, LATE] = [parseBucketId(1), parseBucketId(2), parseBucketId(3)]
 const KEY_ID = parseKmsKeyId("01234567-89ab-4def-8123-456789abcdef")

@@ -1,5 +1,5 @@
 /** Opens the erasures of buckets over the parts of an engine. */
-import type { Services } from "../../object/index.js"
+import type { Services } from "../../features/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Random } from "../../seams/random/contract.js"
 import type { Telemetry } from "../../seams/telemetry/contract.js"

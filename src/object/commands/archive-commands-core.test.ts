@@ -11,6 +11,7 @@ import { requireReadable, restoreArchived, restoredUntil } from "./archive-comma
 import { setBucketLock, setVersioning } from "./bucket-commands-core.js"
 import { KEY, newBucket, putOf, type Scene } from "./testing-bucket.js"
 import { putVersion, removeLatest } from "./version-commands-core.js"
+import "../testing-features.js"
 
 const DAY = 86_400_000
 /** Half past ten. */

@@ -25,6 +25,7 @@ import { KEY, newBucket, putOf, randomOf, refuses } from "./testing-bucket.js"
 import { putVersion, removeLatest } from "./version-commands-core.js"
 import { multipartIdOf } from "../../format/version-id.js"
 import { NO_DETAILS } from "../../format/version-record.js"
+import "../testing-features.js"
 
 const name = parseBucketName("bucket")
 const [owner, other] = [parseAccountId("root"), parseAccountId("other")]

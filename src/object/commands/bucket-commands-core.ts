@@ -35,11 +35,11 @@ import {
 import { command, deletionsOf, type CommandView, type RowView, type Touches } from "../../metadata/index.js"
 import type { CreateBucketRequest, SettingDocuments } from "../contract.js"
 import { entryIn } from "../items/item-rows-core.js"
-import { keptIn } from "../queries/kept-queries-core.js"
 import { firstKeysOf } from "./bucket-key-commands-core.js"
 import { bucketOfRow, readCounters, requireBucket } from "./bucket-rows-core.js"
 import { notesChanges } from "./changes-core.js"
-import { hasHistory, historyBegins, historyRowsOf } from "./history-core.js"
+import type { BucketFacts, BucketPart } from "../door/decision-part.js"
+import { bucketParts } from "../door/parts.js"
 import { droppedUsage } from "./usage-core.js"
 
 /** Row of the last assigned bucket id: bucket 0 does not exist. */
@@ -127,7 +127,8 @@ const EXCLUSIVE: readonly (readonly [SettingName, SettingName, string])[] = [
 
 /** Throws `invalidRequest`. */
 function checkTogether(settings: readonly SettingName[], added: SettingName): void {
-  for (const [one, other, message] of EXCLUSIVE) {
+  const ofFeatures = settingParts().flatMap(({ name, excludes = [] }) => excludes.map(each => [name, ...each] as const))
+  for (const [one, other, message] of [...EXCLUSIVE, ...ofFeatures]) {
     const excludes = (added === one && settings.includes(other)) || (added === other && settings.includes(one))
     if (excludes) throw fail("invalidRequest", { message })
   }
@@ -145,7 +146,9 @@ export const setSetting = command<SetSettingArguments, void>({
   decide(view, { nowMs, commitUs }, bucketId, name, document, former) {
     const key = settingRowKey(bucketId, name)
     const bucket = requireBucket(view, bucketId)
-    checkHistory(bucket, name, document)
+    const part = settingParts().find(each => each.name === name)
+    const refusal = document === undefined ? undefined : part?.refusal?.(bucket)
+    if (refusal !== undefined) throw fail("invalidRequest", { message: refusal })
     const row = view.get("settings", key)
     if (former !== undefined && (row && decodeSetting(row.value).document) !== former.document) {
       throw fail("conflict", { reason: "the setting has changed" })
@@ -158,25 +161,30 @@ export const setSetting = command<SetSettingArguments, void>({
       document === undefined
         ? { family: "settings" as const, key, value: undefined }
         : settingWrite(bucketId, name, { setMs: nowMs, document })
-    const ofHistory = name === "history" ? historyWrites(view, bucket, document !== undefined, commitUs) : []
-    return { writes: [bucketWrite({ ...bucket, ...changed }), write, ...ofHistory], result: undefined }
+    const more = part === undefined ? [] : writesOf(part, { view, commitUs, bucket, isOn: document !== undefined })
+    return { writes: [bucketWrite({ ...bucket, ...changed }), write, ...more], result: undefined }
   },
 })
 
-/** Throws `invalidRequest` for settings that exclude a history. */
-function checkHistory({ versioning, settings }: BucketRecord, name: SettingName, document: string | undefined): void {
-  if (document === undefined) return
-  const isRemote = settings.includes("remote")
-  if (name === "history" && versioning !== "enabled")
-    throw fail("invalidRequest", { message: "Only a bucket whose versioning is enabled has a history." })
-  if ((name === "history" && isRemote) || (name === "remote" && settings.includes("history")))
-    throw fail("invalidRequest", { message: "A remote bucket has no history: others change the objects." })
+const settingParts = () => bucketParts().flatMap(({ setting }) => (setting === undefined ? [] : [setting]))
+
+/** Returns the further writes of a feature whose setting a bucket gets or loses. A setting that is already on goes on. */
+function writesOf(
+  part: NonNullable<BucketPart["setting"]>,
+  { view, commitUs, bucket, isOn }: { view: RowView; commitUs: number; bucket: BucketRecord; isOn: boolean },
+): readonly EntryWrite[] {
+  if (!isOn) return deletionsOf(view, part.rowsOf?.(bucket) ?? [])
+  return bucket.settings.includes(part.name) ? [] : (part.begins?.(bucket, commitUs) ?? [])
 }
 
-/** A history that is already on goes on. */
-function historyWrites(view: RowView, bucket: BucketRecord, isOn: boolean, commitUs: number): readonly EntryWrite[] {
-  if (!isOn) return deletionsOf(view, historyRowsOf(bucket))
-  return hasHistory(bucket) ? [] : historyBegins(bucket.id, commitUs)
+/** Rows of features that go with the bucket. */
+export const settingRowsOf = (bucket: BucketRecord): Touches =>
+  settingParts().flatMap(part => (bucket.settings.includes(part.name) ? (part.rowsOf?.(bucket) ?? []) : []))
+
+/** How long after its removal a version of the bucket is kept, milliseconds; undefined: its bytes are released at once. */
+export function keptForMs(bucket: BucketFacts): number | undefined {
+  const times = bucketParts().flatMap(part => part.keepsForMs?.(bucket) ?? [])
+  return times.length === 0 ? undefined : Math.max(...times)
 }
 
 export const setVersioning = command<[bucketId: BucketId, versioning: "enabled" | "suspended"], void>({
@@ -194,13 +202,13 @@ export const setVersioning = command<[bucketId: BucketId, versioning: "enabled" 
       throw fail("invalidRequest", {
         message: "The container is synchronized with another one, which knows no versions: end that first.",
       })
-    if (hasHistory(bucket) && versioning !== "enabled")
-      throw fail("invalidRequest", {
-        message: "The bucket has the setting history, which needs every version: remove that first.",
-      })
-    // From now on there are versions. What undelete has kept stays until its time.
-    const { undeleteDays: _days, ...others } = bucket
-    const changed = { ...others, versioning, settingsVersion: bucket.settingsVersion + 1 }
+    let versioned = bucket
+    for (const part of bucketParts()) {
+      const message = part.refusesVersioning?.(bucket, versioning)
+      if (message !== undefined) throw fail("invalidRequest", { message })
+      versioned = part.versioned?.(versioned) ?? versioned
+    }
+    const changed = { ...versioned, versioning, settingsVersion: bucket.settingsVersion + 1 }
     return { writes: [bucketWrite(changed)], result: undefined }
   },
 })
@@ -255,15 +263,10 @@ export function anyBucket(view: RowView, bucketId: BucketId): BucketRecord {
 
 /** Throws `bucketNotEmpty`. */
 export function requireNothingKept(view: RowView, bucket: BucketRecord): void {
-  // If the count is lost, the purge finds what is left of buckets that are gone.
-  const { objects = 0 } = keptIn(view, bucket) ?? {}
-  if (objects === 0) return
-  throw fail("bucketNotEmpty", {
-    message:
-      `Undelete keeps ${objects} deleted objects of the bucket; ` +
-      `"hayloft bucket undelete purge ${bucket.name}" removes them`,
-    kept: objects,
-  })
+  for (const part of bucketParts()) {
+    const { message, objects = 0 } = part.remains?.(view, bucket) ?? {}
+    if (message !== undefined) throw fail("bucketNotEmpty", { message, kept: objects })
+  }
 }
 
 const setState = (name: string, state: BucketState) =>
@@ -312,7 +315,7 @@ export const dropBucket = command<[bucketId: BucketId], void>({
       ["names", nameRowKey(bucket.name)],
       ["accountBuckets", accountBucketRowKey(bucket.owner, bucket.name)],
       ...bucket.settings.map(name => ["settings", settingRowKey(bucketId, name)] as const),
-      ...historyRowsOf(bucket),
+      ...settingRowsOf(bucket),
     ]
     const writes = deletionsOf(view, [...rows, ...firstKeysOf(view, bucketId), ...notedRowsOf(view, bucketId)])
     const usage = droppedUsage(bucket)

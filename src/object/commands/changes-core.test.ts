@@ -16,6 +16,7 @@ import { setSetting, setVersioning } from "./bucket-commands-core.js"
 import { endObjectChange, exactTimestamp, noteObjectChanges } from "./changes-core.js"
 import { KEY, newBucket, putOf, randomOf, refuses, type Scene } from "./testing-bucket.js"
 import { putVersion, removeLatest, setAttributes, setTags } from "./version-commands-core.js"
+import "../testing-features.js"
 
 /** The state of a store at a key. */
 interface State {

@@ -14,6 +14,7 @@ import { addressKeyOf, createUpload, putPart, sealUpload } from "./multipart-com
 import { beginReencoding } from "./reencode-commands-core.js"
 import { extentOf, KEY, newBucket, putOf, randomOf, refuses, released, uploadOf } from "./testing-bucket.js"
 import { putVersion, removeLatest, setTags } from "./version-commands-core.js"
+import "../testing-features.js"
 
 const FROM = extentOf(1, { lengthBytes: 8193 })
 const sealedBytes = storedBytesOf(8193, 4096)

@@ -9,6 +9,7 @@ import { bucketOfRow } from "./bucket-rows-core.js"
 import { dropErasedKey } from "./erase-commands-core.js"
 import { KEY, newBucket, putOf, refuses } from "./testing-bucket.js"
 import { putVersion } from "./version-commands-core.js"
+import "../testing-features.js"
 
 const UNTIL_MS = 9_000_000_000_000
 

@@ -33,7 +33,14 @@ import { decodeVersion, decodeVersionHead } from "../../format/version-record.js
 import { command, deletionsOf, query, type MetadataRow, type RowView, type Touches } from "../../metadata/index.js"
 import { extentsOf } from "../queries/extent-rows.js"
 import { firstKeysOf, isErasedSecret } from "./bucket-key-commands-core.js"
-import { anyBucket, bucketWrite, lastBucketId, notedRowsOf, requireNothingKept } from "./bucket-commands-core.js"
+import {
+  anyBucket,
+  bucketWrite,
+  lastBucketId,
+  notedRowsOf,
+  requireNothingKept,
+  settingRowsOf,
+} from "./bucket-commands-core.js"
 import { isRemovable } from "./lock-core.js"
 import {
   addressKeyOf,
@@ -45,7 +52,6 @@ import {
 } from "./multipart-commands-core.js"
 import { bucketOfRow, readCounters, requireBucket } from "./bucket-rows-core.js"
 import { findLatest } from "./found-versions-core.js"
-import { historyRowsOf } from "./history-core.js"
 import { RowEditor } from "./row-editor-core.js"
 import { droppedUsage } from "./usage-core.js"
 
@@ -192,7 +198,7 @@ export const eraseBucket = command<[bucketId: BucketId, newest: number], void>({
       ["names", nameRowKey(bucket.name)],
       ["accountBuckets", accountBucketRowKey(bucket.owner, bucket.name)],
       ...bucket.settings.map(name => ["settings", settingRowKey(bucketId, name)] as const),
-      ...historyRowsOf(bucket),
+      ...settingRowsOf(bucket),
     ]
     const settingsVersion = bucket.settingsVersion + 1
     const erased = (upTo: number) => encodeBucketKey({ kind: "erased", createdMs: nowMs, epoch: upTo })

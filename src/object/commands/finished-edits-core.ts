@@ -1,20 +1,15 @@
 /**
  * Combines the changes of object editors into one decision: their writes, and the sums for counters and quotas. Pure.
  */
-import type { BucketId } from "../../base/ids.js"
+import type { Family } from "../../base/families.js"
+import type { BucketId, RowKey } from "../../base/ids.js"
 import type { EntryWrite } from "../../format/entry.js"
 import { addCounters, NO_COUNTS, type Counters } from "../../format/records.js"
-import type { CommandView, CounterChange, UsageChange } from "../../metadata/index.js"
-import { historyWrites, type HistoryOfKey } from "./history-core.js"
-import { keptChange, usageChanges, type Growth } from "./usage-core.js"
-
-/** The change that a decision makes to the objects and bytes that undelete keeps of the bucket. */
-export interface Kept {
-  readonly objects: number
-  readonly bytes: number
-}
-
-export const NOTHING_KEPT: Kept = { objects: 0, bytes: 0 }
+import { addUsage, type Usage } from "../../format/usage.js"
+import type { CommandView, CounterChange, MetadataRow, UsageChange } from "../../metadata/index.js"
+import type { DecisionRows, ObjectPart } from "../door/decision-part.js"
+import { decideEach } from "./decide-each-core.js"
+import { usageChanges, type Growth } from "./usage-core.js"
 
 /** The changes of one editor. */
 export interface FinishedEditor {
@@ -23,8 +18,8 @@ export interface FinishedEditor {
   readonly change: Counters
   /** It is undefined if no quota counts the change. */
   readonly growth: Growth | undefined
-  readonly kept: Kept
-  readonly history: HistoryOfKey
+  /** The parts of features. */
+  readonly features: readonly ObjectPart[]
 }
 
 export interface Finished {
@@ -35,39 +30,69 @@ export interface Finished {
 
 const NO_USAGE_CHANGES: readonly UsageChange[] = []
 
+/** The rows that features add to a whole decision. */
+class AddedRows implements DecisionRows {
+  readonly writes: EntryWrite[] = []
+  private readonly counts = new Map<RowKey, Usage>()
+
+  constructor(private readonly view: CommandView) {}
+
+  read(family: Family, key: RowKey): MetadataRow | undefined {
+    const write = this.writes.find(each => each.key === key && each.family === family)
+    return write?.value === undefined ? this.view.ifPresent(family, key) : { value: write.value, payload: undefined }
+  }
+
+  put(family: Family, key: RowKey, value: Uint8Array): void {
+    const at = this.writes.findIndex(each => each.key === key && each.family === family)
+    if (at < 0) this.writes.push({ family, key, value })
+    else this.writes[at] = { family, key, value }
+  }
+
+  count(key: RowKey, change: Usage): void {
+    const before = this.counts.get(key)
+    this.counts.set(key, before === undefined ? change : addUsage(before, change))
+  }
+
+  get usage(): readonly UsageChange[] {
+    return Array.from(this.counts, ([key, change]) => ({ key, change })).filter(
+      ({ change: { bytes, objects, partBytes } }) => bytes !== 0 || objects !== 0 || partBytes !== 0,
+    )
+  }
+}
+
+/** Returns undefined if no feature adds any. */
+function addedBy(view: CommandView, editors: readonly FinishedEditor[]): AddedRows | undefined {
+  const parts = editors.flatMap(editor => editor.features).filter(part => part.finish !== undefined)
+  if (parts.length === 0) return undefined
+  const rows = new AddedRows(view)
+  decideEach(parts, part => part.finish?.(rows))
+  return rows
+}
+
 /** Throws `quotaExceeded`. */
 export function finishedAlone(view: CommandView, editor: FinishedEditor): Finished {
-  const { bucketId, change, growth, kept, history } = editor
-  const ofQuotas = growth === undefined ? NO_USAGE_CHANGES : usageChanges(view, [growth])
-  const usage = kept === NOTHING_KEPT ? ofQuotas : [...ofQuotas, keptChange(bucketId, kept.objects, kept.bytes)]
-  const ofHistory = historyWrites(view, [history])
-  const writes = ofHistory.length === 0 ? editor.writes : [...editor.writes, ...ofHistory]
-  return { writes, counts: [{ bucketId, change }], usage }
+  const { bucketId, change, growth, writes } = editor
+  const usage = growth === undefined ? NO_USAGE_CHANGES : usageChanges(view, [growth])
+  const added = addedBy(view, [editor])
+  const counts = [{ bucketId, change }]
+  if (added === undefined) return { writes, counts, usage }
+  return { writes: [...writes, ...added.writes], counts, usage: [...usage, ...added.usage] }
 }
 
 /** Each bucket and each count gets the sum. Throws `quotaExceeded`. */
 export function finishedTogether(view: CommandView, editors: readonly FinishedEditor[]): Finished {
   const counters = new Map<BucketId, Counters>()
-  const kept = new Map<BucketId, Kept>()
-  for (const { bucketId, change, kept: own } of editors) {
+  for (const { bucketId, change } of editors) {
     counters.set(bucketId, addCounters(counters.get(bucketId) ?? NO_COUNTS, change))
-    const { objects, bytes } = kept.get(bucketId) ?? NOTHING_KEPT
-    kept.set(bucketId, { objects: objects + own.objects, bytes: bytes + own.bytes })
   }
-  const ofQuotas = usageChanges(
+  const usage = usageChanges(
     view,
     editors.flatMap(({ growth }) => (growth === undefined ? [] : [growth])),
   )
-  const ofKept = [...kept].flatMap(([bucketId, { objects, bytes }]) =>
-    objects === 0 && bytes === 0 ? [] : [keptChange(bucketId, objects, bytes)],
-  )
-  const ofHistory = historyWrites(
-    view,
-    editors.map(({ history }) => history),
-  )
+  const added = addedBy(view, editors)
   return {
-    writes: [...editors.flatMap(({ writes }) => writes), ...ofHistory],
+    writes: [...editors.flatMap(({ writes }) => writes), ...(added?.writes ?? [])],
     counts: [...counters].map(([bucketId, change]) => ({ bucketId, change })),
-    usage: [...ofQuotas, ...ofKept],
+    usage: [...usage, ...(added?.usage ?? [])],
   }
 }

@@ -38,6 +38,7 @@ import {
   type Scene,
 } from "./testing-bucket.js"
 import { putVersion } from "./version-commands-core.js"
+import "../testing-features.js"
 
 const MULTIPART = multipartIdOf(7, randomOf(7))
 

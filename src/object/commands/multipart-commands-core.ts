@@ -228,7 +228,7 @@ export interface CompleteUpload extends UploadAddress {
   readonly partsBytes?: number
   readonly conditions: Conditions
   readonly version: Omit<NewVersion, "isMarker">
-  /** The store's clock, where locks or undelete are possible. */
+  /** The store's clock, where locks, or features that keep what is deleted, are possible. */
   readonly clockMs?: number
 }
 

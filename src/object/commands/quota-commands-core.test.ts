@@ -22,6 +22,7 @@ import { completeUpload, createUpload, putPart, sealUpload, type UploadAddress }
 import { findLatest } from "./found-versions-core.js"
 import { extentOf, putOf, randomOf, refuses } from "./testing-bucket.js"
 import { putVersion, removeLatest, removeVersion } from "./version-commands-core.js"
+import "../testing-features.js"
 
 const OWNER = parseAccountId("owner")
 const NAMES = ["first", "second"].map(parseBucketName)

@@ -32,6 +32,7 @@ import {
   type Scene,
 } from "./testing-bucket.js"
 import { putVersion, removeLatest, setTags } from "./version-commands-core.js"
+import "../testing-features.js"
 
 const TO = objectKeyOfText("folder/renamed")
 const HELD = {

@@ -13,13 +13,7 @@ import { firstOf } from "../../base/first-of.js"
 import type { StorageClass } from "../../base/storage-class.js"
 import { msOfTimestamp, timestampOfMs, type Timestamp } from "../../base/timestamp.js"
 import type { EntryWrite } from "../../format/entry.js"
-import {
-  changedVersion,
-  decodeDeletedVersion,
-  deletedRowKey,
-  encodeDeletedVersion,
-  type DeletedReason,
-} from "../../format/deleted-version.js"
+import { changedVersion, type DeletedReason } from "../../format/deleted-version.js"
 import type { VersionLock } from "../../format/object-lock.js"
 import type { VersionRestore } from "../../format/restore.js"
 import type { BoundSealing } from "../../format/sealing.js"
@@ -33,7 +27,6 @@ import {
   DETAILS_IN_RECORD_BYTES_MAX,
   encodeDetails,
   encodeVersion,
-  NO_DETAILS,
   type Content,
   type LargeObject,
   type VersionDetails,
@@ -41,7 +34,6 @@ import {
   type VersionRecord,
 } from "../../format/version-record.js"
 import { bucketOfRow } from "./bucket-rows-core.js"
-import { copyLogWrites } from "./copies-core.js"
 import { decideEach } from "./decide-each-core.js"
 import { changeWrite, nextChangeMs, notesChanges, requireNewer, type Repeated } from "./changes-core.js"
 import {
@@ -49,24 +41,17 @@ import {
   findVersion,
   headOfSingle,
   pendingDeletionOf,
-  readDetails,
   shareRowKey,
   type FoundVersion,
   type VersionMatch,
 } from "./found-versions-core.js"
-import { HistoryOfKey } from "./history-core.js"
 import { hintWrite } from "./hint-write-core.js"
 import { requireRemovable } from "./lock-core.js"
 import { NULL_VERSION } from "../../format/version-id.js"
 import type { CommandView, DecisionTime, MetadataRow } from "../../metadata/index.js"
-import {
-  finishedAlone,
-  finishedTogether,
-  NOTHING_KEPT,
-  type Finished,
-  type FinishedEditor,
-  type Kept,
-} from "./finished-edits-core.js"
+import type { ChangedObject, ObjectPart, TakenVersion } from "../door/decision-part.js"
+import { objectParts } from "../door/parts.js"
+import { finishedAlone, finishedTogether, type Finished, type FinishedEditor } from "./finished-edits-core.js"
 import type { Growth } from "./usage-core.js"
 
 /** A version to add; the editor assigns its order and times. */
@@ -118,8 +103,6 @@ interface PartsGrowth {
   readonly countedBy: readonly string[] | undefined
 }
 
-const DAY_MS = 86_400_000
-
 const NO_PARTS: PartsGrowth = { bytes: 0, countedBy: undefined }
 
 /** The object's versions as a decision has found and changed them. */
@@ -130,13 +113,13 @@ interface Versions {
   hasObject: boolean
 }
 
-/** How a version is taken: what undelete says of it. Of one that gets another key nothing is kept. */
+/** How a version is taken. Features keep nothing of one that gets another key. */
 type Taking = DeletedReason | "renamed"
 
 /** The head of an object without versions. */
 const ABSENT: RowHead = headOfSingle(undefined)
 
-export class RowEditor {
+export class RowEditor implements ChangedObject {
   readonly row: RowKey
   /** Read when the decision concerns versions: parts of uploads do not. */
   private found: Versions | undefined
@@ -148,29 +131,36 @@ export class RowEditor {
   private parts: PartsGrowth = NO_PARTS
   private isRestoring = false
   private pendingDeletions = 0
-  /** The change of what undelete keeps. */
-  private kept: Kept = NOTHING_KEPT
   /** When another store has made the change that is repeated here. */
   private timestamp: Timestamp | undefined
   /** The change arrives as a copy of another store: see `Conditions.isCopy`. */
   isCopy = false
-  private readonly history: HistoryOfKey
-  /** For how long what is undeleted was to be kept: as long as what it replaces, also where nothing else is kept any more. */
-  private undeletedForMs: number | undefined
+  private ofFeatures: readonly ObjectPart[] | undefined
 
   constructor(
-    private readonly view: CommandView,
-    private readonly time: DecisionTime,
+    readonly view: CommandView,
+    readonly time: DecisionTime,
     readonly bucketId: BucketId,
     readonly key: ObjectKey,
-    /** The store's clock, for what undelete keeps. */
-    private readonly clockMs = 0,
+    /** The store's clock. */
+    readonly clockMs = 0,
     /** The complete editor of another key: finishing this editor also finishes that one and those before it. */
     private readonly before?: RowEditor,
   ) {
     this.row = objectRowKey(bucketId, key)
-    this.history = new HistoryOfKey(bucketId, this.row)
     this.pendingDeletions = before?.pendingDeletions ?? 0
+  }
+
+  /** The parts of features in this change. */
+  private get features(): readonly ObjectPart[] {
+    this.ofFeatures ??= objectParts(this)
+    return this.ofFeatures
+  }
+
+  /** The part of one feature. */
+  partOf<Part extends ObjectPart>(kind: abstract new (...of: never[]) => Part): Part {
+    for (const part of this.features) if (part instanceof kind) return part
+    return must<Part>(undefined, `${kind.name} is installed`)
   }
 
   private get versions(): Versions {
@@ -252,7 +242,7 @@ export class RowEditor {
     this.timestamp = repeated.timestamp
   }
 
-  private get bucket(): BucketRecord | undefined {
+  get bucket(): BucketRecord | undefined {
     const row = this.view.get("buckets", bucketRowKey(this.bucketId))
     return row && bucketOfRow(row)
   }
@@ -402,7 +392,7 @@ export class RowEditor {
     if (!this.isLastOfBytes(decodeVersion(version.row.value))) throw fail("conflict")
     const modifiedMs = this.changedMs
     const order = this.nextOrder
-    this.history.from(order)
+    this.reordered(order)
     this.moveDetails(version.head, order)
     this.bytesDelta += sizeBytes - version.head.sizeBytes
     const grown = { sizeBytes, modifiedMs, order, md5, parts, checksumAlgorithm, checksumType, isShared: false }
@@ -441,8 +431,12 @@ export class RowEditor {
     const { commitUs } = this.time
     const order = Math.max(commitUs, this.versions.head.lastOrder + 1)
     assert(Number.isSafeInteger(order), "orders are whole microseconds")
-    if (order > commitUs) this.history.from(order)
+    if (order > commitUs) this.reordered(order)
     return order
+  }
+
+  private reordered(order: number): void {
+    for (const part of this.features) part.reordered?.(order)
   }
 
   /** A version counts as modified now, and no later change of the row as modified before. Returns the time. */
@@ -467,20 +461,19 @@ export class RowEditor {
 
   /**
    * Removes a version from its row: record, details, counts, and its bytes if no other version references them, unless
-   * undelete keeps it. Nothing else removes versions, so this is where locks are enforced. Throws `objectLocked`.
+   * a feature keeps it. Nothing else removes versions, so this is where locks are enforced. Throws `objectLocked`.
    */
   private take(version: VersionMatch, removing: Removing, taking: Taking): void {
     const row = this.rowOf(version)
     const record = decodeVersion(row.value)
     if (record.lock !== undefined) requireRemovable(record.lock, removing)
     if (!version.head.isMarker && this.isLastOfBytes(record)) {
-      const forMs = taking === "renamed" ? undefined : this.keptForMs
-      if (forMs === undefined || taking === "renamed") this.releaseContent(record)
-      else this.keep(version, { row, record }, { forMs, reason: taking })
+      const isKept = taking !== "renamed" && this.isKept({ version, row, record, reason: taking })
+      if (!isKept) this.releaseContent(record)
     }
     this.put(version.family, version.rowKey, undefined)
     if (version.head.hasDetails) this.put("details", versionRowKey(this.row, version.head.order), undefined)
-    this.history.remove(this.view, version, this.versions.head.latestOrder, this.time.commitUs)
+    for (const part of this.features) part.removed?.(version, this.versions.head.latestOrder)
     this.bytesDelta -= version.head.sizeBytes
     const { nullOrder, versions } = this.versions.head
     const head = { ...this.versions.head, versions: versions - 1, nullOrder: version.head.isNull ? 0 : nullOrder }
@@ -502,49 +495,9 @@ export class RowEditor {
     if (release) this.release(release)
   }
 
-  private get keptForMs(): number | undefined {
-    const { bucket } = this
-    const days = bucket?.state === "erasing" ? undefined : bucket?.undeleteDays
-    return days === undefined ? this.undeletedForMs : days * DAY_MS
-  }
-
-  /** Moves a version to what undelete keeps. Its details are in the record then: their row changes only with the object's. */
-  private keep(
-    version: VersionMatch,
-    { row, record }: { readonly row: MetadataRow; readonly record: VersionRecord },
-    { forMs, reason }: { readonly forMs: number; readonly reason: DeletedReason },
-  ): void {
-    const { nowMs: deletedMs, id } = this.time
-    // Both clocks may lag.
-    const untilMs = Math.max(deletedMs, this.clockMs) + forMs
-    const details = readDetails(this.view, this.row, record)
-    const kept = { ...record, details, head: { ...record.head, hasDetails: false, isShared: false } }
-    const value = encodeDeletedVersion({ deletedMs, untilMs, reason, record: kept })
-    const payload = this.view.payload(version.family, version.rowKey, row)
-    this.put("deleted", deletedRowKey(this.row, record.head.order, id), value, payload)
-    this.countKept(1, record.head.sizeBytes)
-  }
-
-  private countKept(objects: number, bytes: number): void {
-    this.kept = { objects: this.kept.objects + objects, bytes: this.kept.bytes + bytes }
-  }
-
-  /**
-   * Inserts a version that undelete has kept, as the latest one, which does not expire, and keeps what that replaces. Throws
-   * `quotaExceeded`.
-   */
-  undelete({ family, rowKey, row }: FoundVersion, versioning: Versioning, lock: VersionLock | undefined): void {
-    const { deletedMs, untilMs, record } = decodeDeletedVersion(row.value)
-    const { head, content, checksumValue: value, details = NO_DETAILS, sealing, largeObject } = record
-    const { checksumAlgorithm, checksumType, sizeBytes, md5, parts, storageClass } = head
-    const described = { sizeBytes, md5, parts, storageClass, details, sealing, lock, isShared: false, largeObject }
-    const checksum = { checksumAlgorithm, checksumType, value }
-    const payload = this.view.payload(family, rowKey, row)
-    this.undeletedForMs = untilMs - deletedMs
-    // The data that the sealing is bound to is the same again: the random bytes are, and the order is no part of it.
-    this.insert({ isMarker: false, content, payload, checksum, random: head.random, ...described }, versioning)
-    this.put(family, rowKey, undefined)
-    this.countKept(-1, -sizeBytes)
+  private isKept(taken: TakenVersion): boolean {
+    for (const part of this.features) if (part.keeps?.(taken) === true) return true
+    return false
   }
 
   /** All writes, including the head, and the changes of counters and of what quotas count. Throws `quotaExceeded`. */
@@ -560,9 +513,9 @@ export class RowEditor {
   }
 
   private finishOne(): FinishedEditor {
-    const { bucketId, writes, kept } = this
+    const { bucketId, writes, features } = this
     const change = this.change()
-    return { bucketId, writes, kept, change, growth: this.growthOf(change), history: this.history }
+    return { bucketId, writes, change, growth: this.growthOf(change), features }
   }
 
   private change(): Counters {
@@ -570,11 +523,7 @@ export class RowEditor {
     if (!this.writes.some(({ family }) => OF_VERSIONS.has(family))) return { ...NO_COUNTS, bytes, uploads }
     const { had, hadObject, head, hasObject } = this.versions
     this.noteChange()
-    const { bucketId, key, row, writes } = this
-    if (!this.isCopy)
-      writes.push(
-        ...copyLogWrites(this.view, this.bucket, { bucketId, key, row, writes, commitUs: this.time.commitUs }),
-      )
+    for (const part of this.features) if (part.changed !== undefined) this.writes.push(...part.changed(this.writes))
     this.putHead(this.versions)
     const objects = (hasObject ? 1 : 0) - (hadObject ? 1 : 0)
     const versions = head.versions - (had?.versions ?? (hadObject ? 1 : 0))

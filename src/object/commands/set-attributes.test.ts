@@ -5,14 +5,15 @@ import { must } from "../../base/assert.js"
 import { parseBucketName } from "../../base/ids.js"
 import { DETAILS_IN_RECORD_BYTES_MAX, etagOfHead, NO_DETAILS, writtenMsOf } from "../../format/version-record.js"
 import { NULL_VERSION } from "../../format/version-id.js"
-import { findDeleted } from "../queries/deleted-rows-core.js"
+import { findDeleted } from "../../features/undelete/deleted-rows-core.js"
 import { pageOfObjects, pageOfVersions } from "../object-service.js"
 import { bucketNamed } from "../bucket-service.js"
 import { readVersion } from "../queries/object-info-core.js"
 import { setBucketLock, setVersioning } from "./bucket-commands-core.js"
 import { KEY, newBucket, putOf, randomOf, refuses, type Scene } from "./testing-bucket.js"
-import { setUndelete } from "./undelete-commands-core.js"
+import { setUndelete } from "../../features/undelete/undelete-commands-core.js"
 import { putVersion, removeLatest, setAttributes, setTags } from "./version-commands-core.js"
+import "../testing-features.js"
 
 type To = Parameters<typeof setAttributes>[1]
 

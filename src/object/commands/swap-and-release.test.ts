@@ -22,6 +22,7 @@ import { ALL_ROWS, extentOf, KEY, newBucket, putOf, randomOf, refuses, released,
 import type { UploadName } from "../queries/named-extents-core.js"
 import { ALL_HINTS, readHints } from "./missing-shard-hints-core.js"
 import { putVersion, recordHints, removeLatest } from "./version-commands-core.js"
+import "../testing-features.js"
 
 const MULTIPART = multipartIdOf(7, randomOf(7))
 /** Three blocks. */

@@ -40,7 +40,7 @@ import {
 } from "./multipart-commands-core.js"
 import { addSealing, swapSealed } from "./encrypt-commands-core.js"
 import { beginReencoding, giveUpReencoding, swapExtent } from "./reencode-commands-core.js"
-import { setUndelete } from "./undelete-commands-core.js"
+import { setUndelete } from "../../features/undelete/undelete-commands-core.js"
 import { dropRows, readNamings } from "./pending-deletion-commands-core.js"
 import { extentOf, KEY, newBucket, putOf, randomOf, uploadOf } from "./testing-bucket.js"
 import { recordHints } from "./version-commands-core.js"

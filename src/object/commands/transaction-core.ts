@@ -59,7 +59,7 @@ export const TRANSACTION_LIMITS = {
   rowsMax: 1_000,
   /** The maximum of rows that one operation of each kind can change. */
   rowsOf: { put: 11, delete: 9, rename: 20, check: 1 },
-  /** Rows of each bucket: its counters, and the counts of quotas and undelete. */
+  /** Rows of each bucket: its counters, and the counts of quotas and features. */
   rowsOfBucket: 4,
   /** The least time for which a token is known. */
   tokenMs: 86_400_000,
@@ -77,7 +77,7 @@ export type TransactionStep =
 interface Transaction {
   readonly steps: readonly TransactionStep[]
   readonly token: TransactionToken | undefined
-  /** The store's clock, where locks, expiry or undelete are possible. */
+  /** The store's clock, where locks, expiry, or features that keep what is deleted, are possible. */
   readonly clockMs: number
 }
 

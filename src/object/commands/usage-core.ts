@@ -5,12 +5,13 @@
  *           stays is not, also above a limit that was lowered. A delete marker counts and is never refused.
  */
 import { fail } from "../../base/failures.js"
-import type { BucketId, RowKey } from "../../base/ids.js"
+import type { RowKey } from "../../base/ids.js"
 import { countText, sizeText } from "../../base/quantity-text.js"
 import { decodeAccount, type BucketRecord } from "../../format/records.js"
 import { textRowKey } from "../../format/row-key.js"
-import { addUsage, decodeUsage, deletedUsageRowKey, usageRowKey, type Quota, type Usage } from "../../format/usage.js"
+import { addUsage, decodeUsage, usageRowKey, type Quota, type Usage } from "../../format/usage.js"
 import type { RowView, UsageChange } from "../../metadata/index.js"
+import { bucketParts } from "../door/parts.js"
 import { decideEach } from "./decide-each-core.js"
 
 /** A count that a bucket belongs to. */
@@ -49,11 +50,11 @@ export function countedBy(view: RowView, bucket: BucketRecord): readonly string[
 }
 
 /** Returns the usage that is dropped with the record of a bucket. */
-export function droppedUsage({ id, usage, countsDeleted }: BucketRecord): readonly UsageChange[] {
+export function droppedUsage(bucket: BucketRecord): readonly UsageChange[] {
+  const { id, usage } = bucket
   const own = usage?.own && usageRowKey({ kind: "bucket", bucketId: id }, usage.own.run)
-  const deleted = countsDeleted === true ? deletedUsageRowKey(id) : undefined
-  const keys = [own, deleted].filter(key => key !== undefined)
-  return keys.map(key => ({ key, change: "drop" }))
+  const ofFeatures = bucketParts().flatMap(part => part.dropped?.(bucket) ?? [])
+  return own === undefined ? ofFeatures : [{ key: own, change: "drop" }, ...ofFeatures]
 }
 
 /** The change that a decision makes to one object, or upload. */
@@ -146,9 +147,3 @@ function usageOf(view: RowView, { key, name }: Count): Usage {
   if (row === undefined) throw fail("corruptRow", { message: `what the ${name} uses is lost; count it again` })
   return decodeUsage(row.value)
 }
-
-/** A change of the count of what undelete keeps. */
-export const keptChange = (bucketId: BucketId, objects: number, bytes: number): UsageChange => ({
-  key: deletedUsageRowKey(bucketId),
-  change: { objects, bytes, partBytes: 0 },
-})

@@ -53,6 +53,7 @@ import {
   setTags,
   type PutVersion,
 } from "./version-commands-core.js"
+import "../testing-features.js"
 
 let uploads = 0
 

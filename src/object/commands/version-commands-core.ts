@@ -3,6 +3,7 @@
  * decisions.
  * Conditions are checked here, so they are atomic for concurrent writers.
  */
+import { keptForMs } from "./bucket-commands-core.js"
 import { requireFence } from "../../features/locks/index.js"
 import { fail } from "../../base/failures.js"
 import type { BucketId, DeviceId, ObjectKey, PartitionId, UploadId, VersionId } from "../../base/ids.js"
@@ -48,7 +49,7 @@ export interface PutVersion {
   readonly conditions: Conditions
   /** Its lock is what the request states. */
   readonly version: Omit<NewVersion, "isMarker">
-  /** The store's clock, where locks or undelete are possible. */
+  /** The store's clock, where locks, or features that keep what is deleted, are possible. */
   readonly clockMs?: number
   readonly hints: readonly MissingShardHint[]
   /** A version of the same row whose bytes the new one shares. */
@@ -128,8 +129,8 @@ export function insertVersion(
   const bucket = requireBucket(view, put.bucketId)
   const { versioning, lock: bucketLock } = bucket
   checkWrite(view, put, expiryClock(time, put.clockMs))
-  // A version that undelete may keep cannot share its bytes.
-  if (put.sharesWith !== undefined && bucket.undeleteDays !== undefined) throw fail("conflict")
+  // A version that a feature may keep cannot share its bytes.
+  if (put.sharesWith !== undefined && keptForMs(bucket) !== undefined) throw fail("conflict")
   const editor = new RowEditor(view, time, put.bucketId, put.key, put.clockMs)
   editor.isCopy = put.conditions.isCopy === true
   if (put.timestamp !== undefined) editor.repeat({ timestamp: put.timestamp, md5: put.version.md5 })

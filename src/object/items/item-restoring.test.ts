@@ -9,6 +9,7 @@ import { FoundItems, type FoundItem } from "./found-items-core.js"
 import { bringBack } from "./item-restoring.js"
 import { ITEM_LIMITS } from "./limits.js"
 import { key, NOTHING, opened, PK, textsOf } from "./testing-items.js"
+import "../testing-features.js"
 
 type World = Awaited<ReturnType<typeof opened>>
 

@@ -19,6 +19,7 @@ import { Items, type SeenChanges } from "./items.js"
 import { WATCH_LIMITS } from "../change-watch.js"
 import { ITEM_LIMITS } from "./limits.js"
 import { key, NOTHING, opened, PK, textsOf } from "./testing-items.js"
+import "../testing-features.js"
 
 const ALL = { conflictsOnly: false, tombstones: false }
 

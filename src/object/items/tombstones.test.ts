@@ -9,6 +9,7 @@ import { SimTelemetry } from "../../seams/telemetry/sim.js"
 import { ITEM_LIMITS } from "./limits.js"
 import { key, NOTHING, opened, PK, textsOf } from "./testing-items.js"
 import { TombstonePass } from "./tombstone-pass.js"
+import "../testing-features.js"
 
 type World = Awaited<ReturnType<typeof opened>>
 

@@ -14,6 +14,7 @@ import { putVersion, removeLatest } from "../commands/version-commands-core.js"
 import { REAL_DAYS } from "../lifecycle/due-core.js"
 import { setStorageClass } from "../lifecycle/move-commands-core.js"
 import { Lifecycle, LIFECYCLE_SETTINGS } from "./lifecycle.js"
+import "../testing-features.js"
 
 const DAY = REAL_DAYS.dayMs
 const START = 20_000 * DAY

@@ -27,6 +27,7 @@ import { putVersion, removeLatest, removeVersion } from "../commands/version-com
 import { REAL_DAYS } from "../lifecycle/due-core.js"
 import { noteExpiring, rowsOfPass, takeSlice } from "../lifecycle/pass-core.js"
 import { Lifecycle, LIFECYCLE_SETTINGS, type LifecycleSettings } from "./lifecycle.js"
+import "../testing-features.js"
 
 const DAY = REAL_DAYS.dayMs
 /** A midnight. */

@@ -6,15 +6,14 @@ import { parseAccountId, parseBucketName } from "../../base/ids.js"
 import { accountNumberOf } from "../../format/account-number.js"
 import { encodeAccount, encodeBucket } from "../../format/records.js"
 import { bucketRowKey, textRowKey } from "../../format/row-key.js"
-import { deletedUsageRowKey, encodeUsage, usageRowKey } from "../../format/usage.js"
+import { usageRowKey } from "../../format/usage.js"
 import { MemoryMetadata } from "../../metadata/testing-engine.js"
 import { SimTelemetry } from "../../seams/telemetry/sim.js"
-import { bucketNamed, bucketRecords } from "../bucket-service.js"
+import { bucketRecords } from "../bucket-service.js"
 import { createBucket } from "../commands/bucket-commands-core.js"
 import { bucketOfRow } from "../commands/bucket-rows-core.js"
 import { quotaStates } from "../queries/usage-queries-core.js"
 import { Quotas } from "../quotas.js"
-import { Undelete } from "../undelete.js"
 import { QuotaWatch } from "./quota-watch.js"
 
 const OWNER = parseAccountId("owner")
@@ -29,9 +28,8 @@ async function newWorld(...names: readonly string[]) {
     await metadata.run(createBucket({ name: parseBucketName(name), owner: OWNER, location: "" }))
   }
   const quotas = new Quotas(metadata, async () => undefined)
-  const undelete = new Undelete(metadata, { nowMs: () => 0 }, async () => undefined)
   const { log } = new SimTelemetry()
-  return { metadata, quotas, watch: new QuotaWatch(quotas, undelete, log), undelete }
+  return { metadata, quotas, watch: new QuotaWatch(quotas, async () => undefined, log) }
 }
 type World = Awaited<ReturnType<typeof newWorld>>
 
@@ -48,29 +46,6 @@ async function loseRow({ metadata, quotas }: World, name: string): Promise<void>
   const { owner, quota } = must(await quotas.show(targetOf(name)), "a quota")
   metadata.lose("usage", usageRowKey(owner, quota.run))
 }
-
-test("it reports buckets that keep what is deleted, also after undelete was switched off while something is kept", async () => {
-  const { metadata, undelete, watch } = await newWorld("first", "second", "third")
-  const bucketId = async (name: string) => must(await metadata.ask(bucketNamed(parseBucketName(name))), "a bucket").id
-  for (const name of ["second", "third"]) await undelete.setUndelete(await bucketId(name), 5)
-  await undelete.setUndelete(await bucketId("third"), undefined)
-  await watch.step()
-  assert.deepEqual(watch.kept(), [{ bucket: "second", days: 5, kept: { objects: 0, bytes: 0 } }])
-  metadata.plant(
-    "usage",
-    deletedUsageRowKey(await bucketId("third")),
-    encodeUsage({ bytes: 70, objects: 2, partBytes: 0 }),
-  )
-  metadata.lose("usage", deletedUsageRowKey(await bucketId("second")))
-  await watch.step()
-  assert.deepEqual(
-    watch.kept().map(({ bucket, days, kept }) => [bucket, days, kept]),
-    [
-      ["second", 5, undefined],
-      ["third", undefined, { objects: 2, bytes: 70 }],
-    ],
-  )
-})
 
 test("a quota whose row is lost is listed, and what it uses is unknown", async () => {
   const world = await newWorld("first", "second")

@@ -9,11 +9,9 @@ import type { Job, StepOutcome } from "../../life/index.js"
 import { NO_QUEUES, type QueueSizes } from "../../features/queues/index.js"
 import type { Log } from "../../seams/telemetry/contract.js"
 import { quotaReportOf, type QuotaReport } from "../quota-report-core.js"
-import type { KeptReport } from "../queries/kept-queries-core.js"
 import type { Quotas } from "../quotas.js"
 import type { BucketSize } from "../bucket-contract.js"
 import { largestOf } from "../bucket-service.js"
-import type { Undelete } from "../undelete.js"
 
 const nameOf = ({ holder, name }: QuotaReport): string => `${holder} ${name}`
 
@@ -25,13 +23,13 @@ export class QuotaWatch implements Job {
   private reports: readonly QuotaReport[] = []
   private largest: readonly BucketSize[] = []
   private queueSizes = NO_QUEUES
-  private keeping: readonly KeptReport[] = []
   /** The quotas that were at their warning level. */
   private above: ReadonlySet<string> = new Set()
 
   constructor(
     private readonly quotas: Pick<Quotas, "list" | "finish" | "forgetEnded">,
-    private readonly undelete: Pick<Undelete, "kept">,
+    /** Reads again what features report. */
+    private readonly refresh: () => Promise<void>,
     private readonly log: Log,
     /** The largest first. */
     private readonly readSizes: () => Promise<readonly BucketSize[]> = async () => [],
@@ -45,11 +43,6 @@ export class QuotaWatch implements Job {
   /** As of the last step. */
   report(): readonly QuotaReport[] {
     return this.reports
-  }
-
-  /** As of the last step. */
-  kept(): readonly KeptReport[] {
-    return this.keeping
   }
 
   /** As of the last step: the largest buckets, and the others as one. */
@@ -69,7 +62,7 @@ export class QuotaWatch implements Job {
     }
     await this.unlessHeldUp({}, () => this.quotas.forgetEnded())
     this.reports = states.map(quotaReportOf)
-    this.keeping = await this.undelete.kept()
+    await this.refresh()
     this.largest = largestOf(await this.readSizes(), BUCKETS_SHOWN)
     this.queueSizes = await this.readQueues()
     const above = this.reports.filter(({ isAboveWarning }) => isAboveWarning)

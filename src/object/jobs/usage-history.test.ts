@@ -15,6 +15,7 @@ import { putOf, randomOf } from "../commands/testing-bucket.js"
 import { putVersion, removeLatest } from "../commands/version-commands-core.js"
 import { HOUR_MS, noteUsage } from "../usage-history-core.js"
 import { UsageHistory } from "./usage-history.js"
+import "../testing-features.js"
 
 const OWNER = parseAccountId("owner")
 const BEGIN_MS = Date.UTC(2026, 0, 1, 10, 20)

@@ -12,6 +12,7 @@ import { createUpload } from "../commands/multipart-commands-core.js"
 import { putVersion, removeLatest } from "../commands/version-commands-core.js"
 import { REAL_DAYS } from "./due-core.js"
 import { INSPECTION_LIMITS, LifecycleInspection } from "./inspection.js"
+import "../testing-features.js"
 
 const { dayMs } = REAL_DAYS
 /** The time of the engine in memory. */

@@ -11,6 +11,7 @@ import { createUpload, putPart } from "../commands/multipart-commands-core.js"
 import { extentOf, KEY, newBucket, putOf, randomOf, uploadOf } from "../commands/testing-bucket.js"
 import { putVersion, setLegalHold, setRetention } from "../commands/version-commands-core.js"
 import { namingsOf, recoveryHeaderOf } from "./named-extents-core.js"
+import "../testing-features.js"
 
 const UNTIL = { mode: "COMPLIANCE", untilMs: Date.UTC(2200, 0) } as const
 const LATER = { mode: "COMPLIANCE", untilMs: Date.UTC(2300, 0) } as const

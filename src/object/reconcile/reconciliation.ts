@@ -28,9 +28,7 @@ import { mapBounded } from "../../life/index.js"
 import type { Metadata } from "../../metadata/index.js"
 import { Hashes } from "../../seams/compute/index.js"
 import type { Random } from "../../seams/random/contract.js"
-import { bucketsWithSetting } from "../bucket-service.js"
-import { pauseCopies, restartCopies } from "../commands/copies-core.js"
-import { restartHistory } from "../commands/history-core.js"
+import { installedFeatures } from "../door/feature.js"
 import { strictestOf } from "../commands/lock-core.js"
 import { NO_CHECKSUM } from "../commands/row-editor-core.js"
 import { factsOf, hasRandomEtag } from "../encryption-core.js"
@@ -202,21 +200,8 @@ export class Reconciliation {
     this.messages = await this.items.applyQueuesAndFiles(plan.items, check, signal)
     await check()
     await this.metadata.run(raiseBucketIds(plan.highestBucketId))
-    for (const { id } of await this.metadata.ask(bucketsWithSetting("history")))
-      await this.metadata.run(restartHistory(id))
-    await this.holdCopies()
+    for (const feature of installedFeatures()) await feature.afterLoss?.(this.metadata)
     return plan.entries.map(entry => changed.get(entry) ?? entry)
-  }
-
-  /**
-   * Targets of copies may lack what was put back, and have the only copy of what was lost here, or of what is older here: nothing is sent over
-   * it until the operator lets the copies go on.
-   */
-  private async holdCopies(): Promise<void> {
-    for (const { id } of await this.metadata.ask(bucketsWithSetting("copies"))) {
-      await this.metadata.run(pauseCopies(id, true))
-      await this.metadata.run(restartCopies(id, false))
-    }
   }
 
   private async readIndexes({ isSuspect }: ReconcileScope, signal: AbortSignal) {

@@ -21,6 +21,7 @@ import {
 import { putVersion } from "../commands/version-commands-core.js"
 import { parseAccountId, parseBucketName } from "../../base/ids.js"
 import { keyFacts, raiseBucketIds, restorePart, restoreVersion } from "./restore-commands-core.js"
+import "../testing-features.js"
 
 const OWNER = parseAccountId("root")
 const MULTIPART = multipartIdOf(1, randomOf(1))

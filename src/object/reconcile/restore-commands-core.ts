@@ -38,7 +38,7 @@ interface RestoreVersion {
   readonly extent: Extent
   /** Its lock is that of the recovery header. */
   readonly version: Omit<NewVersion, "isMarker" | "content">
-  /** The store's clock, where locks or undelete are possible. */
+  /** The store's clock, where locks, or features that keep what is deleted, are possible. */
   readonly clockMs?: number
 }
 

@@ -1,8 +1,8 @@
 /** Histories of buckets: which buckets keep one, and since when each is complete. See decision 89. */
-import type { Metadata } from "../metadata/index.js"
-import { historySince } from "./commands/history-core.js"
-import { setSetting } from "./commands/bucket-commands-core.js"
-import type { Bucket } from "./contract.js"
+import type { Metadata } from "../../metadata/index.js"
+import { historySince } from "./history-core.js"
+import type { Bucket } from "../../object/contract.js"
+import { setSetting } from "../../object/door/index.js"
 
 export class Histories {
   constructor(

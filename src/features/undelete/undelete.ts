@@ -4,11 +4,12 @@
  *
  * Promises  Before a bucket opts in, the devices refuse earlier releases, which would remove the bytes of what is kept.
  */
-import { isFailure } from "../base/failures.js"
-import type { BucketId, ObjectKey, RowKey } from "../base/ids.js"
-import type { KeyRange } from "../base/key-range.js"
-import { objectRowKey, prefixRange, suffixRange } from "../format/row-key.js"
-import type { Metadata } from "../metadata/index.js"
+import { isFailure } from "../../base/failures.js"
+import type { BucketId, ObjectKey, RowKey } from "../../base/ids.js"
+import type { KeyRange } from "../../base/key-range.js"
+import { objectRowKey, prefixRange, suffixRange } from "../../format/row-key.js"
+import type { Metadata } from "../../metadata/index.js"
+import type { Core } from "../../object/door/index.js"
 import {
   purgeDeleted,
   PURGED_PER_COMMAND,
@@ -16,7 +17,7 @@ import {
   undeleteObject,
   type Purged,
   type UndeleteOutcome,
-} from "./commands/undelete-commands-core.js"
+} from "./undelete-commands-core.js"
 import {
   deletedRowOf,
   deletedRows,
@@ -24,9 +25,8 @@ import {
   listDeleted,
   type DeletedPage,
   type ListDeletedRequest,
-} from "./queries/deleted-rows-core.js"
-import { keptOfBuckets, type KeptReport } from "./queries/kept-queries-core.js"
-import type { StoreClock } from "./store-clock.js"
+} from "./deleted-rows-core.js"
+import { keptOfBuckets, type KeptReport } from "./kept-queries-core.js"
 
 interface UndeleteRequest {
   /** The id of an item of a list. */
@@ -41,9 +41,11 @@ interface UndeleteRequest {
 const ATTEMPTS_MAX = 5
 
 export class Undelete {
+  private reports: readonly KeptReport[] = []
+
   constructor(
     private readonly metadata: Metadata,
-    private readonly storeClock: Pick<StoreClock, "nowMs">,
+    private readonly storeClock: Pick<Core["storeClock"], "nowMs">,
     /** Resolves once the devices refuse releases that do not know what is kept. */
     private readonly prepare: () => Promise<void>,
   ) {}
@@ -54,9 +56,13 @@ export class Undelete {
     await this.metadata.run(setUndelete({ bucketId, days }))
   }
 
-  /** How much is kept, by bucket. */
-  async kept(): Promise<readonly KeptReport[]> {
-    return this.metadata.ask(keptOfBuckets())
+  /** How much is kept, by bucket, as of the last refresh. */
+  kept(): readonly KeptReport[] {
+    return this.reports
+  }
+
+  async refresh(): Promise<void> {
+    this.reports = await this.metadata.ask(keptOfBuckets())
   }
 
   /** In the order of the keys; of one key the newest first. Throws `invalidArgument` for a malformed `after`. */

@@ -45,7 +45,7 @@ import {
   type VersionRecord,
 } from "../../format/version-record.js"
 import { command, deletionsOf, query, type CommandView, type RowView } from "../../metadata/index.js"
-import { bucketOfRow, requireBucket } from "./bucket-rows-core.js"
+import { bucketOfRow, requireBucket, type ChangedObject } from "../../object/door/index.js"
 
 /** Rows of the log that one command removes. */
 export const COPY_ROWS_PER_COMMAND = 256
@@ -55,26 +55,15 @@ export const PARKED_PER_COMMAND = 64
 /** Returns true if changes of the bucket's objects are copied to another store. */
 export const hasCopies = ({ settings }: Pick<BucketRecord, "settings">): boolean => settings.includes("copies")
 
-interface ChangeOfObject {
-  readonly bucketId: BucketId
-  readonly key: ObjectKey
-  /** The row key of the object. */
-  readonly row: RowKey
-  /** The time of the decision's commit. */
-  readonly commitUs: number
-  readonly writes: readonly EntryWrite[]
-}
-
 const NO_WRITES: readonly EntryWrite[] = []
 
 /** The row of the log for what a decision writes; none if the bucket has no copies, or readers see the same object as before. */
 export function copyLogWrites(
-  view: RowView,
-  bucket: BucketRecord | undefined,
-  change: ChangeOfObject,
+  { view, time, bucket, bucketId, key, row }: ChangedObject,
+  writes: readonly EntryWrite[],
 ): readonly EntryWrite[] {
   if (bucket === undefined || !hasCopies(bucket)) return NO_WRITES
-  const { bucketId, key, row, commitUs, writes } = change
+  const { commitUs } = time
   const before = view.get("current", row)?.value
   const write = writes.find(each => each.family === "current" && each.key === row)
   const after = write === undefined ? before : write.value

@@ -4,10 +4,10 @@
  * Promises  No key is restored twice, also over several pages: with `over` the second time would undo the first, because
  *           what is overwritten is kept in turn.
  */
-import { fail } from "../base/failures.js"
-import { objectKeyOfText, textOfObjectKey, type BucketId, type ObjectKey } from "../base/ids.js"
-import { mapBounded } from "../life/index.js"
-import type { UndeleteOutcome } from "./commands/undelete-commands-core.js"
+import { fail } from "../../base/failures.js"
+import { objectKeyOfText, textOfObjectKey, type BucketId, type ObjectKey } from "../../base/ids.js"
+import { mapBounded } from "../../life/index.js"
+import type { UndeleteOutcome } from "./undelete-commands-core.js"
 import type { Undelete } from "./undelete.js"
 
 /** Kept versions of a page: a second or two. */

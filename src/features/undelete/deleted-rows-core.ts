@@ -9,7 +9,7 @@ import { openDeletedVersion, type Deletion } from "../../format/deleted-version.
 import { objectRowKey, parseObjectRowKey, prefixRange, suffixRange } from "../../format/row-key.js"
 import { decodeListedVersion, decodeVersionHead, writtenMsOf } from "../../format/version-record.js"
 import { query } from "../../metadata/index.js"
-import { ALL_OBJECT_ROWS } from "./extent-rows.js"
+import { ALL_OBJECT_ROWS } from "../../object/door/index.js"
 
 /** An object that was taken from a bucket and is kept. */
 export interface DeletedObject extends Deletion {

@@ -9,7 +9,7 @@
  * Promises  `historySince` is exact: at every commit timestamp from then on the versions show which object was there.
  *           Tags, access control lists, retention and attributes are changed in place: they are no history.
  */
-import type { BucketId, RowKey } from "../../base/ids.js"
+import type { BucketId } from "../../base/ids.js"
 import type { EntryWrite } from "../../format/entry.js"
 import {
   decodeHistory,
@@ -22,10 +22,16 @@ import {
 import type { BucketRecord } from "../../format/records.js"
 import { bucketRowKey, suffixRange, versionRowKey } from "../../format/row-key.js"
 import { decodeVersionHead } from "../../format/version-record.js"
-import { command, query, type CommandView, type RowView, type Touches } from "../../metadata/index.js"
-import { bucketOfRow, requireBucket } from "./bucket-rows-core.js"
-import { decideEach } from "./decide-each-core.js"
-import { orderAfter, type VersionMatch } from "./found-versions-core.js"
+import { command, query, type RowView, type Touches } from "../../metadata/index.js"
+import {
+  bucketOfRow,
+  requireBucket,
+  orderAfter,
+  type VersionMatch,
+  type ChangedObject,
+  type DecisionRows,
+  type ObjectPart,
+} from "../../object/door/index.js"
 
 export const hasHistory = ({ settings }: Pick<BucketRecord, "settings">): boolean => settings.includes("history")
 
@@ -45,41 +51,51 @@ interface Removed {
 }
 
 /** The change that a decision makes to the history of one key. */
-export class HistoryOfKey {
+export class HistoryOfKey implements ObjectPart {
   private fromUs = 0
-  private removed: Removed[] | undefined
+  private removals: Removed[] | undefined
 
-  constructor(
-    readonly bucketId: BucketId,
-    /** The row key of the object. */
-    readonly row: RowKey,
-  ) {}
+  constructor(private readonly change: Pick<ChangedObject, "view" | "time" | "bucketId" | "row">) {}
 
-  from(us: number): void {
-    this.fromUs = Math.max(this.fromUs, us)
+  /** Until such an order has passed, nothing shows the state of now. */
+  reordered(order: number): void {
+    this.fromUs = Math.max(this.fromUs, order)
   }
 
-  /** A version is removed: the history is complete from the moment on at which it was no longer the latest. */
-  remove(view: RowView, { head, nextOrder }: VersionMatch, latestOrder: number, commitUs: number): void {
-    if (!isKept(view, this.bucketId)) return
+  /** The history is complete from the moment on at which the version was no longer the latest. */
+  removed({ head, nextOrder }: VersionMatch, latestOrder: number): void {
+    const { view, time, bucketId, row } = this.change
+    if (!isKept(view, bucketId)) return
     const { order, isMarker } = head
-    const next = () => nextOrder ?? orderAfter(view, this.row, order) ?? latestOrder
-    this.removed ??= []
-    this.removed.push({ order, isMarker, untilUs: order === latestOrder ? commitUs : next() })
+    const next = () => nextOrder ?? orderAfter(view, row, order) ?? latestOrder
+    this.removals ??= []
+    this.removals.push({ order, isMarker, untilUs: order === latestOrder ? time.commitUs : next() })
+  }
+
+  finish(rows: DecisionRows): void {
+    const { sinceUs } = this
+    const { view, bucketId, row: object } = this.change
+    if (sinceUs === 0 || !isKept(view, bucketId)) return
+    const key = historyRowKey(bucketId, object)
+    const row = rows.read("history", key)
+    // If the row is lost, the bucket has no complete history any more.
+    const beforeUs = row ? decodeHistory(row.value) : Infinity
+    if (beforeUs < sinceUs) rows.put("history", key, encodeHistory(sinceUs))
   }
 
   /** The earliest start of the complete history; 0 if the decision does not change it. */
-  sinceUs(view: RowView): number {
-    const { removed = [] } = this
+  private get sinceUs(): number {
+    const { removals = [] } = this
     let sinceUs = this.fromUs
-    for (const { order, isMarker, untilUs } of removed)
-      if (untilUs > sinceUs && (!isMarker || this.uncovers(view, order, removed))) sinceUs = untilUs
+    for (const { order, isMarker, untilUs } of removals)
+      if (untilUs > sinceUs && (!isMarker || this.uncovers(order, removals))) sinceUs = untilUs
     return sinceUs
   }
 
   /** Returns true if an object that stays is below a delete marker that is removed. */
-  private uncovers(view: RowView, order: number, removed: readonly Removed[]): boolean {
-    const range = { ...suffixRange(this.row), start: versionRowKey(this.row, order - 1), expectedRows: removed.length }
+  private uncovers(order: number, removed: readonly Removed[]): boolean {
+    const { view, row } = this.change
+    const range = { ...suffixRange(row), start: versionRowKey(row, order - 1), expectedRows: removed.length }
     for (const [, { value }] of view.range("versions", range)) {
       const below = decodeVersionHead(value)
       if (!removed.some(each => each.order === below.order)) return !below.isMarker
@@ -87,27 +103,6 @@ export class HistoryOfKey {
     return false
   }
 }
-
-/** The writes of a decision for the histories of the keys that it changes. */
-export function historyWrites(view: CommandView, keys: readonly HistoryOfKey[]): readonly EntryWrite[] {
-  const found = decideEach(keys, history => {
-    const sinceUs = history.sinceUs(view)
-    const { bucketId, row: object } = history
-    if (sinceUs === 0 || !isKept(view, bucketId)) return undefined
-    const key = historyRowKey(bucketId, object)
-    return { key, sinceUs, row: view.ifPresent("history", key) }
-  }).filter(each => each !== undefined)
-  const later = new Map<RowKey, number>()
-  for (const { key, sinceUs, row } of found) {
-    // If the row is lost, the bucket has no complete history any more.
-    const beforeUs = later.get(key) ?? (row ? decodeHistory(row.value) : Infinity)
-    if (beforeUs < sinceUs) later.set(key, sinceUs)
-  }
-  if (later.size === 0) return NO_WRITES
-  return Array.from(later, ([key, sinceUs]) => ({ family: "history", key, value: encodeHistory(sinceUs) }))
-}
-
-const NO_WRITES: readonly EntryWrite[] = []
 
 function isKept(view: RowView, bucketId: BucketId): boolean {
   const row = view.get("buckets", bucketRowKey(bucketId))

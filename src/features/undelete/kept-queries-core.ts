@@ -4,7 +4,7 @@ import type { BucketRecord } from "../../format/records.js"
 import { bucketRowKey } from "../../format/row-key.js"
 import { decodeUsage, deletedUsageRowKey, type Usage } from "../../format/usage.js"
 import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
-import { bucketOfRow } from "../commands/bucket-rows-core.js"
+import { bucketOfRow } from "../../object/door/index.js"
 
 /** The report of what is kept of a bucket. */
 export interface KeptReport {

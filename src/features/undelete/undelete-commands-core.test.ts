@@ -11,16 +11,27 @@ import { versionOfRow } from "../../format/deleted-version.js"
 import { multipartIdOf } from "../../format/version-id.js"
 import { NO_DETAILS, versionIdOfHead, type VersionDetails } from "../../format/version-record.js"
 import { SimRandom } from "../../seams/random/sim.js"
-import { usageOfBucket } from "../bucket-service.js"
-import { ALL_OBJECT_ROWS } from "../queries/extent-rows.js"
-import { deletedRowOf, deletedRows, dueDeleted, findDeleted, listDeleted } from "../queries/deleted-rows-core.js"
-import { readVersion } from "../queries/object-info-core.js"
-import { closeBucket, dropBucket, openBucket, setVersioning } from "./bucket-commands-core.js"
-import { readNamings } from "./pending-deletion-commands-core.js"
-import { beginReencoding, swapExtent } from "./reencode-commands-core.js"
-import { ALL_ROWS, extentOf, KEY, newBucket, putOf, randomOf, refuses, released, uploadOf } from "./testing-bucket.js"
+import { usageOfBucket } from "../../object/bucket-service.js"
+import { ALL_OBJECT_ROWS } from "../../object/queries/extent-rows.js"
+import { deletedRowOf, deletedRows, dueDeleted, findDeleted, listDeleted } from "./deleted-rows-core.js"
+import { readVersion } from "../../object/queries/object-info-core.js"
+import { closeBucket, dropBucket, openBucket, setVersioning } from "../../object/commands/bucket-commands-core.js"
+import { readNamings } from "../../object/commands/pending-deletion-commands-core.js"
+import { beginReencoding, swapExtent } from "../../object/commands/reencode-commands-core.js"
+import {
+  ALL_ROWS,
+  extentOf,
+  KEY,
+  newBucket,
+  putOf,
+  randomOf,
+  refuses,
+  released,
+  uploadOf,
+} from "../../object/commands/testing-bucket.js"
 import { purgeDeleted, PURGED_PER_COMMAND, setUndelete, undeleteObject } from "./undelete-commands-core.js"
-import { putVersion, removeLatest } from "./version-commands-core.js"
+import { putVersion, removeLatest } from "../../object/commands/version-commands-core.js"
+import "../index.js"
 
 const DAY_MS = 86_400_000
 const EMPTY = new Uint8Array(0)

@@ -7,10 +7,11 @@ import { decodeUsage, deletedUsageRowKey } from "../../format/usage.js"
 import type { Command, DecisionTime } from "../../metadata/index.js"
 import { SimClock } from "../../seams/clock/sim.js"
 import { SimTelemetry } from "../../seams/telemetry/sim.js"
-import { newBucket, putOf, randomOf, released } from "../commands/testing-bucket.js"
-import { setUndelete } from "../commands/undelete-commands-core.js"
-import { putVersion, removeLatest } from "../commands/version-commands-core.js"
+import { newBucket, putOf, randomOf, released } from "../../object/commands/testing-bucket.js"
+import { setUndelete } from "./undelete-commands-core.js"
+import { putVersion, removeLatest } from "../../object/commands/version-commands-core.js"
 import { PurgeDeletedJob } from "./purge-deleted.js"
+import "../index.js"
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS

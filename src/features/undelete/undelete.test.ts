@@ -1,16 +1,16 @@
 /** Undelete over devices: the bytes of what is kept stay, through every job that may remove or rewrite bytes. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { must } from "../base/assert.js"
-import { objectKeyOfText } from "../base/ids.js"
-import { PART_BYTES_MIN } from "../base/limits.js"
-import { fail, isFailure } from "../base/failures.js"
-import { parsePolicy } from "../base/policy.js"
-import { convert, encryptAll, putMultipart, share } from "./jobs/testing-encrypt.js"
-import { inspectRow } from "./jobs/encrypt-core.js"
-import { ALL_OBJECT_ROWS } from "./queries/extent-rows.js"
+import { must } from "../../base/assert.js"
+import { objectKeyOfText } from "../../base/ids.js"
+import { PART_BYTES_MIN } from "../../base/limits.js"
+import { fail, isFailure } from "../../base/failures.js"
+import { parsePolicy } from "../../base/policy.js"
+import { convert, encryptAll, putMultipart, share } from "../../object/jobs/testing-encrypt.js"
+import { inspectRow } from "../../object/jobs/encrypt-core.js"
+import { ALL_OBJECT_ROWS } from "../../object/queries/extent-rows.js"
 import { Undelete } from "./undelete.js"
-import { assertWhole, open, type World } from "./jobs/testing-repair.js"
+import { assertWhole, open, type World } from "../../object/jobs/testing-repair.js"
 
 async function opted(policy = "ec:2+1") {
   const world = await open(policy)

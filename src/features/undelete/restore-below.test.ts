@@ -1,11 +1,11 @@
 /** Restoring below a prefix: every key once, over pages that change while they are read. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { isFailure } from "../base/failures.js"
-import { objectKeyOfText, parseBucketId, textOfObjectKey, type ObjectKey } from "../base/ids.js"
+import { isFailure } from "../../base/failures.js"
+import { objectKeyOfText, parseBucketId, textOfObjectKey, type ObjectKey } from "../../base/ids.js"
 import { restoreBelow } from "./restore-below.js"
-import type { UndeleteOutcome } from "./commands/undelete-commands-core.js"
-import type { DeletedObject, DeletedPage } from "./queries/deleted-rows-core.js"
+import type { UndeleteOutcome } from "./undelete-commands-core.js"
+import type { DeletedObject, DeletedPage } from "./deleted-rows-core.js"
 
 const BUCKET = parseBucketId(1)
 const EXISTS = "exists"

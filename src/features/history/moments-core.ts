@@ -36,10 +36,18 @@ import type {
   ListPage,
   ListRequest,
   ObjectThen,
-} from "../contract.js"
-import { readDetails, type VersionMatch } from "../commands/found-versions-core.js"
-import { commonPrefixOf, later, listed, startAfter, withExtras, type Extras } from "./listing-core.js"
-import { headersOf } from "./object-info-core.js"
+} from "../../object/contract.js"
+import {
+  readDetails,
+  type VersionMatch,
+  commonPrefixOf,
+  later,
+  listed,
+  startAfter,
+  withExtras,
+  type Extras,
+  headersOf,
+} from "../../object/door/index.js"
 
 export interface WalkLimits {
   /** Rows that one query looks at; a seek counts as `seekRows`. */

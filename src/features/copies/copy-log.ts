@@ -1,8 +1,8 @@
 /** The logs of buckets whose changes are copied to other stores, and the states of their targets: see `commands/copies-core.ts`. */
-import type { BucketId, ObjectKey } from "../base/ids.js"
-import { asPromise } from "../base/soon.js"
-import type { CopyPosition, CopyState, ParkedCopy } from "../format/copies.js"
-import type { Metadata } from "../metadata/index.js"
+import type { BucketId, ObjectKey } from "../../base/ids.js"
+import { asPromise } from "../../base/soon.js"
+import type { CopyPosition, CopyState, ParkedCopy } from "../../format/copies.js"
+import type { Metadata } from "../../metadata/index.js"
 import {
   changeCopies,
   countCopyLog,
@@ -18,15 +18,10 @@ import {
   type CopyBacklog,
   type LoggedCopy,
   type ParkedObject,
-} from "./commands/copies-core.js"
+} from "./copy-log-core.js"
 
-export {
-  beginningOfCopies,
-  COPY_ROWS_PER_COMMAND,
-  PARKED_PER_COMMAND,
-  type LoggedCopy,
-} from "./commands/copies-core.js"
-export { COPY_START, type CopyPosition, type CopyState, type ParkedCopy } from "../format/copies.js"
+export { beginningOfCopies, COPY_ROWS_PER_COMMAND, PARKED_PER_COMMAND, type LoggedCopy } from "./copy-log-core.js"
+export { COPY_START, type CopyPosition, type CopyState, type ParkedCopy } from "../../format/copies.js"
 
 export interface CopyLog {
   /** Closes the present moment: all changes up to it are in the log, and no other will be. */

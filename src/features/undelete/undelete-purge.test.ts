@@ -1,12 +1,13 @@
 /** The service of undelete: a purge ends after as many objects as it may remove, and goes on. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { objectKeyOfText, parseAccountId, parseBucketName } from "../base/ids.js"
-import { MemoryMetadata } from "../metadata/testing-engine.js"
-import { createBucket } from "./commands/bucket-commands-core.js"
-import { putOf, randomOf } from "./commands/testing-bucket.js"
-import { putVersion, removeLatest } from "./commands/version-commands-core.js"
+import { objectKeyOfText, parseAccountId, parseBucketName } from "../../base/ids.js"
+import { MemoryMetadata } from "../../metadata/testing-engine.js"
+import { createBucket } from "../../object/commands/bucket-commands-core.js"
+import { putOf, randomOf } from "../../object/commands/testing-bucket.js"
+import { putVersion, removeLatest } from "../../object/commands/version-commands-core.js"
 import { Undelete } from "./undelete.js"
+import "../index.js"
 
 const COUNT = 600
 
@@ -26,5 +27,6 @@ test("a purge removes at most what it may, and the same call goes on until nothi
   assert.deepEqual(await undelete.purgeDeleted(bucketId, even), { objects: 44, bytes: 88, hasMore: false })
   assert.deepEqual(await undelete.purgeDeleted(bucketId, even), { objects: 0, bytes: 0, hasMore: false })
   const odd = { bucket: "photos", days: 3, kept: { objects: COUNT / 2, bytes: COUNT } }
-  assert.deepEqual(await undelete.kept(), [odd], "the others stay")
+  await undelete.refresh()
+  assert.deepEqual(undelete.kept(), [odd], "the others stay")
 })

@@ -1,24 +1,32 @@
 /**
  * Commands of undelete: a bucket without versioning keeps what is deleted or overwritten for some days. Pure.
  *
- * `RowEditor` moves a version to family `deleted` where it would otherwise release its bytes. What is kept is counted in a
+ * `UndeletePart` moves a version to family `deleted` where its bytes would otherwise be released. What is kept is counted in a
  * row of family `usage` of its own, from the first time that undelete is on until the bucket is gone. See decision 59.
  */
 import { fail } from "../../base/failures.js"
 import type { BucketId, ObjectKey, RowKey } from "../../base/ids.js"
 import { decodeDeletedVersion } from "../../format/deleted-version.js"
 import type { EntryWrite } from "../../format/entry.js"
+import type { VersionLock } from "../../format/object-lock.js"
+import { NO_DETAILS, type VersionRecord } from "../../format/version-record.js"
 import { encodePendingDeletion } from "../../format/records.js"
 import { bucketRowKey, objectRowKey, parseObjectRowKey, pendingDeletionRowKey } from "../../format/row-key.js"
 import { deletedUsageRowKey, NO_USAGE } from "../../format/usage.js"
 import { command, type RowView } from "../../metadata/index.js"
-import { bucketWrite } from "./bucket-commands-core.js"
-import { expiryClock, isExpired } from "./expiry-core.js"
-import { clocksOf, lockOfNew } from "./lock-core.js"
-import { bucketOfRow, requireBucket } from "./bucket-rows-core.js"
-import { pendingDeletionOf } from "./found-versions-core.js"
-import { RowEditor } from "./row-editor-core.js"
-import { keptChange } from "./usage-core.js"
+import {
+  bucketWrite,
+  expiryClock,
+  isExpired,
+  clocksOf,
+  lockOfNew,
+  bucketOfRow,
+  requireBucket,
+  pendingDeletionOf,
+  RowEditor,
+  type NewVersion,
+} from "../../object/door/index.js"
+import { UndeletePart } from "./part-core.js"
 
 const UNDELETE_DAYS_MAX = 365
 
@@ -80,12 +88,27 @@ export const undeleteObject = command<[request: UndeleteObject], UndeleteOutcome
     const latest = over ? undefined : editor.latestObject()
     if (latest !== undefined && !isExpired(latest, expiryClock(time, clock.clockMs)))
       return { writes: [], result: "exists" }
-    const { head } = decodeDeletedVersion(row.value).record
+    const { deletedMs, untilMs, record } = decodeDeletedVersion(row.value)
+    editor.partOf(UndeletePart).undeletes(record.head.sizeBytes, untilMs - deletedMs)
     const lock = lockOfNew(bucketLock, undefined, clocksOf(clock, time))
-    editor.undelete({ head, family: "deleted", rowKey, row }, versioning, lock)
+    editor.insert(versionOf(record, view.payload("deleted", rowKey, row), lock), versioning)
+    editor.put("deleted", rowKey, undefined)
     return { ...editor.finish(), result: "restored" }
   },
 })
+
+/** The version that a kept one becomes. It does not expire. */
+function versionOf(
+  { head, content, checksumValue: value, details = NO_DETAILS, sealing, largeObject }: VersionRecord,
+  payload: Uint8Array | undefined,
+  lock: VersionLock | undefined,
+): NewVersion {
+  const { checksumAlgorithm, checksumType, sizeBytes, md5, parts, storageClass, random } = head
+  const described = { sizeBytes, md5, parts, storageClass, details, sealing, lock, isShared: false, largeObject }
+  const checksum = { checksumAlgorithm, checksumType, value }
+  // The data that the sealing is bound to is the same again: the random bytes are, and the order is no part of it.
+  return { isMarker: false, content, payload, checksum, random, ...described }
+}
 
 /**
  * Rows that one command removes: each leaves a pending deletion, and a command may touch 1,024 rows. Pages of them end
@@ -133,7 +156,9 @@ export const purgeDeleted = command<[purge: PurgeDeleted], Purged>({
     }
     const result = { objects, bytes }
     if (objects === 0) return { writes, result }
-    const usage = isCounted(view, bucketId) ? [keptChange(bucketId, -objects, -bytes)] : []
+    const usage = isCounted(view, bucketId)
+      ? [{ key: deletedUsageRowKey(bucketId), change: { objects: -objects, bytes: -bytes, partBytes: 0 } }]
+      : []
     return { writes, usage, result }
   },
 })

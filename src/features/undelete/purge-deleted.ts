@@ -13,11 +13,9 @@ import type { Job, StepOutcome } from "../../life/index.js"
 import type { Metadata } from "../../metadata/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
 import type { Log } from "../../seams/telemetry/contract.js"
-import { purgeDeleted, PURGED_PER_COMMAND } from "../commands/undelete-commands-core.js"
-import { dueDeleted } from "../queries/deleted-rows-core.js"
-import { ALL_OBJECT_ROWS } from "../queries/extent-rows.js"
-import { TombstonePass } from "../items/tombstone-pass.js"
-import type { StoreClock } from "../store-clock.js"
+import { ALL_OBJECT_ROWS, TombstonePass, type Core } from "../../object/door/index.js"
+import { purgeDeleted, PURGED_PER_COMMAND } from "./undelete-commands-core.js"
+import { dueDeleted } from "./deleted-rows-core.js"
 
 const PURGE_LIMITS = {
   /** A pass begins so long after the last one has ended. */
@@ -27,7 +25,7 @@ const PURGE_LIMITS = {
 
 interface PurgeSeams {
   readonly clock: Clock
-  readonly storeClock: Pick<StoreClock, "nowMs" | "isDoubtful">
+  readonly storeClock: Core["storeClock"]
   readonly metadata: Pick<Metadata, "ask" | "run">
   readonly log: Log
 }

@@ -4,14 +4,13 @@
  * A moment is closed before rows are read, so that no later commit can belong to it; and each query reads the rows together
  * with what says since when the history is complete, so that a removal meanwhile is a refusal, never a wrong answer.
  */
-import { fail } from "../base/failures.js"
-import type { BucketId, ObjectKey, VersionId } from "../base/ids.js"
-import { textOfMoment } from "../base/moment.js"
-import { objectRowKey } from "../format/row-key.js"
-import { versionIdOfHead } from "../format/version-record.js"
-import { query, type Metadata, type RowView } from "../metadata/index.js"
-import { requireBucket } from "./commands/bucket-rows-core.js"
-import { hasHistory, historySinceIn } from "./commands/history-core.js"
+import { fail } from "../../base/failures.js"
+import type { BucketId, ObjectKey, VersionId } from "../../base/ids.js"
+import { textOfMoment } from "../../base/moment.js"
+import { objectRowKey } from "../../format/row-key.js"
+import { versionIdOfHead } from "../../format/version-record.js"
+import { query, type Metadata, type RowView } from "../../metadata/index.js"
+import { hasHistory, historySinceIn } from "./history-core.js"
 import type {
   Bucket,
   DifferencesPage,
@@ -20,8 +19,9 @@ import type {
   ListPage,
   ListRequest,
   Moments,
-} from "./contract.js"
-import { differencesOf, findAt, listObjectsAt, objectOf, WALK_LIMITS, type WalkLimits } from "./queries/moments-core.js"
+} from "../../object/contract.js"
+import { requireBucket } from "../../object/door/index.js"
+import { differencesOf, findAt, listObjectsAt, objectOf, WALK_LIMITS, type WalkLimits } from "./moments-core.js"
 
 /** Queries that one page of a listing may take, before it is short. */
 const QUERIES_PER_PAGE = 8

@@ -1,0 +1,24 @@
+/** The log of buckets whose changes are copied to other stores. See decision 95. */
+import { bucketsWithSetting, type Feature } from "../../object/door/index.js"
+import { copyLogWrites, pauseCopies, restartCopies } from "./copy-log-core.js"
+
+export const COPIES: Feature = {
+  name: "copies",
+  object: change => (change.isCopy ? undefined : { changed: writes => copyLogWrites(change, writes) }),
+  bucket: {
+    setting: {
+      name: "copies",
+      excludes: [["remote", "the objects of a remote bucket are in another store already: it has no copies"]],
+    },
+  },
+  /**
+   * Targets may lack what was put back, and have the only copy of what was lost here, or of what is older here: nothing is
+   * sent over it until the operator lets the copies go on.
+   */
+  async afterLoss(metadata) {
+    for (const { id } of await metadata.ask(bucketsWithSetting("copies"))) {
+      await metadata.run(pauseCopies(id, true))
+      await metadata.run(restartCopies(id, false))
+    }
+  },
+}

@@ -1,0 +1,42 @@
+/** Histories of buckets: every former state of a bucket with the setting `history` can be read. See decision 89. */
+import { bucketsWithSetting, ServiceOf, type Core, type Feature } from "../../object/door/index.js"
+import { Histories } from "./histories.js"
+import { hasHistory, historyBegins, HistoryOfKey, historyRowsOf, restartHistory } from "./history-core.js"
+import { MomentService } from "./moments.js"
+
+interface HistoryServices {
+  readonly histories: Histories
+  readonly moments: MomentService
+}
+
+const services = new ServiceOf<HistoryServices>()
+
+export const historyOf = (core: Core): HistoryServices => services.of(core)
+
+export const HISTORY: Feature = {
+  name: "history",
+  object: change => new HistoryOfKey(change),
+  bucket: {
+    setting: {
+      name: "history",
+      excludes: [["remote", "A remote bucket has no history: others change the objects."]],
+      refusal: ({ versioning }) =>
+        versioning === "enabled" ? undefined : "Only a bucket whose versioning is enabled has a history.",
+      begins: ({ id }, commitUs) => historyBegins(id, commitUs),
+      rowsOf: historyRowsOf,
+    },
+    refusesVersioning: (bucket, versioning) =>
+      hasHistory(bucket) && versioning !== "enabled"
+        ? "The bucket has the setting history, which needs every version: remove that first."
+        : undefined,
+  },
+  start(core) {
+    const histories = new Histories(core.metadata, core.prepare)
+    services.set(core, { histories, moments: new MomentService(core.metadata, core.clockMs) })
+    return {}
+  },
+  /** All complete histories end: changes were lost. */
+  async afterLoss(metadata) {
+    for (const { id } of await metadata.ask(bucketsWithSetting("history"))) await metadata.run(restartHistory(id))
+  },
+}

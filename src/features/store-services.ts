@@ -1,0 +1,26 @@
+/**
+ * The features of the product: one line for each.
+ *
+ * Promises  They are installed when this file is loaded. Whatever decides on objects, or starts their services, loads it.
+ */
+import { createServices as createCore, type Services as CoreServices } from "../object/index.js"
+import { installFeatures, type Feature } from "../object/door/index.js"
+import { COPIES } from "./copies/index.js"
+import { HISTORY, historyOf, type Histories, type MomentService } from "./history/index.js"
+import { UNDELETE, undeleteOf, type Undelete } from "./undelete/index.js"
+
+const FEATURES: readonly Feature[] = [UNDELETE, HISTORY, COPIES]
+
+installFeatures(FEATURES)
+
+/** The object services of one node, with those of features. */
+export interface Services extends CoreServices {
+  readonly undelete: Undelete
+  readonly histories: Histories
+  readonly moments: MomentService
+}
+
+export function createServices(...of: Parameters<typeof createCore>): Services {
+  const services = createCore(...of)
+  return { ...services, undelete: undeleteOf(services.core), ...historyOf(services.core) }
+}

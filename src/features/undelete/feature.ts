@@ -1,0 +1,37 @@
+/**
+ * Undelete: a bucket without versioning that opts in keeps what is deleted or overwritten for some days, and can get it
+ * back. See decision 59.
+ */
+import { bucketRowKey, suffixRange } from "../../format/row-key.js"
+import { ServiceOf, type Core, type Feature } from "../../object/door/index.js"
+import { deletedRows } from "./deleted-rows-core.js"
+import { UNDELETE_OF_BUCKETS, UndeletePart } from "./part-core.js"
+import { PurgeDeletedJob } from "./purge-deleted.js"
+import { Undelete } from "./undelete.js"
+import { purgeDeleted } from "./undelete-commands-core.js"
+
+/** The rows that one step of an erasure removes. */
+const ERASED_PER_STEP = 256
+
+const services = new ServiceOf<Undelete>()
+
+export const undeleteOf = (core: Core): Undelete => services.of(core)
+
+export const UNDELETE: Feature = {
+  name: "undelete",
+  object: change => new UndeletePart(change),
+  bucket: UNDELETE_OF_BUCKETS,
+  start(core) {
+    const undelete = services.set(core, new Undelete(core.metadata, core.storeClock, core.prepare))
+    return {
+      jobs: [new PurgeDeletedJob(core)],
+      refresh: () => undelete.refresh(),
+      async erase(bucketId) {
+        const range = suffixRange(bucketRowKey(bucketId))
+        const { rows } = await core.metadata.ask(deletedRows(range, ERASED_PER_STEP))
+        if (rows.length > 0) await core.metadata.run(purgeDeleted({ bucketId, rows }))
+        return rows.length > 0
+      },
+    }
+  },
+}

@@ -1,0 +1,81 @@
+/**
+ * The door of the object core: how a feature takes part in a store.
+ *
+ * A feature is a folder of `src/features` that exports one `Feature`. The core asks it at the points below, and knows no
+ * feature by name. All features of a process are installed before its first decision, and every process of a store has
+ * the same ones.
+ */
+import { must } from "../../base/assert.js"
+import type { BucketId } from "../../base/ids.js"
+import type { Job } from "../../life/index.js"
+import type { Metadata } from "../../metadata/index.js"
+import type { Clock } from "../../seams/clock/contract.js"
+import type { Log } from "../../seams/telemetry/contract.js"
+import type { StoreClock } from "../store-clock.js"
+import type { DecidingFeature } from "./decision-part.js"
+import { installParts } from "./parts.js"
+
+/** The parts of a running store that features build on. */
+export interface Core {
+  readonly clock: Clock
+  readonly storeClock: Pick<StoreClock, "nowMs" | "isDoubtful">
+  readonly metadata: Metadata
+  readonly log: Log
+  /** The time at which restores of archived objects end. */
+  readonly clockMs: () => number
+  /** Resolves once the devices refuse releases that do not know what is about to be written for the first time. */
+  readonly prepare: () => Promise<void>
+}
+
+/** The work of a feature in one process of a store. */
+export interface StartedFeature {
+  readonly jobs?: readonly Job[]
+  /** Reads again what reports show; called every few seconds. */
+  refresh?(): Promise<void>
+  /** Removes some rows of the feature from a bucket that is erased. Resolves with false once there are none. */
+  erase?(bucketId: BucketId): Promise<boolean>
+}
+
+export interface Feature extends DecidingFeature {
+  start?(core: Core): StartedFeature
+  /** A reconciliation has put back what the metadata had lost; the store is halted meanwhile. */
+  afterLoss?(metadata: Pick<Metadata, "ask" | "run">): Promise<void>
+}
+
+let installed: readonly Feature[] = []
+
+/** Fixes the features of this process. Throws if other ones are installed. */
+export function installFeatures(features: readonly Feature[]): void {
+  installParts(features)
+  installed = features
+}
+
+export const installedFeatures = (): readonly Feature[] => installed
+
+/** Starts the installed features on a core. */
+export function startFeatures(core: Core) {
+  const started: readonly StartedFeature[] = installed.map(feature => feature.start?.(core) ?? {})
+  return {
+    started,
+    jobs: started.flatMap(feature => feature.jobs ?? []),
+    /** Reads again what features report. */
+    async refresh(): Promise<void> {
+      for (const feature of started) await feature.refresh?.()
+    },
+  }
+}
+
+/** The services of one feature, by the core on which each was started. */
+export class ServiceOf<Service> {
+  private readonly started = new WeakMap<Core, Service>()
+
+  set(core: Core, service: Service): Service {
+    this.started.set(core, service)
+    return service
+  }
+
+  /** Throws if the feature was not started on this core. */
+  of(core: Core): Service {
+    return must(this.started.get(core), "the feature was started: src/features/store-services.ts lists it")
+  }
+}
