@@ -59,6 +59,11 @@ export const TIMESTAMP_PLANTS: readonly TestedPlant[] = [
     find: "order === latestOrder ? time.commitUs : next()",
     put: "next() > 0 ? time.commitUs : time.commitUs",
   }),
+  plant("history: of two keys of one decision the last one is noted", "src/object/door/decision-rows", {
+    file: "src/object/commands/finished-edits-core.ts",
+    find: "return write?.value === undefined ?",
+    put: "return write?.value === undefined || 1 > 0 ?",
+  }),
   plant("history: a later order than the timestamp is not noted", HISTORY, {
     file: EDITOR,
     find: "if (order > commitUs) this.reordered(order)",

@@ -25,10 +25,24 @@ export const UNDELETE_PLANTS: readonly TestedPlant[] = [
     find: "this.objects -= 1\n    this.bytes -= sizeBytes",
     put: "this.bytes -= sizeBytes > 0 ? 0 : 0",
   }),
-  plant("what is kept loses details that have a row of their own", COMMANDS, {
-    file: PART,
-    find: "const details = readDetails(view, change.row, record)",
-    put: "const details = record.details ?? { ...readDetails(view, change.row, record), headers: [] }",
+  plant(
+    "what is kept loses details that have a row of their own",
+    COMMANDS,
+    {
+      file: PART,
+      find: "const details = readDetails(view, change.row, record)",
+      put: "const details = record.details ?? (readDetails(view, change.row, record), NO_DETAILS)",
+    },
+    {
+      file: PART,
+      find: 'import { keptIn } from "./kept-queries-core.js"',
+      put: 'import { NO_DETAILS } from "../../format/version-record.js"\nimport { keptIn } from "./kept-queries-core.js"',
+    },
+  ),
+  plant("of several objects of one decision only the last is counted", "src/object/door/decision-rows", {
+    file: "src/object/commands/finished-edits-core.ts",
+    find: "before === undefined ? change : addUsage(before, change)",
+    put: "before === undefined ? change : change",
   }),
   plant("a purge removes what is to be kept longer", COMMANDS, {
     file: "src/features/undelete/undelete-commands-core.ts",

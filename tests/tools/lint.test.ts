@@ -271,6 +271,21 @@ const PLANTED: readonly Planted[] = [
     says: /is a retired word/,
   },
   {
+    rule: "features",
+    path: "src/object/planted.ts",
+    bad: [
+      "/** A version that undelete keeps. */\nexport const row = 1",
+      "export const undeleteObject = 1",
+      "export const hasHistory = true",
+      "export const openCopyLog = 1",
+    ],
+    good: [
+      "export const daysOf = ({ undeleteDays }: { readonly undeleteDays: number }) => undeleteDays",
+      "/** The history of the bytes, and the copies of its shards. */\nexport const usageHistory = 1",
+    ],
+    says: /the core does not know the feature/,
+  },
+  {
     rule: "openings",
     path: "src/object/planted.ts",
     bad: [

@@ -4,6 +4,7 @@ import corePure from "./core-pure.mjs"
 import entryPoint from "./entry-point.mjs"
 import failures from "./failures.mjs"
 import fanOut from "./fan-out.mjs"
+import features from "./features.mjs"
 import fileName from "./file-name.mjs"
 import header from "./header.mjs"
 import layers from "./layers.mjs"
@@ -22,6 +23,7 @@ export default {
     "entry-point": entryPoint,
     failures,
     "fan-out": fanOut,
+    features,
     "file-name": fileName,
     header,
     layers,

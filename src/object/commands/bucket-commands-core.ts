@@ -122,7 +122,6 @@ const EXCLUSIVE: readonly (readonly [SettingName, SettingName, string])[] = [
   ],
   ["dedup", "remote", "the bytes of a remote bucket are at the remote: it cannot be deduplicated"],
   ["packing", "remote", "the bytes of a remote bucket are at the remote: they cannot be packed"],
-  ["copies", "remote", "the objects of a remote bucket are in another store already: it has no copies"],
 ]
 
 /** Throws `invalidRequest`. */

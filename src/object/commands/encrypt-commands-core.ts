@@ -178,11 +178,11 @@ interface SealPayload {
   readonly sealing: BoundSealing
   /** Sealed. */
   readonly payload: Uint8Array
-  /** The row of a version that undelete keeps. */
+  /** The row of a deleted version that is kept. */
   readonly deletedRow?: RowKey
 }
 
-/** A version that undelete keeps. The object's row is not read then: it may be absent, and nothing would guard that. */
+/** A deleted version that is kept. The object's row is not read then: it may be absent, and nothing would guard that. */
 function findDeleted(view: CommandView, rowKey: RowKey): FoundVersion | undefined {
   const row = view.ifPresent("deleted", rowKey)
   return row && { head: versionOfRow("deleted", row.value).head, family: "deleted", rowKey, row }

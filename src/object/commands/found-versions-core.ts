@@ -18,7 +18,7 @@ import {
 } from "../../format/version-record.js"
 import type { MetadataRow, RowView } from "../../metadata/index.js"
 
-/** A version in its row, also one that undelete keeps. */
+/** A version in its row, also a deleted one that is kept. */
 export interface FoundVersion {
   readonly head: VersionHead
   readonly family: VersionFamily

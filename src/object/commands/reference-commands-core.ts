@@ -341,7 +341,7 @@ function withOwnPart(segment: SegmentRecord, part: ReferringPart, extent: Extent
   return { offsetBytes, parts: own, ...(left.length > 0 && { referring: left }) }
 }
 
-/** A version, also one that undelete keeps, that has these segments. */
+/** A version, also a deleted one that is kept, that has these segments. */
 export function versionOfSegments(view: RowView, row: RowKey, multipartId: MultipartId): FoundVersion | undefined {
   for (const family of VERSION_FAMILIES) {
     for (const [rowKey, found] of view.range(family, { ...suffixRange(row), presentOnly: true })) {

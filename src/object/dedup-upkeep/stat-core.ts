@@ -23,7 +23,7 @@ const STAT_FAMILIES = [
 type StatFamily = (typeof STAT_FAMILIES)[number]
 
 export interface DedupFigures {
-  /** Versions, including those that undelete keeps. */
+  /** Versions, including deleted ones that are kept. */
   readonly versions: number
   readonly logicalBytes: number
   /** Bytes of the versions' own, which are stored once. */

@@ -32,7 +32,7 @@ import type { ReadPin, ReadPins } from "../read-pins.js"
 const DETACH_LIMITS = {
   /** The limit is for one new part. */
   bytesMax: 64 * MIB,
-  /** For a part that references others, and for segments that undelete keeps: they cannot be split without a row. */
+  /** For a part that references others, and for segments of kept versions: they cannot be split without a row. */
   keptBytesMax: OBJECT_BYTES_MAX,
   /** The limit is for the content type and the user metadata in a recovery header, which has more beside them. */
   noteBytesMax: 7 * KIB,

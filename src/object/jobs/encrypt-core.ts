@@ -21,7 +21,7 @@ import { namingsOf, recoveryHeaderOf, type UploadName } from "../queries/named-e
 
 /**
  * In the order in which bytes move between families. `current` comes twice: an older version becomes the current one when
- * its successor is removed, and a deleted one when it is undeleted.
+ * its successor is removed, and a deleted one when it is restored.
  */
 export const ENCRYPT_PLACES = ["uploads", "parts", "segments", "current", "versions", "deleted", "current"] as const
 export type EncryptFamily = (typeof ENCRYPT_PLACES)[number]

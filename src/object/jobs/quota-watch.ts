@@ -1,7 +1,7 @@
 /**
  * Quota watch: finishes what a crash left of counts that began or ended, and says once when a warning level is reached. A job; each
- * process watches for itself, up to a minute after the last look. Status and metrics show what it has last seen, and how
- * much undelete keeps, and buckets and queues hold.
+ * process watches for itself, up to a minute after the last look. Status and metrics show what it has last seen, and what
+ * buckets and queues hold.
  */
 import { isFailure } from "../../base/failures.js"
 import { countText, sizeText } from "../../base/quantity-text.js"

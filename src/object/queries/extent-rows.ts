@@ -7,7 +7,7 @@ import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
 
 /**
  * In the order in which extents move between families: a walk in this order meets what moves meanwhile, but for what is
- * undeleted.
+ * restored.
  */
 export const EXTENT_FAMILIES = ["parts", "segments", "current", "versions", "deleted"] as const
 export type ExtentFamily = (typeof EXTENT_FAMILIES)[number]

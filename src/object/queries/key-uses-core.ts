@@ -17,7 +17,7 @@ import { mergedVersions } from "./merged-versions.js"
 
 const ROWS_PER_PAGE = 1_000
 
-/** In the order of a walk: uploads become versions, and versions stay versions, also those that undelete keeps. */
+/** In the order of a walk: uploads become versions, and versions stay versions, also deleted ones that are kept. */
 export const KEY_USE_SOURCES = ["uploads", "versions"] as const
 type KeyUseSource = (typeof KEY_USE_SOURCES)[number]
 
@@ -62,7 +62,7 @@ function* valuesOf(rows: Iterable<readonly [RowKey, MetadataRow]>): Generator<re
   for (const [key, { value }] of rows) yield [key, value]
 }
 
-/** The records of versions, with those that undelete keeps, of one moment, in the order of their keys. */
+/** The records of versions, with deleted ones that are kept, of one moment, in the order of their keys. */
 function* allVersions(
   view: RowView,
   range: { readonly start: RowKey; readonly end: RowKey; readonly expectedRows: number },
