@@ -59,10 +59,9 @@ const NO_WRITES: readonly EntryWrite[] = []
 
 /** The row of the log for what a decision writes; none if the bucket has no copies, or readers see the same object as before. */
 export function copyLogWrites(
-  { view, time, bucket, bucketId, key, row }: ChangedObject,
+  { view, time, bucketId, key, row }: ChangedObject,
   writes: readonly EntryWrite[],
 ): readonly EntryWrite[] {
-  if (bucket === undefined || !hasCopies(bucket)) return NO_WRITES
   const { commitUs } = time
   const before = view.get("current", row)?.value
   const write = writes.find(each => each.family === "current" && each.key === row)

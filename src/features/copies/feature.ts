@@ -1,10 +1,13 @@
 /** The log of buckets whose changes are copied to other stores. See decision 95. */
 import { bucketsWithSetting, type Feature } from "../../object/door/index.js"
-import { copyLogWrites, pauseCopies, restartCopies } from "./copy-log-core.js"
+import { copyLogWrites, hasCopies, pauseCopies, restartCopies } from "./copy-log-core.js"
 
 export const COPIES: Feature = {
   name: "copies",
-  object: change => (change.isCopy ? undefined : { changed: writes => copyLogWrites(change, writes) }),
+  object: change =>
+    change.isCopy || change.bucket === undefined || !hasCopies(change.bucket)
+      ? undefined
+      : { changed: writes => copyLogWrites(change, writes) },
   bucket: {
     setting: {
       name: "copies",

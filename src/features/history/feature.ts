@@ -15,7 +15,7 @@ export const historyOf = (core: Core): HistoryServices => services.of(core)
 
 export const HISTORY: Feature = {
   name: "history",
-  object: change => new HistoryOfKey(change),
+  object: change => (change.bucket && hasHistory(change.bucket) ? new HistoryOfKey(change) : undefined),
   bucket: {
     setting: {
       name: "history",

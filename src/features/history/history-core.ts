@@ -64,8 +64,7 @@ export class HistoryOfKey implements ObjectPart {
 
   /** The history is complete from the moment on at which the version was no longer the latest. */
   removed({ head, nextOrder }: VersionMatch, latestOrder: number): void {
-    const { view, time, bucketId, row } = this.change
-    if (!isKept(view, bucketId)) return
+    const { view, time, row } = this.change
     const { order, isMarker } = head
     const next = () => nextOrder ?? orderAfter(view, row, order) ?? latestOrder
     this.removals ??= []
@@ -74,8 +73,8 @@ export class HistoryOfKey implements ObjectPart {
 
   finish(rows: DecisionRows): void {
     const { sinceUs } = this
-    const { view, bucketId, row: object } = this.change
-    if (sinceUs === 0 || !isKept(view, bucketId)) return
+    const { bucketId, row: object } = this.change
+    if (sinceUs === 0) return
     const key = historyRowKey(bucketId, object)
     const row = rows.read("history", key)
     // If the row is lost, the bucket has no complete history any more.

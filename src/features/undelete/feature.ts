@@ -19,7 +19,8 @@ export const undeleteOf = (core: Core): Undelete => services.of(core)
 
 export const UNDELETE: Feature = {
   name: "undelete",
-  object: change => new UndeletePart(change),
+  // From the first time on that it is turned on, something may be kept.
+  object: change => (change.bucket?.countsDeleted === true ? new UndeletePart(change) : undefined),
   bucket: UNDELETE_OF_BUCKETS,
   start(core) {
     const undelete = services.set(core, new Undelete(core.metadata, core.storeClock, core.prepare))

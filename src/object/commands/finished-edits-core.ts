@@ -62,7 +62,8 @@ class AddedRows implements DecisionRows {
 
 /** Returns undefined if no feature adds any. */
 function addedBy(view: CommandView, editors: readonly FinishedEditor[]): AddedRows | undefined {
-  const parts = editors.flatMap(editor => editor.features).filter(part => part.finish !== undefined)
+  if (editors.every(({ features }) => features.length === 0)) return undefined
+  const parts = editors.flatMap(({ features }) => features).filter(part => part.finish !== undefined)
   if (parts.length === 0) return undefined
   const rows = new AddedRows(view)
   decideEach(parts, part => part.finish?.(rows))

@@ -103,6 +103,8 @@ interface PartsGrowth {
   readonly countedBy: readonly string[] | undefined
 }
 
+const NO_FEATURES: readonly ObjectPart[] = []
+
 const NO_PARTS: PartsGrowth = { bytes: 0, countedBy: undefined }
 
 /** The object's versions as a decision has found and changed them. */
@@ -151,7 +153,7 @@ export class RowEditor implements ChangedObject {
     this.pendingDeletions = before?.pendingDeletions ?? 0
   }
 
-  /** The parts of features in this change. */
+  /** The parts of features in this change, from the first moment on at which one may have a part in it. */
   private get features(): readonly ObjectPart[] {
     this.ofFeatures ??= objectParts(this)
     return this.ofFeatures
@@ -513,9 +515,9 @@ export class RowEditor implements ChangedObject {
   }
 
   private finishOne(): FinishedEditor {
-    const { bucketId, writes, features } = this
+    const { bucketId, writes } = this
     const change = this.change()
-    return { bucketId, writes, change, growth: this.growthOf(change), features }
+    return { bucketId, writes, change, growth: this.growthOf(change), features: this.ofFeatures ?? NO_FEATURES }
   }
 
   private change(): Counters {

@@ -96,7 +96,7 @@ export interface BucketPart {
 /** A feature, as decisions know it. */
 export interface DecidingFeature {
   readonly name: string
-  /** Returns the part in the change of one object; undefined: none in this one. */
+  /** Returns the part in the change of one object; undefined: none, as in a bucket without the feature. */
   readonly object?: (change: ChangedObject) => ObjectPart | undefined
   readonly bucket?: BucketPart
 }
