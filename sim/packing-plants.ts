@@ -1,17 +1,17 @@
 /** Planted bugs of packing, which tests must catch. */
 import type { Edit, TestedPlant } from "./plants.js"
 
-const COMMANDS = "src/object/packing/pack-commands-core.ts"
-const LAYOUT = "src/object/packing/layout-core.ts"
-const CANDIDATES = "src/object/packing/candidates-core.ts"
-const JOB = "src/object/packing/packing-job.ts"
+const COMMANDS = "src/features/packing/pack-commands-core.ts"
+const LAYOUT = "src/features/packing/layout-core.ts"
+const CANDIDATES = "src/features/packing/candidates-core.ts"
+const JOB = "src/features/packing/packing-job.ts"
 
 const plant = (
   bug: string,
   file: string,
   find: string,
   put: string,
-  caughtBy = "src/object/packing/packing",
+  caughtBy = "src/features/packing/packing",
 ): TestedPlant => ({
   ...{ bug: `packing: ${bug}`, edits: [{ file, find, put } satisfies Edit], caughtBy },
 })
@@ -31,14 +31,14 @@ export const PACKING_PLANTS: readonly TestedPlant[] = [
         put: "if (current !== undefined && head !== undefined) return",
       },
     ],
-    caughtBy: "src/object/packing/model",
+    caughtBy: "src/features/packing/model",
   },
   plant(
     "objects that are left out are counted",
     COMMANDS,
     "const references = { count: found.length,",
     "const references = { count: pack.objects.length,",
-    "src/object/packing/model",
+    "src/features/packing/model",
   ),
   plant(
     "what objects had stays for ever",
@@ -57,7 +57,7 @@ export const PACKING_PLANTS: readonly TestedPlant[] = [
     LAYOUT,
     "const size = sizeOf(sizes, i)\n    if (size > alignedMax) {",
     "const size = sizeOf(sizes, i)\n    if (size > alignedMax - alignedMax) {",
-    "src/object/packing/layout",
+    "src/features/packing/layout",
   ),
   plant(
     "packs of which little is left stay",
@@ -76,14 +76,14 @@ export const PACKING_PLANTS: readonly TestedPlant[] = [
     CANDIDATES,
     "return isOnly && !head.isShared ?",
     "return isOnly ?",
-    "src/object/packing/leaving",
+    "src/features/packing/leaving",
   ),
   plant(
     "packs do not count the places of objects that have changed",
     COMMANDS,
     "const facts = { objects: pack.objects.length,",
     "const facts = { objects: found.length,",
-    "src/object/packing/leaving",
+    "src/features/packing/leaving",
   ),
   plant(
     "a pass goes over young objects too",

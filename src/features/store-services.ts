@@ -7,9 +7,10 @@ import { createServices as createCore, type Services as CoreServices } from "../
 import { installFeatures, type Feature } from "../object/door/index.js"
 import { COPIES } from "./copies/index.js"
 import { HISTORY, historyOf, type Histories, type MomentService } from "./history/index.js"
+import { PACKING, packingOf, type Packing } from "./packing/index.js"
 import { UNDELETE, undeleteOf, type Undelete } from "./undelete/index.js"
 
-const FEATURES: readonly Feature[] = [UNDELETE, HISTORY, COPIES]
+const FEATURES: readonly Feature[] = [UNDELETE, HISTORY, COPIES, PACKING]
 
 installFeatures(FEATURES)
 
@@ -18,9 +19,11 @@ export interface Services extends CoreServices {
   readonly undelete: Undelete
   readonly histories: Histories
   readonly moments: MomentService
+  readonly packing: Packing
 }
 
 export function createServices(...of: Parameters<typeof createCore>): Services {
   const services = createCore(...of)
-  return { ...services, undelete: undeleteOf(services.core), ...historyOf(services.core) }
+  const { core } = services
+  return { ...services, undelete: undeleteOf(core), packing: packingOf(core), ...historyOf(core) }
 }

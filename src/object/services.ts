@@ -37,10 +37,6 @@ import { MultipartService } from "./multipart-service.js"
 import { ObjectReader } from "./object-reader.js"
 import { ObjectService } from "./object-service.js"
 import { Orphans } from "./jobs/orphans.js"
-import { Packing } from "./packing/packing.js"
-import { PackingJob } from "./packing/packing-job.js"
-import { PackingMetrics } from "./packing/packing-metrics.js"
-import { packableBytesMax } from "./packing/packer.js"
 import { RefusedUploads } from "./jobs/refused-uploads.js"
 import { ReadPins } from "./read-pins.js"
 import type { Retention } from "./retention.js"
@@ -94,7 +90,6 @@ export interface Services extends Omit<ObjectServices, "moments"> {
   readonly core: Core
   readonly dedup: Dedup
   readonly dedupUpkeep: DedupUpkeep
-  readonly packing: Packing
   readonly items: Items
   /**
    * Resolves once the devices refuse releases that do not know what is about to be written for the first time: the same
@@ -199,15 +194,15 @@ export function createServices(
   const ofLifecycle = { clock, storeClock, random: random.fork("lifecycle"), metadata: watched, log, classes }
   const lifecycle = new Lifecycle(ofLifecycle, settings.lifecycle ?? LIFECYCLE_SETTINGS)
   const dedupUpkeep = new DedupUpkeep({ ...ofWrites, random, compute, blockBytes: store.blockBytes }, encryptsAtRest)
-  const packs = packingServices({ ...ofWrites, ...hurry, log, encryptsAtRest, random }, telemetry, bound, refuseEarlier)
-  const core: Core = { ...ofFeatures, clock, log, clockMs: () => reader.clockMs() }
+  const ofCore = { ...ofWrites, ...ofFeatures, jobClock: hurry.clock, log, random, metrics: telemetry.metrics, bound }
+  const core: Core = { ...ofCore, encryptsAtRest, clockMs: () => reader.clockMs() }
   const features = startFeatures(core)
   const { quotas, usageHistory, quotaWatch } = quotaServices(core, () => features.refresh())
   const collector = new Collector(tablet, blocks, retention ?? pins)
   const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, lifecycle, quotaWatch, usageHistory]
   const encrypt =
     hasWork && createEncryptJob({ ...ofWrites, ...ofJobs, compute, redundancy, classes, bound, onHints, hasWork })
-  jobs.push(...features.jobs, new AppendSealing({ ...ofJobs, pins, ingest }, bound), packs.job)
+  jobs.push(...features.jobs, new AppendSealing({ ...ofJobs, pins, ingest }, bound))
   if (encrypt) jobs.push(encrypt)
   if (lateWrites) jobs.push(repair.noteKeeping, refused, lateWrites)
   const metadataBackup = backup && new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup)
@@ -220,7 +215,7 @@ export function createServices(
   return {
     ...{ buckets, tablet: watched, objects, multipart, renames, transactions, appends, objectWatch, ...upkeep },
     ...{ lifecycle, metadataBackup, encrypt, classes, quotas, quotaWatch, usageHistory, dedup, dedupUpkeep },
-    ...{ core, refuseEarlier, ...packs.shown },
+    ...{ core, refuseEarlier },
     items: new Items({ clock, metadata: watched, prepare: refuseEarlier, isShared }),
     erasing: new BucketErasing(watched, storeClock, features.started),
     shardPlaces: new ShardPlaces(backend, redundancy, random),
@@ -232,21 +227,6 @@ export function createServices(
 const seenBy = (redundancy: RedundancySource) => ({
   isEveryDeviceOnline: () => [...redundancy.states().values()].every(({ state }) => state !== "offline"),
 })
-
-/** Packing, and its job. */
-function packingServices(
-  {
-    random,
-    ...seams
-  }: Omit<ConstructorParameters<typeof PackingJob>[0], "metrics"> & ConstructorParameters<typeof Packing>[0],
-  { metrics }: Telemetry,
-  bound: RateBound,
-  refuseEarlier: () => Promise<void>,
-) {
-  const packing = new Packing(seams, () => packableBytesMax(seams.ingest.blockBytes), refuseEarlier)
-  const ofJob = { ...seams, random: random.fork("packing"), metrics: new PackingMetrics(metrics) }
-  return { shown: { packing }, job: new PackingJob(ofJob, bound) }
-}
 
 /** Quotas, and the jobs that watch what is used. */
 function quotaServices({ clock, log, metadata, prepare }: Core, refresh: () => Promise<void>) {

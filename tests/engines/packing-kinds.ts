@@ -5,7 +5,7 @@ import { encodePackingSetting } from "../../src/format/packing-rows.js"
 import { bucketRowKey } from "../../src/format/row-key.js"
 import { setSetting } from "../../src/object/commands/bucket-commands-core.js"
 import { rowsOfBucket } from "../../src/object/lifecycle/walk-core.js"
-import { candidatesFrom, packsFrom } from "../../src/object/packing/candidates-core.js"
+import { candidatesFrom, packsFrom } from "../../src/features/packing/candidates-core.js"
 import {
   beginAgain,
   notePacked,
@@ -14,9 +14,9 @@ import {
   packVersions,
   takePackingSlice,
   type BytesBefore,
-} from "../../src/object/packing/pack-commands-core.js"
-import { areUnchanged } from "../../src/object/packing/packer.js"
-import { bucketRow } from "../../src/object/packing/packing-job.js"
+} from "../../src/features/packing/pack-commands-core.js"
+import { areUnchanged } from "../../src/features/packing/packer.js"
+import { bucketRow } from "../../src/features/packing/packing-job.js"
 import { commandKind, queryKind, type PlayKind, type Scene, type StoredVersion } from "./scene.js"
 
 const SETTING = encodePackingSetting({ afterSeconds: 0, maxBytes: 65_536 })

@@ -4,12 +4,14 @@
  */
 import { isCheck, isStandIn, pathOf } from "./paths.mjs"
 
-const CORE = /^src\/object\//
+/** The upkeep of shared bytes still undoes packs itself. */
+const CORE = /^src\/object\/(?!dedup-upkeep\/)/
 
 /** By feature: its words in names and comments. The fields of records are the format's. */
 export const FEATURE_WORDS = {
   undelete: /undelete(?!Days\b)/i,
   history: /has_?history|histor(?:ies|yof|ysince|ybegins|yrows)|restart_?history/i,
+  packing: /packing|unpack|packed(?!Record)|packer/i,
   copies: /copy_?log|has_?copies|(?:pause|restart)_?copies/i,
 }
 

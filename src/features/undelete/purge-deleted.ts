@@ -25,7 +25,7 @@ const PURGE_LIMITS = {
 
 interface PurgeSeams {
   readonly clock: Clock
-  readonly storeClock: Core["storeClock"]
+  readonly storeClock: Pick<Core["storeClock"], "nowMs" | "isDoubtful">
   readonly metadata: Pick<Metadata, "ask" | "run">
   readonly log: Log
 }

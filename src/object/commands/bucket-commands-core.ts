@@ -15,7 +15,6 @@ import type { EntryWrite } from "../../format/entry.js"
 import { lifecycleRowKey } from "../../format/lifecycle-pass.js"
 import type { DefaultRetention } from "../../format/object-lock.js"
 import { usageHistoryRowKey } from "../../format/usage-history.js"
-import { packingRowKey } from "../../format/packing-rows.js"
 import { accountBucketRowKey, bucketRowKey, nameRowKey, settingRowKey, textRowKey } from "../../format/row-key.js"
 import {
   decodeAccount,
@@ -121,7 +120,6 @@ const EXCLUSIVE: readonly (readonly [SettingName, SettingName, string])[] = [
     "encrypted bytes are never equal: a bucket has deduplication or default encryption, not both",
   ],
   ["dedup", "remote", "the bytes of a remote bucket are at the remote: it cannot be deduplicated"],
-  ["packing", "remote", "the bytes of a remote bucket are at the remote: they cannot be packed"],
 ]
 
 /** Throws `invalidRequest`. */
@@ -293,7 +291,7 @@ export function notedRowsOf(view: CommandView, bucketId: BucketId): Touches {
   const rows: Touches = [
     ["lifecycle", lifecycleRowKey(bucketId)],
     ["usageHistory", usageHistoryRowKey(bucketId)],
-    ["packing", packingRowKey(bucketId)],
+    ...bucketParts().flatMap(part => (part.notedRow === undefined ? [] : [part.notedRow(bucketId)])),
   ]
   return rows.filter(([family, key]) => view.ifPresent(family, key) !== undefined)
 }

@@ -89,6 +89,10 @@ export interface BucketPart {
   refusesVersioning?(bucket: BucketRecord, versioning: Versioning): string | undefined
   /** Returns the record of a bucket whose versioning changes. */
   versioned?(bucket: BucketRecord): BucketRecord
+  /** A row that a job of the feature may have written about a bucket, and that goes with it. */
+  notedRow?(id: BucketId): readonly [Family, RowKey]
+  /** Returns why an object may be newer than any upload of it that the rows do not know; undefined: for no such reason. */
+  hidesNewer?(view: RowView, bucket: Pick<BucketRecord, "id" | "settings">): string | undefined
   /** Counts that are dropped with the bucket. */
   dropped?(bucket: BucketRecord): readonly UsageChange[]
 }

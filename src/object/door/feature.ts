@@ -10,17 +10,29 @@ import type { BucketId } from "../../base/ids.js"
 import type { Job } from "../../life/index.js"
 import type { Metadata } from "../../metadata/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
-import type { Log } from "../../seams/telemetry/contract.js"
+import type { Random } from "../../seams/random/contract.js"
+import type { Metrics } from "../../seams/telemetry/contract.js"
+import type { ObjectBackend } from "../backend.js"
+import type { Ingest } from "../ingest.js"
+import type { RateBound } from "../jobs/repair-rate-core.js"
+import type { ReadPins } from "../read-pins.js"
 import type { StoreClock } from "../store-clock.js"
 import type { DecidingFeature } from "./decision-part.js"
 import { installParts } from "./parts.js"
 
 /** The parts of a running store that features build on. */
-export interface Core {
-  readonly clock: Clock
-  readonly storeClock: Pick<StoreClock, "nowMs" | "isDoubtful">
-  readonly metadata: Metadata
-  readonly log: Log
+export interface Core extends Pick<ObjectBackend, "clock" | "metadata" | "blocks" | "log"> {
+  /** The clock by which jobs wait that share the bound: tests make it pass faster. */
+  readonly jobClock: Clock
+  readonly storeClock: Pick<StoreClock, "nowMs" | "shownMs" | "isDoubtful">
+  readonly random: Random
+  readonly metrics: Metrics
+  readonly ingest: Ingest
+  readonly pins: ReadPins
+  /** The bound of the rate at which jobs move bytes. */
+  readonly bound: RateBound
+  /** The store encrypts all bytes that it writes. */
+  readonly encryptsAtRest: boolean
   /** The time at which restores of archived objects end. */
   readonly clockMs: () => number
   /** Resolves once the devices refuse releases that do not know what is about to be written for the first time. */

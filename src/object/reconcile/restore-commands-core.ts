@@ -7,9 +7,8 @@
  */
 import { firstOf } from "../../base/first-of.js"
 import type { BucketId, ObjectKey, UploadId } from "../../base/ids.js"
-import { parseBucketId, parseMultipartId, rowKeyOf } from "../../base/ids.js"
+import { parseBucketId, parseMultipartId } from "../../base/ids.js"
 import type { Extent } from "../../format/extent.js"
-import { packingRowKey } from "../../format/packing-rows.js"
 import {
   decodeBucketId,
   decodePart,
@@ -26,6 +25,7 @@ import { findUpload, partKey, partsAfter, type UploadAddress } from "../commands
 import { clocksOf, lockOfRestored } from "../commands/lock-core.js"
 import { bucketOfRow, requireBucket } from "../commands/bucket-rows-core.js"
 import { findLatest } from "../commands/found-versions-core.js"
+import { bucketParts } from "../door/parts.js"
 import { RowEditor, type NewVersion } from "../commands/row-editor-core.js"
 import { namingsOf } from "../queries/named-extents-core.js"
 import { isLater, type KeyFacts } from "./newer-core.js"
@@ -64,16 +64,13 @@ function doubtOf(view: RowView, { bucketId, key, settings }: KeyOf, present: Con
   const indexed = { ...suffixRange(bucketRowKey(bucketId)), expectedRows: 1 }
   if (settings.includes("dedup") || firstOf(view.range("blockIndex", indexed)) !== undefined)
     return "its bucket is deduplicated: a newer object may consist of the bytes of others"
-  if (settings.includes("packing") || firstOf(view.range("packing", packingRows(bucketId))) !== undefined)
-    return "objects of its bucket are packed: a newer object may be in a pack"
+  for (const part of bucketParts()) {
+    const reason = part.hidesNewer?.(view, { id: bucketId, settings })
+    if (reason !== undefined) return reason
+  }
   const isUploading =
     firstOf(view.range("uploads", { ...suffixRange(objectRowKey(bucketId, key)), expectedRows: 1 })) !== undefined
   return isUploading ? "a multipart upload of its key may have been completed since" : undefined
-}
-
-function packingRows(bucketId: BucketId) {
-  const start = packingRowKey(bucketId)
-  return { start, end: rowKeyOf(`${start}\x00`), expectedRows: 1 }
 }
 
 const isNamed = (view: RowView, bucketId: BucketId, key: ObjectKey, uploadId: UploadId): boolean =>

@@ -33,13 +33,20 @@ import { encodeReferences } from "../../format/references-record.js"
 import { appendedRowKey, bucketRowKey, objectRowKey, settingRowKey, versionRowKey } from "../../format/row-key.js"
 import { decodeVersion, decodeVersionHead, type VersionRecord } from "../../format/version-record.js"
 import { command, query, type CommandView, type DecisionTime, type RowView } from "../../metadata/index.js"
-import { appendedPart, segmentsOf } from "../commands/append-commands-core.js"
-import { bucketOfRow, requireBucket } from "../commands/bucket-rows-core.js"
-import { decideEach } from "../commands/decide-each-core.js"
-import { pendingDeletionOf, type VersionMatch } from "../commands/found-versions-core.js"
-import { RowEditor } from "../commands/row-editor-core.js"
-import { checkOwnUpload, hintRowKey, type MissingShardHint } from "../commands/version-commands-core.js"
-import { referencesRowKey } from "../queries/manifest-core.js"
+import {
+  appendedPart,
+  segmentsOf,
+  bucketOfRow,
+  requireBucket,
+  decideEach,
+  pendingDeletionOf,
+  type VersionMatch,
+  RowEditor,
+  checkOwnUpload,
+  hintRowKey,
+  type MissingShardHint,
+  referencesRowKey,
+} from "../../object/door/index.js"
 
 export const PACK_LIMITS = {
   /** A command may touch 1,024 rows, and each object has up to five. */

@@ -6,8 +6,8 @@ import { isFailure } from "../../base/failures.js"
 import { objectKeyOfText } from "../../base/ids.js"
 import { KIB, MIB } from "../../base/limits.js"
 import { asPromise } from "../../base/soon.js"
-import { sourceOf } from "../testing-services.js"
-import { copying, assertCounted, assertNothing, settle, type Scene } from "../testing-dedup.js"
+import { sourceOf } from "../../object/testing-services.js"
+import { copying, assertCounted, assertNothing, settle, type Scene } from "../../object/testing-dedup.js"
 import {
   assertBodies,
   bodyIn,

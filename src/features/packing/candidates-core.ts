@@ -14,10 +14,7 @@ import {
 } from "../../format/row-key.js"
 import { decodeVersion, writtenMsOf, type VersionDetails, type VersionRecord } from "../../format/version-record.js"
 import { query, type MetadataRow, type RowView } from "../../metadata/index.js"
-import { readDetails } from "../commands/found-versions-core.js"
-import { rowsOfBucket } from "../lifecycle/walk-core.js"
-import { referencesRowKey, referencesTo } from "../queries/manifest-core.js"
-import { mergedVersions } from "../queries/merged-versions.js"
+import { readDetails, rowsOfBucket, referencesRowKey, referencesTo, mergedVersions } from "../../object/door/index.js"
 
 export const CANDIDATE_LIMITS = {
   /** Rows of one query. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { KIB, MIB } from "../../base/limits.js"
-import { settle } from "../testing-dedup.js"
+import { settle } from "../../object/testing-dedup.js"
 import { assertBodies, bodyIn, keyOf, observing, opened, packsIn, pass, put, putMany } from "./testing-packing.js"
 
 /** Counts reads of files of all devices. */

@@ -6,10 +6,10 @@ import { KIB } from "../../base/limits.js"
 import type { PackingSetting } from "../../format/packing-rows.js"
 import { decodeReferences, type ReferencesRecord } from "../../format/references-record.js"
 import type { Disk } from "../../seams/disk/contract.js"
-import type { PutResult } from "../contract.js"
-import { open } from "../jobs/testing-repair.js"
-import { rowsIn, type Scene } from "../testing-dedup.js"
-import { sourceOf } from "../testing-services.js"
+import type { PutResult } from "../../object/contract.js"
+import { open } from "../../object/jobs/testing-repair.js"
+import { rowsIn, type Scene } from "../../object/testing-dedup.js"
+import { sourceOf } from "../../object/testing-services.js"
 
 export const never = new AbortController().signal
 const COLD_AT_ONCE: PackingSetting = { afterSeconds: 0, maxBytes: 65_536 }

@@ -1,7 +1,7 @@
 /** Packing: cold small objects reference ranges of one block, and clients notice nothing. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { assertCounted, assertNothing, rowsIn, settle } from "../testing-dedup.js"
+import { assertCounted, assertNothing, rowsIn, settle } from "../../object/testing-dedup.js"
 import { assertBodies, keyOf, opened, packsIn, pass, put, putMany, removing } from "./testing-packing.js"
 
 const sizes = (i: number): number => 100 + ((i * 397) % 1_900)

@@ -7,11 +7,11 @@ import { objectKeyOfText, type VersionId } from "../../base/ids.js"
 import { KIB, MIB } from "../../base/limits.js"
 import { asPromise } from "../../base/soon.js"
 import { encodeLifecycleRules } from "../../format/lifecycle-rules.js"
-import { setSetting } from "../commands/bucket-commands-core.js"
-import { REAL_DAYS } from "../lifecycle/due-core.js"
-import { setStorageClass } from "../lifecycle/move-commands-core.js"
-import { assertCounted, assertNothing, settle, type Scene } from "../testing-dedup.js"
-import { remove, rename } from "../testing-transactions.js"
+import { setSetting } from "../../object/commands/bucket-commands-core.js"
+import { REAL_DAYS } from "../../object/lifecycle/due-core.js"
+import { setStorageClass } from "../../object/lifecycle/move-commands-core.js"
+import { assertCounted, assertNothing, settle, type Scene } from "../../object/testing-dedup.js"
+import { remove, rename } from "../../object/testing-transactions.js"
 import {
   assertBodies,
   bodyIn,

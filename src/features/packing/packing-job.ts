@@ -16,11 +16,7 @@ import type { BucketRecord } from "../../format/records.js"
 import { appendedRowKey, bucketRowKey, objectRowKey } from "../../format/row-key.js"
 import { mapBounded, PassFailed, type Job, type StepOutcome } from "../../life/index.js"
 import { query } from "../../metadata/index.js"
-import { bucketOfRow } from "../commands/bucket-rows-core.js"
-import { detachSome } from "../jobs/detach-sources.js"
-import type { RateBound } from "../jobs/repair-rate-core.js"
-import { rowsOfBucket } from "../lifecycle/walk-core.js"
-import type { StoreClock } from "../store-clock.js"
+import { bucketOfRow, detachSome, type RateBound, rowsOfBucket, type Core } from "../../object/door/index.js"
 import { CANDIDATE_LIMITS, candidatesFrom, type Candidate } from "./candidates-core.js"
 import {
   isPassDue,
@@ -44,7 +40,7 @@ const PACKING_LIMITS = {
 } as const
 
 interface JobSeams extends PackerSeams {
-  readonly storeClock: Pick<StoreClock, "shownMs" | "isDoubtful">
+  readonly storeClock: Pick<Core["storeClock"], "shownMs" | "isDoubtful">
   /** The store encrypts what it writes: that is not packed. */
   readonly encryptsAtRest: boolean
   readonly metrics: PackingMetrics

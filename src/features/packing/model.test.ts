@@ -10,7 +10,7 @@ import { objectKeyOfText } from "../../base/ids.js"
 import { TEST_SEED } from "../../base/testing-seed.js"
 import { digestOnce } from "../../seams/compute/index.js"
 import { SimRandom } from "../../seams/random/sim.js"
-import { copying, assertCounted, assertNothing, type Scene } from "../testing-dedup.js"
+import { copying, assertCounted, assertNothing, type Scene } from "../../object/testing-dedup.js"
 import { keyOf, never, opened, packsIn, putting, removing, renew } from "./testing-packing.js"
 
 const HISTORIES = 4

@@ -14,11 +14,8 @@ import {
 import { laterTurn } from "../../life/index.js"
 import type { Metadata } from "../../metadata/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
-import { setSetting } from "../commands/bucket-commands-core.js"
-import type { Bucket } from "../contract.js"
-import { recount, RECOUNT_LIMITS } from "../dedup-upkeep/recount.js"
-import { rowsOfBucket } from "../lifecycle/walk-core.js"
-import type { StoreClock } from "../store-clock.js"
+import type { Bucket } from "../../object/contract.js"
+import { setSetting, recount, RECOUNT_LIMITS, rowsOfBucket, type Core } from "../../object/door/index.js"
 import { CANDIDATE_LIMITS, candidatesFrom, packsFrom } from "./candidates-core.js"
 import { beginAgain, packingOf } from "./pack-commands-core.js"
 
@@ -46,7 +43,7 @@ interface PackingReport {
 interface PackingSeams {
   readonly clock: Clock
   readonly metadata: Metadata
-  readonly storeClock: Pick<StoreClock, "shownMs">
+  readonly storeClock: Pick<Core["storeClock"], "shownMs">
   readonly encryptsAtRest: boolean
 }
 

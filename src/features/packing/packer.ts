@@ -27,14 +27,18 @@ import type { BucketRecord } from "../../format/records.js"
 import { multipartIdOf, RANDOM_BYTES } from "../../format/version-id.js"
 import type { VersionRecord } from "../../format/version-record.js"
 import { query } from "../../metadata/index.js"
-import type { ObjectBackend } from "../backend.js"
-import { segmentsOfRange } from "../object-reader.js"
-import type { Ingest } from "../ingest.js"
-import type { RateBound } from "../jobs/repair-rate-core.js"
-import { extentsOfSegment, manifestOf } from "../queries/manifest-core.js"
-import { headersOf } from "../queries/object-info-core.js"
-import type { ReadPin, ReadPins } from "../read-pins.js"
 import type { Random } from "../../seams/random/contract.js"
+import {
+  type Core,
+  segmentsOfRange,
+  type Ingest,
+  type RateBound,
+  extentsOfSegment,
+  manifestOf,
+  headersOf,
+  type ReadPin,
+  type ReadPins,
+} from "../../object/door/index.js"
 import type { Candidate } from "./candidates-core.js"
 import { layoutPack } from "./layout-core.js"
 import { NOTHING_PACKED, PACK_LIMITS, packVersions, type BytesBefore, type PackedObject } from "./pack-commands-core.js"
@@ -53,7 +57,7 @@ export interface HeldObject {
   readonly bytes: Uint8Array
 }
 
-export interface PackerSeams extends Pick<ObjectBackend, "clock" | "metadata" | "blocks" | "log"> {
+export interface PackerSeams extends Pick<Core, "clock" | "metadata" | "blocks" | "log"> {
   readonly pins: ReadPins
   readonly ingest: Ingest
   readonly random: Random

@@ -8,10 +8,10 @@ import { asPromise } from "../../base/soon.js"
 import type { EntryWrite } from "../../format/entry.js"
 import { objectRowKey } from "../../format/row-key.js"
 import { command } from "../../metadata/index.js"
-import { sourceOf } from "../testing-services.js"
+import { sourceOf } from "../../object/testing-services.js"
 import { candidatesFrom } from "./candidates-core.js"
 import { beginAgain, isPassDue, notePacked, NOTHING_PACKED, packingOf, takePackingSlice } from "./pack-commands-core.js"
-import { type Scene, assertCounted, settle } from "../testing-dedup.js"
+import { type Scene, assertCounted, settle } from "../../object/testing-dedup.js"
 import {
   observing,
   assertBodies,
