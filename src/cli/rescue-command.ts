@@ -98,7 +98,8 @@ async function rescueCommand(
 
 const KINDS = {
   ...{ account: "account", accessKey: "access key", key: "named key" },
-  ...{ class: "storage class", bucket: "bucket", quota: "quota of", undelete: "undelete of" },
+  ...{ class: "storage class", bucket: "bucket", quota: "quota of" },
+  ...{ undelete: "undelete of", history: "history of", copies: "copies of", packing: "packing of" },
 } as const
 
 function entryText(entry: RescueEntry): string {

@@ -1,2 +1,9 @@
 /** The features of the product, and the services of a store with them. */
-export { createServices, type Services } from "./store-services.js"
+export {
+  beginsWhenSet,
+  createServices,
+  FEATURES,
+  type FeatureName,
+  type RescuedFeature,
+  type Services,
+} from "./store-services.js"

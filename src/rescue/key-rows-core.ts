@@ -88,7 +88,7 @@ export function knownKeyOf(
   for (const { record } of versions.values()) {
     if (record.content.kind === "extent") named.add(record.content.extent.uploadId)
   }
-  // An object that undelete kept was deleted: it is no version, and no upload without a row either.
+  // An object that is kept was deleted: it is no version, and no upload without a row either.
   for (const { value } of of("deleted")) {
     const { content } = decodeDeletedVersion(value).record
     if (content.kind === "extent") named.add(content.extent.uploadId)

@@ -1,4 +1,5 @@
 /** The report of a rescue: an entry for everything it found, in one of three lists, and sums. */
+import type { FeatureName } from "../features/index.js"
 import type { RestoredQueues } from "../features/queues/index.js"
 import type { RescueReportEntry } from "./plan.js"
 
@@ -11,11 +12,12 @@ export type RescueList = "certain" | "probable" | "incomplete"
 export interface RescueEntry extends Partial<RescueReportEntry> {
   readonly list: RescueList
   readonly kind:
-    | ("account" | "accessKey" | "key" | "class" | "bucket" | "quota" | "undelete")
+    | ("account" | "accessKey" | "key" | "class" | "bucket" | "quota")
+    | FeatureName
     | ("object" | "deleteMarker" | "items" | "queues" | "files")
   /**
-   * The name of an account, an access key, a named key, a storage class or a bucket; for a quota or undelete, whose it
-   * is.
+   * The name of an account, an access key, a named key, a storage class or a bucket; for a quota or the feature of a
+   * bucket, whose it is.
    */
   readonly name?: string
   readonly bucket?: string

@@ -1,11 +1,14 @@
 /**
  * The settings that a rescue takes over for the whole store: the map of storage classes, which is in the control
- * record, and the quotas and undelete, which are in the rows of buckets and accounts.
+ * record, and the quotas and features of buckets, which are in the rows of buckets and accounts.
  *
- * Promises  Quotas and undelete are set last, so that no quota refuses what is written before, and nothing of it is kept.
+ * Promises  Quotas and features are set last: no quota refuses what is written before, and no feature takes part in it.
  */
 import type { AccountId, BucketId, BucketName } from "../base/ids.js"
+import { FEATURES, type Services } from "../features/index.js"
 import type { ControlRecord } from "../format/control-record.js"
+import type { Versioning } from "../format/records.js"
+import type { Bucket } from "../object/index.js"
 import type { RescueEntry } from "./report.js"
 import type { SnapshotFacts } from "./snapshot.js"
 import type { RescueTarget } from "./target.js"
@@ -36,24 +39,36 @@ interface QuotaFacts {
   readonly list: RescueEntry["list"]
 }
 
-interface UndeleteFacts {
+interface FeatureFacts {
   readonly facts: Pick<SnapshotFacts, "buckets">
-  /** In the new store; undefined if it has no such bucket, or one with versions. */
+  /** In the new store; undefined if it has no such bucket. */
   readonly nameOf: (id: BucketId) => BucketName | undefined
+  readonly versioningOf: (id: BucketId) => Versioning | undefined
   readonly list: RescueEntry["list"]
 }
 
-/** For deletions from then on: what the former store kept was deleted. */
-export async function addUndelete(
-  { facts, nameOf, list }: UndeleteFacts,
-  target: Pick<RescueTarget, "setUndelete">,
+/** Sets the features that buckets had. */
+export async function addFeatures(
+  { facts, nameOf, versioningOf, list }: FeatureFacts,
+  target: Pick<RescueTarget, "setFeature">,
   onEntry: OnEntry,
 ): Promise<void> {
-  for (const { id, undeleteDays } of facts.buckets.values()) {
-    const name = undeleteDays === undefined ? undefined : nameOf(id)
-    if (undeleteDays === undefined || name === undefined) continue
-    await target.setUndelete(name, undeleteDays)
-    await onEntry({ list, kind: "undelete", name, isWritten: true, notes: [] })
+  for (const feature of FEATURES) {
+    if (!("rescue" in feature)) continue
+    for (const [id, bucket] of facts.buckets) {
+      const name = feature.rescue.has(bucket, versioningOf(id)) ? nameOf(id) : undefined
+      if (name === undefined) continue
+      await target.setFeature(name, feature.rescue, bucket)
+      await onEntry({ list, kind: feature.name, name, isWritten: true, notes: [] })
+    }
+  }
+}
+
+/** Takes its features from a bucket that an interrupted rescue has left: they would act on what is written again. */
+export async function endFeatures(core: Services["core"], bucket: Bucket): Promise<void> {
+  for (const feature of FEATURES) {
+    if (!("rescue" in feature) || !feature.rescue.has(bucket, bucket.versioning)) continue
+    await feature.rescue.set(core, bucket.id, undefined)
   }
 }
 

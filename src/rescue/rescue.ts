@@ -47,7 +47,7 @@ import { bodiesOf, type BodyMatch, type KeyPlan, type Lost, type PlannedContent,
 import type { ListSums, RescueEntry, RescueList, RescueSummary } from "./report.js"
 import { RescueBuckets } from "./rescue-buckets.js"
 import { addItems } from "./rescue-items.js"
-import { addClasses, addQuotas, addUndelete } from "./rescue-limits.js"
+import { addClasses, addFeatures, addQuotas } from "./rescue-limits.js"
 import { addNamedKeys } from "./rescue-keys.js"
 import { RescuePacks } from "./rescue-packs.js"
 import { SnapshotFinder, type Snapshot } from "./snapshot.js"
@@ -318,9 +318,8 @@ export class Rescue {
     const named = { nameOf: (id: BucketId) => this.buckets.nameOf(id), accountOf: (id: AccountId) => this.ownerOf(id) }
     const onEntry = (entry: RescueEntry) => this.settings.onEntry(entry)
     await addQuotas({ facts, ...named, list: this.namedList }, this.target, onEntry)
-    const isWithoutVersions = (id: BucketId): boolean => this.buckets.versioningOf(id) === "never"
-    const nameOf = (id: BucketId) => (isWithoutVersions(id) ? named.nameOf(id) : undefined)
-    await addUndelete({ facts, nameOf, list: this.namedList }, this.target, onEntry)
+    const versioningOf = (id: BucketId) => this.buckets.versioningOf(id)
+    await addFeatures({ facts, ...named, versioningOf, list: this.namedList }, this.target, onEntry)
   }
 
   private addNamedKeys(): Promise<void> {

@@ -13,6 +13,7 @@ import {
   type MetadataChunkHeader,
   type MetadataRecord,
 } from "../format/metadata-backup.js"
+import { beginsWhenSet } from "../features/index.js"
 import type { Extent } from "../format/extent.js"
 import { bucketKeyRowKey, decodeBucketKey, type BucketKey } from "../format/bucket-key.js"
 import { decodeKmsKey, type KmsKeyRecord } from "../format/kms-records.js"
@@ -341,8 +342,7 @@ class Facts implements SnapshotFacts {
     new Map(
       settings.flatMap(name => {
         const document = this.settings.get(settingRowKey(id, name))
-        // A history begins when it is switched on: restored versions have other times.
-        return document === undefined || name === "history" ? [] : [[name, document]]
+        return document === undefined || beginsWhenSet(name) ? [] : [[name, document]]
       }),
     )
 

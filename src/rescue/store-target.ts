@@ -8,6 +8,7 @@ import type { Accounts } from "../access/index.js"
 import { must } from "../base/assert.js"
 import { asFailure, fail, isFailure } from "../base/failures.js"
 import type { KmsKeyRecord } from "../format/kms-records.js"
+import type { BucketRecord } from "../format/records.js"
 import { defaultPolicy, type KeyService } from "../keys/index.js"
 import { MIB, PARTS_MAX } from "../base/limits.js"
 import { parseBucketName, type AccountId, type BucketName, type ItemKey, type KmsKeyId } from "../base/ids.js"
@@ -37,7 +38,7 @@ import {
   type SealedSource,
   type VersionsPage,
 } from "../object/index.js"
-import type { Services } from "../features/index.js"
+import type { RescuedFeature, Services } from "../features/index.js"
 import { FileRestoring } from "../features/locks/index.js"
 import { QueueRestoring } from "../features/queues/index.js"
 import type { Clock } from "../seams/clock/contract.js"
@@ -45,6 +46,7 @@ import type { Disk } from "../seams/disk/contract.js"
 import type { FolderLocks } from "../seams/lock/contract.js"
 import type { Random } from "../seams/random/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
+import { endFeatures } from "./rescue-limits.js"
 import { rangesIn, wholeOf, type BodyRange, type PlannedContent, type PlannedPart, type WholeBody } from "./plan.js"
 import { grouped, RescuedBody, type Promised } from "./source-body.js"
 import type { SourceShards } from "./source-shards.js"
@@ -217,9 +219,8 @@ export class StoreTarget implements RescueTarget {
     await this.services.quotas.set(target, limits)
   }
 
-  async setUndelete(name: BucketName, days: number): Promise<void> {
-    await this.services.undelete.setUndelete(this.opened(name).bucket.id, days)
-  }
+  readonly setFeature = async (name: BucketName, feature: RescuedFeature, had: BucketRecord): Promise<void> =>
+    feature.set(this.services.core, this.opened(name).bucket.id, had)
 
   async addBucket({ name, owner, location, versioning, settings, lock }: BucketPlan): Promise<void> {
     const { buckets } = this.services
@@ -231,8 +232,7 @@ export class StoreTarget implements RescueTarget {
     if (lock !== undefined) await buckets.setLock(bucket, undefined)
     if (!this.isContinued) return
     await this.abortUploads(bucket)
-    // An earlier run has set it, and what this one writes again would be kept.
-    if (bucket.undeleteDays !== undefined) await this.services.undelete.setUndelete(bucket.id, undefined)
+    await endFeatures(this.services.core, bucket)
   }
 
   async addBucketSecret(name: BucketName, secret: Uint8Array): Promise<string | undefined> {

@@ -4,7 +4,8 @@ import type { KmsKeyRecord } from "../format/kms-records.js"
 import type { AccessKeyId, AccountId, BucketName, ItemKey, KmsKeyId, ObjectKey } from "../base/ids.js"
 import type { Policy } from "../base/policy.js"
 import type { StorageClass } from "../base/storage-class.js"
-import type { Versioning } from "../format/records.js"
+import type { RescuedFeature } from "../features/index.js"
+import type { BucketRecord, Versioning } from "../format/records.js"
 import type { QuotaLimits } from "../format/usage.js"
 import type {
   BucketLock,
@@ -73,8 +74,8 @@ export interface RescueTarget {
   addClass(storageClass: StorageClass, policy: Policy): Promise<string | undefined>
   /** Once everything is written that it counts. */
   setQuota(target: QuotaTarget, limits: QuotaLimits): Promise<void>
-  /** Once everything is written: nothing of that was overwritten by a client. */
-  setUndelete(name: BucketName, days: number): Promise<void>
+  /** Once everything is written: nothing of that was overwritten by a client. `had`: the bucket in the former store. */
+  setFeature(name: BucketName, feature: RescuedFeature, had: BucketRecord): Promise<void>
   /** Again with object lock, once it is known that the bucket had it. */
   addBucket(bucket: BucketPlan): Promise<void>
   /** Before anything is written to the bucket, which would make another. Returns why it cannot; undefined if it has. */
@@ -112,7 +113,7 @@ export class DryTarget implements RescueTarget {
   readonly addNamedKey = () => Promise.resolve()
   readonly addClass = () => Promise.resolve(undefined)
   readonly setQuota = () => Promise.resolve()
-  readonly setUndelete = () => Promise.resolve()
+  readonly setFeature = () => Promise.resolve()
   readonly addBucket = () => Promise.resolve()
   readonly addBucketSecret = () => Promise.resolve(undefined)
   readonly addItems = () => Promise.resolve()

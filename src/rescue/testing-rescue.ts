@@ -9,7 +9,7 @@ import { shardCount, textOfPolicy, type Policy } from "../base/policy.js"
 import type { StorageClass } from "../base/storage-class.js"
 import { asPromise, type Soon } from "../base/soon.js"
 import { makeCodec } from "../erasure/index.js"
-import type { SettingName } from "../format/records.js"
+import type { BucketRecord, SettingName } from "../format/records.js"
 import type { QuotaLimits } from "../format/usage.js"
 import type { Bucket, ItemPortion, PutResult, QuotaTarget } from "../object/index.js"
 import { countRestorableFiles } from "../features/locks/index.js"
@@ -74,8 +74,8 @@ class MemoryTarget implements RescueTarget {
   /** With the number of keys that were written by then. */
   readonly undelete: (readonly [name: string, days: number, keys: number])[] = []
 
-  async setUndelete(name: string, days: number): Promise<void> {
-    this.undelete.push([name, days, this.keys.size])
+  async setFeature(name: string, _feature: unknown, { undeleteDays = 0 }: BucketRecord): Promise<void> {
+    this.undelete.push([name, undeleteDays, this.keys.size])
   }
 
   readonly addBucketSecret = () => Promise.resolve(undefined)

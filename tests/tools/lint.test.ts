@@ -278,6 +278,7 @@ const PLANTED: readonly Planted[] = [
       "export const undeleteObject = 1",
       "export const hasHistory = true",
       "export const openCopyLog = 1",
+      'export const isOne = (name: string) => name === "packing"',
     ],
     good: [
       "export const daysOf = ({ undeleteDays }: { readonly undeleteDays: number }) => undeleteDays",

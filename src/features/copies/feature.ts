@@ -2,12 +2,12 @@
 import { bucketsWithSetting, type Feature } from "../../object/door/index.js"
 import { copyLogWrites, hasCopies, pauseCopies, restartCopies } from "./copy-log-core.js"
 
-export const COPIES: Feature = {
-  name: "copies",
+export const COPIES = {
+  name: "copies" as const,
   object: change =>
-    change.isCopy || change.bucket === undefined || !hasCopies(change.bucket)
-      ? undefined
-      : { changed: writes => copyLogWrites(change, writes) },
+    change.bucket && hasCopies(change.bucket)
+      ? { changed: writes => (change.isCopy ? [] : copyLogWrites(change, writes)) }
+      : undefined,
   bucket: {
     setting: {
       name: "copies",
@@ -24,4 +24,4 @@ export const COPIES: Feature = {
       await metadata.run(restartCopies(id, false))
     }
   },
-}
+} satisfies Feature

@@ -13,12 +13,14 @@ const services = new ServiceOf<HistoryServices>()
 
 export const historyOf = (core: Core): HistoryServices => services.of(core)
 
-export const HISTORY: Feature = {
-  name: "history",
+export const HISTORY = {
+  name: "history" as const,
   object: change => (change.bucket && hasHistory(change.bucket) ? new HistoryOfKey(change) : undefined),
   bucket: {
     setting: {
       name: "history",
+      // Restored versions have other times.
+      beginsWhenSet: true,
       excludes: [["remote", "A remote bucket has no history: others change the objects."]],
       refusal: ({ versioning }) =>
         versioning === "enabled" ? undefined : "Only a bucket whose versioning is enabled has a history.",
@@ -39,4 +41,4 @@ export const HISTORY: Feature = {
   async afterLoss(metadata) {
     for (const { id } of await metadata.ask(bucketsWithSetting("history"))) await metadata.run(restartHistory(id))
   },
-}
+} satisfies Feature

@@ -12,8 +12,8 @@ const services = new ServiceOf<Packing>()
 
 export const packingOf = (core: Core): Packing => services.of(core)
 
-export const PACKING: Feature = {
-  name: "packing",
+export const PACKING = {
+  name: "packing" as const,
   bucket: {
     setting: {
       name: "packing",
@@ -31,7 +31,7 @@ export const PACKING: Feature = {
     const ofJob = { ...seams, random: core.random.fork("packing"), metrics: new PackingMetrics(core.metrics) }
     return { jobs: [new PackingJob(ofJob, core.bound)] }
   },
-}
+} satisfies Feature
 
 function packingRows(bucketId: BucketId) {
   const start = packingRowKey(bucketId)

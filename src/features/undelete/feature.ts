@@ -17,8 +17,8 @@ const services = new ServiceOf<Undelete>()
 
 export const undeleteOf = (core: Core): Undelete => services.of(core)
 
-export const UNDELETE: Feature = {
-  name: "undelete",
+export const UNDELETE = {
+  name: "undelete" as const,
   // From the first time on that it is turned on, something may be kept.
   object: change => (change.bucket?.countsDeleted === true ? new UndeletePart(change) : undefined),
   bucket: UNDELETE_OF_BUCKETS,
@@ -35,4 +35,9 @@ export const UNDELETE: Feature = {
       },
     }
   },
-}
+  /** For deletions from then on: what the former store kept was deleted. */
+  rescue: {
+    has: ({ undeleteDays }, versioning) => undeleteDays !== undefined && versioning === "never",
+    set: (core, id, had) => undeleteOf(core).setUndelete(id, had?.undeleteDays),
+  },
+} satisfies Feature

@@ -64,6 +64,8 @@ export interface DecisionRows {
 /** A feature that is a setting of buckets. */
 interface SettingPart {
   readonly name: SettingName
+  /** It counts from the moment on at which it is switched on, so a rescue does not bring it into a new store. */
+  readonly beginsWhenSet?: true
   /** Settings that no bucket has beside it, with the reason. */
   readonly excludes?: readonly (readonly [other: SettingName, reason: string])[]
   /** Returns why the bucket cannot have the setting; undefined if it can. */

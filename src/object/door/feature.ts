@@ -7,6 +7,7 @@
  */
 import { must } from "../../base/assert.js"
 import type { BucketId } from "../../base/ids.js"
+import type { Versioning } from "../../format/records.js"
 import type { Job } from "../../life/index.js"
 import type { Metadata } from "../../metadata/index.js"
 import type { Clock } from "../../seams/clock/contract.js"
@@ -17,7 +18,7 @@ import type { Ingest } from "../ingest.js"
 import type { RateBound } from "../jobs/repair-rate-core.js"
 import type { ReadPins } from "../read-pins.js"
 import type { StoreClock } from "../store-clock.js"
-import type { DecidingFeature } from "./decision-part.js"
+import type { BucketFacts, DecidingFeature } from "./decision-part.js"
 import { installParts } from "./parts.js"
 
 /** The parts of a running store that features build on. */
@@ -42,16 +43,25 @@ export interface Core extends Pick<ObjectBackend, "clock" | "metadata" | "blocks
 /** The work of a feature in one process of a store. */
 export interface StartedFeature {
   readonly jobs?: readonly Job[]
-  /** Reads again what reports show; called every few seconds. */
+  /** Reads again what reports show; called within each minute. */
   refresh?(): Promise<void>
   /** Removes some rows of the feature from a bucket that is erased. Resolves with false once there are none. */
   erase?(bucketId: BucketId): Promise<boolean>
+}
+
+/** The way in which a rescue brings the feature of a bucket into a new store, once all its objects are written. */
+export interface RescuedFeature {
+  /** Returns true if a bucket had the feature, and can have it in the new store, where its versioning is this. */
+  has(bucket: BucketFacts, versioning: Versioning | undefined): boolean
+  /** Sets what a bucket had; undefined: the feature is taken from a bucket that an interrupted rescue has left. */
+  set(core: Core, id: BucketId, had: BucketFacts | undefined): Promise<void>
 }
 
 export interface Feature extends DecidingFeature {
   start?(core: Core): StartedFeature
   /** A reconciliation has put back what the metadata had lost; the store is halted meanwhile. */
   afterLoss?(metadata: Pick<Metadata, "ask" | "run">): Promise<void>
+  readonly rescue?: RescuedFeature
 }
 
 let installed: readonly Feature[] = []

@@ -1,6 +1,6 @@
 /** The door of the object core: the contract of features, and what they build on. */
 export type * from "./decision-part.js"
-export { installFeatures, ServiceOf, type Core, type Feature } from "./feature.js"
+export { installFeatures, ServiceOf, type Core, type Feature, type RescuedFeature } from "./feature.js"
 export { bucketsWithSetting } from "../bucket-service.js"
 export { appendedPart, segmentsOf } from "../commands/append-commands-core.js"
 export { bucketWrite, setSetting } from "../commands/bucket-commands-core.js"
