@@ -71,11 +71,22 @@ function runProgram(
 /** Exit codes of programs that a signal has ended begin here, as in shells. */
 const SIGNALLED = 128
 
+/** A command that has nobody to read its output has so long to remove what it has made. */
+const UNREAD_MS_MAX = 5_000
+
+/** The reader of the output has closed the pipe, as in `hayloft ls | head`, which is no error. */
+let isUnread = false
+
+function onOutputError(error: Error & { code?: string }): void {
+  if (error.code !== "EPIPE") process.exit(EXIT_CODES.failed.code)
+  if (isUnread) return
+  isUnread = true
+  signals.take()
+  if (!signals.isServing) clock.alarm(UNREAD_MS_MAX, () => process.exit(0))
+}
+
 function processIo(clock: CliIo["clock"], signals: StopSignals): CliIo {
-  // A reader that closed the pipe (`hayloft ls | head`) is not an error.
-  process.stdout.on("error", (error: Error & { code?: string }) =>
-    process.exit(error.code === "EPIPE" ? 0 : EXIT_CODES.failed.code),
-  )
+  process.stdout.on("error", onOutputError)
   return {
     programs: {
       // Loaded on demand: most commands need neither.
@@ -89,7 +100,9 @@ function processIo(clock: CliIo["clock"], signals: StopSignals): CliIo {
     hostName: hostname(),
     clock,
     out: data => new Promise(resolve => process.stdout.write(data, () => resolve())),
-    error: text => void process.stderr.write(text),
+    error: text => {
+      if (!isUnread) process.stderr.write(text)
+    },
     input: process.stdin,
     inputIsTerminal: process.stdin.isTTY,
     outIsTerminal: process.stdout.isTTY,
@@ -109,4 +122,4 @@ process.stdin.on("error", () => undefined)
 signal.addEventListener("abort", () =>
   process.stdin.destroy(signal.reason instanceof Error ? signal.reason : undefined),
 )
-void run(process.argv.slice(2), io, signal).then(code => process.exit(code))
+void run(process.argv.slice(2), io, signal).then(code => process.exit(isUnread ? 0 : code))

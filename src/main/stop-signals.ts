@@ -14,7 +14,7 @@ export class StopSignals implements StopRequests {
   private readonly stopping = new AbortController()
   private readonly hurrying = new AbortController()
   private lastMs: number | undefined
-  private isServing = false
+  private serves = false
 
   /** `exit` ends the process. */
   constructor(
@@ -30,9 +30,13 @@ export class StopSignals implements StopRequests {
     return this.hurrying.signal
   }
 
-  /** From now on the process has clients. */
+  /** The process has clients. */
+  get isServing(): boolean {
+    return this.serves
+  }
+
   beginServing(): void {
-    this.isServing = true
+    this.serves = true
   }
 
   /** A signal has arrived. */
