@@ -1,5 +1,5 @@
 /**
- * The features of the product: one line for each.
+ * The features of the product, and the services of those that others use.
  *
  * Promises  They are installed when this file is loaded. Whatever decides on objects, or starts their services, loads it.
  */

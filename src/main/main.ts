@@ -71,7 +71,7 @@ function runProgram(
 /** Exit codes of programs that a signal has ended begin here, as in shells. */
 const SIGNALLED = 128
 
-/** A command that has nobody to read its output has so long to remove what it has made. */
+/** The time that a command has to clean up once the reader of its output has closed the pipe. */
 const UNREAD_MS_MAX = 5_000
 
 /** The reader of the output has closed the pipe, as in `hayloft ls | head`, which is no error. */

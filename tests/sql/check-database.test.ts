@@ -221,7 +221,7 @@ async function endsEarly(how: "SIGINT" | "closed"): Promise<readonly [code: numb
   return [code, error]
 }
 
-databaseTest("an interrupted check removes its schema, also if nobody reads its output any more", async () => {
+databaseTest("an interrupted check removes its schema, also if the reader of its output closes the pipe", async () => {
   assert.deepEqual(await endsEarly("SIGINT"), [130, "hayloft: interrupted\n"])
   assert.equal(await schemas(), "")
   assert.deepEqual(await endsEarly("closed"), [0, ""])

@@ -144,7 +144,7 @@ class Load {
     }
   }
 
-  /** Resolves with the last response: it is none to be retried, or the time for retries is over. */
+  /** Resolves with the first response that is not to be retried, or with the last one once the time for retries is over. */
   private async untilAnswered(connection: RawConnection, request: RawRequest): Promise<ReadAnswer> {
     const lateMs = this.clock.monotonicMs() + (this.plan.patienceMs ?? PATIENCE_MS)
     while (true) {

@@ -1,4 +1,4 @@
-/** The report of what undelete keeps: which buckets are listed, and what is said of a lost count. */
+/** The report of what undelete keeps: which buckets it lists, and how it shows a lost count. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "../../base/assert.js"

@@ -64,6 +64,7 @@ export interface Feature extends DecidingFeature {
   readonly rescue?: RescuedFeature
 }
 
+/** Decisions have a list of their own (`parts.ts`), so that they do not import what features start. */
 let installed: readonly Feature[] = []
 
 /** Fixes the features of this process. Throws if other ones are installed. */
