@@ -10,7 +10,7 @@ COPY package.json package-lock.json tsconfig.json ./
 COPY tools ./tools
 COPY bin ./bin
 COPY console ./console
-COPY src ./src
+COPY packages ./packages
 RUN node tools/ensure.mjs
 
 FROM node:24-bookworm-slim AS dependencies

@@ -4,8 +4,8 @@
  * Reports the share of samples in which each was running, which shows whether a figure measured "beside" them is valid.
  */
 import { setTimeout as rest } from "node:timers/promises"
-import { JOBS } from "../src/admin/index.js"
-import type { AdminClient } from "../src/client/admin-client.js"
+import { JOBS } from "@hayloft/admin/index.js"
+import type { AdminClient } from "@hayloft/client/admin-client.js"
 
 const LOOK_EVERY_MS = 250
 /** Deleted bytes become dead space once the collector has freed their blocks. */

@@ -1,5 +1,5 @@
 /** The context of all themes of a run: folder, scale, interruption. */
-import type { Clock } from "../src/seams/clock/contract.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Scale } from "./scale.js"
 
 export interface Bench {

@@ -1,7 +1,7 @@
 /** Another checkout of this project, whose build runs beside this one's. */
 import { stat } from "node:fs/promises"
 import { join, resolve } from "node:path"
-import { runProcess } from "../src/cli/testing-process.js"
+import { runProcess } from "@hayloft/cli/testing-process.js"
 
 /** Rebuilds a stale checkout. Returns the absolute path; throws if there is no build tool, or the build fails. */
 export async function builtCheckout(folder: string): Promise<string> {

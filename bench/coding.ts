@@ -8,13 +8,13 @@
  */
 import { createHash } from "node:crypto"
 import { fileURLToPath } from "node:url"
-import { must } from "../src/base/assert.js"
-import { KIB, MIB } from "../src/base/limits.js"
-import { xxh64 } from "../src/simd/xxh64.js"
-import type { CodeShape } from "../src/erasure/index.js"
-import { CODEC_SCRATCH_BYTES, FastCodec, makeCodec } from "../src/erasure/index.js"
-import type { Compute } from "../src/seams/compute/index.js"
-import { slabBytesOf, ThreadCompute } from "../src/seams/compute/index.js"
+import { must } from "@hayloft/base/assert.js"
+import { KIB, MIB } from "@hayloft/base/limits.js"
+import { xxh64 } from "@hayloft/base/simd/xxh64.js"
+import type { CodeShape } from "@hayloft/engine/erasure/index.js"
+import { CODEC_SCRATCH_BYTES, FastCodec, makeCodec } from "@hayloft/engine/erasure/index.js"
+import type { Compute } from "@hayloft/base/seams/compute/index.js"
+import { slabBytesOf, ThreadCompute } from "@hayloft/base/seams/compute/index.js"
 
 const BLOCK_BYTES = 4 * MIB
 const PIECE_BYTES = 64 * KIB
@@ -90,7 +90,7 @@ async function sendPart(compute: Compute, source: Uint8Array): Promise<void> {
 }
 
 async function measureLanes(lanes: number, threads: number): Promise<Measured> {
-  const entry = new URL("../src/main/compute-worker.js", import.meta.url)
+  const entry = new URL("../packages/server/src/compute-worker.js", import.meta.url)
   const slabBytes = slabBytesOf(LANE_SHAPE, BLOCK_BYTES)
   const compute = new ThreadCompute(makeCodec, entry, { slabBytes, poolBytes: 384 * MIB, threads })
   const source = new Uint8Array(PIECE_BYTES).fill(7)

@@ -16,7 +16,7 @@ const path = process.env.BENCH_PROBE_FILE
 
 function reportOf(scripts) {
   return scripts
-    .filter(({ url }) => url.includes("/dist/src/"))
+    .filter(({ url }) => url.includes("/dist/packages/"))
     .map(({ url, functions }) => ({
       url,
       functions: functions

@@ -5,13 +5,13 @@
 import { mkdir, rm } from "node:fs/promises"
 import { join } from "node:path"
 import type { z } from "zod"
-import { STORE_SCHEMAS } from "../src/admin/index.js"
-import { must } from "../src/base/assert.js"
-import { AdminClient } from "../src/client/admin-client.js"
-import type { S3Access } from "../src/client/signed-call.js"
-import { StoreProcess } from "../src/client/testing-store-process.js"
-import { unsealRootCredentials } from "../src/cli/credentials.js"
-import type { Clock } from "../src/seams/clock/contract.js"
+import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
+import { must } from "@hayloft/base/assert.js"
+import { AdminClient } from "@hayloft/client/admin-client.js"
+import type { S3Access } from "@hayloft/client/signed-call.js"
+import { StoreProcess } from "@hayloft/client/testing-store-process.js"
+import { unsealRootCredentials } from "@hayloft/cli/credentials.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 
 type Device = z.output<typeof STORE_SCHEMAS.DEVICES>["devices"][number]
 

@@ -14,14 +14,14 @@
  * Figures are medians of rounds; each round measures plain calls before and after, since their speed depends on
  * whether memory was just freed or written.
  */
-import { must } from "../src/base/assert.js"
-import { KIB, MIB } from "../src/base/limits.js"
-import { mapBounded } from "../src/life/index.js"
-import { S3Client } from "../src/client/s3-client.js"
-import type { S3Access } from "../src/client/signed-call.js"
-import type { Clock } from "../src/seams/clock/contract.js"
+import { must } from "@hayloft/base/assert.js"
+import { KIB, MIB } from "@hayloft/base/limits.js"
+import { mapBounded } from "@hayloft/base/life/index.js"
+import { S3Client } from "@hayloft/client/s3-client.js"
+import type { S3Access } from "@hayloft/client/signed-call.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { DeviceStore } from "./device-store.js"
-import { ratio, type Summary } from "../src/client/load/latencies.js"
+import { ratio, type Summary } from "@hayloft/client/load/latencies.js"
 import { bytesOfFiles, dropFromCache, plainCopy, plainRead, volumesOf } from "./plain-files.js"
 import { SteadyLoad } from "./steady-load.js"
 

@@ -1,7 +1,7 @@
 /** The load of A in the theme `fair`, as a process of its own: `node fair-generator.js TASK`, until it is ended. */
-import { runLoad } from "../src/client/load/raw-load.js"
-import { RequestForge } from "../src/client/load/request-forge.js"
-import { RealClock } from "../src/seams/clock/real.js"
+import { runLoad } from "@hayloft/client/load/raw-load.js"
+import { RequestForge } from "@hayloft/client/load/request-forge.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { requestsOf, type GeneratorTask } from "./themes/fair.js"
 
 const clock = new RealClock()

@@ -2,18 +2,18 @@ import { test } from "node:test"
 import assert from "node:assert/strict"
 import { calledFiles, costOf, filesBeyond, leastCalls, parseCoverage } from "./function-calls.js"
 
-const url = (path: string): string => `file:///tmp/a/dist/src/${path}.js`
+const url = (path: string): string => `file:///tmp/a/dist/packages/${path}.js`
 const coverage = parseCoverage([
   {
-    url: url("s3/handler"),
+    url: url("protocols/src/s3/handler"),
     functions: [
       { name: "handle", at: 10, calls: 40 },
       { name: "", at: 90, calls: 121 },
       { name: "rare", at: 200, calls: 39 },
     ],
   },
-  { url: url("device/checkpoint"), functions: [{ name: "begin", at: 5, calls: 2 }] },
-  { url: url("base/bytes"), functions: [{ name: "join", at: 7, calls: 80 }] },
+  { url: url("engine/src/device/checkpoint"), functions: [{ name: "begin", at: 5, calls: 2 }] },
+  { url: url("base/src/bytes"), functions: [{ name: "join", at: 7, calls: 80 }] },
 ])
 
 test("a function counts if it ran for every request, and a file if one of its functions did", () => {
@@ -21,8 +21,8 @@ test("a function counts if it ran for every request, and a file if one of its fu
   assert.deepEqual(
     files.map(({ path, functions }) => [path, functions.map(({ name }) => name)]),
     [
-      ["src/base/bytes.ts", ["join"]],
-      ["src/s3/handler.ts", ["handle", ""]],
+      ["packages/base/src/bytes.ts", ["join"]],
+      ["packages/protocols/src/s3/handler.ts", ["handle", ""]],
     ],
   )
   // 1 + 3.025 + 2 calls.
@@ -31,7 +31,7 @@ test("a function counts if it ran for every request, and a file if one of its fu
 
 test("additional files are those that the other request does not run", () => {
   const files = calledFiles(coverage, 40)
-  assert.deepEqual(filesBeyond(files, calledFiles(coverage.slice(2), 40)), ["src/s3/handler.ts"])
+  assert.deepEqual(filesBeyond(files, calledFiles(coverage.slice(2), 40)), ["packages/protocols/src/s3/handler.ts"])
   assert.deepEqual(filesBeyond(files, files), [])
 })
 

@@ -18,7 +18,7 @@ export interface CalledFunction {
 }
 
 export interface CalledFile {
-  /** The path of the source from the root of the checkout: `src/s3/handler.ts`. */
+  /** The path of the source from the root of the checkout: `packages/protocols/src/s3/handler.ts`. */
   readonly path: string
   readonly functions: readonly CalledFunction[]
 }
@@ -75,8 +75,8 @@ export function filesBeyond(files: readonly CalledFile[], other: readonly Called
   return files.map(({ path }) => path).filter(path => !known.has(path))
 }
 
-/** From `…/dist/src/s3/handler.js` to `src/s3/handler.ts`. */
+/** From `…/dist/packages/protocols/src/s3/handler.js` to `packages/protocols/src/s3/handler.ts`. */
 function sourceOf(url: string): string {
-  const built = url.slice(url.lastIndexOf("/dist/src/") + "/dist/".length)
+  const built = url.slice(url.lastIndexOf("/dist/packages/") + "/dist/".length)
   return built.replace(/\.js$/, ".ts")
 }

@@ -6,8 +6,8 @@ import { createHash } from "node:crypto"
 import { constants } from "node:fs"
 import { mkdir, open, rm } from "node:fs/promises"
 import { join } from "node:path"
-import { MIB } from "../src/base/limits.js"
-import { noiseOf } from "../src/client/load/work-mix.js"
+import { MIB } from "@hayloft/base/limits.js"
+import { noiseOf } from "@hayloft/client/load/work-mix.js"
 import { timed, type Bench } from "./bench.js"
 
 const noise = noiseOf(4 * MIB)

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process"
 import { readFile } from "node:fs/promises"
 import { cpus, loadavg, totalmem } from "node:os"
 import { fileURLToPath } from "node:url"
-import { GIB } from "../src/base/limits.js"
+import { GIB } from "@hayloft/base/limits.js"
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url))
 

@@ -1,6 +1,6 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
-import { GIB, MIB } from "../src/base/limits.js"
+import { GIB, MIB } from "@hayloft/base/limits.js"
 import { ON_REQUEST, parseOptions, SCENARIOS, type BenchOptions } from "./options.js"
 
 function options(...args: string[]): BenchOptions {

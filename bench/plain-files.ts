@@ -4,7 +4,7 @@
 import { execFile } from "node:child_process"
 import { open, readdir, rm, stat, type FileHandle } from "node:fs/promises"
 import { join } from "node:path"
-import { MIB } from "../src/base/limits.js"
+import { MIB } from "@hayloft/base/limits.js"
 
 /** The files that hold a device's shards. */
 export async function volumesOf(folder: string): Promise<string[]> {

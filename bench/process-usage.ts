@@ -1,6 +1,6 @@
 /** The resource usage of a process, from /proc (Linux); on other systems a row reports that it is not available. */
 import { readdir, readFile } from "node:fs/promises"
-import { must } from "../src/base/assert.js"
+import { must } from "@hayloft/base/assert.js"
 import { Unmeasured } from "./row.js"
 
 /** The kernel's clock ticks per second for programs, on every Linux. */

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { z } from "zod"
-import { runProcess } from "../src/cli/testing-process.js"
+import { runProcess } from "@hayloft/cli/testing-process.js"
 
 /** Seen from dist/bench/. */
 const MAIN = fileURLToPath(new URL("../../bench/start.cjs", import.meta.url))

@@ -1,5 +1,5 @@
 /** The report as a readable table. Pure. */
-import { tableText } from "../src/cli/text.js"
+import { tableText } from "@hayloft/cli/text.js"
 import type { Machine } from "./machine.js"
 import type { Result, Verdict } from "./row.js"
 

@@ -6,7 +6,7 @@
  * A sample is 40 requests (10 large ones), one after the other over a new connection, after the same number of
  * uncounted requests. A function counts if it ran at least once for each request in each sample; the sample in
  * which it was called
- * least gives its calls. So background work is excluded. The server runs the built files of dist/src, not the bundle:
+ * least gives its calls. So background work is excluded. The server runs the built files of dist/packages, not the bundle:
  * V8 then names the file of each function.
  */
 import { existsSync } from "node:fs"
@@ -17,8 +17,8 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { z } from "zod"
-import { tableText } from "../src/cli/text.js"
-import { RealClock } from "../src/seams/clock/real.js"
+import { tableText } from "@hayloft/cli/text.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import type { Bench } from "./bench.js"
 import { builtCheckout } from "./checkout.js"
 import { FormStore } from "./form-store.js"
@@ -39,7 +39,7 @@ import { QUICK } from "./scale.js"
 /** Seen from dist/bench/. */
 const ROOT = fileURLToPath(new URL("../..", import.meta.url))
 /** The unbundled command line; older checkouts use the second name. */
-const ENTRIES = ["dist/src/main/main.js", "dist/src/main/cli/main.js"]
+const ENTRIES = ["dist/packages/server/src/main.js", "dist/src/main/main.js"]
 const FOLDERS = 6
 const REQUESTS = 40
 const LARGE_REQUESTS = 10

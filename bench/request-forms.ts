@@ -4,13 +4,13 @@
  * `npm run bench -- --scenario forms` measures their processor time, `npm run request-cost` the files, functions and
  * calls behind each. A form builds its requests before the measurement, so that building them is not measured.
  */
-import { presign } from "../src/access/sigv4.js"
-import { KIB, MIB, PART_BYTES_MIN } from "../src/base/limits.js"
-import { sizeText } from "../src/cli/text.js"
-import type { RawRequest } from "../src/client/load/raw-connection.js"
-import { wireOf, type ForgedRequest, type RequestForge } from "../src/client/load/request-forge.js"
-import { noiseOf, spreadKey } from "../src/client/load/work-mix.js"
-import type { S3Request } from "../src/client/signed-call.js"
+import { presign } from "@hayloft/access/sigv4.js"
+import { KIB, MIB, PART_BYTES_MIN } from "@hayloft/base/limits.js"
+import { sizeText } from "@hayloft/cli/text.js"
+import type { RawRequest } from "@hayloft/client/load/raw-connection.js"
+import { wireOf, type ForgedRequest, type RequestForge } from "@hayloft/client/load/request-forge.js"
+import { noiseOf, spreadKey } from "@hayloft/client/load/work-mix.js"
+import type { OutgoingRequest } from "@hayloft/client/signed-call.js"
 import { SHARED_BUCKET, type FormStore } from "./form-store.js"
 import { BUCKET } from "./own-store.js"
 import { signedChunks } from "./signed-chunks.js"
@@ -26,7 +26,7 @@ const USER_METADATA = [
   ["x-amz-meta-md5chksum", "XrY7u+Ae7tCTyyK7j1rNww=="],
 ] as const
 
-type Headers = NonNullable<S3Request["headers"]>
+type Headers = NonNullable<OutgoingRequest["headers"]>
 
 export interface RequestForm {
   readonly name: string
@@ -43,7 +43,7 @@ export interface RequestForm {
   prepare(store: FormStore, count: number): Promise<readonly RawRequest[]>
 }
 
-type Build = (forge: RequestForge, request: S3Request, body: Buffer) => RawRequest
+type Build = (forge: RequestForge, request: OutgoingRequest, body: Buffer) => RawRequest
 
 const whole: Build = (forge, request, body) => forge.forge({ ...request, body })
 const inSignedChunks: Build = (forge, request, body) => signedChunks(forge, request, body, CHUNK_BYTES)
@@ -82,7 +82,7 @@ function put(sizeBytes: number, options: PutOptions = {}): RequestForm {
 interface ReadOptions {
   readonly adds?: string
   readonly method?: "GET" | "HEAD"
-  readonly query?: NonNullable<S3Request["query"]>
+  readonly query?: NonNullable<OutgoingRequest["query"]>
   readonly headers?: Headers
   /** The objects have a checksum from their writer. */
   readonly hasChecksum?: boolean
@@ -121,7 +121,7 @@ function read(sizeBytes: number, options: ReadOptions = {}): RequestForm {
 }
 
 /** With the signature in the query. */
-function presigned(forge: RequestForge, request: S3Request): RawRequest {
+function presigned(forge: RequestForge, request: OutgoingRequest): RawRequest {
   const { method, rawTarget } = forge.sign(request)
   const rawHeaders = ["host", forge.endpoint.host]
   const { accessKeyId, secretAccessKey: secret, region } = forge.access

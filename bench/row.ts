@@ -5,7 +5,7 @@
  * A figure is shown with its limit, which the machine or a bare server reaches in the same round; the ratio of the
  * two is comparable between machines. Bounds refer to "figure", "ratio" or a further figure.
  */
-import { must } from "../src/base/assert.js"
+import { must } from "@hayloft/base/assert.js"
 
 export interface Measured {
   readonly figure: number

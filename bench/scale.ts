@@ -1,5 +1,5 @@
 /** The amount of each work in a run: a few minutes, the targets' full scale (`--full`), or short for tests. */
-import { GIB, KIB, MIB } from "../src/base/limits.js"
+import { GIB, KIB, MIB } from "@hayloft/base/limits.js"
 
 export interface Scale {
   /** The number of rounds; figures are medians. */

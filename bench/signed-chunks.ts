@@ -1,9 +1,9 @@
 /** A request whose body is signed chunk by chunk, built as one buffer before it is sent. */
-import { STREAMING_SIGNED } from "../src/access/sigv4.js"
-import { sha256Hex } from "../src/access/sigv4.js"
-import type { RawRequest } from "../src/client/load/raw-connection.js"
-import { wireOf, type RequestForge } from "../src/client/load/request-forge.js"
-import type { S3Request } from "../src/client/signed-call.js"
+import { STREAMING_SIGNED } from "@hayloft/access/sigv4.js"
+import { sha256Hex } from "@hayloft/access/sigv4.js"
+import type { RawRequest } from "@hayloft/client/load/raw-connection.js"
+import { wireOf, type RequestForge } from "@hayloft/client/load/request-forge.js"
+import type { OutgoingRequest } from "@hayloft/client/signed-call.js"
 
 const SIGNATURE_CHARACTERS = 64
 const EMPTY = Buffer.alloc(0)
@@ -12,7 +12,12 @@ const chunkHead = (lengthBytes: number, signature: string): string =>
   `${lengthBytes.toString(16)};chunk-signature=${signature}\r\n`
 
 /** Chunks have equal lengths; the last may be shorter, and an empty one ends the body. */
-export function signedChunks(forge: RequestForge, request: S3Request, body: Buffer, chunkBytes: number): RawRequest {
+export function signedChunks(
+  forge: RequestForge,
+  request: OutgoingRequest,
+  body: Buffer,
+  chunkBytes: number,
+): RawRequest {
   const chunks: Buffer[] = []
   for (let at = 0; at < body.length; at += chunkBytes) chunks.push(body.subarray(at, at + chunkBytes))
   chunks.push(EMPTY)

@@ -4,9 +4,9 @@
  * A request's time is measured from the moment it was due, so that requests queued behind a slow one count as slow
  * too. One request in three is a put.
  */
-import type { S3Client } from "../src/client/s3-client.js"
-import type { Clock } from "../src/seams/clock/contract.js"
-import { Latencies, type Summary } from "../src/client/load/latencies.js"
+import type { S3Client } from "@hayloft/client/s3-client.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { Latencies, type Summary } from "@hayloft/client/load/latencies.js"
 
 const WORKERS = 64
 const PUT_EVERY = 3

@@ -2,8 +2,8 @@
  * Load on several servers in turns of `TURN_MS`, so that other load on the machine slows all of them alike. Each
  * server has the same number of kept-alive connections, each with one request at a time.
  */
-import { mapBounded } from "../src/life/index.js"
-import { RawConnection, type RawOptions, type RawRequest } from "../src/client/load/raw-connection.js"
+import { mapBounded } from "@hayloft/base/life/index.js"
+import { RawConnection, type RawOptions, type RawRequest } from "@hayloft/client/load/raw-connection.js"
 import type { Bench } from "./bench.js"
 
 const CONNECTIONS = 8

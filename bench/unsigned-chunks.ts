@@ -1,9 +1,9 @@
 /** A request whose body is one chunk without a signature and a trailer with its CRC32, as SDKs send puts over TLS. */
-import { STREAMING_UNSIGNED_TRAILER } from "../src/access/sigv4.js"
-import { Crc } from "../src/simd/crc.js"
-import type { RawRequest } from "../src/client/load/raw-connection.js"
-import { wireOf, type RequestForge } from "../src/client/load/request-forge.js"
-import type { S3Request } from "../src/client/signed-call.js"
+import { STREAMING_UNSIGNED_TRAILER } from "@hayloft/access/sigv4.js"
+import { Crc } from "@hayloft/base/simd/crc.js"
+import type { RawRequest } from "@hayloft/client/load/raw-connection.js"
+import { wireOf, type RequestForge } from "@hayloft/client/load/request-forge.js"
+import type { OutgoingRequest } from "@hayloft/client/signed-call.js"
 
 export const CHECKSUM_HEADER = "x-amz-checksum-crc32"
 
@@ -14,7 +14,7 @@ export function crc32Text(body: Uint8Array): string {
   return Buffer.from(crc.digest()).toString("base64")
 }
 
-export function unsignedChunkWithTrailer(forge: RequestForge, request: S3Request, body: Buffer): RawRequest {
+export function unsignedChunkWithTrailer(forge: RequestForge, request: OutgoingRequest, body: Buffer): RawRequest {
   const wire = Buffer.concat([
     Buffer.from(`${body.length.toString(16)}\r\n`),
     body,

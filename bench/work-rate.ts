@@ -1,5 +1,5 @@
 /** How often workers do some work in a second, for rows that compare two kinds of work. `number`: of the work, among all. */
-import { runLoad, type LoadPlan, type LoadResult } from "../src/client/load/raw-load.js"
+import { runLoad, type LoadPlan, type LoadResult } from "@hayloft/client/load/raw-load.js"
 import type { Bench } from "./bench.js"
 
 /** A load with the connections and the duration of the scale. Throws if a request failed. */

@@ -1,7 +1,7 @@
 /**
- * `hayloft/client`: locks, leases, elections and small files of a Hayloft store (docs/locks.md).
+ * `hayloft/client`: locks, leases, elections and small files of a Hayloft store (docs/guide/locks.md).
  *
- * What src/client/library.ts is, as programs see it; a test has the compiler compare the two.
+ * What packages/client/src/library.ts is, as programs see it; a test has the compiler compare the two.
  */
 
 export type CoordCredentials =

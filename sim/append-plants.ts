@@ -1,8 +1,8 @@
 /** Planted bugs of appends, which tests must catch. */
 import type { Edit, TestedPlant } from "./plants.js"
 
-const TEST = "src/object/append-service"
-const COMMANDS = "src/object/commands/append-commands-core.ts"
+const TEST = "packages/features/src/appends/append-service"
+const COMMANDS = "packages/features/src/appends/append-commands-core.ts"
 
 const plant = (bug: string, ...edits: readonly Edit[]): TestedPlant => ({
   ...{ bug: `appends: ${bug}`, edits, caughtBy: TEST },
@@ -10,10 +10,10 @@ const plant = (bug: string, ...edits: readonly Edit[]): TestedPlant => ({
 const inCommands = (find: string, put: string): Edit => ({ file: COMMANDS, find, put })
 
 const ofReferences = (bug: string, ...edits: readonly Edit[]): TestedPlant => ({
-  ...{ bug: `references: ${bug}`, edits, caughtBy: "src/object/concatenation" },
+  ...{ bug: `references: ${bug}`, edits, caughtBy: "packages/features/src/appends/concatenation" },
 })
 const inReferences = (find: string, put: string): Edit => ({
-  ...{ file: "src/object/commands/reference-commands-core.ts", find, put },
+  ...{ file: "packages/objects/src/commands/reference-commands-core.ts", find, put },
 })
 
 export const APPEND_PLANTS: readonly TestedPlant[] = [
@@ -25,21 +25,24 @@ export const APPEND_PLANTS: readonly TestedPlant[] = [
     "an offset that is not the end of the object is accepted",
     inCommands("if (atOffset !== undefined && atOffset !== sizeBytes)", "if (atOffset === -1)"),
   ),
-  plant(
-    "a small object may have been replaced since its bytes were moved",
-    inCommands("if (moved?.order !== head.order)", "if (moved === undefined)"),
-  ),
+  plant("a small object may have been replaced since its bytes were moved", {
+    ...{
+      file: "packages/objects/src/commands/segments-core.ts",
+      find: "if (moved?.order !== head.order)",
+      put: "if (moved === undefined)",
+    },
+  }),
   plant(
     "full segments are not noted",
     inCommands("if (last?.isOpen === true && !isRoom)", "if (last?.isOpen === true && offsetBytes < 0)"),
   ),
   plant("the open end is re-encoded", {
-    file: "src/object/jobs/reencode.ts",
+    file: "packages/objects/src/jobs/reencode.ts",
     find: "isOpenEnd(family, row) ? policyOfOpenEnd(ofRow) : ofRow",
     put: "ofRow",
   }),
   plant("readers go on with the next segment of the time before a merge", {
-    file: "src/object/object-reader.ts",
+    file: "packages/objects/src/object-reader.ts",
     find: "yield { segment, first: at, lengthBytes: next - at, offsetBytes: at }",
     put: "yield { segment, first: segment.offsetBytes, lengthBytes: next - segment.offsetBytes, offsetBytes: at }",
   }),
@@ -48,7 +51,7 @@ export const APPEND_PLANTS: readonly TestedPlant[] = [
     inCommands("for (const part of segment.parts) editor.release", "for (const part of []) editor.release"),
   ),
   ofReferences("segments are deleted although others reference them", {
-    file: "src/object/commands/reference-commands-core.ts",
+    file: "packages/objects/src/commands/reference-commands-core.ts",
     find: "return (record !== undefined && record.count > 0) ||",
     put: "return (record !== undefined && record.count < 0) ||",
   }),
@@ -60,15 +63,13 @@ export const APPEND_PLANTS: readonly TestedPlant[] = [
     "a reference is counted once for all objects that have it",
     inReferences("count: before.count + added", "count: Math.max(before.count, added)"),
   ),
-  ofReferences(
-    "a source may be gone when it is referenced",
-    inReferences(
-      "if (!isSame || record.sealing !== undefined) throw fail",
-      "if (record?.sealing !== undefined) throw fail",
-    ),
-  ),
+  ofReferences("a source may be gone when it is referenced", {
+    file: "packages/features/src/appends/concatenation-commands-core.ts",
+    find: "if (!isSame || record.sealing !== undefined) throw fail",
+    put: "if (record?.sealing !== undefined) throw fail",
+  }),
   ofReferences("bytes whose object is gone are not repaired", {
-    file: "src/object/commands/reencode-commands-core.ts",
+    file: "packages/objects/src/commands/reencode-commands-core.ts",
     find: "return referencesTo(view, referencesRowKey(bucketId, { key, multipartId })) !== undefined",
     put: "return false",
   }),
@@ -77,18 +78,26 @@ export const APPEND_PLANTS: readonly TestedPlant[] = [
     inCommands("segment.source === undefined && (segment.isOpen", "(segment.isOpen"),
   ),
   ofReferences("ranges of references begin at their sources' first bytes", {
-    file: "src/object/object-reader.ts",
+    file: "packages/objects/src/object-reader.ts",
     find: "first: source.offsetBytes + at - offsetBytes",
     put: "first: source.offsetBytes",
   }),
   ofReferences("referenced bytes get the redundancy of their own object's class", {
-    file: "src/object/jobs/policies-of-rows.ts",
+    file: "packages/objects/src/jobs/policies-of-rows.ts",
     find: " || each === ofClass.referencedIn",
     put: "",
   }),
-  ofReferences("objects keep references when the store begins to encrypt", {
-    file: "src/object/jobs/encrypt.ts",
-    find: "else if (row.isReferenced) continue",
-    put: "else if (row.rowKey.length === 0) continue",
-  }),
+  ofReferences(
+    "bytes are encrypted that objects without their key reference",
+    {
+      file: "packages/objects/src/jobs/encrypt.ts",
+      find: "else if (row.isReferenced) continue",
+      put: "else if (row.rowKey.length === 0) continue",
+    },
+    {
+      file: "packages/objects/src/commands/encrypt-commands-core.ts",
+      find: "if (isReferenced(view, add)) throw fail",
+      put: "if (isReferenced(view, add) && time.nowMs < 0) throw fail",
+    },
+  ),
 ]

@@ -3,14 +3,14 @@ import type { Edit, Plant, TestedPlant } from "./plants.js"
 import type { CheckName } from "./world/checks.js"
 
 const plantCaughtBy =
-  (caughtBy: string, folder = "src/features/locks") =>
+  (caughtBy: string, folder = "packages/features/src/locks") =>
   (bug: string, file: string, find: string, put: string): TestedPlant => ({
     ...{ bug: `coord: ${bug}`, edits: [{ file: `${folder}/${file}.ts`, find, put } satisfies Edit], caughtBy },
   })
 
-const plant = plantCaughtBy("src/features/locks/coord")
-const inRows = plantCaughtBy("src/features/locks/coord", "src/format")
-const inObjects = plantCaughtBy("src/object/fences", "src/object/commands")
+const plant = plantCaughtBy("packages/features/src/locks/coord")
+const inRows = plantCaughtBy("packages/features/src/locks/coord", "packages/engine/src/format")
+const inObjects = plantCaughtBy("packages/objects/src/fences", "packages/objects/src/commands")
 const LOCKS = "lock-commands-core"
 const FILES = "file-commands-core"
 const WRITES = "coord-writes-core"
@@ -169,15 +169,15 @@ export const COORD_PLANTS: readonly TestedPlant[] = [
     "  end: accountRange(account).end,",
   ),
   inRows("numbers of changes are texts", "coord-rows", "u64TextOf(BigInt(number))", "number"),
-  inObjects("a write of an object does not look at its fence", VERSIONS, "requireFence(view, conditions.fence)", ""),
+  inObjects("a write of an object does not look at its fence", VERSIONS, "checkOfFeatures(view, conditions)", ""),
   inObjects(
     "the removal of a version does not look at its fence",
     VERSIONS,
-    "requireFence(view, remove.conditions.fence)",
+    "checkOfFeatures(view, remove.conditions)",
     "",
   ),
-  inObjects("new attributes do not look at their fence", VERSIONS, "requireFence(view, to.conditions.fence)", ""),
-  inObjects("a renaming does not look at its fence", "rename-core", "requireFence(view, conditions.fence)", ""),
+  inObjects("new attributes do not look at their fence", VERSIONS, "checkOfFeatures(view, to.conditions)", ""),
+  inObjects("a renaming does not look at its fence", "rename-core", "checkOfFeatures(view, conditions)", ""),
   inObjects(
     "a write with a fence counts as unconditional",
     "conditions-core",
@@ -193,27 +193,27 @@ const inCluster = (bug: string, caughtBy: readonly CheckName[], ...edits: readon
 /** Bugs that clients of a storm must find. */
 export const COORD_CLUSTER_PLANTS: readonly Plant[] = [
   inCluster("a fence holds with another token", ["fencesHold"], {
-    file: "src/features/locks/lock-commands-core.ts",
+    file: "packages/features/src/locks/lock-commands-core.ts",
     find: FENCE_HOLDS,
     put: "if (lock?.mode === mode && lock.holders.length > 0 * token) return undefined",
   }),
   inCluster("the end of a session leaves its place in line", ["sessionsEnd"], {
-    file: "src/features/locks/lock-commands-core.ts",
+    file: "packages/features/src/locks/lock-commands-core.ts",
     find: WAITING_STAYS,
     put: "const waiting = lock.waiting.filter(each => each.session !== session || lock.mode === each.mode)",
   }),
   inCluster(
     "sessions end although they are renewed",
     ["sessionsLast"],
-    { file: "src/features/locks/silence-core.ts", find: SAME_BEAT, put: "before ? before.silentMs" },
+    { file: "packages/features/src/locks/silence-core.ts", find: SAME_BEAT, put: "before ? before.silentMs" },
     {
-      file: "src/features/locks/session-commands-core.ts",
+      file: "packages/features/src/locks/session-commands-core.ts",
       find: "session === undefined || (onlyAt !== undefined && session.beat !== onlyAt)",
       put: "session === undefined || onlyAt === 0",
     },
   ),
   inCluster("tokens follow the clock of a node", ["tokensGrow", "fencesHold", "readsAreFresh"], {
-    file: "src/features/locks/coord-writes-core.ts",
+    file: "packages/features/src/locks/coord-writes-core.ts",
     find: "Math.max(open.record.lastNumber + 1, this.nowMs)",
     put: "Math.max(1, this.nowMs)",
   }),

@@ -1,16 +1,16 @@
 /** Planted bugs of copies in other stores, which tests must catch. */
 import type { Edit, TestedPlant } from "./plants.js"
 
-const CORE = "src/features/copies/copy-log-core.ts"
-const FEATURE = "src/features/copies/feature.ts"
-const EDITOR = "src/object/commands/row-editor-core.ts"
-const COPIER = "src/features/copies/copier.ts"
-const WINDOW = "src/features/copies/window-core.ts"
-const SENDING = "src/features/copies/sending.ts"
-const BACKLOG = "src/features/copies/backlog.ts"
-const FILLING = "src/features/copies/filling.ts"
-const CASES = "src/features/copies/copies"
-const ORDER = "src/features/copies/window-core"
+const CORE = "packages/features/src/copies/copy-log-core.ts"
+const FEATURE = "packages/features/src/copies/feature.ts"
+const EDITOR = "packages/objects/src/commands/row-editor-core.ts"
+const COPIER = "packages/features/src/copies/copier.ts"
+const WINDOW = "packages/features/src/copies/window-core.ts"
+const SENDING = "packages/features/src/copies/sending.ts"
+const BACKLOG = "packages/features/src/copies/backlog.ts"
+const FILLING = "packages/features/src/copies/filling.ts"
+const CASES = "packages/features/src/copies/copies"
+const ORDER = "packages/features/src/copies/window-core"
 const KINDS = "tests/engines/copies"
 
 const plant = (bug: string, caughtBy: string, file: string, find: string, put: string): TestedPlant => {

@@ -1,14 +1,19 @@
 /** Planted bugs of deduplication, which tests must catch. */
 import type { Edit, TestedPlant } from "./plants.js"
 
-const COMMANDS = "src/object/commands/dedup-commands-core.ts"
-const PARTS_COMMANDS = "src/object/commands/dedup-parts-commands-core.ts"
-const REFERENCES = "src/object/commands/reference-commands-core.ts"
-const COLLECTOR = "src/object/jobs/collector.ts"
-const WRITER = "src/block/body-writer.ts"
+const COMMANDS = "packages/features/src/dedup/dedup-commands-core.ts"
+const PARTS_COMMANDS = "packages/features/src/dedup/parts-commands-core.ts"
+const DIGESTS = "packages/objects/src/commands/block-digests-core.ts"
+const REFERENCES = "packages/objects/src/commands/reference-commands-core.ts"
+const COLLECTOR = "packages/objects/src/jobs/collector.ts"
+const WRITER = "packages/engine/src/block/body-writer.ts"
 
 const plant = (bug: string, file: string, find: string, put: string): TestedPlant => ({
-  ...{ bug: `dedup: ${bug}`, edits: [{ file, find, put } satisfies Edit], caughtBy: "src/object/dedup" },
+  ...{
+    bug: `dedup: ${bug}`,
+    edits: [{ file, find, put } satisfies Edit],
+    caughtBy: "packages/features/src/dedup/dedup",
+  },
 })
 
 export const DEDUP_PLANTS: readonly TestedPlant[] = [
@@ -32,7 +37,7 @@ export const DEDUP_PLANTS: readonly TestedPlant[] = [
   ),
   plant(
     "the index keeps blocks that are gone",
-    COMMANDS,
+    DIGESTS,
     "if (place?.key === key && place.multipartId === multipartId)",
     "if (place === undefined)",
   ),
@@ -53,36 +58,36 @@ export const DEDUP_PLANTS: readonly TestedPlant[] = [
     edits: [
       { file: COMMANDS, find: "if (found?.record.storageClass !== storageClass)", put: "if (found === undefined)" },
       {
-        file: "src/keys/derive.ts",
+        file: "packages/access/src/keys/derive.ts",
         find: "Uint8Array.of(numberOfClass(storageClass))",
         put: "Uint8Array.of(storageClass.length * 0)",
       },
     ],
-    caughtBy: "src/object/dedup",
+    caughtBy: "packages/features/src/dedup/dedup",
   },
   plant(
     "a version that moves to another class shares its blocks",
-    "src/object/lifecycle/move-commands-core.ts",
+    "packages/features/src/lifecycle/move-commands-core.ts",
     'content.kind === "segments" ? closedReferences',
     'content.kind === "inline" ? closedReferences',
   ),
   plant(
     "encrypted segments are shared",
-    "src/object/commands/encrypt-commands-core.ts",
+    "packages/objects/src/commands/encrypt-commands-core.ts",
     'typeof add.of === "string" ? []',
     "bucketId > 0 ? []",
   ),
   plant(
     "segments are encrypted although others reference them",
-    "src/object/commands/encrypt-commands-core.ts",
+    "packages/objects/src/commands/encrypt-commands-core.ts",
     "if (isReferenced(view, add)) throw",
     "if (isReferenced(view, add) && time.nowMs < 0) throw",
   ),
   plant(
     "a completion refers to what is about to be encrypted",
-    "src/object/multipart-service.ts",
-    "sealed.upload.sealing === undefined && this.encryption.protectionOf(undefined) === undefined",
-    "sealed.upload.sealing === undefined",
+    "packages/objects/src/multipart-service.ts",
+    "frozen.upload.sealing === undefined && this.encryption.protectionOf(undefined) === undefined",
+    "frozen.upload.sealing === undefined",
   ),
   plant(
     "known blocks keep their slabs",
@@ -98,49 +103,49 @@ export const DEDUP_PLANTS: readonly TestedPlant[] = [
   ),
   plant(
     "there are as many runs as there are changes",
-    "src/object/dedup-body.ts",
+    "packages/features/src/dedup/body-blocks.ts",
     "if (this.runs >= DEDUP_LIMITS.runsMax)",
     "if (this.runs < 0)",
   ),
   plant(
     "a source grows over another one",
-    "src/object/dedup-body.ts",
+    "packages/features/src/dedup/body-blocks.ts",
     "before.source.offsetBytes + before.source.lengthBytes === offsetBytes",
     "before.source.offsetBytes <= offsetBytes",
   ),
   plant(
     "parts of others come after all others",
-    "src/object/queries/manifest-core.ts",
+    "packages/objects/src/queries/manifest-core.ts",
     "[...parts, ...referring].sort((a, b) => a.partNumber - b.partNumber)",
     "[...parts, ...referring]",
   ),
   plant(
     "what a failed completion has shared stays",
-    "src/object/multipart-service.ts",
+    "packages/objects/src/multipart-service.ts",
     "for (let isMore = isStale; isMore;)",
     "for (let isMore = false; isMore;)",
   ),
   plant(
     "segments that a crash has left in an upload are never dropped",
-    "src/object/jobs/detach-sources.ts",
+    "packages/objects/src/jobs/detach-sources.ts",
     "await dropSegments(metadata, uploadOfRow(rowKey))",
     "",
   ),
   plant(
     "segments are deleted before their digests",
-    "src/object/commands/multipart-commands-core.ts",
+    "packages/objects/src/commands/multipart-commands-core.ts",
     "const plain = hasDigests ? [] : stale.filter",
     "const plain = stale.filter",
   ),
   plant(
     "encrypted objects are accepted",
-    "src/object/dedup.ts",
-    'asked.mode === "atRest" ||',
-    'asked.mode !== "atRest" ||',
+    "packages/objects/src/encryption-core.ts",
+    'asked.mode === "atRest") return',
+    'asked.mode !== "atRest") return',
   ),
   plant(
     "default encryption is accepted",
-    "src/object/commands/bucket-commands-core.ts",
+    "packages/objects/src/commands/bucket-commands-core.ts",
     "if (excludes) throw fail",
     "if (excludes && one === other) throw fail",
   ),
@@ -152,7 +157,7 @@ export const DEDUP_PLANTS: readonly TestedPlant[] = [
   ),
   plant(
     "uploads of further runs are not discarded",
-    "src/object/uploads.ts",
+    "packages/objects/src/uploads.ts",
     "for (const { extent } of content.runs)",
     "for (const { extent } of content.runs.slice(0, 1))",
   ),

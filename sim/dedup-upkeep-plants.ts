@@ -1,7 +1,7 @@
 /** Planted bugs of the upkeep of deduplication, which tests must catch. */
 import type { Edit, TestedPlant } from "./plants.js"
 
-const FOLDER = "src/object/dedup-upkeep"
+const FOLDER = "packages/features/src/dedup"
 
 const plant =
   (test: string) =>
@@ -12,14 +12,19 @@ const inHistories = plant("histories")
 const ofReferences = plant("references")
 const ofDigests = plant("dedup-upkeep")
 const edit = (file: string, find: string, put: string): Edit => ({ file: `${FOLDER}/${file}.ts`, find, put })
+const ofRecount = (find: string, put: string): Edit => ({ file: "packages/objects/src/queries/recount.ts", find, put })
 
 export const DEDUP_UPKEEP_PLANTS: readonly TestedPlant[] = [
   ofReferences("a row of references may change and be the same again", {
-    ...{ file: "src/format/references-record.ts", find: "changes: (before.changes ?? 0) + 1", put: "changes: 0" },
+    ...{
+      file: "packages/engine/src/format/references-record.ts",
+      find: "changes: (before.changes ?? 0) + 1",
+      put: "changes: 0",
+    },
   }),
   inHistories(
     "a count is compared although its row has changed",
-    edit("recount", "const isChanging = !isSame(left.get(rowKey), value)", "const isChanging = false"),
+    ofRecount("const isChanging = !isSame(left.get(rowKey), value)", "const isChanging = false"),
   ),
   ofReferences(
     "a repair sets a count that has changed since",
@@ -30,7 +35,7 @@ export const DEDUP_UPKEEP_PLANTS: readonly TestedPlant[] = [
     edit("repair-commands-core", "const isOver = before.isReleased && count === 0", "const isOver = false"),
   ),
   ofReferences("parts that are missing in the middle of a source are not noticed", {
-    file: "src/object/queries/manifest-core.ts",
+    file: "packages/objects/src/queries/manifest-core.ts",
     find: 'if (isFailure(error, "corruptRecord")) return false',
     put: 'if (isFailure(error, "corruptRecord")) return true',
   }),

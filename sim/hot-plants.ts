@@ -1,12 +1,12 @@
 /** Planted bugs of hot copies, which tests must catch. */
 import type { TestedPlant } from "./plants.js"
 
-const CORE = "src/block/hot-copies-core.ts"
-const COPIES = "src/block/hot-copies.ts"
-const RATES = "src/block/read-rates-core.ts"
-const AHEAD = "src/block/read-ahead.ts"
-const READER = "src/block/block-reader.ts"
-const LEDGER = "src/object/jobs/repair-ledger.ts"
+const CORE = "packages/engine/src/block/hot-copies-core.ts"
+const COPIES = "packages/engine/src/block/hot-copies.ts"
+const RATES = "packages/engine/src/block/read-rates-core.ts"
+const AHEAD = "packages/engine/src/block/read-ahead.ts"
+const READER = "packages/engine/src/block/block-reader.ts"
+const LEDGER = "packages/objects/src/jobs/repair-ledger.ts"
 
 const plant =
   (caughtBy: string) =>
@@ -14,8 +14,8 @@ const plant =
     ...{ bug: `hot: ${bug}`, edits: [{ file, find, put }], caughtBy },
   })
 
-const ofCore = plant("src/block/hot-copies-core")
-const ofReader = plant("src/block/hot-copies")
+const ofCore = plant("packages/engine/src/block/hot-copies-core")
+const ofReader = plant("packages/engine/src/block/hot-copies")
 
 export const HOT_PLANTS: readonly TestedPlant[] = [
   ofCore(
@@ -104,7 +104,7 @@ export const HOT_PLANTS: readonly TestedPlant[] = [
     "copied instanceof Uint8Array",
   ),
   ofReader("a range that is not lent keeps its copy", READER, "void after(copied, giveBack)", ""),
-  plant("src/object/jobs/repair")(
+  plant("packages/objects/src/jobs/repair")(
     "repair takes partitions in their order, not the riskiest first",
     LEDGER,
     "if (urgency < most && isDue(partition)) most = urgency",

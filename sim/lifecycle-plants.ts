@@ -1,11 +1,11 @@
 /** Planted bugs of lifecycle, which random histories beside the model must catch. */
 import type { Edit, TestedPlant } from "./plants.js"
 
-const DUE = "src/object/lifecycle/due-core.ts"
-const EXPIRE = "src/object/lifecycle/expire-commands-core.ts"
-const MOVE = "src/object/lifecycle/move-commands-core.ts"
-const MOVES = "src/object/lifecycle/transitions-core.ts"
-const WALK = "src/object/lifecycle/walk-core.ts"
+const DUE = "packages/features/src/lifecycle/due-core.ts"
+const EXPIRE = "packages/features/src/lifecycle/expire-commands-core.ts"
+const MOVE = "packages/features/src/lifecycle/move-commands-core.ts"
+const MOVES = "packages/features/src/lifecycle/transitions-core.ts"
+const WALK = "packages/features/src/lifecycle/walk-core.ts"
 
 const caughtBy =
   (test: string) =>
@@ -13,8 +13,8 @@ const caughtBy =
 
 const plant = caughtBy("sim/world/twins")
 /** Which moves of few versions show at once, and random histories seldom. */
-const movePlant = caughtBy("src/object/jobs/lifecycle-moves")
-const orderPlant = caughtBy("src/object/lifecycle/transitions-core")
+const movePlant = caughtBy("packages/features/src/lifecycle/lifecycle-moves")
+const orderPlant = caughtBy("packages/features/src/lifecycle/transitions-core")
 
 export const LIFECYCLE_PLANTS: readonly TestedPlant[] = [
   plant(

@@ -11,8 +11,8 @@
  * does not end fails with the calls that sleep.
  */
 import { parseArgs } from "node:util"
-import { assert } from "../src/base/assert.js"
-import { keepStacks, type SimClock } from "../src/seams/clock/sim.js"
+import { assert } from "@hayloft/base/assert.js"
+import { keepStacks, type SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { AgingCluster } from "./cluster/aging-cluster.js"
 import { ClusterStorm, clusterOf } from "./cluster/cluster-storm.js"
 import { LimitedCluster } from "./cluster/limited-cluster.js"

@@ -1,10 +1,14 @@
 /** Planted bugs of reads at moments, restores and differences, which tests must catch. */
 import type { Edit, TestedPlant } from "./plants.js"
 
-const CORE = "src/features/history/moments-core.ts"
-const SERVICE = "src/features/history/moments.ts"
-const RESTORE = "src/features/user-jobs/restore-core.ts"
-const [MODEL, ENGINES, REQUESTS] = ["src/features/history/moments", "tests/engines/moments", "tests/s3/moments"]
+const CORE = "packages/features/src/history/moments-core.ts"
+const SERVICE = "packages/features/src/history/moments.ts"
+const RESTORE = "packages/features/src/user-jobs/restore-core.ts"
+const [MODEL, ENGINES, REQUESTS] = [
+  "packages/features/src/history/moments",
+  "tests/engines/moments",
+  "tests/s3/moments",
+]
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({
   ...{ bug: `moments: ${bug}`, edits, caughtBy },
@@ -72,12 +76,12 @@ export const MOMENT_PLANTS: readonly TestedPlant[] = [
     put: "",
   }),
   plant("the right to read objects is enough for deleted ones", REQUESTS, {
-    file: "src/s3/run-operation.ts",
+    file: "packages/protocols/src/s3/run-operation.ts",
     find: "const isOfVersion = place.versionId !== undefined || call.moment !== undefined",
     put: "const isOfVersion = place.versionId !== undefined && call.moment === undefined",
   }),
   plant("callers without rights learn since when a bucket has a history", REQUESTS, {
-    file: "src/s3/run-operation.ts",
+    file: "packages/protocols/src/s3/run-operation.ts",
     find: "    call.moment = found\n",
     put: "    if (found.refusal !== undefined) throw found.refusal\n    call.moment = found\n",
   }),

@@ -1,17 +1,17 @@
 /** Planted bugs of packing, which tests must catch. */
 import type { Edit, TestedPlant } from "./plants.js"
 
-const COMMANDS = "src/features/packing/pack-commands-core.ts"
-const LAYOUT = "src/features/packing/layout-core.ts"
-const CANDIDATES = "src/features/packing/candidates-core.ts"
-const JOB = "src/features/packing/packing-job.ts"
+const COMMANDS = "packages/features/src/packing/pack-commands-core.ts"
+const LAYOUT = "packages/features/src/packing/layout-core.ts"
+const CANDIDATES = "packages/features/src/packing/candidates-core.ts"
+const JOB = "packages/features/src/packing/packing-job.ts"
 
 const plant = (
   bug: string,
   file: string,
   find: string,
   put: string,
-  caughtBy = "src/features/packing/packing",
+  caughtBy = "packages/features/src/packing/packing",
 ): TestedPlant => ({
   ...{ bug: `packing: ${bug}`, edits: [{ file, find, put } satisfies Edit], caughtBy },
 })
@@ -31,14 +31,14 @@ export const PACKING_PLANTS: readonly TestedPlant[] = [
         put: "if (current !== undefined && head !== undefined) return",
       },
     ],
-    caughtBy: "src/features/packing/model",
+    caughtBy: "packages/features/src/packing/model",
   },
   plant(
     "objects that are left out are counted",
     COMMANDS,
     "const references = { count: found.length,",
     "const references = { count: pack.objects.length,",
-    "src/features/packing/model",
+    "packages/features/src/packing/model",
   ),
   plant(
     "what objects had stays for ever",
@@ -57,7 +57,7 @@ export const PACKING_PLANTS: readonly TestedPlant[] = [
     LAYOUT,
     "const size = sizeOf(sizes, i)\n    if (size > alignedMax) {",
     "const size = sizeOf(sizes, i)\n    if (size > alignedMax - alignedMax) {",
-    "src/features/packing/layout",
+    "packages/features/src/packing/layout",
   ),
   plant(
     "packs of which little is left stay",
@@ -76,14 +76,14 @@ export const PACKING_PLANTS: readonly TestedPlant[] = [
     CANDIDATES,
     "return isOnly && !head.isShared ?",
     "return isOnly ?",
-    "src/features/packing/leaving",
+    "packages/features/src/packing/leaving",
   ),
   plant(
     "packs do not count the places of objects that have changed",
     COMMANDS,
     "const facts = { objects: pack.objects.length,",
     "const facts = { objects: found.length,",
-    "src/features/packing/leaving",
+    "packages/features/src/packing/leaving",
   ),
   plant(
     "a pass goes over young objects too",
@@ -93,9 +93,9 @@ export const PACKING_PLANTS: readonly TestedPlant[] = [
   ),
   plant(
     "a rescue does not read directories of packs",
-    "src/rescue/rescue-packs.ts",
+    "packages/node/src/rescue/rescue-packs.ts",
     'if (body.kind !== "whole") continue',
     'if (body.kind === "whole") continue',
-    "src/rescue/rescue-packs",
+    "packages/node/src/rescue/rescue-packs",
   ),
 ]

@@ -9,6 +9,7 @@ import { CLASS_PLANTS } from "./class-plants.js"
 import { DEDUP_UPKEEP_PLANTS } from "./dedup-upkeep-plants.js"
 import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
 import { HOT_PLANTS } from "./hot-plants.js"
+import { ITEM_PLANTS } from "./item-plants.js"
 import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { MOMENT_PLANTS } from "./moment-plants.js"
 import { PLANTS } from "./plants.js"
@@ -20,6 +21,7 @@ import { PACKING_PLANTS } from "./packing-plants.js"
 import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
+import { SIGNED_PLANTS } from "./signed-plants.js"
 import { STALL_PLANTS } from "./stall-plants.js"
 import { STUDY_PLANTS } from "./study-plants.js"
 import { TIMESTAMP_PLANTS } from "./timestamp-plants.js"
@@ -27,6 +29,7 @@ import { COPIES_PLANTS } from "./copies-plants.js"
 import { TRANSACTION_PLANTS } from "./transaction-plants.js"
 import { TTL_PLANTS } from "./ttl-plants.js"
 import { UNDELETE_PLANTS } from "./undelete-plants.js"
+import { XML_PLANTS } from "./xml-plants.js"
 
 test("each planted bug still fits its source", () => {
   const plants = [
@@ -53,6 +56,9 @@ test("each planted bug still fits its source", () => {
     ...TIMESTAMP_PLANTS,
     ...TTL_PLANTS,
     ...UNDELETE_PLANTS,
+    ...SIGNED_PLANTS,
+    ...XML_PLANTS,
+    ...ITEM_PLANTS,
     ...MOMENT_PLANTS,
     ...HOT_PLANTS,
     ...STALL_PLANTS,

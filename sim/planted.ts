@@ -10,14 +10,15 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
-import ts from "typescript"
-import { MIB } from "../src/base/limits.js"
+import { MIB } from "@hayloft/base/limits.js"
 import { AGING_PLANTS } from "./cluster/aging-plants.js"
 import { CLUSTER_PLANTS, TESTED_CLUSTER_PLANTS } from "./cluster/cluster-plants.js"
 import { CLASS_PLANTS } from "./class-plants.js"
 import { DEDUP_UPKEEP_PLANTS } from "./dedup-upkeep-plants.js"
 import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
 import { HOT_PLANTS } from "./hot-plants.js"
+import { ITEM_PLANTS } from "./item-plants.js"
+import { OPERATOR_PLANTS } from "./operator-plants.js"
 import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
 import { MOMENT_PLANTS } from "./moment-plants.js"
 import { PLANTS, type Edit, type Plant, type TestedPlant } from "./plants.js"
@@ -29,6 +30,7 @@ import { PACKING_PLANTS } from "./packing-plants.js"
 import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
+import { SIGNED_PLANTS } from "./signed-plants.js"
 import { STALL_PLANTS } from "./stall-plants.js"
 import { STUDY_PLANTS } from "./study-plants.js"
 import { TIMESTAMP_PLANTS } from "./timestamp-plants.js"
@@ -36,6 +38,8 @@ import { COPIES_PLANTS } from "./copies-plants.js"
 import { TRANSACTION_PLANTS } from "./transaction-plants.js"
 import { TTL_PLANTS } from "./ttl-plants.js"
 import { UNDELETE_PLANTS } from "./undelete-plants.js"
+import { XML_PLANTS } from "./xml-plants.js"
+import { transpiled } from "../tests/harness/transpiled.js"
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 /** A bug may not appear with every seed: a single passing seed proves little. */
@@ -49,7 +53,7 @@ const run = promisify(execFile)
 /** A copy of the built files that match, in a separate folder. */
 function copyProgram(isSkipped: RegExp = /\.(map|tmp)$|\.test\.js$/): string {
   const copy = mkdtempSync(join(tmpdir(), "hayloft-planted-"))
-  for (const folder of ["src", "sim", "tests"]) {
+  for (const folder of ["packages", "sim", "conformance", "tests"]) {
     cpSync(join(ROOT, "dist", folder), join(copy, "dist", folder), {
       recursive: true,
       filter: path => !isSkipped.test(path),
@@ -78,13 +82,7 @@ function edited(edits: readonly Edit[]): ReadonlyMap<string, string> | undefined
 function planted(edits: readonly Edit[]): ReadonlyMap<string, string> | undefined {
   const sources = edited(edits)
   if (sources === undefined) return undefined
-  const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true }
-  return new Map(
-    [...sources].map(([file, source]) => [
-      file,
-      ts.transpileModule(source, { compilerOptions, fileName: file }).outputText,
-    ]),
-  )
+  return new Map([...sources].map(([file, source]) => [file, transpiled(source, file)]))
 }
 
 /** Returns the output of a scenario: "passed", or the failed check and its finding. */
@@ -221,6 +219,10 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
           ...TTL_PLANTS,
           ...COPIES_PLANTS,
           ...UNDELETE_PLANTS,
+          ...SIGNED_PLANTS,
+          ...XML_PLANTS,
+          ...ITEM_PLANTS,
+          ...OPERATOR_PLANTS,
           ...APPEND_PLANTS,
         ],
         ...[...QUEUE_PLANTS, ...COORD_PLANTS, ...DEDUP_PLANTS, ...DEDUP_UPKEEP_PLANTS, ...PACKING_PLANTS],

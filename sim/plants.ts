@@ -27,11 +27,11 @@ export interface Plant {
 export interface TestedPlant {
   readonly bug: string
   readonly edits: readonly Edit[]
-  /** This test file, like `src/metadata/guards`, must fail. */
+  /** This test file, like `packages/engine/src/metadata/guards`, must fail. */
   readonly caughtBy: string
 }
 
-const core = "src/tablet/primary-core.ts"
+const core = "packages/engine/src/tablet/primary-core.ts"
 const RULE = "({ appended, saw }) => (appended > saw ? appended : saw)"
 
 export const PLANTS: readonly Plant[] = [
@@ -57,7 +57,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "recovery drops the last batch",
     edits: [
       {
-        file: "src/tablet/replica.ts",
+        file: "packages/engine/src/tablet/replica.ts",
         find: "this.device.log.records(this.device.contained)",
         // The very last batch is empty; the log writes it to confirm the previous one.
         put: "this.device.log.records(this.device.contained, Math.max(this.device.contained, this.device.log.durable - 2))",
@@ -78,7 +78,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "ignore a condition at the commit",
     edits: [
       {
-        file: "src/object/commands/version-commands-core.ts",
+        file: "packages/objects/src/commands/version-commands-core.ts",
         find: "checkWrite(view, put, expiryClock(time, put.clockMs))",
         put: "",
       },
@@ -90,7 +90,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "drop the frozen memtable before the checkpoint has committed",
     edits: [
       {
-        file: "src/device/checkpointer.ts",
+        file: "packages/engine/src/device/checkpointer.ts",
         find: "const result = await this.runs.checkpoint(",
         put: "this.rows.dropFrozen()\n    const result = await this.runs.checkpoint(",
       },
@@ -102,7 +102,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "place two shards of one block on one device",
     edits: [
       {
-        file: "src/block/block-writer.ts",
+        file: "packages/engine/src/block/block-writer.ts",
         find: "const target = targets[slot]",
         put: "const target = targets[slot === 1 ? 0 : slot]",
       },
@@ -113,7 +113,11 @@ export const PLANTS: readonly Plant[] = [
   {
     bug: "accept a bad shard checksum on read",
     edits: [
-      { file: "src/volume/needle-read-core.ts", find: "if (subBlock !== undefined) throw", put: "if (false) throw" },
+      {
+        file: "packages/engine/src/volume/needle-read-core.ts",
+        find: "if (subBlock !== undefined) throw",
+        put: "if (false) throw",
+      },
     ],
     scenario: "rot",
     caughtBy: ["rotIsFound"],
@@ -122,7 +126,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "collect bytes that a reader has pinned",
     edits: [
       {
-        file: "src/object/jobs/collector.ts",
+        file: "packages/objects/src/jobs/collector.ts",
         find: "page.filter(({ position }) => due.isDue(position))",
         put: "page",
       },
@@ -134,7 +138,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "commit an upload of an ended process",
     edits: [
       {
-        file: "src/object/commands/version-commands-core.ts",
+        file: "packages/objects/src/commands/version-commands-core.ts",
         find: "if (put.uploadId !== undefined) checkOwnUpload(time, put.uploadId)",
         put: "",
       },
@@ -145,7 +149,11 @@ export const PLANTS: readonly Plant[] = [
   {
     bug: "leave the counters unchanged when a version is overwritten",
     edits: [
-      { file: "src/object/commands/row-editor-core.ts", find: "this.bytesDelta -= version.head.sizeBytes", put: "" },
+      {
+        file: "packages/objects/src/commands/row-editor-core.ts",
+        find: "this.bytesDelta -= version.head.sizeBytes",
+        put: "",
+      },
     ],
     scenario: "storm on 1 device",
     caughtBy: ["countersAgree"],
@@ -154,7 +162,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "skip the first key after a common prefix in a listing",
     edits: [
       {
-        file: "src/object/queries/listing-core.ts",
+        file: "packages/objects/src/queries/listing-core.ts",
         find: "    from = seek\n",
         put: '    from = seek\n    for (const row of scan(from, range.end)) { from = rowKeyOf(row.rowKey + "\\x01"); break }\n',
       },
@@ -166,7 +174,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "skip the sync of the log",
     edits: [
       {
-        file: "src/device/log.ts",
+        file: "packages/engine/src/device/log.ts",
         find: 'this.disk.open(path, "create", LOG_FILE)',
         put: 'this.disk.open(path, "create", { ...LOG_FILE, durable: false })',
       },
@@ -176,7 +184,7 @@ export const PLANTS: readonly Plant[] = [
   },
   {
     bug: "skip the sync of volumes",
-    edits: [{ file: "src/volume/writer.ts", find: "durable: true", put: "durable: false" }],
+    edits: [{ file: "packages/engine/src/volume/writer.ts", find: "durable: true", put: "durable: false" }],
     scenario: "storm on 1 device",
     caughtBy: ["acknowledgedStays", "noPartialWrites", "linearizable"],
   },
@@ -184,7 +192,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "order versions by the wall clock alone",
     edits: [
       {
-        file: "src/object/commands/row-editor-core.ts",
+        file: "packages/objects/src/commands/row-editor-core.ts",
         find: "Math.max(commitUs, this.versions.head.lastOrder + 1)",
         put: "this.time.nowMs * 1000",
       },
@@ -196,7 +204,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "the store's clock follows the wall clock on one machine",
     edits: [
       {
-        file: "src/object/store-clock.ts",
+        file: "packages/objects/src/store-clock.ts",
         find: "storeMs + Math.floor(this.seams.clock.monotonicMs() - atMs)",
         put: "Math.max(storeMs, this.seams.clock.wallMs() + 0 * atMs)",
       },
@@ -208,7 +216,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "the time in which a store was stopped does not count for its clock",
     edits: [
       {
-        file: "src/object/store-clock.ts",
+        file: "packages/objects/src/store-clock.ts",
         find: "Math.max(1, this.shownMs, Math.floor(clock.wallMs()))",
         put: "Math.max(1, this.shownMs, 0 * clock.wallMs())",
       },
@@ -220,7 +228,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "an erasure does not wait for devices that are offline",
     edits: [
       {
-        file: "src/node/erase/erasures.ts",
+        file: "packages/node/src/erase/erasures.ts",
         find: "this.hasKeys(epoch) || this.unconfirmed(epoch).length > 0",
         put: "this.hasKeys(epoch)",
       },
@@ -232,7 +240,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "an erasure does not wait for the removal of the key",
     edits: [
       {
-        file: "src/node/erase/erasures.ts",
+        file: "packages/node/src/erase/erasures.ts",
         find: "this.hasKeys(epoch) || this.unconfirmed(epoch).length > 0",
         put: "epoch < 0",
       },
@@ -244,7 +252,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "lifecycle counts days by the wall clock",
     edits: [
       {
-        file: "src/object/jobs/lifecycle.ts",
+        file: "packages/features/src/lifecycle/lifecycle-job.ts",
         find: "Math.min(storeClock.shownMs, clock.wallMs())",
         put: "Math.max(storeClock.shownMs, clock.wallMs())",
       },
@@ -257,7 +265,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "what a pass has found due is removed although the rules have changed",
     edits: [
       {
-        file: "src/object/lifecycle/expire-commands-core.ts",
+        file: "packages/features/src/lifecycle/expire-commands-core.ts",
         find: "    if (!isDue(dueOf(rules, facts, at), at)) return NOTHING\n",
         put: "    void facts\n",
       },
@@ -269,7 +277,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "slices of a lifecycle pass whose process has ended are not taken over",
     edits: [
       {
-        file: "src/object/lifecycle/pass-core.ts",
+        file: "packages/features/src/lifecycle/pass-core.ts",
         find: "incarnation === incarnations.own || incarnations.isOver(incarnation)",
         put: "incarnation === incarnations.own",
       },
@@ -281,7 +289,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "a repeated completion makes a second version",
     edits: [
       {
-        file: "src/object/commands/multipart-commands-core.ts",
+        file: "packages/objects/src/commands/multipart-commands-core.ts",
         find: 'editor.put("uploads", addressKeyOf(address), undefined)\n',
         put: "\n",
       },
@@ -291,7 +299,9 @@ export const PLANTS: readonly Plant[] = [
   },
   {
     bug: "release bytes that another version of the row still references",
-    edits: [{ file: "src/object/commands/row-editor-core.ts", find: "return names === 0", put: "return true" }],
+    edits: [
+      { file: "packages/objects/src/commands/row-editor-core.ts", find: "return names === 0", put: "return true" },
+    ],
     scenario: "sharing",
     // Caught by a reader's result, or by the store's own integrity audit.
     caughtBy: ["noPartialWrites", "spaceIsFreed"],
@@ -299,7 +309,11 @@ export const PLANTS: readonly Plant[] = [
   {
     bug: "leave a replica without the last entries at recovery",
     edits: [
-      { file: "src/tablet/recover.ts", find: "if (has < longest.has) await", put: "if (has > longest.has) await" },
+      {
+        file: "packages/engine/src/tablet/recover.ts",
+        find: "if (has < longest.has) await",
+        put: "if (has > longest.has) await",
+      },
     ],
     scenario: "storm on 2 devices",
     caughtBy: ["opens", "acknowledgedStays", "linearizable", "replicasAgree"],
@@ -308,7 +322,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "acknowledge when one of several replicas has the entry",
     edits: [
       {
-        file: "src/tablet/primary.ts",
+        file: "packages/engine/src/tablet/primary.ts",
         find: "mapBounded(this.handles, MAX_CONCURRENT_REPLICAS, handle =>",
         put: "mapBounded(this.handles.slice(0, 1), MAX_CONCURRENT_REPLICAS, handle =>",
       },
@@ -320,17 +334,17 @@ export const PLANTS: readonly Plant[] = [
     bug: "remove the needles of an earlier process without reading their row",
     edits: [
       {
-        file: "src/object/jobs/ownership-resolver.ts",
+        file: "packages/objects/src/jobs/ownership-resolver.ts",
         find: 'if (!found) return { kind: "unnamed", owner }',
         put: 'return { kind: "unnamed", owner }',
       },
       {
-        file: "src/object/jobs/aborted-blocks.ts",
+        file: "packages/objects/src/jobs/aborted-blocks.ts",
         find: 'if (named.includes("block")) this.keep',
         put: "if (false) this.keep",
       },
       {
-        file: "src/object/jobs/ownership-resolver.ts",
+        file: "packages/objects/src/jobs/ownership-resolver.ts",
         find: "if (!extents.some(extent => isOfExtent(group, extent))) ",
         put: "",
       },
@@ -342,12 +356,12 @@ export const PLANTS: readonly Plant[] = [
     bug: "remove needles immediately if one replica has no row for them",
     edits: [
       {
-        file: "src/object/jobs/aborted-blocks.ts",
+        file: "packages/objects/src/jobs/aborted-blocks.ts",
         find: "await this.metadata.askEveryReplica(verifiedSinceMs, namedBy(group, owner))",
         put: "[await this.metadata.ask(namedBy(group, owner))]",
       },
       {
-        file: "src/object/jobs/aborted-blocks.ts",
+        file: "packages/objects/src/jobs/aborted-blocks.ts",
         find: "this.clock.monotonicMs() >= decidedMs + this.waits.removalWaitMs",
         put: "true",
       },
@@ -359,7 +373,11 @@ export const PLANTS: readonly Plant[] = [
   {
     bug: "remove aborted blocks, however many there are",
     edits: [
-      { file: "src/object/jobs/aborted-brake-core.ts", find: "this.isTripped ||=", put: "this.isTripped = false &&" },
+      {
+        file: "packages/objects/src/jobs/aborted-brake-core.ts",
+        find: "this.isTripped ||=",
+        put: "this.isTripped = false &&",
+      },
     ],
     scenario: "lost rows",
     caughtBy: ["bodiesOutliveRows"],
@@ -368,7 +386,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "copy shards to a replaced disk, but rebuild none",
     edits: [
       {
-        file: "src/block/mend-core.ts",
+        file: "packages/engine/src/block/mend-core.ts",
         find: "else if (!isThere) writes.push(",
         put: "else if (!isThere && elsewhere.length > 0) writes.push(",
       },
@@ -380,7 +398,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "treat a returning device as complete",
     edits: [
       {
-        file: "src/cluster/device-states-core.ts",
+        file: "packages/engine/src/cluster/device-states-core.ts",
         find: 'record.layout.devices.includes(id) ? "rebuilding" : "draining"',
         put: 'record.layout.devices.includes(id) ? "active" : "draining"',
       },
@@ -392,7 +410,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "keep needles on a returning device that were removed while it was offline",
     edits: [
       {
-        file: "src/object/jobs/repair-visit.ts",
+        file: "packages/objects/src/jobs/repair-visit.ts",
         find: "visit.unreferenced.size < VISIT_LIMITS.unreferencedMax",
         put: "visit.unreferenced.size < 0",
       },
@@ -404,7 +422,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "open with half of the devices",
     edits: [
       {
-        file: "src/device/control-core.ts",
+        file: "packages/engine/src/device/control-core.ts",
         find: "2 * here.length > voting.length",
         put: "2 * here.length >= voting.length",
       },
@@ -415,14 +433,20 @@ export const PLANTS: readonly Plant[] = [
   {
     bug: "a scrub does not verify the needles that it reads",
     edits: [
-      { file: "src/volume/needle-scrub.ts", find: "if (isWhole || !isSamePlace(", put: "if (true || !isSamePlace(" },
+      {
+        file: "packages/engine/src/volume/needle-scrub.ts",
+        find: "if (isWhole || !isSameNeedlePlace(",
+        put: "if (true || !isSameNeedlePlace(",
+      },
     ],
     scenario: "scrubbed disk",
     caughtBy: ["rotIsFound"],
   },
   {
     bug: "do not repair the damage that a scrub found",
-    edits: [{ file: "src/object/jobs/repair.ts", find: "this.require(copy.id.partition, copy.deviceId)", put: "" }],
+    edits: [
+      { file: "packages/objects/src/jobs/repair.ts", find: "this.require(copy.id.partition, copy.deviceId)", put: "" },
+    ],
     scenario: "scrubbed disk",
     caughtBy: ["rotIsFound", "redundancyIsRestored"],
   },
@@ -430,7 +454,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "never release the old blocks after re-encoding",
     edits: [
       {
-        file: "src/object/commands/reencode-commands-core.ts",
+        file: "packages/objects/src/commands/reencode-commands-core.ts",
         find: 'if (isAll) editor.release({ kind: "extent", ...owner })',
         put: "if (isAll) void owner",
       },
@@ -442,13 +466,13 @@ export const PLANTS: readonly Plant[] = [
     bug: "treat a full disk as a faulty one",
     edits: [
       {
-        file: "src/node/devices/device-set.ts",
+        file: "packages/node/src/devices/device-set.ts",
         find: '!isFailure(failure, "stopping", "deviceFull")',
         put: '!isFailure(failure, "stopping")',
       },
       {
-        file: "src/volume/write-queue.ts",
-        find: 'if (!isFailure(failure, "deviceFull", "tooManyInFlight")) this.refusal',
+        file: "packages/engine/src/volume/write-queue.ts",
+        find: "if (!isShortage(failure)) this.refusal",
         put: "this.refusal",
       },
     ],
@@ -459,33 +483,39 @@ export const PLANTS: readonly Plant[] = [
     bug: "let compaction copy into the space that a checkpoint needs",
     edits: [
       {
-        file: "src/device/space-core.ts",
-        find: "Math.max(0, remainingBytes(facts) - checkpointSpaceBytes(facts.reserveBytes, limits))",
-        put: "Infinity",
+        file: "packages/base/src/space/space-core.ts",
+        find: "return checkpointSpaceBytes(reserveBytes, limits)\n    case",
+        put: "return -Infinity\n    case",
       },
       // This would repair the effect of the other change.
-      { file: "src/device/checkpointer.ts", find: " || (await this.space.undoCopies())", put: "" },
+      { file: "packages/engine/src/device/checkpointer.ts", find: " || (await this.space.undoCopies())", put: "" },
     ],
     scenario: "disk filled by its store",
     caughtBy: ["spaceIsFreed"],
   },
   {
     bug: "keep an unfinished copy while a checkpoint has no space",
-    edits: [{ file: "src/device/checkpointer.ts", find: " || (await this.space.undoCopies())", put: "" }],
+    edits: [
+      { file: "packages/engine/src/device/checkpointer.ts", find: " || (await this.space.undoCopies())", put: "" },
+    ],
     scenario: "half-made copy on a full disk",
     caughtBy: ["spaceIsFreed"],
   },
   {
     bug: "wait for metadata on a hanging disk",
     edits: [
-      { file: "src/tablet/committed-view.ts", find: "if (others.length === 0) throw failure", put: "throw failure" },
+      {
+        file: "packages/engine/src/tablet/committed-view.ts",
+        find: "if (others.length === 0) throw failure",
+        put: "throw failure",
+      },
     ],
     scenario: "hung disk",
     caughtBy: ["readsContinue"],
   },
   {
     bug: "never probe an offline device",
-    edits: [{ file: "src/node/control/returning.ts", find: "await this.takeBack(id, path)", put: "" }],
+    edits: [{ file: "packages/node/src/control/returning.ts", find: "await this.takeBack(id, path)", put: "" }],
     scenario: "returned disk",
     caughtBy: ["redundancyIsRestored"],
   },
@@ -493,7 +523,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "keep the redundancy of a single disk when others join",
     edits: [
       {
-        file: "src/cluster/policy-core.ts",
+        file: "packages/engine/src/cluster/policy-core.ts",
         find: "const isWider = record.isPolicyAutomatic &&",
         put: "const isWider = false &&",
       },
@@ -504,7 +534,11 @@ export const PLANTS: readonly Plant[] = [
   {
     bug: "re-encode nothing after a change of the redundancy",
     edits: [
-      { file: "src/object/jobs/reencode.ts", find: "if (!plan) return false", put: "if (plan !== null) return false" },
+      {
+        file: "packages/objects/src/jobs/reencode.ts",
+        find: "if (!plan) return false",
+        put: "if (plan !== null) return false",
+      },
     ],
     scenario: "growing store",
     caughtBy: ["redundancyIsRestored"],
@@ -513,7 +547,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "do not replace a lost metadata replica",
     edits: [
       {
-        file: "src/cluster/replicas-core.ts",
+        file: "packages/engine/src/cluster/replicas-core.ts",
         find: 'return next && { kind: "learn", id: next.id }',
         put: "return undefined",
       },

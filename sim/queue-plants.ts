@@ -6,13 +6,13 @@ const plantCaughtBy =
   (bug: string, file: string, find: string, put: string): TestedPlant => ({
     ...{
       bug: `queues: ${bug}`,
-      edits: [{ file: `src/features/queues/${file}.ts`, find, put } satisfies Edit],
+      edits: [{ file: `packages/features/src/queues/${file}.ts`, find, put } satisfies Edit],
       caughtBy,
     },
   })
 
-const plant = plantCaughtBy("src/features/queues/queues")
-const waiting = plantCaughtBy("src/features/queues/queue-watch")
+const plant = plantCaughtBy("packages/features/src/queues/queues")
+const waiting = plantCaughtBy("packages/features/src/queues/queue-watch")
 const MESSAGES = "message-commands-core"
 
 export const QUEUE_PLANTS: readonly TestedPlant[] = [

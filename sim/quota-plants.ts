@@ -2,9 +2,10 @@
 import type { Edit, Plant, TestedPlant } from "./plants.js"
 import type { CheckName } from "./world/checks.js"
 
-const [HISTORIES, NODES] = ["src/object/commands/quota-commands-core", "tests/sql/quotas"]
-const MULTIPART = "src/object/commands/multipart-commands-core.ts"
-const BATCH = "src/sql/batch-core.ts"
+const [HISTORIES, NODES] = ["packages/features/src/quotas/quota-commands-core", "tests/sql/quotas"]
+const RESCUES = "packages/node/src/rescue/rescue-classes"
+const MULTIPART = "packages/objects/src/commands/multipart-commands-core.ts"
+const BATCH = "packages/engine/src/sql/batch-core.ts"
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({
   ...{ bug: `quotas: ${bug}`, edits, caughtBy },
@@ -37,7 +38,7 @@ export const QUOTA_PLANTS: readonly TestedPlant[] = [
     if (usage.some(change => change.change !== "drop" && change.isNew === true)) this.raisesGeneration = false`,
   }),
   plant("a count that becomes exact begins from its counters, whatever it has counted since", HISTORIES, {
-    file: "src/object/commands/quota-commands-core.ts",
+    file: "packages/features/src/quotas/quota-commands-core.ts",
     find: "change: { bytes: bytes - used.bytes, objects: versions - used.objects, partBytes: 0 }",
     put: "change: { bytes, objects: versions, partBytes: 0 }",
   }),
@@ -56,8 +57,23 @@ export const QUOTA_PLANTS: readonly TestedPlant[] = [
     find: "plainBytesOf(put.part.extent) - (before ? plainBytesOf(before.extent) : 0)",
     put: "plainBytesOf(put.part.extent)",
   }),
+  plant("a new bucket is not counted by its account", HISTORIES, {
+    file: "packages/features/src/quotas/feature.ts",
+    find: "quota === undefined ? {} :",
+    put: "quota === undefined || 0 < 1 ? {} :",
+  }),
+  plant("the count of a bucket outlives it", HISTORIES, {
+    file: "packages/objects/src/commands/usage-core.ts",
+    find: "part.dropped?.(bucket) ?? []",
+    put: "part.dropped?.(bucket).slice(1) ?? []",
+  }),
+  plant("a rescue does not bring what accounts had", RESCUES, {
+    file: "packages/node/src/rescue/rescue-limits.ts",
+    find: "rescue.ofAccounts?.has(account) !== true",
+    put: "rescue.ofAccounts === undefined || 0 < 1",
+  }),
   plant("a delete marker is refused", HISTORIES, {
-    file: "src/object/commands/usage-core.ts",
+    file: "packages/features/src/quotas/counts-core.ts",
     find: "addsObject && objects > 0 ? hardObjects",
     put: "objects > 0 ? hardObjects",
   }),
@@ -70,12 +86,12 @@ const ofNodes = (bug: string, caughtBy: CheckName, ...edits: readonly Edit[]): P
 /** The plants that random histories on several nodes must catch, in the simulated cluster. */
 export const LIMIT_PLANTS: readonly Plant[] = [
   ofNodes("a commit is not told which limits it has relied on", "limitsHold", {
-    file: "src/object/commands/usage-core.ts",
+    file: "packages/features/src/quotas/counts-core.ts",
     find: "return { key: count.key, change: add, ...limits }",
     put: "return { key: count.key, change: add }",
   }),
   ofNodes("a count that becomes exact forgets what was counted since it began", "countersAgree", {
-    file: "src/object/commands/quota-commands-core.ts",
+    file: "packages/features/src/quotas/quota-commands-core.ts",
     find: "change: { bytes: bytes - used.bytes, objects: versions - used.objects, partBytes: 0 }",
     put: "change: { bytes, objects: versions, partBytes: 0 }",
   }),
@@ -90,7 +106,7 @@ export const LIMIT_PLANTS: readonly Plant[] = [
     put: "plainBytesOf(put.part.extent)",
   }),
   ofNodes("a put that replaces an object needs room for all of its bytes", "refusalWasTrue", {
-    file: "src/object/commands/room-core.ts",
+    file: "packages/objects/src/commands/room-core.ts",
     find: "lengthBytes - (replaced?.head.sizeBytes ?? 0)",
     put: "lengthBytes",
   }),

@@ -1,8 +1,8 @@
 /** Planted bugs of renames, which tests must catch. */
 import type { Edit, TestedPlant } from "./plants.js"
 
-const DECISION = "src/object/commands/rename-core"
-const SERVICE = "src/object/rename-service"
+const DECISION = "packages/objects/src/commands/rename-core"
+const SERVICE = "packages/objects/src/rename-service"
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({
   ...{ bug: `rename: ${bug}`, edits, caughtBy },
@@ -52,7 +52,7 @@ export const RENAME_PLANTS: readonly TestedPlant[] = [
     DECISION,
     inDecision('if (bytes.kind === "extent") checkOwnUpload(time, bytes.extent.uploadId)', ""),
   ),
-  plant("an archived object is renamed", SERVICE, inService("requireReadable(record, () => reader.clockMs())", "")),
+  plant("an archived object is renamed", SERVICE, inService("checkReadOfFeatures(record, () => reader.clockMs())", "")),
   plant(
     "copied parts stay if the source keeps changing",
     SERVICE,

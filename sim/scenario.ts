@@ -2,7 +2,7 @@
  * Runs one scenario in a separate process: `node dist/sim/scenario.js NAME SEED…`. Prints `passed`, or the name
  * of the failed check and its finding, and exits with 1.
  */
-import { assert } from "../src/base/assert.js"
+import { assert } from "@hayloft/base/assert.js"
 import { CheckFailed } from "./world/checks.js"
 import { agingCluster } from "./cluster/aging-cluster.js"
 import { ClusterStorm, clusterOf } from "./cluster/cluster-storm.js"

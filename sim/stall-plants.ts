@@ -1,10 +1,10 @@
 /** Planted bugs of stalls, when all disks stop to answer together, which tests must catch. */
 import type { TestedPlant } from "./plants.js"
 
-const STALLS = "src/device/stalls.ts"
+const STALLS = "packages/engine/src/device/stalls.ts"
 
 const plant = (bug: string, file: string, find: string, put: string): TestedPlant => ({
-  ...{ bug: `stalls: ${bug}`, edits: [{ file, find, put }], caughtBy: "src/node/failing-devices" },
+  ...{ bug: `stalls: ${bug}`, edits: [{ file, find, put }], caughtBy: "packages/node/src/failing-devices" },
 })
 
 export const STALL_PLANTS: readonly TestedPlant[] = [

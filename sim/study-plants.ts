@@ -2,7 +2,7 @@
 import type { Edit, TestedPlant } from "./plants.js"
 
 const [CHORD, GOSSIP, QUORUM] = ["sim/studies/chord", "sim/studies/gossip", "sim/studies/quorum"]
-const PLAN = "src/block/write-plan-core.ts"
+const PLAN = "packages/engine/src/block/write-plan-core.ts"
 const BLOCKS = "sim/studies/quorum/blocks.ts"
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({
@@ -31,7 +31,7 @@ export const STUDY_PLANTS: readonly TestedPlant[] = [
     put: "",
   }),
   plant("one node that does not reach another one cuts it off", GOSSIP, {
-    file: "src/node/cluster/steward-core.ts",
+    file: "packages/node/src/cluster/steward-core.ts",
     find: "2 * (reports.get(name) ?? 0) > others",
     put: "(reports.get(name) ?? 0) > 0",
   }),
@@ -39,12 +39,12 @@ export const STUDY_PLANTS: readonly TestedPlant[] = [
     "time without the database counts as silence",
     GOSSIP,
     {
-      file: "src/node/cluster/answered-time-core.ts",
+      file: "packages/node/src/cluster/answered-time-core.ts",
       find: "this.lastMs = undefined",
       put: "",
     },
     {
-      file: "src/node/cluster/answered-time-core.ts",
+      file: "packages/node/src/cluster/answered-time-core.ts",
       find: "if (gapMs <= this.gapMsMax)",
       put: "if (gapMs >= 0)",
     },
@@ -53,17 +53,17 @@ export const STUDY_PLANTS: readonly TestedPlant[] = [
     "halves that do not reach each other go offline",
     GOSSIP,
     {
-      file: "src/cluster/silent-nodes-core.ts",
+      file: "packages/engine/src/cluster/silent-nodes-core.ts",
       find: "if (3 * offline.length <= devices.length)",
       put: "if (offline.length <= devices.length)",
     },
     {
-      file: "src/cluster/silent-nodes-core.ts",
+      file: "packages/engine/src/cluster/silent-nodes-core.ts",
       find: "filter(zone => !zonesLeft.has(zone))",
       put: "filter(zone => !zonesLeft.has(zone) && false)",
     },
     {
-      file: "src/cluster/silent-nodes-core.ts",
+      file: "packages/engine/src/cluster/silent-nodes-core.ts",
       find: "const others = due.filter(device => zonesLeft.has(zoneOf(device)))",
       put: "const others = due",
     },

@@ -1,10 +1,10 @@
 /** Planted bugs of commit timestamps on devices, and of histories, which tests must catch; for those over SQL see `tests/sql`. */
 import type { Edit, TestedPlant } from "./plants.js"
 
-const CORE = "src/tablet/primary-core"
-const TIMESTAMPS = "src/tablet/timestamps-core.ts"
-const HISTORY = "src/features/history/history-core"
-const EDITOR = "src/object/commands/row-editor-core.ts"
+const CORE = "packages/engine/src/tablet/primary-core"
+const TIMESTAMPS = "packages/engine/src/tablet/timestamps-core.ts"
+const HISTORY = "packages/features/src/history/history-core"
+const EDITOR = "packages/objects/src/commands/row-editor-core.ts"
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({ bug, edits, caughtBy })
 
@@ -59,8 +59,8 @@ export const TIMESTAMP_PLANTS: readonly TestedPlant[] = [
     find: "order === latestOrder ? time.commitUs : next()",
     put: "next() > 0 ? time.commitUs : time.commitUs",
   }),
-  plant("history: of two keys of one decision the last one is noted", "src/object/door/decision-rows", {
-    file: "src/object/commands/finished-edits-core.ts",
+  plant("history: of two keys of one decision the last one is noted", "packages/objects/src/door/decision-rows", {
+    file: "packages/objects/src/commands/finished-edits-core.ts",
     find: "return write?.value === undefined ?",
     put: "return write?.value === undefined || 1 > 0 ?",
   }),

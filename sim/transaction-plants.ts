@@ -1,13 +1,13 @@
 /** Planted bugs of transactions and of renames to other buckets, which tests must catch. */
 import type { Edit, TestedPlant } from "./plants.js"
 
-const DECISION = "src/object/commands/transaction-core.ts"
-const EACH = "src/object/commands/decide-each-core.ts"
-const RENAMES = "src/object/rename-service.ts"
-const CASES = "src/object/transaction-service"
-const CRASHES = "src/object/transaction-crashes"
-const RACES = "src/object/transaction-races"
-const ELSEWHERE = "src/object/rename-elsewhere"
+const DECISION = "packages/features/src/transactions/transaction-commands-core.ts"
+const EACH = "packages/objects/src/commands/decide-each-core.ts"
+const RENAMES = "packages/objects/src/rename-service.ts"
+const CASES = "packages/features/src/transactions/transaction-service"
+const CRASHES = "packages/features/src/transactions/transaction-crashes"
+const RACES = "packages/features/src/transactions/transaction-races"
+const ELSEWHERE = "packages/objects/src/rename-elsewhere"
 
 const plant = (bug: string, caughtBy: string, file: string, find: string, put: string): TestedPlant => {
   const edits: readonly Edit[] = [{ file, find, put }]
@@ -77,21 +77,21 @@ export const TRANSACTION_PLANTS: readonly TestedPlant[] = [
   plant(
     "quotas decide on each operation",
     CASES,
-    "src/object/commands/usage-core.ts",
+    "packages/features/src/quotas/counts-core.ts",
     "bytesNeeded: before.bytesNeeded + bytesNeeded,",
     "bytesNeeded: Math.max(before.bytesNeeded, bytesNeeded),",
   ),
   plant(
     "only the counters of the last bucket change",
     CASES,
-    "src/object/commands/finished-edits-core.ts",
+    "packages/objects/src/commands/finished-edits-core.ts",
     "counts: [...counters].map(([bucketId, change]) => ({ bucketId, change })),",
     "counts: [...counters].slice(-1).map(([bucketId, change]) => ({ bucketId, change })),",
   ),
   plant(
     "pending deletions of one editor replace those of another",
     CASES,
-    "src/object/commands/row-editor-core.ts",
+    "packages/objects/src/commands/row-editor-core.ts",
     "this.pendingDeletions = before?.pendingDeletions ?? 0",
     "this.pendingDeletions = 0",
   ),

@@ -1,15 +1,15 @@
 /** Planted bugs of needles that end, which tests must catch. */
 import type { TestedPlant } from "./plants.js"
 
-const DEVICE = "src/volume/device-volumes.ts"
-const COMPACTION = "src/volume/device-compaction.ts"
-const MOVE = "src/volume/survivor-move.ts"
-const KEYS = "src/format/expiring-key.ts"
+const DEVICE = "packages/engine/src/volume/device-volumes.ts"
+const COMPACTION = "packages/engine/src/volume/device-compaction.ts"
+const MOVE = "packages/engine/src/volume/survivor-move.ts"
+const KEYS = "packages/engine/src/format/expiring-key.ts"
 
 const plant = (bug: string, file: string, find: string, put: string, caughtBy: string): TestedPlant => ({
   ...{ bug: `ttl: ${bug}`, edits: [{ file, find, put }], caughtBy },
 })
-const [MODEL, TESTS] = ["src/volume/device-volumes-model", "src/volume/device-volumes"]
+const [MODEL, TESTS] = ["packages/engine/src/volume/device-volumes-model", "packages/engine/src/volume/device-volumes"]
 
 export const TTL_PLANTS: readonly TestedPlant[] = [
   plant(

@@ -1,9 +1,9 @@
 /** Planted bugs of undelete, which tests must catch. */
 import type { Edit, TestedPlant } from "./plants.js"
 
-const COMMANDS = "src/features/undelete/undelete-commands-core"
-const EDITOR = "src/object/commands/row-editor-core.ts"
-const PART = "src/features/undelete/part-core.ts"
+const COMMANDS = "packages/features/src/undelete/undelete-commands-core"
+const EDITOR = "packages/objects/src/commands/row-editor-core.ts"
+const PART = "packages/features/src/undelete/part-core.ts"
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({
   ...{ bug: `undelete: ${bug}`, edits, caughtBy },
@@ -11,7 +11,7 @@ const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): Tested
 
 export const UNDELETE_PLANTS: readonly TestedPlant[] = [
   plant("bytes of kept rows count as unreferenced", COMMANDS, {
-    file: "src/object/queries/named-extents-core.ts",
+    file: "packages/objects/src/queries/named-extents-core.ts",
     find: "for (const family of VERSION_FAMILIES) {\n    for (const [rowKey, row] of view.range(family, found)) {",
     put: 'for (const family of ["current", "versions"] as const) {\n    for (const [rowKey, row] of view.range(family, found)) {',
   }),
@@ -39,13 +39,13 @@ export const UNDELETE_PLANTS: readonly TestedPlant[] = [
       put: 'import { NO_DETAILS } from "../../format/version-record.js"\nimport { keptIn } from "./kept-queries-core.js"',
     },
   ),
-  plant("of several objects of one decision only the last is counted", "src/object/door/decision-rows", {
-    file: "src/object/commands/finished-edits-core.ts",
+  plant("of several objects of one decision only the last is counted", "packages/objects/src/door/decision-rows", {
+    file: "packages/objects/src/commands/finished-edits-core.ts",
     find: "before === undefined ? change : addUsage(before, change)",
     put: "before === undefined ? change : change",
   }),
   plant("a purge removes what is to be kept longer", COMMANDS, {
-    file: "src/features/undelete/undelete-commands-core.ts",
+    file: "packages/features/src/undelete/undelete-commands-core.ts",
     find: "if (untilMs > nowMs) continue",
     put: "",
   }),
@@ -55,7 +55,7 @@ export const UNDELETE_PLANTS: readonly TestedPlant[] = [
     put: "this.undeletedForMs = forMs < 0 ? forMs : undefined",
   }),
   plant("a purge of objects with long extents is larger than an entry", COMMANDS, {
-    file: "src/features/undelete/deleted-rows-core.ts",
+    file: "packages/features/src/undelete/deleted-rows-core.ts",
     find: "if (rows === max || dueBytes >= PURGED_BYTES_MAX)",
     put: "if (rows === max)",
   }),
@@ -64,43 +64,43 @@ export const UNDELETE_PLANTS: readonly TestedPlant[] = [
     find: "Math.max(time.nowMs, change.clockMs) + forMs",
     put: "time.nowMs + forMs",
   }),
-  plant("a purge goes by a clock that is doubtful", "src/features/undelete/purge-deleted", {
-    file: "src/features/undelete/purge-deleted.ts",
-    find: 'if (storeClock.isDoubtful) return "idle"',
+  plant("a purge goes by a clock that is doubtful", "packages/features/src/undelete/purge-deleted", {
+    file: "packages/objects/src/due-time.ts",
+    find: "if (storeClock.isDoubtful) return undefined",
     put: "",
   }),
   plant("what is kept shares its bytes with a copy", COMMANDS, {
-    file: "src/object/commands/version-commands-core.ts",
+    file: "packages/objects/src/commands/version-commands-core.ts",
     find: "if (put.sharesWith !== undefined && keptForMs(bucket) !== undefined) throw",
     put: "if (put.sharesWith !== undefined && keptForMs(bucket) === -1) throw",
   }),
-  plant("a rescue takes the bytes of kept versions for new objects", "src/rescue/rescue-undelete", {
-    file: "src/rescue/key-rows-core.ts",
+  plant("a rescue takes the bytes of kept versions for new objects", "packages/node/src/rescue/rescue-undelete", {
+    file: "packages/node/src/rescue/key-rows-core.ts",
     find: 'for (const { value } of of("deleted")) {',
     put: 'for (const { value } of of("tablets")) {',
   }),
-  plant("kept versions do not need their named keys", "src/object/key-uses", {
-    file: "src/object/queries/key-uses-core.ts",
+  plant("kept versions do not need their named keys", "packages/objects/src/key-uses", {
+    file: "packages/objects/src/queries/key-uses-core.ts",
     find: "for (; next.done !== true; next = deleted.next()) yield recordIn(next.value)\n}",
     put: "}",
   }),
-  plant("what is kept of an erased bucket stays", "src/node/erase/erasures", {
-    file: "src/features/undelete/feature.ts",
+  plant("what is kept of an erased bucket stays", "packages/node/src/erase/erasures", {
+    file: "packages/features/src/undelete/feature.ts",
     find: "if (rows.length > 0) await core.metadata.run(purgeDeleted({ bucketId, rows }))\n        return rows.length > 0",
     put: "return rows.length < 0 && purgeDeleted !== undefined",
   }),
-  plant("what is kept stays plain in a store that encrypts", "src/features/undelete/undelete", {
-    file: "src/object/jobs/encrypt-core.ts",
+  plant("what is kept stays plain in a store that encrypts", "packages/features/src/undelete/undelete", {
+    file: "packages/objects/src/jobs/encrypt-core.ts",
     find: '"versions", "deleted", "current"] as const',
     put: '"versions", "current"] as const',
   }),
-  plant("segments of kept versions wait for nothing", "src/features/undelete/undelete", {
-    file: "src/object/commands/reencode-commands-core.ts",
+  plant("segments of kept versions wait for nothing", "packages/features/src/undelete/undelete", {
+    file: "packages/objects/src/commands/reencode-commands-core.ts",
     find: "for (const family of VERSION_FAMILIES) {",
     put: 'for (const family of ["current", "versions"] as const) {',
   }),
-  plant("a bucket opts in before the devices refuse earlier releases", "src/features/undelete/undelete", {
-    file: "src/features/undelete/undelete.ts",
+  plant("a bucket opts in before the devices refuse earlier releases", "packages/features/src/undelete/undelete", {
+    file: "packages/features/src/undelete/undelete.ts",
     find: "if (days !== undefined) await this.prepare()",
     put: "",
   }),

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
 import { exchange, parseEndpoint } from "../conformance/raw-client.js"
-import { presign, sha256Hex, signRequest } from "../src/access/index.js"
+import { presign, sha256Hex, signRequest } from "@hayloft/access/index.js"
 import { dataFolders, withFolder } from "./harness/folders.js"
 import { createOtherAccount } from "./harness/accounts.js"
 import { CREDENTIALS, ServerProcess } from "./harness/server.js"

@@ -11,9 +11,10 @@ import { dirname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import { bundleConsole, isConsoleStale } from "./bundle-console.mjs"
 import { hasBundle, makeBundle, removeBundle } from "./bundle.mjs"
+import { packageOf, withRelativeImports } from "./packages.mjs"
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
-export const SOURCE_FOLDERS = ["src", "console", "bench", "conformance", "sim", "tests"]
+export const SOURCE_FOLDERS = ["packages", "console", "bench", "conformance", "sim", "tests"]
 const SOURCE = /\.tsx?$/
 
 function* filesBelow(folder, ending) {
@@ -37,11 +38,17 @@ function replace(path, text) {
   renameSync(temporary, path)
 }
 
-/** Builds stale files and removes outputs without a source. Returns how many files were built. */
-export async function build() {
+/**
+ * Builds stale files and removes outputs without a source. Returns how many files were built. `packages`: builds only these,
+ * and no bundle; default: everything.
+ */
+export async function build(packages) {
   const sources = SOURCE_FOLDERS.flatMap(folder => [...filesBelow(join(ROOT, folder), SOURCE)])
+  const isWanted = source => packages === undefined || packages.has(packageOf(relative(ROOT, source)))
   const configPath = join(ROOT, "tsconfig.json")
-  const stale = sources.filter(source => !isFresh(source, outputOf(source)) || !isFresh(configPath, outputOf(source)))
+  const stale = sources
+    .filter(isWanted)
+    .filter(source => !isFresh(source, outputOf(source)) || !isFresh(configPath, outputOf(source)))
   // The bundle is invalid until it is rebuilt.
   if (stale.some(source => !isOfConsole(source))) removeBundle()
   if (stale.length > 0) {
@@ -58,13 +65,15 @@ export async function build() {
       sourcemap: true,
       logLevel: "warning",
     })
-    for (const { path, contents } of outputFiles) replace(path, contents)
+    for (const { path, text } of outputFiles)
+      replace(path, withRelativeImports(text, relative(join(ROOT, "dist"), path)))
   }
   const expected = new Set(sources.map(outputOf))
   for (const output of filesBelow(join(ROOT, "dist"), /\.js$/)) {
     if (!isAsset(output) && !expected.has(output))
       for (const path of [output, `${output}.map`]) rmSync(path, { force: true })
   }
+  if (packages !== undefined) return stale.length
   if (!hasBundle()) await makeBundle()
   if (isConsoleStale()) await bundleConsole()
   return stale.length

@@ -43,7 +43,7 @@ export function isConsoleStale() {
   const changes = [
     newestMs(BUILT, /\.js$/),
     newestMs(SOURCES, /\.(css|html|svg)$/),
-    newestMs(join(ROOT, "dist", "src", "base"), /\.js$/),
+    newestMs(join(ROOT, "dist", "packages", "base"), /\.js$/),
     ...own.map(path => statSync(path).mtimeMs),
   ]
   return Math.max(...changes) > madeMs

@@ -4,11 +4,12 @@
  *
  *   dist/bundle/hayloft.cjs             the command, with V8's code cache beside it (hayloft.cjs.cache)
  *   dist/bundle/compute-worker.cjs, checkpoint-worker.cjs, transform-worker.cjs
- *   dist/bundle/client.cjs, table.cjs   what programs import as hayloft/client and hayloft/table
- *   dist/bundle/*.cjs.map               source maps, through those of dist/src to the TypeScript files
+ *   dist/bundle/NAME.cjs                what programs import as hayloft/NAME: client, table, erasure, placement, simulation,
+ *                                       volumes
+ *   dist/bundle/*.cjs.map               source maps, through those of dist/packages to the TypeScript files
  *
- * It uses the built files of dist/src unchanged. Packages are included, so that no installation in this folder disturbs
- * a running process or its commands; those with compiled code are not, and a process can do without them. Paths that a file resolves from its own location still refer to dist/src.
+ * It uses the built files of dist/packages unchanged. Packages are included, so that no installation in this folder disturbs
+ * a running process or its commands; those with compiled code are not, and a process can do without them. Paths that a file resolves from its own location still refer to dist/packages.
  */
 import { spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
@@ -23,12 +24,16 @@ const COMMAND = "hayloft.cjs"
 const COMMAND_FILE = join(DIST, "bundle", COMMAND)
 /** Bundles, by the entry file of their thread; the command last, so that its presence means that all exist. */
 const ENTRIES = new Map([
-  ["main/compute-worker.js", "compute-worker.cjs"],
-  ["main/checkpoint-worker.js", "checkpoint-worker.cjs"],
-  ["main/transform-worker.js", "transform-worker.cjs"],
-  ["client/library.js", "client.cjs"],
-  ["table-files/library.js", "table.cjs"],
-  ["main/main.js", COMMAND],
+  ["packages/server/src/compute-worker.js", "compute-worker.cjs"],
+  ["packages/server/src/checkpoint-worker.js", "checkpoint-worker.cjs"],
+  ["packages/server/src/transform-worker.js", "transform-worker.cjs"],
+  ["packages/client/src/library.js", "client.cjs"],
+  ["packages/engine/src/table-files/library.js", "table.cjs"],
+  ["packages/engine/src/erasure/library.js", "erasure.cjs"],
+  ["packages/engine/src/placement/library.js", "placement.cjs"],
+  ["packages/base/src/simulation/library.js", "simulation.cjs"],
+  ["packages/engine/src/volume-store/library.js", "volumes.cjs"],
+  ["packages/server/src/main.js", COMMAND],
 ])
 const CACHE_MS_MAX = 30_000
 /** Optional packages: with compiled code, or imported only on demand. */
@@ -40,7 +45,7 @@ const PLACES = `const $placeOf = path =>
 
 /** In a bundle, a file's own URL is that of the single file, and the URL of a thread is that of its bundle. */
 function ownPlaces(dist, entries) {
-  const source = join(dist, "src") + sep
+  const source = join(dist, "packages") + sep
   const placed = path => `$placeOf(${JSON.stringify(relative(dist, path).replaceAll(sep, "/"))})`
   return {
     name: "own places",
@@ -50,7 +55,7 @@ function ownPlaces(dist, entries) {
         if (!path.startsWith(source) || !text.includes("import.meta.url")) return undefined
         const contents = text
           .replace(/new URL\("([^"]+)", import\.meta\.url\)/g, (whole, to) => {
-            const bundle = entries.get(relative(source, join(dirname(path), to)).replaceAll(sep, "/"))
+            const bundle = entries.get(relative(dist, join(dirname(path), to)).replaceAll(sep, "/"))
             return bundle === undefined ? whole : `new URL($placeOf("bundle/${bundle}"))`
           })
           .replaceAll("import.meta.url", placed(path))
@@ -68,13 +73,13 @@ function write(path, data) {
 }
 
 /**
- * Joins the files below `dist/src` into `dist/bundle`, one file for each entry, which begins with a hash of the rest.
+ * Joins the files below `dist/packages` into `dist/bundle`, one file for each entry, which begins with a hash of the rest.
  */
 export async function joinFiles(dist, entries) {
   const { build } = await import("esbuild")
   for (const [entry, name] of entries) {
     const { outputFiles } = await build({
-      entryPoints: [join(dist, "src", entry)],
+      entryPoints: [join(dist, entry)],
       outfile: join(dist, "bundle", name),
       sourcemap: "external",
       bundle: true,
@@ -108,7 +113,7 @@ export const hasBundle = () =>
     path => statSync(path).mtimeMs < statSync(COMMAND_FILE).mtimeMs,
   )
 
-/** A start without a bundle uses the files of dist/src. */
+/** A start without a bundle uses the files of dist/packages. */
 export const removeBundle = () => rmSync(COMMAND_FILE, { force: true })
 
 /** Makes the bundles, and the code cache by using a store once; without a cache a start takes longer. */

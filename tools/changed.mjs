@@ -6,8 +6,8 @@
  *
  * Commits, the index, the work tree and untracked files count. A change affects the changed files, the files that
  * import them, also through a module's index.ts, and the test file beside each of these. Importers of importers
- * are not followed: nearly everything imports `src/base`. Tests that start a built server import none of its files;
- * only the whole check runs them for a change in `src/`.
+ * are not followed: nearly everything imports `packages/base/src`. Tests that start a built server import none of its files;
+ * only the whole check runs them for a change in `packages/`.
  */
 import { spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"

@@ -43,13 +43,13 @@ const count = nodes === undefined ? undefined : numberOf("nodes", nodes, 1, NODE
 const firstPort = numberOf("port", port, 0, 65_000)
 
 await ensure({ dev: true })
-const { RealClock } = await import("../dist/src/seams/clock/real.js")
+const { RealClock } = await import("../dist/packages/base/src/seams/clock/real.js")
 const clock = new RealClock()
 const stop = new AbortController()
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => stop.abort())
 
 async function runOne(folder) {
-  const { StoreProcess } = await import("../dist/src/client/testing-store-process.js")
+  const { StoreProcess } = await import("../dist/packages/client/src/testing-store-process.js")
   const dataFolders = Array.from({ length: 7 }, (_, i) => join(folder, `disk${i + 1}`))
   for (const path of dataFolders) mkdirSync(path, { recursive: true })
   const args = ["--log-level", "debug", "--log-format", "text"]

@@ -88,7 +88,7 @@ function nameProblems(root, path) {
     .split("\n")
     .forEach((line, index) => {
       for (const [, named] of line.matchAll(
-        /`((?:src|tools|tests|docs|sim|bench|conformance|console|bin|\.ci)\/[\w./-]*)`/g,
+        /`((?:packages|tools|tests|docs|sim|bench|conformance|console|bin|\.ci)\/[\w./-]*)`/g,
       )) {
         if (!existsSync(join(root, named))) problems.push(`${path}:${index + 1}: ${named} does not exist`)
       }
@@ -163,11 +163,11 @@ function blockProblems(root, path) {
 
 /** Branded ids without a line in the glossary. */
 function glossaryProblems(root) {
-  if (!existsSync(join(root, "src/base/ids.ts"))) return []
+  if (!existsSync(join(root, "packages/base/src/ids.ts"))) return []
   const glossary = existsSync(join(root, "GLOSSARY.md")) ? read(root, "GLOSSARY.md") : ""
-  return [...read(root, "src/base/ids.ts").matchAll(/Brand<\w+, "(\w+)">/g)]
+  return [...read(root, "packages/base/src/ids.ts").matchAll(/Brand<\w+, "(\w+)">/g)]
     .filter(([, id]) => !new RegExp(`^\\| \`${id}\` \\|`, "m").test(glossary))
-    .map(([, id]) => `GLOSSARY.md: ${id} (src/base/ids.ts) has no line`)
+    .map(([, id]) => `GLOSSARY.md: ${id} (packages/base/src/ids.ts) has no line`)
 }
 
 /** All problems of the documents below a root, as sentences. `program`: with the commands that documents may name. */

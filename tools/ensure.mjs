@@ -54,11 +54,11 @@ function buildPackages() {
   return BUILD_PACKAGES.map(name => `${name}@${devDependencies[name]}`)
 }
 
-/** Installs if needed (all development dependencies when `dev`), then builds what is stale. */
-export async function ensure({ dev }) {
+/** Installs if needed (all development dependencies when `dev`), then builds what is stale, of these packages only if some are given. */
+export async function ensure({ dev, packages }) {
   if (!installed(dev)) install(dev)
   const { build } = await import("./build.mjs")
-  await build()
+  await build(packages)
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await ensure({ dev: false })

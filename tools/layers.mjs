@@ -2,7 +2,8 @@
  * Layers: compares the imports between modules with tools/layers/dependencies.txt, so that a review shows every new
  * dependency; rejects import cycles between files.
  *
- *   node tools/layers.mjs           checks (allowed dependencies, entry points, dependencies.txt, cycles, unused exports)
+ *   node tools/layers.mjs           checks (allowed dependencies, entry points, dependencies.txt, cycles, unused exports,
+ *                                   names of types, manifests of packages)
  *   node tools/layers.mjs --write   writes dependencies.txt
  *
  * Type imports count too: they disappear at run time, but a cycle of them is still hard to read. The existing type
@@ -13,12 +14,15 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import ts from "typescript"
 import { unusedExports } from "./layers/exports.mjs"
+import { manifestProblems } from "./layers/manifests.mjs"
+import { nameProblems, NAMES } from "./layers/names.mjs"
 import { checkImport, LAYERS } from "./layers/rules.mjs"
 import { importedPath, isCheck, isStandIn, ROOT, moduleOf } from "./lint/paths.mjs"
+import { manifestOf, packageNames } from "./packages.mjs"
 
 const PICTURE = "tools/layers/dependencies.txt"
 const CYCLES = "tools/layers/cycles.json"
-const FOLDERS = ["src", "console", "sim", "bench", "tests", "conformance"]
+const FOLDERS = ["packages", "console", "sim", "bench", "tests", "conformance"]
 
 /** Paths of all TypeScript files, from the root. */
 export function sourcesOf(root) {
@@ -159,12 +163,19 @@ export const exportProblems = unused =>
 
 const listOf = path => JSON.parse(readFileSync(join(ROOT, path), "utf8"))
 
-function unusedHere() {
-  const read = path => readFileSync(join(ROOT, path), "utf8")
+const read = path => readFileSync(join(ROOT, path), "utf8")
+
+function unusedHere(sources) {
   const tools = readdirSync(join(ROOT, "tools"), { recursive: true }).filter(path => /\.[cm]js$/.test(path))
-  const sources = new Map(sourcesOf(ROOT).map(path => [path, read(path)]))
   return unusedExports(sources, tools.map(path => read(join("tools", path))).join("\n"))
 }
+
+const manifestProblemsHere = sources =>
+  manifestProblems(
+    new Map(packageNames().map(name => [name, manifestOf(name)])),
+    JSON.parse(read("package.json")),
+    sources,
+  )
 
 const pictureOf = dependencies => `${dependencies.join("\n")}\n`
 
@@ -179,7 +190,10 @@ export function checkLayers() {
   for (const dependency of before)
     if (!dependencies.includes(dependency))
       problems.push(`dependency ${dependency} is gone: node tools/layers.mjs --write`)
-  problems.push(...deadRules(LAYERS, [...dependencies, ...dependenciesOfTests]), ...exportProblems(unusedHere()))
+  const sources = new Map(sourcesOf(ROOT).map(path => [path, read(path)]))
+  problems.push(...deadRules(LAYERS, [...dependencies, ...dependenciesOfTests]))
+  problems.push(...exportProblems(unusedHere(sources)), ...nameProblems(sources, listOf(NAMES)))
+  problems.push(...manifestProblemsHere(sources))
   return { problems, files }
 }
 

@@ -32,7 +32,7 @@ function optionsOf({ module, cores, tests }, jobs) {
     mutate: cores,
     mutator: { excludedMutations: ["StringLiteral"] },
     coverageAnalysis: "perTest",
-    ignorePatterns: ["**", "!src/**/*.ts", "!tests/**/*.ts", "!package.json"],
+    ignorePatterns: ["**", "!packages/**/*.ts", "!tests/**/*.ts", "!package.json"],
     concurrency: jobs,
     timeoutMS: RUN_TIMEOUT_MS,
     tempDirName: `${REPORTS}/sandbox`,
@@ -72,7 +72,7 @@ async function scoreOf(module, jobs) {
   writeFileSync(join(ROOT, REPORTS, `${module.module}.txt`), left.map(survivorText).join(""))
   for (const core of module.cores)
     say(line(core, countsOf(mutants.filter(({ fileName }) => relative(ROOT, fileName) === core))))
-  say(line(`all of src/${module.module}`, countsOf(mutants)))
+  say(line(`all of ${module.module}`, countsOf(mutants)))
   return mutants
 }
 

@@ -9,8 +9,9 @@
  *   npm test -- --changed        what a change affects: since the merge base with main, or since a commit
  *   npm test -- --changed=REF    (tools/changed.mjs)
  *   npm test -- --check NAME     one check
+ *   npm test -w packages/engine [-- WORD …]    one package: its types and its tests, built with the packages it needs
  *   npm test -- … --seed 123     random values from another seed; `--seed random` draws one and prints it
- *   npm test -- … --times 10     ten times as many random runs (src/base/testing-seed.ts)
+ *   npm test -- … --times 10     ten times as many random runs (packages/base/src/testing-seed.ts)
  *   npm test -- … --record       keeps how long each file took in tools/test-times.json
  */
 import { randomInt } from "node:crypto"
@@ -18,7 +19,8 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { availableParallelism, cpus } from "node:os"
 import { join } from "node:path"
 import { ensure } from "./ensure.mjs"
-import { allChecks, checksOfChange, quickChecks } from "./testing/checks.mjs"
+import { closureOf, packageNames } from "./packages.mjs"
+import { allChecks, checksOfChange, quickChecks, typesOfPackage } from "./testing/checks.mjs"
 import { CLASSES, classOf, recordTimes, ROOT, testFiles, timeOf, unitsOf } from "./testing/files.mjs"
 import { beginningText, endText, failureText, showProgress } from "./testing/progress.mjs"
 import { killAll, runUnit } from "./testing/run-unit.mjs"
@@ -59,6 +61,20 @@ function takeTimes(args) {
   if (named === undefined) return
   if (!/^[1-9]\d{0,5}$/.test(named)) throw new UsageError("--times needs a whole number from 1 to 999999")
   process.env.TEST_TIMES = named
+}
+
+function takePackage(args) {
+  const name = takeValue(args, "--package")
+  if (name === undefined || packageNames().includes(name)) return name
+  throw new UsageError(`no package ${name}; there are: ${packageNames().join(", ")}`)
+}
+
+/** The units of a package; with words, only its test files whose path contains one of them. */
+function planOfPackage(name, words) {
+  const files = testFiles()
+    .filter(path => path.startsWith(`dist/packages/${name}/`))
+    .filter(path => words.length === 0 || words.some(word => path.includes(word)))
+  return { units: [...(words.length === 0 ? [typesOfPackage(name)] : []), ...unitsOf(files)] }
 }
 
 /** The units to run, and how they were chosen: only what a whole run took is remembered. */
@@ -170,8 +186,13 @@ try {
   const seed = takeSeed(args)
   takeTimes(args)
   const isRecorded = takeFlag(args, "--record")
-  await ensure({ dev: true })
-  const { units, isWhole = false, mayBeEmpty = false } = await planOf(args)
+  const name = takePackage(args)
+  await ensure({ dev: true, packages: name && closureOf(name) })
+  const {
+    units,
+    isWhole = false,
+    mayBeEmpty = false,
+  } = name === undefined ? await planOf(args) : planOfPackage(name, args)
   const { outcomes, ...took } = await runAll(units, { isWhole, isRecorded })
   process.stdout.write(endText(outcomes, { ...took, seed }))
   if (units.length === 0 && !mayBeEmpty) process.stdout.write("no test file was found\n")

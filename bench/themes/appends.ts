@@ -1,7 +1,7 @@
 /** Appends beside puts of as many bytes, how soon a follower has them, and copies that share bytes beside those that do not. */
-import { KIB } from "../../src/base/limits.js"
-import { runLoad } from "../../src/client/load/raw-load.js"
-import { noiseOf } from "../../src/client/load/work-mix.js"
+import { KIB } from "@hayloft/base/limits.js"
+import { runLoad } from "@hayloft/client/load/raw-load.js"
+import { noiseOf } from "@hayloft/client/load/work-mix.js"
 import { timed, type Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import type { Measured } from "../row.js"

@@ -1,8 +1,8 @@
 /** A bucket with copies in a second store on the same machine: its PUTs, and how fast copies arrive. */
 import { z } from "zod"
-import { KIB } from "../../src/base/limits.js"
-import { noiseOf } from "../../src/client/load/work-mix.js"
-import { mapBounded } from "../../src/life/index.js"
+import { KIB } from "@hayloft/base/limits.js"
+import { noiseOf } from "@hayloft/client/load/work-mix.js"
+import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import { Unmeasured, type Measured } from "../row.js"

@@ -1,6 +1,6 @@
 /** Puts of new and of known bytes in a bucket with deduplication, compared with the same puts in another bucket. */
-import { MIB } from "../../src/base/limits.js"
-import { noiseOf } from "../../src/client/load/work-mix.js"
+import { MIB } from "@hayloft/base/limits.js"
+import { noiseOf } from "@hayloft/client/load/work-mix.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import type { Measured } from "../row.js"

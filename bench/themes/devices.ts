@@ -1,6 +1,6 @@
 /** Rows of repair and scrub (`devices.ts`): their speed against plain file calls, and their effect on clients. */
 import { join } from "node:path"
-import { must } from "../../src/base/assert.js"
+import { must } from "@hayloft/base/assert.js"
 import { DEVICE_STORES, devicesScenario, TARGETS, type DevicesOptions, type DevicesResult } from "../devices.js"
 import type { Bench } from "../bench.js"
 import { all, atLeast, atMost, type Measured, type Row } from "../row.js"

@@ -7,8 +7,8 @@
  * "before".
  */
 import { fileURLToPath } from "node:url"
-import { must } from "../../src/base/assert.js"
-import type { RawRequest } from "../../src/client/load/raw-connection.js"
+import { must } from "@hayloft/base/assert.js"
+import type { RawRequest } from "@hayloft/client/load/raw-connection.js"
 import type { Bench } from "../bench.js"
 import { builtCheckout } from "../checkout.js"
 import { FormStore, type FormStoreOptions } from "../form-store.js"

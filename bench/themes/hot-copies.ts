@@ -2,11 +2,11 @@
  * Reads of one hot object with copies in memory, against the same reads without: on one machine, and through gateways of two
  * nodes. The figures are GETs for each second of processor time of all processes of the store.
  */
-import { KIB, MIB } from "../../src/base/limits.js"
-import { must } from "../../src/base/assert.js"
-import type { RequestForge } from "../../src/client/load/request-forge.js"
-import { noiseOf } from "../../src/client/load/work-mix.js"
-import type { S3Client } from "../../src/client/s3-client.js"
+import { KIB, MIB } from "@hayloft/base/limits.js"
+import { must } from "@hayloft/base/assert.js"
+import type { RequestForge } from "@hayloft/client/load/request-forge.js"
+import { noiseOf } from "@hayloft/client/load/work-mix.js"
+import type { S3Client } from "@hayloft/client/s3-client.js"
 import type { Bench } from "../bench.js"
 import { OwnNodes } from "../own-nodes.js"
 import { BUCKET, OwnStore } from "../own-store.js"

@@ -3,10 +3,10 @@
  * delimiter, over many old versions; and how listings slow down gets.
  */
 import { createHash } from "node:crypto"
-import { MIB } from "../../src/base/limits.js"
-import { runLoad, type LoadRequest } from "../../src/client/load/raw-load.js"
-import { S3Work } from "../../src/client/load/s3-work.js"
-import { scatter } from "../../src/client/load/work-mix.js"
+import { MIB } from "@hayloft/base/limits.js"
+import { runLoad, type LoadRequest } from "@hayloft/client/load/raw-load.js"
+import { S3Work } from "@hayloft/client/load/s3-work.js"
+import { scatter } from "@hayloft/client/load/work-mix.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import { CPU_SECONDS_MIN } from "../process-usage.js"

@@ -1,7 +1,7 @@
 /** Locks that are taken and released, beside objects; a lock that passes on; and what a fence adds to a write. */
-import { CoordClient } from "../../src/client/index.js"
-import { noiseOf } from "../../src/client/load/work-mix.js"
-import { KIB } from "../../src/base/limits.js"
+import { CoordClient } from "@hayloft/client/index.js"
+import { noiseOf } from "@hayloft/client/load/work-mix.js"
+import { KIB } from "@hayloft/base/limits.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import type { Measured } from "../row.js"

@@ -1,8 +1,8 @@
 /** Reads at a moment, compared with reads of the present: objects, and pages over versions newer than the moment. */
-import { HISTORY } from "../../src/admin/index.js"
-import { parseMoment } from "../../src/base/moment.js"
-import { runLoad } from "../../src/client/load/raw-load.js"
-import { noiseOf } from "../../src/client/load/work-mix.js"
+import { HISTORY } from "@hayloft/features/history/schemas.js"
+import { parseMoment } from "@hayloft/base/moment.js"
+import { runLoad } from "@hayloft/client/load/raw-load.js"
+import { noiseOf } from "@hayloft/client/load/work-mix.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import { CPU_SECONDS_MIN } from "../process-usage.js"

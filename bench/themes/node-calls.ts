@@ -4,13 +4,13 @@
  */
 import * as net from "node:net"
 import { once } from "node:events"
-import { MIB } from "../../src/base/limits.js"
-import { mapBounded } from "../../src/life/index.js"
-import { bytesBody, Peer, RPC_LIMITS, RpcMetrics, RpcServer, type Method } from "../../src/rpc/index.js"
-import { parseStoreId } from "../../src/base/ids.js"
-import { RealNet } from "../../src/seams/net/real.js"
-import { RealRandom } from "../../src/seams/random/real.js"
-import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
+import { MIB } from "@hayloft/base/limits.js"
+import { mapBounded } from "@hayloft/base/life/index.js"
+import { bytesBody, Peer, RPC_LIMITS, RpcMetrics, RpcServer, type RpcMethod } from "@hayloft/engine/rpc/index.js"
+import { parseStoreId } from "@hayloft/base/ids.js"
+import { RealNet } from "@hayloft/base/seams/net/real.js"
+import { RealRandom } from "@hayloft/base/seams/random/real.js"
+import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import type { Bench } from "../bench.js"
 import type { Measured } from "../row.js"
 import { theme, type Fixture, type Theme } from "../theme.js"
@@ -22,7 +22,7 @@ const HEADER_BYTES = 100
 const SHARDS_CONCURRENT = 4
 
 const bytes = { encode: (value: Uint8Array) => value, decode: (value: Uint8Array) => value }
-const method = (number: number, name: string): Method<Uint8Array, Uint8Array> => ({
+const method = (number: number, name: string): RpcMethod<Uint8Array, Uint8Array> => ({
   ...{ number, name, changes: false },
   ...{ request: bytes, response: bytes },
 })

@@ -3,14 +3,14 @@
  * request costs all processes together, database included. And gateways: two processes against one, for their own part.
  */
 import { createHash } from "node:crypto"
-import { must } from "../../src/base/assert.js"
-import { KIB } from "../../src/base/limits.js"
-import { mapBounded } from "../../src/life/index.js"
-import { runLoad, type LoadRequest } from "../../src/client/load/raw-load.js"
-import type { RequestForge } from "../../src/client/load/request-forge.js"
-import { S3Work } from "../../src/client/load/s3-work.js"
-import { noiseOf, scatter, spreadKey, type Operation } from "../../src/client/load/work-mix.js"
-import type { S3Client } from "../../src/client/s3-client.js"
+import { must } from "@hayloft/base/assert.js"
+import { KIB } from "@hayloft/base/limits.js"
+import { mapBounded } from "@hayloft/base/life/index.js"
+import { runLoad, type LoadRequest } from "@hayloft/client/load/raw-load.js"
+import type { RequestForge } from "@hayloft/client/load/request-forge.js"
+import { S3Work } from "@hayloft/client/load/s3-work.js"
+import { noiseOf, scatter, spreadKey, type LoadOperation } from "@hayloft/client/load/work-mix.js"
+import type { S3Client } from "@hayloft/client/s3-client.js"
 import type { Bench } from "../bench.js"
 import { FLAT, Flatness } from "../flatness.js"
 import { OwnNodes } from "../own-nodes.js"
@@ -82,7 +82,7 @@ class Nodes implements Fixture {
   }
 
   /** Requests per second of processor time. */
-  async small(operation: Operation, keys: number): Promise<Measured> {
+  async small(operation: LoadOperation, keys: number): Promise<Measured> {
     const set = { bucket: BUCKET, prefix: `small/${keys}/`, sizeBytes: SMALL_BYTES, keys }
     const load = async (store: Store): Promise<Cost> => {
       await this.fill(store, set)

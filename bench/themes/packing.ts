@@ -1,9 +1,9 @@
 /** Packed objects compared with the same objects in another bucket: their GETs, and the bytes that they use on devices. */
 import { z } from "zod"
-import { KIB, MIB } from "../../src/base/limits.js"
-import { noiseOf } from "../../src/client/load/work-mix.js"
-import { mapBounded } from "../../src/life/index.js"
-import { PACK_LIMITS } from "../../src/features/packing/pack-commands-core.js"
+import { KIB, MIB } from "@hayloft/base/limits.js"
+import { noiseOf } from "@hayloft/client/load/work-mix.js"
+import { mapBounded } from "@hayloft/base/life/index.js"
+import { PACK_LIMITS } from "@hayloft/features/packing/pack-commands-core.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import { Unmeasured, type Measured } from "../row.js"

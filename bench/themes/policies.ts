@@ -2,11 +2,11 @@
  * The cost of access policies: a decision over a hundred of two KiB each, in microseconds of processor time. The
  * main thread decides every request of a caller other than root, so the figure adds to the cost of such a request.
  */
-import { KIB } from "../../src/base/limits.js"
-import type { AccessPolicy, AccessRequest, Decision } from "../../src/access/policy/contract.js"
-import { decide, NO_RESOURCE_POLICIES } from "../../src/access/policy/decide.js"
-import { parseAccessPolicy } from "../../src/access/policy/parse-access-policy.js"
-import { OWNER, requestOf, userOf } from "../../src/access/policy/testing-requests.js"
+import { KIB } from "@hayloft/base/limits.js"
+import type { AccessPolicy, AccessRequest, Decision } from "@hayloft/access/policy/contract.js"
+import { decide, NO_RESOURCE_POLICIES } from "@hayloft/access/policy/decide.js"
+import { parseAccessPolicy } from "@hayloft/access/policy/parse-access-policy.js"
+import { OWNER, requestOf, userOf } from "@hayloft/access/policy/testing-requests.js"
 import type { Bench } from "../bench.js"
 import { all, atMost, type Measured, type Row } from "../row.js"
 import { theme, type Fixture } from "../theme.js"

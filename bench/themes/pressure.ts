@@ -2,10 +2,10 @@
  * Pressure: the latency at 70 % of the store's peak while it scrubs and compacts, and the share of its peak that it
  * keeps under three times that load.
  */
-import { KIB, MIB } from "../../src/base/limits.js"
-import { runLoad, type LoadPlan, type LoadResult } from "../../src/client/load/raw-load.js"
-import { S3Work } from "../../src/client/load/s3-work.js"
-import { noiseOf, type Mix } from "../../src/client/load/work-mix.js"
+import { KIB, MIB } from "@hayloft/base/limits.js"
+import { runLoad, type LoadPlan, type LoadResult } from "@hayloft/client/load/raw-load.js"
+import { S3Work } from "@hayloft/client/load/s3-work.js"
+import { noiseOf, type Mix } from "@hayloft/client/load/work-mix.js"
 import { BackgroundWork } from "../background-work.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"

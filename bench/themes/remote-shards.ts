@@ -4,23 +4,23 @@
  * Both nodes are in this process, and the processor time is that of both.
  */
 import { createPublicKey, generateKeyPairSync, randomBytes, sign, X509Certificate } from "node:crypto"
-import { must } from "../../src/base/assert.js"
-import { objectKeyOfText, parseBucketId, parseDeviceId, parseStoreId, parseUploadId } from "../../src/base/ids.js"
-import { MIB } from "../../src/base/limits.js"
-import { parsePolicy } from "../../src/base/policy.js"
-import type { ShardStore } from "../../src/block/index.js"
-import { encodeCertificate, encodeCertificateToSign } from "../../src/format/node-certificate.js"
-import { needleSeed } from "../../src/format/needle.js"
-import { partitionOf } from "../../src/format/partition.js"
-import { mapBounded } from "../../src/life/index.js"
-import { RemoteNode, serveShards } from "../../src/remote/index.js"
-import { bytesBody, Peer, RPC_LIMITS, RpcMetrics, RpcServer, type Method } from "../../src/rpc/index.js"
-import { PeerConnections, tlsClientOptions, tlsServerOptions } from "../../src/seams/net/real-tls.js"
-import { RealNet } from "../../src/seams/net/real.js"
-import { RealRandom } from "../../src/seams/random/real.js"
-import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
-import { subBlockChecksums } from "../../src/simd/sub-block.js"
-import type { Needle, ShardHeader } from "../../src/volume/contract.js"
+import { must } from "@hayloft/base/assert.js"
+import { objectKeyOfText, parseBucketId, parseDeviceId, parseStoreId, parseUploadId } from "@hayloft/base/ids.js"
+import { MIB } from "@hayloft/base/limits.js"
+import { parsePolicy } from "@hayloft/base/policy.js"
+import type { ShardStore } from "@hayloft/engine/block/index.js"
+import { encodeCertificate, encodeCertificateToSign } from "@hayloft/engine/format/node-certificate.js"
+import { needleSeed } from "@hayloft/engine/format/needle.js"
+import { partitionOf } from "@hayloft/engine/format/partition.js"
+import { mapBounded } from "@hayloft/base/life/index.js"
+import { RemoteNode, serveShards } from "@hayloft/engine/remote/index.js"
+import { bytesBody, Peer, RPC_LIMITS, RpcMetrics, RpcServer, type RpcMethod } from "@hayloft/engine/rpc/index.js"
+import { PeerConnections, tlsClientOptions, tlsServerOptions } from "@hayloft/base/seams/net/real-tls.js"
+import { RealNet } from "@hayloft/base/seams/net/real.js"
+import { RealRandom } from "@hayloft/base/seams/random/real.js"
+import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
+import { subBlockChecksums } from "@hayloft/base/simd/sub-block.js"
+import type { Needle, ShardHeader } from "@hayloft/engine/volume/contract.js"
 import type { Bench } from "../bench.js"
 import type { Measured } from "../row.js"
 import { theme, type Fixture, type Theme } from "../theme.js"
@@ -30,7 +30,7 @@ const CONCURRENT = 4
 const DEVICE = parseDeviceId("00000000000000d1")
 
 const bytes = { encode: (value: Uint8Array) => value, decode: (value: Uint8Array) => value }
-const method = (number: number, name: string): Method<Uint8Array, Uint8Array> => ({
+const method = (number: number, name: string): RpcMethod<Uint8Array, Uint8Array> => ({
   ...{ number, name, changes: false },
   ...{ request: bytes, response: bytes },
 })

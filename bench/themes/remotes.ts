@@ -1,7 +1,7 @@
 /** A remote bucket beside an ordinary one, and beside the store that it stands for, which is on the same machine. */
-import { KIB, MIB } from "../../src/base/limits.js"
-import { noiseOf } from "../../src/client/load/work-mix.js"
-import type { S3Client } from "../../src/client/s3-client.js"
+import { KIB, MIB } from "@hayloft/base/limits.js"
+import { noiseOf } from "@hayloft/client/load/work-mix.js"
+import type { S3Client } from "@hayloft/client/s3-client.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import type { Measured, Row } from "../row.js"

@@ -4,11 +4,11 @@
  *
  * The store is as wide as stores get: 32 devices, one of them offline, 10+4, shards moving from 30 devices to 32.
  */
-import { DEVICES_MAX, PARTITIONS } from "../../src/base/limits.js"
-import { parseDeviceId } from "../../src/base/ids.js"
-import { parsePolicy } from "../../src/base/policy.js"
-import { SafetyEvaluator, type SafetyInput } from "../../src/cluster/index.js"
-import { planLayout, planNext } from "../../src/placement/index.js"
+import { DEVICES_MAX, PARTITIONS } from "@hayloft/base/limits.js"
+import { parseDeviceId } from "@hayloft/base/ids.js"
+import { parsePolicy } from "@hayloft/base/policy.js"
+import { SafetyEvaluator, type SafetyInput } from "@hayloft/engine/cluster/index.js"
+import { planLayout, planNext } from "@hayloft/engine/placement/index.js"
 import { all, atMost, type Measured, type Row } from "../row.js"
 import { theme, type Fixture } from "../theme.js"
 

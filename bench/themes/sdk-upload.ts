@@ -1,7 +1,7 @@
 /** Uploads one large object with the AWS SDK and its defaults, four parts concurrently. */
-import type { S3Access } from "../../src/client/signed-call.js"
-import { mapBounded } from "../../src/life/index.js"
-import type { Clock } from "../../src/seams/clock/contract.js"
+import type { S3Access } from "@hayloft/client/signed-call.js"
+import { mapBounded } from "@hayloft/base/life/index.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { timed } from "../bench.js"
 
 const PARTS_AT_ONCE = 4

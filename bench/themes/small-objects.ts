@@ -2,11 +2,11 @@
  * Small objects over many connections: requests per second of processor time of the server's process, compared with
  * a bare server that reads the same bodies, or sends as many bytes.
  */
-import { KIB } from "../../src/base/limits.js"
-import { sizeText } from "../../src/cli/text.js"
-import { runLoad, type LoadResult } from "../../src/client/load/raw-load.js"
-import { S3Work } from "../../src/client/load/s3-work.js"
-import type { Operation } from "../../src/client/load/work-mix.js"
+import { KIB } from "@hayloft/base/limits.js"
+import { sizeText } from "@hayloft/cli/text.js"
+import { runLoad, type LoadResult } from "@hayloft/client/load/raw-load.js"
+import { S3Work } from "@hayloft/client/load/s3-work.js"
+import type { LoadOperation } from "@hayloft/client/load/work-mix.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import { PlainServer } from "../plain-server.js"
@@ -25,7 +25,7 @@ const SEALED_KEYS = 1_000
 const WARM_SHARE = 0.3
 
 interface Load {
-  readonly operation: Operation
+  readonly operation: LoadOperation
   readonly sizeBytes: number
   readonly keys: number
   readonly seconds?: number
@@ -64,7 +64,7 @@ class SmallObjects implements Fixture {
   }
 
   /** Requests for encrypted objects, beside the same requests for plain ones. */
-  async sealed(operation: Operation): Promise<Measured> {
+  async sealed(operation: LoadOperation): Promise<Measured> {
     if (!this.hasSealedBucket) await this.store.createSealedBucket(SEALED)
     this.hasSealedBucket = true
     const seconds = this.bench.scale.seconds / 2

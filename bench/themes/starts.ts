@@ -3,12 +3,12 @@
  * stop, and after SIGKILL in the middle of puts.
  */
 import { createServer } from "node:net"
-import { RawConnection } from "../../src/client/load/raw-connection.js"
-import { RequestForge } from "../../src/client/load/request-forge.js"
-import { runLoad } from "../../src/client/load/raw-load.js"
-import { S3Work } from "../../src/client/load/s3-work.js"
-import { spreadKey } from "../../src/client/load/work-mix.js"
-import type { S3Access } from "../../src/client/signed-call.js"
+import { RawConnection } from "@hayloft/client/load/raw-connection.js"
+import { RequestForge } from "@hayloft/client/load/request-forge.js"
+import { runLoad } from "@hayloft/client/load/raw-load.js"
+import { S3Work } from "@hayloft/client/load/s3-work.js"
+import { spreadKey } from "@hayloft/client/load/work-mix.js"
+import type { S3Access } from "@hayloft/client/signed-call.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import { all, atMost, type Measured } from "../row.js"

@@ -1,7 +1,7 @@
 /** Transactions of ten operations, compared with ten requests that do the same one by one. */
-import type { TransactionOperation } from "../../src/client/index.js"
-import { noiseOf } from "../../src/client/load/work-mix.js"
-import { KIB } from "../../src/base/limits.js"
+import type { TransactionEntry } from "@hayloft/client/index.js"
+import { noiseOf } from "@hayloft/client/load/work-mix.js"
+import { KIB } from "@hayloft/base/limits.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import type { Measured } from "../row.js"
@@ -31,7 +31,7 @@ class Transactions implements Fixture {
 
   /** Milliseconds for ten objects together, and one by one. */
   private async measured(
-    operationOf: (key: string) => TransactionOperation,
+    operationOf: (key: string) => TransactionEntry,
     alone: (key: string) => Promise<unknown>,
   ): Promise<Measured> {
     const { clock, scale } = this.bench

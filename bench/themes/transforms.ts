@@ -1,6 +1,6 @@
 /** Representations that are kept, made each time, cut out of archives and compressed, beside objects that are read as they are. */
-import { KIB, MIB } from "../../src/base/limits.js"
-import { noiseOf } from "../../src/client/load/work-mix.js"
+import { KIB, MIB } from "@hayloft/base/limits.js"
+import { noiseOf } from "@hayloft/client/load/work-mix.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import type { Measured } from "../row.js"

@@ -27,15 +27,36 @@ export interface Live<T> extends LiveState<T> {
   readonly refresh: () => void
 }
 
+export interface Reloadable<T> extends Live<T> {
+  /** Requests the value now; resolves once it has arrived, or could not be had. */
+  readonly refreshed: () => Promise<void>
+}
+
 /** Resolves after a time, earlier when `wake` is called, and only while the tab is visible. */
 class Pause {
   private wakeUp: (() => void) | undefined
+  private isWanted = false
+  private waiting: (() => void)[] = []
 
-  wake(): void {
-    this.wakeUp?.()
+  /** Ends the pause, or skips the next one if a request is on its way; resolves after the request that follows. */
+  wake(): Promise<void> {
+    return new Promise(resolve => {
+      this.isWanted = true
+      this.waiting.push(resolve)
+      this.wakeUp?.()
+    })
+  }
+
+  /** A request begins; returns the function that ends it. */
+  begin(): () => void {
+    const { waiting } = this
+    this.waiting = []
+    this.isWanted = false
+    return () => waiting.forEach(resolve => resolve())
   }
 
   async wait(ms: number, signal: AbortSignal): Promise<void> {
+    if (this.isWanted) return
     await this.timer(ms, signal)
     while (document.hidden && !signal.aborted) await this.timer(2 ** 31 - 1, signal)
   }
@@ -74,6 +95,7 @@ async function keepCurrent<T>(
 ): Promise<void> {
   let failures = 0
   while (!signal.aborted) {
+    const end = pause.begin()
     update({ isFetching: true })
     try {
       const value = await fetchValue(signal)
@@ -83,15 +105,17 @@ async function keepCurrent<T>(
       failures += 1
       if (!signal.aborted) update({ error: asApiError(error), isFetching: false })
     }
+    end()
     await pause.wait(pauseMsOf(everyMs, failures), signal)
   }
+  pause.begin()()
 }
 
 /**
  * Keeps the value of a GET current while the component is on the page: `everyMs` undefined fetches it once. A path of
  * undefined requests nothing.
  */
-export function useLive<T>(path: string | undefined, everyMs?: number): Live<T> {
+export function useLive<T>(path: string | undefined, everyMs?: number): Reloadable<T> {
   return useLiveValue<T>(path, signal => api.get<T>(path ?? "", { signal }), everyMs)
 }
 
@@ -121,7 +145,7 @@ export function useLiveValue<T>(
   key: string | undefined,
   fetchValue: (signal: AbortSignal) => Promise<T>,
   everyMs?: number,
-): Live<T> {
+): Reloadable<T> {
   const nothing: LiveState<T> = { value: undefined, atMs: undefined, error: undefined, isFetching: key !== undefined }
   const { state, pause } = useMemo(() => ({ state: signal(nothing), pause: new Pause() }), [key])
   useEffect(() => {
@@ -133,5 +157,5 @@ export function useLiveValue<T>(
     void keepCurrent(fetchValue, everyMs, { pause, update, signal: controller.signal })
     return () => controller.abort()
   }, [key, everyMs])
-  return { ...state.value, refresh: () => pause.wake() }
+  return { ...state.value, refresh: () => void pause.wake(), refreshed: () => pause.wake() }
 }

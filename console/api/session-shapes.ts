@@ -1,6 +1,6 @@
 /** Types of what the server says about sessions. */
 import type { z } from "zod"
-import type { REDIRECTION, SESSION } from "../../src/admin/session-schemas.js"
+import type { REDIRECTION, SESSION } from "@hayloft/admin/session-schemas.js"
 
 export type Session = z.output<typeof SESSION>
 export type SignInOffers = Session["methods"]

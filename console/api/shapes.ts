@@ -1,25 +1,28 @@
 /** Types of the admin API's JSON, from the schemas by which the server checks it. Types only: nothing is bundled. */
 import type { z } from "zod"
-import type * as simulation from "../../src/admin/simulation-schemas.js"
-import type * as audit from "../../src/admin/audit-schemas.js"
-import type * as coord from "../../src/admin/coord-schemas.js"
-import type * as identity from "../../src/admin/identity-schemas.js"
-import type * as dedup from "../../src/admin/dedup-schemas.js"
-import type * as copies from "../../src/admin/copies-schemas.js"
-import type * as history from "../../src/admin/history-schemas.js"
-import type * as event from "../../src/admin/event-schemas.js"
-import type * as job from "../../src/admin/job-schemas.js"
-import type * as live from "../../src/admin/live-schemas.js"
-import type * as access from "../../src/admin/schemas.js"
-import type * as token from "../../src/admin/token-schemas.js"
-import type * as policy from "../../src/admin/simulate-schemas.js"
-import type * as share from "../../src/admin/share-schemas.js"
-import type * as queue from "../../src/admin/queue-schemas.js"
-import type * as remote from "../../src/admin/remote-schemas.js"
-import type * as setting from "../../src/admin/setting-schemas.js"
-import type { StreamLine } from "../../src/admin/stream-schemas.js"
-import type * as transform from "../../src/admin/transform-schemas.js"
-import type * as store from "../../src/admin/store-schemas.js"
+import type * as simulation from "@hayloft/admin/simulation-schemas.js"
+import type * as audit from "@hayloft/admin/audit-schemas.js"
+import type * as coord from "@hayloft/features/locks/schemas.js"
+import type * as identity from "@hayloft/admin/identity-schemas.js"
+import type * as dedup from "@hayloft/features/dedup/schemas.js"
+import type * as packing from "@hayloft/features/packing/schemas.js"
+import type * as lifecycle from "@hayloft/features/lifecycle/schemas.js"
+import type * as copies from "@hayloft/features/copies/schemas.js"
+import type * as history from "@hayloft/features/history/schemas.js"
+import type * as hotCopies from "@hayloft/features/hot-copies/schemas.js"
+import type * as event from "@hayloft/admin/event-schemas.js"
+import type * as job from "@hayloft/features/operator/job-schemas.js"
+import type * as live from "@hayloft/admin/live-schemas.js"
+import type * as access from "@hayloft/admin/schemas.js"
+import type * as token from "@hayloft/admin/token-schemas.js"
+import type * as policy from "@hayloft/admin/simulate-schemas.js"
+import type * as share from "@hayloft/admin/share-schemas.js"
+import type * as queue from "@hayloft/features/queues/schemas.js"
+import type * as remote from "@hayloft/features/remote-buckets/schemas.js"
+import type * as setting from "@hayloft/features/operator/setting-schemas.js"
+import type { StreamLine } from "@hayloft/admin/stream-schemas.js"
+import type * as transform from "@hayloft/features/transforms/schemas.js"
+import type * as store from "@hayloft/admin/store-schemas.js"
 
 export type AuditPage = z.output<typeof audit.AUDIT_PAGE>
 export type AuditEntry = AuditPage["entries"][number]
@@ -36,7 +39,7 @@ export type Simulate = z.input<typeof simulation.SIMULATE>
 export type Simulation = z.output<typeof simulation.SIMULATION>
 export type Traffic = z.output<typeof live.TRAFFIC>
 export type NamedTraffic = Traffic["buckets"][number]
-export type HotCopies = z.output<typeof live.HOT_COPIES>
+export type HotCopies = z.output<typeof hotCopies.HOT_COPIES>
 export type LiveRequest = z.output<typeof live.LIVE_REQUEST>
 export type TraceLine = z.output<typeof live.TRACE_LINE> | StreamLine
 export type Events = z.output<typeof event.EVENT_PAGE>
@@ -70,14 +73,14 @@ export type RemoteBucket = NonNullable<Remotes["buckets"]>[number]
 export type PendingRemoteWrites = z.output<typeof remote.PENDING_WRITES>
 export type PendingRemoteWrite = PendingRemoteWrites["pending"][number]
 export type Dedup = z.output<typeof dedup.DEDUP>
-export type Packing = z.output<typeof dedup.PACKING>
+export type Packing = z.output<typeof packing.PACKING>
 export type Buckets = z.output<typeof access.BUCKETS>
 export type Bucket = z.output<typeof access.BUCKET>
 export type BucketHistory = z.output<typeof history.HISTORY>
 export type BucketCopies = z.output<typeof copies.COPIES>
 export type Differences = z.output<typeof history.DIFFERENCES>
 export type UsageHistory = z.output<typeof access.USAGE_HISTORY>
-export type LifecyclePreview = z.output<typeof access.LIFECYCLE_PREVIEW>
+export type LifecyclePreview = z.output<typeof lifecycle.LIFECYCLE_PREVIEW>
 export type Denial = z.output<typeof access.DENIAL>
 export type BucketSetting = z.output<typeof setting.BUCKET_SETTING>
 export type BucketSettings = z.output<typeof setting.BUCKET_SETTINGS>

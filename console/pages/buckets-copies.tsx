@@ -57,7 +57,7 @@ function Parked({ copies: { parked, hasMoreParked } }: { readonly copies: Bucket
   )
 }
 
-function Copies({ bucket, onSaved }: { readonly bucket: string; readonly onSaved: () => void }) {
+function Copies({ bucket, onSaved }: { readonly bucket: string; readonly onSaved: () => Promise<void> }) {
   const path = bucketPath(bucket, "copies")
   const live = useLive<BucketCopies>(path, EVERY_MS)
   const act = (word: string) => async (): Promise<void> => {
@@ -66,7 +66,7 @@ function Copies({ bucket, onSaved }: { readonly bucket: string; readonly onSaved
   }
   const remove = async (): Promise<void> => {
     await saveSetting(bucket, "copies", undefined)
-    onSaved()
+    await onSaved()
   }
   return (
     <Loaded live={live}>
@@ -105,11 +105,11 @@ function Copies({ bucket, onSaved }: { readonly bucket: string; readonly onSaved
   )
 }
 
-function Begin({ bucket, onSaved }: { readonly bucket: string; readonly onSaved: () => void }) {
+function Begin({ bucket, onSaved }: { readonly bucket: string; readonly onSaved: () => Promise<void> }) {
   const [store, target, prefix] = [useSignal(""), useSignal(""), useSignal("")]
   const begin = async (): Promise<void> => {
     await saveSetting(bucket, "copies", { store: store.value, bucket: target.value, prefix: prefix.value })
-    onSaved()
+    await onSaved()
   }
   if (!mayUse("setBucketSetting")) return <EmptyState title="This bucket is not copied" />
   return (
@@ -138,7 +138,7 @@ function Begin({ bucket, onSaved }: { readonly bucket: string; readonly onSaved:
 export function CopiesTab(props: {
   readonly bucket: string
   readonly found: BucketSetting
-  readonly onSaved: () => void
+  readonly onSaved: () => Promise<void>
 }) {
   const { bucket, found, onSaved } = props
   return found.isSet ? <Copies bucket={bucket} onSaved={onSaved} /> : <Begin bucket={bucket} onSaved={onSaved} />

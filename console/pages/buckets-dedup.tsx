@@ -93,7 +93,7 @@ function DedupJobs({ bucket }: { readonly bucket: string }) {
 export function DedupTab(props: {
   readonly bucket: string
   readonly found: BucketSetting
-  readonly onSaved: () => void
+  readonly onSaved: () => Promise<void>
 }) {
   const { bucket } = props
   return (

@@ -15,7 +15,7 @@ const GIB = 2 ** 30
 interface FormProps {
   readonly bucket: string
   readonly found: BucketSetting
-  readonly onSaved: () => void
+  readonly onSaved: () => Promise<void>
 }
 
 /** `toValue`: what is saved; undefined removes the setting. */
@@ -32,12 +32,17 @@ function SettingForm(
   const saving = useAction(async () => {
     await saveSetting(bucket, found.setting, toValue())
     toast(`Saved: ${title.toLowerCase()} of ${bucket}`)
-    onSaved()
+    await onSaved()
   })
   return (
     <Section title={title} hint={hint}>
       {found.refused === undefined ? (
-        <Form label={title} onSubmit={() => isValid && void saving.run()} problem={saving.problem}>
+        <Form
+          label={title}
+          onSubmit={() => isValid && void saving.run()}
+          problem={saving.problem}
+          isBusy={saving.isBusy}
+        >
           {children}
           <div class="actions">
             <Button type="submit" isDisabled={!isValid} isBusy={saving.isBusy} label={`Save ${title.toLowerCase()}`}>
@@ -288,7 +293,7 @@ const FORMS = [
 export function FormsTab(props: {
   readonly bucket: string
   readonly settings: BucketSettings
-  readonly onSaved: () => void
+  readonly onSaved: () => Promise<void>
 }) {
   const { bucket, settings, onSaved } = props
   return (

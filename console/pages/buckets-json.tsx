@@ -15,7 +15,7 @@ const SHOWN_CHARACTERS = 100
 interface JsonProps {
   readonly bucket: string
   readonly settings: BucketSettings
-  readonly onSaved: () => void
+  readonly onSaved: () => Promise<void>
 }
 
 function EditDialog(
@@ -28,7 +28,7 @@ function EditDialog(
   const save = async (): Promise<void> => {
     await saveSetting(bucket, setting, parseValue(text.value))
     toast(`Saved: ${setting} of ${bucket}`)
-    onSaved()
+    await onSaved()
   }
   return (
     <FormDialog title={`${setting} of ${bucket}`} action="Save" isValid={isValid} work={save} onClose={onClose} isWide>
@@ -69,7 +69,7 @@ export function JsonTab({ bucket, settings, onSaved }: JsonProps) {
               question={`The bucket ${bucket} has no ${setting.setting} any more.`}
               work={async () => {
                 await saveSetting(bucket, setting.setting, undefined)
-                onSaved()
+                await onSaved()
               }}
               done={`Removed: ${setting.setting} of ${bucket}`}
             >

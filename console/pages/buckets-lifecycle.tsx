@@ -118,7 +118,7 @@ function AddRule({ text }: { readonly text: Signal<string> }) {
 interface LifecycleProps {
   readonly bucket: string
   readonly found: BucketSetting
-  readonly onSaved: () => void
+  readonly onSaved: () => Promise<void>
 }
 
 function Rules(props: LifecycleProps & { readonly text: Signal<string>; readonly look: Action }) {
@@ -127,14 +127,14 @@ function Rules(props: LifecycleProps & { readonly text: Signal<string>; readonly
   const save = useAction(async () => {
     await saveSetting(bucket, "lifecycle", parseValue(text.value))
     toast(`Saved: lifecycle of ${bucket}`)
-    onSaved()
+    await onSaved()
   })
   const remove = async (): Promise<void> => {
     await saveSetting(bucket, "lifecycle", undefined)
-    onSaved()
+    await onSaved()
   }
   return (
-    <Form label="Rules" onSubmit={() => isReady && void save.run()} problem={save.problem}>
+    <Form label="Rules" onSubmit={() => isReady && void save.run()} problem={save.problem} isBusy={save.isBusy}>
       <JsonEditor
         label="Rules as JSON"
         value={text}

@@ -84,7 +84,7 @@ function Undo({ bucket }: { readonly bucket: string }) {
 export function PackingTab(props: {
   readonly bucket: string
   readonly found: BucketSetting
-  readonly onSaved: () => void
+  readonly onSaved: () => Promise<void>
 }) {
   const { bucket, found } = props
   return (

@@ -14,7 +14,7 @@ import { parseValue, saveSetting } from "./buckets-api.js"
 export function PolicyTab(props: {
   readonly bucket: string
   readonly found: BucketSetting
-  readonly onSaved: () => void
+  readonly onSaved: () => Promise<void>
 }) {
   const { bucket, found, onSaved } = props
   const subject = { kind: "resource", bucket } as const
@@ -24,7 +24,7 @@ export function PolicyTab(props: {
   const save = useAction(async () => {
     await saveSetting(bucket, "policy", parseValue(text.value))
     toast(`Saved: policy of ${bucket}`)
-    onSaved()
+    await onSaved()
   })
   return (
     <>
@@ -32,7 +32,7 @@ export function PolicyTab(props: {
         title="Policy"
         hint={found.isSet ? undefined : "The bucket has no policy: its account decides who may use it."}
       >
-        <Form label="Policy" onSubmit={() => isReady && void save.run()} problem={save.problem}>
+        <Form label="Policy" onSubmit={() => isReady && void save.run()} problem={save.problem} isBusy={save.isBusy}>
           <PolicyEditor {...{ subject, check }} value={text} label="Policy of the bucket" />
           <div class="actions">
             <Button type="submit" kind="primary" isDisabled={!isReady} isBusy={save.isBusy}>
@@ -44,7 +44,7 @@ export function PolicyTab(props: {
                 question={`Only the account that owns ${bucket} decides then who may use it.`}
                 work={async () => {
                   await saveSetting(bucket, "policy", undefined)
-                  onSaved()
+                  await onSaved()
                 }}
                 done={`Removed: policy of ${bucket}`}
               >

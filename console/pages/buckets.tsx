@@ -132,7 +132,7 @@ function SettingsTabs({ bucket }: { readonly bucket: Bucket }) {
       const found = settingIn(settings, setting)
       if (found === undefined) return <EmptyState title={`There is no setting ${setting}`} />
       if (found.refused !== undefined) return <EmptyState title="You may not see this">{found.refused}</EmptyState>
-      return <Tab key={JSON.stringify(found)} {...{ found }} bucket={name} onSaved={live.refresh} />
+      return <Tab key={JSON.stringify(found)} {...{ found }} bucket={name} onSaved={live.refreshed} />
     })
   return (
     <Tabs
@@ -143,7 +143,7 @@ function SettingsTabs({ bucket }: { readonly bucket: Bucket }) {
         { key: "inventory", title: "Inventory", content: () => <InventoryTab bucket={bucket} /> },
         {
           ...{ key: "settings", title: "Settings" },
-          content: () => loaded(settings => <FormsTab {...{ settings }} bucket={name} onSaved={live.refresh} />),
+          content: () => loaded(settings => <FormsTab {...{ settings }} bucket={name} onSaved={live.refreshed} />),
         },
         { key: "lifecycle", title: "Lifecycle", content: () => ofSetting("lifecycle", LifecycleTab) },
         { key: "dedup", title: "Deduplication", content: () => ofSetting("dedup", DedupTab) },
@@ -152,7 +152,7 @@ function SettingsTabs({ bucket }: { readonly bucket: Bucket }) {
         { key: "policy", title: "Policy", content: () => ofSetting("policy", PolicyTab) },
         {
           ...{ key: "json", title: "JSON" },
-          content: () => loaded(settings => <JsonTab {...{ settings }} bucket={name} onSaved={live.refresh} />),
+          content: () => loaded(settings => <JsonTab {...{ settings }} bucket={name} onSaved={live.refreshed} />),
         },
       ]}
     />

@@ -134,7 +134,7 @@ function OneMachine({ devices }: { readonly devices: readonly Device[] }) {
     <EmptyState title="This store runs on one machine">
       <p>{zones.length === 0 ? "No zone is named." : `Zones: ${zones.join(", ")}.`}</p>
       <p>
-        <a href="/docs/cluster.md">A store on several machines</a> explains how to add nodes.
+        <a href="/docs/operate/cluster.md">A store on several machines</a> explains how to add nodes.
       </p>
     </EmptyState>
   )

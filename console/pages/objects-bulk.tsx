@@ -4,7 +4,7 @@
  */
 import { useSignal, type Signal } from "@preact/signals"
 import { useEffect } from "preact/hooks"
-import { STORAGE_CLASSES, type StorageClass } from "../../src/base/storage-class.js"
+import { STORAGE_CLASSES, type StorageClass } from "@hayloft/base/storage-class.js"
 import { api } from "../api/client.js"
 import { useLive, useWatch } from "../api/live.js"
 import type { BucketSetting, StartedJob } from "../api/shapes.js"

@@ -4,7 +4,7 @@
  */
 import type { Signal } from "@preact/signals"
 import { useId } from "preact/hooks"
-import { SELECTED_MAX } from "../../src/base/limits.js"
+import { SELECTED_MAX } from "@hayloft/base/limits.js"
 import type { Row } from "../api/s3.js"
 import { Button } from "../parts/button.js"
 import { countText, plural, sizeText } from "../parts/format.js"

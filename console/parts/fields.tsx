@@ -250,8 +250,10 @@ export function Form(props: {
   readonly children: ComponentChildren
   readonly problem?: ReadonlySignal<string | undefined> | undefined
   readonly label?: string
+  /** Nothing can be typed while it is sent, and until the page shows what was stored: that would be lost. */
+  readonly isBusy?: boolean
 }) {
-  const { onSubmit, children, problem, label } = props
+  const { onSubmit, children, problem, label, isBusy = false } = props
   return (
     <form
       class="form"
@@ -261,7 +263,9 @@ export function Form(props: {
         onSubmit()
       }}
     >
-      {children}
+      <fieldset class="bare" disabled={isBusy}>
+        {children}
+      </fieldset>
       <div role="alert">{problem?.value !== undefined && <p class="notice danger">{problem.value}</p>}</div>
     </form>
   )

@@ -6,22 +6,22 @@
  *           are right. A version that moves keeps its ETag and its time, can be read at any time, and ends under the
  *           redundancy of its class.
  */
-import { must } from "../../src/base/assert.js"
-import { isFailure } from "../../src/base/failures.js"
+import { must } from "@hayloft/base/assert.js"
+import { isFailure } from "@hayloft/base/failures.js"
 import {
   objectKeyOfText,
   parseAccountId,
   parseBucketName,
   type MultipartId,
   type VersionId,
-} from "../../src/base/ids.js"
-import { parsePolicy } from "../../src/base/policy.js"
-import type { StorageClass } from "../../src/base/storage-class.js"
-import type { VersionLock } from "../../src/format/object-lock.js"
-import { mapBounded } from "../../src/life/index.js"
-import type { Engine } from "../../src/node/engine.js"
-import type { Bucket, VersionEntry } from "../../src/object/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
+} from "@hayloft/base/ids.js"
+import { parsePolicy } from "@hayloft/base/policy.js"
+import type { StorageClass } from "@hayloft/base/storage-class.js"
+import type { VersionLock } from "@hayloft/engine/format/object-lock.js"
+import { mapBounded } from "@hayloft/base/life/index.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import type { Bucket, VersionEntry } from "@hayloft/objects/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { bodyBytes, get, nameOfBody, putRequest, sourceOf } from "../world/bodies.js"
 import { check, CheckFailed, kindOf } from "../world/checks.js"
 import * as ages from "./aging-rules.js"
@@ -381,7 +381,7 @@ export class AgingCluster {
           return await get(engine, request)
         } catch (error) {
           if (!isFailure(error, "invalidObjectState")) throw error
-          await engine.services.objects.restore(request, RESTORE)
+          await engine.services.archives.restore(request, RESTORE)
           return get(engine, request)
         }
       })

@@ -2,10 +2,10 @@
 import type { Edit, Plant } from "../plants.js"
 import type { CheckName } from "../world/checks.js"
 
-const DUE = "src/object/lifecycle/due-core.ts"
-const EXPIRE = "src/object/lifecycle/expire-commands-core.ts"
-const MOVE = "src/object/lifecycle/move-commands-core.ts"
-const WALK = "src/object/lifecycle/walk-core.ts"
+const DUE = "packages/features/src/lifecycle/due-core.ts"
+const EXPIRE = "packages/features/src/lifecycle/expire-commands-core.ts"
+const MOVE = "packages/features/src/lifecycle/move-commands-core.ts"
+const WALK = "packages/features/src/lifecycle/walk-core.ts"
 
 const plant = (bug: string, caughtBy: readonly CheckName[], ...edits: readonly Edit[]): Plant => ({
   ...{ bug: `aging: ${bug}`, edits, scenario: "aging cluster", caughtBy },
@@ -13,7 +13,7 @@ const plant = (bug: string, caughtBy: readonly CheckName[], ...edits: readonly E
 
 export const AGING_PLANTS: readonly Plant[] = [
   plant("a node judges by its wall clock", ["dueStays", "lockedStays"], {
-    file: "src/object/jobs/lifecycle.ts",
+    file: "packages/features/src/lifecycle/lifecycle-job.ts",
     find: "Math.min(storeClock.shownMs, clock.wallMs())",
     put: "Math.max(storeClock.shownMs, clock.wallMs())",
   }),
@@ -34,7 +34,7 @@ export const AGING_PLANTS: readonly Plant[] = [
     put: "head: { ...record.head, storageClass, modifiedMs: time.nowMs }",
   }),
   plant("blocks of moved versions are not encoded again", ["redundancyIsRestored"], {
-    file: "src/object/jobs/policies-of-rows.ts",
+    file: "packages/objects/src/jobs/policies-of-rows.ts",
     find: 'if (typeof ofClass === "string") return policyOfVersion(this.classes, ofClass, otherwise)',
     put: 'if (typeof ofClass === "string") return otherwise',
   }),

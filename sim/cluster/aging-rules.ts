@@ -3,9 +3,9 @@
  * the product's core: from "rounding up the resulting time to the next day at midnight UTC" (Amazon S3 User Guide) and
  * decision 55.
  */
-import { encodeLifecycleRules, type LifecycleRule } from "../../src/format/lifecycle-rules.js"
-import type { StorageClass } from "../../src/base/storage-class.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { encodeLifecycleRules, type LifecycleRule } from "@hayloft/engine/format/lifecycle-rules.js"
+import type { StorageClass } from "@hayloft/base/storage-class.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 
 /** A day of the store: twenty seconds of virtual time, so that a run has weeks. */
 export const DAY_MS = 20_000

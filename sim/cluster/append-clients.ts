@@ -5,11 +5,11 @@
  * Promises  A record is in its log once, whole, and where its answer said; one that was refused is not there. A snapshot is a
  *           part of its log from the beginning. Joined objects have their bytes although their sources are gone.
  */
-import { isFailure } from "../../src/base/failures.js"
-import { objectKeyOfText, parseBucketName, type ObjectKey } from "../../src/base/ids.js"
-import type { Engine } from "../../src/node/engine.js"
-import type { Bucket } from "../../src/object/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { objectKeyOfText, parseBucketName, type ObjectKey } from "@hayloft/base/ids.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import type { Bucket } from "@hayloft/objects/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { bodyBytes, noSignal, sourceOf } from "../world/bodies.js"
 import { check } from "../world/checks.js"
 import type { WanderingHost } from "./wandering-upload.js"

@@ -4,10 +4,10 @@
  * all of them now.
  */
 import { setMaxListeners } from "node:events"
-import { must } from "../../src/base/assert.js"
-import type { Random } from "../../src/seams/random/contract.js"
-import type { DeviceState } from "../../src/seams/disk/index.js"
-import type { FaultPlan } from "../../src/sql/simulated/faults.js"
+import { must } from "@hayloft/base/assert.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
+import type { DeviceCondition } from "@hayloft/base/seams/disk/index.js"
+import type { FaultPlan } from "@hayloft/engine/sql/simulated/faults.js"
 import { STEADY, type Cluster } from "./cluster.js"
 import type { ClusterNode } from "./cluster-node.js"
 import type { ClusterRot } from "./cluster-rot.js"
@@ -24,7 +24,7 @@ const GAP_MS_MAX = 4_000
 const CLOCK_JUMP_MS_MAX = 3_600_000
 const RESERVE_POLL_MS = 100
 const STALL_RECOVERY_MS = 3_000
-const DISK_STATES: readonly DeviceState[] = ["slow", "hung", "lost", "full", "failing", "readOnly"]
+const DISK_STATES: readonly DeviceCondition[] = ["slow", "hung", "lost", "full", "failing", "readOnly"]
 
 export interface NemesisHost {
   readonly cluster: Cluster

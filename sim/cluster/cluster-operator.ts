@@ -5,13 +5,13 @@
  * Promises  When `run` has ended, every folder of every node belongs to the store, or will once its node starts again; what
  *           was removed is not part of the cluster any more.
  */
-import { must } from "../../src/base/assert.js"
-import { isFailure } from "../../src/base/failures.js"
-import type { DeviceId } from "../../src/base/ids.js"
-import { parseNodeName } from "../../src/base/ids.js"
-import type { ControlRecord } from "../../src/format/control-record.js"
-import type { StoreChange } from "../../src/node/control/contract.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { must } from "@hayloft/base/assert.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import type { DeviceId } from "@hayloft/base/ids.js"
+import { parseNodeName } from "@hayloft/base/ids.js"
+import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { StoreChange } from "@hayloft/node/control/contract.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { check } from "../world/checks.js"
 import type { Cluster } from "./cluster.js"
 import type { ClusterNode, ServingNode } from "./cluster-node.js"

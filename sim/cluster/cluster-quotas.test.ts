@@ -1,6 +1,6 @@
 /** Random histories of several nodes near the limits of quotas, with nodes that end. */
 import { test } from "node:test"
-import { seedsOf } from "../../src/base/testing-seed.js"
+import { seedsOf } from "@hayloft/base/testing-seed.js"
 import { LimitedCluster } from "./limited-cluster.js"
 
 const ROUNDS = 5

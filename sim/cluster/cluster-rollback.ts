@@ -2,12 +2,12 @@
  * A database that loses its last commits, in a failover or by a restore, while all nodes run: every node must notice and
  * halt, nothing is removed, and after a reconciliation every upload that clients rely on is an object again, or is listed.
  */
-import { must } from "../../src/base/assert.js"
-import { isFailure } from "../../src/base/failures.js"
-import type { DeviceId, RowKey } from "../../src/base/ids.js"
-import type { ReconcileEntry } from "../../src/object/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
-import type { TablesCopy } from "../../src/sql/simulated/tables.js"
+import { must } from "@hayloft/base/assert.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import type { DeviceId, RowKey } from "@hayloft/base/ids.js"
+import type { ReconcileEntry } from "@hayloft/objects/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
+import type { TablesCopy } from "@hayloft/engine/sql/simulated/tables.js"
 import { check } from "../world/checks.js"
 import { Observer, type Shown, type Write } from "../world/observer.js"
 import { describeNeedle, holdings } from "../world/wholeness.js"

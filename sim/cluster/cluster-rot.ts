@@ -5,11 +5,11 @@
  * Promises  Only a shard of a block rots that has all others, of which none has rotted: what cannot be read then was lost
  *           by the store.
  */
-import type { RowKey } from "../../src/base/ids.js"
-import { decodeNeedlePlace } from "../../src/format/needle.js"
-import { foldersOf } from "../../src/node/devices/folders.js"
-import type { Medium } from "../../src/seams/disk/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import type { RowKey } from "@hayloft/base/ids.js"
+import { decodeNeedlePlace } from "@hayloft/engine/format/needle.js"
+import { foldersOf } from "@hayloft/node/devices/folders.js"
+import type { Medium } from "@hayloft/base/seams/disk/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { describeNeedle } from "../world/wholeness.js"
 import type { Cluster } from "./cluster.js"
 import type { ClusterNode } from "./cluster-node.js"

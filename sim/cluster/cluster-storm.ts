@@ -3,13 +3,13 @@
  * database. Then everything is healed, and the store must become whole by itself, with everything that was
  * acknowledged, on every node.
  */
-import { must } from "../../src/base/assert.js"
-import { isFailure, type FailureKind } from "../../src/base/failures.js"
-import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
-import type { HotCopyTerms } from "../../src/block/index.js"
-import type { Engine } from "../../src/node/engine.js"
-import type { Bucket } from "../../src/object/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { must } from "@hayloft/base/assert.js"
+import { isFailure, type FailureKind } from "@hayloft/base/failures.js"
+import { objectKeyOfText, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
+import type { HotCopyTerms } from "@hayloft/engine/block/index.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import type { Bucket } from "@hayloft/objects/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { auditListings } from "../world/audit.js"
 import { find, nameOfBody } from "../world/bodies.js"
 import { check, CheckFailed, type CheckName } from "../world/checks.js"

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { seedsOf } from "../../src/base/testing-seed.js"
+import { seedsOf } from "@hayloft/base/testing-seed.js"
 import { ClusterStorm, clusterOf } from "./cluster-storm.js"
 
 const FAULT_MS = 15_000

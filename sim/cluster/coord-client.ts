@@ -3,13 +3,13 @@
  * small file and an object with the fence of the lock. It may be stopped for longer than its session lasts, and then goes
  * on as if it still held the lock; or it ends without a word.
  */
-import type { LockMode } from "../../src/base/fence.js"
-import { isFailure } from "../../src/base/failures.js"
-import { must } from "../../src/base/assert.js"
-import { objectKeyOfText, parseAccountId, parseBucketName, parseCoordPath, type SessionId } from "../../src/base/ids.js"
-import type { Coordination } from "../../src/features/locks/index.js"
-import type { Engine } from "../../src/node/engine.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import type { LockMode } from "@hayloft/base/fence.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { must } from "@hayloft/base/assert.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, parseCoordPath, type SessionId } from "@hayloft/base/ids.js"
+import type { Coordination } from "@hayloft/features/locks/index.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { bodyBytes, putRequest, sourceOf } from "../world/bodies.js"
 import { check } from "../world/checks.js"
 import type { Cluster } from "./cluster.js"

@@ -4,13 +4,13 @@
  * Promises  As `LockHistory`. A session that was renewed in time goes on, with its locks and its places in line. Sessions
  *           that are not renewed end, and then nothing is left of them.
  */
-import { objectKeyOfText, parseAccountId, parseCoordPath } from "../../src/base/ids.js"
-import type { Family } from "../../src/base/families.js"
-import { Coordination } from "../../src/features/locks/index.js"
-import { decodeFile, decodeNamespace, namespaceOf, namespaceRowKey } from "../../src/format/coord-rows.js"
-import { parseAccountRowKey } from "../../src/format/row-key.js"
-import type { Engine } from "../../src/node/engine.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { objectKeyOfText, parseAccountId, parseCoordPath } from "@hayloft/base/ids.js"
+import type { Family } from "@hayloft/base/families.js"
+import { Coordination } from "@hayloft/features/locks/index.js"
+import { decodeFile, decodeNamespace, namespaceOf, namespaceRowKey } from "@hayloft/engine/format/coord-rows.js"
+import { parseAccountRowKey } from "@hayloft/engine/format/row-key.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { listAllVersions } from "../world/audit.js"
 import { get, nameOfBody } from "../world/bodies.js"
 import { check } from "../world/checks.js"

@@ -6,8 +6,8 @@
  *           tokens of exclusive holders never decrease in the versions of the file and of the object. Tokens of new
  *           acquisitions only grow.
  */
-import type { LockMode } from "../../src/base/fence.js"
-import type { SessionId } from "../../src/base/ids.js"
+import type { LockMode } from "@hayloft/base/fence.js"
+import type { SessionId } from "@hayloft/base/ids.js"
 import { check } from "../world/checks.js"
 
 /** A token with which a session has got the lock. */

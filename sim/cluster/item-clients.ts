@@ -2,11 +2,11 @@
  * Clients of K2V in a storm: each has read items at some moments, and writes with the tokens of those reads, or with none.
  * Every request goes through any node.
  */
-import { isFailure } from "../../src/base/failures.js"
-import { parseBucketName, parseItemKey, type ItemKey } from "../../src/base/ids.js"
-import type { CausalContext } from "../../src/format/k2v-token.js"
-import type { Engine } from "../../src/node/engine.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { parseBucketName, parseItemKey, type ItemKey } from "@hayloft/base/ids.js"
+import type { CausalContext } from "@hayloft/engine/format/k2v-token.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { check } from "../world/checks.js"
 import { ItemHistory } from "../world/item-history.js"
 import type { WanderingHost } from "./wandering-upload.js"

@@ -2,8 +2,8 @@
  * The clock of one simulated process: its wall clock is offset from that of others, both of its clocks drift, and a
  * random delay of each alarm shuffles events that would happen in the same moment.
  */
-import type { Clock } from "../../src/seams/clock/contract.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Gate } from "./gate.js"
 
 /** The longest random delay of an alarm. */

@@ -13,9 +13,9 @@ import {
   type FetchRequest,
   type LaneId,
   type Session,
-} from "../../src/sql/database.js"
-import type { StoreId } from "../../src/base/ids.js"
-import type { SimulatedDatabase } from "../../src/sql/simulated/simulated-database.js"
+} from "@hayloft/engine/sql/database.js"
+import type { StoreId } from "@hayloft/base/ids.js"
+import type { SimulatedDatabase } from "@hayloft/engine/sql/simulated/simulated-database.js"
 import type { Gate } from "./gate.js"
 
 type SimulatedSession = Awaited<ReturnType<SimulatedDatabase["connect"]>>

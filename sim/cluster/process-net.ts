@@ -4,8 +4,8 @@
  *
  * Promises  A peer that is not admitted is disconnected before anything is read or written. After `end` no event comes.
  */
-import { fail } from "../../src/base/failures.js"
-import type { Connection, ConnectionEvents, Listener, Net, NetAddress } from "../../src/seams/net/contract.js"
+import { fail } from "@hayloft/base/failures.js"
+import type { Connection, ConnectionEvents, Listener, Net, NetAddress } from "@hayloft/base/seams/net/contract.js"
 import type { Gate } from "./gate.js"
 
 export class ProcessNet implements Net {

@@ -5,12 +5,12 @@
  * Promises  A message that was added is there until it is acknowledged; one that was acknowledged is not delivered any more,
  *           and one that is delivered at most once has one consumer. The counts of the queue are exact.
  */
-import { isFailure } from "../../src/base/failures.js"
-import { parseAccountId, type MessageId } from "../../src/base/ids.js"
-import type { Engine } from "../../src/node/engine.js"
-import { DEFAULT_SETTINGS, Queues, type Delivery } from "../../src/features/queues/index.js"
-import type { Clock } from "../../src/seams/clock/contract.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { parseAccountId, type MessageId } from "@hayloft/base/ids.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import { DEFAULT_SETTINGS, Queues, type Delivery } from "@hayloft/features/queues/index.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { check } from "../world/checks.js"
 import type { WanderingHost } from "./wandering-upload.js"
 

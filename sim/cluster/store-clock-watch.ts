@@ -3,7 +3,7 @@
  * never goes back. While a process that knows the time goes on, the latest that any process shows is not faster than
  * the fastest monotonic clock, however wall clocks jump.
  */
-import { decodeStoreClock } from "../../src/format/records.js"
+import { decodeStoreClock } from "@hayloft/engine/format/records.js"
 import { check } from "../world/checks.js"
 import type { Cluster } from "./cluster.js"
 import { CLOCK_RATE_MAX, type ServingNode } from "./cluster-node.js"

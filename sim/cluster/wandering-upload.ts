@@ -4,12 +4,12 @@
  *
  * Promises  The result is one write of the history: exactly the listed parts, or nothing.
  */
-import { isFailure } from "../../src/base/failures.js"
-import { objectKeyOfText, type MultipartId } from "../../src/base/ids.js"
-import { PART_BYTES_MIN } from "../../src/base/limits.js"
-import type { Engine } from "../../src/node/engine.js"
-import type { Bucket } from "../../src/object/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { objectKeyOfText, type MultipartId } from "@hayloft/base/ids.js"
+import { PART_BYTES_MIN } from "@hayloft/base/limits.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import type { Bucket } from "@hayloft/objects/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { hex, md5 } from "../model/digests.js"
 import { bodyBytes, noSignal, sourceOf } from "../world/bodies.js"
 import { check } from "../world/checks.js"

@@ -1,9 +1,9 @@
 /** Reads whole bodies and compares them with every length and digest that the client declared. */
-import { concatBytes, equalBytes } from "../../src/base/bytes.js"
-import { fail } from "../../src/base/failures.js"
-import type { BodySource, StoredChecksum } from "../../src/object/contract.js"
-import { OBJECT_BYTES_MAX } from "../../src/base/limits.js"
-import type { ChecksumAlgorithm } from "../../src/seams/compute/contract.js"
+import { concatBytes, equalBytes } from "@hayloft/base/bytes.js"
+import { fail } from "@hayloft/base/failures.js"
+import type { BodySource, StoredChecksum } from "@hayloft/objects/contract.js"
+import { OBJECT_BYTES_MAX } from "@hayloft/base/limits.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/seams/compute/contract.js"
 import { fullChecksum, hex, md5, sha256 } from "./digests.js"
 
 export interface CheckedBody {

@@ -1,7 +1,7 @@
 /** The model's buckets: names are shared by all accounts; a bucket that has only unfinished uploads counts as empty. */
-import { fail } from "../../src/base/failures.js"
-import type { Bucket, Buckets, BucketUsage, DefaultRetention } from "../../src/object/contract.js"
-import type { SettingName, SettingRecord } from "../../src/format/records.js"
+import { fail } from "@hayloft/base/failures.js"
+import type { Bucket, Buckets, BucketUsage, DefaultRetention } from "@hayloft/objects/contract.js"
+import type { BucketSettingName, SettingRecord } from "@hayloft/engine/format/records.js"
 import { byText } from "./listings.js"
 import { storedBytesOf, type ModelState } from "./state.js"
 
@@ -9,7 +9,7 @@ export class ModelBuckets implements Buckets {
   constructor(private readonly state: ModelState) {}
 
   async create(request: Parameters<Buckets["create"]>[0]): Promise<Bucket> {
-    const { name, owner, location, settings = new Map<SettingName, string>(), hasLock = false } = request
+    const { name, owner, location, settings = new Map<BucketSettingName, string>(), hasLock = false } = request
     const there = this.state.buckets.get(name)
     if (there !== undefined) throw fail(there.bucket.owner === owner ? "bucketOwnedByYou" : "bucketExists")
     const createdMs = this.state.clock.wallMs()
@@ -79,11 +79,11 @@ export class ModelBuckets implements Buckets {
     found.bucket = { ...found.bucket, lock: { defaultRetention } }
   }
 
-  async setting(bucket: Bucket, name: SettingName): Promise<SettingRecord | undefined> {
+  async setting(bucket: Bucket, name: BucketSettingName): Promise<SettingRecord | undefined> {
     return this.state.open(bucket).settings.get(name)
   }
 
-  async setSetting(bucket: Bucket, name: SettingName, document: string | undefined): Promise<void> {
+  async setSetting(bucket: Bucket, name: BucketSettingName, document: string | undefined): Promise<void> {
     const found = this.state.open(bucket)
     if (document === undefined) found.settings.delete(name)
     else found.settings.set(name, { setMs: this.state.clock.wallMs(), document })
@@ -91,7 +91,7 @@ export class ModelBuckets implements Buckets {
     found.bucket = { ...found.bucket, settings: [...found.settings.keys()], settingsVersion }
   }
 
-  async changeSetting(bucket: Bucket, name: SettingName, change: (former?: string) => string): Promise<void> {
+  async changeSetting(bucket: Bucket, name: BucketSettingName, change: (former?: string) => string): Promise<void> {
     await this.setSetting(bucket, name, change(this.state.open(bucket).settings.get(name)?.document))
   }
 

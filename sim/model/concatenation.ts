@@ -1,10 +1,10 @@
 /** The model's objects that consist of the bytes of others: it copies them. */
-import { concatBytes } from "../../src/base/bytes.js"
-import { fail } from "../../src/base/failures.js"
-import { requireAppends } from "../../src/object/commands/append-commands-core.js"
-import { REFERENCE_LIMITS } from "../../src/object/commands/reference-commands-core.js"
-import type { CopyRequest, NamedSource, StoredChecksum } from "../../src/object/contract.js"
-import { resolveRange } from "../../src/object/queries/range-core.js"
+import { concatBytes } from "@hayloft/base/bytes.js"
+import { fail } from "@hayloft/base/failures.js"
+import { requireAppends } from "@hayloft/features/appends/append-commands-core.js"
+import { CONCATENATION_LIMITS } from "@hayloft/features/appends/concatenation-commands-core.js"
+import type { CopyRequest, NamedSource, StoredChecksum } from "@hayloft/objects/contract.js"
+import { resolveRange } from "@hayloft/objects/queries/range-core.js"
 import { checkCopySource } from "./conditions.js"
 import { fullChecksum, hex } from "./digests.js"
 import { find, type ModelBucket, type ModelObject, type ModelState } from "./state.js"
@@ -31,7 +31,7 @@ export function isReferring(
     mayAppend &&
     isOther &&
     range === undefined &&
-    body.length >= REFERENCE_LIMITS.copyBytesMin &&
+    body.length >= CONCATENATION_LIMITS.copyBytesMin &&
     keepsChecksum &&
     checksum?.type !== "COMPOSITE" &&
     segmentListBytes === undefined &&

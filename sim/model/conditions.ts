@@ -2,8 +2,8 @@
  * Conditions in the order of RFC 9110 section 13.2.2: If-Match takes precedence over If-Unmodified-Since,
  * If-None-Match over If-Modified-Since.
  */
-import { fail } from "../../src/base/failures.js"
-import type { Conditions } from "../../src/object/contract.js"
+import { fail } from "@hayloft/base/failures.js"
+import type { Conditions } from "@hayloft/objects/contract.js"
 import type { ModelObject, ModelVersion } from "./state.js"
 
 /** A large object is also named by its ETag without the number of its segments. */

@@ -5,9 +5,9 @@
  * as S3's are; all results are big-endian bytes, as S3 encodes them in base64.
  */
 import { createHash } from "node:crypto"
-import { concatBytes } from "../../src/base/bytes.js"
-import type { StoredChecksum } from "../../src/object/contract.js"
-import type { ChecksumAlgorithm } from "../../src/seams/compute/contract.js"
+import { concatBytes } from "@hayloft/base/bytes.js"
+import type { StoredChecksum } from "@hayloft/objects/contract.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/seams/compute/contract.js"
 
 /** The checksum of bytes that come without one. */
 export const DEFAULT_CHECKSUM: ChecksumAlgorithm = "CRC64NVME"

@@ -1,8 +1,8 @@
 /** Encryption as clients see it: the model keeps plain bytes, and the key of a client beside them. */
-import { equalBytes } from "../../src/base/bytes.js"
-import { fail } from "../../src/base/failures.js"
-import type { Protection, ShownEncryption } from "../../src/object/contract.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { equalBytes } from "@hayloft/base/bytes.js"
+import { fail } from "@hayloft/base/failures.js"
+import type { Protection, ShownEncryption } from "@hayloft/objects/contract.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { hex } from "./digests.js"
 
 const ETAG_BYTES = 16

@@ -2,9 +2,13 @@
  * The model's lifecycle: once a day it looks at every version, every delete marker and every upload of each bucket. Written
  * from the sentences of Amazon's User Guide that are cited, and from decision 55 where they are silent.
  */
-import type { ObjectKey } from "../../src/base/ids.js"
-import type { StorageClass } from "../../src/base/storage-class.js"
-import { decodeLifecycleRules, type LifecycleRule, type LifecycleRules } from "../../src/format/lifecycle-rules.js"
+import type { ObjectKey } from "@hayloft/base/ids.js"
+import type { StorageClass } from "@hayloft/base/storage-class.js"
+import {
+  decodeLifecycleRules,
+  type LifecycleRule,
+  type LifecycleRules,
+} from "@hayloft/engine/format/lifecycle-rules.js"
 import { ModelObjects } from "./objects.js"
 import {
   dropVersion,

@@ -1,8 +1,8 @@
 /**
  * Naive listings: all keys are sorted, grouped, filtered and cut to a page. Byte strings compare by bytes.
  */
-import { fail } from "../../src/base/failures.js"
-import type { MultipartId, ObjectKey } from "../../src/base/ids.js"
+import { fail } from "@hayloft/base/failures.js"
+import type { MultipartId, ObjectKey } from "@hayloft/base/ids.js"
 import type {
   ListedObject,
   ListEntry,
@@ -13,7 +13,7 @@ import type {
   UploadListEntry,
   VersionEntry,
   VersionsPage,
-} from "../../src/object/contract.js"
+} from "@hayloft/objects/contract.js"
 import { shownOf } from "./encryption.js"
 import type { ModelBucket, ModelObject, ModelUpload } from "./state.js"
 import { versionsOf } from "./state.js"

@@ -1,6 +1,6 @@
 /** The model's object lock: what a version has been given, and when it yields. */
-import { fail } from "../../src/base/failures.js"
-import type { Bucket, Retention, VersionLock } from "../../src/object/contract.js"
+import { fail } from "@hayloft/base/failures.js"
+import type { Bucket, Retention, VersionLock } from "@hayloft/objects/contract.js"
 import type { ModelObject } from "./state.js"
 
 const isActive = (retention: Retention | undefined, nowMs: number): retention is Retention =>

@@ -1,10 +1,10 @@
 /** The model's objects and versions. Everything after the last `await` of a method is atomic. */
 import { isDeepStrictEqual } from "node:util"
-import { assert } from "../../src/base/assert.js"
-import { concatBytes } from "../../src/base/bytes.js"
-import { fail } from "../../src/base/failures.js"
-import type { ObjectKey, VersionId } from "../../src/base/ids.js"
-import { OBJECT_BYTES_MAX } from "../../src/base/limits.js"
+import { assert } from "@hayloft/base/assert.js"
+import { concatBytes } from "@hayloft/base/bytes.js"
+import { fail } from "@hayloft/base/failures.js"
+import type { ObjectKey, VersionId } from "@hayloft/base/ids.js"
+import { OBJECT_BYTES_MAX } from "@hayloft/base/limits.js"
 import type {
   ContentHeaders,
   Bucket,
@@ -29,13 +29,12 @@ import type {
   RangeRequest,
   Retention,
   SetAttributesRequest,
-  Tags,
   VersionLock,
   VersionsPage,
-} from "../../src/object/contract.js"
-import { packDetails } from "../../src/object/queries/object-info-core.js"
-import { decodeSegmentList, lengthOfSegment } from "../../src/format/segment-list.js"
-import type { ChecksumAlgorithm } from "../../src/seams/compute/contract.js"
+} from "@hayloft/objects/contract.js"
+import { packDetails } from "@hayloft/objects/queries/object-info-core.js"
+import { decodeSegmentList, lengthOfSegment } from "@hayloft/engine/format/segment-list.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/seams/compute/contract.js"
 import { isReferring, keptDigests } from "./concatenation.js"
 import { readBody } from "./bodies.js"
 import { checkCopySource, checkRead, checkWrite } from "./conditions.js"
@@ -45,6 +44,7 @@ import { list, listVersions } from "./listings.js"
 import { hold, newLock, requireFree, retain } from "./locks.js"
 import type { ModelBucket, ModelObject, ModelPart, ModelState } from "./state.js"
 import { addVersion, dropVersion, find, infoOf, currentOf, versionsOf } from "./state.js"
+import type { Tags } from "@hayloft/base/tags.js"
 
 const READ_PIECE_BYTES = 64 * 1024
 
@@ -390,12 +390,6 @@ export class ModelObjects implements Objects {
     const found = this.state.open(bucket)
     if (found.bucket.lock === undefined) throw fail("noObjectLock")
     return find(found, key, versionId)
-  }
-
-  /** No object of the model's store is in an archive. */
-  async restore({ bucket, key, versionId }: ObjectTarget): Promise<boolean> {
-    const { storageClass } = find(this.state.open(bucket), key, versionId).info
-    throw fail("invalidObjectState", { storageClass })
   }
 
   async list(request: ListRequest): Promise<ListPage> {

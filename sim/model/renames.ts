@@ -1,7 +1,7 @@
 /** The model's renames: of one moment, a version gets another key. */
 import { isDeepStrictEqual } from "node:util"
-import { fail } from "../../src/base/failures.js"
-import type { Conditions, PutResult, RenameRequest, Renames } from "../../src/object/contract.js"
+import { fail } from "@hayloft/base/failures.js"
+import type { Conditions, PutResult, RenameRequest, Renames } from "@hayloft/objects/contract.js"
 import { checkCopySource } from "./conditions.js"
 import { newLock } from "./locks.js"
 import type { ModelObject, ModelState, ModelVersion } from "./state.js"

@@ -4,14 +4,15 @@
  * Versions of a key are sorted newest first. Each newer version has a lower rank, and its id begins with the rank,
  * so that "older than this id" can be decided even after that id was deleted.
  */
-import { fail } from "../../src/base/failures.js"
-import type { BucketName, MultipartId, ObjectKey, VersionId } from "../../src/base/ids.js"
-import { parseBucketId, parseMultipartId, parseVersionId } from "../../src/base/ids.js"
-import type { SettingName, SettingRecord } from "../../src/format/records.js"
-import type { CreateMultipartRequest, PutResult } from "../../src/object/contract.js"
-import type { Bucket, ObjectAcl, ObjectInfo, StoredChecksum, Tags, VersioningState } from "../../src/object/contract.js"
-import type { Clock } from "../../src/seams/clock/contract.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { fail } from "@hayloft/base/failures.js"
+import type { BucketName, MultipartId, ObjectKey, VersionId } from "@hayloft/base/ids.js"
+import { parseBucketId, parseMultipartId, parseVersionId } from "@hayloft/base/ids.js"
+import type { BucketSettingName, SettingRecord } from "@hayloft/engine/format/records.js"
+import type { CreateMultipartRequest, PutResult } from "@hayloft/objects/contract.js"
+import type { Bucket, ObjectAcl, ObjectInfo, StoredChecksum, VersioningState } from "@hayloft/objects/contract.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
+import type { Tags } from "@hayloft/base/tags.js"
 
 export interface ModelPart {
   readonly partNumber: number
@@ -59,7 +60,7 @@ export interface ModelCompletion {
 export interface ModelBucket {
   bucket: Bucket
   readonly nowMs: () => number
-  readonly settings: Map<SettingName, SettingRecord>
+  readonly settings: Map<BucketSettingName, SettingRecord>
   readonly keys: Map<ObjectKey, ModelVersion[]>
   readonly uploads: Map<MultipartId, ModelUpload>
   readonly completions: Map<MultipartId, ModelCompletion>

@@ -1,17 +1,14 @@
 /** The model's transactions: one operation after the other; if one is refused, everything is put back. */
 import { isDeepStrictEqual } from "node:util"
-import { asFailure, fail } from "../../src/base/failures.js"
+import { asFailure, fail } from "@hayloft/base/failures.js"
 import type {
-  Multipart,
-  Objects,
   OperationResult,
-  PutResult,
-  Renames,
   TransactionOperation,
   TransactionRequest,
   Transactions,
   TransactionToken,
-} from "../../src/object/contract.js"
+} from "@hayloft/features/transactions/index.js"
+import type { Multipart, Objects, PutResult, Renames } from "@hayloft/objects/contract.js"
 import { checkWrite } from "./conditions.js"
 import { currentOf, type ModelState } from "./state.js"
 

@@ -1,5 +1,5 @@
 /** Draws from a distribution, for studies, and figures over samples. All from one seed. */
-import type { Random } from "../../src/seams/random/contract.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 
 const FINE = 2 ** 32
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { SimRandom } from "../../src/seams/random/sim.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { percentile, shuffled } from "./draws.js"
 import { Events } from "./events.js"
 import { bytesText, figure, markdownOf } from "./report.js"

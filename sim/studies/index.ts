@@ -1,4 +1,4 @@
-/** Studies of placement and membership: what other designs would cost here, by simulation. Their pages: `docs/studies/`. */
+/** Studies of placement and membership: what other designs would cost here, by simulation. Their pages: `docs/design/studies/`. */
 import { chordStudy } from "./chord/study.js"
 import { gossipStudy } from "./gossip/study.js"
 import { quorumStudy } from "./quorum/study.js"

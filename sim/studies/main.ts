@@ -1,9 +1,9 @@
 /**
  * `npm run study -- chord|gossip|quorum [--nodes N] [--seed S]`: plays a study and prints its tables, which are those of its
- * page in `docs/studies/` unless another number of nodes or another seed is given.
+ * page in `docs/design/studies/` unless another number of nodes or another seed is given.
  */
 import { parseArgs } from "node:util"
-import { assert } from "../../src/base/assert.js"
+import { assert } from "@hayloft/base/assert.js"
 import { markdownOf, PAGE_SEED, STUDIES } from "./index.js"
 
 const { values, positionals } = parseArgs({

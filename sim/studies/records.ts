@@ -7,11 +7,11 @@ import {
   parsePosition,
   parseStoreId,
   type DeviceId,
-} from "../../src/base/ids.js"
-import { MIB } from "../../src/base/limits.js"
-import { defaultPolicy } from "../../src/base/policy.js"
-import type { NodeRow } from "../../src/format/cluster-rows.js"
-import type { ControlRecord } from "../../src/format/control-record.js"
+} from "@hayloft/base/ids.js"
+import { MIB } from "@hayloft/base/limits.js"
+import { defaultPolicy } from "@hayloft/base/policy.js"
+import type { NodeRow } from "@hayloft/engine/format/cluster-rows.js"
+import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
 
 const nodeNameOf = (number: number) => parseNodeName(`node-${String(number).padStart(4, "0")}`)
 

@@ -1,4 +1,4 @@
-/** Results of a study: tables, as the pages in `docs/studies/` show them. */
+/** Results of a study: tables, as the pages in `docs/design/studies/` show them. */
 
 export interface StudyTable {
   readonly head: readonly string[]

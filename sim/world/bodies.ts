@@ -1,10 +1,10 @@
 /**
  * Bodies: each write's bytes identify the write, so that any byte read back proves its origin.
  */
-import { isFailure } from "../../src/base/failures.js"
-import type { ObjectKey } from "../../src/base/ids.js"
-import type { Engine } from "../../src/node/engine.js"
-import type { BodySource, Bucket, GetRequest, ObjectInfo } from "../../src/object/index.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import type { ObjectKey } from "@hayloft/base/ids.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import type { BodySource, Bucket, GetRequest, ObjectInfo } from "@hayloft/objects/index.js"
 import { CheckFailed } from "./checks.js"
 
 export const noSignal = new AbortController().signal
@@ -62,7 +62,8 @@ export interface Got {
 }
 
 /** Only pieces that are lent to their reader are from copies. */
-export const pieceOwner = ({ hotCopies }: Pick<Engine, "hotCopies">) => (hotCopies === undefined ? "caller" : "reader")
+export const pieceOwner = ({ services }: Pick<Engine, "services">) =>
+  services.core.blocks.hotCopies === undefined ? "caller" : "reader"
 
 export async function get(engine: Engine, request: GetRequest): Promise<Got> {
   const body = await engine.services.objects.get(request)

@@ -2,9 +2,9 @@
  * Checkpoints of a simulated machine: runs work on a device's metadata store in sequence, like the thread that
  * does it in a real process.
  */
-import { fail } from "../../src/base/failures.js"
-import type { DeviceId } from "../../src/base/ids.js"
-import type { CheckpointExecutor, CheckpointRunner } from "../../src/node/metadata/checkpoint-job.js"
+import { fail } from "@hayloft/base/failures.js"
+import type { DeviceId } from "@hayloft/base/ids.js"
+import type { CheckpointExecutor, CheckpointRunner } from "@hayloft/node/metadata/checkpoint-job.js"
 
 interface Turn {
   last: Promise<unknown>

@@ -1,6 +1,6 @@
 /** Checks: the named requirements of a run, so that each planted bug names the check that must catch it. */
-import type { FailureKind } from "../../src/base/failures.js"
-import { isFailure } from "../../src/base/failures.js"
+import type { FailureKind } from "@hayloft/base/failures.js"
+import { isFailure } from "@hayloft/base/failures.js"
 
 export const CHECKS = {
   acknowledgedStays: "every acknowledged write is present after every restart",

@@ -2,12 +2,12 @@
  * Clients of a simulated store. Each sends one request after the other, on few keys, so that clients conflict: puts
  * (also conditional), removals, multipart uploads, reads. An observer records their requests and responses.
  */
-import { isFailure } from "../../src/base/failures.js"
-import type { FailureKind } from "../../src/base/failures.js"
-import { objectKeyOfText } from "../../src/base/ids.js"
-import type { Engine } from "../../src/node/engine.js"
-import type { Bucket, Conditions } from "../../src/object/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import type { FailureKind } from "@hayloft/base/failures.js"
+import { objectKeyOfText } from "@hayloft/base/ids.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import type { Bucket, Conditions } from "@hayloft/objects/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { hex, md5 } from "../model/digests.js"
 import { bodyBytes, noSignal, putRequest, sourceOf } from "./bodies.js"
 import type { CheckName } from "./checks.js"

@@ -1,7 +1,7 @@
 /** Runs with disk faults; more by `npm run sim -- --kind disks --seeds 200`. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { seedsOf } from "../../src/base/testing-seed.js"
+import { seedsOf } from "@hayloft/base/testing-seed.js"
 import { DiskDrama, DRAMA, dramaOf } from "./disk-drama.js"
 
 const ROUNDS = 2

@@ -6,13 +6,13 @@
  * counters, listings and needles agree, and it survives the loss of any disks that its redundancy covers. Without a
  * budget only safety counts: a refusal, a failure or a store that does not open is fine, a wrong result is not.
  */
-import { isFailure } from "../../src/base/failures.js"
-import type { FailureKind } from "../../src/base/failures.js"
-import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
-import { tolerance } from "../../src/base/policy.js"
-import type { Engine } from "../../src/node/engine.js"
-import type { Bucket } from "../../src/object/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import type { FailureKind } from "@hayloft/base/failures.js"
+import { objectKeyOfText, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
+import { tolerance } from "@hayloft/base/policy.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import type { Bucket } from "@hayloft/objects/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { audit } from "./audit.js"
 import { find, nameOfBody } from "./bodies.js"
 import { check, CheckFailed, type CheckName } from "./checks.js"

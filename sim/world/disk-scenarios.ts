@@ -2,13 +2,13 @@
  * Disk scenarios: disks that fail, return, fill up, rot or are added, on a machine that serves its store as a real
  * process does. The unchanged program passes all of them.
  */
-import { must } from "../../src/base/assert.js"
-import { isFailure, type FailureKind } from "../../src/base/failures.js"
-import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
-import { KIB, MIB } from "../../src/base/limits.js"
-import type { ControlDevice } from "../../src/format/control-record.js"
-import type { Bucket } from "../../src/object/index.js"
-import type { DeviceState } from "../../src/seams/disk/index.js"
+import { must } from "@hayloft/base/assert.js"
+import { isFailure, type FailureKind } from "@hayloft/base/failures.js"
+import { objectKeyOfText, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
+import { KIB, MIB } from "@hayloft/base/limits.js"
+import type { ControlDevice } from "@hayloft/engine/format/control-record.js"
+import type { Bucket } from "@hayloft/objects/index.js"
+import type { DeviceCondition } from "@hayloft/base/seams/disk/index.js"
 import { bodyBytes, find, putRequest, sourceOf } from "./bodies.js"
 import { check, CheckFailed, kindOf } from "./checks.js"
 import { StoreMachine, type ServedStore } from "./store-machine.js"
@@ -102,7 +102,7 @@ export class Scene {
     }
   }
 
-  setState(bay: string, state: DeviceState): void {
+  setState(bay: string, state: DeviceCondition): void {
     must(this.machine.bays.at(bay), "a drive is in the bay").faulty.become(state)
   }
 

@@ -4,9 +4,9 @@
  *
  * Promises  A power cut or a kill hits all drives together. An open file stays on the drive on which it was opened.
  */
-import { assert, must } from "../../src/base/assert.js"
-import type { Clock } from "../../src/seams/clock/contract.js"
-import type { Disk } from "../../src/seams/disk/contract.js"
+import { assert, must } from "@hayloft/base/assert.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import {
   inTurn,
   Medium,
@@ -16,9 +16,9 @@ import {
   SimDisk,
   WrappedDisk,
   type Intercept,
-} from "../../src/seams/disk/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
-import { spelled } from "../../src/seams/disk/medium.js"
+} from "@hayloft/base/seams/disk/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { spelled } from "@hayloft/base/seams/disk/medium.js"
 
 /** Volumes and segments begin with a page that identifies them. */
 const ROT_FROM_BYTES = 4096

@@ -1,7 +1,7 @@
 /** Rules of lifecycle that give the objects of simulated clients an end, longer than a simulation: none expires in it. */
-import { encodeLifecycleRules } from "../../src/format/lifecycle-rules.js"
-import type { Engine } from "../../src/node/engine.js"
-import type { Bucket } from "../../src/object/index.js"
+import { encodeLifecycleRules } from "@hayloft/engine/format/lifecycle-rules.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import type { Bucket } from "@hayloft/objects/index.js"
 
 /** By the beginnings of keys; the others stay. */
 const ENDS = [

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
-import { isFailure } from "../../src/base/failures.js"
-import type { Engine } from "../../src/node/engine.js"
-import type { Bucket } from "../../src/object/index.js"
+import { objectKeyOfText, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import type { Bucket } from "@hayloft/objects/index.js"
 import { sourceOf } from "./bodies.js"
 import { World } from "./world.js"
 

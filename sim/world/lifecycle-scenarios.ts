@@ -2,14 +2,14 @@
  * Lifecycle on a machine whose wall clock jumps either way while the store runs, and is set back while it is stopped. Rules
  * are changed and removed in the middle of passes, and processes end in the middle of them.
  */
-import { must } from "../../src/base/assert.js"
-import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
-import { encodeLifecycleRules } from "../../src/format/lifecycle-rules.js"
-import type { Engine } from "../../src/node/engine.js"
-import type { LifecyclePass } from "../../src/format/lifecycle-pass.js"
-import type { Bucket } from "../../src/object/index.js"
-import { lifecyclePasses } from "../../src/object/lifecycle/pass-core.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { must } from "@hayloft/base/assert.js"
+import { objectKeyOfText, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
+import { encodeLifecycleRules } from "@hayloft/engine/format/lifecycle-rules.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import type { LifecyclePass } from "@hayloft/engine/format/lifecycle-pass.js"
+import type { Bucket } from "@hayloft/objects/index.js"
+import { lifecyclePasses } from "@hayloft/features/lifecycle/pass-core.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { bodyBytes, putRequest, sourceOf } from "./bodies.js"
 import { check } from "./checks.js"
 import { World } from "./world.js"
@@ -52,8 +52,8 @@ class ExpiringStore {
   private puts = 0
 
   constructor(seed: number) {
-    const lifecycle = { dayMs: DAY_MS, abandonedDays: 0 }
-    this.world = new World({ seed, devices: 2, latencyMsMax: 2, lifecycle })
+    const days = { dayMs: DAY_MS, abandonedDays: 0 }
+    this.world = new World({ seed, devices: 2, latencyMsMax: 2, days })
     this.random = this.world.random.fork("lifecycle")
     this.trueOffsetMs = this.world.clock.wallMs()
   }

@@ -2,12 +2,12 @@
  * Lock scenarios: versions with retentions on a machine whose wall clock jumps either way while the store runs, and is
  * set back while it is stopped. Clients try to remove versions and to shorten retentions all the time.
  */
-import { objectKeyOfText, parseAccountId, parseBucketName, type VersionId } from "../../src/base/ids.js"
-import type { Engine } from "../../src/node/engine.js"
-import type { Retention } from "../../src/format/object-lock.js"
-import type { Bucket } from "../../src/object/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
-import { must } from "../../src/base/assert.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, type VersionId } from "@hayloft/base/ids.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import type { Retention } from "@hayloft/engine/format/object-lock.js"
+import type { Bucket } from "@hayloft/objects/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { must } from "@hayloft/base/assert.js"
 import { bodyBytes, putRequest, sourceOf } from "./bodies.js"
 import { check, kindOf } from "./checks.js"
 import { World } from "./world.js"

@@ -8,17 +8,17 @@
  * overlap: then the test has to advance time (`run`, `pass`).
  */
 import { setMaxListeners } from "node:events"
-import type { Clock } from "../../src/seams/clock/contract.js"
-import type { Disk } from "../../src/seams/disk/contract.js"
-import type { Bend, DeviceState, DiskCall, Intercept } from "../../src/seams/disk/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
-import type { Stores } from "../../src/seams/store/contract.js"
-import { KIB } from "../../src/base/limits.js"
-import { asPromise, type Soon } from "../../src/base/soon.js"
-import { SimClock } from "../../src/seams/clock/sim.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
-import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
-import { TABLE_LIMITS, TableStores } from "../../src/table/index.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import type { Disk } from "@hayloft/base/seams/disk/contract.js"
+import type { Bend, DeviceCondition, DiskCall, Intercept } from "@hayloft/base/seams/disk/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
+import type { Stores } from "@hayloft/base/seams/store/contract.js"
+import { KIB } from "@hayloft/base/limits.js"
+import { asPromise, type Soon } from "@hayloft/base/soon.js"
+import { SimClock } from "@hayloft/base/seams/clock/sim.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
+import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
+import { TABLE_LIMITS, TableStores } from "@hayloft/engine/table/index.js"
 import { Bays, Drive } from "./drives.js"
 
 export interface MachineOptions {
@@ -119,7 +119,7 @@ export class SimMachine {
   /** All drives in bays stop now, as those behind one controller do, and recover slowly; nothing is lost. */
   stallDisks(stallMs: number, recoveryMs: number, bays = this.bays.all): void {
     const stalled = bays.filter(({ faulty }) => faulty.state === "well")
-    const turn = (from: DeviceState, to: DeviceState): void => {
+    const turn = (from: DeviceCondition, to: DeviceCondition): void => {
       for (const { faulty } of stalled) if (faulty.state === from) faulty.become(to)
     }
     turn("well", "hung")

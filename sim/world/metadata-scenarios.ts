@@ -2,11 +2,11 @@
  * Metadata scenarios: rows vanish from one or all replicas of a stopped store. The bodies of the lost rows must
  * survive, whatever the store does.
  */
-import { must } from "../../src/base/assert.js"
-import type { DeviceId } from "../../src/base/ids.js"
-import { objectKeyOfText, parseAccountId, parseBucketName, rowKeyOf } from "../../src/base/ids.js"
-import { TableStores } from "../../src/table/index.js"
-import type { Engine } from "../../src/node/engine.js"
+import { must } from "@hayloft/base/assert.js"
+import type { DeviceId } from "@hayloft/base/ids.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, rowKeyOf } from "@hayloft/base/ids.js"
+import { TableStores } from "@hayloft/engine/table/index.js"
+import type { Engine } from "@hayloft/node/engine.js"
 import { countOfClientNeedles, isOwnRow, settle, settleUnseen } from "./audit.js"
 import { bodyBytes, find, nameOfBody, putRequest, sourceOf } from "./bodies.js"
 import { check } from "./checks.js"

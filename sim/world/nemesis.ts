@@ -8,13 +8,13 @@
  *         been scrubbed. While devices join or leave, no new fault is injected. Without a budget there is no limit,
  *         except that no more devices get old images than the store tolerates.
  */
-import { parseDeviceId, type DeviceId } from "../../src/base/ids.js"
-import { isFailure } from "../../src/base/failures.js"
-import { MIB } from "../../src/base/limits.js"
-import { textOfPolicy, tolerance } from "../../src/base/policy.js"
-import { votingIds } from "../../src/device/index.js"
-import type { ControlDevice, ControlRecord } from "../../src/format/control-record.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { parseDeviceId, type DeviceId } from "@hayloft/base/ids.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { MIB } from "@hayloft/base/limits.js"
+import { textOfPolicy, tolerance } from "@hayloft/base/policy.js"
+import { votingIds } from "@hayloft/engine/device/index.js"
+import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Drive } from "./drives.js"
 import type { ServedStore, StoreMachine } from "./store-machine.js"
 

@@ -1,6 +1,6 @@
 /** Runs each scenario; storms have their own test. */
 import { test } from "node:test"
-import { runsOf } from "../../src/base/testing-seed.js"
+import { runsOf } from "@hayloft/base/testing-seed.js"
 import { SCENARIOS } from "./scenarios.js"
 
 /** Planted bugs are sought from seed 1, too. */

@@ -2,16 +2,16 @@
  * Scenarios: short runs on a simulated machine, each for one purpose. The unchanged engine passes all of them; each
  * planted bug makes a named check of one scenario fail.
  */
-import { must } from "../../src/base/assert.js"
-import { objectKeyOfText, parseAccountId, parseBucketName, rowKeyOf } from "../../src/base/ids.js"
-import { KIB } from "../../src/base/limits.js"
-import { layoutOf } from "../../src/cluster/index.js"
-import { needleIdOfKey } from "../../src/format/needle.js"
-import { NO_DETAILS } from "../../src/format/version-record.js"
-import type { Engine } from "../../src/node/engine.js"
-import type { Bucket, CompleteRequest, ListEntry } from "../../src/object/index.js"
-import { NO_CHECKSUM } from "../../src/object/commands/row-editor-core.js"
-import { putVersion } from "../../src/object/commands/version-commands-core.js"
+import { must } from "@hayloft/base/assert.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, rowKeyOf } from "@hayloft/base/ids.js"
+import { KIB } from "@hayloft/base/limits.js"
+import { layoutOf } from "@hayloft/engine/cluster/index.js"
+import { needleIdOfKey } from "@hayloft/engine/format/needle.js"
+import { NO_DETAILS } from "@hayloft/engine/format/version-record.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import type { Bucket, CompleteRequest, ListEntry } from "@hayloft/objects/index.js"
+import { NO_CHECKSUM } from "@hayloft/objects/commands/row-editor-core.js"
+import { putVersion } from "@hayloft/objects/commands/version-commands-core.js"
 import {
   audit,
   countOfClientNeedles,

@@ -1,11 +1,12 @@
 /** The settings of a simulated store: the defaults for its number of devices, with small limits. */
-import { parseIncarnation } from "../../src/base/ids.js"
-import { KIB } from "../../src/base/limits.js"
-import type { HotCopyTerms } from "../../src/block/index.js"
-import { CHECKPOINT_LIMITS, SPACE_LIMITS } from "../../src/device/index.js"
-import type { ControlRecord } from "../../src/format/control-record.js"
-import type { EngineSettings } from "../../src/node/engine.js"
-import { settingsOf } from "../../src/node/testing-engine.js"
+import { parseIncarnation } from "@hayloft/base/ids.js"
+import { KIB } from "@hayloft/base/limits.js"
+import type { HotCopyTerms } from "@hayloft/engine/block/index.js"
+import { SPACE_LIMITS } from "@hayloft/base/space/space-core.js"
+import { CHECKPOINT_LIMITS } from "@hayloft/engine/device/index.js"
+import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { EngineSettings } from "@hayloft/node/engine.js"
+import { settingsOf } from "@hayloft/node/testing-engine.js"
 
 export const DEFAULT_BLOCK_BYTES = 128 * KIB
 /** Small, so that a short run makes many checkpoints. */

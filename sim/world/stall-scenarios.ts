@@ -1,5 +1,5 @@
 /** Stall scenarios: disks that stop at one moment, because of what they share, and go on. */
-import type { DeviceState } from "../../src/seams/disk/index.js"
+import type { DeviceCondition } from "@hayloft/base/seams/disk/index.js"
 import { check } from "./checks.js"
 import { Scene } from "./disk-scenarios.js"
 
@@ -7,7 +7,7 @@ const RECOVERY_MS = 10_000
 
 /** The disks stop together, and recover slowly. */
 function stall(on: Scene, bays: readonly string[], stallMs: number): void {
-  const become = (state: DeviceState): void => bays.forEach(bay => on.setState(bay, state))
+  const become = (state: DeviceCondition): void => bays.forEach(bay => on.setState(bay, state))
   become("hung")
   const { clock } = on.machine
   clock.alarm(stallMs, () => become("slow"))

@@ -1,7 +1,7 @@
 /** Storms, in which the engine must lose nothing. `npm run sim` runs more. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { seedsOf } from "../../src/base/testing-seed.js"
+import { seedsOf } from "@hayloft/base/testing-seed.js"
 import { Storm, stormOf } from "./storm.js"
 
 const ROUNDS = 2

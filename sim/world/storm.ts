@@ -4,14 +4,14 @@
  * Each round is one process incarnation: clients put (also on conditions), remove and read until the
  * process ends by a power cut, a kill or a stop; the next process must return everything that was acknowledged.
  */
-import { isFailure } from "../../src/base/failures.js"
-import type { FailureKind } from "../../src/base/failures.js"
-import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
-import type { HotCopyTerms } from "../../src/block/index.js"
-import type { Engine } from "../../src/node/engine.js"
-import type { Bucket } from "../../src/object/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
-import { failing } from "../../src/seams/disk/index.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import type { FailureKind } from "@hayloft/base/failures.js"
+import { objectKeyOfText, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
+import type { HotCopyTerms } from "@hayloft/engine/block/index.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import type { Bucket } from "@hayloft/objects/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { failing } from "@hayloft/base/seams/disk/index.js"
 import { audit } from "./audit.js"
 import { find, nameOfBody } from "./bodies.js"
 import { check, CheckFailed, type CheckName } from "./checks.js"

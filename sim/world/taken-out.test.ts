@@ -1,7 +1,7 @@
 /** The immediate effects of taking a device of a long idle store offline. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { fail } from "../../src/base/failures.js"
+import { fail } from "@hayloft/base/failures.js"
 import { StoreMachine } from "./store-machine.js"
 
 /** Ends between two periodic checks of an idle job. */

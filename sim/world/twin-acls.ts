@@ -1,8 +1,8 @@
 /** Random access control lists for the twins. */
-import { must } from "../../src/base/assert.js"
-import { parseAccountId } from "../../src/base/ids.js"
-import { ACL_GROUPS, ACL_PERMISSIONS, type Grant, type ObjectAcl } from "../../src/format/acl.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { must } from "@hayloft/base/assert.js"
+import { parseAccountId } from "@hayloft/base/ids.js"
+import { ACL_GROUPS, ACL_PERMISSIONS, type Grant, type ObjectAcl } from "@hayloft/engine/format/acl.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 
 const oneOf = <T extends NonNullable<unknown>>(random: Random, list: readonly T[]): T =>
   must(list[random.below(list.length)], "the list to draw from is not empty")

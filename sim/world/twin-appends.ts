@@ -1,7 +1,8 @@
 /** Steps of twins about appends, and about objects that consist of the bytes of others. */
-import type { MultipartId, ObjectKey } from "../../src/base/ids.js"
-import type { Bucket, NamedSource, ObjectServices } from "../../src/object/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import type { MultipartId, ObjectKey } from "@hayloft/base/ids.js"
+import type { Bucket, NamedSource } from "@hayloft/objects/index.js"
+import type { ModelServices } from "../model/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { noSignal, sourceOf } from "./bodies.js"
 
 interface DrawnAppend {
@@ -21,7 +22,7 @@ const drawAppend = (random: Random, key: ObjectKey): DrawnAppend => ({
   appendId: random.below(3) === 0 ? `id${random.below(3)}` : undefined,
 })
 
-const append = ({ appends }: ObjectServices, bucket: Bucket, drawn: DrawnAppend) => {
+const append = ({ appends }: ModelServices, bucket: Bucket, drawn: DrawnAppend) => {
   const { key, bytes, atOffset, appendId } = drawn
   const request = { bucket, key, atOffset, appendId, attributes: ATTRIBUTES, tags: [], conditions: {} }
   return appends.append({ ...request, body: sourceOf(bytes, 50_000), signal: noSignal })
@@ -36,7 +37,7 @@ const drawSources = (random: Random, key: () => ObjectKey): readonly NamedSource
     return { key: key(), conditions: {}, range }
   })
 
-async function join({ multipart }: ObjectServices, bucket: Bucket, key: ObjectKey, sources: readonly NamedSource[]) {
+async function join({ multipart }: ModelServices, bucket: Bucket, key: ObjectKey, sources: readonly NamedSource[]) {
   const created = { attributes: ATTRIBUTES, tags: [], acl: undefined, checksum: undefined }
   const { multipartId } = await multipart.create({ bucket, key, ...created, initiator: undefined, lock: undefined })
   try {
@@ -48,7 +49,7 @@ async function join({ multipart }: ObjectServices, bucket: Bucket, key: ObjectKe
 }
 
 const complete = (
-  multipart: ObjectServices["multipart"],
+  multipart: ModelServices["multipart"],
   target: { readonly bucket: Bucket; readonly key: ObjectKey; readonly multipartId: MultipartId },
   sources: readonly NamedSource[],
 ) =>
@@ -58,10 +59,7 @@ const complete = (
   })
 
 /** Asks both sides, and compares what they answer. */
-export type Ask = (
-  what: string,
-  ask: (services: ObjectServices, bucket: Bucket) => Promise<unknown>,
-) => Promise<unknown>
+export type Ask = (what: string, ask: (services: ModelServices, bucket: Bucket) => Promise<unknown>) => Promise<unknown>
 
 export async function appendStep(random: Random, key: () => ObjectKey, ask: Ask): Promise<void> {
   const drawn = drawAppend(random, key())

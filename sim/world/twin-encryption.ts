@@ -1,8 +1,8 @@
 /** Encryption for the twins: what requests ask for, the keys of clients, and ETags that differ between the two sides. */
-import { must } from "../../src/base/assert.js"
-import type { ObjectKey } from "../../src/base/ids.js"
-import type { Conditions, Protection } from "../../src/object/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { must } from "@hayloft/base/assert.js"
+import type { ObjectKey } from "@hayloft/base/ids.js"
+import type { Conditions, Protection } from "@hayloft/objects/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { Names } from "./twin-names.js"
 
 const KEY_BYTES = 32

@@ -1,17 +1,17 @@
 /** Random lifecycle rules and days for the twins. */
-import { assert, must } from "../../src/base/assert.js"
+import { assert, must } from "@hayloft/base/assert.js"
 import {
   encodeLifecycleRules,
   type LifecycleExpiration,
   type LifecycleFilter,
   type LifecycleRule,
   type Transition,
-} from "../../src/format/lifecycle-rules.js"
-import type { StorageClass } from "../../src/base/storage-class.js"
-import type { BucketName } from "../../src/base/ids.js"
-import type { ObjectServices, VersionEntry } from "../../src/object/index.js"
-import type { Services } from "../../src/features/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
+} from "@hayloft/engine/format/lifecycle-rules.js"
+import type { StorageClass } from "@hayloft/base/storage-class.js"
+import type { BucketName } from "@hayloft/base/ids.js"
+import type { ObjectServices, VersionEntry } from "@hayloft/objects/index.js"
+import type { StoreServices } from "@hayloft/features/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { noSignal } from "./bodies.js"
 import type { World } from "./world.js"
 
@@ -101,7 +101,7 @@ export function drawNextDayMs(random: Random, nowMs: number): number {
 }
 
 /** Runs the passes that are under way, or begin as soon as the store's clock is not doubtful, to their end. */
-export async function endPass(world: World, { lifecycle, storeClock }: Services): Promise<void> {
+export async function endPass(world: World, { lifecycle, storeClock }: StoreServices): Promise<void> {
   while (storeClock.isDoubtful) await world.pass(HOUR_MS / 60)
   for (let steps = 0; (await lifecycle.step(noSignal)) === "busy"; steps += 1) {
     assert(steps < STEPS_MAX, "a pass over few objects ends")

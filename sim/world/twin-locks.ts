@@ -1,9 +1,9 @@
 /** Random locks for the twins: what requests state, and changes of what versions and buckets have. */
-import { must } from "../../src/base/assert.js"
-import type { ObjectKey, VersionId } from "../../src/base/ids.js"
-import type { DefaultRetention, Retention, VersionLock } from "../../src/format/object-lock.js"
-import type { Bucket, ObjectServices } from "../../src/object/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { must } from "@hayloft/base/assert.js"
+import type { ObjectKey, VersionId } from "@hayloft/base/ids.js"
+import type { DefaultRetention, Retention, VersionLock } from "@hayloft/engine/format/object-lock.js"
+import type { Bucket, ObjectServices } from "@hayloft/objects/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 
 const MODES = ["GOVERNANCE", "COMPLIANCE"] as const
 /** A run takes minutes, or weeks: some retentions are over before they begin, some end during the run, some after it. */

@@ -1,7 +1,7 @@
 /** Names for ids that differ between the two sides, so that answers can be compared. */
-import { parseBucketId, type AccountId, type BucketName } from "../../src/base/ids.js"
-import type { Bucket } from "../../src/object/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { parseBucketId, type AccountId, type BucketName } from "@hayloft/base/ids.js"
+import type { Bucket } from "@hayloft/objects/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 
 export const KEYS = ["a", "a/b", "a/b/c", "a/c", "a!", "b/", "b//x", "b/x", "é/ü", "e\u0301", "z\u{10FFFF}", " "]
 export const PREFIXES = ["", "", "", "a", "a/", "b/", "b//", "\xc3", "z", "none"]

@@ -1,5 +1,5 @@
 /** The step of twins that stops all disks at one moment. */
-import type { Random } from "../../src/seams/random/contract.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { World } from "./world.js"
 
 const STALL_MS_MAX = 20_000

@@ -3,7 +3,7 @@
  * devices; `npm run sim -- --kind twins` runs more.
  */
 import { test } from "node:test"
-import { seedsOf } from "../../src/base/testing-seed.js"
+import { seedsOf } from "@hayloft/base/testing-seed.js"
 import { TWIN_FEATURES, twinsOf } from "./twin-options.js"
 import { Twins } from "./twins.js"
 

@@ -3,23 +3,23 @@
  * must return the same responses: results, failures, listings, bytes, counters. Pairs of ids for the same thing get names.
  */
 import assert from "node:assert/strict"
-import { must } from "../../src/base/assert.js"
-import { isFailure } from "../../src/base/failures.js"
-import type { MultipartId, ObjectKey, VersionId } from "../../src/base/ids.js"
+import { must } from "@hayloft/base/assert.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import type { MultipartId, ObjectKey, VersionId } from "@hayloft/base/ids.js"
 import {
   objectKeyOfText,
   parseAccountId,
   parseBucketName,
   parseMultipartId,
   parseVersionId,
-} from "../../src/base/ids.js"
-import { MIB } from "../../src/base/limits.js"
-import type { ObjectAcl } from "../../src/format/acl.js"
-import type { Engine } from "../../src/node/engine.js"
-import type { Bucket, ObjectServices, RangeRequest, Tags, VersionLock } from "../../src/object/index.js"
-import type { ChecksumAlgorithm } from "../../src/seams/compute/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
-import { ModelLifecycle, modelOf, ModelState } from "../model/index.js"
+} from "@hayloft/base/ids.js"
+import { MIB } from "@hayloft/base/limits.js"
+import type { ObjectAcl } from "@hayloft/engine/format/acl.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import type { Bucket, RangeRequest, VersionLock } from "@hayloft/objects/index.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/seams/compute/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { ModelLifecycle, modelOf, type ModelServices, ModelState } from "../model/index.js"
 import { noSignal, pieceOwner, sourceOf } from "./bodies.js"
 import { drawAcl } from "./twin-acls.js"
 import { appendStep, joinStep, type Ask } from "./twin-appends.js"
@@ -31,6 +31,7 @@ import { stallStep } from "./twin-stalls.js"
 import type { TwinsOptions } from "./twin-options.js"
 import { notePart, type Upload } from "./twin-uploads.js"
 import { World } from "./world.js"
+import type { Tags } from "@hayloft/base/tags.js"
 
 const NAME = parseBucketName("twins")
 const OWNER = parseAccountId("root")
@@ -38,14 +39,14 @@ const SIZES = [0, 1, 100, 1_000, 4_095, 4_096, 4_097, 10_000, 131_071, 131_072, 
 const ALGORITHMS: readonly ChecksumAlgorithm[] = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
 const STEPS_SHOWN = 12
 
-type Both<T> = (side: 0 | 1, services: ObjectServices, bucket: Bucket) => Promise<T>
+type Both<T> = (side: 0 | 1, services: ModelServices, bucket: Bucket) => Promise<T>
 
 /** A version by its id, or the latest. */
 const named = (versionId: VersionId | undefined): { readonly versionId?: VersionId } => (versionId ? { versionId } : {})
 
 export class Twins {
   readonly world: World
-  private readonly model: ObjectServices
+  private readonly model: ModelServices
   private readonly modelLifecycle: ModelLifecycle
   private readonly random: Random
   private engine: Engine | undefined
@@ -121,7 +122,7 @@ export class Twins {
   private async both<T>(what: string, ask: Both<T>, named = true): Promise<readonly [T, T] | undefined> {
     this.steps.push(what)
     const engine = must(this.engine, "the engine was started").services
-    const bucketOf = async (services: ObjectServices): Promise<Bucket> =>
+    const bucketOf = async (services: ModelServices): Promise<Bucket> =>
       what === "create" ? noBucket(NAME, OWNER) : services.buckets.open(NAME)
     const answers: T[] = []
     const shown: unknown[] = []

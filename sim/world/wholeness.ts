@@ -2,14 +2,14 @@
  * Wholeness: checks the content of the devices for full redundancy: every referenced shard is on its assigned
  * device, every device is in use, metadata has all its replicas, and no change is in progress.
  */
-import { must } from "../../src/base/assert.js"
-import { isFailure } from "../../src/base/failures.js"
-import type { DeviceId, RowKey } from "../../src/base/ids.js"
-import { rowKeyOf } from "../../src/base/ids.js"
-import { textOfPolicy } from "../../src/base/policy.js"
-import { layoutOf } from "../../src/cluster/index.js"
-import { needleIdOfKey } from "../../src/format/needle.js"
-import type { Engine } from "../../src/node/engine.js"
+import { must } from "@hayloft/base/assert.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import type { DeviceId, RowKey } from "@hayloft/base/ids.js"
+import { rowKeyOf } from "@hayloft/base/ids.js"
+import { textOfPolicy } from "@hayloft/base/policy.js"
+import { layoutOf } from "@hayloft/engine/cluster/index.js"
+import { needleIdOfKey } from "@hayloft/engine/format/needle.js"
+import type { Engine } from "@hayloft/node/engine.js"
 import { needleKeysIn, referencedExtents, needlesOf } from "./audit.js"
 
 /** All keys of a family. */

@@ -1,14 +1,14 @@
 /** A simulated machine with a store's engine, which each process opens with the settings of a test. */
-import { CheckpointExecutor } from "../../src/node/metadata/checkpoint-job.js"
-import { openEngine, type Engine } from "../../src/node/engine.js"
-import { firstRecordOf } from "../../src/node/testing-engine.js"
-import type { ControlRecord } from "../../src/format/control-record.js"
-import { CALL_LIMITS, queuedDisk } from "../../src/device/index.js"
-import { makeCodec } from "../../src/erasure/index.js"
-import { KIB, MIB } from "../../src/base/limits.js"
-import type { HotCopyTerms } from "../../src/block/index.js"
-import type { LifecycleSettings } from "../../src/object/index.js"
-import { InlineCompute } from "../../src/seams/compute/index.js"
+import { CheckpointExecutor } from "@hayloft/node/metadata/checkpoint-job.js"
+import { openEngine, type Engine } from "@hayloft/node/engine.js"
+import { firstRecordOf } from "@hayloft/node/testing-engine.js"
+import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import { CALL_LIMITS, queuedDisk } from "@hayloft/engine/device/index.js"
+import { makeCodec } from "@hayloft/engine/erasure/index.js"
+import { KIB, MIB } from "@hayloft/base/limits.js"
+import type { HotCopyTerms } from "@hayloft/engine/block/index.js"
+import type { StoreDays } from "@hayloft/objects/index.js"
+import { InlineCompute } from "@hayloft/base/seams/compute/index.js"
 import { CheckpointsInTurn } from "./checkpoints.js"
 import { SimMachine, type MachineOptions } from "./machine.js"
 import { DEFAULT_BLOCK_BYTES, settingsFor } from "./settings.js"
@@ -16,7 +16,7 @@ import { DEFAULT_BLOCK_BYTES, settingsFor } from "./settings.js"
 export interface WorldOptions extends MachineOptions {
   readonly blockBytes?: number
   /** Days may be short. */
-  readonly lifecycle?: LifecycleSettings
+  readonly days?: StoreDays
   readonly hotCopies?: HotCopyTerms | undefined
 }
 
@@ -39,7 +39,7 @@ export class World extends SimMachine {
     const checkpoints = new CheckpointsInTurn(new CheckpointExecutor(queued, stores, random.fork("checkpoints")))
     const engine = await openEngine(
       { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
-      { ...settingsFor(this.record, number), lifecycle: this.options.lifecycle, hotCopies: this.options.hotCopies },
+      { ...settingsFor(this.record, number), days: this.options.days, hotCopies: this.options.hotCopies },
     )
     engine.recordManager.onChange(record => void (this.record = record))
     this.record = engine.recordManager.record

@@ -1,11 +1,11 @@
 /** Users, groups, policies and keys: the permissions that they give a request; every change applies immediately. */
 import assert from "node:assert/strict"
-import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
-import { accountNumberOf } from "../../src/format/account-number.js"
-import { packRecord } from "../../src/format/pack.js"
-import { textRowKey } from "../../src/format/row-key.js"
-import { command } from "../../src/metadata/index.js"
-import { readPrincipals } from "../../src/access/identities/named-principals-core.js"
+import { parseAccessKeyId, parseAccountId } from "@hayloft/base/ids.js"
+import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
+import { packRecord } from "@hayloft/engine/format/pack.js"
+import { textRowKey } from "@hayloft/engine/format/row-key.js"
+import { command } from "@hayloft/engine/metadata/index.js"
+import { readPrincipals } from "@hayloft/access/identities/named-principals-core.js"
 import { AccessWorld, allow, collect, NOW_MS, rejects, ROOT_KEY, testBothWays, trust } from "./world.js"
 
 const READ_ONLY = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"

@@ -1,13 +1,13 @@
 /** Identity lookups that are in flight during a change: their results are never cached. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { MasterKeys, openAccess } from "../../src/access/index.js"
-import { parseAccessKeyId } from "../../src/base/ids.js"
-import type { Soon } from "../../src/base/soon.js"
-import { accountNumberOf } from "../../src/format/account-number.js"
-import type { Query } from "../../src/metadata/contract.js"
-import { MemoryMetadata } from "../../src/metadata/testing-engine.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
+import { MasterKeys, openAccess } from "@hayloft/access/index.js"
+import { parseAccessKeyId } from "@hayloft/base/ids.js"
+import type { Soon } from "@hayloft/base/soon.js"
+import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
+import type { Query } from "@hayloft/engine/metadata/contract.js"
+import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { allow, NO_CONTEXT, NOW_MS, rejects, ROOT_KEY, trust } from "./world.js"
 
 /** Reads the answer at the time of the request, and delivers it when the test releases it. */

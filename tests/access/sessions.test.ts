@@ -1,9 +1,9 @@
 /** Temporary credentials: who gets them, what they allow, and what ends them. */
 import assert from "node:assert/strict"
-import type { AssumeRequest, IssuedSession } from "../../src/access/index.js"
-import { parseAccountId } from "../../src/base/ids.js"
-import type { AccessKeyId } from "../../src/base/ids.js"
-import { accountNumberOf } from "../../src/format/account-number.js"
+import type { AssumeRequest, IssuedSession } from "@hayloft/access/index.js"
+import { parseAccountId } from "@hayloft/base/ids.js"
+import type { AccessKeyId } from "@hayloft/base/ids.js"
+import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
 import { AccessWorld, allow, HOUR_MS, NO_CONTEXT, NOW_MS, rejects, ROOT_KEY, testBothWays, trust } from "./world.js"
 
 const NUMBER = accountNumberOf(ROOT_KEY.accountId)

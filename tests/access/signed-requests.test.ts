@@ -1,6 +1,6 @@
 /** Keys and sessions in S3 requests: in the header, in the query and in forms, until they are no longer valid. */
 import assert from "node:assert/strict"
-import { presign, signRequest, UNSIGNED_PAYLOAD, type IssuedSession } from "../../src/access/index.js"
+import { presign, signRequest, UNSIGNED_PAYLOAD, type IssuedSession } from "@hayloft/access/index.js"
 import { FORM_BOUNDARY, formBody, signForm } from "../../conformance/forms.js"
 import { ask, type HandlerRequest, type Told } from "../s3/ask.js"
 import { handleModel } from "../s3/over-model.js"

@@ -1,15 +1,15 @@
 /** Accounts, identities and sessions over rows in memory, for tests of authentication and permissions. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { MasterKeys, openAccess, type IdentityRef, type KnownKey } from "../../src/access/index.js"
-import { decide, NO_RESOURCE_POLICIES } from "../../src/access/policy/decide.js"
-import type { RequestContext } from "../../src/access/policy/contract.js"
-import { isFailure, type FailureKind } from "../../src/base/failures.js"
-import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
-import type { AccessKeyId, AccountId } from "../../src/base/ids.js"
-import type { IdentityKind } from "../../src/format/identity-records.js"
-import { MemoryMetadata } from "../../src/metadata/testing-engine.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
+import { MasterKeys, openAccess, type IdentityRef, type KnownAccessKey } from "@hayloft/access/index.js"
+import { decide, NO_RESOURCE_POLICIES } from "@hayloft/access/policy/decide.js"
+import type { RequestContext } from "@hayloft/access/policy/contract.js"
+import { isFailure, type FailureKind } from "@hayloft/base/failures.js"
+import { parseAccessKeyId, parseAccountId } from "@hayloft/base/ids.js"
+import type { AccessKeyId, AccountId } from "@hayloft/base/ids.js"
+import type { IdentityKind } from "@hayloft/engine/format/identity-records.js"
+import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 
 export const ROOT_KEY = {
   accountId: parseAccountId("root"),
@@ -83,11 +83,11 @@ export class AccessWorld {
     return { ref, id: key.id }
   }
 
-  async known(id: AccessKeyId, token?: string, nowMs = NOW_MS): Promise<KnownKey | undefined> {
+  async known(id: AccessKeyId, token?: string, nowMs = NOW_MS): Promise<KnownAccessKey | undefined> {
     return this.access.accounts.secretOf(id, token, nowMs)
   }
 
-  async mustKnow(id: AccessKeyId, token?: string, nowMs = NOW_MS): Promise<KnownKey> {
+  async mustKnow(id: AccessKeyId, token?: string, nowMs = NOW_MS): Promise<KnownAccessKey> {
     const known = await this.known(id, token, nowMs)
     assert.ok(known !== undefined, `${id} counts`)
     return known

@@ -1,8 +1,8 @@
 /** Coordination by the admin API for principals: their policies decide, by account and namespace, before anything is read. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { accountNumberOf } from "../../src/format/account-number.js"
-import { parseCoordPath } from "../../src/base/ids.js"
+import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
+import { parseCoordPath } from "@hayloft/base/ids.js"
 import { ROOT_KEY } from "../access/world.js"
 import { Browser, ConsoleWorld } from "./world.js"
 

@@ -1,7 +1,7 @@
 /** Remote buckets by the admin API for principals: stores are seen by the root account's, pending writes by whom S3 lets list. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { parseBucketName, type AccountId } from "../../src/base/ids.js"
+import { parseBucketName, type AccountId } from "@hayloft/base/ids.js"
 import { ROOT_KEY } from "../access/world.js"
 import { Browser, ConsoleWorld } from "./world.js"
 

@@ -1,11 +1,11 @@
 /** Sessions of browsers with the admin port: how they begin and end, on all nodes, and attacks on them. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { BUCKET_SETTINGS } from "../../src/admin/index.js"
-import { OPERATIONS } from "../../src/admin/operations.js"
-import { SESSION } from "../../src/admin/session-schemas.js"
-import { fail } from "../../src/base/failures.js"
-import { parseAccountId } from "../../src/base/ids.js"
+import { BUCKET_SETTINGS } from "@hayloft/admin/index.js"
+import { OPERATIONS } from "@hayloft/admin/operations.js"
+import { SESSION } from "@hayloft/admin/session-schemas.js"
+import { fail } from "@hayloft/base/failures.js"
+import { parseAccountId } from "@hayloft/base/ids.js"
 import { allow, ROOT_KEY, trust } from "../access/world.js"
 import { Browser, ConsoleWorld, MINUTE_MS, TOKEN, type Sent } from "./world.js"
 
@@ -571,7 +571,7 @@ test("a user makes, sets and deletes buckets as its policies for S3 allow, and s
   const refused = BUCKET_SETTINGS.parse(value).settings.filter(setting => setting.refused !== undefined)
   assert.deepEqual(
     refused.map(({ setting }) => setting),
-    ["policy", "quota", "undelete", "append", "dedup", "packing", "history", "copies"],
+    ["policy", "quota", "undelete", "history", "copies", "dedup", "packing", "append"],
   )
   assert.equal(await send("DELETE", "/photos"), 403)
   assert.equal((await browser.send("GET", "/v1/buckets")).status, 403)

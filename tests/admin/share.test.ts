@@ -1,9 +1,9 @@
 /** Links for objects: who signs them, what they allow on the S3 port, and when they end. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { SHARED } from "../../src/admin/share-schemas.js"
-import { endpointFor } from "../../src/main/links.js"
-import { parseBucketName } from "../../src/base/ids.js"
+import { SHARED } from "@hayloft/admin/share-schemas.js"
+import { endpointFor } from "@hayloft/server/links.js"
+import { parseBucketName } from "@hayloft/base/ids.js"
 import { allow, ROOT_KEY } from "../access/world.js"
 import { serveModel } from "../s3/over-model.js"
 import { Browser, ConsoleWorld, MINUTE_MS, TOKEN } from "./world.js"

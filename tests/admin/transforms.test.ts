@@ -1,7 +1,7 @@
 /** Modules of transforms by the admin API for principals: only the root account allows them, by an action for each operation. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { parseModuleName } from "../../src/base/ids.js"
+import { parseModuleName } from "@hayloft/base/ids.js"
 import { ROOT_KEY } from "../access/world.js"
 import { Browser, ConsoleWorld } from "./world.js"
 

@@ -1,13 +1,13 @@
 /** The audit log of changes by S3, IAM and KMS: who, what, before and after, without secrets. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { FakeAudit } from "../../src/access/testing-audit.js"
-import { readerOf } from "../../src/iam/audit-actions.js"
+import { FakeAudit } from "@hayloft/access/testing-audit.js"
+import { readerOf } from "@hayloft/protocols/iam/audit-actions.js"
 import { IamWorld } from "../iam/world.js"
 import { KmsApiWorld } from "../kms/api-world.js"
 import { handleModel, OWNER, userKeyOf } from "../s3/over-model.js"
 import { documented, keyOf, People, policyOf, allow } from "../s3/people.js"
-import { ACTIONS } from "../../src/iam/actions.js"
+import { ACTIONS } from "@hayloft/protocols/iam/actions.js"
 
 const RULES = (days: number): string =>
   `<LifecycleConfiguration><Rule><ID>a</ID><Filter><Prefix>l/</Prefix></Filter><Status>Enabled</Status><Expiration><Days>${days}</Days></Expiration></Rule></LifecycleConfiguration>`

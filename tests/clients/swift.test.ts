@@ -21,7 +21,7 @@ before(async () => {
   const port = await freePort()
   const second = join(folder, "second.cjs")
   await writeFile(second, SECOND_FILTER)
-  const filters = ["--filter", `${ROOT}docs/filters/add-header.cjs`, "--filter", second]
+  const filters = ["--filter", `${ROOT}docs/guide/filters/add-header.cjs`, "--filter", second]
   const args = ["--swift-listen", `127.0.0.1:${port}`, ...filters]
   const env = { SITE_ENVIRONMENT: "a test" }
   server = await ServerProcess.start({ folders: [join(folder, "data")], args, env })
@@ -262,7 +262,7 @@ async function signedIn(): Promise<{ readonly url: string; readonly token: strin
 }
 
 test(
-  "docs/migrate/from-swift.md: its blocks copy a container from one store to another",
+  "docs/guide/migrate/from-swift.md: its blocks copy a container from one store to another",
   { skip: swift.skip || rclone.skip },
   async () => {
     const { url, token } = await signedIn()
@@ -276,7 +276,7 @@ test(
       args: ["--swift-listen", `127.0.0.1:${port}`],
     })
     try {
-      const page = await readFile(`${ROOT}docs/migrate/from-swift.md`, "utf8")
+      const page = await readFile(`${ROOT}docs/guide/migrate/from-swift.md`, "utf8")
       const blocks = [...page.matchAll(/^```sh run\n([^]*?)^```$/gm)].map(([, text = ""]) => text)
       assert.equal(blocks.length, 2)
       const account = (name: string, auth: string) => ({

@@ -1,7 +1,7 @@
 /** K2V in a store of two nodes: what one writes the other reads, its polls wake, and a node may die in between. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { ROOT_KEY } from "../../src/client/testing-store-process.js"
+import { ROOT_KEY } from "@hayloft/client/testing-store-process.js"
 import { base64, K2vClient, listingOf, type K2vReply } from "../harness/k2v-client.js"
 import { freePort } from "../harness/free-port.js"
 import { quietParent, withFolder } from "../harness/folders.js"

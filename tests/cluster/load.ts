@@ -8,9 +8,9 @@
  */
 import assert from "node:assert/strict"
 import { setTimeout as wait } from "node:timers/promises"
-import { runsOf } from "../../src/base/testing-seed.js"
-import { BrokenAnswer, RemoteFailure, S3Client, Unreachable, type S3Access } from "../../src/client/index.js"
-import { RealClock } from "../../src/seams/clock/real.js"
+import { runsOf } from "@hayloft/base/testing-seed.js"
+import { BrokenAnswer, RemoteFailure, S3Client, Unreachable, type S3Access } from "@hayloft/client/index.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
 
 /** A node as the load sees it. */
 export interface LoadTarget {
@@ -30,7 +30,7 @@ const SDK_ATTEMPTS_MAX = 3
 const SDK_BACK_OFF_MS = 100
 /** The store asks for it with `Retry-After`. */
 const UNAVAILABLE_BACK_OFF_MS = 1_000
-/** A balancer gives up a node that does not respond, and tries it again later. */
+/** A balancer gives up a node that does not respond until it answers a health check. */
 const SILENCE_MS = 5_000
 const OUT_MS = 2_000
 /** No node accepted a connection for so long. */
@@ -70,12 +70,25 @@ const isUnanswered = (error: unknown): boolean =>
 
 const isUnavailable = (error: unknown): boolean => error instanceof RemoteFailure && error.status === 503
 
-/** The nodes in turn, without those that refused a connection or did not respond a moment ago. */
-class Balancer {
-  private readonly clients: { readonly name: string; readonly client: S3Client; outUntilMs: number }[] = []
-  private at = 0
+interface BalancedNode {
+  readonly name: string
+  readonly client: S3Client
+  outUntilMs: number
+}
 
-  constructor(private readonly signal: AbortSignal) {}
+/**
+ * The nodes in turn, without those that refused a connection a moment ago, and those that did not respond and have
+ * answered no health check since: on a busy machine a request would otherwise meet the same frozen node in each attempt.
+ */
+class Balancer {
+  private readonly clients: BalancedNode[] = []
+  private at = 0
+  private readonly over = new AbortController()
+
+  constructor(
+    private readonly bucket: string,
+    private readonly signal: AbortSignal,
+  ) {}
 
   add({ name, access }: LoadTarget): void {
     const client = new S3Client(access, new RealClock(), this.signal, { attemptsMax: 1, md5: false })
@@ -83,7 +96,19 @@ class Balancer {
   }
 
   close(): void {
+    this.over.abort()
     for (const { client } of this.clients) client.close()
+  }
+
+  /** The node gets no request until it has answered. */
+  private async checkHealth(node: BalancedNode): Promise<void> {
+    node.outUntilMs = Infinity
+    const { signal } = this.over
+    for (let isSilent = true; isSilent && !signal.aborted;) {
+      await wait(OUT_MS, undefined, { signal }).catch(() => undefined)
+      isSilent = await answerOf(node.name, node.client.headBucket(this.bucket)).then(() => false, isUnanswered)
+    }
+    node.outUntilMs = 0
   }
 
   /** One attempt, at the next node that accepts it. */
@@ -102,8 +127,11 @@ class Balancer {
       try {
         return await answerOf(node.name, work(node.client))
       } catch (error) {
-        if (isRefused(error) || error instanceof NoResponse) node.outUntilMs = performance.now() + OUT_MS
-        if (!isRefused(error)) throw error
+        if (isRefused(error)) node.outUntilMs = performance.now() + OUT_MS
+        else {
+          if (error instanceof NoResponse && node.outUntilMs !== Infinity) void this.checkHealth(node)
+          throw error
+        }
       }
     }
   }
@@ -133,13 +161,14 @@ export class Load {
   private isAwaited = false
   private readonly keys: Key[] = []
   private readonly over = new AbortController()
-  private readonly balancer = new Balancer(new AbortController().signal)
+  private readonly balancer: Balancer
   private readonly running: Promise<unknown>[]
 
   private constructor(
     targets: readonly LoadTarget[],
     private readonly options: LoadOptions,
   ) {
+    this.balancer = new Balancer(options.bucket, new AbortController().signal)
     for (const target of targets) this.balancer.add(target)
     const { clients = runsOf(2) } = options
     this.running = Array.from({ length: clients }, (_, client) => this.run(client))

@@ -6,14 +6,14 @@ import http from "node:http"
 import { rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { promisify } from "node:util"
-import { STORE_SCHEMAS } from "../../src/admin/index.js"
-import { AdminClient, S3Client } from "../../src/client/index.js"
-import { HttpCaller } from "../../src/client/http-caller.js"
-import { signedCall, type S3Request } from "../../src/client/signed-call.js"
-import { HAYLOFT_COMMAND, ROOT_KEY, StoreProcess } from "../../src/client/testing-store-process.js"
-import { unsealRootCredentials } from "../../src/cli/credentials.js"
-import { REGION_DEFAULT } from "../../src/base/region.js"
-import { RealClock } from "../../src/seams/clock/real.js"
+import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
+import { AdminClient, S3Client } from "@hayloft/client/index.js"
+import { HttpCaller } from "@hayloft/client/http-caller.js"
+import { signedCall, type OutgoingRequest } from "@hayloft/client/signed-call.js"
+import { HAYLOFT_COMMAND, ROOT_KEY, StoreProcess } from "@hayloft/client/testing-store-process.js"
+import { unsealRootCredentials } from "@hayloft/cli/credentials.js"
+import { REGION_DEFAULT } from "@hayloft/base/region.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { dataFolders } from "../harness/folders.js"
 import { freePort } from "../harness/free-port.js"
 
@@ -37,7 +37,7 @@ interface Reply {
   readonly text: string
 }
 
-type Ask = (request: S3Request, body?: Buffer) => Promise<Reply>
+type Ask = (request: OutgoingRequest, body?: Buffer) => Promise<Reply>
 
 export class MovableStore {
   process: StoreProcess | undefined
@@ -202,7 +202,7 @@ export class MovableStore {
   }
 
   /** One signed request, not repeated. `endpoint`: of another node. */
-  ask(request: S3Request, body?: Buffer, endpoint?: string): Promise<Reply> {
+  ask(request: OutgoingRequest, body?: Buffer, endpoint?: string): Promise<Reply> {
     return this.onOneConnection(ask => ask(request, body), endpoint)
   }
 
@@ -231,7 +231,7 @@ export class MovableStore {
 
   private async contentBy(ask: Ask, buckets: readonly string[]): Promise<readonly string[]> {
     const lines: string[] = []
-    const note = async (name: string, request: S3Request): Promise<string> => {
+    const note = async (name: string, request: OutgoingRequest): Promise<string> => {
       const { status, text } = await ask(request)
       const seen = text.replaceAll(/<(RequestId|HostId)>[^<]*<\/\1>/g, "")
       const shown = seen.length > 400 ? createHash("sha256").update(seen).digest("hex") : seen
@@ -266,7 +266,7 @@ export const fill = (store: MovableStore): Promise<readonly string[]> =>
   store.onOneConnection(ask => fillBy(store, ask))
 
 async function fillBy(store: MovableStore, ask: Ask): Promise<readonly string[]> {
-  const put = async (request: Omit<S3Request, "method">, body: Buffer, method = "PUT"): Promise<string> => {
+  const put = async (request: Omit<OutgoingRequest, "method">, body: Buffer, method = "PUT"): Promise<string> => {
     const { status, text } = await ask({ method, ...request }, body)
     assert.ok(status < 300, `${JSON.stringify(request)}: ${status} ${text}`)
     return text

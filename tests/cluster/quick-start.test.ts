@@ -1,5 +1,5 @@
 /**
- * The quick start of docs/cluster.md, block by block: three machines, played by three folders and loopback, over a real
+ * The quick start of docs/operate/cluster.md, block by block: three machines, played by three folders and loopback, over a real
  * PostgreSQL, which gets its certificate as on the page. Only the installation of the database itself is left out.
  */
 import assert from "node:assert/strict"
@@ -11,11 +11,11 @@ import { test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
 import { bindChild, runOk } from "../harness/commands.js"
 import { quietParent, withFolder } from "../harness/folders.js"
-import { serverUser } from "../../src/client/testing-postgres.js"
+import { serverUser } from "@hayloft/client/testing-postgres.js"
 import { noPostgres, withPostgres, type PostgresServer } from "../harness/postgres.js"
 import { ROOT } from "../harness/server.js"
 
-const PAGE = readFileSync(join(ROOT, "docs/cluster.md"), "utf8")
+const PAGE = readFileSync(join(ROOT, "docs/operate/cluster.md"), "utf8")
 const MACHINES = ["a", "b", "c"] as const
 /** A look is a command, which is work for the machine that is waited for. */
 const POLL_MS = 1_000

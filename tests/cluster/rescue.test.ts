@@ -23,9 +23,9 @@ import {
   S3Client,
   UploadPartCommand,
 } from "@aws-sdk/client-s3"
-import { seedsOf } from "../../src/base/testing-seed.js"
-import { StoreProcess } from "../../src/client/testing-store-process.js"
-import { RealClock } from "../../src/seams/clock/real.js"
+import { seedsOf } from "@hayloft/base/testing-seed.js"
+import { StoreProcess } from "@hayloft/client/testing-store-process.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { run } from "../harness/commands.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { TestNodes, type TestNode } from "../harness/nodes.js"

@@ -1,7 +1,7 @@
 /** Stores of several nodes for the tests of this folder, and what the tests wait for. */
 import assert from "node:assert/strict"
 import { setTimeout as wait } from "node:timers/promises"
-import { LOCATED_OBJECT, STORE_SCHEMAS } from "../../src/admin/index.js"
+import { LOCATED_OBJECT, STORE_SCHEMAS } from "@hayloft/admin/index.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { TestNodes, type TestNode } from "../harness/nodes.js"
 
@@ -66,13 +66,23 @@ export async function statusOf(node: TestNode, of = node) {
 
 type Status = Awaited<ReturnType<typeof statusOf>>
 
+/** The parts of a status that most waits are for; the whole would be cut where a landing prints it. */
+function shortly({ devices, jobs, layout, nodes, repair, safety }: Status): string {
+  const work = jobs
+    .map(({ name, state, progress }) => `${name} ${state} ${progress}`)
+    .filter(text => /repair/.test(text))
+  const others = nodes?.nodes.map(({ name, state }) => `${name} ${state}`)
+  const stored = devices.map(({ path, state }) => `${path} ${state}`)
+  return JSON.stringify({ reasons: safety.reasons, transition: layout.transition, repair, work, others, stored })
+}
+
 /** Waits until the node's status says so. Throws with its last status if that takes too long. */
 export async function statusSays(node: TestNode, isSo: (status: Status) => boolean, of = node): Promise<Status> {
   const untilMs = performance.now() + WAIT_MS_MAX
   for (;;) {
     const status = await statusOf(node, of)
     if (isSo(status)) return status
-    if (performance.now() > untilMs) throw new Error(`the status of ${node.name} stays ${JSON.stringify(status)}`)
+    if (performance.now() > untilMs) throw new Error(`the status of ${node.name} stays ${shortly(status)}`)
     await wait(LOOK_MS)
   }
 }

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
 import { after, test } from "node:test"
-import { FRAME_VERSIONS } from "../../src/format/frame.js"
-import { SCHEMA_VERSION } from "../../src/sql/postgres/schema.js"
+import { FRAME_VERSIONS } from "@hayloft/engine/format/frame.js"
+import { SCHEMA_VERSION } from "@hayloft/engine/sql/postgres/schema.js"
 import { PlantedCopies } from "../harness/planted-copies.js"
 import { noPostgres } from "../harness/postgres.js"
 import { BUCKET, statusSays, withNodes } from "./stores.js"
@@ -13,16 +13,16 @@ const framesOf = (from: number, to: number): string => `{ lowest: ${from}, highe
 const FRAMES = framesOf(lowest, highest)
 /** More than a row has: a body goes from node to node. */
 const BODY_BYTES = 20_000
-const copies = new PlantedCopies(["src"])
+const copies = new PlantedCopies(["packages"])
 after(() => copies.remove())
 
 /** A program that speaks other versions with its peers, and has another schema of the database. */
 const programOf = (name: string, frames: string, schema: number): string =>
   copies
     .add([
-      { file: "src/format/frame.ts", find: FRAMES, put: frames },
+      { file: "packages/engine/src/format/frame.ts", find: FRAMES, put: frames },
       {
-        file: "src/sql/postgres/schema.ts",
+        file: "packages/engine/src/sql/postgres/schema.ts",
         find: `export const SCHEMA_VERSION = ${SCHEMA_VERSION}`,
         put: `export const SCHEMA_VERSION = ${schema}`,
       },

@@ -4,6 +4,7 @@ import type { Page } from "playwright-core"
 import {
   assertAccessible,
   assertFits,
+  holdBack,
   screenshot,
   standardTests,
   type ConsoleWorld,
@@ -191,8 +192,11 @@ export const buckets: PageTests = {
         .waitFor()
       await text.fill(JSON.stringify({ Version: "2012-10-17", Statement: [{ ...statement, Sid: "NoCats" }] }))
       await page.getByText("The policy is valid.").waitFor()
+      const show = await holdBack(page, "**/v1/buckets/photos/settings")
       await page.getByRole("button", { name: "Save policy" }).click()
       await isDone(page, "Saved: policy of photos")
+      assert.ok(await text.isDisabled(), "the page does not yet show what was stored: what is typed now would be lost")
+      await show()
       const denied = await world.server.client().call("GET", { bucket: "photos", key: "cat.jpg" })
       assert.equal(denied.status, 403)
       const open = JSON.stringify({ Version: "2012-10-17", Statement: [{ ...statement, Effect: "Allow" }] })

@@ -1,8 +1,8 @@
 /** The page of locks: namespaces with their locks and files, sessions and how one is ended, and a store without coordination. */
 import assert from "node:assert/strict"
 import { after } from "node:test"
-import { CoordClient } from "../../src/client/index.js"
-import { RealClock } from "../../src/seams/clock/real.js"
+import { CoordClient } from "@hayloft/client/index.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { assertAccessible, assertFits, failWith, standardTests, type ConsoleWorld, type PageTests } from "./harness.js"
 
 const PATH = "jobs/nightly"

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import type { Locator, Page } from "playwright-core"
 import type { Jobs } from "../../console/api/shapes.js"
-import { MIB } from "../../src/base/limits.js"
+import { MIB } from "@hayloft/base/limits.js"
 import {
   assertAccessible,
   screenshot,

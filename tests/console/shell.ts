@@ -97,6 +97,11 @@ export const shell: PageTests = {
         page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
       const dark = await background()
       assert.ok(await isDark())
+      assert.equal(
+        await page.evaluate("getComputedStyle(document.body).transitionDuration"),
+        "0s",
+        "colours change at once",
+      )
       await page.getByRole("button", { name: /^Theme: as the system/ }).click()
       await page.getByRole("button", { name: /^Theme: light/ }).waitFor()
       const isOther = `getComputedStyle(document.documentElement).backgroundColor !== ${JSON.stringify(dark)}`

@@ -6,8 +6,8 @@ import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
 import type { Page } from "playwright-core"
 import type { z } from "zod"
-import type { TRANSFORMS } from "../../src/admin/transform-schemas.js"
-import { BODIES, testModule } from "../../src/features/transforms/worker/testing-modules.js"
+import type { TRANSFORMS } from "@hayloft/features/transforms/schemas.js"
+import { BODIES, testModule } from "@hayloft/features/transforms/worker/testing-modules.js"
 import {
   assertAccessible,
   assertFits,

@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { setTimeout as later } from "node:timers/promises"
 import { Client, type Call } from "../../conformance/client.js"
 import { parseEndpoint, type RawResponse } from "../../conformance/raw-client.js"
-import { COPIES } from "../../src/admin/copies-schemas.js"
+import { COPIES } from "@hayloft/features/copies/schemas.js"
 import { CREDENTIALS, REGION, ServerProcess } from "../harness/server.js"
 import { Proxy } from "../remote/worlds.js"
 

@@ -4,19 +4,19 @@
  *
  * Each record contains its own number, so a record of an earlier process, or an invented one, is detected.
  */
-import { equalBytes } from "../../src/base/bytes.js"
-import { isFailure } from "../../src/base/failures.js"
-import { parseDeviceId, parseLogSequence } from "../../src/base/ids.js"
-import type { LogSequence } from "../../src/base/ids.js"
-import { KIB } from "../../src/base/limits.js"
-import type { LoggedRecord } from "../../src/device/contract.js"
-import { openLog } from "../../src/device/log.js"
-import type { SegmentedLog } from "../../src/device/log.js"
-import { DeviceCipher, deviceKeysOf } from "../../src/base/device-cipher.js"
-import { crashStates, SimDisk } from "../../src/seams/disk/index.js"
-import type { CrashState, Disk, DiskRecord } from "../../src/seams/disk/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
+import { equalBytes } from "@hayloft/base/bytes.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { parseDeviceId, parseLogSequence } from "@hayloft/base/ids.js"
+import type { LogSequence } from "@hayloft/base/ids.js"
+import { KIB } from "@hayloft/base/limits.js"
+import type { LoggedRecord } from "@hayloft/engine/device/contract.js"
+import { openLog } from "@hayloft/engine/device/log.js"
+import type { SegmentedLog } from "@hayloft/engine/device/log.js"
+import { DeviceCipher, deviceKeysOf } from "@hayloft/base/device-cipher.js"
+import { crashStates, SimDisk } from "@hayloft/base/seams/disk/index.js"
+import type { CrashState, Disk, DiskRecord } from "@hayloft/base/seams/disk/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 
 export const DEVICE = parseDeviceId("00000000000000aa")
 export const FOLDER = "/d/log"

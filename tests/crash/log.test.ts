@@ -4,17 +4,17 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { must } from "../../src/base/assert.js"
-import { isFailure } from "../../src/base/failures.js"
-import { parseLogSequence } from "../../src/base/ids.js"
-import { seedsOf } from "../../src/base/testing-seed.js"
-import type { LoggedRecord } from "../../src/device/contract.js"
-import { openLog, SegmentedLog } from "../../src/device/log.js"
-import { parseSegmentName, readBatch, recordsOfBatch, Window } from "../../src/device/log-segment.js"
-import { LOG_PAGE_BYTES } from "../../src/format/log-batch.js"
-import { crashStates, SimDisk, WrappedDisk } from "../../src/seams/disk/index.js"
-import type { Disk, OpenMode } from "../../src/seams/disk/contract.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
+import { must } from "@hayloft/base/assert.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { parseLogSequence } from "@hayloft/base/ids.js"
+import { seedsOf } from "@hayloft/base/testing-seed.js"
+import type { LoggedRecord } from "@hayloft/engine/device/contract.js"
+import { openLog, SegmentedLog } from "@hayloft/engine/device/log.js"
+import { parseSegmentName, readBatch, recordsOfBatch, Window } from "@hayloft/engine/device/log-segment.js"
+import { LOG_PAGE_BYTES } from "@hayloft/engine/format/log-batch.js"
+import { crashStates, SimDisk, WrappedDisk } from "@hayloft/base/seams/disk/index.js"
+import type { Disk, OpenMode } from "@hayloft/base/seams/disk/contract.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import {
   DEVICE,
   FOLDER,

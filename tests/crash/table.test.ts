@@ -1,7 +1,7 @@
 /** Table stores under power cuts, by enumeration. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { seedsOf } from "../../src/base/testing-seed.js"
+import { seedsOf } from "@hayloft/base/testing-seed.js"
 import { checkCrashes, checkSalvageCrashes } from "../table/crash.js"
 
 const SEEDS = seedsOf(1)

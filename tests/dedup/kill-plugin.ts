@@ -3,7 +3,7 @@
  * acknowledged keeps its bytes, and deleted objects leave none.
  */
 import assert from "node:assert/strict"
-import { must } from "../../src/base/assert.js"
+import { must } from "@hayloft/base/assert.js"
 import type { KillPlugin, KillWorld } from "../kill/plugin.js"
 import { KilledWriters, type Line } from "../kill/writers.js"
 import { allowDedup, BUCKET } from "./world.js"

@@ -6,9 +6,9 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { must } from "../../src/base/assert.js"
-import { defaultPolicy, textOfPolicy, tolerance } from "../../src/base/policy.js"
-import { runsOf, TEST_SEED } from "../../src/base/testing-seed.js"
+import { must } from "@hayloft/base/assert.js"
+import { defaultPolicy, textOfPolicy, tolerance } from "@hayloft/base/policy.js"
+import { runsOf, TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { LOOK_MS, SimStore } from "./sim-store.js"
 
 /** A soak tries so many that all sets have their turn. */

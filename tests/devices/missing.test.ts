@@ -5,7 +5,7 @@
 import assert from "node:assert/strict"
 import { rename } from "node:fs/promises"
 import { test } from "node:test"
-import { MIB } from "../../src/base/limits.js"
+import { MIB } from "@hayloft/base/limits.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { withServer } from "../harness/server.js"
 import { SmallStore } from "./small-store.js"

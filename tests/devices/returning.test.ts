@@ -4,8 +4,8 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { must } from "../../src/base/assert.js"
-import type { DiskCall } from "../../src/seams/disk/index.js"
+import { must } from "@hayloft/base/assert.js"
+import type { DiskCall } from "@hayloft/base/seams/disk/index.js"
 import { LOOK_MS, SimStore } from "./sim-store.js"
 
 /** The longest time for which a device may stall a request. */

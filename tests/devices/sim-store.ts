@@ -3,11 +3,11 @@
  * a real process. Every object is compared byte for byte.
  */
 import assert from "node:assert/strict"
-import { must } from "../../src/base/assert.js"
-import { isFailure } from "../../src/base/failures.js"
-import { objectKeyOfText, parseAccountId, parseBucketName, type DeviceId } from "../../src/base/ids.js"
-import type { ControlDevice } from "../../src/format/control-record.js"
-import type { Bucket } from "../../src/object/index.js"
+import { must } from "@hayloft/base/assert.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, type DeviceId } from "@hayloft/base/ids.js"
+import type { ControlDevice } from "@hayloft/engine/format/control-record.js"
+import type { Bucket } from "@hayloft/objects/index.js"
 import { bodyBytes, find, putRequest, sourceOf } from "../../sim/world/bodies.js"
 import { StoreMachine, type ServedStore } from "../../sim/world/store-machine.js"
 import { leftOver, missingToBeWhole } from "../../sim/world/wholeness.js"

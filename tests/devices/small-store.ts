@@ -1,9 +1,9 @@
 /** A bucket of small objects that is written and checked while disks fail and return. */
 import assert from "node:assert/strict"
 import { setTimeout as later } from "node:timers/promises"
-import { STORE_SCHEMAS } from "../../src/admin/index.js"
-import { TEST_SEED } from "../../src/base/testing-seed.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
+import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
+import { TEST_SEED } from "@hayloft/base/testing-seed.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import type { ServerProcess } from "../harness/server.js"
 import { listObjects } from "../kill/quiet-checks.js"
 

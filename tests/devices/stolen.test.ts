@@ -2,8 +2,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
-import { beginIncarnation, readSuperblock } from "../../src/device/index.js"
-import { RealDisk } from "../../src/seams/disk/index.js"
+import { beginIncarnation, readSuperblock } from "@hayloft/engine/device/index.js"
+import { RealDisk } from "@hayloft/base/seams/disk/index.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { withServer } from "../harness/server.js"
 

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { putRequest, sourceOf } from "../../sim/world/bodies.js"
-import { fail, isFailure } from "../../src/base/failures.js"
-import { objectKeyOfText } from "../../src/base/ids.js"
-import { rots } from "../../src/seams/disk/faults.js"
+import { fail, isFailure } from "@hayloft/base/failures.js"
+import { objectKeyOfText } from "@hayloft/base/ids.js"
+import { rots } from "@hayloft/base/seams/disk/faults.js"
 import { SimStore } from "./sim-store.js"
 
 /** Long enough for the ownership check to run and the device to be recorded as offline. */

@@ -1,6 +1,6 @@
 /**
  * The alert rules and the dashboard of deploy/: they use only metrics that exist, their expressions parse (by a simple
- * grammar, and by promtool where it is installed), and each alert has its section in docs/alerts.md.
+ * grammar, and by promtool where it is installed), and each alert has its section in docs/operate/alerts.md.
  */
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
@@ -32,8 +32,8 @@ interface Dashboard {
 }
 const { panels } = JSON.parse(read("deploy/grafana/hayloft-dashboard.json")) as Dashboard
 
-/** docs/operate.md has all metrics of a running server; tests/docs/metrics.test.ts compares it. */
-const METRICS = new Set([...read("docs/operate.md").matchAll(/^\| `(\w+)` \|/gm)].map(([, name = ""]) => name))
+/** docs/operate/operate.md has all metrics of a running server; tests/docs/metrics.test.ts compares it. */
+const METRICS = new Set([...read("docs/operate/operate.md").matchAll(/^\| `(\w+)` \|/gm)].map(([, name = ""]) => name))
 
 const WORDS = new Set(["by", "or", "and", "unless", "on"])
 const FUNCTIONS = new Set(
@@ -89,7 +89,7 @@ test("the grammar finds what is wrong", () => {
 })
 
 test("each alert has a section that says what to do, which its link names, and a row in the table", () => {
-  const page = read("docs/alerts.md")
+  const page = read("docs/operate/alerts.md")
   const sections = [...page.matchAll(/^## (Hayloft\w+)\n\n([^#]+)/gm)].map(([, name = "", text = ""]) => ({
     name,
     text,
@@ -100,7 +100,7 @@ test("each alert has a section that says what to do, which its link names, and a
   )
   for (const { name, text } of sections) assert.match(text, /^- \S/m, `${name} says what to do`)
   for (const { name, expression, page: link } of rules) {
-    assert.equal(link, `docs/alerts.md#${name.toLowerCase()}`)
+    assert.equal(link, `docs/operate/alerts.md#${name.toLowerCase()}`)
     assert.ok(page.includes(`| [${name}](#${name.toLowerCase()}) |`), name)
     assert.ok(page.includes(`\`${expression.replaceAll("|", "\\|")}\``), `${name}: the table has its expression`)
   }

@@ -7,12 +7,12 @@ import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
 import ts from "typescript"
-import { fail, FAILURES, type FailureDetails, type FailureKind } from "../../src/base/failures.js"
-import { allCodes, APIS, ERROR_CODES, FAILURE_TEXTS, kindsOf, LOG_TEXTS } from "../../src/explain/index.js"
-import { iamErrorOf } from "../../src/iam/failures.js"
-import { kmsErrorOf } from "../../src/kms/failures.js"
-import { sqsErrorOf } from "../../src/queue-api/failures.js"
-import { s3ErrorOf } from "../../src/s3/failures.js"
+import { fail, FAILURES, type FailureDetails, type FailureKind } from "@hayloft/base/failures.js"
+import { allCodes, APIS, ERROR_CODES, FAILURE_TEXTS, kindsOf, LOG_TEXTS } from "@hayloft/admin/explain/index.js"
+import { iamErrorOf } from "@hayloft/protocols/iam/failures.js"
+import { kmsErrorOf } from "@hayloft/protocols/kms/failures.js"
+import { sqsErrorOf } from "@hayloft/protocols/queue-api/failures.js"
+import { s3ErrorOf } from "@hayloft/protocols/s3/failures.js"
 import { ROOT } from "../harness/server.js"
 
 const LEVELS = ["warn", "error"] as const
@@ -67,8 +67,8 @@ function scan(path: string, text: string, { events, problems }: Found): void {
 
 function scanAll(): Found {
   const found: Found = { events: new Set(), problems: [] }
-  for (const name of readdirSync(join(ROOT, "src"), { recursive: true, encoding: "utf8" }).sort()) {
-    const path = `src/${name}`
+  for (const name of readdirSync(join(ROOT, "packages"), { recursive: true, encoding: "utf8" }).sort()) {
+    const path = `packages/${name}`
     if (isProduct(path)) scan(path, readFileSync(join(ROOT, path), "utf8"), found)
   }
   return found
@@ -87,7 +87,7 @@ test("every event that is logged at warn or above has a text of its level, and e
 test("the scan sees an event wherever it is logged, and refuses what it cannot read", () => {
   const scanned = (text: string): Found => {
     const found: Found = { events: new Set(), problems: [] }
-    scan("src/x.ts", text, found)
+    scan("packages/x/src/x.ts", text, found)
     return found
   }
   const literal = scanned(
@@ -155,11 +155,11 @@ test("each error code stands for the failures that S3, IAM, STS, KMS and SQS rep
 
 /** Codes that no failure stands for, as they are written in the sources. */
 const OWN_CODES = [
-  { api: "S3", files: ["src/s3/operations/unset-settings.ts"], pattern: /^ {2}([A-Z]\w+): "/gm },
-  { api: "S3", files: ["src/s3/cross-origin.ts"], pattern: /\bcode: "(\w+)"/g },
-  { api: "IAM", files: ["src/iam/failures.ts"], pattern: /\bcode: "(\w+)"/g },
-  { api: "KMS", files: ["src/kms/failures.ts"], pattern: /^ {2}\| "(\w+)"$/gm },
-  { api: "SQS", files: ["src/queue-api/failures.ts"], pattern: /^ {2}\| "(\w+)"$/gm },
+  { api: "S3", files: ["packages/protocols/src/s3/operations/unset-settings.ts"], pattern: /^ {2}([A-Z]\w+): "/gm },
+  { api: "S3", files: ["packages/protocols/src/s3/cross-origin.ts"], pattern: /\bcode: "(\w+)"/g },
+  { api: "IAM", files: ["packages/protocols/src/iam/failures.ts"], pattern: /\bcode: "(\w+)"/g },
+  { api: "KMS", files: ["packages/protocols/src/kms/failures.ts"], pattern: /^ {2}\| "(\w+)"$/gm },
+  { api: "SQS", files: ["packages/protocols/src/queue-api/failures.ts"], pattern: /^ {2}\| "(\w+)"$/gm },
 ] as const
 
 test("each code that is not a failure's has a text of its own, and there is no other code", () => {

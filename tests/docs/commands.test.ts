@@ -30,7 +30,7 @@ const CHECKOUT = ["dist", "docs", "node_modules", "package.json", "README.md"]
 /** The folder of a checkout with programs that a script finds first. */
 const PROGRAMS = ".programs"
 /** The documents whose commands are processes. */
-const AS_PROCESSES = ["README.md", "docs/install.md"]
+const AS_PROCESSES = ["README.md", "docs/guide/install.md"]
 
 /** Variables that would direct a command to another store. */
 const PLAIN = Object.fromEntries(
@@ -230,7 +230,7 @@ const documents = (await import(pathToFileURL(join(ROOT, "tools/docs.mjs")).href
 const commands = documents.commandsIn()
 
 test("an AWS CLI that does not read the endpoint from the environment gets it as the recipe shows", () => {
-  assert.ok(readFileSync(join(ROOT, "docs/clients/aws-cli.md"), "utf8").includes(`\n${FOR_OLDER_CLI}\n`))
+  assert.ok(readFileSync(join(ROOT, "docs/guide/clients/aws-cli.md"), "utf8").includes(`\n${FOR_OLDER_CLI}\n`))
   const versions = ["aws-cli/2.9.19 Python/3.11.2", "aws-cli/2.13.0 x", "aws-cli/1.28.9 x", "aws-cli/1.29.0 x", "", "?"]
   assert.deepEqual(versions.map(readsEndpointVariable), [false, true, false, true, false, false])
 })

@@ -1,4 +1,4 @@
-/** docs/dependencies.md names every package, with what the installed package says of itself. */
+/** docs/reference/dependencies.md names every package, with what the installed package says of itself. */
 import assert from "node:assert/strict"
 import { readdirSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
@@ -21,6 +21,8 @@ interface Locked {
   readonly dev?: boolean
   readonly devOptional?: boolean
   readonly optional?: boolean
+  /** A package of this workspace. */
+  readonly link?: boolean
 }
 
 const read = (...path: string[]): unknown => JSON.parse(readFileSync(join(ROOT, ...path), "utf8"))
@@ -28,7 +30,7 @@ const { dependencies, devDependencies } = read("package.json") as Description
 
 /** The rows of a section's tables, by package. */
 function rowsOf(heading: string): ReadonlyMap<string, readonly string[]> {
-  const text = readFileSync(join(ROOT, "docs", "dependencies.md"), "utf8")
+  const text = readFileSync(join(ROOT, "docs", "reference/dependencies.md"), "utf8")
   const section = text.split(/^## /m).find(each => each.startsWith(`${heading}\n`)) ?? ""
   const rows = [...section.matchAll(/^\| `([^`]+)` \|(.*)\|$/gm)]
   return new Map(rows.map(([, name = "", rest = ""]) => [name, rest.split("|").map(cell => cell.trim())]))
@@ -43,7 +45,7 @@ function bytesIn(folder: string): number {
 }
 
 function checkRow(name: string, version: string, row: readonly string[] | undefined): void {
-  assert.ok(row, `docs/dependencies.md lacks ${name}`)
+  assert.ok(row, `docs/reference/dependencies.md lacks ${name}`)
   const [shown, released, licence, size = "", reason = ""] = row
   const installed = read("node_modules", name, "package.json") as Description
   assert.deepEqual([shown, licence], [version, installed.license], name)
@@ -68,7 +70,9 @@ for (const [heading, packages] of [
 
 test("what packages of the program bring with them is listed, and nothing else", () => {
   const { packages } = read("package-lock.json") as { packages: Readonly<Record<string, Locked>> }
-  const used = Object.entries(packages).filter(([path, { dev, devOptional }]) => path !== "" && !dev && !devOptional)
+  const used = Object.entries(packages).filter(
+    ([path, { dev, devOptional, link }]) => path.includes("node_modules/") && !dev && !devOptional && !link,
+  )
   const locked = new Map(used.map(([path, entry]) => [path.slice(path.lastIndexOf("node_modules/") + 13), entry]))
   const rows = rowsOf("Of the program")
   assert.deepEqual([...rows.keys()].sort(), [...locked.keys()].sort())

@@ -1,5 +1,5 @@
 /**
- * Compares docs/formats.md with the code: every documented layout with the bytes that the encoders write, field by
+ * Compares docs/reference/formats.md with the code: every documented layout with the bytes that the encoders write, field by
  * field, and every documented record and family with what the code packs.
  */
 import assert from "node:assert/strict"
@@ -7,22 +7,22 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
 import { Packr } from "msgpackr"
-import { hexOf } from "../../src/base/bytes.js"
-import { FAMILIES } from "../../src/base/families.js"
-import { encodeAuditQueue } from "../../src/format/audit-queue.js"
-import { encodeEvent } from "../../src/format/event-record.js"
-import { encodeAudit } from "../../src/format/audit-record.js"
-import { encodeJob } from "../../src/format/job-record.js"
-import { encodeGuards, encodeTransaction } from "../../src/format/transaction-record.js"
-import { encodeCopyChange, encodeCopyState, encodeParkedCopy } from "../../src/format/copies.js"
-import { encodeHistory } from "../../src/format/history.js"
-import { encodePackingPass } from "../../src/format/packing-rows.js"
-import { encodeUsageHistory } from "../../src/format/usage-history.js"
-import { encodeAdminToken } from "../../src/format/admin-token.js"
-import { encodeSignOuts } from "../../src/format/console-session.js"
-import { timestampOfMs } from "../../src/base/timestamp.js"
-import { encodeChange } from "../../src/format/change.js"
-import { encodeSwiftAccount } from "../../src/format/swift-account.js"
+import { hexOf } from "@hayloft/base/bytes.js"
+import { FAMILIES } from "@hayloft/base/families.js"
+import { encodeAuditQueue } from "@hayloft/engine/format/audit-queue.js"
+import { encodeEvent } from "@hayloft/engine/format/event-record.js"
+import { encodeAudit } from "@hayloft/engine/format/audit-record.js"
+import { encodeJob } from "@hayloft/engine/format/job-record.js"
+import { encodeGuards, encodeTransaction } from "@hayloft/engine/format/transaction-record.js"
+import { encodeCopyChange, encodeCopyState, encodeParkedCopy } from "@hayloft/engine/format/copies.js"
+import { encodeHistory } from "@hayloft/engine/format/history.js"
+import { encodePackingPass } from "@hayloft/engine/format/packing-rows.js"
+import { encodeUsageHistory } from "@hayloft/engine/format/usage-history.js"
+import { encodeAdminToken } from "@hayloft/engine/format/admin-token.js"
+import { encodeSignOuts } from "@hayloft/engine/format/console-session.js"
+import { timestampOfMs } from "@hayloft/base/timestamp.js"
+import { encodeChange } from "@hayloft/engine/format/change.js"
+import { encodeSwiftAccount } from "@hayloft/engine/format/swift-account.js"
 import {
   objectKeyOfText,
   parseAccountId,
@@ -50,9 +50,9 @@ import {
   parseCoordPath,
   parseMessageId,
   parseSessionId,
-} from "../../src/base/ids.js"
-import { encodeStoredRow } from "../../src/format/stored-row.js"
-import { encodeRecoveryHeader } from "../../src/format/recovery-header.js"
+} from "@hayloft/base/ids.js"
+import { encodeStoredRow } from "@hayloft/engine/format/stored-row.js"
+import { encodeRecoveryHeader } from "@hayloft/engine/format/recovery-header.js"
 import {
   encodeControlRow,
   encodeConversionRow,
@@ -61,11 +61,11 @@ import {
   encodeLayoutRow,
   encodeLeaseRow,
   encodeNodeRow,
-} from "../../src/format/cluster-rows.js"
-import { encodeControlRecord } from "../../src/format/control-record.js"
-import { encodeEntry } from "../../src/format/entry.js"
-import type { Extent } from "../../src/format/extent.js"
-import type { VersionLock } from "../../src/format/object-lock.js"
+} from "@hayloft/engine/format/cluster-rows.js"
+import { encodeControlRecord } from "@hayloft/engine/format/control-record.js"
+import { encodeEntry } from "@hayloft/engine/format/entry.js"
+import type { Extent } from "@hayloft/engine/format/extent.js"
+import type { VersionLock } from "@hayloft/engine/format/object-lock.js"
 import {
   encodeCoordChange,
   encodeFile,
@@ -73,19 +73,19 @@ import {
   encodeNamespace,
   encodeSession,
   HOLDING_VALUE,
-} from "../../src/format/coord-rows.js"
-import { encodeContent, encodeDue, encodeMessage, encodeQueue } from "../../src/format/queue-rows.js"
-import { encodeK2vChange, encodeK2vItem, encodeK2vPartition, encodeK2vValue } from "../../src/format/k2v-rows.js"
-import { encodeKeyring } from "../../src/format/keyring.js"
-import { encodeKmsAlias, encodeKmsKey, type KmsKeyRecord } from "../../src/format/kms-records.js"
-import { encodeBucketKey } from "../../src/format/bucket-key.js"
-import { encodeLifecyclePass } from "../../src/format/lifecycle-pass.js"
-import { encodeLogBatch } from "../../src/format/log-batch.js"
-import { MetadataChunkWriter } from "../../src/format/metadata-backup.js"
-import { encodeNeedleScrub } from "../../src/format/needle-scrub.js"
-import { parsePolicy } from "../../src/base/policy.js"
-import { encodeNeedleHeader, encodeNeedlePlace, needleKeyOf, type NeedleId } from "../../src/format/needle.js"
-import { encodeIntent } from "../../src/format/intent.js"
+} from "@hayloft/engine/format/coord-rows.js"
+import { encodeContent, encodeDue, encodeMessage, encodeQueue } from "@hayloft/engine/format/queue-rows.js"
+import { encodeK2vChange, encodeK2vItem, encodeK2vPartition, encodeK2vValue } from "@hayloft/engine/format/k2v-rows.js"
+import { encodeKeyring } from "@hayloft/engine/format/keyring.js"
+import { encodeKmsAlias, encodeKmsKey, type KmsKeyRecord } from "@hayloft/engine/format/kms-records.js"
+import { encodeBucketKey } from "@hayloft/engine/format/bucket-key.js"
+import { encodeLifecyclePass } from "@hayloft/engine/format/lifecycle-pass.js"
+import { encodeLogBatch } from "@hayloft/engine/format/log-batch.js"
+import { MetadataChunkWriter } from "@hayloft/engine/format/metadata-backup.js"
+import { encodeNeedleScrub } from "@hayloft/engine/format/needle-scrub.js"
+import { parsePolicy } from "@hayloft/base/policy.js"
+import { encodeNeedleHeader, encodeNeedlePlace, needleKeyOf, type NeedleId } from "@hayloft/engine/format/needle.js"
+import { encodeIntent } from "@hayloft/engine/format/intent.js"
 import {
   encodeAccount,
   encodeAccountId,
@@ -99,26 +99,26 @@ import {
   encodeSetting,
   encodeStoreClock,
   encodeUpload,
-} from "../../src/format/records.js"
+} from "@hayloft/engine/format/records.js"
 import {
   encodeAccessKey,
   encodeIdentity,
   encodeIdentityProvider,
   encodeKeyUse,
   encodeManagedPolicy,
-} from "../../src/format/identity-records.js"
-import { encodePositionRecord } from "../../src/format/position-record.js"
-import type { Sealing } from "../../src/format/sealing.js"
-import { encodeSuperblock } from "../../src/format/superblock.js"
-import { TarIndexWriter } from "../../src/format/tar-index.js"
-import { encodeUsage } from "../../src/format/usage.js"
-import { encodeBlockDigests, encodeBlockPlace } from "../../src/format/dedup-rows.js"
-import { encodeDeletedVersion } from "../../src/format/deleted-version.js"
-import { decodeVersion, encodeDetails, encodeVersion } from "../../src/format/version-record.js"
-import { encodeGroupHeader, encodeVolumeHeader, encodeVolumePosition } from "../../src/format/volume.js"
+} from "@hayloft/engine/format/identity-records.js"
+import { encodePositionRecord } from "@hayloft/engine/format/position-record.js"
+import type { Sealing } from "@hayloft/engine/format/sealing.js"
+import { encodeSuperblock } from "@hayloft/engine/format/superblock.js"
+import { TarIndexWriter } from "@hayloft/engine/format/tar-index.js"
+import { encodeUsage } from "@hayloft/engine/format/usage.js"
+import { encodeBlockDigests, encodeBlockPlace } from "@hayloft/engine/format/dedup-rows.js"
+import { encodeDeletedVersion } from "@hayloft/engine/format/deleted-version.js"
+import { decodeVersion, encodeDetails, encodeVersion } from "@hayloft/engine/format/version-record.js"
+import { encodeGroupHeader, encodeVolumeHeader, encodeVolumePosition } from "@hayloft/engine/format/volume.js"
 import { ROOT } from "../harness/server.js"
 
-const PAGE = readFileSync(join(ROOT, "docs/formats.md"), "utf8")
+const PAGE = readFileSync(join(ROOT, "docs/reference/formats.md"), "utf8")
 
 interface Field {
   readonly offset: number
@@ -502,7 +502,10 @@ for (const [file, name] of [
   ["needle-tombstone-v1", "needle"],
 ] as const) {
   test(`golden bytes of ${file} begin with the documented magic and version`, () => {
-    const golden = readFileSync(join(ROOT, `src/format/golden/${file}.hex`), "latin1").replaceAll(/\s/g, "")
+    const golden = readFileSync(join(ROOT, `packages/engine/src/format/golden/${file}.hex`), "latin1").replaceAll(
+      /\s/g,
+      "",
+    )
     const bytes = Buffer.from(golden, "hex")
     const layout = LAYOUTS.get(name)
     assert.ok(layout && bytes.length >= layout.lengthBytes)
@@ -844,6 +847,7 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
       ...{ tokenKey: Buffer.from("k"), sinceMs: 133, isPaused: 1, error: "e", errorMs: 134, removesOthers: 1 },
     },
   ],
+  featureRows: [packr.pack([1, 129]), { value: 129 }],
   "parked copy": [
     encodeParkedCopy({ reason: "r", attempts: 135, sinceMs: 136, nextMs: 137, sizeBytes: 138, isFinal: true }),
     { reason: "r", attempts: 135, sinceMs: 136, nextMs: 137, sizeBytes: 138, isFinal: 1 },

@@ -1,15 +1,18 @@
-/** The configurations that docs/install.md shows for other programs. */
+/** The configurations that docs/guide/install.md shows for other programs. */
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { ROOT } from "../harness/server.js"
 
-/** Returns the only fenced block of docs/install.md that matches the pattern. */
+/** Returns the only fenced block of docs/guide/install.md that matches the pattern. */
 export function installBlock(pattern: RegExp): string {
-  const text = readFileSync(join(ROOT, "docs", "install.md"), "utf8")
+  const text = readFileSync(join(ROOT, "docs", "guide/install.md"), "utf8")
   const blocks = [...text.matchAll(/^```\w*\n([\s\S]*?)^```$/gm)].map(([, block = ""]) => block)
   const [block, ...others] = blocks.filter(each => pattern.test(each))
-  assert.ok(block !== undefined && others.length === 0, `not exactly one block of docs/install.md matches ${pattern}`)
+  assert.ok(
+    block !== undefined && others.length === 0,
+    `not exactly one block of docs/guide/install.md matches ${pattern}`,
+  )
   return block
 }
 

@@ -1,20 +1,20 @@
-/** docs/operate.md lists the metrics of a running server and of a node: all of them, and no others. */
+/** docs/operate/operate.md lists the metrics of a running server and of a node: all of them, and no others. */
 import assert from "node:assert/strict"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
-import { RPC_LIMITS, RpcMetrics, RpcServer } from "../../src/rpc/index.js"
-import { OWN } from "../../src/rpc/testing-nodes.js"
-import { SimClock } from "../../src/seams/clock/sim.js"
-import { SimNetwork } from "../../src/seams/net/sim.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
-import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
+import { RPC_LIMITS, RpcMetrics, RpcServer } from "@hayloft/engine/rpc/index.js"
+import { OWN } from "@hayloft/engine/rpc/testing-nodes.js"
+import { SimClock } from "@hayloft/base/seams/clock/sim.js"
+import { SimNetwork } from "@hayloft/base/seams/net/sim.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
+import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { ROOT, withServer } from "../harness/server.js"
 
 /** Names in the table that follows a mark. */
 function documented(mark: string): readonly (string | undefined)[] {
-  const page = readFileSync(join(ROOT, "docs/operate.md"), "utf8")
+  const page = readFileSync(join(ROOT, "docs/operate/operate.md"), "utf8")
   const table = page.slice(page.indexOf(`<!-- ${mark} -->`)).split("\n\n")[1] ?? ""
   return [...table.matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name).sort()
 }

@@ -4,16 +4,16 @@
  */
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { test } from "node:test"
 import { ROOT } from "../harness/server.js"
 
-const PAGES = ["compare.md", "references.md", "not-yet.md"]
+const PAGES = ["design/compare.md", "design/references.md", "guide/not-yet.md"]
 const textOf = (name: string): string => readFileSync(join(ROOT, "docs", name), "utf8")
 
-/** Operations of S3 with how far they are supported, as docs/s3-compatibility.md has them. */
+/** Operations of S3 with how far they are supported, as docs/reference/s3-compatibility.md has them. */
 const OPERATIONS = new Map(
-  [...textOf("s3-compatibility.md").matchAll(/^\| (\w+) \| `[^|]*\| [^|]*\| ([^|]+) \|$/gm)].map(
+  [...textOf("reference/s3-compatibility.md").matchAll(/^\| (\w+) \| `[^|]*\| [^|]*\| ([^|]+) \|$/gm)].map(
     ([, name = "", support = ""]) => [name, support.trim()] as const,
   ),
 )
@@ -22,7 +22,7 @@ const OPERATIONS = new Map(
 const AMBIGUOUS = new Set(["cluster"])
 /** The subjects of commands: `copies` of `hayloft copies list`. Short words say nothing. */
 const COMMANDS = new Set(
-  [...textOf("cli.md").matchAll(/^### hayloft ([a-z-]{6,}) [a-z-]+$/gm)]
+  [...textOf("reference/cli.md").matchAll(/^### hayloft ([a-z-]{6,}) [a-z-]+$/gm)]
     .map(([, name = ""]) => name)
     .filter(name => !AMBIGUOUS.has(name)),
 )
@@ -39,8 +39,9 @@ function denialsIn(text: string): readonly string[] {
 const OTHER_WORDS: Readonly<Record<string, string>> = { copies: "replicat(?:e|ion)" }
 
 /** Returns true if the sentence, or a page that it links to, names the command. */
-function shows(sentence: string, command: string): boolean {
-  const linked = [...sentence.matchAll(/\]\(([\w-]+\.md)/g)].map(([, name = ""]) => textOf(name))
+function shows(page: string, sentence: string, command: string): boolean {
+  const links = sentence.matchAll(/\]\(([./\w-]+\.md)/g)
+  const linked = [...links].map(([, name = ""]) => textOf(join(dirname(page), name)))
   return [sentence, ...linked].some(text => text.includes(`hayloft ${command}`))
 }
 
@@ -51,16 +52,16 @@ test("no page denies what a command does, unless it links to what there is", () 
       const isNamed = (word: string | undefined): boolean =>
         word !== undefined && new RegExp(`\\b${word}\\b`, "i").test(sentence)
       const denied = [...COMMANDS].filter(name => isNamed(name) || isNamed(OTHER_WORDS[name]))
-      const unshown = denied.filter(name => !shows(sentence, name))
+      const unshown = denied.filter(name => !shows(page, sentence, name))
       assert.deepEqual(unshown, [], `docs/${page} denies what hayloft ${unshown.join()} does: ${sentence}`)
     }
   }
 })
 
-test("the operations that docs/not-yet.md calls missing are refused", () => {
+test("the operations that docs/guide/not-yet.md calls missing are refused", () => {
   assert.ok(OPERATIONS.size > 80, "the operations are found")
-  const sentence = denialsIn(textOf("not-yet.md")).find(each => /Missing are, among others/.test(each)) ?? ""
-  const after = textOf("not-yet.md").slice(textOf("not-yet.md").indexOf(sentence)).split(/\.\s/)[0] ?? ""
+  const sentence = denialsIn(textOf("guide/not-yet.md")).find(each => /Missing are, among others/.test(each)) ?? ""
+  const after = textOf("guide/not-yet.md").slice(textOf("guide/not-yet.md").indexOf(sentence)).split(/\.\s/)[0] ?? ""
   const named = [...after.matchAll(/`([A-Z]\w+)`/g)].map(([, name = ""]) => name)
   assert.ok(named.length >= 4, after)
   for (const name of named) assert.match(OPERATIONS.get(name) ?? "unknown", /refused by name|not implemented/, name)

@@ -1,26 +1,26 @@
-/** docs/placement.py, which computes placement from an exported layout, agrees with the program. */
+/** docs/design/placement.py, which computes placement from an exported layout, agrees with the program. */
 import assert from "node:assert/strict"
 import { execFileSync, spawnSync } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
-import { must } from "../../src/base/assert.js"
-import { hexOf } from "../../src/base/bytes.js"
-import { parseUploadId } from "../../src/base/ids.js"
-import { layoutFileOf } from "../../src/cluster/index.js"
-import { controlLayoutOf } from "../../src/cluster/record-layout-core.js"
-import { clusterOf, storeOf } from "../../src/cluster/testing-records.js"
-import { layoutFileJson } from "../../src/format/layout-file.js"
-import { partitionOf } from "../../src/format/partition.js"
-import { planLayout, planNext, slotsOf, type Layout } from "../../src/placement/index.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
+import { must } from "@hayloft/base/assert.js"
+import { hexOf } from "@hayloft/base/bytes.js"
+import { parseUploadId } from "@hayloft/base/ids.js"
+import { layoutFileOf } from "@hayloft/engine/cluster/index.js"
+import { controlLayoutOf } from "@hayloft/engine/cluster/record-layout-core.js"
+import { clusterOf, storeOf } from "@hayloft/engine/cluster/testing-records.js"
+import { layoutFileJson } from "@hayloft/engine/format/layout-file.js"
+import { partitionOf } from "@hayloft/engine/format/partition.js"
+import { planLayout, planNext, slotsOf, type Layout } from "@hayloft/engine/placement/index.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { findProgram } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
 import { ROOT } from "../harness/server.js"
 
 const python = findProgram("python3")
 const skip = python === undefined ? "python3 is not installed" : false
-const PROGRAM = join(ROOT, "docs/placement.py")
+const PROGRAM = join(ROOT, "docs/design/placement.py")
 const BLOCKS = 100_000
 
 function randomIds(count: number) {

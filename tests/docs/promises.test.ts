@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { test } from "node:test"
 import { ROOT } from "../harness/server.js"
 
-const DOCUMENTS = ["docs/consistency.md", "docs/failure-scenarios.md"]
+const DOCUMENTS = ["docs/design/consistency.md", "docs/design/failure-scenarios.md"]
 
 /** A citation of the documents: `path` "title", "another title". */
 const CITATION = /`([\w./-]+\.ts)`((?:,? "[^"]+")+)/g
@@ -25,7 +25,7 @@ for (const path of DOCUMENTS) {
 }
 
 test("every promise of the tables cites a test", () => {
-  const text = readFileSync(join(ROOT, "docs/consistency.md"), "utf8")
+  const text = readFileSync(join(ROOT, "docs/design/consistency.md"), "utf8")
   const tables = [...text.matchAll(/\| promise \| test \|\n\|[ |-]+\n((?:\|.*\n)+)/g)]
   assert.ok(tables.length > 5)
   for (const [, rows = ""] of tables) {

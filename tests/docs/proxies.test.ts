@@ -1,5 +1,5 @@
 /**
- * The AWS SDK through nginx, Caddy and HAProxy, each configured as docs/install.md shows (with other ports, names and
+ * The AWS SDK through nginx, Caddy and HAProxy, each configured as docs/guide/install.md shows (with other ports, names and
  * certificates): signatures stay valid, keys arrive unchanged over HTTP/1.1 and HTTP/2, bodies stream both ways.
  */
 import assert from "node:assert/strict"
@@ -214,7 +214,7 @@ async function largeBodiesStream(client: S3Client, folder: string, ca: string): 
 }
 
 for (const [name, configure] of Object.entries({ nginx, caddy, haproxy })) {
-  test(`behind ${name} as docs/install.md sets it up`, async t => {
+  test(`behind ${name} as docs/guide/install.md sets it up`, async t => {
     const [program, openssl, curl] = [name, "openssl", "curl"].map(findProgram)
     if (program === undefined) return t.skip(`${name} is not installed`)
     if (openssl === undefined || curl === undefined) return t.skip("openssl or curl is not installed")

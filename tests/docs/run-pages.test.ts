@@ -59,7 +59,7 @@ async function runPage(name: string, folder: string, variables: Readonly<Record<
 test("the hard way gives one node, then three that lose one", { skip: noPostgres || missing }, () =>
   withPostgres(postgres =>
     withFolder(async folder => {
-      const printed = await runPage("install-the-hard-way.md", folder, { DATABASE: postgres.url })
+      const printed = await runPage("guide/install-the-hard-way.md", folder, { DATABASE: postgres.url })
       assert.match(printed, /shown only once/)
       assert.match(printed, /ec:4\+2 in 6 folders/)
     }, quietParent()),
@@ -68,7 +68,7 @@ test("the hard way gives one node, then three that lose one", { skip: noPostgres
 
 test("the drills end as their page says", { skip: missing }, () =>
   withFolder(async folder => {
-    const printed = await runPage("lose-data-safely.md", folder, {})
+    const printed = await runPage("guide/lose-data-safely.md", folder, {})
     assert.match(printed, /1 shard rebuilt/)
     assert.match(printed, /volume_damaged/)
   }, quietParent()),

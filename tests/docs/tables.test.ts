@@ -1,20 +1,20 @@
-/** docs/tables.py, which reads tables without this program, agrees with it. */
+/** docs/guide/tables.py, which reads tables without this program, agrees with it. */
 import assert from "node:assert/strict"
 import { execFileSync, spawnSync } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
-import { must } from "../../src/base/assert.js"
-import { TEST_SEED } from "../../src/base/testing-seed.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
-import { buildTable } from "../../src/table-files/library.js"
+import { must } from "@hayloft/base/assert.js"
+import { TEST_SEED } from "@hayloft/base/testing-seed.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
+import { buildTable } from "@hayloft/engine/table-files/library.js"
 import { findProgram } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
 import { ROOT } from "../harness/server.js"
 
 const python = findProgram("python3")
 const skip = python === undefined ? "python3 is not installed" : false
-const PROGRAM = join(ROOT, "docs/tables.py")
+const PROGRAM = join(ROOT, "docs/guide/tables.py")
 const ROWS = 6_000
 
 test("the Python reader finds what the program has written, and refuses damage", { skip }, () =>

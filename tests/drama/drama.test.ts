@@ -1,7 +1,7 @@
 /** A short drama with the devices of a real server; `npm run drama` runs longer ones. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { runsOf, TEST_SEED } from "../../src/base/testing-seed.js"
+import { runsOf, TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { SLOW_PACE } from "./clients.js"
 import { drama, replayCommand } from "./drama.js"
 

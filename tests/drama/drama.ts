@@ -8,7 +8,7 @@
  */
 import { join } from "node:path"
 import { setTimeout as later } from "node:timers/promises"
-import { BLOCK_BYTES_DEFAULT } from "../../src/base/limits.js"
+import { BLOCK_BYTES_DEFAULT } from "@hayloft/base/limits.js"
 import { missingForShim, Shim } from "../faults/shim.js"
 import { dataFolders, quietParent, withFolder } from "../harness/folders.js"
 import { HURRIED_JOBS, ServerProcess } from "../harness/server.js"

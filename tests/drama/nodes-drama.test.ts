@@ -1,7 +1,7 @@
 /** A short drama of several nodes; `npm run drama -- --nodes 3` runs longer ones. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { runsOf, TEST_SEED } from "../../src/base/testing-seed.js"
+import { runsOf, TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { noPostgres } from "../harness/postgres.js"
 import { SLOW_PACE } from "./clients.js"
 import { nodesDrama, replayCommand } from "./nodes-drama.js"

@@ -6,28 +6,33 @@
  */
 import { open } from "node:fs/promises"
 import { join } from "node:path"
-import { rowKeyOf, type DeviceId } from "../../src/base/ids.js"
-import { shardCount, textOfPolicy } from "../../src/base/policy.js"
-import { layoutOf } from "../../src/cluster/index.js"
-import { newestControlRecord, readControlRecord, readSuperblock, type PresentDevice } from "../../src/device/index.js"
-import { decodeStoredRow } from "../../src/format/stored-row.js"
-import type { ControlRecord } from "../../src/format/control-record.js"
+import { rowKeyOf, type DeviceId } from "@hayloft/base/ids.js"
+import { shardCount, textOfPolicy } from "@hayloft/base/policy.js"
+import { layoutOf } from "@hayloft/engine/cluster/index.js"
+import {
+  newestControlRecord,
+  readControlRecord,
+  readSuperblock,
+  type PresentDevice,
+} from "@hayloft/engine/device/index.js"
+import { decodeStoredRow } from "@hayloft/engine/format/stored-row.js"
+import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
 import {
   decodeNeedleHeader,
   decodeNeedlePlace,
   decodeShardShape,
   needleIdOfKey,
   type NeedlePlace,
-} from "../../src/format/needle.js"
-import { blockCount } from "../../src/format/extent.js"
-import { storePrefixEnd, storePrefixOf } from "../../src/format/replica-incarnation.js"
-import { blockShape } from "../../src/block/index.js"
-import { foldersOf } from "../../src/node/devices/folders.js"
-import { EXTENT_FAMILIES, extentsOf } from "../../src/object/queries/extent-rows.js"
-import { slotsOf } from "../../src/placement/index.js"
-import type { PartitionId } from "../../src/base/ids.js"
-import { RealDisk } from "../../src/seams/disk/index.js"
-import { TableStores } from "../../src/table/index.js"
+} from "@hayloft/engine/format/needle.js"
+import { blockCount } from "@hayloft/engine/format/extent.js"
+import { storePrefixEnd, storePrefixOf } from "@hayloft/engine/format/replica-incarnation.js"
+import { blockShape } from "@hayloft/engine/block/index.js"
+import { foldersOf } from "@hayloft/node/devices/folders.js"
+import { EXTENT_FAMILIES, extentsOf } from "@hayloft/objects/queries/extent-rows.js"
+import { slotsOf } from "@hayloft/engine/placement/index.js"
+import type { PartitionId } from "@hayloft/base/ids.js"
+import { RealDisk } from "@hayloft/base/seams/disk/index.js"
+import { TableStores } from "@hayloft/engine/table/index.js"
 
 const PROBLEMS_MAX = 20
 const ALL_ROWS = { start: rowKeyOf("\0"), end: rowKeyOf("\xff".repeat(64)) }

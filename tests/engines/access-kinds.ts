@@ -1,6 +1,6 @@
 /** The commands and queries of accounts, access keys, users, groups, roles, policies and providers. */
-import { parseAccessKeyId, parseAccountId, rowKeyOf } from "../../src/base/ids.js"
-import type { AccessKeyId, AccountId } from "../../src/base/ids.js"
+import { parseAccessKeyId, parseAccountId, rowKeyOf } from "@hayloft/base/ids.js"
+import type { AccessKeyId, AccountId } from "@hayloft/base/ids.js"
 import {
   addAccessKey,
   createAccount,
@@ -11,7 +11,7 @@ import {
   numberAccount,
   resealAccessKey,
   setKeyActive,
-} from "../../src/access/account-commands-core.js"
+} from "@hayloft/access/account-commands-core.js"
 import {
   readAccessKey,
   readAccessKeys,
@@ -24,8 +24,8 @@ import {
   readKeyUse,
   readKeyUses,
   readNumberedAccounts,
-} from "../../src/access/account-queries-core.js"
-import { findAccount } from "../../src/access/find-account-core.js"
+} from "@hayloft/access/account-queries-core.js"
+import { findAccount } from "@hayloft/access/find-account-core.js"
 import {
   attachPolicy,
   createIdentity,
@@ -40,9 +40,8 @@ import {
   setPath,
   setTags,
   updateRole,
-  type IdentityRef,
-} from "../../src/access/identities/identity-commands-core.js"
-import { groupMembership, policyMembership } from "../../src/access/identities/identity-links-core.js"
+} from "@hayloft/access/identities/identity-commands-core.js"
+import { groupMembership, policyMembership } from "@hayloft/access/identities/identity-links-core.js"
 import {
   readIdentities,
   readIdentity,
@@ -54,7 +53,7 @@ import {
   readProvider,
   readProviders,
   readWithPolicies,
-} from "../../src/access/identities/identity-queries-core.js"
+} from "@hayloft/access/identities/identity-queries-core.js"
 import {
   addVersion,
   createPolicy,
@@ -62,22 +61,23 @@ import {
   removeVersion,
   setDefaultVersion,
   setPolicyTags,
-} from "../../src/access/identities/managed-policy-commands-core.js"
-import { readNamedIdentities, readPrincipals } from "../../src/access/identities/named-principals-core.js"
-import { identityArn, policyArn, rootArn, sessionArn } from "../../src/access/identities/names.js"
-import { createProvider, deleteProvider, updateProvider } from "../../src/access/identities/provider-commands-core.js"
-import { readKey, readRoleSession, type RootKeyRef } from "../../src/access/key-records-core.js"
-import { accountNumberOf } from "../../src/format/account-number.js"
+} from "@hayloft/access/identities/managed-policy-commands-core.js"
+import { readNamedIdentities, readPrincipals } from "@hayloft/access/identities/named-principals-core.js"
+import { identityArn, policyArn, rootArn, sessionArn } from "@hayloft/access/identities/names.js"
+import { createProvider, deleteProvider, updateProvider } from "@hayloft/access/identities/provider-commands-core.js"
+import { readKey, readRoleSession, type RootKeyRef } from "@hayloft/access/key-records-core.js"
+import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
 import {
   decodeIdentity,
   decodeManagedPolicy,
   type IdentityKind,
   type IdentityRecord,
-} from "../../src/format/identity-records.js"
-import { packRecord } from "../../src/format/pack.js"
-import { accountRange, textRowKey } from "../../src/format/row-key.js"
-import { command } from "../../src/metadata/index.js"
+} from "@hayloft/engine/format/identity-records.js"
+import { packRecord } from "@hayloft/engine/format/pack.js"
+import { accountRange, textRowKey } from "@hayloft/engine/format/row-key.js"
+import { command } from "@hayloft/engine/metadata/index.js"
 import { ACCOUNTS, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
+import type { IdentityRef } from "@hayloft/access/contract.js"
 
 const OLD_ACCOUNT = parseAccountId("old")
 const USERS = ["Ann", "bob"]

@@ -1,11 +1,12 @@
 /** Commands and queries of appends. */
-import { ALL_OBJECT_ROWS } from "../../src/object/queries/extent-rows.js"
-import { setSetting } from "../../src/object/commands/bucket-commands-core.js"
-import { append, appendable, readOrders, replaceSegments } from "../../src/object/commands/append-commands-core.js"
-import { decodeSegment, type SegmentRecord } from "../../src/format/records.js"
-import { multipartRowKey, objectRowKey, segmentRowKey, suffixRange } from "../../src/format/row-key.js"
-import { openEndFrom, overAppends } from "../../src/object/jobs/append-sealing.js"
-import { firstAppends } from "../../src/object/jobs/collector.js"
+import { ALL_OBJECT_ROWS } from "@hayloft/objects/queries/extent-rows.js"
+import { setSetting } from "@hayloft/objects/commands/bucket-commands-core.js"
+import { append, appendable, replaceSegments } from "@hayloft/features/appends/append-commands-core.js"
+import { decodeSegment, type SegmentRecord } from "@hayloft/engine/format/records.js"
+import { multipartRowKey, objectRowKey, segmentRowKey, suffixRange } from "@hayloft/engine/format/row-key.js"
+import { openEndFrom, overAppends } from "@hayloft/features/appends/sealing.js"
+import { readOrders } from "@hayloft/objects/watched-metadata.js"
+import { firstOfFeatures } from "@hayloft/objects/jobs/collector.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const IDS = [1, 2, 3].map(number => new Uint8Array(16).fill(number))
@@ -43,17 +44,17 @@ export const referablesOf = (scene: Scene) =>
   scene.versions().flatMap(({ bucketId, key, record: { head, content, sealing } }) => {
     const bucket = scene.buckets().find(({ id }) => id === bucketId)
     if (content.kind !== "segments" || sealing !== undefined || bucket?.settings.includes("append") !== true) return []
-    const { multipartId, appended } = content
-    if (appended?.hasSources === true) return []
+    const { multipartId, byOffset } = content
+    if (byOffset?.hasSources === true) return []
     return [
-      { bucketId, key, multipartId, uploadedParts: appended?.uploadedParts ?? head.parts, sizeBytes: head.sizeBytes },
+      { bucketId, key, multipartId, uploadedParts: byOffset?.uploadedParts ?? head.parts, sizeBytes: head.sizeBytes },
     ]
   })
 
 /** Appended segments of an object, in order. */
 function segments(scene: Scene) {
   const found = scene.versions().flatMap(({ bucketId, key, record: { content } }) => {
-    if (content.kind !== "segments" || content.appended === undefined) return []
+    if (content.kind !== "segments" || content.byOffset === undefined) return []
     const { multipartId } = content
     const row = objectRowKey(bucketId, key)
     const range = { ...suffixRange(multipartRowKey(row, multipartId)), start: segmentRowKey(row, multipartId, 0xffff) }
@@ -104,8 +105,8 @@ export const APPEND_QUERIES: readonly PlayKind[] = [
     return openEndFrom(scene.pick([ALL_OBJECT_ROWS.start, ...rows]))
   }),
   queryKind("OverAppends", scene => overAppends(ALL_OBJECT_ROWS.start, scene.nowMs + scene.pick([0, 2 * 86_400_000]))),
-  queryKind("FirstAppends", scene => {
+  queryKind("FirstOfFeatures", scene => {
     const { bucketId, key, multipartId } = segments(scene) ?? scene.uploadAddress()
-    return firstAppends(multipartRowKey(objectRowKey(bucketId, key), multipartId))
+    return firstOfFeatures(multipartRowKey(objectRowKey(bucketId, key), multipartId))
   }),
 ]

@@ -1,11 +1,11 @@
 /** Commands and queries of changes that are copied elsewhere. */
-import { parseBucketId } from "../../src/base/ids.js"
-import { timestampOfMs } from "../../src/base/timestamp.js"
-import { decodeChange } from "../../src/format/change.js"
-import { parseObjectRowKey } from "../../src/format/row-key.js"
-import { setSetting } from "../../src/object/commands/bucket-commands-core.js"
-import { endObjectChange, noteObjectChanges } from "../../src/object/commands/changes-core.js"
-import { bucketsWithChanges, readObjectChanges } from "../../src/object/queries/changes-page-core.js"
+import { parseBucketId } from "@hayloft/base/ids.js"
+import { timestampOfMs } from "@hayloft/base/timestamp.js"
+import { decodeChange } from "@hayloft/engine/format/change.js"
+import { parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
+import { setSetting } from "@hayloft/objects/commands/bucket-commands-core.js"
+import { endObjectChange, noteObjectChanges } from "@hayloft/objects/commands/changes-core.js"
+import { bucketsWithChanges, readObjectChanges } from "@hayloft/objects/queries/changes-page-core.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 /** Returns a timestamp of another store: earlier or later than what is here, or at the same time. */

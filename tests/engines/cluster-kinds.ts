@@ -1,5 +1,5 @@
 /** The commands and queries of what nodes share, with random arguments: a few nodes, leases, layouts and epochs. */
-import { parseNodeFingerprint, parseNodeName, parsePosition } from "../../src/base/ids.js"
+import { parseNodeFingerprint, parseNodeName, parsePosition } from "@hayloft/base/ids.js"
 import {
   advanceEpoch,
   beatNode,
@@ -18,7 +18,7 @@ import {
   setConversion,
   takeLease,
   type EpochFacts,
-} from "../../src/coordination/index.js"
+} from "@hayloft/engine/coordination/index.js"
 import {
   CONTROL_ROW_KEY,
   CONVERSION_ROW_KEY,
@@ -30,8 +30,8 @@ import {
   EPOCHS_ROW_KEY,
   LEASE_ROWS,
   NODE_ROWS,
-} from "../../src/format/cluster-rows.js"
-import { COPIED_FAMILIES, countersOf, FIRST_KEY, rowsFrom, rowsOf } from "../../src/node/convert/rows-core.js"
+} from "@hayloft/engine/format/cluster-rows.js"
+import { COPIED_FAMILIES, countersOf, FIRST_KEY, rowsFrom, rowsOf } from "@hayloft/node/convert/rows-core.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const NODES = ["a", "b", "héron"].map(parseNodeName)

@@ -2,9 +2,9 @@
  * Results of engines as text. Where an engine keeps a payload is its own matter; whether a row has one is not. Counters
  * of zero count as absent, and members that are undefined too.
  */
-import type { Family } from "../../src/base/families.js"
-import { TIMESTAMPS_ROW } from "../../src/format/commit-timestamps.js"
-import { decodeCounters } from "../../src/format/records.js"
+import type { Family } from "@hayloft/base/families.js"
+import { TIMESTAMPS_ROW } from "@hayloft/engine/format/commit-timestamps.js"
+import { decodeCounters } from "@hayloft/engine/format/records.js"
 
 /** A row of the family `counters` that says as much as no row. */
 export const isZero = (family: Family, value: Uint8Array): boolean =>

@@ -1,9 +1,9 @@
 /** The commands and queries of coordination. */
-import type { LockMode } from "../../src/base/fence.js"
-import { hexOf } from "../../src/base/bytes.js"
-import { parseAccountId, parseCoordPath, parseSessionId, rowKeyOf } from "../../src/base/ids.js"
-import type { AccountId, CoordPath, SessionId } from "../../src/base/ids.js"
-import { deleteFile, putFile, restoreFile, type FileConditions } from "../../src/features/locks/file-commands-core.js"
+import type { LockMode } from "@hayloft/base/fence.js"
+import { hexOf } from "@hayloft/base/bytes.js"
+import { parseAccountId, parseCoordPath, parseSessionId, rowKeyOf } from "@hayloft/base/ids.js"
+import type { AccountId, CoordPath, SessionId } from "@hayloft/base/ids.js"
+import { deleteFile, putFile, restoreFile, type FileConditions } from "@hayloft/features/locks/file-commands-core.js"
 import {
   countSessions,
   listFiles,
@@ -17,14 +17,14 @@ import {
   readLastNumbers,
   readLock,
   readSession,
-} from "../../src/features/locks/coord-queries-core.js"
-import { acquireLock, releaseLock } from "../../src/features/locks/lock-commands-core.js"
+} from "@hayloft/features/locks/coord-queries-core.js"
+import { acquireLock, releaseLock } from "@hayloft/features/locks/lock-commands-core.js"
 import {
   createSession,
   endSession,
   renewSession,
   type SessionOf,
-} from "../../src/features/locks/session-commands-core.js"
+} from "@hayloft/features/locks/session-commands-core.js"
 import {
   decodeFile,
   decodeNamespace,
@@ -32,8 +32,8 @@ import {
   namespaceOf,
   namespaceRowKey,
   type FileRecord,
-} from "../../src/format/coord-rows.js"
-import { parseAccountRowKey } from "../../src/format/row-key.js"
+} from "@hayloft/engine/format/coord-rows.js"
+import { parseAccountRowKey } from "@hayloft/engine/format/row-key.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 /** The name of one begins as that of the other does. */

@@ -1,5 +1,5 @@
 /** Commands and queries of buckets whose changes are copied to another store. */
-import { parseBucketId, type BucketId } from "../../src/base/ids.js"
+import { parseBucketId, type BucketId } from "@hayloft/base/ids.js"
 import {
   COPY_START,
   copyStateRowKey,
@@ -7,8 +7,8 @@ import {
   parseCopyLogRowKey,
   type CopyPosition,
   type CopyState,
-} from "../../src/format/copies.js"
-import { setSetting } from "../../src/object/commands/bucket-commands-core.js"
+} from "@hayloft/engine/format/copies.js"
+import { setSetting } from "@hayloft/objects/commands/bucket-commands-core.js"
 import {
   beginningOfCopies,
   changeCopies,
@@ -21,7 +21,7 @@ import {
   readParkedCopies,
   readPassedCopies,
   restartCopies,
-} from "../../src/features/copies/copy-log-core.js"
+} from "@hayloft/features/copies/copy-log-core.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const positions = (scene: Scene): readonly (CopyPosition & { readonly bucketId: BucketId })[] =>

@@ -1,31 +1,31 @@
 /** Commands and queries of deduplication: blocks of a small alphabet, so that objects share some. */
-import type { BucketId, RowKey } from "../../src/base/ids.js"
-import { decodeBlockDigests, type BlockDigestsRecord } from "../../src/format/dedup-rows.js"
+import type { BucketId, RowKey } from "@hayloft/base/ids.js"
+import { decodeBlockDigests, type BlockDigestsRecord } from "@hayloft/engine/format/dedup-rows.js"
 import {
   decodePendingDeletion,
   decodeSegment,
   type SegmentRecord,
   type SegmentSource,
-} from "../../src/format/records.js"
-import { multipartRowKey, objectRowKey, parseObjectRowKey, uploadOfPartRowKey } from "../../src/format/row-key.js"
-import { multipartIdOfSuffix } from "../../src/format/version-id.js"
-import { segmentsOf } from "../../src/object/commands/append-commands-core.js"
+} from "@hayloft/engine/format/records.js"
+import { multipartRowKey, objectRowKey, parseObjectRowKey, uploadOfPartRowKey } from "@hayloft/engine/format/row-key.js"
+import { multipartIdOfSuffix } from "@hayloft/engine/format/version-id.js"
+import { segmentsOf } from "@hayloft/objects/commands/segments-core.js"
 import {
   digestRowsOf,
-  dropDigests,
   findKnownBlock,
   findKnownParts,
   indexBlocks,
-  placesOf,
   putDeduplicated,
   type NewDigests,
   type NewSegment,
-} from "../../src/object/commands/dedup-commands-core.js"
-import { dropStale, putPartDigests, putSharedSegment } from "../../src/object/commands/dedup-parts-commands-core.js"
-import { closeReferences, isReferable, replaceReferring } from "../../src/object/commands/reference-commands-core.js"
-import { NO_CHECKSUM } from "../../src/object/commands/row-editor-core.js"
-import { hasStale } from "../../src/object/ended-upload.js"
-import { firstDigests } from "../../src/object/jobs/collector.js"
+} from "@hayloft/features/dedup/dedup-commands-core.js"
+import { dropDigests, placesOf } from "@hayloft/objects/commands/block-digests-core.js"
+import { putPartDigests, putSharedSegment } from "@hayloft/features/dedup/parts-commands-core.js"
+import { dropStale } from "@hayloft/objects/commands/block-digests-core.js"
+import { closeReferences, isReferable, replaceReferring } from "@hayloft/objects/commands/reference-commands-core.js"
+import { NO_CHECKSUM } from "@hayloft/objects/commands/row-editor-core.js"
+import { hasStale } from "@hayloft/objects/ended-upload.js"
+import { firstDigests } from "@hayloft/objects/jobs/collector.js"
 import { BLOCK_BYTES, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const DIGESTS = [1, 2, 3, 4].map(number => new Uint8Array(32).fill(number))

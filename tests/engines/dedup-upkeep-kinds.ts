@@ -1,25 +1,25 @@
 /** Commands and queries of the upkeep of deduplication, which compare and repair its rows. */
-import type { Family } from "../../src/base/families.js"
-import { MIB } from "../../src/base/limits.js"
-import { decodeReferences } from "../../src/format/references-record.js"
-import { bucketRowKey, parseObjectRowKey } from "../../src/format/row-key.js"
-import { decodeVersion } from "../../src/format/version-record.js"
-import type { Query } from "../../src/metadata/index.js"
+import type { Family } from "@hayloft/base/families.js"
+import { MIB } from "@hayloft/base/limits.js"
+import { decodeReferences } from "@hayloft/engine/format/references-record.js"
+import { bucketRowKey, parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
+import { decodeVersion } from "@hayloft/engine/format/version-record.js"
+import type { Query } from "@hayloft/engine/metadata/index.js"
 import {
   checkDigests,
   checkIndexed,
   checkSegment,
   uncountedOf,
   wrongEntry,
-} from "../../src/object/dedup-upkeep/checks-core.js"
-import { referencesFrom } from "../../src/object/dedup-upkeep/counted-rows.js"
-import { giveDigests, versionWithoutDigests } from "../../src/object/dedup-upkeep/digests-core.js"
-import { digestsToRead } from "../../src/object/dedup-upkeep/digests-of-objects.js"
-import { referencesRows, sourcesFrom } from "../../src/object/dedup-upkeep/recount.js"
-import { bytesOfReleased } from "../../src/object/dedup-upkeep/released.js"
-import { setReferences } from "../../src/object/dedup-upkeep/repair-commands-core.js"
-import { dedupRows, PHASES } from "../../src/object/dedup-upkeep/rows-core.js"
-import { statFrom } from "../../src/object/dedup-upkeep/stat-core.js"
+} from "@hayloft/features/dedup/checks-core.js"
+import { referencesFrom } from "@hayloft/features/dedup/counted-rows.js"
+import { giveDigests, versionWithoutDigests } from "@hayloft/features/dedup/digests-core.js"
+import { digestsToRead } from "@hayloft/features/dedup/digests-of-objects.js"
+import { referencesRows, sourcesFrom } from "@hayloft/objects/queries/recount.js"
+import { bytesOfReleased } from "@hayloft/features/dedup/released.js"
+import { setReferences } from "@hayloft/features/dedup/repair-commands-core.js"
+import { dedupRows, PHASES } from "@hayloft/features/dedup/rows-core.js"
+import { statFrom } from "@hayloft/features/dedup/stat-core.js"
 import { BLOCK_BYTES, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 /** A row with its bucket. */

@@ -1,21 +1,21 @@
 /** The commands and queries by which existing objects are encrypted, with random arguments. */
-import { versionOfRow } from "../../src/format/deleted-version.js"
-import { parseBucketId, type UploadId } from "../../src/base/ids.js"
-import { blockCount, type Extent } from "../../src/format/extent.js"
-import { decodeIntent } from "../../src/format/intent.js"
-import { parseObjectRowKey, uploadOfRowKey } from "../../src/format/row-key.js"
-import { storedBytesOf, type Sealing } from "../../src/format/sealing.js"
+import { versionOfRow } from "@hayloft/engine/format/deleted-version.js"
+import { parseBucketId, type UploadId } from "@hayloft/base/ids.js"
+import { blockCount, type Extent } from "@hayloft/engine/format/extent.js"
+import { decodeIntent } from "@hayloft/engine/format/intent.js"
+import { parseObjectRowKey, uploadOfRowKey } from "@hayloft/engine/format/row-key.js"
+import { storedBytesOf, type Sealing } from "@hayloft/engine/format/sealing.js"
 import {
   addSealing,
   bytesToSeal,
   sealPayload,
   swapSealed,
   type SharedBytes,
-} from "../../src/object/commands/encrypt-commands-core.js"
-import { beginReencoding } from "../../src/object/commands/reencode-commands-core.js"
-import { firstPendingDeletion } from "../../src/object/jobs/collector.js"
-import { ENCRYPT_PLACES, rowsToEncrypt, sealedHeader } from "../../src/object/jobs/encrypt-core.js"
-import { ALL_OBJECT_ROWS } from "../../src/object/queries/extent-rows.js"
+} from "@hayloft/objects/commands/encrypt-commands-core.js"
+import { beginReencoding } from "@hayloft/objects/commands/reencode-commands-core.js"
+import { firstPendingDeletion } from "@hayloft/objects/jobs/collector.js"
+import { ENCRYPT_PLACES, rowsToEncrypt, sealedHeader } from "@hayloft/objects/jobs/encrypt-core.js"
+import { ALL_OBJECT_ROWS } from "@hayloft/objects/queries/extent-rows.js"
 import { commandKind, POLICIES, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const newSealing = (scene: Scene): Sealing => ({ key: { mode: "atRest" }, secret: 1, salt: scene.random.bytes(16) })

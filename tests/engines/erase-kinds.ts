@@ -1,7 +1,7 @@
 /** The commands and queries by which buckets are erased. */
-import { parseBucketId, rowKeyOf, type BucketId } from "../../src/base/ids.js"
-import { BUCKET_SECRET, bucketKeyRowKey, decodeBucketKey } from "../../src/format/bucket-key.js"
-import { resealSecrets, secretsUnder } from "../../src/keys/reseal-core.js"
+import { parseBucketId, rowKeyOf, type BucketId } from "@hayloft/base/ids.js"
+import { BUCKET_SECRET, bucketKeyRowKey, decodeBucketKey } from "@hayloft/engine/format/bucket-key.js"
+import { resealSecrets, secretsUnder } from "@hayloft/access/keys/reseal-core.js"
 import {
   bucketErasures,
   closeForErasure,
@@ -14,9 +14,9 @@ import {
   erasedEpochs,
   leftoversOf,
   traceOfBucket,
-} from "../../src/object/commands/erase-commands-core.js"
-import { decodeBucket, type BucketState } from "../../src/format/records.js"
-import { bucketIdOfRowKey, bucketRowKey, parseObjectRowKey } from "../../src/format/row-key.js"
+} from "@hayloft/objects/commands/erase-commands-core.js"
+import { decodeBucket, type BucketState } from "@hayloft/engine/format/records.js"
+import { bucketIdOfRowKey, bucketRowKey, parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
 import { frozenOf } from "./multipart-kinds.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 

@@ -4,8 +4,8 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { seedsOf } from "../../src/base/testing-seed.js"
-import { NO_FAULTS } from "../../src/sql/simulated/faults.js"
+import { seedsOf } from "@hayloft/base/testing-seed.js"
+import { NO_FAULTS } from "@hayloft/engine/sql/simulated/faults.js"
 import { SLOW, UNRELIABLE } from "../sql/simulated-world.js"
 import { playOnEmbedded, playOnSimulated } from "./histories.js"
 import type { HistoryOptions } from "./player.js"

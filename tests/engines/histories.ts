@@ -1,6 +1,6 @@
 /** Histories on the engines that need nothing but this process. */
-import { SimRandom } from "../../src/seams/random/sim.js"
-import type { FaultPlan } from "../../src/sql/simulated/faults.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
+import type { FaultPlan } from "@hayloft/engine/sql/simulated/faults.js"
 import { SimulatedWorld } from "../sql/simulated-world.js"
 import { Player, type HistoryOptions } from "./player.js"
 import { EmbeddedStore, SqlProcess } from "./stores.js"

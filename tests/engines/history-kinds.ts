@@ -1,6 +1,6 @@
 /** Commands and queries of buckets with the setting `history`. */
-import { setSetting } from "../../src/object/commands/bucket-commands-core.js"
-import { historySince, restartHistory } from "../../src/features/history/history-core.js"
+import { setSetting } from "@hayloft/objects/commands/bucket-commands-core.js"
+import { historySince, restartHistory } from "@hayloft/features/history/history-core.js"
 import { commandKind, queryKind, type PlayKind } from "./scene.js"
 
 export const HISTORY_COMMANDS: readonly PlayKind[] = [

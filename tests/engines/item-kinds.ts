@@ -1,21 +1,18 @@
 /** The commands and queries of K2V items. */
 import { createHash } from "node:crypto"
-import { parseItemKey, rowKeyOf, type ItemKey } from "../../src/base/ids.js"
-import { decodeK2vItem, partitionKeyOf, sortKeyOf, timeOfChange } from "../../src/format/k2v-rows.js"
-import type { CausalContext } from "../../src/format/k2v-token.js"
-import { bucketIdOfRowKey, objectRowKey } from "../../src/format/row-key.js"
-import type { ItemPortion } from "../../src/object/items/found-items-core.js"
+import { parseItemKey, rowKeyOf, type ItemKey } from "@hayloft/base/ids.js"
+import { decodeK2vItem, partitionKeyOf, sortKeyOf, timeOfChange } from "@hayloft/engine/format/k2v-rows.js"
+import type { CausalContext } from "@hayloft/engine/format/k2v-token.js"
+import { bucketIdOfRowKey, objectRowKey } from "@hayloft/engine/format/row-key.js"
+import type { ItemPortion } from "@hayloft/features/items/found-items-core.js"
 import {
   collectTombstones,
-  dropItemRows,
   itemsBehind,
   restoreItems,
   writeItems,
   type ItemWrite,
-} from "../../src/object/items/item-commands-core.js"
+} from "@hayloft/features/items/item-commands-core.js"
 import {
-  findEntry,
-  nextBucketOfItems,
   oldTombstones,
   readChanges,
   readChangeTimes,
@@ -25,8 +22,9 @@ import {
   readPartitions,
   requireMarker,
   type KeyBounds,
-} from "../../src/object/items/item-queries-core.js"
-import { contextOf } from "../../src/object/items/vector-core.js"
+} from "@hayloft/features/items/item-queries-core.js"
+import { dropContents, findContents, nextBucketWithContents } from "@hayloft/objects/commands/contents-core.js"
+import { contextOfVector } from "@hayloft/features/items/vector-core.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const NODE = "000000000000002a"
@@ -40,7 +38,7 @@ function itemOf(scene: Scene) {
   if (rows.length > 0 && !scene.oneIn(3)) {
     const [key, row] = scene.pick(rows)
     const place = { bucketId: bucketIdOfRowKey(key), partition: partitionKeyOf(key), sortKey: sortKeyOf(key) }
-    return { ...place, seen: scene.oneIn(2) ? contextOf(decodeK2vItem(row.value)) : NOTHING }
+    return { ...place, seen: scene.oneIn(2) ? contextOfVector(decodeK2vItem(row.value)) : NOTHING }
   }
   const place = { bucketId: scene.bucketId(), partition: scene.pick(PARTITIONS), sortKey: scene.pick(SORT_KEYS) }
   return { ...place, seen: NOTHING }
@@ -98,7 +96,7 @@ export const ITEM_COMMANDS: readonly PlayKind[] = [
     const sortKeys = [sortKey, ...scene.some(SORT_KEYS, 4).filter(key => key !== sortKey)]
     return collectTombstones({ bucketId, partition, sortKeys }, scene.pick([scene.nowMs, 7]))
   }),
-  commandKind("DropItemRows", 1, scene => dropItemRows(itemOf(scene).bucketId)),
+  commandKind("DropContents", 1, scene => dropContents(itemOf(scene).bucketId)),
 ]
 
 export const ITEM_QUERIES: readonly PlayKind[] = [
@@ -132,6 +130,6 @@ export const ITEM_QUERIES: readonly PlayKind[] = [
   queryKind("ReadChangeTimes", scene =>
     readChangeTimes(PARTITIONS.map(partition => objectRowKey(itemOf(scene).bucketId, partition))),
   ),
-  queryKind("FindEntry", scene => findEntry(itemOf(scene).bucketId)),
-  queryKind("NextBucketOfItems", scene => nextBucketOfItems(itemOf(scene).bucketId)),
+  queryKind("FindContents", scene => findContents(itemOf(scene).bucketId, "k2vPartitions")),
+  queryKind("NextBucketWithContents", scene => nextBucketWithContents(itemOf(scene).bucketId)),
 ]

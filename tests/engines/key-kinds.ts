@@ -1,17 +1,17 @@
 /** The commands and queries on keys of buckets. */
-import { rowKeyOf } from "../../src/base/ids.js"
-import { bucketKeysOf, numberOfBucketKey } from "../../src/format/bucket-key.js"
-import { bucketRowKey } from "../../src/format/row-key.js"
+import { rowKeyOf } from "@hayloft/base/ids.js"
+import { bucketKeysOf, numberOfBucketKey } from "@hayloft/engine/format/bucket-key.js"
+import { bucketRowKey } from "@hayloft/engine/format/row-key.js"
 import {
   addBucketKey,
   addBucketSecret,
   freshBucketKey,
   readBucketKey,
   restoreBucketKey,
-} from "../../src/keys/bucket-keys-core.js"
-import { epochsOfSecrets } from "../../src/keys/check-epochs.js"
-import { dropBucketKeys, keyedBuckets } from "../../src/object/commands/bucket-key-commands-core.js"
-import { SYSTEM_BUCKET_ID } from "../../src/object/jobs/metadata-backup-bucket.js"
+} from "@hayloft/access/keys/bucket-keys-core.js"
+import { epochsOfSecrets } from "@hayloft/access/keys/check-epochs.js"
+import { dropBucketKeys, keyedBuckets } from "@hayloft/objects/commands/bucket-key-commands-core.js"
+import { SYSTEM_BUCKET_ID } from "@hayloft/objects/jobs/metadata-backup-bucket.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const bucketIdOf = (scene: Scene) => (scene.oneIn(10) ? SYSTEM_BUCKET_ID : scene.bucketId())

@@ -8,7 +8,7 @@ import ts from "typescript"
 import { ROOT } from "../harness/server.js"
 
 /** Commands and queries of checks of an engine, which are not part of a store. */
-const CHECKS = /(^src\/sql\/check\/|suite\.ts$|\.test\.ts$|\/testing-)/
+const CHECKS = /(^packages\/engine\/src\/sql\/check\/|suite\.ts$|\.test\.ts$|\/testing-)/
 
 function sources(folder: string): string[] {
   return readdirSync(join(ROOT, folder), { withFileTypes: true }).flatMap(entry => {
@@ -74,4 +74,8 @@ function namesIn(path: string): readonly string[] {
   return [...names]
 }
 
-export const kindsInSource = (): readonly string[] => [...new Set(sources("src").flatMap(namesIn))].sort()
+/** No store has the sample of a feature. */
+const isPlayed = (path: string): boolean => !path.startsWith(join("packages", "features", "src", "sample"))
+
+export const kindsInSource = (): readonly string[] =>
+  [...new Set(sources("packages").filter(isPlayed).flatMap(namesIn))].sort()

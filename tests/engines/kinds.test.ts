@@ -1,7 +1,7 @@
 /** No command or query is left out: those of the source are those that histories play, with and without success. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { TEST_SEED } from "../../src/base/testing-seed.js"
+import { TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { playOnEmbedded } from "./histories.js"
 import { kindsInSource } from "./kinds-in-source.js"
 import { COMMANDS, KINDS, withTheirThemes } from "./kinds.js"

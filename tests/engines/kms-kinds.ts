@@ -1,7 +1,7 @@
 /** The commands and queries of named keys and their aliases. */
-import { parseKmsKeyId, rowKeyOf, type KmsKeyId } from "../../src/base/ids.js"
-import { decodeKmsKey, type KmsKeyRecord } from "../../src/format/kms-records.js"
-import type { KeyChange } from "../../src/keys/change-key-core.js"
+import { parseKmsKeyId, rowKeyOf, type KmsKeyId } from "@hayloft/base/ids.js"
+import { decodeKmsKey, type KmsKeyRecord } from "@hayloft/engine/format/kms-records.js"
+import type { KeyChange } from "@hayloft/access/keys/change-key-core.js"
 import {
   changeKmsKey,
   checkNewMaterial,
@@ -12,8 +12,8 @@ import {
   putKmsAlias,
   restoreKmsKey,
   type NewKmsKey,
-} from "../../src/keys/kms-commands-core.js"
-import { readDeletedKmsKeys, readKmsAliases, readKmsKey, readKmsKeys } from "../../src/keys/kms-queries-core.js"
+} from "@hayloft/access/keys/kms-commands-core.js"
+import { readDeletedKmsKeys, readKmsAliases, readKmsKey, readKmsKeys } from "@hayloft/access/keys/kms-queries-core.js"
 import { ACCOUNTS, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const KEY_IDS = ["1", "2", "3"].map(digit => parseKmsKeyId(`0000000${digit}-0000-4000-8000-000000000000`))

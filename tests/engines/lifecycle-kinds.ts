@@ -1,16 +1,12 @@
 /** The commands and queries of lifecycle, with random rules, times and slices. */
-import {
-  decodeLifecyclePass,
-  ALL_UPLOADS,
-  NOTES_OF_LATE_WRITES,
-  NOTES_OF_MOVES,
-} from "../../src/format/lifecycle-pass.js"
-import { encodeLifecycleRules, type LifecycleRule } from "../../src/format/lifecycle-rules.js"
-import { bucketIdOfRowKey, objectRowKey } from "../../src/format/row-key.js"
-import { setSetting } from "../../src/object/commands/bucket-commands-core.js"
-import { expireLatest, expireNoncurrent, expireUpload } from "../../src/object/lifecycle/expire-commands-core.js"
-import { forgetNotes, noteLateWrites, reencodeNotes } from "../../src/object/commands/reencode-notes-core.js"
-import { setStorageClass } from "../../src/object/lifecycle/move-commands-core.js"
+import { decodeLifecyclePass, ALL_UPLOADS } from "@hayloft/engine/format/lifecycle-pass.js"
+import { NOTES_OF_LATE_WRITES, NOTES_OF_MOVES } from "@hayloft/engine/format/reencode-notes.js"
+import { encodeLifecycleRules, type LifecycleRule } from "@hayloft/engine/format/lifecycle-rules.js"
+import { bucketIdOfRowKey, objectRowKey } from "@hayloft/engine/format/row-key.js"
+import { setSetting } from "@hayloft/objects/commands/bucket-commands-core.js"
+import { expireLatest, expireNoncurrent, expireUpload } from "@hayloft/features/lifecycle/expire-commands-core.js"
+import { forgetNotes, noteLateWrites, reencodeNotes } from "@hayloft/objects/commands/reencode-notes-core.js"
+import { setStorageClass } from "@hayloft/features/lifecycle/move-commands-core.js"
 import {
   endSlice,
   lifecyclePasses,
@@ -18,10 +14,10 @@ import {
   rowsOfPass,
   takeOverSlice,
   takeSlice,
-} from "../../src/object/lifecycle/pass-core.js"
-import { explainKey, previewUploads, previewVersions } from "../../src/object/lifecycle/inspection.js"
-import { dueUploads, dueVersions } from "../../src/object/lifecycle/walk-core.js"
-import { NOTHING_REMOVED } from "../../src/format/lifecycle-pass.js"
+} from "@hayloft/features/lifecycle/pass-core.js"
+import { explainKey, previewUploads, previewVersions } from "@hayloft/features/lifecycle/inspection.js"
+import { dueUploads, dueVersions } from "@hayloft/features/lifecycle/walk-core.js"
+import { NOTHING_REMOVED } from "@hayloft/engine/format/lifecycle-pass.js"
 import { frozenOf } from "./multipart-kinds.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 

@@ -1,7 +1,7 @@
 /** Queries of buckets at moments: mostly of buckets that have a history, at moments that their versions are of. */
-import type { Bucket } from "../../src/object/contract.js"
-import { decodeHistory } from "../../src/format/history.js"
-import { checkMoment, differencesOfMoments, pageOfMoment, versionOfMoment } from "../../src/features/history/moments.js"
+import type { Bucket } from "@hayloft/objects/contract.js"
+import { decodeHistory } from "@hayloft/engine/format/history.js"
+import { checkMoment, differencesOfMoments, pageOfMoment, versionOfMoment } from "@hayloft/features/history/moments.js"
 import { queryKind, type PlayKind, type Scene } from "./scene.js"
 
 /** Usually a bucket with a history; undefined if there is no bucket. */
@@ -34,9 +34,10 @@ export const MOMENT_QUERIES: readonly PlayKind[] = [
   queryKind("PageOfMoment", scene => {
     const bucket = bucketOf(scene)
     const shown = { delimiter: scene.pick(["", "/"]), max: scene.pick([0, 1, 2, 1000]), withOwners: scene.oneIn(2) }
+    const withRestores = scene.oneIn(2)
     const limits = { rowsPerQuery: scene.pick([1, 20, 4_000]), seekRows: 4, steps: scene.pick([0, 1, 16]) }
-    const request = bucket && { bucket, ...scopeOf(scene), ...shown, afterExactly: scene.oneIn(2) }
-    return request && pageOfMoment(request, momentOf(scene), scene.pick([undefined, scene.nowMs]), limits)
+    const request = bucket && { bucket, ...scopeOf(scene), ...shown, withRestores, afterExactly: scene.oneIn(2) }
+    return request && pageOfMoment(request, momentOf(scene), limits)
   }),
   queryKind("DifferencesOfMoments", scene => {
     const bucket = bucketOf(scene)

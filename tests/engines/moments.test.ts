@@ -1,7 +1,7 @@
 /** Reads at a moment while others write, on the embedded engine and on the SQL engine with several processes. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { SimRandom } from "../../src/seams/random/sim.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { SimulatedWorld, SLOW } from "../sql/simulated-world.js"
 import { Scene } from "../tablet/scene.js"
 import { checkMoments, playMoments } from "./moments.js"

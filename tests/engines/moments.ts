@@ -3,16 +3,16 @@
  * every pair, exactly what the commands up to its moment had written.
  */
 import assert from "node:assert/strict"
-import { isFailure } from "../../src/base/failures.js"
-import { objectKeyOfText, parseAccountId, parseBucketName, type BucketId } from "../../src/base/ids.js"
-import { NO_DETAILS } from "../../src/format/version-record.js"
-import { command, type Metadata } from "../../src/metadata/index.js"
-import { createBucket, setSetting, setVersioning } from "../../src/object/commands/bucket-commands-core.js"
-import { NO_CHECKSUM, RowEditor, type NewVersion } from "../../src/object/commands/row-editor-core.js"
-import { MomentService } from "../../src/features/history/moments.js"
-import type { Bucket } from "../../src/object/contract.js"
-import type { SimRandom } from "../../src/seams/random/sim.js"
-import "../../src/features/index.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, type BucketId } from "@hayloft/base/ids.js"
+import { NO_DETAILS } from "@hayloft/engine/format/version-record.js"
+import { command, type Metadata } from "@hayloft/engine/metadata/index.js"
+import { createBucket, setSetting, setVersioning } from "@hayloft/objects/commands/bucket-commands-core.js"
+import { NO_CHECKSUM, RowEditor, type NewVersion } from "@hayloft/objects/commands/row-editor-core.js"
+import { MomentService } from "@hayloft/features/history/moments.js"
+import type { Bucket } from "@hayloft/objects/contract.js"
+import type { SimRandom } from "@hayloft/base/seams/random/sim.js"
+import "@hayloft/features/index.js"
 
 const PAIRS = 4
 const MAX = 100
@@ -80,7 +80,7 @@ export async function playMoments(
   const sinceUs = await first.metadata.closeTo()
   const [writes, reads]: [Written[], Read[]] = [[], []]
   const show = async (metadata: Metadata, atUs: number): Promise<ReadonlyMap<string, number>> => {
-    const moments = new MomentService(metadata, () => 0)
+    const moments = new MomentService(metadata)
     const page = await moments.list({ bucket, prefix: "", delimiter: "", after: "", max: MAX }, atUs)
     return new Map(
       page.entries.flatMap(entry => (entry.kind === "object" ? [[entry.object.key, entry.object.sizeBytes]] : [])),

@@ -1,7 +1,7 @@
 /** The commands on multipart uploads, with random arguments: from the creation to the completion or abort. */
-import { MIB } from "../../src/base/limits.js"
-import { STORAGE_CLASSES } from "../../src/base/storage-class.js"
-import type { PartRecord } from "../../src/format/records.js"
+import { MIB } from "@hayloft/base/limits.js"
+import { STORAGE_CLASSES } from "@hayloft/base/storage-class.js"
+import type { PartRecord } from "@hayloft/engine/format/records.js"
 import {
   abortUpload,
   completeUpload,
@@ -13,9 +13,9 @@ import {
   type Completion,
   type FrozenParts,
   type UploadAddress,
-} from "../../src/object/commands/multipart-commands-core.js"
-import { NO_CHECKSUM } from "../../src/object/commands/row-editor-core.js"
-import { restorePart } from "../../src/object/reconcile/restore-commands-core.js"
+} from "@hayloft/objects/commands/multipart-commands-core.js"
+import { NO_CHECKSUM } from "@hayloft/objects/commands/row-editor-core.js"
+import { restorePart } from "@hayloft/objects/reconcile/restore-commands-core.js"
 import { sealedExtent } from "./encrypt-kinds.js"
 import { ACCOUNTS, commandKind, type PlayKind, type Scene } from "./scene.js"
 

@@ -1,21 +1,21 @@
 /** The commands on buckets, versions, hints, pending deletions and re-encodings, with random arguments. */
-import { rowKeyOf, type RowKey } from "../../src/base/ids.js"
-import { isArchive, STORAGE_CLASSES } from "../../src/base/storage-class.js"
-import type { Family } from "../../src/base/families.js"
-import { blockCount, type Extent } from "../../src/format/extent.js"
-import type { Retention, VersionLock } from "../../src/format/object-lock.js"
-import { decodeIntent } from "../../src/format/intent.js"
-import { decodeBucketId, decodeStoreClock, PRESENT, SETTING_NAMES } from "../../src/format/records.js"
+import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
+import { isArchive, STORAGE_CLASSES } from "@hayloft/base/storage-class.js"
+import type { Family } from "@hayloft/base/families.js"
+import { blockCount, type Extent } from "@hayloft/engine/format/extent.js"
+import type { Retention, VersionLock } from "@hayloft/engine/format/object-lock.js"
+import { decodeIntent } from "@hayloft/engine/format/intent.js"
+import { decodeBucketId, decodeStoreClock, PRESENT, SETTING_NAMES } from "@hayloft/engine/format/records.js"
 import {
   bucketRowKey,
   objectRowKey,
   parseObjectRowKey,
   uploadOfPartRowKey,
   uploadOfRowKey,
-} from "../../src/format/row-key.js"
-import { versionIdOfHead } from "../../src/format/version-record.js"
-import { parseBucketId } from "../../src/base/ids.js"
-import { command } from "../../src/metadata/index.js"
+} from "@hayloft/engine/format/row-key.js"
+import { versionIdOfHead } from "@hayloft/engine/format/version-record.js"
+import { parseBucketId } from "@hayloft/base/ids.js"
+import { command } from "@hayloft/engine/metadata/index.js"
 import {
   closeBucket,
   createBucket,
@@ -25,12 +25,12 @@ import {
   setBucketPolicy,
   setSetting,
   setVersioning,
-} from "../../src/object/commands/bucket-commands-core.js"
-import { advanceClock, startClock } from "../../src/object/commands/clock-commands-core.js"
-import { noteDamages } from "../../src/object/commands/missing-shard-hints-core.js"
-import { dropRows, readNamings, type ReadRow } from "../../src/object/commands/pending-deletion-commands-core.js"
-import { beginReencoding, giveUpReencoding, swapExtent } from "../../src/object/commands/reencode-commands-core.js"
-import { NO_CHECKSUM, type NewVersion } from "../../src/object/commands/row-editor-core.js"
+} from "@hayloft/objects/commands/bucket-commands-core.js"
+import { advanceClock, startClock } from "@hayloft/objects/commands/clock-commands-core.js"
+import { noteDamages } from "@hayloft/objects/commands/missing-shard-hints-core.js"
+import { dropRows, readNamings, type RowAsRead } from "@hayloft/objects/commands/pending-deletion-commands-core.js"
+import { beginReencoding, giveUpReencoding, swapExtent } from "@hayloft/objects/commands/reencode-commands-core.js"
+import { NO_CHECKSUM, type NewVersion } from "@hayloft/objects/commands/row-editor-core.js"
 import { timestampOf } from "./change-kinds.js"
 import {
   putVersion,
@@ -42,11 +42,11 @@ import {
   setLegalHold,
   setRetention,
   setTags,
-} from "../../src/object/commands/version-commands-core.js"
-import { RESTORE_TIERS } from "../../src/format/restore.js"
-import { restoreArchived } from "../../src/object/commands/archive-commands-core.js"
-import { ensureSystemBucket } from "../../src/object/jobs/metadata-backup-bucket.js"
-import { raiseBucketIds, restoreVersion } from "../../src/object/reconcile/restore-commands-core.js"
+} from "@hayloft/objects/commands/version-commands-core.js"
+import { RESTORE_TIERS } from "@hayloft/engine/format/restore.js"
+import { restoreArchived } from "@hayloft/features/storage-classes/archive-commands-core.js"
+import { ensureSystemBucket } from "@hayloft/objects/jobs/metadata-backup-bucket.js"
+import { raiseBucketIds, restoreVersion } from "@hayloft/objects/reconcile/restore-commands-core.js"
 import { ACCOUNTS, commandKind, POLICIES, type PlayKind, type Scene, type StoredVersion } from "./scene.js"
 
 type Version = Omit<NewVersion, "isMarker">
@@ -136,8 +136,8 @@ function versionAddress(scene: Scene) {
 }
 
 /** Rows that only the collector or repair still needs. Some of them as they were before. */
-function rowsToDrop(scene: Scene): readonly ReadRow[] {
-  const read = (family: Family): readonly ReadRow[] =>
+function rowsToDrop(scene: Scene): readonly RowAsRead[] {
+  const read = (family: Family): readonly RowAsRead[] =>
     scene.rows(family).map(([key, { value }]) => [family, key, value])
   const uploads = new Set(scene.rows("uploads").map(([key]) => key))
   const completed = scene

@@ -1,7 +1,7 @@
 /** The queries of buckets, objects, uploads and background jobs, with random arguments. */
-import { rowKeyOf } from "../../src/base/ids.js"
-import { bytesOfObjects, lackingByDevice } from "../../src/node/status/status-of-engine.js"
-import { multipartRowKey, objectRowKey } from "../../src/format/row-key.js"
+import { rowKeyOf } from "@hayloft/base/ids.js"
+import { bytesOfObjects, lackingByDevice } from "@hayloft/node/status/status-of-engine.js"
+import { multipartRowKey, objectRowKey } from "@hayloft/engine/format/row-key.js"
 import {
   bucketNamed,
   bucketNames,
@@ -14,47 +14,47 @@ import {
   readSetting,
   uploadsOfBucket,
   usageOfBucket,
-} from "../../src/object/bucket-service.js"
-import { readStoreClock } from "../../src/object/commands/clock-commands-core.js"
-import { ALL_HINTS, hintsOfPartition, readHints } from "../../src/object/commands/missing-shard-hints-core.js"
-import type { UploadAddress } from "../../src/object/commands/multipart-commands-core.js"
-import { leftIntents } from "../../src/object/commands/reencode-commands-core.js"
-import { chosenPolicy, mayWrite } from "../../src/object/ingest.js"
+} from "@hayloft/objects/bucket-service.js"
+import { readStoreClock } from "@hayloft/objects/commands/clock-commands-core.js"
+import { ALL_HINTS, hintsOfPartition, readHints } from "@hayloft/objects/commands/missing-shard-hints-core.js"
+import type { UploadAddress } from "@hayloft/objects/commands/multipart-commands-core.js"
+import { leftIntents } from "@hayloft/objects/commands/reencode-commands-core.js"
+import { chosenPolicy, mayWrite } from "@hayloft/objects/ingest.js"
 import {
   firstSegment,
   oldestPendingDeletions,
   partsOfPendingDeletion,
   uploadsInSegments,
-} from "../../src/object/jobs/collector.js"
-import { bucketOfKept, rowAt, rowsNaming } from "../../src/object/jobs/integrity-audit.js"
-import { WALK_START } from "../../src/object/jobs/metadata-backup-core.js"
-import { keptOfBuckets } from "../../src/features/undelete/kept-queries-core.js"
-import { slice, snapshots } from "../../src/object/jobs/metadata-backup.js"
-import { oldMarks } from "../../src/object/jobs/orphans.js"
-import { firstNaming, isBlockKept, named } from "../../src/object/jobs/ownership-resolver.js"
-import { STORAGE_CLASSES } from "../../src/base/storage-class.js"
-import { classesOfVersions } from "../../src/object/queries/row-classes.js"
-import { classInRows } from "../../src/object/storage-classes.js"
-import { encodedRows, keptExtent } from "../../src/object/jobs/reencode.js"
+} from "@hayloft/objects/jobs/collector.js"
+import { bucketOfKept, rowAt, rowsNaming } from "@hayloft/objects/jobs/integrity-audit.js"
+import { WALK_START } from "@hayloft/objects/jobs/metadata-backup-core.js"
+import { keptOfBuckets } from "@hayloft/features/undelete/kept-queries-core.js"
+import { slice, snapshots } from "@hayloft/objects/jobs/metadata-backup.js"
+import { oldMarks } from "@hayloft/objects/jobs/orphans.js"
+import { firstNaming, isBlockKept, named } from "@hayloft/objects/jobs/ownership-resolver.js"
+import { STORAGE_CLASSES } from "@hayloft/base/storage-class.js"
+import { classesOfVersions } from "@hayloft/objects/queries/row-classes.js"
+import { classInRows } from "@hayloft/features/storage-classes/storage-classes.js"
+import { encodedRows, keptExtent } from "@hayloft/objects/jobs/reencode.js"
 import {
   completable,
   openUpload,
   pageOfUploads,
   partsNumbered,
   partsOfUpload,
-} from "../../src/object/multipart-service.js"
-import { segmentOfManifest, segmentOfOffset, versionAndPart } from "../../src/object/object-reader.js"
+} from "@hayloft/objects/multipart-service.js"
+import { segmentOfManifest, segmentOfOffset, versionAndPart } from "@hayloft/objects/object-reader.js"
 import {
   latestOrder,
   pageOfObjects,
   pageOfVersions,
   partsOfVersion,
   versionRows,
-} from "../../src/object/object-service.js"
-import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentRows } from "../../src/object/queries/extent-rows.js"
-import { countKeyUses, KEY_USE_SOURCES } from "../../src/object/queries/key-uses-core.js"
-import { manifestOf } from "../../src/object/queries/manifest-core.js"
-import { keyFacts } from "../../src/object/reconcile/restore-commands-core.js"
+} from "@hayloft/objects/object-service.js"
+import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentRows } from "@hayloft/objects/queries/extent-rows.js"
+import { countKeyUses, KEY_USE_SOURCES } from "@hayloft/objects/queries/key-uses-core.js"
+import { manifestOf } from "@hayloft/objects/queries/manifest-core.js"
+import { keyFacts } from "@hayloft/objects/reconcile/restore-commands-core.js"
 import { PLAYED_SETTINGS } from "./object-kinds.js"
 import { ACCOUNTS, queryKind, type PlayKind, type Scene } from "./scene.js"
 
@@ -82,7 +82,7 @@ function versionsPage(scene: Scene) {
   const keyMarker = markerOf(scene)
   const of = { bucketId: page.bucket.id, key: scene.key() }
   const versionIdMarker = keyMarker === "" || scene.oneIn(2) ? undefined : scene.versionId(of)
-  return pageOfVersions({ ...page, keyMarker, versionIdMarker }, scene.pick([undefined, scene.nowMs]))
+  return pageOfVersions({ ...page, keyMarker, versionIdMarker, withRestores: scene.oneIn(2) })
 }
 
 function uploadsPage(scene: Scene) {
@@ -158,7 +158,7 @@ const OBJECT_READS: readonly PlayKind[] = [
   queryKind("PageOfVersions", versionsPage),
   queryKind("PageOfObjects", scene => {
     const page = pageOf(scene)
-    return page && pageOfObjects({ ...page, after: markerOf(scene) }, scene.pick([undefined, scene.nowMs]))
+    return page && pageOfObjects({ ...page, after: markerOf(scene), withRestores: scene.oneIn(2) })
   }),
   queryKind("PartsOfVersion", scene => partsOfVersion(...version(scene), { afterPart: 0, max: maxOf(scene) })),
   queryKind("VersionAndPart", scene => versionAndPart(...version(scene), scene.pick([undefined, 1, 2]))),

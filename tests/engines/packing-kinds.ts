@@ -1,11 +1,11 @@
 /** Commands and queries of packing: versions as they are, or as they were, become references to a pack. */
-import type { RowKey } from "../../src/base/ids.js"
-import { PACKED_PART } from "../../src/base/limits.js"
-import { encodePackingSetting } from "../../src/format/packing-rows.js"
-import { bucketRowKey } from "../../src/format/row-key.js"
-import { setSetting } from "../../src/object/commands/bucket-commands-core.js"
-import { rowsOfBucket } from "../../src/object/lifecycle/walk-core.js"
-import { candidatesFrom, packsFrom } from "../../src/features/packing/candidates-core.js"
+import type { RowKey } from "@hayloft/base/ids.js"
+import { PACKED_PART } from "@hayloft/base/limits.js"
+import { encodePackingSetting } from "@hayloft/engine/format/packing-rows.js"
+import { bucketRowKey } from "@hayloft/engine/format/row-key.js"
+import { setSetting } from "@hayloft/objects/commands/bucket-commands-core.js"
+import { rowsOfBucket } from "@hayloft/objects/queries/extent-rows.js"
+import { candidatesFrom, packsFrom } from "@hayloft/features/packing/candidates-core.js"
 import {
   beginAgain,
   notePacked,
@@ -14,9 +14,9 @@ import {
   packVersions,
   takePackingSlice,
   type BytesBefore,
-} from "../../src/features/packing/pack-commands-core.js"
-import { areUnchanged } from "../../src/features/packing/packer.js"
-import { bucketRow } from "../../src/features/packing/packing-job.js"
+} from "@hayloft/features/packing/pack-commands-core.js"
+import { areUnchanged } from "@hayloft/features/packing/packer.js"
+import { bucketRow } from "@hayloft/features/packing/packing-job.js"
 import { commandKind, queryKind, type PlayKind, type Scene, type StoredVersion } from "./scene.js"
 
 const SETTING = encodePackingSetting({ afterSeconds: 0, maxBytes: 65_536 })
@@ -39,7 +39,7 @@ function packed(scene: Scene) {
   const versions = scene.allVersions().filter(each => each.bucketId === bucket.id && !each.record.head.isMarker)
   const chosen = scene
     .some(versions)
-    .filter(({ record: { content } }) => content.kind !== "segments" || content.appended)
+    .filter(({ record: { content } }) => content.kind !== "segments" || content.byOffset)
   const [first] = chosen
   if (first === undefined) return undefined
   let offsetBytes = 0

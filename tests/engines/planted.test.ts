@@ -8,7 +8,7 @@ import { SLOW } from "../sql/simulated-world.js"
 import * as histories from "./histories.js"
 import { ENGINE_PLANTS } from "./plants.js"
 
-const FOLDERS = ["src", "tests/engines", "tests/harness", "tests/sql", "tests/tablet"]
+const FOLDERS = ["packages", "tests/engines", "tests/harness", "tests/sql", "tests/tablet"]
 const CHECKS = ["histories.ts", "player.ts", "plants.ts", "scene.ts"].map(name => `tests/engines/${name}`)
 const SEEDS_MAX = 40
 const ROUNDS = { restartOneIn: 50, restarts: "before" } as const

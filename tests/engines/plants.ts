@@ -13,9 +13,9 @@ interface EnginePlant {
   readonly caughtBy: CaughtBy
 }
 
-const batch = "src/sql/batch-core.ts"
-const rows = "src/sql/rows-core.ts"
-const primary = "src/tablet/primary-core.ts"
+const batch = "packages/engine/src/sql/batch-core.ts"
+const rows = "packages/engine/src/sql/rows-core.ts"
+const primary = "packages/engine/src/tablet/primary-core.ts"
 
 export const ENGINE_PLANTS: readonly EnginePlant[] = [
   {

@@ -8,14 +8,14 @@
  * refused because the engine could not carry it out must have no effect; one of an unknown outcome may have one.
  */
 import assert from "node:assert/strict"
-import { must } from "../../src/base/assert.js"
-import { asFailure, isFailure, type FailureKind } from "../../src/base/failures.js"
-import { REPLICATED_FAMILIES, type Family } from "../../src/base/families.js"
-import { parseBucketId, type BucketId, type Incarnation, type RowKey } from "../../src/base/ids.js"
-import { owned } from "../../src/base/lent.js"
-import { decodeBucketId } from "../../src/format/records.js"
-import { bucketIdOfRowKey, bucketRowKey } from "../../src/format/row-key.js"
-import { deletedUsageRowKey } from "../../src/format/usage.js"
+import { must } from "@hayloft/base/assert.js"
+import { asFailure, isFailure, type FailureKind } from "@hayloft/base/failures.js"
+import { REPLICATED_FAMILIES, type Family } from "@hayloft/base/families.js"
+import { parseBucketId, type BucketId, type Incarnation, type RowKey } from "@hayloft/base/ids.js"
+import { owned } from "@hayloft/base/lent.js"
+import { decodeBucketId } from "@hayloft/engine/format/records.js"
+import { bucketIdOfRowKey, bucketRowKey } from "@hayloft/engine/format/row-key.js"
+import { deletedUsageRowKey } from "@hayloft/engine/format/usage.js"
 import {
   query,
   type Command,
@@ -24,15 +24,15 @@ import {
   type Incarnations,
   type Metadata,
   type MetadataRow,
-} from "../../src/metadata/index.js"
-import { MemoryMetadata } from "../../src/metadata/testing-engine.js"
-import { readCounters } from "../../src/object/commands/bucket-rows-core.js"
-import { rowAt } from "../../src/object/jobs/integrity-audit.js"
-import type { Random } from "../../src/seams/random/contract.js"
+} from "@hayloft/engine/metadata/index.js"
+import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
+import { readCounters } from "@hayloft/objects/commands/bucket-rows-core.js"
+import { rowAt } from "@hayloft/objects/jobs/integrity-audit.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { comparable, isOfEngine, isZero } from "./comparable.js"
 import { APART, DRAWN, THEMES, THEMES_APART } from "./kinds.js"
 import { ALL_ROWS, Scene, type Play, type PlayKind } from "./scene.js"
-import "../../src/features/index.js"
+import "@hayloft/features/index.js"
 
 /** A process of a store: it may be replaced by its successor. */
 export interface ProcessUnderTest {

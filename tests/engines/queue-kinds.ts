@@ -1,6 +1,6 @@
 /** The commands and queries of queues. */
-import { parseAccountId, parseMessageId, rowKeyOf, type MessageId } from "../../src/base/ids.js"
-import { decodeDue, decodeMessage, decodeQueue, encodeContent, queueRowKey } from "../../src/format/queue-rows.js"
+import { parseAccountId, parseMessageId, rowKeyOf, type MessageId } from "@hayloft/base/ids.js"
+import { decodeDue, decodeMessage, decodeQueue, encodeContent, queueRowKey } from "@hayloft/engine/format/queue-rows.js"
 import {
   addMessages,
   claimMessages,
@@ -8,8 +8,8 @@ import {
   removeMessages,
   rescheduleMessages,
   type NewMessage,
-} from "../../src/features/queues/message-commands-core.js"
-import { changeQueue, createQueue, emptyQueue, removeQueue } from "../../src/features/queues/queue-commands-core.js"
+} from "@hayloft/features/queues/message-commands-core.js"
+import { changeQueue, createQueue, emptyQueue, removeQueue } from "@hayloft/features/queues/queue-commands-core.js"
 import {
   countLater,
   countQueues,
@@ -23,9 +23,9 @@ import {
   readFirstDue,
   readMessages,
   readQueue,
-} from "../../src/features/queues/queue-queries-core.js"
-import { DEFAULT_SETTINGS } from "../../src/features/queues/queues.js"
-import { restoreContent, restoreMessages } from "../../src/features/queues/restore-commands-core.js"
+} from "@hayloft/features/queues/queue-queries-core.js"
+import { DEFAULT_SETTINGS } from "@hayloft/features/queues/queues.js"
+import { restoreContent, restoreMessages } from "@hayloft/features/queues/restore-commands-core.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const ACCOUNT = parseAccountId("queues")

@@ -1,27 +1,27 @@
 /** Commands and queries of quotas. */
-import { decodeAccount } from "../../src/format/records.js"
-import { bucketRowKey, suffixRange, uploadOfPartRowKey } from "../../src/format/row-key.js"
-import type { QuotaLimits, UsageOwner } from "../../src/format/usage.js"
-import { freezeUpload } from "../../src/object/commands/multipart-commands-core.js"
+import { decodeAccount } from "@hayloft/engine/format/records.js"
+import { bucketRowKey, suffixRange, uploadOfPartRowKey } from "@hayloft/engine/format/row-key.js"
+import type { QuotaLimits, UsageOwner } from "@hayloft/engine/format/usage.js"
+import { freezeUpload } from "@hayloft/objects/commands/multipart-commands-core.js"
 import {
   advanceAccountUsage,
   finishBucketUsage,
   forgetAccountUsage,
   setAccountQuota,
   setBucketQuota,
-} from "../../src/object/commands/quota-commands-core.js"
-import { bucketOfRow } from "../../src/object/commands/bucket-rows-core.js"
-import { sizesOfBuckets } from "../../src/object/bucket-service.js"
-import { HOUR_MS, noteUsage, readUsageHistory } from "../../src/object/usage-history-core.js"
-import { isUploadCounted, sumOfParts } from "../../src/object/ended-upload.js"
+} from "@hayloft/features/quotas/quota-commands-core.js"
+import { bucketOfRow } from "@hayloft/objects/commands/bucket-rows-core.js"
+import { sizesOfBuckets } from "@hayloft/objects/bucket-service.js"
+import { HOUR_MS, noteUsage, readUsageHistory } from "@hayloft/objects/usage-history-core.js"
+import { isUploadCounted, sumOfParts } from "@hayloft/objects/ended-upload.js"
 import {
   compareUsage,
   endedAccountCounts,
   quotaState,
   quotaStates,
   walkUsage,
-} from "../../src/object/queries/usage-queries-core.js"
-import { ownerForQuota } from "../../src/object/quotas.js"
+} from "@hayloft/features/quotas/usage-queries-core.js"
+import { ownerForQuota } from "@hayloft/features/quotas/quotas.js"
 import { ACCOUNTS, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const settingOf = (scene: Scene) => ({

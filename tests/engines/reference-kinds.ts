@@ -1,32 +1,30 @@
 /** Commands and queries of segments that reference those of other objects. */
-import { must } from "../../src/base/assert.js"
+import { must } from "@hayloft/base/assert.js"
 import {
   decodePendingDeletion,
   decodeSegment,
   type SegmentRecord,
   type SegmentSource,
-} from "../../src/format/records.js"
-import { multipartRowKey, objectRowKey, parseObjectRowKey } from "../../src/format/row-key.js"
-import { multipartIdOfSuffix } from "../../src/format/version-id.js"
-import { segmentsOf } from "../../src/object/commands/append-commands-core.js"
-import type { ReadRow } from "../../src/object/commands/pending-deletion-commands-core.js"
+} from "@hayloft/engine/format/records.js"
+import { multipartRowKey, objectRowKey, parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
+import { multipartIdOfSuffix } from "@hayloft/engine/format/version-id.js"
+import { segmentsOf } from "@hayloft/objects/commands/segments-core.js"
+import type { RowAsRead } from "@hayloft/objects/commands/pending-deletion-commands-core.js"
 import {
-  appendedSegments,
-  concatenate,
   dropSource,
-  intoSegments,
   keepReferenced,
   referencesOf,
   replaceSource,
-} from "../../src/object/commands/reference-commands-core.js"
-import { NO_CHECKSUM } from "../../src/object/commands/row-editor-core.js"
-import { sourceAt } from "../../src/object/jobs/detach-sources.js"
+} from "@hayloft/objects/commands/reference-commands-core.js"
+import { concatenate, intoSegments, segmentsFrom } from "@hayloft/features/appends/concatenation-commands-core.js"
+import { NO_CHECKSUM } from "@hayloft/objects/commands/row-editor-core.js"
+import { sourceAt } from "@hayloft/objects/jobs/detach-sources.js"
 import { referablesOf } from "./append-kinds.js"
 import { lengthOf } from "./multipart-kinds.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 interface SourceRow {
-  readonly row: ReadRow
+  readonly row: RowAsRead
   readonly bucketId: ReturnType<Scene["bucketId"]>
   readonly key: ReturnType<Scene["key"]>
   readonly multipartId: SegmentSource["multipartId"]
@@ -99,8 +97,8 @@ function replaced(scene: Scene) {
   return replaceSource({ bucketId, key, multipartId, segment, extent, lengthBytes, hints: scene.hints() })
 }
 
-const released = (scene: Scene): readonly ReadRow[] =>
-  scene.rows("releases").flatMap(([rowKey, { value }]): readonly ReadRow[] => {
+const released = (scene: Scene): readonly RowAsRead[] =>
+  scene.rows("releases").flatMap(([rowKey, { value }]): readonly RowAsRead[] => {
     return decodePendingDeletion(value).kind === "segments" ? [["releases", rowKey, value]] : []
   })
 
@@ -125,9 +123,9 @@ export const REFERENCE_QUERIES: readonly PlayKind[] = [
     const { bucketId, key, multipartId } = scene.pickOr(referablesOf(scene), () => scene.uploadAddress())
     return referencesOf(multipartRowKey(objectRowKey(bucketId, key), multipartId))
   }),
-  queryKind("AppendedSegments", scene => {
+  queryKind("SegmentsFrom", scene => {
     const { bucketId, key, multipartId } = scene.pickOr(sourceRows(scene), () => scene.uploadAddress())
-    return appendedSegments(bucketId, { key, multipartId }, scene.pick([0, 0, 1_000]))
+    return segmentsFrom(bucketId, { key, multipartId }, scene.pick([0, 0, 1_000]))
   }),
   queryKind("SourceAt", scene => {
     const found = sourceRows(scene)

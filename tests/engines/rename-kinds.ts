@@ -1,7 +1,7 @@
 /** Renames, with random arguments: of payloads in rows, of copied extents, and of uploads with copied parts. */
-import type { BucketId } from "../../src/base/ids.js"
-import type { UploadAddress } from "../../src/object/commands/multipart-commands-core.js"
-import { renamable, renameObject, type Rename, type RenamedBytes } from "../../src/object/commands/rename-core.js"
+import type { BucketId } from "@hayloft/base/ids.js"
+import type { UploadAddress } from "@hayloft/objects/commands/multipart-commands-core.js"
+import { renamable, renameObject, type Rename, type RenamedBytes } from "@hayloft/objects/commands/rename-core.js"
 import { commandKind, queryKind, type PlayKind, type Scene, type StoredVersion } from "./scene.js"
 
 const TOKENS = [undefined, undefined, { token: "t", parameters: "a" }, { token: "t", parameters: "b" }]

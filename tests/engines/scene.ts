@@ -2,9 +2,9 @@
  * The source of a random history's arguments: a few buckets, keys, uploads and names, so that commands meet, and the
  * rows that exist at this moment. The same seed and the same rows lead to the same arguments.
  */
-import { assert } from "../../src/base/assert.js"
-import type { Fence } from "../../src/base/fence.js"
-import type { Family } from "../../src/base/families.js"
+import { assert } from "@hayloft/base/assert.js"
+import type { Fence } from "@hayloft/base/fence.js"
+import type { Family } from "@hayloft/base/families.js"
 import {
   objectKeyOfText,
   parseAccountId,
@@ -21,13 +21,13 @@ import {
   type ObjectKey,
   type RowKey,
   type UploadId,
-} from "../../src/base/ids.js"
-import type { KeyRange } from "../../src/base/key-range.js"
-import { parsePolicy } from "../../src/base/policy.js"
-import { decodeLock } from "../../src/format/coord-rows.js"
-import type { Extent } from "../../src/format/extent.js"
-import type { PartRecord } from "../../src/format/records.js"
-import { decodePart, decodeSegment, decodeUpload } from "../../src/format/records.js"
+} from "@hayloft/base/ids.js"
+import type { KeyRange } from "@hayloft/base/key-range.js"
+import { parsePolicy } from "@hayloft/base/policy.js"
+import { decodeLock } from "@hayloft/engine/format/coord-rows.js"
+import type { Extent } from "@hayloft/engine/format/extent.js"
+import type { PartRecord } from "@hayloft/engine/format/records.js"
+import { decodePart, decodeSegment, decodeUpload } from "@hayloft/engine/format/records.js"
 import {
   bucketRowKey,
   objectRowKey,
@@ -35,8 +35,8 @@ import {
   parseObjectRowKey,
   segmentRowKey,
   suffixRange,
-} from "../../src/format/row-key.js"
-import { multipartIdOf, multipartIdOfSuffix, NULL_VERSION, versionIdOf } from "../../src/format/version-id.js"
+} from "@hayloft/engine/format/row-key.js"
+import { multipartIdOf, multipartIdOfSuffix, NULL_VERSION, versionIdOf } from "@hayloft/engine/format/version-id.js"
 import {
   decodeVersion,
   etagOfHead,
@@ -44,17 +44,17 @@ import {
   versionIdOfHead,
   type VersionDetails,
   type VersionRecord,
-} from "../../src/format/version-record.js"
-import type { Command, Incarnations, MetadataRow, Query } from "../../src/metadata/index.js"
-import type { MemoryMetadata } from "../../src/metadata/testing-engine.js"
-import { SYSTEM_BUCKET_ID } from "../../src/object/jobs/metadata-backup-bucket.js"
-import { bucketOf } from "../../src/object/queries/object-info-core.js"
-import type { UploadAddress } from "../../src/object/commands/multipart-commands-core.js"
-import { bucketOfRow, readCounters } from "../../src/object/commands/bucket-rows-core.js"
-import type { Bucket, Conditions } from "../../src/object/contract.js"
-import type { UploadName } from "../../src/object/queries/named-extents-core.js"
-import type { Random } from "../../src/seams/random/contract.js"
-import "../../src/features/index.js"
+} from "@hayloft/engine/format/version-record.js"
+import type { Command, Incarnations, MetadataRow, Query } from "@hayloft/engine/metadata/index.js"
+import type { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
+import { SYSTEM_BUCKET_ID } from "@hayloft/objects/jobs/metadata-backup-bucket.js"
+import { bucketOf } from "@hayloft/objects/queries/object-info-core.js"
+import type { UploadAddress } from "@hayloft/objects/commands/multipart-commands-core.js"
+import { bucketOfRow, readCounters } from "@hayloft/objects/commands/bucket-rows-core.js"
+import type { Bucket, Conditions } from "@hayloft/objects/contract.js"
+import type { UploadName } from "@hayloft/objects/queries/named-extents-core.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
+import "@hayloft/features/index.js"
 
 /** One thing that a history does. */
 export type Play =

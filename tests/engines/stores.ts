@@ -1,8 +1,8 @@
 /** The engines that histories are played on: the embedded one, and the SQL engine on any database. */
-import { isFailure } from "../../src/base/failures.js"
-import { parseIncarnation, type Incarnation } from "../../src/base/ids.js"
-import type { Incarnations } from "../../src/metadata/index.js"
-import type { SqlMetadata } from "../../src/sql/index.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { parseIncarnation, type Incarnation } from "@hayloft/base/ids.js"
+import type { Incarnations } from "@hayloft/engine/metadata/index.js"
+import type { SqlMetadata } from "@hayloft/engine/sql/index.js"
 import { Scene } from "../tablet/scene.js"
 import type { ProcessUnderTest, StoreUnderTest } from "./player.js"
 

@@ -5,7 +5,7 @@ import {
   readAdminToken,
   readAdminTokens,
   revokeAdminToken,
-} from "../../src/access/admin-tokens-core.js"
+} from "@hayloft/access/admin-tokens-core.js"
 import {
   auditDelivered,
   beginAudit,
@@ -15,14 +15,14 @@ import {
   oldQueued,
   readAudit,
   undeliveredAudit,
-} from "../../src/access/audit-log-core.js"
-import { readSignOuts, signOut } from "../../src/access/sign-outs-core.js"
-import { deletedSwiftAccounts, readSwiftAccount, setSwiftAccount } from "../../src/access/swift-accounts.js"
-import { parseAdminTokenId, parseAuditId, parseEventId, parseJobId, rowKeyOf } from "../../src/base/ids.js"
-import { encodeSwiftAccount } from "../../src/format/swift-account.js"
-import type { JobRecord } from "../../src/format/job-record.js"
-import { changeJob, dropJobs, readJob, readJobs, startJob } from "../../src/features/user-jobs/job-commands-core.js"
-import { dropEvents, noteEvents, oldEvents, readEvents } from "../../src/observe/event-rows-core.js"
+} from "@hayloft/access/audit-log-core.js"
+import { readSignOuts, signOut } from "@hayloft/access/sign-outs-core.js"
+import { deletedSwiftAccounts, readSwiftAccount, setSwiftAccount } from "@hayloft/access/swift-accounts.js"
+import { parseAdminTokenId, parseAuditId, parseEventId, parseJobId, rowKeyOf } from "@hayloft/base/ids.js"
+import { encodeSwiftAccount } from "@hayloft/engine/format/swift-account.js"
+import type { JobRecord } from "@hayloft/engine/format/job-record.js"
+import { changeJob, dropJobs, readJob, readJobs, startJob } from "@hayloft/features/user-jobs/job-commands-core.js"
+import { dropEvents, noteEvents, oldEvents, readEvents } from "@hayloft/admin/observe/event-rows-core.js"
 import { ACCOUNTS, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const IDS = ["A", "B", "C"].map(letter => parseAdminTokenId(letter.repeat(12)))

@@ -1,13 +1,13 @@
 /** Random transactions: with one operation or several, with tokens that meet, and with their leftovers. */
-import { rowKeyOf } from "../../src/base/ids.js"
-import { decodeGuards, isGuardsRowKey, type TransactionToken } from "../../src/format/transaction-record.js"
+import { rowKeyOf } from "@hayloft/base/ids.js"
+import { decodeGuards, isGuardsRowKey, type TransactionToken } from "@hayloft/engine/format/transaction-record.js"
 import {
   commitTransaction,
   dropGuards,
   findTransaction,
   overTransactions,
   type TransactionStep,
-} from "../../src/object/commands/transaction-core.js"
+} from "@hayloft/features/transactions/transaction-commands-core.js"
 import { completionIn } from "./multipart-kinds.js"
 import { removingOf } from "./object-kinds.js"
 import { renameAnywhere } from "./rename-kinds.js"

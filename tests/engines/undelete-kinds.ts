@@ -1,9 +1,9 @@
 /** Commands and queries of undelete. */
-import { parseBucketId, type RowKey } from "../../src/base/ids.js"
-import { bucketRowKey, parseObjectRowKey, suffixRange } from "../../src/format/row-key.js"
-import { purgeDeleted, setUndelete, undeleteObject } from "../../src/features/undelete/undelete-commands-core.js"
-import { deletedRows, dueDeleted, findDeleted, listDeleted } from "../../src/features/undelete/deleted-rows-core.js"
-import { ALL_OBJECT_ROWS } from "../../src/object/queries/extent-rows.js"
+import { parseBucketId, type RowKey } from "@hayloft/base/ids.js"
+import { bucketRowKey, parseObjectRowKey, suffixRange } from "@hayloft/engine/format/row-key.js"
+import { purgeDeleted, setUndelete, undeleteObject } from "@hayloft/features/undelete/undelete-commands-core.js"
+import { deletedRows, dueDeleted, findDeleted, listDeleted } from "@hayloft/features/undelete/deleted-rows-core.js"
+import { ALL_OBJECT_ROWS } from "@hayloft/objects/queries/extent-rows.js"
 import { ALL_ROWS, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const rowsOf = (scene: Scene): readonly RowKey[] => scene.rows("deleted").map(([key]) => key)

@@ -41,6 +41,7 @@ const STORIES: Readonly<Record<string, ProcessStory>> = {
   "volumes of one of three disks rot as they are read": {
     folders: 3,
     ending: "kill",
+    moreObjects: 40,
     rules: all => [
       { prefix: `${disk(all, 1)}/volumes/`, calls: ["read"], nth: 1, forEver: true, how: { flippedBit: 12_345 } },
     ],

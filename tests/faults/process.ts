@@ -19,6 +19,8 @@ export interface ProcessStory {
   readonly folders: number
   /** How the server with faults ends. A stop makes a last checkpoint. */
   readonly ending: "stop" | "kill"
+  /** Objects beside the first eight: a read needs a shard of a certain disk only for two of three objects with shards. */
+  readonly moreObjects?: number
   /** Rules that apply from the middle of the story on; paths begin with the folder of the disk. */
   rules(folders: readonly string[]): readonly ShimRule[]
 }
@@ -108,7 +110,7 @@ export class FaultyServer {
   }
 
   /** Reports the server's faults instead of throwing. */
-  async tell({ ending, rules }: Omit<ProcessStory, "folders">): Promise<ProcessOutcome> {
+  async tell({ ending, moreObjects = 0, rules }: Omit<ProcessStory, "folders">): Promise<ProcessOutcome> {
     const { server, shim, disks } = this
     try {
       const client = server.client()
@@ -118,6 +120,7 @@ export class FaultyServer {
       if (made.status !== 200) throw new Error(`the bucket could not be created: ${made.status} ${made.text}`)
       const objects = new Objects(bucket)
       for (let i = 0; i < 8; i += 1) await objects.put(client, `key-${i}`)
+      for (let i = 0; i < moreObjects; i += 1) await objects.put(client, `more-${i}`)
       shim.set(rules(disks))
       for (let i = 0; i < 12; i += 1) {
         if (i % 5 === 4) await objects.remove(client, `key-${i % 7}`)

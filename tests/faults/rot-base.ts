@@ -3,11 +3,11 @@
  * belong to another store, are older, truncated or missing. Pure: computes the changes from the content of the
  * files.
  */
-import type { DeviceId } from "../../src/base/ids.js"
-import { Block, fileSeed } from "../../src/format/table-block.js"
-import { decodeEnd } from "../../src/format/table-file.js"
-import { ROT_KINDS, rotOnce } from "../../src/seams/disk/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import type { DeviceId } from "@hayloft/base/ids.js"
+import { Block, fileSeed } from "@hayloft/engine/format/table-block.js"
+import { decodeEnd } from "@hayloft/engine/format/table-file.js"
+import { ROT_KINDS, rotOnce } from "@hayloft/base/seams/disk/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 
 export const BASE_ROT_KINDS = [
   ...ROT_KINDS,

@@ -9,28 +9,22 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { closeSync, openSync, writeSync } from "node:fs"
 import { join } from "node:path"
-import { isFailure } from "../../src/base/failures.js"
-import {
-  objectKeyOfText,
-  parseAccountId,
-  parseBucketName,
-  parseDeviceId,
-  parseIncarnation,
-} from "../../src/base/ids.js"
-import { KIB, MIB } from "../../src/base/limits.js"
-import { readControlRecord } from "../../src/device/index.js"
-import { makeCodec } from "../../src/erasure/index.js"
-import { CheckpointExecutor } from "../../src/node/metadata/checkpoint-job.js"
-import { openEngine, type Engine } from "../../src/node/engine.js"
-import { firstRecordOf, settingsOf } from "../../src/node/testing-engine.js"
-import { RealClock } from "../../src/seams/clock/real.js"
-import { InlineCompute } from "../../src/seams/compute/index.js"
-import { RealDisk, ROT_KINDS, rotOnce, type Disk } from "../../src/seams/disk/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
-import { TABLE_LIMITS, TableStores } from "../../src/table/index.js"
-import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
-import type { Bucket } from "../../src/object/index.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, parseDeviceId, parseIncarnation } from "@hayloft/base/ids.js"
+import { KIB, MIB } from "@hayloft/base/limits.js"
+import { readControlRecord } from "@hayloft/engine/device/index.js"
+import { makeCodec } from "@hayloft/engine/erasure/index.js"
+import { CheckpointExecutor } from "@hayloft/node/metadata/checkpoint-job.js"
+import { openEngine, type Engine } from "@hayloft/node/engine.js"
+import { firstRecordOf, settingsOf } from "@hayloft/node/testing-engine.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
+import { InlineCompute } from "@hayloft/base/seams/compute/index.js"
+import { RealDisk, ROT_KINDS, rotOnce, type Disk } from "@hayloft/base/seams/disk/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
+import { TABLE_LIMITS, TableStores } from "@hayloft/engine/table/index.js"
+import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
+import type { Bucket } from "@hayloft/objects/index.js"
 import { bodyBytes, find, putRequest, sourceOf } from "../../sim/world/bodies.js"
 import {
   BASE_ROT_KINDS,

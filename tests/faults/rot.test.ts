@@ -1,7 +1,7 @@
 /** Damages a few places of real files: no wrong byte is served. `npm run faults -- --part rot` damages many more. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { runsOf, TEST_SEED as seed } from "../../src/base/testing-seed.js"
+import { runsOf, TEST_SEED as seed } from "@hayloft/base/testing-seed.js"
 import { sweepRot } from "./rot.js"
 import { ROT_TARGETS, type RotSweep } from "./rot-plan.js"
 

@@ -4,10 +4,10 @@
  *
  * The bytes of each write repeat its unique name; an observer records requests and answers.
  */
-import { isFailure, type FailureKind } from "../../src/base/failures.js"
-import { objectKeyOfText, parseAccountId, parseBucketName } from "../../src/base/ids.js"
-import type { Engine } from "../../src/node/engine.js"
-import type { Bucket } from "../../src/object/index.js"
+import { isFailure, type FailureKind } from "@hayloft/base/failures.js"
+import { objectKeyOfText, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import type { Bucket } from "@hayloft/objects/index.js"
 import { hex, md5 } from "../../sim/model/digests.js"
 import { bodyBytes, find, nameOfBody, noSignal, putRequest, sourceOf } from "../../sim/world/bodies.js"
 import { Observer, type Write } from "../../sim/world/observer.js"

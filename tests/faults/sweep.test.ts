@@ -3,9 +3,9 @@
  * all.
  */
 import { test } from "node:test"
-import { must } from "../../src/base/assert.js"
-import { runsOf, TEST_SEED } from "../../src/base/testing-seed.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
+import { must } from "@hayloft/base/assert.js"
+import { runsOf, TEST_SEED } from "@hayloft/base/testing-seed.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { describeSite, sitesOf, sweepOne, sweeps, type Site, type SweepOptions } from "./sweep.js"
 import { shown } from "./story.js"
 

@@ -7,8 +7,8 @@
  * true.
  * With several devices, writes continue without a restart, within WRITES_BACK_MS (ROOM_BACK_MS when space was short).
  */
-import { isFailure } from "../../src/base/failures.js"
-import type { Engine } from "../../src/node/engine.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import type { Engine } from "@hayloft/node/engine.js"
 import {
   answersLate,
   CallList,
@@ -18,7 +18,7 @@ import {
   tears,
   type CallKind,
   type Intercept,
-} from "../../src/seams/disk/index.js"
+} from "@hayloft/base/seams/disk/index.js"
 import { audit } from "../../sim/world/audit.js"
 import { World } from "../../sim/world/world.js"
 import { BUCKET, shown, Story } from "./story.js"

@@ -1,5 +1,5 @@
 /** A client of the admin API of a server process: for tests that start jobs and set things without the command line. */
-import { AdminClient } from "../../src/client/index.js"
+import { AdminClient } from "@hayloft/client/index.js"
 import type { ServerProcess } from "./server.js"
 
 const NEVER = new AbortController().signal

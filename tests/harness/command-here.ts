@@ -4,7 +4,7 @@
  *
  * Limits  Standard input is empty. Commands that start programs or are a store need a process.
  */
-import { runHere } from "../../src/cli/testing-here.js"
+import { runHere } from "@hayloft/cli/testing-here.js"
 import type { CommandResult } from "./commands.js"
 
 const OF_PROCESSES: readonly string[] = ["serve", "dev", "lock", "rescue", "volume"]

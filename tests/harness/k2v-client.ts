@@ -1,8 +1,8 @@
 /** A small client of K2V, as Garage specifies it, for tests: it signs a request with Signature V4 and sends it. */
 import { createHash } from "node:crypto"
 import { request as send } from "node:http"
-import { signRequest } from "../../src/access/sigv4.js"
-import { percentEncode } from "../../src/base/uri.js"
+import { signRequest } from "@hayloft/access/sigv4.js"
+import { percentEncode } from "@hayloft/base/uri.js"
 
 export interface K2vAccess {
   /** `127.0.0.1:PORT`. */

@@ -16,7 +16,8 @@ import {
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import ts from "typescript"
-import { TEST_SEED } from "../../src/base/testing-seed.js"
+import { TEST_SEED } from "@hayloft/base/testing-seed.js"
+import { transpiled } from "./transpiled.js"
 import { ROOT } from "./server.js"
 
 /** A text that occurs in a file exactly once, and its replacement. */
@@ -28,6 +29,9 @@ export interface PlantedEdit {
 
 const COMPILER_OPTIONS = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true }
 
+/** So many files may move in one landing. */
+const RENAMES_MAX = 10_000
+
 /** Longer than the work that a landing ends. */
 const LANDING_HOURS = 6
 
@@ -36,22 +40,35 @@ const git = (...args: readonly string[]): string => {
   return status === 0 ? stdout.trim() : ""
 }
 
-/** Code without its comments. */
+const FROM = /^(?:import|export) (?:[^"';=]*) from "[^"]*";$/gm
+
+/** Code without its comments, and without where it takes things from: that of a file that moves stays the same. */
 const codeOf = (text: string): string =>
-  ts.transpileModule(text, { compilerOptions: { ...COMPILER_OPTIONS, removeComments: true } }).outputText
+  ts
+    .transpileModule(text, { compilerOptions: { ...COMPILER_OPTIONS, removeComments: true } })
+    .outputText.replace(FROM, "")
 
 /** The files whose code differs from that of this many hours before the latest commit; undefined if git does not know. */
 function changedFiles(): ((path: string) => boolean) | undefined {
-  const before = Number(git("log", "-1", "--format=%ct")) - LANDING_HOURS * 3_600
-  const base = git("rev-list", "-1", `--before=${before}`, "HEAD")
+  const sinceSeconds = Number(git("log", "-1", "--format=%ct")) - LANDING_HOURS * 3_600
+  const base = git("rev-list", "-1", `--before=${sinceSeconds}`, "HEAD")
   if (base === "") return undefined
-  const names = git("diff", "--name-only", base).split("\n")
+  const renames = ["--name-status", "--find-renames=50%", `-l${RENAMES_MAX}`]
+  const changes = git("diff", ...renames, base).split("\n")
+  const before = new Map(
+    changes.map(line => {
+      const [, from = "", to = from] = line.split("\t")
+      return [to, from]
+    }),
+  )
   const hasChanged = (file: string): boolean =>
     !file.endsWith(".ts") ||
     !existsSync(join(ROOT, file)) ||
-    codeOf(readFileSync(join(ROOT, file), "utf8")) !== codeOf(git("show", `${base}:${file}`))
+    codeOf(readFileSync(join(ROOT, file), "utf8")) !== codeOf(git("show", `${base}:${before.get(file) ?? file}`))
   return path =>
-    names.some(name => (name === path || (path.endsWith("/") && name.startsWith(path))) && hasChanged(name))
+    [...before.keys()].some(
+      name => (name === path || (path.endsWith("/") && name.startsWith(path))) && hasChanged(name),
+    )
 }
 
 function assertCurrent({ file, find }: PlantedEdit): void {
@@ -115,10 +132,9 @@ export class PlantedCopies {
       )
     }
     for (const [file, source] of sources) {
-      const { outputText } = ts.transpileModule(source, { compilerOptions: COMPILER_OPTIONS, fileName: file })
       const path = join(program, "dist", file.replace(/\.ts$/, ".js"))
       rmSync(path)
-      writeFileSync(path, outputText)
+      writeFileSync(path, transpiled(source, file))
     }
     return new PlantedCopy(program)
   }

@@ -1,7 +1,7 @@
 /**
  * A real PostgreSQL server in a temporary folder, for tests of everything that keeps its metadata in one.
  *
- * Promises  No server outlives this process. The rest as `PostgresProcess` (src/client/testing-postgres.ts).
+ * Promises  No server outlives this process. The rest as `PostgresProcess` (packages/client/src/testing-postgres.ts).
  */
 import { execFile } from "node:child_process"
 import { createHash } from "node:crypto"
@@ -10,8 +10,8 @@ import { mkdir, mkdtemp, rename, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
-import { findPostgres, INITDB, PostgresProcess, serverUser } from "../../src/client/testing-postgres.js"
-import { RealClock } from "../../src/seams/clock/real.js"
+import { findPostgres, INITDB, PostgresProcess, serverUser } from "@hayloft/client/testing-postgres.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { bindChild } from "./commands.js"
 import { quietParent } from "./folders.js"
 import { freePort } from "./free-port.js"

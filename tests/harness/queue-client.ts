@@ -1,7 +1,7 @@
 /** A small client of the REST API of queues, for tests: it signs a request with Signature V4 and sends it. */
 import { createHash } from "node:crypto"
 import { Agent, request as send } from "node:http"
-import { signRequest } from "../../src/access/sigv4.js"
+import { signRequest } from "@hayloft/access/sigv4.js"
 
 export interface QueueAccess {
   /** `127.0.0.1:PORT`. */

@@ -7,7 +7,7 @@
  */
 import { readFileSync, readlinkSync, writeFileSync } from "node:fs"
 import { createServer, type AddressInfo, type Socket } from "node:net"
-import { runHere } from "../../src/cli/testing-here.js"
+import { runHere } from "@hayloft/cli/testing-here.js"
 import { forkedBy } from "./commands.js"
 
 /** A program that runs the commands of its stub. */

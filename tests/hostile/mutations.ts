@@ -2,7 +2,7 @@
  * Documents and values of which nothing good can come: mutations of valid ones, from a seed. What is left of a document may be
  * valid by chance.
  */
-import type { Random } from "../../src/seams/random/contract.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 
 const NUMBERS = [
   ...["0", "-1", "+1", "00", "1.5", "1e9", "0x10", "NaN", "Infinity", "2147483648", "4294967296"],

@@ -4,11 +4,12 @@
  */
 import { before, test } from "node:test"
 import assert from "node:assert/strict"
-import { attemptsWithoutWaits } from "../../src/access/testing-attempts.js"
-import { FakeAudit } from "../../src/access/testing-audit.js"
-import { Denials, presign } from "../../src/access/index.js"
-import { ACTIONS, createIamHandler } from "../../src/iam/index.js"
-import { RealClock } from "../../src/seams/clock/real.js"
+import { attemptsWithoutWaits } from "@hayloft/access/testing-attempts.js"
+import { FakeAudit } from "@hayloft/access/testing-audit.js"
+import { Denials, presign } from "@hayloft/access/index.js"
+import { ACTIONS, createIamHandler } from "@hayloft/protocols/iam/index.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
+import { MetricsInMemory } from "@hayloft/base/seams/telemetry/metrics.js"
 import { AccessWorld } from "../access/world.js"
 import type { HandlerRequest } from "../s3/ask.js"
 import { formOf, formRequest, ROOT, sign, SimWeb, tell, type IamAnswer } from "./world.js"
@@ -37,6 +38,7 @@ const handler = createIamHandler({
   sessions: spied(access.sessions),
   web: new SimWeb(),
   clock: new RealClock(),
+  metrics: new MetricsInMemory(),
   denials: new Denials(),
   rates: { enter: () => undefined },
   attempts: attemptsWithoutWaits(),

@@ -1,6 +1,6 @@
 /** Authorization in IAM: the root may do everything, users what their current policies allow. */
 import assert from "node:assert/strict"
-import { parseAccountId } from "../../src/base/ids.js"
+import { parseAccountId } from "@hayloft/base/ids.js"
 import { allow, ROOT_KEY, trust, testBothWays } from "../access/world.js"
 import { IamWorld, ROOT, sessionIn, type Signer } from "./world.js"
 

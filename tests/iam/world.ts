@@ -1,15 +1,15 @@
 /** IAM and STS without a server: requests signed like those of clients, over identities in memory. */
 import assert from "node:assert/strict"
-import { attemptsWith } from "../../src/access/testing-attempts.js"
-import { FakeAudit } from "../../src/access/testing-audit.js"
-import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
-import { Denials, RateLimiter, sha256Hex, signRequest } from "../../src/access/index.js"
-import { fail } from "../../src/base/failures.js"
-import type { Protocol } from "../../src/http/index.js"
-import { createIamHandler } from "../../src/iam/index.js"
-import { RealClock } from "../../src/seams/clock/real.js"
-import { SimClock } from "../../src/seams/clock/sim.js"
-import type { Web } from "../../src/seams/web/contract.js"
+import { attemptsWith } from "@hayloft/access/testing-attempts.js"
+import { FakeAudit } from "@hayloft/access/testing-audit.js"
+import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
+import { Denials, RateLimiter, sha256Hex, signRequest } from "@hayloft/access/index.js"
+import { fail } from "@hayloft/base/failures.js"
+import type { Protocol } from "@hayloft/protocols/http/index.js"
+import { createIamHandler } from "@hayloft/protocols/iam/index.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
+import { SimClock } from "@hayloft/base/seams/clock/sim.js"
+import type { Web } from "@hayloft/base/seams/web/contract.js"
 import { AccessWorld, ROOT_KEY } from "../access/world.js"
 import { ask, type HandlerRequest } from "../s3/ask.js"
 
@@ -110,6 +110,7 @@ export class IamWorld {
       ...this.access.access,
       web: this.web,
       clock: new RealClock(),
+      metrics: new SimTelemetry().metrics,
       denials: this.denials,
       audit: this.audit,
       rates: new RateLimiter(new RealClock(), new SimTelemetry().metrics, () => 1),

@@ -24,7 +24,7 @@ test("the script copies all items with their concurrent values", { skip: !(await
       for (const name of ["old", "next"]) await server.hayloft(["mb", `s3://${name}-bucket`])
       const items = Array.from({ length: 25 }, (_, i) => ({ pk: `p ${i % 3}\n"é"`, sk: `k${i}`, v: base64(`${i}`) }))
       await old.insertBatch([...items, { pk: "q", sk: "a", v: base64("1") }, { pk: "q", sk: "a", v: base64("2") }])
-      const page = readFileSync(join(ROOT, "docs/migrate/from-garage.md"), "utf8")
+      const page = readFileSync(join(ROOT, "docs/guide/migrate/from-garage.md"), "utf8")
       const script = /```sh k2v-copy\n(.*?)```/s.exec(page)?.[1] ?? ""
       const key = `${CREDENTIALS.accessKey}:${CREDENTIALS.secretKey}`
       const env = {

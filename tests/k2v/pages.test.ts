@@ -11,21 +11,21 @@ import {
   parseItemKey,
   parsePosition,
   type RowKey,
-} from "../../src/base/ids.js"
-import type { Family } from "../../src/base/families.js"
+} from "@hayloft/base/ids.js"
+import type { Family } from "@hayloft/base/families.js"
 import {
   changeRowKey,
   encodeK2vChange,
   encodeK2vItem,
   encodeK2vPartition,
   itemRowKey,
-} from "../../src/format/k2v-rows.js"
-import { objectRowKey } from "../../src/format/row-key.js"
-import { soleProcess, type Query, type QueryView } from "../../src/metadata/index.js"
-import { readChanges, readItem, readItems, readPartitions } from "../../src/object/items/item-queries-core.js"
-import { interceptedDisk, SimDisk } from "../../src/seams/disk/index.js"
-import type { StoreReader, StoreWrite } from "../../src/seams/store/contract.js"
-import { TABLE_LIMITS, TableStores } from "../../src/table/index.js"
+} from "@hayloft/engine/format/k2v-rows.js"
+import { objectRowKey } from "@hayloft/engine/format/row-key.js"
+import { soleProcess, type Query, type QueryView } from "@hayloft/engine/metadata/index.js"
+import { readChanges, readItem, readItems, readPartitions } from "@hayloft/features/items/item-queries-core.js"
+import { interceptedDisk, SimDisk } from "@hayloft/base/seams/disk/index.js"
+import type { StoreReader, StoreWrite } from "@hayloft/base/seams/store/contract.js"
+import { TABLE_LIMITS, TableStores } from "@hayloft/engine/table/index.js"
 
 const ITEMS = Number(process.env["K2V_ITEMS"] ?? 20_000)
 const PAGE = 50

@@ -4,8 +4,8 @@
  */
 import { test } from "node:test"
 import assert from "node:assert/strict"
-import { must } from "../../src/base/assert.js"
-import { runsOf, TEST_SEED as seed } from "../../src/base/testing-seed.js"
+import { must } from "@hayloft/base/assert.js"
+import { runsOf, TEST_SEED as seed } from "@hayloft/base/testing-seed.js"
 import { killLoop, replayCommand } from "./kill-loop.js"
 
 const FOLDERS = [1, 3, 7]

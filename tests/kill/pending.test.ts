@@ -1,6 +1,6 @@
 /**
  * Kill -9 around the commit of an upload. Before it: bytes are on the devices, and no object has them; `hayloft pending list` names
- * them. After it: the object is there. When the bytes go is tested in virtual time (src/object/jobs).
+ * them. After it: the object is there. When the bytes go is tested in virtual time (packages/objects/src/jobs).
  */
 import assert from "node:assert/strict"
 import { readdir, stat } from "node:fs/promises"
@@ -10,8 +10,8 @@ import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
 import { CreateBucketCommand, PutObjectCommand } from "@aws-sdk/client-s3"
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner"
-import { STORE_SCHEMAS } from "../../src/admin/index.js"
-import { MIB } from "../../src/base/limits.js"
+import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
+import { MIB } from "@hayloft/base/limits.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"
 import { ServerProcess } from "../harness/server.js"

@@ -3,7 +3,7 @@
  * they were promised.
  */
 import { setTimeout as later } from "node:timers/promises"
-import type { SimRandom } from "../../src/seams/random/sim.js"
+import type { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import type { ServerProcess } from "../harness/server.js"
 
 export interface KillPlugin {

@@ -6,7 +6,7 @@
  */
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
-import { must } from "../../src/base/assert.js"
+import { must } from "@hayloft/base/assert.js"
 import type { KillWorld } from "./plugin.js"
 
 /** A key, and the digests of the contents that a read may return; undefined: no object. */

@@ -1,17 +1,17 @@
 /** KMS without a server: requests signed like those of clients, over keys in memory. */
 import assert from "node:assert/strict"
-import { attemptsWith } from "../../src/access/testing-attempts.js"
-import { FakeAudit } from "../../src/access/testing-audit.js"
-import { Denials, RateLimiter } from "../../src/access/index.js"
-import { fail } from "../../src/base/failures.js"
-import type { Protocol } from "../../src/http/index.js"
-import { KeyPolicies, KeyService } from "../../src/keys/index.js"
-import { MemoryMaterials } from "../../src/keys/testing-materials.js"
-import { createKmsHandler } from "../../src/kms/index.js"
-import type { Clock } from "../../src/seams/clock/contract.js"
-import { RealClock } from "../../src/seams/clock/real.js"
-import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
+import { attemptsWith } from "@hayloft/access/testing-attempts.js"
+import { FakeAudit } from "@hayloft/access/testing-audit.js"
+import { Denials, RateLimiter } from "@hayloft/access/index.js"
+import { fail } from "@hayloft/base/failures.js"
+import type { Protocol } from "@hayloft/protocols/http/index.js"
+import { KeyPolicies, KeyService } from "@hayloft/access/keys/index.js"
+import { MemoryMaterials } from "@hayloft/access/keys/testing-materials.js"
+import { createKmsHandler } from "@hayloft/protocols/kms/index.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
+import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { IamWorld, ROOT, sign, type Signer } from "../iam/world.js"
 import { ask } from "../s3/ask.js"
 
@@ -52,6 +52,7 @@ export class KmsApiWorld {
       accounts,
       random,
       clock,
+      metrics: new SimTelemetry().metrics,
       denials,
       rates,
       attempts: attemptsWith(clock, this.audit),

@@ -4,7 +4,7 @@
  * Source  AWS KMS API Reference; "Create a signed AWS API request", IAM User Guide.
  */
 import { createCipheriv, createDecipheriv, createHash, createHmac, randomBytes } from "node:crypto"
-import type { PostAnswer, PostRequest } from "../../src/seams/web/contract.js"
+import type { PostAnswer, PostRequest } from "@hayloft/base/seams/web/contract.js"
 import { jsonAnswer, StandIn } from "./stand-in.js"
 
 const SKEW_MS = 5 * 60_000

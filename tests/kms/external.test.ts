@@ -1,12 +1,12 @@
 /** Named keys that are in Vault or AWS KMS, through the key service of the store. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { must } from "../../src/base/assert.js"
-import { isFailure } from "../../src/base/failures.js"
-import { defaultPolicy, KeyService } from "../../src/keys/index.js"
-import { textOfContext } from "../../src/keys/encryption-context.js"
-import { MemoryMaterials } from "../../src/keys/testing-materials.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
+import { must } from "@hayloft/base/assert.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { defaultPolicy, KeyService } from "@hayloft/access/keys/index.js"
+import { textOfContext } from "@hayloft/access/keys/encryption-context.js"
+import { MemoryMaterials } from "@hayloft/access/keys/testing-materials.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { IamWorld } from "../iam/world.js"
 import { CONTEXT, keyOf, KmsWorld, OTHER_CONTEXT } from "./world.js"
 

@@ -1,8 +1,8 @@
 /** Limits of calls to key services, in virtual time: many at once, unreachable services, and kept keys. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { isFailure } from "../../src/base/failures.js"
-import { KMS_LIMITS } from "../../src/keys/service-limits.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { KMS_LIMITS } from "@hayloft/access/keys/service-limits.js"
 import { hangs, jsonAnswer, says } from "./stand-in.js"
 import { CONTEXT, keyOf, KmsWorld, OTHER_CONTEXT } from "./world.js"
 

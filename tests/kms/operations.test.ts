@@ -5,9 +5,9 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { must } from "../../src/base/assert.js"
-import { isFailure } from "../../src/base/failures.js"
-import { parseKmsKeyId } from "../../src/base/ids.js"
+import { must } from "@hayloft/base/assert.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { parseKmsKeyId } from "@hayloft/base/ids.js"
 import { B64, KmsApiWorld, type Members } from "./api-world.js"
 
 const UNKNOWN = "00000000-0000-4000-8000-000000000000"

@@ -1,8 +1,8 @@
 /** Named keys as S3 uses them: which key a name leads to. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { isFailure } from "../../src/base/failures.js"
-import { KeyPolicies, NamedS3Keys, type KeyCaller } from "../../src/keys/index.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { KeyPolicies, NamedS3Keys, type KeyCaller } from "@hayloft/access/keys/index.js"
 import { KmsApiWorld } from "./api-world.js"
 
 async function open() {

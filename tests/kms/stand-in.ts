@@ -1,7 +1,7 @@
 /** The common part of the stand-ins of key services: troubles to order, JSON answers, and a server on loopback. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import { createServer as createTlsServer } from "node:https"
-import type { PostAnswer, PostRequest } from "../../src/seams/web/contract.js"
+import type { PostAnswer, PostRequest } from "@hayloft/base/seams/web/contract.js"
 
 /** Returns what a service does instead of its work, or undefined if it works. */
 export type Trouble = (request: PostRequest) => Promise<PostAnswer> | undefined

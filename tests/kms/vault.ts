@@ -3,7 +3,7 @@
  * Source  "Transit secrets engine (API)", Vault documentation; errors as Vault 1.15 words them.
  */
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto"
-import type { PostAnswer, PostRequest } from "../../src/seams/web/contract.js"
+import type { PostAnswer, PostRequest } from "@hayloft/base/seams/web/contract.js"
 import { jsonAnswer, StandIn, textsOf } from "./stand-in.js"
 
 const TAG_BYTES = 16

@@ -11,7 +11,7 @@ import { freePort } from "../harness/free-port.js"
 import { ROOT, ServerProcess } from "../harness/server.js"
 
 const BUNDLE = "hayloft.cjs"
-const [SOURCE, LINE] = ["src/s3/operations/put-object.ts", /^export function putObject\(/]
+const [SOURCE, LINE] = ["packages/protocols/src/s3/operations/put-object.ts", /^export function putObject\(/]
 const WAIT_MS_MAX = 60_000
 
 /** The line of the bundle for the first statement of the method, counted from 1. */

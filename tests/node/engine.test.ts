@@ -1,26 +1,26 @@
 /** The behaviour of a store when parts of its machine fail. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { must } from "../../src/base/assert.js"
-import { objectKeyOfText, parseAccountId, rowKeyOf } from "../../src/base/ids.js"
-import { isFailure } from "../../src/base/failures.js"
-import { KIB } from "../../src/base/limits.js"
-import { SPACE_WAIT_MS_MAX } from "../../src/device/checkpointer.js"
-import { closeBucket } from "../../src/object/commands/bucket-commands-core.js"
-import type { Blocks } from "../../src/block/index.js"
-import type { Bucket } from "../../src/object/index.js"
-import { Encryption } from "../../src/object/encryption.js"
-import { ObjectReader } from "../../src/object/object-reader.js"
-import { ReadPins } from "../../src/object/read-pins.js"
-import { SealedBodies } from "../../src/object/sealed-body.js"
-import { InlineCompute } from "../../src/seams/compute/index.js"
-import { testingKeys } from "../../src/keys/testing-keys.js"
-import { makeCodec } from "../../src/erasure/index.js"
-import { failing } from "../../src/seams/disk/index.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
-import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
-import type { Engine } from "../../src/node/engine.js"
-import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "../../src/node/testing-engine.js"
+import { must } from "@hayloft/base/assert.js"
+import { objectKeyOfText, parseAccountId, rowKeyOf } from "@hayloft/base/ids.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { KIB } from "@hayloft/base/limits.js"
+import { SPACE_WAIT_MS_MAX } from "@hayloft/engine/device/checkpointer.js"
+import { closeBucket } from "@hayloft/objects/commands/bucket-commands-core.js"
+import type { Blocks } from "@hayloft/engine/block/index.js"
+import type { Bucket } from "@hayloft/objects/index.js"
+import { Encryption } from "@hayloft/objects/encryption.js"
+import { ObjectReader } from "@hayloft/objects/object-reader.js"
+import { ReadPins } from "@hayloft/objects/read-pins.js"
+import { SealedBodies } from "@hayloft/objects/sealed-body.js"
+import { InlineCompute } from "@hayloft/base/seams/compute/index.js"
+import { testingKeys } from "@hayloft/access/keys/testing-keys.js"
+import { makeCodec } from "@hayloft/engine/erasure/index.js"
+import { failing } from "@hayloft/base/seams/disk/index.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
+import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "@hayloft/node/testing-engine.js"
 
 const key = objectKeyOfText("key")
 const given = { key, attributes: { headers: {}, userMetadata: [] }, tags: [], conditions: {}, signal: noSignal }
@@ -222,7 +222,7 @@ test("a failed read leaves no pin, which would retain all released bytes", async
   const unused = () => Promise.reject(new Error("no blocks are read"))
   const blocks: Blocks = {
     ...{ write: unused, remove: unused, headerOf: unused, headersOf: unused, removeGroups: unused },
-    ...{ mend: unused, moveAway: unused, reencode: unused },
+    ...{ mend: unused, moveAway: unused, reencode: unused, ownerOf: unused, hotCopies: undefined },
     ...{
       seenShards: unused,
       shardScanOf: () => [],

@@ -98,11 +98,15 @@ export async function untilBackedUp(server: ServerProcess): Promise<void> {
   while (!(await isThere())) await wait(LOOK_MS)
 }
 
-/** Two rounds in two processes, of which the first was stopped, and the second was killed: its log has what it wrote last. */
+/**
+ * Writes two rounds in two processes, of which the first was stopped, and the second was killed: its log has what it wrote
+ * last. `between` runs while the store is stopped after the first.
+ */
 export async function used(
   folder: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  between: (folders: readonly string[]) => Promise<void> = () => Promise.resolve(),
 ): Promise<ServerProcess> {
   const folders = ["d1", "d2", "d3", "d4"].map(name => join(folder, name))
   const server = await ServerProcess.start({ folders, args: [...args, "--block-size", "1MiB"], env })
@@ -112,6 +116,7 @@ export async function used(
     await fill(client, "first")
   })
   await server.stop()
+  await between(folders)
   await server.launch()
   await withClient(server, client => fill(client, "second"))
   await server.kill()

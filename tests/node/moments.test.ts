@@ -21,8 +21,8 @@ import {
   type S3Client,
 } from "@aws-sdk/client-s3"
 import { z } from "zod"
-import { DIFFERENCES, HISTORY } from "../../src/admin/history-schemas.js"
-import { STARTED_JOB } from "../../src/admin/job-schemas.js"
+import { DIFFERENCES, HISTORY } from "@hayloft/features/history/schemas.js"
+import { STARTED_JOB } from "@hayloft/features/operator/index.js"
 import { setSetting } from "../harness/admin-client.js"
 import { forTestsOfFile, withFolder } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"

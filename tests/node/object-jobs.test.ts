@@ -14,8 +14,8 @@ import {
   PutObjectCommand,
   PutObjectRetentionCommand,
 } from "@aws-sdk/client-s3"
-import { STARTED_JOB } from "../../src/admin/job-schemas.js"
-import type { AdminClient } from "../../src/client/index.js"
+import { STARTED_JOB } from "@hayloft/features/operator/index.js"
+import type { AdminClient } from "@hayloft/client/index.js"
 import { adminOf } from "../harness/admin-client.js"
 import { forTestsOfFile } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"

@@ -32,6 +32,8 @@ const BUCKET = "archive"
 const BODY = Buffer.alloc(100_000, "cold")
 /** Less than what is stored: it was lowered. */
 const LIMIT_BYTES = 150_000
+/** Fewer objects than the account has. */
+const OF_ACCOUNT = { hardObjects: 2 }
 const LOOK_MS = 100
 
 const put = (client: S3Client, Key: string, StorageClass?: "GLACIER") =>
@@ -53,6 +55,18 @@ async function fill(server: ServerProcess, client: S3Client, k2v: K2vClient): Pr
   await admin.post(`/v1/buckets/${BUCKET}/undelete`, { days: 7 })
   admin.close()
   return restoreOf(client, "restored")
+}
+
+/** The path of the quota of the root account. */
+async function quotaOfRoot(server: ServerProcess): Promise<string> {
+  const text = JSON.stringify(await server.report("/v1/accounts"))
+  return `/v1/accounts/${/"id":"([^"]+)","displayName":"root"/.exec(text)?.[1]}/quota`
+}
+
+async function limitRoot(server: ServerProcess): Promise<void> {
+  const admin = await adminOf(server)
+  await admin.post(await quotaOfRoot(server), OF_ACCOUNT)
+  admin.close()
 }
 
 const k2vOf = (host: string) => new K2vClient({ host, ...CREDENTIALS }, BUCKET)
@@ -135,6 +149,7 @@ test(
       await withClient(server, async client => {
         restored = await fill(server, client, k2vOf(host))
         await fillLog(server)
+        await limitRoot(server)
         await fillQueue(queues)
         await backUp(server, client)
       })
@@ -162,6 +177,8 @@ test(
         assert.match(stdout, /GLACIER.*replica:3/s)
         const undelete = await rescued.report(`/v1/buckets/${BUCKET}/undelete`)
         assert.deepEqual(undelete, { days: 7, kept: { objects: 0, bytes: 0 } })
+        const ofRoot = JSON.stringify(await rescued.report(await quotaOfRoot(rescued)))
+        assert.ok(ofRoot.includes(JSON.stringify(OF_ACCOUNT)), ofRoot)
       })
       assert.equal((await rescued.client().call("GET", { bucket: "logs", key: "log" })).text, LINES.join(""))
       const bodyOf = async (key: string) => (await rescued.client().call("GET", { bucket: "logs", key })).body

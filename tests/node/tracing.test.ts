@@ -1,6 +1,6 @@
 /**
  * Traces of a real server, as a collector receives them: the spans of a write, a read and a degraded read are the steps that
- * docs/tracing.md lists, no more and no fewer.
+ * docs/operate/tracing.md lists, no more and no fewer.
  */
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
@@ -15,7 +15,7 @@ const TIMEOUT_MS = 240_000
 const READS_MAX = 10
 /** Names of spans in the table after a heading of the page. */
 function documented(heading: string): readonly string[] {
-  const page = readFileSync(join(ROOT, "docs/tracing.md"), "utf8")
+  const page = readFileSync(join(ROOT, "docs/operate/tracing.md"), "utf8")
   const section = page.slice(page.indexOf(`## ${heading}\n`)).split("\n## ")[0] ?? ""
   return [...section.matchAll(/^\| `([^`]+)` \|/gm)].map(([, name = ""]) => name).sort()
 }

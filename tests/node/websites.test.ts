@@ -15,7 +15,7 @@ import {
   type WebsiteConfiguration,
 } from "@aws-sdk/client-s3"
 import { exchange, type RawResponse } from "../../conformance/raw-client.js"
-import { TEST_CERTIFICATES } from "../../src/http/testing-certificates.js"
+import { TEST_CERTIFICATES } from "@hayloft/protocols/http/testing-certificates.js"
 import { freePort } from "../harness/free-port.js"
 import { forTestsOfFile, withFolder } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"

@@ -2,9 +2,9 @@
  * Random sets of policies and random requests, from a seed. The vocabulary is small, so that policies and requests
  * match often.
  */
-import { SimRandom } from "../../src/seams/random/sim.js"
-import { OTHER, OWNER } from "../../src/access/policy/testing-requests.js"
-import { isoDate } from "../../src/base/dates.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
+import { OTHER, OWNER } from "@hayloft/access/policy/testing-requests.js"
+import { isoDate } from "@hayloft/base/dates.js"
 import type { PlainPolicy, PlainRequest, PlainStatement, PlainWorld, Text } from "./oracle.js"
 
 export class Dice {

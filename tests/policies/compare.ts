@@ -2,10 +2,10 @@
  * One random set of policies: the engine and the oracle must agree on every request, and general properties of
  * policies must hold. Throws with the whole input otherwise.
  */
-import { assert } from "../../src/base/assert.js"
-import { parseAccessPolicy } from "../../src/access/policy/parse-access-policy.js"
-import { decide } from "../../src/access/policy/decide.js"
-import { lackingGrants, type LackingGrant } from "../../src/access/policy/explain.js"
+import { assert } from "@hayloft/base/assert.js"
+import { parseAccessPolicy } from "@hayloft/access/policy/parse-access-policy.js"
+import { decide } from "@hayloft/access/policy/decide.js"
+import { lackingGrants, type LackingGrant } from "@hayloft/access/policy/explain.js"
 import type {
   AccessPolicy,
   AccessRequest,
@@ -14,9 +14,9 @@ import type {
   PolicySide,
   PrincipalPolicies,
   ResourcePolicies,
-} from "../../src/access/policy/contract.js"
-import { ownerOf } from "../../src/access/policy/testing-requests.js"
-import type { SessionPrincipal } from "../../src/access/principal.js"
+} from "@hayloft/access/policy/contract.js"
+import { ownerOf } from "@hayloft/access/policy/testing-requests.js"
+import type { SessionPrincipal } from "@hayloft/access/principal.js"
 import { Dice, randomRequest, randomStatement, randomWorld, NOW_MS, type DocumentKind } from "./cases.js"
 import { allowedRequests, type PlainPolicy, type PlainRequest, type PlainStatement, type PlainWorld } from "./oracle.js"
 

@@ -5,7 +5,7 @@
  * oracle reads documents as plain objects, shares no code with the engine, and assumes that documents are valid.
  * Wildcards are regular expressions, addresses large integers, condition keys a record.
  */
-import { unreachable } from "../../src/base/assert.js"
+import { unreachable } from "@hayloft/base/assert.js"
 
 export type Text = string | readonly string[]
 

@@ -4,7 +4,7 @@
  */
 import { test } from "node:test"
 import assert from "node:assert/strict"
-import { TEST_SEED } from "../../src/base/testing-seed.js"
+import { TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { CASES_OF_A_WORLD, compareWorld, NO_TALLY } from "./compare.js"
 
 const CASES = 10_000

@@ -175,7 +175,7 @@ test("metrics tell what each queue holds", async () => {
   let text = ""
   // A step that was under way has perhaps not seen them: another one follows.
   for (let looks = 0; looks < 100 && !text.includes('queue="measured"'); looks++) {
-    await run(["jobs", "wake", "quotas"])
+    await run(["jobs", "wake", "holdings"])
     text = await server.metrics()
   }
   assert.match(text, new RegExp(`^hayloft_queue_messages${of} 2$`, "m"))

@@ -1,5 +1,5 @@
 /** Random choices of the generator, all from one seed. */
-import { SimRandom } from "../../src/seams/random/sim.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 
 export class Chance {
   private readonly random: SimRandom

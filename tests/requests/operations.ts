@@ -4,7 +4,7 @@
  */
 import { md5Base64 } from "../../conformance/checksums.js"
 import { encodeBytes } from "../../conformance/sign-v4.js"
-import { OPERATIONS } from "../../src/s3/operations.js"
+import { OPERATIONS } from "@hayloft/protocols/s3/operations.js"
 import type { Chance } from "./chance.js"
 import * as documents from "./documents.js"
 import type { Person } from "./people.js"

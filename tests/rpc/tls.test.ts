@@ -2,9 +2,9 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import * as tls from "node:tls"
-import { isFailure } from "../../src/base/failures.js"
-import { TEST_CERTIFICATES } from "../../src/http/testing-certificates.js"
-import { RealNet } from "../../src/seams/net/real.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { TEST_CERTIFICATES } from "@hayloft/protocols/http/testing-certificates.js"
+import { RealNet } from "@hayloft/base/seams/net/real.js"
 
 const LOOPBACK = { host: "127.0.0.1", port: 0 }
 const never = new AbortController().signal

@@ -4,8 +4,8 @@
  */
 import assert from "node:assert/strict"
 import { beforeEach, test } from "node:test"
-import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
-import { accountNumberOf } from "../../src/format/account-number.js"
+import { parseAccessKeyId, parseAccountId } from "@hayloft/base/ids.js"
+import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
 import { handleModel, ownerAccount, rootKeyOf, strangerAccount, userKeyOf } from "./over-model.js"
 import { allow, deny, documented, keyOf, People, policyOf, to, type With } from "./people.js"
 

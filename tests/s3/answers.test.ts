@@ -18,10 +18,10 @@ import { Readable } from "node:stream"
 import { Client } from "../../conformance/client.js"
 import { parseEndpoint } from "../../conformance/raw-client.js"
 import { text } from "../../conformance/xml.js"
-import { fail } from "../../src/base/failures.js"
-import { until } from "../../src/http/testing-listener.js"
-import type { ObjectServices } from "../../src/object/contract.js"
-import { RealClock } from "../../src/seams/clock/real.js"
+import { fail } from "@hayloft/base/failures.js"
+import { until } from "@hayloft/protocols/http/testing-listener.js"
+import type { S3Services } from "@hayloft/protocols/s3/index.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { OWNER, OWNER_ACCOUNT, serveModel, STRANGER_ACCOUNT } from "./over-model.js"
 import type { Served } from "./over-model.js"
 
@@ -71,7 +71,7 @@ class HastyClock extends RealClock {
 /** Completes after a while, or fails after a while. */
 const slowComplete =
   (outcome: "good" | "bad") =>
-  (model: ObjectServices): ObjectServices => ({
+  (model: S3Services): S3Services => ({
     ...model,
     multipart: new Proxy(model.multipart, {
       get: (target, property) => {

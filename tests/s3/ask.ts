@@ -1,6 +1,6 @@
 /** Requests to a handler without a server: thousands of them run in seconds. */
-import { HeaderShapes } from "../../src/base/request-headers.js"
-import type { Answer, Exchange, Protocol } from "../../src/http/index.js"
+import { HeaderShapes } from "@hayloft/base/request-headers.js"
+import type { HttpAnswer, Exchange, Protocol } from "@hayloft/protocols/http/index.js"
 
 const noSignal = new AbortController().signal
 const shapes = new HeaderShapes()
@@ -17,7 +17,7 @@ export interface HandlerRequest {
 }
 
 export interface Told {
-  readonly answer: Answer | undefined
+  readonly answer: HttpAnswer | undefined
   readonly notes: Readonly<Record<string, unknown>>
   /** The handler did not answer synchronously. */
   readonly waited: boolean
@@ -30,7 +30,7 @@ export async function ask(
   comes: "with the head" | "later" = "with the head",
 ): Promise<Told> {
   let arrived = comes === "later" ? undefined : body
-  let answer: Answer | undefined
+  let answer: HttpAnswer | undefined
   let [notes, meters] = [{}, 0]
   const headers = shapes.ofFlat(rawHeaders)
   const exchange: Exchange = {
@@ -68,6 +68,7 @@ export async function ask(
     pause: begin => new Promise<void>(resolve => begin(resolve) ?? resolve()),
     turn: () => Promise.resolve(),
     proveAccount: () => undefined,
+    denyAccount: () => undefined,
     payer: { account: undefined, address: from },
     pausedMs: 0,
     // As on a connection, the rest of the body is ignored once the response has ended.

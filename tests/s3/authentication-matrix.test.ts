@@ -12,12 +12,12 @@ import {
   STREAMING_SIGNED_TRAILER,
   STREAMING_UNSIGNED_TRAILER,
   UNSIGNED_PAYLOAD,
-} from "../../src/access/index.js"
+} from "@hayloft/access/index.js"
 import { signV2 } from "../../conformance/sign-v2.js"
 import { encodeText } from "../../conformance/sign-v4.js"
-import { attemptsWithoutWaits } from "../../src/access/testing-attempts.js"
-import { OPERATIONS, type Operation } from "../../src/s3/operations.js"
-import { SUB_RESOURCES } from "../../src/s3/route.js"
+import { attemptsWithoutWaits } from "@hayloft/access/testing-attempts.js"
+import { OPERATIONS, type S3Operation } from "@hayloft/protocols/s3/operations.js"
+import { SUB_RESOURCES } from "@hayloft/protocols/s3/route.js"
 import { ask, type HandlerRequest, type Told } from "./ask.js"
 import { handleModel, OWNER, STRANGER, userKeyOf, type Key } from "./over-model.js"
 import { Spy } from "./spy.js"
@@ -116,7 +116,7 @@ const FORMS: Readonly<Record<string, Sign>> = {
 }
 
 /** URLs of version 2 are accepted for requests on objects only. */
-const formsOf = ({ resource }: Operation) =>
+const formsOf = ({ resource }: S3Operation) =>
   Object.entries(FORMS).filter(([form]) => form !== VERSION_2 || resource === "object")
 
 const withToken = (request: HandlerRequest): HandlerRequest => ({
@@ -193,7 +193,7 @@ const otherMethod = (method: string): string => (method === "GET" ? "HEAD" : met
 const PLACES = { service: "/", bucket: "/bucket", object: "/bucket/key" } as const
 const VALUES: Readonly<Record<string, string>> = { uploadId: "none", partNumber: "1", id: "a" }
 
-function requestOf({ method, resource, when, header }: Operation): HandlerRequest {
+function requestOf({ method, resource, when, header }: S3Operation): HandlerRequest {
   const query = when.map(name => (name in VALUES ? `${name}=${VALUES[name] ?? ""}` : name)).join("&")
   const rawHeaders = ["host", "localhost", ...(header === undefined ? [] : [header, "/bucket/key"])]
   const body = method === "PUT" || method === "POST" ? BODY : new Uint8Array()
@@ -270,7 +270,7 @@ test("no operation runs for a user of the owner, or for a service key, unless a 
   }
 })
 
-function refusalOf({ answer, requiredActions }: Operation): number {
+function refusalOf({ answer, requiredActions }: S3Operation): number {
   if (answer.kind === "refused") return 501
   // The handler first reads the keys: this body is not a form, and its document names no keys.
   if (answer.kind === "form") return 412

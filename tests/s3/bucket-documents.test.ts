@@ -1,10 +1,10 @@
 /** Settings of buckets as JSON: what is set is what S3 clients then see, and what S3 refuses is refused with its reason. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { fail, isFailure } from "../../src/base/failures.js"
-import { parseBucketName } from "../../src/base/ids.js"
-import type { RemoteBuckets } from "../../src/features/remote-buckets/index.js"
-import { BucketDocuments, OwnRequests } from "../../src/s3/index.js"
+import { fail, isFailure } from "@hayloft/base/failures.js"
+import { parseBucketName } from "@hayloft/base/ids.js"
+import type { RemoteBuckets } from "@hayloft/features/remote-buckets/index.js"
+import { S3BucketDocuments, OwnRequests } from "@hayloft/protocols/s3/index.js"
 import { handleModel, OWNER_ACCOUNT } from "./over-model.js"
 
 const unused = () => Promise.reject(fail("internal"))
@@ -29,7 +29,7 @@ const REMOTES: RemoteBuckets = {
 async function world(remotes = REMOTES) {
   const { services, settings } = handleModel()
   const transforms = { get: () => Promise.reject(fail("internal")), written: { note: () => undefined } }
-  const documents = new BucketDocuments(new OwnRequests({ ...settings, transforms, remotes }))
+  const documents = new S3BucketDocuments(new OwnRequests({ ...settings, transforms, remotes }))
   const name = parseBucketName("photos")
   await services.buckets.create({ name, owner: OWNER_ACCOUNT, location: "" })
   /** As it is now. */
@@ -150,7 +150,7 @@ test("a bucket is remote only if its remote can be prepared, until it may be rem
 
 test("while remote buckets are off, no bucket becomes one", async () => {
   const { settings, services } = handleModel()
-  const documents = new BucketDocuments(new OwnRequests(settings))
+  const documents = new S3BucketDocuments(new OwnRequests(settings))
   const name = parseBucketName("photos")
   await services.buckets.create({ name, owner: OWNER_ACCOUNT, location: "" })
   const bucket = await services.buckets.open(name)

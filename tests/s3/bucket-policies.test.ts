@@ -4,8 +4,8 @@
  */
 import assert from "node:assert/strict"
 import { before, test } from "node:test"
-import { NO_POLICIES } from "../../src/access/index.js"
-import { OPERATIONS } from "../../src/s3/operations.js"
+import { NO_POLICIES } from "@hayloft/access/index.js"
+import { OPERATIONS } from "@hayloft/protocols/s3/operations.js"
 import { handleModel, ownerAccount, rootKeyOf, strangerAccount, userKeyOf } from "./over-model.js"
 import { allow, deny, documented, keyOf, People, policyOf, to } from "./people.js"
 

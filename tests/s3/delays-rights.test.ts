@@ -4,11 +4,11 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { parseAccessKeyId, parseAccountId, parseBucketName } from "../../src/base/ids.js"
-import { accountNumberOf } from "../../src/format/account-number.js"
-import type { Engine } from "../../src/node/engine.js"
-import { Machine } from "../../src/node/testing-engine.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
+import { parseAccessKeyId, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
+import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
+import type { Engine } from "@hayloft/node/engine.js"
+import { Machine } from "@hayloft/node/testing-engine.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { ask, type HandlerRequest } from "./ask.js"
 import { alike, shown, world } from "./delays-world.js"
 

@@ -2,30 +2,23 @@
  * A store over simulated disks with two handlers, one of them with asynchronous services only, for tests that
  * compare both.
  */
-import { attemptsWith } from "../../src/access/testing-attempts.js"
-import { FakeAudit } from "../../src/access/testing-audit.js"
-import { Denials, signRequest } from "../../src/access/index.js"
-import { parseAccountId, parseBucketName } from "../../src/base/ids.js"
-import { isFailure, type FailureKind } from "../../src/base/failures.js"
-import { INLINE_BYTES_MAX } from "../../src/base/limits.js"
-import type { LentBytes, PieceOwner } from "../../src/base/pieces.js"
-import { HeaderLines } from "../../src/http/index.js"
-import type { Machine } from "../../src/node/testing-engine.js"
-import { recover, type Soon } from "../../src/base/soon.js"
-import type {
-  Bucket,
-  Buckets,
-  GetRequest,
-  ObjectBody,
-  ObjectServices,
-  PutRequest,
-  PutResult,
-} from "../../src/object/contract.js"
-import { encodeLifecycleRules } from "../../src/object/index.js"
-import { createS3Handler, type S3Settings } from "../../src/s3/index.js"
-import { hashOnce } from "../../src/seams/compute/hashes.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
-import { MetricsInMemory } from "../../src/seams/telemetry/metrics.js"
+import { attemptsWith } from "@hayloft/access/testing-attempts.js"
+import { FakeAudit } from "@hayloft/access/testing-audit.js"
+import { Denials, signRequest } from "@hayloft/access/index.js"
+import { parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
+import { isFailure, type FailureKind } from "@hayloft/base/failures.js"
+import { INLINE_BYTES_MAX } from "@hayloft/base/limits.js"
+import type { LentBytes, PieceOwner } from "@hayloft/base/pieces.js"
+import { HeaderLines } from "@hayloft/protocols/http/index.js"
+import type { Machine } from "@hayloft/node/testing-engine.js"
+import { recover, type Soon } from "@hayloft/base/soon.js"
+import type { Bucket, Buckets, GetRequest, ObjectBody, PutRequest, PutResult } from "@hayloft/objects/contract.js"
+import type { S3Services } from "@hayloft/protocols/s3/index.js"
+import { encodeLifecycleRules } from "@hayloft/features/lifecycle/index.js"
+import { createS3Handler, type S3Settings } from "@hayloft/protocols/s3/index.js"
+import { hashOnce } from "@hayloft/base/seams/compute/hashes.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
+import { MetricsInMemory } from "@hayloft/base/seams/telemetry/metrics.js"
 import type { HandlerRequest, Told } from "./ask.js"
 
 export function shown({ answer, notes }: Told) {
@@ -51,7 +44,7 @@ interface Count {
 }
 
 /** Counts synchronous results, and overwrites returned buffers. */
-function counted(services: ObjectServices, count: Count): ObjectServices {
+function counted(services: S3Services, count: Count): S3Services {
   const { objects } = services
   const countRefused = (error: unknown): never => {
     if (isFailure(error)) count.refused[error.kind] = (count.refused[error.kind] ?? 0) + 1
@@ -85,7 +78,8 @@ function delayed({
   transactions,
   moments,
   classes,
-}: ObjectServices): ObjectServices {
+  archives,
+}: S3Services): S3Services {
   const later = async <T>(work: () => Soon<T>): Promise<T> => {
     await Promise.resolve()
     return await work()
@@ -105,7 +99,7 @@ function delayed({
       get: request => later(async () => unlent(await objects.get({ ...request, lends: false }))),
       put: request => later(() => objects.put({ ...request, body: { ...request.body, gather: () => undefined } })),
     }),
-    ...{ multipart, appends, renames, transactions, moments, classes },
+    ...{ multipart, appends, renames, transactions, moments, classes, archives },
   }
 }
 
@@ -162,8 +156,8 @@ export async function world(machine: Machine) {
   await engine.services.buckets.setSetting(ruled, "policy", DENIES)
   await takeLists(engine.services.buckets, await engine.services.buckets.open(parseBucketName("shared")))
   const count: Count = { objects: 0, refused: {}, puts: 0, putsInBlocks: 0, lent: 0, outside: 0 }
-  const { buckets, objects, multipart, appends, renames, transactions, moments, classes } = engine.services
-  const services = { buckets, objects, multipart, appends, renames, transactions, moments, classes }
+  const { buckets, objects, multipart, appends, renames, transactions, moments, classes, archives } = engine.services
+  const services = { buckets, objects, multipart, appends, renames, transactions, moments, classes, archives }
   const settings: S3Settings = {
     ...{
       services,

@@ -4,8 +4,8 @@
  */
 import assert from "node:assert/strict"
 import { before, test } from "node:test"
-import { presign } from "../../src/access/index.js"
-import { parseBucketName, parsePlainKey } from "../../src/base/ids.js"
+import { presign } from "@hayloft/access/index.js"
+import { parseBucketName, parsePlainKey } from "@hayloft/base/ids.js"
 import { handleModel, userKeyOf } from "./over-model.js"
 import { allow, deny, documented, keyOf, People, policyOf, type Sent, type Statement } from "./people.js"
 

@@ -1,8 +1,8 @@
 /** SSE-KMS over HTTP: which key and which context a request leads to, and which keys its caller must be allowed to use. */
 import assert from "node:assert/strict"
 import { beforeEach, test } from "node:test"
-import { fail } from "../../src/base/failures.js"
-import type { KeyCaller, S3Keys } from "../../src/keys/index.js"
+import { fail } from "@hayloft/base/failures.js"
+import type { KeyCaller, S3Keys } from "@hayloft/access/keys/index.js"
 import { handleModel, userKeyOf } from "./over-model.js"
 import { allow, documented, keyOf, People, policyOf, type Sent } from "./people.js"
 

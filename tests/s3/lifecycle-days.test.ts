@@ -6,7 +6,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { md5Base64 } from "../../conformance/checksums.js"
 import { elements, text } from "../../conformance/xml.js"
-import { Machine } from "../../src/node/testing-engine.js"
+import { Machine } from "@hayloft/node/testing-engine.js"
 import { ask } from "./ask.js"
 import { shown, world } from "./delays-world.js"
 

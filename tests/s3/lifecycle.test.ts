@@ -13,8 +13,8 @@ import { Client } from "../../conformance/client.js"
 import { md5Base64 } from "../../conformance/checksums.js"
 import { parseEndpoint } from "../../conformance/raw-client.js"
 import { text } from "../../conformance/xml.js"
-import { fail } from "../../src/base/failures.js"
-import type { ObjectServices } from "../../src/object/contract.js"
+import { fail } from "@hayloft/base/failures.js"
+import type { S3Services } from "@hayloft/protocols/s3/index.js"
 import { ROOT } from "../harness/server.js"
 import { OWNER, serveModel } from "./over-model.js"
 import { Spy } from "./spy.js"
@@ -134,7 +134,7 @@ test("the ids that rules get are not those of another bucket", async () => {
 })
 
 test("a copy that was made is answered as such, also if it cannot be read again for its header", async () => {
-  const services = (model: ObjectServices): ObjectServices => ({
+  const services = (model: S3Services): S3Services => ({
     ...model,
     objects: new Proxy(model.objects, {
       get: (target, name) => {
@@ -155,10 +155,10 @@ test("a copy that was made is answered as such, also if it cannot be read again 
 })
 
 test("the rules in the recipes are accepted as they are", async () => {
-  const page = await readFile(`${ROOT}docs/how-to/lifecycle.md`, "utf8")
+  const page = await readFile(`${ROOT}docs/guide/lifecycle.md`, "utf8")
   const recipes = Array.from(page.matchAll(/```json\n([^`]+)```/g), ([, text = ""]) => text)
   assert.ok(recipes.length >= 4, `${recipes.length} recipes`)
-  const mapsArchives = (model: ObjectServices) => ({
+  const mapsArchives = (model: S3Services) => ({
     ...model,
     classes: { require: () => undefined, use: () => undefined },
   })

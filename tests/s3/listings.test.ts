@@ -1,7 +1,7 @@
 /** Listings through HTTP, page by page, equal a naive listing. */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
-import { fc } from "../../src/base/testing-properties.js"
+import { fc } from "@hayloft/base/testing-properties.js"
 import {
   CreateBucketCommand,
   ListObjectsCommand,

@@ -1,9 +1,9 @@
 /** The end of a lock, over a store in simulated time: until then nobody removes the version, from then on anyone may. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { parseAccountId, parseBucketName } from "../../src/base/ids.js"
-import { Machine } from "../../src/node/testing-engine.js"
-import { digestOnce } from "../../src/seams/compute/index.js"
+import { parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
+import { Machine } from "@hayloft/node/testing-engine.js"
+import { digestOnce } from "@hayloft/base/seams/compute/index.js"
 import { ask } from "./ask.js"
 import { shown, world } from "./delays-world.js"
 

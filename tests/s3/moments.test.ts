@@ -1,15 +1,15 @@
 /** Reads at moments and restores as requests of S3: the rights that they need, and the results of a restore. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { must } from "../../src/base/assert.js"
-import { isFailure } from "../../src/base/failures.js"
-import { objectKeyOfText, parseBucketName, type ObjectKey } from "../../src/base/ids.js"
-import { textOfMoment } from "../../src/base/moment.js"
-import { BULK_REQUEST, openWork, textOfBulk, type JobStarter } from "../../src/features/user-jobs/index.js"
-import type { Bucket, Difference } from "../../src/object/contract.js"
-import { open, type World } from "../../src/object/jobs/testing-repair.js"
-import { OwnRequests } from "../../src/s3/index.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
+import { must } from "@hayloft/base/assert.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { objectKeyOfText, parseBucketName, type ObjectKey } from "@hayloft/base/ids.js"
+import { textOfMoment } from "@hayloft/base/moment.js"
+import { BULK_REQUEST, openWork, textOfBulk, type JobStarter } from "@hayloft/features/user-jobs/index.js"
+import type { Bucket, ObjectDifference } from "@hayloft/objects/contract.js"
+import { open, type World } from "@hayloft/objects/jobs/testing-repair.js"
+import { OwnRequests } from "@hayloft/protocols/s3/index.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { handleModel, OWNER_ACCOUNT, userKeyOf } from "./over-model.js"
 
 const OPERATOR: JobStarter = { kind: "operator", id: "", name: "" }
@@ -233,7 +233,7 @@ test("a restore makes every object what it was, and nothing differs from the mom
     const left = await moments.differences({ ...all, fromUs: toUs, toUs: await moments.now() })
     assert.deepEqual([left.differences, left.unchanged.objects], [[], before.length])
     const found = await moments.differences({ ...all, fromUs: toUs, toUs: asOfUs })
-    const isDeleted = ({ before: then }: Difference): boolean => then === undefined
+    const isDeleted = ({ before: then }: ObjectDifference): boolean => then === undefined
     assert.deepEqual(planned, {
       restore: found.differences.filter(item => !isDeleted(item)).length,
       delete: found.differences.filter(isDeleted).length,

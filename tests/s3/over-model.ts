@@ -4,31 +4,31 @@
  *   node dist/tests/s3/over-model.js [PORT]
  */
 import { fileURLToPath } from "node:url"
-import { attemptsWith } from "../../src/access/testing-attempts.js"
-import { FakeAudit } from "../../src/access/testing-audit.js"
-import type { Account, Accounts, Keyring, KnownKey } from "../../src/access/contract.js"
-import { fail } from "../../src/base/failures.js"
+import { attemptsWith } from "@hayloft/access/testing-attempts.js"
+import { FakeAudit } from "@hayloft/access/testing-audit.js"
+import type { Account, Accounts, Keyring, KnownAccessKey } from "@hayloft/access/contract.js"
+import { fail } from "@hayloft/base/failures.js"
 import {
   Denials,
   parseAccessPolicy,
   RateLimiter,
   type AccessPolicy,
   type SecretAttempts,
-} from "../../src/access/index.js"
-import { checkPrincipals } from "../../src/access/policy/bucket-policy.js"
-import { parseAccessKeyId, parseAccountId } from "../../src/base/ids.js"
-import type { AccessKeyId, AccountId, AccountNumber } from "../../src/base/ids.js"
-import { accountNumberOf } from "../../src/format/account-number.js"
-import { HTTP_LIMITS, HttpServer, type Protocol } from "../../src/http/index.js"
-import type { ObjectServices } from "../../src/object/contract.js"
-import { healthGuest } from "../../src/main/health-guest.js"
-import { PortRouter } from "../../src/main/port-router.js"
-import { createS3Handler } from "../../src/s3/index.js"
-import type { S3Settings } from "../../src/s3/index.js"
-import { RealClock } from "../../src/seams/clock/real.js"
-import { hashOnce } from "../../src/seams/compute/hashes.js"
-import { RealRandom } from "../../src/seams/random/real.js"
-import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
+} from "@hayloft/access/index.js"
+import { checkPrincipals } from "@hayloft/access/policy/bucket-policy.js"
+import { parseAccessKeyId, parseAccountId } from "@hayloft/base/ids.js"
+import type { AccessKeyId, AccountId, AccountNumber } from "@hayloft/base/ids.js"
+import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
+import { HTTP_LIMITS, HttpServer, type Protocol } from "@hayloft/protocols/http/index.js"
+import type { S3Services } from "@hayloft/protocols/s3/index.js"
+import { healthGuest } from "@hayloft/server/health-guest.js"
+import { PortRouter } from "@hayloft/server/port-router.js"
+import { createS3Handler } from "@hayloft/protocols/s3/index.js"
+import type { S3Settings } from "@hayloft/protocols/s3/index.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
+import { hashOnce } from "@hayloft/base/seams/compute/hashes.js"
+import { RealRandom } from "@hayloft/base/seams/random/real.js"
+import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import { createModel } from "../../sim/model/index.js"
 
 const WELL = { ready: true, reasons: [] }
@@ -66,11 +66,11 @@ class FixedKeys
 {
   private readonly accounts: Map<AccountId, Account>
 
-  constructor(private readonly further: readonly KnownKey[]) {
+  constructor(private readonly further: readonly KnownAccessKey[]) {
     this.accounts = new Map([...KEYS, ...further].map(({ account }) => [account.id, account]))
   }
 
-  async secretOf(id: AccessKeyId, token: string | undefined): Promise<KnownKey | undefined> {
+  async secretOf(id: AccessKeyId, token: string | undefined): Promise<KnownAccessKey | undefined> {
     if (token !== undefined) throw fail("invalidToken")
     const found = KEYS.find(({ key }) => key.id === id)
     if (found === undefined) return this.further.find(key => key.id === id)
@@ -117,7 +117,7 @@ class FixedKeys
 }
 
 /** A key of an account's root, as stored. */
-export const rootKeyOf = (id: AccessKeyId, secret: string, account: Account): KnownKey => ({
+export const rootKeyOf = (id: AccessKeyId, secret: string, account: Account): KnownAccessKey => ({
   id,
   secret,
   account,
@@ -144,7 +144,7 @@ export function userKeyOf(
   identity: readonly string[],
   limits: { readonly session?: string; readonly boundary?: string } = {},
   account: Account = ownerAccount,
-): KnownKey {
+): KnownAccessKey {
   const root = rootKeyOf(parseAccessKeyId(id), secret, account)
   const { principal } = root
   const named = (text: string) => ({ name: "test", policy: parseAccessPolicy(text, "identity") })
@@ -168,7 +168,7 @@ export function userKeyOf(
 export interface Served {
   readonly port: number
   readonly endpoint: string
-  readonly services: ObjectServices
+  readonly services: S3Services
   readonly telemetry: SimTelemetry
   stop(): Promise<void>
 }
@@ -191,11 +191,11 @@ export interface Variations extends Partial<
     | "rates"
   >
 > {
-  readonly services?: (model: ObjectServices) => ObjectServices
+  readonly services?: (model: S3Services) => S3Services
   readonly port?: number
   readonly attempts?: SecretAttempts
   /** Additional to those of the two accounts. */
-  readonly keys?: readonly KnownKey[]
+  readonly keys?: readonly KnownAccessKey[]
 }
 
 /** The S3 layer over a new model. */

@@ -1,11 +1,11 @@
 /** Work on many objects sends requests of S3: what a client of the starter could not do, it does not do either. */
-import type { ListRequest } from "../../src/object/index.js"
+import type { ListRequest } from "@hayloft/objects/index.js"
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { parseBucketName, objectKeyOfText } from "../../src/base/ids.js"
-import { BULK_REQUEST, openBulkWork, textOfBulk } from "../../src/features/user-jobs/index.js"
-import type { JobStarter } from "../../src/features/user-jobs/index.js"
-import { OwnRequests } from "../../src/s3/index.js"
+import { parseBucketName, objectKeyOfText } from "@hayloft/base/ids.js"
+import { BULK_REQUEST, openBulkWork, textOfBulk } from "@hayloft/features/user-jobs/index.js"
+import type { JobStarter } from "@hayloft/features/user-jobs/index.js"
+import { OwnRequests } from "@hayloft/protocols/s3/index.js"
 import { handleModel, OWNER_ACCOUNT, userKeyOf } from "./over-model.js"
 
 const OPERATOR: JobStarter = { kind: "operator", id: "", name: "" }

@@ -1,9 +1,9 @@
 /** Callers of a handler: two accounts, their users, and an anonymous caller. */
-import { HeaderLines } from "../../src/http/index.js"
+import { HeaderLines } from "@hayloft/protocols/http/index.js"
 import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
-import { sha256Hex, signRequest } from "../../src/access/index.js"
-import type { Protocol } from "../../src/http/index.js"
+import { sha256Hex, signRequest } from "@hayloft/access/index.js"
+import type { Protocol } from "@hayloft/protocols/http/index.js"
 import { ask, type HandlerRequest } from "./ask.js"
 import { OWNER, STRANGER, type Key } from "./over-model.js"
 

@@ -1,9 +1,9 @@
 /** A user or role that is recreated under the same name inherits nothing: policies keep the original principal. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
-import { parseAccessKeyId, parseAccountId, parseBucketName } from "../../src/base/ids.js"
-import { accountNumberOf } from "../../src/format/account-number.js"
-import { Machine } from "../../src/node/testing-engine.js"
+import { parseAccessKeyId, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
+import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
+import { Machine } from "@hayloft/node/testing-engine.js"
 import { ask } from "./ask.js"
 import { shown, world } from "./delays-world.js"
 

@@ -6,12 +6,12 @@ import { Client } from "../../conformance/client.js"
 import type { Call } from "../../conformance/client.js"
 import { parseEndpoint } from "../../conformance/raw-client.js"
 import { text } from "../../conformance/xml.js"
-import { attemptsWithoutWaits } from "../../src/access/testing-attempts.js"
-import { headerRow, HEADER_ROWS } from "../../src/s3/headers.js"
-import { OPERATIONS } from "../../src/s3/operations.js"
-import type { Operation } from "../../src/s3/operations.js"
-import { SUB_RESOURCES } from "../../src/s3/route.js"
-import { compatibilityTables } from "../../src/s3/index.js"
+import { attemptsWithoutWaits } from "@hayloft/access/testing-attempts.js"
+import { headerRow, HEADER_ROWS } from "@hayloft/protocols/s3/headers.js"
+import { OPERATIONS } from "@hayloft/protocols/s3/operations.js"
+import type { S3Operation } from "@hayloft/protocols/s3/operations.js"
+import { SUB_RESOURCES } from "@hayloft/protocols/s3/route.js"
+import { compatibilityTables } from "@hayloft/protocols/s3/index.js"
 import { OWNER, serveModel, STRANGER } from "./over-model.js"
 import type { Served } from "./over-model.js"
 import { Spy } from "./spy.js"
@@ -38,7 +38,7 @@ const PLACES = {
 
 const VALUES: Readonly<Record<string, string>> = { uploadId: "none", partNumber: "1", id: "a" }
 
-function callOf({ resource, when, header }: Operation): Call {
+function callOf({ resource, when, header }: S3Operation): Call {
   const query = when.map(name => (name in VALUES ? `${name}=${VALUES[name] ?? ""}` : name)).join("&")
   return {
     ...PLACES[resource],

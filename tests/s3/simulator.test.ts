@@ -1,12 +1,12 @@
 /** The simulator of policies decides as requests are decided: by bucket policy, lists, public access block, tags. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { NO_POLICIES, type SimulatedCaller } from "../../src/access/index.js"
-import { isFailure } from "../../src/base/failures.js"
-import { textOfObjectKey } from "../../src/base/ids.js"
-import type { ObjectServices } from "../../src/object/contract.js"
-import { S3Simulator } from "../../src/s3/index.js"
-import { RealClock } from "../../src/seams/clock/real.js"
+import { NO_POLICIES, type SimulatedCaller } from "@hayloft/access/index.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { textOfObjectKey } from "@hayloft/base/ids.js"
+import type { S3Services } from "@hayloft/protocols/s3/index.js"
+import { S3Simulator } from "@hayloft/protocols/s3/index.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { handleModel, ownerAccount, strangerAccount, userKeyOf } from "./over-model.js"
 import { allow, deny, documented, keyOf, People, policyOf, to } from "./people.js"
 
@@ -19,7 +19,7 @@ async function world() {
     boundary: policyOf(allow("s3:ListBucket", "*")),
   })
   const willing = userKeyOf(keyOf("willing"), "willing", [policyOf(allow("s3:*", "*"))], {}, strangerAccount)
-  let model: ObjectServices | undefined
+  let model: S3Services | undefined
   const { handler } = handleModel({ keys: [reader, bounded, willing], services: made => (model = made) })
   assert.ok(model)
   const people = new People(handler)

@@ -1,7 +1,7 @@
-/** Records the calls to the services, except whether a bucket exists, before forwarding them. */
-import type { ObjectServices } from "../../src/object/contract.js"
+/** Records the calls to the services, except whether a bucket exists and until when objects are restored, before forwarding them. */
+import type { S3Services } from "@hayloft/protocols/s3/index.js"
 
-const NOT_RECORDED: ReadonlySet<string | symbol> = new Set(["open", "openConfirmed", "confirm"])
+const NOT_RECORDED: ReadonlySet<string | symbol> = new Set(["open", "openConfirmed", "confirm", "restoredUntilMs"])
 
 export class Spy {
   readonly calls: string[] = []
@@ -15,7 +15,8 @@ export class Spy {
     transactions,
     moments,
     classes,
-  }: ObjectServices): ObjectServices {
+    archives,
+  }: S3Services): S3Services {
     return {
       buckets: this.spied("buckets", buckets),
       objects: this.spied("objects", objects),
@@ -25,6 +26,7 @@ export class Spy {
       transactions: this.spied("transactions", transactions),
       moments: this.spied("moments", moments),
       classes,
+      archives: this.spied("archives", archives),
     }
   }
 

@@ -1,8 +1,8 @@
 /** Transactions over HTTP: their document and answers, the rights that each operation needs, and errors. */
 import assert from "node:assert/strict"
 import { before, test } from "node:test"
-import { Machine } from "../../src/node/testing-engine.js"
-import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
+import { Machine } from "@hayloft/node/testing-engine.js"
+import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import { handleModel, strangerAccount } from "./over-model.js"
 import { allow, deny, documented, People, policyOf, to, type Sent, type With } from "./people.js"
 import { Spy } from "./spy.js"

@@ -4,14 +4,14 @@
  */
 import assert from "node:assert/strict"
 import { before, beforeEach, test } from "node:test"
-import { sha256Hex, signRequest } from "../../src/access/index.js"
-import { AdminApi } from "../../src/admin/index.js"
-import { HEAD } from "../../src/admin/testing-api.js"
-import { FakeStore, ROOT } from "../../src/admin/testing-store.js"
-import { OPERATIONS as ADMIN_OPERATIONS } from "../../src/admin/operations.js"
-import { Machine } from "../../src/node/testing-engine.js"
-import { SimClock } from "../../src/seams/clock/sim.js"
-import { OPERATIONS, type Operation } from "../../src/s3/operations.js"
+import { sha256Hex, signRequest } from "@hayloft/access/index.js"
+import { AdminApi } from "@hayloft/admin/index.js"
+import { HEAD } from "@hayloft/admin/testing-api.js"
+import { FakeStore, ROOT } from "@hayloft/admin/testing-store.js"
+import { OPERATIONS as ADMIN_OPERATIONS } from "@hayloft/admin/operations.js"
+import { Machine } from "@hayloft/node/testing-engine.js"
+import { SimClock } from "@hayloft/base/seams/clock/sim.js"
+import { OPERATIONS, type S3Operation } from "@hayloft/protocols/s3/operations.js"
 import { handleModel, OWNER_ACCOUNT, ownerAccount, strangerAccount } from "./over-model.js"
 import { allow, documented, keyOf, People, policyOf, to, type Sent, type With } from "./people.js"
 import { Spy } from "./spy.js"
@@ -67,7 +67,7 @@ const VALUES: Readonly<Record<string, string>> = { partNumber: "1", id: "a" }
 const routed = OPERATIONS.filter(({ answer }) => answer.kind !== "alias" && answer.kind !== "preflight")
 
 /** A request of an operation, with this upload or source if it needs one. */
-function requestOf(operation: Operation, path: string, uploadId: string, source: string): readonly [string, With] {
+function requestOf(operation: S3Operation, path: string, uploadId: string, source: string): readonly [string, With] {
   const { method, when, header } = operation
   const query = when.map(name =>
     name === "uploadId" ? `uploadId=${uploadId}` : name in VALUES ? `${name}=${VALUES[name] ?? ""}` : name,

@@ -3,14 +3,14 @@
  * it is acknowledged, how the extent describes it, which missing-shard hints remain, and how re-encoding restores
  * the policy.
  */
-import { must } from "../../src/base/assert.js"
-import { parseUploadId } from "../../src/base/ids.js"
-import { MIB } from "../../src/base/limits.js"
-import { parsePolicy, textOfPolicy, type Policy } from "../../src/base/policy.js"
-import { describeBody } from "../../src/block/describe-core.js"
-import { decideAck, planWrite, type SlotDevice, type WritePlan } from "../../src/block/write-plan-core.js"
-import type { Extent } from "../../src/format/extent.js"
-import { planReencode, reencodedExtent, type ReencodePlan } from "../../src/object/jobs/reencode-core.js"
+import { must } from "@hayloft/base/assert.js"
+import { parseUploadId } from "@hayloft/base/ids.js"
+import { MIB } from "@hayloft/base/limits.js"
+import { parsePolicy, textOfPolicy, type Policy } from "@hayloft/base/policy.js"
+import { describeBody } from "@hayloft/engine/block/describe-core.js"
+import { decideAck, planWrite, type SlotDevice, type WritePlan } from "@hayloft/engine/block/write-plan-core.js"
+import type { Extent } from "@hayloft/engine/format/extent.js"
+import { planReencode, reencodedExtent, type ReencodePlan } from "@hayloft/objects/jobs/reencode-core.js"
 import { rangeOf, shownRange, type Call } from "./call.js"
 import { idOf, nameOf, namesOf } from "./devices.js"
 import type { Subject } from "./run-scenario.js"

@@ -4,8 +4,8 @@
  *
  * Promises  A word or key that the command does not use is an error, so that a misspelt option is detected.
  */
-import { must } from "../../src/base/assert.js"
-import { MIB } from "../../src/base/limits.js"
+import { must } from "@hayloft/base/assert.js"
+import { MIB } from "@hayloft/base/limits.js"
 
 /** The error of a scenario that cannot be run as written. A rewrite never hides it. */
 export class BadScenario extends Error {}

@@ -2,16 +2,9 @@
  * A device whose log the scenario controls: a write waits until the scenario acknowledges it or makes it fail.
  * Durable entries outlive the process; rows are read from memory, and a checkpoint stores them.
  */
-import { must } from "../../src/base/assert.js"
-import type { Failure } from "../../src/base/failures.js"
-import {
-  parseLogSequence,
-  parsePosition,
-  rowKeyOf,
-  type DeviceId,
-  type Epoch,
-  type RowKey,
-} from "../../src/base/ids.js"
+import { must } from "@hayloft/base/assert.js"
+import type { Failure } from "@hayloft/base/failures.js"
+import { parseLogSequence, parsePosition, rowKeyOf, type DeviceId, type Epoch, type RowKey } from "@hayloft/base/ids.js"
 import {
   getThrough,
   MemoryLayer,
@@ -19,10 +12,10 @@ import {
   type CommitLog,
   type DeviceRow,
   type LoggedRecord,
-} from "../../src/device/index.js"
-import { decodeEntry } from "../../src/format/entry.js"
-import { FIRST_EPOCH, storePrefixOf } from "../../src/format/replica-incarnation.js"
-import type { ReplicaDevice } from "../../src/tablet/replica.js"
+} from "@hayloft/engine/device/index.js"
+import { decodeEntry } from "@hayloft/engine/format/entry.js"
+import { FIRST_EPOCH, storePrefixOf } from "@hayloft/engine/format/replica-incarnation.js"
+import type { ReplicaDevice } from "@hayloft/engine/tablet/replica.js"
 import { nameOf } from "./devices.js"
 import { FAMILY, shownRows, textOfWrite } from "./rows.js"
 

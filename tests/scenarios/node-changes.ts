@@ -2,8 +2,8 @@
  * Commands of store scenarios for a store of several nodes: claims of devices, commands for whole nodes, nodes that fall
  * silent, and what may fail.
  */
-import { parseIncarnation, parseNodeName, type DeviceId, type NodeName } from "../../src/base/ids.js"
-import { textOfPolicy } from "../../src/base/policy.js"
+import { parseIncarnation, parseNodeName, type DeviceId, type NodeName } from "@hayloft/base/ids.js"
+import { textOfPolicy } from "@hayloft/base/policy.js"
 import {
   claimDevice,
   devicesOfNode,
@@ -23,9 +23,9 @@ import {
   safetySentence,
   silentNodes,
   useNode,
-} from "../../src/cluster/index.js"
-import { homeOn, newDevice } from "../../src/cluster/testing-records.js"
-import type { ControlRecord, DeviceHome } from "../../src/format/control-record.js"
+} from "@hayloft/engine/cluster/index.js"
+import { homeOn, newDevice } from "@hayloft/engine/cluster/testing-records.js"
+import type { ControlRecord, DeviceHome } from "@hayloft/engine/format/control-record.js"
 import type { Call } from "./call.js"
 import { idOf, nameOf, namesOf } from "./devices.js"
 

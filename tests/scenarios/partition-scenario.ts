@@ -3,24 +3,24 @@
  * plans of the cores: what a block needs, which shards are written from which sources, and which copies are
  * removed.
  */
-import { must } from "../../src/base/assert.js"
-import { parsePartitionId, parseUploadId, type DeviceId } from "../../src/base/ids.js"
-import { MIB } from "../../src/base/limits.js"
-import { parsePolicy, shardBytesOfBlock, shardsNeeded, type Policy } from "../../src/base/policy.js"
-import type { BlockGroup } from "../../src/block/index.js"
-import { planMend, type MendPlan } from "../../src/block/mend-core.js"
-import type { HeldShard } from "../../src/block/shard-scan-core.js"
-import { Census } from "../../src/object/jobs/repair-census.js"
-import type { RepairDevice } from "../../src/object/jobs/repair-contract.js"
+import { must } from "@hayloft/base/assert.js"
+import { parsePartitionId, parseUploadId, type DeviceId } from "@hayloft/base/ids.js"
+import { MIB } from "@hayloft/base/limits.js"
+import { parsePolicy, shardBytesOfBlock, shardsNeeded, type Policy } from "@hayloft/base/policy.js"
+import type { BlockGroup } from "@hayloft/engine/block/index.js"
+import { planMend, type MendPlan } from "@hayloft/engine/block/mend-core.js"
+import type { HeldShard } from "@hayloft/engine/block/shard-scan-core.js"
+import { Census } from "@hayloft/objects/jobs/repair-census.js"
+import type { RepairDevice } from "@hayloft/objects/jobs/repair-contract.js"
 import {
   haveChanged,
   scanBlock,
   takesPart,
   type BlockScan,
   type LayoutPair,
-} from "../../src/object/jobs/repair-core.js"
-import { PartitionScan } from "../../src/object/jobs/repair-visit.js"
-import type { Layout } from "../../src/placement/index.js"
+} from "@hayloft/objects/jobs/repair-core.js"
+import { PartitionScan } from "@hayloft/objects/jobs/repair-visit.js"
+import type { Layout } from "@hayloft/engine/placement/index.js"
 import { shownBytes, type Call } from "./call.js"
 import { idOf, nameOf, namesOf, STATES } from "./devices.js"
 import type { Subject } from "./run-scenario.js"

@@ -2,10 +2,10 @@
  * Placement, step by step: devices with weights and failure domains, their planned layout, and the next layout
  * after each change. With few partitions the whole table is printed.
  */
-import { must } from "../../src/base/assert.js"
-import type { DeviceId } from "../../src/base/ids.js"
-import { PARTITIONS } from "../../src/base/limits.js"
-import { parsePolicy, shardCount } from "../../src/base/policy.js"
+import { must } from "@hayloft/base/assert.js"
+import type { DeviceId } from "@hayloft/base/ids.js"
+import { PARTITIONS } from "@hayloft/base/limits.js"
+import { parsePolicy, shardCount } from "@hayloft/base/policy.js"
 import {
   aliveHistogram,
   aliveSlots,
@@ -22,7 +22,7 @@ import {
   type FailureDomains,
   type Layout,
   type LayoutDevice,
-} from "../../src/placement/index.js"
+} from "@hayloft/engine/placement/index.js"
 import { numberOf, shownBytes, type Call } from "./call.js"
 import { idOf, nameOf } from "./devices.js"
 import type { Subject } from "./run-scenario.js"

@@ -3,13 +3,13 @@
  * shows which answer waits for which entry. The scenario plays the replicas: `commit` means that all of them have
  * the batch.
  */
-import { must } from "../../src/base/assert.js"
-import { asFailure, fail } from "../../src/base/failures.js"
-import { parseEpoch, parseIncarnation, parsePosition, parseTabletId, rowKeyOf } from "../../src/base/ids.js"
-import { MemoryLayer, rangeThrough } from "../../src/device/index.js"
-import { soleProcess } from "../../src/metadata/index.js"
-import type { TabletRow } from "../../src/tablet/contract.js"
-import { PrimaryCore, type Batch } from "../../src/tablet/primary-core.js"
+import { must } from "@hayloft/base/assert.js"
+import { asFailure, fail } from "@hayloft/base/failures.js"
+import { parseEpoch, parseIncarnation, parsePosition, parseTabletId, rowKeyOf } from "@hayloft/base/ids.js"
+import { MemoryLayer, rangeThrough } from "@hayloft/engine/device/index.js"
+import { soleProcess } from "@hayloft/engine/metadata/index.js"
+import type { TabletRow } from "@hayloft/engine/tablet/contract.js"
+import { PrimaryCore, type Batch } from "@hayloft/engine/tablet/primary-core.js"
 import type { Call } from "./call.js"
 import { ALL_ROWS, DECISIONS, FAMILY, shownRows, textOfWrite, type Decide } from "./rows.js"
 import type { Subject } from "./run-scenario.js"

@@ -1,9 +1,9 @@
 /** Rows in scenarios: `key=value` in one family, written by commands that decide as those of the product do. */
-import { fail } from "../../src/base/failures.js"
-import { rowKeyOf, type RowKey } from "../../src/base/ids.js"
-import { TIMESTAMPS_ROW } from "../../src/format/commit-timestamps.js"
-import type { EntryWrite } from "../../src/format/entry.js"
-import type { Command } from "../../src/metadata/index.js"
+import { fail } from "@hayloft/base/failures.js"
+import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
+import { TIMESTAMPS_ROW } from "@hayloft/engine/format/commit-timestamps.js"
+import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { Command } from "@hayloft/engine/metadata/index.js"
 import type { Call } from "./call.js"
 
 export const FAMILY = "current"

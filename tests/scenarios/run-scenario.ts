@@ -4,7 +4,7 @@
  * Promises  A mistake in the scenario or a bug in the subject throws an error with its line; only differences of
  *           outputs are reported, and only these can be rewritten.
  */
-import { isFailure } from "../../src/base/failures.js"
+import { isFailure } from "@hayloft/base/failures.js"
 import { BadScenario, Call } from "./call.js"
 import { difference, parseScenario, textOf } from "./scenario-file.js"
 

@@ -1,7 +1,7 @@
 /** A wrong scenario fails with its line and a readable message, and only outputs are rewritten. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { fail } from "../../src/base/failures.js"
+import { fail } from "@hayloft/base/failures.js"
 import { BadScenario, type Call } from "./call.js"
 import { runScenario } from "./run-scenario.js"
 import { difference, parseScenario, textOf } from "./scenario-file.js"

@@ -4,10 +4,10 @@
  *
  * Limits  Each change of the layout plans all 65,536 partitions, which takes some hundredths of a second.
  */
-import { must } from "../../src/base/assert.js"
-import type { DeviceId } from "../../src/base/ids.js"
-import { parsePolicy, textOfPolicy } from "../../src/base/policy.js"
-import { clusterOf, newDevice, storeOf, TABLET } from "../../src/cluster/testing-records.js"
+import { must } from "@hayloft/base/assert.js"
+import type { DeviceId } from "@hayloft/base/ids.js"
+import { parsePolicy, textOfPolicy } from "@hayloft/base/policy.js"
+import { clusterOf, newDevice, storeOf, TABLET } from "@hayloft/engine/cluster/testing-records.js"
 import {
   addDevice,
   addLearner,
@@ -30,9 +30,9 @@ import {
   setPolicy,
   setWeight,
   tabletOf,
-} from "../../src/cluster/index.js"
-import type { ControlRecord } from "../../src/format/control-record.js"
-import { movement } from "../../src/placement/index.js"
+} from "@hayloft/engine/cluster/index.js"
+import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import { movement } from "@hayloft/engine/placement/index.js"
 import type { Call } from "./call.js"
 import { idOf, nameOf, namesOf, shownState } from "./devices.js"
 import { nodeChanges, shownHome, silence, spread, survives, type Change } from "./node-changes.js"

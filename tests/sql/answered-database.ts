@@ -1,6 +1,6 @@
 /** A database whose answers to reads a test can hold back or change, as slow networks and servers that were replaced do. */
-import type { Database, Fetched, Session } from "../../src/sql/database.js"
-import { SessionAround } from "../../src/sql/session-around.js"
+import type { Database, Fetched, Session } from "@hayloft/engine/sql/database.js"
+import { SessionAround } from "@hayloft/engine/sql/session-around.js"
 
 type Answer = (found: Fetched) => Fetched | Promise<Fetched>
 

@@ -7,17 +7,17 @@ import { createServer, type AddressInfo } from "node:net"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
-import { testIo } from "../../src/cli/testing-io.js"
-import { run } from "../../src/cli/program.js"
-import { HAYLOFT_COMMAND } from "../../src/client/testing-store-process.js"
-import { RealClock } from "../../src/seams/clock/real.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
-import { TEST_SEED } from "../../src/base/testing-seed.js"
-import type { RunName } from "../../src/sql/check/runs-core.js"
-import { makeRun } from "../../src/sql/check/runs.js"
-import { checkDatabase, Postgres } from "../../src/sql/index.js"
-import { parseSchemaName, type SchemaName } from "../../src/sql/postgres/schema.js"
-import { statementsOf, type Statement } from "../../src/sql/postgres/statements.js"
+import { testIo } from "@hayloft/cli/testing-io.js"
+import { run } from "@hayloft/cli/program.js"
+import { HAYLOFT_COMMAND } from "@hayloft/client/testing-store-process.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
+import { TEST_SEED } from "@hayloft/base/testing-seed.js"
+import type { RunName } from "@hayloft/engine/sql/check/runs-core.js"
+import { makeRun } from "@hayloft/engine/sql/check/runs.js"
+import { checkDatabase, Postgres } from "@hayloft/engine/sql/index.js"
+import { parseSchemaName, type SchemaName } from "@hayloft/engine/sql/postgres/schema.js"
+import { statementsOf, type SqlStatement } from "@hayloft/engine/sql/postgres/statements.js"
 import { bindChild } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
 import { noPostgres, PostgresServer } from "../harness/postgres.js"
@@ -237,7 +237,7 @@ const PLANTS: readonly (readonly [name: string, broken: RunName, text: string, i
 ]
 
 const planted = (text: string, instead: string) => (schema: SchemaName) => {
-  const statements = Object.entries<Statement>({ ...statementsOf(schema) })
+  const statements = Object.entries<SqlStatement>({ ...statementsOf(schema) })
   assert.ok(statements.some(([, statement]) => statement.text.includes(text)))
   const changed = statements.map(([key, statement]) => [
     key,

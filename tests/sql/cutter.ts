@@ -1,8 +1,8 @@
 /** A proxy before a PostgreSQL server that ends connections before, during and after statements. */
 import { once } from "node:events"
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net"
-import { TEST_SEED } from "../../src/base/testing-seed.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
+import { TEST_SEED } from "@hayloft/base/testing-seed.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 
 /** One commit in so many, and one other message in so many, ends its connection. */
 const CUT_ONE_IN = { commit: 4, other: 40 } as const

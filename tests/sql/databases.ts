@@ -1,6 +1,6 @@
 /** Empty databases for tests, copies of one whose schema is current. */
 import { PostgresServer } from "../harness/postgres.js"
-import { Postgres } from "../../src/sql/index.js"
+import { Postgres } from "@hayloft/engine/sql/index.js"
 
 export class Databases {
   private made = 0

@@ -1,12 +1,12 @@
 /** A database that its store has left, or is leaving: no process that was silent meanwhile commits anything in it. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { isFailure } from "../../src/base/failures.js"
-import { TEST_SEED } from "../../src/base/testing-seed.js"
-import { parseNodeName } from "../../src/base/ids.js"
-import { setConversion } from "../../src/coordination/index.js"
-import type { ConversionState } from "../../src/format/cluster-rows.js"
-import type { SqlMetadata } from "../../src/sql/index.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { TEST_SEED } from "@hayloft/base/testing-seed.js"
+import { parseNodeName } from "@hayloft/base/ids.js"
+import { setConversion } from "@hayloft/engine/coordination/index.js"
+import type { ConversionState } from "@hayloft/engine/format/cluster-rows.js"
+import type { SqlMetadata } from "@hayloft/engine/sql/index.js"
 import { increment } from "./increments.js"
 import { SimulatedWorld, SLOW } from "./simulated-world.js"
 

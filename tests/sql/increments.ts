@@ -1,7 +1,7 @@
 /** Increments of one number by several engines: none is lost and none is made twice. */
 import assert from "node:assert/strict"
-import { rowKeyOf } from "../../src/base/ids.js"
-import { command, query, type Metadata, type RowView } from "../../src/metadata/index.js"
+import { rowKeyOf } from "@hayloft/base/ids.js"
+import { command, query, type Metadata, type RowView } from "@hayloft/engine/metadata/index.js"
 
 const AT_ONCE = 8
 

@@ -1,10 +1,10 @@
 /** The SQL engine passes the suite of all metadata engines, on a real PostgreSQL. */
 import { after, before, test } from "node:test"
-import { RealClock } from "../../src/seams/clock/real.js"
-import { RealRandom } from "../../src/seams/random/real.js"
-import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
-import { metadataSuite, type MetadataUnderTest } from "../../src/metadata/suite.js"
-import { Postgres, SqlMetadata } from "../../src/sql/index.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
+import { RealRandom } from "@hayloft/base/seams/random/real.js"
+import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
+import { metadataSuite, type MetadataUnderTest } from "@hayloft/engine/metadata/suite.js"
+import { Postgres, SqlMetadata } from "@hayloft/engine/sql/index.js"
 import { noPostgres } from "../harness/postgres.js"
 import { Databases } from "./databases.js"
 

@@ -7,7 +7,7 @@ import { caughtBySeed, duePlants, PlantedCopies } from "../harness/planted-copie
 import { SQL_PLANTS } from "./plants.js"
 import { SIMULATED_CHECKS } from "./simulated-checks.js"
 
-const FOLDERS = ["src/base", "src/format", "src/metadata", "src/seams", "src/simd", "src/sql", "tests/sql"]
+const FOLDERS = ["packages/base", "packages/engine", "tests/sql"]
 const CHECKS = ["tests/sql/plants.ts", "tests/sql/simulated-checks.ts", "tests/sql/simulated-world.ts"]
 const SEEDS_MAX = 200
 

@@ -5,8 +5,8 @@
 import type { SqlPlant } from "./plant.js"
 import { TIMESTAMP_PLANTS } from "./timestamp-plants.js"
 
-const statements = "src/sql/simulated/statements.ts"
-const lane = "src/sql/lane.ts"
+const statements = "packages/engine/src/sql/simulated/statements.ts"
+const lane = "packages/engine/src/sql/lane.ts"
 
 export const SQL_PLANTS: readonly SqlPlant[] = [
   ...TIMESTAMP_PLANTS,
@@ -20,8 +20,8 @@ export const SQL_PLANTS: readonly SqlPlant[] = [
     edits: [
       {
         file: statements,
-        find: "const matches = ({ version }: MetadataRow): boolean => version === row.version",
-        put: 'const matches = ({ version }: MetadataRow): boolean => mode === "exclusive" || version === row.version',
+        find: "const matches = ({ version }: SimulatedRow): boolean => version === row.version",
+        put: 'const matches = ({ version }: SimulatedRow): boolean => mode === "exclusive" || version === row.version',
       },
     ],
     caughtBy: "eachChangeOnce",
@@ -120,7 +120,7 @@ export const SQL_PLANTS: readonly SqlPlant[] = [
   },
   {
     bug: "a process takes its own incarnation, whose begin was not answered, for that of another one",
-    edits: [{ file: "src/sql/sql-metadata.ts", find: " && process !== own.process", put: "" }],
+    edits: [{ file: "packages/engine/src/sql/sql-metadata.ts", find: " && process !== own.process", put: "" }],
     caughtBy: "beginsAgain",
   },
   {

@@ -1,6 +1,6 @@
 /** Quotas under three engines of one database that do things at the same time. */
 import assert from "node:assert/strict"
-import { asFailure } from "../../src/base/failures.js"
+import { asFailure } from "@hayloft/base/failures.js"
 import {
   objectKeyOfText,
   parseAccountId,
@@ -8,22 +8,22 @@ import {
   parseUploadId,
   type BucketId,
   type RowKey,
-} from "../../src/base/ids.js"
-import { usageRowKey } from "../../src/format/usage.js"
-import { multipartIdOf } from "../../src/format/version-id.js"
-import { NO_DETAILS } from "../../src/format/version-record.js"
-import { command, query } from "../../src/metadata/index.js"
-import { createBucket } from "../../src/object/commands/bucket-commands-core.js"
-import { completeUpload, createUpload, putPart, sealUpload } from "../../src/object/commands/multipart-commands-core.js"
-import { readCounters } from "../../src/object/commands/bucket-rows-core.js"
-import { NO_CHECKSUM } from "../../src/object/commands/row-editor-core.js"
-import { putVersion, removeLatest } from "../../src/object/commands/version-commands-core.js"
-import { abort, bytesOfAllParts } from "../../src/object/ended-upload.js"
-import { Quotas } from "../../src/object/quotas.js"
-import { createAccount } from "../../src/access/account-commands-core.js"
-import { parsePolicy } from "../../src/base/policy.js"
-import type { SqlMetadata } from "../../src/sql/index.js"
-import "../../src/features/index.js"
+} from "@hayloft/base/ids.js"
+import { usageRowKey } from "@hayloft/engine/format/usage.js"
+import { multipartIdOf } from "@hayloft/engine/format/version-id.js"
+import { NO_DETAILS } from "@hayloft/engine/format/version-record.js"
+import { command, query } from "@hayloft/engine/metadata/index.js"
+import { createBucket } from "@hayloft/objects/commands/bucket-commands-core.js"
+import { completeUpload, createUpload, putPart, sealUpload } from "@hayloft/objects/commands/multipart-commands-core.js"
+import { readCounters } from "@hayloft/objects/commands/bucket-rows-core.js"
+import { NO_CHECKSUM } from "@hayloft/objects/commands/row-editor-core.js"
+import { putVersion, removeLatest } from "@hayloft/objects/commands/version-commands-core.js"
+import { abort, bytesOfAllParts } from "@hayloft/objects/ended-upload.js"
+import { Quotas } from "@hayloft/features/quotas/quotas.js"
+import { createAccount } from "@hayloft/access/account-commands-core.js"
+import { parsePolicy } from "@hayloft/base/policy.js"
+import type { SqlMetadata } from "@hayloft/engine/sql/index.js"
+import "@hayloft/features/index.js"
 
 const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, "0")
 const uploadIdOf = (incarnation: number, number: number) => parseUploadId(hex(incarnation, 8) + hex(number, 24))

@@ -3,11 +3,11 @@
  * come after the other. The same races run on a real PostgreSQL and on the simulated database.
  */
 import assert from "node:assert/strict"
-import { must } from "../../src/base/assert.js"
-import { objectKeyOfText, parseDeviceId, parsePartitionId, parseUploadId } from "../../src/base/ids.js"
-import type { BucketId, ObjectKey } from "../../src/base/ids.js"
-import { parsePolicy } from "../../src/base/policy.js"
-import { createAccount } from "../../src/access/account-commands-core.js"
+import { must } from "@hayloft/base/assert.js"
+import { objectKeyOfText, parseDeviceId, parsePartitionId, parseUploadId } from "@hayloft/base/ids.js"
+import type { BucketId, ObjectKey } from "@hayloft/base/ids.js"
+import { parsePolicy } from "@hayloft/base/policy.js"
+import { createAccount } from "@hayloft/access/account-commands-core.js"
 import {
   attachPolicy,
   createIdentity,
@@ -16,14 +16,14 @@ import {
   findIdentity,
   joinGroup,
   leaveGroup,
-} from "../../src/access/identities/identity-commands-core.js"
-import { createPolicy, deletePolicy, findPolicy } from "../../src/access/identities/managed-policy-commands-core.js"
-import { objectRowKey } from "../../src/format/row-key.js"
-import { multipartIdOf } from "../../src/format/version-id.js"
-import { etagOfHead, NO_DETAILS } from "../../src/format/version-record.js"
-import { query, type Metadata } from "../../src/metadata/index.js"
-import { closeBucket, dropBucket, openBucket } from "../../src/object/commands/bucket-commands-core.js"
-import { hintsOfPartition, readHints } from "../../src/object/commands/missing-shard-hints-core.js"
+} from "@hayloft/access/identities/identity-commands-core.js"
+import { createPolicy, deletePolicy, findPolicy } from "@hayloft/access/identities/managed-policy-commands-core.js"
+import { objectRowKey } from "@hayloft/engine/format/row-key.js"
+import { multipartIdOf } from "@hayloft/engine/format/version-id.js"
+import { etagOfHead, NO_DETAILS } from "@hayloft/engine/format/version-record.js"
+import { query, type Metadata } from "@hayloft/engine/metadata/index.js"
+import { closeBucket, dropBucket, openBucket } from "@hayloft/objects/commands/bucket-commands-core.js"
+import { hintsOfPartition, readHints } from "@hayloft/objects/commands/missing-shard-hints-core.js"
 import {
   abortUpload,
   completeUpload,
@@ -33,16 +33,16 @@ import {
   sealUpload,
   type Completion,
   type UploadAddress,
-} from "../../src/object/commands/multipart-commands-core.js"
-import { dropRows } from "../../src/object/commands/pending-deletion-commands-core.js"
-import { readCounters } from "../../src/object/commands/bucket-rows-core.js"
-import { findLatest } from "../../src/object/commands/found-versions-core.js"
-import { NO_CHECKSUM } from "../../src/object/commands/row-editor-core.js"
-import { putVersion, recordHints, removeLatest } from "../../src/object/commands/version-commands-core.js"
-import type { Conditions } from "../../src/object/contract.js"
+} from "@hayloft/objects/commands/multipart-commands-core.js"
+import { dropRows } from "@hayloft/objects/commands/pending-deletion-commands-core.js"
+import { readCounters } from "@hayloft/objects/commands/bucket-rows-core.js"
+import { findLatest } from "@hayloft/objects/commands/found-versions-core.js"
+import { NO_CHECKSUM } from "@hayloft/objects/commands/row-editor-core.js"
+import { putVersion, recordHints, removeLatest } from "@hayloft/objects/commands/version-commands-core.js"
+import type { Conditions } from "@hayloft/objects/contract.js"
 import { OWNER, RaceStage, type RaceSettings } from "./race-stage.js"
 import { reencodeOrRemove, reencodeTwice } from "./reencode-races.js"
-import "../../src/features/index.js"
+import "@hayloft/features/index.js"
 
 const latest = query("Latest", (view, bucketId: BucketId, key: ObjectKey) => {
   const found = findLatest(view, objectRowKey(bucketId, key))

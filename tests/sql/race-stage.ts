@@ -1,13 +1,13 @@
 /** Two engines on one database that do things at the same time. */
-import { must } from "../../src/base/assert.js"
-import { asFailure, type FailureKind } from "../../src/base/failures.js"
-import { parseAccountId, parseBucketName, type BucketId, type ObjectKey } from "../../src/base/ids.js"
-import type { Extent } from "../../src/format/extent.js"
-import { NO_DETAILS } from "../../src/format/version-record.js"
-import type { Command, Metadata } from "../../src/metadata/index.js"
-import { createBucket } from "../../src/object/commands/bucket-commands-core.js"
-import { NO_CHECKSUM } from "../../src/object/commands/row-editor-core.js"
-import { putVersion } from "../../src/object/commands/version-commands-core.js"
+import { must } from "@hayloft/base/assert.js"
+import { asFailure, type FailureKind } from "@hayloft/base/failures.js"
+import { parseAccountId, parseBucketName, type BucketId, type ObjectKey } from "@hayloft/base/ids.js"
+import type { Extent } from "@hayloft/engine/format/extent.js"
+import { NO_DETAILS } from "@hayloft/engine/format/version-record.js"
+import type { Command, Metadata } from "@hayloft/engine/metadata/index.js"
+import { createBucket } from "@hayloft/objects/commands/bucket-commands-core.js"
+import { NO_CHECKSUM } from "@hayloft/objects/commands/row-editor-core.js"
+import { putVersion } from "@hayloft/objects/commands/version-commands-core.js"
 
 export const OWNER = parseAccountId("root")
 

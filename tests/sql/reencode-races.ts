@@ -1,25 +1,25 @@
 /** Races of two engines that re-encode the same bytes, or remove them meanwhile. */
 import assert from "node:assert/strict"
-import { must } from "../../src/base/assert.js"
-import { isFailure } from "../../src/base/failures.js"
-import { objectKeyOfText, parseUploadId, type BucketId } from "../../src/base/ids.js"
-import { parsePolicy } from "../../src/base/policy.js"
-import type { Extent } from "../../src/format/extent.js"
-import { query, type Metadata } from "../../src/metadata/index.js"
+import { must } from "@hayloft/base/assert.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { objectKeyOfText, parseUploadId, type BucketId } from "@hayloft/base/ids.js"
+import { parsePolicy } from "@hayloft/base/policy.js"
+import type { Extent } from "@hayloft/engine/format/extent.js"
+import { query, type Metadata } from "@hayloft/engine/metadata/index.js"
 import {
   dropRows,
   pendingDeletionsFrom,
   type PendingDeletion,
-} from "../../src/object/commands/pending-deletion-commands-core.js"
+} from "@hayloft/objects/commands/pending-deletion-commands-core.js"
 import {
   beginReencoding,
   giveUpReencoding,
   leftIntents,
   swapExtent,
-} from "../../src/object/commands/reencode-commands-core.js"
-import { removeLatest } from "../../src/object/commands/version-commands-core.js"
-import { ALL_OBJECT_ROWS } from "../../src/object/queries/extent-rows.js"
-import { namingsOf, type UploadName } from "../../src/object/queries/named-extents-core.js"
+} from "@hayloft/objects/commands/reencode-commands-core.js"
+import { removeLatest } from "@hayloft/objects/commands/version-commands-core.js"
+import { ALL_OBJECT_ROWS } from "@hayloft/objects/queries/extent-rows.js"
+import { namingsOf, type UploadName } from "@hayloft/objects/queries/named-extents-core.js"
 import { putOfExtent, type RaceStage } from "./race-stage.js"
 
 const ALL_BLOCKS = [{ firstBlock: 0, lastBlock: 0 }]

@@ -3,7 +3,7 @@
  * requests alone it runs a few: `tests/conformance.test.ts` runs all of them.
  */
 import { after, test } from "node:test"
-import { runsOf } from "../../src/base/testing-seed.js"
+import { runsOf } from "@hayloft/base/testing-seed.js"
 import { clusterEnvironment } from "../harness/cluster.js"
 import { conformanceSuite, rowsOnMetadata } from "../harness/conformance.js"
 import { noPostgres } from "../harness/postgres.js"

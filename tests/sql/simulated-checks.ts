@@ -3,12 +3,12 @@
  * one run of a seed, and throws an `AssertionError` if its promise is broken.
  */
 import assert from "node:assert/strict"
-import { fail, isFailure } from "../../src/base/failures.js"
-import { rowKeyOf, type RowKey } from "../../src/base/ids.js"
-import type { EntryWrite } from "../../src/format/entry.js"
-import { suffixRange } from "../../src/format/row-key.js"
-import { command, query, type Metadata, type RowView } from "../../src/metadata/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { fail, isFailure } from "@hayloft/base/failures.js"
+import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
+import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import { suffixRange } from "@hayloft/engine/format/row-key.js"
+import { command, query, type Metadata, type RowView } from "@hayloft/engine/metadata/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { History } from "./exchange-history.js"
 import { TIMESTAMP_CHECKS } from "./timestamp-checks.js"
 import { anyOf, concurrently, SimulatedWorld, SLOW, UNRELIABLE } from "./simulated-world.js"

@@ -1,14 +1,14 @@
 /** A simulated database with engines on it: everything on one simulated clock and from one seed. */
-import type { DatabaseMark } from "../../src/format/database-mark.js"
-import type { Clock } from "../../src/seams/clock/contract.js"
-import { SimClock } from "../../src/seams/clock/sim.js"
-import type { Random } from "../../src/seams/random/contract.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
-import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
-import { SqlMetadata } from "../../src/sql/index.js"
-import { NO_FAULTS, type FaultPlan } from "../../src/sql/simulated/faults.js"
-import { SimulatedDatabase } from "../../src/sql/simulated/simulated-database.js"
-import { ConnectionLost, OutcomeUnknown, TryAgain, type Database, type Session } from "../../src/sql/database.js"
+import type { DatabaseMark } from "@hayloft/engine/format/database-mark.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { SimClock } from "@hayloft/base/seams/clock/sim.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
+import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
+import { SqlMetadata } from "@hayloft/engine/sql/index.js"
+import { NO_FAULTS, type FaultPlan } from "@hayloft/engine/sql/simulated/faults.js"
+import { SimulatedDatabase } from "@hayloft/engine/sql/simulated/simulated-database.js"
+import { ConnectionLost, OutcomeUnknown, TryAgain, type Database, type Session } from "@hayloft/engine/sql/database.js"
 
 /** Statements take time and overlap; nothing fails. */
 export const SLOW: FaultPlan = {

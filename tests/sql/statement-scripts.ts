@@ -3,10 +3,10 @@
  * which wait for those, and the transactions end one after the other. The same script runs on PostgreSQL and on the
  * simulated database.
  */
-import { must } from "../../src/base/assert.js"
-import { objectKeyOfText, parseBucketId, rowKeyOf } from "../../src/base/ids.js"
-import { objectRowKey } from "../../src/format/row-key.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { must } from "@hayloft/base/assert.js"
+import { objectKeyOfText, parseBucketId, rowKeyOf } from "@hayloft/base/ids.js"
+import { objectRowKey } from "@hayloft/engine/format/row-key.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import {
   TryAgain,
   type CommitRequest,
@@ -17,8 +17,8 @@ import {
   type ReplacedRow,
   type Session,
   type StoredKey,
-} from "../../src/sql/database.js"
-import { byStoredKey } from "../../src/sql/stored-key.js"
+} from "@hayloft/engine/sql/database.js"
+import { byStoredKey } from "@hayloft/engine/sql/stored-key.js"
 import { anyOf } from "./simulated-world.js"
 
 const BUCKET = parseBucketId(1)

@@ -3,14 +3,14 @@
  * and whatever happens to connections. See `simulated-checks.ts`.
  */
 import assert from "node:assert/strict"
-import { isFailure } from "../../src/base/failures.js"
-import { parseBucketId, objectKeyOfText, rowKeyOf, type RowKey } from "../../src/base/ids.js"
-import { encodeRowHead } from "../../src/format/records.js"
-import { objectRowKey } from "../../src/format/row-key.js"
-import { guardsRowKey } from "../../src/format/transaction-record.js"
-import { command, query, type RowView } from "../../src/metadata/index.js"
-import type { Clock } from "../../src/seams/clock/contract.js"
-import type { SqlMetadata } from "../../src/sql/index.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { parseBucketId, objectKeyOfText, rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
+import { encodeRowHead } from "@hayloft/engine/format/records.js"
+import { objectRowKey } from "@hayloft/engine/format/row-key.js"
+import { guardsRowKey } from "@hayloft/engine/format/transaction-record.js"
+import { command, query, type RowView } from "@hayloft/engine/metadata/index.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import type { SqlMetadata } from "@hayloft/engine/sql/index.js"
 import { anyOf, concurrently, SimulatedWorld, SLOW, UNRELIABLE } from "./simulated-world.js"
 
 const OBJECT = "current"

@@ -1,9 +1,9 @@
 /** Bugs planted into commit timestamps and closed moments: see `plants.ts`. */
 import type { SqlPlant } from "./plant.js"
 
-const statements = "src/sql/simulated/statements.ts"
-const incarnation = "src/sql/incarnation.ts"
-const batch = "src/sql/batch-core.ts"
+const statements = "packages/engine/src/sql/simulated/statements.ts"
+const incarnation = "packages/engine/src/sql/incarnation.ts"
+const batch = "packages/engine/src/sql/batch-core.ts"
 
 export const TIMESTAMP_PLANTS: readonly SqlPlant[] = [
   {

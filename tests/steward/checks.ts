@@ -3,10 +3,10 @@
  * makes one run of a seed in simulated time, and throws an `AssertionError` if its promise is broken.
  */
 import assert from "node:assert/strict"
-import { isFailure } from "../../src/base/failures.js"
-import { rowKeyOf, type Position } from "../../src/base/ids.js"
-import { command } from "../../src/metadata/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { rowKeyOf, type Position } from "@hayloft/base/ids.js"
+import { command } from "@hayloft/engine/metadata/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { MINUTE, SimStore, type SimNode } from "./nodes.js"
 
 const NAMES = ["a", "b", "c"] as const

@@ -3,16 +3,16 @@
  * simulated clock; each node can be paused, as a stopped process is, and has a wall clock of its own.
  */
 import assert from "node:assert/strict"
-import { isFailure } from "../../src/base/failures.js"
-import { parseNodeFingerprint, parseNodeName, type Incarnation, type NodeName } from "../../src/base/ids.js"
-import { storeOf } from "../../src/cluster/testing-records.js"
-import { beatNode, epochOfAge, joinNode } from "../../src/coordination/index.js"
-import type { ControlRecord } from "../../src/format/control-record.js"
-import { EpochRetention, type RetentionSettings } from "../../src/node/cluster/epochs.js"
-import { Leases } from "../../src/node/cluster/leases.js"
-import { Steward, STEWARD_LEASE, STEWARD_LIMITS } from "../../src/node/cluster/steward.js"
-import type { Clock } from "../../src/seams/clock/contract.js"
-import type { SqlMetadata } from "../../src/sql/index.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { parseNodeFingerprint, parseNodeName, type Incarnation, type NodeName } from "@hayloft/base/ids.js"
+import { storeOf } from "@hayloft/engine/cluster/testing-records.js"
+import { beatNode, epochOfAge, joinNode } from "@hayloft/engine/coordination/index.js"
+import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import { EpochRetention, type RetentionSettings } from "@hayloft/node/cluster/epochs.js"
+import { Leases } from "@hayloft/node/cluster/leases.js"
+import { Steward, STEWARD_LEASE, STEWARD_LIMITS } from "@hayloft/node/cluster/steward.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import type { SqlMetadata } from "@hayloft/engine/sql/index.js"
 import { SimulatedWorld, SLOW } from "../sql/simulated-world.js"
 
 const BEAT_EVERY_MS = 5_000

@@ -7,7 +7,7 @@ import { caughtBySeed, duePlants, PlantedCopies } from "../harness/planted-copie
 import { STEWARD_CHECKS } from "./checks.js"
 import { STEWARD_PLANTS } from "./plants.js"
 
-const FOLDERS = ["src", "tests/harness", "tests/sql", "tests/steward"]
+const FOLDERS = ["packages", "tests/harness", "tests/sql", "tests/steward"]
 const CHECKS = ["tests/steward/checks.ts", "tests/steward/nodes.ts", "tests/steward/plants.ts"]
 const SEEDS_MAX = 20
 

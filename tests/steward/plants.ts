@@ -11,9 +11,9 @@ interface StewardPlant {
   readonly caughtBy: keyof typeof STEWARD_CHECKS
 }
 
-const steward = "src/node/cluster/steward.ts"
-const leases = "src/node/cluster/leases-core.ts"
-const epochs = "src/node/cluster/epochs-core.ts"
+const steward = "packages/node/src/cluster/steward.ts"
+const leases = "packages/node/src/cluster/leases-core.ts"
+const epochs = "packages/node/src/cluster/epochs-core.ts"
 const retention = "released bytes are kept for the retention, and no longer"
 
 export const STEWARD_PLANTS: readonly StewardPlant[] = [
@@ -27,8 +27,12 @@ export const STEWARD_PLANTS: readonly StewardPlant[] = [
   {
     bug: "silence counts while the database is away",
     edits: [
-      { file: "src/node/cluster/answered-time-core.ts", find: "if (gapMs <= this.gapMsMax) this", put: "this" },
-      { file: "src/node/cluster/answered-time-core.ts", find: "    this.lastMs = undefined\n", put: "" },
+      {
+        file: "packages/node/src/cluster/answered-time-core.ts",
+        find: "if (gapMs <= this.gapMsMax) this",
+        put: "this",
+      },
+      { file: "packages/node/src/cluster/answered-time-core.ts", find: "    this.lastMs = undefined\n", put: "" },
       { file: steward, find: "    this.silences = new Silences()\n", put: "" },
     ],
     caughtBy: "the database is away for an hour",
@@ -51,7 +55,7 @@ export const STEWARD_PLANTS: readonly StewardPlant[] = [
     bug: "a returning heartbeat does not end silence",
     edits: [
       {
-        file: "src/node/cluster/steward-core.ts",
+        file: "packages/node/src/cluster/steward-core.ts",
         find: "before?.incarnation === incarnation && before.beat === beat",
         put: "before?.incarnation === incarnation",
       },
@@ -62,7 +66,7 @@ export const STEWARD_PLANTS: readonly StewardPlant[] = [
     bug: "a node that a single other one cannot reach counts as cut off",
     edits: [
       {
-        file: "src/node/cluster/steward-core.ts",
+        file: "packages/node/src/cluster/steward-core.ts",
         find: "2 * (reports.get(name) ?? 0) > others",
         put: "reports.has(name)",
       },
@@ -73,7 +77,7 @@ export const STEWARD_PLANTS: readonly StewardPlant[] = [
     bug: "a process without a row is never ended",
     edits: [
       {
-        file: "src/node/cluster/steward-core.ts",
+        file: "packages/node/src/cluster/steward-core.ts",
         find: "      live.nodes.map(({ incarnation }) => {",
         put: "      live.nodes.filter(each => byIncarnation.has(each.incarnation)).map(({ incarnation }) => {",
       },
@@ -105,7 +109,7 @@ export const STEWARD_PLANTS: readonly StewardPlant[] = [
     bug: "bytes are due with the newest epoch",
     edits: [
       {
-        file: "src/node/cluster/epochs.ts",
+        file: "packages/node/src/cluster/epochs.ts",
         find: "epochOfAge(epochsKept(this.settings))",
         put: "epochOfAge(0)",
       },

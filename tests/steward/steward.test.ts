@@ -1,6 +1,6 @@
 /** Leases, the steward and retention in simulated time, each check with its seeds. */
 import { test } from "node:test"
-import { seedsOf } from "../../src/base/testing-seed.js"
+import { seedsOf } from "@hayloft/base/testing-seed.js"
 import { STEWARD_CHECKS } from "./checks.js"
 
 for (const [name, check] of Object.entries(STEWARD_CHECKS)) {

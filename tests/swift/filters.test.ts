@@ -1,8 +1,8 @@
 /** The filters that the server brings, before Swift and S3 over one model: what a client sees of each. */
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
-import { isFailure } from "../../src/base/failures.js"
-import { builtInFilter } from "../../src/filters/index.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { builtInFilter } from "@hayloft/protocols/filters/index.js"
 import { ownerAccount, OWNER } from "../s3/over-model.js"
 import { serveSwift, type SwiftHeaders, type SwiftUser, type SwiftWorld } from "./world.js"
 

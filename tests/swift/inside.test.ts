@@ -3,8 +3,8 @@
  */
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
-import { textOfObjectKey, parseAccessKeyId } from "../../src/base/ids.js"
-import { fail } from "../../src/base/failures.js"
+import { textOfObjectKey, parseAccessKeyId } from "@hayloft/base/ids.js"
+import { fail } from "@hayloft/base/failures.js"
 import { OWNER, ownerAccount, rootKeyOf, userKeyOf } from "../s3/over-model.js"
 import { ROOT_ACCOUNT, serveSwift, type SwiftUser, type SwiftWorld } from "./world.js"
 

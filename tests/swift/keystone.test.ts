@@ -2,8 +2,8 @@
 import assert from "node:assert/strict"
 import { createServer } from "node:http"
 import { after, before, test } from "node:test"
-import { SimClock } from "../../src/seams/clock/sim.js"
-import { RealWeb } from "../../src/seams/web/real.js"
+import { SimClock } from "@hayloft/base/seams/clock/sim.js"
+import { RealWeb } from "@hayloft/base/seams/web/real.js"
 import { ownerAccount, OWNER, STRANGER_ACCOUNT } from "../s3/over-model.js"
 import { serveSwift, SwiftUser, type SwiftWorld } from "./world.js"
 

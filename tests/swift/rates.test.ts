@@ -1,7 +1,7 @@
 /** Limits of rates over the model: how Swift's clients learn of them. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { fail } from "../../src/base/failures.js"
+import { fail } from "@hayloft/base/failures.js"
 import { OWNER } from "../s3/over-model.js"
 import { serveSwift } from "./world.js"
 

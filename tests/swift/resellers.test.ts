@@ -1,7 +1,7 @@
 /** Resellers over the model: who is one, and what it may do in accounts of others. */
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
-import { parseAccessKeyId } from "../../src/base/ids.js"
+import { parseAccessKeyId } from "@hayloft/base/ids.js"
 import { OWNER, rootKeyOf, STRANGER, userKeyOf } from "../s3/over-model.js"
 import { ROOT_ACCOUNT, serveSwift, type SwiftUser, type SwiftWorld } from "./world.js"
 

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
 import type { RawResponse } from "../../conformance/raw-client.js"
-import { must } from "../../src/base/assert.js"
-import { parseAccessKeyId } from "../../src/base/ids.js"
+import { must } from "@hayloft/base/assert.js"
+import { parseAccessKeyId } from "@hayloft/base/ids.js"
 import { ownerAccount, OWNER, rootKeyOf, STRANGER, userKeyOf, type Key } from "../s3/over-model.js"
 import { serveSwift, type SwiftUser, type SwiftWorld } from "./world.js"
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { createHmac } from "node:crypto"
 import { after, before, test } from "node:test"
-import { parseRealms } from "../../src/swift/index.js"
+import { parseRealms } from "@hayloft/protocols/swift/index.js"
 import { ownerAccount, OWNER, OWNER_ACCOUNT, userKeyOf } from "../s3/over-model.js"
 import { accountsInMemory, serveSwift, type SwiftUser, type SwiftWorld } from "./world.js"
 

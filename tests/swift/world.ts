@@ -1,18 +1,18 @@
 /** Swift and S3 over one model, served on loopback, and a client of Swift for tests. */
 import assert from "node:assert/strict"
-import type { SwiftAccounts } from "../../src/access/index.js"
-import type { Account } from "../../src/access/contract.js"
-import { parseAccountId, type AccountId } from "../../src/base/ids.js"
-import { NO_USAGE, type QuotaLimits } from "../../src/format/usage.js"
-import type { QuotaTarget } from "../../src/object/index.js"
-import { accountNumberOf } from "../../src/format/account-number.js"
-import type { SwiftAccount } from "../../src/format/swift-account.js"
-import { must } from "../../src/base/assert.js"
-import { filtered, type Filter } from "../../src/http/index.js"
-import { createSwiftHandler, NO_REALMS } from "../../src/swift/index.js"
-import { Bunzip } from "../../src/main/bunzip.js"
-import { gunzipped } from "../../src/seams/compute/decompress.js"
-import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
+import type { SwiftAccounts } from "@hayloft/access/index.js"
+import type { Account } from "@hayloft/access/contract.js"
+import { parseAccountId, type AccountId } from "@hayloft/base/ids.js"
+import { NO_USAGE, type QuotaLimits } from "@hayloft/engine/format/usage.js"
+import type { QuotaTarget } from "@hayloft/features/quotas/index.js"
+import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
+import type { SwiftAccount } from "@hayloft/engine/format/swift-account.js"
+import { must } from "@hayloft/base/assert.js"
+import { filtered, type Filter } from "@hayloft/protocols/http/index.js"
+import { createSwiftHandler, NO_REALMS } from "@hayloft/protocols/swift/index.js"
+import { Bunzip } from "@hayloft/server/bunzip.js"
+import { gunzipped } from "@hayloft/base/seams/compute/decompress.js"
+import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import { Client } from "../../conformance/client.js"
 import { exchange, parseEndpoint, type Header, type RawResponse } from "../../conformance/raw-client.js"
 import { handleModel, listenTo, OWNER, type Key, type Variations } from "../s3/over-model.js"
@@ -98,21 +98,8 @@ export async function serveSwift(
   const telemetry = new SimTelemetry()
   const { handler, settings, accounts, attempts } = handleModel(variations, telemetry)
   const swift = createSwiftHandler({
-    ...settings,
-    accounts,
-    attempts,
-    rootAccount: ROOT_ACCOUNT.id,
-    info: INFO,
-    swiftAccounts,
-    quotas: quotasInMemory(),
-    allowSha1: false,
-    serviceAccounts,
-    decompress: { "tar.gz": gunzipped, "tar.bz2": pieces => bunzip.of(pieces) },
-    keystone,
-    version: "test",
-    realms,
-    inside,
-    prepare: async () => undefined,
+    ...{ ...settings, ...swiftParts(), accounts, attempts },
+    ...{ swiftAccounts, serviceAccounts, keystone, realms, inside },
   })
   const [s3, served] = [
     await listenTo(filtered(handler, "s3", filters), { name: "s3", telemetry }),
@@ -138,6 +125,14 @@ export async function serveSwift(
     },
   }
 }
+
+/** The settings that only Swift has, for a store without Keystone and without accounts of services. */
+export const swiftParts = () => ({
+  ...{ rootAccount: ROOT_ACCOUNT.id, info: INFO, swiftAccounts: accountsInMemory(), quotas: quotasInMemory() },
+  ...{ allowSha1: false, serviceAccounts: false, keystone: undefined, realms: NO_REALMS, version: "test" },
+  ...{ inside: INSIDE, prepare: async () => undefined },
+  decompress: { "tar.gz": gunzipped, "tar.bz2": (pieces: AsyncIterable<Uint8Array>) => bunzip.of(pieces) },
+})
 
 /** As they are stored: nothing counts by them. */
 function quotasInMemory(): SwiftSettings["quotas"] {

@@ -4,8 +4,8 @@
  * operation.
  */
 import assert from "node:assert/strict"
-import { isFailure } from "../../src/base/failures.js"
-import { rowKeyOf } from "../../src/base/ids.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { rowKeyOf } from "@hayloft/base/ids.js"
 import {
   CallList,
   crashStates,
@@ -14,12 +14,12 @@ import {
   type CrashState,
   type DiskRecord,
   type Medium,
-} from "../../src/seams/disk/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
-import { tableNumberOf } from "../../src/table/manifest-files.js"
-import { findLostRows, giveUpLostRows } from "../../src/table/salvage.js"
-import { discardStore, type TableStoreWriter } from "../../src/table/store-writer.js"
+} from "@hayloft/base/seams/disk/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
+import { tableNumberOf } from "@hayloft/engine/table/manifest-files.js"
+import { findLostRows, giveUpLostRows } from "@hayloft/engine/table/salvage.js"
+import { discardStore, type TableStoreWriter } from "@hayloft/engine/table/store-writer.js"
 import { closedStore, loseParity, replace } from "./rot.js"
 import {
   bytesOf,

@@ -1,7 +1,7 @@
 /** Full and failing disks under a table store: see `full.ts`. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { SimDisk } from "../../src/seams/disk/index.js"
+import { SimDisk } from "@hayloft/base/seams/disk/index.js"
 import { checkFailures, checkFull, preparedCommit, preparedMerge } from "./full.js"
 import { hostOf, mergingOf, openWriter } from "./world.js"
 

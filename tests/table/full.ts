@@ -3,12 +3,12 @@
  * is uncertain; no leftover file blocks it, and with space everything works again.
  */
 import assert from "node:assert/strict"
-import { isFailure } from "../../src/base/failures.js"
-import { failing, SimDisk, type CallKind, type Medium } from "../../src/seams/disk/index.js"
-import type { StoreWrite } from "../../src/seams/store/contract.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
-import { tableNumberOf } from "../../src/table/manifest-files.js"
-import type { TableStoreWriter } from "../../src/table/store-writer.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { failing, SimDisk, type CallKind, type Medium } from "@hayloft/base/seams/disk/index.js"
+import type { StoreWrite } from "@hayloft/base/seams/store/contract.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
+import { tableNumberOf } from "@hayloft/engine/table/manifest-files.js"
+import type { TableStoreWriter } from "@hayloft/engine/table/store-writer.js"
 import { FOLDER, hostOf, mergeAll, mergingOf, Model, openWriter, rowsOf, same, type Rows } from "./world.js"
 
 /** A store with pending work: the disk, its rows, and the next writes. */

@@ -1,7 +1,7 @@
 /** Table stores behave like a sorted map: see `model.ts`. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { seedsOf } from "../../src/base/testing-seed.js"
+import { seedsOf } from "@hayloft/base/testing-seed.js"
 import { checkModel } from "./model.js"
 
 const SEEDS = seedsOf(2)

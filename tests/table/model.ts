@@ -1,13 +1,13 @@
 /** Compares a table store under random commits and merges with a sorted map; readers follow at random moments. */
 import assert from "node:assert/strict"
-import { withRows } from "../../src/base/rows-needed.js"
-import { rowKeyOf } from "../../src/base/ids.js"
-import { CallList, SimDisk } from "../../src/seams/disk/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
-import { tableNumberOf } from "../../src/table/manifest-files.js"
-import type { TableReader } from "../../src/table/store-reader.js"
-import type { TableStoreWriter } from "../../src/table/store-writer.js"
+import { withRows } from "@hayloft/base/rows-needed.js"
+import { rowKeyOf } from "@hayloft/base/ids.js"
+import { CallList, SimDisk } from "@hayloft/base/seams/disk/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
+import { tableNumberOf } from "@hayloft/engine/table/manifest-files.js"
+import type { TableReader } from "@hayloft/engine/table/store-reader.js"
+import type { TableStoreWriter } from "@hayloft/engine/table/store-writer.js"
 import {
   compare,
   FAMILIES_USED,

@@ -6,7 +6,7 @@ import { after, test } from "node:test"
 import { duePlants, findingOf, PlantedCopies, type PlantedCopy } from "../harness/planted-copies.js"
 import { TABLE_PLANTS, type TablePlant } from "./plants.js"
 
-const FOLDERS = ["src/base", "src/format", "src/life", "src/seams", "src/simd", "src/table", "tests/table"]
+const FOLDERS = ["packages/base", "packages/engine", "tests/table"]
 const CHECK_FILES = ["model", "crash", "rot", "full", "world", "plants"].map(name => `tests/table/${name}.ts`)
 
 type Checks = Readonly<Record<TablePlant["caughtBy"], (program: PlantedCopy) => Promise<unknown>>>

@@ -11,7 +11,7 @@ export interface TablePlant {
 }
 
 const SUMS = {
-  file: "src/table/run-stream.ts",
+  file: "packages/engine/src/table/run-stream.ts",
   find: "if (rows !== table.footer.rows || !sum.equals(whole)) {",
   put: "if (rows < 0) {",
 }
@@ -21,7 +21,7 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     bug: "blocks with a filter are not verified",
     edits: [
       {
-        file: "src/format/table-block.ts",
+        file: "packages/engine/src/format/table-block.ts",
         find: "if (computed[i] !== bytes[hashAt + i]) return false",
         put: "if (bytes.readUInt32LE(hashAt - 4) === 0 && computed[i] !== bytes[hashAt + i]) return false",
       },
@@ -31,48 +31,66 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
   {
     bug: "checksums are not seeded by place",
     edits: [
-      { file: "src/format/table-block.ts", find: "BigInt.asUintN(64, seed + BigInt(offsetBytes))", put: "seed & 1n" },
+      {
+        file: "packages/engine/src/format/table-block.ts",
+        find: "BigInt.asUintN(64, seed + BigInt(offsetBytes))",
+        put: "seed & 1n",
+      },
     ],
     caughtBy: "exchanged blocks",
   },
   {
     bug: "rows are given up into files whose numbers were not reserved",
-    edits: [{ file: "src/table/salvage.ts", find: "{ nextNumber: numbers.end }", put: "{}" }],
+    edits: [{ file: "packages/engine/src/table/salvage.ts", find: "{ nextNumber: numbers.end }", put: "{}" }],
     caughtBy: "salvage",
   },
   {
     bug: "a block that was rebuilt is not verified",
     edits: [
-      { file: "src/format/table-parity.ts", find: "if (isWhole(block)) return block", put: "return block" },
-      { file: "src/table/table.ts", find: "const block = rebuilt && open(rebuilt)", put: "const block = rebuilt" },
+      {
+        file: "packages/engine/src/format/table-parity.ts",
+        find: "if (isWhole(block)) return block",
+        put: "return block",
+      },
+      {
+        file: "packages/engine/src/table/table.ts",
+        find: "const block = rebuilt && open(rebuilt)",
+        put: "const block = rebuilt",
+      },
     ],
     caughtBy: "rot",
   },
   {
     bug: "a block that was rebuilt is written back to another place",
-    edits: [{ file: "src/table/table.ts", find: "file.write([bytes], offsetBytes)", put: "file.write([bytes], 0)" }],
+    edits: [
+      {
+        file: "packages/engine/src/table/table.ts",
+        find: "file.write([bytes], offsetBytes)",
+        put: "file.write([bytes], 0)",
+      },
+    ],
     caughtBy: "rot",
   },
   {
     bug: "the last page of a file has no parity",
-    edits: [{ file: "src/format/table-parity.ts", find: "if (rest > 0) {", put: "if (rest < 0) {" }],
+    edits: [{ file: "packages/engine/src/format/table-parity.ts", find: "if (rest > 0) {", put: "if (rest < 0) {" }],
     caughtBy: "exchanged blocks",
   },
   {
     bug: "the number of a file is used again after a crash",
     edits: [
       {
-        file: "src/table/store-writer.ts",
+        file: "packages/engine/src/table/store-writer.ts",
         find: "nextNumber: this.nextNumber + NUMBERS_AHEAD,",
         put: "nextNumber: this.nextNumber,",
       },
       {
-        file: "src/table/store-writer.ts",
+        file: "packages/engine/src/table/store-writer.ts",
         find: "assert(this.nextNumber <= this.manifest.nextNumber, ",
         put: "assert(true, ",
       },
       {
-        file: "src/table/store-writer.ts",
+        file: "packages/engine/src/table/store-writer.ts",
         find: "if (this.manifest.nextNumber - this.nextNumber < NUMBERS_AHEAD / 2) ",
         put: "if (false) ",
       },
@@ -83,7 +101,7 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     bug: "an older manifest stands in for a newer one that was finished",
     edits: [
       {
-        file: "src/table/manifest-files.ts",
+        file: "packages/engine/src/table/manifest-files.ts",
         find: "if (COPIES.every(copy => names.includes(manifestName(generation, copy)))) {",
         put: "if (generation < 0) {",
       },
@@ -92,19 +110,19 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
   },
   {
     bug: "the manifest is written before its tables are durable",
-    edits: [{ file: "src/table/table-writer.ts", find: "await open.file.sync()", put: "" }],
+    edits: [{ file: "packages/engine/src/table/table-writer.ts", find: "await open.file.sync()", put: "" }],
     caughtBy: "crashes",
   },
   {
     bug: "one copy of the manifest is not made durable before the other is begun",
-    edits: [{ file: "src/table/manifest-files.ts", find: "await file.sync()", put: "" }],
+    edits: [{ file: "packages/engine/src/table/manifest-files.ts", find: "await file.sync()", put: "" }],
     caughtBy: "crashes",
   },
   {
     bug: "files are removed while readers use them",
     edits: [
       {
-        file: "src/table/store-writer.ts",
+        file: "packages/engine/src/table/store-writer.ts",
         find: "await this.replace(opened)",
         put: "await this.replace(opened)\n    await this.removeUnused()",
       },
@@ -115,7 +133,7 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     bug: "a tombstone is dropped while an older version exists below",
     edits: [
       {
-        file: "src/table/store-writer.ts",
+        file: "packages/engine/src/table/store-writer.ts",
         find: "!this.manifest.tables.some(({ level }) => level > plan.level)",
         put: "plan.level > 0",
       },
@@ -126,7 +144,7 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     bug: "a delete writes no tombstone",
     edits: [
       {
-        file: "src/table/store-writer.ts",
+        file: "packages/engine/src/table/store-writer.ts",
         find: "if (value === undefined && !mayHoldOlder) return false",
         put: "if (value === undefined) return false",
       },
@@ -137,7 +155,7 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     bug: "a merge loses the rows after its position",
     edits: [
       {
-        file: "src/table/run-stream.ts",
+        file: "packages/engine/src/table/run-stream.ts",
         find: "if (!isOver) return [{ ...entry, from: this.upTo, merged: { rows, sum } }]",
         put: "if (!isOver) return []",
       },
@@ -148,7 +166,7 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     bug: "a merge loses blocks",
     edits: [
       {
-        file: "src/table/run-stream.ts",
+        file: "packages/engine/src/table/run-stream.ts",
         find: "await reading.table.readPartition(reading.partition, this.memoryFor(reading))",
         put: "(await reading.table.readPartition(reading.partition, this.memoryFor(reading))).slice(1)",
       },
@@ -159,7 +177,7 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     bug: "newer runs are added to a running merge",
     edits: [
       {
-        file: "src/table/pick-core.ts",
+        file: "packages/engine/src/table/pick-core.ts",
         find: "(count < 0 ? oldest : oldest.slice(0, count))",
         put: "(count < -1 ? [] : oldest)",
       },
@@ -170,7 +188,7 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     bug: "a merge skips damaged blocks",
     edits: [
       {
-        file: "src/table/run-stream.ts",
+        file: "packages/engine/src/table/run-stream.ts",
         find: "await reading.table.readPartition(reading.partition, this.memoryFor(reading))",
         put: "await reading.table.readPartition(reading.partition, this.memoryFor(reading)).catch(() => [])",
       },
@@ -180,24 +198,26 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
   },
   {
     bug: "dropped values are reported although they were counted",
-    edits: [{ file: "src/table/merge.ts", find: "(flags & ROW_FLAGS.countedOlder) === 0 && ", put: "" }],
+    edits: [
+      { file: "packages/engine/src/table/merge.ts", find: "(flags & ROW_FLAGS.countedOlder) === 0 && ", put: "" },
+    ],
     caughtBy: "model",
   },
   {
     bug: "a commit that cannot read back its files removes them after its manifest is durable",
     edits: [
       {
-        file: "src/table/store-writer.ts",
+        file: "packages/engine/src/table/store-writer.ts",
         find: "opened = await this.openGeneration(next, manifestHash(encoded))",
         put: "",
       },
       {
-        file: "src/table/store-writer.ts",
+        file: "packages/engine/src/table/store-writer.ts",
         find: "await writeManifest(disk, folder, next.generation, encoded)\n    } catch",
         put: "await writeManifest(disk, folder, next.generation, encoded)\n      opened = await this.openGeneration(next, manifestHash(encoded)).catch(async (error: unknown) => {\n        await written?.abandon()\n        throw error\n      })\n    } catch",
       },
       {
-        file: "src/table/store-writer.ts",
+        file: "packages/engine/src/table/store-writer.ts",
         find: "const isUndone = await removeGeneration(disk, folder, next.generation).then(",
         put: "const isUndone = await Promise.resolve().then(",
       },

@@ -1,10 +1,10 @@
 /** Differences between replicas are found, and the wrong replica is identified if possible. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { fail } from "../../src/base/failures.js"
-import { parseEpoch, rowKeyOf } from "../../src/base/ids.js"
-import { encodeStoredRow } from "../../src/format/stored-row.js"
-import { storePrefixOf } from "../../src/format/replica-incarnation.js"
+import { fail } from "@hayloft/base/failures.js"
+import { parseEpoch, rowKeyOf } from "@hayloft/base/ids.js"
+import { encodeStoredRow } from "@hayloft/engine/format/stored-row.js"
+import { storePrefixOf } from "@hayloft/engine/format/replica-incarnation.js"
 import { idOf, Scene } from "./scene.js"
 
 const keyOf = (i: number): string => `key ${String(i).padStart(4, "0")}`

@@ -1,6 +1,6 @@
 /** A tablet of three replicas passes the suite for metadata engines, over restarts and checkpoints. */
-import { MIB } from "../../src/base/limits.js"
-import { metadataSuite, type MetadataUnderTest } from "../../src/metadata/suite.js"
+import { MIB } from "@hayloft/base/limits.js"
+import { metadataSuite, type MetadataUnderTest } from "@hayloft/engine/metadata/suite.js"
 import { Scene } from "./scene.js"
 
 async function under(scene: Scene): Promise<MetadataUnderTest> {

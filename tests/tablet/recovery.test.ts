@@ -4,9 +4,9 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { KIB } from "../../src/base/limits.js"
-import { runsOf, TEST_SEED } from "../../src/base/testing-seed.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
+import { KIB } from "@hayloft/base/limits.js"
+import { runsOf, TEST_SEED } from "@hayloft/base/testing-seed.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { Scene, type RowInput } from "./scene.js"
 
 const row = (key: string, value: string, payload?: string): RowInput => ({

@@ -3,9 +3,9 @@
  * acknowledged writes. The machine can be stopped at every call to a disk, every commit of a metadata store and
  * every change of the configuration.
  */
-import { must } from "../../src/base/assert.js"
-import { fail, isFailure, type Failure } from "../../src/base/failures.js"
-import type { Family } from "../../src/base/families.js"
+import { must } from "@hayloft/base/assert.js"
+import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
+import type { Family } from "@hayloft/base/families.js"
 import {
   parseDeviceId,
   parseEpoch,
@@ -13,10 +13,10 @@ import {
   parseLogSequence,
   parseTabletId,
   rowKeyOf,
-} from "../../src/base/ids.js"
-import type { DeviceId, Epoch, RowKey, TabletId } from "../../src/base/ids.js"
-import { KIB } from "../../src/base/limits.js"
-import { owned } from "../../src/base/lent.js"
+} from "@hayloft/base/ids.js"
+import type { DeviceId, Epoch, RowKey, TabletId } from "@hayloft/base/ids.js"
+import { KIB } from "@hayloft/base/limits.js"
+import { owned } from "@hayloft/base/lent.js"
 import {
   containedPosition,
   containedSequence,
@@ -27,21 +27,21 @@ import {
   type CommitLog,
   PayloadUpkeep,
   type PayloadShelf,
-} from "../../src/device/index.js"
-import type { EntryWrite } from "../../src/format/entry.js"
-import { FIRST_EPOCH } from "../../src/format/replica-incarnation.js"
-import { SimClock } from "../../src/seams/clock/sim.js"
-import { inTurn, FaultyDevice, SimDisk } from "../../src/seams/disk/index.js"
-import type { Random } from "../../src/seams/random/contract.js"
-import { SimRandom } from "../../src/seams/random/sim.js"
-import type { StoreReader } from "../../src/seams/store/contract.js"
-import { MemoryStores } from "../../src/seams/store/testing-memory.js"
-import { SimTelemetry } from "../../src/seams/telemetry/sim.js"
-import type { ConfigurationStore } from "../../src/tablet/contract.js"
-import { command, soleProcess, type Incarnations } from "../../src/metadata/index.js"
-import { Replica, type ReplicaDevice } from "../../src/tablet/replica.js"
-import { Primary, type ReplicaIncarnationOf } from "../../src/tablet/primary.js"
-import { recoverTablet } from "../../src/tablet/recover.js"
+} from "@hayloft/engine/device/index.js"
+import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import { FIRST_EPOCH } from "@hayloft/engine/format/replica-incarnation.js"
+import { SimClock } from "@hayloft/base/seams/clock/sim.js"
+import { inTurn, FaultyDevice, SimDisk } from "@hayloft/base/seams/disk/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
+import type { StoreReader } from "@hayloft/base/seams/store/contract.js"
+import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
+import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
+import type { ConfigurationStore } from "@hayloft/engine/tablet/contract.js"
+import { command, soleProcess, type Incarnations } from "@hayloft/engine/metadata/index.js"
+import { Replica, type ReplicaDevice } from "@hayloft/engine/tablet/replica.js"
+import { Primary, type ReplicaIncarnationOf } from "@hayloft/engine/tablet/primary.js"
+import { recoverTablet } from "@hayloft/engine/tablet/recover.js"
 
 export const TABLET = parseTabletId(1)
 export const idOf = (number: number): DeviceId => parseDeviceId(number.toString(16).padStart(16, "0"))

@@ -3,9 +3,9 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { parseEpoch, rowKeyOf, type RowKey } from "../../src/base/ids.js"
-import { storePrefixOf } from "../../src/format/replica-incarnation.js"
-import { query } from "../../src/metadata/index.js"
+import { parseEpoch, rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
+import { storePrefixOf } from "@hayloft/engine/format/replica-incarnation.js"
+import { query } from "@hayloft/engine/metadata/index.js"
 import { idOf, Scene } from "./scene.js"
 
 const KEY = rowKeyOf("key 7")

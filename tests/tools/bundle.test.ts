@@ -6,10 +6,10 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { after, test } from "node:test"
 import { fileURLToPath, pathToFileURL } from "node:url"
-import { runProcess } from "../../src/cli/testing-process.js"
+import { runProcess } from "@hayloft/cli/testing-process.js"
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../..")
-const MAIN = new Map([["main.js", "main.cjs"]])
+const MAIN = new Map([["packages/main.js", "main.cjs"]])
 
 interface BundleTool {
   joinFiles(dist: string, entries: ReadonlyMap<string, string>): Promise<void>
@@ -29,11 +29,11 @@ const work = mkdtempSync(join(tmpdir(), "hayloft-bundle-"))
 
 after(() => rmSync(work, { recursive: true }))
 
-/** Joins files below dist/src of a new folder; returns the folder. */
+/** Joins files below dist/packages of a new folder; returns the folder. */
 async function joined(name: string, files: Readonly<Record<string, string>>, entries = MAIN): Promise<string> {
   const root = join(work, name)
   for (const [path, text] of Object.entries(files)) {
-    const file = join(root, "dist/src", path)
+    const file = join(root, "dist/packages", path)
     mkdirSync(dirname(file), { recursive: true })
     writeFileSync(file, text)
   }
@@ -86,8 +86,8 @@ test("a file runs once, when it is first needed, and after what it imports", asy
 
 test("a file knows its own place, and threads begin in bundles of their own", async () => {
   const entries = new Map([
-    ["room/thread.js", "thread.cjs"],
-    ["main.js", "main.cjs"],
+    ["packages/room/thread.js", "thread.cjs"],
+    ["packages/main.js", "main.cjs"],
   ])
   const root = await joined(
     "places",
@@ -104,8 +104,8 @@ test("a file knows its own place, and threads begin in bundles of their own", as
     },
     entries,
   )
-  rmSync(join(root, "dist/src"), { recursive: true })
-  const url = pathToFileURL(join(root, "dist/src/room/thread.js")).href
+  rmSync(join(root, "dist/packages"), { recursive: true })
+  const url = pathToFileURL(join(root, "dist/packages/room/thread.js")).href
   assert.equal(await outputOf(root), `${join(root, "package.json")} thread of ${url}`)
 })
 
@@ -152,7 +152,7 @@ test("the command runs from its bundle if there is one, and otherwise from the s
   mkdirSync(join(root, "dist"), { recursive: true })
   cpSync(join(ROOT, "bin"), join(root, "bin"), { recursive: true })
   // Its own address and its packages are those of the checkout.
-  symlinkSync(join(ROOT, "dist/src"), join(root, "dist/src"))
+  symlinkSync(join(ROOT, "dist/packages"), join(root, "dist/packages"))
   const version = () => runProcess(process.execPath, [join(root, "bin/hayloft"), "version"])
   const plain = await version()
   assert.match(plain.out.toString("utf8"), /^hayloft \d/)

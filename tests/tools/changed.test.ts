@@ -24,17 +24,17 @@ const tool = (await import(pathToFileURL(join(ROOT, "tools/changed.mjs")).href))
 
 const SOURCES: ReadonlyMap<string, string> = new Map(
   Object.entries({
-    "src/base/a.ts": "export const a = 1",
-    "src/base/a.test.ts": 'import { a } from "./a.js"',
-    "src/device/disk.ts": 'import type { a } from "../base/a.js"\nexport type X = typeof a',
-    "src/device/disk.test.ts": 'import type { X } from "./disk.js"',
-    "src/device/log.ts": "export const log = 1",
-    "src/device/index.ts": 'export type { X } from "./disk.js"\nexport { log } from "./log.js"',
-    "src/node/far.ts": 'import type { X } from "../device/index.js"',
-    "src/node/far.test.ts": 'import { far } from "./far.js"',
-    "src/node/logs.ts": 'import { log } from "../device/index.js"',
-    "src/node/logs.test.ts": 'import { logs } from "./logs.js"',
-    "src/format/row.test.ts": "",
+    "packages/base/src/a.ts": "export const a = 1",
+    "packages/base/src/a.test.ts": 'import { a } from "./a.js"',
+    "packages/engine/src/device/disk.ts": 'import type { a } from "@hayloft/base/a.js"\nexport type X = typeof a',
+    "packages/engine/src/device/disk.test.ts": 'import type { X } from "./disk.js"',
+    "packages/engine/src/device/log.ts": "export const log = 1",
+    "packages/engine/src/device/index.ts": 'export type { X } from "./disk.js"\nexport { log } from "./log.js"',
+    "packages/node/src/far.ts": 'import type { X } from "@hayloft/engine/device/index.js"',
+    "packages/node/src/far.test.ts": 'import { far } from "./far.js"',
+    "packages/node/src/logs.ts": 'import { log } from "@hayloft/engine/device/index.js"',
+    "packages/node/src/logs.test.ts": 'import { logs } from "./logs.js"',
+    "packages/engine/src/format/row.test.ts": "",
     "tests/clients/boto.test.ts": "",
     "tests/tools/docs.test.ts": "",
     "tests/scenarios/scenarios.test.ts": "",
@@ -43,30 +43,36 @@ const SOURCES: ReadonlyMap<string, string> = new Map(
 const testsOf = (...changed: string[]): string[] => tool.concernedBy(changed, SOURCES).tests
 
 test("a change runs the tests of the file and of those that import it, types included, and no others", () => {
-  assert.deepEqual(testsOf("src/base/a.ts"), ["src/base/a.test.ts", "src/device/disk.test.ts"])
-  assert.deepEqual(testsOf("src/device/disk.test.ts"), ["src/device/disk.test.ts"])
-  assert.deepEqual(testsOf("src/node/far.ts"), ["src/node/far.test.ts"])
+  assert.deepEqual(testsOf("packages/base/src/a.ts"), [
+    "packages/base/src/a.test.ts",
+    "packages/engine/src/device/disk.test.ts",
+  ])
+  assert.deepEqual(testsOf("packages/engine/src/device/disk.test.ts"), ["packages/engine/src/device/disk.test.ts"])
+  assert.deepEqual(testsOf("packages/node/src/far.ts"), ["packages/node/src/far.test.ts"])
 })
 
 test("through a module's index.ts a change affects only importers of the file's exports", () => {
-  assert.deepEqual(testsOf("src/device/log.ts"), ["src/node/logs.test.ts"])
-  assert.deepEqual(testsOf("src/device/disk.ts"), ["src/device/disk.test.ts", "src/node/far.test.ts"])
+  assert.deepEqual(testsOf("packages/engine/src/device/log.ts"), ["packages/node/src/logs.test.ts"])
+  assert.deepEqual(testsOf("packages/engine/src/device/disk.ts"), [
+    "packages/engine/src/device/disk.test.ts",
+    "packages/node/src/far.test.ts",
+  ])
 })
 
 test("a removed file still affects its importers", () => {
-  const left = new Map([...SOURCES].filter(([path]) => path !== "src/device/disk.ts"))
-  assert.deepEqual(tool.concernedBy(["src/device/disk.ts"], left).tests, [
-    "src/device/disk.test.ts",
-    "src/node/far.test.ts",
+  const left = new Map([...SOURCES].filter(([path]) => path !== "packages/engine/src/device/disk.ts"))
+  assert.deepEqual(tool.concernedBy(["packages/engine/src/device/disk.ts"], left).tests, [
+    "packages/engine/src/device/disk.test.ts",
+    "packages/node/src/far.test.ts",
   ])
 })
 
 test("other files run the nearest tests above them, tools and scenarios theirs in tests/, the lockfile all", () => {
-  assert.deepEqual(testsOf("src/format/golden/row-v1.hex"), ["src/format/row.test.ts"])
+  assert.deepEqual(testsOf("packages/engine/src/format/golden/row-v1.hex"), ["packages/engine/src/format/row.test.ts"])
   assert.deepEqual(testsOf("tests/clients/boto3_settings.py"), ["tests/clients/boto.test.ts"])
   assert.deepEqual(testsOf("tools/docs/markdown.mjs"), ["tests/tools/docs.test.ts"])
   assert.deepEqual(testsOf("scenarios/tablet/01-an-answer.txt"), ["tests/scenarios/scenarios.test.ts"])
-  assert.deepEqual(testsOf("README.md", "docs/operate.md"), [])
+  assert.deepEqual(testsOf("README.md", "docs/operate/operate.md"), [])
   assert.deepEqual(testsOf("package-lock.json").length, [...SOURCES.keys()].filter(p => p.endsWith(".test.ts")).length)
 })
 
@@ -80,7 +86,7 @@ function inRepository(use: (root: string, git: (...args: string[]) => string, wr
   }
   try {
     git("init", "-q", "-b", "main")
-    mkdirSync(join(root, "src/base"), { recursive: true })
+    mkdirSync(join(root, "packages/base/src"), { recursive: true })
     use(root, git, (path, text) => writeFileSync(join(root, String(path)), text))
   } finally {
     rmSync(root, { recursive: true })
@@ -90,27 +96,28 @@ function inRepository(use: (root: string, git: (...args: string[]) => string, wr
 test("changes in commits, the index, the work tree and untracked files count since the merge base, or since REF", () => {
   inRepository((root, git, write) => {
     write(".gitignore", "dist/\n")
-    for (const name of ["kept", "committed", "staged", "edited", "removed"]) write(`src/base/${name}.ts`, "export {}\n")
+    for (const name of ["kept", "committed", "staged", "edited", "removed"])
+      write(`packages/base/src/${name}.ts`, "export {}\n")
     git("add", ".")
     git("commit", "-qm", "first")
     const first = git("rev-parse", "HEAD")
     git("checkout", "-qb", "work")
-    write("src/base/committed.ts", "export const a = 1\n")
+    write("packages/base/src/committed.ts", "export const a = 1\n")
     git("commit", "-qam", "second")
-    write("src/base/staged.ts", "export const a = 1\n")
+    write("packages/base/src/staged.ts", "export const a = 1\n")
     git("add", ".")
-    write("src/base/edited.ts", "export const a = 1\n")
-    rmSync(join(root, "src/base/removed.ts"))
-    write("src/base/a name ü.test.ts", 'import { a } from "./committed.js"\n')
+    write("packages/base/src/edited.ts", "export const a = 1\n")
+    rmSync(join(root, "packages/base/src/removed.ts"))
+    write("packages/base/src/a name ü.test.ts", 'import { a } from "./committed.js"\n')
     const names = ["a name ü.test", "committed", "edited", "removed", "staged"]
     const { commit, changed, tests } = tool.changeIn(root)
     assert.equal(commit, first)
     assert.deepEqual(
       changed,
-      names.map(name => `src/base/${name}.ts`),
+      names.map(name => `packages/base/src/${name}.ts`),
     )
-    assert.deepEqual(tests, ["src/base/a name ü.test.ts"])
-    assert.ok(!tool.changedSince(root, tool.baseCommit(root, "HEAD")).includes("src/base/committed.ts"))
+    assert.deepEqual(tests, ["packages/base/src/a name ü.test.ts"])
+    assert.ok(!tool.changedSince(root, tool.baseCommit(root, "HEAD")).includes("packages/base/src/committed.ts"))
   })
 })
 

@@ -92,7 +92,7 @@ test("links in code and comments are not links; anchors follow the headings", as
 })
 
 test("files and scripts that a document names must exist, except in history", async () => {
-  const text = "run `npm test`, then npm run polish; see `tools/gone.mjs` and `src/*/index.ts`\n"
+  const text = "run `npm test`, then npm run polish; see `tools/gone.mjs` and `packages/*/src/index.ts`\n"
   assert.deepEqual(await problemsOf({ "CONTRIBUTING.md": text, "CHANGELOG.md": text }), [
     "CONTRIBUTING.md:1: tools/gone.mjs does not exist",
     'CONTRIBUTING.md:1: there is no script "polish"',
@@ -151,7 +151,7 @@ test("a generated table that differs from the code is reported, and can be regen
 test("every branded id needs its line in the glossary", async () => {
   const ids = 'export type A = Brand<string, "DeviceId">\nexport type B = Brand<number, "Epoch">\n'
   const glossary = "| word | meaning |\n| --- | --- |\n| `Epoch` | a number |\n"
-  assert.deepEqual(await problemsOf({ "src/base/ids.ts": ids, "GLOSSARY.md": glossary }), [
-    "GLOSSARY.md: DeviceId (src/base/ids.ts) has no line",
+  assert.deepEqual(await problemsOf({ "packages/base/src/ids.ts": ids, "GLOSSARY.md": glossary }), [
+    "GLOSSARY.md: DeviceId (packages/base/src/ids.ts) has no line",
   ])
 })

@@ -38,7 +38,7 @@ interface PlantedFile {
 function lintAll(files: readonly PlantedFile[], ratchet?: unknown): string[] {
   const folder = mkdtempSync(join(tmpdir(), "hayloft-lint-"))
   try {
-    for (const path of ["tools/lint", "tools/layers", ".oxlintrc.json"])
+    for (const path of ["tools/lint", "tools/layers", "tools/packages.mjs", ".oxlintrc.json"])
       cpSync(join(ROOT, path), join(folder, path), { recursive: true })
     symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"))
     if (ratchet !== undefined) writeFileSync(join(folder, RATCHET_FILE), JSON.stringify(ratchet))
@@ -85,55 +85,55 @@ interface Planted {
 const PLANTED: readonly Planted[] = [
   {
     rule: "layers",
-    path: "src/s3/planted.ts",
+    path: "packages/protocols/src/s3/planted.ts",
     bad: [
-      'import { openVolume } from "../volume/index.js"\nopenVolume()',
-      'import type { Row } from "../tablet/contract.js"\nexport type X = Row',
-      'import { put } from "../object/put-core.js"\nput()',
-      'export { x } from "../admin/index.js"',
-      'export const x = import("../device/index.js")',
-      'import { x } from "../../tests/thing.js"\nx()',
-      'import { SimClock } from "../seams/clock/sim.js"\nexport const clock = new SimClock()',
+      'import { openVolume } from "@hayloft/engine/volume/index.js"\nopenVolume()',
+      'import type { Row } from "@hayloft/engine/tablet/contract.js"\nexport type X = Row',
+      'import { put } from "@hayloft/objects/put-core.js"\nput()',
+      'export { x } from "@hayloft/admin/index.js"',
+      'export const x = import("@hayloft/engine/device/index.js")',
+      'import { x } from "../../../../tests/thing.js"\nx()',
+      'import { SimClock } from "@hayloft/base/seams/clock/sim.js"\nexport const clock = new SimClock()',
     ],
     good: [
-      'import type { Objects } from "../object/contract.js"\nexport type X = Objects',
-      'import { get } from "../object/index.js"\nget()',
-      'import { fail } from "../base/failures.js"\nfail()',
+      'import type { Objects } from "@hayloft/objects/contract.js"\nexport type X = Objects',
+      'import { get } from "@hayloft/objects/index.js"\nget()',
+      'import { fail } from "@hayloft/base/failures.js"\nfail()',
       'import { near } from "./wire/near.js"\nnear()',
       'import { z } from "zod"\nz()',
     ],
-    says: /layers\.json|entry points?|may not import|outside src|for tests/,
+    says: /layers\.json|entry points?|may not import|outside packages|for tests/,
   },
   {
     rule: "layers",
-    path: "src/tablet/planted.test.ts",
+    path: "packages/engine/src/tablet/planted.test.ts",
     bad: [
-      'import { put } from "../object/index.js"\nput()',
+      'import { put } from "@hayloft/objects/index.js"\nput()',
       'import { append } from "../device/commit-log.js"\nappend()',
     ],
     good: [
-      'import { SimClock } from "../seams/clock/sim.js"\nexport const clock = new SimClock()',
+      'import { SimClock } from "@hayloft/base/seams/clock/sim.js"\nexport const clock = new SimClock()',
       'import { open } from "../device/index.js"\nopen()',
     ],
     says: /may not import|entry points?/,
   },
   {
     rule: "core-pure",
-    path: "src/tablet/planted-core.ts",
+    path: "packages/engine/src/tablet/planted-core.ts",
     bad: [
       "export async function f() {}",
       "export const f = async () => 1",
       "export type F = () => Promise<void>",
       "export const x = Promise.resolve(1)",
-      'import { RealClock } from "../seams/clock/real.js"\nexport const x = RealClock',
-      'import type { Clock } from "../seams/clock/contract.js"\nexport type X = Clock',
+      'import { RealClock } from "@hayloft/base/seams/clock/real.js"\nexport const x = RealClock',
+      'import type { Clock } from "@hayloft/base/seams/clock/contract.js"\nexport type X = Clock',
     ],
-    good: ['import type { StoreWrite } from "../seams/store/contract.js"\nexport type X = StoreWrite'],
+    good: ['import type { StoreWrite } from "@hayloft/base/seams/store/contract.js"\nexport type X = StoreWrite'],
     says: /a core (decides|uses)/,
   },
   {
     rule: "world",
-    path: "src/object/planted.ts",
+    path: "packages/objects/src/planted.ts",
     bad: [
       "export const x = Date.now()",
       "export const x = new Date()",
@@ -163,11 +163,11 @@ const PLANTED: readonly Planted[] = [
       "export const x = { performance: 1, fetch: 2 }",
       "export const f = (clock: { performance: number }) => clock.performance",
     ],
-    says: /handed in|as an argument|src\/http|by name/,
+    says: /handed in|as an argument|packages\/protocols\/src\/http|by name/,
   },
   {
     rule: "header",
-    path: "src/object/planted.ts",
+    path: "packages/objects/src/planted.ts",
     bad: [
       "export const x = 1",
       "// A line comment is no header, however long it is\nexport const x = 1",
@@ -177,7 +177,7 @@ const PLANTED: readonly Planted[] = [
   },
   {
     rule: "casts",
-    path: "src/object/planted.ts",
+    path: "packages/objects/src/planted.ts",
     bad: [
       "export const f = (x: unknown) => x as string",
       "export function read(x: unknown) { return <string>x }",
@@ -194,9 +194,9 @@ const PLANTED: readonly Planted[] = [
   },
   {
     rule: "one-writer",
-    path: "src/object/planted.ts",
+    path: "packages/objects/src/planted.ts",
     bad: [
-      'import type { StoreWriter } from "../seams/store/contract.js"\nexport type X = StoreWriter',
+      'import type { StoreWriter } from "@hayloft/base/seams/store/contract.js"\nexport type X = StoreWriter',
       'export const f = (stores: { openWriter(p: string): void }) => stores.openWriter("x")',
       "export const f = (state: { base: { commit(): void } }) => state.base.commit()",
     ],
@@ -205,7 +205,7 @@ const PLANTED: readonly Planted[] = [
   },
   {
     rule: "fan-out",
-    path: "src/object/planted.ts",
+    path: "packages/objects/src/planted.ts",
     bad: [
       "export const f = (xs: Promise<void>[]) => Promise.all(xs.map(x => x))",
       "export const f = (xs: Set<Promise<void>>) => Promise.allSettled(Array.from(xs, x => x))",
@@ -219,30 +219,30 @@ const PLANTED: readonly Planted[] = [
   },
   {
     rule: "failures",
-    path: "src/object/planted.ts",
+    path: "packages/objects/src/planted.ts",
     bad: ['export function f() { throw new Error("x") }', 'export function f() { throw new RangeError("x") }'],
-    good: ['import { fail } from "../base/failures.js"\nexport function f() { throw fail("internal") }'],
+    good: ['import { fail } from "@hayloft/base/failures.js"\nexport function f() { throw fail("internal") }'],
     says: /closed list|remedy/,
   },
-  { rule: "file-name", path: "src/object/utils.ts", bad: ["export const x = 1"], says: /is too vague/ },
-  { rule: "file-name", path: "src/object/putObject.ts", bad: ["export const x = 1"], says: /kebab-case/ },
+  { rule: "file-name", path: "packages/objects/src/utils.ts", bad: ["export const x = 1"], says: /is too vague/ },
+  { rule: "file-name", path: "packages/objects/src/putObject.ts", bad: ["export const x = 1"], says: /kebab-case/ },
   {
     rule: "entry-point",
-    path: "src/object/index.ts",
+    path: "packages/objects/src/index.ts",
     bad: ["export const x = 1", 'import { x } from "./x.js"\nexport { x }', 'export { x } from "./x.js"\n'.repeat(51)],
     good: ['export { x } from "./x.js"\nexport type { Y } from "./y.js"'],
     says: /only exports|export less/,
   },
   {
     rule: "size",
-    path: "src/object/planted.ts",
+    path: "packages/objects/src/planted.ts",
     bad: [`export function f() {\n${"  g()\n".repeat(70)}}`, "g()\n".repeat(601)],
     good: [`export function f() {\n${"  g()\n".repeat(68)}}`, "g()\n".repeat(590)],
     says: /at most/,
   },
   {
     rule: "syntax",
-    path: "src/object/planted.ts",
+    path: "packages/objects/src/planted.ts",
     bad: ["export default 1", "export enum Kind {\n  one,\n}"],
     good: ["export const KINDS = { one: 1 } as const"],
     says: /by name|the union of its keys/,
@@ -260,7 +260,7 @@ const PLANTED: readonly Planted[] = [
   },
   {
     rule: "words",
-    path: "src/object/planted.ts",
+    path: "packages/objects/src/planted.ts",
     bad: [
       "// The chores begin here.",
       "/** Rebuilds it anew. */",
@@ -272,23 +272,47 @@ const PLANTED: readonly Planted[] = [
   },
   {
     rule: "features",
-    path: "src/object/planted.ts",
+    path: "packages/objects/src/planted.ts",
     bad: [
       "/** A version that undelete keeps. */\nexport const row = 1",
       "export const undeleteObject = 1",
       "export const hasHistory = true",
       "export const openCopyLog = 1",
+      "/** Throws `quotaExceeded`. */\nexport const row = 1",
       'export const isOne = (name: string) => name === "packing"',
+      "/** Items of K2V. */\nexport const row = 1",
+      "export const readQueueSizes = 1",
+      "export const requireFence = 1",
+      "/** The last appended segment. */\nexport const last = 1",
     ],
     good: [
+      "export const shards = { append: 1 }",
       "export const daysOf = ({ undeleteDays }: { readonly undeleteDays: number }) => undeleteDays",
       "/** The history of the bytes, and the copies of its shards. */\nexport const usageHistory = 1",
     ],
     says: /the core does not know the feature/,
   },
   {
+    rule: "features",
+    path: "packages/node/src/status/planted.ts",
+    bad: ["export const quotas = 1", "/** Passes of lifecycle. */\nexport const row = 1"],
+    good: ["export const features = 1"],
+    says: /the core does not know the feature/,
+  },
+  {
+    rule: "features",
+    path: "packages/node/src/control/planted.ts",
+    bad: [
+      'export const pausable = ["lifecycle"]',
+      "export const isArchive = true",
+      "/** The job of appends. */\nexport const row = 1",
+    ],
+    good: ["/** The queue of calls, and a transaction of the database. */\nexport const queue = 1"],
+    says: /the core does not know the feature/,
+  },
+  {
     rule: "openings",
-    path: "src/object/planted.ts",
+    path: "packages/objects/src/planted.ts",
     bad: [
       "/** Undefined: there is no row. */\nexport const row = 1",
       "/** Whether it is open. */\nexport const isOpen = true",
@@ -334,28 +358,48 @@ for (const planted of PLANTED) {
 
 test("files that implement a seam may access the outside world; tests and tools may do everything except break the layers", () => {
   const reaching = `${HEADER}import { readFileSync } from "node:fs"\nreadFileSync(String(Date.now()))\n`
-  const may = ["src/seams/disk/real.ts", "src/object/put.test.ts", "bench/put.ts", "conformance/put.ts"]
-  const mayNot = ["src/main/serve.ts", "src/seams/disk/sim.ts", "src/seams/clock/sim.ts", "src/http/listener.ts"]
+  const may = [
+    "packages/base/src/seams/disk/real.ts",
+    "packages/objects/src/put.test.ts",
+    "bench/put.ts",
+    "conformance/put.ts",
+  ]
+  const mayNot = [
+    "packages/server/src/serve.ts",
+    "packages/base/src/seams/disk/sim.ts",
+    "packages/base/src/seams/clock/sim.ts",
+    "packages/protocols/src/http/listener.ts",
+  ]
   const reports = lintAll([...may, ...mayNot].map(path => ({ path, text: reaching })))
   for (const [number, path] of may.entries()) assert.ok(!reports[number]?.includes("hayloft(world)"), path)
   for (const [number, path] of mayNot.entries())
     assert.match(reports[may.length + number] ?? "", /hayloft\(world\)/, path)
-  assert.ok(!lint("src/cli/copy.ts", 'import { readFileSync } from "node:fs"\nreadFileSync("x")').includes("world"))
-  assert.ok(!lint("src/http/listener.ts", 'import { createServer } from "node:http"\ncreateServer()').includes("world"))
-  assert.ok(!lint("src/main/serve.ts", "export const x = process.argv").includes("hayloft(world)"))
-  assert.match(lint("conformance/put.ts", 'import { x } from "../src/object/index.js"\nx()'), /hayloft\(layers\)/)
+  assert.ok(
+    !lint("packages/cli/src/copy.ts", 'import { readFileSync } from "node:fs"\nreadFileSync("x")').includes("world"),
+  )
+  assert.ok(
+    !lint(
+      "packages/protocols/src/http/listener.ts",
+      'import { createServer } from "node:http"\ncreateServer()',
+    ).includes("world"),
+  )
+  assert.ok(!lint("packages/server/src/serve.ts", "export const x = process.argv").includes("hayloft(world)"))
+  assert.match(
+    lint("conformance/put.ts", 'import { x } from "../packages/objects/src/index.js"\nx()'),
+    /hayloft\(layers\)/,
+  )
 })
 
 test("an inline exception has no effect", () => {
   const text = `${HEADER}/* eslint-disable */\n// eslint-disable-next-line\nexport const x = Math.random()\n`
-  const reports = lint("src/object/planted.ts", text)
+  const reports = lint("packages/objects/src/planted.ts", text)
   assert.match(reports, /hayloft\(world\)/)
   assert.equal(reports.match(/no-warning-comments/g)?.length, 2)
 })
 
 /** The linter has no setting that ignores its own comments, and one at the beginning of a file would hide itself. */
 test("no file has a comment that tells the linter what not to see", () => {
-  const folders = ["bench", "conformance", "console", "sim", "site", "src", "tests", "tools"]
+  const folders = ["bench", "conformance", "console", "packages", "sim", "site", "tests", "tools"]
   const sources = folders
     .flatMap(folder =>
       readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" }).map(path => join(folder, path)),
@@ -374,7 +418,7 @@ import { FAILURES } from "./failures.js"
 // @ts-ignore
 export const f = (loose: any, maybe: string | undefined): typeof FAILURES => loose(maybe!)
 `
-  const reports = lint("src/base/assert.ts", text)
+  const reports = lint("packages/base/src/assert.ts", text)
   for (const name of ["ban-ts-comment", "consistent-type-imports", "no-explicit-any", "no-non-null-assertion"]) {
     assert.ok(reports.includes(`typescript(${name}): `), `${name} is silent:\n${reports}`)
   }
@@ -395,7 +439,10 @@ test("a function takes six parameters, and a record if it needs more", () => {
   }
   const reportsOf = (count: number) =>
     lintAll(
-      forms(count).map((form, number) => ({ path: `src/base/form-${number}.ts`, text: `${HEADER}export ${form}` })),
+      forms(count).map((form, number) => ({
+        path: `packages/base/src/form-${number}.ts`,
+        text: `${HEADER}export ${form}`,
+      })),
     )
   for (const report of reportsOf(7)) assert.match(report, /max-params\): .*Maximum allowed is 6/)
   for (const report of reportsOf(6)) assert.doesNotMatch(report, /max-params/)
@@ -491,12 +538,17 @@ test("the ratchet names files that exist, a number and a reason", async () => {
     [],
   )
   const planted = {
-    fileLines: { "src/gone.ts": { number: 700, reason: "a long table of S3 operations" } },
+    fileLines: { "packages/x/src/gone.ts": { number: 700, reason: "a long table of S3 operations" } },
     casts: { "package.json": { number: 0, reason: "because" } },
     wishes: {},
   }
   const problems = checkRatchet(planted, path => existsSync(join(ROOT, path))).join("\n")
-  for (const part of [/src\/gone\.ts: the file does not exist/, /the number is missing/, /state why/, /no such kind/])
+  for (const part of [
+    /packages\/x\/src\/gone\.ts: the file does not exist/,
+    /the number is missing/,
+    /state why/,
+    /no such kind/,
+  ])
     assert.match(problems, part)
 })
 
@@ -505,18 +557,18 @@ test("the ratchet only goes down: a file that needs less than it is allowed is r
   const listed = JSON.parse(readFileSync(join(ROOT, "tools/lint/ratchet.json"), "utf8")) as {
     casts: Record<string, unknown>
   }
-  assert.ok("src/base/ids.ts" in listed.casts)
-  assert.match(lint("src/base/ids.ts", `${HEADER}export const x = 1\n`), /well done: only 0 casts remain/)
+  assert.ok("packages/base/src/ids.ts" in listed.casts)
+  assert.match(lint("packages/base/src/ids.ts", `${HEADER}export const x = 1\n`), /well done: only 0 casts remain/)
   const casts = Array.from({ length: 9 }, (_, i) => `export const f${i} = (x: unknown) => x as string\n`)
-  assert.match(lint("src/base/ids.ts", HEADER + casts.join("")), /no cast outside/)
+  assert.match(lint("packages/base/src/ids.ts", HEADER + casts.join("")), /no cast outside/)
 })
 
 test("a function or file with an exception may not grow, and an unneeded exception must be removed", () => {
-  const key = "src/object/planted.ts#f"
+  const key = "packages/objects/src/planted.ts#f"
   const ratchet = { functionLines: { [key]: { number: 90, reason: "planted by a test, for a while" } } }
   const body = (lines: number) => `${HEADER}export function f() {\n${"  g()\n".repeat(lines - 2)}}\n`
   const size = (lines: number) =>
-    lint("src/object/planted.ts", body(lines), ratchet)
+    lint("packages/objects/src/planted.ts", body(lines), ratchet)
       .split("\n")
       .filter(report => report.includes("(size)"))
   assert.deepEqual(size(90), [])

@@ -22,17 +22,17 @@ const config = JSON.parse(readFileSync(join(ROOT, "tools/mutation/cores.json"), 
 test("a word chooses cores by their path; their tests are the pure ones of the module, those of cores first", () => {
   const [tablet, volume, ...others] = tool.coreModules(["tablet/", "volume/compaction-core"])
   assert.deepEqual(others, [])
-  assert.equal(tablet?.module, "tablet")
+  assert.equal(tablet?.module, "engine/tablet")
   const cores = ["comparison-core", "primary-core", "timestamps-core"]
   assert.deepEqual(
     tablet.cores,
-    cores.map(name => `src/tablet/${name}.ts`),
+    cores.map(name => `packages/engine/src/tablet/${name}.ts`),
   )
-  assert.ok(tablet.tests.includes("src/tablet/primary-core.test.ts"))
-  assert.ok(!tablet.tests.includes("src/tablet/replica.test.ts"), "it imports no core")
-  assert.deepEqual(volume?.cores, ["src/volume/compaction-core.ts"])
-  assert.equal(volume.tests[0], "src/volume/compaction-core.test.ts")
-  assert.ok(!volume.tests.includes("src/volume/compaction.test.ts"), "it uses real folders")
+  assert.ok(tablet.tests.includes("packages/engine/src/tablet/primary-core.test.ts"))
+  assert.ok(!tablet.tests.includes("packages/engine/src/tablet/replica.test.ts"), "it imports no core")
+  assert.deepEqual(volume?.cores, ["packages/engine/src/volume/compaction-core.ts"])
+  assert.equal(volume.tests[0], "packages/engine/src/volume/compaction-core.test.ts")
+  assert.ok(!volume.tests.includes("packages/engine/src/volume/compaction.test.ts"), "it uses real folders")
   assert.deepEqual(tool.coreModules(["no such core"]), [])
 })
 

@@ -10,10 +10,18 @@ import { setTimeout as later } from "node:timers/promises"
 import { pathToFileURL } from "node:url"
 import { tmpdir } from "node:os"
 import { bindChild, findProgram, run, runOk } from "../harness/commands.js"
-import * as library from "../../src/client/library.js"
+import * as library from "@hayloft/client/library.js"
 import type * as Declared from "../../declarations/client.js"
-import * as tables from "../../src/table-files/library.js"
+import * as tables from "@hayloft/engine/table-files/library.js"
 import type * as DeclaredTables from "../../declarations/table.js"
+import * as erasure from "@hayloft/engine/erasure/library.js"
+import type * as DeclaredErasure from "../../declarations/erasure.js"
+import * as placement from "@hayloft/engine/placement/library.js"
+import type * as DeclaredPlacement from "../../declarations/placement.js"
+import * as simulation from "@hayloft/base/simulation/library.js"
+import type * as DeclaredSimulation from "../../declarations/simulation.js"
+import * as volumes from "@hayloft/engine/volume-store/library.js"
+import type * as DeclaredVolumes from "../../declarations/volumes.js"
 import { withRegistry } from "../harness/registry.js"
 import { ROOT } from "../harness/server.js"
 
@@ -50,7 +58,7 @@ test("the package contains the program, its documents and source maps, and no so
     "README.md",
     "CHANGELOG.md",
     "bin/hayloft",
-    "docs/install.md",
+    "docs/guide/install.md",
     "dist/bundle/hayloft.cjs",
     "dist/bundle/hayloft.cjs.map",
     "dist/web/index.html",
@@ -58,6 +66,14 @@ test("the package contains the program, its documents and source maps, and no so
     "declarations/client.d.ts",
     "dist/bundle/table.cjs",
     "declarations/table.d.ts",
+    "dist/bundle/erasure.cjs",
+    "declarations/erasure.d.ts",
+    "dist/bundle/placement.cjs",
+    "declarations/placement.d.ts",
+    "dist/bundle/simulation.cjs",
+    "declarations/simulation.d.ts",
+    "dist/bundle/volumes.cjs",
+    "declarations/volumes.d.ts",
   ])
     assert.ok(paths.includes(path), path)
   const expected =
@@ -89,6 +105,26 @@ test("the client is what its types say", () => {
 test("the library of tables is what its types say", () => {
   const declared: typeof DeclaredTables = tables
   assert.deepEqual(Object.keys(declared).sort(), ["buildTable", "openTable"])
+})
+
+test("the library of erasure codes is what its types say", () => {
+  const declared: typeof DeclaredErasure = erasure
+  assert.deepEqual(Object.keys(declared), ["ErasureCode"])
+})
+
+test("the library of placement is what its types say", () => {
+  const declared: typeof DeclaredPlacement = placement
+  assert.deepEqual(Object.keys(declared).sort(), ["compareDurability", "openLayout", "planLayout"])
+})
+
+test("the library of simulation is what its types say", () => {
+  const declared: typeof DeclaredSimulation = simulation
+  assert.deepEqual(Object.keys(declared).sort(), ["findFailure", "simulate"])
+})
+
+test("the library of volumes is what its types say", () => {
+  const declared: typeof DeclaredVolumes = volumes
+  assert.deepEqual(Object.keys(declared).sort(), ["VolumeError", "fsckVolumes", "openVolumes", "rebuildIndex"])
 })
 
 test("npx hayloft serves in an empty folder where only the package was installed", async t => {
@@ -176,7 +212,7 @@ async function sourcesAreNamed(program: string, data: string): Promise<void> {
     ...["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"],
   ])
   assert.notEqual(code, 0)
-  assert.match(stderr, /src\/seams\/disk\/real\.ts:\d+:\d+/)
+  assert.match(stderr, /packages\/base\/src\/seams\/disk\/real\.ts:\d+:\d+/)
   assert.equal(existsSync(join(data, "superblock")), false)
 }
 

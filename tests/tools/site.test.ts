@@ -29,23 +29,24 @@ after(() => rmSync(folder, { recursive: true, force: true }))
 
 test("every link, anchor and picture of the site leads somewhere, and one that does not is found", () => {
   assert.deepEqual(site.brokenLinks(folder, addresses), [])
-  const text = html("install.html")
-  const bad = '<a href="gone.html">x</a><a href="cli.html#no-such">x</a><img src="none.png"><a href="#none">x</a>'
-  writeFileSync(join(folder, "install.html"), text.replace("</main>", `${bad}</main>`))
+  const text = html("guide/install.html")
+  const bad =
+    '<a href="gone.html">x</a><a href="../reference/cli.html#no-such">x</a><img src="none.png"><a href="#none">x</a>'
+  writeFileSync(join(folder, "guide/install.html"), text.replace("</main>", `${bad}</main>`))
   assert.deepEqual(site.brokenLinks(folder, addresses), [
-    "site: install.html: gone.html does not exist",
-    "site: install.html: cli.html has no place #no-such",
-    "site: install.html: none.png does not exist",
-    "site: install.html: install.html has no place #none",
+    "site: guide/install.html: gone.html does not exist",
+    "site: guide/install.html: reference/cli.html has no place #no-such",
+    "site: guide/install.html: none.png does not exist",
+    "site: guide/install.html: guide/install.html has no place #none",
   ])
-  writeFileSync(join(folder, "install.html"), text)
+  writeFileSync(join(folder, "guide/install.html"), text)
 })
 
 test("links between documents are links between pages, and files of the tree are shown by the code host", () => {
   const decision = html("decisions/0028-one-request-path.html")
   assert.match(decision, /href="\.\.\/site\.css"/)
-  assert.match(html("write-and-read.html"), /href="decisions\/0028-one-request-path\.html"/)
-  assert.match(html("index.html"), /href="install\.html"/)
+  assert.match(html("design/write-and-read.html"), /href="\.\.\/decisions\/0028-one-request-path\.html"/)
+  assert.match(html("index.html"), /href="guide\/install\.html"/)
   assert.match(html("contents.html"), /href="contributing\.html"/)
   assert.match(html("index.html"), /href="https:\/\/[^"]+\/LICENSE"/)
 })
@@ -58,17 +59,17 @@ test("the sections of the table of contents are the navigation, and the page is 
       { title: "Two", pages: [{ title: "E", path: "docs/e/f.md" }] },
     ],
   )
-  assert.match(html("operate.html"), /<details open><summary>Operate<\/summary>/)
-  assert.match(html("operate.html"), /href="operate\.html" aria-current="page"/)
+  assert.match(html("operate/operate.html"), /<details open><summary>Operate<\/summary>/)
+  assert.match(html("operate/operate.html"), /href="operate\.html" aria-current="page"/)
 })
 
 test("the search has an entry for each section of each page", () => {
   const entries = JSON.parse(readFileSync(join(folder, "search.json"), "utf8")) as { id: string; section: string }[]
   assert.equal(new Set(entries.map(({ id }) => id)).size, entries.length)
   assert.equal(new Set(entries.map(({ id }) => id.split("#")[0])).size, addresses.length)
-  assert.ok(entries.some(({ id, section }) => id === "install.html#tls" && section === "TLS"))
+  assert.ok(entries.some(({ id, section }) => id === "guide/install.html#tls" && section === "TLS"))
 })
 
 test("braces in examples are text", () => {
-  assert.match(html("install.html"), /\/mnt\/disk\{1\.\.\.7\}\/hayloft/)
+  assert.match(html("guide/install.html"), /\/mnt\/disk\{1\.\.\.7\}\/hayloft/)
 })

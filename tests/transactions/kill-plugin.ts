@@ -1,7 +1,7 @@
 /** Transactions in the run of kills: each is done once, as a whole, although its answer may have been lost. */
 import assert from "node:assert/strict"
-import { RemoteFailure, S3Client, type TransactionOperation } from "../../src/client/index.js"
-import { RealClock } from "../../src/seams/clock/real.js"
+import { RemoteFailure, S3Client, type TransactionEntry } from "@hayloft/client/index.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { CREDENTIALS, REGION } from "../harness/server.js"
 import type { KillPlugin, KillWorld } from "../kill/plugin.js"
 
@@ -83,7 +83,7 @@ class Mover {
     }
   }
 
-  private async operations(number: number): Promise<readonly TransactionOperation[]> {
+  private async operations(number: number): Promise<readonly TransactionEntry[]> {
     const puts = await Promise.all(
       (
         [

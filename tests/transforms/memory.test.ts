@@ -8,9 +8,9 @@ import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { test } from "node:test"
 import { z } from "zod"
-import { MIB } from "../../src/base/limits.js"
-import { TRANSFORM_LIMITS } from "../../src/features/transforms/limits.js"
-import { imageVersion } from "../../src/features/transforms/worker/image.js"
+import { MIB } from "@hayloft/base/limits.js"
+import { TRANSFORM_LIMITS } from "@hayloft/features/transforms/limits.js"
+import { imageVersion } from "@hayloft/features/transforms/worker/image.js"
 import { run } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
 import { ROOT, withServer } from "../harness/server.js"
@@ -50,7 +50,7 @@ console.log(JSON.stringify({ kind: made.kind, taken: most() - before, reserved }
 `
 
 test("what each format takes is less than what is reserved for it", images, async () => {
-  const module = pathToFileURL(join(ROOT, "dist/src/features/transforms/worker/image.js")).href
+  const module = pathToFileURL(join(ROOT, "dist/packages/features/src/transforms/worker/image.js")).href
   for (const [input, channels, depth, format] of [
     ["png", "4", "8", "avif"],
     ["png", "3", "16", "avif"],

@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
 import { chromium, type Page } from "playwright-core"
-import { minifySvg } from "../../src/features/transforms/worker/svgmin.js"
+import { minifySvg } from "@hayloft/features/transforms/worker/svgmin.js"
 import { findProgram } from "../harness/commands.js"
 
 const CHROMIUM = findProgram("chromium")

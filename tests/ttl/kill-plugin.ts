@@ -1,7 +1,7 @@
 /** Objects most of which end, in the run of kills: what was acknowledged keeps its bytes. */
 import assert from "node:assert/strict"
 import { readdir } from "node:fs/promises"
-import { must } from "../../src/base/assert.js"
+import { must } from "@hayloft/base/assert.js"
 import type { KillPlugin, KillWorld } from "../kill/plugin.js"
 import { KilledWriters, type Line } from "../kill/writers.js"
 

@@ -50,8 +50,8 @@ const complain = error => process.stderr.write(`dev: ${error instanceof Error ? 
 
 /** Returns the exit code. */
 export async function runNodes({ count, firstPort, folder, clock, signal }) {
-  const { findPostgres, PostgresProcess } = await import("../../dist/src/client/testing-postgres.js")
-  const { StoreProcess, ROOT_KEY } = await import("../../dist/src/client/testing-store-process.js")
+  const { findPostgres, PostgresProcess } = await import("../../dist/packages/client/src/testing-postgres.js")
+  const { StoreProcess, ROOT_KEY } = await import("../../dist/packages/client/src/testing-store-process.js")
   if (findPostgres() === undefined) {
     complain("several nodes need PostgreSQL, which is not installed; on Debian: apt-get install postgresql")
     return 1

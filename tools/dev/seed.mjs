@@ -10,7 +10,7 @@ const OBJECTS = [
 
 /** Returns the name of the bucket. */
 export async function seed(access, clock, signal) {
-  const { S3Client } = await import("../../dist/src/client/s3-client.js")
+  const { S3Client } = await import("../../dist/packages/client/src/s3-client.js")
   const client = new S3Client(access, clock, signal)
   try {
     await client.createBucket(BUCKET)

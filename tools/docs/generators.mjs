@@ -11,16 +11,16 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { LAYERS } from "../layers/rules.mjs"
 
-const built = path => import(new URL(`../../dist/src/${path}`, import.meta.url).href)
+const built = path => import(new URL(`../../dist/packages/${path}`, import.meta.url).href)
 
 /** The program of this checkout. Its commands are only described, never run: they need no access to the outside. */
 export async function programOfCheckout() {
-  const { buildProgram } = await built("cli/program.js")
+  const { buildProgram } = await built("cli/src/program.js")
   return buildProgram({}, new AbortController().signal)
 }
 
 async function commandLine() {
-  const { commandLineTables } = await built("cli/reference.js")
+  const { commandLineTables } = await built("cli/src/reference.js")
   return commandLineTables(await programOfCheckout())
 }
 
@@ -43,11 +43,11 @@ function shownLimit(name, value) {
 }
 
 const coded = name => `\`${name}\``
-const pageLink = page => (page === undefined ? "" : ` [More](${page})`)
+const pageLink = page => (page === undefined ? "" : ` [More](../${page})`)
 
 /** The texts of `hayloft explain` for one type of code; `columns`: those between the code and its text. */
 async function codes(head, type, columns) {
-  const { allCodes } = await built("explain/index.js")
+  const { allCodes } = await built("admin/src/explain/index.js")
   return table(
     head,
     allCodes()
@@ -58,7 +58,7 @@ async function codes(head, type, columns) {
 
 /** Codes with a text of their own show it; the others stand for failures, which have theirs. */
 async function errorCodes(api) {
-  const { ERROR_CODES, kindsOf } = await built("explain/index.js")
+  const { ERROR_CODES, kindsOf } = await built("admin/src/explain/index.js")
   return table(
     ["code", "failures", "what it means", "what to do"],
     ERROR_CODES.filter(each => each.api === api).map(each => {
@@ -86,7 +86,7 @@ const STUDY_TABLES = {
 /** By name: the tables of a study, which is played once. */
 const played = new Map()
 
-/** The table of a page in docs/studies/, as `npm run study` prints it. */
+/** The table of a page in docs/design/studies/, as `npm run study` prints it. */
 async function studyTable(study, name) {
   const { markdownOf, PAGE_SEED, STUDIES } = await import(
     new URL("../../dist/sim/studies/index.js", import.meta.url).href
@@ -114,11 +114,11 @@ function swiftChecklist() {
 }
 
 export const GENERATORS = {
-  s3Operations: async () => (await built("s3/index.js")).compatibilityTables().operations,
-  s3Headers: async () => (await built("s3/index.js")).compatibilityTables().headers,
+  s3Operations: async () => (await built("protocols/src/s3/index.js")).compatibilityTables().operations,
+  s3Headers: async () => (await built("protocols/src/s3/index.js")).compatibilityTables().headers,
 
   iamActions: async () => {
-    const { ACTIONS } = await built("iam/index.js")
+    const { ACTIONS } = await built("protocols/src/iam/index.js")
     return table(
       ["service", "actions"],
       Object.entries(ACTIONS).map(([service, actions]) => [
@@ -154,7 +154,7 @@ export const GENERATORS = {
   sqsCodes: () => errorCodes("SQS"),
 
   limits: async () => {
-    const limits = Object.entries(await built("base/limits.js"))
+    const limits = Object.entries(await built("base/src/limits.js"))
     return table(
       ["limit", "value"],
       limits

@@ -1,5 +1,5 @@
 /**
- * Unused exports: a name that a file of src/ exports and no other file imports, including tests and tools. It makes
+ * Unused exports: a name that a file of packages/ exports and no other file imports, including tests and tools. It makes
  * a reader look for users that do not exist; without `export` the compiler reports whether the file itself needs
  * the name.
  */
@@ -73,7 +73,7 @@ export function unusedExports(sources, others = "") {
   for (const { uses } of files.values()) for (const { to, name } of uses) mark(to, name)
   const words = new Set(others.match(/\w+/g))
   return [...files]
-    .filter(([path]) => path.startsWith("src/"))
+    .filter(([path]) => path.startsWith("packages/"))
     .flatMap(([path, { exports }]) => [...new Set(exports)].map(name => [path, name]))
     .filter(([path, name]) => !used.has(`${path} ${name}`) && !used.has(`${path} ${EVERYTHING}`) && !words.has(name))
     .map(([path, name]) => `${path} ${name}`)

@@ -1,7 +1,8 @@
 /**
- * Layers: the allowed imports. `layers.json` lists for each module of src/ the modules it may import.
+ * Layers: the allowed imports. `layers.json` lists for each module of packages/ the modules it may import; a package depends on
+ * those whose modules its modules import, and says so in its package.json.
  *
- * Other modules may import only `index.ts` and `contract.ts` of a module; base, simd, seams and format may be
+ * Other modules may import only `index.ts` and `contract.ts` of a module; base with its simd and seams, and the formats may be
  * imported by file. Tests, and stand-ins (`sim.ts`, `suite.ts`, `testing*.ts`), which product code never imports,
  * may import every
  * module at or below their own (what it reaches over any number of dependencies), and the stand-ins of these.
@@ -11,42 +12,68 @@ import { isEntryPoint, isStandIn, isTest, moduleOf } from "../lint/paths.mjs"
 
 export const LAYERS = JSON.parse(readFileSync(new URL("./layers.json", import.meta.url), "utf8"))
 const MODULES = Object.keys(LAYERS)
-const OPEN_MODULES = new Set(["base", "simd", "seams", "format"])
+const OPEN_MODULES = new Set(["base", "base/simd", "base/seams", "engine/format"])
 /** Entry points to a part of a module, for importers that should not load the rest. */
-const SIDE_ENTRY_POINTS = new Set(["src/access/sigv4.ts", "src/client/load/index.ts"])
-/** The entry point for features: what they build on. */
-const DOOR = "src/object/door/index.ts"
-const isFeature = module => module?.startsWith("features") === true
+const SIDE_ENTRY_POINTS = new Set([
+  "packages/access/src/sigv4.ts",
+  "packages/client/src/load/index.ts",
+  "packages/features/src/quotas/schemas.ts",
+  "packages/features/src/operator/job-schemas.ts",
+  "packages/features/src/operator/setting-schemas.ts",
+])
+/** The entry points for features, and for what operators see of them: what they build on. */
+const DOOR = new Set(["packages/objects/src/door/index.ts", "packages/objects/src/door/rows.ts"])
+const isFeature = module => /^features(\/(?!operator$)|$)/.test(module)
 const FEATURES = MODULES.filter(isFeature)
-/** The modules that folders outside src/ may import. */
+/** The modules that folders outside packages/ may import. */
 const OUTSIDE = {
   sim: [
     "access",
-    "main",
+    "server",
     "node",
-    "config",
-    "object",
+    "node/config",
+    "objects",
     "features",
+    "features/appends",
+    "features/lifecycle",
     "features/queues",
     "features/locks",
-    "block",
-    "cluster",
-    "device",
-    "remote",
-    "sql",
-    "table",
-    "life",
-    "placement",
-    "erasure",
-    "format",
-    "seams",
-    "simd",
+    "features/quotas",
+    "features/storage-classes",
+    "features/transactions",
+    "engine/block",
+    "engine/cluster",
+    "engine/device",
+    "engine/remote",
+    "engine/sql",
+    "engine/table",
+    "base/life",
+    "engine/placement",
+    "engine/erasure",
+    "engine/format",
+    "base/seams",
+    "base/simd",
     "base",
   ],
   bench: ["*"],
   tests: ["*"],
   conformance: [],
-  console: ["admin", "durability", "base"],
+  console: [
+    "admin",
+    "features/copies",
+    "features/dedup",
+    "features/history",
+    "features/hot-copies",
+    "features/lifecycle",
+    "features/locks",
+    "features/packing",
+    "features/queues",
+    "features/remote-buckets",
+    "features/transforms",
+    "features/operator",
+    "engine/durability",
+    "base",
+  ],
   tools: [],
 }
 
@@ -72,41 +99,42 @@ function allowedRooms(path) {
   }
   if (!servesTests(path)) return new Set(dependenciesOf(module))
   // Decisions of the core are tested with the features of the product.
-  const features = isFeature(module) || module === "object" ? FEATURES : []
+  const features = isFeature(module) || module === "objects" ? FEATURES : []
   return new Set([...features.flatMap(feature => [...below(feature)]), ...features, ...below(module)])
 }
 
-/** Modules of src/ from which the console takes more than types; what it runs must be small. */
-const CONSOLE_RUNS = new Set(["durability", "base"])
+/** Modules from which the console takes more than types; what it runs must be small. */
+const CONSOLE_RUNS = new Set(["engine/durability", "base"])
 const isOnlyTyped = (fromPath, to) => fromPath.startsWith("console/") && to !== undefined && !CONSOLE_RUNS.has(to)
 
 /** Returns why one file may not import another (both as paths from the root); undefined if it may. */
 export function checkImport(fromPath, toPath, isType = true) {
   const [from, to] = [moduleOf(fromPath), moduleOf(toPath)]
-  const mayStandIn = servesTests(fromPath) || from === undefined || from === "seams"
+  // The library `hayloft/simulation` is for the tests of other programs.
+  const mayStandIn = servesTests(fromPath) || from === undefined || from === "base/seams" || from === "base/simulation"
   if (!isType && isOnlyTyped(fromPath, to))
     return `console/ imports only types from ${to}/ (import type), so that its bundle stays small`
   if (/\.test\.ts$/.test(toPath)) return `tests cannot be imported (${toPath})`
   if (isStandIn(toPath) && !mayStandIn)
     return `${toPath} is for tests: use the contract and have main pass the real implementation`
   if (to === undefined) {
-    if (from !== undefined) return `src/ does not import files outside src/ (${toPath})`
+    if (from !== undefined) return `packages/ does not import files outside packages/ (${toPath})`
     return undefined
   }
-  if (from !== undefined && LAYERS[from] === undefined) return `src/${from}/ has no line in tools/layers/layers.json`
+  if (from !== undefined && LAYERS[from] === undefined) return `${from}/ has no line in tools/layers/layers.json`
   if (from === to) return undefined
   if (!allowedRooms(fromPath).has(to)) {
     return `${from ?? fromPath.split("/")[0]}/ may not import ${to}/: pass in what you need, or move the code (tools/layers/layers.json lists the dependencies)`
   }
-  if (toPath === DOOR && isFeature(from)) return undefined
+  if (DOOR.has(toPath) && (isFeature(from) || from === "features/operator")) return undefined
   const isOfFeature = servesTests(fromPath) && (isFeature(from) || isFeature(to))
   const free =
     OPEN_MODULES.has(to) ||
-    from === "main" ||
+    from === "server" ||
     from === undefined ||
     isOfFeature ||
     (servesTests(fromPath) && isStandIn(toPath))
   if (!free && !isEntryPoint(toPath) && !SIDE_ENTRY_POINTS.has(toPath))
-    return `import src/${to}/index.ts or contract.ts, its entry points, not ${toPath}`
+    return `import index.ts or contract.ts of ${to}/, its entry points, not ${toPath}`
   return undefined
 }

@@ -28,7 +28,7 @@ export default {
       ImportExpression: node => report(node, WAITS),
       ImportDeclaration(node) {
         const to = importedPath(path, node.source.value)
-        if (to === undefined || moduleOf(to) !== "seams") return
+        if (to === undefined || moduleOf(to) !== "base/seams") return
         for (const specifier of node.specifiers) {
           const name = specifier.imported?.name ?? specifier.local.name
           const isType = node.importKind === "type" || specifier.importKind === "type"

@@ -6,7 +6,7 @@ const ENTRY_POINT_LINES_MAX = 50
 export default {
   meta: { type: "problem", schema: [] },
   create(context) {
-    if (!/^src\/.*\/index\.ts$/.test(pathOf(context.filename))) return {}
+    if (!/^packages\/.*\/index\.ts$/.test(pathOf(context.filename))) return {}
     return {
       Program(node) {
         for (const statement of node.body) {

@@ -11,7 +11,7 @@ export default {
         const thrown = node.argument
         if (thrown.type !== "NewExpression" || !/^(Type|Range|Syntax)?Error$/.test(thrown.callee.name ?? "")) return
         const message =
-          'throw fail("kind", { details }) of src/base/failures.ts, so that callers know the remedy; use assert for bugs'
+          'throw fail("kind", { details }) of packages/base/src/failures.ts, so that callers know the remedy; use assert for bugs'
         context.report({ node, message })
       },
     }

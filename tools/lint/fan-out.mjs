@@ -30,7 +30,7 @@ export default {
         if (items === undefined || isLiteral(items)) return
         context.report({
           node,
-          message: "a fan-out needs a limit: mapBounded(items, limit, fn) from src/life/index.ts",
+          message: "a fan-out needs a limit: mapBounded(items, limit, fn) from packages/base/src/life/index.ts",
         })
       },
     }

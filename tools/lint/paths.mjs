@@ -1,16 +1,21 @@
 /** The kind of a file by its place in the tree, for the local rules: paths are relative to the root, with "/". */
-import { existsSync } from "node:fs"
+import { existsSync, readFileSync } from "node:fs"
 import { dirname, join, posix, relative } from "node:path"
 import { fileURLToPath } from "node:url"
+import { namedPath } from "../packages.mjs"
 
 export const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
 export const pathOf = filename => relative(ROOT, filename).replaceAll("\\", "/")
 
-/** A relative import as the path of the source file it refers to; undefined for a package. */
+/** The path of the source file that an import refers to; undefined for an installed package. */
 export function importedPath(fromPath, specifier) {
-  if (!specifier.startsWith(".")) return undefined
-  const path = posix.join(posix.dirname(fromPath), specifier).replace(/\.js$/, ".ts")
+  const isRelative = specifier.startsWith(".")
+  const path = (isRelative ? posix.join(posix.dirname(fromPath), specifier) : namedPath(specifier))?.replace(
+    /\.js$/,
+    ".ts",
+  )
+  if (path === undefined) return undefined
   return path.startsWith("console/") && existsSync(join(ROOT, `${path}x`)) ? `${path}x` : path
 }
 
@@ -26,7 +31,24 @@ export const isTest = path => /\.test\.ts$/.test(path) || path.startsWith("tests
 export const isStandIn = path =>
   /(^|\/)simulated\/|(^|\/)(sim|suite|faults|[^/]*-(sim|suite)|test-[^/]*|testing[^/]*)\.ts$/.test(path)
 
-/** The module of a file in src/: its first folder; of a feature, its folder in features/. */
-export const moduleOf = path => /^src\/(features\/[^/]+|[^/]+)\//.exec(path)?.[1]
+const MODULES = new Set(Object.keys(JSON.parse(readFileSync(join(ROOT, "tools/layers/layers.json"), "utf8"))))
+/** In these packages each folder is a module. */
+const ONLY_MODULES = new Set(["engine", "features", "protocols"])
 
-export const isEntryPoint = path => /^src\/(features\/)?[^/]+\/(index|contract)\.ts$/.test(path)
+/**
+ * The module of a file in packages/: `package/folder` for a folder that layers.json names or a package of modules, else the
+ * package itself.
+ */
+export function moduleOf(path) {
+  const [, name, folder] = /^packages\/([^/]+)\/src\/(?:([^/]+)\/)?/.exec(path) ?? []
+  if (folder === undefined) return name
+  const module = `${name}/${folder}`
+  return MODULES.has(module) || ONLY_MODULES.has(name) ? module : name
+}
+
+const folderOf = module => `packages/${module.replace(/^[^/]+/, "$&/src")}/`
+
+export const isEntryPoint = path => {
+  const module = moduleOf(path)
+  return module !== undefined && ["index.ts", "contract.ts"].some(name => path === folderOf(module) + name)
+}

@@ -51,13 +51,14 @@ export const retiredIn = text =>
 
 /** Names from standards (URIs, HTTP) and from formats on disk, which cannot change. */
 const FIXED = new Set(["authority"])
-const FIXED_IN = /^src\/base\/(uri(\.test)?|families)\.ts$|^src\/s3\/wire\/|^conformance\//
+const FIXED_IN =
+  /^packages\/base\/src\/(uri(\.test)?|families)\.ts$|^packages\/protocols\/src\/s3\/wire\/|^conformance\//
 
 export default {
   meta: { type: "suggestion", schema: [] },
   create(context) {
     const path = context.filename
-    const isFixed = name => FIXED.has(name) && FIXED_IN.test(path.slice(path.search(/(src|conformance)\//)))
+    const isFixed = name => FIXED.has(name) && FIXED_IN.test(path.slice(path.search(/(packages|conformance)\//)))
     return {
       Program() {
         for (const comment of context.sourceCode.getAllComments())

@@ -4,27 +4,28 @@
  */
 import { isCheck, pathOf } from "./paths.mjs"
 
-const SEAM = /^src\/seams\/.*\/(real|thread|inline)[^/]*\.ts$|^src\/seams\/.*worker[^/]*\.ts$/
-const MAIN = /^src\/(main|cli|client)\//
-const HTTP = /^src\/http\//
+const SEAM =
+  /^packages\/base\/src\/seams\/.*\/(real|thread|inline)[^/]*\.ts$|^packages\/base\/src\/seams\/.*worker[^/]*\.ts$/
+const MAIN = /^packages\/(server|cli|client)\//
+const HTTP = /^packages\/protocols\/src\/http\//
 /** The command line is a client: it reads and writes files of its user, which belong to no store. */
-const CLIENT = /^src\/(cli|client)\//
+const CLIENT = /^packages\/(cli|client)\//
 /** The program's own files: its version, its docs. */
-const OWN_FILES = /^src\/(cli\/version|main\/documents)\.ts$/
+const OWN_FILES = /^packages\/(cli\/src\/version|server\/src\/documents)\.ts$/
 
 /** The work of a sandbox's thread: it has no seams. */
-const SANDBOXED = /^src\/features\/transforms\/worker\//
+const SANDBOXED = /^packages\/features\/src\/transforms\/worker\//
 
 /** All random values of tests depend on one environment variable. */
-const SEED_OF_TESTS = /^src\/base\/testing-seed\.ts$/
+const SEED_OF_TESTS = /^packages\/base\/src\/testing-seed\.ts$/
 
-const CLOCK = "use the Clock handed in (src/seams/clock/contract.ts)"
-const RANDOM = "use the Random handed in (src/seams/random/contract.ts)"
-const DISK = "use the Disk handed in (src/seams/disk/contract.ts)"
-const COMPUTE = "use the Compute handed in (src/seams/compute/contract.ts)"
-const NETWORK = "only src/http/ and src/client/ use sockets: use their entry points"
-const PROCESS = "only src/main/ and src/cli/ use the process: pass what you need as an argument"
-const TELEMETRY = "use the Telemetry handed in (src/seams/telemetry/contract.ts)"
+const CLOCK = "use the Clock handed in (packages/base/src/seams/clock/contract.ts)"
+const RANDOM = "use the Random handed in (packages/base/src/seams/random/contract.ts)"
+const DISK = "use the Disk handed in (packages/base/src/seams/disk/contract.ts)"
+const COMPUTE = "use the Compute handed in (packages/base/src/seams/compute/contract.ts)"
+const NETWORK = "only packages/protocols/src/http/ and packages/client/src/ use sockets: use their entry points"
+const PROCESS = "only packages/server/src/ and packages/cli/src/ use the process: pass what you need as an argument"
+const TELEMETRY = "use the Telemetry handed in (packages/base/src/seams/telemetry/contract.ts)"
 
 const MODULES = {
   fs: { use: DISK, in: [SEAM, CLIENT, OWN_FILES] },
@@ -39,9 +40,9 @@ const MODULES = {
   "dns/promises": { use: NETWORK, in: [SEAM] },
   worker_threads: {
     use: COMPUTE,
-    in: [SEAM, /^src\/(main\/[^/]*worker[^/]*|node\/metadata\/checkpoint-threads)\.ts$/],
+    in: [SEAM, /^packages\/(server\/src\/[^/]*worker[^/]*|node\/src\/metadata\/checkpoint-threads)\.ts$/],
   },
-  zlib: { use: COMPUTE, in: [SEAM, CLIENT, SANDBOXED, /^src\/seams\/compute\//] },
+  zlib: { use: COMPUTE, in: [SEAM, CLIENT, SANDBOXED, /^packages\/base\/src\/seams\/compute\//] },
   timers: { use: CLOCK, in: [SEAM] },
   "timers/promises": { use: CLOCK, in: [SEAM] },
   perf_hooks: { use: CLOCK, in: [SEAM] },
@@ -57,7 +58,7 @@ const GLOBALS = {
   performance: { use: CLOCK, in: [SEAM] },
   setTimeout: { use: CLOCK, in: [SEAM] },
   setInterval: { use: CLOCK, in: [SEAM] },
-  setImmediate: { use: CLOCK, in: [SEAM, /^src\/seams\/clock\/sim\.ts$/] },
+  setImmediate: { use: CLOCK, in: [SEAM, /^packages\/base\/src\/seams\/clock\/sim\.ts$/] },
   crypto: { use: RANDOM, in: [SEAM] },
   fetch: { use: NETWORK, in: [SEAM] },
   WebSocket: { use: NETWORK, in: [SEAM] },
@@ -80,7 +81,7 @@ export default {
   meta: { type: "problem", schema: [] },
   create(context) {
     const path = pathOf(context.filename)
-    if (!path.startsWith("src/") || isCheck(path)) return {}
+    if (!path.startsWith("packages/") || isCheck(path)) return {}
 
     const report = (node, what, ban) => {
       if (ban === undefined || ban.in.some(allowed => allowed.test(path))) return

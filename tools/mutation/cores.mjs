@@ -2,7 +2,7 @@
  * Mutation: the pure cores and the test files that are run against their mutants.
  *
  * `cores.json` lists the cores as patterns of paths, and the excluded cores and tests, each with its reason. The
- * tests of a core are the pure test files of its module (the first folder below `src/`) and of
+ * tests of a core are the pure test files of its module and of
  * `tests/scenarios` that import it themselves: tests that reach it only through other files take too long to run for
  * each mutant. A pure test file imports only `test` and `before` from `node:test`, and no module for processes,
  * threads, sockets, folders or real time.

@@ -18,6 +18,9 @@ const lint = tool("types and lint", "oxlint/bin/oxlint", "--type-aware", "--type
 const layers = check("layers", "tools/layers.mjs")
 const documents = check("documents", "tools/docs.mjs")
 
+export const typesOfPackage = name =>
+  tool(`types of ${name}`, "typescript/bin/tsc", "--noEmit", "--project", `packages/${name}`)
+
 export const allChecks = () => [
   tool("types of the console", "typescript/bin/tsc", "--noEmit", "--project", "console"),
   lint,

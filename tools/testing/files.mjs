@@ -30,14 +30,16 @@ const MARKS = [
 export const WORLD =
   /from "(?:node:)?(?:child_process|worker_threads|cluster|net|tls|https?|http2|dgram|fs\/promises|timers\/promises)"/
 /** Folders with tests of the machine: the command line and the engine, sockets, and the real seams. */
-const WORLDLY = /^dist\/src\/(?:main|cli|client|rescue|node(?!\/control)|http|seams)\//
+const WORLDLY =
+  /^dist\/packages\/(?:server|cli|client|node\/src(?!\/control|\/config)|(?:protocols\/src\/http|base\/src\/seams))\//
 /** These tests drive pure cores with the files of `scenarios/`. */
 const SCENARIOS = "dist/tests/scenarios/"
 
 const IMPORT = /from "(\.[^"]+)"/g
 /** The product may start processes, which does not say that a test that imports it does; nor what a helper of tests can do besides. */
 const isFollowed = path =>
-  !/^dist\/(?:sim|tests\/harness)\//.test(path) && (!path.startsWith("dist/src/") || /\/testing-[^/]*\.js$/.test(path))
+  !/^dist\/(?:sim|tests\/harness)\//.test(path) &&
+  (!path.startsWith("dist/packages/") || /\/testing-[^/]*\.js$/.test(path))
 
 const texts = new Map()
 function textOf(path) {
@@ -61,7 +63,7 @@ export function classOf(path) {
   const helpers = [...helpersOf(path)].map(textOf)
   const marked = MARKS.find(([, mark]) => helpers.some(text => mark.test(text)))
   if (marked !== undefined) return marked[0]
-  const isBeside = path.startsWith("dist/src/") && !WORLDLY.test(path)
+  const isBeside = path.startsWith("dist/packages/") && !WORLDLY.test(path)
   return (isBeside || path.startsWith(SCENARIOS)) && !WORLD.test(textOf(path)) && timeOf(path) === undefined
     ? "pure"
     : "simulation"

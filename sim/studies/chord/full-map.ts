@@ -2,12 +2,12 @@
  * Hayloft's full map beside a ring: sizes by the real encoders, how soon every node has a new layout, and the same
  * partitions located by both.
  */
-import { PARTITIONS } from "../../../src/base/limits.js"
-import { parsePartitionId, type DeviceId } from "../../../src/base/ids.js"
-import { encodeControlRecord } from "../../../src/format/control-record.js"
-import { encodeControlRow, encodeLayoutRow } from "../../../src/format/cluster-rows.js"
-import { MEMBERSHIP_LIMITS } from "../../../src/node/cluster/membership.js"
-import { SHARED_RECORD_LIMITS } from "../../../src/node/cluster/shared-record.js"
+import { PARTITIONS } from "@hayloft/base/limits.js"
+import { parsePartitionId, type DeviceId } from "@hayloft/base/ids.js"
+import { encodeControlRecord } from "@hayloft/engine/format/control-record.js"
+import { encodeControlRow, encodeLayoutRow } from "@hayloft/engine/format/cluster-rows.js"
+import { MEMBERSHIP_LIMITS } from "@hayloft/node/cluster/membership.js"
+import { SHARED_RECORD_LIMITS } from "@hayloft/node/cluster/shared-record.js"
 import {
   decodeLayout,
   encodeLayout,
@@ -16,8 +16,8 @@ import {
   slotsOf,
   slotsPerDevice,
   type Layout,
-} from "../../../src/placement/index.js"
-import { SimRandom } from "../../../src/seams/random/sim.js"
+} from "@hayloft/engine/placement/index.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { between, highest, mean } from "../draws.js"
 import { deviceIdOf, recordOf } from "../records.js"
 import type { ChordId } from "./ids.js"

@@ -2,7 +2,7 @@
  * The network between Chord's nodes: calls take time, and calls to a node that has failed time out. Counts messages and
  * bytes of lookups and of maintenance.
  */
-import type { Random } from "../../../src/seams/random/contract.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { between } from "../draws.js"
 import type { Events } from "../events.js"
 import type { ChordId } from "./ids.js"

@@ -2,7 +2,7 @@
  * A node of Chord (Stoica et al., SIGCOMM 2001): its successors, predecessor and fingers, lookups by iteration, and the
  * upkeep of a ring whose nodes join and fail: stabilize, notify, fix_fingers, check_predecessor.
  */
-import type { Random } from "../../../src/seams/random/contract.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { between } from "../draws.js"
 import { distance, fingerStart, ID_BITS, isBetween, isUpTo, type ChordId } from "./ids.js"
 import { CHORD_COST, type ChordNetwork, type Traffic } from "./network.js"

@@ -2,8 +2,8 @@
  * A ring of Chord under study: it begins stabilised, nodes join and fail, clients look keys up, and each table is compared
  * with the one that it should be.
  */
-import { must } from "../../../src/base/assert.js"
-import { SimRandom } from "../../../src/seams/random/sim.js"
+import { must } from "@hayloft/base/assert.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { between, exponential, pick, shuffled } from "../draws.js"
 import { Events } from "../events.js"
 import { chordIdOf, fingerStart, placeOf, successorOf, type ChordId } from "./ids.js"

@@ -1,5 +1,5 @@
-/** The study of Chord against the full map: `docs/studies/chord.md`. */
-import { SimRandom } from "../../../src/seams/random/sim.js"
+/** The study of Chord against the full map: `docs/design/studies/chord.md`. */
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { highest, mean, percentile, pick } from "../draws.js"
 import { bytesText, figure, percent, seconds, type Study, type StudyTable } from "../report.js"
 import {

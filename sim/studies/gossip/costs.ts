@@ -1,13 +1,13 @@
 /** The costs of membership: messages and bytes of nodes, queries of the database, by the real limits and encoders. */
-import { LEASE_LIMITS } from "../../../src/node/cluster/leases-core.js"
-import { MEMBERSHIP_LIMITS } from "../../../src/node/cluster/membership.js"
-import { SHARED_RECORD_LIMITS } from "../../../src/node/cluster/shared-record.js"
-import { encodeControlRow, encodeNodeRow } from "../../../src/format/cluster-rows.js"
-import { encodeControlRecord } from "../../../src/format/control-record.js"
-import { encodeAnswer, encodeCall } from "../../../src/format/frame.js"
-import { CALL_NUMBERS, SHARD_CALLS } from "../../../src/format/shard-calls.js"
-import { REMOTE_LIMITS } from "../../../src/remote/limits.js"
-import { SQL_LIMITS } from "../../../src/sql/limits.js"
+import { LEASE_LIMITS } from "@hayloft/node/cluster/leases-core.js"
+import { MEMBERSHIP_LIMITS } from "@hayloft/node/cluster/membership.js"
+import { SHARED_RECORD_LIMITS } from "@hayloft/node/cluster/shared-record.js"
+import { encodeControlRow, encodeNodeRow } from "@hayloft/engine/format/cluster-rows.js"
+import { encodeControlRecord } from "@hayloft/engine/format/control-record.js"
+import { encodeAnswer, encodeCall } from "@hayloft/engine/format/frame.js"
+import { CALL_NUMBERS, SHARD_CALLS } from "@hayloft/engine/format/shard-calls.js"
+import { REMOTE_LIMITS } from "@hayloft/engine/remote/limits.js"
+import { SQL_LIMITS } from "@hayloft/engine/sql/limits.js"
 import { deviceIdOf, nodeRowOf, recordOf } from "../records.js"
 
 /** IP, TCP with timestamps, and a record of TLS 1.3. */

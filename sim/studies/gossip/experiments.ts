@@ -1,6 +1,6 @@
 /** Experiments with both kinds of membership: the same hosts, faults and moments. */
-import { SimRandom } from "../../../src/seams/random/sim.js"
-import { SILENT_SHOWN_MS } from "../../../src/node/status/nodes-core.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
+import { SILENT_SHOWN_MS } from "@hayloft/node/status/nodes-core.js"
 import { highest, mean } from "../draws.js"
 import { Events } from "../events.js"
 import { HeartbeatStore, type Opinion } from "./heartbeats.js"

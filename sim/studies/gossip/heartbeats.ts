@@ -3,19 +3,19 @@
  * which each node knows whether it reaches the others. The decisions are the product's own: `Silences`, `AnsweredTime`,
  * `Reach`, `silentNodes`, with its periods. This file plays the loops that feed them, and the database.
  */
-import { fail } from "../../../src/base/failures.js"
-import { parseIncarnation, type Incarnation, type NodeName } from "../../../src/base/ids.js"
-import { must } from "../../../src/base/assert.js"
-import { silentNodes } from "../../../src/cluster/index.js"
-import type { NodeRow } from "../../../src/format/cluster-rows.js"
-import type { ControlRecord } from "../../../src/format/control-record.js"
-import type { DeviceState } from "../../../src/format/shard-calls.js"
-import { AnsweredTime } from "../../../src/node/cluster/answered-time-core.js"
-import { MEMBERSHIP_LIMITS } from "../../../src/node/cluster/membership.js"
-import { Silences } from "../../../src/node/cluster/steward-core.js"
-import { STEWARD_LIMITS } from "../../../src/node/cluster/steward.js"
-import { REMOTE_LIMITS } from "../../../src/remote/limits.js"
-import { Reach } from "../../../src/remote/reach-core.js"
+import { fail } from "@hayloft/base/failures.js"
+import { parseIncarnation, type Incarnation, type NodeName } from "@hayloft/base/ids.js"
+import { must } from "@hayloft/base/assert.js"
+import { silentNodes } from "@hayloft/engine/cluster/index.js"
+import type { NodeRow } from "@hayloft/engine/format/cluster-rows.js"
+import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { RemoteDeviceState } from "@hayloft/engine/format/shard-calls.js"
+import { AnsweredTime } from "@hayloft/node/cluster/answered-time-core.js"
+import { MEMBERSHIP_LIMITS } from "@hayloft/node/cluster/membership.js"
+import { Silences } from "@hayloft/node/cluster/steward-core.js"
+import { STEWARD_LIMITS } from "@hayloft/node/cluster/steward.js"
+import { REMOTE_LIMITS } from "@hayloft/engine/remote/limits.js"
+import { Reach } from "@hayloft/engine/remote/reach-core.js"
 import { deviceIdOf, nodeRowOf, recordOf } from "../records.js"
 import type { Hosts } from "./hosts.js"
 
@@ -64,7 +64,7 @@ export class Rows {
 /** The knowledge that one node has of one other by its calls: the loop of `RemoteNode.keepUp`. */
 class Link {
   readonly reach = new Reach(REMOTE_LIMITS.statesFailedMax)
-  private readonly states: readonly DeviceState[]
+  private readonly states: readonly RemoteDeviceState[]
 
   constructor(
     private readonly hosts: Hosts,

@@ -2,7 +2,7 @@
  * Hosts and the network between them, for studies of membership: hosts fail, are paused and resumed, links lose packets or
  * are cut in one direction. A packet to a paused host waits for it, as in the buffer of its socket.
  */
-import type { Random } from "../../../src/seams/random/contract.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { between, isDrawn } from "../draws.js"
 import type { Events } from "../events.js"
 

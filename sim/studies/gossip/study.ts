@@ -1,4 +1,4 @@
-/** The study of gossip against heartbeats in a database: `docs/studies/gossip.md`. */
+/** The study of gossip against heartbeats in a database: `docs/design/studies/gossip.md`. */
 import { bytesText, figure, percent, seconds, type Study, type StudyTable } from "../report.js"
 import { heartbeatCosts } from "./costs.js"
 import {

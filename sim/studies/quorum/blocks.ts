@@ -1,14 +1,14 @@
 /**
  * Hayloft's rule: the shards of a block are written once and never changed, a block is written when `decideAck` says so, and
  * then one row decides which version is the object. The plan and the verdict are the product's own
- * (`src/block/write-plan-core.ts`); this file plays the shards, and the row.
+ * (`packages/engine/src/block/write-plan-core.ts`); this file plays the shards, and the row.
  */
-import { must } from "../../../src/base/assert.js"
-import { parseDeviceId, type DeviceId } from "../../../src/base/ids.js"
-import { isFailure } from "../../../src/base/failures.js"
-import { shardCount, shardsNeeded, type Policy } from "../../../src/base/policy.js"
-import { BLOCK_LIMITS } from "../../../src/block/limits.js"
-import { decideAck, planWrite, type WritePlan } from "../../../src/block/write-plan-core.js"
+import { must } from "@hayloft/base/assert.js"
+import { parseDeviceId, type DeviceId } from "@hayloft/base/ids.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { shardCount, shardsNeeded, type Policy } from "@hayloft/base/policy.js"
+import { BLOCK_LIMITS } from "@hayloft/engine/block/limits.js"
+import { decideAck, planWrite, type WritePlan } from "@hayloft/engine/block/write-plan-core.js"
 import type { ReadEnd, Servers, StoreUnderStudy, WriteEnd } from "./servers.js"
 
 interface Block {

@@ -1,5 +1,5 @@
 /** Clients of a store under study: each does one operation after the other, while the servers of the store have a fault. */
-import { SimRandom } from "../../../src/seams/random/sim.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { exponential } from "../draws.js"
 import { Events } from "../events.js"
 import { Servers, type StoreUnderStudy } from "./servers.js"

@@ -3,7 +3,7 @@
  * W of them, a read asks all and waits for R, the newest timestamp wins, and stale replicas are repaired behind the read.
  * Sloppy: a server that is not reached is replaced by the next one, which hands the value over later.
  */
-import { must } from "../../../src/base/assert.js"
+import { must } from "@hayloft/base/assert.js"
 import { between } from "../draws.js"
 import type { ReadEnd, Servers, StoreUnderStudy, WriteEnd } from "./servers.js"
 

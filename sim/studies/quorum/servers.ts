@@ -2,7 +2,7 @@
  * Servers with a disk each, and the network between them, for studies of quorums: disks are slow at times, servers vanish and
  * return, the network splits. The same for both designs.
  */
-import type { Random } from "../../../src/seams/random/contract.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { between, exponential, isDrawn } from "../draws.js"
 import type { Events } from "../events.js"
 
@@ -17,7 +17,7 @@ export const SERVER_TIMES = {
   stragglerMs: [100, 500],
   /** A call that is not answered fails. */
   timeoutMs: 2_000,
-  /** A server that does not answer is not called any more (`docs/studies/gossip.md`). */
+  /** A server that does not answer is not called any more (`docs/design/studies/gossip.md`). */
   noticedMs: 3_000,
   /** A statement of the database, with the way there. */
   statementMs: 3,

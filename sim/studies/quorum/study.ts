@@ -1,5 +1,5 @@
-/** The study of quorums against Hayloft's rule: `docs/studies/quorum.md`. */
-import { parsePolicy } from "../../../src/base/policy.js"
+/** The study of quorums against Hayloft's rule: `docs/design/studies/quorum.md`. */
+import { parsePolicy } from "@hayloft/base/policy.js"
 import { mean, percentile, sum } from "../draws.js"
 import { figure, percent, type Study, type StudyTable } from "../report.js"
 import { cartsUnder } from "./carts.js"

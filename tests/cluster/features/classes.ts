@@ -5,7 +5,7 @@
 import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
 import { GetObjectCommand, PutObjectCommand, S3Client, type StorageClass } from "@aws-sdk/client-s3"
-import { STORE_SCHEMAS } from "../../../src/admin/index.js"
+import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
 import type { TestNode } from "../../harness/nodes.js"
 import { isSettled, oneSays, post } from "../stores.js"
 import { asked, eventually, type Feature } from "./scene.js"

@@ -1,7 +1,7 @@
 /** Container sync: one of the nodes sends, and another goes on when it is gone; each sees the timestamps of all. */
 import assert from "node:assert/strict"
 import type { RawResponse } from "../../../conformance/raw-client.js"
-import { ROOT_KEY } from "../../../src/client/testing-store-process.js"
+import { ROOT_KEY } from "@hayloft/client/testing-store-process.js"
 import { SwiftUser } from "../../swift/world.js"
 import { eventually, type Feature } from "./scene.js"
 

@@ -1,7 +1,7 @@
 /** Coordination: one holder whichever nodes clients use, and any node may die in between. */
 import assert from "node:assert/strict"
-import { CoordClient, RemoteFailure } from "../../../src/client/index.js"
-import { RealClock } from "../../../src/seams/clock/real.js"
+import { CoordClient, RemoteFailure } from "@hayloft/client/index.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import type { TestNode, TestNodes } from "../../harness/nodes.js"
 import { eventually, type Feature, type Scene } from "./scene.js"
 

@@ -1,7 +1,7 @@
 /** Copies of a bucket: changes through several nodes in the order of their commits, and another sender after a crash. */
 import assert from "node:assert/strict"
 import type { Client } from "../../../conformance/client.js"
-import { COPIES as COPIES_ANSWER } from "../../../src/admin/index.js"
+import { COPIES as COPIES_ANSWER } from "@hayloft/features/copies/schemas.js"
 import type { TestNode } from "../../harness/nodes.js"
 import { asked, eventually, type Feature } from "./scene.js"
 

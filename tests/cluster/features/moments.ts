@@ -1,7 +1,7 @@
 /** Reads at moments: clients write through all nodes, others read through any of them, and a node dies. */
 import assert from "node:assert/strict"
 import { setTimeout as wait } from "node:timers/promises"
-import { HISTORY } from "../../../src/admin/index.js"
+import { HISTORY } from "@hayloft/features/history/schemas.js"
 import type { TestNodes } from "../../harness/nodes.js"
 import { anywhere, asked, type Feature } from "./scene.js"
 

@@ -1,7 +1,7 @@
 /** Queues: each node delivers what any of them took, and any may die in between. */
 import assert from "node:assert/strict"
 import { setTimeout as later } from "node:timers/promises"
-import { ROOT_KEY } from "../../../src/client/testing-store-process.js"
+import { ROOT_KEY } from "@hayloft/client/testing-store-process.js"
 import { QueueClient, type Job } from "../../harness/queue-client.js"
 import type { Feature } from "./scene.js"
 

@@ -1,7 +1,7 @@
 /** Transactions: of those that contradict each other one is done, also if they check absence, and a node may die after one. */
 import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
-import { RemoteFailure, type S3Client, type TransactionOperation } from "../../../src/client/index.js"
+import { RemoteFailure, type S3Client, type TransactionEntry } from "@hayloft/client/index.js"
 import type { TestNodes } from "../../harness/nodes.js"
 import { bytesOf, keysOf, type Feature } from "./scene.js"
 
@@ -10,7 +10,7 @@ const LARGE_BYTES = 300_000
 const [FROM, TO] = ["transactions-from", "transactions-to"]
 
 /** Returns true if the transaction was done; false if a condition did not hold. */
-async function isDone(client: S3Client, operations: readonly TransactionOperation[]): Promise<boolean> {
+async function isDone(client: S3Client, operations: readonly TransactionEntry[]): Promise<boolean> {
   try {
     await client.transaction(operations, { token: undefined })
     return true
@@ -20,8 +20,8 @@ async function isDone(client: S3Client, operations: readonly TransactionOperatio
   }
 }
 
-const absent = (bucket: string, key: string): TransactionOperation => ({ check: { bucket, key, ifNoneMatch: "*" } })
-const rename = (key: string, toKey: string): TransactionOperation => ({
+const absent = (bucket: string, key: string): TransactionEntry => ({ check: { bucket, key, ifNoneMatch: "*" } })
+const rename = (key: string, toKey: string): TransactionEntry => ({
   rename: { bucket: FROM, key, toBucket: TO, toKey },
 })
 
@@ -71,7 +71,7 @@ export const TRANSACTIONS: Feature = {
     const body = randomBytes(LARGE_BYTES)
     await first.put({ bucket: FROM, key: "large", body })
     await first.put({ bucket: FROM, key: "gone", body: randomBytes(10) })
-    const operations: readonly TransactionOperation[] = [
+    const operations: readonly TransactionEntry[] = [
       rename("large", "large"),
       { delete: { bucket: FROM, key: "gone" } },
       absent(FROM, "nothing"),

@@ -1,0 +1,30 @@
+/**
+ * `hayloft/erasure`: Reed–Solomon codes over bytes in memory (docs/guide/erasure.md).
+ *
+ * What packages/engine/src/erasure/library.ts is, as programs see it; a test has the compiler compare the two.
+ */
+
+/** The methods throw it for arguments that do not fit. */
+export interface ErasureError extends Error {
+  readonly code: "invalidCode" | "shardCount" | "shardLength" | "notEnoughShards" | "invalidLength"
+}
+
+/** A code of `dataShards` + `parityShards`: any `dataShards` of all shards suffice to make the others. */
+export class ErasureCode {
+  readonly dataShards: number
+  readonly parityShards: number
+
+  /** Both at least 1, together at most 32; throws `invalidCode` otherwise. */
+  constructor(dataShards: number, parityShards: number)
+
+  /** A copy of the body in `dataShards` equal pieces, the last ones padded with zeros. */
+  split(body: Uint8Array): Uint8Array[]
+  /** The body of so many bytes that `split` has cut into these data shards; parity shards behind them are ignored. */
+  join(shards: readonly Uint8Array[], lengthBytes: number): Uint8Array
+  /** The parity shards of the data shards, which are of one length. */
+  encode(data: readonly Uint8Array[]): Uint8Array[]
+  /** All shards, data first: those that are given, and the missing (undefined) ones as they were. */
+  reconstruct(shards: readonly (Uint8Array | undefined)[]): Uint8Array[]
+  /** Returns true if the parity shards are those of the data shards. Needs all shards. */
+  verify(shards: readonly Uint8Array[]): boolean
+}

@@ -1,0 +1,108 @@
+/**
+ * `hayloft/volumes`: values by their keys in append-only files, verified when they are read (docs/guide/volumes.md).
+ *
+ * What packages/engine/src/volume-store/library.ts is, as programs see it; a test has the compiler compare the two.
+ */
+
+/** A key: bytes, or the UTF-8 of a text. */
+export type VolumeKey = string | Uint8Array
+
+export interface OpenVolumesOptions {
+  /** A new volume is begun before one grows beyond this; 1 GiB if absent, and less on a small disk. */
+  readonly volumeBytesMax?: number | undefined
+  /** Bytes of the index that are kept in memory. */
+  readonly indexCacheBytes?: number | undefined
+  /** Closes the store when it fires. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface ReadOptions {
+  /** Where the range begins; 0 if absent. */
+  readonly offset?: number | undefined
+  /** Bytes of the range; up to the end of the value if absent. */
+  readonly length?: number | undefined
+}
+
+export interface VolumesStat {
+  readonly volumes: number
+  readonly writtenBytes: number
+  /** Share of the written bytes that belongs to no value: 0 to 1. It is undefined until a compaction has counted. */
+  readonly deadShare: number | undefined
+  /** Sentences on what is wrong: damage that the open has found, and failed writes. */
+  readonly problems: readonly string[]
+}
+
+export interface Compacted {
+  readonly freedBytes: number
+  readonly copiedBytes: number
+  /** Values that this and earlier compactions have found damaged; their volumes stay. */
+  readonly damagedValues: number
+}
+
+export interface FsckOptions {
+  /** Called with the bytes that have been read, and all. */
+  readonly onProgress?: ((progress: { readonly bytesDone: number; readonly bytes: number }) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface VolumeFinding {
+  /** A damaged value, a stretch of a volume, a volume that the disk cannot read, or an index that differs. */
+  readonly kind: "value" | "volume" | "unreadable" | "index"
+  /** The key is undefined if it is unknown. */
+  readonly key?: Uint8Array | undefined
+  readonly message: string
+}
+
+export interface FsckReport {
+  readonly volumes: number
+  readonly bytes: number
+  /** Values in the volumes, removed ones included. */
+  readonly values: number
+  /** The number of all findings, of which `findings` lists the first 1,000. */
+  readonly damages: number
+  readonly findings: readonly VolumeFinding[]
+}
+
+/** An open store. One process has a folder at a time. */
+export interface VolumeStore {
+  /** The value is durable when it resolves; its bytes must not change until then. Throws `exists`. */
+  append(key: VolumeKey, value: Uint8Array): Promise<void>
+  /** The value, or a range of it, verified; undefined if there is none. Throws `damaged`. */
+  read(key: VolumeKey, options?: ReadOptions): Promise<Uint8Array | undefined>
+  has(key: VolumeKey): Promise<boolean>
+  /** The removal is durable when it resolves. False if there was no value. */
+  remove(key: VolumeKey): Promise<boolean>
+  /** All keys, in no useful order. Those that are added or removed meanwhile may be among them or not. */
+  keys(): AsyncGenerator<Uint8Array, void>
+  stat(): VolumesStat
+  /** Gives back the space of removed values, beside reads, appends and removals. */
+  compact(options?: { readonly signal?: AbortSignal | undefined }): Promise<Compacted>
+  /** Waits for what is on its way. */
+  close(): Promise<void>
+}
+
+export type VolumeErrorCode =
+  | "invalid"
+  | "exists"
+  | "damaged"
+  | "full"
+  | "busy"
+  | "failed"
+  | "inUse"
+  | "notAStore"
+  | "closed"
+  | "aborted"
+
+export class VolumeError extends Error {
+  readonly code: VolumeErrorCode
+  constructor(code: VolumeErrorCode, message: string, cause?: unknown)
+}
+
+/** Opens a folder, which is made if the one above exists. */
+export function openVolumes(path: string, options?: OpenVolumesOptions): Promise<VolumeStore>
+
+/** Verifies a store that no process has open, and changes nothing. */
+export function fsckVolumes(path: string, options?: FsckOptions): Promise<FsckReport>
+
+/** Removes the index of a store that no process has open, and makes another from the volumes. */
+export function rebuildIndex(path: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>

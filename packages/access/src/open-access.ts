@@ -1,0 +1,64 @@
+/** Opens accounts, keys and identities over one metadata engine. */
+import type { Metadata } from "@hayloft/engine/metadata/index.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
+import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
+import { AccountService } from "./account-service.js"
+import { AdminTokens } from "./admin-tokens.js"
+import { AuditLog } from "./audit-log.js"
+import { ConsoleSessions } from "./console-sessions.js"
+import { Directory } from "./directory.js"
+import { cachePolicies } from "./identities/attached-policies.js"
+import { IdentityService } from "./identities/identity-service.js"
+import { PolicyPrincipals } from "./identities/policy-principals.js"
+import type { MasterKeys } from "./master-keys.js"
+import type { RootKey } from "./known-keys.js"
+import { parseAccessPolicy } from "./policy/parse-access-policy.js"
+import { SessionService } from "./session-service.js"
+import { SealedTexts } from "./sealed-texts.js"
+import { SESSION_TOKENS } from "./session-tokens.js"
+
+/** The services of accounts, identities and sessions. */
+export interface Access {
+  readonly accounts: AccountService
+  readonly identities: IdentityService
+  readonly sessions: SessionService
+}
+
+export function openAccess(random: Random, metadata: Metadata, masterKeys: MasterKeys, root: RootKey): Access {
+  const directory = new Directory(metadata)
+  const parse = cachePolicies(parseAccessPolicy)
+  const tokens = new SealedTexts(SESSION_TOKENS, masterKeys, random)
+  const principals = new PolicyPrincipals(directory)
+  const backend = { random, directory, tokens, parse, principals }
+  const accounts = new AccountService(backend, masterKeys, root)
+  return { accounts, identities: new IdentityService(backend), sessions: new SessionService(backend) }
+}
+
+/** `prepare` resolves once the devices refuse releases that do not know tokens. */
+export const openAdminTokens = (
+  clock: Pick<Clock, "wallMs">,
+  random: Random,
+  metadata: Metadata,
+  prepare: () => Promise<void>,
+): AdminTokens => new AdminTokens(clock, random, new Directory(metadata), prepare)
+
+/** `prepare` as for tokens. */
+export const openAuditLog = (
+  {
+    clock,
+    random,
+    log,
+  }: { readonly clock: Pick<Clock, "wallMs" | "alarm">; readonly random: Random; readonly log: Log },
+  metadata: Metadata,
+  prepare: () => Promise<void>,
+): AuditLog => new AuditLog(clock, random, new Directory(metadata), log, prepare)
+
+type OfSessions = ConstructorParameters<typeof ConsoleSessions>
+
+/** `prepare` as for tokens. */
+export const openConsoleSessions = (
+  seams: OfSessions[0],
+  metadata: Metadata,
+  sources: Omit<OfSessions[1], "directory">,
+): ConsoleSessions => new ConsoleSessions(seams, { ...sources, directory: new Directory(metadata) })

@@ -1,0 +1,37 @@
+/** Principals as which accounts, users and sessions of roles act, from their records. Pure. */
+import type { IdentityRecord } from "@hayloft/engine/format/identity-records.js"
+import type { AccountRecord } from "@hayloft/engine/format/records.js"
+import type { RoleSession } from "@hayloft/engine/format/session-token.js"
+import { identityArn, rootArn, sessionArn } from "./identities/names.js"
+import type { RootPrincipal, SessionPrincipal, UserPrincipal } from "./principal.js"
+import type { Tags } from "@hayloft/base/tags.js"
+
+type Owner = Pick<AccountRecord, "id" | "number">
+type Named = Pick<IdentityRecord, "kind" | "name" | "path" | "id" | "tags">
+
+export const rootPrincipal = ({ id, number }: Owner): RootPrincipal => ({
+  ...{ kind: "root", accountId: id, accountNumber: number, arn: rootArn(number), userId: number },
+  ...{ tags: [], issuedMs: undefined },
+})
+
+export const userPrincipal = ({ id, number }: Owner, user: Named): UserPrincipal => ({
+  ...{ kind: "user", accountId: id, accountNumber: number, arn: identityArn(number, user), userId: user.id },
+  ...{ userName: user.name, tags: user.tags, issuedMs: undefined },
+})
+
+/** A session that has no time yet. */
+export const sessionPrincipal = (
+  { id, number }: Owner,
+  role: Named,
+  { sessionName, tags, claims }: Pick<RoleSession, "sessionName" | "tags" | "claims">,
+): SessionPrincipal => ({
+  ...{ kind: "session", accountId: id, accountNumber: number, arn: identityArn(number, role) },
+  ...{ sessionArn: sessionArn(number, role.name, sessionName), userId: `${role.id}:${sessionName}` },
+  ...{ tags: mergeTags(role.tags, tags), claims, issuedMs: undefined },
+})
+
+/** The session's tags take precedence. */
+function mergeTags(own: Tags, further: Tags): Tags {
+  const names = new Set(further.map(([name]) => name.toLowerCase()))
+  return [...own.filter(([name]) => !names.has(name.toLowerCase())), ...further]
+}

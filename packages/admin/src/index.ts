@@ -1,0 +1,46 @@
+/** The admin port: health, metrics, documents and the operator's API. */
+export { AdminApi } from "./api.js"
+export {
+  CommandProblem,
+  itemsOf,
+  pagesOf,
+  type Calls,
+  type OperatorCommand,
+  type CommandInput,
+  type Shown,
+  type Values,
+} from "@hayloft/features/operator/index.js"
+export { openApiText } from "./open-api.js"
+export { FEATURE_COMMAND_GROUPS } from "@hayloft/features/index.js"
+export { COMMAND_GROUPS } from "@hayloft/features/operator/index.js"
+export type { AdminOperation } from "./operation.js"
+export { OPERATIONS } from "./operations.js"
+export { requestOf } from "./request-core.js"
+export { AdminProtocol, headOf } from "./protocol.js"
+export { S3_PREFIX, speaksS3 } from "./s3-path.js"
+export { S3OfCallers } from "./s3-protocol.js"
+export type { StaticFiles } from "./contract.js"
+export { BUCKET, KEY_WITH_SECRET, USAGE_HISTORY } from "./schemas.js"
+export { DISPERSION, LAYOUT_FILE, LOCATED_OBJECT } from "./placement-schemas.js"
+export { MASTER_KEY } from "./key-schemas.js"
+export { BUCKET_SETTINGS } from "@hayloft/features/operator/index.js"
+export { HOT_COPIES } from "@hayloft/features/hot-copies/index.js"
+export { TRACE_LINE, TRAFFIC, type LIVE_REQUEST } from "./live-schemas.js"
+export { streamOf } from "./stream-schemas.js"
+export { JOB, JOBS, STARTED_JOB } from "@hayloft/features/operator/index.js"
+export { erasureText } from "./erasure-text.js"
+export { devicesTable, planText, workText, type Device, type Status } from "./store-text.js"
+export { amountsText, jobText, type StartedJobAnswer } from "./job-text.js"
+export { AUDIT_PAGE } from "./audit-schemas.js"
+export { EVENT, EVENT_PAGE, FOLLOWED_EVENT } from "./event-schemas.js"
+export {
+  DELETED_OBJECTS,
+  keptPlace,
+  keptText,
+  PURGED,
+  RESTORED,
+  RESTORED_PREFIX,
+} from "@hayloft/features/undelete/index.js"
+export { ERASURE_STATE } from "./schemas.js"
+export { SIMULATE, SIMULATION } from "./simulation-schemas.js"
+export * as STORE_SCHEMAS from "./store-schemas.js"

@@ -1,0 +1,57 @@
+/** All operations of `/v1`, each defined by what it is about; the API, the command line and the document are made from this. */
+import { FEATURE_OPERATIONS } from "@hayloft/features/index.js"
+import { BUCKET_OPERATIONS } from "./bucket-operations.js"
+import { ERASURE_OPERATIONS } from "./erasure-operations.js"
+import { denialText } from "./denial-text.js"
+import { denialJson } from "./explain-denial.js"
+import { operation, type AdminOperation } from "./operation.js"
+import { DENIAL } from "./schemas.js"
+import { KEY_OPERATIONS } from "./key-operations.js"
+import { PLACEMENT_OPERATIONS } from "./placement-operations.js"
+import { SETTING_OPERATIONS } from "./setting-operations.js"
+import { SIMULATION_OPERATIONS } from "./simulation-operations.js"
+import { STORE_OPERATIONS } from "./store-operations.js"
+import { ACCOUNT_OPERATIONS } from "./account-operations.js"
+import { IDENTITY_OPERATIONS } from "./identity-operations.js"
+import { POLICY_OPERATIONS } from "./policy-operations.js"
+import { SIMULATE_OPERATIONS } from "./simulate-operations.js"
+import { PROVIDER_OPERATIONS } from "./provider-operations.js"
+import { AUDIT_OPERATIONS } from "./audit-operations.js"
+import { EVENT_OPERATIONS } from "./event-operations.js"
+import { LIVE_OPERATIONS } from "./live-operations.js"
+import { SHARE_OPERATIONS } from "./share-operations.js"
+import { TOKEN_OPERATIONS } from "./token-operations.js"
+
+export const OPERATIONS: readonly AdminOperation[] = [
+  ...STORE_OPERATIONS,
+  ...PLACEMENT_OPERATIONS,
+  ...SIMULATION_OPERATIONS,
+  ...KEY_OPERATIONS,
+  ...FEATURE_OPERATIONS,
+  ...SETTING_OPERATIONS,
+  ...TOKEN_OPERATIONS,
+  ...AUDIT_OPERATIONS,
+  ...ACCOUNT_OPERATIONS,
+  ...IDENTITY_OPERATIONS,
+  ...POLICY_OPERATIONS,
+  ...PROVIDER_OPERATIONS,
+  ...LIVE_OPERATIONS,
+  ...EVENT_OPERATIONS,
+  ...SIMULATE_OPERATIONS,
+  ...SHARE_OPERATIONS,
+  operation("explainDenial", "GET /v1/denials/{request}", {
+    summary: "Explains why a request to S3, IAM or STS was denied, and the smallest change that would have helped.",
+    answer: DENIAL,
+    run: (services, { segment }) => denialJson(services, segment("request")),
+    commands: [
+      {
+        name: "why",
+        help: "why a recent request was denied (403), and the smallest statement that would have allowed it",
+        inputs: { request: { flags: "<REQUEST-ID>", help: "x-amz-request-id or RequestId of the response" } },
+        text: denialText,
+      },
+    ],
+  }),
+  ...BUCKET_OPERATIONS,
+  ...ERASURE_OPERATIONS,
+]

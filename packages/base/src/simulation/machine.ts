@@ -1,0 +1,189 @@
+/**
+ * A simulated machine: a disk, a place in the network, and the program that runs on it until it is ended.
+ *
+ * Promises  Once a program is ended, nothing that it waits for settles, and nothing that it does has an effect.
+ */
+import { LibraryError } from "../library-error.js"
+import type { Clock } from "../seams/clock/contract.js"
+import { byChance, fails, inTurn, SimDisk, type Intercept } from "../seams/disk/index.js"
+import type { SimNetwork } from "../seams/net/sim.js"
+import type { Random } from "../seams/random/contract.js"
+import { MessageConnection } from "./connection.js"
+import { ProgramDisk, withCode } from "./disk.js"
+
+export interface Surroundings {
+  readonly clock: Clock
+  readonly random: Random
+  readonly network: SimNetwork
+  /** Takes the error of a program that failed. */
+  failed(error: unknown): void
+  note(text: string): void
+}
+
+/** A span of simulated time, from which each delay is drawn. */
+export interface Delay {
+  readonly least: number
+  readonly most: number
+}
+
+export interface MachineOptions {
+  readonly diskBytes?: number | undefined
+  readonly diskDelayMs?: Delay | undefined
+}
+
+interface DiskFaults {
+  /** One call in so many fails; 0: none. */
+  readonly oneIn: number
+  readonly kind?: "read" | "write" | "sync" | undefined
+  /** EIO if absent. */
+  readonly code?: string | undefined
+}
+
+type Program<T> = (process: Process) => Promise<T>
+
+const DISK_DELAY_MS: Delay = { least: 0.05, most: 2 }
+const CONNECT_MS_MAX = 5_000
+
+export const noSignal = new AbortController().signal
+const never = <T>(): Promise<T> => new Promise<T>(() => undefined)
+
+/** The world as one program sees it. */
+class Process {
+  readonly disk: ProgramDisk
+  readonly random: Random
+  private readonly life = new AbortController()
+
+  constructor(
+    readonly machine: string,
+    private readonly around: Surroundings,
+    disk: SimDisk,
+  ) {
+    this.disk = new ProgramDisk(disk.boot())
+    this.random = around.random.fork("process")
+  }
+
+  /** Fires when the program is ended. */
+  get signal(): AbortSignal {
+    return this.life.signal
+  }
+
+  nowMs(): number {
+    return this.around.clock.monotonicMs()
+  }
+
+  wallMs(): number {
+    return this.around.clock.wallMs()
+  }
+
+  sleep(durationMs: number): Promise<void> {
+    return this.whileAlive(this.around.clock.sleep(durationMs, this.signal))
+  }
+
+  note(text: string): void {
+    if (!this.signal.aborted) this.around.note(`${this.machine}: ${text}`)
+  }
+
+  /** Calls `accept` for each connection that is made to the port. An error that it throws is that of the simulation. */
+  async listen(port: number, accept: (connection: MessageConnection) => void | Promise<void>): Promise<void> {
+    const net = this.around.network.host(this.machine)
+    const accepted = (connection: MessageConnection): void => {
+      this.watch((async () => accept(connection))())
+    }
+    await withCode(net.listen({ host: this.machine, port }, it => accepted(new MessageConnection(it))))
+  }
+
+  /** Throws ECONNREFUSED if nothing listens there, ETIMEDOUT if nothing comes back in time. */
+  async connect(machine: string, port: number, timeoutMs: number = CONNECT_MS_MAX): Promise<MessageConnection> {
+    const late = new AbortController()
+    const timeout = new LibraryError("ETIMEDOUT", `${machine}:${port} does not respond`)
+    const cancel = this.around.clock.alarm(timeoutMs, () => late.abort(timeout))
+    const signal = AbortSignal.any([this.signal, late.signal])
+    const connecting = this.around.network.host(this.machine).connect({ host: machine, port }, signal)
+    const made = connecting.then(connection => new MessageConnection(connection)).finally(cancel)
+    return this.whileAlive(withCode(made))
+  }
+
+  /** Fails the simulation with the error of the work, while the program runs. */
+  watch(work: Promise<unknown>): void {
+    work.catch((error: unknown) => {
+      if (!this.signal.aborted) this.around.failed(error)
+    })
+  }
+
+  end(): void {
+    this.life.abort()
+  }
+
+  /** The outcome, unless the program was ended meanwhile. */
+  private whileAlive<T>(work: Promise<T>): Promise<T> {
+    const alive = <V>(then: () => V): V | Promise<never> => (this.signal.aborted ? never<never>() : then())
+    return work.then(
+      value => alive(() => value),
+      (error: unknown) => alive(() => Promise.reject(error instanceof Error ? error : new Error(String(error)))),
+    )
+  }
+}
+
+export class Machine {
+  private readonly disk: SimDisk
+  private readonly slow: Intercept
+  private readonly random: Random
+  private process: Process | undefined
+
+  constructor(
+    readonly name: string,
+    private readonly around: Surroundings,
+    { diskBytes, diskDelayMs = DISK_DELAY_MS }: MachineOptions,
+  ) {
+    this.random = around.random.fork(`machine ${name}`)
+    this.disk = new SimDisk(undefined, diskBytes === undefined ? {} : { capacityBytes: diskBytes })
+    const delays = this.random.fork("delays")
+    const { least, most } = diskDelayMs
+    this.slow = () => around.clock.sleep(least + ((most - least) * delays.below(1_000)) / 1_000, noSignal)
+    this.disk.intercept(this.slow)
+  }
+
+  get isRunning(): boolean {
+    return this.process !== undefined
+  }
+
+  /**
+   * Starts a program, and returns what it returns. It stays until it is ended, so that it can serve; an error that it
+   * throws is that of the simulation.
+   */
+  start<T>(program: Program<T>): Promise<T> {
+    if (this.process !== undefined) throw new LibraryError("isRunning", `a program runs on ${this.name}: kill it first`)
+    const process = new Process(this.name, this.around, this.disk)
+    this.process = process
+    return new Promise(resolve => {
+      process.watch(
+        program(process).then(value => {
+          if (this.process === process) resolve(value)
+        }),
+      )
+    })
+  }
+
+  /** Ends the program; the machine goes on, so what it has written stays. */
+  kill(): void {
+    this.process?.end()
+    this.process = undefined
+    this.disk.kill()
+    this.around.network.crash(this.name)
+  }
+
+  /** Ends the program and cuts the power: what is not synced stays, is lost, or is torn, at random. */
+  cutPower(): void {
+    this.kill()
+    this.disk.crash(this.random)
+  }
+
+  /** From now on, calls of the disk fail at random. */
+  failDisk({ oneIn, kind, code = "EIO" }: DiskFaults): void {
+    if (oneIn === 0) return this.disk.intercept(this.slow)
+    const faults = byChance(this.random.fork("faults"), [
+      { oneIn, effect: fails(code), ...(kind === undefined ? {} : { kind }) },
+    ])
+    this.disk.intercept(inTurn(this.slow, faults))
+  }
+}

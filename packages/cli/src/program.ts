@@ -1,0 +1,222 @@
+/**
+ * The command line: every command with its arguments, options, help and action.
+ *
+ * Commands get their environment passed in (`CliIo`). `run` turns errors into one line on standard error (JSON with
+ * `--json`) and an exit code from `EXIT_CODES`.
+ */
+import { Command, CommanderError } from "commander"
+import { readVersion } from "./version.js"
+import { addBenchCommand } from "./bench-command.js"
+import { addClusterCommands } from "./cluster-program.js"
+import { addCompletionCommand } from "./completion-command.js"
+import { addConfigCommands } from "./config-program.js"
+import { addDevCommands } from "./dev-command.js"
+import { addDoctorCommand } from "./doctor-command.js"
+import { envCommand, type EnvOptions } from "./env-command.js"
+import { eraseCommand, type EraseOptions } from "./erase-command.js"
+import { EXIT_CODES, exitOf, messageOf, ProgramEnded } from "./exit-codes.js"
+import type { KeyOptions } from "./device-cipher.js"
+import { addExplainCommand } from "./explain-command.js"
+import { fsckCommand } from "./fsck-command.js"
+import type { ConfirmOptions } from "./confirm.js"
+import { giveUpCommand } from "./give-up-command.js"
+import { rebuildIndexCommand } from "./index-command.js"
+import { inspectCommand } from "./inspect-command.js"
+import type { CliIo } from "./io.js"
+import { addJobCommands } from "./jobs-program.js"
+import { addKeyCommands } from "./key-program.js"
+import { addLayoutCommands } from "./nodes-program.js"
+import { addObjectCommands } from "./object-program.js"
+import { group, withJson, withLocked, withMasterKey, withStore } from "./options.js"
+import { answer, type OutputOptions } from "./output.js"
+import { PlainCommands } from "./plain-commands.js"
+import { addCoordCommands } from "./coord-program.js"
+import { addRescueCommand } from "./rescue-command.js"
+import { addRingCommands } from "./ring-program.js"
+import { addServeOptions, serveCommand } from "./serve-command.js"
+import { StoppedCommands } from "./stopped-commands.js"
+import { StoreCommands, type StoreCommandOptions } from "./store-commands.js"
+import { addDeviceCommands } from "./store-program.js"
+import { addSimulateCommand } from "./simulate-command.js"
+import { addSupportCommands } from "./support-program.js"
+import { addTableCommands } from "./table-program.js"
+import { addTransformCommands } from "./transform-program.js"
+import { addTopCommand } from "./top-command.js"
+import { addEventsCommand } from "./events-command.js"
+import { addTraceCommand } from "./trace-command.js"
+import { addRestoreCommand } from "./history-program.js"
+import { addPurgeCommand } from "./undelete-program.js"
+
+function addEraseCommand(bucket: Command, io: CliIo, signal: AbortSignal): void {
+  withStore(bucket.command("erase"))
+    .description(
+      "destroy the key of a bucket whose objects are all encrypted, so that no copy of its bytes can be read any more, and remove it",
+    )
+    .argument("<NAME>")
+    .option("--confirm <NAME>", "the name again: an erasure cannot be undone")
+    .action((name: string, options: EraseOptions) => eraseCommand(io, name, options, signal))
+}
+
+function addLocalCommands(program: Command, io: CliIo, signal: AbortSignal): void {
+  withStore(program.command("env"))
+    .description(`the root credentials as shell exports: eval "$(hayloft env)"`)
+    .option("--admin", "also the admin API's address and token")
+    .action((options: EnvOptions) => envCommand(io, options))
+  const volume = group(program, "volume").description("files inside a data folder")
+  withMasterKey(withJson(volume.command("inspect")))
+    .description(
+      "decode a file of a data folder (volume, log segment, superblock, control record) or its folder base/, and check every checksum",
+    )
+    .argument("<FILE>")
+    .action((file: string, options: OutputOptions & KeyOptions) => inspectCommand(io, file, options))
+  withMasterKey(withJson(volume.command("fsck")))
+    .description(
+      "verify volumes and metadata of a data folder whose store is stopped, and the index of needles; changes nothing",
+    )
+    .argument("<FOLDER>")
+    .action((folder: string, options: OutputOptions & KeyOptions) => fsckCommand(io, folder, options, signal))
+  withMasterKey(withJson(volume.command("rebuild-index")))
+    .description(
+      "remove the needle index of a data folder whose store is stopped; the next start rebuilds it from the volumes",
+    )
+    .argument("<FOLDER>")
+    .action((folder: string, options: OutputOptions & KeyOptions) => rebuildIndexCommand(io, folder, options))
+  withMasterKey(withLocked(withJson(volume.command("give-up"))))
+    .description("remove unreadable rows from the only metadata replica, in a data folder whose store is stopped")
+    .argument("<FOLDER>")
+    .option("--yes", "carry out the plan without asking")
+    .option("--confirm <NAME>", "in addition to --yes: the folder's name")
+    .action((folder: string, options: ConfirmOptions & KeyOptions) => giveUpCommand(io, folder, options))
+  withJson(program.command("version"))
+    .description("version of Hayloft and of Node")
+    .action((options: OutputOptions) => {
+      const value = { hayloft: readVersion(), node: process.versions.node }
+      return answer(io, options, value, `${versionText()}\n`)
+    })
+}
+
+const versionText = (): string => `hayloft ${readVersion()} (Node ${process.versions.node})`
+
+interface Building {
+  readonly program: Command
+  /** Adds commands that operations define. */
+  readonly plain: PlainCommands
+  readonly io: CliIo
+  readonly signal: AbortSignal
+}
+
+/** Commands on the store itself and its devices. */
+function addStoreCommands({ program, plain, io, signal }: Building): void {
+  const store = (options: StoreCommandOptions) => new StoreCommands(io, options, signal)
+  addServeOptions(program.command("serve").description("run the store"))
+    .allowExcessArguments(false)
+    .action((options: Readonly<Record<string, unknown>>) => serveCommand(io, options, signal))
+  plain.addTo(program, "", "status")
+  plain.addTo(program, "", "why")
+  addExplainCommand(program, io)
+  addLocalCommands(program, io, signal)
+  addDeviceCommands(plain.group(program, "device"), store, options => new StoppedCommands(io, options))
+  plain.group(program, "node")
+  addLayoutCommands(plain.group(program, "layout"), store)
+  addRingCommands(plain.group(program, "ring"), io, signal)
+  for (const name of ["redundancy", "class", "repair", "scrub", "pending", "orphans"] as const)
+    plain.group(program, name)
+  plain.group(program, "backup")
+  addJobCommands(plain.group(program, "jobs"), io, signal)
+  addRescueCommand(program, io, signal)
+  addClusterCommands(program, io, signal)
+  addConfigCommands(program, io)
+  addDevCommands(program, io, signal)
+  addDoctorCommand(program, io, signal)
+  addSimulateCommand(program, io, signal)
+  addSupportCommands(program, io, signal)
+  addBenchCommand(program, io, signal)
+}
+
+/** Commands on buckets and what is in them. */
+function addBucketCommands({ program, plain, io, signal }: Building): void {
+  addObjectCommands(program, io, signal)
+  const bucket = plain.group(program, "bucket")
+  addEraseCommand(bucket, io, signal)
+  addPurgeCommand(plain.group(bucket, "bucket undelete"), io, signal)
+  addRestoreCommand(bucket, io, signal)
+  plain.group(bucket, "bucket settings")
+  addCoordCommands(program, io, signal)
+  plain.featureGroups(program, { transform: made => addTransformCommands(made, io, signal) })
+  addTableCommands(program, io, signal)
+}
+
+/** Commands on those who use the store, and on what they do. */
+function addAccessCommands({ program, plain, io, signal }: Building): void {
+  plain.group(program, "account")
+  addKeyCommands(plain.group(program, "key"), io, signal)
+  plain.group(program, "user")
+  plain.group(program, "group")
+  plain.group(program, "role")
+  plain.group(program, "policy")
+  plain.group(program, "kms")
+  plain.group(program, "token")
+  plain.addTo(program, "", "audit")
+  addEventsCommand(program, io, signal)
+  addTraceCommand(program, io, signal)
+  addTopCommand(program, io, signal)
+  plain.addTo(program, "", "hot")
+  plain.group(program, "master-key")
+}
+
+/** Builds the whole program; `signal` ends the running command. */
+export function buildProgram(io: CliIo, signal: AbortSignal): Command {
+  const program = new Command("hayloft")
+    .description("An S3-compatible object store for data that must not be lost.")
+    .exitOverride()
+    .configureOutput({
+      writeOut: text => void io.out(text),
+      writeErr: text => io.error(text),
+      outputError: () => undefined,
+    })
+    .version(versionText(), "--version", "the same as the command version")
+    .helpCommand("help [COMMAND]", "the same as COMMAND --help")
+    .showSuggestionAfterError(true)
+  const building = { program, plain: new PlainCommands(io, signal), io, signal }
+  addStoreCommands(building)
+  addBucketCommands(building)
+  addAccessCommands(building)
+  addCompletionCommand(program, io)
+  return program
+}
+
+/** Runs one command line (without node and script). Resolves with the exit code; never rejects. */
+export async function run(args: readonly string[], io: CliIo, signal: AbortSignal): Promise<number> {
+  const program = buildProgram(io, signal)
+  try {
+    await program.parseAsync([...args], { from: "user" })
+    return EXIT_CODES.ok.code
+  } catch (error) {
+    if (error instanceof ProgramEnded) return error.code
+    const exit = exitOf(error)
+    if (exit === "ok") return EXIT_CODES.ok.code
+    // Commander has already printed this help as the output of a command group without a command.
+    if (!(error instanceof CommanderError && error.code === "commander.help")) {
+      const commands = program.commands.map(command => command.name())
+      io.error(errorText(error, args, commands))
+    }
+    return EXIT_CODES[exit].code
+  }
+}
+
+function errorText(error: unknown, args: readonly string[], commands: readonly string[]): string {
+  const exit = exitOf(error)
+  if (exit === "interrupted") return "hayloft: interrupted\n"
+  const message = error instanceof CommanderError ? usageText(error, args, commands) : messageOf(error)
+  return args.includes("--json") ? `${JSON.stringify({ error: { code: exit, message } })}\n` : `hayloft: ${message}\n`
+}
+
+/** `unknown option '--lisen' (Did you mean --listen?); see hayloft serve --help` in one line. */
+function usageText(error: CommanderError, args: readonly string[], commands: readonly string[]): string {
+  const message = error.message
+    .replace(/^error: /, "")
+    .replace(/\s*\n\s*/g, " ")
+    .replace(/\.$/, "")
+  const command = args.find(arg => commands.includes(arg))
+  return `${message}; see hayloft ${command === undefined ? "" : `${command} `}--help`
+}

@@ -1,0 +1,258 @@
+/** Start and stop as a user sees them: refusals are one line and change nothing. */
+import { after, before, test } from "node:test"
+import assert from "node:assert/strict"
+import { existsSync } from "node:fs"
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
+import { spawn } from "node:child_process"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
+import { StoreProcess } from "@hayloft/client/testing-store-process.js"
+import { plainEnvironment, runHayloft, runProcess, type Outcome } from "./testing-process.js"
+
+const ROOT = fileURLToPath(new URL("../../../../", import.meta.url))
+const clock = new RealClock()
+let folder = ""
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "hayloft-start-"))
+})
+
+after(() => rm(folder, { recursive: true, force: true }))
+
+/** Only a hang takes this long, even on a busy machine. */
+const HANGS_MS = 5 * 60_000
+const ANY_PORTS = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
+
+function refused({ code, out, error }: Outcome, exit: number, pattern: RegExp): void {
+  assert.equal(code, exit, error)
+  assert.match(error, pattern)
+  assert.match(error, /^hayloft: [^\n]+\n$/, "one line")
+  assert.equal(out.toString("utf8"), "")
+}
+
+test("unknown flags, bad values, an unknown variable: exit code 2, and no folder was created", async () => {
+  const data = join(folder, "never")
+  const serve = (args: readonly string[], environment: Record<string, string> = {}) =>
+    runHayloft(["serve", "--data", data, ...args], { environment, workingFolder: folder })
+  refused(await serve(["--lisen", "x"]), 2, /unknown option '--lisen'/)
+  refused(await serve(["--redundancy", "raid6"]), 2, /not a redundancy: "raid6"/)
+  refused(await serve(["--redundancy", "ec:4+2", ...ANY_PORTS]), 2, /needs 6 data folders, but there is 1/)
+  refused(await serve([], { HAYLOFT_LISTNE: "x" }), 2, /HAYLOFT_LISTNE/)
+  await writeFile(join(folder, "bad.json"), `{"lisen": "x"}`)
+  refused(await serve(["--config", "bad.json"]), 2, /bad\.json: unknown key "lisen"/)
+  assert.equal(existsSync(data), false)
+})
+
+test("a missing or invalid certificate: refused with its path, and no folder was created", async () => {
+  const data = join(folder, "untouched")
+  const [cert, key] = [join(folder, "cert.pem"), join(folder, "key.pem")]
+  const serve = () =>
+    runHayloft(["serve", "--data", data, ...ANY_PORTS, "--tls-cert", cert, "--tls-key", key], { workingFolder: folder })
+  refused(await serve(), 1, /cert\.pem/)
+  await writeFile(cert, "no certificate")
+  await writeFile(key, "no key")
+  refused(await serve(), 2, /the certificate .*cert\.pem and the key .*key\.pem cannot be used/)
+  assert.equal(existsSync(data), false)
+})
+
+test("a Node that is too old is refused in one line", async () => {
+  const fake = join(folder, "old-node.cjs")
+  await writeFile(
+    fake,
+    `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "18.20.4" } })`,
+  )
+  refused(
+    await runHayloft(["version"], { nodeArgs: ["--require", fake] }),
+    2,
+    /Node 18\.20\.4 is too old; install Node 20/,
+  )
+  const start = await runProcess(process.execPath, ["--require", fake, join(ROOT, "tools", "start.cjs")])
+  refused(start, 2, /Node 18\.20\.4 is too old/)
+})
+
+test("an occupied port: one line that names it, and no folder was created", async () => {
+  const server = createServer()
+  await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
+  const address = server.address()
+  const port = typeof address === "object" && address !== null ? address.port : 0
+  const data = join(folder, "no-port")
+  const args = ["serve", "--data", data, "--listen", `127.0.0.1:${port}`, "--admin-listen", "127.0.0.1:0"]
+  const inUse = `127\\.0\\.0\\.1:${port} is in use by another process; choose another with`
+  refused(await runHayloft(args), 6, new RegExp(`${inUse} --listen`))
+  const websites = ["serve", "--data", data, "--listen", "127.0.0.1:0", "--website-listen", `127.0.0.1:${port}`]
+  refused(
+    await runHayloft([...websites, "--admin-listen", "127.0.0.1:0", "--website-domain", "web.test"]),
+    6,
+    new RegExp(`${inUse} --website-listen`),
+  )
+  assert.equal(existsSync(data), false)
+  await new Promise(resolve => server.close(resolve))
+})
+
+test("a folder of certificates that does not exist is named, and no folder was created", async () => {
+  const data = join(folder, "no-certificates")
+  const websites = ["--website-listen", "127.0.0.1:0", "--website-domain", "web.test"]
+  const args = ["serve", "--data", data, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", ...websites]
+  const missing = join(folder, "certificates")
+  const outcome = await runHayloft([...args, "--website-certificates", missing])
+  refused(outcome, 2, new RegExp(`the folder of certificates ${missing} does not exist`))
+  assert.equal(existsSync(data), false)
+})
+
+test("a filter that cannot be loaded is named, and no folder was created", async () => {
+  const data = join(folder, "no-filter")
+  const args = ["serve", "--data", data, ...ANY_PORTS]
+  const empty = join(folder, "empty.cjs")
+  await writeFile(empty, "module.exports = () => ({ handle() {} })\n")
+  refused(
+    await runHayloft([...args, "--filter", join(folder, "missing.cjs")]),
+    2,
+    /the filter .*missing\.cjs cannot be loaded/,
+  )
+  refused(await runHayloft([...args, "--filter", empty]), 2, /the filter .*empty\.cjs makes no object with a name/)
+  assert.equal(existsSync(data), false)
+})
+
+test("a folder with other files is not a data folder, and stays as it is", async () => {
+  const data = join(folder, "photos")
+  await mkdir(data)
+  await writeFile(join(data, "cat.jpg"), "meow")
+  refused(await runHayloft(["serve", "--data", data, ...ANY_PORTS]), 6, /photos holds other files.*choose an empty/)
+  assert.deepEqual(await readdir(data), ["cat.jpg"])
+})
+
+test("a running store's folder is not taken twice; SIGTERM ends it in one line; a later start finds its key", async () => {
+  const data = join(folder, "owned")
+  const store = await StoreProcess.start({ dataFolders: [data] }, clock)
+  try {
+    refused(
+      await runHayloft(["serve", "--data", data, ...ANY_PORTS]),
+      6,
+      new RegExp(`owned is in use by process ${store.pid} \\(.*hayloft.* serve .*\\); stop that one`),
+    )
+    assert.equal((await runHayloft(["ls"], { environment: { HAYLOFT_DATA: data } })).code, 0, "the first one is well")
+  } finally {
+    assert.equal(await store.stop(), 0)
+  }
+  assert.doesNotMatch(store.output, /Error|at .*\.js:\d+/)
+  const again = await StoreProcess.start({ dataFolders: [data] }, clock)
+  assert.equal(await again.stop(), 0)
+})
+
+test("one folder of a running store is in use: the message names the owner, and does not advise giving up the others", async () => {
+  const dataFolders = ["a", "b", "c"].map(name => join(folder, "three", name))
+  const store = await StoreProcess.start({ dataFolders }, clock)
+  try {
+    const refusal = await runHayloft(["serve", "--data", join(folder, "three", "b"), ...ANY_PORTS])
+    refused(refusal, 6, new RegExp(`three/b is in use by process ${store.pid} \\(`))
+    assert.doesNotMatch(refusal.error, /forget/)
+  } finally {
+    assert.equal(await store.stop(), 0)
+  }
+  // The contents were known immediately: the store had just been created.
+  assert.match(store.output, /\nRedundancy +ec:2\+1 in 3 folders on \d disks?: [^;\n]+\n/)
+})
+
+test("a later start with another redundancy reports in one line that it is ignored, and what changes it", async () => {
+  const dataFolders = ["a", "b", "c"].map(name => join(folder, "settled", name))
+  await (await StoreProcess.start({ dataFolders }, clock)).stop()
+  const args = ["--redundancy", "replica:2", "--meta-copies", "2"]
+  const store = await StoreProcess.start({ dataFolders, args }, clock)
+  await store.stop()
+  const messages = store.output.split("\n").filter(line => line.includes("is ignored"))
+  assert.equal(messages.length, 2, store.output)
+  assert.match(
+    messages[0] ?? "",
+    /--redundancy replica:2 is ignored: this store has ec:2\+1\. To change it: hayloft redundancy set replica:2$/,
+  )
+  assert.match(messages[1] ?? "", /--meta-copies 2 is ignored: this store keeps its metadata on 3 devices/)
+  const again = await StoreProcess.start({ dataFolders, args: ["--redundancy", "ec:2+1", "--meta-copies", "3"] }, clock)
+  await again.stop()
+  assert.doesNotMatch(again.output, /is ignored/)
+})
+
+test("a start with many folders prints no warning of Node", async () => {
+  const dataFolders = Array.from({ length: 12 }, (_, i) => join(folder, "many", `disk${i + 1}`))
+  const store = await StoreProcess.start({ dataFolders }, clock)
+  assert.equal(await store.stop(), 0)
+  assert.doesNotMatch(store.output, /Warning|--trace-warnings/)
+})
+
+test("folders of two stores are not mixed", async () => {
+  const [a, b] = [join(folder, "store-a"), join(folder, "store-b")]
+  for (const data of [a, b]) await (await StoreProcess.start({ dataFolders: [data] }, clock)).stop()
+  refused(
+    await runHayloft(["serve", "--data", a, "--data", b, ...ANY_PORTS]),
+    6,
+    /different stores.*folders of one store/,
+  )
+})
+
+test("the first start shows the secret once, in under 15 lines; later ones and the log never", async () => {
+  const data = join(folder, "first")
+  const start = async () => {
+    const environment = { HAYLOFT_ROOT_ACCESS_KEY: "", HAYLOFT_ROOT_SECRET_KEY: "" }
+    const store = await StoreProcess.start({ dataFolders: [data], environment }, clock)
+    await store.stop()
+    return store.output
+  }
+  const first = await start()
+  const env = await runHayloft(["env"], { environment: { HAYLOFT_DATA: data } })
+  const secret = /AWS_SECRET_ACCESS_KEY='([^']+)'/.exec(env.out.toString("utf8"))?.[1] ?? ""
+  const key = /AWS_ACCESS_KEY_ID='([^']+)'/.exec(env.out.toString("utf8"))?.[1] ?? ""
+  assert.ok(secret.length >= 16 && key.length >= 8, env.error)
+  assert.equal(first.split(secret).length - 1, 1, "once")
+  assert.match(first, /\.\/bin\/hayloft cp README\.md s3:\/\/first\//)
+  assert.match(first, /curl .*--aws-sigv4/)
+  assert.match(first, /aws /)
+  const banner = first.slice(0, first.lastIndexOf("aws "))
+  assert.ok(banner.split("\n").length < 15, first)
+  const second = await start()
+  assert.ok(!second.includes(secret) && second.includes(key) && second.includes("hayloft env"), second)
+  for (const entry of await readdir(data, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue
+    const bytes = await readFile(join(entry.parentPath, entry.name))
+    assert.equal(bytes.includes(secret), false, `${entry.name} holds the secret in the clear`)
+  }
+})
+
+/** `npm start` in its own process group, like in a terminal. */
+async function npmStart(
+  data: string,
+  signal: NodeJS.Signals,
+  toGroup: boolean,
+): Promise<{ code: number | null; text: string }> {
+  const args = ["start", "--", "--data", data, ...ANY_PORTS]
+  const child = spawn("npm", args, {
+    cwd: ROOT,
+    detached: true,
+    env: plainEnvironment(),
+    stdio: ["ignore", "pipe", "pipe"],
+  })
+  let text = ""
+  for (const stream of [child.stdout, child.stderr])
+    stream.on("data", (chunk: Buffer) => (text += chunk.toString("utf8")))
+  const exited = new Promise<number | null>(resolve => child.on("close", resolve))
+  const pid = child.pid ?? 0
+  const giveUp = setTimeout(() => process.kill(-pid, "SIGKILL"), HANGS_MS)
+  while (!/s3:\/\/third\//.test(text) && child.exitCode === null) await clock.sleep(50, new AbortController().signal)
+  process.kill(toGroup ? -pid : pid, signal)
+  const code = await exited
+  clearTimeout(giveUp)
+  return { code, text }
+}
+
+for (const [what, signal, toGroup] of [
+  ["Ctrl-C", "SIGINT", true],
+  ["SIGTERM to npm alone", "SIGTERM", false],
+] as const) {
+  test(`npm start serves, and ${what} ends it in one line, with exit code 0 and without npm's error block`, async () => {
+    const { code, text } = await npmStart(join(folder, `npm-${signal}`), signal, toGroup)
+    assert.equal(code, 0, text)
+    assert.match(text, /\nhayloft: stopped\n$/)
+    assert.doesNotMatch(text, /npm (ERR|error)|ELIFECYCLE| at .*\.js:\d+/)
+  })
+}

@@ -1,0 +1,12 @@
+/** Client: calls to any S3 server and to the admin API of a store. */
+export { AdminClient, type AdminAccess } from "./admin-client.js"
+export { CoordClient, type CoordAccess, type CoordLock } from "./coordination.js"
+export { parseRuntimeFile, RUNTIME_FILE_NAME, type RuntimeFile, type StoreCredentials } from "./credentials.js"
+export { BrokenAnswer, RemoteFailure, Unreachable } from "./remote.js"
+export { DELETE_KEYS_MAX, S3Client } from "./s3-client.js"
+export type { BucketDocumentName, ListedKey, ListedVersion, ObjectHead, ObjectName } from "./s3-client.js"
+export type { TransactionEntry } from "./transactions.js"
+export { serverCopy } from "./server-copy.js"
+export { presignedUrl, type S3Access } from "./signed-call.js"
+export type { Trust } from "./trust.js"
+export { upload } from "./upload.js"

@@ -1,0 +1,65 @@
+/**
+ * The operator's commands for nodes, decided on the control record: each changes all devices of a node, in one change
+ * of the layout. Pure; each returns the next record, or the same record if nothing changes (also for a node without
+ * devices: the caller knows which nodes exist).
+ *
+ * Refuses   As the commands for single devices (`device-commands-core.ts`).
+ */
+import type { NodeName } from "@hayloft/base/ids.js"
+import type { Policy } from "@hayloft/base/policy.js"
+import type { ControlRecord } from "../format/control-record.js"
+import { devicesOfNode } from "./claims-core.js"
+import { forgetDevices } from "./device-commands-core.js"
+import { markOffline } from "./device-states-core.js"
+import { stageChanges, withLeaving } from "./staged-changes-core.js"
+
+/** Moves all shards of the node to other nodes; its devices stay in the store, without a place. */
+export const drainNode = (
+  record: ControlRecord,
+  node: NodeName,
+  bucketPolicies: readonly Policy[],
+  nowMs: number,
+): ControlRecord => stageChanges(record, [{ kind: "drainNode", node }], bucketPolicies, nowMs)
+
+/** Decommissions all devices of the node; each is forgotten once it is empty, and the node leaves after the last one. */
+export const removeNode = (
+  record: ControlRecord,
+  node: NodeName,
+  bucketPolicies: readonly Policy[],
+  nowMs: number,
+): ControlRecord => stageChanges(record, [{ kind: "removeNode", node }], bucketPolicies, nowMs)
+
+/**
+ * Takes the devices of a node back into use that are being emptied: after `drainNode`, or after it was offline and its
+ * places were given to others.
+ */
+export const useNode = (
+  record: ControlRecord,
+  node: NodeName,
+  bucketPolicies: readonly Policy[],
+  nowMs: number,
+): ControlRecord => stageChanges(record, [{ kind: "useNode", node }], bucketPolicies, nowMs)
+
+/**
+ * Removes all devices of a dead node from the store. They must be offline, or decommissioning and empty (the caller has
+ * checked that). Evaluates what would be lost with all of them together; with `acceptLoss` it proceeds nevertheless.
+ */
+export function forgetNode(
+  record: ControlRecord,
+  node: NodeName,
+  policiesInUse: readonly Policy[],
+  acceptLoss: boolean,
+): ControlRecord {
+  const ids = devicesOfNode(record, node).map(({ id }) => id)
+  if (ids.length === 0) return withLeaving(record, node, false)
+  const forgotten = forgetDevices(record, { ids, name: `node ${node}` }, policiesInUse, acceptLoss)
+  return withLeaving(forgotten, node, false)
+}
+
+/** The node is lost, which the operator has decided: its devices are offline from now on, however many there are. */
+export const markNodeLost = (record: ControlRecord, node: NodeName, nowMs: number): ControlRecord =>
+  markOffline(
+    record,
+    devicesOfNode(record, node).map(({ id }) => id),
+    nowMs,
+  )

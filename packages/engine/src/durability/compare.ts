@@ -1,0 +1,95 @@
+/**
+ * A comparison of policies for programs of others, as `hayloft/placement` offers it: devices in, one flat record for each
+ * policy out. The numbers are those of a simulation; `docs/design/durability.md` explains each.
+ *
+ * Refuses   Throws a `LibraryError` for more devices, policies or cycles than `limits.ts` allows, and for numbers that
+ *           cannot be.
+ */
+import { LibraryError } from "@hayloft/base/library-error.js"
+import { COMPARED_MAX, CYCLES_MAX, SIMULATED_DEVICES_MAX } from "./limits.js"
+import { ASSUMED, inputOf, type SimulationRequest } from "./request-core.js"
+import { seededUniform } from "./seeded.js"
+import { simulateNow, type SimulatedMachine, type Simulation } from "./simulate-core.js"
+
+interface SizedDevice {
+  readonly capacityBytes: number
+  readonly zone?: string | undefined
+  readonly machine?: string | undefined
+}
+
+type CompareOptions = Pick<SimulationRequest, "assumptions" | "cycles" | "seed">
+type Outcome = Exclude<Simulation["outcomes"][number], { readonly problem: string }>
+
+/** Assumptions that are shares of a whole. */
+const SHARES: readonly string[] = ["repairShare", "unreadableBitRate", "fill", "metadataShare", "deviceAvailability"]
+
+const refuse = (message: string) => new LibraryError("invalidRequest", message)
+
+function check(devices: readonly SizedDevice[], policies: readonly string[], options: CompareOptions): void {
+  const { assumptions = {}, cycles = 1, seed = 1 } = options
+  if (devices.length < 1 || devices.length > SIMULATED_DEVICES_MAX)
+    throw refuse(`devices are 1 to ${SIMULATED_DEVICES_MAX}, not ${devices.length}`)
+  const strange = devices.find(({ capacityBytes }) => !(capacityBytes > 0 && capacityBytes < Infinity))
+  if (strange !== undefined) throw refuse(`a device cannot have ${strange.capacityBytes} bytes`)
+  if (policies.length > COMPARED_MAX) throw refuse(`policies are at most ${COMPARED_MAX}, not ${policies.length}`)
+  if (!Number.isInteger(cycles) || cycles < 1 || cycles > CYCLES_MAX) throw refuse(`cycles are 1 to ${CYCLES_MAX}`)
+  if (!Number.isSafeInteger(seed) || seed < 0) throw refuse("a seed is a whole number")
+  for (const [name, value] of Object.entries(assumptions)) checkAssumption(name, value)
+}
+
+function checkAssumption(name: string, value: string | number | undefined): void {
+  if (name !== "repairHours" && !Object.hasOwn(ASSUMED, name)) throw refuse(`there is no assumption ${name}`)
+  if (value === undefined) return
+  const isPossible =
+    typeof value === "string"
+      ? name === "repairOrder" && (value === "parallel" || value === "serial")
+      : value >= 0 &&
+        (name === "annualFailureRate" ? value < 1 : value <= (SHARES.includes(name) ? 1 : Number.MAX_VALUE))
+  if (!isPossible) throw refuse(`${name} cannot be ${value}`)
+}
+
+/** Devices of one zone and one machine's name are in one machine. */
+function machinesOfDevices(devices: readonly SizedDevice[]): readonly SimulatedMachine[] {
+  const machines = new Map<string, { readonly zone: string | undefined; readonly deviceBytes: number[] }>()
+  for (const { zone, machine, capacityBytes } of devices) {
+    const name = JSON.stringify([zone, machine])
+    const known = machines.get(name)
+    if (known === undefined) machines.set(name, { zone, deviceBytes: [capacityBytes] })
+    else known.deviceBytes.push(capacityBytes)
+  }
+  return [...machines.values()]
+}
+
+const flat = ({ policy, scheme, repair, durability, zones, space, availability, monteCarlo }: Outcome) => ({
+  policy,
+  shards: scheme.shards,
+  needed: scheme.needed,
+  nines: durability.nines,
+  objectNines: durability.objectNines,
+  annualLossChance: durability.annualLossChance,
+  yearsToLoss: durability.yearsToLoss,
+  lostObjectsPerYear: durability.lostObjectsPerYear,
+  zonesTolerated: zones.zonesTolerated,
+  machinesTolerated: zones.machinesTolerated,
+  devicesTolerated: scheme.shards - scheme.needed,
+  rebuildHours: repair.hours,
+  rebuildBytes: repair.movedBytes,
+  storageFactor: space.storageFactor,
+  usableBytes: space.usableBytes,
+  readUnavailable: availability.readUnavailable,
+  writeUnavailable: availability.writeUnavailable,
+  groupYears: durability.group.years,
+  groupYearsByRuns: monteCarlo.years,
+  groupYearsError: monteCarlo.standardErrorYears,
+})
+
+/** By policy, in their order: what it means for the devices, or why they cannot have it. */
+export function compareDurability(
+  devices: readonly SizedDevice[],
+  policies: readonly string[],
+  options: CompareOptions = {},
+) {
+  check(devices, policies, options)
+  const input = inputOf({ ...options, policies }, machinesOfDevices(devices), seededUniform)
+  return simulateNow(input).outcomes.map(outcome => ("problem" in outcome ? outcome : flat(outcome)))
+}

@@ -1,0 +1,131 @@
+/**
+ * Node operation, version 1: what one node asks another to do for an operator, because only that node can: it has the
+ * device, does the job, or serves the requests (`live-report.ts`). Call 17 (`operate`): the request is the operation, the
+ * body of the response its result.
+ *
+ * Positional MessagePack arrays, as are plans, their devices and jobs in them (`pack.ts`); null stands for unknown or
+ * none. Later releases append members; readers ignore members that they do not know.
+ * Refuses   Anything malformed with `corruptRecord`.
+ */
+import { parseUploadId } from "@hayloft/base/ids.js"
+import { absent, COUNT, FLAG, flat, group, listOf, mapped, NUMBER, oneOf, optional, parsed } from "./fields.js"
+import { recordOf, row, rowsOf, tail, TEXT, union, type ValueOf } from "./fields.js"
+import { DEVICE_ID } from "./id-fields.js"
+import { TRACE_QUESTION, TRACED_REQUESTS, TRAFFIC, TRAFFIC_WINDOW } from "./live-report.js"
+
+export const OPERATE_CALL = 17
+
+/** Numbers are on the wire: append only. */
+const DEVICE_STATES = [
+  ...["active", "rebuilding", "draining", "decommissioning", "offline"],
+  ...["missing", "failed", "full"],
+] as const
+const JOB_STATES = ["busy", "throttled", "idle", "done", "failed"] as const
+
+/** A change that needs a folder of the node. */
+const FOLDER_CHANGE = row(
+  union({
+    addDevice: { path: TEXT, weight: optional(NUMBER) },
+    replaceDevice: { path: TEXT, id: DEVICE_ID, acceptLoss: FLAG },
+  }),
+)
+export type FolderChange = ValueOf<typeof FOLDER_CHANGE>
+
+/** Not written if there are none. */
+const BUCKETS = mapped(
+  tail(listOf(TEXT)),
+  buckets => buckets ?? [],
+  buckets => (buckets.length === 0 ? undefined : buckets),
+)
+
+const OPERATION = union({
+  plan: { change: FOLDER_CHANGE },
+  change: {
+    change: FOLDER_CHANGE,
+    confirm: optional(TEXT),
+    /** Buckets with object lock that the operator has named. */
+    lockedBuckets: BUCKETS,
+  },
+  check: { id: DEVICE_ID },
+  /** The id is undefined for all devices of the node. */
+  scrub: { id: optional(DEVICE_ID) },
+  throttle: { job: TEXT, throttle: NUMBER },
+  wake: { job: TEXT },
+  /** Orphans are removed, however many there are. */
+  orphans: {},
+  /** Uploads whose bytes no object has. */
+  pending: {},
+  /** Requests that have ended. */
+  trace: TRACE_QUESTION,
+  traffic: { window: TRAFFIC_WINDOW },
+})
+export type NodeOperation = ValueOf<typeof OPERATION>
+export const { encode: encodeNodeOperation, decode: decodeNodeOperation } = recordOf("node operation", OPERATION)
+
+const LOSSES = row({ before: NUMBER, during: NUMBER, after: NUMBER })
+
+interface Locked {
+  readonly lockedBuckets?: readonly string[]
+  readonly moreLockedBuckets?: number
+}
+
+/** Not written if no bucket is locked. */
+const LOCKED = mapped(
+  tail(group({ lockedBuckets: listOf(TEXT), moreLockedBuckets: COUNT })),
+  (locked): Locked => locked ?? {},
+  ({ lockedBuckets, ...more }) => (lockedBuckets === undefined ? undefined : { lockedBuckets, ...more }),
+)
+
+const PLAN = row({
+  summary: TEXT,
+  policyBefore: TEXT,
+  policyAfter: TEXT,
+  devices: rowsOf({
+    id: absent(DEVICE_ID),
+    path: TEXT,
+    node: absent(TEXT),
+    bytesIn: NUMBER,
+    bytesOut: NUMBER,
+  }),
+  movedBytes: NUMBER,
+  reencodedBytes: NUMBER,
+  hours: NUMBER,
+  survives: LOSSES,
+  survivesMachines: absent(LOSSES),
+  survivesZones: absent(LOSSES),
+  usableBytesBefore: absent(NUMBER),
+  usableBytesAfter: absent(NUMBER),
+  warnings: listOf(TEXT),
+  confirmBy: absent(TEXT),
+  locked: flat(LOCKED),
+})
+
+const JOB = row({
+  name: TEXT,
+  state: oneOf(JOB_STATES),
+  progress: TEXT,
+  lastError: absent(TEXT),
+  throttle: NUMBER,
+})
+
+const UPLOADS = rowsOf({
+  upload: parsed(TEXT, parseUploadId),
+  bucket: absent(optional(TEXT)),
+  key: TEXT,
+  blocks: NUMBER,
+  bytes: NUMBER,
+  removableMs: absent(optional(NUMBER)),
+})
+
+const RESULT = union({
+  planned: { plan: PLAN },
+  changed: { plan: PLAN, generation: NUMBER },
+  checked: { id: DEVICE_ID, state: oneOf(DEVICE_STATES), finding: TEXT },
+  job: { job: JOB },
+  done: {},
+  pending: { uploads: UPLOADS, more: NUMBER },
+  traced: TRACED_REQUESTS,
+  traffic: TRAFFIC,
+})
+export type NodeOperationResult = ValueOf<typeof RESULT>
+export const { encode: encodeOperationResult, decode: decodeOperationResult } = recordOf("operation result", RESULT)

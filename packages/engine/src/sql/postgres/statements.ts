@@ -1,0 +1,395 @@
+/**
+ * The statements of the SQL engine for PostgreSQL, each prepared once for a connection.
+ *
+ * They are correct at READ COMMITTED: a statement sees one snapshot; a row that it locks or changes is looked at again,
+ * after another transaction on it has ended, and no longer matches if its version has changed. Every part of a commit
+ * counts what it did, and any other count than the expected one fails the statement as a whole.
+ *
+ * Locks are taken in one order, which the counts of earlier parts enforce: the store's row, incarnations, lanes, rows
+ * that are changed by key, rows that are only read by key, new rows, counts by key.
+ */
+import { RESOLVE_JUMP } from "../database.js"
+import { FAMILIES } from "@hayloft/base/families.js"
+import type { SchemaName } from "./schema.js"
+
+export interface SqlStatement {
+  readonly name: string
+  readonly text: string
+}
+
+export interface Statements {
+  readonly fetch: SqlStatement
+  readonly commit: SqlStatement
+  /** A commit that also increases the generation of every lane. */
+  readonly commitAndRaise: SqlStatement
+  /** A commit that also closes every other lane for its timestamps. */
+  readonly commitAndClose: SqlStatement
+  readonly resolve: SqlStatement
+  readonly closeTo: SqlStatement
+  readonly skipTimestamps: SqlStatement
+  readonly storeId: SqlStatement
+  readonly claim: SqlStatement
+  readonly begin: SqlStatement
+  readonly skipIncarnations: SqlStatement
+  readonly end: SqlStatement
+  readonly halt: SqlStatement
+  readonly resume: SqlStatement
+  readonly incarnations: SqlStatement
+  readonly foldCounters: SqlStatement
+  /** It is not prepared: other products may refuse it. */
+  readonly tables: SqlStatement
+}
+
+/** The statements on the tables of a schema, which they name: a session has no state that a pooler could lose. */
+export const statementsOf = (schema: SchemaName): Statements => ({
+  fetch: { name: "fetch-3", text: fetchText(schema) },
+  commit: { name: "commit-3", text: commitText(schema, ownLane(schema)) },
+  commitAndRaise: { name: "commit-raise-4", text: commitText(schema, allLanes(schema)) },
+  commitAndClose: { name: "commit-close-1", text: commitText(schema, closedLanes(schema)) },
+  resolve: { name: "resolve-1", text: resolveText(schema) },
+  closeTo: { name: "close-to-1", text: closeToText(schema) },
+  skipTimestamps: { name: "skip-timestamps-1", text: skipTimestampsText(schema) },
+  storeId: { name: "store-id-1", text: storeIdText(schema) },
+  claim: { name: "claim-1", text: claimText(schema) },
+  begin: { name: "begin-4", text: beginText(schema) },
+  skipIncarnations: { name: "skip-incarnations-1", text: skipIncarnationsText(schema) },
+  end: { name: "end-2", text: endText(schema) },
+  halt: { name: "halt-1", text: haltText(schema) },
+  resume: { name: "resume-1", text: resumeText(schema) },
+  incarnations: { name: "incarnations-3", text: incarnationsText(schema) },
+  foldCounters: { name: "fold-counters-1", text: foldCountersText(schema) },
+  tables: { name: "tables-1", text: tablesText(schema) },
+})
+
+const RANGE_FROM = "(r.bucket, r.key) >= (q.from_bucket, q.from_key) AND (r.bucket, r.key) < (q.to_bucket, q.to_key)"
+const HAS_COLUMN = "CASE WHEN q.is_head THEN r.head IS NOT NULL ELSE r.value IS NOT NULL END"
+const ROW_OF_RANGE = "r.bucket, r.key, r.version, r.value, r.head, NULL::bytea, r.payload IS NOT NULL"
+/** Forward and backward ranges are two parts: the order of an index scan is part of its plan. */
+const rangesOf = (schema: SchemaName, first: number, kind: number, order: "ASC" | "DESC"): string => `
+SELECT ${kind}, q.n, r.* FROM
+  unnest($${first}::smallint[], $${first + 1}::boolean[], $${first + 2}::bigint[], $${first + 3}::bytea[],
+    $${first + 4}::bigint[], $${first + 5}::bytea[], $${first + 6}::integer[]) WITH ORDINALITY
+    AS q(family, is_head, from_bucket, from_key, to_bucket, to_key, max, n),
+  LATERAL (
+    SELECT ${ROW_OF_RANGE} FROM ${schema}.rows r
+    WHERE r.family = q.family AND ${RANGE_FROM} AND ${HAS_COLUMN}
+    ORDER BY r.family ${order}, r.bucket ${order}, r.key ${order} LIMIT q.max
+  ) r`
+
+/** Kinds of rows in the result of `fetch`. */
+export const FETCHED = { lane: 0, row: 1, range: 2, reverseRange: 3, counters: 4, usage: 5 } as const
+
+const CLOCK_US = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+
+/** The greatest commit timestamp: see `Timestamps.latestUs`. No lane is closed further than the store's row says. */
+const latestUs = (schema: SchemaName): string => `greatest((SELECT s.timestamps FROM ${schema}.store s),
+  (SELECT max(l.committed) FROM ${schema}.lanes l WHERE NOT l.folded))`
+
+/** Everything that a batch of decisions or queries needs, of one moment: the lane's row, rows, ranges, counters, usage. */
+const fetchText = (schema: SchemaName): string => `
+SELECT ${FETCHED.lane}, 0::bigint, l.number, NULL::bytea, l.generation, CASE WHEN $23::boolean THEN int8send(${CLOCK_US}) END,
+    CASE WHEN $23::boolean THEN int8send(${latestUs(schema)}) END, NULL::bytea, l.ended
+  FROM ${schema}.lanes l WHERE l.incarnation = $1::bigint AND l.lane = $2::smallint
+UNION ALL
+SELECT ${FETCHED.row}, q.n, r.bucket, r.key, r.version, r.value, r.head, r.payload, r.payload IS NOT NULL
+  FROM unnest($3::smallint[], $4::bigint[], $5::bytea[]) WITH ORDINALITY AS q(family, bucket, key, n)
+  JOIN ${schema}.rows r ON r.family = q.family AND r.bucket = q.bucket AND r.key = q.key
+UNION ALL ${rangesOf(schema, 6, FETCHED.range, "ASC")}
+UNION ALL ${rangesOf(schema, 13, FETCHED.reverseRange, "DESC")}
+UNION ALL
+SELECT ${FETCHED.counters}, q.n, sum(c.objects)::bigint, NULL, sum(c.versions)::bigint,
+    int8send(sum(c.bytes)::bigint), int8send(sum(c.uploads)::bigint), NULL, false
+  FROM unnest($20::bigint[]) WITH ORDINALITY AS q(bucket, n) JOIN ${schema}.counters c ON c.bucket = q.bucket
+  GROUP BY q.n
+UNION ALL ${usageWhere(schema, "u.key = ANY ($21::bytea[])")}
+UNION ALL ${usageWhere(schema, "$22::boolean")}`
+
+const usageWhere = (schema: SchemaName, condition: string): string => `
+SELECT ${FETCHED.usage}, 0::bigint, u.bytes, u.key, u.objects, int8send(u.part_bytes), NULL, NULL, false
+  FROM ${schema}.usage u WHERE ${condition}`
+
+/** Advances the own lane alone. */
+const ownLane = (schema: SchemaName): string => `
+lanes_done AS (
+  UPDATE ${schema}.lanes l SET number = l.number + 1, committed = $49::bigint
+  WHERE l.incarnation = $1::bigint AND l.lane = $2::smallint AND l.number = $3::bigint AND l.generation = $4::bigint AND NOT l.ended
+    AND l.closed < $48::bigint
+  RETURNING 1
+)`
+
+const IS_OWN = "l.incarnation = $1::bigint AND l.lane = $2::smallint"
+
+/**
+ * Advances the own lane, and increases the generation of the store and of every lane; nothing if an incarnation has
+ * begun since the snapshot: the part that waits for the store's row sees its newest version, the others do not see the
+ * new lanes.
+ */
+const allLanes = (schema: SchemaName): string => `
+store_done AS (
+  UPDATE ${schema}.store s SET generation = s.generation + 1
+  WHERE s.generation = $4::bigint AND s.last_incarnation = (SELECT last_incarnation FROM ${schema}.store)
+  RETURNING 1
+), lanes_moved AS (
+  UPDATE ${schema}.lanes l
+  SET generation = $4::bigint + 1, number = l.number + CASE WHEN ${IS_OWN} THEN 1 ELSE 0 END,
+    committed = CASE WHEN ${IS_OWN} THEN $49::bigint ELSE l.committed END
+  WHERE NOT l.ended AND (SELECT count(*) FROM store_done) = 1
+  RETURNING ${IS_OWN} AND l.number = $3::bigint + 1 AND l.closed < $48::bigint AS is_own
+), lanes_done AS (
+  SELECT 1 FROM lanes_moved WHERE is_own
+)`
+
+/** Advances the own lane, and closes all others; nothing if an incarnation has begun since the snapshot. */
+const closedLanes = (schema: SchemaName): string => `
+store_done AS (
+  UPDATE ${schema}.store s SET timestamps = greatest(s.timestamps, $49::bigint)
+  WHERE s.last_incarnation = (SELECT last_incarnation FROM ${schema}.store)
+  RETURNING 1
+), lanes_moved AS (
+  UPDATE ${schema}.lanes l
+  SET number = l.number + CASE WHEN ${IS_OWN} THEN 1 ELSE 0 END,
+    committed = CASE WHEN ${IS_OWN} THEN $49::bigint ELSE l.committed END,
+    closed = CASE WHEN ${IS_OWN} THEN l.closed ELSE greatest(l.closed, $49::bigint) END
+  WHERE NOT l.ended AND (SELECT count(*) FROM store_done) = 1
+  RETURNING ${IS_OWN} AND l.number = $3::bigint + 1 AND l.generation = $4::bigint AND l.closed < $48::bigint AS is_own
+), lanes_done AS (
+  SELECT 1 FROM lanes_moved WHERE is_own
+)`
+
+const commitText = (schema: SchemaName, lanes: string): string => `
+WITH ${lanes}, changed AS MATERIALIZED (
+  SELECT r.family, r.bucket, r.key
+  FROM unnest($5::smallint[], $6::bigint[], $7::bytea[], $8::bigint[]) AS q(family, bucket, key, version)
+  JOIN ${schema}.rows r ON r.family = q.family AND r.bucket = q.bucket AND r.key = q.key
+  WHERE r.version = q.version AND (SELECT count(*) FROM lanes_done) = 1
+  ORDER BY r.family, r.bucket, r.key FOR UPDATE OF r
+), expected AS MATERIALIZED (
+  SELECT 1
+  FROM unnest($9::smallint[], $10::bigint[], $11::bytea[], $12::bigint[]) AS q(family, bucket, key, version)
+  JOIN ${schema}.rows r ON r.family = q.family AND r.bucket = q.bucket AND r.key = q.key
+  WHERE r.version = q.version AND (SELECT count(*) FROM changed) = cardinality($5::smallint[])
+  ORDER BY r.family, r.bucket, r.key FOR SHARE OF r
+), replaced AS (
+  UPDATE ${schema}.rows r SET version = $13::bigint, value = q.value, head = q.head,
+    payload = CASE WHEN q.keeps_payload THEN r.payload ELSE q.payload END
+  FROM unnest($14::smallint[], $15::bigint[], $16::bytea[], $17::bytea[], $18::bytea[], $19::bytea[], $20::boolean[])
+    AS q(family, bucket, key, value, head, payload, keeps_payload)
+  WHERE r.family = q.family AND r.bucket = q.bucket AND r.key = q.key
+    AND (SELECT count(*) FROM expected) = cardinality($9::smallint[])
+  RETURNING 1
+), deleted AS (
+  DELETE FROM ${schema}.rows r
+  USING unnest($21::smallint[], $22::bigint[], $23::bytea[]) AS q(family, bucket, key)
+  WHERE r.family = q.family AND r.bucket = q.bucket AND r.key = q.key
+    AND (SELECT count(*) FROM expected) = cardinality($9::smallint[])
+  RETURNING 1
+), added AS (
+  INSERT INTO ${schema}.rows (family, bucket, key, version, value, head, payload)
+  SELECT q.family, q.bucket, q.key, $13::bigint, q.value, q.head, q.payload
+  FROM unnest($24::smallint[], $25::bigint[], $26::bytea[], $27::bytea[], $28::bytea[], $29::bytea[])
+    AS q(family, bucket, key, value, head, payload)
+  WHERE (SELECT count(*) FROM expected) = cardinality($9::smallint[])
+  ON CONFLICT DO NOTHING
+  RETURNING 1
+), counted AS (
+  INSERT INTO ${schema}.counters AS c (bucket, incarnation, lane, objects, versions, bytes, uploads)
+  SELECT q.bucket, $1::bigint, $2::smallint, q.objects, q.versions, q.bytes, q.uploads
+  FROM unnest($30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[], $34::bigint[])
+    AS q(bucket, objects, versions, bytes, uploads)
+  WHERE (SELECT count(*) FROM expected) = cardinality($9::smallint[])
+  ON CONFLICT (bucket, incarnation, lane) DO UPDATE SET
+    objects = c.objects + excluded.objects, versions = c.versions + excluded.versions,
+    bytes = c.bytes + excluded.bytes, uploads = c.uploads + excluded.uploads
+), dropped AS (
+  DELETE FROM ${schema}.counters c WHERE c.bucket = ANY ($35::bigint[]) AND (SELECT count(*) FROM expected) = cardinality($9::smallint[])
+), ${usageParts(schema)}
+SELECT 1 / CASE WHEN (SELECT count(*) FROM lanes_done) = 1
+  AND (SELECT count(*) FROM changed) = cardinality($5::smallint[])
+  AND (SELECT count(*) FROM expected) = cardinality($9::smallint[])
+  AND (SELECT count(*) FROM replaced) = cardinality($14::smallint[])
+  AND (SELECT count(*) FROM deleted) = cardinality($21::smallint[])
+  AND (SELECT count(*) FROM added) = cardinality($24::smallint[])
+  AND (SELECT count(*) FROM usage_changed WHERE has_limit) = ${LIMITED}
+  AND (SELECT count(*) FROM usage_added) = cardinality($42::bytea[])
+  THEN 1 ELSE 0 END`
+
+/** Rows that must be there, and have room. */
+const LIMITED = "cardinality(array_positions($47::boolean[], true))"
+
+/**
+ * Returns the parts for counts: a row that has too much by now is not locked, so it fails the statement. A
+ * lost row fails only what grows: see `AddedUsage`.
+ */
+const usageParts = (schema: SchemaName): string => `
+usage_locked AS MATERIALIZED (
+  SELECT q.has_limit
+  FROM unnest($36::bytea[], $40::bigint[], $41::bigint[], $47::boolean[]) AS q(key, bytes_max, objects_max, has_limit)
+  JOIN ${schema}.usage u ON u.key = q.key
+  WHERE u.bytes + u.part_bytes <= q.bytes_max AND u.objects <= q.objects_max
+    AND (SELECT count(*) FROM added) = cardinality($24::smallint[])
+  ORDER BY u.key FOR UPDATE OF u
+), usage_changed AS (
+  UPDATE ${schema}.usage u SET bytes = u.bytes + q.bytes, objects = u.objects + q.objects,
+    part_bytes = u.part_bytes + q.part_bytes
+  FROM unnest($36::bytea[], $37::bigint[], $38::bigint[], $39::bigint[], $47::boolean[])
+    AS q(key, bytes, objects, part_bytes, has_limit)
+  WHERE u.key = q.key AND (SELECT count(*) FROM usage_locked WHERE has_limit) = ${LIMITED}
+  RETURNING q.has_limit
+), usage_added AS (
+  INSERT INTO ${schema}.usage (key, bytes, objects, part_bytes)
+  SELECT q.key, q.bytes, q.objects, q.part_bytes
+  FROM unnest($42::bytea[], $43::bigint[], $44::bigint[], $45::bigint[]) AS q(key, bytes, objects, part_bytes)
+  WHERE (SELECT count(*) FROM usage_locked WHERE has_limit) = ${LIMITED}
+  ON CONFLICT DO NOTHING
+  RETURNING 1
+), usage_dropped AS (
+  DELETE FROM ${schema}.usage u WHERE u.key = ANY ($46::bytea[])
+    AND (SELECT count(*) FROM usage_locked WHERE has_limit) = ${LIMITED}
+)`
+
+/** SQLSTATE of a commit that found something else than it expected. */
+export const CONFLICT_STATE = "22012"
+
+/** How far a lane's number is advanced to make sure that a commit cannot take effect later. */
+const JUMP = Number(RESOLVE_JUMP)
+
+/** The lock waits for a commit under way; a commit that arrives later finds another number. */
+const resolveText = (schema: SchemaName): string => `
+WITH before AS MATERIALIZED (
+  SELECT l.number, l.generation, l.ended FROM ${schema}.lanes l WHERE l.incarnation = $1::bigint AND l.lane = $2::smallint FOR UPDATE
+), moved AS (
+  UPDATE ${schema}.lanes l SET number = b.number + ${JUMP} FROM before b WHERE l.incarnation = $1::bigint AND l.lane = $2::smallint
+)
+SELECT number, generation, ended FROM before`
+
+/**
+ * The present moment is read first, and what commits later with it waits for nothing: so it is closed too. Nothing if an
+ * incarnation has begun since the snapshot: its lanes would stay open.
+ */
+const closeToText = (schema: SchemaName): string => `
+WITH moment AS MATERIALIZED (
+  SELECT least($1::bigint, greatest(${CLOCK_US}, ${latestUs(schema)})) AS us
+), store_done AS (
+  UPDATE ${schema}.store s SET timestamps = greatest(s.timestamps, m.us) FROM moment m
+  WHERE s.last_incarnation = (SELECT last_incarnation FROM ${schema}.store)
+  RETURNING m.us
+), lanes_closed AS (
+  UPDATE ${schema}.lanes l SET closed = greatest(l.closed, d.us) FROM store_done d WHERE NOT l.ended
+)
+SELECT us FROM store_done`
+
+const skipTimestampsText = (schema: SchemaName): string =>
+  `UPDATE ${schema}.store s SET timestamps = greatest(s.timestamps, $1::bigint)`
+
+const storeIdText = (schema: SchemaName): string =>
+  `SELECT s.store_id FROM ${schema}.store s WHERE s.store_id IS NOT NULL`
+
+const claimText = (schema: SchemaName): string =>
+  `UPDATE ${schema}.store s SET store_id = coalesce(s.store_id, $1::bytea) RETURNING s.store_id`
+
+/**
+ * Ends the earlier incarnations of a node and begins another, with its lanes; nothing if the highest one is not the
+ * expected one: the statement would not see one that has begun since. The timestamps of lanes that have ended before are
+ * folded into the store's row, since they do not change any more: so fetches look at few lanes.
+ */
+const beginText = (schema: SchemaName): string => `
+WITH store_done AS (
+  UPDATE ${schema}.store s SET last_incarnation = greatest(s.last_incarnation, $5::bigint) + 1, timestamps = greatest(
+      s.timestamps, (SELECT max(l.committed) FROM ${schema}.lanes l WHERE l.ended AND NOT l.folded))
+  WHERE s.last_incarnation = $3::bigint
+  RETURNING s.last_incarnation AS incarnation, s.generation, s.timestamps
+), folded AS (
+  UPDATE ${schema}.lanes l SET folded = true WHERE l.ended AND NOT l.folded AND (SELECT count(*) FROM store_done) = 1
+), old AS (
+  UPDATE ${schema}.incarnations i SET ended = true
+  WHERE i.node = convert_from($1::bytea, 'UTF8') AND NOT i.ended AND (SELECT count(*) FROM store_done) = 1
+  RETURNING i.incarnation
+), old_lanes AS (
+  UPDATE ${schema}.lanes l SET ended = true FROM old WHERE l.incarnation = old.incarnation
+), own AS (
+  INSERT INTO ${schema}.incarnations (incarnation, node, process)
+  SELECT s.incarnation, convert_from($1::bytea, 'UTF8'), convert_from($4::bytea, 'UTF8') FROM store_done s
+), own_lanes AS (
+  INSERT INTO ${schema}.lanes (incarnation, lane, generation, closed)
+  SELECT s.incarnation, lane, s.generation, s.timestamps FROM store_done s, generate_series(0, $2::smallint - 1) AS lane
+)
+SELECT incarnation FROM store_done`
+
+const skipIncarnationsText = (schema: SchemaName): string =>
+  `UPDATE ${schema}.store s SET last_incarnation = greatest(s.last_incarnation, $1::bigint)`
+
+/** Ends an incarnation. It waits for statements of its lanes that are under way. */
+const endText = (schema: SchemaName): string => `
+WITH old AS (
+  UPDATE ${schema}.incarnations i SET ended = true WHERE i.incarnation = $1::bigint RETURNING i.incarnation
+)
+UPDATE ${schema}.lanes l SET ended = true FROM old WHERE l.incarnation = old.incarnation`
+
+/** Nothing if an incarnation has begun since the list was read: the statement would not see it. */
+const haltText = (schema: SchemaName): string => `
+WITH store_done AS (
+  UPDATE ${schema}.store s SET halt = coalesce(s.halt, $1::bytea), halts = s.halts + 1,
+    last_incarnation = greatest(s.last_incarnation, $2::bigint)
+  WHERE s.last_incarnation = $3::bigint AND s.reconciliations = $4::bigint
+  RETURNING 1
+), old AS (
+  UPDATE ${schema}.incarnations i SET ended = true WHERE NOT i.ended AND (SELECT count(*) FROM store_done) = 1
+  RETURNING i.incarnation
+), old_lanes AS (
+  UPDATE ${schema}.lanes l SET ended = true FROM old WHERE l.incarnation = old.incarnation
+)
+SELECT 1 FROM store_done`
+
+/** Increases the generation, as a change of buckets and identities does: all of them may have changed. */
+const resumeText = (schema: SchemaName): string => `
+WITH store_done AS (
+  UPDATE ${schema}.store s SET halt = NULL, reconciliations = s.reconciliations + 1, generation = s.generation + 1
+  WHERE s.halt IS NOT NULL AND s.halts = $1::bigint
+    AND s.last_incarnation = (SELECT last_incarnation FROM ${schema}.store)
+  RETURNING s.generation
+), lanes_moved AS (
+  UPDATE ${schema}.lanes l SET generation = s.generation FROM store_done s WHERE NOT l.ended
+)
+SELECT 1 FROM store_done`
+
+/** A row for each lane of a live incarnation, and one for the store: highest incarnation, halt and reconciliations. */
+const incarnationsText = (schema: SchemaName): string => `
+SELECT i.incarnation, convert_to(i.node, 'UTF8'), convert_to(i.process, 'UTF8'), l.number, l.lane::bigint
+  FROM ${schema}.incarnations i LEFT JOIN ${schema}.lanes l ON l.incarnation = i.incarnation WHERE NOT i.ended
+UNION ALL
+SELECT s.last_incarnation, NULL, s.halt, s.halts, s.reconciliations FROM ${schema}.store s`
+
+/** Incarnations begin with 1: the row of incarnation 0 has what those that have ended counted. */
+const bucketExists = (schema: SchemaName, bucket: string): string =>
+  `EXISTS (SELECT 1 FROM ${schema}.rows r WHERE r.family = ${FAMILIES.buckets} AND r.bucket = ${bucket})`
+
+/**
+ * Nothing is added to the rows of an incarnation that has ended; they may be deleted with their bucket. A bucket that is
+ * dropped at the same time may leave a row, which the next run deletes: its id is never used again.
+ */
+const foldCountersText = (schema: SchemaName): string => `
+WITH over AS MATERIALIZED (
+  SELECT c.bucket, c.incarnation, c.lane
+  FROM ${schema}.counters c JOIN ${schema}.incarnations i ON i.incarnation = c.incarnation
+  WHERE i.ended ORDER BY c.bucket, c.incarnation, c.lane LIMIT $1::bigint FOR UPDATE OF c
+), gone AS (
+  DELETE FROM ${schema}.counters c USING over o
+  WHERE c.bucket = o.bucket AND c.incarnation = o.incarnation AND c.lane = o.lane
+  RETURNING c.bucket, c.objects, c.versions, c.bytes, c.uploads
+), folded AS (
+  INSERT INTO ${schema}.counters AS c (bucket, incarnation, lane, objects, versions, bytes, uploads)
+  SELECT g.bucket, 0, 0, sum(g.objects)::bigint, sum(g.versions)::bigint, sum(g.bytes)::bigint, sum(g.uploads)::bigint
+  FROM gone g WHERE ${bucketExists(schema, "g.bucket")} GROUP BY g.bucket ORDER BY g.bucket
+  ON CONFLICT (bucket, incarnation, lane) DO UPDATE SET
+    objects = c.objects + excluded.objects, versions = c.versions + excluded.versions,
+    bytes = c.bytes + excluded.bytes, uploads = c.uploads + excluded.uploads
+), left_over AS (
+  DELETE FROM ${schema}.counters c WHERE c.incarnation = 0 AND NOT ${bucketExists(schema, "c.bucket")}
+)
+SELECT count(*) FROM gone`
+
+/** Returns the query for what the server knows of the tables: dead rows, and when they were last removed. */
+const tablesText = (schema: SchemaName): string => `
+SELECT relname, n_live_tup::text, n_dead_tup::text, coalesce(pg_total_relation_size(relid)::text, ''),
+  coalesce(extract(epoch FROM clock_timestamp() - greatest(last_vacuum, last_autovacuum))::text, '')
+FROM pg_catalog.pg_stat_user_tables WHERE schemaname = '${schema}' ORDER BY relname`

@@ -1,0 +1,41 @@
+/** The view of a query: fetched rows, without any change. While the store is halted, only rows of coordination. */
+import type { Failure } from "@hayloft/base/failures.js"
+import type { Family } from "@hayloft/base/families.js"
+import type { Position, RowKey } from "@hayloft/base/ids.js"
+import type { KeyRange } from "@hayloft/base/key-range.js"
+import { visitRows, type RowVisitor } from "@hayloft/base/row-scan.js"
+import type { Incarnations, MetadataRow, QueryView } from "../metadata/index.js"
+import { BatchView, type BatchSoFar, type FetchedRows, type Wants } from "./rows-core.js"
+
+const NO_CHANGES: BatchSoFar = { rows: new Map(), counts: new Map(), usage: new Map() }
+
+export class SqlQueryView extends BatchView implements QueryView {
+  /** `refusal`: why only rows of coordination may be read. */
+  constructor(
+    fetched: FetchedRows,
+    wants: Wants,
+    readonly incarnations: Incarnations,
+    readonly position: Position,
+    private readonly refusal?: Failure,
+  ) {
+    super(fetched, wants, NO_CHANGES)
+  }
+
+  override get(family: Family, key: RowKey): MetadataRow | undefined {
+    this.check(family)
+    return super.get(family, key)
+  }
+
+  override range(family: Family, range: KeyRange): Generator<readonly [RowKey, MetadataRow]> {
+    this.check(family)
+    return super.range(family, range)
+  }
+
+  private check(family: Family): void {
+    if (this.refusal !== undefined && family !== "cluster") throw this.refusal
+  }
+
+  scan(family: Family, range: KeyRange, visitor: RowVisitor): void {
+    visitRows(this.range(family, range), visitor)
+  }
+}

@@ -1,0 +1,11 @@
+/** Sorted tables: the metadata store of a device, and the parts that files of users are read and written with. */
+export { TableStores } from "./stores.js"
+export { TABLE_LIMITS, WRITER_OPTIONS, type TableLimits } from "./limits.js"
+export { BlockCache } from "./block-cache.js"
+export { mergeRows, type DroppedBytes } from "./merge.js"
+export { TableRun, RunCursor } from "./run-cursor.js"
+export type { StreamedTable } from "./run-stream.js"
+export { Table, uncachedReads } from "./table.js"
+export { TableWriter, type TableTarget } from "./table-writer.js"
+export { verifyTable } from "./verify-table.js"
+export { TableVersion } from "./version.js"

@@ -1,0 +1,177 @@
+/**
+ * Upkeep: the operations of compaction and scrubbing on a device's volumes, beside readers and writers.
+ */
+import type { DeviceId, RowKey, VolumeId } from "@hayloft/base/ids.js"
+import { decodeNeedleHeader, encodeNeedleHeader, isEncryptedHeader, type NeedlePlace } from "../format/needle.js"
+import type { VolumePosition } from "../format/volume.js"
+import { unlessFull } from "@hayloft/base/space/full-disk.js"
+import type { Disk } from "@hayloft/base/seams/disk/contract.js"
+import type { VolumeUsages } from "./usage.js"
+import { closeVolume } from "./closing.js"
+import type { Volumes } from "./contract.js"
+import type { ReadableFile, VolumeFiles } from "./files.js"
+import { isAbsent, volumePath } from "./files.js"
+import type { NeedleIndex } from "./needle-index.js"
+import type { RowWalk } from "./row-walk.js"
+import type { ScanEvents, VolumeShelf, WalkRequest } from "./scan.js"
+import { readHeaderInUse, walkVolume } from "./scan.js"
+import type { WholeNeedle } from "./needle-read.js"
+import type { NeedleCopy, WriteQueue } from "./write-queue.js"
+import type { VolumeDirectory } from "./writer.js"
+
+/** A device's volumes, for compaction and scrubbing. */
+export interface KeptVolumes extends Volumes {
+  /**
+   * Call it when a checkpoint of this device is done whose `VolumeScanSource` went up to here. The removal of old
+   * volumes relies on it.
+   */
+  contained(upTo: VolumePosition | undefined): void
+  readonly upkeep: VolumeUpkeep
+}
+
+export class VolumeUpkeep {
+  /** Needles appended in this process; copies and tombstones do not count. */
+  appended = 0
+  /** Behind the last group that changed the index. */
+  changedUpTo: VolumePosition | undefined
+  /** The metadata store contains everything before it. */
+  containedUpTo: VolumePosition | undefined
+
+  constructor(
+    private readonly disk: Disk,
+    private readonly directory: VolumeDirectory,
+    private readonly index: NeedleIndex,
+    private readonly queue: WriteQueue,
+    private readonly files: VolumeFiles,
+    readonly volumeBytesMax: number,
+  ) {}
+
+  get deviceId(): DeviceId {
+    return this.directory.deviceId
+  }
+
+  get usages(): VolumeUsages {
+    return this.index.usages
+  }
+
+  /** Returns true if no more needles are accepted. */
+  get isRefusing(): boolean {
+    return this.queue.refusing !== undefined
+  }
+
+  /** The newest volume, that is written or was written last; undefined if there is none. */
+  get newest(): VolumeId | undefined {
+    return this.usages.list().at(-1)?.volumeId
+  }
+
+  get durable(): VolumePosition | undefined {
+    return this.queue.position
+  }
+
+  placeOf(key: RowKey): NeedlePlace | undefined {
+    return this.index.placeOf(key)
+  }
+
+  warm(key: RowKey): Promise<void> | undefined {
+    return this.index.warm(key)
+  }
+
+  isTrusted(key: RowKey): boolean {
+    return this.index.isTrusted(key)
+  }
+
+  markSuspect(key: RowKey): void {
+    this.index.markSuspect(key)
+  }
+
+  /** Keys of needles found bad and not written again since. */
+  suspect(): Iterable<RowKey> {
+    return this.index.suspectKeys()
+  }
+
+  walkIndex(): RowWalk {
+    return this.index.walk()
+  }
+
+  fileOf(volumeId: VolumeId): ReadableFile {
+    return this.files.readable(volumeId)
+  }
+
+  /**
+   * The contents of a volume, from a position on that an earlier walk returned; for the newest volume up to the durable
+   * position. Nothing stays open between two events. Throws `deviceFailed`, also if the volume is gone.
+   */
+  walkVolume(volumeId: VolumeId, options: Omit<WalkRequest, "volumeId" | "upTo"> = { from: undefined }): ScanEvents {
+    const shelf: VolumeShelf = {
+      deviceId: this.directory.deviceId,
+      volumeIds: this.usages.list().map(usage => usage.volumeId),
+      fileOf: id => this.fileOf(id),
+    }
+    const { durable } = this
+    const upTo = durable?.volumeId === volumeId ? durable : undefined
+    return walkVolume(shelf, { ...options, volumeId, upTo })
+  }
+
+  /** Writes copies to the open volume, also below the reserve; resolves with how many were still wanted. */
+  copy(copies: readonly NeedleCopy[]): Promise<number> {
+    return this.queue.copy(copies)
+  }
+
+  /** The header of a needle as a copy has it: on a device that is being converted it is encrypted from now on. */
+  headerOfCopy({ header }: WholeNeedle): Uint8Array {
+    const { cipher } = this.directory
+    if (cipher?.acceptsPlain !== true || isEncryptedHeader(header)) return header
+    return encodeNeedleHeader(decodeNeedleHeader(header, cipher), cipher)
+  }
+
+  rowOf(key: RowKey): Uint8Array | undefined {
+    return this.index.rowOf(key)
+  }
+
+  /** The index places the needle at the place in this row from now on. */
+  pointAt(key: RowKey, row: Uint8Array): void {
+    this.index.pointAt(key, row)
+  }
+
+  /** Stops writing the open volume; another begins when there is something to write. */
+  leaveVolume(): Promise<void> {
+    return this.queue.leaveVolume()
+  }
+
+  /** Stops writing the newest volume. */
+  beginVolume(): Promise<void> {
+    return this.queue.beginVolume()
+  }
+
+  /**
+   * Removes a volume that neither the index nor the metadata store points at any more; it is removed permanently if the
+   * result is true. False while a reader uses it. Throws `deviceFailed`.
+   */
+  async removeVolume(volumeId: VolumeId): Promise<boolean> {
+    if (this.files.isRead(volumeId)) return false
+    try {
+      await this.closeBefore(volumeId)
+      if (this.files.isRead(volumeId)) return false
+      await this.disk.remove(volumePath(this.directory.folder, volumeId))
+    } catch (error) {
+      // An earlier call removed it and could not sync the folder.
+      if (!isAbsent(error)) throw error
+    }
+    await this.files.giveUp(volumeId)
+    await this.disk.syncFolder(this.directory.folder)
+    this.usages.removed(volumeId)
+    return true
+  }
+
+  /** Closes the volume before, whose end is known from this one's header. */
+  private async closeBefore(volumeId: VolumeId): Promise<void> {
+    const { header } = await readHeaderInUse(this.fileOf(volumeId), this.directory.deviceId, volumeId)
+    const sealed = header?.sealed
+    if (sealed === undefined || this.usages.get(sealed.volumeId) === undefined) return
+    await unlessFull(
+      async () => this.usages.wrote(sealed.volumeId, await closeVolume(this.disk, this.directory, sealed)),
+      // Space now matters more than the later distinction of rot from a torn tail in one group.
+      () => undefined,
+    )
+  }
+}

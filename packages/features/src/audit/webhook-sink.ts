@@ -1,0 +1,57 @@
+/**
+ * The records of the audit log as requests to a web service: POST of a batch of JSON lines.
+ *
+ * `x-hayloft-signature: t=MS,v1=HEX` has the HMAC-SHA-256 of `MS.BODY` under the shared secret, MS being the time in
+ * milliseconds; `x-hayloft-batch: FIRST-LAST` the numbers of the records, by which a receiver knows a repeated batch.
+ *
+ * Promises  It connects to the address of the configuration only, and follows no redirection. A status from 200 to 299
+ *           means that the batch has arrived; everything else is a failure, and the batch is sent again.
+ * Limits    `WEBHOOK_LIMITS`.
+ */
+import { createHmac } from "node:crypto"
+import { fail } from "@hayloft/base/failures.js"
+import { KIB } from "@hayloft/base/limits.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import type { WebServices } from "@hayloft/base/seams/web/contract.js"
+import type { AuditSink } from "./sink.js"
+
+export const WEBHOOK_LIMITS = { timeoutMs: 10_000, answerBytesMax: 64 * KIB } as const
+
+export class WebhookSink implements AuditSink {
+  readonly name = "webhook"
+  readonly gatherMs = 0
+
+  constructor(
+    private readonly web: WebServices,
+    private readonly clock: Pick<Clock, "wallMs" | "alarm">,
+    private readonly to: { readonly url: string; readonly secret: string },
+  ) {}
+
+  async deliver(
+    lines: string,
+    { first, last }: { readonly first: number; readonly last: number },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { url, secret } = this.to
+    const atMs = this.clock.wallMs()
+    const hmac = createHmac("sha256", secret).update(`${atMs}.${lines}`).digest("hex")
+    const headers = {
+      "content-type": "application/x-ndjson",
+      "x-hayloft-signature": `t=${atMs},v1=${hmac}`,
+      "x-hayloft-batch": `${first}-${last}`,
+    }
+    const late = new AbortController()
+    const cancel = this.clock.alarm(WEBHOOK_LIMITS.timeoutMs, () => late.abort())
+    try {
+      const request = { url, headers, body: Buffer.from(lines), authorities: undefined }
+      const { status } = await this.web.post(
+        request,
+        WEBHOOK_LIMITS.answerBytesMax,
+        AbortSignal.any([signal, late.signal]),
+      )
+      if (status < 200 || status > 299) throw fail("providerUnreachable", { url, reason: `status ${status}` })
+    } finally {
+      cancel()
+    }
+  }
+}

@@ -1,0 +1,28 @@
+/** The groups of commands that operations define, with what each is about. */
+export const COMMAND_GROUPS = {
+  device: "devices: one data folder each",
+  node: "nodes: the processes that serve one store together",
+  layout: "layout: which devices hold which share of the shards",
+  ring: "placement: where shards are, where they should be, and why",
+  redundancy: "how many lost disks the store, or a bucket, survives",
+  class: "redundancy of storage classes: STANDARD_IA, GLACIER_IR …",
+  repair: "repair: rebuilding and moving shards to their assigned devices",
+  scrub: "scrub: verifying all stored data at low priority, to find rot before a reader does",
+  pending: "uploads that no object has",
+  orphans: "orphans: blocks that no object references",
+  backup: "backup: the metadata among the shards, for hayloft rescue",
+  jobs: "background jobs, and work on many objects",
+  bucket: "buckets of all accounts",
+  "bucket undelete":
+    "keep what is deleted and overwritten in a bucket without versioning for some days, and get it back",
+  "bucket settings": "all settings of a bucket as JSON",
+  account: "accounts: owners of buckets and keys",
+  key: "access keys: pairs that sign requests for an account or user",
+  user: "users of an account; hayloft key create --user makes their keys",
+  group: "groups of users, who have the policies of the group",
+  role: "roles: rights that others may assume for a while",
+  policy: "access policies: who may do what",
+  kms: "named keys: what SSE-KMS and the API of AWS KMS encrypt with",
+  token: "tokens of the admin API, for programs and people without the data folders",
+  "master-key": "the key under which the store seals its secrets",
+} as const

@@ -1,0 +1,58 @@
+/**
+ * Expiry: removes messages whose time is over, and what is left of queues that were emptied or deleted. A job.
+ *
+ * Promises  A message goes only after its time, by the wall clock of a process. Those that a consumer comes across go at
+ *           once, without this job. It works on full disks.
+ * Limits    One pass over the order of all queues every `passEveryMs`, earlier if messages are over earlier.
+ */
+import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
+import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
+import type { Metadata } from "@hayloft/engine/metadata/index.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { QUEUE_LIMITS } from "./limits.js"
+import { removeEnded } from "./message-commands-core.js"
+import { findEnded } from "./queue-queries-core.js"
+
+const START = rowKeyOf("")
+
+interface ExpirySeams {
+  readonly clock: Clock
+  readonly metadata: Pick<Metadata, "run" | "ask">
+}
+
+export class QueueExpiry implements Job {
+  readonly name = "queue-expiry"
+  private from: RowKey | undefined
+  private nextPassAtMs = -Infinity
+  private nextEndMs = Infinity
+  private removed = 0
+
+  constructor(private readonly seams: ExpirySeams) {}
+
+  progress(): string {
+    return `${this.removed} messages removed`
+  }
+
+  /** There is something to remove: the next step begins a pass. */
+  wake(): void {
+    this.nextPassAtMs = -Infinity
+  }
+
+  async step(): Promise<StepOutcome> {
+    const { clock, metadata } = this.seams
+    if (this.from === undefined) {
+      if (clock.monotonicMs() < this.nextPassAtMs) return "idle"
+      this.nextEndMs = Infinity
+    }
+    const nowMs = clock.wallMs()
+    const { ended, next, nextMs } = await metadata.ask(findEnded(this.from ?? START, nowMs))
+    for (const places of ended) this.removed += await metadata.run(removeEnded(places, nowMs))
+    this.from = next
+    this.nextEndMs = Math.min(this.nextEndMs, nextMs)
+    if (next !== undefined) return "busy"
+    const { passEveryMs, passAgainMs } = QUEUE_LIMITS
+    const waitMs = Math.min(passEveryMs, Math.max(passAgainMs, this.nextEndMs - nowMs))
+    this.nextPassAtMs = clock.monotonicMs() + waitMs
+    return "idle"
+  }
+}

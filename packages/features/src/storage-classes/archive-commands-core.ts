@@ -1,0 +1,81 @@
+/**
+ * Restores of archived versions: whether one can be read, and how a restore begins or is prolonged. Pure.
+ *
+ * The bytes of archives are on the store's disks, so a restore has no job: it is a time until which the version can be
+ * read. It is counted from the later one of the store's clock and the wall clock, and ends by the earlier one: a clock
+ * that was set back, or another one ahead, makes it last longer, never shorter.
+ * Source  "RestoreObject", Amazon S3 API Reference; "Restoring an archived object", Amazon S3 User Guide.
+ */
+import { fail } from "@hayloft/base/failures.js"
+import type { BucketId, ObjectKey, VersionId } from "@hayloft/base/ids.js"
+import { isArchive, type StorageClass } from "@hayloft/base/storage-class.js"
+import type { RestoreTier, VersionRestore } from "@hayloft/engine/format/restore.js"
+import { objectRowKey } from "@hayloft/engine/format/row-key.js"
+import { decodeVersion, type VersionRecord } from "@hayloft/engine/format/version-record.js"
+import { command } from "@hayloft/engine/metadata/index.js"
+import { expiryClock, requireBucket, requirePresent, RowEditor } from "@hayloft/objects/door/rows.js"
+
+const DAY_MS = 86_400_000
+
+/** Until when a version can be read, if it was restored and that is not over. `nowMs`: the earlier clock. */
+export const restoredUntil = (restore: VersionRestore | undefined, nowMs: number): number | undefined =>
+  restore !== undefined && restore.untilMs > nowMs ? restore.untilMs : undefined
+
+/** Throws `invalidObjectState` for an archived version that is not restored. `nowMs`: the earlier clock. */
+export function requireReadable(record: Pick<VersionRecord, "head" | "restore">, nowMs: () => number): void {
+  const { storageClass } = record.head
+  if (!isArchive(storageClass) || restoredUntil(record.restore, nowMs()) !== undefined) return
+  throw fail("invalidObjectState", { storageClass })
+}
+
+/** "rounding the resulting time to the next day midnight UTC." */
+const endOf = (fromMs: number, days: number): number => (Math.floor((fromMs + days * DAY_MS) / DAY_MS) + 1) * DAY_MS
+
+interface RestoreArchived {
+  readonly bucketId: BucketId
+  readonly key: ObjectKey
+  readonly versionId: VersionId | undefined
+  readonly days: number
+  readonly tier: RestoreTier
+  /** The store's clock; 0: it is unknown. */
+  readonly clockMs: number
+}
+
+/**
+ * Makes an archived version readable for some days from now. Returns whether it was readable already: then only the end of
+ * its restore has changed. Throws `invalidObjectState` for a version in another class, `invalidArgument` for a tier that its
+ * class does not have, and as `requireVersion`.
+ */
+export const restoreArchived = command<[request: RestoreArchived], boolean>({
+  name: "RestoreArchived",
+  grows: false,
+  touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
+  decide(view, time, { bucketId, key, versionId, days, tier, clockMs }) {
+    const { versioning } = requireBucket(view, bucketId)
+    const address = { bucketId, key, versionId }
+    const found = requirePresent(view, address, versioning, expiryClock(time, clockMs))
+    requireTier(found.head.storageClass, tier)
+    const record = decodeVersion(found.row.value)
+    const requestedMs = Math.max(clockMs, time.nowMs)
+    const restore: VersionRestore = { requestedMs, untilMs: endOf(requestedMs, days), tier }
+    const editor = new RowEditor(view, time, bucketId, key)
+    editor.rewrite(found, before => ({ ...before, restore }))
+    const nowMs = clockMs === 0 ? time.nowMs : Math.min(clockMs, time.nowMs)
+    const wasRestored = restoredUntil(record.restore, nowMs) !== undefined
+    return { ...editor.finish(), result: wasRestored }
+  },
+})
+
+function requireTier(storageClass: StorageClass, tier: RestoreTier): void {
+  if (!isArchive(storageClass)) {
+    throw fail("invalidObjectState", {
+      message: "Restore is not allowed for the object's current storage class",
+      storageClass,
+    })
+  }
+  if (storageClass !== "DEEP_ARCHIVE" || tier !== "Expedited") return
+  throw fail("invalidArgument", {
+    message: "Retrieval option is not supported by this storage class",
+    ...{ argumentName: "Tier", argumentValue: tier },
+  })
+}

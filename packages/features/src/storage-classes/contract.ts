@@ -1,0 +1,28 @@
+/** Storage classes for protocols: which ones clients may ask for, and archived objects, which are restored before they are read. */
+import type { StorageClass } from "@hayloft/base/storage-class.js"
+import type { RestoreTier, VersionRestore } from "@hayloft/engine/format/restore.js"
+import type { ObjectTarget } from "@hayloft/objects/contract.js"
+
+/** Which storage classes clients may ask for. */
+export interface AcceptedClasses {
+  /** Throws `notImplemented` for an archive class that the operator has not mapped. */
+  require(storageClass: StorageClass): void
+  /** Before anything with the class is stored, or a rule that names it: earlier releases know none. Undefined: it may be now. */
+  use(storageClass: StorageClass): Promise<void> | undefined
+}
+
+export interface RestoreRequest {
+  /** From now to a midnight. */
+  readonly days: number
+  readonly tier: RestoreTier
+}
+
+export interface Archives {
+  /**
+   * Makes an archived version readable for some days. Returns whether it was already: then only the end has changed.
+   * Throws `invalidObjectState`, `invalidArgument`, and as `Objects.get`.
+   */
+  restore(target: ObjectTarget, request: RestoreRequest): Promise<boolean>
+  /** Until when a version with this restore can be read; undefined: it is not restored, or that is over. */
+  restoredUntilMs(restore: VersionRestore | undefined): number | undefined
+}

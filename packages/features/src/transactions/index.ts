@@ -1,0 +1,3 @@
+/** Transactions: several operations of one moment, or none of them. */
+export type * from "./contract.js"
+export { TRANSACTIONS, transactionsOf } from "./feature.js"

@@ -1,0 +1,166 @@
+/** Bulk jobs: which rows of a listing are items, and which requests they need. Pure. */
+import { objectKeyOfText, textOfObjectKey, type ObjectKey, type VersionId } from "@hayloft/base/ids.js"
+import { percentEncode } from "@hayloft/base/uri.js"
+import { XmlWriter } from "@hayloft/base/xml-writer.js"
+import type { ListedObject, VersionEntry } from "@hayloft/objects/contract.js"
+import type { BulkRequest } from "./bulk-request.js"
+import type { ObjectReply, ObjectRequest } from "./object-requests.js"
+
+/** An object, or one version of it, that a job works on. */
+export interface BulkItem {
+  readonly key: ObjectKey
+  /** "" for the object itself. */
+  readonly versionId: VersionId | ""
+  readonly sizeBytes: number
+  readonly etag: string
+  /** To restore: delete markers to remove, or the version to copy. */
+  readonly restore?: { readonly markers: readonly VersionId[] } | { readonly copy: VersionId }
+}
+
+/** The prefix of a job as a byte string, as listings take it. */
+export const prefixOf = ({ prefix }: Pick<BulkRequest, "prefix">): string =>
+  prefix === "" ? "" : objectKeyOfText(prefix)
+
+/** The members of a listed object or version that the filter concerns. */
+type Listed = Pick<ListedObject, "key" | "sizeBytes" | "lastModifiedMs">
+
+/** Objects that are written after the start of the job stay as they are. */
+export function isMeant(request: BulkRequest, { sizeBytes, lastModifiedMs }: Listed, startedMs: number): boolean {
+  const beforeMs = request.modifiedBeforeMs ?? Infinity
+  if (lastModifiedMs > startedMs || lastModifiedMs >= beforeMs) return false
+  return request.largerThanBytes === undefined || sizeBytes > request.largerThanBytes
+}
+
+/** Returns true if nothing is left to do for the object, as its listing shows. */
+export const isDone = (request: BulkRequest, { storageClass }: Pick<ListedObject, "storageClass">): boolean =>
+  request.kind === "set-class" && storageClass === request.storageClass
+
+/** Versions of one key, the newest first, as far as they are known. */
+export type Versions = readonly Exclude<VersionEntry, { readonly kind: "prefix" }>[]
+
+/** `more`: further versions must be read first. */
+export function restoreOf(versions: Versions, atMs: number | undefined): BulkItem["restore"] | "nothing" | "more" {
+  const isThen = (entry: Versions[number]): boolean =>
+    atMs === undefined ? entry.kind === "version" : writtenMsOf(entry) <= atMs
+  const place = versions.findIndex(isThen)
+  if (place < 0) return "more"
+  const [found, newer] = [versions[place], versions.slice(0, place)]
+  // It is the current one, or there was no object then.
+  if (found === undefined || place === 0 || found.kind === "marker") return "nothing"
+  if (newer.every(({ kind }) => kind === "marker")) return { markers: newer.map(({ versionId }) => versionId) }
+  if (atMs === undefined) return "nothing"
+  const [latest] = newer
+  const isCopied =
+    latest?.kind === "version" &&
+    latest.object.etag === found.object.etag &&
+    latest.object.sizeBytes === found.object.sizeBytes
+  return isCopied ? "nothing" : { copy: found.versionId }
+}
+
+export const writtenMsOf = (entry: Versions[number]): number =>
+  entry.kind === "version" ? entry.writtenMs : entry.lastModifiedMs
+
+/** The header that names the source of a copy. */
+export const copySource = (bucket: string, key: ObjectKey, versionId?: VersionId): readonly [string, string] => [
+  "x-amz-copy-source",
+  `/${bucket}/${percentEncode(key, true)}${versionId === undefined ? "" : `?versionId=${versionId}`}`,
+]
+
+const quotedEtag = (etag: string): string => `"${etag}"`
+
+/** The key of a copy: a byte string, like all keys. */
+export function copiedKey(
+  { prefix, toPrefix }: Extract<BulkRequest, { kind: "copy-objects" }>,
+  key: ObjectKey,
+): ObjectKey {
+  if (toPrefix === undefined) return key
+  return objectKeyOfText(toPrefix + textOfObjectKey(key).slice(prefix.length))
+}
+
+/** The requests that do what the job is to do with an item, one after the other. */
+export function requestsFor(
+  bucket: string,
+  request: BulkRequest,
+  item: BulkItem,
+  hasConditions = true,
+): readonly ObjectRequest[] {
+  const { key, versionId, etag } = item
+  switch (request.kind) {
+    case "delete-objects":
+      // An object that was replaced since it was listed stays, if the bucket can tell.
+      return [{ method: "DELETE", bucket, key, headers: hasConditions ? [["if-match", quotedEtag(etag)]] : [] }]
+    case "delete-versions": {
+      const headers = request.bypassGovernance ? [["x-amz-bypass-governance-retention", "true"] as const] : []
+      return [{ method: "DELETE", bucket, key, query: [["versionId", versionId]], headers }]
+    }
+    case "restore-objects":
+      return item.restore === undefined ? [] : restoring(bucket, key, item.restore)
+    case "prefetch-objects":
+      return [{ method: "POST", bucket, key, query: [["prefetch", ""]] }]
+    case "evict-objects":
+      return [{ method: "POST", bucket, key, query: [["evict", ""]] }]
+    case "tag-objects":
+      return [{ method: "PUT", bucket, key, query: [["tagging", ""]], body: tagDocument(request.tags) }]
+    case "set-class":
+      return [
+        {
+          ...{ method: "PUT", bucket, key },
+          headers: [
+            copySource(bucket, key),
+            ["x-amz-copy-source-if-match", quotedEtag(etag)],
+            ["x-amz-storage-class", request.storageClass],
+          ],
+        },
+      ]
+    case "copy-objects":
+      return [
+        {
+          ...{ method: "PUT", bucket: request.toBucket, key: copiedKey(request, key) },
+          // The cached data of a remote bucket may be older than what was listed.
+          headers: [
+            copySource(bucket, key),
+            ["x-amz-copy-source-if-match", quotedEtag(etag)],
+            ["cache-control", "no-cache"],
+          ],
+        },
+      ]
+  }
+}
+
+const restoring = (
+  bucket: string,
+  key: ObjectKey,
+  restore: NonNullable<BulkItem["restore"]>,
+): readonly ObjectRequest[] =>
+  "copy" in restore
+    ? [{ method: "PUT", bucket, key, headers: [copySource(bucket, key, restore.copy)] }]
+    : restore.markers.map(versionId => ({ method: "DELETE", bucket, key, query: [["versionId", versionId]] }))
+
+function tagDocument(tags: readonly { readonly key: string; readonly value: string }[]): Uint8Array {
+  const xml = new XmlWriter("referenced").group("Tagging", document =>
+    document.group("TagSet", set => {
+      for (const { key, value } of tags) set.group("Tag", tag => tag.text("Key", key).text("Value", value))
+    }),
+  )
+  return new TextEncoder().encode(xml.toString())
+}
+
+/** Statuses of these say that the server failed; but the same request would fail again. */
+const NEVER: ReadonlySet<string> = new Set(["NotImplemented", "RemoteRefused"])
+const NOT_FOUND = 404
+const SERVER_ERROR = 500
+const CONFLICT = 409
+
+/** "done", a reason that stays, or "later": the same request may succeed. */
+export function outcomeOf(
+  request: BulkRequest,
+  { status, code, message }: Pick<ObjectReply, "status" | "code" | "message">,
+): "done" | "later" | { readonly reason: string } {
+  if (status < 300) return "done"
+  // An item that is gone has no more tags, class or version that anybody could want.
+  if (status === NOT_FOUND && request.kind !== "copy-objects" && code !== "NoSuchBucket") return "done"
+  if (code === "PreconditionFailed") return { reason: "it was replaced since it was listed, and stays as it is" }
+  if (NEVER.has(code)) return { reason: `${code}: ${message}` }
+  if (status >= SERVER_ERROR || (status === CONFLICT && code !== "InvalidObjectState")) return "later"
+  return { reason: `${code}: ${message}` }
+}

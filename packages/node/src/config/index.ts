@@ -1,0 +1,22 @@
+/** Configuration: the settings, and how flags, environment and file become one checked result. */
+export {
+  CLIENT_ENVIRONMENT,
+  CONFIG_FILE_ENVIRONMENT,
+  CONFIG_FILE_FLAG,
+  SETTING_NAMES,
+  SETTINGS,
+  type SettingName,
+} from "./settings.js"
+export type { Setting } from "./setting.js"
+export type { ClusterConfig, ListenAddress, ServeConfig } from "./config.js"
+export {
+  clusterConfigOf,
+  inspectConfig,
+  policyOfNewStore,
+  resolveConfig,
+  settingsInEffect,
+  withoutSettings,
+} from "./config-core.js"
+export { checkConfigFile, CONFIG_FILE_BYTES_MAX, FILE_SETTING_NAMES, parseConfigFile } from "./config-file.js"
+export type { ConfigProblem, ConfigSources, Environment, FoundSetting, SettingsInput } from "./setting-reader.js"
+export { parseDataFolders, parseDuration } from "./config-values.js"

@@ -1,0 +1,206 @@
+/** Changes of a running store that an operator may request, their plans, and the operations that carry them out. */
+import type { BucketName, DeviceId, NodeName, UploadId } from "@hayloft/base/ids.js"
+import type { Policy } from "@hayloft/base/policy.js"
+import type { StorageClass } from "@hayloft/base/storage-class.js"
+import type { StagedChange } from "@hayloft/engine/cluster/index.js"
+import type { ControlDeviceState } from "@hayloft/engine/format/control-record.js"
+import type { LayoutFile } from "@hayloft/engine/format/layout-file.js"
+import type { DeviceState, JobReport, LayoutReport, ProgressReport } from "../status/contract.js"
+
+export type { StagedChange } from "@hayloft/engine/cluster/index.js"
+
+/** A change of a running store by an operator. */
+export type StoreChange =
+  | StagedChange
+  /** Several in one change of the layout. */
+  | { readonly kind: "changeLayout"; readonly changes: readonly StagedChange[] }
+  /** While shards move: back to the layout before. */
+  | { readonly kind: "revertLayout" }
+  /** Without a weight: by its size, relative to the others. Without a node: on the one that is asked. */
+  | {
+      readonly kind: "addDevice"
+      readonly path: string
+      readonly weight: number | undefined
+      readonly node?: NodeName | undefined
+    }
+  /**
+   * Permanently removes an offline device; its shards are rebuilt on the others. `acceptLoss`: even if objects are
+   * lost.
+   */
+  | { readonly kind: "forgetDevice"; readonly id: DeviceId; readonly acceptLoss: boolean }
+  /** The same for a node that is lost, with all its devices. */
+  | { readonly kind: "forgetNode"; readonly node: NodeName; readonly acceptLoss: boolean }
+  /** An empty folder replaces an offline device. Without a node: on the node of the device. */
+  | {
+      readonly kind: "replaceDevice"
+      readonly id: DeviceId
+      readonly path: string
+      readonly acceptLoss: boolean
+      readonly node?: NodeName | undefined
+    }
+  /** Without a bucket: of the store. "automatic" follows the number of devices, or for a bucket the store's policy. */
+  | {
+      readonly kind: "setRedundancy"
+      readonly policy: Policy | "automatic"
+      readonly bucket: BucketName | undefined
+    }
+  /** The policy is undefined if the class has the redundancy of the bucket or the store. */
+  | { readonly kind: "setClass"; readonly storageClass: StorageClass; readonly policy: Policy | undefined }
+
+/** The effect of a change on one device. */
+interface PlannedDevice {
+  /** The id is absent for a device that does not exist yet. */
+  readonly id?: DeviceId
+  readonly path: string
+  /** Its node; absent on one machine. */
+  readonly node?: string
+  /** Bytes of shards that are written to it. */
+  readonly bytesIn: number
+  /** Bytes of shards that it gives up. */
+  readonly bytesOut: number
+}
+
+/** How many arbitrary ones may fail without a loss; -1: something is not readable. */
+export interface PlannedLosses {
+  readonly before: number
+  readonly during: number
+  readonly after: number
+}
+
+export interface ChangePlan {
+  /** The effect, in a sentence. */
+  readonly summary: string
+  readonly policyBefore: string
+  readonly policyAfter: string
+  readonly devices: readonly PlannedDevice[]
+  /** Bytes of shards that are copied to, or rebuilt on, another device. */
+  readonly movedBytes: number
+  /** Bytes of shards that are re-encoded under another policy. */
+  readonly reencodedBytes: number
+  /** At the rate limit of such work. */
+  readonly hours: number
+  /** Disks. */
+  readonly survives: PlannedLosses
+  /** The losses of machines; absent on one machine. */
+  readonly survivesMachines?: PlannedLosses
+  /** The losses of zones; absent if no zone is named. */
+  readonly survivesZones?: PlannedLosses
+  /** Bytes of objects that fit, including stored ones; absent if unknown. */
+  readonly usableBytesBefore?: number
+  readonly usableBytesAfter?: number
+  /** Warnings for the operator before confirmation. */
+  readonly warnings: readonly string[]
+  /** Text to repeat for a change that is less safe or probably a mistake; absent: yes is enough. */
+  readonly confirmBy?: string
+  /**
+   * Buckets with object lock that would be less safe than they were promised to be, which the operator has to name.
+   * Absent: none.
+   */
+  readonly lockedBuckets?: readonly string[]
+  /** How many there are beside those that are listed; absent: none. */
+  readonly moreLockedBuckets?: number
+}
+
+export interface AppliedChange {
+  readonly plan: ChangePlan
+  /** The generation of the control record with the change. */
+  readonly generation: number
+}
+
+export interface DeviceCheck {
+  readonly id: DeviceId
+  readonly state: DeviceState
+  /** The result, in a sentence. */
+  readonly finding: string
+}
+
+export interface RedundancyReport {
+  readonly policy: string
+  /** The policy follows the number of devices. */
+  readonly isAutomatic: boolean
+  /** The meaning of the policy with the present devices, in a sentence. */
+  readonly meaning: string
+  /** Buckets with their own policy. */
+  readonly buckets: readonly { readonly bucket: string; readonly policy: string }[]
+  /** Storage classes with their own policy. */
+  readonly classes: readonly { readonly storageClass: StorageClass; readonly policy: string }[]
+  /** While blocks are re-encoded from one policy to another. */
+  readonly reencoding?: ProgressReport
+}
+
+/** The share of one device in the layout. */
+export interface DeviceShare {
+  readonly id: DeviceId
+  readonly path: string
+  /** The node is absent, like the next two fields, on one machine, or if no zone is named. */
+  readonly node?: string
+  readonly zone?: string
+  readonly machine?: string
+  readonly state: ControlDeviceState
+  readonly weight: number
+  /** Slots of the layout, of all partitions. */
+  readonly slots: number
+  /** The slots that its weight and an even spread give it; absent without a place, or if there are too few devices. */
+  readonly fairSlots?: number
+  /** `slots` as a share of all slots, 0 to 1. */
+  readonly share: number
+  /** In the previous layout, while shards move. */
+  readonly shareBefore?: number
+}
+
+export interface LayoutDetails extends LayoutReport {
+  readonly devices: readonly DeviceShare[]
+}
+
+/** Uploads of processes that ended between "shards durable" and "commit", and of refused requests. */
+export interface PendingReport {
+  readonly uploads: readonly {
+    readonly upload: UploadId
+    /** The bucket is undefined if it does not exist any more. */
+    readonly bucket?: string | undefined
+    readonly key: string
+    readonly blocks: number
+    readonly bytes: number
+    /** The time is undefined if metadata replicas have not confirmed yet that no object has the blocks. */
+    readonly removableMs?: number | undefined
+  }[]
+  /** Further uploads, which the list leaves out. */
+  readonly more: number
+}
+
+/** Operations of the admin API on a running store. Refusals are failures with messages for operators. */
+export interface StoreOperations {
+  /** Returns the effect of the change. Throws what `change` would throw; changes nothing. */
+  plan(change: StoreChange): Promise<ChangePlan>
+  /**
+   * Resolves when the change is durable and in force; the work that it causes runs in the background. Throws
+   * `invalidArgument` if the plan has a `confirmBy` and `confirm` differs from it, or if `lockedBuckets` lacks one of the
+   * plan's.
+   */
+  change(change: StoreChange, confirm: string | undefined, lockedBuckets?: readonly string[]): Promise<AppliedChange>
+  /** Probes a device now; an offline device that works takes part again and is rebuilt. */
+  checkDevice(id: DeviceId): Promise<DeviceCheck>
+  redundancy(): Promise<RedundancyReport>
+  /** The layout, with the share of each device. */
+  layout(): Promise<LayoutDetails>
+  /** The layout for programs that compute where blocks are. */
+  layoutFile(): LayoutFile
+  /** Persists across restarts, as do the next two. */
+  setRepairPaused(isPaused: boolean): Promise<void>
+  /** Ends a pause, and begins a pass now if none is running; of all devices if `device` is undefined. */
+  startScrub(device: DeviceId | undefined): Promise<void>
+  pauseScrub(): Promise<void>
+  /** Uploads that have bytes on devices, and that no object has. */
+  pending(): Promise<PendingReport>
+  /** Aborted blocks are removed, however many there are, until the process ends. */
+  resumeOrphans(): Promise<JobReport>
+  /** Throws `invalidArgument` for an unknown job, and for a throttle out of range. */
+  setThrottle(job: string, throttle: number): Promise<JobReport>
+  /**
+   * Pauses a job on all nodes, or lets it go on; persists across restarts. Throws `invalidArgument` for an unknown job, and
+   * for one that may not be paused, with the reason.
+   */
+  setJobPaused(job: string, isPaused: boolean): Promise<JobReport>
+  /** Wakes a job, so that it checks for work. Throws `invalidArgument` for an unknown job. */
+  wakeJob(job: string): Promise<JobReport>
+}

@@ -1,0 +1,575 @@
+/**
+ * Operations: carries out an operator's changes to a running store. It changes the control record, takes and
+ * releases folders, and wakes background jobs; the work that a change causes runs in the background.
+ *
+ * Promises  A refused change has no effect; a folder that was taken for it is released.
+ */
+import type {
+  AppliedChange,
+  ChangePlan,
+  DeviceCheck,
+  LayoutDetails,
+  PendingReport,
+  RedundancyReport,
+  StoreChange,
+  StoreOperations,
+} from "./contract.js"
+import type { JobReport, LayoutReport, ProgressReport } from "../status/contract.js"
+import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
+import { unlessFull } from "@hayloft/base/space/full-disk.js"
+import { parseDeviceId, parseIncarnation, textOfObjectKey } from "@hayloft/base/ids.js"
+import type { DeviceId, Incarnation, NodeName } from "@hayloft/base/ids.js"
+import { lockedNamesOf, lockedNamesText, requireLockedNames, type LockedNames } from "@hayloft/base/locked-names.js"
+import { textOfPolicy } from "@hayloft/base/policy.js"
+import {
+  claimDevice,
+  deviceOf,
+  isSameChoice,
+  layoutFileOf,
+  policyInWords,
+  previewChange,
+  type NewDevice,
+  type PreviewFacts,
+} from "@hayloft/engine/cluster/index.js"
+import { jobsOfFeatures } from "@hayloft/features/index.js"
+import type { ControlDevice, ControlRecord, DeviceHome } from "@hayloft/engine/format/control-record.js"
+import type { LayoutFile } from "@hayloft/engine/format/layout-file.js"
+import type { JobRunner } from "@hayloft/base/life/index.js"
+import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import type { OwnedFolder } from "../devices/device-set.js"
+import type { Engine } from "../engine.js"
+import { chosen, decideChange, summaryOf } from "./decide-change-core.js"
+import { layoutDetails } from "./layout-details-core.js"
+import { lockedAtRisk, type LockedRisks } from "./locked-at-risk-core.js"
+import { notesOf, type NewDisk } from "./plan-warnings-core.js"
+import { policyStepsOf, reencodingsOf } from "./policy-steps-core.js"
+
+/** Properties that a folder would have as a device. */
+interface FolderFacts {
+  readonly isMountPoint: boolean
+  readonly capacityBytes: number
+}
+
+export interface FolderMatch extends FolderFacts {
+  /** Equal for folders that fail together. */
+  readonly disk: string
+  /** The disk of the operating system. */
+  readonly systemDisk: string
+}
+
+export interface FolderTaken extends FolderFacts {
+  readonly folder: OwnedFolder
+  /** The record does not name it yet. */
+  readonly isNew: boolean
+}
+
+/** Folders that the running store inspects and takes. */
+export interface FolderTaker {
+  /**
+   * Changes nothing. Throws the failures of `take` that concern the folder, and if the parent folder does not exist.
+   */
+  inspect(path: string): Promise<FolderMatch>
+  /** Returns the device in the folder; undefined if there is none. Changes nothing. */
+  deviceAt(path: string): Promise<DeviceId | undefined>
+  /**
+   * Returns true if the folder exists without a device: empty, emptied, or begun as a device and never used. Changes
+   * nothing.
+   */
+  mayBeFilled(path: string): Promise<boolean>
+  take(path: string): Promise<FolderTaken>
+  /** Throws `deviceFailed` if the device fails a write, a sync or a read. */
+  probe(path: string): Promise<void>
+}
+
+/** The nodes of the store, of which this process is one. */
+export interface NodeDirectory {
+  readonly own: NodeName
+  /** Reads what other nodes have changed of the control record until now. */
+  refresh(): Promise<void>
+  has(node: NodeName): boolean
+  /** The home of a device on this disk of this node, claimed by this process. */
+  homeOn(disk: string): DeviceHome
+  isOver(incarnation: Incarnation): boolean
+  /** Throws `conflict` while the node serves: it cannot be lost then. */
+  checkLost(node: NodeName): void
+  /** Once it resolves, nothing that the node does takes effect any more. */
+  end(node: NodeName): Promise<void>
+  /** The node is no longer one of the store. */
+  removeRow(node: NodeName): Promise<void>
+}
+
+/** The sources of plans and reports. */
+interface OperationSources {
+  /** The contents of the store. */
+  readonly facts: () => PreviewFacts
+  readonly reencoding: () => ProgressReport | undefined
+  readonly layout: () => LayoutReport
+  /** The directory is undefined on one machine. */
+  readonly nodes: NodeDirectory | undefined
+  readonly log: Pick<Log, "info">
+}
+
+/** Placeholder for a device that does not exist yet. */
+const NEW_ID = parseDeviceId("f".repeat(16))
+/** Work that an operator may pause. */
+const REPAIR = "repair"
+const SCRUB = "scrub"
+const ORPHANS = "orphans"
+/** A list with keys of full length is below 1 MiB. */
+const PENDING_SHOWN_MAX = 500
+/** Jobs that the store can do without for a while: their pause is in the control record. */
+const pausableJobs = (): readonly string[] => [
+  ...[
+    REPAIR,
+    SCRUB,
+    ORPHANS,
+    "reencode",
+    "compaction",
+    "integrity-audit",
+    "metadata-backup",
+    "encrypt",
+    "encrypt-files",
+  ],
+  ...jobsOfFeatures().flatMap(({ name, isPausable }) => (isPausable === true ? [name] : [])),
+]
+
+export class EngineOperations implements StoreOperations {
+  constructor(
+    private readonly engine: Engine,
+    private readonly folders: FolderTaker,
+    private readonly jobs: JobRunner,
+    private readonly clock: Clock,
+    private readonly sources: OperationSources,
+  ) {}
+
+  private get record(): ControlRecord {
+    return this.engine.recordManager.record
+  }
+
+  async plan(change: StoreChange): Promise<ChangePlan> {
+    await this.sources.nodes?.refresh()
+    this.checkNodes(change)
+    if (!("path" in change)) return this.planOf(change, undefined, undefined)
+    const found = await this.folders.inspect(change.path)
+    const { isMountPoint, capacityBytes } = found
+    const device = { id: NEW_ID, pathHint: change.path, isMountPoint, capacityBytes }
+    return this.planOf(change, { ...device, ...this.homeOn(found.disk) }, found)
+  }
+
+  /** The home of a device on the disk, if the store has nodes. */
+  private homeOn(disk: string): { readonly home?: DeviceHome } {
+    const { nodes } = this.sources
+    return nodes === undefined ? {} : { home: nodes.homeOn(disk) }
+  }
+
+  /** Throws `invalidArgument` for a node that does not exist, `conflict` for one that serves and is to be forgotten. */
+  private checkNodes(change: StoreChange): void {
+    const staged = change.kind === "changeLayout" ? change.changes : [change]
+    for (const each of staged) {
+      if (!("node" in each) || each.node === undefined) continue
+      const { nodes } = this.sources
+      const { node } = each
+      if (nodes === undefined) {
+        throw fail("invalidArgument", { message: "this store has no nodes: its devices are those of one machine" })
+      }
+      if (!nodes.has(node) && !this.record.devices.some(({ home }) => home?.node === node)) {
+        throw fail("invalidArgument", { message: `no node ${node} belongs to this store`, node })
+      }
+    }
+    if (change.kind === "forgetNode") this.sources.nodes?.checkLost(change.node)
+  }
+
+  async change(
+    change: StoreChange,
+    confirm: string | undefined,
+    lockedBuckets: readonly string[] = [],
+  ): Promise<AppliedChange> {
+    // Check the change before taking the folder: taking it makes it a device, and it would no longer be empty.
+    const planned = await this.plan(change)
+    checkConfirmed(planned, confirm)
+    checkLockedNamed(planned, lockedBuckets)
+    const taken = "path" in change ? await this.take(change.path) : undefined
+    try {
+      const newDevice = taken && (await this.newDeviceOf(taken))
+      const plan = { ...(await this.planOf(change, newDevice, undefined)), warnings: planned.warnings }
+      const record = await this.make(change, newDevice)
+      this.follow(change)
+      const { kind, ...what } = change
+      this.sources.log.info("store_changed", { change: kind, ...textsOf(what) })
+      return { plan, generation: record.generation }
+    } catch (error) {
+      if (taken !== undefined) this.engine.giveUp(taken.folder.place.id, asReason(error))
+      throw error
+    }
+  }
+
+  private async make(change: StoreChange, newDevice: NewDevice | undefined): Promise<ControlRecord> {
+    const { control, services } = this.engine
+    const takeEffect = () => control.change(change.kind, before => this.decide(before, change, newDevice))
+    if (change.kind === "forgetNode") return this.forgetNode(change.node, takeEffect)
+    if (change.kind === "setClass") {
+      // From here on the devices of this node refuse earlier releases, which would drop a class.
+      await services.classes.use(change.storageClass)
+      return takeEffect()
+    }
+    if (change.kind !== "setRedundancy" || change.bucket === undefined) return takeEffect()
+    const { bucket, policy } = change
+    // Each change takes one of the policy versions, of which there is an end, and everything is checked again.
+    const { policy: present } = await services.buckets.holdings(bucket)
+    if (isSameChoice(present, chosen(policy))) return this.record
+    try {
+      const record = await takeEffect()
+      await services.buckets.setPolicy(bucket, chosen(policy))
+      return record
+    } finally {
+      services.reencode.policyChanged()
+    }
+  }
+
+  /** The node is fenced first: it may still run, cut off from others. */
+  private async forgetNode(node: NodeName, takeEffect: () => Promise<ControlRecord>): Promise<ControlRecord> {
+    const { nodes } = this.sources
+    await nodes?.end(node)
+    const record = await takeEffect()
+    await nodes?.removeRow(node)
+    return record
+  }
+
+  private async newDeviceOf({ folder, isMountPoint, capacityBytes }: FolderTaken): Promise<NewDevice> {
+    const { id, path: pathHint } = folder.place
+    const device = { id, pathHint, isMountPoint, capacityBytes }
+    if (this.sources.nodes === undefined) return device
+    return { ...device, ...this.homeOn((await this.folders.inspect(pathHint)).disk) }
+  }
+
+  private async take(path: string): Promise<FolderTaken> {
+    const taken = await this.folders.take(path)
+    if (!taken.isNew) {
+      await taken.folder.release()
+      const { id } = taken.folder.place
+      throw fail("invalidArgument", {
+        message: `${path} is device ${id} of this store: to bring it back: hayloft device check ${id}`,
+      })
+    }
+    await this.engine.bringIn(taken.folder)
+    return taken
+  }
+
+  private decide(record: ControlRecord, change: StoreChange, device: NewDevice | undefined): ControlRecord {
+    const nowMs = this.clock.wallMs()
+    const { policies } = this.sources.facts()
+    // Blocks that are still stored under another policy will be re-encoded; they need no space in a future layout.
+    const ofBuckets = this.engine.services.buckets.policies().map(({ policy }) => policy)
+    const inUse = [...policies.map(({ policy }) => policy), ...ofBuckets]
+    const policy = "policy" in change && change.policy !== "automatic" ? change.policy : undefined
+    if (policy !== undefined) this.engine.checkPolicy(policy)
+    return decideChange(record, change, { device, ofBuckets, inUse, nowMs })
+  }
+
+  /** Starts the work that a change in force causes. */
+  private follow(change: StoreChange): void {
+    if (change.kind === "forgetDevice" || change.kind === "replaceDevice") {
+      this.engine.giveUp(
+        change.id,
+        fail("deviceFailed", { message: "the device was removed from the store", device: change.id }),
+      )
+    }
+    for (const job of [REPAIR, "replicas", "reencode"]) this.wakeIfThere(job)
+  }
+
+  private wakeIfThere(job: string): void {
+    if (this.jobs.status().some(({ name }) => name === job)) this.jobs.wake(job)
+  }
+
+  private async planOf(
+    change: StoreChange,
+    device: NewDevice | undefined,
+    found: FolderMatch | undefined,
+  ): Promise<ChangePlan> {
+    const { buckets, classes } = this.engine.services
+    if (change.kind === "setClass" && change.policy === undefined) await classes.checkDispensable(change.storageClass)
+    const isOfBucket = change.kind === "setRedundancy" && change.bucket !== undefined
+    const holdings = isOfBucket ? await buckets.holdings(change.bucket) : undefined
+    const own = await buckets.policiesWithBytes()
+    const before = this.record
+    const after = this.decide(before, change, device)
+    const facts = this.sources.facts()
+    const preview = previewChange(before, after, facts, reencodingsOf({ before, after }, change, facts, holdings, own))
+    const named = [...before.devices, ...after.devices]
+    const newDisk =
+      found && device && isAtNewPath(before, change) ? newDiskOf(before, after, device, found, facts) : undefined
+    const steps = policyStepsOf(change, { before, after }, holdings, own)
+    const { warnings, confirmBy } = notesOf(change, preview, steps, newDisk)
+    const locked = await this.lockedOf(lockedAtRisk(change, await buckets.locked(), { before, after }, facts))
+    return {
+      summary: summaryOf(change),
+      policyBefore: textOfPolicy(preview.policyBefore),
+      policyAfter: textOfPolicy(preview.policyAfter),
+      devices: preview.devices.map(({ id, bytesIn, bytesOut }) => ({
+        ...(id === NEW_ID ? {} : { id }),
+        ...placeOf(named.find(each => each.id === id)),
+        bytesIn: Math.round(bytesIn),
+        bytesOut: Math.round(bytesOut),
+      })),
+      movedBytes: Math.round(preview.movedBytes),
+      reencodedBytes: Math.round(preview.reencodedBytes),
+      hours: preview.hours,
+      survives: preview.survives,
+      ...(preview.survivesMachines && { survivesMachines: preview.survivesMachines }),
+      ...(preview.survivesZones && { survivesZones: preview.survivesZones }),
+      ...(preview.usableBefore === undefined ? {} : { usableBytesBefore: Math.round(preview.usableBefore) }),
+      ...(preview.usableAfter === undefined ? {} : { usableBytesAfter: Math.round(preview.usableAfter) }),
+      warnings: [...warnings, ...lockedWarnings(locked)],
+      ...(confirmBy === undefined ? {} : { confirmBy }),
+      ...(locked.listed.length === 0 ? {} : { lockedBuckets: locked.listed }),
+      ...(locked.more === 0 ? {} : { moreLockedBuckets: locked.more }),
+    }
+  }
+
+  /** Looks for versions of the classes that become less safe, as far as the limit of such a look allows. */
+  private async lockedOf({ certain, byClass }: LockedRisks): Promise<LockedNames> {
+    const names = new Set(certain)
+    const doubtful = byClass.filter(({ bucket }) => !names.has(bucket.name))
+    const { classes } = this.engine.services
+    for (const bucket of await classes.bucketsWith(doubtful)) names.add(bucket.name)
+    return lockedNamesOf([...names].sort())
+  }
+
+  async checkDevice(id: DeviceId): Promise<DeviceCheck> {
+    const { pathHint, state } = deviceOf(this.record, id)
+    const isOpen = this.engine.devices.some(({ place }) => place.id === id)
+    if (!isOpen) await this.return(id, pathHint)
+    const isFull = await unlessFull(
+      () => this.folders.probe(pathHint).then(() => false),
+      () => true,
+    )
+    if (isFull) return { id, state: "full", finding: "the device works but is full" }
+    const now = deviceOf(this.record, id).state
+    const finding = isOpen ? "the device reads and writes" : `the device works; it was ${state} and is back in use`
+    return { id, state: now, finding }
+  }
+
+  /**
+   * Takes back an offline device. An emptied folder in its place is rebuilt, as at a start, unless objects could be
+   * lost, or the device had its own mount point and the folder is not one.
+   */
+  async readmit(id: DeviceId, path: string): Promise<"back" | "replaced"> {
+    if (!(await this.folders.mayBeFilled(path))) {
+      await this.return(id, path)
+      return "back"
+    }
+    const { isMountPoint } = await this.folders.inspect(path)
+    if (deviceOf(this.record, id).isMountPoint && !isMountPoint) {
+      throw fail("deviceFailed", {
+        message: `${path} is empty and not a mount point, but the device had its own: mount the disk, or rebuild the device in this folder with: hayloft device replace ${id} ${path}`,
+      })
+    }
+    await this.change({ kind: "replaceDevice", id, path, acceptLoss: false }, undefined)
+    return "replaced"
+  }
+
+  /** Takes back the folder of an offline device after a probe succeeds. */
+  async return(id: DeviceId, path: string): Promise<void> {
+    const found = await this.folders.deviceAt(path)
+    if (found === undefined) throw fail("deviceFailed", { message: `there is no device at ${path}`, device: id })
+    if (found !== id) throw fail("foreignFolder", { message: this.whyOther(id, found, path) })
+    const { folder } = await this.folders.take(path)
+    try {
+      await this.folders.probe(path)
+      const stack = await this.engine.bringIn(folder)
+      await this.claim(id, path)
+      await this.engine.control.bringIn(stack)
+    } catch (error) {
+      this.engine.giveUp(id, asReason(error))
+      await folder.release()
+      throw error
+    }
+    for (const job of [REPAIR, "replicas"]) this.wakeIfThere(job)
+  }
+
+  /** In the place of a device is another one. */
+  private whyOther(id: DeviceId, found: DeviceId, path: string): string {
+    const isNamed = this.record.devices.some(device => device.id === found)
+    if (!isNamed) return `${path} is not device ${id}; replace the device to use this folder`
+    // A node that starts makes each empty folder a new device.
+    return `${path} is device ${found} now, which joined when a node started with that folder empty. If the shards of device ${id} are lost, give it up: hayloft device forget ${id}. If its disk exists, mount it at another path and start the node with that folder too`
+  }
+
+  /** The claim may be that of an earlier process, or of a node that the disk was in before. */
+  private async claim(id: DeviceId, path: string): Promise<void> {
+    const { nodes } = this.sources
+    if (nodes === undefined) return
+    const home = nodes.homeOn((await this.folders.inspect(path)).disk)
+    const isOver = (incarnation: number) => nodes.isOver(parseIncarnation(incarnation))
+    await this.engine.control.change("device is claimed", record => claimDevice(record, id, home, isOver))
+  }
+
+  layout(): Promise<LayoutDetails> {
+    return Promise.resolve(layoutDetails(this.record, this.sources.layout()))
+  }
+
+  layoutFile(): LayoutFile {
+    return layoutFileOf(this.record)
+  }
+
+  redundancy(): Promise<RedundancyReport> {
+    const { record } = this
+    const reencoding = this.sources.reencoding()
+    return Promise.resolve({
+      policy: textOfPolicy(record.policy),
+      isAutomatic: record.isPolicyAutomatic,
+      meaning: policyInWords(record),
+      buckets: this.engine.services.buckets
+        .policies()
+        .map(({ name, policy }) => ({ bucket: name, policy: textOfPolicy(policy) })),
+      classes: (record.classes ?? []).map(([storageClass, policy]) => ({ storageClass, policy: textOfPolicy(policy) })),
+      ...(reencoding === undefined ? {} : { reencoding }),
+    })
+  }
+
+  setRepairPaused(isPaused: boolean): Promise<void> {
+    return this.setPaused(REPAIR, isPaused)
+  }
+
+  async startScrub(device: DeviceId | undefined): Promise<void> {
+    if (device !== undefined) deviceOf(this.record, device)
+    await this.setPaused(SCRUB, false)
+    for (const { place, tending } of this.engine.devices) {
+      if (device === undefined || place.id === device) tending.scrub.startNow()
+    }
+    this.wakeIfThere(SCRUB)
+  }
+
+  pauseScrub(): Promise<void> {
+    return this.setPaused(SCRUB, true)
+  }
+
+  private async setPaused(work: string, isPaused: boolean): Promise<void> {
+    await this.engine.control.change(isPaused ? "pause" : "resume", record => {
+      if (record.pausedWork.includes(work) === isPaused) return record
+      const others = record.pausedWork.filter(name => name !== work)
+      return { ...record, pausedWork: isPaused ? [...others, work] : others }
+    })
+    this.wakeIfThere(work)
+  }
+
+  async pending(): Promise<PendingReport> {
+    const found = this.engine.services.orphans.pending()
+    const shown = found.slice(0, PENDING_SHOWN_MAX)
+    const names = await this.engine.services.buckets.namesOf(shown.map(({ owner }) => owner.bucketId))
+    return {
+      uploads: shown.map(({ uploadId: upload, owner, blocks, bytes, removableInMs }, at) => ({
+        ...{ upload, bucket: names[at], key: textOfObjectKey(owner.key), blocks, bytes },
+        removableMs: removableInMs === Infinity ? undefined : Math.ceil(this.clock.wallMs() + removableInMs),
+      })),
+      more: found.length - shown.length,
+    }
+  }
+
+  async resumeOrphans(): Promise<JobReport> {
+    this.engine.services.orphans.resume()
+    this.wakeIfThere(ORPHANS)
+    return this.jobOf(ORPHANS)
+  }
+
+  async setJobPaused(job: string, isPaused: boolean): Promise<JobReport> {
+    this.jobOf(job)
+    checkPausable(job)
+    await this.setPaused(job, isPaused)
+    return this.jobOf(job)
+  }
+
+  async setThrottle(job: string, throttle: number): Promise<JobReport> {
+    this.jobs.setThrottle(job, throttle)
+    return this.jobOf(job)
+  }
+
+  /** The backup of the metadata begins now, even if it is not due. */
+  async wakeJob(job: string): Promise<JobReport> {
+    const { metadataBackup } = this.engine.services
+    if (job === metadataBackup?.name) metadataBackup.order()
+    this.jobs.wake(job)
+    return this.jobOf(job)
+  }
+
+  private jobOf(name: string): JobReport {
+    const job = this.jobs.status().find(each => each.name === name)
+    if (job === undefined) throw fail("invalidArgument", { message: "no such job", job: name })
+    const { lastError, ...rest } = job
+    return lastError === undefined ? rest : { ...rest, lastError }
+  }
+}
+
+/** The members of a change that name something. */
+const textsOf = (change: object): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    Object.entries(change).flatMap(([name, value]) =>
+      typeof value === "string" ? [[name === "id" ? "device" : name, value]] : [],
+    ),
+  )
+
+const placeOf = (device: ControlDevice | undefined): { readonly path: string; readonly node?: string } => ({
+  path: device?.pathHint ?? "",
+  ...(device?.home === undefined ? {} : { node: device.home.node }),
+})
+
+/** A folder in the place of a device, such as a new disk at the same mount point, is no new choice of the operator. */
+const isAtNewPath = (before: ControlRecord, change: StoreChange): boolean =>
+  change.kind === "addDevice" ||
+  (change.kind === "replaceDevice" && deviceOf(before, change.id).pathHint !== change.path)
+
+function newDiskOf(
+  before: ControlRecord,
+  after: ControlRecord,
+  { id, pathHint: path, home }: NewDevice,
+  { disk, systemDisk }: FolderMatch,
+  { diskOf }: PreviewFacts,
+): NewDisk {
+  // Names of disks are unique on one machine only.
+  const isBeside = (device: ControlDevice): boolean =>
+    device.home?.machine === home?.machine && device.home?.zone === home?.zone
+  return {
+    ...{ path, disk, systemDisk, weight: deviceOf(after, id).weight },
+    isReplacement: before.devices.some(device => !after.devices.some(each => each.id === device.id)),
+    otherDisks: before.devices.filter(isBeside).map(device => device.home?.disk ?? diskOf(device.id)),
+    otherWeights: before.devices.map(({ weight }) => weight),
+  }
+}
+
+/** Throws `invalidArgument`. */
+function checkPausable(job: string): void {
+  const pausable = pausableJobs()
+  if (pausable.includes(job)) return
+  throw fail("invalidArgument", {
+    message: `${job} cannot be paused: without it the store fills up, or is less safe than it shows; hayloft jobs set-throttle slows it. These can be: ${pausable.join(", ")}`,
+  })
+}
+
+const asReason = (error: unknown): Failure =>
+  isFailure(error) ? error : fail("internal", { reason: String(error) }, error)
+
+const lockedWarnings = (locked: LockedNames): readonly string[] =>
+  locked.listed.length === 0
+    ? []
+    : [`buckets with object lock would be less safe than they were promised to be: ${lockedNamesText(locked)}`]
+
+/** Throws `invalidArgument`, which tells what to send, unless the plan's buckets with object lock are named. */
+function checkLockedNamed(
+  { summary, lockedBuckets = [], moreLockedBuckets = 0 }: ChangePlan,
+  named: readonly string[],
+): void {
+  requireLockedNames(summary, { listed: lockedBuckets, more: moreLockedBuckets }, named)
+}
+
+/** Throws `invalidArgument`, which tells what to send, unless `confirm` is the name that the plan asks for. */
+function checkConfirmed(
+  { summary, warnings, confirmBy }: Pick<ChangePlan, "summary" | "warnings" | "confirmBy">,
+  confirm: string | undefined,
+): void {
+  if (confirmBy === undefined || confirm === confirmBy) return
+  const why = warnings.length === 0 ? "" : ` (${warnings.join("; ")})`
+  const given = confirm === undefined ? "" : `, not ${JSON.stringify(confirm)}`
+  const message = `not done: ${summary}${why}. To do it all the same send "confirm": ${JSON.stringify(confirmBy)}${given}`
+  throw fail("invalidArgument", { message })
+}

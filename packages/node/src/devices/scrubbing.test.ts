@@ -1,0 +1,109 @@
+/** Every device is verified within its period, a little each day, however often the process starts. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { must } from "@hayloft/base/assert.js"
+import { objectKeyOfText, parseDeviceId, parseIncarnation, parseLogSequence } from "@hayloft/base/ids.js"
+import { KIB } from "@hayloft/base/limits.js"
+import { Rows } from "@hayloft/engine/device/index.js"
+import { SimClock } from "@hayloft/base/seams/clock/sim.js"
+import { SimDisk } from "@hayloft/base/seams/disk/index.js"
+import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
+import { NeedleScrub, openVolumes } from "@hayloft/engine/volume/index.js"
+import type { Engine } from "../engine.js"
+import { DAY_MS, readScrubRecord, SCRUB_PACE, Scrubbing } from "./scrubbing.js"
+import { createBucket, Machine, noSignal, sourceOf } from "../testing-engine.js"
+
+const STEP_MS = DAY_MS / 4
+const OBJECTS = 60
+
+/** Runs the scrub until it rests. */
+async function scrub(machine: Machine, engine: Engine): Promise<void> {
+  const job = must(
+    engine.jobs.find(({ name }) => name === "scrub"),
+    "there is such a job",
+  )
+  for (let steps = 0; steps < 10_000; steps += 1) {
+    if ((await machine.clock.runUntil(job.step(noSignal))) !== "busy") return
+  }
+  assert.fail("the scrub never rests")
+}
+
+test("by default everything is verified within 30 days, a little each day, and a restart loses no progress", async () => {
+  const machine = new Machine({ devices: 4 })
+  let engine = await machine.open()
+  const bucket = await createBucket(engine)
+  for (let i = 0; i < OBJECTS; i += 1) {
+    const given = { attributes: { headers: {}, userMetadata: [] }, tags: [], conditions: {}, signal: noSignal }
+    const body = sourceOf(Buffer.alloc(200 * KIB, `${i} `))
+    await machine.clock.runUntil(
+      engine.services.objects.put({ ...given, bucket, key: objectKeyOfText(`key ${i}`), body }),
+    )
+  }
+  const heldBytes = engine.devices.reduce((sum, { volumes }) => sum + volumes.usage().writtenBytes, 0)
+  let readBytes = 0
+  const begunDays = new Map<string, number>()
+  const endedDays = new Map<string, number>()
+  for (let days = 0; endedDays.size < 4; days += STEP_MS / DAY_MS) {
+    assert.ok(days < 34, `after ${days} days ${endedDays.size} devices are verified`)
+    if (days % 5 === 0) {
+      await machine.clock.runUntil(engine.stop())
+      machine.disk.kill()
+      engine = await machine.open()
+    }
+    machine.disk.intercept(call => {
+      if (call.kind !== "read" || !call.path.includes("/volumes/")) return
+      const thereBytes = (machine.disk.medium.fileAt(call.path)?.current.length ?? 0) - call.offsetBytes
+      readBytes += Math.min(call.lengthBytes, Math.max(0, thereBytes))
+    })
+    await scrub(machine, engine)
+    machine.disk.intercept(() => undefined)
+    for (const { place, tending } of engine.devices) {
+      const { isRunning, passStartedMs } = tending.scrub.view
+      if (isRunning && !begunDays.has(place.path)) begunDays.set(place.path, days)
+      if (!isRunning && passStartedMs > 0 && !endedDays.has(place.path)) endedDays.set(place.path, days)
+    }
+    await machine.clock.advance(STEP_MS)
+  }
+  const begun = [...begunDays.values()]
+  assert.ok(Math.max(...begun) <= 3, `they begin within three days: ${begun.join()}`)
+  assert.ok(new Set(begun).size > 1, `not all at once: ${begun.join()}`)
+  for (const [path, day] of endedDays) {
+    const tookDays = day - (begunDays.get(path) ?? 0)
+    assert.ok(tookDays >= 20 && tookDays <= 30, `${path} took ${tookDays} days`)
+  }
+  // Readahead at the end of a step is read once more.
+  assert.ok(readBytes >= 0.95 * heldBytes && readBytes <= 1.1 * heldBytes, `${readBytes} of ${heldBytes} bytes`)
+})
+
+test("a store that is started every day is verified within its period; each device begins on a different day", async () => {
+  const firstDays = new Set<number>()
+  for (let number = 1; number <= 8; number += 1) {
+    const clock = new SimClock()
+    const disk = new SimDisk()
+    const deviceId = parseDeviceId(number.toString(16).padStart(16, "0"))
+    const aliveSinceMs = clock.wallMs()
+    let firstDay: number | undefined
+    let isWhole = false
+    for (let day = 0; day * DAY_MS < SCRUB_PACE.periodMs; day += 1) {
+      const lifetime = disk.boot()
+      const rows = new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
+      const directory = { folder: "/d/volumes", deviceId, incarnation: parseIncarnation(day + 1) }
+      const volumes = await openVolumes(lifetime, rows, directory, undefined)
+      const saved = await readScrubRecord(lifetime, "/d")
+      const scrub = new NeedleScrub(volumes.upkeep, saved?.state, () => undefined)
+      const device = { id: deviceId, path: "/d", disk: lifetime, volumes, aliveSinceMs }
+      const scrubbing = new Scrubbing(device, scrub, saved, clock)
+      for (let step = 0; step < 24; step += 1) {
+        await scrubbing.step(noSignal)
+        if (scrubbing.view.passStartedMs > 0) firstDay ??= day
+        isWhole ||= scrubbing.view.oldestVerifiedMs > aliveSinceMs
+        await clock.advance(DAY_MS / 24)
+      }
+      disk.kill()
+    }
+    assert.ok(firstDay !== undefined && firstDay <= SCRUB_PACE.offsetShare * 30, `first looked at on day ${firstDay}`)
+    assert.ok(isWhole, "the pass has ended")
+    firstDays.add(firstDay)
+  }
+  assert.ok(firstDays.size > 1, "not all of them at once")
+})

@@ -1,0 +1,53 @@
+/** Objects that were packed have the same ETag and checksum in the new store. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { objectKeyOfText } from "@hayloft/base/ids.js"
+import { encodePackingSetting } from "@hayloft/engine/format/packing-rows.js"
+import { Machine, noSignal, sourceOf } from "../testing-engine.js"
+import { config } from "../open/testing-start.js"
+import type { Engine } from "../index.js"
+import { SimDisk } from "@hayloft/base/seams/disk/index.js"
+import { SimLocks } from "@hayloft/base/seams/lock/index.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
+import { StoreTarget } from "./store-target.js"
+import { DoomedStore } from "./testing-rescue.js"
+
+for (const isBackedUp of [true, false])
+  test(`a packed object is a single upload again; with rows: ${isBackedUp}`, async () => {
+    const store = await DoomedStore.open(4)
+    const { machine } = store
+    const { clock } = machine
+    const bucket = await store.bucket("plain")
+    const etags = new Map<string, string>()
+    for (let i = 0; i < 16; i += 1) {
+      const bytes = store.bytes(1_000 + i)
+      const body = { ...sourceOf(bytes), checksumAlgorithm: "CRC32C" } as const
+      etags.set(`k${i}`, (await store.put(bucket, `k${i}`, bytes, body)).etag)
+    }
+    await store.set(bucket, "packing", encodePackingSetting({ afterSeconds: 0, maxBytes: 65_536 }))
+    await clock.advance(3_600_000)
+    await store.settle("packing")
+    await store.settle("collector")
+    if (isBackedUp) await store.backUp()
+    const seams = { clock, random: new SimRandom(2), disk: new SimDisk().boot(), locks: new SimLocks().boot() }
+    const opened: Engine[] = []
+    const run = async () => {
+      const engine = await Object.assign(new Machine({ devices: 1 }), { clock }).open()
+      opened.push(engine)
+      return { engine, backgroundServices: [], stop: () => Promise.resolve() }
+    }
+    const plan = { settings: { ...config, dataFolders: ["/new"] }, fileKeys: { current: undefined }, source: "x", run }
+    const { telemetry } = machine
+    const rescued = await store.rescue([1, 2, 3, 4], {}, undefined, shards =>
+      StoreTarget.open({ ...seams, telemetry }, plan, shards, () => undefined, noSignal),
+    )
+    assert.equal(rescued.summary[isBackedUp ? "certain" : "probable"].objects, 16)
+    const [engine = assert.fail("it is open")] = opened
+    const { objects, buckets } = engine.services
+    const found = await clock.runUntil(Promise.resolve(buckets.open(bucket.name)))
+    for (const [key, etag] of etags) {
+      const request = { bucket: found, key: objectKeyOfText(key), conditions: {}, headersOnly: true }
+      const { info } = await clock.runUntil(Promise.resolve(objects.get(request)))
+      assert.deepEqual([info.etag, info.checksum?.algorithm], [etag, isBackedUp ? "CRC32C" : info.checksum?.algorithm])
+    }
+  })

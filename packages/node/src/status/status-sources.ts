@@ -1,0 +1,171 @@
+/**
+ * Status sources: small views of a running store that its runner provides. All of them read from memory without I/O.
+ * Values that are unknown or do not exist are undefined, never invented.
+ */
+import type { EncryptingReport, ErasureReport, JobReport, MetadataReport, QueueReport } from "./contract.js"
+import type { Failure } from "@hayloft/base/failures.js"
+import type { DeviceId } from "@hayloft/base/ids.js"
+import type { Policy } from "@hayloft/base/policy.js"
+import type { SafetyInput } from "@hayloft/engine/cluster/index.js"
+import type { RateReport } from "@hayloft/access/index.js"
+import type { KeyServiceReport } from "@hayloft/access/keys/index.js"
+import type { FeatureReports } from "@hayloft/features/index.js"
+import type { OrphanReport, LostObject } from "@hayloft/objects/index.js"
+import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { DatabaseView } from "./database-core.js"
+import type { NodesView } from "./nodes-core.js"
+
+export interface StatusSources {
+  /** The record in effect. */
+  readonly record: () => ControlRecord
+  /** Open devices. */
+  readonly devices: () => readonly OpenDevice[]
+  /** Why this process took a device offline. */
+  readonly offlineReason: (id: DeviceId) => string | undefined
+  /** The view is undefined on one machine, and until this node has joined. */
+  readonly nodes?: () => NodesView | undefined
+  readonly metadata: () => MetadataView
+  /** The view is undefined if the metadata is on the devices. */
+  readonly database?: () => DatabaseView | undefined
+  /** Queues that belong to no device. */
+  readonly queues: () => readonly QueueReport[]
+  readonly jobs: () => readonly JobReport[]
+  /** Jobs of this process that have failed several times in a row. */
+  readonly failingJobs?: () => readonly { readonly name: string; readonly failuresInARow: number }[]
+  /** Stored blocks by policy and device; undefined if nothing has been scanned. */
+  readonly contents: () => StoreContents | undefined
+  /** Returns undefined if this process does no such work. */
+  readonly repair: () => RepairView | undefined
+  readonly orphans: () => OrphanReport
+  readonly features?: () => FeatureReports
+  /** Returns the erasures of buckets under way. */
+  readonly erasures?: () => readonly ErasureReport[]
+  /** It is undefined unless an existing store is being encrypted. */
+  readonly encrypting?: () => EncryptingReport | undefined
+  /** It is undefined if this process has no key services. */
+  readonly keyServices?: () => readonly KeyServiceReport[]
+  /** Accounts and keys whose limits were used. */
+  readonly rates?: () => readonly RateReport[]
+  /** Buckets whose keys were missing when they were last asked for. */
+  readonly bucketsWithoutKeys?: () => number
+  /** Returns true if a device lacks the newest keys: it was full, or overloaded, when they were made. */
+  readonly isShortOfKeys?: () => boolean
+  readonly scrub: () => readonly ScrubView[] | undefined
+  /** Returns the re-encoding of blocks from one policy to another; undefined if unknown, or if none are re-encoded. */
+  readonly reencoding: () => ReencodingView | undefined
+}
+
+interface MetadataView {
+  /** Why writes are not accepted; undefined: they are. */
+  readonly trouble: string | undefined
+  /** Differences between the metadata of a replica and what was written; empty if no damage was found. */
+  readonly damages: readonly string[]
+}
+
+export interface OpenDevice {
+  readonly id: DeviceId
+  readonly path: string
+  /** The reason to take it offline; undefined while it is healthy. A full device is healthy. */
+  readonly trouble: Failure | undefined
+  /** Why the latest checkpoint failed, or the files and rows that checkpoints and merges left out. */
+  readonly checkpointError: string | undefined
+  /** The last known values; undefined before the first query of the file system. */
+  readonly space: SpaceView | undefined
+  /** Bytes of removed needles in volumes; undefined if not counted. */
+  readonly deadBytes: number | undefined
+  readonly volumeBytes: number
+  readonly logBytes: number
+  readonly memtableRows: number
+  /** Rows that the metadata store could not hold as rows; absent for devices of other nodes. */
+  readonly asideRows?: number
+  readonly calls: QueueReport
+}
+
+export interface SpaceView {
+  /** Equal for folders that fail together. */
+  readonly fileSystemId: string
+  readonly fileSystemKind: string
+  readonly totalBytes: number
+  readonly freeBytes: number
+  /** Space for new needles; undefined if there is no reserve. */
+  readonly usableBytes: number | undefined
+  readonly reserveBytes: number | undefined
+  /** Accepts no new blocks. */
+  readonly isFull: boolean
+  /** Accepts no new rows either. */
+  readonly isCritical?: boolean
+  readonly secondsUntilFull: number | undefined
+}
+
+export interface StoreContents {
+  /** False until this process has scanned the stored blocks. */
+  readonly isKnown: boolean
+  /** An integrity audit checked every block: misplaced groups without devices are unreadable, all others readable. */
+  readonly isCounted: boolean
+  /** Grows with every change of these contents. */
+  readonly version: number
+  /** Policies of stored blocks, with the bytes of blocks before coding; without those of misplaced groups. */
+  readonly policies: readonly { readonly policy: Policy; readonly bytes: number }[]
+  /** Policies that buckets set for themselves. */
+  readonly bucketPolicies: readonly Policy[]
+  readonly lacking: SafetyInput["lacking"]
+  readonly misplacedGroups: SafetyInput["misplacedGroups"]
+}
+
+/** Progress in bytes. */
+export interface Work {
+  readonly doneBytes: number
+  readonly remainingBytes: number
+}
+
+export interface RepairView {
+  readonly isPaused: boolean
+  /** Since devices or layouts last changed; the remaining work is known once all partitions have been scanned. */
+  readonly partitionsScanned: number
+  /** Missing shards. */
+  readonly mending: PartitionWork
+  /** Intact shards at their place in the previous layout; moved after the missing ones are rebuilt. */
+  readonly moving: PartitionWork
+  readonly bytesPerSecond: number
+  /** Seconds until all work is done; undefined if nothing remains, or if unknown. */
+  readonly secondsLeft: number | undefined
+  readonly rebuiltShards: number
+  readonly lostBlocks: number
+  readonly lostBytes: number
+  /** Some of the objects that the lost blocks make unreadable. */
+  readonly lostObjects: readonly LostObject[]
+  readonly singleCopyBlocks: number
+  /** Repair waits for space on full devices. */
+  readonly isShortOfSpace: boolean
+}
+
+export interface ReencodingView extends Work {
+  readonly isPaused: boolean
+  readonly secondsLeft: number | undefined
+  /** Uploads that cannot be re-encoded now, because devices or shards are missing. */
+  readonly waiting: number
+}
+
+interface PartitionWork extends Work {
+  readonly partitionsDone: number
+  readonly partitionsRemaining: number
+}
+
+export interface ScrubView extends Work {
+  readonly device: DeviceId
+  readonly state: "running" | "waiting" | "paused"
+  readonly passStartedMs: number
+  readonly oldestVerifiedMs: number
+  readonly damagesFound: number
+}
+
+/** The metadata replicas by the record; if there are several tablets, of the one with the fewest. */
+export function namesOf({ tablets, devices, metaCopies }: ControlRecord): MetadataReport {
+  const fewest = [...tablets].sort((a, b) => a.replicas.length - b.replicas.length)[0]
+  return {
+    isInDatabase: tablets.length === 0,
+    copies: fewest?.replicas.length ?? 0,
+    copiesWanted: fewest ? Math.min(metaCopies, devices.length) : 0,
+    learning: fewest?.learners.length ?? 0,
+  }
+}

@@ -1,0 +1,87 @@
+/** Requests that wait for what does not answer are refused in time, while their work goes on and may still succeed. */
+import assert from "node:assert/strict"
+import { after, test } from "node:test"
+import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
+import type { Exchange } from "./contract.js"
+import type { RawClient } from "./testing-raw-client.js"
+import { serve, stopAll, until } from "./testing-listener.js"
+
+after(stopAll)
+
+const LIMITS = { stalledAnswerMs: 30, stalledMax: 2 }
+const ok = { status: 200, headers: [], body: new TextEncoder().encode("done") }
+
+/** Status and body of an answer. */
+async function last(client: RawClient, count: number): Promise<readonly [number | undefined, string | undefined]> {
+  const answer = (await client.answers(count))[count - 1]
+  return [answer?.status, answer?.body]
+}
+
+/** A server whose requests wait until `goOn`, unless their path is `/well`. */
+async function world() {
+  let goOn: () => void = () => undefined
+  const blocked = new Promise<void>(resolve => (goOn = resolve))
+  const [ended, failed]: [string[], unknown[]] = [[], []]
+  let reason: Failure | undefined = fail("tooManyInFlight", { message: "the disks do not answer" })
+  const handle = async (exchange: Exchange): Promise<void> => {
+    if (exchange.rawTarget !== "/well") {
+      if (exchange.method === "PUT") {
+        try {
+          for await (const _ of exchange.body()) await blocked
+        } catch (error) {
+          failed.push(error)
+          throw error
+        }
+      }
+      await blocked
+    }
+    ended.push(exchange.rawTarget)
+    await exchange.respond(ok)
+  }
+  const stalled = ({ rawTarget }: Pick<Exchange, "rawTarget">) => (rawTarget === "/patient" ? undefined : reason)
+  const { open } = await serve(handle, LIMITS, undefined, { stalled })
+  return { open, goOn, ended, failed, answers: () => (reason = undefined) }
+}
+
+test("a request that waits is refused with the reason, and its work goes on", async () => {
+  const { open, goOn, ended } = await world()
+  const client = await open()
+  client.send("GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+  assert.deepEqual(await last(client, 1), [503, "tooManyInFlight"])
+  assert.equal((await client.answers(1))[0]?.headers.get("retry-after"), "1")
+  // The connection can be used again.
+  client.send("GET /well HTTP/1.1\r\nHost: h\r\n\r\n")
+  assert.deepEqual(await last(client, 2), [200, "done"])
+  assert.deepEqual(ended, ["/well"])
+  goOn()
+  await until("the work has ended", () => ended.includes("/a"))
+})
+
+test("the body of a refused request ends for its work, which cannot commit a part of it", async () => {
+  const { open, goOn, failed } = await world()
+  const client = await open()
+  client.send("PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n")
+  client.send("x".repeat(400_000))
+  assert.equal((await last(client, 1))[0], 503)
+  goOn()
+  await until("its reader has failed", () => failed.length > 0)
+  assert.ok(isFailure(failed[0], "tooManyInFlight"))
+})
+
+test("while many are refused whose work goes on, others are refused when they arrive, and none afterwards", async () => {
+  const { open, goOn, ended, answers } = await world()
+  const [first, second, third, patient] = [await open(), await open(), await open(), await open()]
+  for (const client of [first, second]) {
+    client.send("GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert.equal((await last(client, 1))[0], 503)
+  }
+  third.send("GET /well HTTP/1.1\r\nHost: h\r\n\r\n")
+  assert.equal((await last(third, 1))[0], 503)
+  patient.send("GET /patient HTTP/1.1\r\nHost: h\r\n\r\n")
+  goOn()
+  assert.equal((await last(patient, 1))[0], 200)
+  await until("all work has ended", () => ended.length === 3)
+  answers()
+  third.send("GET /well HTTP/1.1\r\nHost: h\r\n\r\n")
+  assert.equal((await last(third, 2))[0], 200)
+})

@@ -1,0 +1,78 @@
+/** STS: the caller's identity, and temporary credentials. */
+import { providerArn, type AssumeRequest } from "@hayloft/access/index.js"
+import { fail } from "@hayloft/base/failures.js"
+import { parseAccessKeyId } from "@hayloft/base/ids.js"
+import { guarded, open, REFUSED, signed, type Actions, type IamCall, type OpenCall, type IamResult } from "../action.js"
+import { invalidIamParameter } from "../parameters.js"
+import { writeCredentials } from "../shapes.js"
+import { onAccount } from "../targets.js"
+
+const ASSUMING = "RoleArn RoleSessionName DurationSeconds Policy PolicyArns"
+/** A rough bound; the service checks the exact limits. */
+const SECONDS = { least: 0, most: 1_000_000 } as const
+const KEY_ID = /^[0-9A-Za-z._=+/@-]{3,128}$/
+
+export const SESSIONS: Actions = {
+  GetCallerIdentity: signed("", getCallerIdentity),
+  GetSessionToken: signed("DurationSeconds", getSessionToken),
+  AssumeRole: signed(`${ASSUMING} Tags ExternalId`, assumeRole),
+  AssumeRoleWithWebIdentity: open(`${ASSUMING} WebIdentityToken`, assumeRoleWithWebIdentity),
+  GetAccessKeyInfo: guarded(onAccount, "AccessKeyId", getAccessKeyInfo),
+  DecodeAuthorizationMessage: REFUSED,
+  GetFederationToken: REFUSED,
+  AssumeRoleWithSAML: REFUSED,
+}
+
+async function getCallerIdentity({ caller: { principal }, number }: IamCall): Promise<IamResult> {
+  const arn = principal.kind === "session" ? principal.sessionArn : principal.arn
+  return xml => void xml.text("Arn", arn).text("UserId", principal.userId).text("Account", number)
+}
+
+async function getSessionToken({ sessions, caller, parameters, nowMs }: IamCall): Promise<IamResult> {
+  const issued = sessions.ofKey(caller, parameters.whole("DurationSeconds", SECONDS), nowMs)
+  return xml => writeCredentials(xml, issued)
+}
+
+function requestOf({ parameters, context, nowMs }: OpenCall): AssumeRequest {
+  return {
+    roleArn: parameters.text("RoleArn"),
+    sessionName: parameters.text("RoleSessionName"),
+    seconds: parameters.whole("DurationSeconds", SECONDS),
+    policy: parameters.optional("Policy"),
+    policyArns: parameters.list("PolicyArns", "arn"),
+    tags: parameters.tags(),
+    context,
+    nowMs,
+  }
+}
+
+async function assumeRole(call: IamCall): Promise<IamResult> {
+  const assumed = await call.sessions.assume(call.caller, requestOf(call))
+  return xml => {
+    writeCredentials(xml, assumed)
+    xml.group("AssumedRoleUser", role => role.text("AssumedRoleId", assumed.userId).text("Arn", assumed.arn))
+  }
+}
+
+async function assumeRoleWithWebIdentity(call: OpenCall): Promise<IamResult> {
+  const { parameters, sessions, webIdentities, nowMs } = call
+  const request = requestOf(call)
+  const identity = await webIdentities.verify(parameters.text("WebIdentityToken"), request.roleArn, nowMs)
+  const assumed = await sessions.assumeByWeb(identity, request)
+  return xml => {
+    writeCredentials(xml, assumed)
+    xml.text("SubjectFromWebIdentityToken", identity.subject)
+    xml.group("AssumedRoleUser", role => role.text("AssumedRoleId", assumed.userId).text("Arn", assumed.arn))
+    xml.text("Provider", providerArn(identity.account.number, identity.provider.url))
+    xml.text("Audience", identity.audience)
+  }
+}
+
+/** Reveals nothing about keys of other accounts, not even whether they exist. */
+async function getAccessKeyInfo({ parameters, accounts, caller, accountId, number }: IamCall): Promise<IamResult> {
+  const text = parameters.text("AccessKeyId")
+  if (!KEY_ID.test(text)) throw invalidIamParameter("The AccessKeyId is not valid.")
+  const owner = text === caller.id ? accountId : (await accounts.getKey(parseAccessKeyId(text)))?.accountId
+  if (owner !== accountId) throw fail("accessDenied", { message: "The access key does not belong to this account." })
+  return xml => void xml.text("Account", number)
+}

@@ -1,0 +1,48 @@
+/** When the keys of providers are fetched. */
+import { test } from "node:test"
+import assert from "node:assert/strict"
+import { fail } from "@hayloft/base/failures.js"
+import { ProviderKeys } from "./provider-keys.js"
+
+const ISSUER = "https://id.example.com/"
+const MINUTE_MS = 60_000
+
+function scene() {
+  const request: string[] = []
+  let isDown = false
+  const web = {
+    allows: () => true,
+    async get(url: string): Promise<Uint8Array> {
+      request.push(url)
+      if (isDown) throw fail("providerUnreachable")
+      const isKeys = url.endsWith("/keys")
+      return Buffer.from(JSON.stringify(isKeys ? { keys: [] } : { issuer: ISSUER, jwks_uri: `${ISSUER}keys` }))
+    },
+  }
+  return { keys: new ProviderKeys(web), request, goDown: () => void (isDown = true) }
+}
+
+test("keys are cached for an hour, and fetched again if one is missing, every ten seconds at most", async () => {
+  const { keys, request } = scene()
+  await Promise.all([keys.of(ISSUER, 0, false), keys.of(ISSUER, 0, false)])
+  assert.deepEqual(request, [`${ISSUER}.well-known/openid-configuration`, `${ISSUER}keys`])
+  await keys.of(ISSUER, 59 * MINUTE_MS, false)
+  assert.equal(request.length, 2)
+  await keys.of(ISSUER, 61 * MINUTE_MS, false)
+  assert.equal(request.length, 4)
+  await keys.of(ISSUER, 61 * MINUTE_MS + 9_000, true)
+  assert.equal(request.length, 4)
+  await keys.of(ISSUER, 61 * MINUTE_MS + 11_000, true)
+  assert.equal(request.length, 6)
+})
+
+test("the keys of a provider that is down stay valid, and the fetch is retried soon", async () => {
+  const { keys, request, goDown } = scene()
+  const known = await keys.of(ISSUER, 0, false)
+  goDown()
+  await assert.rejects(keys.of(ISSUER, 61 * MINUTE_MS, false))
+  assert.equal(await keys.of(ISSUER, 61 * MINUTE_MS + 1_000, false), known)
+  assert.equal(request.length, 3)
+  await assert.rejects(keys.of(ISSUER, 61 * MINUTE_MS + 11_000, false))
+  assert.equal(request.length, 4)
+})

@@ -1,0 +1,139 @@
+/**
+ * Checksums that a request declares: `Content-MD5`, and one of `x-amz-checksum-*` as header or trailer.
+ *
+ * Refuses  Two algorithms in one request, unknown algorithms and a value that is not a checksum of its
+ *          algorithm: `invalidRequest`; a malformed MD5: `invalidDigest`.
+ */
+import { fail } from "@hayloft/base/failures.js"
+import type { Failure } from "@hayloft/base/failures.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/seams/compute/contract.js"
+import type { Headers } from "@hayloft/base/request-headers.js"
+import type { StoredChecksum } from "@hayloft/objects/contract.js"
+import type { HeaderField } from "@hayloft/base/request-headers.js"
+
+const MD5_BYTES = 16
+const PREFIX = "x-amz-checksum-"
+
+/** Length of the value in bytes, before base64. */
+const LENGTHS: Readonly<Record<ChecksumAlgorithm, number>> = { CRC32: 4, CRC32C: 4, CRC64NVME: 8, SHA1: 20, SHA256: 32 }
+export const CHECKSUM_ALGORITHMS: readonly ChecksumAlgorithm[] = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
+
+export const checksumHeader = (algorithm: ChecksumAlgorithm): string => `${PREFIX}${algorithm.toLowerCase()}`
+
+/** A stored checksum as headers. */
+export const checksumFields = (checksum: StoredChecksum | undefined): HeaderField[] =>
+  checksum === undefined
+    ? []
+    : [
+        [checksumHeader(checksum.algorithm), checksum.value],
+        ["x-amz-checksum-type", checksum.type],
+      ]
+
+/** Decodes exact base64 (with padding) of the given length; undefined for any other text. */
+function exactBase64(text: string, lengthBytes: number): Uint8Array | undefined {
+  const bytes = Buffer.from(text, "base64")
+  return bytes.length === lengthBytes && bytes.toString("base64") === text ? bytes : undefined
+}
+
+/** Throws `invalidDigest`. */
+export function contentMd5Of(headers: Headers): Uint8Array | undefined {
+  const text = headers.get("content-md5")
+  if (text === undefined) return undefined
+  const md5 = exactBase64(text, MD5_BYTES)
+  if (md5 === undefined) throw fail("invalidDigest")
+  return md5
+}
+
+interface DeclaredChecksum {
+  readonly algorithm: ChecksumAlgorithm
+  readonly value: string
+}
+
+const invalidValue = (header: string): Failure =>
+  fail("invalidRequest", { message: `Value for ${header} header is invalid.`, header })
+
+/** The checksums of no bytes. */
+const OF_NOTHING: Readonly<Record<ChecksumAlgorithm, string>> = {
+  CRC32: "AAAAAA==",
+  CRC32C: "AAAAAA==",
+  CRC64NVME: "AAAAAAAAAAA=",
+  SHA1: "2jmj7l5rSw0yVb/vlWAYkK/YBwk=",
+  SHA256: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+}
+
+/** Returns true if the header, named in lower case, declares the checksum of an empty body. */
+export const isChecksumOfNothing = (header: string, value: string): boolean =>
+  header.startsWith(PREFIX) &&
+  CHECKSUM_ALGORITHMS.some(algorithm => checksumHeader(algorithm) === header && OF_NOTHING[algorithm] === value)
+
+/** Throws `invalidRequest` unless the text is a base64 checksum of this algorithm; with `parts`, `-N` may follow. */
+export function checkChecksumText(
+  algorithm: ChecksumAlgorithm,
+  text: string,
+  parts: "parts" | "whole" = "whole",
+): void {
+  const value = parts === "parts" ? text.replace(/-\d{1,5}$/, "") : text
+  if (exactBase64(value, LENGTHS[algorithm]) === undefined) throw invalidValue(checksumHeader(algorithm))
+}
+
+/** The checksum among the headers. Throws `invalidRequest`. */
+export function checksumInHeaders(headers: Headers, parts: "parts" | "whole" = "whole"): DeclaredChecksum | undefined {
+  const [first, second] = CHECKSUM_ALGORITHMS.filter(algorithm => headers.has(checksumHeader(algorithm)))
+  if (first === undefined) return undefined
+  if (second !== undefined) {
+    throw fail("invalidRequest", {
+      message: "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+    })
+  }
+  const value = headers.get(checksumHeader(first)) ?? ""
+  checkChecksumText(first, value, parts)
+  return { algorithm: first, value }
+}
+
+/** The algorithm of a trailer's name. Throws `invalidRequest` for a trailer that is not a known checksum. */
+export function algorithmOfTrailer(name: string): ChecksumAlgorithm {
+  const found = CHECKSUM_ALGORITHMS.find(algorithm => checksumHeader(algorithm) === name)
+  if (found === undefined) {
+    throw fail("invalidRequest", {
+      message: `The value specified in the x-amz-trailer header is not supported: ${name.slice(0, 80)}`,
+    })
+  }
+  return found
+}
+
+/** `x-amz-checksum-algorithm`, ignoring case; undefined if absent. The table of headers has refused unknown ones. */
+export function checksumAlgorithmOf(headers: Headers): ChecksumAlgorithm | undefined {
+  const text = headers.get("x-amz-checksum-algorithm")?.toUpperCase()
+  return CHECKSUM_ALGORITHMS.find(algorithm => algorithm === text)
+}
+
+/** `x-amz-checksum-type`; undefined if absent. */
+export function checksumTypeOf(headers: Headers): "COMPOSITE" | "FULL_OBJECT" | undefined {
+  const text = headers.get("x-amz-checksum-type")?.toUpperCase()
+  return text === "COMPOSITE" || text === "FULL_OBJECT" ? text : undefined
+}
+
+const FULL_OBJECT_ONLY: readonly ChecksumAlgorithm[] = ["CRC64NVME"]
+const COMPOSITE_ONLY: readonly ChecksumAlgorithm[] = ["SHA1", "SHA256"]
+
+/** The checksum that an upload will store: algorithm and type, by default S3's choice. Throws `invalidRequest`. */
+export function plannedChecksum(
+  headers: Headers,
+): { algorithm: ChecksumAlgorithm; type: "COMPOSITE" | "FULL_OBJECT" } | undefined {
+  const algorithm = checksumAlgorithmOf(headers)
+  const type = checksumTypeOf(headers)
+  if (algorithm === undefined) {
+    if (type === undefined) return undefined
+    throw fail("invalidRequest", {
+      message: "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
+    })
+  }
+  const fitting = type ?? (FULL_OBJECT_ONLY.includes(algorithm) ? "FULL_OBJECT" : "COMPOSITE")
+  const impossible = fitting === "COMPOSITE" ? FULL_OBJECT_ONLY : COMPOSITE_ONLY
+  if (impossible.includes(algorithm)) {
+    throw fail("invalidRequest", {
+      message: `The ${fitting} checksum type cannot be used with the ${algorithm.toLowerCase()} checksum algorithm.`,
+    })
+  }
+  return { algorithm, type: fitting }
+}

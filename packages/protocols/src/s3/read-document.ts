@@ -1,0 +1,37 @@
+/** Reads small XML documents from request bodies. */
+import { fail } from "@hayloft/base/failures.js"
+import { KIB } from "@hayloft/base/limits.js"
+import type { CallBody } from "./body.js"
+import { parseXml, parseXmlInPieces } from "@hayloft/base/xml-reader.js"
+import type { XmlElement, XmlLimits } from "@hayloft/base/xml-reader.js"
+
+/** Enough for any document about one bucket or object. */
+export const SMALL_DOCUMENT: XmlLimits = { bytesMax: 64 * KIB, elementsMax: 1_000 }
+
+/**
+ * The root of the document; undefined for an empty body. `pause` interrupts the parsing of long documents.
+ * Throws `malformedXml`, and the failures of `CallBody.document`.
+ */
+export async function readDocument(
+  body: CallBody,
+  checksum: "required" | "optional" | "ofObject",
+  limits: XmlLimits = SMALL_DOCUMENT,
+  pause?: () => Promise<void>,
+): Promise<XmlElement | undefined> {
+  const bytes = await body.document({ bytesMax: limits.bytesMax, checksum })
+  if (bytes.length === 0) return undefined
+  return pause === undefined ? parseXml(bytes, limits) : parseXmlInPieces(bytes, limits, pause)
+}
+
+/** A required document with this root. Throws `missingDocument`, `malformedXml`, `invalidRequest`. */
+export async function readRequiredDocument(
+  body: CallBody,
+  root: string,
+  limits: XmlLimits = SMALL_DOCUMENT,
+  checksum: "required" | "optional" = "required",
+): Promise<XmlElement> {
+  const found = await readDocument(body, checksum, limits)
+  if (found === undefined) throw fail("missingDocument")
+  if (found.name !== root) throw fail("malformedXml", { reason: `the document must be a ${root}` })
+  return found
+}

@@ -1,0 +1,32 @@
+/** The source of a copy: bucket, key, version and conditions, with the right to read it. */
+import type { CopySource, EncryptionCheck } from "@hayloft/objects/contract.js"
+import type { ObjectCall } from "./call.js"
+import { sourceKeyOf } from "./operations/encryption-of-requests.js"
+import { requireKey } from "./operations/kms-of-requests.js"
+import { segmentsFor } from "./operations/segments.js"
+import { parseVersion } from "./operations/versions.js"
+import { readConditionsOf } from "./parse-conditions.js"
+import { actionsOf, REQUIRED_ACTIONS } from "./rights/required-actions-core.js"
+import { parseCopySource } from "./wire/copy-source.js"
+import { keyOfByteString } from "./wire/target.js"
+
+/** Throws `noSuchBucket`, `accessDenied`, `invalidArgument`, `invalidKey`, `keyTooLong`. */
+export async function copySourceOf(call: ObjectCall): Promise<CopySource> {
+  const { headers, permissions, nowMs } = call
+  const { bucket: name, rawKey, versionId: version } = parseCopySource(headers.get("x-amz-copy-source") ?? "")
+  const bucket = await call.openSource(name)
+  const versionId = version === undefined ? undefined : parseVersion(version)
+  const place = { bucket, key: keyOfByteString(rawKey), ...(versionId !== undefined && { versionId }) }
+  permissions.setReadPlace(place)
+  for (const action of actionsOf(REQUIRED_ACTIONS.getObject, headers, versionId !== undefined)) {
+    await permissions.require(action, place)
+  }
+  const checkEncryption: EncryptionCheck = encryption => requireKey(call, encryption)
+  return {
+    ...place,
+    checkEncryption,
+    clientKey: sourceKeyOf(call),
+    conditions: readConditionsOf(headers, nowMs, "x-amz-copy-source-"),
+    openSegment: segmentsFor(call, bucket.owner),
+  }
+}

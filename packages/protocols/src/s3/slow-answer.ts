@@ -1,0 +1,35 @@
+/**
+ * Answers that may take minutes: after a while, status 200 and white space keep the connection alive, and
+ * the document follows, which may then be an `<Error>` (as on S3 for CompleteMultipartUpload).
+ */
+import { XML_DECLARATION } from "./wire/xml-writer.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+
+const SLOW_AFTER_MS = 10_000
+const SPACE_EVERY_MS = 10_000
+
+const DECLARATION = new TextEncoder().encode(XML_DECLARATION)
+const SPACE = new TextEncoder().encode(" ")
+
+/** The value if it is ready within `SLOW_AFTER_MS`, else undefined. Rejects if the work rejects. */
+export function unlessSlow<T>(work: Promise<T>, clock: Clock): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    const cancelAlarm = clock.alarm(SLOW_AFTER_MS, () => resolve(undefined))
+    work.finally(cancelAlarm).then(resolve, reject)
+  })
+}
+
+/**
+ * The document, preceded by white space until it is ready. `work` must not reject: a failure
+ * is a document too. The declaration is sent first: XML allows no white space before it.
+ */
+export async function* keptAlive(work: Promise<Uint8Array>, clock: Clock): AsyncGenerator<Uint8Array> {
+  const settled = new AbortController()
+  const done = work.finally(() => settled.abort())
+  yield DECLARATION
+  while (!settled.signal.aborted) {
+    await Promise.race([done, clock.sleep(SPACE_EVERY_MS, settled.signal)])
+    if (!settled.signal.aborted) yield SPACE
+  }
+  yield (await done).subarray(DECLARATION.length)
+}

@@ -1,0 +1,62 @@
+/**
+ * Parses `x-amz-copy-source`, which names the object and the version to copy.
+ */
+import { fail, isFailure } from "@hayloft/base/failures.js"
+import { parseBucketName } from "@hayloft/base/ids.js"
+import { percentDecode } from "@hayloft/base/uri.js"
+
+interface CopySourceName {
+  readonly bucket: string
+  /** The key's bytes as a byte string. */
+  readonly rawKey: string
+  /** As written, decoded; not yet checked. */
+  readonly versionId: string | undefined
+}
+
+const VERSION = "versionId="
+
+/**
+ * `[/]bucket/key[?versionId=id]`, percent-decoded once; a raw `?` without `versionId=` after it belongs to
+ * the key. Throws `invalidArgument`.
+ */
+export function parseCopySource(text: string): CopySourceName {
+  const mark = text.lastIndexOf("?")
+  const isVersioned = mark >= 0 && text.startsWith(VERSION, mark + 1)
+  const decoded = decode(isVersioned ? text.slice(0, mark) : text)
+  const path = decoded.startsWith("/") ? decoded.slice(1) : decoded
+  const slash = path.indexOf("/")
+  if (slash <= 0 || slash === path.length - 1) throw refusal()
+  return {
+    bucket: checked(path.slice(0, slash)),
+    rawKey: path.slice(slash + 1),
+    versionId: isVersioned ? decode(text.slice(mark + 1 + VERSION.length)) : undefined,
+  }
+}
+
+/** The name, if a bucket may have it. A client that writes `s3://bucket/key` learns that it is the form which is wrong. */
+function checked(bucket: string): string {
+  try {
+    return parseBucketName(bucket)
+  } catch (error) {
+    if (!isFailure(error, "invalidBucketName")) throw error
+    throw fail("invalidArgument", {
+      message: "Invalid copy source bucket name",
+      argumentName: "x-amz-copy-source",
+      argumentValue: bucket.slice(0, 80),
+    })
+  }
+}
+
+const refusal = () =>
+  fail("invalidArgument", {
+    message: "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+    argumentName: "x-amz-copy-source",
+  })
+
+function decode(text: string): string {
+  try {
+    return percentDecode(text)
+  } catch {
+    throw refusal()
+  }
+}

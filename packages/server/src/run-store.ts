@@ -1,0 +1,548 @@
+/**
+ * Runs a store: the engine over the real seams, its background work, and its status.
+ *
+ * A device that cannot be probed is taken offline; the process ends if another process has taken over one of its
+ * folders.
+ */
+import { REGION_DEFAULT } from "@hayloft/base/region.js"
+import { availableParallelism } from "node:os"
+import {
+  MasterKeys,
+  openAuditLog,
+  openSwiftAccounts,
+  RateLimiter,
+  SecretAttempts,
+  type AuditLog,
+} from "@hayloft/access/index.js"
+import { openObjectChanges } from "@hayloft/objects/index.js"
+import { AccountReaper, ContainerSync, NO_REALMS, type SyncRealms } from "@hayloft/protocols/swift/index.js"
+import { slabBytesFor } from "@hayloft/node/block-memory.js"
+import type { StoreOperations } from "@hayloft/node/control/contract.js"
+import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
+import { parseNodeName, type DeviceId, type Incarnation, type NodeName } from "@hayloft/base/ids.js"
+import { DEVICES_MAX, MIB } from "@hayloft/base/limits.js"
+import type { Policy } from "@hayloft/base/policy.js"
+import { policiesIn, type PreviewFacts } from "@hayloft/engine/cluster/index.js"
+import { votingIds, type Ownership } from "@hayloft/engine/device/index.js"
+import { makeCodec } from "@hayloft/engine/erasure/index.js"
+import type { ExternalKeys } from "@hayloft/access/keys/index.js"
+import { FEATURE_ROW_JOBS, featureReportsOf, jobsOfFeatures } from "@hayloft/features/index.js"
+import { StartedJobs } from "@hayloft/features/user-jobs/index.js"
+import { JobRunner, mapBounded, type BackgroundService, type Job } from "@hayloft/base/life/index.js"
+import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { NodeReport } from "@hayloft/engine/format/node-report.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { hurried } from "@hayloft/base/seams/clock/hurried.js"
+import type { Compute } from "@hayloft/base/seams/compute/contract.js"
+import { ThreadCompute } from "@hayloft/base/seams/compute/index.js"
+import type { Disk } from "@hayloft/base/seams/disk/contract.js"
+import type { FolderLocks } from "@hayloft/base/seams/lock/contract.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
+import type { Stores } from "@hayloft/base/seams/store/contract.js"
+import type { Telemetry, Metrics } from "@hayloft/base/seams/telemetry/contract.js"
+import type { ServeConfig } from "@hayloft/node/config/config.js"
+import { COMPATIBILITY_SWITCHES } from "@hayloft/node/config/settings.js"
+import type { CheckpointRunner } from "@hayloft/node/metadata/checkpoint-job.js"
+import { CheckpointThreads } from "@hayloft/node/metadata/checkpoint-threads.js"
+import { ClusterOperations } from "@hayloft/node/cluster/cluster-operations.js"
+import { liveNodes, type ClusterView } from "@hayloft/node/cluster/cluster-view.js"
+import { Leaving } from "@hayloft/node/cluster/leaving.js"
+import { SharedNodes } from "@hayloft/node/cluster/node-directory.js"
+import { proofsOfNextKey, reportOf, sourcesOfStore } from "@hayloft/node/cluster/node-reports.js"
+import { Duties } from "@hayloft/node/cluster/duties.js"
+import { Reconciling } from "@hayloft/node/cluster/reconciling.js"
+import type { Leases } from "@hayloft/node/cluster/leases.js"
+import { Joining } from "@hayloft/node/cluster/joining.js"
+import { ClusterRepairWorkers } from "@hayloft/node/cluster/repair-workers.js"
+import { domainsOf } from "@hayloft/node/cluster/open-node.js"
+import type { OwnedFolder } from "@hayloft/node/devices/device-set.js"
+import { openEngine, type Engine, type EngineSettings } from "@hayloft/node/engine.js"
+import { EngineOperations } from "@hayloft/node/control/operations.js"
+import { DAY_MS } from "@hayloft/node/devices/scrubbing.js"
+import { Returning, type TakeBack } from "@hayloft/node/control/returning.js"
+import { StoreFolders } from "@hayloft/node/control/folder-taker.js"
+import type { OpenedStore } from "@hayloft/node/open/contract.js"
+import { registerExpiring } from "@hayloft/node/status/expiring-metrics.js"
+import { registerBuckets, registerStatus } from "@hayloft/node/status/status-metrics.js"
+import { safetyInputOf } from "@hayloft/node/status/status-core.js"
+import { sourcesOfEngine } from "@hayloft/node/status/status-of-engine.js"
+import type { StatusSources } from "@hayloft/node/status/status-sources.js"
+import { RunningStatus } from "@hayloft/node/status/status.js"
+import { QueueExpiry } from "@hayloft/features/queues/index.js"
+import type { WebServices } from "@hayloft/base/seams/web/contract.js"
+import { auditJobsOf } from "./audit-sinks.js"
+import { openKeyServices } from "./key-services.js"
+import { readVersion } from "@hayloft/cli/version.js"
+
+/** All bodies in flight, data and parity. */
+const SLAB_POOL_BYTES = 384 * MIB
+/**
+ * For the shards of blocks in repair, which the block layer bounds to slightly less than 72 MiB (they have headers),
+ * and
+ * of blocks that readers have rebuilt: two for each of some readers; and of segments that readers open, which
+ * `unsealBytesMax` limits.
+ */
+const SHARD_MEMORY_BYTES = (72 + 48 + 34) * MIB
+/** A thread starts when a body finds the others busy; hashing more streams concurrently only adds load. */
+const COMPUTE_THREADS = Math.min(2, availableParallelism())
+const COMPUTE_ENTRY = new URL("./compute-worker.js", import.meta.url)
+export const CHECKPOINT_ENTRY = new URL("./checkpoint-worker.js", import.meta.url)
+/** Wait after a failed owner check without evidence of a new owner. */
+const OWNER_RETRY_MS = 10_000
+
+/** Work without rows of the metadata. All other jobs wait while the store is halted because its database was rolled back. */
+const RUNS_WHILE_HALTED: ReadonlySet<string> = new Set([
+  ...["compaction", "scrub", "scrub metadata", "scrub log", "returning"],
+  ...jobsOfFeatures().flatMap(({ name, usesNoRows }) => (usesNoRows === true ? [name] : [])),
+])
+
+/** The seams that a store runs over. */
+interface StoreSeams {
+  readonly clock: Clock
+  readonly random: Random
+  readonly disk: Disk
+  readonly stores: Stores
+  readonly locks: FolderLocks
+  readonly telemetry: Telemetry
+  /** The nodes of the store; undefined until this one has joined, and on one machine. */
+  readonly nodes?: () => ClusterView | undefined
+  /** The store's clock, if this process had the store open before. */
+  readonly storeTime?: () => EngineSettings["storeTime"]
+  /** Clusters to which changes of containers go; absent: none. */
+  readonly realms?: SyncRealms
+  /** This node is no longer one of the store, or has no key to it any more: the process must end. */
+  readonly onExcluded?: (reason: Failure) => void
+}
+
+/** The threads of a store beside the serving thread, and its limits. */
+interface StoreParts {
+  readonly compute: Compute
+  readonly checkpoints: CheckpointRunner
+  readonly limits: Pick<EngineSettings, "deviceOptions" | "spaceLimits" | "abortedWaits">
+}
+
+/** The parts of a real process. */
+const realParts = ({ clock, telemetry }: StoreSeams, record: ControlRecord): StoreParts => ({
+  compute: openCompute(policiesIn(record), record.blockBytes),
+  checkpoints: new CheckpointThreads(CHECKPOINT_ENTRY, clock, telemetry.log),
+  limits: { deviceOptions: {} },
+})
+
+export interface RunningStore {
+  readonly engine: Engine
+  readonly compute: Compute
+  readonly masterKeys: MasterKeys
+  readonly status: RunningStatus
+  readonly operations: StoreOperations
+  /** The caller attaches what it works with. */
+  readonly startedJobs: StartedJobs
+  /** The caller attaches the requests with which it reads. */
+  readonly containerSync: Pick<ContainerSync, "attach">
+  /** Limits of rates, for the requests of all protocols. */
+  readonly rates: RateLimiter
+  /** Limits attempts with a wrong secret, at all doors. */
+  readonly attempts: SecretAttempts
+  readonly audit: AuditLog
+  /** On this node alone. */
+  readonly ownOperations: StoreOperations
+  /** Returns what this node reports to the others. */
+  readonly report: () => NodeReport
+  /** It is undefined, like the next field, if the devices of this process are the store. */
+  readonly reconciling: Reconciling | undefined
+  readonly leases: Leases | undefined
+  /** The caller supervises them until the stop. */
+  readonly backgroundServices: readonly BackgroundService[]
+  /** Tests whether a device works. Throws if it does not, or is not in the folder. */
+  probe(id: DeviceId, folder: string): Promise<void>
+  stop(): Promise<void>
+  /** Folders taken since the start, which the caller releases, like those of the start. */
+  readonly taken: readonly OwnedFolder[]
+  /** After `stop`: threads of the store that have not ended yet. */
+  threadsLeft(): number
+}
+
+/**
+ * Wakes repair when it is due. Once a device is offline, metadata lacks a replica, and blocks may be lost: wakes the
+ * jobs that handle both.
+ */
+function wakeJobs(engine: Engine, jobs: JobRunner): void {
+  engine.onRepairDue(() => {
+    for (const job of ["repair", "damage-notes"]) if (jobs.has(job)) jobs.wake(job)
+  })
+  const wake = (...names: readonly string[]): void => {
+    for (const name of names) if (jobs.has(name)) jobs.wake(name)
+  }
+  engine.erasures.onDue(
+    () => wake("erasure"),
+    () => wake("metadata-backup"),
+  )
+  engine.fileEncryption?.onBackupDue(() => wake("metadata-backup"))
+  engine.recordManager.onChange((record, before) => {
+    if (record.keyring !== before.keyring) wake("erasure", "master-key")
+    if (record.layout.version !== before.layout.version) wake("repair")
+    if (record.previousLayout === undefined && before.previousLayout !== undefined) wake("replicas")
+    // Ignore changes that a job makes itself: a failing job would be retried immediately, again and again.
+    if (votingIds(record).join() === votingIds(before).join()) return
+    wake("repair", "replicas", "integrity-audit", "leaving")
+  })
+}
+
+/** Returns true if a job takes no steps now. Pausing "scrub" pauses all jobs that verify. */
+const pausing =
+  ({ node }: OpenedStore, { recordManager }: Engine) =>
+  (job: string): boolean =>
+    (node?.metadata.halt !== undefined && !RUNS_WHILE_HALTED.has(job)) ||
+    recordManager.record.pausedWork.includes(job.split(" ")[0] ?? job)
+
+/** Opens the engine on the store's devices. `onStolen`: another process has taken over a folder. */
+export async function runStore(
+  seams: StoreSeams,
+  store: OpenedStore,
+  config: ServeConfig,
+  onStolen: (failure: Failure) => never,
+  { compute, checkpoints, limits }: StoreParts = realParts(seams, store.record),
+): Promise<RunningStore> {
+  const { clock, random, disk, stores, locks, telemetry } = seams
+  const onLost = (device: Ownership, failure: Failure): void => {
+    if (isFailure(failure, "folderInUse")) onStolen(failure)
+    void engine.control.takeOffline(device.identity.id, failure)
+  }
+  const keyServices = openKeyServices(seams, config)
+  const owners = store.devices.map(device => folderOf(device, clock, onLost))
+  const namedKeys = { region: config.region ?? REGION_DEFAULT, external: keyServices.keys }
+  const masterKeys = masterKeysOf(store)
+  const keys = { masterKeys, onKeyLost: seams.onExcluded }
+  const engine: Engine = await openEngine(
+    { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
+    settingsOf(store, config, owners, { ...limits, ...keys, storeTime: seams.storeTime?.(), namedKeys }),
+  )
+  const returning = returningOf(seams, store, engine, (id, path) => ownOperations.readmit(id, path))
+  const joining = await joiningOf(seams, store, config, engine, folder => folderOf(folder, clock, onLost))
+  const wake = (job: string): void => void (jobs.has(job) && jobs.wake(job))
+  const { ofCallers, ownJobs, shared } = openOwnJobs({ ...seams, web: keyServices.web }, config, engine, wake)
+  const duties = dutiesOf(seams, store, config, engine, { ownJobs, wake })
+  if (duties !== undefined) engine.setScanner(() => duties.doesRepair)
+  followOtherNodes(engine, () => seams.nodes?.())
+  const all = [...(duties?.share(shared, helpOf(engine)) ?? shared), returning, ...joining]
+  const jobs: JobRunner = new JobRunner("jobs", all, hurried(clock, hasteOf(config)), telemetry, pausing(store, engine))
+  wakeJobs(engine, jobs)
+  const ownSources = sourcesOf(engine, store, jobs, compute, clock, keyServices.keys)
+  const nodes = () => seams.nodes?.()
+  const rates = new RateLimiter(clock, telemetry.metrics, () => liveNodes(nodes()))
+  const sources = duties === undefined ? ownSources : sourcesOfStore(ownSources, { nodes, duties })
+  registerEngine(telemetry.metrics, engine)
+  const status = statusOf({ ...sources, rates: () => rates.report() }, store, config, seams)
+  const owned: OwnedFolder[] = []
+  const ownedOf = (device: Ownership): OwnedFolder => {
+    const folder = folderOf(device, clock, onLost)
+    owned.push(folder)
+    return folder
+  }
+  const owner = { clock, random, disk, locks, incarnation: store.incarnation, stalls: store.stalls }
+  const folders = new StoreFolders(owner, () => engine.recordManager.record, ownedOf)
+  const directory = directoryOf(seams, store, config)
+  const reconciling = reconcilingOf(seams, store, engine)
+  const ownOperations: EngineOperations = new EngineOperations(engine, folders, jobs, clock, {
+    facts: () => planFactsOf(config, sources),
+    reencoding: () => status.report().reencoding,
+    layout: () => status.report().layout,
+    ...{ nodes: directory, log: telemetry.log },
+  })
+  return {
+    ...{ engine, compute, status, rates, masterKeys, ...ofCallers },
+    operations: operationsOf(directory, ownOperations, engine, nodes, duties),
+    ownOperations,
+    report: () => reportOf(ownSources, duties?.doesRepair ?? true, duties?.database.view, engine.masterKey.reported),
+    reconciling: reconciling[0],
+    leases: duties?.leases,
+    backgroundServices: [...engine.backgroundServices, ...(duties?.services ?? []), ...reconciling, jobs, status],
+    probe: (id, folder) => probeIn(folders, id, folder),
+    stop: async () => {
+      await engine.stop()
+      keyServices.close()
+      await compute.close()
+    },
+    ...{ taken: owned, threadsLeft: () => checkpoints.threadsLeft ?? 0 },
+  }
+}
+
+async function probeIn(folders: StoreFolders, id: DeviceId, folder: string): Promise<void> {
+  // Nothing is written into the folder of a disk that is not mounted.
+  if ((await folders.deviceAt(folder)) !== id) throw fail("deviceFailed", { device: id })
+  await folders.probe(folder)
+}
+
+function startedJobsOf(
+  { clock, random, telemetry }: StoreSeams,
+  metadata: Engine["metadata"],
+  services: Engine["services"],
+): StartedJobs {
+  const rowKinds = new Set(FEATURE_ROW_JOBS.flatMap(({ kinds }) => kinds))
+  return new StartedJobs({ clock, random, log: telemetry.log, metadata, prepare: services.refuseEarlier, rowKinds })
+}
+
+const returningOf = (
+  { clock, telemetry }: StoreSeams,
+  store: OpenedStore,
+  engine: Engine,
+  takeBack: TakeBack,
+): Returning => new Returning(() => closedDevices(store, engine), takeBack, clock, telemetry.log)
+
+/** The audit log, the limits of attempts that it records, the jobs of its sinks, those that callers start, and all jobs that one node may do for the others. */
+function openOwnJobs(
+  seams: StoreSeams & { readonly web: WebServices },
+  config: ServeConfig,
+  { metadata, services, jobs, accounts: directory }: Engine,
+  wake: (job: string) => void,
+) {
+  const { clock, random, telemetry } = seams
+  const audit = openAuditLog({ clock, random, log: telemetry.log }, metadata, services.refuseEarlier)
+  const deliveries = auditJobsOf(seams, config, audit, services)
+  audit.onRecorded = () => deliveries.forEach(({ name }) => wake(name))
+  const attempts = new SecretAttempts({ clock, log: telemetry.log, audit })
+  const startedJobs = startedJobsOf(seams, metadata, services)
+  const ownJobs = deliveries.map(({ name }) => name)
+  const accounts = openSwiftAccounts(metadata, services.refuseEarlier)
+  const { storeClock } = services
+  const reaper = new AccountReaper({ clock, storeClock, accounts, services, log: telemetry.log })
+  const { web, realms = NO_REALMS } = seams
+  const ofSync = { clock, storeClock, random: random.fork("container-sync"), services, web, realms, log: telemetry.log }
+  const sync = new ContainerSync({ ...ofSync, accounts: directory, changes: openObjectChanges(metadata) })
+  const expiry = new QueueExpiry({ clock, metadata: services.tablet })
+  return {
+    ofCallers: { audit, attempts, startedJobs, containerSync: sync },
+    ownJobs,
+    shared: [...jobs, ...deliveries, startedJobs, reaper, sync, expiry],
+  }
+}
+
+const masterKeysOf = ({ secrets: { masterKey, formerKey, nextKey } }: OpenedStore): MasterKeys =>
+  new MasterKeys(masterKey, formerKey, nextKey)
+
+/** Follows what the other nodes report of the keys on their devices, and of the next master key. */
+function followOtherNodes({ erasures, masterKey }: Engine, nodes: () => ClusterView | undefined): void {
+  const numbersOf = (member: "epochs" | "masterKeys"): ReadonlyMap<DeviceId, number> =>
+    new Map((nodes()?.nodes ?? []).flatMap(({ report }) => [...(report?.[member] ?? [])]))
+  erasures.setElsewhere(() => numbersOf("epochs"))
+  const proofs = () => {
+    const view = nodes()
+    return view && proofsOfNextKey(view)
+  }
+  masterKey.setOthers({ masterKeys: () => numbersOf("masterKeys"), proofs })
+}
+
+/** Returns what this node does for the one that repairs. */
+const helpOf =
+  ({ services }: Engine) =>
+  (job: string): string | undefined => {
+    const { writtenShards } = services.visitsForOthers
+    if (job !== "repair" || writtenShards === 0) return undefined
+    return `${writtenShards} shards written for other nodes`
+  }
+
+/** Operations on the store, from any of its nodes. */
+const operationsOf = (
+  directory: SharedNodes | undefined,
+  own: StoreOperations,
+  { recordManager }: Engine,
+  nodes: () => ClusterView | undefined,
+  duties: Duties | undefined,
+): StoreOperations =>
+  directory === undefined
+    ? own
+    : new ClusterOperations(
+        directory.own,
+        own,
+        () => recordManager.record,
+        nodes,
+        () => duties?.all ?? [],
+      )
+
+const settingsOf = (
+  { record, incarnation, node, secrets, stalls }: OpenedStore,
+  config: ServeConfig,
+  folders: readonly OwnedFolder[],
+  limits: StoreParts["limits"] & Pick<EngineSettings, "storeTime" | "namedKeys" | "masterKeys" | "onKeyLost">,
+): EngineSettings => ({
+  ...{ folders, record, incarnation, node, stalls },
+  root: secrets.root,
+  ...limits,
+  deviceOptions: { scrubEveryMs: config.scrubDays * DAY_MS, ...limits.deviceOptions },
+  refuseSingleCopy: config.refuseSingleCopy,
+  haste: config.haste,
+  metadataBackupEveryMs: config.metadataBackupEveryMs,
+  erasedKeysKeptMs: config.erasedKeysKeptMs,
+  moveBytesPerSecondMax: config.moveBytesPerSecondMax,
+  hotCopies: config.hotCopies,
+  days: { dayMs: config.lifecycleDayMs ?? DAY_MS, abandonedDays: config.abandonedUploadDays },
+})
+
+/** Devices of this node that are not open; those that are return with it. */
+const closedDevices = (store: OpenedStore, { recordManager, devices }: Engine): readonly ControlDevice[] =>
+  recordManager.record.devices.filter(
+    device => isOwn(store, device) && !devices.some(({ place }) => place.id === device.id),
+  )
+
+const isOwn = ({ node }: OpenedStore, { home }: ControlDevice): boolean =>
+  node === undefined || home?.node === node.name
+
+/** The nodes of the store, for operations. */
+const directoryOf = ({ nodes }: StoreSeams, { node }: OpenedStore, { cluster }: ServeConfig): SharedNodes | undefined =>
+  node && cluster && new SharedNodes(node.name, cluster, node.metadata, node.records, () => nodes?.())
+
+/** None on one machine. */
+function reconcilingOf(
+  { clock, telemetry }: StoreSeams,
+  { node }: OpenedStore,
+  { services: { reconciliation }, exchange }: Engine,
+): readonly Reconciling[] {
+  if (node === undefined || reconciliation === undefined) return []
+  const { metadata, records } = node
+  const seams = { clock, log: telemetry.log, metadata, records, reconciliation }
+  return [new Reconciling({ ...seams, isReached: id => exchange.isReached(id) })]
+}
+
+const hasteOf = ({ haste = 1 }: ServeConfig): number => haste
+
+/** Returns what this node may do for all nodes of the store. */
+function dutiesOf(
+  { clock, random, telemetry, nodes = () => undefined }: StoreSeams,
+  { node }: OpenedStore,
+  config: ServeConfig,
+  engine: Engine,
+  { ownJobs, wake }: { readonly ownJobs: readonly string[]; readonly wake: (job: string) => void },
+): Duties | undefined {
+  if (node === undefined) return undefined
+  const { services, recordManager } = engine
+  const { repair } = services
+  const { metadata } = node
+  const nodeOf = (incarnation: Incarnation): NodeName | undefined => {
+    const running = metadata.live.nodes.find(each => each.incarnation === incarnation)
+    return running && parseNodeName(running.node)
+  }
+  const others = () => nodes()?.nodes ?? []
+  const repairSeams = { clock, telemetry, record: () => recordManager.record, others, nodeOf }
+  repair.shareVisits(new ClusterRepairWorkers(repairSeams, node.name, repair.own))
+  return new Duties(
+    { clock: hurried(clock, hasteOf(config)), random, log: telemetry.log, nodes, ownJobs, ...node },
+    () => engine.metadata.trouble === undefined && engine.outOfReach === undefined,
+    wake,
+  )
+}
+
+/** The jobs by which new devices of a node become part of the store, and nodes that were removed leave it. */
+async function joiningOf(
+  { disk, clock, telemetry, nodes = () => undefined, onExcluded = () => undefined }: StoreSeams,
+  { node }: OpenedStore,
+  { cluster }: ServeConfig,
+  engine: Engine,
+  ownedOf: (device: Ownership) => OwnedFolder,
+): Promise<readonly Job[]> {
+  if (node === undefined || cluster === undefined) return []
+  const { name, metadata, records } = node
+  const waiting = await mapBounded(node.joining, DEVICES_MAX, async ({ ownership, isMountPoint, capacityBytes }) => {
+    const { id, path: pathHint } = ownership.identity
+    const home = { ...(await domainsOf(disk, pathHint, cluster)), node: name, incarnation: metadata.incarnations.own }
+    return { folder: ownedOf(ownership), device: { id, pathHint, isMountPoint, capacityBytes, home } }
+  })
+  const bucketPolicies = () => engine.services.buckets.policies().map(({ policy }) => policy)
+  return [
+    new Joining(waiting, folder => engine.bringIn(folder), records, bucketPolicies, clock, telemetry.log),
+    new Leaving({ clock, log: telemetry.log, records, metadata }, { name, others: nodes, onLeaving: onExcluded }),
+  ]
+}
+
+function sourcesOf(
+  engine: Engine,
+  { isNew, node }: OpenedStore,
+  jobs: JobRunner,
+  compute: Compute,
+  clock: Clock,
+  keyServices: ExternalKeys,
+): StatusSources {
+  const ofEngine = sourcesOfEngine(clock, {
+    // Other nodes may have written to a new store since: it is known once it has been scanned.
+    isNew: isNew && node === undefined,
+    record: () => engine.recordManager.record,
+    devices: () => engine.devices,
+    offlineReason: id => engine.control.offlineReason(id),
+    reach: engine,
+    metadata: engine.metadata,
+    tablet: engine.tablet,
+    compute,
+    jobs: () => jobs.status(),
+    repair: engine.services.repair,
+    reencode: engine.services.reencode,
+    integrityAudit: engine.services.integrityAudit,
+    orphans: engine.services.orphans,
+    bucketPolicies: () => engine.services.buckets.policies().map(({ policy }) => policy),
+  })
+  return {
+    ...ofEngine,
+    erasures: () => engine.erasures.report(),
+    features: () => featureReportsOf(engine.services),
+    encrypting: () => engine.fileEncryption?.report(),
+    keyServices: () => keyServices.report(),
+    bucketsWithoutKeys: () => engine.namedKeys.troubles.count(),
+    isShortOfKeys: () => engine.control.isShortOfKeys,
+  }
+}
+
+function registerEngine(metrics: Metrics, engine: Engine): void {
+  const { holdings } = engine.services
+  registerBuckets(metrics, () => holdings.sizes())
+  registerExpiring(metrics, () => engine.devices)
+}
+
+function statusOf(
+  sources: StatusSources,
+  { storeId }: OpenedStore,
+  config: ServeConfig,
+  { clock, telemetry }: StoreSeams,
+): RunningStatus {
+  const region = config.region ?? REGION_DEFAULT
+  const compatibility = COMPATIBILITY_SWITCHES.filter(name => config[name])
+  const facts = { storeId, version: readVersion(), region, compatibility, startedMs: clock.wallMs() }
+  const status = new RunningStatus(clock, telemetry.log, facts, sources)
+  registerStatus(telemetry.metrics, clock, status)
+  return status
+}
+
+/** The inputs of plans: status, and the rate limit of moves. */
+function planFactsOf({ moveBytesPerSecondMax }: ServeConfig, sources: StatusSources): PreviewFacts {
+  const open = sources.devices()
+  const { policies, lacking, misplacedGroups } = safetyInputOf(sources.record(), open, sources.contents())
+  const diskOf = (id: DeviceId) => open.find(device => device.id === id)?.space?.fileSystemId ?? `of ${id}`
+  return { policies, lacking, misplacedGroups, diskOf, bytesPerSecond: moveBytesPerSecondMax }
+}
+
+function openCompute(policies: readonly Policy[], blockBytes: number): ThreadCompute {
+  const slabBytes = slabBytesFor(policies, blockBytes)
+  const poolBytes = Math.max(SLAB_POOL_BYTES, 2 * slabBytes)
+  return new ThreadCompute(makeCodec, COMPUTE_ENTRY, {
+    slabBytes,
+    poolBytes,
+    shardMemoryBytes: SHARD_MEMORY_BYTES,
+    threads: COMPUTE_THREADS,
+  })
+}
+
+/** A folder of the store, with a watch over its ownership. */
+function folderOf(device: Ownership, clock: Clock, onLost: (device: Ownership, failure: Failure) => void): OwnedFolder {
+  const watch: BackgroundService = {
+    name: `ownership ${device.identity.id}`,
+    run: async signal => {
+      while (!signal.aborted) {
+        await device.run(signal, failure => onLost(device, failure))
+        await clock.sleep(OWNER_RETRY_MS, signal)
+      }
+    },
+  }
+  return {
+    place: device.identity,
+    backgroundServices: [watch],
+    check: () => device.check(),
+    raiseFormatEpoch: formatEpoch => device.raiseFormatEpoch(formatEpoch),
+    release: () => device.release(),
+  }
+}

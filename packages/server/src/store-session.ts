@@ -1,0 +1,501 @@
+/**
+ * Store session: one opened store with its background work, and the protocols that serve it. A process has one after the
+ * other if its metadata moves to a database or back; the ports stay.
+ *
+ * Order of the end: background work ends; then the engine makes its last checkpoint and closes; then the folders are
+ * released.
+ */
+import { REGION_DEFAULT } from "@hayloft/base/region.js"
+import {
+  checkIssuer,
+  Denials,
+  openAdminTokens,
+  openConsoleSessions,
+  openSwiftAccounts,
+  type AuditLog,
+} from "@hayloft/access/index.js"
+import { AdminApi, AdminProtocol, headOf, S3_PREFIX, S3OfCallers, speaksS3 } from "@hayloft/admin/index.js"
+import { must } from "@hayloft/base/assert.js"
+import { asPromise } from "@hayloft/base/soon.js"
+import { fail, type Failure } from "@hayloft/base/failures.js"
+import { createK2vHandler } from "@hayloft/protocols/k2v/index.js"
+import { FEATURE_ROW_JOBS } from "@hayloft/features/index.js"
+import type { CliIo } from "@hayloft/cli/io.js"
+import { readVersion } from "@hayloft/cli/version.js"
+import { type ListenAddress, type ServeConfig } from "@hayloft/node/config/index.js"
+import { filtered, type Exchange, type Filter, type Protocol } from "@hayloft/protocols/http/index.js"
+import { createIamHandler, ProviderSignIn, speaksIam } from "@hayloft/protocols/iam/index.js"
+import type { Stalls } from "@hayloft/engine/device/index.js"
+import { knownActions } from "./known-actions.js"
+import { createKmsHandler, speaksKms } from "@hayloft/protocols/kms/index.js"
+import { openWork, type OpenWork } from "@hayloft/features/user-jobs/index.js"
+import { supervise } from "@hayloft/base/life/index.js"
+import { LiveNodes } from "@hayloft/node/cluster/cluster-operations.js"
+import type { Membership } from "@hayloft/node/cluster/membership.js"
+import { Simulations } from "@hayloft/node/status/simulations.js"
+import { openNode } from "@hayloft/node/cluster/open-node.js"
+import type { HeldFolder } from "@hayloft/node/convert/to-devices.js"
+import type { StoreConversion } from "@hayloft/node/convert/contract.js"
+import type { Bucket, ListPage, ListRequest } from "@hayloft/objects/index.js"
+import type { OpenedStore } from "@hayloft/node/open/contract.js"
+import { openStore } from "@hayloft/node/open/open-store.js"
+import type { MasterKeyFiles } from "@hayloft/node/open/secrets.js"
+import { StoreLive, type Events, type LiveRequests, type Traffic } from "@hayloft/admin/observe/index.js"
+import type { EngineSettings } from "@hayloft/node/engine.js"
+import { workUnderWay } from "@hayloft/node/status/work-under-way-core.js"
+import {
+  S3BucketDocuments,
+  bucketPolicyReader,
+  createS3Handler,
+  createWebsiteHandler,
+  ForwardedRequests,
+  OwnRequests,
+  S3Simulator,
+  settingsOfNewBucket,
+  type S3Settings,
+} from "@hayloft/protocols/s3/index.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { MACHINE } from "@hayloft/base/seams/telemetry/real-machine.js"
+import { gunzipped } from "@hayloft/base/seams/compute/decompress.js"
+import { Bunzip } from "./bunzip.js"
+import type { Disk } from "@hayloft/base/seams/disk/contract.js"
+import type { FolderLocks } from "@hayloft/base/seams/lock/contract.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { MetricsInMemory } from "@hayloft/base/seams/telemetry/metrics.js"
+import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
+import { RealWeb } from "@hayloft/base/seams/web/real.js"
+import { createSwiftHandler, type SyncRealms } from "@hayloft/protocols/swift/index.js"
+import type { TableStores } from "@hayloft/engine/table/index.js"
+import { consoleFiles, documents } from "./documents.js"
+import { endpointFor, signedLink, type Links } from "./links.js"
+import { healthGuest } from "./health-guest.js"
+import { PortRouter, type Guest } from "./port-router.js"
+import { QueuePort } from "./queue-port.js"
+import { StoreCoordination } from "./coordination.js"
+import { RemotesOfStore, type RemoteStoreConfigs } from "./remotes.js"
+import { StoreTransforms } from "./transforms.js"
+import { runNode } from "./run-node.js"
+import { runStore, type RunningStore } from "./run-store.js"
+
+const LOOPBACK = /^(127\.|::1$|localhost$)/
+
+export const isLoopback = ({ host }: ListenAddress): boolean => LOOPBACK.test(host)
+
+/** The admin API records its changes itself, with who asks for them. */
+const NO_AUDIT: S3Settings["audit"] = { begin: async () => ({ end: async () => undefined }) }
+
+export interface SessionHost {
+  readonly seams: {
+    readonly clock: Clock
+    readonly disk: Disk
+    readonly random: Random
+    readonly stores: TableStores
+    readonly locks: FolderLocks
+    readonly telemetry: Telemetry
+  }
+  readonly io: CliIo
+  readonly masterKeys: MasterKeyFiles
+  /** The filters of the ports of S3 and Swift. */
+  readonly filters: readonly Filter[]
+  /** Clusters with which containers of Swift may be synchronized. */
+  readonly realms: SyncRealms
+  /** The remote stores are undefined if remote buckets are switched off. */
+  readonly remoteStores: RemoteStoreConfigs | undefined
+  readonly conversion: StoreConversion
+  /** The store's clock as the session before left it. */
+  readonly storeTime: () => EngineSettings["storeTime"]
+  /** All calls of this process on folders of the store. */
+  readonly stalls: Stalls
+  /** Why the process should be restarted; undefined: it is alive. */
+  readonly unhealthy: () => string | undefined
+  /** Where the S3 port is, once it listens. */
+  readonly endpoints: { s3: string | undefined }
+  readonly events: Events
+  /** The live requests and the traffic at the ports. */
+  readonly live: { readonly requests: LiveRequests; readonly traffic: Traffic }
+  /** Metrics of the process that are of no store, as text. */
+  readonly metricsText: () => string
+  /** Another process has taken over a folder. */
+  onStolen(failure: Failure): never
+  /** The node of this process was removed from the store, or has no key to it any more. */
+  onExcluded(reason: Failure): void
+}
+
+export class StoreSession {
+  private readonly background = new AbortController()
+  private behind: Promise<void> | undefined
+  private stopped: Promise<void> | undefined
+  private readonly denials = new Denials()
+  private readonly audit: AuditLog
+  private readonly iam: Guest
+  private readonly web: RealWeb
+  /** For services that the operator has named: wherever they are. */
+  private readonly chosenWeb = new RealWeb(true)
+  private readonly kms: Guest
+  readonly queuePort: QueuePort
+  /** The transforms are undefined if they are switched off. */
+  private readonly transforms: StoreTransforms | undefined
+  /** The remotes are undefined if they are switched off. */
+  private readonly remotes: RemotesOfStore | undefined
+  /** Fires once no request uses the store any more. */
+  private readonly closing = new AbortController()
+  /** It is undefined if coordination is switched off. */
+  private readonly coordination: StoreCoordination | undefined
+
+  private constructor(
+    private readonly host: SessionHost,
+    readonly config: ServeConfig,
+    readonly store: OpenedStore,
+    readonly running: RunningStore,
+    private readonly membership: Membership | undefined,
+    private readonly metrics: MetricsInMemory,
+  ) {
+    const { accounts, identities, sessions } = running.engine
+    const web = new RealWeb(config.allowLocalIdentityProviders)
+    this.web = web
+    const { clock } = host.seams
+    const { denials } = this
+    const { rates, attempts } = running
+    const audit = (this.audit = running.audit)
+    const iam = createIamHandler({
+      ...{ accounts, identities, sessions, web, audit },
+      ...{ clock, metrics, denials, rates, attempts },
+    })
+    this.iam = { protocol: iam, speaks: speaksIam }
+    const { random } = host.seams
+    const named = { keys: running.engine.namedKeys.of("service"), policies: running.engine.namedKeys.of("policies") }
+    const ofKms = { ...named, accounts, random: random.fork("kms api"), clock, denials }
+    const kms = createKmsHandler({ ...ofKms, metrics, rates, attempts, audit })
+    this.kms = { protocol: kms, speaks: speaksKms }
+    const node = { name: store.node?.name ?? host.io.hostName, others: membership }
+    this.queuePort = new QueuePort({ clock, random, metrics, denials }, running, node)
+    const ofCoordination = { clock, random, log: host.seams.telemetry.log, metrics, denials }
+    const isShared = membership !== undefined
+    const seams = { clock, log: host.seams.telemetry.log, metrics }
+    this.transforms = config.transforms
+      ? new StoreTransforms(seams, running, config.transformResultsBytesMax, this.closing.signal)
+      : undefined
+    const { accountId } = store.secrets.root
+    this.remotes =
+      host.remoteStores &&
+      new RemotesOfStore(
+        { ...seams, random },
+        running,
+        host.remoteStores,
+        { cacheBytesMax: config.remoteCacheBytesMax, auditBucket: config.auditSinks.bucket, rootAccount: accountId },
+        this.closing.signal,
+      )
+    this.coordination = config.coordination
+      ? new StoreCoordination(ofCoordination, running, store.secrets.root.accountId, isShared)
+      : undefined
+  }
+
+  /** Opens the store, and begins its background work. Leaves nothing open if it throws. */
+  static async open(host: SessionHost, config: ServeConfig): Promise<StoreSession> {
+    const store = await open(host, config)
+    const { log, tracer } = host.seams.telemetry
+    const metrics = new MetricsInMemory()
+    const seams = { ...host.seams, telemetry: { log, metrics, tracer } }
+    const joined: { membership?: Membership } = {}
+    try {
+      const onStolen = (failure: Failure): never => host.onStolen(failure)
+      const onExcluded = (reason: Failure): void => host.onExcluded(reason)
+      const ofNode = { nodes: () => joined.membership, storeTime: host.storeTime, onExcluded }
+      const running = await runStore({ ...seams, ...ofNode, realms: host.realms }, store, config, onStolen)
+      try {
+        if (config.cluster !== undefined) {
+          const node = { version: readVersion(), name: host.io.hostName, live: host.live }
+          joined.membership = await runNode(seams, store, running, config.cluster, node, onExcluded)
+        }
+      } catch (error) {
+        await running.stop()
+        throw error
+      }
+      const session = new StoreSession(host, config, store, running, joined.membership, metrics)
+      session.begin()
+      return session
+    } catch (error) {
+      await releaseFolders(store)
+      throw error
+    }
+  }
+
+  private begin(): void {
+    this.attachJobs()
+    this.running.status.setLiveness(this.host.unhealthy)
+    const help = "Polls of K2V that wait for a change"
+    this.metrics.gauge("hayloft_k2v_polls_waiting", help, () => [[{}, this.running.engine.services.items.watching]])
+    const waiting = "Requests that follow an object and wait for more of it"
+    const { objectWatch } = this.running.engine.services
+    this.metrics.gauge("hayloft_s3_follows_waiting", waiting, () => [[{}, objectWatch.watching]])
+    const receivers = "Requests that wait for messages of queues"
+    this.metrics.gauge("hayloft_queue_receives_waiting", receivers, () => [[{}, this.queuePort.queues.waiting]])
+    this.coordination?.register(this.metrics)
+    const { clock, random, telemetry } = this.host.seams
+    const { engine, backgroundServices } = this.running
+    this.host.events.use({ metadata: engine.metadata, prepare: engine.services.refuseEarlier })
+    const services = [
+      ...backgroundServices,
+      ...(this.membership ? [this.membership] : []),
+      this.host.events,
+      ...(this.coordination?.services ?? []),
+      ...(this.transforms?.services ?? []),
+      ...(this.remotes?.services ?? []),
+    ]
+    this.behind = supervise(services, clock, random, telemetry.log, this.background.signal)
+  }
+
+  /** Jobs that callers start send requests as their starters, and follow the work of the store. */
+  private attachJobs(): void {
+    const { engine, status, operations, startedJobs, containerSync } = this.running
+    const requests = new OwnRequests(this.s3Settings(""))
+    containerSync.attach(requests)
+    const list = (request: ListRequest, isCached: boolean) => this.listFor(request, isCached)
+    const hasConditions = async (bucket: Bucket): Promise<boolean> =>
+      (await asPromise(() => this.remotes?.remotes.settingOf(bucket)))?.writes !== "Back"
+    const { services } = engine
+    const open: OpenWork = job =>
+      FEATURE_ROW_JOBS.find(({ kinds }) => kinds.includes(job.kind))?.open(services, job) ??
+      openWork({ ...services, requests, list, hasConditions }, job)
+    const followed = () => workUnderWay(status.report(), engine.masterKey.report())
+    startedJobs.attach(open, followed, () => void operations.wakeJob(startedJobs.name).catch(() => undefined))
+  }
+
+  /** A listing for a job. */
+  private async listFor(request: ListRequest, isCached: boolean): Promise<ListPage> {
+    const { bucket } = request
+    const remotes = this.remotes?.remotes
+    const setting = await asPromise(() => remotes?.settingOf(bucket))
+    if (remotes === undefined || setting === undefined) {
+      if (!bucket.settings.includes("remote")) return this.running.engine.services.objects.list(request)
+      throw fail("invalidArgument", { message: "remote buckets are switched off: start the store with --remotes" })
+    }
+    if (isCached) return remotes.listCached(bucket, request)
+    return remotes.list(setting, { ...request, withStatus: false }, { signal: this.background.signal, hops: undefined })
+  }
+
+  /** The protocol of the admin port. */
+  admin(): Protocol {
+    const { config, host, store, metrics, denials, audit } = this
+    const { engine, status, operations, attempts } = this.running
+    const { accounts, identities, services } = engine
+    const { conversion } = host
+    const { reconciling } = this.running
+    const { buckets } = services
+    const { clock, random } = host.seams
+    const tokens = openAdminTokens(clock, random, engine.metadata, services.refuseEarlier)
+    const simulator = new S3Simulator(services, accounts, clock)
+    const namedKeys = engine.namedKeys.of("admin")
+    const { masterKeys } = this.running
+    const operatorToken = store.secrets.adminToken
+    const sessions = openConsoleSessions({ clock, random, masterKeys }, engine.metadata, {
+      ...{ accounts, tokens, operatorToken, prepare: services.refuseEarlier },
+    })
+    const shown = {
+      core: services.core,
+      accounts,
+      identities,
+      policyFacts: {
+        knownActions: knownActions(),
+        decideS3: (request: Parameters<S3Simulator["simulate"]>[0]) => simulator.simulate(request),
+        nowMs: () => clock.wallMs(),
+      },
+      checkIssuer: (url: string) => checkIssuer(url, this.web),
+      buckets,
+      bucketDocuments: new S3BucketDocuments(new OwnRequests({ ...this.s3Settings(""), audit: NO_AUDIT })),
+      shardPlaces: services.shardPlaces,
+      erasures: engine.erasures,
+      usageHistory: services.usageHistory,
+      namedKeys,
+      masterKey: engine.masterKey,
+      status,
+      store: operations,
+      simulations: new Simulations(clock, status),
+      denials,
+      tokens,
+      audit,
+      conversion,
+      reconciling,
+      live: new StoreLive(clock, host.live, this.liveNodes()),
+      links: this.links(),
+      events: host.events,
+      ...{ sessions, attempts, policyOfBucket: bucketPolicyReader(buckets), webSignIn: this.webSignIn() },
+      startedJobs: this.running.startedJobs,
+    }
+    const api = new AdminApi(
+      { ...shown, documents: documents(), console: consoleFiles() },
+      {
+        version: readVersion(),
+        clock,
+        hosts: config.adminHosts,
+        onLoopback: isLoopback(config.adminListen),
+        rootAccount: store.secrets.root.accountId,
+        region: this.region,
+        newBucketSettings: settingsOfNewBucket(config),
+        metricsText: () => host.metricsText() + metrics.render(),
+      },
+    )
+    return this.adminPort(api)
+  }
+
+  /** The admin API, and the other protocols on its port. */
+  private adminPort(api: AdminApi): Protocol {
+    const { config, store, region } = this
+    const port = new AdminProtocol(api)
+    const forwarded = { ...this.s3Settings(""), pathPrefix: S3_PREFIX }
+    const requests = new ForwardedRequests(forwarded, store.secrets.root.accountId)
+    const s3 = { protocol: new S3OfCallers(api.callers, requests, port), speaks: speaksS3 }
+    const holderOf = async (exchange: Exchange) => (await api.callers.require(headOf(exchange))).holder
+    const coord = this.coordination?.guest(config, region, holderOf)
+    return new PortRouter([this.iam, this.kms, s3, ...(coord === undefined ? [] : [coord])], port)
+  }
+
+  private liveNodes(): LiveNodes | undefined {
+    const { node } = this.store
+    return node && this.membership && new LiveNodes(node.name, this.membership)
+  }
+
+  private webSignIn(): ProviderSignIn | undefined {
+    const { clock, random } = this.host.seams
+    const { accounts, identities, sessions } = this.running.engine
+    const { consoleSignIn } = this.config
+    const parts = { accounts, identities, sessions, web: this.web, clock, random }
+    return consoleSignIn && new ProviderSignIn(consoleSignIn, parts)
+  }
+
+  private links(): Links {
+    const { host, config, region } = this
+    const { accounts } = this.running.engine
+    const nowMs = () => host.seams.clock.wallMs()
+    return {
+      keyOf: id => accounts.secretOf(id, undefined, nowMs()),
+      endpoint: adminHost => endpointFor(host.endpoints.s3 ?? "", config.listen, adminHost),
+      sign: (signer, link, expiresSeconds) => signedLink(signer, link, region, expiresSeconds, nowMs()),
+      nowMs,
+    }
+  }
+
+  /** The protocols of the S3 port. `adminUrl`: where the admin port listens. */
+  s3(adminUrl: string): Protocol {
+    const own = createS3Handler(this.s3Settings(adminUrl))
+    const port = new PortRouter([healthGuest(this.running.status, this.config.domains, own), this.iam], own)
+    return filtered(port, "s3", this.host.filters)
+  }
+
+  /** The protocol of the port of websites. */
+  websites(adminUrl: string): Protocol {
+    const websiteDomains = this.config.website?.domains ?? []
+    return createWebsiteHandler({ ...this.s3Settings(adminUrl), websiteDomains })
+  }
+
+  /** The protocol of Swift's port. */
+  swift(adminUrl: string): Protocol {
+    const { metadata, services } = this.running.engine
+    const prepare = services.refuseEarlier
+    const swiftAccounts = openSwiftAccounts(metadata, prepare)
+    const { allowSha1 = false, serviceAccounts = false, keystone: chosen } = this.config.swift ?? {}
+    const keystone = chosen && { ...chosen, web: this.chosenWeb }
+    const { accounts } = this.running.engine
+    const rootAccount = this.store.secrets.root.accountId
+    const info = this.config.swift?.info ?? { adminKey: undefined, hidden: [] }
+    const bunzip = new Bunzip()
+    const decompress = { "tar.gz": gunzipped, "tar.bz2": (pieces: AsyncIterable<Uint8Array>) => bunzip.of(pieces) }
+    const own = {
+      ...{ info, swiftAccounts, version: readVersion(), prepare, allowSha1, serviceAccounts },
+      ...{ decompress, keystone, realms: this.host.realms },
+    }
+    const { shardPlaces, quotas } = services
+    const { status, attempts } = this.running
+    const inside = { devices: () => status.report().devices, machine: MACHINE, shardPlaces }
+    const settings = { ...this.s3Settings(adminUrl), ...own, accounts, attempts, rootAccount, quotas, inside }
+    return filtered(createSwiftHandler(settings), "swift", this.host.filters)
+  }
+
+  /** The protocol of the port of K2V. */
+  k2v(): Protocol {
+    const { config, host, metrics, denials } = this
+    const { engine, rates, attempts } = this.running
+    const { items, buckets } = engine.services
+    return createK2vHandler({
+      ...{ items, buckets, policyOfBucket: bucketPolicyReader(buckets), accounts: engine.accounts },
+      ...{ clock: host.seams.clock, region: config.region, metrics, denials, rates, attempts },
+    })
+  }
+
+  private s3Settings(adminUrl: string): S3Settings {
+    const { config, host, metrics, denials, audit } = this
+    const { engine, compute, rates, attempts } = this.running
+    const { services, accounts } = engine
+    const { clock, random } = host.seams
+    const { region, domains, refuseSignatureV2 } = config
+    return {
+      ...{ services, accounts, clock, random, region, domains, refuseSignatureV2, denials, audit, newBuckets: config },
+      ...{ rates, attempts },
+      ...{ allowSseCWithoutTls: config.allowSseCWithoutTls, kms: engine.namedKeys.of("s3") },
+      ...{ adminUrl, metrics, onLoopback: isLoopback(config.listen) },
+      hash: (plan, bytes) => compute.hash(plan, bytes),
+      lifecycleDays: services.core.days,
+      transforms: this.transforms?.transforms,
+      remotes: this.remotes?.remotes,
+    }
+  }
+
+  get region(): string {
+    return this.config.region ?? REGION_DEFAULT
+  }
+
+  /** All folders that this process holds. */
+  get folders(): readonly HeldFolder[] {
+    const { devices, node } = this.store
+    const owned = [...devices, ...(node?.joining ?? []).map(({ ownership }) => ownership)]
+    return [
+      ...owned.map(owner => ({ place: owner.identity, check: () => owner.check() })),
+      ...this.running.taken.map(folder => ({ place: folder.place, check: () => folder.check() })),
+    ]
+  }
+
+  /** Ends the background work; requests may still use the store. */
+  async endBackground(): Promise<void> {
+    this.background.abort()
+    await this.behind
+  }
+
+  /** Closes the engine, and keeps the folders. Call it once no request uses the store. */
+  async stop(): Promise<void> {
+    this.closing.abort()
+    await this.endBackground()
+    await this.queuePort.queues.settled()
+    this.stopped ??= this.running.stop()
+    await this.stopped
+    this.web.close()
+    this.chosenWeb.close()
+  }
+
+  /** Also releases the folders. */
+  async close(): Promise<void> {
+    try {
+      await this.stop()
+    } finally {
+      this.background.abort()
+      await releaseFolders(this.store)
+      for (const folder of this.running.taken) await folder.release().catch(() => undefined)
+    }
+  }
+}
+
+async function releaseFolders({ devices, node }: OpenedStore): Promise<void> {
+  for (const device of devices) await device.release()
+  for (const { ownership } of node?.joining ?? []) await ownership.release()
+}
+
+async function open({ seams: ofHost, masterKeys, stalls }: SessionHost, config: ServeConfig): Promise<OpenedStore> {
+  const { cluster } = config
+  const seams = { ...ofHost, stalls }
+  if (cluster === undefined) return openStore(seams, config, masterKeys.current, masterKeys.next)
+  // Loaded on demand: a store whose devices keep the metadata starts without it.
+  const { StoreDatabase } = await import("@hayloft/engine/sql/index.js")
+  const database = await StoreDatabase.open(cluster.databaseUrl)
+  const { log } = seams.telemetry
+  const masterKey = must(masterKeys.current ?? masterKeys.next, "--cluster needs --master-key-file")
+  return openNode({ ...seams, log, database }, config, cluster, masterKey, masterKeys.next)
+}

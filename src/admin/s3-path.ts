@@ -1,7 +1,0 @@
-/** Where S3 is on the admin port. */
-import type { Exchange } from "../http/index.js"
-
-export const S3_PREFIX = "/v1/s3"
-
-export const speaksS3 = ({ rawTarget }: Pick<Exchange, "rawTarget">): boolean =>
-  rawTarget === S3_PREFIX || rawTarget.startsWith(`${S3_PREFIX}/`) || rawTarget.startsWith(`${S3_PREFIX}?`)

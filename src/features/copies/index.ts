@@ -1,6 +1,0 @@
-/** Copies of buckets in other stores. */
-export type * from "./contract.js"
-export { COPIES } from "./feature.js"
-export * from "./copy-log.js"
-export { COPIES_VALUE, parseCopiesSetting, type CopiesValue } from "./setting.js"
-export { StoreCopies, type BucketLag } from "./store-copies.js"

@@ -1,4 +1,0 @@
-/** Histories of buckets, and reads of buckets as they were at a moment. */
-export { HISTORY, historyOf } from "./feature.js"
-export type { Histories } from "./histories.js"
-export type { MomentService } from "./moments.js"

@@ -1,4 +1,0 @@
-/** Types of requests and results of coordination. */
-export type { AcquireOutcome, Standing } from "./lock-commands-core.js"
-export type { ShownFile } from "./coord-queries-core.js"
-export type { FileConditions } from "./file-commands-core.js"

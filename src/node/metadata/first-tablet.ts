@@ -1,5 +1,0 @@
-/** The single tablet of a machine; splits are part of the cluster. */
-import { parseTabletId } from "../../base/ids.js"
-import type { TabletId } from "../../base/ids.js"
-
-export const FIRST_TABLET: TabletId = parseTabletId(1)

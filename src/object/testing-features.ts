@@ -1,2 +1,0 @@
-/** Installs the features of the product, for tests of the core that decide without its services. */
-import "../features/index.js"

@@ -1,7 +1,0 @@
-/** SQL: metadata in a transactional database, shared by several processes. */
-export { SqlMetadata } from "./sql-metadata.js"
-export { Postgres } from "./postgres/postgres.js"
-export { checkDatabase } from "./check/check-database.js"
-export type { Finding } from "./check/finding.js"
-export { maskedUrl, withoutPasswords } from "./postgres/url.js"
-export { StoreDatabase } from "./store-database.js"

@@ -1,0 +1,19 @@
+/** The JavaScript of a source with a planted bug, as the build makes it. */
+import { dirname, join } from "node:path"
+import { fileURLToPath, pathToFileURL } from "node:url"
+import ts from "typescript"
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../..")
+
+interface Packages {
+  readonly withRelativeImports: (text: string, path: string) => string
+}
+const { withRelativeImports } = (await import(pathToFileURL(join(ROOT, "tools/packages.mjs")).href)) as Packages
+
+const COMPILER_OPTIONS = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true }
+
+/** `path`: of the source, from the root. */
+export function transpiled(source: string, path: string): string {
+  const { outputText } = ts.transpileModule(source, { compilerOptions: COMPILER_OPTIONS, fileName: path })
+  return withRelativeImports(outputText, path)
+}
