@@ -193,7 +193,7 @@ export class Checkpointer implements BackgroundService {
     const untilMs = this.clock.monotonicMs() + SPACE_WAIT_MS_MAX
     while (this.isOver(2)) {
       const leftMs = untilMs - this.clock.monotonicMs()
-      if (this.starved) throw fail("deviceFull", { message: "checkpoints have no space", device: this.name })
+      if (this.isStarved()) throw fail("deviceFull", { message: "checkpoints have no space", device: this.name })
       if (leftMs <= 0) throw fail("tooManyInFlight", { message: "checkpoints do not keep up", device: this.name })
       const made = new AbortController()
       this.waiting.add(made)

@@ -139,6 +139,23 @@ test("a quota that the file system does not report is learned from the write tha
   await end()
 })
 
+test("space that becomes free just after a write found none is not taken for a quota", async () => {
+  const { sim, clock, space, fill, end } = await scene()
+  await clock.advance(LIMITS.checkEveryMs + 1)
+  let isFull = true
+  sim.intercept(call => {
+    if (!isFull || call.kind !== "write") return
+    isFull = false
+    throw fail("deviceFull", { code: "ENOSPC" })
+  })
+  await fill("first", 60 * KIB)
+  assert.ok(!isFull)
+  assert.equal(space.fullness.level, "enough")
+  assert.ok(space.mayTakeNeedles(500 * KIB))
+  assert.ok(sim.medium.usedBytes <= 220 * KIB, "the ballast is no larger than before")
+  await end()
+})
+
 test("ballast of an earlier process is ballast, and a start without space gives one file back", async () => {
   const { sim, clock, disk, spaces, end } = await scene()
   await clock.advance(LIMITS.checkEveryMs + 1)

@@ -363,9 +363,17 @@ class FileSystem {
 
   /** Checks whether this process can use the hidden free bytes by now. */
   private async probe(): Promise<void> {
-    const { reserveBytes, ballastBytes } = this.facts
-    const bytes = Math.min(this.limits.ballastPieceBytes, reserveBytes - ballastBytes, this.shown.freeBytes)
-    if (bytes > 0 && (await this.grow(bytes))) this.hiddenBytes = 0
+    if (await this.canWrite(Math.min(this.limits.ballastPieceBytes, this.shown.freeBytes))) this.hiddenBytes = 0
+  }
+
+  /** Writes so many bytes as ballast; returns false if there is no space for them. */
+  private async canWrite(bytes: number): Promise<boolean> {
+    for (let left = bytes; left > 0;) {
+      const before = this.ballastBytes
+      if (!(await this.grow(Math.min(left, this.limits.ballastPieceBytes)))) return false
+      left -= this.ballastBytes - before
+    }
+    return true
   }
 
   private growPiece(): Promise<boolean> {
@@ -396,7 +404,7 @@ class FileSystem {
     return this.inTurn(async () => {
       this.gaveBackMs = this.clock.monotonicMs()
       await this.check().catch(() => undefined)
-      if (this.facts.freeBytes >= bytes + this.limits.fullBytes) this.hiddenBytes = this.shown.freeBytes
+      await this.hideUnusable(bytes)
       let freedBytes = 0
       for (const { ballast, name } of [...this.members].sort((a, b) => b.ballast.bytes - a.ballast.bytes)) {
         if (freedBytes > 0 && freedBytes >= bytes) break
@@ -411,6 +419,18 @@ class FileSystem {
       await this.check().catch(() => undefined)
       return true
     })
+  }
+
+  /**
+   * Hides free bytes that this process cannot use, after a write of so many bytes has failed. The failed write alone
+   * proves nothing, because the space may have become free since: another write has to fail while there is space before
+   * it and after it.
+   */
+  private async hideUnusable(bytes: number): Promise<void> {
+    const seemsEnough = (): boolean => this.facts.freeBytes >= bytes + this.limits.fullBytes
+    if (!seemsEnough() || (await this.canWrite(bytes))) return
+    await this.check().catch(() => undefined)
+    if (seemsEnough()) this.hiddenBytes = this.shown.freeBytes
   }
 
   private inTurn<T>(run: () => Promise<T>): Promise<T> {
