@@ -241,6 +241,20 @@ class Store {
     assert.fail("puts succeed on a full disk")
   }
 
+  /** Repeats work until there is space for it: files are removed meanwhile, which only a check finds. */
+  async continues(run: () => Promise<void>): Promise<void> {
+    for (let left = 1_500; ; left -= 1) {
+      await this.device.space.check()
+      const failure = await run().then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+      if (failure === undefined) return
+      assert.ok(isFull(failure) && left > 0, inspect(failure))
+      await new RealClock().sleep(20, noSignal)
+    }
+  }
+
   get freeBytes(): number {
     const { bavail, bsize } = statfsSync(this.folder)
     return bavail * bsize
@@ -305,10 +319,8 @@ test("a store starts on a full disk with its contents, and continues once there 
     await store.remove(first).catch((error: unknown) => assert.ok(isFull(error), inspect(error)))
     await store.check(7)
     store.giveSpace()
-    // Otherwise found by the next one of its own.
-    await store.device.space.check()
     const names = [...store.kept.keys()].filter(name => name.startsWith("tiny"))
-    for (const name of names) await store.remove(name)
+    for (const name of names) await store.continues(() => store.remove(name))
     await store.settle()
     await store.check(3)
   }))
@@ -341,17 +353,7 @@ for (const [what, bytes, limits] of [
           walls += isAtWall ? 1 : 0
         }
         store.giveSpace()
-        await store.device.space.check()
-        for (let left = 1_500; ; left -= 1) {
-          const done = await store.put(`after ${round}`, bytes).then(
-            () => true,
-            error => (assert.ok(isFull(error) && left > 0, String(error)), false),
-          )
-          if (done) break
-          // Files were removed since, which only a check finds.
-          await store.device.space.check()
-          await new RealClock().sleep(20, noSignal)
-        }
+        await store.continues(() => store.put(`after ${round}`, bytes))
         await store.settle()
         assert.equal(store.device.checkpointer.error, undefined)
         await store.check(20)
