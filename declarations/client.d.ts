@@ -1,7 +1,7 @@
 /**
  * `hayloft/client`: locks, leases, elections and small files of a Hayloft store (docs/guide/locks.md).
  *
- * What packages/client/src/library.ts is, as programs see it; a test has the compiler compare the two.
+ * The public types of packages/client/src/library.ts, as programs see them; a test has the compiler compare the two.
  */
 
 export type CoordCredentials =

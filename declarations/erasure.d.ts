@@ -1,7 +1,7 @@
 /**
  * `hayloft/erasure`: Reed–Solomon codes over bytes in memory (docs/guide/erasure.md).
  *
- * What packages/engine/src/erasure/library.ts is, as programs see it; a test has the compiler compare the two.
+ * The public types of packages/engine/src/erasure/library.ts, as programs see them; a test has the compiler compare the two.
  */
 
 /** The methods throw it for arguments that do not fit. */

@@ -1,7 +1,7 @@
 /**
  * `hayloft/placement`: where the shards of a key go, and how durable a layout is (docs/guide/placement-library.md).
  *
- * What packages/engine/src/placement/library.ts is, as programs see it; a test has the compiler compare the two.
+ * The public types of packages/engine/src/placement/library.ts, as programs see them; a test has the compiler compare the two.
  */
 
 export interface PlacementError extends Error {

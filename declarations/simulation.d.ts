@@ -1,7 +1,7 @@
 /**
  * `hayloft/simulation`: programs on simulated time, disks and networks (docs/guide/simulation.md).
  *
- * What packages/base/src/simulation/library.ts is, as programs see it; a test has the compiler compare the two.
+ * The public types of packages/base/src/simulation/library.ts, as programs see them; a test has the compiler compare the two.
  */
 
 export interface SimulationError extends Error {

@@ -1,7 +1,7 @@
 /**
  * `hayloft/table`: sorted files of keys and values that programs read in place (docs/guide/tables.md).
  *
- * What packages/engine/src/table-files/library.ts is, as programs see it; a test has the compiler compare the two.
+ * The public types of packages/engine/src/table-files/library.ts, as programs see them; a test has the compiler compare the two.
  */
 
 /** A key: bytes, or the UTF-8 of a text. */

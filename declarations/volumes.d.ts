@@ -1,7 +1,7 @@
 /**
  * `hayloft/volumes`: values by their keys in append-only files, verified when they are read (docs/guide/volumes.md).
  *
- * What packages/engine/src/volume-store/library.ts is, as programs see it; a test has the compiler compare the two.
+ * The public types of packages/engine/src/volume-store/library.ts, as programs see them; a test has the compiler compare the two.
  */
 
 /** A key: bytes, or the UTF-8 of a text. */
@@ -67,7 +67,7 @@ export interface FsckReport {
 export interface VolumeStore {
   /** The value is durable when it resolves; its bytes must not change until then. Throws `exists`. */
   append(key: VolumeKey, value: Uint8Array): Promise<void>
-  /** The value, or a range of it, verified; undefined if there is none. Throws `damaged`. */
+  /** Reads and verifies the value, or a range of it; returns undefined if the key has no value. Throws `damaged`. */
   read(key: VolumeKey, options?: ReadOptions): Promise<Uint8Array | undefined>
   has(key: VolumeKey): Promise<boolean>
   /** The removal is durable when it resolves. False if there was no value. */

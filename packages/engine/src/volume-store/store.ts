@@ -152,7 +152,7 @@ export class VolumeStore {
     })
   }
 
-  /** The value, or a range of it, verified; undefined if there is none. Throws `damaged`. */
+  /** Reads and verifies the value, or a range of it; returns undefined if the key has no value. Throws `damaged`. */
   read(key: VolumeKey, { offset = 0, length }: ReadOptions = {}): Promise<Uint8Array | undefined> {
     return withVolumeErrors(async () => {
       this.check()
