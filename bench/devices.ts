@@ -49,7 +49,7 @@ export interface DeviceSpeed {
   readonly seconds: number
   readonly plainSeconds: number
   readonly isCold: boolean
-  /** As a share of the plain speed. */
+  /** The reached share of the plain speed. */
   readonly share: number | undefined
   readonly isMet: boolean
 }

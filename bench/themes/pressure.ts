@@ -98,7 +98,7 @@ class Pressure implements Fixture {
     return { figure: count / took, unit: "/s", limit, also: memory === undefined ? also : { ...also, peakMb: memory } }
   }
 
-  /** As long as the compared load, because the figure includes checkpoints. */
+  /** Measures the peak for as long as the compared load runs, because the figure includes checkpoints. */
   private async peak(mix: Mix): Promise<number> {
     const { connections, tailSeconds: seconds } = this.bench.scale
     return (await this.load({ next: this.work.requests(mix), connections, seconds })).operationsPerSecond

@@ -12,7 +12,7 @@ export class ApiError extends Error {
   constructor(
     /** 0 if no response arrived. */
     readonly status: number,
-    /** As the server names the failure; `timeout` and `unreachable` if no response arrived. */
+    /** The server's name for the failure; `timeout` and `unreachable` if no response arrived. */
     readonly code: string,
     message: string,
     readonly requestId: string | undefined = undefined,

@@ -140,7 +140,7 @@ export function useWatch<T extends { readonly revision: string }>(path: string):
   return { ...live, isFetching: live.isFetching && (live.value === undefined || live.error !== undefined) }
 }
 
-/** As `useLive`, for a value that takes other requests; `key` tells when it is another value. */
+/** Works like `useLive`, for a value that takes other requests; another `key` means another value. */
 export function useLiveValue<T>(
   key: string | undefined,
   fetchValue: (signal: AbortSignal) => Promise<T>,

@@ -223,7 +223,7 @@ async function putDocument(
 
 const escaped = (text: string): string => text.replace(/[&<>"\r\n]/g, character => `&#${character.charCodeAt(0)};`)
 
-/** As S3 wants it for each document: big endian, in base64. */
+/** Returns the CRC-32 that S3 requires for each document: big endian, in base64. */
 function crc32Text(bytes: Uint8Array): string {
   let crc = ~0
   for (const byte of bytes) {

@@ -94,7 +94,7 @@ function Records({ first, filter }: { readonly first: Entries; readonly filter: 
   )
 }
 
-/** As a field for times has it, in local time; "" for none. */
+/** Returns the text of a time field, in local time; "" for no time. */
 function fieldText(timeMs: string | undefined): string {
   const ms = Number(timeMs)
   if (!timeMs || !Number.isFinite(ms)) return ""

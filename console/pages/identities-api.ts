@@ -21,7 +21,7 @@ export const pageOf = (account: string, ...segments: readonly string[]): string 
 /** A tab of the list. */
 export const listOf = (account: string, tab: string): string => pathTo(["identities"], { account, tab })
 
-/** As bodies of requests name it: the root account is that of a request which names none. */
+/** Returns the member of a request body that names the account; a body without it means the root account. */
 export const named = (account: string): { readonly accountId?: string } =>
   account === ROOT_ACCOUNT ? {} : { accountId: account }
 

@@ -8,7 +8,7 @@ import { tagsOfText, textOfTags } from "../parts/tags.js"
 import { toast } from "../parts/toast.js"
 import { accountPath } from "./identities-api.js"
 
-/** As the store accepts it for roles. */
+/** The hours that the store accepts as the longest session of a role. */
 const [HOURS_MIN, HOURS_MAX] = [1, 12]
 const HOUR_SECONDS = 3_600
 

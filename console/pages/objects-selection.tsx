@@ -40,7 +40,7 @@ export function selectedText(selected: Selected, what: string): string {
   return rows.length === 0 ? ofFolders : `${plural(rows.length, what)}, ${bytes}, and ${ofFolders}`
 }
 
-/** As jobs take it. `hasVersions`: each row is one version. */
+/** Returns the selection in the form that jobs take. `hasVersions`: each row is one version. */
 export function selectedJson(selected: Selected, hasVersions: boolean): readonly object[] {
   const keys = new Set<string>()
   return [...selected.values()].flatMap((item): readonly object[] => {

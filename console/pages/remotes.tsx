@@ -12,7 +12,7 @@ import { pathTo } from "../shell/router.js"
 import { bucketPath } from "./buckets-api.js"
 
 const EVERY_MS = 5_000
-/** As many as the server counts, and lists at once. */
+/** The server counts, and lists in one response, at most so many pending writes. */
 const PENDING_MAX = 1_000
 
 const isOff = ({ value, error }: Live<unknown>): boolean => value === undefined && error?.code === "notImplemented"

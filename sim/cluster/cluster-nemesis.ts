@@ -209,7 +209,7 @@ export class ClusterNemesis {
     database.faults = STEADY
   }
 
-  /** As the steward does with a node that was silent. */
+  /** Ends the incarnation of a node, as the steward does when a node was silent. */
   private async endIncarnation({ name, serving }: ClusterNode): Promise<void> {
     if (serving === undefined) return
     const { own } = serving.engine.metadata.incarnations

@@ -60,7 +60,7 @@ export class ClusterRollback {
     return new Map(this.cluster.serving.flatMap(({ engine }) => [...holdings(engine)]))
   }
 
-  /** As an operator does, who tries again if devices are out of reach. */
+  /** Reconciles like an operator, who tries again if devices are out of reach. */
   private async reconcile(): Promise<readonly ReconcileEntry[]> {
     const { cluster } = this
     const { reconciling } = must(cluster.pick(this.random), "all nodes serve")

@@ -175,7 +175,8 @@ export class ModelLifecycle {
     }
     if (!isDue(latest, rule => currentExpires(rule, versions))) return
     if (latest.kind === "marker") dropVersion(bucket, key, latest.info.versionId)
-    // As with a request that names no version: "Amazon S3 adds a delete marker with a unique version ID", or the object goes.
+    // A request that names no version has the same effect:
+    // "Amazon S3 adds a delete marker with a unique version ID", or the object goes.
     else await new ModelObjects(this.state).remove({ bucket: bucket.bucket, key, conditions: {} })
   }
 

@@ -49,7 +49,7 @@ import type { Tags } from "@hayloft/base/tags.js"
 const READ_PIECE_BYTES = 64 * 1024
 
 type NewObject = Omit<ModelObject["info"], "versionId" | "lastModifiedMs" | "sizeBytes" | "lock" | "encryption"> & {
-  /** As the request states it. */
+  /** The lock that the request states, before the default of the bucket applies. */
   readonly lock: VersionLock | undefined
   readonly protection: Protection | undefined
   readonly body: Uint8Array

@@ -17,7 +17,7 @@ const nodeNameOf = (number: number) => parseNodeName(`node-${String(number).padS
 
 export const deviceIdOf = (number: number): DeviceId => parseDeviceId((number + 1).toString(16).padStart(16, "0"))
 
-/** As the row of a database has it: without the tables of its layouts. */
+/** Returns the record that a row of a database has: without the tables of its layouts. */
 export function recordOf(nodes: number): ControlRecord {
   const ids = Array.from({ length: nodes }, (_, number) => deviceIdOf(number))
   return {

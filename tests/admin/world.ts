@@ -75,7 +75,7 @@ export class ConsoleWorld {
 
 type Links = AdminStore["links"]
 
-/** As a process that serves a store makes them. */
+/** Returns links like those of a process that serves a store. */
 const linksOf = (accounts: Keyring, clock: SimClock, endpoint: string): Links => ({
   keyOf: id => accounts.secretOf(id, undefined, clock.wallMs()),
   endpoint: () => endpoint,
@@ -100,7 +100,7 @@ export interface Sent {
 export class Browser {
   readonly cookies = new Map<string, string>()
   csrf: string | undefined
-  /** As they were set. */
+  /** The `Set-Cookie` lines that the browser has received, in order. */
   readonly lines: string[] = []
 
   constructor(

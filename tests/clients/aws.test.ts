@@ -121,7 +121,7 @@ test("AWS CLI: a job with a provider's token assumes a role", { skip: noAws, tim
     assert.match(textOf(await aws.ok(["sts", "get-caller-identity"], keys), "Arn"), /assumed-role\/job\/job$/)
     const tokenFile = join(home, "token")
     await writeFile(tokenFile, token)
-    // As in a job of a cluster: the client exchanges the token by itself.
+    // A job in a cluster works like this: the client exchanges the token by itself.
     const itself = new AwsCli(() => ({ endpoint: server.endpoint, home }), {
       ...{ AWS_ACCESS_KEY_ID: undefined, AWS_SECRET_ACCESS_KEY: undefined, AWS_ENDPOINT_URL_STS: server.endpoint },
       ...{ AWS_ROLE_ARN: textOf(role, "Arn"), AWS_WEB_IDENTITY_TOKEN_FILE: tokenFile, AWS_ROLE_SESSION_NAME: "itself" },

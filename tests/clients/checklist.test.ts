@@ -41,7 +41,7 @@ const portOf = (listening: Server): number => {
   return typeof address === "object" && address !== null ? address.port : 0
 }
 
-/** As Keystone answers `GET /v3/auth/tokens`. */
+/** Returns a server that answers `GET /v3/auth/tokens` like Keystone. */
 const serveKeystone = (): Server =>
   createServer((request, response) => {
     const known = tokens.get(String(request.headers["x-subject-token"]))

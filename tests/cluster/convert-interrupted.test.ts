@@ -146,7 +146,7 @@ class World {
     return () => database.restore(saved)
   }
 
-  /** As a process sees it that is not killed. */
+  /** The database from the view of a process that is not killed. */
   get presentDatabase(): StoreDatabase {
     return StoreDatabase.over(this.database, "simulated")
   }

@@ -341,7 +341,7 @@ async function withoutPort(store: MovableStore, url: string): Promise<void> {
   }
 }
 
-/** As the steward does with a process that has been silent for five minutes. */
+/** Ends the incarnation, like the steward does after a process has been silent for five minutes. */
 async function endIncarnation(url: string, node: string): Promise<void> {
   const ofNode = `(SELECT incarnation FROM hayloft.incarnations WHERE node = '${node}')`
   const database = new URL(url).pathname.slice(1)

@@ -265,7 +265,7 @@ export class Load {
     key.bodies = key.isUncertain ? [...before, body] : [body]
   }
 
-  /** As an SDK sends it. */
+  /** Sends a request with the retries of an SDK. */
   private async request<T>(work: (client: S3Client) => Promise<T>, onUnanswered?: () => void): Promise<T> {
     const { attemptsMax = SDK_ATTEMPTS_MAX } = this.options
     for (let attempt = 1; ; attempt += 1) {

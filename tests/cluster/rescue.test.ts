@@ -219,7 +219,7 @@ class DoomedNodes {
     const { code, stdout, stderr } = await run(
       process.execPath,
       [HAYLOFT, "rescue", "--json", "--from", ...from, ...key, ...more],
-      // As on a machine of a node: its settings name the database.
+      // The environment is that of a node's machine: its settings name the database.
       { env: { HAYLOFT_CLUSTER: this.nodes.url } },
     )
     const lines = stdout.split("\n").filter(line => line !== "")

@@ -66,7 +66,7 @@ const masterKeysOn = ({ folders }: TestNode): Promise<readonly (number | undefin
       .map(async path => parseControlRecord(await readFile(path)).keyring?.masterKeyNumber),
   )
 
-/** As if the node had been silent for minutes. */
+/** Ends the incarnation of a node, as if the node had been silent for minutes. */
 async function endIncarnation(nodes: TestNodes, { name }: TestNode): Promise<void> {
   const client = new Client({ connectionString: nodes.url })
   await client.connect()

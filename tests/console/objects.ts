@@ -369,7 +369,7 @@ export const objects: PageTests = {
       await startJob("Delete selected", async () => undefined)
       await page.getByRole("link", { name: "0002.txt" }).waitFor({ state: "detached" })
       for (const name of ["0001.txt", "0004.txt", "0006.txt"]) await page.getByRole("link", { name }).waitFor()
-      // As versions, what was deleted is restored, and a folder with a version is selected by name.
+      // In the list of versions, deleted objects can be restored, and a folder with a version is selected by name.
       await visit(page, "/console/objects/album?folder=many%2F&versions=yes&search=000")
       await page
         .getByRole("row")

@@ -276,7 +276,7 @@ const sealing: Sealing = {
   key: { mode: "kms", keyArn: "arn", dataKey: new Uint8Array(3), context: undefined },
   ...{ secret: 44, salt: md5 },
 }
-/** As `packSealing` writes it, `bind` excepted. */
+/** The sealing in the form in which `packSealing` writes it, without `bind`. */
 const packedSealing = [2, 44, Buffer.from(md5), null, ["arn", Buffer.alloc(3), null, null]]
 
 const version = encodeVersion({

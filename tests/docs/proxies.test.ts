@@ -182,7 +182,7 @@ function sendOverHttp2(
   body = "",
 ): Promise<{ readonly status: unknown; readonly body: string }> {
   const { host } = new URL(url)
-  // As it was signed: the parser of URLs would resolve dots in the path.
+  // The path is sent in the form in which it was signed: the parser of URLs would resolve dots in it.
   const path = url.slice(url.indexOf(host) + host.length)
   const length = method === "PUT" ? { "content-length": Buffer.byteLength(body) } : {}
   return new Promise((resolve, reject) => {

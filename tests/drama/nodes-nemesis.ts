@@ -185,12 +185,12 @@ export class NodesNemesis {
 
   private async stop(node: TestNode): Promise<void> {
     const code = await node.stop()
-    // As a service manager ends a process that waits for the database for too long.
+    // A service manager also kills a process that waits for the database for too long.
     if (code === null) this.options.log(`${node.name} was killed: it did not stop in time`)
     else if (code !== 0) this.options.onViolation(`SIGTERM ended ${node.name} with ${code}`)
   }
 
-  /** As a service manager does it: a start that fails is repeated. */
+  /** Starts the node like a service manager, which repeats a start that fails. */
   private async startAgain(node: TestNode): Promise<void> {
     const untilMs = performance.now() + START_MS_MAX
     const args = await this.target.network.argsOf(node)

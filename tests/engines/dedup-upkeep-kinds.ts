@@ -38,7 +38,7 @@ const ofRow = (name: string, family: Family, make: (row: NonNullable<ReturnType<
     return row && make(row)
   })
 
-/** As if the store had read the bytes of a version. */
+/** Makes a `giveDigests` command, as if the store had read the bytes of a version. */
 function given(scene: Scene) {
   const found = rowOf(scene, scene.oneIn(3) ? "versions" : "current")
   if (found === undefined) return undefined

@@ -97,7 +97,7 @@ export async function playMoments(
     const answered = [...writes]
     // Timestamps of writes under way are about this late; the read closes the moment itself.
     const latestUs = Math.max(sinceUs, ...answered.map(({ commitUs }) => commitUs))
-    // As clients name it: the present by a clock, which commits under way may precede.
+    // Clients take the present from a clock; commits under way may have earlier timestamps.
     const clockUs = Math.max(wallMs() * 1000, sinceUs)
     const kind = random.below(4)
     const atUs =

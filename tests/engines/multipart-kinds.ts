@@ -78,7 +78,7 @@ export function completionIn(scene: Scene) {
   return { ...address, completion, conditions: scene.conditions(address), version, partsBytes }
 }
 
-/** As the upload is sealed; undefined: it is not. */
+/** Returns the frozen part list of the upload; undefined if it is not frozen, and sometimes if it is. */
 export function frozenOf(scene: Scene, address: UploadAddress): FrozenParts | undefined {
   const completion = scene.upload(address)?.completion
   return completion && !scene.oneIn(8) ? { completion, partsBytes: lengthOf(scene.parts(address)) } : undefined

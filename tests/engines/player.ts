@@ -207,7 +207,10 @@ export class Player {
     return { own, other: others[0], incarnations: this.incarnationsOf(process, own) }
   }
 
-  /** As the process knows them. If it registered again in this round, it knows that it is over as what it was before. */
+  /**
+   * The incarnations that the process knows. If it registered again in this round, it knows that its former incarnation
+   * is over.
+   */
   private incarnationsOf(process: ProcessUnderTest, own: Incarnation): Incarnations {
     const before = this.own[this.store.processes.indexOf(process)]
     return { own, oldestLive: own, isOver: each => this.ended.has(each) || (each === before && each !== own) }

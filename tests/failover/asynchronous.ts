@@ -137,7 +137,7 @@ class AsynchronousFailover {
     }
   }
 
-  /** As an operator does it; returns the list of what it found. */
+  /** Runs `hayloft cluster reconcile` like an operator; returns the list of what it found. */
   private async reconcile(): Promise<readonly Entry[]> {
     const { nodes, folder, say } = this.stage
     const report = join(folder, "report.jsonl")

@@ -330,7 +330,7 @@ export class PatroniCluster {
     })
   }
 
-  /** As an operator does it. */
+  /** Runs a switchover with `patronictl`, like an operator. */
   async switchOver(from: PatroniMember): Promise<void> {
     const { uid, gid } = serverUser()
     const args = ["-c", from.configFile, "switchover", SCOPE, "--master", from.name, "--force"]

@@ -159,7 +159,7 @@ test(
       const rescue = () => run(process.execPath, [HAYLOFT, "rescue", "--json", "--from", ...from, "--to", ...to])
       const done = await rescue()
       assert.equal(done.code, 0, done.stderr)
-      // As if it had been interrupted at the very end: quotas and undelete are set by then.
+      // This simulates an interruption at the very end: quotas and undelete are set by then.
       for (const path of to) await writeFile(join(path, "rescue"), `${storeId}\n`)
       const again = await rescue()
       assert.equal(again.code, 0, again.stderr)

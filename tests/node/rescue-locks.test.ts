@@ -142,7 +142,7 @@ test("a rescue keeps locks, names their buckets, and may be repeated", { timeout
     const done = await rescue(...named)
     assert.equal(done.code, 0, done.stderr)
     assert.match(done.stdout, /"lockedBuckets":\["ledger"\]/)
-    // As if it had been interrupted at the very end.
+    // This simulates an interruption at the very end.
     await writeFile(mark, marked)
     const again = await rescue(...named)
     assert.equal(again.code, 0, again.stderr)

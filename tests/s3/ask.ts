@@ -71,7 +71,7 @@ export async function ask(
     denyAccount: () => undefined,
     payer: { account: undefined, address: from },
     pausedMs: 0,
-    // As on a connection, the rest of the body is ignored once the response has ended.
+    // The rest of the body is ignored once the response has ended, the same as on a connection.
     respond: async given => {
       const pieces: Uint8Array[] = []
       const { body } = given

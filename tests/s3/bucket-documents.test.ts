@@ -32,7 +32,7 @@ async function world(remotes = REMOTES) {
   const documents = new S3BucketDocuments(new OwnRequests({ ...settings, transforms, remotes }))
   const name = parseBucketName("photos")
   await services.buckets.create({ name, owner: OWNER_ACCOUNT, location: "" })
-  /** As it is now. */
+  /** Returns the bucket in its present state. */
   const bucket = async () => services.buckets.open(name)
   const put = async (setting: string, value: object) => documents.put(await bucket(), setting, { ...value })
   const get = async (setting: string) => documents.get(await bucket(), setting)

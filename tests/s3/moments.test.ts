@@ -135,7 +135,7 @@ test("if closing the moment shows another version, that one is authorised", asyn
   const [first, second] = [[["readTimestamp", textOfMoment(firstUs)]] as const, await at()]
   assert.equal(await read(first), 200)
   assert.equal(await read(second), 403)
-  // As if the second version had been committed just after the first look.
+  // This simulates that the second version is committed just after the first look.
   const versionId = await moments.versionAt(bucket, objectKeyOfText("a"), firstUs)
   world.services.moments.versionSoFar = async () => versionId
   assert.equal(await read(first), 200)

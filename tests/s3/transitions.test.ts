@@ -92,7 +92,7 @@ class Trial {
     return this.header(place, "x-amz-storage-class")
   }
 
-  /** As the control record has them: once they are there, no earlier release opens the store. */
+  /** The classes in the control record: once they are there, no earlier release opens the store. */
   get classes() {
     return this.made.engine.recordManager.record.classes
   }

@@ -40,9 +40,9 @@ export interface SignedCase {
   readonly name: string
   /** The name of its server. */
   readonly port: string
-  /** As keys and denials name it. */
+  /** The name of the service in denials, and in the last use of keys. */
   readonly service: string
-  /** As the metrics and the log name it. */
+  /** The name of the operation in the metrics and in the log. */
   readonly operation: string
   /** The status of an answer to a sender who could not prove to have the key. */
   readonly unproved: 400 | 401 | 403

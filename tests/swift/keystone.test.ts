@@ -32,7 +32,7 @@ const tokens = new Map<string, Told>([
 let asked: string[] = []
 let isDown = false
 
-/** As Keystone answers GET /v3/auth/tokens. */
+/** A server that answers `GET /v3/auth/tokens` like Keystone. */
 const keystone = createServer((request, response) => {
   const token = String(request.headers["x-subject-token"])
   asked.push(token)

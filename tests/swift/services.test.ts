@@ -43,7 +43,7 @@ before(async () => {
 })
 after(() => world.stop())
 
-/** As Glance sends it: with the token of a user, and its own. */
+/** Sends a request like Glance does: with the token of a user, and its own. */
 const withService = (method: string, path: string, { headers, body }: SwiftCall = {}, user = owner) =>
   user.call(method, AT + path, {
     headers: { "X-Service-Token": service.token ?? "", ...headers },

@@ -134,7 +134,7 @@ export const swiftParts = () => ({
   decompress: { "tar.gz": gunzipped, "tar.bz2": (pieces: AsyncIterable<Uint8Array>) => bunzip.of(pieces) },
 })
 
-/** As they are stored: nothing counts by them. */
+/** Returns quotas in memory, which are only stored: nothing is counted against them. */
 function quotasInMemory(): SwiftSettings["quotas"] {
   const known = new Map<string, QuotaState>()
   const nameOf = (target: QuotaTarget) => (target.kind === "account" ? target.id : target.name)

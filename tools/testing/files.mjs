@@ -83,7 +83,7 @@ export function testFiles() {
  */
 const TIMES = "tools/test-times.json"
 const times = JSON.parse(readFileSync(join(ROOT, TIMES), "utf8"))
-/** As it is named in the source, without its ending; `path`: from the root, or absolute. */
+/** Returns the name of a test file in the source, without its ending; `path`: from the root, or absolute. */
 export const nameOf = path =>
   path
     .replace(`${ROOT}/`, "")

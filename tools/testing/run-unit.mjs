@@ -51,7 +51,7 @@ function endedSeconds() {
   }
 }
 
-/** As of the latest end of a unit. */
+/** The processor time up to the latest end of a unit. */
 let countedSeconds = endedSeconds()
 
 /** The processor time of a unit that ends now. Two that end in the same moment share theirs. */

@@ -21,7 +21,7 @@ function shown(value: unknown, hidden: RegExp): unknown {
   )
 }
 
-/** As JSON; undefined stays so, and an empty object is nothing. */
+/** Returns the value as JSON with secrets hidden; undefined stays undefined, and an empty object becomes undefined. */
 export function auditText(value: unknown, hidden = HIDDEN): string | undefined {
   if (value === undefined) return undefined
   const text = JSON.stringify(shown(value, hidden))

@@ -104,7 +104,7 @@ interface Sources {
   readonly directory: Directory
   readonly accounts: Pick<Keyring, "secretOf" | "noteUse">
   readonly tokens: Pick<AdminTokens, "named" | "find">
-  /** That of the data folders. */
+  /** The operator's token in the data folders. */
   readonly operatorToken: string
   /** Resolves once the devices refuse releases that do not know sign-outs. */
   readonly prepare: () => Promise<void>

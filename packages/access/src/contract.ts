@@ -173,7 +173,7 @@ export interface Identities {
   /** Throws `entityExists`. */
   create(identity: NewIdentity): Promise<IdentityRecord>
   get(ref: IdentityRef): Promise<IdentityRecord>
-  /** As whom a user acts now, or a session of a role: for simulations. Throws `noSuchAccount`. */
+  /** Returns a user, or a session of a role, as the caller that it is now: for simulations. Throws `noSuchAccount`. */
   asCaller(ref: IdentityRef, sessionName: string): Promise<SimulatedCaller>
   /** In the order of lower-case names, starting after `after`. Read in pages. */
   list(accountId: AccountId, kind: IdentityKind, after: string): AsyncIterable<IdentityRecord>
@@ -275,7 +275,7 @@ export interface WebIdentity {
   readonly provider: IdentityProviderRecord
   readonly audience: string
   readonly subject: string
-  /** As condition keys: `issuer:sub` … */
+  /** The claims, by the names of their condition keys: `issuer:sub` … */
   readonly claims: Tags
 }
 

@@ -63,7 +63,7 @@ export class SessionService implements Sessions {
 
   async assume(caller: KnownAccessKey, request: AssumeRequest): Promise<AssumedRole> {
     const { principal, policies, roots } = caller
-    // As on AWS. The root user may do everything and needs no role, and trust policies need not provide for it.
+    // AWS refuses this, too. The root user may do everything and needs no role: trust policies need not provide for it.
     if (principal.kind === "root") throw fail("accessDenied", { message: "Roles may not be assumed by root accounts." })
     const name = principal.kind === "session" ? principal.sessionArn : principal.arn
     if (roots.length > ROOTS_MAX) throw refuse(`A chain of sessions must have at most ${ROOTS_MAX} links`)

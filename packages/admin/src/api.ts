@@ -300,7 +300,7 @@ const NEVER = new AbortController().signal
 /** Secrets of keys and tokens, and addresses of databases and key services, which may contain a password. */
 const HIDDEN = /secret|password|^token$|url$|document$/i
 
-/** As jobs know the caller: a principal acts with the rights that its key has at each step. */
+/** The caller in the form that jobs record: a principal acts with the rights that its key has at each step. */
 function starterOf(holder: ConsoleHolder): OperationInput["caller"] {
   if (holder.kind === "operator") return { kind: "operator", id: "", name: "" }
   if (holder.kind === "token") return { kind: "token", id: holder.token.id, name: holder.token.name }

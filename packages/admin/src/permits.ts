@@ -134,7 +134,7 @@ export class Permits {
     const { principal, policies } = key
     const { action, resource, conditions } = required
     const owner = await this.sources.accounts.getAccount(required.owner)
-    // As for IAM itself: temporary credentials of a user change no identities.
+    // Temporary credentials of a user may not use actions of IAM, the same rule as at IAM itself.
     const isBarred = action.startsWith("iam:") && key.session === "key"
     if (isBarred || owner === undefined) return refusal(key, required)
     const policy = owner.id === principal.accountId ? await this.policyOn(resource, principal, action) : undefined
@@ -167,7 +167,7 @@ export class Permits {
   }
 }
 
-/** As for S3: the root user can always undo the policy of a bucket. */
+/** Returns true if the root user undoes the policy of a bucket, which it always can, the same as in S3. */
 const mayUndo = ({ kind }: KnownAccessKey["principal"], action: string): boolean =>
   kind === "root" && /^s3:(?:Get|Put|Delete)BucketPolicy$/.test(action)
 
@@ -191,6 +191,6 @@ const withConditions = (context: RequestContext, conditions: RequiredAction["con
 const messageOf = (principal: KnownAccessKey["principal"], action: string, resource: string): string =>
   `${nameOfPrincipal(principal)} is not authorized to perform: ${action} on resource: ${resource.slice(0, 2_048)}`
 
-/** As policies and logs name it. */
+/** Returns the ARN by which policies and logs name a principal. */
 const nameOfPrincipal = (principal: KnownAccessKey["principal"]): string =>
   principal.kind === "session" ? principal.sessionArn : principal.arn

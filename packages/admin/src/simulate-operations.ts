@@ -107,7 +107,7 @@ interface Decided {
 const shortForm = (action: string, resource: string): string =>
   /^s3:/i.test(action) && resource !== "*" && !resource.startsWith("arn:") ? `arn:aws:s3:::${resource}` : resource
 
-/** As S3's table of actions spells it, whatever the letter case of the request. */
+/** Returns the action in the spelling of the table of known actions, whatever the letter case of the request. */
 function spelled({ policyFacts: { knownActions } }: AdminServices, action: string): string {
   const found = [...knownActions.keys()].find(known => known.toLowerCase() === action.toLowerCase())
   if (found !== undefined) return found
@@ -183,7 +183,7 @@ async function simulate(services: AdminServices, body: unknown) {
 const placeOf = (by: DecidedBy | undefined) =>
   by && { decidedBy: { side: by.side, policy: by.policy, sid: by.sid, statement: by.index + 1 } }
 
-/** As the denial of a request is explained. */
+/** Explains the decision in the same way as the denial of a request. */
 function explained(
   services: AdminServices,
   decision: Denied,

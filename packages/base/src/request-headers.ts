@@ -17,7 +17,7 @@ export class HeaderShape {
   private readonly places = new Map<string, number>()
 
   constructor(
-    /** As on the wire. */
+    /** The header names with the case, order and repetitions that they have on the wire. */
     readonly rawNames: readonly string[],
   ) {
     this.names = rawNames.map(name => name.toLowerCase())

@@ -100,7 +100,7 @@ export class XmlWriter {
       : this.element(name, typeof value === "string" ? this.escaped(value) : String(value))
   }
 
-  /** As `text`, in the quotes that ETags have. */
+  /** Writes an element like `text`, with its value in the quotes that ETags have. */
   quoted(name: string, value: string): this {
     return this.element(name, `&quot;${this.escaped(value)}&quot;`)
   }

@@ -1,7 +1,7 @@
 /** The completion script of zsh: a file for `fpath`, or to be sourced. Pure. */
 import { allCommands, type CompletedCommand, type CompletedValues } from "./completion.js"
 
-/** As one word of the shell. */
+/** Quotes a text as one word of the shell. */
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
 
 /** Backslashes before what `_arguments` reads itself. */

@@ -106,7 +106,7 @@ const fileSystemOf = async (path: string): Promise<string | undefined> =>
 
 /** Below partitions, LVM, encryption and RAID; undefined if the system does not tell. */
 async function disksOf(device: number): Promise<readonly string[] | undefined> {
-  // As in glibc's sysmacros.h.
+  // The bits of major and minor numbers are those of glibc's sysmacros.h.
   const [low, high] = [device % 2 ** 32, Math.floor(device / 2 ** 32)]
   const major = ((low >>> 8) & 0xfff) | (high & ~0xfff)
   const minor = (low & 0xff) | ((low >>> 12) & 0xfff00)

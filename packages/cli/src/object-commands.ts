@@ -262,7 +262,7 @@ async function followCommand(io: CliIo, source: RemotePlace, options: CatOptions
   })
 }
 
-/** As far as they come. Returns how many bytes that were. */
+/** Writes the bytes of a body until it ends or breaks off. Returns how many bytes it wrote. */
 async function writeAll(io: CliIo, body: AsyncIterable<Uint8Array>): Promise<number> {
   let bytes = 0
   try {

@@ -108,7 +108,7 @@ interface Screen {
   readonly rows: number
 }
 
-/** As many lines as fit, each cut to the width. */
+/** Returns the lines that fit on the screen, each cut to its width. */
 export function topLines(
   snapshot: TopSnapshot,
   sort: Sort,

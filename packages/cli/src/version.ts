@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs"
 /** Relative to dist/packages/cli/src/. */
 const PACKAGE_FILE = new URL("../../../../package.json", import.meta.url)
 
-/** As a package, not in a checkout. */
+/** Returns true if the program runs from an installed package, not from a checkout. */
 export const isInstalled = (): boolean => /\/node_modules\//.test(PACKAGE_FILE.pathname)
 
 export function readVersion(): string {

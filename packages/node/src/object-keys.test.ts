@@ -81,7 +81,7 @@ test("a device whose superblock cannot be written goes offline, and the first en
   await engine.stop()
 })
 
-/** As if the record had lost the key ring, or come from another time. */
+/** Writes a secret of a bucket as if the record had lost the key ring, or came from another time. */
 const plantSecret = command<[bucketId: BucketId, epoch: number], void>({
   name: "PlantSecretForTest",
   decide(view, _time, bucketId, epoch) {

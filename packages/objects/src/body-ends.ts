@@ -18,7 +18,7 @@ const SECOND_MS = 1_000
 /** The facts about a new object that say when it ends. */
 export interface EndFacts {
   readonly tags: Tags
-  /** As in `PutRequest`. */
+  /** The expiry of the object, in seconds since 1970, the same as in `PutRequest`. */
   readonly expiresAtSeconds?: number | undefined
 }
 

@@ -25,8 +25,8 @@ export const WATCH_LIMITS = {
 interface Watched {
   readonly watchers: Set<{ readonly part: string | undefined; readonly watcher: Watcher }>
   /**
-   * As the last query found it. Undefined: none has, and the first one wakes all, since it does not know what has changed
-   * since they began.
+   * The number that the last query read for the row, which differs after each change. It is undefined before the first
+   * query, which wakes all watchers, since it does not know what has changed since they began.
    */
   changedAt: number | undefined
 }

@@ -103,7 +103,7 @@ export interface PutRequest {
   readonly attributes: ObjectAttributes
   readonly tags: Tags
   readonly acl?: ObjectAcl | undefined
-  /** As the request states it; the bucket's default retention applies where it states none. */
+  /** The lock that the request states; the bucket's default retention applies if it states none. */
   readonly lock?: VersionLock | undefined
   /** The class is STANDARD if this is absent. The caller has checked that it is accepted. */
   readonly storageClass?: StorageClass | undefined
@@ -135,7 +135,7 @@ export interface PutResult {
   readonly checksum: StoredChecksum | undefined
   readonly sizeBytes: number
   readonly lastModifiedMs: number
-  /** As in `ObjectInfo`. */
+  /** The encryption of the object, as clients may see it; undefined if there is none, or only at rest. */
   readonly encryption?: ShownEncryption | undefined
 }
 
@@ -216,9 +216,9 @@ export interface CopySource {
   readonly bucket: Bucket
   readonly key: ObjectKey
   readonly versionId?: VersionId
-  /** As in `GetRequest`. */
+  /** The check of the source's encryption, which is called before any service of keys is. */
   readonly checkEncryption?: EncryptionCheck
-  /** As in `GetRequest`. */
+  /** The SSE-C key of the source, 32 bytes: needed if the source is encrypted with one, and refused otherwise. */
   readonly clientKey?: Uint8Array | undefined
   /** `x-amz-copy-source-if-*`: false always throws `preconditionFailed`. */
   readonly conditions: Conditions
@@ -269,7 +269,7 @@ export interface ObjectTarget {
   readonly bucket: Bucket
   readonly key: ObjectKey
   readonly versionId?: VersionId
-  /** As in `GetRequest`; only `Objects.parts` needs it. */
+  /** The SSE-C key of the object, the same as in `GetRequest`. Only `Objects.parts` needs it. */
   readonly clientKey?: Uint8Array | undefined
 }
 
@@ -278,9 +278,9 @@ export interface SetAttributesRequest extends Omit<ObjectTarget, "clientKey"> {
     readonly headers: Omit<ContentHeaders, "websiteRedirect" | "symlink">
     readonly userMetadata: UserMetadata
   }
-  /** As in `PutRequest`. Undefined: from now on the object does not expire. */
+  /** The expiry of the object, the same as in `PutRequest`. If it is undefined, the object no longer expires. */
   readonly expiresAtSeconds?: number | undefined
-  /** As of deletions. */
+  /** The conditions on the version that changes. They may concern its size and time, the same as for deletions. */
   readonly conditions: Conditions
 }
 
@@ -372,7 +372,7 @@ export interface MultipartInfo {
   readonly lock: VersionLock | undefined
   readonly storageClass: StorageClass
   readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly type: "COMPOSITE" | "FULL_OBJECT" } | undefined
-  /** As in `ObjectInfo`. */
+  /** The encryption of the upload, as clients may see it; undefined if there is none, or only at rest. */
   readonly encryption?: ShownEncryption | undefined
 }
 
@@ -380,7 +380,7 @@ export interface PartResult {
   readonly etag: string
   readonly checksum: StoredChecksum | undefined
   readonly lastModifiedMs: number
-  /** As in `ObjectInfo`; not of listed parts. */
+  /** The encryption of the part, as clients may see it, as in `ObjectInfo`. Listed parts do not have it. */
   readonly encryption?: ShownEncryption | undefined
 }
 
@@ -415,7 +415,7 @@ export interface CompleteRequest extends MultipartTarget {
   /** Declared checksum of the whole object. */
   readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly value: string } | undefined
   readonly checksumType: "COMPOSITE" | "FULL_OBJECT" | undefined
-  /** As in `PutRequest`. */
+  /** The expiry of the object, in seconds since 1970, the same as in `PutRequest`. */
   readonly expiresAtSeconds?: number | undefined
   /** The check of the upload's encryption. */
   readonly checkEncryption?: EncryptionCheck
@@ -495,7 +495,7 @@ export interface RenameRequest {
   readonly isRepeated?: boolean
   /** Throws if the caller may not rename the source as it is now. Called for each version that is about to be renamed. */
   readonly checkSource?: () => Promise<void>
-  /** As in `GetRequest`, of the source. No key of SSE-C is needed. */
+  /** The check of the source's encryption, the same as in `GetRequest`. No key of SSE-C is needed. */
   readonly checkEncryption?: EncryptionCheck
   /** From another bucket: how it is encrypted from now on, unless only as before, and its list. */
   readonly elsewhere?: { readonly encryption: Protection | undefined; readonly acl: ObjectAcl | undefined } | undefined

@@ -17,7 +17,7 @@ import { factsOf, hasRandomEtag } from "./encryption-core.js"
 import { AT_REST, keyOfBytes } from "./key-of-bytes.js"
 
 const MD5_BYTES = 16
-/** As Amazon words it. */
+/** Amazon uses these two messages for parts whose encryption parameters are missing or wrong. */
 const NO_KEY =
   "The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate encryption parameters."
 const OTHER_KEY = "The provided encryption parameters did not match the ones used originally."

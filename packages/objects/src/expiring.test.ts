@@ -45,7 +45,7 @@ class Scene {
     return this.run(this.world.services.buckets.setVersioning(this.world.home, versioning))
   }
 
-  /** As requests open it. */
+  /** The bucket as it is now, opened the way requests open it. */
   get bucket() {
     return this.run(Promise.resolve(this.world.services.buckets.open(this.world.home.name)))
   }

@@ -76,7 +76,7 @@ export interface ObjectInfo {
   readonly tags: Tags
   /** It is undefined if only the bucket's owner has access. */
   readonly acl: ObjectAcl | undefined
-  /** As it was given; a retention may be over. */
+  /** The lock that was set; its retention may be over. */
   readonly lock: VersionLock | undefined
   readonly storageClass: StorageClass
   readonly checksum: StoredChecksum | undefined

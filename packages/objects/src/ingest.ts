@@ -76,7 +76,7 @@ interface IngestRequest {
   readonly multipartId: MultipartId | undefined
   readonly contentType: string
   readonly userMetadata: UserMetadata
-  /** As the client states it. */
+  /** The lock that the client states, without the bucket's default retention. */
   readonly lock?: VersionLock | undefined
   /** Admitted. */
   readonly storageClass: StorageClass
@@ -438,7 +438,7 @@ export class Ingest {
     return hints.slice(0, HINTS_PER_COMMAND)
   }
 
-  /** That of the version, or none in a bucket with object lock: a rescue learns that the bucket has it. */
+  /** Returns the version's lock, or an empty one, which tells a rescue that the bucket has object lock. */
   private lockToShow(bucket: BucketLock, stated: VersionLock | undefined): VersionLock {
     const clocks = { clockMs: 0, nowMs: this.backend.clock.wallMs() }
     return lockOfRestored(bucket, stated, clocks) ?? { retention: undefined, legalHold: undefined }

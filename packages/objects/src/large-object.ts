@@ -49,8 +49,8 @@ export function partsOfRange(lengths: readonly number[], { first, lengthBytes }:
 const ofPart = (range: GetRequest["range"]): boolean => range?.kind === "part"
 
 /**
- * As `Objects.get`, but the body of a large object is that of its segments. Throws as it does, and `segmentChanged` if the first
- * segment of the range is not what it was.
+ * Works like `Objects.get`, but the body of a large object consists of the bytes of its segments. Throws what
+ * `Objects.get` throws, and `segmentChanged` if the first segment of the range is not what it was.
  */
 export const openSegments = (
   objects: Pick<Objects, "get">,

@@ -11,7 +11,7 @@ import { remove } from "@hayloft/features/transactions/testing-transactions.js"
 import { assertNothing, type Scene } from "./testing-dedup.js"
 import { sourceOf } from "./testing-services.js"
 
-/** As long as a key may be. */
+/** Returns a key of the maximum length, 1,024 bytes. */
 const keyOf = (i: number): string => String(i).padStart(4, "0") + "\u0000".repeat(1_020)
 
 /** Attributes that fit into the row of a version, and the largest, which have a row of their own. */

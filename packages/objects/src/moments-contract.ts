@@ -73,7 +73,10 @@ export interface Moments {
   check(bucket: Bucket, atUs: number): Promise<void>
   /** The version that was the object then. Throws `noSuchKey`, as `Objects.get` does without a version. */
   versionAt(bucket: Bucket, key: ObjectKey, atUs: number): Promise<VersionId>
-  /** As `versionAt`, but without closing the moment: later commits may change the answer. It may be in the future. */
+  /**
+   * Works like `versionAt`, but does not close the moment, so later commits may change the answer. The moment may be
+   * in the future.
+   */
   versionSoFar(bucket: Bucket, key: ObjectKey, atUs: number): Promise<VersionId>
   /** A page may have fewer entries than fit: `next` says whether there are more. */
   list(request: ListRequest, atUs: number): Promise<ListPage>

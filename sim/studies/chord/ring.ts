@@ -71,7 +71,7 @@ export class Ring {
     return Array.from({ length: count }, (_, next) => this.sorted[(place + 1 + next) % this.sorted.length] ?? 0)
   }
 
-  /** As many nodes fail without a word as join, at random moments within the time. */
+  /** Lets `count` nodes fail without notice, and as many join, at random moments within the time. */
   churn(count: number, withinMs: number): void {
     const random = this.random.fork("churn")
     for (const id of shuffled(random, this.sorted).slice(0, count)) {

@@ -149,7 +149,7 @@ export class BlockStore implements StoreUnderStudy {
     )
   }
 
-  /** As many shards as are needed; a further one for each that fails or is slow. */
+  /** Reads as many shards as are needed, and a further one for each that fails or is slow. */
   private readShards(by: number, block: Block, ended: (isRead: boolean) => void): void {
     const needed = shardsNeeded(block.policy)
     const slots = [...block.targets.entries()].flatMap(([slot, server]) =>

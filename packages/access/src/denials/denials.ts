@@ -22,11 +22,14 @@ export interface Denial {
   readonly status: number
   readonly code: string
   readonly remoteAddress: string
-  /** As the request states it; proved only if `principal` is defined. */
+  /** The id of the key that the request states; it is proved only if `principal` is defined. */
   readonly accessKeyId: string | undefined
   /** The principal is undefined if the caller was not authenticated. */
   readonly principal: AccessRequest["principal"] | undefined
-  /** As policies name them; undefined if policies have no name for it, or it was not determined before the denial. */
+  /**
+   * The action and the resource, by their names in policies. They are undefined if policies have no name for them, or
+   * if they were not determined before the denial.
+   */
   readonly action: string | undefined
   readonly resource: string | undefined
   readonly kind: FailureKind

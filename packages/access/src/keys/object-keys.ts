@@ -33,7 +33,7 @@ interface Provided {
   readonly bucketKey?: Uint8Array
 }
 
-/** As S3 says it. */
+/** S3 uses this message for a wrong key of SSE-C. */
 const OTHER_KEY =
   "Requests specifying Server Side Encryption with Customer provided keys must provide the correct secret key."
 

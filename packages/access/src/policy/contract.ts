@@ -126,7 +126,7 @@ export interface FederatedCaller {
   readonly kind: "federated"
   /** `arn:aws:iam::NUMBER:oidc-provider/HOST/PATH`. */
   readonly providerArn: string
-  /** As condition keys: `issuer:sub`, `issuer:aud` … */
+  /** The claims, by the names of their condition keys: `issuer:sub`, `issuer:aud` … */
   readonly claims: readonly (readonly [key: string, value: string])[]
 }
 

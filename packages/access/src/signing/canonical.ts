@@ -36,7 +36,7 @@ export interface ReceivedRequest {
 
 export interface SignableRequest {
   readonly method: string
-  /** As on the wire: percent-coded path and query. */
+  /** The path and query in the form in which they are sent: percent-coded. */
   readonly rawTarget: string
   /** Name, value, name, value … in wire order. */
   readonly rawHeaders: readonly string[]

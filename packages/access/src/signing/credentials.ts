@@ -14,12 +14,12 @@ import { ALGORITHM } from "./canonical.js"
 import type { SigningScope } from "./canonical.js"
 
 export type SignatureForm = "header" | "query" | "form"
-/** As the condition key `s3:signatureversion` names them. */
+/** The values of the condition key `s3:signatureversion`. */
 export type SignatureVersion = "AWS" | "AWS4-HMAC-SHA256"
 
 export interface Credentials {
   readonly form: SignatureForm
-  /** As written; the key may not exist. */
+  /** The id of the key that the request states; the store may have no such key. */
   readonly accessKeyId: string
   readonly scope: SigningScope
   readonly signedHeaders: readonly string[]

@@ -28,7 +28,7 @@ interface FormSignatureRules extends Pick<SignatureRules, "service" | "region"> 
 interface FormClaim {
   readonly kind: "claim"
   readonly accessKeyId: AccessKeyId
-  /** As sent: base64. */
+  /** The policy in the form in which it was sent: base64. */
   readonly policy: string
   readonly signature: string
   /** The scope is undefined for signature version 2, which uses the secret itself. */

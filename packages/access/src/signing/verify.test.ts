@@ -581,7 +581,7 @@ test("a target that is signed as it was sent verifies, and no other one with tha
   const { accessKeyId, secret, region, service } = CREDENTIALS
   const hmac = (key: string | Buffer, text: string): Buffer => createHmac("sha256", key).update(text).digest()
   const signingKey = ["20130524", region, service, "aws4_request"].reduce<string | Buffer>(hmac, `AWS4${secret}`)
-  /** As curl before release 8 signs: path and query as they are. */
+  /** Signs path and query unchanged, like curl before release 8. */
   const asSent = (target: string): readonly string[] => {
     const [path = "", query = ""] = target.split("?")
     const hash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

@@ -78,7 +78,7 @@ interface Stated extends Pick<Version2Claim, "form" | "signature" | "token" | "s
   readonly amz: ReadonlyMap<string, string>
 }
 
-/** As Amazon lists them. */
+/** The query parameters that belong to the signed text, as listed by Amazon. */
 const LISTED_PARAMETERS: ReadonlySet<string> = new Set(
   `accelerate acl analytics cors defaultObjectAcl delete inventory lifecycle location logging metrics notification
   object-lock partNumber policy replication requestPayment response-cache-control response-content-disposition

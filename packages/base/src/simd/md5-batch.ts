@@ -213,7 +213,7 @@ const mayGrow = (range: Range): boolean => range.onConsumed === undefined
 const isUrgent = ({ waitingBytes, onDigest }: Md5Body): boolean =>
   onDigest !== undefined || waitingBytes >= WAITING_BYTES_MAX
 
-/** As many as there are lanes: first bodies whose digest is requested, then those with most bytes. */
+/** Picks a body for each lane: first bodies whose digest is requested, then those with most bytes. */
 function mostUrgent(ready: Md5Body[]): Md5Body[] {
   if (ready.length <= MD5_LANES_MAX) return ready
   const urgency = (body: Md5Body): number => (body.onDigest === undefined ? body.waitingBytes : Infinity)

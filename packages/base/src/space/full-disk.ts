@@ -25,7 +25,7 @@ async function unless<T, R>(
 export const unlessFull = <T, R>(run: () => Promise<T>, instead: Instead<R>): Promise<T | R> =>
   unless(lacksSpace, run, instead)
 
-/** As `unlessFull`, but `instead` is also called if the process has no file handle for the work. */
+/** Works like `unlessFull`, but also calls `instead` if the process has no file handle for the work. */
 export const unlessShort = <T, R>(run: () => Promise<T>, instead: Instead<R>): Promise<T | R> =>
   unless(isShortage, run, instead)
 

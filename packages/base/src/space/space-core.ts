@@ -43,7 +43,7 @@ export type SpaceLimits = { readonly [Name in keyof typeof SPACE_LIMITS]: number
 /** Facts about a file system. */
 export interface SpaceFacts {
   readonly totalBytes: number
-  /** As the file system reported last. */
+  /** The free bytes that the file system reported last. */
   readonly freeBytes: number
   /** Written since. */
   readonly grownBytes: number

@@ -15,7 +15,7 @@ interface GatherRequest<Item, Answer> {
   readonly ask: (item: Item) => Promise<Answer | undefined>
 }
 
-/** As many answers as are needed, or all that exist. Requests still in flight are not cancelled. */
+/** Returns as many answers as are needed, or all that exist. Requests still in flight are not cancelled. */
 export async function gather<Item, Answer>(
   clock: Clock,
   { candidates, needed, slowMs, ask }: GatherRequest<Item, Answer>,

@@ -154,7 +154,7 @@ export interface Mended {
 }
 
 export interface ReencodeRequest {
-  /** As rows reference it now; one of its blocks is read. */
+  /** The extent that rows reference now; one of its blocks is read. */
   readonly extent: Extent
   readonly block: number
   readonly owner: NeedleOwner

@@ -233,7 +233,7 @@ export class Mender {
     }
   }
 
-  /** As many other shards as a rebuild needs, or all that exist. */
+  /** Returns as many of the other shards as a rebuild needs, or all that exist. */
   private async findEnough(
     state: MendState,
     missing: readonly number[],

@@ -148,7 +148,7 @@ export const forgetDevice = (
   acceptLoss: boolean,
 ): ControlRecord => forgetDevices(record, single(id), policiesInUse, acceptLoss)
 
-/** As `forgetDevice`, for several in one change of the layout: evaluates what would be lost with all of them. */
+/** Works like `forgetDevice`, for several in one change of the layout: evaluates what is lost with all of them. */
 export function forgetDevices(
   record: ControlRecord,
   chosen: Chosen,

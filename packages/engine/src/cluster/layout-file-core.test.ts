@@ -8,7 +8,7 @@ import { layoutFileOf, layoutOfFile, problemsOfLayoutFile } from "./layout-file-
 import { controlLayoutOf } from "./record-layout-core.js"
 import { clusterOf, deviceId, storeOf } from "./testing-records.js"
 
-/** As devices of a store have them, without homes. */
+/** Returns the devices of a store, with equal weights and without failure domains. */
 const devicesOf = (count: number): readonly LayoutDevice[] =>
   Array.from({ length: count }, (_, number) => ({ id: deviceId(number), weight: 1 }))
 

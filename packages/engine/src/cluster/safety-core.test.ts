@@ -267,7 +267,7 @@ function laterState(input: SafetyInput, other: SafetyInput, random: SimRandom): 
     ...input,
     devices: devices.map((device, i) => (i === at ? { ...device, ...change } : device)),
   })
-  // As the shard scan does: the flags of before become those of now.
+  // The shard scan also changes flags in place: those of the earlier state become those of the later one.
   const flip = (): SafetyInput => {
     for (const flags of lacking.values()) flags[random.below(flags.length)] = random.below(2)
     return input

@@ -101,7 +101,7 @@ export interface DeviceRows {
   /** Throws `corruptRow` when the stored value fails its hash. */
   get(family: Family, key: RowKey): DeviceRow | undefined
   range(family: Family, range: KeyRange): Iterable<readonly [RowKey, DeviceRow]>
-  /** As `range`, forward, without an object for each row. Must not run within another scan of the same device. */
+  /** Works like `range`, forward, without an object for each row. Must not run within another scan of the device. */
   scan(family: Family, range: KeyRange, visitor: RowVisitor): void
   /** Brings rows into memory; returns undefined if there is nothing to wait for. */
   warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined

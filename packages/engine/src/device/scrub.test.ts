@@ -65,7 +65,7 @@ test("every row of every family is verified once, and the damaged ones are named
   assert.equal(named("payload").length, FAMILY_NAMES.length)
 })
 
-/** As a table names a damaged block of this family. */
+/** The failure by which a table reports a damaged block of rows that ends with this key. */
 const damageUpTo = (family: Family, key: string) =>
   fail("corruptRow", { toKey: Buffer.from(`${String.fromCharCode(FAMILIES[family])}${key}`, "latin1").toString("hex") })
 

@@ -305,7 +305,7 @@ class FileSystem {
     return this.checking
   }
 
-  /** As `check`, unless the last one was just now. If the file system cannot be queried, the facts stay. */
+  /** Runs `check`, unless the last one was just now. If the file system cannot be queried, the facts stay. */
   async checkSoon(): Promise<void> {
     if (this.clock.monotonicMs() - this.checkedMs < CHECK_AGAIN_MS) return
     await this.check().catch(() => undefined)

@@ -13,7 +13,7 @@ import { setsOf } from "./chances-core.js"
 type System = "hayloft" | "garage" | "minio"
 
 export interface Scheme {
-  /** As `parseScheme` reads it, with all numbers. */
+  /** The scheme as text that `parseScheme` can read, with all numbers. */
   readonly text: string
   readonly system: System
   readonly shards: number

@@ -95,7 +95,7 @@ interface ZoneShape {
 }
 
 interface Outcome {
-  /** As it was asked for. */
+  /** The policy as the request states it. */
   readonly policy: string
   readonly scheme: Scheme
   readonly repair: ReturnType<typeof repairOf>

@@ -71,7 +71,7 @@ const SETTINGS = mapped(
 )
 
 const HEALTH = row({
-  /** As the server describes itself. */
+  /** The version text by which the server describes itself. */
   version: optional(TEXT),
   isInRecovery: optional(FLAG),
   /** Settings that matter, as they are now, by name. */

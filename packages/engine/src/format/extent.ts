@@ -29,7 +29,7 @@ export interface Extent {
   readonly uploadId: UploadId
   /** 0 for a single upload. */
   readonly part: number
-  /** As stored: of a sealed extent with the tags of its segments. */
+  /** The length of the stored bytes; that of a sealed extent includes the tags of its segments. */
   readonly lengthBytes: number
   readonly blockBytes: number
   readonly policy: Policy

@@ -60,7 +60,7 @@ const tableJson = ({ table, ...facts }: LayoutFileTable) => ({
   table: Buffer.from(table).toString("base64"),
 })
 
-/** As a value for `JSON.stringify`. */
+/** Returns the file as a value for `JSON.stringify`. */
 export function layoutFileJson({ storeId, policy, partitions, devices, layout, previous }: LayoutFile) {
   const facts = {
     ...{ format: FORMAT, formatVersion: VERSION, storeId, policy: textOfPolicy(policy), partitions },

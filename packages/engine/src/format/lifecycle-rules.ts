@@ -56,7 +56,7 @@ export type Transition = { readonly storageClass: StorageClass } & (
 export interface NoncurrentTransition {
   readonly storageClass: StorageClass
   readonly days: number
-  /** As in `NoncurrentExpiration`. */
+  /** So many newer noncurrent versions keep their storage class, however old they are. */
   readonly newerKept?: number
 }
 

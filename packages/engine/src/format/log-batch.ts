@@ -58,7 +58,7 @@ export interface LogBatchHeader {
   /** Batches up to this one are no longer needed and may be missing. */
   readonly cutUpTo: LogSequence
   readonly recordCount: number
-  /** As stored. */
+  /** The size of the stored payload; if it is encrypted, this includes the nonce and the tag. */
   readonly payloadBytes: number
   readonly payloadChecksum: bigint
   /** The payload is encrypted. */

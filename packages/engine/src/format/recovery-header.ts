@@ -37,7 +37,7 @@ const HEADER = record("recovery header", {
   bucket: parsed(TEXT, parseBucketName),
   contentType: TEXT,
   userMetadata: PAIRS,
-  /** As stored. Undefined if unknown when the upload began. */
+  /** The length of the stored bytes, with the tags of sealed ones; undefined if unknown when the upload began. */
   plannedLengthBytes: optional(parsed(NUMBER, parseLength)),
   /** "" for a single upload. */
   multipartId: TEXT,

@@ -22,7 +22,7 @@ const ENTRY = record("remote entry", {
         sizeBytes: NUMBER,
         /** The bytes of each block but the last one. */
         blockBytes: NUMBER,
-        /** As the remote shows it, without quotes; "" if it shows none. */
+        /** The ETag that the remote shows, without quotes; "" if it shows none. */
         etag: TEXT,
         etagIsMd5: FLAG,
         lastModifiedMs: NUMBER,

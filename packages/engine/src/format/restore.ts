@@ -9,7 +9,7 @@ export const VERSION_RESTORE = row({
   requestedMs: whole(),
   /** A midnight. */
   untilMs: whole(),
-  /** As it was asked for: the bytes are at hand whatever it says. */
+  /** The tier that the request named. It has no effect: the bytes are always at hand. */
   tier: oneOf(RESTORE_TIERS),
 })
 export type VersionRestore = ValueOf<typeof VERSION_RESTORE>

@@ -23,7 +23,7 @@ export type ByteSpan = ValueOf<typeof SPAN>
 const OBJECT = {
   container: TEXT,
   key: TEXT,
-  /** As clients were told, without quotes. */
+  /** The ETag that clients saw, without quotes. */
   etag: TEXT,
   sizeBytes: mapped(NUMBER, exactBytes, sizeBytes => sizeBytes),
   contentType: TEXT,

@@ -50,7 +50,7 @@ const ROLE_SESSION = row({
 })
 export type RoleSession = { readonly kind: "role" } & ValueOf<typeof ROLE_SESSION>
 
-/** That of a key, or null and that of a role. */
+/** A session is stored as the members of a key session, or as null and those of a role session. */
 const SESSION: RecordField<KeySession | RoleSession> = {
   write: (members, session) => {
     if (session.kind === "key") return KEY_SESSION.write(members, session)

@@ -7,7 +7,7 @@ import { fail } from "@hayloft/base/failures.js"
 import { percentDecode, percentEncode } from "@hayloft/base/uri.js"
 
 export interface Symlink {
-  /** As paths of requests name it. */
+  /** The name of the account in the paths of requests. */
   readonly account: string
   /** Byte strings. */
   readonly container: string

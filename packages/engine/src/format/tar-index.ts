@@ -44,7 +44,7 @@ export interface TarMember {
   readonly modifiedMs: number
   /** Offset of the content, a multiple of 512. A hard link has the offset of its target, or 0 if the target does not exist. */
   readonly offsetBytes: number
-  /** As in the archive; undefined if it is no link. */
+  /** The target of a link, as the archive states it; undefined for other members. */
   readonly linkTarget: Uint8Array | undefined
 }
 

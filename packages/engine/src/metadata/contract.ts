@@ -33,9 +33,9 @@ export interface DecisionTime {
   readonly commitUs: number
   /** The position that the decision's entry would get. */
   readonly position: Position
-  /** As a byte string: no other decision of the store gets it, and its first 8 bytes are the position. */
+  /** A byte string that no other decision of the store gets; its first 8 bytes are the position. */
   readonly id: string
-  /** As of this moment. */
+  /** The incarnations that are known at this moment. */
   readonly incarnations: Incarnations
 }
 

@@ -84,8 +84,8 @@ export function isSound({ table, width, devices }: Layout): boolean {
 const TWO_BYTES = 0x80
 
 /**
- * As the control record keeps it: width (1), then for each slot a byte, or two (little-endian) if a byte cannot number
- * the devices. The caller stores the devices.
+ * Encodes a layout for the control record: width (1), then for each slot a byte, or two (little-endian) if a byte
+ * cannot number the devices. The caller stores the devices.
  */
 export function encodeLayout({ width, table, devices }: Layout): Uint8Array {
   const isWide = devices.length > ONE_BYTE_DEVICES_MAX

@@ -17,7 +17,7 @@ export interface Outgoing {
   readonly method: number
   readonly changes: boolean
   readonly callClass: CallClass
-  /** As a link of this version sends it. */
+  /** Encodes the header for a link of this version. */
   header(version: number): Uint8Array
   readonly body: RpcBodySource | undefined
   readonly trace: Uint8Array | undefined

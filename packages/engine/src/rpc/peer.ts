@@ -106,7 +106,7 @@ export class Peer {
 /** One connection, and the calls of the classes that use it. */
 class Pool {
   private link: ClientLink | undefined
-  /** That one, and those that are used up and still have calls. */
+  /** The links in use: `link`, and those that are used up and still have calls. */
   private readonly links = new Set<ClientLink>()
   private isConnecting = false
   private readonly waiting: Record<CallClass, Set<PendingCall>> = { client: new Set(), background: new Set() }

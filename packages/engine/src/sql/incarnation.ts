@@ -43,7 +43,7 @@ export class KnownIncarnations implements Incarnations {
   private liveNumbers: ReadonlySet<number> = new Set()
   private list: IncarnationList = { live: [], highest: 0, halt: undefined, reconciliations: 0 }
   private haltNow: Halt | undefined
-  /** As last read: all of one moment. Another object for each reading. */
+  /** The live incarnations that were read last, all at one moment. Each reading makes another object. */
   live: LiveIncarnations = { highest: parseIncarnation(0), nodes: [] }
 
   constructor(readonly own: Incarnation) {}

@@ -122,7 +122,7 @@ export class SqlMetadata implements Metadata {
     return this.current.known
   }
 
-  /** As last read, by `keepUp`. */
+  /** Returns the live incarnations that were read last; `keepUp` reads them regularly. */
   get live(): LiveIncarnations {
     return this.current.known.live
   }

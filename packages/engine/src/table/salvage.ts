@@ -28,7 +28,7 @@ export async function findLostRows(host: StoreHost, folder: string): Promise<rea
   return lost
 }
 
-/** As `findLostRows`, and gives those rows up: files with such rows are rewritten without them. */
+/** Finds the same rows as `findLostRows`, and gives them up: files with such rows are rewritten without them. */
 export async function giveUpLostRows(
   host: StoreHost,
   folder: string,

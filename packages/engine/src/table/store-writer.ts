@@ -56,7 +56,7 @@ export class TableStoreWriter extends TableReader implements StoreWriter {
     super(host, folder, writerOptions, empty)
   }
 
-  /** As for a reader. A store without files gets its first manifest. */
+  /** Opens a store, and fails, like `TableReader.open`. A store without files gets its first manifest. */
   static async openWriter(host: StoreHost, folder: string, options: WriterOptions): Promise<TableStoreWriter> {
     const writer = new TableStoreWriter(host, folder, options, TableReader.empty)
     const stored = await readManifest(host, folder)

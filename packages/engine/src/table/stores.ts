@@ -42,7 +42,7 @@ export class TableStores implements Stores {
     return findLostRows(host, path)
   }
 
-  /** As `findLostRows`, and gives those rows up. */
+  /** Finds the same rows as `findLostRows`, and gives them up. */
   giveUpLostRows(path: string, host: StoreHost): Promise<readonly LostRows[]> {
     return giveUpLostRows(host, path, this.limits)
   }

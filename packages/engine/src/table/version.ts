@@ -32,7 +32,7 @@ class ReusedProbe implements Probe {
     return this
   }
 
-  /** As `set`, for a lookup by filter. */
+  /** Sets the key like `set`, for a lookup by filter. */
   hashed(family: Family, key: RowKey): this {
     this.set(family, key)
     this.hash.of(this.bytes, 0, this.length)
@@ -88,7 +88,7 @@ export class TableVersion {
     return this.getProbed()
   }
 
-  /** As `get`, by a key that begins with the number of its family. */
+  /** Returns the same as `get`, by a key that begins with the number of its family. */
   find(key: Uint8Array): Uint8Array | undefined {
     probe.hashedBytes(key)
     return this.getProbed()

@@ -175,7 +175,7 @@ export class Learner {
     if (this.handle.left !== undefined) throw this.handle.left
   }
 
-  /** As much of the queue as fits into one write. */
+  /** Takes as many batches from the queue as fit into one write, but at least one if there is any. */
   private nextBatches(): readonly EncodedBatch[] {
     let lengthBytes = 0
     const over = this.queue.findIndex((batch, i) => (lengthBytes += batch.lengthBytes) > BATCH_BYTES_MAX && i > 0)

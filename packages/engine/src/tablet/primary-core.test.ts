@@ -78,7 +78,7 @@ class Scene {
     this.run(name, view => ({ writes: [], result: valueAt(view, text) }))
   }
 
-  /** As the replicas do: durable, applied, and only then committed. */
+  /** Commits a batch in the order of the replicas: durable, applied, and only then committed. */
   commit(batch: Batch | undefined): void {
     assert.ok(batch)
     for (const { writes } of batch.entries) {

@@ -200,7 +200,7 @@ async function readVolumeHeader(file: ReadableFile, deviceId: DeviceId, volumeId
   return { volumeId, header: ours ? header : undefined, first: ours ? firstPosition(volumeId, page) : undefined }
 }
 
-/** As `readVolumeHeader`, for volumes in use: a header that the disk cannot read counts as damaged. */
+/** Reads a header like `readVolumeHeader`, for volumes in use: one that the disk cannot read counts as damaged. */
 export async function readHeaderInUse(file: ReadableFile, deviceId: DeviceId, volumeId: VolumeId): Promise<Listed> {
   try {
     return await readVolumeHeader(file, deviceId, volumeId)

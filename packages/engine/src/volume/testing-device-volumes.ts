@@ -130,7 +130,7 @@ export class EndingDevice {
     return [scanOf(undefined, ordinary), ...ofClasses]
   }
 
-  /** As the wiring does it: the positions durable at its beginning are contained at its end. */
+  /** Runs a checkpoint like the wiring: the positions durable at its beginning are contained at its end. */
   async checkpoint(): Promise<void> {
     const upTo = this.volumes.durable()
     const rows = copyOf(this.base.rows)

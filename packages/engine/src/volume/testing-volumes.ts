@@ -159,7 +159,7 @@ export class CompactedDevice {
     await this.volumes.close()
   }
 
-  /** As the wiring does it: the position durable at its beginning is contained at its end. */
+  /** Runs a checkpoint like the wiring: the position durable at its beginning is contained at its end. */
   async checkpoint(): Promise<void> {
     const upTo = this.volumes.durable()
     const source = new VolumeScanSource(this.sim.boot(), volumeDirectory(this.number), upTo)

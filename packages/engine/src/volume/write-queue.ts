@@ -114,7 +114,7 @@ export class WriteQueue {
     return outcomes.filter(outcome => outcome === "written").length
   }
 
-  /** As `append`, for needles that no request waits for. The caller bounds the bytes. */
+  /** Appends a needle like `append`, but one that no request waits for. The caller bounds the bytes. */
   async appendUnhurried(decoded: NeedleHeader, body: Uint8Array): Promise<void> {
     const header = this.writer.encode(decoded)
     await this.enqueue(this.unhurried, {

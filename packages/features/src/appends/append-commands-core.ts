@@ -61,7 +61,7 @@ import type { Conditions } from "@hayloft/objects/contract.js"
 const APPEND_LIMITS = {
   /** Parts of an open segment: each append rewrites the last segment. */
   openParts: 32,
-  /** As long as the longest object that can be uploaded in parts. */
+  /** The maximum length of an object: the same as for an object that is uploaded in parts. */
   objectBytesMax: PARTS_MAX * OBJECT_BYTES_MAX,
   /** A client may repeat an append for so long. */
   repeatableMs: 24 * 3_600_000,

@@ -125,7 +125,7 @@ export class Concatenation implements Referring {
     return putResultOf(await metadata.run(concatenate(made)), checksum.value)
   }
 
-  /** That of the only source, which has all its bytes; otherwise one that is no digest. */
+  /** Returns the ETag of the source if it is the only one and has all its bytes; otherwise one that is no digest. */
   private etagOf([first, ...others]: readonly Resolved[]): Pick<NewVersion, "md5" | "parts"> {
     if (first === undefined || others.length > 0 || !first.isWhole)
       return { md5: this.random.bytes(ETAG_BYTES), parts: PARTS_SHOWN }

@@ -55,7 +55,7 @@ function* runsOf(segments: readonly SegmentRecord[]): Generator<Run> {
 /** Rows that a command writes to replace the segment: its own, and one for the release of each part. */
 const rowsToReplace = ({ parts }: SegmentRecord): number => 1 + parts.length
 
-/** As many segments from the first on as make up whole blocks, within the limits; undefined: fewer than one block. */
+/** Returns as many of the run's first segments as fit in the limits; undefined if they are shorter than one block. */
 function sealable(segments: readonly SegmentRecord[], run: Run, blockBytes: number): Run | undefined {
   const { first } = run
   const bytesMax = SEALING_LIMITS.blocksMax * blockBytes

@@ -209,7 +209,7 @@ test("what this store has lost stays in the target, whatever fills it, until the
   for (const key of ["kept", "lost"]) await scene.put(key, key)
   await scene.set()
   await scene.settle()
-  // As the database was rolled back: no row of the log has the removal.
+  // This simulates a rollback of the database: no row of the log has the removal.
   await scene.delete("lost", true)
   await scene.run(scene.log.restart(scene.bucket.id, false))
   await scene.settle()

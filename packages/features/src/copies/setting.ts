@@ -3,7 +3,7 @@ import { z } from "zod"
 import { fail } from "@hayloft/base/failures.js"
 
 const STORE = /^[a-z0-9-]{1,64}$/
-/** As of remote buckets: nothing that would end a segment of a path, or leave it. */
+/** The rule for bucket names is that of remote buckets: nothing that would end a segment of a path, or leave it. */
 const BUCKET = /^(?!\.{1,2}$)[^/\p{Cc}\ufffe\uffff]{1,255}$/u
 const PREFIX_BYTES_MAX = 512
 

@@ -124,7 +124,7 @@ export class CopiesScene {
     await this.refresh()
   }
 
-  /** As the admin API does it. */
+  /** Removes the setting the way the admin API does. */
   async unset(): Promise<void> {
     await this.run(this.world.services.buckets.setSetting(this.bucket, "copies", undefined))
     await this.refresh()

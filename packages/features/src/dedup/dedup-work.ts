@@ -84,7 +84,7 @@ export class DedupWork {
 
   async prepare(): Promise<void> {}
 
-  /** As `ItemWork.itemsAfter`: rows of the bucket, by phase. */
+  /** Returns rows of the bucket, phase by phase; see `ItemWork.itemsAfter`. */
   async itemsAfter(cursor: string, until: string | undefined, max: number): Promise<DedupPage> {
     const page = await this.pageAfter(cursor, until, max)
     this.lastItems = page.next === undefined ? page.items.length : undefined

@@ -27,7 +27,7 @@ export const DEDUP_REQUEST = z.strictObject({
   itemsPerSecond: ROWS_PER_SECOND,
 })
 
-/** As the row of a job has it. */
+/** The request of a deduplication job, in the form in which the row of the job has it. */
 interface StoredDedupRequest {
   readonly request: z.output<typeof DEDUP_REQUEST>
   readonly bucket: string

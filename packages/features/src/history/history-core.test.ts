@@ -267,7 +267,7 @@ test("a version that cannot have the commit timestamp, since its key has a later
   const { metadata, bucketId } = await newBucket()
   await metadata.run(setVersioning(bucketId, "enabled"))
   const put = (number: number) => putVersion(putOf({ bucketId }, number))
-  // As a node with a fast clock did in earlier releases.
+  // In earlier releases, a node with a fast clock could set such a commit timestamp.
   const position = parsePosition(1)
   const time = { nowMs: 1_900_000_000_000, commitUs: 1_900_000_000_000_000, position, id: decisionIdOf(position) }
   metadata.runAt(put(1), { ...time, incarnations: metadata.incarnations })

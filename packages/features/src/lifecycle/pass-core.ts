@@ -79,7 +79,7 @@ interface TakeSlice extends LifecycleSlice {
   readonly time: LifecycleTime
   /** Something in it is due: this process works on it until it gives it back. */
   readonly isTaken: boolean
-  /** As in `isOver`. */
+  /** The time from the end of a pass for expiring objects until the next one begins; see `isOver`. */
   readonly restMs?: number
 }
 

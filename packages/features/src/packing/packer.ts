@@ -171,7 +171,7 @@ export class Packer {
     }
   }
 
-  /** As many objects as one block takes, at least one. */
+  /** Plans a pack of as many objects as fit in one block, at least one. */
   private plan(bucket: BucketRecord, held: readonly HeldObject[], shards: number) {
     const { blockBytes } = this.seams.ingest
     const all = held.slice(0, PACK_LIMITS.objectsMax).map(each => entryOf(bucket, each, this.newId()))

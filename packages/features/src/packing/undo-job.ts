@@ -16,7 +16,7 @@ export const UNDO_PACKING_REQUEST = z.strictObject({ itemsPerSecond: ROWS_PER_SE
 
 export const UNDO_PACKING = "pack-undo"
 
-/** As the row of a job has it; a bucket of the same name that is made later is another one. */
+/** The bucket, as the row of a job has it. A bucket of the same name that is made later is another one. */
 const STORED = z.object({ bucket: z.string(), bucketId: z.number() })
 
 export const textOfUndoPacking = (

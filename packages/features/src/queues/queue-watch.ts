@@ -30,7 +30,7 @@ interface Watched {
   cancelAlarm: (() => void) | undefined
   /** When the alarm goes off (wall clock). */
   alarmMs: number
-  /** As the last query found it; undefined: there was none. */
+  /** The first due time that the last query found in the queue; undefined before the first query. */
   firstDue: number | undefined
 }
 

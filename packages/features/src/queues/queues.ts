@@ -347,7 +347,7 @@ export class Queues {
     return { id, content: packed, contentBytes, sender, copies, delaySeconds, retentionSeconds, retrySeconds, redrive }
   }
 
-  /** As Disque's: the minutes of its time at the end are even for a message that is delivered at most once. */
+  /** Returns an id like Disque's: the minutes at its end are even for a message that is delivered at most once. */
   private newId(retentionSeconds: number, isOnce: boolean): MessageId {
     const minutes = Math.min(0xffff, Math.ceil(retentionSeconds / 60))
     const time = (isOnce ? minutes & ~1 : minutes | 1).toString(16).padStart(4, "0")

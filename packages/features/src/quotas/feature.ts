@@ -34,7 +34,7 @@ async function setRescued(core: Core, owner: UsageOwner, limits: QuotaLimits | u
 }
 
 export const QUOTAS = {
-  // As the setting of buckets and reports of rescues name it.
+  // The setting of buckets and the reports of rescues use this name, too.
   name: "quota" as const,
   operator: QUOTA_OPERATOR,
   bucket: {

@@ -34,7 +34,7 @@ async function newWorld(...names: readonly string[]) {
 }
 type World = Awaited<ReturnType<typeof newWorld>>
 
-/** As after a crash. */
+/** Sets a quota and leaves it unfinished, like a crash does. */
 async function leaveUnfinished({ metadata, quotas }: World, name: string): Promise<void> {
   metadata.before = command => {
     if (command === "FinishBucketUsage") throw new Error("crash")

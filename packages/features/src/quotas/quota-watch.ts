@@ -26,7 +26,7 @@ export class QuotaWatch implements Job {
     return `${this.reports.length} quotas, ${this.above.size} above their warning level`
   }
 
-  /** As of the last step. */
+  /** Returns the reports that the last step made. */
   report(): readonly QuotaReport[] {
     return this.reports
   }

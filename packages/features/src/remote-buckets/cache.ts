@@ -130,7 +130,7 @@ export class RemoteCache {
     this.random = parts.random.fork("remote cache")
   }
 
-  /** As counted last, and changed since; before the first count what was there is not known. */
+  /** The size at the last count, with all changes since. Before the first count, older contents are not included. */
   get sizeBytes(): number {
     return this.countedBytes
   }

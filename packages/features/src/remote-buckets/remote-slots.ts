@@ -11,7 +11,7 @@ const WHAT = "reads of remote buckets"
 
 export class RemoteSlots {
   private readonly all: Slots
-  /** As many as the operator's file has stores. */
+  /** The slots of each remote store: at most one entry for each store in the operator's file. */
   private readonly ofRemotes = new Map<string, Slots>()
 
   constructor(

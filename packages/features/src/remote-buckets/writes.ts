@@ -175,7 +175,7 @@ export class RemoteWrites {
     }
   }
 
-  /** As far as there is room in memory and in the cache. */
+  /** Copies blocks to the cache while there is room in memory and in the cache. */
   private async copyBlocks(
     place: RemoteObjectRef,
     { sizeBytes, versionId }: ObjectInfo,

@@ -46,7 +46,7 @@ async function policiesOf(world: World, key: string): Promise<readonly string[]>
   return present(world, key)
 }
 
-/** As they are now. */
+/** Returns the policies of the key's blocks that are present now. */
 function present(world: World, key: string): readonly string[] {
   const found = new Set<string>()
   const uploads = uploadsOf(world, key)

@@ -6,7 +6,7 @@ import { TRANSFORM_LIMITS } from "./limits.js"
 
 const { pieceBytes } = TRANSFORM_LIMITS
 
-/** As a thread does it; notes the lengths of its pieces. */
+/** Returns an encoder that works like a thread, and notes the lengths of its pieces. */
 function encoder(lengths: number[]) {
   return async (bytes: Uint8Array): Promise<Uint8Array> => {
     await Promise.resolve()

@@ -32,7 +32,7 @@ type Step =
 
 interface Written {
   readonly name: string
-  /** As written, still encoded. */
+  /** The text of the parameters in the form in which it was written, still encoded. */
   readonly rest: string
   readonly parameters: Map<string, string>
 }

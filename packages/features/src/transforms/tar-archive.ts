@@ -120,7 +120,7 @@ interface ListedMember {
   readonly path: string
   readonly kind: TarKind
   readonly sizeBytes: number
-  /** As ISO 8601. */
+  /** The time of the last modification, in ISO 8601. */
   readonly modified: string
   readonly linkTarget?: string
 }

@@ -479,7 +479,7 @@ const FAULTS: Readonly<Record<SandboxFault, string>> = {
   died: "its thread has ended",
 }
 
-/** As of a read, but a time tells nothing of steps that have changed. */
+/** Evaluates the conditions of a read, without `If-Modified-Since`: a time does not show that steps have changed. */
 const conditionsFailure = ({ conditions }: TransformRequest, etag: string, { info }: Base) =>
   evaluateRead(
     { ...conditions, ifModifiedSinceMs: undefined },

@@ -99,7 +99,7 @@ export const BULK_REQUEST = z.discriminatedUnion("kind", [
 
 export type BulkRequest = z.output<typeof BULK_REQUEST>
 
-/** As the row of a job has it. */
+/** The request of a bulk job, in the form in which the row of the job has it. */
 interface StoredBulkRequest {
   readonly request: BulkRequest
   readonly bucket: string

@@ -26,7 +26,7 @@ export const INVENTORY_REQUEST = z.strictObject({
 
 type InventoryRequest = z.output<typeof INVENTORY_REQUEST>
 
-/** As the row of a job has it. */
+/** The request of an inventory job, in the form in which the row of the job has it. */
 export interface StoredInventory {
   readonly request: InventoryRequest
   readonly bucket: string

@@ -200,7 +200,10 @@ class InventoryWork implements WholeWork {
     await this.send({ method: "POST", ...this.target, query: [["uploadId", id]], body })
   }
 
-  /** As the starter with the rights that it has now. Throws `accessDenied` for a refusal, `tooManyInFlight` for what passes. */
+  /**
+   * Sends a request in the name of the job's starter, with the rights that the starter has now. Throws `accessDenied`
+   * for a refusal, `tooManyInFlight` for a temporary failure.
+   */
   private async send(request: ObjectRequest): Promise<ObjectReply> {
     const { requester } = await this.access()
     const reply = await requester.send(request)

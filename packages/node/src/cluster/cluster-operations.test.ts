@@ -195,7 +195,7 @@ test("another node says what it serves; one that does not answer is refused with
   await assert.rejects(off.run(off.live.traffic("n2", "minute")), /does not run/)
   const cut = await world({ trouble: "connection refused" })
   await assert.rejects(cut.run(cut.live.traffic("n2", "minute")), /cannot be reached: connection refused/)
-  // As a release answers that does not know the operation.
+  // A release that does not know the operation answers with this failure.
   const old = await world({
     answer: () => {
       throw fail("corruptRecord", { what: "node operation" })

@@ -38,7 +38,7 @@ export function liveNodes(view: ClusterView | undefined): number {
   return 1 + (view?.nodes.filter(isLive).length ?? 0)
 }
 
-/** As `status` shows them; undefined until this node has joined. */
+/** Returns the nodes in the form that `status` shows; undefined until this node has joined. */
 export function nodesOf(view: ClusterView | undefined, duties: readonly Duty[]): NodesView | undefined {
   if (view?.ownRow === undefined) return undefined
   const { ownRow, nodes, silentMs, outOfReachMs, removed } = view

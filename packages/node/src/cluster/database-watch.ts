@@ -66,7 +66,7 @@ export class DatabaseWatch implements BackgroundService {
     return this.seams.name
   }
 
-  /** As last read. */
+  /** The latest readings of the database, without those that are too old. */
   get view(): ReportedDatabase {
     const health = this.shown(this.health)
     return {

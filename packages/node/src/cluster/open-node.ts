@@ -54,7 +54,7 @@ interface NodeSeams {
   readonly random: Random
   readonly disk: Disk
   readonly locks: FolderLocks
-  /** As of `openStore`. */
+  /** The stalls of this process, if it has had the store open before. */
   readonly stalls?: Stalls
   readonly log: Log
   readonly database: MetadataDatabase

@@ -173,7 +173,7 @@ export interface ServeConfig {
 
 /** How people sign in to the console at a provider of OpenID Connect. */
 interface ConsoleSignInConfig {
-  /** As the provider spells it. */
+  /** The issuer in the provider's own spelling: it is compared letter by letter. */
   readonly issuer: string
   readonly clientId: string
   /** The secret is undefined for a public client. */

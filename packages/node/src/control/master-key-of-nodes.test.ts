@@ -106,7 +106,7 @@ class Node {
     while ((await this.rotation.step()) === "busy");
   }
 
-  /** As one that waits since before the rotation, and is committed now. */
+  /** Commits an access key whose creation has waited since before the rotation. */
   async newKeyUnder(key: Uint8Array): Promise<void> {
     const { accounts } = openAccess(this.world.random, this.world.rows, new MasterKeys(key), this.world.root)
     await this.newKey(accounts)

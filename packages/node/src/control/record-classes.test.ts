@@ -31,7 +31,7 @@ class Node {
     )
   }
 
-  /** As decided by this node or another one. */
+  /** Applies a record that this node or another one has decided. */
   take(record: ControlRecord | undefined): ControlRecord {
     const before = this.record
     this.record = record ?? before

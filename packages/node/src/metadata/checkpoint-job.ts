@@ -101,7 +101,7 @@ export interface CheckpointRunner {
   scrubLog(device: CheckpointDevice, after: LogSequence, upTo: LogSequence): Promise<LogScrubbed>
   /** Fails the running and queued requests of a device that no longer responds. */
   giveUp(id: DeviceId): void
-  /** As `giveUp`, and closes the open files of the device; does not wait for one that hangs. */
+  /** Does the same as `giveUp`, and closes the open files of the device; does not wait for one that hangs. */
   forget(id: DeviceId): Promise<void>
   close(): Promise<void>
   /** After `close`: threads that have not ended yet; a thread whose disk hangs never does. Absent: none. */

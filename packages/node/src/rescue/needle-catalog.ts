@@ -32,7 +32,7 @@ interface Born {
 interface SealedSince {
   /** The first generation that has one. Earlier ones may have the bytes from before they were encrypted. */
   readonly from: number
-  /** As stored. */
+  /** The planned length of the bytes in their stored form, encrypted. */
   readonly lengthBytes: number | undefined
   /** The upload under which they were encrypted. */
   readonly sealedAs: UploadId

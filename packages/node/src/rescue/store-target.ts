@@ -403,7 +403,7 @@ export class StoreTarget implements RescueTarget {
   ): Promise<string | undefined> {
     const { sealedImport, multipart } = this.services
     const { details, lock, storageClass, checksum } = version
-    // That of bytes which nobody can open here cannot be computed.
+    // The checksum of bytes that nobody can decrypt here cannot be computed.
     const declared = parts.every(part => part.checksum !== undefined) ? checksum : undefined
     const upload = { bucket, key, details, lock, storageClass, sealed }
     const of = declared && { algorithm: declared.algorithm, type: declared.type }

@@ -66,7 +66,7 @@ export interface RescueTarget {
   addClass(storageClass: StorageClass, policy: Policy): Promise<string | undefined>
   /** Once everything is written: nothing of that was overwritten by a client. `had`: the bucket in the former store. */
   setFeature(name: BucketName, feature: RescuedFeature, had: BucketRecord): Promise<void>
-  /** As of a bucket. `had`: the account in the former store. */
+  /** Sets a feature of an account, once everything is written. `had`: the account in the former store. */
   setFeatureOfAccount(id: AccountId, feature: RescuedOfAccounts, had: AccountRecord): Promise<void>
   /** Again with object lock, once it is known that the bucket had it. */
   addBucket(bucket: BucketPlan): Promise<void>

@@ -263,7 +263,7 @@ export interface DatabaseReport {
   readonly findings: readonly DatabaseFinding[]
   /** The nodes that say how it answers them. */
   readonly nodes: readonly NodeOfDatabase[]
-  /** As one of the nodes has read it; undefined: none has lately. */
+  /** The latest facts that one of the nodes has read; undefined if none has read them lately. */
   readonly health: DatabaseHealth | undefined
   readonly healthSecondsAgo: number | undefined
 }

@@ -23,7 +23,7 @@ function measured(progress: ProgressReport | undefined): Pick<FollowedWork, "pro
   }
 }
 
-/** As rows of jobs name a device, so that a caller recognises it. */
+/** Names a device in the same way as the rows of jobs, so that a caller recognises it. */
 const targetOfDevice = ({ id, path, node }: Pick<DeviceReport, "id" | "path" | "node">): string =>
   `device ${id} (${node === undefined ? path : `${node}:${path}`})`
 

@@ -178,7 +178,7 @@ function isSealedWith(
 interface SealPayload {
   readonly bucketId: BucketId
   readonly key: ObjectKey
-  /** As it was read. */
+  /** The head of the version that was read; only this version is sealed. */
   readonly head: VersionHead
   readonly sealing: BoundSealing
   /** Sealed. */

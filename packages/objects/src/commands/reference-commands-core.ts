@@ -138,7 +138,7 @@ export function releaseOfSegments(
 
 interface ReplaceSource extends SegmentsName {
   readonly bucketId: BucketId
-  /** As it was read. */
+  /** The segment that was read; it must not have changed since. */
   readonly segment: SegmentRecord
   /** The last bytes of the source. */
   readonly extent: Extent

@@ -72,7 +72,7 @@ export interface RowsToRescue {
 }
 
 export interface BackedUpRows {
-  /** As reports name them. */
+  /** The name of these rows in reports. */
   readonly what: string
   /** They are compared with those of the database; others are put back as the backups have them. */
   readonly isCompared?: true

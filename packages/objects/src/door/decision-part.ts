@@ -118,7 +118,7 @@ export type BucketFacts = { readonly [Field in keyof BucketRecord]?: BucketRecor
 
 /** Rows of a feature that are in buckets beside their objects. Their keys begin with the bucket's id. */
 export interface BucketContents {
-  /** As messages name them. */
+  /** The name of these rows in messages. */
   readonly what: string
   /** They are removed once the bucket is gone. */
   readonly families: readonly Family[]

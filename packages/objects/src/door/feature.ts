@@ -94,7 +94,7 @@ export interface RescuedFeature {
   resume?(core: Core): Promise<void>
 }
 
-/** As of buckets. */
+/** The counterpart of `RescuedFeature` for accounts. */
 export interface RescuedOfAccounts {
   has(account: AccountRecord): boolean
   set(core: Core, id: AccountId, had: AccountRecord): Promise<void>

@@ -23,7 +23,7 @@ export class Holdings implements Job {
     return `${this.largest.length} buckets shown`
   }
 
-  /** As of the last step: the largest buckets, and the others as one. */
+  /** Returns the sizes that the last step read: the largest buckets, and all others as one. */
   sizes(): readonly BucketSize[] {
     return this.largest
   }

@@ -179,7 +179,7 @@ test("released blocks that a shared store keeps do not stop the removal of orpha
   const alone = await open()
   let releasedMs = Infinity
   alone.isShared = true
-  // As late as it can be: the retention, and an epoch that had just begun.
+  // Blocks are kept for the longest possible time: the retention, and an epoch that had just begun.
   const { retentionMs, epochMs } = RETENTION_LIMITS
   const keptMs = retentionMs + epochMs
   alone.retention = {

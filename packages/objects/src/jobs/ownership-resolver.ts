@@ -37,7 +37,7 @@ type Verdict =
 
 type BlockOfUpload = Pick<BlockGroup, "uploadId" | "part" | "block" | "generation">
 
-/** As an argument of a query. */
+/** Returns the block in the form that queries take. */
 const blockOf = ({ uploadId, part, block, generation }: BlockGroup): BlockOfUpload => ({
   uploadId,
   part,

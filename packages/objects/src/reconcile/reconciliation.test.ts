@@ -44,7 +44,7 @@ async function rolledBack(keys: readonly string[]) {
   return { world, before, since }
 }
 
-/** As a process that has just started: nothing of an earlier reconciliation is known. */
+/** Reconciles like a process that has just started: it knows nothing of an earlier reconciliation. */
 function reconciling(world: World, isAllRead = true) {
   const { clock } = world
   const reconciliation = world.reconciliation()

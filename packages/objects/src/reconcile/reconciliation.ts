@@ -66,7 +66,7 @@ interface UploadEntry {
   readonly outcome: "putBack" | "listed" | "missing"
   /** 0 if its key is unknown. */
   readonly bucketId: number
-  /** As its recovery header says. */
+  /** The name of the bucket in the recovery header. */
   readonly bucket?: string
   /** "" if it is unknown. */
   readonly key: string

@@ -7,7 +7,7 @@ import type { CoordAction } from "./actions.js"
 
 interface CoordCaller {
   readonly account: AccountId
-  /** As sessions name who began them. */
+  /** The name by which a session records who began it. */
   readonly principal: string
   /** It may use sessions of others. */
   readonly isOperator: boolean

@@ -46,7 +46,7 @@ export interface PlainAnswer extends HttpAnswer {
 
 /** The knowledge of a protocol about its request. It is read when the request is done, and only if someone watches. */
 export interface RequestSubject {
-  /** As the request names them, as text. */
+  /** The bucket and the key that the request names, as text. */
   readonly bucketName?: string | undefined
   readonly keyText?: string | undefined
   /** The account whose signature was verified. */
@@ -82,7 +82,7 @@ export interface FinishedRequest {
   readonly subject: RequestSubject | undefined
   readonly remoteAddress: string
   readonly tlsVersion: string | undefined
-  /** As OpenSSL names it; undefined without TLS, or if the connection is closed. */
+  /** The cipher by its OpenSSL name; undefined without TLS, or if the connection is closed. */
   readonly tlsCipher: string | undefined
   readonly receivedBytes: number
   readonly sentBytes: number

@@ -53,7 +53,7 @@ interface IamSettings extends FrameSettings {
 }
 
 interface IamRoute extends Route {
-  /** As the client writes it. */
+  /** The name of the action that the client sends. */
   readonly name: string
   readonly action: Action | undefined
   readonly parameters: Parameters

@@ -172,7 +172,7 @@ export class ProviderSignIn {
     throw denied
   }
 
-  /** As long as the role allows, up to a working day; undefined: as usual. */
+  /** Returns the longest session that the role allows, up to a working day; undefined for the usual length. */
   private async secondsOf(
     accountId: Parameters<Identities["getProvider"]>[0],
     arn: string,

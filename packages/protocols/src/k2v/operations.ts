@@ -52,7 +52,7 @@ export interface K2vCall {
 
 const POLL_SECONDS = { first: 1, usual: 300, most: 600 } as const
 
-/** As Garage does: a longer time is the longest, and no time the shortest. */
+/** Limits the time in the same way as Garage: a longer time becomes the longest, and 0 the shortest. */
 const pollSeconds = (asked: number | undefined): number =>
   Math.min(Math.max(asked ?? POLL_SECONDS.usual, POLL_SECONDS.first), POLL_SECONDS.most)
 

@@ -37,7 +37,7 @@ interface KmsSettings extends KmsServices, FrameSettings {
 }
 
 interface KmsRoute extends Route {
-  /** As the client writes it. */
+  /** The name of the operation that the client sends. */
   readonly name: string
 }
 

@@ -12,7 +12,7 @@ const REFUSED = new Set(
   GenerateMac VerifyMac GetPublicKey Sign Verify ReplicateKey UpdatePrimaryRegion GetKeyLastUsage`.split(/\s+/),
 )
 
-/** As policies name them. */
+/** Returns all actions of KMS by the names that policies use. */
 export const kmsActions = (): readonly string[] => [...Object.keys(BUILT), ...REFUSED].map(name => `kms:${name}`)
 
 const BUILT: Operations = { ...KEY_OPERATIONS, ...POLICY_OPERATIONS, ...CRYPTO_OPERATIONS }

@@ -14,7 +14,7 @@ import type { QueueAction } from "./actions.js"
 interface Caller {
   readonly account: AccountId
   readonly number: AccountNumber
-  /** As messages name who sent them. */
+  /** The ARN by which messages name their sender. */
   readonly arn: string
 }
 

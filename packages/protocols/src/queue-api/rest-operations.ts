@@ -46,7 +46,7 @@ function bodyMembers(body: Uint8Array): Readonly<Record<string, string>> {
   }
 }
 
-/** As Disque counts them: deliveries beyond the first, and those that operators caused. */
+/** Counts in the same way as Disque: deliveries beyond the first, and those that operators caused. */
 const additionalDeliveries = ({ deliveries, enqueues }: MessageRecord): number => Math.max(0, deliveries - 1) + enqueues
 
 /** The time between deliveries of a message that does not say it. */

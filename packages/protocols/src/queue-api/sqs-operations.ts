@@ -302,7 +302,7 @@ async function listQueues(call: QueueCall, input: SqsInput): Promise<SqsResult> 
   const [prefix, after] = [input.optional("QueueNamePrefix") ?? "", input.optional("NextToken")]
   const { found, after: next } = await call.queues.list(call.caller.account, prefix, after, stated ?? LISTED_MAX)
   const urls = found.map(({ name }) => urlOf(call, name))
-  // As SQS has it: who states no number gets no token.
+  // SQS gives a token only to requests that state a number.
   const isMore = next !== undefined && stated !== undefined
   return { ...(urls.length > 0 && { QueueUrls: urls }), ...(isMore && { NextToken: next }) }
 }

@@ -17,7 +17,7 @@ export interface AnswerScene {
   /** The path as sent. */
   readonly resource: string
   readonly bucketName: string | undefined
-  /** As text. */
+  /** The key that the request addresses, as text. */
   readonly key: string | undefined
   readonly region: string
   /** Headers of every answer to the request. */

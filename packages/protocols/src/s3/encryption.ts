@@ -72,7 +72,7 @@ const hasKey = (headers: Headers, prefix: string): boolean =>
 /** Returns true if a request has headers of SSE-C, complete or not. */
 export const hasClientKey = (headers: Headers): boolean => hasKey(headers, CUSTOMER)
 
-/** As `hasClientKey`, also for the source of a copy. */
+/** Returns true if a request has headers of SSE-C, for the object itself or for the source of a copy. */
 export const hasAnyClientKey = (headers: Headers): boolean => hasClientKey(headers) || hasKey(headers, SOURCE_CUSTOMER)
 
 const refusal = (message: string, value: string | undefined): Failure =>

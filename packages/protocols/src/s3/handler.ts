@@ -178,7 +178,7 @@ class S3Handler implements Protocol {
 
   private callerOf(exchange: Exchange, addressed: Addressed, nowMs: number): Soon<S3Caller> {
     const known = this.settings.knownCaller?.(exchange)
-    // As for signed requests, what the decisions rest on is as new as the request.
+    // Decisions rest on data that is as new as the request, the same as for signed requests.
     if (known !== undefined) return after(this.settings.services.buckets.confirm(), () => known)
     const arrival = { address: exchange.remoteAddress, nowMs }
     return this.gate.caller(receivedOf(exchange, addressed), addressed.target, arrival)

@@ -3,7 +3,7 @@ import { sourceContext, type AccessRequest, type KnownAccessKey, type KnownPrinc
 import type { Exchange } from "../http/index.js"
 
 interface Asked {
-  /** As policies name it: `sqs:SendMessage`. */
+  /** The action by the name that policies use: `sqs:SendMessage`. */
   readonly action: string
   readonly resource: string
   /** Condition keys; by default those of the request's source. */

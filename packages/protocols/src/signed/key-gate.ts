@@ -44,7 +44,7 @@ interface Use {
 export interface SignedCaller {
   readonly key: KnownAccessKey
   readonly verified: VerifiedRequest
-  /** As the signature names it. */
+  /** The region that the signature names. */
   readonly signedRegion: string
 }
 

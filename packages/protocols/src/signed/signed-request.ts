@@ -52,7 +52,7 @@ export class SignedRequest<R extends Route> implements Asking<R>, FailedRequest<
     return principal?.kind === "session" ? principal.sessionArn : this.accountId
   }
 
-  /** As the list of denials keeps it. */
+  /** Returns the entry of this request for the list of denials. */
   denied({ status, code }: ErrorShown): Parameters<Denials["note"]>[0] {
     const { exchange, service, key, nowMs, route } = this
     const { requestId, remoteAddress } = exchange

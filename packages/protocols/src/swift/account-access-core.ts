@@ -52,7 +52,7 @@ export function parseAccountAccess(text: string): AccountAccess {
   return access
 }
 
-/** As Swift writes it: keys in order, characters beyond ASCII as escapes; "" if nobody is named. */
+/** Writes the list in Swift's form: keys in order, characters beyond ASCII as escapes; "" if nobody is named. */
 export function formatAccountAccess(access: AccountAccess): string {
   const named = [...LEVELS].sort().flatMap(level => {
     const names = access[level] ?? []
@@ -98,6 +98,6 @@ export const matchOfAction = (access: AccountAccess, caller: ListedCaller, actio
     LEVELS.filter(level => ACTIONS_OF_LEVELS[level].includes(action)),
   )
 
-/** As one who may change the account itself, and sees its keys and lists. */
+/** Matches the caller by the level that lets it change the account itself, and see its keys and lists. */
 export const matchOfOwner = (access: AccountAccess, caller: ListedCaller): AclMatch | undefined =>
   matchAt(access, caller, ["admin"])

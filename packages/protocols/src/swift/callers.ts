@@ -64,8 +64,9 @@ export class SwiftCallers {
   }
 
   /**
-   * As whom a signature by a key of a container or an account lets a request in: the setter of the key, as he is now, within the
-   * scope of the signature. Throws `signatureMismatch` if the setter is gone, or was not noted.
+   * Returns the caller of a request that is signed with a key of a container or an account: the setter of the key, with
+   * its present rights, within the scope of the signature. Throws `signatureMismatch` if the setter is gone, or was not
+   * noted.
    */
   ofSetter(
     setter: SwiftSetter | undefined,
@@ -105,7 +106,7 @@ export class SwiftCallers {
     })
   }
 
-  /** As whom it acts in the account of the path, which a service may open. */
+  /** Returns the caller as it acts in the account of the path, which a service may open. */
   private withService(own: Known, exchange: Exchange, target: SwiftTarget): Soon<SwiftCaller> {
     if (own.reseller === "admin") return this.actingAt(own, target)
     return after(this.parts.services.callerAt(own.caller, exchange, target), caller =>
@@ -144,7 +145,7 @@ export class SwiftCallers {
     return { caller: { ...caller, grants }, listed, reseller: undefined, setter }
   }
 
-  /** As whom a reseller acts in the account of the path. */
+  /** Returns the caller with the rights of its reseller role, if it has one, in the account of the path. */
   private actingAt(own: Known, { account: name }: SwiftTarget): Soon<SwiftCaller> {
     const { caller, reseller } = own
     if (reseller === undefined) return own

@@ -392,7 +392,7 @@ export class ContainerSync implements Job {
   ): Promise<SendAnswer> {
     const { clock, random, web } = this.seams
     const address = `${url}/${percentEncode(key, true)}`
-    // As it is: a URL that is parsed has lost dots and slashes.
+    // The path is cut from the text of the address: a URL that is parsed has lost dots and slashes.
     const [, path = ""] = /^https?:\/\/[^/]+(\/.*)$/.exec(address) ?? []
     const nonce = Buffer.from(random.bytes(16)).toString("hex")
     const stated = textOfTimestamp(timestamp)

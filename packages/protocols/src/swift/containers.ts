@@ -335,7 +335,7 @@ export async function* objectEntries(
   }
 }
 
-/** As Swift shows a version that marks a deletion. */
+/** The fields with which Swift lists a version that marks a deletion. */
 const MARKER = {
   hash: "d41d8cd98f00b204e9800998ecf8427e",
   contentType: "application/x-deleted;swift_versions_deleted=1",

@@ -52,7 +52,7 @@ const TITLES: ReadonlyMap<number, string> = new Map([
   [507, "Insufficient Storage"],
 ])
 
-/** As a report names it, like "404 Not Found". */
+/** Returns the status that a report shows for a failure, like "404 Not Found". */
 export const statusOf = (failure: Failure): string => {
   const { status, title } = swiftErrorOf(failure, false)
   return `${status} ${title}`

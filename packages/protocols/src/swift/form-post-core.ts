@@ -25,7 +25,7 @@ interface FormPost {
   readonly expires: number
   /** The headers of every file, unless the file's part has its own type. */
   readonly headers: Headers
-  /** As they were signed. */
+  /** The texts of the fields that the signature covers, in its order. */
   readonly signed: readonly string[]
 }
 

@@ -33,7 +33,10 @@ export const grantedNames = (
 
 type Right = "read" | "list" | "write"
 
-/** As in Swift, whose lists are not those of the hidden container of versions, no list gives rights on a version by its id. */
+/**
+ * The right that each action needs. No list gives rights on a version by its id, the same as in Swift, whose lists are
+ * not those of the hidden container of versions.
+ */
 const RIGHTS: ReadonlyMap<string, Right> = new Map([
   ["GetObject", "read"],
   ["ListBucket", "list"],

@@ -264,7 +264,7 @@ class SwiftHandler implements Protocol {
     if (!this.settings.serviceAccounts) refuseServiceAccount(target.account)
     if (isForm(exchange, target)) return this.forms.post(request, target, path)
     if (exchange.method === "OPTIONS") return this.options(exchange, target, Object.keys(this.handlesOf(target)))
-    // As in a form: clients write a space as "+".
+    // Clients write a space in the query as "+", the same as in a form.
     const query = new RequestQuery(parseQuery(rawQuery.replaceAll("+", "%20")))
     refuseUnbuilt(exchange.headers)
     const tempUrl = readTempUrl(rawQuery)

@@ -130,7 +130,7 @@ function refusal(request: SwiftObjectRequest, problems: readonly SegmentProblem[
   return textAnswer(400, LISTING_TYPES[format], writeReport({ root: "upload", members: [], errors: problems }, format))
 }
 
-/** As Swift answers with a heartbeat: the status is in the body. */
+/** Returns the response that Swift sends with a heartbeat: the status is in the body. */
 function report(
   { query, exchange }: SwiftObjectRequest,
   status: string,

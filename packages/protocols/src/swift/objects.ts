@@ -61,7 +61,7 @@ const headersOf = ({ exchange }: Pick<SwiftObjectRequest, "exchange">, names: re
 
 const asS3 = (metadata: SwiftMetadata): string[] => metadata.flatMap(([name, value]) => [`x-amz-meta-${name}`, value])
 
-/** As the client states it, or as the name of the object suggests. */
+/** Returns the content type that the client states, or else the one that the name of the object suggests. */
 function typeOf({ exchange, target }: SwiftObjectRequest, ofKind: string | undefined): string {
   const stated = exchange.header("content-type")
   const detects = isTrue(exchange.header("x-detect-content-type"))

@@ -110,7 +110,7 @@ export const isPathOf = (
   prefix = ACCOUNT_PREFIX,
 ): boolean => account === `${prefix}${number}` || account === `${prefix}${id}`
 
-/** That a path names by its number or its id; undefined: there is none. */
+/** Returns the account that a path names by its number or its id; undefined if there is none. */
 function accountNamed(accounts: AccountFinder, name: string): Soon<Account | undefined> {
   const number = unlessRefused(() => parseAccountNumber(name))
   if (number !== undefined) return accounts.accountOfNumber(number)

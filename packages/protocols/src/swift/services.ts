@@ -33,7 +33,7 @@ export class SwiftServices {
   constructor(private readonly parts: Parts) {}
 
   /**
-   * As whom the caller acts at the path; undefined: no service opens it. `confirm` was called.
+   * Returns the caller as it acts at the path; undefined if no service opens it. `confirm` must have been called.
    * Throws `invalidToken`, `tokenExpired`, `providerUnreachable`, and `noSuchAccount` before the first container is made.
    */
   callerAt(own: SignedS3Caller, exchange: Exchange, target: SwiftTarget): Soon<SignedS3Caller | undefined> {
@@ -49,7 +49,10 @@ export class SwiftServices {
     })
   }
 
-  /** As whom a user acts in the account of services of the path, which is his; undefined: there is none, or it is another's. */
+  /**
+   * Returns the user as it acts in the account of services of the path; undefined if there is no such account, or it
+   * belongs to another account.
+   */
   servedAt(own: SignedS3Caller, { account: name }: SwiftTarget): Soon<SignedS3Caller | undefined> {
     if (!isPathOf(own.account, name, SERVICE_PREFIX)) return undefined
     return after(accountAt(this.parts.accounts, name), account => account && actingIn(account, own))

@@ -1,5 +1,5 @@
 /**
- * As whom a caller acts in what concerns an account itself: its listing, its metadata, new containers in it.
+ * Decides with which rights a caller acts on an account itself: its listing, its metadata, new containers in it.
  *
  * A caller of the account does what its policies allow. The account's access list lets others in, and users of its own whom it
  * names: for others their own account's policies decide too, as between accounts of S3.
@@ -16,9 +16,9 @@ import type { KeyReader } from "./setters-core.js"
 import { SERVICE_PREFIX } from "./target-core.js"
 
 export interface SwiftStanding {
-  /** That the path names. */
+  /** The account that the path names. */
   readonly account: Account
-  /** As whom the action is decided. */
+  /** The caller for whom the action is decided. */
   readonly caller: SignedS3Caller
   /** The caller may change the account, and see its keys and lists, as far as its policies allow it. */
   readonly isOwner: boolean

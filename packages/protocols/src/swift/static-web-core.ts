@@ -41,7 +41,7 @@ export function staticWebOf(metadata: readonly (readonly [name: string, value: s
 
 /** Byte strings. */
 interface PageTarget {
-  /** As requested, decoded, with its account and container. */
+  /** The requested path, decoded, with its account and container. */
   readonly path: string
   /** Behind the container; "" for the container itself. */
   readonly object: string
@@ -63,7 +63,7 @@ export type WebStep =
   | { readonly kind: "redirect"; readonly path: string }
   | { readonly kind: "list"; readonly prefix: string }
   | { readonly kind: "missing" }
-  /** As if the container were no website. */
+  /** The request is answered as if the container were no website. */
   | { readonly kind: "plain" }
 
 const withSlash = ({ path }: PageTarget): WebStep => ({ kind: "redirect", path: `${path}/` })

@@ -34,7 +34,7 @@ interface StoredFile {
   readonly container: string
   /** A byte string. */
   readonly object: string
-  /** As a PUT would have them, in lower case. */
+  /** The headers that a PUT of the file would have, with names in lower case. */
   readonly headers: Headers
   /** The length is undefined if it is not known. */
   readonly lengthBytes: number | undefined

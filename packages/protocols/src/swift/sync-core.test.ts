@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
 import { isOfRealm, parseRealms, syncSignature, targetOfSync } from "./sync-core.js"
 
-// As `etc/container-sync-realms.conf-sample`, OpenStack Swift.
+// The sample follows `etc/container-sync-realms.conf-sample` of OpenStack Swift.
 const SAMPLE = `[DEFAULT]
 # The number of seconds between checking the modified time of this config file
 mtime_check_interval = 300

@@ -14,7 +14,7 @@ export const SERVICE_PREFIX = "SERVICE_"
 const VERSIONS: ReadonlySet<string> = new Set(["v1", "v1.0"])
 
 export interface SwiftTarget {
-  /** As addressed, with its prefix. */
+  /** The account that the path names, with its prefix. */
   readonly account: string
   readonly container: string | undefined
   /** A byte string. */

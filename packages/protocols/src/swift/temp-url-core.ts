@@ -20,7 +20,7 @@ export interface TempUrl {
   readonly expires: number
   /** A byte string, within the container; undefined: the URL is for one object. */
   readonly prefix: string | undefined
-  /** As it was signed. */
+  /** The range of client addresses, in the text that was signed. */
   readonly ipRange: string | undefined
   /** A byte string, for the name under which browsers save; undefined: none given. */
   readonly filename: string | undefined

@@ -21,7 +21,10 @@ export interface UrlSignature {
 export interface UrlKey {
   readonly scope: "account" | "container"
   readonly key: string
-  /** As whom its signatures let in; undefined: it was not noted, and the key is good for nothing until it is set again. */
+  /**
+   * The setter of the key, as whom its signatures let requests in. If it was not noted, it is undefined, and the key
+   * lets nothing in until it is set again.
+   */
   readonly setter: SwiftSetter | undefined
 }
 

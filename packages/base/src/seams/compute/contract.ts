@@ -76,7 +76,7 @@ export type SealedBlock = Omit<SegmentAt, "segment">
 
 /** Neighbouring segments of one block. */
 export interface OpenRequest {
-  /** As stored, with tags. They are replaced. */
+  /** The stored bytes, with tags. Opening replaces them. */
   readonly bytes: Uint8Array
   readonly key: Uint8Array
   readonly block: number

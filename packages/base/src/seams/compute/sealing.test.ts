@@ -14,7 +14,7 @@ const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
 const sha256 = (bytes: Uint8Array | string): Buffer => createHash("sha256").update(bytes).digest()
 const isCorrupt = (error: unknown): boolean => isFailure(error, "corruptSeal")
 
-/** As known-answers.txt describes. */
+/** Returns the plaintext that known-answers.txt describes. */
 function plainOf(lengthBytes: number): Uint8Array {
   const pieces = Array.from({ length: Math.ceil(lengthBytes / 32) }, (_, i) => sha256(`plain ${i}`))
   return concatBytes(pieces).slice(0, lengthBytes)

@@ -137,7 +137,7 @@ class InterceptedFile extends WrappedFile {
     await this.below.close()
   }
 
-  /** As on the disk itself, calls that wait here are pending. */
+  /** A call that waits here is pending, like a call on the disk itself: `close` waits for it. */
   async #use<T>(call: DiskCall, run: (bend: Bend) => Soon<T>): Promise<T> {
     this.#check()
     this.#running += 1

@@ -102,7 +102,7 @@ export class SimPipe {
   private handOver(receiver: PipeEnd, bytes: Uint8Array | Last): void {
     if (bytes === "reset") receiver.close("ECONNRESET")
     else if (bytes === "end") {
-      // As with sockets that allow no half-open state: the other direction ends too.
+      // Sockets here allow no half-open state: the other direction ends too.
       receiver.end()
       receiver.close(undefined)
       this.sender?.close(undefined)

@@ -114,7 +114,7 @@ export class SimulatedDatabase implements Database {
 
   /** It knows its connections, and nothing else of what a server says about itself. */
   private health(): DatabaseHealth {
-    // As `connect` counts them.
+    // `connect` counts the same connections.
     const used = this.sessions.size + this.backends
     return {
       ...UNKNOWN_HEALTH,

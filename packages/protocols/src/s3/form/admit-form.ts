@@ -48,7 +48,7 @@ export async function admitForm(
   const { bucket = "" } = target
   const boundary = boundaryOf(headers.get("content-type") ?? "")
   if (boundary === undefined || carriesSignature(received)) {
-    // As for any other request: a refused caller learns nothing more.
+    // The caller is identified first, the same as for any other request: a refused caller learns nothing more.
     const caller = await gate.caller(received, target, { address, nowMs })
     noteCaller(caller)
     await gate.openBucket(bucket, caller, headers)

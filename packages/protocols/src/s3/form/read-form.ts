@@ -18,7 +18,7 @@ export type FormFields = ReadonlyMap<string, string>
 
 interface ArrivingForm {
   readonly fields: FormFields
-  /** As sent; undefined if the file has none. */
+  /** The file name that the client sent; undefined if the file has none. */
   readonly fileName: string | undefined
   /** The file's bytes; may be called once. Ends cleanly only if the whole form did. */
   file(pieces: PieceOwner): AsyncIterable<Uint8Array>
@@ -26,7 +26,7 @@ interface ArrivingForm {
 
 /** A file of a form that may have several. */
 interface ArrivingFile extends Pick<FormPart, "contentType" | "contentEncoding"> {
-  /** As sent, and not empty; a byte string. */
+  /** The file name that the client sent: a byte string, and not empty. */
   readonly fileName: string
   /** The file's bytes; may be called once, and must be before the next file is asked for. */
   open(pieces: PieceOwner): AsyncIterable<Uint8Array>

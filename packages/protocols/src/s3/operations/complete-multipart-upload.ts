@@ -50,8 +50,10 @@ function partOf(part: XmlElement): CompletedPart {
   return { partNumber, etag: parseETags(requiredText(part, "ETag"))[0] ?? "", checksum }
 }
 
-/** As in a header: percent-encoded, or as it is. */
-/** Throws `invalidArgument`, `invalidKey`, `accessDenied`, `notImplemented`. */
+/**
+ * Reads the source of a part, which is written in the same way as in a header: percent-encoded, or as it is.
+ * Throws `invalidArgument`, `invalidKey`, `accessDenied`, `notImplemented`.
+ */
 async function sourceOf(call: ObjectCall, part: XmlElement): Promise<NamedSource> {
   const { bucket, permissions, headers } = call
   const { bucket: name, rawKey, versionId } = parseCopySource(byteStringOfText(requiredText(part, "CopySource")))

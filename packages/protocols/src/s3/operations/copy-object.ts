@@ -48,7 +48,7 @@ const noTags = () =>
 interface CopyTerms extends Pick<CopyRequest, "range"> {
   /** The attributes are undefined to take those of the source. */
   readonly attributes: ObjectAttributes | undefined
-  /** As in `PutRequest`. */
+  /** The second since 1970 from which on the copy no longer exists, the same as in `PutRequest`. */
   readonly expiresAtSeconds?: number | undefined
 }
 

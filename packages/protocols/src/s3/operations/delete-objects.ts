@@ -29,7 +29,7 @@ const DELETES_A_TURN = 64
 const CONCURRENT_GROUPS_MAX = 2
 
 interface RequestedDeletion {
-  /** As the client wrote it; the answer repeats it. */
+  /** The key in the text that the client wrote; the answer repeats it. */
   readonly keyText: string
   readonly versionText: string | undefined
   readonly etag: string | undefined

@@ -104,7 +104,7 @@ export async function getObjectAttributes(call: ObjectCall): Promise<S3Answer> {
   const showsChecksums =
     (wanted.includes("Checksum") && info.checksum !== undefined) ||
     (wanted.includes("ObjectParts") && parts.some(({ checksum }) => checksum !== undefined))
-  // As for HEAD: a checksum tells something of the bytes.
+  // A checksum reveals something about the bytes, so it needs the key, the same as for HEAD.
   if (showsChecksums) await requireKey(call, info.encryption)
   return answerXml("GetObjectAttributesResponse", xml => write(xml, wanted, info, page), [
     ["Last-Modified", httpDate(info.lastModifiedMs)],

@@ -18,7 +18,7 @@ import { answerMissing } from "./unset-settings.js"
 
 const UUID_BYTES = 16
 
-/** As S3 makes them: a random UUID in base64. */
+/** Makes a rule id in S3's form: a random UUID in base64. */
 function newRuleId(random: Random): string {
   const bytes = Buffer.from(random.bytes(UUID_BYTES))
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40

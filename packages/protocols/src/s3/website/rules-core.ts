@@ -13,7 +13,7 @@ export interface PageRequest {
   /** The path without its first slash, decoded. */
   readonly key: string
   readonly rawQuery: string
-  /** As the client addressed it, with its port. */
+  /** The host that the client addressed, with its port. */
   readonly host: string
   readonly protocol: "http" | "https"
 }

@@ -9,7 +9,7 @@ interface CopySourceName {
   readonly bucket: string
   /** The key's bytes as a byte string. */
   readonly rawKey: string
-  /** As written, decoded; not yet checked. */
+  /** The version id in the header, decoded but not yet checked. */
   readonly versionId: string | undefined
 }
 

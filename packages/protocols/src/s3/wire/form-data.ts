@@ -21,7 +21,7 @@ const FILE_FIELD = "file"
 
 export interface FormPart {
   readonly kind: "field" | "file"
-  /** As sent; a byte string, like all texts here. */
+  /** The name that the client sent: a byte string, like all texts here. */
   readonly name: string
   /** The name is undefined if the part has none; it may include a path, which the caller strips. */
   readonly fileName: string | undefined

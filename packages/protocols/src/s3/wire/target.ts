@@ -12,11 +12,11 @@ import type { ObjectKey } from "@hayloft/base/ids.js"
 import { percentDecode, splitTarget } from "@hayloft/base/uri.js"
 
 export interface S3Target {
-  /** As addressed, not yet checked; undefined for the service itself. */
+  /** The bucket that the request addresses, not yet checked; undefined for the service itself. */
   readonly bucket: string | undefined
   /** The key's bytes as a byte string; undefined for a bucket or the service. */
   readonly rawKey: string | undefined
-  /** As sent, without its "?". */
+  /** The query that the client sent, without its "?". */
   readonly rawQuery: string
   readonly style: "path" | "virtualHost"
   /** The path as sent, for `<Resource>`. */
