@@ -45,13 +45,26 @@ export function typedAs(operation: AdminOperation, name: string, input: CommandI
   return option.makeOptionMandatory(input.isRequired === true)
 }
 
+/** Values that may be empty: a prefix of all keys, a description that is removed. */
+const MAY_BE_EMPTY = /[<[](?:PREFIX|TEXT|ADDRESS)[\]>]/
+
+/** An empty text stands for an unset variable of a shell: `--user "$USER_NAME"` must not mean no user at all. */
+function checkNotEmpty(flags: string, text: string): void {
+  if (text !== "" || MAY_BE_EMPTY.test(flags)) return
+  const remedy = flags.startsWith("--") ? "give it a value, or leave it out" : "give it a value"
+  throw new CliError("usage", `${labelOf(flags)} is empty: ${remedy}`)
+}
+
 /**
  * The texts that were typed, by the names of inputs; "true" for a switch, and "false" for one that says no. An input that
  * may be given several times has a list.
  */
 type Typed = ReadonlyMap<string, string | readonly string[]>
 
-/** Arguments stand in the order of the inputs; options are by the names that the parser gives them. */
+/**
+ * Arguments stand in the order of the inputs; options are by the names that the parser gives them. Throws a `CliError` for an
+ * empty text.
+ */
 export function typedTexts(
   { inputs }: Pick<OperatorCommand, "inputs">,
   words: readonly string[],
@@ -61,7 +74,9 @@ export function typedTexts(
   let position = 0
   for (const [name, input] of Object.entries(inputs)) {
     const value = isOption(input) ? options[new Option(input.flags).attributeName()] : words[position++]
-    if (Array.isArray(value)) typed.set(name, value.map(String))
+    const texts = Array.isArray(value) ? value.map(String) : typeof value === "string" ? [value] : []
+    for (const text of texts) checkNotEmpty(input.flags, text)
+    if (Array.isArray(value)) typed.set(name, texts)
     else if (typeof value === "string") typed.set(name, value)
     else if (typeof value === "boolean") typed.set(name, String(value))
   }

@@ -10,11 +10,18 @@ import {
   type AdminOperation,
   type Values,
 } from "@hayloft/admin/index.js"
-import { typedAs } from "./command-inputs.js"
+import { typedAs, typedTexts } from "./command-inputs.js"
 import { allCommands, completedCommand } from "./completion.js"
 import { buildProgram } from "./program.js"
 import { commandLineTables } from "./reference.js"
+import { operatorOf } from "./testing-admin.js"
 import { testIo } from "./testing-io.js"
+
+/** The admin API answers everything with this. */
+let page = {}
+const hayloft = operatorOf(() => ({
+  handle: async () => ({ operation: "", status: 200, headers: {}, body: Buffer.from(JSON.stringify(page)) }),
+}))
 
 const program = buildProgram(testIo().io, new AbortController().signal)
 
@@ -95,4 +102,41 @@ test("a command of an operation with a plan can show it without a change, and as
     for (const word of ["--dry-run", "--yes", "--confirm"])
       assert.equal(words.includes(word), mayPlan, `${name} ${word}`)
   }
+})
+
+test("an empty text, as of an unset variable of a shell, is refused before anything is sent", async () => {
+  let refused = 0
+  for (const [operation, command] of PLAIN)
+    for (const [member, input] of Object.entries(command.inputs)) {
+      const typed = typedAs(operation, member, input)
+      if ("long" in typed && typed.isBoolean()) continue
+      const isEmptyMeant = /PREFIX|TEXT|ADDRESS/.test(input.flags)
+      const inputs = { [member]: input }
+      const type = (text: string) =>
+        "long" in typed
+          ? typedTexts({ inputs }, [], { [typed.attributeName()]: input.readsAll === undefined ? text : [text] })
+          : typedTexts({ inputs }, [text], {})
+      assert.ok(type("x").has(member), `${command.name} ${input.flags}`)
+      if (isEmptyMeant) assert.ok(type("").has(member), `${command.name} ${input.flags}`)
+      else assert.throws(() => type(""), /is empty: give it a value/, `${command.name} ${input.flags}`)
+      refused += Number(!isEmptyMeant)
+    }
+  assert.ok(refused > 100)
+  for (const args of [
+    ["policy", "delete", "ours", "--user", ""],
+    ["account", "limit", "1", "--requests", ""],
+    ["user", "create", "me", "--policy", ""],
+  ]) {
+    const { code, error } = await hayloft(args)
+    assert.deepEqual([code, /^hayloft: --\S+ is empty: give it a value, or leave it out/.test(error)], [2, true], error)
+  }
+})
+
+test("a page without its list is a broken answer, not an empty list", async () => {
+  page = {}
+  const broken = await hayloft(["queue", "list"])
+  assert.notEqual(broken.code, 0, broken.out)
+  assert.match(broken.error, /unexpected response/)
+  page = { queues: [] }
+  assert.equal((await hayloft(["queue", "list"])).code, 0)
 })

@@ -138,6 +138,8 @@ function callsOf(client: AdminClient, values: Values): Pick<Calls, "call" | "fin
       const items: unknown[] = []
       for (let after: unknown; ;) {
         const page = await ask(operation, isPaged ? { max: PAGE_ITEMS, ...more, after } : more)
+        // A list that is missing is not an empty list. Only the page as it came says which one is next.
+        checked(schema, page)
         items.push(...itemsOf(page, member))
         after = isPaged ? nextOf(page) : undefined
         if (after === undefined) return checked(schema, { ...objectOf(page), [member]: items })

@@ -215,7 +215,7 @@ test("lifecycle explains an object by either name, and previews a bucket", async
     const { code, out } = await hayloft(["lifecycle", "explain", place])
     assert.deepEqual([code, /^current version null, .*\n {2}rule /.test(out)], [0, true], out)
   }
-  for (const place of ["photos", "s3://photos", "/k"]) {
+  for (const place of ["photos", "s3://photos", "s3://photos/", "s3:///k", "/k"]) {
     assert.equal((await hayloft(["lifecycle", "explain", place])).code, 2, place)
   }
   assert.match((await hayloft(["lifecycle", "preview", "photos"])).out, /thirty days/)

@@ -10,6 +10,7 @@ import type { CliIo } from "./io.js"
 import { run } from "./program.js"
 import { testIo } from "./testing-io.js"
 
+type Answerer = Pick<AdminApi, "handle">
 type Parts = ConstructorParameters<typeof AdminApi>[0]
 
 interface Ended {
@@ -29,7 +30,7 @@ export const adminOver = (parts: Parts): AdminApi =>
 
 /** Answers requests while the tests of the file run. Returns a command line; `changed` is as in `testIo`. */
 export function operatorOf(
-  apiFor: (request: http.IncomingMessage) => AdminApi | Promise<AdminApi>,
+  apiFor: (request: http.IncomingMessage) => Answerer | Promise<Answerer>,
 ): (args: readonly string[], changed?: Partial<CliIo>) => Promise<Ended> {
   let endpoint = ""
   const server = http.createServer((request, response) => {
