@@ -14,6 +14,7 @@ import {
   PutObjectCommand,
   PutObjectRetentionCommand,
 } from "@aws-sdk/client-s3"
+import { jobsOfFeatures } from "@hayloft/features/index.js"
 import { STARTED_JOB } from "@hayloft/features/operator/index.js"
 import type { AdminClient } from "@hayloft/client/index.js"
 import { adminOf } from "../harness/admin-client.js"
@@ -28,7 +29,8 @@ let folder: string
 
 forTestsOfFile(async of => {
   folder = of
-  server = await ServerProcess.start({ folders: [join(folder, "d")] })
+  // With hot copies, every feature has started its jobs.
+  server = await ServerProcess.start({ folders: [join(folder, "d")], args: ["--hot-copies", "16MiB"] })
   admin = await adminOf(server)
   return async () => {
     admin.close()
@@ -115,3 +117,13 @@ test("object lock holds for jobs; deleted objects come back; a cancelled job say
     const cancelled = await until(slow, over)
     assert.match(cancelled.result ?? "", /cancelled|done/)
   }))
+
+test("each job of a feature runs under the name by which it is paused and shared among nodes", async () => {
+  const report = JSON.stringify(await server.report("/v1/jobs"))
+  const named = jobsOfFeatures().map(({ name }) => name)
+  assert.ok(named.length > 5)
+  assert.deepEqual(
+    named.filter(name => !report.includes(`"${name}"`)),
+    [],
+  )
+})

@@ -15,10 +15,12 @@ const FEATURE_WORDS = {
   appends: /append(?:s|ed|able|ing)|concatenation/i,
   copies: /copy_?log|has_?copies|(?:pause|restart)_?copies/i,
   items: /k2v|(?:found|backed_?up)_?items|item_?(?:key|portion)/i,
-  queues: /queue/i,
+  queues: /message_?queue|queue_?(?:expiry|sizes|watch|restoring|messages)|sqs/i,
+  "any queue": /queue/i,
   transactions: /transaction/i,
   "storage-classes": /archive|restored_?until|accepted_?classes|storage_?classes/i,
-  locks: /require_?fence|coordination|coord_?(?:file|path)|small_?file/i,
+  locks: /require_?fence|coord_?(?:file|path)|small_?file/i,
+  coordination: /coordination/i,
   transforms: /transform/i,
   "remote-buckets": /remote_?bucket/i,
   "user-jobs": /inventor|started_?jobs/i,
@@ -28,14 +30,21 @@ const FEATURE_WORDS = {
 const allBut = (...names) => Object.keys(FEATURE_WORDS).filter(name => !names.includes(name))
 
 /**
- * Where which features are not named. To a rescue a pack is a kind of body, and a restore of an archive a field of it. In a node
- * the calls of a device have a queue, the database has transactions, nodes are coordinated, and blocks are told how many hot copies
- * they keep. Its settings are those of the process, with the addresses of all protocols.
+ * Which features a place does not name; the first place of a file counts. To a rescue a pack is a kind of body, and a restore of
+ * an archive a field of it. In a node the calls of a device have a queue, the database has transactions, nodes are coordinated,
+ * and the engine is told how many hot copies it keeps. Its settings are those of the process, with the addresses of all
+ * protocols. The engine keeps hot copies of blocks and guards the rows of all features; its log has appends, and its frames are
+ * packed.
  */
 const PLACES = [
   [/^packages\/objects\/src\//, allBut()],
   [/^packages\/node\/src\/rescue\//, allBut("packing", "storage-classes")],
-  [/^packages\/node\/src\/(?!config\/)/, allBut("queues", "transactions", "locks", "hot-copies")],
+  [/^packages\/node\/src\/config\//, []],
+  [/^packages\/node\/src\/engine\.ts$/, allBut("any queue", "coordination", "hot-copies")],
+  [/^packages\/node\/src\/status\//, allBut("any queue", "coordination", "transactions")],
+  [/^packages\/node\/src\//, allBut("any queue", "coordination")],
+  [/^packages\/engine\/src\/(?:format\/|metadata\/guards\.ts$)/, []],
+  [/^packages\/engine\/src\//, ["undelete", "lifecycle", "dedup", "copies", "items", "remote-buckets", "user-jobs"]],
 ]
 
 /** The features that a file does not name. */
@@ -61,8 +70,12 @@ export default {
         for (const comment of context.sourceCode.getAllComments()) check(comment.loc, comment.value)
       },
       Identifier: node => check(node.loc, node.name),
+      PrivateIdentifier: node => check(node.loc, node.name),
+      // Names of jobs, metrics and events are strings without a space. Sentences for people may name a feature.
+      TemplateElement: node => /\s/.test(node.value.raw) || check(node.loc, node.value.raw),
       Literal(node) {
-        if (unnamed.includes(node.value)) report(node.loc, node.value)
+        const isModule = /^(?:Import|Export)/.test(node.parent?.type ?? "")
+        if (typeof node.value === "string" && !isModule && !/\s/.test(node.value)) check(node.loc, node.value)
       },
     }
   },
