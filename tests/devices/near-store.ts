@@ -185,7 +185,7 @@ export class NearStore {
   /** Waits until this is so. */
   async until(isSo: () => boolean, message: () => string): Promise<void> {
     for (const untilMs = performance.now() + WHOLE_TIMEOUT_MS; !isSo(); await later(POLL_MS))
-      assert.ok(performance.now() < untilMs, message())
+      assert.ok(performance.now() < untilMs, `${message()}\n${this.logged("device_cannot_return_yet")}`)
   }
 
   /** Waits until every device is active and has all its data and metadata. */
