@@ -1,6 +1,6 @@
 /** A data folder that is emptied, or unmounted and mounted again, while its store runs. */
 import assert from "node:assert/strict"
-import { cp, readdir, rename, rm } from "node:fs/promises"
+import { cp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { test } from "node:test"
 import { withNearStore, type NearStore } from "./near-store.js"
 
@@ -27,6 +27,20 @@ test("a folder emptied while the store runs is rebuilt automatically; another di
     await store.stop()
     await rm(first, { recursive: true })
     await store.start(folders)
+    await store.check()
+  }))
+
+test("a folder in which a checkpoint notes its position after it was emptied is rebuilt, too", () =>
+  withNearStore(3, [100, 70_000], async (store, folders) => {
+    const [, , third = ""] = folders
+    await store.make(folders)
+    await store.stop()
+    await store.start(folders)
+    const position = await readFile(`${third}/position`)
+    await emptyFolder(third)
+    await writeFile(`${third}/position`, position)
+    await untilState(store, third, "offline")
+    await store.whole()
     await store.check()
   }))
 

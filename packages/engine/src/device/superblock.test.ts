@@ -1,11 +1,12 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
-import { parseDeviceId, parseStoreId } from "@hayloft/base/ids.js"
+import { parseDeviceId, parseLogSequence, parseStoreId } from "@hayloft/base/ids.js"
 import { crashStates, SimDisk } from "@hayloft/base/seams/disk/index.js"
 import type { Disk } from "@hayloft/base/seams/disk/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { reserveRecordSpace } from "./ballast.js"
+import { notePosition } from "./position.js"
 import { readRecordFile, replaceRecordFile } from "./record-file.js"
 import { beginIncarnation, createSuperblock, inspectFolder, isMountPoint, readSuperblock } from "./superblock.js"
 
@@ -106,6 +107,8 @@ test("a folder is empty, a device, or foreign", async () => {
     await disk.open(`/d/ballast/${ballast}`, "create")
   }
   assert.deepEqual(await inspectFolder(disk, "/d"), { kind: "empty" }, "a process that runs has put it back")
+  await notePosition(disk, "/d", NEW_DEVICE.deviceId, { logged: parseLogSequence(9), generation: 3 })
+  assert.deepEqual(await inspectFolder(disk, "/d"), { kind: "empty" }, "a checkpoint has noted its position in it")
   const created = await createSuperblock(disk, "/d", NEW_DEVICE)
   assert.deepEqual(await inspectFolder(disk, "/d"), { kind: "device", superblock: created })
   await disk.makeFolder("/e")
@@ -113,6 +116,9 @@ test("a folder is empty, a device, or foreign", async () => {
   await assert.rejects(inspectFolder(disk, "/e"), error => {
     return isFailure(error, "folderNotEmpty") && error.message.includes("/e") && error.message.includes("holiday.jpg")
   })
+  await disk.makeFolder("/g")
+  await replaceRecordFile(disk, "/g/position", Uint8Array.of(1, 2, 3))
+  await assert.rejects(inspectFolder(disk, "/g"), error => isFailure(error, "folderNotEmpty"), "of another program")
   await disk.makeFolder("/f")
   await disk.makeFolder("/f/ballast")
   await disk.open("/f/ballast/stones.jpg", "create")

@@ -2,11 +2,14 @@
  * The superblock of a data folder: distinguishes a device from an empty folder and from other files, and counts the
  * process incarnations on it.
  */
-import { fail } from "@hayloft/base/failures.js"
+import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { DeviceId, Incarnation, StoreId } from "@hayloft/base/ids.js"
 import { parseIncarnation } from "@hayloft/base/ids.js"
-import { decodeSuperblock, encodeSuperblock } from "../format/superblock.js"
 import type { ControlRecord } from "../format/control-record.js"
+import { decodeDatabaseMark } from "../format/database-mark.js"
+import { decodePositionRecord } from "../format/position-record.js"
+import { decodeScrubRecord } from "../format/scrub-record.js"
+import { decodeSuperblock, encodeSuperblock } from "../format/superblock.js"
 import type { Superblock } from "../format/superblock.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import { BALLAST_FOLDER, holdsBallastOnly, withBallast } from "./ballast.js"
@@ -22,6 +25,12 @@ const UNUSED_CONTENT = /^(superblock|control(\.second)?(\.new)?)$/
 
 /** Small files of a device, which a running process may have written back into a folder that was emptied. */
 const SMALL_FILES = /^(control(\.second)?|position|scrub|runtime|database-mark)(\.new)?$/
+/** Notes of a running process about a device, which are worth nothing without the device's rows and bodies. */
+const NOTES = new Map<string, (bytes: Uint8Array) => unknown>([
+  ["position", decodePositionRecord],
+  ["scrub", decodeScrubRecord],
+  ["database-mark", decodeDatabaseMark],
+])
 /** Where a device keeps rows and bodies. */
 const DATA_FOLDERS = /^(base|log|volumes(-[0-9]+d)?|payloads)$/
 /** The data folders that are empty while nothing was written. */
@@ -46,10 +55,28 @@ export async function inspectFolder(disk: Disk, folder: string): Promise<FolderC
   const superblock = await readSuperblock(disk, folder)
   if (superblock !== undefined) return { kind: "device", superblock }
   const others = (await disk.list(folder)).filter(name => !NO_CONTENT.test(name))
-  // A running process writes ballast back into a folder that was emptied.
-  const isEmpty = others.every(name => name === BALLAST_FOLDER) && (await holdsBallastOnly(disk, folder))
-  if (isEmpty) return { kind: "empty" }
+  if (await isWrittenBack(disk, folder, others)) return { kind: "empty" }
   return (await remainsIn(disk, folder, others)) ?? notOurs(folder, others)
+}
+
+/** Returns true if there is only ballast and notes: a running process writes them back into a folder that was emptied. */
+async function isWrittenBack(disk: Disk, folder: string, names: readonly string[]): Promise<boolean> {
+  for (const name of names.filter(each => each !== BALLAST_FOLDER)) {
+    const decode = NOTES.get(name)
+    if (decode === undefined || !(await isIntact(disk, `${folder}/${name}`, decode))) return false
+  }
+  return holdsBallastOnly(disk, folder)
+}
+
+async function isIntact(disk: Disk, path: string, decode: (bytes: Uint8Array) => unknown): Promise<boolean> {
+  try {
+    const bytes = await readRecordFile(disk, path)
+    if (bytes !== undefined) decode(bytes)
+    return true
+  } catch (error) {
+    if (!isFailure(error, "corruptRecord")) throw error
+    return false
+  }
 }
 
 function notOurs(folder: string, others: readonly string[]): never {

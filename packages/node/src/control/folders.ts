@@ -87,12 +87,11 @@ async function giveBack(lock: FolderLock): Promise<void> {
   await lock.release().catch(() => undefined)
 }
 
-/** Returns the superblock of a device of this store; undefined if the folder is empty. */
+/** Returns the superblock of a device of this store; undefined if the folder is empty, by now. */
 async function findDevice(disk: Disk, path: string, record: ControlRecord): Promise<Superblock | undefined> {
   const content = await inspectFolder(disk, path)
-  if (content.kind === "empty") return undefined
-  if (content.kind === "remains") {
-    checkRemains(path, content, record)
+  if (content.kind !== "device") {
+    if (content.kind === "remains") checkRemains(path, content, record)
     await removeRemains(disk, path)
     return undefined
   }

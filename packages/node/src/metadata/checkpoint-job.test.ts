@@ -21,9 +21,10 @@ const DEVICE: CheckpointDevice = {
 }
 
 /** A device with one entry in its log, and its executor; the first write to a payload volume hangs. */
-async function scene() {
+async function scene({ isEmptied = false } = {}) {
   const [sim, clock] = [new SimDisk(), new SimClock()]
   const disk = sim.boot()
+  if (!isEmptied) await disk.makeFolder("/d1/base")
   const log = await openLog(disk, "/d1/log", DEVICE.id)
   const writes = [
     { family: "current", key: rowKeyOf("k"), value: Uint8Array.of(1), payload: Buffer.alloc(100) },
@@ -54,7 +55,7 @@ async function scene() {
       volumes: { ordinary: undefined, expiring: [] },
       adopted: 0,
     })
-  return { clock, calls, letGo, run, end: () => life.abort() }
+  return { clock, disk, calls, letGo, run, end: () => life.abort() }
 }
 
 const isFailed = (error: unknown): boolean => isFailure(error, "deviceFailed")
@@ -69,5 +70,12 @@ test("a disk that was slow once is checkpointed again when it responds, and not 
   letGo()
   await clock.advance(1)
   assert.equal((await run()).payloads, 1)
+  end()
+})
+
+test("a folder that was emptied gets no new store", async () => {
+  const { disk, run, end } = await scene({ isEmptied: true })
+  await assert.rejects(run(), error => isFailed(error) && /\/d1\/base is gone/.test(String(error)))
+  assert.equal(await disk.exists("/d1/base"), false)
   end()
 })

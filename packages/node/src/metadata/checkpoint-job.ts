@@ -5,6 +5,7 @@
  * A job contains plain values, so that it can be sent to a worker thread; the executor there keeps each
  * device's writer and payload volume open between jobs.
  */
+import { fail } from "@hayloft/base/failures.js"
 import {
   openLogReader,
   type LogReader,
@@ -194,6 +195,11 @@ export class CheckpointExecutor implements CheckpointRunner {
     const folders = foldersOf(path)
     const cipher = keys && new DeviceCipher(keys, this.random)
     const host = { disk, deviceId: id, cipher, rebuilt: this.rebuilt }
+    // A folder that was emptied must not get a new store: the next look at it finds it empty, and it is rebuilt.
+    for (const needed of [folders.metadataStore, folders.log]) {
+      if (await disk.exists(needed)) continue
+      throw fail("deviceFailed", { message: `the folder ${needed} is gone`, path: needed, code: "ENOENT" })
+    }
     const store = await this.stores.openWriter(folders.metadataStore, host)
     try {
       const { totalBytes } = await disk.space(path)

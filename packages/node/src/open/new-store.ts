@@ -4,7 +4,7 @@ import { hexOf } from "@hayloft/base/bytes.js"
 import { parseDeviceId, parseEpoch, parseStoreId, rowKeyOf, type DeviceId, type StoreId } from "@hayloft/base/ids.js"
 import { BLOCK_BYTES_DEFAULT, DEVICES_MAX } from "@hayloft/base/limits.js"
 import { defaultMetaCopies, shardCount, type Policy } from "@hayloft/base/policy.js"
-import { createSuperblock, isMountPoint } from "@hayloft/engine/device/index.js"
+import { createSuperblock, isMountPoint, removeRemains } from "@hayloft/engine/device/index.js"
 import type { ControlDevice, ControlRecord, ControlTablet } from "@hayloft/engine/format/control-record.js"
 import type { KeyringRecord } from "@hayloft/engine/format/keyring.js"
 import { FORMAT_EPOCH_FIRST } from "@hayloft/engine/format/superblock.js"
@@ -30,9 +30,10 @@ export async function makeDevices(
   }: { readonly storeId?: StoreId; readonly formatEpoch?: number } = {},
 ): Promise<DeviceFolder[]> {
   const known = inspections.map(({ content }) => (content.kind === "device" ? content.superblock : undefined))
-  return mapBounded(inspections, DEVICES_MAX, async ({ path }, i) => {
+  return mapBounded(inspections, DEVICES_MAX, async ({ path, content }, i) => {
     const superblock = known[i]
     if (superblock) return { path, superblock }
+    if (content.kind === "empty") await removeRemains(diskOf(path), path)
     const deviceId = parseDeviceId(hexOf(random.bytes(8)))
     const device = { storeId, deviceId, createdMs: clock.wallMs(), formatEpoch }
     return { path, superblock: await createSuperblock(diskOf(path), path, device) }

@@ -129,7 +129,7 @@ export class StoppedStore {
     const { clock, disk, locks } = this.owner
     this.held.set(path, await locks.take(path))
     const found = await inspect(disk, path)
-    if (found.content.kind === "remains") await removeRemains(disk, path)
+    if (found.content.kind === "remains" || found.content.kind === "empty") await removeRemains(disk, path)
     if (found.content.kind === "device") return { path, superblock: found.content.superblock }
     const { storeId } = this.record
     const device = { storeId, deviceId: id, createdMs: clock.wallMs(), formatEpoch: formatEpochOf(this.record) }
