@@ -44,7 +44,8 @@ export function leastCalls(samples: readonly Coverage[]): Coverage {
   return (samples[0] ?? []).map(({ url, functions }) => ({
     url,
     functions: functions.map(({ name, at }) => ({
-      ...{ name, at },
+      name,
+      at,
       calls: Math.min(...calls.map(sample => sample.get(`${url}:${at}`) ?? 0)),
     })),
   }))

@@ -77,8 +77,25 @@ function requireFigures(rows: Rows): void {
 }
 
 const THEMES = [
-  ...["large-coded", "large-single", "small", "listings", "batches", "appends", "moments", "queues", "locks"],
-  ...["transactions", "transforms", "remotes", "starts", "memory", "pressure", "dedup", "packing", "tables", "copies"],
+  "large-coded",
+  "large-single",
+  "small",
+  "listings",
+  "batches",
+  "appends",
+  "moments",
+  "queues",
+  "locks",
+  "transactions",
+  "transforms",
+  "remotes",
+  "starts",
+  "memory",
+  "pressure",
+  "dedup",
+  "packing",
+  "tables",
+  "copies",
 ]
 
 test("each row has a figure beside its limit", async () => {
@@ -108,8 +125,15 @@ test("every form of request is answered, and each decorated form follows its pla
   assert.deepEqual(
     rows.map(({ work }) => work).filter(work => !ofPlain.includes(work)),
     [
-      ...["GET 1 KiB", "HEAD 1 KiB", "LIST of 50 keys", "LIST of 100 keys", "DELETE"],
-      ...["PUT 1 KiB", "PUT 4 KiB", "PUT 32 KiB", "PUT 64 KiB"],
+      "GET 1 KiB",
+      "HEAD 1 KiB",
+      "LIST of 50 keys",
+      "LIST of 100 keys",
+      "DELETE",
+      "PUT 1 KiB",
+      "PUT 4 KiB",
+      "PUT 32 KiB",
+      "PUT 64 KiB",
     ],
   )
 })

@@ -75,7 +75,10 @@ async function measure(bench: Bench, checkout: string, forms: readonly RequestFo
 /** Uses a store of its own, since the code that a request runs also depends on earlier writes. */
 async function filesOf(bench: Bench, checkout: string, form: RequestForm): Promise<Files> {
   const store = await FormStore.open(bench, {
-    ...{ name: "request-cost", checkout, folders: FOLDERS, probe: "coverage" },
+    name: "request-cost",
+    checkout,
+    folders: FOLDERS,
+    probe: "coverage",
     args: ["--redundancy", "ec:4+2", "--meta-copies", "3"],
     command: ENTRIES.map(entry => join(checkout, entry)).find(existsSync) ?? checkout,
     environment: { UV_THREADPOOL_SIZE: String(POOL_THREADS) },
@@ -131,8 +134,13 @@ function tableOf(now: readonly CostRow[], before: readonly CostRow[] | undefined
 }
 
 const SOURCE_MAP = z.object({
-  ...{ version: z.number(), file: z.string().default(""), sourceRoot: z.string().default(""), mappings: z.string() },
-  ...{ sources: z.array(z.string()), sourcesContent: z.array(z.string()).default([]), names: z.array(z.string()) },
+  version: z.number(),
+  file: z.string().default(""),
+  sourceRoot: z.string().default(""),
+  mappings: z.string(),
+  sources: z.array(z.string()),
+  sourcesContent: z.array(z.string()).default([]),
+  names: z.array(z.string()),
 })
 
 /** Maps each offset in a built file to its line in the source. */

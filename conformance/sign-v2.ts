@@ -49,7 +49,10 @@ export function signV2(secretKey: string, request: ToSignV2): string {
       .join(",")
   const amz = [...new Set(headers.map(header => header[0].toLowerCase()))].filter(name => name.startsWith("x-amz-"))
   const lines = [
-    ...[method, values("content-md5"), values("content-type"), dateLine],
+    method,
+    values("content-md5"),
+    values("content-type"),
+    dateLine,
     ...amz.sort().map(name => `${name}:${values(name)}`),
     path + signedParameters(query, moreParameters),
   ]

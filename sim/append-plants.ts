@@ -5,15 +5,21 @@ const TEST = "packages/features/src/appends/append-service"
 const COMMANDS = "packages/features/src/appends/append-commands-core.ts"
 
 const plant = (bug: string, ...edits: readonly Edit[]): TestedPlant => ({
-  ...{ bug: `appends: ${bug}`, edits, caughtBy: TEST },
+  bug: `appends: ${bug}`,
+  edits,
+  caughtBy: TEST,
 })
 const inCommands = (find: string, put: string): Edit => ({ file: COMMANDS, find, put })
 
 const ofReferences = (bug: string, ...edits: readonly Edit[]): TestedPlant => ({
-  ...{ bug: `references: ${bug}`, edits, caughtBy: "packages/features/src/appends/concatenation" },
+  bug: `references: ${bug}`,
+  edits,
+  caughtBy: "packages/features/src/appends/concatenation",
 })
 const inReferences = (find: string, put: string): Edit => ({
-  ...{ file: "packages/objects/src/commands/reference-commands-core.ts", find, put },
+  file: "packages/objects/src/commands/reference-commands-core.ts",
+  find,
+  put,
 })
 
 export const APPEND_PLANTS: readonly TestedPlant[] = [
@@ -26,11 +32,9 @@ export const APPEND_PLANTS: readonly TestedPlant[] = [
     inCommands("if (atOffset !== undefined && atOffset !== sizeBytes)", "if (atOffset === -1)"),
   ),
   plant("a small object may have been replaced since its bytes were moved", {
-    ...{
-      file: "packages/objects/src/commands/segments-core.ts",
-      find: "if (moved?.order !== head.order)",
-      put: "if (moved === undefined)",
-    },
+    file: "packages/objects/src/commands/segments-core.ts",
+    find: "if (moved?.order !== head.order)",
+    put: "if (moved === undefined)",
   }),
   plant(
     "full segments are not noted",

@@ -4,7 +4,9 @@ import type { Edit, TestedPlant } from "./plants.js"
 const [OBJECTS, NODE] = ["packages/features/src/storage-classes/storage-classes", "packages/node/src/storage-classes"]
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({
-  ...{ bug: `classes: ${bug}`, edits, caughtBy },
+  bug: `classes: ${bug}`,
+  edits,
+  caughtBy,
 })
 
 export const CLASS_PLANTS: readonly TestedPlant[] = [

@@ -5,7 +5,9 @@ import type { CheckName } from "./world/checks.js"
 const plantCaughtBy =
   (caughtBy: string, folder = "packages/features/src/locks") =>
   (bug: string, file: string, find: string, put: string): TestedPlant => ({
-    ...{ bug: `coord: ${bug}`, edits: [{ file: `${folder}/${file}.ts`, find, put } satisfies Edit], caughtBy },
+    bug: `coord: ${bug}`,
+    edits: [{ file: `${folder}/${file}.ts`, find, put } satisfies Edit],
+    caughtBy,
   })
 
 const plant = plantCaughtBy("packages/features/src/locks/coord")
@@ -187,7 +189,10 @@ export const COORD_PLANTS: readonly TestedPlant[] = [
 ]
 
 const inCluster = (bug: string, caughtBy: readonly CheckName[], ...edits: readonly Edit[]): Plant => ({
-  ...{ bug: `cluster: coord: ${bug}`, edits, scenario: "cluster", caughtBy },
+  bug: `cluster: coord: ${bug}`,
+  edits,
+  scenario: "cluster",
+  caughtBy,
 })
 
 /** Bugs that clients of a storm must find. */

@@ -9,11 +9,9 @@ const COLLECTOR = "packages/objects/src/jobs/collector.ts"
 const WRITER = "packages/engine/src/block/body-writer.ts"
 
 const plant = (bug: string, file: string, find: string, put: string): TestedPlant => ({
-  ...{
-    bug: `dedup: ${bug}`,
-    edits: [{ file, find, put } satisfies Edit],
-    caughtBy: "packages/features/src/dedup/dedup",
-  },
+  bug: `dedup: ${bug}`,
+  edits: [{ file, find, put } satisfies Edit],
+  caughtBy: "packages/features/src/dedup/dedup",
 })
 
 export const DEDUP_PLANTS: readonly TestedPlant[] = [

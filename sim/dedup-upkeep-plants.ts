@@ -6,7 +6,9 @@ const FOLDER = "packages/features/src/dedup"
 const plant =
   (test: string) =>
   (bug: string, ...edits: readonly Edit[]): TestedPlant => ({
-    ...{ bug: `dedup upkeep: ${bug}`, edits, caughtBy: `${FOLDER}/${test}` },
+    bug: `dedup upkeep: ${bug}`,
+    edits,
+    caughtBy: `${FOLDER}/${test}`,
   })
 const inHistories = plant("histories")
 const ofReferences = plant("references")
@@ -16,11 +18,9 @@ const ofRecount = (find: string, put: string): Edit => ({ file: "packages/object
 
 export const DEDUP_UPKEEP_PLANTS: readonly TestedPlant[] = [
   ofReferences("a row of references may change and be the same again", {
-    ...{
-      file: "packages/engine/src/format/references-record.ts",
-      find: "changes: (before.changes ?? 0) + 1",
-      put: "changes: 0",
-    },
+    file: "packages/engine/src/format/references-record.ts",
+    find: "changes: (before.changes ?? 0) + 1",
+    put: "changes: 0",
   }),
   inHistories(
     "a count is compared although its row has changed",

@@ -7,7 +7,9 @@ const PARTS = "packages/objects/src/sealed-parts.ts"
 const SEALING_COMMANDS = "packages/objects/src/commands/encrypt-commands-core.ts"
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({
-  ...{ bug: `encryption: ${bug}`, edits, caughtBy },
+  bug: `encryption: ${bug}`,
+  edits,
+  caughtBy,
 })
 
 export const ENCRYPTION_PLANTS: readonly TestedPlant[] = [

@@ -11,7 +11,9 @@ const LEDGER = "packages/objects/src/jobs/repair-ledger.ts"
 const plant =
   (caughtBy: string) =>
   (bug: string, file: string, find: string, put: string): TestedPlant => ({
-    ...{ bug: `hot: ${bug}`, edits: [{ file, find, put }], caughtBy },
+    bug: `hot: ${bug}`,
+    edits: [{ file, find, put }],
+    caughtBy,
   })
 
 const ofCore = plant("packages/engine/src/block/hot-copies-core")

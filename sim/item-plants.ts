@@ -8,7 +8,9 @@ const BACKED_UP = "packages/features/src/items/backed-up-items"
 const RESCUE_TEST = "packages/node/src/rescue/rescue-items"
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({
-  ...{ bug: `items: ${bug}`, edits, caughtBy },
+  bug: `items: ${bug}`,
+  edits,
+  caughtBy,
 })
 
 export const ITEM_PLANTS: readonly TestedPlant[] = [

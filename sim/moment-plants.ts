@@ -11,7 +11,9 @@ const [MODEL, ENGINES, REQUESTS] = [
 ]
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({
-  ...{ bug: `moments: ${bug}`, edits, caughtBy },
+  bug: `moments: ${bug}`,
+  edits,
+  caughtBy,
 })
 
 export const MOMENT_PLANTS: readonly TestedPlant[] = [

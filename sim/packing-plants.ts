@@ -13,7 +13,9 @@ const plant = (
   put: string,
   caughtBy = "packages/features/src/packing/packing",
 ): TestedPlant => ({
-  ...{ bug: `packing: ${bug}`, edits: [{ file, find, put } satisfies Edit], caughtBy },
+  bug: `packing: ${bug}`,
+  edits: [{ file, find, put } satisfies Edit],
+  caughtBy,
 })
 
 export const PACKING_PLANTS: readonly TestedPlant[] = [

@@ -4,11 +4,9 @@ import type { Edit, TestedPlant } from "./plants.js"
 const plantCaughtBy =
   (caughtBy: string) =>
   (bug: string, file: string, find: string, put: string): TestedPlant => ({
-    ...{
-      bug: `queues: ${bug}`,
-      edits: [{ file: `packages/features/src/queues/${file}.ts`, find, put } satisfies Edit],
-      caughtBy,
-    },
+    bug: `queues: ${bug}`,
+    edits: [{ file: `packages/features/src/queues/${file}.ts`, find, put } satisfies Edit],
+    caughtBy,
   })
 
 const plant = plantCaughtBy("packages/features/src/queues/queues")

@@ -8,7 +8,9 @@ const MULTIPART = "packages/objects/src/commands/multipart-commands-core.ts"
 const BATCH = "packages/engine/src/sql/batch-core.ts"
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({
-  ...{ bug: `quotas: ${bug}`, edits, caughtBy },
+  bug: `quotas: ${bug}`,
+  edits,
+  caughtBy,
 })
 
 export const QUOTA_PLANTS: readonly TestedPlant[] = [
@@ -80,7 +82,10 @@ export const QUOTA_PLANTS: readonly TestedPlant[] = [
 ]
 
 const ofNodes = (bug: string, caughtBy: CheckName, ...edits: readonly Edit[]): Plant => ({
-  ...{ bug: `limits: ${bug}`, edits, scenario: "limited cluster", caughtBy: [caughtBy] },
+  bug: `limits: ${bug}`,
+  edits,
+  scenario: "limited cluster",
+  caughtBy: [caughtBy],
 })
 
 /** The plants that random histories on several nodes must catch, in the simulated cluster. */

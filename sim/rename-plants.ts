@@ -5,7 +5,9 @@ const DECISION = "packages/objects/src/commands/rename-core"
 const SERVICE = "packages/objects/src/rename-service"
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({
-  ...{ bug: `rename: ${bug}`, edits, caughtBy },
+  bug: `rename: ${bug}`,
+  edits,
+  caughtBy,
 })
 
 const inDecision = (find: string, put: string): Edit => ({ file: `${DECISION}.ts`, find, put })

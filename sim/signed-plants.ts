@@ -5,7 +5,9 @@ const FRAME = "packages/protocols/src/signed/frame.ts"
 const PROTOCOLS = "tests/signed/protocols"
 
 const plant = (bug: string, ...edits: readonly Edit[]): TestedPlant => ({
-  ...{ bug: `signed protocols: ${bug}`, edits, caughtBy: PROTOCOLS },
+  bug: `signed protocols: ${bug}`,
+  edits,
+  caughtBy: PROTOCOLS,
 })
 
 export const SIGNED_PLANTS: readonly TestedPlant[] = [

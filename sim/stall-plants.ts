@@ -4,7 +4,9 @@ import type { TestedPlant } from "./plants.js"
 const STALLS = "packages/engine/src/device/stalls.ts"
 
 const plant = (bug: string, file: string, find: string, put: string): TestedPlant => ({
-  ...{ bug: `stalls: ${bug}`, edits: [{ file, find, put }], caughtBy: "packages/node/src/failing-devices" },
+  bug: `stalls: ${bug}`,
+  edits: [{ file, find, put }],
+  caughtBy: "packages/node/src/failing-devices",
 })
 
 export const STALL_PLANTS: readonly TestedPlant[] = [

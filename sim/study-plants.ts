@@ -6,7 +6,9 @@ const PLAN = "packages/engine/src/block/write-plan-core.ts"
 const BLOCKS = "sim/studies/quorum/blocks.ts"
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({
-  ...{ bug: `studies: ${bug}`, edits, caughtBy },
+  bug: `studies: ${bug}`,
+  edits,
+  caughtBy,
 })
 
 export const STUDY_PLANTS: readonly TestedPlant[] = [

@@ -6,7 +6,9 @@ const FILE = "packages/engine/src/table-files/table-file.ts"
 const JOBS = "packages/features/src/user-jobs/started-jobs.ts"
 
 const plant = (bug: string, file: string, find: string, put: string, caughtBy: string): TestedPlant => ({
-  ...{ bug: `tables: ${bug}`, edits: [{ file, find, put } satisfies Edit], caughtBy },
+  bug: `tables: ${bug}`,
+  edits: [{ file, find, put } satisfies Edit],
+  caughtBy,
 })
 
 const TESTS = "packages/engine/src/table-files/table-file"

@@ -7,7 +7,9 @@ const MOVE = "packages/engine/src/volume/survivor-move.ts"
 const KEYS = "packages/engine/src/format/expiring-key.ts"
 
 const plant = (bug: string, file: string, find: string, put: string, caughtBy: string): TestedPlant => ({
-  ...{ bug: `ttl: ${bug}`, edits: [{ file, find, put }], caughtBy },
+  bug: `ttl: ${bug}`,
+  edits: [{ file, find, put }],
+  caughtBy,
 })
 const [MODEL, TESTS] = ["packages/engine/src/volume/device-volumes-model", "packages/engine/src/volume/device-volumes"]
 

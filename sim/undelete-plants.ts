@@ -6,7 +6,9 @@ const EDITOR = "packages/objects/src/commands/row-editor-core.ts"
 const PART = "packages/features/src/undelete/part-core.ts"
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({
-  ...{ bug: `undelete: ${bug}`, edits, caughtBy },
+  bug: `undelete: ${bug}`,
+  edits,
+  caughtBy,
 })
 
 export const UNDELETE_PLANTS: readonly TestedPlant[] = [

@@ -4,7 +4,9 @@ import type { Edit, TestedPlant } from "./plants.js"
 const READER = "packages/base/src/xml-reader.ts"
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({
-  ...{ bug: `XML: ${bug}`, edits, caughtBy },
+  bug: `XML: ${bug}`,
+  edits,
+  caughtBy,
 })
 
 export const XML_PLANTS: readonly TestedPlant[] = [

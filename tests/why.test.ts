@@ -162,7 +162,10 @@ test("an explicit Deny: which statement of which policy", async () => {
   assert.equal((await s3(ROOT, "PUT /shared?policy", { body: denyAll })).status, 204)
   const ofBucket = await why(await s3(ROOT, "GET /shared/x"))
   assert.deepEqual(ofBucket.decidedBy, {
-    ...{ side: "resource", policy: "the policy of bucket shared", statement: 1, sid: "Nobody" },
+    side: "resource",
+    policy: "the policy of bucket shared",
+    statement: 1,
+    sid: "Nobody",
   })
   const { stdout } = await running().hayloft(["why", (await s3(ROOT, "GET /shared/x")).requestId.toLowerCase()])
   assert.match(stdout, /decided by +bucket policy: the policy of bucket shared, statement 1 \(Nobody\)/)
@@ -216,7 +219,9 @@ test("another account: both sides are needed, or only the bucket's for the accou
     [
       "resource",
       {
-        ...{ Effect: "Allow", Principal: { AWS: closed.caller.arn }, Action: "s3:GetObject" },
+        Effect: "Allow",
+        Principal: { AWS: closed.caller.arn },
+        Action: "s3:GetObject",
         Resource: "arn:aws:s3:::shared/other",
       },
     ],

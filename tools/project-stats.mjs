@@ -79,8 +79,12 @@ export function projectStats(root, days) {
   const lived = lifetimes(root, since)
   const middle = median(lived)
   return {
-    ...{ days, commits, authors: linesOf.size, busFactor: busFactor(linesOf) },
-    ...{ mergedBranches: lived.length, medianLifetimeDays: middle === undefined ? undefined : middle / DAY_MS },
+    days,
+    commits,
+    authors: linesOf.size,
+    busFactor: busFactor(linesOf),
+    mergedBranches: lived.length,
+    medianLifetimeDays: middle === undefined ? undefined : middle / DAY_MS,
   }
 }
 

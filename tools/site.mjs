@@ -174,8 +174,13 @@ export async function writeSite(folder) {
   cpSync(join(ROOT, "site/site.css"), join(folder, "site.css"))
   writeFileSync(join(folder, "search.json"), JSON.stringify(search))
   await bundle({
-    ...{ entryPoints: [join(ROOT, "site/search.js")], outfile: join(folder, "search.js") },
-    ...{ bundle: true, minify: true, format: "iife", target: "es2022", logLevel: "error" },
+    entryPoints: [join(ROOT, "site/search.js")],
+    outfile: join(folder, "search.js"),
+    bundle: true,
+    minify: true,
+    format: "iife",
+    target: "es2022",
+    logLevel: "error",
   })
   return pages.map(({ address }) => address)
 }

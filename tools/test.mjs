@@ -149,8 +149,12 @@ async function runAll(units, { isWhole, isRecorded }) {
   const outcomes = []
   const isFailed = ({ failures }) => failures.length > 0
   const progress = showProgress(process.stdout, () => ({
-    ...{ done: outcomes.length, all: units.length, running: running.map(({ name }) => name) },
-    ...{ failed: outcomes.filter(isFailed).length, seconds: seconds(), expectedSeconds },
+    done: outcomes.length,
+    all: units.length,
+    running: running.map(({ name }) => name),
+    failed: outcomes.filter(isFailed).length,
+    seconds: seconds(),
+    expectedSeconds,
   }))
   await new Promise(resolve => {
     const startMore = () => {

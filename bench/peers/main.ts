@@ -139,13 +139,11 @@ async function measure({ name, place }: Running, load: readonly string[]): Promi
   if (error !== "") tell(`${name}: ${firstLine(error)}`)
   return parseRows(out.toString("utf8"), name).map(
     ({ operation, sizeBytes, connections, operationsPerSecond, p99Ms, errors }) => ({
-      ...{
-        store: name,
-        work: `${operation} ${sizeBytes} B, ${connections} connections`,
-        perSecond: operationsPerSecond,
-        p99Ms,
-        errors,
-      },
+      store: name,
+      work: `${operation} ${sizeBytes} B, ${connections} connections`,
+      perSecond: operationsPerSecond,
+      p99Ms,
+      errors,
     }),
   )
 }

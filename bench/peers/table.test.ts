@@ -3,8 +3,15 @@ import { test } from "node:test"
 import { median, tableOf } from "./table.js"
 
 const MACHINE = {
-  ...{ cpu: "x", cores: 2, node: "20.0.0", memoryGib: 4, fileSystem: "ext4 on /dev/vda", load: 0.1, commit: "abc" },
-  ...{ command: "npm run bench:peers", startedAt: "2026-11-24T10:00:00.000Z" },
+  cpu: "x",
+  cores: 2,
+  node: "20.0.0",
+  memoryGib: 4,
+  fileSystem: "ext4 on /dev/vda",
+  load: 0.1,
+  commit: "abc",
+  command: "npm run bench:peers",
+  startedAt: "2026-11-24T10:00:00.000Z",
 }
 const STORE = { version: "1", durability: "synchronised", command: "serve" }
 const round = (store: string, perSecond: number, errors = 0) => ({

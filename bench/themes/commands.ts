@@ -84,8 +84,10 @@ class Commands implements Fixture {
     })
     const plain = await this.plainBatches()
     const also = {
-      ...{ ownMicros: own.ownMicros, databaseMicros: own.databaseMicros },
-      ...{ plainOwnMicros: plain.ownMicros, plainDatabaseMicros: plain.databaseMicros },
+      ownMicros: own.ownMicros,
+      databaseMicros: own.databaseMicros,
+      plainOwnMicros: plain.ownMicros,
+      plainDatabaseMicros: plain.databaseMicros,
     }
     return { figure: own.perCpuSecond, unit: "k/CPU s", limit: plain.perCpuSecond, also }
   }

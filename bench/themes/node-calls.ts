@@ -23,8 +23,11 @@ const SHARDS_CONCURRENT = 4
 
 const bytes = { encode: (value: Uint8Array) => value, decode: (value: Uint8Array) => value }
 const method = (number: number, name: string): RpcMethod<Uint8Array, Uint8Array> => ({
-  ...{ number, name, changes: false },
-  ...{ request: bytes, response: bytes },
+  number,
+  name,
+  changes: false,
+  request: bytes,
+  response: bytes,
 })
 const ECHO = method(1, "echo")
 const PUT = method(2, "put")

@@ -31,8 +31,11 @@ const DEVICE = parseDeviceId("00000000000000d1")
 
 const bytes = { encode: (value: Uint8Array) => value, decode: (value: Uint8Array) => value }
 const method = (number: number, name: string): RpcMethod<Uint8Array, Uint8Array> => ({
-  ...{ number, name, changes: false },
-  ...{ request: bytes, response: bytes },
+  number,
+  name,
+  changes: false,
+  request: bytes,
+  response: bytes,
 })
 const PLAIN_PUT = method(60_001, "plain put")
 const PLAIN_GET = method(60_002, "plain get")
@@ -43,8 +46,12 @@ function shardOf(): Needle {
   const id = { partition: partitionOf(uploadId, 0, 0), uploadId, part: 0, block: 0, generation: 0, slot: 0 }
   const body = randomBytes(SHARD_BYTES)
   return {
-    ...{ id, owner: { bucketId: parseBucketId(1), key: objectKeyOfText("key") }, policy: parsePolicy("ec:4+2") },
-    ...{ blockLengthBytes: 4 * MIB, recoveryHeader: undefined, body },
+    id,
+    owner: { bucketId: parseBucketId(1), key: objectKeyOfText("key") },
+    policy: parsePolicy("ec:4+2"),
+    blockLengthBytes: 4 * MIB,
+    recoveryHeader: undefined,
+    body,
     checksums: subBlockChecksums(body, needleSeed(id)),
   }
 }

@@ -25,7 +25,9 @@ const keyOf = (i: number): string => `user:${((i * STEP) >>> 0).toString(16).pad
 async function* rows(count: number) {
   for (let from = 0; from < count; from += BATCH)
     yield Array.from({ length: Math.min(BATCH, count - from) }, (_, i) => ({
-      ...{ key: Buffer.from(keyOf(from + i)), value: VALUE, line: from + i },
+      key: Buffer.from(keyOf(from + i)),
+      value: VALUE,
+      line: from + i,
     }))
 }
 

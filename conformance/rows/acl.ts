@@ -162,8 +162,11 @@ const listRows: readonly Row[] = [
     await takesLists(scene)
     await scene.stored("k")
     const denied = (name: string, value: string) => ({
-      ...{ Effect: "Deny", Principal: "*", Action: ["s3:PutObject", "s3:PutObjectAcl"] },
-      ...{ Resource: `arn:aws:s3:::${scene.bucket}/*`, Condition: { StringEquals: { [`s3:${name}`]: value } } },
+      Effect: "Deny",
+      Principal: "*",
+      Action: ["s3:PutObject", "s3:PutObjectAcl"],
+      Resource: `arn:aws:s3:::${scene.bucket}/*`,
+      Condition: { StringEquals: { [`s3:${name}`]: value } },
     })
     const statements = [denied("x-amz-acl", "public-read"), denied("x-amz-metadata-directive", "REPLACE")]
     const body = JSON.stringify({ Version: "2012-10-17", Statement: statements })

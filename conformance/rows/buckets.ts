@@ -55,7 +55,10 @@ const bucketRows: readonly Row[] = [
     const statements = [
       { Effect: "Allow", Principal, Action: "s3:GetObject*", Resource: `arn:aws:s3:::${bucket}/*` },
       {
-        ...{ Effect: "Allow", Principal, Action: "s3:ListBucket", Resource: `arn:aws:s3:::${bucket}` },
+        Effect: "Allow",
+        Principal,
+        Action: "s3:ListBucket",
+        Resource: `arn:aws:s3:::${bucket}`,
         Condition: { StringLike: { "s3:prefix": ["home/*", "é"] } },
       },
     ]

@@ -67,7 +67,10 @@ const MODES = ["none", "s3", "client", "kms"] as const
 type Mode = (typeof MODES)[number]
 /** The values of x-amz-server-side-encryption in answers. */
 const METHODS: Readonly<Record<Mode, string | undefined>> = {
-  ...{ none: undefined, client: undefined, s3: "AES256", kms: "aws:kms" },
+  none: undefined,
+  client: undefined,
+  s3: "AES256",
+  kms: "aws:kms",
 }
 const WRITE: Readonly<Record<Mode, Headers>> = { none: {}, s3: S3, client: KEY, kms: KMS }
 const READ: Readonly<Record<Mode, Headers>> = { none: {}, s3: {}, client: KEY, kms: {} }

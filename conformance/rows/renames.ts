@@ -24,7 +24,8 @@ const FULL = {
 
 const rename = (scene: Scene, from: string, to: string, headers: Record<string, string> = {}) =>
   scene.call("PUT", {
-    ...{ key: to, query: "renameObject" },
+    key: to,
+    query: "renameObject",
     headers: { "x-amz-rename-source": `/${scene.bucket}/${encodeText(from, true)}`, ...headers },
   })
 
@@ -32,8 +33,16 @@ const etagOf = async (scene: Scene, key: string): Promise<string> =>
   present((await scene.head(key)).header("etag"), "ETag")
 
 const KEPT = [
-  ...["etag", "content-type", "content-length", "cache-control", "x-amz-meta-note", "x-amz-tagging-count"],
-  ...["x-amz-website-redirect-location", "x-amz-checksum-crc32", "x-amz-storage-class", "x-amz-server-side-encryption"],
+  "etag",
+  "content-type",
+  "content-length",
+  "cache-control",
+  "x-amz-meta-note",
+  "x-amz-tagging-count",
+  "x-amz-website-redirect-location",
+  "x-amz-checksum-crc32",
+  "x-amz-storage-class",
+  "x-amz-server-side-encryption",
 ]
 
 async function keepsAll(scene: Scene): Promise<void> {

@@ -105,7 +105,10 @@ export const storageClassRows: readonly Row[] = [
   // states the class.
   row("12.206", "a policy can depend on the class of a request", async scene => {
     const statement = {
-      ...{ Effect: "Deny", Principal: "*", Action: "s3:PutObject", Resource: `arn:aws:s3:::${scene.bucket}/*` },
+      Effect: "Deny",
+      Principal: "*",
+      Action: "s3:PutObject",
+      Resource: `arn:aws:s3:::${scene.bucket}/*`,
       Condition: { StringEquals: { "s3:x-amz-storage-class": "ONEZONE_IA" } },
     }
     const body = JSON.stringify({ Version: "2012-10-17", Statement: [statement] })

@@ -72,7 +72,8 @@ async function failureOf(response: Response): Promise<ApiError> {
 /** The failure that the text of a response describes: JSON, or the XML of S3. */
 export function failureOfText(status: number, text: string, requestId?: string, isDeleteMarker?: boolean): ApiError {
   const { code, message } = parseErrorText(text) ?? {
-    ...{ code: "unexpected", message: `the server answered with status ${status}` },
+    code: "unexpected",
+    message: `the server answered with status ${status}`,
   }
   return new ApiError(status, code, message, requestId, isDeleteMarker)
 }
@@ -120,13 +121,12 @@ export async function request(
 ): Promise<Response> {
   const limit = AbortSignal.timeout(timeoutMs)
   const init: RequestInit = {
-    ...{
-      method,
-      headers: headersOf(method, body !== undefined, headers),
-      credentials: "same-origin",
-      cache: "no-store",
-    },
-    ...{ redirect: "error", signal: signal === undefined ? limit : AbortSignal.any([signal, limit]) },
+    method,
+    headers: headersOf(method, body !== undefined, headers),
+    credentials: "same-origin",
+    cache: "no-store",
+    redirect: "error",
+    signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),
     ...(body === undefined ? {} : { body }),
   }
   const response = await fetch(addressOf(path, query), init).catch((error: unknown) => {

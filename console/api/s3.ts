@@ -73,12 +73,14 @@ function rowOf(element: Element): Row {
   const isMarker = element.localName === "DeleteMarker"
   const versionId = textIn(element, "VersionId")
   return {
-    ...{ key, isAddressable: isAddressable(key), isMarker },
-    ...{
-      versionId: versionId === "" ? undefined : versionId,
-      isLatest: versionId === "" || isTrue(element, "IsLatest"),
-    },
-    ...{ sizeBytes: Number(textIn(element, "Size")), modifiedMs: Date.parse(textIn(element, "LastModified")) },
+    key,
+    isAddressable: isAddressable(key),
+    isMarker,
+
+    versionId: versionId === "" ? undefined : versionId,
+    isLatest: versionId === "" || isTrue(element, "IsLatest"),
+    sizeBytes: Number(textIn(element, "Size")),
+    modifiedMs: Date.parse(textIn(element, "LastModified")),
     storageClass: textIn(element, "StorageClass"),
   }
 }

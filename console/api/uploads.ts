@@ -61,8 +61,10 @@ export function addUploads(bucket: string, files: readonly { readonly key: strin
     const id = (lastId += 1)
     const parts = partsOf(file)
     works.set(id, {
-      ...{ controller: new AbortController(), uploadId: undefined },
-      ...{ etags: Array<undefined>(parts).fill(undefined), sent: Array<number>(parts).fill(0) },
+      controller: new AbortController(),
+      uploadId: undefined,
+      etags: Array<undefined>(parts).fill(undefined),
+      sent: Array<number>(parts).fill(0),
     })
     return { id, bucket, key, file, state: "waiting", sentBytes: 0, problem: undefined }
   })

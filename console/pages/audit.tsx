@@ -120,8 +120,11 @@ export function AuditPage() {
   const entries = useLive<Entries>(path, EVERY_MS)
   const search = (): void => {
     const texts = {
-      ...{ caller: caller.value, operation: operation.value, target: target.value },
-      ...{ sinceMs: timeMsOf(since.value), untilMs: timeMsOf(until.value, 59_999) },
+      caller: caller.value,
+      operation: operation.value,
+      target: target.value,
+      sinceMs: timeMsOf(since.value),
+      untilMs: timeMsOf(until.value, 59_999),
     }
     setQuery(Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, text.trim() || undefined])))
   }

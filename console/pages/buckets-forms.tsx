@@ -263,7 +263,8 @@ const BLOCKS = [
 
 function PublicAccess(props: FormProps) {
   const blocks = BLOCKS.map(([name, label]) => ({
-    ...{ name, label },
+    name,
+    label,
     value: useSignal(memberOf(props.found.value, name) === true),
   }))
   const toValue = () => Object.fromEntries(blocks.map(({ name, value }) => [name, value.value]))

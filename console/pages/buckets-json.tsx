@@ -54,7 +54,8 @@ export function JsonTab({ bucket, settings, onSaved }: JsonProps) {
     { key: "setting", title: "Setting", cell: ({ setting }) => setting, sortBy: ({ setting }) => setting },
     { key: "value", title: "Value", cell: setting => <code>{shortText(setting)}</code> },
     {
-      ...{ key: "actions", title: "Actions" },
+      key: "actions",
+      title: "Actions",
       cell: setting => (
         <div class="actions">
           {setting.refused === undefined && (

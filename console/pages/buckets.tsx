@@ -41,20 +41,30 @@ function ownerOf(): string | undefined {
 
 const COLUMNS: readonly Column<Bucket>[] = [
   {
-    ...{ key: "name", title: "Bucket", cell: ({ name }) => <a href={pathTo(["buckets", name])}>{name}</a> },
+    key: "name",
+    title: "Bucket",
+    cell: ({ name }) => <a href={pathTo(["buckets", name])}>{name}</a>,
     sortBy: ({ name }) => name,
   },
   {
-    ...{ key: "objects", title: "Objects", align: "end", cell: ({ usage }) => countText(usage.objects) },
+    key: "objects",
+    title: "Objects",
+    align: "end",
+    cell: ({ usage }) => countText(usage.objects),
     sortBy: ({ usage }) => usage.objects,
   },
   {
-    ...{ key: "bytes", title: "Size", align: "end", cell: ({ usage }) => sizeText(usage.bytes) },
+    key: "bytes",
+    title: "Size",
+    align: "end",
+    cell: ({ usage }) => sizeText(usage.bytes),
     sortBy: ({ usage }) => usage.bytes,
   },
   { key: "versioning", title: "Versioning", cell: ({ versioning }) => (versioning === "never" ? "off" : versioning) },
   {
-    ...{ key: "created", title: "Created", cell: ({ createdMs }) => timeText(createdMs) },
+    key: "created",
+    title: "Created",
+    cell: ({ createdMs }) => timeText(createdMs),
     sortBy: ({ createdMs }) => createdMs,
   },
   {
@@ -142,7 +152,8 @@ function SettingsTabs({ bucket }: { readonly bucket: Bucket }) {
         { key: "history", title: "History", content: () => <HistoryTab bucket={bucket} /> },
         { key: "inventory", title: "Inventory", content: () => <InventoryTab bucket={bucket} /> },
         {
-          ...{ key: "settings", title: "Settings" },
+          key: "settings",
+          title: "Settings",
           content: () => loaded(settings => <FormsTab {...{ settings }} bucket={name} onSaved={live.refreshed} />),
         },
         { key: "lifecycle", title: "Lifecycle", content: () => ofSetting("lifecycle", LifecycleTab) },
@@ -151,7 +162,8 @@ function SettingsTabs({ bucket }: { readonly bucket: Bucket }) {
         { key: "copies", title: "Copies", content: () => ofSetting("copies", CopiesTab) },
         { key: "policy", title: "Policy", content: () => ofSetting("policy", PolicyTab) },
         {
-          ...{ key: "json", title: "JSON" },
+          key: "json",
+          title: "JSON",
           content: () => loaded(settings => <JsonTab {...{ settings }} bucket={name} onSaved={live.refreshed} />),
         },
       ]}

@@ -17,8 +17,13 @@ type StorageClass = Redundancy["classes"][number]["storageClass"]
 
 const CLASSES: readonly (readonly [StorageClass, string])[] = (
   [
-    ...(["STANDARD_IA", "ONEZONE_IA", "REDUCED_REDUNDANCY", "INTELLIGENT_TIERING"] as const),
-    ...(["GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"] as const),
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "REDUCED_REDUNDANCY",
+    "INTELLIGENT_TIERING",
+    "GLACIER_IR",
+    "GLACIER",
+    "DEEP_ARCHIVE",
   ] as const
 ).map(name => [name, name])
 
@@ -43,7 +48,8 @@ function ChangeForm({ onChange }: { readonly onChange: (change: PlannedChange) =
       onChange({ title, path: "/v1/redundancy/class", body: { ...body, storageClass: storageClass.value } })
     else
       onChange({
-        ...{ title, path: "/v1/redundancy" },
+        title,
+        path: "/v1/redundancy",
         body: scope.value === "bucket" ? { ...body, bucket: bucket.value.trim() } : body,
       })
   }

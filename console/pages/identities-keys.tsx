@@ -96,22 +96,29 @@ const columnsOf = (account: string, changes: Changes, isOfUser: boolean): readon
     ? []
     : [
         {
-          ...{ key: "owner", title: "Owner", sortBy: ({ userName = "" }: Key) => userName },
+          key: "owner",
+          title: "Owner",
+          sortBy: ({ userName = "" }: Key) => userName,
           cell: ({ userName }: Key) =>
             userName === undefined ? "root user" : <a href={pageOf(account, "users", userName)}>{userName}</a>,
         },
       ]),
   { key: "state", title: "State", cell: key => <KeyState keyOf={key} /> },
   {
-    ...{ key: "used", title: "Last use", cell: ({ lastUse }) => <LastUse lastUse={lastUse} /> },
+    key: "used",
+    title: "Last use",
+    cell: ({ lastUse }) => <LastUse lastUse={lastUse} />,
     sortBy: ({ lastUse }) => lastUse?.usedMs ?? 0,
   },
   {
-    ...{ key: "created", title: "Created", cell: ({ createdMs }) => timeText(createdMs) },
+    key: "created",
+    title: "Created",
+    cell: ({ createdMs }) => timeText(createdMs),
     sortBy: ({ createdMs }) => createdMs,
   },
   {
-    ...{ key: "terms", title: "Terms" },
+    key: "terms",
+    title: "Terms",
     cell: ({ description = "", expiresMs, policy }) =>
       [
         ...(description === "" ? [] : [description]),
@@ -120,7 +127,8 @@ const columnsOf = (account: string, changes: Changes, isOfUser: boolean): readon
       ].join("; ") || "–",
   },
   {
-    ...{ key: "actions", title: "Actions" },
+    key: "actions",
+    title: "Actions",
     cell: ({ accessKeyId, isActive }) => <KeyActions id={accessKeyId} isActive={isActive} {...changes} />,
   },
 ]

@@ -23,14 +23,18 @@ export const policyName = (arn: string): string => arn.slice(arn.lastIndexOf("/"
 const policiesOf = ({ attached, inline }: Identity): string => listText([...attached.map(policyName), ...inline]) || "–"
 
 const nameColumn = <T extends Identity>(account: string, kind: Kind): Column<T> => ({
-  ...{ key: "name", title: "Name", sortBy: ({ name }: T) => name },
+  key: "name",
+  title: "Name",
+  sortBy: ({ name }: T) => name,
   cell: ({ name }: T) => <a href={pageOf(account, `${kind}s`, name)}>{name}</a>,
 })
 
 const COMMON: readonly Column<Identity>[] = [
   { key: "policies", title: "Policies", cell: policiesOf },
   {
-    ...{ key: "created", title: "Created", cell: ({ createdMs }) => timeText(createdMs) },
+    key: "created",
+    title: "Created",
+    cell: ({ createdMs }) => timeText(createdMs),
     sortBy: ({ createdMs }) => createdMs,
   },
 ]
@@ -153,7 +157,9 @@ type Policy = ManagedPolicies["policies"][number]
 
 const policyColumns = (account: string): readonly Column<Policy>[] => [
   {
-    ...{ key: "name", title: "Name", sortBy: ({ name }) => name },
+    key: "name",
+    title: "Name",
+    sortBy: ({ name }) => name,
     cell: ({ name, arn }) => <a href={pageOf(account, "policies", arn)}>{name}</a>,
   },
   { key: "of", title: "Of", cell: ({ isBuiltIn }) => (isBuiltIn ? "built-in" : "account") },

@@ -206,7 +206,8 @@ function Members({ account, name }: Pick<Subject, "account" | "name">) {
                 cell: user => <a href={pageOf(account, "users", user.name)}>{user.name}</a>,
               },
               {
-                ...{ key: "actions", title: "Actions" },
+                key: "actions",
+                title: "Actions",
                 cell: user => (
                   <ActionButton label={`Remove ${user.name}`} work={remove(user.name)} done={`Removed ${user.name}`}>
                     Remove

@@ -19,7 +19,9 @@ import { accountPath, listOf } from "./identities-api.js"
 
 const ACCOUNT_COLUMNS: readonly Column<Account>[] = [
   {
-    ...{ key: "id", title: "Id", sortBy: ({ id }) => id },
+    key: "id",
+    title: "Id",
+    sortBy: ({ id }) => id,
     cell: ({ id }) => <a href={listOf(id, "users")}>{id}</a>,
   },
   { key: "name", title: "Name", cell: ({ displayName }) => displayName, sortBy: ({ displayName }) => displayName },
@@ -77,7 +79,8 @@ const providerColumns = (account: string, onChange: () => void): readonly Column
   { key: "arn", title: "ARN", cell: ({ arn }) => <code>{arn}</code> },
   { key: "created", title: "Created", cell: ({ createdMs }) => timeText(createdMs) },
   {
-    ...{ key: "actions", title: "Actions" },
+    key: "actions",
+    title: "Actions",
     cell: ({ provider }) => (
       <ConfirmButton
         label={`Delete ${provider}`}
@@ -170,7 +173,8 @@ const tokenColumns = (onChange: () => void): readonly Column<Token>[] => [
     cell: ({ expiresMs }) => (expiresMs === undefined ? "never" : timeText(expiresMs)),
   },
   {
-    ...{ key: "actions", title: "Actions" },
+    key: "actions",
+    title: "Actions",
     cell: ({ id, name }) => (
       <ConfirmButton
         label={`Revoke ${name}`}

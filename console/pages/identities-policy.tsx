@@ -107,7 +107,8 @@ function Versions(props: { readonly path: string; readonly policy: ManagedPolicy
           { key: "version", title: "Version", cell: ({ version }) => `v${version}` },
           { key: "created", title: "Created", cell: ({ createdMs }) => timeText(createdMs) },
           {
-            ...{ key: "actions", title: "Actions" },
+            key: "actions",
+            title: "Actions",
             cell: ({ version }) =>
               version === defaultVersion ? (
                 <Badge kind="good">applies</Badge>
@@ -314,7 +315,10 @@ export function NewRolePage({ account }: { readonly account: string }) {
   const save = async (trust: unknown): Promise<void> => {
     const text = name.value.trim()
     await api.post(accountPath(account, "roles"), {
-      ...{ name: text, trust, description: description.value, sessionSecondsMax },
+      name: text,
+      trust,
+      description: description.value,
+      sessionSecondsMax,
     })
     toast(`Created role ${text}`)
     go(pageOf(account, "roles", text))

@@ -37,7 +37,9 @@ const UNDER_WAY: readonly Column<StartedJob>[] = [
 const ENDED: readonly Column<StartedJob>[] = [
   ...JOB_COLUMNS,
   {
-    ...{ key: "ended", title: "Ended", cell: ({ endedMs }) => (endedMs === undefined ? "–" : timeText(endedMs)) },
+    key: "ended",
+    title: "Ended",
+    cell: ({ endedMs }) => (endedMs === undefined ? "–" : timeText(endedMs)),
     sortBy: ({ endedMs = 0 }) => endedMs,
   },
   { key: "result", title: "Result", cell: ({ result, lastError }) => result ?? lastError ?? "–" },

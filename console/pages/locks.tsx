@@ -54,7 +54,11 @@ function SessionName({ id, name = "" }: { readonly id: string; readonly name?: s
 }
 
 const namespaceNumber = (key: "locks" | "files", title: string): Column<CoordNamespace> => ({
-  ...{ key, title, align: "end", cell: namespace => countText(namespace[key]), sortBy: namespace => namespace[key] },
+  key,
+  title,
+  align: "end",
+  cell: namespace => countText(namespace[key]),
+  sortBy: namespace => namespace[key],
 })
 
 const NAMESPACE_COLUMNS: readonly Column<CoordNamespace>[] = [

@@ -137,9 +137,14 @@ export function BulkDialog(props: {
   const { scope, onClose, onStarted } = props
   const { bucket, selected } = scope
   const fields: Fields = {
-    ...{ kind: useSignal<Kind>(scope.kind), prefix: useSignal(scope.prefix), tags: useSignal("") },
-    ...{ storageClass: useSignal<StorageClass>("STANDARD"), toBucket: useSignal(bucket), toPrefix: useSignal("") },
-    ...{ isDryRun: useSignal(selected === undefined), typed: useSignal("") },
+    kind: useSignal<Kind>(scope.kind),
+    prefix: useSignal(scope.prefix),
+    tags: useSignal(""),
+    storageClass: useSignal<StorageClass>("STANDARD"),
+    toBucket: useSignal(bucket),
+    toPrefix: useSignal(""),
+    isDryRun: useSignal(selected === undefined),
+    typed: useSignal(""),
   }
   const { kind, prefix, isDryRun, typed } = fields
   // Who may not see the setting gets the other kinds.

@@ -161,7 +161,9 @@ export function ShareDialog({ name, onClose }: Omit<DialogProps, "onDone">) {
   const isOperator = state.kind === "signedIn" && state.session.who?.kind !== "principal"
   const make = useAction(async () => {
     shared.value = await api.post<Shared>(`/v1/buckets/${encodeURIComponent(bucket)}/share`, {
-      ...{ key, method: method.value, expiresSeconds: Number(expiresSeconds.value) },
+      key,
+      method: method.value,
+      expiresSeconds: Number(expiresSeconds.value),
       ...(versionId !== undefined && method.value === "GET" ? { versionId } : {}),
       ...(isOperator ? { accessKeyId: accessKeyId.value } : {}),
       ...(endpoint.value === "" ? {} : { endpoint: endpoint.value }),

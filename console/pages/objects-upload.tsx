@@ -111,7 +111,8 @@ const UPLOAD_COLUMNS: readonly Column<Upload>[] = [
   { key: "name", title: "Object", cell: ({ bucket, key }) => <span class="object-key">{`${bucket}/${key}`}</span> },
   { key: "size", title: "Size", align: "end", cell: ({ file }) => sizeText(file.size) },
   {
-    ...{ key: "progress", title: "Progress" },
+    key: "progress",
+    title: "Progress",
     cell: upload => (
       <div class="work">
         <ProgressBar label={`Upload of ${upload.key}`} share={shareSent(upload)} />

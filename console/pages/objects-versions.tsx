@@ -15,7 +15,8 @@ export function VersionState({ row: { isMarker, isLatest } }: { readonly row: Ro
 
 const versionColumns = (name: ObjectName, folder: string, onDone: () => void): readonly Column<Row>[] => [
   {
-    ...{ key: "version", title: "Version" },
+    key: "version",
+    title: "Version",
     cell: ({ versionId, isMarker, key }) =>
       isMarker || versionId === undefined ? (
         <code class="object-key">{versionId ?? "–"}</code>
@@ -29,7 +30,8 @@ const versionColumns = (name: ObjectName, folder: string, onDone: () => void): r
   { key: "modified", title: "Modified", cell: ({ modifiedMs }) => timeText(modifiedMs) },
   { key: "size", title: "Size", align: "end", cell: row => (row.isMarker ? "–" : sizeText(row.sizeBytes)) },
   {
-    ...{ key: "actions", title: "Actions" },
+    key: "actions",
+    title: "Actions",
     cell: row => {
       const version = { ...name, versionId: row.versionId }
       const [text, work] = row.isMarker

@@ -44,15 +44,23 @@ async function bucketsOf(
 
 const BUCKET_COLUMNS: readonly Column<BucketRow>[] = [
   {
-    ...{ key: "name", title: "Bucket", cell: ({ name }) => <a href={pathTo(["objects", name])}>{name}</a> },
+    key: "name",
+    title: "Bucket",
+    cell: ({ name }) => <a href={pathTo(["objects", name])}>{name}</a>,
     sortBy: ({ name }) => name,
   },
   {
-    ...{ key: "objects", title: "Objects", align: "end", cell: ({ objects }) => countText(objects) },
+    key: "objects",
+    title: "Objects",
+    align: "end",
+    cell: ({ objects }) => countText(objects),
     sortBy: ({ objects }) => objects,
   },
   {
-    ...{ key: "bytes", title: "Size", align: "end", cell: ({ bytes }) => sizeText(bytes) },
+    key: "bytes",
+    title: "Size",
+    align: "end",
+    cell: ({ bytes }) => sizeText(bytes),
     sortBy: ({ bytes }) => bytes,
   },
 ]
@@ -162,7 +170,9 @@ const columnsOf = (shown: Shown): readonly Column<Item>[] => [
   { key: "name", title: "Name", cell: item => <NameCell item={item} shown={shown} /> },
   ...(shown.hasVersions ? VERSION_COLUMNS : []),
   {
-    ...{ key: "size", title: "Size", align: "end" },
+    key: "size",
+    title: "Size",
+    align: "end",
     cell: item => (item.kind === "row" && !item.row.isMarker ? sizeText(item.row.sizeBytes) : "–"),
   },
   { key: "modified", title: "Modified", cell: item => (item.kind === "row" ? timeText(item.row.modifiedMs) : "–") },
@@ -172,7 +182,8 @@ const columnsOf = (shown: Shown): readonly Column<Item>[] => [
 const VERSION_COLUMNS: readonly Column<Item>[] = [
   { key: "state", title: "State", cell: item => (item.kind === "row" ? <VersionState row={item.row} /> : "–") },
   {
-    ...{ key: "version", title: "Version" },
+    key: "version",
+    title: "Version",
     cell: item => (item.kind === "row" ? <code>{item.row.versionId ?? "–"}</code> : "–"),
   },
 ]

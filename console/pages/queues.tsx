@@ -29,7 +29,11 @@ function PauseBadge({ queue: { pause } }: { readonly queue: Queue }) {
 }
 
 const number = (key: "due" | "inFlight" | "delayed" | "waiting", title: string): Column<Queue> => ({
-  ...{ key, title, align: "end", cell: queue => countText(queue[key]), sortBy: queue => queue[key] },
+  key,
+  title,
+  align: "end",
+  cell: queue => countText(queue[key]),
+  sortBy: queue => queue[key],
 })
 
 const COLUMNS: readonly Column<Queue>[] = [

@@ -50,11 +50,17 @@ const STORE_COLUMNS: readonly Column<RemoteStore>[] = [
   { key: "accounts", title: "Accounts", cell: ({ accounts }) => accounts.join(", ") },
   { key: "state", title: "State", cell: store => <StoreState store={store} /> },
   {
-    ...{ key: "requests", title: "Requests", align: "end", cell: ({ requests }) => countText(requests) },
+    key: "requests",
+    title: "Requests",
+    align: "end",
+    cell: ({ requests }) => countText(requests),
     sortBy: ({ requests }) => requests,
   },
   {
-    ...{ key: "failures", title: "Failures", align: "end", cell: ({ failures }) => countText(failures) },
+    key: "failures",
+    title: "Failures",
+    align: "end",
+    cell: ({ failures }) => countText(failures),
     sortBy: ({ failures }) => failures,
   },
   { key: "error", title: "Last error", cell: store => <LastError store={store} /> },
@@ -119,18 +125,24 @@ function PendingCell(props: { readonly row: RemoteBucket; readonly onShow: (buck
 
 const bucketColumns = (onShow: (bucket: string) => void): readonly Column<RemoteBucket>[] => [
   {
-    ...{ key: "bucket", title: "Bucket", sortBy: ({ bucket }) => bucket },
+    key: "bucket",
+    title: "Bucket",
+    sortBy: ({ bucket }) => bucket,
     cell: ({ bucket }) => <a href={pathTo(["buckets", bucket], { tab: "json" })}>{bucket}</a>,
   },
   { key: "store", title: "Store", cell: ({ store }) => <code>{store}</code>, sortBy: ({ store }) => store },
   {
-    ...{ key: "place", title: "Objects in" },
+    key: "place",
+    title: "Objects in",
     cell: ({ remoteBucket, prefix }) => <code>{`${remoteBucket}/${prefix}`}</code>,
   },
   { key: "writes", title: "Writes reach it", cell: ({ writes }) => WRITES[writes] },
   { key: "freshness", title: "Cached objects are compared", cell: ({ freshness }) => freshnessText(freshness) },
   {
-    ...{ key: "pending", title: "Pending writes", align: "end", sortBy: ({ pending }) => pending },
+    key: "pending",
+    title: "Pending writes",
+    align: "end",
+    sortBy: ({ pending }) => pending,
     cell: row => <PendingCell {...{ row, onShow }} />,
   },
 ]
@@ -139,7 +151,10 @@ const PENDING_COLUMNS: readonly Column<PendingRemoteWrite>[] = [
   { key: "key", title: "Key", cell: ({ key }) => <code>{key}</code>, sortBy: ({ key }) => key },
   { key: "kind", title: "Write", cell: ({ kind }) => (kind === "put" ? "new object" : "deletion") },
   {
-    ...{ key: "size", title: "Size", align: "end", sortBy: ({ sizeBytes }) => sizeBytes },
+    key: "size",
+    title: "Size",
+    align: "end",
+    sortBy: ({ sizeBytes }) => sizeBytes,
     cell: ({ kind, sizeBytes }) => (kind === "put" ? sizeText(sizeBytes) : "–"),
   },
   { key: "since", title: "Since", cell: ({ sinceMs }) => timeText(sinceMs), sortBy: ({ sinceMs }) => sinceMs },

@@ -120,7 +120,9 @@ function ofServices({ database, keyServices = [], quotas = [], encrypting }: Sta
     ...keyServices
       .filter(({ state }) => state !== "reachable")
       .map(({ name, state, reason = "", sinceMs }) => ({
-        ...{ kind: "danger" as const, sinceMs, text: `key service ${name}: ${state}${reason && `, ${reason}`}` },
+        kind: "danger" as const,
+        sinceMs,
+        text: `key service ${name}: ${state}${reason && `, ${reason}`}`,
       })),
     ...quotas
       .filter(({ isAboveWarning }) => isAboveWarning)

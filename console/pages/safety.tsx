@@ -187,7 +187,9 @@ function HurtsNext({ status }: { readonly status: Status }) {
         <ShareBar
           label="Bytes of objects by the lost disks that they survive"
           parts={safety.levels.map(({ losses, bytes }) => ({
-            ...{ name: levelName(losses), value: bytes, kind: levelKind(losses) },
+            name: levelName(losses),
+            value: bytes,
+            kind: levelKind(losses),
           }))}
           text={sizeText}
         />

@@ -45,7 +45,9 @@ const namesIn = (fields: object): readonly FieldName[] =>
   ).filter(name => name in fields)
 
 export const newQuestion = (): Question => ({
-  ...{ which: signal<Which>("present"), policies: signal(""), problem: signal<string | undefined>(undefined) },
+  which: signal<Which>("present"),
+  policies: signal(""),
+  problem: signal<string | undefined>(undefined),
   numbers: new Map(namesIn(ALL).map(name => [name, signal<string>(ALL[name][1])])),
 })
 
@@ -68,14 +70,19 @@ function requestOf(question: Question): Simulate {
   const count = Math.max(1, Math.min(ZONES_MAX, number("zones")))
   const machines = Array.from({ length: count }, (_, at) => ({
     ...(count > 1 ? { zone: `zone ${at + 1}` } : {}),
-    ...{ count: number("machines"), devices: number("devices"), deviceBytes: number("terabytes") * 1e12 },
+    count: number("machines"),
+    devices: number("devices"),
+    deviceBytes: number("terabytes") * 1e12,
   }))
   return {
     ...(question.which.value === "described" ? { machines } : {}),
     ...(policies.length > 0 ? { policies } : {}),
     assumptions: {
-      ...{ annualFailureRate: number("failures") / 100, fill: number("fill") / 100, replaceHours: number("replace") },
-      ...{ objects: number("objects"), objectBytes: number("objectBytes") },
+      annualFailureRate: number("failures") / 100,
+      fill: number("fill") / 100,
+      replaceHours: number("replace"),
+      objects: number("objects"),
+      objectBytes: number("objectBytes"),
     },
   }
 }

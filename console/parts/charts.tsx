@@ -83,7 +83,9 @@ function scales(series: readonly Series[]) {
   const end = axisEnd(highest(points.map(([, y]) => y)))
   const { width, height, left, bottom, top, right } = CHART
   return {
-    ...{ from, to, end },
+    from,
+    to,
+    end,
     x: (value: number) => left + ((value - from) / (to - from || 1)) * (width - left - right),
     y: (value: number) => height - bottom - (value / end) * (height - bottom - top),
   }

@@ -4,7 +4,9 @@ import type { Denial } from "../api/shapes.js"
 type Grant = Denial["grants"][number]
 
 const SIDES: Readonly<Record<Grant["side"], string>> = {
-  ...{ identity: "the caller's policy", boundary: "the permissions boundary", session: "the session policy" },
+  identity: "the caller's policy",
+  boundary: "the permissions boundary",
+  session: "the session policy",
   resource: "the policy of the bucket or role",
 }
 

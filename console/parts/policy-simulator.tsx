@@ -15,12 +15,30 @@ import type { PolicySubject } from "./policy-editor.js"
 
 /** Offered while an action is typed. */
 const ACTIONS = [
-  ...["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "s3:GetObjectVersion"],
-  ...["s3:DeleteObjectVersion", "s3:ListBucketVersions", "s3:GetObjectTagging", "s3:PutObjectTagging"],
-  ...["s3:GetObjectRetention", "s3:PutObjectRetention", "s3:BypassGovernanceRetention", "s3:AbortMultipartUpload"],
-  ...["s3:ListAllMyBuckets", "s3:CreateBucket", "s3:DeleteBucket", "s3:GetBucketPolicy", "s3:PutBucketPolicy"],
-  ...["s3:PutLifecycleConfiguration", "s3:PutBucketVersioning", "iam:ListUsers", "iam:CreateAccessKey"],
-  ...["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity"],
+  "s3:GetObject",
+  "s3:PutObject",
+  "s3:DeleteObject",
+  "s3:ListBucket",
+  "s3:GetObjectVersion",
+  "s3:DeleteObjectVersion",
+  "s3:ListBucketVersions",
+  "s3:GetObjectTagging",
+  "s3:PutObjectTagging",
+  "s3:GetObjectRetention",
+  "s3:PutObjectRetention",
+  "s3:BypassGovernanceRetention",
+  "s3:AbortMultipartUpload",
+  "s3:ListAllMyBuckets",
+  "s3:CreateBucket",
+  "s3:DeleteBucket",
+  "s3:GetBucketPolicy",
+  "s3:PutBucketPolicy",
+  "s3:PutLifecycleConfiguration",
+  "s3:PutBucketVersioning",
+  "iam:ListUsers",
+  "iam:CreateAccessKey",
+  "sts:AssumeRole",
+  "sts:AssumeRoleWithWebIdentity",
 ]
 
 type CallerKind = SimulatedCaller["kind"]

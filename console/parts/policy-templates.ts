@@ -41,11 +41,14 @@ const IDENTITY: readonly PolicyTemplate[] = [
     title: "A folder for each user",
     statements: [
       {
-        ...{ Effect: "Allow", Action: "s3:ListBucket", Resource: "arn:aws:s3:::BUCKET" },
+        Effect: "Allow",
+        Action: "s3:ListBucket",
+        Resource: "arn:aws:s3:::BUCKET",
         Condition: { StringLike: { "s3:prefix": `${OWN}*` } },
       },
       {
-        ...{ Effect: "Allow", Action: [...READ, ...WRITE, "s3:DeleteObject"] },
+        Effect: "Allow",
+        Action: [...READ, ...WRITE, "s3:DeleteObject"],
         Resource: `arn:aws:s3:::BUCKET/${OWN}*`,
       },
     ],
@@ -97,7 +100,10 @@ const resourceTemplates = (bucket: string): readonly PolicyTemplate[] => {
       title: "Refuse connections without TLS",
       statements: [
         {
-          ...{ Effect: "Deny", Principal: "*", Action: "s3:*", Resource: [arn, objects] },
+          Effect: "Deny",
+          Principal: "*",
+          Action: "s3:*",
+          Resource: [arn, objects],
           Condition: { Bool: { "aws:SecureTransport": "false" } },
         },
       ],
@@ -106,7 +112,10 @@ const resourceTemplates = (bucket: string): readonly PolicyTemplate[] => {
       title: "Refuse other networks",
       statements: [
         {
-          ...{ Effect: "Deny", Principal: "*", Action: "s3:*", Resource: [arn, objects] },
+          Effect: "Deny",
+          Principal: "*",
+          Action: "s3:*",
+          Resource: [arn, objects],
           Condition: { NotIpAddress: { "aws:SourceIp": "192.0.2.0/24" } },
         },
       ],

@@ -230,8 +230,14 @@ export class AgingCluster {
     }
     const lockedUntilMs = lock === undefined ? 0 : lock.legalHold === true ? Infinity : (lock.retention?.untilMs ?? 0)
     this.tracked.set(versionId, {
-      ...{ key, versionId, name, etag: result.etag, modifiedMs: result.lastModifiedMs, lockedUntilMs },
-      ...{ storageClass: "STANDARD", sinceMs: undefined },
+      key,
+      versionId,
+      name,
+      etag: result.etag,
+      modifiedMs: result.lastModifiedMs,
+      lockedUntilMs,
+      storageClass: "STANDARD",
+      sinceMs: undefined,
     })
   }
 

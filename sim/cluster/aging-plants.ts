@@ -8,7 +8,10 @@ const MOVE = "packages/features/src/lifecycle/move-commands-core.ts"
 const WALK = "packages/features/src/lifecycle/walk-core.ts"
 
 const plant = (bug: string, caughtBy: readonly CheckName[], ...edits: readonly Edit[]): Plant => ({
-  ...{ bug: `aging: ${bug}`, edits, scenario: "aging cluster", caughtBy },
+  bug: `aging: ${bug}`,
+  edits,
+  scenario: "aging cluster",
+  caughtBy,
 })
 
 export const AGING_PLANTS: readonly Plant[] = [

@@ -29,8 +29,12 @@ export interface Aging {
 export type Rules = ReadonlyMap<string, Aging>
 
 const NEVER: Aging = {
-  ...{ expires: undefined, oldExpires: undefined, cools: undefined, freezes: undefined },
-  ...{ oldFreezes: undefined, aborts: undefined },
+  expires: undefined,
+  oldExpires: undefined,
+  cools: undefined,
+  freezes: undefined,
+  oldFreezes: undefined,
+  aborts: undefined,
 }
 
 export function drawRules(random: Random): Rules {

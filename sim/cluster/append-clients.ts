@@ -166,8 +166,16 @@ export class AppendClients {
     const sources = from.map(each => ({ key: objectKeyOfText(each), conditions: {} }))
     const done = await this.tolerant(({ services: { multipart } }, bucket) =>
       multipart.complete({
-        ...{ bucket, key, multipartId: created.multipartId, parts: [], sources, conditions: {} },
-        ...{ sizeBytes: undefined, checksum: undefined, checksumType: undefined, signal: noSignal },
+        bucket,
+        key,
+        multipartId: created.multipartId,
+        parts: [],
+        sources,
+        conditions: {},
+        sizeBytes: undefined,
+        checksum: undefined,
+        checksumType: undefined,
+        signal: noSignal,
       }),
     )
     return done !== undefined

@@ -15,8 +15,15 @@ import type { ClusterRot } from "./cluster-rot.js"
 /** Connections to the database end before, during and after statements, some of which arrive much later. */
 const UNRELIABLE: FaultPlan = {
   ...STEADY,
-  ...{ stalls: 0.02, refused: 0.05, lostBefore: 0.02, late: 0.03, lateMs: 2_000, lostDuring: 0.03, lostAfter: 0.03 },
-  ...{ aborted: 0.02, warned: 0.02 },
+  stalls: 0.02,
+  refused: 0.05,
+  lostBefore: 0.02,
+  late: 0.03,
+  lateMs: 2_000,
+  lostDuring: 0.03,
+  lostAfter: 0.03,
+  aborted: 0.02,
+  warned: 0.02,
 }
 
 const CONCURRENT_MAX = 3

@@ -57,7 +57,7 @@ export interface ClusterStormOptions {
 }
 
 /** In a failover to an asynchronous standby, or by a restore; most clusters keep everything. */
-const LOST_MS = [...[undefined, 2_000, undefined, undefined], ...[undefined, undefined, 45_000, undefined]] as const
+const LOST_MS = [undefined, 2_000, undefined, undefined, undefined, undefined, 45_000, undefined] as const
 
 /** The cluster of a seed. */
 export const clusterOf = (seed: number): Omit<ClusterStormOptions, "seed" | "faultMs"> => ({
@@ -76,8 +76,16 @@ export const clusterOf = (seed: number): Omit<ClusterStormOptions, "seed" | "fau
 
 /** By the contract, these failures had no effect. */
 const REFUSALS: readonly FailureKind[] = [
-  ...(["preconditionFailed", "noSuchKey", "deviceFailed", "deviceFull", "stopping", "tooManyInFlight"] as const),
-  ...(["uploadAborted", "databaseUnreachable", "peerUnreachable", "notEnoughShards"] as const),
+  "preconditionFailed",
+  "noSuchKey",
+  "deviceFailed",
+  "deviceFull",
+  "stopping",
+  "tooManyInFlight",
+  "uploadAborted",
+  "databaseUnreachable",
+  "peerUnreachable",
+  "notEnoughShards",
   // A completion whose process had to begin another incarnation.
   "conflict",
 ]
@@ -326,7 +334,9 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
   private wanderingHost(random: Random): WanderingHost {
     const { observer } = this
     return {
-      ...{ observer, mayFail, isRefusal: error => isFailure(error, ...REFUSALS) },
+      observer,
+      mayFail,
+      isRefusal: error => isFailure(error, ...REFUSALS),
       nextName: () => this.nextName(),
       onError: error => this.onError(error),
       through: send => {

@@ -18,7 +18,12 @@ import { ClusterNode, isStartRefused, type NodePlan, type ServingNode } from "./
 /** Statements take time and overlap; none fails. */
 export const STEADY: FaultPlan = {
   ...NO_FAULTS,
-  ...{ requestMs: 2, partMs: 1, commitMs: 3, answerMs: 2, stalls: 0.005, stallMs: 200 },
+  requestMs: 2,
+  partMs: 1,
+  commitMs: 3,
+  answerMs: 2,
+  stalls: 0.005,
+  stallMs: 200,
 }
 
 /** A system that restarts services waits so long after a failed start. */

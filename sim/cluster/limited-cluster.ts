@@ -306,8 +306,12 @@ export class LimitedCluster {
       return
     }
     await multipart.complete({
-      ...{ ...upload, parts: [{ partNumber: 1, etag, checksum: undefined }], conditions: {} },
-      ...{ sizeBytes: undefined, checksum: undefined, checksumType: undefined },
+      ...upload,
+      parts: [{ partNumber: 1, etag, checksum: undefined }],
+      conditions: {},
+      sizeBytes: undefined,
+      checksum: undefined,
+      checksumType: undefined,
     })
   }
 

@@ -109,8 +109,14 @@ export class WanderingUpload {
     const write = host.observer.begin(this.key, name, etag)
     const completing = host.through((engine, bucket) =>
       engine.services.multipart.complete({
-        ...{ ...this.target(bucket), multipartId, signal: noSignal, parts },
-        ...{ conditions: {}, sizeBytes: undefined, checksum: undefined, checksumType: undefined },
+        ...this.target(bucket),
+        multipartId,
+        signal: noSignal,
+        parts,
+        conditions: {},
+        sizeBytes: undefined,
+        checksum: undefined,
+        checksumType: undefined,
       }),
     )
     if (completing === undefined) return host.observer.end(write, "failed")

@@ -396,7 +396,8 @@ function legalVersions(draw: SeededRandom, length: number, spread: number, unkno
 const foundVersion = ({ versionId, etag = "", write: id = "" }: MadeVersion): Outcome => ({
   kind: "found",
   versionId,
-  ...{ write: id, etag },
+  write: id,
+  etag,
 })
 
 /** Two neighbours of a list change places, or one is left out. */

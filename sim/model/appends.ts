@@ -36,17 +36,19 @@ export class ModelAppends implements Appends {
     if (repeatedMeanwhile !== undefined) return repeatedMeanwhile
     const body = concatBytes([object?.body ?? new Uint8Array(), bytes])
     const result = commit(this.state, this.state.open(request.bucket), key, {
-      ...{ storageClass: "STANDARD", ...request.attributes, tags: request.tags, acl: request.acl },
+      storageClass: "STANDARD",
+      ...request.attributes,
+      tags: request.tags,
+      acl: request.acl,
       ...(object && { ...object.info, tags: object.tags, acl: object.acl }),
       etag: `${hex(this.state.random.bytes(16))}-1`,
       checksum: checksumOf(object, checksum, body),
       stream: object?.info.stream ?? parseMultipartId(hex(this.state.random.bytes(16))),
-      ...{
-        partsCount: object?.parts === undefined ? 1 : object.info.partsCount,
-        lock: undefined,
-        protection: undefined,
-        body,
-      },
+
+      partsCount: object?.parts === undefined ? 1 : object.info.partsCount,
+      lock: undefined,
+      protection: undefined,
+      body,
       ...(object?.parts && { parts: object.parts }),
     })
     const offsetBytes = object?.body.length ?? 0

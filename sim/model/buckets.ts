@@ -15,9 +15,14 @@ export class ModelBuckets implements Buckets {
     const createdMs = this.state.clock.wallMs()
     const stored = new Map(Array.from(settings, ([setting, document]) => [setting, { setMs: createdMs, document }]))
     const bucket: Bucket = {
-      ...{ id: this.state.nextBucketId(), name, owner, createdMs, location },
+      id: this.state.nextBucketId(),
+      name,
+      owner,
+      createdMs,
+      location,
       ...(hasLock ? { versioning: "enabled", lock: { defaultRetention: undefined } } : { versioning: "never" }),
-      ...{ settings: [...stored.keys()], settingsVersion: 1 },
+      settings: [...stored.keys()],
+      settingsVersion: 1,
     }
     this.state.buckets.set(name, {
       bucket,

@@ -43,7 +43,8 @@ export function isReferring(
 
 /** It has no parts that could be read by their numbers. */
 export const keptDigests = ({ info: { etag, checksum, partsCount } }: ModelObject) => ({
-  ...{ etag: unparted(etag), checksum },
+  etag: unparted(etag),
+  checksum,
   partsCount: partsCount === undefined ? undefined : 1,
 })
 

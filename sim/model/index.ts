@@ -55,7 +55,11 @@ export function modelOf(state: ModelState): ModelServices {
   const multipart = new ModelMultipart(state)
   const renames = new ModelRenames(state)
   return {
-    ...{ buckets: new ModelBuckets(state), objects, multipart, appends: new ModelAppends(state), renames },
+    buckets: new ModelBuckets(state),
+    objects,
+    multipart,
+    appends: new ModelAppends(state),
+    renames,
     transactions: new ModelTransactions(state, { objects, multipart, renames }),
     moments: NO_MOMENTS,
     classes: NONE_MAPPED,

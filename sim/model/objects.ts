@@ -85,8 +85,12 @@ const shownOfLarge = (
   { sizeBytes, md5: digest, parts, levels = 1 }: NonNullable<PutRequest["largeObject"]>,
   list: Uint8Array,
 ) => ({
-  ...{ sizeBytes, etag: `${hex(digest)}-${parts}`, checksum: undefined },
-  ...{ partsCount: parts, segmentListBytes: list.length, segmentLevels: levels },
+  sizeBytes,
+  etag: `${hex(digest)}-${parts}`,
+  checksum: undefined,
+  partsCount: parts,
+  segmentListBytes: list.length,
+  segmentLevels: levels,
 })
 
 /** The source of a copy. A delete marker is a bad request if named by version id, and a missing key otherwise. */

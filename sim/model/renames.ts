@@ -53,7 +53,8 @@ export class ModelRenames implements Renames {
       const marker = this.state.nextVersion(there.bucket.versioning)
       const markedMs = this.state.nextModifiedMs(there, from)
       addVersion(there, from, {
-        ...{ kind: "marker", rank: marker.rank },
+        kind: "marker",
+        rank: marker.rank,
         info: { versionId: marker.versionId, lastModifiedMs: markedMs },
       })
     }

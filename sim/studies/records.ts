@@ -24,8 +24,14 @@ export function recordOf(nodes: number): ControlRecord {
     storeId: parseStoreId("0123456789abcdef0123456789abcdef"),
     generation: 1,
     devices: ids.map((id, number) => ({
-      ...{ id, weight: 1, pathHint: "/mnt/disk1", isMountPoint: true, state: "active", stateSinceMs: 1.7e12 },
-      ...{ capacityBytes: 16e12, more: [] },
+      id,
+      weight: 1,
+      pathHint: "/mnt/disk1",
+      isMountPoint: true,
+      state: "active",
+      stateSinceMs: 1.7e12,
+      capacityBytes: 16e12,
+      more: [],
       home: {
         node: nodeNameOf(number),
         incarnation: parseIncarnation(number + 1),

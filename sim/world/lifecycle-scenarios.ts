@@ -143,7 +143,9 @@ class ExpiringStore {
       this.random.below(3) === 0 ? [] : ([[prefix, 1 + this.random.below(2)]] as const),
     )
     const rules = days.map(([prefix, count]) => ({
-      ...{ id: prefix, isEnabled: true, filter: { form: "filter", prefix } as const },
+      id: prefix,
+      isEnabled: true,
+      filter: { form: "filter", prefix } as const,
       expiration: { days: count },
     }))
     const document = encodeLifecycleRules({ transitionMinimum: "all_storage_classes_128K", rules })

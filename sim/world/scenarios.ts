@@ -206,9 +206,16 @@ async function lateCommit(seed: number): Promise<void> {
   check("foreignStaysOut", extent !== undefined, () => "the object has no extent")
   const key = objectKeyOfText("late")
   const version = {
-    ...({ content: { kind: "extent", extent }, payload: undefined, sizeBytes: extent.lengthBytes, parts: 0 } as const),
-    ...{ md5: new Uint8Array(16), random: new Uint8Array(8), checksum: NO_CHECKSUM, details: NO_DETAILS },
-    ...({ storageClass: "STANDARD", isShared: false } as const),
+    content: { kind: "extent", extent } as const,
+    payload: undefined,
+    sizeBytes: extent.lengthBytes,
+    parts: 0,
+    md5: new Uint8Array(16),
+    random: new Uint8Array(8),
+    checksum: NO_CHECKSUM,
+    details: NO_DETAILS,
+    storageClass: "STANDARD" as const,
+    isShared: false,
   }
   const late = { bucketId: on.bucket.id, key, uploadId: extent.uploadId, conditions: {}, version, hints: [] }
   const failure = await kindOf(engine.metadata.run(putVersion(late)))

@@ -24,8 +24,11 @@ export const CHECKPOINTS = {
 const RESERVE_BYTES = 256 * KIB
 const SPACES = {
   ...SPACE_LIMITS,
-  ...{ reserveBytesMin: RESERVE_BYTES, reserveBytesMax: RESERVE_BYTES, reserveBytesMaxShared: RESERVE_BYTES },
-  ...{ fullBytes: 64 * KIB, ballastPieceBytes: 32 * KIB },
+  reserveBytesMin: RESERVE_BYTES,
+  reserveBytesMax: RESERVE_BYTES,
+  reserveBytesMaxShared: RESERVE_BYTES,
+  fullBytes: 64 * KIB,
+  ballastPieceBytes: 32 * KIB,
 }
 
 /** Copies of everything that was read, in less memory than three of the longest blocks need: they come and go all the time. */

@@ -31,7 +31,9 @@ const DEVICES_MAX = 9
 const RESERVE_BYTES = 12 * MIB
 const SPACES = {
   ...SPACE_LIMITS,
-  ...{ reserveBytesMin: RESERVE_BYTES, reserveBytesMax: RESERVE_BYTES, reserveBytesMaxShared: RESERVE_BYTES },
+  reserveBytesMin: RESERVE_BYTES,
+  reserveBytesMax: RESERVE_BYTES,
+  reserveBytesMaxShared: RESERVE_BYTES,
   fullBytes: 1 * MIB,
 }
 

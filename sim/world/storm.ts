@@ -41,7 +41,10 @@ const DEVICES = [1, 2, 4, 7]
 
 /** The options that a seed implies: devices, versions, objects that end, and copies of pieces that were read. */
 export const stormOf = (seed: number): Omit<StormOptions, "rounds"> => ({
-  ...{ seed, devices: DEVICES[seed % DEVICES.length] ?? 1, clients: 8, lifeMsMax: 300 },
+  seed,
+  devices: DEVICES[seed % DEVICES.length] ?? 1,
+  clients: 8,
+  lifeMsMax: 300,
   versioned: seed % 3 === 0,
   ends: seed % 3 === 1,
   hotCopies: seed % 5 === 3 ? FEW_HOT_COPIES : undefined,

@@ -54,8 +54,14 @@ const complete = (
   sources: readonly NamedSource[],
 ) =>
   multipart.complete({
-    ...{ ...target, parts: [], sources, conditions: {}, sizeBytes: undefined },
-    ...{ checksum: undefined, checksumType: undefined, signal: noSignal },
+    ...target,
+    parts: [],
+    sources,
+    conditions: {},
+    sizeBytes: undefined,
+    checksum: undefined,
+    checksumType: undefined,
+    signal: noSignal,
   })
 
 /** Asks both sides, and compares what they answer. */

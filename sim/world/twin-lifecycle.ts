@@ -36,7 +36,8 @@ function drawFilter(random: Random, isSimple: boolean): LifecycleFilter {
   if (isSimple || chance(random, 3)) return { form: "prefix", prefix }
   const tags = Array.from({ length: 1 + random.below(2) }, (_, i) => [`tag${i}`, `${random.below(2)}`] as const)
   return {
-    ...{ form: "and", prefix },
+    form: "and",
+    prefix,
     ...(chance(random, 3) && { tags }),
     ...(chance(random, 4) && { sizeAbove: oneOf(random, SIZE_LIMITS) }),
     ...(chance(random, 2) && { sizeBelow: oneOf(random, SIZE_LIMITS) }),
@@ -51,7 +52,10 @@ function drawExpiration(random: Random, nowMs: number): LifecycleExpiration {
 }
 
 const CLASSES: readonly StorageClass[] = [
-  ...(["STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"] as const),
+  "STANDARD_IA",
+  "ONEZONE_IA",
+  "INTELLIGENT_TIERING",
+  "GLACIER_IR",
   // No archive is mapped: nothing moves there.
   "GLACIER",
 ]

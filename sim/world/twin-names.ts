@@ -53,6 +53,12 @@ export class WrittenTimes {
 
 /** Returns a stand-in for the bucket until it is made. */
 export const noBucket = (name: BucketName, owner: AccountId): Bucket => ({
-  ...{ id: parseBucketId(0), name, owner, createdMs: 0, location: "", versioning: "never" },
-  ...{ settings: [], settingsVersion: 1 },
+  id: parseBucketId(0),
+  name,
+  owner,
+  createdMs: 0,
+  location: "",
+  versioning: "never",
+  settings: [],
+  settingsVersion: 1,
 })

@@ -60,8 +60,14 @@ testBothWays("a principal has the names that policies refer to", async answersLa
   const number = accountNumberOf(world.account)
   const { principal, isWholeRoot } = await world.mustKnow(key.id)
   assert.deepEqual(principal, {
-    ...{ kind: "user", accountId: world.account, accountNumber: number, arn: `arn:aws:iam::${number}:user/x/Ann` },
-    ...{ userId: user.id, userName: "Ann", tags: [["Team", "a"]], issuedMs: undefined },
+    kind: "user",
+    accountId: world.account,
+    accountNumber: number,
+    arn: `arn:aws:iam::${number}:user/x/Ann`,
+    userId: user.id,
+    userName: "Ann",
+    tags: [["Team", "a"]],
+    issuedMs: undefined,
   })
   assert.equal(isWholeRoot, false)
   const root = await world.mustKnow(ROOT_KEY.accessKeyId)

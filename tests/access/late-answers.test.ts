@@ -81,8 +81,14 @@ test("a session of a role that is deleted while its records are in flight has en
   const bob = await accounts.secretOf(id, undefined, NOW_MS)
   assert.ok(bob)
   const { accessKeyId, token } = await sessions.assume(bob, {
-    ...{ roleArn: `arn:aws:iam::${NUMBER}:role/reader`, sessionName: "work", seconds: undefined, policy: undefined },
-    ...{ policyArns: [], tags: [], context: NO_CONTEXT, nowMs: NOW_MS },
+    roleArn: `arn:aws:iam::${NUMBER}:role/reader`,
+    sessionName: "work",
+    seconds: undefined,
+    policy: undefined,
+    policyArns: [],
+    tags: [],
+    context: NO_CONTEXT,
+    nowMs: NOW_MS,
   })
   metadata.hold()
   const pending = accounts.secretOf(accessKeyId, token, NOW_MS)

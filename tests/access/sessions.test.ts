@@ -9,8 +9,14 @@ import { AccessWorld, allow, HOUR_MS, NO_CONTEXT, NOW_MS, rejects, ROOT_KEY, tes
 const NUMBER = accountNumberOf(ROOT_KEY.accountId)
 const READER = `arn:aws:iam::${NUMBER}:role/reader`
 const asking = (change: Partial<AssumeRequest> = {}): AssumeRequest => ({
-  ...{ roleArn: READER, sessionName: "work", seconds: undefined, policy: undefined, policyArns: [], tags: [] },
-  ...{ context: NO_CONTEXT, nowMs: NOW_MS },
+  roleArn: READER,
+  sessionName: "work",
+  seconds: undefined,
+  policy: undefined,
+  policyArns: [],
+  tags: [],
+  context: NO_CONTEXT,
+  nowMs: NOW_MS,
   ...change,
 })
 
@@ -173,7 +179,11 @@ testBothWays(
     await rejects("limitExceeded", assume({ policy: allow("s3:GetObject", `arn:aws:s3:::${"x".repeat(2_100)}`) }))
     await rejects("noSuchEntity", assume({ policyArns: [`arn:aws:iam::${NUMBER}:policy/none`] }))
     await world.access.identities.createPolicy(world.account, {
-      ...{ name: "P", path: "/", description: "", tags: [], text: allow("s3:GetObject") },
+      name: "P",
+      path: "/",
+      description: "",
+      tags: [],
+      text: allow("s3:GetObject"),
     })
     const arn = `arn:aws:iam::${NUMBER}:policy/P`
     const own = await assume({ policyArns: [arn] })

@@ -52,7 +52,8 @@ class Scene {
       ["staff", "hayloft:GetStatus"],
     ] as const) {
       const statement = {
-        ...{ Effect: "Allow", Action: "sts:AssumeRoleWithWebIdentity" },
+        Effect: "Allow",
+        Action: "sts:AssumeRoleWithWebIdentity",
         Principal: { Federated: providerArn(NUMBER, issuer) },
         Condition: { "ForAnyValue:StringEquals": { [`${hostAndPath(issuer)}:groups`]: name } },
       }
@@ -60,7 +61,10 @@ class Scene {
       await access.identities.putInline(await world.access.create("role", name, trust), "own", allow(action))
     }
     const settings = {
-      ...{ issuer, clientId: CLIENT.id, clientSecret: CLIENT.secret, scopes: "openid email groups" },
+      issuer,
+      clientId: CLIENT.id,
+      clientSecret: CLIENT.secret,
+      scopes: "openid email groups",
       roles: [roleArn("admins"), roleArn("staff")],
     }
     const parts = { ...access, web, clock: world.clock, random: new SimRandom(3) }

@@ -80,7 +80,11 @@ async function open() {
     const browser = new Browser(api, host)
     await browser.signIn(credentials)
     const asPage = (more: Headers = {}): Headers => ({
-      ...{ cookie: browser.cookie, host, origin: `http://${host}`, "sec-fetch-site": "same-origin", ...more },
+      cookie: browser.cookie,
+      host,
+      origin: `http://${host}`,
+      "sec-fetch-site": "same-origin",
+      ...more,
     })
     return { asPage, csrf: { "x-hayloft-csrf": browser.csrf ?? "" } }
   }
@@ -111,7 +115,7 @@ async function exchanged(
   return new Promise((resolve, reject) => {
     const length = { "content-length": String(Buffer.byteLength(body)) }
     const outgoing = httpRequest(
-      { ...{ host: "127.0.0.1", port, method, path, agent: false }, headers: { ...length, ...headers } },
+      { host: "127.0.0.1", port, method, path, agent: false, headers: { ...length, ...headers } },
       incoming => {
         const pieces: Buffer[] = []
         incoming.on("data", (piece: Buffer) => pieces.push(piece))
@@ -288,11 +292,10 @@ test("bodies are checked as on the S3 port: hashes, chunks without signatures; s
   assert.equal(codeOf(wrong), "XAmzContentSHA256Mismatch")
   const chunks = {
     "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
-    ...{
-      "x-amz-decoded-content-length": "5",
-      "x-amz-trailer": "x-amz-checksum-crc32",
-      "content-encoding": "aws-chunked",
-    },
+
+    "x-amz-decoded-content-length": "5",
+    "x-amz-trailer": "x-amz-checksum-crc32",
+    "content-encoding": "aws-chunked",
   }
   const chunked = await put(chunks, "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n")
   assert.equal(chunked.status, 200, chunked.text)

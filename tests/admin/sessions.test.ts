@@ -73,7 +73,8 @@ test("users, service keys and temporary credentials sign in; wrong, disabled and
   )
   const expiresMs = world.clock.wallMs() + MINUTE_MS
   const service = await accounts.createKey({
-    ...{ accountId: ROOT_KEY.accountId, userName: "ann" },
+    accountId: ROOT_KEY.accountId,
+    userName: "ann",
     service: { description: "ci", expiresMs, policy: undefined },
   })
   const short = { accessKeyId: service.key.id, secretAccessKey: service.secret }
@@ -214,8 +215,19 @@ test("cookies that were cut, changed, made for something else or sent twice are 
   await other.signIn(ROOT)
   const flipped = (at: number) => `${good.slice(0, at)}${good[at] === "A" ? "B" : "A"}${good.slice(at + 1)}`
   const bad = [
-    ...["", "HLC1.", good.slice(0, -1), good.slice(0, 40), `${good}A`, good.toLowerCase(), `HLC2${good.slice(4)}`],
-    ...[flipped(5), flipped(20), flipped(60), flipped(good.length - 1), token, `HLC1.${token.slice(4)}`],
+    "",
+    "HLC1.",
+    good.slice(0, -1),
+    good.slice(0, 40),
+    `${good}A`,
+    good.toLowerCase(),
+    `HLC2${good.slice(4)}`,
+    flipped(5),
+    flipped(20),
+    flipped(60),
+    flipped(good.length - 1),
+    token,
+    `HLC1.${token.slice(4)}`,
     "A".repeat(9_000),
   ]
   for (const value of bad) {
@@ -462,12 +474,17 @@ test("principals with powers elsewhere have none here", async () => {
   const { key, secret } = await accounts.createKey({ accountId: account.id, userName: "eve" })
   const own = await accounts.createKey({ accountId: account.id, userName: undefined })
   const limitedRoot = await accounts.createKey({
-    ...{ accountId: ROOT_KEY.accountId, userName: undefined },
+    accountId: ROOT_KEY.accountId,
+    userName: undefined,
     service: { description: "", expiresMs: undefined, policy: allow("s3:*") },
   })
   const bounded = await keyOf(world, "bounded", "*")
   const limit = await identities.createPolicy(ROOT_KEY.accountId, {
-    ...{ name: "limit", path: "/", description: "", tags: [], text: allow("s3:*") },
+    name: "limit",
+    path: "/",
+    description: "",
+    tags: [],
+    text: allow("s3:*"),
   })
   const { account: root } = await world.access.mustKnow(ROOT_KEY.accessKeyId)
   await identities.setBoundary(bounded.ref, `arn:aws:iam::${root.number}:policy/${limit.name}`)

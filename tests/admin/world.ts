@@ -67,8 +67,13 @@ export class ConsoleWorld {
     const attempts = attemptsWith(clock, this.store.audit)
     const parts = { ...this.store.parts, attempts, accounts, tokens, sessions, policyOfBucket, webSignIn, links }
     return new AdminApi(parts, {
-      ...{ version: "1.2.3", clock, onLoopback, hosts, rootAccount: ROOT_KEY.accountId },
-      ...{ newBucketSettings: new Map(), metricsText: () => "" },
+      version: "1.2.3",
+      clock,
+      onLoopback,
+      hosts,
+      rootAccount: ROOT_KEY.accountId,
+      newBucketSettings: new Map(),
+      metricsText: () => "",
     })
   }
 }
@@ -126,7 +131,10 @@ export class Browser {
     )
     const bytes = new TextEncoder().encode(sent.body === undefined ? "" : JSON.stringify(sent.body))
     const reply = await this.node.handle({
-      ...{ method, rawTarget, header: name => headers.get(name), isEncrypted: sent.isEncrypted ?? false },
+      method,
+      rawTarget,
+      header: name => headers.get(name),
+      isEncrypted: sent.isEncrypted ?? false,
       from: { requestId: "R", address: sent.address ?? "192.0.2.1" },
       body: async bytesMax => {
         if (bytes.length > bytesMax) throw fail("entityTooLarge")

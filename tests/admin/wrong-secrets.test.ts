@@ -95,7 +95,9 @@ test("Swift, the console and bearer tokens: an address waits, and the audit log 
   const headers = { "content-type": "application/json", origin: `http://127.0.0.1:${adminPort}` }
   const signIn = (key: string, from: string) =>
     send({
-      ...{ port: swiftPort, path: "/auth/v1.0", from },
+      port: swiftPort,
+      path: "/auth/v1.0",
+      from,
       headers: { "X-Auth-User": CREDENTIALS.accessKey, "X-Auth-Key": key },
     })
   await untilRefused(498, 401, () => signIn("wrong", "127.0.0.5"))

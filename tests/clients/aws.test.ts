@@ -123,8 +123,12 @@ test("AWS CLI: a job with a provider's token assumes a role", { skip: noAws, tim
     await writeFile(tokenFile, token)
     // A job in a cluster works like this: the client exchanges the token by itself.
     const itself = new AwsCli(() => ({ endpoint: server.endpoint, home }), {
-      ...{ AWS_ACCESS_KEY_ID: undefined, AWS_SECRET_ACCESS_KEY: undefined, AWS_ENDPOINT_URL_STS: server.endpoint },
-      ...{ AWS_ROLE_ARN: textOf(role, "Arn"), AWS_WEB_IDENTITY_TOKEN_FILE: tokenFile, AWS_ROLE_SESSION_NAME: "itself" },
+      AWS_ACCESS_KEY_ID: undefined,
+      AWS_SECRET_ACCESS_KEY: undefined,
+      AWS_ENDPOINT_URL_STS: server.endpoint,
+      AWS_ROLE_ARN: textOf(role, "Arn"),
+      AWS_WEB_IDENTITY_TOKEN_FILE: tokenFile,
+      AWS_ROLE_SESSION_NAME: "itself",
     })
     const found = await itself.run(["sts", "get-caller-identity"])
     // Releases before 2023 exchange the token only at Amazon's address.

@@ -91,20 +91,23 @@ async function start(): Promise<object> {
   const data = join(folder, "data")
   const args = [
     "--encrypt-at-rest",
-    ...["--swift-keystone", `http://127.0.0.1:${portOf(keystone)}/v3`, "--allow-local-identity-providers"],
+    "--swift-keystone",
+    `http://127.0.0.1:${portOf(keystone)}/v3`,
+    "--allow-local-identity-providers",
     "--swift-service-accounts",
-    ...["--swift-sync-realms", realms],
-    ...[
-      "--filter",
-      "crossdomain=*.example.com",
-      "--filter",
-      "domain-remap=storage.example",
-      "--swift-hide-info",
-      "staticweb",
-    ],
+    "--swift-sync-realms",
+    realms,
+
+    "--filter",
+    "crossdomain=*.example.com",
+    "--filter",
+    "domain-remap=storage.example",
+    "--swift-hide-info",
+    "staticweb",
   ]
   const env = {
-    ...{ HAYLOFT_MASTER_KEY_FILE: keyFile, HAYLOFT_SWIFT_INFO_KEY: INFO_KEY },
+    HAYLOFT_MASTER_KEY_FILE: keyFile,
+    HAYLOFT_SWIFT_INFO_KEY: INFO_KEY,
     HAYLOFT_SWIFT_LISTEN: `127.0.0.1:${port}`,
     // Jobs rest less: containers are synchronized sooner.
     HAYLOFT_TEST_HASTE: "8",
@@ -119,9 +122,17 @@ async function start(): Promise<object> {
   const limited = await createLimitedKey(server)
   const key = ({ accessKey, secretKey }: typeof CREDENTIALS) => ({ id: accessKey, secret: secretKey })
   return {
-    ...{ auth: `http://127.0.0.1:${port}/auth/v1.0`, s3: server.endpoint, project, data, folder, info_key: INFO_KEY },
+    auth: `http://127.0.0.1:${port}/auth/v1.0`,
+    s3: server.endpoint,
+    project,
+    data,
+    folder,
+    info_key: INFO_KEY,
     realm_keys: REALM_KEYS,
-    ...{ reseller: key(CREDENTIALS), owner: key(owner), stranger: key(stranger), limited: key(limited) },
+    reseller: key(CREDENTIALS),
+    owner: key(owner),
+    stranger: key(stranger),
+    limited: key(limited),
   }
 }
 

@@ -52,7 +52,9 @@ const endpoint = (): string => server?.endpoint ?? ""
 const env = () => ({ ...awsEnvironment({ endpoint: endpoint(), home: folder }), AWS_CA_BUNDLE: undefined })
 const awsEnv = () => ({
   ...env(),
-  ...{ AWS_CA_BUNDLE: certificate, SSL_CERT_FILE: certificate, AWS_CONFIG_FILE: join(folder, "aws config") },
+  AWS_CA_BUNDLE: certificate,
+  SSL_CERT_FILE: certificate,
+  AWS_CONFIG_FILE: join(folder, "aws config"),
 })
 const awsArguments = (args: readonly string[]) => ["--endpoint-url", endpoint(), ...args]
 const go = (...args: string[]) => runOk(aws ?? "", awsArguments(args), { env: awsEnv(), timeoutMs: 120_000 })

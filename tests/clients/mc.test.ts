@@ -102,7 +102,7 @@ test("mc: lifecycle rules, and when objects end", { timeout: 180_000 }, context 
     await go("ilm", "rule", "add", "--expire-delete-marker", "h/aging")
     assert.match(await go("ilm", "rule", "ls", "h/aging"), /logs\//)
     assert.match(await go("ilm", "rule", "export", "h/aging"), /"NewerNoncurrentVersions":3/)
-    await refused(/transition|not implemented/i, ...["ilm", "rule", "add", "--transition-days", "2"], ...TO_COLD)
+    await refused(/transition|not implemented/i, "ilm", "rule", "add", "--transition-days", "2", ...TO_COLD)
     await go("cp", "--tags", "a=b", file, "h/aging/logs/a")
     assert.match(await go("stat", "h/aging/logs/a"), /lifecycle-rule-id/)
     await go("ilm", "rule", "rm", "--all", "--force", "h/aging")

@@ -113,15 +113,14 @@ test(
   { skip: skipRclone, timeout: 180_000 },
   async () => {
     const settings = {
-      ...{
-        TYPE: "s3",
-        PROVIDER: "Other",
-        ENDPOINT: server.endpoint,
-        REGION,
-        FORCE_PATH_STYLE: "true",
-        ACL: "bucket-owner-full-control",
-      },
-      ...{ ACCESS_KEY_ID: CREDENTIALS.accessKey, SECRET_ACCESS_KEY: CREDENTIALS.secretKey },
+      TYPE: "s3",
+      PROVIDER: "Other",
+      ENDPOINT: server.endpoint,
+      REGION,
+      FORCE_PATH_STYLE: "true",
+      ACL: "bucket-owner-full-control",
+      ACCESS_KEY_ID: CREDENTIALS.accessKey,
+      SECRET_ACCESS_KEY: CREDENTIALS.secretKey,
     }
     const variables = Object.entries(settings).map(([name, value]) => [`RCLONE_CONFIG_H_${name}`, value] as const)
     const config = join(home, "rclone.conf")

@@ -90,8 +90,11 @@ const env = () => ({
       .filter(name => /^(ST|OS|SWIFT|RCLONE)_/.test(name))
       .map(name => [name, undefined]),
   ),
-  ...{ ST_AUTH: authUrl, ST_USER: CREDENTIALS.accessKey, ST_KEY: CREDENTIALS.secretKey },
-  ...{ HOME: folder, LC_ALL: "C.UTF-8" },
+  ST_AUTH: authUrl,
+  ST_USER: CREDENTIALS.accessKey,
+  ST_KEY: CREDENTIALS.secretKey,
+  HOME: folder,
+  LC_ALL: "C.UTF-8",
 })
 
 const swift = tool("swift")
@@ -230,8 +233,10 @@ test("duplicity: a backup is made, grows and is restored", { skip: duplicity.ski
   await writeTree(from, [0, 1, 4 * KIB, MIB])
   const variables = {
     ...env(),
-    ...{ SWIFT_AUTHURL: authUrl, SWIFT_USERNAME: CREDENTIALS.accessKey, SWIFT_PASSWORD: CREDENTIALS.secretKey },
-    ...{ SWIFT_AUTHVERSION: "1" },
+    SWIFT_AUTHURL: authUrl,
+    SWIFT_USERNAME: CREDENTIALS.accessKey,
+    SWIFT_PASSWORD: CREDENTIALS.secretKey,
+    SWIFT_AUTHVERSION: "1",
   }
   const go = (...args: string[]) =>
     runOk(duplicity.path, [...args, "--no-encryption", "--archive-dir", join(home, "archive")], { env: variables })
@@ -280,9 +285,12 @@ test(
       const blocks = [...page.matchAll(/^```sh run\n([^]*?)^```$/gm)].map(([, text = ""]) => text)
       assert.equal(blocks.length, 2)
       const account = (name: string, auth: string) => ({
-        ...{ [`RCLONE_CONFIG_${name}_TYPE`]: "swift", [`RCLONE_CONFIG_${name}_AUTH`]: auth },
-        ...{ [`RCLONE_CONFIG_${name}_AUTH_VERSION`]: "1", [`RCLONE_CONFIG_${name}_USER`]: CREDENTIALS.accessKey },
-        ...{ [`RCLONE_CONFIG_${name}_KEY`]: CREDENTIALS.secretKey, RCLONE_CONFIG: "/dev/null" },
+        [`RCLONE_CONFIG_${name}_TYPE`]: "swift",
+        [`RCLONE_CONFIG_${name}_AUTH`]: auth,
+        [`RCLONE_CONFIG_${name}_AUTH_VERSION`]: "1",
+        [`RCLONE_CONFIG_${name}_USER`]: CREDENTIALS.accessKey,
+        [`RCLONE_CONFIG_${name}_KEY`]: CREDENTIALS.secretKey,
+        RCLONE_CONFIG: "/dev/null",
       })
       const { ST_AUTH: _auth, ST_USER: _user, ST_KEY: _key, ...plain } = env()
       const variables = {

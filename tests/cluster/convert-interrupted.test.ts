@@ -172,7 +172,11 @@ class World {
     }
     this.process = this.locks.boot()
     return {
-      ...{ clock, log, random: new SimRandom(number), disk: this.disk.boot(), locks: this.process },
+      clock,
+      log,
+      random: new SimRandom(number),
+      disk: this.disk.boot(),
+      locks: this.process,
       database: StoreDatabase.over(killable, "simulated"),
     }
   }
@@ -213,8 +217,10 @@ class World {
     const compute = new InlineCompute(makeCodec, { slabBytes: 4 * BLOCK_BYTES, poolBytes: 8 * MIB })
     const { record, incarnation, secrets, node } = opened
     const folders = opened.devices.map(device => ({
-      ...{ place: device.identity, backgroundServices: [] },
-      ...{ check: () => device.check(), release: () => device.release() },
+      place: device.identity,
+      backgroundServices: [],
+      check: () => device.check(),
+      release: () => device.release(),
       raiseFormatEpoch: (formatEpoch: number) => device.raiseFormatEpoch(formatEpoch),
     }))
     const checkpoints = new CheckpointsInTurn(new CheckpointExecutor(() => disk, stores, random))

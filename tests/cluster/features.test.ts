@@ -16,8 +16,17 @@ import { TRANSFORMS } from "./features/transforms.js"
 import { UNDELETE } from "./features/undelete.js"
 
 const FEATURES = [
-  ...[APPENDS, CLASSES, CONTAINER_SYNC, COORDINATION, COPIES, MOMENTS],
-  ...[QUEUES, REMOTES, TRANSACTIONS, TRANSFORMS, UNDELETE],
+  APPENDS,
+  CLASSES,
+  CONTAINER_SYNC,
+  COORDINATION,
+  COPIES,
+  MOMENTS,
+  QUEUES,
+  REMOTES,
+  TRANSACTIONS,
+  TRANSFORMS,
+  UNDELETE,
 ]
 
 test("each feature is the same through every node, and goes on when one dies", { skip: noPostgres }, () =>

@@ -165,8 +165,13 @@ test(
       const entries = await reconcile(a, folder)
       for (const node of nodes.all) await serves(node)
       for (const [key, outcomes] of Object.entries({
-        ...{ since: ["putBack"], overwritten: ["putBack"], twice: ["listed", "putBack"], parts: ["putBack"] },
-        ...{ "by both": ["listed", "listed"], multipart: ["listed"], "in a newer bucket": ["listed"] },
+        since: ["putBack"],
+        overwritten: ["putBack"],
+        twice: ["listed", "putBack"],
+        parts: ["putBack"],
+        "by both": ["listed", "listed"],
+        multipart: ["listed"],
+        "in a newer bucket": ["listed"],
       })) {
         assert.deepEqual(outcomesOf(entries, key), outcomes, `${key}: ${JSON.stringify(entries)}`)
       }

@@ -50,8 +50,10 @@ async function shows(node: TestNode, keys: Keys, isSo: (key: Awaited<ReturnType<
 }
 
 const withKeys = (file: string, next: string): readonly string[] => [
-  ...["--master-key-file", file],
-  ...["--next-master-key-file", next],
+  "--master-key-file",
+  file,
+  "--next-master-key-file",
+  next,
 ]
 
 async function restart(node: TestNode, args: readonly string[]): Promise<void> {

@@ -11,7 +11,10 @@ export const audit: PageTests = {
   prepare,
   define(world, pageTest) {
     standardTests(world, pageTest, {
-      ...{ address: "/console/audit", heading: "Audit", request: "**/v1/audit*", shows: "s3:CreateBucket" },
+      address: "/console/audit",
+      heading: "Audit",
+      request: "**/v1/audit*",
+      shows: "s3:CreateBucket",
       picture: "audit",
     })
 

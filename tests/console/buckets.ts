@@ -26,7 +26,10 @@ export const buckets: PageTests = {
     const isDone = (page: Page, text: string) => page.getByRole("log").getByText(text).waitFor()
 
     standardTests(world, pageTest, {
-      ...{ address: "/console/buckets", heading: "Buckets", request: "**/v1/buckets*", shows: "photos" },
+      address: "/console/buckets",
+      heading: "Buckets",
+      request: "**/v1/buckets*",
+      shows: "photos",
       picture: "buckets",
     })
 
@@ -226,7 +229,9 @@ export const buckets: PageTests = {
       const hourMs = 3_600_000
       const nowMs = Date.UTC(2026, 0, 8)
       const samples = Array.from({ length: 168 }, (_, hour) => ({
-        ...{ atMs: nowMs - (168 - hour) * hourMs, objects: 100 + hour, bytes: hour * 2 ** 20 },
+        atMs: nowMs - (168 - hour) * hourMs,
+        objects: 100 + hour,
+        bytes: hour * 2 ** 20,
       }))
       const usage = { objects: 300, versions: 310, bytes: 2 ** 28, uploads: 0, kept: { objects: 0, bytes: 0 } }
       for (const isPhone of [true, false]) {

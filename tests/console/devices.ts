@@ -45,7 +45,10 @@ export const devices: PageTests = {
     }
 
     standardTests(world, pageTest, {
-      ...{ address: "/console/devices", heading: "Devices and layout", request: STATUS, picture: "devices" },
+      address: "/console/devices",
+      heading: "Devices and layout",
+      request: STATUS,
+      picture: "devices",
       shows: "disk1",
     })
 
@@ -156,11 +159,23 @@ export const devices: PageTests = {
       "nodes: states, what they cannot reach and what waits for a decision; a lost one can be forgotten",
       async () => {
         const node: Nodes["nodes"][number] = {
-          ...{ name: "n1", zone: "a", machine: "m1", address: "10.0.0.1:9002", version: "0.1.0", state: "serving" },
-          ...{ reason: "", use: "in use", devices: ["01"], cannotReach: [], jobs: ["repair"] },
+          name: "n1",
+          zone: "a",
+          machine: "m1",
+          address: "10.0.0.1:9002",
+          version: "0.1.0",
+          state: "serving",
+          reason: "",
+          use: "in use",
+          devices: ["01"],
+          cannotReach: [],
+          jobs: ["repair"],
         }
         const nodes: Nodes = {
-          ...{ own: "n1", steward: "n1", idleJobs: [], heldBack: ["n2 is silent: forget it, or wait"] },
+          own: "n1",
+          steward: "n1",
+          idleJobs: [],
+          heldBack: ["n2 is silent: forget it, or wait"],
           nodes: [node, { ...node, name: "n2", state: "silent", reason: "no heartbeat for 40 s", jobs: [] }],
         }
         const page = await world.open("/console/devices?tab=nodes", {

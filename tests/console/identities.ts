@@ -30,7 +30,10 @@ export const identities: PageTests = {
   prepare,
   define(world, pageTest) {
     standardTests(world, pageTest, {
-      ...{ address: "/console/identities", heading: "Identities", request: "**/v1/accounts/~/users*", shows: "zoe" },
+      address: "/console/identities",
+      heading: "Identities",
+      request: "**/v1/accounts/~/users*",
+      shows: "zoe",
       picture: "identities",
     })
 

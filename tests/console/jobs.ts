@@ -28,13 +28,11 @@ export const jobs: PageTests = {
     const jobs = async (): Promise<Jobs> => (await world.server.report("/v1/jobs")) as Jobs
 
     standardTests(world, pageTest, {
-      ...{
-        address: "/console/jobs",
-        heading: "Jobs",
-        request: "**/v1/jobs*",
-        shows: "integrity-audit",
-        picture: "jobs",
-      },
+      address: "/console/jobs",
+      heading: "Jobs",
+      request: "**/v1/jobs*",
+      shows: "integrity-audit",
+      picture: "jobs",
     })
 
     pageTest(

@@ -38,8 +38,11 @@ export const locks: PageTests = {
   prepare,
   define(world, pageTest) {
     standardTests(world, pageTest, {
-      ...{ address: "/console/locks", heading: "Locks", request: "**/v1/coordination/namespaces*" },
-      ...{ shows: "jobs", picture: "locks" },
+      address: "/console/locks",
+      heading: "Locks",
+      request: "**/v1/coordination/namespaces*",
+      shows: "jobs",
+      picture: "locks",
     })
 
     pageTest("a namespace shows who holds its locks and how many wait, and its files", async () => {

@@ -79,8 +79,11 @@ export const objects: PageTests = {
       page.locator("input[type=file]").setInputFiles({ name, mimeType: "application/octet-stream", buffer })
 
     standardTests(world, pageTest, {
-      ...{ address: "/console/objects/album", heading: "album", request: "**/v1/s3/album?*" },
-      ...{ shows: "notes.txt", picture: "objects" },
+      address: "/console/objects/album",
+      heading: "album",
+      request: "**/v1/s3/album?*",
+      shows: "notes.txt",
+      picture: "objects",
     })
 
     pageTest("buckets, folders and prefixes; of many keys the page has one page at a time", async () => {

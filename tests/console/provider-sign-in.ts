@@ -17,7 +17,9 @@ async function prepare(world: ConsoleWorld): Promise<void> {
   const made = await world.admin("POST", "/v1/accounts/~/oidc-providers", registered)
   const { arn: Federated, provider: name } = made as OidcProvider
   const Statement = {
-    ...{ Effect: "Allow", Principal: { Federated }, Action: "sts:AssumeRoleWithWebIdentity" },
+    Effect: "Allow",
+    Principal: { Federated },
+    Action: "sts:AssumeRoleWithWebIdentity",
     Condition: { "ForAnyValue:StringEquals": { [`${name}:groups`]: "staff" } },
   }
   const trust = { Version: "2012-10-17", Statement }

@@ -10,13 +10,11 @@ export const queues: PageTests = {
   prepare,
   define(world, pageTest) {
     standardTests(world, pageTest, {
-      ...{
-        address: "/console/queues",
-        heading: "Queues",
-        request: "**/v1/queues*",
-        shows: "thumbnails",
-        picture: "queues",
-      },
+      address: "/console/queues",
+      heading: "Queues",
+      request: "**/v1/queues*",
+      shows: "thumbnails",
+      picture: "queues",
     })
 
     pageTest("a queue is made, paused, resumed and deleted", async () => {
@@ -44,8 +42,15 @@ export const queues: PageTests = {
       const page = await world.open(`/console/queues/${account}/mail`)
       await page.getByText("No message is due").waitFor()
       const message = {
-        ...{ id: "D-0000002a-AAAAAAAAAAAAAAAAAAAAAAAA-05a1", createdMs: 1, dueMs: 1, expiresMs: 2, deliveries: 3 },
-        ...{ nacks: 0, bytes: 5, movedFrom: "thumbnails", body: "hello <b>there</b>" },
+        id: "D-0000002a-AAAAAAAAAAAAAAAAAAAAAAAA-05a1",
+        createdMs: 1,
+        dueMs: 1,
+        expiresMs: 2,
+        deliveries: 3,
+        nacks: 0,
+        bytes: 5,
+        movedFrom: "thumbnails",
+        body: "hello <b>there</b>",
       }
       await page.route("**/v1/queues/*/mail/messages", route => route.fulfill({ json: { messages: [message] } }))
       const row = page.getByRole("row", { name: /D-0000002a/ })

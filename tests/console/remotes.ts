@@ -49,12 +49,21 @@ after(async () => {
 })
 
 const storeOf = (name: string): Remotes["stores"][number] => ({
-  ...{ name, endpoint: `https://${name}.example`, region: "eu-central-1", accounts: ["root", "team"] },
-  ...{ requests: 0, failures: 0 },
+  name,
+  endpoint: `https://${name}.example`,
+  region: "eu-central-1",
+  accounts: ["root", "team"],
+  requests: 0,
+  failures: 0,
 })
 
 const bucketOf = (bucket: string): NonNullable<Remotes["buckets"]>[number] => ({
-  ...{ bucket, store: "aws", remoteBucket: "data", prefix: "", writes: "Through", pending: 0 },
+  bucket,
+  store: "aws",
+  remoteBucket: "data",
+  prefix: "",
+  writes: "Through",
+  pending: 0,
   freshness: { check: "Never" },
 })
 
@@ -65,8 +74,11 @@ const REPORT: Remotes = {
     storeOf("idle"),
   ],
   cache: {
-    ...{ sizeBytes: 1_020 * MIB, sizeBytesMax: 1_024 * MIB },
-    ...{ hitBytes: 300 * MIB, missBytes: 100 * MIB, evictedBytes: 5 * MIB },
+    sizeBytes: 1_020 * MIB,
+    sizeBytesMax: 1_024 * MIB,
+    hitBytes: 300 * MIB,
+    missBytes: 100 * MIB,
+    evictedBytes: 5 * MIB,
   },
   buckets: [
     { ...bucketOf("archive"), writes: "None", freshness: { check: "Age", maxAgeSeconds: 3_600 } },
@@ -90,7 +102,11 @@ export const remotes: PageTests = {
   args,
   define(world, pageTest) {
     standardTests(world, pageTest, {
-      ...{ address: ADDRESS, heading: "Remotes", request: "**/v1/remotes*", shows: "far", picture: "remotes" },
+      address: ADDRESS,
+      heading: "Remotes",
+      request: "**/v1/remotes*",
+      shows: "far",
+      picture: "remotes",
     })
 
     const openPlayed = async (

@@ -30,8 +30,14 @@ function manyDevices([like]: readonly Device[], count: number): Device[] {
     const state = isOffline ? "offline" : at % 50 === 7 ? "rebuilding" : at % 70 === 11 ? "full" : "active"
     return {
       ...like,
-      ...{ id: at.toString(16).padStart(16, "0"), path: `/mnt/d${at}`, zone, machine: `m${Math.floor(at / 3) % 5}` },
-      ...{ state, reason: isOffline ? "calls fail: EIO" : "", totalBytes: 1e13, usableBytes: 1e13 * ((at % 10) / 10) },
+      id: at.toString(16).padStart(16, "0"),
+      path: `/mnt/d${at}`,
+      zone,
+      machine: `m${Math.floor(at / 3) % 5}`,
+      state,
+      reason: isOffline ? "calls fail: EIO" : "",
+      totalBytes: 1e13,
+      usableBytes: 1e13 * ((at % 10) / 10),
     }
   })
 }
@@ -39,7 +45,10 @@ function manyDevices([like]: readonly Device[], count: number): Device[] {
 export const safety: PageTests = {
   define(world, pageTest) {
     standardTests(world, pageTest, {
-      ...{ address: "/console/safety", heading: "Safety", request: STATUS, picture: "safety" },
+      address: "/console/safety",
+      heading: "Safety",
+      request: STATUS,
+      picture: "safety",
       shows: "What may fail now",
     })
 
@@ -65,7 +74,9 @@ export const safety: PageTests = {
             ...status,
             safety: {
               ...status.safety,
-              ...{ safeLosses: 0, safeLossesWhenWhole: 2, critical: [status.devices[0]?.id ?? ""] },
+              safeLosses: 0,
+              safeLossesWhenWhole: 2,
+              critical: [status.devices[0]?.id ?? ""],
               mayFail: [
                 {
                   what: "disk",
@@ -131,7 +142,12 @@ const KNOWN = {
   health: { ready: true, reasons: [] },
 } as unknown as Status
 const DEVICE = {
-  ...{ id: "000000000000000a", path: "/mnt/a", state: "active", reason: "", totalBytes: 100, freeBytes: 50 },
+  id: "000000000000000a",
+  path: "/mnt/a",
+  state: "active",
+  reason: "",
+  totalBytes: 100,
+  freeBytes: 50,
 } as Device
 const textsOf = (status: Partial<Status>): string =>
   problemsOf({ ...KNOWN, ...status })
@@ -154,8 +170,12 @@ test("problems are listed with their reasons, faults first, and a fault of healt
   )
   assert.equal(textsOf({ devices: [{ ...DEVICE, freeBytes: 5 }] }), "warning: /mnt/a is nearly full: 5 B left")
   const onOneDisk = ["a", "b", "c"].map((name, at) => ({
-    ...{ ...DEVICE, id: `000000000000000${name}`, path: `/mnt/${name}`, disk: "259:1" },
-    ...{ freeBytes: 5, fullInSeconds: 86_400 * (3 - at) },
+    ...DEVICE,
+    id: `000000000000000${name}`,
+    path: `/mnt/${name}`,
+    disk: "259:1",
+    freeBytes: 5,
+    fullInSeconds: 86_400 * (3 - at),
   }))
   assert.equal(
     textsOf({ devices: onOneDisk }),

@@ -5,7 +5,10 @@ import { screenshot, standardTests, type PageTests } from "./harness.js"
 export const traffic: PageTests = {
   define(world, pageTest) {
     standardTests(world, pageTest, {
-      ...{ address: "/console/traffic", heading: "Traffic", request: "**/v1/traffic*", shows: "By bucket" },
+      address: "/console/traffic",
+      heading: "Traffic",
+      request: "**/v1/traffic*",
+      shows: "By bucket",
       picture: "traffic",
     })
 

@@ -25,14 +25,20 @@ const MIB = 1 << 20
 const SHA256 = "0123456789abcdef".repeat(4)
 
 const moduleOf = (name: string, more: Partial<Module> = {}): Module => ({
-  ...{ name, sha256: SHA256, sizeBytes: 2_048, modifiedMs: Date.UTC(2026, 0, 2, 3, 4, 5) },
+  name,
+  sha256: SHA256,
+  sizeBytes: 2_048,
+  modifiedMs: Date.UTC(2026, 0, 2, 3, 4, 5),
   ...more,
 })
 
 /** Plays a store with two modules; `requests` are those that would change it. */
 async function play(page: Page) {
   const report = {
-    ...{ threads: 4, running: 3, waiting: 12, moduleBytesMax: 16 * MIB },
+    threads: 4,
+    running: 3,
+    waiting: 12,
+    moduleBytesMax: 16 * MIB,
     steps: [
       { name: "svgmin", isAvailable: true, version: "4.0.0" },
       { name: "image", isAvailable: false },
@@ -70,7 +76,10 @@ export const transforms: PageTests = {
   args: () => Promise.resolve(["--transforms"]),
   define(world, pageTest) {
     standardTests(world, pageTest, {
-      ...{ address: ADDRESS, heading: "Transforms", request: "**/v1/transforms*", shows: "svgmin" },
+      address: ADDRESS,
+      heading: "Transforms",
+      request: "**/v1/transforms*",
+      shows: "svgmin",
       picture: "transforms",
     })
 

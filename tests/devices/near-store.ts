@@ -41,7 +41,9 @@ const RESERVE_BYTES = MIB
 /** The files that keep space free are small. */
 const SPACES = {
   ...SPACE_LIMITS,
-  ...{ reserveBytesMin: RESERVE_BYTES, reserveBytesMax: RESERVE_BYTES, reserveBytesMaxShared: RESERVE_BYTES },
+  reserveBytesMin: RESERVE_BYTES,
+  reserveBytesMax: RESERVE_BYTES,
+  reserveBytesMaxShared: RESERVE_BYTES,
 }
 /** Few rows make few checkpoints: each waits less than in a store of users. */
 const CHECKPOINTS = { ...CHECKPOINT_LIMITS, quietMs: 500, tidyMs: 250 }
@@ -62,8 +64,11 @@ async function releaseAll(folders: readonly { release(): Promise<void> }[]): Pro
 
 const configOf = (folders: readonly string[]): ServeConfig => ({
   ...resolveConfig({
-    ...{ flags: { data: folders }, environment: {}, file: undefined },
-    ...{ workingFolder: "/", hostName: "here" },
+    flags: { data: folders },
+    environment: {},
+    file: undefined,
+    workingFolder: "/",
+    hostName: "here",
   }),
   blockBytes: BLOCK_BYTES,
 })

@@ -128,7 +128,8 @@ const type = async (checkout: string, script: string): Promise<CommandResult> =>
     cwd: checkout,
     env: {
       ...PLAIN,
-      ...{ HOME: checkout, CHECKPOINT_DISABLE: "1" },
+      HOME: checkout,
+      CHECKPOINT_DISABLE: "1",
       PATH: `${join(checkout, PROGRAMS)}:${process.env["PATH"] ?? ""}`,
     },
     timeoutMs: SCRIPT_MS_MAX,

@@ -308,7 +308,10 @@ function principals(scene: Scene) {
 function roleSession(scene: Scene) {
   const accountId = accountOf(scene)
   return readRoleSession({
-    ...{ accountId, roleName: scene.pick(ROLES), rootKey: ROOT_KEY, policyArns: [policyOf(scene, accountId)] },
+    accountId,
+    roleName: scene.pick(ROLES),
+    rootKey: ROOT_KEY,
+    policyArns: [policyOf(scene, accountId)],
     roots: [
       { kind: "key", id: scene.pick(KEYS) },
       { kind: "role", accountId, name: scene.pick(ROLES), id: "ID1" },

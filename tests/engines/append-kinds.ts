@@ -72,15 +72,15 @@ export const APPEND_COMMANDS: readonly PlayKind[] = [
     const isInline = latest?.record.content.kind === "inline"
     const moved = isInline ? { order: latest.record.head.order, bytes: bytes(scene) } : undefined
     return append({
-      ...{
-        ...appended,
-        bytes: bytes(scene),
-        algorithm: undefined,
-        hints: scene.hints(),
-        moved,
-        details: scene.details(),
-      },
-      ...{ storageClass: "STANDARD", random: scene.random.bytes(8), md5: scene.random.bytes(16) },
+      ...appended,
+      bytes: bytes(scene),
+      algorithm: undefined,
+      hints: scene.hints(),
+      moved,
+      details: scene.details(),
+      storageClass: "STANDARD",
+      random: scene.random.bytes(8),
+      md5: scene.random.bytes(16),
       multipartId: scene.newMultipartId(),
     })
   }),

@@ -71,9 +71,18 @@ function convert(scene: Scene) {
 function row(scene: Scene) {
   const { own, other } = scene.actor
   return {
-    ...{ name: scene.pick(NODES), incarnation: scene.oneIn(8) ? (other ?? own) : own, address: "127.0.0.1:7000" },
-    ...{ fingerprint: parseNodeFingerprint("0a".repeat(32)), proof: scene.random.bytes(32), zone: "z", machine: "m" },
-    ...{ program: "1.0.0", beat: 1, position: positionOf(scene), layoutVersion: 1, unreachable: [] },
+    name: scene.pick(NODES),
+    incarnation: scene.oneIn(8) ? (other ?? own) : own,
+    address: "127.0.0.1:7000",
+    fingerprint: parseNodeFingerprint("0a".repeat(32)),
+    proof: scene.random.bytes(32),
+    zone: "z",
+    machine: "m",
+    program: "1.0.0",
+    beat: 1,
+    position: positionOf(scene),
+    layoutVersion: 1,
+    unreachable: [],
   }
 }
 

@@ -87,8 +87,13 @@ const unknownFile = (scene: Scene): AtFile => ({
 function conditionsOf(scene: Scene, version: number | undefined): FileConditions {
   const fence = scene.oneIn(2) ? scene.fence() : undefined
   const conditions: readonly FileConditions[] = [
-    ...[{}, {}, {}, { ifVersion: version }],
-    ...[{ ifVersion: 1 }, { ifExists: true }, { ifExists: false }],
+    {},
+    {},
+    {},
+    { ifVersion: version },
+    { ifVersion: 1 },
+    { ifExists: true },
+    { ifExists: false },
   ]
   return { ...scene.pick(conditions), fence }
 }

@@ -52,7 +52,12 @@ function changeOf(scene: Scene) {
     .filter(each => each.bucketId === bucketId && isPast(token, each))
     .map(({ us, key }) => ({ us, key }))
   const parked = {
-    ...{ reason: "no", attempts: 1, sinceMs: scene.nowMs, nextMs: scene.nowMs + 1, sizeBytes: 3, isFinal: false },
+    reason: "no",
+    attempts: 1,
+    sinceMs: scene.nowMs,
+    nextMs: scene.nowMs + 1,
+    sizeBytes: 3,
+    isFinal: false,
   }
   const { key } = scene.object()
   return changeCopies(bucketId, {

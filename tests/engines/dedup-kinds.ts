@@ -80,13 +80,26 @@ function put(scene: Scene) {
   const multipartId = scene.newMultipartId()
   const lastOffset = segments.at(-1)?.offsetBytes ?? 0
   return putDeduplicated({
-    ...{ bucketId, key, conditions: scene.conditions({ bucketId, key }), clockMs: 0, hints: scene.hints() },
-    ...{ multipartId, segments, reliesOn: [...new Set(runs.flatMap(({ reliesOn }) => reliesOn))] },
+    bucketId,
+    key,
+    conditions: scene.conditions({ bucketId, key }),
+    clockMs: 0,
+    hints: scene.hints(),
+    multipartId,
+    segments,
+    reliesOn: [...new Set(runs.flatMap(({ reliesOn }) => reliesOn))],
     digests: runs.flatMap(({ digests }) => digests ?? []),
     version: {
       content: segmentsOf(multipartId, { lastOffset, uploadedParts: 0, hasSources: true }),
-      ...{ payload: undefined, sizeBytes, md5: scene.random.bytes(16), parts: 0, random: scene.random.bytes(8) },
-      ...{ checksum: NO_CHECKSUM, details: scene.details(), storageClass: "STANDARD", isShared: false },
+      payload: undefined,
+      sizeBytes,
+      md5: scene.random.bytes(16),
+      parts: 0,
+      random: scene.random.bytes(8),
+      checksum: NO_CHECKSUM,
+      details: scene.details(),
+      storageClass: "STANDARD",
+      isShared: false,
     },
   })
 }
@@ -104,7 +117,7 @@ function segment(scene: Scene) {
   const { address, completion } = scene.pick(open)
   const rows = digestRows(scene).filter(row => row.bucketId === address.bucketId)
   const reliesOn: RowKey[] = []
-  const own = { ...{ partNumber: 1, md5: scene.random.bytes(16), modifiedMs: scene.nowMs }, checksumValue: undefined }
+  const own = { partNumber: 1, md5: scene.random.bytes(16), modifiedMs: scene.nowMs, checksumValue: undefined }
   const extent = scene.extent(1)
   const referring = Array.from({ length: rows.length > 0 ? scene.random.below(3) : 0 }, (_, i) => {
     const { name, record, rowKey } = scene.pick(rows)
@@ -115,12 +128,15 @@ function segment(scene: Scene) {
     return { ...own, partNumber: i + 2, source }
   })
   const written: SegmentRecord = {
-    ...{ offsetBytes: 0, parts: [{ ...own, extent }] },
+    offsetBytes: 0,
+    parts: [{ ...own, extent }],
     ...(referring.length > 0 && { referring }),
   }
   return putSharedSegment(address, completion, {
-    ...{ number: 0, segment: written },
-    ...{ storageClass: "STANDARD", reliesOn: [...new Set(reliesOn)] },
+    number: 0,
+    segment: written,
+    storageClass: "STANDARD",
+    reliesOn: [...new Set(reliesOn)],
     digests: [newDigests(scene, extent.lengthBytes, 0)],
   })
 }
@@ -201,8 +217,11 @@ const wantedIn = (scene: Scene) => ({
 export const DEDUP_QUERIES: readonly PlayKind[] = [
   queryKind("FindKnownBlock", scene =>
     findKnownBlock({
-      ...{ ...wantedIn(scene), digest: scene.pick(DIGESTS), lengthBytes: BLOCK_BYTES },
-      ...{ follows: undefined, isShort: false },
+      ...wantedIn(scene),
+      digest: scene.pick(DIGESTS),
+      lengthBytes: BLOCK_BYTES,
+      follows: undefined,
+      isShort: false,
     }),
   ),
   queryKind("FindKnownParts", scene => {

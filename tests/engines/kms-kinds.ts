@@ -30,7 +30,11 @@ const idOf = (scene: Scene): KmsKeyId =>
   )
 
 const newKey = (scene: Scene): NewKmsKey => ({
-  ...{ id: scene.pick(KEY_IDS), accountId: accountOf(scene), description: "", policy: "{}", tags: [] },
+  id: scene.pick(KEY_IDS),
+  accountId: accountOf(scene),
+  description: "",
+  policy: "{}",
+  tags: [],
   external: scene.oneIn(4) ? { kind: "vault", name: "orders" } : undefined,
 })
 
@@ -56,7 +60,10 @@ export const KMS_COMMANDS: readonly PlayKind[] = [
   commandKind("CreateKmsKey", 2, scene => createKmsKey(newKey(scene), firstAliasOf(scene))),
   commandKind("RestoreKmsKey", 1, scene =>
     restoreKmsKey({
-      ...{ ...newKey(scene), state: "enabled", deletionMs: undefined, rotation: undefined },
+      ...newKey(scene),
+      state: "enabled",
+      deletionMs: undefined,
+      rotation: undefined,
       versions: [{ createdMs: 1, isOnDemand: false }],
     }),
   ),

@@ -117,7 +117,9 @@ for (const [kind, on] of [
       const named = (name: string) => ({ account: ACCOUNT, name })
       for (const name of ["q", "dead"]) await queues.create(named(name))
       const attributes = Array.from({ length: QUEUE_LIMITS.attributesMax }, (_, i) => ({
-        ...{ name: `${i}`.padEnd(256, "n"), type: "String", value: filled(1_000) },
+        name: `${i}`.padEnd(256, "n"),
+        type: "String",
+        value: filled(1_000),
       }))
       const spent = attributes.reduce((sum, { name, type, value }) => sum + name.length + type.length + value.length, 0)
       const body = filled(QUEUE_LIMITS.contentBytesMax - spent)

@@ -52,7 +52,9 @@ const ACTIONS: readonly Partial<LifecycleRule>[] = [
 ]
 
 const ruleOf = (scene: Scene, number: number): LifecycleRule => ({
-  ...{ id: `rule ${number}`, isEnabled: !scene.oneIn(8), filter: scene.pick(FILTERS) },
+  id: `rule ${number}`,
+  isEnabled: !scene.oneIn(8),
+  filter: scene.pick(FILTERS),
   ...scene.pick(ACTIONS),
 })
 

@@ -35,27 +35,37 @@ const REMOVING = [
 ]
 /** Commands that add a version, and replace a null version that nothing locks. */
 const REPLACING = [
-  ...["CommitTransaction", "CompleteUpload", "PutDeduplicated", "PutVersion", "RenameObject", "RestoreVersion"],
+  "CommitTransaction",
+  "CompleteUpload",
+  "PutDeduplicated",
+  "PutVersion",
+  "RenameObject",
+  "RestoreVersion",
 ]
 /**
  * Commands that write the row of a locked version again: it becomes an older one or the latest one, its bytes are shared,
  * encrypted or stored elsewhere, its class, its tags, its list or its restored copy change.
  */
 const REWRITING = [
-  ...["AddSealing", "CommitTransaction", "CompleteUpload", "ExpireLatest", "PutDeduplicated", "PutVersion"],
-  ...["RemoveLatest", "RemoveVersion"],
-  ...[
-    "RenameObject",
-    "RestoreArchived",
-    "RestoreVersion",
-    "SealPayload",
-    "SetAcl",
-    "SetAttributes",
-    "SetStorageClass",
-    "SetTags",
-    "SwapExtent",
-    "SwapSealed",
-  ],
+  "AddSealing",
+  "CommitTransaction",
+  "CompleteUpload",
+  "ExpireLatest",
+  "PutDeduplicated",
+  "PutVersion",
+  "RemoveLatest",
+  "RemoveVersion",
+
+  "RenameObject",
+  "RestoreArchived",
+  "RestoreVersion",
+  "SealPayload",
+  "SetAcl",
+  "SetAttributes",
+  "SetStorageClass",
+  "SetTags",
+  "SwapExtent",
+  "SwapSealed",
 ]
 /**
  * Commands that seldom meet a locked version: undelete restores the latest version, while the locked one is older;

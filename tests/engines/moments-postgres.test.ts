@@ -24,8 +24,11 @@ test("on PostgreSQL a read at a moment shows exactly what was committed up to it
   const clock = new RealClock()
   const open = (node: string) =>
     SqlMetadata.open({
-      ...{ clock, random: new RealRandom(), log: new SimTelemetry().log },
-      ...{ database: new Postgres(url), node },
+      clock,
+      random: new RealRandom(),
+      log: new SimTelemetry().log,
+      database: new Postgres(url),
+      node,
     })
   const metadata = [await open("a"), await open("b")]
   try {

@@ -20,9 +20,17 @@ const MAX = 100
 const keysOf = (pair: number) => [objectKeyOfText(`a${pair}`), objectKeyOfText(`b${pair}`)] as const
 
 const versionOf = (sizeBytes: number): NewVersion => ({
-  ...{ isMarker: false, content: { kind: "inline" }, payload: new Uint8Array(sizeBytes), sizeBytes },
-  ...{ md5: new Uint8Array(16), parts: 0, random: new Uint8Array(8), checksum: NO_CHECKSUM, details: NO_DETAILS },
-  ...{ storageClass: "STANDARD", isShared: false },
+  isMarker: false,
+  content: { kind: "inline" },
+  payload: new Uint8Array(sizeBytes),
+  sizeBytes,
+  md5: new Uint8Array(16),
+  parts: 0,
+  random: new Uint8Array(8),
+  checksum: NO_CHECKSUM,
+  details: NO_DETAILS,
+  storageClass: "STANDARD",
+  isShared: false,
 })
 
 /** Writes both keys of a pair, and returns its commit timestamp. */

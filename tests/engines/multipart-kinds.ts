@@ -64,7 +64,9 @@ export function completionIn(scene: Scene) {
   const { sealing } = scene.upload(address) ?? {}
   const bound = sealing && { ...sealing, bind: scene.random.bytes(16) }
   const described = {
-    ...{ md5: scene.random.bytes(16), random: scene.random.bytes(8), details: scene.details() },
+    md5: scene.random.bytes(16),
+    random: scene.random.bytes(8),
+    details: scene.details(),
     ...(bound && !scene.oneIn(8) && { sealing: bound }),
   }
   const version = {

@@ -56,8 +56,14 @@ function inlineVersion(scene: Scene): Version {
   const payload = scene.random.bytes(sizeBytes)
   const described = { md5: scene.random.bytes(16), random: scene.random.bytes(8), checksum: NO_CHECKSUM }
   return {
-    ...{ content: { kind: "inline" }, payload, sizeBytes, parts: 0, isShared: false },
-    ...{ storageClass: scene.pick(STORAGE_CLASSES), ...described, details: scene.details() },
+    content: { kind: "inline" },
+    payload,
+    sizeBytes,
+    parts: 0,
+    isShared: false,
+    storageClass: scene.pick(STORAGE_CLASSES),
+    ...described,
+    details: scene.details(),
     ...(scene.oneIn(6) && { lock: lockOf(scene) }),
     ...(scene.oneIn(4) && expiryOf(scene)),
   }
@@ -85,7 +91,9 @@ function extentVersion(scene: Scene): Version {
   const extent = scene.extent(0)
   return {
     ...inlineVersion(scene),
-    ...{ content: { kind: "extent", extent }, payload: undefined, sizeBytes: extent.lengthBytes },
+    content: { kind: "extent", extent },
+    payload: undefined,
+    sizeBytes: extent.lengthBytes,
     checksum: { checksumAlgorithm: "CRC32", checksumType: "FULL_OBJECT", value: "AAAAAA==" },
   }
 }
@@ -109,8 +117,15 @@ function putShared(scene: Scene) {
   const { head, content, sealing } = record
   const version: Version = {
     ...(sealing && { sealing: { ...sealing, bind: scene.random.bytes(16) } }),
-    ...{ content, payload: undefined, sizeBytes: head.sizeBytes, md5: head.md5, parts: head.parts, isShared: true },
-    ...{ random: scene.random.bytes(8), checksum: NO_CHECKSUM, details: scene.details() },
+    content,
+    payload: undefined,
+    sizeBytes: head.sizeBytes,
+    md5: head.md5,
+    parts: head.parts,
+    isShared: true,
+    random: scene.random.bytes(8),
+    checksum: NO_CHECKSUM,
+    details: scene.details(),
     storageClass: head.storageClass,
   }
   const conditions = scene.conditions({ bucketId, key })
@@ -218,7 +233,8 @@ const isVersioned = ({ record }: StoredVersion): boolean => !record.head.isNull
 /** `history` and `copies` have kinds of their own. */
 export const PLAYED_SETTINGS = [
   ...SETTING_NAMES.filter(name => name !== "history" && name !== "copies"),
-  ...(["append", "append"] as const),
+  "append",
+  "append",
 ] as const
 
 const BUCKETS: readonly PlayKind[] = [

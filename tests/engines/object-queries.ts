@@ -220,8 +220,10 @@ const JOB_QUERIES: readonly PlayKind[] = [
   }),
   queryKind("ClassInRows", scene =>
     classInRows({
-      ...{ family: scene.pick(["uploads", "current", "versions"] as const), classes: [scene.pick(STORAGE_CLASSES)] },
-      ...{ ...ALL_OBJECT_ROWS, start: naming(scene)[1] },
+      family: scene.pick(["uploads", "current", "versions"] as const),
+      classes: [scene.pick(STORAGE_CLASSES)],
+      ...ALL_OBJECT_ROWS,
+      start: naming(scene)[1],
     }),
   ),
   queryKind("KeptExtent", scene => keptExtent(scene.uploadName())),

@@ -60,9 +60,7 @@ export interface HistoryOptions {
 }
 
 /** The engine could not carry it out; nothing happened. */
-const NOT_DONE: ReadonlySet<FailureKind> = new Set<FailureKind>([
-  ...(["databaseUnreachable", "tooManyInFlight", "stopping"] as const),
-])
+const NOT_DONE: ReadonlySet<FailureKind> = new Set<FailureKind>(["databaseUnreachable", "tooManyInFlight", "stopping"])
 
 /** Rounds from one comparison of all rows to the next, if it is not needed sooner. */
 const COMPARE_EVERY = 20

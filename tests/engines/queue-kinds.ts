@@ -40,9 +40,15 @@ function newMessage(scene: Scene): NewMessage {
   const body = Buffer.alloc(scene.pick([0, 10, 3_000]), "x")
   const redrive = scene.oneIn(3) ? { maxDeliveries: scene.pick([1, 2]), deadQueue: "dead" } : undefined
   return {
-    ...{ id, content: encodeContent({ body, attributes: [], trace: undefined }), contentBytes: body.length },
-    ...{ sender: "arn", copies: 1, delaySeconds: scene.pick(SECONDS), retrySeconds: scene.pick(SECONDS) },
-    ...{ retentionSeconds: scene.pick([0, 10_000, 10_000]), redrive },
+    id,
+    content: encodeContent({ body, attributes: [], trace: undefined }),
+    contentBytes: body.length,
+    sender: "arn",
+    copies: 1,
+    delaySeconds: scene.pick(SECONDS),
+    retrySeconds: scene.pick(SECONDS),
+    retentionSeconds: scene.pick([0, 10_000, 10_000]),
+    redrive,
   }
 }
 
@@ -70,7 +76,8 @@ export const QUEUE_COMMANDS: readonly PlayKind[] = [
   }),
   commandKind("ChangeQueue", 1, scene =>
     changeQueue(named(scene), {
-      ...{ isPausedIn: scene.oneIn(4), isPausedOut: scene.oneIn(4) },
+      isPausedIn: scene.oneIn(4),
+      isPausedOut: scene.oneIn(4),
       settings: { bytesMax: scene.pick([3_100, 1_000_000]) },
     }),
   ),

@@ -62,11 +62,22 @@ function joined(scene: Scene) {
   const key = ending?.key ?? scene.key()
   const multipartId = ending?.multipartId ?? scene.newMultipartId()
   return concatenate({
-    ...{ bucketId, key, conditions: scene.conditions({ bucketId, key }), clockMs: 0, sources },
+    bucketId,
+    key,
+    conditions: scene.conditions({ bucketId, key }),
+    clockMs: 0,
+    sources,
     version: {
       content: segmentsOf(multipartId, { lastOffset, uploadedParts: 0, hasSources: true }),
-      ...{ payload: undefined, sizeBytes, md5: scene.random.bytes(16), parts: 1, random: scene.random.bytes(8) },
-      ...{ checksum: NO_CHECKSUM, details: scene.details(), storageClass: "STANDARD", isShared: false },
+      payload: undefined,
+      sizeBytes,
+      md5: scene.random.bytes(16),
+      parts: 1,
+      random: scene.random.bytes(8),
+      checksum: NO_CHECKSUM,
+      details: scene.details(),
+      storageClass: "STANDARD",
+      isShared: false,
     },
     through: chosen.map(each => ({ key: each.key, multipartId: each.multipartId })),
     ...(completion && ending && { upload: { completion, partsBytes: lengthOf(scene.parts(ending)) } }),
@@ -82,7 +93,12 @@ function into(scene: Scene) {
   const order = latest?.record.head.order ?? 1
   const multipartId = scene.newMultipartId()
   return intoSegments({
-    ...{ bucketId, key, order, multipartId, hints: scene.hints(), clockMs: 0 },
+    bucketId,
+    key,
+    order,
+    multipartId,
+    hints: scene.hints(),
+    clockMs: 0,
     moved: isInline ? moved : undefined,
   })
 }

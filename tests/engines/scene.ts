@@ -261,7 +261,13 @@ export class Scene {
     const etag = this.pickOr(etags, () => "none")
     const fence = this.isFenced && this.oneIn(2) ? this.fence() : undefined
     const conditions: readonly Conditions[] = [
-      ...[{}, {}, {}, {}, { ifMatch: [etag] }, { ifNoneMatch: ["*"] }, { ifNoneMatch: [etag] }],
+      {},
+      {},
+      {},
+      {},
+      { ifMatch: [etag] },
+      { ifNoneMatch: ["*"] },
+      { ifNoneMatch: [etag] },
     ]
     return { ...this.pick(conditions), ...(fence && { fence }) }
   }

@@ -28,23 +28,38 @@ import { ACCOUNTS, commandKind, queryKind, type PlayKind, type Scene } from "./s
 const IDS = ["A", "B", "C"].map(letter => parseAdminTokenId(letter.repeat(12)))
 const CHANGES = ["0000000000010-aaaaaaaa", "0000000000050-bbbbbbbb", "0000000000099-cccccccc"].map(parseAuditId)
 const CHANGE = {
-  ...{
-    atMs: 99,
-    caller: { kind: "operator" as const, id: "", name: "", address: "" },
-    requestId: "",
-    operation: "o",
-    target: "",
-  },
-  ...{ request: undefined, before: undefined, after: undefined, ended: undefined },
+  atMs: 99,
+  caller: { kind: "operator" as const, id: "", name: "", address: "" },
+  requestId: "",
+  operation: "o",
+  target: "",
+  request: undefined,
+  before: undefined,
+  after: undefined,
+  ended: undefined,
 } as const
 const EVENTS = ["0000000000020-aaaaaaaa", "0000000000070-bbbbbbbb", "0000000000090-cccccccc"].map(parseEventId)
 const EVENT = { atMs: 50, lastMs: 60, level: "warn", code: "request", node: "", fields: "{}" } as const
 const HOLDERS = ["operator", "token a", "key b"]
 const JOBS = ["a", "b"].map(letter => parseJobId(`drain-${letter.repeat(8)}`))
 const JOB: JobRecord = {
-  ...{ kind: "drain", target: "t", request: "", starter: { kind: "operator", id: "", name: "" }, startedMs: 7 },
-  ...{ state: "running", isPaused: false, isCancelling: false, isDryRun: false, isCounted: false, cursor: "" },
-  ...{ step: undefined, rate: 0, failures: [], lastError: undefined, ended: undefined, revision: 1 },
+  kind: "drain",
+  target: "t",
+  request: "",
+  starter: { kind: "operator", id: "", name: "" },
+  startedMs: 7,
+  state: "running",
+  isPaused: false,
+  isCancelling: false,
+  isDryRun: false,
+  isCounted: false,
+  cursor: "",
+  step: undefined,
+  rate: 0,
+  failures: [],
+  lastError: undefined,
+  ended: undefined,
+  revision: 1,
   counts: { scanned: 0, matched: 0, matchedBytes: 0, done: 0, doneBytes: 0, failed: 0 },
 }
 const idOf = (scene: Scene) => scene.pick(IDS)
@@ -52,8 +67,11 @@ const idOf = (scene: Scene) => scene.pick(IDS)
 export const TOKEN_COMMANDS: readonly PlayKind[] = [
   commandKind("CreateAdminToken", 2, scene =>
     createAdminToken({
-      ...{ id: idOf(scene), name: "portal", secretHash: new Uint8Array(32).fill(7) },
-      ...{ scopes: scene.oneIn(2) ? ["read", "buckets"] : ["all"], expiresMs: scene.oneIn(2) ? 9 : undefined },
+      id: idOf(scene),
+      name: "portal",
+      secretHash: new Uint8Array(32).fill(7),
+      scopes: scene.oneIn(2) ? ["read", "buckets"] : ["all"],
+      expiresMs: scene.oneIn(2) ? 9 : undefined,
     }),
   ),
   commandKind("RevokeAdminToken", 1, scene => revokeAdminToken(idOf(scene))),

@@ -103,8 +103,11 @@ class AsynchronousFailover {
       const isOverwritten = turn % 2 === 0
       const key = isOverwritten ? `client ${client}/${isSmall ? "small " : ""}${turn % KEYS_EACH}` : `new ${this.made}`
       const write: Written = {
-        ...{ key, md5: md5Of(body), bytes: body.length },
-        ...{ startMs: performance.now(), acknowledgedMs: undefined },
+        key,
+        md5: md5Of(body),
+        bytes: body.length,
+        startMs: performance.now(),
+        acknowledgedMs: undefined,
       }
       this.written.push(write)
       const answer = await node.rawClient.call("PUT", { bucket: BUCKET, key, body }).catch(() => undefined)

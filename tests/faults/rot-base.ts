@@ -100,7 +100,9 @@ interface Place {
 const pagesOf = (files: MetadataStoreFiles): readonly Place[] =>
   [...files].flatMap(([name, bytes]) =>
     Array.from({ length: Math.ceil(bytes.length / PAGE_BYTES) }, (_, page) => ({
-      ...{ name, at: page * PAGE_BYTES, bytes: bytes.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES) },
+      name,
+      at: page * PAGE_BYTES,
+      bytes: bytes.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES),
     })),
   )
 

@@ -70,7 +70,10 @@ export class K2vClient {
           const type = response.headers["content-type"]
           const token = response.headers["x-garage-causality-token"]
           resolve({
-            ...{ status: response.statusCode ?? 0, type, body: got, json: parsed(got, type) },
+            status: response.statusCode ?? 0,
+            type,
+            body: got,
+            json: parsed(got, type),
             token: typeof token === "string" ? token : undefined,
           })
         })

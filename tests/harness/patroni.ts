@@ -81,7 +81,10 @@ export class PatroniMember {
     const { uid, gid } = serverUser()
     const program = findProgram("patroni") ?? "patroni"
     const child = spawn(program, [this.configFile], {
-      ...{ uid, gid, cwd: this.folder, detached: true },
+      uid,
+      gid,
+      cwd: this.folder,
+      detached: true,
       // Its first interpreter in the path may be another one than that of Debian's packages.
       env: { ...process.env, PATH: "/usr/bin:/bin", HOME: this.folder },
       stdio: ["ignore", "pipe", "pipe"],
@@ -245,21 +248,29 @@ export class PatroniCluster {
   private configOf({ name, folder, data, ports }: PatroniMember, { isSynchronous }: PatroniOptions): unknown {
     const trusted = ["all all", "replication all"].map(who => `host ${who} 127.0.0.1/32 trust`)
     return {
-      ...{ scope: SCOPE, name, namespace: "/service/" },
+      scope: SCOPE,
+      name,
+      namespace: "/service/",
       restapi: { listen: `127.0.0.1:${ports.api}`, connect_address: `127.0.0.1:${ports.api}` },
       etcd: { host: `127.0.0.1:${this.etcdPort}` },
       bootstrap: {
         dcs: {
-          ...{ ttl: TTL_SECONDS, loop_wait: LOOP_WAIT_SECONDS, retry_timeout: RETRY_TIMEOUT_SECONDS },
+          ttl: TTL_SECONDS,
+          loop_wait: LOOP_WAIT_SECONDS,
+          retry_timeout: RETRY_TIMEOUT_SECONDS,
           maximum_lag_on_failover: LAG_BYTES_MAX,
-          ...{ synchronous_mode: isSynchronous, synchronous_mode_strict: isSynchronous },
+          synchronous_mode: isSynchronous,
+          synchronous_mode_strict: isSynchronous,
           postgresql: { use_pg_rewind: true, use_slots: true },
         },
         initdb: [{ encoding: "UTF8" }, { locale: "C" }, "data-checksums"],
       },
       postgresql: {
-        ...{ listen: `127.0.0.1:${ports.postgres}`, connect_address: `127.0.0.1:${ports.postgres}` },
-        ...{ data_dir: data, bin_dir: findPostgres(), pgpass: join(folder, "pgpass") },
+        listen: `127.0.0.1:${ports.postgres}`,
+        connect_address: `127.0.0.1:${ports.postgres}`,
+        data_dir: data,
+        bin_dir: findPostgres(),
+        pgpass: join(folder, "pgpass"),
         authentication: { superuser: { username: SUPERUSER }, replication: { username: "replicator" } },
         parameters: { unix_socket_directories: "", max_connections: "100" },
         pg_hba: trusted,

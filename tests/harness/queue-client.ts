@@ -44,7 +44,9 @@ export function jobsOf({ status, json }: QueueReply): readonly Job[] {
   if (status === 204) return []
   if (status !== 200 || !Array.isArray(json)) throw new Error(`no jobs: ${status} ${JSON.stringify(json)}`)
   return json.map((job: unknown) => ({
-    ...{ queue: String(fieldOf(job, "queue")), id: String(fieldOf(job, "id")), body: String(fieldOf(job, "body")) },
+    queue: String(fieldOf(job, "queue")),
+    id: String(fieldOf(job, "id")),
+    body: String(fieldOf(job, "body")),
     nacks: Number(fieldOf(job, "nacks")),
     additionalDeliveries: Number(fieldOf(job, "additionalDeliveries")),
   }))

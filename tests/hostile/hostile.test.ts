@@ -87,15 +87,18 @@ async function checkAll({ name, kind, valid, codes, send }: Parser): Promise<voi
 const XML_CODES = [
   // A retention that would end earlier.
   "AccessDenied",
-  ...[
-    "MalformedXML",
-    "InvalidArgument",
-    "InvalidRequest",
-    "NotImplemented",
-    "EntityTooLarge",
-    "MaxMessageLengthExceeded",
-  ],
-  ...["InvalidTag", "InvalidStorageClass", "MissingRequestBodyError", "InvalidRetentionPeriod", "InvalidObjectState"],
+
+  "MalformedXML",
+  "InvalidArgument",
+  "InvalidRequest",
+  "NotImplemented",
+  "EntityTooLarge",
+  "MaxMessageLengthExceeded",
+  "InvalidTag",
+  "InvalidStorageClass",
+  "MissingRequestBodyError",
+  "InvalidRetentionPeriod",
+  "InvalidObjectState",
 ]
 
 const rules = (inside: string) => `<LifecycleConfiguration>${inside}</LifecycleConfiguration>`
@@ -105,7 +108,8 @@ const lock = (inside: string) =>
 /** By the target of the request. */
 const XML: readonly (readonly [name: string, line: string, ...valid: string[]])[] = [
   [
-    ...(["lifecycle", "PUT /locked?lifecycle"] as const),
+    "lifecycle",
+    "PUT /locked?lifecycle",
     rules(
       "<Rule><ID>a</ID><Filter><And><Prefix>p/</Prefix><Tag><Key>k</Key><Value>v</Value></Tag><ObjectSizeGreaterThan>1000</ObjectSizeGreaterThan></And></Filter><Status>Enabled</Status><Expiration><Days>300</Days></Expiration><Transition><Days>30</Days><StorageClass>STANDARD_IA</StorageClass></Transition><NoncurrentVersionExpiration><NoncurrentDays>5</NoncurrentDays><NewerNoncurrentVersions>3</NewerNoncurrentVersions></NoncurrentVersionExpiration></Rule>",
     ),
@@ -115,21 +119,25 @@ const XML: readonly (readonly [name: string, line: string, ...valid: string[]])[
     ),
   ],
   [
-    ...(["lock", "PUT /locked?object-lock"] as const),
+    "lock",
+    "PUT /locked?object-lock",
     lock("<Mode>GOVERNANCE</Mode><Days>1</Days>"),
     lock("<Mode>COMPLIANCE</Mode><Years>2</Years>"),
   ],
   [
-    ...(["retention", "PUT /locked/key?retention"] as const),
+    "retention",
+    "PUT /locked/key?retention",
     "<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2140-01-01T00:00:00.000Z</RetainUntilDate></Retention>",
   ],
-  [...(["legal hold", "PUT /locked/key?legal-hold"] as const), "<LegalHold><Status>ON</Status></LegalHold>"],
+  ["legal hold", "PUT /locked/key?legal-hold", "<LegalHold><Status>ON</Status></LegalHold>"],
   [
-    ...(["encryption", "PUT /locked?encryption"] as const),
+    "encryption",
+    "PUT /locked?encryption",
     "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault><BucketKeyEnabled>true</BucketKeyEnabled></Rule></ServerSideEncryptionConfiguration>",
   ],
   [
-    ...(["website", "PUT /locked?website"] as const),
+    "website",
+    "PUT /locked?website",
     "<WebsiteConfiguration><IndexDocument><Suffix>index.html</Suffix></IndexDocument><ErrorDocument><Key>e.html</Key></ErrorDocument><RoutingRules><RoutingRule><Condition><KeyPrefixEquals>a/</KeyPrefixEquals><HttpErrorCodeReturnedEquals>404</HttpErrorCodeReturnedEquals></Condition><Redirect><HostName>h.example</HostName><HttpRedirectCode>302</HttpRedirectCode><ReplaceKeyPrefixWith>b/</ReplaceKeyPrefixWith></Redirect></RoutingRule></RoutingRules></WebsiteConfiguration>",
     "<WebsiteConfiguration><RedirectAllRequestsTo><HostName>h.example</HostName><Protocol>https</Protocol></RedirectAllRequestsTo></WebsiteConfiguration>",
   ],
@@ -176,10 +184,15 @@ const LOCK = "x-amz-object-lock"
 /** Names and valid values. */
 const HEADERS: readonly (readonly [name: string, line: string, fields: readonly string[]])[] = [
   [
-    ...(["keys of clients", "PUT /locked/client"] as const),
+    "keys of clients",
+    "PUT /locked/client",
     [
-      ...[`${SSE}-customer-algorithm`, "AES256", `${SSE}-customer-key`, Buffer.from(SECRET).toString("base64")],
-      ...[`${SSE}-customer-key-md5`, md5(SECRET)],
+      `${SSE}-customer-algorithm`,
+      "AES256",
+      `${SSE}-customer-key`,
+      Buffer.from(SECRET).toString("base64"),
+      `${SSE}-customer-key-md5`,
+      md5(SECRET),
     ],
   ],
   ["a lock", "PUT /locked/k", [`${LOCK}-mode`, "GOVERNANCE", `${LOCK}-retain-until-date`, "2140-01-01T00:00:00Z"]],
@@ -200,22 +213,21 @@ const HEADERS: readonly (readonly [name: string, line: string, fields: readonly 
   ],
 ]
 const HEADER_CODES = [
-  ...[
-    "InvalidArgument",
-    "InvalidRequest",
-    "InvalidStorageClass",
-    "InvalidTag",
-    "NotImplemented",
-    "InvalidRedirectLocation",
-  ],
-  ...[
-    "InvalidEncryptionAlgorithmError",
-    "SignatureDoesNotMatch",
-    "AccessDenied",
-    "MetadataTooLarge",
-    "RequestHeaderSectionTooLarge",
-  ],
-  ...["InvalidDigest", "BadDigest", "PreconditionFailed"],
+  "InvalidArgument",
+  "InvalidRequest",
+  "InvalidStorageClass",
+  "InvalidTag",
+  "NotImplemented",
+  "InvalidRedirectLocation",
+
+  "InvalidEncryptionAlgorithmError",
+  "SignatureDoesNotMatch",
+  "AccessDenied",
+  "MetadataTooLarge",
+  "RequestHeaderSectionTooLarge",
+  "InvalidDigest",
+  "BadDigest",
+  "PreconditionFailed",
 ]
 
 test("values of headers", async () => {
@@ -239,9 +251,16 @@ test("values of headers", async () => {
 test("headers of renames", async () => {
   const random = new SimRandom(TEST_SEED)
   const fields = [
-    ...["x-amz-rename-source", "/renames/from%20here", "x-amz-rename-source-if-match", "*"],
-    ...["x-amz-rename-source-if-unmodified-since", "Wed, 01 Jan 2140 00:00:00 GMT", "if-none-match", "*"],
-    ...["x-amz-client-token", "token-1"],
+    "x-amz-rename-source",
+    "/renames/from%20here",
+    "x-amz-rename-source-if-match",
+    "*",
+    "x-amz-rename-source-if-unmodified-since",
+    "Wed, 01 Jan 2140 00:00:00 GMT",
+    "if-none-match",
+    "*",
+    "x-amz-client-token",
+    "token-1",
   ]
   const rename = async (headers: readonly string[]): Promise<Told> => {
     await people.expect(200, "owner", "PUT /renames/from%20here", documented("body"))
@@ -257,9 +276,14 @@ test("headers of renames", async () => {
     const answer = await rename(changed)
     const shown = `${answer.status} ${answer.code} to ${changed.join(", ").slice(0, 300)}`
     const codes = [
-      ...[...HEADER_CODES, "NoSuchKey", "InvalidURI", "KeyTooLongError", "IdempotencyParameterMismatch"],
+      ...HEADER_CODES,
+      "NoSuchKey",
+      "InvalidURI",
+      "KeyTooLongError",
+      "IdempotencyParameterMismatch",
       // The source may be in another bucket.
-      ...["NoSuchBucket", "InvalidBucketName"],
+      "NoSuchBucket",
+      "InvalidBucketName",
     ]
     assert.ok(answer.status < 300 || (answer.status < 500 && codes.includes(answer.code ?? "")), shown)
   }
@@ -291,17 +315,25 @@ test("bodies of KMS", async () => {
   for (const [operation, members] of Object.entries(operations)) {
     let deletions = 0
     await checkAll({
-      ...{ name: operation, kind: "json", valid: [JSON.stringify(members)] },
+      name: operation,
+      kind: "json",
+      valid: [JSON.stringify(members)],
       codes: [
-        ...["ValidationException", "SerializationException", "NotFoundException", "InvalidMarkerException"],
-        ...["UnsupportedOperationException", "KMSInvalidStateException", "InvalidArnException", "TagException"],
-        ...[
-          "LimitExceededException",
-          "MalformedPolicyDocumentException",
-          "InvalidKeyUsageException",
-          "AccessDeniedException",
-        ],
-        ...["RequestEntityTooLargeException", "InvalidCiphertextException"],
+        "ValidationException",
+        "SerializationException",
+        "NotFoundException",
+        "InvalidMarkerException",
+        "UnsupportedOperationException",
+        "KMSInvalidStateException",
+        "InvalidArnException",
+        "TagException",
+
+        "LimitExceededException",
+        "MalformedPolicyDocumentException",
+        "InvalidKeyUsageException",
+        "AccessDeniedException",
+        "RequestEntityTooLargeException",
+        "InvalidCiphertextException",
       ],
       send: async document => {
         const { status, type } = await world.ask(operation, document)
@@ -316,20 +348,20 @@ test("bodies of KMS", async () => {
 function adminApi(): (rawTarget: string, document: string) => Promise<Told> {
   const store = new FakeStore()
   const api = new AdminApi(store.parts, {
-    ...{
-      version: "1",
-      clock: new SimClock(),
-      hosts: [],
-      onLoopback: true,
-      rootAccount: ROOT,
-      newBucketSettings: new Map(),
-    },
+    version: "1",
+    clock: new SimClock(),
+    hosts: [],
+    onLoopback: true,
+    rootAccount: ROOT,
+    newBucketSettings: new Map(),
     metricsText: () => "",
   })
   return async (rawTarget, document) => {
     const bytes = Buffer.from(document)
     const { status, body } = await api.handle({
-      ...{ ...HEAD, method: "POST", rawTarget },
+      ...HEAD,
+      method: "POST",
+      rawTarget,
       header: name => (name === "authorization" ? `Bearer ${TOKEN}` : undefined),
       body: async bytesMax => {
         if (bytes.length > bytesMax) throw fail("entityTooLarge")
@@ -356,7 +388,9 @@ test("bodies of the admin API: quotas, limits of rates, classes, undelete", asyn
   }
   for (const [rawTarget, members] of Object.entries(paths)) {
     await checkAll({
-      ...{ name: rawTarget, kind: "json", valid: [JSON.stringify(members)] },
+      name: rawTarget,
+      kind: "json",
+      valid: [JSON.stringify(members)],
       codes: ["invalidArgument", "entityTooLarge", "invalidConfig", "invalidRequest", "noSuchAccount", "noSuchBucket"],
       send: document => post(rawTarget, document),
     })

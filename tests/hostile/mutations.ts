@@ -5,27 +5,49 @@
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 
 const NUMBERS = [
-  ...["0", "-1", "+1", "00", "1.5", "1e9", "0x10", "NaN", "Infinity", "2147483648", "4294967296"],
-  ...["9007199254740993", "99999999999999999999", "9".repeat(400), "1 ", "\u0661"],
+  "0",
+  "-1",
+  "+1",
+  "00",
+  "1.5",
+  "1e9",
+  "0x10",
+  "NaN",
+  "Infinity",
+  "2147483648",
+  "4294967296",
+  "9007199254740993",
+  "99999999999999999999",
+  "9".repeat(400),
+  "1 ",
+  "\u0661",
 ]
 const WORDS = [
-  ...[
-    "",
-    " ",
-    "\u0000",
-    "\u0001",
-    "\u007f",
-    "\ud7ff",
-    "\ufffd",
-    "\u202e",
-    "null",
-    "true",
-    "../../etc/passwd",
-    "%00",
-    "*",
-  ],
-  ...["enabled", "ENABLED", "Enabled ", "9999-12-31T00:00:00Z", "10000-01-01T00:00:00Z", "-001-01-01", "2024-02-30"],
-  ...["2024-13-01T00:00:00Z", "x".repeat(70_000), "__proto__", "constructor", "\r\n x-amz-acl: public-read"],
+  "",
+  " ",
+  "\u0000",
+  "\u0001",
+  "\u007f",
+  "\ud7ff",
+  "\ufffd",
+  "\u202e",
+  "null",
+  "true",
+  "../../etc/passwd",
+  "%00",
+  "*",
+  "enabled",
+  "ENABLED",
+  "Enabled ",
+  "9999-12-31T00:00:00Z",
+  "10000-01-01T00:00:00Z",
+  "-001-01-01",
+  "2024-02-30",
+  "2024-13-01T00:00:00Z",
+  "x".repeat(70_000),
+  "__proto__",
+  "constructor",
+  "\r\n x-amz-acl: public-read",
 ]
 const ENTITIES = `<!DOCTYPE a [<!ENTITY b "bbbbbbbbbb">${Array.from(
   { length: 12 },
@@ -94,7 +116,7 @@ const JSON_MUTATIONS: readonly Mutation[] = [
   (_, random) => '{"a":'.repeat(1 + random.below(100_000)),
   text => `\ufeff${text}`,
 ]
-const OTHER_TYPES = [...["null", "[]", "{}", "[[[]]]", '""', "true", "-0", "1e999", '{"a":1}'], ...NUMBERS]
+const OTHER_TYPES = ["null", "[]", "{}", "[[[]]]", '""', "true", "-0", "1e999", '{"a":1}', ...NUMBERS]
 
 const KINDS = { xml: [...ANY, ...XML], json: [...ANY, ...JSON_MUTATIONS], text: ANY }
 

@@ -51,8 +51,15 @@ const actions = (["iam", "sts"] as const).flatMap(service =>
 
 /** All parameters of all actions. */
 const VALUES = {
-  ...{ UserName: "u", GroupName: "g", RoleName: "r", PolicyName: "p", PolicyDocument: "{}", VersionId: "v1" },
-  ...{ PolicyArn: "arn:aws:iam::aws:policy/AmazonS3FullAccess", AccessKeyId: "AKIANOBODYNOBODYNOBO", Status: "Active" },
+  UserName: "u",
+  GroupName: "g",
+  RoleName: "r",
+  PolicyName: "p",
+  PolicyDocument: "{}",
+  VersionId: "v1",
+  PolicyArn: "arn:aws:iam::aws:policy/AmazonS3FullAccess",
+  AccessKeyId: "AKIANOBODYNOBODYNOBO",
+  Status: "Active",
 }
 
 interface Wrong {

@@ -169,7 +169,8 @@ test("an inventory of versions has them all, also null versions and delete marke
   for (const key of ["a", "b"]) await client.call("PUT", { bucket, key, body: "null" })
   const state = (status: string) =>
     client.call("PUT", {
-      ...{ bucket, query: "versioning" },
+      bucket,
+      query: "versioning",
       body: `<VersioningConfiguration><Status>${status}</Status></VersioningConfiguration>`,
     })
   assert.equal((await state("Enabled")).status, 200)
@@ -203,7 +204,8 @@ test("in a bucket with a history the inventory is of one moment", async () => {
   const client = server.client()
   await client.call("PUT", { bucket })
   await client.call("PUT", {
-    ...{ bucket, query: "versioning" },
+    bucket,
+    query: "versioning",
     body: "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>",
   })
   await setSetting(server, bucket, "history")

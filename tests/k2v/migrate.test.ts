@@ -28,8 +28,12 @@ test("the script copies all items with their concurrent values", { skip: !(await
       const script = /```sh k2v-copy\n(.*?)```/s.exec(page)?.[1] ?? ""
       const key = `${CREDENTIALS.accessKey}:${CREDENTIALS.secretKey}`
       const env = {
-        ...{ SOURCE: `http://${host}/old-bucket`, TARGET: `http://${host}/next-bucket`, LIMIT: "7" },
-        ...{ SOURCE_KEY: key, TARGET_KEY: key, SOURCE_REGION: REGION },
+        SOURCE: `http://${host}/old-bucket`,
+        TARGET: `http://${host}/next-bucket`,
+        LIMIT: "7",
+        SOURCE_KEY: key,
+        TARGET_KEY: key,
+        SOURCE_REGION: REGION,
       }
       const { code, stdout, stderr } = await run("bash", ["-euo", "pipefail", "-c", script], { env })
       assert.equal(code, 0, stdout + stderr)

@@ -210,10 +210,20 @@ test("ReadIndex: exact counts, and the parameters of a listing", async () => {
   await client.deleteBatch([{ partitionKey: "i3" }])
   const reply = await client.index({ prefix: "i" })
   const counts = (pk: string, values: number, bytes: number) => ({
-    ...{ pk, entries: 2, conflicts: values - 2, values, bytes },
+    pk,
+    entries: 2,
+    conflicts: values - 2,
+    values,
+    bytes,
   })
   assert.deepEqual(reply.json, {
-    ...{ prefix: "i", start: null, end: null, limit: null, reverse: false, more: false, nextStart: null },
+    prefix: "i",
+    start: null,
+    end: null,
+    limit: null,
+    reverse: false,
+    more: false,
+    nextStart: null,
     partitionKeys: [counts("i1", 2, 6), counts("i2", 3, 11)],
   })
   const one = await client.index({ prefix: "i", limit: "1", reverse: "true" })

@@ -19,7 +19,9 @@ const refused = (type: string, message: string | null, status = 400): PostAnswer
 export class AwsStandIn extends StandIn {
   private readonly keys = new Map<string, { readonly bytes: Uint8Array; state: KeyState }>()
   credentials: { accessKeyId: string; secret: string; sessionToken: string | undefined } = {
-    ...{ accessKeyId: "AKIDEXAMPLE", secret: "example/secret", sessionToken: undefined },
+    accessKeyId: "AKIDEXAMPLE",
+    secret: "example/secret",
+    sessionToken: undefined,
   }
   readonly region = "eu-north-1"
 

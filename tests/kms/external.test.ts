@@ -18,7 +18,11 @@ async function open() {
   const { access, metadata } = (await IamWorld.open()).access
   const { accounts } = access
   const keys = new KeyService({
-    ...{ metadata, accounts, random: new SimRandom(5), materials: new MemoryMaterials(), region: "us-east-1" },
+    metadata,
+    accounts,
+    random: new SimRandom(5),
+    materials: new MemoryMaterials(),
+    region: "us-east-1",
     external: kind => world.keys.provider(kind),
   })
   const account = must((await accounts.listAccounts())[0], "the root account exists")

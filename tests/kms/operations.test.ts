@@ -26,9 +26,18 @@ test("a new key is described, listed, and found by its id, ARN and aliases", asy
   const { CreationDate, ...rest } = about
   assert.ok(Math.abs(Number(CreationDate) - START_S) < 60)
   assert.deepEqual(rest, {
-    ...{ AWSAccountId: account, KeyId: id, Arn: arn, Enabled: true, Description: "photos", KeyState: "Enabled" },
-    ...{ KeyUsage: "ENCRYPT_DECRYPT", Origin: "AWS_KMS", KeyManager: "CUSTOMER", MultiRegion: false },
-    ...{ CustomerMasterKeySpec: "SYMMETRIC_DEFAULT", KeySpec: "SYMMETRIC_DEFAULT" },
+    AWSAccountId: account,
+    KeyId: id,
+    Arn: arn,
+    Enabled: true,
+    Description: "photos",
+    KeyState: "Enabled",
+    KeyUsage: "ENCRYPT_DECRYPT",
+    Origin: "AWS_KMS",
+    KeyManager: "CUSTOMER",
+    MultiRegion: false,
+    CustomerMasterKeySpec: "SYMMETRIC_DEFAULT",
+    KeySpec: "SYMMETRIC_DEFAULT",
     EncryptionAlgorithms: ["SYMMETRIC_DEFAULT"],
   })
   await world.kms("CreateAlias", { AliasName: "alias/photos", TargetKeyId: id })
@@ -122,12 +131,16 @@ test("re-encryption moves a message to another key and context", async () => {
     EncryptionContext: { a: "1" },
   })
   const moved = await world.kms("ReEncrypt", {
-    ...{ CiphertextBlob, SourceEncryptionContext: { a: "1" } },
-    ...{ DestinationKeyId: to, DestinationEncryptionContext: { b: "2" } },
+    CiphertextBlob,
+    SourceEncryptionContext: { a: "1" },
+    DestinationKeyId: to,
+    DestinationEncryptionContext: { b: "2" },
   })
   assert.deepEqual([String(moved["SourceKeyId"]).endsWith(from), String(moved["KeyId"]).endsWith(to)], [true, true])
   const opened = await world.kms("Decrypt", {
-    ...{ CiphertextBlob: moved["CiphertextBlob"], KeyId: to, EncryptionContext: { b: "2" } },
+    CiphertextBlob: moved["CiphertextBlob"],
+    KeyId: to,
+    EncryptionContext: { b: "2" },
   })
   assert.equal(opened["Plaintext"], B64("x"))
 })
@@ -313,8 +326,11 @@ test("conditions on the encryption context, and policies that name a user", asyn
   const ann = await world.iam.user("ann")
   const own = { Effect: "Allow", Principal: { AWS: `arn:aws:iam::${account}:root` }, Action: "kms:*", Resource: "*" }
   const forAnn = {
-    ...{ Effect: "Allow", Principal: { AWS: `arn:aws:iam::${account}:user/ann` }, Resource: "*" },
-    ...{ Action: ["kms:Encrypt"], Condition: { StringEquals: { "kms:EncryptionContext:Team": "web" } } },
+    Effect: "Allow",
+    Principal: { AWS: `arn:aws:iam::${account}:user/ann` },
+    Resource: "*",
+    Action: ["kms:Encrypt"],
+    Condition: { StringEquals: { "kms:EncryptionContext:Team": "web" } },
   }
   const Policy = JSON.stringify({ Version: "2012-10-17", Statement: [own, forAnn] })
   await world.kms("PutKeyPolicy", { KeyId, PolicyName: "default", Policy })
@@ -330,7 +346,9 @@ test("a policy under which its author could not change it again is refused", asy
   const KeyId = await world.key()
   const account = String((await world.metadata(KeyId))["AWSAccountId"])
   const closed = {
-    ...{ Effect: "Allow", Principal: { AWS: `arn:aws:iam::${account}:root` }, Resource: "*" },
+    Effect: "Allow",
+    Principal: { AWS: `arn:aws:iam::${account}:root` },
+    Resource: "*",
     Action: ["kms:Describe*", "kms:Encrypt"],
   }
   const Policy = JSON.stringify({ Version: "2012-10-17", Statement: [closed] })
@@ -418,7 +436,10 @@ test("a key of another account needs both accounts' consent, and is managed by i
   const about = await world.metadata(KeyId)
   const account = String(about["AWSAccountId"])
   const statements = [account, other.number].map(number => ({
-    ...{ Effect: "Allow", Principal: { AWS: `arn:aws:iam::${number}:root` }, Action: "kms:*", Resource: "*" },
+    Effect: "Allow",
+    Principal: { AWS: `arn:aws:iam::${number}:root` },
+    Action: "kms:*",
+    Resource: "*",
   }))
   await world.kms("PutKeyPolicy", { KeyId, Policy: JSON.stringify({ Version: "2012-10-17", Statement: statements }) })
   const sealed = await world.kms("Encrypt", { KeyId: arn, Plaintext: B64("x") }, guest)

@@ -13,11 +13,17 @@ async function open() {
     const { id, number } = await accounts.createAccount({ displayName, email: "" })
     return {
       principal: {
-        ...{ kind: "root", accountId: id, accountNumber: number, arn: `arn:aws:iam::${number}:root` },
-        ...{ userId: number, tags: [], issuedMs: undefined },
+        kind: "root",
+        accountId: id,
+        accountNumber: number,
+        arn: `arn:aws:iam::${number}:root`,
+        userId: number,
+        tags: [],
+        issuedMs: undefined,
       },
       policies: { identity: [], boundary: undefined, session: undefined },
-      ...{ context: { valuesOf: () => undefined }, nowMs: 0 },
+      context: { valuesOf: () => undefined },
+      nowMs: 0,
     }
   }
   return { keys, s3, caller }

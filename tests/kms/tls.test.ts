@@ -39,7 +39,8 @@ test(
           { ...seams },
           {
             vault: { url: server.origin, tokenFile, mount: "transit", namespace: undefined, authoritiesFile },
-            ...{ aws: undefined, keepMs: 0 },
+            aws: undefined,
+            keepMs: 0,
           },
         )
       try {

@@ -43,8 +43,11 @@ export class KmsWorld {
       { clock, telemetry, web, disk, random: new SimRandom(1) },
       {
         vault: {
-          ...{ url: VAULT_ORIGIN, tokenFile: "/secrets/token", mount: "team/transit" },
-          ...{ namespace: "emea", authoritiesFile: undefined },
+          url: VAULT_ORIGIN,
+          tokenFile: "/secrets/token",
+          mount: "team/transit",
+          namespace: "emea",
+          authoritiesFile: undefined,
         },
         aws: { endpoint: AWS_ORIGIN, region: "eu-north-1", credentialsFile: "/secrets/aws" },
         keepMs,
@@ -84,8 +87,13 @@ export class KmsWorld {
   writeCredentials(): Promise<void> {
     const { accessKeyId, secret, sessionToken } = this.aws.credentials
     const lines = [
-      ...["[other]", "aws_access_key_id = OTHER", "aws_secret_access_key = other", "", "[default]"],
-      ...[`aws_access_key_id = ${accessKeyId}`, `aws_secret_access_key=${secret}`],
+      "[other]",
+      "aws_access_key_id = OTHER",
+      "aws_secret_access_key = other",
+      "",
+      "[default]",
+      `aws_access_key_id = ${accessKeyId}`,
+      `aws_secret_access_key=${secret}`,
       ...(sessionToken === undefined ? [] : [`aws_session_token = ${sessionToken}`]),
     ]
     return this.write("/secrets/aws", lines.join("\n"))

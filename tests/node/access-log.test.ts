@@ -35,8 +35,13 @@ test("json: requests of all ports; a renamed file goes on as a new one", { timeo
       assert.deepEqual(
         { bucket, key, status, receivedBytes, accessKeyId, httpVersion, host },
         {
-          ...{ bucket: "pictures", key: "é 1", status: 200, receivedBytes: 3 },
-          ...{ accessKeyId: CREDENTIALS.accessKey, httpVersion: "1.1", host: `127.0.0.1:${server.port}` },
+          bucket: "pictures",
+          key: "é 1",
+          status: 200,
+          receivedBytes: 3,
+          accessKeyId: CREDENTIALS.accessKey,
+          httpVersion: "1.1",
+          host: `127.0.0.1:${server.port}`,
         },
       )
       await lineWith(file, /"server":"admin".*"path":"\/health\/ready"/)

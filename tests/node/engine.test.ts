@@ -221,17 +221,24 @@ test("a failed read leaves no pin, which would retain all released bytes", async
   const pins = new ReadPins(machine.clock)
   const unused = () => Promise.reject(new Error("no blocks are read"))
   const blocks: Blocks = {
-    ...{ write: unused, remove: unused, headerOf: unused, headersOf: unused, removeGroups: unused },
-    ...{ mend: unused, moveAway: unused, reencode: unused, ownerOf: unused, hotCopies: undefined },
-    ...{
-      seenShards: unused,
-      shardScanOf: () => [],
-      shardScan: () => ({ groups: [], next: undefined }),
-      markSuspect: () => false,
-      suspicions: 0,
-    },
-    ...{ readNow: () => undefined, writeWhole: unused },
-    ...{ isAssigned: () => true, shardsThere: () => 0, read: async function* () {}, readAll: async function* () {} },
+    write: unused,
+    remove: unused,
+    headerOf: unused,
+    headersOf: unused,
+    removeGroups: unused,
+    mend: unused,
+    moveAway: unused,
+    reencode: unused,
+    ownerOf: unused,
+    hotCopies: undefined,
+    seenShards: unused,
+    shardScanOf: () => [],
+    shardScan: () => ({ groups: [], next: undefined }),
+    markSuspect: () => false,
+    suspicions: 0,
+    isAssigned: () => true,
+    shardsThere: () => 0,
+    read: async function* () {},
   }
   const compute = new InlineCompute(makeCodec, { slabBytes: 64 * KIB, poolBytes: 64 * KIB })
   const { log } = new SimTelemetry()

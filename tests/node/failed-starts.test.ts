@@ -150,8 +150,11 @@ const REASONS: Readonly<Record<string, Reason>> = {
   },
   "no folder of certificates": {
     args: ({ other }) => [
-      ...["--website-listen", "127.0.0.1:0", ...WEBSITES],
-      ...["--website-certificates", join(other, "none")],
+      "--website-listen",
+      "127.0.0.1:0",
+      ...WEBSITES,
+      "--website-certificates",
+      join(other, "none"),
     ],
     code: 2,
     says: /the folder of certificates .*none does not exist/,

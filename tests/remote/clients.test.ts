@@ -80,7 +80,9 @@ test("rclone: copy and check with checksums, also where writes go back later", {
   await world.remote("rclone", { prefix: "rclone/", writes: "Back" })
   const env = {
     ...inherited,
-    ...{ RCLONE_CONFIG_H_TYPE: "s3", RCLONE_CONFIG_H_PROVIDER: "Other", RCLONE_CONFIG_H_REGION: REGION },
+    RCLONE_CONFIG_H_TYPE: "s3",
+    RCLONE_CONFIG_H_PROVIDER: "Other",
+    RCLONE_CONFIG_H_REGION: REGION,
     RCLONE_CONFIG_H_ACL: "bucket-owner-full-control",
     RCLONE_CONFIG_H_ENDPOINT: world.near.endpoint,
     RCLONE_CONFIG_H_ACCESS_KEY_ID: CREDENTIALS.accessKey,

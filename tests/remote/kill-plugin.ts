@@ -47,7 +47,9 @@ export class RemoteBucket implements KillPlugin {
   private readonly bucket: string
   private readonly target: string
   private readonly lines: readonly Line[] = Array.from({ length: KEYS }, (_, i) => ({
-    ...{ key: `k${i}`, acknowledged: 0, sent: 0 },
+    key: `k${i}`,
+    acknowledged: 0,
+    sent: 0,
   }))
 
   constructor(

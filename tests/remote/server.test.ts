@@ -198,7 +198,9 @@ test("write-through: the remote has it before the answer, and what it refuses le
   await world.at("near", "PUT", { bucket: "through", key: "k", body: "x", headers: { "if-none-match": "*" } }, 412)
   await world.at("near", "PUT", { bucket: "through", key: "k", body: "x", headers: { "if-match": '"no"' } }, 412)
   await world.at("near", "PUT", {
-    ...{ bucket: "through", key: "k", body: "newer" },
+    bucket: "through",
+    key: "k",
+    body: "newer",
     headers: { "if-match": put.header("etag") ?? "" },
   })
   assert.equal((await getFar("t/k")).body.toString(), "newer")

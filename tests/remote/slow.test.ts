@@ -43,8 +43,10 @@ class SlowStore {
     this.count(1)
     const last = SIZE_BYTES - 1
     response.writeHead(206, {
-      ...{ etag: '"e"', "last-modified": "Tue, 01 Jan 2030 00:00:00 GMT" },
-      ...{ "content-length": SIZE_BYTES, "content-range": `bytes 0-${last}/${SIZE_BYTES}` },
+      etag: '"e"',
+      "last-modified": "Tue, 01 Jan 2030 00:00:00 GMT",
+      "content-length": SIZE_BYTES,
+      "content-range": `bytes 0-${last}/${SIZE_BYTES}`,
     })
     const sending = setInterval(() => response.write(Buffer.alloc(PIECE_BYTES)), 100)
     response.on("close", () => {

@@ -75,7 +75,10 @@ export function randomForm(random: RandomValues, people: People): Spec {
     [1, `${FORM_END}behind`],
   ])
   return {
-    ...{ what: "PostObject", method: "POST", target: `/${bucket}`, host: "127.0.0.1:9000" },
+    what: "PostObject",
+    method: "POST",
+    target: `/${bucket}`,
+    host: "127.0.0.1:9000",
     headers: [["Content-Type", `multipart/form-data; boundary=${chance.percent(97) ? FORM_BOUNDARY : "x"}`]],
     body: Buffer.concat([Buffer.from(text), ...(chance.percent(96) ? [file] : []), Buffer.from(end)]),
     framing: { kind: "plain", lengthOff: 0 },

@@ -43,7 +43,11 @@ interface Plain {
 function plainSpec({ by = "owner", method, bucket, key, query, headers = [], body }: Plain): Spec {
   const path = `/${bucket}${key === undefined ? "" : `/${encodeBytes(Buffer.from(key, "latin1"), true)}`}`
   return {
-    ...{ what: "setup", method, target: query === undefined ? path : `${path}?${query}`, host: HOST, headers },
+    what: "setup",
+    method,
+    target: query === undefined ? path : `${path}?${query}`,
+    host: HOST,
+    headers,
     body: body ?? "",
     framing: body === undefined ? { kind: "none" } : { kind: "plain", lengthOff: 0 },
     signing: { person: by, how: "header", payload: "hash" },
@@ -111,26 +115,22 @@ function stateOf(world: World): Spec[] {
 }
 
 const COMMON_PEOPLE: readonly (readonly [weight: number, person: Person])[] = [
-  ...([
-    [34, "owner"],
-    [16, "admin"],
-    [8, "session"],
-    [4, "role"],
-  ] as const),
-  ...([
-    [3, "writer"],
-    [3, "reader"],
-    [3, "grouped"],
-    [3, "picky"],
-    [2, "bounded"],
-    [2, "service"],
-  ] as const),
-  ...([
-    [3, "other"],
-    [2, "otherUser"],
-    [1, "nobody"],
-    [1, "store"],
-  ] as const),
+  [34, "owner"],
+  [16, "admin"],
+  [8, "session"],
+  [4, "role"],
+
+  [3, "writer"],
+  [3, "reader"],
+  [3, "grouped"],
+  [3, "picky"],
+  [2, "bounded"],
+  [2, "service"],
+
+  [3, "other"],
+  [2, "otherUser"],
+  [1, "nobody"],
+  [1, "store"],
 ]
 
 const ENCODINGS: readonly (readonly [weight: number, encode: (key: string) => string])[] = [
@@ -227,7 +227,11 @@ export class Generator {
     const hasBody = framing.kind !== "none" && body.length > 0
     const { about, what, method } = draft
     return {
-      ...{ what, method, body, framing, signing },
+      what,
+      method,
+      body,
+      framing,
+      signing,
       ...this.address(draft, signing),
       headers: chance.percent(50) ? [...headers, ...more] : [...more, ...headers],
       cuts:
@@ -321,7 +325,10 @@ export class Generator {
     const trailer = mode !== "signed" && chance.percent(92) ? chance.any(ALGORITHMS) : undefined
     const kinds = trailer === undefined ? CHUNK_DAMAGE : [...CHUNK_DAMAGE, ...TRAILER_DAMAGE, ...TRAILER_DAMAGE]
     return {
-      ...{ kind: "aws", mode, trailer, chunkBytes: chance.of([64, 8_192, 65_536, 65_536]) },
+      kind: "aws",
+      mode,
+      trailer,
+      chunkBytes: chance.of([64, 8_192, 65_536, 65_536]),
       damage: chance.percent(20) ? chance.any(kinds) : undefined,
       lengthOff: chance.weighted([
         [40, 0],

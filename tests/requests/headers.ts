@@ -32,7 +32,9 @@ const kind = (
   name: string,
   make: (scene: HeaderScene) => string | readonly Header[],
 ): HeaderKind => ({
-  ...{ name, suits, sort },
+  name,
+  suits,
+  sort,
   make: scene => {
     const made = make(scene)
     return typeof made === "string" ? [[name, made]] : made
@@ -72,9 +74,27 @@ function date({ chance, world, bucket, current }: HeaderScene): string {
 }
 
 const RANGES = [
-  ...["bytes=0-0", "bytes=0-1", "bytes=1-3", "bytes=-1", "bytes=-3", "bytes=2-", "bytes=0-", "bytes=0-99999999"],
-  ...["bytes=9999999-", "bytes=3-1", "bytes=-0", "bytes=0-1,3-4", "lines=1-2", "bytes=a-b", "bytes = 0-1", ""],
-  ...["bytes=4095-4097", "bytes=65535-65537", "bytes=-70000", "bytes=00-01", "bytes=0-18446744073709551616"],
+  "bytes=0-0",
+  "bytes=0-1",
+  "bytes=1-3",
+  "bytes=-1",
+  "bytes=-3",
+  "bytes=2-",
+  "bytes=0-",
+  "bytes=0-99999999",
+  "bytes=9999999-",
+  "bytes=3-1",
+  "bytes=-0",
+  "bytes=0-1,3-4",
+  "lines=1-2",
+  "bytes=a-b",
+  "bytes = 0-1",
+  "",
+  "bytes=4095-4097",
+  "bytes=65535-65537",
+  "bytes=-70000",
+  "bytes=00-01",
+  "bytes=0-18446744073709551616",
 ] as const
 
 function checksum({ chance, body }: HeaderScene): readonly Header[] {
@@ -91,8 +111,15 @@ function checksum({ chance, body }: HeaderScene): readonly Header[] {
 
 const CHECKSUMS = ["CRC32", "crc32c", "CRC64NVME", "SHA1", "SHA256", "MD5", ""] as const
 const CANNED = [
-  ...["private", "public-read", "public-read-write", "authenticated-read", "bucket-owner-read"],
-  ...["bucket-owner-full-control", "log-delivery-write", "Private", "nonsense"],
+  "private",
+  "public-read",
+  "public-read-write",
+  "authenticated-read",
+  "bucket-owner-read",
+  "bucket-owner-full-control",
+  "log-delivery-write",
+  "Private",
+  "nonsense",
 ] as const
 
 const GRANTEES = (world: World): readonly [string, ...string[]] => [

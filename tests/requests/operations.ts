@@ -30,20 +30,37 @@ export interface Draft {
 }
 
 export const KEYS = [
-  ...["a", "b", "c", "d", "dir/x", "dir/y", "dir/", "dir/sub/z", "e f", "g+h", "i%j", "k&l=m", "n?o", "p#q"],
-  ...[
-    "\u00c3\u00a4/\u00c3\u00b6",
-    "..",
-    ".",
-    "../up",
-    "dir//double",
-    "/first",
-    "r\u00ffs",
-    "t\u0001u",
-    "v<w>'\"",
-    "a%2Fb",
-  ],
-  ...["x".repeat(300), "\u00f0\u009f\u0098\u0080", "null", "y\\z", "~tilde", "minio/health/live"],
+  "a",
+  "b",
+  "c",
+  "d",
+  "dir/x",
+  "dir/y",
+  "dir/",
+  "dir/sub/z",
+  "e f",
+  "g+h",
+  "i%j",
+  "k&l=m",
+  "n?o",
+  "p#q",
+
+  "\u00c3\u00a4/\u00c3\u00b6",
+  "..",
+  ".",
+  "../up",
+  "dir//double",
+  "/first",
+  "r\u00ffs",
+  "t\u0001u",
+  "v<w>'\"",
+  "a%2Fb",
+  "x".repeat(300),
+  "\u00f0\u009f\u0098\u0080",
+  "null",
+  "y\\z",
+  "~tilde",
+  "minio/health/live",
 ] as const
 const LONG_KEYS = ["l".repeat(1_024), "l".repeat(1_025), "l".repeat(2_000)] as const
 
@@ -333,7 +350,10 @@ const createUpload: SeededRandom = random => {
 
 const uploadOf = (random: RandomValues) =>
   random.chance.any(random.world.uploads) ?? {
-    ...{ bucket: random.world.name("plain"), key: "a", id: "00000000000000000000000000", parts: [] },
+    bucket: random.world.name("plain"),
+    key: "a",
+    id: "00000000000000000000000000",
+    parts: [],
   }
 
 const uploadPart: SeededRandom = random => {

@@ -54,7 +54,9 @@ type Statement = Readonly<Record<string, unknown>>
 const document = (...statements: readonly Statement[]): string =>
   JSON.stringify({ Version: "2012-10-17", Statement: statements })
 const allow = (Action: unknown, Resource: unknown = "*", more: Statement = {}): Statement => ({
-  ...{ Effect: "Allow", Action, Resource },
+  Effect: "Allow",
+  Action,
+  Resource,
   ...more,
 })
 const deny = (...args: Parameters<typeof allow>): Statement => ({ ...allow(...args), Effect: "Deny" })
@@ -92,7 +94,10 @@ export class Setup {
     const body = Buffer.from(text)
     const all = [...headers, ["Content-Length", String(body.length)] as const]
     const response = await exchange(parseEndpoint(`http://127.0.0.1:${port}`), {
-      ...{ method: "POST", target, headers: all, body: [body] },
+      method: "POST",
+      target,
+      headers: all,
+      body: [body],
     })
     if (response.status >= 300) throw new Error(`${target} ${text}: ${response.status} ${response.text}`)
     return response.text
@@ -160,7 +165,7 @@ async function limitUsers(setup: Setup, root: Credentials, stream: number): Prom
   for (const name of ["grouped", "service"])
     await setup.ask(root, "AddUserToGroup", { GroupName, UserName: `${name}-${stream}` })
   const made = await setup.ask(root, "CreatePolicy", {
-    ...{ PolicyName: `boundary-${stream}` },
+    PolicyName: `boundary-${stream}`,
     PolicyDocument: document(allow([...READS, "s3:PutObject", "s3:AbortMultipartUpload"])),
   })
   const PermissionsBoundary = textOf(made, "Arn")
@@ -185,7 +190,8 @@ export async function makePeople(setup: Setup, stream: number): Promise<void> {
   const trust = document({ Effect: "Allow", Principal: { AWS: "*" }, Action: "sts:AssumeRole" })
   await setup.ask(owner, "CreateRole", { RoleName: `role-${stream}`, AssumeRolePolicyDocument: trust })
   await setup.ask(owner, "PutRolePolicy", {
-    ...{ RoleName: `role-${stream}`, PolicyName: "own" },
+    RoleName: `role-${stream}`,
+    PolicyName: "own",
     PolicyDocument: document(allow("s3:*")),
   })
 }
@@ -204,7 +210,9 @@ export async function openPeople(setup: Setup, stream: number, stale: Credential
     key(stream, "admin"),
     "AssumeRole",
     {
-      ...{ RoleArn: textOf(role, "Arn"), RoleSessionName: "fuzz", DurationSeconds: "3600" },
+      RoleArn: textOf(role, "Arn"),
+      RoleSessionName: "fuzz",
+      DurationSeconds: "3600",
       Policy: document(allow("s3:*"), deny("s3:DeleteObjectVersion")),
     },
     "sts",
@@ -212,7 +220,10 @@ export async function openPeople(setup: Setup, stream: number, stale: Credential
   const token = session.sessionToken ?? ""
   const own = Object.fromEntries(PEOPLE.map(name => [name, key(stream, name)]))
   return Object.assign(own as Record<Person, Credentials>, {
-    ...{ session, role: sessionIn(assumed), stale, store: CREDENTIALS },
+    session,
+    role: sessionIn(assumed),
+    stale,
+    store: CREDENTIALS,
     mixed: { ...key(stream, "admin"), sessionToken: token },
     badToken: { ...session, sessionToken: `${token.slice(0, -8)}AAAAAAAA` },
     wrongSecret: { ...key(stream, "owner"), secretKey: `${SECRET}x` },

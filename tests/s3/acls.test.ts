@@ -15,7 +15,11 @@ const IN_BUCKET = "arn:aws:s3:::bucket/*"
 const everything = policyOf(allow("s3:*", "*"))
 const third = parseAccountId("c".repeat(64))
 const thirdAccount = {
-  ...{ id: third, number: accountNumberOf(third), displayName: "third", email: "third@example.com", createdMs: 0 },
+  id: third,
+  number: accountNumberOf(third),
+  displayName: "third",
+  email: "third@example.com",
+  createdMs: 0,
 }
 
 let people: People
@@ -91,8 +95,16 @@ test("an object that everybody may read is readable by everybody, and allows not
   assert.equal(await statuses("HEAD /bucket/open"), "200 200 200 403 200 200")
   assert.equal(await statuses("GET /bucket/private"), "200 403 403 403 403 403")
   for (const line of [
-    ...["GET /bucket/open?acl", "GET /bucket/open?tagging", "GET /bucket/open?attributes", "PUT /bucket/open?acl"],
-    ...["PUT /bucket/open", "DELETE /bucket/open", "GET /bucket/absent", "GET /bucket", "GET /bucket?acl", "GET /"],
+    "GET /bucket/open?acl",
+    "GET /bucket/open?tagging",
+    "GET /bucket/open?attributes",
+    "PUT /bucket/open?acl",
+    "PUT /bucket/open",
+    "DELETE /bucket/open",
+    "GET /bucket/absent",
+    "GET /bucket",
+    "GET /bucket?acl",
+    "GET /",
   ]) {
     await expect(403, "nobody", line)
     if (line !== "GET /") await expect(403, "stranger", line)

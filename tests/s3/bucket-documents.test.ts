@@ -11,19 +11,17 @@ const unused = () => Promise.reject(fail("internal"))
 /** Every bucket may become remote, and stop being it. */
 const REMOTES: RemoteBuckets = {
   settingOf: () => undefined,
-  ...{
-    prepare: () => Promise.resolve(undefined),
-    requireNothingPending: () => Promise.resolve(),
-  },
-  ...{
-    open: unused,
-    list: unused,
-    listCached: unused,
-    written: unused,
-    remove: unused,
-    prefetch: unused,
-    evict: unused,
-  },
+
+  prepare: () => Promise.resolve(undefined),
+  requireNothingPending: () => Promise.resolve(),
+
+  open: unused,
+  list: unused,
+  listCached: unused,
+  written: unused,
+  remove: unused,
+  prefetch: unused,
+  evict: unused,
 }
 
 async function world(remotes = REMOTES) {
@@ -43,8 +41,13 @@ const STATEMENT = { Effect: "Deny", Principal: "*", Action: "s3:GetObject", Reso
 const RULE = { ID: "old", Status: "Enabled", Filter: { Prefix: "logs/" }, Expiration: { Days: 30 } }
 
 const REMOTE = {
-  ...{ Store: "aws", Bucket: "data", Prefix: "logs/", Freshness: { Check: "Age", MaxAgeSeconds: 60 } },
-  ...{ ServeStale: true, Writes: "Back", OpaqueETags: false },
+  Store: "aws",
+  Bucket: "data",
+  Prefix: "logs/",
+  Freshness: { Check: "Age", MaxAgeSeconds: 60 },
+  ServeStale: true,
+  Writes: "Back",
+  OpaqueETags: false,
 }
 
 /** The values that are set, in the form in which they are shown. */
@@ -60,7 +63,10 @@ const VALUES: Readonly<Record<string, object>> = {
   },
   policy: { Version: "2012-10-17", Statement: [STATEMENT] },
   "public-access-block": {
-    ...{ BlockPublicAcls: true, IgnorePublicAcls: true, BlockPublicPolicy: true, RestrictPublicBuckets: false },
+    BlockPublicAcls: true,
+    IgnorePublicAcls: true,
+    BlockPublicPolicy: true,
+    RestrictPublicBuckets: false,
   },
   "ownership-controls": { Rules: [{ ObjectOwnership: "BucketOwnerPreferred" }] },
   cors: { CORSRules: [{ AllowedMethods: ["GET"], AllowedOrigins: ["https://example.org"] }] },

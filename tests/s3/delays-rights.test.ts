@@ -29,7 +29,9 @@ const POLICY_OF_KEPT = statements(
   { ...EVERYBODY, Effect: "Deny", Action: "s3:PutObject", ...ifAgent("bad") },
   { ...EVERYBODY, Effect: "Deny", Action: "s3:DeleteObject", Condition: { Bool: { "aws:SecureTransport": "false" } } },
   {
-    ...{ Effect: "Allow", Action: ["s3:GetObject", "s3:PutObject"], Resource: "arn:aws:s3:::kept/*" },
+    Effect: "Allow",
+    Action: ["s3:GetObject", "s3:PutObject"],
+    Resource: "arn:aws:s3:::kept/*",
     Principal: { AWS: `arn:aws:iam::${accountNumberOf(ACCOUNT)}:user/nobody` },
   },
 )
@@ -54,7 +56,8 @@ const USERS: Readonly<Record<string, { readonly policy: string; readonly boundar
   },
   unlessTagged: {
     policy: statements(ALL, {
-      ...{ ...ALL, Effect: "Deny" },
+      ...ALL,
+      Effect: "Deny",
       Condition: { StringEquals: { "s3:ExistingObjectTag/a": "1" } },
     }),
   },

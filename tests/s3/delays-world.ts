@@ -99,7 +99,13 @@ function delayed({
       get: request => later(async () => unlent(await objects.get({ ...request, lends: false }))),
       put: request => later(() => objects.put({ ...request, body: { ...request.body, gather: () => undefined } })),
     }),
-    ...{ multipart, appends, renames, transactions, moments, classes, archives },
+    multipart,
+    appends,
+    renames,
+    transactions,
+    moments,
+    classes,
+    archives,
   }
 }
 
@@ -159,20 +165,17 @@ export async function world(machine: Machine) {
   const { buckets, objects, multipart, appends, renames, transactions, moments, classes, archives } = engine.services
   const services = { buckets, objects, multipart, appends, renames, transactions, moments, classes, archives }
   const settings: S3Settings = {
-    ...{
-      services,
-      accounts: engine.accounts,
-      region: undefined,
-      domains: ["s3.test"],
-    },
-    ...{
-      adminUrl: "http://x",
-      onLoopback: true,
-      refuseSignatureV2: false,
-      clock,
-      hash: hashOnce,
-      random: new SimRandom(1),
-    },
+    services,
+    accounts: engine.accounts,
+    region: undefined,
+    domains: ["s3.test"],
+
+    adminUrl: "http://x",
+    onLoopback: true,
+    refuseSignatureV2: false,
+    clock,
+    hash: hashOnce,
+    random: new SimRandom(1),
     metrics: new MetricsInMemory(),
     denials: new Denials(),
     audit: new FakeAudit(),

@@ -375,7 +375,12 @@ function anyPutInChunks(): HandlerRequest & { readonly hash: string } {
   ])
   const length = body.length + oneOf(0, 0, 0, 0, 1)
   const more = oneOf<readonly string[]>(
-    ...([[], [], [], [usual, value], ["content-md5", "1B2M2Y8AsgTpgAmY7PhCfg=="], ["x-amz-meta-a", "1"]] as const),
+    [],
+    [],
+    [],
+    [usual, value],
+    ["content-md5", "1B2M2Y8AsgTpgAmY7PhCfg=="],
+    ["x-amz-meta-a", "1"],
     ["x-amz-sdk-checksum-algorithm", "CRC32"],
   )
   const coding = oneOf("aws-chunked", "aws-chunked", "aws-chunked", "aws-chunked,gzip", "AWS-chunked", "gzip")
@@ -383,7 +388,14 @@ function anyPutInChunks(): HandlerRequest & { readonly hash: string } {
     method: "PUT",
     rawTarget: `/left/${oneOf(...KEYS)}`,
     rawHeaders: [
-      ...["host", "h", "content-length", String(encoded.length), "content-encoding", coding, "x-amz-trailer", trailer],
+      "host",
+      "h",
+      "content-length",
+      String(encoded.length),
+      "content-encoding",
+      coding,
+      "x-amz-trailer",
+      trailer,
       ...(random.below(8) === 0 ? [] : ["x-amz-decoded-content-length", String(length)]),
       ...more,
     ],
@@ -421,7 +433,14 @@ async function giveAway({ services: { buckets, objects } }: Engine, key: string)
   const replaceAttributes = { headers: {}, userMetadata: [] }
   const { signal } = new AbortController()
   await objects.copy({
-    ...{ source, bucket, key: source.key, conditions: {}, replaceAttributes, replaceTags: undefined, acl, signal },
+    source,
+    bucket,
+    key: source.key,
+    conditions: {},
+    replaceAttributes,
+    replaceTags: undefined,
+    acl,
+    signal,
     checksumAlgorithm: undefined,
   })
 }
@@ -490,11 +509,12 @@ async function compareMissing(machine: Machine): Promise<void> {
   const { slow, quick, sign, engine } = await world(machine)
   await ask(slow, sign({ method: "GET", rawTarget: "/bench/a", rawHeaders: ["host", "h"] }))
   const promises = [
-    ...[[], ["content-md5", "1B2M2Y8AsgTpgAmY7PhCfg=="], ["x-amz-checksum-crc32", "AAAAAA=="]],
-    ...[
-      ["content-md5", "nonsense"],
-      ["x-amz-checksum-crc32", "AAAA"],
-    ],
+    [],
+    ["content-md5", "1B2M2Y8AsgTpgAmY7PhCfg=="],
+    ["x-amz-checksum-crc32", "AAAAAA=="],
+
+    ["content-md5", "nonsense"],
+    ["x-amz-checksum-crc32", "AAAA"],
   ]
   for (const promised of promises) {
     for (const failure of [fail("incompleteBody"), fail("requestTimeout")]) {
@@ -533,7 +553,8 @@ async function sdkRequests(wallMs: number): Promise<readonly HandlerRequest[]> {
   const address = server.address()
   assert.ok(typeof address === "object" && address !== null)
   const config = {
-    ...{ region: "us-east-1", credentials: { accessKeyId: "ROOTKEY", secretAccessKey: "secret" } },
+    region: "us-east-1",
+    credentials: { accessKeyId: "ROOTKEY", secretAccessKey: "secret" },
     systemClockOffset: wallMs - Date.now(),
   }
   const byPath = new S3Client({ ...config, endpoint: `http://127.0.0.1:${address.port}` })

@@ -14,9 +14,12 @@ const IN_BUCKET = "arn:aws:s3:::bucket/*"
 const SECRET = createHash("sha256").update("secret").digest()
 
 const clientKey = (prefix = SSE): string[] => [
-  ...[`${prefix}-customer-algorithm`, "AES256"],
-  ...[`${prefix}-customer-key`, SECRET.toString("base64")],
-  ...[`${prefix}-customer-key-md5`, createHash("md5").update(SECRET).digest("base64")],
+  `${prefix}-customer-algorithm`,
+  "AES256",
+  `${prefix}-customer-key`,
+  SECRET.toString("base64"),
+  `${prefix}-customer-key-md5`,
+  createHash("md5").update(SECRET).digest("base64"),
 ]
 const S3 = [SSE, "AES256"]
 

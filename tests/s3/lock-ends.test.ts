@@ -11,8 +11,10 @@ const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 const BODY = Buffer.from("body")
 const digestOf = (bytes: Uint8Array) => [
-  ...["content-length", String(bytes.length)],
-  ...["content-md5", Buffer.from(digestOnce("md5", bytes, "hex"), "hex").toString("base64")],
+  "content-length",
+  String(bytes.length),
+  "content-md5",
+  Buffer.from(digestOnce("md5", bytes, "hex"), "hex").toString("base64"),
 ]
 
 test("a lock ends at its time, not before, and can be prolonged until then", () => {
@@ -38,7 +40,10 @@ async function lockEnds(machine: Machine): Promise<void> {
   }
   const inHours = (hours: number): string => new Date(clock.wallMs() + hours * HOUR_MS).toISOString()
   const modeAndDate = (until: string) => [
-    ...["x-amz-object-lock-mode", "COMPLIANCE", "x-amz-object-lock-retain-until-date", until],
+    "x-amz-object-lock-mode",
+    "COMPLIANCE",
+    "x-amz-object-lock-retain-until-date",
+    until,
   ]
   const removed = async (line: string): Promise<number> => (await send("DELETE", line)).status
 

@@ -57,7 +57,10 @@ const inDays = (days: number): string => new Date(Date.now() + days * DAY_MS).to
 const FAR = "2140-01-01T00:00:00.000Z"
 const BYPASS = ["x-amz-bypass-governance-retention", "true"]
 const locking = (mode = "GOVERNANCE", until = FAR): readonly string[] => [
-  ...["x-amz-object-lock-mode", mode, "x-amz-object-lock-retain-until-date", until],
+  "x-amz-object-lock-mode",
+  mode,
+  "x-amz-object-lock-retain-until-date",
+  until,
 ]
 const HOLD = ["x-amz-object-lock-legal-hold", "ON"]
 const retention = (mode: string, until: string) =>

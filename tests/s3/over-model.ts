@@ -152,9 +152,13 @@ export function userKeyOf(
     ...root,
     principal: {
       kind: "user",
-      ...{ accountId: principal.accountId, accountNumber: principal.accountNumber },
+      accountId: principal.accountId,
+      accountNumber: principal.accountNumber,
       arn: `arn:aws:iam::${principal.accountNumber}:user/${userName}`,
-      ...{ userId: `AIDA${userName}`, userName, tags: [], issuedMs: undefined },
+      userId: `AIDA${userName}`,
+      userName,
+      tags: [],
+      issuedMs: undefined,
     },
     policies: {
       identity: identity.map(named),

@@ -39,7 +39,10 @@ async function scene(machine: Machine) {
   }
   const createReader = (trust: string) =>
     engine.identities.create({
-      ...{ ...READER, path: "/", tags: [], boundary: undefined },
+      ...READER,
+      path: "/",
+      tags: [],
+      boundary: undefined,
       role: { description: "", trust, sessionSecondsMax: 3_600 },
     })
   return { engine, send, createBob, removeBob, createReader }

@@ -35,8 +35,14 @@ const signedBy = ({ accessKeyId, secret, token }: IssuedSession): Client => clie
 
 async function assume(change: Partial<AssumeRequest> = {}): Promise<IssuedSession> {
   const request = {
-    ...{ roleArn: `arn:aws:iam::${NUMBER}:role/${ROLE}`, sessionName: "work", seconds: undefined, policy: undefined },
-    ...{ policyArns: [], tags: [], context: NO_CONTEXT, nowMs: Date.now() },
+    roleArn: `arn:aws:iam::${NUMBER}:role/${ROLE}`,
+    sessionName: "work",
+    seconds: undefined,
+    policy: undefined,
+    policyArns: [],
+    tags: [],
+    context: NO_CONTEXT,
+    nowMs: Date.now(),
     ...change,
   }
   return world.access.sessions.assume(await world.mustKnow(bob, undefined, Date.now()), request)
@@ -56,7 +62,10 @@ const inChunks =
   (mode: Mode) =>
   (client: Client, key: string): Promise<RawResponse> =>
     streamedPut(client, {
-      ...{ bucket: "bucket", key, mode, body: BODY },
+      bucket: "bucket",
+      key,
+      mode,
+      body: BODY,
       ...(mode !== "signed" && { trailer: "CRC32" as const, headers: [["x-amz-sdk-checksum-algorithm", "CRC32"]] }),
     })
 

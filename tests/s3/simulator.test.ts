@@ -38,7 +38,9 @@ async function world() {
   ) =>
     simulator.simulate({
       caller: callers[name] ?? NOBODY,
-      ...{ action, resource, bucketPolicy: more.bucketPolicy },
+      action,
+      resource,
+      bucketPolicy: more.bucketPolicy,
       values: { valuesOf: ({ name: key }) => (key === "aws:sourceip" ? more.ip : undefined) },
     })
   await people.expect(200, "owner", "PUT /bucket")

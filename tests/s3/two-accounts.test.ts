@@ -235,7 +235,11 @@ test("metrics are for the operator: no S3 request returns them, and no S3 key is
   }
   const store = new FakeStore()
   const options = {
-    ...{ version: "1.2.3", clock: new SimClock(), hosts: [], onLoopback: false, rootAccount: ROOT },
+    version: "1.2.3",
+    clock: new SimClock(),
+    hosts: [],
+    onLoopback: false,
+    rootAccount: ROOT,
     newBucketSettings: new Map(),
   }
   const metrics = { ...options, metricsText: () => assert.fail("metrics were shown") }

@@ -90,8 +90,14 @@ export class HandDevice {
 
   private log(): CommitLog {
     return {
-      ...{ durable: parseLogSequence(0), lengthBytes: 0, stopped: undefined, cutUpTo: parseLogSequence(0) },
-      ...{ confirm: unused, read: unused, cut: unused, close: unused },
+      durable: parseLogSequence(0),
+      lengthBytes: 0,
+      stopped: undefined,
+      cutUpTo: parseLogSequence(0),
+      confirm: unused,
+      read: unused,
+      cut: unused,
+      close: unused,
       append: records => this.append(records),
       records: after => this.records(after),
     }

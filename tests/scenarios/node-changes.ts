@@ -109,7 +109,9 @@ export function spread({ layout, devices: all }: ControlRecord, call: Call): rea
 export function survives(record: ControlRecord): readonly string[] {
   const safety = new SafetyEvaluator().evaluate({
     devices: record.devices.map(({ id, state, home }) => ({
-      ...{ id, state, disk: undefined },
+      id,
+      state,
+      disk: undefined,
       ...(home && domainsOfHome(home)),
     })),
     layout: layoutOf(record.layout),

@@ -109,9 +109,12 @@ export class PartitionScenario implements Subject {
     const group: BlockGroup = {
       partition: PARTITION,
       uploadId: parseUploadId(number.toString(16).padStart(32, "0")),
-      ...{ part: 0, block: 0, generation: 0 },
+      part: 0,
+      block: 0,
+      generation: 0,
       shape: { policy, blockLengthBytes: blockBytes },
-      ...{ shards, damaged },
+      shards,
+      damaged,
     }
     const block = { policy, group }
     this.blocks.set(name, block)

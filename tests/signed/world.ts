@@ -50,7 +50,9 @@ export interface SignedCase {
 }
 
 const plain = (method: string, rawTarget: string, headers: readonly string[] = []): HandlerRequest => ({
-  ...{ method, rawTarget, rawHeaders: ["host", "localhost", ...headers] },
+  method,
+  rawTarget,
+  rawHeaders: ["host", "localhost", ...headers],
 })
 
 const signedCase = (
@@ -72,7 +74,11 @@ const tokenOf = ({ accessKeyId, secret }: Signer): string => {
 export const casesOf = (number: string): readonly SignedCase[] => [
   signedCase(["S3", "s3", "s3", "GetObject"], plain("GET", `/${BUCKET}/k`)),
   {
-    ...{ name: "Swift", port: "swift", service: "swift", operation: "Swift GET object", unproved: 401 },
+    name: "Swift",
+    port: "swift",
+    service: "swift",
+    operation: "Swift GET object",
+    unproved: 401,
     of: signer => plain("GET", `/v1/AUTH_${number}/${BUCKET}/k`, ["x-auth-token", tokenOf(signer)]),
   },
   signedCase(["K2V", "k2v", "k2v", "k2v:ReadIndex"], plain("GET", `/${BUCKET}`)),
@@ -131,14 +137,23 @@ export class SignedWorld {
       s3,
       swift: createSwiftHandler({ ...settings, ...swiftParts(), accounts, attempts }),
       k2v: createK2vHandler({
-        ...{ ...shared, items, buckets: services.buckets, region: undefined, policyOfBucket: () => undefined },
+        ...shared,
+        items,
+        buckets: services.buckets,
+        region: undefined,
+        policyOfBucket: () => undefined,
       }),
       queue: createQueueHandler({
-        ...{ ...shared, queues: new QueueWorld().queues, region: undefined },
+        ...shared,
+        queues: new QueueWorld().queues,
+        region: undefined,
         store: { node: "0123abcd", version: "test", copiesNow: () => 1, nodes: () => [] },
       }),
       coord: createCoordHandler({
-        ...{ ...shared, coordination: new CoordWorld().coordination, region: undefined, shownRegion: REGION },
+        ...shared,
+        coordination: new CoordWorld().coordination,
+        region: undefined,
+        shownRegion: REGION,
         rootAccount: access.account,
         holderOf: async () => {
           if (this.signedIn === undefined) throw fail("accessDenied", { message: "sign in" })

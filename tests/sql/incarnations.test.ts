@@ -34,8 +34,11 @@ if (noPostgres === false) {
 
 const openOn = (url: string, node: string) =>
   SqlMetadata.open({
-    ...{ clock: new RealClock(), random: new RealRandom(), log: new SimTelemetry().log },
-    ...{ database: new Postgres(url), node },
+    clock: new RealClock(),
+    random: new RealRandom(),
+    log: new SimTelemetry().log,
+    database: new Postgres(url),
+    node,
   })
 
 test("a process whose incarnation was ended is refused, and continues in another", { skip: noPostgres }, async () => {

@@ -38,11 +38,22 @@ const counters = query("Counters", readCounters)
 
 const putOf = (bucketId: BucketId, key: string, sizeBytes = 10) =>
   putVersion({
-    ...{ bucketId, key: objectKeyOfText(key), conditions: {}, uploadId: undefined, hints: [] },
+    bucketId,
+    key: objectKeyOfText(key),
+    conditions: {},
+    uploadId: undefined,
+    hints: [],
     version: {
-      ...({ content: { kind: "inline" }, payload: new Uint8Array(sizeBytes), sizeBytes, parts: 0 } as const),
-      ...{ md5: new Uint8Array(16), random: new Uint8Array(8), checksum: NO_CHECKSUM, details: NO_DETAILS },
-      ...({ isShared: false, storageClass: "STANDARD" } as const),
+      content: { kind: "inline" } as const,
+      payload: new Uint8Array(sizeBytes),
+      sizeBytes,
+      parts: 0,
+      md5: new Uint8Array(16),
+      random: new Uint8Array(8),
+      checksum: NO_CHECKSUM,
+      details: NO_DETAILS,
+      isShared: false,
+      storageClass: "STANDARD" as const,
     },
   })
 const removalOf = (bucketId: BucketId, key: string) =>
@@ -152,8 +163,13 @@ async function uploadOnce(engine: SqlMetadata, bucketId: BucketId, number: numbe
   await engine.run(createUpload(address, { checksum: undefined, details: NO_DETAILS, completion: undefined }))
   for (const partNumber of [1, 2]) {
     const extent = {
-      ...{ uploadId: uploadIdOf(own, 10 * number + partNumber), part: partNumber, lengthBytes: 7, blockBytes: 4096 },
-      ...{ policy: parsePolicy("replica:1"), generation: 0, exceptions: [] },
+      uploadId: uploadIdOf(own, 10 * number + partNumber),
+      part: partNumber,
+      lengthBytes: 7,
+      blockBytes: 4096,
+      policy: parsePolicy("replica:1"),
+      generation: 0,
+      exceptions: [],
     }
     const part = { partNumber, md5: new Uint8Array(16), checksumValue: undefined, extent }
     await engine.run(putPart({ ...address, hints: [], part }))
@@ -163,9 +179,16 @@ async function uploadOnce(engine: SqlMetadata, bucketId: BucketId, number: numbe
   await engine.run(sealUpload(address, completion))
   const partsBytes = await bytesOfAllParts(engine, address)
   const version = {
-    ...({ content: { kind: "segments", multipartId, completion: completion.token }, payload: undefined } as const),
-    ...{ sizeBytes: 7, md5: new Uint8Array(16), parts: 1, random: new Uint8Array(8), checksum: NO_CHECKSUM },
-    ...({ details: NO_DETAILS, isShared: false, storageClass: "STANDARD" } as const),
+    content: { kind: "segments", multipartId, completion: completion.token } as const,
+    payload: undefined,
+    sizeBytes: 7,
+    md5: new Uint8Array(16),
+    parts: 1,
+    random: new Uint8Array(8),
+    checksum: NO_CHECKSUM,
+    details: NO_DETAILS,
+    isShared: false,
+    storageClass: "STANDARD" as const,
   }
   await engine.run(completeUpload({ ...address, completion, conditions: {}, version, partsBytes }))
 }

@@ -54,15 +54,17 @@ const counters = query("Counters", readCounters)
 function inlineOf(number: number) {
   const [random, md5] = [new Uint8Array(8).fill(number), new Uint8Array(16).fill(number)]
   const version = {
-    ...({ content: { kind: "inline" }, payload: new Uint8Array(100).fill(number), sizeBytes: 100, parts: 0 } as const),
-    ...({
-      md5,
-      random,
-      checksum: NO_CHECKSUM,
-      details: NO_DETAILS,
-      storageClass: "STANDARD",
-      isShared: false,
-    } as const),
+    content: { kind: "inline" } as const,
+    payload: new Uint8Array(100).fill(number),
+    sizeBytes: 100,
+    parts: 0,
+
+    md5,
+    random,
+    checksum: NO_CHECKSUM,
+    details: NO_DETAILS,
+    storageClass: "STANDARD" as const,
+    isShared: false,
   }
   return { uploadId: undefined, hints: [], version }
 }
@@ -150,8 +152,13 @@ const partsOf = query("Parts", (view, address: UploadAddress) =>
 function partOf(address: UploadAddress, { incarnations }: Metadata, number: number) {
   const uploadId = parseUploadId(incarnations.own.toString(16).padStart(8, "0") + number.toString(16).padStart(24, "0"))
   const extent = {
-    ...{ uploadId, part: 1, lengthBytes: 100, blockBytes: 4096 },
-    ...{ policy: parsePolicy("replica:2"), generation: 0, exceptions: [] },
+    uploadId,
+    part: 1,
+    lengthBytes: 100,
+    blockBytes: 4096,
+    policy: parsePolicy("replica:2"),
+    generation: 0,
+    exceptions: [],
   }
   const part = { partNumber: 1, md5: new Uint8Array(16), checksumValue: undefined, extent }
   return putPart({ ...address, hints: [], part })
@@ -202,8 +209,17 @@ async function putPartOrEnd(stage: RaceStage): Promise<void> {
 
 const identityOf = (kind: "user" | "group", name: string) =>
   createIdentity(OWNER, {
-    ...{ kind, name, path: "/", id: name, tags: [], inline: [], attached: [], boundary: undefined },
-    ...{ groups: [], keys: [], role: undefined },
+    kind,
+    name,
+    path: "/",
+    id: name,
+    tags: [],
+    inline: [],
+    attached: [],
+    boundary: undefined,
+    groups: [],
+    keys: [],
+    role: undefined,
   })
 const found = query("Found", (view, kind: "user" | "group", name: string) =>
   findIdentity(view, { accountId: OWNER, kind, name }),

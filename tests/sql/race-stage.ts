@@ -67,10 +67,20 @@ export class RaceStage {
 /** Puts an object whose bytes are in blocks that the engine has written. */
 export const putOfExtent = (bucketId: BucketId, key: ObjectKey, extent: Extent) =>
   putVersion({
-    ...{ bucketId, key, uploadId: extent.uploadId, conditions: {}, hints: [] },
+    bucketId,
+    key,
+    uploadId: extent.uploadId,
+    conditions: {},
+    hints: [],
     version: {
-      ...{ content: { kind: "extent", extent }, payload: undefined, sizeBytes: extent.lengthBytes, parts: 0 },
-      ...{ md5: new Uint8Array(16), random: new Uint8Array(8), checksum: NO_CHECKSUM, details: NO_DETAILS },
+      content: { kind: "extent", extent },
+      payload: undefined,
+      sizeBytes: extent.lengthBytes,
+      parts: 0,
+      md5: new Uint8Array(16),
+      random: new Uint8Array(8),
+      checksum: NO_CHECKSUM,
+      details: NO_DETAILS,
       storageClass: "STANDARD",
       isShared: false,
     },

@@ -27,7 +27,12 @@ const TO = parsePolicy("replica:3")
 
 const extentOf = ({ incarnations }: Metadata, number: number): Extent => ({
   uploadId: parseUploadId(incarnations.own.toString(16).padStart(8, "0") + number.toString(16).padStart(24, "0")),
-  ...{ part: 0, lengthBytes: 100, blockBytes: 4096, policy: parsePolicy("replica:2"), generation: 0, exceptions: [] },
+  part: 0,
+  lengthBytes: 100,
+  blockBytes: 4096,
+  policy: parsePolicy("replica:2"),
+  generation: 0,
+  exceptions: [],
 })
 
 const extentsNamed = query("ExtentsNamed", (view, name: UploadName) =>

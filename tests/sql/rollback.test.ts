@@ -42,8 +42,17 @@ async function until(stage: Stage, isSo: () => boolean): Promise<void> {
 }
 
 const rowOf = ({ incarnations, position }: SqlMetadata) => ({
-  ...{ name: NODE, incarnation: incarnations.own, address: "", fingerprint: parseNodeFingerprint("ab".repeat(32)) },
-  ...{ proof: new Uint8Array(1), zone: "", machine: "", program: "", beat: 1, position, ...FACTS },
+  name: NODE,
+  incarnation: incarnations.own,
+  address: "",
+  fingerprint: parseNodeFingerprint("ab".repeat(32)),
+  proof: new Uint8Array(1),
+  zone: "",
+  machine: "",
+  program: "",
+  beat: 1,
+  position,
+  ...FACTS,
 })
 
 /** Two processes; what one has committed is lost, and the other has lost nothing. */

@@ -13,14 +13,25 @@ import { ConnectionLost, OutcomeUnknown, TryAgain, type Database, type Session }
 /** Statements take time and overlap; nothing fails. */
 export const SLOW: FaultPlan = {
   ...NO_FAULTS,
-  ...{ requestMs: 4, partMs: 3, commitMs: 4, answerMs: 4, stalls: 0.02, stallMs: 200 },
+  requestMs: 4,
+  partMs: 3,
+  commitMs: 4,
+  answerMs: 4,
+  stalls: 0.02,
+  stallMs: 200,
 }
 
 /** Connections end before, during and after statements, some of which arrive much later. */
 export const UNRELIABLE: FaultPlan = {
   ...SLOW,
-  ...{ refused: 0.05, lostBefore: 0.02, late: 0.03, lateMs: 2_000, lostDuring: 0.03, lostAfter: 0.03 },
-  ...{ aborted: 0.02, warned: 0.02 },
+  refused: 0.05,
+  lostBefore: 0.02,
+  late: 0.03,
+  lateMs: 2_000,
+  lostDuring: 0.03,
+  lostAfter: 0.03,
+  aborted: 0.02,
+  warned: 0.02,
 }
 
 export class SimulatedWorld {

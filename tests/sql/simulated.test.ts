@@ -260,9 +260,16 @@ const TO = objectKeyOfText("to")
 
 async function putIn(engine: SqlMetadata, bucketId: BucketId, key: string, random: number): Promise<VersionHead> {
   const version = {
-    ...({ content: { kind: "inline" }, payload: new Uint8Array(3), sizeBytes: 3, parts: 0 } as const),
-    ...{ md5: new Uint8Array(16), random: new Uint8Array(8).fill(random), checksum: NO_CHECKSUM, details: NO_DETAILS },
-    ...({ isShared: false, storageClass: "STANDARD" } as const),
+    content: { kind: "inline" } as const,
+    payload: new Uint8Array(3),
+    sizeBytes: 3,
+    parts: 0,
+    md5: new Uint8Array(16),
+    random: new Uint8Array(8).fill(random),
+    checksum: NO_CHECKSUM,
+    details: NO_DETAILS,
+    isShared: false,
+    storageClass: "STANDARD" as const,
   }
   const named = { bucketId, key: objectKeyOfText(key), conditions: {}, uploadId: undefined, hints: [] }
   return (await engine.run(putVersion({ ...named, version }))).head

@@ -113,9 +113,16 @@ function commitOf(lane: LaneId, { replaced = [], deleted, expected, added, versi
   const content = { value: Buffer.from("new"), head: undefined, payload: undefined }
   const asRead = (key: StoredKey | undefined): ExpectedRow[] => (key ? [{ ...key, version: firstVersion(key) }] : [])
   const request: CommitRequest = {
-    ...{ lane, from: { number: 0n, generation: 1n }, version: version ?? BigInt(SCRIPT_VERSIONS + lane.lane) },
-    ...{ firstUs: COMMIT_US, lastUs: COMMIT_US + 1, closesLanes: closes },
-    ...{ raisesGeneration: replaced.length === 0 && !deleted && !added, counts: [], droppedCounters: [], ...NO_USAGE },
+    lane,
+    from: { number: 0n, generation: 1n },
+    version: version ?? BigInt(SCRIPT_VERSIONS + lane.lane),
+    firstUs: COMMIT_US,
+    lastUs: COMMIT_US + 1,
+    closesLanes: closes,
+    raisesGeneration: replaced.length === 0 && !deleted && !added,
+    counts: [],
+    droppedCounters: [],
+    ...NO_USAGE,
     expected: asRead(expected),
     replaced: replaced.flatMap(asRead).map(row => ({ ...row, ...content, before: row.version, keepsPayload: true })),
     deleted: asRead(deleted),
@@ -324,10 +331,14 @@ function randomCommit(random: Random, at: number, session: number): CommitReques
       generation: BigInt(random.below(12) === 0 ? 2 : 1),
     },
     version: BigInt(SCRIPT_VERSIONS + at),
-    ...{ firstUs: COMMIT_US + at, lastUs: COMMIT_US + at + random.below(3) },
+    firstUs: COMMIT_US + at,
+    lastUs: COMMIT_US + at + random.below(3),
     raisesGeneration: random.below(5) === 0,
     closesLanes: random.below(5) === 0,
-    ...{ expected, replaced, deleted, added },
+    expected,
+    replaced,
+    deleted,
+    added,
     counts:
       random.below(2) === 0 ? [{ bucketId: BUCKET, change: { objects: at, versions: 1, bytes: 2, uploads: 3 } }] : [],
     droppedCounters: random.below(10) === 0 ? [BUCKET] : [],
@@ -343,7 +354,10 @@ function randomUsage(random: Random, at: number): Pick<CommitRequest, "usage" | 
   const usage = { bytes: at - 1, objects: 1, partBytes: at }
   const mostOf = (): number | undefined => (random.below(2) === 0 ? random.below(6) : undefined)
   const added = [FIRST_COUNT, ...(random.below(10) === 0 ? [OTHER_COUNT] : [])].map(key => ({
-    ...{ key, usage, bytesBeforeMax: mostOf(), objectsBeforeMax: mostOf() },
+    key,
+    usage,
+    bytesBeforeMax: mostOf(),
+    objectsBeforeMax: mostOf(),
   }))
   return {
     usage: random.below(3) > 0 ? added : [],
@@ -377,7 +391,8 @@ export async function prepare(session: Session): Promise<void> {
       lane,
       from,
       version: firstVersion(key),
-      ...{ firstUs: at + 1, lastUs: at + 1 },
+      firstUs: at + 1,
+      lastUs: at + 1,
       added: [row],
       ...NO_USAGE,
       ...(at === 0 && { newUsage }),

@@ -108,8 +108,11 @@ test("what was there, is written, is changed and is removed is the same in the o
   await synchronized("photos")
   const expires = String(Math.floor(Date.now() / 1000) + 3600)
   const headers = {
-    ...{ "Content-Type": "text/x-poem", "X-Object-Meta-Colour": "r\u00c3\u00b6d", "X-Delete-At": expires },
-    ...{ "Content-Encoding": "identity", "Content-Disposition": "inline" },
+    "Content-Type": "text/x-poem",
+    "X-Object-Meta-Colour": "r\u00c3\u00b6d",
+    "X-Delete-At": expires,
+    "Content-Encoding": "identity",
+    "Content-Disposition": "inline",
   }
   const names = ["poem", "a/../b", "%C3%BCber%20%25%3F%23", "//x//", "."]
   for (const name of names) {

@@ -109,7 +109,8 @@ test("gatekeeper: internal headers of Swift are neither stored nor answered, and
   const internal = (kind: string): SwiftHeaders => ({
     [`X-${kind}-Sysmeta-Color`]: "red",
     [`X-${kind}-Transient-Sysmeta-Color`]: "red",
-    ...{ "X-Backend-Storage-Policy-Index": "1", "X-Timestamp": "2000000000.00000" },
+    "X-Backend-Storage-Policy-Index": "1",
+    "X-Timestamp": "2000000000.00000",
   })
   assert.equal((await owner.call("PUT", "/gatekeeper", { headers: internal("Container") })).status, 201)
   assert.equal((await owner.call("PUT", "/gatekeeper/o", { headers: internal("Object"), body: "1" })).status, 201)
@@ -149,8 +150,11 @@ test("proxy_logging: each request has a line and a metric with its operation, an
   assert.deepEqual(
     { server, operation, bucket, status, failure },
     {
-      ...{ server: "swift", operation: "Swift GET container", bucket: "no-container-of-this-name" },
-      ...{ status: 404, failure: "noSuchBucket" },
+      server: "swift",
+      operation: "Swift GET container",
+      bucket: "no-container-of-this-name",
+      status: 404,
+      failure: "noSuchBucket",
     },
   )
   assert.ok(!JSON.stringify(world.telemetry.entries("request")).includes(owner.token ?? ""))

@@ -14,8 +14,13 @@ const ONLY_READER =
   '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"hayloft:SwiftResellerReader","Resource":"*"}]}'
 
 const device = (id: string, path: string, totalBytes: number) => ({
-  ...{ id, path, totalBytes, freeBytes: totalBytes / 4, node: `node-${id}` },
-  ...{ state: totalBytes === 0 ? "missing" : "active", metadataReplica: id === "d2" ? "yes" : "no" },
+  id,
+  path,
+  totalBytes,
+  freeBytes: totalBytes / 4,
+  node: `node-${id}`,
+  state: totalBytes === 0 ? "missing" : "active",
+  metadataReplica: id === "d2" ? "yes" : "no",
 })
 const DEVICES = [device("d1", "/srv/disk1", 1000), device("d2", "/srv/disk2", 2000), device("d3", "/mnt/other", 0)]
 
@@ -77,8 +82,13 @@ test("recon tells of the version, the machine and the devices", async () => {
   const usage = { mounted: true, size: 1000, used: 750, avail: 250 }
   assert.deepEqual(first, { device: "d1", node: "node-d1", state: "active", ...usage })
   assert.deepEqual(third, {
-    ...{ device: "d3", node: "node-d3", state: "missing" },
-    ...{ mounted: false, size: "", used: "", avail: "" },
+    device: "d3",
+    node: "node-d3",
+    state: "missing",
+    mounted: false,
+    size: "",
+    used: "",
+    avail: "",
   })
   assert.deepEqual(await told("/recon/unmounted"), [
     { device: "d3", node: "node-d3", state: "missing", mounted: false },

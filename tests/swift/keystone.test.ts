@@ -51,8 +51,11 @@ const keystone = createServer((request, response) => {
 })
 
 const ROLES = {
-  ...{ operators: ["admin", "member"], readers: ["reader"] },
-  ...{ resellerAdmins: ["ResellerAdmin"], resellerReaders: ["auditor"], services: ["service"] },
+  operators: ["admin", "member"],
+  readers: ["reader"],
+  resellerAdmins: ["ResellerAdmin"],
+  resellerReaders: ["auditor"],
+  services: ["service"],
 }
 const clock = new SimClock(Date.now())
 const web = new RealWeb(true)

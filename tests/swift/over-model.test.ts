@@ -872,8 +872,10 @@ test("many objects, and then containers, are deleted by one request, which repor
 
 test("a container is a website for browsers: index, folders, listings, error pages", async () => {
   const path = await container("web-container", {
-    ...{ "X-Container-Read": ".r:*,.rlistings", "X-Container-Meta-Web-Index": "index.html" },
-    ...{ "X-Container-Meta-Web-Error": "error.html", "X-Container-Meta-Web-Listings": "true" },
+    "X-Container-Read": ".r:*,.rlistings",
+    "X-Container-Meta-Web-Index": "index.html",
+    "X-Container-Meta-Web-Error": "error.html",
+    "X-Container-Meta-Web-Listings": "true",
   })
   for (const name of ["index.html", "dir/index.html", "photos/a%20%3C.jpg", "404error.html"])
     await put(`${path}/${name}`, `<p>${name}`)

@@ -14,7 +14,9 @@ const SETTER = { id: "AKIASETTER", secret: "setter-secret" }
 const ROOT_READER = { id: "AKIAROOTREADER", secret: "root-reader-secret" }
 
 const statement = (effect: "Allow" | "Deny", ...actions: readonly string[]) => ({
-  ...{ Effect: effect, Action: actions, Resource: "*" },
+  Effect: effect,
+  Action: actions,
+  Resource: "*",
 })
 const policyOf = (...statements: readonly object[]) => JSON.stringify({ Version: "2012-10-17", Statement: statements })
 const READING = policyOf(statement("Allow", "s3:Get*", "s3:List*"))
@@ -43,8 +45,12 @@ before(async () => {
 after(() => world.stop())
 
 const SECRETS = [
-  ...["x-container-read", "x-container-write", "x-container-meta-temp-url-key", "x-container-meta-temp-url-key-2"],
-  ...["x-account-meta-temp-url-key", "x-account-access-control"],
+  "x-container-read",
+  "x-container-write",
+  "x-container-meta-temp-url-key",
+  "x-container-meta-temp-url-key-2",
+  "x-account-meta-temp-url-key",
+  "x-account-access-control",
 ]
 const secretsIn = (answer: RawResponse): readonly string[] => SECRETS.filter(name => answer.header(name) !== undefined)
 
@@ -52,8 +58,11 @@ test("a user whom only a container's list admits sees neither its keys nor its l
   const path = "/protected"
   const read = `${owner.account.slice("/v1/AUTH_".length)}:newcomer,.r:*,.rlistings`
   const headers = {
-    ...{ "X-Container-Read": read, "X-Container-Write": read.split(",")[0] ?? "", "X-Container-Meta-Shown": "yes" },
-    ...{ "X-Container-Meta-Temp-URL-Key": "first", "X-Container-Meta-Temp-URL-Key-2": "second" },
+    "X-Container-Read": read,
+    "X-Container-Write": read.split(",")[0] ?? "",
+    "X-Container-Meta-Shown": "yes",
+    "X-Container-Meta-Temp-URL-Key": "first",
+    "X-Container-Meta-Temp-URL-Key-2": "second",
   }
   assert.equal((await owner.call("PUT", path, { headers })).status, 201)
   const seenBy = async (user: SwiftUser) => {
@@ -79,8 +88,14 @@ test("a user whom only a container's list admits sees neither its keys nor its l
       anonymous: await seenBy(world.anonymous),
     },
     {
-      ...{ owner: 4, setter: 2, newcomer: 0, lister: 0, denied: 0, "reading key of the root user": 0 },
-      ...{ stranger: 0, anonymous: 0 },
+      owner: 4,
+      setter: 2,
+      newcomer: 0,
+      lister: 0,
+      denied: 0,
+      "reading key of the root user": 0,
+      stranger: 0,
+      anonymous: 0,
     },
   )
 })

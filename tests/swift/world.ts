@@ -70,7 +70,11 @@ const ROOT_ID = parseAccountId("c".repeat(64))
 
 /** Its root user is a reseller admin; a test adds the keys. */
 export const ROOT_ACCOUNT: Account = {
-  ...{ id: ROOT_ID, number: accountNumberOf(ROOT_ID), displayName: "root", email: "", createdMs: 0 },
+  id: ROOT_ID,
+  number: accountNumberOf(ROOT_ID),
+  displayName: "root",
+  email: "",
+  createdMs: 0,
 }
 
 export interface SwiftWorld {
@@ -98,8 +102,15 @@ export async function serveSwift(
   const telemetry = new SimTelemetry()
   const { handler, settings, accounts, attempts } = handleModel(variations, telemetry)
   const swift = createSwiftHandler({
-    ...{ ...settings, ...swiftParts(), accounts, attempts },
-    ...{ swiftAccounts, serviceAccounts, keystone, realms, inside },
+    ...settings,
+    ...swiftParts(),
+    accounts,
+    attempts,
+    swiftAccounts,
+    serviceAccounts,
+    keystone,
+    realms,
+    inside,
   })
   const [s3, served] = [
     await listenTo(filtered(handler, "s3", filters), { name: "s3", telemetry }),
@@ -128,9 +139,17 @@ export async function serveSwift(
 
 /** The settings that only Swift has, for a store without Keystone and without accounts of services. */
 export const swiftParts = () => ({
-  ...{ rootAccount: ROOT_ACCOUNT.id, info: INFO, swiftAccounts: accountsInMemory(), quotas: quotasInMemory() },
-  ...{ allowSha1: false, serviceAccounts: false, keystone: undefined, realms: NO_REALMS, version: "test" },
-  ...{ inside: INSIDE, prepare: async () => undefined },
+  rootAccount: ROOT_ACCOUNT.id,
+  info: INFO,
+  swiftAccounts: accountsInMemory(),
+  quotas: quotasInMemory(),
+  allowSha1: false,
+  serviceAccounts: false,
+  keystone: undefined,
+  realms: NO_REALMS,
+  version: "test",
+  inside: INSIDE,
+  prepare: async () => undefined,
   decompress: { "tar.gz": gunzipped, "tar.bz2": (pieces: AsyncIterable<Uint8Array>) => bunzip.of(pieces) },
 })
 

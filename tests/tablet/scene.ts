@@ -400,7 +400,11 @@ export class Scene {
     const rows = must(device.rows, "the device is open")
     const contained = parseLogSequence(0)
     const memberDevice: ReplicaDevice = {
-      ...{ id: device.id, log, rows, contained, containedPosition: () => undefined },
+      id: device.id,
+      log,
+      rows,
+      contained,
+      containedPosition: () => undefined,
       verifyMetadataStore: signal => must(device.base, "the device is open").verify(signal),
       readPayload: (family, key, place) => device.payloads.read(family, key, place),
       spaceForWrites: () => device.room,

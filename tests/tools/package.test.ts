@@ -209,7 +209,10 @@ async function sourcesAreNamed(program: string, data: string): Promise<void> {
   const args = ["--enable-source-maps", "--require", plant, program, "serve", "--data", data]
   const { code, stderr } = await run(process.execPath, [
     ...args,
-    ...["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"],
+    "--listen",
+    "127.0.0.1:0",
+    "--admin-listen",
+    "127.0.0.1:0",
   ])
   assert.notEqual(code, 0)
   assert.match(stderr, /packages\/base\/src\/seams\/disk\/real\.ts:\d+:\d+/)

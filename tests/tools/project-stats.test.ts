@@ -35,8 +35,13 @@ test("commits, authors and the lifetime of a merged branch are read from the his
     const [name, email] = [author, `${author}@example.org`]
     const env = {
       ...process.env,
-      ...{ GIT_AUTHOR_DATE: date, GIT_COMMITTER_DATE: date, GIT_AUTHOR_NAME: name, GIT_AUTHOR_EMAIL: email },
-      ...{ GIT_COMMITTER_NAME: name, GIT_COMMITTER_EMAIL: email, GIT_CONFIG_GLOBAL: "/dev/null" },
+      GIT_AUTHOR_DATE: date,
+      GIT_COMMITTER_DATE: date,
+      GIT_AUTHOR_NAME: name,
+      GIT_AUTHOR_EMAIL: email,
+      GIT_COMMITTER_NAME: name,
+      GIT_COMMITTER_EMAIL: email,
+      GIT_CONFIG_GLOBAL: "/dev/null",
     }
     execFileSync("git", ["-C", root, ...args], { env, stdio: "ignore" })
   }
@@ -55,7 +60,12 @@ test("commits, authors and the lifetime of a merged branch are read from the his
     git(28, "ann", "checkout", "main")
     git(26, "ann", "merge", "--no-ff", "branch", "-m", "merge")
     assert.deepEqual(stats.projectStats(root, 365), {
-      ...{ days: 365, commits: 3, authors: 2, busFactor: 1, mergedBranches: 1, medianLifetimeDays: 4 },
+      days: 365,
+      commits: 3,
+      authors: 2,
+      busFactor: 1,
+      mergedBranches: 1,
+      medianLifetimeDays: 4,
     })
   } finally {
     rmSync(root, { recursive: true, force: true })

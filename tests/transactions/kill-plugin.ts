@@ -129,8 +129,10 @@ export class Transactions implements KillPlugin {
 
   constructor(world: KillWorld) {
     const access = {
-      ...{ endpoint: world.near.endpoint, region: REGION },
-      ...{ accessKeyId: CREDENTIALS.accessKey, secretAccessKey: CREDENTIALS.secretKey },
+      endpoint: world.near.endpoint,
+      region: REGION,
+      accessKeyId: CREDENTIALS.accessKey,
+      secretAccessKey: CREDENTIALS.secretKey,
     }
     this.client = new S3Client(access, new RealClock(), this.stop.signal, { attemptsMax: 1 })
     this.movers = Array.from({ length: WORKERS }, (_, name) => new Mover(world, this.client, name))

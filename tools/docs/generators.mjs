@@ -76,10 +76,7 @@ async function errorCodes(api) {
 }
 
 const STUDY_TABLES = {
-  chord: [
-    ...["chordLookups", "chordState", "chordChurn", "chordRight"],
-    ...["chordSpread", "chordCrossCheck", "chordBalance"],
-  ],
+  chord: ["chordLookups", "chordState", "chordChurn", "chordRight", "chordSpread", "chordCrossCheck", "chordBalance"],
   gossip: ["gossipDetection", "gossipLoss", "gossipFaults", "gossipCosts"],
   quorum: ["quorumHistories", "quorumAvailability", "quorumLatency", "quorumLosses", "quorumCarts"],
 }

@@ -12,7 +12,7 @@ const FEATURE_WORDS = {
   lifecycle: /lifecycle/i,
   quota: /quota/i,
   dedup: /dedup(?!load)/i,
-  appends: /append(?:s|ed|able|ing)|concatenation/i,
+  appends: /append(?:s|ed|able|ing|[-_]seal)|concatenation/i,
   copies: /copy_?log|has_?copies|(?:pause|restart)_?copies/i,
   items: /k2v|(?:found|backed_?up)_?items|item_?(?:key|portion)/i,
   queues: /message_?queue|queue_?(?:expiry|sizes|watch|restoring|messages)|sqs/i,

@@ -2,7 +2,7 @@
  * The ratchet: exceptions to size and casts, each with a number and a reason. Numbers only go down:
  * the rules report a file that needs less than it is allowed.
  *
- * Shape of ratchet.json: { fileLines | functionLines | casts: { "path" or "path#function": { number, reason } } }
+ * Shape of ratchet.json: { fileTokens | functionTokens | casts: { "path" or "path#function": { number, reason } } }
  */
 import { readFileSync } from "node:fs"
 
@@ -18,7 +18,7 @@ export const ratchetOfFile = (kind, path, ratchet = RATCHET) =>
 export function checkRatchet(ratchet, exists) {
   const problems = []
   for (const [kind, entries] of Object.entries(ratchet)) {
-    if (!["fileLines", "functionLines", "casts"].includes(kind)) problems.push(`${kind}: no such kind of exception`)
+    if (!["fileTokens", "functionTokens", "casts"].includes(kind)) problems.push(`${kind}: no such kind of exception`)
     for (const [key, { number, reason }] of Object.entries(entries)) {
       if (!exists(key.split("#")[0])) problems.push(`${key}: the file does not exist; remove its exception`)
       if (!Number.isInteger(number) || number < 1) problems.push(`${key}: the number is missing`)

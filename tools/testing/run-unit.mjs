@@ -31,7 +31,8 @@ export function environment() {
   return {
     ...process.env,
     ...Object.fromEntries(proxies.map(name => [name, NOWHERE])),
-    ...{ NO_PROXY: HERE, no_proxy: HERE },
+    NO_PROXY: HERE,
+    no_proxy: HERE,
     NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ""} --require ${JSON.stringify(SHORT_LIVED)}`,
     PATH: `${join(ROOT, "node_modules/.bin")}:${process.env.PATH ?? ""}`,
   }

@@ -69,7 +69,8 @@ export const readAccessKeys = query("ReadAccessKeys", (view, start: RowKey): Rec
 
 export const readSealedKeys = query("ReadSealedKeys", (view, start: RowKey): RecordPage<SealedKey> =>
   readPage(view, "accessKeys", ALL_ROWS, start, (key, value) => ({
-    ...{ id: parseAccessKeyId(key), sealed: Uint8Array.from(decodeAccessKey(value).sealedSecret) },
+    id: parseAccessKeyId(key),
+    sealed: Uint8Array.from(decodeAccessKey(value).sealedSecret),
   })),
 )
 

@@ -13,8 +13,10 @@ import { openAccess, openAdminTokens } from "./open-access.js"
 
 const MINUTE_MS = 60_000
 const ROOT_KEY = {
-  ...{ accountId: parseAccountId("root"), accessKeyId: parseAccessKeyId("HLROOT") },
-  ...{ secret: "root-secret", createdMs: 1 },
+  accountId: parseAccountId("root"),
+  accessKeyId: parseAccessKeyId("HLROOT"),
+  secret: "root-secret",
+  createdMs: 1,
 }
 
 function world() {

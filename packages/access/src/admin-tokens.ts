@@ -155,5 +155,10 @@ const hashOf = (secret: string): Uint8Array =>
   Buffer.from(digestOnce("sha256", Buffer.from(secret, "latin1"), "hex"), "hex")
 
 const shown = ({ id, name, scopes, createdMs, expiresMs, usedMs }: ShownAdminToken): ShownAdminToken => ({
-  ...{ id, name, scopes, createdMs, expiresMs, usedMs },
+  id,
+  name,
+  scopes,
+  createdMs,
+  expiresMs,
+  usedMs,
 })

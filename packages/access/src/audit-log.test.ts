@@ -11,7 +11,10 @@ import { openAuditLog } from "./open-access.js"
 
 const CALLER = { kind: "token", id: "A", name: "portal", address: "10.0.0.1" } as const
 const change = (target: string) => ({
-  ...{ caller: CALLER, requestId: "r", operation: "setBucketQuota", target },
+  caller: CALLER,
+  requestId: "r",
+  operation: "setBucketQuota",
+  target,
   request: '{"hardBytes":1}',
 })
 

@@ -105,7 +105,10 @@ test("a role session has the role's policies and its own limits, and ends when i
   const session = (roleName = "Reader", account = accountId) =>
     metadata.ask(
       readRoleSession({
-        ...{ accountId: account, roleName, policyArns: [arn, `${arn}unknown`], rootKey: ROOT_KEY },
+        accountId: account,
+        roleName,
+        policyArns: [arn, `${arn}unknown`],
+        rootKey: ROOT_KEY,
         roots: [
           { kind: "key", id: keyId(1) },
           { kind: "key", id: keyId(2) },

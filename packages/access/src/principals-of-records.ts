@@ -10,13 +10,24 @@ type Owner = Pick<AccountRecord, "id" | "number">
 type Named = Pick<IdentityRecord, "kind" | "name" | "path" | "id" | "tags">
 
 export const rootPrincipal = ({ id, number }: Owner): RootPrincipal => ({
-  ...{ kind: "root", accountId: id, accountNumber: number, arn: rootArn(number), userId: number },
-  ...{ tags: [], issuedMs: undefined },
+  kind: "root",
+  accountId: id,
+  accountNumber: number,
+  arn: rootArn(number),
+  userId: number,
+  tags: [],
+  issuedMs: undefined,
 })
 
 export const userPrincipal = ({ id, number }: Owner, user: Named): UserPrincipal => ({
-  ...{ kind: "user", accountId: id, accountNumber: number, arn: identityArn(number, user), userId: user.id },
-  ...{ userName: user.name, tags: user.tags, issuedMs: undefined },
+  kind: "user",
+  accountId: id,
+  accountNumber: number,
+  arn: identityArn(number, user),
+  userId: user.id,
+  userName: user.name,
+  tags: user.tags,
+  issuedMs: undefined,
 })
 
 /** A session that has no time yet. */
@@ -25,9 +36,15 @@ export const sessionPrincipal = (
   role: Named,
   { sessionName, tags, claims }: Pick<RoleSession, "sessionName" | "tags" | "claims">,
 ): SessionPrincipal => ({
-  ...{ kind: "session", accountId: id, accountNumber: number, arn: identityArn(number, role) },
-  ...{ sessionArn: sessionArn(number, role.name, sessionName), userId: `${role.id}:${sessionName}` },
-  ...{ tags: mergeTags(role.tags, tags), claims, issuedMs: undefined },
+  kind: "session",
+  accountId: id,
+  accountNumber: number,
+  arn: identityArn(number, role),
+  sessionArn: sessionArn(number, role.name, sessionName),
+  userId: `${role.id}:${sessionName}`,
+  tags: mergeTags(role.tags, tags),
+  claims,
+  issuedMs: undefined,
 })
 
 /** The session's tags take precedence. */

@@ -114,9 +114,15 @@ test("the audit log has each wrong attempt to sign in that is compared, up to a 
   for (let i = 0; i < 9; i += 1) await assert.rejects(attempts.signIn(by, wrong))
   assert.equal(audit.all.length, 5, "attempts during the wait are not there")
   assert.deepEqual(audit.last("swift:SignIn"), {
-    ...{ id: "0000000000007-eeeeeeee", atMs: 7, operation: "swift:SignIn", target: "KEY1", requestId: "R" },
+    id: "0000000000007-eeeeeeee",
+    atMs: 7,
+    operation: "swift:SignIn",
+    target: "KEY1",
+    requestId: "R",
     caller: { kind: "anonymous", id: "", name: "", address: HERE },
-    ...{ request: undefined, before: undefined, after: undefined },
+    request: undefined,
+    before: undefined,
+    after: undefined,
     ended: { atMs: 8, outcome: "signatureMismatch" },
   })
   await attempts.signIn({ ...by, address: ELSEWHERE }, right)

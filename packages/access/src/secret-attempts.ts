@@ -159,7 +159,9 @@ export class SecretAttempts {
 }
 
 const atDoor = ({ address, operation }: Pick<SignIn, "address" | "operation">): Subject => ({
-  ...{ address, kind: "door", name: operation },
+  address,
+  kind: "door",
+  name: operation,
 })
 
 const textOf = ({ address, kind, name }: Subject): string => `${clientOf(address)} ${kind} ${name}`

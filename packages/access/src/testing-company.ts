@@ -12,7 +12,7 @@ import { createPolicy } from "./identities/managed-policy-commands-core.js"
 
 export const accountId = parseAccountId("company")
 export const ALLOW_ALL = JSON.stringify({
-  ...{ Version: "2012-10-17" },
+  Version: "2012-10-17",
   Statement: [{ Effect: "Allow", Action: "s3:*", Resource: "*" }],
 })
 
@@ -23,8 +23,18 @@ export async function newCompany() {
   const create = (kind: IdentityKind, name: string, change: Partial<IdentityRecord> = {}) =>
     metadata.run(
       createIdentity(accountId, {
-        ...{ kind, name, path: "/", id: `id of ${name}`, tags: [], inline: [], attached: [], boundary: undefined },
-        ...{ groups: [], keys: [], role: undefined, ...change },
+        kind,
+        name,
+        path: "/",
+        id: `id of ${name}`,
+        tags: [],
+        inline: [],
+        attached: [],
+        boundary: undefined,
+        groups: [],
+        keys: [],
+        role: undefined,
+        ...change,
       }),
     )
   const policy = async (name: string, path = "/") => {

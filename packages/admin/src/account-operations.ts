@@ -21,7 +21,11 @@ import * as schema from "./schemas.js"
 type LastUse = Awaited<ReturnType<AdminServices["accounts"]["lastUse"]>>
 
 const keyJson = ({ id, accountId, createdMs, isActive, userName, service, limits }: AccessKey, lastUse?: LastUse) => ({
-  ...{ accessKeyId: id, accountId, createdMs, isActive, userName },
+  accessKeyId: id,
+  accountId,
+  createdMs,
+  isActive,
+  userName,
   ...service,
   ...(limits && { limits }),
   ...(lastUse && { lastUse }),
@@ -140,9 +144,13 @@ function stateText({ isActive, expiresMs }: Key, nowMs: number): string {
 
 function keysText({ keys }: z.output<typeof schema.KEYS>, nowMs: number): string {
   const rows = keys.map(key => [
-    ...[timeText(key.createdMs), key.accessKeyId, stateText(key, nowMs)],
+    timeText(key.createdMs),
+    key.accessKeyId,
+    stateText(key, nowMs),
     key.lastUse === undefined ? "never" : timeText(key.lastUse.usedMs),
-    ...[key.userName ?? "(root)", key.accountId, printable(key.description ?? "")],
+    key.userName ?? "(root)",
+    key.accountId,
+    printable(key.description ?? ""),
   ])
   const head = ["CREATED", "ACCESS KEY", "STATE", "LAST USED", "USER", "ACCOUNT", "DESCRIPTION"]
   return tableText(head, rows)
@@ -150,7 +158,11 @@ function keysText({ keys }: z.output<typeof schema.KEYS>, nowMs: number): string
 
 function accountsText({ accounts }: z.output<typeof schema.ACCOUNTS>): string {
   const rows = accounts.map(({ id, number, displayName, email, createdMs }) => [
-    ...[timeText(createdMs), id, number, printable(displayName), printable(email)],
+    timeText(createdMs),
+    id,
+    number,
+    printable(displayName),
+    printable(email),
   ])
   return tableText(["CREATED", "ACCOUNT", "NUMBER", "NAME", "E-MAIL"], rows)
 }
@@ -233,7 +245,8 @@ const limiting = (
   help: string,
   present: (calls: Calls, id: string) => Promise<{ readonly limits?: Limits | undefined } | undefined>,
 ): CommandOf<undefined> => ({
-  ...{ name: `${holder} limit`, help },
+  name: `${holder} limit`,
+  help,
   inputs: {
     [holder]: { flags },
     requestsPerSecond: {

@@ -234,9 +234,17 @@ export class AdminApi {
     if (holder.kind !== "principal" || !isFailure(error, "accessDenied")) return
     const { id: accessKeyId, principal } = holder.key
     const denied = {
-      ...{ requestId: from.requestId, deniedMs: this.options.clock.wallMs(), service: "hayloft", operation: id },
-      ...{ status: 403, code: error.kind, remoteAddress: from.address, accessKeyId, principal },
-      ...{ action: undefined, resource: undefined },
+      requestId: from.requestId,
+      deniedMs: this.options.clock.wallMs(),
+      service: "hayloft",
+      operation: id,
+      status: 403,
+      code: error.kind,
+      remoteAddress: from.address,
+      accessKeyId,
+      principal,
+      action: undefined,
+      resource: undefined,
     }
     this.denials.note(denied, error)
   }
@@ -266,7 +274,10 @@ export class AdminApi {
     return audited(
       this.audit,
       {
-        ...{ caller: callerOf(holder, address), requestId, operation: operation.id, target },
+        caller: callerOf(holder, address),
+        requestId,
+        operation: operation.id,
+        target,
         request: auditText(input.body instanceof Uint8Array ? { bytes: input.body.length } : input.body, HIDDEN),
       },
       {

@@ -17,8 +17,12 @@ type Entry = Page["entries"][number]
 
 function auditText(entries: readonly Entry[]): string {
   const rows = entries.map(({ atMs, caller, operation, target, ended }) => [
-    ...[timeText(atMs), caller.name === "" ? caller.kind : printable(caller.name), caller.address],
-    ...[operation, printable(target), ended?.outcome ?? "unknown"],
+    timeText(atMs),
+    caller.name === "" ? caller.kind : printable(caller.name),
+    caller.address,
+    operation,
+    printable(target),
+    ended?.outcome ?? "unknown",
   ])
   return tableText(["TIME", "WHO", "ADDRESS", "OPERATION", "TARGET", "OUTCOME"], rows)
 }

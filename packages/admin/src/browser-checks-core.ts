@@ -83,7 +83,9 @@ export function cookieLine(name: CookieName, value: string, isSecure: boolean, m
   const age = value === "" ? 0 : maxAgeSeconds
   return [
     `${isSecure ? PREFIX : ""}${name}=${value}`,
-    ...["Path=/", "HttpOnly", `SameSite=${sameSite}`],
+    "Path=/",
+    "HttpOnly",
+    `SameSite=${sameSite}`,
     ...(isSecure ? ["Secure"] : []),
     ...(age === undefined ? [] : [`Max-Age=${age}`]),
   ].join("; ")

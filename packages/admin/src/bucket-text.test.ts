@@ -11,7 +11,8 @@ const rows = (ageDays: number, ...held: readonly (readonly [daysAgo: number, byt
   growthRows(
     { createdMs: NOW_MS - ageDays * DAY_MS },
     {
-      ...{ nowMs: NOW_MS, usage },
+      nowMs: NOW_MS,
+      usage,
       samples: held.map(([daysAgo, bytes]) => ({ atMs: NOW_MS - daysAgo * DAY_MS, objects: 1, bytes })),
     },
   )

@@ -28,7 +28,11 @@ export const growthRows = (
 
 export function bucketsText({ buckets }: z.output<typeof BUCKETS>): string {
   const rows = buckets.map(({ name, createdMs, usage, owner }) => [
-    ...[timeText(createdMs), name, String(usage.objects), sizeText(usage.bytes), owner],
+    timeText(createdMs),
+    name,
+    String(usage.objects),
+    sizeText(usage.bytes),
+    owner,
   ])
   return tableText(["CREATED", "BUCKET", "OBJECTS", "BYTES", "OWNER"], rows)
 }

@@ -103,18 +103,22 @@ export function layoutText(
   const hasNodes = devices.some(({ node }) => node !== undefined)
   const rows = devices.map(({ id, zone, machine, node, path, state, weight, share, shareBefore }) => [
     ...(hasNodes ? [printable(zone ?? "-"), printable(machine ?? "-"), printable(node ?? "-")] : []),
-    ...[
-      id,
-      state,
-      String(weight),
-      percentText(share),
-      ...(isMoving ? [percentText(shareBefore ?? 0)] : []),
-      printable(path),
-    ],
+
+    id,
+    state,
+    String(weight),
+    percentText(share),
+    ...(isMoving ? [percentText(shareBefore ?? 0)] : []),
+    printable(path),
   ])
   const head = [
     ...(hasNodes ? ["ZONE", "MACHINE", "NODE"] : []),
-    ...["DEVICE", "STATE", "WEIGHT", "SHARE", ...(isMoving ? ["BEFORE"] : []), "FOLDER"],
+    "DEVICE",
+    "STATE",
+    "WEIGHT",
+    "SHARE",
+    ...(isMoving ? ["BEFORE"] : []),
+    "FOLDER",
   ]
   const moving = !isMoving
     ? []

@@ -7,7 +7,6 @@ import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
 import { LOCK_OPERATOR } from "@hayloft/features/locks/operations.js"
 import { COORD_FILES, COORD_LOCKS, COORD_NAMESPACES, COORD_SESSIONS } from "@hayloft/features/locks/schemas.js"
 import type { OperationInput } from "@hayloft/features/operator/index.js"
-import type { AdminServices } from "./operation.js"
 import { segmentFrom } from "./path-template-core.js"
 import { ERROR } from "./schemas.js"
 import { world, type Sent } from "./testing-api.js"
@@ -60,8 +59,15 @@ test("sessions of all accounts are listed in pages, by account and id, with what
   assert.equal(all.next, undefined)
   const nowMs = store.clock.wallMs()
   assert.deepEqual(all.sessions[2], {
-    ...{ account: TEAM, session: other, name: "three", principal: "arn:three", createdMs: nowMs },
-    ...{ leaseSeconds: 12, graceSeconds: 8, renewedMs: nowMs, held: 1 },
+    account: TEAM,
+    session: other,
+    name: "three",
+    principal: "arn:three",
+    createdMs: nowMs,
+    leaseSeconds: 12,
+    graceSeconds: 8,
+    renewedMs: nowMs,
+    held: 1,
   })
   const first = COORD_SESSIONS.parse(await get("sessions?max=1"))
   assert.deepEqual([first.sessions.map(({ session }) => session), first.next], [[ids[0]], `${ROOT}/${ids[0]}`])
@@ -92,7 +98,8 @@ test("a session that is ended has gone, its lock goes to the one that waits, and
   assert.deepEqual(await get("locks/-/web"), {
     locks: [
       {
-        ...{ path: "web/leader", mode: "exclusive" },
+        path: "web/leader",
+        mode: "exclusive",
         holders: [{ session: one, token, sinceMs, value: "value of web/leader" }],
         waiting: [{ session: two, mode: "shared", sinceMs }],
       },
@@ -255,14 +262,23 @@ test("principals need the actions of coordination, on the resources that clients
   await store.createAccount({ id: TEAM, displayName: "Team", email: "" })
   // No permission depends on what clients hold.
   const coordination = { sessions: never, end: never, namespaces: never, locks: never, files: never }
-  const services: AdminServices = {
-    ...{ ...store.parts, coordination, rootAccount: ROOT, region: "eu-west-1", newBucketSettings: new Map() },
+  const services = {
+    ...store.parts,
+    coordination,
+    rootAccount: ROOT,
+    region: "eu-west-1",
+    newBucketSettings: new Map(),
   }
   const need = async (id: string, segments: Readonly<Record<string, string>>, query: Record<string, string> = {}) => {
     const input: OperationInput = {
-      ...{ segment: segmentFrom(new Map(Object.entries(segments))), query: new Map(Object.entries(query)) },
-      ...{ body: undefined, caller: { kind: "operator", id: "", name: "" }, isAllowed: async () => true },
-      ...{ signer: undefined, host: undefined, signal: new AbortController().signal },
+      segment: segmentFrom(new Map(Object.entries(segments))),
+      query: new Map(Object.entries(query)),
+      body: undefined,
+      caller: { kind: "operator", id: "", name: "" },
+      isAllowed: async () => true,
+      signer: undefined,
+      host: undefined,
+      signal: new AbortController().signal,
     }
     return LOCK_OPERATOR.operations?.find(each => each.id === id)?.permission?.(services, input)
   }

@@ -12,7 +12,11 @@ async function copied() {
   assert.equal((await it.json("POST", "/v1/buckets", { body: { name: "photos" } })).status, 201)
   const bucket = await it.store.buckets.open(parseBucketName("photos"))
   await it.store.copies.set(bucket, {
-    ...{ store: "aws", bucket: "second", prefix: "p/", deletes: true, opaqueEtags: false },
+    store: "aws",
+    bucket: "second",
+    prefix: "p/",
+    deletes: true,
+    opaqueEtags: false,
   })
   return it
 }
@@ -24,7 +28,13 @@ test("the status has the target, the lag, the last error, and what was not copie
   assert.deepEqual(COPIES.parse(value), value)
   assert.deepEqual(value, {
     target: { store: "aws", bucket: "second", prefix: "p/", deletes: true, opaqueEtags: false },
-    ...{ phase: "following", sinceMs: 5, fills: 1, isPaused: false, error: "away", errorMs: 9, hasMoreParked: false },
+    phase: "following",
+    sinceMs: 5,
+    fills: 1,
+    isPaused: false,
+    error: "away",
+    errorMs: 9,
+    hasMoreParked: false,
     lag: { objects: 2, bytes: 30, seconds: 1.5, isCut: false },
     copiedTo: "2027-01-15T08:00:00.000000Z",
     parked: [

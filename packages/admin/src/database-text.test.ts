@@ -4,8 +4,12 @@ import { databaseLines } from "./database-text.js"
 
 const HEALTH = {
   version: "PostgreSQL 15.18 (Debian 15.18-0+deb12u1) on x86_64-pc-linux-gnu, compiled by gcc",
-  ...{ isInRecovery: false, settings: {}, bytes: 3 * 2 ** 30, unfrozenTransactions: 1_234_567 },
-  ...{ connectionsMax: 100, connectionsLeft: 61 },
+  isInRecovery: false,
+  settings: {},
+  bytes: 3 * 2 ** 30,
+  unfrozenTransactions: 1_234_567,
+  connectionsMax: 100,
+  connectionsLeft: 61,
   tables: [
     { name: "lanes", liveRows: 12, deadRows: 1_200 },
     { name: "rows", liveRows: 5, deadRows: 0 },
@@ -24,13 +28,16 @@ test("the database shows its key figures, how it answers each node, and what is 
     findings: [{ check: "clock", sentence: "The clock is wrong." }],
     nodes: [
       {
-        ...{ name: "n1", commits: { count: 9, medianMs: 2.34, slowMs: 41.2 } },
-        ...{ reads: { count: 9, medianMs: 0.5, slowMs: 1_200 }, clock: { aheadMs: -12_000, uncertainMs: 1 } },
+        name: "n1",
+        commits: { count: 9, medianMs: 2.34, slowMs: 41.2 },
+        reads: { count: 9, medianMs: 0.5, slowMs: 1_200 },
+        clock: { aheadMs: -12_000, uncertainMs: 1 },
       },
       { name: "n2", clock: { aheadMs: 0.4, uncertainMs: 1 } },
       { name: "n3" },
     ],
-    ...{ health: HEALTH, healthSecondsAgo: 12 },
+    health: HEALTH,
+    healthSecondsAgo: 12,
   })
   assert.deepEqual(lines, [
     ["database", "PostgreSQL 15.18, 3.0 GiB, 61 of 100 connections left, 1,234,567 transactions not frozen (12 s ago)"],

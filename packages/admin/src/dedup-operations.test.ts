@@ -58,6 +58,10 @@ test("tokens see figures with the scopes read, buckets and all, and start jobs w
     statuses[scope] = [(await json("GET", PATH, { token })).status, started.status]
   }
   assert.deepEqual(statuses, {
-    ...{ read: [200, 403], buckets: [200, 202], identities: [403, 403], devices: [403, 403], all: [200, 202] },
+    read: [200, 403],
+    buckets: [200, 202],
+    identities: [403, 403],
+    devices: [403, 403],
+    all: [200, 202],
   })
 })

@@ -30,7 +30,10 @@ function callerOf({ principal, accessKeyId }: Denial) {
   if (principal.kind === "federated") return { kind: principal.kind, arn: principal.providerArn }
   const { kind, accountId, accountNumber } = principal
   return {
-    ...{ kind, accountId, accountNumber, accessKeyId },
+    kind,
+    accountId,
+    accountNumber,
+    accessKeyId,
     arn: principal.kind === "session" ? principal.sessionArn : principal.arn,
   }
 }
@@ -42,12 +45,24 @@ export async function denialJson(services: AdminServices, requestId: string) {
   const key = isAccessKeyId(accessKeyId) ? await services.accounts.getKey(accessKeyId) : undefined
   const { sentence, decidedBy, grants, hints } = explainDenial(denial, key)
   return {
-    ...{ requestId: denial.requestId, deniedMs, service, operation, status, code, remoteAddress },
-    ...{ caller: callerOf(denial), action, resource, sentence },
+    requestId: denial.requestId,
+    deniedMs,
+    service,
+    operation,
+    status,
+    code,
+    remoteAddress,
+    caller: callerOf(denial),
+    action,
+    resource,
+    sentence,
     decidedBy: decidedBy && {
-      ...{ side: decidedBy.side, policy: decidedBy.policy, sid: decidedBy.sid },
+      side: decidedBy.side,
+      policy: decidedBy.policy,
+      sid: decidedBy.sid,
       statement: decidedBy.index + 1,
     },
-    ...{ grants, hints },
+    grants,
+    hints,
   }
 }

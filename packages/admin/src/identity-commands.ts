@@ -29,7 +29,9 @@ const creating = <One>(
   name: `${kind} create`,
   help: `create a ${kind}, ${kind === "user" ? "who" : "which"} may do nothing yet but what --policy allows`,
   inputs: {
-    ...{ account: ACCOUNT, name: NAME, ...inputs },
+    account: ACCOUNT,
+    name: NAME,
+    ...inputs,
     policy: {
       flags: "--policy <NAME>",
       help: "attach a managed policy: readonly, readwrite, writeonly, one of the account, an ARN",
@@ -45,7 +47,8 @@ const creating = <One>(
 })
 
 const removing = (kind: IdentityKind, help: string): CommandOf<undefined> => ({
-  ...{ name: `${kind} delete`, help },
+  name: `${kind} delete`,
+  help,
   inputs: {
     account: ACCOUNT,
     [kind]: NAME,
@@ -146,7 +149,8 @@ export const MEMBERS_COMMAND: CommandOf<z.output<typeof USERS>> = {
 
 /** `group add`, `group remove`; `done` says what happened. */
 export const memberCommand = (verb: "add" | "remove", help: string, done: string): CommandOf<undefined> => ({
-  ...{ name: `group ${verb}`, help },
+  name: `group ${verb}`,
+  help,
   inputs: { account: ACCOUNT, group: { flags: "<GROUP>" }, user: { flags: "<USER>" } },
   json: (_, given) => ({ group: given("group"), user: given("user"), [done]: true }),
   text: (_, given) => `${done} user ${given("user")}, group ${given("group")}\n`,

@@ -252,8 +252,14 @@ async function fullWorld() {
   await ok(201, "POST", `${OF_ROOT}/oidc-providers`, { body: { issuer: "https://id.example.org" } })
   const { accessKeyId } = KEY.parse(await ok(201, "POST", "/v1/keys", { body: { userName: "ann" } }))
   const names: Readonly<Record<string, string>> = {
-    ...{ account: "root", user: "ann", group: "staff", role: "reader", policy: "own" },
-    ...{ provider: "id.example.org", version: "1", key: accessKeyId },
+    account: "root",
+    user: "ann",
+    group: "staff",
+    role: "reader",
+    policy: "own",
+    provider: "id.example.org",
+    version: "1",
+    key: accessKeyId,
   }
   const placeOf = (path: string): string => path.replace(/\{(\w+)\}/g, (_, name: string) => names[name] ?? name)
   return { ...it, placeOf }
@@ -300,9 +306,14 @@ test("every operation on identities says which actions of IAM it takes, on which
     const segments = segmentsOf(path, placeOf(path)) ?? new Map()
     const query = new Map(id === "deleteUser" ? [["cascade", "true"]] : [])
     const input: OperationInput = {
-      ...{ segment: segmentFrom(segments), query, body: BODIES[id], isAllowed: async () => true },
-      ...{ caller: { kind: "operator", id: "", name: "" }, signal: new AbortController().signal },
-      ...{ signer: undefined, host: undefined },
+      segment: segmentFrom(segments),
+      query,
+      body: BODIES[id],
+      isAllowed: async () => true,
+      caller: { kind: "operator", id: "", name: "" },
+      signal: new AbortController().signal,
+      signer: undefined,
+      host: undefined,
     }
     const required = (await permission?.(services, input)) ?? []
     assert.ok(required.length > 0, `${id} needs no permission`)

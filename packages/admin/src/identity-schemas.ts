@@ -40,7 +40,8 @@ const boundary = z.string().optional().describe("ARN of the permissions boundary
 export const USER = z
   .object({
     ...WITH_POLICIES,
-    ...{ boundary, tags: TAGS },
+    boundary,
+    tags: TAGS,
     groups: z.array(z.string()),
     keys: z.array(z.string()).describe("its access keys"),
   })
@@ -49,7 +50,9 @@ export const GROUP = z.object(WITH_POLICIES).meta({ id: "Group" })
 export const ROLE = z
   .object({
     ...WITH_POLICIES,
-    ...{ boundary, tags: TAGS, description: z.string() },
+    boundary,
+    tags: TAGS,
+    description: z.string(),
     trust: POLICY_DOCUMENT.describe("who may assume it"),
     sessionSecondsMax: count,
   })
@@ -113,7 +116,9 @@ export const MANAGED_POLICY = z
 export const NEW_MANAGED_POLICY = z
   .strictObject({
     ...NEW,
-    ...{ description: z.string().max(1000).default(""), tags: TAGS.default({}), document: POLICY_DOCUMENT },
+    description: z.string().max(1000).default(""),
+    tags: TAGS.default({}),
+    document: POLICY_DOCUMENT,
   })
   .meta({ id: "NewManagedPolicy" })
 export const POLICY_HOLDERS = z

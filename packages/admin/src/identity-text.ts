@@ -20,7 +20,10 @@ const tagText = (tags: User["tags"]): string => listText(Object.entries(tags).ma
 
 export function usersText({ users }: z.output<typeof USERS>): string {
   const rows = users.map(one => [
-    ...[timeText(one.createdMs), one.name, String(one.keys.length), one.groups.join(",") || "-"],
+    timeText(one.createdMs),
+    one.name,
+    String(one.keys.length),
+    one.groups.join(",") || "-",
     policiesText(one),
   ])
   return tableText(["CREATED", "USER", "KEYS", "GROUPS", "POLICIES"], rows)
@@ -56,8 +59,11 @@ export function groupsText({ groups }: z.output<typeof GROUPS>): string {
 
 export function rolesText({ roles }: z.output<typeof ROLES>): string {
   const rows = roles.map(one => [
-    ...[timeText(one.createdMs), one.name, durationText(one.sessionSecondsMax)],
-    ...[policiesText(one), printable(one.description)],
+    timeText(one.createdMs),
+    one.name,
+    durationText(one.sessionSecondsMax),
+    policiesText(one),
+    printable(one.description),
   ])
   return tableText(["CREATED", "ROLE", "SESSIONS", "POLICIES", "DESCRIPTION"], rows)
 }
@@ -82,7 +88,10 @@ export const documentText = (document: unknown): string => `${JSON.stringify(doc
 
 export function managedText({ policies }: z.output<typeof MANAGED_POLICIES>): string {
   const rows = policies.map(({ name, isBuiltIn, attachments, boundaries, description }) => [
-    ...[name, isBuiltIn ? "built-in" : "account", String(attachments), String(boundaries)],
+    name,
+    isBuiltIn ? "built-in" : "account",
+    String(attachments),
+    String(boundaries),
     printable(description),
   ])
   return tableText(["POLICY", "OF", "ATTACHED", "BOUNDARY", "DESCRIPTION"], rows)

@@ -92,7 +92,8 @@ const pausing = (
     },
     commands: [
       {
-        ...{ name: `jobs ${word}`, help },
+        name: `jobs ${word}`,
+        help,
         inputs: { job: { flags: "<JOB>", help: "the name of a background job, or the id of a started one" } },
         text: (job, _, nowMs) => pausedText(job, nowMs),
       },

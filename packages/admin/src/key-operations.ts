@@ -19,10 +19,12 @@ const aliasesText = ({ aliases }: NamedKey): string => aliases.map(alias => ` as
 
 function keysText({ keys }: z.output<typeof schema.NAMED_KEYS>): string {
   const rows = keys.map(({ createdMs, id, state, deletionMs, versions, aliases, external, description }) => [
-    ...[timeText(createdMs), id],
+    timeText(createdMs),
+    id,
     deletionMs === undefined ? STATES[state] : `${STATES[state]} (${timeText(deletionMs)})`,
     external === undefined ? String(versions) : external.kind,
-    ...[aliases.join(" "), printable(description)],
+    aliases.join(" "),
+    printable(description),
   ])
   return tableText(["CREATED", "KEY", "STATE", "VERSIONS", "ALIASES", "DESCRIPTION"], rows)
 }

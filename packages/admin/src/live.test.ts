@@ -8,12 +8,23 @@ import { world } from "./testing-api.js"
 import { CREATED_ADMIN_TOKEN } from "./token-schemas.js"
 
 const requestTo = (bucketName: string, status: number): FinishedRequest => ({
-  ...{ requestId: "00000000000000AA", method: "GET", rawTarget: `/${bucketName}/k`, status, notes: {} },
-  ...{ subject: { bucketName, admittedTo: bucketName, keyText: "k", accountId: "team" }, remoteAddress: "192.0.2.1" },
-  ...{ tlsVersion: undefined, receivedBytes: 0, sentBytes: 9, clientGone: false, polledMs: 0 },
+  requestId: "00000000000000AA",
+  method: "GET",
+  rawTarget: `/${bucketName}/k`,
+  status,
+  notes: {},
+  subject: { bucketName, admittedTo: bucketName, keyText: "k", accountId: "team" },
+  remoteAddress: "192.0.2.1",
+  tlsVersion: undefined,
+  receivedBytes: 0,
+  sentBytes: 9,
+  clientGone: false,
+  polledMs: 0,
   timing: { totalMs: 3, turnaroundMs: 2, fields: () => ({ totalMs: 3 }) },
   header: () => undefined,
-  ...{ httpVersion: "1.1", tlsCipher: undefined, answerHeader: () => undefined },
+  httpVersion: "1.1",
+  tlsCipher: undefined,
+  answerHeader: () => undefined,
 })
 
 async function linesOf(stream: AsyncIterator<Uint8Array>): Promise<readonly Record<string, unknown>[]> {

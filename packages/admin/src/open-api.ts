@@ -197,7 +197,9 @@ function openApiDocument(): Json {
       securitySchemes: {
         token: { type: "http", scheme: "bearer" },
         session: {
-          ...{ type: "apiKey", in: "cookie", name: SESSION_COOKIE },
+          type: "apiKey",
+          in: "cookie",
+          name: SESSION_COOKIE,
           description: `With __Host- before its name under TLS. Requests but GET and HEAD need the header ${CSRF_HEADER}.`,
         },
       },

@@ -139,8 +139,12 @@ export class Permits {
     if (isBarred || owner === undefined) return refusal(key, required)
     const policy = owner.id === principal.accountId ? await this.policyOn(resource, principal, action) : undefined
     const request = {
-      ...{ principal, action, resource, owner: { accountId: owner.id, accountNumber: owner.number } },
-      ...{ nowMs: this.sources.nowMs(), context: withConditions(context, conditions) },
+      principal,
+      action,
+      resource,
+      owner: { accountId: owner.id, accountNumber: owner.number },
+      nowMs: this.sources.nowMs(),
+      context: withConditions(context, conditions),
     }
     const decision = decide(request, policies, { ...NO_RESOURCE_POLICIES, policy })
     return decision.outcome === "allow" ? undefined : denied(key, required, decision)

@@ -37,15 +37,24 @@ async function located({ buckets, shardPlaces, store }: AdminServices, { segment
   const { devices: all } = await store.layout()
   const devices: DevicesById = new Map(all.map(device => [device.id, device]))
   const { blocks, silent, isInline, ...object } = await shardPlaces.locate({
-    ...{ bucket, key, versionId: version === undefined ? undefined : parseVersionId(version) },
+    bucket,
+    key,
+    versionId: version === undefined ? undefined : parseVersionId(version),
     offsetBytes: numberIn(query, "offset", 0, Number.MAX_SAFE_INTEGER) ?? 0,
     max: numberIn(query, "max", 1, blocksMax) ?? blocksMax,
   })
   const unknown = new Set(silent)
   return {
-    ...{ bucket: bucket.name, key: textOfObjectKey(key), ...object, inline: isInline },
+    bucket: bucket.name,
+    key: textOfObjectKey(key),
+    ...object,
+    inline: isInline,
     blocks: blocks.map(({ block: { extent, ...block }, policy, slots, ...facts }) => ({
-      ...{ ...facts, ...block, upload: extent.uploadId, part: extent.part, policy: textOfPolicy(policy) },
+      ...facts,
+      ...block,
+      upload: extent.uploadId,
+      part: extent.part,
+      policy: textOfPolicy(policy),
       found: slots.filter(({ found }) => found !== "missing").length,
       shards: slots.map(slot => ({
         slot: slot.slot,
@@ -60,8 +69,13 @@ async function located({ buckets, shardPlaces, store }: AdminServices, { segment
       })),
     })),
     devices: all.map(({ id, path, node, zone, machine, state, weight }) => ({
-      ...{ id, path, state, weight },
-      ...{ ...(node !== undefined && { node }), ...(zone !== undefined && { zone }), ...(machine && { machine }) },
+      id,
+      path,
+      state,
+      weight,
+      ...(node !== undefined && { node }),
+      ...(zone !== undefined && { zone }),
+      ...(machine && { machine }),
     })),
     silent,
   }
@@ -76,9 +90,13 @@ async function dispersion({ shardPlaces }: AdminServices, { query, signal }: Ope
   const all = Object.values(shards).reduce((sum, each) => sum + each, 0)
   const part = (some: number): number => (all === 0 ? 1 : some / all)
   return {
-    ...{ ...report, complete: isComplete, shards },
-    ...{ inPlace: part(shards.assigned), found: part(all - shards.missing) },
-    ...{ notInPlace: byNumber(notInPlace), missing: byNumber(missing) },
+    ...report,
+    complete: isComplete,
+    shards,
+    inPlace: part(shards.assigned),
+    found: part(all - shards.missing),
+    notInPlace: byNumber(notInPlace),
+    missing: byNumber(missing),
   }
 }
 

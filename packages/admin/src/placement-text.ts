@@ -62,7 +62,12 @@ export function ringText(
   const { version, width, transition, devices } = layout
   const hasNodes = devices.some(({ node }) => node !== undefined)
   const rows = devices.map(({ id, path, node, state, weight, slots, share, fairSlots }) => [
-    ...[id, state, String(weight), countText(slots), percentText(share), ...fairText(slots, fairSlots)],
+    id,
+    state,
+    String(weight),
+    countText(slots),
+    percentText(share),
+    ...fairText(slots, fairSlots),
     printable(node === undefined ? path : `${node}:${path}`),
   ])
   const moves = transition?.progress === undefined ? "" : `: ${work(transition.progress)}`

@@ -15,7 +15,8 @@ export class AdminProtocol implements Protocol {
 
   async handle(exchange: Exchange): Promise<void> {
     const reply = await this.api.handle({
-      ...{ ...headOf(exchange), signal: exchange.signal },
+      ...headOf(exchange),
+      signal: exchange.signal,
       body: bytesMax => readBody(exchange, bytesMax),
     })
     await respond(exchange, reply)

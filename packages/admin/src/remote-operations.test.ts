@@ -37,7 +37,11 @@ async function remoteWorld(replaced: Parameters<typeof world>[1] = {}) {
 
 const writesOf = (count: number): FakeRemotes["writes"] =>
   Array.from({ length: count }, (_, at) => ({
-    ...{ key: objectKeyOfText(`k${at}`), kind: "put", sizeBytes: at, sinceMs: at, lastError: undefined },
+    key: objectKeyOfText(`k${at}`),
+    kind: "put",
+    sizeBytes: at,
+    sinceMs: at,
+    lastError: undefined,
   }))
 
 test("the report has stores with their last errors, the cache, and remote buckets by name", async () => {
@@ -50,12 +54,22 @@ test("the report has stores with their last errors, the cache, and remote bucket
   assert.deepEqual(value, {
     stores: [
       {
-        ...{ name: "aws", endpoint: "https://s3.example", region: "eu-central-1", accounts: ["root", "team"] },
-        ...{ requests: 12, failures: 2, lastError: "the remote does not respond", lastErrorMs: 5 },
+        name: "aws",
+        endpoint: "https://s3.example",
+        region: "eu-central-1",
+        accounts: ["root", "team"],
+        requests: 12,
+        failures: 2,
+        lastError: "the remote does not respond",
+        lastErrorMs: 5,
       },
       {
-        ...{ name: "other", endpoint: "http://10.0.0.1:9000", region: "us-east-1", accounts: ["root"] },
-        ...{ requests: 0, failures: 0 },
+        name: "other",
+        endpoint: "http://10.0.0.1:9000",
+        region: "us-east-1",
+        accounts: ["root"],
+        requests: 0,
+        failures: 0,
       },
     ],
     cache: { sizeBytes: 2_048, sizeBytesMax: 8_192, hitBytes: 3_000, missBytes: 1_000, evictedBytes: 512 },
@@ -127,6 +141,10 @@ test("tokens see remote stores with the scopes read and all, pending writes with
     statuses[scope] = [(await json("GET", PATH, { token })).status, (await json("GET", PENDING, { token })).status]
   }
   assert.deepEqual(statuses, {
-    ...{ read: [200, 200], buckets: [403, 200], identities: [403, 403], devices: [403, 403], all: [200, 200] },
+    read: [200, 200],
+    buckets: [403, 200],
+    identities: [403, 403],
+    devices: [403, 403],
+    all: [200, 200],
   })
 })

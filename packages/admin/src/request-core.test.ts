@@ -16,8 +16,11 @@ const CHANGE = operation("changeThing", "POST /v1/things/{thing}/{part}", {
 test("values go into the path, the query and the body, and others nowhere", () => {
   const values = { thing: "a/b", part: "{thing}", cascade: true, size: 7, name: undefined, other: 1 }
   assert.deepEqual(requestOf(CHANGE, values), {
-    ...{ method: "POST", path: "/v1/things/a%2Fb/%7Bthing%7D", query: { cascade: "true" } },
-    ...{ body: { size: 7 }, type: undefined },
+    method: "POST",
+    path: "/v1/things/a%2Fb/%7Bthing%7D",
+    query: { cascade: "true" },
+    body: { size: 7 },
+    type: undefined,
   })
   assert.throws(() => requestOf(CHANGE, { thing: "a" }), /takes a part/)
 })

@@ -98,7 +98,8 @@ export class SessionEndpoint {
     return {
       ...(holder && { who: whoOf(holder) }),
       ...(session && { csrf: session.csrf, idleEndMs: sessions.idleEndOf(session), endMs: session.expiresMs }),
-      ...{ operations: allowed, depends },
+      operations: allowed,
+      depends,
       methods: { token: true, key: true, ...(webSignIn && { oidc: { issuer: webSignIn.issuer } }) },
       isEncrypted: isBehindTls(head),
       version: this.options.version,
@@ -114,7 +115,9 @@ export class SessionEndpoint {
       "token" in asked
         ? await sessions.beginByToken(asked.token)
         : await sessions.beginByKey({
-            ...{ accessKeyId: asked.accessKeyId, secret: asked.secretAccessKey, token: asked.sessionToken },
+            accessKeyId: asked.accessKeyId,
+            secret: asked.secretAccessKey,
+            token: asked.sessionToken,
           })
     const opened = await attempts.signIn(signingIn(request), () => claimed)
     if (opened === undefined) {

@@ -25,7 +25,8 @@ async function simulatorWorld() {
   await accounts.ensureRoot()
   const owner = { accountId: ROOT, accountNumber: accountNumberOf(ROOT) }
   const it = world(true, {
-    ...{ accounts, identities },
+    accounts,
+    identities,
     policyFacts: {
       knownActions: ACTIONS,
       decideS3: async ({ caller: { principal, policies }, action, resource, values: context }) => {
@@ -121,7 +122,9 @@ test("a policy is validated with places and lines; a bucket policy is public or 
   )
   const open = documentOf({ ...READ, Principal: "*", Resource: "arn:aws:s3:::photos/*" })
   assert.deepEqual(await validate({ document: open, kind: "resource", bucket: "photos" }), {
-    ...{ isValid: true, problems: [], isPublic: true },
+    isValid: true,
+    problems: [],
+    isPublic: true,
   })
   const other = await validate({ document: open, kind: "resource", bucket: "videos" })
   assert.deepEqual([other.isValid, other.problems[0]?.where], [false, "$.Statement[0]"])

@@ -175,7 +175,9 @@ async function simulate(services: AdminServices, body: unknown) {
     return { ...common, isAllowed: true, sentence, ...placeOf(by), grants: [], hints: [] }
   }
   const { sentence, decidedBy, grants, hints } = explained(services, decision, exclusion, {
-    ...{ principal, action, resource },
+    principal,
+    action,
+    resource,
   })
   return { ...common, isAllowed: false, sentence, ...placeOf(decidedBy), grants, hints }
 }
@@ -192,15 +194,17 @@ function explained(
 ) {
   const service = request.action?.split(":")[0] ?? ""
   const denial = {
-    ...{
-      requestId: "",
-      deniedMs: services.policyFacts.nowMs(),
-      service,
-      operation: "",
-      status: 403,
-      code: "AccessDenied",
-    },
-    ...{ remoteAddress: "", accessKeyId: undefined, ...request, decision, details: { reason: exclusion } },
+    requestId: "",
+    deniedMs: services.policyFacts.nowMs(),
+    service,
+    operation: "",
+    status: 403,
+    code: "AccessDenied",
+    remoteAddress: "",
+    accessKeyId: undefined,
+    ...request,
+    decision,
+    details: { reason: exclusion },
     kind: "accessDenied",
   } as const
   return explainDenial(denial, undefined)

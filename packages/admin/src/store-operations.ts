@@ -62,7 +62,9 @@ interface ChangeDefinition {
 const change = (id: string, path: string, { read, ...definition }: ChangeDefinition): AdminOperation =>
   operation(id, `POST ${path}`, {
     ...definition,
-    ...{ mayPlan: true, mayStartJob: true, answer: schema.CHANGE },
+    mayPlan: true,
+    mayStartJob: true,
+    answer: schema.CHANGE,
     run: async (services, input) => {
       const { dryRun, confirm, lockedBuckets, change: request } = read(input)
       if (dryRun) return { applied: false, plan: await services.store.plan(request) }
@@ -411,7 +413,8 @@ const pauseRepair = (isPaused: boolean) =>
   }
 
 const repairCommand = (word: string, help: string): CommandOf<z.output<typeof schema.REPAIR>> => ({
-  ...{ name: `repair ${word}`, help },
+  name: `repair ${word}`,
+  help,
   text: repair => `${repairText(repair)}\n${lostText(repair)}`,
 })
 
@@ -420,7 +423,10 @@ const scrubCommand = (
   help: string,
   inputs: NonNullable<CommandOf<unknown>["inputs"]> = {},
 ): CommandOf<z.output<typeof schema.SCRUBS>> => ({
-  ...{ name: `scrub ${word}`, help, inputs, list: "scrub" },
+  name: `scrub ${word}`,
+  help,
+  inputs,
+  list: "scrub",
   text: ({ scrub }, _, nowMs) => scrubTable(scrub, nowMs),
 })
 

@@ -97,8 +97,13 @@ const LIFECYCLE = z
     daySeconds: count.describe("of lifecycle rules: 86,400 unless they are tried out"),
     removed: z
       .object({
-        ...{ versions: count, bytes: count, hidden: count, markers: count, uploads: count },
-        ...{ moved: count, movedBytes: count },
+        versions: count,
+        bytes: count,
+        hidden: count,
+        markers: count,
+        uploads: count,
+        moved: count,
+        movedBytes: count,
       })
       .describe(
         "since the start of the process; hidden: objects that got a delete marker; moved: versions with another storage class",
@@ -288,8 +293,17 @@ export const DATABASE = z
       .array(
         z.object({
           check: z.enum([
-            ...(["responseTimes", "clock", "oldSnapshot", "deadRows", "vacuum", "durability"] as const),
-            ...(["recovery", "replication", "connections", "slots", "transactionIds"] as const),
+            "responseTimes",
+            "clock",
+            "oldSnapshot",
+            "deadRows",
+            "vacuum",
+            "durability",
+            "recovery",
+            "replication",
+            "connections",
+            "slots",
+            "transactionIds",
           ]),
           sentence: z.string().describe("what is wrong, what it means, and what to do"),
         }),

@@ -25,9 +25,17 @@ export class FakeCopies implements CopiesAdmin {
     const setting = await this.settingOf(bucket)
     if (setting === undefined) return undefined
     return {
-      ...{ setting, phase: "following", sinceMs: 5, place: undefined, fills: 1, isPaused: this.isPaused },
+      setting,
+      phase: "following",
+      sinceMs: 5,
+      place: undefined,
+      fills: 1,
+      isPaused: this.isPaused,
       lag: { objects: 2, bytes: 30, seconds: 1.5, isCut: false },
-      ...{ copiedToUs: 1_800_000_000_000_000, error: "away", errorMs: 9, hasMoreParked: false },
+      copiedToUs: 1_800_000_000_000_000,
+      error: "away",
+      errorMs: 9,
+      hasMoreParked: false,
       parked: [
         { key: objectKeyOfText("día"), reason: "refused", attempts: 2, sinceMs: 3, nextMs: 4 },
         { key: objectKeyOfText("secret"), reason: "SSE-C", attempts: 1, sinceMs: 3, nextMs: undefined },

@@ -10,10 +10,17 @@ export const DENIED_REQUEST = "0123456789ABCDEF"
 export function denialsOfOne(): Denials {
   const denials = new Denials()
   const request = {
-    ...{ requestId: DENIED_REQUEST, deniedMs: DENIED_MS, service: "s3", operation: "ListBuckets" },
-    ...{ status: 403, code: "AccessDenied", remoteAddress: "192.0.2.1", accessKeyId: undefined },
+    requestId: DENIED_REQUEST,
+    deniedMs: DENIED_MS,
+    service: "s3",
+    operation: "ListBuckets",
+    status: 403,
+    code: "AccessDenied",
+    remoteAddress: "192.0.2.1",
+    accessKeyId: undefined,
     principal: { kind: "anonymous" },
-    ...{ action: "s3:ListAllMyBuckets", resource: "arn:aws:s3:::*" },
+    action: "s3:ListAllMyBuckets",
+    resource: "arn:aws:s3:::*",
   } as const
   denials.note(request, fail("accessDenied", { reason: "the request carries no credentials" }))
   return denials

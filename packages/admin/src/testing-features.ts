@@ -32,7 +32,9 @@ type QuotaService = ReturnType<typeof QUOTA_SERVICE.of>
 
 const QUOTA_USED = { bytes: 700, objects: 4, partBytes: 200 }
 const QUOTA_STATE: Awaited<ReturnType<QuotaService["set"]>> = {
-  ...{ owner: { kind: "bucket", bucketId: parseBucketId(1) }, name: "photos", used: QUOTA_USED },
+  owner: { kind: "bucket", bucketId: parseBucketId(1) },
+  name: "photos",
+  used: QUOTA_USED,
   quota: { run: "07", isExact: true, limits: { hardBytes: 1_000, warnBytes: 800, hardObjects: 10 } },
 }
 
@@ -69,14 +71,31 @@ function fakeQuotas(touch: (what: string) => void): QuotaService {
 }
 
 export const DEDUP_REPORT: Awaited<ReturnType<ReturnType<typeof DEDUP_SERVICES.of>["dedupUpkeep"]["stat"]>> = {
-  ...{ state: "on", versions: 10, logicalBytes: 100 * MIB, ownBytes: 36 * MIB, referencedBytes: 64 * MIB },
-  ...{ versionsWithReferences: 4, references: 7, referencedSegments: 3, releasedSegments: 1, releasedBytes: 8 * MIB },
-  ...{ releasedReferencedBytes: 2 * MIB, digestRows: 6, indexedBlocks: 12 },
+  state: "on",
+  versions: 10,
+  logicalBytes: 100 * MIB,
+  ownBytes: 36 * MIB,
+  referencedBytes: 64 * MIB,
+  versionsWithReferences: 4,
+  references: 7,
+  referencedSegments: 3,
+  releasedSegments: 1,
+  releasedBytes: 8 * MIB,
+  releasedReferencedBytes: 2 * MIB,
+  digestRows: 6,
+  indexedBlocks: 12,
 }
 
 const PACKING_REPORT: Awaited<ReturnType<ReturnType<typeof PACKING_SERVICE.of>["stat"]>> = {
-  ...{ state: "on", setting: { afterSeconds: 2_592_000, maxBytes: 65_536 }, packs: 3, sparsePacks: 1 },
+  state: "on",
+  setting: { afterSeconds: 2_592_000, maxBytes: 65_536 },
+  packs: 3,
+  sparsePacks: 1,
   pass: { startedMs: 1_000, endedMs: 61_000, next: undefined, packed: { packs: 3, objects: 300, bytes: 307_200 } },
-  ...{ packedObjects: 200, packBytes: 307_200, liveBytes: 204_800, waitingObjects: 20, waitingBytes: 20_480 },
+  packedObjects: 200,
+  packBytes: 307_200,
+  liveBytes: 204_800,
+  waitingObjects: 20,
+  waitingBytes: 20_480,
   leftOut: { packed: 200, young: 1_000, encrypted: 5 },
 }

@@ -8,9 +8,16 @@ import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 
 /** The work that a drain of the device shows. */
 export const DRAINING: FollowedWork = {
-  ...{ kind: "drain", target: "device 00000000000000aa (/d2)", phase: "moving its shards", sinceMs: 5 },
-  ...{ progress: { done: 40, total: 100, unit: "bytes" }, rate: 10, endsInSeconds: 6, lastError: undefined },
-  ...{ cancelBy: "hayloft device use 00000000000000aa takes the device back into use", isNoted: true },
+  kind: "drain",
+  target: "device 00000000000000aa (/d2)",
+  phase: "moving its shards",
+  sinceMs: 5,
+  progress: { done: 40, total: 100, unit: "bytes" },
+  rate: 10,
+  endsInSeconds: 6,
+  lastError: undefined,
+  cancelBy: "hayloft device use 00000000000000aa takes the device back into use",
+  isNoted: true,
 }
 
 const NO_OBJECTS: Awaited<ReturnType<OpenWork>> = {
@@ -22,8 +29,11 @@ const NO_OBJECTS: Awaited<ReturnType<OpenWork>> = {
 
 export function jobsOver(works: () => readonly FollowedWork[]): StartedJobs {
   const jobs = new StartedJobs({
-    ...{ clock: new SimClock(), random: new SimRandom(1), log: new SimTelemetry().log },
-    ...{ metadata: new MemoryMetadata(), prepare: async () => undefined },
+    clock: new SimClock(),
+    random: new SimRandom(1),
+    log: new SimTelemetry().log,
+    metadata: new MemoryMetadata(),
+    prepare: async () => undefined,
     rowKinds: new Set(FEATURE_ROW_JOBS.flatMap(({ kinds }) => kinds)),
   })
   jobs.attach(

@@ -5,7 +5,8 @@ import type { SimClock } from "@hayloft/base/seams/clock/sim.js"
 
 const OFF = fail("peerUnreachable", { message: "it does not run" })
 const NODES = {
-  ...{ own: "node-1", others: ["node-2"] },
+  own: "node-1",
+  others: ["node-2"],
   traffic: () => Promise.reject(OFF),
   trace: () => Promise.reject(OFF),
 }

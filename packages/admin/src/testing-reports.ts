@@ -5,15 +5,21 @@ import type { ChangePlan, JobReport, NodesReport, RepairReport, StoreChange, Sto
 export const NOW_MS = 7
 
 export const ERASURE = {
-  ...{ bucket: parseBucketName("secrets"), bucketId: parseBucketId(3), sinceMs: 5, keysReplaced: true },
+  bucket: parseBucketName("secrets"),
+  bucketId: parseBucketId(3),
+  sinceMs: 5,
+  keysReplaced: true,
   devices: [{ id: parseDeviceId("00000000000000aa"), path: "/d2", isOffline: true }],
-  ...{ versions: 4, uploads: 0 },
+  versions: 4,
+  uploads: 0,
 }
 
 const DEVICE = parseDeviceId("0123456789abcdef")
 const PROGRESS = { doneBytes: 300, remainingBytes: 600, bytesPerSecond: 20, endsInSeconds: 30 }
 export const backupJob = (writtenAt: string): JobReport => ({
-  ...{ name: "metadata-backup", state: "idle", throttle: 2 },
+  name: "metadata-backup",
+  state: "idle",
+  throttle: 2,
   progress: `the last snapshot is from ${writtenAt}, 900 bytes, 12 min old`,
 })
 
@@ -80,7 +86,11 @@ export const REPORT: StoreReport = {
   layout: { version: 2, width: 1, transition: { fromVersion: 1, progress: PROGRESS } },
   repair: REPAIR,
   lifecycle: {
-    ...{ buckets: 2, unfinished: 0, lastPassEndedMs: 6, abandonedUploadDays: 7, daySeconds: 86_400 },
+    buckets: 2,
+    unfinished: 0,
+    lastPassEndedMs: 6,
+    abandonedUploadDays: 7,
+    daySeconds: 86_400,
     removed: { versions: 1, bytes: 5, hidden: 2, markers: 3, uploads: 4, moved: 6, movedBytes: 7 },
   },
   undelete: [{ bucket: "photos", days: 3, objects: 1_200, bytes: 2_048 }, { bucket: "lost" }],
@@ -102,20 +112,36 @@ export const REPORT: StoreReport = {
 
 /** The report of a store of two nodes, one of them silent. */
 export const NODES_REPORT: NodesReport = {
-  ...{
-    own: "n1",
-    steward: "n1",
-    idleJobs: ["collector"],
-    heldBack: ["node n2 has been silent or cut off for 16 min, but …"],
-  },
+  own: "n1",
+  steward: "n1",
+  idleJobs: ["collector"],
+  heldBack: ["node n2 has been silent or cut off for 16 min, but …"],
   nodes: [
     {
-      ...{ name: "n1", zone: "a", machine: "m1", address: "10.0.0.1:7700", version: "1.2.3", state: "serving" },
-      ...{ reason: "", use: "in use", devices: [DEVICE], cannotReach: ["n2"], jobs: ["repair"] },
+      name: "n1",
+      zone: "a",
+      machine: "m1",
+      address: "10.0.0.1:7700",
+      version: "1.2.3",
+      state: "serving",
+      reason: "",
+      use: "in use",
+      devices: [DEVICE],
+      cannotReach: ["n2"],
+      jobs: ["repair"],
     },
     {
-      ...{ name: "n2", zone: "b", machine: "m2", address: "10.0.0.2:7700", version: "1.2.3", state: "silent" },
-      ...{ reason: "no heartbeat for 40 s", use: "draining", devices: [], cannotReach: [], jobs: [] },
+      name: "n2",
+      zone: "b",
+      machine: "m2",
+      address: "10.0.0.2:7700",
+      version: "1.2.3",
+      state: "silent",
+      reason: "no heartbeat for 40 s",
+      use: "draining",
+      devices: [],
+      cannotReach: [],
+      jobs: [],
     },
   ],
 }

@@ -65,7 +65,11 @@ import { FakeUndelete } from "./testing-undelete.js"
 export const ROOT = parseAccountId("root")
 export const TOKEN = "0123456789abcdef0123456789abcdef"
 const PENDING_UPLOAD = {
-  ...{ upload: parseUploadId("0000000700000001aabbccddeeff0011"), bucket: "photos", key: "a", blocks: 1, bytes: 2 },
+  upload: parseUploadId("0000000700000001aabbccddeeff0011"),
+  bucket: "photos",
+  key: "a",
+  blocks: 1,
+  bytes: 2,
   removableMs: 3,
 }
 
@@ -76,8 +80,15 @@ type NamedKeyFacts = Awaited<ReturnType<AdminStore["namedKeys"]["rotate"]>>
 const NAMED_KEY: NamedKeyFacts = {
   id: parseKmsKeyId("01234567-89ab-4def-8123-456789abcdef"),
   arn: "arn:aws:kms:us-east-1:111122223333:key/01234567-89ab-4def-8123-456789abcdef",
-  ...{ accountId: ROOT, description: "photos", state: "enabled", createdMs: NOW_MS, versions: 1 },
-  ...{ deletionMs: undefined, nextRotationMs: undefined, external: undefined, aliases: ["alias/photos"] },
+  accountId: ROOT,
+  description: "photos",
+  state: "enabled",
+  createdMs: NOW_MS,
+  versions: 1,
+  deletionMs: undefined,
+  nextRotationMs: undefined,
+  external: undefined,
+  aliases: ["alias/photos"],
 }
 
 export class FakeStore implements Accounts {
@@ -124,15 +135,28 @@ export class FakeStore implements Accounts {
       policyFacts: NO_POLICY_FACTS,
       buckets,
       erasures,
-      ...{ bucketDocuments: this.documents, usageHistory: HISTORY },
-      ...{ namedKeys: this.namedKeys },
-      ...{ masterKey: this.masterKey },
-      ...{ status, store, conversion, denials },
-      ...{ simulations: SIMULATIONS, reconciling: RECONCILING },
-      ...{ shardPlaces: SHARD_PLACES, documents: DOCUMENTS, console: CONSOLE },
-      ...{ tokens, audit, live: this.ofNodes.live, events },
+      bucketDocuments: this.documents,
+      usageHistory: HISTORY,
+      namedKeys: this.namedKeys,
+      masterKey: this.masterKey,
+      status,
+      store,
+      conversion,
+      denials,
+      simulations: SIMULATIONS,
+      reconciling: RECONCILING,
+      shardPlaces: SHARD_PLACES,
+      documents: DOCUMENTS,
+      console: CONSOLE,
+      tokens,
+      audit,
+      live: this.ofNodes.live,
+      events,
       links: LINKS,
-      ...{ sessions, attempts, webSignIn: undefined, policyOfBucket: () => undefined },
+      sessions,
+      attempts,
+      webSignIn: undefined,
+      policyOfBucket: () => undefined,
       startedJobs: this.startedJobs,
     }
   }
@@ -225,7 +249,8 @@ export class FakeStore implements Accounts {
   }
 
   readonly status: StoreStatus = {
-    ...{ health: () => this.healthReport, liveness: () => ({ ready: true, reasons: [] }) },
+    health: () => this.healthReport,
+    liveness: () => ({ ready: true, reasons: [] }),
     report: () => {
       this.#touch("report")
       const { healthReport: health, repair, jobs } = this
@@ -310,9 +335,15 @@ export class FakeStore implements Accounts {
       if (this.#buckets.has(name)) throw fail("bucketExists")
       const id = parseBucketId(this.#buckets.size + 1)
       const bucket: Bucket = {
-        ...{ id, name, owner, createdMs: NOW_MS, location, versioning: "never" },
+        id,
+        name,
+        owner,
+        createdMs: NOW_MS,
+        location,
+        versioning: "never",
         // By such a name a test has a remote bucket.
-        ...{ settings: name.startsWith("remote-") ? ["remote"] : [], settingsVersion: 1 },
+        settings: name.startsWith("remote-") ? ["remote"] : [],
+        settingsVersion: 1,
       }
       this.#buckets.set(name, bucket)
       return bucket

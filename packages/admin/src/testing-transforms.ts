@@ -11,7 +11,9 @@ const MAGIC = "0061736d"
 
 export class FakeTransforms implements TransformAdmin {
   state: TransformReport = {
-    ...{ threads: 2, running: 1, waiting: 4 },
+    threads: 2,
+    running: 1,
+    waiting: 4,
     versions: { svgmin: "4", image: undefined, gzip: "1", zstd: "1" },
     results: { sizeBytes: 2_048, sizeBytesMax: 1_048_576, count: 3 },
   }

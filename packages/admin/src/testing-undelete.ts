@@ -3,8 +3,14 @@ import { objectKeyOfText, textOfObjectKey, type ObjectKey } from "@hayloft/base/
 import type { DeletedObject, UNDELETE_SERVICE } from "@hayloft/features/undelete/index.js"
 
 export const deletedOf = (key: string): DeletedObject => ({
-  ...{ key: objectKeyOfText(key), id: "0a", deletedMs: 2_000, untilMs: 9_000, reason: "deleted" },
-  ...{ sizeBytes: 5, etag: "e", modifiedMs: 1_000 },
+  key: objectKeyOfText(key),
+  id: "0a",
+  deletedMs: 2_000,
+  untilMs: 9_000,
+  reason: "deleted",
+  sizeBytes: 5,
+  etag: "e",
+  modifiedMs: 1_000,
 })
 
 type Service = ReturnType<typeof UNDELETE_SERVICE.of>

@@ -30,7 +30,9 @@ const scopesText = ({ scopes, expiresMs }: Token): string =>
 
 function tokensText({ tokens }: z.output<typeof schema.ADMIN_TOKENS>): string {
   const rows = tokens.map(({ id, name, scopes, expiresMs, usedMs }) => [
-    ...[id, printable(name), scopes.join(",")],
+    id,
+    printable(name),
+    scopes.join(","),
     expiresMs === undefined ? "never" : timeText(expiresMs),
     usedMs === undefined ? "never" : timeText(usedMs),
   ])

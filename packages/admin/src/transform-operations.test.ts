@@ -39,7 +39,9 @@ test("the report has what threads do, which steps this node has, and what is kep
   assert.equal(status, 200)
   assert.deepEqual(TRANSFORMS.parse(value), value)
   assert.deepEqual(value, {
-    ...{ threads: 2, running: 1, waiting: 4 },
+    threads: 2,
+    running: 1,
+    waiting: 4,
     steps: [
       { name: "svgmin", isAvailable: true, version: "4" },
       { name: "image", isAvailable: false },
@@ -58,7 +60,11 @@ test("a module is its bytes as they are: it is added, shown, replaced and remove
   const bytes = Uint8Array.from([...moduleOf(""), 0, 255, 128, 10, 13])
   const made = await put("upper", bytes, "?contentType=text%2Fhtml%3B%20charset%3Dutf-8")
   const expected = {
-    ...{ name: "upper", sha256: sha256(bytes), sizeBytes: 9, contentType: "text/html; charset=utf-8", modifiedMs: 7 },
+    name: "upper",
+    sha256: sha256(bytes),
+    sizeBytes: 9,
+    contentType: "text/html; charset=utf-8",
+    modifiedMs: 7,
   }
   assert.deepEqual(made, { status: 200, value: expected })
   assert.deepEqual(await json("GET", `${MODULES}/upper`), { status: 200, value: expected })
@@ -119,11 +125,20 @@ test("the audit log has who changed which module, and its checksum before and af
   const { entries } = await store.audit.list(undefined, 9)
   const [first, second] = [sha256(moduleOf("1")), sha256(moduleOf("22"))]
   const shown = entries.toReversed().map(({ operation, target, caller, request, before, after, ended }) => ({
-    ...{ operation, target, caller: caller.kind, request, outcome: ended?.outcome },
-    ...{ before: /[0-9a-f]{64}/.exec(before ?? "")?.[0], after: /[0-9a-f]{64}/.exec(after ?? "")?.[0] },
+    operation,
+    target,
+    caller: caller.kind,
+    request,
+    outcome: ended?.outcome,
+    before: /[0-9a-f]{64}/.exec(before ?? "")?.[0],
+    after: /[0-9a-f]{64}/.exec(after ?? "")?.[0],
   }))
   const of = (operation: string, request: string | undefined) => ({
-    ...{ operation, target: "upper", caller: "operator", request, outcome: "done" },
+    operation,
+    target: "upper",
+    caller: "operator",
+    request,
+    outcome: "done",
   })
   assert.deepEqual(shown, [
     { ...of("putTransformModule", '{"bytes":5}'), before: undefined, after: first },
@@ -153,7 +168,10 @@ test("a token reads with the scope read, and changes modules with the scope all 
     statuses[scope] = [read, written, (await json("DELETE", `${MODULES}/upper`, { token })).status]
   }
   assert.deepEqual(statuses, {
-    ...{ read: [200, 403, 403], buckets: [403, 403, 403], identities: [403, 403, 403], devices: [403, 403, 403] },
+    read: [200, 403, 403],
+    buckets: [403, 403, 403],
+    identities: [403, 403, 403],
+    devices: [403, 403, 403],
     all: [200, 200, 204],
   })
   assert.deepEqual(await names(), [])
@@ -168,7 +186,9 @@ test("the body of one who may not upload is not read, nor that of a request with
     ["Bearer nothing", 401],
   ] as const) {
     const reply = await api.handle({
-      ...{ method: "PUT", rawTarget: `${MODULES}/upper`, isEncrypted: false },
+      method: "PUT",
+      rawTarget: `${MODULES}/upper`,
+      isEncrypted: false,
       from: { requestId: "", address: "127.0.0.1" },
       header: name => (name === "authorization" ? authorization : undefined),
       body: async () => assert.fail("the body was read"),

@@ -158,9 +158,22 @@ export const familyOfNumber = (number: number): Family | undefined => BY_NUMBER.
 const OWN: ReadonlySet<Family> = new Set<Family>(["marks", "needles", "expiringNeedles", "tablets"])
 /** Families whose row keys begin with an object's key. */
 export const OBJECT_FAMILIES: readonly Family[] = [
-  ...(["current", "versions", "heads", "details", "uploads", "parts", "segments"] as const),
-  ...(["voids", "shares", "intents", "deleted", "changes", "appends", "openEnds", "references"] as const),
-  ...(["blockDigests"] as const),
+  "current",
+  "versions",
+  "heads",
+  "details",
+  "uploads",
+  "parts",
+  "segments",
+  "voids",
+  "shares",
+  "intents",
+  "deleted",
+  "changes",
+  "appends",
+  "openEnds",
+  "references",
+  "blockDigests",
 ]
 /** Families of K2V, whose row keys begin with a bucket's id and a partition key in the same form. */
 export const ITEM_FAMILIES = ["k2vItems", "k2vValues", "k2vPartitions", "k2vChanges"] as const satisfies Family[]

@@ -319,7 +319,12 @@ export class Places<T> {
 }
 
 const newShare = <T>(virtualMs: number, seenAtMs: number): Share<T> => ({
-  ...{ taken: 0, queue: new Set(), placedCount: 0, virtualMs, meanMs: 0, seenAtMs },
+  taken: 0,
+  queue: new Set(),
+  placedCount: 0,
+  virtualMs,
+  meanMs: 0,
+  seenAtMs,
 })
 const nameOfParty = ({ account, address }: Party): string =>
   account === undefined ? `address ${address}` : `account ${account}`

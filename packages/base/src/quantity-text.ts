@@ -50,9 +50,23 @@ export function figureText(value: number): string {
 }
 
 const FACTORS: Readonly<Record<string, number>> = {
-  ...{ "": 1, b: 1, k: KIB, kib: KIB, m: MIB, mib: MIB, g: GIB, gib: GIB },
-  ...{ t: 1024 * GIB, tib: 1024 * GIB, p: 1024 * 1024 * GIB, pib: 1024 * 1024 * GIB },
-  ...{ kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12, pb: 1e15 },
+  "": 1,
+  b: 1,
+  k: KIB,
+  kib: KIB,
+  m: MIB,
+  mib: MIB,
+  g: GIB,
+  gib: GIB,
+  t: 1024 * GIB,
+  tib: 1024 * GIB,
+  p: 1024 * 1024 * GIB,
+  pib: 1024 * 1024 * GIB,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+  pb: 1e15,
 }
 
 /** Parses `4MiB`, `4M` or `4194304` into bytes, `4MB` into 4,000,000; undefined if the text is not a size. */

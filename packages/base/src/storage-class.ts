@@ -16,8 +16,14 @@ export type StorageClass = (typeof STORAGE_CLASSES)[number]
 
 /** From the top down: of equally safe policies, bytes that versions share have that of the class that is further up. */
 export const CLASSES_DOWNWARDS: readonly StorageClass[] = [
-  ...(["STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "INTELLIGENT_TIERING"] as const),
-  ...(["ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"] as const),
+  "STANDARD",
+  "REDUCED_REDUNDANCY",
+  "STANDARD_IA",
+  "INTELLIGENT_TIERING",
+  "ONEZONE_IA",
+  "GLACIER_IR",
+  "GLACIER",
+  "DEEP_ARCHIVE",
 ]
 
 export const numberOfClass = (storageClass: StorageClass): number => STORAGE_CLASSES.indexOf(storageClass)

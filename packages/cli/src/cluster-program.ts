@@ -78,7 +78,11 @@ async function checkDatabaseCommand(
   const { checkDatabase, maskedUrl } = await import("@hayloft/engine/sql/index.js")
   if (options.json !== true) await io.out(`${printable(maskedUrl(url))}\n`)
   const { isSafe, sentence, trouble } = await checkDatabase({
-    ...{ url, rounds, clock: io.clock, random: new RealRandom(), signal },
+    url,
+    rounds,
+    clock: io.clock,
+    random: new RealRandom(),
+    signal,
     onFinding: finding => answer(io, options, finding, findingText(finding)),
   })
   await answer(io, options, { isSafe, verdict: sentence }, `\n${printable(sentence)}\n`)

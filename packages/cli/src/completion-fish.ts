@@ -7,8 +7,11 @@ const quoted = (text: string): string => `'${text.replace(/['\\]/g, character =>
 function valueText(values: CompletedValues): string {
   if (typeof values !== "string") return `-a ${quoted(values.join(" "))}`
   const texts = {
-    ...{ file: "-F", folder: "-a '(__fish_complete_directories)'" },
-    ...{ place: "-F -a 's3://'", object: "-a 's3://'", text: "" },
+    file: "-F",
+    folder: "-a '(__fish_complete_directories)'",
+    place: "-F -a 's3://'",
+    object: "-a 's3://'",
+    text: "",
   } as const
   return texts[values]
 }

@@ -12,8 +12,10 @@ const message = (text: string): string => escaped(text, /[:\\]/g)
 function actionOf(values: CompletedValues): string {
   if (typeof values !== "string") return `(${values.map(word => escaped(word, /[:()\\]/g)).join(" ")})`
   const actions = {
-    ...{ file: "_files", folder: "_files -/" },
-    ...{ place: "_hayloft_place", object: "_hayloft_object" },
+    file: "_files",
+    folder: "_files -/",
+    place: "_hayloft_place",
+    object: "_hayloft_object",
     text: " ",
   } as const
   return actions[values]

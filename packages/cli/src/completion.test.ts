@@ -135,7 +135,8 @@ test("the Tab key of an interactive bash completes commands, values with : and =
     "hayloft cp s3\tbucket",
   ]
   const done = await runProcess("bash", ["--norc", "--noprofile", "-i"], {
-    ...{ workingFolder: folder, input: Buffer.from(lines.map(line => `${line}\n`).join("")) },
+    workingFolder: folder,
+    input: Buffer.from(lines.map(line => `${line}\n`).join("")),
     environment: { TERM: "dumb", INPUTRC: "/dev/null" },
   })
   const out = done.out.toString("utf8")
@@ -191,8 +192,12 @@ zpty -d typist
 test("zsh completes commands, options and values when Tab is pressed", context =>
   unlessAbsent(context, "zsh", async () => {
     const pressed = [
-      ...["hayloft redund", "hayloft device a", "hayloft redundancy set auto", "hayloft serve --log-level=w"],
-      ...["hayloft rescue --from a di", "hayloft rescue --from a b --dry"],
+      "hayloft redund",
+      "hayloft device a",
+      "hayloft redundancy set auto",
+      "hayloft serve --log-level=w",
+      "hayloft rescue --from a di",
+      "hayloft rescue --from a b --dry",
     ]
     const options = { workingFolder: folder, environment: { HOME: folder, TERM: "dumb" } }
     const done = await runProcess("zsh", ["-f", "-c", ZSH, "zsh", ...pressed], options)

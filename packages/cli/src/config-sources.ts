@@ -63,7 +63,10 @@ export async function shownSettings(sources: ConfigSources): Promise<readonly Sh
     }
     const line = found?.line === undefined ? "" : `, line ${found.line}`
     return {
-      ...{ setting, variable, value: found?.texts.map(masked), source: found?.source ?? "default" },
+      setting,
+      variable,
+      value: found?.texts.map(masked),
+      source: found?.source ?? "default",
       where: found === undefined || found.source === "default" ? "default" : `${found.where}${line}`,
     }
   })

@@ -96,14 +96,12 @@ async function locks(io: CliIo, prefix: string, options: CoordOptions, signal: A
   const found = await withCoord(io, options, signal, client => client.locks(prefix))
   const rows = found.flatMap(({ path, mode, holders, waiting }) =>
     holders.map(({ session, token, value }) => [
-      ...[
-        path,
-        mode ?? "",
-        session,
-        String(token),
-        printable(value),
-        waiting.length === 0 ? "" : String(waiting.length),
-      ],
+      path,
+      mode ?? "",
+      session,
+      String(token),
+      printable(value),
+      waiting.length === 0 ? "" : String(waiting.length),
     ]),
   )
   const table = tableText(["lock", "mode", "session", "token", "value", "waiting"], rows)

@@ -26,8 +26,11 @@ let jobs = startedJobs()
 /** Jobs whose rows have the outcomes. Each request works on them. */
 function startedJobs(): StartedJobs {
   const made = new StartedJobs({
-    ...{ clock: CLOCK, random: new SimRandom(3), log: new SimTelemetry().log },
-    ...{ metadata: new MemoryMetadata(), prepare: async () => undefined },
+    clock: CLOCK,
+    random: new SimRandom(3),
+    log: new SimTelemetry().log,
+    metadata: new MemoryMetadata(),
+    prepare: async () => undefined,
     rowKinds: new Set(FEATURE_ROW_JOBS.flatMap(({ kinds }) => kinds)),
   })
   const open: OpenWork = async job => {

@@ -153,7 +153,9 @@ class DevStore {
       const data = Array.from({ length: each }, (_, i) => join(this.folder, node, `disk${i + 1}`))
       for (const path of data) await mkdir(path, { recursive: true })
       const settings = {
-        ...{ data, listen: at(0), adminListen: at(1) },
+        data,
+        listen: at(0),
+        adminListen: at(1),
         ...(redundancy === undefined ? {} : { redundancy }),
         ...(database === undefined ? {} : ofCluster),
       }

@@ -18,17 +18,25 @@ const NOW_MS = Date.UTC(2030, 0, 1)
 const DAY_MS = 86_400_000
 
 const folder = (path: string, of: Partial<FolderFacts> = {}): FolderFacts => ({
-  ...{ path, isDevice: true, isInUse: false, isWritable: true, disks: [`disk of ${path}`] },
+  path,
+  isDevice: true,
+  isInUse: false,
+  isWritable: true,
+  disks: [`disk of ${path}`],
   space: { totalBytes: 1000 * GIB, freeBytes: 500 * GIB, fileSystemId: `fs of ${path}`, fileSystemKind: "xfs" },
   inodes: { total: 1000, free: 900 },
   ...of,
 })
 const space = (of: Partial<NonNullable<FolderFacts["space"]>>): Partial<FolderFacts> => ({
-  space: { ...{ totalBytes: 1000 * GIB, freeBytes: 500 * GIB, fileSystemId: "one", fileSystemKind: "xfs" }, ...of },
+  space: { totalBytes: 1000 * GIB, freeBytes: 500 * GIB, fileSystemId: "one", fileSystemKind: "xfs", ...of },
 })
 
 const WELL: DoctorFacts = {
-  ...{ nowMs: NOW_MS, nodeVersion: "22.1.0", settings: [], clock: "synchronised", nodeClocks: [] },
+  nowMs: NOW_MS,
+  nodeVersion: "22.1.0",
+  settings: [],
+  clock: "synchronised",
+  nodeClocks: [],
   store: undefined,
   folders: [folder("/a"), folder("/b")],
   systemFileSystem: "fs of /",

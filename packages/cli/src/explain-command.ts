@@ -29,7 +29,7 @@ interface Entry extends Omit<Explanation, "type"> {
 
 const exit = (name: keyof typeof EXIT_CODES, action: string): Entry => {
   const { code, meaning } = EXIT_CODES[name]
-  return { ...{ code: String(code), type: "exit", name, summary: meaning }, action }
+  return { code: String(code), type: "exit", name, summary: meaning, action }
 }
 
 const EXITS: readonly Entry[] = [

@@ -13,8 +13,17 @@ const UPLOAD = "0000000700000001aabbccddeeff0011"
 const FIGURES = { copies: 5, bytes: 4 * MIB, hits: 470, readsPerMinute: 180.7 }
 
 const REPORT: HotCopiesReport = {
-  ...{ budgetBytes: 64 * MIB, readsPerMinute: 30, usedBytes: 5 * MIB, copies: 6 },
-  ...{ hits: 530, hitBytes: 1e9, misses: 470, made: 9, failed: 0, evicted: 1, cooled: 2 },
+  budgetBytes: 64 * MIB,
+  readsPerMinute: 30,
+  usedBytes: 5 * MIB,
+  copies: 6,
+  hits: 530,
+  hitBytes: 1e9,
+  misses: 470,
+  made: 9,
+  failed: 0,
+  evicted: 1,
+  cooled: 2,
   hottest: [
     { uploadId: UPLOAD, part: 0, bucket: parseBucketName("models"), key: "a\x1b[2J", ...FIGURES },
     { uploadId: UPLOAD, part: 3, bucket: undefined, key: undefined, ...FIGURES, readsPerMinute: 31 },

@@ -28,7 +28,9 @@ test("a target with another history is not touched", () => {
 
 test("versions of one size with other ETags have to be looked at", () => {
   assert.deepEqual(decideImport([version("a"), version("b-2")], [version("a"), version("b-3")]), {
-    ...{ kind: "copy", copyFrom: 2, unsure: [1] },
+    kind: "copy",
+    copyFrom: 2,
+    unsure: [1],
   })
   assert.equal(likenessOf(MARKER, MARKER), "same")
   assert.equal(likenessOf(version("x", 0), MARKER), "different")

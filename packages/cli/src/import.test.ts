@@ -108,7 +108,11 @@ test("versions, delete markers, parts, metadata, tags and settings arrive, and a
     yield large
   }
   await upload(old, {
-    ...{ bucket: "photos", key: "large", sizeBytes: large.length, source: chunks(), partBytes: 5 * MIB },
+    bucket: "photos",
+    key: "large",
+    sizeBytes: large.length,
+    source: chunks(),
+    partBytes: 5 * MIB,
     onProgress: () => undefined,
   })
 

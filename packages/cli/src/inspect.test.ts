@@ -294,7 +294,10 @@ test("superblock and control record: contents, damage, and no secret", async () 
       isPolicyAutomatic: false,
       policyVersion: 1,
       keyring: {
-        ...{ masterKeyNumber: 2, previous: undefined, atRest: undefined, materials: [] },
+        masterKeyNumber: 2,
+        previous: undefined,
+        atRest: undefined,
+        materials: [],
         epochs: [{ number: 4, createdMs: 0, sealed: Buffer.from("sealed-secrets".padEnd(60, "!")) }],
       },
       secrets: Buffer.from("sealed-secrets"),

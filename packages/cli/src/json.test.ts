@@ -33,7 +33,8 @@ after(async () => {
 async function hayloft(args: readonly string[]) {
   const { io, written } = testIo({
     environment: { HAYLOFT_DATA: join(folder, "data"), HAYLOFT_IMPORT_SECRET_KEY: "a-secret-of-a-test" },
-    ...{ workingFolder: folder, clock },
+    workingFolder: folder,
+    clock,
   })
   return { code: await run(args, io, new AbortController().signal), ...written }
 }

@@ -22,16 +22,21 @@ const table = (head: readonly string[], rows: readonly (readonly string[])[]): s
 
 /** By placeholder; the others are texts. */
 const TYPES: Readonly<Record<string, string>> = {
-  ...{ DIR: "folder", FOLDER: "folder", FILE: "file", N: "whole number", MIB: "whole number", SECONDS: "whole number" },
-  ...{
-    "yes|no": "yes or no",
-    "HOST:PORT": "address",
-    SIZE: "size",
-    DURATION: "duration",
-    URL: "URL",
-    POLICY: "policy",
-  },
-  ...{ PATH: "path", NAME: "name" },
+  DIR: "folder",
+  FOLDER: "folder",
+  FILE: "file",
+  N: "whole number",
+  MIB: "whole number",
+  SECONDS: "whole number",
+
+  "yes|no": "yes or no",
+  "HOST:PORT": "address",
+  SIZE: "size",
+  DURATION: "duration",
+  URL: "URL",
+  POLICY: "policy",
+  PATH: "path",
+  NAME: "name",
 }
 
 /** A placeholder like `text|json` lists the words. */
@@ -56,7 +61,10 @@ function settingsTable(): string {
   const file = [
     code(`${CONFIG_FILE_FLAG} FILE`),
     code(CONFIG_FILE_ENVIRONMENT),
-    ...["", "file", "", "no"],
+    "",
+    "file",
+    "",
+    "no",
     "a JSON file of these settings",
   ]
   const head = ["flag", "variable", "key in the file", "type", "default", "reloaded", "description"]

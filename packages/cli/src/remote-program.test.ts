@@ -75,7 +75,12 @@ test("the setting has what the options say, and defaults of what they do not", a
   const all = ["--prefix", "logs/", "--writes", "back", "--freshness", "60", "--serve-stale", "--opaque-etags"]
   assert.deepEqual(await hayloft(...SMALLEST, ...all), done("the objects of remote-1 are in data/logs/ of aws\n"))
   assert.deepEqual(documents.values.get("remote"), {
-    ...{ Store: "aws", Bucket: "data", Prefix: "logs/", Writes: "Back", ServeStale: true, OpaqueETags: true },
+    Store: "aws",
+    Bucket: "data",
+    Prefix: "logs/",
+    Writes: "Back",
+    ServeStale: true,
+    OpaqueETags: true,
     Freshness: { Check: "Age", MaxAgeSeconds: 60 },
   })
   assert.equal((await hayloft(...SMALLEST, "--freshness", "always", "--writes", "none")).code, 0)

@@ -103,8 +103,12 @@ async function rescueCommand(
 }
 
 const KINDS: Readonly<Record<string, string>> = {
-  ...{ account: "account", accessKey: "access key", key: "named key" },
-  ...{ class: "storage class", bucket: "bucket", quota: "quota of" },
+  account: "account",
+  accessKey: "access key",
+  key: "named key",
+  class: "storage class",
+  bucket: "bucket",
+  quota: "quota of",
 }
 
 function entryText(entry: RescueEntry): string {

@@ -34,10 +34,18 @@ export class StoppedCommands {
     return this.#with(async store => {
       const { here } = store
       const devices = store.record.devices.map(({ id, state, pathHint, weight, capacityBytes }) => ({
-        ...{ id, state: here.has(id) ? state : ("missing" as const), path: pathHint, weight, capacityBytes },
+        id,
+        state: here.has(id) ? state : ("missing" as const),
+        path: pathHint,
+        weight,
+        capacityBytes,
       }))
       const rows = devices.map(({ id, state, path, weight, capacityBytes }) => [
-        ...[id, state, capacityBytes === 0 ? "unknown" : sizeText(capacityBytes), String(weight), printable(path)],
+        id,
+        state,
+        capacityBytes === 0 ? "unknown" : sizeText(capacityBytes),
+        String(weight),
+        printable(path),
       ])
       await answerList(this.io, this.options, devices, tableText(["DEVICE", "STATE", "SIZE", "WEIGHT", "FOLDER"], rows))
     })

@@ -33,8 +33,10 @@ async function hayloft(args: readonly string[], { types }: Person = {}) {
   }
   const isTerminal = types !== undefined
   return operator(args, {
-    ...{ workingFolder: "/home/me", input: input() },
-    ...{ inputIsTerminal: isTerminal, errorIsTerminal: isTerminal },
+    workingFolder: "/home/me",
+    input: input(),
+    inputIsTerminal: isTerminal,
+    errorIsTerminal: isTerminal,
   })
 }
 
@@ -203,8 +205,12 @@ test("kms lists, changes, deletes and explains named keys", async () => {
   assert.match((await hayloft(["kms", "adopt", id])).out, /^took back arn:.*; it is disabled, .*: set its policy, /)
   assert.match((await hayloft(["kms", "uses", id])).out, /photos +3/)
   assert.deepEqual(store.touched.filter(call => /[kK]ey|rotate|adopt|Enabled|Deletion/.test(call)).slice(-8), [
-    ...["createNamedKey alias/a", "rotate alias/photos", "setEnabled alias/photos false"],
-    ...["setEnabled alias/photos true", "cancelDeletion alias/photos", `scheduleDeletion ${id}`],
+    "createNamedKey alias/a",
+    "rotate alias/photos",
+    "setEnabled alias/photos false",
+    "setEnabled alias/photos true",
+    "cancelDeletion alias/photos",
+    `scheduleDeletion ${id}`,
     `deleteNamedKey ${id} 3`,
     `adopt ${id}`,
   ])

@@ -34,9 +34,15 @@ const SECRET_BYTES_MAX = 4_096
 
 /** Documents of the running store, by the name in the bundle. */
 const DOCUMENTS = {
-  ...{ "status.json": "/v1/status", "nodes.json": "/v1/nodes", "layout.json": "/v1/layout" },
-  ...{ "devices.json": "/v1/devices", "redundancy.json": "/v1/redundancy", "repair.json": "/v1/repair" },
-  ...{ "scrub.json": "/v1/scrub", "jobs.json": "/v1/jobs", "metrics.txt": "/metrics" },
+  "status.json": "/v1/status",
+  "nodes.json": "/v1/nodes",
+  "layout.json": "/v1/layout",
+  "devices.json": "/v1/devices",
+  "redundancy.json": "/v1/redundancy",
+  "repair.json": "/v1/repair",
+  "scrub.json": "/v1/scrub",
+  "jobs.json": "/v1/jobs",
+  "metrics.txt": "/metrics",
 } as const
 
 const README = `A support bundle of Hayloft: what this machine and its store are like.
@@ -141,14 +147,22 @@ function cut(text: string): string {
 }
 
 const versions = (): object => ({
-  ...{ hayloft: readVersion(), node: process.versions.node, openssl: process.versions.openssl },
-  ...{ system: platform(), release: release(), architecture: arch(), memoryBytes: totalmem() },
+  hayloft: readVersion(),
+  node: process.versions.node,
+  openssl: process.versions.openssl,
+  system: platform(),
+  release: release(),
+  architecture: arch(),
+  memoryBytes: totalmem(),
   processors: { count: cpus().length, model: cpus()[0]?.model },
 })
 
 const SECRET_VARIABLES = [
-  ...[SETTINGS.rootSecretKey.environment, "HAYLOFT_ADMIN_TOKEN", "HAYLOFT_IMPORT_SECRET_KEY"],
-  ...["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"],
+  SETTINGS.rootSecretKey.environment,
+  "HAYLOFT_ADMIN_TOKEN",
+  "HAYLOFT_IMPORT_SECRET_KEY",
+  "AWS_SECRET_ACCESS_KEY",
+  "AWS_SESSION_TOKEN",
 ]
 
 /** The secrets that this command can know, so that no part shows them whatever it is made from. */

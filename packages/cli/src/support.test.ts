@@ -60,14 +60,22 @@ test("the bundle of a running store has what a report needs, and none of its sec
   await writeFile(keyFile, key.toString("hex"), { mode: 0o600 })
   await writeFile(tokenFile, token, { mode: 0o600 })
   const args = [
-    ...["--master-key-file", keyFile, "--allow-sse-c-without-tls"],
-    ...["--kms-vault-url", "http://127.0.0.1:9", "--kms-vault-token-file", tokenFile],
+    "--master-key-file",
+    keyFile,
+    "--allow-sse-c-without-tls",
+    "--kms-vault-url",
+    "http://127.0.0.1:9",
+    "--kms-vault-token-file",
+    tokenFile,
   ]
   const store = await StoreProcess.start({ dataFolders: [data], args }, clock)
   try {
     const environment = {
-      ...{ HAYLOFT_DATA: data, HAYLOFT_MASTER_KEY_FILE: keyFile, HAYLOFT_LISTEN: "127.0.0.1:0" },
-      ...{ HAYLOFT_KMS_VAULT_URL: "http://127.0.0.1:9", HAYLOFT_KMS_VAULT_TOKEN_FILE: tokenFile },
+      HAYLOFT_DATA: data,
+      HAYLOFT_MASTER_KEY_FILE: keyFile,
+      HAYLOFT_LISTEN: "127.0.0.1:0",
+      HAYLOFT_KMS_VAULT_URL: "http://127.0.0.1:9",
+      HAYLOFT_KMS_VAULT_TOKEN_FILE: tokenFile,
       HAYLOFT_ADMIN_LISTEN: "127.0.0.1:0",
     }
     const account: unknown = JSON.parse(await succeeds(["account", "create", "reader", "--json"], environment))
@@ -90,18 +98,32 @@ test("the bundle of a running store has what a report needs, and none of its sec
     assert.match(await succeeds(["support", "bundle", bundle], environment), /^\/\S+bundle\.tar\.gz: [\d.]+ KiB\n$/)
     const files = await filesOf(bundle)
     assert.deepEqual([...files.keys()].sort(), [
-      ...["README.txt", "devices.json", "doctor.json", "jobs.json", "layout.json", "metrics.txt"],
-      ...["redundancy.json", "repair.json", "scrub.json", "settings.json", "status.json", "versions.json"],
+      "README.txt",
+      "devices.json",
+      "doctor.json",
+      "jobs.json",
+      "layout.json",
+      "metrics.txt",
+      "redundancy.json",
+      "repair.json",
+      "scrub.json",
+      "settings.json",
+      "status.json",
+      "versions.json",
     ])
     assert.match(files.get("metrics.txt") ?? "", /^# TYPE hayloft_/m)
     assert.match(files.get("status.json") ?? "", /"policy"/)
     assert.match(files.get("doctor.json") ?? "", /"check": "space"/)
     assert.match(files.get("settings.json") ?? "", /HAYLOFT_MASTER_KEY_FILE/)
     hasNone(files, {
-      ...{ "the root key": Buffer.from(ROOT_KEY.secretAccessKey), "the admin token": Buffer.from(adminToken) },
-      ...{ "the key of an account": Buffer.from(accountSecret), "the token of Vault": Buffer.from(token) },
-      ...{ "the master key": key, "the text of the master key": Buffer.from(key.toString("hex")) },
-      ...{ "the key of a client": sseKey, "another token of the admin API": Buffer.from(readToken) },
+      "the root key": Buffer.from(ROOT_KEY.secretAccessKey),
+      "the admin token": Buffer.from(adminToken),
+      "the key of an account": Buffer.from(accountSecret),
+      "the token of Vault": Buffer.from(token),
+      "the master key": key,
+      "the text of the master key": Buffer.from(key.toString("hex")),
+      "the key of a client": sseKey,
+      "another token of the admin API": Buffer.from(readToken),
     })
     assert.equal((await stat(bundle)).mode & 0o777, 0o600)
     const again = await runHayloft(["support", "bundle", bundle], { environment })
@@ -117,8 +139,11 @@ test("without a store there is a bundle too, and the password of the database is
   await writeFile(join(folder, "cluster.json"), JSON.stringify(config))
   const bundle = join(folder, "stopped.tar.gz")
   const environment = {
-    ...{ HAYLOFT_ROOT_ACCESS_KEY: "AKIAROOT", HAYLOFT_ROOT_SECRET_KEY: "root-secret-in-environment" },
-    ...{ HAYLOFT_LISTEN: "127.0.0.1:0", HAYLOFT_ADMIN_LISTEN: "127.0.0.1:0", HAYLOFT_NODE_LISTEN: "127.0.0.1:0" },
+    HAYLOFT_ROOT_ACCESS_KEY: "AKIAROOT",
+    HAYLOFT_ROOT_SECRET_KEY: "root-secret-in-environment",
+    HAYLOFT_LISTEN: "127.0.0.1:0",
+    HAYLOFT_ADMIN_LISTEN: "127.0.0.1:0",
+    HAYLOFT_NODE_LISTEN: "127.0.0.1:0",
   }
   const out = await succeeds(["support", "bundle", bundle, "--config", "cluster.json"], environment)
   assert.match(out, /^missing: what the running store says: /)
@@ -127,7 +152,8 @@ test("without a store there is a bundle too, and the password of the database is
   assert.match(files.get("doctor.json") ?? "", /"check": "database"/)
   assert.match(files.get("settings.json") ?? "", /postgres:\/\/hay:\*\*\*@127\.0\.0\.1:9\/x/)
   hasNone(files, {
-    ...{ "the password": Buffer.from(password), "the decoded password": Buffer.from(decodeURIComponent(password)) },
+    "the password": Buffer.from(password),
+    "the decoded password": Buffer.from(decodeURIComponent(password)),
     "the root key": Buffer.from(environment.HAYLOFT_ROOT_SECRET_KEY),
   })
   assert.ok(gunzipSync(await readFile(bundle)).length % 512 === 0)
@@ -147,9 +173,12 @@ async function putSealed(store: StoreProcess, key: Buffer): Promise<void> {
   const { host } = new URL(endpoint)
   const md5 = createHash("md5").update(key).digest("base64")
   const sealed = [
-    ...["x-amz-server-side-encryption-customer-algorithm", "AES256"],
-    ...["x-amz-server-side-encryption-customer-key", key.toString("base64")],
-    ...["x-amz-server-side-encryption-customer-key-md5", md5],
+    "x-amz-server-side-encryption-customer-algorithm",
+    "AES256",
+    "x-amz-server-side-encryption-customer-key",
+    key.toString("base64"),
+    "x-amz-server-side-encryption-customer-key-md5",
+    md5,
   ]
   for (const [rawTarget, extra] of [
     ["/sealed", []],

@@ -24,8 +24,13 @@ const CLOCK = new RealClock()
 /** The API of a store with these parts, for one request. */
 export const adminOver = (parts: Parts): AdminApi =>
   new AdminApi(parts, {
-    ...{ version: "1.2.3", clock: CLOCK, hosts: [], onLoopback: true, rootAccount: ROOT },
-    ...{ newBucketSettings: new Map(), metricsText: () => "" },
+    version: "1.2.3",
+    clock: CLOCK,
+    hosts: [],
+    onLoopback: true,
+    rootAccount: ROOT,
+    newBucketSettings: new Map(),
+    metricsText: () => "",
   })
 
 /** Answers requests while the tests of the file run. Returns a command line; `changed` is as in `testIo`. */

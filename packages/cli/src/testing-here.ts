@@ -21,7 +21,10 @@ export async function runHere(
   }
   const { io, written } = testIo({
     environment: { ...plainEnvironment(), ...environment },
-    ...{ workingFolder, hostName: hostname(), clock: new RealClock(), input: given() },
+    workingFolder,
+    hostName: hostname(),
+    clock: new RealClock(),
+    input: given(),
     // Pieces are views of memory that is used again.
     out: async data => void out.push(Buffer.from(data)),
   })

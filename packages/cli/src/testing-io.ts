@@ -20,10 +20,16 @@ export function testIo(changed: Partial<CliIo> = {}): TestIo {
       run: () => assert.fail("not run here"),
       rescue: () => assert.fail("not rescued here"),
     },
-    ...{ environment: {}, workingFolder: "/", hostName: "here", clock: new SimClock() },
+    environment: {},
+    workingFolder: "/",
+    hostName: "here",
+    clock: new SimClock(),
     out: async data => void (written.out += Buffer.from(data).toString("utf8")),
     error: text => void (written.error += text),
-    ...{ input: nothing(), inputIsTerminal: false, outIsTerminal: false, errorIsTerminal: false },
+    input: nothing(),
+    inputIsTerminal: false,
+    outIsTerminal: false,
+    errorIsTerminal: false,
     ...changed,
   }
   return { io, written }

@@ -4,7 +4,14 @@ import { test } from "node:test"
 import { metricIn, topLines, topText, type TopSnapshot } from "./top-core.js"
 
 const figures = (requests: number, more: Partial<TopSnapshot["traffic"]["total"]> = {}) => ({
-  ...{ requests, clientErrors: 0, serverErrors: 0, receivedBytes: 0, sentBytes: 0, p50Ms: 1, p99Ms: 2, ...more },
+  requests,
+  clientErrors: 0,
+  serverErrors: 0,
+  receivedBytes: 0,
+  sentBytes: 0,
+  p50Ms: 1,
+  p99Ms: 2,
+  ...more,
 })
 
 const buckets = Array.from({ length: 40 }, (_, n) => ({
@@ -16,19 +23,26 @@ const buckets = Array.from({ length: 40 }, (_, n) => ({
 const snapshotOf = (traffic: object = {}, status: object = {}) =>
   ({
     traffic: {
-      ...{ atMs: 0, window: "minute", seconds: 60, total: figures(600), history: [], buckets },
+      atMs: 0,
+      window: "minute",
+      seconds: 60,
+      total: figures(600),
+      history: [],
+      buckets,
       accounts: [{ name: "team\x1b[2J", ...figures(3) }],
       ...traffic,
     },
     status: {
-      ...{ uptimeSeconds: 90, safety: { sentence: "ec:4+2 in 6 folders: any 2 may fail without loss" } },
+      uptimeSeconds: 90,
+      safety: { sentence: "ec:4+2 in 6 folders: any 2 may fail without loss" },
       devices: [
         { path: "/mnt/disk1", state: "offline", queues: [{ name: "calls", depth: 3, limit: 64 }], freeBytes: 7 },
       ],
       jobs: [{ name: "repair", state: "busy" }],
       ...status,
     },
-    ...{ memoryBytes: undefined, loopDelayMs: 4 },
+    memoryBytes: undefined,
+    loopDelayMs: 4,
   }) as unknown as TopSnapshot
 const snapshot = snapshotOf()
 

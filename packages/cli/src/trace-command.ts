@@ -52,7 +52,15 @@ export function addTraceCommand(program: Command, io: CliIo, signal: AbortSignal
 async function trace(io: CliIo, options: TraceOptions, signal: AbortSignal): Promise<void> {
   const { operation, bucket, prefix, status, minMs, account, address, node, port: server, errors } = options
   const query = {
-    ...{ operation, bucket, prefix, status, minMs, account, address, node, server },
+    operation,
+    bucket,
+    prefix,
+    status,
+    minMs,
+    account,
+    address,
+    node,
+    server,
     ...(errors === true && { errors: "true" }),
   }
   const paint = paintOf(io)

@@ -34,8 +34,11 @@ async function transactionCommand(
   await withS3(io, options, signal, async client => {
     const results = await client.transaction(operations, { token })
     const rows = results.map((result, number) => [
-      ...[String(number + 1), Object.keys(operations[number] ?? {})[0] ?? ""],
-      ...[result.etag ?? "", result.versionId ?? "", result.deleteMarker === true ? "delete marker" : ""],
+      String(number + 1),
+      Object.keys(operations[number] ?? {})[0] ?? "",
+      result.etag ?? "",
+      result.versionId ?? "",
+      result.deleteMarker === true ? "delete marker" : "",
     ])
     const shown = rows.map(row => row.map(printable))
     await answer(io, options, { token, results }, tableText(["OPERATION", "KIND", "ETAG", "VERSION", ""], shown))

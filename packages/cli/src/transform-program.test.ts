@@ -80,8 +80,13 @@ beforeEach(() => {
 
 const setApi = (replaced: Partial<FakeStore["parts"]>): void => {
   const options = {
-    ...{ version: "1.2.3", clock: CLOCK, hosts: [], onLoopback: true, rootAccount: ROOT },
-    ...{ newBucketSettings: new Map(), metricsText: () => "" },
+    version: "1.2.3",
+    clock: CLOCK,
+    hosts: [],
+    onLoopback: true,
+    rootAccount: ROOT,
+    newBucketSettings: new Map(),
+    metricsText: () => "",
   }
   api = new AdminApi({ ...new FakeStore().parts, ...replaced }, options)
 }
@@ -92,10 +97,15 @@ async function hayloft(line: string, input?: Uint8Array) {
   }
   const { io, written } = testIo({
     environment: {
-      ...{ HAYLOFT_ADMIN_ENDPOINT: endpoint, HAYLOFT_ADMIN_TOKEN: TOKEN, AWS_ENDPOINT_URL: endpoint },
-      ...{ AWS_ACCESS_KEY_ID: "AKIA", AWS_SECRET_ACCESS_KEY: "secret" },
+      HAYLOFT_ADMIN_ENDPOINT: endpoint,
+      HAYLOFT_ADMIN_TOKEN: TOKEN,
+      AWS_ENDPOINT_URL: endpoint,
+      AWS_ACCESS_KEY_ID: "AKIA",
+      AWS_SECRET_ACCESS_KEY: "secret",
     },
-    ...{ workingFolder: folder, clock: CLOCK, input: typed() },
+    workingFolder: folder,
+    clock: CLOCK,
+    input: typed(),
   })
   return { code: await run(line.split(" "), io, NEVER), ...written }
 }

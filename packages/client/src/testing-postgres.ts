@@ -24,8 +24,16 @@ const DEBIAN_VERSIONS = "/usr/lib/postgresql"
 const DATABASE = "hayloft"
 /** How the files of a server are made. */
 export const INITDB = [
-  ...["--username", "hayloft", "--auth", "trust", "--encoding", "UTF8"],
-  ...["--locale", "C", "--no-sync", "--no-instructions"],
+  "--username",
+  "hayloft",
+  "--auth",
+  "trust",
+  "--encoding",
+  "UTF8",
+  "--locale",
+  "C",
+  "--no-sync",
+  "--no-instructions",
 ] as const
 const NEVER = new AbortController().signal
 
@@ -172,7 +180,9 @@ export class PostgresProcess {
     const args = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])
     const { uid, gid } = this.user
     const child = spawn(join(this.programs, "postgres"), ["-D", this.data, ...args], {
-      ...{ uid, gid, cwd: this.folder },
+      uid,
+      gid,
+      cwd: this.folder,
       // In a process group of its own.
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],

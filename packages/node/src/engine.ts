@@ -225,7 +225,8 @@ class EngineBuilder {
     this.epochs = new RecordEpochKeys(
       { clock, random: random.fork("epoch keys"), log: telemetry.log },
       {
-        ...{ records: this.recordManager, refresh: node && (() => node.records.refresh()) },
+        records: this.recordManager,
+        refresh: node && (() => node.records.refresh()),
         get masterKey() {
           return masterKeys.current
         },
@@ -264,10 +265,16 @@ class EngineBuilder {
           blockBytes,
           ready: () => this.readyToWrite(),
         },
-        ...{ redundancy: this.redundancy(), classes: new RecordClasses(recordManager, devices) },
+        redundancy: this.redundancy(),
+        classes: new RecordClasses(recordManager, devices),
         backup: { storeId, tabletId: FIRST_TABLET, everyMs: this.settings.metadataBackupEveryMs, cipher },
-        ...{ abortedWaits, days, storeTime, haste, ...encryptingBy(recordManager, node === undefined) },
-        ...{ isShared: shared !== undefined, duringHalt: shared && namedKeys.duringHalt(shared) },
+        abortedWaits,
+        days,
+        storeTime,
+        haste,
+        ...encryptingBy(recordManager, node === undefined),
+        isShared: shared !== undefined,
+        duringHalt: shared && namedKeys.duringHalt(shared),
         // Readers on other nodes are unknown here.
         retention: shared && new EpochRetention(clock, shared),
       },
@@ -286,9 +293,17 @@ class EngineBuilder {
     const fileEncryption = openFileEncryption(services, recordManager, () => devices.open, telemetry.log)
     const sharing = await this.sharingServices(services, begin)
     return {
-      ...{ services, ...access, exchange: this.exchange() },
-      ...{ namedKeys, masterKey: rotation, erasures, fileEncryption, recordManager, control },
-      ...{ metadata, tablet },
+      services,
+      ...access,
+      exchange: this.exchange(),
+      namedKeys,
+      masterKey: rotation,
+      erasures,
+      fileEncryption,
+      recordManager,
+      control,
+      metadata,
+      tablet,
       get devices() {
         return devices.open
       },
@@ -301,7 +316,11 @@ class EngineBuilder {
       backgroundServices: [devices, services.storeClock, erasures, ...sharing.services, this.stallWatch()],
       jobs: [
         ...(tablet ? [verifyingReplicas(tablet), new ReplicaComparing(tablet, control, clock, telemetry.log)] : []),
-        ...[...services.jobs, erasures, keyUpkeep, rotation, control],
+        ...services.jobs,
+        erasures,
+        keyUpkeep,
+        rotation,
+        control,
         ...tendingJobs(() => devices.open, fileEncryption),
       ],
       onRepairDue: wake => (this.wakeRepair = wake),
@@ -322,7 +341,8 @@ class EngineBuilder {
     const { clock, compute, telemetry } = this.seams
     const { refuseSingleCopy = false, hotCopies } = this.settings
     return new LocalBlocks(clock, compute, this.layouts, this.devices.shards, telemetry.metrics, {
-      ...{ refuseSingleCopy, hotCopies },
+      refuseSingleCopy,
+      hotCopies,
       onSingleCopy: () => this.control.singleCopyWritten(),
       onDamage: (deviceId, needle) => this.onDamage(deviceId, needle),
       ...absences(this.recordManager, shared !== undefined),
@@ -348,7 +368,8 @@ class EngineBuilder {
     const { clock, telemetry } = this.seams
     return redundancyOf(
       {
-        ...{ control, layouts },
+        control,
+        layouts,
         isInReach: id => settings.node === undefined || devices.shards.has(id),
         bucketPolicies: () => this.services?.buckets.policies() ?? [],
       },

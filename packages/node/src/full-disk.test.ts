@@ -43,7 +43,11 @@ const CHECKPOINTS = { ...CHECKPOINT_LIMITS, quietMs: 100, pollMs: 10, retryMs: 5
 const SPACES: SpaceLimits = { ...SPACE_LIMITS, checkEveryMs: 50, regrowMs: 300, ballastPiecesPerCheck: 32 }
 /** Space is never measured, so that nothing is refused before a write fails for lack of space. */
 const NO_RESERVE: SpaceLimits = {
-  ...{ ...SPACES, reserveBytesMin: 0, reserveBytesMax: 0, fullBytes: 0, checkEveryMs: 1_000_000 },
+  ...SPACES,
+  reserveBytesMin: 0,
+  reserveBytesMax: 0,
+  fullBytes: 0,
+  checkEveryMs: 1_000_000,
 }
 /** The disk also counts as short: needles are refused, and the log gives back what a checkpoint contains. */
 const NO_RESERVE_AND_SHORT: SpaceLimits = { ...NO_RESERVE, fullBytes: 64 * MIB }
@@ -84,13 +88,18 @@ class Store {
     const [clock, disk, stores] = [new RealClock(), new RealDisk(), new TableStores()]
     const engine = await openEngine(
       {
-        ...{ clock, random: new SimRandom(this.incarnations), diskOf: () => disk, stores, telemetry: this.telemetry },
+        clock,
+        random: new SimRandom(this.incarnations),
+        diskOf: () => disk,
+        stores,
+        telemetry: this.telemetry,
         compute: new InlineCompute(makeCodec, { slabBytes: 256 * KIB, poolBytes: 8 * MIB }),
         checkpoints: new CheckpointExecutor(() => disk, stores, new SimRandom(1)),
       },
       {
         ...settingsOf(this.record, parseIncarnation(this.incarnations)),
-        ...{ deviceOptions: { checkpointLimits: CHECKPOINTS }, spaceLimits: this.limits },
+        deviceOptions: { checkpointLimits: CHECKPOINTS },
+        spaceLimits: this.limits,
       },
     )
     this.record = engine.recordManager.record

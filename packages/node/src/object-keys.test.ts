@@ -16,8 +16,14 @@ const [SMALL, LARGE] = [Buffer.alloc(3 * KIB, "small "), Buffer.alloc(300 * KIB,
 
 const put = (engine: Engine, bucket: Bucket, name: string, body: Buffer) =>
   engine.services.objects.put({
-    ...{ bucket, key: objectKeyOfText(name), attributes: { headers: {}, userMetadata: [] }, tags: [], conditions: {} },
-    ...{ encryption: { mode: "s3" }, body: sourceOf(body), signal: noSignal },
+    bucket,
+    key: objectKeyOfText(name),
+    attributes: { headers: {}, userMetadata: [] },
+    tags: [],
+    conditions: {},
+    encryption: { mode: "s3" },
+    body: sourceOf(body),
+    signal: noSignal,
   })
 
 const get = async (engine: Engine, bucket: Bucket, name: string): Promise<Buffer> =>

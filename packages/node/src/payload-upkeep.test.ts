@@ -18,14 +18,12 @@ const bodyOf = (i: number, version: number) => Buffer.alloc(3 * KIB, `${i} ${ver
 
 const put = (engine: Engine, bucket: Bucket, i: number, version: number) =>
   engine.services.objects.put({
-    ...{
-      key: keyOf(i),
-      attributes: { headers: {}, userMetadata: [] },
-      tags: [],
-      conditions: {},
-      signal: noSignal,
-      bucket,
-    },
+    key: keyOf(i),
+    attributes: { headers: {}, userMetadata: [] },
+    tags: [],
+    conditions: {},
+    signal: noSignal,
+    bucket,
     body: sourceOf(bodyOf(i, version)),
   })
 

@@ -40,8 +40,11 @@ async function world(devices = 6): Promise<World> {
 function operationsOf({ machine, engine }: World): EngineOperations {
   const held: Policy = engine.recordManager.record.policy
   const facts = () => ({
-    ...{ policies: [{ policy: held, bytes: 1_000, isDecommissioning: false }], lacking: new Map() },
-    ...{ misplacedGroups: [], diskOf: (id: string) => id, bytesPerSecond: 1 },
+    policies: [{ policy: held, bytes: 1_000, isDecommissioning: false }],
+    lacking: new Map(),
+    misplacedGroups: [],
+    diskOf: (id: string) => id,
+    bytesPerSecond: 1,
   })
   const jobs = new JobRunner("jobs", engine.jobs, machine.clock, machine.telemetry)
   const sources = {
@@ -68,8 +71,14 @@ async function change(on: World, storageClass: StorageClass, policy?: string, na
 const put = ({ machine, engine, bucket }: World, name: string, storageClass: StorageClass) =>
   machine.clock.runUntil(
     engine.services.objects.put({
-      ...{ bucket, key: objectKeyOfText(name), attributes: { headers: {}, userMetadata: [] }, tags: [] },
-      ...{ conditions: {}, storageClass, body: sourceOf(BODY), signal: noSignal },
+      bucket,
+      key: objectKeyOfText(name),
+      attributes: { headers: {}, userMetadata: [] },
+      tags: [],
+      conditions: {},
+      storageClass,
+      body: sourceOf(BODY),
+      signal: noSignal,
     }),
   )
 

@@ -34,7 +34,9 @@ const RESERVE_BYTES = 1 * MIB
 /** Small, since the simulated disk keeps in memory all files that keep space free. */
 const SPACES = {
   ...SPACE_LIMITS,
-  ...{ reserveBytesMin: RESERVE_BYTES, reserveBytesMax: RESERVE_BYTES, reserveBytesMaxShared: RESERVE_BYTES },
+  reserveBytesMin: RESERVE_BYTES,
+  reserveBytesMax: RESERVE_BYTES,
+  reserveBytesMaxShared: RESERVE_BYTES,
   ballastPieceBytes: 64 * KIB,
 }
 

@@ -48,16 +48,22 @@ async function shown(world: World, key: string): Promise<StoredChecksum | undefi
 const append = (world: World, key: string, bytes: Uint8Array) =>
   world.clock.runUntil(
     world.services.appends.append({
-      ...{ ...target(world, key), ...plain, body: sourceOf(bytes) },
-      ...{ atOffset: undefined, appendId: undefined },
+      ...target(world, key),
+      ...plain,
+      body: sourceOf(bytes),
+      atOffset: undefined,
+      appendId: undefined,
     }),
   )
 
 const copy = (world: World, from: string, to: string, tags: [string, string][] | undefined) =>
   world.clock.runUntil(
     world.services.objects.copy({
-      ...{ ...target(world, to), source: target(world, from), replaceAttributes: undefined },
-      ...{ replaceTags: tags, checksumAlgorithm: undefined },
+      ...target(world, to),
+      source: target(world, from),
+      replaceAttributes: undefined,
+      replaceTags: tags,
+      checksumAlgorithm: undefined,
     }),
   )
 

@@ -75,9 +75,14 @@ async function complete({ world, bucket }: Scene, conditions: Conditions): Promi
   const part = { ...target, multipartId, partNumber: 1, body: sourceOf(Buffer.from("part")), signal: noSignal }
   const { etag } = await multipart.putPart(part)
   return multipart.complete({
-    ...{ ...target, multipartId, conditions, signal: noSignal },
-    ...{ parts: [{ partNumber: 1, etag, checksum: undefined }] },
-    ...{ sizeBytes: undefined, checksum: undefined, checksumType: undefined },
+    ...target,
+    multipartId,
+    conditions,
+    signal: noSignal,
+    parts: [{ partNumber: 1, etag, checksum: undefined }],
+    sizeBytes: undefined,
+    checksum: undefined,
+    checksumType: undefined,
   })
 }
 
@@ -87,9 +92,15 @@ async function join({ world, bucket }: Scene, conditions: Conditions): Promise<u
   const described = { attributes: ATTRIBUTES, tags: [], checksum: undefined }
   const { multipartId } = await multipart.create({ ...target, ...described })
   return multipart.complete({
-    ...{ ...target, multipartId, conditions, signal: noSignal },
-    ...{ parts: [], sources: [{ key: OTHER, conditions: {} }] },
-    ...{ sizeBytes: undefined, checksum: undefined, checksumType: undefined },
+    ...target,
+    multipartId,
+    conditions,
+    signal: noSignal,
+    parts: [],
+    sources: [{ key: OTHER, conditions: {} }],
+    sizeBytes: undefined,
+    checksum: undefined,
+    checksumType: undefined,
   })
 }
 
@@ -106,17 +117,36 @@ const WRITES: Readonly<Record<string, Write>> = {
   },
   "a copied object": ({ world, bucket }, conditions) =>
     world.services.objects.copy({
-      ...{ bucket, key: KEY, conditions, signal: noSignal, source: { bucket, key: OTHER, conditions: {} } },
-      ...{ replaceAttributes: undefined, replaceTags: undefined, checksumAlgorithm: undefined },
+      bucket,
+      key: KEY,
+      conditions,
+      signal: noSignal,
+      source: { bucket, key: OTHER, conditions: {} },
+      replaceAttributes: undefined,
+      replaceTags: undefined,
+      checksumAlgorithm: undefined,
     }),
   "a renamed object": ({ world, bucket }, conditions) =>
     world.services.renames.rename({
-      ...{ bucket, from: OTHER, to: KEY, conditions, sourceConditions: {}, clientToken: undefined, signal: noSignal },
+      bucket,
+      from: OTHER,
+      to: KEY,
+      conditions,
+      sourceConditions: {},
+      clientToken: undefined,
+      signal: noSignal,
     }),
   "an appended record": ({ world, bucket }, conditions) =>
     world.services.appends.append({
-      ...{ bucket, key: KEY, tags: [], signal: noSignal, body: sourceOf(Buffer.from("more")), conditions },
-      ...{ attributes: ATTRIBUTES, atOffset: undefined, appendId: undefined },
+      bucket,
+      key: KEY,
+      tags: [],
+      signal: noSignal,
+      body: sourceOf(Buffer.from("more")),
+      conditions,
+      attributes: ATTRIBUTES,
+      atOffset: undefined,
+      appendId: undefined,
     }),
   "set attributes": ({ world, bucket }, conditions) =>
     world.services.objects.setAttributes({ bucket, key: KEY, attributes: ATTRIBUTES, conditions }),

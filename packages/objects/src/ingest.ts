@@ -256,14 +256,13 @@ export class Ingest {
     const write = async (uploadId: UploadId): Promise<WrittenBody> => {
       const written = await this.blocks.write({
         ...(await this.target(request, uploadId, lengthBytes)),
-        ...{
-          blockBytes,
-          plan: NO_DIGESTS,
-          source: body.open(),
-          lengthBytesMax: lengthBytes,
-          inlineBytesMax: 0,
-          signal,
-        },
+
+        blockBytes,
+        plan: NO_DIGESTS,
+        source: body.open(),
+        lengthBytesMax: lengthBytes,
+        inlineBytesMax: 0,
+        signal,
       })
       const { content } = written
       if (content.kind !== "extent") return written
@@ -507,7 +506,8 @@ function encodeChecked(header: RecoveryHeader): Uint8Array {
   if (encoded.length <= maxBytes) return encoded
   throw fail("metadataTooLarge", {
     message: "content type, user metadata and encryption context are too long together",
-    ...{ sizeBytes: encoded.length, maxSizeAllowedBytes: maxBytes },
+    sizeBytes: encoded.length,
+    maxSizeAllowedBytes: maxBytes,
   })
 }
 
@@ -520,7 +520,9 @@ function declaredIn(request: IngestRequest): Declared | undefined {
 
 /** For a rescue: what is needed to open the bytes, without rows. */
 const sealedUploadOf = ({ sealing, secret }: Pick<CreatedKey, "sealing" | "secret">): SealedUpload => ({
-  ...{ sealing, epoch: secret.epoch, sealedSecret: secret.sealed },
+  sealing,
+  epoch: secret.epoch,
+  sealedSecret: secret.sealed,
   ...(secret.bucketKey && { bucketKey: secret.bucketKey }),
 })
 

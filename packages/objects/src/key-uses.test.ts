@@ -13,7 +13,9 @@ import { EncryptionKeyUses } from "./key-uses.js"
 import { plainUpload, sourceOf } from "./testing-services.js"
 
 const KMS: Protection = {
-  ...{ mode: "kms", keyArn: "arn:aws:kms:eu-west-1:123456789012:key/a", usesBucketKey: true },
+  mode: "kms",
+  keyArn: "arn:aws:kms:eu-west-1:123456789012:key/a",
+  usesBucketKey: true,
   context: '{"aws:s3:arn":"arn:aws:s3:::bucket"}',
 }
 

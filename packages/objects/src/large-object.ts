@@ -109,8 +109,12 @@ const resolve = (range: RangeRequest, segments: readonly Segment[], sizeBytes: n
 /** The object with its bytes, which a request for its headers has not opened. */
 const reopened = (objects: Pick<Objects, "get">, request: GetRequest, info: ObjectInfo): Soon<ObjectBody> =>
   objects.get({
-    ...{ bucket: request.bucket, key: request.key, versionId: request.versionId, clientKey: request.clientKey },
-    ...{ checkEncryption: request.checkEncryption, conditions: { ifMatch: [info.etag] } },
+    bucket: request.bucket,
+    key: request.key,
+    versionId: request.versionId,
+    clientKey: request.clientKey,
+    checkEncryption: request.checkEncryption,
+    conditions: { ifMatch: [info.etag] },
   })
 
 /** Its segment list. The body is closed. */
@@ -139,7 +143,9 @@ function rangeOfPart(segments: readonly Segment[], partNumber: number): ByteRang
 }
 
 const bodyWithout = (info: ObjectInfo): ObjectBody => ({
-  ...{ info, range: undefined, partChecksum: undefined },
+  info,
+  range: undefined,
+  partChecksum: undefined,
   lend: () => undefined,
   async *read() {},
   close: () => undefined,

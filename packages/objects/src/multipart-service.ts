@@ -421,7 +421,15 @@ export class MultipartService implements Multipart {
     const partsBytes = needsFreeze(upload) ? await bytesOfAllParts(this.metadata, address) : undefined
     const { details, storageClass = "STANDARD" } = upload
     return this.objects.referring.make({
-      ...{ bucket, key, conditions, sources, expiresAtSeconds, sizeBytes, signal, details, storageClass },
+      bucket,
+      key,
+      conditions,
+      sources,
+      expiresAtSeconds,
+      sizeBytes,
+      signal,
+      details,
+      storageClass,
       upload: { ...address, completion, partsBytes },
     })
   }

@@ -64,7 +64,9 @@ export async function blocksOfObject(
     }
   }
   return {
-    ...{ versionId: versionIdOfHead(head), sizeBytes, isInline: content.kind === "inline" },
+    versionId: versionIdOfHead(head),
+    sizeBytes,
+    isInline: content.kind === "inline",
     blocks: blocks.slice(0, max),
     nextOffset: blocks[max]?.offsetBytes,
   }

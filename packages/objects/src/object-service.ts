@@ -395,7 +395,12 @@ export class ObjectService implements Objects {
     const { opened } = source
     try {
       return await this.referring.make({
-        ...{ bucket, key, conditions, expiresAtSeconds, signal, read: opened.record },
+        bucket,
+        key,
+        conditions,
+        expiresAtSeconds,
+        signal,
+        read: opened.record,
         sources: [{ key: request.source.key, conditions: {} }],
         details: this.copiedDetails(request, opened),
         storageClass: opened.record.head.storageClass,

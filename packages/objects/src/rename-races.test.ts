@@ -117,8 +117,13 @@ class Clients {
     const name = `rename ${from} to ${to}`
     try {
       await this.world.services.renames.rename({
-        ...{ bucket: this.world.home, from: objectKeyOfText(from), to: objectKeyOfText(to), signal: noSignal },
-        ...{ conditions: {}, sourceConditions: {}, clientToken: undefined },
+        bucket: this.world.home,
+        from: objectKeyOfText(from),
+        to: objectKeyOfText(to),
+        signal: noSignal,
+        conditions: {},
+        sourceConditions: {},
+        clientToken: undefined,
       })
       const moved = (state: State): State => (from === "a" ? { a: 0, b: state.a } : { a: state.b, b: 0 })
       return { name, apply: state => (state[from] === 0 ? undefined : moved(state)) }

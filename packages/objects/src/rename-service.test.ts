@@ -54,7 +54,9 @@ const put = (world: World, key: string, bytes: Uint8Array, mode: string, how: Pa
 async function read(world: World, key: string, how: Partial<GetRequest> = {}) {
   const reading = async () => {
     const body = await world.services.objects.get({
-      ...{ bucket: world.home, key: objectKeyOfText(key), conditions: {} },
+      bucket: world.home,
+      key: objectKeyOfText(key),
+      conditions: {},
       ...how,
     })
     const pieces: Uint8Array[] = []

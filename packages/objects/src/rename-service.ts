@@ -331,10 +331,17 @@ export class RenameService implements Renames {
   private described({ request, source }: Moving<unknown>, part: PartOf | undefined) {
     const { record, details } = source
     return {
-      ...{ bucket: request.bucket, key: request.to, client: request },
-      ...{ part: part?.partNumber ?? 0, multipartId: part?.multipartId },
-      ...{ contentType: headersOf(details).contentType ?? "", userMetadata: details.userMetadata, lock: record.lock },
-      ...{ storageClass: record.head.storageClass, checksumAlgorithm: undefined, isMoved: true as const },
+      bucket: request.bucket,
+      key: request.to,
+      client: request,
+      part: part?.partNumber ?? 0,
+      multipartId: part?.multipartId,
+      contentType: headersOf(details).contentType ?? "",
+      userMetadata: details.userMetadata,
+      lock: record.lock,
+      storageClass: record.head.storageClass,
+      checksumAlgorithm: undefined,
+      isMoved: true as const,
     }
   }
 
@@ -370,7 +377,9 @@ export class RenameService implements Renames {
     const multipartId = multipartIdOf(clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES))
     const address: UploadAddress = { bucketId: asked.bucketId, key: asked.to, multipartId }
     const upload = {
-      ...{ checksum: undefined, details: NO_DETAILS, completion: undefined },
+      checksum: undefined,
+      details: NO_DETAILS,
+      completion: undefined,
       ...(kept && { sealing: kept.sealing }),
       ...(storageClass !== "STANDARD" && { storageClass }),
       renamedBy: metadata.incarnations.own,
@@ -499,7 +508,11 @@ function renameOf(request: RenameRequest): Rename {
   const { bucket, fromBucket = bucket, from, to, conditions, sourceConditions, clientToken } = request
   const elsewhere = fromBucket.id === bucket.id ? undefined : fromBucket.id
   const asked = {
-    ...{ bucketId: bucket.id, from, to, conditions, sourceConditions },
+    bucketId: bucket.id,
+    from,
+    to,
+    conditions,
+    sourceConditions,
     ...(elsewhere !== undefined && { fromBucketId: elsewhere }),
   }
   if (clientToken === undefined) return asked

@@ -239,7 +239,10 @@ class RunPlan {
     const last = segmentOf(extent, to - 1)
     this.at = to
     return {
-      ...{ extent, block: first.block, firstSegment: first.segment, isLast: last.isLast },
+      extent,
+      block: first.block,
+      firstSegment: first.segment,
+      isLast: last.isLast,
       storedBytes: last.storedAt + last.storedBytes - first.storedAt,
       skipBytes: at - first.plainAt,
       plainBytes: to - at,

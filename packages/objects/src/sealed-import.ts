@@ -157,7 +157,10 @@ export class SealedImport {
     const rows = await this.parts.keys.rowsOf(bucket.id, sealed.sealing)
     const { epoch, sealed: sealedSecret, bucketKey } = rows
     const header: SealedUpload = {
-      ...{ sealing: sealed.sealing, epoch, sealedSecret, sealedAs: body.sealedAs },
+      sealing: sealed.sealing,
+      epoch,
+      sealedSecret,
+      sealedAs: body.sealedAs,
       ...(bucketKey && { bucketKey }),
     }
     const described = {

@@ -152,8 +152,13 @@ test("all pairs of modes can be copied, onto another key and onto itself", async
               conditions: {},
               clientKey: clientKeyOf(from),
             },
-            ...{ bucket: world.home, key: objectKeyOfText(target), conditions: {} },
-            ...{ replaceAttributes: undefined, replaceTags: undefined, checksumAlgorithm: undefined, signal: noSignal },
+            bucket: world.home,
+            key: objectKeyOfText(target),
+            conditions: {},
+            replaceAttributes: undefined,
+            replaceTags: undefined,
+            checksumAlgorithm: undefined,
+            signal: noSignal,
             encryption: PROTECTIONS[to],
           })
           const what = `${from} to ${to}, ${target}, ${size} bytes`
@@ -182,8 +187,14 @@ test("a copy onto itself that changes only the tags shares the sealed bytes, and
     const before = world.needles
     const copying = world.services.objects.copy({
       source,
-      ...{ bucket: world.home, key: source.key, conditions: {}, encryption: PROTECTIONS[mode], signal: noSignal },
-      ...{ replaceAttributes: undefined, replaceTags: [["a", "b"]], checksumAlgorithm: undefined },
+      bucket: world.home,
+      key: source.key,
+      conditions: {},
+      encryption: PROTECTIONS[mode],
+      signal: noSignal,
+      replaceAttributes: undefined,
+      replaceTags: [["a", "b"]],
+      checksumAlgorithm: undefined,
     })
     assert.equal((await world.clock.runUntil(copying)).etag, etag)
     assert.equal(world.needles, before, mode)

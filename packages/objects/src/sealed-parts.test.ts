@@ -13,8 +13,13 @@ import { CheckedManifests } from "./sealed-parts.js"
 
 const PARTS = 10_000
 const EXTENT: Omit<Extent, "part"> = {
-  ...{ uploadId: parseUploadId("0".repeat(32)), policy: parsePolicy("ec:2+1"), generation: 1, exceptions: [] },
-  ...{ lengthBytes: 5 * MIB, blockBytes: 4 * MIB, isSealed: true as const },
+  uploadId: parseUploadId("0".repeat(32)),
+  policy: parsePolicy("ec:2+1"),
+  generation: 1,
+  exceptions: [],
+  lengthBytes: 5 * MIB,
+  blockBytes: 4 * MIB,
+  isSealed: true as const,
 }
 const PART_BYTES = plainBytesOf(EXTENT)
 
@@ -38,7 +43,10 @@ const sourceOf = (uploaded: (number: number) => SegmentRecord) => ({
   atOffset: () => assert.fail("the parts are an upload"),
 })
 const manifest = (upload: string) => ({
-  ...{ bucketId: parseBucketId(1), key: objectKeyOfText("key"), parts: PARTS, lastOffset: undefined },
+  bucketId: parseBucketId(1),
+  key: objectKeyOfText("key"),
+  parts: PARTS,
+  lastOffset: undefined,
   multipartId: parseMultipartId(upload),
 })
 

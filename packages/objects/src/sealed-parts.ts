@@ -120,5 +120,8 @@ const misplaced = (details: {
 }): Failure =>
   fail("corruptSeal", {
     message: "the parts of the version are not those that were written",
-    ...{ uploadId: details.uploadId, part: details.part, segment: details.segment, sizeBytes: details.sizeBytes },
+    uploadId: details.uploadId,
+    part: details.part,
+    segment: details.segment,
+    sizeBytes: details.sizeBytes,
   })

@@ -193,9 +193,19 @@ export function createServices(
     new Reconciliation(duringHalt, { blocks, sealedBodies }, random.fork("reconciliation"), storeClock, backup)
   const upkeep = { storeClock, jobs, repair, visitsForOthers, reencode, integrityAudit, orphans, reconciliation }
   return {
-    ...{ buckets, tablet: watched, objects, multipart, renames, objectWatch, ...upkeep },
-    ...{ metadataBackup, encrypt, holdings, usageHistory },
-    ...{ core, refuseEarlier },
+    buckets,
+    tablet: watched,
+    objects,
+    multipart,
+    renames,
+    objectWatch,
+    ...upkeep,
+    metadataBackup,
+    encrypt,
+    holdings,
+    usageHistory,
+    core,
+    refuseEarlier,
     erasing: new BucketErasing(watched, storeClock, features.started),
     shardPlaces: new ShardPlaces(backend, redundancy, random),
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),

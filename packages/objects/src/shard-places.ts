@@ -119,7 +119,7 @@ export class ShardPlaces {
       for (const id of seen.silent) silent.add(id)
       const group = seen.groups[0] ?? { partition, shards: [], damaged: [] }
       const slots = slotPlaces(group, policy, layouts, exceptionOf(extent, block)?.placedSlots)
-      return { ...{ partition, block: each, policy, generation }, needed: shardsNeeded(policy), slots }
+      return { partition, block: each, policy, generation, needed: shardsNeeded(policy), slots }
     })
     return { ...object, layoutVersion: layouts.current.version, blocks: located, silent: [...silent] }
   }
@@ -213,8 +213,15 @@ class DispersionCount {
     const { isComplete, blocks, shards, notInPlace, missing, unreadable, unreferenced, silent } = this
     const share = isComplete ? 1 : Math.min(1, this.partitions / PARTITIONS)
     return {
-      ...{ isComplete, share, blocks, shards, notInPlace: whole(notInPlace), missing: whole(missing) },
-      ...{ unreadable, unreferenced, silent: [...silent] },
+      isComplete,
+      share,
+      blocks,
+      shards,
+      notInPlace: whole(notInPlace),
+      missing: whole(missing),
+      unreadable,
+      unreferenced,
+      silent: [...silent],
     }
   }
 }

@@ -58,7 +58,11 @@ export class StoredObjects {
     this.isEnsured = true
     const { etag } = await this.parts.objects.put({
       ...this.place(name),
-      ...{ attributes: { headers: {}, userMetadata }, tags: [], encryption, conditions, signal: NEVER },
+      attributes: { headers: {}, userMetadata },
+      tags: [],
+      encryption,
+      conditions,
+      signal: NEVER,
       body: bodyOfBytes(bytes),
     })
     return etag

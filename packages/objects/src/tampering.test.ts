@@ -89,10 +89,16 @@ async function rewrite(world: World, key: string, alter: (stored: Buffer) => Uin
   await world.clock.runUntil(world.blocks.remove(extent))
   const written = await world.clock.runUntil(
     world.blocks.write({
-      ...{ uploadId, part, policy, blockBytes, source: Uint8Array.from(changed), recoveryHeader: undefined },
+      uploadId,
+      part,
+      policy,
+      blockBytes,
+      source: Uint8Array.from(changed),
+      recoveryHeader: undefined,
       owner: { bucketId: world.home.id, key: objectKeyOfText(key) },
       plan: { md5: false, sha256: false, checksum: undefined },
-      ...{ lengthBytesMax: changed.length, inlineBytesMax: 0 },
+      lengthBytesMax: changed.length,
+      inlineBytesMax: 0,
     }),
   )
   assert.ok(written.content.kind === "extent")

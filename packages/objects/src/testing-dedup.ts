@@ -23,8 +23,12 @@ export const never = new AbortController().signal
 export const BLOCK = 16 * KIB
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 const UPLOAD = {
-  ...{ attributes: { headers: { contentType: "text/x" }, userMetadata: [] }, tags: [], checksum: undefined },
-  ...{ acl: undefined, initiator: undefined, lock: undefined },
+  attributes: { headers: { contentType: "text/x" }, userMetadata: [] },
+  tags: [],
+  checksum: undefined,
+  acl: undefined,
+  initiator: undefined,
+  lock: undefined,
 } as const
 
 export interface Scene {
@@ -65,9 +69,14 @@ export async function uploading(
 
 export const copying = async ({ world, bucket }: Scene, from: string, to: string): Promise<PutResult> =>
   world.services.objects.copy({
-    ...{ bucket, key: objectKeyOfText(to), conditions: {}, signal: never },
-    ...{ source: { bucket, key: objectKeyOfText(from), conditions: {} }, replaceAttributes: undefined },
-    ...{ replaceTags: undefined, checksumAlgorithm: undefined },
+    bucket,
+    key: objectKeyOfText(to),
+    conditions: {},
+    signal: never,
+    source: { bucket, key: objectKeyOfText(from), conditions: {} },
+    replaceAttributes: undefined,
+    replaceTags: undefined,
+    checksumAlgorithm: undefined,
   })
 
 export const rowsIn = ({ world }: Scene, family: Family): readonly (readonly [RowKey, MetadataRow])[] => [

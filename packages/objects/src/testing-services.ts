@@ -355,6 +355,9 @@ export function heldSource(bytes: Uint8Array, heldBytes = 10_000): { readonly sl
 
 /** An upload that has only its parts. */
 export const plainUpload = (bucket: Bucket, key: ObjectKey): CreateMultipartRequest => ({
-  ...{ bucket, key, attributes: { headers: {}, userMetadata: [] }, tags: [] },
+  bucket,
+  key,
+  attributes: { headers: {}, userMetadata: [] },
+  tags: [],
   checksum: undefined,
 })

@@ -9,7 +9,9 @@ const DAY_MS = 24 * HOUR_MS
 const BEGIN_MS = Date.UTC(2026, 0, 1)
 
 const sampleAt = (hours: number, bytes: number): UsageSample => ({
-  ...{ atMs: BEGIN_MS + hours * HOUR_MS, objects: bytes, bytes },
+  atMs: BEGIN_MS + hours * HOUR_MS,
+  objects: bytes,
+  bytes,
 })
 
 function noted(samples: readonly UsageSample[], before: readonly UsageSample[] = []): readonly UsageSample[] {

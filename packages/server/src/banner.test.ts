@@ -32,8 +32,10 @@ test("keys of clients that are accepted without TLS are warned of", async () => 
 
 test("files for key services that do not exist are warned of", async () => {
   const services = {
-    ...{ HAYLOFT_KMS_VAULT_URL: "https://v", HAYLOFT_KMS_VAULT_TOKEN_FILE: "/token" },
-    ...{ HAYLOFT_KMS_AWS_REGION: "eu-north-1", HAYLOFT_KMS_AWS_CREDENTIALS_FILE: "/aws" },
+    HAYLOFT_KMS_VAULT_URL: "https://v",
+    HAYLOFT_KMS_VAULT_TOKEN_FILE: "/token",
+    HAYLOFT_KMS_AWS_REGION: "eu-north-1",
+    HAYLOFT_KMS_AWS_CREDENTIALS_FILE: "/aws",
   }
   assert.deepEqual(await warnings(services, ["/token", "/aws"]), [])
   const [token, aws, ...more] = await warnings(services, [])

@@ -221,11 +221,15 @@ export class Conversion implements StoreConversion {
     const { name, metadata } = must(store.node, "the store is that of a node")
     await moveToDevices(
       {
-        ...{ ...seams, log, database: await openDatabase(cluster.databaseUrl) },
+        ...seams,
+        log,
+        database: await openDatabase(cluster.databaseUrl),
         checkpoints: new CheckpointThreads(CHECKPOINT_ENTRY, seams.clock, log),
       },
       {
-        ...{ node: name, masterKey: running.masterKeys.current, folders },
+        node: name,
+        masterKey: running.masterKeys.current,
+        folders,
         seen: { mark: metadata.mark, record: running.engine.recordManager.record },
       },
       {

@@ -97,7 +97,10 @@ export class Front {
     const limits = { ...HTTP_LIMITS, stopMs: config.shutdown.stopMs }
     let serving = (): StoreSession => session
     const shared = {
-      ...{ serverHeader: `Hayloft/${readVersion()}`, limits, cut, watch: watchOf(live.requests, accessLog) },
+      serverHeader: `Hayloft/${readVersion()}`,
+      limits,
+      cut,
+      watch: watchOf(live.requests, accessLog),
       stalled: stalledBy(() => serving().running.engine.stalled),
     }
     // The admin port uses no TLS on loopback: probes and scrapers on the machine need no certificate.
@@ -177,23 +180,31 @@ interface PortKind {
 
 const FURTHER_PORTS: readonly PortKind[] = [
   {
-    ...{ name: "websites", title: "Websites", flag: "--website-listen" },
+    name: "websites",
+    title: "Websites",
+    flag: "--website-listen",
     listenOf: ({ website }) => website?.listen,
     protocolOf: (session, adminUrl) => session.websites(adminUrl),
     folderOf: ({ website }) => website?.certificates,
   },
   {
-    ...{ name: "swift", title: "Swift", flag: "--swift-listen" },
+    name: "swift",
+    title: "Swift",
+    flag: "--swift-listen",
     listenOf: ({ swift }) => swift?.listen,
     protocolOf: (session, adminUrl) => session.swift(adminUrl),
   },
   {
-    ...{ name: "k2v", title: "K2V", flag: "--k2v-listen" },
+    name: "k2v",
+    title: "K2V",
+    flag: "--k2v-listen",
     listenOf: ({ k2vListen }) => k2vListen,
     protocolOf: session => session.k2v(),
   },
   {
-    ...{ name: "queue", title: "Queues", flag: "--queue-listen" },
+    name: "queue",
+    title: "Queues",
+    flag: "--queue-listen",
     listenOf: ({ queueListen }) => queueListen,
     protocolOf: session => session.queuePort.protocol(session.config),
   },

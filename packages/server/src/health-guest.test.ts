@@ -39,7 +39,11 @@ async function answered(target: string, health: HealthReport, liveness = WELL) {
     refuse: () => assert.fail("not refused"),
   })
   const exchange = {
-    ...{ method: "GET", rawTarget: target, requestId: "01", header: () => undefined, note: () => undefined },
+    method: "GET",
+    rawTarget: target,
+    requestId: "01",
+    header: () => undefined,
+    note: () => undefined,
     respond: (answer: PlainAnswer) => void answers.push(answer),
   } as unknown as Exchange
   assert.ok(guest.speaks(exchange))

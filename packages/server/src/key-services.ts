@@ -32,7 +32,8 @@ export function openKeyServices(
   const seams = { clock, disk, random: random.fork("key services"), telemetry, web }
   const keys = new ExternalKeys(seams, keyServices)
   return {
-    ...{ keys, web },
+    keys,
+    web,
     close: () => {
       keys.close()
       web.close()

@@ -13,7 +13,8 @@ function launchServe(configFile: string, log: number): Promise<void> {
   const [program = ""] = process.argv.slice(1)
   const args = [...process.execArgv, program, "serve", "--config", configFile]
   const child = spawn(process.execPath, args, {
-    ...{ detached: true, stdio: ["ignore", log, log] },
+    detached: true,
+    stdio: ["ignore", log, log],
     env: withoutSettings(process.env),
   })
   child.unref()

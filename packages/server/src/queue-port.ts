@@ -46,7 +46,8 @@ export class QueuePort {
     QUEUE_SERVICE.set(services.core, this.queues)
     const others = () => (node.others?.nodes ?? []).filter(({ trouble }) => trouble === undefined)
     this.store = {
-      ...{ node: label, version: readVersion() },
+      node: label,
+      version: readVersion(),
       // Rows in a database outlive every node: there are as many copies as nodes that can lose theirs.
       copiesNow: () => {
         const { tablets } = recordManager.record
@@ -67,7 +68,8 @@ export class QueuePort {
       region,
       metrics,
       denials,
-      ...{ rates: running.rates, attempts: running.attempts },
+      rates: running.rates,
+      attempts: running.attempts,
     })
   }
 }

@@ -65,7 +65,11 @@ export class RemotesOfStore {
       Array.from(configs, ([name, config]) => [name, new RemoteStore(name, config, seams.clock, signal)]),
     )
     const terms = {
-      ...{ refuseEarlier, objects, buckets, stores: this.stores, auditBucket },
+      refuseEarlier,
+      objects,
+      buckets,
+      stores: this.stores,
+      auditBucket,
       isSender: () => leases === undefined || leases.holds(STEWARD_LEASE),
       async mayUse(owner: AccountId, accounts: readonly string[] | undefined): Promise<boolean> {
         if (accounts === undefined) return owner === rootAccount
@@ -74,7 +78,13 @@ export class RemotesOfStore {
       },
     }
     this.remotes = new StoreRemotes({
-      ...{ ...seams, ...terms, metrics, isShared: leases !== undefined, metadata, cacheBytesMax, signal },
+      ...seams,
+      ...terms,
+      metrics,
+      isShared: leases !== undefined,
+      metadata,
+      cacheBytesMax,
+      signal,
       settingOf: bucketRemoteReader(buckets),
     })
     this.copies = new StoreCopies({ ...seams, ...terms, copyLog: openCopyLog(metadata) })

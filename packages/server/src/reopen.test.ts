@@ -26,8 +26,16 @@ const open = (ways: readonly (() => Promise<string>)[], signal = never) => {
 
 test("what may pass is tried again: the database, another node, disks, a port", async () => {
   const kinds: readonly FailureKind[] = [
-    ...(["databaseUnreachable", "peerUnreachable", "conflict", "tooManyInFlight", "deviceFailed"] as const),
-    ...(["deviceFull", "folderInUse", "devicesMissing", "invalidConfig", "incompatiblePeer"] as const),
+    "databaseUnreachable",
+    "peerUnreachable",
+    "conflict",
+    "tooManyInFlight",
+    "deviceFailed",
+    "deviceFull",
+    "folderInUse",
+    "devicesMissing",
+    "invalidConfig",
+    "incompatiblePeer",
   ]
   const { opened, failures } = open([opening("a node", ...kinds)])
   assert.equal(await opened, "a node")

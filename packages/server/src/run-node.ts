@@ -68,14 +68,24 @@ export async function runNode(
   const { metadata, records, name } = must(node, "the store is that of a node")
   const membership = new Membership(
     {
-      ...{ clock, random, telemetry, metadata, records },
+      clock,
+      random,
+      telemetry,
+      metadata,
+      records,
       beats: hurried(clock, config.haste ?? 1),
-      ...{ net: network.net, admitted: network.admitted },
+      net: network.net,
+      admitted: network.admitted,
       leases: must(running.leases, "a node has leases"),
     },
     {
-      ...{ storeId, name, zone: config.zone, machine: config.machine, program: host.version },
-      ...{ fingerprint: network.fingerprint, masterKeys: running.masterKeys },
+      storeId,
+      name,
+      zone: config.zone,
+      machine: config.machine,
+      program: host.version,
+      fingerprint: network.fingerprint,
+      masterKeys: running.masterKeys,
     },
     running.engine.exchange,
     server => {

@@ -92,7 +92,11 @@ const OWNER_RETRY_MS = 10_000
 
 /** Work without rows of the metadata. All other jobs wait while the store is halted because its database was rolled back. */
 const RUNS_WHILE_HALTED: ReadonlySet<string> = new Set([
-  ...["compaction", "scrub", "scrub metadata", "scrub log", "returning"],
+  "compaction",
+  "scrub",
+  "scrub metadata",
+  "scrub log",
+  "returning",
   ...jobsOfFeatures().flatMap(({ name, usesNoRows }) => (usesNoRows === true ? [name] : [])),
 ])
 
@@ -246,10 +250,16 @@ export async function runStore(
     facts: () => planFactsOf(config, sources),
     reencoding: () => status.report().reencoding,
     layout: () => status.report().layout,
-    ...{ nodes: directory, log: telemetry.log },
+    nodes: directory,
+    log: telemetry.log,
   })
   return {
-    ...{ engine, compute, status, rates, masterKeys, ...ofCallers },
+    engine,
+    compute,
+    status,
+    rates,
+    masterKeys,
+    ...ofCallers,
     operations: operationsOf(directory, ownOperations, engine, nodes, duties),
     ownOperations,
     report: () => reportOf(ownSources, duties?.doesRepair ?? true, duties?.database.view, engine.masterKey.reported),
@@ -262,7 +272,8 @@ export async function runStore(
       keyServices.close()
       await compute.close()
     },
-    ...{ taken: owned, threadsLeft: () => checkpoints.threadsLeft ?? 0 },
+    taken: owned,
+    threadsLeft: () => checkpoints.threadsLeft ?? 0,
   }
 }
 
@@ -364,7 +375,11 @@ const settingsOf = (
   folders: readonly OwnedFolder[],
   limits: StoreParts["limits"] & Pick<EngineSettings, "storeTime" | "namedKeys" | "masterKeys" | "onKeyLost">,
 ): EngineSettings => ({
-  ...{ folders, record, incarnation, node, stalls },
+  folders,
+  record,
+  incarnation,
+  node,
+  stalls,
   root: secrets.root,
   ...limits,
   deviceOptions: { scrubEveryMs: config.scrubDays * DAY_MS, ...limits.deviceOptions },

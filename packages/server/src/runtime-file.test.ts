@@ -8,7 +8,10 @@ import { parseRuntimeFile } from "@hayloft/client/credentials.js"
 import { RuntimeFiles } from "./runtime-file.js"
 
 const runtimeOf = (pid: number, host = "127.0.0.1") => ({
-  ...{ endpoint: `http://${host}:9000`, adminEndpoint: `http://${host}:9001`, region: "us-east-1", pid },
+  endpoint: `http://${host}:9000`,
+  adminEndpoint: `http://${host}:9001`,
+  region: "us-east-1",
+  pid,
 })
 
 test("a folder on a full disk gets the file of each process, and the space for records is left alone", async () => {

@@ -208,7 +208,11 @@ async function greeting(
   const { root } = store.secrets
   return bannerOf({
     command: isInstalled() ? "npx hayloft" : "./bin/hayloft",
-    ...{ version: readVersion(), endpoint, adminEndpoint, furtherEndpoints, region },
+    version: readVersion(),
+    endpoint,
+    adminEndpoint,
+    furtherEndpoints,
+    region,
     accessKeyId: root.accessKeyId,
     secret: store.isNew && !config.rootKey ? root.secret : undefined,
     dataFolders: config.dataFolders,

@@ -158,8 +158,16 @@ export class StoreSession {
     const { rates, attempts } = running
     const audit = (this.audit = running.audit)
     const iam = createIamHandler({
-      ...{ accounts, identities, sessions, web, audit },
-      ...{ clock, metrics, denials, rates, attempts },
+      accounts,
+      identities,
+      sessions,
+      web,
+      audit,
+      clock,
+      metrics,
+      denials,
+      rates,
+      attempts,
     })
     this.iam = { protocol: iam, speaks: speaksIam }
     const { random } = host.seams
@@ -289,7 +297,10 @@ export class StoreSession {
     const { masterKeys } = this.running
     const operatorToken = store.secrets.adminToken
     const sessions = openConsoleSessions({ clock, random, masterKeys }, engine.metadata, {
-      ...{ accounts, tokens, operatorToken, prepare: services.refuseEarlier },
+      accounts,
+      tokens,
+      operatorToken,
+      prepare: services.refuseEarlier,
     })
     const shown = {
       core: services.core,
@@ -319,7 +330,10 @@ export class StoreSession {
       live: new StoreLive(clock, host.live, this.liveNodes()),
       links: this.links(),
       events: host.events,
-      ...{ sessions, attempts, policyOfBucket: bucketPolicyReader(buckets), webSignIn: this.webSignIn() },
+      sessions,
+      attempts,
+      policyOfBucket: bucketPolicyReader(buckets),
+      webSignIn: this.webSignIn(),
       startedJobs: this.running.startedJobs,
     }
     const api = new AdminApi(
@@ -401,8 +415,15 @@ export class StoreSession {
     const bunzip = new Bunzip()
     const decompress = { "tar.gz": gunzipped, "tar.bz2": (pieces: AsyncIterable<Uint8Array>) => bunzip.of(pieces) }
     const own = {
-      ...{ info, swiftAccounts, version: readVersion(), prepare, allowSha1, serviceAccounts },
-      ...{ decompress, keystone, realms: this.host.realms },
+      info,
+      swiftAccounts,
+      version: readVersion(),
+      prepare,
+      allowSha1,
+      serviceAccounts,
+      decompress,
+      keystone,
+      realms: this.host.realms,
     }
     const { shardPlaces, quotas } = services
     const { status, attempts } = this.running
@@ -417,8 +438,16 @@ export class StoreSession {
     const { engine, rates, attempts } = this.running
     const { items, buckets } = engine.services
     return createK2vHandler({
-      ...{ items, buckets, policyOfBucket: bucketPolicyReader(buckets), accounts: engine.accounts },
-      ...{ clock: host.seams.clock, region: config.region, metrics, denials, rates, attempts },
+      items,
+      buckets,
+      policyOfBucket: bucketPolicyReader(buckets),
+      accounts: engine.accounts,
+      clock: host.seams.clock,
+      region: config.region,
+      metrics,
+      denials,
+      rates,
+      attempts,
     })
   }
 
@@ -429,10 +458,23 @@ export class StoreSession {
     const { clock, random } = host.seams
     const { region, domains, refuseSignatureV2 } = config
     return {
-      ...{ services, accounts, clock, random, region, domains, refuseSignatureV2, denials, audit, newBuckets: config },
-      ...{ rates, attempts },
-      ...{ allowSseCWithoutTls: config.allowSseCWithoutTls, kms: engine.namedKeys.of("s3") },
-      ...{ adminUrl, metrics, onLoopback: isLoopback(config.listen) },
+      services,
+      accounts,
+      clock,
+      random,
+      region,
+      domains,
+      refuseSignatureV2,
+      denials,
+      audit,
+      newBuckets: config,
+      rates,
+      attempts,
+      allowSseCWithoutTls: config.allowSseCWithoutTls,
+      kms: engine.namedKeys.of("s3"),
+      adminUrl,
+      metrics,
+      onLoopback: isLoopback(config.listen),
       hash: (plan, bytes) => compute.hash(plan, bytes),
       lifecycleDays: services.core.days,
       transforms: this.transforms?.transforms,

@@ -59,7 +59,8 @@ export async function openTracing(settings: TracingSettings, random: Random): Pr
   const exporting = new exporter.OTLPTraceExporter({ url: `${endpoint.replace(/\/$/, "")}/v1/traces` })
   const provider = new sdk.BasicTracerProvider({
     resource: resources.resourceFromAttributes({
-      ...{ "service.name": "hayloft", "service.version": version },
+      "service.name": "hayloft",
+      "service.version": version,
       ...(node !== undefined && { "service.instance.id": node }),
     }),
     sampler: new sdk.AlwaysOnSampler(),
@@ -92,7 +93,10 @@ export async function openTracing(settings: TracingSettings, random: Random): Pr
     if (parent === undefined) return wrap(own.startSpan(name, { kind: SpanKind.SERVER }, ROOT_CONTEXT))
     const { traceId, spanId, traceState } = parent
     const context = trace.setSpanContext(ROOT_CONTEXT, {
-      ...{ traceId, spanId, traceFlags: SAMPLED, isRemote: true },
+      traceId,
+      spanId,
+      traceFlags: SAMPLED,
+      isRemote: true,
       ...(traceState !== undefined && { traceState: createTraceState(traceState) }),
     })
     return wrap(own.startSpan(name, { kind: SpanKind.SERVER }, context))

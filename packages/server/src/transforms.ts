@@ -52,7 +52,11 @@ export class StoreTransforms {
     const stored = (prefix: string) => new StoredObjects({ objects, metadata }, prefix)
     const modules = new Modules(stored(MODULES_PREFIX), code => this.transforms.checkModule(code))
     this.results = new Results({
-      ...{ clock, log, objects, stored: stored(RESULTS_PREFIX), sizeBytesMax },
+      clock,
+      log,
+      objects,
+      stored: stored(RESULTS_PREFIX),
+      sizeBytesMax,
       openBucket: async name => buckets.open(name),
       isWriter: () => leases === undefined || leases.holds(STEWARD_LEASE),
     })

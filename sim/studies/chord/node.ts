@@ -90,7 +90,11 @@ export class ChordNode {
       if ("nearer" in step) return ask(step.nearer, at, true)
       if (!isUsed || step.owner === this.id) return ended({ owner: step.owner, hops, timeouts })
       this.network.call({
-        ...{ from: this.id, to: step.owner, traffic, serve: () => undefined, entriesOf: () => 0 },
+        from: this.id,
+        to: step.owner,
+        traffic,
+        serve: () => undefined,
+        entriesOf: () => 0,
         answered: () => ended({ owner: step.owner, hops, timeouts }),
         failed: () => missed(step.owner, at),
       })
@@ -98,7 +102,10 @@ export class ChordNode {
     const ask = (to: ChordId, behind: ChordId, isHop: boolean): void => {
       if (to === this.id) return take(this.stepTowards(key, without), to)
       this.network.call({
-        ...{ from: this.id, to, traffic, serve: (node: ChordNode) => node.stepTowards(key, without) },
+        from: this.id,
+        to,
+        traffic,
+        serve: (node: ChordNode) => node.stepTowards(key, without),
         entriesOf: step => (step === undefined ? 0 : 1),
         answered: step => {
           if (isHop) hops += 1
@@ -137,7 +144,9 @@ export class ChordNode {
     const [successor] = this.successors
     if (successor === undefined) return
     this.network.call({
-      ...{ from: this.id, to: successor, traffic: "maintenance" },
+      from: this.id,
+      to: successor,
+      traffic: "maintenance",
       serve: ({ predecessor, successors }) => ({ predecessor, successors }),
       entriesOf: ({ predecessor, successors }) => successors.length + (predecessor === undefined ? 0 : 1),
       answered: ({ predecessor, successors }) => {
@@ -159,7 +168,9 @@ export class ChordNode {
     const [successor] = this.successors
     if (successor === undefined) return
     this.network.call({
-      ...{ from: this.id, to: successor, traffic: "maintenance" },
+      from: this.id,
+      to: successor,
+      traffic: "maintenance",
       serve: node => node.notified(this.id),
       entriesOf: () => 0,
       answered: () => undefined,
@@ -176,7 +187,11 @@ export class ChordNode {
     const { predecessor } = this
     if (predecessor === undefined) return
     this.network.call({
-      ...{ from: this.id, to: predecessor, traffic: "maintenance", serve: () => undefined, entriesOf: () => 0 },
+      from: this.id,
+      to: predecessor,
+      traffic: "maintenance",
+      serve: () => undefined,
+      entriesOf: () => 0,
       answered: () => undefined,
       failed: () => this.forget(predecessor),
     })

@@ -56,9 +56,14 @@ function lookupsTable(runs: readonly Steady[]): StudyTable {
     const log = Math.log2(ring.ids.length)
     return [
       ...[ring.ids.length, lookups.length].map(each => figure(each)),
-      ...[figure(hopsByFingers, 2), figure(log / 2, 2), figure(mean(hops), 2), figure(highest(hops))],
-      ...[figure(Math.ceil(log)), figure(lookup.messages / lookups.length, 1)],
-      ...[bytesText(lookup.bytes / lookups.length), "0"],
+      figure(hopsByFingers, 2),
+      figure(log / 2, 2),
+      figure(mean(hops), 2),
+      figure(highest(hops)),
+      figure(Math.ceil(log)),
+      figure(lookup.messages / lookups.length, 1),
+      bytesText(lookup.bytes / lookups.length),
+      "0",
     ]
   }
   const head = ["nodes", "lookups", "hops, fingers alone", "½ log₂ N", "with 20 successors", "most", "⌈log₂ N⌉"]
@@ -73,9 +78,13 @@ function stateTable(runs: readonly Steady[]): StudyTable {
     const { recordBytes, tableBytes, readsPerMinute } = map
     return [
       figure(nodes.length),
-      ...[figure(mean(nodes.map(node => node.known.size)), 1), bytesText(mean(nodes.map(node => node.stateBytes)))],
-      ...[figure(each(maintenance.messages), 1), bytesText(each(maintenance.bytes))],
-      ...[bytesText(tableBytes), bytesText(recordBytes), figure(readsPerMinute)],
+      figure(mean(nodes.map(node => node.known.size)), 1),
+      bytesText(mean(nodes.map(node => node.stateBytes))),
+      figure(each(maintenance.messages), 1),
+      bytesText(each(maintenance.bytes)),
+      bytesText(tableBytes),
+      bytesText(recordBytes),
+      figure(readsPerMinute),
       bytesText(readsPerMinute * recordBytes),
     ]
   }
@@ -153,8 +162,12 @@ function spreadTable(runs: readonly Steady[], seed: number): StudyTable {
     const nodes = ring.ids.length
     const { meanMs, mostMs, drainedMs } = spreadOfChange(nodes, seed)
     return [
-      ...[figure(nodes), bytesText(tableBytes + recordBytes), bytesText(nodes * (tableBytes + recordBytes))],
-      ...[seconds(meanMs), seconds(mostMs), seconds(drainedMs)],
+      figure(nodes),
+      bytesText(tableBytes + recordBytes),
+      bytesText(nodes * (tableBytes + recordBytes)),
+      seconds(meanMs),
+      seconds(mostMs),
+      seconds(drainedMs),
     ]
   }
   const head = ["nodes", "bytes for each node", "bytes for all", "a node learns it after, mean", "the last node"]
@@ -163,7 +176,10 @@ function spreadTable(runs: readonly Steady[], seed: number): StudyTable {
 
 function balanceTable(seed: number): StudyTable {
   const row = (name: string, { most, fewest, moved }: Balance): string[] => [
-    ...[name, figure(most, 2), figure(fewest, 2), percent(moved, 2)],
+    name,
+    figure(most, 2),
+    figure(fewest, 2),
+    percent(moved, 2),
   ]
   return {
     head: [`${BALANCED_NODES} nodes`, "most slots of a node, of the mean", "fewest", "slots that move if one leaves"],
@@ -188,7 +204,11 @@ export const chordStudy: Study = {
     const { phases, right } = churned(largest)
     const rows = [before, compared("after them, once the ring is right")]
     return {
-      ...{ chordLookups: lookups, chordState: state, chordChurn: phases, chordRight: right, chordSpread: spread },
+      chordLookups: lookups,
+      chordState: state,
+      chordChurn: phases,
+      chordRight: right,
+      chordSpread: spread,
       chordCrossCheck: { head: ["", "nodes", "partitions looked up", "owner as in the table"], rows },
       chordBalance: balanceTable(seed),
     }

@@ -16,8 +16,11 @@ const CARRIED_BYTES = 20 + 32 + 22
 function callBytes(): number {
   const { request, response } = SHARD_CALLS.deviceStates
   const call = encodeCall(1, {
-    ...{ method: CALL_NUMBERS.deviceStates, callClass: "client", deadlineMs: REMOTE_LIMITS.statesMs },
-    ...{ lengthBytes: 0, header: request.encode(undefined) },
+    method: CALL_NUMBERS.deviceStates,
+    callClass: "client",
+    deadlineMs: REMOTE_LIMITS.statesMs,
+    lengthBytes: 0,
+    header: request.encode(undefined),
   })
   const states = response.encode([{ id: deviceIdOf(1), isWritable: true, isFull: false }])
   return call.length + encodeAnswer(1, 0, states).length + 2 * CARRIED_BYTES

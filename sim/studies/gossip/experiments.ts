@@ -230,9 +230,16 @@ export function heartbeatsUnder(nodes: number, seed: number, fault: Fault, settl
   for (const sinceMs of since.values()) unwrittenMs += events.nowMs - sinceMs
   const size = (set: ReadonlySet<unknown> | undefined): number => set?.size ?? 0
   return {
-    ...{ interruptions, unwrittenShare: unwrittenMs / (events.nowMs * nodes * (nodes - 1)), unwrittenPairs },
-    ...{ silent: size(silent), cutOff: size(cutOff), silentMsMost, ended: size(ended), offline: size(offline) },
-    ...{ heldBack: size(heldBack), unwrittenAtEnd: since.size },
+    interruptions,
+    unwrittenShare: unwrittenMs / (events.nowMs * nodes * (nodes - 1)),
+    unwrittenPairs,
+    silent: size(silent),
+    cutOff: size(cutOff),
+    silentMsMost,
+    ended: size(ended),
+    offline: size(offline),
+    heldBack: size(heldBack),
+    unwrittenAtEnd: since.size,
   }
 }
 

@@ -221,7 +221,9 @@ export class HeartbeatStore {
     const { offline, heldBack } = silentNodes(this.record, outOfReachMs)
     const ended = silences.processesSilentFor(endAfterMs, endStartingAfterMs, own)
     this.watch.observed(number, {
-      ...{ silentMs: silences.ofNodes(), outOfReachMs, ended },
+      silentMs: silences.ofNodes(),
+      outOfReachMs,
+      ended,
       cutOff: this.rows.rows.flatMap(({ name }) => (silences.isCutOff(name) ? [name] : [])),
       offline: offline.map(id => this.numberOf(id)),
       heldBack: heldBack.flatMap(({ devices }) => devices.map(id => this.numberOf(id))),

@@ -50,8 +50,13 @@ function lossTable(seed: number): StudyTable {
     const swim = swimUnder(ALL_PAIRS_NODES, seed, fault)
     const hayloft = heartbeatsUnder(ALL_PAIRS_NODES, seed, fault)
     return [
-      ...[percent(loss, 0), figure(swim.suspicions), figure(swim.dead), figure(swim.deadAtEnd)],
-      ...[figure(hayloft.interruptions), percent(hayloft.unwrittenShare, 3), seconds(hayloft.silentMsMost)],
+      percent(loss, 0),
+      figure(swim.suspicions),
+      figure(swim.dead),
+      figure(swim.deadAtEnd),
+      figure(hayloft.interruptions),
+      percent(hayloft.unwrittenShare, 3),
+      seconds(hayloft.silentMsMost),
       ...[hayloft.silent, hayloft.cutOff, hayloft.ended, hayloft.offline].map(each => figure(each)),
     ]
   }
@@ -95,8 +100,13 @@ function faultsTable(seed: number): StudyTable {
     const swim = swimUnder(ALL_PAIRS_NODES, seed, fault, settleMs)
     const hayloft = heartbeatsUnder(ALL_PAIRS_NODES, seed, fault, settleMs)
     return [
-      ...[name, figure(swim.dead), figure(swim.observersMost), figure(swim.deadAtEnd)],
-      ...[figure(hayloft.unwrittenPairs), figure(hayloft.unwrittenAtEnd), ...decided(hayloft)],
+      name,
+      figure(swim.dead),
+      figure(swim.observersMost),
+      figure(swim.deadAtEnd),
+      figure(hayloft.unwrittenPairs),
+      figure(hayloft.unwrittenAtEnd),
+      ...decided(hayloft),
     ]
   })
   const head = [
@@ -122,8 +132,14 @@ function costsTable(nodes: number, seed: number): StudyTable {
     const swim = swimCosts(count, seed)
     const { messages, bytes, queries, rows, databaseBytes } = heartbeatCosts(count)
     return [
-      ...[figure(count), figure(swim.messages, 1), bytesText(swim.bytes), figure(messages, 1), bytesText(bytes)],
-      ...[figure(queries, 1), figure(rows), bytesText(databaseBytes)],
+      figure(count),
+      figure(swim.messages, 1),
+      bytesText(swim.bytes),
+      figure(messages, 1),
+      bytesText(bytes),
+      figure(queries, 1),
+      figure(rows),
+      bytesText(databaseBytes),
     ]
   }
   const head = ["nodes", "SWIM: messages of a node a second", "bytes", "Hayloft: messages of a node a second", "bytes"]

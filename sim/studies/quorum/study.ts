@@ -51,7 +51,9 @@ function historiesTable(played: readonly Played[]): StudyTable {
     const of = (count: (history: History) => number): number => sum(histories.map(count))
     const checked = histories.map(history => history.explainedKeys)
     return [
-      ...[name, figure(writes.filter(({ end }) => end === "done").length), figure(answered)],
+      name,
+      figure(writes.filter(({ end }) => end === "done").length),
+      figure(answered),
       figure(of(history => history.staleReads)),
       figure(of(history => history.lostWrites)),
       `${sum(checked.map(({ explained }) => explained))} of ${sum(checked.map(({ keys }) => keys))}`,
@@ -115,8 +117,10 @@ function lossesTable(played: readonly Played[]): StudyTable {
     return [share(1), share(2)]
   }
   const row = ({ name, histories }: Played): string[] => [
-    ...[name, figure(histories[HEALTHY]?.store.bytesPerByte ?? 0, 2)],
-    ...[...cells(histories, HEALTHY), ...cells(histories, TWO_VANISH)],
+    name,
+    figure(histories[HEALTHY]?.store.bytesPerByte ?? 0, 2),
+    ...cells(histories, HEALTHY),
+    ...cells(histories, TWO_VANISH),
   ]
   const head = ["rule", "bytes on disks for each", "survive any lost disk", "any two", "if two servers vanish: any one"]
   return { head: [...head, "any two "], rows: played.map(row) }

@@ -19,8 +19,11 @@ async function append(nodes: TestNodes, name: string, first: number): Promise<re
   for (const [i, body] of records.entries()) {
     const headers = { "x-hayloft-append-id": `${name}-${i}` }
     const { status, text } = await anywhere(nodes, first + i, "POST", {
-      ...{ bucket: BUCKET, key: KEY, query: "append" },
-      ...{ headers, body },
+      bucket: BUCKET,
+      key: KEY,
+      query: "append",
+      headers,
+      body,
     })
     assert.equal(status, 200, text)
   }

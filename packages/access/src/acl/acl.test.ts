@@ -15,7 +15,10 @@ const rootOf = (accountId: AccountId): Principal => ({
   kind: "root",
   accountId,
   accountNumber: parseAccountNumber("123456789012"),
-  ...{ arn: "arn:aws:iam::123456789012:root", userId: "123456789012", tags: [], issuedMs: undefined },
+  arn: "arn:aws:iam::123456789012:root",
+  userId: "123456789012",
+  tags: [],
+  issuedMs: undefined,
 })
 const anonymous: Principal = { kind: "anonymous" }
 
@@ -68,8 +71,14 @@ const ALLOWED: Readonly<Record<lists.AclResource, Readonly<Record<AclPermission,
     READ_ACP: ["GetBucketAcl"],
     WRITE_ACP: ["PutBucketAcl"],
     FULL_CONTROL: [
-      ...["ListBucket", "ListBucketVersions", "ListBucketMultipartUploads"],
-      ...["PutObject", "DeleteObject", "DeleteObjectVersion", "GetBucketAcl", "PutBucketAcl"],
+      "ListBucket",
+      "ListBucketVersions",
+      "ListBucketMultipartUploads",
+      "PutObject",
+      "DeleteObject",
+      "DeleteObjectVersion",
+      "GetBucketAcl",
+      "PutBucketAcl",
     ],
   },
   object: {
@@ -78,15 +87,28 @@ const ALLOWED: Readonly<Record<lists.AclResource, Readonly<Record<AclPermission,
     READ_ACP: ["GetObjectAcl", "GetObjectVersionAcl"],
     WRITE_ACP: ["PutObjectAcl", "PutObjectVersionAcl"],
     FULL_CONTROL: [
-      ...["GetObject", "GetObjectVersion", "GetObjectAcl", "GetObjectVersionAcl"],
-      ...["PutObjectAcl", "PutObjectVersionAcl"],
+      "GetObject",
+      "GetObjectVersion",
+      "GetObjectAcl",
+      "GetObjectVersionAcl",
+      "PutObjectAcl",
+      "PutObjectVersionAcl",
     ],
   },
 }
 /** Actions that no list decides. */
 const NEVER = [
-  ...["DeleteBucket", "GetBucketPolicy", "PutBucketPolicy", "GetBucketLocation", "PutBucketCORS", "ListAllMyBuckets"],
-  ...["GetObjectTagging", "PutObjectTagging", "AbortMultipartUpload", "getobject", "*"],
+  "DeleteBucket",
+  "GetBucketPolicy",
+  "PutBucketPolicy",
+  "GetBucketLocation",
+  "PutBucketCORS",
+  "ListAllMyBuckets",
+  "GetObjectTagging",
+  "PutObjectTagging",
+  "AbortMultipartUpload",
+  "getobject",
+  "*",
 ]
 
 test("each permission allows the actions of Amazon's table, and nothing else", () => {

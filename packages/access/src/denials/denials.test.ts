@@ -9,14 +9,18 @@ import { Denials, DENIALS_KEPT, type DeniedRequest } from "./denials.js"
 const idOf = (number: number): string => number.toString(16).toUpperCase().padStart(16, "0")
 
 const denied = (number: number, more: Partial<DeniedRequest> = {}): DeniedRequest => ({
-  ...{ requestId: idOf(number), deniedMs: 1, service: "s3", operation: "GetObject", status: 403, code: "AccessDenied" },
-  ...{
-    remoteAddress: "192.0.2.1",
-    accessKeyId: undefined,
-    principal: undefined,
-    action: undefined,
-    resource: undefined,
-  },
+  requestId: idOf(number),
+  deniedMs: 1,
+  service: "s3",
+  operation: "GetObject",
+  status: 403,
+  code: "AccessDenied",
+
+  remoteAddress: "192.0.2.1",
+  accessKeyId: undefined,
+  principal: undefined,
+  action: undefined,
+  resource: undefined,
   ...more,
 })
 

@@ -10,15 +10,28 @@ import { explainDenial } from "./explain-denial-core.js"
 
 const ID = "0123456789ABCDEF"
 const KEY: AccessKey = {
-  ...{ id: parseAccessKeyId("AKIAONE"), accountId: parseAccountId("a"), userName: undefined, createdMs: 0 },
-  ...{ isActive: true, service: undefined },
+  id: parseAccessKeyId("AKIAONE"),
+  accountId: parseAccountId("a"),
+  userName: undefined,
+  createdMs: 0,
+  isActive: true,
+  service: undefined,
 }
 
 function explained(failure: Failure, key?: AccessKey, principal?: ReturnType<typeof userOf>): string {
   const denials = new Denials()
   const request = {
-    ...{ requestId: ID, deniedMs: 1_000, service: "s3", operation: "GetObject", status: 403, code: "AccessDenied" },
-    ...{ remoteAddress: "", accessKeyId: "AKIAONE", principal, action: "s3:GetObject", resource: "arn:aws:s3:::b/k" },
+    requestId: ID,
+    deniedMs: 1_000,
+    service: "s3",
+    operation: "GetObject",
+    status: 403,
+    code: "AccessDenied",
+    remoteAddress: "",
+    accessKeyId: "AKIAONE",
+    principal,
+    action: "s3:GetObject",
+    resource: "arn:aws:s3:::b/k",
   }
   denials.note(request, failure)
   const found = denials.find(ID)

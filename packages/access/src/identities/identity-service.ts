@@ -77,8 +77,16 @@ export class IdentityService implements Identities {
     checkPath(path)
     checkTags(tags)
     const identity = {
-      ...{ kind, name, path, id: this.randomId(kind), tags, boundary },
-      ...{ inline: [], attached: [], groups: [], keys: [] },
+      kind,
+      name,
+      path,
+      id: this.randomId(kind),
+      tags,
+      boundary,
+      inline: [],
+      attached: [],
+      groups: [],
+      keys: [],
       role: role && { ...role, ...(await this.checkRole(role)) },
     }
     return this.shown(await this.directory.change(identities.createIdentity(accountId, identity)))

@@ -55,7 +55,9 @@ export class AwsKeys implements KeyProvider {
 
   rewrap({ name }: ProviderKey, ciphertext: Uint8Array, context: EncryptionContext): Promise<Uint8Array> {
     const body = {
-      ...{ CiphertextBlob: base64(ciphertext), SourceKeyId: name, DestinationKeyId: name },
+      CiphertextBlob: base64(ciphertext),
+      SourceKeyId: name,
+      DestinationKeyId: name,
       ...membersOf({ SourceEncryptionContext: context, DestinationEncryptionContext: context }),
     }
     return this.call("ReEncrypt", body, json => bytesMember(json, "CiphertextBlob"))
@@ -84,9 +86,12 @@ export class AwsKeys implements KeyProvider {
     const { endpoint, region } = this.settings
     const { web, clock } = this.seams
     const rawHeaders = [
-      ...["host", new URL(endpoint).host],
-      ...["content-type", "application/x-amz-json-1.1"],
-      ...["x-amz-target", `TrentService.${action}`],
+      "host",
+      new URL(endpoint).host,
+      "content-type",
+      "application/x-amz-json-1.1",
+      "x-amz-target",
+      `TrentService.${action}`,
       ...(sessionToken === undefined ? [] : ["x-amz-security-token", sessionToken]),
     ]
     const call = { method: "POST", rawTarget: "/", rawHeaders } as const
@@ -115,9 +120,18 @@ function headersOf(rawHeaders: readonly string[]): Readonly<Record<string, strin
 
 /** By code, as the "Exception" or "#" around it varies. */
 const REFUSALS: ReadonlySet<string> = new Set([
-  ...["AccessDenied", "UnrecognizedClient", "InvalidSignature", "SignatureDoesNotMatch", "IncompleteSignature"],
-  ...["InvalidClientTokenId", "MissingAuthenticationToken", "ExpiredToken", "RequestExpired", "OptInRequired"],
-  ...["NotAuthorized", "InvalidAccessKeyId"],
+  "AccessDenied",
+  "UnrecognizedClient",
+  "InvalidSignature",
+  "SignatureDoesNotMatch",
+  "IncompleteSignature",
+  "InvalidClientTokenId",
+  "MissingAuthenticationToken",
+  "ExpiredToken",
+  "RequestExpired",
+  "OptInRequired",
+  "NotAuthorized",
+  "InvalidAccessKeyId",
 ])
 const THROTTLES: ReadonlySet<string> = new Set([
   "Throttling",

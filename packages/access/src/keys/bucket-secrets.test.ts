@@ -42,8 +42,15 @@ class Kms implements DataKeys {
 
 function plantBucket(metadata: MemoryMetadata, id: BucketId, state: "open" | "closing" = "open"): void {
   const record = {
-    ...{ id, name: parseBucketName(`bucket-${id}`), owner: parseAccountId("root"), createdMs: 1, location: "" },
-    ...({ versioning: "never", state, settingsVersion: 1, settings: [] } as const),
+    id,
+    name: parseBucketName(`bucket-${id}`),
+    owner: parseAccountId("root"),
+    createdMs: 1,
+    location: "",
+    versioning: "never" as const,
+    state,
+    settingsVersion: 1,
+    settings: [],
   }
   metadata.plant("buckets", bucketRowKey(id), encodeBucket(record))
 }

@@ -23,8 +23,12 @@ function bound(key: SealingKey): string {
     bindKeyOf(SECRET),
     { key, secret: 4, salt: SALT },
     {
-      ...{ bucketId: parseBucketId(5_000_000_007), key: objectKeyOfText("ké/y"), random: sha("random").subarray(0, 8) },
-      ...{ sizeBytes: 2 ** 40 + 5, md5: createHash("md5").update("etag").digest(), parts: 3 },
+      bucketId: parseBucketId(5_000_000_007),
+      key: objectKeyOfText("ké/y"),
+      random: sha("random").subarray(0, 8),
+      sizeBytes: 2 ** 40 + 5,
+      md5: createHash("md5").update("etag").digest(),
+      parts: 3,
     },
   )
   return hexOf(bind)

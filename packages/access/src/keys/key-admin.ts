@@ -191,8 +191,17 @@ export class KeyAdmin implements NamedKeys {
     for await (const { name, keyId } of this.keys.aliases(accountId)) if (keyId === id) aliases.push(name)
     const { arn } = this.keys.keyOf(record, holder)
     return {
-      ...{ id, arn, accountId, description, state, deletionMs, external, aliases, versions: versions.length },
-      ...{ createdMs: versions[0]?.createdMs ?? 0, nextRotationMs: nextRotationMs(record) },
+      id,
+      arn,
+      accountId,
+      description,
+      state,
+      deletionMs,
+      external,
+      aliases,
+      versions: versions.length,
+      createdMs: versions[0]?.createdMs ?? 0,
+      nextRotationMs: nextRotationMs(record),
     }
   }
 }

@@ -112,7 +112,11 @@ export class KeyPolicies {
 
   decide({ principal, policies, context, nowMs }: KeyCaller, key: NamedKey, use: KeyUse): Decision {
     const request = {
-      ...{ principal, action: use.action, resource: key.arn, owner: key.holder, nowMs },
+      principal,
+      action: use.action,
+      resource: key.arn,
+      owner: key.holder,
+      nowMs,
       context: contextOf(context, principal, key, use),
     }
     return decide(request, policies, { policy: this.policyOf(key.record.policy), acl: undefined })

@@ -122,8 +122,16 @@ export class KeyService implements DataKeys {
   /** A key that does not exist yet, for decisions about its policy. */
   future({ accountId, accountNumber }: KeyHolder, policy: string): NamedKey {
     const record: KmsKeyRecord = {
-      ...{ id: this.randomId(), accountId, policy, description: "", state: "enabled", tags: [], versions: [] },
-      ...{ deletionMs: undefined, rotation: undefined, external: undefined },
+      id: this.randomId(),
+      accountId,
+      policy,
+      description: "",
+      state: "enabled",
+      tags: [],
+      versions: [],
+      deletionMs: undefined,
+      rotation: undefined,
+      external: undefined,
     }
     return this.keyOf(record, { accountId, accountNumber })
   }
@@ -328,8 +336,15 @@ export class KeyService implements DataKeys {
     }
     for (const { version } of versions) await materials.get(id, version)
     const record: KmsKeyRecord = {
-      ...{ id, accountId, policy, description: "", state: "disabled", tags: [] },
-      ...{ deletionMs: undefined, rotation: undefined, external: undefined },
+      id,
+      accountId,
+      policy,
+      description: "",
+      state: "disabled",
+      tags: [],
+      deletionMs: undefined,
+      rotation: undefined,
+      external: undefined,
       versions: versions.map(({ createdMs }) => ({ createdMs, isOnDemand: false })),
     }
     await metadata.run(restoreKmsKey(record))

@@ -27,15 +27,14 @@ function world() {
       if (lacking.has(bucketId)) throw fail("keysUnavailable", { bucketId })
       throw fail("accessDenied")
     },
-    ...{
-      bind: unused,
-      checkBind: unused,
-      rowsOf: unused,
-      digestKey: unused,
-      openSecret: unused,
-      restoreSecret: unused,
-      restore: unused,
-    },
+
+    bind: unused,
+    checkBind: unused,
+    rowsOf: unused,
+    digestKey: unused,
+    openSecret: unused,
+    restoreSecret: unused,
+    restore: unused,
   }
   const watched = troubles.watching(keys)
   const create = async (bucketId = PHOTOS) => watched.create(bucketId, { mode: "s3" })

@@ -43,7 +43,11 @@ class World {
       throw fail("keyServiceUnavailable")
     }
     this.keys = new KeyService({
-      ...{ metadata, materials, accounts, external, region: "eu" },
+      metadata,
+      materials,
+      accounts,
+      external,
+      region: "eu",
       random: new SimRandom(seed),
     })
     const count = async () => {

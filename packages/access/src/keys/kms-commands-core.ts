@@ -109,7 +109,9 @@ export const createKmsKey = command<[key: NewKmsKey, alias: FirstAlias | undefin
     checkNew(view, newKey, alias)
     const key: KmsKeyRecord = {
       ...newKey,
-      ...{ state: "enabled", deletionMs: undefined, rotation: undefined },
+      state: "enabled",
+      deletionMs: undefined,
+      rotation: undefined,
       versions: [{ createdMs: nowMs, isOnDemand: false }],
     }
     const writes = [keyWrite(key)]

@@ -155,7 +155,12 @@ test("a record is bound to bucket, key, version, size, ETag, parts and its whole
   const keys = open()
   const random = new Uint8Array(8).fill(1)
   const facts: BoundFacts = {
-    ...{ bucketId: PHOTOS, key: objectKeyOfText("a"), random, sizeBytes: 5, md5: new Uint8Array(16), parts: 1 },
+    bucketId: PHOTOS,
+    key: objectKeyOfText("a"),
+    random,
+    sizeBytes: 5,
+    md5: new Uint8Array(16),
+    parts: 1,
   }
   const { sealing } = await keys.create(PHOTOS, WITH_KMS)
   const bound = await keys.bind(sealing, facts)

@@ -96,7 +96,9 @@ export class VaultKeys implements KeyProvider {
     const { url, mount, namespace } = this.settings
     const path = [...mount.split("/"), operation, name].map(encodeURIComponent).join("/")
     const headers = {
-      ...{ "content-type": "application/json", "x-vault-request": "true", "x-vault-token": token },
+      "content-type": "application/json",
+      "x-vault-request": "true",
+      "x-vault-token": token,
       ...(namespace !== undefined && { "x-vault-namespace": namespace }),
     }
     const authorities = await this.files.authorities?.text()

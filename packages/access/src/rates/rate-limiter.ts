@@ -100,7 +100,11 @@ export class RateLimiter {
 
   report(): readonly RateReport[] {
     return [...this.holders.values()].map(({ of, rates }) => ({
-      ...{ holder: of.holder, id: of.id, refused: rates.refused, paced: rates.paced, waiting: rates.waiting },
+      holder: of.holder,
+      id: of.id,
+      refused: rates.refused,
+      paced: rates.paced,
+      waiting: rates.waiting,
     }))
   }
 

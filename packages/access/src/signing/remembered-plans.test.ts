@@ -42,7 +42,8 @@ function anySigned(): { request: SignableRequest; signedMs: number } {
     method: oneOf("GET", "PUT", "HEAD"),
     rawTarget: oneOf("/b/k", "/b/a/b~c_d.e-f", "/b/k?x-id=GetObject", "/b/k?b=%20&a&c=1&a=0", "/b//k", ...WITH_ESCAPES),
     rawHeaders: [
-      ...["host", "h:9000"],
+      "host",
+      "h:9000",
       ...oneOf([], ["Accept", "a  b"], ["x-amz-meta-n", " two  blanks "], ["X-Amz-User-Agent", "\u00e4\t\u00ff"]),
       ...oneOf([], [], ["x-amz-meta-m", " before"], ["x-amz-meta-m", "behind "], ["x-amz-meta-m", "a: b"]),
       ...oneOf([], ["Content-Type", "text/plain"], ["x-amz-meta-n", "1", "x-amz-meta-n", "2"]),

@@ -34,7 +34,12 @@ export interface RequestSignature {
 /** Not signed, because proxies may change them. */
 /** Proxies add to `cdn-loop`, and may change the others. */
 const UNSIGNED_HEADERS = new Set([
-  ...["authorization", "cdn-loop", "connection", "expect", "user-agent", "transfer-encoding"],
+  "authorization",
+  "cdn-loop",
+  "connection",
+  "expect",
+  "user-agent",
+  "transfer-encoding",
 ])
 
 /**

@@ -435,7 +435,9 @@ function codesOf(
 ): readonly ErrorCode[] {
   const codes = [...new Set([...Object.keys(kinds), ...Object.keys(own)])].sort()
   return codes.map(code => ({
-    ...{ api, code, kinds: kinds[code] ?? [] },
+    api,
+    code,
+    kinds: kinds[code] ?? [],
     ...(own[code] !== undefined && { text: own[code] }),
     ...(remedies[code] !== undefined && { remedies: remedies[code] }),
   }))

@@ -48,8 +48,12 @@ export interface Explanation extends Partial<Text> {
 const firstSentence = (text: string): string => /^.*?[.:](?= |$)/.exec(text)?.[0].slice(0, -1) ?? text
 
 const ofEvent = (code: string, event: LogText): Explanation => ({
-  ...{ code, type: "log", level: event.level, summary: firstSentence(event.cause) },
-  ...{ cause: event.cause, action: event.action },
+  code,
+  type: "log",
+  level: event.level,
+  summary: firstSentence(event.cause),
+  cause: event.cause,
+  action: event.action,
   ...(event.page !== undefined && { page: event.page }),
 })
 
@@ -72,7 +76,9 @@ function codesOf(kind: FailureKind): Explanation["codes"] {
 function ofFailure(kind: FailureKind): Explanation {
   const codes = codesOf(kind)
   return {
-    ...{ code: kind, type: "failure", summary: FAILURES[kind].message },
+    code: kind,
+    type: "failure",
+    summary: FAILURES[kind].message,
     ...FAILURE_TEXTS[kind],
     ...(codes !== undefined && { codes }),
   }
@@ -83,7 +89,7 @@ function ofErrorCode(error: ErrorCode): Explanation {
   const failures = kinds.map(kind => ({ kind, meaning: FAILURES[kind].message }))
   const summary =
     text === undefined ? kinds.map(kind => FAILURES[kind].message).join("; or ") : firstSentence(text.cause)
-  return { ...{ code, type: api, summary }, ...text, ...(failures.length > 0 && { failures }) }
+  return { code, type: api, summary, ...text, ...(failures.length > 0 && { failures }) }
 }
 
 const KINDS = Object.keys(FAILURES).filter((name): name is FailureKind => Object.hasOwn(FAILURES, name))

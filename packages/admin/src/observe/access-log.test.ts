@@ -12,7 +12,11 @@ const HOST_ID = "s9lzHYrFp76ZVxRcpX9+5cjAnEH2ROuNkd2BHfIa6UkFVdtjf5mKR3/eTPFvsiP
 const DONE_MS = Date.UTC(2019, 1, 6, 0, 0, 38, 7)
 
 const SUBJECT = {
-  ...{ bucketName: "pictures", admittedTo: "pictures", accountId: OWNER, requester: OWNER, bucketOwner: OWNER },
+  bucketName: "pictures",
+  admittedTo: "pictures",
+  accountId: OWNER,
+  requester: OWNER,
+  bucketOwner: OWNER,
   signature: { version: "AWS4-HMAC-SHA256", form: "header" },
 } as const
 
@@ -25,10 +29,20 @@ const requestOf = ({ sent = {}, answered = {}, ...more }: Partial<FinishedReques
   const request = { "user-agent": "S3Console/0.4", host: "pictures.s3.us-west-1.amazonaws.com", ...sent }
   const answer: Record<string, string> = { "x-amz-id-2": HOST_ID, ...answered }
   return {
-    ...{ requestId: "3E57427F3EXAMPLE", method: "GET", rawTarget: "/pictures?versioning", httpVersion: "1.1" },
-    ...{ status: 200, notes: { operation: "GetBucketVersioning", bucket: "pictures" }, subject: SUBJECT },
-    ...{ remoteAddress: "192.0.2.3", tlsVersion: "1.2", tlsCipher: "ECDHE-RSA-AES128-GCM-SHA256" },
-    ...{ receivedBytes: 0, sentBytes: 113, clientGone: false, polledMs: 0 },
+    requestId: "3E57427F3EXAMPLE",
+    method: "GET",
+    rawTarget: "/pictures?versioning",
+    httpVersion: "1.1",
+    status: 200,
+    notes: { operation: "GetBucketVersioning", bucket: "pictures" },
+    subject: SUBJECT,
+    remoteAddress: "192.0.2.3",
+    tlsVersion: "1.2",
+    tlsCipher: "ECDHE-RSA-AES128-GCM-SHA256",
+    receivedBytes: 0,
+    sentBytes: 113,
+    clientGone: false,
+    polledMs: 0,
     timing: { totalMs: 7, turnaroundMs: 3.4, fields: () => ({ authMs: 1, totalMs: 7 }) },
     header: name => (name in request ? request[name as keyof typeof request] : undefined),
     answerHeader: name => answer[name],
@@ -50,9 +64,14 @@ test("s3: the first example of Amazon's page", () => {
 
 test("s3: an upload with a version, a presigned read of a range, an anonymous error", () => {
   const put = requestOf({
-    ...{ method: "PUT", rawTarget: "/pictures/2019/%C3%A9%20a.jpg", receivedBytes: 4_000, sentBytes: 0 },
-    ...{ notes: { operation: "PutObject" }, subject: { ...SUBJECT, keyText: "2019/é a.jpg" } },
-    ...{ sent: { "x-amz-decoded-content-length": "3900" }, answered: { "x-amz-version-id": "3HL4kqtJvjVBH40Nrjfkd" } },
+    method: "PUT",
+    rawTarget: "/pictures/2019/%C3%A9%20a.jpg",
+    receivedBytes: 4_000,
+    sentBytes: 0,
+    notes: { operation: "PutObject" },
+    subject: { ...SUBJECT, keyText: "2019/é a.jpg" },
+    sent: { "x-amz-decoded-content-length": "3900" },
+    answered: { "x-amz-version-id": "3HL4kqtJvjVBH40Nrjfkd" },
   })
   assert.match(
     lineOf(put) ?? "",
@@ -60,8 +79,13 @@ test("s3: an upload with a version, a presigned read of a range, an anonymous er
   )
   const rawTarget = "/pictures/k?X-Amz-Credential=AK%2F1&X-Amz-Signature=abc123&X-Amz-Security-Token=tok&partNumber=1"
   const read = requestOf({
-    ...{ rawTarget, status: 206, sentBytes: 10, notes: { operation: "GetObject" }, tlsVersion: undefined },
-    ...{ tlsCipher: undefined, subject: { ...SUBJECT, keyText: "k", signature: { version: "AWS", form: "query" } } },
+    rawTarget,
+    status: 206,
+    sentBytes: 10,
+    notes: { operation: "GetObject" },
+    tlsVersion: undefined,
+    tlsCipher: undefined,
+    subject: { ...SUBJECT, keyText: "k", signature: { version: "AWS", form: "query" } },
     answered: { "content-range": "bytes 0-9/5000" },
   })
   assert.match(
@@ -69,7 +93,8 @@ test("s3: an upload with a version, a presigned read of a range, an anonymous er
     /"GET \/pictures\/k\?X-Amz-Credential=AK%2F1&X-Amz-Signature=REDACTED&X-Amz-Security-Token=REDACTED&partNumber=1 HTTP\/1\.1" 206 - 10 5000 .* SigV2 - QueryString pictures\.s3\.us-west-1\.amazonaws\.com - - -\n$/,
   )
   const denied = requestOf({
-    ...{ status: 403, subject: { bucketName: "pictures", keyText: "k" } },
+    status: 403,
+    subject: { bucketName: "pictures", keyText: "k" },
     notes: { operation: "HeadObject", failure: "AccessDenied" },
   })
   assert.match(
@@ -84,7 +109,9 @@ test("s3: requests that name no bucket have no line; nothing that a client sends
   const evil = 'x" 200 -\n\r\u0000 é'
   const line = lineOf(
     requestOf({
-      ...{ subject: { ...SUBJECT, bucketName: evil, keyText: evil }, rawTarget: `/${evil}`, status: undefined },
+      subject: { ...SUBJECT, bucketName: evil, keyText: evil },
+      rawTarget: `/${evil}`,
+      status: undefined,
       sent: { "user-agent": evil, referer: evil, host: evil },
       answered: { "x-amz-version-id": evil },
     }),
@@ -125,17 +152,28 @@ test("json: what watchers see of a request, with the caller, the version and whe
   const request = requestOf({ rawTarget: "/pictures/k?X-Amz-Signature=secret", sent: { referer: "https://a/" } })
   const line = accessLineOf("json", { server: "s3", node: "n1", atMs: DONE_MS, request })
   assert.deepEqual(JSON.parse(line ?? ""), {
-    ...{ time: "2019-02-06T00:00:38.000Z", node: "n1", server: "s3", requestId: "3E57427F3EXAMPLE", method: "GET" },
-    ...{
-      operation: "GetBucketVersioning",
-      path: "/pictures/k",
-      bucket: "pictures",
-      status: 200,
-      authMs: 1,
-      totalMs: 7,
-    },
-    ...{ turnaroundMs: 3.4, receivedBytes: 0, sentBytes: 113, remoteAddress: "192.0.2.3", userAgent: "S3Console/0.4" },
-    ...{ account: OWNER, requester: OWNER, httpVersion: "1.1", tlsVersion: "1.2", referer: "https://a/" },
+    time: "2019-02-06T00:00:38.000Z",
+    node: "n1",
+    server: "s3",
+    requestId: "3E57427F3EXAMPLE",
+    method: "GET",
+
+    operation: "GetBucketVersioning",
+    path: "/pictures/k",
+    bucket: "pictures",
+    status: 200,
+    authMs: 1,
+    totalMs: 7,
+    turnaroundMs: 3.4,
+    receivedBytes: 0,
+    sentBytes: 113,
+    remoteAddress: "192.0.2.3",
+    userAgent: "S3Console/0.4",
+    account: OWNER,
+    requester: OWNER,
+    httpVersion: "1.1",
+    tlsVersion: "1.2",
+    referer: "https://a/",
     host: "pictures.s3.us-west-1.amazonaws.com",
   })
 })

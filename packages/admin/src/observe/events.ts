@@ -54,10 +54,26 @@ const RANDOM_LENGTH = 8
 
 /** Lines of the log below warn that are events. */
 const LIFE_EVENTS: ReadonlySet<string> = new Set([
-  ...["started", "stopping", "store_changed", "repair_done", "further_disk_may_fail_again", "store_opened_again"],
-  ...["device_returned", "device_removed", "device_joined", "device_encrypted", "device_replaced_by_emptied_folder"],
-  ...["metadata_replica_added", "metadata_replica_removed", "store_encrypted", "store_reconciled", "node_left"],
-  ...["master_key_rotated", "bucket_erasure_began", "bucket_erased", "key_service_reachable_again"],
+  "started",
+  "stopping",
+  "store_changed",
+  "repair_done",
+  "further_disk_may_fail_again",
+  "store_opened_again",
+  "device_returned",
+  "device_removed",
+  "device_joined",
+  "device_encrypted",
+  "device_replaced_by_emptied_folder",
+  "metadata_replica_added",
+  "metadata_replica_removed",
+  "store_encrypted",
+  "store_reconciled",
+  "node_left",
+  "master_key_rotated",
+  "bucket_erasure_began",
+  "bucket_erased",
+  "key_service_reachable_again",
 ])
 
 interface EventList extends EventPage {

@@ -30,10 +30,18 @@ export function liveRequestOf(server: string, atMs: number, request: FinishedReq
     userAgent: textNote(request.header("user-agent")),
   }
   return {
-    ...{ atMs, server, requestId: request.requestId, method: request.method.slice(0, 32) },
-    ...{ operation: textNote(notes["operation"]) ?? "none", path: cut(request.rawTarget.split("?", 1)[0] ?? "") },
-    ...{ status, receivedBytes: request.receivedBytes, sentBytes: request.sentBytes },
-    ...{ remoteAddress: request.remoteAddress, totalMs: 0, ...request.timing.fields() },
+    atMs,
+    server,
+    requestId: request.requestId,
+    method: request.method.slice(0, 32),
+    operation: textNote(notes["operation"]) ?? "none",
+    path: cut(request.rawTarget.split("?", 1)[0] ?? ""),
+    status,
+    receivedBytes: request.receivedBytes,
+    sentBytes: request.sentBytes,
+    remoteAddress: request.remoteAddress,
+    totalMs: 0,
+    ...request.timing.fields(),
     ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)),
     ...(request.clientGone && { clientGone: true }),
   }

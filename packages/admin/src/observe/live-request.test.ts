@@ -12,19 +12,24 @@ import { Traffic } from "./traffic.js"
 const SUBJECT = { bucketName: "photos", keyText: "cats/é.jpg", accountId: "team", admittedTo: "photos" }
 
 const requestOf = (more: Partial<FinishedRequest> = {}): FinishedRequest => ({
-  ...{ requestId: "00000000000000AA", method: "GET", rawTarget: "/photos/cats/%C3%A9.jpg?X-Amz-Signature=secret" },
-  ...{ status: 200, notes: { operation: "GetObject", bucket: "photos", accessKeyId: "AKIA1" }, subject: SUBJECT },
-  ...{
-    remoteAddress: "192.0.2.1",
-    tlsVersion: undefined,
-    receivedBytes: 0,
-    sentBytes: 7,
-    clientGone: false,
-    polledMs: 0,
-  },
+  requestId: "00000000000000AA",
+  method: "GET",
+  rawTarget: "/photos/cats/%C3%A9.jpg?X-Amz-Signature=secret",
+  status: 200,
+  notes: { operation: "GetObject", bucket: "photos", accessKeyId: "AKIA1" },
+  subject: SUBJECT,
+
+  remoteAddress: "192.0.2.1",
+  tlsVersion: undefined,
+  receivedBytes: 0,
+  sentBytes: 7,
+  clientGone: false,
+  polledMs: 0,
   timing: { totalMs: 12.5, turnaroundMs: 4, fields: () => ({ authMs: 1, metaMs: 2, totalMs: 12.5 }) },
   header: name => (name === "user-agent" ? "curl/8" : "a secret"),
-  ...{ httpVersion: "1.1", tlsCipher: undefined, answerHeader: () => undefined },
+  httpVersion: "1.1",
+  tlsCipher: undefined,
+  answerHeader: () => undefined,
   ...more,
 })
 
@@ -32,10 +37,24 @@ const shown = (more: Partial<FinishedRequest> = {}) => liveRequestOf("s3", 5, re
 
 test("a request is shown with its stages, caller and client, and without its query or headers", () => {
   assert.deepEqual(shown(), {
-    ...{ atMs: 5, server: "s3", requestId: "00000000000000AA", method: "GET" },
-    ...{ operation: "GetObject", path: "/photos/cats/%C3%A9.jpg", bucket: "photos", key: "cats/é.jpg", status: 200 },
-    ...{ totalMs: 12.5, authMs: 1, metaMs: 2, receivedBytes: 0, sentBytes: 7 },
-    ...{ account: "team", accessKeyId: "AKIA1", remoteAddress: "192.0.2.1", userAgent: "curl/8" },
+    atMs: 5,
+    server: "s3",
+    requestId: "00000000000000AA",
+    method: "GET",
+    operation: "GetObject",
+    path: "/photos/cats/%C3%A9.jpg",
+    bucket: "photos",
+    key: "cats/é.jpg",
+    status: 200,
+    totalMs: 12.5,
+    authMs: 1,
+    metaMs: 2,
+    receivedBytes: 0,
+    sentBytes: 7,
+    account: "team",
+    accessKeyId: "AKIA1",
+    remoteAddress: "192.0.2.1",
+    userAgent: "curl/8",
   })
   assert.ok(!JSON.stringify(shown()).includes("secret"))
 })

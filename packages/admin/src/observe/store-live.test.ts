@@ -8,15 +8,26 @@ import { STORE_LIVE_LIMITS, StoreLive, type TraceLine } from "./store-live.js"
 import { Traffic } from "./traffic.js"
 
 const REQUEST: LiveRequest = {
-  ...{ atMs: 1, server: "s3", requestId: "00000000000000AA", method: "GET", operation: "GetObject", path: "/a/b" },
-  ...{ status: 200, totalMs: 1, receivedBytes: 0, sentBytes: 0, remoteAddress: "192.0.2.1" },
+  atMs: 1,
+  server: "s3",
+  requestId: "00000000000000AA",
+  method: "GET",
+  operation: "GetObject",
+  path: "/a/b",
+  status: 200,
+  totalMs: 1,
+  receivedBytes: 0,
+  sentBytes: 0,
+  remoteAddress: "192.0.2.1",
 }
 
 /** Node n1 of three: n2 answers as told, n3 does not run. */
 function world() {
   const clock = new SimClock()
   const it: { answer: () => TracedRequests; own: (request: LiveRequest) => void; questions: TraceQuestion[] } = {
-    ...{ answer: () => ({ requests: [], dropped: 0 }), own: () => undefined, questions: [] },
+    answer: () => ({ requests: [], dropped: 0 }),
+    own: () => undefined,
+    questions: [],
   }
   const watch = (_: unknown, push: (request: LiveRequest) => void) => {
     it.own = push
@@ -34,7 +45,8 @@ function world() {
   traffic.count(counted)
   const off = fail("peerUnreachable", { message: "it does not run" })
   const nodes = {
-    ...{ own: "n1", others: ["n2", "n3"] },
+    own: "n1",
+    others: ["n2", "n3"],
     async traffic(node: string) {
       if (node === "n3") throw off
       return traffic.counts("minute")

@@ -60,8 +60,10 @@ export function sumOfTraffic(all: readonly TrafficCounts[]): TrafficCounts {
   const sum = (of: (counts: TrafficCounts) => number): number => all.reduce((total, counts) => total + of(counts), 0)
   const bins = Math.max(0, ...all.map(counts => counts.bins.length))
   return {
-    ...{ requests: sum(({ requests }) => requests), clientErrors: sum(({ clientErrors }) => clientErrors) },
-    ...{ serverErrors: sum(({ serverErrors }) => serverErrors), sentBytes: sum(({ sentBytes }) => sentBytes) },
+    requests: sum(({ requests }) => requests),
+    clientErrors: sum(({ clientErrors }) => clientErrors),
+    serverErrors: sum(({ serverErrors }) => serverErrors),
+    sentBytes: sum(({ sentBytes }) => sentBytes),
     receivedBytes: sum(({ receivedBytes }) => receivedBytes),
     bins: Array.from({ length: bins }, (_, bin) => sum(counts => counts.bins[bin] ?? 0)),
   }
@@ -138,8 +140,12 @@ export class Ring {
     const bytes = (which: number): number => slots.reduce((sum, slot) => sum + (this.bytes[slot * 2 + which] ?? 0), 0)
     const bins = Array.from({ length: BINS }, (_, bin) => count(FIRST_BIN + bin))
     return {
-      ...{ requests: count(REQUESTS), clientErrors: count(CLIENT_ERRORS), serverErrors: count(SERVER_ERRORS) },
-      ...{ receivedBytes: bytes(0), sentBytes: bytes(1), bins: bins.slice(0, bins.findLastIndex(n => n > 0) + 1) },
+      requests: count(REQUESTS),
+      clientErrors: count(CLIENT_ERRORS),
+      serverErrors: count(SERVER_ERRORS),
+      receivedBytes: bytes(0),
+      sentBytes: bytes(1),
+      bins: bins.slice(0, bins.findLastIndex(n => n > 0) + 1),
     }
   }
 }

@@ -58,7 +58,9 @@ export function trafficReport(
   )
   const isOfNodes = nodes.length + unshown.length > 0
   return {
-    ...{ atMs, window, seconds: Math.max(1, ...all.map(({ seconds }) => seconds)) },
+    atMs,
+    window,
+    seconds: Math.max(1, ...all.map(({ seconds }) => seconds)),
     total: figuresOf(sumOfTraffic(all.map(({ total }) => total))),
     buckets: byName(all.flatMap(({ buckets }) => buckets)),
     accounts: byName(all.flatMap(({ accounts }) => accounts)),

@@ -21,7 +21,11 @@ function world() {
   const traffic = new Traffic(clock)
   const count = ({ bucket, account, status = 200, ms = 1, received = 0, sent = 0 }: Given): void =>
     traffic.count({
-      ...{ status, receivedBytes: received, sentBytes: sent, polledMs: 0, timing: { totalMs: ms } },
+      status,
+      receivedBytes: received,
+      sentBytes: sent,
+      polledMs: 0,
+      timing: { totalMs: ms },
       subject: { admittedTo: bucket, accountId: account },
     })
   const report = (window: TrafficWindow) =>

@@ -112,8 +112,11 @@ export class Traffic {
     const windowMs = (slots - 1) * slotMs + (nowMs % slotMs)
     const coveredMs = Math.max(SECOND_MS, Math.min(windowMs, nowMs - this.startedMs))
     return {
-      ...{ atMs, seconds: coveredMs / SECOND_MS, total: this.total[window].sum(nowMs) },
-      ...{ buckets: this.buckets.counts(window, nowMs), accounts: this.accounts.counts(window, nowMs) },
+      atMs,
+      seconds: coveredMs / SECOND_MS,
+      total: this.total[window].sum(nowMs),
+      buckets: this.buckets.counts(window, nowMs),
+      accounts: this.accounts.counts(window, nowMs),
       history: this.history
         .slots(nowMs)
         .map(({ sinceMs, ...counts }) => ({ sinceMs: Math.round(atMs - nowMs + sinceMs), ...counts })),

@@ -236,8 +236,13 @@ test("a busy job rests in proportion to its steps, and full speed can be request
   assert.ok(stepsMs.length >= 395, `${stepsMs.length} steps`)
   assert.deepEqual(runner.status(), [
     {
-      ...{ name: "scrub", state: "busy", isPaused: false, progress: `${stepsMs.length} steps`, lastError: undefined },
-      ...{ failuresInARow: 0, throttle: 0 },
+      name: "scrub",
+      state: "busy",
+      isPaused: false,
+      progress: `${stepsMs.length} steps`,
+      lastError: undefined,
+      failuresInARow: 0,
+      throttle: 0,
     },
   ])
   await finish()

@@ -89,13 +89,26 @@ export const setGlobal = (index: number, value: Code): Code => [value, 0x24, uns
 export const call = (func: number, ...args: readonly Code[]): Code => [args, 0x10, unsigned(func)]
 /** Repeats `body` while `condition` holds at its start. */
 export const whileTrue = (condition: Code, body: Code): Code => [
-  ...[0x02, 0x40, 0x03, 0x40], // block, loop
-  ...[condition, 0x45, 0x0d, 1], // leave the block unless it holds
-  ...[body, 0x0c, 0, 0x0b, 0x0b],
+  0x02,
+  0x40,
+  0x03,
+  0x40, // block, loop
+  condition,
+  0x45,
+  0x0d,
+  1, // leave the block unless it holds
+  body,
+  0x0c,
+  0,
+  0x0b,
+  0x0b,
 ]
 /** Two branches without a value. */
 export const ifElse = (condition: Code, then: Code, otherwise: Code = []): Code => [
-  ...[condition, 0x04, 0x40, then],
+  condition,
+  0x04,
+  0x40,
+  then,
   ...(otherwise.length > 0 ? [0x05, otherwise] : []),
   0x0b,
 ]
@@ -210,7 +223,14 @@ export function assemble(program: WasmProgram, memoryIsShared: boolean): Uint8Ar
   )
   const memory = [text("env"), text("memory"), 2, limits, unsigned(0), unsigned(PAGES_MAX)]
   const module: Code = [
-    ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    0x00,
+    0x61,
+    0x73,
+    0x6d,
+    1,
+    0,
+    0,
+    0,
     section(1, vector(types)),
     section(2, vector([memory])),
     section(3, vector(functions.map((_, index) => unsigned(index)))),

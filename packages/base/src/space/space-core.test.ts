@@ -19,8 +19,13 @@ import {
 } from "./space-core.js"
 
 const facts = (known: Partial<SpaceFacts>): SpaceFacts => ({
-  ...{ totalBytes: 10 * GIB, freeBytes: 5 * GIB, grownBytes: 0, pendingBytes: 0 },
-  ...{ ballastBytes: 0, reserveBytes: 200 * MIB, ...known },
+  totalBytes: 10 * GIB,
+  freeBytes: 5 * GIB,
+  grownBytes: 0,
+  pendingBytes: 0,
+  ballastBytes: 0,
+  reserveBytes: 200 * MIB,
+  ...known,
 })
 
 test("the reserve is 2 % within its bounds, and small if the folder is no mount point", () => {

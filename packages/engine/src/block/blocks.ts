@@ -64,7 +64,11 @@ export class LocalBlocks implements Blocks {
       onSingleCopy?.()
     }
     const backend: BlockBackend = {
-      ...{ clock, devices, layouts, compute, mayReturn },
+      clock,
+      devices,
+      layouts,
+      compute,
+      mayReturn,
       onDamage: ({ deviceId, id }) => onDamage?.(deviceId, id),
     }
     this.foreground = new Foreground(clock)
@@ -226,6 +230,11 @@ function needleIdsOf(extent: Extent, block: number): readonly NeedleId[] {
   const { uploadId, part } = extent
   const partition = partitionOf(uploadId, part, block)
   return Array.from({ length: shardCount(policy) }, (_, slot) => ({
-    ...{ partition, uploadId, part, block, generation, slot },
+    partition,
+    uploadId,
+    part,
+    block,
+    generation,
+    slot,
   }))
 }

@@ -207,7 +207,10 @@ class OpenBody {
     const isFirst = this.runs.length === 0
     const run: OpenRun = {
       uploadId: isFirst || known === undefined ? uploadId : known.nextUpload(),
-      ...{ firstBlock, blocks: 0, lengthBytes: 0, written: [] },
+      firstBlock,
+      blocks: 0,
+      lengthBytes: 0,
+      written: [],
     }
     this.runs.push(run)
     return run

@@ -13,8 +13,14 @@ import { ReadRates, RATE_WINDOW_MS } from "./read-rates-core.js"
 const MINUTE = RATE_WINDOW_MS
 
 const extentOf = (upload: number, lengthBytes: number = MIB, more: Partial<Extent> = {}): Extent => ({
-  ...{ uploadId: parseUploadId(upload.toString(16).padStart(32, "0")), part: 0, lengthBytes, blockBytes: 4 * MIB },
-  ...{ policy: parsePolicy("ec:4+2"), generation: 0, exceptions: [], ...more },
+  uploadId: parseUploadId(upload.toString(16).padStart(32, "0")),
+  part: 0,
+  lengthBytes,
+  blockBytes: 4 * MIB,
+  policy: parsePolicy("ec:4+2"),
+  generation: 0,
+  exceptions: [],
+  ...more,
 })
 
 const unitOf = (upload: number, lengthBytes?: number): Unit =>

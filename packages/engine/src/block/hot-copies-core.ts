@@ -255,8 +255,13 @@ export function hottestExtents(ledger: CopyLedger, nowMs: number, max: number): 
     const name = `${uploadId}.${part}`
     const before = extents.get(name) ?? { copies: 0, bytes: 0, hits: 0, readsPerMinute: 0 }
     extents.set(name, {
-      ...{ extent, uploadId, part, block, copies: before.copies + 1 },
-      ...{ bytes: before.bytes + lengthBytes, hits: before.hits + copy.hits },
+      extent,
+      uploadId,
+      part,
+      block,
+      copies: before.copies + 1,
+      bytes: before.bytes + lengthBytes,
+      hits: before.hits + copy.hits,
       readsPerMinute: Math.max(before.readsPerMinute, ledger.rateOf(copy, nowMs)),
     })
   }

@@ -9,7 +9,9 @@ const [A, B, C, D] = ["a", "b", "c", "d"].map(digit => parseDeviceId(digit.repea
 assert.ok(A && B && C && D)
 /** All partitions have the same devices. */
 const layoutOn = (...devices: readonly (typeof A)[]) => ({
-  ...{ version: 1, width: devices.length, devices },
+  version: 1,
+  width: devices.length,
+  devices,
   table: Uint8Array.from({ length: PARTITIONS * devices.length }, (_, at) => at % devices.length),
 })
 const copy = (slot: number, deviceId: typeof A) => ({ slot, deviceId, bodyBytes: 64 })
@@ -35,7 +37,9 @@ test("the best whole copy counts, and a damaged one counts as missing, but is na
   assert.deepEqual(found([copy(0, D)], [copy(0, A)]), ["former", "missing", "missing"])
   const [first] = places([], [copy(0, A)])
   assert.deepEqual(first, {
-    ...{ slot: 0, assigned: A, found: "missing" },
+    slot: 0,
+    assigned: A,
+    found: "missing",
     copies: [{ deviceId: A, reason: "assigned", isDamaged: true }],
   })
 })

@@ -191,15 +191,16 @@ test("a device wrongly considered writable loses only its own shard, and gets a 
   far.devices.set(id, { id, volumes: { ...volumes, append }, isWritable: true })
   const bytes = world.random.bytes(3 * BLOCK_BYTES)
   const { content, hints } = await far.blocks.write({
-    ...{
-      uploadId: parseUploadId("7".repeat(32)),
-      part: 0,
-      owner: OWNER,
-      policy: world.policy,
-      blockBytes: BLOCK_BYTES,
-    },
-    ...{ plan: { md5: true, sha256: false, checksum: undefined }, source: bytes, lengthBytesMax: bytes.length },
-    ...{ inlineBytesMax: 0, recoveryHeader: undefined },
+    uploadId: parseUploadId("7".repeat(32)),
+    part: 0,
+    owner: OWNER,
+    policy: world.policy,
+    blockBytes: BLOCK_BYTES,
+    plan: { md5: true, sha256: false, checksum: undefined },
+    source: bytes,
+    lengthBytesMax: bytes.length,
+    inlineBytesMax: 0,
+    recoveryHeader: undefined,
   })
   assert.ok(content.kind === "extent")
   assert.deepEqual(await far.read(content.extent), Buffer.from(bytes))

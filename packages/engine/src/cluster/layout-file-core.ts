@@ -11,9 +11,13 @@ import { domainsOfHome, layoutOf } from "./record-layout-core.js"
 export function layoutFileOf(record: ControlRecord): LayoutFile {
   const { storeId, policy, layout, previousLayout } = record
   return {
-    ...{ storeId, policy, partitions: PARTITIONS },
+    storeId,
+    policy,
+    partitions: PARTITIONS,
     devices: record.devices.map(({ id, weight, state, home }) => ({
-      ...{ id, weight, state },
+      id,
+      weight,
+      state,
       ...(home !== undefined && { node: home.node, ...domainsOfHome(home) }),
     })),
     layout: tableOf(layout),
@@ -85,7 +89,9 @@ function isEvenlyIn({ layout, devices }: LayoutFile): boolean {
   const placed = devices
     .filter(({ id }) => named.has(id))
     .map(({ id, weight, state, zone, machine, disk }) => ({
-      ...{ id, weight, mayGain: state === "active" || state === "rebuilding" },
+      id,
+      weight,
+      mayGain: state === "active" || state === "rebuilding",
       domains: {
         ...(zone !== undefined && { zone }),
         ...(machine !== undefined && { machine }),

@@ -110,7 +110,9 @@ const safetyOf = (nodes: readonly string[], policy: string) => {
   const record = clusterOf(nodes, policy)
   return evaluateSafety({
     devices: record.devices.map(({ id, state, home }) => ({
-      ...{ id, state, disk: undefined },
+      id,
+      state,
+      disk: undefined,
       ...(home && { machine: home.machine, ...(home.zone !== undefined && { zone: home.zone }) }),
     })),
     layout: layoutOf(record.layout),

@@ -141,7 +141,7 @@ const DOMAINS: readonly (readonly [Partial<Safety>, string])[] = [
   ],
   [
     {
-      machines: { count: 2, now: 0, whole: 0, critical: [], crowded: { ...crowded, ...{ shards: 1, spare: 0 } } },
+      machines: { count: 2, now: 0, whole: 0, critical: [], crowded: { ...crowded, shards: 1, spare: 0 } },
     },
     "any machine: no, because up to 1 shard of a block (ec:4+2) is in one machine, and none may be lost",
   ],

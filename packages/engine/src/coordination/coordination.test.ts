@@ -40,14 +40,18 @@ class Store {
 }
 
 const rowOf = (name: string, incarnation: number) => ({
-  ...{
-    name: parseNodeName(name),
-    incarnation: parseIncarnation(incarnation),
-    address: "h:1",
-    fingerprint: parseNodeFingerprint("0f".repeat(32)),
-  },
-  ...{ proof: bytes(1), zone: "a", machine: "m", program: "1.0.0", beat: 1, position: parsePosition(0) },
-  ...{ layoutVersion: 1, unreachable: [] },
+  name: parseNodeName(name),
+  incarnation: parseIncarnation(incarnation),
+  address: "h:1",
+  fingerprint: parseNodeFingerprint("0f".repeat(32)),
+  proof: bytes(1),
+  zone: "a",
+  machine: "m",
+  program: "1.0.0",
+  beat: 1,
+  position: parsePosition(0),
+  layoutVersion: 1,
+  unreachable: [],
 })
 
 const FACTS = { position: parsePosition(5), layoutVersion: 2, unreachable: [parseNodeName("c")] }

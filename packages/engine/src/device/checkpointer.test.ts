@@ -27,15 +27,16 @@ async function scene(
   const rows = new Rows(await stores.openReader("/base"), parseLogSequence(0))
   const refuse = () => Promise.reject(fail("internal"))
   const log: CommitLog = {
-    ...{
-      durable: parseLogSequence(0),
-      stopped: undefined,
-      cutUpTo: parseLogSequence(0),
-      lengthBytes: 0,
-      confirm,
-      close: () => Promise.resolve(),
-    },
-    ...{ append: refuse, read: refuse, records: async function* () {}, cut },
+    durable: parseLogSequence(0),
+    stopped: undefined,
+    cutUpTo: parseLogSequence(0),
+    lengthBytes: 0,
+    confirm,
+    close: () => Promise.resolve(),
+    append: refuse,
+    read: refuse,
+    records: async function* () {},
+    cut,
   }
   const runs: CheckpointRuns = {
     checkpoint: () => Promise.resolve(DONE),

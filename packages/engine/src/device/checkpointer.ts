@@ -79,7 +79,11 @@ interface CheckpointSpace {
 }
 
 const NO_BALLAST: CheckpointSpace = {
-  ...{ freeBytes: Infinity, isFull: false, logBytesMax: Infinity, copySpaceBytes: Infinity, mergeSpaceBytes: Infinity },
+  freeBytes: Infinity,
+  isFull: false,
+  logBytesMax: Infinity,
+  copySpaceBytes: Infinity,
+  mergeSpaceBytes: Infinity,
   giveBack: () => Promise.resolve(false),
   undoCopies: () => Promise.resolve(false),
 }

@@ -24,9 +24,18 @@ const sequence = parseLogSequence
 function header(change: Partial<LogBatchHeader> = {}): LogBatchHeader {
   const at = change.sequence ?? sequence(7)
   return {
-    ...{ deviceId: DEVICE, segment: 3, offsetBytes: 4096, sequence: at, previous: 7000n + BigInt(at) - 1n },
-    ...{ durableUpTo: sequence(at - 1), cutUpTo: sequence(0), recordCount: 1, payloadBytes: 10, payloadChecksum: 1n },
-    ...{ checksum: 7000n + BigInt(at), ...change },
+    deviceId: DEVICE,
+    segment: 3,
+    offsetBytes: 4096,
+    sequence: at,
+    previous: 7000n + BigInt(at) - 1n,
+    durableUpTo: sequence(at - 1),
+    cutUpTo: sequence(0),
+    recordCount: 1,
+    payloadBytes: 10,
+    payloadChecksum: 1n,
+    checksum: 7000n + BigInt(at),
+    ...change,
   }
 }
 const head = (path: string, first: LogBatchHeader): SegmentHead => ({ path, first })

@@ -13,7 +13,10 @@ import { MemoryShelf } from "./testing-shelf.js"
 
 const LIMITS = { deadShareMax: 0.2, deadBytesMin: 1, movedBytesMax: 10_000 }
 const volume = (id: number, writtenBytes: number, liveBytes: number, isOpen = false): CountedVolume => ({
-  ...{ volume: id, writtenBytes, liveBytes, isOpen },
+  volume: id,
+  writtenBytes,
+  liveBytes,
+  isOpen,
 })
 const chosen = (volumes: readonly CountedVolume[], passed: readonly number[] = []) =>
   volumeToMove(volumes, new Set(passed), LIMITS)?.volume

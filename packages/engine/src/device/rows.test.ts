@@ -13,17 +13,15 @@ test("a metadata store that does not answer in time fails the call that warms it
   let isHung = false
   const warm = () => (isHung ? Promise.reject(fail("deviceFailed", { code: "ETIMEDOUT" })) : undefined)
   const store = {
-    ...{
-      get: () => undefined,
-      range: () => [],
-      scan: () => undefined,
-      verify: () => Promise.resolve(),
-      prepare: () => Promise.resolve(),
-      adopt: () => undefined,
-      generation: 0,
-      close: () => reader.close(),
-      warm,
-    },
+    get: () => undefined,
+    range: () => [],
+    scan: () => undefined,
+    verify: () => Promise.resolve(),
+    prepare: () => Promise.resolve(),
+    adopt: () => undefined,
+    generation: 0,
+    close: () => reader.close(),
+    warm,
   }
   const rows = new Rows(store, parseLogSequence(0))
   assert.equal(rows.warm("current", [rowKeyOf("a")]), undefined)

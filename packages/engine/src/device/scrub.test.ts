@@ -73,16 +73,14 @@ test("unreadable rows are named, and those behind them, and of other families, a
   const writer = await new MemoryStores().openWriter("/base")
   await writer.commit([row("current", "a"), row("current", "b"), row("current", "d"), row("heads", "e")])
   const broken = {
-    ...{
-      get: () => undefined,
-      scan: () => undefined,
-      warm: () => undefined,
-      verify: good,
-      prepare: good,
-      adopt: () => undefined,
-      generation: 0,
-      close: good,
-    },
+    get: () => undefined,
+    scan: () => undefined,
+    warm: () => undefined,
+    verify: good,
+    prepare: good,
+    adopt: () => undefined,
+    generation: 0,
+    close: good,
     range: (family: Family, range: Parameters<typeof writer.range>[1]) => {
       if (family === "current" && range.start <= "c") throw damageUpTo("current", "c")
       if (family === "versions") throw damageUpTo("heads", "d")

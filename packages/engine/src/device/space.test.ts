@@ -14,7 +14,10 @@ import { Spaces, type DeviceSpace } from "./space.js"
 /** A reserve of 160 KiB in files of 10 KiB. */
 const LIMITS = {
   ...SPACE_LIMITS,
-  ...{ reserveBytesMin: 160 * KIB, fullBytes: 4 * KIB, ballastPieceBytes: 4 * KIB, ballastPiecesPerCheck: 64 },
+  reserveBytesMin: 160 * KIB,
+  fullBytes: 4 * KIB,
+  ballastPieceBytes: 4 * KIB,
+  ballastPiecesPerCheck: 64,
 }
 const CAPACITY = 1024 * KIB
 const isFull = (error: unknown): boolean => isFailure(error, "deviceFull")

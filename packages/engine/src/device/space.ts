@@ -174,7 +174,11 @@ export class DeviceSpace implements BackgroundService, SpaceMaker {
     const { facts, limits, fileSystemId, fileSystemKind } = this.system
     const { totalBytes, reserveBytes, ballastBytes } = facts
     return {
-      ...{ fileSystemId, fileSystemKind, totalBytes, reserveBytes, ballastBytes },
+      fileSystemId,
+      fileSystemKind,
+      totalBytes,
+      reserveBytes,
+      ballastBytes,
       level: levelOf(facts, limits),
       remainingBytes: remainingBytes(facts),
       usableBytes: spaceBytesFor(facts, "needles", limits),

@@ -13,7 +13,9 @@ const store = (states: string, needed: number, more: Partial<JudgedStore> = {}):
     isSilent: state.toLowerCase() === "s",
     hasMetadata: state !== state.toLowerCase(),
   })),
-  ...{ needed, devicesElsewhere: 0, devicesDecide: true },
+  needed,
+  devicesElsewhere: 0,
+  devicesDecide: true,
   ...more,
 })
 

@@ -75,8 +75,12 @@ const textAt = (x: number, y: number, text: string, anchor: "start" | "middle" |
 
 const lineAt = (x1: number, y1: number, x2: number, y2: number): SvgElement =>
   element("line", {
-    ...{ x1: rounded(x1), y1: rounded(y1), x2: rounded(x2), y2: rounded(y2) },
-    ...{ stroke: "currentColor", "stroke-opacity": 0.35 },
+    x1: rounded(x1),
+    y1: rounded(y1),
+    x2: rounded(x2),
+    y2: rounded(y2),
+    stroke: "currentColor",
+    "stroke-opacity": 0.35,
   })
 
 const headingOf = (title: string): SvgElement => element("g", { "font-weight": 600 }, textAt(0, 18, title))
@@ -96,8 +100,13 @@ export function chartsSvg(
   return element(
     "svg",
     {
-      ...{ xmlns: "http://www.w3.org/2000/svg", viewBox: `0 0 ${WIDTH} ${height}`, width: "100%", role: "img" },
-      ...{ "font-family": "system-ui, sans-serif", "font-size": 13, fill: "currentColor" },
+      xmlns: "http://www.w3.org/2000/svg",
+      viewBox: `0 0 ${WIDTH} ${height}`,
+      width: "100%",
+      role: "img",
+      "font-family": "system-ui, sans-serif",
+      "font-size": 13,
+      fill: "currentColor",
     },
     element("title", {}, charts.map(chart => chart.title).join("; ")),
     element("desc", {}, charts.map(valuesOf).join(" ")),
@@ -173,7 +182,9 @@ function linesOf({ title, xAxis, yAxis, lines }: Chart & { kind: "lines" }): Par
   const drawn = lines.map(({ points }, at) =>
     element("polyline", {
       points: points.map(({ x, y }) => `${rounded(xOf(x))},${rounded(yOf(y))}`).join(" "),
-      ...{ fill: "none", stroke: colourOf(at), "stroke-width": 2.5 },
+      fill: "none",
+      stroke: colourOf(at),
+      "stroke-width": 2.5,
       "stroke-dasharray": DASHES[at % DASHES.length] ?? "none",
     }),
   )
@@ -184,8 +195,13 @@ function linesOf({ title, xAxis, yAxis, lines }: Chart & { kind: "lines" }): Par
   return {
     height: foot + 62 + Math.ceil(lines.length / LEGEND_COLUMNS) * 20,
     body: [
-      ...[headingOf(title), textAt(left, TOP + 4, yAxis), ...grid.flat(), ...ticks],
-      ...[textAt((left + right) / 2, foot + 38, xAxis, "middle"), ...drawn, ...legend],
+      headingOf(title),
+      textAt(left, TOP + 4, yAxis),
+      ...grid.flat(),
+      ...ticks,
+      textAt((left + right) / 2, foot + 38, xAxis, "middle"),
+      ...drawn,
+      ...legend,
     ],
   }
 }

@@ -28,12 +28,24 @@ export interface SimulationRequest {
 
 /** The assumptions for disks in a data centre with a 10 Gbit/s network; what Hayloft does has its own defaults. */
 export const ASSUMED: Assumptions = {
-  ...{ annualFailureRate: 0.015, repairOrder: "parallel", detectHours: 0.25, replaceHours: 24 },
-  ...{ diskBytesPerSecond: 150e6, networkBytesPerSecond: 1.25e9, repairShare: 1 / 3 },
-  ...{ unreadableBitRate: 1e-15, fill: 0.8, metadataShare: 0.01, deviceAvailability: 0.999 },
-  ...{ zoneLossesPerYear: 0.001, zoneRepairHours: 168 },
-  ...{ objects: 1e9, objectBytes: 1e6, blockBytes: BLOCK_BYTES_DEFAULT },
-  ...{ headerBytes: 256, alignBytes: SHARD_ALIGN_BYTES },
+  annualFailureRate: 0.015,
+  repairOrder: "parallel",
+  detectHours: 0.25,
+  replaceHours: 24,
+  diskBytesPerSecond: 150e6,
+  networkBytesPerSecond: 1.25e9,
+  repairShare: 1 / 3,
+  unreadableBitRate: 1e-15,
+  fill: 0.8,
+  metadataShare: 0.01,
+  deviceAvailability: 0.999,
+  zoneLossesPerYear: 0.001,
+  zoneRepairHours: 168,
+  objects: 1e9,
+  objectBytes: 1e6,
+  blockBytes: BLOCK_BYTES_DEFAULT,
+  headerBytes: 256,
+  alignBytes: SHARD_ALIGN_BYTES,
 }
 
 const SEED_DEFAULT = 1
@@ -54,6 +66,7 @@ export function inputOf(
     machines,
     policies: policies ?? COMPARED_DEFAULT,
     assumptions: { ...ASSUMED, ...said },
-    ...{ cycles, uniform: uniformOf(seed) },
+    cycles,
+    uniform: uniformOf(seed),
   }
 }

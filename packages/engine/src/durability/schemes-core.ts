@@ -62,7 +62,11 @@ function hayloftOf(text: string, devices: number): Scheme | Problem {
     const policy = parsePolicy(text)
     const [shards, needed] = [shardCount(policy), shardsNeeded(policy)]
     return {
-      ...{ text: textOfPolicy(policy), system: "hayloft", shards, needed, neededToRead: needed },
+      text: textOfPolicy(policy),
+      system: "hayloft",
+      shards,
+      needed,
+      neededToRead: needed,
       neededToWrite: Math.min(shards, needed + 1),
       groups: Math.min(PARTITIONS, setsOf(shards, devices)),
       // Slots of a lost device go to the others only if the layout stays as wide (docs/decisions/0012).
@@ -79,8 +83,12 @@ function hayloftOf(text: string, devices: number): Scheme | Problem {
 function garageOf(copies: number, devices: number): Scheme {
   const quorum = Math.floor(copies / 2) + 1
   return {
-    ...{ text: `garage:${copies}`, system: "garage", shards: copies, needed: 1 },
-    ...{ neededToRead: copies + 1 - quorum, neededToWrite: quorum },
+    text: `garage:${copies}`,
+    system: "garage",
+    shards: copies,
+    needed: 1,
+    neededToRead: copies + 1 - quorum,
+    neededToWrite: quorum,
     groups: Math.min(GARAGE_PARTITIONS, setsOf(copies, devices)),
     rebuild: "spare",
   }
@@ -101,7 +109,11 @@ function minioOf(data: number | "" | undefined, parity: number, devices: number)
     }
   if (devices % size !== 0) return { problem: `${devices} devices cannot be divided into sets of ${size} drives` }
   return {
-    ...{ text: `minio:${k}+${m}`, system: "minio", shards: size, needed: k, neededToRead: k },
+    text: `minio:${k}+${m}`,
+    system: "minio",
+    shards: size,
+    needed: k,
+    neededToRead: k,
     neededToWrite: k === m ? k + 1 : k,
     groups: devices / size,
     rebuild: "spare",

@@ -138,7 +138,9 @@ export function* simulate(input: SimulationInput): Generator<undefined, Simulati
   const { devices, rawBytes, zones, hasZones } = shape
   return {
     layout: { devices, machines: machines.length, zones: hasZones ? zones.length : 0, rawBytes },
-    ...{ assumptions, outcomes, limits: LIMITS_OF_THE_MODEL },
+    assumptions,
+    outcomes,
+    limits: LIMITS_OF_THE_MODEL,
   }
 }
 
@@ -167,7 +169,9 @@ function shapeOf(machines: readonly SimulatedMachine[]): Shape {
     }
   })
   return {
-    ...{ devices: sizes.length, zones, hasZones: [...byZone.keys()].some(zone => zone !== undefined) },
+    devices: sizes.length,
+    zones,
+    hasZones: [...byZone.keys()].some(zone => zone !== undefined),
     rawBytes: sizes.reduce((sum, bytes) => sum + bytes, 0),
     largestBytes: Math.max(...sizes),
     devicesPerMachine: Math.max(...machines.map(({ deviceBytes }) => deviceBytes.length)),
@@ -187,7 +191,11 @@ function* outcomeOf(
   const { hours, standardError } = yield* estimateHoursToLoss(group, cycles, uniform)
   const most = Math.min(FAILED_TOGETHER_MAX, shape.devices)
   return {
-    ...{ policy, scheme, repair, durability, zones },
+    policy,
+    scheme,
+    repair,
+    durability,
+    zones,
     monteCarlo: { years: hours / HOURS_PER_YEAR, standardErrorYears: standardError / HOURS_PER_YEAR, cycles },
     space: spaceOf(scheme, shape, assumptions),
     availability: availabilityOf(scheme, assumptions),
@@ -203,7 +211,9 @@ const groupOf = (
   repairHours: number,
   { annualFailureRate, repairOrder }: Assumptions,
 ): GroupRates => ({
-  ...{ shards, needed, order: repairOrder },
+  shards,
+  needed,
+  order: repairOrder,
   failuresPerHour: failuresPerHourOf(annualFailureRate),
   repairsPerHour: 1 / repairHours,
 })
@@ -219,8 +229,10 @@ function repairOf(scheme: Scheme, shape: Shape, assumptions: Assumptions) {
       ? hoursOntoOthers(
           { bytes: lostBytes, waitHours: detectHours },
           {
-            ...{ devices: shape.devices, bytesPerSecond: perDevice },
-            ...{ share: repairShare, readsPerByte: scheme.needed },
+            devices: shape.devices,
+            bytesPerSecond: perDevice,
+            share: repairShare,
+            readsPerByte: scheme.needed,
           },
         )
       : hoursOntoSpare(
@@ -316,7 +328,9 @@ function availabilityOf({ shards, neededToRead, neededToWrite }: Scheme, { devic
   const readUnavailable = unavailability({ shards, needed: neededToRead }, deviceAvailability)
   const writeUnavailable = unavailability({ shards, needed: neededToWrite }, deviceAvailability)
   return {
-    ...{ readUnavailable, writeUnavailable },
-    ...{ readNines: ninesOf(readUnavailable), writeNines: ninesOf(writeUnavailable) },
+    readUnavailable,
+    writeUnavailable,
+    readNines: ninesOf(readUnavailable),
+    writeNines: ninesOf(writeUnavailable),
   }
 }

@@ -18,7 +18,9 @@ export function simulationCharts(outcomes: readonly ChartedOrNot[]): readonly Ch
   const possible = outcomes.filter(outcome => "scheme" in outcome)
   if (possible.length === 0) return []
   const bars = (title: string, axis: string, valueOf: (outcome: Charted) => number): Chart => ({
-    ...{ kind: "bars", title, axis },
+    kind: "bars",
+    title,
+    axis,
     bars: possible.map(outcome => {
       const value = valueOf(outcome)
       return { label: outcome.scheme.text, value, text: rounded(value) }

@@ -69,8 +69,11 @@ export function lossRates(group: GroupRates, countGroups: CountGroups, risk: Zon
   const tolerated = domainTolerance(counts, group.needed)
   const perHour = risk.lossesPerYear / HOURS_PER_YEAR
   const zones = hoursToLoss({
-    ...{ shards: counts.length, needed: counts.length - tolerated, order: "parallel" },
-    ...{ failuresPerHour: perHour, repairsPerHour: 1 / risk.repairHours },
+    shards: counts.length,
+    needed: counts.length - tolerated,
+    order: "parallel",
+    failuresPerHour: perHour,
+    repairsPerHour: 1 / risk.repairHours,
   })
   const chances = risk.shardsPerZone.map((count, zone) => {
     const left = group.shards - count

@@ -10,7 +10,8 @@ const bytesOf = (lengthBytes: number, from = 1): Uint8Array =>
 /** A shape, the length of a body, and the slots that are lost: at most m. */
 const CASES = fc.record({ k: fc.integer({ min: 1, max: 20 }), m: fc.integer({ min: 1, max: 12 }) }).chain(({ k, m }) =>
   fc.record({
-    ...{ k: fc.constant(k), m: fc.constant(m) },
+    k: fc.constant(k),
+    m: fc.constant(m),
     lengthBytes: fc.integer({ min: 0, max: 3_000 }),
     lost: fc.uniqueArray(fc.integer({ min: 0, max: k + m - 1 }), { maxLength: m }),
   }),

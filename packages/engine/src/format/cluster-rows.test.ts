@@ -31,15 +31,19 @@ import {
 const bytes = (...values: number[]) => Buffer.from(values)
 
 const NODE: NodeRow = {
-  ...{ name: parseNodeName("héron"), incarnation: parseIncarnation(7), address: "10.0.0.7:7010" },
-  ...{ fingerprint: parseNodeFingerprint("0f".repeat(32)), proof: bytes(1, 2, 3), zone: "a", machine: "m1" },
-  ...{
-    program: "1.2.0",
-    beat: 12,
-    position: parsePosition(7 * 2 ** 34 + 5),
-    layoutVersion: 3,
-    unreachable: [parseNodeName("b")],
-  },
+  name: parseNodeName("héron"),
+  incarnation: parseIncarnation(7),
+  address: "10.0.0.7:7010",
+  fingerprint: parseNodeFingerprint("0f".repeat(32)),
+  proof: bytes(1, 2, 3),
+  zone: "a",
+  machine: "m1",
+
+  program: "1.2.0",
+  beat: 12,
+  position: parsePosition(7 * 2 ** 34 + 5),
+  layoutVersion: 3,
+  unreachable: [parseNodeName("b")],
 }
 
 interface Sample {
@@ -84,7 +88,8 @@ const SAMPLES: Readonly<Record<string, Sample>> = {
   epoch: {
     value: { number: 200, highest: 8, positions: [[7, 7 * 2 ** 34 + 5]] },
     encoded: encodeEpochRow({
-      ...{ number: 200, highest: parseIncarnation(8) },
+      number: 200,
+      highest: parseIncarnation(8),
       positions: [[parseIncarnation(7), parsePosition(7 * 2 ** 34 + 5)]],
     }),
     decode: decodeEpochRow,

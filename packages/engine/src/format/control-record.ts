@@ -140,7 +140,9 @@ const TABLET = mapped(
     return { ...tablet, replicas: each }
   },
   ({ replicas, ...tablet }) => ({
-    ...{ ...tablet, replicas: replicas.map(({ id }) => id), since: replicas.map(({ since }) => since) },
+    ...tablet,
+    replicas: replicas.map(({ id }) => id),
+    since: replicas.map(({ since }) => since),
   }),
 )
 export type ControlTablet = ValueOf<typeof TABLET>

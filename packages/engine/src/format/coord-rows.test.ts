@@ -45,22 +45,30 @@ const other = parseSessionId("f0".repeat(16))
 const path = parseCoordPath("jobs/leader")
 
 const session: SessionRecord = {
-  ...{ name: "worker é", principal: "arn", createdMs: NOW_MS, leaseSeconds: 12, graceSeconds: 8 },
-  ...{ beat: 3, renewedMs: NOW_MS + 1, held: 2 },
+  name: "worker é",
+  principal: "arn",
+  createdMs: NOW_MS,
+  leaseSeconds: 12,
+  graceSeconds: 8,
+  beat: 3,
+  renewedMs: NOW_MS + 1,
+  held: 2,
 }
 const namespace: NamespaceRecord = {
-  ...{
-    createdMs: NOW_MS,
-    lastNumber: NOW_MS + 2,
-    forgottenNumber: NOW_MS + 1,
-    changes: 4,
-    files: 5,
-    bytes: 6,
-    locks: 7,
-  },
+  createdMs: NOW_MS,
+  lastNumber: NOW_MS + 2,
+  forgottenNumber: NOW_MS + 1,
+  changes: 4,
+  files: 5,
+  bytes: 6,
+  locks: 7,
 }
 const file: FileRecord = {
-  ...{ version: NOW_MS + 2, createdMs: NOW_MS, modifiedMs: NOW_MS + 1, session: id, content: Buffer.from("hello") },
+  version: NOW_MS + 2,
+  createdMs: NOW_MS,
+  modifiedMs: NOW_MS + 1,
+  session: id,
+  content: Buffer.from("hello"),
 }
 const bare: FileRecord = { ...file, session: undefined, content: new Uint8Array(0) }
 const holder = { session: id, token: NOW_MS + 2, sinceMs: NOW_MS, value: "h:1" }
@@ -99,7 +107,9 @@ test("rows of coordination v1 are unchanged, byte for byte, and are read back", 
     ...changes.map(record => [encodeCoordChange(record), record, decodeCoordChange] as const),
   ]
   const keys = [
-    ...[sessionRowKey(account, id), namespaceRowKey(account, "jobs"), coordRowKey(account, path)],
+    sessionRowKey(account, id),
+    namespaceRowKey(account, "jobs"),
+    coordRowKey(account, path),
     ...(["lock", "file"] as const).map(kind => holdingRowKey(account, id, { kind, path })),
     coordChangeRowKey(account, "jobs", NOW_MS),
   ]

@@ -93,9 +93,17 @@ export type DatabaseHealth = ValueOf<typeof HEALTH>
 
 /** The health of a database that says nothing about itself. */
 export const UNKNOWN_HEALTH: DatabaseHealth = {
-  ...{ version: undefined, isInRecovery: undefined, settings: {}, bytes: undefined, unfrozenTransactions: undefined },
-  ...{ connectionsMax: undefined, connectionsLeft: undefined, tables: undefined, holders: undefined },
-  ...{ standbys: undefined, unusedSlots: undefined },
+  version: undefined,
+  isInRecovery: undefined,
+  settings: {},
+  bytes: undefined,
+  unfrozenTransactions: undefined,
+  connectionsMax: undefined,
+  connectionsLeft: undefined,
+  tables: undefined,
+  holders: undefined,
+  standbys: undefined,
+  unusedSlots: undefined,
 }
 
 /** The report of a node about the database. */

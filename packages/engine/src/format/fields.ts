@@ -148,7 +148,10 @@ class Group implements RecordField<unknown> {
 
   constructor(fields: Fields) {
     this.slots = Object.entries(fields).map(([name, field]) => ({
-      ...{ name, field, isFlat: "isFlat" in field, mayBeAbsent: "present" in field },
+      name,
+      field,
+      isFlat: "isFlat" in field,
+      mayBeAbsent: "present" in field,
       isPlain: field.isPlain === true,
     }))
     const first = this.slots.findIndex(({ field }) => isAppended(field))
@@ -451,7 +454,9 @@ export const since = <T>(format: number, field: RecordField<T>, width = 1): Abse
     for (let i = 1; i < width; i += 1) if (!reader.skipsAbsent()) throw reader.corrupt("absent")
     return undefined
   },
-  ...{ present: field, format, isPresent: (value: unknown) => value !== undefined },
+  present: field,
+  format,
+  isPresent: (value: unknown) => value !== undefined,
 })
 
 export const appended = <T>(field: RecordField<T>): AbsentField<T> & AppendedField => since(1, field)
@@ -459,7 +464,8 @@ export const appended = <T>(field: RecordField<T>): AbsentField<T> & AppendedFie
 /** The members that are left behind appended ones. */
 export const appendedRest = <T>(field: RecordField<T>): RecordField<readonly T[]> & AppendedField => ({
   ...rest(field),
-  ...{ format: 1, isPresent: (values: unknown) => Array.isArray(values) && values.length > 0 },
+  format: 1,
+  isPresent: (values: unknown) => Array.isArray(values) && values.length > 0,
 })
 
 /** An appended number that is 0 where it is absent. */
@@ -469,7 +475,8 @@ export const APPENDED_NUMBER: RecordField<number> & AppendedField = {
     number => number ?? 0,
     number => number,
   ),
-  ...{ format: 1, isPresent: (number: unknown) => Number(number) > 0 },
+  format: 1,
+  isPresent: (number: unknown) => Number(number) > 0,
 }
 
 /** An appended map that may be absent, or empty in front of other fields. */
@@ -481,7 +488,9 @@ export const appendedMap = <K, V>(
   return {
     write: (members, map = new Map()) => present.write(members, map),
     read: reader => (reader.skipsAbsent() ? undefined : present.read(reader)),
-    ...{ present, format: 1, isPresent: (map: unknown) => map instanceof Map && map.size > 0 },
+    present,
+    format: 1,
+    isPresent: (map: unknown) => map instanceof Map && map.size > 0,
   }
 }
 
@@ -498,7 +507,8 @@ export const COUNT: AbsentField<number> = {
 
 export const APPENDED_COUNT: AbsentField<number> & AppendedField = {
   ...COUNT,
-  ...{ format: 1, isPresent: (count: unknown) => Number(count) > 0 },
+  format: 1,
+  isPresent: (count: unknown) => Number(count) > 0,
 }
 
 /** 1, or 0 where it is absent. */

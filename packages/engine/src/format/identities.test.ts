@@ -48,11 +48,20 @@ const account = { id: parseAccountId("root"), displayName: "Röot", email: "a@b"
 const quota = { run: "0000000000000007", isExact: true, limits: { hardBytes: 2 ** 40, warnObjects: 5 } }
 const accountNumber = parseAccountNumber("012345678901")
 const accessKey: AccessKeyRecord = {
-  ...{ accountId: account.id, createdMs: 1, sealedSecret: filled(48, 7) },
-  ...{ isActive: true, userName: undefined, service: undefined },
+  accountId: account.id,
+  createdMs: 1,
+  sealedSecret: filled(48, 7),
+  isActive: true,
+  userName: undefined,
+  service: undefined,
 }
 const user: IdentityRecord = {
-  ...({ kind: "user", name: "Bob", path: "/team/", id: "AIDA7", createdMs: 1, tags: [["team", "é"]] } as const),
+  kind: "user",
+  name: "Bob",
+  path: "/team/",
+  id: "AIDA7",
+  createdMs: 1,
+  tags: [["team", "é"]],
   inline: [{ name: "read", text: "{}" }],
   attached: ["arn:aws:iam::012345678901:policy/Read"],
   boundary: "arn:aws:iam::012345678901:policy/Limit",
@@ -64,7 +73,10 @@ const accessKeyId = parseAccessKeyId("ASIA7")
 const session = { accessKeyId, secret: "secret", issuedMs: 1, expiresMs: 2 }
 
 const consoleSession = {
-  ...{ id: "0f".repeat(16), csrf: "c", issuedMs: 1_767_225_600_000, seenMs: 1_767_225_700_000 },
+  id: "0f".repeat(16),
+  csrf: "c",
+  issuedMs: 1_767_225_600_000,
+  seenMs: 1_767_225_700_000,
   expiresMs: 1_767_225_800_000,
 }
 const byKey = { kind: "key", id: accessKeyId, mark: filled(32, 8), userId: "AIDA7", token: undefined } as const
@@ -72,8 +84,12 @@ const byKey = { kind: "key", id: accessKeyId, mark: filled(32, 8), userId: "AIDA
 const kmsKey: KmsKeyRecord = {
   id: parseKmsKeyId("01234567-89ab-4def-8123-456789abcdef"),
   accountId: parseAccountId("root"),
-  ...({ description: "für Fotos", state: "pendingDeletion", deletionMs: 1_767_225_700_000 } as const),
-  ...{ rotation: { days: 365, sinceMs: 1_767_225_600_000 }, external: undefined, policy: "{}" },
+  description: "für Fotos",
+  state: "pendingDeletion",
+  deletionMs: 1_767_225_700_000,
+  rotation: { days: 365, sinceMs: 1_767_225_600_000 },
+  external: undefined,
+  policy: "{}",
   tags: [["team", "storage"]],
   versions: [
     { createdMs: 1_767_225_600_000, isOnDemand: false },
@@ -82,19 +98,36 @@ const kmsKey: KmsKeyRecord = {
 }
 
 const auditRecord: AuditRecord = {
-  ...{ atMs: 1_767_225_600_000, caller: { kind: "token", id: "AAAAAAAAAAAA", name: "portal", address: "::1" } },
-  ...{ requestId: "0123456789ABCDEF", operation: "setBucketQuota", target: "photos", request: '{"hardBytes":1}' },
-  ...{ before: "{}", after: '{"hardBytes":1}', ended: { atMs: 1_767_225_600_001, outcome: "done" } },
+  atMs: 1_767_225_600_000,
+  caller: { kind: "token", id: "AAAAAAAAAAAA", name: "portal", address: "::1" },
+  requestId: "0123456789ABCDEF",
+  operation: "setBucketQuota",
+  target: "photos",
+  request: '{"hardBytes":1}',
+  before: "{}",
+  after: '{"hardBytes":1}',
+  ended: { atMs: 1_767_225_600_001, outcome: "done" },
 }
 
 const jobRecord: JobRecord = {
-  ...{ kind: "delete-objects", target: "photos/2019/", request: '{"bucket":"photos"}' },
-  ...({ starter: { kind: "token", id: "AAAAAAAAAAAA", name: "portal" }, startedMs: 1_767_225_600_000 } as const),
-  ...({ state: "running", isPaused: true, isCancelling: false, isDryRun: false, isCounted: true } as const),
-  ...{ cursor: "2019/a", step: { until: "2019/b", scanned: 9, items: 7, bytes: 700 } },
+  kind: "delete-objects",
+  target: "photos/2019/",
+  request: '{"bucket":"photos"}',
+  starter: { kind: "token", id: "AAAAAAAAAAAA", name: "portal" },
+  startedMs: 1_767_225_600_000,
+  state: "running",
+  isPaused: true,
+  isCancelling: false,
+  isDryRun: false,
+  isCounted: true,
+  cursor: "2019/a",
+  step: { until: "2019/b", scanned: 9, items: 7, bytes: 700 },
   counts: { scanned: 30, matched: 20, matchedBytes: 2_000, done: 5, doneBytes: 500, failed: 1 },
-  ...{ rate: 2.5, failures: [{ key: "2019/\xc3\xa4", versionId: "null", reason: "AccessDenied: no" }] },
-  ...{ lastError: "SlowDown", ended: undefined, revision: 12 },
+  rate: 2.5,
+  failures: [{ key: "2019/\xc3\xa4", versionId: "null", reason: "AccessDenied: no" }],
+  lastError: "SlowDown",
+  ended: undefined,
+  revision: 12,
 }
 
 const GOLDENS = readFileSync(
@@ -109,7 +142,9 @@ testGoldens(
       "key of a key service",
       {
         ...kmsKey,
-        ...({ state: "enabled", deletionMs: undefined, rotation: undefined } as const),
+        state: "enabled",
+        deletionMs: undefined,
+        rotation: undefined,
         external: { kind: "aws", name: "arn:aws:kms:eu-west-1:111122223333:key/a" },
       },
       encodeKmsKey,
@@ -125,8 +160,11 @@ testGoldens(
     sample(
       "bucket key",
       {
-        ...{ kind: "dataKey" as const, createdMs: 1_767_225_600_000, keyArn: "arn:aws:kms:eu:1:key/a" },
-        ...{ ciphertext: Uint8Array.of(1, 2, 3), context: '{"aws:s3:arn":"arn:aws:s3:::photos"}' },
+        kind: "dataKey" as const,
+        createdMs: 1_767_225_600_000,
+        keyArn: "arn:aws:kms:eu:1:key/a",
+        ciphertext: Uint8Array.of(1, 2, 3),
+        context: '{"aws:s3:arn":"arn:aws:s3:::photos"}',
       },
       encodeBucketKey,
       decodeBucketKey,
@@ -176,8 +214,11 @@ testGoldens(
     sample(
       "admin token",
       {
-        ...{ name: "portal", secretHash: Uint8Array.from({ length: 32 }, (_, i) => i), scopes: ["read", "buckets"] },
-        ...{ createdMs: 1_767_225_600_000, expiresMs: 1_767_225_700_000 },
+        name: "portal",
+        secretHash: Uint8Array.from({ length: 32 }, (_, i) => i),
+        scopes: ["read", "buckets"],
+        createdMs: 1_767_225_600_000,
+        expiresMs: 1_767_225_700_000,
       },
       encodeAdminToken,
       decodeAdminToken,
@@ -185,7 +226,10 @@ testGoldens(
     sample(
       "admin token without an end",
       {
-        ...{ name: "", secretHash: new Uint8Array(32), scopes: ["all"], createdMs: 1_767_225_600_000 },
+        name: "",
+        secretHash: new Uint8Array(32),
+        scopes: ["all"],
+        createdMs: 1_767_225_600_000,
         expiresMs: undefined,
       },
       encodeAdminToken,
@@ -218,8 +262,12 @@ testGoldens(
     sample(
       "sign-in by a provider",
       {
-        ...{ state: "s", nonce: "n", verifier: "v", redirectUri: "https://h/v1/session/oidc" },
-        ...{ returnTo: "/console/", issuedMs: 1_767_225_600_000 },
+        state: "s",
+        nonce: "n",
+        verifier: "v",
+        redirectUri: "https://h/v1/session/oidc",
+        returnTo: "/console/",
+        issuedMs: 1_767_225_600_000,
       },
       encodeSignInState,
       decodeSignInState,
@@ -257,7 +305,10 @@ testGoldens(
       "job of a caller that has ended",
       {
         ...jobRecord,
-        ...({ state: "cancelled", step: undefined, failures: [], lastError: undefined } as const),
+        state: "cancelled",
+        step: undefined,
+        failures: [],
+        lastError: undefined,
         ended: { atMs: 1_767_225_700_000, result: "cancelled" },
       },
       encodeJob,
@@ -289,7 +340,10 @@ testGoldens(
       "role",
       {
         ...user,
-        ...({ kind: "role", id: "AROA7", groups: [], keys: [] } as const),
+        kind: "role",
+        id: "AROA7",
+        groups: [],
+        keys: [],
         role: { description: "reads", trust: "{}", sessionSecondsMax: 3600 },
       },
       encodeIdentity,
@@ -298,8 +352,16 @@ testGoldens(
     sample(
       "managed policy",
       {
-        ...{ name: "Read", path: "/x/", id: "ANPA7", createdMs: 1, updatedMs: 2, description: "d", tags: [["a", "b"]] },
-        ...{ defaultVersion: 2, lastVersion: 3, versions: [{ number: 2, createdMs: 2, text: "{}" }] },
+        name: "Read",
+        path: "/x/",
+        id: "ANPA7",
+        createdMs: 1,
+        updatedMs: 2,
+        description: "d",
+        tags: [["a", "b"]],
+        defaultVersion: 2,
+        lastVersion: 3,
+        versions: [{ number: 2, createdMs: 2, text: "{}" }],
       },
       encodeManagedPolicy,
       decodeManagedPolicy,
@@ -321,14 +383,19 @@ testGoldens(
       {
         ...session,
         session: {
-          ...({ kind: "role", accountId: account.id, roleName: "Reader", roleId: "AROA7", sessionName: "s" } as const),
+          kind: "role",
+          accountId: account.id,
+          roleName: "Reader",
+          roleId: "AROA7",
+          sessionName: "s",
           roots: [
             { kind: "key", id: parseAccessKeyId("HLKEY") },
             { kind: "role", accountId: account.id, name: "First", id: "AROA1" },
             { kind: "provider", accountId: account.id, url: "https://id.example/x" },
           ],
           limits: { texts: ["{}"], arns: ["arn"] },
-          ...{ tags: [["a", "b"]], claims: [["id.example/x:sub", "me"]] },
+          tags: [["a", "b"]],
+          claims: [["id.example/x:sub", "me"]],
         },
       } as const,
       encodeSessionToken,

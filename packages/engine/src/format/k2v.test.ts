@@ -29,22 +29,29 @@ import { filled, sample, testGoldens } from "./testing-golden.js"
 
 const ITEM: K2vItem = [
   {
-    ...{ node: "000000000000002a", discard: 3 },
+    node: "000000000000002a",
+    discard: 3,
     values: [
       { time: 4, value: { kind: "tombstone" } },
       { time: 5, value: { kind: "inline", bytes: filled(3, 7) } },
     ],
   },
   {
-    ...{ node: "efc0c1c47f9de433", discard: 0 },
+    node: "efc0c1c47f9de433",
+    discard: 0,
     values: [{ time: 1_800_000_000_000, value: { kind: "row", lengthBytes: 2_000, sha256: filled(32, 1) } }],
   },
 ]
 const PARTITION = { entries: 3, conflicts: 1, values: 4, bytes: 5_000, changedAt: 1_800_000_000_000, collectedTo: 0 }
 const COLLECTED = { ...PARTITION, collectedTo: 1_700_000_000_000 }
 const MARKER: K2vMarker = {
-  ...{ bucketId: parseBucketId(7), partition: parseItemKey("é"), prefix: parseItemKey("a"), start: undefined },
-  ...{ end: parseItemKey("b"), time: 1_800_000_000_000, from: parseItemKey("aa") },
+  bucketId: parseBucketId(7),
+  partition: parseItemKey("é"),
+  prefix: parseItemKey("a"),
+  start: undefined,
+  end: parseItemKey("b"),
+  time: 1_800_000_000_000,
+  from: parseItemKey("aa"),
 }
 
 testGoldens(
@@ -81,7 +88,12 @@ test("a token that was changed, cut, extended or reordered is refused", () => {
   const bytes = Buffer.from(PUBLISHED, "base64url")
   const pair = (at: number) => bytes.subarray(8 + 16 * at, 24 + 16 * at)
   const texts = [
-    ...["", "A", PUBLISHED.slice(0, -1), `${PUBLISHED}A`, `${PUBLISHED}==`, PUBLISHED.replace("_", "/")],
+    "",
+    "A",
+    PUBLISHED.slice(0, -1),
+    `${PUBLISHED}A`,
+    `${PUBLISHED}==`,
+    PUBLISHED.replace("_", "/"),
     Buffer.concat([bytes.subarray(0, 8), pair(1), pair(0), pair(2)]).toString("base64url"),
     Buffer.concat([bytes.subarray(0, 8), pair(0), pair(0), pair(0)]).toString("base64url"),
   ]

@@ -32,7 +32,9 @@ const RING: KeyringRecord = {
 const CONVERTING: KeyringRecord = {
   ...RING,
   atRest: {
-    ...{ startedMs: 1_767_225_600_004, epoch: 1, sealed: filled(60, 4) },
+    startedMs: 1_767_225_600_004,
+    epoch: 1,
+    sealed: filled(60, 4),
     converting: [
       { id: parseDeviceId("00000000000000a1"), emptyUpTo: undefined },
       { id: parseDeviceId("00000000000000a2"), emptyUpTo: { needles: 7, payloads: 0 } },
@@ -41,20 +43,39 @@ const CONVERTING: KeyringRecord = {
   },
 }
 const SMALL: KeyringRecord = {
-  ...{ masterKeyNumber: 1, previous: undefined, atRest: undefined, materials: [] },
+  masterKeyNumber: 1,
+  previous: undefined,
+  atRest: undefined,
+  materials: [],
   epochs: [{ number: 1, createdMs: 5, sealed: filled(60, 2) }],
 }
 
 const RECORD: ControlRecord = {
-  ...{ storeId: parseStoreId("0123456789abcdef0123456789abcdef"), generation: 41, region: "us-east-1", more: [] },
+  storeId: parseStoreId("0123456789abcdef0123456789abcdef"),
+  generation: 41,
+  region: "us-east-1",
+  more: [],
   devices: [
     {
-      ...({ id: parseDeviceId("0000000000000001"), weight: 1, pathHint: "/mnt", isMountPoint: false } as const),
-      ...({ state: "active", stateSinceMs: 0, capacityBytes: 0, more: [] } as const),
+      id: parseDeviceId("0000000000000001"),
+      weight: 1,
+      pathHint: "/mnt",
+      isMountPoint: false,
+      state: "active",
+      stateSinceMs: 0,
+      capacityBytes: 0,
+      more: [],
     },
   ],
-  ...{ policy: { kind: "replica", copies: 1 }, isPolicyAutomatic: false, policyVersion: 1, blockBytes: 4_194_304 },
-  ...{ metaCopies: 1, tablets: [], previousLayout: undefined, pausedWork: [], secrets: Uint8Array.of(1, 2, 3) },
+  policy: { kind: "replica", copies: 1 },
+  isPolicyAutomatic: false,
+  policyVersion: 1,
+  blockBytes: 4_194_304,
+  metaCopies: 1,
+  tablets: [],
+  previousLayout: undefined,
+  pausedWork: [],
+  secrets: Uint8Array.of(1, 2, 3),
   layout: { version: 1, table: Uint8Array.of(9), devices: [parseDeviceId("0000000000000001")] },
 }
 

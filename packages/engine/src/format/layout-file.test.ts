@@ -13,7 +13,8 @@ assert.ok(A && B && C)
 /** Tables of four partitions: whether there are as many as in a store is decided elsewhere. */
 const FILE: LayoutFile = {
   storeId: parseStoreId("0123456789abcdef0123456789abcdef"),
-  ...{ policy: parsePolicy("ec:2+1"), partitions: 4 },
+  policy: parsePolicy("ec:2+1"),
+  partitions: 4,
   devices: [
     { id: A, weight: 1, state: "active", node: parseNodeName("n1"), zone: "zürich", machine: "m 1", disk: "sda" },
     { id: B, weight: 2.5, state: "offline", node: parseNodeName("n2"), zone: 'e"st', machine: "m2" },

@@ -63,7 +63,11 @@ const tableJson = ({ table, ...facts }: LayoutFileTable) => ({
 /** Returns the file as a value for `JSON.stringify`. */
 export function layoutFileJson({ storeId, policy, partitions, devices, layout, previous }: LayoutFile) {
   const facts = {
-    ...{ format: FORMAT, formatVersion: VERSION, storeId, policy: textOfPolicy(policy), partitions },
+    format: FORMAT,
+    formatVersion: VERSION,
+    storeId,
+    policy: textOfPolicy(policy),
+    partitions,
     devices: devices.map(({ weight, ...device }) => ({ ...device, weight: String(weight) })),
     layout: tableJson(layout),
     ...(previous && { previous: tableJson(previous) }),
@@ -108,7 +112,9 @@ function parseDevice(value: unknown): LayoutFileDevice {
   if (!(number > 0 && number < Infinity)) throw corrupt("weight")
   const name = (field: string, text: unknown) => parseAs(field, () => parseDomainName(text))
   return {
-    ...{ id: parseAs("id", () => parseDeviceId(id)), weight: number, state: known },
+    id: parseAs("id", () => parseDeviceId(id)),
+    weight: number,
+    state: known,
     ...(node !== undefined && { node: parseAs("node", () => parseNodeName(node)) }),
     ...(zone !== undefined && { zone: name("zone", zone) }),
     ...(machine !== undefined && { machine: name("machine", machine) }),

@@ -47,7 +47,13 @@ const COUNTS = row({
 export type LifecycleCounts = ValueOf<typeof COUNTS>
 
 export const NOTHING_REMOVED: LifecycleCounts = {
-  ...{ versions: 0, bytes: 0, hidden: 0, markers: 0, uploads: 0, moved: 0, movedBytes: 0 },
+  versions: 0,
+  bytes: 0,
+  hidden: 0,
+  markers: 0,
+  uploads: 0,
+  moved: 0,
+  movedBytes: 0,
 }
 
 const PASS = record("lifecycle pass", {

@@ -99,11 +99,19 @@ function packRule(rule: LifecycleRule): object {
     "days" in when ? { storageClass, days: when.days } : { storageClass, dateMs: when.dateMs },
   )
   const noncurrentTransitions = rule.noncurrentTransitions?.map(({ storageClass, days, newerKept }) => ({
-    ...{ storageClass, days, newerKept },
+    storageClass,
+    days,
+    newerKept,
   }))
   return {
-    ...{ id, isEnabled, filter: { form, prefix, tags, sizeAbove, sizeBelow } },
-    ...{ expiration, noncurrent, abortDays, transitions, noncurrentTransitions },
+    id,
+    isEnabled,
+    filter: { form, prefix, tags, sizeAbove, sizeBelow },
+    expiration,
+    noncurrent,
+    abortDays,
+    transitions,
+    noncurrentTransitions,
   }
 }
 

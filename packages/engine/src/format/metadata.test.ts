@@ -187,7 +187,9 @@ const segments: VersionRecord = {
   details: undefined,
 }
 const byOffset: Content = {
-  ...{ kind: "segments", multipartId, completion: filled(16, 9) },
+  kind: "segments",
+  multipartId,
+  completion: filled(16, 9),
   byOffset: { lastOffset: 2 ** 40, uploadedParts: 3 },
 }
 const inline: VersionRecord = {
@@ -217,7 +219,9 @@ const lifecycleRules: LifecycleRules = {
     { id: "d", isEnabled: false, filter: { form: "filter", sizeAbove: 0 }, expiration: { dateMs: 1_767_225_600_000 } },
     { id: "m", isEnabled: true, filter: { form: "filter" }, expiration: { expiredMarkers: true }, abortDays: 7 },
     {
-      ...{ id: "n", isEnabled: true, noncurrent: { days: 1, newerKept: 100 } },
+      id: "n",
+      isEnabled: true,
+      noncurrent: { days: 1, newerKept: 100 },
       filter: { form: "and", prefix: "", tags: [["k", ""]], sizeBelow: 1_099_511_627_776_000 },
     },
   ],
@@ -227,7 +231,9 @@ const lifecycleTransitions: LifecycleRules = {
   transitionMinimum: "varies_by_storage_class",
   rules: [
     {
-      ...{ id: "t", isEnabled: true, filter: { form: "filter" } },
+      id: "t",
+      isEnabled: true,
+      filter: { form: "filter" },
       transitions: [
         { storageClass: "STANDARD_IA", days: 30 },
         { storageClass: "DEEP_ARCHIVE", days: 2_147_483_647 },
@@ -238,14 +244,19 @@ const lifecycleTransitions: LifecycleRules = {
       ],
     },
     {
-      ...{ id: "u", isEnabled: false, filter: { form: "prefix", prefix: "" }, expiration: { dateMs: 86_400_000 } },
+      id: "u",
+      isEnabled: false,
+      filter: { form: "prefix", prefix: "" },
+      expiration: { dateMs: 86_400_000 },
       transitions: [{ storageClass: "ONEZONE_IA", dateMs: 0 }],
     },
   ],
 }
 
 const lifecyclePass: LifecyclePass = {
-  ...{ startedMs: 1_767_225_600_001, endedMs: undefined, next: objectRowKey(bucketId, key) },
+  startedMs: 1_767_225_600_001,
+  endedMs: undefined,
+  next: objectRowKey(bucketId, key),
   taken: [
     { incarnation: parseIncarnation(4), start: objectRowKey(bucketId, key), end: undefined },
     { incarnation: parseIncarnation(5), start: objectRowKey(bucketId, key), end: objectRowKey(bucketId, key) },
@@ -269,19 +280,34 @@ const largeObject = { sizeBytes: 9_000_000_000, md5: filled(16, 3), parts: 1000 
 const segmentObject = { kind: "object", container: "parts", key: "a/\u00c3\u00a9", contentType: "text/plain" } as const
 const segmentList: readonly Segment[] = [
   {
-    ...{ ...segmentObject, etag: "00112233445566778899aabbccddeeff", sizeBytes: 1_500_000, isLarge: false },
-    ...{ lastModifiedMs: 1_767_225_600_001, span: undefined },
+    ...segmentObject,
+    etag: "00112233445566778899aabbccddeeff",
+    sizeBytes: 1_500_000,
+    isLarge: false,
+    lastModifiedMs: 1_767_225_600_001,
+    span: undefined,
   },
   { kind: "data", bytes: filled(3, 7) },
   {
-    ...{ ...segmentObject, etag: "ffeeddccbbaa99887766554433221100-2", sizeBytes: 9_000_000_000, isLarge: true },
-    ...{ lastModifiedMs: 1_767_225_600_002, span: { first: 1_000_000, last: 1_499_999 } },
+    ...segmentObject,
+    etag: "ffeeddccbbaa99887766554433221100-2",
+    sizeBytes: 9_000_000_000,
+    isLarge: true,
+    lastModifiedMs: 1_767_225_600_002,
+    span: { first: 1_000_000, last: 1_499_999 },
   },
 ]
 const deletion: Deletion = { deletedMs: 1_767_225_600_001, untilMs: 1_767_484_800_001, reason: "deleted" }
 const bucketWithQuotas = {
-  ...{ id: parseBucketId(7), name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 1 },
-  ...({ location: "", versioning: "never", state: "open", settingsVersion: 2, settings: [] } as const),
+  id: parseBucketId(7),
+  name: parseBucketName("photos"),
+  owner: parseAccountId("root"),
+  createdMs: 1,
+  location: "",
+  versioning: "never" as const,
+  state: "open" as const,
+  settingsVersion: 2,
+  settings: [],
 }
 /** Writes without the offsets of their payloads. */
 const entryOf = (bytes: Uint8Array) => {
@@ -307,7 +333,8 @@ testGoldens(
     sample(
       "locked version of blocks",
       {
-        ...{ ...version, head: { ...head, isLocked: true } },
+        ...version,
+        head: { ...head, isLocked: true },
         lock: { retention: { mode: "COMPLIANCE", untilMs: 1_893_456_000_000 }, legalHold: undefined },
       } as const,
       encodeVersion,
@@ -316,7 +343,8 @@ testGoldens(
     sample(
       "inline version on legal hold",
       {
-        ...{ ...inline, head: { ...inline.head, isLocked: true } },
+        ...inline,
+        head: { ...inline.head, isLocked: true },
         lock: { retention: undefined, legalHold: true },
       },
       encodeVersion,
@@ -333,7 +361,8 @@ testGoldens(
     sample(
       "restored version",
       {
-        ...{ ...inline, head: { ...inline.head, storageClass: "GLACIER" } },
+        ...inline,
+        head: { ...inline.head, storageClass: "GLACIER" },
         restore: { requestedMs: 1_767_225_600_001, untilMs: 1_767_312_000_000, tier: "Expedited" },
       } as const,
       encodeVersion,
@@ -411,8 +440,15 @@ testGoldens(
     sample(
       "bucket with a policy of its own",
       {
-        ...{ id: bucketId, name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 5, location: "" },
-        ...({ versioning: "never", state: "open", settingsVersion: 2, policy: parsePolicy("ec:4+2") } as const),
+        id: bucketId,
+        name: parseBucketName("photos"),
+        owner: parseAccountId("root"),
+        createdMs: 5,
+        location: "",
+        versioning: "never",
+        state: "open",
+        settingsVersion: 2,
+        policy: parsePolicy("ec:4+2"),
         settings: [],
       },
       encodeBucket,
@@ -421,8 +457,15 @@ testGoldens(
     sample(
       "bucket with settings",
       {
-        ...{ id: bucketId, name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 5, location: "" },
-        ...({ versioning: "never", state: "open", settingsVersion: 9, settings: SETTING_NAMES.slice(0, 7) } as const),
+        id: bucketId,
+        name: parseBucketName("photos"),
+        owner: parseAccountId("root"),
+        createdMs: 5,
+        location: "",
+        versioning: "never",
+        state: "open",
+        settingsVersion: 9,
+        settings: SETTING_NAMES.slice(0, 7),
       },
       encodeBucket,
       decodeBucket,
@@ -430,8 +473,15 @@ testGoldens(
     sample(
       "bucket with lifecycle rules",
       {
-        ...{ id: bucketId, name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 5, location: "" },
-        ...({ versioning: "never", state: "open", settingsVersion: 9, settings: ["lifecycle"] } as const),
+        id: bucketId,
+        name: parseBucketName("photos"),
+        owner: parseAccountId("root"),
+        createdMs: 5,
+        location: "",
+        versioning: "never",
+        state: "open",
+        settingsVersion: 9,
+        settings: ["lifecycle"],
       },
       encodeBucket,
       decodeBucket,
@@ -439,8 +489,15 @@ testGoldens(
     sample(
       "bucket with default encryption",
       {
-        ...{ id: bucketId, name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 5, location: "" },
-        ...({ versioning: "never", state: "open", settingsVersion: 9, settings: ["encryption"] } as const),
+        id: bucketId,
+        name: parseBucketName("photos"),
+        owner: parseAccountId("root"),
+        createdMs: 5,
+        location: "",
+        versioning: "never",
+        state: "open",
+        settingsVersion: 9,
+        settings: ["encryption"],
       },
       encodeBucket,
       decodeBucket,
@@ -474,8 +531,15 @@ testGoldens(
     sample(
       "bucket with object lock",
       {
-        ...{ id: bucketId, name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 5, location: "" },
-        ...({ versioning: "enabled", state: "open", settingsVersion: 9, settings: [] } as const),
+        id: bucketId,
+        name: parseBucketName("photos"),
+        owner: parseAccountId("root"),
+        createdMs: 5,
+        location: "",
+        versioning: "enabled",
+        state: "open",
+        settingsVersion: 9,
+        settings: [],
         lock: { defaultRetention: { mode: "GOVERNANCE", unit: "years", count: 7 } },
       } as const,
       encodeBucket,
@@ -484,9 +548,17 @@ testGoldens(
     sample(
       "bucket with object lock and no default retention",
       {
-        ...{ id: bucketId, name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 5, location: "" },
-        ...({ versioning: "enabled", state: "open", settingsVersion: 9, policy: parsePolicy("ec:4+2") } as const),
-        ...{ settings: SETTING_NAMES.slice(0, 7), lock: { defaultRetention: undefined } },
+        id: bucketId,
+        name: parseBucketName("photos"),
+        owner: parseAccountId("root"),
+        createdMs: 5,
+        location: "",
+        versioning: "enabled",
+        state: "open",
+        settingsVersion: 9,
+        policy: parsePolicy("ec:4+2"),
+        settings: SETTING_NAMES.slice(0, 7),
+        lock: { defaultRetention: undefined },
       } as const,
       encodeBucket,
       decodeBucket,
@@ -496,7 +568,9 @@ testGoldens(
     sample(
       "packing pass",
       {
-        ...{ startedMs: 1_767_225_600_000, endedMs: undefined, next: objectRowKey(bucketId, key) },
+        startedMs: 1_767_225_600_000,
+        endedMs: undefined,
+        next: objectRowKey(bucketId, key),
         packed: { packs: 3, objects: 300, bytes: 2 ** 40 },
       },
       encodePackingPass,
@@ -512,12 +586,22 @@ testGoldens(
       "pack directory",
       [
         {
-          ...{ key, version: filled(16, 7), upload: filled(16, 9), segments: multipartIdOf(5, filled(8, 2)) },
-          ...{ offsetBytes: 0, lengthBytes: 0, recoveryHeader: filled(20, 3) },
+          key,
+          version: filled(16, 7),
+          upload: filled(16, 9),
+          segments: multipartIdOf(5, filled(8, 2)),
+          offsetBytes: 0,
+          lengthBytes: 0,
+          recoveryHeader: filled(20, 3),
         },
         {
-          ...{ key, version: filled(16, 6), upload: undefined, segments: multipartIdOf(6, filled(8, 2)) },
-          ...{ offsetBytes: 0, lengthBytes: 0, recoveryHeader: filled(20, 4) },
+          key,
+          version: filled(16, 6),
+          upload: undefined,
+          segments: multipartIdOf(6, filled(8, 2)),
+          offsetBytes: 0,
+          lengthBytes: 0,
+          recoveryHeader: filled(20, 4),
         },
       ],
       encodePackDirectory,
@@ -539,8 +623,15 @@ testGoldens(
     sample(
       "bucket with a history",
       {
-        ...{ id: bucketId, name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 5, location: "" },
-        ...({ versioning: "enabled", state: "open", settingsVersion: 9, settings: ["history"] } as const),
+        id: bucketId,
+        name: parseBucketName("photos"),
+        owner: parseAccountId("root"),
+        createdMs: 5,
+        location: "",
+        versioning: "enabled",
+        state: "open",
+        settingsVersion: 9,
+        settings: ["history"],
       },
       encodeBucket,
       decodeBucket,
@@ -548,8 +639,15 @@ testGoldens(
     sample(
       "bucket with copies",
       {
-        ...{ id: bucketId, name: parseBucketName("photos"), owner: parseAccountId("root"), createdMs: 5, location: "" },
-        ...({ versioning: "never", state: "open", settingsVersion: 9, settings: ["copies"] } as const),
+        id: bucketId,
+        name: parseBucketName("photos"),
+        owner: parseAccountId("root"),
+        createdMs: 5,
+        location: "",
+        versioning: "never",
+        state: "open",
+        settingsVersion: 9,
+        settings: ["copies"],
       },
       encodeBucket,
       decodeBucket,
@@ -569,15 +667,18 @@ testGoldens(
     sample(
       "copy state",
       {
-        ...{ revision: 7, target: "0123456789abcdef", phase: "following", place: "", fills: 2 },
+        revision: 7,
+        target: "0123456789abcdef",
+        phase: "following",
+        place: "",
+        fills: 2,
         token: { us: 1_767_225_600_123_456, key: "caf\xc3\xa9" },
-        ...{
-          sinceMs: 1_767_225_600_123,
-          isPaused: true,
-          error: "The remote does not respond.",
-          errorMs: 9,
-          removesOthers: true,
-        },
+
+        sinceMs: 1_767_225_600_123,
+        isPaused: true,
+        error: "The remote does not respond.",
+        errorMs: 9,
+        removesOthers: true,
       },
       encodeCopyState,
       decodeCopyState,
@@ -625,7 +726,8 @@ testGoldens(
     sample(
       "upload of a locked object",
       {
-        ...{ ...upload, completion: undefined },
+        ...upload,
+        completion: undefined,
         lock: { retention: { mode: "GOVERNANCE", untilMs: 1_893_456_000_000 }, legalHold: false },
       } as const,
       encodeUpload,
@@ -665,10 +767,14 @@ testGoldens(
     sample(
       "segment with referring parts",
       {
-        ...{ offsetBytes: 2 ** 40, parts: [part] },
+        offsetBytes: 2 ** 40,
+        parts: [part],
         referring: [
           {
-            ...{ partNumber: 4, md5: part.md5, modifiedMs: 5, checksumValue: "abc=" },
+            partNumber: 4,
+            md5: part.md5,
+            modifiedMs: 5,
+            checksumValue: "abc=",
             source: { key, multipartId, uploadedParts: 3, offsetBytes: 2 ** 33, lengthBytes: 5 },
           },
         ],
@@ -679,7 +785,10 @@ testGoldens(
     sample(
       "block digests",
       {
-        ...({ storageClass: "STANDARD_IA", uploadedParts: 19, blockBytes: 7, lengthBytes: 12 } as const),
+        storageClass: "STANDARD_IA",
+        uploadedParts: 19,
+        blockBytes: 7,
+        lengthBytes: 12,
         digests: [filled(32, 1), filled(32, 9)],
       } as const,
       encodeBlockDigests,
@@ -754,8 +863,12 @@ testGoldens(
     sample(
       "birth note of a locked object",
       {
-        ...{ bucket: parseBucketName("photos"), contentType: "", userMetadata: [], plannedLengthBytes: undefined },
-        ...{ multipartId: "", lock: { retention: undefined, legalHold: true } },
+        bucket: parseBucketName("photos"),
+        contentType: "",
+        userMetadata: [],
+        plannedLengthBytes: undefined,
+        multipartId: "",
+        lock: { retention: undefined, legalHold: true },
       },
       encodeRecoveryHeader,
       decodeRecoveryHeader,
@@ -763,8 +876,12 @@ testGoldens(
     sample(
       "birth note of a class",
       {
-        ...{ bucket: parseBucketName("photos"), contentType: "", userMetadata: [], plannedLengthBytes: undefined },
-        ...({ multipartId: "", storageClass: "DEEP_ARCHIVE" } as const),
+        bucket: parseBucketName("photos"),
+        contentType: "",
+        userMetadata: [],
+        plannedLengthBytes: undefined,
+        multipartId: "",
+        storageClass: "DEEP_ARCHIVE",
       },
       encodeRecoveryHeader,
       decodeRecoveryHeader,

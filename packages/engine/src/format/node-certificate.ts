@@ -73,12 +73,7 @@ export function encodeCertificateToSign(publicKey: Uint8Array, random: Uint8Arra
   const serial = random.slice()
   // Positive, and without a leading zero: always 16 bytes.
   serial[0] = ((serial[0] ?? 0) & 0x3f) | 0x40
-  return der(
-    TAG.sequence,
-    ...[VERSION_3, der(TAG.integer, serial), ED25519],
-    ...[NAME, VALIDITY, NAME],
-    ...[publicKey, EXTENSIONS],
-  )
+  return der(TAG.sequence, VERSION_3, der(TAG.integer, serial), ED25519, NAME, VALIDITY, NAME, publicKey, EXTENSIONS)
 }
 
 export function encodeCertificate(signed: Uint8Array, signature: Uint8Array): Uint8Array {

@@ -38,13 +38,16 @@ const OPERATIONS: readonly NodeOperation[] = [
   { kind: "wake", job: "repair" },
   { kind: "orphans" },
   {
-    ...{ kind: "change", change: { kind: "addDevice", path: "/mnt/d", weight: undefined }, confirm: undefined },
+    kind: "change",
+    change: { kind: "addDevice", path: "/mnt/d", weight: undefined },
+    confirm: undefined,
     lockedBuckets: ["backups", "ledger"],
   },
   { kind: "pending" },
   { kind: "trace", trace: "n1 7", filter: { errorsOnly: false } },
   {
-    ...{ kind: "trace", trace: "n1 8" },
+    kind: "trace",
+    trace: "n1 8",
     filter: { bucket: "photos", prefix: "é/", status: "4", minMs: 2.5, errorsOnly: true },
   },
   { kind: "traffic", window: "hour" },
@@ -52,25 +55,44 @@ const OPERATIONS: readonly NodeOperation[] = [
 const COUNTS = { requests: 3, clientErrors: 1, serverErrors: 0, receivedBytes: 3_000_000_000, sentBytes: 7 }
 const NO_COUNTS = { requests: 0, clientErrors: 0, serverErrors: 0, receivedBytes: 0, sentBytes: 0, bins: [] }
 const REQUEST = {
-  ...{ atMs: 1_700_000_000_000, server: "s3", requestId: "00000000000000AA", method: "GET", operation: "GetObject" },
-  ...{ path: "/photos/%C3%A9", status: 404, totalMs: 12.5, receivedBytes: 0, sentBytes: 7, remoteAddress: "::1" },
+  atMs: 1_700_000_000_000,
+  server: "s3",
+  requestId: "00000000000000AA",
+  method: "GET",
+  operation: "GetObject",
+  path: "/photos/%C3%A9",
+  status: 404,
+  totalMs: 12.5,
+  receivedBytes: 0,
+  sentBytes: 7,
+  remoteAddress: "::1",
 }
 const LOSSES = { before: 2, during: -1, after: 1 }
 const PLAN = {
-  ...{ summary: "as asked", policyBefore: "ec:4+2", policyAfter: "ec:4+2", movedBytes: 1, reencodedBytes: 2 },
+  summary: "as asked",
+  policyBefore: "ec:4+2",
+  policyAfter: "ec:4+2",
+  movedBytes: 1,
+  reencodedBytes: 2,
   devices: [
     { path: "/new", bytesIn: 1, bytesOut: 0 },
     { id, path: "/mnt", node: "n1", bytesIn: 0, bytesOut: 2 },
   ],
-  ...{ hours: 0.25, survives: LOSSES, warnings: ["mind the gap"] },
+  hours: 0.25,
+  survives: LOSSES,
+  warnings: ["mind the gap"],
 }
 const RESULTS: readonly NodeOperationResult[] = [
   { kind: "planned", plan: PLAN },
   {
     kind: "changed",
     plan: {
-      ...{ ...PLAN, survivesMachines: LOSSES, survivesZones: { before: 1, during: 1, after: 1 } },
-      ...{ usableBytesBefore: 10, usableBytesAfter: 20, confirmBy: "/new" },
+      ...PLAN,
+      survivesMachines: LOSSES,
+      survivesZones: { before: 1, during: 1, after: 1 },
+      usableBytesBefore: 10,
+      usableBytesAfter: 20,
+      confirmBy: "/new",
     },
     generation: 7,
   },
@@ -92,14 +114,27 @@ const RESULTS: readonly NodeOperationResult[] = [
     requests: [
       REQUEST,
       {
-        ...{ ...REQUEST, bucket: "photos", key: "é", code: "NoSuchKey", reason: "it is gone", authMs: 0.5, metaMs: 1 },
-        ...{ dataMs: 2, account: "team", accessKeyId: "AKIA1", userAgent: "curl/8", clientGone: true },
+        ...REQUEST,
+        bucket: "photos",
+        key: "é",
+        code: "NoSuchKey",
+        reason: "it is gone",
+        authMs: 0.5,
+        metaMs: 1,
+        dataMs: 2,
+        account: "team",
+        accessKeyId: "AKIA1",
+        userAgent: "curl/8",
+        clientGone: true,
       },
     ],
     dropped: 9,
   },
   {
-    ...{ kind: "traffic", atMs: 1_700_000_000_000, seconds: 57.5, total: { ...COUNTS, bins: [0, 0, 3] } },
+    kind: "traffic",
+    atMs: 1_700_000_000_000,
+    seconds: 57.5,
+    total: { ...COUNTS, bins: [0, 0, 3] },
     buckets: [{ name: "photos", ...COUNTS, bins: [0, 0, 3] }],
     accounts: [{ name: "team", ...COUNTS, bins: [0, 0, 3] }],
     history: [

@@ -17,8 +17,14 @@ export const OPERATE_CALL = 17
 
 /** Numbers are on the wire: append only. */
 const DEVICE_STATES = [
-  ...["active", "rebuilding", "draining", "decommissioning", "offline"],
-  ...["missing", "failed", "full"],
+  "active",
+  "rebuilding",
+  "draining",
+  "decommissioning",
+  "offline",
+  "missing",
+  "failed",
+  "full",
 ] as const
 const JOB_STATES = ["busy", "throttled", "idle", "done", "failed"] as const
 

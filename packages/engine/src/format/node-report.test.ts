@@ -15,12 +15,28 @@ const flags = new Uint8Array(PARTITIONS)
 for (const at of [0, 9, 65_535]) flags[at] = 1
 
 const SPACE = {
-  ...{ fileSystemId: "8:1", fileSystemKind: "xfs", totalBytes: 2 ** 40, freeBytes: 2 ** 39, usableBytes: undefined },
-  ...{ reserveBytes: 2 ** 30, isFull: true, isCritical: false, secondsUntilFull: 60 },
+  fileSystemId: "8:1",
+  fileSystemKind: "xfs",
+  totalBytes: 2 ** 40,
+  freeBytes: 2 ** 39,
+  usableBytes: undefined,
+  reserveBytes: 2 ** 30,
+  isFull: true,
+  isCritical: false,
+  secondsUntilFull: 60,
 }
 const DEVICE = {
-  ...{ id: a, path: "/disk", trouble: undefined, checkpointError: "no space", deadBytes: 1, volumeBytes: 2 },
-  ...{ logBytes: 3, memtableRows: 4, callsQueued: 5, callsMax: 6, space: SPACE },
+  id: a,
+  path: "/disk",
+  trouble: undefined,
+  checkpointError: "no space",
+  deadBytes: 1,
+  volumeBytes: 2,
+  logBytes: 3,
+  memtableRows: 4,
+  callsQueued: 5,
+  callsMax: 6,
+  space: SPACE,
 }
 const work = (of: number) => ({ doneBytes: of, remainingBytes: 1, partitionsDone: 2, partitionsRemaining: 3 })
 const WHOLE: NodeReport = {
@@ -28,36 +44,55 @@ const WHOLE: NodeReport = {
   jobs: [{ name: "repair", state: "failed", progress: "héron", lastError: "why", throttle: 2 }],
   scrub: [
     {
-      ...{ device: a, state: "paused", passStartedMs: 1, oldestVerifiedMs: 2, damagesFound: 3 },
-      ...{ doneBytes: 4, remainingBytes: 5 },
+      device: a,
+      state: "paused",
+      passStartedMs: 1,
+      oldestVerifiedMs: 2,
+      damagesFound: 3,
+      doneBytes: 4,
+      remainingBytes: 5,
     },
   ],
   repairer: {
     contents: {
-      ...{ isKnown: true, isCounted: false, version: 7, lacking: new Map([[a, flags]]) },
+      isKnown: true,
+      isCounted: false,
+      version: 7,
+      lacking: new Map([[a, flags]]),
       policies: [{ policy: parsePolicy("ec:4+2"), bytes: 100 }],
       bucketPolicies: [parsePolicy("replica:3")],
       misplacedGroups: [{ partition: 5, needed: 4, devices: [a, b], bytes: 9 }],
     },
     repair: {
-      ...{ isPaused: false, partitionsScanned: 65_536, mending: work(1), moving: work(2), bytesPerSecond: 1.5 },
-      ...{ secondsLeft: undefined, rebuiltShards: 1, lostBlocks: 1, lostBytes: 2, singleCopyBlocks: 3 },
-      ...{ lostObjects: [{ bucket: "b", key: "k", what: "version" }], isShortOfSpace: true },
+      isPaused: false,
+      partitionsScanned: 65_536,
+      mending: work(1),
+      moving: work(2),
+      bytesPerSecond: 1.5,
+      secondsLeft: undefined,
+      rebuiltShards: 1,
+      lostBlocks: 1,
+      lostBytes: 2,
+      singleCopyBlocks: 3,
+      lostObjects: [{ bucket: "b", key: "k", what: "version" }],
+      isShortOfSpace: true,
     },
     reencoding: { isPaused: true, doneBytes: 1, remainingBytes: 2, secondsLeft: 3, waiting: 4 },
     orphans: { isStopped: true, abortedBlocks: 1, abortedBlocksMax: 2, waitingBlocks: 3 },
   },
   database: {
-    ...{ commits: { count: 3, medianMs: 1.5, slowMs: 20 }, reads: undefined, healthSecondsAgo: 12.5 },
+    commits: { count: 3, medianMs: 1.5, slowMs: 20 },
+    reads: undefined,
+    healthSecondsAgo: 12.5,
     clock: { aheadMs: -1.5, uncertainMs: 0.5 },
     health: {
-      ...{
-        version: "PostgreSQL 15.18",
-        isInRecovery: false,
-        settings: { fsync: "on", autovacuum: "off" },
-        bytes: 2 ** 33,
-      },
-      ...{ unfrozenTransactions: 200, connectionsMax: 100, connectionsLeft: 0 },
+      version: "PostgreSQL 15.18",
+      isInRecovery: false,
+      settings: { fsync: "on", autovacuum: "off" },
+      bytes: 2 ** 33,
+      unfrozenTransactions: 200,
+      connectionsMax: 100,
+      connectionsLeft: 0,
       tables: [
         { name: "lanes", liveRows: 4, deadRows: 1_000, bytes: 8_192, vacuumedSecondsAgo: 60.5 },
         { name: "rows", liveRows: 4, deadRows: 0, bytes: undefined, vacuumedSecondsAgo: undefined },
@@ -69,7 +104,11 @@ const WHOLE: NodeReport = {
       standbys: [
         { name: "a", state: "streaming", sync: "quorum", lagBytes: 5, lagSeconds: 0.25, goneSeconds: undefined },
         {
-          ...{ name: "b", state: undefined, sync: undefined, lagBytes: undefined, lagSeconds: undefined },
+          name: "b",
+          state: undefined,
+          sync: undefined,
+          lagBytes: undefined,
+          lagSeconds: undefined,
           goneSeconds: 30,
         },
       ],
@@ -82,14 +121,19 @@ const WHOLE: NodeReport = {
 }
 /** A database that says nothing about itself. */
 const SILENT: ReportedDatabase = {
-  ...{ commits: undefined, reads: { count: 1, medianMs: 2, slowMs: 2 }, clock: undefined, healthSecondsAgo: 0 },
+  commits: undefined,
+  reads: { count: 1, medianMs: 2, slowMs: 2 },
+  clock: undefined,
+  healthSecondsAgo: 0,
   health: UNKNOWN_HEALTH,
 }
 const BARE: NodeReport = { devices: [], jobs: [], scrub: [], repairer: undefined, database: undefined }
 /** The reports of a node of an earlier release. */
 const EARLIER = [BARE, { ...WHOLE, database: undefined }]
 const KEYED: NodeReport = {
-  ...{ ...BARE, epochs: new Map([[a, 2]]), masterKeys: new Map([[b, 3]]) },
+  ...BARE,
+  epochs: new Map([[a, 2]]),
+  masterKeys: new Map([[b, 3]]),
   nextKeyProof: new Uint8Array(32).fill(7),
 }
 const NOW = [BARE, WHOLE, { ...BARE, database: SILENT }, KEYED]

@@ -32,26 +32,61 @@ const NOW_MS = Date.UTC(2026, 0, 2, 3, 4, 5)
 const account = parseAccountId("main")
 const id = parseMessageId("D-0123abcd-AAAABBBBCCCCDDDD+/EEffGG-05a1")
 const settings = {
-  ...{ delaySeconds: 0, visibilitySeconds: 30, retentionSeconds: 345_600, messageBytesMax: 1_048_576, waitSeconds: 0 },
-  ...{ bytesMax: 2 ** 30, redrive: undefined, tags: [] },
+  delaySeconds: 0,
+  visibilitySeconds: 30,
+  retentionSeconds: 345_600,
+  messageBytesMax: 1_048_576,
+  waitSeconds: 0,
+  bytesMax: 2 ** 30,
+  redrive: undefined,
+  tags: [],
 }
 const plain: QueueRecord = {
-  ...{ id: "0000000000000007", createdMs: NOW_MS, changedMs: NOW_MS, isPausedIn: false, isPausedOut: false, settings },
+  id: "0000000000000007",
+  createdMs: NOW_MS,
+  changedMs: NOW_MS,
+  isPausedIn: false,
+  isPausedOut: false,
+  settings,
 }
 const full: QueueRecord = {
-  ...{ ...plain, isPausedIn: true, isPausedOut: true },
+  ...plain,
+  isPausedIn: true,
+  isPausedOut: true,
   settings: { ...settings, redrive: { maxDeliveries: 3, deadQueue: "dead" }, tags: [["team", "é"]] },
 }
 const order = orderOfDecision("\x00\x00\x00\x00\x00\x00\x00\x09", 2)
 const message: MessageRecord = {
-  ...{ queueId: plain.id, queueName: "mail", dueMs: NOW_MS, order, stage: "waiting", createdMs: NOW_MS },
-  ...{ expiresMs: NOW_MS + 60_000, delaySeconds: 0, retrySeconds: undefined, deliveries: 0, nacks: 0, enqueues: 0 },
-  ...{ firstDeliveredMs: undefined, redrive: undefined, movedFrom: undefined, copies: 1, sender: "arn" },
-  ...{ contentBytes: 5, content: undefined },
+  queueId: plain.id,
+  queueName: "mail",
+  dueMs: NOW_MS,
+  order,
+  stage: "waiting",
+  createdMs: NOW_MS,
+  expiresMs: NOW_MS + 60_000,
+  delaySeconds: 0,
+  retrySeconds: undefined,
+  deliveries: 0,
+  nacks: 0,
+  enqueues: 0,
+  firstDeliveredMs: undefined,
+  redrive: undefined,
+  movedFrom: undefined,
+  copies: 1,
+  sender: "arn",
+  contentBytes: 5,
+  content: undefined,
 }
 const delivered: MessageRecord = {
-  ...{ ...message, stage: "delivered", retrySeconds: 0, deliveries: 4, nacks: 5, enqueues: 6 },
-  ...{ firstDeliveredMs: NOW_MS + 1, redrive: { maxDeliveries: 7, deadQueue: "dead" }, movedFrom: "other" },
+  ...message,
+  stage: "delivered",
+  retrySeconds: 0,
+  deliveries: 4,
+  nacks: 5,
+  enqueues: 6,
+  firstDeliveredMs: NOW_MS + 1,
+  redrive: { maxDeliveries: 7, deadQueue: "dead" },
+  movedFrom: "other",
   content: Uint8Array.of(1, 2),
 }
 const content: MessageContent = {

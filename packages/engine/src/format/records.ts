@@ -125,7 +125,10 @@ export function encodeBucket(bucket: BucketRecord): Uint8Array {
   assert(countsDeleted === true || bucket.undeleteDays === undefined, "what is kept is counted")
   const hasMore = settings !== 0 || lock !== undefined || usage !== undefined || countsDeleted === true
   const appended = [
-    ...[policy, hasMore ? settings : undefined, memberOf(BUCKET_LOCK, lock), memberOf(BUCKET_USAGE, usage)],
+    policy,
+    hasMore ? settings : undefined,
+    memberOf(BUCKET_LOCK, lock),
+    memberOf(BUCKET_USAGE, usage),
     countsDeleted && [bucket.undeleteDays ?? null],
   ]
   return packRecord(formatOfBucket(bucket), [

@@ -30,6 +30,7 @@ export const { encode: encodeReferences, decode: decodeReferences } = REFERENCES
 
 /** The record after another change. */
 export const changedReferences = (before: ReferencesRecord, change: Partial<ReferencesRecord>): ReferencesRecord => ({
-  ...{ ...before, ...change },
+  ...before,
+  ...change,
   changes: (before.changes ?? 0) + 1,
 })

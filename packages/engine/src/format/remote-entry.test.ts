@@ -4,9 +4,14 @@ import { decodeRemoteEntry, encodeRemoteEntry, type RemoteEntry } from "./remote
 import { sample, testGoldens } from "./testing-golden.js"
 
 const CACHED: RemoteEntry = {
-  ...{ kind: "cached", id: "00112233445566778899aabb", sizeBytes: 20_000_000_000, blockBytes: 8_388_608 },
-  ...{ etag: "d41d8cd98f00b204e9800998ecf8427e", etagIsMd5: true },
-  ...{ lastModifiedMs: Date.UTC(2026, 0, 2, 3, 4, 5), checkedMs: Date.UTC(2026, 0, 2, 3, 4, 5) + 1 },
+  kind: "cached",
+  id: "00112233445566778899aabb",
+  sizeBytes: 20_000_000_000,
+  blockBytes: 8_388_608,
+  etag: "d41d8cd98f00b204e9800998ecf8427e",
+  etagIsMd5: true,
+  lastModifiedMs: Date.UTC(2026, 0, 2, 3, 4, 5),
+  checkedMs: Date.UTC(2026, 0, 2, 3, 4, 5) + 1,
   headers: [
     ["contentType", "text/plain; charset=utf-8"],
     ["cacheControl", "max-age=60"],
@@ -18,8 +23,16 @@ const CACHED: RemoteEntry = {
 }
 
 const BARE: RemoteEntry = {
-  ...{ kind: "cached", id: "ffeeddccbbaa998877665544", sizeBytes: 0, blockBytes: 8_388_608, etag: "" },
-  ...{ etagIsMd5: false, lastModifiedMs: 0, checkedMs: 0, headers: [], userMetadata: [] },
+  kind: "cached",
+  id: "ffeeddccbbaa998877665544",
+  sizeBytes: 0,
+  blockBytes: 8_388_608,
+  etag: "",
+  etagIsMd5: false,
+  lastModifiedMs: 0,
+  checkedMs: 0,
+  headers: [],
+  userMetadata: [],
 }
 
 const SAMPLES = [

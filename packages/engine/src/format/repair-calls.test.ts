@@ -29,18 +29,36 @@ const VISITS: readonly RepairVisit[] = [
 const block = { partition, uploadId: upload, part: 3, block: 70_000, generation: 2 }
 const OUTCOMES: readonly RepairOutcome[] = [
   {
-    ...{ writtenShards: 0, writtenBytes: 0, isFull: false, isWaiting: false, left: undefined, passedOver: new Set() },
-    ...{ unreadable: new Set(), unreadableUploads: [], unreferenced: [], abandoned: new Set() },
+    writtenShards: 0,
+    writtenBytes: 0,
+    isFull: false,
+    isWaiting: false,
+    left: undefined,
+    passedOver: new Set(),
+    unreadable: new Set(),
+    unreadableUploads: [],
+    unreferenced: [],
+    abandoned: new Set(),
     count: {
-      ...{ partition, bytesByPolicy: new Map(), misplaced: new Map(), lackingOn: new Set() },
-      ...{ perhapsLackingOn: new Set(), unrebuildableOn: new Set(), singles: 0 },
+      partition,
+      bytesByPolicy: new Map(),
+      misplaced: new Map(),
+      lackingOn: new Set(),
+      perhapsLackingOn: new Set(),
+      unrebuildableOn: new Set(),
+      singles: 0,
     },
   },
   {
-    ...{ writtenShards: 9, writtenBytes: 5_000_000_000, isFull: true, isWaiting: true },
-    ...{ left: { kind: "move", spareShards: -1, bytes: 77 }, passedOver: new Set([upload, other]) },
+    writtenShards: 9,
+    writtenBytes: 5_000_000_000,
+    isFull: true,
+    isWaiting: true,
+    left: { kind: "move", spareShards: -1, bytes: 77 },
+    passedOver: new Set([upload, other]),
     abandoned: new Set(),
-    ...{ unreadable: new Set([`${upload} 0 1 0`]), unreadableUploads: [{ ...owner, uploadId: other }] },
+    unreadable: new Set([`${upload} 0 1 0`]),
+    unreadableUploads: [{ ...owner, uploadId: other }],
     unreferenced: [
       {
         group: {
@@ -60,11 +78,10 @@ const OUTCOMES: readonly RepairOutcome[] = [
         ["replica:1", 5],
       ]),
       misplaced: new Map([[`4 ${first} ${second}`, { partition, needed: 4, devices: [first, second], bytes: 12 }]]),
-      ...{
-        lackingOn: new Set([first]),
-        perhapsLackingOn: new Set([second]),
-        unrebuildableOn: new Set([first, second]),
-      },
+
+      lackingOn: new Set([first]),
+      perhapsLackingOn: new Set([second]),
+      unrebuildableOn: new Set([first, second]),
       singles: 3,
     },
   },
@@ -95,7 +112,9 @@ test("repair visits v1 and their outcomes are unchanged, byte for byte, and are 
 
 test("the longest visit fits into the header of a call", () => {
   const visit = {
-    ...{ partition: parsePartitionId(65_535), generation: Number.MAX_SAFE_INTEGER, layoutVersion: 2 ** 32 },
+    partition: parsePartitionId(65_535),
+    generation: Number.MAX_SAFE_INTEGER,
+    layoutVersion: 2 ** 32,
     offline: Array.from({ length: VISIT_DEVICES_MAX }, () => first),
     longPassedOver: Array.from({ length: VISIT_UPLOADS_MAX }, () => upload),
   }

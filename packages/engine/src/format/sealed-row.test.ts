@@ -12,8 +12,10 @@ import { openColumn, sealColumn, type SealedPlace } from "./sealed-row.js"
 
 const AT_REST_KEY = new Uint8Array(32).fill(7)
 const PLACE: SealedPlace = {
-  ...{ family: "current", key: rowKeyOf("\0\0\0\0\0\0\0\x01photos/h\xe9ron\0") },
-  ...{ column: "value", version: 0x1_2345_6789_0123n },
+  family: "current",
+  key: rowKeyOf("\0\0\0\0\0\0\0\x01photos/h\xe9ron\0"),
+  column: "value",
+  version: 0x1_2345_6789_0123n,
 }
 const PLAIN = Uint8Array.from({ length: 40 }, (_, at) => at)
 

@@ -28,48 +28,70 @@ const sealing = (key: SealingKey): Sealing => ({ key, secret: 3, salt: filled(16
 const bound = (key: SealingKey): BoundSealing => ({ ...sealing(key), bind: filled(16, 60) })
 const CLIENT: SealingKey = { mode: "client", check: filled(16, 90) }
 const KMS: SealingKey = {
-  ...({ mode: "kms", keyArn: "arn:aws:kms:eu-west-1:012345678901:key/k" } as const),
-  ...{ dataKey: filled(20, 5), context: '{"aws:s3:arn":"arn:aws:s3:::photos/é"}' },
+  mode: "kms",
+  keyArn: "arn:aws:kms:eu-west-1:012345678901:key/k",
+  dataKey: filled(20, 5),
+  context: '{"aws:s3:arn":"arn:aws:s3:::photos/é"}',
 }
 const BUCKET_KEY: SealingKey = { mode: "kms", keyArn: "arn", dataKey: 0xffff_ffff, context: undefined }
 
 const extent: Extent = {
-  ...{ uploadId: parseUploadId("00000002000000070123456789abcdef"), part: 0 },
-  ...{ lengthBytes: storedBytesOf(9_000_000, 4 * MIB), blockBytes: 4 * MIB, policy: parsePolicy("ec:4+2") },
-  ...{ generation: 1, exceptions: [], isSealed: true },
+  uploadId: parseUploadId("00000002000000070123456789abcdef"),
+  part: 0,
+  lengthBytes: storedBytesOf(9_000_000, 4 * MIB),
+  blockBytes: 4 * MIB,
+  policy: parsePolicy("ec:4+2"),
+  generation: 1,
+  exceptions: [],
+  isSealed: true,
 }
 const version: VersionRecord = {
   head: {
-    ...{
-      isMarker: false,
-      isNull: false,
-      hasDetails: false,
-      isShared: false,
-      isLocked: false,
-      storageClass: "STANDARD",
-    },
-    ...{ checksumAlgorithm: undefined, checksumType: undefined, sizeBytes: 9_000_000, modifiedMs: 1_767_225_600_000 },
-    ...{ order: 1_767_225_600_000_123, random: filled(8, 100), md5: filled(16, 200), parts: 0 },
+    isMarker: false,
+    isNull: false,
+    hasDetails: false,
+    isShared: false,
+    isLocked: false,
+    storageClass: "STANDARD",
+    checksumAlgorithm: undefined,
+    checksumType: undefined,
+    sizeBytes: 9_000_000,
+    modifiedMs: 1_767_225_600_000,
+    order: 1_767_225_600_000_123,
+    random: filled(8, 100),
+    md5: filled(16, 200),
+    parts: 0,
   },
-  ...{ content: { kind: "extent", extent }, checksumValue: undefined, details: NO_DETAILS },
+  content: { kind: "extent", extent },
+  checksumValue: undefined,
+  details: NO_DETAILS,
   sealing: bound({ mode: "s3" }),
 }
 const inline: VersionRecord = {
   ...version,
-  ...{ head: { ...version.head, sizeBytes: 5 }, content: { kind: "inline" }, sealing: bound({ mode: "atRest" }) },
+  head: { ...version.head, sizeBytes: 5 },
+  content: { kind: "inline" },
+  sealing: bound({ mode: "atRest" }),
 }
 const locked: VersionRecord = {
   ...version,
-  ...{ head: { ...version.head, isLocked: true }, sealing: bound(KMS) },
+  head: { ...version.head, isLocked: true },
+  sealing: bound(KMS),
   lock: { retention: undefined, legalHold: true },
 }
 const upload = {
-  ...{ initiatedMs: 1_767_225_600_000, checksum: undefined, details: NO_DETAILS, completion: undefined },
+  initiatedMs: 1_767_225_600_000,
+  checksum: undefined,
+  details: NO_DETAILS,
+  completion: undefined,
   sealing: sealing(CLIENT),
 }
 const part = { partNumber: 3, md5: filled(16, 9), modifiedMs: 1_767_225_600_001, checksumValue: undefined, extent }
 const note = {
-  ...{ bucket: parseBucketName("photos"), contentType: "image/jpeg", userMetadata: [], multipartId: "" },
+  bucket: parseBucketName("photos"),
+  contentType: "image/jpeg",
+  userMetadata: [],
+  multipartId: "",
   plannedLengthBytes: extent.lengthBytes,
   sealed: { sealing: sealing(KMS), epoch: 2, sealedSecret: filled(60, 30) },
 }
@@ -89,7 +111,10 @@ interface Sample {
 }
 
 const ofVersion = (name: string, value: VersionRecord): Sample => ({
-  ...{ name, value, bytes: encodeVersion(value), decode: decodeVersion },
+  name,
+  value,
+  bytes: encodeVersion(value),
+  decode: decodeVersion,
 })
 const SAMPLES: readonly Sample[] = [
   ofVersion("version of blocks, SSE-S3", version),
@@ -102,8 +127,10 @@ const SAMPLES: readonly Sample[] = [
   { name: "recovery header, SSE-KMS", value: note, bytes: encodeRecoveryHeader(note), decode: decodeRecoveryHeader },
   { name: "rescued part", value: rescuedPart, bytes: encodePart(rescuedPart), decode: decodePart },
   {
-    ...{ name: "recovery header, rescued, SSE-KMS with a bucket key", value: rescuedNote },
-    ...{ bytes: encodeRecoveryHeader(rescuedNote), decode: decodeRecoveryHeader },
+    name: "recovery header, rescued, SSE-KMS with a bucket key",
+    value: rescuedNote,
+    bytes: encodeRecoveryHeader(rescuedNote),
+    decode: decodeRecoveryHeader,
   },
 ]
 
@@ -286,8 +313,10 @@ test("every byte of a sealed extent is in the segment where the model puts it", 
 
 test("the segments of a range cover it, and nothing more", () => {
   const lengths = fc.record({
-    ...{ plainBytes: fc.integer({ min: 1, max: 3_000_000 }), blockBytes: fc.integer({ min: 17, max: 1_200_000 }) },
-    ...{ at: fc.double({ min: 0, max: 1, noNaN: true }), of: fc.double({ min: 0, max: 1, noNaN: true }) },
+    plainBytes: fc.integer({ min: 1, max: 3_000_000 }),
+    blockBytes: fc.integer({ min: 17, max: 1_200_000 }),
+    at: fc.double({ min: 0, max: 1, noNaN: true }),
+    of: fc.double({ min: 0, max: 1, noNaN: true }),
   })
   const property = fc.property(lengths, ({ plainBytes, blockBytes, at, of }) => {
     fc.pre(isSealedLength(blockBytes) && plainBytes / blockBytes < 500)

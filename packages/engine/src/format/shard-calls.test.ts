@@ -31,18 +31,25 @@ import {
 const deviceId = parseDeviceId("00112233445566aa")
 const uploadId = parseUploadId("00112233445566778899aabbccddeeff")
 const needle = (block: number, slot: number): NeedleId => ({
-  ...{ partition: partitionOf(uploadId, 3, block), uploadId, part: 3, block, generation: 1, slot },
+  partition: partitionOf(uploadId, 3, block),
+  uploadId,
+  part: 3,
+  block,
+  generation: 1,
+  slot,
 })
 const id = needle(7, 5)
 const policy = { kind: "ec", k: 4, m: 2, matrix: "cauchy" } as const
 const header: ShardHeader = {
-  ...{ kind: "shard", id, owner: { bucketId: parseBucketId(9), key: objectKeyOfText("käse") }, policy },
-  ...{
-    blockLengthBytes: 200,
-    recoveryHeader: Uint8Array.of(1, 2),
-    bodyBytes: 64,
-    checksums: new Uint8Array(8).fill(7),
-  },
+  kind: "shard",
+  id,
+  owner: { bucketId: parseBucketId(9), key: objectKeyOfText("käse") },
+  policy,
+
+  blockLengthBytes: 200,
+  recoveryHeader: Uint8Array.of(1, 2),
+  bodyBytes: 64,
+  checksums: new Uint8Array(8).fill(7),
 }
 const range = { offsetBytes: 65_536, lengthBytes: 100 }
 const [start, end] = [rowKeyOf("\x01\x02"), rowKeyOf("\xff".repeat(28))]

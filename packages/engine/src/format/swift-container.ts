@@ -42,13 +42,19 @@ export function encodeSwiftContainer(container: SwiftContainer): string {
   const { metadata, read, write, archive, policy, quotesEtags, setters = [] } = container
   const noted = setters.map(([name, setter]) => [name, encodeSwiftSetter(setter)])
   const kept = archive && [
-    ...[archive.mode, archive.location],
+    archive.mode,
+    archive.location,
     ...(archive.setter === undefined ? [] : [encodeSwiftSetter(archive.setter)]),
   ]
   const hasSetters = noted.length > 0 || archive?.setter !== undefined
   return JSON.stringify({
-    ...{ version: hasSetters ? WITH_SETTERS : VERSION, metadata, read, write },
-    ...{ archive: kept, policy, quotesEtags },
+    version: hasSetters ? WITH_SETTERS : VERSION,
+    metadata,
+    read,
+    write,
+    archive: kept,
+    policy,
+    quotesEtags,
     ...(noted.length > 0 && { setters: noted }),
   })
 }
@@ -61,7 +67,9 @@ export function decodeSwiftContainer(document: string): SwiftContainer {
   if (version !== (hasSetters ? WITH_SETTERS : VERSION) || Object.keys(others).length > 0) throw corrupt("version")
   if (!isPairs(metadata) || typeof read !== "string" || typeof write !== "string") throw corrupt("members")
   return {
-    ...{ metadata, read, write },
+    metadata,
+    read,
+    write,
     ...(kept !== undefined && { archive: kept }),
     ...(policy !== undefined && { policy: policyOf(policy) }),
     ...(quotesEtags !== undefined && { quotesEtags: choiceOf(quotesEtags) }),

@@ -24,7 +24,10 @@ const [VERSION, WITH_SETTER] = [1, 2]
 
 export const encodeSwiftSync = ({ to, key, isFilled, setter }: SwiftSync): string =>
   JSON.stringify({
-    ...{ version: setter === undefined ? VERSION : WITH_SETTER, to, key, isFilled },
+    version: setter === undefined ? VERSION : WITH_SETTER,
+    to,
+    key,
+    isFilled,
     ...(setter && { setter: encodeSwiftSetter(setter) }),
   })
 

@@ -45,7 +45,10 @@ test("a container's document of version 1 is what it always was, both ways", () 
       ["color", "red"],
       ["temp-url-key", "k\u00e9y"],
     ],
-    ...{ read: ".r:*,.rlistings", write: "a:b", archive: { mode: "stack", location: "old" }, policy: "STANDARD_IA" },
+    read: ".r:*,.rlistings",
+    write: "a:b",
+    archive: { mode: "stack", location: "old" },
+    policy: "STANDARD_IA",
     quotesEtags: false,
   }
   assert.equal(encodeSwiftContainer(container), CONTAINER)
@@ -81,7 +84,9 @@ test("a container's document that was cut, or has members that are not known, is
     CONTAINER.replace('"stack"', '"other"'),
     CONTAINER.replace("STANDARD_IA", "OTHER"),
     CONTAINER.replace("false", "0"),
-    ...["null", "[]", "1"],
+    "null",
+    "[]",
+    "1",
   ]
   for (const text of refused) {
     assert.throws(
@@ -99,8 +104,12 @@ test("how a container is synchronized, in version 1, is what it always was, both
   assert.deepEqual(decodeSwiftSync(text), sync)
   const refused = [
     ...Array.from({ length: text.length }, (_, length) => text.slice(0, length)),
-    ...[text.replace('"version":1', '"version":2'), text.replace('"to"', '"more":1,"to"'), text.replace("true", "1")],
-    ...["null", "[]", "1"],
+    text.replace('"version":1', '"version":2'),
+    text.replace('"to"', '"more":1,"to"'),
+    text.replace("true", "1"),
+    "null",
+    "[]",
+    "1",
   ]
   for (const document of refused)
     assert.throws(

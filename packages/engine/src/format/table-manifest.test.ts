@@ -21,8 +21,16 @@ const OTHER_DEVICE = parseDeviceId("0123456789abcdef")
 const latin1 = (text: string): Buffer => Buffer.from(text, "latin1")
 
 const entry = {
-  ...{ number: 7, level: 0, run: 41, sizeBytes: 8_400_000, rows: 30_000, tombstones: 12, replacing: 400 },
-  ...{ footerHash: "0123456789abcdef", firstKey: latin1("\x01a"), lastKey: latin1("\x02\xff") },
+  number: 7,
+  level: 0,
+  run: 41,
+  sizeBytes: 8_400_000,
+  rows: 30_000,
+  tombstones: 12,
+  replacing: 400,
+  footerHash: "0123456789abcdef",
+  firstKey: latin1("\x01a"),
+  lastKey: latin1("\x02\xff"),
 }
 const MANIFEST: Manifest = {
   generation: 2 ** 33 + 1,

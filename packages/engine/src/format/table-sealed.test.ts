@@ -81,7 +81,11 @@ test("a forged or moved block, and one of another salt, does not open", () => {
 })
 
 const FOOTER: Footer = {
-  ...{ level: 2, run: 99, rows: 1234, tombstones: 17, replacing: 3 },
+  level: 2,
+  run: 99,
+  rows: 1234,
+  tombstones: 17,
+  replacing: 3,
   firstKey: Buffer.from("\x01first name", "latin1"),
   lastKey: Buffer.from("\x01last name", "latin1"),
   totals: [{ family: 1, rows: 1234, sum: new RowSum(1, 2) }],

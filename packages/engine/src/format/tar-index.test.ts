@@ -20,7 +20,12 @@ function indexOf(members: readonly TarMember[], archiveBytes = 1e10): Uint8Array
 }
 
 const file = (path: string, offsetBytes: number, sizeBytes = 10): TarMember => ({
-  ...{ path: bytes(path), kind: "file", sizeBytes, modifiedMs: NOW_MS, offsetBytes, linkTarget: undefined },
+  path: bytes(path),
+  kind: "file",
+  sizeBytes,
+  modifiedMs: NOW_MS,
+  offsetBytes,
+  linkTarget: undefined,
 })
 
 const SAMPLE: readonly TarMember[] = [

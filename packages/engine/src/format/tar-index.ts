@@ -30,8 +30,15 @@ import { bufferOf } from "./buffer-of.js"
 
 /** Numbers are on disk: append only, 16 at most. `sparse`: a file of which only parts are stored. */
 export const TAR_KINDS = [
-  ...(["file", "directory", "hardLink", "symlink", "sparse"] as const),
-  ...(["characterDevice", "blockDevice", "fifo", "other"] as const),
+  "file",
+  "directory",
+  "hardLink",
+  "symlink",
+  "sparse",
+  "characterDevice",
+  "blockDevice",
+  "fifo",
+  "other",
 ] as const
 export type TarKind = (typeof TAR_KINDS)[number]
 

@@ -18,7 +18,8 @@ import {
 const NOW_MS = 1_795_680_000_123
 const token = { account: parseAccountId("main"), token: "t-1", digest: new Uint8Array(32).fill(7) }
 const transaction = {
-  ...{ digest: token.digest, atMs: NOW_MS },
+  digest: token.digest,
+  atMs: NOW_MS,
   results: [
     { versionId: parseVersionId("0".repeat(25) + "V"), etag: "9e107d9d372bb6826bd81d3542a419d6-2" },
     { versionId: parseVersionId("null"), deleteMarker: true } as const,

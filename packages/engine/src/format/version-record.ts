@@ -214,8 +214,11 @@ function packBody(body: VersionBody): Uint8Array {
   const { content, checksumValue, details, lock, sealing, restore, expiresAtSeconds, largeObject } = body
   // Null stands for an absent member before one that is present.
   const appended = [
-    ...[memberOf(VERSION_LOCK, lock), memberOf(BOUND_SEALING, sealing), memberOf(VERSION_RESTORE, restore)],
-    ...[expiresAtSeconds, largeObject && packLargeObject(largeObject)],
+    memberOf(VERSION_LOCK, lock),
+    memberOf(BOUND_SEALING, sealing),
+    memberOf(VERSION_RESTORE, restore),
+    expiresAtSeconds,
+    largeObject && packLargeObject(largeObject),
   ]
   const last = appended.findLastIndex(member => member !== undefined)
   return packRecord(1, [

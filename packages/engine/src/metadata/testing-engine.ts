@@ -75,7 +75,8 @@ export class MemoryMetadata implements Metadata {
     const { incarnations, lastPosition } = this
     const position = parsePosition(lastPosition + 1)
     const time = {
-      ...{ nowMs: this.nowMs, commitUs: Math.max(this.nowMs * 1000, this.lastUs + 1) },
+      nowMs: this.nowMs,
+      commitUs: Math.max(this.nowMs * 1000, this.lastUs + 1),
       position,
       id: decisionIdOf(position),
       incarnations,

@@ -133,7 +133,7 @@ const anyDomains: fc.Arbitrary<FailureDomains> = fc
   .record({
     zone: fc.constantFrom("a", "b", "c", "d"),
     machine: fc.constantFrom("1", "2", "3"),
-    ...{ disk: fc.option(fc.constantFrom("x", "y"), { nil: "" }) },
+    disk: fc.option(fc.constantFrom("x", "y"), { nil: "" }),
   })
   .map(({ zone, machine, disk }) => (disk === "" ? { zone, machine } : { zone, machine, disk }))
 
@@ -214,7 +214,9 @@ const heldIn = (layout: Layout, devices: readonly LayoutDevice[]): number => {
 }
 
 const at = (i: number, zone: string, machine: string): LayoutDevice => ({
-  ...{ id: deviceId(i), domains: { zone, machine }, weight: 1 },
+  id: deviceId(i),
+  domains: { zone, machine },
+  weight: 1,
 })
 
 test("a zone that gives shards to a new device in another zone stays even over its machines", () => {

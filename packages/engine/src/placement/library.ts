@@ -73,7 +73,8 @@ function checkDevices(devices: readonly Device[], width: number): void {
 function weighted(devices: readonly Device[]): readonly LayoutDevice[] {
   const weights = weightsFor(devices.map(({ capacityBytes }) => capacityBytes))
   return devices.map(({ id, zone, machine, disk }, i) => ({
-    ...{ id: idOf(id), weight: must(weights[i], "each device has a weight") },
+    id: idOf(id),
+    weight: must(weights[i], "each device has a weight"),
     domains: {
       ...(zone === undefined ? {} : { zone }),
       ...(machine === undefined ? {} : { machine }),

@@ -5,7 +5,8 @@ import type { Layout } from "./layout.js"
 import { movement } from "./movement.js"
 
 const layout = (width: number, devices: readonly number[], ...table: number[]): Layout => ({
-  ...{ version: 1, width },
+  version: 1,
+  width,
   table: Uint8Array.from(table, device => devices.indexOf(device)),
   devices: devices.map(deviceId),
 })

@@ -123,7 +123,10 @@ function disturb({ nodes: { network } }: MixedBlocks, random: SimRandom): void {
 async function history(seed: number): Promise<string> {
   const random = new SimRandom(seed)
   const world = await MixedBlocks.open({
-    ...{ policy: "ec:4+2", blockBytes: BLOCK_BYTES, nodes: NODES, seed },
+    policy: "ec:4+2",
+    blockBytes: BLOCK_BYTES,
+    nodes: NODES,
+    seed,
     limits: { deadlineMs: { client: 3_000, background: 6_000 }, sendBytesMax: 64 * KIB, pageNeedlesMax: 7 },
     network: { delayMs: { least: 0.1, most: 0.1 + random.below(10) }, lossOneIn: random.below(3) === 0 ? 300 : 0 },
   })

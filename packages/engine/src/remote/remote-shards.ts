@@ -73,7 +73,9 @@ export class RemoteShards implements ShardStore {
       const sent = new SentBody(body)
       try {
         await this.calls.ask(METHODS.append, { deviceId, header, isUnhurried, endsAtMs }, callClass, {
-          ...{ deadlineMs, body: sent, trace },
+          deadlineMs,
+          body: sent,
+          trace,
         })
       } finally {
         await sent.released

@@ -181,9 +181,16 @@ export class MixedBlocks {
   /** Not driven: for calls within other work. */
   begin(bytes: Uint8Array, uploadId = this.nextUpload()): Promise<WrittenBody> {
     return this.blocks.write({
-      ...{ uploadId, part: 0, owner: OWNER, policy: this.shards.policy, blockBytes: this.options.blockBytes },
-      ...{ plan: { md5: false, sha256: false, checksum: undefined }, source: bytes, lengthBytesMax: bytes.length },
-      ...{ inlineBytesMax: 0, recoveryHeader: Uint8Array.of(1) },
+      uploadId,
+      part: 0,
+      owner: OWNER,
+      policy: this.shards.policy,
+      blockBytes: this.options.blockBytes,
+      plan: { md5: false, sha256: false, checksum: undefined },
+      source: bytes,
+      lengthBytesMax: bytes.length,
+      inlineBytesMax: 0,
+      recoveryHeader: Uint8Array.of(1),
     })
   }
 

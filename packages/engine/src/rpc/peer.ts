@@ -61,7 +61,9 @@ export class Peer {
   ): Promise<Answered<Response>> {
     return new Promise((resolve, reject) => {
       const spec = {
-        ...{ node: this.plan.node ?? this.plan.address.host, method: method.number, name: method.name },
+        node: this.plan.node ?? this.plan.address.host,
+        method: method.number,
+        name: method.name,
         changes: method.changes,
         header: (version: number) => method.request.encode(request, version),
       }

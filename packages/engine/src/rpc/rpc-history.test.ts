@@ -77,12 +77,17 @@ async function history(seed: number): Promise<string> {
   const nodes: TestNodes = await testNodes({
     seed,
     limits: {
-      ...{ callsMax: 1 + random.below(16), callWindowBytes: 32 * KIB, classWindowBytes: 64 * KIB },
-      ...{ connectionOf: { client: 0, background: random.below(2) }, callsPerConnectionMax: 5 + random.below(60) },
+      callsMax: 1 + random.below(16),
+      callWindowBytes: 32 * KIB,
+      classWindowBytes: 64 * KIB,
+      connectionOf: { client: 0, background: random.below(2) },
+      callsPerConnectionMax: 5 + random.below(60),
     },
     network: {
-      ...{ bytesPerSecond: 5e6 + random.below(50e6), bufferBytes: (8 * KIB) << random.below(5) },
-      ...{ lossOneIn: random.below(3) === 0 ? 400 : 0, delayMs: { least: 0.1, most: 0.1 + random.below(20) } },
+      bytesPerSecond: 5e6 + random.below(50e6),
+      bufferBytes: (8 * KIB) << random.below(5),
+      lossOneIn: random.below(3) === 0 ? 400 : 0,
+      delayMs: { least: 0.1, most: 0.1 + random.below(20) },
     },
     handlers: new Map([
       [add, slowAdd],

@@ -56,7 +56,9 @@ async function isAtRest({ clock, peer, server, memory, network }: TestNodes): Pr
 test("a call carries the trace of its request; the other node's step ends with the call, well or not", async () => {
   const seen: string[] = []
   const span = (name: string, context: Uint8Array): Span => ({
-    ...{ traceId: "", context, begin: () => span("", context) },
+    traceId: "",
+    context,
+    begin: () => span("", context),
     end: ({ error } = {}) => void seen.push(`${name} ends${error === undefined ? "" : " badly"}`),
   })
   const beginCall = (name: string, context: Uint8Array): Span => {
@@ -380,8 +382,12 @@ test("a lent body that is never sent is given back", async () => {
 // A peer of raw frames
 
 const HELLO = {
-  ...{ versions: { lowest: 1, highest: 1 }, ...OWN, node: "raw" },
-  ...{ callWindowBytes: 1 * MIB, classWindowBytes: 4 * MIB, callsMax: 16 },
+  versions: { lowest: 1, highest: 1 },
+  ...OWN,
+  node: "raw",
+  callWindowBytes: 1 * MIB,
+  classWindowBytes: 4 * MIB,
+  callsMax: 16,
 }
 const head = { method: 1, callClass: "client", deadlineMs: 1_000, lengthBytes: 0, header: Buffer.from("x") } as const
 

@@ -23,7 +23,9 @@ const text = {
 }
 
 const method = (number: number, name: string, changes: boolean): RpcMethod<string, string> => ({
-  ...{ number, name, changes },
+  number,
+  name,
+  changes,
   request: text,
   response: text,
 })

@@ -177,9 +177,14 @@ class BatchChanges {
     const changesObjects = rows.some(({ family }) => family === "current" || family === "versions")
     const counts = [...this.counts].filter(([, change]) => Object.values(change).some(count => count !== 0))
     return {
-      ...{ lane, ...under, raisesGeneration: this.raisesGeneration },
+      lane,
+      ...under,
+      raisesGeneration: this.raisesGeneration,
       closesLanes: this.guardsAbsence || (reliesOnObjects && changesObjects),
-      ...{ expected: expected.sort(byStoredKey), replaced, deleted, added },
+      expected: expected.sort(byStoredKey),
+      replaced,
+      deleted,
+      added,
       counts: counts.map(([bucketId, change]) => ({ bucketId, change })).sort((a, b) => a.bucketId - b.bucketId),
       droppedCounters: [...this.droppedCounters],
       ...this.usageRequest(),
@@ -190,7 +195,10 @@ class BatchChanges {
 const NO_COUNTER_CHANGES: readonly CounterChange[] = []
 const NO_USAGE_CHANGES: readonly UsageChange[] = []
 const UNCHANGED: UsageSoFar = {
-  ...{ added: NO_USAGE, isNew: false, bytesBeforeMax: Infinity, objectsBeforeMax: Infinity },
+  added: NO_USAGE,
+  isNew: false,
+  bytesBeforeMax: Infinity,
+  objectsBeforeMax: Infinity,
 }
 const hasContent = ({ value, head }: Pick<ChangedRow, Column>): boolean => value !== undefined || head !== undefined
 const finite = (most: number): number | undefined => (most === Infinity ? undefined : most)

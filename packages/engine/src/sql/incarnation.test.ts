@@ -9,7 +9,10 @@ const live = (...incarnations: readonly number[]) =>
   incarnations.map(incarnation => ({ node: `node ${incarnation}`, process: "", incarnation, numbers: [] }))
 
 const listOf = (...incarnations: readonly number[]) => ({
-  ...{ live: live(...incarnations), highest: 9, halt: undefined, reconciliations: 0 },
+  live: live(...incarnations),
+  highest: 9,
+  halt: undefined,
+  reconciliations: 0,
 })
 
 test("the oldest live incarnation is this one, unless an earlier one is not over", () => {

@@ -119,14 +119,17 @@ export class SqlIncarnation {
     this.connections = Array.from({ length: SQL_LIMITS.lanes + SQL_LIMITS.readers }, connect)
     const connectionAt = (at: number) => must(this.connections[at], "each lane and reader has a connection")
     const host: LaneHost = {
-      ...{ clock, log, incarnation: own },
+      clock,
+      log,
+      incarnation: own,
       beginBatch: (version, commands) => this.beginBatch(version, commands),
       onGeneration: generation => this.noteGeneration(generation),
       onEnded: reason => this.end(reason),
     }
     this.lanes = Array.from({ length: SQL_LIMITS.lanes }, (_, lane) => new Lane(host, lane, connectionAt(lane)))
     const readerHost = {
-      ...{ clock, incarnations: known },
+      clock,
+      incarnations: known,
       lane: () => this.lanes.reduce((latest, lane) => (lane.committedMs > latest.committedMs ? lane : latest)).state,
       onState: (state: LaneState | undefined, before: bigint) => this.onState(state, before),
       onRows: (state: LaneState, wants: Wants, found: Fetched) => this.keepRows(state, wants, found),
@@ -233,7 +236,10 @@ export class SqlIncarnation {
         this.lastUs = firstUs + commands - 1
       },
       timeOf: command => ({
-        ...{ nowMs, commitUs: firstUs + command, position: parsePosition(position), incarnations: this.known },
+        nowMs,
+        commitUs: firstUs + command,
+        position: parsePosition(position),
+        incarnations: this.known,
         id: `${decisionIdOf(parsePosition(position))}${u64TextOf(version)}${String.fromCharCode(command)}`,
       }),
       end: () => void this.inFlight.delete(position),

@@ -9,9 +9,14 @@ const listOf = (
   live: readonly (readonly [incarnation: number, ...numbers: readonly number[]])[],
   reconciliations = 0,
 ): IncarnationList => ({
-  ...{ highest, reconciliations, halt: undefined },
+  highest,
+  reconciliations,
+  halt: undefined,
   live: live.map(([incarnation, ...numbers]) => ({
-    ...{ node: "a", process: "", incarnation, numbers: numbers.map(BigInt) },
+    node: "a",
+    process: "",
+    incarnation,
+    numbers: numbers.map(BigInt),
   })),
 })
 

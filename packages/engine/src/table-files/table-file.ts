@@ -81,8 +81,12 @@ export class TableFile {
     const { path, footer } = this.table
     const total = footer.totals.find(({ family }) => family === USER_ROW)
     return {
-      ...{ path, keys: total?.rows ?? 0, sizeBytes: this.sizeBytes, values: this.about.values },
-      ...{ notes: Object.fromEntries(this.about.notes), checksum: total?.sum.toString() ?? "0".repeat(16) },
+      path,
+      keys: total?.rows ?? 0,
+      sizeBytes: this.sizeBytes,
+      values: this.about.values,
+      notes: Object.fromEntries(this.about.notes),
+      checksum: total?.sum.toString() ?? "0".repeat(16),
     }
   }
 

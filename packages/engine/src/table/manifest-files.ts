@@ -175,8 +175,18 @@ export async function manifestOfFiles(host: ManifestHost, folder: string): Promi
     const run = (LEVELS_MAX - level) * RUNS_MAX + number
     const merged = { rows: 0, sum: new RowSum() }
     tables.push({
-      ...{ number, level: 0, run, sizeBytes: dataBytesOf(footer), rows, tombstones, replacing },
-      ...{ footerHash, firstKey, lastKey, from: undefined, merged },
+      number,
+      level: 0,
+      run,
+      sizeBytes: dataBytesOf(footer),
+      rows,
+      tombstones,
+      replacing,
+      footerHash,
+      firstKey,
+      lastKey,
+      from: undefined,
+      merged,
     })
     await table.close()
   }

@@ -34,8 +34,17 @@ type Details = Partial<Omit<TableEntry, "from">> & { readonly from?: number }
 function file(number: number, level: number, first: number, last: number, details: Details = {}): TableEntry {
   const { from, ...others } = details
   return {
-    ...{ number, level, run: number, sizeBytes: 100, rows: 10, tombstones: 0, replacing: 0, footerHash: "" },
-    ...{ firstKey: keyOf(first), lastKey: keyOf(last), merged: { rows: 0, sum: new RowSum() } },
+    number,
+    level,
+    run: number,
+    sizeBytes: 100,
+    rows: 10,
+    tombstones: 0,
+    replacing: 0,
+    footerHash: "",
+    firstKey: keyOf(first),
+    lastKey: keyOf(last),
+    merged: { rows: 0, sum: new RowSum() },
     ...others,
     from: from === undefined ? undefined : keyOf(from),
   }

@@ -109,7 +109,11 @@ export function pickMerge(
 
 /** Writes a file once more, in its place. */
 export const rewriteOf = (entry: TableEntry): MergePlan => ({
-  ...{ kind: "merge", runs: [[entry]], upTo: undefined, lower: [], level: entry.level },
+  kind: "merge",
+  runs: [[entry]],
+  upTo: undefined,
+  lower: [],
+  level: entry.level,
   ...(entry.level === 0 && { run: entry.run }),
 })
 

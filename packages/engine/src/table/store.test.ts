@@ -64,7 +64,9 @@ function merged(under: Stores): Stores {
 }
 
 const onSimDisk = (under: Stores) => async () => ({
-  ...{ stores: under, path: "/device/base", host: { disk: new SimDisk().boot(), deviceId } },
+  stores: under,
+  path: "/device/base",
+  host: { disk: new SimDisk().boot(), deviceId },
   dispose: async () => undefined,
 })
 

@@ -205,8 +205,16 @@ export class TableWriter {
     await open.file.close()
     const merged = { rows: 0, sum: new RowSum() }
     this.finished.push({
-      ...{ number, level, run, sizeBytes, ...counts, footerHash: hash, firstKey, lastKey },
-      ...{ from: undefined, merged },
+      number,
+      level,
+      run,
+      sizeBytes,
+      ...counts,
+      footerHash: hash,
+      firstKey,
+      lastKey,
+      from: undefined,
+      merged,
     })
     this.reset()
   }

@@ -44,19 +44,35 @@ function handleOf(number: number, breaksAfter: number): ReplicaHandle {
     }
   }
   const deviceRows: DeviceRows = {
-    ...{ get: unused, range: unused, warm: unused },
+    get: unused,
+    range: unused,
+    warm: unused,
     apply: writes => {
       for (const { family, key, value } of writes) rows.set(family, key, value && { value, payload: undefined })
     },
     scan: (family, range, visitor) => visitRows(scanned(family, range), visitor),
   }
   const log = {
-    ...{ durable: parseLogSequence(0), lengthBytes: 0, stopped: undefined, cutUpTo: parseLogSequence(0) },
-    ...{ append: unused, confirm: unused, read: unused, cut: unused, close: unused, records: unused },
+    durable: parseLogSequence(0),
+    lengthBytes: 0,
+    stopped: undefined,
+    cutUpTo: parseLogSequence(0),
+    append: unused,
+    confirm: unused,
+    read: unused,
+    cut: unused,
+    close: unused,
+    records: unused,
   }
   const device = {
-    ...{ id: parseDeviceId(`00000000000000d${number}`), log, rows: deviceRows, contained: parseLogSequence(0) },
-    ...{ containedPosition: unused, readPayload: unused, verifyMetadataStore: unused, spaceForWrites: () => undefined },
+    id: parseDeviceId(`00000000000000d${number}`),
+    log,
+    rows: deviceRows,
+    contained: parseLogSequence(0),
+    containedPosition: unused,
+    readPayload: unused,
+    verifyMetadataStore: unused,
+    spaceForWrites: () => undefined,
   }
   const replica = new Replica(device, parseTabletId(1), parseEpoch(number))
   for (let i = 0; i < 10; i += 1) {
@@ -114,7 +130,9 @@ function loggingHandle(number: number, payloads: readonly Uint8Array[], maySync:
   const rowOf = (i: number): DeviceRow => ({
     value: Uint8Array.of(i),
     payload: {
-      ...{ in: "log", lengthBytes: must(payloads[i], "a payload").length, position: parsePosition(i + 1) },
+      in: "log",
+      lengthBytes: must(payloads[i], "a payload").length,
+      position: parsePosition(i + 1),
       place: { segment: 1, offsetBytes: i },
     },
   })
@@ -125,14 +143,27 @@ function loggingHandle(number: number, payloads: readonly Uint8Array[], maySync:
     return use === "resident" ? memory : Promise.resolve(memory)
   }
   const log = {
-    ...{ durable: parseLogSequence(0), lengthBytes: 0, stopped: undefined, cutUpTo: parseLogSequence(0) },
-    ...{ append: unused, confirm: unused, read, cut: unused, close: unused, records: unused },
+    durable: parseLogSequence(0),
+    lengthBytes: 0,
+    stopped: undefined,
+    cutUpTo: parseLogSequence(0),
+    append: unused,
+    confirm: unused,
+    read,
+    cut: unused,
+    close: unused,
+    records: unused,
   }
   const get: DeviceRows["get"] = (_, key) => rowOf(Number(key.at(-1)))
   const device = {
-    ...{ id: parseDeviceId(`00000000000000d${number}`), log, contained: parseLogSequence(0) },
+    id: parseDeviceId(`00000000000000d${number}`),
+    log,
+    contained: parseLogSequence(0),
     rows: { get, range: unused, warm: unused, apply: unused, scan: unused },
-    ...{ containedPosition: unused, readPayload: unused, verifyMetadataStore: unused, spaceForWrites: () => undefined },
+    containedPosition: unused,
+    readPayload: unused,
+    verifyMetadataStore: unused,
+    spaceForWrites: () => undefined,
     syncReads: { read: <T>(attempt: () => T): T | undefined => (maySync() ? attempt() : undefined) },
   }
   return new ReplicaHandle(new Replica(device, parseTabletId(1), parseEpoch(number)))

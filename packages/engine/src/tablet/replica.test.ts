@@ -31,8 +31,15 @@ function memberOf(since: number, contained: number | undefined, logged: readonly
     }),
   )
   const log: CommitLog = {
-    ...{ durable: parseLogSequence(records.length), lengthBytes: 0, stopped: undefined, cutUpTo: parseLogSequence(0) },
-    ...{ append: unused, confirm: unused, read: unused, cut: unused, close: unused },
+    durable: parseLogSequence(records.length),
+    lengthBytes: 0,
+    stopped: undefined,
+    cutUpTo: parseLogSequence(0),
+    append: unused,
+    confirm: unused,
+    read: unused,
+    cut: unused,
+    close: unused,
     async *records() {
       for (const [i, { record }] of records.entries()) {
         const bytes = Uint8Array.from(record)
@@ -44,7 +51,10 @@ function memberOf(since: number, contained: number | undefined, logged: readonly
   }
   const rows = { get: unused, range: unused, scan: unused, warm: unused, apply: unused }
   const device = {
-    ...{ id: parseDeviceId("00000000000000d1"), log, rows, contained: parseLogSequence(0) },
+    id: parseDeviceId("00000000000000d1"),
+    log,
+    rows,
+    contained: parseLogSequence(0),
     containedPosition: () => (contained === undefined ? undefined : parsePosition(contained)),
     readPayload: unused,
     verifyMetadataStore: unused,

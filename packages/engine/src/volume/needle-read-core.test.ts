@@ -15,7 +15,10 @@ import { needleFor } from "./testing-volumes.js"
 
 const S = SUB_BLOCK_BYTES
 const place = (bodyBytes: number, headerBytes = 100): NeedlePlace => ({
-  ...{ volume: parseVolumeId(3), offsetBytes: 8192, headerBytes, bodyBytes },
+  volume: parseVolumeId(3),
+  offsetBytes: 8192,
+  headerBytes,
+  bodyBytes,
 })
 const isCorrupt = (error: unknown) => isFailure(error, "corruptNeedle")
 
@@ -78,16 +81,14 @@ function shard(number = 1) {
   const body = Uint8Array.from({ length: 2 * S + 10 }, (_, i) => (i * 31 + number) & 0xff)
   const checksums = subBlockChecksums(body, needleSeed(id))
   const header: ShardHeader = {
-    ...{
-      kind: "shard",
-      id,
-      owner,
-      policy,
-      blockLengthBytes,
-      recoveryHeader: undefined,
-      bodyBytes: body.length,
-      checksums,
-    },
+    kind: "shard",
+    id,
+    owner,
+    policy,
+    blockLengthBytes,
+    recoveryHeader: undefined,
+    bodyBytes: body.length,
+    checksums,
   }
   return { header, bytes: encodeNeedleHeader(header), body }
 }

@@ -225,8 +225,16 @@ function begun(editor: RowEditor, { nowMs }: DecisionTime, request: Append): Mad
   const { bytes, algorithm, multipartId, details, storageClass, random, md5 } = request
   const checksum = fullChecksum(algorithm, bytes.checksumValue)
   const version: NewVersion = {
-    ...{ isMarker: false, payload: undefined, sizeBytes: bytes.lengthBytes, md5, parts: PARTS_SHOWN, random, checksum },
-    ...{ details, storageClass, isShared: false },
+    isMarker: false,
+    payload: undefined,
+    sizeBytes: bytes.lengthBytes,
+    md5,
+    parts: PARTS_SHOWN,
+    random,
+    checksum,
+    details,
+    storageClass,
+    isShared: false,
     content: segmentsOf(multipartId, { lastOffset: 0, uploadedParts: 0 }),
   }
   putSegment(editor, multipartId, { offsetBytes: 0, parts: [segmentPart(bytes.extent, nowMs)], ...openIf(bytes) })

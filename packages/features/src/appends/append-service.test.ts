@@ -31,8 +31,15 @@ type Terms = Partial<Pick<AppendRequest, "atOffset" | "appendId" | "conditions">
 
 function appending({ services, home: bucket }: World, key: string, bytes: Uint8Array, terms: Terms = {}) {
   return services.appends.append({
-    ...{ bucket, key: objectKeyOfText(key), tags: [], signal: never, body: sourceOf(bytes), conditions: {} },
-    ...{ attributes: { headers: {}, userMetadata: [] }, atOffset: undefined, appendId: undefined },
+    bucket,
+    key: objectKeyOfText(key),
+    tags: [],
+    signal: never,
+    body: sourceOf(bytes),
+    conditions: {},
+    attributes: { headers: {}, userMetadata: [] },
+    atOffset: undefined,
+    appendId: undefined,
     ...terms,
   })
 }
@@ -50,7 +57,10 @@ const range = async ({ services, home: bucket, clock }: World, key: string, firs
   const read = async () => {
     const last = first + lengthBytes - 1
     const body = await services.objects.get({
-      ...{ bucket, key: objectKeyOfText(key), conditions: {}, range: { kind: "fromTo", first, last } },
+      bucket,
+      key: objectKeyOfText(key),
+      conditions: {},
+      range: { kind: "fromTo", first, last },
     })
     const pieces: Uint8Array[] = []
     for await (const piece of body.read(never)) pieces.push(Uint8Array.from(piece))
@@ -308,9 +318,14 @@ test("an object with appends is renamed, copied onto itself and copied elsewhere
   const [from, to] = [objectKeyOfText("a"), objectKeyOfText("b")]
   const copying = (key: typeof from, contentType: string) =>
     services.objects.copy({
-      ...{ bucket, key, conditions: {}, source: { bucket, key: from, conditions: {} }, signal: never },
-      ...{ replaceAttributes: { headers: { contentType }, userMetadata: [["a", "x".repeat(900)]] } },
-      ...{ replaceTags: undefined, checksumAlgorithm: undefined },
+      bucket,
+      key,
+      conditions: {},
+      source: { bucket, key: from, conditions: {} },
+      signal: never,
+      replaceAttributes: { headers: { contentType }, userMetadata: [["a", "x".repeat(900)]] },
+      replaceTags: undefined,
+      checksumAlgorithm: undefined,
     })
   await clock.runUntil(copying(from, "text/a"))
   await append(world, "a", Buffer.from("more"))

@@ -110,8 +110,15 @@ export class AppendService implements Appends {
     record?: VersionRecord,
   ) {
     return {
-      ...{ bucket, key, part: OFFSET_PART, multipartId: undefined, inlineBytesMax: 0, client: { signal } },
-      ...{ contentType: attributes.headers.contentType ?? "", userMetadata: [], isSegment: true as const },
+      bucket,
+      key,
+      part: OFFSET_PART,
+      multipartId: undefined,
+      inlineBytesMax: 0,
+      client: { signal },
+      contentType: attributes.headers.contentType ?? "",
+      userMetadata: [],
+      isSegment: true as const,
       storageClass: record?.head.storageClass ?? storageClass,
     }
   }
@@ -124,8 +131,11 @@ export class AppendService implements Appends {
     const { metadata, clock } = this.seams
     const { attributes, tags, acl, storageClass = "STANDARD" } = request
     const put = {
-      ...{ ...target, bytes: bytesOf(ingested, request.body.lengthBytes), storageClass },
-      ...{ details: packDetails({ ...attributes, tags, acl }), random: this.random.bytes(RANDOM_BYTES) },
+      ...target,
+      bytes: bytesOf(ingested, request.body.lengthBytes),
+      storageClass,
+      details: packDetails({ ...attributes, tags, acl }),
+      random: this.random.bytes(RANDOM_BYTES),
       multipartId: multipartIdOf(clock.wallMs() * 1000, this.random.bytes(RANDOM_BYTES)),
       md5: this.random.bytes(ETAG_BYTES),
     }
@@ -172,8 +182,18 @@ export async function inBlocks<Result>(
     const { order } = source.opened.record.head
     const body = bodyOfSource(source, signal)
     const bytes = {
-      ...{ bucket, key, part: OFFSET_PART, multipartId: undefined, inlineBytesMax: 0, client: { signal }, body },
-      ...{ contentType: "", userMetadata: [], isSegment: true as const, storageClass, checksumAlgorithm: undefined },
+      bucket,
+      key,
+      part: OFFSET_PART,
+      multipartId: undefined,
+      inlineBytesMax: 0,
+      client: { signal },
+      body,
+      contentType: "",
+      userMetadata: [],
+      isSegment: true as const,
+      storageClass,
+      checksumAlgorithm: undefined,
     }
     return await ingest.run(bytes, ingested =>
       run({ order, bytes: bytesOf(ingested, body.lengthBytes), hints: ingested.hints }),

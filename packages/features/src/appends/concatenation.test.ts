@@ -25,8 +25,12 @@ import { sourceOf } from "@hayloft/objects/testing-services.js"
 
 const never = new AbortController().signal
 const UPLOAD = {
-  ...{ attributes: { headers: { contentType: "text/x" }, userMetadata: [] }, tags: [], checksum: undefined },
-  ...{ acl: undefined, initiator: undefined, lock: undefined },
+  attributes: { headers: { contentType: "text/x" }, userMetadata: [] },
+  tags: [],
+  checksum: undefined,
+  acl: undefined,
+  initiator: undefined,
+  lock: undefined,
 } as const
 
 interface Scene {
@@ -45,17 +49,29 @@ async function opened(policy = "ec:2+1"): Promise<Scene> {
 const append = ({ world, bucket }: Scene, key: string, bytes: Uint8Array) =>
   world.clock.runUntil(
     world.services.appends.append({
-      ...{ bucket, key: objectKeyOfText(key), tags: [], signal: never, body: sourceOf(bytes), conditions: {} },
-      ...{ attributes: { headers: {}, userMetadata: [] }, atOffset: undefined, appendId: undefined },
+      bucket,
+      key: objectKeyOfText(key),
+      tags: [],
+      signal: never,
+      body: sourceOf(bytes),
+      conditions: {},
+      attributes: { headers: {}, userMetadata: [] },
+      atOffset: undefined,
+      appendId: undefined,
     }),
   )
 
 const copy = ({ world, bucket }: Scene, from: string, to: string) =>
   world.clock.runUntil(
     world.services.objects.copy({
-      ...{ bucket, key: objectKeyOfText(to), conditions: {}, signal: never },
-      ...{ source: { bucket, key: objectKeyOfText(from), conditions: {} }, replaceAttributes: undefined },
-      ...{ replaceTags: undefined, checksumAlgorithm: undefined },
+      bucket,
+      key: objectKeyOfText(to),
+      conditions: {},
+      signal: never,
+      source: { bucket, key: objectKeyOfText(from), conditions: {} },
+      replaceAttributes: undefined,
+      replaceTags: undefined,
+      checksumAlgorithm: undefined,
     }),
   )
 
@@ -63,7 +79,8 @@ type Part = string | NamedSource
 const named = (part: Part): NamedSource =>
   typeof part === "string" ? { key: objectKeyOfText(part), conditions: {} } : part
 const ranged = (key: string, first: number, last?: number): NamedSource => ({
-  ...{ key: objectKeyOfText(key), conditions: {} },
+  key: objectKeyOfText(key),
+  conditions: {},
   range: { kind: "fromTo", first, last },
 })
 
@@ -290,14 +307,24 @@ test("a source is renamed, undeleted and replaced while others have its bytes", 
   await copy(scene, "a", "b")
   await clock.runUntil(
     services.renames.rename({
-      ...{ bucket, from: objectKeyOfText("a"), to: objectKeyOfText("renamed"), conditions: {}, sourceConditions: {} },
-      ...{ clientToken: undefined, signal: never },
+      bucket,
+      from: objectKeyOfText("a"),
+      to: objectKeyOfText("renamed"),
+      conditions: {},
+      sourceConditions: {},
+      clientToken: undefined,
+      signal: never,
     }),
   )
   await clock.runUntil(
     services.renames.rename({
-      ...{ bucket, from: objectKeyOfText("b"), to: objectKeyOfText("own"), conditions: {}, sourceConditions: {} },
-      ...{ clientToken: undefined, signal: never },
+      bucket,
+      from: objectKeyOfText("b"),
+      to: objectKeyOfText("own"),
+      conditions: {},
+      sourceConditions: {},
+      clientToken: undefined,
+      signal: never,
     }),
   )
   await settle(scene)

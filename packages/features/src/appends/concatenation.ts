@@ -106,8 +106,15 @@ export class Concatenation implements Referring {
     const checksum = checksumOf(found)
     const version = {
       content: { ...content, completion: upload?.completion.token ?? NO_COMPLETION },
-      ...{ payload: undefined, sizeBytes, ...this.etagOf(found), random: this.random.bytes(RANDOM_BYTES), checksum },
-      ...{ details, storageClass, isShared: false, expiresAtSeconds },
+      payload: undefined,
+      sizeBytes,
+      ...this.etagOf(found),
+      random: this.random.bytes(RANDOM_BYTES),
+      checksum,
+      details,
+      storageClass,
+      isShared: false,
+      expiresAtSeconds,
     }
     const through = found.flatMap(each => each.through ?? [])
     const ends = upload && { completion: upload.completion, partsBytes: upload.partsBytes }

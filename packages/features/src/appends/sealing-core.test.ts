@@ -12,10 +12,18 @@ const BLOCK_BYTES = 4 * 1024 * 1024
 const OPEN_PARTS = 32
 
 const partOf = (lengthBytes: number): PartRecord => ({
-  ...{ partNumber: 1, md5: new Uint8Array(16), modifiedMs: 0, checksumValue: undefined },
+  partNumber: 1,
+  md5: new Uint8Array(16),
+  modifiedMs: 0,
+  checksumValue: undefined,
   extent: {
-    ...{ uploadId: parseUploadId("0".repeat(32)), part: 0xffff, lengthBytes, blockBytes: BLOCK_BYTES },
-    ...{ policy: parsePolicy("replica:2"), generation: 0, exceptions: [] },
+    uploadId: parseUploadId("0".repeat(32)),
+    part: 0xffff,
+    lengthBytes,
+    blockBytes: BLOCK_BYTES,
+    policy: parsePolicy("replica:2"),
+    generation: 0,
+    exceptions: [],
   },
 })
 

@@ -96,8 +96,13 @@ export const openEndFrom = query("OpenEndFrom", (view, start: RowKey): (OpenEnd 
       if (segments.length === SEALING_LIMITS.segmentsPerLook) break
     }
   return {
-    ...{ bucketId, key, multipartId, note: ["openEnds", rowKey, value], segments: segments.reverse() },
-    ...{ object, next: rowKeyAfter(rowKey) },
+    bucketId,
+    key,
+    multipartId,
+    note: ["openEnds", rowKey, value],
+    segments: segments.reverse(),
+    object,
+    next: rowKeyAfter(rowKey),
   }
 })
 
@@ -183,9 +188,19 @@ export class AppendSealing implements Job {
     try {
       await ingest.run(
         {
-          ...{ bucket, key, part: OFFSET_PART, multipartId, inlineBytesMax: 0, client: { signal: this.end } },
-          ...{ body: this.bodyOf(segments, lengthBytes, pin), checksumAlgorithm: undefined, storageClass },
-          ...{ contentType: "", userMetadata: [], isMoved: true, isSegment: true },
+          bucket,
+          key,
+          part: OFFSET_PART,
+          multipartId,
+          inlineBytesMax: 0,
+          client: { signal: this.end },
+          body: this.bodyOf(segments, lengthBytes, pin),
+          checksumAlgorithm: undefined,
+          storageClass,
+          contentType: "",
+          userMetadata: [],
+          isMoved: true,
+          isSegment: true,
         },
         async ({ content, hints }) => {
           const { extent } = must(content.kind === "extent" ? content : undefined, "moved bytes are in blocks")
@@ -218,7 +233,9 @@ export class AppendSealing implements Job {
       }
     }
     return {
-      ...{ lengthBytes, gather: () => undefined, declaredChecksum: () => undefined },
+      lengthBytes,
+      gather: () => undefined,
+      declaredChecksum: () => undefined,
       open: (pieces = "reader") => read.call(this, pieces),
     }
   }

@@ -201,8 +201,14 @@ test("bucket: a batch is an object below its day, and the same batch has the sam
   const puts: [key: string, body: string][] = []
   const name = parseBucketName("audit")
   const bucket: Bucket = {
-    ...{ id: parseBucketId(1), name, owner: parseAccountId("root"), createdMs: 0, location: "" },
-    ...{ versioning: "enabled", settings: [], settingsVersion: 1 },
+    id: parseBucketId(1),
+    name,
+    owner: parseAccountId("root"),
+    createdMs: 0,
+    location: "",
+    versioning: "enabled",
+    settings: [],
+    settingsVersion: 1,
   }
   const services = {
     buckets: { open: async () => bucket },

@@ -15,8 +15,13 @@ export interface AuditSink {
 /** A line of a sink: the record as the admin API shows it, its JSON texts as objects, and its number. */
 export function lineOf(number: number, { request, before, after, atMs, ended, ...entry }: AuditEntry): string {
   return `${JSON.stringify({
-    ...{ number, time: new Date(atMs).toISOString(), ...entry, outcome: ended?.outcome ?? "unknown" },
-    ...{ request: parsed(request), before: parsed(before), after: parsed(after) },
+    number,
+    time: new Date(atMs).toISOString(),
+    ...entry,
+    outcome: ended?.outcome ?? "unknown",
+    request: parsed(request),
+    before: parsed(before),
+    after: parsed(after),
   })}\n`
 }
 

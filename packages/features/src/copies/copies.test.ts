@@ -314,7 +314,17 @@ const PLAN: fc.Arbitrary<Plan> = fc.record({
         weight: 2,
         arbitrary: fc.record({
           kind: fc.constantFrom(
-            ...(["crash", "crash", "down", "up", "up", "loses", "slow", "slow", "pause", "again", "aside"] as const),
+            "crash",
+            "crash",
+            "down",
+            "up",
+            "up",
+            "loses",
+            "slow",
+            "slow",
+            "pause",
+            "again",
+            "aside",
           ),
         }),
       },

@@ -344,6 +344,14 @@ export const dropCopies = command<[bucketId: BucketId], boolean>({
 
 /** The state with which the copies of a bucket in a target begin. */
 export const beginningOfCopies = (target: string, nowMs: number): Omit<CopyState, "revision"> => ({
-  ...{ target, phase: "filling", place: "", fills: 1, token: COPY_START, sinceMs: nowMs },
-  ...{ isPaused: false, error: "", errorMs: 0, removesOthers: false },
+  target,
+  phase: "filling",
+  place: "",
+  fills: 1,
+  token: COPY_START,
+  sinceMs: nowMs,
+  isPaused: false,
+  error: "",
+  errorMs: 0,
+  removesOthers: false,
 })

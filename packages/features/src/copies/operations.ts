@@ -35,7 +35,10 @@ function statusJson({ setting, lag, copiedToUs, ...status }: CopiesStatus): z.ou
   const { id: _, ...target } = setting
   const { place, sinceMs, error, errorMs } = status
   return {
-    ...{ target, phase: status.phase, fills: status.fills, isPaused: status.isPaused },
+    target,
+    phase: status.phase,
+    fills: status.fills,
+    isPaused: status.isPaused,
     lag: { objects: lag.objects, bytes: lag.bytes, seconds: lag.seconds, isCut: lag.isCut },
     ...(sinceMs !== undefined && { sinceMs }),
     ...(place !== undefined && { place: textOfObjectKey(place) }),
@@ -43,7 +46,10 @@ function statusJson({ setting, lag, copiedToUs, ...status }: CopiesStatus): z.ou
     ...(error !== undefined && { error }),
     ...(errorMs !== undefined && { errorMs }),
     parked: status.parked.map(({ key, nextMs, reason, attempts, sinceMs: since }) => ({
-      ...{ key: textOfObjectKey(key), reason, attempts, sinceMs: since },
+      key: textOfObjectKey(key),
+      reason,
+      attempts,
+      sinceMs: since,
       ...(nextMs !== undefined && { nextMs }),
     })),
     hasMoreParked: status.hasMoreParked,

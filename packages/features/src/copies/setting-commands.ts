@@ -17,7 +17,9 @@ function settingIn(given: Given, { bytesPerSecond }: Values) {
     throw new CommandProblem("usage", `--to is the name of a store, a slash and a bucket there, not "${to}"`)
   const [prefix, storageClass] = [given("prefix"), given("storageClass")]
   return {
-    ...{ store: to.slice(0, at), bucket: to.slice(at + 1), deletes: given("deletes") === "true" },
+    store: to.slice(0, at),
+    bucket: to.slice(at + 1),
+    deletes: given("deletes") === "true",
     ...(prefix !== "" && { prefix }),
     ...(storageClass !== "" && { storageClass }),
     ...(given("opaqueEtags") === "true" && { opaqueEtags: true }),

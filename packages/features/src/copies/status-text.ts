@@ -31,7 +31,10 @@ const lagText = ({ objects, bytes, seconds, isCut }: Copies["lag"]): string =>
 function parkedText(parked: Copies["parked"], hasMore: boolean): string {
   if (parked.length === 0) return ""
   const rows = parked.map(({ key, reason, attempts, sinceMs, nextMs }) => [
-    ...[printable(key), countText(attempts), timeText(sinceMs), nextMs === undefined ? "never" : timeText(nextMs)],
+    printable(key),
+    countText(attempts),
+    timeText(sinceMs),
+    nextMs === undefined ? "never" : timeText(nextMs),
     printable(reason),
   ])
   const more = hasMore ? "others follow\n" : ""

@@ -78,7 +78,9 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
   /** Returns the lags of the buckets that this process copies. */
   lags(): readonly BucketLag[] {
     return Array.from(this.copiers.values(), copier => ({
-      ...{ bucket: copier.name, isFilling: copier.isFilling, parked: copier.parkedCount },
+      bucket: copier.name,
+      isFilling: copier.isFilling,
+      parked: copier.parkedCount,
       ...copier.lag(),
     }))
   }
@@ -228,7 +230,10 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
     const isFollowing = state?.phase === "following"
     const isWhole = isFollowing && lag.objects === 0
     return {
-      ...{ setting, phase: state?.phase ?? "waiting", sinceMs: state?.sinceMs, fills: state?.fills ?? 0 },
+      setting,
+      phase: state?.phase ?? "waiting",
+      sinceMs: state?.sinceMs,
+      fills: state?.fills ?? 0,
       place: state?.phase === "filling" && state.place !== "" ? state.place : undefined,
       isPaused: state?.isPaused ?? false,
       lag,

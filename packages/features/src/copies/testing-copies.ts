@@ -96,7 +96,12 @@ export class CopiesScene {
       change: async (...args) => (own === this.process ? this.log.change(...args) : undefined),
     }
     return new StoreCopies({
-      ...{ clock, random, log: telemetry.log, copyLog: log, objects, buckets },
+      clock,
+      random,
+      log: telemetry.log,
+      copyLog: log,
+      objects,
+      buckets,
       stores: new Map([["far", store]]),
       mayUse: async () => true,
       refuseEarlier: async () => undefined,

@@ -73,7 +73,8 @@ export class BodyBlocks implements SharedBody {
     const { bucketId, storageClass, shortBytes } = this.settings
     const last = this.last === "known" ? this.sources.at(-1)?.source : undefined
     const follows = last && {
-      ...{ key: last.key, multipartId: last.multipartId },
+      key: last.key,
+      multipartId: last.multipartId,
       offsetBytes: last.offsetBytes + last.lengthBytes,
     }
     const isShort = lengthBytes < shortBytes
@@ -129,10 +130,14 @@ export class BodyBlocks implements SharedBody {
   pieces(written: readonly WrittenRun[]): BodyPieces {
     const { blockBytes } = this.settings
     const own = written.map(({ firstBlock, extent }): NewSegment => ({
-      ...{ kind: "own", offsetBytes: firstBlock * blockBytes, extent },
+      kind: "own",
+      offsetBytes: firstBlock * blockBytes,
+      extent,
     }))
     const known = this.sources.map(({ firstBlock, source }): NewSegment => ({
-      ...{ kind: "source", offsetBytes: firstBlock * blockBytes, source },
+      kind: "source",
+      offsetBytes: firstBlock * blockBytes,
+      source,
     }))
     return {
       segments: [...own, ...known].sort((a, b) => a.offsetBytes - b.offsetBytes),

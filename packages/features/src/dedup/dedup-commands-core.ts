@@ -278,7 +278,8 @@ export function requireKnown(view: RowView, rows: readonly RowKey[]): void {
 /** Writes the digests of new segments. */
 export const digestWrites = (row: RowKey, multipartId: MultipartId, digests: readonly NewDigests[]): EntryWrite[] =>
   digests.map(({ offsetBytes, record }) => ({
-    ...{ family: "blockDigests", key: blockDigestsRowKey(row, multipartId, offsetBytes) },
+    family: "blockDigests",
+    key: blockDigestsRowKey(row, multipartId, offsetBytes),
     value: encodeBlockDigests(record),
   }))
 

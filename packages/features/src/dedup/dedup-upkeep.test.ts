@@ -61,10 +61,19 @@ test("figures: what is referenced is not stored again", async () => {
   const stat = await world.clock.runUntil(DEDUP_SERVICES.of(world.services.core).dedupUpkeep.stat(bucket))
   const own = bytes.length + BLOCK + 5
   assert.deepEqual(stat, {
-    ...{ state: "on", versions: 3, logicalBytes: 2 * bytes.length + 3 * BLOCK + 5, ownBytes: own },
-    ...{ versionsWithReferences: 2, references: 2, referencedBytes: bytes.length + 2 * BLOCK, referencedSegments: 1 },
-    ...{ releasedSegments: 0, releasedBytes: 0, releasedReferencedBytes: 0 },
-    ...{ digestRows: 2, indexedBlocks: 7 },
+    state: "on",
+    versions: 3,
+    logicalBytes: 2 * bytes.length + 3 * BLOCK + 5,
+    ownBytes: own,
+    versionsWithReferences: 2,
+    references: 2,
+    referencedBytes: bytes.length + 2 * BLOCK,
+    referencedSegments: 1,
+    releasedSegments: 0,
+    releasedBytes: 0,
+    releasedReferencedBytes: 0,
+    digestRows: 2,
+    indexedBlocks: 7,
   })
 })
 

@@ -268,6 +268,8 @@ function countFinding({ value, isChanging, count }: Recounted): DedupOutcome {
 }
 
 const pageOf = (items: readonly DedupRow[], scanned: number, next: string | undefined): DedupPage => ({
-  ...{ items, scanned, next },
+  items,
+  scanned,
+  next,
   bytes: items.reduce((sum, { bytes }) => sum + bytes, 0),
 })

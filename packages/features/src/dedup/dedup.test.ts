@@ -68,7 +68,8 @@ const rangeOf = (scene: Scene, key: string, first: number, lengthBytes: number) 
 /** More than `put` says. */
 const putWith = (scene: Scene, key: string, bytes: Uint8Array, more: Partial<PutRequest>) =>
   scene.world.services.objects.put({
-    ...{ ...scene.world.putting(key, sourceOf(bytes)), bucket: scene.bucket },
+    ...scene.world.putting(key, sourceOf(bytes)),
+    bucket: scene.bucket,
     ...more,
   })
 
@@ -168,7 +169,9 @@ test("versions share blocks with each other and with other keys", async () => {
   assert.equal(world.needles, before + 4 * SHARDS)
   const remove = (key: string, versionId: PutResult["versionId"]) =>
     world.services.objects.remove({
-      ...{ bucket: versioned.bucket, key: objectKeyOfText(key), conditions: {} },
+      bucket: versioned.bucket,
+      key: objectKeyOfText(key),
+      conditions: {},
       ...(versionId !== undefined && { versionId }),
     })
   for (const { versionId } of versions) {
@@ -236,7 +239,9 @@ test("bytes are shared neither between buckets nor between storage classes", asy
   await put(scene, "a", bytes)
   const needles = world.needles
   const made = await services.buckets.create({
-    ...{ name: parseBucketName("other"), owner: parseAccountId("root"), location: "" },
+    name: parseBucketName("other"),
+    owner: parseAccountId("root"),
+    location: "",
   })
   await clock.runUntil(DEDUP_SERVICES.of(services.core).dedup.setDedup(made, true))
   const other = { world, bucket: await services.buckets.open(made.name) }

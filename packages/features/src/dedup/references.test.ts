@@ -133,16 +133,36 @@ test("figures: bytes that are referenced, and that are kept for objects that are
   const stat = () => world.clock.runUntil(DEDUP_SERVICES.of(world.services.core).dedupUpkeep.stat(bucket))
   const size = MIB + 4_000
   assert.deepEqual(await stat(), {
-    ...{ state: "off", versions: 4, logicalBytes: 3 * size + 500, ownBytes: size + 500, versionsWithReferences: 2 },
-    ...{ references: 2, referencedBytes: 2 * size, referencedSegments: 1, releasedSegments: 0, releasedBytes: 0 },
-    ...{ releasedReferencedBytes: 0, digestRows: 0, indexedBlocks: 0 },
+    state: "off",
+    versions: 4,
+    logicalBytes: 3 * size + 500,
+    ownBytes: size + 500,
+    versionsWithReferences: 2,
+    references: 2,
+    referencedBytes: 2 * size,
+    referencedSegments: 1,
+    releasedSegments: 0,
+    releasedBytes: 0,
+    releasedReferencedBytes: 0,
+    digestRows: 0,
+    indexedBlocks: 0,
   })
   await world.remove("a")
   await settle(scene)
   assert.deepEqual(await stat(), {
-    ...{ state: "off", versions: 3, logicalBytes: 2 * size + 500, ownBytes: 500, versionsWithReferences: 2 },
-    ...{ references: 2, referencedBytes: 2 * size, referencedSegments: 1, releasedSegments: 1, releasedBytes: size },
-    ...{ releasedReferencedBytes: size, digestRows: 0, indexedBlocks: 0 },
+    state: "off",
+    versions: 3,
+    logicalBytes: 2 * size + 500,
+    ownBytes: 500,
+    versionsWithReferences: 2,
+    references: 2,
+    referencedBytes: 2 * size,
+    referencedSegments: 1,
+    releasedSegments: 1,
+    releasedBytes: size,
+    releasedReferencedBytes: size,
+    digestRows: 0,
+    indexedBlocks: 0,
   })
 })
 

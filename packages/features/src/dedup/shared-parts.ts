@@ -94,7 +94,9 @@ const placeBehind = (run: KnownRun | undefined) =>
   run && { key: run.key, multipartId: run.multipartId, offsetBytes: run.offsetBytes + run.lengthBytes }
 
 const wantedOf = ({ digests, extent: { blockBytes, lengthBytes } }: UploadedPart) => ({
-  ...{ digests: digests === undefined ? [] : splitDigests(digests), blockBytes, lengthBytes },
+  digests: digests === undefined ? [] : splitDigests(digests),
+  blockBytes,
+  lengthBytes,
 })
 
 /** Groups of parts, each for one query. */

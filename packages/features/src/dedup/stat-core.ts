@@ -17,8 +17,14 @@ import { bytesOfParts, sourcesOf, versionOfSegments } from "@hayloft/objects/doo
 
 /** In this order; a version that moves from one family to the next while a bucket is written may count twice. */
 const STAT_FAMILIES = [
-  ...(["current", "versions", "deleted", "segments", "references", "blockDigests", "blockIndex"] as const),
-]
+  "current",
+  "versions",
+  "deleted",
+  "segments",
+  "references",
+  "blockDigests",
+  "blockIndex",
+] as const
 type StatFamily = (typeof STAT_FAMILIES)[number]
 
 export interface DedupFigures {
@@ -41,8 +47,17 @@ export interface DedupFigures {
 }
 
 export const NO_FIGURES: DedupFigures = {
-  ...{ versions: 0, logicalBytes: 0, ownBytes: 0, versionsWithReferences: 0, references: 0, referencedBytes: 0 },
-  ...{ referencedSegments: 0, releasedSegments: 0, releasedBytes: 0, digestRows: 0, indexedBlocks: 0 },
+  versions: 0,
+  logicalBytes: 0,
+  ownBytes: 0,
+  versionsWithReferences: 0,
+  references: 0,
+  referencedBytes: 0,
+  referencedSegments: 0,
+  releasedSegments: 0,
+  releasedBytes: 0,
+  digestRows: 0,
+  indexedBlocks: 0,
 }
 
 export interface StatPlace {
@@ -191,6 +206,15 @@ export const addFigures = (sum: DedupFigures, found: Partial<DedupFigures>): Ded
 }
 
 const FIGURE_NAMES = [
-  ...(["versions", "logicalBytes", "ownBytes", "versionsWithReferences", "references", "referencedBytes"] as const),
-  ...(["referencedSegments", "releasedSegments", "releasedBytes", "digestRows", "indexedBlocks"] as const),
+  "versions",
+  "logicalBytes",
+  "ownBytes",
+  "versionsWithReferences",
+  "references",
+  "referencedBytes",
+  "referencedSegments",
+  "releasedSegments",
+  "releasedBytes",
+  "digestRows",
+  "indexedBlocks",
 ] satisfies readonly (keyof DedupFigures)[]

@@ -57,16 +57,28 @@ export async function multipart({ world }: Scene, key: string, bodies: readonly 
 export const append = ({ world, bucket }: Scene, key: string, bytes: Uint8Array) =>
   world.clock.runUntil(
     world.services.appends.append({
-      ...{ bucket, key: objectKeyOfText(key), tags: [], signal: never, body: sourceOf(bytes), conditions: {} },
-      ...{ attributes: { headers: {}, userMetadata: [] }, atOffset: undefined, appendId: undefined },
+      bucket,
+      key: objectKeyOfText(key),
+      tags: [],
+      signal: never,
+      body: sourceOf(bytes),
+      conditions: {},
+      attributes: { headers: {}, userMetadata: [] },
+      atOffset: undefined,
+      appendId: undefined,
     }),
   )
 
 export const copying = ({ world, bucket }: Scene, from: string, to: string) =>
   world.services.objects.copy({
-    ...{ bucket, key: objectKeyOfText(to), conditions: {}, signal: never },
-    ...{ source: { bucket, key: objectKeyOfText(from), conditions: {} }, replaceAttributes: undefined },
-    ...{ replaceTags: undefined, checksumAlgorithm: undefined },
+    bucket,
+    key: objectKeyOfText(to),
+    conditions: {},
+    signal: never,
+    source: { bucket, key: objectKeyOfText(from), conditions: {} },
+    replaceAttributes: undefined,
+    replaceTags: undefined,
+    checksumAlgorithm: undefined,
   })
 
 export const copy = (scene: Scene, from: string, to: string) => scene.world.clock.runUntil(copying(scene, from, to))

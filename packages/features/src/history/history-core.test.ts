@@ -115,9 +115,18 @@ class RecordedBucket {
     await metadata
       .run(
         renameObject({
-          ...{ bucketId, from, to, conditions: {}, sourceConditions: {}, hints: [], sealing: undefined, clockMs: 0 },
-          ...{ version: head, bytes: { kind: "extent", extent: extentOf(this.number) } },
-          ...{ random: randomOf(this.number % 250), markerRandom: randomOf((this.number + 1) % 250) },
+          bucketId,
+          from,
+          to,
+          conditions: {},
+          sourceConditions: {},
+          hints: [],
+          sealing: undefined,
+          clockMs: 0,
+          version: head,
+          bytes: { kind: "extent", extent: extentOf(this.number) },
+          random: randomOf(this.number % 250),
+          markerRandom: randomOf((this.number + 1) % 250),
         }),
       )
       .catch((error: unknown) => assert.ok(isFailure(error, "noSuchKey"), String(error)))

@@ -34,7 +34,12 @@ async function kept(): Promise<{ world: World; bucket: Bucket }> {
 
 async function latestOf(world: World, bucket: Bucket): Promise<State["objects"]> {
   const { entries } = await world.services.objects.listVersions({
-    ...{ bucket, prefix: "", delimiter: "", keyMarker: "", versionIdMarker: undefined, max: 1_000 },
+    bucket,
+    prefix: "",
+    delimiter: "",
+    keyMarker: "",
+    versionIdMarker: undefined,
+    max: 1_000,
   })
   return new Map(
     entries.flatMap(entry =>
@@ -48,7 +53,12 @@ async function latestOf(world: World, bucket: Bucket): Promise<State["objects"]>
 /** All versions that are objects. */
 async function versionsOf(world: World, bucket: Bucket) {
   const { entries } = await world.services.objects.listVersions({
-    ...{ bucket, prefix: "", delimiter: "", keyMarker: "", versionIdMarker: undefined, max: 1_000 },
+    bucket,
+    prefix: "",
+    delimiter: "",
+    keyMarker: "",
+    versionIdMarker: undefined,
+    max: 1_000,
   })
   return entries.flatMap(entry =>
     entry.kind === "version" ? [{ key: entry.object.key, versionId: entry.versionId }] : [],
@@ -205,7 +215,12 @@ test("a version that is removed permanently makes the moments before unreadable,
     await world.clock.runUntil(change(world, bucket, random))
     if (step % 10 === 9) {
       const { entries } = await world.services.objects.listVersions({
-        ...{ bucket, prefix: "", delimiter: "", keyMarker: "", versionIdMarker: undefined, max: 1_000 },
+        bucket,
+        prefix: "",
+        delimiter: "",
+        keyMarker: "",
+        versionIdMarker: undefined,
+        max: 1_000,
       })
       const entry = must(entries[random.below(entries.length)], "there are versions")
       assert.ok(entry.kind !== "prefix")

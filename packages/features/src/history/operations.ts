@@ -34,7 +34,10 @@ function momentIn(query: OperationInput["query"], name: string): number | undefi
 }
 
 const thenJson = ({ versionId, sizeBytes, etag, lastModifiedMs }: ObjectThen) => ({
-  ...{ versionId, sizeBytes, etag, lastModifiedMs },
+  versionId,
+  sizeBytes,
+  etag,
+  lastModifiedMs,
 })
 
 const differenceJson = ({ key, before, after }: ObjectDifference) => ({
@@ -63,7 +66,9 @@ async function differences({ buckets, core }: OperatorServices, { segment, query
   const page = await moments.differences({ bucket, prefix, after, fromUs, toUs, max: PAGE_MAX })
   const { unchanged, next } = page
   return {
-    ...{ from: textOfMoment(fromUs), to: textOfMoment(toUs), unchanged },
+    from: textOfMoment(fromUs),
+    to: textOfMoment(toUs),
+    unchanged,
     differences: page.differences.map(differenceJson),
     ...(next !== undefined && { next: textOfObjectKey(next) }),
   }
@@ -140,7 +145,8 @@ export const HISTORY_OPERATOR: OperatorPart = {
   bucketSettings: {
     history: {
       actions: {
-        ...{ GET: "hayloft:GetBucketHistory", PUT: "hayloft:SetBucketHistory" },
+        GET: "hayloft:GetBucketHistory",
+        PUT: "hayloft:SetBucketHistory",
         DELETE: "hayloft:RemoveBucketHistory",
       },
       get: async (_, { settings }) => (settings.includes("history") ? {} : undefined),

@@ -18,8 +18,19 @@ type HotCopies = z.output<typeof HOT_COPIES>
 
 /** The hot copies of a store without `--hot-copies`. */
 const OFF: HotCopies = {
-  ...{ isOn: false, budgetBytes: 0, readsPerMinute: 0, usedBytes: 0, copies: 0, hits: 0, hitBytes: 0, misses: 0 },
-  ...{ made: 0, failed: 0, evicted: 0, cooled: 0, hottest: [] },
+  isOn: false,
+  budgetBytes: 0,
+  readsPerMinute: 0,
+  usedBytes: 0,
+  copies: 0,
+  hits: 0,
+  hitBytes: 0,
+  misses: 0,
+  made: 0,
+  failed: 0,
+  evicted: 0,
+  cooled: 0,
+  hottest: [],
 }
 
 async function hotCopies({ core }: OperatorServices, max: number): Promise<HotCopies> {
@@ -44,7 +55,9 @@ function hotText(report: HotCopies): string {
   ]
   if (hottest.length === 0) return `${head.join("\n")}\n`
   const rows = hottest.map(({ bucket, key, uploadId, part, ...object }) => [
-    ...[countText(Math.round(object.readsPerMinute)), countText(object.hits), countText(object.copies)],
+    countText(Math.round(object.readsPerMinute)),
+    countText(object.hits),
+    countText(object.copies),
     sizeText(object.bytes),
     (bucket === undefined || key === undefined ? `upload ${uploadId}` : printable(`${bucket}/${key}`)) +
       (part === 0 ? "" : part === PACKED_PART ? " (a pack of small objects)" : ` (part ${part})`),

@@ -75,8 +75,11 @@ async function compare({ bucket, items }: World, model: ReadonlyMap<string, Mode
   const present = all.flatMap(values => [...values].filter(value => value !== null))
   const partition = (await items.partitions(bucket, {})).found[0]
   assert.deepEqual(partition ?? { partition: PK, entries: 0, conflicts: 0, values: 0, bytes: 0 }, {
-    ...{ partition: PK, entries: live.length, conflicts: live.length === 0 ? 0 : all.filter(v => v.size > 1).length },
-    ...{ values: present.length, bytes: present.reduce((sum, value) => sum + Buffer.byteLength(value), 0) },
+    partition: PK,
+    entries: live.length,
+    conflicts: live.length === 0 ? 0 : all.filter(v => v.size > 1).length,
+    values: present.length,
+    bytes: present.reduce((sum, value) => sum + Buffer.byteLength(value), 0),
   })
 }
 
@@ -135,7 +138,9 @@ for (const seed of [1, 2, 3, 4]) {
 test("a batch writes in its order, also an item that occurs twice", async () => {
   const { bucket, items, read } = await opened()
   const values = Array.from({ length: 200 }, (_, i) => ({
-    ...{ partition: key(i % 7 === 0 ? "q" : "p"), sortKey: key(`k${i % 90}`), seen: NOTHING },
+    partition: key(i % 7 === 0 ? "q" : "p"),
+    sortKey: key(`k${i % 90}`),
+    seen: NOTHING,
     bytes: Buffer.from(`${i}`),
   }))
   await items.write(bucket, values)
@@ -196,7 +201,10 @@ function counting(metadata: MemoryMetadata) {
 test("a page of a partition with 20,000 items reads no more rows than one of a small partition", async () => {
   const { clock, bucket, items, metadata } = await opened()
   const values = Array.from({ length: 20_000 }, (_, i) => ({
-    ...{ partition: PK, sortKey: key(`k${String(i).padStart(6, "0")}`), seen: NOTHING, bytes: Buffer.from("v") },
+    partition: PK,
+    sortKey: key(`k${String(i).padStart(6, "0")}`),
+    seen: NOTHING,
+    bytes: Buffer.from("v"),
   }))
   for (let at = 0; at < values.length; at += 4_000) await items.write(bucket, values.slice(at, at + 4_000))
   const { count, ask } = counting(metadata)
@@ -334,7 +342,10 @@ test("values count towards the bucket's bytes and its quota, and a count finds t
 test("a batch of new items with more bytes than one command writes is written by several", async () => {
   const { bucket, items } = await opened()
   const values = ["a", "b", "c", "d"].map(name => ({
-    ...{ partition: PK, sortKey: key(name), seen: NOTHING, bytes: new Uint8Array(MIB - 1).fill(7) },
+    partition: PK,
+    sortKey: key(name),
+    seen: NOTHING,
+    bytes: new Uint8Array(MIB - 1).fill(7),
   }))
   await items.write(bucket, values)
   const { found } = await items.partitions(bucket, {})

@@ -51,7 +51,9 @@ export async function opened(isShared = false) {
   const metadata = new MemoryMetadata()
   const buckets = new BucketService(metadata)
   const bucket = await buckets.create({
-    ...{ name: parseBucketName("bucket"), owner: parseAccountId("root"), location: "" },
+    name: parseBucketName("bucket"),
+    owner: parseAccountId("root"),
+    location: "",
   })
   const prepare = async () => undefined
   const items = new Items({ clock, metadata, prepare, isShared })

@@ -89,7 +89,10 @@ test("a pass begins a day after the last one", async () => {
 test("a partition of tombstones alone is empty afterwards, however many they were, and its bucket can go", async () => {
   const world = await opened()
   const values = Array.from({ length: 2_500 }, (_, i) => ({
-    ...{ partition: PK, sortKey: key(`k${i}`), seen: NOTHING, bytes: undefined },
+    partition: PK,
+    sortKey: key(`k${i}`),
+    seen: NOTHING,
+    bytes: undefined,
   }))
   await world.items.write(world.bucket, values)
   await collect(world)

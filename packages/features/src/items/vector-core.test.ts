@@ -14,7 +14,8 @@ const shown = (item: K2vItem): readonly string[] => valuesOf(item).map(textOf)
 /** v1 (n1, 1), v2 (n1, 2), v3 (n2, 3). */
 const PUBLISHED: K2vItem = [
   {
-    ...{ node: N1, discard: 0 },
+    node: N1,
+    discard: 0,
     values: [
       { time: 1, value: named("v1") },
       { time: 2, value: named("v2") },

@@ -12,11 +12,17 @@ const utc = (text: string): number => Date.parse(`${text}Z`)
 const CREATED = utc("2014-01-15T10:30:00")
 
 const rule = (given: Partial<LifecycleRule>): LifecycleRule => ({
-  ...{ id: "one", isEnabled: true, filter: { form: "filter" } },
+  id: "one",
+  isEnabled: true,
+  filter: { form: "filter" },
   ...given,
 })
 const facts = (given: Partial<VersionFacts> = {}): VersionFacts => ({
-  ...{ key: objectKeyOfText("logs/é/1"), isMarker: false, sizeBytes: 1000, modifiedMs: CREATED, tags: () => [] },
+  key: objectKeyOfText("logs/é/1"),
+  isMarker: false,
+  sizeBytes: 1000,
+  modifiedMs: CREATED,
+  tags: () => [],
   storageClass: "STANDARD",
   place: { kind: "current", isOnly: true },
   ...given,

@@ -63,7 +63,10 @@ export interface CompiledRules {
 
 /** The rules for a bucket that has none, and whose objects may expire. */
 export const NO_RULES: CompiledRules = {
-  ...{ rules: [], newerKeptMax: 0, concernsVersions: true, movesVersions: false },
+  rules: [],
+  newerKeptMax: 0,
+  concernsVersions: true,
+  movesVersions: false,
   transitionMinimum: TRANSITION_MINIMUMS[0],
 }
 
@@ -167,10 +170,12 @@ function wantedBy(
   const timed =
     place.kind === "current"
       ? (rule.transitions ?? []).map(({ storageClass, ...when }): WantedMove => ({
-          ...{ storageClass, when: "days" in when ? dueAfter(modifiedMs, when.days, days) : when.dateMs },
+          storageClass,
+          when: "days" in when ? dueAfter(modifiedMs, when.days, days) : when.dateMs,
         }))
       : (rule.noncurrentTransitions ?? []).map(({ storageClass, days: count, newerKept = 0 }): WantedMove => ({
-          ...{ storageClass, when: place.newer < newerKept ? "newerKept" : dueAfter(place.sinceMs, count, days) },
+          storageClass,
+          when: place.newer < newerKept ? "newerKept" : dueAfter(place.sinceMs, count, days),
         }))
   return timed.map(({ storageClass, when }): WantedMove => {
     if (isArchive(storageClass) && days.archives?.includes(storageClass) !== true)
@@ -299,7 +304,10 @@ export const expiryOf = (
   dueOf(
     rules,
     {
-      ...{ ...object, tags: () => tags, isMarker: false, storageClass: "STANDARD" },
+      ...object,
+      tags: () => tags,
+      isMarker: false,
+      storageClass: "STANDARD",
       place: { kind: "current", isOnly: false },
     },
     days,

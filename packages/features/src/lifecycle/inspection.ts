@@ -69,7 +69,8 @@ interface Explanation {
 const shownDue = (dueMs: number): number => Math.min(dueMs, DATE_MS_MAX)
 const shownWhen = (when: When): When => (typeof when === "number" ? shownDue(when) : when)
 const shownVerdict = ({ ruleId, when, transitions }: LifecycleVerdict): LifecycleVerdict => ({
-  ...{ ruleId, when: shownWhen(when) },
+  ruleId,
+  when: shownWhen(when),
   ...(transitions && {
     transitions: transitions.map(({ storageClass, when: moved }) => ({ storageClass, when: shownWhen(moved) })),
   }),
@@ -101,8 +102,12 @@ export const explainKey = query(
       const isCurrent = facts.place.kind === "current"
       const removal = removalOf(facts, version.head, versioning)
       versions.push({
-        ...{ versionId: versionIdOfHead(version.head), isLatest: isCurrent, isMarker: facts.isMarker },
-        ...{ sizeBytes: facts.sizeBytes, modifiedMs: facts.modifiedMs, isLocked: !isUnlocked(version, time) },
+        versionId: versionIdOfHead(version.head),
+        isLatest: isCurrent,
+        isMarker: facts.isMarker,
+        sizeBytes: facts.sizeBytes,
+        modifiedMs: facts.modifiedMs,
+        isLocked: !isUnlocked(version, time),
         storageClass: facts.storageClass,
         next: nextOf(rules ?? NO_RULES, facts, removal, time),
         rules: rules === undefined ? [] : verdictsOf(rules, facts, time).map(shownVerdict),
@@ -225,24 +230,26 @@ export const previewUploads = query(
 )
 
 const emptyOf = (ruleId: string, isEnabled = true): PreviewedRule => ({
-  ...{
-    ruleId,
-    isEnabled,
-    hidden: 0,
-    versions: 0,
-    markers: 0,
-    bytes: 0,
-    moved: 0,
-    movedBytes: 0,
-    uploads: 0,
-    examples: [],
-  },
+  ruleId,
+  isEnabled,
+  hidden: 0,
+  versions: 0,
+  markers: 0,
+  bytes: 0,
+  moved: 0,
+  movedBytes: 0,
+  uploads: 0,
+  examples: [],
 })
 
 const countOf = (action: Action, { sizeBytes }: VersionFacts) => ({
-  ...{ bytes: action === "move" ? 0 : sizeBytes, hidden: Number(action === "hide") },
-  ...{ moved: Number(action === "move"), movedBytes: action === "move" ? sizeBytes : 0 },
-  ...{ versions: Number(action === "removeVersion"), markers: Number(action === "removeMarker"), uploads: 0 },
+  bytes: action === "move" ? 0 : sizeBytes,
+  hidden: Number(action === "hide"),
+  moved: Number(action === "move"),
+  movedBytes: action === "move" ? sizeBytes : 0,
+  versions: Number(action === "removeVersion"),
+  markers: Number(action === "removeMarker"),
+  uploads: 0,
 })
 
 const sumOf = (a: PreviewedRule, b: PreviewedRule): PreviewedRule => ({
@@ -339,7 +346,12 @@ export class LifecycleInspection {
     const abandonedUploads = uploads.filter(ruleId => ruleId === undefined).length
     const ofUploads = uploads.flatMap(ruleId => (ruleId === undefined ? [] : { ...emptyOf(ruleId), uploads: 1 }))
     return {
-      ...{ hasRules, atMs, rules: hasRules ? merged(rules, ofUploads) : [], locked, examined, abandonedUploads },
+      hasRules,
+      atMs,
+      rules: hasRules ? merged(rules, ofUploads) : [],
+      locked,
+      examined,
+      abandonedUploads,
       isComplete: moreUploads === undefined && moreVersions === undefined,
     }
   }

@@ -243,8 +243,13 @@ export class Lifecycle implements Job {
     const { versions, bytes, hidden, markers, uploads, moved, movedBytes } = removed
     if (versions + hidden + markers + uploads + moved === 0) return
     this.seams.log.info("lifecycle_pass", {
-      ...{ bucket_id: bucketId, seconds: Math.round((endedMs - startedMs) / 1000) },
-      ...{ versions, bytes, hidden, markers, uploads },
+      bucket_id: bucketId,
+      seconds: Math.round((endedMs - startedMs) / 1000),
+      versions,
+      bytes,
+      hidden,
+      markers,
+      uploads,
       ...(moved > 0 && { moved, moved_bytes: movedBytes }),
     })
   }

@@ -50,7 +50,9 @@ class World {
 
   setRules(rules: readonly Partial<LifecycleRule>[]): void {
     const whole = rules.map((rule, number) => ({
-      ...{ id: `rule ${number}`, isEnabled: true, filter: { form: "filter" } as const },
+      id: `rule ${number}`,
+      isEnabled: true,
+      filter: { form: "filter" } as const,
       ...rule,
     }))
     const document = encodeLifecycleRules({ transitionMinimum: "all_storage_classes_128K", rules: whole })

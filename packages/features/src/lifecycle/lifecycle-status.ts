@@ -31,7 +31,11 @@ export interface LifecycleStatus {
 export const lifecycleStatusOf = ({ removed, ...report }: LifecycleReport): LifecycleStatus => {
   const { buckets, unfinished, lastEndedMs, abandonedDays, dayMs } = report
   return {
-    ...{ buckets, unfinished, abandonedUploadDays: abandonedDays, daySeconds: dayMs / 1000, removed },
+    buckets,
+    unfinished,
+    abandonedUploadDays: abandonedDays,
+    daySeconds: dayMs / 1000,
+    removed,
     ...(lastEndedMs !== undefined && { lastPassEndedMs: lastEndedMs }),
   }
 }

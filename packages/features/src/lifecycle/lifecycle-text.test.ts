@@ -5,13 +5,20 @@ import { explanationText, previewText } from "./lifecycle-text.js"
 
 const DAY_MS = 86_400_000
 const VERSION = {
-  ...{ versionId: "null", isLatest: true, isMarker: false, sizeBytes: 5, modifiedMs: 0, isLocked: false },
+  versionId: "null",
+  isLatest: true,
+  isMarker: false,
+  sizeBytes: 5,
+  modifiedMs: 0,
+  isLocked: false,
   storageClass: "STANDARD",
 } as const
 
 test("an explanation says which rule acts when, and why others do not", () => {
   const text = explanationText({
-    ...{ hasRules: true, nowMs: 3 * DAY_MS, hasMore: true },
+    hasRules: true,
+    nowMs: 3 * DAY_MS,
+    hasMore: true,
     versions: [
       {
         ...VERSION,
@@ -22,7 +29,10 @@ test("an explanation says which rule acts when, and why others do not", () => {
         ],
       },
       {
-        ...{ ...VERSION, versionId: "v1", isLatest: false, isLocked: true },
+        ...VERSION,
+        versionId: "v1",
+        isLatest: false,
+        isLocked: true,
         next: { ruleId: "old", dueMs: 2 * DAY_MS, action: "removeVersion" },
         rules: [],
       },
@@ -39,7 +49,9 @@ test("an explanation says which rule acts when, and why others do not", () => {
 
 test("an explanation says to which storage class a version moves, and why to no other", () => {
   const text = explanationText({
-    ...{ hasRules: true, nowMs: 3 * DAY_MS, hasMore: false },
+    hasRules: true,
+    nowMs: 3 * DAY_MS,
+    hasMore: false,
     versions: [
       {
         ...VERSION,
@@ -47,7 +59,8 @@ test("an explanation says to which storage class a version moves, and why to no 
         next: { ruleId: "cold", dueMs: 30 * DAY_MS, action: "move", storageClass: "STANDARD_IA" },
         rules: [
           {
-            ...{ ruleId: "cold", whyNot: "noAction" },
+            ruleId: "cold",
+            whyNot: "noAction",
             transitions: [
               { storageClass: "STANDARD_IA", dueMs: 30 * DAY_MS },
               { storageClass: "GLACIER", whyNot: "unmapped" },
@@ -65,28 +78,39 @@ test("an explanation says to which storage class a version moves, and why to no 
 
 test("a preview shows counts, bytes and examples of each rule, and what locks keep", () => {
   const text = previewText({
-    ...{ hasRules: true, atMs: DAY_MS, locked: 3, examined: 1_200, isComplete: false, abandonedUploads: 1 },
+    hasRules: true,
+    atMs: DAY_MS,
+    locked: 3,
+    examined: 1_200,
+    isComplete: false,
+    abandonedUploads: 1,
     rules: [
       {
-        ...{
-          ruleId: "month",
-          isEnabled: true,
-          hidden: 1,
-          versions: 20,
-          markers: 4,
-          bytes: 2048,
-          moved: 6,
-          movedBytes: 3072,
-          uploads: 7,
-        },
+        ruleId: "month",
+        isEnabled: true,
+        hidden: 1,
+        versions: 20,
+        markers: 4,
+        bytes: 2048,
+        moved: 6,
+        movedBytes: 3072,
+        uploads: 7,
         examples: [
           { key: "logs/1\u001b[31m", versionId: "null", action: "removeVersion" },
           { key: "cold", versionId: "null", action: "move", storageClass: "GLACIER" },
         ],
       },
       {
-        ...{ ruleId: "off", isEnabled: false, hidden: 0, versions: 0, markers: 0, bytes: 0 },
-        ...{ moved: 0, movedBytes: 0, uploads: 0, examples: [] },
+        ruleId: "off",
+        isEnabled: false,
+        hidden: 0,
+        versions: 0,
+        markers: 0,
+        bytes: 0,
+        moved: 0,
+        movedBytes: 0,
+        uploads: 0,
+        examples: [],
       },
     ],
   })

@@ -74,8 +74,14 @@ export function previewText(preview: Preview): string {
     abandonedUploads > 0 ? `unfinished uploads that go without a rule, because of their age: ${abandonedUploads}\n` : ""
   if (!hasRules) return `the bucket has no lifecycle rules\n${abandoned}`
   const rows = rules.map(({ ruleId, isEnabled, hidden, versions, markers, bytes, moved, movedBytes, uploads }) => [
-    ...[String(versions), String(hidden), String(markers), sizeText(bytes)],
-    ...[String(moved), sizeText(movedBytes), String(uploads), `${printable(ruleId)}${isEnabled ? "" : " (disabled)"}`],
+    String(versions),
+    String(hidden),
+    String(markers),
+    sizeText(bytes),
+    String(moved),
+    sizeText(movedBytes),
+    String(uploads),
+    `${printable(ruleId)}${isEnabled ? "" : " (disabled)"}`,
   ])
   const examples = rules.flatMap(({ ruleId, examples: shown }) =>
     shown.map(

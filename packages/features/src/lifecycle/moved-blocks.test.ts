@@ -30,7 +30,9 @@ async function open(rules: readonly Partial<LifecycleRule>[], isVersioned = fals
   const { buckets } = world.services
   if (isVersioned) await buckets.setVersioning(world.home, "enabled")
   const whole = rules.map((rule, number) => ({
-    ...{ id: `rule ${number}`, isEnabled: true, filter: { form: "filter" } as const },
+    id: `rule ${number}`,
+    isEnabled: true,
+    filter: { form: "filter" } as const,
     ...rule,
   }))
   const document = encodeLifecycleRules({ transitionMinimum: "all_storage_classes_128K", rules: whole })

@@ -24,7 +24,8 @@ async function explainLifecycle({ core }: OperatorServices, name: string, key: s
     versions: versions.map(({ rules, ...version }) => ({
       ...version,
       rules: rules.map(({ ruleId, when, transitions }) => ({
-        ...{ ruleId, ...whenOf(when) },
+        ruleId,
+        ...whenOf(when),
         ...(transitions && {
           transitions: transitions.map(({ storageClass, when: moved }) => ({ storageClass, ...whenOf(moved) })),
         }),

@@ -118,7 +118,11 @@ export const isOver = (pass: LifecyclePass | undefined, time: LifecycleTime, res
 const dayOf = (momentMs: number, { dayMs }: LifecycleTime): number => Math.floor(momentMs / dayMs)
 
 const beginningOf = (bucketId: BucketId, startedMs: number, before: LifecyclePass | undefined): LifecyclePass => ({
-  ...{ startedMs, endedMs: undefined, next: rowsOfPass(bucketId).start, taken: [], removed: NOTHING_REMOVED },
+  startedMs,
+  endedMs: undefined,
+  next: rowsOfPass(bucketId).start,
+  taken: [],
+  removed: NOTHING_REMOVED,
   ...(before?.expires && { expires: before.expires }),
 })
 

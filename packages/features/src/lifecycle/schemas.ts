@@ -6,8 +6,17 @@ const timestamp = z.number().int().describe("milliseconds since 1970")
 const count = z.number().int().nonnegative()
 
 const WHY_NOT = z.enum([
-  ...(["disabled", "prefix", "size", "tags", "noAction", "hidesVersions", "newerKept"] as const),
-  ...(["tooSmall", "hasClass", "classOrder", "unmapped"] as const),
+  "disabled",
+  "prefix",
+  "size",
+  "tags",
+  "noAction",
+  "hidesVersions",
+  "newerKept",
+  "tooSmall",
+  "hasClass",
+  "classOrder",
+  "unmapped",
 ])
 const ACTION = z
   .enum(["hide", "removeVersion", "removeMarker", "move"])

@@ -14,12 +14,19 @@ const utc = (text: string): number => Date.parse(`${text}Z`)
 const CREATED = utc("2014-01-15T10:30:00")
 
 const facts = (given: Partial<VersionFacts> = {}): VersionFacts => ({
-  ...{ key: objectKeyOfText("logs/1"), isMarker: false, sizeBytes: 200_000, modifiedMs: CREATED, tags: () => [] },
-  ...{ storageClass: "STANDARD", place: { kind: "current", isOnly: true } },
+  key: objectKeyOfText("logs/1"),
+  isMarker: false,
+  sizeBytes: 200_000,
+  modifiedMs: CREATED,
+  tags: () => [],
+  storageClass: "STANDARD",
+  place: { kind: "current", isOnly: true },
   ...given,
 })
 const rule = (given: Partial<LifecycleRule>): LifecycleRule => ({
-  ...{ id: "one", isEnabled: true, filter: { form: "filter" } },
+  id: "one",
+  isEnabled: true,
+  filter: { form: "filter" },
   ...given,
 })
 const moves = (rules: readonly LifecycleRule[], version = facts(), more: Partial<LifecycleRules> = {}) =>
@@ -150,7 +157,8 @@ test("a verdict tells why a version does not move", () => {
 
 const wantedMoves = fc.array(
   fc.record({
-    ...{ ruleId: fc.constant("r"), dueMs: fc.nat(3) },
+    ruleId: fc.constant("r"),
+    dueMs: fc.nat(3),
     storageClass: fc.constantFrom<StorageClass>(...STORAGE_CLASSES.slice(2)),
   }),
   { maxLength: 8 },

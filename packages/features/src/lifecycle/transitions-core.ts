@@ -37,8 +37,14 @@ export const mayMove = (from: StorageClass, to: StorageClass): boolean => MOVES[
  * over any storage class, aside from the S3 Glacier Flexible Retrieval and S3 Glacier Deep Archive storage classes."
  */
 const PREFERENCE: readonly StorageClass[] = [
-  ...(["STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA"] as const),
-  ...(["GLACIER_IR", "INTELLIGENT_TIERING", "GLACIER", "DEEP_ARCHIVE"] as const),
+  "STANDARD",
+  "REDUCED_REDUNDANCY",
+  "STANDARD_IA",
+  "ONEZONE_IA",
+  "GLACIER_IR",
+  "INTELLIGENT_TIERING",
+  "GLACIER",
+  "DEEP_ARCHIVE",
 ]
 
 const preferred = (a: Move, b: Move): Move =>

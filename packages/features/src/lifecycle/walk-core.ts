@@ -105,8 +105,13 @@ export const versionFactsOf = (
   { objectRow, row, head }: Omit<StoredVersion, "rowKey">,
   place: VersionFacts["place"],
 ): VersionFacts => ({
-  ...{ key, isMarker: head.isMarker, sizeBytes: head.sizeBytes, modifiedMs: head.modifiedMs, place },
-  ...{ storageClass: head.storageClass, expiresMs: expiresMsOf(row) },
+  key,
+  isMarker: head.isMarker,
+  sizeBytes: head.sizeBytes,
+  modifiedMs: head.modifiedMs,
+  place,
+  storageClass: head.storageClass,
+  expiresMs: expiresMsOf(row),
   tags: () => readDetails(view, objectRow, decodeVersion(row.value)).tags,
 })
 
@@ -157,7 +162,10 @@ interface WalkedKey {
 }
 
 const keyAt = (objectRow: RowKey, before: NewerVersions): WalkedKey => ({
-  ...{ objectRow, key: parseObjectRowKey(objectRow).key, rows: 0, marker: undefined },
+  objectRow,
+  key: parseObjectRowKey(objectRow).key,
+  rows: 0,
+  marker: undefined,
   ...before,
 })
 

@@ -41,7 +41,12 @@ test("an exclusive lock has one holder, shared ones have several, and they exclu
   )
   for (const session of [b, c]) await world.coordination.release({ ...at("jobs/x"), session })
   assert.deepEqual(world.rows(), {
-    ...{ coordSessions: 3, coordHoldings: 0, coordNamespaces: 1, coordFiles: 0, coordLocks: 0, coordChanges: 6 },
+    coordSessions: 3,
+    coordHoldings: 0,
+    coordNamespaces: 1,
+    coordFiles: 0,
+    coordLocks: 0,
+    coordChanges: 6,
   })
 })
 
@@ -105,8 +110,11 @@ test("a session that is not renewed ends after its lease and its grace, and its 
   await assert.rejects(world.coordination.renew({ account: ACCOUNT, id: dead }), fails("noSuchSession"))
   await assert.rejects(world.acquire(dead, "jobs/y"), fails("noSuchSession"))
   assert.deepEqual(await world.changes("jobs"), [
-    ...["acquired jobs/x", "written jobs/members/dead"],
-    ...["deleted jobs/members/dead", "released jobs/x", "acquired jobs/x"],
+    "acquired jobs/x",
+    "written jobs/members/dead",
+    "deleted jobs/members/dead",
+    "released jobs/x",
+    "acquired jobs/x",
   ])
   world.end()
 })

@@ -144,7 +144,9 @@ async function listLocks(services: OperatorServices, input: OperationInput): Pro
   const account = await accountOfPath(services, input)
   const page = await coordination.locks(account, prefixOf(input), afterOf(input), pageSize(input.query))
   const locks = page.found.map(({ path, lock: { mode, holders, waiting } }) => ({
-    ...{ path, mode, holders: [...holders] },
+    path,
+    mode,
+    holders: [...holders],
     waiting: waiting.map(({ session, mode: asked, sinceMs }) => ({ session, mode: asked, sinceMs })),
   }))
   return { locks, ...(page.after !== undefined && { next: page.after }) }

@@ -20,8 +20,13 @@ export const at = (path: string): { readonly account: typeof ACCOUNT; readonly p
 })
 
 const FAMILIES = [
-  ...(["coordSessions", "coordHoldings", "coordNamespaces", "coordFiles", "coordLocks", "coordChanges"] as const),
-]
+  "coordSessions",
+  "coordHoldings",
+  "coordNamespaces",
+  "coordFiles",
+  "coordLocks",
+  "coordChanges",
+] as const
 
 export class CoordWorld {
   readonly clock = new SimClock()

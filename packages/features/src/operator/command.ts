@@ -133,7 +133,11 @@ export function commandOf<Answer>(operation: Answering<Answer>, definition: Comm
   const { name, help, inputs = {}, isJob = false, sends = {}, list, run } = definition
   const sent = (given: Given, values: Values): Values => (typeof sends === "function" ? sends(given, values) : sends)
   return {
-    ...{ name, help, inputs, isJob, sends: sent },
+    name,
+    help,
+    inputs,
+    isJob,
+    sends: sent,
     async run(calls) {
       const { given, nowMs } = calls
       const more = sent(given, calls.values)
@@ -147,7 +151,9 @@ export function commandOf<Answer>(operation: Answering<Answer>, definition: Comm
       const isEach = list !== undefined && json === undefined
       return {
         json: json !== undefined ? json(answer, given) : isEach ? itemsOf(answer, list) : answer,
-        ...{ isEach, text: () => text?.(answer, given, nowMs) ?? "", failure: failure?.(answer, given) },
+        isEach,
+        text: () => text?.(answer, given, nowMs) ?? "",
+        failure: failure?.(answer, given),
       }
     },
   }

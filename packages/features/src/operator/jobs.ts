@@ -172,7 +172,8 @@ export const startedJson = ({ failures, plan, ...job }: StartedJob) => ({
   ...job,
   ...(plan && { plan: { amounts: plan.amounts, first: plan.first.map(plannedJson) } }),
   failures: failures.map(({ key, versionId, reason }) => ({
-    ...{ key: textOfObjectKey(key), reason },
+    key: textOfObjectKey(key),
+    reason,
     ...(versionId !== "" && { versionId }),
   })),
 })

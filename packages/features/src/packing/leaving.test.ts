@@ -28,7 +28,8 @@ import {
 } from "./testing-packing.js"
 
 const write = command<[writes: readonly EntryWrite[]], void>({
-  ...{ name: "TestWriteRecords", touches: writes => writes.map(({ family, key }) => [family, key] as const) },
+  name: "TestWriteRecords",
+  touches: writes => writes.map(({ family, key }) => [family, key] as const),
   decide: (view, _time, writes) => {
     for (const { family, key } of writes) view.get(family, key)
     return { writes: [...writes], result: undefined }
@@ -110,8 +111,15 @@ test("an object that was appended to does not keep a pack of which little is lef
   await renew(scene)
   await clock.runUntil(
     services.appends.append({
-      ...{ bucket: scene.bucket, key: objectKeyOfText(keyOf(3)), tags: [], signal: never, body: sourceOf(more) },
-      ...{ attributes: { headers: {}, userMetadata: [] }, atOffset: undefined, appendId: undefined, conditions: {} },
+      bucket: scene.bucket,
+      key: objectKeyOfText(keyOf(3)),
+      tags: [],
+      signal: never,
+      body: sourceOf(more),
+      attributes: { headers: {}, userMetadata: [] },
+      atOffset: undefined,
+      appendId: undefined,
+      conditions: {},
     }),
   )
   bodies.set(keyOf(3), Buffer.concat([bodyIn(bodies, 3), more]))

@@ -96,7 +96,8 @@ export const PACKING_OPERATOR: OperatorPart = {
   bucketSettings: {
     packing: {
       actions: {
-        ...{ GET: "hayloft:GetBucketPacking", PUT: "hayloft:SetBucketPacking" },
+        GET: "hayloft:GetBucketPacking",
+        PUT: "hayloft:SetBucketPacking",
         DELETE: "hayloft:RemoveBucketPacking",
       },
       get: async ({ core }, bucket) => {

@@ -129,7 +129,8 @@ export const packVersions = command<[pack: PackVersions], PackedCounts>({
     const made: EntryWrite[] = [
       { family: "references", key: referencesRowKey(bucketId, name), value: encodeReferences(references) },
       {
-        ...{ family: "segments", key: offsetRowKey(objectRowKey(bucketId, key), multipartId, 0) },
+        family: "segments",
+        key: offsetRowKey(objectRowKey(bucketId, key), multipartId, 0),
         value: encodeSegment(segment),
       },
     ]
@@ -291,7 +292,8 @@ export const takePackingSlice = command<[move: MovePass], boolean>({
     const pass: PackingPass = {
       startedMs: begins ? nowMs : (before?.startedMs ?? nowMs),
       endedMs: end === undefined ? nowMs : undefined,
-      ...{ next: end, packed: sumOfPacked(before?.packed ?? NOTHING_PACKED, packed) },
+      next: end,
+      packed: sumOfPacked(before?.packed ?? NOTHING_PACKED, packed),
     }
     return { writes: [passWrite(bucketId, pass)], result: true }
   },
@@ -325,7 +327,9 @@ export const beginAgain = command<[bucketId: BucketId], void>({
 })
 
 const passWrite = (bucketId: BucketId, pass: PackingPass): EntryWrite => ({
-  ...{ family: "packing", key: packingRowKey(bucketId), value: encodePackingPass(pass) },
+  family: "packing",
+  key: packingRowKey(bucketId),
+  value: encodePackingPass(pass),
 })
 
 export const NOTHING_PACKED: PackedCounts = { packs: 0, objects: 0, bytes: 0 }
@@ -334,5 +338,7 @@ export const NOTHING_PACKED: PackedCounts = { packs: 0, objects: 0, bytes: 0 }
 const NO_PASS: PackingPass = { startedMs: 0, endedMs: 0, next: undefined, packed: NOTHING_PACKED }
 
 export const sumOfPacked = (a: PackedCounts, b: PackedCounts): PackedCounts => ({
-  ...{ packs: a.packs + b.packs, objects: a.objects + b.objects, bytes: a.bytes + b.bytes },
+  packs: a.packs + b.packs,
+  objects: a.objects + b.objects,
+  bytes: a.bytes + b.bytes,
 })

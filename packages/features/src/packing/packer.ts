@@ -139,22 +139,25 @@ export class Packer {
     try {
       const packed = await ingest.run(
         {
-          ...{
-            bucket,
-            key,
-            part: PACKED_PART,
-            multipartId,
-            inlineBytesMax: 0,
-            client: { signal: NEVER },
-            storageClass,
-          },
+          bucket,
+          key,
+          part: PACKED_PART,
+          multipartId,
+          inlineBytesMax: 0,
+          client: { signal: NEVER },
+          storageClass,
           body: {
-            ...{ lengthBytes: body.length, gather: () => undefined, declaredChecksum: () => undefined },
+            lengthBytes: body.length,
+            gather: () => undefined,
+            declaredChecksum: () => undefined,
             async *open() {
               yield await Promise.resolve(body)
             },
           },
-          ...{ checksumAlgorithm: undefined, contentType: "", userMetadata: [], isMoved: true },
+          checksumAlgorithm: undefined,
+          contentType: "",
+          userMetadata: [],
+          isMoved: true,
         },
         async ({ content, hints }) => {
           const { extent } = must(content.kind === "extent" ? content : undefined, "a pack is in blocks")

@@ -174,8 +174,13 @@ test("copies, renames and overwrites of packed objects have the bytes", async ()
   const { bucket } = scene
   await clock.runUntil(
     services.renames.rename({
-      ...{ bucket, from: objectKeyOfText(keyOf(2)), to: objectKeyOfText("renamed"), conditions: {} },
-      ...{ sourceConditions: {}, clientToken: undefined, signal: never },
+      bucket,
+      from: objectKeyOfText(keyOf(2)),
+      to: objectKeyOfText("renamed"),
+      conditions: {},
+      sourceConditions: {},
+      clientToken: undefined,
+      signal: never,
     }),
   )
   bodies.set("renamed", bodyIn(bodies, 2))

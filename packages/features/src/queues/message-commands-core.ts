@@ -87,12 +87,25 @@ export const addMessages = command<[addition: Addition], void>({
       const delaySeconds = each.delaySeconds ?? settings.delaySeconds
       const isInline = each.content.length <= QUEUE_LIMITS.inlineBytesMax
       const message: MessageRecord = {
-        ...{ queueId: queue.id, queueName: name, stage: "waiting", createdMs: nowMs, delaySeconds },
-        ...{ dueMs: nowMs + delaySeconds * SECOND_MS, order: orderOfDecision(decision, number) },
+        queueId: queue.id,
+        queueName: name,
+        stage: "waiting",
+        createdMs: nowMs,
+        delaySeconds,
+        dueMs: nowMs + delaySeconds * SECOND_MS,
+        order: orderOfDecision(decision, number),
         expiresMs: nowMs + (each.retentionSeconds ?? settings.retentionSeconds) * SECOND_MS,
-        ...{ retrySeconds: each.retrySeconds, deliveries: 0, nacks: 0, enqueues: 0, firstDeliveredMs: undefined },
-        ...{ redrive: each.redrive, movedFrom: undefined, copies: each.copies, sender: each.sender },
-        ...{ contentBytes: each.contentBytes, content: isInline ? each.content : undefined },
+        retrySeconds: each.retrySeconds,
+        deliveries: 0,
+        nacks: 0,
+        enqueues: 0,
+        firstDeliveredMs: undefined,
+        redrive: each.redrive,
+        movedFrom: undefined,
+        copies: each.copies,
+        sender: each.sender,
+        contentBytes: each.contentBytes,
+        content: isInline ? each.content : undefined,
       }
       change.add(each.id, message, isInline ? undefined : each.content)
     }
@@ -210,7 +223,9 @@ class ClaimDecision {
     const seconds = claim.visibilitySeconds ?? retrySecondsOf(message, queue)
     const after: MessageRecord = {
       ...message,
-      ...{ stage: "delivered", deliveries: message.deliveries + 1, dueMs: nextDueMs(message, nowMs, seconds) },
+      stage: "delivered",
+      deliveries: message.deliveries + 1,
+      dueMs: nextDueMs(message, nowMs, seconds),
       firstDeliveredMs: message.firstDeliveredMs ?? nowMs,
     }
     this.change.change(id, message, after)
@@ -232,8 +247,14 @@ class ClaimDecision {
     const expiresMs = Math.max(message.expiresMs, nowMs + queue.settings.retentionSeconds * SECOND_MS)
     this.change.change(id, message, {
       ...message,
-      ...{ queueId: queue.id, queueName: name, stage: "waiting", dueMs: nowMs, expiresMs },
-      ...{ deliveries: 0, redrive: undefined, movedFrom: message.queueName },
+      queueId: queue.id,
+      queueName: name,
+      stage: "waiting",
+      dueMs: nowMs,
+      expiresMs,
+      deliveries: 0,
+      redrive: undefined,
+      movedFrom: message.queueName,
     })
   }
 

@@ -51,9 +51,19 @@ async function queueJson(
   const { name, queue, messages, bytes } = found
   const { delaySeconds, visibilitySeconds, retentionSeconds, bytesMax, redrive } = queue.settings
   return {
-    ...{ account, name, createdMs: queue.createdMs, messages, bytes, ...(await queues.lengths(found)) },
-    ...{ waiting: queues.waitingFor({ account, name }), pause: pauseOf(queue.isPausedIn, queue.isPausedOut) },
-    ...{ delaySeconds, visibilitySeconds, retentionSeconds, bytesMax, ...(redrive && { redrive }) },
+    account,
+    name,
+    createdMs: queue.createdMs,
+    messages,
+    bytes,
+    ...(await queues.lengths(found)),
+    waiting: queues.waitingFor({ account, name }),
+    pause: pauseOf(queue.isPausedIn, queue.isPausedOut),
+    delaySeconds,
+    visibilitySeconds,
+    retentionSeconds,
+    bytesMax,
+    ...(redrive && { redrive }),
   }
 }
 
@@ -125,7 +135,12 @@ type Queue = z.output<typeof QUEUE>
 function queuesText({ queues }: z.output<typeof QUEUES>): string {
   if (queues.length === 0) return "there are no queues\n"
   const rows = queues.map(({ account, name, due, inFlight, delayed, bytes, pause }) => [
-    ...[account, name, countText(due), countText(inFlight), countText(delayed), sizeText(bytes)],
+    account,
+    name,
+    countText(due),
+    countText(inFlight),
+    countText(delayed),
+    sizeText(bytes),
     pause === "none" ? "" : `paused: ${pause}`,
   ])
   return tableText(["account", "queue", "due", "in flight", "delayed", "bytes", ""], rows)
@@ -180,8 +195,13 @@ const PEEK_QUEUE = operation("peekQueue", `GET ${PATH}/messages`, {
     const found = await QUEUE_SERVICE.of(services.core).peek(name, PEEKED, false)
     return {
       messages: found.map(({ id, message, content }) => ({
-        ...{ id, createdMs: message.createdMs, dueMs: message.dueMs, expiresMs: message.expiresMs },
-        ...{ deliveries: message.deliveries, nacks: message.nacks, bytes: message.contentBytes },
+        id,
+        createdMs: message.createdMs,
+        dueMs: message.dueMs,
+        expiresMs: message.expiresMs,
+        deliveries: message.deliveries,
+        nacks: message.nacks,
+        bytes: message.contentBytes,
         ...(message.movedFrom !== undefined && { movedFrom: message.movedFrom }),
         body: Buffer.from(content.body).toString().slice(0, SHOWN_CHARACTERS),
       })),

@@ -51,7 +51,8 @@ function heldIn(view: RowView, { id }: QueueRecord): Pick<NamedQueue, "messages"
 }
 
 const named = (view: RowView, name: string, queue: QueueRecord): NamedQueue => ({
-  ...{ name, queue },
+  name,
+  queue,
   ...heldIn(view, queue),
 })
 

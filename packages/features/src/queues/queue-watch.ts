@@ -109,7 +109,10 @@ export class QueueWatch {
     const waiter = new QueueWaiter(this, [...new Set(rows)])
     for (const row of waiter.rows) {
       const watched = this.queues.get(row) ?? {
-        ...{ waiters: new Set<QueueWaiter>(), cancelAlarm: undefined, alarmMs: Infinity, firstDue: undefined },
+        waiters: new Set<QueueWaiter>(),
+        cancelAlarm: undefined,
+        alarmMs: Infinity,
+        firstDue: undefined,
       }
       this.queues.set(row, watched)
       watched.waiters.add(waiter)

@@ -27,12 +27,16 @@ interface Holder {
 }
 
 const BUCKET: Holder = {
-  ...{ id: "Bucket", path: "/v1/buckets/{bucket}/quota", name: "a bucket" },
+  id: "Bucket",
+  path: "/v1/buckets/{bucket}/quota",
+  name: "a bucket",
   targetOf: segment => ({ kind: "bucket", name: parseBucketName(segment("bucket")) }),
 }
 
 const ACCOUNT: Holder = {
-  ...{ id: "Account", path: "/v1/accounts/{account}/quota", name: "an account, all of its buckets together" },
+  id: "Account",
+  path: "/v1/accounts/{account}/quota",
+  name: "an account, all of its buckets together",
   targetOf: segment => ({ kind: "account", id: parseAccountId(segment("account")) }),
 }
 

@@ -379,7 +379,10 @@ test("a check without a quota shows what is there, and finds counters that are w
   await metadata.run(putPart({ ...upload, hints: [], part: partOf(1) }))
   for (const target of [bucketTarget(0), ACCOUNT]) {
     assert.deepEqual(await quotas.check(target), {
-      ...{ hasQuota: false, used: undefined, isStill: true, agrees: true },
+      hasQuota: false,
+      used: undefined,
+      isStill: true,
+      agrees: true,
       counters: { bytes: 500, objects: 1 },
       walked: { bytes: 500, objects: 1, partBytes: 40 },
     })

@@ -30,7 +30,10 @@ export function quotaReportOf({ owner, name, quota: { limits, isExact }, used: f
   const { hardBytes, hardObjects, warnBytes = Infinity, warnObjects = Infinity } = limits
   const shares = [shareOf(bytes, hardBytes), shareOf(objects, hardObjects)].filter(share => share !== undefined)
   return {
-    ...{ ...holder, limits, isExact, used: { bytes, partBytes, objects } },
+    ...holder,
+    limits,
+    isExact,
+    used: { bytes, partBytes, objects },
     ...(shares.length > 0 && { percent: Math.round(100 * Math.max(...shares)) }),
     isAboveWarning: bytes >= warnBytes || objects >= warnObjects,
   }

@@ -58,7 +58,8 @@ export class QuotaWatch implements Job {
   private warn({ holder, name, used, limits }: QuotaReport): void {
     const { bytes = 0, objects = 0 } = used ?? {}
     this.log.warn("quota_warning_level", {
-      ...{ [holder]: name, used: `${sizeText(bytes)}, ${countText(objects)} objects` },
+      [holder]: name,
+      used: `${sizeText(bytes)}, ${countText(objects)} objects`,
       ...(limits.warnBytes !== undefined && { warn_bytes: limits.warnBytes }),
       ...(limits.warnObjects !== undefined && { warn_objects: limits.warnObjects }),
     })

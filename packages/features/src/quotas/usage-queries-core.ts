@@ -117,7 +117,8 @@ export const compareUsage = query("CompareUsage", (view, owner: UsageOwner): Com
 
 /** The families that a walk sums up, those of the contents of features among them. */
 const walkedFamilies = (): readonly Family[] => [
-  ...(["current", "versions"] as const),
+  "current",
+  "versions",
   ...bucketContents().map(({ counted }) => counted),
   "parts",
 ]

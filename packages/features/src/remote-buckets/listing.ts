@@ -111,8 +111,13 @@ function listedOf(entry: OriginEntry): Listed {
   if (entry.kind === "prefix") return { kind: "prefix", at: entry.prefix, isPending: false }
   const { key, etag, sizeBytes, lastModifiedMs } = entry
   const object: ListedObject = {
-    ...{ key, etag, sizeBytes, lastModifiedMs, storageClass: "STANDARD" },
-    ...{ checksumAlgorithm: undefined, checksumType: undefined },
+    key,
+    etag,
+    sizeBytes,
+    lastModifiedMs,
+    storageClass: "STANDARD",
+    checksumAlgorithm: undefined,
+    checksumType: undefined,
   }
   return { kind: "object", at: key, object, isPending: false }
 }

@@ -30,7 +30,8 @@ function switchedOn({ core }: OperatorServices): RemoteAdmin {
 
 function storeJson({ lastError, lastErrorMs, accounts, ...store }: ShownStore): Report["stores"][number] {
   return {
-    ...{ ...store, accounts: [...accounts] },
+    ...store,
+    accounts: [...accounts],
     ...(lastError !== undefined && { lastError }),
     ...(lastErrorMs !== undefined && { lastErrorMs }),
   }
@@ -43,8 +44,13 @@ async function bucketJson(remotes: RemoteAdmin, bucket: Bucket, setting: RemoteS
   const { store, bucket: remoteBucket, prefix, writes, freshness } = setting
   const pending = writes === "Through" ? [] : await remotes.pending(bucket, PENDING_COUNTED_MAX)
   return {
-    ...{ bucket: bucket.name, store, remoteBucket, prefix, writes },
-    ...{ freshness: freshnessJson(freshness), pending: pending.length },
+    bucket: bucket.name,
+    store,
+    remoteBucket,
+    prefix,
+    writes,
+    freshness: freshnessJson(freshness),
+    pending: pending.length,
   }
 }
 

@@ -110,7 +110,10 @@ export class RemoteReads {
     const origin = this.parts.originOf(place)
     const replaced = (cause: unknown): Promise<Error> => this.replaced(place, entry, cause)
     return {
-      ...{ store: setting.store, hops, signal, space },
+      store: setting.store,
+      hops,
+      signal,
+      space,
       key,
       origin,
       entry,
@@ -236,9 +239,18 @@ export class RemoteReads {
 
 function infoOf({ sizeBytes, etag, lastModifiedMs, headers, userMetadata }: CachedEntry): ObjectInfo {
   return {
-    ...{ versionId: NULL_VERSION, sizeBytes, etag, lastModifiedMs, tags: [] },
-    ...{ headers: headersOf({ headers }), userMetadata: shownMetadata(userMetadata) },
-    ...{ acl: undefined, lock: undefined, storageClass: "STANDARD", checksum: undefined, partsCount: undefined },
+    versionId: NULL_VERSION,
+    sizeBytes,
+    etag,
+    lastModifiedMs,
+    tags: [],
+    headers: headersOf({ headers }),
+    userMetadata: shownMetadata(userMetadata),
+    acl: undefined,
+    lock: undefined,
+    storageClass: "STANDARD",
+    checksum: undefined,
+    partsCount: undefined,
   }
 }
 
@@ -248,8 +260,15 @@ const segmentsOf = ({ sizeBytes, etag, lastModifiedMs }: CachedEntry) =>
     ? []
     : [
         {
-          ...{ kind: "object" as const, container: "", key: "", etag, sizeBytes, contentType: "", lastModifiedMs },
-          ...{ isLarge: false, span: undefined },
+          kind: "object" as const,
+          container: "",
+          key: "",
+          etag,
+          sizeBytes,
+          contentType: "",
+          lastModifiedMs,
+          isLarge: false,
+          span: undefined,
         },
       ]
 

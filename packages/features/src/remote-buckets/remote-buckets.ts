@@ -90,7 +90,14 @@ type WriteConditions = Pick<Conditions, "ifMatch" | "ifNoneMatch">
 
 /** Settings that would act on pending writes as if they were the objects. */
 const EXCLUDED: readonly BucketSettingName[] = [
-  ...(["lifecycle", "encryption", "append", "sync", "swift", "dedup", "history", "packing"] as const),
+  "lifecycle",
+  "encryption",
+  "append",
+  "sync",
+  "swift",
+  "dedup",
+  "history",
+  "packing",
   "copies",
 ]
 
@@ -131,7 +138,15 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
     const placeOf = (setting: RemoteSetting, bucket: Bucket, key: ObjectKey) =>
       this.placeOf(setting, bucket, key, undefined)
     this.pendingWrites = new PendingWrites({
-      ...{ clock, log, metrics, objects, writes, remoteBuckets, settingOf, placeOf, isSender },
+      clock,
+      log,
+      metrics,
+      objects,
+      writes,
+      remoteBuckets,
+      settingOf,
+      placeOf,
+      isSender,
       isShared: parts.isShared,
     })
     const spaces = async (): Promise<ReadonlySet<string>> => {
@@ -234,9 +249,11 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
   ): Promise<RemoteListPage> {
     const { bucket } = request
     const parts = {
-      ...{ objects: this.parts.objects, cache: this.cached },
+      objects: this.parts.objects,
+      cache: this.cached,
       origin: this.originOf(setting, hopsThrough(bucket, hops)),
-      ...{ space: this.spaceOf(bucket, setting), showsPending: setting.writes !== "Through" },
+      space: this.spaceOf(bucket, setting),
+      showsPending: setting.writes !== "Through",
     }
     return listRemote(parts, request, signal)
   }

@@ -116,7 +116,10 @@ test("random listings are those of the keys that a reader would find", async () 
     max: fc.integer({ min: 1, max: 6 }),
   })
   const given = fc.record({
-    ...{ far: some, written: some, removed: some, skips: fc.boolean() },
+    far: some,
+    written: some,
+    removed: some,
+    skips: fc.boolean(),
     pageMax: fc.constantFrom(1, 2, 3, 1_000, 1_000),
     asked: fc.array(asked, { minLength: 8, maxLength: 8 }),
   })

@@ -269,7 +269,9 @@ const range = fc.option(
 const opsOf = (keys: fc.Arbitrary<Key>) => {
   const read = fc
     .record({
-      ...{ key: keys, range, revalidates: fc.constantFrom(false, false, true) },
+      key: keys,
+      range,
+      revalidates: fc.constantFrom(false, false, true),
       headersOnly: fc.constantFrom(false, false, false, true),
     })
     .map((asked): Op => ({ kind: "read", ...asked }))
@@ -307,7 +309,9 @@ function alone(writes: "Through" | "Back", hasFaults: boolean): fc.Arbitrary<Pla
   ]
   return fc.record({
     setting: writes === "Through" ? fc.constant({ writes }) : fc.record({ writes: fc.constant(writes), freshness }),
-    ...{ cacheBytesMax: limits, seed, hasFaults: fc.constant(hasFaults) },
+    cacheBytesMax: limits,
+    seed,
+    hasFaults: fc.constant(hasFaults),
     tracks: fc.array(fc.oneof(...ops), { minLength: 1, maxLength: 30 }).map(track => [track]),
   })
 }
@@ -321,7 +325,10 @@ function together(writes: "Through" | "Back", hasFaults: boolean): fc.Arbitrary<
   const rows = [fc.tuple(write, evict, read), fc.tuple(read, evict, read), fc.tuple(write, send, read)]
   const track = fc.array(fc.oneof(single, single, ...rows), { minLength: 1, maxLength: 4 }).map(ops => ops.flat())
   return fc.record({
-    ...{ setting: fc.constant({ writes }), cacheBytesMax: limits, seed, hasFaults: fc.constant(hasFaults) },
+    setting: fc.constant({ writes }),
+    cacheBytesMax: limits,
+    seed,
+    hasFaults: fc.constant(hasFaults),
     tracks: fc.array(track, { minLength: 3, maxLength: 3 }),
   })
 }

@@ -292,7 +292,11 @@ test("an object that was uploaded in parts keeps their sizes, and its ETag", asy
   }
   const completed = await scene.run(
     multipart.complete({
-      ...{ ...target, conditions: {}, sizeBytes: undefined, checksum: undefined, checksumType: undefined },
+      ...target,
+      conditions: {},
+      sizeBytes: undefined,
+      checksum: undefined,
+      checksumType: undefined,
       parts: etags.map((etag, i) => ({ partNumber: 2 * i + 1, etag, checksum: undefined })),
       signal: noSignal,
     }),

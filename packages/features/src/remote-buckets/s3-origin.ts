@@ -99,7 +99,10 @@ export class S3Origin implements Origin {
     signal: AbortSignal,
   ): Promise<OriginListing> {
     const request = {
-      ...{ prefix: this.place.prefix + textOfObjectKey(prefix), delimiter: textOfObjectKey(delimiter), max, signal },
+      prefix: this.place.prefix + textOfObjectKey(prefix),
+      delimiter: textOfObjectKey(delimiter),
+      max,
+      signal,
       token,
       ...(after !== "" && token === undefined && { after: this.place.prefix + textOfObjectKey(after) }),
     }

@@ -32,14 +32,13 @@ function settingIn(given: Given): Readonly<Record<string, unknown>> {
   const chosen = WRITES.get(writes)
   if (chosen === undefined) throw new CommandProblem("usage", `--writes is through, back or none, not "${writes}"`)
   return {
-    ...{
-      Store: given("store"),
-      Bucket: given("remoteBucket"),
-      ...(prefix !== "" && { Prefix: prefix }),
-      Writes: chosen,
-    },
+    Store: given("store"),
+    Bucket: given("remoteBucket"),
+    ...(prefix !== "" && { Prefix: prefix }),
+    Writes: chosen,
     Freshness: freshnessOf(given("freshness") || "never"),
-    ...{ ServeStale: given("serveStale") === "true", OpaqueETags: given("opaqueEtags") === "true" },
+    ServeStale: given("serveStale") === "true",
+    OpaqueETags: given("opaqueEtags") === "true",
   }
 }
 

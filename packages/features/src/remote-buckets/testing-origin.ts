@@ -97,8 +97,14 @@ export class MemoryOrigin implements Origin {
     const etag = this.etagOf?.(bytes) ?? md5Of(bytes)
     const lastModifiedMs = Math.floor(this.clock.wallMs() / 1000) * 1000
     const object: RemoteObject = {
-      ...{ bytes, sizeBytes: bytes.length, etag, etagIsMd5: /^[0-9a-f]{32}$/.test(etag), lastModifiedMs },
-      ...{ headers: {}, userMetadata: [], ...more },
+      bytes,
+      sizeBytes: bytes.length,
+      etag,
+      etagIsMd5: /^[0-9a-f]{32}$/.test(etag),
+      lastModifiedMs,
+      headers: {},
+      userMetadata: [],
+      ...more,
     }
     this.objects.set(key, object)
     return object

@@ -35,8 +35,13 @@ type Asked = Pick<GetRequest, "range" | "ifRange" | "headersOnly"> & {
 }
 
 const SETTING: RemoteSetting = {
-  ...{ store: "far", bucket: "theirs", prefix: "", freshness: { check: "Never" } },
-  ...{ serveStale: false, writes: "Through", opaqueEtags: false },
+  store: "far",
+  bucket: "theirs",
+  prefix: "",
+  freshness: { check: "Never" },
+  serveStale: false,
+  writes: "Through",
+  opaqueEtags: false,
 }
 
 export const fromTo = (first: number, last?: number) => ({ kind: "fromTo", first, last }) as const
@@ -93,17 +98,17 @@ export class RemoteScene {
     const health = { requests: 0, failures: 0, lastError: undefined, lastErrorMs: undefined }
     const store = { name: "far", config, health, bucket: () => origin }
     return new StoreRemotes({
-      ...{
-        clock,
-        random,
-        log: telemetry.log,
-        metrics: telemetry.metrics,
-        metadata,
-        objects,
-        buckets,
-        stores: new Map([["far", store]]),
-      },
-      ...{ cacheBytesMax, blockBytes, signal: noSignal },
+      clock,
+      random,
+      log: telemetry.log,
+      metrics: telemetry.metrics,
+      metadata,
+      objects,
+      buckets,
+      stores: new Map([["far", store]]),
+      cacheBytesMax,
+      blockBytes,
+      signal: noSignal,
       settingOf: () => this.setting,
       mayUse: async () => true,
       refuseEarlier: async () => undefined,
@@ -187,7 +192,10 @@ export class RemoteScene {
     const attributes = { headers, userMetadata: [] }
     const { versionId } = await objects.put({
       ...target,
-      ...{ attributes, tags: [], body: sourceOf(bytes, MIB), signal: noSignal },
+      attributes,
+      tags: [],
+      body: sourceOf(bytes, MIB),
+      signal: noSignal,
     })
     return this.remotes.written(this.bucket, target.key, must(versionId, "the bucket has versions"), {
       ...conditions,

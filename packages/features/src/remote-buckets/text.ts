@@ -14,7 +14,11 @@ export const countedText = ({ pending, hasMore }: { readonly pending: number; re
 export function pendingText({ pending, hasMore }: Pending): string {
   if (pending.length === 0) return "no write is pending\n"
   const rows = pending.map(({ kind, sizeBytes, sinceMs, key, lastError = "" }) => [
-    ...[kind, kind === "put" ? sizeText(sizeBytes) : "", timeText(sinceMs), printable(key), printable(lastError)],
+    kind,
+    kind === "put" ? sizeText(sizeBytes) : "",
+    timeText(sinceMs),
+    printable(key),
+    printable(lastError),
   ])
   const more = hasMore ? `these are the first ${countText(pending.length)}; others follow\n` : ""
   return tableText(["WRITE", "SIZE", "SINCE", "KEY", "LAST ERROR"], rows) + more
@@ -22,7 +26,11 @@ export function pendingText({ pending, hasMore }: Pending): string {
 
 function storesTable(stores: Report["stores"]): string {
   const rows = stores.map(({ name, endpoint, accounts, requests, failures, lastError, lastErrorMs }) => [
-    ...[name, printable(endpoint), printable(accounts.join(", ")), countText(requests), countText(failures)],
+    name,
+    printable(endpoint),
+    printable(accounts.join(", ")),
+    countText(requests),
+    countText(failures),
     lastError === undefined
       ? ""
       : printable(lastErrorMs === undefined ? lastError : `${timeText(lastErrorMs)}: ${lastError}`),
@@ -33,7 +41,10 @@ function storesTable(stores: Report["stores"]): string {
 function bucketsTable(buckets: Report["buckets"]): string {
   if (buckets.length === 0) return ""
   const rows = buckets.map(({ bucket, store, remoteBucket, prefix, writes, freshness, pending }) => [
-    ...[bucket, store, printable(`${remoteBucket}/${prefix}`), writes.toLowerCase()],
+    bucket,
+    store,
+    printable(`${remoteBucket}/${prefix}`),
+    writes.toLowerCase(),
     freshness.maxAgeSeconds === undefined ? freshness.check.toLowerCase() : `${freshness.maxAgeSeconds} s`,
     countedText({ pending, hasMore: pending >= PENDING_COUNTED_MAX }),
   ])

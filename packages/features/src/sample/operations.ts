@@ -35,7 +35,8 @@ export const SAMPLE_OPERATOR: OperatorPart = {
   bucketSettings: {
     changes: {
       actions: {
-        ...{ GET: "hayloft:GetBucketChanges", PUT: "hayloft:SetBucketChanges" },
+        GET: "hayloft:GetBucketChanges",
+        PUT: "hayloft:SetBucketChanges",
         DELETE: "hayloft:RemoveBucketChanges",
       },
       get: async ({ core }, { id }) => ((await CHANGES.of(core).of(id)) === undefined ? undefined : {}),

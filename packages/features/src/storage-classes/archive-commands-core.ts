@@ -76,6 +76,7 @@ function requireTier(storageClass: StorageClass, tier: RestoreTier): void {
   if (storageClass !== "DEEP_ARCHIVE" || tier !== "Expedited") return
   throw fail("invalidArgument", {
     message: "Retrieval option is not supported by this storage class",
-    ...{ argumentName: "Tier", argumentValue: tier },
+    argumentName: "Tier",
+    argumentValue: tier,
   })
 }

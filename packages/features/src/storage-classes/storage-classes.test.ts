@@ -77,8 +77,14 @@ async function put(world: World, key: string, bytes: Uint8Array, storageClass: S
 
 const copying = (world: World, from: string, to: string, storageClass: StorageClass): CopyRequest => ({
   source: { bucket: world.home, key: objectKeyOfText(from), conditions: {} },
-  ...{ bucket: world.home, key: objectKeyOfText(to), conditions: {}, storageClass, signal: noSignal },
-  ...{ replaceAttributes: undefined, replaceTags: undefined, checksumAlgorithm: undefined },
+  bucket: world.home,
+  key: objectKeyOfText(to),
+  conditions: {},
+  storageClass,
+  signal: noSignal,
+  replaceAttributes: undefined,
+  replaceTags: undefined,
+  checksumAlgorithm: undefined,
 })
 
 const copy = (world: World, from: string, to: string, storageClass: StorageClass) =>
@@ -97,8 +103,12 @@ async function classOf(world: World, key: string): Promise<StorageClass> {
 }
 
 const MAP = {
-  ...{ REDUCED_REDUNDANCY: "replica:2", STANDARD_IA: "ec:4+2", ONEZONE_IA: "replica:1", GLACIER: "ec:3+1" },
-  ...{ DEEP_ARCHIVE: "ec:4+1", GLACIER_IR: "replica:3" },
+  REDUCED_REDUNDANCY: "replica:2",
+  STANDARD_IA: "ec:4+2",
+  ONEZONE_IA: "replica:1",
+  GLACIER: "ec:3+1",
+  DEEP_ARCHIVE: "ec:4+1",
+  GLACIER_IR: "replica:3",
 }
 const policyIn = (storageClass: StorageClass): string =>
   (MAP as Partial<Record<string, string>>)[storageClass] ?? "ec:2+1"

@@ -14,12 +14,15 @@ import { must } from "@hayloft/base/assert.js"
 export const ACCOUNT = parseAccountId("root")
 
 export const tokenOf = (token: string, document: string): TransactionToken => ({
-  ...{ account: ACCOUNT, token },
+  account: ACCOUNT,
+  token,
   digest: createHash("sha256").update(document).digest(),
 })
 
 export const check = (bucket: Bucket, key: string, conditions: Conditions): TransactionOperation => ({
-  ...{ kind: "check", bucket, conditions },
+  kind: "check",
+  bucket,
+  conditions,
   key: objectKeyOfText(key),
 })
 
@@ -41,8 +44,14 @@ interface Place {
 export const rename = (from: Place, to: Place, change: Partial<RenameRequest> = {}): TransactionOperation => ({
   kind: "rename",
   rename: {
-    ...{ bucket: to.bucket, fromBucket: from.bucket, signal: noSignal, clientToken: undefined },
-    ...{ from: objectKeyOfText(from.key), to: objectKeyOfText(to.key), conditions: {}, sourceConditions: {} },
+    bucket: to.bucket,
+    fromBucket: from.bucket,
+    signal: noSignal,
+    clientToken: undefined,
+    from: objectKeyOfText(from.key),
+    to: objectKeyOfText(to.key),
+    conditions: {},
+    sourceConditions: {},
     ...change,
   },
 })

@@ -157,12 +157,19 @@ test("a process that ends at any command or block of a transaction has done all 
     const state = (of: Partial<Record<keyof typeof places, Buffer>>) =>
       new Map(Object.entries(places).map(([name, place]) => [place, of[name as keyof typeof places]] as const))
     return {
-      ...{ scene, before: state({ gone, from: moved }), after: state({ to: moved, put: end }) },
+      scene,
+      before: state({ gone, from: moved }),
+      after: state({ to: moved, put: end }),
       run: next => next.world.services.transactions.run({ operations, token: TOKEN }),
     }
   }, [
-    ...["before SealUpload", "after SealUpload", "after PutSegment", "a block", "before CommitTransaction"],
-    ...["after CommitTransaction", "after DropGuards"],
+    "before SealUpload",
+    "after SealUpload",
+    "after PutSegment",
+    "a block",
+    "before CommitTransaction",
+    "after CommitTransaction",
+    "after DropGuards",
   ])
 })
 

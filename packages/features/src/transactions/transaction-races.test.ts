@@ -167,14 +167,17 @@ class Clients {
     if (to !== undefined) {
       const operation = rename({ bucket, key: name }, this.place(to), { conditions })
       return {
-        ...{ name: `rename ${key} to ${to}${JSON.stringify(conditions)}`, operation },
+        name: `rename ${key} to ${to}${JSON.stringify(conditions)}`,
+        operation,
         isAllowed: state => state[key] !== 0 && holds(conditions, state[to]),
         change: state => ({ [key]: 0, [to]: state[key] }),
       }
     }
     if (kind === 1)
       return {
-        ...{ name: `delete ${shown}`, operation: remove(bucket, name, conditions), isAllowed },
+        name: `delete ${shown}`,
+        operation: remove(bucket, name, conditions),
+        isAllowed,
         change: () => ({ [key]: 0 }),
       }
     if (kind === 2)

@@ -25,7 +25,10 @@ export interface Original extends Base {
 
 /** The same bytes with other headers. `range`: within what is shown. */
 export const shownAs = (body: ObjectBody, info: ObjectInfo, range: ByteRange | undefined): ObjectBody => ({
-  ...{ info, range, partChecksum: undefined, whole: body.whole },
+  info,
+  range,
+  partChecksum: undefined,
+  whole: body.whole,
   lend: () => body.lend(),
   read: (signal, pieces) => body.read(signal, pieces),
   close: () => body.close(),
@@ -39,7 +42,10 @@ export function bodyOfBytes(
 ): ObjectBody {
   const wanted = range === undefined ? bytes : bytes.subarray(range.first, range.first + range.lengthBytes)
   return {
-    ...{ info, range, partChecksum: undefined, close },
+    info,
+    range,
+    partChecksum: undefined,
+    close,
     lend: () => undefined,
     async *read() {
       yield wanted
@@ -52,7 +58,10 @@ export const bodyOfStream = (
   read: (signal: AbortSignal) => AsyncIterable<Uint8Array>,
   close: () => void,
 ): ObjectBody => ({
-  ...{ info, range: undefined, partChecksum: undefined, close },
+  info,
+  range: undefined,
+  partChecksum: undefined,
+  close,
   lend: () => undefined,
   read,
 })

@@ -101,7 +101,10 @@ const missing = (name: ModuleName) =>
 function moduleOf(name: ModuleName, { userMetadata, sizeBytes, lastModifiedMs }: ObjectInfo): ModuleInfo {
   const values = new Map(userMetadata)
   return {
-    ...{ name, sizeBytes, modifiedMs: lastModifiedMs },
-    ...{ sha256: values.get("sha256") ?? "", contentType: values.get("type") },
+    name,
+    sizeBytes,
+    modifiedMs: lastModifiedMs,
+    sha256: values.get("sha256") ?? "",
+    contentType: values.get("type"),
   }
 }

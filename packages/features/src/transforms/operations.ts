@@ -37,7 +37,8 @@ function moduleJson({ contentType, name, sha256, sizeBytes, modifiedMs }: Module
 /** Members of archives have no version: they are what the archive has. */
 function stepsOf({ svgmin, image, gzip, zstd }: StepVersions): Report["steps"] {
   const versioned = Object.entries({ svgmin, image, gzip, zstd }).map(([name, version]) => ({
-    ...{ name, isAvailable: version !== undefined },
+    name,
+    isAvailable: version !== undefined,
     ...(version !== undefined && { version }),
   }))
   return [...versioned, { name: "tar", isAvailable: true }]
@@ -76,11 +77,18 @@ const HASH_DIGITS = 12
 
 function reportText({ threads, running, waiting, steps, modules, results }: Report): string {
   const builtIn = steps.map(({ name, isAvailable, version = "" }) => [
-    ...[name, isAvailable ? "built in" : "not available here", "", "", printable(version)],
+    name,
+    isAvailable ? "built in" : "not available here",
+    "",
+    "",
+    printable(version),
   ])
   const uploaded = modules.map(({ name, sha256, sizeBytes, contentType, modifiedMs }) => [
-    ...[name, `module of ${timeText(modifiedMs)}`, sizeText(sizeBytes)],
-    ...[contentType === undefined ? "as its input" : printable(contentType), sha256.slice(0, HASH_DIGITS)],
+    name,
+    `module of ${timeText(modifiedMs)}`,
+    sizeText(sizeBytes),
+    contentType === undefined ? "as its input" : printable(contentType),
+    sha256.slice(0, HASH_DIGITS),
   ])
   const table = tableText(["STEP", "KIND", "SIZE", "TYPE OF RESULTS", "VERSION"], [...builtIn, ...uploaded])
   const { count, sizeBytes, sizeBytesMax } = results

@@ -176,7 +176,8 @@ function imageOf(step: Written): ImageStep {
   if (width === undefined && height === undefined && format === undefined && quality === undefined)
     throw refusal("image", "say a width, a height, a format or a quality")
   return {
-    ...{ kind: "image", fit },
+    kind: "image",
+    fit,
     ...(width !== undefined && { width }),
     ...(height !== undefined && { height }),
     ...(format !== undefined && { format }),

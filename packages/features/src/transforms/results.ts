@@ -171,7 +171,7 @@ export class Results implements BackgroundService {
       if (of === undefined) return true
       const bucket = await this.parts.openBucket(of.bucketName)
       if (!name.startsWith(prefixOf(bucket.id))) return true
-      const request = { ...{ bucket, key: of.key, versionId: of.versionId }, headersOnly: true, isForServer: true }
+      const request = { bucket, key: of.key, versionId: of.versionId, headersOnly: true, isForServer: true }
       const original = await this.parts.objects.get({ ...request, conditions: {} })
       original.close()
       return original.info.etag !== of.etag

@@ -118,9 +118,17 @@ test("a hard link has the content that its target had when the link was archived
   const link = (name: string, linkTarget: string) => tarHeader({ name, type: "1", linkTarget, size: 5 })
   const archive = join(
     fileOf("a", "first"),
-    ...[link("l1", "./a"), link("l2", "l1"), fileOf("a", "later"), link("l3", "a")],
-    ...[link("self", "self"), link("x", "y"), link("y", "x"), link("early", "last"), link("dir-link", "dir")],
-    ...[tarHeader({ name: "dir", type: "5" }), fileOf("last", "last")],
+    link("l1", "./a"),
+    link("l2", "l1"),
+    fileOf("a", "later"),
+    link("l3", "a"),
+    link("self", "self"),
+    link("x", "y"),
+    link("y", "x"),
+    link("early", "last"),
+    link("dir-link", "dir"),
+    tarHeader({ name: "dir", type: "5" }),
+    fileOf("last", "last"),
   )
   for (const path of ["l1", "l2"]) assert.equal(await contentOf(archive, path), "first")
   assert.equal(await contentOf(archive, "l3"), "later")
@@ -139,17 +147,31 @@ test("what is no file is refused by name, and what is missing is not found", asy
   more.writeUInt8(1, 504)
   const archive = join(
     ...["2", "3", "4", "5", "6", "M", "V", "?"].map(typed),
-    ...[sealHeader(sparse), more, Buffer.alloc(512), "xy", fileOf("file", "f")],
-    ...[pax({ "GNU.sparse.major": "1", "GNU.sparse.name": "s2", "GNU.sparse.realsize": "77" }), fileOf("x", "1\n")],
+    sealHeader(sparse),
+    more,
+    Buffer.alloc(512),
+    "xy",
+    fileOf("file", "f"),
+    pax({ "GNU.sparse.major": "1", "GNU.sparse.name": "s2", "GNU.sparse.realsize": "77" }),
+    fileOf("x", "1\n"),
     fileOf("old dir/", ""),
   )
   const index = await indexOfBytes(archive)
   const { members } = listingOf(index, { kind: "list", prefix: "", after: "", membersMax: 100 })
   const kinds = Object.fromEntries(members.map(({ path, kind, sizeBytes }) => [path, `${kind} ${sizeBytes}`]))
   assert.deepEqual(kinds, {
-    ...{ "of type 2": "symlink 0", "of type 3": "characterDevice 0", "of type 4": "blockDevice 0" },
-    ...{ "of type 5": "directory 0", "of type 6": "fifo 0", "of type M": "other 0", "of type V": "other 0" },
-    ...{ "of type ?": "other 0", sparse: "sparse 8096", s2: "sparse 77", file: "file 1", "old dir": "directory 0" },
+    "of type 2": "symlink 0",
+    "of type 3": "characterDevice 0",
+    "of type 4": "blockDevice 0",
+    "of type 5": "directory 0",
+    "of type 6": "fifo 0",
+    "of type M": "other 0",
+    "of type V": "other 0",
+    "of type ?": "other 0",
+    sparse: "sparse 8096",
+    s2: "sparse 77",
+    file: "file 1",
+    "old dir": "directory 0",
   })
   for (const path of Object.keys(kinds).filter(each => each !== "file")) {
     assert.throws(() => archiveMember(index, path), refused(/is a|is of/), path)

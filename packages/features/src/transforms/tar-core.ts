@@ -32,8 +32,16 @@ const EXTENDED_BYTES_MAX = MIB
 
 /** Kinds of members by the type in their header. */
 const KINDS: Readonly<Record<string, TarKind>> = {
-  ...{ "0": "file", "1": "hardLink", "2": "symlink", "3": "characterDevice", "4": "blockDevice" },
-  ...{ "5": "directory", "6": "fifo", "7": "file", D: "directory", S: "sparse" },
+  "0": "file",
+  "1": "hardLink",
+  "2": "symlink",
+  "3": "characterDevice",
+  "4": "blockDevice",
+  "5": "directory",
+  "6": "fifo",
+  "7": "file",
+  D: "directory",
+  S: "sparse",
 }
 const TYPES_WITHOUT_CONTENT = "123456"
 /** How some compressed files and other archives begin. */

@@ -26,7 +26,10 @@ const skip = isThere("tar") && isThere("python3") ? false : "tar and python3 are
 
 function run(program: string, args: readonly string[], folder: string, input = ""): string {
   const { status, stdout, stderr } = spawnSync(program, args, {
-    ...{ cwd: folder, input, encoding: "utf8", maxBuffer: 1 << 28 },
+    cwd: folder,
+    input,
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
     env: { ...process.env, LC_ALL: "C.UTF-8" },
   })
   assert.equal(status, 0, `${program} ${args.join(" ")}: ${stderr}`)
@@ -60,8 +63,16 @@ const listedBy = (folder: string, file: string): readonly PythonMember[] =>
   ) as readonly PythonMember[]
 
 const KINDS: Readonly<Record<string, string>> = {
-  ...{ "0": "file", "\0": "file", "7": "file", "1": "hardLink", "2": "symlink", "3": "characterDevice" },
-  ...{ "4": "blockDevice", "5": "directory", "6": "fifo", S: "sparse" },
+  "0": "file",
+  "\0": "file",
+  "7": "file",
+  "1": "hardLink",
+  "2": "symlink",
+  "3": "characterDevice",
+  "4": "blockDevice",
+  "5": "directory",
+  "6": "fifo",
+  S: "sparse",
 }
 
 const plainPath = (hex: string): string => {
@@ -91,7 +102,11 @@ function assertSame(index: TarIndex, listing: readonly PythonMember[], what: str
 }
 
 const CONTENTS: Readonly<Record<string, string>> = {
-  ...{ empty: "", "one.txt": "1", "block.bin": "b".repeat(512), "more.bin": "m".repeat(513), "dir/é ü.txt": "accents" },
+  empty: "",
+  "one.txt": "1",
+  "block.bin": "b".repeat(512),
+  "more.bin": "m".repeat(513),
+  "dir/é ü.txt": "accents",
   "dir/日本語": "names",
 }
 const LONG: Readonly<Record<string, string>> = {

@@ -85,13 +85,19 @@ class Scene {
     this.stored = new StoredObjects({ objects, metadata }, RESULTS_PREFIX)
     const openBucket = async () => services.buckets.open(world.home.name)
     const { stored } = this
-    this.results = new Results({ ...{ clock, log, stored, objects, openBucket, sizeBytesMax }, isWriter: () => true })
+    this.results = new Results({ clock, log, stored, objects, openBucket, sizeBytesMax, isWriter: () => true })
     const modulesStored = new StoredObjects({ objects, metadata }, MODULES_PREFIX)
     this.modules = new Modules(modulesStored, code => this.transforms.checkModule(code))
     const { results, modules, steps: sandbox } = this
     const onMade = (outcome: string): void => void this.outcomes.push(outcome)
     this.transforms = new Transforms({
-      ...{ sandbox, modules, results, clock, objects, log, onMade },
+      sandbox,
+      modules,
+      results,
+      clock,
+      objects,
+      log,
+      onMade,
       signal: noSignal,
     })
   }
@@ -124,7 +130,8 @@ class Scene {
     body.close()
     const { info } = body
     return {
-      ...{ info, of: { bucket: place.bucket, key: place.key, versionId: info.versionId } },
+      info,
+      of: { bucket: place.bucket, key: place.key, versionId: info.versionId },
       open: range => {
         const asked = range && { kind: "fromTo", first: range.first, last: range.first + range.lengthBytes - 1 }
         return open({ ifMatch: [info.etag] }, { range: asked })

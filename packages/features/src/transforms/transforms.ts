@@ -231,7 +231,8 @@ export class Transforms implements ObjectTransforms {
     }
     const shown = (body: ObjectBody, range: ByteRange | undefined): Transformed => ({
       body: shownAs(body, infoOf(work, result, sizeBytes), range),
-      ...{ lengthBytes: range?.lengthBytes ?? sizeBytes, skipped: undefined },
+      lengthBytes: range?.lengthBytes ?? sizeBytes,
+      skipped: undefined,
     })
     let range: ByteRange | undefined
     try {
@@ -488,7 +489,9 @@ const conditionsFailure = ({ conditions }: TransformRequest, etag: string, { inf
 
 const originalFailure = ({ conditions }: TransformRequest, { info }: Base) =>
   evaluateRead(conditions, {
-    ...{ etag: info.etag, modifiedMs: info.lastModifiedMs, segmentsMd5: segmentsMd5Of(info) },
+    etag: info.etag,
+    modifiedMs: info.lastModifiedMs,
+    segmentsMd5: segmentsMd5Of(info),
     headers: info.headers,
   })
 
@@ -515,7 +518,11 @@ function rangeOf(
 /** A checksum of the original, or its number of parts, would describe other bytes. */
 const representationOf = (info: ObjectInfo, etag: string, sizeBytes: number, headers: ContentHeaders): ObjectInfo => ({
   ...info,
-  ...{ etag, sizeBytes, headers, checksum: undefined, partsCount: undefined },
+  etag,
+  sizeBytes,
+  headers,
+  checksum: undefined,
+  partsCount: undefined,
 })
 
 function infoOf({ base, etag, request }: Work, { type, coded }: KeptBytes, sizeBytes: number): ObjectInfo {

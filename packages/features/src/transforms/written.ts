@@ -85,7 +85,8 @@ export class WrittenObjects implements BackgroundService {
     await this.transforms.prepare({
       pipeline,
       original: {
-        ...{ info, of: { ...place, versionId: info.versionId } },
+        info,
+        of: { ...place, versionId: info.versionId },
         open: () => asPromise(() => this.objects.get({ ...place, conditions: { ifMatch: [info.etag] } })),
       },
     })

@@ -26,7 +26,10 @@ const WIDTHS = [timeText(0).length, timeText(0).length, "overwritten".length, "1
 /** A page of a listing; the first one has a head. */
 export function deletedText(deleted: readonly Deleted[], isFirst: boolean): string {
   const rows = deleted.map(({ key, deletedMs, untilMs, reason, sizeBytes }) => [
-    ...[timeText(deletedMs), timeText(untilMs), reason, sizeText(sizeBytes)],
+    timeText(deletedMs),
+    timeText(untilMs),
+    reason,
+    sizeText(sizeBytes),
     printable(key),
   ])
   return rowsText(isFirst ? [HEAD, ...rows] : rows, WIDTHS)

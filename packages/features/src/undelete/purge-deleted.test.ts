@@ -66,7 +66,9 @@ class Scene {
       },
     }
     return new PurgeDeletedJob({
-      ...{ clock: this.clock, storeClock, log: this.telemetry.log },
+      clock: this.clock,
+      storeClock,
+      log: this.telemetry.log,
       metadata: { ask: query => metadata.ask(query), run: async command => this.decide(command) },
     })
   }

@@ -241,8 +241,12 @@ test("what one page purges fits into one entry, also of objects with long extent
     (_, slot) => [slot, parseDeviceId(`${slot}`.padStart(16, "0"))] as const,
   )
   const exceptions = Array.from({ length: 64 }, (_, block) => ({
-    ...{ firstBlock: 2 * block, lastBlock: 2 * block, policy: parsePolicy("ec:6+2"), generation: 1 },
-    ...{ missingSlots: [], placedSlots },
+    firstBlock: 2 * block,
+    lastBlock: 2 * block,
+    policy: parsePolicy("ec:6+2"),
+    generation: 1,
+    missingSlots: [],
+    placedSlots,
   }))
   const extent = { ...extentOf(1, { lengthBytes: 4096 * 128 }), exceptions }
   const fill = async () => {

@@ -149,7 +149,8 @@ export const purgeDeleted = command<[purge: PurgeDeleted], Purged>({
       const release = pendingDeletionOf(bucketId, parseObjectRowKey(rowKey).key, record.content)
       if (release === undefined) continue
       writes.push({
-        ...{ family: "releases", key: pendingDeletionRowKey(time.id, releases) },
+        family: "releases",
+        key: pendingDeletionRowKey(time.id, releases),
         value: encodePendingDeletion(release),
       })
       releases += 1

@@ -17,7 +17,9 @@ function versionsOf(text: string): Versions {
     // Its attributes were changed later: a restore goes by when it was written.
     const object = { key, sizeBytes: 10, etag: `e${atMs}`, lastModifiedMs: atMs + 10 }
     return {
-      ...{ kind: "version", ...facts, writtenMs: atMs },
+      kind: "version",
+      ...facts,
+      writtenMs: atMs,
       object: { ...object, storageClass: "STANDARD", checksumAlgorithm: undefined, checksumType: undefined },
     }
   })

@@ -104,7 +104,9 @@ export function requestsFor(
     case "set-class":
       return [
         {
-          ...{ method: "PUT", bucket, key },
+          method: "PUT",
+          bucket,
+          key,
           headers: [
             copySource(bucket, key),
             ["x-amz-copy-source-if-match", quotedEtag(etag)],
@@ -115,7 +117,9 @@ export function requestsFor(
     case "copy-objects":
       return [
         {
-          ...{ method: "PUT", bucket: request.toBucket, key: copiedKey(request, key) },
+          method: "PUT",
+          bucket: request.toBucket,
+          key: copiedKey(request, key),
           // The cached data of a remote bucket may be older than what was listed.
           headers: [
             copySource(bucket, key),

@@ -144,7 +144,12 @@ class BulkWork implements ItemWork<BulkItem, string | undefined> {
     const { bucket } = this.opened
     const { keyMarker, versionIdMarker } = placeOf(from)
     const page = await this.services.objects.listVersions({
-      ...{ bucket, prefix: range.prefix, delimiter: "", keyMarker, versionIdMarker, max: JOB_LIMITS.pageRowsMax },
+      bucket,
+      prefix: range.prefix,
+      delimiter: "",
+      keyMarker,
+      versionIdMarker,
+      max: JOB_LIMITS.pageRowsMax,
     })
     const items: BulkItem[] = []
     const entries = withoutNullAtEnd(page)
@@ -205,8 +210,12 @@ class BulkWork implements ItemWork<BulkItem, string | undefined> {
   private async versionsOf(key: ObjectKey, known: Versions): Promise<{ versions: Versions; isAll: boolean }> {
     const last = known.at(-1)
     const page = await this.services.objects.listVersions({
-      ...{ bucket: this.opened.bucket, prefix: key, delimiter: "", max: JOB_LIMITS.pageRowsMax },
-      ...{ keyMarker: last === undefined ? "" : key, versionIdMarker: last?.versionId },
+      bucket: this.opened.bucket,
+      prefix: key,
+      delimiter: "",
+      max: JOB_LIMITS.pageRowsMax,
+      keyMarker: last === undefined ? "" : key,
+      versionIdMarker: last?.versionId,
     })
     const more = page.entries.flatMap(entry => (entry.kind !== "prefix" && keyOf(entry) === key ? [entry] : []))
     return { versions: [...known, ...more], isAll: more.length < page.entries.length || page.next === undefined }

@@ -90,7 +90,10 @@ export interface InventoryRow {
 }
 
 const factsOf = ({ sizeBytes, etag, lastModifiedMs, storageClass, checksumAlgorithm, checksumType }: ListedObject) => ({
-  ...{ size: sizeBytes, etag, lastModified: new Date(lastModifiedMs).toISOString(), storageClass },
+  size: sizeBytes,
+  etag,
+  lastModified: new Date(lastModifiedMs).toISOString(),
+  storageClass,
   ...(checksumAlgorithm && { checksumAlgorithm }),
   ...(checksumType && { checksumType }),
 })

@@ -66,8 +66,18 @@ export class JobRows {
     const id = parseJobId(`${job.kind}-${letters}`)
     const record: JobRecord = {
       ...job,
-      ...{ state: "running", isPaused: false, isCancelling: false, isCounted: false, cursor: "", step: undefined },
-      ...{ counts: NOTHING, rate: 0, failures: [], lastError: undefined, ended: undefined, revision: 1 },
+      state: "running",
+      isPaused: false,
+      isCancelling: false,
+      isCounted: false,
+      cursor: "",
+      step: undefined,
+      counts: NOTHING,
+      rate: 0,
+      failures: [],
+      lastError: undefined,
+      ended: undefined,
+      revision: 1,
     }
     await this.metadata.run(startJob(id, record))
     return { id, ...record }

@@ -40,7 +40,10 @@ export function restoringRequest(
   if (before === undefined) return { method: "DELETE", bucket, key, ifUnchanged }
   const { versionId, storageClass, websiteRedirect } = before
   return {
-    ...{ method: "PUT", bucket, key, ifUnchanged },
+    method: "PUT",
+    bucket,
+    key,
+    ifUnchanged,
     headers: [
       copySource(bucket, key, versionId),
       ["x-amz-storage-class", storageClass],
@@ -53,7 +56,8 @@ export const describedItem = ({
   key,
   before,
 }: ObjectDifference): { readonly key: ObjectKey; readonly versionId: string } => ({
-  ...{ key, versionId: before?.versionId ?? "" },
+  key,
+  versionId: before?.versionId ?? "",
 })
 
 /** Returns true if the reply says that the object is another one than when the job began. */

@@ -74,7 +74,9 @@ class RestoreWork implements ItemWork<ObjectDifference> {
       unchanged.bytes += page.unchanged.bytes
     }
     return {
-      ...{ items, next, plan: planOf({ differences: items, unchanged }) },
+      items,
+      next,
+      plan: planOf({ differences: items, unchanged }),
       bytes: items.reduce((sum, item) => sum + bytesOfDifference(item), 0),
       scanned: pages.reduce((sum, { scanned }) => sum + scanned, 0),
     }
@@ -94,7 +96,11 @@ class RestoreWork implements ItemWork<ObjectDifference> {
       const { prefix, isOneKey } = range
       const within = { prefix, isOneKey, after: place.within }
       const page = await this.services.moments.differences({
-        ...{ bucket, ...within, fromUs, toUs, max: Math.min(max - found, JOB_LIMITS.pageRowsMax) },
+        bucket,
+        ...within,
+        fromUs,
+        toUs,
+        max: Math.min(max - found, JOB_LIMITS.pageRowsMax),
         until: end?.range === place.range ? end.within : undefined,
       })
       pages.push(page)

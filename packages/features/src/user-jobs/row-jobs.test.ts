@@ -29,7 +29,11 @@ function processOf({ world }: Scene, seed: number, crashAt = Infinity) {
   const stopped = new AbortController()
   let worked = 0
   const jobs = new StartedJobs({
-    ...{ clock, random: new SimRandom(seed), log: telemetry.log, metadata: tablet, prepare: async () => undefined },
+    clock,
+    random: new SimRandom(seed),
+    log: telemetry.log,
+    metadata: tablet,
+    prepare: async () => undefined,
     rowKinds: new Set(UPKEEP_KINDS),
   })
   const open: OpenWork = async job => {

@@ -30,8 +30,16 @@ export function shownJob(
       ? (followed?.cancelBy ?? "this node does not know the work")
       : undefined
   return {
-    ...{ id, kind, target, starter, startedMs, isDryRun, progress, failures },
-    ...{ state: stateOf(row), phase: isOver ? "" : isOfStore ? (followed?.phase ?? "") : phaseOf(row) },
+    id,
+    kind,
+    target,
+    starter,
+    startedMs,
+    isDryRun,
+    progress,
+    failures,
+    state: stateOf(row),
+    phase: isOver ? "" : isOfStore ? (followed?.phase ?? "") : phaseOf(row),
     rate,
     estimatedEndMs: isOver || endsInSeconds === undefined ? undefined : Math.round(nowMs + endsInSeconds * 1_000),
     endedMs: ended?.atMs,

@@ -96,7 +96,12 @@ test("a job counts, works, and ends with exact counts; a dry run only counts", a
   const ended = await jobs.get(id)
   assert.equal(ended.state, "done")
   assert.deepEqual(ended.counts, {
-    ...{ scanned: 250, matched: 250, matchedBytes: 2_500, done: 250, doneBytes: 2_500, failed: 0 },
+    scanned: 250,
+    matched: 250,
+    matchedBytes: 2_500,
+    done: 250,
+    doneBytes: 2_500,
+    failed: 0,
   })
   assert.equal(numbers.left.size, 0)
 })
@@ -246,9 +251,16 @@ test("holders of keys leave room for other accounts, and for the operator", asyn
 })
 
 const drain = (done: number): FollowedWork => ({
-  ...{ kind: "drain", target: "device 7 (/mnt/a)", phase: "moving its shards", sinceMs: 5 },
-  ...{ progress: { done, total: 100, unit: "bytes" }, rate: 10, endsInSeconds: 9, lastError: undefined },
-  ...{ cancelBy: "hayloft device use 7 takes it back", isNoted: true },
+  kind: "drain",
+  target: "device 7 (/mnt/a)",
+  phase: "moving its shards",
+  sinceMs: 5,
+  progress: { done, total: 100, unit: "bytes" },
+  rate: 10,
+  endsInSeconds: 9,
+  lastError: undefined,
+  cancelBy: "hayloft device use 7 takes it back",
+  isNoted: true,
 })
 
 test("work of the store is a job from its beginning to its end; it names what undoes it", async () => {

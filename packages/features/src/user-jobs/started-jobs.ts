@@ -391,7 +391,10 @@ export class StartedJobs implements Job {
         step: undefined,
         cursor: step.until,
         counts: {
-          ...{ ...counts, done, doneBytes: counts.doneBytes + step.bytes, failed: counts.failed + failed },
+          ...counts,
+          done,
+          doneBytes: counts.doneBytes + step.bytes,
+          failed: counts.failed + failed,
           ...(allChanging > 0 && { changing: allChanging }),
           ...(allRepaired > 0 && { repaired: allRepaired }),
         },

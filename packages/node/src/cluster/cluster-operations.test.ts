@@ -26,8 +26,15 @@ const STORE_ID = parseStoreId("00112233445566778899aabbccddeeff")
 const RECORD = clusterOf(["n1@a:1", "n2@b:1"], "replica:2")
 const [OWN_DEVICE, THEIR_DEVICE] = [deviceId(0), deviceId(1)]
 const PLAN = {
-  ...{ summary: "as asked", policyBefore: "replica:2", policyAfter: "replica:2", devices: [], movedBytes: 1 },
-  ...{ reencodedBytes: 0, hours: 1, survives: { before: 1, during: 1, after: 1 }, warnings: [] },
+  summary: "as asked",
+  policyBefore: "replica:2",
+  policyAfter: "replica:2",
+  devices: [],
+  movedBytes: 1,
+  reencodedBytes: 0,
+  hours: 1,
+  survives: { before: 1, during: 1, after: 1 },
+  warnings: [],
 }
 
 const COUNTS = { requests: 0, clientErrors: 0, serverErrors: 0, receivedBytes: 0, sentBytes: 0, bins: [] }
@@ -75,9 +82,18 @@ function notedOn(node: string, calls: string[]): StoreOperations {
 const OWN_HELLO = { storeId: STORE_ID, incarnation: 1 }
 const AT = { host: "n2", port: 7000 }
 const N2: NodeRow = {
-  ...{ name: parseNodeName("n2"), incarnation: parseIncarnation(2), address: "n2:7000", zone: "b", machine: "n2" },
-  ...{ fingerprint: parseNodeFingerprint("0".repeat(64)), proof: new Uint8Array(32), program: "1.0.0", beat: 1 },
-  ...{ position: parsePosition(1), layoutVersion: 1, unreachable: [] },
+  name: parseNodeName("n2"),
+  incarnation: parseIncarnation(2),
+  address: "n2:7000",
+  zone: "b",
+  machine: "n2",
+  fingerprint: parseNodeFingerprint("0".repeat(64)),
+  proof: new Uint8Array(32),
+  program: "1.0.0",
+  beat: 1,
+  position: parsePosition(1),
+  layoutVersion: 1,
+  unreachable: [],
 }
 
 /** The operations of node n1, and what both nodes are asked to do. */
@@ -129,9 +145,13 @@ test("a device is checked, and a folder planned and added, by the node that has 
   await run(operations.plan({ kind: "replaceDevice", id: THEIR_DEVICE, path: "/new", acceptLoss: false }))
   await run(operations.plan({ kind: "drainNode", node: N2.name }))
   assert.deepEqual(calls, [
-    ...[`n1 check ${OWN_DEVICE}`, `n2 check ${THEIR_DEVICE}`, "n2 plan addDevice"],
+    `n1 check ${OWN_DEVICE}`,
+    `n2 check ${THEIR_DEVICE}`,
+    "n2 plan addDevice",
     'n2 change {"kind":"addDevice","path":"/disk","weight":2} /disk',
-    ...["n1 plan addDevice", "n2 plan replaceDevice", "n1 plan drainNode"],
+    "n1 plan addDevice",
+    "n2 plan replaceDevice",
+    "n1 plan drainNode",
   ])
 })
 
@@ -155,7 +175,7 @@ test("a job is woken and throttled on the node that does it", async () => {
   assert.equal((await run(operations.wakeJob("compaction on n2"))).name, "compaction")
   assert.equal((await run(operations.wakeJob("compaction"))).progress, "on n1")
   assert.equal((await run(operations.resumeOrphans())).progress, "on n1")
-  assert.deepEqual(calls, [...["n2 throttle repair", "n2 wake compaction", "n1 wake compaction", "n1 resume orphans"]])
+  assert.deepEqual(calls, ["n2 throttle repair", "n2 wake compaction", "n1 wake compaction", "n1 resume orphans"])
 })
 
 test("pending uploads are those that the node found which does the job", async () => {

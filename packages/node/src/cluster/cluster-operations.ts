@@ -50,7 +50,9 @@ const OPERATE_LIMITS = {
 } as const
 
 const OPERATE: RpcMethod<NodeOperation, undefined> = {
-  ...{ number: OPERATE_CALL, name: "operate", changes: true },
+  number: OPERATE_CALL,
+  name: "operate",
+  changes: true,
   request: { encode: encodeNodeOperation, decode: decodeNodeOperation },
   response: { encode: () => new Uint8Array(0), decode: () => undefined },
 }

@@ -47,7 +47,9 @@ export function nodesOf(view: ClusterView | undefined, duties: readonly Duty[]):
     own: ownRow.name,
     removed: removed?.message,
     nodes: seen.map(({ row, trouble }) => ({
-      ...{ row, trouble, isOver: view.isOver(row.incarnation) },
+      row,
+      trouble,
+      isOver: view.isOver(row.incarnation),
       silentMs: silentMs.get(row.name) ?? 0,
       outOfReachMs: outOfReachMs.get(row.name) ?? 0,
     })),

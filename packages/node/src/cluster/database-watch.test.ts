@@ -8,7 +8,12 @@ import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import { DatabaseWatch } from "./database-watch.js"
 
 const STANDBY: StandbyHealth = {
-  ...{ name: "b", state: "streaming", sync: "sync", lagBytes: 0, lagSeconds: 0, goneSeconds: undefined },
+  name: "b",
+  state: "streaming",
+  sync: "sync",
+  lagBytes: 0,
+  lagSeconds: 0,
+  goneSeconds: undefined,
 }
 
 /** A watch of 30 seconds a reading, over a database that the test changes. */

@@ -19,12 +19,18 @@ import { Steward, STEWARD_LEASE } from "./steward.js"
 /** Leases of the jobs that read or write blocks of all nodes. Those of "repair" use what the others have found. */
 const LEASE_OF_JOB: Readonly<Record<string, string>> = {
   collector: "collector",
-  ...{ repair: "repair", reencode: "repair", orphans: "repair", "integrity-audit": "repair", encrypt: "repair" },
+  repair: "repair",
+  reencode: "repair",
+  orphans: "repair",
+  "integrity-audit": "repair",
+  encrypt: "repair",
   // An erasure waits for a backup that its process has made.
-  ...{ "metadata-backup": "metadata-backup", erasure: "metadata-backup" },
+  "metadata-backup": "metadata-backup",
+  erasure: "metadata-backup",
   "master-key": "metadata-backup",
   // Once an hour, wherever that is.
-  ...{ "usage-history": "collector", "account-reaper": "collector" },
+  "usage-history": "collector",
+  "account-reaper": "collector",
   // Another node would send the same changes.
   "container-sync": "container-sync",
 }

@@ -34,8 +34,15 @@ const device = (id: DeviceId): ShardDevice => ({
   id,
   isWritable: true,
   volumes: {
-    ...{ append: unused, read: unused, fetch: unused, headerOf: unused, remove: unused, has: unused },
-    ...{ markSuspect: unused, indexed: unused, refusing: undefined },
+    append: unused,
+    read: unused,
+    fetch: unused,
+    headerOf: unused,
+    remove: unused,
+    has: unused,
+    markSuspect: unused,
+    indexed: unused,
+    refusing: undefined,
   },
 })
 
@@ -77,13 +84,23 @@ async function startNode({ clock, random, network, rows }: World, name: string, 
   }
   const membership = new Membership(
     {
-      ...{ clock, random: random.fork(name), telemetry, net: network.host(name, fingerprint), metadata, records },
+      clock,
+      random: random.fork(name),
+      telemetry,
+      net: network.host(name, fingerprint),
+      metadata,
+      records,
       admitted: { fingerprints, closeRevoked: () => undefined, onStranger: () => undefined },
       leases: { beginRenewal: () => ({ names: [], confirm: () => undefined }) },
     },
     {
-      ...{ storeId: RECORD.storeId, name: parseNodeName(name), zone: undefined, machine: name },
-      ...{ program: "1.0.0", fingerprint, masterKeys },
+      storeId: RECORD.storeId,
+      name: parseNodeName(name),
+      zone: undefined,
+      machine: name,
+      program: "1.0.0",
+      fingerprint,
+      masterKeys,
     },
     exchange,
     () => undefined,
@@ -95,7 +112,12 @@ async function startNode({ clock, random, network, rows }: World, name: string, 
   let hasEnded = false
   const running = membership.run(stopping.signal).then(() => (hasEnded = true))
   return {
-    ...{ metadata, records, membership, fingerprints, reached, removed },
+    metadata,
+    records,
+    membership,
+    fingerprints,
+    reached,
+    removed,
     hasEnded: () => hasEnded,
     oldestElsewhere: () => elsewhere(),
     isCutOff: () => isCutOff(),

@@ -155,7 +155,10 @@ export class Membership implements BackgroundService, ClusterView {
   /** All other nodes, in the order of their names. */
   get nodes(): readonly OtherNode[] {
     return [...this.others.values()].map(({ row, remote, report, peer }) => ({
-      ...{ name: row.name, row, report, peer },
+      name: row.name,
+      row,
+      report,
+      peer,
       trouble: remote.trouble?.message,
     }))
   }
@@ -342,13 +345,20 @@ export class Membership implements BackgroundService, ClusterView {
     this.forget(row.name)
     const { net, clock, random, telemetry } = this.seams
     const plan = {
-      ...{ address: addressOf(row.address), node: row.name, fingerprint: row.fingerprint },
-      ...{ own: this.hello, limits: RPC_LIMITS },
+      address: addressOf(row.address),
+      node: row.name,
+      fingerprint: row.fingerprint,
+      own: this.hello,
+      limits: RPC_LIMITS,
     }
     const peer = new Peer({ net, clock, random: random.fork(`peer ${row.name}`), metrics: this.metrics }, plan)
     const other: Other = {
-      ...{ row, peer, remote: new RemoteNode(clock, peer) },
-      ...{ lifetime: new AbortController(), report: undefined, troubleSinceMs: undefined },
+      row,
+      peer,
+      remote: new RemoteNode(clock, peer),
+      lifetime: new AbortController(),
+      report: undefined,
+      troubleSinceMs: undefined,
     }
     this.others.set(row.name, other)
     telemetry.log.info("node_met", { node: row.name, address: row.address })

@@ -13,9 +13,18 @@ import { SharedNodes } from "./node-directory.js"
 
 const [N1, N2] = [parseNodeName("n1"), parseNodeName("n2")]
 const rowOf = (name: typeof N1, incarnation: number): NodeRow => ({
-  ...{ name, incarnation: parseIncarnation(incarnation), address: `${name}:7000`, zone: "", machine: name },
-  ...{ fingerprint: parseNodeFingerprint("0".repeat(64)), proof: new Uint8Array(32), program: "1.0.0", beat: 1 },
-  ...{ position: parsePosition(1), layoutVersion: 1, unreachable: [] },
+  name,
+  incarnation: parseIncarnation(incarnation),
+  address: `${name}:7000`,
+  zone: "",
+  machine: name,
+  fingerprint: parseNodeFingerprint("0".repeat(64)),
+  proof: new Uint8Array(32),
+  program: "1.0.0",
+  beat: 1,
+  position: parsePosition(1),
+  layoutVersion: 1,
+  unreachable: [],
 })
 
 function world(silentMs: number, over: readonly number[] = []) {

@@ -20,14 +20,30 @@ const [MINE, THEIRS] = [deviceId(0), deviceId(1)]
 const RECORD = clusterOf(["n1@a:1", "n2@b:1"], "replica:2")
 
 const deviceOf = (id: typeof MINE) => ({
-  ...{ id, path: `/mnt/${id}`, trouble: undefined, checkpointError: undefined, deadBytes: 0, volumeBytes: 7 },
-  ...{ logBytes: 0, memtableRows: 0, callsQueued: 2, callsMax: 9, space: undefined },
+  id,
+  path: `/mnt/${id}`,
+  trouble: undefined,
+  checkpointError: undefined,
+  deadBytes: 0,
+  volumeBytes: 7,
+  logBytes: 0,
+  memtableRows: 0,
+  callsQueued: 2,
+  callsMax: 9,
+  space: undefined,
 })
 const contents = (groups: number) => ({
-  ...{ isKnown: true, isCounted: true, version: 3, policies: [], bucketPolicies: [RECORD.policy] },
+  isKnown: true,
+  isCounted: true,
+  version: 3,
+  policies: [],
+  bucketPolicies: [RECORD.policy],
   lacking: new Map([[THEIRS, new Uint8Array(PARTITIONS).fill(1, 0, 3)]]),
   misplacedGroups: Array.from({ length: groups }, (_, partition) => ({
-    ...{ partition, needed: 1, devices: [MINE], bytes: 5 },
+    partition,
+    needed: 1,
+    devices: [MINE],
+    bytes: 5,
   })),
 })
 const reportWith = (groups: number): NodeReport => ({
@@ -35,7 +51,9 @@ const reportWith = (groups: number): NodeReport => ({
   jobs: [{ name: "scrub", state: "busy", progress: "half", lastError: undefined, throttle: 1 }],
   scrub: [],
   repairer: {
-    ...{ contents: contents(groups), repair: undefined, reencoding: undefined },
+    contents: contents(groups),
+    repair: undefined,
+    reencoding: undefined,
     orphans: { isStopped: false, abortedBlocks: 1, abortedBlocksMax: 2, waitingBlocks: 3 },
   },
   database: undefined,

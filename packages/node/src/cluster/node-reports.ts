@@ -34,7 +34,9 @@ const REPORT_BYTES_MAX = 64 * MIB
 const nothing = { encode: () => new Uint8Array(0), decode: () => undefined }
 
 const REPORT: RpcMethod<undefined, undefined> = {
-  ...{ number: REPORT_CALL, name: "report", changes: false },
+  number: REPORT_CALL,
+  name: "report",
+  changes: false,
   request: nothing,
   response: nothing,
 }
@@ -99,7 +101,9 @@ export const proofsOfNextKey = (view: ClusterView): Promise<readonly NextKeyProo
 function reportedDevice({ trouble, calls, space, ...device }: OpenDevice): ReportedDevice {
   return {
     ...device,
-    ...{ trouble: trouble?.message, callsQueued: calls.depth, callsMax: calls.limit },
+    trouble: trouble?.message,
+    callsQueued: calls.depth,
+    callsMax: calls.limit,
     space: space && { ...space, isCritical: space.isCritical ?? false },
   }
 }

@@ -182,7 +182,10 @@ class Opening {
     const { record } = records
     const named = this.taken.filter(folder => isNamed(record, folder))
     return {
-      ...{ storeId: record.storeId, record, secrets, isNew },
+      storeId: record.storeId,
+      record,
+      secrets,
+      isNew,
       devices: named.map(({ ownership }) => ownership),
       incarnation: metadata.incarnations.own,
       stalls: this.stalls,
@@ -251,7 +254,10 @@ class Opening {
     const secrets = randomSecrets(random, clock.wallMs(), this.masterKeyFiles, config.rootKey)
     const keyring = config.encryptAtRest ? ringAtRest(secrets.masterKey, random, clock.wallMs()) : undefined
     const record = await firstRecord(diskOf, devices, {
-      ...{ config, secrets: sealSecrets(secrets, random), generation: 1, keyring },
+      config,
+      secrets: sealSecrets(secrets, random),
+      generation: 1,
+      keyring,
       policy: config.policy ?? defaultPolicy(devices.length, config.matrix),
       isInDatabase: true,
     })
@@ -269,7 +275,8 @@ class Opening {
     const { stalls, name } = this
     const owner = { clock, random, disk: this.disk, locks, incarnation, stalls }
     stalls.follow(() => ({
-      ...{ record, policies: [] },
+      record,
+      policies: [],
       folderOf: id => record.devices.find(device => device.id === id)?.pathHint,
       isOwn: ({ home }) => home?.node === name,
     }))

@@ -47,7 +47,9 @@ async function world() {
   const record = must(await readSharedRecord(metadata), "the store has a record")
   const unreached = new Set<DeviceId>()
   const reconciling = new Reconciling({
-    ...{ clock, log: telemetry.log, metadata },
+    clock,
+    log: telemetry.log,
+    metadata,
     records: new SharedRecordManager(metadata, clock, telemetry.log, record),
     reconciliation: store.reconciliation(metadata),
     isReached: id => !unreached.has(id),

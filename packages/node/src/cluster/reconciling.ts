@@ -76,8 +76,11 @@ export class Reconciling implements BackgroundService {
     const rows = this.found.flatMap(each => ("uploadId" in each || each.outcome !== "putBack" ? [] : [each]))
     const count = (outcome: ReconcileEntry["outcome"]) => this.found.filter(each => each.outcome === outcome).length
     return {
-      ...{ phase: this.phase, progress: reconciliation.progress },
-      ...{ putBack: count("putBack") - rows.length, listed: count("listed"), missing: count("missing") },
+      phase: this.phase,
+      progress: reconciliation.progress,
+      putBack: count("putBack") - rows.length,
+      listed: count("listed"),
+      missing: count("missing"),
       ...reconciledSums(rows, reconciliation.counts),
       ...(halt === undefined ? {} : { halt: halt.reason }),
       ...(this.planned === undefined ? {} : { confirmBy: confirmationOf(this.planned) }),

@@ -31,17 +31,25 @@ const noSignal = new AbortController().signal
 
 /** An outcome that tells who made the visit. */
 const outcomeBy = (number: number, partition: number): RepairOutcome => ({
-  ...{ writtenShards: number, writtenBytes: 7, isFull: false, isWaiting: false, left: undefined },
-  ...{
-    passedOver: new Set([UPLOAD]),
-    unreadable: new Set(),
-    unreadableUploads: [],
-    unreferenced: [],
-    abandoned: new Set(),
-  },
+  writtenShards: number,
+  writtenBytes: 7,
+  isFull: false,
+  isWaiting: false,
+  left: undefined,
+
+  passedOver: new Set([UPLOAD]),
+  unreadable: new Set(),
+  unreadableUploads: [],
+  unreferenced: [],
+  abandoned: new Set(),
   count: {
-    ...{ partition, bytesByPolicy: new Map([["ec:4+2", 5]]), misplaced: new Map(), lackingOn: new Set([D1]) },
-    ...{ perhapsLackingOn: new Set(), unrebuildableOn: new Set(), singles: 0 },
+    partition,
+    bytesByPolicy: new Map([["ec:4+2", 5]]),
+    misplaced: new Map(),
+    lackingOn: new Set([D1]),
+    perhapsLackingOn: new Set(),
+    unrebuildableOn: new Set(),
+    singles: 0,
   },
 })
 
@@ -67,7 +75,8 @@ class RepairWorld {
 
   private constructor() {
     const own: RepairWorkers = {
-      ...{ count: 1, takingPart: 1 },
+      count: 1,
+      takingPart: 1,
       visit: async ({ partition }) => {
         this.calls.push(`n1 ${partition}`)
         return outcomeBy(1, partition)
@@ -125,14 +134,12 @@ class RepairWorld {
   visit(number: number, slots: readonly DeviceId[], by?: Incarnation, signal = noSignal): Promise<RepairOutcome> {
     const partition = parsePartitionId(number)
     const order: VisitOrder = {
-      ...{
-        partition,
-        layoutVersion: this.layoutVersion,
-        offline: [],
-        longPassedOver: new Set([UPLOAD]),
-        slots,
-        by,
-      },
+      partition,
+      layoutVersion: this.layoutVersion,
+      offline: [],
+      longPassedOver: new Set([UPLOAD]),
+      slots,
+      by,
     }
     return this.workers.visit(order, signal)
   }

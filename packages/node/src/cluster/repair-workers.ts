@@ -40,7 +40,9 @@ const REPAIR_CALL_LIMITS = {
 } as const
 
 const REPAIR_VISIT: RpcMethod<RepairVisit, undefined> = {
-  ...{ number: REPAIR_VISIT_CALL, name: "repairVisit", changes: true },
+  number: REPAIR_VISIT_CALL,
+  name: "repairVisit",
+  changes: true,
   request: { encode: encodeRepairVisit, decode: decodeRepairVisit },
   response: { encode: () => new Uint8Array(0), decode: () => undefined },
 }

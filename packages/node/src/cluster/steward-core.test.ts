@@ -109,7 +109,9 @@ test("the reports of a node count only while it writes heartbeats", () => {
   /** c and d wrote that they cannot reach a, and died. */
   const observe = (nowMs: number): boolean => {
     const rowOf = (name: NodeName, i: number) => ({
-      ...{ name, incarnation: parseIncarnation(i + 1), beat: i < 2 ? nowMs : 1 },
+      name,
+      incarnation: parseIncarnation(i + 1),
+      beat: i < 2 ? nowMs : 1,
       unreachable: i >= 2 ? names.slice(0, 1) : [],
     })
     silences.observe(names.map(rowOf), live, nowMs)

@@ -132,7 +132,13 @@ function configIn(reader: SettingReader): ServeConfig {
   checkCluster(reader)
   if (encryptAtRest) checkKeyApart(reader)
   return {
-    ...{ dataFolders, cluster, matrix, metaCopies, encryptAtRest, masterKeyFile, haste },
+    dataFolders,
+    cluster,
+    matrix,
+    metaCopies,
+    encryptAtRest,
+    masterKeyFile,
+    haste,
     policy: reader.optional("redundancy", (text, where) => parseRedundancy(text, where, matrix)),
     blockBytes: reader.optional("blockSize", parseBlockSize),
     scrubDays: reader.required("scrubDays", count(1, 3650)),
@@ -243,22 +249,23 @@ function websiteOf(reader: SettingReader): WebsiteConfig | undefined {
 }
 
 const KEYSTONE_ROLES = [
-  ...(["swiftOperatorRole", "swiftReaderRole"] as const),
-  ...(["swiftResellerAdminRole", "swiftResellerReaderRole", "swiftServiceRole"] as const),
+  "swiftOperatorRole",
+  "swiftReaderRole",
+  "swiftResellerAdminRole",
+  "swiftResellerReaderRole",
+  "swiftServiceRole",
 ] as const
 const KEYSTONE_OPERATORS = ["admin", "member"]
 const KEYSTONE_READERS = ["reader"]
 const KEYSTONE_SERVICES = ["service"]
 
 const ONLY_WITH_SWIFT = [
-  ...([
-    "swiftAllowSha1",
-    "swiftKeystone",
-    "swiftInfoKey",
-    "swiftHideInfo",
-    "swiftServiceAccounts",
-    "swiftSyncRealms",
-  ] as const),
+  "swiftAllowSha1",
+  "swiftKeystone",
+  "swiftInfoKey",
+  "swiftHideInfo",
+  "swiftServiceAccounts",
+  "swiftSyncRealms",
 ] as const
 
 function swiftOf(
@@ -288,7 +295,11 @@ function swiftOf(
   const syncRealms = reader.optional("swiftSyncRealms", fileIn(reader))
   return (
     listen && {
-      ...{ listen, allowSha1, serviceAccounts, info, syncRealms },
+      listen,
+      allowSha1,
+      serviceAccounts,
+      info,
+      syncRealms,
       keystone: keystone === "" ? undefined : keystone,
     }
   )

@@ -181,7 +181,9 @@ async function nodesOf(count: number) {
     const records = new SharedRecordManager(rows, clock, log, first)
     const raised: number[] = []
     const store = {
-      ...{ records, masterKey: MASTER_KEY, refresh: () => records.refresh() },
+      records,
+      masterKey: MASTER_KEY,
+      refresh: () => records.refresh(),
       raiseFormatEpoch: async (formatEpoch: number) => void raised.push(formatEpoch),
     }
     const epochs = new RecordEpochKeys({ clock, random: new SimRandom(i), log }, store)

@@ -17,8 +17,13 @@ const record: ControlRecord = {
   ...shared,
   tablets: [
     {
-      ...{ id: parseTabletId(1), epoch: parseEpoch(1), replicas: [], learners: [] },
-      ...{ start: rowKeyOf(""), end: undefined, more: [] },
+      id: parseTabletId(1),
+      epoch: parseEpoch(1),
+      replicas: [],
+      learners: [],
+      start: rowKeyOf(""),
+      end: undefined,
+      more: [],
     },
   ],
 }

@@ -13,7 +13,10 @@ const epochOf = (number: number) => ({ number, createdMs: 1, sealed: new Uint8Ar
 const withEpochs = (generation: number, numbers: readonly number[], masterKeyNumber = 1): ControlRecord => ({
   ...recordOf(generation, [1, 2]),
   keyring: {
-    ...{ masterKeyNumber, previous: undefined, atRest: undefined, materials: [] },
+    masterKeyNumber,
+    previous: undefined,
+    atRest: undefined,
+    materials: [],
     epochs: numbers.map(epochOf),
   },
 })

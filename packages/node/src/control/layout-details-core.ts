@@ -24,7 +24,12 @@ export function layoutDetails(record: ControlRecord, layout: LayoutReport): Layo
   const fair = fairSlots(layoutOf(record.layout), layoutDevices(record.devices))
   const share = ({ slots, total }: Shares, id: DeviceId): number => (slots.get(id) ?? 0) / total
   const devices = record.devices.map(({ id, pathHint: path, state, weight, home }): DeviceShare => ({
-    ...{ id, path, state, weight, slots: now.slots.get(id) ?? 0, share: share(now, id) },
+    id,
+    path,
+    state,
+    weight,
+    slots: now.slots.get(id) ?? 0,
+    share: share(now, id),
     ...optionally(fair?.get(id)),
     ...(before === undefined ? {} : { shareBefore: share(before, id) }),
     ...(home === undefined ? {} : { node: home.node, machine: home.machine }),

@@ -34,7 +34,8 @@ function risks(change: StoreChange, before: ControlRecord, buckets = BUCKETS) {
 }
 
 const redundancy = (policy: string, name?: string): StoreChange => ({
-  ...{ kind: "setRedundancy", policy: parsePolicy(policy) },
+  kind: "setRedundancy",
+  policy: parsePolicy(policy),
   bucket: name === undefined ? undefined : parseBucketName(name),
 })
 
@@ -76,7 +77,8 @@ test("of many buckets the first hundred are listed, and the others counted", () 
 })
 
 const setClass = (policy?: string): StoreChange => ({
-  ...{ kind: "setClass", storageClass: "STANDARD_IA" },
+  kind: "setClass",
+  storageClass: "STANDARD_IA",
   policy: policy === undefined ? undefined : parsePolicy(policy),
 })
 

@@ -25,7 +25,10 @@ export interface LockedRisks {
 }
 
 const UNKNOWN_FACTS: PreviewFacts = {
-  ...{ policies: [], lacking: new Map(), misplacedGroups: [], bytesPerSecond: 1 },
+  policies: [],
+  lacking: new Map(),
+  misplacedGroups: [],
+  bytesPerSecond: 1,
   diskOf: id => id,
 }
 

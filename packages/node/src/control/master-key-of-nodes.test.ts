@@ -73,7 +73,9 @@ class Node {
     const { records, keys } = this
     followMasterKey(records, keys, reason => void this.lost.push(reason))
     const store = {
-      ...{ records, refresh: () => records.refresh(), raiseFormatEpoch: async () => undefined },
+      records,
+      refresh: () => records.refresh(),
+      raiseFormatEpoch: async () => undefined,
       get masterKey() {
         return keys.current
       },

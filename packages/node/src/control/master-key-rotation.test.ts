@@ -57,7 +57,8 @@ class World {
     const epochs = new RecordEpochKeys(
       { clock, random, log },
       {
-        ...{ records, refresh: undefined },
+        records,
+        refresh: undefined,
         raiseFormatEpoch: async epoch => void (await Promise.all(devices.map(each => each.raiseFormatEpoch(epoch)))),
         get masterKey() {
           return keys.current

@@ -79,7 +79,8 @@ export class NamedKeyStore {
   duringHalt(shared: SharedMetadata) {
     const { duringHalt: metadata } = shared
     const known = {
-      ...{ run: metadata.run.bind(metadata), known: metadata.ask.bind(metadata) },
+      run: metadata.run.bind(metadata),
+      known: metadata.ask.bind(metadata),
       get generation() {
         return shared.generation
       },

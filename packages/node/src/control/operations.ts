@@ -120,17 +120,15 @@ const ORPHANS = "orphans"
 const PENDING_SHOWN_MAX = 500
 /** Jobs that the store can do without for a while: their pause is in the control record. */
 const pausableJobs = (): readonly string[] => [
-  ...[
-    REPAIR,
-    SCRUB,
-    ORPHANS,
-    "reencode",
-    "compaction",
-    "integrity-audit",
-    "metadata-backup",
-    "encrypt",
-    "encrypt-files",
-  ],
+  REPAIR,
+  SCRUB,
+  ORPHANS,
+  "reencode",
+  "compaction",
+  "integrity-audit",
+  "metadata-backup",
+  "encrypt",
+  "encrypt-files",
   ...jobsOfFeatures().flatMap(({ name, isPausable }) => (isPausable === true ? [name] : [])),
 ]
 
@@ -460,7 +458,11 @@ export class EngineOperations implements StoreOperations {
     const names = await this.engine.services.buckets.namesOf(shown.map(({ owner }) => owner.bucketId))
     return {
       uploads: shown.map(({ uploadId: upload, owner, blocks, bytes, removableInMs }, at) => ({
-        ...{ upload, bucket: names[at], key: textOfObjectKey(owner.key), blocks, bytes },
+        upload,
+        bucket: names[at],
+        key: textOfObjectKey(owner.key),
+        blocks,
+        bytes,
         removableMs: removableInMs === Infinity ? undefined : Math.ceil(this.clock.wallMs() + removableInMs),
       })),
       more: found.length - shown.length,
@@ -530,7 +532,10 @@ function newDiskOf(
   const isBeside = (device: ControlDevice): boolean =>
     device.home?.machine === home?.machine && device.home?.zone === home?.zone
   return {
-    ...{ path, disk, systemDisk, weight: deviceOf(after, id).weight },
+    path,
+    disk,
+    systemDisk,
+    weight: deviceOf(after, id).weight,
     isReplacement: before.devices.some(device => !after.devices.some(each => each.id === device.id)),
     otherDisks: before.devices.filter(isBeside).map(device => device.home?.disk ?? diskOf(device.id)),
     otherWeights: before.devices.map(({ weight }) => weight),

@@ -11,8 +11,12 @@ const drain = { kind: "drainDevice", id: parseDeviceId("0123456789abcdef") } as 
 const add = { kind: "addDevice", path: "/mnt/new", weight: undefined } as const
 const disk: NewDisk = {
   isReplacement: false,
-  ...{ path: "/mnt/new", disk: "new", systemDisk: "system", otherDisks: ["a", "b"] },
-  ...{ weight: 1, otherWeights: [1, 1.5] },
+  path: "/mnt/new",
+  disk: "new",
+  systemDisk: "system",
+  otherDisks: ["a", "b"],
+  weight: 1,
+  otherWeights: [1, 1.5],
 }
 const added = (of: Partial<NewDisk>) => notesOf(add, SAME, step("replica:2", "replica:2"), { ...disk, ...of })
 

@@ -49,7 +49,11 @@ async function openN1(store: ControlRecord) {
     openEngine(
       { ...seams, checkpoints: new CheckpointExecutor(() => disk, stores, random) },
       {
-        ...{ folders, record, incarnation, masterKeys: new MasterKeys(new Uint8Array(32)), deviceOptions: {} },
+        folders,
+        record,
+        incarnation,
+        masterKeys: new MasterKeys(new Uint8Array(32)),
+        deviceOptions: {},
         node: { name: N1, metadata, records, joining: [] },
         root: { accountId: parseAccountId("root"), accessKeyId: parseAccessKeyId("ROOT"), secret: "s", createdMs: 0 },
       },
@@ -58,7 +62,10 @@ async function openN1(store: ControlRecord) {
   const n2 = metadata.join("n2")
   const elsewhere = recordsOf(n2)
   return {
-    ...{ engine, records, n2, released },
+    engine,
+    records,
+    n2,
+    released,
     /** Another node changes the record, and this one reads it. */
     changedElsewhere: async (decide: (record: ControlRecord) => ControlRecord) => {
       await elsewhere.change("elsewhere", decide)
@@ -75,10 +82,18 @@ async function openN1(store: ControlRecord) {
 
 const unused = (): never => assert.fail("no shard is used")
 const remote = (id: DeviceId, isWritable: boolean): ShardDevice => ({
-  ...{ id, isWritable },
+  id,
+  isWritable,
   volumes: {
-    ...{ append: unused, read: unused, fetch: unused, headerOf: unused, remove: unused, has: unused },
-    ...{ markSuspect: unused, indexed: unused, refusing: undefined },
+    append: unused,
+    read: unused,
+    fetch: unused,
+    headerOf: unused,
+    remove: unused,
+    has: unused,
+    markSuspect: unused,
+    indexed: unused,
+    refusing: undefined,
   },
 })
 

@@ -9,8 +9,14 @@ export const STORE = parseStoreId("0123456789abcdef0123456789abcdef")
 export const idOf = (n: number): DeviceId => parseDeviceId(n.toString(16).padStart(16, "0"))
 
 export const deviceEntry = (n: number, state: ControlDevice["state"] = "active"): ControlDevice => ({
-  ...{ id: idOf(n), weight: 1, pathHint: `/d${n}`, isMountPoint: true },
-  ...{ state, stateSinceMs: 0, capacityBytes: 0, more: [] },
+  id: idOf(n),
+  weight: 1,
+  pathHint: `/d${n}`,
+  isMountPoint: true,
+  state,
+  stateSinceMs: 0,
+  capacityBytes: 0,
+  more: [],
 })
 
 export const recordOf = (generation: number, numbers: readonly number[]): ControlRecord => ({

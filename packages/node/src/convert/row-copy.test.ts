@@ -37,7 +37,9 @@ function contentOf(metadata: MemoryMetadata, families: readonly Family[] = COPIE
 
 const rowsIn = (metadata: MemoryMetadata, family: Family): readonly EntryWrite[] =>
   Array.from(metadata.committed.range(family, { start: rowKeyOf(""), end: END }), ([key, { value }]) => ({
-    ...{ family, key, value },
+    family,
+    key,
+    value,
   }))
 
 class Source {
@@ -91,7 +93,9 @@ test("rows of every family are in the target as they are, also those that change
 test("the store's clock is copied, also while it goes on", async () => {
   const [source, target] = [new MemoryMetadata(), new MemoryMetadata()]
   const clockOf = (ms: number): EntryWrite => ({
-    ...{ family: "clock", key: rowKeyOf("store"), value: Uint8Array.from(encodeStoreClock(ms)) },
+    family: "clock",
+    key: rowKeyOf("store"),
+    value: Uint8Array.from(encodeStoreClock(ms)),
   })
   const [first, later] = [clockOf(1_800_000_000_000), clockOf(1_900_000_000_000)]
   await source.run(new CopyRows([first]))

@@ -34,11 +34,18 @@ const foldersOf = ({ devices }: ControlRecord) => devices.map(({ id }, at) => ({
 
 const inspectionsOf = (record: ControlRecord): readonly FolderInspection[] =>
   foldersOf(record).map(({ id, path }) => ({
-    ...{ path, isMountPoint: true },
+    path,
+    isMountPoint: true,
     content: {
-      ...{ kind: "device", record, isUnused: false },
+      kind: "device",
+      record,
+      isUnused: false,
       superblock: {
-        ...{ storeId: record.storeId, deviceId: id, incarnation: parseIncarnation(7), createdMs: 0, formatEpoch: 1 },
+        storeId: record.storeId,
+        deviceId: id,
+        incarnation: parseIncarnation(7),
+        createdMs: 0,
+        formatEpoch: 1,
       },
     },
   }))

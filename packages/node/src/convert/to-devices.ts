@@ -214,7 +214,10 @@ async function fillReplicas(
     for (const owner of holders) stacks.push(await openOwned(seams, spaces, owner))
     services = supervise(
       stacks.flatMap(({ backgroundServices }) => backgroundServices),
-      ...([clock, random, log, over.signal] as const),
+      clock,
+      random,
+      log,
+      over.signal,
     )
     await copyTo(stacks, source, since, onProgress)
     for (const { checkpointer } of stacks) await checkpointer.checkpoint()

@@ -287,7 +287,10 @@ async function openMetadata(
   const contained = containedSequence(metadataStore)
   const isShort = (): boolean => space.isFull
   const log = await openLog(disk, folders.log, place.id, {
-    ...{ known: contained, isShort, cipher, ...(guard && { guard }) },
+    known: contained,
+    isShort,
+    cipher,
+    ...(guard && { guard }),
     ...(fillStepBytes !== undefined && { fillStepBytes }),
   })
   opened.defer(() => log.close())

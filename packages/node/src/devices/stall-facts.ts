@@ -14,7 +14,9 @@ interface FollowedStore {
 /** From now on the devices that are open are judged by the record. */
 export function followStore(stalls: Stalls, { record, devices, policies, isOwn }: FollowedStore): void {
   stalls.follow(() => ({
-    ...{ record: record(), policies: policies(), isOwn },
+    record: record(),
+    policies: policies(),
+    isOwn,
     folderOf: id => {
       const stack = devices.find(id)
       return stack?.disk.suspect === undefined ? stack?.place.path : undefined

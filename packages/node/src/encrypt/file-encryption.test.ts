@@ -48,8 +48,12 @@ class World {
     metadata: this.metadata(),
     encrypt: {
       report: () => ({
-        ...{ doneBytes: 63, totalBytes: 100, unsealedFound: this.isDone ? 0 : 1, isDone: this.isDone },
-        ...{ troubles: [TROUBLE], troubleCount: 200 },
+        doneBytes: 63,
+        totalBytes: 100,
+        unsealedFound: this.isDone ? 0 : 1,
+        isDone: this.isDone,
+        troubles: [TROUBLE],
+        troubleCount: 200,
       }),
     },
     orphans: this.orphans(),

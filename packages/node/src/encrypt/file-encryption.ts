@@ -62,8 +62,11 @@ interface Wait {
 }
 
 const newWait = (): Wait => ({
-  ...{ backups: 0, order: undefined },
-  ...{ walk: undefined, position: undefined, batches: undefined },
+  backups: 0,
+  order: undefined,
+  walk: undefined,
+  position: undefined,
+  batches: undefined,
 })
 
 export class FileEncryption implements Job {

@@ -131,7 +131,11 @@ export class Erasures implements Job, BackgroundService {
   private reportOf({ id, name, sinceMs, epoch, versions, uploads }: BucketErasure): ErasureReport {
     const { devices } = this.store.records.record
     return {
-      ...{ bucket: name, bucketId: id, sinceMs, versions, uploads },
+      bucket: name,
+      bucketId: id,
+      sinceMs,
+      versions,
+      uploads,
       keysReplaced: !this.hasKeys(epoch),
       devices: this.unconfirmed(epoch).map(deviceId => {
         const device = devices.find(each => each.id === deviceId)

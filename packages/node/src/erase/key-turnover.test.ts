@@ -39,8 +39,15 @@ const S3 = { mode: "s3" } as const
 
 function plantBucket(rows: SharedMemory, id: BucketId): void {
   const record = {
-    ...{ id, name: parseBucketName(`bucket-${id}`), owner: parseAccountId("root"), createdMs: 1, location: "" },
-    ...({ versioning: "never", state: "open", settingsVersion: 1, settings: [] } as const),
+    id,
+    name: parseBucketName(`bucket-${id}`),
+    owner: parseAccountId("root"),
+    createdMs: 1,
+    location: "",
+    versioning: "never" as const,
+    state: "open" as const,
+    settingsVersion: 1,
+    settings: [],
   }
   rows.plant("buckets", bucketRowKey(id), encodeBucket(record))
 }

@@ -180,8 +180,14 @@ export class KeyTurnover {
 }
 
 const newPass = (epochMax: number, reconciliations: number): Pass => ({
-  ...{ epochMax, reconciliations, from: FIRST, found: 0, isOver: false },
-  ...{ dueMs: undefined, isRepeated: false, order: undefined },
+  epochMax,
+  reconciliations,
+  from: FIRST,
+  found: 0,
+  isOver: false,
+  dueMs: undefined,
+  isRepeated: false,
+  order: undefined,
 })
 
 interface Removal {

@@ -233,7 +233,9 @@ export class CheckpointThreads implements CheckpointRunner {
     }
     return new Promise((resolve, reject) => {
       slot.waiting.push({
-        ...{ deviceId, work, reject },
+        deviceId,
+        work,
+        reject,
         resolve: answer => resolve(parseCheckpointAnswer(kind, answer)),
       })
       this.pump(slot)

@@ -76,7 +76,9 @@ export function sealSecrets({ masterKey, keyInRecord, root, adminToken }: StoreS
   const { accountId, accessKeyId, createdMs, secret } = root
   return encodeStoreSecrets({
     masterKey: keyInRecord ? masterKey : undefined,
-    ...{ accountId, accessKeyId, createdMs },
+    accountId,
+    accessKeyId,
+    createdMs,
     rootSecret: sealSecret(masterKey, ROOT_PURPOSE, secret, random),
     adminToken: sealSecret(masterKey, TOKEN_PURPOSE, adminToken, random),
   })

@@ -43,12 +43,27 @@ function storeOf(count: number, isMountPoint = true): ControlRecord {
   )
   const replicas = ids.slice(0, defaultMetaCopies(count, policy)).map(id => ({ id, since }))
   const devices = ids.map((id, i) => ({
-    ...{ id, weight: 1, pathHint: pathOf(i + 1), isMountPoint },
-    ...{ state: "active" as const, stateSinceMs: 0, capacityBytes: 0, more: [] },
+    id,
+    weight: 1,
+    pathHint: pathOf(i + 1),
+    isMountPoint,
+    state: "active" as const,
+    stateSinceMs: 0,
+    capacityBytes: 0,
+    more: [],
   }))
   const record: ControlRecord = {
-    ...{ storeId: STORE, generation: 5, devices, policy, isPolicyAutomatic: true, policyVersion: 1 },
-    ...{ blockBytes: 4 * MIB, metaCopies: replicas.length, region: "", secrets: new Uint8Array(0), more: [] },
+    storeId: STORE,
+    generation: 5,
+    devices,
+    policy,
+    isPolicyAutomatic: true,
+    policyVersion: 1,
+    blockBytes: 4 * MIB,
+    metaCopies: replicas.length,
+    region: "",
+    secrets: new Uint8Array(0),
+    more: [],
     tablets: [
       { id: FIRST_TABLET, epoch: since, replicas, learners: [], start: rowKeyOf(""), end: undefined, more: [] },
     ],
@@ -72,16 +87,20 @@ const device = (n: number, record: ControlRecord | undefined, storeId = STORE, i
   path: pathOf(n),
   isMountPoint: true,
   content: {
-    ...{ kind: "device", record, isUnused },
+    kind: "device",
+    record,
+    isUnused,
     superblock: { storeId, deviceId: idOf(n), incarnation: parseIncarnation(1), createdMs: 0, formatEpoch: 1 },
   },
 })
 const empty = (n: number, isMountPoint = true): FolderInspection => ({
-  ...{ path: pathOf(n), isMountPoint },
+  path: pathOf(n),
+  isMountPoint,
   content: { kind: "empty" },
 })
 const remains = (n: number, record: ControlRecord, isEmptied: boolean): FolderInspection => ({
-  ...{ path: pathOf(n), isMountPoint: true },
+  path: pathOf(n),
+  isMountPoint: true,
   content: { kind: "remains", record, isEmptied },
 })
 const absent = (n: number): FolderInspection => ({ path: pathOf(n), isMountPoint: false, content: { kind: "absent" } })
@@ -331,7 +350,8 @@ test("a device without the incarnation of the record is an old image, unless it 
 test("a broken folder counts as missing, and is reported; alone it is the error", () => {
   const record = storeOf(3)
   const broken: FolderInspection = {
-    ...{ path: pathOf(3), isMountPoint: false },
+    path: pathOf(3),
+    isMountPoint: false,
     content: { kind: "broken", failure: fail("deviceFailed", { path: pathOf(3), code: "EIO" }) },
   }
   const plan = planOf([device(1, record), device(2, record), broken])

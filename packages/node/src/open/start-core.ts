@@ -240,7 +240,9 @@ function emptyFolders(
 }
 
 const replacementOf = (old: ControlDevice, { path, isMountPoint, content }: FolderInspection): Replacement => ({
-  ...{ old, path, isMountPoint },
+  old,
+  path,
+  isMountPoint,
   begun: content.kind === "device" ? content.superblock : undefined,
 })
 

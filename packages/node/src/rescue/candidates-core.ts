@@ -106,7 +106,12 @@ function packedCandidate({ version, ranges, place }: PackGroup, facts: KeyFacts)
   const details = packFoundDetails({ headers: contentType === "" ? {} : { contentType }, userMetadata, tags: [] })
   const unknown = { noteOf: undefined, checksum: undefined, sealing: undefined }
   const planned: PlannedVersion = {
-    ...{ ...probable(facts), ...unknown, details, lock, storageClass, sizeBytes: range.lengthBytes },
+    ...probable(facts),
+    ...unknown,
+    details,
+    lock,
+    storageClass,
+    sizeBytes: range.lengthBytes,
     content: { kind: "packed", range },
     reportEntry: { uploadId: range.body.extent.uploadId, notes: [ONLY_NEEDLES, "it was in a pack"] },
   }

@@ -21,7 +21,11 @@ const policy = parsePolicy("ec:2+1")
 const shardsOf = (generation: number, lengthBytes: number, blocks: readonly number[]): CatalogedShard[] =>
   blocks.flatMap(block =>
     [0, 1, 2].map(slot => ({
-      ...{ folder: slot, block, generation, slot, policy },
+      folder: slot,
+      block,
+      generation,
+      slot,
+      policy,
       place: { volume: 1, offsetBytes: 0, headerBytes: 0, bodyBytes: 0 },
       blockLengthBytes: Math.min(BLOCK_BYTES, lengthBytes - block * BLOCK_BYTES),
     })),
@@ -33,7 +37,13 @@ const born = { multipartId: undefined, plannedLengthBytes: PLAIN_BYTES }
 const plainOnly: CatalogedUpload = { uploadId, part: 0, latest: 0, born }
 const both: CatalogedUpload = { ...plainOnly, sealed: { from: 2, lengthBytes: STORED_BYTES, sealedAs: uploadId } }
 const plainRow: Extent = {
-  ...{ uploadId, part: 0, lengthBytes: PLAIN_BYTES, blockBytes: BLOCK_BYTES, policy, generation: 0, exceptions: [] },
+  uploadId,
+  part: 0,
+  lengthBytes: PLAIN_BYTES,
+  blockBytes: BLOCK_BYTES,
+  policy,
+  generation: 0,
+  exceptions: [],
 }
 const sealedRow: Extent = { ...plainRow, lengthBytes: STORED_BYTES, generation: 2, isSealed: true }
 

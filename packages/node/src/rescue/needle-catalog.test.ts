@@ -11,10 +11,14 @@ import { NeedleCatalog } from "./needle-catalog.js"
 const uploadId = parseUploadId("ab".repeat(16))
 const place = { volume: 1, offsetBytes: 4 * KIB, headerBytes: 100, bodyBytes: KIB }
 const shard = (generation: number, slot: number): ShardHeader => ({
-  ...{ kind: "shard", bodyBytes: KIB, checksums: new Uint8Array(8), recoveryHeader: undefined },
+  kind: "shard",
+  bodyBytes: KIB,
+  checksums: new Uint8Array(8),
+  recoveryHeader: undefined,
   id: { partition: parsePartitionId(0), uploadId, part: 0, block: 0, generation, slot },
   owner: { bucketId: parseBucketId(1), key: objectKeyOfText("key") },
-  ...{ policy: parsePolicy("ec:2+1"), blockLengthBytes: KIB },
+  policy: parsePolicy("ec:2+1"),
+  blockLengthBytes: KIB,
 })
 
 test("a shard is in the folder in which it was found, however many there are", () => {
@@ -47,14 +51,13 @@ test("the newest secret of a bucket with object lock is taken, whichever upload 
     const { id, ...rest } = shard(0, 0)
     const sealing = { key: { mode: "s3" }, secret: 1, salt: new Uint8Array(16) } as const
     const recoveryHeader = encodeRecoveryHeader({
-      ...{
-        bucket: parseBucketName("locked"),
-        contentType: "",
-        userMetadata: [],
-        plannedLengthBytes: KIB,
-        multipartId: "",
-      },
-      ...{ lock, sealed: { sealing, epoch, sealedSecret: Uint8Array.of(epoch) } },
+      bucket: parseBucketName("locked"),
+      contentType: "",
+      userMetadata: [],
+      plannedLengthBytes: KIB,
+      multipartId: "",
+      lock,
+      sealed: { sealing, epoch, sealedSecret: Uint8Array.of(epoch) },
     })
     return { ...rest, id: { ...id, uploadId: parseUploadId(first.repeat(16)) }, recoveryHeader }
   }

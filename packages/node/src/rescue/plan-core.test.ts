@@ -13,18 +13,30 @@ const hex = (number: number, digits: number): string => number.toString(16).padS
 const idOf = (incarnation: number, number: number): UploadId =>
   parseUploadId(`${hex(incarnation, 8)}${hex(number, 8)}${hex(0, 16)}`)
 const upload = (incarnation: number, number: number): CatalogedUpload => ({
-  ...{ uploadId: idOf(incarnation, number), part: 0, latest: 0 },
+  uploadId: idOf(incarnation, number),
+  part: 0,
+  latest: 0,
   born: { multipartId: undefined, plannedLengthBytes: KIB },
 })
 
 const extentOf = (uploadId: UploadId) => ({
-  ...{ uploadId, part: 0, lengthBytes: KIB, blockBytes: KIB, generation: 0, exceptions: [] },
+  uploadId,
+  part: 0,
+  lengthBytes: KIB,
+  blockBytes: KIB,
+  generation: 0,
+  exceptions: [],
   policy: parsePolicy("ec:2+1"),
 })
 
 const facts = (uploads: readonly CatalogedUpload[], given: Partial<KeyFacts> = {}): KeyFacts => ({
-  ...{ known: undefined, uploads, isSnapshotComplete: true, isShared: true, isAllHere: true },
-  ...{ decidedBelow: undefined, versioning: "never" },
+  known: undefined,
+  uploads,
+  isSnapshotComplete: true,
+  isShared: true,
+  isAllHere: true,
+  decidedBelow: undefined,
+  versioning: "never",
   bodyOf: uploadId => ({ kind: "whole", shards: [], extent: extentOf(uploadId) }),
   ...given,
 })
@@ -60,7 +72,9 @@ test("versions of several nodes are all written, and their order is reported as 
 
 const multipartId = parseMultipartId("multipart")
 const partOf = (incarnation: number, number: number): CatalogedUpload => ({
-  ...{ uploadId: idOf(incarnation, number), part: 1, latest: 0 },
+  uploadId: idOf(incarnation, number),
+  part: 1,
+  latest: 0,
   born: { multipartId, plannedLengthBytes: KIB },
 })
 /** A snapshot with this upload as the first part of an upload that had not ended. */

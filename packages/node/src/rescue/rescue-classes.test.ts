@@ -14,8 +14,14 @@ const ALL = [1, 2, 3, 4]
 const put = (store: DoomedStore, bucket: Bucket, key: string, storageClass: StorageClass, sizeBytes: number) =>
   store.machine.clock.runUntil(
     store.services.objects.put({
-      ...{ bucket, key: objectKeyOfText(key), attributes: { headers: {}, userMetadata: [] }, tags: [] },
-      ...{ conditions: {}, storageClass, body: sourceOf(store.bytes(sizeBytes)), signal: noSignal },
+      bucket,
+      key: objectKeyOfText(key),
+      attributes: { headers: {}, userMetadata: [] },
+      tags: [],
+      conditions: {},
+      storageClass,
+      body: sourceOf(store.bytes(sizeBytes)),
+      signal: noSignal,
     }),
   )
 

@@ -9,8 +9,15 @@ import type { RescuedKey } from "./target.js"
 
 const id = parseKmsKeyId("01234567-89ab-4def-8123-456789abcdef")
 const key: KmsKeyRecord = {
-  ...{ id, accountId: parseAccountId("former"), description: "payroll", policy: "{}", tags: [] },
-  ...{ state: "enabled", deletionMs: undefined, rotation: undefined, external: undefined },
+  id,
+  accountId: parseAccountId("former"),
+  description: "payroll",
+  policy: "{}",
+  tags: [],
+  state: "enabled",
+  deletionMs: undefined,
+  rotation: undefined,
+  external: undefined,
   versions: [{ createdMs: 5, isOnDemand: false }],
 }
 

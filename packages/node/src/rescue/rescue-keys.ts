@@ -52,7 +52,8 @@ function restored(row: KmsKeyRecord, materials: readonly Uint8Array[]): KmsKeyRe
   // Rotations since the snapshot, at unknown times.
   const later = materials.slice(row.versions.length).map(() => ({ createdMs, isOnDemand: false }))
   return {
-    ...{ ...row, versions: [...row.versions, ...later] },
+    ...row,
+    versions: [...row.versions, ...later],
     ...(isPending && { state: "disabled", deletionMs: undefined }),
   }
 }

@@ -33,7 +33,9 @@ export async function addClasses(
     const problem = await target.addClass(storageClass, policy)
     await onEntry({
       list: problem === undefined ? "certain" : "incomplete",
-      ...{ kind: "class", name: storageClass, isWritten: problem === undefined },
+      kind: "class",
+      name: storageClass,
+      isWritten: problem === undefined,
       notes: problem === undefined ? [] : [`it has no redundancy of its own: ${problem}`],
     })
   }

@@ -18,8 +18,13 @@ const put = (store: DoomedStore, bucket: Bucket, key: string, sizeBytes: number)
   wait(
     store,
     store.services.objects.put({
-      ...{ bucket, key: objectKeyOfText(key), attributes: { headers: {}, userMetadata: [] }, tags: [] },
-      ...{ conditions: {}, body: sourceOf(store.bytes(sizeBytes)), signal: noSignal },
+      bucket,
+      key: objectKeyOfText(key),
+      attributes: { headers: {}, userMetadata: [] },
+      tags: [],
+      conditions: {},
+      body: sourceOf(store.bytes(sizeBytes)),
+      signal: noSignal,
     }),
   )
 
@@ -63,9 +68,20 @@ test("the upload of a kept version counts as referenced, so that it is not taken
   const row = objectRowKey(parseBucketId(1), objectKeyOfText("key"))
   const extent = { uploadId, part: 0, lengthBytes: 100, blockBytes: 4096, policy: parsePolicy("replica:2") }
   const head: VersionHead = {
-    ...{ isMarker: false, isNull: true, hasDetails: false, isShared: false, isLocked: false },
-    ...{ storageClass: "STANDARD", checksumAlgorithm: undefined, checksumType: undefined },
-    ...{ sizeBytes: 100, modifiedMs: 5, order: 5_000, random: new Uint8Array(8), md5: new Uint8Array(16), parts: 0 },
+    isMarker: false,
+    isNull: true,
+    hasDetails: false,
+    isShared: false,
+    isLocked: false,
+    storageClass: "STANDARD",
+    checksumAlgorithm: undefined,
+    checksumType: undefined,
+    sizeBytes: 100,
+    modifiedMs: 5,
+    order: 5_000,
+    random: new Uint8Array(8),
+    md5: new Uint8Array(16),
+    parts: 0,
   }
   const content = { kind: "extent", extent: { ...extent, generation: 0, exceptions: [] } } as const
   const record = { head, content, checksumValue: undefined, details: undefined }

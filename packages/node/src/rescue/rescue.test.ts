@@ -394,8 +394,14 @@ test("a large object is one again, and the list of its segments is whole", async
   const list = store.bytes(200 * KIB)
   const largeObject = { sizeBytes: 9_000_000_000, md5: store.bytes(16), parts: 1000 }
   const request = {
-    ...{ bucket, key: objectKeyOfText("film"), attributes: { headers: {}, userMetadata: [] }, tags: [] },
-    ...{ conditions: {}, largeObject, body: sourceOf(list), signal: noSignal },
+    bucket,
+    key: objectKeyOfText("film"),
+    attributes: { headers: {}, userMetadata: [] },
+    tags: [],
+    conditions: {},
+    largeObject,
+    body: sourceOf(list),
+    signal: noSignal,
   }
   await store.machine.clock.runUntil(store.services.objects.put(request))
   await store.backUp()

@@ -194,7 +194,8 @@ export class Rescue {
     await this.packs.add(catalog, {
       bodyOf: (of, uploadId) => this.bodyOf(of, uploadId, undefined),
       read: body => this.shards.read(body, this.signal, "reader"),
-      ...{ named, decidedBelow: this.snapshot?.isComplete ? this.snapshot.header.decidedBelow : undefined },
+      named,
+      decidedBelow: this.snapshot?.isComplete ? this.snapshot.header.decidedBelow : undefined,
     })
     if (this.packs.left > 0)
       this.notes.push(`${plural(this.packs.left, "pack")} of small objects were not read: there is no memory for more`)
@@ -318,7 +319,9 @@ export class Rescue {
   private addNamedKeys(): Promise<void> {
     const rows = this.snapshot?.facts.namedKeys ?? new Map<KmsKeyId, KmsKeyRecord>()
     const keys = {
-      ...{ source: this.keys, rows, ownerOf: (owner: AccountId) => this.ownerOf(owner) },
+      source: this.keys,
+      rows,
+      ownerOf: (owner: AccountId) => this.ownerOf(owner),
       numberOf: (owner: AccountId) => this.snapshot?.facts.accounts.get(owner)?.number,
     }
     return addNamedKeys(keys, this.target, this.namedList, entry => this.settings.onEntry(entry))
@@ -379,7 +382,8 @@ export class Rescue {
       // An upload whose shards were all removed, or were to be, was deleted, overwritten or aborted.
       uploads: uploads.filter(upload => upload.part !== PACKED_PART && catalog.isKept(upload)),
       packed: this.packs.of({ bucketId, key }),
-      ...{ known, isSnapshotComplete: this.snapshot?.isComplete ?? false },
+      known,
+      isSnapshotComplete: this.snapshot?.isComplete ?? false,
       isAllHere: this.sources.isWhole && this.damages === 0,
       isShared: this.sources.isShared,
       decidedBelow: this.snapshot?.header.decidedBelow,
@@ -510,9 +514,14 @@ export class Rescue {
       this.sums[list].bytes += sizeBytes ?? 0
     }
     await this.settings.onEntry({
-      ...{ list, kind: isMarker ? "deleteMarker" : "object", bucket: bucket.name, key: textOfObjectKey(key) },
+      list,
+      kind: isMarker ? "deleteMarker" : "object",
+      bucket: bucket.name,
+      key: textOfObjectKey(key),
       ...(sizeBytes === undefined || isMarker ? {} : { sizeBytes }),
-      ...{ ...reportEntry, isWritten, notes: [...reportEntry.notes, ...notes] },
+      ...reportEntry,
+      isWritten,
+      notes: [...reportEntry.notes, ...notes],
     })
   }
 
@@ -521,7 +530,9 @@ export class Rescue {
     const { isDryRun } = this.settings
     const of = snapshot && {
       startedAt: new Date(snapshot.header.startedMs).toISOString(),
-      ...{ isComplete: snapshot.isComplete, chunks: snapshot.chunks, records: snapshot.records },
+      isComplete: snapshot.isComplete,
+      chunks: snapshot.chunks,
+      records: snapshot.records,
     }
     const locked = this.lockedNames.length === 0 ? {} : { lockedBuckets: this.lockedNames }
     const counts = { ...rescuedSums(this.counts), deletedSince, superseded, needles, damages, passes }

@@ -103,7 +103,11 @@ const OF_OBJECTS = new Set([
 ])
 
 const partOfExtent = (extent: Extent): PartRecord => ({
-  ...{ partNumber: 1, md5: new Uint8Array(16), modifiedMs: 0, checksumValue: undefined, extent },
+  partNumber: 1,
+  md5: new Uint8Array(16),
+  modifiedMs: 0,
+  checksumValue: undefined,
+  extent,
 })
 
 /** In memory, each of up to 256 parts. What references further ones is reported as incomplete. */

@@ -68,7 +68,14 @@ export async function openSources(
   const isWhole = record !== undefined && record.devices.every(({ id }) => findings.devices.has(id))
   const isShared = record !== undefined && record.tablets.length === 0
   return {
-    ...{ volumes, storeId, record, secrets, cipher, isWhole, isShared, notes },
+    volumes,
+    storeId,
+    record,
+    secrets,
+    cipher,
+    isWhole,
+    isShared,
+    notes,
     masterKeys: masterKeys.filter(key => key !== undefined),
   }
 }

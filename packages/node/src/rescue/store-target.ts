@@ -182,8 +182,15 @@ export class StoreTarget implements RescueTarget {
     const { number } = must(await accounts.getAccount(accountId), "accounts are added before their keys")
     const createdMs = this.seams.clock.wallMs()
     const minimal: KmsKeyRecord = {
-      ...{ id, accountId, description: "", policy: defaultPolicy(number), tags: [] },
-      ...{ state: "enabled", deletionMs: undefined, rotation: undefined, external: undefined },
+      id,
+      accountId,
+      description: "",
+      policy: defaultPolicy(number),
+      tags: [],
+      state: "enabled",
+      deletionMs: undefined,
+      rotation: undefined,
+      external: undefined,
       versions: materials.map(() => ({ createdMs, isOnDemand: false })),
     }
     const { record = minimal, formerNumber = number } = key ?? {}
@@ -380,7 +387,16 @@ export class StoreTarget implements RescueTarget {
     const { details, lock, storageClass, md5, checksum, sizeBytes, largeObject } = version
     const isWhole = checksum?.value !== undefined
     const request = {
-      ...{ bucket, key, details, lock, storageClass, sealed, sizeBytes, md5, largeObject, signal: this.signal },
+      bucket,
+      key,
+      details,
+      lock,
+      storageClass,
+      sealed,
+      sizeBytes,
+      md5,
+      largeObject,
+      signal: this.signal,
       checksum: {
         checksumAlgorithm: isWhole ? checksum.algorithm : undefined,
         checksumType: isWhole ? checksum.type : undefined,

@@ -12,15 +12,28 @@ import type { NodeOfDatabase } from "./contract.js"
 import { databaseTrouble, databaseView, withGoneStandbys } from "./database-core.js"
 
 const STANDBY: StandbyHealth = {
-  ...{ name: "b", state: "streaming", sync: "sync", lagBytes: 100, lagSeconds: 0.2, goneSeconds: undefined },
+  name: "b",
+  state: "streaming",
+  sync: "sync",
+  lagBytes: 100,
+  lagSeconds: 0.2,
+  goneSeconds: undefined,
 }
 const WELL: DatabaseHealth = {
-  ...{ version: "PostgreSQL 15.18", isInRecovery: false, bytes: 1e9, unfrozenTransactions: 150_000_000 },
+  version: "PostgreSQL 15.18",
+  isInRecovery: false,
+  bytes: 1e9,
+  unfrozenTransactions: 150_000_000,
   settings: {
-    ...{ fsync: "on", full_page_writes: "on", synchronous_commit: "on", autovacuum: "on" },
-    ...{ synchronous_standby_names: "ANY 1 (*)", max_slot_wal_keep_size: "-1" },
+    fsync: "on",
+    full_page_writes: "on",
+    synchronous_commit: "on",
+    autovacuum: "on",
+    synchronous_standby_names: "ANY 1 (*)",
+    max_slot_wal_keep_size: "-1",
   },
-  ...{ connectionsMax: 100, connectionsLeft: 40 },
+  connectionsMax: 100,
+  connectionsLeft: 40,
   tables: [
     { name: "lanes", liveRows: 10, deadRows: 2_000, bytes: 8_192, vacuumedSecondsAgo: 30 },
     { name: "rows", liveRows: 10_000_000, deadRows: 200_000, bytes: 1e9, vacuumedSecondsAgo: 3_000 },
@@ -100,7 +113,7 @@ test("settings that lose acknowledged writes are trouble", () => {
 
 test("replication that is off or behind is trouble", () => {
   const standby = (change: Partial<StandbyHealth>): Partial<DatabaseHealth> => ({
-    ...{ settings: { ...WELL.settings, synchronous_standby_names: "" } },
+    settings: { ...WELL.settings, synchronous_standby_names: "" },
     standbys: [{ ...STANDBY, ...change }],
   })
   says(standby({ lagSeconds: 61 }), /^replication: Standby b is 100 B and 1 min behind/)
@@ -170,7 +183,10 @@ test("a standby that disappears stays in the list for a day", () => {
 test("all nodes that say something are shown by name, with the facts that were read last", () => {
   const times = (medianMs: number) => ({ count: 1, medianMs, slowMs: medianMs })
   const says = (medianMs: number, version: string | undefined, healthSecondsAgo: number): ReportedDatabase => ({
-    ...{ commits: times(medianMs), reads: undefined, clock: undefined, healthSecondsAgo },
+    commits: times(medianMs),
+    reads: undefined,
+    clock: undefined,
+    healthSecondsAgo,
     health: version === undefined ? undefined : { ...UNKNOWN_HEALTH, version },
   })
   const others = [

@@ -87,7 +87,8 @@ export function databaseView(
     nodes: all
       .map(({ name, view: { commits, reads, clock } }) => ({ name, commits, reads, clock }))
       .sort((a, b) => (a.name < b.name ? -1 : 1)),
-    ...{ health: newest?.view.health, healthSecondsAgo: newest?.view.healthSecondsAgo ?? 0 },
+    health: newest?.view.health,
+    healthSecondsAgo: newest?.view.healthSecondsAgo ?? 0,
   }
 }
 
@@ -331,7 +332,11 @@ export function withGoneStandbys(
   const gone = before.standbys
     .filter(({ name }) => !connected.has(name))
     .map(({ name, goneSeconds = 0 }): StandbyHealth => ({
-      ...{ name, state: undefined, sync: undefined, lagBytes: undefined, lagSeconds: undefined },
+      name,
+      state: undefined,
+      sync: undefined,
+      lagBytes: undefined,
+      lagSeconds: undefined,
       goneSeconds: goneSeconds + secondsSince,
     }))
     .filter(({ goneSeconds = 0 }) => goneSeconds <= GONE_SHOWN_SECONDS)

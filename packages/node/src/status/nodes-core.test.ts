@@ -9,7 +9,11 @@ const [A, B, C] = [parseNodeName("a1"), parseNodeName("b1"), parseNodeName("c1")
 const STORE = clusterOf(["a1@a:2", "b1@b:2", "c1@c:2"], "ec:2+1")
 const seen = (name: typeof A, of: Partial<SeenNode> = {}, unreachable: readonly (typeof A)[] = []): SeenNode => ({
   row: { name, zone: name.slice(0, 1), machine: name, address: `${name}:7700`, program: "1.0.0", unreachable },
-  ...{ isOver: false, silentMs: 0, outOfReachMs: of.silentMs ?? 0, trouble: undefined, ...of },
+  isOver: false,
+  silentMs: 0,
+  outOfReachMs: of.silentMs ?? 0,
+  trouble: undefined,
+  ...of,
 })
 const DUTIES = [
   { name: "steward", node: "b1" },
@@ -17,7 +21,11 @@ const DUTIES = [
   { name: "collector", node: undefined },
 ]
 const viewOf = (b: SeenNode = seen(B), c: SeenNode = seen(C), of: Partial<NodesView> = {}): NodesView => ({
-  ...{ own: A, removed: undefined, nodes: [seen(A), c, b], duties: DUTIES, ...of },
+  own: A,
+  removed: undefined,
+  nodes: [seen(A), c, b],
+  duties: DUTIES,
+  ...of,
 })
 const report = (...args: Parameters<typeof viewOf>) => nodesReport(STORE, viewOf(...args))
 const statesOf = ({ nodes }: ReturnType<typeof nodesReport>) => nodes.map(({ name, state }) => `${name} ${state}`)

@@ -68,7 +68,12 @@ function nodeStatus(record: ControlRecord, node: SeenNode, view: NodesView): Nod
   return {
     name,
     ...(zone === "" ? {} : { zone }),
-    ...{ machine, address, version: program, state, reason, use: useOf(record, name, devices) },
+    machine,
+    address,
+    version: program,
+    state,
+    reason,
+    use: useOf(record, name, devices),
     devices: devices.map(({ id }) => id),
     cannotReach: state === "serving" || state === "unreachable" ? unreachable : [],
     jobs: view.duties.filter(duty => duty.node === name && duty.name !== STEWARD).map(duty => duty.name),
@@ -81,10 +86,15 @@ function unknownNode(record: ControlRecord, name: NodeName): NodeStatus {
   return {
     name,
     ...(zone === undefined ? {} : { zone }),
-    ...{ machine, address: "", version: "", state: "unknown" },
+    machine,
+    address: "",
+    version: "",
+    state: "unknown",
     reason: "devices name it as their node, but it has not joined, or was removed: start it, or forget it",
     use: useOf(record, name, devices),
-    ...{ devices: devices.map(({ id }) => id), cannotReach: [], jobs: [] },
+    devices: devices.map(({ id }) => id),
+    cannotReach: [],
+    jobs: [],
   }
 }
 

@@ -7,9 +7,17 @@ import type { DeviceReport } from "./contract.js"
 import { presentMachines, Simulations } from "./simulations.js"
 
 const device = (id: number, fields: Partial<DeviceReport>): DeviceReport => ({
-  ...{ id: parseDeviceId(id.toString(16).padStart(16, "0")), path: `/d${id}`, state: "active", reason: "", weight: 1 },
-  ...{ metadataReplica: "yes", fileSystemKind: "ext4", queues: [] },
-  ...{ disk: `disk ${id}`, totalBytes: 1000, freeBytes: 500 },
+  id: parseDeviceId(id.toString(16).padStart(16, "0")),
+  path: `/d${id}`,
+  state: "active",
+  reason: "",
+  weight: 1,
+  metadataReplica: "yes",
+  fileSystemKind: "ext4",
+  queues: [],
+  disk: `disk ${id}`,
+  totalBytes: 1000,
+  freeBytes: 500,
   ...fields,
 })
 

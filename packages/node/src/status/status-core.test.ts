@@ -43,11 +43,24 @@ test("the remaining bytes to re-encode count under the policies found, otherwise
 
 const openOf = ({ devices }: ControlRecord) =>
   devices.map(({ id, pathHint: path }) => ({
-    ...{ id, path, trouble: undefined, checkpointError: undefined, deadBytes: undefined, volumeBytes: 0 },
-    ...{ logBytes: 0, memtableRows: 0, calls: { name: "calls", depth: 0, limit: 1 } },
+    id,
+    path,
+    trouble: undefined,
+    checkpointError: undefined,
+    deadBytes: undefined,
+    volumeBytes: 0,
+    logBytes: 0,
+    memtableRows: 0,
+    calls: { name: "calls", depth: 0, limit: 1 },
     space: {
-      ...{ fileSystemId: `disk of ${id}`, fileSystemKind: "xfs", totalBytes: 1, freeBytes: 1, usableBytes: 1 },
-      ...{ reserveBytes: 0, isFull: false, secondsUntilFull: undefined },
+      fileSystemId: `disk of ${id}`,
+      fileSystemKind: "xfs",
+      totalBytes: 1,
+      freeBytes: 1,
+      usableBytes: 1,
+      reserveBytes: 0,
+      isFull: false,
+      secondsUntilFull: undefined,
     },
   }))
 const sentenceOf = (record: ControlRecord): string => {

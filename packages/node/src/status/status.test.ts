@@ -176,8 +176,12 @@ test("metrics tell of encryption: at rest, buckets without keys, erasures and th
   const { now, telemetry } = world(3)
   const device = (id: string) => ({ id: parseDeviceId(id.padStart(16, "0")), path: "/d", isOffline: true })
   const erasure = {
-    ...{ bucket: parseBucketName("doomed"), bucketId: parseBucketId(1), sinceMs: 1 },
-    ...{ versions: 0, uploads: 0, keysReplaced: true },
+    bucket: parseBucketName("doomed"),
+    bucketId: parseBucketId(1),
+    sinceMs: 1,
+    versions: 0,
+    uploads: 0,
+    keysReplaced: true,
   }
   now.bucketsWithoutKeys = 2
   now.erasures = [
@@ -449,13 +453,16 @@ test("the database is reported with what is wrong, which changes neither health 
   const before = status.health()
   const clock = { aheadMs: -12_000, uncertainMs: 2 }
   now.database = {
-    ...{ own: "n2", healthSecondsAgo: 12.4 },
+    own: "n2",
+    healthSecondsAgo: 12.4,
     nodes: [
       { name: "n1", commits: undefined, reads: undefined, clock: { aheadMs: 0, uncertainMs: 1 } },
       { name: "n2", commits: { count: 30, medianMs: 300, slowMs: 900 }, reads: undefined, clock },
     ],
     health: {
-      ...{ ...UNKNOWN_HEALTH, bytes: 4_096, connectionsLeft: 3 },
+      ...UNKNOWN_HEALTH,
+      bytes: 4_096,
+      connectionsLeft: 3,
       tables: [{ name: "lanes", liveRows: 1, deadRows: 70_000, bytes: undefined, vacuumedSecondsAgo: undefined }],
       holders: [{ kind: "session", name: "1", owner: "", seconds: 20, transactions: 5 }],
       standbys: [

@@ -37,12 +37,13 @@ function movesOf(report: StoreReport): readonly Work[] {
     if (!isLeaving && (device.state !== "draining" || transition === undefined)) return []
     return [
       {
-        ...{ kind: isLeaving ? "remove" : "drain", target: targetOfDevice(device), sinceMs: device.sinceMs },
-        ...{
-          phase: "moving its shards to other devices",
-          ...measured(transition?.progress),
-          ...errorOf(report, "repair"),
-        },
+        kind: isLeaving ? "remove" : "drain",
+        target: targetOfDevice(device),
+        sinceMs: device.sinceMs,
+
+        phase: "moving its shards to other devices",
+        ...measured(transition?.progress),
+        ...errorOf(report, "repair"),
         cancelBy: `hayloft device use ${device.id} takes the device back into use`,
       },
     ]
@@ -50,8 +51,12 @@ function movesOf(report: StoreReport): readonly Work[] {
   if (transition === undefined || leaving.length > 0) return leaving
   return [
     {
-      ...{ kind: "move-shards", target: `layout ${layout.version}`, sinceMs: undefined },
-      ...{ phase: "moving shards to their new places", ...measured(transition.progress), ...errorOf(report, "repair") },
+      kind: "move-shards",
+      target: `layout ${layout.version}`,
+      sinceMs: undefined,
+      phase: "moving shards to their new places",
+      ...measured(transition.progress),
+      ...errorOf(report, "repair"),
       cancelBy: "hayloft layout revert goes back to the layout before",
     },
   ]
@@ -61,23 +66,29 @@ const rebuildsOf = (report: StoreReport): readonly Work[] =>
   report.devices
     .filter(({ state }) => state === "rebuilding")
     .map(device => ({
-      ...{ kind: "rebuild", target: targetOfDevice(device), sinceMs: device.sinceMs },
-      ...{
-        phase: "writing the shards that it lacks",
-        ...measured(report.repair?.progress),
-        ...errorOf(report, "repair"),
-      },
+      kind: "rebuild",
+      target: targetOfDevice(device),
+      sinceMs: device.sinceMs,
+
+      phase: "writing the shards that it lacks",
+      ...measured(report.repair?.progress),
+      ...errorOf(report, "repair"),
       cancelBy: "the store would stay less safe; hayloft repair pause holds it up",
     }))
 
 function erasuresOf(report: StoreReport): readonly Work[] {
   return (report.erasures ?? []).map(({ bucket, bucketId, sinceMs, versions, uploads, devices }) => ({
-    ...{ kind: "erase", target: `bucket ${bucket} (${bucketId})`, sinceMs, ...errorOf(report, "erasure") },
+    kind: "erase",
+    target: `bucket ${bucket} (${bucketId})`,
+    sinceMs,
+    ...errorOf(report, "erasure"),
     phase:
       devices.length > 0
         ? `${versions} versions and ${uploads} uploads left; ${devices.length} devices may still have a key`
         : `${versions} versions and ${uploads} uploads left`,
-    ...{ progress: { done: 0, total: undefined, unit: "versions" }, rate: undefined, endsInSeconds: undefined },
+    progress: { done: 0, total: undefined, unit: "versions" },
+    rate: undefined,
+    endsInSeconds: undefined,
     cancelBy: "an erasure cannot be undone: the key of the bucket is destroyed",
   }))
 }
@@ -87,8 +98,13 @@ const scrubsOf = (report: StoreReport): readonly Work[] =>
   (report.scrub ?? [])
     .filter(({ state }) => state === "running")
     .map(({ device, passStartedMs, progress }) => ({
-      ...{ kind: "scrub", target: targetOfScrub(report, device), sinceMs: passStartedMs, isNoted: false },
-      ...{ phase: "verifying what is stored", ...measured(progress), ...errorOf(report, "scrub") },
+      kind: "scrub",
+      target: targetOfScrub(report, device),
+      sinceMs: passStartedMs,
+      isNoted: false,
+      phase: "verifying what is stored",
+      ...measured(progress),
+      ...errorOf(report, "scrub"),
       cancelBy: "hayloft scrub pause pauses it",
     }))
 
@@ -109,12 +125,12 @@ export function workUnderWay(
       ? []
       : [
           {
-            ...{
-              kind: "reencode",
-              target: "blocks under another redundancy than they should have",
-              sinceMs: undefined,
-            },
-            ...{ phase: "re-encoding blocks", ...measured(reencoding), ...errorOf(report, "reencode") },
+            kind: "reencode",
+            target: "blocks under another redundancy than they should have",
+            sinceMs: undefined,
+            phase: "re-encoding blocks",
+            ...measured(reencoding),
+            ...errorOf(report, "reencode"),
             cancelBy: "set the redundancy that they had again: hayloft redundancy set POLICY",
           },
         ]),
@@ -124,11 +140,13 @@ export function workUnderWay(
       ? []
       : [
           {
-            ...{ kind: "master-key", target: "the master key of the store", sinceMs: undefined, ...UNKNOWN },
-            ...{
-              phase: "the former key is needed until all devices have the new one",
-              ...errorOf(report, "master-key"),
-            },
+            kind: "master-key",
+            target: "the master key of the store",
+            sinceMs: undefined,
+            ...UNKNOWN,
+
+            phase: "the former key is needed until all devices have the new one",
+            ...errorOf(report, "master-key"),
             cancelBy: "a rotation cannot be undone; rotate again to get another key",
           },
         ]),
@@ -136,12 +154,15 @@ export function workUnderWay(
       ? []
       : [
           {
-            ...{ kind: "encrypt-store", target: "all objects and files of the store", sinceMs: undefined },
-            ...{
-              phase: encrypting.doing,
-              progress: { done: encrypting.percent, total: 100, unit: "percent" } as const,
-            },
-            ...{ rate: undefined, endsInSeconds: undefined, ...errorOf(report, "encrypt") },
+            kind: "encrypt-store",
+            target: "all objects and files of the store",
+            sinceMs: undefined,
+
+            phase: encrypting.doing,
+            progress: { done: encrypting.percent, total: 100, unit: "percent" } as const,
+            rate: undefined,
+            endsInSeconds: undefined,
+            ...errorOf(report, "encrypt"),
             cancelBy: "what is encrypted stays so",
           },
         ]),

@@ -77,7 +77,10 @@ export function placesOf(
   const multipartId = multipartIdOfSuffix(suffix)
   const startBytes = offsetOfRow(rowKey)
   return digests.map((digest, i) => ({
-    ...{ digest, key, multipartId, offsetBytes: startBytes + i * blockBytes },
+    digest,
+    key,
+    multipartId,
+    offsetBytes: startBytes + i * blockBytes,
     lengthBytes: Math.min(blockBytes, lengthBytes - i * blockBytes),
   }))
 }

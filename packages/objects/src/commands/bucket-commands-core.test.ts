@@ -36,8 +36,15 @@ test("every bucket gets its own id, and ids are never reused", async () => {
   assert.equal((await create("first")).id, 1)
   const second = await create("second")
   assert.deepEqual(second, {
-    ...{ id: 2, name: parseBucketName("second"), owner, location: "here", settings: [], settingsVersion: 1 },
-    ...{ createdMs: second.createdMs, versioning: "never", state: "open" },
+    id: 2,
+    name: parseBucketName("second"),
+    owner,
+    location: "here",
+    settings: [],
+    settingsVersion: 1,
+    createdMs: second.createdMs,
+    versioning: "never",
+    state: "open",
   })
   assert.ok(second.createdMs >= 1_700_000_000_000)
   await metadata.run(closeBucket(second.id))
@@ -114,7 +121,8 @@ test("a setting has a largest size, in bytes", async () => {
   await metadata.run(setSetting(bucketId, "cors", "x".repeat(SETTING_BYTES_MAX)))
   const larger = "x".repeat(SETTING_BYTES_MAX - 1) + "é"
   await refuses(metadata.run(setSetting(bucketId, "cors", larger)), "entityTooLarge", {
-    ...{ sizeBytes: SETTING_BYTES_MAX + 1, maxSizeAllowedBytes: SETTING_BYTES_MAX },
+    sizeBytes: SETTING_BYTES_MAX + 1,
+    maxSizeAllowedBytes: SETTING_BYTES_MAX,
   })
 })
 

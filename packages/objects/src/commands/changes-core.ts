@@ -34,7 +34,9 @@ const changeIn = (view: Pick<RowView, "get">, row: RowKey): ObjectChange | undef
 const noted = ({ id, nowMs }: Pick<DecisionTime, "id" | "nowMs">) => ({ id, notedMs: nowMs, isCopied: false })
 
 const written = (key: RowKey, change: ObjectChange): EntryWrite => ({
-  ...{ family: "changes", key, value: encodeChange(change) },
+  family: "changes",
+  key,
+  value: encodeChange(change),
 })
 
 /** The time of an object, to the digit that another store has stated. Attributes that changed here have their own time. */

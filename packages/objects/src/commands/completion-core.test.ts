@@ -12,7 +12,10 @@ import { extentOf } from "./testing-bucket.js"
 
 const sha256 = (bytes: Uint8Array): Uint8Array => createHash("sha256").update(bytes).digest()
 const part = (partNumber: number, checksumValue: string | undefined, lengthBytes = 100) => ({
-  ...{ partNumber, md5: new Uint8Array(16).fill(partNumber), modifiedMs: 0, checksumValue },
+  partNumber,
+  md5: new Uint8Array(16).fill(partNumber),
+  modifiedMs: 0,
+  checksumValue,
   extent: extentOf(partNumber, { lengthBytes }),
 })
 const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64")

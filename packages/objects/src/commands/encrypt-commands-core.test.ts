@@ -25,7 +25,8 @@ const FROM = extentOf(1, { lengthBytes: 8193 })
 const sealedBytes = storedBytesOf(8193, 4096)
 const TO = extentOf(1, { lengthBytes: sealedBytes, generation: 1, isSealed: true })
 const sealingOf = (number: number): Sealing => ({
-  ...{ key: { mode: "atRest" }, secret: 1 },
+  key: { mode: "atRest" },
+  secret: 1,
   salt: new Uint8Array(16).fill(number),
 })
 const SEALING = sealingOf(1)

@@ -99,8 +99,12 @@ function unsealedIn(family: CountedFamily, row: MetadataRow): number {
 }
 
 const COUNT_OF: Readonly<Record<CountedFamily, keyof UnsealedCounts>> = {
-  ...{ uploads: "uploads", parts: "parts", segments: "parts" },
-  ...{ current: "versions", versions: "versions", deleted: "versions" },
+  uploads: "uploads",
+  parts: "parts",
+  segments: "parts",
+  current: "versions",
+  versions: "versions",
+  deleted: "versions",
 }
 
 /** A family whose rows are counted. */
@@ -114,12 +118,14 @@ interface Counting {
 /** Families of the core come before those of features, so that places of a count stay. */
 function countings(): readonly Counting[] {
   const ofObjects = COUNTED_FAMILIES.map(family => ({
-    ...{ family, counted: COUNT_OF[family] },
+    family,
+    counted: COUNT_OF[family],
     unsealed: (row: MetadataRow) => unsealedIn(family, row),
     isLocked: (row: MetadataRow, clockMs: number) => isLockedIn(family, row, clockMs),
   }))
   const ofFeatures = bucketContents().map(({ counted, held }) => ({
-    ...{ family: counted, counted: "values" as const },
+    family: counted,
+    counted: "values" as const,
     unsealed: (row: MetadataRow) => held(row).values,
     isLocked: () => false,
   }))

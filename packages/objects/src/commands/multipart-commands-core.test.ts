@@ -51,7 +51,8 @@ async function newUpload() {
   const put = (partNumber: number, number: number) =>
     metadata.run(
       putPart({
-        ...{ ...address, hints: [] },
+        ...address,
+        hints: [],
         part: { partNumber, md5: new Uint8Array(16), checksumValue: undefined, extent: extentOf(number) },
       }),
     )

@@ -46,7 +46,9 @@ const put = ({ metadata, bucketId }: Scene, key: ObjectKey, number: number, chan
 
 const putInline = (scene: Scene, key: ObjectKey, number: number, change = {}) =>
   put(scene, key, number, {
-    ...{ content: { kind: "inline" }, payload: new Uint8Array(10).fill(number), sizeBytes: 10 },
+    content: { kind: "inline" },
+    payload: new Uint8Array(10).fill(number),
+    sizeBytes: 10,
     ...change,
   })
 
@@ -64,10 +66,19 @@ const versionOf = (scene: Scene, key: ObjectKey) => must(latest(scene, key), "th
 function renameOf(scene: Scene, change: Partial<RenameObject> = {}): RenameObject {
   const { bucketId } = scene
   return {
-    ...{ bucketId, from: KEY, to: TO, conditions: {}, sourceConditions: {}, hints: [], sealing: undefined, clockMs: 0 },
+    bucketId,
+    from: KEY,
+    to: TO,
+    conditions: {},
+    sourceConditions: {},
+    hints: [],
+    sealing: undefined,
+    clockMs: 0,
     version: versionOf(scene, change.from ?? KEY),
     bytes: { kind: "extent", extent: extentOf(9) },
-    ...{ random: randomOf(70), markerRandom: randomOf(71), ...change },
+    random: randomOf(70),
+    markerRandom: randomOf(71),
+    ...change,
   }
 }
 
@@ -106,7 +117,10 @@ test("a payload moves with its row, and one that was sealed meanwhile does not",
   const scene = await newBucket()
   await putInline(scene, KEY, 3)
   const sealing: BoundSealing = {
-    ...{ key: { mode: "atRest" }, secret: 1, salt: new Uint8Array(16), bind: new Uint8Array(16) },
+    key: { mode: "atRest" },
+    secret: 1,
+    salt: new Uint8Array(16),
+    bind: new Uint8Array(16),
   }
   await refuses(scene.metadata.run(renameObject(renameOf(scene, { bytes: { kind: "row" }, sealing }))), "conflict")
   await refuses(scene.metadata.run(renameObject(renameOf(scene))), "conflict")

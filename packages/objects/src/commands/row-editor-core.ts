@@ -424,7 +424,8 @@ export class RowEditor implements ChangedObject {
   setContent(version: VersionMatch, content: Content): void {
     if (!this.isLastOfBytes(decodeVersion(version.row.value))) throw fail("conflict")
     const change = (record: VersionRecord): VersionRecord => ({
-      ...{ ...record, content },
+      ...record,
+      content,
       head: { ...record.head, isShared: false },
     })
     this.put(version.family, version.rowKey, changedVersion(version.family, this.rowOf(version).value, change))

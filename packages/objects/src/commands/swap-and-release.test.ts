@@ -45,7 +45,10 @@ async function newObject() {
 
 /** Describes a re-encoding of all blocks, with generation 2. */
 const beginOf = (name: UploadName) => ({
-  ...{ ...name, from: FROM, policy: TO.policy, runs: [{ firstBlock: 0, lastBlock: 2 }] },
+  ...name,
+  from: FROM,
+  policy: TO.policy,
+  runs: [{ firstBlock: 0, lastBlock: 2 }],
   generationFloor: 1,
 })
 

@@ -29,8 +29,14 @@ export const uploadOf = (number: number): UploadId => parseUploadId(`00000001${n
 export const foreignUploadOf = (number: number): UploadId =>
   parseUploadId(`00000002${number.toString(16).padStart(24, "0")}`)
 export const extentOf = (number: number, change: Partial<Extent> = {}): Extent => ({
-  ...{ uploadId: uploadOf(number), part: 0, lengthBytes: 100, blockBytes: 4096 },
-  ...{ policy: parsePolicy("replica:2"), generation: 0, exceptions: [], ...change },
+  uploadId: uploadOf(number),
+  part: 0,
+  lengthBytes: 100,
+  blockBytes: 4096,
+  policy: parsePolicy("replica:2"),
+  generation: 0,
+  exceptions: [],
+  ...change,
 })
 export const randomOf = (number: number): Uint8Array => new Uint8Array(8).fill(number)
 
@@ -50,11 +56,23 @@ export function putOf(
   change: Partial<PutVersion["version"]> = {},
 ): PutVersion {
   return {
-    ...{ bucketId, key: KEY, uploadId: undefined, conditions: {}, hints: [] },
+    bucketId,
+    key: KEY,
+    uploadId: undefined,
+    conditions: {},
+    hints: [],
     version: {
-      ...{ content: { kind: "extent", extent: extentOf(number) }, payload: undefined, sizeBytes: 100 },
-      ...{ md5: new Uint8Array(16).fill(number), parts: 0, random: randomOf(number), checksum: NO_CHECKSUM },
-      ...{ details: NO_DETAILS, storageClass: "STANDARD", isShared: false, ...change },
+      content: { kind: "extent", extent: extentOf(number) },
+      payload: undefined,
+      sizeBytes: 100,
+      md5: new Uint8Array(16).fill(number),
+      parts: 0,
+      random: randomOf(number),
+      checksum: NO_CHECKSUM,
+      details: NO_DETAILS,
+      storageClass: "STANDARD",
+      isShared: false,
+      ...change,
     },
   }
 }

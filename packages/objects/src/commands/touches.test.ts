@@ -112,7 +112,12 @@ test("each command declares the rows that it reads first, and whether the store 
 const deviceId = parseDeviceId("00000000000000d1")
 const hint = (partition: number) => ({ partition: parsePartitionId(partition), deviceId })
 const needle = (partition: number): NeedleId => ({
-  ...{ partition: parsePartitionId(partition), uploadId: uploadOf(9), part: 1, block: 2, generation: 3, slot: 4 },
+  partition: parsePartitionId(partition),
+  uploadId: uploadOf(9),
+  part: 1,
+  block: 2,
+  generation: 3,
+  slot: 4,
 })
 
 test("missing-shard hints and damaged shards are read back from the keys of their rows", async () => {

@@ -167,8 +167,14 @@ async function put(scene: Scene, model: Model, change: Partial<PutVersion["versi
   const { content, payload, sizeBytes, details } = request.version
   assert.equal(head.isNull, model.versioning !== "enabled")
   model.add({
-    ...{ id: versionIdOfHead(head), order: head.order, isNull: head.isNull, isMarker: false, sizeBytes },
-    ...{ bytes: bytesNamed(content), payload: payload?.[0], tag: details.tags[0]?.[1] },
+    id: versionIdOfHead(head),
+    order: head.order,
+    isNull: head.isNull,
+    isMarker: false,
+    sizeBytes,
+    bytes: bytesNamed(content),
+    payload: payload?.[0],
+    tag: details.tags[0]?.[1],
     isLarge: details.userMetadata.length > 0,
   })
 }
@@ -354,7 +360,10 @@ test("the version that a request names is an object, or the failure states what 
   assert.deepEqual(failureOf(), { kind: "noSuchKey", deleteMarker: true, versionId: marker })
   const { modifiedMs } = must(findLatest(metadata.committed, scene.row), "a marker").head
   assert.deepEqual(failureOf(marker), {
-    ...{ kind: "isDeleteMarker", versionId: marker, deleteMarker: true, lastModifiedMs: modifiedMs },
+    kind: "isDeleteMarker",
+    versionId: marker,
+    deleteMarker: true,
+    lastModifiedMs: modifiedMs,
   })
   assert.equal(find(id).head.order, head.order)
 })

@@ -362,7 +362,12 @@ interface SetAttributes extends Pick<Removing, "clockMs"> {
 
 /** Headers that change with the attributes; others belong to the bytes, or to another operation. */
 const REPLACED_HEADERS: ReadonlySet<string> = new Set([
-  ...["cacheControl", "contentDisposition", "contentEncoding", "contentLanguage", "expires", "segmentPrefix"],
+  "cacheControl",
+  "contentDisposition",
+  "contentEncoding",
+  "contentLanguage",
+  "expires",
+  "segmentPrefix",
 ])
 
 function withAttributes(details: VersionDetails, { headers, userMetadata }: SetAttributes): VersionDetails {

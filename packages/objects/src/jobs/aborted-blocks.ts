@@ -125,7 +125,9 @@ export class AbortedBlocks {
     for (const { group, owner, decidedMs = Infinity } of this.candidates.values()) {
       const { blocks, bytes, removableInMs } = uploads.get(group.uploadId) ?? { blocks: 0, bytes: 0, removableInMs: 0 }
       uploads.set(group.uploadId, {
-        ...{ uploadId: group.uploadId, owner, blocks: blocks + 1 },
+        uploadId: group.uploadId,
+        owner,
+        blocks: blocks + 1,
         bytes: bytes + (group.shape?.blockLengthBytes ?? 0),
         removableInMs: Math.max(removableInMs, decidedMs + this.waits.removalWaitMs - nowMs),
       })

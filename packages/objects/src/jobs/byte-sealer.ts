@@ -97,16 +97,25 @@ export class ByteSealer {
       throw fail("metadataTooLarge", { message: "content type and user metadata leave no space for the encryption" })
     const blocks = blockCount(planned)
     const begin = {
-      ...{ ...name, from, policy, runs: runsOf(blocks), sealedLengthBytes: planned.lengthBytes },
+      ...name,
+      from,
+      policy,
+      runs: runsOf(blocks),
+      sealedLengthBytes: planned.lengthBytes,
       generationFloor: policyVersion(),
     }
     const generation = await metadata.run(beginReencoding(begin))
     if (generation === undefined) return undefined
     return {
-      ...{ name, from, sealing, recoveryHeader },
+      name,
+      from,
+      sealing,
+      recoveryHeader,
       to: sealedExtentOf(from, policy, generation),
       extentKey: extentKeyOf(key, from.uploadId, from.part),
-      ...{ remaining: Array.from({ length: blocks }, (_, block) => block), late: new Map(), hints: [] },
+      remaining: Array.from({ length: blocks }, (_, block) => block),
+      late: new Map(),
+      hints: [],
     }
   }
 
@@ -116,7 +125,12 @@ export class ByteSealer {
     const block = must(upload.remaining[0], "the upload has a next block")
     const written = await this.seams.blocks.reencode(
       {
-        ...{ extent: from, block, owner: name, policy: to.policy, generation: to.generation, sealKey: extentKey },
+        extent: from,
+        block,
+        owner: name,
+        policy: to.policy,
+        generation: to.generation,
+        sealKey: extentKey,
         recoveryHeader: block === 0 ? upload.recoveryHeader : undefined,
       },
       signal,

@@ -107,9 +107,17 @@ export async function detachSome(
     const body = bodyOfRange(seams, manifestOfSource(bucketId, source), range, { pin, signal })
     await ingest.run(
       {
-        ...{ bucket, key, multipartId, inlineBytesMax: 0, client: { signal }, body, storageClass },
+        bucket,
+        key,
+        multipartId,
+        inlineBytesMax: 0,
+        client: { signal },
+        body,
+        storageClass,
         part: part?.partNumber ?? OFFSET_PART,
-        ...{ checksumAlgorithm: undefined, ...note, isMoved: true },
+        checksumAlgorithm: undefined,
+        ...note,
+        isMoved: true,
       },
       ({ content, hints }) => {
         const { extent } = must(content.kind === "extent" ? content : undefined, "moved bytes are in blocks")
@@ -142,7 +150,9 @@ function bodyOfRange(
     }
   }
   return {
-    ...{ lengthBytes: range.lengthBytes, gather: () => undefined, declaredChecksum: () => undefined },
+    lengthBytes: range.lengthBytes,
+    gather: () => undefined,
+    declaredChecksum: () => undefined,
     open: (pieces = "reader") => read(pieces),
   }
 }

@@ -195,7 +195,10 @@ class Clients {
     const { openParts } = this
     if (openParts === undefined) {
       const { multipartId } = await multipart.create({
-        ...{ bucket: await bucketOf(this.world), key: objectKeyOfText("m"), tags: [], checksum: undefined },
+        bucket: await bucketOf(this.world),
+        key: objectKeyOfText("m"),
+        tags: [],
+        checksum: undefined,
         attributes: { headers: {}, userMetadata: [] },
       })
       const target = { bucket: await bucketOf(this.world), key: objectKeyOfText("m"), multipartId }

@@ -290,17 +290,31 @@ export class MetadataBackup implements Job {
   /** Writes an object of coded blocks, however short: inline bytes would be only in the metadata store and logs. */
   private async put(key: ObjectKey, bytes: Uint8Array): Promise<void> {
     const request = {
-      ...{ bucket: SYSTEM_BUCKET, key, part: 0, multipartId: undefined, inlineBytesMax: 0 },
-      ...{ checksumAlgorithm: undefined, contentType: "", userMetadata: [], client: { signal: this.never } },
+      bucket: SYSTEM_BUCKET,
+      key,
+      part: 0,
+      multipartId: undefined,
+      inlineBytesMax: 0,
+      checksumAlgorithm: undefined,
+      contentType: "",
+      userMetadata: [],
+      client: { signal: this.never },
       storageClass: "STANDARD" as const,
       body: bodyOfBytes(bytes),
     }
     await this.ingest.run(request, async ({ uploadId, content, lengthBytes, hints, md5 }) => {
       if (content.kind !== "extent") throw fail("internal", { reason: "chunks are never inline" })
       const version = {
-        ...{ content, payload: undefined, sizeBytes: lengthBytes, md5, parts: 0 },
-        ...{ random: this.random.bytes(RANDOM_BYTES), checksum: NO_CHECKSUM, details: NO_DETAILS },
-        ...({ storageClass: "STANDARD", isShared: false } as const),
+        content,
+        payload: undefined,
+        sizeBytes: lengthBytes,
+        md5,
+        parts: 0,
+        random: this.random.bytes(RANDOM_BYTES),
+        checksum: NO_CHECKSUM,
+        details: NO_DETAILS,
+        storageClass: "STANDARD" as const,
+        isShared: false,
       }
       const bucketId = SYSTEM_BUCKET.id
       await this.metadata.run(putVersion({ bucketId, key, uploadId, conditions: {}, version, hints }))

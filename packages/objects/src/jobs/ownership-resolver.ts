@@ -19,8 +19,12 @@ import type { Uploads } from "../uploads.js"
 
 /** The rows cannot be read now. */
 const NOT_NOW = [
-  ...(["deviceFailed", "indeterminate", "tooManyInFlight", "stopping"] as const),
-  ...(["databaseUnreachable", "databaseRolledBack"] as const),
+  "deviceFailed",
+  "indeterminate",
+  "tooManyInFlight",
+  "stopping",
+  "databaseUnreachable",
+  "databaseRolledBack",
 ] as const
 
 /** Recent uploads whose owners and extents are cached. */

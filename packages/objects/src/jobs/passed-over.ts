@@ -101,7 +101,10 @@ export class PassedOver {
     for (const id of uploads) {
       const was = waiting.get(id)
       waiting.set(id, {
-        ...{ sinceMs: was?.sinceMs ?? nowMs, notedMs: nowMs, askedMs: was?.askedMs, wasHeld: true },
+        sinceMs: was?.sinceMs ?? nowMs,
+        notedMs: nowMs,
+        askedMs: was?.askedMs,
+        wasHeld: true,
         isAwaited: !this.isNotAwaited(partition, id),
       })
     }

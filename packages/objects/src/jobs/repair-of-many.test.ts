@@ -533,7 +533,8 @@ test("a visit that no process can make is put off, and the other partitions are 
   const [cutOff] = groups.map(({ partition }) => partition)
   let isCut = true
   repair.shareVisits({
-    ...{ count: 1, takingPart: 1 },
+    count: 1,
+    takingPart: 1,
     visit: async (order, signal) => {
       if (isCut && order.partition === cutOff) throw fail("deviceFailed", { message: "node-3 does not respond" })
       return repair.own.visit(order, signal)

@@ -119,8 +119,17 @@ export class RepairVisits {
     const unreadableUploads = [...visit.unreadableUploads.values()]
     const unreferenced = [...visit.unreferenced.values()]
     return {
-      ...{ count, writtenBytes, writtenShards, isFull, isWaiting, left, passedOver },
-      ...{ unreadable, unreadableUploads, unreferenced, abandoned },
+      count,
+      writtenBytes,
+      writtenShards,
+      isFull,
+      isWaiting,
+      left,
+      passedOver,
+      unreadable,
+      unreadableUploads,
+      unreferenced,
+      abandoned,
     }
   }
 
@@ -176,7 +185,9 @@ export class RepairVisits {
     if (visit === undefined && this.isOdd(policy) && this.view.resolvesSingles())
       scan.leave("move", seen.spareShards, 0)
     scan.add(policy, { ...seen, isDoubtful }, blockBytes, {
-      ...{ isHeld, isSettled, isReleased: visit?.released?.has(name) === true },
+      isHeld,
+      isSettled,
+      isReleased: visit?.released?.has(name) === true,
       isAwaited: !(isHeld && isLong),
     })
   }

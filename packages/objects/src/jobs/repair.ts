@@ -508,12 +508,10 @@ export class Repair implements Job {
     })
     const by = this.passedOver.nextDecider(partition)
     return {
-      ...{
-        partition,
-        layoutVersion: layouts.current.version,
-        longPassedOver: this.passedOver.notAwaited(partition),
-        by,
-      },
+      partition,
+      layoutVersion: layouts.current.version,
+      longPassedOver: this.passedOver.notAwaited(partition),
+      by,
       offline: [...states].flatMap(([id, { state }]) => (state === "offline" ? [id] : [])),
       slots: slots.flat(),
     }

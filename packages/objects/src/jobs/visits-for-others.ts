@@ -45,8 +45,14 @@ export class VisitsForOthers {
     const { blocks, uploads, resolver } = this
     const { layouts } = this.source
     const view = {
-      ...{ layouts, states: () => states, isUnreferenced: () => false, isForAnother: true, isOver },
-      ...{ policy: () => this.source.policy(), resolvesSingles: () => false, isNotAwaited: () => false },
+      layouts,
+      states: () => states,
+      isUnreferenced: () => false,
+      isForAnother: true,
+      isOver,
+      policy: () => this.source.policy(),
+      resolvesSingles: () => false,
+      isNotAwaited: () => false,
     }
     const visits = new RepairVisits(blocks, uploads, resolver, view)
     const outcome = await visits.visit(partition, new Set(longPassedOver))

@@ -219,7 +219,9 @@ export function listVersions(view: RowView, request: ListVersionsRequest): Versi
       return head.isMarker
         ? entries.push({ kind: "marker", ...shared, key, lastModifiedMs: head.modifiedMs }) > 0
         : entries.push({
-            ...{ kind: "version", ...shared, writtenMs: writtenMsOf(head) },
+            kind: "version",
+            ...shared,
+            writtenMs: writtenMsOf(head),
             object: shown(listed(key, row), row),
           }) > 0
     },

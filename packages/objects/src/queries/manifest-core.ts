@@ -136,7 +136,10 @@ export function piecesOf(segment: SegmentRecord): readonly SegmentRecord[] {
 
 /** The segments that a source is a range of. The object that they were made for may be gone. */
 export const manifestOfSource = (bucketId: BucketId, source: SegmentSource): ManifestAddress => ({
-  ...{ bucketId, key: source.key, multipartId: source.multipartId, parts: source.uploadedParts },
+  bucketId,
+  key: source.key,
+  multipartId: source.multipartId,
+  parts: source.uploadedParts,
   lastOffset: Number.MAX_SAFE_INTEGER,
 })
 

@@ -144,7 +144,9 @@ function sealedUploadOf(
   const ofBucket = key.mode === "kms" && typeof key.dataKey === "number" ? find(key.dataKey) : undefined
   // Without `bind`, which belongs to one version.
   return {
-    ...{ sealing: { key, secret, salt }, epoch: stored.epoch, sealedSecret: stored.sealed },
+    sealing: { key, secret, salt },
+    epoch: stored.epoch,
+    sealedSecret: stored.sealed,
     ...(ofBucket?.kind === "dataKey" && { bucketKey: ofBucket.ciphertext }),
     ...(sealedAs && { sealedAs }),
   }

@@ -25,7 +25,8 @@ test("headers and user metadata are refused if HTTP cannot carry them", () => {
   const kept = { headers: { contentType: "a\tb\xff" }, userMetadata: [["", ""] as const, ["!#a", "\x80 ~"] as const] }
   assert.deepEqual(packDetails({ ...TAGS, ...kept }), {
     ...TAGS,
-    ...{ headers: [["contentType", "a\tb\xff"]], userMetadata: kept.userMetadata },
+    headers: [["contentType", "a\tb\xff"]],
+    userMetadata: kept.userMetadata,
   })
 })
 

@@ -231,7 +231,14 @@ export const multipartInfoOf = (
   multipartId: MultipartId,
   { initiatedMs, checksum, details, initiator, lock, sealing, storageClass = "STANDARD" }: UploadRecord,
 ): MultipartInfo => ({
-  ...{ key, multipartId, initiatedMs, checksum, owner: details.acl?.owner, initiator, lock, storageClass },
+  key,
+  multipartId,
+  initiatedMs,
+  checksum,
+  owner: details.acl?.owner,
+  initiator,
+  lock,
+  storageClass,
   encryption: sealing && shownEncryptionOf(sealing),
 })
 

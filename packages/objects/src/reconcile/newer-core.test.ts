@@ -21,7 +21,8 @@ function upload(uploadId: UploadId, given: Shape = {}) {
   const header = { bucket: parseBucketName("bucket"), contentType: "", userMetadata: [], plannedLengthBytes: 9 }
   const shape = { lengthBytes: 9, blockBytes: 9, policy: { kind: "replica", copies: 2 }, generation: 0, exceptions: [] }
   const found: NewerUpload = {
-    ...{ uploadId, part },
+    uploadId,
+    part,
     header: hasHeader ? { ...header, multipartId } : undefined,
     body: isWhole
       ? { kind: "whole", extent: { uploadId, part, ...shape, policy: { kind: "replica", copies: 2 } }, shards: [] }

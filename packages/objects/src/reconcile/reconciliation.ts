@@ -126,9 +126,13 @@ interface ReadUpload {
 
 /** Failures of one upload: the others are put back. */
 const REASONS = [
-  ...(["notEnoughShards", "noSuchBucket", "bucketClosing", "objectLocked"] as const),
-  ...(["keysUnavailable", "corruptSeal"] as const),
-]
+  "notEnoughShards",
+  "noSuchBucket",
+  "bucketClosing",
+  "objectLocked",
+  "keysUnavailable",
+  "corruptSeal",
+] as const
 const MD5_BYTES = 16
 
 interface OwnedUpload extends NewerUpload {
@@ -416,7 +420,12 @@ export class Reconciliation {
     const facts = { sizeBytes: plainBytesOf(extent), md5, parts: 0, random }
     const bound = sealing && (await this.keys?.bind(sealing, factsOf(bucketId, key, facts)))
     const version = {
-      ...{ payload: undefined, ...facts, checksum: NO_CHECKSUM, details, isShared: false, lock: header.lock },
+      payload: undefined,
+      ...facts,
+      checksum: NO_CHECKSUM,
+      details,
+      isShared: false,
+      lock: header.lock,
       storageClass: header.storageClass ?? "STANDARD",
       ...(bound && { sealing: bound }),
     }
@@ -450,14 +459,19 @@ function namesOf(
   { uploadId, part, lengthBytes }: { uploadId: UploadId; part: number; lengthBytes: number | undefined },
 ) {
   return {
-    ...{ bucketId, key: textOfObjectKey(key), uploadId },
+    bucketId,
+    key: textOfObjectKey(key),
+    uploadId,
     ...(part > 0 ? { part } : {}),
     ...(lengthBytes === undefined ? {} : { sizeBytes: lengthBytes }),
   }
 }
 
 const withoutKey = ({ uploadId, part }: Suspect): UploadEntry => ({
-  ...{ outcome: "listed", bucketId: 0, key: "", uploadId },
+  outcome: "listed",
+  bucketId: 0,
+  key: "",
+  uploadId,
   ...(part > 0 ? { part } : {}),
   reason: "no needle of it that can be read says its key",
 })

@@ -114,7 +114,10 @@ test("a part is put back only into an upload that is open, and over no newer one
   const { metadata, bucketId, row, facts } = await scene()
   const address = { bucketId, key: KEY, multipartId: MULTIPART }
   const partOf = (number: number): Omit<PartRecord, "modifiedMs"> => ({
-    ...{ partNumber: 4, md5: randomOf(number), checksumValue: undefined, extent: extentOf(number, { part: 4 }) },
+    partNumber: 4,
+    md5: randomOf(number),
+    checksumValue: undefined,
+    extent: extentOf(number, { part: 4 }),
   })
   const restore = (number: number) => metadata.run(restorePart({ ...address, part: partOf(number) }))
   assert.equal(await restore(2), "newer")

@@ -114,7 +114,9 @@ async function listSessions(call: CoordCall, { parameters }: CoordRoute): Promis
 }
 
 const sessionOf = (call: CoordCall, name: string) => ({
-  ...{ account: call.caller.account, id: parseSessionId(name), by: principalOf(call) },
+  account: call.caller.account,
+  id: parseSessionId(name),
+  by: principalOf(call),
 })
 
 async function getSession(call: CoordCall, { name }: CoordRoute): Promise<PlainAnswer> {
@@ -144,13 +146,19 @@ async function listNamespaces(call: CoordCall, { parameters }: CoordRoute): Prom
   call.require("ListNamespaces")
   const page = await call.coordination.namespaces(call.caller.account, parameters.text("after"), countOf(parameters))
   const namespaces = page.found.map(({ name, namespace: { files, bytes, locks, lastNumber } }) => ({
-    ...{ name, files, bytes, locks, lastNumber },
+    name,
+    files,
+    bytes,
+    locks,
+    lastNumber,
   }))
   return answerOf(200, { namespaces, ...(page.after !== undefined && { after: page.after }) })
 }
 
 const holderJson = (path: CoordPath, { mode }: Pick<LockRecord, "mode">, { token, ...holder }: LockHolder) => ({
-  ...{ ...holder, token, fence: textOfFence({ path, mode, token }) },
+  ...holder,
+  token,
+  fence: textOfFence({ path, mode, token }),
 })
 
 function lockJson(path: CoordPath, lock: LockRecord | undefined) {
@@ -279,8 +287,16 @@ async function deleteFile(call: CoordCall, { name }: CoordRoute): Promise<PlainA
 const fileAnswer = ({ version, modifiedMs, session, content }: FileRecord): PlainAnswer => ({
   status: 200,
   headers: [
-    ...["Content-Type", "application/octet-stream", "X-Content-Type-Options", "nosniff", "Cache-Control", "no-store"],
-    ...["ETag", `"${version}"`, "Last-Modified", new Date(modifiedMs).toUTCString()],
+    "Content-Type",
+    "application/octet-stream",
+    "X-Content-Type-Options",
+    "nosniff",
+    "Cache-Control",
+    "no-store",
+    "ETag",
+    `"${version}"`,
+    "Last-Modified",
+    new Date(modifiedMs).toUTCString(),
     ...(session === undefined ? [] : ["x-hayloft-session", session]),
   ],
   body: content,
@@ -300,7 +316,12 @@ async function getFile(call: CoordCall, { name, parameters }: CoordRoute): Promi
 }
 
 const shownFile = ({ path, version, bytes, createdMs, modifiedMs, session }: ShownFile) => ({
-  ...{ path, version, bytes, createdMs, modifiedMs, ...(session !== undefined && { session }) },
+  path,
+  version,
+  bytes,
+  createdMs,
+  modifiedMs,
+  ...(session !== undefined && { session }),
 })
 
 async function listFiles(call: CoordCall, { name, parameters }: CoordRoute): Promise<PlainAnswer> {

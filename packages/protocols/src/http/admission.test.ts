@@ -198,8 +198,15 @@ test("a client that was denied cannot use the places of the account that it has 
 
 /** An entry as the listener makes it. */
 const entry = () => ({
-  ...{ hasPlace: false, party: undefined, isParked: false, isProved: true, isDenied: false, owedMs: 0 },
-  ...{ method: "GET", receivedBytes: 0, sentBytes: 0 },
+  hasPlace: false,
+  party: undefined,
+  isParked: false,
+  isProved: true,
+  isDenied: false,
+  owedMs: 0,
+  method: "GET",
+  receivedBytes: 0,
+  sentBytes: 0,
 })
 const partyOf = (account: string) => () => ({ account, address: account })
 

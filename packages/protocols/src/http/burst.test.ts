@@ -65,8 +65,15 @@ test("requests that arrive late in a long turn begin in later turns, each turn f
   const work = new WorkClock()
   const admission = new Admission(work, HTTP_LIMITS)
   const entry = () => ({
-    ...{ hasPlace: false, party: undefined, isParked: false, isProved: true, isDenied: false },
-    ...{ method: "GET", receivedBytes: 0, sentBytes: 0, owedMs: 0 },
+    hasPlace: false,
+    party: undefined,
+    isParked: false,
+    isProved: true,
+    isDenied: false,
+    method: "GET",
+    receivedBytes: 0,
+    sentBytes: 0,
+    owedMs: 0,
   })
   let [begun, turns] = [0, 0]
   const begin = (): void => {

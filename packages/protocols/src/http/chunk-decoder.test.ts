@@ -52,17 +52,34 @@ test("a chunked body is decoded however it is split, and ends at its last chunk"
 
 test("a body with framing that another reader may interpret differently is broken", () => {
   const bad = [
-    ...["\r\n", "zz\r\n", "-1\r\n", "+1\r\na", "0x1\r\na", " 1\r\na", "1 \r\na", "1 ;x\r\na", "1\ta\r\n", "1_0\r\n"],
-    ...[
-      "1\na\r\n0\r\n\r\n",
-      "1\r\r\na",
-      "1\r\na\n0\r\n\r\n",
-      "1\r\na\r0\r\n\r\n",
-      "1\r\nab\r\n0\r\n\r\n",
-      "1\r\naX0\r\n\r\n",
-    ],
-    ...["fffffffffffffffff\r\n", "10000000000000000\r\n", "20000000000000\r\n", "1;\u0000\r\na", "1;x\ry\r\na"],
-    ...["0\r\n\n", "0\n\r\n", "0\r\nX\r\n\r\n", "0\r\n X: y\r\n\r\n", "0\r\nX : y\r\n\r\n", "0\r\nX: \u0000\r\n\r\n"],
+    "\r\n",
+    "zz\r\n",
+    "-1\r\n",
+    "+1\r\na",
+    "0x1\r\na",
+    " 1\r\na",
+    "1 \r\na",
+    "1 ;x\r\na",
+    "1\ta\r\n",
+    "1_0\r\n",
+
+    "1\na\r\n0\r\n\r\n",
+    "1\r\r\na",
+    "1\r\na\n0\r\n\r\n",
+    "1\r\na\r0\r\n\r\n",
+    "1\r\nab\r\n0\r\n\r\n",
+    "1\r\naX0\r\n\r\n",
+    "fffffffffffffffff\r\n",
+    "10000000000000000\r\n",
+    "20000000000000\r\n",
+    "1;\u0000\r\na",
+    "1;x\ry\r\na",
+    "0\r\n\n",
+    "0\n\r\n",
+    "0\r\nX\r\n\r\n",
+    "0\r\n X: y\r\n\r\n",
+    "0\r\nX : y\r\n\r\n",
+    "0\r\nX: \u0000\r\n\r\n",
   ]
   for (const text of bad) {
     for (const pieceBytes of [1, 2, 3, text.length]) {

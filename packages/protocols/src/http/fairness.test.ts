@@ -75,8 +75,15 @@ test("a client that claims another's account falsely takes nothing from it: its 
 function countedAs(claims: readonly { readonly account: string; readonly isFalse: boolean }[]): (string | undefined)[] {
   const admission = new Admission(new SimClock(), { ...HTTP_LIMITS, inFlightMax: 2 })
   const entry = (isFalse: boolean): Parameters<Admission["wait"]>[0] => ({
-    ...{ hasPlace: false, party: undefined, isParked: false, isProved: !isFalse, isDenied: isFalse },
-    ...{ method: "GET", receivedBytes: 0, sentBytes: 0, owedMs: 0 },
+    hasPlace: false,
+    party: undefined,
+    isParked: false,
+    isProved: !isFalse,
+    isDenied: isFalse,
+    method: "GET",
+    receivedBytes: 0,
+    sentBytes: 0,
+    owedMs: 0,
   })
   // Parties are counted once places are no longer plenty.
   assert.ok(admission.tryEnter(entry(false), () => ({ account: undefined, address: "else" })))
@@ -201,8 +208,15 @@ async function passesParked(admissionOf: (clock: SimClock) => Admission): Promis
   const clock = new SimClock()
   const admission = admissionOf(clock)
   const entry = () => ({
-    ...{ hasPlace: false, party: undefined, isParked: false, isProved: true, isDenied: false },
-    ...{ method: "PUT", receivedBytes: 0, sentBytes: 0, owedMs: 0 },
+    hasPlace: false,
+    party: undefined,
+    isParked: false,
+    isProved: true,
+    isDenied: false,
+    method: "PUT",
+    receivedBytes: 0,
+    sentBytes: 0,
+    owedMs: 0,
   })
   const [slow, other] = [entry(), entry()]
   const party = () => ({ account: "a", address: "a" })

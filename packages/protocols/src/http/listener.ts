@@ -181,7 +181,12 @@ export class HttpServer implements BackgroundService {
     const { limits, serverHeader: serverName } = this.settings
     const shapes = new HeaderShapes()
     return {
-      ...{ clock, limits, serverName, shapes, requestIds, tracer: this.telemetry.tracer },
+      clock,
+      limits,
+      serverName,
+      shapes,
+      requestIds,
+      tracer: this.telemetry.tracer,
       unusualHeads: new UnusualHeads(shapes, limits.headerBytesMax),
       batch: new ResponseBatch(clock),
       slices: new TurnSlices(clock),

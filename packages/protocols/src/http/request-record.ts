@@ -87,9 +87,13 @@ export class RequestRecord {
     const { failure } = notes
     trace.end({
       facts: {
-        ...{ "http.request.method": method, "http.response.status_code": status, "hayloft.server": this.server },
-        ...{ "hayloft.request_id": requestId, "hayloft.operation": String(notes["operation"] ?? "none") },
-        ...{ "hayloft.bucket": subject?.bucketName, "hayloft.account": subject?.accountId },
+        "http.request.method": method,
+        "http.response.status_code": status,
+        "hayloft.server": this.server,
+        "hayloft.request_id": requestId,
+        "hayloft.operation": String(notes["operation"] ?? "none"),
+        "hayloft.bucket": subject?.bucketName,
+        "hayloft.account": subject?.accountId,
       },
       ...(isServerFault(status, notes) && { error: failure ?? `status ${status}` }),
     })

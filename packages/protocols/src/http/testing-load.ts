@@ -39,8 +39,14 @@ export const KINDS = {
   smallGet: { ...SMALL, method: "GET", sentBytes: 4 * KIB, beginMs: 0.06 },
   smallPut: { ...SMALL, method: "PUT", receivedBytes: 4 * KIB, beginMs: 0.1, afterCommitMs: 0.05 },
   largePut: {
-    ...{ method: "PUT", receivedBytes: 1024 * KIB, sentBytes: 0 },
-    ...{ beginMs: 0.1, pieces: 16, pieceMs: 0.06, provedAfterMs: undefined, afterCommitMs: 0.2 },
+    method: "PUT",
+    receivedBytes: 1024 * KIB,
+    sentBytes: 0,
+    beginMs: 0.1,
+    pieces: 16,
+    pieceMs: 0.06,
+    provedAfterMs: undefined,
+    afterCommitMs: 0.2,
   },
   listing: { ...SMALL, method: "GET", sentBytes: 100 * KIB, beginMs: 0.1, turnMs: 1.4 },
   /** A listing by prefixes: many keys are read, few are shown. */
@@ -172,8 +178,15 @@ function arrive(
   done: () => void,
 ): void {
   const entry: Entry & { isProved: boolean; isDenied: boolean } = {
-    ...{ hasPlace: false, party: undefined, isParked: false, isProved: false, isDenied: false },
-    ...{ method: kind.method, receivedBytes: kind.receivedBytes, sentBytes: kind.sentBytes, owedMs: 0 },
+    hasPlace: false,
+    party: undefined,
+    isParked: false,
+    isProved: false,
+    isDenied: false,
+    method: kind.method,
+    receivedBytes: kind.receivedBytes,
+    sentBytes: kind.sentBytes,
+    owedMs: 0,
   }
   const end = (): void => {
     admission.leave(entry)

@@ -60,7 +60,9 @@ export function auditedAction(
   const named = TARGETS.map(each => parameters.optional(each)).find(text => text !== undefined)
   const change = {
     caller: auditCallerOf(caller.principal, caller.id, remoteAddress),
-    ...{ requestId, operation: action, target: targets[0] ?? named ?? "" },
+    requestId,
+    operation: action,
+    target: targets[0] ?? named ?? "",
     request: auditText(parameters.all),
   }
   const show = async (changes: Readonly<Record<string, string>>): Promise<string | undefined> => {

@@ -87,9 +87,14 @@ export class ProviderSignIn {
     const [state, nonce, verifier] = [this.secret(), this.secret(), this.secret()]
     const location = new URL(authorization)
     for (const [name, value] of [
-      ...[["response_type", "code"] as const, ["client_id", clientId] as const, ["redirect_uri", redirectUri] as const],
-      ...[["scope", scopes] as const, ["state", state] as const, ["nonce", nonce] as const],
-      ...[["code_challenge", challengeOf(verifier)] as const, ["code_challenge_method", "S256"] as const],
+      ["response_type", "code"] as const,
+      ["client_id", clientId] as const,
+      ["redirect_uri", redirectUri] as const,
+      ["scope", scopes] as const,
+      ["state", state] as const,
+      ["nonce", nonce] as const,
+      ["code_challenge", challengeOf(verifier)] as const,
+      ["code_challenge_method", "S256"] as const,
     ])
       location.searchParams.set(name, value)
     return { location: location.href, state: { state, nonce, verifier, redirectUri } }
@@ -158,7 +163,12 @@ export class ProviderSignIn {
       checkClaims(claims, this.settings, nonce)
       const sessionName = sessionNameOf(claims)
       const request = {
-        ...{ roleArn: role, sessionName, policy: undefined, policyArns: [], tags: [], nowMs },
+        roleArn: role,
+        sessionName,
+        policy: undefined,
+        policyArns: [],
+        tags: [],
+        nowMs,
         seconds: await this.secondsOf(identity.account.id, role),
         context: withSessionName(context, sessionName),
       }

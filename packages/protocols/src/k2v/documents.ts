@@ -99,7 +99,8 @@ export const parseInserts = (bytes: Uint8Array): readonly NewValue[] =>
     const members = Members.of(value, where, ["pk", "sk", "ct", "v"])
     const [token, text] = [members.text("ct"), members.text("v")]
     return {
-      ...{ partition: members.partition("pk"), sortKey: members.needed("sk") },
+      partition: members.partition("pk"),
+      sortKey: members.needed("sk"),
       seen: token === undefined ? NOTHING_SEEN : decodeToken(token),
       bytes: text === undefined ? undefined : bytesOf(text, where),
     }
@@ -147,8 +148,11 @@ export const parseSearches = (bytes: Uint8Array): readonly Search[] =>
     if (selection.singleItem && (limit !== undefined || reverse))
       throw invalid(`${where}: limit and reverse must not be set if singleItem is true.`)
     return {
-      ...{ ...selection, limit, reverse },
-      ...{ conflictsOnly: members.flag("conflictsOnly"), tombstones: members.flag("tombstones") },
+      ...selection,
+      limit,
+      reverse,
+      conflictsOnly: members.flag("conflictsOnly"),
+      tombstones: members.flag("tombstones"),
     }
   })
 

@@ -75,7 +75,10 @@ class K2v implements SignedProtocol<K2vRoute, K2vError> {
     if (bucket.owner !== sender.key.account.id) throw fail("accessDenied", { closedBucket: bucket.name })
     const policy = await this.settings.policyOfBucket(bucket)
     const call: K2vCall = {
-      ...{ items: this.settings.items, polls, bucket, parameters: route.parameters },
+      items: this.settings.items,
+      polls,
+      bucket,
+      parameters: route.parameters,
       partition: route.partition ?? NO_PARTITION,
       header: name => exchange.header(name),
       require: partition => {

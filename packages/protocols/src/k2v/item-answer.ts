@@ -30,7 +30,9 @@ export function acceptOf(header: string | undefined): Accept {
 
 export function itemAnswer({ context, values }: ItemContent, accept: Accept): PlainAnswer {
   const answer = (status: number, type: string, body: Uint8Array): PlainAnswer => ({
-    ...{ status, headers: ["X-Garage-Causality-Token", encodeToken(context), "Content-Type", type], body },
+    status,
+    headers: ["X-Garage-Causality-Token", encodeToken(context), "Content-Type", type],
+    body,
   })
   const [only] = values
   if (accept.binary && values.length === 1)

@@ -148,9 +148,14 @@ async function readIndex({ items, bucket, parameters, require }: K2vCall): Promi
   checkStart(prefix, start, "The request")
   const { found, next } = await items.partitions(bucket, { prefix, start, end, reverse }, limit)
   return jsonAnswer({
-    ...{ prefix: shownKey(prefix), start: shownKey(start), end: shownKey(end), limit: limit ?? null, reverse },
+    prefix: shownKey(prefix),
+    start: shownKey(start),
+    end: shownKey(end),
+    limit: limit ?? null,
+    reverse,
     partitionKeys: found.map(({ partition, ...counts }) => ({ pk: textOfObjectKey(partition), ...counts })),
-    ...{ more: next !== undefined, nextStart: shownKey(next) },
+    more: next !== undefined,
+    nextStart: shownKey(next),
   })
 }
 
@@ -162,8 +167,11 @@ async function insertBatch({ items, bucket, require, body }: K2vCall): Promise<P
 }
 
 const shownSelection = ({ partition, prefix, start, end, singleItem }: Selection) => ({
-  ...{ partitionKey: textOfObjectKey(partition), prefix: shownKey(prefix), start: shownKey(start) },
-  ...{ end: shownKey(end), singleItem },
+  partitionKey: textOfObjectKey(partition),
+  prefix: shownKey(prefix),
+  start: shownKey(start),
+  end: shownKey(end),
+  singleItem,
 })
 
 async function search({ items, bucket }: K2vCall, asked: Search) {
@@ -171,8 +179,13 @@ async function search({ items, bucket }: K2vCall, asked: Search) {
   const bounds = singleItem ? { only: start } : { prefix, start, end, reverse }
   const { found, next } = await items.search(bucket, partition, bounds, filter, limit)
   return {
-    ...{ ...shownSelection(asked), limit: limit ?? null, reverse, ...filter },
-    ...{ items: found.map(shownItem), more: next !== undefined, nextStart: shownKey(next) },
+    ...shownSelection(asked),
+    limit: limit ?? null,
+    reverse,
+    ...filter,
+    items: found.map(shownItem),
+    more: next !== undefined,
+    nextStart: shownKey(next),
   }
 }
 

@@ -38,8 +38,11 @@ export async function auditedOperation(
   const member = ["AliasName", "KeyId"].map(each => members[each]).find(value => typeof value === "string")
   const target = typeof member === "string" ? member : ""
   const change = {
-    ...{ caller: auditCallerOf(caller.principal, keyId, remoteAddress), requestId },
-    ...{ operation: `kms:${name}`, target: target.slice(0, TARGET_CHARACTERS_MAX), request: auditText(members) },
+    caller: auditCallerOf(caller.principal, keyId, remoteAddress),
+    requestId,
+    operation: `kms:${name}`,
+    target: target.slice(0, TARGET_CHARACTERS_MAX),
+    request: auditText(members),
   }
   const show = async (): Promise<string | undefined> => {
     const shows = findOperation(SHOWN_BY.find(([changes]) => changes.test(name))?.[1] ?? "DescribeKey")

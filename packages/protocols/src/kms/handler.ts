@@ -74,7 +74,9 @@ class Kms implements SignedProtocol<KmsRoute, KmsError> {
     const tags = operation.members.includes("Tags") ? input.tags("Tags") : []
     const tagKeys = operation.members.includes("TagKeys") ? input.texts("TagKeys") : []
     const caller = {
-      ...{ principal: key.principal, policies: key.policies, nowMs },
+      principal: key.principal,
+      policies: key.policies,
+      nowMs,
       context: kmsContextOf({ exchange, region, tags, tagKeys }),
     }
     await keys.confirm()

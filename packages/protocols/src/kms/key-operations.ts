@@ -94,7 +94,9 @@ async function rotationStatus(call: KmsCall): Promise<KmsResult> {
   const { days } = record.rotation
   const isWaiting = record.state === "enabled"
   return {
-    ...{ KeyId: arn, KeyRotationEnabled: record.state !== "pendingDeletion", RotationPeriodInDays: days },
+    KeyId: arn,
+    KeyRotationEnabled: record.state !== "pendingDeletion",
+    RotationPeriodInDays: days,
     ...(isWaiting && { NextRotationDate: secondsOf(nextMs) }),
   }
 }

@@ -120,7 +120,14 @@ class QueueApi implements SignedProtocol<QueueRoute, QueueError> {
       requireAllowed(asked, key.policies)
     }
     return {
-      ...{ queues, polls, store, caller: { account, number, arn }, region, exchange, body, require },
+      queues,
+      polls,
+      store,
+      caller: { account, number, arn },
+      region,
+      exchange,
+      body,
+      require,
       nowMs: () => clock.wallMs(),
     }
   }

@@ -94,7 +94,9 @@ async function addJob(call: QueueCall, route: RestRoute): Promise<PlainAnswer> {
 }
 
 const shownDelivery = ({ id, message, content }: Delivery, withCounters: boolean) => ({
-  ...{ queue: message.queueName, id, ...bodyMembers(content.body) },
+  queue: message.queueName,
+  id,
+  ...bodyMembers(content.body),
   ...(withCounters && { nacks: message.nacks, additionalDeliveries: additionalDeliveries(message) }),
 })
 
@@ -202,11 +204,20 @@ function stateOf({ stage, dueMs }: MessageRecord, nowMs: number): "queued" | "ac
 const SHOWN_STATES = ["queued", "active", "delayed"] as const
 
 const shownMessage = ({ id, message }: ShownMessage, nowMs: number) => ({
-  ...{ id, queue: message.queueName, state: stateOf(message, nowMs), repl: message.copies },
+  id,
+  queue: message.queueName,
+  state: stateOf(message, nowMs),
+  repl: message.copies,
   ttl: Math.max(0, Math.round((message.expiresMs - nowMs) / SECOND_MS)),
-  ...{ ctime: message.createdMs, delay: message.delaySeconds, retry: message.retrySeconds ?? null },
-  ...{ nacks: message.nacks, additionalDeliveries: additionalDeliveries(message), deliveries: message.deliveries },
-  ...{ nextDeliveryMs: message.dueMs, expiresMs: message.expiresMs, bytes: message.contentBytes },
+  ctime: message.createdMs,
+  delay: message.delaySeconds,
+  retry: message.retrySeconds ?? null,
+  nacks: message.nacks,
+  additionalDeliveries: additionalDeliveries(message),
+  deliveries: message.deliveries,
+  nextDeliveryMs: message.dueMs,
+  expiresMs: message.expiresMs,
+  bytes: message.contentBytes,
   ...(message.redrive && { maxDeliveries: message.redrive.maxDeliveries, deadQueue: message.redrive.deadQueue }),
   ...(message.movedFrom !== undefined && { movedFrom: message.movedFrom }),
 })
@@ -236,11 +247,19 @@ async function qStat(call: QueueCall, route: RestRoute): Promise<PlainAnswer> {
   const [oldest] = await queues.peek(name, 1, false)
   const traffic = queues.traffic(name)
   return answerOf(200, {
-    ...{ name: found.name, len: lengths.due, active: lengths.inFlight, delayed: lengths.delayed },
-    ...{ jobs: found.messages, bytes: found.bytes, pause: pauseOf(found) },
+    name: found.name,
+    len: lengths.due,
+    active: lengths.inFlight,
+    delayed: lengths.delayed,
+    jobs: found.messages,
+    bytes: found.bytes,
+    pause: pauseOf(found),
     age: oldest === undefined ? 0 : Math.max(0, Math.round((call.nowMs() - oldest.message.createdMs) / SECOND_MS)),
-    ...{ blocked: queues.waitingFor(name), jobsIn: traffic.added, jobsOut: traffic.delivered },
-    ...{ acknowledged: traffic.acknowledged, ctime: found.queue.createdMs },
+    blocked: queues.waitingFor(name),
+    jobsIn: traffic.added,
+    jobsOut: traffic.delivered,
+    acknowledged: traffic.acknowledged,
+    ctime: found.queue.createdMs,
   })
 }
 

@@ -77,7 +77,8 @@ export function restRouteOf(method: string, rawTarget: string): RestRoute {
   parameters.refuseOthers(PARAMETERS[operation], operation)
   const isOfMessage = found.template.startsWith("/jobs/{id}")
   return {
-    ...{ operation, parameters },
+    operation,
+    parameters,
     queue: isOfMessage ? "" : found.name,
     id: isOfMessage ? messageIdOf(found.name) : undefined,
   }

@@ -179,8 +179,10 @@ export function md5OfAttributes(attributes: readonly MessageAttribute[]): string
   if (attributes.length === 0) return undefined
   const sorted = [...attributes].sort((a, b) => (a.name < b.name ? -1 : 1))
   const parts = sorted.flatMap(({ name, type, value }) => [
-    ...[sized(Buffer.from(name)), sized(Buffer.from(type))],
-    ...[Buffer.from([isBinary(type) ? LOGICAL_BINARY : LOGICAL_STRING]), sized(value)],
+    sized(Buffer.from(name)),
+    sized(Buffer.from(type)),
+    Buffer.from([isBinary(type) ? LOGICAL_BINARY : LOGICAL_STRING]),
+    sized(value),
   ])
   return md5Of(Buffer.concat(parts))
 }
@@ -242,12 +244,10 @@ export function shownDelivery(
   const ofMessage = attributes.filter(({ name }) => isChosen(name, wanted.ofMessage))
   const digest = md5OfAttributes(ofMessage)
   return {
-    ...{
-      MessageId: urlFormOf(id),
-      ReceiptHandle: receiptOf(id, message.deliveries),
-      MD5OfBody: md5Of(Buffer.from(text)),
-      Body: text,
-    },
+    MessageId: urlFormOf(id),
+    ReceiptHandle: receiptOf(id, message.deliveries),
+    MD5OfBody: md5Of(Buffer.from(text)),
+    Body: text,
     ...(Object.keys(ofSystem).length > 0 && { Attributes: ofSystem }),
     ...(digest !== undefined && {
       MD5OfMessageAttributes: digest,

@@ -80,7 +80,8 @@ function messageOf(call: QueueCall, input: SqsInput): MessageInput {
 function sentResult({ content }: MessageInput, id: MessageId | undefined): SqsResult {
   const ofAttributes = md5OfAttributes(content.attributes)
   return {
-    ...{ MessageId: id === undefined ? undefined : urlFormOf(id), MD5OfMessageBody: md5Of(content.body) },
+    MessageId: id === undefined ? undefined : urlFormOf(id),
+    MD5OfMessageBody: md5Of(content.body),
     ...(ofAttributes !== undefined && { MD5OfMessageAttributes: ofAttributes }),
   }
 }
@@ -404,5 +405,9 @@ export const SQS_OPERATIONS: Readonly<Record<string, SqsOperation>> = {
 
 /** Operations that SQS has and this store does not. */
 export const REFUSED_OPERATIONS: ReadonlySet<string> = new Set([
-  ...["AddPermission", "RemovePermission", "StartMessageMoveTask", "ListMessageMoveTasks", "CancelMessageMoveTask"],
+  "AddPermission",
+  "RemovePermission",
+  "StartMessageMoveTask",
+  "ListMessageMoveTasks",
+  "CancelMessageMoveTask",
 ])

@@ -140,7 +140,10 @@ export class S3BucketDocuments {
     headers: readonly (readonly [string, string])[] = [],
   ): Promise<DocumentReply> {
     const reply = await this.requests.sendAsOwner(bucket, {
-      ...{ method, bucket: bucket.name, query: [[parameter, ""]], headers },
+      method,
+      bucket: bucket.name,
+      query: [[parameter, ""]],
+      headers,
       ...(body !== undefined && { body }),
     })
     if (reply.failure !== undefined) throw ofJson(reply.failure)

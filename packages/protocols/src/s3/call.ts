@@ -325,9 +325,20 @@ function headOf(
   const { remoteAddress, tlsVersion } = exchange
   const { form, version: signatureVersion, signedMs } = signer.request
   return {
-    ...{ operation: operation.name, isOfBucket: target.rawKey === undefined, query, nowMs, remoteAddress, tlsVersion },
-    ...{ headers, userAgent: exchange.header("user-agent"), referer: exchange.header("referer"), formTags },
-    ...{ form: signer.account === undefined ? undefined : form, signatureVersion, signedMs, region },
+    operation: operation.name,
+    isOfBucket: target.rawKey === undefined,
+    query,
+    nowMs,
+    remoteAddress,
+    tlsVersion,
+    headers,
+    userAgent: exchange.header("user-agent"),
+    referer: exchange.header("referer"),
+    formTags,
+    form: signer.account === undefined ? undefined : form,
+    signatureVersion,
+    signedMs,
+    region,
   }
 }
 

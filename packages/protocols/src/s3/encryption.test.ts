@@ -51,7 +51,9 @@ test("a request states SSE-S3, SSE-KMS, SSE-C, or nothing", () => {
   const kms = { mode: "kms", keyId: undefined, context: {}, usesBucketKey: undefined }
   assert.deepEqual(stated({ [SSE]: "aws:kms" }), kms)
   assert.deepEqual(stated({ [SSE]: "aws:kms", [KEY_ID]: "alias/a", [CONTEXT]: json({ b: "2", a: "é" }) }), {
-    ...{ ...kms, keyId: "alias/a", context: { a: "é", b: "2" } },
+    ...kms,
+    keyId: "alias/a",
+    context: { a: "é", b: "2" },
   })
   assert.deepEqual(stated({ [SSE]: "aws:kms", [BUCKET_KEY]: "false" }), { ...kms, usesBucketKey: false })
   const client = stated(customer(SSE))

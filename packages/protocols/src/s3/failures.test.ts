@@ -27,8 +27,11 @@ test("every kind has a code and an error status, and retryable failures have a r
 
 /** Their messages are for clients: what is not built, why one has to wait, and which key service or remote store an operator must look at. */
 const SPOKEN: readonly FailureKind[] = [
-  ...(["notImplemented", "rateExceeded"] as const),
-  ...(["keyServiceUnavailable", "remoteUnavailable", "remoteRefused"] as const),
+  "notImplemented",
+  "rateExceeded",
+  "keyServiceUnavailable",
+  "remoteUnavailable",
+  "remoteRefused",
 ]
 
 test("details of internal failures are not shown", () => {

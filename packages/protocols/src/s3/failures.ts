@@ -424,8 +424,11 @@ function codeOfMalformed(form: FailureDetails[string]): string {
  * signatures.
  */
 const SPOKEN: ReadonlySet<FailureKind> = new Set([
-  ...(["notImplemented", "keyServiceUnavailable", "rateExceeded"] as const),
-  ...(["remoteUnavailable", "remoteRefused"] as const),
+  "notImplemented",
+  "keyServiceUnavailable",
+  "rateExceeded",
+  "remoteUnavailable",
+  "remoteRefused",
 ])
 
 /** Returns what the failure itself says. Clients show the message, but not the element with the name of an argument. */

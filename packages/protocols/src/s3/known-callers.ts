@@ -35,8 +35,12 @@ export class KnownCallers {
   private verified(accessKeyId: SignedS3Caller["request"]["accessKeyId"]): SignedS3Caller["request"] {
     const signed = { kind: "verified", form: "header", version: "AWS4-HMAC-SHA256" } as const
     return {
-      ...{ ...signed, accessKeyId, region: this.sources.region ?? DEFAULT_REGION },
-      ...{ payload: { kind: "unsigned" }, signedMs: this.sources.clock.wallMs(), chunkSignatures },
+      ...signed,
+      accessKeyId,
+      region: this.sources.region ?? DEFAULT_REGION,
+      payload: { kind: "unsigned" },
+      signedMs: this.sources.clock.wallMs(),
+      chunkSignatures,
     }
   }
 }

@@ -18,7 +18,11 @@ const ADMIN =
 const RESERVED_BUCKET = "minio"
 /** Failures of requests without a matching bucket or operation, or without access for this caller. */
 const UNANSWERED: ReadonlySet<FailureKind> = new Set([
-  ...(["noSuchBucket", "notImplemented", "methodNotAllowed", "accessDenied", "invalidArgument"] as const),
+  "noSuchBucket",
+  "notImplemented",
+  "methodNotAllowed",
+  "accessDenied",
+  "invalidArgument",
 ])
 
 /** `GET /bucket?events=s3:…`: unknown parameters are ignored, so this would otherwise be answered as a listing. */

@@ -38,7 +38,10 @@ function withCopy(conditions: Conditions, headers: Headers): Conditions {
 
 /** Operations by which objects are copied from store to store. */
 const COPYING: ReadonlySet<string> = new Set([
-  ...["PutObject", "CreateMultipartUpload", "CompleteMultipartUpload", "DeleteObject"],
+  "PutObject",
+  "CreateMultipartUpload",
+  "CompleteMultipartUpload",
+  "DeleteObject",
 ])
 
 /** Throws `invalidArgument` for another value than `true`, and `notImplemented` for an operation that would ignore the header. */
@@ -61,8 +64,14 @@ function withFence(conditions: Conditions, { headers, caller }: Write): Conditio
 
 /** Operations that show a fence to the decision which makes their change. */
 const FENCED: ReadonlySet<string> = new Set([
-  ...["PutObject", "CopyObject", "CompleteMultipartUpload", "AppendObject", "RenameObject"],
-  ...["DeleteObject", "DeleteObjects", "CommitTransaction"],
+  "PutObject",
+  "CopyObject",
+  "CompleteMultipartUpload",
+  "AppendObject",
+  "RenameObject",
+  "DeleteObject",
+  "DeleteObjects",
+  "CommitTransaction",
 ])
 
 /** Throws `notImplemented` for a fence that the operation would ignore. */

@@ -59,15 +59,13 @@ function userMetadataOf(headers: Headers): UserMetadata {
 }
 
 const STORED: ReadonlySet<string> = new Set([
-  ...[
-    "content-type",
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "expires",
-    REDIRECT_HEADER,
-  ],
+  "content-type",
+  "cache-control",
+  "content-disposition",
+  "content-encoding",
+  "content-language",
+  "expires",
+  REDIRECT_HEADER,
 ])
 
 /** Reads the stored headers. Clients send the same ones repeatedly: equal lines return the same object. */

@@ -98,10 +98,16 @@ export class S3Parts {
       accessControl: new AccessControl(bucketSettings, accounts),
       attributes: new AttributeReader(),
       encryption: new EncryptionHeaders(),
-      ...{ kms: settings.kms, allowSseCWithoutTls: settings.allowSseCWithoutTls },
+      kms: settings.kms,
+      allowSseCWithoutTls: settings.allowSseCWithoutTls,
       contentLines: new ContentLines(),
-      ...{ clock, random: random.fork("calls"), lifecycleDays: settings.lifecycleDays ?? REAL_DAYS },
-      ...{ transforms: settings.transforms, remotes: settings.remotes, hash: settings.hash, polls: new Polls(clock) },
+      clock,
+      random: random.fork("calls"),
+      lifecycleDays: settings.lifecycleDays ?? REAL_DAYS,
+      transforms: settings.transforms,
+      remotes: settings.remotes,
+      hash: settings.hash,
+      polls: new Polls(clock),
     }
   }
 }

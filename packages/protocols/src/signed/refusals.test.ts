@@ -5,15 +5,19 @@ import { fail, type FailureKind } from "@hayloft/base/failures.js"
 import { Refusals } from "./refusals.js"
 
 const REQUEST = {
-  ...{ requestId: "0", deniedMs: 0, service: "s3", operation: "GetObject", status: 0, code: "" },
-  ...{
-    remoteAddress: "127.0.0.1",
-    accessKeyId: undefined,
-    account: undefined,
-    principal: undefined,
-    action: undefined,
-    resource: undefined,
-  },
+  requestId: "0",
+  deniedMs: 0,
+  service: "s3",
+  operation: "GetObject",
+  status: 0,
+  code: "",
+
+  remoteAddress: "127.0.0.1",
+  accessKeyId: undefined,
+  account: undefined,
+  principal: undefined,
+  action: undefined,
+  resource: undefined,
 }
 
 /** Returns what a refusal with this status left behind. */

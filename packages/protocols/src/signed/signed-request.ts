@@ -58,9 +58,17 @@ export class SignedRequest<R extends Route> implements Asking<R>, FailedRequest<
     const { requestId, remoteAddress } = exchange
     const operation = route?.operation ?? ""
     return {
-      ...{ requestId, deniedMs: nowMs, service, operation, status, code, remoteAddress },
-      ...{ accessKeyId: key?.id ?? claimedKey(exchange.header("authorization"), exchange.rawTarget) },
-      ...{ principal: key?.principal, action: operation && `${service}:${operation}`, resource: undefined },
+      requestId,
+      deniedMs: nowMs,
+      service,
+      operation,
+      status,
+      code,
+      remoteAddress,
+      accessKeyId: key?.id ?? claimedKey(exchange.header("authorization"), exchange.rawTarget),
+      principal: key?.principal,
+      action: operation && `${service}:${operation}`,
+      resource: undefined,
     }
   }
 }

@@ -100,7 +100,9 @@ test("after the delay everything of a deleted account goes, and nothing of other
   for (const key of ["a", "a", "b"]) await scene.put("gone-versions", key)
   await scene.run(
     scene.world.services.objects.remove({
-      ...{ bucket: await scene.find("gone-versions"), key: objectKeyOfText("b"), conditions: {} },
+      bucket: await scene.find("gone-versions"),
+      key: objectKeyOfText("b"),
+      conditions: {},
     }),
   )
   await scene.put("other-plain", "o")

@@ -84,7 +84,9 @@ export class AccountReaper implements Job {
     const { buckets } = this.seams.services
     for (let after: string | undefined = ""; after !== undefined;) {
       const page: Awaited<ReturnType<typeof buckets.list>> = await buckets.list({
-        ...{ owner, after, max: REAPER_LIMITS.bucketsPerPage },
+        owner,
+        after,
+        max: REAPER_LIMITS.bucketsPerPage,
       })
       yield* page.buckets
       after = page.next

@@ -93,13 +93,11 @@ export class Archive {
       await this.requireMay(await this.ofSetter(request, archive), "PutObject", { container: location, object })
     const handle = async (call: ObjectCall): Promise<S3Answer> => {
       await call.services.objects.put({
-        ...{
-          bucket: call.bucket,
-          key: call.key,
-          tags: [],
-          conditions: { ifNoneMatch: ["*"] },
-          signal: call.client.signal,
-        },
+        bucket: call.bucket,
+        key: call.key,
+        tags: [],
+        conditions: { ifNoneMatch: ["*"] },
+        signal: call.client.signal,
         attributes: { headers: { contentType: DELETION_TYPE }, userMetadata: [] },
         body: { lengthBytes: 0, open: noBytes, gather: () => new Uint8Array(), declaredChecksum: () => undefined },
       })
@@ -195,7 +193,12 @@ export class Archive {
       handle: async ({ services, bucket }) => {
         for (let next: string | undefined = ""; next !== undefined;) {
           const page: Awaited<ReturnType<typeof services.objects.list>> = await services.objects.list({
-            ...{ bucket, prefix, delimiter: "", after: next, max: PAGE_ENTRIES, withTypes: true },
+            bucket,
+            prefix,
+            delimiter: "",
+            after: next,
+            max: PAGE_ENTRIES,
+            withTypes: true,
           })
           const last = page.entries.at(-1)
           if (last?.kind === "object") latest = last.object
@@ -219,7 +222,10 @@ export class Archive {
     }
     const operation = operationAs("CopyObject", { kind: "object", handle })
     const headers = [
-      ...["x-amz-copy-source", sourceOf(from), "x-amz-copy-source-if-match", etag],
+      "x-amz-copy-source",
+      sourceOf(from),
+      "x-amz-copy-source-if-match",
+      etag,
       ...(replaces === undefined ? ["if-none-match", "*"] : ["if-match", replaces]),
     ]
     await this.context.calls.run(request, caller, { operation, bucket: to.container, rawKey: to.object, headers })

@@ -47,7 +47,10 @@ test("a line addresses an object or a container, or is an error with its status"
 })
 
 const member = (name: string, change: Partial<UploadedTarMember> = {}): UploadedTarMember => ({
-  ...{ name, kind: "file", sizeBytes: 1, attributes: new Map() },
+  name,
+  kind: "file",
+  sizeBytes: 1,
+  attributes: new Map(),
   ...change,
 })
 const targetOf = (name: string, base = "", change: Partial<UploadedTarMember> = {}) => {

@@ -170,7 +170,11 @@ function servedSetter(own: SwiftSetter | undefined, { account }: SignedS3Caller)
 }
 
 const adminOf = (account: Account, own: SignedS3Caller): SignedS3Caller => ({
-  ...{ ...own, account, principal: rootPrincipal(account), policies: NO_POLICIES, isWholeRoot: true },
+  ...own,
+  account,
+  principal: rootPrincipal(account),
+  policies: NO_POLICIES,
+  isWholeRoot: true,
   grants: grantsOfRole("admin"),
 })
 
@@ -183,7 +187,13 @@ function readerOf(account: Account, own: SignedS3Caller): SignedS3Caller {
   const { id: accountId, number: accountNumber } = account
   const { userId } = own.principal
   const principal: KnownPrincipal = {
-    ...{ kind: "user", accountId, accountNumber, userId, userName: userId, tags: [], issuedMs: undefined },
+    kind: "user",
+    accountId,
+    accountNumber,
+    userId,
+    userName: userId,
+    tags: [],
+    issuedMs: undefined,
     arn: `arn:aws:iam::${accountNumber}:user/reseller/${userId}`,
   }
   return { ...own, account, principal, policies: READER_POLICIES, isWholeRoot: false, grants: grantsOfRole("reader") }

@@ -405,7 +405,9 @@ export class ContainerSync implements Job {
     // A link, or a large object, as it is itself.
     const query = method === "HEAD" ? "?symlink=get&multipart-manifest=get" : ""
     const request = {
-      ...{ method, url: address + query, body },
+      method,
+      url: address + query,
+      body,
       headers: { ...headers, "x-timestamp": stated, "x-container-sync-auth": auth },
     }
     try {
@@ -428,7 +430,8 @@ const OF_OBJECTS: readonly number[] = [400, 408, 409, 411, 412, 413, 422, 507]
 
 const refused = ({ url }: Route, method: string, status: number) =>
   fail("providerUnreachable", {
-    ...{ url, isOfObject: OF_OBJECTS.includes(status) },
+    url,
+    isOfObject: OF_OBJECTS.includes(status),
     reason: `${method} of an object of ${url} was answered with status ${status}`,
   })
 

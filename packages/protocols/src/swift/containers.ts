@@ -293,15 +293,13 @@ const objectEntry = ({
   contentType = DEFAULT_TYPE,
   symlink,
 }: ListedObject): ObjectEntry => ({
-  ...{
-    kind: "object",
-    name: key,
-    hash: etag,
-    bytes: sizeBytes,
-    contentType,
-    lastModifiedMs,
-    link: listedLink(symlink),
-  },
+  kind: "object",
+  name: key,
+  hash: etag,
+  bytes: sizeBytes,
+  contentType,
+  lastModifiedMs,
+  link: listedLink(symlink),
 })
 
 /** The object that stands for a directory, if there is one: it has its name, with the slash. */

@@ -154,7 +154,8 @@ export class Copies {
     const version = request.query.get("version-id")
     const source = `/${percentEncode(byteStringOfText(from.container))}/${percentEncode(from.object, true)}`
     const headers = [
-      ...["x-amz-copy-source", version === undefined ? source : `${source}?versionId=${percentEncode(version)}`],
+      "x-amz-copy-source",
+      version === undefined ? source : `${source}?versionId=${percentEncode(version)}`,
       ...conditionsOfCopy(request),
     ]
     const operation = operationAs("CopyObject", { kind: "object", handle })

@@ -12,8 +12,16 @@ const EXPOSED = "access-control-expose-headers"
 
 /** The headers that scripts may read besides those that browsers always show. */
 const ALWAYS_EXPOSED = [
-  ...["cache-control", "content-language", "content-type", "expires", "last-modified", "pragma"],
-  ...["etag", "x-timestamp", "x-trans-id", "x-openstack-request-id"],
+  "cache-control",
+  "content-language",
+  "content-type",
+  "expires",
+  "last-modified",
+  "pragma",
+  "etag",
+  "x-timestamp",
+  "x-trans-id",
+  "x-openstack-request-id",
 ]
 
 const valueIn = (metadata: SwiftMetadata, name: string): string | undefined =>

@@ -18,17 +18,28 @@ interface SwiftError {
 }
 
 const STATUS: Partial<Readonly<Record<FailureKind, number>>> = {
-  ...{ accessDenied: 403, invalidAccessKey: 401, signatureMismatch: 401, invalidToken: 401, tokenExpired: 401 },
-  ...{ badDigest: 422, invalidDigest: 422, entityTooLarge: 413, quotaExceeded: 413, missingLength: 411 },
-  ...{ invalidBucketName: 400, bucketExists: 409, requestTimeout: 408, rateExceeded: 498, deviceFull: 507 },
-  ...{
-    noSuchAccount: 404,
-    accountDeleted: 410,
-    isDeleteMarker: 404,
-    noSuchVersion: 404,
-    invalidUri: 412,
-    incompleteBody: 499,
-  },
+  accessDenied: 403,
+  invalidAccessKey: 401,
+  signatureMismatch: 401,
+  invalidToken: 401,
+  tokenExpired: 401,
+  badDigest: 422,
+  invalidDigest: 422,
+  entityTooLarge: 413,
+  quotaExceeded: 413,
+  missingLength: 411,
+  invalidBucketName: 400,
+  bucketExists: 409,
+  requestTimeout: 408,
+  rateExceeded: 498,
+  deviceFull: 507,
+
+  noSuchAccount: 404,
+  accountDeleted: 410,
+  isDeleteMarker: 404,
+  noSuchVersion: 404,
+  invalidUri: 412,
+  incompleteBody: 499,
 }
 
 const TITLES: ReadonlyMap<number, string> = new Map([

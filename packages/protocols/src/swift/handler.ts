@@ -100,7 +100,11 @@ const AUTH_PATH = /^\/auth\/v1(?:\.0)?\/?$|^\/v1\/([^/]+)\/auth\/?$|^\/auth\/v1\
 
 /** The actions that a temporary URL for a method allows. */
 const ACTIONS_OF_URLS: Readonly<Record<string, readonly string[]>> = {
-  ...{ GET: ["GetObject"], HEAD: ["GetObject"], PUT: ["PutObject"], POST: ["PutObject"], DELETE: ["DeleteObject"] },
+  GET: ["GetObject"],
+  HEAD: ["GetObject"],
+  PUT: ["PutObject"],
+  POST: ["PutObject"],
+  DELETE: ["DeleteObject"],
 }
 
 type Resource = "account" | "container" | "object"
@@ -155,19 +159,26 @@ class SwiftHandler implements Protocol {
     this.bulk = new BulkRequests(context, ofObject, ofContainer)
     this.websites = new StaticWebsites(context, ofObject)
     this.ofAccount = {
-      ...{ GET: request => ofAccount.get(request), HEAD: request => ofAccount.head(request) },
-      ...{ POST: request => ofAccount.post(request), PUT: request => ofAccount.put(request) },
-      ...{ DELETE: request => ofAccount.delete(request) },
+      GET: request => ofAccount.get(request),
+      HEAD: request => ofAccount.head(request),
+      POST: request => ofAccount.post(request),
+      PUT: request => ofAccount.put(request),
+      DELETE: request => ofAccount.delete(request),
     }
     this.ofContainer = {
-      ...{ GET: request => ofContainer.get(request), HEAD: request => ofContainer.head(request) },
-      ...{ PUT: request => ofContainer.put(request), POST: request => ofContainer.post(request) },
-      ...{ DELETE: request => ofContainer.delete(request) },
+      GET: request => ofContainer.get(request),
+      HEAD: request => ofContainer.head(request),
+      PUT: request => ofContainer.put(request),
+      POST: request => ofContainer.post(request),
+      DELETE: request => ofContainer.delete(request),
     }
     this.ofObject = {
-      ...{ GET: request => ofObject.get(request), HEAD: request => ofObject.head(request) },
-      ...{ PUT: request => ofObject.put(request), POST: request => ofObject.post(request) },
-      ...{ DELETE: request => ofObject.delete(request), COPY: request => ofObject.copy(request) },
+      GET: request => ofObject.get(request),
+      HEAD: request => ofObject.head(request),
+      PUT: request => ofObject.put(request),
+      POST: request => ofObject.post(request),
+      DELETE: request => ofObject.delete(request),
+      COPY: request => ofObject.copy(request),
     }
   }
 

@@ -75,8 +75,11 @@ export class InsideRequests {
       200,
       JSON_TYPE,
       reconOf(what, {
-        ...{ version: this.version, nowMs: this.context.clock.wallMs(), devices: this.inside.devices() },
-        ...{ load: machine.load(), memory: machine.memory() },
+        version: this.version,
+        nowMs: this.context.clock.wallMs(),
+        devices: this.inside.devices(),
+        load: machine.load(),
+        memory: machine.memory(),
       }),
     )
   }

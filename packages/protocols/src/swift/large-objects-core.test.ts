@@ -26,7 +26,11 @@ const md5 = (bytes: string | Uint8Array) => createHash("md5").update(bytes).dige
 const parse = (entries: unknown) => parseManifest(Buffer.from(JSON.stringify(entries)), OWN)
 
 const found = (change: object = {}) => ({
-  ...{ sizeBytes: 100, etag: "e1", contentType: "text/plain", lastModifiedMs: 0, levels: 0 },
+  sizeBytes: 100,
+  etag: "e1",
+  contentType: "text/plain",
+  lastModifiedMs: 0,
+  levels: 0,
   ...change,
 })
 
@@ -162,12 +166,21 @@ test("a manifest is shown with what was found, and its raw form can be put again
   const segments = accept([{ path: "c/\u00e9", range: "1-2" }, { data: "YWI" }, { path: "/c/b" }], { levels: 1 })
   assert.deepEqual(JSON.parse(shownManifest(segments)), [
     {
-      ...{ name: "/c/\u00e9", bytes: 100, hash: "e1", content_type: "text/plain", range: "1-2", sub_slo: true },
+      name: "/c/\u00e9",
+      bytes: 100,
+      hash: "e1",
+      content_type: "text/plain",
+      range: "1-2",
+      sub_slo: true,
       last_modified: "1970-01-01T00:00:00.000000",
     },
     { data: "YWI=" },
     {
-      ...{ name: "/c/b", bytes: 100, hash: "e1", content_type: "text/plain", sub_slo: true },
+      name: "/c/b",
+      bytes: 100,
+      hash: "e1",
+      content_type: "text/plain",
+      sub_slo: true,
       last_modified: "1970-01-01T00:00:00.000000",
     },
   ])

@@ -251,8 +251,11 @@ export const shownManifest = (segments: readonly Segment[]): string =>
       if (segment.kind === "data") return { data: base64Of(segment.bytes) }
       const { sizeBytes, etag, contentType, lastModifiedMs, isLarge, span } = segment
       return {
-        ...{ name: textOfObjectKey(pathOf(segment)), bytes: sizeBytes, hash: etag },
-        ...{ content_type: textOfObjectKey(contentType), last_modified: dateText(lastModifiedMs) },
+        name: textOfObjectKey(pathOf(segment)),
+        bytes: sizeBytes,
+        hash: etag,
+        content_type: textOfObjectKey(contentType),
+        last_modified: dateText(lastModifiedMs),
         ...(span && { range: textOfSpan(span) }),
         ...(isLarge && { sub_slo: true }),
       }

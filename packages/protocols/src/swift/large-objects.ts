@@ -72,7 +72,10 @@ export async function putManifest(
   const bytes = encodeSegmentList(segments)
   await requireQuota(context, call, bytes.length)
   const { stored } = await storeObject(call, [], {
-    ...{ expiresAtSeconds, largeObject, body: sourceOf(bytes), timestamp: request.repeats },
+    expiresAtSeconds,
+    largeObject,
+    body: sourceOf(bytes),
+    timestamp: request.repeats,
   })
   const fields = writtenFields(call, stored, true)
   return asksForHeartbeat(request) ? report(request, "201 Created", [], fields) : emptyAnswer(201, fields)

@@ -139,7 +139,8 @@ interface Reading {
 
 /** `segment`: the one that the request asks for; undefined: all. */
 const storedObject = (call: ObjectCall, request: SwiftObjectRequest, segment: PartOfObject | undefined): Reading => ({
-  ...{ call, request },
+  call,
+  request,
   open: (headersOnly, part = segment) => openObject(call, headersOnly, part),
 })
 
@@ -171,7 +172,8 @@ function rangeFields({ info, range }: ObjectBody, { query }: SwiftObjectRequest)
 }
 
 const dynamicObject = (call: ObjectCall, request: SwiftObjectRequest, found: DynamicObject): Reading => ({
-  ...{ call, request },
+  call,
+  request,
   open: (headersOnly, part) => openFound(call, found, headersOnly, part),
 })
 
@@ -262,7 +264,9 @@ const putObject = (
   const stated = points && call.context.attributes.of(call.headers)
   const attributes = stated && { ...stated, headers: { ...stated.headers, ...points } }
   const storing = storeObject(call, [], {
-    ...{ expiresAtSeconds, timestamp, mayLackDigest: true },
+    expiresAtSeconds,
+    timestamp,
+    mayLackDigest: true,
     ...(attributes && { attributes }),
   })
   return after(storing, ({ stored }) => emptyAnswer(201, writtenFields(call, stored)))
@@ -415,7 +419,8 @@ export class SwiftObjects {
     const isManifest = asksForManifest(request, "put") || isRepeatedManifest(request)
     const expiresAtSeconds = expiryIn(request.exchange.headers, this.context.clock.wallMs())
     const headers = [
-      ...["content-type", typeOf(request, points?.symlink === undefined ? undefined : typeOfTarget)],
+      "content-type",
+      typeOf(request, points?.symlink === undefined ? undefined : typeOfTarget),
       ...headersOf(request, [...CONTENT_HEADERS, "if-match", "if-none-match"]),
       ...(isManifest ? [] : digestHeaders(request)),
       ...asS3(metadataHeaders(request)),

@@ -83,19 +83,23 @@ const TOLD: Readonly<Record<string, (facts: ReconFacts) => unknown>> = {
 
 /** The reports that Swift's daemons make, and who makes them here. */
 const ELSEWHERE: readonly string[] = [
-  ...[
-    "account",
-    "async",
-    "auditor",
-    "container",
-    "driveaudit",
-    "expirer",
-    "mounted",
-    "object",
-    "quarantined",
-    "relinker",
-  ],
-  ...["reconstruction", "replication", "ringmd5", "sharding", "sockstat", "swiftconfmd5", "updater"],
+  "account",
+  "async",
+  "auditor",
+  "container",
+  "driveaudit",
+  "expirer",
+  "mounted",
+  "object",
+  "quarantined",
+  "relinker",
+  "reconstruction",
+  "replication",
+  "ringmd5",
+  "sharding",
+  "sockstat",
+  "swiftconfmd5",
+  "updater",
 ]
 
 /** The document. Throws `notImplemented` for what Swift tells and this server does not, `invalidUri` for all else. */

@@ -85,7 +85,9 @@ function actingIn(account: Account, own: SignedS3Caller): SignedS3Caller {
   const principal =
     own.principal.kind === "root" ? rootPrincipal(account) : { ...own.principal, accountId, accountNumber }
   return {
-    ...{ ...own, account, principal },
+    ...own,
+    account,
+    principal,
     grants: {
       match: (bucket, action) => (bucket.owner === own.account.id ? "account" : own.grants?.match(bucket, action)),
     },

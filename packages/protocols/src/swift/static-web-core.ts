@@ -33,8 +33,11 @@ export function staticWebOf(metadata: readonly (readonly [name: string, value: s
   const [index, error, listings] = [textOf("index"), textOf("error"), textOf("listings")]
   if (index === undefined && error === undefined && listings === undefined) return undefined
   return {
-    ...{ index, error, listings: isTrue(listings) },
-    ...{ listingsCss: textOf("listings-css"), listingsLabel: textOf("listings-label") },
+    index,
+    error,
+    listings: isTrue(listings),
+    listingsCss: textOf("listings-css"),
+    listingsLabel: textOf("listings-label"),
     directoryType: textOf("directory-type") ?? "application/directory",
   }
 }

@@ -66,7 +66,9 @@ export class StaticWebsites {
   private async pageOf(request: ContainerRequest, web: StaticWeb): Promise<S3Answer | undefined> {
     const { path } = pathOf(request.exchange.rawTarget)
     const search: Search = {
-      ...{ request, web, page: { path, object: request.target.object ?? "" } },
+      request,
+      web,
+      page: { path, object: request.target.object ?? "" },
       failure: fail("noSuchKey"),
     }
     try {

@@ -68,7 +68,9 @@ export async function storeFile(
   const bucket = await context.services.buckets.openConfirmed(parseBucketName(container))
   const policy = policyHeaders((await context.containers.of(bucket)) ?? EMPTY_SWIFT_CONTAINER)
   await context.calls.run(request, caller, {
-    ...{ operation, bucket: container, rawKey: object },
+    operation,
+    bucket: container,
+    rawKey: object,
     headers: [
       ...policy,
       "content-type",

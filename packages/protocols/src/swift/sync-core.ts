@@ -160,8 +160,11 @@ export const internalManifest = (segments: readonly Segment[]): Uint8Array =>
         if (segment.kind === "data") return { data: Buffer.from(segment.bytes).toString("base64") }
         const { container, key, etag, sizeBytes, contentType, lastModifiedMs, isLarge, span } = segment
         return {
-          ...{ name: Buffer.from(`/${container}/${key}`, "latin1").toString("utf8"), hash: etag, bytes: sizeBytes },
-          ...{ content_type: contentType, last_modified: new Date(lastModifiedMs).toISOString().replace("Z", "000") },
+          name: Buffer.from(`/${container}/${key}`, "latin1").toString("utf8"),
+          hash: etag,
+          bytes: sizeBytes,
+          content_type: contentType,
+          last_modified: new Date(lastModifiedMs).toISOString().replace("Z", "000"),
           ...(isLarge && { sub_slo: true }),
           ...(span !== undefined && { range: `${span.first}-${span.last}` }),
         }

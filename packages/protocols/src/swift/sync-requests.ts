@@ -16,7 +16,10 @@ import type { SwiftTarget } from "./target-core.js"
 
 /** The actions that a request of another cluster may perform. */
 const ACTIONS: Readonly<Record<string, readonly string[]>> = {
-  ...{ HEAD: ["GetObject"], GET: ["GetObject"], PUT: ["PutObject", "GetObject"], DELETE: ["DeleteObject"] },
+  HEAD: ["GetObject"],
+  GET: ["GetObject"],
+  PUT: ["PutObject", "GetObject"],
+  DELETE: ["DeleteObject"],
 }
 
 interface SyncedRequest {

@@ -91,7 +91,10 @@ const ARCHIVE = Buffer.concat([
 ])
 
 const file = (name: string, content: string, more: Readonly<Record<string, string>> = {}) => ({
-  ...{ name, kind: "file", sizeBytes: content.length, content },
+  name,
+  kind: "file",
+  sizeBytes: content.length,
+  content,
   attributes: { "SCHILY.xattr.user.mime_type": "a/b", ...more },
 })
 const EXPECTED = [

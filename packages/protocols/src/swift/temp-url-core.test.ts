@@ -24,8 +24,12 @@ const KEYS = [
   ...urlKeysIn("container", [["temp-url-key", "containerkey"]]),
 ]
 const REQUEST = {
-  ...{ method: "GET", account: "AUTH_account", container: "container", object: "object" },
-  ...{ clientAddress: "1.2.3.4", nowMs: (EXPIRES - 1) * 1000 },
+  method: "GET",
+  account: "AUTH_account",
+  container: "container",
+  object: "object",
+  clientAddress: "1.2.3.4",
+  nowMs: (EXPIRES - 1) * 1000,
 }
 type Request = Parameters<typeof admitTempUrl>[1]
 

@@ -58,7 +58,12 @@ function expiresOf(text: string): number {
 
 /** These would make of the request another one than was signed. */
 const OTHER_REQUESTS: readonly string[] = [
-  ...["multipart-manifest", "symlink", "version-id", "versions", "extract-archive", "bulk-delete"],
+  "multipart-manifest",
+  "symlink",
+  "version-id",
+  "versions",
+  "extract-archive",
+  "bulk-delete",
 ]
 
 /**

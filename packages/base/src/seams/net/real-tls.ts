@@ -21,8 +21,11 @@ interface TlsIdentity {
 }
 
 const both = ({ certificatePem, privateKeyPem }: TlsIdentity): SecureContextOptions & CommonConnectionOptions => ({
-  ...{ cert: certificatePem, key: privateKeyPem },
-  ...{ minVersion: "TLSv1.3", maxVersion: "TLSv1.3", sigalgs: "ed25519" },
+  cert: certificatePem,
+  key: privateKeyPem,
+  minVersion: "TLSv1.3",
+  maxVersion: "TLSv1.3",
+  sigalgs: "ed25519",
   secureOptions: constants.SSL_OP_NO_TICKET,
   rejectUnauthorized: false,
 })

@@ -21,7 +21,12 @@ export class SandboxThread<Task, Answer> {
 
   constructor(entry: URL, heapMib: number) {
     this.worker = new Worker(entry, {
-      ...{ name: "sandbox", env: {}, argv: [], execArgv: [], stdout: true, stderr: true },
+      name: "sandbox",
+      env: {},
+      argv: [],
+      execArgv: [],
+      stdout: true,
+      stderr: true,
       resourceLimits: { maxOldGenerationSizeMb: heapMib },
     })
     this.worker.stdout.resume()

@@ -13,7 +13,9 @@ const rows = (count: number, value: Uint8Array): StoreWrite[] =>
   Array.from({ length: count }, (_, i) => ({ family: "current", key: rowKeyOf(`row ${i}`), value }))
 
 storeSuite("memory", async () => ({
-  ...{ stores: new MemoryStores(), path: "/device/base", host },
+  stores: new MemoryStores(),
+  path: "/device/base",
+  host,
   dispose: async () => undefined,
 }))
 
@@ -48,7 +50,9 @@ test("memory: a commit or a merge that fails changes nothing", async () => {
   await writer.commit(rows(1, Buffer.from("2")))
   const dropped: string[] = []
   const merging = {
-    ...({ urgency: "quiet", spaceBytes: Infinity, marks: () => [] } as const),
+    urgency: "quiet" as const,
+    spaceBytes: Infinity,
+    marks: () => [],
     dropped: (_: unknown, key: string) => void dropped.push(key),
   }
   failing = true

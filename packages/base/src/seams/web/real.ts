@@ -52,7 +52,10 @@ export class RealWeb implements Web, WebServices {
   post({ url, headers, body, authorities }: PostRequest, bytesMax: number, signal: AbortSignal): Promise<PostAnswer> {
     const agent = url.startsWith("https:") ? this.kept.tls : this.kept.plain
     const options = {
-      ...{ method: "POST", signal, headers: { "accept-encoding": "identity", ...headers }, agent },
+      method: "POST",
+      signal,
+      headers: { "accept-encoding": "identity", ...headers },
+      agent,
       ...(authorities !== undefined && { ca: authorities }),
     }
     return this.asked(url, options, body, async response => ({

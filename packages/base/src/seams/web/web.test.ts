@@ -58,7 +58,8 @@ const posted = (path: string, signal = AbortSignal.timeout(5_000), web = new Rea
   web
     .post(
       { url: `${origin}${path}`, headers: { "x-kind": "a" }, body: Buffer.from("sent"), authorities: undefined },
-      ...([100, signal] as const),
+      100,
+      signal,
     )
     .finally(() => web.close())
 

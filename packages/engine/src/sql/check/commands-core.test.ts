@@ -85,12 +85,26 @@ test("an object is put into an open bucket only", async () => {
 test("commands name the rows that they read first", () => {
   const [ann, bob, bucket] = [ownKey("Ann"), ownKey("Bob"), bucketKey(1)]
   const touched = [
-    ...[setOwn(ann, "on"), increment(ann), leaveDuty(ann, bob), addFirstVersion(object, 1), createObject(object, "a")],
-    ...[deleteObject(object), replaceObject(object, "a", "b"), setBucket(bucket, "open"), putInto(bucket, object)],
+    setOwn(ann, "on"),
+    increment(ann),
+    leaveDuty(ann, bob),
+    addFirstVersion(object, 1),
+    createObject(object, "a"),
+    deleteObject(object),
+    replaceObject(object, "a", "b"),
+    setBucket(bucket, "open"),
+    putInto(bucket, object),
   ].map(({ touches }) => touches)
   const [own, current] = [["releases", ann] as const, ["current", object] as const]
   assert.deepEqual(touched, [
-    ...[[own], [own], [own, ["releases", bob]], [current], [current]],
-    ...[[current], [current], [["buckets", bucket]], [current, ["buckets", bucket]]],
+    [own],
+    [own],
+    [own, ["releases", bob]],
+    [current],
+    [current],
+    [current],
+    [current],
+    [["buckets", bucket]],
+    [current, ["buckets", bucket]],
   ])
 })

@@ -18,7 +18,8 @@ const textIn = (view: Pick<RowView, "get">, family: Family, key: RowKey): string
   return row && Buffer.from(row.value).toString()
 }
 const writeOf = (family: Family, key: RowKey, text: string | undefined): EntryWrite => ({
-  ...{ family, key },
+  family,
+  key,
   value: text === undefined ? undefined : Buffer.from(text),
 })
 

@@ -7,11 +7,23 @@ import { latencyFinding, preparedFinding, refusedFinding, RUN_NAMES, runFinding 
 import { durationMsOf, SETTING_NAMES } from "./settings-core.js"
 
 const GOOD_SETTINGS: Readonly<Record<string, string>> = {
-  ...{ fsync: "on", full_page_writes: "on", synchronous_commit: "on", synchronous_standby_names: "ANY 1 (*)" },
-  ...{ zero_damaged_pages: "off", ignore_checksum_failure: "off", data_checksums: "on", wal_level: "replica" },
-  ...{ autovacuum: "on", default_transaction_isolation: "read committed", statement_timeout: "0", lock_timeout: "0" },
-  ...{ idle_in_transaction_session_timeout: "0", server_encoding: "UTF8", transaction_timeout: "0" },
-  ...{ idle_session_timeout: "0", max_slot_wal_keep_size: "-1" },
+  fsync: "on",
+  full_page_writes: "on",
+  synchronous_commit: "on",
+  synchronous_standby_names: "ANY 1 (*)",
+  zero_damaged_pages: "off",
+  ignore_checksum_failure: "off",
+  data_checksums: "on",
+  wal_level: "replica",
+  autovacuum: "on",
+  default_transaction_isolation: "read committed",
+  statement_timeout: "0",
+  lock_timeout: "0",
+  idle_in_transaction_session_timeout: "0",
+  server_encoding: "UTF8",
+  transaction_timeout: "0",
+  idle_session_timeout: "0",
+  max_slot_wal_keep_size: "-1",
 }
 
 interface Change extends Partial<Omit<ServerFacts, "settings">> {
@@ -22,13 +34,14 @@ interface Change extends Partial<Omit<ServerFacts, "settings">> {
 function factsOf({ settings = {}, ...change }: Change): ServerFacts {
   const all = Object.entries({ ...GOOD_SETTINGS, ...settings })
   return {
-    ...({ version: "PostgreSQL 17.2 on x86_64", protection: "verifiedTls", pooler: "none" } as const),
-    ...{
-      connectionsLeft: 90,
-      standbys: [{ name: "b", sync: "quorum" }],
-      inactiveSlots: 0,
-      oldestTransactionSeconds: 0,
-    },
+    version: "PostgreSQL 17.2 on x86_64",
+    protection: "verifiedTls",
+    pooler: "none",
+
+    connectionsLeft: 90,
+    standbys: [{ name: "b", sync: "quorum" }],
+    inactiveSlots: 0,
+    oldestTransactionSeconds: 0,
     ...change,
     settings: new Map(all.flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]))),
   }
@@ -210,7 +223,8 @@ test("statements that a product refuses are named as what they are", () => {
 
 test("a database far from its nodes is slow, not unsafe", () => {
   assert.deepEqual(latencyFinding(0.25, 10), {
-    ...({ level: "ok", check: "latency" } as const),
+    level: "ok",
+    check: "latency",
     found: "a round trip takes 0.3 ms, a commit 10 ms",
   })
   assert.deepEqual([latencyFinding(25, 24.9).level, latencyFinding(25, 25).level], ["ok", "warn"])

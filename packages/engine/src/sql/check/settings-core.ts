@@ -96,7 +96,10 @@ const SETTINGS: Readonly<Record<string, (value: string, product: Product) => Jud
 /** The settings that `SHOW` is asked for. */
 export const SETTING_NAMES: readonly string[] = [
   ...Object.keys(SETTINGS),
-  ...["max_connections", "superuser_reserved_connections", "reserved_connections", "max_slot_wal_keep_size"],
+  "max_connections",
+  "superuser_reserved_connections",
+  "reserved_connections",
+  "max_slot_wal_keep_size",
 ]
 
 /** Settings of newer versions: nothing is lost where they do not exist. */

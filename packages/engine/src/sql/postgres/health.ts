@@ -16,8 +16,15 @@ type Rows = readonly (readonly string[])[]
 type AskServer = (statement: string) => Promise<Rows | undefined>
 
 const SETTINGS = [
-  ...["fsync", "full_page_writes", "synchronous_commit", "synchronous_standby_names", "autovacuum"],
-  ...["max_connections", "superuser_reserved_connections", "reserved_connections", "max_slot_wal_keep_size"],
+  "fsync",
+  "full_page_writes",
+  "synchronous_commit",
+  "synchronous_standby_names",
+  "autovacuum",
+  "max_connections",
+  "superuser_reserved_connections",
+  "reserved_connections",
+  "max_slot_wal_keep_size",
 ]
 
 const READ_SETTINGS = `SELECT name, coalesce(setting, '') FROM pg_catalog.pg_settings WHERE name IN ('${SETTINGS.join("', '")}')`
@@ -89,12 +96,19 @@ export async function readHealth(ask: AskServer, readTables: string): Promise<Da
     connectionsLeft: await readConnectionsLeft(ask, settings),
     holders: (await ask(READ_HOLDERS))?.map(holderOf),
     tables: (await ask(readTables))?.map(([name = "", live, dead, bytes, vacuumed]) => ({
-      ...{ name, liveRows: numberOf(live) ?? 0, deadRows: numberOf(dead) ?? 0 },
-      ...{ bytes: numberOf(bytes), vacuumedSecondsAgo: numberOf(vacuumed) },
+      name,
+      liveRows: numberOf(live) ?? 0,
+      deadRows: numberOf(dead) ?? 0,
+      bytes: numberOf(bytes),
+      vacuumedSecondsAgo: numberOf(vacuumed),
     })),
     standbys: (await ask(READ_STANDBYS))?.map(([name = "", state, sync, bytes, seconds]) => ({
-      ...{ name, state: textOf(state), sync: textOf(sync) },
-      ...{ lagBytes: lagOf(bytes), lagSeconds: lagOf(seconds), goneSeconds: undefined },
+      name,
+      state: textOf(state),
+      sync: textOf(sync),
+      lagBytes: lagOf(bytes),
+      lagSeconds: lagOf(seconds),
+      goneSeconds: undefined,
     })),
     unusedSlots: (await ask(READ_UNUSED_SLOTS))?.map(([name = "", bytes]) => ({ name, bytes: numberOf(bytes) })),
     unfrozenTransactions: numberOf(await one(age)),

@@ -27,8 +27,11 @@ interface PostgresSettings {
 /** Connects to the one host of a URL, whether or not it accepts writes. Throws `ConnectionLost`. */
 export function connectTo(connectionString: string, statements: Statements): Promise<PostgresSession> {
   const config = {
-    ...{ connectionString, application_name: "hayloft", keepAlive: true },
-    ...{ connectionTimeoutMillis: CONNECT_TIMEOUT_MS, query_timeout: STATEMENT_TIMEOUT_MS },
+    connectionString,
+    application_name: "hayloft",
+    keepAlive: true,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    query_timeout: STATEMENT_TIMEOUT_MS,
   }
   return PostgresSession.open(config, statements)
 }

@@ -274,8 +274,10 @@ export class PostgresSession implements Session {
           break
         case FETCHED.counters:
           sums[at] = {
-            ...{ objects: numberOf(row[2]), versions: numberOf(row[4]) },
-            ...{ bytes: numberOf(row[5]), uploads: numberOf(row[6]) },
+            objects: numberOf(row[2]),
+            versions: numberOf(row[4]),
+            bytes: numberOf(row[5]),
+            uploads: numberOf(row[6]),
           }
           break
         case FETCHED.usage: {
@@ -320,12 +322,17 @@ export class PostgresSession implements Session {
       smallintBytes(lane.lane),
       bigintBytes(from.number),
       bigintBytes(from.generation),
-      ...[...keyArrays(before), bigintArray(before.map(row => row.version))],
-      ...[...keyArrays(expected), bigintArray(expected.map(row => row.version))],
+      ...keyArrays(before),
+      bigintArray(before.map(row => row.version)),
+      ...keyArrays(expected),
+      bigintArray(expected.map(row => row.version)),
       bigintBytes(version),
-      ...[...keyArrays(replaced), ...contentArrays(replaced), booleanArray(replaced.map(row => row.keepsPayload))],
+      ...keyArrays(replaced),
+      ...contentArrays(replaced),
+      booleanArray(replaced.map(row => row.keepsPayload)),
       ...keyArrays(deleted),
-      ...[...keyArrays(added), ...contentArrays(added)],
+      ...keyArrays(added),
+      ...contentArrays(added),
       bigintArray(counts.map(({ bucketId }) => BigInt(bucketId))),
       ...(["objects", "versions", "bytes", "uploads"] as const).map(name =>
         bigintArray(counts.map(({ change }) => BigInt(change[name]))),

@@ -31,8 +31,20 @@ export interface FaultPlan {
 }
 
 export const NO_FAULTS: FaultPlan = {
-  ...{ requestMs: 0, partMs: 0, commitMs: 0, answerMs: 0, stalls: 0, stallMs: 0 },
-  ...{ refused: 0, lostBefore: 0, late: 0, lateMs: 0, lostDuring: 0, lostAfter: 0, aborted: 0, warned: 0 },
+  requestMs: 0,
+  partMs: 0,
+  commitMs: 0,
+  answerMs: 0,
+  stalls: 0,
+  stallMs: 0,
+  refused: 0,
+  lostBefore: 0,
+  late: 0,
+  lateMs: 0,
+  lostDuring: 0,
+  lostAfter: 0,
+  aborted: 0,
+  warned: 0,
 }
 
 /** Draws that cost no randomness if the plan has none. */

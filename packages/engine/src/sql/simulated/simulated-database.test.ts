@@ -10,8 +10,19 @@ import { SimulatedDatabase } from "./simulated-database.js"
 
 const LOSSES: FaultPlan = {
   ...NO_FAULTS,
-  ...{ requestMs: 2, partMs: 1, commitMs: 2, answerMs: 2, stalls: 0.01, stallMs: 100 },
-  ...{ lostBefore: 0.01, late: 0.01, lateMs: 1_000, lostDuring: 0.02, lostAfter: 0.02, aborted: 0.02, warned: 0.01 },
+  requestMs: 2,
+  partMs: 1,
+  commitMs: 2,
+  answerMs: 2,
+  stalls: 0.01,
+  stallMs: 100,
+  lostBefore: 0.01,
+  late: 0.01,
+  lateMs: 1_000,
+  lostDuring: 0.02,
+  lostAfter: 0.02,
+  aborted: 0.02,
+  warned: 0.01,
 }
 
 /** An engine whose simulated time passes by itself until it is disposed of. */

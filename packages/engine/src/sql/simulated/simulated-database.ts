@@ -118,7 +118,8 @@ export class SimulatedDatabase implements Database {
     const used = this.sessions.size + this.backends
     return {
       ...UNKNOWN_HEALTH,
-      ...{ connectionsMax: CONNECTIONS_MAX, connectionsLeft: Math.max(0, CONNECTIONS_MAX - used) },
+      connectionsMax: CONNECTIONS_MAX,
+      connectionsLeft: Math.max(0, CONNECTIONS_MAX - used),
     }
   }
 
@@ -214,7 +215,9 @@ export class SimulatedDatabase implements Database {
     const { tables, dice, faults } = this
     let partsLeft = dice.happens(faults.aborted) ? dice.upTo(ABORTED_AFTER_MAX) : Infinity
     return {
-      ...{ tables, transaction, clockUs: Math.floor(this.clockMs * 1000) },
+      tables,
+      transaction,
+      clockUs: Math.floor(this.clockMs * 1000),
       unordered: rows => dice.shuffled(rows),
       between: async () => {
         await this.pass(this.faults.partMs)

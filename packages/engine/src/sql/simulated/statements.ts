@@ -85,7 +85,11 @@ export async function fetch(on: Running, request: FetchRequest): Promise<Fetched
 
 const laneState = ({ number, generation, isEnded }: LaneRow): LaneState => ({ number, generation, isEnded })
 const storedRow = ({ key, version, value, head }: SimulatedRow, payload: StoredRow["payload"]): StoredRow => ({
-  ...{ key, version, value, head, payload },
+  key,
+  version,
+  value,
+  head,
+  payload,
 })
 
 const sumOf = (a: Counters, b: Counters): Counters => ({
@@ -367,7 +371,8 @@ export async function begin(
     row => row.lastIncarnation === highest,
     row => ({
       ...row,
-      ...{ lastIncarnation: Math.max(row.lastIncarnation, above) + 1, timestamps: Math.max(row.timestamps, lastUs) },
+      lastIncarnation: Math.max(row.lastIncarnation, above) + 1,
+      timestamps: Math.max(row.timestamps, lastUs),
     }),
   )
   if (store === undefined) return undefined
@@ -413,7 +418,9 @@ export async function halt(on: Running, ...[note, above, list]: Parameters<Sessi
     row => row.lastIncarnation === list.highest && row.reconciliations === list.reconciliations,
     row => ({
       ...row,
-      ...{ halt: row.halt ?? note, halts: row.halts + 1, lastIncarnation: Math.max(row.lastIncarnation, above) },
+      halt: row.halt ?? note,
+      halts: row.halts + 1,
+      lastIncarnation: Math.max(row.lastIncarnation, above),
     }),
   )
   if (stores.length === 0) return false
@@ -439,7 +446,9 @@ export async function resume(on: Running, number: number): Promise<boolean> {
     row => hasSameLanes(row) && row.halt !== undefined && row.halts === number,
     row => ({
       ...row,
-      ...{ halt: undefined, reconciliations: row.reconciliations + 1, generation: row.generation + 1n },
+      halt: undefined,
+      reconciliations: row.reconciliations + 1,
+      generation: row.generation + 1n,
     }),
   )
   if (store === undefined) return false
@@ -507,6 +516,8 @@ export async function incarnations({ tables, transaction }: Running): Promise<In
   const { lastIncarnation: highest, halt, halts, reconciliations } = storeRow(tables, transaction)
   return {
     live: live.map(({ isEnded: _, ...row }) => ({ ...row, numbers: numbersOf(row.incarnation) })),
-    ...{ highest, reconciliations, halt: halt && { note: halt, number: halts } },
+    highest,
+    reconciliations,
+    halt: halt && { note: halt, number: halts },
   }
 }

@@ -102,11 +102,20 @@ export interface TablesCopy {
 const NEW: TablesCopy = {
   store: [
     {
-      ...{ storeId: undefined, generation: 1n, lastIncarnation: 0 },
-      ...{ halt: undefined, halts: 0, reconciliations: 0, timestamps: 0 },
+      storeId: undefined,
+      generation: 1n,
+      lastIncarnation: 0,
+      halt: undefined,
+      halts: 0,
+      reconciliations: 0,
+      timestamps: 0,
     },
   ],
-  ...{ incarnations: [], lanes: [], rows: [], counters: [], usage: [] },
+  incarnations: [],
+  lanes: [],
+  rows: [],
+  counters: [],
+  usage: [],
 }
 
 /** A statement that is running. */

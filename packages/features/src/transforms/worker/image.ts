@@ -108,7 +108,10 @@ function shapeOf(metadata: Metadata, format: ReadFormat): ImageShape {
   const { width, height, pages: frames = 1, depth, orientation = 1 } = metadata
   const isTurned = orientation >= TURNED_FROM
   return {
-    ...{ format, frames, hasAlpha: metadata.hasAlpha, isDeep: depth !== "uchar" },
+    format,
+    frames,
+    hasAlpha: metadata.hasAlpha,
+    isDeep: depth !== "uchar",
     ...(isTurned ? { width: height, height: width } : { width, height }),
   }
 }
@@ -129,7 +132,9 @@ export async function imageBytes(step: ImageStep, bytes: Uint8Array): Promise<nu
 }
 
 const optionsOf = (read: ReadFormat, format: ReadFormat): SharpOptions => ({
-  ...{ failOn: "error", limitInputPixels: pixelsMax, animated: ANIMATED.has(read) && ANIMATED.has(format) },
+  failOn: "error",
+  limitInputPixels: pixelsMax,
+  animated: ANIMATED.has(read) && ANIMATED.has(format),
 })
 
 function resized(image: Sharp, { width, height, fit }: ImageStep, format: ReadFormat): Sharp {

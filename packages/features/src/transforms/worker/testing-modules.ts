@@ -33,7 +33,14 @@ const ALLOCATE = [0x20, 0, 0x41, 0xff, 0xff, 3, 0x6a, 0x41, 16, 0x76, 0x40, 0, 0
 export function testModule({ body, memory = [0, 1], memories = [memory], ...parts }: Parts): Uint8Array {
   const type = parts.type ?? [0x60, ...list([[I32], [I32], [I32], [I32]]), ...list([[I64]])]
   return Uint8Array.from([
-    ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+    0,
+    0x61,
+    0x73,
+    0x6d,
+    1,
+    0,
+    0,
+    0,
     ...section(1, list([[0x60, ...list([[I32]]), ...list([[I32]])], type, [0x60, 0, 0]])),
     ...(parts.imports ?? []),
     ...section(3, list([[0], [1], [2]])),

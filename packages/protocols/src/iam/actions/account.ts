@@ -46,8 +46,13 @@ const QUOTAS: readonly (readonly [string, number])[] = [
 
 /** Entries that are always 0, for features that are not implemented. */
 const ALWAYS_ZERO: readonly string[] = [
-  ...["AccountMFAEnabled", "AccountPasswordPresent", "AccountSigningCertificatesPresent", "MFADevices"],
-  ...["MFADevicesInUse", "ServerCertificates", "InstanceProfiles"],
+  "AccountMFAEnabled",
+  "AccountPasswordPresent",
+  "AccountSigningCertificatesPresent",
+  "MFADevices",
+  "MFADevicesInUse",
+  "ServerCertificates",
+  "InstanceProfiles",
 ]
 
 async function getAccountSummary({ identities, accounts, accountId }: IamCall): Promise<IamResult> {

@@ -17,7 +17,9 @@ const fullControl = (id: AccountId): StoredAcl => ({
   grants: [{ grantee: { kind: "account", id }, permission: "FULL_CONTROL" }],
 })
 const rules = (ownership: AclRules["ownership"], blockPublicAcls = false): AclRules => ({
-  ...{ bucketOwner: keeper, ownership, blockPublicAcls },
+  bucketOwner: keeper,
+  ownership,
+  blockPublicAcls,
 })
 const ENFORCED = rules("BucketOwnerEnforced")
 const PREFERRED = rules("BucketOwnerPreferred")

@@ -45,7 +45,14 @@ function append(call: ObjectCall): Soon<AppendedObject> {
   return after(encryptionOfNew(call), encryption =>
     after(aclOfNewObject(call), acl =>
       services.appends.append({
-        ...{ bucket, key, acl, encryption, atOffset, appendId, body, signal: client.signal },
+        bucket,
+        key,
+        acl,
+        encryption,
+        atOffset,
+        appendId,
+        body,
+        signal: client.signal,
         attributes: context.attributes.of(headers),
         tags: tagging === undefined ? [] : parseTagHeader(tagging),
         storageClass: storageClassOfNew(headers, services.classes),

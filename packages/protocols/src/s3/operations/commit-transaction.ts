@@ -28,8 +28,12 @@ import { versionIdOf } from "./versions.js"
 const DOCUMENT_BYTES_MAX = MIB
 /** Headers of the transaction that apply to each included request. */
 const SHARED_HEADERS: readonly string[] = [
-  ...[FENCE_HEADER, "x-amz-bypass-governance-retention", "x-amz-expected-bucket-owner", "x-amz-request-payer"],
-  ...["x-amz-source-expected-bucket-owner", "x-amz-content-sha256"],
+  FENCE_HEADER,
+  "x-amz-bypass-governance-retention",
+  "x-amz-expected-bucket-owner",
+  "x-amz-request-payer",
+  "x-amz-source-expected-bucket-owner",
+  "x-amz-content-sha256",
 ]
 
 /** The operation that an included request would be alone, and its required actions. */
@@ -108,8 +112,15 @@ async function operationOf(call: ObjectCall, { kind, parts }: IncludedRequest): 
   switch (kind) {
     case "put": {
       const complete = {
-        ...{ bucket, key, multipartId: multipartIdOf(call), parts, conditions: writeConditionsOf(call) },
-        ...{ sizeBytes: undefined, checksum: undefined, checksumType: undefined, signal: client.signal },
+        bucket,
+        key,
+        multipartId: multipartIdOf(call),
+        parts,
+        conditions: writeConditionsOf(call),
+        sizeBytes: undefined,
+        checksum: undefined,
+        checksumType: undefined,
+        signal: client.signal,
       }
       return { kind, complete: { ...complete, ...encryptionOfCompletion(call) } }
     }

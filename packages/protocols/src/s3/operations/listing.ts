@@ -79,7 +79,8 @@ export function optionalAttributesOf({ headers, bucket }: BucketCall): {
     return { withRestores: attributes.includes("RestoreStatus"), withStatus: attributes.includes("RemoteStatus") }
   throw fail("invalidArgument", {
     message: "Invalid attribute name specified.",
-    ...{ argumentName: OPTIONAL_ATTRIBUTES_HEADER, argumentValue: other.slice(0, 80) },
+    argumentName: OPTIONAL_ATTRIBUTES_HEADER,
+    argumentValue: other.slice(0, 80),
   })
 }
 

@@ -14,8 +14,14 @@ export const READ_TIMESTAMP = "readTimestamp"
 const HEADER = "x-hayloft-read-timestamp"
 
 const READS: ReadonlySet<string> = new Set([
-  ...["GetObject", "HeadObject", "GetTransformedObject", "HeadTransformedObject"],
-  ...["GetObjectAttributes", "GetObjectTagging", "ListObjects", "ListObjectsV2"],
+  "GetObject",
+  "HeadObject",
+  "GetTransformedObject",
+  "HeadTransformedObject",
+  "GetObjectAttributes",
+  "GetObjectTagging",
+  "ListObjects",
+  "ListObjectsV2",
 ])
 
 export const readsAtMoments = ({ name }: { readonly name: string }): boolean => READS.has(name)
@@ -37,7 +43,8 @@ export function momentOf({ query, name, signer }: S3Call, canRead: boolean): num
   if (atUs !== undefined) return atUs
   throw fail("invalidArgument", {
     message: `${READ_TIMESTAMP} must be ${MOMENT_FORM}.`,
-    ...{ argumentName: READ_TIMESTAMP, argumentValue: text.slice(0, 80) },
+    argumentName: READ_TIMESTAMP,
+    argumentValue: text.slice(0, 80),
   })
 }
 

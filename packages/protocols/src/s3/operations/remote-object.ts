@@ -74,12 +74,26 @@ export async function checkRemoteRemoval({ context, bucket }: BucketCall): Promi
 
 /** Operations on objects that remote buckets have; of those on buckets they have all that only read or remove, and the settings below. */
 const WRITES: ReadonlySet<string> = new Set([
-  ...["PutObject", "CopyObject", "PostObject", "DeleteObject", "DeleteObjects", "CreateMultipartUpload"],
-  ...["UploadPart", "UploadPartCopy", "CompleteMultipartUpload"],
+  "PutObject",
+  "CopyObject",
+  "PostObject",
+  "DeleteObject",
+  "DeleteObjects",
+  "CreateMultipartUpload",
+  "UploadPart",
+  "UploadPartCopy",
+  "CompleteMultipartUpload",
 ])
 const READS: ReadonlySet<string> = new Set([
-  ...["GetObject", "HeadObject", "GetTransformedObject", "HeadTransformedObject", "AbortMultipartUpload", "ListParts"],
-  ...["PrefetchObject", "EvictObject", "HeadBucket"],
+  "GetObject",
+  "HeadObject",
+  "GetTransformedObject",
+  "HeadTransformedObject",
+  "AbortMultipartUpload",
+  "ListParts",
+  "PrefetchObject",
+  "EvictObject",
+  "HeadBucket",
 ])
 const SETTINGS =
   /^Put(?:BucketAcl|BucketPolicy|BucketCors|BucketTagging|BucketWebsite|BucketOwnershipControls|PublicAccessBlock|BucketRequestPayment|BucketTransforms|BucketRemote)$/
@@ -98,11 +112,22 @@ export function remoteHas({ name, resource, method }: NamedOperation): boolean {
 
 /** Headers whose effect a remote could not have, or that would be lost on the way. */
 const REFUSED_HEADERS: readonly string[] = [
-  ...[OFFSET_HEADER, FENCE_HEADER, "x-amz-tagging", "x-amz-website-redirect-location", "x-amz-object-lock-mode"],
-  ...["x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold", "x-amz-server-side-encryption"],
-  ...["x-amz-server-side-encryption-customer-algorithm", "x-amz-server-side-encryption-aws-kms-key-id"],
-  ...["x-amz-server-side-encryption-bucket-key-enabled", "x-amz-server-side-encryption-context"],
-  ...["x-amz-grant-read", "x-amz-grant-full-control", "x-amz-grant-read-acp", "x-amz-grant-write-acp"],
+  OFFSET_HEADER,
+  FENCE_HEADER,
+  "x-amz-tagging",
+  "x-amz-website-redirect-location",
+  "x-amz-object-lock-mode",
+  "x-amz-object-lock-retain-until-date",
+  "x-amz-object-lock-legal-hold",
+  "x-amz-server-side-encryption",
+  "x-amz-server-side-encryption-customer-algorithm",
+  "x-amz-server-side-encryption-aws-kms-key-id",
+  "x-amz-server-side-encryption-bucket-key-enabled",
+  "x-amz-server-side-encryption-context",
+  "x-amz-grant-read",
+  "x-amz-grant-full-control",
+  "x-amz-grant-read-acp",
+  "x-amz-grant-write-acp",
 ]
 /** Throws `notImplemented` for what remote buckets lack, by name, and `methodNotAllowed` for writes to one that takes none. */
 export function checkRemoteRequest(call: BucketCall, operation: NamedOperation, isKnown: boolean): Soon<void> {

@@ -84,8 +84,17 @@ export async function renameRequestOf(call: ObjectCall): Promise<RenameRequest> 
     if (await isSourceGone(call, source, clientToken)) throw fail("conflict")
   }
   return {
-    ...{ bucket, fromBucket: source.bucket, from: source.key, to: key, sourceConditions, conditions },
-    ...{ clientToken, isRepeated, checkSource, elsewhere, signal: client.signal },
+    bucket,
+    fromBucket: source.bucket,
+    from: source.key,
+    to: key,
+    sourceConditions,
+    conditions,
+    clientToken,
+    isRepeated,
+    checkSource,
+    elsewhere,
+    signal: client.signal,
     checkEncryption: encryption => requireKey(call, encryption),
   }
 }

@@ -140,8 +140,13 @@ async function answerOnce(call: ObjectCall, transforms: ObjectTransforms, chosen
   try {
     const { headers, nowMs, client } = call
     const { body, lengthBytes, skipped } = await transforms.get({
-      ...{ original, pipeline, isRule, signal: client.signal },
-      ...{ conditions: readConditionsOf(headers, nowMs), range: rangeOf(call), ifRange: ifRangeOf(headers) },
+      original,
+      pipeline,
+      isRule,
+      signal: client.signal,
+      conditions: readConditionsOf(headers, nowMs),
+      range: rangeOf(call),
+      ifRange: ifRangeOf(headers),
     })
     const made = await answerWith(call, body, rules)
     const fields: readonly HeaderField[] = [
@@ -182,7 +187,8 @@ async function originalOf(call: ObjectCall): Promise<Original & { readonly close
   const { info } = unread
   const isUnchanged = { ifMatch: [info.etag] }
   return {
-    ...{ info, of: { bucket, key, versionId: info.versionId } },
+    info,
+    of: { bucket, key, versionId: info.versionId },
     open: async range => {
       if (range === undefined && unread !== undefined) {
         const body = unread

@@ -38,7 +38,12 @@ export async function uploadPart(call: ObjectCall): Promise<S3Answer> {
     requireDigest("Part", body, info.lock !== undefined || bucket.lock.defaultRetention !== undefined)
   }
   const { etag, checksum, encryption } = await services.multipart.putPart({
-    ...{ bucket, key, multipartId, partNumber, clientKey, body },
+    bucket,
+    key,
+    multipartId,
+    partNumber,
+    clientKey,
+    body,
     checkEncryption: encryptionOfUpload => requireKey(call, encryptionOfUpload),
     // The signal is created on first use.
     get signal() {

@@ -142,8 +142,13 @@ export const BUCKET_POLICY_ACTIONS: ReadonlyMap<string, "bucket" | "object"> = n
  * pays for. RestoreObject: "The bucket owner has this permission by default" (Amazon S3 API Reference).
  */
 const OF_BUCKET_ON_KEY: ReadonlySet<ActionName> = new Set<ActionName>([
-  ...(["PutObject", "DeleteObject", "DeleteObjectVersion", "BypassGovernanceRetention"] as const),
-  ...(["AbortMultipartUpload", "ListMultipartUploadParts", "RestoreObject"] as const),
+  "PutObject",
+  "DeleteObject",
+  "DeleteObjectVersion",
+  "BypassGovernanceRetention",
+  "AbortMultipartUpload",
+  "ListMultipartUploadParts",
+  "RestoreObject",
 ])
 
 /** Returns true if the action concerns an existing object, whose owner decides. */

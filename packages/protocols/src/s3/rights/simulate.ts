@@ -89,12 +89,28 @@ export class S3Simulator {
     const nowMs = this.clock.wallMs()
     const query = new RequestQuery([])
     const head = {
-      ...{ operation: name, isOfBucket: false, query, headers: new Map(), nowMs, remoteAddress: "", region: "" },
-      ...{ userAgent: undefined, referer: undefined, formTags: undefined, form: undefined },
-      ...{ signatureVersion: undefined, signedMs: undefined, tlsVersion: undefined },
+      operation: name,
+      isOfBucket: false,
+      query,
+      headers: new Map(),
+      nowMs,
+      remoteAddress: "",
+      region: "",
+      userAgent: undefined,
+      referer: undefined,
+      formTags: undefined,
+      form: undefined,
+      signatureVersion: undefined,
+      signedMs: undefined,
+      tlsVersion: undefined,
     }
     return {
-      ...{ signer: caller, name, query, nowMs, head, readBody: async () => ({}) },
+      signer: caller,
+      name,
+      query,
+      nowMs,
+      head,
+      readBody: async () => ({}),
       // Only the tags of an existing object are known, of all that a request would have.
       assumed: read => ({
         valuesOf: key => values.valuesOf(key) ?? (key.name === "s3:existingobjecttag" ? read.valuesOf(key) : undefined),

@@ -22,7 +22,9 @@ export interface Structure {
 
 const one = (shape: DocumentShape, element: string): Member => ({ kind: "one", shape, element })
 const list = (element: string, shape: DocumentShape = "text", around?: string): Member => ({
-  ...{ kind: "list", shape, element },
+  kind: "list",
+  shape,
+  element,
   ...(around !== undefined && { in: around }),
 })
 

@@ -22,13 +22,10 @@ import { dateOf, invalidArgument, invalidRequest, needed, newerKeptOf, nonnegati
 import { checkChildren, wordOf } from "./setting.js"
 
 const TRANSITION = "Transition"
-const NONCURRENT_TRANSITION = "NoncurrentVersionTransition"
+const NONCURRENT_TRANSITION = "NoncurrentVersionTransition" as const
 const DAY_MS = 86_400_000
 
-const CLASSES = [
-  ...(["STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING"] as const),
-  ...(["GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"] as const),
-]
+const CLASSES = ["STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"] as const
 const NO_TARGETS: readonly StorageClass[] = ["STANDARD", "REDUCED_REDUNDANCY"]
 /** Classes for rarely read objects take none that are younger. */
 const INFREQUENT_DAYS_MIN = 30
@@ -121,7 +118,10 @@ export function checkTransitions({ filter, ...rule }: LifecycleRule): void {
   }
   const noncurrentUnit = "NoncurrentDays" as const
   const older = rule.noncurrentTransitions?.map(({ storageClass, days }) => ({
-    ...({ action: NONCURRENT_TRANSITION, unit: noncurrentUnit, storageClass, days } as const),
+    action: NONCURRENT_TRANSITION,
+    unit: noncurrentUnit,
+    storageClass,
+    days,
   }))
   checkOrder(older ?? [], shown)
   if (noncurrent === undefined) return

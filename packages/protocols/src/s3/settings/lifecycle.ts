@@ -55,8 +55,11 @@ const RULES_MAX = 1000
 const ID_CHARACTERS_MAX = 255
 const FILTERS = ["Filter", "Prefix"] as const
 const ACTIONS = [
-  ...(["Expiration", "NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload"] as const),
-  ...(["Transition", "NoncurrentVersionTransition"] as const),
+  "Expiration",
+  "NoncurrentVersionExpiration",
+  "AbortIncompleteMultipartUpload",
+  "Transition",
+  "NoncurrentVersionTransition",
 ]
 
 /** `newId` makes the id of a rule that has none. Throws the faults of the document. */
@@ -125,7 +128,9 @@ function ruleOf(element: XmlElement, newId: () => string): LifecycleRule {
   const noncurrent = noncurrentOf(element)
   const abortDays = abortDaysOf(element)
   const rule: LifecycleRule = {
-    ...{ id: idOf(element, newId), isEnabled, filter },
+    id: idOf(element, newId),
+    isEnabled,
+    filter,
     ...(expiration && { expiration }),
     ...(noncurrent && { noncurrent }),
     ...(abortDays !== undefined && { abortDays }),

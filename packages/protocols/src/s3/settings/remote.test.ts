@@ -31,8 +31,13 @@ const refuses = (content: string, kind: FailureKind, message?: RegExp): void => 
 }
 
 const SMALLEST: RemoteSetting = {
-  ...{ store: "aws", bucket: "data", prefix: "", freshness: { check: "Never" } },
-  ...{ serveStale: false, writes: "Through", opaqueEtags: false },
+  store: "aws",
+  bucket: "data",
+  prefix: "",
+  freshness: { check: "Never" },
+  serveStale: false,
+  writes: "Through",
+  opaqueEtags: false,
 }
 
 test("a store and a bucket are enough: the rest has defaults, which the document then shows", () => {
@@ -47,8 +52,13 @@ test("a store and a bucket are enough: the rest has defaults, which the document
 test("every element is read", () => {
   const flags = "<ServeStale>true</ServeStale><Writes>None</Writes><OpaqueETags>TRUE</OpaqueETags>"
   assert.deepEqual(read(`${seconds(" 60 ")}<Prefix>logs/</Prefix>${flags}`), {
-    ...{ store: "aws", bucket: "data", prefix: "logs/", freshness: { check: "Age", maxAgeSeconds: 60 } },
-    ...{ serveStale: true, writes: "None", opaqueEtags: true },
+    store: "aws",
+    bucket: "data",
+    prefix: "logs/",
+    freshness: { check: "Age", maxAgeSeconds: 60 },
+    serveStale: true,
+    writes: "None",
+    opaqueEtags: true,
   })
   for (const check of ["Never", "Always"] as const) {
     const { freshness } = read(`${NAMES}<Freshness><Check>${check}</Check></Freshness>`)
@@ -83,7 +93,10 @@ test("what is stored reads back exactly", () => {
       store: fc.stringMatching(/^[a-z0-9-]{1,64}$/),
       bucket: character.filter(text => !/^\.{1,2}$|[/\p{Cc}]/u.test(text)),
       prefix: fc.oneof(character, fc.constantFrom("", " ", "\t/\r\n", "a&<>'\"]]>", "/")),
-      ...{ freshness, serveStale: fc.boolean(), writes: fc.constantFrom(...REMOTE_WRITES), opaqueEtags: fc.boolean() },
+      freshness,
+      serveStale: fc.boolean(),
+      writes: fc.constantFrom(...REMOTE_WRITES),
+      opaqueEtags: fc.boolean(),
     },
     { noNullPrototype: true },
   )

@@ -33,7 +33,9 @@ export const BUCKET_REMOTE: S3Setting<RemoteSetting> = {
   read(root) {
     checkChildren(root, ["Store", "Bucket", "Prefix", "Freshness", "ServeStale", "Writes", "OpaqueETags"])
     return {
-      ...{ store: storeOf(root), bucket: bucketOf(root), prefix: prefixOf(root) },
+      store: storeOf(root),
+      bucket: bucketOf(root),
+      prefix: prefixOf(root),
       freshness: freshnessOf(childNamed(root, "Freshness")),
       serveStale: isOn(root, "ServeStale"),
       writes: wordOf(childText(root, "Writes") ?? "Through", REMOTE_WRITES),

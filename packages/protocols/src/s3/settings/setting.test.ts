@@ -7,8 +7,14 @@ import type { Bucket, SettingRecord } from "@hayloft/objects/contract.js"
 import { S3SettingReader, type TextSetting } from "./setting.js"
 
 const bucketAt = (settingsVersion: number, id = 1): Bucket => ({
-  ...{ id: parseBucketId(id), name: parseBucketName("bucket"), owner: parseAccountId("owner"), createdMs: 0 },
-  ...{ location: "", versioning: "never", settings: ["policy"], settingsVersion },
+  id: parseBucketId(id),
+  name: parseBucketName("bucket"),
+  owner: parseAccountId("owner"),
+  createdMs: 0,
+  location: "",
+  versioning: "never",
+  settings: ["policy"],
+  settingsVersion,
 })
 
 const TEXT: TextSetting<string> = { name: "policy", initial: undefined, parse: document => document }

@@ -86,8 +86,11 @@ function ruleOf(element: XmlElement): TransformRule {
   if (pipeline.archive !== undefined)
     throw fail("invalidRequest", { message: "A rule cannot read archives: clients ask for their members." })
   return {
-    ...{ id, pipeline, when: wordOf(childText(element, "When"), TIMES) },
-    ...{ prefix: childText(element, "Prefix") ?? "", suffix: childText(element, "Suffix") ?? "" },
+    id,
+    pipeline,
+    when: wordOf(childText(element, "When"), TIMES),
+    prefix: childText(element, "Prefix") ?? "",
+    suffix: childText(element, "Suffix") ?? "",
   }
 }
 

@@ -282,13 +282,18 @@ function pageRequestOf({ rawTarget, headers, tlsVersion }: Exchange, bucketName:
   const host = headers.get("host") ?? ""
   const { rawKey = "", rawQuery } = parseTarget(rawTarget, host, bucketName)
   return {
-    ...{ key: rawKey, host, protocol: tlsVersion === undefined ? "http" : "https" },
+    key: rawKey,
+    host,
+    protocol: tlsVersion === undefined ? "http" : "https",
     rawQuery: /^[\x21-\x7e]*$/.test(rawQuery) ? rawQuery : "",
   }
 }
 
 const targetOf = (bucket: string, rawKey: string): S3Target => ({
-  ...{ bucket, rawKey, rawQuery: "", style: "virtualHost" },
+  bucket,
+  rawKey,
+  rawQuery: "",
+  style: "virtualHost",
   rawPath: `/${textOfObjectKey(rawKey)}`,
 })
 

@@ -30,7 +30,9 @@ function pagesOf(content: string): Extract<Website, { kind: "pages" }> {
 }
 
 const requestFor = (key: string, rawQuery = ""): PageRequest => ({
-  ...{ key, rawQuery, host: "site.example:8080" },
+  key,
+  rawQuery,
+  host: "site.example:8080",
   protocol: "http",
 })
 

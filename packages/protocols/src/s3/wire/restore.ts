@@ -53,7 +53,8 @@ function daysOf(root: XmlElement): number {
   if (days > 0) return days
   throw fail("invalidArgument", {
     message: "restoration days should be at least 1",
-    ...{ argumentName: "Days", argumentValue: text },
+    argumentName: "Days",
+    argumentValue: text,
   })
 }
 
