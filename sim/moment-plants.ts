@@ -69,8 +69,8 @@ export const MOMENT_PLANTS: readonly TestedPlant[] = [
   }),
   plant("a restore overwrites what was written after its start", REQUESTS, {
     file: RESTORE,
-    find: '...{ method: "PUT", bucket, key, ifUnchanged },',
-    put: '...{ method: "PUT", bucket, key },',
+    find: "    ifUnchanged,\n    headers: [",
+    put: "    headers: [",
   }),
   plant("a restore loses the storage class", REQUESTS, {
     file: RESTORE,
