@@ -70,7 +70,7 @@ export interface Process {
   /** Jumps with `jumpWall`. */
   wallMs(): number
   sleep(durationMs: number): Promise<void>
-  /** Calls `accept` for each connection that is made to the port. */
+  /** Calls `accept` for each connection that is made to the port. Throws EADDRINUSE if the program listens there already. */
   listen(port: number, accept: (connection: Connection) => void | Promise<void>): Promise<void>
   /** Throws ECONNREFUSED if nothing listens there, ETIMEDOUT if nothing comes back in 5 seconds. */
   connect(machine: string, port: number, timeoutMs?: number): Promise<Connection>
@@ -88,7 +88,10 @@ export interface MachineOptions {
 export interface Machine {
   readonly name: string
   readonly isRunning: boolean
-  /** Starts a program, and returns what it returns. The program stays until it is ended, so that it can serve. */
+  /**
+   * Starts a program, and returns what it returns. The program stays until it is ended, so that it can serve. Rejects with
+   * `isRunning` while another runs.
+   */
   start<T>(program: (process: Process) => Promise<T>): Promise<T>
   /** Ends the program; the machine goes on, so what it has written stays. */
   kill(): void

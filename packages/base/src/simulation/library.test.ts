@@ -218,3 +218,57 @@ test("a search returns the first seed that fails, with its notes", async () => {
   assert.equal(await findFailure({ count: found.seed - 1 }, unlucky), undefined)
   assert.equal((await findFailure({ from: found.seed, count: 1 }, unlucky))?.seed, found.seed)
 })
+
+const codeOf = (work: Promise<unknown>): Promise<unknown> =>
+  work.then(
+    () => "none",
+    (error: unknown) => (error instanceof Error && "code" in error ? error.code : error),
+  )
+
+test("a program that was killed takes no port and accepts no connection; one that runs takes each port once", () =>
+  simulate(
+    1,
+    async world => {
+      const [server, client] = [world.machine("db"), world.machine("client")]
+      let isKilled: () => void = () => undefined
+      const killed = new Promise<void>(resolve => (isKilled = resolve))
+      void server.start(async process => {
+        await killed
+        await process.listen(1, connection => connection.send("from the dead"))
+      })
+      server.kill()
+      isKilled()
+      await world.sleep(1)
+      await server.start(echo)
+      assert.equal(await codeOf(server.start(echo)), "isRunning")
+      // The server is killed between the two ways of a connection, which take a millisecond each.
+      const answer = client.start(async process => (await process.connect("db", 1)).receive())
+      await world.sleep(1.5)
+      server.kill()
+      assert.equal(await answer, undefined)
+      client.kill()
+      const twice = server.start(async process => {
+        await echo(process)
+        return codeOf(echo(process))
+      })
+      assert.equal(await twice, "EADDRINUSE")
+    },
+    { delayMs: { least: 1, most: 1 } },
+  ))
+
+test("a machine keeps its ports when one is killed whose name its own begins with", () =>
+  simulate(1, async world => {
+    await world.machine("db:1").start(echo)
+    world.machine("db").kill()
+    await world.machine("client").start(process => process.connect("db:1", 1))
+  }))
+
+test("an error that a program throws at once fails the run", async () => {
+  const broken = (world: World) => {
+    void world.machine("a").start(() => {
+      throw new Error("at once")
+    })
+    return world.sleep(1)
+  }
+  await assert.rejects(simulate(1, broken), /at once/)
+})

@@ -6,6 +6,7 @@
 import { LibraryError } from "../library-error.js"
 import type { Clock } from "../seams/clock/contract.js"
 import { byChance, fails, inTurn, SimDisk, type Intercept } from "../seams/disk/index.js"
+import type { Connection } from "../seams/net/contract.js"
 import type { SimNetwork } from "../seams/net/sim.js"
 import type { Random } from "../seams/random/contract.js"
 import { MessageConnection } from "./connection.js"
@@ -83,13 +84,20 @@ class Process {
     if (!this.signal.aborted) this.around.note(`${this.machine}: ${text}`)
   }
 
-  /** Calls `accept` for each connection that is made to the port. An error that it throws is that of the simulation. */
+  /**
+   * Calls `accept` for each connection that is made to the port. An error that it throws is that of the simulation.
+   * Throws EADDRINUSE if the program listens there already.
+   */
   async listen(port: number, accept: (connection: MessageConnection) => void | Promise<void>): Promise<void> {
+    if (this.signal.aborted) return never()
     const net = this.around.network.host(this.machine)
-    const accepted = (connection: MessageConnection): void => {
-      this.watch((async () => accept(connection))())
+    const accepted = (connection: Connection): void => {
+      // The program was ended while the connection was on its way.
+      if (this.signal.aborted) return connection.reset()
+      const messages = new MessageConnection(connection)
+      this.watch((async () => accept(messages))())
     }
-    await withCode(net.listen({ host: this.machine, port }, it => accepted(new MessageConnection(it))))
+    await this.whileAlive(withCode(net.listen({ host: this.machine, port }, accepted)))
   }
 
   /** Throws ECONNREFUSED if nothing listens there, ETIMEDOUT if nothing comes back in time. */
@@ -149,18 +157,18 @@ export class Machine {
 
   /**
    * Starts a program, and returns what it returns. It stays until it is ended, so that it can serve; an error that it
-   * throws is that of the simulation.
+   * throws is that of the simulation. Rejects with `isRunning` while another runs.
    */
-  start<T>(program: Program<T>): Promise<T> {
+  async start<T>(program: Program<T>): Promise<T> {
     if (this.process !== undefined) throw new LibraryError("isRunning", `a program runs on ${this.name}: kill it first`)
     const process = new Process(this.name, this.around, this.disk)
     this.process = process
     return new Promise(resolve => {
-      process.watch(
-        program(process).then(value => {
-          if (this.process === process) resolve(value)
-        }),
-      )
+      const run = async (): Promise<void> => {
+        const value = await program(process)
+        if (this.process === process) resolve(value)
+      }
+      process.watch(run())
     })
   }
 

@@ -104,3 +104,25 @@ test("simulated: bandwidth and delay take their time, and a seed repeats to the 
   assert.deepEqual(await run(5), events)
   assert.notDeepEqual(await run(6), events)
 })
+
+test("simulated: names of hosts that contain the signs of keys are names of their own", async () => {
+  const { clock, network } = simulated()
+  const serve = (name: string) => network.host(name).listen({ host: name, port: 1 }, () => undefined)
+  for (const name of ["b", "b:1", "b>c", "c"]) await serve(name)
+  const isReached = (from: string, host: string) => {
+    const attempt = network.host(from).connect({ host, port: 1 }, never)
+    return clock.runUntil(
+      attempt.then(
+        () => true,
+        () => false,
+      ),
+    )
+  }
+  network.cut("a>b", "c")
+  assert.equal(network.isCut("a", "b>c"), false)
+  network.crash("b")
+  assert.deepEqual(
+    [await isReached("a", "b"), await isReached("a", "b:1"), await isReached("a", "b>c")],
+    [false, true, true],
+  )
+})

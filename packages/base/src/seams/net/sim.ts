@@ -37,12 +37,16 @@ const DEFAULTS: SimNetOptions = {
 
 const FIRST_FREE_PORT = 40_000
 
+/** The key of a direction between two hosts. The length tells where the first name ends: names may contain `>`. */
+const linkOf = (from: string, to: string): string => `${from.length}:${from}>${to}`
+
 type Accept = (connection: Connection) => void
 
 export class SimNetwork {
   readonly options: SimNetOptions
   lossOneIn: number
-  private readonly listeners = new Map<string, Accept>()
+  /** By host, then by port. */
+  private readonly listeners = new Map<string, Map<number, Accept>>()
   private readonly cuts = new Set<string>()
   private readonly pairs = new Set<Pair>()
   private readonly waiting = new Set<() => void>()
@@ -70,11 +74,11 @@ export class SimNetwork {
 
   /** Holds everything sent from one host to the other, in this direction only. */
   cut(from: string, to: string): void {
-    this.cuts.add(`${from}>${to}`)
+    this.cuts.add(linkOf(from, to))
   }
 
   heal(from: string, to: string): void {
-    this.cuts.delete(`${from}>${to}`)
+    this.cuts.delete(linkOf(from, to))
     this.continueAll()
   }
 
@@ -94,7 +98,7 @@ export class SimNetwork {
 
   /** The host's processes are gone: nothing is sent for them, and a peer notices once it sends. */
   crash(host: string): void {
-    for (const key of [...this.listeners.keys()]) if (key.startsWith(`${host}:`)) this.listeners.delete(key)
+    this.listeners.delete(host)
     for (const pair of this.pairs) pair.crash(host)
   }
 
@@ -109,7 +113,7 @@ export class SimNetwork {
   }
 
   isCut(from: string, to: string): boolean {
-    return this.cuts.has(`${from}>${to}`)
+    return this.cuts.has(linkOf(from, to))
   }
 
   forget(pair: Pair): void {
@@ -118,7 +122,7 @@ export class SimNetwork {
 
   /** When bytes that are sent now arrive. */
   arrivalMs(from: string, to: string, bytes: number): number {
-    const link = `${from}>${to}`
+    const link = linkOf(from, to)
     const startMs = Math.max(this.clock.monotonicMs(), this.freeAtMs.get(link) ?? 0)
     const sentMs = startMs + (bytes * 1_000) / this.options.bytesPerSecond
     this.freeAtMs.set(link, sentMs)
@@ -142,13 +146,14 @@ export class SimNetwork {
 
   private listen(host: string, at: NetAddress, accept: Accept): Listener {
     const port = at.port === 0 ? this.nextPort++ : at.port
-    const key = `${host}:${port}`
-    if (this.listeners.has(key)) throw fail("invalidConfig", { message: `cannot listen on ${key}`, code: "EADDRINUSE" })
-    this.listeners.set(key, accept)
+    const ports = this.listeners.get(host) ?? new Map<number, Accept>()
+    if (ports.has(port))
+      throw fail("invalidConfig", { message: `cannot listen on ${host}:${port}`, code: "EADDRINUSE" })
+    this.listeners.set(host, ports.set(port, accept))
     return {
       address: { host, port },
       close: async () => {
-        if (this.listeners.get(key) === accept) this.listeners.delete(key)
+        if (ports.get(port) === accept) ports.delete(port)
       },
     }
   }
@@ -161,7 +166,7 @@ export class SimNetwork {
   ): Promise<Connection> {
     signal.throwIfAborted()
     await this.travel(from, to.host, signal)
-    const accept = this.listeners.get(`${to.host}:${to.port}`)
+    const accept = this.listeners.get(to.host)?.get(to.port)
     await this.travel(to.host, from, signal)
     if (accept === undefined) {
       throw fail("peerUnreachable", { address: `${to.host}:${to.port}`, code: "ECONNREFUSED" })
