@@ -118,9 +118,6 @@ export function runNode(args, { isModest = false, env = process.env, msMax = UNI
   })
 }
 
-/** Garbage of tests is young: with more room for it, a tenth of the processor time of simulations is saved. */
-const YOUNG_MIB = 64
-
 let number = 0
 
 async function runFiles(unit, msMax) {
@@ -129,14 +126,11 @@ async function runFiles(unit, msMax) {
   number += 1
   const results = join(folder, `${process.pid}-${number}.jsonl`)
   const reporting = [`--test-reporter=${REPORTER}`, `--test-reporter-destination=${results}`]
-  const outcome = await runNode(
-    [`--max-semi-space-size=${YOUNG_MIB}`, "--require", PLAIN_TESTS, ...reporting, unit.path],
-    {
-      env: environment(),
-      isModest: unit.class === "pure" || unit.class === "simulation",
-      msMax,
-    },
-  )
+  const outcome = await runNode(["--require", PLAIN_TESTS, ...reporting, unit.path], {
+    env: environment(),
+    isModest: unit.class === "pure" || unit.class === "simulation",
+    msMax,
+  })
   const lines = existsSync(results) ? readFileSync(results, "utf8").split("\n") : []
   rmSync(results, { force: true })
   // The last line of a process that was killed may be incomplete.

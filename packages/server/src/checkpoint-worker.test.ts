@@ -1,7 +1,7 @@
 /** A checkpoint thread reports progress, or it would be given up in the middle of a long scan. */
 import assert from "node:assert/strict"
 import { on } from "node:events"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
@@ -11,6 +11,7 @@ import { parseCheckpointReply, type CheckpointOrder } from "@hayloft/node/metada
 
 test("a thread whose device responds reports progress before its reply", async () => {
   const path = mkdtempSync(join(tmpdir(), "hayloft-worker-"))
+  for (const name of ["base", "log"]) mkdirSync(join(path, name))
   const worker = new Worker(new URL("./checkpoint-worker.js", import.meta.url))
   const device = { id: parseDeviceId("00000000000000d1"), path, incarnation: parseIncarnation(1) }
   const [after, upTo] = [parseLogSequence(0), parseLogSequence(0)]
