@@ -30,15 +30,14 @@ const FEATURE_WORDS = {
 const allBut = (...names) => Object.keys(FEATURE_WORDS).filter(name => !names.includes(name))
 
 /**
- * Which features a place does not name; the first place of a file counts. To a rescue a pack is a kind of body, and a restore of
- * an archive a field of it. In a node the calls of a device have a queue, the database has transactions, nodes are coordinated,
+ * Which features a place does not name; the first place of a file counts. To a rescue a pack is a kind of body. In a node the calls of a device have a queue, the database has transactions, nodes are coordinated,
  * and the engine is told how many hot copies it keeps. Its settings are those of the process, with the addresses of all
  * protocols. The engine keeps hot copies of blocks and guards the rows of all features; its log has appends, and its frames are
  * packed.
  */
 const PLACES = [
   [/^packages\/objects\/src\//, allBut()],
-  [/^packages\/node\/src\/rescue\//, allBut("packing", "storage-classes")],
+  [/^packages\/node\/src\/rescue\//, allBut("packing")],
   [/^packages\/node\/src\/config\//, []],
   [/^packages\/node\/src\/engine\.ts$/, allBut("any queue", "coordination", "hot-copies")],
   [/^packages\/node\/src\/status\//, allBut("any queue", "coordination", "transactions")],

@@ -12,6 +12,7 @@ export {
   installedFeatures,
   jobsOfFeatures,
   type BackedUpRows,
+  type FormerVersion,
   type RescuedFeature,
   type RescuedOfAccounts,
   type RowsToRescue,

@@ -25,7 +25,13 @@ import { TRANSFORMS_FEATURE } from "./transforms/index.js"
 import { USER_JOBS } from "./user-jobs/index.js"
 import { UNDELETE, undeleteOf, type Undelete } from "./undelete/index.js"
 
-export type { BackedUpRows, RescuedFeature, RescuedOfAccounts, RowsToRescue } from "@hayloft/objects/door/index.js"
+export type {
+  BackedUpRows,
+  FormerVersion,
+  RescuedFeature,
+  RescuedOfAccounts,
+  RowsToRescue,
+} from "@hayloft/objects/door/index.js"
 
 const FEATURES: readonly ProductFeature[] = [
   TRANSFORMS_FEATURE,

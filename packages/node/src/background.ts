@@ -1,6 +1,6 @@
 /** Background work of an engine that concerns one device, or keeps up with other processes. Decides nothing itself. */
 import type { Job, BackgroundService } from "@hayloft/base/life/index.js"
-import type { StoreServices } from "@hayloft/features/index.js"
+import type { CoreServices } from "@hayloft/objects/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Primary } from "@hayloft/engine/tablet/index.js"
 import { EachDevice } from "./devices/each-device.js"
@@ -26,7 +26,7 @@ export const verifyingReplicas = (tablet: Primary): Job => ({
 const READ_POLICIES_EVERY_MS = 10_000
 
 /** Keeps up with policies that other nodes set for buckets: layouts must have slots for them. */
-export const bucketPolicies = (services: StoreServices, clock: Clock): BackgroundService => ({
+export const bucketPolicies = (services: CoreServices, clock: Clock): BackgroundService => ({
   name: "policies of buckets",
   run: async signal => {
     while (!signal.aborted) {

@@ -1,11 +1,11 @@
 /** The reads and writes of a store before its first request. */
 import type { Access } from "@hayloft/access/index.js"
 import { checkEpochs } from "@hayloft/access/keys/index.js"
-import type { StoreServices } from "@hayloft/features/index.js"
+import type { CoreServices } from "@hayloft/objects/index.js"
 import type { RecordEpochKeys } from "./control/epoch-keys.js"
 
 export async function beginServing(
-  { storeClock, buckets, tablet }: StoreServices,
+  { storeClock, buckets, tablet }: CoreServices,
   { accounts }: Access,
   epochs: RecordEpochKeys,
 ): Promise<void> {

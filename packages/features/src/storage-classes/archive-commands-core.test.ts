@@ -7,7 +7,7 @@ import { STORAGE_CLASSES, type StorageClass } from "@hayloft/base/storage-class.
 import { decisionIdOf, objectRowKey } from "@hayloft/engine/format/row-key.js"
 import { decodeVersion, versionIdOfHead, type VersionRecord } from "@hayloft/engine/format/version-record.js"
 import type { Command } from "@hayloft/engine/metadata/index.js"
-import { requireReadable, restoreArchived, restoredUntil } from "./archive-commands-core.js"
+import { daysUntil, requireReadable, restoreArchived, restoredUntil } from "./archive-commands-core.js"
 import { setBucketLock, setVersioning } from "@hayloft/objects/commands/bucket-commands-core.js"
 import { KEY, newBucket, putOf, type Scene } from "@hayloft/objects/commands/testing-bucket.js"
 import { putVersion, removeLatest } from "@hayloft/objects/commands/version-commands-core.js"
@@ -71,6 +71,18 @@ test("a restored version can be read until the midnight after its days", async (
   const endMs = 20_003 * DAY
   assert.equal(restoredUntil(recordOf(scene).restore, NOW), endMs)
   assert.deepEqual([isReadable(recordOf(scene), endMs - 1), isReadable(recordOf(scene), endMs)], [true, false])
+})
+
+test("a restore that is made again for the days that are left of it ends when it would have ended", async () => {
+  for (const laterMs of [0, DAY - 1, DAY, 2 * DAY]) {
+    const [first, again] = [await world(), await world()]
+    restore(first, { days: 3 })
+    const endMs = restoredUntil(recordOf(first).restore, NOW)
+    assert.ok(endMs !== undefined)
+    restore(again, { days: daysUntil(endMs, NOW + laterMs) }, NOW + laterMs)
+    assert.equal(recordOf(again).restore?.untilMs, endMs, `${laterMs} ms later`)
+  }
+  assert.equal(daysUntil(20_003 * DAY, 20_003 * DAY) < 0, true, "it is over")
 })
 
 // "After restoring an archived object, you can update the restoration period by reissuing the request with a new period.

@@ -30,6 +30,9 @@ export function requireReadable(record: Pick<VersionRecord, "head" | "restore">,
 
 /** "rounding the resulting time to the next day midnight UTC." */
 const endOf = (fromMs: number, days: number): number => (Math.floor((fromMs + days * DAY_MS) / DAY_MS) + 1) * DAY_MS
+/** The days after which a restore that begins now ends at this midnight; below 0: it is over. */
+export const daysUntil = (untilMs: number, nowMs: number): number =>
+  Math.floor(untilMs / DAY_MS) - Math.floor(nowMs / DAY_MS) - 1
 
 interface RestoreArchived {
   readonly bucketId: BucketId

@@ -1,6 +1,6 @@
 /** Storage classes: which of them clients may ask for, and archives. See decision 118. */
 import { type Core, type Feature, ServiceOf } from "@hayloft/objects/door/index.js"
-import { requireReadable } from "./archive-commands-core.js"
+import { daysUntil, requireReadable } from "./archive-commands-core.js"
 import { ArchiveService } from "./archives.js"
 import type { Archives } from "./contract.js"
 import { StorageClasses } from "./storage-classes.js"
@@ -23,5 +23,11 @@ export const STORAGE_CLASSES_FEATURE = {
       archives: new ArchiveService(core),
     })
     return {}
+  },
+  // The restore of an archive goes on for the days that are left of it.
+  async rescued(core, target, { restore }) {
+    const days = restore === undefined ? -1 : daysUntil(restore.untilMs, core.clock.wallMs())
+    if (restore !== undefined && days >= 0)
+      await services.of(core).archives.restore(target, { days, tier: restore.tier })
   },
 } satisfies Feature

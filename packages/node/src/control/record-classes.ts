@@ -11,13 +11,13 @@ import type { StorageClass } from "@hayloft/base/storage-class.js"
 import { setClassPolicy } from "@hayloft/engine/cluster/index.js"
 import { formatEpochOf, type ControlRecord } from "@hayloft/engine/format/control-record.js"
 import { FORMAT_EPOCH_OF_KEYS } from "@hayloft/engine/format/superblock.js"
-import type { ClassMap } from "@hayloft/objects/index.js"
+import { useClass, type ClassMap } from "@hayloft/objects/index.js"
 import type { DeviceSet } from "../devices/device-set.js"
 import type { RecordManager } from "./record-manager.js"
 
 /** The store in which a class is mapped. */
 interface MappingStore {
-  readonly services: { readonly classes: { use(storageClass: StorageClass): Promise<void> | undefined } }
+  readonly services: { readonly core: { readonly classes: ClassMap } }
   readonly control: { change(name: string, decide: (record: ControlRecord) => ControlRecord): Promise<unknown> }
   checkPolicy(policy: Policy): void
 }
@@ -25,7 +25,7 @@ interface MappingStore {
 /** Maps a class of a store that no bucket has a redundancy of its own in. Throws `invalidArgument` if devices are too few. */
 export async function mapClass(store: MappingStore, storageClass: StorageClass, policy: Policy): Promise<void> {
   store.checkPolicy(policy)
-  await store.services.classes.use(storageClass)
+  await useClass(store.services.core.classes, storageClass)
   await store.control.change("rescued class", record => setClassPolicy(record, storageClass, policy, []))
 }
 

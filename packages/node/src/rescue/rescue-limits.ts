@@ -5,10 +5,10 @@
  * Promises  Features are set last: none refuses what is written before, or takes part in it.
  */
 import type { AccountId, BucketId, BucketName } from "@hayloft/base/ids.js"
-import { installedFeatures, type RescuedFeature, type StoreServices } from "@hayloft/features/index.js"
+import { installedFeatures, type FormerVersion, type RescuedFeature } from "@hayloft/features/index.js"
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
 import type { Versioning } from "@hayloft/engine/format/records.js"
-import type { Bucket } from "@hayloft/objects/index.js"
+import type { Bucket, CoreServices, ObjectTarget } from "@hayloft/objects/index.js"
 import type { RescueEntry } from "./report.js"
 import type { SnapshotFacts } from "./snapshot.js"
 import type { RescueTarget } from "./target.js"
@@ -73,13 +73,22 @@ export async function addFeatures(
   }
 }
 
+/** Tells features of a version that is written again. */
+export async function rescuedByFeatures(
+  core: CoreServices["core"],
+  target: ObjectTarget,
+  former: FormerVersion,
+): Promise<void> {
+  for (const feature of installedFeatures()) await feature.rescued?.(core, target, former)
+}
+
 /** Prepares a store that an interrupted rescue has left for what is written to it again. */
-export async function resumeFeatures(core: StoreServices["core"]): Promise<void> {
+export async function resumeFeatures(core: CoreServices["core"]): Promise<void> {
   for (const { rescue } of rescuedFeatures()) await rescue.resume?.(core)
 }
 
 /** Takes its features from a bucket that an interrupted rescue has left: they would act on what is written again. */
-export async function endFeatures(core: StoreServices["core"], bucket: Bucket): Promise<void> {
+export async function endFeatures(core: CoreServices["core"], bucket: Bucket): Promise<void> {
   for (const { rescue } of rescuedFeatures()) {
     if (rescue.has(bucket, bucket.versioning)) await rescue.set(core, bucket.id, undefined)
   }

@@ -22,17 +22,18 @@ import {
   headersOf,
   type Bucket,
   type CompletedPart,
+  type CoreServices,
   type CreateMultipartRequest,
   type SealedSource,
   type VersionsPage,
 } from "@hayloft/objects/index.js"
-import type { RescuedFeature, StoreServices } from "@hayloft/features/index.js"
+import type { RescuedFeature } from "@hayloft/features/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { FolderLocks } from "@hayloft/base/seams/lock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
-import { endFeatures, resumeFeatures } from "./rescue-limits.js"
+import { endFeatures, rescuedByFeatures, resumeFeatures } from "./rescue-limits.js"
 import { rangesIn, wholeOf, type BodyRange, type PlannedContent, type PlannedPart, type WholeBody } from "./plan.js"
 import { grouped, RescuedBody, type Promised } from "./source-body.js"
 import type { SourceShards } from "./source-shards.js"
@@ -41,7 +42,6 @@ import type { BucketPlan, ReadyVersion, RescueTarget, RescuedAccessKey, RescuedA
 /** Marker file of an unfinished rescue; it contains the id of the source. */
 const MARK_NAME = "rescue"
 const VERSIONS_PER_PAGE = 1_000
-const DAY_MS = 86_400_000
 /** The size of the parts that ranges become, unless there were too many. */
 const RESCUED_PART_BYTES = 64 * MIB
 
@@ -57,7 +57,7 @@ interface TargetSeams {
 /** The new store while it runs. */
 interface ServedStore {
   readonly engine: {
-    readonly services: StoreServices
+    readonly services: CoreServices
     readonly control: Pick<StoreControl, "change">
     checkPolicy(policy: Policy): void
     readonly accounts: Accounts
@@ -347,14 +347,11 @@ export class StoreTarget implements RescueTarget {
     return found
   }
 
-  /** Makes it the latest version, with the end of its restore if that is not over. */
+  /** Makes it the latest version, with what features had noted of it. */
   private async put(bucket: Bucket, key: ObjectKey, version: ReadyVersion): Promise<string | undefined> {
     const problem = await this.putContent(bucket, key, version)
-    const { restore } = version
-    if (problem !== undefined || restore === undefined) return problem
-    const days = daysUntil(restore.untilMs, this.seams.clock.wallMs())
-    if (days >= 0) await this.services.archives.restore({ bucket, key }, { days, tier: restore.tier })
-    return undefined
+    if (problem === undefined) await rescuedByFeatures(this.services.core, { bucket, key }, version)
+    return problem
   }
 
   private async putContent(bucket: Bucket, key: ObjectKey, version: ReadyVersion): Promise<string | undefined> {
@@ -547,10 +544,6 @@ export class StoreTarget implements RescueTarget {
     for (const device of this.store.devices) await device.release()
   }
 }
-
-/** For which a restore ends at this midnight if it begins now; below 0: it is over. */
-const daysUntil = (untilMs: number, nowMs: number): number =>
-  Math.floor(untilMs / DAY_MS) - Math.floor(nowMs / DAY_MS) - 1
 
 const NOTHING_PROMISED: Promised = { md5: undefined, checksum: undefined }
 

@@ -8,6 +8,7 @@
 import { must } from "@hayloft/base/assert.js"
 import type { AccountId, BucketId } from "@hayloft/base/ids.js"
 import type { AccountRecord, Versioning } from "@hayloft/engine/format/records.js"
+import type { VersionRecord } from "@hayloft/engine/format/version-record.js"
 import type { ObjectKeys } from "@hayloft/access/keys/contract.js"
 import type { Job } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
@@ -20,6 +21,7 @@ import type { ChangeWatch } from "../change-watch.js"
 import type { BodyEnd } from "../body-ends.js"
 import type { ClassMap } from "../class-policies.js"
 import type { BucketService } from "../bucket-service.js"
+import type { ObjectTarget } from "../contract.js"
 import type { StoreDays } from "../days.js"
 import type { Ingest } from "../ingest.js"
 import type { MultipartService } from "../multipart-service.js"
@@ -111,12 +113,19 @@ interface JobTerms {
   readonly usesNoRows?: true
 }
 
+/** The fields that a version had in the store of a rescue, which its writing again does not set. */
+export interface FormerVersion {
+  readonly restore?: VersionRecord["restore"] | undefined
+}
+
 export interface Feature extends DecidingFeature {
   start?(core: Core): StartedFeature
   readonly jobs?: readonly JobTerms[]
   /** A reconciliation has put back what the metadata had lost; the store is halted meanwhile. */
   afterLoss?(metadata: Pick<Metadata, "ask" | "run">): Promise<void>
   readonly rescue?: RescuedFeature
+  /** A rescue has written a version again, the latest one of its key. */
+  rescued?(core: Core, target: ObjectTarget, former: FormerVersion): Promise<void>
   readonly backedUp?: BackedUpRows
 }
 

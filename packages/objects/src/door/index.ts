@@ -2,7 +2,7 @@
 export type * from "./backed-up-rows.js"
 export type * from "./decision-part.js"
 export { installedFeatures, installFeatures, jobsOfFeatures, ServiceOf } from "./feature.js"
-export type { Core, Feature, RescuedFeature, RescuedOfAccounts } from "./feature.js"
+export type { Core, Feature, FormerVersion, RescuedFeature, RescuedOfAccounts } from "./feature.js"
 export { bucketContents, checkReadOfFeatures, familiesOfSegments } from "./parts.js"
 export { ChangeWatch } from "../change-watch.js"
 export type { BodyEnd, NewObject } from "../body-ends.js"
