@@ -5,19 +5,23 @@
  */
 
 export interface SimulationError extends Error {
-  /** A code of the system (ENOENT, ECONNREFUSED …), or `stuck`, `isRunning`, `messageTooLarge`. */
+  /**
+   * A code of the system (ENOENT, ECONNREFUSED …), or `stuck`, `isRunning`, `messageTooLarge`, or `invalidNumber` for a number
+   * that is NaN, out of its range, or not whole where bytes, seeds and chances are counted.
+   */
   readonly code: string
 }
 
 /** Random numbers from the seed. A fork has numbers of its own, which do not shift those of others. */
 export interface Random {
-  /** A whole number from 0 up to, not including, the limit. */
+  /** A whole number from 0 up to, not including, the limit, which is from 1 to 2^32. */
   below(limit: number): number
+  /** So many bytes, up to 1 GiB. */
   bytes(count: number): Uint8Array
   fork(name: string): Random
 }
 
-/** Simulated milliseconds, between which each delay is drawn. */
+/** Simulated milliseconds, from 0 to 1e12, between which each delay is drawn. */
 export interface Delay {
   readonly least: number
   readonly most: number
@@ -26,7 +30,10 @@ export interface Delay {
 export interface Connection {
   /** The name of the other machine. */
   readonly remote: string
-  /** Sends the message after those before it; it is lost if the connection ends first. */
+  /**
+   * Sends the message after those before it; it is lost if the connection ends first, or was closed before. Throws
+   * `messageTooLarge` for more than 16 MiB.
+   */
   send(message: Uint8Array | string): void
   /** The next message; undefined once the connection has ended and all that arrived was received. */
   receive(): Promise<Uint8Array | undefined>
@@ -36,7 +43,7 @@ export interface Connection {
 
 export interface File {
   readonly path: string
-  /** The bytes at the offset: fewer than asked for only at the end of the file. */
+  /** The bytes at the offset, up to 1 GiB: fewer than asked for only at the end of the file. */
   read(offsetBytes: number, lengthBytes: number): Promise<Uint8Array>
   write(bytes: Uint8Array, offsetBytes: number): Promise<void>
   /** Makes what was written survive a power cut. */
@@ -69,6 +76,7 @@ export interface Process {
   nowMs(): number
   /** Jumps with `jumpWall`. */
   wallMs(): number
+  /** Ends in the same moment for 0 and less, never for Infinity. */
   sleep(durationMs: number): Promise<void>
   /** Calls `accept` for each connection that is made to the port. Throws EADDRINUSE if the program listens there already. */
   listen(port: number, accept: (connection: Connection) => void | Promise<void>): Promise<void>
@@ -97,7 +105,7 @@ export interface Machine {
   kill(): void
   /** Ends the program and cuts the power: what is not synced stays, is lost, or is torn, at random. */
   cutPower(): void
-  /** From now on, one call of the disk in so many fails; 0: none. The code is EIO if absent. */
+  /** From now on, one call of the disk in so many fails, up to 2^32; 0: none. The code is EIO if absent. */
   failDisk(faults: {
     readonly oneIn: number
     readonly kind?: "read" | "write" | "sync" | undefined
@@ -113,8 +121,9 @@ export interface World {
   /** The machine of this name, which is made when it is first named. */
   machine(name: string, options?: MachineOptions): Machine
   nowMs(): number
+  /** Ends in the same moment for 0 and less, never for Infinity. */
   sleep(durationMs: number): Promise<void>
-  /** Moves the wall clock of all machines. */
+  /** Moves the wall clock of all machines, by up to 1e12 ms either way. */
   jumpWall(byMs: number): void
   /** Holds what is sent between the two groups of machines, until `heal`. */
   partition(some: readonly string[], others: readonly string[]): void
@@ -124,15 +133,15 @@ export interface World {
 }
 
 export interface SimulationOptions {
-  /** Simulated time after which the scenario must have ended; a day if absent. */
+  /** Simulated time after which the scenario must have ended, up to 1e12 ms; a day if absent. */
   readonly limitMs?: number | undefined
   /** The delay of the network; 0.1 to 0.5 ms if absent. */
   readonly delayMs?: Delay | undefined
-  /** One in so many deliveries of the network resets its connection; 0, the default: none. */
+  /** One in so many deliveries of the network resets its connection, up to 2^32; 0, the default: none. */
   readonly lossOneIn?: number | undefined
 }
 
-/** Runs a scenario in a world of its own; returns or throws what the scenario does. */
+/** Runs a scenario in a world of its own; returns or throws what the scenario does. The seed is a safe integer. */
 export function simulate<T>(
   seed: number,
   scenario: (world: World) => Promise<T>,
@@ -145,7 +154,10 @@ export interface FailedRun {
   readonly notes: readonly string[]
 }
 
-/** Runs the scenario with seed after seed, and returns the first run that fails; undefined if none does. */
+/**
+ * Runs the scenario with `count` seeds, at least 1, from `from` on (1 if absent), and returns the first run that fails;
+ * undefined if none does. All seeds are safe integers.
+ */
 export function findFailure(
   seeds: { readonly from?: number | undefined; readonly count: number },
   scenario: (world: World) => Promise<unknown>,

@@ -2,7 +2,7 @@
  * Messages over a connection of the simulated network, whose bytes arrive in pieces.
  *
  * Promises  Messages arrive whole, in order and once, until the connection ends; `receive` then returns undefined.
- * Limits    MESSAGE_BYTES_MAX. What is sent waits in memory while the network is cut.
+ * Limits    MESSAGE_BYTES_MAX. What is sent waits in memory while the network is cut; after the end it is dropped.
  */
 import { concatBytes } from "../bytes.js"
 import { LibraryError } from "../library-error.js"
@@ -28,11 +28,15 @@ export class MessageConnection {
     connection.start({ bytes: chunk => this.arrived(chunk), closed: () => this.closed() })
   }
 
-  /** Sends the message once those before it are sent; it is lost if the connection ends first. */
+  /**
+   * Sends the message once those before it are sent; it is lost if the connection ends first, or was closed before. Throws
+   * `messageTooLarge`.
+   */
   send(message: Uint8Array | string): void {
     const bytes = typeof message === "string" ? Buffer.from(message, "utf8") : message
     if (bytes.length > MESSAGE_BYTES_MAX)
       throw new LibraryError("messageTooLarge", `a message has up to ${MESSAGE_BYTES_MAX} bytes, not ${bytes.length}`)
+    if (this.isEnding || this.isClosed) return
     const framed = new Uint8Array(LENGTH_BYTES + bytes.length)
     new DataView(framed.buffer).setUint32(0, bytes.length)
     framed.set(bytes, LENGTH_BYTES)
@@ -49,6 +53,7 @@ export class MessageConnection {
 
   /** Ends the connection after everything sent has left. */
   close(): void {
+    if (this.isEnding) return
     this.isEnding = true
     this.write()
   }
@@ -85,6 +90,7 @@ export class MessageConnection {
 
   private closed(): void {
     this.isClosed = true
+    this.unsent.length = 0
     for (const resolve of this.waiting.splice(0)) resolve(undefined)
   }
 }

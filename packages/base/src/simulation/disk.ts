@@ -2,6 +2,9 @@
 import { isFailure } from "../failures.js"
 import { LibraryError } from "../library-error.js"
 import type { Disk, DiskFile } from "../seams/disk/index.js"
+import { checkWhole } from "./numbers.js"
+
+const READ_BYTES_MAX = 2 ** 30
 
 /** Rejects with the code of the system (ENOENT, EEXIST, ENOSPC, EIO …) instead of a failure. */
 export async function withCode<T>(call: Promise<T>): Promise<T> {
@@ -22,12 +25,15 @@ class ProgramFile {
 
   /** The bytes at the offset: fewer than asked for only at the end of the file. */
   async read(offsetBytes: number, lengthBytes: number): Promise<Uint8Array> {
+    checkWhole(`offsetBytes of a read of ${this.path}`, offsetBytes)
+    checkWhole(`lengthBytes of a read of ${this.path}`, lengthBytes, 0, READ_BYTES_MAX)
     const bytes = new Uint8Array(lengthBytes)
     const count = await withCode(Promise.resolve(this.file.read(bytes, offsetBytes)))
     return bytes.subarray(0, count)
   }
 
-  write(bytes: Uint8Array, offsetBytes: number): Promise<void> {
+  async write(bytes: Uint8Array, offsetBytes: number): Promise<void> {
+    checkWhole(`offsetBytes of a write to ${this.path}`, offsetBytes, 0, Number.MAX_SAFE_INTEGER - bytes.length)
     return withCode(this.file.write([bytes], offsetBytes))
   }
 
@@ -35,7 +41,8 @@ class ProgramFile {
     return withCode(this.file.sync())
   }
 
-  truncate(lengthBytes: number): Promise<void> {
+  async truncate(lengthBytes: number): Promise<void> {
+    checkWhole(`lengthBytes of a truncation of ${this.path}`, lengthBytes)
     return withCode(this.file.truncate(lengthBytes))
   }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { inspect } from "node:util"
 import { must } from "../assert.js"
 import { findFailure, simulate } from "./library.js"
 
@@ -272,3 +273,95 @@ test("an error that a program throws at once fails the run", async () => {
   }
   await assert.rejects(simulate(1, broken), /at once/)
 })
+
+test("numbers that cannot be are refused with a code", async () => {
+  const ends = () => Promise.resolve()
+  const impossible = 2 ** 53
+  const refused = async (work: (world: World) => unknown) =>
+    assert.equal(await codeOf(simulate(1, async world => work(world))), "invalidNumber", String(work))
+  for (const seed of [1.5, NaN, impossible]) await refused(() => simulate(seed, ends))
+  for (const seeds of [
+    { count: NaN },
+    { count: 0 },
+    { count: -1 },
+    { count: 1.5 },
+    { from: impossible, count: 1 },
+    { from: impossible - 1, count: 2 },
+  ])
+    await refused(() => findFailure(seeds, ends))
+  for (const options of [
+    { limitMs: NaN },
+    { limitMs: -1 },
+    { limitMs: Infinity },
+    { lossOneIn: 0.5 },
+    { lossOneIn: NaN },
+    { lossOneIn: -1 },
+    { delayMs: { least: NaN, most: 1 } },
+    { delayMs: { least: 2, most: 1 } },
+  ]) {
+    await refused(() => simulate(1, ends, options))
+    await refused(() => findFailure({ count: 1 }, ends, options))
+  }
+  await refused(world => world.sleep(NaN))
+  await refused(world => world.jumpWall(NaN))
+  await refused(world => world.random.below(0))
+  await refused(world => world.random.fork("a").bytes(-1))
+  await refused(world => world.machine("a", { diskBytes: NaN }))
+  await refused(world => world.machine("a", { diskDelayMs: { least: 0, most: NaN } }))
+  for (const oneIn of [1.5, NaN, -1]) await refused(world => world.machine("a").failDisk({ oneIn }))
+})
+
+test("numbers of a program that cannot be are refused with a code, and the file stays as it was", async () => {
+  const refused = async (work: (process: Process) => unknown) =>
+    assert.equal(
+      await codeOf(simulate(1, world => world.machine("a").start(async process => work(process)))),
+      "invalidNumber",
+      String(work),
+    )
+  await refused(process => process.sleep(NaN))
+  await refused(process => process.connect("a", 1, NaN))
+  await refused(process => process.random.below(1.5))
+  await simulate(1, world =>
+    world.machine("a").start(async ({ disk }) => {
+      const file = await disk.open("x", "create")
+      await file.write(Uint8Array.of(1), 0)
+      for (const wrong of [NaN, -1, 0.5, Infinity]) {
+        const calls = [
+          file.write(Uint8Array.of(2), wrong),
+          file.truncate(wrong),
+          file.read(wrong, 1),
+          file.read(0, wrong),
+        ]
+        for (const call of calls) assert.equal(await codeOf(call), "invalidNumber", String(wrong))
+      }
+      assert.deepEqual(await file.read(0, 2), Uint8Array.of(1))
+    }),
+  )
+})
+
+test("what is sent after a close, or after the end, is dropped", () =>
+  simulate(1, async world => {
+    const received: string[] = []
+    const ended = new Promise<void>(resolve => {
+      void world.machine("a").start(process =>
+        process.listen(1, async connection => {
+          for (let message = await connection.receive(); message; message = await connection.receive())
+            received.push(text(message))
+          for (let i = 0; i < 3; i += 1) connection.send("after the end")
+          assert.match(inspect(connection), /unsent: \[\]/)
+          resolve()
+        }),
+      )
+    })
+    await world.machine("b").start(async process => {
+      const connection = await process.connect("a", 1)
+      connection.send("before")
+      connection.close()
+      connection.send("at once")
+      await process.sleep(0)
+      connection.send("later")
+      connection.close()
+    })
+    await ended
+    assert.deepEqual(received, ["before"])
+  }))

@@ -5,13 +5,13 @@
  * Promises  The same seed and scenario make the same run. No real time passes but that of the computation.
  * Refuses   A scenario that waits for something that cannot happen, or for too long, ends with the code `stuck`.
  */
-import { AssertionError } from "../assert.js"
 import { LibraryError } from "../library-error.js"
-import { SimClock } from "../seams/clock/sim.js"
+import { NotSettledError, SimClock } from "../seams/clock/sim.js"
 import { SimNetwork } from "../seams/net/sim.js"
 import type { Random } from "../seams/random/contract.js"
 import { SimRandom } from "../seams/random/sim.js"
-import { Machine, noSignal, type Delay, type MachineOptions, type Surroundings } from "./machine.js"
+import { Machine, noSignal, type MachineOptions, type Surroundings } from "./machine.js"
+import { CHANCE_MAX, checkDelay, checkNumber, checkWhole, ProgramRandom, SPAN_MS_MAX, type Delay } from "./numbers.js"
 
 interface SimulationOptions {
   /** Simulated time after which the scenario must have ended. */
@@ -47,7 +47,7 @@ class World {
     { delayMs, lossOneIn = 0 }: SimulationOptions,
   ) {
     const root = new SimRandom(seed)
-    this.random = root.fork("scenario")
+    this.random = new ProgramRandom(root.fork("scenario"))
     this.network = new SimNetwork(clock, root.fork("network"), { lossOneIn, ...(delayMs && { delayMs }) })
     const { promise, reject } = refusable()
     this.failure = promise
@@ -71,12 +71,14 @@ class World {
     return this.clock.monotonicMs()
   }
 
-  sleep(durationMs: number): Promise<void> {
+  async sleep(durationMs: number): Promise<void> {
+    checkNumber("durationMs of sleep", durationMs)
     return this.clock.sleep(durationMs, noSignal)
   }
 
   /** Moves the wall clock of all machines. */
   jumpWall(byMs: number): void {
+    checkNumber("byMs of jumpWall", byMs, -SPAN_MS_MAX, SPAN_MS_MAX)
     this.clock.jumpWall(byMs)
   }
 
@@ -110,20 +112,26 @@ function refusable(): { readonly promise: Promise<never>; readonly reject: (erro
 }
 
 async function run<T>(clock: SimClock, world: World, scenario: Scenario<T>, limitMs: number): Promise<T> {
-  let isOver = false
-  const outcome = Promise.race([scenario(world), world.failure]).finally(() => (isOver = true))
   try {
-    return await clock.runUntil(outcome, limitMs)
+    return await clock.runUntil(Promise.race([scenario(world), world.failure]), limitMs)
   } catch (error) {
-    if (isOver || !(error instanceof AssertionError)) throw error
+    if (!(error instanceof NotSettledError)) throw error
     throw new LibraryError("stuck", error.message)
   } finally {
     world.end()
   }
 }
 
+function checkOptions({ limitMs = LIMIT_MS, delayMs, lossOneIn = 0 }: SimulationOptions): void {
+  checkNumber("limitMs", limitMs, 0, SPAN_MS_MAX)
+  if (delayMs !== undefined) checkDelay("delayMs", delayMs)
+  checkWhole("lossOneIn", lossOneIn, 0, CHANCE_MAX)
+}
+
 /** Runs a scenario in a world of its own; returns or throws what the scenario does. */
 export async function simulate<T>(seed: number, scenario: Scenario<T>, options: SimulationOptions = {}): Promise<T> {
+  checkWhole("seed", seed, Number.MIN_SAFE_INTEGER)
+  checkOptions(options)
   const clock = new SimClock()
   return run(clock, new World(seed, clock, options), scenario, options.limitMs ?? LIMIT_MS)
 }
@@ -135,6 +143,11 @@ export async function findFailure(
   options: SimulationOptions = {},
 ): Promise<FailedRun | undefined> {
   const { from = 1, count } = seeds
+  checkWhole("from", from, Number.MIN_SAFE_INTEGER)
+  checkWhole("count", count, 1)
+  checkWhole("the last seed", from - 1 + count, Number.MIN_SAFE_INTEGER)
+  // Here, so that no seed seems to fail by them.
+  checkOptions(options)
   for (let seed = from; seed < from + count; seed += 1) {
     let notes: readonly string[] = []
     const noted: Scenario<unknown> = world => {

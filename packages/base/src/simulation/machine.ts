@@ -11,6 +11,7 @@ import type { SimNetwork } from "../seams/net/sim.js"
 import type { Random } from "../seams/random/contract.js"
 import { MessageConnection } from "./connection.js"
 import { ProgramDisk, withCode } from "./disk.js"
+import { CHANCE_MAX, checkDelay, checkNumber, checkWhole, ProgramRandom, type Delay } from "./numbers.js"
 
 export interface Surroundings {
   readonly clock: Clock
@@ -19,12 +20,6 @@ export interface Surroundings {
   /** Takes the error of a program that failed. */
   failed(error: unknown): void
   note(text: string): void
-}
-
-/** A span of simulated time, from which each delay is drawn. */
-export interface Delay {
-  readonly least: number
-  readonly most: number
 }
 
 export interface MachineOptions {
@@ -60,7 +55,7 @@ class Process {
     disk: SimDisk,
   ) {
     this.disk = new ProgramDisk(disk.boot())
-    this.random = around.random.fork("process")
+    this.random = new ProgramRandom(around.random.fork("process"))
   }
 
   /** Fires when the program is ended. */
@@ -76,7 +71,8 @@ class Process {
     return this.around.clock.wallMs()
   }
 
-  sleep(durationMs: number): Promise<void> {
+  async sleep(durationMs: number): Promise<void> {
+    checkNumber("durationMs of sleep", durationMs)
     return this.whileAlive(this.around.clock.sleep(durationMs, this.signal))
   }
 
@@ -102,6 +98,7 @@ class Process {
 
   /** Throws ECONNREFUSED if nothing listens there, ETIMEDOUT if nothing comes back in time. */
   async connect(machine: string, port: number, timeoutMs: number = CONNECT_MS_MAX): Promise<MessageConnection> {
+    checkNumber("timeoutMs of connect", timeoutMs)
     const late = new AbortController()
     const timeout = new LibraryError("ETIMEDOUT", `${machine}:${port} does not respond`)
     const cancel = this.around.clock.alarm(timeoutMs, () => late.abort(timeout))
@@ -143,6 +140,8 @@ export class Machine {
     private readonly around: Surroundings,
     { diskBytes, diskDelayMs = DISK_DELAY_MS }: MachineOptions,
   ) {
+    if (diskBytes !== undefined) checkWhole("diskBytes", diskBytes)
+    checkDelay("diskDelayMs", diskDelayMs)
     this.random = around.random.fork(`machine ${name}`)
     this.disk = new SimDisk(undefined, diskBytes === undefined ? {} : { capacityBytes: diskBytes })
     const delays = this.random.fork("delays")
@@ -188,6 +187,7 @@ export class Machine {
 
   /** From now on, calls of the disk fail at random. */
   failDisk({ oneIn, kind, code = "EIO" }: DiskFaults): void {
+    checkWhole("oneIn of failDisk", oneIn, 0, CHANCE_MAX)
     if (oneIn === 0) return this.disk.intercept(this.slow)
     const faults = byChance(this.random.fork("faults"), [
       { oneIn, effect: fails(code), ...(kind === undefined ? {} : { kind }) },

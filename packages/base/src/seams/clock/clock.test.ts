@@ -1,8 +1,9 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { assert as assertTrue } from "../../assert.js"
 import { hurried } from "./hurried.js"
 import { RealClock } from "./real.js"
-import { keepStacks, SimClock } from "./sim.js"
+import { keepStacks, NotSettledError, SimClock } from "./sim.js"
 import { clockSuite } from "./suite.js"
 
 const never = new AbortController().signal
@@ -80,6 +81,9 @@ test("a deadlock is an error, and so is running past the limit", async () => {
   const clock = new SimClock()
   await assert.rejects(clock.runUntil(new Promise<void>(() => undefined)), /deadlock/)
   await assert.rejects(clock.runUntil(clock.sleep(1_000, never), 999), /not settled within 999 ms/)
+  await assert.rejects(clock.runUntil(clock.sleep(1_000, never), 999), NotSettledError)
+  clock.alarm(1, () => assertTrue(false, "of the program"))
+  await assert.rejects(clock.runUntil(clock.sleep(1_000, never)), error => !(error instanceof NotSettledError))
 })
 
 test("the error of a run that does not end names the calls that sleep", async () => {

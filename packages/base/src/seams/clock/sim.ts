@@ -10,7 +10,7 @@
  *           and from which calls if stacks are kept, which takes a fifth more time.
  * Limits    `QUIET_TURNS_MAX` turns of the event loop for work outside this clock (files, threads).
  */
-import { assert } from "../../assert.js"
+import { assert, AssertionError } from "../../assert.js"
 import type { Clock } from "./contract.js"
 
 /** 2026-01-01T00:00:00Z: any fixed day would do. */
@@ -23,6 +23,9 @@ const CALLS_SHOWN = 12
 
 /** Calls that all sleepers share. */
 const OF_CLOCKS = /\/seams\/clock\/sim\.|\/process-clock\.|new Promise \(|\(node:/
+
+/** The error of a run whose promise does not settle, in time or at all. */
+export class NotSettledError extends AssertionError {}
 
 interface Sleeper {
   readonly wakeAtMs: number
@@ -147,8 +150,8 @@ export class SimClock implements Clock {
   }
 
   /**
-   * Lets time pass until the promise settles, and returns its value or throws its error. Throws an
-   * `AssertionError` if that would take longer than `limitMs`, or if no sleeper remains that could
+   * Lets time pass until the promise settles, and returns its value or throws its error. Throws a
+   * `NotSettledError` if that would take longer than `limitMs`, or if no sleeper remains that could
    * settle it.
    */
   async runUntil<T>(promise: Promise<T>, limitMs: number = RUN_MS_MAX): Promise<T> {
@@ -161,11 +164,12 @@ export class SimClock implements Clock {
         await this.#settle()
         if (settled) return
         if (this.#wakeNext(endMs)) quietTurns = 0
-        assert(
-          this.#sleepers.length === 0 || quietTurns === 0,
-          () => `not settled within ${limitMs} ms of simulated time; what sleeps:\n${this.sleepersText()}`,
-        )
-        assert(quietTurns < QUIET_TURNS_MAX, "deadlock: the promise is not settled and nothing sleeps")
+        if (this.#sleepers.length > 0 && quietTurns > 0) {
+          const sleepers = `what sleeps:\n${this.sleepersText()}`
+          throw new NotSettledError(`not settled within ${limitMs} ms of simulated time; ${sleepers}`)
+        }
+        if (quietTurns >= QUIET_TURNS_MAX)
+          throw new NotSettledError("deadlock: the promise is not settled and nothing sleeps")
       }
     })
     return promise
