@@ -22,7 +22,13 @@ export const OPERATOR_PLANTS: readonly TestedPlant[] = [
   },
   {
     bug: "operators: a bucket has only the settings of S3",
-    edits: [{ file: "packages/admin/src/setting-operations.ts", find: "  ...FEATURE_SETTINGS,\n", put: "" }],
+    edits: [
+      {
+        file: "packages/admin/src/setting-operations.ts",
+        find: "if (FEATURE_SETTINGS.has(setting) || names.includes(setting)) return",
+        put: "if (names.includes(setting)) return",
+      },
+    ],
     caughtBy: "packages/admin/src/settings",
   },
   {

@@ -11,35 +11,9 @@ import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
 import { MIB } from "@hayloft/base/limits.js"
-import { AGING_PLANTS } from "./cluster/aging-plants.js"
-import { CLUSTER_PLANTS, TESTED_CLUSTER_PLANTS } from "./cluster/cluster-plants.js"
-import { CLASS_PLANTS } from "./class-plants.js"
-import { DEDUP_UPKEEP_PLANTS } from "./dedup-upkeep-plants.js"
-import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
-import { HOT_PLANTS } from "./hot-plants.js"
-import { ITEM_PLANTS } from "./item-plants.js"
-import { OPERATOR_PLANTS } from "./operator-plants.js"
-import { LIFECYCLE_PLANTS } from "./lifecycle-plants.js"
-import { MOMENT_PLANTS } from "./moment-plants.js"
-import { PLANTS, type Edit, type Plant, type TestedPlant } from "./plants.js"
-import { LIMIT_PLANTS, QUOTA_PLANTS } from "./quota-plants.js"
-import { APPEND_PLANTS } from "./append-plants.js"
-import { TABLE_FILE_PLANTS } from "./table-plants.js"
-import { DEDUP_PLANTS } from "./dedup-plants.js"
-import { PACKING_PLANTS } from "./packing-plants.js"
-import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
-import { QUEUE_PLANTS } from "./queue-plants.js"
-import { RENAME_PLANTS } from "./rename-plants.js"
-import { SIGNED_PLANTS } from "./signed-plants.js"
-import { STALL_PLANTS } from "./stall-plants.js"
-import { STUDY_PLANTS } from "./study-plants.js"
-import { TIMESTAMP_PLANTS } from "./timestamp-plants.js"
-import { COPIES_PLANTS } from "./copies-plants.js"
-import { TRANSACTION_PLANTS } from "./transaction-plants.js"
-import { TTL_PLANTS } from "./ttl-plants.js"
-import { UNDELETE_PLANTS } from "./undelete-plants.js"
-import { XML_PLANTS } from "./xml-plants.js"
 import { transpiled } from "../tests/harness/transpiled.js"
+import { SCENARIO_PLANTS, TESTED_PLANTS } from "./all-plants.js"
+import type { Edit, Plant, TestedPlant } from "./plants.js"
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 /** A bug may not appear with every seed: a single passing seed proves little. */
@@ -203,44 +177,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const show = ({ bug, isCaught, found }: Verdict): void =>
     void process.stdout.write(`${isCaught ? "OK    " : "MISSED"}  ${bug}\n        ${found}\n`)
   const verdicts = [
-    ...(await checkPlants(
-      [...PLANTS, ...CLUSTER_PLANTS, ...COORD_CLUSTER_PLANTS, ...AGING_PLANTS, ...LIMIT_PLANTS].filter(isChosen),
-      SEEDS,
-      show,
-    )),
-    ...(await checkTested(
-      [
-        ...TESTED_CLUSTER_PLANTS,
-        ...LIFECYCLE_PLANTS,
-        ...ENCRYPTION_PLANTS,
-
-        ...CLASS_PLANTS,
-        ...QUOTA_PLANTS,
-        ...RENAME_PLANTS,
-        ...TRANSACTION_PLANTS,
-        ...TTL_PLANTS,
-        ...COPIES_PLANTS,
-        ...UNDELETE_PLANTS,
-        ...SIGNED_PLANTS,
-        ...XML_PLANTS,
-        ...ITEM_PLANTS,
-        ...OPERATOR_PLANTS,
-        ...APPEND_PLANTS,
-        ...QUEUE_PLANTS,
-        ...COORD_PLANTS,
-        ...DEDUP_PLANTS,
-        ...DEDUP_UPKEEP_PLANTS,
-        ...PACKING_PLANTS,
-
-        ...TABLE_FILE_PLANTS,
-        ...TIMESTAMP_PLANTS,
-        ...MOMENT_PLANTS,
-        ...HOT_PLANTS,
-        ...STALL_PLANTS,
-        ...STUDY_PLANTS,
-      ].filter(isChosen),
-      show,
-    )),
+    ...(await checkPlants(SCENARIO_PLANTS.filter(isChosen), SEEDS, show)),
+    ...(await checkTested(TESTED_PLANTS.filter(isChosen), show)),
   ]
   const missed = verdicts.filter(verdict => !verdict.isCaught).length
   process.stdout.write(`${verdicts.length - missed} as expected, ${missed} missed\n`)

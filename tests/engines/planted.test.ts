@@ -9,7 +9,6 @@ import * as histories from "./histories.js"
 import { ENGINE_PLANTS } from "./plants.js"
 
 const FOLDERS = ["packages", "tests/engines", "tests/harness", "tests/sql", "tests/tablet"]
-const CHECKS = ["histories.ts", "player.ts", "plants.ts", "scene.ts"].map(name => `tests/engines/${name}`)
 const SEEDS_MAX = 40
 const ROUNDS = { restartOneIn: 50, restarts: "before" } as const
 
@@ -24,7 +23,7 @@ const runsOf = ({ playOnEmbedded, playOnSimulated }: Histories, faults: typeof S
   together: (seed: number) => playOnSimulated(seed, { ...ROUNDS, rounds: 150, atOnce: 4, nodes: ["a", "b"], faults }),
 })
 
-for (const { bug, edits, caughtBy } of duePlants(ENGINE_PLANTS, CHECKS)) {
+for (const { bug, edits, caughtBy } of await duePlants(ENGINE_PLANTS, import.meta.url)) {
   test(`caught by histories (${caughtBy}): ${bug}`, async t => {
     const copy = copies.add(edits)
     const planted = await copy.load<typeof histories>("tests/engines/histories.js")

@@ -1,9 +1,7 @@
 /** Copies of the built program, each in a folder of its own with one bug planted into it. */
 import assert from "node:assert/strict"
-import { spawnSync } from "node:child_process"
 import {
   cpSync,
-  existsSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
@@ -13,10 +11,10 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs"
-import { join } from "node:path"
-import { pathToFileURL } from "node:url"
-import ts from "typescript"
+import { join, relative } from "node:path"
+import { fileURLToPath, pathToFileURL } from "node:url"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
+import { changedCode } from "./changed-code.js"
 import { transpiled } from "./transpiled.js"
 import { ROOT } from "./server.js"
 
@@ -27,67 +25,47 @@ export interface PlantedEdit {
   readonly put: string
 }
 
-const COMPILER_OPTIONS = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true }
-
-/** So many files may move in one landing. */
-const RENAMES_MAX = 10_000
-
-/** Longer than the work that a landing ends. */
-const LANDING_HOURS = 6
-
-const git = (...args: readonly string[]): string => {
-  const { status, stdout } = spawnSync("git", args, { cwd: ROOT, encoding: "utf8" })
-  return status === 0 ? stdout.trim() : ""
-}
-
-const FROM = /^(?:import|export) (?:[^"';=]*) from "[^"]*";$/gm
-
-/** Code without its comments, and without where it takes things from: that of a file that moves stays the same. */
-const codeOf = (text: string): string =>
-  ts
-    .transpileModule(text, { compilerOptions: { ...COMPILER_OPTIONS, removeComments: true } })
-    .outputText.replace(FROM, "")
-
-/** The files whose code differs from that of this many hours before the latest commit; undefined if git does not know. */
-function changedFiles(): ((path: string) => boolean) | undefined {
-  const sinceSeconds = Number(git("log", "-1", "--format=%ct")) - LANDING_HOURS * 3_600
-  const base = git("rev-list", "-1", `--before=${sinceSeconds}`, "HEAD")
-  if (base === "") return undefined
-  const renames = ["--name-status", "--find-renames=50%", `-l${RENAMES_MAX}`]
-  const changes = git("diff", ...renames, base).split("\n")
-  const before = new Map(
-    changes.map(line => {
-      const [, from = "", to = from] = line.split("\t")
-      return [to, from]
-    }),
-  )
-  const hasChanged = (file: string): boolean =>
-    !file.endsWith(".ts") ||
-    !existsSync(join(ROOT, file)) ||
-    codeOf(readFileSync(join(ROOT, file), "utf8")) !== codeOf(git("show", `${base}:${before.get(file) ?? file}`))
-  return path =>
-    [...before.keys()].some(
-      name => (name === path || (path.endsWith("/") && name.startsWith(path))) && hasChanged(name),
-    )
-}
+const HARNESS = "tests/harness/"
 
 function assertCurrent({ file, find }: PlantedEdit): void {
   const text = readFileSync(join(ROOT, file), "utf8")
   assert.equal(text.split(find).length, 2, `${file} has changed: "${find}" does not occur exactly once`)
 }
 
+interface Layers {
+  importsOf(path: string, text: string): readonly { readonly to: string }[]
+}
+
 /**
- * The planted bugs that a landing must see caught: those of changed files, all of them if their checks have changed
- * (`checks`: files, or folders with a slash at the end), and one by the seed. `TEST_PLANTS=all`, as in a soak, means all.
- * Every bug can still be planted, or this throws.
+ * A test file and all that decides what it finds, as paths from the root: what it imports, directly or through others. The
+ * product is left out, and so are helpers of the harness that it does not import itself.
  */
-export function duePlants<T extends { readonly edits: readonly PlantedEdit[] }>(
+export async function checksOf(test: string): Promise<readonly string[]> {
+  const { importsOf } = (await import(pathToFileURL(join(ROOT, "tools/layers.mjs")).href)) as Layers
+  const found = new Set([test])
+  for (const path of found) {
+    if (path !== test && path.startsWith(HARNESS)) continue
+    for (const { to } of importsOf(path, readFileSync(join(ROOT, path), "utf8")))
+      if (!to.startsWith("packages/")) found.add(to)
+  }
+  return [...found]
+}
+
+/**
+ * The planted bugs that a landing must see caught: those of files that have changed since the last one, all of them if their
+ * checks have, and one by the seed. `TEST_PLANTS=all`, as in a soak, means all. Every bug can still be planted, or this throws.
+ * `testUrl`: of the built test file; `others`: checks that it runs without an import, as paths from the root.
+ */
+export async function duePlants<T extends { readonly edits: readonly PlantedEdit[] }>(
   plants: readonly T[],
-  checks: readonly string[],
-): readonly T[] {
+  testUrl: string,
+  others: readonly string[] = [],
+): Promise<readonly T[]> {
   for (const { edits } of plants) edits.forEach(assertCurrent)
-  const hasChanged = process.env["TEST_PLANTS"] === "all" ? undefined : changedFiles()
-  if (hasChanged === undefined || checks.some(hasChanged)) return plants
+  const hasChanged = process.env["TEST_PLANTS"] === "all" ? undefined : changedCode(ROOT)
+  if (hasChanged === undefined) return plants
+  const test = relative(join(ROOT, "dist"), fileURLToPath(testUrl)).replace(/\.js$/, ".ts")
+  for (const root of [test, ...others]) if ((await checksOf(root)).some(hasChanged)) return plants
   const drawn = TEST_SEED % plants.length
   return plants.filter(({ edits }, at) => at === drawn || edits.some(({ file }) => hasChanged(file)))
 }

@@ -8,13 +8,12 @@ import { SQL_PLANTS } from "./plants.js"
 import { SIMULATED_CHECKS } from "./simulated-checks.js"
 
 const FOLDERS = ["packages/base", "packages/engine", "tests/sql"]
-const CHECKS = ["tests/sql/plants.ts", "tests/sql/simulated-checks.ts", "tests/sql/simulated-world.ts"]
 const SEEDS_MAX = 200
 
 const copies = new PlantedCopies(FOLDERS)
 after(() => copies.remove())
 
-for (const { bug, edits, caughtBy } of duePlants(SQL_PLANTS, CHECKS)) {
+for (const { bug, edits, caughtBy } of await duePlants(SQL_PLANTS, import.meta.url)) {
   test(`caught by ${caughtBy}: ${bug}`, async t => {
     const copy = copies.add(edits)
     const planted = await copy.load<typeof import("./simulated-checks.js")>("tests/sql/simulated-checks.js")

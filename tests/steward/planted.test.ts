@@ -8,13 +8,12 @@ import { STEWARD_CHECKS } from "./checks.js"
 import { STEWARD_PLANTS } from "./plants.js"
 
 const FOLDERS = ["packages", "tests/harness", "tests/sql", "tests/steward"]
-const CHECKS = ["tests/steward/checks.ts", "tests/steward/nodes.ts", "tests/steward/plants.ts"]
 const SEEDS_MAX = 20
 
 const copies = new PlantedCopies(FOLDERS)
 after(() => copies.remove())
 
-for (const { bug, edits, caughtBy } of duePlants(STEWARD_PLANTS, CHECKS)) {
+for (const { bug, edits, caughtBy } of await duePlants(STEWARD_PLANTS, import.meta.url)) {
   test(`caught by "${caughtBy}": ${bug}`, async t => {
     const copy = copies.add(edits)
     const planted = await copy.load<typeof import("./checks.js")>("tests/steward/checks.js")

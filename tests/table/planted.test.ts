@@ -7,7 +7,6 @@ import { duePlants, findingOf, PlantedCopies, type PlantedCopy } from "../harnes
 import { TABLE_PLANTS, type TablePlant } from "./plants.js"
 
 const FOLDERS = ["packages/base", "packages/engine", "tests/table"]
-const CHECK_FILES = ["model", "crash", "rot", "full", "world", "plants"].map(name => `tests/table/${name}.ts`)
 
 type Checks = Readonly<Record<TablePlant["caughtBy"], (program: PlantedCopy) => Promise<unknown>>>
 
@@ -36,7 +35,7 @@ const CHECKS: Checks = {
 const copies = new PlantedCopies(FOLDERS)
 after(() => copies.remove())
 
-const plants = duePlants(TABLE_PLANTS, CHECK_FILES)
+const plants = await duePlants(TABLE_PLANTS, import.meta.url)
 
 test("without a bug the same checks pass", async () => {
   const sound = copies.add([])
