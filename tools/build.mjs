@@ -3,7 +3,7 @@
  * are also joined into bundles (tools/bundle.mjs), and so are those of the web console (tools/bundle-console.mjs).
  *
  * Types are not checked here (`npm run types` does), so a build after a change takes milliseconds
- * and a first one a few seconds. A file is rebuilt only when it is newer than its output, and each output is
+ * and a first one a few seconds. A file is rebuilt only when it, or what decides how files are built, is newer than its output, and each output is
  * replaced by rename, so that builds do not disturb running processes.
  */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
@@ -16,6 +16,10 @@ import { packageOf, withRelativeImports } from "./packages.mjs"
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 export const SOURCE_FOLDERS = ["packages", "console", "bench", "conformance", "sim", "tests"]
 const SOURCE = /\.tsx?$/
+/** These decide what each output is, too; the lockfile names the release of the compiler. */
+const DECISIVE = ["tsconfig.json", "tools/build.mjs", "tools/packages.mjs", "package-lock.json"].map(path =>
+  join(ROOT, path),
+)
 
 function* filesBelow(folder, ending) {
   if (!existsSync(folder)) return
@@ -45,10 +49,9 @@ function replace(path, text) {
 export async function build(packages) {
   const sources = SOURCE_FOLDERS.flatMap(folder => [...filesBelow(join(ROOT, folder), SOURCE)])
   const isWanted = source => packages === undefined || packages.has(packageOf(relative(ROOT, source)))
-  const configPath = join(ROOT, "tsconfig.json")
   const stale = sources
     .filter(isWanted)
-    .filter(source => !isFresh(source, outputOf(source)) || !isFresh(configPath, outputOf(source)))
+    .filter(source => [source, ...DECISIVE].some(path => !isFresh(path, outputOf(source))))
   // The bundle is invalid until it is rebuilt.
   if (stale.some(source => !isOfConsole(source))) removeBundle()
   if (stale.length > 0) {

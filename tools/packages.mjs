@@ -9,8 +9,12 @@ import { fileURLToPath } from "node:url"
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 
 const NAMED = /^@hayloft\/([^/]+)\/(.+)$/
-/** Statements begin a line, as compilers write them; in a string, such a text is not an import. */
-const IMPORTED = /(^(?:import|export|\})[^"'\n]*\bfrom\s*|^import\s*|\bimport\()"(@hayloft\/[^"]+)"/gm
+/**
+ * Statements begin a line, as compilers write them; in a string, such a text is not an import. A call may have line breaks and
+ * comments before its argument.
+ */
+const IMPORTED =
+  /(^(?:import|export|\})[^"'\n]*\bfrom\s*|^\s*from\s*|^import\s*|\bimport\((?:\s|\/\*.*?\*\/|\/\/.*\n)*)(["`])(@hayloft\/[^"`$\n]+)\2/gm
 
 /** The names of the packages that are there. */
 export const packageNames = (root = ROOT) =>
@@ -47,7 +51,7 @@ export const packageOf = path => /^packages[\\/]([^\\/]+)/.exec(path)?.[1]
 
 /** The text of a built file, whose path is given from the root, with relative imports only. */
 export const withRelativeImports = (text, path) =>
-  text.replace(IMPORTED, (_, before, specifier) => {
+  text.replace(IMPORTED, (_, before, _quote, specifier) => {
     const to = posix.relative(posix.dirname(path), namedPath(specifier))
     return `${before}"${to.startsWith(".") ? to : `./${to}`}"`
   })

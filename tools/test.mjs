@@ -69,11 +69,20 @@ function takePackage(args) {
   throw new UsageError(`no package ${name}; there are: ${packageNames().join(", ")}`)
 }
 
+/** The files whose path contains one of the words, all without words. Throws if a word is in no path. */
+function namedBy(words, files) {
+  for (const word of words)
+    if (!files.some(path => path.includes(word)))
+      throw new UsageError(`no test file has ${JSON.stringify(word)} in its path`)
+  return words.length === 0 ? files : files.filter(path => words.some(word => path.includes(word)))
+}
+
 /** The units of a package; with words, only its test files whose path contains one of them. */
 function planOfPackage(name, words) {
-  const files = testFiles()
-    .filter(path => path.startsWith(`dist/packages/${name}/`))
-    .filter(path => words.length === 0 || words.some(word => path.includes(word)))
+  const files = namedBy(
+    words,
+    testFiles().filter(path => path.startsWith(`dist/packages/${name}/`)),
+  )
   return { units: [...(words.length === 0 ? [typesOfPackage(name)] : []), ...unitsOf(files)] }
 }
 
@@ -91,16 +100,19 @@ async function planOf(args) {
           .map(({ name }) => name)
           .join(", ")}`,
       )
+    if (args.length > 0 || kind !== undefined) throw new UsageError("--check stands alone, with the name of one check")
     return { units: [check] }
   }
   const [option] = args.filter(arg => arg.startsWith("--"))
   if (option === undefined) {
-    const files = testFiles()
-      .filter(path => args.length === 0 || args.some(word => path.includes(word)))
-      .filter(path => kind === undefined || classOf(path) === kind)
+    const files = namedBy(
+      args,
+      testFiles().filter(path => kind === undefined || classOf(path) === kind),
+    )
     const isWhole = args.length === 0 && kind === undefined
     return { units: [...(isWhole ? allChecks() : []), ...unitsOf(files)], isWhole }
   }
+  if (kind !== undefined) throw new UsageError(`${option} stands alone, not beside --class`)
   if (args.length > 1) throw new UsageError(`${option} stands alone, not beside ${args.filter(arg => arg !== option)}`)
   if (option === "--quick")
     return { units: [...quickChecks(), ...unitsOf(testFiles().filter(path => classOf(path) === "pure"))] }

@@ -83,6 +83,10 @@ test("the build replaces names of packages in statements, and not in texts", () 
     `export * from ${from("base", "b.js")};`,
     `import ${from("base", "c.js")};`,
     `const d = await import(${from("base", "d.js")});`,
+    `const e = await import(`,
+    `  /* said */ ${from("base", "e.js")});`,
+    `const f = await import(\`${SCOPE}/base/f.js\`);`,
+    `  from ${from("base", "g.js")};`,
     `const text = 'import { a } from ${from("base", "a.js")}';`,
   ]
   assert.deepEqual(withRelativeImports(text.join("\n"), path).split("\n"), [
@@ -91,7 +95,11 @@ test("the build replaces names of packages in statements, and not in texts", () 
     `export * from "../../../base/src/b.js";`,
     `import "../../../base/src/c.js";`,
     `const d = await import("../../../base/src/d.js");`,
-    text[5],
+    `const e = await import(`,
+    `  /* said */ "../../../base/src/e.js");`,
+    `const f = await import("../../../base/src/f.js");`,
+    `  from "../../../base/src/g.js";`,
+    text.at(-1),
   ])
 })
 

@@ -80,6 +80,38 @@ test("passed, skipped and failed tests are counted, with the file and the reason
   assert.match(failures[0]?.file ?? "", /file\.mjs$/)
 })
 
+test("a skipped suite is a result, and is reported", async () => {
+  const { skipped, failures } = await outcomeOf([
+    `import { describe } from "node:test"`,
+    `describe("a suite", { skip: "it rains" }, () => test("inside", () => {}))`,
+  ])
+  assert.deepEqual([skipped.map(({ why }) => why), failures], [["it rains"], []])
+})
+
+test("words that name nothing, and arguments that would be ignored, are refused", { timeout: 60_000 }, async () => {
+  for (const [args, expected] of [
+    [["base/src/bytes", "no-such-file"], /no test file has "no-such-file"/],
+    [["--package", "base", "bytes", "no-such-file"], /no test file has "no-such-file"/],
+    [["--check", "site", "bytes"], /--check stands alone/],
+    [["--check", "site", "--class", "pure"], /--check stands alone/],
+    [["--class", "pure", "--changed"], /--changed stands alone, not beside --class/],
+  ] as const) {
+    const { code, stderr } = await run(process.execPath, [join(ROOT, "tools/test.mjs"), ...args])
+    assert.equal(code, 2, args.join(" "))
+    assert.match(stderr, expected)
+  }
+})
+
+test("a change of what the site is made of checks the site", async () => {
+  const { checksOfChange } = await load<{
+    checksOfChange(change: { readonly changed: readonly string[] }): readonly { readonly name: string }[]
+  }>("checks.mjs")
+  const namesOf = (...changed: readonly string[]) => checksOfChange({ changed }).map(({ name }) => name)
+  assert.ok(namesOf("site/site.css").includes("site"))
+  assert.ok(namesOf("docs/README.md").includes("site"))
+  assert.ok(!namesOf("tests/races.test.ts").includes("site"))
+})
+
 const STRAYS = {
   rejection: `void Promise.reject(new Error("a stray rejection"))`,
   exception: `setTimeout(() => { throw new Error("a stray exception") })`,
@@ -96,6 +128,7 @@ test("a file fails that ends without a result, with an exit code, by a signal, o
   for (const [lines, expected, msMax] of [
     [[`throw new Error("on the way")`], /exit code 1.*on the way/s],
     [[GOOD, `process.on("exit", () => process.exit(3))`], /exit code 3/],
+    [[`const left = () => test("is not registered", () => {})`], /has no test/],
     [[`process.kill(process.pid, "SIGKILL")`], /SIGKILL/],
     [[`test("hangs", () => new Promise(() => setInterval(() => {}, 1000)))`], /longer than 2 s/, 2_000],
   ] as const) {

@@ -17,6 +17,9 @@ const tool = (name, program, ...args) => check(name, `node_modules/${program}`, 
 const lint = tool("types and lint", "oxlint/bin/oxlint", "--type-aware", "--type-check", "--deny-warnings")
 const layers = check("layers", "tools/layers.mjs")
 const documents = check("documents", "tools/docs.mjs")
+const site = check("site", "tools/site.mjs", "--check")
+/** The site is made of these. */
+const OF_SITE = /^site\/|^tools\/(?:site\.mjs$|docs)|^docs\/|\.md$|^package-lock\.json$/
 
 export const typesOfPackage = name =>
   tool(`types of ${name}`, "typescript/bin/tsc", "--noEmit", "--project", `packages/${name}`)
@@ -27,7 +30,7 @@ export const allChecks = () => [
   tool("format", "oxfmt/bin/oxfmt", "--check"),
   layers,
   documents,
-  check("site", "tools/site.mjs", "--check"),
+  site,
 ]
 
 export const quickChecks = () => [lint, layers, documents]
@@ -42,5 +45,6 @@ export function checksOfChange({ changed }) {
       : []),
     layers,
     documents,
+    ...(changed.some(path => OF_SITE.test(path)) ? [site] : []),
   ]
 }

@@ -10,7 +10,7 @@ const isOfParts = error => /subtests? failed/.test(error?.message ?? "")
 
 export default async function* lines(events) {
   for await (const { type, data } of events) {
-    if (type === "test:pass" && data.details.type !== "suite")
+    if (type === "test:pass" && (data.details.type !== "suite" || data.skip !== undefined))
       yield `${JSON.stringify({ kind: data.skip === undefined ? "passed" : "skipped", name: data.name, why: data.skip })}\n`
     if (type === "test:fail" && !isOfParts(data.details.error))
       yield `${JSON.stringify({ kind: "failed", name: data.name, file: data.file, error: shown(data.details.error) })}\n`

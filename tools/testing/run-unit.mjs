@@ -2,7 +2,7 @@
  * Runs a unit, test files in a process of their own or a check, and returns its outcome:
  * `{ unit, seconds, processorSeconds, passed, skipped: [{ name, why }], failures: [{ name, file, text }] }`.
  *
- * Promises  A unit that ends without success has a failure, whatever it printed. Its processes end with it: all that it has
+ * Promises  A unit that ends without success, or without any test, has a failure, whatever it printed. Its processes end with it: all that it has
  *           started and that has not left its process group is killed.
  * Limits    `UNIT_MS_MAX`; a unit that takes longer fails. `OUTPUT_SHOWN` of what it printed last.
  */
@@ -141,6 +141,7 @@ async function runFiles(unit, msMax) {
   const isWell = outcome.code === 0 && outcome.why === undefined
   if (!isWell && failures.length === 0)
     failures.push({ name: outcome.why ?? `the file ended with exit code ${outcome.code}`, text: outcome.output })
+  if (isWell && found.length === 0) failures.push({ name: "the file has no test", text: outcome.output })
   return {
     passed: found.filter(({ kind }) => kind === "passed").length,
     skipped: found.filter(({ kind }) => kind === "skipped"),
