@@ -4,15 +4,15 @@
  * The public types of packages/engine/src/volume-store/library.ts, as programs see them; a test has the compiler compare the two.
  */
 
-/** A key: bytes, or the UTF-8 of a text. */
+/** A key: bytes, which may change once the call has returned, or the UTF-8 of a text without lone surrogates. */
 export type VolumeKey = string | Uint8Array
 
 export interface OpenVolumesOptions {
   /** A new volume is begun before one grows beyond this; 1 GiB if absent, and less on a small disk. */
   readonly volumeBytesMax?: number | undefined
-  /** Bytes of the index that are kept in memory. */
+  /** Bytes of the index that are kept in memory: a whole number, 0 or more; 64 MiB if absent. */
   readonly indexCacheBytes?: number | undefined
-  /** Closes the store when it fires. */
+  /** Closes the store when it fires. If that is during the open, the open throws `aborted`. */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -65,15 +65,25 @@ export interface FsckReport {
 
 /** An open store. One process has a folder at a time. */
 export interface VolumeStore {
-  /** The value is durable when it resolves; its bytes must not change until then. Throws `exists`. */
+  /**
+   * The value is durable when it resolves; its bytes must not change until then. Appends and removals of a key follow
+   * each other in the order of their calls. Throws `exists`.
+   */
   append(key: VolumeKey, value: Uint8Array): Promise<void>
-  /** Reads and verifies the value, or a range of it; returns undefined if the key has no value. Throws `damaged`. */
+  /**
+   * Reads and verifies the value, or a range of it; returns undefined if the key has no value. Throws `damaged`, and
+   * `invalid` for a range that is none, or that the value does not have.
+   */
   read(key: VolumeKey, options?: ReadOptions): Promise<Uint8Array | undefined>
   has(key: VolumeKey): Promise<boolean>
   /** The removal is durable when it resolves. False if there was no value. */
   remove(key: VolumeKey): Promise<boolean>
-  /** All keys, in no useful order. Those that are added or removed meanwhile may be among them or not. */
+  /**
+   * All keys, in no useful order. Those that are added or removed meanwhile may be among them or not. Throws `damaged`
+   * after the last one if some cannot be read, and at once where the index is damaged.
+   */
   keys(): AsyncGenerator<Uint8Array, void>
+  /** Throws `closed`. */
   stat(): VolumesStat
   /** Gives back the space of removed values, beside reads, appends and removals. */
   compact(options?: { readonly signal?: AbortSignal | undefined }): Promise<Compacted>
@@ -98,11 +108,14 @@ export class VolumeError extends Error {
   constructor(code: VolumeErrorCode, message: string, cause?: unknown)
 }
 
-/** Opens a folder, which is made if the one above exists. */
+/** Opens a folder, which is made if the one above exists; if that does not exist, it throws `notAStore`. */
 export function openVolumes(path: string, options?: OpenVolumesOptions): Promise<VolumeStore>
 
-/** Verifies a store that no process has open, and changes nothing. */
+/** Verifies a store that no process has open, and changes nothing. It needs some 300 bytes of memory a value. */
 export function fsckVolumes(path: string, options?: FsckOptions): Promise<FsckReport>
 
-/** Removes the index of a store that no process has open, and makes another from the volumes. */
+/**
+ * Removes the index of a store that no process has open, and makes another from the volumes. Throws `notAStore` if there
+ * is no store, and `aborted` if the signal fires; then the next open makes what the index lacks.
+ */
 export function rebuildIndex(path: string, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>

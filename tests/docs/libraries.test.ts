@@ -8,7 +8,7 @@ import { runOk } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
 import { ROOT } from "../harness/server.js"
 
-const PAGES = ["erasure", "placement-library", "simulation"]
+const PAGES = ["erasure", "placement-library", "simulation", "volumes"]
 const OPTIONS = ["--module", "nodenext", "--target", "es2022", "--strict", "--types", "node", "--skipLibCheck"]
 const EXAMPLE = /```ts\n(?<program>[^]*?)```\n[^]*?```text\n(?<output>[^]*?)```/
 
@@ -33,5 +33,5 @@ test("programs of the pages run, with the package as it is published", () =>
       cwd: folder,
     })
     for (const { page, output } of examples)
-      assert.equal(await runOk(process.execPath, [join(folder, `${page}.mjs`)]), output, page)
+      assert.equal(await runOk(process.execPath, [join(folder, `${page}.mjs`)], { cwd: folder }), output, page)
   }))

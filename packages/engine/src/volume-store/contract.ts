@@ -1,14 +1,14 @@
 /** The volume store as programs see it. declarations/volumes.d.ts says the same for their compilers. */
 
-/** A key: bytes, or the UTF-8 of a text. */
+/** A key: bytes, which may change once the call has returned, or the UTF-8 of a text without lone surrogates. */
 export type VolumeKey = string | Uint8Array
 
 export interface OpenVolumesOptions {
   /** A new volume is begun before one grows beyond this. */
   readonly volumeBytesMax?: number | undefined
-  /** Blocks of the index that are kept in memory. */
+  /** Bytes of the index that are kept in memory: a whole number, 0 or more. */
   readonly indexCacheBytes?: number | undefined
-  /** Closes the store when it fires. */
+  /** Closes the store when it fires. If that is during the open, the open throws `aborted`. */
   readonly signal?: AbortSignal | undefined
 }
 

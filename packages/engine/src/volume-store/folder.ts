@@ -16,13 +16,13 @@ import {
   queuedDisk,
   readSuperblock,
 } from "../device/index.js"
-import { FORMAT_EPOCH_FIRST } from "../format/superblock.js"
+import { FORMAT_EPOCH_FIRST, type Superblock } from "../format/superblock.js"
 import type { DisposeStack } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { FolderLocks } from "@hayloft/base/seams/lock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
-import { checkOwner } from "../volume/index.js"
+import { checkOwner, isAbsent } from "../volume/index.js"
 
 export interface FolderSeams {
   readonly disk: Disk
@@ -60,19 +60,37 @@ async function checkNoServer(disk: Disk, path: string): Promise<void> {
   }
 }
 
+/** Throws `invalidConfig` if the folder is not that of a volume store. */
+async function existingSuperblock(disk: Disk, path: string): Promise<Superblock> {
+  const superblock = await readSuperblock(disk, path)
+  if (superblock === undefined) throw fail("invalidConfig", { message: "the folder is no volume store", path })
+  return superblock
+}
+
+async function makeFolder(disk: Disk, path: string): Promise<void> {
+  try {
+    await disk.makeFolder(path)
+  } catch (error) {
+    if (!isAbsent(error)) throw error
+    throw fail("invalidConfig", { message: "the folder above it does not exist: make that one first", path }, error)
+  }
+}
+
 /**
- * Takes the folder, which is made if the one above exists, and begins an incarnation. `onLost` is called when another
- * process has taken it.
+ * Takes the folder, and begins an incarnation. Unless it must exist, the folder is made if the one above exists.
+ * `onLost` is called when another process has taken it.
  */
 export async function takeFolder(
   opened: DisposeStack,
   seams: FolderSeams,
   path: string,
+  mustExist: boolean,
   onLost: (failure: Failure) => void,
 ): Promise<VolumeStoreFolder> {
   const { clock, random, locks } = seams
   const disk = boundedDisk(opened, seams)
-  await disk.makeFolder(path)
+  if (mustExist) await existingSuperblock(disk, path)
+  else await makeFolder(disk, path)
   const lock = await locks.take(path)
   let release = (): Promise<void> => lock.release()
   opened.defer(() => release())
@@ -108,8 +126,7 @@ export async function holdFolder(
   path: string,
 ): Promise<Omit<VolumeStoreFolder, "incarnation">> {
   const disk = boundedDisk(opened, seams)
-  const superblock = await readSuperblock(disk, path)
-  if (superblock === undefined) throw fail("invalidConfig", { message: "the folder is no volume store", path })
+  const superblock = await existingSuperblock(disk, path)
   await checkNoServer(disk, path)
   const lock = await seams.locks.take(path)
   opened.defer(() => lock.release())

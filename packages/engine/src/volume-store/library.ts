@@ -30,7 +30,7 @@ export const openVolumes = (path: string, options: OpenVolumesOptions = {}): Pro
 export const fsckVolumes = (path: string, options: FsckOptions = {}): Promise<FsckReport> =>
   withVolumeErrors(() => fsckStore(seamsOf(), resolve(path), options))
 
-/** Removes the index of a store that no process has open, and makes another from the volumes. */
+/** Removes the index of a store that no process has open, and makes another from the volumes. Throws `notAStore`. */
 export const rebuildIndex = (
   path: string,
   options: { readonly signal?: AbortSignal | undefined } = {},

@@ -27,7 +27,7 @@ import { foldersOf, takeFolder, type FolderSeams, type VolumeStoreFolder } from 
 import { IndexUpkeep, NO_BATCH, SILENT } from "./index-upkeep.js"
 import { COMPACTION, KEYS_STEP_ROWS, QUIET_STEPS, VOLUME_BYTES_LEAST, VOLUME_BYTES_MOST } from "./limits.js"
 import { keyBytesOf, needleIdOf, needleOf } from "./value-needle.js"
-import { throwIfAborted, VolumeError, volumeErrorOf, withVolumeErrors } from "./volume-error.js"
+import { closedError, readErrorOf, throwIfAborted, VolumeError, withVolumeErrors } from "./volume-error.js"
 
 export interface StoreSeams extends FolderSeams {
   readonly stores: Stores
@@ -50,6 +50,11 @@ function volumeBytesMaxOf({ volumeBytesMax = VOLUME_LIMITS.volumeBytesMax }: Ope
   throw new VolumeError("invalid", `volumeBytesMax is from ${VOLUME_BYTES_LEAST} to ${VOLUME_BYTES_MOST}`)
 }
 
+function checkIndexCache({ indexCacheBytes = 0 }: OpenVolumesOptions): void {
+  if (Number.isSafeInteger(indexCacheBytes) && indexCacheBytes >= 0) return
+  throw new VolumeError("invalid", "indexCacheBytes is a whole number of bytes, 0 or more")
+}
+
 /** The space of the folder's file system, measured until the stack is closed. */
 async function openSpace(
   opened: DisposeStack,
@@ -69,15 +74,15 @@ async function openSpace(
 }
 
 export class VolumeStore {
-  /** Keys that are being written. */
-  private readonly appending = new Set<RowKey>()
+  /** Changes on their way, by their keys: the last one of each, which never rejects. */
+  private readonly changing = new Map<RowKey, Promise<unknown>>()
   private compacting: Promise<unknown> = Promise.resolve()
   private closing: Promise<void> | undefined
   private readonly stopping = new AbortController()
 
   private constructor(private readonly parts: Parts) {}
 
-  /** `isIndexDiscarded`: the index is rebuilt from the volumes. */
+  /** `isIndexDiscarded`: the index of an existing store is rebuilt from the volumes. */
   static async open(
     seams: StoreSeams,
     path: string,
@@ -86,13 +91,15 @@ export class VolumeStore {
   ): Promise<VolumeStore> {
     throwIfAborted(options.signal)
     const volumeBytesMax = volumeBytesMaxOf(options)
+    checkIndexCache(options)
     await using opened = new DisposeStack()
     let lost: Failure | undefined
-    const taken = await takeFolder(opened, seams, path, failure => (lost = failure))
+    const taken = await takeFolder(opened, seams, path, isIndexDiscarded, failure => (lost = failure))
     const space = await openSpace(opened, seams, taken)
     const folder = { ...taken, disk: space.disk }
     const { disk, deviceId, incarnation } = folder
     const folders = foldersOf(path)
+    throwIfAborted(options.signal)
     if (isIndexDiscarded) await seams.stores.discard(folders.index, { disk, deviceId })
     const index = await seams.stores.openReader(folders.index, { disk, deviceId })
     opened.defer(() => index.close())
@@ -122,14 +129,39 @@ export class VolumeStore {
       damaged,
       lost: () => lost,
     })
-    options.signal?.addEventListener("abort", () => void store.close().catch(() => undefined), { once: true })
+    if (options.signal !== undefined) await store.closeWith(options.signal)
     return store
   }
 
+  /** Closes the store when the signal fires. Throws `aborted` if it has fired while the store was being opened. */
+  private async closeWith(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) await this.close()
+    throwIfAborted(signal)
+    const close = (): void => void this.close().catch(() => undefined)
+    signal.addEventListener("abort", close, { once: true, signal: this.stopping.signal })
+  }
+
+  private checkOpen(): void {
+    if (this.closing !== undefined) throw closedError()
+  }
+
   private check(): void {
-    if (this.closing !== undefined) throw new VolumeError("closed", "the store is closed")
+    this.checkOpen()
     const lost = this.parts.lost()
     if (lost !== undefined) throw fail(lost.kind, lost.details, lost)
+  }
+
+  /** Changes of a key follow each other in the order of their calls. */
+  private async change<T>(rowKey: RowKey, work: () => Promise<T>): Promise<T> {
+    const before = this.changing.get(rowKey)
+    const changed = before === undefined ? work() : before.then(work)
+    const settled = changed.catch(() => undefined)
+    this.changing.set(rowKey, settled)
+    try {
+      return await changed
+    } finally {
+      if (this.changing.get(rowKey) === settled) this.changing.delete(rowKey)
+    }
   }
 
   /** The value is durable when it resolves; its bytes must not change until then. */
@@ -139,23 +171,26 @@ export class VolumeStore {
       const { volumes, upkeep } = this.parts
       const needle = needleOf(keyBytesOf(key), value)
       const rowKey = needleKeyOf(needle.id)
-      if (this.appending.has(rowKey)) throw new VolumeError("exists", "the key is being written")
-      this.appending.add(rowKey)
-      try {
+      await this.change(rowKey, async () => {
+        this.check()
         await volumes.upkeep.warm(rowKey)
         if (volumes.upkeep.placeOf(rowKey) !== undefined) throw new VolumeError("exists", "the key has a value")
         await upkeep.spaceForWrites()
         await volumes.append(needle)
-      } finally {
-        this.appending.delete(rowKey)
-      }
+      })
     })
   }
 
-  /** Reads and verifies the value, or a range of it; returns undefined if the key has no value. Throws `damaged`. */
+  /**
+   * Reads and verifies the value, or a range of it; returns undefined if the key has no value. Throws `damaged`, and
+   * `invalid` for a range that is none, or that the value does not have.
+   */
   read(key: VolumeKey, { offset = 0, length }: ReadOptions = {}): Promise<Uint8Array | undefined> {
     return withVolumeErrors(async () => {
       this.check()
+      if (![offset, length ?? 0].every(each => Number.isSafeInteger(each) && each >= 0)) {
+        throw new VolumeError("invalid", "the offset and the length of a range are whole numbers of bytes, 0 or more")
+      }
       const { volumes } = this.parts
       const id = needleIdOf(keyBytesOf(key))
       const rowKey = needleKeyOf(id)
@@ -163,8 +198,7 @@ export class VolumeStore {
       const place = volumes.upkeep.placeOf(rowKey)
       if (place === undefined) return undefined
       const lengthBytes = length ?? Math.max(0, place.bodyBytes - offset)
-      const isRange = [offset, lengthBytes].every(each => Number.isSafeInteger(each) && each >= 0)
-      if (!isRange || offset + lengthBytes > place.bodyBytes) {
+      if (offset + lengthBytes > place.bodyBytes) {
         throw new VolumeError("invalid", `the value has ${place.bodyBytes} bytes, and no such range`)
       }
       try {
@@ -174,7 +208,7 @@ export class VolumeStore {
         if (isFailure(error, "noSuchNeedle")) return undefined
         throw error
       }
-    })
+    }, readErrorOf)
   }
 
   has(key: VolumeKey): Promise<boolean> {
@@ -184,7 +218,7 @@ export class VolumeStore {
       const rowKey = needleKeyOf(needleIdOf(keyBytesOf(key)))
       await upkeep.warm(rowKey)
       return upkeep.placeOf(rowKey) !== undefined
-    })
+    }, readErrorOf)
   }
 
   /** The removal is durable when it resolves. False if there was no value. */
@@ -194,46 +228,63 @@ export class VolumeStore {
       const { volumes, upkeep } = this.parts
       const id = needleIdOf(keyBytesOf(key))
       const rowKey = needleKeyOf(id)
-      await volumes.upkeep.warm(rowKey)
-      const isThere = volumes.upkeep.placeOf(rowKey) !== undefined || this.appending.has(rowKey)
-      if (!isThere) return false
-      await upkeep.spaceForWrites()
-      await volumes.remove([id])
-      return true
+      return this.change(rowKey, async () => {
+        this.check()
+        await volumes.upkeep.warm(rowKey)
+        if (volumes.upkeep.placeOf(rowKey) === undefined) return false
+        await upkeep.spaceForWrites()
+        await volumes.remove([id])
+        return true
+      })
     })
   }
 
-  /** All keys, in no useful order. Those that are added or removed meanwhile may be among them or not. */
+  /**
+   * All keys, in no useful order. Those that are added or removed meanwhile may be among them or not. Throws `damaged`
+   * after the last one if some cannot be read, and at once where the index is damaged.
+   */
   async *keys(): AsyncGenerator<Uint8Array, void> {
+    const unread: { count: number; first: unknown } = { count: 0, first: undefined }
+    const onDamage = (damage: unknown): void => {
+      unread.first ??= damage
+      unread.count += 1
+    }
     try {
       this.check()
-      const { volumes } = this.parts
-      const walk = volumes.upkeep.walkIndex()
+      const walk = this.parts.volumes.upkeep.walkIndex()
       while (!walk.isOver) {
         const found: RowKey[] = []
         walk.step(KEYS_STEP_ROWS, (_, rowKey) => found.push(rowKey))
         for (const rowKey of found) {
           this.check()
-          const key = await this.keyOf(rowKey)
+          const key = await this.keyOf(rowKey, onDamage)
           if (key !== undefined) yield key
         }
       }
     } catch (error) {
-      throw volumeErrorOf(error)
+      throw readErrorOf(error)
     }
+    if (unread.count === 0) return
+    const message = `${unread.count} keys cannot be read, and all others are listed: fsckVolumes finds the damage`
+    throw new VolumeError("damaged", message, unread.first)
   }
 
-  private async keyOf(rowKey: RowKey): Promise<Uint8Array | undefined> {
+  private async keyOf(rowKey: RowKey, onDamage: (error: unknown) => void): Promise<Uint8Array | undefined> {
     try {
       return (await this.parts.volumes.headerOf(needleIdOfKey(rowKey))).recoveryHeader
     } catch (error) {
       // It was removed meanwhile.
       if (isFailure(error, "noSuchNeedle")) return undefined
-      throw error
+      const read = readErrorOf(error)
+      if (!(read instanceof VolumeError) || read.code !== "damaged") throw error
+      onDamage(read)
+      return undefined
     }
   }
 
+  /** Also after the folder was lost, which is a problem then. Throws `closed`. */
   stat(): VolumesStat {
+    this.checkOpen()
     const { volumes, upkeep } = this.parts
     const { volumes: count, writtenBytes, deadShare } = volumes.usage()
     const damages = volumes.damages.map(

@@ -16,10 +16,18 @@ import { VolumeError } from "./volume-error.js"
 const ID_BYTES = 16
 const BUCKET = parseBucketId(0)
 
-/** Throws `invalid` for a key that is empty or too long. */
+/** UTF-8 has no bytes for a lone surrogate: several such texts would be one key. */
+const LONE_SURROGATE = /\p{Surrogate}/u
+
+/** A copy of the bytes. Throws `invalid` for a key that is empty or too long, and for a text with a lone surrogate. */
 export function keyBytesOf(key: VolumeKey): Uint8Array {
-  const bytes = typeof key === "string" ? Buffer.from(key, "utf8") : key
-  if (!(bytes instanceof Uint8Array)) throw new VolumeError("invalid", "a key is neither a text nor a Uint8Array")
+  if (typeof key !== "string" && !(key instanceof Uint8Array)) {
+    throw new VolumeError("invalid", "a key is neither a text nor a Uint8Array")
+  }
+  if (typeof key === "string" && LONE_SURROGATE.test(key)) {
+    throw new VolumeError("invalid", "a key has a lone surrogate, which UTF-8 cannot encode: pass its bytes")
+  }
+  const bytes = typeof key === "string" ? Buffer.from(key, "utf8") : new Uint8Array(key)
   if (bytes.length > 0 && bytes.length <= KEY_BYTES_MAX) return bytes
   throw new VolumeError("invalid", `a key of ${bytes.length} bytes: it has 1 to ${KEY_BYTES_MAX}`)
 }

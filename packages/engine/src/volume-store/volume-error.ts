@@ -40,25 +40,35 @@ const CODES: Partial<Readonly<Record<FailureKind, VolumeErrorCode>>> = {
   folderNotEmpty: "notAStore",
   foreignFolder: "notAStore",
   invalidConfig: "notAStore",
-  stopping: "closed",
+}
+
+const CLOSED = "the store is closed"
+export const closedError = (cause?: unknown): VolumeError => new VolumeError("closed", CLOSED, cause)
+
+/** The error that a program gets: bugs of the store stay what they are. */
+function volumeErrorOf(error: unknown): unknown {
+  if (!isFailure(error)) return error
+  if (error.kind === "stopping") return closedError(error)
+  return new VolumeError(CODES[error.kind] ?? "failed", error.message, error)
 }
 
 /** The disk answers, and cannot read this place; or the volume is gone. */
 const isLostBytes = ({ kind, details }: Failure): boolean =>
   kind === "deviceFailed" && (details["code"] === "EIO" || details["code"] === "ENOENT")
 
-/** The error that a program gets: bugs of the store stay what they are. */
-export function volumeErrorOf(error: unknown): unknown {
-  if (!isFailure(error)) return error
-  return new VolumeError(isLostBytes(error) ? "damaged" : (CODES[error.kind] ?? "failed"), error.message, error)
+/** The error of a call that reads values: bytes that the disk has lost are damage. */
+export function readErrorOf(error: unknown): unknown {
+  return isFailure(error) && isLostBytes(error)
+    ? new VolumeError("damaged", error.message, error)
+    : volumeErrorOf(error)
 }
 
-/** The result of the work, whose failures are those of the library. */
-export async function withVolumeErrors<T>(work: () => Promise<T>): Promise<T> {
+/** The result of the work, whose failures are those of the library. `errorOf`: as the calls' kind needs it. */
+export async function withVolumeErrors<T>(work: () => Promise<T>, errorOf = volumeErrorOf): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    throw volumeErrorOf(error)
+    throw errorOf(error)
   }
 }
 
