@@ -13,13 +13,15 @@ export interface PlacementError extends Error {
     | "invalidWidth"
     | "invalidPolicy"
     | "invalidLayout"
+    | "invalidKey"
+    | "invalidPartition"
     | "invalidRequest"
 }
 
 export interface Device {
   /** A name that no other device has. */
   readonly id: string
-  /** The share of a device is in proportion to it. */
+  /** More than 0. The share of a device is in proportion to it. */
   readonly capacityBytes: number
   /** Devices of one zone, machine or disk fail together. A machine is one of its zone, and a disk of its machine. */
   readonly zone?: string | undefined
@@ -28,8 +30,10 @@ export interface Device {
 }
 
 export interface SavedLayout {
+  /** A whole number from 1. */
   readonly version: number
   readonly devices: readonly Device[]
+  /** JSON does not keep it: `Buffer.from(table).toString("base64")` does. */
   readonly table: Uint8Array
 }
 
@@ -46,38 +50,48 @@ export interface Movement {
   readonly devices: ReadonlyMap<string, { readonly gained: number; readonly lost: number }>
 }
 
-/** A table of devices. It never changes; `next` makes another. */
+/** A table of devices. It never changes; `next` makes another. Methods with a key throw `invalidKey` for other values. */
 export interface Layout {
+  /** 1 of a first layout, and one more with each `next`. */
   readonly version: number
   /** The shards of each key. */
   readonly width: number
+  /** Copies of those that it was made with, frozen. */
   readonly devices: readonly Device[]
   /** 0 to 65,535. */
   partitionOf(key: string | Uint8Array): number
   /** The devices of shard 0, 1, 2 … of the key, each another one. */
   devicesOf(key: string | Uint8Array): string[]
+  /** The same for the keys of a partition, 0 to 65,535; throws `invalidPartition`. */
   devicesOfPartition(partition: number): string[]
   /** How many slots each device has, of 65,536 times the width. */
   slots(): Map<string, number>
-  /** The layout for other devices: as few shards as possible move. */
-  next(devices: readonly Device[], options?: { readonly width?: number }): Layout
+  /** The layout for other devices: as few shards as possible move. Throws as `planLayout` does. */
+  next(devices: readonly Device[], options?: { readonly width?: number | undefined }): Layout
   movementTo(next: Layout): Movement
   /** Returns true if shards are spread over zones, machines and disks as evenly as the devices allow. */
   isSpreadEvenly(): boolean
   /** The most shards of any key that are in one zone, in one machine or on one disk. */
   mostTogether(domain: "zone" | "machine" | "disk"): number
-  /** Bytes that fit before the first device is full; a policy is `replica:3` or `ec:4+2`. */
+  /** Bytes that fit before the first device is full; a policy is `replica:3` or `ec:4+2`. Throws `invalidPolicy`. */
   usableBytes(policy: string): number
   /** Returns what `openLayout` takes. */
   save(): SavedLayout
 }
 
-/** A first layout, in which each key has `width` shards. */
+/**
+ * A first layout, in which each key has `width` shards, 1 to 32. Throws `invalidWidth`, `tooFewDevices`,
+ * `tooManyDevices`, `invalidDevice`, `duplicateDevice`.
+ */
 export function planLayout(devices: readonly Device[], options: { readonly width: number }): Layout
 
+/** The layout that `save` has described. Throws `invalidLayout`, and what `planLayout` throws for devices. */
 export function openLayout(saved: SavedLayout): Layout
 
-/** Each has a default; docs/design/durability.md explains each, and has the formulas. */
+/**
+ * Each has a default; docs/design/durability.md explains each, and has the formulas. An assumption that is out of its
+ * bounds is refused as `invalidRequest`, with the bounds in the message.
+ */
 export interface Assumptions {
   readonly annualFailureRate?: number | undefined
   readonly repairHours?: number | undefined
@@ -138,13 +152,16 @@ export interface ImpossiblePolicy {
   readonly problem: string
 }
 
-/** By policy, in their order. Policies are those of `hayloft simulate`: `replica:3`, `ec:4+2`, `garage`, `minio:12+4`. */
+/**
+ * By policy, in their order. Policies are those of `hayloft simulate`: `replica:3`, `ec:4+2`, `garage`, `minio:12+4`.
+ * Devices have 1 byte to 1e18. Throws `invalidRequest`.
+ */
 export function compareDurability(
   devices: readonly Pick<Device, "capacityBytes" | "zone" | "machine">[],
   policies: readonly string[],
   options?: {
     readonly assumptions?: Assumptions | undefined
-    /** Cycles of the random runs: 10,000 if absent, at most 100,000. */
+    /** Cycles of the random runs: 10,000 if absent, 2 to 100,000. */
     readonly cycles?: number | undefined
     /** 1 if absent. */
     readonly seed?: number | undefined

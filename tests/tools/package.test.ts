@@ -24,6 +24,7 @@ import * as volumes from "@hayloft/engine/volume-store/library.js"
 import type * as DeclaredVolumes from "../../declarations/volumes.js"
 import { withRegistry } from "../harness/registry.js"
 import { ROOT } from "../harness/server.js"
+import { compareTypes, type CanStandFor } from "./strict-types.js"
 
 const START_MS_MAX = 120_000
 const POLL_MS = 50
@@ -97,33 +98,57 @@ test("its description is complete, and build tools are no dependencies", () => {
   )
 })
 
+interface Reader {
+  read(key: string): Promise<Reader>
+}
+
+interface WiderReader {
+  read(key: string | number): Promise<WiderReader>
+}
+
+test("a declaration whose methods take more than there is does not compile", () => {
+  // The compiler alone assigns it, since these are methods.
+  const assigned = (there: Reader): WiderReader => there
+  const same: CanStandFor<Reader, WiderReader> = true
+  const returned: CanStandFor<() => Map<string, WiderReader>, () => Map<string, Reader>> = false
+  const passed: CanStandFor<(use: (it: WiderReader) => void) => void, (use: (it: Reader) => void) => void> = false
+  const wider: CanStandFor<WiderReader, Reader> = false
+  assert.deepEqual([typeof assigned, same, wider, returned, passed], ["function", true, false, false, false])
+})
+
 test("the client is what its types say", () => {
   const declared: typeof Declared = library
+  compareTypes<typeof Declared, typeof library>(there => there)
   assert.deepEqual(Object.keys(declared).sort(), ["RemoteFailure", "Unreachable", "connectCoordination"])
 })
 
 test("the library of tables is what its types say", () => {
   const declared: typeof DeclaredTables = tables
+  compareTypes<typeof DeclaredTables, typeof tables>(there => there)
   assert.deepEqual(Object.keys(declared).sort(), ["buildTable", "openTable"])
 })
 
 test("the library of erasure codes is what its types say", () => {
   const declared: typeof DeclaredErasure = erasure
+  compareTypes<typeof DeclaredErasure, typeof erasure>(there => there)
   assert.deepEqual(Object.keys(declared), ["ErasureCode"])
 })
 
 test("the library of placement is what its types say", () => {
   const declared: typeof DeclaredPlacement = placement
+  compareTypes<typeof DeclaredPlacement, typeof placement>(there => there)
   assert.deepEqual(Object.keys(declared).sort(), ["compareDurability", "openLayout", "planLayout"])
 })
 
 test("the library of simulation is what its types say", () => {
   const declared: typeof DeclaredSimulation = simulation
+  compareTypes<typeof DeclaredSimulation, typeof simulation>(there => there)
   assert.deepEqual(Object.keys(declared).sort(), ["findFailure", "simulate"])
 })
 
 test("the library of volumes is what its types say", () => {
   const declared: typeof DeclaredVolumes = volumes
+  compareTypes<typeof DeclaredVolumes, typeof volumes>(there => there)
   assert.deepEqual(Object.keys(declared).sort(), ["VolumeError", "fsckVolumes", "openVolumes", "rebuildIndex"])
 })
 

@@ -2,24 +2,31 @@
 import { z } from "zod"
 import {
   ASSUMED,
+  ASSUMPTION_BOUNDS,
+  BYTES_BOUNDS,
+  COMPARED_DEFAULT,
   COMPARED_MAX,
   CYCLES_DEFAULT,
   CYCLES_MAX,
+  CYCLES_MIN,
   DEVICE_GROUPS_MAX,
+  SIMULATED_DEVICES_MAX,
+  type Bounds,
 } from "@hayloft/engine/durability/index.js"
-import { COMPARED_DEFAULT, SIMULATED_DEVICES_MAX } from "@hayloft/engine/durability/index.js"
 
 const share = z.number().min(0).max(1)
-const hours = z.number().positive().max(1e6)
-const bytes = z.number().positive().max(1e18)
 const whole = z.number().int().positive()
+
+const numberIn = ({ least, most, isWhole }: Bounds) =>
+  isWhole === true ? z.number().int().min(least).max(most) : z.number().min(least).max(most)
+const bounded = (name: keyof typeof ASSUMPTION_BOUNDS) => numberIn(ASSUMPTION_BOUNDS[name])
 
 const MACHINES = z
   .strictObject({
     zone: z.string().min(1).max(255).optional().describe("if absent, the loss of zones is left out"),
     count: whole.max(SIMULATED_DEVICES_MAX).default(1).describe("machines that are equal"),
     devices: whole.max(SIMULATED_DEVICES_MAX).describe("of each machine"),
-    deviceBytes: bytes.describe("of each device; 16 TB are 16e12"),
+    deviceBytes: numberIn(BYTES_BOUNDS).describe("of each device; 16 TB are 16e12"),
   })
   .meta({ id: "SimulatedMachines" })
 
@@ -27,39 +34,41 @@ const or = (text: string, value: unknown): string => `${text}; ${String(value)} 
 
 const ASSUMPTIONS = z
   .strictObject({
-    annualFailureRate: z
-      .number()
-      .min(1e-6)
-      .max(0.99)
-      .describe(or("share of the devices that fail in a year", ASSUMED.annualFailureRate)),
-    repairHours: hours.describe("until a lost shard is restored; if absent, computed from the bandwidths"),
+    annualFailureRate: bounded("annualFailureRate").describe(
+      or("share of the devices that fail in a year", ASSUMED.annualFailureRate),
+    ),
+    repairHours: bounded("repairHours").describe(
+      "until a lost shard is restored; if absent, computed from the bandwidths",
+    ),
     repairOrder: z
       .enum(["parallel", "serial"])
       .describe(or("whether lost shards are restored together or one at a time", ASSUMED.repairOrder)),
-    detectHours: z
-      .number()
-      .min(0)
-      .max(1e6)
-      .describe(or("until a failed device is given up, and its rebuild begins", ASSUMED.detectHours)),
-    replaceHours: z
-      .number()
-      .min(0)
-      .max(1e6)
-      .describe(or("until a person has replaced a device, where a rebuild needs that", ASSUMED.replaceHours)),
-    diskBytesPerSecond: bytes.describe(or("of a device", ASSUMED.diskBytesPerSecond)),
-    networkBytesPerSecond: bytes.describe(or("of a machine", ASSUMED.networkBytesPerSecond)),
-    repairShare: z.number().min(0.001).max(1).describe(or("of the bandwidth, for repair", "a third")),
-    unreadableBitRate: z.number().min(0).max(1e-3).describe(or("bits that cannot be read", ASSUMED.unreadableBitRate)),
-    fill: z.number().min(0.001).max(1).describe(or("share of each device that is in use", ASSUMED.fill)),
-    metadataShare: share.describe(or("of what is in use", ASSUMED.metadataShare)),
-    deviceAvailability: share.describe(or("share of the time in which a device answers", ASSUMED.deviceAvailability)),
-    zoneLossesPerYear: z.number().min(0).max(100).describe(or("permanent losses of a zone", ASSUMED.zoneLossesPerYear)),
-    zoneRepairHours: hours.describe(or("until a lost zone is rebuilt elsewhere", ASSUMED.zoneRepairHours)),
-    objects: z.number().min(0).max(1e18).describe(or("stored objects", ASSUMED.objects)),
-    objectBytes: bytes.describe(or("of an object", ASSUMED.objectBytes)),
-    blockBytes: bytes.describe(or("of a block; larger objects are several blocks", ASSUMED.blockBytes)),
-    headerBytes: z.number().min(0).max(1e6).describe(or("of a shard on disk", ASSUMED.headerBytes)),
-    alignBytes: whole.max(1e6).describe(or("of which the length of a shard is a multiple", ASSUMED.alignBytes)),
+    detectHours: bounded("detectHours").describe(
+      or("until a failed device is given up, and its rebuild begins", ASSUMED.detectHours),
+    ),
+    replaceHours: bounded("replaceHours").describe(
+      or("until a person has replaced a device, where a rebuild needs that", ASSUMED.replaceHours),
+    ),
+    diskBytesPerSecond: bounded("diskBytesPerSecond").describe(or("of a device", ASSUMED.diskBytesPerSecond)),
+    networkBytesPerSecond: bounded("networkBytesPerSecond").describe(or("of a machine", ASSUMED.networkBytesPerSecond)),
+    repairShare: bounded("repairShare").describe(or("of the bandwidth, for repair", "a third")),
+    unreadableBitRate: bounded("unreadableBitRate").describe(or("bits that cannot be read", ASSUMED.unreadableBitRate)),
+    fill: bounded("fill").describe(or("share of each device that is in use", ASSUMED.fill)),
+    metadataShare: bounded("metadataShare").describe(or("of what is in use", ASSUMED.metadataShare)),
+    deviceAvailability: bounded("deviceAvailability").describe(
+      or("share of the time in which a device answers", ASSUMED.deviceAvailability),
+    ),
+    zoneLossesPerYear: bounded("zoneLossesPerYear").describe(
+      or("permanent losses of a zone", ASSUMED.zoneLossesPerYear),
+    ),
+    zoneRepairHours: bounded("zoneRepairHours").describe(
+      or("until a lost zone is rebuilt elsewhere", ASSUMED.zoneRepairHours),
+    ),
+    objects: bounded("objects").describe(or("stored objects", ASSUMED.objects)),
+    objectBytes: bounded("objectBytes").describe(or("of an object", ASSUMED.objectBytes)),
+    blockBytes: bounded("blockBytes").describe(or("of a block; larger objects are several blocks", ASSUMED.blockBytes)),
+    headerBytes: bounded("headerBytes").describe(or("of a shard on disk", ASSUMED.headerBytes)),
+    alignBytes: bounded("alignBytes").describe(or("of which the length of a shard is a multiple", ASSUMED.alignBytes)),
   })
   .partial()
   .meta({ id: "SimulationAssumptions" })
@@ -85,7 +94,7 @@ export const SIMULATE = z
       .optional()
       .describe(or("policies, garage or minio, with numbers or without", COMPARED_DEFAULT.join(", "))),
     assumptions: ASSUMPTIONS.optional(),
-    cycles: whole.min(2).max(CYCLES_MAX).optional().describe(or("of the Monte Carlo run", CYCLES_DEFAULT)),
+    cycles: whole.min(CYCLES_MIN).max(CYCLES_MAX).optional().describe(or("of the Monte Carlo run", CYCLES_DEFAULT)),
     seed: z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER).optional().describe("of its random numbers"),
   })
   .meta({ id: "Simulate" })

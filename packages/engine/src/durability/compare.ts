@@ -6,8 +6,8 @@
  *           cannot be.
  */
 import { LibraryError } from "@hayloft/base/library-error.js"
-import { COMPARED_MAX, CYCLES_MAX, SIMULATED_DEVICES_MAX } from "./limits.js"
-import { ASSUMED, inputOf, type SimulationRequest } from "./request-core.js"
+import { COMPARED_MAX, CYCLES_MAX, CYCLES_MIN, SIMULATED_DEVICES_MAX } from "./limits.js"
+import { ASSUMPTION_BOUNDS, BYTES_BOUNDS, inputOf, type Bounds, type SimulationRequest } from "./request-core.js"
 import { seededUniform } from "./seeded.js"
 import { simulateNow, type SimulatedMachine, type Simulation } from "./simulate-core.js"
 
@@ -20,32 +20,34 @@ interface SizedDevice {
 type CompareOptions = Pick<SimulationRequest, "assumptions" | "cycles" | "seed">
 type Outcome = Exclude<Simulation["outcomes"][number], { readonly problem: string }>
 
-/** Assumptions that are shares of a whole. */
-const SHARES: readonly string[] = ["repairShare", "unreadableBitRate", "fill", "metadataShare", "deviceAvailability"]
+const BOUNDS: ReadonlyMap<string, Bounds> = new Map(Object.entries(ASSUMPTION_BOUNDS))
 
 const refuse = (message: string) => new LibraryError("invalidRequest", message)
 
+function checkNumber(what: string, value: number | string, { least, most, isWhole }: Bounds): void {
+  const isWithin = typeof value === "number" && value >= least && value <= most
+  if (isWithin && (isWhole !== true || Number.isInteger(value))) return
+  throw refuse(`${what} is a ${isWhole === true ? "whole number" : "number"} from ${least} to ${most}, not ${value}`)
+}
+
 function check(devices: readonly SizedDevice[], policies: readonly string[], options: CompareOptions): void {
-  const { assumptions = {}, cycles = 1, seed = 1 } = options
+  const { assumptions = {}, cycles = CYCLES_MIN, seed = 0 } = options
   if (devices.length < 1 || devices.length > SIMULATED_DEVICES_MAX)
     throw refuse(`devices are 1 to ${SIMULATED_DEVICES_MAX}, not ${devices.length}`)
-  const strange = devices.find(({ capacityBytes }) => !(capacityBytes > 0 && capacityBytes < Infinity))
-  if (strange !== undefined) throw refuse(`a device cannot have ${strange.capacityBytes} bytes`)
+  for (const { capacityBytes } of devices) checkNumber("capacityBytes of a device", capacityBytes, BYTES_BOUNDS)
   if (policies.length > COMPARED_MAX) throw refuse(`policies are at most ${COMPARED_MAX}, not ${policies.length}`)
-  if (!Number.isInteger(cycles) || cycles < 1 || cycles > CYCLES_MAX) throw refuse(`cycles are 1 to ${CYCLES_MAX}`)
-  if (!Number.isSafeInteger(seed) || seed < 0) throw refuse("a seed is a whole number")
+  checkNumber("cycles", cycles, { least: CYCLES_MIN, most: CYCLES_MAX, isWhole: true })
+  checkNumber("seed", seed, { least: 0, most: Number.MAX_SAFE_INTEGER, isWhole: true })
   for (const [name, value] of Object.entries(assumptions)) checkAssumption(name, value)
 }
 
 function checkAssumption(name: string, value: string | number | undefined): void {
-  if (name !== "repairHours" && !Object.hasOwn(ASSUMED, name)) throw refuse(`there is no assumption ${name}`)
+  const bounds = BOUNDS.get(name)
+  if (bounds === undefined && name !== "repairOrder") throw refuse(`there is no assumption ${name}`)
   if (value === undefined) return
-  const isPossible =
-    typeof value === "string"
-      ? name === "repairOrder" && (value === "parallel" || value === "serial")
-      : value >= 0 &&
-        (name === "annualFailureRate" ? value < 1 : value <= (SHARES.includes(name) ? 1 : Number.MAX_VALUE))
-  if (!isPossible) throw refuse(`${name} cannot be ${value}`)
+  if (bounds === undefined) {
+    if (value !== "parallel" && value !== "serial") throw refuse(`${name} is parallel or serial, not ${value}`)
+  } else checkNumber(name, value, bounds)
 }
 
 /** Devices of one zone and one machine's name are in one machine. */

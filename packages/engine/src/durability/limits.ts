@@ -7,7 +7,8 @@ export const DEVICE_GROUPS_MAX = 512
 export const SIMULATED_DEVICES_MAX = 2 * STORE_DEVICES_MAX
 /** Policies compared in one simulation. */
 export const COMPARED_MAX = 16
-/** Cycles of the Monte Carlo run of each policy. */
+/** Cycles of the Monte Carlo run of each policy: one alone has no standard error. */
+export const CYCLES_MIN = 2
 export const CYCLES_MAX = 100_000
 export const CYCLES_DEFAULT = 10_000
 /** Cycles between two chances for other work on the thread: about a millisecond. */

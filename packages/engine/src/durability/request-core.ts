@@ -48,6 +48,45 @@ export const ASSUMED: Assumptions = {
   alignBytes: SHARD_ALIGN_BYTES,
 }
 
+/** The least and the most that a number may be. */
+export interface Bounds {
+  readonly least: number
+  readonly most: number
+  readonly isWhole?: true
+}
+
+const SHARE: Bounds = { least: 0, most: 1 }
+/** Parts of which something is left to divide by. */
+const PART: Bounds = { least: 0.001, most: 1 }
+const HOURS: Bounds = { least: 0.001, most: 1e6 }
+/** No time at all is possible too. */
+const WAIT_HOURS: Bounds = { least: 0, most: 1e6 }
+export const BYTES_BOUNDS: Bounds = { least: 1, most: 1e18 }
+
+type NumberName = Exclude<keyof Assumptions, "repairOrder">
+
+/** Numbers beyond these make no sense, or results that are not numbers. */
+export const ASSUMPTION_BOUNDS: { readonly [name in NumberName]-?: Bounds } = {
+  annualFailureRate: { least: 1e-6, most: 0.99 },
+  repairHours: HOURS,
+  detectHours: WAIT_HOURS,
+  replaceHours: WAIT_HOURS,
+  diskBytesPerSecond: BYTES_BOUNDS,
+  networkBytesPerSecond: BYTES_BOUNDS,
+  repairShare: PART,
+  unreadableBitRate: { least: 0, most: 1e-3 },
+  fill: PART,
+  metadataShare: SHARE,
+  deviceAvailability: SHARE,
+  zoneLossesPerYear: { least: 0, most: 100 },
+  zoneRepairHours: HOURS,
+  objects: { least: 0, most: 1e18 },
+  objectBytes: BYTES_BOUNDS,
+  blockBytes: BYTES_BOUNDS,
+  headerBytes: { least: 0, most: 1e6 },
+  alignBytes: { least: 1, most: 1e6, isWhole: true },
+}
+
 const SEED_DEFAULT = 1
 
 export const machinesOf = (lines: readonly MachineLine[]): readonly SimulatedMachine[] =>

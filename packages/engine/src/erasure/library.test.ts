@@ -69,11 +69,19 @@ test("split copies, and what methods return is not what they were given", () => 
 test("mistakes have a code", () => {
   const code = new ErasureCode(2, 1)
   const [a, b] = [bytesOf(4), bytesOf(4)]
+  /** A call by a program that no compiler has checked. */
+  const plainly = (call: (...args: never[]) => unknown, ...args: unknown[]): unknown => Reflect.apply(call, code, args)
   const mistakes: readonly (readonly [code: string, act: () => unknown])[] = [
     ["invalidCode", () => new ErasureCode(0, 1)],
     ["invalidCode", () => new ErasureCode(4, 0)],
     ["invalidCode", () => new ErasureCode(30, 3)],
     ["invalidCode", () => new ErasureCode(1.5, 1)],
+    ["invalidBytes", () => plainly(code.split, "hello")],
+    ["invalidBytes", () => plainly(code.split, new ArrayBuffer(8))],
+    ["invalidBytes", () => plainly(code.join, [a, undefined], 8)],
+    ["invalidBytes", () => plainly(code.encode, [undefined, b])],
+    ["invalidBytes", () => plainly(code.verify, [a, b, undefined])],
+    ["invalidBytes", () => plainly(code.reconstruct, [a, "hello", undefined])],
     ["shardCount", () => code.encode([a])],
     ["shardCount", () => code.reconstruct([a, b])],
     ["shardCount", () => code.verify([a, b])],

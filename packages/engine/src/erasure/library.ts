@@ -3,7 +3,8 @@
  * their compilers, docs/guide/erasure.md for people.
  *
  * Promises  The bytes of the Cauchy code that Hayloft stores, for shards of any length. Arguments are never changed.
- * Refuses   Throws a `LibraryError` for a code that does not exist, and for shards that do not fit it.
+ * Refuses   Throws a `LibraryError` for a code that does not exist, for shards that do not fit it, and for a body or
+ *           shards that are no bytes.
  * Limits    One memory of the process, of 2 MiB, through which shards pass in pieces; calls are synchronous.
  */
 import { must } from "@hayloft/base/assert.js"
@@ -15,7 +16,7 @@ import { FastCodec } from "./codec.js"
 import { SCRATCH_BYTES } from "./kernel.js"
 import { parityRows, type CodeShape } from "./matrix.js"
 
-type ErrorCode = "invalidCode" | "shardCount" | "shardLength" | "notEnoughShards" | "invalidLength"
+type ErrorCode = "invalidCode" | "invalidBytes" | "shardCount" | "shardLength" | "notEnoughShards" | "invalidLength"
 type Shards = readonly Uint8Array[]
 
 /** Bytes of each shard that are in the memory at a time. */
@@ -44,9 +45,13 @@ function makeWorkshop(): Workshop {
 
 let workshop: Workshop | undefined
 
-/** The length that all of the shards have. */
-function commonLength(shards: Iterable<Uint8Array>): number {
-  const lengths = new Set(Array.from(shards, ({ length }) => length))
+/** The length that all of the shards have, each at its slot. */
+function commonLength(shards: Shards | ReadonlyMap<number, Uint8Array>): number {
+  const lengths = new Set<number>()
+  for (const [slot, bytes] of shards.entries()) {
+    if (!(bytes instanceof Uint8Array)) throw refuse("invalidBytes", `shard ${slot} is missing, or no Uint8Array`)
+    lengths.add(bytes.length)
+  }
   if (lengths.size > 1) throw refuse("shardLength", `the shards are of ${[...lengths].join(" and ")} bytes`)
   return must(lengths.values().next().value, "a code has shards")
 }
@@ -69,6 +74,7 @@ export class ErasureCode {
 
   /** A copy of the body in `dataShards` equal pieces, the last ones padded with zeros. */
   split(body: Uint8Array): Uint8Array[] {
+    if (!(body instanceof Uint8Array)) throw refuse("invalidBytes", "a body is a Uint8Array, and this is none")
     const lengthBytes = Math.ceil(body.length / this.dataShards)
     const padded = new Uint8Array(lengthBytes * this.dataShards)
     padded.set(body)
@@ -103,7 +109,7 @@ export class ErasureCode {
     if (present.size < this.dataShards) {
       throw refuse("notEnoughShards", `${present.size} shards are left, and ${this.dataShards} are needed`)
     }
-    const lengthBytes = commonLength(present.values())
+    const lengthBytes = commonLength(present)
     const missing = [...shards.keys()].filter(slot => !present.has(slot))
     const rebuilt = this.run(present, new Map(missing.map(slot => [slot, lengthBytes])))
     return shards.map((bytes, slot) => bytes ?? must(rebuilt.get(slot), "each missing shard was made"))
@@ -122,7 +128,7 @@ export class ErasureCode {
     const { codec, piece } = (workshop ??= makeWorkshop())
     const made = new Map([...wanted].map(([slot, lengthBytes]) => [slot, new Uint8Array(lengthBytes)]))
     const used = new Map([...present].slice(0, this.dataShards))
-    const lengthBytes = commonLength(used.values())
+    const lengthBytes = commonLength(used)
     for (let at = 0; made.size > 0 && at < lengthBytes; at += PIECE_BYTES) {
       const length = Math.min(PIECE_BYTES, lengthBytes - at)
       for (const [slot, bytes] of used) piece(slot, length).set(bytes.subarray(at, at + length))

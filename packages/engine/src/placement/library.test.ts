@@ -5,6 +5,9 @@ import { compareDurability, openLayout, planLayout } from "./library.js"
 
 const device = (zone: string, n: number, capacityBytes = 1e12) => ({ id: `${zone}${n}`, zone, capacityBytes })
 const DEVICES = ["a", "b", "c"].flatMap(zone => [1, 2, 3].map(n => device(zone, n)))
+/** A call by a program that no compiler has checked. */
+const ofPlainProgram = (call: (...args: never[]) => unknown, ...args: unknown[]): unknown =>
+  Reflect.apply(call, undefined, args)
 const KEYS = Array.from({ length: 500 }, (_, i) => `key ${i}`)
 
 test("the shards of a key are on distinct devices, evenly over zones, and the same each time", () => {
@@ -58,6 +61,33 @@ test("a saved layout is the same, and damage is refused", () => {
   const refused = { name: "LibraryError", code: "invalidLayout" }
   assert.throws(() => openLayout({ ...saved, table: saved.table.subarray(1) }), refused)
   assert.throws(() => openLayout({ ...saved, devices: saved.devices.slice(1) }), refused)
+  assert.throws(() => ofPlainProgram(openLayout, JSON.parse(JSON.stringify(saved))), { ...refused, message: /base64/ })
+  for (const version of [0, -1, 1.5, Number.NaN, Infinity])
+    assert.throws(() => openLayout({ ...saved, version }), { ...refused, message: /version/ })
+  assert.throws(() => ofPlainProgram(openLayout, { ...saved, version: "3" }), { ...refused, message: /version/ })
+})
+
+test("a layout stays as it is, whatever becomes of what it was made from", () => {
+  const given = DEVICES.map(each => ({ ...each }))
+  const layout = planLayout(given, { width: 4 })
+  const saved = layout.save()
+  const buffer = Buffer.from(saved.table)
+  const opened = openLayout({ version: saved.version, devices: given, table: buffer })
+  const next = layout.next(given)
+  const before = [layout, opened, next].map(each => [
+    each.devicesOf("x"),
+    each.usableBytes("ec:3+1"),
+    each.mostTogether("zone"),
+  ])
+  buffer.fill(0, 1)
+  for (const each of given) Object.assign(each, { capacityBytes: 1, zone: "z", id: "other" })
+  assert.deepEqual(
+    [layout, opened, next].map(each => [each.devicesOf("x"), each.usableBytes("ec:3+1"), each.mostTogether("zone")]),
+    before,
+  )
+  for (const each of [...layout.devices, ...layout.save().devices, ...opened.devices, ...next.devices])
+    assert.throws(() => Object.assign(each, { capacityBytes: 1 }), TypeError)
+  assert.ok(Object.isFrozen(layout.devices))
 })
 
 test("durability: more parity is safer, and zones and machines count", () => {
@@ -91,6 +121,12 @@ test("mistakes have a code", () => {
     ["invalidDevice", () => planLayout([{ id: "", capacityBytes: 1 }], { width: 1 })],
     ["invalidDevice", () => planLayout([{ id: "a", capacityBytes: 0 }], { width: 1 })],
     ["invalidDevice", () => planLayout([{ id: "a", capacityBytes: Number.NaN }], { width: 1 })],
+    ["invalidDevice", () => ofPlainProgram(planLayout, [{ id: 5, capacityBytes: 1 }], { width: 1 })],
+    ["invalidDevice", () => ofPlainProgram(planLayout, [{ id: "a", capacityBytes: "1" }], { width: 1 })],
+    ["invalidKey", () => ofPlainProgram(key => layout.devicesOf(key), 5)],
+    ["invalidPartition", () => layout.devicesOfPartition(-1)],
+    ["invalidPartition", () => layout.devicesOfPartition(65_536)],
+    ["invalidPartition", () => layout.devicesOfPartition(Number.NaN)],
     ["duplicateDevice", () => planLayout([...DEVICES, device("a", 1)], { width: 1 })],
     ["invalidPolicy", () => layout.usableBytes("ec:4")],
     ["invalidPolicy", () => layout.usableBytes("ec:4+2")],
@@ -102,6 +138,12 @@ test("mistakes have a code", () => {
     ["invalidRequest", () => compareDurability(DEVICES, [], { assumptions: { annualFailureRate: 1 } })],
     ["invalidRequest", () => compareDurability(DEVICES, [], { assumptions: { fill: 1.1 } })],
     ["invalidRequest", () => compareDurability(DEVICES, [], { assumptions: { repairHours: -1 } })],
+    ["invalidRequest", () => compareDurability(DEVICES, [], { assumptions: { repairHours: 0 } })],
+    ["invalidRequest", () => compareDurability(DEVICES, [], { assumptions: { alignBytes: 1.5 } })],
+    ["invalidRequest", () => compareDurability(DEVICES, [], { assumptions: { objects: Infinity } })],
+    ["invalidRequest", () => ofPlainProgram(compareDurability, DEVICES, [], { assumptions: { constructor: 1 } })],
+    ["invalidRequest", () => compareDurability([{ capacityBytes: 1e19 }], ["replica:3"])],
+    ["invalidRequest", () => compareDurability(DEVICES, [], { cycles: 1 })],
   ]
   for (const [expected, act] of mistakes) assert.throws(act, { name: "LibraryError", code: expected })
 })

@@ -2,8 +2,10 @@
  * The interface that the npm package offers to programs as `hayloft/placement`; declarations/placement.d.ts describes it
  * for their compilers, docs/guide/placement-library.md for people.
  *
- * Promises  The layouts that a store with these devices and weights has. The same calls give the same layout.
- * Refuses   Throws a `LibraryError` for devices that cannot be placed on, and for a saved layout that is damaged.
+ * Promises  The layouts that a store with these devices and weights has. The same calls give the same layout. A layout
+ *           keeps copies of what it is given, and gives nothing away through which it could be changed.
+ * Refuses   Throws a `LibraryError` for devices that cannot be placed on, for a saved layout that is damaged, and for
+ *           keys and partitions that are none.
  * Limits    STORE_DEVICES_MAX devices, SHARDS_MAX shards of a key.
  */
 import { must } from "@hayloft/base/assert.js"
@@ -29,6 +31,8 @@ type ErrorCode =
   | "invalidWidth"
   | "invalidPolicy"
   | "invalidLayout"
+  | "invalidKey"
+  | "invalidPartition"
 type Domain = "zone" | "machine" | "disk"
 
 interface Device {
@@ -47,26 +51,35 @@ interface SavedLayout {
 
 const refuse = (code: ErrorCode, message: string): LibraryError<ErrorCode> => new LibraryError(code, message)
 
-const hashOf = (key: string | Uint8Array): bigint => xxh64(typeof key === "string" ? Buffer.from(key, "utf8") : key)
+function hashOf(key: string | Uint8Array): bigint {
+  const bytes = typeof key === "string" ? Buffer.from(key, "utf8") : key
+  if (!(bytes instanceof Uint8Array)) throw refuse("invalidKey", "a key is a text or a Uint8Array")
+  return xxh64(bytes)
+}
 
 /** The id under which a layout knows a device of any name. */
 const idOf = (name: string): DeviceId => parseDeviceId(hashOf(name).toString(16).padStart(16, "0"))
 
-function checkDevices(devices: readonly Device[], width: number): void {
+function checkWidth(width: number, devices: number): void {
   if (!Number.isInteger(width) || width < 1 || width > SHARDS_MAX)
     throw refuse("invalidWidth", `a key has 1 to ${SHARDS_MAX} shards, not ${width}`)
-  if (devices.length > STORE_DEVICES_MAX)
-    throw refuse("tooManyDevices", `devices are at most ${STORE_DEVICES_MAX}, not ${devices.length}`)
-  if (devices.length < width)
-    throw refuse("tooFewDevices", `${width} shards of a key need as many devices, and there are ${devices.length}`)
+  if (devices > STORE_DEVICES_MAX)
+    throw refuse("tooManyDevices", `devices are at most ${STORE_DEVICES_MAX}, not ${devices}`)
+  if (devices < width)
+    throw refuse("tooFewDevices", `${width} shards of a key need as many devices, and there are ${devices}`)
+}
+
+/** Copies of the devices, which neither those who gave them nor those who read the layout can change. */
+function ownDevices(devices: readonly Device[]): readonly Device[] {
   const ids = new Set<DeviceId>()
   for (const { id, capacityBytes } of devices) {
-    if (id === "") throw refuse("invalidDevice", "a device has no name")
-    if (!(capacityBytes > 0 && capacityBytes < Infinity))
+    if (typeof id !== "string" || id === "") throw refuse("invalidDevice", "a device has no name")
+    if (!Number.isFinite(capacityBytes) || capacityBytes <= 0)
       throw refuse("invalidDevice", `the device ${id} cannot have ${capacityBytes} bytes`)
     if (ids.has(idOf(id))) throw refuse("duplicateDevice", `there are two devices ${id}`)
     ids.add(idOf(id))
   }
+  return Object.freeze(devices.map(device => Object.freeze({ ...device })))
 }
 
 /** The devices as layouts take them. */
@@ -111,7 +124,10 @@ class PlacementLayout {
   }
 
   devicesOfPartition(partition: number): string[] {
-    return slotsOf(this.inner, parsePartitionId(partition)).map(id => this.known(id).id)
+    const parsed = unlessRefused(() => parsePartitionId(partition))
+    if (parsed === undefined)
+      throw refuse("invalidPartition", `a partition is a whole number from 0 to ${PARTITIONS - 1}, not ${partition}`)
+    return slotsOf(this.inner, parsed).map(id => this.known(id).id)
   }
 
   /** Slots of all partitions by device. */
@@ -121,8 +137,9 @@ class PlacementLayout {
   }
 
   next(devices: readonly Device[], { width = this.width } = {}): PlacementLayout {
-    checkDevices(devices, width)
-    return new PlacementLayout(planNext(this.inner, weighted(devices), width, this.version + 1), [...devices])
+    checkWidth(width, devices.length)
+    const own = ownDevices(devices)
+    return new PlacementLayout(planNext(this.inner, weighted(own), width, this.version + 1), own)
   }
 
   movementTo(next: PlacementLayout) {
@@ -165,15 +182,22 @@ class PlacementLayout {
 
 /** A first layout, in which each key has `width` shards. */
 export function planLayout(devices: readonly Device[], { width }: { readonly width: number }): PlacementLayout {
-  checkDevices(devices, width)
-  return new PlacementLayout(plan(weighted(devices), width), [...devices])
+  checkWidth(width, devices.length)
+  const own = ownDevices(devices)
+  return new PlacementLayout(plan(weighted(own), width), own)
 }
 
 /** The layout that `save` has described. */
 export function openLayout({ version, devices, table }: SavedLayout): PlacementLayout {
-  const ids = devices.map(({ id }) => idOf(id))
-  const inner = unlessRefused(() => decodeLayout(table.slice(), version, ids))
+  if (!Number.isSafeInteger(version) || version < 1)
+    throw refuse("invalidLayout", `the version of a layout is a whole number from 1, not ${version}`)
+  if (!(table instanceof Uint8Array))
+    throw refuse("invalidLayout", "the table of a layout is a Uint8Array: JSON keeps it only as a text, as base64")
+  const own = ownDevices(devices)
+  const ids = own.map(({ id }) => idOf(id))
+  // A copy by `slice` of a Buffer would be a view of the same bytes.
+  const inner = unlessRefused(() => decodeLayout(Uint8Array.from(table), version, ids))
   if (inner === undefined) throw refuse("invalidLayout", `not a table of ${PARTITIONS} partitions on these devices`)
-  checkDevices(devices, inner.width)
-  return new PlacementLayout(inner, [...devices])
+  checkWidth(inner.width, own.length)
+  return new PlacementLayout(inner, own)
 }
