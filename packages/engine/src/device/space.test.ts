@@ -159,6 +159,16 @@ test("space that becomes free just after a write found none is not taken for a q
   await end()
 })
 
+test("work that needs more than is free is refused once the ballast is given back, however often it asks", async () => {
+  const { clock, space, end } = await scene()
+  await clock.advance(LIMITS.checkEveryMs + 1)
+  let times = 0
+  while (times < 100 && (await space.giveBack(4 * KIB))) times += 1
+  assert.ok(times > 0 && times <= 160 / 4, `${times} times`)
+  assert.equal(space.fullness.ballastBytes, 0)
+  await end()
+})
+
 test("ballast of an earlier process is ballast, and a start without space gives one file back", async () => {
   const { sim, clock, disk, spaces, end } = await scene()
   await clock.advance(LIMITS.checkEveryMs + 1)

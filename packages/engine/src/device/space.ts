@@ -408,17 +408,21 @@ class FileSystem {
     return this.inTurn(async () => {
       this.gaveBackMs = this.clock.monotonicMs()
       await this.check().catch(() => undefined)
+      const before = this.ballastBytes
       await this.hideUnusable(bytes)
-      let freedBytes = 0
+      // The check may have written ballast, which is no space for the caller: callers that retry without end must come to one.
+      const wantedBytes = Math.max(1, bytes) + this.ballastBytes - before
+      let shrunkBytes = 0
       for (const { ballast, name } of [...this.members].sort((a, b) => b.ballast.bytes - a.ballast.bytes)) {
-        if (freedBytes > 0 && freedBytes >= bytes) break
-        freedBytes += await ballast.shrink(Math.max(1, bytes - freedBytes)).catch((error: unknown) => {
+        if (shrunkBytes >= wantedBytes) break
+        shrunkBytes += await ballast.shrink(wantedBytes - shrunkBytes).catch((error: unknown) => {
           this.output.warn("ballast_release_failed", { device: name, error: String(error) })
           return 0
         })
       }
       this.compute()
-      if (freedBytes === 0) return false
+      const freedBytes = before - this.ballastBytes
+      if (freedBytes <= 0) return false
       this.output.warn("ballast_released", { freedBytes, fileSystem: this.fileSystemId })
       await this.check().catch(() => undefined)
       return true
