@@ -72,7 +72,7 @@ export interface VolumeStore {
   append(key: VolumeKey, value: Uint8Array): Promise<void>
   /**
    * Reads and verifies the value, or a range of it; returns undefined if the key has no value. Throws `damaged`, and
-   * `invalid` for a range that is none, or that the value does not have.
+   * `invalid` for an offset or a length that is no whole number of bytes, and for a range that ends behind the value.
    */
   read(key: VolumeKey, options?: ReadOptions): Promise<Uint8Array | undefined>
   has(key: VolumeKey): Promise<boolean>

@@ -49,7 +49,7 @@ let workshop: Workshop | undefined
 function commonLength(shards: Shards | ReadonlyMap<number, Uint8Array>): number {
   const lengths = new Set<number>()
   for (const [slot, bytes] of shards.entries()) {
-    if (!(bytes instanceof Uint8Array)) throw refuse("invalidBytes", `shard ${slot} is missing, or no Uint8Array`)
+    if (!(bytes instanceof Uint8Array)) throw refuse("invalidBytes", `shard ${slot} is missing or not a Uint8Array`)
     lengths.add(bytes.length)
   }
   if (lengths.size > 1) throw refuse("shardLength", `the shards are of ${[...lengths].join(" and ")} bytes`)
@@ -74,7 +74,7 @@ export class ErasureCode {
 
   /** A copy of the body in `dataShards` equal pieces, the last ones padded with zeros. */
   split(body: Uint8Array): Uint8Array[] {
-    if (!(body instanceof Uint8Array)) throw refuse("invalidBytes", "a body is a Uint8Array, and this is none")
+    if (!(body instanceof Uint8Array)) throw refuse("invalidBytes", "the body is not a Uint8Array")
     const lengthBytes = Math.ceil(body.length / this.dataShards)
     const padded = new Uint8Array(lengthBytes * this.dataShards)
     padded.set(body)

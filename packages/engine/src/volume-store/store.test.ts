@@ -195,7 +195,7 @@ test("keys are listed beside one that cannot be read, which is reported behind t
   await again.close()
 })
 
-test("a volume that is gone is damage to those who read it, and a folder that cannot be made is none", async () => {
+test("a missing volume is damage for reads, and a folder that cannot be made is not", async () => {
   const world = new World(new SimRandom(TEST_SEED), new SimDisk(undefined, { isBare: true }))
   await assert.rejects(
     withVolumeErrors(() => VolumeStore.open(world.seams(), `${PATH}/below`)),

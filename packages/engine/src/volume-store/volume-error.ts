@@ -63,7 +63,7 @@ export function readErrorOf(error: unknown): unknown {
     : volumeErrorOf(error)
 }
 
-/** The result of the work, whose failures are those of the library. `errorOf`: as the calls' kind needs it. */
+/** The result of the work, whose failures are those of the library. `errorOf` maps the failures of this call. */
 export async function withVolumeErrors<T>(work: () => Promise<T>, errorOf = volumeErrorOf): Promise<T> {
   try {
     return await work()

@@ -64,7 +64,7 @@ export interface PlannedVersion {
   readonly lock: VersionLock | undefined
   /** If undefined, the class is as the recovery header of `noteOf` says. */
   readonly storageClass: StorageClass | undefined
-  /** The end of a restore, which may be over. It is undefined if there is none, or it is unknown. */
+  /** The end of a restore, which may be over; undefined if the version was not restored, or its row is unknown. */
   readonly restore?: VersionRestore | undefined
   /** Its bytes are the segment list of a large object; undefined: they are not, or it is unknown. */
   readonly largeObject?: LargeObject | undefined
