@@ -205,7 +205,7 @@ function readDetails(row: RecordReader): VersionDetails {
   return acl === undefined ? details : { ...details, acl }
 }
 
-/** Encoded bodies of inline versions without a checksum: many have the same details. */
+/** Encoded bodies of inline versions, without a checksum: many have the same details. */
 const encodedInlineBodies = new RememberedByObject((details: VersionDetails) =>
   packBody({ content: { kind: "inline" }, checksumValue: undefined, details }),
 )
@@ -238,18 +238,37 @@ function readLargeObject(row: RecordReader): LargeObject {
   return levels === undefined ? large : { ...large, levels }
 }
 
-/** The body of many other versions, too: nothing in it belongs to one version alone. */
+/**
+ * A body that begins with these bytes is of an inline version: the format, and a list with the kind of the content. Its
+ * checksum follows. MessagePack has null as one byte, and a short text behind one byte with its length.
+ */
+const INLINE_BEGINS = [FORMAT, 0x91, 1] as const
+const [INLINE_AT, CHECKSUM_AT] = [1, 4]
+const [NULL_MEMBER, SHORT_TEXT, SHORT_TEXT_BYTES_MAX] = [0xc0, 0xa0, 31]
+
+/** The body of many other versions, too: nothing in it belongs to one version alone, except for a short checksum. */
 const isCommon = (body: VersionBody): boolean =>
   body.content.kind === "inline" &&
-  body.checksumValue === undefined &&
+  (body.checksumValue?.length ?? 0) <= SHORT_TEXT_BYTES_MAX &&
   !body.lock &&
   !body.sealing &&
   !body.restore &&
   body.expiresAtSeconds === undefined &&
   !body.largeObject
 
-const encodeBody = (body: VersionBody): Uint8Array =>
-  body.details && isCommon(body) ? encodedInlineBodies.of(body.details) : packBody(body)
+function encodeBody(body: VersionBody): Uint8Array {
+  const { details, checksumValue } = body
+  if (details === undefined || !isCommon(body)) return packBody(body)
+  const common = encodedInlineBodies.of(details)
+  if (checksumValue === undefined) return common
+  const lengthBytes = checksumValue.length
+  const bytes = Buffer.allocUnsafe(common.length + lengthBytes)
+  bytes.set(common)
+  bytes[CHECKSUM_AT] = SHORT_TEXT | lengthBytes
+  bytes.write(checksumValue, CHECKSUM_AT + 1, "latin1")
+  bytes.set(common.subarray(CHECKSUM_AT + 1), CHECKSUM_AT + 1 + lengthBytes)
+  return bytes
+}
 
 function writeU64(bytes: Buffer, value: number, at: number): void {
   assert(Number.isSafeInteger(value) && value >= 0, () => `not a whole number: ${value}`)
@@ -390,12 +409,28 @@ function readVersionHead(value: Uint8Array): VersionHead {
 
 type VersionBody = Omit<VersionRecord, "head">
 
-/** Bodies without references to bytes: most small objects of a client have the same one. */
+/** Bodies without references to bytes, and without their checksums: most small objects of a client have the same one. */
 const inlineBodies = new Remembered(text => readBody(Buffer.from(text, "latin1")), isCommon)
 const REMEMBERED_BODY_BYTES_MAX = 128
 
-const decodeBody = (bytes: Buffer): VersionBody =>
-  bytes.length > REMEMBERED_BODY_BYTES_MAX ? readBody(bytes) : inlineBodies.of(bytes.toString("latin1"))
+function decodeBody(bytes: Buffer): VersionBody {
+  if (bytes.length > REMEMBERED_BODY_BYTES_MAX) return readBody(bytes)
+  const behindAt = endOfShortChecksum(bytes)
+  if (behindAt === undefined) return inlineBodies.of(bytes.toString("latin1"))
+  const text = bytes.toString("latin1", 0, CHECKSUM_AT) + NULL_TEXT + bytes.toString("latin1", behindAt)
+  const common = inlineBodies.of(text)
+  return { ...common, checksumValue: bytes.toString("latin1", CHECKSUM_AT + 1, behindAt) }
+}
+
+const NULL_TEXT = String.fromCharCode(NULL_MEMBER)
+
+/** Where the checksum of an inline version ends; undefined for other bodies, and for one that has none or a long one. */
+function endOfShortChecksum(bytes: Buffer): number | undefined {
+  if (!INLINE_BEGINS.every((byte, i) => bytes[INLINE_AT + i] === byte)) return undefined
+  const lengthBytes = (bytes[CHECKSUM_AT] ?? 0) - SHORT_TEXT
+  const end = CHECKSUM_AT + 1 + lengthBytes
+  return lengthBytes >= 0 && lengthBytes <= SHORT_TEXT_BYTES_MAX && end <= bytes.length ? end : undefined
+}
 
 function readBody(bytes: Uint8Array): VersionBody {
   const row = RecordReader.open("version", bytes, 1)
