@@ -115,7 +115,8 @@ export class Crc {
   /** The CRC of everything so far, big-endian: 4 or 8 bytes. */
   digest(): Uint8Array {
     const { bytes } = POLYNOMIALS[this.kind]
-    const value = BigInt.asUintN(64, this.state) ^ this.ones
-    return Uint8Array.from({ length: bytes }, (_, i) => Number((value >> BigInt(8 * (bytes - 1 - i))) & 0xffn))
+    const value = Buffer.alloc(8)
+    value.writeBigUInt64BE(BigInt.asUintN(64, this.state) ^ this.ones)
+    return value.subarray(8 - bytes)
   }
 }

@@ -66,8 +66,8 @@ interface CheckpointSpace {
   readonly freeBytes: number
   /** Everything that may release space runs immediately. */
   readonly isFull: boolean
-  /** With more log than this a checkpoint is due, whatever else bounds it. */
-  readonly logBytesMax: number
+  /** Returns true if a log of so many bytes is too long for the space that is left: a checkpoint is due. */
+  isLogTooLong(bytes: number): boolean
   /** Bytes that copies which give space back later may take now. */
   readonly copySpaceBytes: number
   /** Bytes that a merge step may write now: never those that the next checkpoint needs. */
@@ -81,7 +81,7 @@ interface CheckpointSpace {
 const NO_BALLAST: CheckpointSpace = {
   freeBytes: Infinity,
   isFull: false,
-  logBytesMax: Infinity,
+  isLogTooLong: () => false,
   copySpaceBytes: Infinity,
   mergeSpaceBytes: Infinity,
   giveBack: () => Promise.resolve(false),
@@ -207,8 +207,9 @@ export class Checkpointer implements BackgroundService {
   }
 
   isOver(factor: number): boolean {
-    const logBytesMax = Math.min(this.limits.logBytesMax, this.space.logBytesMax)
-    return this.log.lengthBytes >= factor * logBytesMax || this.rows.memtableRows >= factor * this.limits.rowsMax
+    if (this.rows.memtableRows >= factor * this.limits.rowsMax) return true
+    const logBytes = this.log.lengthBytes / factor
+    return logBytes >= this.limits.logBytesMax || this.space.isLogTooLong(logBytes)
   }
 
   private isDue(): boolean {

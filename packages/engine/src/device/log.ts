@@ -525,8 +525,9 @@ export class SegmentedLog implements CommitLog {
     if (this.#filling !== undefined) return
     const remainingBytes = open.filledBytes - open.usedBytes
     const isFilled = open.filledBytes >= this.#segmentBytes
-    const aheadBytes = this.#isShort ? this.#fillStepNowBytes : LOG_LIMITS.fillAheadSteps * this.#fillStepBytes
+    const aheadBytes = LOG_LIMITS.fillAheadSteps * this.#fillStepBytes
     if (remainingBytes >= aheadBytes || (isFilled && this.#hasNextFile())) return
+    if (this.#isShort && remainingBytes >= this.#fillStepNowBytes) return
     const work = isFilled ? this.#prepareSpare() : this.#fillStep(open)
     this.#filling = work.catch(() => undefined).then(() => void (this.#filling = undefined))
   }

@@ -164,10 +164,9 @@ export class DeviceSpace implements BackgroundService, SpaceMaker {
     return this.spaceBytesFor("merges")
   }
 
-  /** With more log than this a checkpoint is due, whatever else bounds it. */
-  get logBytesMax(): number {
-    const { facts, limits } = this.system
-    return this.isFull ? logBytesMaxWhenShort(facts.reserveBytes, limits) : Infinity
+  /** Returns true if a log of so many bytes is too long for the space that is left: a checkpoint is due. */
+  isLogTooLong(bytes: number): boolean {
+    return bytes >= this.system.longLogBytes && this.isFull
   }
 
   get fullness(): Fullness {
@@ -244,6 +243,8 @@ class FileSystem {
   private hiddenBytes = 0
   private reserveBytes = 0
   private ballastBytes = 0
+  /** A log of so many bytes is too long once the file system is full. */
+  longLogBytes = 0
   private checkedMs = -Infinity
   private checking: Promise<void> | undefined
   private gaveBackMs = -Infinity
@@ -287,6 +288,7 @@ class FileSystem {
     const reserves = this.members.map(({ isMountPoint }) => reserveOf(totalBytes, isMountPoint, this.limits))
     this.reserveBytes = Math.max(0, ...reserves)
     this.ballastBytes = this.members.reduce((sum, { ballast }) => sum + ballast.bytes, 0)
+    this.longLogBytes = logBytesMaxWhenShort(this.reserveBytes, this.limits)
   }
 
   add(member: SpaceMember, space: Space): void {

@@ -137,6 +137,7 @@ export class RowEditor implements ChangedObject {
   readonly row: RowKey
   /** Read when the decision concerns versions: parts of uploads do not. */
   private found: Versions | undefined
+  private foundBucket: MetadataRow | undefined
   /** A short list, searched linearly. */
   private readonly writes: EntryWrite[] = []
   private bytesDelta = 0
@@ -256,9 +257,10 @@ export class RowEditor implements ChangedObject {
     this.timestamp = repeated.timestamp
   }
 
+  /** It is undefined if there is no such bucket any more. */
   get bucket(): BucketRecord | undefined {
-    const row = this.view.get("buckets", bucketRowKey(this.bucketId))
-    return row && bucketOfRow(row)
+    this.foundBucket ??= this.view.get("buckets", bucketRowKey(this.bucketId))
+    return this.foundBucket && bucketOfRow(this.foundBucket)
   }
 
   private get notesChanges(): boolean {
