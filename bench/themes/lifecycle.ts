@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto"
 import { setTimeout as rest } from "node:timers/promises"
 import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
+import { LIFECYCLE_STATUS } from "@hayloft/features/lifecycle/status.js"
 import type { RawRequest } from "@hayloft/client/load/raw-connection.js"
 import { runLoad } from "@hayloft/client/load/raw-load.js"
 import { spreadKey } from "@hayloft/client/load/work-mix.js"
@@ -18,6 +19,7 @@ import { all, atLeast, type Measured, type Row } from "../row.js"
 import type { Scale } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
 
+const STATUS = STORE_SCHEMAS.STATUS.extend({ lifecycle: LIFECYCLE_STATUS.optional() })
 /** Passes of one measurement. */
 const DAYS = 3
 const MANY_RULES = 100
@@ -116,7 +118,7 @@ class AgedStore implements Fixture {
 
   private removed(): Promise<number> {
     return this.store.admin(async admin => {
-      const { lifecycle } = STORE_SCHEMAS.STATUS.parse(await admin.get("/v1/status"))
+      const { lifecycle } = STATUS.parse(await admin.get("/v1/status"))
       return lifecycle?.removed.versions ?? 0
     })
   }

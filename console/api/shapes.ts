@@ -17,6 +17,7 @@ import type * as access from "@hayloft/admin/schemas.js"
 import type * as token from "@hayloft/admin/token-schemas.js"
 import type * as policy from "@hayloft/admin/simulate-schemas.js"
 import type * as share from "@hayloft/admin/share-schemas.js"
+import type * as quota from "@hayloft/features/quotas/schemas.js"
 import type * as queue from "@hayloft/features/queues/schemas.js"
 import type * as remote from "@hayloft/features/remote-buckets/schemas.js"
 import type * as setting from "@hayloft/features/operator/setting-schemas.js"
@@ -26,7 +27,8 @@ import type * as store from "@hayloft/admin/store-schemas.js"
 
 export type AuditPage = z.output<typeof audit.AUDIT_PAGE>
 export type AuditEntry = AuditPage["entries"][number]
-export type Status = z.output<typeof store.STATUS>
+/** The console shows quotas, a field of their feature. */
+export type Status = z.output<typeof store.STATUS> & { readonly quotas?: readonly z.output<typeof quota.QUOTA>[] }
 export type Device = z.output<typeof store.DEVICE>
 export type Change = z.output<typeof store.CHANGE>
 export type Plan = z.output<typeof store.PLAN>

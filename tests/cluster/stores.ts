@@ -1,4 +1,5 @@
 /** Stores of several nodes for the tests of this folder, and what the tests wait for. */
+import { UNDELETE_STATUS } from "@hayloft/features/undelete/status.js"
 import assert from "node:assert/strict"
 import { setTimeout as wait } from "node:timers/promises"
 import { LOCATED_OBJECT, STORE_SCHEMAS } from "@hayloft/admin/index.js"
@@ -55,10 +56,13 @@ export async function layoutOf(node: TestNode) {
   }
 }
 
+/** With the field of a feature that tests wait for. */
+const STATUS = STORE_SCHEMAS.STATUS.extend({ undelete: UNDELETE_STATUS.optional() })
+
 export async function statusOf(node: TestNode, of = node) {
   const admin = await node.admin(of)
   try {
-    return STORE_SCHEMAS.STATUS.parse(await admin.get("/v1/status"))
+    return STATUS.parse(await admin.get("/v1/status"))
   } finally {
     admin.close()
   }

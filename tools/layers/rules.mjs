@@ -68,6 +68,7 @@ const OUTSIDE = {
     "features/locks",
     "features/packing",
     "features/queues",
+    "features/quotas",
     "features/remote-buckets",
     "features/transforms",
     "features/operator",

@@ -8,6 +8,8 @@ import type { z } from "zod"
 import { fail } from "@hayloft/base/failures.js"
 import { parseBucketName, parseDeviceId, parseNodeName } from "@hayloft/base/ids.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
+import { FEATURE_STATUS } from "@hayloft/features/index.js"
+import type { StatusLine } from "@hayloft/features/operator/index.js"
 import type { JobStarter } from "@hayloft/features/user-jobs/index.js"
 import {
   targetOfScrub,
@@ -549,16 +551,26 @@ function entryNumber(text = "0"): number {
   return Number(text)
 }
 
+const FEATURE_FIELDS: Readonly<Record<never, never>> = Object.fromEntries(
+  FEATURE_STATUS.map(part => [part.name, part.schema]),
+)
+const STATUS = schema.STATUS.extend(FEATURE_FIELDS).meta({ id: "Status" })
+
+function featureLines(status: object, nowMs: number): readonly StatusLine[] {
+  const fields = new Map<string, unknown>(Object.entries(status))
+  return FEATURE_STATUS.flatMap(part => part.lines(fields.get(part.name), nowMs))
+}
+
 export const STORE_OPERATIONS: readonly AdminOperation[] = [
   operation("getStatus", "GET /v1/status", {
     summary: "Returns the store's status: what may fail now, health, devices, background jobs, queues.",
-    answer: schema.STATUS,
+    answer: STATUS,
     run: async ({ status }) => status.report(),
     commands: [
       {
         name: "status",
         help: "how many disks may fail now, and every problem of a running store; exit code 1 while it is not ready",
-        text: (status, _, nowMs) => statusText(status, nowMs),
+        text: (status, _, nowMs) => statusText(status, nowMs, featureLines(status, nowMs)),
         failure: ({ health }) => (health.ready ? undefined : `not ready: ${health.reasons.join("; ")}`),
       },
     ],

@@ -4,7 +4,6 @@
  */
 import { z } from "zod"
 import { JOB, STARTED_JOB } from "@hayloft/features/operator/job-schemas.js"
-import { QUOTA } from "@hayloft/features/quotas/schemas.js"
 import { SAFETY } from "./safety-schemas.js"
 import { STORAGE_CLASSES } from "@hayloft/base/storage-class.js"
 
@@ -88,28 +87,6 @@ const SCRUB = z
     damagesFound: count.describe("since the start of the process"),
   })
   .meta({ id: "Scrub" })
-const LIFECYCLE = z
-  .object({
-    buckets: count.describe("with lifecycle rules"),
-    unfinished: count.describe("buckets, and the multipart uploads, that the pass of the day is not through with"),
-    lastPassEndedMs: timestamp.optional().describe("absent before the first pass has ended"),
-    abandonedUploadDays: count.describe("after which multipart uploads are removed without a rule; 0: never"),
-    daySeconds: count.describe("of lifecycle rules: 86,400 unless they are tried out"),
-    removed: z
-      .object({
-        versions: count,
-        bytes: count,
-        hidden: count,
-        markers: count,
-        uploads: count,
-        moved: count,
-        movedBytes: count,
-      })
-      .describe(
-        "since the start of the process; hidden: objects that got a delete marker; moved: versions with another storage class",
-      ),
-  })
-  .meta({ id: "Lifecycle" })
 const RATES = z
   .object({
     holder: z.enum(["account", "key"]),
@@ -329,77 +306,63 @@ export const DATABASE = z
   })
   .meta({ id: "Database" })
 
-export const STATUS = z
-  .object({
-    storeId: z.string(),
-    version: z.string(),
-    region: z.string(),
-    startedMs: timestamp,
-    uptimeSeconds: seconds,
-    policy: z.string().describe("the policy for new blocks: ec:4+3, replica:2"),
-    isPolicyAutomatic: z.boolean().describe("true if no policy was set: it follows the number of devices"),
-    blockBytes: count,
-    isEncryptedAtRest: z.boolean().describe("whether everything on the devices is encrypted"),
-    bucketsWithoutKeys: count.describe("buckets whose keys were missing when they were last asked for"),
-    isShortOfKeys: z
-      .boolean()
-      .describe("whether a device of this node lacks the newest keys: requests that need a new key fail"),
-    encrypting: z
-      .object({
-        percent: z.number().int().describe("of the bytes of objects"),
-        doing: z.string(),
-        devices: z.array(
-          z.object({ id: z.string(), path: z.string(), isOffline: z.boolean(), left: z.string().optional() }),
-        ),
-        troubles: z
-          .array(z.object({ bucket: z.string(), key: z.string(), reason: z.string() }))
-          .describe("objects that could not be encrypted in the latest pass, and are tried again; 100 of them"),
-        troubleCount: count.describe("of all such objects"),
-      })
-      .optional()
-      .describe("present while an existing store is being encrypted, with the devices that may still have plain files"),
-    compatibility: z
-      .array(z.string())
-      .describe("enabled settings that allow, for older clients, requests that are refused by default"),
-    safety: SAFETY,
-    metadata: z
-      .object({ isInDatabase: z.boolean(), copies: count, copiesWanted: count, learning: count })
-      .describe("metadata replicas on the disks: present, wanted, and still being filled; none if it is in a database"),
-    health: z.object({
-      ready: z.boolean(),
-      reasons: z.array(z.string()),
-      refusesWrites: z.boolean().optional().describe("a device is full: new objects may be refused"),
-    }),
-    devices: z.array(DEVICE),
-    nodes: NODES.optional().describe("absent on one machine"),
-    database: DATABASE.optional().describe("absent if the metadata is on the devices"),
-    layout: LAYOUT,
-    reencoding: PROGRESS.optional().describe("present while blocks are re-encoded from one policy to another"),
-    repair: REPAIR.optional(),
-    scrub: z.array(SCRUB).optional(),
-    lifecycle: LIFECYCLE.optional(),
-    rates: z
-      .array(RATES)
-      .optional()
-      .describe("accounts and keys whose limits of rates were used, on this node since its start"),
-    quotas: z.array(QUOTA).optional().describe("of buckets and accounts; absent if there are none"),
-    undelete: z
-      .array(
-        z.object({
-          bucket: z.string(),
-          days: count.optional().describe("absent: nothing more is kept"),
-          objects: count.optional().describe("absent, like bytes: the count is lost"),
-          bytes: count.optional().describe("outside of quotas and of the usage of the bucket"),
-        }),
-      )
-      .optional()
-      .describe("what undelete keeps; absent if it was never on"),
-    erasures: z.array(ERASURE).optional().describe("of buckets, under way; absent if there are none"),
-    keyServices: z.array(KEY_SERVICE).optional().describe("of this node; absent if it has none"),
-    jobs: z.array(JOB),
-    queues: z.array(QUEUE),
-  })
-  .meta({ id: "Status" })
+/** The status without the fields of features. */
+export const STATUS = z.object({
+  storeId: z.string(),
+  version: z.string(),
+  region: z.string(),
+  startedMs: timestamp,
+  uptimeSeconds: seconds,
+  policy: z.string().describe("the policy for new blocks: ec:4+3, replica:2"),
+  isPolicyAutomatic: z.boolean().describe("true if no policy was set: it follows the number of devices"),
+  blockBytes: count,
+  isEncryptedAtRest: z.boolean().describe("whether everything on the devices is encrypted"),
+  bucketsWithoutKeys: count.describe("buckets whose keys were missing when they were last asked for"),
+  isShortOfKeys: z
+    .boolean()
+    .describe("whether a device of this node lacks the newest keys: requests that need a new key fail"),
+  encrypting: z
+    .object({
+      percent: z.number().int().describe("of the bytes of objects"),
+      doing: z.string(),
+      devices: z.array(
+        z.object({ id: z.string(), path: z.string(), isOffline: z.boolean(), left: z.string().optional() }),
+      ),
+      troubles: z
+        .array(z.object({ bucket: z.string(), key: z.string(), reason: z.string() }))
+        .describe("objects that could not be encrypted in the latest pass, and are tried again; 100 of them"),
+      troubleCount: count.describe("of all such objects"),
+    })
+    .optional()
+    .describe("present while an existing store is being encrypted, with the devices that may still have plain files"),
+  compatibility: z
+    .array(z.string())
+    .describe("enabled settings that allow, for older clients, requests that are refused by default"),
+  safety: SAFETY,
+  metadata: z
+    .object({ isInDatabase: z.boolean(), copies: count, copiesWanted: count, learning: count })
+    .describe("metadata replicas on the disks: present, wanted, and still being filled; none if it is in a database"),
+  health: z.object({
+    ready: z.boolean(),
+    reasons: z.array(z.string()),
+    refusesWrites: z.boolean().optional().describe("a device is full: new objects may be refused"),
+  }),
+  devices: z.array(DEVICE),
+  nodes: NODES.optional().describe("absent on one machine"),
+  database: DATABASE.optional().describe("absent if the metadata is on the devices"),
+  layout: LAYOUT,
+  reencoding: PROGRESS.optional().describe("present while blocks are re-encoded from one policy to another"),
+  repair: REPAIR.optional(),
+  scrub: z.array(SCRUB).optional(),
+  rates: z
+    .array(RATES)
+    .optional()
+    .describe("accounts and keys whose limits of rates were used, on this node since its start"),
+  erasures: z.array(ERASURE).optional().describe("of buckets, under way; absent if there are none"),
+  keyServices: z.array(KEY_SERVICE).optional().describe("of this node; absent if it has none"),
+  jobs: z.array(JOB),
+  queues: z.array(QUEUE),
+})
 export const DEVICES = z.object({ devices: z.array(DEVICE) }).meta({ id: "Devices" })
 
 const dryRun = z.boolean().default(false).describe("return the plan only; nothing is changed")

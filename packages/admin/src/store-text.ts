@@ -1,11 +1,12 @@
 /** Text for the state of a store: its safety first, then everything that is not as it should be. Pure. */
 import type { z } from "zod"
 import { PARTITIONS } from "@hayloft/base/limits.js"
-import { durationText, plural, sizeText } from "@hayloft/base/quantity-text.js"
+import { ageText, durationText, plural, sizeText } from "@hayloft/base/quantity-text.js"
 import { labelled as line, printable, tableText } from "@hayloft/base/report-text.js"
 import { devicesByNode, nodeLines } from "./cluster-text.js"
 import { databaseLines } from "./database-text.js"
 import { erasureText } from "./erasure-text.js"
+import type { StatusLine } from "@hayloft/features/operator/index.js"
 import type * as STORE_SCHEMAS from "./store-schemas.js"
 
 export type Status = z.output<typeof STORE_SCHEMAS.STATUS>
@@ -24,7 +25,6 @@ const PARTITIONS_SHOWN = 5
 /** Objects that could not be encrypted; `--json` has more. */
 const TROUBLES_SHOWN = 10
 
-const DAY_SECONDS = 86_400
 /** The job that writes the metadata among the shards. */
 const METADATA_BACKUP = "metadata-backup"
 
@@ -117,8 +117,6 @@ export function lostText({ lostObjects }: Repair): string {
   return lines.map(each => `${each}\n`).join("")
 }
 
-const ageText = (sinceMs: number, nowMs: number): string => `${durationText(Math.max(0, nowMs - sinceMs) / 1000)} ago`
-
 export function scrubTable(scrub: readonly Scrub[], nowMs: number): string {
   const rows = scrub.map(({ device, state, progress, oldestVerifiedMs, damagesFound }) => [
     device,
@@ -166,22 +164,8 @@ function levelsText({ levels }: Status["safety"]): string {
     .join("; ")
 }
 
-function lifecycleText(lifecycle: NonNullable<Status["lifecycle"]>, nowMs: number): string {
-  const { buckets, unfinished, lastPassEndedMs, abandonedUploadDays, daySeconds } = lifecycle
-  const passes = [
-    ...(unfinished > 0 ? [`${unfinished} under way`] : []),
-    ...(lastPassEndedMs === undefined ? [] : [`last pass ${ageText(lastPassEndedMs, nowMs)}`]),
-  ]
-  const uploads =
-    abandonedUploadDays === 0
-      ? "abandoned uploads stay"
-      : `uploads are removed after ${plural(abandonedUploadDays, "day")} without a rule`
-  const days = daySeconds === DAY_SECONDS ? [] : [`a day of rules lasts ${daySeconds} s`]
-  return [`${plural(buckets, "bucket")} with rules`, ...passes, uploads, ...days].join("; ")
-}
-
 /** Lines of work in progress. */
-function workLines(status: Status, nowMs: number): string[] {
+function workLines(status: Status, nowMs: number, ofFeatures: readonly StatusLine[]): string[] {
   const { repair, layout, reencoding, scrub } = status
   const { transition } = layout
   const running = (scrub ?? []).filter(({ state }) => state === "running")
@@ -207,18 +191,7 @@ function workLines(status: Status, nowMs: number): string[] {
         ? [line("backup", `of the metadata: ${printable(progress)}`)]
         : [],
     ),
-    ...(status.lifecycle === undefined ? [] : [line("lifecycle", lifecycleText(status.lifecycle, nowMs))]),
-    ...(status.quotas ?? [])
-      .filter(
-        ({ used, isAboveWarning, percent = 0, isExact }) =>
-          used === undefined || isAboveWarning || percent >= FULL_PERCENT || !isExact,
-      )
-      .slice(0, QUOTAS_SHOWN)
-      .map(quota => line("quota", quotaLine(quota))),
-    ...(status.undelete ?? [])
-      .toSorted((a, b) => (b.bytes ?? 0) - (a.bytes ?? 0))
-      .slice(0, KEEPING_SHOWN)
-      .map(kept => line("undelete", undeleteLine(kept))),
+    ...ofFeatures.map(([title, text]) => line(title, text)),
     ...(status.erasures ?? []).map(erasure =>
       line("erasing", `bucket ${erasure.bucket}, ${ageText(erasure.sinceMs, nowMs)}: ${erasureText(erasure)}`),
     ),
@@ -245,37 +218,6 @@ function workLines(status: Status, nowMs: number): string[] {
   ]
 }
 
-/** From here on a quota is shown although it has no warning level. */
-const FULL_PERCENT = 95
-const QUOTAS_SHOWN = 10
-
-function quotaLine({
-  holder,
-  name,
-  used,
-  percent,
-  isAboveWarning,
-  isExact,
-}: NonNullable<Status["quotas"]>[number]): string {
-  const share = percent === undefined ? "" : `${percent} % used, `
-  const amount =
-    used === undefined ? "what is used is lost" : `${sizeText(used.bytes)}, ${plural(used.objects, "object")}`
-  const warning = isAboveWarning ? ", above its warning level" : ""
-  return `${holder} ${printable(name)}: ${share}${amount}${warning}${isExact ? "" : ", counting what is there"}`
-}
-
-/** Buckets that keep deleted objects, those that keep most first; `--json` has all. */
-const KEEPING_SHOWN = 10
-
-function undeleteLine({ bucket, days, objects, bytes }: NonNullable<Status["undelete"]>[number]): string {
-  const duration = days === undefined ? "off" : plural(days, "day")
-  const amount =
-    objects === undefined || bytes === undefined
-      ? "how much is kept is lost"
-      : `${plural(objects, "deleted object")}, ${sizeText(bytes)}`
-  return `bucket ${printable(bucket)}: ${duration}; ${amount}`
-}
-
 /** Which partitions survive how little matters only while no device is absent: its return settles all of them. */
 function riskLines({ riskiest, critical }: Status["safety"], devices: readonly Device[]): string[] {
   const paths = critical.map(id => {
@@ -293,7 +235,7 @@ function riskLines({ riskiest, critical }: Status["safety"], devices: readonly D
   ]
 }
 
-export function statusText(status: Status, nowMs: number): string {
+export function statusText(status: Status, nowMs: number, ofFeatures: readonly StatusLine[]): string {
   const { health, metadata, safety } = status
   const state = health.ready ? (health.reasons.length === 0 ? "ready" : "ready, degraded") : "not ready"
   const queues = [...status.queues, ...status.devices.flatMap(device => device.queues)].filter(queue => queue.depth > 0)
@@ -325,7 +267,7 @@ export function statusText(status: Status, nowMs: number): string {
     ...(status.database === undefined
       ? []
       : databaseLines(status.database).map(([label, text]) => line(label, printable(text)))),
-    ...workLines(status, nowMs),
+    ...workLines(status, nowMs, ofFeatures),
     ...(queues.length === 0 ? [] : [line("queues", queues.map(q => `${q.name} ${q.depth}/${q.limit}`).join(", "))]),
     "",
     status.nodes === undefined

@@ -36,7 +36,20 @@ export const REPAIR: RepairReport = {
   singleCopyBlocks: 1,
 }
 
-export const REPORT: StoreReport = {
+/** Fields that features add. */
+const FEATURE_FIELDS = {
+  lifecycle: {
+    buckets: 2,
+    unfinished: 0,
+    lastPassEndedMs: 6,
+    abandonedUploadDays: 7,
+    daySeconds: 86_400,
+    removed: { versions: 1, bytes: 5, hidden: 2, markers: 3, uploads: 4, moved: 6, movedBytes: 7 },
+  },
+  undelete: [{ bucket: "photos", days: 3, objects: 1_200, bytes: 2_048 }, { bucket: "lost" }],
+}
+
+const CORE_REPORT: StoreReport = {
   storeId: parseStoreId("0".repeat(32)),
   version: "1.2.3",
   region: "us-east-1",
@@ -85,15 +98,6 @@ export const REPORT: StoreReport = {
   ],
   layout: { version: 2, width: 1, transition: { fromVersion: 1, progress: PROGRESS } },
   repair: REPAIR,
-  lifecycle: {
-    buckets: 2,
-    unfinished: 0,
-    lastPassEndedMs: 6,
-    abandonedUploadDays: 7,
-    daySeconds: 86_400,
-    removed: { versions: 1, bytes: 5, hidden: 2, markers: 3, uploads: 4, moved: 6, movedBytes: 7 },
-  },
-  undelete: [{ bucket: "photos", days: 3, objects: 1_200, bytes: 2_048 }, { bucket: "lost" }],
   erasures: [ERASURE],
   keyServices: [{ name: "vault", state: "unreachable", sinceMs: 7, reason: "status 503", running: 1, waiting: 2 }],
   scrub: [
@@ -109,6 +113,8 @@ export const REPORT: StoreReport = {
   jobs: [],
   queues: [],
 }
+
+export const REPORT: StoreReport = { ...CORE_REPORT, ...FEATURE_FIELDS }
 
 /** The report of a store of two nodes, one of them silent. */
 export const NODES_REPORT: NodesReport = {

@@ -76,3 +76,7 @@ export function bytesOfSize(text: string): number | undefined {
   const bytes = number === undefined || factor === undefined ? NaN : Number(number) * factor
   return Number.isSafeInteger(bytes) ? bytes : undefined
 }
+
+/** `3 min ago`. */
+export const ageText = (sinceMs: number, nowMs: number): string =>
+  `${durationText(Math.max(0, nowMs - sinceMs) / 1000)} ago`

@@ -1,5 +1,4 @@
 /** The features of the product, and the services of a store with them. */
-export { featureReportsOf, type FeatureReports } from "./feature-reports.js"
 export { reconciledSums, rescuedSums, type ReconciledSums, type RescuedSums } from "./row-sums.js"
 export {
   beginsWhenSet,
@@ -9,6 +8,8 @@ export {
   FEATURE_SETTING_COMMANDS,
   FEATURE_SETTINGS,
   FEATURE_ROW_JOBS,
+  FEATURE_STATUS,
+  featureStatusOf,
   installedFeatures,
   jobsOfFeatures,
   type BackedUpRows,

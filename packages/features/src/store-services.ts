@@ -5,7 +5,14 @@
  */
 import { createServices as createCore, type CoreServices } from "@hayloft/objects/index.js"
 import { installedFeatures, installFeatures, jobsOfFeatures } from "@hayloft/objects/door/index.js"
-import type { BucketSetting, Operation, ProductFeature, RowJobs, SettingCommands } from "./operator/index.js"
+import type {
+  BucketSetting,
+  Operation,
+  ProductFeature,
+  RowJobs,
+  SettingCommands,
+  StatusPart,
+} from "./operator/index.js"
 import type { BucketSettingName } from "@hayloft/engine/format/records.js"
 import { APPENDS, appendsOf, type Appends } from "./appends/index.js"
 import { COPIES } from "./copies/index.js"
@@ -17,7 +24,7 @@ import { LIFECYCLE, lifecycleOf, type Lifecycle } from "./lifecycle/index.js"
 import { LOCKS } from "./locks/index.js"
 import { PACKING } from "./packing/index.js"
 import { QUEUES } from "./queues/index.js"
-import { QUOTAS, quotasOf, type Quotas, type QuotaWatch } from "./quotas/index.js"
+import { QUOTAS, quotasOf, type Quotas } from "./quotas/index.js"
 import { REMOTE_BUCKETS } from "./remote-buckets/index.js"
 import { classesOf, STORAGE_CLASSES_FEATURE, type Archives, type StorageClasses } from "./storage-classes/index.js"
 import { TRANSACTIONS, transactionsOf, type Transactions } from "./transactions/index.js"
@@ -80,6 +87,18 @@ export const FEATURE_SETTING_COMMANDS: readonly SettingCommands[] = OPERATED.fla
 /** Jobs of features on rows of the metadata. */
 export const FEATURE_ROW_JOBS: readonly RowJobs[] = OPERATED.flatMap(({ rowJobs }) => rowJobs ?? [])
 
+/** The fields of features in the status of a store. */
+export const FEATURE_STATUS: readonly StatusPart[] = FEATURES.flatMap(({ status }) => status ?? [])
+
+/** The fields of features that have something to tell, by their names. Reads no rows. */
+export const featureStatusOf = ({ core }: Pick<CoreServices, "core">): object =>
+  Object.fromEntries(
+    FEATURE_STATUS.flatMap(part => {
+      const report = part.report(core)
+      return report === undefined ? [] : [[part.name, report]]
+    }),
+  )
+
 /** Returns true if a setting of buckets counts from the moment on at which it is switched on. */
 export const beginsWhenSet = (name: BucketSettingName): boolean =>
   installedFeatures().some(({ bucket }) => bucket?.setting?.name === name && bucket.setting.beginsWhenSet === true)
@@ -88,7 +107,6 @@ export const beginsWhenSet = (name: BucketSettingName): boolean =>
 export interface StoreServices extends CoreServices {
   readonly appends: Appends
   readonly quotas: Quotas
-  readonly quotaWatch: QuotaWatch
   readonly undelete: Undelete
   readonly histories: Histories
   readonly moments: MomentService
@@ -108,7 +126,7 @@ export function createServices(...of: Parameters<typeof createCore>): StoreServi
     undelete: undeleteOf(core),
     items: itemsOf(core),
     transactions: transactionsOf(core),
-    ...quotasOf(core),
+    quotas: quotasOf(core).quotas,
     ...historyOf(core),
     ...lifecycleOf(core),
     ...classesOf(core),

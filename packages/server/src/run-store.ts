@@ -26,7 +26,7 @@ import { policiesIn, type PreviewFacts } from "@hayloft/engine/cluster/index.js"
 import { votingIds, type Ownership } from "@hayloft/engine/device/index.js"
 import { makeCodec } from "@hayloft/engine/erasure/index.js"
 import type { ExternalKeys } from "@hayloft/access/keys/index.js"
-import { FEATURE_ROW_JOBS, featureReportsOf, jobsOfFeatures } from "@hayloft/features/index.js"
+import { FEATURE_ROW_JOBS, featureStatusOf, jobsOfFeatures } from "@hayloft/features/index.js"
 import { StartedJobs } from "@hayloft/features/user-jobs/index.js"
 import { JobRunner, mapBounded, type BackgroundService, type Job } from "@hayloft/base/life/index.js"
 import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/control-record.js"
@@ -495,7 +495,7 @@ function sourcesOf(
   return {
     ...ofEngine,
     erasures: () => engine.erasures.report(),
-    features: () => featureReportsOf(engine.services),
+    features: () => featureStatusOf(engine.services),
     encrypting: () => engine.fileEncryption?.report(),
     keyServices: () => keyServices.report(),
     bucketsWithoutKeys: () => engine.namedKeys.troubles.count(),

@@ -9,10 +9,11 @@ import type { ProductFeature } from "../operator/index.js"
 import { EndsByRule } from "./ends-by-rule.js"
 import { LifecycleInspection } from "./inspection.js"
 import { Lifecycle } from "./lifecycle-job.js"
-import { registerLifecycle } from "./lifecycle-status.js"
+import { registerLifecycle } from "./lifecycle-metrics.js"
 import { LIFECYCLE_OPERATOR } from "./operations.js"
 import { noteExpiring } from "./pass-core.js"
 import { LIFECYCLE_INSPECTION } from "./services.js"
+import { lifecycleStatus } from "./status.js"
 
 interface LifecycleServices {
   readonly lifecycle: Lifecycle
@@ -25,6 +26,7 @@ export const lifecycleOf = (core: Core): LifecycleServices => services.of(core)
 export const LIFECYCLE = {
   name: "lifecycle" as const,
   operator: LIFECYCLE_OPERATOR,
+  status: lifecycleStatus(core => lifecycleOf(core).lifecycle.report()),
   bucket: {
     setting: { name: "lifecycle", bytesMax: LIFECYCLE_BYTES_MAX },
     notedRow: id => ["lifecycle", lifecycleRowKey(id)],

@@ -1,7 +1,6 @@
 /** Lifecycle: rules of buckets, and when they act. */
 export { LIFECYCLE, lifecycleOf } from "./feature.js"
 export type { Lifecycle } from "./lifecycle-job.js"
-export { lifecycleStatusOf, type LifecycleStatus } from "./lifecycle-status.js"
 export { abortDueOf, compileRules, expiryOf, type CompiledRules } from "./due-core.js"
 export { LIFECYCLE_INSPECTION } from "./services.js"
 export { mayMove } from "./transitions-core.js"

@@ -45,4 +45,5 @@ export type { BucketSetting, OperatorPart, ProductFeature, SettingCommands, Show
 export { actionOf, onBucket } from "./permissions.js"
 export { bucketOfJob, ROWS_PER_SECOND, runOf, storedRequest } from "./row-jobs.js"
 export type { BucketDocuments, OperatorServices } from "./services.js"
+export { statusPart, type StatusLine, type StatusPart } from "./status.js"
 export { BUCKET_SETTING, BUCKET_SETTINGS, SET_SETTING, SETTING_BYTES_MAX } from "./setting-schemas.js"

@@ -7,6 +7,7 @@ import type { RowJobs } from "./jobs.js"
 import type { Operation } from "./operation.js"
 import type { OperatorServices } from "./services.js"
 import type { BUCKET_SETTING } from "./setting-schemas.js"
+import type { StatusPart } from "./status.js"
 
 type Value = Readonly<Record<string, unknown>>
 
@@ -44,4 +45,5 @@ export interface OperatorPart {
 /** A feature of the product: its part in the core of the store, and the part that operators see. */
 export interface ProductFeature extends Feature {
   readonly operator?: OperatorPart
+  readonly status?: StatusPart
 }

@@ -11,6 +11,7 @@ import { registerQuotas } from "./quota-metrics.js"
 import { QuotaWatch } from "./quota-watch.js"
 import { Quotas } from "./quotas.js"
 import { QUOTA_SERVICE } from "./services.js"
+import { quotaStatus } from "./status.js"
 
 interface QuotaServices {
   readonly quotas: Quotas
@@ -37,6 +38,7 @@ export const QUOTAS = {
   // The setting of buckets and the reports of rescues use this name, too.
   name: "quota" as const,
   operator: QUOTA_OPERATOR,
+  status: quotaStatus(core => quotasOf(core).quotaWatch.report()),
   bucket: {
     created(view, owner) {
       const row = view.get("accounts", textRowKey(owner))

@@ -9,7 +9,7 @@ const EVERY_MS = 1_000
 export class ChangesJob implements Job {
   readonly name = "count-changes"
   private nextAtMs = -Infinity
-  private counted = { buckets: 0, changes: 0 }
+  counted = { buckets: 0, changes: 0 }
 
   constructor(private readonly core: Pick<Core, "clock" | "metadata">) {}
 

@@ -10,6 +10,7 @@ import { UNDELETE_OPERATOR } from "./operations.js"
 import { UNDELETE_OF_BUCKETS, UndeletePart } from "./part-core.js"
 import { PURGE_JOB, PurgeDeletedJob } from "./purge-deleted.js"
 import { UNDELETE_SERVICE } from "./services.js"
+import { undeleteStatus } from "./status.js"
 import { Undelete } from "./undelete.js"
 import { registerUndelete } from "./undelete-report.js"
 import { purgeDeleted } from "./undelete-commands-core.js"
@@ -24,6 +25,7 @@ export const undeleteOf = (core: Core): Undelete => services.of(core)
 export const UNDELETE = {
   name: "undelete" as const,
   operator: UNDELETE_OPERATOR,
+  status: undeleteStatus(core => undeleteOf(core).report()),
   // From the first time on that it is turned on, something may be kept.
   object: change => (change.bucket?.countsDeleted === true ? new UndeletePart(change) : undefined),
   bucket: UNDELETE_OF_BUCKETS,

@@ -5,4 +5,3 @@ export { DELETED_OBJECTS, PURGED, RESTORED, RESTORED_PREFIX } from "./schemas.js
 export { UNDELETE_SERVICE } from "./services.js"
 export type { DeletedObject } from "./deleted-rows-core.js"
 export type { Undelete } from "./undelete.js"
-export type { UndeleteReport } from "./undelete-report.js"

@@ -7,7 +7,6 @@
 import type { BucketId, BucketName, DeviceId, StoreId } from "@hayloft/base/ids.js"
 import type { RateReport } from "@hayloft/access/index.js"
 import type { MayFail } from "@hayloft/engine/cluster/index.js"
-import type { FeatureReports } from "@hayloft/features/index.js"
 import type { KeyServiceReport } from "@hayloft/access/keys/index.js"
 import type { DatabaseHealth, ReportedDatabase } from "@hayloft/engine/format/database-health.js"
 import type { LostObject } from "@hayloft/objects/index.js"
@@ -313,7 +312,8 @@ export interface EncryptingReport {
   readonly troubleCount: number
 }
 
-export interface StoreReport extends FeatureReports {
+/** Features add fields of their own. */
+export interface StoreReport {
   readonly storeId: StoreId
   readonly version: string
   readonly region: string

@@ -9,7 +9,6 @@ import type { Policy } from "@hayloft/base/policy.js"
 import type { SafetyInput } from "@hayloft/engine/cluster/index.js"
 import type { RateReport } from "@hayloft/access/index.js"
 import type { KeyServiceReport } from "@hayloft/access/keys/index.js"
-import type { FeatureReports } from "@hayloft/features/index.js"
 import type { OrphanReport, LostObject } from "@hayloft/objects/index.js"
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
 import type { DatabaseView } from "./database-core.js"
@@ -37,7 +36,8 @@ export interface StatusSources {
   /** Returns undefined if this process does no such work. */
   readonly repair: () => RepairView | undefined
   readonly orphans: () => OrphanReport
-  readonly features?: () => FeatureReports
+  /** Returns the fields of features, by their names. */
+  readonly features?: () => object
   /** Returns the erasures of buckets under way. */
   readonly erasures?: () => readonly ErasureReport[]
   /** It is undefined unless an existing store is being encrypted. */
