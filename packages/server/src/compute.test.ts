@@ -4,7 +4,12 @@ import { test } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
 import { CODEC_SCRATCH_BYTES, makeCodec, referenceEncode } from "@hayloft/engine/erasure/index.js"
 import type { HashPipelinePlan, Slab } from "@hayloft/base/seams/compute/index.js"
-import { CODER_SCRATCH_BYTES, InlineCompute, ThreadCompute } from "@hayloft/base/seams/compute/index.js"
+import {
+  CODER_SCRATCH_BYTES,
+  computeThreadsFor,
+  InlineCompute,
+  ThreadCompute,
+} from "@hayloft/base/seams/compute/index.js"
 import { sealingSuite } from "@hayloft/base/seams/compute/sealing-suite.js"
 import { computeSuite } from "@hayloft/base/seams/compute/suite.js"
 
@@ -22,6 +27,7 @@ for (const { name, open } of [
   { name: "inline", open: sizes => new InlineCompute(makeCodec, sizes) },
   { name: "one thread", open: sizes => new ThreadCompute(makeCodec, ENTRY, { ...sizes, threads: 1 }) },
   { name: "two threads", open: sizes => new ThreadCompute(makeCodec, ENTRY, { ...sizes, threads: 2 }) },
+  { name: "sixteen threads", open: sizes => new ThreadCompute(makeCodec, ENTRY, { ...sizes, threads: 16 }) },
 ] satisfies Pick<Parameters<typeof computeSuite>[0], "name" | "open">[]) {
   computeSuite({ name, open, parityOf: referenceEncode })
   sealingSuite({ name, open, parityOf: referenceEncode })
@@ -94,6 +100,11 @@ test("close resolves although a last answer arrives meanwhile", LIMITED, async (
   }
 })
 
+test("compute threads follow the cores of the machine, and leave one to the thread that serves", () => {
+  const threads = [1, 2, 3, 4, 8, 17, 32].map(computeThreadsFor)
+  assert.deepEqual(threads, [1, 2, 2, 3, 7, 16, 16])
+})
+
 test("a pool smaller than one slab, and an invalid number of threads, are refused", () => {
   const refused = (error: unknown) => isFailure(error, "invalidConfig")
   assert.throws(() => new InlineCompute(makeCodec, { slabBytes: 1000, poolBytes: 1000 }), refused)
@@ -103,7 +114,7 @@ test("a pool smaller than one slab, and an invalid number of threads, are refuse
 test("a process with an idle pool of 384 MiB is small, and ends without close", () => {
   const source = `
     import { makeCodec } from ${JSON.stringify(new URL("../../engine/src/erasure/index.js", import.meta.url).href)}
-    import { ThreadCompute } from ${JSON.stringify(new URL("../../base/src/seams/compute/index.js", import.meta.url).href)}
+    import { computeThreadsFor, ThreadCompute } from ${JSON.stringify(new URL("../../base/src/seams/compute/index.js", import.meta.url).href)}
     const before = process.memoryUsage().rss
     const compute = new ThreadCompute(makeCodec, new URL(${JSON.stringify(ENTRY.href)}), {
       slabBytes: 7 << 20, poolBytes: 384 << 20, threads: 1,

@@ -34,7 +34,7 @@ import type { NodeReport } from "@hayloft/engine/format/node-report.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { hurried } from "@hayloft/base/seams/clock/hurried.js"
 import type { Compute } from "@hayloft/base/seams/compute/contract.js"
-import { ThreadCompute } from "@hayloft/base/seams/compute/index.js"
+import { computeThreadsFor, ThreadCompute } from "@hayloft/base/seams/compute/index.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { FolderLocks } from "@hayloft/base/seams/lock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
@@ -84,7 +84,7 @@ const SLAB_POOL_BYTES = 384 * MIB
  */
 const SHARD_MEMORY_BYTES = (72 + 48 + 34) * MIB
 /** A thread starts when a body finds the others busy; hashing more streams concurrently only adds load. */
-const COMPUTE_THREADS = Math.min(2, availableParallelism())
+const COMPUTE_THREADS = computeThreadsFor(availableParallelism())
 const COMPUTE_ENTRY = new URL("./compute-worker.js", import.meta.url)
 export const CHECKPOINT_ENTRY = new URL("./checkpoint-worker.js", import.meta.url)
 /** Wait after a failed owner check without evidence of a new owner. */

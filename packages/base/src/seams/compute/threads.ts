@@ -56,6 +56,13 @@ const THREADS_MAX = 64
 /** This many bodies fill the MD5 lanes of a thread well; further ones use another thread. */
 const BATCH_MAX = 8
 
+/** More of them than this wait for the thread that serves, and for the disks. */
+const USEFUL_THREADS_MAX = 16
+
+/** The number of threads for a machine: one core is left to the thread that serves, unless there are no more than two. */
+export const computeThreadsFor = (cores: number): number =>
+  Math.min(USEFUL_THREADS_MAX, cores <= 2 ? Math.max(1, cores) : cores - 1)
+
 interface ThreadSizes extends SlabSizes {
   readonly threads: number
 }
