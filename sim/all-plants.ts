@@ -3,6 +3,7 @@ import { AGING_PLANTS } from "./cluster/aging-plants.js"
 import { CLUSTER_PLANTS, TESTED_CLUSTER_PLANTS } from "./cluster/cluster-plants.js"
 import { CLASS_PLANTS } from "./class-plants.js"
 import { DEDUP_UPKEEP_PLANTS } from "./dedup-upkeep-plants.js"
+import { ENGINE_PLANTS } from "./engine-plants.js"
 import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
 import { HOT_PLANTS } from "./hot-plants.js"
 import { ITEM_PLANTS } from "./item-plants.js"
@@ -51,6 +52,7 @@ export const TESTED_PLANTS: readonly TestedPlant[] = [
   ...UNDELETE_PLANTS,
   ...SIGNED_PLANTS,
   ...XML_PLANTS,
+  ...ENGINE_PLANTS,
   ...ITEM_PLANTS,
   ...OPERATOR_PLANTS,
   ...APPEND_PLANTS,

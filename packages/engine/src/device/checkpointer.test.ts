@@ -48,7 +48,7 @@ async function scene(
   const device = { name: "d", rows, log, replicaIncarnations: new Map(), runs }
   const checkpointer = new Checkpointer(device, clock, telemetry.log, { limits })
   const write = (key: string) => rows.apply([{ family: "current", key: rowKeyOf(key), value: new Uint8Array(1) }])
-  return { clock, checkpointer, write, telemetry, stores }
+  return { clock, checkpointer, write, telemetry, stores, device }
 }
 
 test("a writer waits at twice the rows of a checkpoint, and is rejected after a while", async () => {
@@ -61,6 +61,37 @@ test("a writer waits at twice the rows of a checkpoint, and is rejected after a 
   const turnedAway = assert.rejects(waiting, error => isFailure(error, "tooManyInFlight"))
   await clock.advance(SPACE_WAIT_MS_MAX)
   await turnedAway
+})
+
+test("with little space a checkpoint is due at the length at which the log is too long, and writers wait at twice that", async () => {
+  const found = { lengthBytes: 0 }
+  const { device, clock, telemetry } = await scene(() => Promise.resolve())
+  const log: CommitLog = {
+    ...device.log,
+    get lengthBytes() {
+      return found.lengthBytes
+    },
+  }
+  const space = {
+    freeBytes: 0,
+    isFull: true,
+    isLogTooLong: (bytes: number) => bytes >= 100,
+    copySpaceBytes: 0,
+    mergeSpaceBytes: 0,
+    giveBack: () => Promise.resolve(false),
+    undoCopies: () => Promise.resolve(false),
+  }
+  const checkpointer = new Checkpointer({ ...device, log }, clock, telemetry.log, { space })
+  const seen = [99, 100, 199, 200].map(lengthBytes => {
+    found.lengthBytes = lengthBytes
+    return [checkpointer.isOver(1), checkpointer.isOver(2)]
+  })
+  assert.deepEqual(seen, [
+    [false, false],
+    [true, false],
+    [true, false],
+    [true, true],
+  ])
 })
 
 test("a checkpoint releases waiting writers, even if the log has no space for its cut", async () => {

@@ -8,7 +8,7 @@ import { SimDisk } from "@hayloft/base/seams/disk/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import { Ballast, Noise, dropBallast } from "./ballast.js"
-import { SPACE_LIMITS } from "@hayloft/base/space/space-core.js"
+import { logBytesMaxWhenShort, SPACE_LIMITS } from "@hayloft/base/space/space-core.js"
 import { Spaces, type DeviceSpace } from "./space.js"
 
 /** A reserve of 160 KiB in files of 10 KiB. */
@@ -72,6 +72,15 @@ test("bytes written since the last check count, and so do pending ones", async (
   assert.ok(space.mayTakeMetadata(480 * KIB) && !space.mayTakeMetadata(481 * KIB))
   await space.check()
   assert.equal(space.fullness.usableBytes, CAPACITY - 624 * KIB, "counted once")
+  await end()
+})
+
+test("a log is too long from a share of the reserve on, but only once the disk is full", async () => {
+  const { space, fill, end } = await scene()
+  const long = logBytesMaxWhenShort(160 * KIB, LIMITS)
+  assert.deepEqual([space.isLogTooLong(long), space.isLogTooLong(CAPACITY)], [false, false])
+  await fill("a", CAPACITY - 160 * KIB)
+  assert.deepEqual([space.isLogTooLong(long - 1), space.isLogTooLong(long)], [false, true])
   await end()
 })
 

@@ -50,7 +50,7 @@ import {
   encodePackingSetting,
 } from "./packing-rows.js"
 import { decodeLifecycleRules, encodeLifecycleRules, type LifecycleRules } from "./lifecycle-rules.js"
-import { packRecord, RecordReader } from "./pack.js"
+import { RecordReader } from "./pack.js"
 import { decodeIntent, encodeIntent } from "./intent.js"
 import {
   decodeAppend,
@@ -923,28 +923,6 @@ test("lifecycle rules that this release does not know are refused", () => {
     changed('"isEnabled":true', '"isEnabled":1'),
   ]) {
     assert.throws(decode, error => isFailure(error, "corruptRecord"))
-  }
-})
-
-test("an inline version with a checksum of any length is packed like other records, and read back", () => {
-  const packs = [
-    [inline.details, [[], [], []]],
-    [details, [details.headers, details.userMetadata, details.tags]],
-  ] as const
-  for (let length = 0; length <= 45; length += 1) {
-    const checksumValue = "x".repeat(length)
-    for (const [ofClient, packed] of packs) {
-      const record = { ...inline, checksumValue, details: ofClient }
-      const encoded = encodeVersion(record)
-      assert.equal(hexOf(encoded.subarray(54)), hexOf(packRecord(1, [[1], checksumValue, packed])))
-      const { content, checksumValue: read, details: ofStore } = decodeVersion(encoded)
-      assert.deepEqual({ content, read, ofStore }, { content: inline.content, read: checksumValue, ofStore: ofClient })
-      for (const end of [58, 59, 59 + length, encoded.length - 1])
-        assert.throws(
-          () => decodeVersion(encoded.subarray(0, end)),
-          error => isFailure(error, "corruptRecord"),
-        )
-    }
   }
 })
 

@@ -1,0 +1,26 @@
+/** Planted bugs of the engine that one test each catches: rows with checksums, and logs on a full disk. */
+import type { Edit, TestedPlant } from "./plants.js"
+
+const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({ bug, edits, caughtBy })
+
+export const ENGINE_PLANTS: readonly TestedPlant[] = [
+  plant("versions with the same details have the same checksum", "packages/engine/src/format/version-record", {
+    file: "packages/engine/src/format/version-record.ts",
+    find: "if (checksumValue === undefined) return common",
+    put: "if (checksumValue !== null) return common",
+  }),
+  plant("a log may be as long on a full disk as on others", "packages/engine/src/device/space", {
+    file: "packages/engine/src/device/space.ts",
+    find: "return bytes >= this.system.longLogBytes && this.isFull",
+    put: "return bytes >= Infinity && this.isFull",
+  }),
+  plant(
+    "a log that is too long for the space is no reason for a checkpoint",
+    "packages/engine/src/device/checkpointer",
+    {
+      file: "packages/engine/src/device/checkpointer.ts",
+      find: " || this.space.isLogTooLong(logBytes)",
+      put: "",
+    },
+  ),
+]
