@@ -15,11 +15,6 @@ export const XML_PLANTS: readonly TestedPlant[] = [
     find: 'if (this.notCarried === "referenced") return referenced(text)',
     put: 'if (this.notCarried === "referenced") return escapeXml(text)',
   }),
-  plant("a long document begins with its last piece alone", "packages/protocols/src/s3/wire/xml", {
-    file: "packages/base/src/xml-writer.ts",
-    find: "this.pieces.length === 0 ? rest : Buffer.concat([...this.pieces, rest])",
-    put: "rest",
-  }),
   plant("requests may have processing instructions, as answers may", "packages/protocols/src/s3/wire/xml", {
     file: READER,
     find: 'const end = this.isLenient ? this.text.indexOf("?>", this.at + 2) : undefined',

@@ -72,12 +72,7 @@ type XmlValue = string | number | boolean
 /** Both tags of an element. Names are constants of the program, so there are few. */
 const tags = new Remembered(name => [`<${name}>`, `</${name}>`] as const)
 
-/** Long documents are encoded piece by piece: one text of hundreds of kilobytes takes twice the time. */
-const PIECE_CHARACTERS = 64 * 1024
-
 export class XmlWriter {
-  private readonly pieces: Uint8Array[] = []
-  /** Everything behind the pieces. */
   private written = ""
   private replacedAny = false
 
@@ -112,22 +107,22 @@ export class XmlWriter {
 
   private element(name: string, escaped: string): this {
     const [begin, end] = tags.of(name)
-    this.add(begin + escaped + end)
+    this.written += begin + escaped + end
     return this
   }
 
   /** An element around others. `attributes` is written verbatim: `xsi:type="CanonicalUser"`. */
   group(name: string, content: (xml: this) => void, attributes = ""): this {
     const [begin, end] = tags.of(name)
-    this.add(attributes === "" ? begin : `<${name} ${attributes}>`)
+    this.written += attributes === "" ? begin : `<${name} ${attributes}>`
     content(this)
-    this.add(end)
+    this.written += end
     return this
   }
 
   /** Elements that were written before. */
   raw(elements: string): this {
-    this.add(elements)
+    this.written += elements
     return this
   }
 
@@ -139,24 +134,11 @@ export class XmlWriter {
   }
 
   empty(name: string): this {
-    this.add(`<${name}/>`)
+    this.written += `<${name}/>`
     return this
   }
 
-  private add(text: string): void {
-    this.written += text
-    if (this.written.length < PIECE_CHARACTERS) return
-    this.pieces.push(Buffer.from(this.written))
-    this.written = ""
-  }
-
-  /** The document so far, as UTF-8. */
-  bytes(): Uint8Array {
-    const rest = Buffer.from(this.written)
-    return this.pieces.length === 0 ? rest : Buffer.concat([...this.pieces, rest])
-  }
-
   toString(): string {
-    return this.pieces.length === 0 ? this.written : Buffer.from(this.bytes()).toString()
+    return this.written
   }
 }

@@ -146,7 +146,7 @@ function tagDocument(tags: readonly { readonly key: string; readonly value: stri
       for (const { key, value } of tags) set.group("Tag", tag => tag.text("Key", key).text("Value", value))
     }),
   )
-  return xml.bytes()
+  return new TextEncoder().encode(xml.toString())
 }
 
 /** Statuses of these say that the server failed; but the same request would fail again. */

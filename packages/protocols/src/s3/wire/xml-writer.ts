@@ -17,6 +17,6 @@ export function xmlDocument(
   content: (xml: XmlWriter) => void,
   { namespace = true, declaration = true }: XmlDocumentOptions = {},
 ): Uint8Array {
-  const xml = new XmlWriter().raw(declaration ? XML_DECLARATION : "")
-  return xml.group(root, content, namespace ? `xmlns="${S3_NAMESPACE}"` : "").bytes()
+  const xml = new XmlWriter().group(root, content, namespace ? `xmlns="${S3_NAMESPACE}"` : "")
+  return Buffer.from(`${declaration ? XML_DECLARATION : ""}${xml.toString()}`)
 }

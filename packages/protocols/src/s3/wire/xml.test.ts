@@ -349,13 +349,3 @@ test("a document that is read in pieces is the same, pauses now and then, and is
   await assert.rejects(parseXmlInPieces(document, { ...limits, elementsMax: 30_000 }, pause), isMalformed)
   await assert.rejects(parseXmlInPieces(document, { ...limits, bytesMax: 100 }, pause), isMalformed)
 })
-
-test("a document of several pieces reads as one: as text, as bytes, and after more has been added", () => {
-  const values = Array.from({ length: 3_000 }, (_, i) => `${i} é \u{1F680} ${"x".repeat(40)}`)
-  const xml = new XmlWriter()
-  for (const value of values) xml.text("V", value)
-  const expected = values.map(value => `<V>${value}</V>`).join("")
-  assert.equal(Buffer.from(xml.bytes()).toString(), expected)
-  assert.equal(xml.toString(), expected)
-  assert.equal(xml.raw("<end/>").toString(), `${expected}<end/>`)
-})
