@@ -28,8 +28,8 @@ function workOf({ jobs }: Awaited<ReturnType<typeof statusOf>>, { name: own }: T
 }
 
 /**
- * The nodes that have refused a visit, or failed to make it. The coordinator orders none from them for some seconds, in which
- * the others may do all the work.
+ * The nodes that have refused a visit, failed to make it, or could not be reached. The coordinator orders none from them for some
+ * seconds, in which the others may do all the work.
  */
 async function refusing(nodes: readonly TestNode[]): Promise<ReadonlySet<string>> {
   const names = new Set<string>()

@@ -171,12 +171,19 @@ test("a partition is visited by the node of its first slot, and its outcome arri
   assert.equal(world.workers.takingPart, 0)
 })
 
-test("a node that cannot be reached is passed over, and counts no more", async () => {
+test("a node that cannot be reached is passed over, which the metrics count, and counts no more", async () => {
   const world = await RepairWorld.start()
+  const passedOver = () =>
+    ["n2", "n3"].map(node =>
+      world.telemetry.metric("hayloft_repair_visits_total", { node, outcome: "peerUnreachable" }),
+    )
   world.trouble.set("n2", "connection refused")
   assert.equal(await world.by(1, [D2, D3]), 3)
+  assert.equal(await world.by(1, [D3, D2]), 3)
+  assert.deepEqual(passedOver(), [1, 0])
   world.trouble.set("n3", "connection refused")
   assert.equal(await world.by(2, [D2, D3]), 1)
+  assert.deepEqual(passedOver(), [2, 1])
   assert.equal(world.workers.count, 1)
 })
 

@@ -115,7 +115,7 @@ export class ClusterRepairWorkers implements RepairWorkers {
     this.places = new RepairPlaces(name)
     this.visited = metrics.counter(
       "hayloft_repair_visits_total",
-      "Partitions that were visited for this node, by node and outcome",
+      "Partitions that were visited for this node, or were to be, by node and outcome",
     )
   }
 
@@ -162,7 +162,13 @@ export class ClusterRepairWorkers implements RepairWorkers {
       const chosen = by === undefined ? undefined : this.seams.nodeOf(by)
       const candidates = chosen === undefined ? this.nodesOf(slots) : [chosen]
       const node = this.places.begin(candidates, isUsable, this.clock.monotonicMs())
-      if (node !== undefined) return node
+      if (node !== undefined) {
+        for (const first of candidates) {
+          if (first === node) break
+          if (first !== this.name && !usable.has(first)) this.visited.add({ node: first, outcome: "peerUnreachable" })
+        }
+        return node
+      }
       await new Promise<void>(resolve => this.waiting.push(resolve))
     }
   }
