@@ -5,6 +5,7 @@
  * request must repeat it as `confirm`; if it has `lockedBuckets`, the request must repeat those.
  */
 import type { z } from "zod"
+import { assert } from "@hayloft/base/assert.js"
 import { fail } from "@hayloft/base/failures.js"
 import { parseBucketName, parseDeviceId, parseNodeName } from "@hayloft/base/ids.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
@@ -551,8 +552,12 @@ function entryNumber(text = "0"): number {
   return Number(text)
 }
 
+/** The core does not know their names: its own type of the status is without them. */
 const FEATURE_FIELDS: Readonly<Record<never, never>> = Object.fromEntries(
-  FEATURE_STATUS.map(part => [part.name, part.schema]),
+  FEATURE_STATUS.map(({ name, schema: ofField }) => {
+    assert(!(name in schema.STATUS.shape), () => `the status has a field ${name} already`)
+    return [name, ofField]
+  }),
 )
 const STATUS = schema.STATUS.extend(FEATURE_FIELDS).meta({ id: "Status" })
 

@@ -163,13 +163,18 @@ export class ClusterRepairWorkers implements RepairWorkers {
       const candidates = chosen === undefined ? this.nodesOf(slots) : [chosen]
       const node = this.places.begin(candidates, isUsable, this.clock.monotonicMs())
       if (node !== undefined) {
-        for (const first of candidates) {
-          if (first === node) break
-          if (first !== this.name && !usable.has(first)) this.visited.add({ node: first, outcome: "peerUnreachable" })
-        }
+        this.countPassedOver(candidates, node, usable)
         return node
       }
       await new Promise<void>(resolve => this.waiting.push(resolve))
+    }
+  }
+
+  /** Counts the nodes that come before the one that makes a visit, and cannot be reached. */
+  private countPassedOver(candidates: readonly NodeName[], by: NodeName, usable: ReadonlyMap<NodeName, unknown>): void {
+    for (const node of candidates) {
+      if (node === by) return
+      if (node !== this.name && !usable.has(node)) this.visited.add({ node, outcome: "peerUnreachable" })
     }
   }
 
