@@ -1,9 +1,10 @@
 /**
  * Metadata: ordered rows, changed by commands and read by queries. Only an engine stores them.
  *
- * A command or a query is a name, plain arguments and a pure function over a view of the rows. The engine may call the
- * function several times, also with a copy of the arguments, until the rows that it reads are in
- * memory. Views and ranges are valid during one call; rows may be kept, and never change.
+ * A command or a query is a name, plain arguments and a pure function over a view of the rows; its result is plain data,
+ * too. The engine may call the function several times, also with a copy of the arguments, until the rows that it reads
+ * are in memory; or in another thread, which finds it by the name. Views and ranges are valid during one call; rows may be
+ * kept, and never change.
  *
  * Promises  A command is decided on the rows of one moment, and its writes are atomic. A result or a
  *           refusal is returned only once everything that the decision read is committed. A query reads the rows of one
@@ -17,6 +18,7 @@ import type { Soon } from "@hayloft/base/soon.js"
 import type { EntryWrite } from "../format/entry.js"
 import type { Counters } from "../format/records.js"
 import type { Usage } from "../format/usage.js"
+import { Kinds } from "./kinds.js"
 import { checkSize } from "./command-size.js"
 import { GuardedView } from "./guards.js"
 import type { Incarnations } from "./incarnations.js"
@@ -131,11 +133,17 @@ class CommandOfKind<Args extends Arguments, Result> implements Command<Result> {
   }
 }
 
+const COMMANDS = new Kinds<Command<unknown>>("command")
+
 /** Makes the function that makes commands of this kind. */
-export const command =
-  <Args extends Arguments, Result>(kind: CommandKind<Args, Result>) =>
-  (...args: Args): Command<Result> =>
-    new CommandOfKind(kind, args)
+export function command<Args extends Arguments, Result>(kind: CommandKind<Args, Result>) {
+  const make = (...args: Args): Command<Result> => new CommandOfKind(kind, args)
+  COMMANDS.add(kind.name, make)
+  return make
+}
+
+/** The command of this name, which another thread has sent. */
+export const commandOf = (name: string, args: Arguments): Command<unknown> => COMMANDS.make(name, args)
 
 export interface Query<Result> {
   readonly name: string
@@ -162,11 +170,20 @@ class QueryOf<Args extends Arguments, Result> implements Query<Result> {
   }
 }
 
+const QUERIES = new Kinds<Query<unknown>>("query")
+
 /** Makes the function that makes queries of this name. */
-export const query =
-  <Args extends Arguments, Result>(name: string, answer: (view: QueryView, ...args: Args) => Result) =>
-  (...args: Args): Query<Result> =>
-    new QueryOf(name, answer, args)
+export function query<Args extends Arguments, Result>(
+  name: string,
+  answer: (view: QueryView, ...args: Args) => Result,
+) {
+  const make = (...args: Args): Query<Result> => new QueryOf(name, answer, args)
+  QUERIES.add(name, make)
+  return make
+}
+
+/** The query of this name, which another thread has sent. */
+export const queryOf = (name: string, args: Arguments): Query<unknown> => QUERIES.make(name, args)
 
 const NOTHING_TOUCHED: Touches = []
 

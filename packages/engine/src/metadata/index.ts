@@ -1,8 +1,10 @@
 /** Metadata: the contract between services and the engines that keep rows. */
 export {
   command,
+  commandOf,
   deletionsOf,
   query,
+  queryOf,
   type Command,
   type CounterChange,
   type DecisionTime,

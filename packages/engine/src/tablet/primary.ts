@@ -23,7 +23,7 @@ import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import type { EntryWrite } from "../format/entry.js"
 import { CommittedView } from "./committed-view.js"
 import { ReplicaComparison } from "./comparison.js"
-import type { Command, Incarnations, Metadata, Query } from "../metadata/index.js"
+import { isOfGeneration, type Command, type Incarnations, type Metadata, type Query } from "../metadata/index.js"
 import type { ConfigurationStore, TabletRow } from "./contract.js"
 import { Learner } from "./learner.js"
 import { COMMANDS_WAITING_MAX, MAX_CONCURRENT_REPLICAS, PAYLOAD_READS_MAX, ROW_READS_MAX } from "./limits.js"
@@ -301,6 +301,7 @@ export class Primary implements Metadata {
     if (holders.length === 0) throw noHolder()
     for (const outcome of holders) if ("logged" in outcome) outcome.logged.apply()
     this.core.commit(batch)
+    if (batch.entries.some(isOfBucketsOrIdentities)) this.generation += 1
     for (const watcher of this.watchers) for (const { writes } of batch.entries) watcher(writes)
     if (this.learner && !this.joining) this.learner.send(encoded)
     else if (outcomes.every(outcome => "logged" in outcome)) this.memory.giveBack()
@@ -493,7 +494,8 @@ export class Primary implements Metadata {
     return undefined
   }
 
-  readonly generation = 0
+  /** It counts batches with changes of rows of buckets and identities. */
+  generation = 0
 
   async askEveryReplica<Result>(verifiedSinceMs: number, query: Query<Result>): Promise<readonly Result[] | undefined> {
     if (this.confirmed.length < this.configurations.replicasWanted()) return undefined
@@ -529,6 +531,9 @@ const stepsOf = (handles: readonly ReplicaHandle[], { touches }: Command<unknown
 const NO_PAYLOADS: Payloads = new Map()
 const spaceForWrites = (device: ReplicaDevice): Promise<void> | undefined => device.spaceForWrites()
 const spaceToGrow = (device: ReplicaDevice): Promise<void> | undefined => device.spaceToGrow?.()
+
+const isOfBucketsOrIdentities = ({ writes }: { readonly writes: readonly EntryWrite[] }): boolean =>
+  writes.some(({ family }) => isOfGeneration(family))
 
 const failureOf = (outcome: Outcome): Failure => ("failure" in outcome ? outcome.failure : fail("internal"))
 
