@@ -83,10 +83,8 @@ export class StoreClock implements BackgroundService {
       this.isUsed = true
     }
     const help = "How far the store's clock is behind the wall clock"
-    seams.telemetry.metrics.gauge("hayloft_store_clock_behind_seconds", help, () => {
-      const { behindMs } = this
-      return behindMs === undefined ? [] : [[{}, behindMs / 1000]]
-    })
+    const read = () => (this.behindMs === undefined ? [] : [[{}, this.behindMs / 1000] as const])
+    seams.telemetry.metrics.gauge("hayloft_store_clock_behind_seconds", help, read, "largest")
   }
 
   /** 0 until the clock is known. */

@@ -14,7 +14,7 @@ import { STEWARD_LEASE } from "@hayloft/node/cluster/steward.js"
 import type { StoreReport } from "@hayloft/node/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
-import type { Log, Metrics } from "@hayloft/base/seams/telemetry/contract.js"
+import { sharedMetrics, type Log, type Metrics } from "@hayloft/base/seams/telemetry/contract.js"
 import type { Guest } from "./port-router.js"
 import type { RunningStore } from "./run-store.js"
 
@@ -70,7 +70,7 @@ export class StoreCoordination {
     const waiting = "Requests that wait for locks or changes"
     metrics.gauge("hayloft_coord_requests_waiting", waiting, () => [[{}, this.coordination.waiting]])
     const sessions = "Sessions of clients that coordinate with others"
-    metrics.gauge("hayloft_coord_sessions", sessions, () => [[{}, this.ender.sessions]])
+    sharedMetrics(metrics).gauge("hayloft_coord_sessions", sessions, () => [[{}, this.ender.sessions]])
   }
 }
 

@@ -18,7 +18,7 @@ import {
 } from "@hayloft/protocols/http/index.js"
 import type { AccessLog, LiveRequests } from "@hayloft/admin/observe/index.js"
 import type { BackgroundService } from "@hayloft/base/life/index.js"
-import type { Metrics } from "@hayloft/base/seams/telemetry/contract.js"
+import { sharedMetrics, type Metrics } from "@hayloft/base/seams/telemetry/contract.js"
 import { RuntimeFiles } from "./runtime-file.js"
 import { endingAfter, type PortSignals } from "./shutdown.js"
 import { isLoopback, type SessionHost, type StoreSession } from "./store-session.js"
@@ -41,7 +41,7 @@ function registerExpiry(
   metrics: Metrics,
   expiries: () => readonly (readonly [file: string, expiresMs: number])[],
 ): void {
-  metrics.gauge(CERTIFICATE, "When a certificate in use expires, as Unix time", () =>
+  sharedMetrics(metrics).gauge(CERTIFICATE, "When a certificate in use expires, as Unix time", () =>
     expiries().map(([file, expiresMs]) => [{ file }, expiresMs / 1000]),
   )
 }

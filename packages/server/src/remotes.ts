@@ -20,7 +20,7 @@ import { bucketRemoteReader } from "@hayloft/protocols/s3/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
-import type { Log, Metrics } from "@hayloft/base/seams/telemetry/contract.js"
+import { sharedMetrics, type Log, type Metrics } from "@hayloft/base/seams/telemetry/contract.js"
 import type { RunningStore } from "./run-store.js"
 
 export type RemoteStoreConfigs = ReadonlyMap<string, RemoteStoreConfig>
@@ -119,43 +119,45 @@ export class RemotesOfStore {
     ])
     const evicted = "Bytes that the cache of remote buckets has evicted"
     metrics.total("hayloft_remote_evicted_bytes_total", evicted, () => [[{}, remotes.cache().evictedBytes]])
+    const shared = sharedMetrics(metrics)
     const cached = "Objects of remote buckets that are cached"
-    metrics.gauge("hayloft_remote_cache_bytes", cached, () => [[{}, remotes.cache().sizeBytes]])
+    shared.gauge("hayloft_remote_cache_bytes", cached, () => [[{}, remotes.cache().sizeBytes]])
     const limit = "Limit of the cache of remote buckets"
-    metrics.gauge("hayloft_remote_cache_limit_bytes", limit, () => [[{}, remotes.cache().sizeBytesMax]])
+    shared.gauge("hayloft_remote_cache_limit_bytes", limit, () => [[{}, remotes.cache().sizeBytesMax]])
     const pending = "Keys of remote buckets whose writes the remote does not have yet"
-    metrics.gauge("hayloft_remote_pending_keys", pending, () => [[{}, remotes.pendingWrites.count]])
+    shared.gauge("hayloft_remote_pending_keys", pending, () => [[{}, remotes.pendingWrites.count]])
     this.registerCopies(metrics)
   }
 
   private registerCopies(metrics: Metrics): void {
     const { copies } = this
+    const shared = sharedMetrics(metrics)
     const of = (value: (lag: BucketLag) => number) => () =>
       copies.lags().map(lag => [{ bucket: lag.bucket }, value(lag)] as const)
     const objects = "Changes of copied buckets that their targets lack, and parked objects"
-    metrics.gauge(
+    shared.gauge(
       "hayloft_copies_lag_objects",
       objects,
       of(lag => lag.objects),
     )
-    metrics.gauge(
+    shared.gauge(
       "hayloft_copies_lag_bytes",
       "Bytes of these changes and objects",
       of(lag => lag.bytes),
     )
     const seconds = "How long ago the oldest change was made that a target lacks"
-    metrics.gauge(
+    shared.gauge(
       "hayloft_copies_lag_seconds",
       seconds,
       of(lag => lag.seconds),
     )
     const filling = "1 while the objects that are in a copied bucket are sent, without the log"
-    metrics.gauge(
+    shared.gauge(
       "hayloft_copies_filling",
       filling,
       of(lag => (lag.isFilling ? 1 : 0)),
     )
-    metrics.gauge(
+    shared.gauge(
       "hayloft_copies_parked",
       "Objects of copied buckets that were not copied",
       of(lag => lag.parked),

@@ -64,9 +64,10 @@ export class ExternalKeys {
     this.opened = new OpenedKeys(seams.clock, keepMs)
     const { metrics } = seams.telemetry
     this.ended = metrics.counter("hayloft_kms_calls_total", "Calls of external key services, by outcome")
-    metrics.gauge("hayloft_kms_unreachable_seconds", "How long a key service has been unreachable", () =>
-      [...this.services.values()].map(({ calls }) => [{ service: calls.name }, calls.unreachableMs / 1000]),
-    )
+    const unreachable = "How long a key service has been unreachable"
+    const times = () =>
+      [...this.services.values()].map(({ calls }) => [{ service: calls.name }, calls.unreachableMs / 1000] as const)
+    metrics.gauge("hayloft_kms_unreachable_seconds", unreachable, times, "largest")
     if (vault !== undefined) this.add("vault", calls => this.vault(vault, calls))
     if (aws !== undefined) this.add("aws", calls => this.aws(aws, calls))
   }

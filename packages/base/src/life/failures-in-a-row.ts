@@ -43,9 +43,9 @@ export class FailuresInARow {
     private readonly job: string,
     private readonly telemetry: Pick<Telemetry, "log" | "metrics">,
   ) {
-    telemetry.metrics.gauge("hayloft_job_failing", "1 while a job's latest attempt failed", () => [
-      [{ job }, this.inARow > 0 ? 1 : 0],
-    ])
+    const isFailing = (): number => (this.inARow > 0 ? 1 : 0)
+    const help = "1 while a job's latest attempt failed"
+    telemetry.metrics.gauge("hayloft_job_failing", help, () => [[{ job }, isFailing()]], "largest")
   }
 
   get count(): number {

@@ -1,5 +1,5 @@
 /** The metrics of lifecycle: passes over buckets, and what its rules have removed or moved. */
-import type { Metrics } from "@hayloft/base/seams/telemetry/contract.js"
+import { sharedMetrics, type Metrics } from "@hayloft/base/seams/telemetry/contract.js"
 import type { LifecycleReport } from "./lifecycle-job.js"
 
 export function registerLifecycle(metrics: Metrics, report: () => LifecycleReport): void {
@@ -12,10 +12,11 @@ export function registerLifecycle(metrics: Metrics, report: () => LifecycleRepor
   total("removed_bytes", "Bytes of versions that lifecycle rules have removed", ({ bytes }) => bytes)
   total("moved", "Versions that lifecycle rules have moved to another storage class", ({ moved }) => moved)
   total("moved_bytes", "Bytes of versions moved to another storage class", ({ movedBytes }) => movedBytes)
-  metrics.gauge("hayloft_lifecycle_passes_unfinished", "Buckets that the pass of the day is not through with", () => [
+  const passes = sharedMetrics(metrics)
+  passes.gauge("hayloft_lifecycle_passes_unfinished", "Buckets that the pass of the day is not through with", () => [
     [{}, report().unfinished],
   ])
-  metrics.gauge("hayloft_lifecycle_last_pass_timestamp_seconds", "When the last pass of lifecycle ended", () => {
+  passes.gauge("hayloft_lifecycle_last_pass_timestamp_seconds", "When the last pass of lifecycle ended", () => {
     const { lastEndedMs } = report()
     return lastEndedMs === undefined ? [] : [[{}, lastEndedMs / 1000]]
   })

@@ -1,12 +1,13 @@
 /** Metrics of what queues hold: those with the most messages, and the rest as one. */
-import type { Metrics } from "@hayloft/base/seams/telemetry/contract.js"
+import { sharedMetrics, type Metrics } from "@hayloft/base/seams/telemetry/contract.js"
 import type { QueueSize } from "./queue-queries-core.js"
 import type { QueueSizes } from "./sizes.js"
 
 /** No account can have this id. */
 const OTHER_QUEUES = { account: "_other", queue: "_other" }
 
-export function registerQueues(metrics: Metrics, sizes: () => QueueSizes): void {
+export function registerQueues(to: Metrics, sizes: () => QueueSizes): void {
+  const metrics = sharedMetrics(to)
   const rows = (valueOf: (of: Pick<QueueSize, "messages" | "bytes">) => number) => () => {
     const { largest, others } = sizes()
     const named = largest.map(of => [{ account: of.account, queue: of.name }, valueOf(of)] as const)

@@ -1,11 +1,12 @@
 /** Metrics of quotas: a series for each, as the watch of this process has last seen it. */
-import type { Metrics } from "@hayloft/base/seams/telemetry/contract.js"
+import { sharedMetrics, type Metrics } from "@hayloft/base/seams/telemetry/contract.js"
 import type { QuotaReport } from "./quota-report-core.js"
 
 /** Series of quotas, those that are fullest first. */
 const QUOTAS_MAX = 200
 
-export function registerQuotas(metrics: Metrics, quotas: () => readonly QuotaReport[]): void {
+export function registerQuotas(to: Metrics, quotas: () => readonly QuotaReport[]): void {
+  const metrics = sharedMetrics(to)
   const shown = () =>
     quotas()
       .toSorted((a, b) => (b.percent ?? 0) - (a.percent ?? 0))

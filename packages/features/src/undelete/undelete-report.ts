@@ -1,5 +1,5 @@
 /** The report of what undelete keeps, in the status of a store and its metrics. */
-import type { Metrics } from "@hayloft/base/seams/telemetry/contract.js"
+import { sharedMetrics, type Metrics } from "@hayloft/base/seams/telemetry/contract.js"
 import type { KeptReport } from "./kept-queries-core.js"
 
 /** The objects of a bucket that undelete keeps. */
@@ -21,7 +21,8 @@ export const undeleteReportOf = ({ bucket, days, kept }: KeptReport): UndeleteRe
   ...kept,
 })
 
-export function registerUndelete(metrics: Metrics, reports: () => readonly UndeleteReport[]): void {
+export function registerUndelete(to: Metrics, reports: () => readonly UndeleteReport[]): void {
+  const metrics = sharedMetrics(to)
   const shown = () =>
     reports()
       .toSorted((a, b) => (b.bytes ?? 0) - (a.bytes ?? 0))

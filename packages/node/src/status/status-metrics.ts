@@ -4,14 +4,15 @@
  */
 import type { DeviceReport, ScrubReport, StoreReport, StoreStatus } from "./contract.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
-import type { Labels, Metrics } from "@hayloft/base/seams/telemetry/contract.js"
+import { sharedMetrics, type Labels, type Metrics } from "@hayloft/base/seams/telemetry/contract.js"
 
 type Rows = readonly (readonly [Labels, number])[]
 type ReadReport = () => StoreReport
 
 const rowOf = (value: number | undefined): Rows => (value === undefined ? [] : [[{}, value]])
 
-export function registerStatus(metrics: Metrics, clock: Clock, status: StoreStatus): void {
+export function registerStatus(to: Metrics, clock: Clock, status: StoreStatus): void {
+  const metrics = sharedMetrics(to)
   const report = oncePerScrape(() => status.report())
   registerHealth(metrics, report)
   registerSafety(metrics, report)
@@ -241,7 +242,8 @@ interface BucketSize {
 const OTHER_BUCKETS = "_other"
 
 /** Registers what buckets hold: bounded, with the rest as one. */
-export function registerBuckets(metrics: Metrics, sizes: () => readonly BucketSize[]): void {
+export function registerBuckets(to: Metrics, sizes: () => readonly BucketSize[]): void {
+  const metrics = sharedMetrics(to)
   const rows = (valueOf: (size: BucketSize) => number) => () =>
     sizes().map(size => [{ bucket: size.bucket ?? OTHER_BUCKETS }, valueOf(size)] as const)
   metrics.gauge(

@@ -35,16 +35,37 @@ export interface Histogram {
   observe(value: number, labels?: Labels): void
 }
 
+/**
+ * How the rows that several threads of one process have for the same labels become one: they add up, those of the first
+ * thread that has the row count alone (facts of the store, or of the process, which each of them would repeat), or the
+ * largest counts.
+ */
+export type Merge = "sum" | "first" | "largest"
+
+type Read = () => Iterable<readonly [Labels, number]>
+
 export interface Metrics {
   counter(name: string, help: string): Counter
   histogram(name: string, help: string, buckets: readonly number[]): Histogram
-  /** A sum since the start that its owner keeps; read when scraped. */
-  total(name: string, help: string, read: () => Iterable<readonly [Labels, number]>): void
-  /** Read when scraped. */
-  gauge(name: string, help: string, read: () => Iterable<readonly [Labels, number]>): void
-  /** Quantiles, each under its label `quantile`; read when scraped. */
-  summary(name: string, help: string, read: () => Iterable<readonly [Labels, number]>): void
+  /** A sum since the start that its owner keeps; read when scraped. Without `merge` those of several threads add up. */
+  total(name: string, help: string, read: Read, merge?: "sum" | "first"): void
+  /** Read when scraped. Without `merge` those of several threads add up. */
+  gauge(name: string, help: string, read: Read, merge?: Merge): void
+  /** Quantiles, each under its label `quantile`; read when scraped. The largest of several threads counts. */
+  summary(name: string, help: string, read: Read): void
 }
+
+/**
+ * The same metrics for what is known of a whole store, or process: each thread that registers it would show the same
+ * gauges and totals, so that those of the first one count alone.
+ */
+export const sharedMetrics = (metrics: Metrics): Metrics => ({
+  counter: (name, help) => metrics.counter(name, help),
+  histogram: (name, help, buckets) => metrics.histogram(name, help, buckets),
+  total: (name, help, read) => metrics.total(name, help, read, "first"),
+  gauge: (name, help, read) => metrics.gauge(name, help, read, "first"),
+  summary: (name, help, read) => metrics.summary(name, help, read),
+})
 
 export interface Telemetry {
   readonly log: Log

@@ -1,5 +1,5 @@
 /**
- * Metrics in memory, and their rendering as Prometheus text (exposition format 0.0.4).
+ * Metrics in memory. `metrics-text-core.ts` renders them.
  *
  * Two requests for one name return the same instrument, so that each device may request its own; a gauge
  * requested twice shows the rows of both.
@@ -8,15 +8,12 @@
  *           so that no caller's input can grow the memory or the scrape without bound.
  */
 import { assert } from "../../assert.js"
-import type { Counter, Histogram, Labels, Metrics, Series } from "./contract.js"
+import type { Counter, Histogram, Labels, Merge, Metrics, Series } from "./contract.js"
+import { escapeLabel, OTHER, renderMetrics, SERIES_MAX } from "./metrics-text-core.js"
+import type { InstrumentSnapshot, MetricsSnapshot } from "./metrics-text-core.js"
 
-export const SERIES_MAX = 1_000
-const OTHER = "other"
 const METRIC_NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/
 const LABEL_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/
-
-const escapeHelp = (text: string): string => text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n")
-const escapeLabel = (text: string): string => escapeHelp(text).replaceAll('"', '\\"')
 
 /** `a="1",b="2"`: the labels in one order, which is also the key of their series. */
 function seriesKeyOf(labels: Labels): string {
@@ -27,16 +24,6 @@ function seriesKeyOf(labels: Labels): string {
     .map(name => `${name}="${escapeLabel(labels[name] ?? "")}"`)
     .join(",")
 }
-
-function numberText(value: number): string {
-  if (Number.isFinite(value)) return String(value)
-  return Number.isNaN(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf"
-}
-
-const sample = (name: string, key: string, value: number): string =>
-  `${name}${key === "" ? "" : `{${key}}`} ${numberText(value)}\n`
-
-const withLabel = (key: string, label: string): string => (key === "" ? label : `${key},${label}`)
 
 /** One value per label combination, up to a bound. */
 class Values<Value> {
@@ -83,11 +70,23 @@ class Values<Value> {
   }
 }
 
+type Snapshot = Omit<InstrumentSnapshot, "name" | "help">
+
 interface Instrument {
-  readonly type: "counter" | "gauge" | "histogram" | "summary"
-  render(name: string): string
+  snapshot(): Snapshot
   /** A counter's sum, a gauge's reading, or the number of a histogram's observations. */
   value(labels: Labels): number | undefined
+}
+
+function snapshotOf<Value>(
+  type: Snapshot["type"],
+  merge: Merge,
+  series: Iterable<readonly [string, Value]>,
+  valueOf: (value: Value) => number,
+): Snapshot {
+  const all = Array.from(series)
+  const values = Float64Array.from(all, ([, value]) => valueOf(value))
+  return { type, merge, keys: all.map(([key]) => key), values }
 }
 
 class Sum implements Series {
@@ -100,7 +99,6 @@ class Sum implements Series {
 }
 
 class CounterInstrument implements Instrument, Counter {
-  readonly type = "counter"
   readonly #series = new Values(() => new Sum())
 
   add(labels: Labels = {}, by = 1): void {
@@ -115,13 +113,12 @@ class CounterInstrument implements Instrument, Counter {
     return this.#series.get(labels)?.sum
   }
 
-  render(name: string): string {
-    return Array.from(this.#series.entries(), ([key, { sum }]) => sample(name, key, sum)).join("")
+  snapshot(): Snapshot {
+    return snapshotOf("counter", "sum", this.#series.entries(), ({ sum }) => sum)
   }
 }
 
 class HistogramInstrument implements Instrument, Histogram {
-  readonly type = "histogram"
   readonly #series: Values<{ counts: number[]; sum: number; count: number }>
 
   constructor(private readonly bounds: readonly number[]) {
@@ -145,18 +142,16 @@ class HistogramInstrument implements Instrument, Histogram {
     return this.#series.get(labels)?.count
   }
 
-  render(name: string): string {
-    let text = ""
-    for (const [key, { counts, sum, count }] of this.#series.entries()) {
-      let below = 0
-      this.bounds.forEach((bound, i) => {
-        below += counts[i] ?? 0
-        text += sample(`${name}_bucket`, withLabel(key, `le="${numberText(bound)}"`), below)
-      })
-      text += sample(`${name}_bucket`, withLabel(key, 'le="+Inf"'), count)
-      text += sample(`${name}_sum`, key, sum) + sample(`${name}_count`, key, count)
+  snapshot(): Snapshot {
+    const series = Array.from(this.#series.entries())
+    const values = series.flatMap(([, { counts, sum, count }]) => counts.concat(sum, count))
+    return {
+      type: "histogram",
+      merge: "sum",
+      bounds: this.bounds,
+      keys: series.map(([key]) => key),
+      values: Float64Array.from(values),
     }
-    return text
   }
 }
 
@@ -164,8 +159,10 @@ type Read = () => Iterable<readonly [Labels, number]>
 
 /** Rows of others, read when scraped. */
 abstract class ReadInstrument implements Instrument {
-  abstract readonly type: "gauge" | "counter" | "summary"
+  protected abstract readonly type: "gauge" | "counter" | "summary"
   readonly #reads: Read[] = []
+
+  constructor(private readonly merge: Merge) {}
 
   join(read: Read): void {
     this.#reads.push(read)
@@ -175,8 +172,8 @@ abstract class ReadInstrument implements Instrument {
     return this.#rows().get(seriesKeyOf(labels))
   }
 
-  render(name: string): string {
-    return Array.from(this.#rows(), ([key, value]) => sample(name, key, value)).join("")
+  snapshot(): Snapshot {
+    return snapshotOf(this.type, this.merge, this.#rows(), value => value)
   }
 
   /** The latest reader of a row wins, and rows past the bound are left out, since a sum of gauges is meaningless. */
@@ -192,15 +189,15 @@ abstract class ReadInstrument implements Instrument {
 }
 
 class GaugeInstrument extends ReadInstrument {
-  readonly type = "gauge"
+  protected readonly type = "gauge"
 }
 
 class SummaryInstrument extends ReadInstrument {
-  readonly type = "summary"
+  protected readonly type = "summary"
 }
 
 class TotalInstrument extends ReadInstrument {
-  readonly type = "counter"
+  protected readonly type = "counter"
 }
 
 export class MetricsInMemory implements Metrics {
@@ -214,16 +211,16 @@ export class MetricsInMemory implements Metrics {
     return this.#instrument(name, help, HistogramInstrument, () => new HistogramInstrument(buckets))
   }
 
-  total(name: string, help: string, read: Read): void {
-    this.#instrument(name, help, TotalInstrument, () => new TotalInstrument()).join(read)
+  total(name: string, help: string, read: Read, merge: Merge = "sum"): void {
+    this.#instrument(name, help, TotalInstrument, () => new TotalInstrument(merge)).join(read)
   }
 
-  gauge(name: string, help: string, read: Read): void {
-    this.#instrument(name, help, GaugeInstrument, () => new GaugeInstrument()).join(read)
+  gauge(name: string, help: string, read: Read, merge: Merge = "sum"): void {
+    this.#instrument(name, help, GaugeInstrument, () => new GaugeInstrument(merge)).join(read)
   }
 
   summary(name: string, help: string, read: Read): void {
-    this.#instrument(name, help, SummaryInstrument, () => new SummaryInstrument()).join(read)
+    this.#instrument(name, help, SummaryInstrument, () => new SummaryInstrument("largest")).join(read)
   }
 
   /** The present value of a metric; undefined if it has none under these labels. */
@@ -231,15 +228,14 @@ export class MetricsInMemory implements Metrics {
     return this.#instruments.get(name)?.instrument.value(labels)
   }
 
+  /** Everything as plain data, for another thread. */
+  snapshot(): MetricsSnapshot {
+    return Array.from(this.#instruments, ([name, { help, instrument }]) => ({ name, help, ...instrument.snapshot() }))
+  }
+
   /** Everything as Prometheus text, by name. */
   render(): string {
-    return [...this.#instruments]
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, { help, instrument }]) => {
-        const head = `# HELP ${name} ${escapeHelp(help)}\n# TYPE ${name} ${instrument.type}\n`
-        return head + instrument.render(name)
-      })
-      .join("")
+    return renderMetrics([this.snapshot()])
   }
 
   #instrument<Kind extends Instrument>(

@@ -4,11 +4,12 @@
  * rows.
  */
 import { readdirSync, readFileSync } from "node:fs"
-import type { Metrics } from "./contract.js"
+import { sharedMetrics, type Metrics } from "./contract.js"
 
 const MICROSECONDS = 1e6
 
-export function registerProcess(metrics: Metrics, version: string): void {
+export function registerProcess(to: Metrics, version: string): void {
+  const metrics = sharedMetrics(to)
   const startedSeconds = Date.now() / 1000 - process.uptime()
   metrics.gauge("hayloft_build_info", "1, with the versions of Hayloft and of Node", () => [
     [{ version, node_version: process.versions.node }, 1],
