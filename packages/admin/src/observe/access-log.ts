@@ -1,7 +1,8 @@
 /**
  * Access log: a line for each request that is done, in a file or on standard error.
  *
- * Promises  A request never waits for its line. Lines are in the order of the ends of requests. A sink that fails gets the
+ * Promises  A request never waits for its line. Lines are in the order of the ends of requests, those of other threads in
+ *           the order in which their batches arrive. A sink that fails gets the
  *           same lines again; those that arrive while the queue is full are dropped, counted and warned of. The last lines
  *           are written when the service ends.
  * Refuses   To sync: lines of the last `gatherMs` may be lost if the process is killed, and more by a power cut.
@@ -13,6 +14,7 @@ import type { BackgroundService } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Counter, Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
 import { accessLineOf, type AccessLogFormat } from "./access-log-core.js"
+import type { RequestBatch } from "./request-batch.js"
 
 export const ACCESS_LOG_LIMITS = {
   queuedCharactersMax: 8 * MIB,
@@ -60,12 +62,22 @@ export class AccessLog implements RequestWatch, BackgroundService {
   finished(server: string, request: FinishedRequest): void {
     const { format, node } = this.settings
     const line = accessLineOf(format, { server, node: node(), atMs: this.clock.wallMs(), request })
-    if (line === undefined) return
-    if (this.characters + line.length > ACCESS_LOG_LIMITS.queuedCharactersMax) {
-      this.dropped += 1
-      this.count.dropped.add()
-      return
-    }
+    if (line !== undefined) this.add(line)
+  }
+
+  /** Lines of requests that another thread has finished. */
+  replay({ lines, linesDropped }: Pick<RequestBatch, "lines" | "linesDropped">): void {
+    for (const line of lines) this.add(line)
+    if (linesDropped > 0) this.drop(linesDropped)
+  }
+
+  private drop(lines: number): void {
+    this.dropped += lines
+    this.count.dropped.add(undefined, lines)
+  }
+
+  private add(line: string): void {
+    if (this.characters + line.length > ACCESS_LOG_LIMITS.queuedCharactersMax) return this.drop(1)
     this.lines.push(line)
     this.characters += line.length
     if (this.lines.length === 1) this.wake()

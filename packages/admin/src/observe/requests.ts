@@ -1,6 +1,6 @@
 /**
  * Live requests: passes each finished request of this node to those who watch, here or on other nodes, and counts those of
- * clients as traffic.
+ * clients as traffic. Those of other threads of this process arrive in batches.
  *
  * Promises  While nobody watches, a request is only counted, which allocates nothing. A watcher never delays a
  *           request, and learns of every request that its filter lets through, in the order of their ends. For a trace on
@@ -12,6 +12,8 @@ import type { LiveRequest, RequestFilter, TracedRequests, TraceQuestion } from "
 import type { FinishedRequest, RequestWatch } from "@hayloft/protocols/http/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { liveRequestOf, passes } from "./live-request-core.js"
+import type { RequestBatch } from "./request-batch.js"
+import { isTraffic } from "./traffic-core.js"
 import type { Traffic } from "./traffic.js"
 
 export const TRACE_LIMITS = {
@@ -25,9 +27,6 @@ export const TRACE_LIMITS = {
   charactersMax: 128 * 1024,
 } as const
 
-/** The port whose requests are not traffic of clients, but for those of signed protocols. */
-const ADMIN = "admin"
-
 interface Watcher {
   readonly filter: RequestFilter
   readonly push: (request: LiveRequest) => void
@@ -40,15 +39,27 @@ export class LiveRequests implements RequestWatch {
 
   constructor(
     private readonly clock: Pick<Clock, "wallMs" | "monotonicMs">,
-    private readonly traffic: Pick<Traffic, "count">,
+    private readonly traffic: Pick<Traffic, "count" | "add">,
+    /** Told when the first watcher comes, and when the last one has gone. */
+    private readonly onWatched: (isWatched: boolean) => void = () => undefined,
   ) {}
 
+  /** Somebody watches: requests of other threads are shown to no one else. */
+  get isWatched(): boolean {
+    return this.watchers.size > 0
+  }
+
   finished(server: string, request: FinishedRequest): void {
-    // A request of the admin API has no subject.
-    if (server !== ADMIN || request.subject !== undefined) this.traffic.count(request)
-    if (this.watchers.size === 0) return
-    const shown = liveRequestOf(server, this.clock.wallMs(), request)
-    for (const { filter, push } of this.watchers) if (passes(filter, shown)) push(shown)
+    if (isTraffic(server, request)) this.traffic.count(request)
+    if (!this.isWatched) return
+    this.show(liveRequestOf(server, this.clock.wallMs(), request))
+    if (this.traces.size > 0) this.endIdle()
+  }
+
+  /** Requests that another thread has finished. */
+  replay({ counted, shown }: Pick<RequestBatch, "counted" | "shown">): void {
+    for (const request of counted) this.traffic.add(...request)
+    for (const request of shown) this.show(request)
     if (this.traces.size > 0) this.endIdle()
   }
 
@@ -56,7 +67,14 @@ export class LiveRequests implements RequestWatch {
   watch(filter: RequestFilter, push: (request: LiveRequest) => void): () => void {
     const watcher = { filter, push }
     this.watchers.add(watcher)
-    return () => void this.watchers.delete(watcher)
+    if (this.watchers.size === 1) this.onWatched(true)
+    return () => {
+      if (this.watchers.delete(watcher) && !this.isWatched) this.onWatched(false)
+    }
+  }
+
+  private show(request: LiveRequest): void {
+    for (const { filter, push } of this.watchers) if (passes(filter, request)) push(request)
   }
 
   /** Answers a trace of another node. Throws `tooManyInFlight`. */

@@ -5,6 +5,48 @@
  * Limits    The memory of a series is fixed: about 150 bytes for each slot of its rings.
  */
 import { TRAFFIC_BINS, type TrafficCounts } from "@hayloft/engine/format/live-report.js"
+import type { FinishedRequest } from "@hayloft/protocols/http/index.js"
+
+/** A finished request, as far as it is counted. */
+export type Counted = Pick<FinishedRequest, "status" | "subject" | "receivedBytes" | "sentBytes" | "polledMs"> & {
+  readonly timing: Pick<FinishedRequest["timing"], "totalMs">
+}
+
+/**
+ * The same as plain data. Its status is 0 if it got no response, its duration has no time of polls, and its bucket and
+ * account are those that may be named.
+ */
+export type CountedRequest = readonly [
+  status: number,
+  receivedBytes: number,
+  sentBytes: number,
+  durationMs: number,
+  bucket: string | undefined,
+  account: string | undefined,
+]
+
+export const countedOf = ({
+  status = 0,
+  receivedBytes,
+  sentBytes,
+  polledMs,
+  timing,
+  subject,
+}: Counted): CountedRequest => [
+  status,
+  receivedBytes,
+  sentBytes,
+  timing.totalMs - polledMs,
+  subject?.admittedTo,
+  subject?.accountId,
+]
+
+/** The port whose requests are not traffic of clients, but for those of signed protocols. */
+const ADMIN = "admin"
+
+/** A request of the admin API has no subject. */
+export const isTraffic = (server: string, { subject }: Pick<FinishedRequest, "subject">): boolean =>
+  server !== ADMIN || subject !== undefined
 
 /** The figures that were counted in a window, as they are shown. */
 export interface TrafficFigures {

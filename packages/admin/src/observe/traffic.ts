@@ -5,9 +5,8 @@
  * Limits    `TRAFFIC_LIMITS`: names beyond are counted together; one that was idle for an hour makes room.
  */
 import type { NamedCounts, NodeTraffic, TrafficWindow } from "@hayloft/engine/format/live-report.js"
-import type { FinishedRequest } from "@hayloft/protocols/http/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
-import { binOf, Ring, type RingShape } from "./traffic-core.js"
+import { binOf, Ring, type Counted, type CountedRequest, type RingShape } from "./traffic-core.js"
 
 const SECOND_MS = 1_000
 const MINUTE_MS = 60 * SECOND_MS
@@ -32,18 +31,12 @@ const HISTORY: RingShape = { slots: 60, slotMs: MINUTE_MS }
 const OTHERS = "(other)"
 const ANONYMOUS = "(anonymous)"
 
-/** A request, as far as it is counted. */
-type Counted = Pick<FinishedRequest, "status" | "subject" | "receivedBytes" | "sentBytes"> & {
-  readonly polledMs: number
-  readonly timing: Pick<FinishedRequest["timing"], "totalMs">
-}
-
 class Series {
   readonly minute = new Ring(WINDOWS.minute)
   readonly hour = new Ring(WINDOWS.hour)
   lastMs = 0
 
-  add(nowMs: number, bin: number, { status = 0, receivedBytes, sentBytes }: Counted): void {
+  add(nowMs: number, status: number, bin: number, receivedBytes: number, sentBytes: number): void {
     this.lastMs = nowMs
     this.minute.add(nowMs, status, bin, receivedBytes, sentBytes)
     this.hour.add(nowMs, status, bin, receivedBytes, sentBytes)
@@ -93,16 +86,20 @@ export class Traffic {
   }
 
   /** Allocates nothing. */
-  count(request: Counted): void {
+  count({ status = 0, receivedBytes, sentBytes, polledMs, timing, subject }: Counted): void {
+    const durationMs = timing.totalMs - polledMs
+    this.add(status, receivedBytes, sentBytes, durationMs, subject?.admittedTo, subject?.accountId)
+  }
+
+  /** Counts a request as plain data: now, wherever and whenever it was done. */
+  add(...[status, receivedBytes, sentBytes, durationMs, bucket, accountId]: CountedRequest): void {
     const nowMs = this.clock.monotonicMs()
-    const { subject, status = 0, receivedBytes, sentBytes } = request
-    const bucket = subject?.admittedTo
-    const account = subject?.accountId ?? (bucket === undefined ? undefined : ANONYMOUS)
-    const bin = binOf(request.timing.totalMs - request.polledMs)
-    this.total.add(nowMs, bin, request)
+    const account = accountId ?? (bucket === undefined ? undefined : ANONYMOUS)
+    const bin = binOf(durationMs)
+    this.total.add(nowMs, status, bin, receivedBytes, sentBytes)
     this.history.add(nowMs, status, bin, receivedBytes, sentBytes)
-    if (bucket !== undefined) this.buckets.of(bucket, nowMs).add(nowMs, bin, request)
-    if (account !== undefined) this.accounts.of(account, nowMs).add(nowMs, bin, request)
+    if (bucket !== undefined) this.buckets.of(bucket, nowMs).add(nowMs, status, bin, receivedBytes, sentBytes)
+    if (account !== undefined) this.accounts.of(account, nowMs).add(nowMs, status, bin, receivedBytes, sentBytes)
   }
 
   counts(window: TrafficWindow): NodeTraffic {
