@@ -2,14 +2,28 @@
  * Process incarnations: each start of a process has its own number, which is part of the upload ids that it
  * generates. Only this module decides whether such a process is over; no other code compares the numbers.
  */
-import type { Incarnation } from "@hayloft/base/ids.js"
+import { fail } from "@hayloft/base/failures.js"
+import { parseIncarnation, type Incarnation } from "@hayloft/base/ids.js"
 import type { HaltNote } from "../format/halt-note.js"
 
 export interface Incarnations {
   /** This process. */
   readonly own: Incarnation
-  /** The lowest that may be running: this process, or one that began earlier and is not known to be over. */
+  /**
+   * The lowest that is not over: each one below it neither writes nor commits any more. It is this process, or one with a
+   * lower number that is not known to be over: it began earlier, or is a thread of this process, which may also begin later.
+   */
   readonly oldestLive: Incarnation
+  /**
+   * The one of those that are live that began first: all others learn from it what a store has that runs already. Undefined:
+   * `oldestLive`, because a later one has a higher number.
+   */
+  readonly firstLive?: Incarnation
+  /**
+   * Incarnations with numbers near this one may be live at the same time and have begun in any order: see `isOrdered` of
+   * upload ids. Undefined: no; or the store is in a database, in which no order is known.
+   */
+  readonly hasNeighbours?: boolean
   /**
    * True once the process can neither write nor commit any more. Never true for this process or an unknown
    * one: its uploads stay locked.
@@ -51,4 +65,67 @@ export const soleProcess = (own: Incarnation): Incarnations => ({
   own,
   oldestLive: own,
   isOver: incarnation => incarnation < own,
+})
+
+/** The incarnations of a process with several threads at one moment: plain data, which it sends to its threads. */
+export interface ThreadIncarnations {
+  /** The lowest number that this start has reserved. */
+  readonly first: Incarnation
+  /** The number of the next front; `own`: all reserved numbers are used. */
+  readonly next: Incarnation
+  /** The engine thread: the highest, which devices record as that of the process. */
+  readonly own: Incarnation
+  /** Fronts that have begun and not ended. */
+  readonly live: readonly Incarnation[]
+  /** How many fronts have ended. */
+  readonly ended: number
+}
+
+/** A process without fronts yet, which has reserved so many numbers below its own. Throws `invalidArgument`. */
+export function reservedThreads(own: Incarnation, reserved: number): ThreadIncarnations {
+  const first = parseIncarnation(own - reserved)
+  return { first, next: first, own, live: [], ended: 0 }
+}
+
+/** Begins a front. Throws `limitExceeded` if this start has used up its reserved numbers. */
+export function withFront(before: ThreadIncarnations): {
+  readonly front: Incarnation
+  readonly after: ThreadIncarnations
+} {
+  const { first, next: front, own, live } = before
+  if (front >= own) {
+    const message = `front threads have ended too often: this start has reserved ${own - first} numbers for them; restart the process`
+    throw fail("limitExceeded", { message, limit: own - first })
+  }
+  return { front, after: { ...before, next: parseIncarnation(front + 1), live: [...live, front] } }
+}
+
+/** Ends a front: from now on nothing of it is written or committed. Nothing changes if it is not live. */
+export function withoutFront(before: ThreadIncarnations, front: Incarnation): ThreadIncarnations {
+  const live = before.live.filter(each => each !== front)
+  return live.length === before.live.length ? before : { ...before, live, ended: before.ended + 1 }
+}
+
+/** The incarnations as the thread `who` of a process sees them; `snapshot` returns what it knows now. */
+export const incarnationsOf = (snapshot: () => ThreadIncarnations, who: Incarnation): Incarnations => ({
+  own: who,
+  get oldestLive() {
+    const { live, next } = snapshot()
+    // Fronts that have not begun yet have lower numbers than the engine thread.
+    return [...live, next].reduce((least, each) => (each < least ? each : least), who)
+  },
+  get firstLive() {
+    return snapshot().own
+  },
+  get hasNeighbours() {
+    const { first, own } = snapshot()
+    return first < own
+  },
+  isOver(incarnation) {
+    const { first, next, live } = snapshot()
+    return incarnation < first || (incarnation < next && incarnation !== who && !live.includes(incarnation))
+  },
+  get ended() {
+    return snapshot().ended
+  },
 })

@@ -18,11 +18,16 @@ export { whyElsewhere } from "./elsewhere-core.js"
 export { plainCopy } from "./plain-copy.js"
 export {
   incarnationAt,
+  incarnationsOf,
   POSITIONS_OF_INCARNATION,
+  reservedThreads,
   soleProcess,
+  withFront,
+  withoutFront,
   type Halt,
   type Incarnations,
   type LiveIncarnations,
+  type ThreadIncarnations,
 } from "./incarnations.js"
 export type { CommandView, DecisionView, MetadataRow, QueryView, RowView } from "./views.js"
 export { isOfGeneration } from "./guards.js"

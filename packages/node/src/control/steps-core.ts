@@ -24,6 +24,7 @@ import { fail } from "@hayloft/base/failures.js"
 import { parseIncarnation, type DeviceId, type Incarnation } from "@hayloft/base/ids.js"
 import { votingIds } from "@hayloft/engine/device/index.js"
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import { FRONT_INCARNATIONS } from "@hayloft/engine/format/upload-id.js"
 
 /**
  * Size of the generation range of one process incarnation. Its range is above those of all earlier incarnations, so
@@ -34,9 +35,9 @@ export const GENERATIONS_PER_INCARNATION = 2 ** 20
 
 /**
  * An incarnation in which the operator gives up devices is this far above all that were seen: above what those devices
- * may have recorded without the others.
+ * may have recorded without the others, in 64 starts with front threads or 16384 starts without.
  */
-export const FORGET_LIVES = 1024
+export const FORGET_LIVES = 64 * (1 + FRONT_INCARNATIONS)
 
 /** The incarnation last begun on a device, and the generation of its record. */
 interface SeenDevice {
@@ -44,10 +45,14 @@ interface SeenDevice {
   readonly generation: number
 }
 
-/** An incarnation above every one recorded on these devices. */
-export const nextIncarnation = (seen: readonly SeenDevice[]): Incarnation =>
+/**
+ * An incarnation above every one recorded on these devices, and above so many `reserved` ones, which no other start uses:
+ * threads of this process take them (see `FRONT_INCARNATIONS`). Throws `invalidArgument` once all are used up.
+ */
+export const nextIncarnation = (seen: readonly SeenDevice[], reserved = 0): Incarnation =>
   parseIncarnation(
     1 +
+      reserved +
       Math.max(0, ...seen.flatMap(({ incarnation, generation }) => [incarnation, incarnationOfGeneration(generation)])),
   )
 
