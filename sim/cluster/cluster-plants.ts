@@ -56,7 +56,7 @@ export const CLUSTER_PLANTS: readonly Plant[] = [
       },
       {
         file: "packages/objects/src/store-clock.ts",
-        find: "if (!isQuiet || oldestLive < own) return",
+        find: "if (!isQuiet || firstLive !== own) return",
         put: "void isQuiet",
       },
       {

@@ -3,7 +3,14 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "@hayloft/base/failures.js"
 import { parseIncarnation } from "@hayloft/base/ids.js"
-import type { Incarnations, Metadata } from "@hayloft/engine/metadata/index.js"
+import {
+  incarnationsOf,
+  reservedThreads,
+  withFront,
+  withoutFront,
+  type Incarnations,
+  type Metadata,
+} from "@hayloft/engine/metadata/index.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
@@ -50,9 +57,20 @@ class Store {
   readonly time = new SimClock()
   readonly rows = new MemoryMetadata()
   readonly live = new Set<number>()
-  private begun = 0
+  protected begun = 0
 
   constructor(readonly isShared: boolean) {}
+
+  seenBy(own: Incarnations["own"]): Incarnations {
+    const { live } = this
+    return {
+      own,
+      get oldestLive() {
+        return parseIncarnation(Math.min(own, ...live))
+      },
+      isOver: incarnation => !live.has(incarnation),
+    }
+  }
 
   get nowMs(): number {
     return this.time.wallMs()
@@ -78,6 +96,32 @@ class Store {
   }
 }
 
+/** One process whose engine thread begins first, under the number 9; then fronts begin under lower ones. */
+class StoreWithFronts extends Store {
+  private threads = reservedThreads(parseIncarnation(9), 8)
+
+  constructor() {
+    super(true)
+    this.begun = 8
+  }
+
+  override seenBy(own: Incarnations["own"]): Incarnations {
+    return incarnationsOf(() => this.threads, own)
+  }
+
+  startFront(wallOffsetMs = 0): Promise<Process> {
+    const { front, after } = withFront(this.threads)
+    this.threads = after
+    this.begun = front - 1
+    return this.start(wallOffsetMs)
+  }
+
+  async endFront(front: Process): Promise<void> {
+    await front.kill()
+    this.threads = withoutFront(this.threads, front.own)
+  }
+}
+
 class Process {
   readonly telemetry = new SimTelemetry()
   readonly clock: StoreClock
@@ -88,7 +132,7 @@ class Process {
 
   constructor(
     private readonly store: Store,
-    private readonly own: Incarnations["own"],
+    readonly own: Incarnations["own"],
     readonly machine: WrongClock,
     before: StoreTime | undefined,
   ) {
@@ -97,14 +141,7 @@ class Process {
   }
 
   private get incarnations(): Incarnations {
-    const { own, store } = this
-    return {
-      own,
-      get oldestLive() {
-        return parseIncarnation(Math.min(own, ...store.live))
-      },
-      isOver: incarnation => !store.live.has(incarnation),
-    }
+    return this.store.seenBy(this.own)
   }
 
   private access(): Pick<Metadata, "ask" | "run"> {
@@ -251,6 +288,28 @@ test("an idle process that owns the metadata alone writes nothing, and stores it
   assert.equal(store.rows.position, position)
   await process.stop()
   assert.equal(store.storedMs, store.nowMs)
+})
+
+test("the engine thread of a process with fronts sets the clock at once", async () => {
+  const store = new StoreWithFronts()
+  const engine = await store.start()
+  assert.equal(engine.aheadMs, 0)
+  await engine.stop()
+})
+
+test("a front never follows its wall clock, also if it begins when no other front is live", async () => {
+  const store = new StoreWithFronts()
+  const engine = await store.start()
+  const first = await store.startFront(40 * DAY_MS)
+  await store.pass(advanceEveryMs)
+  assert.ok(first.aheadMs <= 0)
+  await store.endFront(first)
+  await store.pass(HOUR_MS)
+  const second = await store.startFront(40 * DAY_MS)
+  await store.pass(HOUR_MS)
+  assert.ok(second.aheadMs <= 0 && second.aheadMs >= -advanceEveryMs - readEveryMs)
+  assert.equal(engine.aheadMs, 0)
+  for (const process of [second, engine]) await process.stop()
 })
 
 test("a process that starts beside others takes over their time, whatever its wall clock says", async () => {

@@ -2,7 +2,8 @@
  * The store's clock: the time by which locks end. Its row is advanced by every process of the store.
  *
  * A process that starts while others run takes over their time. It follows its own wall clock only if no other process
- * runs: then nothing else tells how long the store was stopped. From then on time passes by monotonic clocks alone.
+ * runs: then nothing else tells how long the store was stopped. From then on time passes by monotonic clocks alone. Of a
+ * process with front threads only the engine thread sets the clock, and its fronts take it over.
  *
  * Promises  The clock never goes backwards in a process, and its row never does. While processes of the store run, it is
  *           never faster than their monotonic clocks, whatever the wall clocks do. It may lag: then locks last longer.
@@ -145,11 +146,11 @@ export class StoreClock implements BackgroundService {
     const { clock, metadata } = this.seams
     const storedMs = await metadata.ask(readStoreClock())
     this.learn(storedMs)
-    const { oldestLive, own } = metadata.incarnations
-    const watch = this.watchFrom(storedMs, oldestLive === own)
+    const { own, oldestLive, firstLive = oldestLive } = metadata.incarnations
+    const watch = this.watchFrom(storedMs, firstLive === own)
     if (storedMs > watch.seenMs) return this.setDone()
     const isQuiet = watch.wasAlone || clock.monotonicMs() - watch.sinceMs >= STORE_CLOCK_LIMITS.watchMs
-    if (!isQuiet || oldestLive < own) return
+    if (!isQuiet || firstLive !== own) return
     const fromMs = Math.max(1, this.shownMs, Math.floor(clock.wallMs()))
     const atMs = clock.monotonicMs()
     const setMs = this.isShared ? await metadata.run(startClock({ seenMs: watch.seenMs, fromMs })) : fromMs

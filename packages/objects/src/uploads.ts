@@ -11,7 +11,7 @@ import { parseUploadId, type BucketId, type Incarnation, type ObjectKey, type Up
 import type { Blocks, WrittenBody } from "@hayloft/engine/block/index.js"
 import type { Extent } from "@hayloft/engine/format/extent.js"
 import { UPLOAD_MARK_DIGITS, type UploadMark } from "@hayloft/engine/format/metadata-backup.js"
-import { incarnationOf } from "@hayloft/engine/format/upload-id.js"
+import { COUNTERS_OF_THREADS, incarnationOf } from "@hayloft/engine/format/upload-id.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
@@ -52,9 +52,10 @@ export class Uploads {
 
   /** 4 bytes of incarnation, 4 of a counter, 8 random. The upload is held until it is released. */
   nextId(): UploadId {
-    this.counter = (this.counter + 1) >>> 0
-    if (this.counter === 0) this.hasWrapped = true
-    const uploadId = parseUploadId(markOf(this.metadata.incarnations.own, this.counter) + hexOf(this.random.bytes(8)))
+    const { own, hasNeighbours = false } = this.metadata.incarnations
+    if (this.counter === 0xffff_ffff) this.hasWrapped = true
+    this.counter = Math.max((this.counter + 1) >>> 0, hasNeighbours ? COUNTERS_OF_THREADS : 0)
+    const uploadId = parseUploadId(markOf(own, this.counter) + hexOf(this.random.bytes(8)))
     this.hold(uploadId)
     return uploadId
   }

@@ -24,8 +24,17 @@ import { CONTROL_ROW_KEY } from "@hayloft/engine/format/cluster-rows.js"
 import { decodeMetadataChunk, isDecidedBelow, type MetadataChunk } from "@hayloft/engine/format/metadata-backup.js"
 import { decodePendingDeletion } from "@hayloft/engine/format/records.js"
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
+import { isOrdered } from "@hayloft/engine/format/upload-id.js"
 import { decodeVersion } from "@hayloft/engine/format/version-record.js"
-import { command, soleProcess, type Metadata } from "@hayloft/engine/metadata/index.js"
+import {
+  command,
+  incarnationsOf,
+  reservedThreads,
+  soleProcess,
+  withFront,
+  withoutFront,
+  type Metadata,
+} from "@hayloft/engine/metadata/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
 import { SYSTEM_BUCKET, SYSTEM_BUCKET_ID, storedSnapshots } from "./metadata-backup-bucket.js"
@@ -350,6 +359,39 @@ test("uploads of another live process are undecided, also those that it begins a
   assert.deepEqual([before, idOf(4), idOf(5), idOf(6), idOf(7)].map(decided), [true, true, false, false, false])
   world.tablet.incarnations = soleProcess(seven)
   assert.deepEqual([idOf(5), idOf(6), uploads.nextId()].map(decided), [true, true, false])
+})
+
+test("uploads of fronts are undecided, also of those that begin after the snapshot", async () => {
+  const { uploads, world } = await Scene.open()
+  let threads = reservedThreads(parseIncarnation(9), 4)
+  world.tablet.incarnations = incarnationsOf(() => threads, threads.own)
+  const idOf = (incarnation: number) => parseUploadId(`${incarnation.toString(16).padStart(8, "0")}${"0".repeat(24)}`)
+  const decided = (id: UploadId) => isDecidedBelow(id, uploads.decidedBelow)
+  assert.deepEqual([4, 5, 9].map(idOf).map(decided), [true, false, false])
+  const { front, after } = withFront(threads)
+  threads = after
+  assert.deepEqual([4, 5, 6, 9].map(idOf).map(decided), [true, false, false, false])
+  threads = withoutFront(threads, front)
+  assert.deepEqual([5, 6, 9].map(idOf).map(decided), [true, false, false])
+})
+
+test("ids of a process with fronts tell that they have no order, and those of others that they have", async () => {
+  const idsOf = async (of: Metadata["incarnations"]) => {
+    const { uploads, world } = await Scene.open()
+    world.tablet.incarnations = of
+    const ids = [uploads.nextId(), uploads.nextId()] as const
+    for (const each of ids) assert.equal(isDecidedBelow(each, uploads.decidedBelow), false)
+    for (const each of ids) uploads.release(each)
+    return ids
+  }
+  const threads = withFront(reservedThreads(parseIncarnation(9), 4)).after
+  const alone = await idsOf(soleProcess(parseIncarnation(4)))
+  const front = await idsOf(incarnationsOf(() => threads, parseIncarnation(5)))
+  const engine = await idsOf(incarnationsOf(() => threads, threads.own))
+  const next = await idsOf(soleProcess(parseIncarnation(10)))
+  for (const [first, second] of [alone, front, engine, next]) assert.ok(isOrdered(first, second) && first < second)
+  assert.equal(isOrdered(front[0], engine[0]), false)
+  for (const each of [front[0], engine[0]]) assert.ok(isOrdered(alone[0], each) && isOrdered(each, next[0]))
 })
 
 test("what the nodes of a store share is not part of a snapshot", async () => {
