@@ -14,12 +14,13 @@ import { isDecidedBelow } from "@hayloft/engine/format/metadata-backup.js"
 import type { PartRecord } from "@hayloft/engine/format/records.js"
 import { plainBytesOf } from "@hayloft/engine/format/sealing.js"
 import { idOfVersion } from "@hayloft/engine/format/packing-rows.js"
-import { incarnationOf } from "@hayloft/engine/format/upload-id.js"
 import { packFoundDetails } from "@hayloft/objects/index.js"
 import type { UnfinishedUpload } from "./key-rows-core.js"
 import type { CatalogedUpload } from "./needle-catalog.js"
 import {
+  areOrdered,
   withNote,
+  writerIn,
   type KeyFacts,
   type Lost,
   type PackedBody,
@@ -197,7 +198,7 @@ interface PartMatch {
 class PartsFound {
   private readonly parts = new Map<number, PartMatch>()
   private readonly rows: ReadonlyMap<UploadId, PartRecord>
-  /** Numbers of parts that were uploaded to several nodes since the snapshot. */
+  /** Numbers of parts that were uploaded to several nodes, or threads, since the snapshot. */
   private readonly unordered = new Set<number>()
   private isStale = true
 
@@ -205,7 +206,7 @@ class PartsFound {
     /** The id is undefined if there is no recovery header. */
     private readonly multipartId: MultipartId | undefined,
     private readonly unfinished: UnfinishedUpload | undefined,
-    private readonly isShared: boolean,
+    private readonly facts: Pick<KeyFacts, "isShared">,
   ) {
     this.rows = new Map((unfinished?.parts ?? []).map(row => [row.extent.uploadId, row]))
     for (const { partNumber, extent } of this.rows.values()) {
@@ -225,7 +226,7 @@ class PartsFound {
   }
 
   private isNewer(uploadId: UploadId, before: UploadId, part: number): boolean {
-    if (!this.isShared || incarnationOf(uploadId) === incarnationOf(before)) return uploadId > before
+    if (areOrdered(uploadId, before, this.facts)) return uploadId > before
     // The snapshot contains neither this upload nor its deletion: it was still to come.
     if (this.rows.has(before)) return true
     this.unordered.add(part)
@@ -237,13 +238,17 @@ class PartsFound {
     const newest = must(uploads.at(-1), "there are parts")
     const { multipartId, unfinished, isStale } = this
     const first = this.parts.get(1)
+    const writer = writerIn(facts)
     const reportEntry: RescueReportEntry = {
       ...(multipartId === undefined ? {} : { multipartId }),
       notes: [
         ONLY_NEEDLES,
         ...(unfinished || first?.isBorn ? [] : [NO_NOTE]),
         ...(multipartId === undefined ? ["its parts were assembled by their numbers alone"] : []),
-        ...Array.from(this.unordered, part => `part ${part} was uploaded to several nodes; another one may be newer`),
+        ...Array.from(
+          this.unordered,
+          part => `part ${part} was uploaded to several ${writer}s; another one may be newer`,
+        ),
       ],
     }
     const parts = this.find(facts)
@@ -288,18 +293,18 @@ function multipartCandidates(uploads: readonly CatalogedUpload[], facts: KeyFact
   )
   const groups = new Map<MultipartId, PartsFound>()
   for (const unfinished of facts.known?.unfinished ?? []) {
-    groups.set(unfinished.multipartId, new PartsFound(unfinished.multipartId, unfinished, facts.isShared))
+    groups.set(unfinished.multipartId, new PartsFound(unfinished.multipartId, unfinished, facts))
   }
   for (const upload of uploads) {
     const id = upload.born?.multipartId
     if (id === undefined || ended.has(id)) continue
-    const group = groups.get(id) ?? new PartsFound(id, undefined, facts.isShared)
+    const group = groups.get(id) ?? new PartsFound(id, undefined, facts)
     groups.set(id, group)
     group.add(upload)
   }
   const orphans = uploads.filter(({ born }) => born?.multipartId === undefined)
   // A part without a recovery header can still belong to the only multipart upload of its key.
-  const found = groups.size === 0 ? [new PartsFound(undefined, undefined, facts.isShared)] : [...groups.values()]
+  const found = groups.size === 0 ? [new PartsFound(undefined, undefined, facts)] : [...groups.values()]
   const [only] = found.length === 1 ? found : []
   if (only) for (const upload of orphans) only.add(upload)
   const whole = found.filter(group => !group.isEmpty).map(group => group.candidate(facts))

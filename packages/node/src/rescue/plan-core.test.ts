@@ -4,6 +4,7 @@ import { test } from "node:test"
 import { parseMultipartId, parseUploadId, type UploadId } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
+import { FRONT_INCARNATIONS } from "@hayloft/engine/format/upload-id.js"
 import { NO_DETAILS } from "@hayloft/engine/format/version-record.js"
 import type { CatalogedUpload } from "./needle-catalog.js"
 import { planKey } from "./plan-core.js"
@@ -107,6 +108,51 @@ test("a part that several nodes have replaced since the snapshot is reported", (
     assert.deepEqual(partsIn(plan), [idOf(3, 6)])
     assert.match(plan.versions[0]?.reportEntry.notes.join() ?? "", /part 1 was uploaded to several nodes/)
   }
+})
+
+/** An upload of a thread of a process with front threads. */
+const ofThread = (incarnation: number, number: number): CatalogedUpload => upload(incarnation, 2 ** 31 + number)
+const STEP = 1 + FRONT_INCARNATIONS
+const ALONE: Partial<KeyFacts> = { isShared: false }
+
+test("uploads to threads of one process have no order: one is written, and the newest of each other thread is listed", () => {
+  const uploads = [ofThread(1, 7), ofThread(1, 9), ofThread(2, 3), ofThread(STEP, 1)]
+  const plan = planKey(facts(uploads, ALONE))
+  assert.deepEqual(
+    [idsOf(plan.versions), idsOf(plan.leftOut), plan.superseded],
+    [idsOf(uploads.slice(3).map(asEntry)), idsOf(uploads.slice(1, 3).map(asEntry)), 1],
+  )
+  assert.match(plan.versions[0]?.reportEntry.notes.join() ?? "", /another thread/)
+  assert.match(plan.leftOut[0]?.reportEntry.notes.join() ?? "", /nothing shows which of the uploads is newer/)
+})
+
+test("uploads before a start with front threads, and after it, are in order", () => {
+  const before = [upload(5, 1), upload(6, 1), ofThread(6 + STEP, 1)]
+  for (const last of [ofThread(6 + 2 * STEP, 1), upload(7 + STEP, 1)]) {
+    const plan = planKey(facts([...before, last], ALONE))
+    assert.deepEqual([idsOf(plan.versions), plan.leftOut, plan.superseded], [[last.uploadId], [], 3])
+  }
+})
+
+test("an upload to another thread that is incomplete may be the newest: it is reported", () => {
+  const [lost, older, written] = [ofThread(3, 1), upload(2, 1), ofThread(4, 1)]
+  const whole = facts([]).bodyOf
+  const bodyOf: KeyFacts["bodyOf"] = (uploadId, row) =>
+    uploadId === written.uploadId ? whole(uploadId, row) : { kind: "incomplete", reason: "too few shards" }
+  const plan = planKey(facts([older, lost, written], { ...ALONE, bodyOf }))
+  assert.deepEqual([idsOf(plan.versions), idsOf(plan.incomplete)], [[written.uploadId], [lost.uploadId]])
+})
+
+const partOfThread = (incarnation: number, number: number): CatalogedUpload => partOf(incarnation, 2 ** 31 + number)
+
+test("a part that another thread has replaced since the snapshot is the newer one, whatever its id", () => {
+  const [row, replaced] = [partOfThread(3, 4), partOfThread(1, 9)]
+  const plan = planKey(facts([replaced], { ...withPart(row.uploadId), ...ALONE }))
+  assert.deepEqual(partsIn(plan), [replaced.uploadId])
+  const both = planKey(facts([replaced, partOfThread(2, 1)], { ...withPart(row.uploadId), ...ALONE }))
+  assert.match(both.versions[0]?.reportEntry.notes.join() ?? "", /part 1 was uploaded to several threads/)
+  const earlier = planKey(facts([partOf(1, 9)], { ...withPart(row.uploadId), ...ALONE }))
+  assert.deepEqual(partsIn(earlier), [row.uploadId], "a process without threads was over")
 })
 
 const asEntry = ({ uploadId }: CatalogedUpload) => ({ reportEntry: { uploadId } })

@@ -5,8 +5,8 @@
  * A version in a complete snapshot is certain; one in an incomplete snapshot is probable, and so is a candidate, which
  * only needles attest. Of several candidates the newest complete one counts; all count if each is a separate version.
  * A candidate without anything newer than the snapshot never replaces a version in the snapshot.
- * Uploads to different nodes have no order: the chosen one is then no more than one of those that may be the newest, and
- * the others are reported.
+ * Uploads to different nodes, or to different threads of one process, have no order: the chosen one is then no more than one
+ * of those that may be the newest, and the others are reported.
  */
 import { hexOf } from "@hayloft/base/bytes.js"
 import { OFFSET_PART } from "@hayloft/base/limits.js"
@@ -17,8 +17,10 @@ import { shownOfRecord, versionIdOfHead, type VersionRecord } from "@hayloft/eng
 import { candidatesOf, type Candidate } from "./candidates-core.js"
 import type { KnownVersion } from "./key-rows-core.js"
 import {
+  areOrdered,
   wholeOf,
   withNote,
+  writerIn,
   type BodyRange,
   type KeyFacts,
   type KeyPlan,
@@ -31,9 +33,13 @@ import {
 
 const NOT_NEWER = "not written: the key has a version, and there is no evidence that this upload was completed"
 
-const NOT_CHOSEN = "not written: another node has stored the key too, and nothing shows which of the uploads is newer"
-const IS_CHOSEN = "another node has stored the key too, and its upload, which is listed, may be newer"
-const ORDER_UNKNOWN = "its place among the versions that other nodes have stored since the snapshot is not known"
+type Writer = ReturnType<typeof writerIn>
+const notChosen = (writer: Writer): string =>
+  `not written: another ${writer} has stored the key too, and nothing shows which of the uploads is newer`
+const isChosen = (writer: Writer): string =>
+  `another ${writer} has stored the key too, and its upload, which is listed, may be newer`
+const orderUnknown = (writer: Writer): string =>
+  `its place among the versions that other ${writer}s have stored since the snapshot is not known`
 
 const isPlanned = <Other extends Lost>(planned: PlannedVersion | Other): planned is PlannedVersion =>
   "certainty" in planned
@@ -47,30 +53,41 @@ export function planKey(facts: KeyFacts): KeyPlan {
   const isEach = facts.versioning === "enabled"
   const whole = open.filter(({ planned }) => isPlanned(planned))
   const chosen = isEach ? whole : whole.slice(-1)
-  const rivals = facts.isShared ? rivalsOf(whole) : []
+  const rivals = rivalsOf(whole, facts)
+  const writer = writerIn(facts)
   // A version that was overwritten, or certainly deleted, may be missing.
   const isGone = ({ lacksShards, isNull }: LostVersion): boolean =>
     lacksShards && (facts.isAllHere || (isNull && !isEach && chosen.length > 0))
   const known = named.filter(planned => isPlanned(planned) || !isGone(planned))
   // An incomplete candidate that is older than the written one has been overwritten.
-  const isReported = ({ newest }: Candidate): boolean => isEach || newest > (chosen[0]?.newest ?? "")
+  const isReported = ({ newest }: Candidate): boolean => {
+    const [last] = isEach ? [] : chosen
+    return last === undefined || newest > last.newest || !areOrdered(newest, last.newest, facts)
+  }
   const lost = open.filter(candidate => !isPlanned(candidate.planned) && isReported(candidate))
+  const note = isEach ? orderUnknown(writer) : isChosen(writer)
+  const written = chosen.map(({ planned }) => (rivals.length === 0 ? planned : annotated(planned, note)))
   return {
-    versions: [...known, ...chosen.map(({ planned }) => noted(planned, rivals.length > 0, isEach))].filter(isPlanned),
+    versions: [...known, ...written].filter(isPlanned),
     incomplete: [...known, ...lost.map(({ planned }) => planned)].filter(isLost),
     leftOut: [
       ...leftOut.map(({ planned }) => leftOutFor(NOT_NEWER, planned)),
-      ...(isEach ? [] : rivals.map(({ planned }) => leftOutFor(NOT_CHOSEN, planned))),
+      ...(isEach ? [] : rivals.map(({ planned }) => leftOutFor(notChosen(writer), planned))),
     ],
     superseded: open.length - chosen.length - lost.length - (isEach ? 0 : rivals.length),
     deleted: named.length - known.length,
   }
 }
 
-/** Returns the newest of the uploads to each node but the one with the last id. */
-function rivalsOf(whole: readonly Candidate[]): readonly Candidate[] {
+/**
+ * Returns the newest of the uploads of each node or thread, but the one with the last id, and without those that are
+ * certainly older than it.
+ */
+function rivalsOf(whole: readonly Candidate[], facts: KeyFacts): readonly Candidate[] {
+  const last = whole.at(-1)
+  if (last === undefined) return []
   const newest = new Map(whole.map(candidate => [incarnationOf(candidate.newest), candidate]))
-  return [...newest.values()].filter(candidate => candidate !== whole.at(-1))
+  return [...newest.values()].filter(candidate => !areOrdered(candidate.newest, last.newest, facts))
 }
 
 const leftOutFor = (note: string, { sizeBytes, reportEntry }: PlannedVersion | Lost): Lost => ({
@@ -78,8 +95,10 @@ const leftOutFor = (note: string, { sizeBytes, reportEntry }: PlannedVersion | L
   reportEntry: withNote(reportEntry, note),
 })
 
-const noted = (planned: Candidate["planned"], hasRivals: boolean, isEach: boolean): Candidate["planned"] =>
-  hasRivals ? { ...planned, reportEntry: withNote(planned.reportEntry, isEach ? ORDER_UNKNOWN : IS_CHOSEN) } : planned
+const annotated = (planned: Candidate["planned"], note: string): Candidate["planned"] => ({
+  ...planned,
+  reportEntry: withNote(planned.reportEntry, note),
+})
 
 /** A version that cannot be recovered, and whether missing shards are the reason. */
 interface LostVersion extends Lost {

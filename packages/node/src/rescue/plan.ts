@@ -8,6 +8,7 @@ import type { RecoveryHeader } from "@hayloft/engine/format/recovery-header.js"
 import type { LargeObject, VersionDetails } from "@hayloft/engine/format/version-record.js"
 import type { Extent } from "@hayloft/engine/format/extent.js"
 import type { Sealing } from "@hayloft/engine/format/sealing.js"
+import { incarnationOf, isOrdered } from "@hayloft/engine/format/upload-id.js"
 import type { StoredChecksum, VersionLock } from "@hayloft/objects/contract.js"
 import type { BodyMatch } from "@hayloft/engine/block/index.js"
 import type { KnownKey } from "./key-rows-core.js"
@@ -111,7 +112,7 @@ export interface KeyFacts {
   readonly known: KnownKey | undefined
   readonly uploads: readonly CatalogedUpload[]
   readonly isSnapshotComplete: boolean
-  /** Several nodes wrote to the store at the same time: ids of different ones do not show which upload is newer. */
+  /** Several nodes wrote to the store at the same time: see `areOrdered`. */
   readonly isShared: boolean
   /** All folders of the store are present and undamaged: a shard in none of them was removed. */
   readonly isAllHere: boolean
@@ -124,6 +125,16 @@ export interface KeyFacts {
   /** Returns the body of an upload, with its encryption; `row`: its extent in a row, if one is known. */
   readonly bodyOf: (uploadId: UploadId, row: Extent | undefined) => CatalogedBody
 }
+
+/**
+ * Returns true if the ids show which upload is newer: the higher one is. Those of different nodes do not, nor do those of
+ * different threads of one process.
+ */
+export const areOrdered = (a: UploadId, b: UploadId, { isShared }: Pick<KeyFacts, "isShared">): boolean =>
+  isShared ? incarnationOf(a) === incarnationOf(b) : isOrdered(a, b)
+
+/** Whose uploads have no order. */
+export const writerIn = ({ isShared }: Pick<KeyFacts, "isShared">): "node" | "thread" => (isShared ? "node" : "thread")
 
 export const withNote = (reportEntry: RescueReportEntry, note: string): RescueReportEntry => ({
   ...reportEntry,
