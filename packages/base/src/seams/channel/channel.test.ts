@@ -1,0 +1,65 @@
+/** Real and simulated channels pass one suite; threads that end lose their last messages only. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { Worker } from "node:worker_threads"
+import { TEST_SEED } from "../../testing-seed.js"
+import { SimClock } from "../clock/sim.js"
+import { SimRandom } from "../random/sim.js"
+import { openChannel, PortChannel } from "./real.js"
+import { SimChannel } from "./sim.js"
+import { channelSuite } from "./suite.js"
+
+channelSuite("real", () => {
+  const { channel, port } = openChannel()
+  return { here: channel, there: new PortChannel(port), settle: promise => promise }
+})
+
+channelSuite("simulated", () => {
+  const clock = new SimClock()
+  const [here, there] = SimChannel.pair(clock, new SimRandom(TEST_SEED))
+  return { here, there, settle: promise => clock.runUntil(promise) }
+})
+
+test("the end of a real thread closes its channel, after what it had sent", async () => {
+  const { channel, port } = openChannel()
+  const messages: unknown[] = []
+  const closed = new Promise<void>(resolve => {
+    channel.start({ message: message => messages.push(message), closed: resolve })
+  })
+  const body = `
+    const { workerData: port } = require("node:worker_threads")
+    port.postMessage("from the thread")
+    port.on("message", () => process.exit(1))`
+  const worker = new Worker(body, { eval: true, workerData: port, transferList: [port] })
+  channel.send("end")
+  await closed
+  assert.deepEqual(messages, ["from the thread"])
+  await worker.terminate()
+})
+
+test("a simulated thread that ends loses at most its last messages, and receives nothing", async () => {
+  const lost = new Set<number>()
+  for (let seed = TEST_SEED; seed < TEST_SEED + 50; seed += 1) {
+    const clock = new SimClock()
+    const [here, there] = SimChannel.pair(clock, new SimRandom(seed))
+    const received: unknown[] = []
+    const closed = new Promise<void>(resolve => {
+      there.start({ message: message => received.push(message), closed: resolve })
+    })
+    here.start({
+      message: () => assert.fail("it has ended"),
+      closed: () => assert.fail("it has ended"),
+    })
+    for (let at = 0; at < 6; at += 1) here.send(at)
+    there.send("unread")
+    here.die()
+    await clock.runUntil(closed)
+    assert.deepEqual(
+      received,
+      [0, 1, 2, 3, 4, 5].filter(at => at < received.length),
+    )
+    lost.add(6 - received.length)
+    assert.equal(clock.sleepers, 0)
+  }
+  assert.ok(lost.has(0) && lost.has(6), `${[...lost].join()} were lost`)
+})

@@ -1,0 +1,95 @@
+/**
+ * Simulated channels, with delays from a seed, and threads that end at any moment.
+ *
+ * Promises  The same seed and calls produce the same run. A thread that ends loses some of the last messages that it
+ *           sent, and receives nothing any more.
+ */
+import type { Clock } from "../clock/contract.js"
+import type { Random } from "../random/contract.js"
+import type { Channel, ChannelEvents } from "./contract.js"
+
+/** The most that one message takes. */
+const DELAY_MS_MAX = 2
+const STEPS = 1_000
+
+interface Sent {
+  readonly message: unknown
+  cancel: () => void
+}
+
+export class SimChannel implements Channel {
+  private peer: SimChannel | undefined
+  private events: ChannelEvents | undefined
+  private readonly early: unknown[] = []
+  private underWay: Sent[] = []
+  private arrivesMs = 0
+  private state: "open" | "closing" | "closed" = "open"
+
+  private constructor(
+    private readonly clock: Clock,
+    private readonly random: Random,
+    private readonly delayMsMax: number,
+  ) {}
+
+  /** The two ends of a channel. */
+  static pair(clock: Clock, random: Random, delayMsMax: number = DELAY_MS_MAX): readonly [SimChannel, SimChannel] {
+    const here = new SimChannel(clock, random.fork("here"), delayMsMax)
+    const there = new SimChannel(clock, random.fork("there"), delayMsMax)
+    here.peer = there
+    there.peer = here
+    return [here, there]
+  }
+
+  start(events: ChannelEvents): void {
+    this.events = events
+    for (const message of this.early.splice(0)) events.message(message)
+    if (this.state === "closed") events.closed()
+  }
+
+  send(message: unknown, moved: readonly ArrayBuffer[] = []): void {
+    if (this.state !== "open") return
+    const sent: Sent = { message: structuredClone(message, { transfer: [...moved] }), cancel: () => undefined }
+    this.underWay.push(sent)
+    sent.cancel = this.afterDelay(() => {
+      this.underWay.shift()
+      this.peer?.receive(sent.message)
+    })
+  }
+
+  close(): void {
+    if (this.state !== "open") return
+    this.state = "closing"
+    this.afterDelay(() => {
+      this.end()
+      this.peer?.end()
+    })
+  }
+
+  /** The thread at this end ends, now. */
+  die(): void {
+    const lost = this.random.below(this.underWay.length + 1)
+    for (const { cancel } of this.underWay.splice(this.underWay.length - lost)) cancel()
+    this.events = undefined
+    this.close()
+  }
+
+  /** Messages keep their order, and what ends the channel comes last. */
+  private afterDelay(call: () => void): () => void {
+    const nowMs = this.clock.monotonicMs()
+    this.arrivesMs = Math.max(this.arrivesMs, nowMs + (this.delayMsMax * this.random.below(STEPS + 1)) / STEPS)
+    return this.clock.alarm(this.arrivesMs - nowMs, call)
+  }
+
+  private receive(message: unknown): void {
+    if (this.state !== "open") return
+    if (this.events === undefined) this.early.push(message)
+    else this.events.message(message)
+  }
+
+  private end(): void {
+    if (this.state === "closed") return
+    this.state = "closed"
+    for (const { cancel } of this.underWay.splice(0)) cancel()
+    this.events?.closed()
+  }
+}

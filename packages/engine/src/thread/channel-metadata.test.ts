@@ -1,0 +1,112 @@
+/** Metadata over a channel passes the suite of all engines, and keeps what it knows only as long as that is true. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { isFailure } from "@hayloft/base/failures.js"
+import { rowKeyOf } from "@hayloft/base/ids.js"
+import { SimChannel } from "@hayloft/base/seams/channel/sim.js"
+import { SimClock } from "@hayloft/base/seams/clock/sim.js"
+import { SimRandom } from "@hayloft/base/seams/random/sim.js"
+import { TEST_SEED } from "@hayloft/base/testing-seed.js"
+import { command, query } from "../metadata/index.js"
+import { metadataSuite, type MetadataUnderTest } from "../metadata/suite.js"
+import { MemoryMetadata } from "../metadata/testing-engine.js"
+import { openTestFront } from "./testing-front.js"
+
+function under(engine: MemoryMetadata): Promise<MetadataUnderTest> {
+  const { metadata, link } = openTestFront(engine)
+  const dispose = async (): Promise<void> => link.close()
+  return Promise.resolve({ metadata, dispose })
+}
+
+metadataSuite("memory over a channel", () => under(new MemoryMetadata()))
+
+const NAMES = rowKeyOf("name")
+
+const setName = command<[name: string], void>({
+  name: "TestSetName",
+  touches: () => [["names", NAMES]],
+  decide: (view, _time, name) => {
+    view.get("names", NAMES)
+    return { writes: [{ family: "names", key: NAMES, value: Buffer.from(name) }], result: undefined }
+  },
+})
+
+const nameIs = query("TestNameIs", (view, ..._padding: readonly unknown[]) =>
+  Buffer.from(view.get("names", NAMES)?.value ?? []).toString(),
+)
+
+const whoAsks = query("TestWhoAsks", view => view.incarnations.own)
+const whoRuns = command<[], number>({
+  name: "TestWhoRuns",
+  decide: (_view, { incarnations }) => ({ writes: [], result: incarnations.own }),
+})
+const NOT_PLAIN = query("TestNotPlain", () => ({ call: () => 1 }))
+
+test("a front is asked once for what it knows, until anybody changes it", async () => {
+  const engine = new MemoryMetadata()
+  let asked = 0
+  engine.later = () => {
+    asked += 1
+    return undefined
+  }
+  const [front, other] = [openTestFront(engine), openTestFront(engine)]
+  try {
+    await other.metadata.run(setName("first"))
+    await front.metadata.confirm()
+    for (let i = 0; i < 3; i += 1) assert.equal(await front.metadata.known(nameIs()), "first")
+    assert.equal(asked, 1)
+    // It is answered in the turn of the question.
+    assert.equal(front.metadata.known(nameIs()), "first")
+    const { generation } = front.metadata
+    await other.metadata.run(setName("second"))
+    await front.metadata.confirm()
+    assert.ok(front.metadata.generation > generation)
+    assert.equal(await front.metadata.known(nameIs()), "second")
+    // Arguments are told apart, whatever they are made of.
+    const args = [1, "1", 1n, Uint8Array.of(1), ["1"], [1, 1], undefined]
+    for (const arg of args) await front.metadata.known(nameIs(arg))
+    assert.equal(asked, 2 + args.length)
+  } finally {
+    front.link.close()
+    other.link.close()
+  }
+})
+
+test("commands and queries see the front as their process", async () => {
+  const engine = new MemoryMetadata()
+  const { metadata, link } = openTestFront(engine)
+  const { own } = metadata.incarnations
+  assert.notEqual(own, engine.incarnations.own)
+  assert.deepEqual([await metadata.ask(whoAsks()), await metadata.run(whoRuns())], [own, own])
+  assert.equal(await metadata.known(whoAsks()), own)
+  link.close()
+})
+
+test("a result that is not plain fails alone", async () => {
+  const { metadata, link } = openTestFront(new MemoryMetadata())
+  const [bad, good] = await Promise.allSettled([metadata.ask(NOT_PLAIN()), metadata.ask(whoAsks())])
+  assert.equal(bad.status, "rejected")
+  assert.equal(good.status, "fulfilled")
+  link.close()
+})
+
+test("a command whose answer is lost with a thread may have happened; a query has not", async () => {
+  const outcomes = new Set<string>()
+  for (let seed = TEST_SEED; seed < TEST_SEED + 40; seed += 1) {
+    const clock = new SimClock()
+    const engine = new MemoryMetadata()
+    const [here, there] = SimChannel.pair(clock, new SimRandom(seed))
+    const { metadata, link } = openTestFront(engine, [here, there], clock)
+    const settled = Promise.allSettled([metadata.run(setName("name")), metadata.ask(nameIs())])
+    clock.alarm(seed % 5, () => there.die())
+    const [ran, asked] = await clock.runUntil(settled)
+    const isWritten = engine.rows("names") === 1
+    if (ran.status === "fulfilled") assert.ok(isWritten)
+    else assert.ok(isFailure(ran.reason, "indeterminate"), String(ran.reason))
+    if (asked.status === "rejected") assert.ok(isFailure(asked.reason, "stopping"), String(asked.reason))
+    outcomes.add(`${ran.status} ${isWritten}`)
+    await clock.runUntil(link.closed)
+    await assert.rejects(metadata.run(setName("late")), error => isFailure(error, "stopping"))
+  }
+  assert.deepEqual([...outcomes].sort(), ["fulfilled true", "rejected false", "rejected true"])
+})

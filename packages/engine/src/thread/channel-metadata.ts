@@ -1,0 +1,112 @@
+/**
+ * Channel metadata: the metadata of the engine thread, as a front thread uses it. The engine thread decides and answers
+ * everything; a front keeps results about buckets and identities.
+ *
+ * Promises  Results that are kept are of one generation, the newest that an answer has told.
+ * Limits    KNOWN_LIMITS.
+ */
+import type { Family } from "@hayloft/base/families.js"
+import { parsePosition, type Position, type RowKey } from "@hayloft/base/ids.js"
+import type { LentSoon } from "@hayloft/base/lent.js"
+import type { Soon } from "@hayloft/base/soon.js"
+import {
+  plainCopy,
+  type Command,
+  type Incarnations,
+  type Metadata,
+  type MetadataRow,
+  type Query,
+} from "../metadata/index.js"
+import { KNOWN_LIMITS } from "./limits.js"
+import type { ThreadLink } from "./link.js"
+import { METADATA_METHODS, type Named, type Stamped } from "./methods.js"
+
+export class ChannelMetadata implements Metadata {
+  generation = 0
+  private seen = parsePosition(0)
+  private readonly results = new Map<string, unknown>()
+
+  constructor(
+    private readonly link: ThreadLink,
+    /** It names this thread as `own`. */
+    readonly incarnations: Incarnations,
+  ) {}
+
+  get position(): Position {
+    return this.seen
+  }
+
+  run<Result>(command: Command<Result>): Promise<Result> {
+    return this.asked(METADATA_METHODS.run, command, parseResult<Result>)
+  }
+
+  ask<Result>(query: Query<Result>): Promise<Result> {
+    return this.asked(METADATA_METHODS.ask, query, parseResult<Result>)
+  }
+
+  known<Result>(query: Query<Result>): Soon<Result> {
+    const key = keyOf(query)
+    if (this.results.has(key)) return parseResult<Result>(this.results.get(key))
+    return this.learn(key, query)
+  }
+
+  confirm(): Promise<void> {
+    return this.link.call(METADATA_METHODS.confirm, undefined).then(answer => this.note(answer))
+  }
+
+  async closeTo(us?: number): Promise<number> {
+    return this.note(await this.link.call(METADATA_METHODS.closeTo, us))
+  }
+
+  async askEveryReplica<Result>(verifiedSinceMs: number, query: Query<Result>): Promise<readonly Result[] | undefined> {
+    const request = { verifiedSinceMs, ...named(query) }
+    const results = this.note(await this.link.call(METADATA_METHODS.askEveryReplica, request))
+    return results?.map(parseResult<Result>)
+  }
+
+  payload(family: Family, key: RowKey, row: MetadataRow): LentSoon {
+    return this.link.call(METADATA_METHODS.payload, { family, key, row })
+  }
+
+  private async asked<Result>(
+    method: typeof METADATA_METHODS.run,
+    what: Command<Result> | Query<Result>,
+    parse: (result: unknown) => Result,
+  ): Promise<Result> {
+    return parse(this.note(await this.link.call(method, named(what))))
+  }
+
+  private async learn<Result>(key: string, query: Query<Result>): Promise<Result> {
+    const answer = await this.link.call(METADATA_METHODS.known, named(query))
+    const result = parseResult<Result>(this.note(answer))
+    if (answer.generation === this.generation) {
+      if (this.results.size >= KNOWN_LIMITS.resultsMax) this.results.clear()
+      this.results.set(key, result)
+    }
+    return result
+  }
+
+  private note<Result>({ result, generation, position }: Stamped<Result>): Result {
+    if (position > this.seen) this.seen = position
+    if (generation > this.generation) {
+      this.generation = generation
+      this.results.clear()
+    }
+    return result
+  }
+}
+
+const named = ({ name, args }: Command<unknown> | Query<unknown>): Named => ({ name, args: plainCopy(args) })
+
+/** The same function of the same program made it. */
+const parseResult = <Result>(result: unknown): Result => result as Result
+
+/** Texts do not hide where one argument ends: JSON escapes them. */
+const keyOf = ({ name, args }: Query<unknown>): string => `${name} ${JSON.stringify(args, textOf)}`
+
+const textOf = (_: string, value: unknown): unknown => {
+  if (typeof value === "bigint") return `${value}n`
+  if (value instanceof Uint8Array) return `bytes ${Buffer.from(value).toString("hex")}`
+  if (value instanceof Map || value instanceof Set) return [...value]
+  return value
+}

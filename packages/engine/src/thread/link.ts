@@ -1,0 +1,191 @@
+/**
+ * Link: calls between two threads of a process, over a channel. Either side calls the other.
+ *
+ * Promises  All that a turn of the event loop has to send is one message, in the order of the calls. Each call is answered
+ *           once, or fails with the failure of its method; after the end of the other thread with `indeterminate` if
+ *           its method changes something, else with `stopping`. What cannot be sent fails alone.
+ * Limits    LINK_LIMITS: calls that are not answered, which bounds what waits for a thread that does not read.
+ */
+import { must } from "@hayloft/base/assert.js"
+import { asFailure, fail, type Failure, type FailureDetails, type FailureKind } from "@hayloft/base/failures.js"
+import type { Channel } from "@hayloft/base/seams/channel/contract.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { asPromise, type Soon } from "@hayloft/base/soon.js"
+import { LINK_LIMITS } from "./limits.js"
+
+/** A method that one thread offers another; requests and answers are plain data. */
+export interface ThreadMethod<Request, Answer> {
+  readonly name: string
+  /** A call may change something: if its answer is lost, the caller does not know. */
+  readonly changes: boolean
+  /** The types of a call. Nothing calls it. */
+  readonly types?: (request: Request) => Answer
+}
+
+/** Buffers of an answer that are moved to the other thread, not copied: each is used nowhere else. */
+export type MoveBytes = (bytes: Uint8Array<ArrayBuffer>) => void
+
+type Handler = (request: unknown, move: MoveBytes) => Soon<unknown>
+
+type Envelope =
+  | { readonly kind: "call"; readonly id: number; readonly method: string; readonly request: unknown }
+  | { readonly kind: "answer"; readonly id: number; readonly answer: unknown }
+  | { readonly kind: "failure"; readonly id: number; readonly failure: FailureKind; readonly details: FailureDetails }
+
+interface Sending {
+  readonly envelope: Envelope
+  readonly moved: readonly ArrayBuffer[]
+}
+
+interface Waiting {
+  readonly changes: boolean
+  readonly resolve: (answer: unknown) => void
+  readonly reject: (failure: Failure) => void
+}
+
+const NOTHING_MOVED: readonly ArrayBuffer[] = []
+
+export class ThreadLink {
+  /** Resolves once nothing is sent or received any more. */
+  readonly closed: Promise<void>
+  private readonly handlers = new Map<string, Handler>()
+  private readonly waiting = new Map<number, Waiting>()
+  private sending: Sending[] = []
+  private lastId = 0
+  private isClosed = false
+
+  constructor(
+    private readonly channel: Channel,
+    private readonly clock: Pick<Clock, "atEndOfTurn">,
+    private readonly callsMax: number = LINK_LIMITS.callsMax,
+  ) {
+    this.closed = new Promise(resolve => {
+      this.onClosed = resolve
+    })
+  }
+
+  private onClosed: () => void = () => undefined
+
+  /** Before `start`. */
+  handle<Request, Answer>(
+    method: ThreadMethod<Request, Answer>,
+    handler: (request: Request, move: MoveBytes) => Soon<Answer>,
+  ): void {
+    this.handlers.set(method.name, (request, move) => handler(parseRequest<Request>(request), move))
+  }
+
+  start(): void {
+    this.channel.start({
+      message: message => parseBatch(message).forEach(envelope => this.receive(envelope)),
+      closed: () => this.end(),
+    })
+  }
+
+  /** The number of calls that the other thread has not answered. */
+  get unanswered(): number {
+    return this.waiting.size
+  }
+
+  /** Throws the failure of the method, and `tooManyInFlight`. */
+  call<Request, Answer>(method: ThreadMethod<Request, Answer>, request: Request): Promise<Answer> {
+    const { name, changes } = method
+    if (this.isClosed) return Promise.reject(fail("stopping"))
+    if (this.waiting.size >= this.callsMax) return Promise.reject(fail("tooManyInFlight"))
+    this.lastId += 1
+    const id = this.lastId
+    return new Promise((resolve, reject) => {
+      this.waiting.set(id, { changes, resolve: answer => resolve(parseAnswer<Answer>(answer)), reject })
+      this.post({ kind: "call", id, method: name, request }, NOTHING_MOVED)
+    })
+  }
+
+  /** The other side receives what this turn has sent; calls that are not answered fail. */
+  close(): void {
+    this.flush()
+    this.channel.close()
+    this.end()
+  }
+
+  private receive(envelope: Envelope): void {
+    if (envelope.kind === "call") {
+      this.answer(envelope.id, envelope.method, envelope.request)
+      return
+    }
+    const waiting = this.waiting.get(envelope.id)
+    this.waiting.delete(envelope.id)
+    if (envelope.kind === "answer") waiting?.resolve(envelope.answer)
+    else waiting?.reject(fail(envelope.failure, envelope.details))
+  }
+
+  private answer(id: number, method: string, request: unknown): void {
+    const moved: ArrayBuffer[] = []
+    const move: MoveBytes = bytes => moved.push(bytes.buffer)
+    const handler = must(this.handlers.get(method), `a thread offers ${method}`)
+    asPromise(() => handler(request, move)).then(
+      answer => this.post({ kind: "answer", id, answer }, moved),
+      (error: unknown) => this.post(failureOf(id, error), NOTHING_MOVED),
+    )
+  }
+
+  private post(envelope: Envelope, moved: readonly ArrayBuffer[]): void {
+    if (this.isClosed) return
+    this.sending.push({ envelope, moved })
+    if (this.sending.length === 1) this.clock.atEndOfTurn(() => this.flush())
+  }
+
+  private flush(): void {
+    const batch = this.sending
+    this.sending = []
+    if (batch.length === 0) return
+    try {
+      this.send(batch)
+    } catch {
+      // One of them cannot be copied.
+      for (const each of batch) this.sendAlone(each)
+    }
+  }
+
+  private send(batch: readonly Sending[]): void {
+    this.channel.send(
+      batch.map(({ envelope }) => envelope),
+      batch.flatMap(({ moved }) => moved),
+    )
+  }
+
+  private sendAlone(sending: Sending): void {
+    try {
+      this.send([sending])
+    } catch (error) {
+      const { envelope } = sending
+      const { id } = envelope
+      if (envelope.kind !== "call") {
+        this.send([{ envelope: { kind: "failure", id, failure: "internal", details: {} }, moved: NOTHING_MOVED }])
+        return
+      }
+      const waiting = this.waiting.get(id)
+      this.waiting.delete(id)
+      waiting?.reject(asFailure(error))
+    }
+  }
+
+  private end(): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    this.sending = []
+    for (const { changes, reject } of this.waiting.values()) {
+      reject(changes ? fail("indeterminate", { message: "the thread that was to do it has ended" }) : fail("stopping"))
+    }
+    this.waiting.clear()
+    this.onClosed()
+  }
+}
+
+function failureOf(id: number, error: unknown): Envelope {
+  const { kind, details } = asFailure(error)
+  return { kind: "failure", id, failure: kind, details }
+}
+
+/** Both threads run the same program, so that their types are the same. */
+const parseRequest = <Request>(request: unknown): Request => request as Request
+const parseAnswer = <Answer>(answer: unknown): Answer => answer as Answer
+const parseBatch = (message: unknown): readonly Envelope[] => message as readonly Envelope[]

@@ -1,0 +1,126 @@
+/**
+ * Metadata host: runs the commands and queries that a front thread has sent, in the thread of the engine.
+ *
+ * Promises  A command is decided as one of the front's own process would be: `incarnations.own` is the front. Answers share
+ *           no memory with rows.
+ */
+import type { Position } from "@hayloft/base/ids.js"
+import { owned } from "@hayloft/base/lent.js"
+import { after, type Soon } from "@hayloft/base/soon.js"
+import {
+  commandOf,
+  plainCopy,
+  queryOf,
+  type Command,
+  type DecisionTime,
+  type DecisionView,
+  type Incarnations,
+  type Metadata,
+  type Query,
+  type QueryView,
+} from "../metadata/index.js"
+import type { ThreadLink } from "./link.js"
+import { METADATA_METHODS, type Stamped } from "./methods.js"
+
+/** Serves the metadata to the thread that the incarnations name as their own. */
+export function serveMetadata(link: ThreadLink, metadata: Metadata, incarnations: Incarnations): void {
+  const stamped = <Result>(result: Result): Stamped<Result> => ({
+    result: plainCopy(result),
+    generation: metadata.generation,
+    position: metadata.position,
+  })
+  link.handle(METADATA_METHODS.run, async ({ name, args }) =>
+    stamped(await metadata.run(new CommandOfFront(commandOf(name, args), incarnations))),
+  )
+  link.handle(METADATA_METHODS.ask, ({ name, args }) =>
+    after(metadata.ask(new QueryOfFront(queryOf(name, args), incarnations)), stamped),
+  )
+  link.handle(METADATA_METHODS.known, ({ name, args }): Soon<Stamped<unknown>> => {
+    // The result may be older than a change that happens while it is computed.
+    const { generation, position } = metadata
+    const result = metadata.known(new QueryOfFront(queryOf(name, args), incarnations))
+    return after(result, found => ({ result: plainCopy(found), generation, position }))
+  })
+  link.handle(METADATA_METHODS.confirm, () => after(metadata.confirm(), () => stamped(undefined)))
+  link.handle(METADATA_METHODS.closeTo, async us => stamped(await metadata.closeTo(us)))
+  link.handle(METADATA_METHODS.askEveryReplica, async ({ verifiedSinceMs, name, args }) =>
+    stamped(await metadata.askEveryReplica(verifiedSinceMs, new QueryOfFront(queryOf(name, args), incarnations))),
+  )
+  link.handle(METADATA_METHODS.payload, ({ family, key, row }, move) =>
+    after(owned(metadata.payload(family, key, row)), bytes => {
+      if (bytes === undefined) return undefined
+      const own = Uint8Array.from(bytes)
+      move(own)
+      return own
+    }),
+  )
+}
+
+class CommandOfFront<Result> implements Command<Result> {
+  constructor(
+    private readonly command: Command<Result>,
+    private readonly incarnations: Incarnations,
+  ) {}
+
+  get name(): string {
+    return this.command.name
+  }
+
+  get args(): Command<Result>["args"] {
+    return this.command.args
+  }
+
+  get grows(): boolean {
+    return this.command.grows
+  }
+
+  get touches(): Command<Result>["touches"] {
+    return this.command.touches
+  }
+
+  decide(rows: DecisionView, time: DecisionTime) {
+    return this.command.decide(rows, { ...time, incarnations: this.incarnations })
+  }
+
+  copied(): Command<Result> {
+    return new CommandOfFront(this.command.copied(), this.incarnations)
+  }
+}
+
+class QueryOfFront<Result> implements Query<Result> {
+  constructor(
+    private readonly query: Query<Result>,
+    private readonly incarnations: Incarnations,
+  ) {}
+
+  get name(): string {
+    return this.query.name
+  }
+
+  get args(): Query<Result>["args"] {
+    return this.query.args
+  }
+
+  answer(view: QueryView): Result {
+    return this.query.answer(new ViewOfFront(view, this.incarnations))
+  }
+
+  copied(): Query<Result> {
+    return new QueryOfFront(this.query.copied(), this.incarnations)
+  }
+}
+
+class ViewOfFront implements QueryView {
+  constructor(
+    private readonly view: QueryView,
+    readonly incarnations: Incarnations,
+  ) {}
+
+  get position(): Position {
+    return this.view.position
+  }
+
+  get: QueryView["get"] = (family, key) => this.view.get(family, key)
+  range: QueryView["range"] = (family, range) => this.view.range(family, range)
+  scan: QueryView["scan"] = (family, range, visitor) => this.view.scan(family, range, visitor)
+}

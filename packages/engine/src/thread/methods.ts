@@ -1,0 +1,103 @@
+/** The methods that an engine thread offers its fronts, for rows and shards. */
+import type { FailureDetails, FailureKind } from "@hayloft/base/failures.js"
+import type { Family } from "@hayloft/base/families.js"
+import type { DeviceId, Position, RowKey } from "@hayloft/base/ids.js"
+import type { PageEnd } from "../format/shard-calls.js"
+import type { MetadataRow } from "../metadata/index.js"
+import type { IndexedNeedle, Needle, NeedleId, NeedleRange, ShardHeader } from "../volume/contract.js"
+import type { ThreadMethod } from "./link.js"
+
+/** A command or a query: the other thread has the function. */
+export interface Named {
+  readonly name: string
+  readonly args: readonly unknown[]
+}
+
+/** A result, with the state of the metadata at its moment or later. */
+export interface Stamped<Result> {
+  readonly result: Result
+  readonly generation: number
+  readonly position: Position
+}
+
+interface PayloadRequest {
+  readonly family: Family
+  readonly key: RowKey
+  readonly row: MetadataRow
+}
+
+const reading = <Request, Answer>(name: string): ThreadMethod<Request, Answer> => ({ name, changes: false })
+const changing = <Request, Answer>(name: string): ThreadMethod<Request, Answer> => ({ name, changes: true })
+
+export const METADATA_METHODS = {
+  run: changing<Named, Stamped<unknown>>("run"),
+  ask: reading<Named, Stamped<unknown>>("ask"),
+  known: reading<Named, Stamped<unknown>>("known"),
+  confirm: reading<undefined, Stamped<undefined>>("confirm"),
+  closeTo: changing<number | undefined, Stamped<number>>("close to"),
+  askEveryReplica: reading<Named & { readonly verifiedSinceMs: number }, Stamped<readonly unknown[] | undefined>>(
+    "ask every replica",
+  ),
+  payload: reading<PayloadRequest, Uint8Array | undefined>("payload"),
+} as const
+
+interface OfDevice {
+  readonly deviceId: DeviceId
+}
+
+interface OfNeedle extends OfDevice {
+  readonly id: NeedleId
+}
+
+interface OfNeedles extends OfDevice {
+  readonly ids: readonly NeedleId[]
+}
+
+interface AppendRequest extends OfDevice {
+  readonly needle: Omit<Needle, "trace">
+}
+
+interface ReadRequest extends OfNeedle {
+  readonly range: NeedleRange
+}
+
+interface FetchRequest extends ReadRequest {
+  readonly bodyBytes: number
+  readonly isUnhurried: boolean
+}
+
+interface FetchAnswer {
+  readonly header: ShardHeader
+  readonly body: Uint8Array
+}
+
+interface IndexRequest extends OfDevice {
+  readonly start: RowKey
+  readonly end: RowKey
+  readonly needlesMin: number
+}
+
+interface IndexAnswer {
+  readonly needles: readonly IndexedNeedle[]
+  readonly end: PageEnd
+}
+
+/** The state of a device for those that write to it, as it was a moment ago. */
+export interface DeviceHints {
+  readonly id: DeviceId
+  readonly isWritable: boolean
+  readonly isFull: boolean
+  /** Why it accepts no needles any more. */
+  readonly refusing: { readonly kind: FailureKind; readonly details: FailureDetails } | undefined
+}
+
+export const SHARD_METHODS = {
+  append: changing<AppendRequest, void>("append"),
+  read: reading<ReadRequest, Uint8Array>("read"),
+  fetch: reading<FetchRequest, FetchAnswer>("fetch"),
+  headerOf: reading<OfNeedle, ShardHeader>("header of"),
+  has: reading<OfNeedle, boolean>("has"),
+  remove: changing<OfNeedles, void>("remove"),
+  markSuspect: changing<OfNeedles, void>("mark suspect"),
+  indexed: reading<IndexRequest, IndexAnswer>("indexed"),
+} as const
