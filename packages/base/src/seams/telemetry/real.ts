@@ -3,7 +3,7 @@
  * kept in memory for a scrape. Lines of one event-loop turn are written together, warnings immediately.
  *
  * `json` lines are for collectors, one object each; `text` lines are for people:
- * `2026-01-01T00:00:00.000Z warn  device_slow device=3f… waitedMs=812`.
+ * `2026-01-01T00:00:00.000Z warn  device_slow device=3f… waitedMs=812`. Lines of a thread with a name have it as `thread`.
  * A field whose name indicates a secret is hidden, in addition to the rule that callers never
  * pass one. Long values are cut at `FIELD_CHARACTERS_MAX`.
  */
@@ -25,7 +25,23 @@ const PLAIN_VALUE = /^[^\s"=\\\p{Cc}]+$/u
 
 type LogClock = Pick<Clock, "wallMs" | "atEndOfTurn">
 type Shown = string | number | boolean
-type Render = (time: string, level: LogLevel, event: string, fields: Fields) => string
+
+/** The parts of a line that are not its fields. */
+interface LineHead {
+  readonly time: string
+  readonly level: LogLevel
+  readonly event: string
+  readonly thread?: string
+}
+
+type Render = (head: LineHead, fields: Fields) => string
+
+export interface LogSettings {
+  readonly level: LogLevel
+  readonly format: LogFormat
+  /** The name of the thread; undefined for the main one. */
+  readonly thread?: string | undefined
+}
 
 /** Names of fields, and whether they indicate a secret. */
 const secretNames = new Remembered(name => SECRET_NAME.test(name))
@@ -50,8 +66,9 @@ export const shownFields = (fields: Fields): Fields =>
 
 const isPlain = (text: string): boolean => PLAIN_ASCII.test(text) || PLAIN_VALUE.test(text)
 
-function textLine(time: string, level: LogLevel, event: string, fields: Fields): string {
+function textLine({ time, level, event, thread }: LineHead, fields: Fields): string {
   let line = `${time} ${LEVEL_TEXT[level]} ${event}`
+  if (thread !== undefined) line += ` thread=${thread}`
   for (const name of Object.keys(fields)) {
     const value = fields[name]
     if (value === undefined) continue
@@ -62,13 +79,13 @@ function textLine(time: string, level: LogLevel, event: string, fields: Fields):
 }
 
 /** A field never overwrites the line's own keys. */
-function jsonLine(time: string, level: LogLevel, event: string, fields: Fields): string {
+function jsonLine(head: LineHead, fields: Fields): string {
   const shown: Record<string, Shown> = {}
   for (const name of Object.keys(fields)) {
     const value = fields[name]
     if (value !== undefined) shown[name] = shownOf(name, value)
   }
-  return `${JSON.stringify(Object.assign(shown, { time, level, event }))}\n`
+  return `${JSON.stringify(Object.assign(shown, head))}\n`
 }
 
 /** Lines of one turn of the event loop, written together at its end: a separate write costs more than the line. */
@@ -98,21 +115,24 @@ class GatheredLines {
 class LineLog implements Log {
   readonly #render: Render
   readonly #lines: GatheredLines
+  readonly #ofThread: Pick<LineHead, "thread"> = {}
   #shownMs = NaN
   #shownTime = ""
 
   constructor(
     private readonly clock: LogClock,
     write: (lines: string) => void,
-    private readonly level: LogLevel,
-    format: LogFormat,
+    private readonly settings: LogSettings,
   ) {
+    const { format, thread } = settings
+    if (thread !== undefined) this.#ofThread = { thread }
+    assert(thread === undefined || isPlain(thread), "the name of a thread is plain")
     this.#render = format === "json" ? jsonLine : textLine
     this.#lines = new GatheredLines(clock, write)
   }
 
   writes(level: LogLevel): boolean {
-    return RANK[level] >= RANK[this.level]
+    return RANK[level] >= RANK[this.settings.level]
   }
 
   debug(event: string, fields?: Fields): void {
@@ -134,7 +154,7 @@ class LineLog implements Log {
   #line(level: LogLevel, event: string, fields: Fields = {}): void {
     if (!this.writes(level)) return
     assert(!event.includes("\n"), "an event is a name")
-    this.#lines.add(this.#render(this.#time(), level, event, fields))
+    this.#lines.add(this.#render({ time: this.#time(), level, event, ...this.#ofThread }, fields))
     // The process may be about to end.
     if (RANK[level] >= RANK.warn) this.#lines.flush()
   }
@@ -153,12 +173,8 @@ export class RealTelemetry implements Telemetry {
   readonly metrics = new MetricsInMemory()
 
   /** Writes lines of `level` and above. */
-  constructor(
-    clock: LogClock,
-    write: (lines: string) => void,
-    { level, format }: { readonly level: LogLevel; readonly format: LogFormat },
-  ) {
-    this.log = new LineLog(clock, write, level, format)
+  constructor(clock: LogClock, write: (lines: string) => void, settings: LogSettings) {
+    this.log = new LineLog(clock, write, settings)
   }
 
   /** The metrics as Prometheus text. */

@@ -54,6 +54,25 @@ test("a text line reads plainly and cannot be forged by a value", () => {
   ])
 })
 
+test("lines of a thread have its name, which a field cannot replace; without one the field stays", () => {
+  const lines: string[] = []
+  const clock = Object.assign(new SimClock(), { atEndOfTurn: (call: () => void) => call() })
+  for (const format of ["json", "text"] as const) {
+    for (const thread of ["front-2", undefined]) {
+      const settings = { level: "info", format, thread } as const
+      const { log } = new RealTelemetry(clock, line => lines.push(line), settings)
+      if (format === "json") log.info("request", { thread: "fake" })
+      else log.info("request", { status: 200 })
+    }
+  }
+  assert.deepEqual(lines, [
+    '{"thread":"front-2","time":"2026-01-01T00:00:00.000Z","level":"info","event":"request"}\n',
+    '{"thread":"fake","time":"2026-01-01T00:00:00.000Z","level":"info","event":"request"}\n',
+    "2026-01-01T00:00:00.000Z info  request thread=front-2 status=200\n",
+    "2026-01-01T00:00:00.000Z info  request status=200\n",
+  ])
+})
+
 test("lines of a turn are written together, and a warning immediately, after those before it", async () => {
   const written: string[] = []
   const settings = { level: "info", format: "text" } as const
