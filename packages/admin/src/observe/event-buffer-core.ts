@@ -27,7 +27,8 @@ const ABOUT = ["device", "bucket", "node", "service", "job", "sink", "operation"
 /** Events about events: there are few, and they are not dropped. */
 const OWN: ReadonlySet<string> = new Set(["events_dropped", "events_not_stored"])
 
-interface Line {
+/** A line of the log that is an event, as plain data. */
+export interface EventLine {
   readonly level: EventLevel
   readonly code: string
   readonly fields: Readonly<Record<string, string | number | boolean | undefined>>
@@ -49,7 +50,7 @@ export class EventBuffer {
 
   constructor(private readonly randomLetters: () => string) {}
 
-  note(nowMs: number, node: string, { level, code, fields }: Line): void {
+  note(nowMs: number, node: string, { level, code, fields }: EventLine): void {
     const about = ABOUT.find(name => fields[name] !== undefined)
     const key = `${code} ${about === undefined ? "" : String(fields[about])}`
     const found = this.kept.get(key)
@@ -126,7 +127,7 @@ export class EventBuffer {
   }
 }
 
-function jsonOf(fields: Line["fields"]): string {
+function jsonOf(fields: EventLine["fields"]): string {
   const json = JSON.stringify(fields)
   if (json.length <= EVENT_LIMITS.fieldsCharactersMax) return json
   const short = Object.entries(fields).map(([name, value]) => [

@@ -5,9 +5,10 @@ import { fail } from "@hayloft/base/failures.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
+import type { Fields } from "@hayloft/base/seams/telemetry/contract.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import { EVENT_LIMITS } from "./event-buffer-core.js"
-import { EVENT_ROW_LIMITS, Events } from "./events.js"
+import { EVENT_ROW_LIMITS, eventLog, Events } from "./events.js"
 
 const { storeMs, followMs, retryMsMax, keepMs, pruneMs } = EVENT_ROW_LIMITS
 
@@ -58,6 +59,26 @@ test("warnings, errors and the life of nodes are events of all nodes; other line
   const next = start("c", 3)
   assert.deepEqual((await codesOf(next.events)).slice(0, 2), ["stopping a 1", "device_taken_offline b 1"])
   await next.end()
+})
+
+test("lines of another thread are events of this process, counted together with its own", async () => {
+  const { clock, start } = world()
+  const { events, log, end } = start("a", 1)
+  const front = new SimTelemetry()
+  const shown = ({ secret: _, ...fields }: Fields) => fields
+  const frontLog = eventLog(front.log, shown, line => events.note(structuredClone(line)))
+  log.warn("device_slow", { device: "d1" })
+  frontLog.warn("device_slow", { device: "d1", secret: "s", absent: undefined })
+  frontLog.error("request", { status: 500 })
+  frontLog.info("request", { status: 200 })
+  frontLog.debug("store_changed")
+  await clock.advance(storeMs)
+  assert.deepEqual((await codesOf(events)).toSorted(), ["device_slow a 2", "request a 1"])
+  assert.deepEqual(
+    front.entries().map(({ level }) => level),
+    ["warn", "error", "info", "debug"],
+  )
+  await end()
 })
 
 test("repeats about the same thing are counted in one event, and stored from time to time", async () => {

@@ -15,7 +15,8 @@ import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Fields, Log } from "@hayloft/base/seams/telemetry/contract.js"
-import { EventBuffer } from "./event-buffer-core.js"
+import type { EventLevel } from "@hayloft/engine/format/event-record.js"
+import { EventBuffer, type EventLine } from "./event-buffer-core.js"
 import {
   dropEvents,
   EVENTS_DROPPED_MAX,
@@ -76,6 +77,21 @@ const LIFE_EVENTS: ReadonlySet<string> = new Set([
   "key_service_reachable_again",
 ])
 
+/** A log whose lines at warn or above, and `LIFE_EVENTS`, are passed on as events. `fieldsOf` leaves secrets out. */
+export function eventLog(below: Log, fieldsOf: (fields: Fields) => Fields, note: (line: EventLine) => void): Log {
+  const write = (level: EventLevel) => (code: string, fields?: Fields) => {
+    if (level !== "info" || LIFE_EVENTS.has(code)) note({ level, code, fields: fieldsOf(fields ?? {}) })
+    below[level](code, fields)
+  }
+  return {
+    writes: level => below.writes(level),
+    debug: (event, fields) => below.debug(event, fields),
+    info: write("info"),
+    warn: write("warn"),
+    error: write("error"),
+  }
+}
+
 interface EventList extends EventPage {
   /** Why only the events of this node are listed that are not stored; undefined: all are. */
   readonly incomplete: string | undefined
@@ -112,17 +128,15 @@ export class Events implements BackgroundService {
 
   /** A log whose lines are events as well. `fieldsOf` leaves secrets out. */
   logging(below: Log, fieldsOf: (fields: Fields) => Fields): Log {
-    const write = (level: "info" | "warn" | "error") => (code: string, fields?: Fields) => {
-      if (level !== "info" || LIFE_EVENTS.has(code)) {
-        this.buffer.note(this.clock.wallMs(), this.node() ?? "", { level, code, fields: fieldsOf(fields ?? {}) })
-        this.wake()
-      }
-      below[level](code, fields)
-    }
-    const [info, warn, error] = [write("info"), write("warn"), write("error")]
-    this.log = { warn }
-    const debug = (event: string, fields?: Fields) => below.debug(event, fields)
-    return { writes: level => below.writes(level), debug, info, warn, error }
+    const log = eventLog(below, fieldsOf, line => this.note(line))
+    this.log = log
+    return log
+  }
+
+  /** An event occurs now, in this thread or in another one whose `eventLog` has told of it. */
+  note(line: EventLine): void {
+    this.buffer.note(this.clock.wallMs(), this.node() ?? "", line)
+    this.wake()
   }
 
   /** From now on events are stored here. */
