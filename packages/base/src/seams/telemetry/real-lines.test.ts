@@ -12,9 +12,9 @@ const moduleAt = (path: string): string => JSON.stringify(new URL(path, import.m
 const IMPORTS = `
   import { RealClock } from ${moduleAt("../clock/real.js")}
   import { RealTelemetry } from ${moduleAt("./real.js")}
-  import { standardErrorLines } from ${moduleAt("./real-lines.js")}
+  import { WholeLines } from ${moduleAt("./real-lines.js")}
   const clock = new RealClock()
-  const lines = standardErrorLines(clock, () => undefined)
+  const lines = WholeLines.onStandardError(clock, () => undefined)
   const logOf = thread => new RealTelemetry(clock, text => lines.write(text), { level: "info", format: "json", thread }).log
 `
 

@@ -53,6 +53,11 @@ export class WholeLines {
     private readonly onDropped: (lines: number) => void,
   ) {}
 
+  /** The lines of this thread on standard error. */
+  static onStandardError(clock: Pick<Clock, "alarm">, onDropped: (lines: number) => void): WholeLines {
+    return new WholeLines(clock, bytes => writeSync(STANDARD_ERROR, bytes), onDropped)
+  }
+
   /** `lines` end with a newline. */
   write(lines: string): void {
     if (this.waitingBytes + lines.length > WAITING_BYTES_MAX) {
@@ -95,7 +100,3 @@ export class WholeLines {
     }
   }
 }
-
-/** The lines of this thread on standard error. */
-export const standardErrorLines = (clock: Pick<Clock, "alarm">, onDropped: (lines: number) => void): WholeLines =>
-  new WholeLines(clock, bytes => writeSync(STANDARD_ERROR, bytes), onDropped)

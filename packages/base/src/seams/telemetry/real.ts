@@ -36,7 +36,7 @@ interface LineHead {
 
 type Render = (head: LineHead, fields: Fields) => string
 
-export interface LogSettings {
+interface LogSettings {
   readonly level: LogLevel
   readonly format: LogFormat
   /** The name of the thread; undefined for the main one. */
