@@ -10,18 +10,18 @@
  *           Rows of a store that encrypts everything at rest are encrypted in the database too.
  */
 import { fail, isFailure } from "@hayloft/base/failures.js"
-import { parseIncarnation, parseNodeName, type Incarnation, type NodeName, type StoreId } from "@hayloft/base/ids.js"
+import { parseNodeName, type Incarnation, type NodeName, type StoreId } from "@hayloft/base/ids.js"
 import type { RowCipher } from "@hayloft/base/row-cipher.js"
 import type { ClusterConfig } from "../config/index.js"
 import { setConversion } from "@hayloft/engine/coordination/index.js"
 import type { ConversionState } from "@hayloft/engine/format/cluster-rows.js"
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
-import { incarnationAt } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import type { Primary } from "@hayloft/engine/tablet/index.js"
 import type { MetadataDatabase, SharedMetadata } from "../metadata/database.js"
+import { lowestIncarnation } from "./lowest-core.js"
 import { removeCopies, RowCopy } from "./row-copy.js"
 
 const TO_DATABASE_LIMITS = {
@@ -67,16 +67,17 @@ export class ToDatabase {
   }
 
   /**
-   * Claims the database. Throws `foreignDatabase` unless it is empty, or an interrupted copy of this store, and
-   * `databaseUnreachable`.
+   * Claims the database. Throws `foreignDatabase` unless it is empty, or an interrupted copy of this store,
+   * `databaseUnreachable`, and `limitExceeded` for a store that was started too often.
    */
   static async begin(seams: ConvertSeams, store: ConvertedStore, node: string): Promise<ToDatabase> {
     const { clock, random, log, database } = seams
     const name = parseNodeName(node)
+    const lowest = lowestOf(store)
     const before = await copyIn(database, store.storeId)
     const claimed = await database.claim(store.storeId)
     if (claimed !== store.storeId) throw taken(claimed)
-    await database.skipIncarnations(lowestOf(store))
+    await database.skipIncarnations(lowest)
     const metadata = await database.open({ clock, random: random.fork("conversion"), log }, name, [], true)
     if (store.cipher !== undefined) metadata.sealRows(store.cipher)
     try {
@@ -212,8 +213,5 @@ const taken = (storeId: StoreId) =>
     database: storeId,
   })
 
-/** Everything of the store is below the incarnations after this one: processes, positions, and epochs of replicas. */
-function lowestOf({ tablet }: ConvertedStore): Incarnation {
-  const { own } = tablet.incarnations
-  return parseIncarnation(Math.max(own, incarnationAt(tablet.position) + 1, tablet.epoch))
-}
+const lowestOf = ({ tablet: { incarnations, position, epoch } }: ConvertedStore): Incarnation =>
+  lowestIncarnation({ own: incarnations.own, position, epoch })
