@@ -40,7 +40,8 @@ import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import type { ConfigurationStore } from "@hayloft/engine/tablet/contract.js"
 import { command, soleProcess, type Incarnations } from "@hayloft/engine/metadata/index.js"
 import { Replica, type ReplicaDevice } from "@hayloft/engine/tablet/replica.js"
-import { Primary, type ReplicaIncarnationOf } from "@hayloft/engine/tablet/primary.js"
+import type { ReplicaIncarnationOf } from "@hayloft/engine/tablet/contract.js"
+import { Primary } from "@hayloft/engine/tablet/primary.js"
 import { recoverTablet } from "@hayloft/engine/tablet/recover.js"
 
 export const TABLET = parseTabletId(1)

@@ -66,7 +66,7 @@ test("of two changes of one generation of the control record one is made", async
   await assert.rejects(metadata.run(changeFrom(0, 2)), error => isFailure(error, "conflict"))
   await metadata.run(changeFrom(1, 3))
   await assert.rejects(metadata.run(changeFrom(3, 4)), error => isFailure(error, "conflict"))
-  assert.deepEqual(await metadata.ask(controlRow()), { generation: 2, record: Buffer.of(3) })
+  assert.deepEqual(await metadata.ask(controlRow()), { generation: 2, record: Uint8Array.of(3) })
 })
 
 test("layout tables are added and dropped with the record, and never change", async () => {
@@ -86,14 +86,14 @@ test("layout tables are added and dropped with the record, and never change", as
   )
   await metadata.run(changeFrom(2, 1, { put: [], drop: [1, 5] }))
   assert.equal(await metadata.ask(layoutTable(1)), undefined)
-  assert.deepEqual(await metadata.ask(layoutTable(2)), Buffer.of(9))
+  assert.deepEqual(await metadata.ask(layoutTable(2)), Uint8Array.of(9))
 })
 
 test("a node beats in its own row until another process of it joins, or the row is removed", async () => {
   const store = new Store()
   await store.join("a", 1)
   await store.as(1, beatNode(A, FACTS, []))
-  assert.deepEqual(await store.metadata.ask(nodeRows()), [{ ...plainRow("a", 1), ...FACTS, beat: 2 }])
+  assert.deepEqual(await store.metadata.ask(nodeRows()), [{ ...rowOf("a", 1), ...FACTS, beat: 2 }])
   await assert.rejects(store.as(2, beatNode(A, FACTS, [])), error => isFailure(error, "conflict"))
   await assert.rejects(store.as(2, joinNode(rowOf("a", 1))), error => isFailure(error, "conflict"))
   await store.join("a", 2)
@@ -107,9 +107,6 @@ test("a node beats in its own row until another process of it joins, or the row 
     return true
   })
 })
-
-/** Bytes are read back as a Buffer. */
-const plainRow = (name: string, incarnation: number) => ({ ...rowOf(name, incarnation), proof: Buffer.of(1) })
 
 test("a lease is taken by one of those that saw the same row, and renewed by heartbeats", async () => {
   const store = new Store()

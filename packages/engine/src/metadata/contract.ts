@@ -6,6 +6,10 @@
  * are in memory; or in another thread, which finds it by the name. Views and ranges are valid during one call; rows may be
  * kept, and never change.
  *
+ * Who asks may receive a copy of the result, in which a Buffer is a plain Uint8Array, and no object is the one that the
+ * function returned. Of a `Failure` that the function throws, only the kind and the details arrive, neither its class nor
+ * its cause.
+ *
  * Promises  A command is decided on the rows of one moment, and its writes are atomic. A result or a
  *           refusal is returned only once everything that the decision read is committed. A query reads the rows of one
  *           moment, which includes everything acknowledged before the query.

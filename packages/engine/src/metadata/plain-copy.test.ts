@@ -1,4 +1,4 @@
-/** Arguments of commands: a copy is equal, shares nothing that could change, and anything but plain data is refused. */
+/** Arguments and results: a copy is equal, shares nothing that could change, and anything but plain data is refused. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { plainCopy } from "./plain-copy.js"

@@ -1,5 +1,5 @@
 /**
- * Copies of arguments, as another process receives them.
+ * Copies of arguments and results, as another process or thread receives them.
  *
  * Promises  The copy shares nothing with the value that could change. A value that is not plain data is refused, such as a
  *           function or an instance of a class.
@@ -20,4 +20,5 @@ export function plainCopy(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, held]) => [name, plainCopy<unknown>(held)]))
 }
 
-const notPlain = (kind: string): AssertionError => new AssertionError(`an argument is no plain data, but a ${kind}`)
+const notPlain = (kind: string): AssertionError =>
+  new AssertionError(`an argument or a result is no plain data, but a ${kind}`)

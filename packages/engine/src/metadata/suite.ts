@@ -20,6 +20,7 @@ import { asPromise } from "@hayloft/base/soon.js"
 import { entryBytes, type EntryWrite } from "../format/entry.js"
 import { objectRowKey, suffixRange, versionRowKey } from "../format/row-key.js"
 import { command, query, type Metadata } from "./contract.js"
+import { plainCopy } from "./plain-copy.js"
 import type { MetadataRow, QueryView } from "./views.js"
 
 export interface MetadataUnderTest {
@@ -266,8 +267,9 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
       }
     })
   }
+  /** Asks with a copy of the row, as another thread does. */
   const payloadOf = async (metadata: Metadata, family: Family, key: string, row: MetadataRow) =>
-    textOf(await asPromise(() => owned(metadata.payload(family, rowKeyOf(key), row))))
+    textOf(await asPromise(() => owned(metadata.payload(family, rowKeyOf(key), plainCopy(row)))))
 
   metadataTest("a query shows every change that was acknowledged before it", async metadata => {
     for (let i = 0; i < 50; i += 1) {

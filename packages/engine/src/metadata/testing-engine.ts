@@ -1,7 +1,7 @@
 /** Metadata in memory: rows in trees, for tests of services. It passes the suite of all engines. */
 import sortedBtree from "sorted-btree"
 import { assert, must } from "@hayloft/base/assert.js"
-import { fail } from "@hayloft/base/failures.js"
+import { fail, isFailure } from "@hayloft/base/failures.js"
 import { FAMILY_NAMES, type Family } from "@hayloft/base/families.js"
 import { parseIncarnation, parsePosition } from "@hayloft/base/ids.js"
 import type { Position, RowKey } from "@hayloft/base/ids.js"
@@ -14,12 +14,22 @@ import { decisionIdOf } from "../format/row-key.js"
 import { countedWrites } from "./counters.js"
 import { isOfGeneration } from "./guards.js"
 import { soleProcess, type Incarnations } from "./incarnations.js"
+import { plainCopy } from "./plain-copy.js"
 import type { Command, DecisionTime, Metadata, Query } from "./contract.js"
 import type { DecisionView, MetadataRow, QueryView } from "./views.js"
 
 const BTree = sortedBtree.default
 
-/** Decides and commits in the same turn, with copies of the arguments, like an engine in another process. */
+/** The outcome as another thread receives it: a copy, or the kind and the details of the failure. */
+function received<T>(work: () => T): T {
+  try {
+    return plainCopy(work())
+  } catch (error) {
+    throw isFailure(error) ? fail(error.kind, error.details, error.stack) : error
+  }
+}
+
+/** Decides and commits in the same turn, with copies of arguments and results, like an engine in another thread. */
 export class MemoryMetadata implements Metadata {
   private readonly trees = new Map(FAMILY_NAMES.map(family => [family, new BTree<RowKey, MetadataRow>()]))
   private lastPosition = 0
@@ -64,7 +74,7 @@ export class MemoryMetadata implements Metadata {
   }
 
   ask<Result>(query: Query<Result>): Soon<Result> {
-    const answer = (): Result => query.copied().answer(this.committed)
+    const answer = (): Result => this.answerOn(this.committed, query)
     return this.later()?.then(answer) ?? answer()
   }
 
@@ -142,7 +152,7 @@ export class MemoryMetadata implements Metadata {
       },
       payload: (_, __, { payload }) => payload?.bytes,
     }
-    const { result, ...decision } = command.copied().decide(view, time)
+    const { result, ...decision } = received(() => command.copied().decide(view, time))
     this.checkNew(decision.writes, reads)
     return { result, writes: [...decision.writes, ...countedWrites(view, decision)] }
   }
@@ -185,7 +195,11 @@ export class MemoryMetadata implements Metadata {
   async askEveryReplica<Result>(_: number, query: Query<Result>): Promise<readonly Result[] | undefined> {
     await Promise.resolve()
     if (this.isReplicaMissing) return undefined
-    return [this.committed, ...this.otherReplicas].map(view => query.copied().answer(view))
+    return [this.committed, ...this.otherReplicas].map(view => this.answerOn(view, query))
+  }
+
+  private answerOn<Result>(view: QueryView, query: Query<Result>): Result {
+    return received(() => query.copied().answer(view))
   }
 
   payload(_: Family, __: RowKey, { payload }: MetadataRow): LentSoon {

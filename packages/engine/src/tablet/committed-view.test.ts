@@ -16,6 +16,7 @@ import { Lent } from "@hayloft/base/lent.js"
 import { xxh64 } from "@hayloft/base/simd/xxh64.js"
 import type { CommitLog, DeviceRow, DeviceRows } from "../device/index.js"
 import { PAYLOAD_CHECKSUM_BYTES } from "../format/entry.js"
+import { storePrefixOf } from "../format/replica-incarnation.js"
 import { rangeThrough, MemoryLayer } from "../device/index.js"
 import { visitRows } from "@hayloft/base/row-scan.js"
 import type { Family } from "@hayloft/base/families.js"
@@ -126,7 +127,12 @@ test("a scan that no replica can finish fails, after the rows that some could re
 })
 
 /** A replica whose log contains these payloads, logged as positions 1, 2, …; it reads synchronously, if it may. */
-function loggingHandle(number: number, payloads: readonly Uint8Array[], maySync: () => boolean) {
+function loggingHandle(
+  number: number,
+  payloads: readonly Uint8Array[],
+  maySync: () => boolean,
+  brokenKey?: string,
+): ReplicaHandle {
   const rowOf = (i: number): DeviceRow => ({
     value: Uint8Array.of(i),
     payload: {
@@ -154,12 +160,19 @@ function loggingHandle(number: number, payloads: readonly Uint8Array[], maySync:
     close: unused,
     records: unused,
   }
-  const get: DeviceRows["get"] = (_, key) => rowOf(Number(key.at(-1)))
+  const get: DeviceRows["get"] = (family, key) => {
+    if (brokenKey !== undefined && key.endsWith(brokenKey)) throw fail("corruptRow", { family })
+    return rowOf(Number(key.at(-1)))
+  }
+  const range: DeviceRows["range"] = family => {
+    if (brokenKey !== undefined) throw fail("corruptRow", { family })
+    return payloads.map((_, i) => [rowKeyOf(`${storePrefixOf(parseEpoch(number))}k${i}`), rowOf(i)] as const)
+  }
   const device = {
     id: parseDeviceId(`00000000000000d${number}`),
     log,
     contained: parseLogSequence(0),
-    rows: { get, range: unused, warm: unused, apply: unused, scan: unused },
+    rows: { get, range, warm: unused, apply: unused, scan: unused },
     containedPosition: unused,
     readPayload: unused,
     verifyMetadataStore: unused,
@@ -193,4 +206,21 @@ test("a payload in memory is lent; one that is awaited is the caller's own, wher
   assert.ok(payloadOf(1, rowOfFirst) instanceof Promise)
   await payloadOf(1)
   for (const bytes of [own, ownToo]) assert.ok(Buffer.from(must(payloads[0], "a payload")).equals(bytes ?? Buffer.of()))
+})
+
+test("a copy of a row that another replica returned is read at that replica's place", () => {
+  const payloads = [1, 2].map(fill => new Uint8Array(100).fill(fill))
+  const broken = loggingHandle(1, [], () => true, "k0")
+  const view = new CommittedView(
+    [broken, loggingHandle(2, payloads, () => true)],
+    () => undefined,
+    () => NO_POSITION,
+    PROCESS,
+  )
+  const rows = [must(view.get(FAMILY, rowKeyOf("k0")), "a row"), ...[...view.range(FAMILY, ALL)].map(pair => pair[1])]
+  for (const [i, row] of [0, 0, 1].entries()) {
+    const lent = view.payload(FAMILY, rowKeyOf(`k${row}`), structuredClone(must(rows[i], "a row")))
+    assert.ok(lent instanceof Lent)
+    assert.ok(Buffer.from(must(payloads[row], "a payload")).equals(lent.borrow()))
+  }
 })

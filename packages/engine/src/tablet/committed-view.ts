@@ -15,12 +15,10 @@ import type { KeyRange } from "@hayloft/base/key-range.js"
 import type { RowVisitor } from "@hayloft/base/row-scan.js"
 import type { DeviceRow, PayloadPlace } from "../device/index.js"
 import type { Incarnations, QueryView } from "../metadata/index.js"
-import type { TabletRow } from "./contract.js"
+import type { ReplicaPlace, TabletRow } from "./contract.js"
 import type { ReplicaHandle } from "./replica-handle.js"
 
 export class CommittedView implements QueryView {
-  /** The replica to which the places in a row belong, if it is not the first. */
-  private readonly origins = new WeakMap<TabletRow, ReplicaHandle>()
   /** Rows of an earlier first replica may still be in use, and nothing in them shows their replica. */
   private hasChangedFirst = false
 
@@ -77,7 +75,7 @@ export class CommittedView implements QueryView {
     for (const handle of this.handles) {
       try {
         const row = handle.replica.get(family, key)
-        return row && this.withOrigin(handle, row)
+        return row && handle !== this.handles[0] ? this.withOrigin(handle, row) : row
       } catch (error) {
         problem = this.reportDamage(handle, error)
       }
@@ -93,8 +91,7 @@ export class CommittedView implements QueryView {
       try {
         for (const pair of handle.replica.range(family, rest)) {
           last = pair[0]
-          this.withOrigin(handle, pair[1])
-          yield pair
+          yield handle === this.handles[0] ? pair : [last, this.withOrigin(handle, pair[1])]
         }
         return
       } catch (error) {
@@ -137,7 +134,7 @@ export class CommittedView implements QueryView {
     const { payload } = row
     if (payload === undefined) return Promise.resolve(undefined)
     if (payload.in === "memory") return new Lent(payload.bytes)
-    const origin = this.originOf(row)
+    const origin = this.originOf(payload)
     const read = origin?.replica.readPayload(family, key, payload)
     if (origin === undefined || read === undefined) return this.payloadOfAny(family, key, row)
     return read instanceof Promise ? this.slowPayload(origin, read, family, key, row) : read
@@ -171,9 +168,10 @@ export class CommittedView implements QueryView {
     throw problem ?? noPayload(family)
   }
 
-  /** The replica whose device has the row's places; undefined if it is unknown, or that replica left. */
-  private originOf(row: TabletRow): ReplicaHandle | undefined {
-    const handle = this.origins.get(row) ?? (this.hasChangedFirst ? undefined : this.handles[0])
+  /** The replica whose device has the place; undefined if it is unknown, or that replica left. */
+  private originOf({ of }: ReplicaPlace): ReplicaHandle | undefined {
+    const first = this.hasChangedFirst ? undefined : this.handles[0]
+    const handle = of ? this.handles.find(({ replica }) => replica.id === of.id && replica.since === of.since) : first
     return handle?.left === undefined ? handle : undefined
   }
 
@@ -196,9 +194,10 @@ export class CommittedView implements QueryView {
     return error
   }
 
-  private withOrigin(handle: ReplicaHandle, row: DeviceRow): DeviceRow {
-    if (handle !== this.handles[0] && row.payload) this.origins.set(row, handle)
-    return row
+  /** The row, which says itself whose its place is: a reader in another thread has a copy of it. */
+  private withOrigin(handle: ReplicaHandle, { value, payload }: DeviceRow): TabletRow {
+    const { id, since } = handle.replica
+    return { value, payload: payload && { ...payload, of: { id, since } } }
   }
 }
 

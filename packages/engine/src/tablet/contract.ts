@@ -11,8 +11,16 @@ import type { DeviceId, Epoch, RowKey } from "@hayloft/base/ids.js"
 import type { KeyRange } from "@hayloft/base/key-range.js"
 import type { MetadataRow, RowView } from "../metadata/index.js"
 
+export interface ReplicaIncarnationOf {
+  readonly id: DeviceId
+  readonly since: Epoch
+}
+
+/** A place on the device of a replica: of the first one, if `of` is absent. */
+export type ReplicaPlace = PayloadPlace & { readonly of?: ReplicaIncarnationOf }
+
 /** An inline payload: still in memory (uncommitted), or at its place on a device. */
-export type TabletPayload = PayloadPlace | { readonly in: "memory"; readonly bytes: Uint8Array }
+export type TabletPayload = ReplicaPlace | { readonly in: "memory"; readonly bytes: Uint8Array }
 
 export interface TabletRow extends MetadataRow {
   readonly payload: TabletPayload | undefined

@@ -24,7 +24,7 @@ import type { EntryWrite } from "../format/entry.js"
 import { CommittedView } from "./committed-view.js"
 import { ReplicaComparison } from "./comparison.js"
 import { isOfGeneration, type Command, type Incarnations, type Metadata, type Query } from "../metadata/index.js"
-import type { ConfigurationStore, TabletRow } from "./contract.js"
+import type { ConfigurationStore, ReplicaIncarnationOf, TabletRow } from "./contract.js"
 import { Learner } from "./learner.js"
 import { COMMANDS_WAITING_MAX, MAX_CONCURRENT_REPLICAS, PAYLOAD_READS_MAX, ROW_READS_MAX } from "./limits.js"
 import { EncodedBatch, type LoggedBatch, type Replica, type ReplicaDevice } from "./replica.js"
@@ -44,11 +44,6 @@ type Outcome =
 interface BoundaryTask {
   run(): Promise<void>
   refuse(failure: Failure): void
-}
-
-export interface ReplicaIncarnationOf {
-  readonly id: DeviceId
-  readonly since: Epoch
 }
 
 /** The tablet as recovery left it. */

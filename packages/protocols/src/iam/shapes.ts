@@ -51,7 +51,8 @@ export const writeTags = (xml: XmlWriter, tags: Tags): void =>
 const builtInArn = ({ path, name }: ManagedPolicyRecord): string => `arn:aws:iam::aws:policy${path}${name}`
 
 /** Returns true if the policy is a built-in one, which every account has. */
-export const isBuiltIn = (record: ManagedPolicyRecord): boolean => BUILT_IN_POLICIES.get(builtInArn(record)) === record
+export const isBuiltIn = (record: ManagedPolicyRecord): boolean =>
+  BUILT_IN_POLICIES.get(builtInArn(record))?.id === record.id
 
 export const arnOfPolicy = (record: ManagedPolicyRecord, number: AccountNumber): string =>
   isBuiltIn(record) ? builtInArn(record) : policyArn(number, record)
