@@ -40,7 +40,8 @@ export const hasPlainObjects = (record: Pick<ControlRecord, "keyring" | "devices
 
 /**
  * An existing store begins to encrypt everything, under an epoch key of its own: older records on the disks have the
- * former ones, under a master key that may lie beside them. Undefined: it has begun before. Throws `limitExceeded`.
+ * former ones, under a master key that may lie beside them. `firstIncarnation`: the lowest of this start, that of a front
+ * thread if it has any. Undefined: it has begun before. Throws `limitExceeded`.
  */
 export function withAtRest(
   record: ControlRecord,

@@ -2,13 +2,14 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "@hayloft/base/failures.js"
-import { parseAccessKeyId } from "@hayloft/base/ids.js"
+import { parseAccessKeyId, parseUploadId } from "@hayloft/base/ids.js"
 import { parsePolicy, textOfPolicy } from "@hayloft/base/policy.js"
 import { CALL_LIMITS, queuedDisk, readRecordFile, replaceRecordFile, Stalls } from "@hayloft/engine/device/index.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { failing, FaultyDevice, hangs, inTurn, nthOf, SimDisk, type Disk } from "@hayloft/base/seams/disk/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import type { ServeConfig } from "../config/index.js"
+import { isSealedByOrigin } from "../control/at-rest.js"
 import type { OpenedStore } from "./contract.js"
 import { withReason } from "./folder-inspection.js"
 import { config, FOLDERS, StartMachine } from "./testing-start.js"
@@ -44,6 +45,29 @@ const THREE = withFolders("/a", "/b", "/c")
 const statesOf = ({ record }: OpenedStore): string =>
   record.devices.map(({ pathHint, state }) => `${pathHint} ${state}`).join(", ")
 const pathsOf = ({ devices }: OpenedStore): string => devices.map(({ identity }) => identity.path).join(" ")
+
+test("a start has numbers of its own for the threads that it reserves, below that of its devices", async () => {
+  const machine = new StartMachine()
+  machine.reserved = 7
+  const first = await machine.start()
+  const second = await machine.start()
+  machine.reserved = 0
+  const third = await machine.start()
+  assert.deepEqual([first.incarnation, second.incarnation, third.incarnation], [8, 16, 17])
+  for (const { identity } of third.devices) assert.equal(identity.incarnation, 17)
+})
+
+test("uploads of all threads of the start that begins to encrypt count as encrypted", async () => {
+  const machine = new StartMachine()
+  const start = (encryptAtRest: boolean) =>
+    machine.start({ ...config, encryptAtRest }, undefined, { current: new Uint8Array(32).fill(7) })
+  const { incarnation: before } = await start(false)
+  machine.reserved = 7
+  const { record, incarnation } = await start(true)
+  const idOf = (each: number) => parseUploadId(`${each.toString(16).padStart(8, "0")}${"0".repeat(24)}`)
+  const areSealed = [before, before + 1, incarnation].map(each => isSealedByOrigin(record, idOf(each)))
+  assert.deepEqual(areSealed, [false, true, true])
+})
 
 test("options of the first start that were overridden since are reported, and do not prevent a start", async () => {
   const machine = new StartMachine()

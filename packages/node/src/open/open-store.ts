@@ -13,7 +13,7 @@ import { must } from "@hayloft/base/assert.js"
 import { equalBytes, hexOf } from "@hayloft/base/bytes.js"
 import { asFailure, fail, isFailure, type Failure, type FailureKind } from "@hayloft/base/failures.js"
 import { unlessFull } from "@hayloft/base/space/full-disk.js"
-import { parseDeviceId, type DeviceId, type Incarnation } from "@hayloft/base/ids.js"
+import { parseDeviceId, parseIncarnation, type DeviceId, type Incarnation } from "@hayloft/base/ids.js"
 import { DEVICES_MAX } from "@hayloft/base/limits.js"
 import { textOfPolicy } from "@hayloft/base/policy.js"
 import { plural } from "@hayloft/base/quantity-text.js"
@@ -59,8 +59,11 @@ interface StartSeams {
   readonly locks: FolderLocks
   /** The stalls of this process, if it has had the store open before. */
   readonly stalls?: Stalls
+  /** Incarnations below its own that the process takes for front threads, at most `FRONT_INCARNATIONS`. Absent: none. */
+  readonly reserved?: number
 }
 
+/** Throws also `invalidArgument` once all incarnations are used up. */
 export async function openStore(
   seams: StartSeams,
   config: ServeConfig,
@@ -118,12 +121,14 @@ class Start {
   private readonly random: Random
   private readonly disk: Disk
   private readonly locks: FolderLocks
+  private readonly reserved: number
 
   constructor(
-    { clock, random, disk, locks, stalls = new Stalls() }: StartSeams,
+    { clock, random, disk, locks, stalls = new Stalls(), reserved = 0 }: StartSeams,
     private readonly config: ServeConfig,
     private readonly masterKeyFiles: MasterKeyFiles,
   ) {
+    this.reserved = reserved
     this.clock = clock
     this.random = random
     this.disk = disk
@@ -282,7 +287,7 @@ class Start {
     if (config.encryptAtRest) this.formatEpoch = FORMAT_EPOCH_OF_KEYS
     const { formatEpoch } = this
     const devices = await makeDevices(clock, random, diskOf, inspections, { formatEpoch })
-    const incarnation = incarnationAfter(inspections)
+    const incarnation = incarnationAfter(inspections, this.reserved)
     const secrets = randomSecrets(random, clock.wallMs(), this.masterKeyFiles, config.rootKey)
     const sealed = sealSecrets(secrets, random)
     const policy = policyOfNewStore(config, devices.length)
@@ -300,7 +305,7 @@ class Start {
     inspections: readonly FolderInspection[],
     secretsOfKnown: StoreSecrets,
   ): Promise<OpenedStore> {
-    const incarnation = incarnationAfter(inspections)
+    const incarnation = incarnationAfter(inspections, this.reserved)
     this.judgeTogether(plan)
     this.formatEpoch = this.beginsToEncrypt(plan) ? FORMAT_EPOCH_OF_KEYS : formatEpochOf(plan.record)
     const missing = plan.missing.map(({ id }) => id)
@@ -330,7 +335,7 @@ class Start {
     const record = await this.changeAtStart(recordManager, inspections, before => {
       const after = recordOfStart(before, findings, nowMs)
       const begun = this.config.encryptAtRest
-        ? withAtRest(after, secretsOfKnown.masterKey, this.random, nowMs, incarnation)
+        ? withAtRest(after, secretsOfKnown.masterKey, this.random, nowMs, parseIncarnation(incarnation - this.reserved))
         : undefined
       return begun ?? after
     })
@@ -484,8 +489,8 @@ function existingFirst<F extends { readonly path: string }>(
   return [...folders.filter(({ path }) => !absent.has(path)), ...folders.filter(({ path }) => absent.has(path))]
 }
 
-/** An incarnation above every one recorded in these folders. */
-export const incarnationAfter = (inspections: readonly FolderInspection[]): Incarnation =>
+/** An incarnation above every one recorded in these folders, and above so many that the start reserves. */
+export const incarnationAfter = (inspections: readonly FolderInspection[], reserved = 0): Incarnation =>
   nextIncarnation(
     inspections.flatMap(({ content }) => {
       if (content.kind !== "device") return []
@@ -493,6 +498,7 @@ export const incarnationAfter = (inspections: readonly FolderInspection[]): Inca
       const generation = record === undefined || record instanceof Error ? 0 : record.generation
       return [{ incarnation: superblock.incarnation, generation }]
     }),
+    reserved,
   )
 
 /** Whose own record has the key under which this one encrypts what devices hold. */

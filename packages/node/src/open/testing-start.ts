@@ -65,6 +65,8 @@ export const config: ServeConfig = {
   log: { level: "error", format: "text" },
 }
 export class StartMachine {
+  /** Incarnations that each start reserves for front threads. */
+  reserved = 0
   private readonly locks = new SimLocks()
   private process = this.locks.boot()
 
@@ -89,8 +91,9 @@ export class StartMachine {
     this.process.kill()
     this.process = this.locks.boot()
     this.starts += 1
+    const { reserved } = this
     return openStore(
-      { clock, random: new SimRandom(this.starts), disk: this.disk.boot(), locks: this.process, stalls },
+      { clock, random: new SimRandom(this.starts), disk: this.disk.boot(), locks: this.process, stalls, reserved },
       requested,
       current,
       next,
