@@ -189,6 +189,9 @@ export function query<Args extends Arguments, Result>(
 /** The query of this name, which another thread has sent. */
 export const queryOf = (name: string, args: Arguments): Query<unknown> => QUERIES.make(name, args)
 
+/** Names of commands, and of queries, that several kinds have: a mistake of the program. */
+export const ambiguousNames = (): readonly string[] => [...COMMANDS.ambiguous, ...QUERIES.ambiguous]
+
 const NOTHING_TOUCHED: Touches = []
 
 export interface Metadata {
