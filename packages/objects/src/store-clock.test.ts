@@ -10,6 +10,7 @@ import {
   withoutFront,
   type Incarnations,
   type Metadata,
+  type ThreadIncarnations,
 } from "@hayloft/engine/metadata/index.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
@@ -98,7 +99,7 @@ class Store {
 
 /** One process whose engine thread begins first, under the number 9; then fronts begin under lower ones. */
 class StoreWithFronts extends Store {
-  private threads = reservedThreads(parseIncarnation(9), 8)
+  private threads: ThreadIncarnations = reservedThreads(parseIncarnation(9), 8)
 
   constructor() {
     super(true)
