@@ -42,6 +42,7 @@ import { DeviceSet, type OwnedFolder } from "./devices/device-set.js"
 import { outOfReach } from "./devices/reach.js"
 import { followStore } from "./devices/stall-facts.js"
 import { stallWatch } from "./devices/stall-watch.js"
+import type { Fronts } from "./front/fronts.js"
 import { exchangeOf, type ShardExchange } from "./shard-exchange.js"
 import type { OpenedNode } from "./open/contract.js"
 import { DeviceCopies } from "./cluster/device-copies.js"
@@ -99,6 +100,8 @@ export interface EngineSettings {
   readonly onKeyLost?: ((reason: Failure) => void) | undefined
   readonly root: RootKey
   readonly deviceOptions: DeviceOptions
+  /** The front threads of this process; undefined: this thread serves alone. */
+  readonly fronts?: Fronts | undefined
   /** Judges the devices together; knows the calls of those who took the folders. */
   readonly stalls?: Stalls
   /** Smaller in simulation. */
@@ -152,6 +155,8 @@ export interface Engine extends Access {
    * machine.
    */
   setScanner(isScanner: () => boolean): void
+  /** Raises the superblocks of the open devices of this process. Throws the failure of one. */
+  raiseFormatEpoch(formatEpoch: number): Promise<void>
   /** Opens a folder that this process now owns: a new device, or one that returns. */
   bringIn(folder: OwnedFolder): Promise<DeviceStack>
   /** Closes a device that is no longer part of the store and releases its folder. */
@@ -246,7 +251,7 @@ class EngineBuilder {
 
   async build(): Promise<Engine> {
     const { clock, random, compute, telemetry } = this.seams
-    const { masterKeys, root, node, days, storeTime, abortedWaits, haste } = this.settings
+    const { masterKeys, root, node, fronts, days, storeTime, abortedWaits, haste } = this.settings
     const { recordManager, devices, control, stalls, bucketPolicies } = this
     await this.openDevices()
     const { metadata, tablet, shared } = await this.openMetadata()
@@ -273,10 +278,11 @@ class EngineBuilder {
         storeTime,
         haste,
         ...encryptingBy(recordManager, node === undefined),
-        isShared: shared !== undefined,
+        isShared: shared !== undefined || fronts !== undefined,
         duringHalt: shared && namedKeys.duringHalt(shared),
         // Readers on other nodes are unknown here.
         retention: shared && new EpochRetention(clock, shared),
+        oldestPinOfOthers: fronts?.oldestPin,
       },
     )
     this.services = services
@@ -325,6 +331,7 @@ class EngineBuilder {
       ],
       onRepairDue: wake => (this.wakeRepair = wake),
       setScanner: isScanner => (this.isScanner = isScanner),
+      raiseFormatEpoch: formatEpoch => devices.raiseFormatEpoch(formatEpoch),
       bringIn: folder => this.bringIn(folder),
       giveUp: (id, reason) => devices.remove(id, reason),
       checkPolicy: policy => this.checkPolicy(policy),
@@ -388,9 +395,9 @@ class EngineBuilder {
 
   /** Returns the parts that keep up with the other nodes; the devices have the record when it resolves. */
   private async sharingServices(services: StoreServices, begin: () => Promise<void>): Promise<Sharing> {
-    const { node } = this.settings
-    if (node === undefined) return { services: [] }
+    const { node, fronts } = this.settings
     const { clock, telemetry } = this.seams
+    if (node === undefined) return { services: fronts === undefined ? [] : [fronts, bucketPolicies(services, clock)] }
     const { metadata, records } = node
     const copies = new DeviceCopies(records, metadata, () => this.devices.kept, clock, telemetry.log)
     await copies.write()
@@ -409,7 +416,9 @@ class EngineBuilder {
     if (shared !== undefined) return { metadata: shared, tablet: undefined, shared }
     const { replicas, recovered } = await this.recover()
     const start = { replicas, epoch: tabletOf(this.recordManager.record, FIRST_TABLET).epoch, recovered }
-    const tablet = new Primary(start, clock, log, this.control, soleProcess(this.settings.incarnation))
+    const { incarnation, fronts } = this.settings
+    const incarnations = fronts?.incarnations ?? soleProcess(incarnation)
+    const tablet = new Primary(start, clock, log, this.control, incarnations)
     this.control.attach(tablet)
     return { metadata: tablet, tablet, shared: undefined }
   }

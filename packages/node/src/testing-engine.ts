@@ -24,10 +24,14 @@ import { CheckpointExecutor } from "./metadata/checkpoint-job.js"
 import type { OwnedFolder } from "./devices/device-set.js"
 import { openEngine, type Engine, type EngineSettings } from "./engine.js"
 import { FIRST_TABLET } from "./metadata/first-tablet.js"
+import { Fronts } from "./front/fronts.js"
+import { FRONT_INCARNATIONS } from "@hayloft/engine/format/upload-id.js"
+import type { HealthReport } from "./status/contract.js"
 
 export const noSignal = new AbortController().signal
 const OWNER = parseAccountId("root")
 const LOG_FILL_STEP_BYTES = 64 * KIB
+const READY: HealthReport = { ready: true, reasons: [] }
 const idOf = (number: number) => parseDeviceId(number.toString(16).padStart(16, "0"))
 
 const RESERVE_BYTES = 1 * MIB
@@ -159,13 +163,18 @@ export class Machine {
     this.stores.cache.clear()
   }
 
-  /** Opens the store for the next process incarnation; end the one before with `disk.kill()` or `engine.stop()`. */
-  async open(): Promise<Engine> {
+  /**
+   * Opens the store for the next process incarnation; end the one before with `disk.kill()` or `engine.stop()`. With
+   * front threads, `frontsOf` has received what serves them when it resolves.
+   */
+  async open(frontsOf?: (fronts: Fronts) => void): Promise<Engine> {
     const { clock, stores, telemetry, record } = this
-    this.incarnations += 1
+    this.incarnations += frontsOf === undefined ? 1 : 1 + FRONT_INCARNATIONS
+    const incarnation = parseIncarnation(this.incarnations)
+    const fronts = frontsOf && new Fronts(clock, incarnation, FRONT_INCARNATIONS)
     this.released = []
     const disk = this.disk.boot()
-    const settings = settingsOf(record, parseIncarnation(this.incarnations))
+    const settings = settingsOf(record, incarnation)
     const release = (path: string) => () => Promise.resolve(void this.released.push(path))
     const raiseFormatEpoch = (path: string) => () =>
       this.brokenSuperblocks.has(path) ? Promise.reject(fail("deviceFailed", { path })) : Promise.resolve()
@@ -175,6 +184,7 @@ export class Machine {
       { ...seams, compute, checkpoints: new CheckpointExecutor(() => disk, stores, new SimRandom(1)) },
       {
         ...settings,
+        fronts,
         folders: settings.folders.map(folder => {
           const { path } = folder.place
           return { ...folder, release: release(path), raiseFormatEpoch: raiseFormatEpoch(path) }
@@ -188,6 +198,9 @@ export class Machine {
     )
     engine.recordManager.onChange(changed => void (this.record = changed))
     this.record = engine.recordManager.record
+    const { masterKeys, root } = settings
+    fronts?.serve({ engine, status: { health: () => READY, liveness: () => READY }, masterKeys, root })
+    if (fronts) frontsOf?.(fronts)
     return engine
   }
 }

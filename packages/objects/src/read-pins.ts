@@ -79,8 +79,7 @@ export class ReadPins implements ByteRetention {
 
   /** Returns what no reader of this process uses: for a store that only this process opens. */
   now(): DuePositions {
-    const oldest = this.oldest()
-    return { isDue: position => position <= oldest, after: () => undefined }
+    return dueUpTo(this.oldest())
   }
 
   /** No reader uses bytes that became unreferenced at or below this position. */
@@ -96,5 +95,20 @@ export class ReadPins implements ByteRetention {
 
   get count(): number {
     return this.pins.size
+  }
+}
+
+const dueUpTo = (oldest: number): DuePositions => ({ isDue: position => position <= oldest, after: () => undefined })
+
+/** The pins of a process whose other threads have readers, too; `others` asks these now. */
+export class ThreadPins implements ByteRetention {
+  constructor(
+    private readonly own: Pick<ReadPins, "oldest">,
+    private readonly others: () => Promise<number>,
+  ) {}
+
+  async now(): Promise<DuePositions> {
+    const ofOthers = await this.others()
+    return dueUpTo(Math.min(ofOthers, this.own.oldest()))
   }
 }

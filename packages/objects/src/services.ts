@@ -33,7 +33,7 @@ import { ObjectReader } from "./object-reader.js"
 import { ObjectService } from "./object-service.js"
 import { Orphans } from "./jobs/orphans.js"
 import { RefusedUploads } from "./jobs/refused-uploads.js"
-import { ReadPins } from "./read-pins.js"
+import { ReadPins, ThreadPins } from "./read-pins.js"
 import type { ByteRetention } from "./retention.js"
 import { SealedBodies } from "./sealed-body.js"
 import { SealedImport } from "./sealed-import.js"
@@ -62,6 +62,8 @@ export interface CoreServices extends Omit<ObjectServices, "moments"> {
   /** The watch for changes of objects. */
   readonly objectWatch: ChangeWatch
   readonly jobs: readonly Job[]
+  /** The jobs that each process of the store does for itself; none if only this process opens it. */
+  readonly ownJobs: readonly Job[]
   readonly repair: Repair
   /** Visits of repair that another process coordinates. */
   readonly visitsForOthers: VisitsForOthers
@@ -113,6 +115,11 @@ interface ServiceSettings {
   readonly abortedWaits?: AbortedWaits | undefined
   /** If undefined, only this process opens the store, and its readers decide. */
   readonly retention?: ByteRetention | undefined
+  /**
+   * Asks the other threads of this process: none of their readers uses bytes released at or below the position. Undefined:
+   * it has none.
+   */
+  readonly oldestPinOfOthers?: (() => Promise<number>) | undefined
   /** The metadata and keys that a reconciliation uses while the store is halted. */
   readonly duringHalt?: DuringHalt | undefined
   /** Other processes of the store use the same metadata. */
@@ -141,7 +148,7 @@ interface ServiceSettings {
 
 export function createServices(
   { clock, random, tablet, compute, blocks, telemetry, keys }: ServiceSeams,
-  { store, redundancy, backup, abortedWaits, retention, duringHalt, isShared = false, ...settings }: ServiceSettings,
+  { store, redundancy, backup, abortedWaits, duringHalt, isShared = false, ...settings }: ServiceSettings,
 ): CoreServices {
   const [{ log }, { objectWatch, watched }] = [telemetry, watchedMetadata(clock, tablet, isShared)]
   const [pins, uploads] = [new ReadPins(clock), new Uploads(random, tablet, blocks, log)]
@@ -179,19 +186,25 @@ export function createServices(
   const features = startFeatures(core)
   const usageHistory = new UsageHistory(clock, watched, refuseEarlier)
   const holdings = new Holdings(usageHistory, features)
-  const collector = new Collector(tablet, blocks, retention ?? pins)
-  const jobs: Job[] = [collector, orphans, repair, reencode, integrityAudit, holdings, usageHistory]
+  const jobs: Job[] = [
+    new Collector(tablet, blocks, retentionOf(settings, pins)),
+    orphans,
+    repair,
+    reencode,
+    integrityAudit,
+    holdings,
+    usageHistory,
+  ]
   const encrypt =
     hasWork && createEncryptJob({ ...ofWrites, ...ofJobs, compute, redundancy, classes, bound, onHints, hasWork })
-  jobs.push(...features.jobs, ...(encrypt ? [encrypt] : []))
-  if (lateWrites) jobs.push(repair.noteKeeping, refused, lateWrites)
+  const ownJobs = ownJobsOf(repair, refused, lateWrites)
+  jobs.push(...features.jobs, ...(encrypt ? [encrypt] : []), ...ownJobs)
   const metadataBackup = backup && new MetadataBackup(backend, random, ingest, isShared ? undefined : watched, backup)
   if (metadataBackup) jobs.push(metadataBackup)
-  const visitsForOthers = new VisitsForOthers(backend, redundancy)
   const reconciliation =
     duringHalt &&
     new Reconciliation(duringHalt, { blocks, sealedBodies }, random.fork("reconciliation"), storeClock, backup)
-  const upkeep = { storeClock, jobs, repair, visitsForOthers, reencode, integrityAudit, orphans, reconciliation }
+  const upkeep = { storeClock, jobs, ownJobs, repair, reencode, integrityAudit, orphans, reconciliation }
   return {
     buckets,
     tablet: watched,
@@ -200,6 +213,7 @@ export function createServices(
     renames,
     objectWatch,
     ...upkeep,
+    visitsForOthers: new VisitsForOthers(backend, redundancy),
     metadataBackup,
     encrypt,
     holdings,
@@ -211,6 +225,14 @@ export function createServices(
     sealedImport: new SealedImport({ clock, metadata: watched, ingest, keys, sealedBodies, storeClock }, random),
   }
 }
+
+const ownJobsOf = (repair: Repair, refused: RefusedUploads, lateWrites: LateWrites | undefined): readonly Job[] =>
+  lateWrites === undefined ? [] : [repair.noteKeeping, refused, lateWrites]
+
+const retentionOf = (
+  { retention, oldestPinOfOthers: others }: Pick<ServiceSettings, "retention" | "oldestPinOfOthers">,
+  pins: ReadPins,
+): ByteRetention => retention ?? (others === undefined ? pins : new ThreadPins(pins, others))
 
 const seenBy = (redundancy: RedundancySource) => ({
   isEveryDeviceOnline: () => [...redundancy.states().values()].every(({ state }) => state !== "offline"),

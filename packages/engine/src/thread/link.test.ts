@@ -108,6 +108,22 @@ test("calls that are not answered are bounded, and the bound is free again once 
   await clock.runUntil(a.closed)
 })
 
+test("a link has ended once whatever the other thread had called has ended", async () => {
+  const { clock, a, b } = linked()
+  let finish = (): void => undefined
+  b.handle({ ...ANYTHING, name: "slow" }, () => new Promise<void>(resolve => (finish = resolve)))
+  const lost = a.call({ ...ANYTHING, name: "slow" }, undefined)
+  await clock.advance(10)
+  a.close()
+  await assert.rejects(lost, error => isFailure(error, "stopping"))
+  let hasEnded = false
+  void b.closed.then(() => (hasEnded = true))
+  await clock.advance(10)
+  assert.equal(hasEnded, false)
+  finish()
+  await clock.runUntil(b.closed)
+})
+
 test("a link that is closed sends what its turn has called, and then nothing", async () => {
   const { clock, a, b } = linked()
   const seen: unknown[] = []

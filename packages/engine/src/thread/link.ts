@@ -46,12 +46,14 @@ interface Waiting {
 const NOTHING_MOVED: readonly ArrayBuffer[] = []
 
 export class ThreadLink {
-  /** Resolves once nothing is sent or received any more. */
+  /** Resolves once nothing is sent or received any more, and whatever the other thread had called has ended. */
   readonly closed: Promise<void>
   private readonly handlers = new Map<string, Handler>()
   private readonly waiting = new Map<number, Waiting>()
   private sending: Sending[] = []
   private lastId = 0
+  /** Calls of the other thread. */
+  private underWay = 0
   private isClosed = false
 
   constructor(
@@ -121,10 +123,16 @@ export class ThreadLink {
     const moved: ArrayBuffer[] = []
     const move: MoveBytes = bytes => moved.push(bytes.buffer)
     const handler = must(this.handlers.get(method), `a thread offers ${method}`)
-    asPromise(() => handler(request, move)).then(
-      answer => this.post({ kind: "answer", id, answer }, moved),
-      (error: unknown) => this.post(failureOf(id, error), NOTHING_MOVED),
-    )
+    this.underWay += 1
+    asPromise(() => handler(request, move))
+      .then(
+        answer => this.post({ kind: "answer", id, answer }, moved),
+        (error: unknown) => this.post(failureOf(id, error), NOTHING_MOVED),
+      )
+      .finally(() => {
+        this.underWay -= 1
+        if (this.isClosed && this.underWay === 0) this.onClosed()
+      })
   }
 
   private post(envelope: Envelope, moved: readonly ArrayBuffer[]): void {
@@ -176,7 +184,7 @@ export class ThreadLink {
       reject(changes ? fail("indeterminate", { message: "the thread that was to do it has ended" }) : fail("stopping"))
     }
     this.waiting.clear()
-    this.onClosed()
+    if (this.underWay === 0) this.onClosed()
   }
 }
 

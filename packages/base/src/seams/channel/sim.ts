@@ -8,9 +8,8 @@ import type { Clock } from "../clock/contract.js"
 import type { Random } from "../random/contract.js"
 import type { Channel, ChannelEvents } from "./contract.js"
 
-/** The most that one message takes. */
+/** The most that one message takes; whole milliseconds. */
 const DELAY_MS_MAX = 2
-const STEPS = 1_000
 
 interface Sent {
   readonly message: unknown
@@ -76,7 +75,7 @@ export class SimChannel implements Channel {
   /** Messages keep their order, and what ends the channel comes last. */
   private afterDelay(call: () => void): () => void {
     const nowMs = this.clock.monotonicMs()
-    this.arrivesMs = Math.max(this.arrivesMs, nowMs + (this.delayMsMax * this.random.below(STEPS + 1)) / STEPS)
+    this.arrivesMs = Math.max(this.arrivesMs, nowMs + this.random.below(this.delayMsMax + 1))
     return this.clock.alarm(this.arrivesMs - nowMs, call)
   }
 

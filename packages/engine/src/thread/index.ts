@@ -1,0 +1,7 @@
+/** Threads of one process: calls between them, and the rows and devices of the engine thread as other threads use them. */
+export { ChannelMetadata } from "./channel-metadata.js"
+export { ChannelDevice } from "./channel-shards.js"
+export { ThreadLink, type ThreadMethod } from "./link.js"
+export { serveMetadata } from "./metadata-host.js"
+export type { DeviceHints } from "./methods.js"
+export { hintsOf, serveShards } from "./shard-host.js"

@@ -1,0 +1,204 @@
+/**
+ * Fronts: the front threads of a process, in the thread of its engine. Each of them is served the rows, the devices and the
+ * control record, and follows the state of the store.
+ *
+ * Promises  A front is over, for those who look after what it has left, once nothing that it has called can take effect any
+ *           more. Bytes that were released are kept while a reader of a front may use them.
+ * Limits    `FRONT_INCARNATIONS` fronts for each start of the process, those that were started again included.
+ */
+import { fail, isFailure } from "@hayloft/base/failures.js"
+import type { Incarnation } from "@hayloft/base/ids.js"
+import { mapBounded, type BackgroundService } from "@hayloft/base/life/index.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import type { MasterKeys, RootKey } from "@hayloft/access/index.js"
+import {
+  incarnationsOf,
+  plainCopy,
+  reservedThreads,
+  withFront,
+  withoutFront,
+  type Incarnations,
+  type ThreadIncarnations,
+} from "@hayloft/engine/metadata/index.js"
+import { hintsOf, serveMetadata, serveShards, type ThreadLink } from "@hayloft/engine/thread/index.js"
+import type { CoreServices } from "@hayloft/objects/index.js"
+import type { RecordManager } from "../control/record-manager.js"
+import type { StoreControl } from "../control/store-control.js"
+import type { ShardExchange } from "../shard-exchange.js"
+import type { StoreStatus } from "../status/contract.js"
+import { FRONT_METHODS, STORE_METHODS, type FrontStart, type StoreState } from "./methods.js"
+
+/** The most front threads of a process. */
+const THREADS_MAX = 16
+
+const FRONT_LIMITS = {
+  /** How often the state of devices is compared with what the fronts know. */
+  compareEveryMs: 250,
+} as const
+
+/** The parts of an engine that fronts use. */
+interface ServedEngine {
+  readonly recordManager: RecordManager
+  readonly services: CoreServices
+  readonly control: Pick<StoreControl, "singleCopyWritten">
+  readonly exchange: ShardExchange
+  readonly stalled: string | undefined
+  raiseFormatEpoch(formatEpoch: number): Promise<void>
+}
+
+/** The store behind the fronts. */
+interface ServedStore {
+  readonly engine: ServedEngine
+  readonly status: Pick<StoreStatus, "health" | "liveness">
+  readonly masterKeys: MasterKeys
+  readonly root: RootKey
+}
+
+interface Front {
+  readonly incarnation: Incarnation
+  readonly link: ThreadLink
+  /** The oldest layout under which it may write, as it last said. */
+  oldestLayout: number
+  /** It knows the record of this generation, and the rest of the state as text. */
+  knows: { readonly generation: number; readonly state: string }
+  isTelling: boolean
+}
+
+export class Fronts implements BackgroundService {
+  readonly name = "fronts"
+  /** The engine thread sees them, and itself as `own`. */
+  readonly incarnations: Incarnations
+  private threads: ThreadIncarnations
+  private readonly fronts = new Set<Front>()
+  private store: ServedStore | undefined
+
+  constructor(
+    private readonly clock: Clock,
+    own: Incarnation,
+    reserved: number,
+  ) {
+    this.threads = reservedThreads(own, reserved)
+    this.incarnations = incarnationsOf(() => this.threads, own)
+  }
+
+  /** Call it once, before the first front begins. */
+  serve(store: ServedStore): void {
+    this.store = store
+    const { recordManager, exchange } = store.engine
+    recordManager.onChange(() => this.tellAll())
+    exchange.setElsewhere(() => Math.min(...[...this.fronts].map(({ oldestLayout }) => oldestLayout)))
+  }
+
+  /** Begins a front, which receives the result. Throws `limitExceeded`. The caller starts the link. */
+  begin(link: ThreadLink): FrontStart {
+    const { engine, masterKeys, root } = this.served
+    const { front: incarnation, after } = withFront(this.threads)
+    this.threads = after
+    const { record } = engine.recordManager
+    const state = this.state()
+    const knows = { generation: record.generation, state: JSON.stringify(state) }
+    const front: Front = { incarnation, link, oldestLayout: record.layout.version, knows, isTelling: false }
+    this.serveStore(front)
+    this.fronts.add(front)
+    void link.closed.then(() => this.end(front))
+    this.tellAll()
+    const { current: masterKey, former: formerKey, next: nextKey } = masterKeys
+    const secrets = { masterKey, formerKey, nextKey, root }
+    return plainCopy({ incarnation, storeId: record.storeId, record, state, secrets })
+  }
+
+  /** Resolves with the position that no reader of a front uses bytes of, if they were released at it or before. */
+  readonly oldestPin = async (): Promise<number> => {
+    const pins = await mapBounded([...this.fronts], THREADS_MAX, ({ link }) =>
+      link.call(FRONT_METHODS.oldestPin, undefined).catch((error: unknown) => {
+        // Its thread has ended, with its readers.
+        if (isFailure(error, "stopping")) return Number.MAX_SAFE_INTEGER
+        throw error
+      }),
+    )
+    return Math.min(Number.MAX_SAFE_INTEGER, ...pins)
+  }
+
+  /** Tells the fronts what has changed. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.clock.sleep(FRONT_LIMITS.compareEveryMs, signal)
+      this.tellAll()
+    }
+  }
+
+  private get served(): ServedStore {
+    if (this.store === undefined) throw fail("internal", { message: "fronts begin once there is a store" })
+    return this.store
+  }
+
+  private state(): StoreState {
+    const { engine, status } = this.served
+    return {
+      incarnations: this.threads,
+      devices: hintsOf(engine.exchange.own),
+      stalled: engine.stalled,
+      health: status.health(),
+      liveness: status.liveness(),
+    }
+  }
+
+  private serveStore({ incarnation, link }: Front): void {
+    const { engine } = this.served
+    const { recordManager, services, control, exchange } = engine
+    serveMetadata(
+      link,
+      services.tablet,
+      incarnationsOf(() => this.threads, incarnation),
+    )
+    serveShards(link, exchange.own)
+    link.handle(STORE_METHODS.changeRecord, async ({ name, before, next }) => {
+      let isMade = false
+      const record = await recordManager.change(name, present => {
+        isMade = present.generation === before
+        return isMade ? next : undefined
+      })
+      return { isMade, record }
+    })
+    link.handle(STORE_METHODS.readRecord, () => recordManager.record)
+    link.handle(STORE_METHODS.spreadRecord, () => recordManager.spread())
+    link.handle(STORE_METHODS.raiseFormatEpoch, epoch => engine.raiseFormatEpoch(epoch))
+    link.handle(STORE_METHODS.refuseEarlier, () => services.refuseEarlier())
+    link.handle(STORE_METHODS.singleCopyWritten, () => control.singleCopyWritten())
+    link.handle(STORE_METHODS.onDamage, damage => services.repair.noteDamage({ ...damage, id: damage.needle }))
+  }
+
+  private end(front: Front): void {
+    this.fronts.delete(front)
+    this.threads = withoutFront(this.threads, front.incarnation)
+    this.tellAll()
+  }
+
+  private tellAll(): void {
+    if (this.fronts.size === 0) return
+    const state = this.state()
+    const text = JSON.stringify(state)
+    for (const front of this.fronts) this.tell(front, state, text)
+  }
+
+  /** One at a time: a front that does not read is told the newest once it does. */
+  private tell(front: Front, state: StoreState, text: string): void {
+    const { record } = this.served.engine.recordManager
+    const { knows, link, isTelling } = front
+    const isBehind = front.oldestLayout < record.layout.version
+    if (isTelling || (!isBehind && knows.generation === record.generation && knows.state === text)) return
+    front.isTelling = true
+    front.knows = { generation: record.generation, state: text }
+    const told = knows.generation === record.generation ? undefined : record
+    link
+      .call(FRONT_METHODS.follow, { record: told, state })
+      .then(({ oldestLayout }) => {
+        front.oldestLayout = oldestLayout
+        front.isTelling = false
+        if (this.fronts.has(front) && front.knows.generation !== this.served.engine.recordManager.record.generation) {
+          this.tellAll()
+        }
+      })
+      .catch(() => undefined)
+  }
+}

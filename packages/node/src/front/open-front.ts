@@ -1,0 +1,186 @@
+/**
+ * Opens a front: the services of a store in a thread that neither decides nor writes to disks. What the engine thread decides
+ * it asks by a channel; the devices of the engine thread are its only ones.
+ *
+ * Promises  The same services as those of a node of a cluster, over the same contracts.
+ */
+import { MasterKeys, openAccess, type Access } from "@hayloft/access/index.js"
+import type { Failure } from "@hayloft/base/failures.js"
+import type { DeviceId } from "@hayloft/base/ids.js"
+import { MIB } from "@hayloft/base/limits.js"
+import { hurried } from "@hayloft/base/seams/clock/hurried.js"
+import { JobRunner, laterTurn, type BackgroundService } from "@hayloft/base/life/index.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import type { Compute } from "@hayloft/base/seams/compute/index.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
+import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
+import { Layouts, LocalBlocks, type BlockOptions } from "@hayloft/engine/block/index.js"
+import { layoutOf } from "@hayloft/engine/cluster/index.js"
+import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import { incarnationsOf } from "@hayloft/engine/metadata/index.js"
+import { ChannelDevice, ChannelMetadata, type ThreadLink } from "@hayloft/engine/thread/index.js"
+import { createServices, type StoreServices } from "@hayloft/features/index.js"
+import type { RedundancySource, StoreDays } from "@hayloft/objects/index.js"
+import { bucketPolicies } from "../background.js"
+import { beginServing } from "../begin-serving.js"
+import { absences } from "../cluster/absences.js"
+import { mustSealNewBytes } from "../control/at-rest.js"
+import { RecordEpochKeys } from "../control/epoch-keys.js"
+import { followMasterKey } from "../control/follow-master-key.js"
+import { NamedKeyStore, type NamedKeySettings } from "../control/named-keys.js"
+import { RecordClasses } from "../control/record-classes.js"
+import { FrontRecords } from "./front-records.js"
+import { FRONT_METHODS, STORE_METHODS, type FrontStart, type StoreState } from "./methods.js"
+
+interface FrontSeams {
+  readonly clock: Clock
+  readonly random: Random
+  readonly compute: Compute
+  readonly telemetry: Telemetry
+}
+
+interface FrontSettings {
+  readonly blocks?: BlockOptions
+  readonly days?: StoreDays | undefined
+  readonly haste?: number | undefined
+  readonly namedKeys?: NamedKeySettings
+  /** Called once if the store is sealed under a key that this process does not have. */
+  readonly onKeyLost: (reason: Failure) => void
+}
+
+export interface FrontStore extends Access {
+  readonly services: StoreServices
+  readonly namedKeys: NamedKeyStore
+  readonly masterKeys: MasterKeys
+  /** The state of the store, as the engine thread has told it last. */
+  readonly state: StoreState
+  /** The caller supervises them until the stop. */
+  readonly backgroundServices: readonly BackgroundService[]
+}
+
+/** No limit is reached here: moves are made by the engine thread alone. */
+const NO_MOVES_BYTES_PER_SECOND = 50 * MIB
+
+/** Starts the link. */
+export async function openFront(
+  seams: FrontSeams,
+  link: ThreadLink,
+  start: FrontStart,
+  settings: FrontSettings,
+): Promise<FrontStore> {
+  const { clock, random, compute, telemetry } = seams
+  const { record: first, secrets } = start
+  const now = { state: start.state }
+  const masterKeys = new MasterKeys(secrets.masterKey, secrets.formerKey, secrets.nextKey)
+  const records = new FrontRecords(link, first)
+  followMasterKey(records, masterKeys, settings.onKeyLost)
+  const { layout, previousLayout } = first
+  const layouts = new Layouts(layoutOf(layout), previousLayout && layoutOf(previousLayout))
+  records.onChange(record => publish(layouts, record))
+  const devices = new FrontDevices(link)
+  devices.follow(now.state)
+  const metadata = new ChannelMetadata(
+    link,
+    incarnationsOf(() => now.state.incarnations, start.incarnation),
+  )
+  const raiseFormatEpoch = (epoch: number): Promise<void> => link.call(STORE_METHODS.raiseFormatEpoch, epoch)
+  const refresh = (): Promise<void> => records.refresh()
+  const epochs = new RecordEpochKeys(
+    { clock, random: random.fork("epoch keys"), log: telemetry.log },
+    {
+      records,
+      refresh,
+      get masterKey() {
+        return masterKeys.current
+      },
+      raiseFormatEpoch,
+    },
+  )
+  const namedKeys = new NamedKeyStore(seams, { records, epochs, node: { records }, settings: settings.namedKeys })
+  const blocks = new LocalBlocks(clock, compute, layouts, devices.open, telemetry.metrics, {
+    ...settings.blocks,
+    onSingleCopy: () => void link.call(STORE_METHODS.singleCopyWritten, undefined).catch(() => undefined),
+    onDamage: (deviceId, needle) => void link.call(STORE_METHODS.onDamage, { deviceId, needle }).catch(() => undefined),
+    ...absences(records, true),
+  })
+  const redundancy: RedundancySource = {
+    layouts,
+    moveBytesPerSecondMax: NO_MOVES_BYTES_PER_SECOND,
+    states: () => new Map(records.record.devices.map(device => [device.id, device])),
+    policyVersion: () => records.record.policyVersion,
+    policy: () => records.record.policy,
+    bucketPolicies: () => services.buckets.policies(),
+    // The engine thread repairs, and decides when something is whole.
+    onDeviceWhole: () => undefined,
+    onTransitionDone: () => undefined,
+    wake: () => undefined,
+  }
+  const services = createServices(
+    { clock, random, tablet: metadata, compute, blocks, telemetry, keys: namedKeys.objectKeys(metadata) },
+    {
+      store: {
+        get policy() {
+          return records.record.policy
+        },
+        blockBytes: first.blockBytes,
+        ready: () => undefined,
+      },
+      redundancy,
+      classes: new RecordClasses(records, { raiseFormatEpoch }),
+      days: settings.days,
+      haste: settings.haste,
+      encryptsAtRest: mustSealNewBytes(first),
+      isShared: true,
+    },
+  )
+  link.handle(FRONT_METHODS.follow, ({ record, state }) => {
+    now.state = state
+    devices.follow(state)
+    if (record !== undefined) records.follow(record)
+    return { oldestLayout: layouts.oldest }
+  })
+  link.handle(FRONT_METHODS.oldestPin, async () => {
+    // A reader that has received rows in this turn has pinned them at its end.
+    await laterTurn(clock)
+    return services.core.pins.oldest()
+  })
+  link.start()
+  const access = openAccess(random, services.tablet, masterKeys, secrets.root)
+  namedKeys.open(services.tablet, access, secrets.root.accountId)
+  await beginServing(services, access, epochs)
+  const jobs = new JobRunner("front jobs", services.ownJobs, hurried(clock, settings.haste ?? 1), telemetry)
+  return {
+    ...access,
+    services,
+    namedKeys,
+    masterKeys,
+    get state() {
+      return now.state
+    },
+    backgroundServices: [services.storeClock, bucketPolicies(services, clock), jobs],
+  }
+}
+
+/** From now on blocks are written by the layout of the record. */
+function publish(layouts: Layouts, { layout, previousLayout }: ControlRecord): void {
+  const isKnown = layouts.current.version === layout.version
+  if (isKnown && (layouts.previous === undefined) === (previousLayout === undefined)) return
+  layouts.publish(isKnown ? layouts.current : layoutOf(layout), previousLayout && layoutOf(previousLayout))
+}
+
+/** The devices that the engine thread has open. */
+class FrontDevices {
+  readonly open = new Map<DeviceId, ChannelDevice>()
+
+  constructor(private readonly link: ThreadLink) {}
+
+  follow({ devices }: StoreState): void {
+    const told = new Set(devices.map(({ id }) => id))
+    for (const id of this.open.keys()) if (!told.has(id)) this.open.delete(id)
+    for (const hints of devices) {
+      const device = this.open.get(hints.id)
+      if (device === undefined) this.open.set(hints.id, new ChannelDevice(this.link, hints))
+      else device.tell(hints)
+    }
+  }
+}
