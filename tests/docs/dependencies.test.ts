@@ -1,6 +1,6 @@
 /** docs/reference/dependencies.md names every package, with what the installed package says of itself. */
 import assert from "node:assert/strict"
-import { readdirSync, readFileSync, statSync } from "node:fs"
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
 import { ROOT } from "../harness/server.js"
@@ -27,6 +27,9 @@ interface Locked {
 
 const read = (...path: string[]): unknown => JSON.parse(readFileSync(join(ROOT, ...path), "utf8"))
 const { dependencies, devDependencies } = read("package.json") as Description
+/** The newer Node, which is not installed on every machine. */
+const { dependencies: newNode } = read("tools/node-24/package.json") as Description
+const NEW_NODE_MODULES = ".cache/node-24/node_modules"
 
 /** The rows of a section's tables, by package. */
 function rowsOf(heading: string): ReadonlyMap<string, readonly string[]> {
@@ -44,17 +47,24 @@ function bytesIn(folder: string): number {
   }, 0)
 }
 
-function checkRow(name: string, version: string, row: readonly string[] | undefined): void {
+function checkRow(
+  name: string,
+  version: string,
+  row: readonly string[] | undefined,
+  installation: "needed" | "optional" = "needed",
+): void {
   assert.ok(row, `docs/reference/dependencies.md lacks ${name}`)
   const [shown, released, licence, size = "", reason = ""] = row
-  const installed = read("node_modules", name, "package.json") as Description
-  assert.deepEqual([shown, licence], [version, installed.license], name)
+  assert.equal(shown, version, name)
   assert.match(version, /^\d+\.\d+\.\d+$/, `${name} is pinned`)
-  assert.equal(installed.version, version, name)
   assert.match(released ?? "", /^20\d\d-\d\d-\d\d$/, `${name}: when the version was released`)
   assert.ok(reason.length > 10, `${name}: what it is for`)
+  const modules = installation === "needed" ? "node_modules" : NEW_NODE_MODULES
+  if (installation === "optional" && !existsSync(join(ROOT, modules, name))) return
+  const installed = read(modules, name, "package.json") as Description
+  assert.deepEqual([installed.version, installed.license], [version, licence], name)
   const [, number, unit = ""] = /^([\d.]+) (KiB|MiB)$/.exec(size) ?? []
-  const ratio = (Number(number) * (UNITS[unit] ?? NaN)) / bytesIn(join(ROOT, "node_modules", name))
+  const ratio = (Number(number) * (UNITS[unit] ?? NaN)) / bytesIn(join(ROOT, modules, name))
   assert.ok(ratio < SIZE_FACTOR_MAX && ratio > 1 / SIZE_FACTOR_MAX, `${name}: ${size} is ${ratio} of its size`)
 }
 
@@ -67,6 +77,11 @@ for (const [heading, packages] of [
     for (const [name, version] of Object.entries(packages)) checkRow(name, version, rows.get(name))
   })
 }
+
+test("the newer Node of tests has its row", () => {
+  const rows = rowsOf("Of development")
+  for (const [name, version] of Object.entries(newNode)) checkRow(name, version, rows.get(name), "optional")
+})
 
 test("what packages of the program bring with them is listed, and nothing else", () => {
   const { packages } = read("package-lock.json") as { packages: Readonly<Record<string, Locked>> }
@@ -81,6 +96,6 @@ test("what packages of the program bring with them is listed, and nothing else",
     const { version, license, optional } = locked.get(name) ?? {}
     assert.deepEqual(row, [version, license, optional === true ? "optional" : ""], name)
   }
-  const unnamed = [...rowsOf("Of development").keys()].filter(name => !(name in devDependencies))
+  const unnamed = [...rowsOf("Of development").keys()].filter(name => !(name in devDependencies) && !(name in newNode))
   assert.deepEqual(unnamed, [])
 })

@@ -36,6 +36,8 @@ export interface ServerOptions {
   readonly env?: Readonly<Record<string, string>>
   /** The checkout whose program runs, with a slash at the end; default: this one. */
   readonly root?: string
+  /** The Node that runs the program, such as `NODE_24`, in a store of its own; default: the one that runs the tests. */
+  readonly node?: string | undefined
 }
 
 export const CREDENTIALS = { accessKey: "HAYLOFTTESTKEY000000", secretKey: "test/secret+with/signs0123456789abcdefgh" }
@@ -85,7 +87,7 @@ export class ServerProcess {
   ) {}
 
   static async start(options: ServerOptions): Promise<ServerProcess> {
-    const running = options.root === undefined ? runningStore() : undefined
+    const running = options.root === undefined && options.node === undefined ? runningStore() : undefined
     if (running !== undefined) return ServerProcess.of(running, options)
     const env = { ...(options.root === undefined ? await usualEnvironment(options.folders) : {}), ...options.env }
     const server = new ServerProcess({ ...options, env }, await freePort(), await freePort())
@@ -154,7 +156,8 @@ export class ServerProcess {
     const data = folders.flatMap(folder => ["--data", folder])
     const listen = ["--listen", `127.0.0.1:${this.port}`, "--admin-listen", `127.0.0.1:${this.adminPort}`]
     const secure = tls ? ["--tls-cert", tls.cert, "--tls-key", tls.key] : []
-    const child = spawn(process.execPath, [this.program, "serve", ...data, ...listen, ...secure, ...args], {
+    const { node = process.execPath } = this.options
+    const child = spawn(node, [this.program, "serve", ...data, ...listen, ...secure, ...args], {
       env: { ...process.env, ...this.env },
       stdio: ["ignore", "pipe", "pipe"],
     })
