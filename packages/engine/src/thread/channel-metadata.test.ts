@@ -72,6 +72,31 @@ test("a front is asked once for what it knows, until anybody changes it", async 
   }
 })
 
+const setObject = command<[name: string], void>({
+  name: "TestSetObject",
+  touches: () => [["current", NAMES]],
+  decide: (view, _time, name) => {
+    view.get("current", NAMES)
+    return { writes: [{ family: "current", key: NAMES, value: Buffer.from(name) }], result: undefined }
+  },
+})
+
+const objectIs = query("TestObjectIs", view => {
+  view.get("names", NAMES)
+  return Buffer.from(view.get("current", NAMES)?.value ?? []).toString()
+})
+
+test("a result about objects is not kept: no generation protects their rows", async () => {
+  const engine = new MemoryMetadata()
+  const { metadata, link } = openTestFront(engine)
+  for (const name of ["first", "second"]) {
+    await engine.run(setObject(name))
+    await metadata.confirm()
+    assert.equal(await metadata.known(objectIs()), name)
+  }
+  link.close()
+})
+
 test("commands and queries see the front as their process", async () => {
   const engine = new MemoryMetadata()
   const { metadata, link } = openTestFront(engine)

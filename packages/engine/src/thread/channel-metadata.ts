@@ -2,7 +2,7 @@
  * Channel metadata: the metadata of the engine thread, as a front thread uses it. The engine thread decides and answers
  * everything; a front keeps results about buckets and identities.
  *
- * Promises  Results that are kept are of one generation, the newest that an answer has told.
+ * Promises  Results that are kept are of one generation, the newest that an answer has told, and of rows that it protects.
  * Limits    KNOWN_LIMITS.
  */
 import type { Family } from "@hayloft/base/families.js"
@@ -79,7 +79,7 @@ export class ChannelMetadata implements Metadata {
   private async learn<Result>(key: string, query: Query<Result>): Promise<Result> {
     const answer = await this.link.call(METADATA_METHODS.known, named(query))
     const result = parseResult<Result>(this.note(answer))
-    if (answer.generation === this.generation) {
+    if (answer.isOfGeneration && answer.generation === this.generation) {
       if (this.results.size >= KNOWN_LIMITS.resultsMax) this.results.clear()
       this.results.set(key, result)
     }

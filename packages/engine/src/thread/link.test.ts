@@ -136,3 +136,20 @@ test("a link that is closed sends what its turn has called, and then nothing", a
   assert.deepEqual(seen, ["last"])
   await assert.rejects(b.call(DOUBLE, 1), error => isFailure(error, "stopping"))
 })
+
+test("once a call has closed the link, the calls that came with it are not begun", async () => {
+  const clock = new SimClock()
+  const [here, there] = SimChannel.pair(clock, new SimRandom(TEST_SEED))
+  const [caller, called] = [new ThreadLink(here, clock), new ThreadLink(there, clock)]
+  const begun: unknown[] = []
+  called.handle(ANYTHING, request => {
+    begun.push(request)
+    called.close()
+  })
+  called.start()
+  caller.start()
+  const settled = Promise.allSettled([caller.call(ANYTHING, "closes"), caller.call(ANYTHING, "comes too late")])
+  await clock.runUntil(called.closed)
+  const answers = await clock.runUntil(settled)
+  assert.deepEqual([begun, answers.map(({ status }) => status)], [["closes"], ["rejected", "rejected"]])
+})

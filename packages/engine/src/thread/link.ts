@@ -109,6 +109,8 @@ export class ThreadLink {
   }
 
   private receive(envelope: Envelope): void {
+    // A call of this batch may have closed the link.
+    if (this.isClosed) return
     if (envelope.kind === "call") {
       this.answer(envelope.id, envelope.method, envelope.request)
       return

@@ -4,11 +4,13 @@
  * Promises  A command is decided as one of the front's own process would be: `incarnations.own` is the front. Answers share
  *           no memory with rows.
  */
+import type { Family } from "@hayloft/base/families.js"
 import type { Position } from "@hayloft/base/ids.js"
 import { owned } from "@hayloft/base/lent.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
 import {
   commandOf,
+  isOfGeneration,
   plainCopy,
   queryOf,
   type Command,
@@ -20,7 +22,7 @@ import {
   type QueryView,
 } from "../metadata/index.js"
 import type { ThreadLink } from "./link.js"
-import { METADATA_METHODS, type Stamped } from "./methods.js"
+import { METADATA_METHODS, type Known, type Stamped } from "./methods.js"
 
 /** Serves the metadata to the thread that the incarnations name as their own. */
 export function serveMetadata(link: ThreadLink, metadata: Metadata, incarnations: Incarnations): void {
@@ -35,11 +37,16 @@ export function serveMetadata(link: ThreadLink, metadata: Metadata, incarnations
   link.handle(METADATA_METHODS.ask, ({ name, args }) =>
     after(metadata.ask(new QueryOfFront(queryOf(name, args), incarnations)), stamped),
   )
-  link.handle(METADATA_METHODS.known, ({ name, args }): Soon<Stamped<unknown>> => {
+  link.handle(METADATA_METHODS.known, ({ name, args }): Soon<Known<unknown>> => {
     // The result may be older than a change that happens while it is computed.
     const { generation, position } = metadata
-    const result = metadata.known(new QueryOfFront(queryOf(name, args), incarnations))
-    return after(result, found => ({ result: plainCopy(found), generation, position }))
+    const reads: Reads = { areOfGeneration: true }
+    return after(metadata.known(new QueryOfFront(queryOf(name, args), incarnations, reads)), found => ({
+      result: plainCopy(found),
+      generation,
+      position,
+      isOfGeneration: reads.areOfGeneration,
+    }))
   })
   link.handle(METADATA_METHODS.confirm, () => after(metadata.confirm(), () => stamped(undefined)))
   link.handle(METADATA_METHODS.closeTo, async us => stamped(await metadata.closeTo(us)))
@@ -87,10 +94,17 @@ class CommandOfFront<Result> implements Command<Result> {
   }
 }
 
+/** The rows that a query has read. */
+interface Reads {
+  /** All of them change with the generation. */
+  areOfGeneration: boolean
+}
+
 class QueryOfFront<Result> implements Query<Result> {
   constructor(
     private readonly query: Query<Result>,
     private readonly incarnations: Incarnations,
+    private readonly reads: Reads = { areOfGeneration: true },
   ) {}
 
   get name(): string {
@@ -102,11 +116,11 @@ class QueryOfFront<Result> implements Query<Result> {
   }
 
   answer(view: QueryView): Result {
-    return this.query.answer(new ViewOfFront(view, this.incarnations))
+    return this.query.answer(new ViewOfFront(view, this.incarnations, this.reads))
   }
 
   copied(): Query<Result> {
-    return new QueryOfFront(this.query.copied(), this.incarnations)
+    return new QueryOfFront(this.query.copied(), this.incarnations, this.reads)
   }
 }
 
@@ -114,13 +128,19 @@ class ViewOfFront implements QueryView {
   constructor(
     private readonly view: QueryView,
     readonly incarnations: Incarnations,
+    private readonly reads: Reads,
   ) {}
 
   get position(): Position {
     return this.view.position
   }
 
-  get: QueryView["get"] = (family, key) => this.view.get(family, key)
-  range: QueryView["range"] = (family, range) => this.view.range(family, range)
-  scan: QueryView["scan"] = (family, range, visitor) => this.view.scan(family, range, visitor)
+  get: QueryView["get"] = (family, key) => this.noted(family).get(family, key)
+  range: QueryView["range"] = (family, range) => this.noted(family).range(family, range)
+  scan: QueryView["scan"] = (family, range, visitor) => this.noted(family).scan(family, range, visitor)
+
+  private noted(family: Family): QueryView {
+    if (!isOfGeneration(family)) this.reads.areOfGeneration = false
+    return this.view
+  }
 }

@@ -20,6 +20,12 @@ export interface Stamped<Result> {
   readonly position: Position
 }
 
+/** A result of a query about buckets and identities. */
+export interface Known<Result> extends Stamped<Result> {
+  /** It depends on rows of buckets and identities alone: it stays true as long as their generation. */
+  readonly isOfGeneration: boolean
+}
+
 interface PayloadRequest {
   readonly family: Family
   readonly key: RowKey
@@ -32,7 +38,7 @@ const changing = <Request, Answer>(name: string): ThreadMethod<Request, Answer> 
 export const METADATA_METHODS = {
   run: changing<Named, Stamped<unknown>>("run"),
   ask: reading<Named, Stamped<unknown>>("ask"),
-  known: reading<Named, Stamped<unknown>>("known"),
+  known: reading<Named, Known<unknown>>("known"),
   confirm: reading<undefined, Stamped<undefined>>("confirm"),
   closeTo: changing<number | undefined, Stamped<number>>("close to"),
   askEveryReplica: reading<Named & { readonly verifiedSinceMs: number }, Stamped<readonly unknown[] | undefined>>(

@@ -20,6 +20,16 @@ channelSuite("simulated", () => {
   return { here, there, settle: promise => clock.runUntil(promise) }
 })
 
+test("an end that a real channel has seen before it starts is told when it starts", async () => {
+  const { channel, port } = openChannel()
+  const late = new PortChannel(port)
+  const seen = new Promise<void>(resolve => void port.once("close", () => resolve()))
+  port.ref()
+  channel.close()
+  await seen
+  await new Promise<void>(resolve => late.start({ message: () => assert.fail("nothing was sent"), closed: resolve }))
+})
+
 test("the end of a real thread closes its channel, after what it had sent", async () => {
   const { channel, port } = openChannel()
   const messages: unknown[] = []
@@ -62,4 +72,23 @@ test("a simulated thread that ends loses at most its last messages, and receives
     assert.equal(clock.sleepers, 0)
   }
   assert.ok(lost.has(0) && lost.has(6), `${[...lost].join()} were lost`)
+})
+
+test("a simulated thread that does not read receives everything later, the end too, unless it ends before", async () => {
+  for (const isKilled of [false, true]) {
+    const clock = new SimClock()
+    const [here, there] = SimChannel.pair(clock, new SimRandom(TEST_SEED))
+    const received: unknown[] = []
+    there.start({ message: message => received.push(message), closed: () => received.push("closed") })
+    const goOn = there.hold()
+    here.send(1)
+    await clock.advance(10)
+    here.send(2)
+    here.close()
+    await clock.advance(10)
+    assert.deepEqual(received, [])
+    if (isKilled) there.die()
+    goOn()
+    assert.deepEqual(received, isKilled ? [] : [1, 2, "closed"])
+  }
 })

@@ -13,7 +13,9 @@ export class PortChannel implements Channel {
 
   start(events: ChannelEvents): void {
     const { port } = this
-    port.once("close", () => events.closed())
+    // The port tells it once.
+    if (this.isClosed) queueMicrotask(() => events.closed())
+    else port.once("close", () => events.closed())
     port.on("message", (message: unknown) => events.message(message))
   }
 

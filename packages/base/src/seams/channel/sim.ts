@@ -23,6 +23,7 @@ export class SimChannel implements Channel {
   private underWay: Sent[] = []
   private arrivesMs = 0
   private state: "open" | "closing" | "closed" = "open"
+  private isDead = false
 
   private constructor(
     private readonly clock: Clock,
@@ -64,11 +65,21 @@ export class SimChannel implements Channel {
     })
   }
 
+  /** The thread at this end reads nothing until the result is called. */
+  hold(): () => void {
+    const { events } = this
+    this.events = undefined
+    return () => {
+      if (events !== undefined && !this.isDead) this.start(events)
+    }
+  }
+
   /** The thread at this end ends, now. */
   die(): void {
     const lost = this.random.below(this.underWay.length + 1)
     for (const { cancel } of this.underWay.splice(this.underWay.length - lost)) cancel()
     this.events = undefined
+    this.isDead = true
     this.close()
   }
 

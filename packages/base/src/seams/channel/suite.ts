@@ -74,6 +74,16 @@ export function channelSuite(kind: string, make: () => ChannelUnderTest): void {
     assert.deepEqual(late.messages, ["early", "late"])
   })
 
+  channelTest("a side that starts late learns of an end that came before, after what was sent", async under => {
+    const { here, there, settle } = under
+    here.send("last")
+    here.close()
+    await settle(open(here).closed)
+    const late = open(there)
+    await settle(late.closed)
+    assert.deepEqual(late.messages, ["last"])
+  })
+
   channelTest("a message is a copy of its moment", async ({ here, there, settle }) => {
     const end = open(there)
     const message = { name: "before", bytes: Uint8Array.of(1, 2), seen: new Map([[1n, [undefined, null]]]) }
