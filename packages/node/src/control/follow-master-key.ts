@@ -5,6 +5,7 @@
  *           whatever else follows the record. A process that has no key for it seals nothing any more, and ends.
  */
 import type { MasterKeys } from "@hayloft/access/index.js"
+import { equalBytes } from "@hayloft/base/bytes.js"
 import { asFailure, type Failure } from "@hayloft/base/failures.js"
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
 import { openSecrets } from "../open/secrets.js"
@@ -29,7 +30,8 @@ export function followMasterKey(
     }
   }
   const unsubscribe = records.onChange((record, before) => {
-    const { secrets, keyring } = record
-    if (secrets !== before.secrets || keyring?.previous !== before.keyring?.previous) follow(record)
+    // A record that another process or thread has sent is a copy.
+    const isSame = equalBytes(record.secrets, before.secrets)
+    if (!isSame || record.keyring?.previous?.number !== before.keyring?.previous?.number) follow(record)
   })
 }

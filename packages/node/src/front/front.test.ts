@@ -1,25 +1,25 @@
-/** Fronts serve one store: what one has written all others read, and what one leaves behind is found. */
+/** Fronts serve one store: what one has written all others read, and all follow the engine thread. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { fail } from "@hayloft/base/failures.js"
 import { KIB } from "@hayloft/base/limits.js"
+import { SimChannel } from "@hayloft/base/seams/channel/sim.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
-import { createBucket, Machine } from "../testing-engine.js"
+import { ThreadLink } from "@hayloft/engine/thread/index.js"
+import { Machine } from "../testing-engine.js"
+import { FRONT_METHODS } from "./methods.js"
 import { FrontWorld } from "./testing-fronts.js"
 
 const random = new SimRandom(TEST_SEED)
 const SIZES = [0, 100, 3 * KIB, 64 * KIB, 300 * KIB + 1]
 
-async function opened(devices = 3) {
-  const world = await FrontWorld.open(new Machine({ devices }), TEST_SEED)
-  await world.run(createBucket(world.engine))
-  return world
-}
+const opened = (devices = 3) => FrontWorld.withBucket(new Machine({ devices }), TEST_SEED)
 
 test("an object that one thread has stored is read by every other, whatever its size", async () => {
   const world = await opened()
-  const [a, b] = [await world.begin(), await world.begin()]
-  const threads = [world.engine.services, a.store.services, b.store.services]
+  const fronts = await world.begins(2)
+  const threads = [world.engine.services, ...fronts.map(({ services }) => services)]
   for (const [from, writer] of threads.entries()) {
     for (const bytes of SIZES) {
       const body = Buffer.from(random.bytes(bytes))
@@ -27,5 +27,27 @@ test("an object that one thread has stored is read by every other, whatever its 
       for (const reader of threads) assert.ok(body.equals(await world.get(reader, `object ${from}`)))
     }
   }
+  await world.close()
+})
+
+test("a front that fails to follow a change is told again, until it does", async () => {
+  const world = await opened()
+  const { clock } = world.machine
+  const [here, there] = SimChannel.pair(clock, random.fork("channel"))
+  const ofEngine = new ThreadLink(there, clock)
+  world.fronts.begin(ofEngine)
+  ofEngine.start()
+  const link = new ThreadLink(here, clock)
+  const told: (string | undefined)[] = []
+  link.handle(FRONT_METHODS.follow, ({ record }) => {
+    told.push(record?.region)
+    if (told.length < 3) throw fail("internal")
+    return { oldestLayout: 1 }
+  })
+  link.start()
+  await world.run(world.engine.recordManager.change("region", record => ({ ...record, region: "eu" })))
+  await clock.advance(10_000)
+  assert.deepEqual(told, ["eu", "eu", "eu"])
+  link.close()
   await world.close()
 })

@@ -199,6 +199,10 @@ export class Fronts implements BackgroundService {
           this.tellAll()
         }
       })
-      .catch(() => undefined)
+      .catch(() => {
+        // Unless it has ended, it is told again with the next comparison.
+        front.knows = knows
+        front.isTelling = false
+      })
   }
 }

@@ -1,21 +1,41 @@
 /** Fronts of a simulated machine, over simulated channels. */
+import { must } from "@hayloft/base/assert.js"
 import { parseBucketName, objectKeyOfText } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
-import { supervise } from "@hayloft/base/life/index.js"
+import { supervise, type StepOutcome } from "@hayloft/base/life/index.js"
 import { SimChannel } from "@hayloft/base/seams/channel/sim.js"
 import { InlineCompute } from "@hayloft/base/seams/compute/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
+import { ALL_NEEDLES } from "@hayloft/engine/block/index.js"
 import { makeCodec } from "@hayloft/engine/erasure/index.js"
 import { ThreadLink } from "@hayloft/engine/thread/index.js"
 import type { StoreServices } from "@hayloft/features/index.js"
+import type { Bucket, PutRequest, PutResult } from "@hayloft/objects/index.js"
 import type { Engine } from "../engine.js"
-import { bytesOf, noSignal, sourceOf, type Machine } from "../testing-engine.js"
+import { bytesOf, createBucket, noSignal, sourceOf, type Machine } from "../testing-engine.js"
 import type { Fronts } from "./fronts.js"
 import { openFront, type FrontStore } from "./open-front.js"
 
-interface RunningFront {
+const STEPS_MAX = 5_000
+
+export const BUCKET = parseBucketName("bucket")
+
+/** A write without conditions. */
+export const PLAIN_WRITE = {
+  attributes: { headers: {}, userMetadata: [] },
+  tags: [],
+  conditions: {},
+  signal: noSignal,
+}
+
+export interface RunningFront {
   readonly store: FrontStore
+  readonly services: StoreServices
   readonly link: ThreadLink
+  /** The side of the engine thread. */
+  readonly ofEngine: ThreadLink
+  /** Its thread reads nothing from the engine thread until the result is called. */
+  hold(): () => void
   /** Its thread ends, now. */
   die(): void
 }
@@ -45,6 +65,13 @@ export class FrontWorld {
     return new FrontWorld(machine, engine, fronts, seed)
   }
 
+  /** A store with a bucket, named as `BUCKET`. */
+  static async withBucket(machine: Machine, seed: number): Promise<FrontWorld> {
+    const world = await FrontWorld.open(machine, seed)
+    await world.run(createBucket(world.engine))
+    return world
+  }
+
   run<T>(work: Promise<T>): Promise<T> {
     return this.machine.clock.runUntil(work)
   }
@@ -69,7 +96,10 @@ export class FrontWorld {
     this.ended = Promise.all([this.ended, supervise(services, clock, random, telemetry.log, lifetime.signal)])
     return {
       store,
+      services: store.services,
       link,
+      ofEngine,
+      hold: () => here.hold(),
       die: () => {
         here.die()
         lifetime.abort()
@@ -77,17 +107,69 @@ export class FrontWorld {
     }
   }
 
-  async put({ buckets, objects }: StoreServices, key: string, bytes: Uint8Array): Promise<void> {
-    const bucket = await this.run(Promise.resolve(buckets.open(parseBucketName("bucket"))))
-    const attributes = { headers: {}, userMetadata: [] }
-    const what = { attributes, tags: [], conditions: {}, signal: noSignal, bucket, key: objectKeyOfText(key) }
-    await this.run(objects.put({ ...what, body: sourceOf(bytes) }))
+  async begins(count: number): Promise<readonly RunningFront[]> {
+    const fronts: RunningFront[] = []
+    while (fronts.length < count) fronts.push(await this.begin())
+    return fronts
   }
 
-  async get({ buckets, objects }: StoreServices, key: string): Promise<Buffer> {
-    const bucket = await this.run(Promise.resolve(buckets.open(parseBucketName("bucket"))))
-    const found = await this.run(Promise.resolve(objects.get({ bucket, key: objectKeyOfText(key), conditions: {} })))
-    return this.run(bytesOf(found))
+  async bucketOf({ buckets }: StoreServices): Promise<Bucket> {
+    await buckets.confirm()
+    return buckets.openConfirmed(BUCKET)
+  }
+
+  /** Puts an object; the caller lets time pass. */
+  async putting(
+    services: StoreServices,
+    key: string,
+    bytes: Uint8Array,
+    terms: Partial<PutRequest> = {},
+  ): Promise<PutResult> {
+    const bucket = await this.bucketOf(services)
+    return services.objects.put({ ...PLAIN_WRITE, bucket, key: objectKeyOfText(key), body: sourceOf(bytes), ...terms })
+  }
+
+  async put(services: StoreServices, key: string, bytes: Uint8Array): Promise<void> {
+    await this.run(this.putting(services, key, bytes))
+  }
+
+  async getting(services: StoreServices, key: string): Promise<Buffer> {
+    const bucket = await this.bucketOf(services)
+    return bytesOf(await services.objects.get({ bucket, key: objectKeyOfText(key), conditions: {} }))
+  }
+
+  get(services: StoreServices, key: string): Promise<Buffer> {
+    return this.run(this.getting(services, key))
+  }
+
+  async remove(services: StoreServices, key: string): Promise<void> {
+    const bucket = await this.run(this.bucketOf(services))
+    await this.run(services.objects.remove({ bucket, key: objectKeyOfText(key), conditions: {} }))
+  }
+
+  step(name: string): Promise<StepOutcome> {
+    const job = must(
+      this.engine.jobs.find(each => each.name === name),
+      "there is such a job",
+    )
+    return job.step(noSignal)
+  }
+
+  /** Runs the jobs of the engine thread until each of them has nothing to do. */
+  async settle(...names: readonly string[]): Promise<void> {
+    for (const name of names) {
+      for (let steps = 0; ; steps += 1) {
+        if (steps === STEPS_MAX) throw new Error(`${name} does not end`)
+        const outcome = await this.run(this.step(name))
+        if (outcome === "idle" || outcome === "done") break
+        if (outcome !== "busy") await this.machine.clock.advance(100)
+      }
+    }
+  }
+
+  /** The number of needles on all devices. */
+  get needles(): number {
+    return this.engine.devices.reduce((sum, { volumes }) => sum + [...volumes.indexed(ALL_NEEDLES)].length, 0)
   }
 
   async close(): Promise<void> {
