@@ -1,7 +1,7 @@
 /** Access: identities, keys, sealed secrets, request signatures, access policies. */
 export type * from "./contract.js"
 export { openAccessKeySecret, type ResealedKeys } from "./account-service.js"
-export { DENIALS_KEPT, Denials, type Denial } from "./denials/denials.js"
+export { denialOf, DENIALS_KEPT, Denials, type Denial } from "./denials/denials.js"
 export { explainDenial } from "./denials/explain-denial-core.js"
 export { randomAccessKeyId, randomSecret } from "./random-ids.js"
 export { BUILT_IN_POLICIES } from "./identities/built-in-policies.js"

@@ -147,7 +147,7 @@ export class AdminApi {
           const { holder } = await this.callers.require(request)
           await this.#permits.checkOperation(holder, METRICS, adminContextOf(request))
         }
-        return reply("getMetrics", "text/plain; version=0.0.4; charset=utf-8", this.options.metricsText())
+        return reply("getMetrics", "text/plain; version=0.0.4; charset=utf-8", await this.options.metricsText())
       case "/openapi.json":
         this.#openApi ??= openApiText()
         return reply("getOpenApi", "application/json", this.#openApi)

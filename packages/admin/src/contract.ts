@@ -1,4 +1,5 @@
 /** The services and options that the admin API requires from the program that starts it. */
+import type { Soon } from "@hayloft/base/soon.js"
 import type { IssuedSession } from "@hayloft/access/contract.js"
 import type { RequestContext } from "@hayloft/access/index.js"
 import type { AccountId } from "@hayloft/base/ids.js"
@@ -71,5 +72,5 @@ export interface AdminOptions {
   /** The initial settings of new buckets. */
   readonly newBucketSettings: SettingDocuments
   /** Prometheus text, rendered when scraped. */
-  readonly metricsText: () => string
+  readonly metricsText: () => Soon<string>
 }

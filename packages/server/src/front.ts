@@ -3,7 +3,6 @@
  *
  * Promises  The admin port closes last: probes and `hayloft status` work while requests of the other ports finish.
  */
-import { fail, type Failure } from "@hayloft/base/failures.js"
 import { readVersion } from "@hayloft/cli/version.js"
 import type { ListenAddress, ServeConfig } from "@hayloft/node/config/config.js"
 import {
@@ -12,30 +11,22 @@ import {
   Certificates,
   HTTP_LIMITS,
   HttpServer,
-  type Exchange,
+  type HttpServerSettings,
   type Protocol,
   type RequestWatch,
 } from "@hayloft/protocols/http/index.js"
 import type { AccessLog, LiveRequests } from "@hayloft/admin/observe/index.js"
 import type { BackgroundService } from "@hayloft/base/life/index.js"
 import { sharedMetrics, type Metrics } from "@hayloft/base/seams/telemetry/contract.js"
+import type { FrontThreads } from "./front-workers.js"
 import { RuntimeFiles } from "./runtime-file.js"
 import { endingAfter, type PortSignals } from "./shutdown.js"
-import { isLoopback, type SessionHost, type StoreSession } from "./store-session.js"
+import { isLoopback } from "./s3-port.js"
+import type { SessionHost, StoreSession } from "./store-session.js"
+import { stalledBy } from "./stalled-requests.js"
 import { SwitchableProtocol } from "./switchable-protocol.js"
 
 const CERTIFICATE = "hayloft_certificate_expiry_timestamp_seconds"
-
-/** They are answered from memory. */
-const PROBES = ["/health/", "/minio/health/"]
-
-const stalledBy =
-  (reason: () => string | undefined) =>
-  ({ rawTarget }: Pick<Exchange, "rawTarget">): Failure | undefined => {
-    const message = reason()
-    if (message === undefined || PROBES.some(path => rawTarget.startsWith(path))) return undefined
-    return fail("deviceFailed", { message })
-  }
 
 function registerExpiry(
   metrics: Metrics,
@@ -64,7 +55,7 @@ export class Front {
   private constructor(
     private session: StoreSession,
     private readonly ports: {
-      readonly s3: SwitchableProtocol
+      readonly s3: S3Port
       readonly admin: SwitchableProtocol
       readonly further: readonly FurtherPort[]
     },
@@ -81,11 +72,12 @@ export class Front {
 
   /** Binds all ports. Throws `invalidConfig`. */
   static async open(
-    { seams, live, endpoints }: Pick<SessionHost, "seams" | "live" | "endpoints">,
+    host: Pick<SessionHost, "seams" | "live" | "endpoints" | "threads">,
     accessLog: AccessLog | undefined,
     session: StoreSession,
     { cut }: Pick<PortSignals, "cut">,
   ): Promise<Front> {
+    const { seams, live, endpoints } = host
     const { clock, disk } = seams
     const { config } = session
     const certificates =
@@ -114,12 +106,14 @@ export class Front {
     )
     const adminAt = await admin.listen()
     const adminEndpoint = endpointOf(config.adminListen, adminAt.port, adminCertificates !== undefined)
-    const s3Port = new SwitchableProtocol(session.s3(adminEndpoint), clock)
-    // All ports are served by one thread: what websites take is weighed against what accounts take.
+    // All ports that this thread serves: what websites take is weighed against what accounts take.
     const admission = new Admission(clock, limits)
-    const s3 = new HttpServer(seams, s3Port, { ...shared, name: "s3", ...config.listen }, certificates, admission)
-    const s3At = await s3.listen()
-    const endpoint = endpointOf(config.listen, s3At.port, certificates !== undefined)
+    const settings = { ...shared, name: "s3", ...config.listen }
+    const s3 =
+      host.threads === undefined
+        ? await openOwnS3(seams, { session, adminEndpoint, certificates, admission, settings })
+        : await openThreadedS3(host.threads, seams, { session, adminEndpoint, cut })
+    const endpoint = endpointOf(config.listen, s3.port, certificates !== undefined)
     endpoints.s3 = endpoint
     const further: FurtherPort[] = []
     for (const kind of FURTHER_PORTS) {
@@ -131,9 +125,13 @@ export class Front {
     }
     session.running.status.setListening()
     const closed = Promise.all([s3.closed, ...further.map(({ server }) => server.closed)])
-    const services: BackgroundService[] = [s3, endingAfter(admin, closed), ...further.map(({ server }) => server)]
+    const services: BackgroundService[] = [
+      s3.service,
+      endingAfter(admin, closed),
+      ...further.map(({ server }) => server),
+    ]
     if (accessLog !== undefined) services.push(endingAfter(accessLog, Promise.all([closed, admin.closed])))
-    const front = new Front(session, { s3: s3Port, admin: adminPort, further }, endpoint, adminEndpoint, services)
+    const front = new Front(session, { s3, admin: adminPort, further }, endpoint, adminEndpoint, services)
     const certificate = config.tls === undefined ? {} : { certificateFile: config.tls.certFile }
     serving = () => front.session
     const runtime = { endpoint, adminEndpoint, region: session.region, pid: process.pid, ...certificate }
@@ -160,8 +158,75 @@ export class Front {
     session.running.status.setListening()
     if (this.isStopping) this.announceStop()
     this.ports.admin.use(session.admin())
-    this.ports.s3.use(session.s3(this.adminEndpoint))
+    this.ports.s3.use(session)
     for (const { kind, port } of this.ports.further) port.use(kind.protocolOf(session, this.adminEndpoint))
+  }
+}
+
+/** The S3 port, in whichever threads. */
+interface S3Port {
+  readonly port: number
+  readonly service: BackgroundService
+  /** Resolves once no request is under way any more, after the service was to end. */
+  readonly closed: Promise<void>
+  hold(): Promise<void>
+  use(session: StoreSession): void
+}
+
+interface OwnS3 {
+  readonly session: StoreSession
+  readonly adminEndpoint: string
+  readonly certificates: Certificates | undefined
+  readonly admission: Admission
+  readonly settings: HttpServerSettings
+}
+
+/** Binds the S3 port of this thread. Throws `invalidConfig`. */
+async function openOwnS3(
+  seams: SessionHost["seams"],
+  { session, adminEndpoint, certificates, admission, settings }: OwnS3,
+): Promise<S3Port> {
+  const protocol = new SwitchableProtocol(session.s3(adminEndpoint), seams.clock)
+  const server = new HttpServer(seams, protocol, settings, certificates, admission)
+  const { port } = await server.listen()
+  return {
+    port,
+    service: server,
+    get closed() {
+      return server.closed
+    },
+    hold: () => protocol.hold(),
+    use: next => protocol.use(next.s3(adminEndpoint)),
+  }
+}
+
+interface ThreadedS3 {
+  readonly session: StoreSession
+  readonly adminEndpoint: string
+  readonly cut: AbortSignal
+}
+
+/** Starts the front threads, which bind the S3 port. Throws `invalidConfig`. */
+async function openThreadedS3(
+  threads: FrontThreads,
+  { telemetry }: Pick<SessionHost["seams"], "telemetry">,
+  { session, adminEndpoint, cut }: ThreadedS3,
+): Promise<S3Port> {
+  const { listen } = session.config
+  threads.cutBy(cut)
+  const port = await threads.open(session.forThreads(adminEndpoint), listen)
+  const ended: { all: () => void } = { all: () => undefined }
+  const closed = new Promise<void>(resolve => (ended.all = resolve))
+  return {
+    port,
+    closed,
+    service: { name: threads.name, run: signal => threads.run(signal).finally(() => ended.all()) },
+    hold: () => threads.hold(),
+    use: next => {
+      threads.open(next.forThreads(adminEndpoint), { ...listen, port }).catch((error: unknown) => {
+        telemetry.log.error("front_threads_not_started", { reason: String(error) })
+      })
+    },
   }
 }
 

@@ -16,15 +16,12 @@ import {
 } from "@hayloft/access/index.js"
 import { openObjectChanges } from "@hayloft/objects/index.js"
 import { AccountReaper, ContainerSync, NO_REALMS, type SyncRealms } from "@hayloft/protocols/swift/index.js"
-import { slabBytesFor } from "@hayloft/node/block-memory.js"
 import type { StoreOperations } from "@hayloft/node/control/contract.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import { parseNodeName, type DeviceId, type Incarnation, type NodeName } from "@hayloft/base/ids.js"
-import { DEVICES_MAX, MIB } from "@hayloft/base/limits.js"
-import type { Policy } from "@hayloft/base/policy.js"
+import { DEVICES_MAX } from "@hayloft/base/limits.js"
 import { policiesIn, type PreviewFacts } from "@hayloft/engine/cluster/index.js"
 import { votingIds, type Ownership } from "@hayloft/engine/device/index.js"
-import { makeCodec } from "@hayloft/engine/erasure/index.js"
 import type { ExternalKeys } from "@hayloft/access/keys/index.js"
 import { FEATURE_ROW_JOBS, featureStatusOf, jobsOfFeatures } from "@hayloft/features/index.js"
 import { StartedJobs } from "@hayloft/features/user-jobs/index.js"
@@ -34,7 +31,7 @@ import type { NodeReport } from "@hayloft/engine/format/node-report.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { hurried } from "@hayloft/base/seams/clock/hurried.js"
 import type { Compute } from "@hayloft/base/seams/compute/contract.js"
-import { computeThreadsFor, ThreadCompute } from "@hayloft/base/seams/compute/index.js"
+import { computeThreadsFor } from "@hayloft/base/seams/compute/index.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { FolderLocks } from "@hayloft/base/seams/lock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
@@ -60,6 +57,8 @@ import { openEngine, type Engine, type EngineSettings } from "@hayloft/node/engi
 import { EngineOperations } from "@hayloft/node/control/operations.js"
 import { DAY_MS } from "@hayloft/node/devices/scrubbing.js"
 import { Returning, type TakeBack } from "@hayloft/node/control/returning.js"
+import { Fronts } from "@hayloft/node/front/fronts.js"
+import { FRONT_INCARNATIONS } from "@hayloft/engine/format/upload-id.js"
 import { StoreFolders } from "@hayloft/node/control/folder-taker.js"
 import type { OpenedStore } from "@hayloft/node/open/contract.js"
 import { registerExpiring } from "@hayloft/node/status/expiring-metrics.js"
@@ -72,20 +71,11 @@ import { QueueExpiry } from "@hayloft/features/queues/index.js"
 import type { WebServices } from "@hayloft/base/seams/web/contract.js"
 import { auditJobsOf } from "./audit-sinks.js"
 import { openKeyServices } from "./key-services.js"
+import { openCompute } from "./open-compute.js"
 import { readVersion } from "@hayloft/cli/version.js"
 
-/** All bodies in flight, data and parity. */
-const SLAB_POOL_BYTES = 384 * MIB
-/**
- * For the shards of blocks in repair, which the block layer bounds to slightly less than 72 MiB (they have headers),
- * and
- * of blocks that readers have rebuilt: two for each of some readers; and of segments that readers open, which
- * `unsealBytesMax` limits.
- */
-const SHARD_MEMORY_BYTES = (72 + 48 + 34) * MIB
 /** A thread starts when a body finds the others busy; hashing more streams concurrently only adds load. */
 const COMPUTE_THREADS = computeThreadsFor(availableParallelism())
-const COMPUTE_ENTRY = new URL("./compute-worker.js", import.meta.url)
 export const CHECKPOINT_ENTRY = new URL("./checkpoint-worker.js", import.meta.url)
 /** Wait after a failed owner check without evidence of a new owner. */
 const OWNER_RETRY_MS = 10_000
@@ -127,7 +117,7 @@ interface StoreParts {
 
 /** The parts of a real process. */
 const realParts = ({ clock, telemetry }: StoreSeams, record: ControlRecord): StoreParts => ({
-  compute: openCompute(policiesIn(record), record.blockBytes),
+  compute: openCompute(policiesIn(record), record.blockBytes, { threads: COMPUTE_THREADS, share: 1 }),
   checkpoints: new CheckpointThreads(CHECKPOINT_ENTRY, clock, telemetry.log),
   limits: { deviceOptions: {} },
 })
@@ -135,6 +125,8 @@ const realParts = ({ clock, telemetry }: StoreSeams, record: ControlRecord): Sto
 export interface RunningStore {
   readonly engine: Engine
   readonly compute: Compute
+  /** The front threads that may begin; undefined: this thread serves alone. */
+  readonly fronts: Fronts | undefined
   readonly masterKeys: MasterKeys
   readonly status: RunningStatus
   readonly operations: StoreOperations
@@ -206,7 +198,7 @@ export async function runStore(
   onStolen: (failure: Failure) => never,
   { compute, checkpoints, limits }: StoreParts = realParts(seams, store.record),
 ): Promise<RunningStore> {
-  const { clock, random, disk, stores, locks, telemetry } = seams
+  const { clock, random, disk, stores, telemetry } = seams
   const onLost = (device: Ownership, failure: Failure): void => {
     if (isFailure(failure, "folderInUse")) onStolen(failure)
     void engine.control.takeOffline(device.identity.id, failure)
@@ -215,7 +207,8 @@ export async function runStore(
   const owners = store.devices.map(device => folderOf(device, clock, onLost))
   const namedKeys = { region: config.region ?? REGION_DEFAULT, external: keyServices.keys }
   const masterKeys = masterKeysOf(store)
-  const keys = { masterKeys, onKeyLost: seams.onExcluded }
+  const fronts = frontsOf(clock, store, config)
+  const keys = { masterKeys, fronts, onKeyLost: seams.onExcluded }
   const engine: Engine = await openEngine(
     { clock, random, diskOf: () => disk, stores, compute, telemetry, checkpoints },
     settingsOf(store, config, owners, { ...limits, ...keys, storeTime: seams.storeTime?.(), namedKeys }),
@@ -242,8 +235,7 @@ export async function runStore(
     owned.push(folder)
     return folder
   }
-  const owner = { clock, random, disk, locks, incarnation: store.incarnation, stalls: store.stalls }
-  const folders = new StoreFolders(owner, () => engine.recordManager.record, ownedOf)
+  const folders = foldersOf(seams, store, engine, ownedOf)
   const directory = directoryOf(seams, store, config)
   const reconciling = reconcilingOf(seams, store, engine)
   const ownOperations: EngineOperations = new EngineOperations(engine, folders, jobs, clock, {
@@ -256,6 +248,7 @@ export async function runStore(
   return {
     engine,
     compute,
+    fronts,
     status,
     rates,
     masterKeys,
@@ -276,6 +269,14 @@ export async function runStore(
     threadsLeft: () => checkpoints.threadsLeft ?? 0,
   }
 }
+
+const foldersOf = (
+  { clock, random, disk, locks }: StoreSeams,
+  { incarnation, stalls }: OpenedStore,
+  { recordManager }: Engine,
+  ownedOf: (device: Ownership) => OwnedFolder,
+): StoreFolders =>
+  new StoreFolders({ clock, random, disk, locks, incarnation, stalls }, () => recordManager.record, ownedOf)
 
 async function probeIn(folders: StoreFolders, id: DeviceId, folder: string): Promise<void> {
   // Nothing is written into the folder of a disk that is not mounted.
@@ -327,6 +328,9 @@ function openOwnJobs(
   }
 }
 
+const frontsOf = (clock: Clock, { incarnation }: OpenedStore, { threads }: ServeConfig): Fronts | undefined =>
+  threads === 0 ? undefined : new Fronts(clock, incarnation, FRONT_INCARNATIONS)
+
 const masterKeysOf = ({ secrets: { masterKey, formerKey, nextKey } }: OpenedStore): MasterKeys =>
   new MasterKeys(masterKey, formerKey, nextKey)
 
@@ -373,7 +377,8 @@ const settingsOf = (
   { record, incarnation, node, secrets, stalls }: OpenedStore,
   config: ServeConfig,
   folders: readonly OwnedFolder[],
-  limits: StoreParts["limits"] & Pick<EngineSettings, "storeTime" | "namedKeys" | "masterKeys" | "onKeyLost">,
+  limits: StoreParts["limits"] &
+    Pick<EngineSettings, "fronts" | "storeTime" | "namedKeys" | "masterKeys" | "onKeyLost">,
 ): EngineSettings => ({
   folders,
   record,
@@ -529,17 +534,6 @@ function planFactsOf({ moveBytesPerSecondMax }: ServeConfig, sources: StatusSour
   const { policies, lacking, misplacedGroups } = safetyInputOf(sources.record(), open, sources.contents())
   const diskOf = (id: DeviceId) => open.find(device => device.id === id)?.space?.fileSystemId ?? `of ${id}`
   return { policies, lacking, misplacedGroups, diskOf, bytesPerSecond: moveBytesPerSecondMax }
-}
-
-function openCompute(policies: readonly Policy[], blockBytes: number): ThreadCompute {
-  const slabBytes = slabBytesFor(policies, blockBytes)
-  const poolBytes = Math.max(SLAB_POOL_BYTES, 2 * slabBytes)
-  return new ThreadCompute(makeCodec, COMPUTE_ENTRY, {
-    slabBytes,
-    poolBytes,
-    shardMemoryBytes: SHARD_MEMORY_BYTES,
-    threads: COMPUTE_THREADS,
-  })
 }
 
 /** A folder of the store, with a watch over its ownership. */

@@ -28,16 +28,19 @@ import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { RealRandom } from "@hayloft/base/seams/random/real.js"
 import { EventLoopDelay } from "@hayloft/base/seams/telemetry/real-event-loop.js"
 import { registerProcess } from "@hayloft/base/seams/telemetry/real-process.js"
+import { WholeLines } from "@hayloft/base/seams/telemetry/real-lines.js"
 import { RealTelemetry, shownFields } from "@hayloft/base/seams/telemetry/real.js"
 import { TableStores } from "@hayloft/engine/table/index.js"
 import { bannerOf, warningsOf } from "./banner.js"
 import { Recovering } from "./recovering.js"
 import { Conversion, type Switch } from "./conversion.js"
+import { FrontThreads, whyNoSharedPorts } from "./front-workers.js"
 import { loadFilters } from "./load-filters.js"
 import { Front, furtherAddresses } from "./front.js"
 import { portSignals, whenAborted } from "./shutdown.js"
 import type { StopSignals } from "./stop-signals.js"
-import { isLoopback, StoreSession, type SessionHost } from "./store-session.js"
+import { isLoopback } from "./s3-port.js"
+import { StoreSession, type SessionHost } from "./store-session.js"
 
 /** Time limit for slow threads and file calls after everything else has ended. */
 const GRACE_MS = 1_000
@@ -54,12 +57,20 @@ export function realSeams(config: ServeConfig, io: CliIo) {
     random: new RealRandom(),
     stores: new TableStores(),
     locks: new RealLocks(),
-    telemetry: new RealTelemetry(clock, line => io.error(line), config.log),
+    telemetry: new RealTelemetry(clock, config.threads === 0 ? line => io.error(line) : wholeLines(clock), config.log),
   }
 }
 
+/** Lines beside those of other threads. */
+function wholeLines(clock: Clock): (lines: string) => void {
+  const lines = WholeLines.onStandardError(clock, () => undefined)
+  return text => lines.write(text)
+}
+
 /** Serves until the process is to stop. If it cannot start, throws a failure with a one-line message and changes nothing. */
-export async function serve(config: ServeConfig, io: CliIo, signals: StopSignals): Promise<void> {
+export async function serve(given: ServeConfig, io: CliIo, signals: StopSignals): Promise<void> {
+  const whyAlone = given.threads === 0 ? undefined : whyNoSharedPorts(process.versions.node)
+  const config = whyAlone === undefined ? given : { ...given, threads: 0 }
   const { telemetry: plainTelemetry, ...plain } = realSeams(config, io)
   const { clock, random, disk } = plain
   const own = { node: (): string | undefined => config.cluster?.node }
@@ -91,13 +102,17 @@ export async function serve(config: ServeConfig, io: CliIo, signals: StopSignals
   // Before a port opens: the first scrape shows all metrics.
   registerProcess(metrics, readVersion())
   const loopDelay = new EventLoopDelay(clock, metrics)
-  const metricsText = (): string => metrics.render()
+  if (whyAlone !== undefined) telemetry.log.warn("front_threads_off", { reason: whyAlone })
   const conversion = new Conversion(() => host, stop.signal)
   const storeTime = () => conversion.storeTime
-  const traffic = new Traffic(clock)
-  const live = { traffic, requests: new LiveRequests(clock, traffic) }
+  const accessLog = accessLogOf(seams, config, io, node)
+  const { threads, live } = observedThreads(seams, config, events, accessLog)
+  const metricsText: SessionHost["metricsText"] = ofStore =>
+    threads === undefined
+      ? metrics.render() + ofStore.render()
+      : threads.metricsText([...metrics.snapshot(), ...ofStore.snapshot()])
   const ofStore = { masterKeys, filters, realms, remoteStores, conversion, storeTime, endpoints: { s3: undefined } }
-  const ofProcess = { seams, io, metricsText, events, live, stalls: new Stalls(), onStolen, onExcluded }
+  const ofProcess = { seams, io, threads, metricsText, events, live, stalls: new Stalls(), onStolen, onExcluded }
   const host: SessionHost = { ...ofStore, ...ofProcess, unhealthy: () => recovering.unhealthy }
   const recovering = new Recovering(host, () => sessions.current, conversion, stop.signal)
   const sessions = { current: await StoreSession.open(host, config) }
@@ -107,7 +122,7 @@ export async function serve(config: ServeConfig, io: CliIo, signals: StopSignals
     conversion.use(sessions.current)
     const requests = { stop: stop.signal, hurry: signals.hurry }
     const ports = portSignals({ clock, log: telemetry.log }, requests, config.shutdown)
-    const front = await Front.open(host, accessLogOf(seams, config, io, node), sessions.current, ports)
+    const front = await Front.open(host, accessLog, sessions.current, ports)
     signals.beginServing()
     telemetry.log.info("started", { version: readVersion() })
     await io.out(await greeting(seams, front, sessions.current, io))
@@ -128,6 +143,19 @@ export async function serve(config: ServeConfig, io: CliIo, signals: StopSignals
   await io.out(isForced ? "hayloft: stopped; a disk hangs, so the process ends by force\n" : "hayloft: stopped\n")
   if (isForced) endByForce()
   if (ended.excluded !== undefined) throw ended.excluded
+}
+
+/** The front threads, if there are any, and the requests of all threads. */
+function observedThreads(
+  { clock, telemetry: { log } }: SessionHost["seams"],
+  { threads: count }: ServeConfig,
+  events: Events,
+  accessLog: AccessLog | undefined,
+): Pick<SessionHost, "threads" | "live"> {
+  const traffic = new Traffic(clock)
+  const requests = new LiveRequests(clock, traffic, isWatched => threads?.watched(isWatched))
+  const threads = count === 0 ? undefined : new FrontThreads({ clock, log, events, requests, accessLog })
+  return { threads, live: { traffic, requests } }
 }
 
 /** Throws `invalidConfig` for certificates that cannot be used. */

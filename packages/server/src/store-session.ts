@@ -16,15 +16,15 @@ import {
 } from "@hayloft/access/index.js"
 import { AdminApi, AdminProtocol, headOf, S3_PREFIX, S3OfCallers, speaksS3 } from "@hayloft/admin/index.js"
 import { must } from "@hayloft/base/assert.js"
-import { asPromise } from "@hayloft/base/soon.js"
+import { asPromise, type Soon } from "@hayloft/base/soon.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import { createK2vHandler } from "@hayloft/protocols/k2v/index.js"
 import { FEATURE_ROW_JOBS } from "@hayloft/features/index.js"
 import type { CliIo } from "@hayloft/cli/io.js"
 import { readVersion } from "@hayloft/cli/version.js"
-import { type ListenAddress, type ServeConfig } from "@hayloft/node/config/index.js"
+import type { ServeConfig } from "@hayloft/node/config/index.js"
 import { filtered, type Exchange, type Filter, type Protocol } from "@hayloft/protocols/http/index.js"
-import { createIamHandler, ProviderSignIn, speaksIam } from "@hayloft/protocols/iam/index.js"
+import { ProviderSignIn } from "@hayloft/protocols/iam/index.js"
 import type { Stalls } from "@hayloft/engine/device/index.js"
 import { knownActions } from "./known-actions.js"
 import { createKmsHandler, speaksKms } from "@hayloft/protocols/kms/index.js"
@@ -34,6 +34,7 @@ import { LiveNodes } from "@hayloft/node/cluster/cluster-operations.js"
 import type { Membership } from "@hayloft/node/cluster/membership.js"
 import { Simulations } from "@hayloft/node/status/simulations.js"
 import { openNode } from "@hayloft/node/cluster/open-node.js"
+import { FRONT_INCARNATIONS } from "@hayloft/engine/format/upload-id.js"
 import type { HeldFolder } from "@hayloft/node/convert/to-devices.js"
 import type { StoreConversion } from "@hayloft/node/convert/contract.js"
 import type { Bucket, ListPage, ListRequest } from "@hayloft/objects/index.js"
@@ -46,7 +47,6 @@ import { workUnderWay } from "@hayloft/node/status/work-under-way-core.js"
 import {
   S3BucketDocuments,
   bucketPolicyReader,
-  createS3Handler,
   createWebsiteHandler,
   ForwardedRequests,
   OwnRequests,
@@ -68,18 +68,15 @@ import { createSwiftHandler, type SyncRealms } from "@hayloft/protocols/swift/in
 import type { TableStores } from "@hayloft/engine/table/index.js"
 import { consoleFiles, documents } from "./documents.js"
 import { endpointFor, signedLink, type Links } from "./links.js"
-import { healthGuest } from "./health-guest.js"
 import { PortRouter, type Guest } from "./port-router.js"
+import type { FrontThreads, ServedSession } from "./front-workers.js"
+import { iamGuest, isLoopback, s3PortOf, s3SettingsOf, type S3PortParts } from "./s3-port.js"
 import { QueuePort } from "./queue-port.js"
 import { StoreCoordination } from "./coordination.js"
 import { RemotesOfStore, type RemoteStoreConfigs } from "./remotes.js"
 import { StoreTransforms } from "./transforms.js"
 import { runNode } from "./run-node.js"
 import { runStore, type RunningStore } from "./run-store.js"
-
-const LOOPBACK = /^(127\.|::1$|localhost$)/
-
-export const isLoopback = ({ host }: ListenAddress): boolean => LOOPBACK.test(host)
 
 /** The admin API records its changes itself, with who asks for them. */
 const NO_AUDIT: S3Settings["audit"] = { begin: async () => ({ end: async () => undefined }) }
@@ -113,8 +110,10 @@ export interface SessionHost {
   readonly events: Events
   /** The live requests and the traffic at the ports. */
   readonly live: { readonly requests: LiveRequests; readonly traffic: Traffic }
-  /** Metrics of the process that are of no store, as text. */
-  readonly metricsText: () => string
+  /** The front threads that serve S3; undefined: this thread does. */
+  readonly threads: FrontThreads | undefined
+  /** All metrics, those of the store included, as text. */
+  readonly metricsText: (ofStore: MetricsInMemory) => Soon<string>
   /** Another process has taken over a folder. */
   onStolen(failure: Failure): never
   /** The node of this process was removed from the store, or has no key to it any more. */
@@ -150,26 +149,13 @@ export class StoreSession {
     private readonly membership: Membership | undefined,
     private readonly metrics: MetricsInMemory,
   ) {
-    const { accounts, identities, sessions } = running.engine
-    const web = new RealWeb(config.allowLocalIdentityProviders)
-    this.web = web
+    const { accounts } = running.engine
+    this.web = new RealWeb(config.allowLocalIdentityProviders)
     const { clock } = host.seams
     const { denials } = this
     const { rates, attempts } = running
     const audit = (this.audit = running.audit)
-    const iam = createIamHandler({
-      accounts,
-      identities,
-      sessions,
-      web,
-      audit,
-      clock,
-      metrics,
-      denials,
-      rates,
-      attempts,
-    })
-    this.iam = { protocol: iam, speaks: speaksIam }
+    this.iam = iamGuest(this.s3Parts())
     const { random } = host.seams
     const named = { keys: running.engine.namedKeys.of("service"), policies: running.engine.namedKeys.of("policies") }
     const ofKms = { ...named, accounts, random: random.fork("kms api"), clock, denials }
@@ -229,6 +215,7 @@ export class StoreSession {
   }
 
   private begin(): void {
+    this.running.fronts?.serve({ ...this.running, root: this.store.secrets.root })
     this.attachJobs()
     this.running.status.setLiveness(this.host.unhealthy)
     const help = "Polls of K2V that wait for a change"
@@ -346,7 +333,7 @@ export class StoreSession {
         rootAccount: store.secrets.root.accountId,
         region: this.region,
         newBucketSettings: settingsOfNewBucket(config),
-        metricsText: () => host.metricsText() + metrics.render(),
+        metricsText: () => host.metricsText(metrics),
       },
     )
     return this.adminPort(api)
@@ -391,9 +378,14 @@ export class StoreSession {
 
   /** The protocols of the S3 port. `adminUrl`: where the admin port listens. */
   s3(adminUrl: string): Protocol {
-    const own = createS3Handler(this.s3Settings(adminUrl))
-    const port = new PortRouter([healthGuest(this.running.status, this.config.domains, own), this.iam], own)
-    return filtered(port, "s3", this.host.filters)
+    return s3PortOf(this.s3Settings(adminUrl), this.iam, this.running.status, this.host.filters)
+  }
+
+  /** The parts of the store that front threads serve. */
+  forThreads(adminUrl: string): ServedSession {
+    const { config, denials, audit } = this
+    const fronts = must(this.running.fronts, "a store of a process with threads has fronts")
+    return { config, fronts, denials, adminUrl, onAudited: () => audit.onRecorded() }
   }
 
   /** The protocol of the port of websites. */
@@ -452,34 +444,16 @@ export class StoreSession {
   }
 
   private s3Settings(adminUrl: string): S3Settings {
-    const { config, host, metrics, denials, audit } = this
-    const { engine, compute, rates, attempts } = this.running
-    const { services, accounts } = engine
+    return s3SettingsOf(this.s3Parts(), adminUrl)
+  }
+
+  private s3Parts(): S3PortParts {
+    const { config, host, running, metrics, denials, audit, web } = this
     const { clock, random } = host.seams
-    const { region, domains, refuseSignatureV2 } = config
-    return {
-      services,
-      accounts,
-      clock,
-      random,
-      region,
-      domains,
-      refuseSignatureV2,
-      denials,
-      audit,
-      newBuckets: config,
-      rates,
-      attempts,
-      allowSseCWithoutTls: config.allowSseCWithoutTls,
-      kms: engine.namedKeys.of("s3"),
-      adminUrl,
-      metrics,
-      onLoopback: isLoopback(config.listen),
-      hash: (plan, bytes) => compute.hash(plan, bytes),
-      lifecycleDays: services.core.days,
-      transforms: this.transforms?.transforms,
-      remotes: this.remotes?.remotes,
-    }
+    const { engine, compute, rates, attempts } = running
+    const hash: S3PortParts["hash"] = (plan, bytes) => compute.hash(plan, bytes)
+    const served = { transforms: this.transforms?.transforms, remotes: this.remotes?.remotes }
+    return { config, clock, random, metrics, engine, rates, attempts, denials, audit, hash, web, ...served }
   }
 
   get region(): string {
@@ -532,7 +506,8 @@ async function releaseFolders({ devices, node }: OpenedStore): Promise<void> {
 
 async function open({ seams: ofHost, masterKeys, stalls }: SessionHost, config: ServeConfig): Promise<OpenedStore> {
   const { cluster } = config
-  const seams = { ...ofHost, stalls }
+  const reserved = config.threads === 0 ? 0 : FRONT_INCARNATIONS
+  const seams = { ...ofHost, stalls, reserved }
   if (cluster === undefined) return openStore(seams, config, masterKeys.current, masterKeys.next)
   // Loaded on demand: a store whose devices keep the metadata starts without it.
   const { StoreDatabase } = await import("@hayloft/engine/sql/index.js")

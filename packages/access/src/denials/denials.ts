@@ -66,7 +66,7 @@ function reportedDetailsOf({ details }: Failure): FailureDetails {
 }
 
 /** Copies field by field, which costs a tenth of spreading: a flood of denied requests passes here. */
-function denialOf(request: DeniedRequest, failure: Failure): Denial {
+export function denialOf(request: DeniedRequest, failure: Failure): Denial {
   const { requestId, deniedMs, service, operation, status, code, remoteAddress, accessKeyId } = request
   const decided = failure instanceof DeniedAccess ? failure : undefined
   // Only these three fields: the decided request's context holds the whole request.
@@ -124,7 +124,12 @@ export class Denials {
   }
 
   note(request: DeniedRequest, failure: Failure): void {
-    this.latest[callerKindOf(request)].add(denialOf(request, failure))
+    this.keep(denialOf(request, failure))
+  }
+
+  /** A denial of another thread, which has made it by `denialOf`. */
+  keep(denial: Denial): void {
+    this.latest[callerKindOf(denial)].add(denial)
   }
 
   /** Returns undefined if no such request was denied, or its entry was evicted. */

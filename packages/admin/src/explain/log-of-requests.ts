@@ -7,7 +7,39 @@ const LIFECYCLE = "guide/lifecycle.md"
 const REMOTE = "guide/remote-buckets.md#when-something-fails"
 const COPIES = "guide/copies.md#when-something-fails"
 
+const THREADS = "operate/front-threads.md#when-a-thread-ends"
+
 export const REQUEST_EVENTS = {
+  front_thread_ended: error(
+    "A front thread has ended, for the reason that `reason` names: its connections were closed, and clients repeat what was under way. What was acknowledged is stored. The thread is started again, at first within a second, then after longer waits if it ends again and again.",
+    "Nothing, if it was once. If it ends repeatedly, report it as a bug with `reason`; until then start without `--threads`.",
+    THREADS,
+  ),
+  front_thread_silent: error(
+    "A front thread has not answered for half a minute, and was ended: its connections were closed. It is started again.",
+    "If the machine was not overloaded or suspended, report it as a bug, with what clients sent at that time.",
+    THREADS,
+  ),
+  front_threads_not_started: error(
+    "The store was opened again, and the threads that serve S3 could not be started: the S3 port refuses connections. `reason` says why.",
+    "Restart the process. If another program took the port meanwhile, end it first.",
+    THREADS,
+  ),
+  front_thread_without_key: error(
+    "A front thread has no key under which the store is sealed now: the master key was rotated to one that it does not have. The thread ends, and is started again with the key of the process.",
+    "If it recurs, restart the process with the master key of the store.",
+    "operate/rotate-the-master-key.md",
+  ),
+  front_threads_off: warn(
+    "`--threads` asks for front threads, and this Node.js cannot share a port among threads: one thread serves everything, as without the option.",
+    "Run the server with Node.js 22.12 or later, or leave `--threads` out.",
+    "operate/front-threads.md",
+  ),
+  log_lines_dropped: warn(
+    "What reads the log of the process did not keep up: `count` lines of this thread are missing.",
+    "Look at the program that reads standard error, or log less (`--log-level warn`).",
+    "operate/operate.md#logs",
+  ),
   request: warn(
     "A request ended with a status of 500 or more that is the store's fault. As `info`, the same line describes any other request.",
     "Run `hayloft explain KIND` with the value of `kind`, and read `reason`. `requestId` is the `x-amz-request-id` that the client got; other lines of the log with the same id say more.",

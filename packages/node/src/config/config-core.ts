@@ -150,6 +150,7 @@ function configIn(reader: SettingReader): ServeConfig {
     metadataBackupEveryMs: reader.required("metadataBackupEvery", parseDuration),
     erasedKeysKeptMs: reader.required("erasedKeysKept", parseDuration),
     ...listenersOf(reader),
+    threads: threadsOf(reader),
     shutdown: {
       drainMs: 1000 * reader.required("drainSeconds", count(0, 3600)),
       stopMs: reader.required("stopTimeout", parseDuration),
@@ -220,6 +221,24 @@ function listenersOf(reader: SettingReader): Pick<ServeConfig, "listen" | "admin
   if (isSame && !reader.isBroken("listen") && !reader.isBroken("adminListen"))
     reader.requirement("adminListen", "--listen and --admin-listen are the same address; use a different port for each")
   return { listen, adminListen, adminHosts: reader.each("adminHost", parseDomain) }
+}
+
+/** The engine thread alone serves these. */
+const NOT_WITH_THREADS = ["cluster", "transforms", "remotes", "traceEndpoint"] as const
+
+function threadsOf(reader: SettingReader): number {
+  const threads = reader.required("threads", count(0, 16))
+  const isOn = (name: SettingName): boolean =>
+    findSetting(name, reader.sources)?.texts.join() !== "no" && reader.isSet(name)
+  const others = NOT_WITH_THREADS.filter(isOn)
+  if (threads > 0 && others.length > 0) {
+    const flags = others.map(name => SETTINGS[name].flag ?? name).join(", ")
+    reader.requirement(
+      "threads",
+      `front threads cannot serve a store with ${flags}: leave that out, or choose --threads 0`,
+    )
+  }
+  return threads
 }
 
 const ROLES_MAX = 10

@@ -99,6 +99,8 @@ export interface ServeConfig {
   readonly erasedKeysKeptMs: number
   readonly listen: ListenAddress
   readonly adminListen: ListenAddress
+  /** Threads that serve the S3 port beside the one that decides; 0: that one serves it. */
+  readonly threads: number
   readonly shutdown: {
     /** How long the store serves on although it is not ready any more. */
     readonly drainMs: number

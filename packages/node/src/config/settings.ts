@@ -88,6 +88,13 @@ export const SETTINGS = {
     undefined,
     "slice of an object that is encoded as a unit, 1MiB to 64MiB (default: 4MiB)",
   ),
+  threads: setting(
+    "--threads",
+    "HAYLOFT_THREADS",
+    "N",
+    "0",
+    "front threads, which serve the S3 port beside the thread that decides and writes, 0 to 16; needs Node.js 22.12 or later",
+  ),
   scrubDays: setting(
     "--scrub-days",
     "HAYLOFT_SCRUB_DAYS",

@@ -52,6 +52,7 @@ export const config: ServeConfig = {
   allowSseCWithoutTls: false,
   allowLocalIdentityProviders: false,
   consoleSignIn: undefined,
+  threads: 0,
   scrubDays: 30,
   abandonedUploadDays: 7,
   lifecycleDayMs: undefined,

@@ -10,7 +10,7 @@
  * Limits    `HttpLimits`. The server has no timers of its own: `run` sweeps.
  */
 import { STATUS_CODES } from "node:http"
-import { createServer, type Server, type ServerOpts, type Socket } from "node:net"
+import { createServer, type ListenOptions, type Server, type ServerOpts, type Socket } from "node:net"
 import { createServer as createTlsServer, type Server as TlsServer, type TlsOptions } from "node:tls"
 import { assert } from "@hayloft/base/assert.js"
 import { httpDate } from "@hayloft/base/dates.js"
@@ -47,6 +47,8 @@ export interface HttpServerSettings {
   readonly host: string
   /** 0 picks any free port. */
   readonly port: number
+  /** Other threads of this process listen on the port, too: Node.js from 22.12 on. Default: false. */
+  readonly sharesPort?: boolean
   /** The `Server` header. */
   readonly serverHeader: string
   readonly limits: HttpLimits
@@ -116,14 +118,16 @@ export class HttpServer implements BackgroundService {
   /** Binds the port; resolves with the port in use. Throws `invalidConfig`. */
   async listen(): Promise<{ readonly host: string; readonly port: number }> {
     await this.loadCertificate()
-    const { host, port } = this.settings
+    const { host, port, sharesPort = false } = this.settings
     await new Promise<void>((resolve, reject) => {
       this.server.once("error", error => {
         reject(
           fail("invalidConfig", { message: "cannot listen on this address", host, port, reason: error.message }, error),
         )
       })
-      this.server.listen({ host, port, backlog: this.settings.limits.acceptsWaitingMax }, resolve)
+      const backlog = this.settings.limits.acceptsWaitingMax
+      const at: ListenOptions & { readonly reusePort: boolean } = { host, port, backlog, reusePort: sharesPort }
+      this.server.listen(at, resolve)
     })
     this.server.on("error", error =>
       this.telemetry.log.error("http_server_failed", { server: this.name, reason: error.message }),

@@ -22,7 +22,7 @@ export interface FrameSettings {
   readonly clock: Clock
   readonly metrics: Metrics
   /** Records denied requests, so that the operator can have them explained. */
-  readonly denials: Denials
+  readonly denials: Pick<Denials, "note">
   /** Applies the limits of accounts and keys. */
   readonly rates: Pick<RateLimiter, "enter">
   /** Limits attempts with a wrong secret. */

@@ -1,0 +1,248 @@
+/**
+ * Front threads: the threads that serve the S3 port, as the thread of the engine starts, watches and ends them.
+ *
+ * Promises  A thread that has ended is started again; it loses its connections, and nothing that was acknowledged. One that
+ *           does not answer is ended. What it has counted stays counted.
+ * Limits    FRONT_THREAD_LIMITS.
+ */
+import { Worker } from "node:worker_threads"
+import type { Denials } from "@hayloft/access/index.js"
+import type { AccessLog, Events, LiveRequests } from "@hayloft/admin/observe/index.js"
+import { asFailure, fail } from "@hayloft/base/failures.js"
+import { mapBounded, type BackgroundService } from "@hayloft/base/life/index.js"
+import { openChannel } from "@hayloft/base/seams/channel/real.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
+import { MergedMetrics, type MetricsSnapshot } from "@hayloft/base/seams/telemetry/metrics-text-core.js"
+import { ThreadLink } from "@hayloft/engine/thread/index.js"
+import type { ListenAddress, ServeConfig } from "@hayloft/node/config/index.js"
+import type { Fronts } from "@hayloft/node/front/fronts.js"
+import { SERVING_METHODS, TELLING_METHODS } from "./front-methods.js"
+import type { FrontOrder } from "./serve-front.js"
+
+const ENTRY = new URL("./front-worker.js", import.meta.url)
+
+const FRONT_THREAD_LIMITS = {
+  /** The most threads. */
+  threadsMax: 16,
+  /** A thread is asked for its metrics this often; one that has not answered so many times in sequence is ended. */
+  askEveryMs: 5_000,
+  unansweredMax: 6,
+  /** A scrape does not wait longer for a thread, and shows its metrics as they were. */
+  scrapeMs: 1_000,
+  /** Between two starts of a thread: the first wait, which doubles each time, and the longest. */
+  restartMs: 500,
+  restartMsMax: 30_000,
+  /** A thread that has run so long starts at once when it ends. */
+  provenMs: 60_000,
+} as const
+
+const [NEWEST_MAJOR_WITHOUT, MINOR_WITH] = [22, 12]
+
+/** Returns why this Node.js cannot share a port among threads; undefined: it can. */
+export function whyNoSharedPorts(version: string): string | undefined {
+  const [major = 0, minor = 0] = version.split(".").map(Number)
+  if (major > NEWEST_MAJOR_WITHOUT || (major === NEWEST_MAJOR_WITHOUT && minor >= MINOR_WITH)) return undefined
+  return `Node.js ${version} cannot share a port among threads: 22.12 or later can`
+}
+
+/** The parts of the process and its store that threads work with. */
+interface ThreadsHost {
+  readonly clock: Clock
+  readonly log: Log
+  readonly events: Pick<Events, "note">
+  readonly requests: LiveRequests
+  readonly accessLog: AccessLog | undefined
+}
+
+/** The store that the threads serve now. */
+export interface ServedSession {
+  readonly config: ServeConfig
+  readonly fronts: Fronts
+  readonly denials: Denials
+  readonly adminUrl: string
+  /** The audit log has new entries of a front. */
+  readonly onAudited: () => void
+}
+
+/** One thread. */
+class FrontThread {
+  /** The port at which it serves. Rejects if it ends before. */
+  readonly listening: Promise<number>
+  /** Resolves with the reason once the thread does nothing any more. */
+  readonly ended: Promise<string>
+  readonly link: ThreadLink
+  snapshot: MetricsSnapshot = []
+  unanswered = 0
+  private readonly worker: Worker
+
+  constructor(
+    readonly name: string,
+    { clock, events, requests, accessLog }: ThreadsHost,
+    { config, fronts, denials, adminUrl, onAudited }: ServedSession,
+    listen: ListenAddress,
+  ) {
+    const { channel, port } = openChannel()
+    const link = new ThreadLink(channel, clock)
+    this.link = link
+    const start = fronts.begin(link)
+    link.handle(TELLING_METHODS.event, line => events.note(line))
+    link.handle(TELLING_METHODS.denied, denial => denials.keep(denial))
+    link.handle(TELLING_METHODS.audited, onAudited)
+    link.handle(TELLING_METHODS.finished, batch => {
+      requests.replay(batch)
+      accessLog?.replay(batch)
+    })
+    const listening = new Promise<number>(resolve => {
+      link.handle(TELLING_METHODS.listening, ({ port: at }) => resolve(at))
+    })
+    link.start()
+    const { isWatched } = requests
+    const workerData: FrontOrder = { name, config, listen, adminUrl, start, isWatched, port }
+    this.worker = new Worker(ENTRY, { workerData, transferList: [port], name, execArgv: [] })
+    let reason = "it has ended by itself"
+    this.worker.on("error", error => {
+      reason = asFailure(error).message
+    })
+    this.ended = new Promise(resolve => {
+      this.worker.once("exit", () => {
+        link.close()
+        void link.closed.then(() => resolve(reason))
+      })
+    })
+    this.listening = Promise.race([
+      listening,
+      this.ended.then(why => Promise.reject(fail("invalidConfig", { message: why }))),
+    ])
+    this.listening.catch(() => undefined)
+  }
+
+  /** Asks for the metrics, which shows that the thread works. */
+  async ask(): Promise<void> {
+    this.unanswered += 1
+    try {
+      this.snapshot = await this.link.call(SERVING_METHODS.metrics, undefined)
+      this.unanswered = 0
+    } catch {
+      // It has ended, or is about to.
+    }
+  }
+
+  /** Lets requests under way end, and then the thread. */
+  async stop(): Promise<void> {
+    await this.link.call(SERVING_METHODS.stop, undefined).catch(() => undefined)
+    await this.ask()
+    this.link.close()
+    await this.ended
+  }
+
+  terminate(): void {
+    void this.worker.terminate()
+  }
+}
+
+export class FrontThreads implements BackgroundService {
+  readonly name = "front threads"
+  private readonly threads = new Map<string, FrontThread>()
+  private readonly metrics = new MergedMetrics()
+  /** Each keeps one thread running, until the session ends for another one. */
+  private keeping: Promise<unknown> = Promise.resolve()
+  private ending = new AbortController()
+
+  constructor(private readonly host: ThreadsHost) {}
+
+  /** Connections whose requests are under way when the signal fires are closed. */
+  cutBy(signal: AbortSignal): void {
+    signal.addEventListener("abort", () => {
+      for (const { link } of this.threads.values()) link.call(SERVING_METHODS.cut, undefined).catch(() => undefined)
+    })
+  }
+
+  /** Starts the threads; resolves with the port once all of them listen. Throws `invalidConfig`. */
+  async open(session: ServedSession, listen: ListenAddress): Promise<number> {
+    const names = Array.from({ length: session.config.threads }, (_, at) => `front-${at + 1}`)
+    const [first = "", ...others] = names
+    // The first one chooses the port if any free one will do.
+    const port = await this.start(first, session, listen).listening
+    await mapBounded(
+      others,
+      FRONT_THREAD_LIMITS.threadsMax,
+      name => this.start(name, session, { ...listen, port }).listening,
+    )
+    const { signal } = (this.ending = new AbortController())
+    this.keeping = mapBounded(names, FRONT_THREAD_LIMITS.threadsMax, name =>
+      this.keep(name, session, { ...listen, port }, signal),
+    )
+    return port
+  }
+
+  /** The requests of the session end, and with them its threads. */
+  async hold(): Promise<void> {
+    this.ending.abort()
+    await this.keeping
+  }
+
+  /** Serves until the signal fires; then requests under way end. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.host
+    while (!signal.aborted) {
+      await clock.sleep(FRONT_THREAD_LIMITS.askEveryMs, signal)
+      for (const thread of this.threads.values()) {
+        if (thread.unanswered < FRONT_THREAD_LIMITS.unansweredMax) void thread.ask()
+        else this.giveUp(thread)
+      }
+    }
+    await this.hold()
+  }
+
+  /** All metrics as one text; `own`: those of this thread. */
+  async metricsText(own: MetricsSnapshot): Promise<string> {
+    const over = new AbortController()
+    const asked = mapBounded([...this.threads.values()], FRONT_THREAD_LIMITS.threadsMax, thread => thread.ask())
+    await Promise.race([asked, this.host.clock.sleep(FRONT_THREAD_LIMITS.scrapeMs, over.signal)])
+    over.abort()
+    return this.metrics.render(
+      own,
+      Array.from(this.threads.values(), ({ snapshot }) => snapshot),
+    )
+  }
+
+  /** Requests are shown to someone, or to no one any more. */
+  watched(isWatched: boolean): void {
+    for (const { link } of this.threads.values()) {
+      link.call(SERVING_METHODS.watched, isWatched).catch(() => undefined)
+    }
+  }
+
+  private start(name: string, session: ServedSession, listen: ListenAddress): FrontThread {
+    const thread = new FrontThread(name, this.host, session, listen)
+    this.threads.set(name, thread)
+    void thread.ended.then(() => {
+      this.metrics.retire(thread.snapshot)
+      if (this.threads.get(name) === thread) this.threads.delete(name)
+    })
+    return thread
+  }
+
+  /** Starts the thread again whenever it ends, until the signal fires. */
+  private async keep(name: string, session: ServedSession, listen: ListenAddress, signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.host
+    const { restartMs, restartMsMax, provenMs } = FRONT_THREAD_LIMITS
+    for (let waitMs: number = restartMs; !signal.aborted;) {
+      const thread = this.threads.get(name) ?? this.start(name, session, listen)
+      const beganMs = clock.monotonicMs()
+      const stopped = new Promise<undefined>(resolve => signal.addEventListener("abort", () => resolve(undefined)))
+      const reason = await Promise.race([thread.ended, stopped])
+      if (reason === undefined) return thread.stop()
+      log.error("front_thread_ended", { thread: name, reason })
+      if (clock.monotonicMs() - beganMs >= provenMs) waitMs = restartMs
+      await clock.sleep(waitMs, signal)
+      waitMs = Math.min(restartMsMax, 2 * waitMs)
+    }
+  }
+
+  private giveUp(thread: FrontThread): void {
+    this.host.log.error("front_thread_silent", { thread: thread.name })
+    thread.terminate()
+  }
+}

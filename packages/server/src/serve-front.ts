@@ -1,0 +1,207 @@
+/**
+ * Serves the S3 port in a front thread, over the store of the engine thread.
+ *
+ * Order     The port opens once the services have started. `stop` closes it; once all requests have ended it is answered, and
+ *           the engine thread closes the link, which ends the thread.
+ * Promises  Whatever is counted, logged, denied or audited here the engine thread learns.
+ * Limits    FRONT_LIMITS.
+ */
+import type { MessagePort } from "node:worker_threads"
+import { denialOf, openAuditLog, RateLimiter, SecretAttempts } from "@hayloft/access/index.js"
+import { eventLog, RequestBatches } from "@hayloft/admin/observe/index.js"
+import { supervise, type BackgroundService } from "@hayloft/base/life/index.js"
+import { PortChannel } from "@hayloft/base/seams/channel/real.js"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
+import { RealDisk } from "@hayloft/base/seams/disk/index.js"
+import { RealRandom } from "@hayloft/base/seams/random/real.js"
+import type { MetricsInMemory } from "@hayloft/base/seams/telemetry/metrics.js"
+import { WholeLines } from "@hayloft/base/seams/telemetry/real-lines.js"
+import { RealTelemetry, shownFields } from "@hayloft/base/seams/telemetry/real.js"
+import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
+import { RealWeb } from "@hayloft/base/seams/web/real.js"
+import type { Compute } from "@hayloft/base/seams/compute/index.js"
+import { REGION_DEFAULT } from "@hayloft/base/region.js"
+import { readVersion } from "@hayloft/cli/version.js"
+import { policiesIn } from "@hayloft/engine/cluster/index.js"
+import { ThreadLink, type ThreadMethod } from "@hayloft/engine/thread/index.js"
+import type { ListenAddress, ServeConfig } from "@hayloft/node/config/index.js"
+import { DAY_MS } from "@hayloft/node/devices/scrubbing.js"
+import type { FrontStart } from "@hayloft/node/front/methods.js"
+import { openFront, type FrontStore } from "@hayloft/node/front/open-front.js"
+import { Certificates, HTTP_LIMITS, HttpServer } from "@hayloft/protocols/http/index.js"
+import { SERVING_METHODS, TELLING_METHODS } from "./front-methods.js"
+import { openKeyServices } from "./key-services.js"
+import { loadFilters } from "./load-filters.js"
+import { openCompute } from "./open-compute.js"
+import { iamGuest, s3PortOf, s3SettingsOf, type S3PortParts } from "./s3-port.js"
+import { stalledBy } from "./stalled-requests.js"
+
+const FRONT_LIMITS = {
+  /** How often the engine thread learns of requests that have ended. */
+  tellEveryMs: 200,
+  /** Notes on their way to the engine thread: further ones are dropped until it has read some. */
+  notesMax: 1_000,
+} as const
+
+/** A front's hashing and coding threads: as a rule the fronts themselves use all cores. */
+const COMPUTE_THREADS = 1
+
+export interface FrontOrder {
+  /** In logs: front-1, front-2 … */
+  readonly name: string
+  readonly config: ServeConfig
+  readonly listen: ListenAddress
+  readonly adminUrl: string
+  readonly start: FrontStart
+  readonly isWatched: boolean
+  readonly port: MessagePort
+}
+
+/** The engine thread of the same program has made it. */
+export const parseFrontOrder = (order: unknown): FrontOrder => order as FrontOrder
+
+/** The parts of the thread that need no store. */
+class FrontThread {
+  readonly clock = new RealClock()
+  readonly random = new RealRandom()
+  readonly disk = new RealDisk()
+  readonly telemetry: Telemetry & { readonly metrics: MetricsInMemory }
+  readonly requests: RequestBatches
+  readonly closing = new AbortController()
+  readonly cut = new AbortController()
+  private readonly ended = new AbortController()
+  private readonly lines: WholeLines
+  private notesUnderWay = 0
+  private serving: Promise<void> = Promise.resolve()
+
+  constructor(
+    private readonly order: FrontOrder,
+    readonly link: ThreadLink,
+  ) {
+    const { name, config, isWatched } = order
+    const { clock } = this
+    this.lines = WholeLines.onStandardError(clock, count => log.warn("log_lines_dropped", { count }))
+    const plain = new RealTelemetry(clock, line => this.lines.write(line), { ...config.log, thread: name })
+    const log = eventLog(plain.log, shownFields, line => this.tell(TELLING_METHODS.event, line))
+    this.telemetry = { log, metrics: plain.metrics }
+    const { accessLog } = config
+    this.requests = new RequestBatches(clock, accessLog && { format: accessLog.format, node: () => undefined })
+    this.requests.isWatched = isWatched
+    link.handle(SERVING_METHODS.metrics, () => plain.metrics.snapshot())
+    link.handle(SERVING_METHODS.watched, watched => void (this.requests.isWatched = watched))
+    link.handle(SERVING_METHODS.cut, () => this.cut.abort())
+    link.handle(SERVING_METHODS.stop, async () => {
+      this.closing.abort()
+      await this.serving
+      await this.tellFinished()
+    })
+  }
+
+  /** Tells the engine thread without waiting for it. */
+  tell<Note>(method: ThreadMethod<Note, void>, note: Note): void {
+    if (this.notesUnderWay >= FRONT_LIMITS.notesMax) return
+    this.notesUnderWay += 1
+    this.link
+      .call(method, note)
+      .catch(() => undefined)
+      .finally(() => (this.notesUnderWay -= 1))
+  }
+
+  /** Serves until the link has closed. */
+  async serve(server: HttpServer, services: readonly BackgroundService[]): Promise<void> {
+    const { clock, random, link, telemetry, ended } = this
+    const { port } = await server.listen()
+    this.serving = server.run(this.closing.signal)
+    const telling: BackgroundService = { name: "finished requests", run: signal => this.tellAlways(signal) }
+    const background = supervise([...services, telling], clock, random, telemetry.log, ended.signal)
+    await link.call(TELLING_METHODS.listening, { port })
+    await link.closed
+    this.cut.abort()
+    this.closing.abort()
+    ended.abort()
+    await Promise.all([this.serving, background])
+  }
+
+  private async tellAlways(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.clock.sleep(FRONT_LIMITS.tellEveryMs, signal)
+      await this.tellFinished()
+    }
+  }
+
+  private async tellFinished(): Promise<void> {
+    const batch = this.requests.take()
+    if (batch !== undefined) await this.link.call(TELLING_METHODS.finished, batch).catch(() => undefined)
+  }
+
+  /** The parts of the S3 port over the store. */
+  partsOf(engine: FrontStore, compute: Compute): S3PortParts {
+    const { clock, random, telemetry } = this
+    const { log, metrics } = telemetry
+    const { config } = this.order
+    const audit = openAuditLog({ clock, random, log }, engine.services.tablet, engine.services.refuseEarlier)
+    audit.onRecorded = () => this.tell(TELLING_METHODS.audited, undefined)
+    return {
+      config,
+      clock,
+      random,
+      metrics,
+      engine,
+      audit,
+      rates: new RateLimiter(clock, metrics, () => config.threads),
+      attempts: new SecretAttempts({ clock, log, audit }),
+      denials: { note: (request, failure) => this.tell(TELLING_METHODS.denied, denialOf(request, failure)) },
+      hash: (plan, bytes) => compute.hash(plan, bytes),
+      web: new RealWeb(config.allowLocalIdentityProviders),
+    }
+  }
+
+  server(parts: S3PortParts, store: FrontStore): HttpServer {
+    const { clock, random, disk, telemetry, cut, requests } = this
+    const { config, listen, adminUrl } = this.order
+    const { tls, shutdown, filters } = config
+    const certificates = tls && new Certificates(disk, { certificatePath: tls.certFile, keyPath: tls.keyFile })
+    const status = { health: () => store.state.health, liveness: () => store.state.liveness }
+    const protocol = s3PortOf(s3SettingsOf(parts, adminUrl), iamGuest(parts), status, loadFilters(filters))
+    const settings = {
+      name: "s3",
+      ...listen,
+      sharesPort: true,
+      serverHeader: `Hayloft/${readVersion()}`,
+      limits: { ...HTTP_LIMITS, stopMs: shutdown.stopMs },
+      cut: cut.signal,
+      watch: requests,
+      stalled: stalledBy(() => store.state.stalled),
+    }
+    return new HttpServer({ clock, random, telemetry }, protocol, settings, certificates)
+  }
+}
+
+/** Resolves once the link has closed. */
+export async function serveFront(order: FrontOrder): Promise<void> {
+  const { config, start, port } = order
+  const link = new ThreadLink(new PortChannel(port), new RealClock())
+  const thread = new FrontThread(order, link)
+  const { clock, random, telemetry } = thread
+  const { record } = start
+  const compute = openCompute(policiesIn(record), record.blockBytes, {
+    threads: COMPUTE_THREADS,
+    share: 1 / config.threads,
+  })
+  const keyServices = openKeyServices(thread, config)
+  const store = await openFront({ clock, random, compute, telemetry }, link, start, {
+    blocks: { refuseSingleCopy: config.refuseSingleCopy, hotCopies: config.hotCopies },
+    days: { dayMs: config.lifecycleDayMs ?? DAY_MS, abandonedDays: config.abandonedUploadDays },
+    haste: config.haste,
+    namedKeys: { region: config.region ?? REGION_DEFAULT, external: keyServices.keys },
+    onKeyLost: reason => {
+      telemetry.log.error("front_thread_without_key", { reason: reason.message })
+      link.close()
+    },
+  })
+  const parts = thread.partsOf(store, compute)
+  await thread.serve(thread.server(parts, store), store.backgroundServices)
+  parts.web.close()
+  keyServices.close()
+  await compute.close()
+}
