@@ -93,7 +93,11 @@ export class Conversion implements StoreConversion {
   async toDatabase(request: ToDatabaseRequest): Promise<ConversionReport> {
     const session = this.begin()
     const { store, running } = session
-    const { engine } = running
+    const { engine, fronts } = running
+    if (fronts !== undefined)
+      throw fail("conflict", {
+        message: "a process with front threads does not move its metadata: start it with --threads 0",
+      })
     if (store.node !== undefined || engine.tablet === undefined)
       throw fail("conflict", { message: "the metadata of this store is in a database already" })
     if (store.secrets.keyInRecord) throw keyInStore(session.config)

@@ -33,8 +33,10 @@ const FRONT_THREAD_LIMITS = {
   /** Between two starts of a thread: the first wait, which doubles each time, and the longest. */
   restartMs: 500,
   restartMsMax: 30_000,
-  /** A thread that has run so long starts at once when it ends. */
+  /** After a thread that has run so long the next wait is the first one again. */
   provenMs: 60_000,
+  /** A thread that is to cut its connections and still has not ended after so long is ended by force. */
+  cutMs: 5_000,
 } as const
 
 const [NEWEST_MAJOR_WITHOUT, MINOR_WITH] = [22, 12]
@@ -154,26 +156,43 @@ export class FrontThreads implements BackgroundService {
   /** Connections whose requests are under way when the signal fires are closed. */
   cutBy(signal: AbortSignal): void {
     signal.addEventListener("abort", () => {
-      for (const { link } of this.threads.values()) link.call(SERVING_METHODS.cut, undefined).catch(() => undefined)
+      for (const thread of this.threads.values()) {
+        thread.link.call(SERVING_METHODS.cut, undefined).catch(() => undefined)
+        const cancel = this.host.clock.alarm(FRONT_THREAD_LIMITS.cutMs, () => thread.terminate())
+        void thread.ended.then(cancel)
+      }
     })
   }
 
   /** Starts the threads; resolves with the port once all of them listen. Throws `invalidConfig`. */
   async open(session: ServedSession, listen: ListenAddress): Promise<number> {
     const names = Array.from({ length: session.config.threads }, (_, at) => `front-${at + 1}`)
-    const [first = "", ...others] = names
-    // The first one chooses the port if any free one will do.
-    const port = await this.start(first, session, listen).listening
-    await mapBounded(
-      others,
-      FRONT_THREAD_LIMITS.threadsMax,
-      name => this.start(name, session, { ...listen, port }).listening,
-    )
+    const port = await this.startAll(names, session, listen)
     const { signal } = (this.ending = new AbortController())
     this.keeping = mapBounded(names, FRONT_THREAD_LIMITS.threadsMax, name =>
       this.keep(name, session, { ...listen, port }, signal),
     )
     return port
+  }
+
+  /** None is left if one cannot be started. */
+  private async startAll(names: readonly string[], session: ServedSession, listen: ListenAddress): Promise<number> {
+    const [first = "", ...others] = names
+    try {
+      // The first one chooses the port if any free one will do.
+      const port = await this.start(first, session, listen).listening
+      await mapBounded(
+        others,
+        FRONT_THREAD_LIMITS.threadsMax,
+        name => this.start(name, session, { ...listen, port }).listening,
+      )
+      return port
+    } catch (error) {
+      const started = [...this.threads.values()]
+      for (const thread of started) thread.terminate()
+      await mapBounded(started, FRONT_THREAD_LIMITS.threadsMax, ({ ended }) => ended)
+      throw error
+    }
   }
 
   /** The requests of the session end, and with them its threads. */
@@ -228,16 +247,27 @@ export class FrontThreads implements BackgroundService {
   private async keep(name: string, session: ServedSession, listen: ListenAddress, signal: AbortSignal): Promise<void> {
     const { clock, log } = this.host
     const { restartMs, restartMsMax, provenMs } = FRONT_THREAD_LIMITS
+    const stopped = new Promise<undefined>(resolve => signal.addEventListener("abort", () => resolve(undefined)))
     for (let waitMs: number = restartMs; !signal.aborted;) {
-      const thread = this.threads.get(name) ?? this.start(name, session, listen)
       const beganMs = clock.monotonicMs()
-      const stopped = new Promise<undefined>(resolve => signal.addEventListener("abort", () => resolve(undefined)))
+      const thread = this.threads.get(name) ?? this.startAgain(name, session, listen)
+      if (thread === undefined) return
       const reason = await Promise.race([thread.ended, stopped])
       if (reason === undefined) return thread.stop()
       log.error("front_thread_ended", { thread: name, reason })
       if (clock.monotonicMs() - beganMs >= provenMs) waitMs = restartMs
       await clock.sleep(waitMs, signal)
       waitMs = Math.min(restartMsMax, 2 * waitMs)
+    }
+  }
+
+  /** Returns undefined if this start of the process has used up its threads. */
+  private startAgain(name: string, session: ServedSession, listen: ListenAddress): FrontThread | undefined {
+    try {
+      return this.start(name, session, listen)
+    } catch (error) {
+      this.host.log.error("front_thread_ended", { thread: name, reason: asFailure(error).message })
+      return undefined
     }
   }
 

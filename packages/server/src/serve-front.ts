@@ -177,6 +177,10 @@ class FrontThread {
   }
 }
 
+/** A front's part of the memory for copies of hot pieces. */
+const shareOf = (terms: ServeConfig["hotCopies"], threads: number): ServeConfig["hotCopies"] =>
+  terms && { ...terms, budgetBytes: Math.floor(terms.budgetBytes / threads) }
+
 /** Resolves once the link has closed. */
 export async function serveFront(order: FrontOrder): Promise<void> {
   const { config, start, port } = order
@@ -190,7 +194,7 @@ export async function serveFront(order: FrontOrder): Promise<void> {
   })
   const keyServices = openKeyServices(thread, config)
   const store = await openFront({ clock, random, compute, telemetry }, link, start, {
-    blocks: { refuseSingleCopy: config.refuseSingleCopy, hotCopies: config.hotCopies },
+    blocks: { refuseSingleCopy: config.refuseSingleCopy, hotCopies: shareOf(config.hotCopies, config.threads) },
     days: { dayMs: config.lifecycleDayMs ?? DAY_MS, abandonedDays: config.abandonedUploadDays },
     haste: config.haste,
     namedKeys: { region: config.region ?? REGION_DEFAULT, external: keyServices.keys },
