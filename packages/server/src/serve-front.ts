@@ -73,6 +73,7 @@ class FrontThread {
   private readonly lines: WholeLines
   private notesUnderWay = 0
   private serving: Promise<void> = Promise.resolve()
+  private background: Promise<void> = Promise.resolve()
 
   constructor(
     private readonly order: FrontOrder,
@@ -90,11 +91,7 @@ class FrontThread {
     link.handle(SERVING_METHODS.metrics, () => plain.metrics.snapshot())
     link.handle(SERVING_METHODS.watched, watched => void (this.requests.isWatched = watched))
     link.handle(SERVING_METHODS.cut, () => this.cut.abort())
-    link.handle(SERVING_METHODS.stop, async () => {
-      this.closing.abort()
-      await this.serving
-      await this.tellFinished()
-    })
+    link.handle(SERVING_METHODS.stop, () => this.stop())
   }
 
   /** Tells the engine thread without waiting for it. */
@@ -113,13 +110,20 @@ class FrontThread {
     const { port } = await server.listen()
     this.serving = server.run(this.closing.signal)
     const telling: BackgroundService = { name: "finished requests", run: signal => this.tellAlways(signal) }
-    const background = supervise([...services, telling], clock, random, telemetry.log, ended.signal)
+    this.background = supervise([...services, telling], clock, random, telemetry.log, ended.signal)
     await link.call(TELLING_METHODS.listening, { port })
     await link.closed
     this.cut.abort()
+    await this.stop()
+  }
+
+  /** Requests under way end first, then the background work, which still uses the store. */
+  private async stop(): Promise<void> {
     this.closing.abort()
-    ended.abort()
-    await Promise.all([this.serving, background])
+    await this.serving
+    this.ended.abort()
+    await this.background
+    await this.tellFinished()
   }
 
   private async tellAlways(signal: AbortSignal): Promise<void> {

@@ -51,7 +51,7 @@ export class ChannelMetadata implements Metadata {
   }
 
   confirm(): Promise<void> {
-    return this.link.call(METADATA_METHODS.confirm, undefined).then(answer => this.note(answer))
+    return this.link.ask(METADATA_METHODS.confirm).then(answer => this.note(answer))
   }
 
   async closeTo(us?: number): Promise<number> {

@@ -64,6 +64,15 @@ test("the calls of a turn are one message, and so are their answers, both ways a
   assert.equal(a.unanswered, 0)
 })
 
+test("a question is sent once for all that ask in one turn, and again in the next", async () => {
+  const { clock, a, b } = linked()
+  let asked = 0
+  const QUESTION: ThreadMethod<undefined, number> = { name: "question", changes: false }
+  b.handle(QUESTION, () => (asked += 1))
+  assert.deepEqual(await clock.runUntil(Promise.all([a.ask(QUESTION), a.ask(QUESTION), a.ask(QUESTION)])), [1, 1, 1])
+  assert.equal(await clock.runUntil(a.ask(QUESTION)), 2)
+})
+
 test("the failure of a method arrives as it was thrown, beside the answers of others", async () => {
   const { clock, a } = linked()
   const [refused, answered] = await clock.runUntil(Promise.allSettled([a.call(DOUBLE, -1), a.call(DOUBLE, 3)]))

@@ -43,6 +43,16 @@ interface Waiting {
   readonly reject: (failure: Failure) => void
 }
 
+/** Moves bytes that nobody else uses; of a buffer that holds more than them they are copied first. */
+export function moved(bytes: Uint8Array, move: MoveBytes): Uint8Array {
+  const own = isAlone(bytes) ? bytes : new Uint8Array(bytes)
+  move(own)
+  return own
+}
+
+const isAlone = (bytes: Uint8Array): bytes is Uint8Array<ArrayBuffer> =>
+  bytes.buffer instanceof ArrayBuffer && bytes.buffer.byteLength === bytes.byteLength
+
 const NOTHING_MOVED: readonly ArrayBuffer[] = []
 
 export class ThreadLink {
@@ -51,6 +61,8 @@ export class ThreadLink {
   private readonly handlers = new Map<string, Handler>()
   private readonly waiting = new Map<number, Waiting>()
   private sending: Sending[] = []
+  /** Questions of this turn. */
+  private readonly questions = new Map<string, Promise<unknown>>()
   private lastId = 0
   /** Calls of the other thread. */
   private underWay = 0
@@ -101,6 +113,14 @@ export class ThreadLink {
     })
   }
 
+  /** The same for a question that is sent once for all that ask in one turn. */
+  ask<Answer>(method: ThreadMethod<undefined, Answer>): Promise<Answer> {
+    const { name } = method
+    const asked = this.questions.get(name) ?? this.call(method, undefined)
+    this.questions.set(name, asked)
+    return asked.then(answer => parseAnswer<Answer>(answer))
+  }
+
   /** The other side receives what this turn has sent; calls that are not answered fail. */
   close(): void {
     this.flush()
@@ -146,6 +166,7 @@ export class ThreadLink {
   private flush(): void {
     const batch = this.sending
     this.sending = []
+    this.questions.clear()
     if (batch.length === 0) return
     try {
       this.send(batch)

@@ -21,7 +21,7 @@ import {
   type Query,
   type QueryView,
 } from "../metadata/index.js"
-import type { ThreadLink } from "./link.js"
+import { moved, type ThreadLink } from "./link.js"
 import { METADATA_METHODS, type Known, type Stamped } from "./methods.js"
 
 /** Serves the metadata to the thread that the incarnations name as their own. */
@@ -54,12 +54,7 @@ export function serveMetadata(link: ThreadLink, metadata: Metadata, incarnations
     stamped(await metadata.askEveryReplica(verifiedSinceMs, new QueryOfFront(queryOf(name, args), incarnations))),
   )
   link.handle(METADATA_METHODS.payload, ({ family, key, row }, move) =>
-    after(owned(metadata.payload(family, key, row)), bytes => {
-      if (bytes === undefined) return undefined
-      const own = Uint8Array.from(bytes)
-      move(own)
-      return own
-    }),
+    after(owned(metadata.payload(family, key, row)), bytes => bytes && moved(bytes, move)),
   )
 }
 

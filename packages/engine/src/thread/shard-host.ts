@@ -11,7 +11,7 @@ import type { Devices, ShardDevice, ShardStore } from "../block/index.js"
 import { plainCopy } from "../metadata/index.js"
 import { indexPage, REMOTE_LIMITS } from "../remote/index.js"
 import { waitIfSlow, type Allocate } from "../volume/contract.js"
-import type { MoveBytes, ThreadLink } from "./link.js"
+import { moved, type ThreadLink } from "./link.js"
 import { SHARD_METHODS, type DeviceHints } from "./methods.js"
 
 const allocateOwn: Allocate = lengthBytes => new Uint8Array(lengthBytes)
@@ -46,13 +46,3 @@ export const hintsOf = (devices: Devices): readonly DeviceHints[] =>
     const { refusing } = volumes
     return { id, isWritable, isFull, refusing: refusing && { kind: refusing.kind, details: refusing.details } }
   })
-
-/** Nobody else uses the bytes; a buffer that holds more than them is not moved. */
-function moved(bytes: Uint8Array, move: MoveBytes): Uint8Array {
-  const own = isAlone(bytes) ? bytes : new Uint8Array(bytes)
-  move(own)
-  return own
-}
-
-const isAlone = (bytes: Uint8Array): bytes is Uint8Array<ArrayBuffer> =>
-  bytes.buffer instanceof ArrayBuffer && bytes.buffer.byteLength === bytes.byteLength
