@@ -117,7 +117,7 @@ export interface EngineSettings {
   /** Upper bound for moving and re-encoding together; `MOVE_BYTES_PER_SECOND` if absent. */
   readonly moveBytesPerSecondMax?: number
   /** Shorter in simulation. */
-  readonly abortedWaits?: AbortedWaits
+  readonly abortedWaits?: AbortedWaits | undefined
   /** `STORE_DAYS` if absent. */
   readonly days?: StoreDays | undefined
   /** The store's clock, if this process had the store open before. */

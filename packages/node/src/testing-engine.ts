@@ -1,7 +1,7 @@
 /** A store in a simulated world, for tests of several modules together. */
 import { MasterKeys } from "@hayloft/access/index.js"
 import { fail } from "@hayloft/base/failures.js"
-import type { BodySource, Bucket, ObjectBody } from "@hayloft/objects/index.js"
+import type { AbortedWaits, BodySource, Bucket, ObjectBody } from "@hayloft/objects/index.js"
 import { parseAccessKeyId, parseAccountId, parseBucketName, parseDeviceId } from "@hayloft/base/ids.js"
 import { parseEpoch, parseIncarnation, parseStoreId, rowKeyOf } from "@hayloft/base/ids.js"
 import type { Incarnation } from "@hayloft/base/ids.js"
@@ -114,6 +114,8 @@ export function settingsOf(record: ControlRecord, incarnation: Incarnation): Eng
 interface MachineOptions {
   readonly devices: number
   readonly blockBytes?: number
+  /** The waits are those of a real store if absent. */
+  readonly abortedWaits?: AbortedWaits
 }
 
 /** A machine with its disk and metadata stores, on which a store is opened repeatedly. No background work runs. */
@@ -131,7 +133,7 @@ export class Machine {
   checkpointLimits: Partial<Record<keyof typeof CHECKPOINT_LIMITS, number>> = {}
 
   constructor(
-    options: MachineOptions,
+    private readonly options: MachineOptions,
     readonly stores = new TableStores(),
   ) {
     this.record = firstRecordOf(options.devices, options.blockBytes ?? 64 * KIB)
@@ -185,6 +187,7 @@ export class Machine {
       {
         ...settings,
         fronts,
+        abortedWaits: this.options.abortedWaits,
         folders: settings.folders.map(folder => {
           const { path } = folder.place
           return { ...folder, release: release(path), raiseFormatEpoch: raiseFormatEpoch(path) }

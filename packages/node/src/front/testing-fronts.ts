@@ -3,12 +3,13 @@ import { must } from "@hayloft/base/assert.js"
 import { parseBucketName, objectKeyOfText } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { supervise, type StepOutcome } from "@hayloft/base/life/index.js"
+import type { Channel } from "@hayloft/base/seams/channel/contract.js"
 import { SimChannel } from "@hayloft/base/seams/channel/sim.js"
 import { InlineCompute } from "@hayloft/base/seams/compute/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { ALL_NEEDLES } from "@hayloft/engine/block/index.js"
 import { makeCodec } from "@hayloft/engine/erasure/index.js"
-import { ThreadLink } from "@hayloft/engine/thread/index.js"
+import { ThreadLink, type ThreadMethod } from "@hayloft/engine/thread/index.js"
 import type { StoreServices } from "@hayloft/features/index.js"
 import type { Bucket, PutRequest, PutResult } from "@hayloft/objects/index.js"
 import type { Engine } from "../engine.js"
@@ -17,6 +18,18 @@ import type { Fronts } from "./fronts.js"
 import { openFront, type FrontStore } from "./open-front.js"
 
 const STEPS_MAX = 5_000
+
+/** A replica is not verified more often. */
+const VERIFIED_AGAIN_MS = 60_000
+
+/** The method of commands. */
+const COMMANDS = "run"
+
+/** Left bytes are found in one, and removed in the next one. */
+const CLEANING_PASSES = 2
+
+/** For a machine whose fronts leave something behind. */
+export const SHORT_WAITS = { removalWaitMs: 2, countWaitMs: 1 }
 
 export const BUCKET = parseBucketName("bucket")
 
@@ -36,8 +49,44 @@ export interface RunningFront {
   readonly ofEngine: ThreadLink
   /** Its thread reads nothing from the engine thread until the result is called. */
   hold(): () => void
-  /** Its thread ends, now. */
-  die(): void
+  /** Calls once the thread has sent so many further messages. */
+  afterMessages(count: number, call: () => void): void
+  /** Calls once the thread has sent its next command. */
+  afterCommand(call: () => void): void
+  /** Its thread ends, now; it may lose some of the last messages that it has sent. */
+  die(loses?: boolean): void
+}
+
+/** The side of a front, which counts what it sends. */
+class CountedChannel implements Channel {
+  private left = Infinity
+  private call: () => void = () => undefined
+
+  constructor(private readonly channel: Channel) {}
+
+  start: Channel["start"] = events => this.channel.start(events)
+  close: Channel["close"] = () => this.channel.close()
+  send: Channel["send"] = (message, moved) => {
+    this.channel.send(message, moved)
+    this.left -= 1
+    if (this.left === 0) this.call()
+  }
+
+  after(count: number, call: () => void): void {
+    this.left = count
+    this.call = call
+    if (count === 0) call()
+  }
+}
+
+/** The link of a front, which tells of its next command. */
+class CommandedLink extends ThreadLink {
+  onCommand: () => void = () => undefined
+
+  override call<Request, Answer>(method: ThreadMethod<Request, Answer>, request: Request): Promise<Answer> {
+    if (method.name === COMMANDS) this.onCommand()
+    return super.call(method, request)
+  }
 }
 
 /** A store whose requests any of its threads may serve. */
@@ -87,7 +136,8 @@ export class FrontWorld {
     ofEngine.start()
     const { blockBytes } = this.engine.recordManager.record
     const compute = new InlineCompute(makeCodec, { slabBytes: 4 * blockBytes, poolBytes: 8 * MIB })
-    const link = new ThreadLink(here, clock)
+    const counted = new CountedChannel(here)
+    const link = new CommandedLink(counted, clock)
     const opening = openFront({ clock, random, compute, telemetry }, link, start, { onKeyLost: () => link.close() })
     const store = await this.run(opening)
     const lifetime = new AbortController()
@@ -100,8 +150,12 @@ export class FrontWorld {
       link,
       ofEngine,
       hold: () => here.hold(),
-      die: () => {
-        here.die()
+      afterMessages: (count, call) => counted.after(count, call),
+      afterCommand: call => (link.onCommand = () => counted.after(1, call)),
+      die: loses => {
+        here.die(loses)
+        // It goes on here, but nothing of it reaches anybody.
+        link.close()
         lifetime.abort()
       },
     }
@@ -164,6 +218,18 @@ export class FrontWorld {
         if (outcome === "idle" || outcome === "done") break
         if (outcome !== "busy") await this.machine.clock.advance(100)
       }
+    }
+  }
+
+  /** Removes what no object has: what is pending, and what fronts have left that are over. */
+  async clean(): Promise<void> {
+    const { orphans } = this.engine.services
+    for (let pass = 0; pass < CLEANING_PASSES; pass += 1) {
+      orphans.order()
+      // They are many, of few.
+      orphans.resume()
+      await this.settle("collector", "orphans", "verify metadata", "orphans")
+      await this.machine.clock.advance(VERIFIED_AGAIN_MS)
     }
   }
 

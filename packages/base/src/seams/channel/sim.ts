@@ -74,9 +74,9 @@ export class SimChannel implements Channel {
     }
   }
 
-  /** The thread at this end ends, now. */
-  die(): void {
-    const lost = this.random.below(this.underWay.length + 1)
+  /** The thread at this end ends, now. It may lose some of the last messages that it has sent. */
+  die(loses = true): void {
+    const lost = loses ? this.random.below(this.underWay.length + 1) : 0
     for (const { cancel } of this.underWay.splice(this.underWay.length - lost)) cancel()
     this.events = undefined
     this.isDead = true
