@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { resolveConfig, type Environment } from "@hayloft/node/config/index.js"
 import { SimDisk } from "@hayloft/base/seams/disk/sim.js"
 import { warningsOf } from "./banner.js"
-import { isLoopback } from "./s3-port.js"
+import { isLoopback } from "./ports.js"
 
 async function warnings(environment: Environment, files: readonly string[] = ["/token"]): Promise<string[]> {
   const disk = new SimDisk().boot()

@@ -2,16 +2,19 @@
 import type { EventLine, RequestBatch } from "@hayloft/admin/observe/index.js"
 import type { Denial } from "@hayloft/access/index.js"
 import type { MetricsSnapshot } from "@hayloft/base/seams/telemetry/metrics-text-core.js"
+import type { DeviceReport } from "@hayloft/node/status/contract.js"
 import type { ThreadMethod } from "@hayloft/engine/thread/index.js"
 
 const method = <Request, Answer>(name: string): ThreadMethod<Request, Answer> => ({ name, changes: false })
 
 /** A front calls these. */
 export const TELLING_METHODS = {
-  /** It serves, at this port. */
-  listening: method<{ readonly port: number }, void>("listening"),
+  /** It serves, at these ports, in the order in which it was told to. */
+  listening: method<readonly number[], void>("listening"),
   /** Requests that have ended. */
   finished: method<RequestBatch, void>("finished"),
+  /** For Swift's questions about the inside of the store. */
+  devices: method<undefined, readonly DeviceReport[]>("devices"),
   event: method<EventLine, void>("event"),
   denied: method<Denial, void>("denied"),
   /** The audit log has new entries. */
@@ -23,7 +26,7 @@ export const SERVING_METHODS = {
   metrics: method<undefined, MetricsSnapshot>("metrics"),
   /** Requests are shown to someone, or to no one any more. */
   watched: method<boolean, void>("watched"),
-  /** Closes the port; answers once all requests under way have ended. */
+  /** Closes the ports; answers once all requests under way have ended. */
   stop: method<undefined, void>("stop"),
   /** Closes connections whose requests are still under way. */
   cut: method<undefined, void>("cut"),

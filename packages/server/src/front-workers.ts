@@ -1,5 +1,5 @@
 /**
- * Front threads: the threads that serve the S3 port, as the thread of the engine starts, watches and ends them.
+ * Front threads: the threads that serve the ports of clients, as the thread of the engine starts, watches and ends them.
  *
  * Promises  A thread that has ended is started again; it loses its connections, and nothing that was acknowledged. One that
  *           does not answer is ended. What it has counted stays counted.
@@ -8,6 +8,7 @@
 import { Worker } from "node:worker_threads"
 import type { Denials } from "@hayloft/access/index.js"
 import type { AccessLog, Events, LiveRequests } from "@hayloft/admin/observe/index.js"
+import { must } from "@hayloft/base/assert.js"
 import { asFailure, fail } from "@hayloft/base/failures.js"
 import { mapBounded, type BackgroundService } from "@hayloft/base/life/index.js"
 import { openChannel } from "@hayloft/base/seams/channel/real.js"
@@ -15,9 +16,12 @@ import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import { MergedMetrics, type MetricsSnapshot } from "@hayloft/base/seams/telemetry/metrics-text-core.js"
 import { ThreadLink } from "@hayloft/engine/thread/index.js"
-import type { ListenAddress, ServeConfig } from "@hayloft/node/config/index.js"
+import type { ServeConfig } from "@hayloft/node/config/index.js"
 import type { Fronts } from "@hayloft/node/front/fronts.js"
+import type { DeviceReport } from "@hayloft/node/status/contract.js"
+import type { SyncRealms } from "@hayloft/protocols/swift/index.js"
 import { SERVING_METHODS, TELLING_METHODS } from "./front-methods.js"
+import type { SharedPort } from "./ports.js"
 import type { FrontOrder } from "./serve-front.js"
 
 const ENTRY = new URL("./front-worker.js", import.meta.url)
@@ -63,14 +67,21 @@ export interface ServedSession {
   readonly fronts: Fronts
   readonly denials: Denials
   readonly adminUrl: string
+  readonly realms: SyncRealms
   /** The audit log has new entries of a front. */
   readonly onAudited: () => void
+  readonly devices: () => readonly DeviceReport[]
+}
+
+/** A port where it is bound. */
+interface BoundPort extends SharedPort {
+  readonly port: number
 }
 
 /** One thread. */
 class FrontThread {
-  /** The port at which it serves. Rejects if it ends before. */
-  readonly listening: Promise<number>
+  /** The ports at which it serves. Rejects if it ends before. */
+  readonly listening: Promise<readonly number[]>
   /** Resolves with the reason once the thread does nothing any more. */
   readonly ended: Promise<string>
   readonly link: ThreadLink
@@ -81,8 +92,8 @@ class FrontThread {
   constructor(
     readonly name: string,
     { clock, events, requests, accessLog }: ThreadsHost,
-    { config, fronts, denials, adminUrl, onAudited }: ServedSession,
-    listen: ListenAddress,
+    { config, fronts, denials, adminUrl, realms, onAudited, devices }: ServedSession,
+    ports: readonly SharedPort[],
   ) {
     const { channel, port } = openChannel()
     const link = new ThreadLink(channel, clock)
@@ -91,16 +102,15 @@ class FrontThread {
     link.handle(TELLING_METHODS.event, line => events.note(line))
     link.handle(TELLING_METHODS.denied, denial => denials.keep(denial))
     link.handle(TELLING_METHODS.audited, onAudited)
+    link.handle(TELLING_METHODS.devices, devices)
     link.handle(TELLING_METHODS.finished, batch => {
       requests.replay(batch)
       accessLog?.replay(batch)
     })
-    const listening = new Promise<number>(resolve => {
-      link.handle(TELLING_METHODS.listening, ({ port: at }) => resolve(at))
-    })
+    const listening = new Promise<readonly number[]>(resolve => link.handle(TELLING_METHODS.listening, resolve))
     link.start()
     const { isWatched } = requests
-    const workerData: FrontOrder = { name, config, listen, adminUrl, start, isWatched, port }
+    const workerData: FrontOrder = { name, config, ports, adminUrl, realms, start, isWatched, port }
     this.worker = new Worker(ENTRY, { workerData, transferList: [port], name, execArgv: [] })
     let reason = "it has ended by itself"
     this.worker.on("error", error => {
@@ -164,29 +174,31 @@ export class FrontThreads implements BackgroundService {
     })
   }
 
-  /** Starts the threads; resolves with the port once all of them listen. Throws `invalidConfig`. */
-  async open(session: ServedSession, listen: ListenAddress): Promise<number> {
+  /** Starts the threads; resolves with the ports once all of them listen. Throws `invalidConfig`. */
+  async open(session: ServedSession, ports: readonly SharedPort[]): Promise<readonly BoundPort[]> {
     const names = Array.from({ length: session.config.threads }, (_, at) => `front-${at + 1}`)
-    const port = await this.startAll(names, session, listen)
+    const bound = await this.startAll(names, session, ports)
     const { signal } = (this.ending = new AbortController())
-    this.keeping = mapBounded(names, FRONT_THREAD_LIMITS.threadsMax, name =>
-      this.keep(name, session, { ...listen, port }, signal),
-    )
-    return port
+    this.keeping = mapBounded(names, FRONT_THREAD_LIMITS.threadsMax, name => this.keep(name, session, bound, signal))
+    return bound
   }
 
   /** None is left if one cannot be started. */
-  private async startAll(names: readonly string[], session: ServedSession, listen: ListenAddress): Promise<number> {
+  private async startAll(
+    names: readonly string[],
+    session: ServedSession,
+    ports: readonly SharedPort[],
+  ): Promise<readonly BoundPort[]> {
     const [first = "", ...others] = names
     try {
-      // The first one chooses the port if any free one will do.
-      const port = await this.start(first, session, listen).listening
-      await mapBounded(
-        others,
-        FRONT_THREAD_LIMITS.threadsMax,
-        name => this.start(name, session, { ...listen, port }).listening,
-      )
-      return port
+      // The first one chooses the ports where any free one will do.
+      const numbers = await this.start(first, session, ports).listening
+      const bound = ports.map(({ name, listen }, at) => {
+        const port = must(numbers[at], "a thread listens on each port")
+        return { name, port, listen: { ...listen, port } }
+      })
+      await mapBounded(others, FRONT_THREAD_LIMITS.threadsMax, name => this.start(name, session, bound).listening)
+      return bound
     } catch (error) {
       const started = [...this.threads.values()]
       for (const thread of started) thread.terminate()
@@ -233,8 +245,8 @@ export class FrontThreads implements BackgroundService {
     }
   }
 
-  private start(name: string, session: ServedSession, listen: ListenAddress): FrontThread {
-    const thread = new FrontThread(name, this.host, session, listen)
+  private start(name: string, session: ServedSession, ports: readonly SharedPort[]): FrontThread {
+    const thread = new FrontThread(name, this.host, session, ports)
     this.threads.set(name, thread)
     void thread.ended.then(() => {
       this.metrics.retire(thread.snapshot)
@@ -244,13 +256,18 @@ export class FrontThreads implements BackgroundService {
   }
 
   /** Starts the thread again whenever it ends, until the signal fires. */
-  private async keep(name: string, session: ServedSession, listen: ListenAddress, signal: AbortSignal): Promise<void> {
+  private async keep(
+    name: string,
+    session: ServedSession,
+    ports: readonly SharedPort[],
+    signal: AbortSignal,
+  ): Promise<void> {
     const { clock, log } = this.host
     const { restartMs, restartMsMax, provenMs } = FRONT_THREAD_LIMITS
     const stopped = new Promise<undefined>(resolve => signal.addEventListener("abort", () => resolve(undefined)))
     for (let waitMs: number = restartMs; !signal.aborted;) {
       const beganMs = clock.monotonicMs()
-      const thread = this.threads.get(name) ?? this.startAgain(name, session, listen)
+      const thread = this.threads.get(name) ?? this.startAgain(name, session, ports)
       if (thread === undefined) return
       const reason = await Promise.race([thread.ended, stopped])
       if (reason === undefined) return thread.stop()
@@ -262,9 +279,9 @@ export class FrontThreads implements BackgroundService {
   }
 
   /** Returns undefined if this start of the process has used up its threads. */
-  private startAgain(name: string, session: ServedSession, listen: ListenAddress): FrontThread | undefined {
+  private startAgain(name: string, session: ServedSession, ports: readonly SharedPort[]): FrontThread | undefined {
     try {
-      return this.start(name, session, listen)
+      return this.start(name, session, ports)
     } catch (error) {
       this.host.log.error("front_thread_ended", { thread: name, reason: asFailure(error).message })
       return undefined

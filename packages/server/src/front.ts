@@ -16,12 +16,13 @@ import {
   type RequestWatch,
 } from "@hayloft/protocols/http/index.js"
 import type { AccessLog, LiveRequests } from "@hayloft/admin/observe/index.js"
-import type { BackgroundService } from "@hayloft/base/life/index.js"
+import { must } from "@hayloft/base/assert.js"
+import { mapBounded, type BackgroundService } from "@hayloft/base/life/index.js"
 import { sharedMetrics, type Metrics } from "@hayloft/base/seams/telemetry/contract.js"
 import type { FrontThreads } from "./front-workers.js"
 import { RuntimeFiles } from "./runtime-file.js"
 import { endingAfter, type PortSignals } from "./shutdown.js"
-import { isLoopback } from "./s3-port.js"
+import { isLoopback, threadedPort, type ThreadedPortName } from "./ports.js"
 import type { SessionHost, StoreSession } from "./store-session.js"
 import { stalledBy } from "./stalled-requests.js"
 import { SwitchableProtocol } from "./switchable-protocol.js"
@@ -49,25 +50,39 @@ const watchOf = (live: LiveRequests, accessLog: AccessLog | undefined): RequestW
 
 const STOPPING = "the server is stopping: send requests to another node, or wait until it runs again"
 
+/** A port besides the admin port, in whichever threads. */
+interface OpenPort {
+  /** In the banner. */
+  readonly title: string
+  readonly endpoint: string
+  /** Empty if another port's service serves this one, too. */
+  readonly services: readonly BackgroundService[]
+  /** Resolves once no request is under way any more, after the services were to end. */
+  readonly closed: Promise<void>
+  hold(): Promise<void>
+  use(session: StoreSession): void
+}
+
 export class Front {
   private isStopping = false
 
   private constructor(
     private session: StoreSession,
-    private readonly ports: {
-      readonly s3: S3Port
-      readonly admin: SwitchableProtocol
-      readonly further: readonly FurtherPort[]
-    },
-    readonly endpoint: string,
+    private readonly admin: SwitchableProtocol,
+    /** S3 is the first. */
+    private readonly ports: readonly OpenPort[],
     readonly adminEndpoint: string,
     /** The caller supervises them until the stop. */
     readonly services: readonly BackgroundService[],
   ) {}
 
+  get endpoint(): string {
+    return must(this.ports[0], "S3 has a port").endpoint
+  }
+
   /** The ports besides S3 and the admin port: the title of each, and its URL. */
   get furtherEndpoints(): readonly (readonly [title: string, endpoint: string])[] {
-    return this.ports.further.map(({ kind, endpoint }) => [kind.title, endpoint])
+    return this.ports.slice(1).map(({ title, endpoint }) => [title, endpoint])
   }
 
   /** Binds all ports. Throws `invalidConfig`. */
@@ -107,31 +122,15 @@ export class Front {
     const adminAt = await admin.listen()
     const adminEndpoint = endpointOf(config.adminListen, adminAt.port, adminCertificates !== undefined)
     // All ports that this thread serves: what websites take is weighed against what accounts take.
-    const admission = new Admission(clock, limits)
-    const settings = { ...shared, name: "s3", ...config.listen }
-    const s3 =
-      host.threads === undefined
-        ? await openOwnS3(seams, { session, adminEndpoint, certificates, admission, settings })
-        : await openThreadedS3(host.threads, seams, { session, adminEndpoint, cut })
-    const endpoint = endpointOf(config.listen, s3.port, certificates !== undefined)
-    endpoints.s3 = endpoint
-    const further: FurtherPort[] = []
-    for (const kind of FURTHER_PORTS) {
-      const listen = kind.listenOf(config)
-      if (listen === undefined) continue
-      further.push(
-        await openFurther({ seams, session, adminEndpoint, certificates }, kind, listen, { ...shared, admission }),
-      )
-    }
-    session.running.status.setListening()
-    const closed = Promise.all([s3.closed, ...further.map(({ server }) => server.closed)])
-    const services: BackgroundService[] = [
-      s3.service,
-      endingAfter(admin, closed),
-      ...further.map(({ server }) => server),
-    ]
+    const settings = { ...shared, admission: new Admission(clock, limits) }
+    const ports = await openPorts({ seams, session, adminEndpoint, certificates, settings }, host.threads)
+    const closed = mapBounded(ports, PORT_KINDS.length, each => each.closed)
+    const services = [...ports.flatMap(each => each.services), endingAfter(admin, closed)]
     if (accessLog !== undefined) services.push(endingAfter(accessLog, Promise.all([closed, admin.closed])))
-    const front = new Front(session, { s3, admin: adminPort, further }, endpoint, adminEndpoint, services)
+    const front = new Front(session, adminPort, ports, adminEndpoint, services)
+    const { endpoint } = front
+    endpoints.s3 = endpoint
+    session.running.status.setListening()
     const certificate = config.tls === undefined ? {} : { certificateFile: config.tls.certFile }
     serving = () => front.session
     const runtime = { endpoint, adminEndpoint, region: session.region, pid: process.pid, ...certificate }
@@ -140,10 +139,9 @@ export class Front {
   }
 
   /** No request of a client reaches the store any more. The admin port goes on: operators see what happens. */
-  hold(reason: string): Promise<void> {
+  async hold(reason: string): Promise<void> {
     this.session.running.status.setHeld(reason)
-    const { s3, further } = this.ports
-    return Promise.all([s3.hold(), ...further.map(({ port }) => port.hold())]).then(() => undefined)
+    await mapBounded(this.ports, PORT_KINDS.length, port => port.hold())
   }
 
   /** The ports are about to close: the store is not ready any more, and serves as before. */
@@ -157,80 +155,12 @@ export class Front {
     this.session = session
     session.running.status.setListening()
     if (this.isStopping) this.announceStop()
-    this.ports.admin.use(session.admin())
-    this.ports.s3.use(session)
-    for (const { kind, port } of this.ports.further) port.use(kind.protocolOf(session, this.adminEndpoint))
+    this.admin.use(session.admin())
+    for (const port of this.ports) port.use(session)
   }
 }
 
-/** The S3 port, in whichever threads. */
-interface S3Port {
-  readonly port: number
-  readonly service: BackgroundService
-  /** Resolves once no request is under way any more, after the service was to end. */
-  readonly closed: Promise<void>
-  hold(): Promise<void>
-  use(session: StoreSession): void
-}
-
-interface OwnS3 {
-  readonly session: StoreSession
-  readonly adminEndpoint: string
-  readonly certificates: Certificates | undefined
-  readonly admission: Admission
-  readonly settings: HttpServerSettings
-}
-
-/** Binds the S3 port of this thread. Throws `invalidConfig`. */
-async function openOwnS3(
-  seams: SessionHost["seams"],
-  { session, adminEndpoint, certificates, admission, settings }: OwnS3,
-): Promise<S3Port> {
-  const protocol = new SwitchableProtocol(session.s3(adminEndpoint), seams.clock)
-  const server = new HttpServer(seams, protocol, settings, certificates, admission)
-  const { port } = await server.listen()
-  return {
-    port,
-    service: server,
-    get closed() {
-      return server.closed
-    },
-    hold: () => protocol.hold(),
-    use: next => protocol.use(next.s3(adminEndpoint)),
-  }
-}
-
-interface ThreadedS3 {
-  readonly session: StoreSession
-  readonly adminEndpoint: string
-  readonly cut: AbortSignal
-}
-
-/** Starts the front threads, which bind the S3 port. Throws `invalidConfig`. */
-async function openThreadedS3(
-  threads: FrontThreads,
-  { telemetry }: Pick<SessionHost["seams"], "telemetry">,
-  { session, adminEndpoint, cut }: ThreadedS3,
-): Promise<S3Port> {
-  const { listen } = session.config
-  threads.cutBy(cut)
-  const port = await threads.open(session.forThreads(adminEndpoint), listen)
-  const ended: { all: () => void } = { all: () => undefined }
-  const closed = new Promise<void>(resolve => (ended.all = resolve))
-  return {
-    port,
-    closed,
-    service: { name: threads.name, run: signal => threads.run(signal).finally(() => ended.all()) },
-    hold: () => threads.hold(),
-    use: next => {
-      threads.open(next.forThreads(adminEndpoint), { ...listen, port }).catch((error: unknown) => {
-        telemetry.log.error("front_threads_not_started", { reason: String(error) })
-      })
-    },
-  }
-}
-
-/** A port besides S3 and the admin port, which is open only if its address is configured. */
+/** A port besides the admin port, which is open only if its address is configured. */
 interface PortKind {
   /** In logs, metrics and traces. */
   readonly name: string
@@ -241,31 +171,29 @@ interface PortKind {
   readonly protocolOf: (session: StoreSession, adminUrl: string) => Protocol
   /** Certificates of its own, and not those of S3; undefined: without TLS. */
   readonly folderOf?: (config: ServeConfig) => string | undefined
+  /** Front threads serve it, if there are any; undefined: the thread of the engine does. */
+  readonly threaded?: ThreadedPortName
 }
 
-const FURTHER_PORTS: readonly PortKind[] = [
-  {
-    name: "websites",
-    title: "Websites",
-    flag: "--website-listen",
-    listenOf: ({ website }) => website?.listen,
-    protocolOf: (session, adminUrl) => session.websites(adminUrl),
-    folderOf: ({ website }) => website?.certificates,
-  },
-  {
-    name: "swift",
-    title: "Swift",
-    flag: "--swift-listen",
-    listenOf: ({ swift }) => swift?.listen,
-    protocolOf: (session, adminUrl) => session.swift(adminUrl),
-  },
-  {
-    name: "k2v",
-    title: "K2V",
-    flag: "--k2v-listen",
-    listenOf: ({ k2vListen }) => k2vListen,
-    protocolOf: session => session.k2v(),
-  },
+const inAnyThread = (name: ThreadedPortName, title: string, flag: string): PortKind => {
+  const port = threadedPort(name)
+  return {
+    name,
+    title,
+    flag,
+    listenOf: port.listenOf,
+    protocolOf: (session, adminUrl) => port.protocolOf(session.parts(), adminUrl),
+    ...(port.folderOf && { folderOf: port.folderOf }),
+    threaded: name,
+  }
+}
+
+const S3_KIND = inAnyThread("s3", "S3", "--listen")
+
+const FURTHER_KINDS: readonly PortKind[] = [
+  inAnyThread("websites", "Websites", "--website-listen"),
+  inAnyThread("swift", "Swift", "--swift-listen"),
+  inAnyThread("k2v", "K2V", "--k2v-listen"),
   {
     name: "queue",
     title: "Queues",
@@ -275,50 +203,100 @@ const FURTHER_PORTS: readonly PortKind[] = [
   },
 ]
 
+const PORT_KINDS = [S3_KIND, ...FURTHER_KINDS]
+
 /** Every address besides those of S3 and the admin port that clients may use. */
 export const furtherAddresses = (config: ServeConfig): readonly (ListenAddress & { readonly flag: string })[] =>
-  FURTHER_PORTS.flatMap(({ flag, listenOf }) => {
+  FURTHER_KINDS.flatMap(({ flag, listenOf }) => {
     const listen = listenOf(config)
     return listen === undefined ? [] : [{ flag, ...listen }]
   })
 
-interface FurtherPort {
-  readonly kind: PortKind
-  readonly server: HttpServer
-  readonly port: SwitchableProtocol
-  readonly endpoint: string
-}
-
-interface FurtherHost {
+interface PortHost {
   readonly seams: SessionHost["seams"]
   readonly session: StoreSession
   readonly adminEndpoint: string
   /** The certificates of S3. */
   readonly certificates: Certificates | undefined
+  readonly settings: Omit<HttpServerSettings, "name" | "host" | "port"> & {
+    readonly cut: AbortSignal
+    readonly admission: Admission
+  }
 }
 
-/** Binds a port. Throws `invalidConfig`. */
-async function openFurther(
-  { seams, session, adminEndpoint, certificates: ofS3 }: FurtherHost,
+interface Configured {
+  readonly kind: PortKind
+  readonly listen: ListenAddress
+}
+
+/** Binds the ports that are configured, in the order of the kinds. Throws `invalidConfig`. */
+async function openPorts(host: PortHost, threads: FrontThreads | undefined): Promise<readonly OpenPort[]> {
+  const { config } = host.session
+  const configured = PORT_KINDS.flatMap((kind): readonly Configured[] => {
+    const listen = kind.listenOf(config)
+    return listen === undefined ? [] : [{ kind, listen }]
+  })
+  const ofThreads = threads === undefined ? [] : await openThreaded(threads, host, configured)
+  const ports: OpenPort[] = [...ofThreads]
+  for (const { kind, listen } of configured) {
+    if (threads === undefined || kind.threaded === undefined) ports.push(await openOwn(host, kind, listen))
+  }
+  return ports
+}
+
+/** Binds a port that this thread serves. */
+async function openOwn(
+  { seams, session, adminEndpoint, certificates: ofS3, settings: { admission, ...settings } }: PortHost,
   kind: PortKind,
   listen: ListenAddress,
-  {
-    admission,
-    ...shared
-  }: {
-    readonly serverHeader: string
-    readonly limits: typeof HTTP_LIMITS
-    readonly cut: AbortSignal
-    readonly watch: RequestWatch
-    readonly stalled: ReturnType<typeof stalledBy>
-    readonly admission: Admission
-  },
-): Promise<FurtherPort> {
+): Promise<OpenPort> {
   const certificates = kind.folderOf === undefined ? ofS3 : folderFor(seams, kind.folderOf(session.config))
-  const port = new SwitchableProtocol(kind.protocolOf(session, adminEndpoint), seams.clock)
-  const server = new HttpServer(seams, port, { ...shared, name: kind.name, ...listen }, certificates, admission)
-  const at = await server.listen()
-  return { kind, server, port, endpoint: endpointOf(listen, at.port, certificates !== undefined) }
+  const protocol = new SwitchableProtocol(kind.protocolOf(session, adminEndpoint), seams.clock)
+  const server = new HttpServer(seams, protocol, { ...settings, name: kind.name, ...listen }, certificates, admission)
+  const { port } = await server.listen()
+  return {
+    title: kind.title,
+    endpoint: endpointOf(listen, port, certificates !== undefined),
+    services: [server],
+    get closed() {
+      return server.closed
+    },
+    hold: () => protocol.hold(),
+    use: next => protocol.use(kind.protocolOf(next, adminEndpoint)),
+  }
+}
+
+/** Starts the front threads, which bind their ports. The first port stands for all. */
+async function openThreaded(
+  threads: FrontThreads,
+  { seams, session, adminEndpoint, certificates, settings }: PortHost,
+  configured: readonly Configured[],
+): Promise<readonly OpenPort[]> {
+  const asked = configured.flatMap(({ kind, listen }) =>
+    kind.threaded === undefined ? [] : [{ kind, name: kind.threaded, listen }],
+  )
+  threads.cutBy(settings.cut)
+  const bound = await threads.open(session.forThreads(adminEndpoint), asked)
+  const ended: { all: () => void } = { all: () => undefined }
+  const closed = new Promise<void>(resolve => (ended.all = resolve))
+  const first = {
+    services: [{ name: threads.name, run: (signal: AbortSignal) => threads.run(signal).finally(() => ended.all()) }],
+    closed,
+    hold: () => threads.hold(),
+    use: (next: StoreSession) => {
+      threads.open(next.forThreads(adminEndpoint), bound).catch((error: unknown) => {
+        seams.telemetry.log.error("front_threads_not_started", { reason: String(error) })
+      })
+    },
+  }
+  const others = { services: [], closed, hold: () => Promise.resolve(), use: () => undefined }
+  return asked.map(({ kind, listen }, at) => {
+    const { port } = must(bound[at], "each of them listens")
+    const hasTls =
+      kind.folderOf === undefined ? certificates !== undefined : kind.folderOf(session.config) !== undefined
+    const endpoint = endpointOf(listen, port, hasTls)
+    return { title: kind.title, endpoint, ...(at === 0 ? first : others) }
+  })
 }
 
 function folderFor(

@@ -1,7 +1,7 @@
 /**
- * Serves the S3 port in a front thread, over the store of the engine thread.
+ * Serves the ports of clients in a front thread, over the store of the engine thread.
  *
- * Order     The port opens once the services have started. `stop` closes it; once all requests have ended it is answered, and
+ * Order     The ports open once the services have started. `stop` closes them; once all requests have ended it is answered, and
  *           the engine thread closes the link, which ends the thread.
  * Promises  Whatever is counted, logged, denied or audited here the engine thread learns.
  * Limits    FRONT_LIMITS.
@@ -24,16 +24,17 @@ import { REGION_DEFAULT } from "@hayloft/base/region.js"
 import { readVersion } from "@hayloft/cli/version.js"
 import { policiesIn } from "@hayloft/engine/cluster/index.js"
 import { ThreadLink, type ThreadMethod } from "@hayloft/engine/thread/index.js"
-import type { ListenAddress, ServeConfig } from "@hayloft/node/config/index.js"
+import type { ServeConfig } from "@hayloft/node/config/index.js"
 import { DAY_MS } from "@hayloft/node/devices/scrubbing.js"
 import type { FrontStart } from "@hayloft/node/front/methods.js"
 import { openFront, type FrontStore } from "@hayloft/node/front/open-front.js"
-import { Certificates, HTTP_LIMITS, HttpServer } from "@hayloft/protocols/http/index.js"
+import { Admission, CertificateFolder, Certificates, HTTP_LIMITS, HttpServer } from "@hayloft/protocols/http/index.js"
+import type { SyncRealms } from "@hayloft/protocols/swift/index.js"
 import { SERVING_METHODS, TELLING_METHODS } from "./front-methods.js"
 import { openKeyServices } from "./key-services.js"
 import { loadFilters } from "./load-filters.js"
 import { openCompute } from "./open-compute.js"
-import { iamGuest, s3PortOf, s3SettingsOf, type S3PortParts } from "./s3-port.js"
+import { threadedPort, type PortParts, type SharedPort } from "./ports.js"
 import { stalledBy } from "./stalled-requests.js"
 
 const FRONT_LIMITS = {
@@ -50,8 +51,9 @@ export interface FrontOrder {
   /** In logs: front-1, front-2 … */
   readonly name: string
   readonly config: ServeConfig
-  readonly listen: ListenAddress
+  readonly ports: readonly SharedPort[]
   readonly adminUrl: string
+  readonly realms: SyncRealms
   readonly start: FrontStart
   readonly isWatched: boolean
   readonly port: MessagePort
@@ -105,13 +107,14 @@ class FrontThread {
   }
 
   /** Serves until the link has closed. */
-  async serve(server: HttpServer, services: readonly BackgroundService[]): Promise<void> {
+  async serve(servers: readonly HttpServer[], services: readonly BackgroundService[]): Promise<void> {
     const { clock, random, link, telemetry, ended } = this
-    const { port } = await server.listen()
-    this.serving = server.run(this.closing.signal)
+    const ports: number[] = []
+    for (const server of servers) ports.push((await server.listen()).port)
+    this.serving = supervise(servers, clock, random, telemetry.log, this.closing.signal)
     const telling: BackgroundService = { name: "finished requests", run: signal => this.tellAlways(signal) }
     this.background = supervise([...services, telling], clock, random, telemetry.log, ended.signal)
-    await link.call(TELLING_METHODS.listening, { port })
+    await link.call(TELLING_METHODS.listening, ports)
     await link.closed
     this.cut.abort()
     await this.stop()
@@ -138,11 +141,11 @@ class FrontThread {
     if (batch !== undefined) await this.link.call(TELLING_METHODS.finished, batch).catch(() => undefined)
   }
 
-  /** The parts of the S3 port over the store. */
-  partsOf(engine: FrontStore, compute: Compute): S3PortParts {
-    const { clock, random, telemetry } = this
+  /** The parts of the ports over the store. */
+  partsOf(engine: FrontStore, compute: Compute): PortParts {
+    const { clock, random, telemetry, link } = this
     const { log, metrics } = telemetry
-    const { config } = this.order
+    const { config, realms, start } = this.order
     const audit = openAuditLog({ clock, random, log }, engine.services.tablet, engine.services.refuseEarlier)
     audit.onRecorded = () => this.tell(TELLING_METHODS.audited, undefined)
     return {
@@ -151,33 +154,51 @@ class FrontThread {
       random,
       metrics,
       engine,
+      status: { health: () => engine.state.health, liveness: () => engine.state.liveness },
+      devices: () => link.call(TELLING_METHODS.devices, undefined),
+      rootAccount: start.secrets.root.accountId,
       audit,
       rates: new RateLimiter(clock, metrics, () => config.threads),
       attempts: new SecretAttempts({ clock, log, audit }),
       denials: { note: (request, failure) => this.tell(TELLING_METHODS.denied, denialOf(request, failure)) },
       hash: (plan, bytes) => compute.hash(plan, bytes),
       web: new RealWeb(config.allowLocalIdentityProviders),
+      chosenWeb: new RealWeb(true),
+      filters: loadFilters(config.filters),
+      realms,
     }
   }
 
-  server(parts: S3PortParts, store: FrontStore): HttpServer {
+  serversOf(parts: PortParts, store: FrontStore): readonly HttpServer[] {
     const { clock, random, disk, telemetry, cut, requests } = this
-    const { config, listen, adminUrl } = this.order
-    const { tls, shutdown, filters } = config
-    const certificates = tls && new Certificates(disk, { certificatePath: tls.certFile, keyPath: tls.keyFile })
-    const status = { health: () => store.state.health, liveness: () => store.state.liveness }
-    const protocol = s3PortOf(s3SettingsOf(parts, adminUrl), iamGuest(parts), status, loadFilters(filters))
-    const settings = {
-      name: "s3",
-      ...listen,
+    const { config, ports, adminUrl } = this.order
+    const { tls, shutdown } = config
+    const ofS3 = tls && new Certificates(disk, { certificatePath: tls.certFile, keyPath: tls.keyFile })
+    const limits = { ...HTTP_LIMITS, stopMs: shutdown.stopMs }
+    // One for all ports: websites are weighed against accounts.
+    const admission = new Admission(clock, limits)
+    const shared = {
       sharesPort: true,
       serverHeader: `Hayloft/${readVersion()}`,
-      limits: { ...HTTP_LIMITS, stopMs: shutdown.stopMs },
+      limits,
       cut: cut.signal,
       watch: requests,
       stalled: stalledBy(() => store.state.stalled),
     }
-    return new HttpServer({ clock, random, telemetry }, protocol, settings, certificates)
+    return ports.map(({ name, listen }) => {
+      const { folderOf, protocolOf } = threadedPort(name)
+      const folder = folderOf?.(config)
+      const own = folder === undefined ? undefined : new CertificateFolder(disk, folder, telemetry.log)
+      const certificates = folderOf === undefined ? ofS3 : own
+      const settings = { ...shared, name, ...listen }
+      return new HttpServer(
+        { clock, random, telemetry },
+        protocolOf(parts, adminUrl),
+        settings,
+        certificates,
+        admission,
+      )
+    })
   }
 }
 
@@ -208,8 +229,9 @@ export async function serveFront(order: FrontOrder): Promise<void> {
     },
   })
   const parts = thread.partsOf(store, compute)
-  await thread.serve(thread.server(parts, store), store.backgroundServices)
+  await thread.serve(thread.serversOf(parts, store), store.backgroundServices)
   parts.web.close()
+  parts.chosenWeb.close()
   keyServices.close()
   await compute.close()
 }

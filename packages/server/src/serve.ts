@@ -39,7 +39,7 @@ import { loadFilters } from "./load-filters.js"
 import { Front, furtherAddresses } from "./front.js"
 import { portSignals, whenAborted } from "./shutdown.js"
 import type { StopSignals } from "./stop-signals.js"
-import { isLoopback } from "./s3-port.js"
+import { isLoopback } from "./ports.js"
 import { StoreSession, type SessionHost } from "./store-session.js"
 
 /** Time limit for slow threads and file calls after everything else has ended. */

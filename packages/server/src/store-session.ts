@@ -6,24 +6,16 @@
  * released.
  */
 import { REGION_DEFAULT } from "@hayloft/base/region.js"
-import {
-  checkIssuer,
-  Denials,
-  openAdminTokens,
-  openConsoleSessions,
-  openSwiftAccounts,
-  type AuditLog,
-} from "@hayloft/access/index.js"
+import { checkIssuer, Denials, openAdminTokens, openConsoleSessions, type AuditLog } from "@hayloft/access/index.js"
 import { AdminApi, AdminProtocol, headOf, S3_PREFIX, S3OfCallers, speaksS3 } from "@hayloft/admin/index.js"
 import { must } from "@hayloft/base/assert.js"
 import { asPromise, type Soon } from "@hayloft/base/soon.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"
-import { createK2vHandler } from "@hayloft/protocols/k2v/index.js"
 import { FEATURE_ROW_JOBS } from "@hayloft/features/index.js"
 import type { CliIo } from "@hayloft/cli/io.js"
 import { readVersion } from "@hayloft/cli/version.js"
 import type { ServeConfig } from "@hayloft/node/config/index.js"
-import { filtered, type Exchange, type Filter, type Protocol } from "@hayloft/protocols/http/index.js"
+import { type Exchange, type Filter, type Protocol } from "@hayloft/protocols/http/index.js"
 import { ProviderSignIn } from "@hayloft/protocols/iam/index.js"
 import type { Stalls } from "@hayloft/engine/device/index.js"
 import { knownActions } from "./known-actions.js"
@@ -47,7 +39,6 @@ import { workUnderWay } from "@hayloft/node/status/work-under-way-core.js"
 import {
   S3BucketDocuments,
   bucketPolicyReader,
-  createWebsiteHandler,
   ForwardedRequests,
   OwnRequests,
   S3Simulator,
@@ -55,22 +46,19 @@ import {
   type S3Settings,
 } from "@hayloft/protocols/s3/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
-import { MACHINE } from "@hayloft/base/seams/telemetry/real-machine.js"
-import { gunzipped } from "@hayloft/base/seams/compute/decompress.js"
-import { Bunzip } from "./bunzip.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { FolderLocks } from "@hayloft/base/seams/lock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { MetricsInMemory } from "@hayloft/base/seams/telemetry/metrics.js"
 import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
 import { RealWeb } from "@hayloft/base/seams/web/real.js"
-import { createSwiftHandler, type SyncRealms } from "@hayloft/protocols/swift/index.js"
+import { type SyncRealms } from "@hayloft/protocols/swift/index.js"
 import type { TableStores } from "@hayloft/engine/table/index.js"
 import { consoleFiles, documents } from "./documents.js"
 import { endpointFor, signedLink, type Links } from "./links.js"
 import { PortRouter, type Guest } from "./port-router.js"
 import type { FrontThreads, ServedSession } from "./front-workers.js"
-import { iamGuest, isLoopback, s3PortOf, s3SettingsOf, type S3PortParts } from "./s3-port.js"
+import { iamGuest, isLoopback, s3SettingsOf, type PortParts } from "./ports.js"
 import { QueuePort } from "./queue-port.js"
 import { StoreCoordination } from "./coordination.js"
 import { RemotesOfStore, type RemoteStoreConfigs } from "./remotes.js"
@@ -155,7 +143,7 @@ export class StoreSession {
     const { denials } = this
     const { rates, attempts } = running
     const audit = (this.audit = running.audit)
-    this.iam = iamGuest(this.s3Parts())
+    this.iam = iamGuest(this.parts())
     const { random } = host.seams
     const named = { keys: running.engine.namedKeys.of("service"), policies: running.engine.namedKeys.of("policies") }
     const ofKms = { ...named, accounts, random: random.fork("kms api"), clock, denials }
@@ -376,84 +364,46 @@ export class StoreSession {
     }
   }
 
-  /** The protocols of the S3 port. `adminUrl`: where the admin port listens. */
-  s3(adminUrl: string): Protocol {
-    return s3PortOf(this.s3Settings(adminUrl), this.iam, this.running.status, this.host.filters)
-  }
-
   /** The parts of the store that front threads serve. */
   forThreads(adminUrl: string): ServedSession {
-    const { config, denials, audit } = this
-    const fronts = must(this.running.fronts, "a store of a process with threads has fronts")
-    return { config, fronts, denials, adminUrl, onAudited: () => audit.onRecorded() }
-  }
-
-  /** The protocol of the port of websites. */
-  websites(adminUrl: string): Protocol {
-    const websiteDomains = this.config.website?.domains ?? []
-    return createWebsiteHandler({ ...this.s3Settings(adminUrl), websiteDomains })
-  }
-
-  /** The protocol of Swift's port. */
-  swift(adminUrl: string): Protocol {
-    const { metadata, services } = this.running.engine
-    const prepare = services.refuseEarlier
-    const swiftAccounts = openSwiftAccounts(metadata, prepare)
-    const { allowSha1 = false, serviceAccounts = false, keystone: chosen } = this.config.swift ?? {}
-    const keystone = chosen && { ...chosen, web: this.chosenWeb }
-    const { accounts } = this.running.engine
-    const rootAccount = this.store.secrets.root.accountId
-    const info = this.config.swift?.info ?? { adminKey: undefined, hidden: [] }
-    const bunzip = new Bunzip()
-    const decompress = { "tar.gz": gunzipped, "tar.bz2": (pieces: AsyncIterable<Uint8Array>) => bunzip.of(pieces) }
-    const own = {
-      info,
-      swiftAccounts,
-      version: readVersion(),
-      prepare,
-      allowSha1,
-      serviceAccounts,
-      decompress,
-      keystone,
-      realms: this.host.realms,
-    }
-    const { shardPlaces, quotas } = services
-    const { status, attempts } = this.running
-    const inside = { devices: () => status.report().devices, machine: MACHINE, shardPlaces }
-    const settings = { ...this.s3Settings(adminUrl), ...own, accounts, attempts, rootAccount, quotas, inside }
-    return filtered(createSwiftHandler(settings), "swift", this.host.filters)
-  }
-
-  /** The protocol of the port of K2V. */
-  k2v(): Protocol {
-    const { config, host, metrics, denials } = this
-    const { engine, rates, attempts } = this.running
-    const { items, buckets } = engine.services
-    return createK2vHandler({
-      items,
-      buckets,
-      policyOfBucket: bucketPolicyReader(buckets),
-      accounts: engine.accounts,
-      clock: host.seams.clock,
-      region: config.region,
-      metrics,
-      denials,
-      rates,
-      attempts,
-    })
+    const { config, denials, audit, host, running } = this
+    const fronts = must(running.fronts, "a store of a process with threads has fronts")
+    const onAudited = (): void => audit.onRecorded()
+    const devices = () => running.status.report().devices
+    return { config, fronts, denials, adminUrl, realms: host.realms, onAudited, devices }
   }
 
   private s3Settings(adminUrl: string): S3Settings {
-    return s3SettingsOf(this.s3Parts(), adminUrl)
+    return s3SettingsOf(this.parts(), adminUrl)
   }
 
-  private s3Parts(): S3PortParts {
-    const { config, host, running, metrics, denials, audit, web } = this
-    const { clock, random } = host.seams
-    const { engine, compute, rates, attempts } = running
-    const hash: S3PortParts["hash"] = (plan, bytes) => compute.hash(plan, bytes)
-    const served = { transforms: this.transforms?.transforms, remotes: this.remotes?.remotes }
-    return { config, clock, random, metrics, engine, rates, attempts, denials, audit, hash, web, ...served }
+  /** The parts of the store for the ports that this thread serves. */
+  parts(): PortParts {
+    const { config, host, store, running, metrics, denials, audit, web, chosenWeb } = this
+    const { filters, realms, seams } = host
+    const { clock, random } = seams
+    const { engine, compute, status, rates, attempts } = running
+    return {
+      config,
+      clock,
+      random,
+      metrics,
+      engine,
+      status,
+      devices: () => status.report().devices,
+      rootAccount: store.secrets.root.accountId,
+      rates,
+      attempts,
+      denials,
+      audit,
+      hash: (plan, bytes) => compute.hash(plan, bytes),
+      web,
+      chosenWeb,
+      filters,
+      realms,
+      transforms: this.transforms?.transforms,
+      remotes: this.remotes?.remotes,
+    }
   }
 
   get region(): string {

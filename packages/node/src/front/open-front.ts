@@ -17,7 +17,7 @@ import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
 import { Layouts, LocalBlocks, type BlockOptions } from "@hayloft/engine/block/index.js"
 import { layoutOf } from "@hayloft/engine/cluster/index.js"
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
-import { incarnationsOf } from "@hayloft/engine/metadata/index.js"
+import { incarnationsOf, type Metadata } from "@hayloft/engine/metadata/index.js"
 import { ChannelDevice, ChannelMetadata, type ThreadLink } from "@hayloft/engine/thread/index.js"
 import { createServices, type StoreServices } from "@hayloft/features/index.js"
 import type { RedundancySource, StoreDays } from "@hayloft/objects/index.js"
@@ -49,6 +49,7 @@ interface FrontSettings {
 }
 
 export interface FrontStore extends Access {
+  readonly metadata: Metadata
   readonly services: StoreServices
   readonly namedKeys: NamedKeyStore
   readonly masterKeys: MasterKeys
@@ -151,6 +152,7 @@ export async function openFront(
   const jobs = new JobRunner("front jobs", services.ownJobs, hurried(clock, settings.haste ?? 1), telemetry)
   return {
     ...access,
+    metadata,
     services,
     namedKeys,
     masterKeys,

@@ -4,6 +4,7 @@
  * Promises  Only resellers learn of it: the holder of the root key, and whom the root account's policies or the roles of Keystone
  *           make one. Objects are named as their account names them, whatever their own lists say.
  */
+import type { Soon } from "@hayloft/base/soon.js"
 import { fail } from "@hayloft/base/failures.js"
 import { bytesOfByteString, objectKeyOfBytes, type ObjectKey } from "@hayloft/base/ids.js"
 import type { Bucket } from "@hayloft/objects/contract.js"
@@ -15,7 +16,7 @@ import { reconOf, type InsideDevice } from "./recon-core.js"
 
 /** The facts that the store reports about itself. */
 export interface StoreInside {
-  devices(): readonly InsideDevice[]
+  devices(): Soon<readonly InsideDevice[]>
   /** The load and the memory of this machine. */
   readonly machine: { readonly load: () => string | undefined; readonly memory: () => string | undefined }
   readonly shardPlaces: {
@@ -62,13 +63,13 @@ export class InsideRequests {
   answerTo(path: string): { readonly operation: string; readonly answer: InsideAnswer } | undefined {
     if (path.startsWith(RECON)) {
       const what = path.slice(RECON.length)
-      return { operation: "Swift recon", answer: async request => this.recon(request, what) }
+      return { operation: "Swift recon", answer: request => this.recon(request, what) }
     }
     const endpoints = endpointsIn(path)
     return endpoints && { operation: "Swift endpoints", answer: request => this.endpoints(request, endpoints) }
   }
 
-  private recon(request: SwiftRequest, what: string): S3Answer {
+  private async recon(request: SwiftRequest, what: string): Promise<S3Answer> {
     requireReseller(request)
     const { machine } = this.inside
     return textAnswer(
@@ -77,7 +78,7 @@ export class InsideRequests {
       reconOf(what, {
         version: this.version,
         nowMs: this.context.clock.wallMs(),
-        devices: this.inside.devices(),
+        devices: await this.inside.devices(),
         load: machine.load(),
         memory: machine.memory(),
       }),
@@ -99,7 +100,8 @@ export class InsideRequests {
       deviceIds: slots.flatMap(({ copies }) => copies.filter(copy => !copy.isDamaged).map(copy => copy.deviceId)),
     }))
     const host = request.exchange.header("host") ?? ""
-    return textAnswer(200, JSON_TYPE, endpointsOf(asked, isInline ? undefined : places, this.inside.devices(), host))
+    const devices = await this.inside.devices()
+    return textAnswer(200, JSON_TYPE, endpointsOf(asked, isInline ? undefined : places, devices, host))
   }
 }
 
