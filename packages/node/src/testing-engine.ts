@@ -19,6 +19,7 @@ import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { PARITY_PAGE_BYTES } from "@hayloft/engine/format/table-parity.js"
 import type { StoreHost } from "@hayloft/base/seams/store/contract.js"
 import { TableStores } from "@hayloft/engine/table/index.js"
+import { sealSecrets } from "./open/secrets.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import { CheckpointExecutor } from "./metadata/checkpoint-job.js"
 import type { OwnedFolder } from "./devices/device-set.js"
@@ -30,6 +31,8 @@ import type { HealthReport } from "./status/contract.js"
 
 export const noSignal = new AbortController().signal
 const OWNER = parseAccountId("root")
+const MASTER_KEY = new Uint8Array(32)
+const ROOT = { accountId: OWNER, accessKeyId: parseAccessKeyId("ROOTKEY"), secret: "secret", createdMs: 0 }
 const LOG_FILL_STEP_BYTES = 64 * KIB
 const READY: HealthReport = { ready: true, reasons: [] }
 const idOf = (number: number) => parseDeviceId(number.toString(16).padStart(16, "0"))
@@ -105,8 +108,8 @@ export function settingsOf(record: ControlRecord, incarnation: Incarnation): Eng
     folders: places.map(folderOf),
     record,
     incarnation,
-    masterKeys: new MasterKeys(new Uint8Array(32)),
-    root: { accountId: OWNER, accessKeyId: parseAccessKeyId("ROOTKEY"), secret: "secret", createdMs: 0 },
+    masterKeys: new MasterKeys(MASTER_KEY),
+    root: ROOT,
     deviceOptions: {},
   }
 }
@@ -116,6 +119,8 @@ interface MachineOptions {
   readonly blockBytes?: number
   /** The waits are those of a real store if absent. */
   readonly abortedWaits?: AbortedWaits
+  /** The key that a rotation of the master key takes. Undefined: there will be none. */
+  readonly nextMasterKey?: Uint8Array
 }
 
 /** A machine with its disk and metadata stores, on which a store is opened repeatedly. No background work runs. */
@@ -136,7 +141,10 @@ export class Machine {
     private readonly options: MachineOptions,
     readonly stores = new TableStores(),
   ) {
-    this.record = firstRecordOf(options.devices, options.blockBytes ?? 64 * KIB)
+    const record = firstRecordOf(options.devices, options.blockBytes ?? 64 * KIB)
+    const { nextMasterKey } = options
+    const secrets = { masterKey: MASTER_KEY, keyInRecord: false, root: ROOT, adminToken: "token" }
+    this.record = nextMasterKey ? { ...record, secrets: sealSecrets(secrets, new SimRandom(1)) } : record
   }
 
   /** The parts that are needed to open a device's metadata store directly. */
@@ -176,7 +184,9 @@ export class Machine {
     const fronts = frontsOf && new Fronts(clock, incarnation, FRONT_INCARNATIONS)
     this.released = []
     const disk = this.disk.boot()
-    const settings = settingsOf(record, incarnation)
+    const { nextMasterKey } = this.options
+    const masterKeys = new MasterKeys(MASTER_KEY, undefined, nextMasterKey)
+    const settings = { ...settingsOf(record, incarnation), masterKeys }
     const release = (path: string) => () => Promise.resolve(void this.released.push(path))
     const raiseFormatEpoch = (path: string) => () =>
       this.brokenSuperblocks.has(path) ? Promise.reject(fail("deviceFailed", { path })) : Promise.resolve()
@@ -201,7 +211,7 @@ export class Machine {
     )
     engine.recordManager.onChange(changed => void (this.record = changed))
     this.record = engine.recordManager.record
-    const { masterKeys, root } = settings
+    const { root } = settings
     fronts?.serve({ engine, status: { health: () => READY, liveness: () => READY }, masterKeys, root })
     if (fronts) frontsOf?.(fronts)
     return engine

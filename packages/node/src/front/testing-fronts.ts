@@ -92,6 +92,7 @@ class CommandedLink extends ThreadLink {
 /** A store whose requests any of its threads may serve. */
 export class FrontWorld {
   private readonly lifetime = new AbortController()
+  private readonly lifetimes = [this.lifetime]
   private ended: Promise<unknown> = Promise.resolve()
   private seed: number
 
@@ -141,7 +142,7 @@ export class FrontWorld {
     const opening = openFront({ clock, random, compute, telemetry }, link, start, { onKeyLost: () => link.close() })
     const store = await this.run(opening)
     const lifetime = new AbortController()
-    this.lifetime.signal.addEventListener("abort", () => lifetime.abort())
+    this.lifetimes.push(lifetime)
     const services = [...store.backgroundServices]
     this.ended = Promise.all([this.ended, supervise(services, clock, random, telemetry.log, lifetime.signal)])
     return {
@@ -239,7 +240,7 @@ export class FrontWorld {
   }
 
   async close(): Promise<void> {
-    this.lifetime.abort()
+    for (const lifetime of this.lifetimes) lifetime.abort()
     await this.run(this.ended)
     await this.run(this.engine.stop())
   }
