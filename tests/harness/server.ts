@@ -16,6 +16,7 @@ import { bindChild, run, runOk } from "./commands.js"
 import type { CommandResult } from "./commands.js"
 import { runningStore, usualEnvironment, type RunningStore } from "./cluster.js"
 import { freePort } from "./free-port.js"
+import { threadsOfRun, withThreads } from "./threads.js"
 
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url))
 export const HAYLOFT = `${ROOT}bin/hayloft`
@@ -38,6 +39,8 @@ export interface ServerOptions {
   readonly root?: string
   /** The Node that runs the program, such as `NODE_24`, in a store of its own; default: the one that runs the tests. */
   readonly node?: string | undefined
+  /** Front threads, under Node 24, in a store of its own; default: `TEST_THREADS` of the run, unless `root` or `node` is given. */
+  readonly threads?: number
 }
 
 export const CREDENTIALS = { accessKey: "HAYLOFTTESTKEY000000", secretKey: "test/secret+with/signs0123456789abcdefgh" }
@@ -87,9 +90,11 @@ export class ServerProcess {
   ) {}
 
   static async start(options: ServerOptions): Promise<ServerProcess> {
-    const running = options.root === undefined && options.node === undefined ? runningStore() : undefined
+    const { root, node, threads } = options
+    const isOwn = root !== undefined || node !== undefined || threads !== undefined
+    const running = isOwn ? undefined : runningStore()
     if (running !== undefined) return ServerProcess.of(running, options)
-    const env = { ...(options.root === undefined ? await usualEnvironment(options.folders) : {}), ...options.env }
+    const env = { ...(root === undefined ? await usualEnvironment(options.folders) : {}), ...options.env }
     const server = new ServerProcess({ ...options, env }, await freePort(), await freePort())
     await server.launch()
     return server
@@ -152,13 +157,16 @@ export class ServerProcess {
 
   /** Starts the process (again) and waits until it is ready. `args`: of `serve`, for this start. */
   async launch(args = this.options.args ?? []): Promise<void> {
-    const { folders, tls } = this.options
+    const { folders, tls, root, node, threads } = this.options
     const data = folders.flatMap(folder => ["--data", folder])
     const listen = ["--listen", `127.0.0.1:${this.port}`, "--admin-listen", `127.0.0.1:${this.adminPort}`]
     const secure = tls ? ["--tls-cert", tls.cert, "--tls-key", tls.key] : []
-    const { node = process.execPath } = this.options
-    const child = spawn(node, [this.program, "serve", ...data, ...listen, ...secure, ...args], {
-      env: { ...process.env, ...this.env },
+    const isOther = root !== undefined || node !== undefined
+    const front = threads ?? (isOther ? 0 : threadsOfRun(args, this.env))
+    const threaded = front === 0 ? undefined : withThreads(front)
+    const program = node ?? threaded?.node ?? process.execPath
+    const child = spawn(program, [this.program, "serve", ...data, ...listen, ...secure, ...args], {
+      env: { ...process.env, ...this.env, ...threaded?.env },
       stdio: ["ignore", "pipe", "pipe"],
     })
     bindChild(child)
