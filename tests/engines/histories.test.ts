@@ -7,7 +7,7 @@ import { test } from "node:test"
 import { seedsOf } from "@hayloft/base/testing-seed.js"
 import { NO_FAULTS } from "@hayloft/engine/sql/simulated/faults.js"
 import { SLOW, UNRELIABLE } from "../sql/simulated-world.js"
-import { playOnEmbedded, playOnSimulated } from "./histories.js"
+import { playOnEmbedded, playOnFronts, playOnSimulated } from "./histories.js"
 import type { HistoryOptions } from "./player.js"
 
 const ALONE = { rounds: 500, atOnce: 1, restartOneIn: 60, restarts: "before" } as const
@@ -33,6 +33,12 @@ test("one command after the other: both engines answer like the model, and like 
 
 test("commands at the same time on the embedded engine are as if one had come after the other", () =>
   overSeeds(2, seed => playOnEmbedded(seed, TOGETHER)))
+
+test("an engine thread and its fronts take turns, over restarts of each", () =>
+  overSeeds(1, seed => playOnFronts(seed, { ...ALONE, rounds: 300 })))
+
+test("commands of an engine thread and its fronts at the same time are as if one had come after the other", () =>
+  overSeeds(3, seed => playOnFronts(seed, { ...TOGETHER, rounds: 80 })))
 
 test("two processes take turns on one database", () =>
   overSeeds(1, seed => playOnSimulated(seed, { ...ALONE, nodes: ["a", "b"], faults: SLOW })))

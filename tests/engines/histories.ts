@@ -2,6 +2,7 @@
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import type { FaultPlan } from "@hayloft/engine/sql/simulated/faults.js"
 import { SimulatedWorld } from "../sql/simulated-world.js"
+import { FrontStore } from "./front-store.js"
 import { Player, type HistoryOptions } from "./player.js"
 import { EmbeddedStore, SqlProcess } from "./stores.js"
 
@@ -15,6 +16,22 @@ export async function playOnEmbedded(seed: number, options: HistoryOptions): Pro
   } finally {
     await store.stop()
   }
+}
+
+/** The engine thread of the embedded engine, and one to three fronts. */
+export function playOnFronts(seed: number, options: HistoryOptions): Promise<Player> {
+  const random = new SimRandom(seed)
+  const store = new FrontStore(random.fork("store"), 1 + (seed % 3), options.restarts === "before")
+  return store.run(async () => {
+    await store.open()
+    try {
+      const player = new Player(store, random, options)
+      await player.play()
+      return player
+    } finally {
+      await store.stop()
+    }
+  })
 }
 
 interface SimulatedOptions extends HistoryOptions {

@@ -76,7 +76,7 @@ interface Decided {
 }
 
 /** A command that remembers its last decision. */
-class Recorded<Result> implements Command<Result> {
+export class Recorded<Result> implements Command<Result> {
   constructor(
     private readonly command: Command<Result>,
     private readonly record: Decided,
@@ -99,8 +99,13 @@ class Recorded<Result> implements Command<Result> {
   }
 
   decide(rows: DecisionView, time: DecisionTime) {
-    this.record.time = time
-    const decision = this.command.decide(rows, time)
+    return this.deciding(this.command, rows, time, time.incarnations)
+  }
+
+  /** The same command, as it has come from another thread, is decided with the time of these incarnations. */
+  deciding<Answer>(command: Command<Answer>, rows: DecisionView, time: DecisionTime, incarnations: Incarnations) {
+    this.record.time = { ...time, incarnations }
+    const decision = command.decide(rows, time)
     this.record.writes = decision.writes.length > 0
     this.record.isOfObjects = decision.writes.some(({ family }) => family === "current" || family === "versions")
     return decision
@@ -134,12 +139,12 @@ interface Ran {
   readonly endedAt: number
 }
 
-const lastBucketId = query("LastBucketId", view => {
+const lastBucketId = query("LastBucketIdOfHistory", view => {
   const row = view.get("buckets", bucketRowKey(parseBucketId(0)))
   return row ? decodeBucketId(row.value) : 0
 })
-const countersOf = query("CountersOf", (view, id: BucketId) => readCounters(view, id))
-const allRows = query("AllRows", (view, family: Family) => [...view.range(family, ALL_ROWS)])
+const countersOf = query("CountersOfHistory", (view, id: BucketId) => readCounters(view, id))
+const allRows = query("AllRowsOfHistory", (view, family: Family) => [...view.range(family, ALL_ROWS)])
 
 /** All rows of all families with their payloads, as text. Counters of zero count as absent. */
 async function dump(metadata: Metadata): Promise<ReadonlyMap<string, string>> {

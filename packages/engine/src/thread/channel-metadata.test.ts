@@ -86,6 +86,19 @@ const objectIs = query("TestObjectIs", view => {
   return Buffer.from(view.get("current", NAMES)?.value ?? []).toString()
 })
 
+test("a result about other incarnations is not kept: they end without a change of rows", async () => {
+  const engine = new MemoryMetadata()
+  let asked = 0
+  engine.later = () => {
+    asked += 1
+    return undefined
+  }
+  const { metadata, link } = openTestFront(engine)
+  for (let i = 0; i < 2; i += 1) await metadata.known(whoAsks())
+  assert.equal(asked, 2)
+  link.close()
+})
+
 test("a result about objects is not kept: no generation protects their rows", async () => {
   const engine = new MemoryMetadata()
   const { metadata, link } = openTestFront(engine)

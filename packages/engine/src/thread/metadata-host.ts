@@ -89,9 +89,9 @@ class CommandOfFront<Result> implements Command<Result> {
   }
 }
 
-/** The rows that a query has read. */
+/** The view of a query, as far as it was used. */
 interface Reads {
-  /** All of them change with the generation. */
+  /** All that was read changes with the generation. */
   areOfGeneration: boolean
 }
 
@@ -122,11 +122,17 @@ class QueryOfFront<Result> implements Query<Result> {
 class ViewOfFront implements QueryView {
   constructor(
     private readonly view: QueryView,
-    readonly incarnations: Incarnations,
+    private readonly ofFront: Incarnations,
     private readonly reads: Reads,
   ) {}
 
+  get incarnations(): Incarnations {
+    this.reads.areOfGeneration = false
+    return this.ofFront
+  }
+
   get position(): Position {
+    this.reads.areOfGeneration = false
     return this.view.position
   }
 
