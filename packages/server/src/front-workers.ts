@@ -22,6 +22,7 @@ import type { DeviceReport } from "@hayloft/node/status/contract.js"
 import type { SyncRealms } from "@hayloft/protocols/swift/index.js"
 import { SERVING_METHODS, TELLING_METHODS } from "./front-methods.js"
 import type { SharedPort } from "./ports.js"
+import type { RemoteStoreConfigs } from "./remotes.js"
 import type { FrontOrder } from "./serve-front.js"
 
 const ENTRY = new URL("./front-worker.js", import.meta.url)
@@ -68,6 +69,8 @@ export interface ServedSession {
   readonly denials: Denials
   readonly adminUrl: string
   readonly realms: SyncRealms
+  readonly remoteStores: RemoteStoreConfigs | undefined
+  readonly hostName: string
   /** The audit log has new entries of a front. */
   readonly onAudited: () => void
   readonly devices: () => readonly DeviceReport[]
@@ -92,7 +95,7 @@ class FrontThread {
   constructor(
     readonly name: string,
     { clock, events, requests, accessLog }: ThreadsHost,
-    { config, fronts, denials, adminUrl, realms, onAudited, devices }: ServedSession,
+    { fronts, denials, onAudited, devices, ...served }: ServedSession,
     ports: readonly SharedPort[],
   ) {
     const { channel, port } = openChannel()
@@ -110,7 +113,7 @@ class FrontThread {
     const listening = new Promise<readonly number[]>(resolve => link.handle(TELLING_METHODS.listening, resolve))
     link.start()
     const { isWatched } = requests
-    const workerData: FrontOrder = { name, config, ports, adminUrl, realms, start, isWatched, port }
+    const workerData: FrontOrder = { ...served, name, ports, start, isWatched, port }
     this.worker = new Worker(ENTRY, { workerData, transferList: [port], name, execArgv: [] })
     let reason = "it has ended by itself"
     this.worker.on("error", error => {

@@ -194,13 +194,7 @@ const FURTHER_KINDS: readonly PortKind[] = [
   inAnyThread("websites", "Websites", "--website-listen"),
   inAnyThread("swift", "Swift", "--swift-listen"),
   inAnyThread("k2v", "K2V", "--k2v-listen"),
-  {
-    name: "queue",
-    title: "Queues",
-    flag: "--queue-listen",
-    listenOf: ({ queueListen }) => queueListen,
-    protocolOf: session => session.queuePort.protocol(session.config),
-  },
+  inAnyThread("queue", "Queues", "--queue-listen"),
 ]
 
 const PORT_KINDS = [S3_KIND, ...FURTHER_KINDS]

@@ -18,6 +18,7 @@ import type { RealWeb } from "@hayloft/base/seams/web/real.js"
 import { readVersion } from "@hayloft/cli/version.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { ListenAddress, ServeConfig } from "@hayloft/node/config/index.js"
+import type { Leases } from "@hayloft/node/cluster/leases.js"
 import type { Engine } from "@hayloft/node/engine.js"
 import type { StoreStatus } from "@hayloft/node/index.js"
 import type { DeviceReport } from "@hayloft/node/status/contract.js"
@@ -34,10 +35,21 @@ import { createSwiftHandler, type SyncRealms } from "@hayloft/protocols/swift/in
 import { Bunzip } from "./bunzip.js"
 import { healthGuest } from "./health-guest.js"
 import { PortRouter, type Guest } from "./port-router.js"
+import type { QueuePort } from "./queue-port.js"
 
 const LOOPBACK = /^(127\.|::1$|localhost$)/
 
 export const isLoopback = ({ host }: ListenAddress): boolean => LOOPBACK.test(host)
+
+/** A store in one of the threads that serve it. */
+export interface ServingParts {
+  readonly engine: Pick<Engine, "services" | "accounts">
+  /** The leases of this thread; undefined: it does what one process of a store does for all. */
+  readonly leases: Pick<Leases, "holds"> | undefined
+}
+
+/** A front does nothing for the others: the engine thread does. */
+export const NO_LEASES: Pick<Leases, "holds"> = { holds: () => false }
 
 /** The parts of a store that requests use. */
 export interface PortParts {
@@ -62,8 +74,10 @@ export interface PortParts {
   readonly chosenWeb: RealWeb
   readonly filters: readonly Filter[]
   readonly realms: SyncRealms
-  readonly transforms?: S3Settings["transforms"]
-  readonly remotes?: S3Settings["remotes"]
+  readonly queuePort: QueuePort
+  /** They are undefined if they are switched off. */
+  readonly transforms: S3Settings["transforms"]
+  readonly remotes: S3Settings["remotes"]
 }
 
 /** `adminUrl`: where the admin port listens. */
@@ -161,6 +175,13 @@ function k2vPortOf({ config, engine, clock, metrics, denials, rates, attempts }:
   })
 }
 
+function queuePortOf({ queuePort, config, engine, ...parts }: PortParts): Protocol {
+  const { clock, metrics, denials, rates, attempts } = parts
+  const { accounts } = engine
+  const { region } = config
+  return queuePort.protocol({ accounts, clock, region, metrics, denials, rates, attempts })
+}
+
 /** A port that any thread can serve. */
 interface ThreadedPort {
   readonly listenOf: (config: ServeConfig) => ListenAddress | undefined
@@ -178,6 +199,7 @@ const THREADED_PORTS = {
   },
   swift: { listenOf: ({ swift }) => swift?.listen, protocolOf: swiftPortOf },
   k2v: { listenOf: ({ k2vListen }) => k2vListen, protocolOf: parts => k2vPortOf(parts) },
+  queue: { listenOf: ({ queueListen }) => queueListen, protocolOf: parts => queuePortOf(parts) },
 } as const satisfies Record<string, ThreadedPort>
 
 export type ThreadedPortName = keyof typeof THREADED_PORTS

@@ -1,22 +1,24 @@
 /** Queues of a running store, and their port. */
 import { createHash } from "node:crypto"
-import type { Denials } from "@hayloft/access/index.js"
 import { readVersion } from "@hayloft/cli/version.js"
-import type { ServeConfig } from "@hayloft/node/config/config.js"
 import type { Protocol } from "@hayloft/protocols/http/index.js"
 import type { ClusterView } from "@hayloft/node/cluster/cluster-view.js"
 import { createQueueHandler, type StoreOfQueues } from "@hayloft/protocols/queue-api/index.js"
 import { QUEUE_SERVICE, Queues } from "@hayloft/features/queues/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
-import type { Metrics } from "@hayloft/base/seams/telemetry/contract.js"
-import type { RunningStore } from "./run-store.js"
+import type { RecordManager } from "@hayloft/node/control/record-manager.js"
+import type { CoreServices } from "@hayloft/objects/index.js"
 
 interface QueueSeams {
   readonly clock: Clock
   readonly random: Random
-  readonly metrics: Metrics
-  readonly denials: Denials
+}
+
+/** The store of the queues, in one of the threads that serve it. */
+interface QueueStore {
+  readonly services: Pick<CoreServices, "tablet" | "refuseEarlier" | "core">
+  readonly recordManager: Pick<RecordManager, "record">
 }
 
 /** The node of a process: its name in a store of several, else that of the machine. */
@@ -26,24 +28,21 @@ interface QueueNode {
   readonly others: Pick<ClusterView, "nodes"> | undefined
 }
 
+/** The parts of a store that requests about queues use. */
+type QueueRequests = Omit<Parameters<typeof createQueueHandler>[0], "queues" | "store">
+
 const NODE_DIGITS = 8
 
 export class QueuePort {
   readonly queues: Queues
   private readonly store: StoreOfQueues
 
-  constructor(
-    private readonly seams: QueueSeams,
-    private readonly running: RunningStore,
-    node: QueueNode,
-  ) {
-    const { clock, random } = seams
-    const { services, recordManager } = running.engine
+  constructor({ clock, random }: QueueSeams, { services, recordManager }: QueueStore, node: QueueNode) {
     const label = createHash("sha256").update(node.name).digest("hex").slice(0, NODE_DIGITS)
-    const { tablet, refuseEarlier: prepare } = services
-    const isShared = node.others !== undefined
+    const { tablet, refuseEarlier: prepare, core } = services
+    const { isShared } = core
     this.queues = new Queues({ clock, random, metadata: tablet, prepare, isShared, node: label })
-    QUEUE_SERVICE.set(services.core, this.queues)
+    QUEUE_SERVICE.set(core, this.queues)
     const others = () => (node.others?.nodes ?? []).filter(({ trouble }) => trouble === undefined)
     this.store = {
       node: label,
@@ -57,19 +56,8 @@ export class QueuePort {
     }
   }
 
-  protocol({ region }: Pick<ServeConfig, "region">): Protocol {
-    const { seams, running, queues, store } = this
-    const { clock, metrics, denials } = seams
-    return createQueueHandler({
-      queues,
-      store,
-      accounts: running.engine.accounts,
-      clock,
-      region,
-      metrics,
-      denials,
-      rates: running.rates,
-      attempts: running.attempts,
-    })
+  protocol(requests: QueueRequests): Protocol {
+    const { queues, store } = this
+    return createQueueHandler({ ...requests, queues, store })
   }
 }

@@ -21,7 +21,7 @@ import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { sharedMetrics, type Log, type Metrics } from "@hayloft/base/seams/telemetry/contract.js"
-import type { RunningStore } from "./run-store.js"
+import type { ServingParts } from "./ports.js"
 
 export type RemoteStoreConfigs = ReadonlyMap<string, RemoteStoreConfig>
 
@@ -55,7 +55,7 @@ export class RemotesOfStore {
   /** `signal` fires once no request uses the store any more. */
   constructor(
     { metrics, ...seams }: RemoteSeams,
-    { engine, leases }: Pick<RunningStore, "engine" | "leases">,
+    { engine, leases }: ServingParts,
     configs: RemoteStoreConfigs,
     { cacheBytesMax, auditBucket, rootAccount }: RemoteTerms,
     signal: AbortSignal,
@@ -81,7 +81,7 @@ export class RemotesOfStore {
       ...seams,
       ...terms,
       metrics,
-      isShared: leases !== undefined,
+      isShared: engine.services.core.isShared,
       metadata,
       cacheBytesMax,
       signal,

@@ -17,6 +17,7 @@ import { RealRandom } from "@hayloft/base/seams/random/real.js"
 import type { MetricsInMemory } from "@hayloft/base/seams/telemetry/metrics.js"
 import { WholeLines } from "@hayloft/base/seams/telemetry/real-lines.js"
 import { RealTelemetry, shownFields } from "@hayloft/base/seams/telemetry/real.js"
+import type { Tracer } from "@hayloft/base/trace.js"
 import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
 import { RealWeb } from "@hayloft/base/seams/web/real.js"
 import type { Compute } from "@hayloft/base/seams/compute/index.js"
@@ -34,8 +35,12 @@ import { SERVING_METHODS, TELLING_METHODS } from "./front-methods.js"
 import { openKeyServices } from "./key-services.js"
 import { loadFilters } from "./load-filters.js"
 import { openCompute } from "./open-compute.js"
-import { threadedPort, type PortParts, type SharedPort } from "./ports.js"
+import { NO_LEASES, threadedPort, type PortParts, type SharedPort } from "./ports.js"
+import { QueuePort } from "./queue-port.js"
+import { RemotesOfStore, type RemoteStoreConfigs } from "./remotes.js"
 import { stalledBy } from "./stalled-requests.js"
+import { tracingOf } from "./tracing-of.js"
+import { StoreTransforms } from "./transforms.js"
 
 const FRONT_LIMITS = {
   /** How often the engine thread learns of requests that have ended. */
@@ -54,6 +59,9 @@ export interface FrontOrder {
   readonly ports: readonly SharedPort[]
   readonly adminUrl: string
   readonly realms: SyncRealms
+  /** They are undefined if remote buckets are switched off. */
+  readonly remoteStores: RemoteStoreConfigs | undefined
+  readonly hostName: string
   readonly start: FrontStart
   readonly isWatched: boolean
   readonly port: MessagePort
@@ -71,7 +79,7 @@ class FrontThread {
   readonly requests: RequestBatches
   readonly closing = new AbortController()
   readonly cut = new AbortController()
-  private readonly ended = new AbortController()
+  readonly ended = new AbortController()
   private readonly lines: WholeLines
   private notesUnderWay = 0
   private serving: Promise<void> = Promise.resolve()
@@ -80,13 +88,14 @@ class FrontThread {
   constructor(
     private readonly order: FrontOrder,
     readonly link: ThreadLink,
+    tracer: Tracer | undefined,
   ) {
     const { name, config, isWatched } = order
     const { clock } = this
     this.lines = WholeLines.onStandardError(clock, count => log.warn("log_lines_dropped", { count }))
     const plain = new RealTelemetry(clock, line => this.lines.write(line), { ...config.log, thread: name })
     const log = eventLog(plain.log, shownFields, line => this.tell(TELLING_METHODS.event, line))
-    this.telemetry = { log, metrics: plain.metrics }
+    this.telemetry = { log, metrics: plain.metrics, tracer }
     const { accessLog } = config
     this.requests = new RequestBatches(clock, accessLog && { format: accessLog.format, node: () => undefined })
     this.requests.isWatched = isWatched
@@ -142,7 +151,7 @@ class FrontThread {
   }
 
   /** The parts of the ports over the store. */
-  partsOf(engine: FrontStore, compute: Compute): PortParts {
+  partsOf(engine: FrontStore, compute: Compute, extras: FrontExtras): PortParts {
     const { clock, random, telemetry, link } = this
     const { log, metrics } = telemetry
     const { config, realms, start } = this.order
@@ -166,6 +175,28 @@ class FrontThread {
       chosenWeb: new RealWeb(true),
       filters: loadFilters(config.filters),
       realms,
+      queuePort: extras.queuePort,
+      transforms: extras.transforms?.transforms,
+      remotes: extras.remotes?.remotes,
+    }
+  }
+
+  /** The parts of features that requests use, beside the services. */
+  extrasOf(store: FrontStore): FrontExtras {
+    const { clock, random, telemetry, ended, order } = this
+    const { config, remoteStores, hostName, start } = order
+    const { log, metrics } = telemetry
+    const { transforms: hasTransforms, transformResultsBytesMax, remoteCacheBytesMax: cacheBytesMax } = config
+    const serving = { engine: store, leases: NO_LEASES }
+    const rootAccount = start.secrets.root.accountId
+    const terms = { cacheBytesMax, auditBucket: config.auditSinks.bucket, rootAccount }
+    return {
+      queuePort: new QueuePort({ clock, random }, store, { name: hostName, others: undefined }),
+      transforms: hasTransforms
+        ? new StoreTransforms({ clock, log, metrics }, serving, transformResultsBytesMax, ended.signal)
+        : undefined,
+      remotes:
+        remoteStores && new RemotesOfStore({ clock, random, log, metrics }, serving, remoteStores, terms, ended.signal),
     }
   }
 
@@ -202,6 +233,12 @@ class FrontThread {
   }
 }
 
+interface FrontExtras {
+  readonly queuePort: QueuePort
+  readonly transforms: StoreTransforms | undefined
+  readonly remotes: RemotesOfStore | undefined
+}
+
 /** A front's part of the memory for copies of hot pieces. */
 const shareOf = (terms: ServeConfig["hotCopies"], threads: number): ServeConfig["hotCopies"] =>
   terms && { ...terms, budgetBytes: Math.floor(terms.budgetBytes / threads) }
@@ -210,7 +247,8 @@ const shareOf = (terms: ServeConfig["hotCopies"], threads: number): ServeConfig[
 export async function serveFront(order: FrontOrder): Promise<void> {
   const { config, start, port } = order
   const link = new ThreadLink(new PortChannel(port), new RealClock())
-  const thread = new FrontThread(order, link)
+  const tracing = await tracingOf(config, new RealRandom())
+  const thread = new FrontThread(order, link, tracing?.tracer)
   const { clock, random, telemetry } = thread
   const { record } = start
   const compute = openCompute(policiesIn(record), record.blockBytes, {
@@ -228,10 +266,15 @@ export async function serveFront(order: FrontOrder): Promise<void> {
       link.close()
     },
   })
-  const parts = thread.partsOf(store, compute)
-  await thread.serve(thread.serversOf(parts, store), store.backgroundServices)
+  const extras = thread.extrasOf(store)
+  const parts = thread.partsOf(store, compute, extras)
+  const { transforms, remotes, queuePort } = extras
+  const services = [...store.backgroundServices, ...(transforms?.services ?? []), ...(remotes?.services ?? [])]
+  await thread.serve(thread.serversOf(parts, store), services)
+  await queuePort.queues.settled()
   parts.web.close()
   parts.chosenWeb.close()
   keyServices.close()
   await compute.close()
+  await tracing?.close()
 }

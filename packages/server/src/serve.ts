@@ -24,7 +24,6 @@ import { RealDisk } from "@hayloft/base/seams/disk/index.js"
 import { NO_REALMS, parseRealms, type SyncRealms } from "@hayloft/protocols/swift/index.js"
 import { RotatedFile } from "@hayloft/base/seams/disk/rotated-file.js"
 import { RealLocks } from "@hayloft/base/seams/lock/index.js"
-import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { RealRandom } from "@hayloft/base/seams/random/real.js"
 import { EventLoopDelay } from "@hayloft/base/seams/telemetry/real-event-loop.js"
 import { registerProcess } from "@hayloft/base/seams/telemetry/real-process.js"
@@ -36,6 +35,7 @@ import { Recovering } from "./recovering.js"
 import { Conversion, type Switch } from "./conversion.js"
 import { FrontThreads, whyNoSharedPorts } from "./front-workers.js"
 import { loadFilters } from "./load-filters.js"
+import { tracingOf } from "./tracing-of.js"
 import { Front, furtherAddresses } from "./front.js"
 import { portSignals, whenAborted } from "./shutdown.js"
 import type { StopSignals } from "./stop-signals.js"
@@ -177,12 +177,6 @@ async function readRealms(disk: Disk, path: string | undefined): Promise<SyncRea
 }
 
 /** Loaded on demand: most stores are not traced. */
-async function tracingOf({ tracing, cluster }: ServeConfig, random: Random) {
-  if (tracing === undefined) return undefined
-  const { openTracing } = await import("./tracing.js")
-  return openTracing({ ...tracing, version: readVersion(), node: cluster?.node }, random)
-}
-
 function accessLogOf(
   { clock, disk, telemetry }: SessionHost["seams"],
   { accessLog }: ServeConfig,

@@ -143,14 +143,14 @@ export class StoreSession {
     const { denials } = this
     const { rates, attempts } = running
     const audit = (this.audit = running.audit)
-    this.iam = iamGuest(this.parts())
     const { random } = host.seams
     const named = { keys: running.engine.namedKeys.of("service"), policies: running.engine.namedKeys.of("policies") }
     const ofKms = { ...named, accounts, random: random.fork("kms api"), clock, denials }
     const kms = createKmsHandler({ ...ofKms, metrics, rates, attempts, audit })
     this.kms = { protocol: kms, speaks: speaksKms }
     const node = { name: store.node?.name ?? host.io.hostName, others: membership }
-    this.queuePort = new QueuePort({ clock, random, metrics, denials }, running, node)
+    this.queuePort = new QueuePort({ clock, random }, running.engine, node)
+    this.iam = iamGuest(this.parts())
     const ofCoordination = { clock, random, log: host.seams.telemetry.log, metrics, denials }
     const isShared = membership !== undefined
     const seams = { clock, log: host.seams.telemetry.log, metrics }
@@ -370,7 +370,9 @@ export class StoreSession {
     const fronts = must(running.fronts, "a store of a process with threads has fronts")
     const onAudited = (): void => audit.onRecorded()
     const devices = () => running.status.report().devices
-    return { config, fronts, denials, adminUrl, realms: host.realms, onAudited, devices }
+    const { realms, remoteStores, io } = host
+    const { hostName } = io
+    return { config, fronts, denials, adminUrl, realms, remoteStores, hostName, onAudited, devices }
   }
 
   private s3Settings(adminUrl: string): S3Settings {
@@ -401,6 +403,7 @@ export class StoreSession {
       chosenWeb,
       filters,
       realms,
+      queuePort: this.queuePort,
       transforms: this.transforms?.transforms,
       remotes: this.remotes?.remotes,
     }

@@ -20,7 +20,7 @@ import {
   type TransformAnswer,
   type TransformTask,
 } from "@hayloft/features/transforms/index.js"
-import type { RunningStore } from "./run-store.js"
+import type { ServingParts } from "./ports.js"
 
 const ENTRY = new URL("./transform-worker.js", import.meta.url)
 /** More would take the cores from requests. */
@@ -41,7 +41,7 @@ export class StoreTransforms {
 
   constructor(
     { clock, log, metrics }: TransformSeams,
-    { engine, leases }: Pick<RunningStore, "engine" | "leases">,
+    { engine, leases }: ServingParts,
     sizeBytesMax: number,
     signal: AbortSignal,
   ) {

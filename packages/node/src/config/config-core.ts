@@ -223,20 +223,11 @@ function listenersOf(reader: SettingReader): Pick<ServeConfig, "listen" | "admin
   return { listen, adminListen, adminHosts: reader.each("adminHost", parseDomain) }
 }
 
-/** The engine thread alone serves these. */
-const NOT_WITH_THREADS = ["cluster", "transforms", "remotes", "traceEndpoint"] as const
-
 function threadsOf(reader: SettingReader): number {
   const threads = reader.required("threads", count(0, 16))
-  const isOn = (name: SettingName): boolean =>
-    findSetting(name, reader.sources)?.texts.join() !== "no" && reader.isSet(name)
-  const others = NOT_WITH_THREADS.filter(isOn)
-  if (threads > 0 && others.length > 0) {
-    const flags = others.map(name => SETTINGS[name].flag ?? name).join(", ")
-    reader.requirement(
-      "threads",
-      `front threads cannot serve a store with ${flags}: leave that out, or choose --threads 0`,
-    )
+  if (threads > 0 && reader.isSet("cluster")) {
+    const message = "front threads cannot serve a node of a cluster yet: leave --cluster out, or choose --threads 0"
+    reader.requirement("threads", message)
   }
   return threads
 }

@@ -28,6 +28,7 @@ import { mustSealNewBytes } from "../control/at-rest.js"
 import { RecordEpochKeys } from "../control/epoch-keys.js"
 import { followMasterKey } from "../control/follow-master-key.js"
 import { NamedKeyStore, type NamedKeySettings } from "../control/named-keys.js"
+import type { RecordManager } from "../control/record-manager.js"
 import { RecordClasses } from "../control/record-classes.js"
 import { FrontRecords } from "./front-records.js"
 import { FRONT_METHODS, STORE_METHODS, type FrontStart, type StoreState } from "./methods.js"
@@ -49,6 +50,7 @@ interface FrontSettings {
 }
 
 export interface FrontStore extends Access {
+  readonly recordManager: Pick<RecordManager, "record">
   readonly metadata: Metadata
   readonly services: StoreServices
   readonly namedKeys: NamedKeyStore
@@ -152,6 +154,7 @@ export async function openFront(
   const jobs = new JobRunner("front jobs", services.ownJobs, hurried(clock, settings.haste ?? 1), telemetry)
   return {
     ...access,
+    recordManager: records,
     metadata,
     services,
     namedKeys,
