@@ -266,11 +266,10 @@ async function openThreaded(
   { seams, session, adminEndpoint, certificates, settings }: PortHost,
   configured: readonly Configured[],
 ): Promise<readonly OpenPort[]> {
-  const asked = configured.flatMap(({ kind, listen }) =>
-    kind.threaded === undefined ? [] : [{ kind, name: kind.threaded, listen }],
-  )
+  const asked = configured.filter(({ kind }) => kind.threaded !== undefined)
+  const shared = asked.flatMap(({ kind: { threaded: name }, listen }) => (name === undefined ? [] : [{ name, listen }]))
   threads.cutBy(settings.cut)
-  const bound = await threads.open(session.forThreads(adminEndpoint), asked)
+  const bound = await threads.open(session.forThreads(adminEndpoint), shared)
   const ended: { all: () => void } = { all: () => undefined }
   const closed = new Promise<void>(resolve => (ended.all = resolve))
   const first = {
