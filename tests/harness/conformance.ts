@@ -10,7 +10,7 @@ import type { Row } from "../../conformance/row.js"
 import { ROWS_AT_ONCE, runRow } from "../../conformance/suite.js"
 import { runsOf, TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { runningStore } from "./cluster.js"
-import { CREDENTIALS, REGION, ServerProcess } from "./server.js"
+import { CREDENTIALS, REGION, ServerProcess, type ServerOptions } from "./server.js"
 import { createOtherAccount } from "./accounts.js"
 import { quietParent } from "./folders.js"
 
@@ -33,6 +33,7 @@ export function conformanceSuite(
   name: string,
   environment: (folder: string) => Promise<Readonly<Record<string, string>>> = () => Promise.resolve({}),
   due = drawnRows(),
+  options: Pick<ServerOptions, "threads"> = {},
 ): Promise<ServerProcess> {
   let folder = ""
   let server: ServerProcess | undefined
@@ -45,7 +46,7 @@ export function conformanceSuite(
   before(async () => {
     folder = await mkdtemp(join(quietParent(), "hayloft-conformance-"))
     const env = { HAYLOFT_ALLOW_SSE_C_WITHOUT_TLS: "yes", ...(await environment(folder)) }
-    server = await ServerProcess.start({ folders: [join(folder, "data")], env })
+    server = await ServerProcess.start({ folders: [join(folder, "data")], env, ...options })
     const endpoint = parseEndpoint(server.endpoint)
     // The front of a store of several nodes chooses a node for each connection.
     kept = runningStore() === undefined ? new KeptConnections(endpoint) : undefined
