@@ -151,3 +151,26 @@ test("the subjects that are kept are limited: the oldest is forgotten", () => {
   attempt(wrong, "ONEMORE")
   assert.equal(attempt(right), "proved")
 })
+
+test("threads that tell each other what counts are like one", async () => {
+  const threads = [world(), world(), world()]
+  for (const { attempts } of threads) {
+    attempts.onCounted = counted => {
+      for (const other of threads)
+        if (other.attempts !== attempts) other.attempts.countElsewhere(structuredClone(counted))
+    }
+  }
+  const [one, two, three] = threads
+  assert.ok(one !== undefined && two !== undefined && three !== undefined)
+  two.times(2, wrong)
+  one.times(3, wrong)
+  assert.deepEqual([one.attempt(right), two.attempt(right), three.attempt(right)], [1, 1, 1])
+  assert.equal(three.attempt(right, "KEY2"), "proved")
+  for (const { clock } of threads) await clock.advance(1_000)
+  assert.equal(three.attempt(right), "proved")
+  for (const { times, attempt } of threads) {
+    times(10, wrong)
+    assert.equal(attempt(right), "proved", "it is known to have proved the secret")
+  }
+  assert.equal(threads.flatMap(({ telemetry }) => telemetry.entries("wrong_secrets")).length, 1)
+})

@@ -9,7 +9,8 @@
  *           proved the secret between wrong attempts need not guess it: its signatures may be wrong for other reasons, and
  *           its address does not wait for this key until they are forgotten.
  * Limits    `SUBJECTS_MAX`; the one whose last wrong attempt is the oldest is forgotten for a new one. At most
- *           `RECORDS_PER_HOUR_MAX` failed sign-ins are in the audit log. Each node counts for itself.
+ *           `RECORDS_PER_HOUR_MAX` failed sign-ins are in the audit log, of each thread. Each node counts for itself; the
+ *           threads of a process tell each other what counts.
  */
 import { clientOf } from "@hayloft/base/client-address.js"
 import { fail, isFailure, type Failure, type FailureKind } from "@hayloft/base/failures.js"
@@ -55,6 +56,12 @@ interface Wrong {
   readonly isProved: boolean
 }
 
+/** An attempt that counts, as one thread tells the others of its process: plain data. */
+export interface CountedAttempt {
+  readonly subject: Subject
+  readonly isProved: boolean
+}
+
 interface Known {
   readonly found: Wrong | undefined
   /** 0: none. */
@@ -76,6 +83,8 @@ export class SecretAttempts {
   /** In the order of their last wrong attempts. */
   private readonly wrong = new Map<string, Wrong>()
   private recorded = { sinceMs: 0, count: 0 }
+  /** It is called for each attempt that counts here, but not for those of other threads. */
+  onCounted: (attempt: CountedAttempt) => void = () => undefined
 
   constructor(private readonly parts: Parts) {}
 
@@ -105,6 +114,13 @@ export class SecretAttempts {
     if (waitMs > 0) throw tooMany(waitMs)
   }
 
+  /** Counts what another thread of the process has counted. */
+  countElsewhere({ subject, isProved }: CountedAttempt): void {
+    const { found } = this.known(subject)
+    if (isProved) this.keepProved(subject, found)
+    else if (found?.isProved !== true) this.keepWrong(subject, found)
+  }
+
   private tried<Proved>(subject: Subject, prove: () => Proved): Proved {
     // Usually no attempt has failed in the last 15 minutes, and a request pays for nothing else.
     const { found, waitMs } = this.wrong.size === 0 ? NOTHING_WRONG : this.known(subject)
@@ -113,8 +129,10 @@ export class SecretAttempts {
     try {
       const proved = prove()
       if (proved === undefined) this.countWrong(subject, found)
-      else if (found !== undefined && subject.kind === "key")
-        this.wrong.set(textOf(subject), { ...found, isProved: true })
+      else if (found !== undefined && subject.kind === "key") {
+        this.keepProved(subject, found)
+        this.onCounted({ subject, isProved: true })
+      }
       return proved
     } catch (error) {
       if (isWrong(error)) this.countWrong(subject, found)
@@ -135,15 +153,26 @@ export class SecretAttempts {
   }
 
   private countWrong(subject: Subject, found: Wrong | undefined): void {
+    const count = this.keepWrong(subject, found)
+    this.onCounted({ subject, isProved: false })
+    if (waitAfter(count) === 0) return
+    const { address, kind, name } = subject
+    this.parts.log.warn("wrong_secrets", { remote: address, [kind]: name, count })
+  }
+
+  private keepProved(subject: Subject, found: Wrong | undefined): void {
+    if (found !== undefined) this.wrong.set(textOf(subject), { ...found, isProved: true })
+  }
+
+  /** Returns how many there are now. */
+  private keepWrong(subject: Subject, found: Wrong | undefined): number {
     const text = textOf(subject)
     this.wrong.delete(text)
     const [oldest] = this.wrong.keys()
     if (this.wrong.size >= SUBJECTS_MAX && oldest !== undefined) this.wrong.delete(oldest)
     const count = (found?.count ?? 0) + 1
     this.wrong.set(text, { count, atMs: this.parts.clock.monotonicMs(), isProved: false })
-    if (waitAfter(count) === 0) return
-    const { address, kind, name } = subject
-    this.parts.log.warn("wrong_secrets", { remote: address, [kind]: name, count })
+    return count
   }
 
   private async record({ address, id = "", operation, requestId }: SignIn, outcome: FailureKind): Promise<void> {

@@ -1,6 +1,6 @@
 /** The methods that the thread of the engine and a front thread offer each other, for what they serve and tell. */
 import type { EventLine, RequestBatch } from "@hayloft/admin/observe/index.js"
-import type { Denial } from "@hayloft/access/index.js"
+import type { CountedAttempt, Denial, RateReport } from "@hayloft/access/index.js"
 import type { MetricsSnapshot } from "@hayloft/base/seams/telemetry/metrics-text-core.js"
 import type { DeviceReport } from "@hayloft/node/status/contract.js"
 import type { ThreadMethod } from "@hayloft/engine/thread/index.js"
@@ -17,6 +17,10 @@ export const TELLING_METHODS = {
   devices: method<undefined, readonly DeviceReport[]>("devices"),
   event: method<EventLine, void>("event"),
   denied: method<Denial, void>("denied"),
+  /** An attempt to prove a secret counts. */
+  attempted: method<CountedAttempt, void>("attempted"),
+  /** The accounts and keys whose limits of rates it has used. */
+  rates: method<readonly RateReport[], void>("rates"),
   /** The audit log has new entries. */
   audited: method<undefined, void>("audited"),
 } as const
@@ -26,6 +30,8 @@ export const SERVING_METHODS = {
   metrics: method<undefined, MetricsSnapshot>("metrics"),
   /** Requests are shown to someone, or to no one any more. */
   watched: method<boolean, void>("watched"),
+  /** An attempt to prove a secret counts in another thread. */
+  attempted: method<CountedAttempt, void>("attempted elsewhere"),
   /** Closes the ports; answers once all requests under way have ended. */
   stop: method<undefined, void>("stop"),
   /** Closes connections whose requests are still under way. */

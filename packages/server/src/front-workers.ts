@@ -6,7 +6,7 @@
  * Limits    FRONT_THREAD_LIMITS.
  */
 import { Worker } from "node:worker_threads"
-import type { Denials } from "@hayloft/access/index.js"
+import type { CountedAttempt, Denials, RateLimiter, SecretAttempts } from "@hayloft/access/index.js"
 import type { AccessLog, Events, LiveRequests } from "@hayloft/admin/observe/index.js"
 import { must } from "@hayloft/base/assert.js"
 import { asFailure, fail } from "@hayloft/base/failures.js"
@@ -67,6 +67,8 @@ export interface ServedSession {
   readonly config: ServeConfig
   readonly fronts: Fronts
   readonly denials: Denials
+  readonly attempts: SecretAttempts
+  readonly rates: RateLimiter
   readonly adminUrl: string
   readonly realms: SyncRealms
   readonly remoteStores: RemoteStoreConfigs | undefined
@@ -95,8 +97,9 @@ class FrontThread {
   constructor(
     readonly name: string,
     { clock, events, requests, accessLog }: ThreadsHost,
-    { fronts, denials, onAudited, devices, ...served }: ServedSession,
+    { fronts, denials, attempts, rates, onAudited, devices, ...served }: ServedSession,
     ports: readonly SharedPort[],
+    onAttempted: (counted: CountedAttempt) => void,
   ) {
     const { channel, port } = openChannel()
     const link = new ThreadLink(channel, clock)
@@ -104,6 +107,11 @@ class FrontThread {
     const start = fronts.begin(link)
     link.handle(TELLING_METHODS.event, line => events.note(line))
     link.handle(TELLING_METHODS.denied, denial => denials.keep(denial))
+    link.handle(TELLING_METHODS.attempted, counted => {
+      attempts.countElsewhere(counted)
+      onAttempted(counted)
+    })
+    link.handle(TELLING_METHODS.rates, reports => rates.hear(name, reports))
     link.handle(TELLING_METHODS.audited, onAudited)
     link.handle(TELLING_METHODS.devices, devices)
     link.handle(TELLING_METHODS.finished, batch => {
@@ -248,8 +256,15 @@ export class FrontThreads implements BackgroundService {
     }
   }
 
+  /** An attempt to prove a secret counts; `by`: the thread that knows it already, if it is one of these. */
+  attempted(counted: CountedAttempt, by?: string): void {
+    for (const [name, { link }] of this.threads) {
+      if (name !== by) link.call(SERVING_METHODS.attempted, counted).catch(() => undefined)
+    }
+  }
+
   private start(name: string, session: ServedSession, ports: readonly SharedPort[]): FrontThread {
-    const thread = new FrontThread(name, this.host, session, ports)
+    const thread = new FrontThread(name, this.host, session, ports, counted => this.attempted(counted, name))
     this.threads.set(name, thread)
     void thread.ended.then(() => {
       this.metrics.retire(thread.snapshot)

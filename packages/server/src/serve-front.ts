@@ -45,6 +45,8 @@ import { StoreTransforms } from "./transforms.js"
 const FRONT_LIMITS = {
   /** How often the engine thread learns of requests that have ended. */
   tellEveryMs: 200,
+  /** How often it learns of limits of rates that were used. */
+  tellRatesEveryMs: 1_000,
   /** Notes on their way to the engine thread: further ones are dropped until it has read some. */
   notesMax: 1_000,
 } as const
@@ -150,6 +152,15 @@ class FrontThread {
     if (batch !== undefined) await this.link.call(TELLING_METHODS.finished, batch).catch(() => undefined)
   }
 
+  /** Tells whose limits of rates were used here. */
+  async tellRates(rates: RateLimiter, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.clock.sleep(FRONT_LIMITS.tellRatesEveryMs, signal)
+      const reports = rates.news()
+      if (reports !== undefined) await this.link.call(TELLING_METHODS.rates, reports).catch(() => undefined)
+    }
+  }
+
   /** The parts of the ports over the store. */
   partsOf(engine: FrontStore, compute: Compute, extras: FrontExtras): PortParts {
     const { clock, random, telemetry, link } = this
@@ -157,6 +168,9 @@ class FrontThread {
     const { config, realms, start } = this.order
     const audit = openAuditLog({ clock, random, log }, engine.services.tablet, engine.services.refuseEarlier)
     audit.onRecorded = () => this.tell(TELLING_METHODS.audited, undefined)
+    const attempts = new SecretAttempts({ clock, log, audit })
+    attempts.onCounted = counted => this.tell(TELLING_METHODS.attempted, counted)
+    link.handle(SERVING_METHODS.attempted, counted => attempts.countElsewhere(counted))
     return {
       config,
       clock,
@@ -168,7 +182,7 @@ class FrontThread {
       rootAccount: start.secrets.root.accountId,
       audit,
       rates: new RateLimiter(clock, metrics, () => config.threads),
-      attempts: new SecretAttempts({ clock, log, audit }),
+      attempts,
       denials: { note: (request, failure) => this.tell(TELLING_METHODS.denied, denialOf(request, failure)) },
       hash: (plan, bytes) => compute.hash(plan, bytes),
       web: new RealWeb(config.allowLocalIdentityProviders),
@@ -269,7 +283,9 @@ export async function serveFront(order: FrontOrder): Promise<void> {
   const extras = thread.extrasOf(store)
   const parts = thread.partsOf(store, compute, extras)
   const { transforms, remotes, queuePort } = extras
-  const services = [...store.backgroundServices, ...(transforms?.services ?? []), ...(remotes?.services ?? [])]
+  const tellingRates = { name: "limits of rates", run: (signal: AbortSignal) => thread.tellRates(parts.rates, signal) }
+  const ofExtras = [...(transforms?.services ?? []), ...(remotes?.services ?? [])]
+  const services = [...store.backgroundServices, ...ofExtras, tellingRates]
   await thread.serve(thread.serversOf(parts, store), services)
   await queuePort.queues.settled()
   parts.web.close()

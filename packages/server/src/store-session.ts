@@ -368,11 +368,14 @@ export class StoreSession {
   forThreads(adminUrl: string): ServedSession {
     const { config, denials, audit, host, running } = this
     const fronts = must(running.fronts, "a store of a process with threads has fronts")
+    const { attempts, rates } = running
+    attempts.onCounted = counted => host.threads?.attempted(counted)
     const onAudited = (): void => audit.onRecorded()
     const devices = () => running.status.report().devices
     const { realms, remoteStores, io } = host
     const { hostName } = io
-    return { config, fronts, denials, adminUrl, realms, remoteStores, hostName, onAudited, devices }
+    const told = { config, adminUrl, realms, remoteStores, hostName }
+    return { ...told, fronts, denials, attempts, rates, onAudited, devices }
   }
 
   private s3Settings(adminUrl: string): S3Settings {
