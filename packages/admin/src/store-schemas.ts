@@ -338,6 +338,14 @@ export const STATUS = z.object({
   compatibility: z
     .array(z.string())
     .describe("enabled settings that allow, for older clients, requests that are refused by default"),
+  threads: z
+    .object({
+      wanted: count,
+      running: count,
+      reason: z.string().optional().describe("why there are none"),
+    })
+    .optional()
+    .describe("front threads, which serve the ports of clients; absent if none are configured"),
   safety: SAFETY,
   metadata: z
     .object({ isInDatabase: z.boolean(), copies: count, copiesWanted: count, learning: count })

@@ -52,6 +52,11 @@ function encryptingLines(encrypting: NonNullable<Status["encrypting"]>): readonl
 }
 
 /** The safety in a word. */
+function threadsText({ wanted, running, reason }: NonNullable<Status["threads"]>): string {
+  if (reason !== undefined) return `one thread serves everything: ${printable(reason)}`
+  return `${running} of ${wanted} front threads serve`
+}
+
 function verdict({ safeLosses, safeLossesWhenWhole, reasons }: Status["safety"]): string {
   if (safeLosses < 0) return "NOT READABLE"
   if (safeLosses === 0) return safeLossesWhenWhole > 0 ? "AT RISK" : "unprotected"
@@ -250,6 +255,7 @@ export function statusText(status: Status, nowMs: number, ofFeatures: readonly S
     ...(status.compatibility.length === 0
       ? []
       : [line("allowed", `beyond the defaults: ${status.compatibility.join(", ")}`)]),
+    ...(status.threads === undefined ? [] : [line("threads", threadsText(status.threads))]),
     ...(status.isEncryptedAtRest ? [line("encryption", encryptionText(metadata.isInDatabase))] : []),
     ...(status.encrypting === undefined ? [] : encryptingLines(status.encrypting)),
     line("redundancy", `${status.policy}${status.isPolicyAutomatic ? ", automatic" : ""}`),

@@ -62,6 +62,7 @@ const CORE_REPORT: StoreReport = {
   bucketsWithoutKeys: 1,
   isShortOfKeys: false,
   compatibility: ["allowAcls"],
+  threads: { wanted: 3, running: 2, reason: "Node.js 20.0.0 cannot share a port among threads" },
   safety: {
     sentence: "replica:1 in 1 folder on 1 disk: no disk may fail; a lost disk loses objects",
     mayFail: [{ what: "disk", answer: "no", count: 1, losses: 0, because: "there is only one", critical: ["/data"] }],

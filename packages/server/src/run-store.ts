@@ -65,6 +65,7 @@ import { registerExpiring } from "@hayloft/node/status/expiring-metrics.js"
 import { registerBuckets, registerStatus } from "@hayloft/node/status/status-metrics.js"
 import { safetyInputOf } from "@hayloft/node/status/status-core.js"
 import { sourcesOfEngine } from "@hayloft/node/status/status-of-engine.js"
+import type { ThreadsReport } from "@hayloft/node/status/contract.js"
 import type { StatusSources } from "@hayloft/node/status/status-sources.js"
 import { RunningStatus } from "@hayloft/node/status/status.js"
 import { QueueExpiry } from "@hayloft/features/queues/index.js"
@@ -228,7 +229,8 @@ export async function runStore(
   const rates = new RateLimiter(clock, telemetry.metrics, () => liveNodes(nodes()))
   const sources = duties === undefined ? ownSources : sourcesOfStore(ownSources, { nodes, duties })
   registerEngine(telemetry.metrics, engine)
-  const status = statusOf({ ...sources, rates: () => rates.report() }, store, config, seams)
+  const threads = () => threadsReport(config, fronts)
+  const status = statusOf({ ...sources, threads, rates: () => rates.report() }, store, config, seams)
   const owned: OwnedFolder[] = []
   const ownedOf = (device: Ownership): OwnedFolder => {
     const folder = folderOf(device, clock, onLost)
@@ -330,6 +332,12 @@ function openOwnJobs(
 
 const frontsOf = (clock: Clock, { incarnation }: OpenedStore, { threads }: ServeConfig): Fronts | undefined =>
   threads === 0 ? undefined : new Fronts(clock, incarnation, FRONT_INCARNATIONS)
+
+/** Returns undefined if the operator wants no front threads. */
+function threadsReport({ threads, threadsOff }: ServeConfig, fronts: Fronts | undefined): ThreadsReport | undefined {
+  if (threadsOff !== undefined) return { ...threadsOff, running: 0 }
+  return fronts && { wanted: threads, running: fronts.running }
+}
 
 const masterKeysOf = ({ secrets: { masterKey, formerKey, nextKey } }: OpenedStore): MasterKeys =>
   new MasterKeys(masterKey, formerKey, nextKey)

@@ -61,6 +61,12 @@ export function realSeams(config: ServeConfig, io: CliIo) {
   }
 }
 
+/** The settings of a process that cannot have the threads that are wanted. */
+const alone = ({ threads: wanted }: ServeConfig, reason: string): Pick<ServeConfig, "threads" | "threadsOff"> => ({
+  threads: 0,
+  threadsOff: { wanted, reason },
+})
+
 /** Lines beside those of other threads. */
 function wholeLines(clock: Clock): (lines: string) => void {
   const lines = WholeLines.onStandardError(clock, () => undefined)
@@ -70,7 +76,7 @@ function wholeLines(clock: Clock): (lines: string) => void {
 /** Serves until the process is to stop. If it cannot start, throws a failure with a one-line message and changes nothing. */
 export async function serve(given: ServeConfig, io: CliIo, signals: StopSignals): Promise<void> {
   const whyAlone = given.threads === 0 ? undefined : whyNoSharedPorts(process.versions.node)
-  const config = whyAlone === undefined ? given : { ...given, threads: 0 }
+  const config = whyAlone === undefined ? given : { ...given, ...alone(given, whyAlone) }
   const { telemetry: plainTelemetry, ...plain } = realSeams(config, io)
   const { clock, random, disk } = plain
   const own = { node: (): string | undefined => config.cluster?.node }

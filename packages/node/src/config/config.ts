@@ -99,8 +99,10 @@ export interface ServeConfig {
   readonly erasedKeysKeptMs: number
   readonly listen: ListenAddress
   readonly adminListen: ListenAddress
-  /** Threads that serve the S3 port beside the one that decides; 0: that one serves it. */
+  /** Threads that serve the ports of clients beside the one that decides; 0: that one serves them. */
   readonly threads: number
+  /** This process cannot have the front threads that are wanted; undefined: it has as many as `threads`. */
+  readonly threadsOff?: { readonly wanted: number; readonly reason: string }
   readonly shutdown: {
     /** How long the store serves on although it is not ready any more. */
     readonly drainMs: number

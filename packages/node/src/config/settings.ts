@@ -93,7 +93,7 @@ export const SETTINGS = {
     "HAYLOFT_THREADS",
     "N",
     "0",
-    "front threads, which serve the S3 port beside the thread that decides and writes, 0 to 16; needs Node.js 22.12 or later",
+    "front threads, which serve the ports of clients beside the thread that decides and writes, 0 to 16; needs Node.js 22.12 or later",
   ),
   scrubDays: setting(
     "--scrub-days",

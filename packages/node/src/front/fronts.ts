@@ -81,6 +81,11 @@ export class Fronts implements BackgroundService {
     this.incarnations = incarnationsOf(() => this.threads, own)
   }
 
+  /** How many fronts have begun and not ended. */
+  get running(): number {
+    return this.fronts.size
+  }
+
   /** Call it once, before the first front begins. */
   serve(store: ServedStore): void {
     this.store = store

@@ -312,6 +312,15 @@ export interface EncryptingReport {
   readonly troubleCount: number
 }
 
+/** Threads that serve the ports of clients beside the one that decides. */
+export interface ThreadsReport {
+  /** The number that the operator has configured. */
+  readonly wanted: number
+  readonly running: number
+  /** Why there are none although some are wanted; absent: there is no such reason. */
+  readonly reason?: string
+}
+
 /** Features add fields of their own. */
 export interface StoreReport {
   readonly storeId: StoreId
@@ -334,6 +343,8 @@ export interface StoreReport {
   readonly encrypting?: EncryptingReport
   /** Compatibility switches that are on: each allows what is refused by default. */
   readonly compatibility: readonly string[]
+  /** The report is absent if the operator wants none. */
+  readonly threads?: ThreadsReport
   readonly safety: SafetyReport
   readonly metadata: MetadataReport
   readonly health: HealthReport

@@ -2,7 +2,14 @@
  * Status sources: small views of a running store that its runner provides. All of them read from memory without I/O.
  * Values that are unknown or do not exist are undefined, never invented.
  */
-import type { EncryptingReport, ErasureReport, JobReport, MetadataReport, QueueReport } from "./contract.js"
+import type {
+  EncryptingReport,
+  ErasureReport,
+  JobReport,
+  MetadataReport,
+  QueueReport,
+  ThreadsReport,
+} from "./contract.js"
 import type { Failure } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import type { Policy } from "@hayloft/base/policy.js"
@@ -44,6 +51,8 @@ export interface StatusSources {
   readonly encrypting?: () => EncryptingReport | undefined
   /** It is undefined if this process has no key services. */
   readonly keyServices?: () => readonly KeyServiceReport[]
+  /** They are undefined if no front threads are wanted. */
+  readonly threads?: () => ThreadsReport | undefined
   /** Accounts and keys whose limits were used. */
   readonly rates?: () => readonly RateReport[]
   /** Buckets whose keys were missing when they were last asked for. */

@@ -135,6 +135,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       ...(this.held === undefined ? [] : [this.held]),
       ...(trouble === undefined ? [] : [trouble]),
       ...(unread === undefined ? [] : [unread]),
+      ...this.threadTroubles(),
       ...this.nodeTroubles(),
       ...deviceTroubles(reports, open),
       ...(this.owesShards() ? ["devices lack shards that they should have; repair is writing them"] : []),
@@ -155,6 +156,12 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     const ready = this.isListening && this.held === undefined && trouble === undefined && unread === undefined
     const isFull = reports.some(({ state }) => state === "full")
     return { ready, reasons, ...(isFull && { refusesWrites: true }) }
+  }
+
+  private threadTroubles(): readonly string[] {
+    const { wanted, running, reason } = this.sources.threads?.() ?? { wanted: 0, running: 0 }
+    if (!this.isListening || reason !== undefined || running >= wanted) return []
+    return [`${running} of ${wanted} front threads serve; those that have ended are started again`]
   }
 
   private jobTroubles(): readonly string[] {
@@ -269,6 +276,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     const database = this.sources.database?.()
     const keyServices = this.sources.keyServices?.() ?? []
     const rates = this.sources.rates?.() ?? []
+    const threads = this.sources.threads?.()
     const erasures = this.sources.erasures?.() ?? []
     const encrypting = this.sources.encrypting?.()
     return {
@@ -281,6 +289,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       bucketsWithoutKeys: this.bucketsWithoutKeys,
       isShortOfKeys: this.isShortOfKeys,
       ...(encrypting === undefined ? {} : { encrypting }),
+      ...(threads === undefined ? {} : { threads }),
       safety: this.safetyReport(),
       metadata: namesOf(record),
       health: this.health(),
