@@ -1,8 +1,9 @@
 /**
  * Front threads: the threads that serve the ports of clients, as the thread of the engine starts, watches and ends them.
  *
- * Promises  A thread that has ended is started again; it loses its connections, and nothing that was acknowledged. One that
- *           does not answer is ended. What it has counted stays counted.
+ * Promises  A thread that has ended is started again, until it listens; it loses its connections, and nothing that was
+ *           acknowledged. One that does not answer is ended. What it has counted stays counted. Nothing waits for calls of a
+ *           thread that has ended: a disk may hang.
  * Limits    FRONT_THREAD_LIMITS.
  */
 import { Worker } from "node:worker_threads"
@@ -13,6 +14,7 @@ import { asFailure, fail } from "@hayloft/base/failures.js"
 import { mapBounded, type BackgroundService } from "@hayloft/base/life/index.js"
 import { openChannel } from "@hayloft/base/seams/channel/real.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { hurried } from "@hayloft/base/seams/clock/hurried.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import { MergedMetrics, type MetricsSnapshot } from "@hayloft/base/seams/telemetry/metrics-text-core.js"
 import { ThreadLink } from "@hayloft/engine/thread/index.js"
@@ -24,6 +26,7 @@ import { SERVING_METHODS, TELLING_METHODS } from "./front-methods.js"
 import type { SharedPort } from "./ports.js"
 import type { RemoteStoreConfigs } from "./remotes.js"
 import type { FrontOrder } from "./serve-front.js"
+import { whenAborted } from "./shutdown.js"
 
 const ENTRY = new URL("./front-worker.js", import.meta.url)
 
@@ -33,6 +36,8 @@ const FRONT_THREAD_LIMITS = {
   /** A thread is asked for its metrics this often; one that has not answered so many times in sequence is ended. */
   askEveryMs: 5_000,
   unansweredMax: 6,
+  /** One that does not listen yet has so many times: on a busy machine a start takes long. */
+  startingUnansweredMax: 24,
   /** A scrape does not wait longer for a thread, and shows its metrics as they were. */
   scrapeMs: 1_000,
   /** Between two starts of a thread: the first wait, which doubles each time, and the longest. */
@@ -40,8 +45,10 @@ const FRONT_THREAD_LIMITS = {
   restartMsMax: 30_000,
   /** After a thread that has run so long the next wait is the first one again. */
   provenMs: 60_000,
-  /** A thread that is to cut its connections and still has not ended after so long is ended by force. */
+  /** A thread that is to cut its connections, or to end, and has not ended after so long is ended by force. */
   cutMs: 5_000,
+  /** Requests under way may end before their store does; then their connections are cut. */
+  holdMs: 5_000,
 } as const
 
 const [NEWEST_MAJOR_WITHOUT, MINOR_WITH] = [22, 12]
@@ -60,12 +67,14 @@ interface ThreadsHost {
   readonly events: Pick<Events, "note">
   readonly requests: LiveRequests
   readonly accessLog: AccessLog | undefined
+  /** How many times as often threads are asked and started again, for tests. Default: 1. */
+  readonly haste?: number | undefined
 }
 
 /** The store that the threads serve now. */
 export interface ServedSession {
   readonly config: ServeConfig
-  readonly fronts: Fronts
+  readonly fronts: Pick<Fronts, "begin">
   readonly denials: Denials
   readonly attempts: SecretAttempts
   readonly rates: RateLimiter
@@ -87,11 +96,13 @@ interface BoundPort extends SharedPort {
 class FrontThread {
   /** The ports at which it serves. Rejects if it ends before. */
   readonly listening: Promise<readonly number[]>
-  /** Resolves with the reason once the thread does nothing any more. */
+  /** Resolves with the reason once the thread has ended. The engine may still be busy with what it has called. */
   readonly ended: Promise<string>
   readonly link: ThreadLink
   snapshot: MetricsSnapshot = []
-  unanswered = 0
+  isListening = false
+  private unanswered = 0
+  private readonly clock: Clock
   private readonly worker: Worker
 
   constructor(
@@ -101,6 +112,7 @@ class FrontThread {
     ports: readonly SharedPort[],
     onAttempted: (counted: CountedAttempt) => void,
   ) {
+    this.clock = clock
     const { channel, port } = openChannel()
     const link = new ThreadLink(channel, clock)
     this.link = link
@@ -118,7 +130,12 @@ class FrontThread {
       requests.replay(batch)
       accessLog?.replay(batch)
     })
-    const listening = new Promise<readonly number[]>(resolve => link.handle(TELLING_METHODS.listening, resolve))
+    const listening = new Promise<readonly number[]>(resolve => {
+      link.handle(TELLING_METHODS.listening, numbers => {
+        this.isListening = true
+        resolve(numbers)
+      })
+    })
     link.start()
     const { isWatched } = requests
     const workerData: FrontOrder = { ...served, name, ports, start, isWatched, port }
@@ -130,7 +147,7 @@ class FrontThread {
     this.ended = new Promise(resolve => {
       this.worker.once("exit", () => {
         link.close()
-        void link.closed.then(() => resolve(reason))
+        resolve(reason)
       })
     })
     this.listening = Promise.race([
@@ -140,9 +157,17 @@ class FrontThread {
     this.listening.catch(() => undefined)
   }
 
-  /** Asks for the metrics, which shows that the thread works. */
-  async ask(): Promise<void> {
+  /** Asks whether the thread works; false: it has not answered for so long that it does not. */
+  watch(): boolean {
+    const { unansweredMax, startingUnansweredMax } = FRONT_THREAD_LIMITS
+    if (this.unanswered >= (this.isListening ? unansweredMax : startingUnansweredMax)) return false
     this.unanswered += 1
+    void this.ask()
+    return true
+  }
+
+  /** Asks for the metrics. */
+  async ask(): Promise<void> {
     try {
       this.snapshot = await this.link.call(SERVING_METHODS.metrics, undefined)
       this.unanswered = 0
@@ -156,11 +181,24 @@ class FrontThread {
     await this.link.call(SERVING_METHODS.stop, undefined).catch(() => undefined)
     await this.ask()
     this.link.close()
+    // A filter may have timers, which keep a thread running.
+    this.endWithin(FRONT_THREAD_LIMITS.cutMs)
     await this.ended
+  }
+
+  /** Closes connections whose requests are under way. */
+  cut(): void {
+    this.link.call(SERVING_METHODS.cut, undefined).catch(() => undefined)
+    this.endWithin(FRONT_THREAD_LIMITS.cutMs)
   }
 
   terminate(): void {
     void this.worker.terminate()
+  }
+
+  private endWithin(durationMs: number): void {
+    const cancel = this.clock.alarm(durationMs, () => this.terminate())
+    void this.ended.then(cancel)
   }
 }
 
@@ -171,27 +209,47 @@ export class FrontThreads implements BackgroundService {
   /** Each keeps one thread running, until the session ends for another one. */
   private keeping: Promise<unknown> = Promise.resolve()
   private ending = new AbortController()
+  private isOver = false
+  /** Why no thread is started any more. */
+  private exhausted: string | undefined
+  private readonly pace: Clock
 
-  constructor(private readonly host: ThreadsHost) {}
+  constructor(private readonly host: ThreadsHost) {
+    this.pace = hurried(host.clock, host.haste ?? 1)
+  }
+
+  /** Why the process should be restarted; undefined: it is alive. */
+  get unhealthy(): string | undefined {
+    return this.exhausted
+  }
 
   /** Connections whose requests are under way when the signal fires are closed. */
   cutBy(signal: AbortSignal): void {
-    signal.addEventListener("abort", () => {
-      for (const thread of this.threads.values()) {
-        thread.link.call(SERVING_METHODS.cut, undefined).catch(() => undefined)
-        const cancel = this.host.clock.alarm(FRONT_THREAD_LIMITS.cutMs, () => thread.terminate())
-        void thread.ended.then(cancel)
-      }
-    })
+    signal.addEventListener("abort", () => this.cutAll())
   }
 
   /** Starts the threads; resolves with the ports once all of them listen. Throws `invalidConfig`. */
   async open(session: ServedSession, ports: readonly SharedPort[]): Promise<readonly BoundPort[]> {
-    const names = Array.from({ length: session.config.threads }, (_, at) => `front-${at + 1}`)
-    const bound = await this.startAll(names, session, ports)
-    const { signal } = (this.ending = new AbortController())
-    this.keeping = mapBounded(names, FRONT_THREAD_LIMITS.threadsMax, name => this.keep(name, session, bound, signal))
+    // Nothing but plain data goes to another thread.
+    const plain = ports.map(({ name, listen }) => ({ name, listen }))
+    const bound = await this.startAll(namesOf(session), session, plain)
+    this.resume(session, bound)
     return bound
+  }
+
+  /** Keeps threads running that serve this session, from now on, unless the process stops. */
+  resume(session: ServedSession, ports: readonly SharedPort[], onListening = (): void => undefined): void {
+    if (this.isOver) return
+    this.exhausted = undefined
+    const { signal } = (this.ending = new AbortController())
+    this.keeping = mapBounded(namesOf(session), FRONT_THREAD_LIMITS.threadsMax, name =>
+      this.keep(() => this.threads.get(name) ?? this.startAgain(name, session, ports, onListening), signal),
+    )
+  }
+
+  /** Adds counts of the process at the ports of the threads. */
+  count(counted: MetricsSnapshot): void {
+    this.metrics.retire(counted)
   }
 
   /** None is left if one cannot be started. */
@@ -218,23 +276,38 @@ export class FrontThreads implements BackgroundService {
     }
   }
 
-  /** The requests of the session end, and with them its threads. */
+  /** The requests of the session end, and with them its threads; those that take too long are cut. */
   async hold(): Promise<void> {
-    this.ending.abort()
-    await this.keeping
+    const cancel = this.host.clock.alarm(FRONT_THREAD_LIMITS.holdMs, () => this.cutAll())
+    await this.end()
+    cancel()
   }
 
   /** Serves until the signal fires; then requests under way end. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock } = this.host
+    const over = new AbortController()
+    const watching = this.watchAll(over.signal)
+    await new Promise<void>(resolve => whenAborted(signal, resolve))
+    this.isOver = true
+    await this.end()
+    over.abort()
+    await watching
+  }
+
+  private async watchAll(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await clock.sleep(FRONT_THREAD_LIMITS.askEveryMs, signal)
-      for (const thread of this.threads.values()) {
-        if (thread.unanswered < FRONT_THREAD_LIMITS.unansweredMax) void thread.ask()
-        else this.giveUp(thread)
-      }
+      await this.pace.sleep(FRONT_THREAD_LIMITS.askEveryMs, signal)
+      for (const thread of this.threads.values()) if (!thread.watch()) this.giveUp(thread)
     }
-    await this.hold()
+  }
+
+  private async end(): Promise<void> {
+    this.ending.abort()
+    await this.keeping
+  }
+
+  private cutAll(): void {
+    for (const thread of this.threads.values()) thread.cut()
   }
 
   /** All metrics as one text; `own`: those of this thread. */
@@ -274,34 +347,39 @@ export class FrontThreads implements BackgroundService {
   }
 
   /** Starts the thread again whenever it ends, until the signal fires. */
-  private async keep(
-    name: string,
-    session: ServedSession,
-    ports: readonly SharedPort[],
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { clock, log } = this.host
+  private async keep(start: () => FrontThread | undefined, signal: AbortSignal): Promise<void> {
+    const { log } = this.host
+    const { pace } = this
     const { restartMs, restartMsMax, provenMs } = FRONT_THREAD_LIMITS
     const stopped = new Promise<undefined>(resolve => signal.addEventListener("abort", () => resolve(undefined)))
     for (let waitMs: number = restartMs; !signal.aborted;) {
-      const beganMs = clock.monotonicMs()
-      const thread = this.threads.get(name) ?? this.startAgain(name, session, ports)
+      const beganMs = pace.monotonicMs()
+      const thread = start()
       if (thread === undefined) return
       const reason = await Promise.race([thread.ended, stopped])
       if (reason === undefined) return thread.stop()
-      log.error("front_thread_ended", { thread: name, reason })
-      if (clock.monotonicMs() - beganMs >= provenMs) waitMs = restartMs
-      await clock.sleep(waitMs, signal)
+      log.error("front_thread_ended", { thread: thread.name, reason })
+      if (pace.monotonicMs() - beganMs >= provenMs) waitMs = restartMs
+      await pace.sleep(waitMs, signal)
       waitMs = Math.min(restartMsMax, 2 * waitMs)
     }
   }
 
   /** Returns undefined if this start of the process has used up its threads. */
-  private startAgain(name: string, session: ServedSession, ports: readonly SharedPort[]): FrontThread | undefined {
+  private startAgain(
+    name: string,
+    session: ServedSession,
+    ports: readonly SharedPort[],
+    onListening: () => void,
+  ): FrontThread | undefined {
     try {
-      return this.start(name, session, ports)
+      const thread = this.start(name, session, ports)
+      thread.listening.then(onListening, () => undefined)
+      return thread
     } catch (error) {
-      this.host.log.error("front_thread_ended", { thread: name, reason: asFailure(error).message })
+      const reason = asFailure(error).message
+      this.exhausted = reason
+      this.host.log.error("front_thread_ended", { thread: name, reason })
       return undefined
     }
   }
@@ -311,3 +389,6 @@ export class FrontThreads implements BackgroundService {
     thread.terminate()
   }
 }
+
+const namesOf = ({ config }: ServedSession): readonly string[] =>
+  Array.from({ length: config.threads }, (_, at) => `front-${at + 1}`)

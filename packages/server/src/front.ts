@@ -18,25 +18,15 @@ import {
 import type { AccessLog, LiveRequests } from "@hayloft/admin/observe/index.js"
 import { must } from "@hayloft/base/assert.js"
 import { mapBounded, type BackgroundService } from "@hayloft/base/life/index.js"
-import { sharedMetrics, type Metrics } from "@hayloft/base/seams/telemetry/contract.js"
+import { registerExpiry, registerExpiryOfS3 } from "./certificate-expiry.js"
 import type { FrontThreads } from "./front-workers.js"
 import { RuntimeFiles } from "./runtime-file.js"
-import { endingAfter, type PortSignals } from "./shutdown.js"
+import { endingAfter, whenAborted, type PortSignals } from "./shutdown.js"
 import { isLoopback, threadedPort, type ThreadedPortName } from "./ports.js"
 import type { SessionHost, StoreSession } from "./store-session.js"
 import { stalledBy } from "./stalled-requests.js"
 import { SwitchableProtocol } from "./switchable-protocol.js"
-
-const CERTIFICATE = "hayloft_certificate_expiry_timestamp_seconds"
-
-function registerExpiry(
-  metrics: Metrics,
-  expiries: () => readonly (readonly [file: string, expiresMs: number])[],
-): void {
-  sharedMetrics(metrics).gauge(CERTIFICATE, "When a certificate in use expires, as Unix time", () =>
-    expiries().map(([file, expiresMs]) => [{ file }, expiresMs / 1000]),
-  )
-}
+import { WaitingPorts } from "./waiting-ports.js"
 
 const watchOf = (live: LiveRequests, accessLog: AccessLog | undefined): RequestWatch =>
   accessLog === undefined
@@ -97,10 +87,7 @@ export class Front {
     const { config } = session
     const certificates =
       config.tls && new Certificates(disk, { certificatePath: config.tls.certFile, keyPath: config.tls.keyFile })
-    registerExpiry(seams.telemetry.metrics, () => {
-      const { expiresMs } = certificates ?? {}
-      return expiresMs === undefined ? [] : [[config.tls?.certFile ?? "", expiresMs]]
-    })
+    registerExpiryOfS3(seams.telemetry.metrics, config, certificates)
     const limits = { ...HTTP_LIMITS, stopMs: config.shutdown.stopMs }
     let serving = (): StoreSession => session
     const shared = {
@@ -272,14 +259,32 @@ async function openThreaded(
   const bound = await threads.open(session.forThreads(adminEndpoint), shared)
   const ended: { all: () => void } = { all: () => undefined }
   const closed = new Promise<void>(resolve => (ended.all = resolve))
+  let serving = session
+  const waiting = new WaitingPorts(seams, settings, counted => threads.count(counted))
+  const held = (): Parameters<WaitingPorts["hold"]>[0] =>
+    asked.map(({ kind, name }, at) => ({
+      name,
+      listen: must(bound[at], "each of them listens").listen,
+      certificates: certificatesFor(seams, kind, session.config),
+      protocolOf: of => kind.protocolOf(of, adminEndpoint),
+    }))
+  const run = async (signal: AbortSignal): Promise<void> => {
+    whenAborted(signal, () => waiting.close())
+    await threads.run(signal)
+    await waiting.closed()
+    ended.all()
+  }
   const first = {
-    services: [{ name: threads.name, run: (signal: AbortSignal) => threads.run(signal).finally(() => ended.all()) }],
+    services: [{ name: threads.name, run }],
     closed,
-    hold: () => threads.hold(),
+    hold: async () => {
+      await waiting.hold(held(), serving)
+      await threads.hold()
+    },
     use: (next: StoreSession) => {
-      threads.open(next.forThreads(adminEndpoint), bound).catch((error: unknown) => {
-        seams.telemetry.log.error("front_threads_not_started", { reason: String(error) })
-      })
+      serving = next
+      waiting.use(next)
+      threads.resume(next.forThreads(adminEndpoint), bound, () => waiting.close())
     },
   }
   const others = { services: [], closed, hold: () => Promise.resolve(), use: () => undefined }
@@ -290,6 +295,19 @@ async function openThreaded(
     const endpoint = endpointOf(listen, port, hasTls)
     return { title: kind.title, endpoint, ...(at === 0 ? first : others) }
   })
+}
+
+/** The certificates of a port, as its files are now. */
+function certificatesFor(
+  { disk, telemetry }: SessionHost["seams"],
+  { folderOf }: PortKind,
+  config: ServeConfig,
+): Certificates | CertificateFolder | undefined {
+  const { tls } = config
+  if (folderOf === undefined)
+    return tls && new Certificates(disk, { certificatePath: tls.certFile, keyPath: tls.keyFile })
+  const folder = folderOf(config)
+  return folder === undefined ? undefined : new CertificateFolder(disk, folder, telemetry.log)
 }
 
 function folderFor(

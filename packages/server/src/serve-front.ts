@@ -31,6 +31,7 @@ import type { FrontStart } from "@hayloft/node/front/methods.js"
 import { openFront, type FrontStore } from "@hayloft/node/front/open-front.js"
 import { Admission, CertificateFolder, Certificates, HTTP_LIMITS, HttpServer } from "@hayloft/protocols/http/index.js"
 import type { SyncRealms } from "@hayloft/protocols/swift/index.js"
+import { registerExpiry, registerExpiryOfS3 } from "./certificate-expiry.js"
 import { SERVING_METHODS, TELLING_METHODS } from "./front-methods.js"
 import { openKeyServices } from "./key-services.js"
 import { loadFilters } from "./load-filters.js"
@@ -219,6 +220,7 @@ class FrontThread {
     const { config, ports, adminUrl } = this.order
     const { tls, shutdown } = config
     const ofS3 = tls && new Certificates(disk, { certificatePath: tls.certFile, keyPath: tls.keyFile })
+    registerExpiryOfS3(telemetry.metrics, config, ofS3)
     const limits = { ...HTTP_LIMITS, stopMs: shutdown.stopMs }
     // One for all ports: websites are weighed against accounts.
     const admission = new Admission(clock, limits)
@@ -234,6 +236,7 @@ class FrontThread {
       const { folderOf, protocolOf } = threadedPort(name)
       const folder = folderOf?.(config)
       const own = folder === undefined ? undefined : new CertificateFolder(disk, folder, telemetry.log)
+      if (own !== undefined) registerExpiry(telemetry.metrics, () => own.expiries)
       const certificates = folderOf === undefined ? ofS3 : own
       const settings = { ...shared, name, ...listen }
       return new HttpServer(

@@ -119,7 +119,7 @@ export async function serve(given: ServeConfig, io: CliIo, signals: StopSignals)
       : threads.metricsText([...metrics.snapshot(), ...ofStore.snapshot()])
   const ofStore = { masterKeys, filters, realms, remoteStores, conversion, storeTime, endpoints: { s3: undefined } }
   const ofProcess = { seams, io, threads, metricsText, events, live, stalls: new Stalls(), onStolen, onExcluded }
-  const host: SessionHost = { ...ofStore, ...ofProcess, unhealthy: () => recovering.unhealthy }
+  const host: SessionHost = { ...ofStore, ...ofProcess, unhealthy: () => recovering.unhealthy ?? threads?.unhealthy }
   const recovering = new Recovering(host, () => sessions.current, conversion, stop.signal)
   const sessions = { current: await StoreSession.open(host, config) }
   own.node = () => sessions.current.store.node?.name
@@ -154,13 +154,13 @@ export async function serve(given: ServeConfig, io: CliIo, signals: StopSignals)
 /** The front threads, if there are any, and the requests of all threads. */
 function observedThreads(
   { clock, telemetry: { log } }: SessionHost["seams"],
-  { threads: count }: ServeConfig,
+  { threads: count, haste }: ServeConfig,
   events: Events,
   accessLog: AccessLog | undefined,
 ): Pick<SessionHost, "threads" | "live"> {
   const traffic = new Traffic(clock)
   const requests = new LiveRequests(clock, traffic, isWatched => threads?.watched(isWatched))
-  const threads = count === 0 ? undefined : new FrontThreads({ clock, log, events, requests, accessLog })
+  const threads = count === 0 ? undefined : new FrontThreads({ clock, log, events, requests, accessLog, haste })
   return { threads, live: { traffic, requests } }
 }
 

@@ -20,9 +20,9 @@ export const REQUEST_EVENTS = {
     "If the machine was not overloaded or suspended, report it as a bug, with what clients sent at that time.",
     THREADS,
   ),
-  front_threads_not_started: error(
-    "The store was opened again, and the threads that serve S3 could not be started: the S3 port refuses connections. `reason` says why.",
-    "Restart the process. If another program took the port meanwhile, end it first.",
+  port_not_held: warn(
+    "The store is being opened again, and its front threads end meanwhile: the port that `server` names refuses connections until they are there again. `reason` says why the process could not keep it.",
+    "Nothing if clients repeat their requests.",
     THREADS,
   ),
   front_thread_without_key: error(

@@ -1,0 +1,33 @@
+/** Front threads that cannot be started. Those that run are tested with real processes, in tests/threads. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { LiveRequests, Traffic } from "@hayloft/admin/observe/index.js"
+import { Denials } from "@hayloft/access/index.js"
+import { fail } from "@hayloft/base/failures.js"
+import { SimClock } from "@hayloft/base/seams/clock/sim.js"
+import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
+import { config } from "@hayloft/node/open/testing-start.js"
+import { NO_REALMS } from "@hayloft/protocols/swift/index.js"
+import { FrontThreads } from "./front-workers.js"
+
+test("a process that has used up the threads of its start is not alive any more", async () => {
+  const clock = new SimClock()
+  const { log } = new SimTelemetry()
+  const requests = new LiveRequests(clock, new Traffic(clock))
+  const threads = new FrontThreads({ clock, log, events: { note: () => undefined }, requests, accessLog: undefined })
+  const begin = () => {
+    throw fail("limitExceeded", { message: "front threads have ended too often" })
+  }
+  const ofStore = {
+    denials: new Denials(),
+    adminUrl: "",
+    realms: NO_REALMS,
+    onAudited: () => undefined,
+    devices: () => [],
+  }
+  assert.equal(threads.unhealthy, undefined)
+  threads.resume({ config: { ...config, threads: 2 }, fronts: { begin }, ...ofStore }, [])
+  await clock.advance(1)
+  assert.match(threads.unhealthy ?? "", /front threads have ended too often/)
+  await clock.runUntil(threads.hold())
+})

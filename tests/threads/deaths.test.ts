@@ -1,0 +1,180 @@
+/** Front threads die, and hang, while uploads are under way: nothing that was acknowledged is lost, and they come back. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { MIB } from "@hayloft/base/limits.js"
+import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
+import { bodyBytes } from "../../sim/world/bodies.js"
+import { exchange } from "../../conformance/raw-client.js"
+import { elements, text } from "../../conformance/xml.js"
+import { noNode24 } from "../harness/new-node.js"
+import { frontOf, until, withFronts, type Death, type FrontedStore, type Pinned } from "./fronted.js"
+
+const BUCKET = "deaths"
+const ARGS = ["--block-size", "1M", "--log-level", "warn"]
+const SIZES = { small: 700, medium: 300_000, large: 5 * MIB } as const
+const WHOLE_BYTES = 4 * MIB
+/** How many bytes of an upload have arrived. */
+const STATES = { "no body": 0, "three blocks": 3 * MIB, "all but a byte": WHOLE_BYTES - 1 } as const
+
+/** The log of each way to die. */
+const REASONS: Readonly<Record<Death, RegExp>> = {
+  exit: /front_thread_ended thread=front-\d reason="it has ended by itself"/,
+  throw: /front_thread_ended thread=front-\d reason=".*planted/,
+  memory: /front_thread_ended thread=front-\d reason=".*ERR_WORKER_OUT_OF_MEMORY/,
+  hang: /front_thread_silent thread=front-\d\n[^]*front_thread_ended thread=front-\d/,
+}
+
+interface Upload {
+  readonly key: string
+  readonly body: Buffer
+  readonly sentBytes: number
+  readonly connection: Pinned["connection"]
+}
+
+/** An upload in each state, through the thread. */
+async function uploadsThrough(store: FrontedStore, front: string): Promise<readonly Upload[]> {
+  const uploads: Upload[] = []
+  for (const [state, sentBytes] of Object.entries(STATES)) {
+    const key = `${front} ${state}`
+    const [body, connection] = [bodyBytes(key, WHOLE_BYTES), await store.to(front)]
+    await store.begin(connection, "PUT", { bucket: BUCKET, key, body }, sentBytes)
+    uploads.push({ key, body, sentBytes, connection })
+  }
+  return uploads
+}
+
+/** Returns the number of the upload, whose part is half sent. */
+async function partThrough(store: FrontedStore, front: string): Promise<string> {
+  const started = await store.client.call("POST", { bucket: BUCKET, key: "parts", query: "uploads" })
+  const uploadId = text(started.text, "UploadId") ?? ""
+  const [body, query] = [bodyBytes("part", WHOLE_BYTES), `partNumber=1&uploadId=${uploadId}`]
+  await store.begin(await store.to(front), "PUT", { bucket: BUCKET, key: "parts", query, body }, 2 * MIB)
+  return uploadId
+}
+
+async function checkThere(store: FrontedStore, keys: Iterable<readonly [key: string, body: Buffer]>): Promise<void> {
+  for (const [key, body] of keys) {
+    const { status, body: found } = await store.client.call("GET", { bucket: BUCKET, key })
+    assert.equal(status, 200, key)
+    assert.ok(body.equals(found), `${key} has other bytes`)
+  }
+}
+
+const pendingKeys = async ({ server }: FrontedStore): Promise<readonly string[]> =>
+  STORE_SCHEMAS.PENDING_UPLOADS.parse(await server.report("/v1/pending")).uploads.map(({ key }) => key ?? "")
+
+for (const how of ["exit", "throw", "memory", "hang"] as const) {
+  test(`a front thread ends while uploads are under way (${how})`, { skip: noNode24 }, () => {
+    const env = how === "memory" ? { NODE_OPTIONS: "--max-old-space-size=128" } : {}
+    return withFronts({ threads: 2, folders: 3, args: ARGS, env }, async store => {
+      assert.equal((await store.client.call("PUT", { bucket: BUCKET })).status, 200)
+      const [dying, staying] = await store.toEach(2)
+      assert.ok(dying && staying)
+      const there = new Map<string, Buffer>()
+      for (const { front, connection } of [dying, staying]) {
+        for (const [size, bytes] of Object.entries(SIZES)) {
+          const [key, body] = [`${front} ${size}`, bodyBytes(`${front} ${size}`, bytes)]
+          assert.equal((await store.on(connection, "PUT", { bucket: BUCKET, key, body })).status, 200)
+          there.set(key, body)
+        }
+      }
+      const lost = await uploadsThrough(store, dying.front)
+      const others = await uploadsThrough(store, staying.front)
+      const uploadId = await partThrough(store, dying.front)
+      await store.inFlight(lost.length + others.length + 1)
+      const counted = await store.metric("hayloft_http_requests_total", 'server="s3"')
+
+      await store.end(dying.connection, how)
+      for (const { connection, key } of lost) assert.ok(await connection.waitClosed(5_000), key)
+      for (const { connection, key, body, sentBytes } of others) {
+        await connection.write(body.subarray(sentBytes))
+        assert.equal((await connection.read("PUT")).status, 200, key)
+        there.set(key, body)
+      }
+      await until("its end is told", () => REASONS[how].test(store.server.log))
+      await checkThere(store, there)
+      const listing = await store.client.call("GET", { bucket: BUCKET, query: "list-type=2" })
+      assert.deepEqual(
+        elements(listing.text, "Contents").map(entry => text(entry, "Key")),
+        [...there.keys()].sort(),
+      )
+
+      // It is started again, at the same port.
+      const back = await untilBack(store, 2)
+      assert.ok(back.some(({ front }) => front === staying.front))
+      assert.ok(!back.some(({ front }) => front === dying.front))
+      assert.ok((await store.metric("hayloft_http_requests_total", 'server="s3"')) >= counted)
+      await store.inFlight(0)
+      const parts = await store.client.call("GET", { bucket: BUCKET, key: "parts", query: `uploadId=${uploadId}` })
+      assert.deepEqual([parts.status, elements(parts.text, "Part")], [200, []])
+      assert.equal(await store.server.stop(), 0)
+      await store.server.launch()
+      await checkThere(store, there)
+      // Whatever the thread has left on the devices is found, and is all that is left.
+      const left = [...lost.filter(({ sentBytes }) => sentBytes > 0).map(({ key }) => key), "parts"].sort()
+      await until("it is pending", async () => (await pendingKeys(store)).length >= left.length)
+      assert.deepEqual([...(await pendingKeys(store))].sort(), left)
+    })
+  })
+}
+
+/** Connections to this many threads, once so many serve. */
+async function untilBack(store: FrontedStore, threads: number): Promise<readonly Pinned[]> {
+  let found: readonly Pinned[] = []
+  await until("the threads serve again", () =>
+    store.toEach(threads).then(
+      each => (found = each).length === threads,
+      () => false,
+    ),
+  )
+  return found
+}
+
+test("all front threads end at once, again and again, while clients repeat what fails", { skip: noNode24 }, () =>
+  withFronts({ threads: 2, args: ARGS }, async store => {
+    assert.equal((await store.client.call("PUT", { bucket: BUCKET })).status, 200)
+    const { client } = store
+    const written = new Map<string, Buffer>()
+    let [isOver, failures] = [false, 0]
+    const sizes = Object.values(SIZES)
+    const write = async (writer: number): Promise<void> => {
+      for (let number = 0; !isOver; number += 1) {
+        const key = `${writer}/${number % 6}`
+        const body = bodyBytes(`${key} ${number}`, sizes[number % sizes.length] ?? 0)
+        for (;;) {
+          const answer = await client.call("PUT", { bucket: BUCKET, key, body }).catch(() => undefined)
+          if (answer?.status === 200) break
+          failures += 1
+          await new Promise(resolve => setImmediate(resolve))
+        }
+        written.set(key, body)
+      }
+    }
+    const writing = [0, 1, 2, 3].map(write)
+    for (let round = 0; round < 3; round += 1) {
+      const each = await untilBack(store, 2)
+      const before = written.size + failures
+      await Promise.all(each.map(({ connection }) => store.end(connection, "exit")))
+      await until("clients notice", () => written.size + failures > before)
+    }
+    await untilBack(store, 2)
+    isOver = true
+    await Promise.all(writing)
+    assert.equal(store.server.log.match(/front_thread_ended/g)?.length, 6)
+    assert.ok(failures > 0)
+    await checkThere(store, written)
+  }),
+)
+
+test("a thread that is busy for a moment is not ended, however often metrics are read", { skip: noNode24 }, () =>
+  withFronts({ threads: 1 }, async store => {
+    const { request } = store.client.prepare("GET", { headers: { "x-die": "busy" } })
+    const { front } = await store.open()
+    const answer = exchange(store.client.endpoint, request)
+    // Timers of the process look after the thread meanwhile.
+    const reading = Array.from({ length: 60 }, () => store.server.metrics())
+    await Promise.all(reading)
+    assert.equal(frontOf(await answer).front, front)
+    assert.doesNotMatch(store.server.log, /front_thread_silent/)
+  }),
+)
