@@ -7,11 +7,10 @@ import { must } from "@hayloft/base/assert.js"
 import { isFailure, type FailureKind } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
 import type { HotCopyTerms } from "@hayloft/engine/block/index.js"
-import type { Engine } from "@hayloft/node/engine.js"
 import type { Bucket } from "@hayloft/objects/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { auditListings } from "../world/audit.js"
-import { find, nameOfBody } from "../world/bodies.js"
+import { find, nameOfBody, type Server } from "../world/bodies.js"
 import { check, CheckFailed, type CheckName } from "../world/checks.js"
 import { Client, type ClientHost } from "../world/clients.js"
 import { FEW_HOT_COPIES } from "../world/settings.js"
@@ -400,7 +399,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
   }
 
   /** Reads a key and compares the result with the clients' responses. */
-  private async read(engine: Engine, bucket: Bucket, key: string, fresh: CheckName): Promise<string | undefined> {
+  private async read(engine: Server, bucket: Bucket, key: string, fresh: CheckName): Promise<string | undefined> {
     const { observer } = this
     const startTick = observer.now()
     const shown = await this.shownOf(engine, bucket, key)
@@ -408,7 +407,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     return shown?.etag
   }
 
-  private async shownOf(engine: Engine, bucket: Bucket, key: string): Promise<Shown | undefined> {
+  private async shownOf(engine: Server, bucket: Bucket, key: string): Promise<Shown | undefined> {
     const got = await find(engine, bucket, objectKeyOfText(key))
     const versionId = this.options.versioned ? got?.info.versionId : undefined
     return got && { name: nameOfBody(got.bytes), etag: got.info.etag, versionId }

@@ -61,11 +61,13 @@ export interface Got {
   readonly bytes: Buffer
 }
 
-/** Only pieces that are lent to their reader are from copies. */
-export const pieceOwner = ({ services }: Pick<Engine, "services">) =>
-  services.core.blocks.hotCopies === undefined ? "caller" : "reader"
+/** A thread that serves requests: of the engine, or a front. */
+export type Server = Pick<Engine, "services">
 
-export async function get(engine: Engine, request: GetRequest): Promise<Got> {
+/** Only pieces that are lent to their reader are from copies. */
+export const pieceOwner = ({ services }: Server) => (services.core.blocks.hotCopies === undefined ? "caller" : "reader")
+
+export async function get(engine: Server, request: GetRequest): Promise<Got> {
   const body = await engine.services.objects.get(request)
   const pieces: Uint8Array[] = []
   for await (const piece of body.read(noSignal, pieceOwner(engine))) pieces.push(Uint8Array.from(piece))
@@ -73,7 +75,7 @@ export async function get(engine: Engine, request: GetRequest): Promise<Got> {
 }
 
 /** Returns undefined if the object does not exist. */
-export async function find(engine: Engine, bucket: Bucket, key: ObjectKey): Promise<Got | undefined> {
+export async function find(engine: Server, bucket: Bucket, key: ObjectKey): Promise<Got | undefined> {
   try {
     return await get(engine, { bucket, key, conditions: {} })
   } catch (error) {

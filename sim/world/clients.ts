@@ -5,11 +5,10 @@
 import { isFailure } from "@hayloft/base/failures.js"
 import type { FailureKind } from "@hayloft/base/failures.js"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
-import type { Engine } from "@hayloft/node/engine.js"
 import type { Bucket, Conditions } from "@hayloft/objects/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { hex, md5 } from "../model/digests.js"
-import { bodyBytes, noSignal, putRequest, sourceOf } from "./bodies.js"
+import { bodyBytes, noSignal, putRequest, sourceOf, type Server } from "./bodies.js"
 import type { CheckName } from "./checks.js"
 import type { Observer, Write } from "./observer.js"
 
@@ -27,17 +26,17 @@ export interface ClientHost {
   /** The longest pause between two requests. */
   readonly pauseMsMax: number
   pause(durationMs: number): Promise<void>
-  isLive(engine: Engine): boolean
+  isLive(server: Server): boolean
   nextName(): string
   /** Reads a key, compares the result with the clients' responses, and returns its ETag. */
-  read(engine: Engine, bucket: Bucket, key: string, fresh: CheckName): Promise<string | undefined>
+  read(server: Server, bucket: Bucket, key: string, fresh: CheckName): Promise<string | undefined>
 }
 
 /** One client: operations in sequence, until its process ends. */
 export class Client {
   constructor(
     private readonly host: ClientHost,
-    private readonly engine: Engine,
+    private readonly server: Server,
     private readonly bucket: Bucket,
     private readonly random: Random,
     /** The keys that this client competes for. */
@@ -45,7 +44,7 @@ export class Client {
   ) {}
 
   async work(): Promise<void> {
-    while (this.host.isLive(this.engine)) {
+    while (this.host.isLive(this.server)) {
       await this.act()
       await this.host.pause(this.random.below(this.host.pauseMsMax + 1))
     }
@@ -64,7 +63,7 @@ export class Client {
 
   /** An upload of one part; it stays unfinished if its process ends before the completion. */
   private async putInParts(key: string): Promise<void> {
-    const { multipart } = this.engine.services
+    const { multipart } = this.server.services
     const target = { bucket: this.bucket, key: objectKeyOfText(key) }
     const name = this.host.nextName()
     const bytes = bodyBytes(name, this.size())
@@ -95,7 +94,7 @@ export class Client {
 
   private async readEtag(key: string): Promise<string | undefined> {
     try {
-      return await this.host.read(this.engine, this.bucket, key, "readsAreFresh")
+      return await this.host.read(this.server, this.bucket, key, "readsAreFresh")
     } catch (error) {
       if (!isFailure(error, "deviceFailed", "stopping") && !this.host.isDoubt(error)) throw error
       return undefined
@@ -108,13 +107,13 @@ export class Client {
     const source = sourceOf(bytes, 50_000)
     const request = { ...putRequest(this.bucket, objectKeyOfText(key), source), conditions }
     const write = this.host.observer.begin(key, name, hex(md5(bytes)), replaces)
-    await this.record(write, this.engine.services.objects.put(request))
+    await this.record(write, this.server.services.objects.put(request))
   }
 
   private async remove(key: string): Promise<void> {
     const request = { bucket: this.bucket, key: objectKeyOfText(key), conditions: {} }
     const write = this.host.observer.begin(key, undefined)
-    await this.record(write, this.engine.services.objects.remove(request))
+    await this.record(write, this.server.services.objects.remove(request))
   }
 
   private async record(write: Write, call: Promise<{ readonly versionId: string | undefined }>): Promise<void> {

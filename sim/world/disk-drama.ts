@@ -14,7 +14,7 @@ import type { Engine } from "@hayloft/node/engine.js"
 import type { Bucket } from "@hayloft/objects/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { audit } from "./audit.js"
-import { find, nameOfBody } from "./bodies.js"
+import { find, nameOfBody, type Server } from "./bodies.js"
 import { check, CheckFailed, type CheckName } from "./checks.js"
 import { Client, type ClientHost } from "./clients.js"
 import { Nemesis } from "./nemesis.js"
@@ -282,7 +282,7 @@ export class DiskDrama implements ClientHost {
     return this.machine.pause(durationMs)
   }
 
-  isLive(engine: Engine): boolean {
+  isLive(engine: Server): boolean {
     return this.liveEngine === engine && this.errors.length === 0
   }
 
@@ -297,7 +297,7 @@ export class DiskDrama implements ClientHost {
   }
 
   /** Reads a key and compares the result with the clients' responses. */
-  async read(engine: Engine, bucket: Bucket, key: string, fresh: CheckName): Promise<string | undefined> {
+  async read(engine: Server, bucket: Bucket, key: string, fresh: CheckName): Promise<string | undefined> {
     const startTick = this.observer.now()
     const got = await find(engine, bucket, objectKeyOfText(key)).catch((error: unknown) => {
       if (!isFailure(error)) throw error

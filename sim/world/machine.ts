@@ -46,7 +46,7 @@ const noSignal = new AbortController().signal
 setMaxListeners(0, noSignal)
 
 /** The clock of a process: a sleep never ends if the process is killed during it. */
-const clockOf = (clock: Clock, isOver: () => boolean): Clock => ({
+export const clockOf = (clock: Clock, isOver: () => boolean): Clock => ({
   wallMs: () => clock.wallMs(),
   monotonicMs: () => clock.monotonicMs(),
   alarm: (durationMs, ring) =>
@@ -163,7 +163,7 @@ export class SimMachine {
     this.watch = new AbortController()
     const { runningProcess: running, watch, incarnation: number } = this
     // All devices of a process wait on it, each call separately.
-    setMaxListeners(0, watch.signal)
+    setMaxListeners(0, watch.signal, running.signal)
     const isOver = (): boolean => this.runningProcess !== running
     return {
       number,

@@ -4,6 +4,7 @@
  * Each round is one process incarnation: clients put (also on conditions), remove and read until the
  * process ends by a power cut, a kill or a stop; the next process must return everything that was acknowledged.
  */
+import { must } from "@hayloft/base/assert.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import type { FailureKind } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
@@ -13,7 +14,7 @@ import type { Bucket } from "@hayloft/objects/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { failing } from "@hayloft/base/seams/disk/index.js"
 import { audit } from "./audit.js"
-import { find, nameOfBody } from "./bodies.js"
+import { find, nameOfBody, type Server } from "./bodies.js"
 import { check, CheckFailed, type CheckName } from "./checks.js"
 import { Client, type ClientHost } from "./clients.js"
 import { setEnds } from "./ends.js"
@@ -35,11 +36,14 @@ export interface StormOptions {
   readonly ends?: boolean
   /** Copies of pieces are kept once they were read. */
   readonly hotCopies?: HotCopyTerms | undefined
+  /** Front threads of each process, which serve clients beside the engine thread; one of them may end. */
+  readonly fronts?: number
 }
 
 const DEVICES = [1, 2, 4, 7]
+const FRONTS = [0, 3, 0, 1, 2]
 
-/** The options that a seed implies: devices, versions, objects that end, and copies of pieces that were read. */
+/** The options that a seed implies: devices, fronts, versions, objects that end, and copies of pieces that were read. */
 export const stormOf = (seed: number): Omit<StormOptions, "rounds"> => ({
   seed,
   devices: DEVICES[seed % DEVICES.length] ?? 1,
@@ -48,6 +52,7 @@ export const stormOf = (seed: number): Omit<StormOptions, "rounds"> => ({
   versioned: seed % 3 === 0,
   ends: seed % 3 === 1,
   hotCopies: seed % 5 === 3 ? FEW_HOT_COPIES : undefined,
+  fronts: FRONTS[seed % FRONTS.length] ?? 0,
 })
 
 const RECOVERIES_CUT_MAX = 3
@@ -70,13 +75,14 @@ export class Storm implements ClientHost {
   readonly pauseMsMax = 3
   private readonly random: Random
   private drawn = 0
-  private engine: Engine | undefined
+  /** They serve clients now. */
+  private readonly servers = new Map<Server, Promise<void>[]>()
   /** The first error of a client; the run throws it. */
   private readonly errors: unknown[] = []
 
   constructor(private readonly options: StormOptions) {
-    const { seed, devices, hotCopies } = options
-    this.world = new World({ seed, devices, latencyMsMax: 3, hotCopies })
+    const { seed, devices, hotCopies, fronts = 0 } = options
+    this.world = new World({ seed, devices, latencyMsMax: 3, hotCopies, hasFronts: fronts > 0 })
     this.random = this.world.random.fork("storm")
   }
 
@@ -110,8 +116,7 @@ export class Storm implements ClientHost {
     }
     if (this.errors.length > 0) throw this.errors[0]
     try {
-      this.engine = await this.world.run(this.world.start())
-      return this.engine
+      return await this.world.run(this.world.start())
     } catch (error) {
       throw cannotOpen(error)
     }
@@ -129,11 +134,16 @@ export class Storm implements ClientHost {
   private async live(engine: Engine, round: number): Promise<void> {
     const { world, random, options } = this
     const bucket = await this.openBucket(engine)
-    const clients = Array.from({ length: options.clients }, (_, number) => {
-      const client = new Client(this, engine, bucket, random.fork(`client ${number}`), `${round}`)
-      return client.work().catch((error: unknown) => void this.errors.push(asFinding(error)))
-    })
+    const { fronts = 0 } = options
+    const serving: Server[] = [engine]
+    while (serving.length <= fronts) serving.push(await world.run(world.fronts.begin()))
+    for (const server of serving) this.servers.set(server, [])
+    for (let number = 0; number < options.clients; number += 1) {
+      const server = must(serving[number % serving.length], "there is the engine thread")
+      this.serve(server, bucket, random.fork(`client ${number}`), round)
+    }
     const lifeMs = 20 + random.below(options.lifeMsMax)
+    if (fronts > 0) this.endFront(random.below(2 * lifeMs), bucket, round)
     const faultAtMs = random.below(3) === 0 ? random.below(lifeMs) : lifeMs
     await world.pass(faultAtMs)
     const isLog = random.below(3) > 0
@@ -142,7 +152,8 @@ export class Storm implements ClientHost {
     if (faultAtMs < lifeMs) world.failDisk(failing({ kind: "write", nth: 1, pathPart, code: "EIO" }))
     await world.pass(lifeMs - faultAtMs)
     const ending = random.below(5)
-    this.engine = undefined
+    const clients = [...this.servers.values()].flat()
+    this.servers.clear()
     if (ending < 3) world.crash()
     else if (ending < 4) world.kill()
     else await world.run(Promise.all(clients).then(() => world.stop(engine)))
@@ -151,12 +162,38 @@ export class Storm implements ClientHost {
     if (this.errors.length > 0) throw this.errors[0]
   }
 
+  private serve(server: Server, bucket: Bucket, random: Random, round: number): void {
+    const client = new Client(this, server, bucket, random, `${round}`)
+    const work = client.work().catch((error: unknown) => void this.errors.push(asFinding(error)))
+    this.servers.get(server)?.push(work)
+  }
+
+  /** One of the fronts ends, and another one begins, unless the process ends before. */
+  private endFront(afterMs: number, bucket: Bucket, round: number): void {
+    const { world, random, servers } = this
+    const { fronts } = world
+    world.clock.alarm(afterMs, () => {
+      if (servers.size === 0 || world.fronts !== fronts) return
+      const ended = fronts.kill(random.below(servers.size))
+      if (ended !== undefined) servers.delete(ended)
+      const next = async (): Promise<void> => {
+        const front = await fronts.begin()
+        if (servers.size === 0) return
+        servers.set(front, [])
+        this.serve(front, bucket, random.fork("next client"), round)
+      }
+      next().catch((error: unknown) => {
+        if (!isFailure(error, "deviceFailed", "stopping", "indeterminate")) this.errors.push(error)
+      })
+    })
+  }
+
   pause(durationMs: number): Promise<void> {
     return this.world.pause(durationMs)
   }
 
-  isLive(engine: Engine): boolean {
-    return this.engine === engine && this.errors.length === 0
+  isLive(server: Server): boolean {
+    return this.servers.has(server) && this.errors.length === 0
   }
 
   isDoubt(): boolean {
@@ -174,7 +211,7 @@ export class Storm implements ClientHost {
   }
 
   /** Reads a key and compares the result with the clients' responses. */
-  async read(engine: Engine, bucket: Bucket, key: string, fresh: CheckName): Promise<string | undefined> {
+  async read(engine: Server, bucket: Bucket, key: string, fresh: CheckName): Promise<string | undefined> {
     const startTick = this.observer.now()
     const got = await find(engine, bucket, objectKeyOfText(key)).catch((error: unknown) => {
       if (isFailure(error, "deviceFailed", "stopping") || !isFailure(error)) throw error

@@ -45,6 +45,7 @@ const OUTSIDE = {
     "engine/cluster",
     "engine/device",
     "engine/remote",
+    "engine/thread",
     "engine/sql",
     "engine/table",
     "base/life",
