@@ -73,6 +73,16 @@ test("a question is sent once for all that ask in one turn, and again in the nex
   assert.equal(await clock.runUntil(a.ask(QUESTION)), 2)
 })
 
+test("a question that is refused once is asked again", async () => {
+  const { clock, a } = linked(1)
+  const QUESTION: ThreadMethod<undefined, unknown> = { name: ANYTHING.name, changes: false }
+  const full = a.call(DOUBLE, 2)
+  await clock.advance(1)
+  await assert.rejects(a.ask(QUESTION), error => isFailure(error, "tooManyInFlight"))
+  await clock.runUntil(full)
+  assert.equal(await clock.runUntil(a.ask(QUESTION)), undefined)
+})
+
 test("the failure of a method arrives as it was thrown, beside the answers of others", async () => {
   const { clock, a } = linked()
   const [refused, answered] = await clock.runUntil(Promise.allSettled([a.call(DOUBLE, -1), a.call(DOUBLE, 3)]))

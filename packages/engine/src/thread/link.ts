@@ -117,7 +117,8 @@ export class ThreadLink {
   ask<Answer>(method: ThreadMethod<undefined, Answer>): Promise<Answer> {
     const { name } = method
     const asked = this.questions.get(name) ?? this.call(method, undefined)
-    this.questions.set(name, asked)
+    // A call that is refused at once is not sent, so that no end of the turn clears it.
+    if (this.sending.length > 0) this.questions.set(name, asked)
     return asked.then(answer => parseAnswer<Answer>(answer))
   }
 
