@@ -41,7 +41,7 @@ async function got(thread: StoreServices, bucketName: string, name: string): Pro
   return bytesOf(await thread.objects.get({ bucket, key: objectKeyOfText(name), conditions: {} }))
 }
 
-test("threads that encrypt for the first time at once make one epoch key, and one secret for each bucket", async () => {
+test("fronts that encrypt for the first time at once make one epoch key, and one secret for each bucket", async () => {
   const { world, threads } = await opened(3)
   const bodies = SIZES.map(bytes => Buffer.from(random.bytes(bytes)))
   const names = ["one", "two", "three"]
@@ -49,9 +49,11 @@ test("threads that encrypt for the first time at once make one epoch key, and on
     Promise.all(names.map((name, at) => made(must(threads[at], "it runs").services, name))),
   )
   const puts = buckets.flatMap(bucket =>
-    threads.flatMap(({ services }, from) =>
-      bodies.map((body, at) => encrypted(services, bucket, `from ${from} of ${at}`, body)),
-    ),
+    threads
+      .slice(1)
+      .flatMap(({ services }, from) =>
+        bodies.map((body, at) => encrypted(services, bucket, `from ${from} of ${at}`, body)),
+      ),
   )
   await world.run(Promise.all(puts))
   assert.equal(world.engine.recordManager.record.keyring?.epochs.length, 1)
@@ -59,7 +61,7 @@ test("threads that encrypt for the first time at once make one epoch key, and on
   for (const { services } of [...threads, late]) {
     for (const name of names) {
       for (const [at, body] of bodies.entries()) {
-        for (const from of threads.keys())
+        for (const from of threads.slice(1).keys())
           assert.ok(body.equals(await world.run(got(services, name, `from ${from} of ${at}`))))
       }
     }

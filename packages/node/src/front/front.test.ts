@@ -4,10 +4,12 @@ import { test } from "node:test"
 import { fail } from "@hayloft/base/failures.js"
 import { KIB } from "@hayloft/base/limits.js"
 import { SimChannel } from "@hayloft/base/seams/channel/sim.js"
+import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { ThreadLink } from "@hayloft/engine/thread/index.js"
 import { Machine } from "../testing-engine.js"
+import { FrontRecords } from "./front-records.js"
 import { FRONT_METHODS } from "./methods.js"
 import { FrontWorld } from "./testing-fronts.js"
 
@@ -30,14 +32,49 @@ test("an object that one thread has stored is read by every other, whatever its 
   await world.close()
 })
 
+/** A link to the engine thread, as a front without services has it. */
+function linked(world: FrontWorld, random: Random) {
+  const { clock } = world.machine
+  const [here, there] = SimChannel.pair(clock, random)
+  const ofEngine = new ThreadLink(there, clock)
+  const { record } = world.fronts.begin(ofEngine)
+  ofEngine.start()
+  return { link: new ThreadLink(here, clock), record }
+}
+
+test("changes of the record by several threads at once are made one after another, each on the one before", async () => {
+  const world = await opened()
+  const { recordManager } = world.engine
+  const managers = [0, 1, 2].map(at => {
+    const { link, record } = linked(world, random.fork(`channel ${at}`))
+    const records = new FrontRecords(link, record)
+    link.handle(FRONT_METHODS.follow, told => {
+      if (told.record !== undefined) records.follow(told.record)
+      return { oldestLayout: 1 }
+    })
+    link.start()
+    return { records, link }
+  })
+  const all = [recordManager, ...managers.map(({ records }) => records)]
+  for (let round = 1; round <= 10; round += 1) {
+    await world.run(
+      Promise.all(
+        all.map((each, at) => each.change("region", record => ({ ...record, region: `${record.region}${at}` }))),
+      ),
+    )
+    await world.machine.clock.advance(random.below(10))
+  }
+  const { region } = recordManager.record
+  assert.equal([...region].sort().join(""), [0, 1, 2, 3].map(at => `${at}`.repeat(10)).join(""))
+  await world.machine.clock.advance(1_000)
+  for (const { records } of managers) assert.equal(records.record.region, region)
+  for (const { link } of managers) link.close()
+  await world.close()
+})
+
 test("a front that fails to follow a change is told again, until it does", async () => {
   const world = await opened()
-  const { clock } = world.machine
-  const [here, there] = SimChannel.pair(clock, random.fork("channel"))
-  const ofEngine = new ThreadLink(there, clock)
-  world.fronts.begin(ofEngine)
-  ofEngine.start()
-  const link = new ThreadLink(here, clock)
+  const { link } = linked(world, random.fork("channel"))
   const told: (string | undefined)[] = []
   link.handle(FRONT_METHODS.follow, ({ record }) => {
     told.push(record?.region)
@@ -46,7 +83,7 @@ test("a front that fails to follow a change is told again, until it does", async
   })
   link.start()
   await world.run(world.engine.recordManager.change("region", record => ({ ...record, region: "eu" })))
-  await clock.advance(10_000)
+  await world.machine.clock.advance(10_000)
   assert.deepEqual(told, ["eu", "eu", "eu"])
   link.close()
   await world.close()
