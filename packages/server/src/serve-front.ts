@@ -85,6 +85,8 @@ class FrontThread {
   readonly ended = new AbortController()
   private readonly lines: WholeLines
   private notesUnderWay = 0
+  /** It is undefined until the store is open. */
+  private attempts: SecretAttempts | undefined
   private serving: Promise<void> = Promise.resolve()
   private background: Promise<void> = Promise.resolve()
 
@@ -104,6 +106,8 @@ class FrontThread {
     this.requests.isWatched = isWatched
     link.handle(SERVING_METHODS.metrics, () => plain.metrics.snapshot())
     link.handle(SERVING_METHODS.watched, watched => void (this.requests.isWatched = watched))
+    // The engine thread may tell of one before the store is open: this thread knows nothing of earlier ones either.
+    link.handle(SERVING_METHODS.attempted, counted => this.attempts?.countElsewhere(counted))
     link.handle(SERVING_METHODS.cut, () => this.cut.abort())
     link.handle(SERVING_METHODS.stop, () => this.stop())
   }
@@ -171,7 +175,7 @@ class FrontThread {
     audit.onRecorded = () => this.tell(TELLING_METHODS.audited, undefined)
     const attempts = new SecretAttempts({ clock, log, audit })
     attempts.onCounted = counted => this.tell(TELLING_METHODS.attempted, counted)
-    link.handle(SERVING_METHODS.attempted, counted => attempts.countElsewhere(counted))
+    this.attempts = attempts
     return {
       config,
       clock,

@@ -91,6 +91,14 @@ test("the failure of a method arrives as it was thrown, beside the answers of ot
   assert.deepEqual(answered, { status: "fulfilled", value: 6 })
 })
 
+test("a call of what the other thread does not offer fails alone", async () => {
+  const { clock, a } = linked()
+  const calls = [a.call({ ...ANYTHING, name: "unknown" }, 1), a.call(ANYTHING, 1)]
+  const [unknown, known] = await clock.runUntil(Promise.allSettled(calls))
+  assert.ok(unknown?.status === "rejected" && isFailure(unknown.reason, "internal"))
+  assert.equal(known?.status, "fulfilled")
+})
+
 test("bytes of an answer are moved", async () => {
   const { clock, a } = linked()
   const pieces = await clock.runUntil(Promise.all([a.call(BYTES, 3), a.call(BYTES, 2)]))

@@ -3,7 +3,8 @@
  *
  * Promises  All that a turn of the event loop has to send is one message, in the order of the calls. Each call is answered
  *           once, or fails with the failure of its method; after the end of the other thread with `indeterminate` if
- *           its method changes something, else with `stopping`. What cannot be sent fails alone.
+ *           its method changes something, else with `stopping`. What cannot be sent, or
+ *           what the other thread does not offer (yet), fails alone.
  * Limits    LINK_LIMITS: calls that are not answered, which bounds what waits for a thread that does not read.
  */
 import { must } from "@hayloft/base/assert.js"
@@ -145,9 +146,8 @@ export class ThreadLink {
   private answer(id: number, method: string, request: unknown): void {
     const moved: ArrayBuffer[] = []
     const move: MoveBytes = bytes => moved.push(bytes.buffer)
-    const handler = must(this.handlers.get(method), `a thread offers ${method}`)
     this.underWay += 1
-    asPromise(() => handler(request, move))
+    asPromise(() => must(this.handlers.get(method), `a thread offers ${method}`)(request, move))
       .then(
         answer => this.post({ kind: "answer", id, answer }, moved),
         (error: unknown) => this.post(failureOf(id, error), NOTHING_MOVED),
