@@ -22,6 +22,10 @@ test("a process that has used up the threads of its start is not alive any more"
     denials: new Denials(),
     adminUrl: "",
     realms: NO_REALMS,
+    remoteStores: undefined,
+    hostName: "",
+    attempts: { countElsewhere: () => undefined },
+    rates: { hear: () => undefined },
     onAudited: () => undefined,
     devices: () => [],
   }

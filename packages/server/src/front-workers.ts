@@ -76,8 +76,8 @@ export interface ServedSession {
   readonly config: ServeConfig
   readonly fronts: Pick<Fronts, "begin">
   readonly denials: Denials
-  readonly attempts: SecretAttempts
-  readonly rates: RateLimiter
+  readonly attempts: Pick<SecretAttempts, "countElsewhere">
+  readonly rates: Pick<RateLimiter, "hear">
   readonly adminUrl: string
   readonly realms: SyncRealms
   readonly remoteStores: RemoteStoreConfigs | undefined

@@ -262,8 +262,8 @@ async function openThreaded(
   let serving = session
   const waiting = new WaitingPorts(seams, settings, counted => threads.count(counted))
   const held = (): Parameters<WaitingPorts["hold"]>[0] =>
-    asked.map(({ kind, name }, at) => ({
-      name,
+    asked.map(({ kind }, at) => ({
+      name: kind.name,
       listen: must(bound[at], "each of them listens").listen,
       certificates: certificatesFor(seams, kind, session.config),
       protocolOf: of => kind.protocolOf(of, adminEndpoint),
