@@ -5,6 +5,7 @@ import { CLASS_PLANTS } from "./class-plants.js"
 import { DEDUP_UPKEEP_PLANTS } from "./dedup-upkeep-plants.js"
 import { ENGINE_PLANTS } from "./engine-plants.js"
 import { ENCRYPTION_PLANTS } from "./encryption-plants.js"
+import { FRONT_PLANTS } from "./front-plants.js"
 import { HOT_PLANTS } from "./hot-plants.js"
 import { ITEM_PLANTS } from "./item-plants.js"
 import { OPERATOR_PLANTS } from "./operator-plants.js"
@@ -67,4 +68,5 @@ export const TESTED_PLANTS: readonly TestedPlant[] = [
   ...HOT_PLANTS,
   ...STALL_PLANTS,
   ...STUDY_PLANTS,
+  ...FRONT_PLANTS,
 ]

@@ -15,10 +15,11 @@ const ROUNDS = { restartOneIn: 50, restarts: "before" } as const
 const copies = new PlantedCopies(FOLDERS)
 after(() => copies.remove())
 
-type Histories = Pick<typeof histories, "playOnEmbedded" | "playOnSimulated">
+type Histories = Pick<typeof histories, "playOnEmbedded" | "playOnFronts" | "playOnSimulated">
 
-const runsOf = ({ playOnEmbedded, playOnSimulated }: Histories, faults: typeof SLOW) => ({
+const runsOf = ({ playOnEmbedded, playOnFronts, playOnSimulated }: Histories, faults: typeof SLOW) => ({
   embedded: (seed: number) => playOnEmbedded(seed, { ...ROUNDS, rounds: 150, atOnce: 4 }),
+  fronts: (seed: number) => playOnFronts(seed, { ...ROUNDS, rounds: 150, atOnce: 4 }),
   alone: (seed: number) => playOnSimulated(seed, { ...ROUNDS, rounds: 600, atOnce: 1, nodes: ["a"], faults }),
   together: (seed: number) => playOnSimulated(seed, { ...ROUNDS, rounds: 150, atOnce: 4, nodes: ["a", "b"], faults }),
 })

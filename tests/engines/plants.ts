@@ -4,8 +4,11 @@
  */
 import type { PlantedEdit } from "../harness/planted-copies.js"
 
-/** On the embedded engine; or on the SQL engine, with one command after the other or several at the same time. */
-type CaughtBy = "embedded" | "alone" | "together"
+/**
+ * On the embedded engine, alone or with fronts; or on the SQL engine, with one command after the other or several at the same
+ * time.
+ */
+type CaughtBy = "embedded" | "fronts" | "alone" | "together"
 
 interface EnginePlant {
   readonly bug: string
@@ -15,6 +18,7 @@ interface EnginePlant {
 
 const batch = "packages/engine/src/sql/batch-core.ts"
 const rows = "packages/engine/src/sql/rows-core.ts"
+const host = "packages/engine/src/thread/metadata-host.ts"
 const primary = "packages/engine/src/tablet/primary-core.ts"
 
 export const ENGINE_PLANTS: readonly EnginePlant[] = [
@@ -74,5 +78,21 @@ export const ENGINE_PLANTS: readonly EnginePlant[] = [
       },
     ],
     caughtBy: "embedded",
+  },
+  {
+    bug: "commands of a front are decided as those of the engine thread",
+    edits: [
+      {
+        file: host,
+        find: "return this.command.decide(rows, { ...time, incarnations: this.incarnations })",
+        put: "return this.command.decide(rows, time)",
+      },
+    ],
+    caughtBy: "fronts",
+  },
+  {
+    bug: "a front keeps results about objects",
+    edits: [{ file: host, find: "if (!isOfGeneration(family)) this.reads.areOfGeneration = false", put: "" }],
+    caughtBy: "fronts",
   },
 ]
