@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
 import { rowKeyOf } from "@hayloft/base/ids.js"
+import { KIB } from "@hayloft/base/limits.js"
 import { SimChannel } from "@hayloft/base/seams/channel/sim.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
@@ -108,6 +109,29 @@ test("a result about objects is not kept: no generation protects their rows", as
     assert.equal(await metadata.known(objectIs()), name)
   }
   link.close()
+})
+
+test("a front keeps results up to a number of bytes", async () => {
+  const engine = new MemoryMetadata()
+  let asked = 0
+  engine.later = () => {
+    asked += 1
+    return undefined
+  }
+  const { metadata, link } = openTestFront(engine)
+  try {
+    await metadata.run(setName("x".repeat(128 * KIB)))
+    const counts = Array.from({ length: 150 }, (_, at) => at)
+    for (const at of counts) await metadata.known(nameIs(at))
+    assert.equal(asked, counts.length)
+    // The latest ones are known, and not all of them.
+    await metadata.known(nameIs(149))
+    assert.equal(asked, counts.length)
+    for (const at of counts) await metadata.known(nameIs(at))
+    assert.ok(asked > 2 * counts.length - 64, `${asked} questions`)
+  } finally {
+    link.close()
+  }
 })
 
 test("commands and queries see the front as their process", async () => {

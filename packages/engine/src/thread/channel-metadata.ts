@@ -19,12 +19,14 @@ import {
 } from "../metadata/index.js"
 import { KNOWN_LIMITS } from "./limits.js"
 import type { ThreadLink } from "./link.js"
+import { roughBytes } from "./rough-bytes.js"
 import { METADATA_METHODS, type Named, type Stamped } from "./methods.js"
 
 export class ChannelMetadata implements Metadata {
   generation = 0
   private seen = parsePosition(0)
   private readonly results = new Map<string, unknown>()
+  private resultBytes = 0
 
   constructor(
     private readonly link: ThreadLink,
@@ -79,18 +81,28 @@ export class ChannelMetadata implements Metadata {
   private async learn<Result>(key: string, query: Query<Result>): Promise<Result> {
     const answer = await this.link.call(METADATA_METHODS.known, named(query))
     const result = parseResult<Result>(this.note(answer))
-    if (answer.isOfGeneration && answer.generation === this.generation) {
-      if (this.results.size >= KNOWN_LIMITS.resultsMax) this.results.clear()
-      this.results.set(key, result)
-    }
+    if (answer.isOfGeneration && answer.generation === this.generation) this.keep(key, result)
     return result
+  }
+
+  private keep(key: string, result: unknown): void {
+    const { resultsMax, bytesMax } = KNOWN_LIMITS
+    const bytes = roughBytes(key) + roughBytes(result)
+    if (this.results.size >= resultsMax || this.resultBytes + bytes > bytesMax) this.forget()
+    if (!this.results.has(key)) this.resultBytes += bytes
+    this.results.set(key, result)
+  }
+
+  private forget(): void {
+    this.results.clear()
+    this.resultBytes = 0
   }
 
   private note<Result>({ result, generation, position }: Stamped<Result>): Result {
     if (position > this.seen) this.seen = position
     if (generation > this.generation) {
       this.generation = generation
-      this.results.clear()
+      this.forget()
     }
     return result
   }
