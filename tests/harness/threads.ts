@@ -10,9 +10,6 @@ type Environment = Readonly<Record<string, string>>
 const DECIDING: readonly (readonly [flag: string, variable: string])[] = [
   ["--threads", "HAYLOFT_THREADS"],
   ["--cluster", "HAYLOFT_CLUSTER"],
-  ["--transforms", "HAYLOFT_TRANSFORMS"],
-  ["--remotes", "HAYLOFT_REMOTES"],
-  ["--trace-endpoint", "HAYLOFT_TRACE_ENDPOINT"],
 ]
 
 const isDecided = (args: readonly string[], env: Environment): boolean =>
