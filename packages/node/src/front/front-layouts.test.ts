@@ -3,19 +3,20 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
 import { fail } from "@hayloft/base/failures.js"
+import { parseDeviceId } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
 import { parsePolicy, textOfPolicy } from "@hayloft/base/policy.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { ALL_NEEDLES } from "@hayloft/engine/block/index.js"
-import { removeDevice, setPolicy } from "@hayloft/engine/cluster/index.js"
+import { addDevice, removeDevice, setPolicy } from "@hayloft/engine/cluster/index.js"
 import type { StoreServices } from "@hayloft/features/index.js"
 import { folderOf, Machine } from "../testing-engine.js"
 import { FrontWorld } from "./testing-fronts.js"
 
 const random = new SimRandom(TEST_SEED)
 const POLICY = "ec:2+1"
-const WRITES = 8
+const WRITES = 6
 
 async function opened(devices: number) {
   const world = await FrontWorld.withBucket(new Machine({ devices }), TEST_SEED)
@@ -37,9 +38,11 @@ async function writing(world: FrontWorld, services: StoreServices, name: string)
   return written
 }
 
+/** Each object is read by one of them. */
 async function assertReadable(world: FrontWorld, services: readonly StoreServices[], written: Map<string, Buffer>) {
   for (const [key, body] of written) {
-    for (const reader of services) assert.ok(body.equals(await world.get(reader, key)), key)
+    const reader = must(services[random.below(services.length)], "there is one")
+    assert.ok(body.equals(await world.get(reader, key)), key)
   }
 }
 
@@ -54,6 +57,30 @@ async function assertRedundant(world: FrontWorld, services: StoreServices, writt
     await world.settle("replicas", "repair")
   }
 }
+
+test("a device that is added while fronts write gets its share of all objects", async () => {
+  const world = await opened(3)
+  const { engine, machine } = world
+  const fronts = await world.begins(3)
+  const services = [engine.services, ...fronts.map(front => front.services)]
+  const before = Promise.all(services.map((each, at) => writing(world, each, `before ${at}`)))
+  await machine.clock.advance(3)
+  const [id, path] = [parseDeviceId("f".repeat(16)), "/d9"]
+  const { incarnation } = must(engine.devices[0], "there are three").place
+  const stack = await world.run(engine.bringIn(folderOf({ id, path, incarnation })))
+  const device = { id, pathHint: path, isMountPoint: true, capacityBytes: 0 }
+  const nowMs = machine.clock.wallMs()
+  await world.run(engine.control.change("add", record => addDevice(record, device, undefined, [], nowMs)))
+  const written = new Map((await world.run(before)).flatMap(some => [...some]))
+  const after = await world.run(Promise.all(services.map((each, at) => writing(world, each, `after ${at}`))))
+  for (const some of after) for (const [key, body] of some) written.set(key, body)
+  await world.settle("replicas", "repair", "reencode", "collector", "repair")
+  assert.equal(engine.recordManager.record.previousLayout, undefined)
+  assert.ok([...stack.volumes.indexed(ALL_NEEDLES)].length > 0, "it has some of them")
+  await assertReadable(world, services, written)
+  await assertRedundant(world, must(services[1], "a front"), written)
+  await world.close()
+})
 
 /** Steps the jobs for a while; returns true if shards still move. */
 async function isMoving(world: FrontWorld): Promise<boolean> {
