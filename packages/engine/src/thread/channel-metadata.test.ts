@@ -1,6 +1,6 @@
 /** Metadata over a channel passes the suite of all engines, and keeps what it knows only as long as that is true. */
 import assert from "node:assert/strict"
-import { test } from "node:test"
+import { test, type TestContext } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
 import { rowKeyOf } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
@@ -20,6 +20,13 @@ function under(engine: MemoryMetadata): Promise<MetadataUnderTest> {
 }
 
 metadataSuite("memory over a channel", () => under(new MemoryMetadata()))
+
+/** A front whose link ends with the test, also if that fails. */
+function frontOf(t: TestContext, engine: MemoryMetadata) {
+  const front = openTestFront(engine)
+  t.after(() => front.link.close())
+  return front
+}
 
 const NAMES = rowKeyOf("name")
 
@@ -43,34 +50,29 @@ const whoRuns = command<[], number>({
 })
 const NOT_PLAIN = query("TestNotPlain", () => ({ call: () => 1 }))
 
-test("a front is asked once for what it knows, until anybody changes it", async () => {
+test("a front is asked once for what it knows, until anybody changes it", async t => {
   const engine = new MemoryMetadata()
   let asked = 0
   engine.later = () => {
     asked += 1
     return undefined
   }
-  const [front, other] = [openTestFront(engine), openTestFront(engine)]
-  try {
-    await other.metadata.run(setName("first"))
-    await front.metadata.confirm()
-    for (let i = 0; i < 3; i += 1) assert.equal(await front.metadata.known(nameIs()), "first")
-    assert.equal(asked, 1)
-    // It is answered in the turn of the question.
-    assert.equal(front.metadata.known(nameIs()), "first")
-    const { generation } = front.metadata
-    await other.metadata.run(setName("second"))
-    await front.metadata.confirm()
-    assert.ok(front.metadata.generation > generation)
-    assert.equal(await front.metadata.known(nameIs()), "second")
-    // Arguments are told apart, whatever they are made of.
-    const args = [1, "1", 1n, Uint8Array.of(1), ["1"], [1, 1], undefined]
-    for (const arg of args) await front.metadata.known(nameIs(arg))
-    assert.equal(asked, 2 + args.length)
-  } finally {
-    front.link.close()
-    other.link.close()
-  }
+  const [front, other] = [frontOf(t, engine), frontOf(t, engine)]
+  await other.metadata.run(setName("first"))
+  await front.metadata.confirm()
+  for (let i = 0; i < 3; i += 1) assert.equal(await front.metadata.known(nameIs()), "first")
+  assert.equal(asked, 1)
+  // It is answered in the turn of the question.
+  assert.equal(front.metadata.known(nameIs()), "first")
+  const { generation } = front.metadata
+  await other.metadata.run(setName("second"))
+  await front.metadata.confirm()
+  assert.ok(front.metadata.generation > generation)
+  assert.equal(await front.metadata.known(nameIs()), "second")
+  // Arguments are told apart, whatever they are made of.
+  const args = [1, "1", 1n, Uint8Array.of(1), ["1"], [1, 1], undefined]
+  for (const arg of args) await front.metadata.known(nameIs(arg))
+  assert.equal(asked, 2 + args.length)
 })
 
 const setObject = command<[name: string], void>({
@@ -87,69 +89,61 @@ const objectIs = query("TestObjectIs", view => {
   return Buffer.from(view.get("current", NAMES)?.value ?? []).toString()
 })
 
-test("a result about other incarnations is not kept: they end without a change of rows", async () => {
+test("a result about other incarnations is not kept: they end without a change of rows", async t => {
   const engine = new MemoryMetadata()
   let asked = 0
   engine.later = () => {
     asked += 1
     return undefined
   }
-  const { metadata, link } = openTestFront(engine)
+  const { metadata } = frontOf(t, engine)
   for (let i = 0; i < 2; i += 1) await metadata.known(whoAsks())
   assert.equal(asked, 2)
-  link.close()
 })
 
-test("a result about objects is not kept: no generation protects their rows", async () => {
+test("a result about objects is not kept: no generation protects their rows", async t => {
   const engine = new MemoryMetadata()
-  const { metadata, link } = openTestFront(engine)
+  const { metadata } = frontOf(t, engine)
   for (const name of ["first", "second"]) {
     await engine.run(setObject(name))
     await metadata.confirm()
     assert.equal(await metadata.known(objectIs()), name)
   }
-  link.close()
 })
 
-test("a front keeps results up to a number of bytes", async () => {
+test("a front keeps results up to a number of bytes", async t => {
   const engine = new MemoryMetadata()
   let asked = 0
   engine.later = () => {
     asked += 1
     return undefined
   }
-  const { metadata, link } = openTestFront(engine)
-  try {
-    await metadata.run(setName("x".repeat(128 * KIB)))
-    const counts = Array.from({ length: 150 }, (_, at) => at)
-    for (const at of counts) await metadata.known(nameIs(at))
-    assert.equal(asked, counts.length)
-    // The latest ones are known, and not all of them.
-    await metadata.known(nameIs(149))
-    assert.equal(asked, counts.length)
-    for (const at of counts) await metadata.known(nameIs(at))
-    assert.ok(asked > 2 * counts.length - 64, `${asked} questions`)
-  } finally {
-    link.close()
-  }
+  const { metadata } = frontOf(t, engine)
+  await metadata.run(setName("x".repeat(128 * KIB)))
+  const counts = Array.from({ length: 150 }, (_, at) => at)
+  for (const at of counts) await metadata.known(nameIs(at))
+  assert.equal(asked, counts.length)
+  // The latest ones are known, and not all of them.
+  await metadata.known(nameIs(149))
+  assert.equal(asked, counts.length)
+  for (const at of counts) await metadata.known(nameIs(at))
+  assert.ok(asked > 2 * counts.length - 64, `${asked} questions`)
 })
 
-test("commands and queries see the front as their process", async () => {
+test("commands and queries see the front as their process", async t => {
   const engine = new MemoryMetadata()
-  const { metadata, link } = openTestFront(engine)
+  const { metadata } = frontOf(t, engine)
   const { own } = metadata.incarnations
   assert.notEqual(own, engine.incarnations.own)
   assert.deepEqual([await metadata.ask(whoAsks()), await metadata.run(whoRuns())], [own, own])
   assert.equal(await metadata.known(whoAsks()), own)
-  link.close()
 })
 
-test("a result that is not plain fails alone", async () => {
-  const { metadata, link } = openTestFront(new MemoryMetadata())
+test("a result that is not plain fails alone", async t => {
+  const { metadata } = frontOf(t, new MemoryMetadata())
   const [bad, good] = await Promise.allSettled([metadata.ask(NOT_PLAIN()), metadata.ask(whoAsks())])
   assert.equal(bad.status, "rejected")
   assert.equal(good.status, "fulfilled")
-  link.close()
 })
 
 test("a command whose answer is lost with a thread may have happened; a query has not", async () => {
