@@ -32,6 +32,7 @@ import { POLICY_DECISIONS } from "./themes/policies.js"
 import { PRESSURE } from "./themes/pressure.js"
 import { SEALED_SMALL, SMALL } from "./themes/small-objects.js"
 import { STARTS } from "./themes/starts.js"
+import { MEMORY_OF_FRONTS, THREADS } from "./themes/threads.js"
 import type { Theme } from "./theme.js"
 
 const THEMES: readonly Theme[] = [
@@ -70,6 +71,7 @@ export const ON_REQUEST: readonly string[] = [
   NODES_OF_STORE.name,
   LIFECYCLE.name,
   HOT_COPIES.name,
+  THREADS.name,
   FORMS,
   DEVICES,
 ]
@@ -170,6 +172,8 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
     NODES_OF_STORE,
     LIFECYCLE,
     HOT_COPIES,
+    THREADS,
+    MEMORY_OF_FRONTS,
     forms,
     ...devices,
   ]

@@ -31,6 +31,10 @@ const SEALS = Buffer.from(
 const ERROR_LINE = /^\S+Z error /
 const ERROR_LINES_MAX = 5
 const PROBE_MS_MAX = 10_000
+/** Background work has ended once polls at this interval find processor usage below this bound. */
+const QUIET_LOOK_MS = 200
+const QUIET_SHARE = 0.05
+const QUIET_LOOKS_MAX = 5
 
 const LATE = z.object({ p99Ms: z.number(), maxMs: z.number() })
 export type Late = z.output<typeof LATE>
@@ -44,6 +48,8 @@ export interface OwnStoreOptions {
   readonly args?: readonly string[]
   /** The server's program. Default: that of this checkout. */
   readonly command?: string
+  /** The path of Node. Default: the one that runs the bench. */
+  readonly node?: string
   readonly environment?: Readonly<Record<string, string>>
 }
 
@@ -113,7 +119,7 @@ export class OwnStore {
 
   /** Starts a process without waiting; `adopt` makes it the store. */
   spawn(listen?: string, further: readonly string[] = []): StoreProcess {
-    const { probe, command, environment = {}, args = [] } = this.options
+    const { probe, command, node, environment = {}, args = [] } = this.options
     const probed =
       probe === undefined ? {} : { NODE_OPTIONS: `--require ${PROBES[probe]}`, BENCH_PROBE_FILE: this.probeFile }
     const options = {
@@ -121,6 +127,7 @@ export class OwnStore {
       args: ["--log-level", "warn", ...args, ...further],
       environment: { ...environment, ...probed },
       ...(command === undefined ? {} : { command }),
+      ...(node === undefined ? {} : { node }),
     }
     return StoreProcess.spawn(listen === undefined ? options : { ...options, listen }, this.bench.clock)
   }
@@ -196,6 +203,16 @@ export class OwnStore {
 
   cpuSeconds(): Promise<number> {
     return cpuSecondsOf(this.pid)
+  }
+
+  /** Waits for the end of background work that earlier requests caused, for a second at most. */
+  async quiet(): Promise<void> {
+    const { clock, signal } = this.bench
+    for (let look = 0; look < QUIET_LOOKS_MAX; look += 1) {
+      const before = await this.cpuSeconds()
+      await clock.sleep(QUIET_LOOK_MS, signal)
+      if ((await this.cpuSeconds()) - before <= (QUIET_LOOK_MS / 1000) * QUIET_SHARE) return
+    }
   }
 
   async admin<T>(use: (admin: AdminClient) => Promise<T>): Promise<T> {

@@ -22,7 +22,24 @@ export async function cpuSecondsOf(pid: number): Promise<number> {
   return parseStat(await procText(pid, "stat"))
 }
 
-/** The same of a process, its children that run, and those that have ended. */
+/** The first thread of a process in `cpuSecondsByThread`, whatever its name. */
+export const MAIN_THREAD = "MainThread"
+
+/** Seconds of processor time of the threads that run, by their names; threads of one name together. */
+export async function cpuSecondsByThread(pid: number): Promise<ReadonlyMap<string, number>> {
+  const ids = await readdir(`/proc/${pid}/task`).catch(() => [])
+  const seconds = new Map<string, number>()
+  for (const id of ids) {
+    // A thread may have ended since.
+    const text = await procText(pid, `task/${id}/stat`).catch(() => undefined)
+    if (text === undefined) continue
+    const name = Number(id) === pid ? MAIN_THREAD : text.slice(text.indexOf("(") + 1, text.lastIndexOf(")"))
+    seconds.set(name, (seconds.get(name) ?? 0) + parseStat(text))
+  }
+  return seconds
+}
+
+/** Seconds of processor time of a process, its children that run, and those that have ended. */
 export async function cpuSecondsOfFamily(pid: number): Promise<number> {
   const pids = await readdir("/proc").catch(() => [])
   const stats = await Promise.all(

@@ -10,6 +10,7 @@ import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { z } from "zod"
 import { runProcess } from "@hayloft/cli/testing-process.js"
+import { noNode24 } from "../tests/harness/new-node.js"
 
 /** Seen from dist/bench/. */
 const MAIN = fileURLToPath(new URL("../../bench/start.cjs", import.meta.url))
@@ -167,6 +168,23 @@ test("the cost of a request lists its functions by file and line, and the files 
   const { file, line, name } = functions.now.find(({ name }) => /^[a-z]{6,}$/i.test(name)) ?? assert.fail("a name")
   const text = await readFile(join(CHECKOUT, file), "utf8")
   assert.ok(text.split("\n")[line - 1]?.includes(name), `${file}:${line} is not ${name}`)
+})
+
+test("front threads are measured beside one thread, and more cores are computed", { skip: noNode24 }, async () => {
+  // The rows about memory load their servers with all other forms.
+  const rows = await quick("threads", "--rows", "HEAD|10 MiB|memory")
+  requireFigures(rows)
+  const works = ["HEAD 4 KiB", "PUT 10 MiB", "PUT 10 MiB in signed chunks", "GET 10 MiB"]
+  assert.deepEqual(
+    rows.map(({ work, ratio }) => [work, ratio !== undefined]),
+    [
+      ...works.map(work => [work, true]),
+      ...works.map(work => [`COMPUTED, at most: ${work}`, false]),
+      ["memory of each further front, idle", false],
+      ["memory of each further front, after load", false],
+    ],
+  )
+  assert.ok(rows.every(({ verdict }) => verdict !== "unmeasured"))
 })
 
 test("several nodes are measured beside one process, and commands beside plain batches", ofLong, async () => {

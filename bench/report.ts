@@ -23,8 +23,9 @@ const spreadOf = (rounds: readonly number[]): string[] =>
 
 function cellsOf({ work, measured, ratio, target, verdict, rounds, why }: Result): string[] {
   if (measured === undefined) return [work, "", "", "", "", target, verdict, why ?? ""]
-  const { figure, unit, limit, also = {} } = measured
-  const besides = [...Object.entries(also).map(([name, value]) => `${name} ${figureText(value)}`), ...spreadOf(rounds)]
+  const { figure, unit, limit, also = {}, remark } = measured
+  const further = Object.entries(also).map(([name, value]) => `${name} ${figureText(value)}`)
+  const besides = [...further, ...spreadOf(rounds), ...(remark === undefined ? [] : [remark])]
   return [
     work,
     figureText(figure),

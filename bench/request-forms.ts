@@ -61,10 +61,9 @@ interface PutOptions {
 const sized = (sizeBytes: number): string => sizeText(sizeBytes).replace(".0 ", " ")
 const putName = (sizeBytes: number): string => `PUT ${sized(sizeBytes)}`
 
-function put(sizeBytes: number, options: PutOptions = {}): RequestForm {
+export function put(sizeBytes: number, options: PutOptions = {}): RequestForm {
   const { adds, headers = [], build = whole, isByOther = false, isOverTls = false } = options
   const plain = putName(sizeBytes)
-  const body = noiseOf(sizeBytes)
   return {
     name: adds === undefined ? plain : `${plain} ${adds}`,
     ...(adds === undefined ? {} : { plain }),
@@ -73,6 +72,7 @@ function put(sizeBytes: number, options: PutOptions = {}): RequestForm {
     async prepare(store, count) {
       const forge = isByOther ? await store.otherForge() : store.forge
       const bucket = isByOther ? SHARED_BUCKET : BUCKET
+      const body = noiseOf(sizeBytes)
       const prefix = `put/${sizeBytes}/${adds ?? "plain"}/`.replaceAll(" ", "-")
       return times(count, n => build(forge, { method: "PUT", bucket, key: spreadKey(prefix, n), headers }, body))
     },
@@ -91,7 +91,7 @@ interface ReadOptions {
   readonly isOverTls?: boolean
 }
 
-function read(sizeBytes: number, options: ReadOptions = {}): RequestForm {
+export function read(sizeBytes: number, options: ReadOptions = {}): RequestForm {
   const { adds, method = "GET", query = [], headers = [], isByOther = false, isOverTls = false } = options
   const { hasChecksum = false, isPresigned = false } = options
   const plain = `${method} ${sized(sizeBytes)}`
@@ -140,7 +140,7 @@ const remove: RequestForm = {
   },
 }
 
-function list(keys: number): RequestForm {
+export function list(keys: number): RequestForm {
   const prefix = `listed-${keys}/`
   const query = [
     ["list-type", "2"],
@@ -197,6 +197,8 @@ const completeUpload: RequestForm = {
   },
 }
 
+/** MinIO's clients send puts over HTTP like this. */
+export const IN_SIGNED_CHUNKS = { adds: "in signed chunks", build: inSignedChunks } as const
 const BY_OTHER = { adds: "by another account, bucket policy", isByOther: true }
 const CHECKSUM_MODE = { headers: [["x-amz-checksum-mode", "ENABLED"]], hasChecksum: true } as const
 
@@ -217,7 +219,7 @@ export const FORMS: readonly RequestForm[] = [
   put(KIB, { adds: "with user metadata", headers: USER_METADATA }),
   put(KIB, BY_OTHER),
   put(4 * KIB),
-  put(4 * KIB, { adds: "in signed chunks", build: inSignedChunks }),
+  put(4 * KIB, IN_SIGNED_CHUNKS),
   put(4 * KIB, { adds: "in unsigned chunks with trailer", build: unsignedChunkWithTrailer }),
   put(32 * KIB),
   put(64 * KIB),

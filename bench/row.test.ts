@@ -1,5 +1,6 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { Flatness } from "./flatness.js"
 import {
   all,
@@ -12,7 +13,10 @@ import {
   Unmeasured,
   verdictOf,
   type Measured,
+  type Result,
 } from "./row.js"
+import { QUICK } from "./scale.js"
+import { theme } from "./theme.js"
 
 const measured: Measured = { figure: 9, unit: "ms", limit: 10, also: { p99Ms: 20 } }
 
@@ -78,6 +82,24 @@ test("a row marked as measured once is measured once, and a failed row stays wit
     ])
   assert.deepEqual(await failing(new Unmeasured("needs /proc")), ["unmeasured", "needs /proc"])
   assert.deepEqual(await failing(new Error("broke")), ["failed", "broke"])
+})
+
+test("rows whose fixture this machine cannot have stay with the reason, and another failure ends the run", async () => {
+  const tellsOf = async (error: Error) => {
+    const rows = [{ work: "w", measure: async () => measured }]
+    const broken = theme({ name: "t", open: () => Promise.reject(error), rows: () => rows })
+    const results: Result[] = []
+    const signal = new AbortController().signal
+    const bench = { clock: new RealClock(), signal, scale: QUICK, workFolder: "", say: () => undefined }
+    await broken.run(
+      bench,
+      () => true,
+      result => results.push(result),
+    )
+    return results.map(({ theme, work, verdict, why }) => [theme, work, verdict, why])
+  }
+  assert.deepEqual(await tellsOf(new Unmeasured("needs Node 24")), [["t", "w", "unmeasured", "needs Node 24"]])
+  await assert.rejects(tellsOf(new Error("broke")), /broke/)
 })
 
 test("flatness is relative to the median round among the fewest keys", () => {

@@ -14,6 +14,8 @@ export interface Measured {
   readonly limit?: number
   /** Further figures, for bounds and for readers of the JSON. */
   readonly also?: Readonly<Record<string, number>>
+  /** A remark, beside the further figures. */
+  readonly remark?: string
 }
 
 export interface Bound {
@@ -106,6 +108,16 @@ export function medianBy<T>(items: readonly T[], figure: (item: T) => number): T
 }
 
 export const median = (values: readonly number[]): number => medianBy(values, value => value)
+
+/** The result of a row that this machine cannot measure. */
+export const unmeasuredRow = <F>(theme: string, { work, target }: Row<F>, { message: why }: Unmeasured): Result => ({
+  theme,
+  work,
+  target: targetText(target),
+  verdict: "unmeasured",
+  rounds: [],
+  why,
+})
 
 /** Runs the rounds of a row and returns their result; a failed row states its reason and stays. */
 export async function measureRow<F>(theme: string, row: Row<F>, fixture: F, rounds: number): Promise<Result> {

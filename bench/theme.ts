@@ -1,5 +1,5 @@
 /** A theme: rows that share a fixture, which is created once and removed after them. */
-import { measureRow, type Result, type Row } from "./row.js"
+import { measureRow, unmeasuredRow, Unmeasured, type Result, type Row } from "./row.js"
 import type { Bench } from "./bench.js"
 import type { Scale } from "./scale.js"
 
@@ -18,6 +18,7 @@ export function theme<F extends Fixture>(options: {
   readonly name: string
   /** Omitted unless it is selected by name or by `--full`. */
   readonly isOnRequest?: boolean
+  /** Throws `Unmeasured` if this machine cannot measure any of the rows. */
   open(bench: Bench): Promise<F>
   rows(scale: Scale): readonly Row<F>[]
 }): Theme {
@@ -28,7 +29,11 @@ export function theme<F extends Fixture>(options: {
     async run(bench, isWanted, tell) {
       const rows = options.rows(bench.scale).filter(({ work }) => isWanted(work))
       if (rows.length === 0) return
-      const fixture = await options.open(bench)
+      const fixture = await openOr(options.open(bench))
+      if (fixture instanceof Unmeasured) {
+        for (const row of rows) tell(unmeasuredRow(name, row, fixture))
+        return
+      }
       try {
         for (const row of rows) {
           bench.signal.throwIfAborted()
@@ -38,5 +43,14 @@ export function theme<F extends Fixture>(options: {
         await fixture.close()
       }
     },
+  }
+}
+
+async function openOr<F>(opening: Promise<F>): Promise<F | Unmeasured> {
+  try {
+    return await opening
+  } catch (error) {
+    if (error instanceof Unmeasured) return error
+    throw error
   }
 }

@@ -27,10 +27,6 @@ const ONCE_PER_SECOND = 8000
 /** Warm-up before the first round of a form, and before the first round of a process. */
 const WARM_ROUNDS = 1
 const WARM_ROUNDS_OF_START = 4
-/** Background work has ended once polls at this interval find processor usage below this bound. */
-const QUIET_LOOK_MS = 200
-const QUIET_SHARE = 0.05
-const QUIET_LOOKS_MAX = 5
 
 const TIMES_PLAIN_MAX = 1.5
 const PLAIN_RATIO_MAX = 1.05
@@ -78,7 +74,7 @@ class Side {
     const rounds = this.isCold ? WARM_ROUNDS_OF_START : WARM_ROUNDS
     this.isCold = false
     for (let round = 0; round < rounds; round += 1) await microsecondsOf(this.bench, form, [this])
-    await this.quiet()
+    await this.forms.store.quiet()
   }
 
   /** A load that is ready to begin. */
@@ -86,23 +82,12 @@ class Side {
     const isOnce = form.isOnce === true
     const count = Math.ceil(ONCE_PER_SECOND * this.bench.scale.seconds)
     const requests = isOnce ? await form.prepare(this.forms, count) : this.requests
-    if (isOnce) await this.quiet()
+    if (isOnce) await this.forms.store.quiet()
     const { trust, forge } = this.forms
     const { answerBytes } = form
     const load = new TurnTaker(this.bench, { ...trust, endpoint: forge.endpoint, requests, isOnce, answerBytes })
     await load.open()
     return load
-  }
-
-  /** Waits for the end of background work that earlier requests caused. */
-  private async quiet(): Promise<void> {
-    const { clock, signal } = this.bench
-    for (let look = 0; look < QUIET_LOOKS_MAX; look += 1) {
-      const before = await this.forms.store.cpuSeconds()
-      await clock.sleep(QUIET_LOOK_MS, signal)
-      const used = (await this.forms.store.cpuSeconds()) - before
-      if (used <= (QUIET_LOOK_MS / 1000) * QUIET_SHARE) return
-    }
   }
 }
 

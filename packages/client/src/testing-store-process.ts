@@ -39,6 +39,8 @@ interface StoreProcessOptions {
   readonly environment?: Readonly<Record<string, string>>
   /** The program that Node runs. Default: `bin/hayloft` of this checkout. */
   readonly command?: string
+  /** The path of Node. Default: the one that runs the caller. */
+  readonly node?: string
   /** Show its output instead of keeping it. */
   readonly inheritOutput?: boolean
   /** Called with each line of its output, which is kept too. */
@@ -91,8 +93,8 @@ export class StoreProcess {
       HAYLOFT_ROOT_SECRET_KEY: ROOT_KEY.secretAccessKey,
       ...options.environment,
     }
-    const command = options.command ?? HAYLOFT_COMMAND
-    const child = spawn(process.execPath, [command, "serve", ...folders, ...ports, ...(options.args ?? [])], {
+    const { node = process.execPath, command = HAYLOFT_COMMAND, args = [] } = options
+    const child = spawn(node, [command, "serve", ...folders, ...ports, ...args], {
       env: environment,
       stdio: options.inheritOutput === true ? ["ignore", "inherit", "inherit"] : ["ignore", "pipe", "pipe"],
     })
