@@ -35,10 +35,10 @@ test("commands at the same time on the embedded engine are as if one had come af
   overSeeds(2, seed => playOnEmbedded(seed, TOGETHER)))
 
 test("an engine thread and its fronts take turns, over restarts of each", () =>
-  overSeeds(1, seed => playOnFronts(seed, { ...ALONE, rounds: 300 })))
+  overSeeds(1, seed => playOnFronts(seed, { ...ALONE, rounds: 200 })))
 
 test("commands of an engine thread and its fronts at the same time are as if one had come after the other", () =>
-  overSeeds(3, seed => playOnFronts(seed, { ...TOGETHER, rounds: 80 })))
+  overSeeds(3, seed => playOnFronts(seed, { ...TOGETHER, rounds: 50 })))
 
 test("two processes take turns on one database", () =>
   overSeeds(1, seed => playOnSimulated(seed, { ...ALONE, nodes: ["a", "b"], faults: SLOW })))
