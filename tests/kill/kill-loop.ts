@@ -4,7 +4,7 @@
  * reads and counters must agree, and the history of every key must be linearizable. Features with promises of their own
  * have plug-ins (`plugin.ts`).
  *
- *   node dist/tests/kill/kill-loop.js --kills 50 --folders 1|7 --seed N
+ *   node dist/tests/kill/kill-loop.js --kills 50 --folders 1|7 --seed N [--threads N]
  *
  * Limits  The history checker's per key; a new group of keys begins every KILLS_PER_GROUP kills.
  */
@@ -41,6 +41,8 @@ export interface KillOptions {
   readonly kills: number
   readonly folders: number
   readonly seed: number
+  /** Front threads of the store that is killed; default: those of the run. */
+  readonly threads?: number | undefined
   readonly log?: (line: string) => void
 }
 
@@ -261,8 +263,10 @@ class KillLoop {
   }
 }
 
-export const replayCommand = ({ kills, folders, seed }: KillOptions): string =>
-  `node dist/tests/kill/kill-loop.js --kills ${kills} --folders ${folders} --seed ${seed}`
+export const replayCommand = ({ kills, folders, seed, threads }: KillOptions): string =>
+  `node dist/tests/kill/kill-loop.js --kills ${kills} --folders ${folders} --seed ${seed}${
+    threads === undefined ? "" : ` --threads ${threads}`
+  }`
 
 /** Runs the loop on a server of its own; reports the server's faults instead of throwing. */
 export function killLoop(options: KillOptions): Promise<KillResult> {
@@ -272,7 +276,11 @@ export function killLoop(options: KillOptions): Promise<KillResult> {
       const [folders, queueHost] = [dataFolders(folder, options.folders), `127.0.0.1:${await freePort()}`]
       const remotes = ["--remotes", remotesFile(folder, "far", far.endpoint)]
       const args = [...remotes, "--queue-listen", queueHost, "--block-size", String(BLOCK_BYTES)]
-      const near = await ServerProcess.start({ folders, args })
+      const near = await ServerProcess.start({
+        folders,
+        args,
+        ...(options.threads !== undefined && { threads: options.threads }),
+      })
       try {
         const world = new KillWorld(near, far, { folder, folders, queueHost }, new SimRandom(options.seed))
         try {
@@ -295,9 +303,11 @@ async function main(): Promise<number> {
       kills: { type: "string", default: "50" },
       folders: { type: "string", default: "1" },
       seed: { type: "string", default: String(Date.now() % 1_000_000) },
+      threads: { type: "string" },
     },
   })
-  const options = { kills: Number(values.kills), folders: Number(values.folders), seed: Number(values.seed) }
+  const threads = values.threads === undefined ? undefined : Number(values.threads)
+  const options = { kills: Number(values.kills), folders: Number(values.folders), seed: Number(values.seed), threads }
   const log = (line: string) => void process.stdout.write(`${line}\n`)
   log(`seed ${options.seed}, ${options.folders} folders`)
   const { violations, operations, counts } = await killLoop({ ...options, log })

@@ -1,0 +1,137 @@
+/** Conditional writes that race through several front threads, and settings that change: all threads decide alike. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { KeptConnection } from "../../conformance/raw-client.js"
+import { createOtherAccount } from "../harness/accounts.js"
+import { noNode24 } from "../harness/new-node.js"
+import { withFronts, type FrontedStore, type Pinned } from "./fronted.js"
+
+const BUCKET = "writers"
+const [WRITERS, RACES, COUNTS] = [32, 40, 5]
+
+async function connectionsOf(store: FrontedStore): Promise<readonly KeptConnection[]> {
+  assert.equal((await store.client.call("PUT", { bucket: BUCKET })).status, 200)
+  return Array.from({ length: WRITERS }, () => new KeptConnection(store.client.endpoint))
+}
+
+test(
+  `${RACES} races of ${WRITERS} writers with If-None-Match: * over four threads, and counters with If-Match`,
+  { skip: noNode24 },
+  () =>
+    withFronts({ threads: 4, args: ["--log-level", "warn"] }, async store => {
+      const { client } = store
+      const connections = await connectionsOf(store)
+      const headers = { "If-None-Match": "*" }
+      const fronts = new Set<string | undefined>()
+      for (let race = 0; race < RACES; race += 1) {
+        const answers = await Promise.all(
+          connections.map((connection, writer) =>
+            connection.exchange(
+              client.prepare("PUT", { bucket: BUCKET, key: `race ${race}`, headers, body: `${race} ${writer}` })
+                .request,
+            ),
+          ),
+        )
+        for (const answer of answers) fronts.add(answer.header("x-front"))
+        const winners = answers.flatMap(({ status }, writer) => (status === 200 ? [writer] : []))
+        assert.equal(winners.length, 1, `race ${race}: ${answers.map(({ status }) => status).join()}`)
+        assert.ok(answers.every(({ status }) => [200, 409, 412].includes(status)))
+        const { text } = await client.call("GET", { bucket: BUCKET, key: `race ${race}` })
+        assert.equal(text, `${race} ${winners.join()}`)
+      }
+      assert.ok(fronts.size > 1, "several threads raced")
+
+      assert.equal((await client.call("PUT", { bucket: BUCKET, key: "counter", body: "0" })).status, 200)
+      const count = async (connection: KeptConnection): Promise<void> => {
+        for (let counted = 0; counted < COUNTS;) {
+          const now = await connection.exchange(client.prepare("GET", { bucket: BUCKET, key: "counter" }).request)
+          const body = String(Number(now.text) + 1)
+          const call = { bucket: BUCKET, key: "counter", body, headers: { "If-Match": now.header("etag") ?? "" } }
+          const { status } = await connection.exchange(client.prepare("PUT", call).request)
+          if (status === 200) counted += 1
+          else assert.ok(status === 412 || status === 409, String(status))
+        }
+      }
+      const counting = connections.slice(0, 8)
+      await Promise.all(counting.map(count))
+      const { text } = await client.call("GET", { bucket: BUCKET, key: "counter" })
+      assert.equal(Number(text), counting.length * COUNTS, "no update is lost")
+      for (const connection of connections) connection.close()
+    }),
+)
+
+/** Asks every thread, one after the other. */
+async function statuses(
+  store: FrontedStore,
+  each: readonly Pinned[],
+  call: Parameters<FrontedStore["on"]>[2],
+): Promise<readonly number[]> {
+  const found: number[] = []
+  for (const { connection } of each) found.push((await store.on(connection, "GET", call)).status)
+  return found
+}
+
+test("a key that is deleted and a policy are seen by every thread at once", { skip: noNode24 }, () =>
+  withFronts({ threads: 3 }, async store => {
+    const { client, server } = store
+    assert.equal((await client.call("PUT", { bucket: BUCKET })).status, 200)
+    assert.equal((await client.call("PUT", { bucket: BUCKET, key: "a", body: "a" })).status, 200)
+    const each = await store.toEach(3)
+    const call = { bucket: BUCKET, key: "a" }
+
+    const credentials = await createOtherAccount(server)
+    assert.deepEqual(await statuses(store, each, { credentials }), [200, 200, 200])
+
+    assert.equal((await client.call("DELETE", { bucket: BUCKET, query: "publicAccessBlock" })).status, 204)
+    for (const [effect, status] of [
+      ["Allow", 200],
+      ["Deny", 403],
+    ] as const) {
+      const statement = { Effect: effect, Principal: "*", Action: "s3:GetObject", Resource: `arn:aws:s3:::${BUCKET}/*` }
+      const body = JSON.stringify({ Version: "2012-10-17", Statement: [statement] })
+      assert.equal(
+        (await store.on(each[0]?.connection ?? assert.fail(), "PUT", { bucket: BUCKET, query: "policy", body })).status,
+        204,
+      )
+      assert.deepEqual(await statuses(store, each, { ...call, anonymous: true }), [status, status, status])
+    }
+    const removed = await server.hayloft(["key", "delete", credentials.accessKey])
+    assert.equal(removed.code, 0, removed.stderr)
+    assert.deepEqual(await statuses(store, each, { credentials }), [403, 403, 403])
+  }),
+)
+
+test("a store that several threads have written is one without them, and the other way round", { skip: noNode24 }, () =>
+  withFronts({ threads: 3 }, async store => {
+    const { server } = store
+    assert.equal((await store.client.call("PUT", { bucket: BUCKET })).status, 200)
+    const written = new Map<string, string>()
+    const write = async (connections: readonly Pinned[], round: string): Promise<void> => {
+      for (const [at, { connection }] of connections.entries()) {
+        for (const key of ["shared", `own ${at}`]) {
+          const body = `${round} ${at} ${key}`.padEnd(key === "shared" ? 200_000 : 20, ".")
+          assert.equal((await store.on(connection, "PUT", { bucket: BUCKET, key, body })).status, 200)
+          written.set(key, body)
+        }
+      }
+    }
+    const check = async (): Promise<void> => {
+      for (const [key, body] of written) {
+        assert.equal((await store.client.call("GET", { bucket: BUCKET, key })).text, body, key)
+      }
+    }
+    await write(await store.toEach(3), "first")
+    assert.equal(await server.stop(), 0)
+    const filter = ["--filter", `${store.folder}/filter.cjs`]
+    await server.launch(["--threads", "0", ...filter])
+    await check()
+    await write(await store.toEach(1), "second")
+    assert.equal(await server.stop(), 0)
+    await server.launch()
+    await check()
+    await write([...(await store.toEach(3))].reverse(), "third")
+    await server.kill()
+    await server.launch(["--threads", "0", ...filter])
+    await check()
+  }),
+)
