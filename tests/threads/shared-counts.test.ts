@@ -1,4 +1,7 @@
-/** Front threads count together what limits a client: attempts with a wrong secret, and what `hayloft status` shows of rates. */
+/**
+ * Front threads count together what limits a client, and what operators see of the process: attempts with a wrong secret, rates
+ * in the status, and requests that wait.
+ */
 import assert from "node:assert/strict"
 import { join } from "node:path"
 import { test } from "node:test"
@@ -7,7 +10,9 @@ import { z } from "zod"
 import { Client } from "../../conformance/client.js"
 import { parseEndpoint } from "../../conformance/raw-client.js"
 import { createOtherAccount } from "../harness/accounts.js"
+import { freePort } from "../harness/free-port.js"
 import { withFolder } from "../harness/folders.js"
+import { K2vClient } from "../harness/k2v-client.js"
 import { noNode24 } from "../harness/new-node.js"
 import { CREDENTIALS, REGION, withServer, type ServerProcess } from "../harness/server.js"
 
@@ -17,8 +22,8 @@ const ATTEMPTS = 80
 const COMPARED_MAX = 14
 const LOOK_MS = 50
 
-const withThreads = (work: (server: ServerProcess) => Promise<void>): Promise<void> =>
-  withFolder(folder => withServer({ folders: [join(folder, "data")], threads: THREADS }, work))
+const withThreads = (work: (server: ServerProcess) => Promise<void>, args: readonly string[] = []): Promise<void> =>
+  withFolder(folder => withServer({ folders: [join(folder, "data")], args, threads: THREADS }, work))
 
 test("wrong secrets count for all front threads", { skip: noNode24 }, () =>
   withThreads(async server => {
@@ -50,3 +55,22 @@ test("the status shows whose limits of rates front threads have applied", { skip
     assert.equal(await shown(), refused)
   }),
 )
+
+test("metrics show requests that wait in any front thread", { skip: noNode24 }, async () => {
+  const host = `127.0.0.1:${await freePort()}`
+  const work = async (server: ServerProcess): Promise<void> => {
+    const client = new K2vClient({ host, ...CREDENTIALS }, "mail")
+    const made = await server.hayloft(["mb", "s3://mail"])
+    assert.equal(made.code, 0, made.stderr)
+    await client.insert("inbox", "a", "1")
+    const { token } = await client.read("inbox", "a")
+    assert.ok(token !== undefined)
+    const polls = ["a", "b"].map(() => client.poll("inbox", "a", token, "600"))
+    const waiting = async (): Promise<number> =>
+      Number(/^hayloft_k2v_polls_waiting (\d+)$/m.exec(await server.metrics())?.[1])
+    while ((await waiting()) < polls.length) await later(LOOK_MS)
+    assert.equal(await server.stop(), 0)
+    for (const poll of polls) assert.equal((await poll).status, 304)
+  }
+  await withThreads(work, ["--k2v-listen", host])
+})

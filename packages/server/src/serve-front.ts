@@ -42,6 +42,7 @@ import { RemotesOfStore, type RemoteStoreConfigs } from "./remotes.js"
 import { stalledBy } from "./stalled-requests.js"
 import { tracingOf } from "./tracing-of.js"
 import { StoreTransforms } from "./transforms.js"
+import { registerWaiting } from "./waiting-requests.js"
 
 const FRONT_LIMITS = {
   /** How often the engine thread learns of requests that have ended. */
@@ -209,8 +210,10 @@ class FrontThread {
     const serving = { engine: store, leases: NO_LEASES }
     const rootAccount = start.secrets.root.accountId
     const terms = { cacheBytesMax, auditBucket: config.auditSinks.bucket, rootAccount }
+    const queuePort = new QueuePort({ clock, random }, store, { name: hostName, others: undefined })
+    registerWaiting(metrics, store.services, queuePort)
     return {
-      queuePort: new QueuePort({ clock, random }, store, { name: hostName, others: undefined }),
+      queuePort,
       transforms: hasTransforms
         ? new StoreTransforms({ clock, log, metrics }, serving, transformResultsBytesMax, ended.signal)
         : undefined,

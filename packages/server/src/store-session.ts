@@ -65,6 +65,7 @@ import { RemotesOfStore, type RemoteStoreConfigs } from "./remotes.js"
 import { StoreTransforms } from "./transforms.js"
 import { runNode } from "./run-node.js"
 import { runStore, type RunningStore } from "./run-store.js"
+import { registerWaiting } from "./waiting-requests.js"
 
 /** The admin API records its changes itself, with who asks for them. */
 const NO_AUDIT: S3Settings["audit"] = { begin: async () => ({ end: async () => undefined }) }
@@ -206,13 +207,7 @@ export class StoreSession {
     this.running.fronts?.serve({ ...this.running, root: this.store.secrets.root })
     this.attachJobs()
     this.running.status.setLiveness(this.host.unhealthy)
-    const help = "Polls of K2V that wait for a change"
-    this.metrics.gauge("hayloft_k2v_polls_waiting", help, () => [[{}, this.running.engine.services.items.watching]])
-    const waiting = "Requests that follow an object and wait for more of it"
-    const { objectWatch } = this.running.engine.services
-    this.metrics.gauge("hayloft_s3_follows_waiting", waiting, () => [[{}, objectWatch.watching]])
-    const receivers = "Requests that wait for messages of queues"
-    this.metrics.gauge("hayloft_queue_receives_waiting", receivers, () => [[{}, this.queuePort.queues.waiting]])
+    registerWaiting(this.metrics, this.running.engine.services, this.queuePort)
     this.coordination?.register(this.metrics)
     const { clock, random, telemetry } = this.host.seams
     const { engine, backgroundServices } = this.running
