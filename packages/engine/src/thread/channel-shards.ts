@@ -6,6 +6,7 @@
  */
 import { assert } from "@hayloft/base/assert.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"
+import { freeBuffer } from "@hayloft/base/free-memory.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import type { KeyRange } from "@hayloft/base/key-range.js"
 import type { ShardDevice, ShardStore } from "../block/index.js"
@@ -134,9 +135,11 @@ const NOTHING = new Uint8Array(0)
 const sendable = (bytes: Uint8Array): Uint8Array =>
   bytes.buffer instanceof SharedArrayBuffer ? bytes : Uint8Array.from(bytes)
 
+/** The bytes were moved here, and nobody else uses them: left to the garbage collector, they would keep it busy. */
 function filled(allocate: Allocate, bytes: Uint8Array): Uint8Array {
   const memory = allocate(bytes.length)
   memory.set(bytes)
+  if (bytes.buffer instanceof ArrayBuffer) freeBuffer(bytes.buffer)
   return memory
 }
 
