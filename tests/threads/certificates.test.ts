@@ -7,6 +7,7 @@ import { test } from "node:test"
 import { connect } from "node:tls"
 import { findProgram } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
+import { freePort } from "../harness/free-port.js"
 import { noNode24 } from "../harness/new-node.js"
 import { selfSigned } from "../harness/server.js"
 import { until, withFronts } from "./fronted.js"
@@ -35,17 +36,22 @@ test("every thread serves the renewed certificate, and metrics say when it expir
     for (const each of [first, second]) mkdirSync(each)
     const tls = await selfSigned(openssl ?? "", first)
     const renewed = await selfSigned(openssl ?? "", second)
-    await withFronts({ threads: THREADS, tls }, async ({ server }) => {
-      const all = async (): Promise<ReadonlySet<string>> =>
-        new Set(await Promise.all(Array.from({ length: CONNECTIONS }, () => shown(server.port))))
+    const swift = await freePort()
+    const args = ["--swift-listen", `127.0.0.1:${swift}`]
+    await withFronts({ threads: THREADS, tls, args }, async ({ server }) => {
+      // Every port with the certificate.
+      const all = async (): Promise<ReadonlySet<string>> => {
+        const ports = Array.from({ length: CONNECTIONS }, (_, at) => (at % 2 === 0 ? server.port : swift))
+        return new Set(await Promise.all(ports.map(shown)))
+      }
       assert.deepEqual(await all(), new Set([fingerprintOf(tls.cert)]))
       const expiry = /^hayloft_certificate_expiry_timestamp_seconds\{file="[^"]*first\/cert.pem"\} (\d+)/m
       assert.ok(Number(expiry.exec(await server.metrics())?.[1]) > Date.now() / 1_000)
       copyFileSync(renewed.cert, tls.cert)
       copyFileSync(renewed.key, tls.key)
       const threads = Array.from({ length: THREADS }, (_, at) => `front-${at + 1}`)
-      await until("every thread has loaded it", () =>
-        threads.every(thread => server.log.includes(`certificate_loaded thread=${thread} `)),
+      await until("every port of every thread has loaded it", () =>
+        threads.every(thread => server.log.split(`certificate_loaded thread=${thread} `).length > 2),
       )
       assert.deepEqual(await all(), new Set([fingerprintOf(renewed.cert)]))
     })

@@ -104,7 +104,7 @@ export class Front {
       seams,
       adminPort,
       { ...shared, name: "admin", ...config.adminListen },
-      adminCertificates,
+      adminCertificates?.ofServer(),
     )
     const adminAt = await admin.listen()
     const adminEndpoint = endpointOf(config.adminListen, adminAt.port, adminCertificates !== undefined)
@@ -231,7 +231,7 @@ async function openOwn(
   kind: PortKind,
   listen: ListenAddress,
 ): Promise<OpenPort> {
-  const certificates = kind.folderOf === undefined ? ofS3 : folderFor(seams, kind.folderOf(session.config))
+  const certificates = kind.folderOf === undefined ? ofS3?.ofServer() : folderFor(seams, kind.folderOf(session.config))
   const protocol = new SwitchableProtocol(kind.protocolOf(session, adminEndpoint), seams.clock)
   const server = new HttpServer(seams, protocol, { ...settings, name: kind.name, ...listen }, certificates, admission)
   const { port } = await server.listen()

@@ -244,7 +244,7 @@ class FrontThread {
       const folder = folderOf?.(config)
       const own = folder === undefined ? undefined : new CertificateFolder(disk, folder, telemetry.log)
       if (own !== undefined) registerExpiry(telemetry.metrics, () => own.expiries)
-      const certificates = folderOf === undefined ? ofS3 : own
+      const certificates = folderOf === undefined ? ofS3?.ofServer() : own
       const settings = { ...shared, name, ...listen }
       return new HttpServer(
         { clock, random, telemetry },

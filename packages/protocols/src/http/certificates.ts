@@ -36,6 +36,7 @@ export interface CertificateSource {
 
 export class Certificates implements CertificateSource {
   private loaded: Uint8Array = new Uint8Array()
+  private pair: CertificatePair | undefined
   /** When the certificate in use expires. */
   expiresMs: number | undefined
 
@@ -63,8 +64,21 @@ export class Certificates implements CertificateSource {
       throw fail("invalidConfig", { ...this.paths, message }, error)
     }
     this.loaded = both
+    this.pair = pair
     this.expiresMs = Date.parse(new X509Certificate(cert).validTo)
     return pair
+  }
+
+  /** The certificate for one of several servers: each of them is told of every change. */
+  ofServer(): CertificateSource {
+    let told: CertificatePair | undefined
+    const readIfChanged = async (): Promise<CertificatePair | undefined> => {
+      await this.readIfChanged()
+      if (this.pair === told) return undefined
+      told = this.pair
+      return told
+    }
+    return { readIfChanged }
   }
 
   private async read(path: string): Promise<Uint8Array> {
