@@ -2,8 +2,8 @@
  * Bundle: the code of a server process, joined by esbuild into one file for each kind of thread, so that a start
  * reads and compiles few files instead of seven hundred.
  *
- *   dist/bundle/hayloft.cjs             the command, with V8's code cache beside it (hayloft.cjs.cache)
- *   dist/bundle/compute-worker.cjs, checkpoint-worker.cjs, transform-worker.cjs, front-worker.cjs
+ *   dist/bundle/hayloft.cjs             the command and front threads, with V8's code cache beside it (hayloft.cjs.cache)
+ *   dist/bundle/compute-worker.cjs, checkpoint-worker.cjs, transform-worker.cjs
  *   dist/bundle/NAME.cjs                what programs import as hayloft/NAME: client, table, erasure, placement, simulation,
  *                                       volumes
  *   dist/bundle/*.cjs.map               source maps, through those of dist/packages to the TypeScript files
@@ -27,7 +27,6 @@ const ENTRIES = new Map([
   ["packages/server/src/compute-worker.js", "compute-worker.cjs"],
   ["packages/server/src/checkpoint-worker.js", "checkpoint-worker.cjs"],
   ["packages/server/src/transform-worker.js", "transform-worker.cjs"],
-  ["packages/server/src/front-worker.js", "front-worker.cjs"],
   ["packages/client/src/library.js", "client.cjs"],
   ["packages/engine/src/table-files/library.js", "table.cjs"],
   ["packages/engine/src/erasure/library.js", "erasure.cjs"],

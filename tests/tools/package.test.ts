@@ -29,7 +29,7 @@ import { compareTypes, type CanStandFor } from "./strict-types.js"
 const START_MS_MAX = 120_000
 const POLL_MS = 50
 /** Bytes of a tarball that a mistake in `files` would exceed. */
-const BYTES_MAX = 16_000_000
+const BYTES_MAX = 12 * 2 ** 20
 const BUILD_TOOLS = ["esbuild", "typescript", "preact", "@preact/signals"]
 
 interface Packed {

@@ -1,5 +1,5 @@
-/** Entry point of a front thread, which serves the S3 port over the store of the engine thread. An error ends the thread. */
-import { workerData } from "node:worker_threads"
-import { parseFrontOrder, serveFront } from "./serve-front.js"
+/** A front thread starts from the file of the command, so that the package has its code once. */
+import { isMainThread, workerData } from "node:worker_threads"
 
-void serveFront(parseFrontOrder(workerData))
+/** The order of this thread, if it is a front thread; undefined: it is the thread of a command. */
+export const frontOrder: unknown = isMainThread ? undefined : workerData

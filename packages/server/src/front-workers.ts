@@ -28,7 +28,7 @@ import type { RemoteStoreConfigs } from "./remotes.js"
 import type { FrontOrder } from "./serve-front.js"
 import { whenAborted } from "./shutdown.js"
 
-const ENTRY = new URL("./front-worker.js", import.meta.url)
+const ENTRY = new URL("./main.js", import.meta.url)
 
 const FRONT_THREAD_LIMITS = {
   /** The most threads. */

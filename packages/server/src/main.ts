@@ -1,4 +1,4 @@
-/** Main: connects the command line to the process: streams, signals and exit code. */
+/** Main: connects the command line to the process: streams, signals and exit code. A front thread of a server starts here, too. */
 import { spawn } from "node:child_process"
 import { constants, hostname } from "node:os"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
@@ -6,6 +6,7 @@ import { EXIT_CODES } from "@hayloft/cli/exit-codes.js"
 import type { CliIo } from "@hayloft/cli/io.js"
 import { run } from "@hayloft/cli/program.js"
 import { withoutSettings } from "@hayloft/node/config/index.js"
+import { frontOrder } from "./front-worker.js"
 import { terminalOf } from "./terminal.js"
 import { StopSignals } from "./stop-signals.js"
 
@@ -114,13 +115,25 @@ function processIo(clock: CliIo["clock"], signals: StopSignals): CliIo {
 
 const clock = new RealClock()
 const signals = new StopSignals(clock, () => process.exit(EXIT_CODES.interrupted.code))
-process.on("SIGINT", () => signals.take())
-process.on("SIGTERM", () => signals.take())
-const io = processIo(clock, signals)
-const signal = signals.stop
-// Commands that read standard input see the error there; the others ignore it.
-process.stdin.on("error", () => undefined)
-signal.addEventListener("abort", () =>
-  process.stdin.destroy(signal.reason instanceof Error ? signal.reason : undefined),
-)
-void run(process.argv.slice(2), io, signal).then(code => process.exit(isUnread ? 0 : code))
+
+async function serveFrontThread(): Promise<void> {
+  const { parseFrontOrder, serveFront } = await import("./serve-front.js")
+  await serveFront(parseFrontOrder(frontOrder))
+}
+
+async function runCommand(): Promise<never> {
+  process.on("SIGINT", () => signals.take())
+  process.on("SIGTERM", () => signals.take())
+  const io = processIo(clock, signals)
+  const signal = signals.stop
+  // Commands that read standard input see the error there; the others ignore it.
+  process.stdin.on("error", () => undefined)
+  signal.addEventListener("abort", () =>
+    process.stdin.destroy(signal.reason instanceof Error ? signal.reason : undefined),
+  )
+  const code = await run(process.argv.slice(2), io, signal)
+  process.exit(isUnread ? 0 : code)
+}
+
+// An error of a front thread ends that thread.
+void (frontOrder === undefined ? runCommand() : serveFrontThread())
