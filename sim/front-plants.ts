@@ -162,7 +162,7 @@ export const FRONT_PLANTS: readonly TestedPlant[] = [
     "",
   ),
   plant(
-    "nobody hears of an end that came before the start of a channel",
+    "an end that came before the start of a channel is not reported",
     "packages/base/src/seams/channel/channel",
     "packages/base/src/seams/channel/real.ts",
     "if (this.isClosed) queueMicrotask(() => events.closed())",

@@ -24,6 +24,8 @@ export const PARTITIONS = 65_536
 export const SHARDS_MAX = 32
 /** Data folders of one process. */
 export const DEVICES_MAX = 32
+/** Front threads of a process. */
+export const FRONT_THREADS_MAX = 16
 /** Devices of a store, on all of its nodes. */
 export const STORE_DEVICES_MAX = 4096
 /**

@@ -3,37 +3,35 @@ import type { EventLine, RequestBatch } from "@hayloft/admin/observe/index.js"
 import type { CountedAttempt, Denial, RateReport } from "@hayloft/access/index.js"
 import type { MetricsSnapshot } from "@hayloft/base/seams/telemetry/metrics-text-core.js"
 import type { DeviceReport } from "@hayloft/node/status/contract.js"
-import type { ThreadMethod } from "@hayloft/engine/thread/index.js"
-
-const method = <Request, Answer>(name: string): ThreadMethod<Request, Answer> => ({ name, changes: false })
+import { reading } from "@hayloft/engine/thread/index.js"
 
 /** A front calls these. */
 export const TELLING_METHODS = {
   /** It serves, at these ports, in the order in which it was told to. */
-  listening: method<readonly number[], void>("listening"),
+  listening: reading<readonly number[], void>("listening"),
   /** Requests that have ended. */
-  finished: method<RequestBatch, void>("finished"),
+  finished: reading<RequestBatch, void>("finished"),
   /** For Swift's questions about the inside of the store. */
-  devices: method<undefined, readonly DeviceReport[]>("devices"),
-  event: method<EventLine, void>("event"),
-  denied: method<Denial, void>("denied"),
+  devices: reading<undefined, readonly DeviceReport[]>("devices"),
+  event: reading<EventLine, void>("event"),
+  denied: reading<Denial, void>("denied"),
   /** An attempt to prove a secret counts. */
-  attempted: method<CountedAttempt, void>("attempted"),
+  attempted: reading<CountedAttempt, void>("attempted"),
   /** The accounts and keys whose limits of rates it has used. */
-  rates: method<readonly RateReport[], void>("rates"),
+  rates: reading<readonly RateReport[], void>("rates"),
   /** The audit log has new entries. */
-  audited: method<undefined, void>("audited"),
+  audited: reading<undefined, void>("audited"),
 } as const
 
 /** The thread of the engine calls these. */
 export const SERVING_METHODS = {
-  metrics: method<undefined, MetricsSnapshot>("metrics"),
+  metrics: reading<undefined, MetricsSnapshot>("metrics"),
   /** Requests are shown to someone, or to no one any more. */
-  watched: method<boolean, void>("watched"),
+  watched: reading<boolean, void>("watched"),
   /** An attempt to prove a secret counts in another thread. */
-  attempted: method<CountedAttempt, void>("attempted elsewhere"),
+  attempted: reading<CountedAttempt, void>("attempted elsewhere"),
   /** Closes the ports; answers once all requests under way have ended. */
-  stop: method<undefined, void>("stop"),
+  stop: reading<undefined, void>("stop"),
   /** Closes connections whose requests are still under way. */
-  cut: method<undefined, void>("cut"),
+  cut: reading<undefined, void>("cut"),
 } as const

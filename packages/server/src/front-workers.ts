@@ -11,6 +11,7 @@ import type { CountedAttempt, Denials, RateLimiter, SecretAttempts } from "@hayl
 import type { AccessLog, Events, LiveRequests } from "@hayloft/admin/observe/index.js"
 import { must } from "@hayloft/base/assert.js"
 import { asFailure, fail } from "@hayloft/base/failures.js"
+import { FRONT_THREADS_MAX } from "@hayloft/base/limits.js"
 import { mapBounded, type BackgroundService } from "@hayloft/base/life/index.js"
 import { openChannel } from "@hayloft/base/seams/channel/real.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
@@ -31,8 +32,6 @@ import { whenAborted } from "./shutdown.js"
 const ENTRY = new URL("./main.js", import.meta.url)
 
 const FRONT_THREAD_LIMITS = {
-  /** The most threads. */
-  threadsMax: 16,
   /** A thread is asked for its metrics this often; one that has not answered so many times in sequence is ended. */
   askEveryMs: 5_000,
   unansweredMax: 6,
@@ -242,7 +241,7 @@ export class FrontThreads implements BackgroundService {
     if (this.isOver) return
     this.exhausted = undefined
     const { signal } = (this.ending = new AbortController())
-    this.keeping = mapBounded(namesOf(session), FRONT_THREAD_LIMITS.threadsMax, name =>
+    this.keeping = mapBounded(namesOf(session), FRONT_THREADS_MAX, name =>
       this.keep(() => this.threads.get(name) ?? this.startAgain(name, session, ports, onListening), signal),
     )
   }
@@ -252,7 +251,7 @@ export class FrontThreads implements BackgroundService {
     this.metrics.retire(counted)
   }
 
-  /** None is left if one cannot be started. */
+  /** If one cannot be started, those that were are ended. */
   private async startAll(
     names: readonly string[],
     session: ServedSession,
@@ -266,12 +265,12 @@ export class FrontThreads implements BackgroundService {
         const port = must(numbers[at], "a thread listens on each port")
         return { name, port, listen: { ...listen, port } }
       })
-      await mapBounded(others, FRONT_THREAD_LIMITS.threadsMax, name => this.start(name, session, bound).listening)
+      await mapBounded(others, FRONT_THREADS_MAX, name => this.start(name, session, bound).listening)
       return bound
     } catch (error) {
       const started = [...this.threads.values()]
       for (const thread of started) thread.terminate()
-      await mapBounded(started, FRONT_THREAD_LIMITS.threadsMax, ({ ended }) => ended)
+      await mapBounded(started, FRONT_THREADS_MAX, ({ ended }) => ended)
       throw error
     }
   }
@@ -313,7 +312,7 @@ export class FrontThreads implements BackgroundService {
   /** All metrics as one text; `own`: those of this thread. */
   async metricsText(own: MetricsSnapshot): Promise<string> {
     const over = new AbortController()
-    const asked = mapBounded([...this.threads.values()], FRONT_THREAD_LIMITS.threadsMax, thread => thread.ask())
+    const asked = mapBounded([...this.threads.values()], FRONT_THREADS_MAX, thread => thread.ask())
     await Promise.race([asked, this.host.clock.sleep(FRONT_THREAD_LIMITS.scrapeMs, over.signal)])
     over.abort()
     return this.metrics.render(

@@ -107,7 +107,7 @@ class FrontThread {
     this.requests.isWatched = isWatched
     link.handle(SERVING_METHODS.metrics, () => plain.metrics.snapshot())
     link.handle(SERVING_METHODS.watched, watched => void (this.requests.isWatched = watched))
-    // The engine thread may tell of one before the store is open: this thread knows nothing of earlier ones either.
+    // The engine thread may tell of one before the store is open: earlier ones are unknown to this thread, too.
     link.handle(SERVING_METHODS.attempted, counted => this.attempts?.countElsewhere(counted))
     link.handle(SERVING_METHODS.cut, () => this.cut.abort())
     link.handle(SERVING_METHODS.stop, () => this.stop())

@@ -154,7 +154,7 @@ test("a thread shows requests only while somebody watches, and is told when that
   assert.equal(serving.take(), undefined)
 })
 
-test("batches that nobody takes are bounded, and the lines that are missing are counted", () => {
+test("a batch that is not taken is bounded, and the lines that are missing are counted", () => {
   const { telemetry, serving, requests, accessLog, send } = world()
   requests.watch({}, () => undefined)
   const { countedMax, shownMax, lineCharactersMax } = REQUEST_BATCH_LIMITS

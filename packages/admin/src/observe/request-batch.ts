@@ -3,7 +3,7 @@
  * written to the access log of each, as plain data. `LiveRequests.replay` and `AccessLog.replay` take a batch.
  *
  * Promises  Times are those at which requests were done here. A request that is only counted costs six values.
- * Limits    `REQUEST_BATCH_LIMITS`, for batches that nobody takes: a request beyond has no line, which is counted, is
+ * Limits    `REQUEST_BATCH_LIMITS`, for a batch that is not taken: a request beyond has no line, which is counted, is
  *           shown to no watcher, and in the end is not counted as traffic.
  */
 import { MIB } from "@hayloft/base/limits.js"

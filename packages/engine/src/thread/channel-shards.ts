@@ -135,7 +135,7 @@ const NOTHING = new Uint8Array(0)
 const sendable = (bytes: Uint8Array): Uint8Array =>
   bytes.buffer instanceof SharedArrayBuffer ? bytes : Uint8Array.from(bytes)
 
-/** The bytes were moved here, and nobody else uses them: left to the garbage collector, they would keep it busy. */
+/** Copies bytes that were moved to this thread, and frees them: garbage of this size would keep the collector busy. */
 function filled(allocate: Allocate, bytes: Uint8Array): Uint8Array {
   const memory = allocate(bytes.length)
   memory.set(bytes)

@@ -44,7 +44,7 @@ interface Waiting {
   readonly reject: (failure: Failure) => void
 }
 
-/** Moves bytes that nobody else uses; of a buffer that holds more than them they are copied first. */
+/** Moves bytes whose only user is the caller. They are copied first if their buffer holds more. */
 export function moved(bytes: Uint8Array, move: MoveBytes): Uint8Array {
   const own = isAlone(bytes) ? bytes : new Uint8Array(bytes)
   move(own)

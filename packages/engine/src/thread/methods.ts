@@ -32,8 +32,10 @@ interface PayloadRequest {
   readonly row: MetadataRow
 }
 
-const reading = <Request, Answer>(name: string): ThreadMethod<Request, Answer> => ({ name, changes: false })
-const changing = <Request, Answer>(name: string): ThreadMethod<Request, Answer> => ({ name, changes: true })
+/** Makes a method that changes nothing. */
+export const reading = <Request, Answer>(name: string): ThreadMethod<Request, Answer> => ({ name, changes: false })
+/** Makes a method whose call may have happened although its answer is lost. */
+export const changing = <Request, Answer>(name: string): ThreadMethod<Request, Answer> => ({ name, changes: true })
 
 export const METADATA_METHODS = {
   run: changing<Named, Stamped<unknown>>("run"),

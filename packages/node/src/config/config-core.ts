@@ -6,7 +6,7 @@
  * and the expected value; nothing is ignored silently. `inspectConfig` returns all such lines.
  */
 import { fail, isFailure } from "@hayloft/base/failures.js"
-import { GIB, MIB, SHARDS_MAX } from "@hayloft/base/limits.js"
+import { FRONT_THREADS_MAX, GIB, MIB, SHARDS_MAX } from "@hayloft/base/limits.js"
 import { defaultPolicy, shardCount, textOfPolicy, type Policy } from "@hayloft/base/policy.js"
 import type { ClusterConfig, ServeConfig, SwiftConfig, WebsiteConfig } from "./config.js"
 import { CLIENT_ENVIRONMENT, CONFIG_FILE_ENVIRONMENT, SETTINGS, SETTING_NAMES, type SettingName } from "./settings.js"
@@ -224,7 +224,7 @@ function listenersOf(reader: SettingReader): Pick<ServeConfig, "listen" | "admin
 }
 
 function threadsOf(reader: SettingReader): number {
-  const threads = reader.required("threads", count(0, 16))
+  const threads = reader.required("threads", count(0, FRONT_THREADS_MAX))
   if (threads > 0 && reader.isSet("cluster")) {
     const message = "front threads cannot serve a node of a cluster yet: leave --cluster out, or choose --threads 0"
     reader.requirement("threads", message)

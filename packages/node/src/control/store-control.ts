@@ -20,7 +20,6 @@ import {
   dropReplicas,
   followDevices,
   forgetDevice,
-  layoutOf,
   markOffline,
   markReopened,
   markReturning,
@@ -31,6 +30,7 @@ import {
   promoteLearner,
   tabletOf,
 } from "@hayloft/engine/cluster/index.js"
+import { publishLayouts } from "./publish-layouts.js"
 import type { RecordManager } from "./record-manager.js"
 import type { ControlDevice, ControlReplica, ControlRecord } from "@hayloft/engine/format/control-record.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
@@ -121,10 +121,7 @@ export class StoreControl implements Job, ConfigurationStore {
       const message = `node ${device.home.node} has claimed the device`
       this.remove(device.id, fail("deviceFailed", { message, device: device.id }))
     }
-    const { layout, previousLayout } = record
-    const isKnown = this.layouts.current.version === layout.version
-    if (isKnown && (this.layouts.previous === undefined) === (previousLayout === undefined)) return
-    this.layouts.publish(isKnown ? this.layouts.current : layoutOf(layout), previousLayout && layoutOf(previousLayout))
+    publishLayouts(this.layouts, record)
   }
 
   change(name: string, decide: (record: ControlRecord) => ControlRecord | undefined): Promise<ControlRecord> {

@@ -1,4 +1,4 @@
-/** Readers of fronts: what they read stays until they have ended, and a front that does not read holds up nobody else. */
+/** Readers of fronts: what they read stays until they have ended, and a front that does not read holds up no other. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText } from "@hayloft/base/ids.js"

@@ -8,6 +8,7 @@
  */
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { Incarnation } from "@hayloft/base/ids.js"
+import { FRONT_THREADS_MAX } from "@hayloft/base/limits.js"
 import { mapBounded, type BackgroundService } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { MasterKeys, RootKey } from "@hayloft/access/index.js"
@@ -27,9 +28,6 @@ import type { StoreControl } from "../control/store-control.js"
 import type { ShardExchange } from "../shard-exchange.js"
 import type { StoreStatus } from "../status/contract.js"
 import { FRONT_METHODS, STORE_METHODS, type FrontStart, type StoreState } from "./methods.js"
-
-/** The most front threads of a process. */
-const THREADS_MAX = 16
 
 const FRONT_LIMITS = {
   /** How often the state of devices is compared with what the fronts know. */
@@ -114,7 +112,7 @@ export class Fronts implements BackgroundService {
 
   /** Resolves with the position that no reader of a front uses bytes of, if they were released at it or before. */
   readonly oldestPin = async (): Promise<number> => {
-    const pins = await mapBounded([...this.fronts], THREADS_MAX, ({ link }) =>
+    const pins = await mapBounded([...this.fronts], FRONT_THREADS_MAX, ({ link }) =>
       link.call(FRONT_METHODS.oldestPin, undefined).catch((error: unknown) => {
         // Its thread has ended, with its readers.
         if (isFailure(error, "stopping")) return Number.MAX_SAFE_INTEGER

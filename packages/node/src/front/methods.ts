@@ -3,7 +3,7 @@ import type { DeviceId, Incarnation, StoreId } from "@hayloft/base/ids.js"
 import type { RootKey } from "@hayloft/access/index.js"
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
 import type { ThreadIncarnations } from "@hayloft/engine/metadata/index.js"
-import type { DeviceHints, ThreadMethod } from "@hayloft/engine/thread/index.js"
+import { changing, reading, type DeviceHints } from "@hayloft/engine/thread/index.js"
 import type { NeedleId } from "@hayloft/engine/volume/index.js"
 import type { HealthReport } from "../status/contract.js"
 
@@ -53,9 +53,6 @@ interface Damage {
   readonly deviceId: DeviceId
   readonly needle: NeedleId
 }
-
-const reading = <Request, Answer>(name: string): ThreadMethod<Request, Answer> => ({ name, changes: false })
-const changing = <Request, Answer>(name: string): ThreadMethod<Request, Answer> => ({ name, changes: true })
 
 /** The engine thread offers these. */
 export const STORE_METHODS = {

@@ -16,7 +16,6 @@ import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
 import { Layouts, LocalBlocks, type BlockOptions } from "@hayloft/engine/block/index.js"
 import { layoutOf } from "@hayloft/engine/cluster/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
 import { incarnationsOf, type Metadata } from "@hayloft/engine/metadata/index.js"
 import { ChannelDevice, ChannelMetadata, type ThreadLink } from "@hayloft/engine/thread/index.js"
 import { createServices, type StoreServices } from "@hayloft/features/index.js"
@@ -29,6 +28,7 @@ import { RecordEpochKeys } from "../control/epoch-keys.js"
 import { followMasterKey } from "../control/follow-master-key.js"
 import { NamedKeyStore, type NamedKeySettings } from "../control/named-keys.js"
 import type { RecordManager } from "../control/record-manager.js"
+import { publishLayouts } from "../control/publish-layouts.js"
 import { RecordClasses } from "../control/record-classes.js"
 import { FrontRecords } from "./front-records.js"
 import { FRONT_METHODS, STORE_METHODS, type FrontStart, type StoreState } from "./methods.js"
@@ -79,7 +79,7 @@ export async function openFront(
   followMasterKey(records, masterKeys, settings.onKeyLost)
   const { layout, previousLayout } = first
   const layouts = new Layouts(layoutOf(layout), previousLayout && layoutOf(previousLayout))
-  records.onChange(record => publish(layouts, record))
+  records.onChange(record => publishLayouts(layouts, record))
   const devices = new FrontDevices(link)
   devices.follow(now.state)
   const metadata = new ChannelMetadata(
@@ -164,13 +164,6 @@ export async function openFront(
     },
     backgroundServices: [services.storeClock, bucketPolicies(services, clock), jobs],
   }
-}
-
-/** From now on blocks are written by the layout of the record. */
-function publish(layouts: Layouts, { layout, previousLayout }: ControlRecord): void {
-  const isKnown = layouts.current.version === layout.version
-  if (isKnown && (layouts.previous === undefined) === (previousLayout === undefined)) return
-  layouts.publish(isKnown ? layouts.current : layoutOf(layout), previousLayout && layoutOf(previousLayout))
 }
 
 /** The devices that the engine thread has open. */

@@ -147,7 +147,7 @@ test("lines beyond the limit are dropped, and their number is told when there is
   assert.deepEqual([pipe.text.endsWith("\nlater\n"), dropped], [true, [3]])
 })
 
-test("lines that nobody can read are dropped", async () => {
+test("lines for a stream without a reader are dropped", async () => {
   const clock = new SimClock()
   let calls = 0
   const put = (): number => {

@@ -7,7 +7,7 @@
  *           whole among those of other threads and processes; in a file and on a terminal so does every line. While the
  *           reader of a pipe does not keep up lines wait in memory, and the process does not end of itself.
  * Refuses   To keep a longer line whole in a pipe that is almost full, and to keep what waits if the process ends by force.
- * Limits    `WAITING_BYTES_MAX`: lines beyond are dropped, and counted. Lines that nobody can read are dropped.
+ * Limits    `WAITING_BYTES_MAX`: lines beyond are dropped, and counted. Lines for a stream without a reader are dropped.
  */
 import { writeSync } from "node:fs"
 import type { Clock } from "../clock/contract.js"
@@ -95,7 +95,7 @@ export class WholeLines {
     try {
       return this.put(bytes)
     } catch (error) {
-      // The pipe is full; after any other error nobody reads.
+      // The pipe is full; after any other error it has no reader.
       return error instanceof Error && "code" in error && error.code === "EAGAIN" ? 0 : bytes.length
     }
   }
