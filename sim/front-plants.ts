@@ -130,7 +130,7 @@ export const FRONT_PLANTS: readonly TestedPlant[] = [
     "a front does not write by the layout that it follows",
     "packages/node/src/front/front-layouts",
     FRONT,
-    "records.onChange(record => publish(layouts, record))",
+    "records.onChange(record => publishLayouts(layouts, record))",
     "",
   ),
   plant(
