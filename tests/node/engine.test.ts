@@ -231,6 +231,7 @@ test("a failed read leaves no pin, which would retain all released bytes", async
     reencode: unused,
     ownerOf: unused,
     hotCopies: undefined,
+    memoryShare: 1,
     seenShards: unused,
     shardScanOf: () => [],
     shardScan: () => ({ groups: [], next: undefined }),

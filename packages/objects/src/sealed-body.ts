@@ -16,6 +16,7 @@ import { Failure, isFailure } from "@hayloft/base/failures.js"
 import type { UploadId } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { isLent, streamOf } from "@hayloft/base/pieces.js"
+import { partOf } from "@hayloft/base/round.js"
 import { openedBytesOf, SEGMENT_PLAIN_BYTES, SEGMENT_STORED_BYTES } from "@hayloft/base/segments.js"
 import type { Blocks, ExtentRange, LentBytes, PieceOwner } from "@hayloft/engine/block/index.js"
 import type { Extent } from "@hayloft/engine/format/extent.js"
@@ -29,13 +30,18 @@ export const SEALED_LIMITS = {
   segmentsOfRun: 16,
   /** Such runs that a reader gathers and opens while its client consumes one. */
   runsAheadMax: 2,
-  /** Bytes in such runs that all readers together hold, from the gathering until the client has consumed them. */
+  /**
+   * Bytes in such runs that all readers together hold, from the gathering until the client has consumed them. Several threads
+   * that serve divide them.
+   */
   unsealBytesMax: 32 * MIB,
   /** A client that has consumed more than the buffers of sockets hold does not stall. */
   socketBytes: 4 * MIB,
 } as const
 
 const RUN_BYTES = SEALED_LIMITS.segmentsOfRun * SEGMENT_STORED_BYTES
+/** With less, no reader would gather a run ahead. */
+const UNSEAL_BYTES_MIN = 2 * RUN_BYTES
 
 /** For reads that end before a client could cancel them. */
 const NEVER = new AbortController().signal
@@ -57,12 +63,16 @@ type Opener = Pick<Compute, "open" | "openSegments" | "shards">
 export class SealedBodies {
   /** Bytes of long runs of all readers. */
   heldBytes = 0
+  /** The limit of `heldBytes`. */
+  readonly heldBytesMax: number
 
   constructor(
-    private readonly blocks: Pick<Blocks, "read">,
+    private readonly blocks: Pick<Blocks, "read" | "memoryShare">,
     readonly compute: Opener,
     private readonly log: Log,
-  ) {}
+  ) {
+    this.heldBytesMax = partOf(SEALED_LIMITS.unsealBytesMax, blocks.memoryShare, UNSEAL_BYTES_MIN)
+  }
 
   /** The plaintext of an inline payload. Throws `corruptSeal`. */
   openPayload(sealed: Uint8Array, key: Uint8Array): Uint8Array {
@@ -350,14 +360,14 @@ class SealedReader {
 
   /** Read-ahead stops at half of the memory; the rest is for clients that do not stall. */
   private get isPlenty(): boolean {
-    return this.all.heldBytes + RUN_BYTES <= SEALED_LIMITS.unsealBytesMax / 2
+    return this.all.heldBytes + RUN_BYTES <= this.all.heldBytesMax / 2
   }
 
   /** The first run is short, so that the first byte leaves early. */
   private get mayHoldLong(): boolean {
     if (this.isFirst) return false
-    const { socketBytes, unsealBytesMax } = SEALED_LIMITS
-    return this.isPlenty || (this.takenBytes > socketBytes && this.all.heldBytes + RUN_BYTES <= unsealBytesMax)
+    const { heldBytes, heldBytesMax } = this.all
+    return this.isPlenty || (this.takenBytes > SEALED_LIMITS.socketBytes && heldBytes + RUN_BYTES <= heldBytesMax)
   }
 
   /** Begins the next run; false at the end. */

@@ -5,10 +5,11 @@ import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseBucketName } from "@hayloft/base/ids.js"
-import { KIB, MIB } from "@hayloft/base/limits.js"
+import { FRONT_THREADS_MAX, KIB, MIB } from "@hayloft/base/limits.js"
 import { parsePolicy, textOfPolicy } from "@hayloft/base/policy.js"
 import { openedBytesOf, SEGMENT_STORED_BYTES } from "@hayloft/base/segments.js"
 import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { Blocks } from "@hayloft/engine/block/index.js"
 import type { Extent } from "@hayloft/engine/format/extent.js"
 import { decodeSegment, encodeSegment, type PartRecord } from "@hayloft/engine/format/records.js"
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
@@ -288,25 +289,33 @@ test("a stalled sealed upload leaves the ETag of another right", async () => {
   assert.equal(Buffer.compare(await world.get("quick"), quick), 0)
 })
 
-test("readers whose clients stall hold no more than the limit, and leave others room to read", async () => {
-  const world = await open("ec:2+1", undefined, 4 * MIB)
-  const bytes = world.random.bytes(6 * MIB)
-  const { extent, key } = await sealedExtent(world, bytes)
-  const bodies = new SealedBodies(world.blocks, world.compute, world.telemetry.log)
-  const range = { extent, offsetBytes: 0, lengthBytes: bytes.length }
-  const readers = Array.from({ length: 60 }, () => bodies.read([range], key, noSignal, "reader"))
-  for (const reader of readers) for (let piece = 0; piece < 4; piece += 1) await world.clock.runUntil(reader.next())
-  assert.ok(bodies.heldBytes > 0 && bodies.heldBytes <= SEALED_LIMITS.unsealBytesMax, `${bodies.heldBytes}`)
-  const all: Uint8Array[] = []
-  const read = async (): Promise<void> => {
-    for await (const piece of bodies.read([range], key, noSignal, "reader")) all.push(Uint8Array.from(piece))
-  }
-  await world.clock.runUntil(read())
-  assert.equal(Buffer.compare(Buffer.concat(all), bytes), 0)
-  for (const reader of readers) await reader.return(undefined)
-  await world.clock.advance(1)
-  assert.equal(bodies.heldBytes, 0, "readers that stop give everything back")
-})
+/** The limit of a thread that serves alone, and of one of the most there can be. */
+for (const share of [1, 1 / FRONT_THREADS_MAX])
+  test(`readers whose clients stall hold no more than the limit, and leave others room to read (share ${share})`, async () => {
+    const world = await open("ec:2+1", undefined, 4 * MIB)
+    const bytes = world.random.bytes(6 * MIB)
+    const { extent, key } = await sealedExtent(world, bytes)
+    const blocks: Pick<Blocks, "read" | "memoryShare"> = {
+      read: (...of) => world.blocks.read(...of),
+      memoryShare: share,
+    }
+    const bodies = new SealedBodies(blocks, world.compute, world.telemetry.log)
+    const range = { extent, offsetBytes: 0, lengthBytes: bytes.length }
+    const readers = Array.from({ length: 60 }, () => bodies.read([range], key, noSignal, "reader"))
+    for (const reader of readers) for (let piece = 0; piece < 4; piece += 1) await world.clock.runUntil(reader.next())
+    assert.ok(bodies.heldBytes > 0 && bodies.heldBytes <= bodies.heldBytesMax, `${bodies.heldBytes}`)
+    const all: Uint8Array[] = []
+    const read = async (): Promise<void> => {
+      for await (const piece of bodies.read([range], key, noSignal, "reader")) all.push(Uint8Array.from(piece))
+    }
+    await world.clock.runUntil(read())
+    assert.equal(Buffer.compare(Buffer.concat(all), bytes), 0)
+    for (const reader of readers) await reader.return(undefined)
+    await world.clock.advance(1)
+    assert.equal(bodies.heldBytes, 0, "readers that stop give everything back")
+    if (share === 1) assert.equal(bodies.heldBytesMax, SEALED_LIMITS.unsealBytesMax)
+    else assert.ok(bodies.heldBytesMax <= SEALED_LIMITS.unsealBytesMax / 8, `${bodies.heldBytesMax}`)
+  })
 
 /** An extent that is sealed under the key that derives from this one. */
 async function sealedExtent(

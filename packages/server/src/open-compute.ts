@@ -2,6 +2,7 @@
 import { slabBytesFor } from "@hayloft/node/block-memory.js"
 import { MIB } from "@hayloft/base/limits.js"
 import type { Policy } from "@hayloft/base/policy.js"
+import { partOf } from "@hayloft/base/round.js"
 import { ThreadCompute } from "@hayloft/base/seams/compute/index.js"
 import { makeCodec } from "@hayloft/engine/erasure/index.js"
 
@@ -15,7 +16,7 @@ const SLAB_POOL_BYTES = 384 * MIB
 const SHARD_MEMORY_BYTES = (72 + 48 + 34) * MIB
 const COMPUTE_ENTRY = new URL("./compute-worker.js", import.meta.url)
 
-/** `share`: the part of the memory for bodies that this one of several serving threads has. */
+/** `share`: the part of the memory for bodies that this one of several serving threads has; two blocks at least. */
 export function openCompute(
   policies: readonly Policy[],
   blockBytes: number,
@@ -23,6 +24,6 @@ export function openCompute(
 ): ThreadCompute {
   const slabBytes = slabBytesFor(policies, blockBytes)
   const poolBytes = Math.max(SLAB_POOL_BYTES * share, 2 * slabBytes)
-  const shardMemoryBytes = SHARD_MEMORY_BYTES
+  const shardMemoryBytes = partOf(SHARD_MEMORY_BYTES, share)
   return new ThreadCompute(makeCodec, COMPUTE_ENTRY, { slabBytes, poolBytes, shardMemoryBytes, threads })
 }

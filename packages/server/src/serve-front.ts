@@ -29,7 +29,14 @@ import type { ServeConfig } from "@hayloft/node/config/index.js"
 import { DAY_MS } from "@hayloft/node/devices/scrubbing.js"
 import type { FrontStart } from "@hayloft/node/front/methods.js"
 import { openFront, type FrontStore } from "@hayloft/node/front/open-front.js"
-import { Admission, CertificateFolder, Certificates, HTTP_LIMITS, HttpServer } from "@hayloft/protocols/http/index.js"
+import {
+  Admission,
+  CertificateFolder,
+  Certificates,
+  HTTP_LIMITS,
+  HttpServer,
+  limitsOfThread,
+} from "@hayloft/protocols/http/index.js"
 import type { SyncRealms } from "@hayloft/protocols/swift/index.js"
 import { registerExpiry, registerExpiryOfS3 } from "./certificate-expiry.js"
 import { SERVING_METHODS, TELLING_METHODS } from "./front-methods.js"
@@ -228,7 +235,7 @@ class FrontThread {
     const { tls, shutdown } = config
     const ofS3 = tls && new Certificates(disk, { certificatePath: tls.certFile, keyPath: tls.keyFile })
     registerExpiryOfS3(telemetry.metrics, config, ofS3)
-    const limits = { ...HTTP_LIMITS, stopMs: shutdown.stopMs }
+    const limits = { ...limitsOfThread(HTTP_LIMITS, config.threads), stopMs: shutdown.stopMs }
     // One for all ports: websites are weighed against accounts.
     const admission = new Admission(clock, limits)
     const shared = {
@@ -275,13 +282,12 @@ export async function serveFront(order: FrontOrder): Promise<void> {
   const thread = new FrontThread(order, link, tracing?.tracer)
   const { clock, random, telemetry } = thread
   const { record } = start
-  const compute = openCompute(policiesIn(record), record.blockBytes, {
-    threads: COMPUTE_THREADS,
-    share: 1 / config.threads,
-  })
+  const share = 1 / config.threads
+  const compute = openCompute(policiesIn(record), record.blockBytes, { threads: COMPUTE_THREADS, share })
   const keyServices = openKeyServices(thread, config)
   const store = await openFront({ clock, random, compute, telemetry }, link, start, {
     blocks: { refuseSingleCopy: config.refuseSingleCopy, hotCopies: shareOf(config.hotCopies, config.threads) },
+    share,
     days: { dayMs: config.lifecycleDayMs ?? DAY_MS, abandonedDays: config.abandonedUploadDays },
     haste: config.haste,
     namedKeys: { region: config.region ?? REGION_DEFAULT, external: keyServices.keys },

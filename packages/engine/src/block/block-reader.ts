@@ -9,7 +9,7 @@
 import { assert, must } from "@hayloft/base/assert.js"
 import { copyPlainly } from "@hayloft/base/bytes.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
-import { roundUp } from "@hayloft/base/round.js"
+import { partOf, roundUp } from "@hayloft/base/round.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { SUB_BLOCK_BYTES, SYNC_READ_BYTES_MAX } from "@hayloft/base/limits.js"
 import { shardCount, shardsNeeded, tolerance } from "@hayloft/base/policy.js"
@@ -33,6 +33,7 @@ import type { HotCopyTerms } from "./hot-copies-core.js"
 import type { Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { RangeRebuilder, type RangeRebuild } from "./range-rebuilder.js"
+import { READ_BYTES_MIN } from "./read-ahead-core.js"
 import { OpenReader, ReadAhead, type PieceReads } from "./read-ahead.js"
 import { ReadBuffers } from "./read-buffers.js"
 import {
@@ -70,13 +71,10 @@ interface PieceRead {
 
 export class BlockReader {
   private hedges = 0
-  private readonly buffers = new ReadBuffers({
-    longBuffers: BLOCK_LIMITS.readBytesMax / PIECE_BYTES_MAX,
-    shortBuffers: BLOCK_LIMITS.shortReadBuffers,
-  })
+  private readonly buffers: ReadBuffers
   private readonly ahead: ReadAhead
-  private readonly fetches = new ByteBudget(() => BLOCK_LIMITS.fetchBytesMax)
-  private readonly rebuilds = new ByteBudget(() => BLOCK_LIMITS.rebuildBytesMax)
+  private readonly fetches: ByteBudget
+  private readonly rebuilds: ByteBudget
   private readonly times = new ReadTimes()
   private readonly ranges: RangeRebuilder
   /** It is undefined if no copies are kept. */
@@ -93,7 +91,16 @@ export class BlockReader {
     backend: BlockBackend,
     private readonly rebuilt: Counter,
     terms?: HotCopyTerms,
+    memoryShare = 1,
   ) {
+    const { readBytesMax, shortReadBuffers, fetchBytesMax, rebuildBytesMax } = BLOCK_LIMITS
+    const readBytes = partOf(readBytesMax, memoryShare, READ_BYTES_MIN)
+    this.buffers = new ReadBuffers({
+      longBuffers: Math.floor(readBytes / PIECE_BYTES_MAX),
+      shortBuffers: partOf(shortReadBuffers, memoryShare),
+    })
+    this.fetches = new ByteBudget(() => fetchBytesMax * memoryShare)
+    this.rebuilds = new ByteBudget(() => rebuildBytesMax * memoryShare)
     const { clock, devices, layouts, compute, onDamage, mayReturn = () => false } = backend
     this.clock = clock
     this.devices = devices
@@ -101,7 +108,7 @@ export class BlockReader {
     this.compute = compute
     this.onDamage = onDamage
     this.mayReturn = mayReturn
-    this.ahead = new ReadAhead(clock)
+    this.ahead = new ReadAhead(clock, readBytes)
     this.ranges = new RangeRebuilder(backend, this.times)
     this.copies = terms && new HotCopies(clock, terms, (range, into) => this.fill(range, into))
   }

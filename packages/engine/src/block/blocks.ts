@@ -38,6 +38,7 @@ export class LocalBlocks implements Blocks {
   private readonly foreground: Foreground
   private readonly removalDevices: RemovalDevices
   suspicions = 0
+  readonly memoryShare: number
 
   /** `devices` and `layouts` may change at any time. */
   constructor(
@@ -48,7 +49,8 @@ export class LocalBlocks implements Blocks {
     metrics: Metrics,
     options: BlockOptions = {},
   ) {
-    const { refuseSingleCopy = false, onSingleCopy, onDamage } = options
+    const { refuseSingleCopy = false, onSingleCopy, onDamage, memoryShare = 1 } = options
+    this.memoryShare = memoryShare
     const { isExpectedBack = () => false, mayReturn = () => false } = options
     this.removalDevices = { devices, isExpectedBack }
     const rebuilt = metrics.counter(
@@ -73,7 +75,7 @@ export class LocalBlocks implements Blocks {
     }
     this.foreground = new Foreground(clock)
     this.writer = new BlockWriter(devices, layouts, clock, { areRefused: refuseSingleCopy, note })
-    this.reader = new BlockReader(backend, rebuilt, options.hotCopies)
+    this.reader = new BlockReader(backend, rebuilt, options.hotCopies, memoryShare)
     this.mender = new Mender(backend, this.foreground)
   }
 

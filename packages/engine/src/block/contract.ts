@@ -49,6 +49,8 @@ export interface BlockOptions {
   readonly mayReturn?: (id: DeviceId) => boolean
   /** Copies of pieces that are read often are kept in memory; absent: none. */
   readonly hotCopies?: HotCopyTerms | undefined
+  /** The part of the memory for readers that this one of several serving threads has, from 0 to 1. Default: 1. */
+  readonly memoryShare?: number
 }
 
 /** The device lacks shards of the partition. */
@@ -174,6 +176,8 @@ export interface SeenShards extends ShardScanPage {
 }
 
 export interface Blocks {
+  /** See `BlockOptions`. */
+  readonly memoryShare: number
   /**
    * Writes a body. When it resolves, every shard that the acknowledgement rule requires is durable.
    * Throws the error of the source, `entityTooLarge`, `deviceFull`, or `deviceFailed`. After a failure the written

@@ -1,6 +1,7 @@
 /** Limits of the block layer. */
 import { KIB, MIB } from "@hayloft/base/limits.js"
 
+/** Several threads that serve divide the memory for readers: `readBytesMax`, `fetchBytesMax`, `rebuildBytesMax`. */
 export const BLOCK_LIMITS = {
   /** Blocks of one body that may be coded and written while the next one fills. */
   bodyBlocksInFlightMax: 4,

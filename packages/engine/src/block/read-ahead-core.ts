@@ -1,7 +1,7 @@
 /**
  * How much memory the next piece of a reader may hold. Pure.
  *
- * All readers together hold at most `readBytesMax` in long pieces, from the request to the device until the client has
+ * All readers together hold at most `readBytesMax` (or this thread's part of it) in long pieces, from the request to the device until the client has
  * consumed the piece. Read-ahead stops at half of that. Beyond it, long pieces are only for readers whose clients have
  * consumed more than socket buffers hold: a stalled client cannot have done so. Every other reader holds one sub-block,
  * which is not counted, since the number of requests is limited elsewhere.
@@ -22,11 +22,17 @@ interface ReaderState {
   readonly isFirst: boolean
 }
 
-/** Maximum length of the next piece; undefined: no further piece yet. `heldBytes`: long pieces of all readers. */
-export type PieceRule = (reader: ReaderState, heldBytes: number) => number | undefined
+/**
+ * Maximum length of the next piece; undefined: no further piece yet. `heldBytes`: long pieces of all readers, which
+ * `readBytesMax` limits.
+ */
+export type PieceRule = (reader: ReaderState, heldBytes: number, readBytesMax: number) => number | undefined
 
-export const nextPieceBytes: PieceRule = ({ aheadPieces, takenBytes, isFirst }, heldBytes) => {
-  const { readBytesMax, readAheadPiecesMax } = BLOCK_LIMITS
+/** With less, no reader would read ahead. */
+export const READ_BYTES_MIN = 2 * PIECE_BYTES_MAX
+
+export const nextPieceBytes: PieceRule = ({ aheadPieces, takenBytes, isFirst }, heldBytes, readBytesMax) => {
+  const { readAheadPiecesMax } = BLOCK_LIMITS
   const isPlenty = heldBytes + PIECE_BYTES_MAX <= readBytesMax / 2
   if (aheadPieces > 0 && (!isPlenty || aheadPieces >= readAheadPiecesMax)) return undefined
   if (isFirst) return SUB_BLOCK_BYTES

@@ -2,14 +2,14 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseUploadId } from "@hayloft/base/ids.js"
-import { KIB, MIB, SUB_BLOCK_BYTES } from "@hayloft/base/limits.js"
+import { FRONT_THREADS_MAX, KIB, MIB, SUB_BLOCK_BYTES } from "@hayloft/base/limits.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
 import type { Extent } from "../format/extent.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { BLOCK_LIMITS } from "./limits.js"
 import { OpenReader, ReadAhead, TurnBytes } from "./read-ahead.js"
-import { nextPieceBytes, SOCKET_BYTES, type PieceRule } from "./read-ahead-core.js"
+import { nextPieceBytes, READ_BYTES_MIN, SOCKET_BYTES, type PieceRule } from "./read-ahead-core.js"
 import { PIECE_BYTES_MAX } from "./read-plan-core.js"
 
 const extent: Extent = {
@@ -43,12 +43,13 @@ const settled = async (): Promise<void> => {
 }
 
 /** Some hundred readers: most take what their sockets hold and then nothing, the others everything. */
-async function crowd(seed: number, rule?: PieceRule) {
+async function crowd(seed: number, readBytesMax: number = BLOCK_LIMITS.readBytesMax, rule?: PieceRule) {
   const random = new SimRandom(seed)
   const clock = new SimClock()
   const memory = new Memory()
   const all = new ReadAhead(
     { monotonicMs: () => clock.monotonicMs(), atEndOfTurn: call => void queueMicrotask(call) },
+    readBytesMax,
     rule,
   )
   const readers = Array.from({ length: 300 }, () => ({
@@ -93,9 +94,20 @@ for (const seed of [1, 2, 3]) {
   })
 }
 
+test("threads that divide the budget hold no more together than one alone", async () => {
+  const threads = FRONT_THREADS_MAX
+  for (const readBytesMax of [BLOCK_LIMITS.readBytesMax / threads, READ_BYTES_MIN]) {
+    const { readers, most, left, read } = await crowd(4, readBytesMax)
+    assert.ok(most <= readBytesMax + readers * SUB_BLOCK_BYTES, `${most} bytes were held`)
+    assert.equal(left, 0)
+    assert.ok(read > 500 * MIB, "clients that take their bytes are served throughout")
+  }
+  assert.ok(threads * Math.max(READ_BYTES_MIN, BLOCK_LIMITS.readBytesMax / threads) <= BLOCK_LIMITS.readBytesMax)
+})
+
 test("planted: a rule that considers only its own reader is detected", async () => {
-  const blind: PieceRule = (reader, _held) => nextPieceBytes(reader, 0)
-  const { readers, most } = await crowd(1, blind)
+  const blind: PieceRule = (reader, _held) => nextPieceBytes(reader, 0, BLOCK_LIMITS.readBytesMax)
+  const { readers, most } = await crowd(1, undefined, blind)
   assert.ok(most > bound(readers))
 })
 
@@ -136,14 +148,14 @@ test("once half of the memory is held, only readers whose clients take bytes get
   const { readBytesMax } = BLOCK_LIMITS
   const reader = { aheadPieces: 0, takenBytes: 64 * KIB, isFirst: false }
   const taking = { ...reader, takenBytes: SOCKET_BYTES + 1 }
-  assert.equal(nextPieceBytes({ ...reader, isFirst: true }, 0), SUB_BLOCK_BYTES)
-  assert.equal(nextPieceBytes(reader, 0), PIECE_BYTES_MAX)
-  assert.equal(nextPieceBytes(reader, readBytesMax / 2), SUB_BLOCK_BYTES)
-  assert.equal(nextPieceBytes(taking, readBytesMax / 2), PIECE_BYTES_MAX)
-  assert.equal(nextPieceBytes(taking, readBytesMax), SUB_BLOCK_BYTES)
-  assert.equal(nextPieceBytes({ ...reader, aheadPieces: 1 }, 0), PIECE_BYTES_MAX)
-  assert.equal(nextPieceBytes({ ...taking, aheadPieces: 1 }, readBytesMax / 2), undefined)
-  assert.equal(nextPieceBytes({ ...reader, aheadPieces: BLOCK_LIMITS.readAheadPiecesMax }, 0), undefined)
+  assert.equal(nextPieceBytes({ ...reader, isFirst: true }, 0, readBytesMax), SUB_BLOCK_BYTES)
+  assert.equal(nextPieceBytes(reader, 0, readBytesMax), PIECE_BYTES_MAX)
+  assert.equal(nextPieceBytes(reader, readBytesMax / 2, readBytesMax), SUB_BLOCK_BYTES)
+  assert.equal(nextPieceBytes(taking, readBytesMax / 2, readBytesMax), PIECE_BYTES_MAX)
+  assert.equal(nextPieceBytes(taking, readBytesMax, readBytesMax), SUB_BLOCK_BYTES)
+  assert.equal(nextPieceBytes({ ...reader, aheadPieces: 1 }, 0, readBytesMax), PIECE_BYTES_MAX)
+  assert.equal(nextPieceBytes({ ...taking, aheadPieces: 1 }, readBytesMax / 2, readBytesMax), undefined)
+  assert.equal(nextPieceBytes({ ...reader, aheadPieces: BLOCK_LIMITS.readAheadPiecesMax }, 0, readBytesMax), undefined)
 })
 
 test("bytes beyond those of a turn wait for the next turns, in the order of their requests", async () => {

@@ -39,6 +39,8 @@ export class ReadAhead {
 
   constructor(
     readonly clock: Pick<Clock, "monotonicMs" | "atEndOfTurn">,
+    /** The limit of `heldBytes`. */
+    readonly readBytesMax: number = BLOCK_LIMITS.readBytesMax,
     readonly rule: PieceRule = nextPieceBytes,
   ) {
     this.turns = new TurnBytes(clock, BLOCK_LIMITS.readBytesOfTurn)
@@ -51,7 +53,7 @@ export class ReadAhead {
 
   /** Returns true if this many bytes may be held beyond what clients have requested. */
   hasSpaceFor(bytes: number): boolean {
-    return this.held + bytes <= BLOCK_LIMITS.readBytesMax / 2
+    return this.held + bytes <= this.readBytesMax / 2
   }
 
   /** Counts the bytes as held until the returned function is called. */
@@ -187,7 +189,7 @@ export class OpenReader {
 
   private fetchNext(): boolean {
     const { all, ahead, takenBytes, isFirst, rebuilt } = this
-    const bytesMax = all.rule({ aheadPieces: ahead.length, takenBytes, isFirst }, all.heldBytes)
+    const bytesMax = all.rule({ aheadPieces: ahead.length, takenBytes, isFirst }, all.heldBytes, all.readBytesMax)
     if (bytesMax === undefined) return false
     if (this.copies !== undefined && this.borrowNext(this.copies)) return true
     if (bytesMax === SUB_BLOCK_BYTES && !isFirst) all.reclaim()

@@ -42,6 +42,8 @@ interface FrontSeams {
 
 interface FrontSettings {
   readonly blocks?: BlockOptions
+  /** The part of the limits of the process that this front has, from 0 to 1. */
+  readonly share?: number
   readonly days?: StoreDays | undefined
   readonly haste?: number | undefined
   readonly namedKeys?: NamedKeySettings
@@ -73,6 +75,7 @@ export async function openFront(
 ): Promise<FrontStore> {
   const { clock, random, compute, telemetry } = seams
   const { record: first, secrets } = start
+  const { share = 1 } = settings
   const now = { state: start.state }
   const masterKeys = new MasterKeys(secrets.masterKey, secrets.formerKey, secrets.nextKey)
   const records = new FrontRecords(link, first)
@@ -102,6 +105,7 @@ export async function openFront(
   const namedKeys = new NamedKeyStore(seams, { records, epochs, node: { records }, settings: settings.namedKeys })
   const blocks = new LocalBlocks(clock, compute, layouts, devices.open, telemetry.metrics, {
     ...settings.blocks,
+    memoryShare: share,
     onSingleCopy: () => void link.call(STORE_METHODS.singleCopyWritten, undefined).catch(() => undefined),
     onDamage: (deviceId, needle) => void link.call(STORE_METHODS.onDamage, { deviceId, needle }).catch(() => undefined),
     ...absences(records, true),

@@ -2,11 +2,12 @@
 import { after, test } from "node:test"
 import assert from "node:assert/strict"
 import type { Failure } from "@hayloft/base/failures.js"
+import { FRONT_THREADS_MAX } from "@hayloft/base/limits.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { Admission } from "./admission.js"
 import type { Party } from "@hayloft/base/places-core.js"
 import type { Exchange } from "./contract.js"
-import { HTTP_LIMITS, type HttpLimits } from "./limits.js"
+import { HTTP_LIMITS, limitsOfThread, type HttpLimits } from "./limits.js"
 import { RawClient } from "./testing-raw-client.js"
 import { pause, echoLength, serve, stopAll, until } from "./testing-listener.js"
 
@@ -313,4 +314,19 @@ test("what is read after a turn that one request occupied for long counts as lat
   }
   assert.equal(readAfter(0.1), undefined, "it took a place without a party")
   assert.deepEqual(readAfter(2), partyOf("b")())
+})
+
+test("threads that share the ports together have the limits of one, and each can still reserve places", () => {
+  for (let threads = 1; threads <= FRONT_THREADS_MAX; threads += 1) {
+    const { connectionsMax, inFlightMax, inFlightReserve, reserveOfEach, waitingMax, stalledMax } = limitsOfThread(
+      HTTP_LIMITS,
+      threads,
+    )
+    assert.ok(threads * connectionsMax <= HTTP_LIMITS.connectionsMax)
+    assert.ok(threads * (inFlightMax + inFlightReserve) <= HTTP_LIMITS.inFlightMax + HTTP_LIMITS.inFlightReserve)
+    assert.ok(threads * waitingMax <= HTTP_LIMITS.waitingMax)
+    assert.ok(threads * stalledMax <= HTTP_LIMITS.stalledMax)
+    assert.ok(reserveOfEach >= 1 && inFlightReserve >= 8 * reserveOfEach)
+  }
+  assert.deepEqual(limitsOfThread(HTTP_LIMITS, 1), HTTP_LIMITS)
 })

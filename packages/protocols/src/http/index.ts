@@ -7,7 +7,7 @@ export type { HttpAnswer, Exchange, FinishedRequest, Pacer, PlainAnswer, Protoco
 export type { Refusal, RequestMeter, RequestSubject, RequestWatch } from "./contract.js"
 export { FILTER_TOOLS, filtered, type Filter, type FilteredPort } from "./filters.js"
 export { HeaderLines } from "./header-lines.js"
-export { HTTP_LIMITS } from "./limits.js"
+export { HTTP_LIMITS, limitsOfThread } from "./limits.js"
 export { isLoopbackHost } from "./own-host-core.js"
 export { probeAddresses, type ProbedAddress } from "./probe.js"
 export { QueryParameters, requestText } from "./query-parameters.js"

@@ -1,5 +1,6 @@
 /** Every limit of the HTTP server, in one place; tests shrink them. */
 import { KIB, MIB } from "@hayloft/base/limits.js"
+import { partOf } from "@hayloft/base/round.js"
 
 export interface HttpLimits {
   /** Request line and headers; larger ones are answered 431. */
@@ -81,4 +82,22 @@ export const HTTP_LIMITS: HttpLimits = {
   stalledMax: 256,
   sweepMs: 1_000,
   stopMs: 30_000,
+}
+
+/** The least places of an account, and of those in reserve, in one of several threads. */
+const RESERVE_MIN = 8
+
+/** The limits of one of so many threads that share the ports: those of counts are divided, those of one request are not. */
+export function limitsOfThread(limits: HttpLimits, threads: number): HttpLimits {
+  const part = (max: number, least?: number): number => partOf(max, 1 / threads, least)
+  return {
+    ...limits,
+    connectionsMax: part(limits.connectionsMax),
+    connectionsReserve: part(limits.connectionsReserve),
+    inFlightMax: part(limits.inFlightMax),
+    inFlightReserve: part(limits.inFlightReserve, RESERVE_MIN),
+    reserveOfEach: part(limits.reserveOfEach),
+    waitingMax: part(limits.waitingMax),
+    stalledMax: part(limits.stalledMax),
+  }
 }
