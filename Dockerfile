@@ -30,7 +30,9 @@ COPY --from=build /opt/hayloft/dist/web ./dist/web
 COPY package.json LICENSE NOTICE ./
 COPY bin ./bin
 COPY docs ./docs
-RUN ln -s /opt/hayloft/bin/hayloft /usr/local/bin/hayloft && install -d -o node -g node -m 0750 /data
+# Entry points of compose files call `minio server`.
+RUN ln -s /opt/hayloft/bin/hayloft /usr/local/bin/hayloft && ln -s /opt/hayloft/bin/hayloft /usr/local/bin/minio \
+  && install -d -o node -g node -m 0750 /data
 USER node
 VOLUME /data
 EXPOSE 9000
@@ -38,4 +40,4 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:9001/health/ready').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["hayloft"]
-CMD ["serve"]
+CMD ["server"]

@@ -39,6 +39,8 @@ export interface ServerOptions {
   readonly root?: string
   /** The Node that runs the program, such as `NODE_24`, in a store of its own; default: the one that runs the tests. */
   readonly node?: string | undefined
+  /** The server is called as MinIO's: folders and addresses are its arguments, and its root key is in `env`. */
+  readonly isMinio?: boolean
   /** Front threads, under Node 24, in a store of its own; default: `TEST_THREADS` of the run, unless `root` or `node` is given. */
   readonly threads?: number
 }
@@ -79,6 +81,17 @@ export function parseUsage(value: unknown): BucketUsage {
   }
 }
 
+const OWN_ROOT_KEY = {
+  HAYLOFT_ROOT_ACCESS_KEY: CREDENTIALS.accessKey,
+  HAYLOFT_ROOT_SECRET_KEY: CREDENTIALS.secretKey,
+}
+
+/** The command and its arguments before those of the test. */
+function startOf({ folders, isMinio }: ServerOptions, s3: string, admin: string): readonly string[] {
+  if (isMinio === true) return ["server", ...folders, "--address", s3, "--console-address", admin]
+  return ["serve", ...folders.flatMap(folder => ["--data", folder]), "--listen", s3, "--admin-listen", admin]
+}
+
 export class ServerProcess {
   private child: ChildProcess | undefined
   private output = ""
@@ -90,8 +103,8 @@ export class ServerProcess {
   ) {}
 
   static async start(options: ServerOptions): Promise<ServerProcess> {
-    const { root, node, threads } = options
-    const isOwn = root !== undefined || node !== undefined || threads !== undefined
+    const { root, node, threads, isMinio = false } = options
+    const isOwn = root !== undefined || node !== undefined || threads !== undefined || isMinio
     const running = isOwn ? undefined : runningStore()
     if (running !== undefined) return ServerProcess.of(running, options)
     const env = { ...(root === undefined ? await usualEnvironment(options.folders) : {}), ...options.env }
@@ -149,24 +162,22 @@ export class ServerProcess {
 
   private get env(): Record<string, string> {
     return {
-      HAYLOFT_ROOT_ACCESS_KEY: CREDENTIALS.accessKey,
-      HAYLOFT_ROOT_SECRET_KEY: CREDENTIALS.secretKey,
+      ...(this.options.isMinio === true ? {} : OWN_ROOT_KEY),
       ...this.options.env,
     }
   }
 
-  /** Starts the process (again) and waits until it is ready. `args`: of `serve`, for this start. */
-  async launch(args = this.options.args ?? []): Promise<void> {
-    const { folders, tls, root, node, threads } = this.options
-    const data = folders.flatMap(folder => ["--data", folder])
-    const listen = ["--listen", `127.0.0.1:${this.port}`, "--admin-listen", `127.0.0.1:${this.adminPort}`]
+  /** Starts the process (again) and waits until it is ready. `args` and `more` variables: for this start. */
+  async launch(args = this.options.args ?? [], more: Readonly<Record<string, string>> = {}): Promise<void> {
+    const { tls, root, node, threads } = this.options
+    const start = startOf(this.options, `127.0.0.1:${this.port}`, `127.0.0.1:${this.adminPort}`)
     const secure = tls ? ["--tls-cert", tls.cert, "--tls-key", tls.key] : []
     const isOther = root !== undefined || node !== undefined
     const front = threads ?? (isOther ? 0 : threadsOfRun(args, this.env))
     const threaded = front === 0 ? undefined : withThreads(front)
     const program = node ?? threaded?.node ?? process.execPath
-    const child = spawn(program, [this.program, "serve", ...data, ...listen, ...secure, ...args], {
-      env: { ...process.env, ...this.env, ...threaded?.env },
+    const child = spawn(program, [this.program, ...start, ...secure, ...args], {
+      env: { ...process.env, ...this.env, ...more, ...threaded?.env },
       stdio: ["ignore", "pipe", "pipe"],
     })
     bindChild(child)

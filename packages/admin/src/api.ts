@@ -63,7 +63,8 @@ export interface AdminStore extends Omit<
   "rootAccount" | "region" | "newBucketSettings" | "audit" | "denials"
 > {
   readonly documents: StaticFiles
-  readonly console: StaticFiles
+  /** It is undefined if the console is switched off. */
+  readonly console: StaticFiles | undefined
   readonly tokens: Pick<AdminTokens, "create" | "list" | "revoke">
   readonly audit: Pick<AuditLog, "begin" | "list">
   readonly denials: Pick<Denials, "find" | "note">
@@ -86,7 +87,7 @@ export class AdminApi {
 
   private readonly status: StoreStatus
   private readonly documents: StaticFiles
-  private readonly console: StaticFiles
+  private readonly console: StaticFiles | undefined
   private readonly audit: AdminStore["audit"]
   private readonly denials: AdminStore["denials"]
 
@@ -152,7 +153,7 @@ export class AdminApi {
         this.#openApi ??= openApiText()
         return reply("getOpenApi", "application/json", this.#openApi)
       case "/":
-        if (wantsHtml(request.header("accept"))) return seeOther("getPage", "/console/")
+        if (this.console !== undefined && wantsHtml(request.header("accept"))) return seeOther("getPage", "/console/")
         return this.#frontPage()
       case "/about":
         return this.#frontPage()
@@ -162,15 +163,21 @@ export class AdminApi {
       case "/docs/":
         return reply("getDocuments", PAGE_HEADERS, documentsPage(await this.documents.list()))
     }
-    if (rawPath.startsWith("/console/"))
+    if (rawPath.startsWith("/console/")) {
+      if (this.console === undefined) return notFound("/console/ (it is switched off: hayloft serve --console on)")
       return consoleReply(this.console, rawPath.slice("/console/".length), request.header("accept-encoding"))
+    }
     if (rawPath.startsWith("/docs/"))
       return this.#document(percentDecode(rawPath.slice("/docs/".length)), request.header("accept"))
     return notFound(rawPath)
   }
 
   #frontPage(): AdminReply {
-    return reply("getPage", PAGE_HEADERS, frontPage(this.options.version, this.status.health()))
+    return reply(
+      "getPage",
+      PAGE_HEADERS,
+      frontPage(this.options.version, this.status.health(), this.console !== undefined),
+    )
   }
 
   /** A page for browsers, and the text itself for other programs. */

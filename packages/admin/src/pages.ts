@@ -21,14 +21,14 @@ ${body}
 </html>
 `
 
-export function frontPage(version: string, { ready, reasons }: HealthReport): string {
+export function frontPage(version: string, { ready, reasons }: HealthReport, hasConsole: boolean): string {
   const health = ready ? (reasons.length === 0 ? "ready" : "ready, degraded") : "not ready"
   const list = reasons.length === 0 ? "" : `<ul>${reasons.map(reason => `<li>${escapeXml(reason)}</li>`).join("")}</ul>`
   return page(
     "Hayloft",
     `<h1>Hayloft ${escapeXml(version)}</h1>
 <p>Health: <strong>${health}</strong></p>${list}
-<p><a href="/console/">Console</a> · <a href="/docs/">Documentation</a> · <a href="/openapi.json">API of this port</a> · <a href="/metrics">metrics</a></p>
+<p>${hasConsole ? '<a href="/console/">Console</a> · ' : ""}<a href="/docs/">Documentation</a> · <a href="/openapi.json">API of this port</a> · <a href="/metrics">metrics</a></p>
 <p>On the machine itself, <code>hayloft status</code> shows more.</p>`,
   )
 }

@@ -57,7 +57,7 @@ test("bash is offered every command, and every option of each", async () => {
   })
   const options = await offeredByBash(commands.map(([path]) => [...path, "--"]))
   commands.forEach(([path, command], at) => {
-    const names = command.options.flatMap(({ long }) => long ?? [])
+    const names = command.options.flatMap(({ long, hidden }) => (hidden ? [] : (long ?? [])))
     assert.deepEqual(options[at]?.toSorted(), [...names, "--help"].toSorted(), path.join(" "))
   })
 })

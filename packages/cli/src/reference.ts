@@ -71,6 +71,14 @@ function settingsTable(): string {
   return table(head, [...rows, file])
 }
 
+const SETTING_FLAGS: ReadonlySet<string> = new Set([
+  CONFIG_FILE_FLAG,
+  ...SETTING_NAMES.flatMap((name): readonly string[] => {
+    const { flag } = SETTINGS[name]
+    return flag === undefined ? [] : [flag]
+  }),
+])
+
 /** Commands with an action, with their full names. */
 function* leaves(command: Command, names: readonly string[]): Generator<readonly [string, Command]> {
   const own = command.commands
@@ -85,9 +93,12 @@ function commandText(name: string, command: Command): string {
       return argument.required ? `<${name}>` : `[${name}]`
     })
     .join(" ")
-  const options = command.options.map(option => [code(option.flags), option.description])
-  const shown =
-    name === "hayloft serve" ? "Settings: see the table below.\n" : table(["option", "description"], options)
+  const isServe = name === "hayloft serve" || name === "hayloft server"
+  const options = command.options
+    .filter(option => !option.hidden && !(isServe && SETTING_FLAGS.has(option.long ?? "")))
+    .map(option => [code(option.flags), option.description])
+  const own = options.length === 0 ? "" : table(["option", "description"], options)
+  const shown = isServe ? `${own}${own === "" ? "" : "\n"}Settings: see the table below.\n` : own
   return `### ${name}\n\n${code(`${name} [options] ${usage}`.trimEnd())}: ${command.description()}.\n\n${shown}`
 }
 

@@ -3,6 +3,7 @@ import { Option, type Command } from "commander"
 import {
   CONFIG_FILE_ENVIRONMENT,
   CONFIG_FILE_FLAG,
+  SECRET_ENVIRONMENTS,
   type SettingsInput,
   type Setting,
   SETTING_NAMES,
@@ -11,6 +12,8 @@ import {
 } from "@hayloft/node/config/index.js"
 import { collect } from "./options.js"
 import type { CliIo } from "./io.js"
+import { minioVariablesIn } from "./minio/variables-core.js"
+import { withSecretFiles } from "./secret-files.js"
 import { configOf } from "./stores.js"
 
 /** Adds an option for every setting with a flag; each collects all its values, to detect repetition. */
@@ -31,7 +34,7 @@ export function addServeOptions(command: Command): Command {
   const lines = secrets.map(setting => `  ${setting.environment}  ${setting.help}`)
   return command.addHelpText(
     "after",
-    `\nOnly in the environment:\n${lines.join("\n")}\n\nA flag wins over its variable [IN BRACKETS], a variable over the file.`,
+    `\nOnly in the environment, or in a file that VARIABLE_FILE names:\n${lines.join("\n")}\n\nA flag wins over its variable [IN BRACKETS], a variable over the file.`,
   )
 }
 
@@ -51,6 +54,10 @@ export async function serveCommand(
   signal: AbortSignal,
 ): Promise<void> {
   const configFile = options["config"]
-  const config = await configOf(io, settingsOf(options), typeof configFile === "string" ? configFile : undefined)
-  await io.programs.serve(config, io, signal)
+  const environment = await withSecretFiles(io.environment, SECRET_ENVIRONMENTS, io.workingFolder)
+  const file = typeof configFile === "string" ? configFile : undefined
+  const config = await configOf({ ...io, environment }, settingsOf(options), file)
+  const idle = minioVariablesIn(environment)
+  const remarks = idle.length === 0 ? [] : [`serve does not read ${idle.join(", ")}: hayloft server does`]
+  await io.programs.serve({ ...config, remarks }, io, signal)
 }

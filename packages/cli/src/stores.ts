@@ -21,6 +21,7 @@ import {
 import {
   CONFIG_FILE_BYTES_MAX,
   CONFIG_FILE_ENVIRONMENT,
+  type ConfigSources,
   type SettingsInput,
   parseConfigFile,
   resolveConfig,
@@ -45,12 +46,17 @@ export const configFileOf = (io: CliIo, configFile: string | undefined): string 
   configFile ?? (io.environment[CONFIG_FILE_ENVIRONMENT] || undefined)
 
 /** Reads `--config` (or its variable) and resolves all settings. Throws `invalidConfig`. */
-export async function configOf(io: CliIo, flags: SettingsInput, configFile: string | undefined): Promise<ServeConfig> {
+export async function configOf(
+  io: CliIo,
+  flags: SettingsInput,
+  configFile: string | undefined,
+  others: Pick<ConfigSources, "aliases" | "fallbacks"> = {},
+): Promise<ServeConfig> {
   const { environment, workingFolder, hostName } = io
   const path = configFileOf(io, configFile)
   const file =
     path === undefined ? undefined : { path, ...parseConfigFile(await textOfConfigFile(workingFolder, path), path) }
-  return resolveConfig({ flags, environment, file, workingFolder, hostName })
+  return resolveConfig({ flags, environment, ...others, file, workingFolder, hostName })
 }
 
 /** Throws `invalidConfig` if the file cannot be read. */

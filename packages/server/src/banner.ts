@@ -117,6 +117,7 @@ export async function warningsOf(
       `a day of lifecycle rules lasts ${seconds} s: objects are removed early, and uploads also without a rule; this is for trying rules out`,
     )
   }
+  warnings.push(...(config.remarks ?? []))
   warnings.push(...(await keyServiceWarnings(disk, config, isLoopback)))
   warnings.push(...store.notes)
   for (const { id, pathHint, state } of store.record.devices) {

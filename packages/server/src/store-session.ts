@@ -194,6 +194,8 @@ export class StoreSession {
         await running.stop()
         throw error
       }
+      const { root, isRootKeyReplaced } = store.secrets
+      if (isRootKeyReplaced === true) log.info("root_key_replaced", { accessKeyId: root.accessKeyId })
       const session = new StoreSession(host, config, store, running, joined.membership, metrics)
       session.begin()
       return session
@@ -307,7 +309,7 @@ export class StoreSession {
       startedJobs: this.running.startedJobs,
     }
     const api = new AdminApi(
-      { ...shown, documents: documents(), console: consoleFiles() },
+      { ...shown, documents: documents(), console: config.hasConsole ? consoleFiles() : undefined },
       {
         version: readVersion(),
         clock,
@@ -353,7 +355,7 @@ export class StoreSession {
     const nowMs = () => host.seams.clock.wallMs()
     return {
       keyOf: id => accounts.secretOf(id, undefined, nowMs()),
-      endpoint: adminHost => endpointFor(host.endpoints.s3 ?? "", config.listen, adminHost),
+      endpoint: adminHost => config.publicUrl ?? endpointFor(host.endpoints.s3 ?? "", config.listen, adminHost),
       sign: (signer, link, expiresSeconds) => signedLink(signer, link, region, expiresSeconds, nowMs()),
       nowMs,
     }

@@ -9,7 +9,14 @@ import { fail, isFailure } from "@hayloft/base/failures.js"
 import { FRONT_THREADS_MAX, GIB, MIB, SHARDS_MAX } from "@hayloft/base/limits.js"
 import { defaultPolicy, shardCount, textOfPolicy, type Policy } from "@hayloft/base/policy.js"
 import type { ClusterConfig, ServeConfig, SwiftConfig, WebsiteConfig } from "./config.js"
-import { CLIENT_ENVIRONMENT, CONFIG_FILE_ENVIRONMENT, SETTINGS, SETTING_NAMES, type SettingName } from "./settings.js"
+import {
+  CLIENT_ENVIRONMENT,
+  CONFIG_FILE_ENVIRONMENT,
+  SECRET_FILE_ENVIRONMENTS,
+  SETTINGS,
+  SETTING_NAMES,
+  type SettingName,
+} from "./settings.js"
 import {
   parseBlockSize,
   parseMemory,
@@ -38,18 +45,23 @@ import {
 } from "./config-values.js"
 import {
   findSetting,
+  fromEnvironment,
   SettingReader,
   type ConfigProblem,
   type ConfigSources,
   type Environment,
   type FoundSetting,
   type SettingsInput,
+  type SettingSources,
 } from "./setting-reader.js"
 
-/** Variables that a container platform sets automatically for a service called "hayloft". */
 /** The environment without the variables of settings, for a server that a config file alone describes. */
 export function withoutSettings(environment: Environment): Environment {
-  const names = new Set<string>([CONFIG_FILE_ENVIRONMENT, ...SETTING_NAMES.map(name => SETTINGS[name].environment)])
+  const names = new Set<string>([
+    CONFIG_FILE_ENVIRONMENT,
+    ...SETTING_NAMES.map(name => SETTINGS[name].environment),
+    ...SECRET_FILE_ENVIRONMENTS,
+  ])
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !names.has(name)))
 }
 
@@ -58,12 +70,14 @@ const HASTE_ENVIRONMENT = "HAYLOFT_TEST_HASTE"
 /** With more, a busy machine makes nodes look silent. */
 const HASTE_MAX = 8
 
+/** Variables that a container platform sets automatically for a service called "hayloft". */
 const SERVICE_LINK = /^HAYLOFT_(SERVICE_|PORT(_|$))/
 
 /** An unknown `HAYLOFT_…` variable is most likely a typo. */
 function checkVariables(reader: SettingReader): void {
   const known = new Set<string>([
     ...SETTING_NAMES.map(name => SETTINGS[name].environment),
+    ...SECRET_FILE_ENVIRONMENTS,
     ...Object.keys(CLIENT_ENVIRONMENT),
     CONFIG_FILE_ENVIRONMENT,
     HASTE_ENVIRONMENT,
@@ -71,6 +85,18 @@ function checkVariables(reader: SettingReader): void {
   for (const name of Object.keys(reader.sources.environment)) {
     if (!name.startsWith("HAYLOFT_") || known.has(name) || SERVICE_LINK.test(name)) continue
     reader.unknown(`unknown environment variable ${name}; "hayloft serve --help" lists them`)
+  }
+}
+
+/** Two variables of one meaning: whichever won would surprise somebody. The texts may be secrets, so none is shown. */
+function checkAliases(reader: SettingReader): void {
+  const { aliases = {}, environment } = reader.sources
+  for (const name of SETTING_NAMES) {
+    const [alias, own] = [aliases[name], fromEnvironment(SETTINGS[name], environment)]
+    if (alias === undefined || own === undefined || own.join() === alias.texts.join()) continue
+    const variable = SETTINGS[name].environment
+    const message = `${variable} and ${alias.where} contradict each other: remove one of them, or give both the same value`
+    reader.requirement(name, message)
   }
 }
 
@@ -104,7 +130,7 @@ export function inspectConfig(sources: ConfigSources): {
  * set.
  */
 export const settingsInEffect = (
-  sources: Pick<ConfigSources, "flags" | "environment" | "file">,
+  sources: SettingSources,
 ): readonly (readonly [name: SettingName, found: FoundSetting | undefined])[] =>
   SETTING_NAMES.map(name => {
     const found = findSetting(name, sources)
@@ -116,6 +142,7 @@ const isGiven = (found: FoundSetting | undefined): boolean => found !== undefine
 
 function configIn(reader: SettingReader): ServeConfig {
   checkVariables(reader)
+  checkAliases(reader)
   const switchOf = (name: SettingName) =>
     reader.required(name, (text, where) => parseChoice(text, where, ["yes", "no"])) === "yes"
   const file = fileIn(reader)
@@ -214,13 +241,19 @@ function dataFoldersIn(reader: SettingReader): readonly string[] {
   return folders
 }
 
-function listenersOf(reader: SettingReader): Pick<ServeConfig, "listen" | "adminListen" | "adminHosts"> {
+function listenersOf(
+  reader: SettingReader,
+): Pick<ServeConfig, "listen" | "publicUrl" | "adminListen" | "adminHosts" | "hasConsole"> {
   const listen = reader.required("listen", parseListen)
   const adminListen = reader.required("adminListen", parseListen)
   const isSame = listen.port !== 0 && listen.port === adminListen.port && listen.host === adminListen.host
   if (isSame && !reader.isBroken("listen") && !reader.isBroken("adminListen"))
     reader.requirement("adminListen", "--listen and --admin-listen are the same address; use a different port for each")
-  return { listen, adminListen, adminHosts: reader.each("adminHost", parseDomain) }
+  const hasConsole = reader.required("console", (text, where) => parseChoice(text, where, ["on", "off"])) === "on"
+  const publicUrl = reader.optional("publicUrl", (text, where) =>
+    parseServiceUrl(text, where, "https://s3.example.org"),
+  )
+  return { listen, publicUrl, adminListen, adminHosts: reader.each("adminHost", parseDomain), hasConsole }
 }
 
 function threadsOf(reader: SettingReader): number {

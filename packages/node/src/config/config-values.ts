@@ -158,13 +158,13 @@ export function parseDatabaseUrl(text: string, where: string): string {
   throw fail("invalidConfig", { message: `${where}: expected the URL of a PostgreSQL database, postgres://…` })
 }
 
-/** The address of a key service: its origin. The message does not repeat the text, which may contain a password. */
-export function parseServiceUrl(text: string, where: string): string {
+/** The address of a service: its origin. The message does not repeat the text, which may contain a password. */
+export function parseServiceUrl(text: string, where: string, example = "https://vault.example.org:8200"): string {
   const url = URL.canParse(text) ? new URL(text) : undefined
   const isOrigin = url?.href === `${url?.origin}/` && (url.protocol === "https:" || url.protocol === "http:")
   if (url !== undefined && isOrigin) return url.origin
   throw fail("invalidConfig", {
-    message: `${where}: expected the address of a server without a path, like https://vault.example.org:8200`,
+    message: `${where}: expected the address of a server without a path, like ${example}`,
   })
 }
 

@@ -98,7 +98,13 @@ export interface ServeConfig {
   /** In a store of several nodes: how long an erasure keeps the former key in the control record. */
   readonly erasedKeysKeptMs: number
   readonly listen: ListenAddress
+  /** An origin; undefined: clients reach the port where it listens. */
+  readonly publicUrl: string | undefined
   readonly adminListen: ListenAddress
+  /** The admin port serves the web console. */
+  readonly hasConsole: boolean
+  /** Lines about this start for the operator, beside the warnings of the store. */
+  readonly remarks?: readonly string[]
   /** Threads that serve the ports of clients beside the one that decides; 0: that one serves them. */
   readonly threads: number
   /** This process cannot have the front threads that are wanted; undefined: it has as many as `threads`. */

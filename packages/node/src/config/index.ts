@@ -3,6 +3,8 @@ export {
   CLIENT_ENVIRONMENT,
   CONFIG_FILE_ENVIRONMENT,
   CONFIG_FILE_FLAG,
+  fileVariableOf,
+  SECRET_ENVIRONMENTS,
   SETTING_NAMES,
   SETTINGS,
   type SettingName,
@@ -18,5 +20,12 @@ export {
   withoutSettings,
 } from "./config-core.js"
 export { checkConfigFile, CONFIG_FILE_BYTES_MAX, FILE_SETTING_NAMES, parseConfigFile } from "./config-file.js"
-export type { ConfigProblem, ConfigSources, Environment, FoundSetting, SettingsInput } from "./setting-reader.js"
-export { parseDataFolders, parseDuration } from "./config-values.js"
+export type {
+  ConfigProblem,
+  ConfigSources,
+  Environment,
+  FoundSetting,
+  SettingAliases,
+  SettingsInput,
+} from "./setting-reader.js"
+export { parseDataFolders, parseDuration, parseListen } from "./config-values.js"

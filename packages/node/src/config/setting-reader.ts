@@ -14,6 +14,15 @@ export type Environment = Readonly<Record<string, string | undefined>>
 /** Texts by setting, from one source. */
 export type SettingsInput = { readonly [name in SettingName]?: readonly string[] }
 
+/** The texts of a setting from a variable of another program, and the variable's name for messages. */
+interface AliasedSetting {
+  readonly texts: readonly string[]
+  readonly where: string
+}
+
+/** Settings that variables of another program name, which mean the same. */
+export type SettingAliases = { readonly [name in SettingName]?: AliasedSetting }
+
 /** A config file as it was read. */
 interface FileSource {
   /** For messages. */
@@ -26,6 +35,10 @@ interface FileSource {
 export interface ConfigSources {
   readonly flags: SettingsInput
   readonly environment: Environment
+  /** They come after the variables of Hayloft, and must not contradict them. */
+  readonly aliases?: SettingAliases | undefined
+  /** Defaults of a command that differ from those of the settings. */
+  readonly fallbacks?: SettingsInput | undefined
   readonly file: FileSource | undefined
   /** Relative paths are resolved against it. */
   readonly workingFolder: string
@@ -57,29 +70,34 @@ export interface FoundSetting {
 
 type Parse<T> = (text: string, where: string) => T
 
-function fromEnvironment(setting: Setting, environment: Environment): readonly string[] | undefined {
+export function fromEnvironment(setting: Setting, environment: Environment): readonly string[] | undefined {
   const text = environment[setting.environment]
   if (text === undefined || text === "") return undefined
   return setting.repeatable ? text.split(",").map(part => part.trim()) : [text]
 }
 
+/** The sources of the texts of settings. */
+export type SettingSources = Pick<ConfigSources, "flags" | "environment" | "aliases" | "fallbacks" | "file">
+
 export function findSetting(
   name: SettingName,
-  { flags, environment, file }: Pick<ConfigSources, "flags" | "environment" | "file">,
+  { flags, environment, aliases, fallbacks, file }: SettingSources,
 ): FoundSetting | undefined {
   const setting: Setting = SETTINGS[name]
   const flag = flags[name]
   if (flag !== undefined && flag.length > 0) return { texts: flag, source: "flag", where: setting.flag ?? name }
   const variable = fromEnvironment(setting, environment)
   if (variable !== undefined) return { texts: variable, source: "environment", where: setting.environment }
+  const alias = aliases?.[name]
+  if (alias !== undefined) return { ...alias, source: "environment" }
   const inFile = file?.settings[name]
   if (inFile !== undefined) {
     const line = file?.lines?.get(name)
     const found = { texts: inFile, source: "file", where: `"${name}" in ${file?.path ?? ""}` } as const
     return line === undefined ? found : { ...found, line }
   }
-  if (setting.fallback === undefined) return undefined
-  return { texts: [setting.fallback], source: "default", where: setting.flag ?? name }
+  const texts = fallbacks?.[name] ?? (setting.fallback === undefined ? undefined : [setting.fallback])
+  return texts && { texts, source: "default", where: setting.flag ?? name }
 }
 
 export class SettingReader {

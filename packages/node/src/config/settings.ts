@@ -157,6 +157,13 @@ export const SETTINGS = {
     "with --cluster: how long hayloft bucket erase keeps the former key of the store, without which no encrypted object can be opened if the database loses its last changes; longer than a standby lags behind",
   ),
   listen: setting("--listen", "HAYLOFT_LISTEN", "HOST:PORT", "127.0.0.1:9000", "address of the S3 API"),
+  publicUrl: setting(
+    "--public-url",
+    "HAYLOFT_PUBLIC_URL",
+    "URL",
+    undefined,
+    "address by which clients reach the S3 API, for links that the console makes, like https://s3.example.org (default: --listen, at the host by which the admin port was reached)",
+  ),
   adminListen: setting(
     "--admin-listen",
     "HAYLOFT_ADMIN_LISTEN",
@@ -190,6 +197,7 @@ export const SETTINGS = {
     undefined,
     "name by which browsers reach the admin port, like console.example.org; sign-in works by localhost and, where the port listens on other addresses, by those without",
   ),
+  console: setting("--console", "HAYLOFT_CONSOLE", "on|off", "on", "whether the admin port serves the web console"),
   domain: list(
     "--domain",
     "HAYLOFT_DOMAIN",
@@ -556,6 +564,18 @@ export type SettingName = keyof typeof SETTINGS
 
 /** Names in the order of the table. */
 export const SETTING_NAMES = Object.keys(SETTINGS).filter((name): name is SettingName => name in SETTINGS)
+
+const FILE_SUFFIX = "_FILE"
+
+/** The variable that names a file with the value of another one, as orchestrators mount secrets. */
+export const fileVariableOf = (variable: string): string => `${variable}${FILE_SUFFIX}`
+
+/** Settings that are only in the environment, whose values may be in files. */
+export const SECRET_ENVIRONMENTS: readonly string[] = SETTING_NAMES.map((name): Setting => SETTINGS[name])
+  .filter(({ flag }) => flag === undefined)
+  .map(({ environment }) => environment)
+
+export const SECRET_FILE_ENVIRONMENTS: readonly string[] = SECRET_ENVIRONMENTS.map(fileVariableOf)
 
 /** Compatibility switches: each allows what is refused by default, for older clients or for local providers. */
 export const COMPATIBILITY_SWITCHES = [

@@ -563,5 +563,5 @@ export function overruledOptions({ policy, metaCopies }: ControlRecord, config: 
 export function withRootKey(secrets: StoreSecrets, { rootKey }: ServeConfig): StoreSecrets {
   const { root } = secrets
   if (!rootKey || (rootKey.accessKeyId === root.accessKeyId && rootKey.secret === root.secret)) return secrets
-  return { ...secrets, root: { ...root, ...rootKey } }
+  return { ...secrets, root: { ...root, ...rootKey }, isRootKeyReplaced: true }
 }

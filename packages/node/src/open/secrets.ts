@@ -46,6 +46,8 @@ export interface StoreSecrets {
   /** False: the operator's file holds it. */
   readonly keyInRecord: boolean
   readonly root: RootKey
+  /** The operator has set another root key than the store had until this start. */
+  readonly isRootKeyReplaced?: true
   readonly adminToken: string
 }
 

@@ -25,6 +25,8 @@ export const config: ServeConfig = {
   listen: { host: "127.0.0.1", port: 0 },
   adminListen: { host: "127.0.0.1", port: 0 },
   adminHosts: [],
+  publicUrl: undefined,
+  hasConsole: true,
   domains: [],
 
   region: undefined,
