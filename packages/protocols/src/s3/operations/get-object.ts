@@ -153,9 +153,23 @@ function openStored(call: ObjectCall, headersOnly: boolean, { part, openSegment 
   const lends = call.mayBorrow && bucket.lock === undefined && part === undefined
   const clientKey = clientKeyOf(call)
   const { trace } = call.client
-  const target = { ...asked(call, part), bucket, key, versionId, clientKey, lends, trace }
-  const checkEncryption: EncryptionCheck = encryption => requireKey(call, encryption)
-  const request = headersOnly ? { ...target, headersOnly } : { ...target, checkEncryption }
+  const { range, ifRange, conditions } = asked(call, part)
+  const checkEncryption: EncryptionCheck | undefined = headersOnly
+    ? undefined
+    : encryption => requireKey(call, encryption)
+  const request = {
+    bucket,
+    key,
+    versionId,
+    range,
+    ifRange,
+    conditions,
+    clientKey,
+    lends,
+    trace,
+    headersOnly,
+    checkEncryption,
+  }
   const { objects } = services
   const get = () => (openSegment === undefined ? objects.get(request) : openSegments(objects, request, openSegment))
   return trace === undefined ? get() : traced(trace, "metadata read", {}, get)
