@@ -16,7 +16,7 @@ import { READ_AT_ONCE_BYTES } from "./limits.js"
 export interface WantedNeedle {
   readonly isWanted: (header: NeedleHeader) => boolean
   /** If the needle is found by its names. */
-  readonly names?: NeedleNames
+  readonly names?: NeedleNames | undefined
 }
 
 export interface NeedleReadPlan {

@@ -61,13 +61,9 @@ function wantedOf(read: NeedleRead, plan: NeedleReadPlan, bytes: Uint8Array): Ui
   return verified(read, plan, bytes.subarray(0, headerBytes), bytes.subarray(headerBytes + plan.bodyFromBytes))
 }
 
-function verified(
-  { place, range, ...wanted }: NeedleRead,
-  plan: NeedleReadPlan,
-  header: Uint8Array,
-  body: Uint8Array,
-): Uint8Array {
-  verifyRead(place, plan, { header, body }, wanted)
+function verified(read: NeedleRead, plan: NeedleReadPlan, header: Uint8Array, body: Uint8Array): Uint8Array {
+  const { place, range } = read
+  verifyRead(place, plan, { header, body }, read)
   const from = range.offsetBytes - plan.bodyFromBytes
   return body.subarray(from, from + range.lengthBytes)
 }

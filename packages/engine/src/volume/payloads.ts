@@ -350,6 +350,19 @@ const payloadOfRow = (family: Family, key: RowKey): WantedNeedle => ({
   names: { expected: key },
 })
 
+/** How the payload of a row is read, with its names in this form. */
+function readOf(
+  family: Family,
+  key: RowKey,
+  { volume, offsetBytes, lengthBytes }: PayloadVolumePlace,
+  isSealed: boolean,
+): NeedleRead {
+  const headerBytes = payloadHeaderBytes(key, lengthBytes, isSealed)
+  const place = { volume, offsetBytes, headerBytes, bodyBytes: lengthBytes }
+  const { isWanted, names } = payloadOfRow(family, key)
+  return { place, range: { offsetBytes: 0, lengthBytes }, isWanted, names }
+}
+
 /** Header and body, as they are stored in the volume. */
 const stretchOf = ({ offsetBytes, headerBytes, bodyBytes }: NeedlePlace): NeedleRange => ({
   offsetBytes,
@@ -399,17 +412,8 @@ export class PayloadReader {
    * has it. Throws `corruptNeedle`, also if the volume is gone (the payload may have moved: read the row again), and
    * `deviceFailed`.
    */
-  read(family: Family, key: RowKey, { volume, offsetBytes, lengthBytes }: PayloadVolumePlace): LentSoon<Uint8Array> {
-    const reads = this.forms.map(isSealed => ({
-      place: {
-        volume,
-        offsetBytes,
-        headerBytes: payloadHeaderBytes(key, lengthBytes, isSealed),
-        bodyBytes: lengthBytes,
-      },
-      range: { offsetBytes: 0, lengthBytes },
-      ...payloadOfRow(family, key),
-    }))
+  read(family: Family, key: RowKey, place: PayloadVolumePlace): LentSoon<Uint8Array> {
+    const reads = this.forms.map(isSealed => readOf(family, key, place, isSealed))
     for (const read of reads) {
       const lent = this.sync?.reads.read(() => this.readSync(read))
       if (lent !== undefined) return new Lent(lent)
@@ -417,12 +421,11 @@ export class PayloadReader {
     return this.readSlowly(reads)
   }
 
-  private readSync(read: NeedleRead): Uint8Array | undefined {
-    const { place } = read
+  private readSync({ place, range, isWanted, names }: NeedleRead): Uint8Array | undefined {
     const stretch = stretchOf(place)
     const file = this.sync?.cached.has(place.volume, stretch) === true ? this.files.opened(place.volume) : undefined
     if (file === undefined || stretch.lengthBytes > this.memory.length) return undefined
-    const bytes = readNeedle(file, { ...read, allocate: this.lendMemory, use: "resident" })
+    const bytes = readNeedle(file, { place, range, isWanted, names, allocate: this.lendMemory, use: "resident" })
     assert(bytes instanceof Uint8Array, "a resident read does not wait")
     return bytes
   }
