@@ -161,7 +161,9 @@ const OBJECT_READS: readonly PlayKind[] = [
     return page && pageOfObjects({ ...page, after: markerOf(scene), withRestores: scene.oneIn(2) })
   }),
   queryKind("PartsOfVersion", scene => partsOfVersion(...version(scene), { afterPart: 0, max: maxOf(scene) })),
-  queryKind("VersionAndPart", scene => versionAndPart(...version(scene), scene.pick([undefined, 1, 2]))),
+  queryKind("VersionAndPart", scene =>
+    versionAndPart(...version(scene), scene.pick([undefined, 1, 2]), scene.pick([true, false])),
+  ),
   queryKind(
     "SegmentOfOffset",
     scene => {

@@ -45,7 +45,7 @@ export async function blocksOfObject(
   metadata: Pick<Metadata, "ask">,
   { bucket, key, versionId, offsetBytes, max }: BlocksRequest,
 ): Promise<BlocksOfObject> {
-  const { record } = await metadata.ask(versionAndPart(bucket.id, key, versionId, undefined))
+  const { record } = await metadata.ask(versionAndPart(bucket.id, key, versionId, undefined, false))
   const { head, content } = record
   const { sizeBytes } = head
   const blocks: BlockOfObject[] = []

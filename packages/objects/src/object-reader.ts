@@ -83,12 +83,15 @@ export const versionAndPart = query(
     key: ObjectKey,
     versionId: VersionId | undefined,
     partNumber: number | undefined,
+    _readsPayload: boolean,
   ): ReadVersion => {
     const { found, record, details } = readVersion(view, bucketId, key, versionId)
     const manifest = partNumber === undefined ? undefined : manifestOf(bucketId, key, record)
     const part = manifest && partByNumber(view, manifest, partNumber ?? 0)
     return { found, record, details, part }
   },
+  ({ found, record }, _bucketId, _key, _versionId, _partNumber, readsPayload) =>
+    readsPayload && record.content.kind === "inline" ? found : undefined,
 )
 
 export const segmentOfOffset = query("SegmentOfOffset", segmentAt)
@@ -146,10 +149,10 @@ export class ObjectReader {
   }
 
   private attempt(request: GetRequest, attempt: number): Soon<OpenObject> {
-    const { bucket, key, versionId, range } = request
+    const { bucket, key, versionId, range, headersOnly } = request
     const { position } = this.metadata
     const partNumber = range?.kind === "part" ? range.partNumber : undefined
-    const reading = this.metadata.ask(versionAndPart(bucket.id, key, versionId, partNumber))
+    const reading = this.metadata.ask(versionAndPart(bucket.id, key, versionId, partNumber, headersOnly !== true))
     const checking = after(reading, rows => this.checkClientKey(request, rows))
     if (!(checking instanceof Promise)) return this.openFound(request, attempt, this.find(request, checking, position))
     // While the rows are being fetched, bytes that they may reference are not deleted.
@@ -225,7 +228,9 @@ export class ObjectReader {
     { bucket, key }: Pick<GetRequest, "bucket" | "key">,
     { record: { head } }: OpenVersion,
   ): Promise<Uint8Array> {
-    const { found, record } = await this.metadata.ask(versionAndPart(bucket.id, key, versionIdOfHead(head), undefined))
+    const { found, record } = await this.metadata.ask(
+      versionAndPart(bucket.id, key, versionIdOfHead(head), undefined, false),
+    )
     const isSame = found.head.order === head.order && equalBytes(found.head.random, head.random)
     const opened = isSame ? await this.encryption.keyOf(bucket.id, key, record, found.row.value, undefined) : undefined
     if (opened === undefined) throw fail("conflict", { message: "the object was replaced while it was read" })

@@ -149,11 +149,20 @@ export function command<Args extends Arguments, Result>(kind: CommandKind<Args, 
 /** The command of this name, which another thread has sent. */
 export const commandOf = (name: string, args: Arguments): Command<unknown> => COMMANDS.make(name, args)
 
+/** A row whose payload is read next. */
+export interface PayloadRow {
+  readonly family: Family
+  readonly rowKey: RowKey
+  readonly row: MetadataRow
+}
+
 export interface Query<Result> {
   readonly name: string
   readonly args: Arguments
   /** Pure. The result must hold neither views nor ranges. */
   answer(view: QueryView): Result
+  /** A row of the result whose payload its caller reads next: one that answers from afar may send it along. */
+  payloadOf(result: Result): PayloadRow | undefined
   /** The same query with a copy of its arguments. Throws if an argument is not plain data. */
   copied(): Query<Result>
 }
@@ -162,6 +171,7 @@ class QueryOf<Args extends Arguments, Result> implements Query<Result> {
   constructor(
     readonly name: string,
     private readonly answerOf: (view: QueryView, ...args: Args) => Result,
+    private readonly nextPayload: NextPayload<Args, Result>,
     readonly args: Args,
   ) {}
 
@@ -169,19 +179,26 @@ class QueryOf<Args extends Arguments, Result> implements Query<Result> {
     return this.answerOf(view, ...this.args)
   }
 
+  payloadOf(result: Result): PayloadRow | undefined {
+    return this.nextPayload(result, ...this.args)
+  }
+
   copied(): Query<Result> {
-    return new QueryOf(this.name, this.answerOf, plainCopy(this.args))
+    return new QueryOf(this.name, this.answerOf, this.nextPayload, plainCopy(this.args))
   }
 }
 
+type NextPayload<Args extends Arguments, Result> = (result: Result, ...args: Args) => PayloadRow | undefined
+
 const QUERIES = new Kinds<Query<unknown>>("query")
 
-/** Makes the function that makes queries of this name. */
+/** Makes the function that makes queries of this name. `payloadOf`: see `Query`; default: the caller reads none. */
 export function query<Args extends Arguments, Result>(
   name: string,
   answer: (view: QueryView, ...args: Args) => Result,
+  payloadOf: NextPayload<Args, Result> = () => undefined,
 ) {
-  const make = (...args: Args): Query<Result> => new QueryOf(name, answer, args)
+  const make = (...args: Args): Query<Result> => new QueryOf(name, answer, payloadOf, args)
   QUERIES.add(name, make)
   return make
 }

@@ -9,6 +9,7 @@ export {
   type CounterChange,
   type DecisionTime,
   type Metadata,
+  type PayloadRow,
   type Query,
   type Touches,
   type UsageChange,

@@ -7,7 +7,7 @@
  */
 import type { Family } from "@hayloft/base/families.js"
 import { parsePosition, type Position, type RowKey } from "@hayloft/base/ids.js"
-import type { LentSoon } from "@hayloft/base/lent.js"
+import { Lent, type LentSoon } from "@hayloft/base/lent.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import {
   plainCopy,
@@ -27,6 +27,8 @@ export class ChannelMetadata implements Metadata {
   private seen = parsePosition(0)
   private readonly results = new Map<string, unknown>()
   private resultBytes = 0
+  /** Payloads that came with their rows. */
+  private readonly payloads = new WeakMap<MetadataRow, Uint8Array>()
 
   constructor(
     private readonly link: ThreadLink,
@@ -38,12 +40,16 @@ export class ChannelMetadata implements Metadata {
     return this.seen
   }
 
-  run<Result>(command: Command<Result>): Promise<Result> {
-    return this.asked(METADATA_METHODS.run, command, parseResult<Result>)
+  async run<Result>(command: Command<Result>): Promise<Result> {
+    return parseResult<Result>(this.note(await this.link.call(METADATA_METHODS.run, named(command))))
   }
 
-  ask<Result>(query: Query<Result>): Promise<Result> {
-    return this.asked(METADATA_METHODS.ask, query, parseResult<Result>)
+  async ask<Result>(query: Query<Result>): Promise<Result> {
+    const answer = await this.link.call(METADATA_METHODS.ask, named(query))
+    const result = parseResult<Result>(this.note(answer))
+    const next = answer.payload && query.payloadOf(result)
+    if (answer.payload !== undefined && next !== undefined) this.payloads.set(next.row, answer.payload)
+    return result
   }
 
   known<Result>(query: Query<Result>): Soon<Result> {
@@ -67,15 +73,9 @@ export class ChannelMetadata implements Metadata {
   }
 
   payload(family: Family, key: RowKey, row: MetadataRow): LentSoon {
+    const here = row.payload?.bytes ?? this.payloads.get(row)
+    if (here !== undefined) return new Lent(here)
     return this.link.call(METADATA_METHODS.payload, { family, key, row })
-  }
-
-  private async asked<Result>(
-    method: typeof METADATA_METHODS.run,
-    what: Command<Result> | Query<Result>,
-    parse: (result: unknown) => Result,
-  ): Promise<Result> {
-    return parse(this.note(await this.link.call(method, named(what))))
   }
 
   private async learn<Result>(key: string, query: Query<Result>): Promise<Result> {
@@ -90,7 +90,8 @@ export class ChannelMetadata implements Metadata {
     const bytes = roughBytes(key) + roughBytes(result)
     if (this.results.size >= resultsMax || this.resultBytes + bytes > bytesMax) this.forget()
     if (!this.results.has(key)) this.resultBytes += bytes
-    this.results.set(key, result)
+    // Its bytes are views of a whole message.
+    this.results.set(key, plainCopy(result))
   }
 
   private forget(): void {

@@ -4,6 +4,8 @@ import { MIB } from "@hayloft/base/limits.js"
 export const LINK_LIMITS = {
   /** Calls of one side that are not answered yet; further ones are refused. More than its requests can have. */
   callsMax: 16_384,
+  /** Shapes of objects that a link packs briefly: several times those of all commands and queries. */
+  shapesMax: 4_000,
 } as const
 
 /** Results of queries about buckets and identities that a front keeps; beyond either it forgets them all. */

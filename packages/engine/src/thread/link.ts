@@ -13,12 +13,15 @@ import type { Channel } from "@hayloft/base/seams/channel/contract.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { asPromise, type Soon } from "@hayloft/base/soon.js"
 import { LINK_LIMITS } from "./limits.js"
+import { Packing, Unpacking, type Packed } from "./packing.js"
 
 /** A method that one thread offers another; requests and answers are plain data. */
 export interface ThreadMethod<Request, Answer> {
   readonly name: string
   /** A call may change something: if its answer is lost, the caller does not know. */
   readonly changes: boolean
+  /** Calls and answers are small and many, and hold no memory that is shared or moved. Default false. */
+  readonly isPacked?: boolean
   /** The types of a call. Nothing calls it. */
   readonly types?: (request: Request) => Answer
 }
@@ -26,7 +29,10 @@ export interface ThreadMethod<Request, Answer> {
 /** Buffers of an answer that are moved to the other thread, not copied: each is used nowhere else. */
 export type MoveBytes = (bytes: Uint8Array<ArrayBuffer>) => void
 
-type Handler = (request: unknown, move: MoveBytes) => Soon<unknown>
+interface Handler {
+  readonly isPacked: boolean
+  readonly answer: (request: unknown, move: MoveBytes) => Soon<unknown>
+}
 
 type Envelope =
   | { readonly kind: "call"; readonly id: number; readonly method: string; readonly request: unknown }
@@ -35,7 +41,14 @@ type Envelope =
 
 interface Sending {
   readonly envelope: Envelope
+  readonly isPacked: boolean
   readonly moved: readonly ArrayBuffer[]
+}
+
+/** Envelopes in their order: those that are not packed are in the places of null. */
+interface Batch {
+  readonly packed: Packed
+  readonly others: readonly Envelope[]
 }
 
 interface Waiting {
@@ -62,6 +75,8 @@ export class ThreadLink {
   private readonly handlers = new Map<string, Handler>()
   private readonly waiting = new Map<number, Waiting>()
   private sending: Sending[] = []
+  private readonly packing = new Packing()
+  private readonly unpacking = new Unpacking()
   /** Questions of this turn. */
   private readonly questions = new Map<string, Promise<unknown>>()
   private lastId = 0
@@ -86,12 +101,13 @@ export class ThreadLink {
     method: ThreadMethod<Request, Answer>,
     handler: (request: Request, move: MoveBytes) => Soon<Answer>,
   ): void {
-    this.handlers.set(method.name, (request, move) => handler(parseRequest<Request>(request), move))
+    const { name, isPacked = false } = method
+    this.handlers.set(name, { isPacked, answer: (request, move) => handler(parseRequest<Request>(request), move) })
   }
 
   start(): void {
     this.channel.start({
-      message: message => parseBatch(message).forEach(envelope => this.receive(envelope)),
+      message: message => this.envelopesOf(parseBatch(message)).forEach(envelope => this.receive(envelope)),
       closed: () => this.end(),
     })
   }
@@ -103,14 +119,14 @@ export class ThreadLink {
 
   /** Throws the failure of the method, and `tooManyInFlight`. */
   call<Request, Answer>(method: ThreadMethod<Request, Answer>, request: Request): Promise<Answer> {
-    const { name, changes } = method
+    const { name, changes, isPacked = false } = method
     if (this.isClosed) return Promise.reject(fail("stopping"))
     if (this.waiting.size >= this.callsMax) return Promise.reject(fail("tooManyInFlight"))
     this.lastId += 1
     const id = this.lastId
     return new Promise((resolve, reject) => {
       this.waiting.set(id, { changes, resolve: answer => resolve(parseAnswer<Answer>(answer)), reject })
-      this.post({ kind: "call", id, method: name, request }, NOTHING_MOVED)
+      this.post({ kind: "call", id, method: name, request }, isPacked)
     })
   }
 
@@ -130,6 +146,12 @@ export class ThreadLink {
     this.end()
   }
 
+  private envelopesOf({ packed, others }: Batch): readonly Envelope[] {
+    const rest = others.values()
+    const envelopes = this.unpacking.unpack(packed)
+    return envelopes.map(each => (each === null ? must(rest.next().value, "it was sent") : parseEnvelope(each)))
+  }
+
   private receive(envelope: Envelope): void {
     // A call of this batch may have closed the link.
     if (this.isClosed) return
@@ -146,11 +168,12 @@ export class ThreadLink {
   private answer(id: number, method: string, request: unknown): void {
     const moved: ArrayBuffer[] = []
     const move: MoveBytes = bytes => moved.push(bytes.buffer)
+    const handler = this.handlers.get(method)
     this.underWay += 1
-    asPromise(() => must(this.handlers.get(method), `a thread offers ${method}`)(request, move))
+    asPromise(() => must(handler, `a thread offers ${method}`).answer(request, move))
       .then(
-        answer => this.post({ kind: "answer", id, answer }, moved),
-        (error: unknown) => this.post(failureOf(id, error), NOTHING_MOVED),
+        answer => this.post({ kind: "answer", id, answer }, handler?.isPacked, moved),
+        (error: unknown) => this.post(failureOf(id, error), handler?.isPacked),
       )
       .finally(() => {
         this.underWay -= 1
@@ -158,9 +181,9 @@ export class ThreadLink {
       })
   }
 
-  private post(envelope: Envelope, moved: readonly ArrayBuffer[]): void {
+  private post(envelope: Envelope, isPacked = false, moved: readonly ArrayBuffer[] = NOTHING_MOVED): void {
     if (this.isClosed) return
-    this.sending.push({ envelope, moved })
+    this.sending.push({ envelope, isPacked, moved })
     if (this.sending.length === 1) this.clock.atEndOfTurn(() => this.flush())
   }
 
@@ -178,10 +201,11 @@ export class ThreadLink {
   }
 
   private send(batch: readonly Sending[]): void {
-    this.channel.send(
-      batch.map(({ envelope }) => envelope),
-      batch.flatMap(({ moved }) => moved),
-    )
+    const packed = this.packing.pack(batch.map(({ envelope, isPacked }) => (isPacked ? envelope : null)))
+    const others = batch.filter(({ isPacked }) => !isPacked)
+    const message: Batch = { packed, others: others.map(({ envelope }) => envelope) }
+    this.channel.send(message, [packed.bytes.buffer, ...others.flatMap(({ moved }) => moved)])
+    this.packing.sent()
   }
 
   private sendAlone(sending: Sending): void {
@@ -191,7 +215,8 @@ export class ThreadLink {
       const { envelope } = sending
       const { id } = envelope
       if (envelope.kind !== "call") {
-        this.send([{ envelope: { kind: "failure", id, failure: "internal", details: {} }, moved: NOTHING_MOVED }])
+        const failed: Envelope = { kind: "failure", id, failure: "internal", details: {} }
+        this.send([{ envelope: failed, isPacked: false, moved: NOTHING_MOVED }])
         return
       }
       const waiting = this.waiting.get(id)
@@ -220,4 +245,5 @@ function failureOf(id: number, error: unknown): Envelope {
 /** Both threads run the same program, so that their types are the same. */
 const parseRequest = <Request>(request: unknown): Request => request as Request
 const parseAnswer = <Answer>(answer: unknown): Answer => answer as Answer
-const parseBatch = (message: unknown): readonly Envelope[] => message as readonly Envelope[]
+const parseBatch = (message: unknown): Batch => message as Batch
+const parseEnvelope = (envelope: unknown): Envelope => envelope as Envelope

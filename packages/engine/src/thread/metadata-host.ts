@@ -7,17 +7,17 @@
 import type { Family } from "@hayloft/base/families.js"
 import type { Position } from "@hayloft/base/ids.js"
 import { owned } from "@hayloft/base/lent.js"
-import { after, type Soon } from "@hayloft/base/soon.js"
+import { after, recover, type Soon } from "@hayloft/base/soon.js"
 import {
   commandOf,
   isOfGeneration,
-  plainCopy,
   queryOf,
   type Command,
   type DecisionTime,
   type DecisionView,
   type Incarnations,
   type Metadata,
+  type PayloadRow,
   type Query,
   type QueryView,
 } from "../metadata/index.js"
@@ -27,22 +27,25 @@ import { METADATA_METHODS, type Known, type Stamped } from "./methods.js"
 /** Serves the metadata to the thread that the incarnations name as their own. */
 export function serveMetadata(link: ThreadLink, metadata: Metadata, incarnations: Incarnations): void {
   const stamped = <Result>(result: Result): Stamped<Result> => ({
-    result: plainCopy(result),
+    result,
     generation: metadata.generation,
     position: metadata.position,
   })
   link.handle(METADATA_METHODS.run, async ({ name, args }) =>
     stamped(await metadata.run(new CommandOfFront(commandOf(name, args), incarnations))),
   )
-  link.handle(METADATA_METHODS.ask, ({ name, args }) =>
-    after(metadata.ask(new QueryOfFront(queryOf(name, args), incarnations)), stamped),
-  )
+  link.handle(METADATA_METHODS.ask, ({ name, args }) => {
+    const query = new QueryOfFront(queryOf(name, args), incarnations)
+    return after(metadata.ask(query), result =>
+      after(nextPayload(metadata, query.payloadOf(result)), payload => ({ ...stamped(result), payload })),
+    )
+  })
   link.handle(METADATA_METHODS.known, ({ name, args }): Soon<Known<unknown>> => {
     // The result may be older than a change that happens while it is computed.
     const { generation, position } = metadata
     const reads: Reads = { areOfGeneration: true }
     return after(metadata.known(new QueryOfFront(queryOf(name, args), incarnations, reads)), found => ({
-      result: plainCopy(found),
+      result: found,
       generation,
       position,
       isOfGeneration: reads.areOfGeneration,
@@ -55,6 +58,16 @@ export function serveMetadata(link: ThreadLink, metadata: Metadata, incarnations
   )
   link.handle(METADATA_METHODS.payload, ({ family, key, row }, move) =>
     after(owned(metadata.payload(family, key, row)), bytes => bytes && moved(bytes, move)),
+  )
+}
+
+/** The payload that the front reads next; undefined if there is none, or it has to be asked for. */
+function nextPayload(metadata: Metadata, next: PayloadRow | undefined): Soon<Uint8Array | undefined> {
+  if (next === undefined || next.row.payload === undefined || next.row.payload.bytes !== undefined) return undefined
+  // Whatever prevents it happens again when the front asks, and is told then.
+  return recover(
+    () => owned(metadata.payload(next.family, next.rowKey, next.row)),
+    () => undefined,
   )
 }
 
@@ -112,6 +125,10 @@ class QueryOfFront<Result> implements Query<Result> {
 
   answer(view: QueryView): Result {
     return this.query.answer(new ViewOfFront(view, this.incarnations, this.reads))
+  }
+
+  payloadOf(result: Result): PayloadRow | undefined {
+    return this.query.payloadOf(result)
   }
 
   copied(): Query<Result> {

@@ -20,6 +20,11 @@ export interface Stamped<Result> {
   readonly position: Position
 }
 
+/** A result with the payload that its caller reads next, if it has one. */
+export interface Answered<Result> extends Stamped<Result> {
+  readonly payload: Uint8Array | undefined
+}
+
 /** A result of a query about buckets and identities. */
 export interface Known<Result> extends Stamped<Result> {
   /** It depends on rows of buckets and identities alone: it stays true as long as their generation. */
@@ -37,11 +42,17 @@ export const reading = <Request, Answer>(name: string): ThreadMethod<Request, An
 /** Makes a method whose call may have happened although its answer is lost. */
 export const changing = <Request, Answer>(name: string): ThreadMethod<Request, Answer> => ({ name, changes: true })
 
+/** The same method, whose calls and answers are small and many. */
+const small = <Request, Answer>(method: ThreadMethod<Request, Answer>): ThreadMethod<Request, Answer> => ({
+  ...method,
+  isPacked: true,
+})
+
 export const METADATA_METHODS = {
-  run: changing<Named, Stamped<unknown>>("run"),
-  ask: reading<Named, Stamped<unknown>>("ask"),
-  known: reading<Named, Known<unknown>>("known"),
-  confirm: reading<undefined, Stamped<undefined>>("confirm"),
+  run: small(changing<Named, Stamped<unknown>>("run")),
+  ask: small(reading<Named, Answered<unknown>>("ask")),
+  known: small(reading<Named, Known<unknown>>("known")),
+  confirm: small(reading<undefined, Stamped<undefined>>("confirm")),
   closeTo: changing<number | undefined, Stamped<number>>("close to"),
   askEveryReplica: reading<Named & { readonly verifiedSinceMs: number }, Stamped<readonly unknown[] | undefined>>(
     "ask every replica",

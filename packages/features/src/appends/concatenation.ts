@@ -173,7 +173,7 @@ export class Concatenation implements Referring {
   /** Throws `noSuchKey`, `preconditionFailed`, `invalidRange`, `conflict`, and what is refused. */
   private async read({ bucket, storageClass, read }: ReferringObject, source: NamedSource) {
     const { metadata, clockMs } = this.seams
-    const rows = await metadata.ask(versionAndPart(bucket.id, source.key, undefined, undefined))
+    const rows = await metadata.ask(versionAndPart(bucket.id, source.key, undefined, undefined, false))
     const { record } = rows
     const nowMs = clockMs()
     requireUnexpired(rows.found, { versionId: undefined, versioning: bucket.versioning, nowMs })
