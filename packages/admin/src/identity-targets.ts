@@ -63,7 +63,7 @@ const BUILT_IN_BY_NAME: ReadonlyMap<string, string> = new Map(
 
 /** The ARN of a policy by its ARN, by the name of a policy of the account, or else of a built-in one. Throws `noSuchEntity`. */
 export async function arnOfPolicy(
-  { identities }: AdminServices,
+  { identities }: { readonly identities: Pick<AdminServices["identities"], "findPolicyNamed"> },
   { id, number }: Account,
   text: string,
 ): Promise<string> {

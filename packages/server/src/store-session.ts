@@ -57,6 +57,7 @@ import type { TableStores } from "@hayloft/engine/table/index.js"
 import { consoleFiles, documents } from "./documents.js"
 import { endpointFor, signedLink, type Links } from "./links.js"
 import { PortRouter, type Guest } from "./port-router.js"
+import { Provider } from "./provided/provider.js"
 import type { FrontThreads, ServedSession } from "./front-workers.js"
 import { iamGuest, isLoopback, s3SettingsOf, type PortParts } from "./ports.js"
 import { QueuePort } from "./queue-port.js"
@@ -69,6 +70,9 @@ import { registerWaiting } from "./waiting-requests.js"
 
 /** The admin API records its changes itself, with who asks for them. */
 const NO_AUDIT: S3Settings["audit"] = { begin: async () => ({ end: async () => undefined }) }
+
+/** The start goes on after this time, and what is left is made meanwhile. */
+const PROVIDE_MS_MAX = 10_000
 
 export interface SessionHost {
   readonly seams: {
@@ -198,6 +202,7 @@ export class StoreSession {
       if (isRootKeyReplaced === true) log.info("root_key_replaced", { accessKeyId: root.accessKeyId })
       const session = new StoreSession(host, config, store, running, joined.membership, metrics)
       session.begin()
+      await session.provide()
       return session
     } catch (error) {
       await releaseFolders(store)
@@ -223,6 +228,33 @@ export class StoreSession {
       ...(this.remotes?.services ?? []),
     ]
     this.behind = supervise(services, clock, random, telemetry.log, this.background.signal)
+  }
+
+  /** Makes the buckets and users of the settings. A store that does not answer in time starts all the same. */
+  private async provide(): Promise<void> {
+    const { config, host, running, store } = this
+    if (config.buckets.length === 0 && config.users.length === 0) return
+    const { clock, telemetry } = host.seams
+    const { accounts, identities, services } = running.engine
+    const { accountId: rootAccount, accessKeyId: rootKey } = store.secrets.root
+    const provider = new Provider({
+      clock,
+      log: telemetry.log,
+      rootAccount,
+      rootKey,
+      accounts,
+      identities,
+      buckets: services.buckets,
+      newBucketSettings: settingsOfNewBucket(config),
+      documents: this.documentsOfBuckets(),
+    })
+    const over = new AbortController()
+    const late = clock.sleep(PROVIDE_MS_MAX, over.signal)
+    await Promise.race([provider.provide(config).finally(() => over.abort()), late])
+  }
+
+  private documentsOfBuckets(): S3BucketDocuments {
+    return new S3BucketDocuments(new OwnRequests({ ...this.s3Settings(""), audit: NO_AUDIT }))
   }
 
   /** Jobs that callers start send requests as their starters, and follow the work of the store. */
@@ -285,7 +317,7 @@ export class StoreSession {
       },
       checkIssuer: (url: string) => checkIssuer(url, this.web),
       buckets,
-      bucketDocuments: new S3BucketDocuments(new OwnRequests({ ...this.s3Settings(""), audit: NO_AUDIT })),
+      bucketDocuments: this.documentsOfBuckets(),
       shardPlaces: services.shardPlaces,
       erasures: engine.erasures,
       usageHistory: services.usageHistory,

@@ -83,6 +83,11 @@ export const SERVICE_EVENTS = {
     "Look at the log of this node around this time, and repair what it says most often.",
     "operate/watch-a-store.md#events-of-all-nodes-hayloft-events",
   ),
+  provide_failed: error(
+    "A bucket or a user that the settings name (`HAYLOFT_BUCKETS`, `HAYLOFT_USERS`, `MINIO_DEFAULT_BUCKETS`) could not be made at the start; `kind` and `name` say which, `reason` why. The store runs without it, and the others of the list were made.",
+    "Mend what `reason` says: another account has a bucket of this name, a policy does not exist, or the store accepts no writes. Then restart, or make it by hand.",
+    "operate/buckets-and-users-at-the-start.md",
+  ),
   service_failed: error(
     "A background service of the process failed and is started again after `waitMs`, at most a minute later. Requests are served meanwhile.",
     "Nothing, if `failures` stays at 1 or 2: the cause was temporary. If it grows, repair what `error` names; if that is nothing outside the process, report it as a bug.",

@@ -1,7 +1,7 @@
 /** `hayloft server`: MinIO's arguments and variables as settings, and what is refused by its name. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { ServeConfig } from "@hayloft/node/config/index.js"
@@ -23,6 +23,13 @@ async function served(
   const programs: CliIo["programs"] = { ...io.programs, serve: async config => void (started.config = config) }
   const code = await run(line.split(" "), { ...io, programs }, new AbortController().signal)
   return { ...started, error: written.error, code }
+}
+
+/** Runs a command line that does not get as far as a running store. */
+async function failing(line: string): Promise<void> {
+  const { io } = testIo()
+  const programs: CliIo["programs"] = { ...io.programs, serve: () => Promise.reject(new Error("no store")) }
+  assert.equal(await run(line.split(" "), { ...io, programs }, new AbortController().signal), 1)
 }
 
 async function configOf(line: string, environment: Variables = {}, workingFolder = "/"): Promise<ServeConfig> {
@@ -216,4 +223,52 @@ test("a folder of certificates is used if it has some", async () => {
   } finally {
     await rm(folder, { recursive: true })
   }
+})
+
+test("empty folders that a script has made are buckets; folders with files stay as they are", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "hayloft-minio-"))
+  const data = join(folder, "data")
+  try {
+    for (const name of ["photos", "films"]) await mkdir(join(data, name), { recursive: true })
+    const named = { MINIO_DEFAULT_BUCKETS: "films:download" }
+    await failing(`server ${data}`)
+    assert.deepEqual((await readdir(data)).sort(), ["films", "photos"], "they are there again")
+    const { buckets } = await configOf(`server ${data}`, named)
+    assert.deepEqual(buckets, [
+      { name: "films", access: "download" },
+      { name: "photos", access: undefined },
+    ])
+    assert.deepEqual(await readdir(data), [])
+    await mkdir(join(data, "photos"))
+    await writeFile(join(data, "holiday.jpg"), "")
+    assert.deepEqual((await configOf(`server ${data}`)).buckets, [], "the data folder is something else's")
+    assert.deepEqual((await readdir(data)).sort(), ["holiday.jpg", "photos"])
+    // In a store, other folders may be beside it, and its own empty ones stay.
+    await writeFile(join(data, "superblock"), "")
+    await mkdir(join(data, "volumes"))
+    assert.deepEqual((await configOf(`server ${data}`)).buckets, [{ name: "photos", access: undefined }])
+    assert.deepEqual((await readdir(data)).sort(), ["holiday.jpg", "superblock", "volumes"])
+    assert.deepEqual((await configOf(`serve --data ${data}`)).buckets, [])
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})
+
+test("buckets and users are named in the variables of both", async () => {
+  const { buckets, users } = await configOf("server /nowhere", {
+    MINIO_DEFAULT_BUCKETS: "a-bucket; b-bucket:private",
+    HAYLOFT_USERS: "app:secret-of-app:c-bucket=readonly",
+  })
+  assert.deepEqual(
+    buckets.map(({ name, access }) => [name, access]),
+    [
+      ["a-bucket", undefined],
+      ["b-bucket", "none"],
+    ],
+  )
+  assert.deepEqual(
+    users.map(({ name, grants }) => [name, grants.length]),
+    [["app", 1]],
+  )
+  await refused(/MINIO_DEFAULT_BUCKETS: "Photos": /, "server /nowhere", { MINIO_DEFAULT_BUCKETS: "Photos" })
 })

@@ -14,6 +14,7 @@ import { textOfVariableFile, withSecretFiles } from "../secret-files.js"
 import { addServeOptions, settingsOf } from "../serve-command.js"
 import { configOf } from "../stores.js"
 import { addressOf, foldersOf, REFUSED_OPTIONS, refuseOption } from "./arguments-core.js"
+import { takeBucketFolders } from "./bucket-folders.js"
 import {
   ENVIRONMENT_FILE,
   idleVariables,
@@ -39,8 +40,8 @@ export function addMinioServer(program: Command, io: CliIo, signal: AbortSignal)
   const command = addServeOptions(program.command("server"))
     .description("run the store as `minio server` is called, with MinIO's variables: another name of serve")
     .argument("[DIR...]", "data folders; /mnt/disk{1...4} is four of them (default: as of serve)")
-    .option("--address <[HOST]:PORT>", "address of the S3 API (default: :9000, which is every interface)")
-    .option("--console-address <[HOST]:PORT>", "address of the admin port, which has the console")
+    .option("--address <HOST:PORT>", "address of the S3 API (default: :9000, which is every interface)")
+    .option("--console-address <HOST:PORT>", "address of the admin port, which has the console")
     .option("-S, --certs-dir <DIR>", "folder with public.crt and private.key: S3 has TLS if they are there")
     .option("--json", "log lines for machines, as with --log-format json")
     .option("--quiet", "accepted: there is nothing to leave out")
@@ -61,12 +62,12 @@ export function addMinioServer(program: Command, io: CliIo, signal: AbortSignal)
 
 async function serverCommand(
   io: CliIo,
-  folders: readonly string[],
+  args: readonly string[],
   options: ServerOptions & Readonly<Record<string, unknown>>,
   signal: AbortSignal,
 ): Promise<void> {
   const environment = await minioEnvironment(io)
-  const flags = flagsOf({ ...io, environment }, folders, options)
+  const flags = flagsOf({ ...io, environment }, args, options)
   const others = { aliases: minioAliases(environment), fallbacks: EVERY_INTERFACE }
   const config = await configOf({ ...io, environment }, flags, options.config, others)
   const idle = idleVariables(environment)
@@ -74,7 +75,15 @@ async function serverCommand(
     idle.length === 0
       ? []
       : [`these variables of MinIO have no effect here: ${idle.join(", ")} (docs/guide/from-minio.md says what has)`]
-  await io.programs.serve({ ...config, remarks }, io, signal)
+  const folders = await takeBucketFolders(config.dataFolders)
+  const named = new Set(config.buckets.map(({ name }) => name))
+  const buckets = [...config.buckets, ...folders.buckets.filter(({ name }) => !named.has(name))]
+  try {
+    await io.programs.serve({ ...config, buckets, remarks }, io, signal)
+  } catch (error) {
+    await folders.restore()
+    throw error
+  }
 }
 
 /** The variables of the process, of the file that one of them names, and of the files of secrets. */

@@ -45,6 +45,7 @@ const KNOWN: readonly KnownVariable[] = [
   { names: ["MINIO_BROWSER"], setting: "console", texts: switched("on", "off") },
   { names: ["MINIO_SERVER_URL"], setting: "publicUrl", texts: withoutSlash },
   { names: ["MINIO_BROWSER_REDIRECT_URL"], setting: "adminHost", texts: hostOf },
+  { names: ["MINIO_DEFAULT_BUCKETS"], setting: "buckets" },
   { names: ["MINIO_KMS_AUTO_ENCRYPTION"], setting: "encryptNewBuckets", texts: switched("yes", "no") },
 ]
 

@@ -36,6 +36,10 @@ const DATA_FOLDERS = /^(base|log|volumes(-[0-9]+d)?|payloads)$/
 /** The data folders that are empty while nothing was written. */
 const CONTENT_FOLDERS = /^(log|volumes(-[0-9]+d)?|payloads)$/
 
+/** Returns true for a name that a device gives a file or folder of its own, and for names of the file system. */
+export const isDeviceName = (name: string): boolean =>
+  [NO_CONTENT, UNUSED_CONTENT, SMALL_FILES, DATA_FOLDERS].some(names => names.test(name)) || name === BALLAST_FOLDER
+
 export type FolderContent =
   | { readonly kind: "empty" }
   | { readonly kind: "device"; readonly superblock: Superblock }

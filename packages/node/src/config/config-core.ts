@@ -43,6 +43,7 @@ import {
   parseAuditBucket,
   parseWebhook,
 } from "./config-values.js"
+import { parseProvidedBuckets, parseProvidedUsers } from "./provided-values.js"
 import {
   findSetting,
   fromEnvironment,
@@ -215,9 +216,16 @@ function configIn(reader: SettingReader): ServeConfig {
     },
     accessLog: accessLogOf(reader),
     tracing: tracingOf(reader),
+    ...providedIn(reader),
     rootKey: rootKey && { accessKeyId: rootKey[0], secret: rootKey[1] },
   }
 }
+
+/** Entries of a list are separated by more than commas. */
+const providedIn = (reader: SettingReader): Pick<ServeConfig, "buckets" | "users"> => ({
+  buckets: reader.whole("buckets", parseProvidedBuckets) ?? [],
+  users: reader.optional("users", parseProvidedUsers) ?? [],
+})
 
 const fileIn =
   ({ sources }: SettingReader) =>

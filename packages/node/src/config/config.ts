@@ -66,6 +66,30 @@ interface AccessLogConfig {
   readonly format: "json" | "s3"
 }
 
+/** The rights that everybody has in a bucket: nothing, read and list, write, or both. */
+export type PublicAccess = "none" | "download" | "upload" | "public"
+
+export interface ProvidedBucket {
+  readonly name: BucketName
+  /** If undefined: the bucket's policy stays as it is. */
+  readonly access: PublicAccess | undefined
+}
+
+/** The rights of a user in one bucket. */
+export interface BucketGrant {
+  readonly bucket: BucketName
+  readonly grant: "readonly" | "writeonly" | "readwrite"
+}
+
+export interface ProvidedUser {
+  /** The user's name, and its access key. */
+  readonly name: AccessKeyId
+  readonly secret: string
+  /** Names or ARNs of policies. */
+  readonly policies: readonly string[]
+  readonly grants: readonly BucketGrant[]
+}
+
 export interface ServeConfig {
   /** Absolute, without duplicates and none inside another; 1 to `DEVICES_MAX`, or none for a node without devices. */
   readonly dataFolders: readonly string[]
@@ -177,6 +201,10 @@ export interface ServeConfig {
   readonly accessLog: AccessLogConfig | undefined
   /** It is undefined if nothing is traced. */
   readonly tracing: { readonly endpoint: string; readonly oneIn: number } | undefined
+  /** Buckets of the root account that the start makes. */
+  readonly buckets: readonly ProvidedBucket[]
+  /** Users of the root account that the start makes. */
+  readonly users: readonly ProvidedUser[]
   /** The operator's root key pair; if undefined, generated at the first start. */
   readonly rootKey: { readonly accessKeyId: AccessKeyId; readonly secret: string } | undefined
 }

@@ -10,7 +10,15 @@ export {
   type SettingName,
 } from "./settings.js"
 export type { Setting } from "./setting.js"
-export type { ClusterConfig, ListenAddress, ServeConfig } from "./config.js"
+export type {
+  BucketGrant,
+  ClusterConfig,
+  ListenAddress,
+  ProvidedBucket,
+  ProvidedUser,
+  PublicAccess,
+  ServeConfig,
+} from "./config.js"
 export {
   clusterConfigOf,
   inspectConfig,

@@ -507,6 +507,23 @@ export const SETTINGS = {
     "100",
     "of so many requests, one is traced; in addition to those that ask for it, or whose caller traces them",
   ),
+  buckets: list(
+    "--buckets",
+    "HAYLOFT_BUCKETS",
+    "NAME:ACCESS",
+    undefined,
+    "buckets of the root account that each start makes unless they are there; NAME, or NAME:download, :upload, :public or :none for what everybody may do",
+  ),
+  users: {
+    ...setting(
+      undefined,
+      "HAYLOFT_USERS",
+      "NAME:SECRET:POLICY",
+      undefined,
+      "users of the root account that each start makes, with their access keys, which are their names: NAME:SECRET:POLICY+POLICY, or BUCKET=readwrite in place of a policy",
+    ),
+    secret: "value",
+  },
   rootAccessKey: setting(
     undefined,
     "HAYLOFT_ROOT_ACCESS_KEY",

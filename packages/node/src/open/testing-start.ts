@@ -26,6 +26,8 @@ export const config: ServeConfig = {
   adminListen: { host: "127.0.0.1", port: 0 },
   adminHosts: [],
   publicUrl: undefined,
+  buckets: [],
+  users: [],
   hasConsole: true,
   domains: [],
 

@@ -1,0 +1,71 @@
+/** Access policies of buckets and users that a start makes. Pure. */
+import type { BucketGrant, PublicAccess } from "@hayloft/node/config/index.js"
+
+interface Statement {
+  readonly Effect: "Allow"
+  readonly Principal?: "*"
+  readonly Action: readonly string[]
+  readonly Resource: readonly string[]
+}
+
+interface PolicyDocument {
+  readonly [member: string]: unknown
+  readonly Version: "2012-10-17"
+  readonly Statement: readonly Statement[]
+}
+
+const document = (statements: readonly Statement[]): PolicyDocument => ({
+  Version: "2012-10-17",
+  Statement: statements,
+})
+
+const bucketArn = (bucket: string): string => `arn:aws:s3:::${bucket}`
+const objectsArn = (bucket: string): string => `arn:aws:s3:::${bucket}/*`
+
+const READ_BUCKET = ["s3:GetBucketLocation", "s3:ListBucket"]
+const WRITE_BUCKET = ["s3:GetBucketLocation", "s3:ListBucketMultipartUploads"]
+const WRITE_OBJECTS = ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:ListMultipartUploadParts", "s3:PutObject"]
+
+/** MinIO's words for what everybody may do, with what they allow there. */
+const PUBLIC: Readonly<
+  Record<Exclude<PublicAccess, "none">, readonly [ofBucket: readonly string[], ofObjects: readonly string[]]>
+> = {
+  download: [READ_BUCKET, ["s3:GetObject"]],
+  upload: [WRITE_BUCKET, WRITE_OBJECTS],
+  public: [
+    [...READ_BUCKET, "s3:ListBucketMultipartUploads"],
+    ["s3:GetObject", ...WRITE_OBJECTS],
+  ],
+}
+
+/** The policy of a bucket for everybody; undefined: none. */
+export function publicPolicy(bucket: string, access: PublicAccess): PolicyDocument | undefined {
+  if (access === "none") return undefined
+  const [ofBucket, ofObjects] = PUBLIC[access]
+  return document([
+    { Effect: "Allow", Principal: "*", Action: ofBucket, Resource: [bucketArn(bucket)] },
+    { Effect: "Allow", Principal: "*", Action: ofObjects, Resource: [objectsArn(bucket)] },
+  ])
+}
+
+const GRANTS: Readonly<
+  Record<BucketGrant["grant"], readonly [ofBucket: readonly string[], ofObjects: readonly string[]]>
+> = {
+  readonly: [["s3:GetBucket*", "s3:ListBucket*"], ["s3:GetObject*"]],
+  writeonly: [WRITE_BUCKET, ["s3:PutObject*", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]],
+  readwrite: [["s3:*"], ["s3:*"]],
+}
+
+/** The policy of a user for these buckets; undefined: there are none. */
+export function policyOfGrants(grants: readonly BucketGrant[]): PolicyDocument | undefined {
+  if (grants.length === 0) return undefined
+  return document(
+    grants.flatMap(({ bucket, grant }): readonly Statement[] => {
+      const [ofBucket, ofObjects] = GRANTS[grant]
+      return [
+        { Effect: "Allow", Action: ofBucket, Resource: [bucketArn(bucket)] },
+        { Effect: "Allow", Action: ofObjects, Resource: [objectsArn(bucket)] },
+      ]
+    }),
+  )
+}
