@@ -31,12 +31,12 @@ export class ProcessFronts {
 
   constructor(
     private readonly fronts: Fronts,
-    private readonly process: Pick<ProcessRun, "clock" | "random" | "signal">,
+    private readonly process: Pick<ProcessRun, "clock" | "disk" | "random" | "signal">,
     private readonly options: FrontOptions,
   ) {}
 
   async begin(): Promise<Server> {
-    const { clock: ofProcess, signal } = this.process
+    const { clock: ofProcess, disk, signal } = this.process
     const { blockBytes, days, telemetry } = this.options
     this.begun += 1
     const random = this.process.random.fork(`front ${this.begun}`)
@@ -50,7 +50,7 @@ export class ProcessFronts {
     const compute = new InlineCompute(makeCodec, { slabBytes: 4 * blockBytes, poolBytes: 8 * MIB })
     const settings = { days, onKeyLost: () => link.close() }
     const { services, backgroundServices } = await openFront(
-      { clock, random, compute, telemetry },
+      { clock, disk, random, compute, telemetry },
       link,
       start,
       settings,

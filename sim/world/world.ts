@@ -62,7 +62,8 @@ export class World extends SimMachine {
     const { masterKeys, root } = settings
     fronts?.serve({ engine, status: { health: () => READY, liveness: () => READY }, masterKeys, root })
     const { blockBytes } = this.record
-    this.processFronts = fronts && new ProcessFronts(fronts, { clock, random, signal }, { blockBytes, days, telemetry })
+    this.processFronts =
+      fronts && new ProcessFronts(fronts, { clock, disk, random, signal }, { blockBytes, days, telemetry })
     return engine
   }
 

@@ -14,7 +14,7 @@ import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
 import { encodeLayout, planLayout } from "@hayloft/engine/placement/index.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { InlineCompute } from "@hayloft/base/seams/compute/index.js"
-import { SimDisk } from "@hayloft/base/seams/disk/index.js"
+import { SimDisk, type Disk } from "@hayloft/base/seams/disk/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { PARITY_PAGE_BYTES } from "@hayloft/engine/format/table-parity.js"
 import type { StoreHost } from "@hayloft/base/seams/store/contract.js"
@@ -128,6 +128,8 @@ export class Machine {
   readonly clock = new SimClock()
   readonly disk = new SimDisk()
   readonly telemetry = new SimTelemetry()
+  /** The disk of the current process. */
+  opened: Disk = this.disk.boot()
   /** Folders that the current process has released. */
   released: string[] = []
   /** Folders whose superblock cannot be written. */
@@ -184,6 +186,7 @@ export class Machine {
     const fronts = frontsOf && new Fronts(clock, incarnation, FRONT_INCARNATIONS)
     this.released = []
     const disk = this.disk.boot()
+    this.opened = disk
     const { nextMasterKey } = this.options
     const masterKeys = new MasterKeys(MASTER_KEY, undefined, nextMasterKey)
     const settings = { ...settingsOf(record, incarnation), masterKeys }

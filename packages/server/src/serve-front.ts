@@ -285,7 +285,7 @@ export async function serveFront(order: FrontOrder): Promise<void> {
   const share = 1 / config.threads
   const compute = openCompute(policiesIn(record), record.blockBytes, { threads: COMPUTE_THREADS, share })
   const keyServices = openKeyServices(thread, config)
-  const store = await openFront({ clock, random, compute, telemetry }, link, start, {
+  const store = await openFront({ clock, disk: thread.disk, random, compute, telemetry }, link, start, {
     blocks: { refuseSingleCopy: config.refuseSingleCopy, hotCopies: shareOf(config.hotCopies, config.threads) },
     share,
     days: { dayMs: config.lifecycleDayMs ?? DAY_MS, abandonedDays: config.abandonedUploadDays },

@@ -8,8 +8,10 @@ import { KIB, MIB } from "@hayloft/base/limits.js"
 import { allSoon, asPromise, type Soon } from "@hayloft/base/soon.js"
 import { fc } from "@hayloft/base/testing-properties.js"
 import { ALL_NEEDLES, type ShardStore } from "../block/index.js"
+import { SyncReads } from "../device/index.js"
 import { needleKeyOf, needleKeysOfPartition } from "../format/needle.js"
-import { SimDisk } from "@hayloft/base/seams/disk/index.js"
+import { SimClock } from "@hayloft/base/seams/clock/sim.js"
+import { SimDisk, type Disk } from "@hayloft/base/seams/disk/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import type { IndexedNeedle, Needle } from "../volume/contract.js"
 import { waitIfSlow } from "../volume/contract.js"
@@ -22,12 +24,18 @@ export class DamagedDevice {
   private readonly disk = new SimDisk()
   private readonly rows = new MapRows()
   private opened: KeptVolumes | undefined
+  /** The disk of the process that has it open. */
+  files: Disk = this.disk.boot()
   isFull = false
 
-  async open(): Promise<KeptVolumes> {
+  /** `hasCache`: bytes that were written or read are taken to be in the page cache. */
+  async open(hasCache = false): Promise<KeptVolumes> {
     const place = { folder: "/device/volumes", deviceId: this.id, incarnation: parseIncarnation(1) }
     const mayAppend = (): boolean => !this.isFull
-    this.opened = await openVolumes(this.disk.boot(), this.rows, place, undefined, { mayAppend })
+    const sync = { reads: new SyncReads(new SimClock()), cachedBytesMax: 64 * MIB }
+    this.files = this.disk.boot()
+    this.rows.areWarm = hasCache
+    this.opened = await openVolumes(this.files, this.rows, place, undefined, { mayAppend, ...(hasCache && { sync }) })
     return this.opened
   }
 

@@ -2,21 +2,24 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { openChannel, PortChannel } from "@hayloft/base/seams/channel/real.js"
+import { interceptedDisk, type DiskCall } from "@hayloft/base/seams/disk/index.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
-import { isFailure } from "@hayloft/base/failures.js"
+import { fail, isFailure } from "@hayloft/base/failures.js"
 import { KIB } from "@hayloft/base/limits.js"
 import { DamagedDevice, shardStoreSuite } from "../remote/suite.js"
 import type { ShardDevice } from "../block/index.js"
+import { waitIfSlow } from "../volume/contract.js"
 import { needleFor } from "../volume/testing-volumes.js"
 import { ChannelDevice } from "./channel-shards.js"
 import { ThreadLink } from "./link.js"
+import { LocalReads } from "./local-reads.js"
 import { hintsOf, serveShards } from "./shard-host.js"
 
 /** A device in another thread, for all that its caller can notice. */
-async function far() {
+async function far(hasCache = false) {
   const device = new DamagedDevice()
-  const volumes = await device.open()
+  const volumes = await device.open(hasCache)
   const own: ShardDevice = { id: device.id, volumes, isWritable: true }
   const devices = new Map([[device.id, own]])
   const { channel, port } = openChannel()
@@ -32,13 +35,24 @@ async function far() {
     link.close()
     await volumes.close()
   }
-  return { device, devices, hints, remote: new ChannelDevice(link, hints), close }
+  const calls: DiskCall[] = []
+  const fault = { of: (_: DiskCall): Promise<void> | undefined => undefined }
+  const disk = interceptedDisk(device.files, call => {
+    calls.push(call)
+    return fault.of(call)
+  })
+  const remote = new ChannelDevice(link, hints, new LocalReads(disk, clock))
+  /** The calls that the thread of the front has made since the last question. */
+  const ownCalls = (): readonly string[] => calls.splice(0).map(({ kind }) => kind)
+  return { device, devices, hints, remote, fault, ownCalls, close }
 }
 
-shardStoreSuite("over a channel", async () => {
-  const { device, remote, close } = await far()
-  return { device, store: remote.volumes, settle: promise => promise, close }
-})
+for (const hasCache of [false, true]) {
+  shardStoreSuite(`over a channel, with${hasCache ? "" : "out"} files in the page cache`, async () => {
+    const { device, remote, close } = await far(hasCache)
+    return { device, store: remote.volumes, settle: promise => promise, close }
+  })
+}
 
 test("a body in shared memory is written from where it is, another one from a copy", async () => {
   const { device, remote, close } = await far()
@@ -77,5 +91,49 @@ test("hints follow the device, and a device that is gone fails", async () => {
     async () => remote.volumes.has(id),
     error => isFailure(error, "deviceFailed"),
   )
+  await close()
+})
+
+const RANGE = { offsetBytes: 70 * KIB, lengthBytes: 50 * KIB }
+
+test("bytes that the page cache has are read and verified by the thread of the front", async () => {
+  const { device, hints, remote, fault, ownCalls, close } = await far(true)
+  const random = new SimRandom(11)
+  const [good, bad] = [1, 2].map(part => needleFor(part, 256 * KIB, random))
+  assert.ok(good && bad)
+  for (const needle of [good, bad]) await remote.volumes.append(needle)
+  const reading = async (needle = good) => remote.volumes.read(needle.id, RANGE, waitIfSlow)
+  const wanted = good.body.subarray(RANGE.offsetBytes, RANGE.offsetBytes + RANGE.lengthBytes)
+  assert.deepEqual(Buffer.from(await reading()), Buffer.from(wanted))
+  assert.deepEqual(Buffer.from(await reading()), Buffer.from(wanted))
+  assert.deepEqual(ownCalls(), ["open", "readSync", "readSync"])
+  // The engine thread has to learn of damage.
+  device.damageBody(bad, RANGE.offsetBytes)
+  await assert.rejects(reading(bad), error => isFailure(error, "corruptNeedle"))
+  // The file that this thread would open is out of reach: the engine thread has it open.
+  remote.tell({ ...hints, removedVolumes: 1 })
+  fault.of = ({ kind }) => (kind === "open" ? Promise.reject(fail("deviceFailed")) : undefined)
+  ownCalls()
+  assert.deepEqual(Buffer.from(await reading()), Buffer.from(wanted))
+  assert.deepEqual(ownCalls(), ["open"])
+  await close()
+})
+
+test("files are closed once a volume was removed, and a device that is gone opens none", async () => {
+  const { hints, remote, ownCalls, close } = await far(true)
+  const needle = needleFor(1, 256 * KIB, new SimRandom(12))
+  await remote.volumes.append(needle)
+  const reading = async () => remote.volumes.read(needle.id, RANGE, waitIfSlow)
+  await reading()
+  assert.ok(ownCalls().includes("open"))
+  remote.tell({ ...hints, removedVolumes: 1 })
+  await reading()
+  assert.ok(ownCalls().includes("open"), "the file was opened again")
+  remote.tell({ ...hints, removedVolumes: 1 })
+  await reading()
+  assert.ok(!ownCalls().includes("open"))
+  remote.close()
+  assert.equal((await reading()).length, RANGE.lengthBytes)
+  assert.deepEqual(ownCalls(), [])
   await close()
 })

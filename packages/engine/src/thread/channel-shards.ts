@@ -1,5 +1,6 @@
 /**
- * Channel shards: a device of the engine thread, as the block layer of a front thread uses it.
+ * Channel shards: a device of the engine thread, as the block layer of a front thread uses it. What the page cache has of a
+ * volume is read here, all else by the engine thread.
  *
  * Promises  Bodies to append are read where they are if their memory is shared, else copied. `read` always answers by
  *           `ifSlow`. Memory of the caller is not used any more once a call has settled.
@@ -21,6 +22,7 @@ import type {
   ShardHeader,
 } from "../volume/contract.js"
 import type { ThreadLink } from "./link.js"
+import type { LocalReads } from "./local-reads.js"
 import { SHARD_METHODS, type DeviceHints } from "./methods.js"
 
 /** A device of the engine thread; `hints` are those that it has told last. */
@@ -28,16 +30,24 @@ export class ChannelDevice implements ShardDevice {
   readonly id: DeviceId
   readonly volumes: ShardStore
 
+  /** `local`: reads from the files of the device in this thread. */
   constructor(
     link: ThreadLink,
     private hints: DeviceHints,
+    private readonly local: LocalReads,
   ) {
     this.id = hints.id
-    this.volumes = new ChannelShards(hints.id, link, () => this.hints)
+    this.volumes = new ChannelShards(hints.id, link, local, () => this.hints)
   }
 
   tell(hints: DeviceHints): void {
+    if (hints.removedVolumes !== this.hints.removedVolumes) this.local.giveUp()
     this.hints = hints
+  }
+
+  /** The engine thread has it open no more. */
+  close(): void {
+    this.local.close()
   }
 
   get isWritable(): boolean {
@@ -53,6 +63,7 @@ class ChannelShards implements ShardStore {
   constructor(
     private readonly deviceId: DeviceId,
     private readonly link: ThreadLink,
+    private readonly local: LocalReads,
     private readonly hints: () => DeviceHints,
   ) {}
 
@@ -79,8 +90,11 @@ class ChannelShards implements ShardStore {
     allocate?: Allocate,
   ): Slow {
     return ifSlow(async () => {
-      const { deviceId } = this
-      const bytes = await this.link.call(SHARD_METHODS.read, { deviceId, id: plainCopy(id), range })
+      const request = { deviceId: this.deviceId, id: plainCopy(id), range }
+      const told = await this.link.call(SHARD_METHODS.cachedPlace, request)
+      const here = told && (await this.local.read(id, told, range, allocate))
+      if (here !== undefined) return here
+      const bytes = await this.link.call(SHARD_METHODS.read, request)
       return allocate === undefined ? bytes : filled(allocate, bytes)
     })
   }

@@ -13,7 +13,7 @@ import type { Channel } from "@hayloft/base/seams/channel/contract.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { asPromise, type Soon } from "@hayloft/base/soon.js"
 import { LINK_LIMITS } from "./limits.js"
-import { Packing, Unpacking, type Packed } from "./packing.js"
+import { MessagePacker, MessageUnpacker, type Packed } from "./packing.js"
 
 /** A method that one thread offers another; requests and answers are plain data. */
 export interface ThreadMethod<Request, Answer> {
@@ -75,8 +75,8 @@ export class ThreadLink {
   private readonly handlers = new Map<string, Handler>()
   private readonly waiting = new Map<number, Waiting>()
   private sending: Sending[] = []
-  private readonly packing = new Packing()
-  private readonly unpacking = new Unpacking()
+  private readonly packing = new MessagePacker()
+  private readonly unpacking = new MessageUnpacker()
   /** Questions of this turn. */
   private readonly questions = new Map<string, Promise<unknown>>()
   private lastId = 0

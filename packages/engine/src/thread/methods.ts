@@ -4,7 +4,7 @@ import type { Family } from "@hayloft/base/families.js"
 import type { DeviceId, Position, RowKey } from "@hayloft/base/ids.js"
 import type { PageEnd } from "../format/shard-calls.js"
 import type { MetadataRow } from "../metadata/index.js"
-import type { IndexedNeedle, Needle, NeedleId, NeedleRange, ShardHeader } from "../volume/contract.js"
+import type { IndexedNeedle, Needle, NeedleId, NeedleRange, ShardHeader, ToldPlace } from "../volume/contract.js"
 import type { ThreadMethod } from "./link.js"
 
 /** A command or a query: the other thread has the function. */
@@ -21,7 +21,7 @@ export interface Stamped<Result> {
 }
 
 /** A result with the payload that its caller reads next, if it has one. */
-export interface Answered<Result> extends Stamped<Result> {
+interface WithPayload<Result> extends Stamped<Result> {
   readonly payload: Uint8Array | undefined
 }
 
@@ -50,7 +50,7 @@ const small = <Request, Answer>(method: ThreadMethod<Request, Answer>): ThreadMe
 
 export const METADATA_METHODS = {
   run: small(changing<Named, Stamped<unknown>>("run")),
-  ask: small(reading<Named, Answered<unknown>>("ask")),
+  ask: small(reading<Named, WithPayload<unknown>>("ask")),
   known: small(reading<Named, Known<unknown>>("known")),
   confirm: small(reading<undefined, Stamped<undefined>>("confirm")),
   closeTo: changing<number | undefined, Stamped<number>>("close to"),
@@ -108,9 +108,13 @@ export interface DeviceHints {
   readonly isFull: boolean
   /** Why it accepts no needles any more. */
   readonly refusing: { readonly kind: FailureKind; readonly details: FailureDetails } | undefined
+  /** See `KeptVolumes.removedVolumes`. */
+  readonly removedVolumes: number
 }
 
 export const SHARD_METHODS = {
+  /** The place of a needle whose range is likely in the page cache. */
+  cachedPlace: small(reading<ReadRequest, ToldPlace | undefined>("cached place")),
   append: changing<AppendRequest, void>("append"),
   read: reading<ReadRequest, Uint8Array>("read"),
   fetch: reading<FetchRequest, FetchAnswer>("fetch"),

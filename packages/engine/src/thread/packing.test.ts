@@ -3,12 +3,12 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fc } from "@hayloft/base/testing-properties.js"
 import { LINK_LIMITS } from "./limits.js"
-import { Packing, Unpacking } from "./packing.js"
+import { MessagePacker, MessageUnpacker } from "./packing.js"
 
 /** Two sides; the result is received as another thread receives it. */
 function sides() {
-  const packing = new Packing()
-  const unpacking = new Unpacking()
+  const packing = new MessagePacker()
+  const unpacking = new MessageUnpacker()
   return (messages: readonly unknown[], isLost = false): readonly unknown[] => {
     const packed = packing.pack(messages)
     if (isLost) return []

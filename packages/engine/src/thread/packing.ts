@@ -29,8 +29,8 @@ export interface Packed {
   readonly shapes: Shapes | undefined
 }
 
-/** One side of a link packs; `Unpacking` is the other. */
-export class Packing {
+/** One side of a link packs; `MessageUnpacker` is the other. */
+export class MessagePacker {
   private shapes: Shapes = []
   private hasNew = false
   private readonly packr = new Packr({
@@ -56,7 +56,7 @@ export class Packing {
 }
 
 /** Reads the messages of the other side in the order in which they were sent. */
-export class Unpacking {
+export class MessageUnpacker {
   private shapes: Shapes = []
   private readonly unpackr = new Unpackr({
     useRecords: true,

@@ -24,6 +24,7 @@ export function serveShards(link: ThreadLink, devices: Devices): void {
     throw fail("deviceFailed", { message: "the device is not open", device: deviceId })
   }
   link.handle(SHARD_METHODS.append, ({ deviceId, needle }) => storeOf(deviceId).append(needle))
+  link.handle(SHARD_METHODS.cachedPlace, ({ deviceId, id, range }) => storeOf(deviceId).cachedPlaceOf?.(id, range))
   link.handle(SHARD_METHODS.read, ({ deviceId, id, range }, move) =>
     after(storeOf(deviceId).read(id, range, waitIfSlow), bytes => moved(bytes, move)),
   )
@@ -43,6 +44,7 @@ export function serveShards(link: ThreadLink, devices: Devices): void {
 
 export const hintsOf = (devices: Devices): readonly DeviceHints[] =>
   Array.from(devices.values(), ({ id, isWritable, isFull = false, volumes }: ShardDevice) => {
-    const { refusing } = volumes
-    return { id, isWritable, isFull, refusing: refusing && { kind: refusing.kind, details: refusing.details } }
+    const { refusing: reason, removedVolumes = 0 } = volumes
+    const refusing = reason && { kind: reason.kind, details: reason.details }
+    return { id, isWritable, isFull, refusing, removedVolumes }
   })

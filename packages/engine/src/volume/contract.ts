@@ -7,7 +7,7 @@ import type { Failure } from "@hayloft/base/failures.js"
 import type { RowKey, VolumeId } from "@hayloft/base/ids.js"
 import type { KeyRange } from "@hayloft/base/key-range.js"
 import type { Policy } from "@hayloft/base/policy.js"
-import type { NeedleId, NeedleOwner, ShardHeader, ShardShape } from "../format/needle.js"
+import type { NeedleId, NeedleOwner, NeedlePlace, ShardHeader, ShardShape } from "../format/needle.js"
 import type { VolumePosition } from "../format/volume.js"
 
 export type { NeedleId, NeedleOwner, ShardHeader, ShardShape } from "../format/needle.js"
@@ -59,6 +59,13 @@ export interface VolumeDamage {
   readonly fromBytes: number
   readonly toBytes: number
   readonly reason: string
+}
+
+/** The place of a needle, for another thread of this process that reads the volume's file. */
+export interface ToldPlace {
+  /** The folder of the volume's file. */
+  readonly folder: string
+  readonly place: NeedlePlace
 }
 
 /** Returns memory of exactly this length, for bytes that are about to be read into it; its contents do not matter. */

@@ -31,6 +31,7 @@ import {
   type NeedleId,
   type NeedleRange,
   type ShardHeader,
+  type ToldPlace,
   type VolumeDamage,
   type Volumes,
   type DeviceVolumeUsage,
@@ -214,6 +215,17 @@ export class DeviceVolumes implements Omit<Volumes, "durable"> {
       if (bytes !== undefined) return bytes
     }
     return ifSlow(() => this.at(id, async volumes => volumes.read(id, range, waitIfSlow, allocate, trace)))
+  }
+
+  cachedPlaceOf(id: NeedleId, range: NeedleRange): ToldPlace | undefined {
+    return this.all.reduce<ToldPlace | undefined>(
+      (told, volumes) => told ?? volumes.cachedPlaceOf(id, range),
+      undefined,
+    )
+  }
+
+  get removedVolumes(): number {
+    return this.all.reduce((sum, volumes) => sum + volumes.removedVolumes, 0)
   }
 
   fetch(

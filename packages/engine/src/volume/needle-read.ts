@@ -1,6 +1,7 @@
 /** Carries out a read plan: a verified range of a needle; a whole needle; or a shard for others to verify. */
 import { fail } from "@hayloft/base/failures.js"
-import type { NeedleHeader, NeedlePlace, ShardHeader } from "../format/needle.js"
+import type { RowKey } from "@hayloft/base/ids.js"
+import { needleKeyOf, type NeedleHeader, type NeedleId, type NeedlePlace, type ShardHeader } from "../format/needle.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
 import type { DiskFile, ReadUse } from "@hayloft/base/seams/disk/contract.js"
 import type { Allocate, FetchedShard, NeedleRange } from "./contract.js"
@@ -14,6 +15,19 @@ import {
   type NeedleReadPlan,
   type WantedNeedle,
 } from "./needle-read-core.js"
+
+/** Accepts the header of the shard with this key. */
+export const wantedBy =
+  (key: RowKey) =>
+  (header: NeedleHeader): boolean =>
+    header.kind === "shard" && needleKeyOf(header.id) === key
+
+/** Like `readNeedle`, for the shard with this id. */
+export const readToldNeedle = (
+  file: Pick<DiskFile, "read">,
+  id: NeedleId,
+  read: Omit<NeedleRead, keyof WantedNeedle>,
+): Soon<Uint8Array> => readNeedle(file, { ...read, isWanted: wantedBy(needleKeyOf(id)) })
 
 /** A range of a needle, and how it is read. */
 export interface NeedleRead extends WantedNeedle {

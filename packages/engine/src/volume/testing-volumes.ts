@@ -31,6 +31,8 @@ import type { VolumeDirectory } from "./writer.js"
 /** Rows of unlogged families, without a metadata store below. */
 export class MapRows implements DeviceRows {
   readonly rows = new Map<string, DeviceRow>()
+  /** Nothing has to be read first. */
+  areWarm = false
 
   get(family: Family, key: RowKey): DeviceRow | undefined {
     return this.rows.get(`${family}/${key}`)
@@ -48,8 +50,8 @@ export class MapRows implements DeviceRows {
     visitRows(this.range(family, range), visitor)
   }
 
-  async warm(): Promise<void> {
-    return Promise.resolve()
+  warm(): Promise<void> | undefined {
+    return this.areWarm ? undefined : Promise.resolve()
   }
 
   apply(writes: readonly AppliedWrite[]): void {

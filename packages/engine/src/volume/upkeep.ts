@@ -8,7 +8,7 @@ import { unlessFull } from "@hayloft/base/space/full-disk.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { VolumeUsages } from "./usage.js"
 import { closeVolume } from "./closing.js"
-import type { Volumes } from "./contract.js"
+import type { NeedleId, NeedleRange, ToldPlace, Volumes } from "./contract.js"
 import type { ReadableFile, VolumeFiles } from "./files.js"
 import { isAbsent, volumePath } from "./files.js"
 import type { NeedleIndex } from "./needle-index.js"
@@ -26,12 +26,21 @@ export interface KeptVolumes extends Volumes {
    * volumes relies on it.
    */
   contained(upTo: VolumePosition | undefined): void
+  /**
+   * The place of a needle, if this range of it is likely in the page cache. A file that was opened before `removedVolumes`
+   * changed may be one that was removed.
+   */
+  cachedPlaceOf(id: NeedleId, range: NeedleRange): ToldPlace | undefined
+  /** The number of volumes that were removed since the volumes were opened. */
+  readonly removedVolumes: number
   readonly upkeep: VolumeUpkeep
 }
 
 export class VolumeUpkeep {
   /** Needles appended in this process; copies and tombstones do not count. */
   appended = 0
+  /** Volumes removed in this process. */
+  removed = 0
   /** Behind the last group that changed the index. */
   changedUpTo: VolumePosition | undefined
   /** The metadata store contains everything before it. */
@@ -157,6 +166,7 @@ export class VolumeUpkeep {
       // An earlier call removed it and could not sync the folder.
       if (!isAbsent(error)) throw error
     }
+    this.removed += 1
     await this.files.giveUp(volumeId)
     await this.disk.syncFolder(this.directory.folder)
     this.usages.removed(volumeId)

@@ -35,6 +35,7 @@ import type {
   NeedleId,
   NeedleRange,
   ShardHeader,
+  ToldPlace,
   VolumeDamage,
   DeviceVolumeUsage,
 } from "./contract.js"
@@ -42,7 +43,7 @@ import { type KeptVolumes, VolumeUpkeep } from "./upkeep.js"
 import { VolumeFiles } from "./files.js"
 import { VOLUME_LIMITS, type VolumeLimits } from "./limits.js"
 import { NeedleIndex } from "./needle-index.js"
-import { fetchShard, readHeader, readNeedle } from "./needle-read.js"
+import { fetchShard, readHeader, readNeedle, wantedBy } from "./needle-read.js"
 import { isSameNeedlePlace, planRead, subBlockStretchesOf } from "./needle-read-core.js"
 import type { Recovered, UnvouchedGroup } from "./recovery.js"
 import { recoverVolumes } from "./recovery.js"
@@ -113,6 +114,7 @@ class NeedleVolumes implements KeptVolumes {
   private readonly checkRemoval: () => void
   private readonly sync: SyncReadTerms | undefined
   private readonly cipher: DeviceCipher | undefined
+  private readonly folder: string
 
   constructor(
     disk: Disk,
@@ -126,6 +128,7 @@ class NeedleVolumes implements KeptVolumes {
     this.checkRemoval = checkRemoval
     this.sync = sync
     this.cipher = directory.cipher
+    this.folder = directory.folder
     // No volume is certain to have been written through the cache as a whole.
     this.cached = sync && new CachedPages(Infinity, limits.volumeBytesMax, sync.cachedBytesMax)
     this.writer = new VolumeWriter(disk, directory, "needles", recovered.sealed, (volume, group) => {
@@ -245,6 +248,21 @@ class NeedleVolumes implements KeptVolumes {
     })
   }
 
+  cachedPlaceOf(id: NeedleId, range: NeedleRange): ToldPlace | undefined {
+    return this.sync?.reads.read(() => {
+      const key = needleKeyOf(id)
+      const warming = this.index.warm(key)
+      // The read that follows waits for it, and reports its failure.
+      warming?.catch(() => undefined)
+      const place = warming === undefined ? this.index.placeOf(key) : undefined
+      return place && this.isCached(place, range) ? { folder: this.folder, place } : undefined
+    })
+  }
+
+  get removedVolumes(): number {
+    return this.upkeep.removed
+  }
+
   private isCached(place: NeedlePlace, range: NeedleRange): boolean {
     return subBlockStretchesOf(place, planRead(place, range)).every(
       stretch => this.cached?.has(place.volume, stretch) === true,
@@ -325,8 +343,3 @@ function count(coming: Map<RowKey, number>, key: RowKey, change: 1 | -1): void {
   if (now === 0) coming.delete(key)
   else coming.set(key, now)
 }
-
-const wantedBy =
-  (key: RowKey) =>
-  (header: NeedleHeader): boolean =>
-    header.kind === "shard" && needleKeyOf(header.id) === key

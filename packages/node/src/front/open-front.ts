@@ -11,13 +11,20 @@ import { MIB } from "@hayloft/base/limits.js"
 import { hurried } from "@hayloft/base/seams/clock/hurried.js"
 import { JobRunner, laterTurn, type BackgroundService } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { Compute } from "@hayloft/base/seams/compute/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
 import { Layouts, LocalBlocks, type BlockOptions } from "@hayloft/engine/block/index.js"
 import { layoutOf } from "@hayloft/engine/cluster/index.js"
 import { incarnationsOf, type Metadata } from "@hayloft/engine/metadata/index.js"
-import { ChannelDevice, ChannelMetadata, type ThreadLink } from "@hayloft/engine/thread/index.js"
+import {
+  ChannelDevice,
+  ChannelMetadata,
+  LocalReads,
+  type DeviceHints,
+  type ThreadLink,
+} from "@hayloft/engine/thread/index.js"
 import { createServices, type StoreServices } from "@hayloft/features/index.js"
 import type { RedundancySource, StoreDays } from "@hayloft/objects/index.js"
 import { bucketPolicies } from "../background.js"
@@ -35,6 +42,8 @@ import { FRONT_METHODS, STORE_METHODS, type FrontStart, type StoreState } from "
 
 interface FrontSeams {
   readonly clock: Clock
+  /** The files of the devices that the engine thread has open. */
+  readonly disk: Disk
   readonly random: Random
   readonly compute: Compute
   readonly telemetry: Telemetry
@@ -83,7 +92,7 @@ export async function openFront(
   const { layout, previousLayout } = first
   const layouts = new Layouts(layoutOf(layout), previousLayout && layoutOf(previousLayout))
   records.onChange(record => publishLayouts(layouts, record))
-  const devices = new FrontDevices(link)
+  const devices = new FrontDevices(hints => new ChannelDevice(link, hints, new LocalReads(seams.disk, clock)))
   devices.follow(now.state)
   const metadata = new ChannelMetadata(
     link,
@@ -174,14 +183,18 @@ export async function openFront(
 class FrontDevices {
   readonly open = new Map<DeviceId, ChannelDevice>()
 
-  constructor(private readonly link: ThreadLink) {}
+  constructor(private readonly make: (hints: DeviceHints) => ChannelDevice) {}
 
   follow({ devices }: StoreState): void {
     const told = new Set(devices.map(({ id }) => id))
-    for (const id of this.open.keys()) if (!told.has(id)) this.open.delete(id)
+    for (const [id, device] of this.open) {
+      if (told.has(id)) continue
+      this.open.delete(id)
+      device.close()
+    }
     for (const hints of devices) {
       const device = this.open.get(hints.id)
-      if (device === undefined) this.open.set(hints.id, new ChannelDevice(this.link, hints))
+      if (device === undefined) this.open.set(hints.id, this.make(hints))
       else device.tell(hints)
     }
   }

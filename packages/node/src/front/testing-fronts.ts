@@ -139,7 +139,9 @@ export class FrontWorld {
     const compute = new InlineCompute(makeCodec, { slabBytes: 4 * blockBytes, poolBytes: 8 * MIB })
     const counted = new CountedChannel(here)
     const link = new CommandedLink(counted, clock)
-    const opening = openFront({ clock, random, compute, telemetry }, link, start, { onKeyLost: () => link.close() })
+    const opening = openFront({ clock, disk: this.machine.opened, random, compute, telemetry }, link, start, {
+      onKeyLost: () => link.close(),
+    })
     const store = await this.run(opening)
     const lifetime = new AbortController()
     this.lifetimes.push(lifetime)

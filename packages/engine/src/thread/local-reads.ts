@@ -1,0 +1,70 @@
+/**
+ * Local reads: needles that the page cache has, read from the volume's file in this thread; the engine thread has told their
+ * places.
+ *
+ * Promises  Verified bytes of the needle, or undefined: then the engine thread has to read it, which knows what to do about
+ *           it. Nothing waits for a disk but the opening of a file, which is given up as in the engine thread.
+ * Limits    Open files: those of VOLUME_LIMITS for each folder.
+ */
+import { assert } from "@hayloft/base/assert.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import type { Disk } from "@hayloft/base/seams/disk/contract.js"
+import { CALL_LIMITS, queuedDisk, SyncReads } from "../device/index.js"
+import type { Allocate, NeedleId, NeedleRange, ToldPlace } from "../volume/contract.js"
+import { readToldNeedle, VOLUME_LIMITS, VolumeFiles } from "../volume/index.js"
+
+/** A call that hangs keeps one thread of the pool. */
+const LIMITS = { ...CALL_LIMITS, callsMax: 1 }
+
+/** The files of one device, until it is closed. */
+export class LocalReads {
+  private readonly lifetime = new AbortController()
+  private readonly disk: Disk
+  private readonly reads: SyncReads
+  private readonly folders = new Map<string, VolumeFiles>()
+
+  constructor(disk: Disk, clock: Clock) {
+    this.disk = queuedDisk(disk, clock, LIMITS, this.lifetime.signal, () => undefined)
+    this.reads = new SyncReads(clock)
+  }
+
+  async read(
+    id: NeedleId,
+    { folder, place }: ToldPlace,
+    range: NeedleRange,
+    allocate: Allocate | undefined,
+  ): Promise<Uint8Array | undefined> {
+    if (this.lifetime.signal.aborted) return undefined
+    try {
+      return await this.filesOf(folder).use(place.volume, file =>
+        this.reads.read(() => {
+          const bytes = readToldNeedle(file, id, { place, range, allocate, use: "resident" })
+          assert(bytes instanceof Uint8Array, "a resident read does not wait")
+          return bytes
+        }),
+      )
+    } catch {
+      // The file cannot be opened, or is gone.
+      return undefined
+    }
+  }
+
+  /** Closes files that no read uses, so that the space of those that were removed comes back. */
+  giveUp(): void {
+    for (const files of this.folders.values()) void files.close()
+    this.folders.clear()
+  }
+
+  close(): void {
+    this.lifetime.abort()
+    this.giveUp()
+  }
+
+  private filesOf(folder: string): VolumeFiles {
+    const known = this.folders.get(folder)
+    if (known !== undefined) return known
+    const files = new VolumeFiles(this.disk, folder, VOLUME_LIMITS.filesOpenMax)
+    this.folders.set(folder, files)
+    return files
+  }
+}
