@@ -21,7 +21,7 @@ import type { AccessKeyId, AccountId, AccountNumber } from "@hayloft/base/ids.js
 import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
 import { HTTP_LIMITS, HttpServer, type Protocol } from "@hayloft/protocols/http/index.js"
 import type { S3Services } from "@hayloft/protocols/s3/index.js"
-import { healthGuest } from "@hayloft/server/health-guest.js"
+import { healthGuest } from "@hayloft/server/minio/health-guest.js"
 import { PortRouter } from "@hayloft/server/port-router.js"
 import { createS3Handler } from "@hayloft/protocols/s3/index.js"
 import type { S3Settings } from "@hayloft/protocols/s3/index.js"

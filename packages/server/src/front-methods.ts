@@ -4,6 +4,7 @@ import type { CountedAttempt, Denial, RateReport } from "@hayloft/access/index.j
 import type { MetricsSnapshot } from "@hayloft/base/seams/telemetry/metrics-text-core.js"
 import type { DeviceReport } from "@hayloft/node/status/contract.js"
 import { reading } from "@hayloft/engine/thread/index.js"
+import type { MinioMetricsKind } from "./minio/metrics-core.js"
 
 /** A front calls these. */
 export const TELLING_METHODS = {
@@ -13,6 +14,7 @@ export const TELLING_METHODS = {
   finished: reading<RequestBatch, void>("finished"),
   /** For Swift's questions about the inside of the store. */
   devices: reading<undefined, readonly DeviceReport[]>("devices"),
+  minioMetrics: reading<MinioMetricsKind, string>("metrics of MinIO"),
   event: reading<EventLine, void>("event"),
   denied: reading<Denial, void>("denied"),
   /** An attempt to prove a secret counts. */

@@ -28,6 +28,7 @@ test("a process that has used up the threads of its start is not alive any more"
     rates: { hear: () => undefined },
     onAudited: () => undefined,
     devices: () => [],
+    minioMetrics: () => "",
   }
   assert.equal(threads.unhealthy, undefined)
   threads.resume({ config: { ...config, threads: 2 }, fronts: { begin }, ...ofStore }, [])

@@ -18,12 +18,14 @@ import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { hurried } from "@hayloft/base/seams/clock/hurried.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import { MergedMetrics, type MetricsSnapshot } from "@hayloft/base/seams/telemetry/metrics-text-core.js"
+import type { Soon } from "@hayloft/base/soon.js"
 import { ThreadLink } from "@hayloft/engine/thread/index.js"
 import type { ServeConfig } from "@hayloft/node/config/index.js"
 import type { Fronts } from "@hayloft/node/front/fronts.js"
 import type { DeviceReport } from "@hayloft/node/status/contract.js"
 import type { SyncRealms } from "@hayloft/protocols/swift/index.js"
 import { SERVING_METHODS, TELLING_METHODS } from "./front-methods.js"
+import type { MinioMetricsKind } from "./minio/metrics-core.js"
 import type { SharedPort } from "./ports.js"
 import type { RemoteStoreConfigs } from "./remotes.js"
 import type { FrontOrder } from "./serve-front.js"
@@ -84,6 +86,7 @@ export interface ServedSession {
   /** The audit log has new entries of a front. */
   readonly onAudited: () => void
   readonly devices: () => readonly DeviceReport[]
+  readonly minioMetrics: (kind: MinioMetricsKind) => Soon<string>
 }
 
 /** A port where it is bound. */
@@ -107,7 +110,7 @@ class FrontThread {
   constructor(
     readonly name: string,
     { clock, events, requests, accessLog }: ThreadsHost,
-    { fronts, denials, attempts, rates, onAudited, devices, ...served }: ServedSession,
+    { fronts, denials, attempts, rates, onAudited, devices, minioMetrics, ...served }: ServedSession,
     ports: readonly SharedPort[],
     onAttempted: (counted: CountedAttempt) => void,
   ) {
@@ -125,6 +128,7 @@ class FrontThread {
     link.handle(TELLING_METHODS.rates, reports => rates.hear(name, reports))
     link.handle(TELLING_METHODS.audited, onAudited)
     link.handle(TELLING_METHODS.devices, devices)
+    link.handle(TELLING_METHODS.minioMetrics, minioMetrics)
     link.handle(TELLING_METHODS.finished, batch => {
       requests.replay(batch)
       accessLog?.replay(batch)
@@ -309,13 +313,13 @@ export class FrontThreads implements BackgroundService {
     for (const thread of this.threads.values()) thread.cut()
   }
 
-  /** All metrics as one text; `own`: those of this thread. */
-  async metricsText(own: MetricsSnapshot): Promise<string> {
+  /** All metrics; `own`: those of this thread. */
+  async metricsOf(own: MetricsSnapshot): Promise<MetricsSnapshot> {
     const over = new AbortController()
     const asked = mapBounded([...this.threads.values()], FRONT_THREADS_MAX, thread => thread.ask())
     await Promise.race([asked, this.host.clock.sleep(FRONT_THREAD_LIMITS.scrapeMs, over.signal)])
     over.abort()
-    return this.metrics.render(
+    return this.metrics.merge(
       own,
       Array.from(this.threads.values(), ({ snapshot }) => snapshot),
     )

@@ -33,7 +33,9 @@ import {
 } from "@hayloft/protocols/s3/index.js"
 import { createSwiftHandler, type SyncRealms } from "@hayloft/protocols/swift/index.js"
 import { Bunzip } from "./bunzip.js"
-import { healthGuest } from "./health-guest.js"
+import { healthGuest } from "./minio/health-guest.js"
+import type { MinioMetricsKind } from "./minio/metrics-core.js"
+import { metricsGuest } from "./minio/metrics-guest.js"
 import { PortRouter, type Guest } from "./port-router.js"
 import type { QueuePort } from "./queue-port.js"
 
@@ -62,6 +64,8 @@ export interface PortParts {
   }
   readonly status: Pick<StoreStatus, "health" | "liveness">
   readonly devices: () => Soon<readonly DeviceReport[]>
+  /** The metrics of the process and its store as text, under MinIO's names. */
+  readonly minioMetrics: (kind: MinioMetricsKind) => Soon<string>
   readonly rootAccount: AccountId
   readonly rates: RateLimiter
   readonly attempts: SecretAttempts
@@ -121,7 +125,10 @@ export function iamGuest(parts: PortParts): Guest {
 /** The protocols of the S3 port. */
 function s3PortOf(parts: PortParts, adminUrl: string): Protocol {
   const own = createS3Handler(s3SettingsOf(parts, adminUrl))
-  const guests = [healthGuest(parts.status, parts.config.domains, own), iamGuest(parts)]
+  const { config, status, engine, clock, attempts, rootAccount, minioMetrics: text } = parts
+  const { domains, publicMetrics: isPublic } = config
+  const ofMetrics = { clock, accounts: engine.accounts, attempts, rootAccount, isPublic, domains, text }
+  const guests = [healthGuest(status, domains, own), metricsGuest(ofMetrics, own), iamGuest(parts)]
   return filtered(new PortRouter(guests, own), "s3", parts.filters)
 }
 

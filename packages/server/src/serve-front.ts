@@ -192,6 +192,7 @@ class FrontThread {
       engine,
       status: { health: () => engine.state.health, liveness: () => engine.state.liveness },
       devices: () => link.call(TELLING_METHODS.devices, undefined),
+      minioMetrics: kind => link.call(TELLING_METHODS.minioMetrics, kind),
       rootAccount: start.secrets.root.accountId,
       audit,
       rates: new RateLimiter(clock, metrics, () => config.threads),

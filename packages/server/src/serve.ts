@@ -113,12 +113,12 @@ export async function serve(given: ServeConfig, io: CliIo, signals: StopSignals)
   const storeTime = () => conversion.storeTime
   const accessLog = accessLogOf(seams, config, io, node)
   const { threads, live } = observedThreads(seams, config, events, accessLog)
-  const metricsText: SessionHost["metricsText"] = ofStore =>
-    threads === undefined
-      ? metrics.render() + ofStore.render()
-      : threads.metricsText([...metrics.snapshot(), ...ofStore.snapshot()])
+  const allMetrics: SessionHost["allMetrics"] = ofStore => {
+    const own = [...metrics.snapshot(), ...ofStore.snapshot()]
+    return threads === undefined ? own : threads.metricsOf(own)
+  }
   const ofStore = { masterKeys, filters, realms, remoteStores, conversion, storeTime, endpoints: { s3: undefined } }
-  const ofProcess = { seams, io, threads, metricsText, events, live, stalls: new Stalls(), onStolen, onExcluded }
+  const ofProcess = { seams, io, threads, allMetrics, events, live, stalls: new Stalls(), onStolen, onExcluded }
   const host: SessionHost = { ...ofStore, ...ofProcess, unhealthy: () => recovering.unhealthy ?? threads?.unhealthy }
   const recovering = new Recovering(host, () => sessions.current, conversion, stop.signal)
   const sessions = { current: await StoreSession.open(host, config) }

@@ -9,7 +9,7 @@ import { REGION_DEFAULT } from "@hayloft/base/region.js"
 import { checkIssuer, Denials, openAdminTokens, openConsoleSessions, type AuditLog } from "@hayloft/access/index.js"
 import { AdminApi, AdminProtocol, headOf, S3_PREFIX, S3OfCallers, speaksS3 } from "@hayloft/admin/index.js"
 import { must } from "@hayloft/base/assert.js"
-import { asPromise, type Soon } from "@hayloft/base/soon.js"
+import { after, asPromise, type Soon } from "@hayloft/base/soon.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import { FEATURE_ROW_JOBS } from "@hayloft/features/index.js"
 import type { CliIo } from "@hayloft/cli/io.js"
@@ -49,6 +49,7 @@ import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { FolderLocks } from "@hayloft/base/seams/lock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { renderMetrics, type MetricsSnapshot } from "@hayloft/base/seams/telemetry/metrics-text-core.js"
 import { MetricsInMemory } from "@hayloft/base/seams/telemetry/metrics.js"
 import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
 import { RealWeb } from "@hayloft/base/seams/web/real.js"
@@ -56,6 +57,7 @@ import { type SyncRealms } from "@hayloft/protocols/swift/index.js"
 import type { TableStores } from "@hayloft/engine/table/index.js"
 import { consoleFiles, documents } from "./documents.js"
 import { endpointFor, signedLink, type Links } from "./links.js"
+import { minioMetrics, type MinioMetricsKind } from "./minio/metrics-core.js"
 import { PortRouter, type Guest } from "./port-router.js"
 import { Provider } from "./provided/provider.js"
 import type { FrontThreads, ServedSession } from "./front-workers.js"
@@ -105,8 +107,8 @@ export interface SessionHost {
   readonly live: { readonly requests: LiveRequests; readonly traffic: Traffic }
   /** The front threads that serve S3; undefined: this thread does. */
   readonly threads: FrontThreads | undefined
-  /** All metrics, those of the store included, as text. */
-  readonly metricsText: (ofStore: MetricsInMemory) => Soon<string>
+  /** All metrics, those of the store included. */
+  readonly allMetrics: (ofStore: MetricsInMemory) => Soon<MetricsSnapshot>
   /** Another process has taken over a folder. */
   onStolen(failure: Failure): never
   /** The node of this process was removed from the store, or has no key to it any more. */
@@ -350,7 +352,7 @@ export class StoreSession {
         rootAccount: store.secrets.root.accountId,
         region: this.region,
         newBucketSettings: settingsOfNewBucket(config),
-        metricsText: () => host.metricsText(metrics),
+        metricsText: () => after(host.allMetrics(metrics), all => renderMetrics([all])),
       },
     )
     return this.adminPort(api)
@@ -404,7 +406,16 @@ export class StoreSession {
     const { realms, remoteStores, io } = host
     const { hostName } = io
     const told = { config, adminUrl, realms, remoteStores, hostName }
-    return { ...told, fronts, denials, attempts, rates, onAudited, devices }
+    const minioMetrics = (kind: MinioMetricsKind) => this.minioMetrics(kind)
+    return { ...told, fronts, denials, attempts, rates, onAudited, devices, minioMetrics }
+  }
+
+  private minioMetrics(kind: MinioMetricsKind): Soon<string> {
+    const { host, metrics, running } = this
+    const server = new URL(host.endpoints.s3 ?? "http://localhost").host
+    return after(host.allMetrics(metrics), all =>
+      renderMetrics([minioMetrics(kind, { report: running.status.report(), metrics: all, server })]),
+    )
   }
 
   private s3Settings(adminUrl: string): S3Settings {
@@ -425,6 +436,7 @@ export class StoreSession {
       engine,
       status,
       devices: () => status.report().devices,
+      minioMetrics: kind => this.minioMetrics(kind),
       rootAccount: store.secrets.root.accountId,
       rates,
       attempts,

@@ -37,6 +37,11 @@ function hostOf(text: string): readonly string[] {
   return isIP(host.replace(/^\[(.*)\]$/, "$1")) === 0 ? [host] : []
 }
 
+const authentication = (text: string): readonly string[] => {
+  if (/^public$/i.test(text)) return ["yes"]
+  return [/^jwt$/i.test(text) ? "no" : text]
+}
+
 const withoutSlash = (text: string): readonly string[] => [text.replace(/\/+$/, "")]
 
 const KNOWN: readonly KnownVariable[] = [
@@ -46,6 +51,7 @@ const KNOWN: readonly KnownVariable[] = [
   { names: ["MINIO_SERVER_URL"], setting: "publicUrl", texts: withoutSlash },
   { names: ["MINIO_BROWSER_REDIRECT_URL"], setting: "adminHost", texts: hostOf },
   { names: ["MINIO_DEFAULT_BUCKETS"], setting: "buckets" },
+  { names: ["MINIO_PROMETHEUS_AUTH_TYPE"], setting: "publicMetrics", texts: authentication },
   { names: ["MINIO_KMS_AUTO_ENCRYPTION"], setting: "encryptNewBuckets", texts: switched("yes", "no") },
 ]
 

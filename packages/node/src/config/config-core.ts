@@ -184,6 +184,7 @@ function configIn(reader: SettingReader): ServeConfig {
       stopMs: reader.required("stopTimeout", parseDuration),
     },
     existingStore: switchOf("existingStore"),
+    publicMetrics: switchOf("publicMetrics"),
     domains: reader.each("domain", parseDomain),
     region: reader.optional("region", parseRegion),
     refuseSignatureV2: switchOf("refuseSignatureV2"),

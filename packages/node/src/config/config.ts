@@ -139,6 +139,8 @@ export interface ServeConfig {
     /** How long requests in progress may take after that. */
     readonly stopMs: number
   }
+  /** Everybody may read metrics at MinIO's paths on the S3 port. */
+  readonly publicMetrics: boolean
   /** Without a store in the data folders, or in the database, the start is refused. */
   readonly existingStore: boolean
   /** Names by which browsers reach the admin port, in lower case; those of loopback and addresses need no entry. */

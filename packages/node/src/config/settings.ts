@@ -190,6 +190,11 @@ export const SETTINGS = {
     "30s",
     "how long requests in progress may take once the ports have closed; longer ones are cut",
   ),
+  publicMetrics: toggle(
+    "--public-metrics",
+    "HAYLOFT_PUBLIC_METRICS",
+    "serve metrics under MinIO's names at /minio/v2/metrics/cluster, node and bucket of the S3 port to everybody; otherwise to bearer tokens that the root key has signed",
+  ),
   adminHost: list(
     "--admin-host",
     "HAYLOFT_ADMIN_HOST",

@@ -11,10 +11,15 @@ import type { S3Target } from "./wire/target.js"
 const EVENTS =
   "Listening for events (mc watch) is not implemented. List the bucket again instead, for instance with mc diff or mc find."
 const HEALTH =
-  "MinIO's health check (mc ready) is not implemented here. Use /health/ready of the admin address, or run `hayloft status`."
+  "This path of MinIO's health checks is not implemented. /minio/health/live, /ready, /cluster and /cluster/read are, without a query; `hayloft status` tells more."
 const ADMIN =
   "MinIO's admin API (mc admin) is not implemented. Use the `hayloft` command line for the store and its keys, and `aws iam` for users, groups and policies."
+const KMS =
+  "MinIO's API of a KMS (mc admin kms) is not implemented. Use `hayloft kms`, or `aws kms` with the admin address."
+const METRICS =
+  "Metrics for scrapers of MinIO are at /minio/v2/metrics/cluster, /node and /bucket, with a bearer token that mc admin prometheus generate makes with the root key; all metrics of the store are at /metrics of the admin address."
 
+const METRICS_PATH = /^(?:v2\/metrics\/\w+|metrics\/v3(?:\/.*)?|prometheus\/metrics)$/
 const RESERVED_BUCKET = "minio"
 /** Failures of requests without a matching bucket or operation, or without access for this caller. */
 const UNANSWERED: ReadonlySet<FailureKind> = new Set([
@@ -31,10 +36,12 @@ export function refuseEventListening(method: string, { rawKey }: S3Target, query
   if (listens) throw fail("notImplemented", { message: EVENTS })
 }
 
-/** A failure that explains the alternative, for a request of MinIO's admin API; otherwise the same failure. */
+/** A failure that explains the alternative, for a request of MinIO's own APIs; otherwise the same failure. */
 export function explainAlternative(failure: Failure, target: S3Target | undefined): Failure {
   if (target?.bucket !== RESERVED_BUCKET || target.rawKey === undefined || !UNANSWERED.has(failure.kind)) return failure
   if (/^health\/(?:live|ready|cluster)/.test(target.rawKey)) return fail("notImplemented", { message: HEALTH })
-  if (/^(?:admin|kms)\/v\d/.test(target.rawKey)) return fail("notImplemented", { message: ADMIN })
+  if (/^admin\/v\d/.test(target.rawKey)) return fail("notImplemented", { message: ADMIN })
+  if (/^kms\/v\d/.test(target.rawKey)) return fail("notImplemented", { message: KMS })
+  if (METRICS_PATH.test(target.rawKey)) return fail("accessDenied", { message: METRICS })
   return failure
 }

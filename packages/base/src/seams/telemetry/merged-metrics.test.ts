@@ -139,7 +139,7 @@ test("no sum falls when a thread ends and another takes its place; what it held 
   const own = thread(1)
   all.retire(thread(10))
   all.retire(thread(20))
-  assert.deepEqual(samplesOf(all.render(own, [thread(3)])), [
+  assert.deepEqual(samplesOf(renderMetrics([all.merge(own, [thread(3)])])), [
     "a_total 34",
     "b_total 34",
     'c_seconds_bucket{le="1"} 1',
@@ -152,7 +152,7 @@ test("no sum falls when a thread ends and another takes its place; what it held 
     "e_seconds 3",
     "f_cpu_total 1",
   ])
-  assert.deepEqual(samplesOf(all.render(own, [])).slice(0, 2), ["a_total 31", "b_total 31"])
+  assert.deepEqual(samplesOf(renderMetrics([all.merge(own, [])])).slice(0, 2), ["a_total 31", "b_total 31"])
 })
 
 test("one name for two things of different threads fails an assertion", () => {

@@ -145,7 +145,7 @@ export class MergedMetrics {
   }
 
   /** `own`: those of the thread whose rows count alone where only the first ones count. */
-  render(own: MetricsSnapshot, live: readonly MetricsSnapshot[]): string {
-    return renderMetrics([own, this.ended, ...live])
+  merge(own: MetricsSnapshot, live: readonly MetricsSnapshot[]): MetricsSnapshot {
+    return merged([own, this.ended, ...live]).map(instrument => instrument.snapshot())
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Health on the S3 port, for probes that reach no other port: unsigned requests to five exact paths, two of this server and
- * three by which load balancers know MinIO.
+ * Health on the S3 port, for probes that reach no other port: unsigned requests to six exact paths, two of this server and
+ * four by which load balancers know MinIO.
  *
  * Promises  An object is never hidden from a client with credentials: only GET and HEAD without a signature and without a
  *           query are recognized, and only where the host is not that of a bucket. So `live` in a bucket named `health` is
@@ -10,7 +10,7 @@ import { healthReply, type AdminReply } from "@hayloft/admin/replies.js"
 import type { Exchange, Protocol } from "@hayloft/protocols/http/index.js"
 import type { StoreStatus } from "@hayloft/node/index.js"
 import { bucketOfHost } from "@hayloft/protocols/s3/wire/target.js"
-import type { Guest } from "./port-router.js"
+import type { Guest } from "../port-router.js"
 
 type Health = Pick<StoreStatus, "health" | "liveness">
 type Asked = Pick<Exchange, "method" | "rawTarget" | "header">
@@ -30,6 +30,7 @@ const REPLIES: ReadonlyMap<string, (status: Health) => AdminReply> = new Map([
   ["/minio/health/live", live],
   ["/minio/health/ready", ready],
   ["/minio/health/cluster", writable],
+  ["/minio/health/cluster/read", ready],
 ])
 
 export function asksForHealth({ method, rawTarget, header }: Asked, domains: readonly string[]): boolean {

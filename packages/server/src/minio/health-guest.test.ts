@@ -10,13 +10,14 @@ const DOMAINS = ["s3.example.com"]
 const asked = (method: string, rawTarget: string, headers: Readonly<Record<string, string>> = {}) =>
   asksForHealth({ method, rawTarget, header: name => headers[name] }, DOMAINS)
 
-test("unsigned requests to the five paths are for health, and nothing else is", () => {
+test("unsigned requests to the six paths are for health, and nothing else is", () => {
   for (const path of [
     "/health/live",
     "/health/ready",
     "/minio/health/live",
     "/minio/health/ready",
     "/minio/health/cluster",
+    "/minio/health/cluster/read",
   ]) {
     assert.ok(asked("GET", path), path)
     assert.ok(asked("HEAD", path, { host: "s3.example.com" }), path)
@@ -60,6 +61,7 @@ test("ready says why not; a full store is ready, says so, and is no target for w
   const full = { ready: true, reasons: ["device 1 is full"], refusesWrites: true }
   assert.deepEqual(await answered("/health/ready", full), [200, { status: "full", reasons: full.reasons }])
   assert.deepEqual(await answered("/minio/health/cluster", full), [503, { status: "full", reasons: full.reasons }])
+  assert.deepEqual(await answered("/minio/health/cluster/read", full), [200, { status: "full", reasons: full.reasons }])
   const stopping = { ready: false, reasons: ["the server is stopping"] }
   for (const path of ["/health/ready", "/minio/health/ready", "/minio/health/cluster"])
     assert.deepEqual(await answered(path, stopping), [503, { status: "notReady", reasons: stopping.reasons }])
