@@ -37,7 +37,9 @@ class StoreLayer implements Layer<DeviceRow> {
 
   private open(family: Family, key: RowKey, bytes: Uint8Array): Layered<DeviceRow> {
     const { value, place } = decodeStoredRow(family, key, bytes)
-    return { row: { value, payload: place && { in: "volume", ...place } } }
+    if (place === undefined) return { row: { value, payload: undefined } }
+    const { volume, offsetBytes, lengthBytes } = place
+    return { row: { value, payload: { in: "volume", volume, offsetBytes, lengthBytes } } }
   }
 
   get(family: Family, key: RowKey): Layered<DeviceRow> | undefined {

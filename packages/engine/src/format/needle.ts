@@ -364,7 +364,8 @@ export function decodeNeedleHeader(bytes: Uint8Array, names?: NeedleNames): Need
     const family = familyOfNumber(bucketOrFamily)
     if (family === undefined) throw corrupt("unknown family")
     if (found === undefined) return new UnnamedPayload(family, body.bodyBytes, body.checksums)
-    return { kind: "payload", family, key: rowKeyOf(found.key), ...body }
+    const { bodyBytes, checksums } = body
+    return { kind: "payload", family, key: rowKeyOf(found.key), bodyBytes, checksums }
   }
   const policy = readPolicy(header, 43)
   if (kind !== KIND_NUMBERS.shard || policy === undefined) throw corrupt("unknown kind or policy")
