@@ -26,6 +26,26 @@ const CERTIFICATE = TEST_CERTIFICATES.first
 const ACCOUNT = z.object({ number: z.string() })
 const KEY = z.object({ accessKeyId: z.string(), secretAccessKey: z.string() })
 
+/** A store of S3, which may be another program: all that plain forms of request need. */
+export type PlainStore = Pick<FormStore, "forge" | "otherForge" | "fill">
+
+interface Sent extends RawOptions {
+  readonly endpoint: URL
+  readonly requests: readonly RawRequest[]
+}
+
+/** Sends each once, in any order; throws if one is refused. */
+export async function sendAll({ clock, signal }: Bench, { requests, ...to }: Sent): Promise<void> {
+  const waiting = requests.values()
+  const next = () => {
+    const { value: request } = waiting.next()
+    return request === undefined ? undefined : { request, bytes: 0 }
+  }
+  const plan = { ...to, connections: FILL_CONNECTIONS, next, errorsInARowMax: 1 }
+  const { firstError } = await runLoad(plan, clock, signal)
+  if (firstError !== undefined) throw new Error(`preparing a store failed: ${firstError}`)
+}
+
 export interface FormStoreOptions extends Omit<OwnStoreOptions, "command"> {
   /** The folder of the checkout whose build runs; it must be built. */
   readonly checkout: string
@@ -97,16 +117,8 @@ export class FormStore {
   }
 
   /** Sends each once, in any order; throws if one is refused. */
-  async sendAll(requests: readonly RawRequest[]): Promise<void> {
-    const waiting = requests.values()
-    const next = () => {
-      const { value: request } = waiting.next()
-      return request === undefined ? undefined : { request, bytes: 0 }
-    }
-    const { clock, signal } = this.bench
-    const plan = { endpoint: this.forge.endpoint, connections: FILL_CONNECTIONS, next, ...this.trust }
-    const { firstError } = await runLoad({ ...plan, errorsInARowMax: 1 }, clock, signal)
-    if (firstError !== undefined) throw new Error(`preparing a store failed: ${firstError}`)
+  sendAll(requests: readonly RawRequest[]): Promise<void> {
+    return sendAll(this.bench, { ...this.trust, endpoint: this.forge.endpoint, requests })
   }
 
   /** Sends them one after the other over one new connection; throws if one is refused. */

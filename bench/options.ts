@@ -6,6 +6,7 @@ import { DEFAULT, FULL, QUICK, type Scale } from "./scale.js"
 import { devicesThemes } from "./themes/devices.js"
 import { formsTheme } from "./themes/forms.js"
 import { FAIR } from "./themes/fair.js"
+import { BESIDE_MINIO } from "./themes/beside-minio.js"
 import { APPENDS } from "./themes/appends.js"
 import { COPIES_IN_A_STORE } from "./themes/copies.js"
 import { DEDUP } from "./themes/dedup.js"
@@ -72,6 +73,7 @@ export const ON_REQUEST: readonly string[] = [
   LIFECYCLE.name,
   HOT_COPIES.name,
   THREADS.name,
+  BESIDE_MINIO.name,
   FORMS,
   DEVICES,
 ]
@@ -174,6 +176,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | "help" {
     HOT_COPIES,
     THREADS,
     MEMORY_OF_FRONTS,
+    BESIDE_MINIO,
     forms,
     ...devices,
   ]

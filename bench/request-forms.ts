@@ -11,7 +11,7 @@ import type { RawRequest } from "@hayloft/client/load/raw-connection.js"
 import { wireOf, type ForgedRequest, type RequestForge } from "@hayloft/client/load/request-forge.js"
 import { noiseOf, spreadKey } from "@hayloft/client/load/work-mix.js"
 import type { OutgoingRequest } from "@hayloft/client/signed-call.js"
-import { SHARED_BUCKET, type FormStore } from "./form-store.js"
+import { SHARED_BUCKET, type FormStore, type PlainStore } from "./form-store.js"
 import { BUCKET } from "./own-store.js"
 import { signedChunks } from "./signed-chunks.js"
 import { CHECKSUM_HEADER, crc32Text, unsignedChunkWithTrailer } from "./unsigned-chunks.js"
@@ -28,7 +28,7 @@ const USER_METADATA = [
 
 type Headers = NonNullable<OutgoingRequest["headers"]>
 
-export interface RequestForm {
+export interface RequestForm<Store = FormStore> {
   readonly name: string
   /** The form to compare with: the same request without the addition. */
   readonly plain?: string
@@ -40,8 +40,11 @@ export interface RequestForm {
   /** The length of each answer's body. */
   readonly answerBytes?: number
   /** Prepares the store and builds this many requests. */
-  prepare(store: FormStore, count: number): Promise<readonly RawRequest[]>
+  prepare(store: Store, count: number): Promise<readonly RawRequest[]>
 }
+
+/** Any store of S3 can answer it, if it is not by another account or over TLS. */
+export type PlainForm = RequestForm<PlainStore>
 
 type Build = (forge: RequestForge, request: OutgoingRequest, body: Buffer) => RawRequest
 
@@ -61,7 +64,7 @@ interface PutOptions {
 const sized = (sizeBytes: number): string => sizeText(sizeBytes).replace(".0 ", " ")
 const putName = (sizeBytes: number): string => `PUT ${sized(sizeBytes)}`
 
-export function put(sizeBytes: number, options: PutOptions = {}): RequestForm {
+export function put(sizeBytes: number, options: PutOptions = {}): PlainForm {
   const { adds, headers = [], build = whole, isByOther = false, isOverTls = false } = options
   const plain = putName(sizeBytes)
   return {
@@ -91,7 +94,7 @@ interface ReadOptions {
   readonly isOverTls?: boolean
 }
 
-export function read(sizeBytes: number, options: ReadOptions = {}): RequestForm {
+export function read(sizeBytes: number, options: ReadOptions = {}): PlainForm {
   const { adds, method = "GET", query = [], headers = [], isByOther = false, isOverTls = false } = options
   const { hasChecksum = false, isPresigned = false } = options
   const plain = `${method} ${sized(sizeBytes)}`
@@ -140,7 +143,7 @@ const remove: RequestForm = {
   },
 }
 
-export function list(keys: number): RequestForm {
+export function list(keys: number): PlainForm {
   const prefix = `listed-${keys}/`
   const query = [
     ["list-type", "2"],

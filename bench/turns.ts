@@ -6,6 +6,7 @@ import { mapBounded } from "@hayloft/base/life/index.js"
 import { RawConnection, type RawOptions, type RawRequest } from "@hayloft/client/load/raw-connection.js"
 import type { Bench } from "./bench.js"
 
+/** The number for each server, unless the load gives its own. */
 const CONNECTIONS = 8
 const TURN_MS = 100
 
@@ -15,6 +16,7 @@ export interface Target extends RawOptions {
   /** Each request is sent only once and the load ends after the last; otherwise requests are repeated. */
   readonly isOnce: boolean
   readonly answerBytes: number | undefined
+  readonly connections?: number
 }
 
 export class TurnTaker {
@@ -26,12 +28,12 @@ export class TurnTaker {
     private readonly bench: Bench,
     private readonly target: Target,
   ) {
-    const { endpoint } = target
-    this.connections = Array.from({ length: CONNECTIONS }, () => new RawConnection(endpoint, bench.signal, target))
+    const { endpoint, connections: length = CONNECTIONS } = target
+    this.connections = Array.from({ length }, () => new RawConnection(endpoint, bench.signal, target))
   }
 
   async open(): Promise<void> {
-    await mapBounded(this.connections, CONNECTIONS, connection => connection.open())
+    await mapBounded(this.connections, this.connections.length, connection => connection.open())
   }
 
   close(): void {
@@ -50,7 +52,7 @@ export class TurnTaker {
   /** Throws if a request fails. */
   async turn(): Promise<void> {
     const endMs = this.bench.clock.monotonicMs() + TURN_MS
-    await mapBounded(this.connections, CONNECTIONS, async connection => {
+    await mapBounded(this.connections, this.connections.length, async connection => {
       while (this.hasMore && this.bench.clock.monotonicMs() < endMs) await this.one(connection)
     })
   }

@@ -5,11 +5,10 @@
  *
  * Promises  Everything is below a temporary folder, which is removed, and every process that was started is ended, also after
  *           Ctrl-C. A store that does not start is named, and left out.
- * Limits    START_MS_MAX for a start, SETTLE_MS_MAX for each command after it.
+ * Limits    `START_MS_MAX` for a start (`running.ts`).
  */
-import { spawn, type ChildProcess } from "node:child_process"
+import type { ChildProcess } from "node:child_process"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
-import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
@@ -18,13 +17,10 @@ import { runProcess } from "@hayloft/cli/testing-process.js"
 import { HAYLOFT_COMMAND } from "@hayloft/client/testing-store-process.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { machineOf } from "../machine.js"
-import { findPeer, HAYLOFT, KEYS, makePlace, PEERS, REGION, type Peer, type Place } from "./peers.js"
+import { findPeer, HAYLOFT, KEYS, PEERS, REGION, type Peer, type Place } from "./peers.js"
+import { endPeer, freePorts, PORTS, startPeer } from "./running.js"
 import { tableOf, type Measured, type Round } from "./table.js"
 
-const START_MS_MAX = 60_000
-const POLL_MS = 100
-const PORTS = { first: 15_000, step: 10, each: 5 } as const
-const LETTERS_KEPT = 4_000
 const USAGE = `usage: npm run bench:peers -- [--with NAME,NAME] [--rounds 3] [--seconds 5] [--connections 16] [--sizes 4KiB,1MiB] [--dir DIR] [--out FILE]\n`
 
 const clock = new RealClock()
@@ -51,53 +47,12 @@ const { values } = parseArgs({
 
 const tell = (line: string): void => void process.stderr.write(`${line}\n`)
 
-/** Returns true if nothing listens there. */
-function isFree(port: number): Promise<boolean> {
-  return new Promise(resolve => {
-    const server = createServer()
-    server.once("error", () => resolve(false))
-    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)))
-  })
-}
-
-async function freePorts(after: number): Promise<number> {
-  for (let port = after; port < 60_000; port += PORTS.step) {
-    const free = await Promise.all(Array.from({ length: PORTS.each }, (_, i) => isFree(port + i)))
-    if (free.every(Boolean)) return port
-  }
-  throw new Error("no free ports")
-}
-
 const firstLine = (output: string): string => output.trim().split("\n")[0] ?? ""
 
 async function start(peer: Peer, program: string, place: Place): Promise<Running> {
   const version = await runProcess(program, [...peer.version])
-  await makePlace(place, peer)
+  const child = await startPeer(peer, program, place, { clock, signal: stop.signal })
   const { args, environment = {} } = peer.serve(place)
-  const child = spawn(program, [...args], {
-    env: { ...process.env, ...environment },
-    cwd: place.folder,
-    stdio: ["ignore", "pipe", "pipe"],
-  })
-  let output = ""
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (chunk: string) => (output = (output + chunk).slice(-LETTERS_KEPT)))
-  }
-  try {
-    const endMs = clock.monotonicMs() + START_MS_MAX
-    while (await isFree(place.port)) {
-      const isOver = child.exitCode !== null || clock.monotonicMs() > endMs
-      if (isOver) throw new Error(`it does not serve: ${output}`)
-      await clock.sleep(POLL_MS, stop.signal)
-    }
-    for (const { args: further, input = "" } of peer.settle?.(place) ?? []) {
-      const { code, out, error } = await runProcess(program, [...further], { input: Buffer.from(input) })
-      if (code !== 0) throw new Error(`${further.join(" ")}: ${out.toString("utf8")}${error}`)
-    }
-  } catch (error) {
-    await end(child)
-    throw error
-  }
   const command = [...Object.keys(environment).map(name => `${name}=…`), peer.programs[0] ?? "", ...args].join(" ")
   const { name, durability } = peer
   const shown = command.replaceAll(place.folder, "DIR")
@@ -148,12 +103,6 @@ async function measure({ name, place }: Running, load: readonly string[]): Promi
   )
 }
 
-async function end(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  child.kill("SIGKILL")
-  await new Promise(resolve => child.once("exit", resolve))
-}
-
 async function main(): Promise<void> {
   if (values.help === true) return void process.stdout.write(USAGE)
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort())
@@ -192,7 +141,7 @@ async function main(): Promise<void> {
     process.stdout.write(table)
     if (values.out !== undefined) await writeFile(values.out, table)
   } finally {
-    await Promise.all(running.map(({ child }) => end(child)))
+    await Promise.all(running.map(({ child }) => endPeer(child, "SIGKILL")))
     await rm(folder, { recursive: true, force: true })
   }
 }

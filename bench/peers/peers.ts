@@ -57,7 +57,7 @@ export const HAYLOFT: Peer = {
   }),
 }
 
-const MINIO: Peer = {
+export const MINIO: Peer = {
   name: "MinIO",
   programs: ["minio"],
   version: ["--version"],
