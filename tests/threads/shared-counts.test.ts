@@ -8,7 +8,8 @@ import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
 import { z } from "zod"
 import { Client } from "../../conformance/client.js"
-import { parseEndpoint } from "../../conformance/raw-client.js"
+import { exchangeOn, parseEndpoint, RawConnection } from "../../conformance/raw-client.js"
+import { mapBounded } from "@hayloft/base/life/index.js"
 import { createOtherAccount } from "../harness/accounts.js"
 import { freePort } from "../harness/free-port.js"
 import { withFolder } from "../harness/folders.js"
@@ -21,6 +22,9 @@ const THREADS = 4
 const ATTEMPTS = 80
 const COMPARED_MAX = 14
 const LOOK_MS = 50
+const BURST = 40
+/** Some at each thread. */
+const CONNECTIONS = 16
 
 const withThreads = (work: (server: ServerProcess) => Promise<void>, args: readonly string[] = []): Promise<void> =>
   withFolder(folder => withServer({ folders: [join(folder, "data")], args, threads: THREADS }, work))
@@ -53,6 +57,34 @@ test("the status shows whose limits of rates front threads have applied", { skip
     }
     while ((await shown()) < refused) await later(LOOK_MS)
     assert.equal(await shown(), refused)
+  }),
+)
+
+test("one connection gets the whole limit of its key, and all front threads together no more", { skip: noNode24 }, () =>
+  withThreads(async server => {
+    const limited = await createOtherAccount(server)
+    const set = await server.hayloft(["key", "limit", limited.accessKey, "--requests", "1", "--burst", String(BURST)])
+    assert.equal(set.code, 0, set.stderr)
+    const client = server.client(limited)
+    const began = performance.now()
+    const passes = async (connection: RawConnection): Promise<boolean> => {
+      const { status } = await exchangeOn(connection, client.prepare("GET", {}).request)
+      assert.ok(status === 200 || status === 503, String(status))
+      return status === 200
+    }
+    const connections = await mapBounded([...Array(CONNECTIONS).keys()], CONNECTIONS, () =>
+      RawConnection.open(client.endpoint),
+    )
+    const [first, ...others] = connections
+    assert.ok(first)
+    let passed = 0
+    while (await passes(first)) passed += 1
+    assert.ok(passed >= BURST, `${passed} passed at one thread`)
+    const later = await mapBounded(others, CONNECTIONS, passes)
+    passed += later.filter(Boolean).length
+    const earned = Math.ceil((performance.now() - began) / 1_000)
+    assert.ok(passed <= BURST + earned, `${passed} passed in ${earned} s`)
+    for (const connection of connections) connection.destroy()
   }),
 )
 

@@ -1,6 +1,6 @@
 /** The methods that the thread of the engine and a front thread offer each other, for what they serve and tell. */
 import type { EventLine, RequestBatch } from "@hayloft/admin/observe/index.js"
-import type { CountedAttempt, Denial, RateReport } from "@hayloft/access/index.js"
+import type { CountedAttempt, Denial } from "@hayloft/access/index.js"
 import type { MetricsSnapshot } from "@hayloft/base/seams/telemetry/metrics-text-core.js"
 import type { DeviceReport } from "@hayloft/node/status/contract.js"
 import { reading } from "@hayloft/engine/thread/index.js"
@@ -19,8 +19,6 @@ export const TELLING_METHODS = {
   denied: reading<Denial, void>("denied"),
   /** An attempt to prove a secret counts. */
   attempted: reading<CountedAttempt, void>("attempted"),
-  /** The accounts and keys whose limits of rates it has used. */
-  rates: reading<readonly RateReport[], void>("rates"),
   /** The audit log has new entries. */
   audited: reading<undefined, void>("audited"),
 } as const

@@ -25,7 +25,7 @@ test("a process that has used up the threads of its start is not alive any more"
     remoteStores: undefined,
     hostName: "",
     attempts: { countElsewhere: () => undefined },
-    rates: { hear: () => undefined },
+    rates: { enter: () => undefined },
     onAudited: () => undefined,
     devices: () => [],
     minioMetrics: () => "",

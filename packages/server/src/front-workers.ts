@@ -21,6 +21,7 @@ import { MergedMetrics, type MetricsSnapshot } from "@hayloft/base/seams/telemet
 import type { Soon } from "@hayloft/base/soon.js"
 import { ThreadLink } from "@hayloft/engine/thread/index.js"
 import type { ServeConfig } from "@hayloft/node/config/index.js"
+import { serveRates } from "@hayloft/node/front/front-rates.js"
 import type { Fronts } from "@hayloft/node/front/fronts.js"
 import type { DeviceReport } from "@hayloft/node/status/contract.js"
 import type { SyncRealms } from "@hayloft/protocols/swift/index.js"
@@ -78,7 +79,7 @@ export interface ServedSession {
   readonly fronts: Pick<Fronts, "begin">
   readonly denials: Denials
   readonly attempts: Pick<SecretAttempts, "countElsewhere">
-  readonly rates: Pick<RateLimiter, "hear">
+  readonly rates: Pick<RateLimiter, "enter">
   readonly adminUrl: string
   readonly realms: SyncRealms
   readonly remoteStores: RemoteStoreConfigs | undefined
@@ -125,7 +126,7 @@ class FrontThread {
       attempts.countElsewhere(counted)
       onAttempted(counted)
     })
-    link.handle(TELLING_METHODS.rates, reports => rates.hear(name, reports))
+    serveRates(link, rates)
     link.handle(TELLING_METHODS.audited, onAudited)
     link.handle(TELLING_METHODS.devices, devices)
     link.handle(TELLING_METHODS.minioMetrics, minioMetrics)

@@ -67,7 +67,7 @@ export interface PortParts {
   /** The metrics of the process and its store as text, under MinIO's names. */
   readonly minioMetrics: (kind: MinioMetricsKind) => Soon<string>
   readonly rootAccount: AccountId
-  readonly rates: RateLimiter
+  readonly rates: Pick<RateLimiter, "enter">
   readonly attempts: SecretAttempts
   readonly denials: Pick<Denials, "note">
   readonly audit: AuditLog

@@ -7,7 +7,7 @@
  * Limits    FRONT_LIMITS.
  */
 import type { MessagePort } from "node:worker_threads"
-import { denialOf, openAuditLog, RateLimiter, SecretAttempts } from "@hayloft/access/index.js"
+import { denialOf, openAuditLog, SecretAttempts } from "@hayloft/access/index.js"
 import { eventLog, RequestBatches } from "@hayloft/admin/observe/index.js"
 import { supervise, type BackgroundService } from "@hayloft/base/life/index.js"
 import { PortChannel } from "@hayloft/base/seams/channel/real.js"
@@ -27,6 +27,7 @@ import { policiesIn } from "@hayloft/engine/cluster/index.js"
 import { ThreadLink, type ThreadMethod } from "@hayloft/engine/thread/index.js"
 import type { ServeConfig } from "@hayloft/node/config/index.js"
 import { DAY_MS } from "@hayloft/node/devices/scrubbing.js"
+import { FrontRates } from "@hayloft/node/front/front-rates.js"
 import type { FrontStart } from "@hayloft/node/front/methods.js"
 import { openFront, type FrontStore } from "@hayloft/node/front/open-front.js"
 import {
@@ -54,8 +55,6 @@ import { registerWaiting } from "./waiting-requests.js"
 const FRONT_LIMITS = {
   /** How often the engine thread learns of requests that have ended. */
   tellEveryMs: 200,
-  /** How often it learns of limits of rates that were used. */
-  tellRatesEveryMs: 1_000,
   /** Notes on their way to the engine thread: further ones are dropped until it has read some. */
   notesMax: 1_000,
 } as const
@@ -165,15 +164,6 @@ class FrontThread {
     if (batch !== undefined) await this.link.call(TELLING_METHODS.finished, batch).catch(() => undefined)
   }
 
-  /** Tells whose limits of rates were used here. */
-  async tellRates(rates: RateLimiter, signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await this.clock.sleep(FRONT_LIMITS.tellRatesEveryMs, signal)
-      const reports = rates.news()
-      if (reports !== undefined) await this.link.call(TELLING_METHODS.rates, reports).catch(() => undefined)
-    }
-  }
-
   /** The parts of the ports over the store. */
   partsOf(engine: FrontStore, compute: Compute, extras: FrontExtras): PortParts {
     const { clock, random, telemetry, link } = this
@@ -195,7 +185,7 @@ class FrontThread {
       minioMetrics: kind => link.call(TELLING_METHODS.minioMetrics, kind),
       rootAccount: start.secrets.root.accountId,
       audit,
-      rates: new RateLimiter(clock, metrics, () => config.threads),
+      rates: new FrontRates(link),
       attempts,
       denials: { note: (request, failure) => this.tell(TELLING_METHODS.denied, denialOf(request, failure)) },
       hash: (plan, bytes) => compute.hash(plan, bytes),
@@ -300,9 +290,8 @@ export async function serveFront(order: FrontOrder): Promise<void> {
   const extras = thread.extrasOf(store)
   const parts = thread.partsOf(store, compute, extras)
   const { transforms, remotes, queuePort } = extras
-  const tellingRates = { name: "limits of rates", run: (signal: AbortSignal) => thread.tellRates(parts.rates, signal) }
   const ofExtras = [...(transforms?.services ?? []), ...(remotes?.services ?? [])]
-  const services = [...store.backgroundServices, ...ofExtras, tellingRates]
+  const services = [...store.backgroundServices, ...ofExtras]
   await thread.serve(thread.serversOf(parts, store), services)
   await queuePort.queues.settled()
   parts.web.close()

@@ -57,9 +57,6 @@ export class RateLimiter {
   private readonly refused: Counter
   private readonly paced: Counter
   private readonly metered = new Set<string>()
-  /** The last reports of other threads of the process, by their names. */
-  private readonly elsewhere = new Map<string, readonly RateReport[]>()
-  private hasNews = true
 
   constructor(
     private readonly clock: Clock,
@@ -75,7 +72,6 @@ export class RateLimiter {
   /** Throws `rateExceeded`, after a while. Resolves once the request may begin, or its client has gone. */
   enter(limited: readonly HeldLimits[] | undefined, exchange: PacedExchange): Soon<void> {
     if (limited === undefined) return undefined
-    this.hasNews = true
     const nowMs = this.clock.monotonicMs()
     const nodes = this.liveNodes()
     const holders = limited.map(held => this.holderOf(held, nodes, nowMs))
@@ -102,37 +98,7 @@ export class RateLimiter {
     })
   }
 
-  /** Returns what all threads of the process have counted: the others as they last told. */
   report(): readonly RateReport[] {
-    const all = new Map<string, RateReport>()
-    for (const report of [...this.own(), ...[...this.elsewhere.values()].flat()]) {
-      const { holder, id, refused, paced, waiting } = report
-      const name = `${holder} ${id}`
-      const known = all.get(name) ?? { holder, id, refused: 0, paced: 0, waiting: 0 }
-      all.set(name, {
-        holder,
-        id,
-        refused: known.refused + refused,
-        paced: known.paced + paced,
-        waiting: known.waiting + waiting,
-      })
-    }
-    return [...all.values()]
-  }
-
-  /** Returns what a thread tells the one that reports; undefined: as it was told last. */
-  news(): readonly RateReport[] | undefined {
-    if (!this.hasNews) return undefined
-    this.hasNews = false
-    return this.own()
-  }
-
-  /** From now on the report has these of another thread. */
-  hear(thread: string, reports: readonly RateReport[]): void {
-    this.elsewhere.set(thread, reports)
-  }
-
-  private own(): readonly RateReport[] {
     return [...this.holders.values()].map(({ of, rates }) => ({
       holder: of.holder,
       id: of.id,
@@ -145,7 +111,6 @@ export class RateLimiter {
   /** Does what one holder does with the time, then sets an alarm for what still waits. */
   do<T>(holder: Holder, act: (rates: HolderRates, nowMs: number) => T): T {
     const { rates } = holder
-    this.hasNews = true
     const pacedBefore = rates.paced
     const result = act(rates, this.clock.monotonicMs())
     if (rates.paced > pacedBefore) this.paced.add(this.labelsOf(holder), rates.paced - pacedBefore)

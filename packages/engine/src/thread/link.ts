@@ -70,7 +70,9 @@ const isAlone = (bytes: Uint8Array): bytes is Uint8Array<ArrayBuffer> =>
 const NOTHING_MOVED: readonly ArrayBuffer[] = []
 
 export class ThreadLink {
-  /** Resolves once nothing is sent or received any more, and whatever the other thread had called has ended. */
+  /** Resolves once nothing is sent or received any more. */
+  readonly ended: Promise<void>
+  /** The same, once whatever the other thread had called has ended, too. */
   readonly closed: Promise<void>
   private readonly handlers = new Map<string, Handler>()
   private readonly waiting = new Map<number, Waiting>()
@@ -89,11 +91,15 @@ export class ThreadLink {
     private readonly clock: Pick<Clock, "atEndOfTurn">,
     private readonly callsMax: number = LINK_LIMITS.callsMax,
   ) {
+    this.ended = new Promise(resolve => {
+      this.onEnded = resolve
+    })
     this.closed = new Promise(resolve => {
       this.onClosed = resolve
     })
   }
 
+  private onEnded: () => void = () => undefined
   private onClosed: () => void = () => undefined
 
   /** Before `start`. */
@@ -233,6 +239,7 @@ export class ThreadLink {
       reject(changes ? fail("indeterminate", { message: "the thread that was to do it has ended" }) : fail("stopping"))
     }
     this.waiting.clear()
+    this.onEnded()
     if (this.underWay === 0) this.onClosed()
   }
 }
