@@ -14,6 +14,8 @@ import { withServer, type ServerProcess } from "../harness/server.js"
 
 const SIZE = 3_000_000
 const BUCKET = "bucket"
+/** Each front thread would have copies of its own. */
+const ONE_THREAD = ["--threads", "0"]
 
 const copiesOf = async (server: ServerProcess) => HOT_COPIES.parse(await server.report("/v1/hot-copies"))
 
@@ -32,7 +34,7 @@ function damage(folders: readonly string[]): void {
 test("a hot object is served from memory, also when its disks are damaged; overwritten and deleted objects are not", async () => {
   await withFolder(async folder => {
     const folders = dataFolders(folder, 4)
-    await withServer({ folders, args: ["--hot-copies", "8MiB", "--hot-reads", "3"] }, async server => {
+    await withServer({ folders, args: ["--hot-copies", "8MiB", "--hot-reads", "3", ...ONE_THREAD] }, async server => {
       const client = server.client()
       const [old, recent] = [noiseOf(SIZE), Buffer.from(noiseOf(SIZE)).reverse()]
       const get = (key: string) => client.call("GET", { bucket: BUCKET, key })
@@ -65,7 +67,7 @@ test("a hot object is served from memory, also when its disks are damaged; overw
 
 test("after a kill there are no copies, and objects are as they were; without the option there are none at all", async () => {
   await withFolder(async folder => {
-    const args = ["--hot-copies", "8MiB", "--hot-reads", "2"]
+    const args = ["--hot-copies", "8MiB", "--hot-reads", "2", ...ONE_THREAD]
     await withServer({ folders: dataFolders(folder, 1), args }, async server => {
       const client = server.client()
       const body = noiseOf(100_000)

@@ -9,6 +9,7 @@ import { setTimeout as later } from "node:timers/promises"
 import { z } from "zod"
 import { Client } from "../../conformance/client.js"
 import { exchangeOn, parseEndpoint, RawConnection } from "../../conformance/raw-client.js"
+import { KIB, MIB } from "@hayloft/base/limits.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import { createOtherAccount } from "../harness/accounts.js"
 import { freePort } from "../harness/free-port.js"
@@ -23,6 +24,7 @@ const ATTEMPTS = 80
 const COMPARED_MAX = 14
 const LOOK_MS = 50
 const BURST = 40
+const HOT_READS = 8
 /** Some at each thread. */
 const CONNECTIONS = 16
 
@@ -87,6 +89,33 @@ test("one connection gets the whole limit of its key, and all front threads toge
     for (const connection of connections) connection.destroy()
   }),
 )
+
+const HOT = z.object({
+  budgetBytes: z.number(),
+  hits: z.number(),
+  misses: z.number(),
+  hottest: z.array(z.object({ key: z.string().optional(), copies: z.number(), hits: z.number() })),
+})
+
+test("hot copies of all front threads are shown", { skip: noNode24 }, () => {
+  const work = async (server: ServerProcess): Promise<void> => {
+    const client = server.client()
+    assert.equal((await client.call("PUT", { bucket: "photos" })).status, 200)
+    const body = Buffer.alloc(200 * KIB, "hot ")
+    assert.equal((await client.call("PUT", { bucket: "photos", key: "hot", body })).status, 200)
+    for (let i = 0; i < HOT_READS * THREADS; i += 1)
+      assert.equal((await client.call("GET", { bucket: "photos", key: "hot" })).status, 200)
+    const { budgetBytes, hits, misses, hottest } = HOT.parse(await server.report("/v1/hot-copies"))
+    assert.equal(budgetBytes, 16 * MIB)
+    assert.equal(hits + misses, HOT_READS * THREADS)
+    assert.deepEqual(
+      hottest.map(({ key, hits: ofObject }) => [key, ofObject]),
+      [["hot", hits]],
+    )
+    assert.ok(hits > 0)
+  }
+  return withThreads(work, ["--hot-copies", "16MiB", "--hot-reads", String(HOT_READS)])
+})
 
 test("metrics show requests that wait in any front thread", { skip: noNode24 }, async () => {
   const host = `127.0.0.1:${await freePort()}`

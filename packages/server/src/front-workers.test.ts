@@ -26,6 +26,7 @@ test("a process that has used up the threads of its start is not alive any more"
     hostName: "",
     attempts: { countElsewhere: () => undefined },
     rates: { enter: () => undefined },
+    copies: undefined,
     onAudited: () => undefined,
     devices: () => [],
     minioMetrics: () => "",

@@ -19,6 +19,7 @@ import { hurried } from "@hayloft/base/seams/clock/hurried.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import { MergedMetrics, type MetricsSnapshot } from "@hayloft/base/seams/telemetry/metrics-text-core.js"
 import type { Soon } from "@hayloft/base/soon.js"
+import type { HotCopies, HotCopiesReport } from "@hayloft/engine/block/index.js"
 import { ThreadLink } from "@hayloft/engine/thread/index.js"
 import type { ServeConfig } from "@hayloft/node/config/index.js"
 import { serveRates } from "@hayloft/node/front/front-rates.js"
@@ -80,6 +81,8 @@ export interface ServedSession {
   readonly denials: Denials
   readonly attempts: Pick<SecretAttempts, "countElsewhere">
   readonly rates: Pick<RateLimiter, "enter">
+  /** They are undefined if none are kept. */
+  readonly copies: Pick<HotCopies, "others"> | undefined
   readonly adminUrl: string
   readonly realms: SyncRealms
   readonly remoteStores: RemoteStoreConfigs | undefined
@@ -111,7 +114,7 @@ class FrontThread {
   constructor(
     readonly name: string,
     { clock, events, requests, accessLog }: ThreadsHost,
-    { fronts, denials, attempts, rates, onAudited, devices, minioMetrics, ...served }: ServedSession,
+    { fronts, denials, attempts, rates, copies: _, onAudited, devices, minioMetrics, ...served }: ServedSession,
     ports: readonly SharedPort[],
     onAttempted: (counted: CountedAttempt) => void,
   ) {
@@ -245,6 +248,7 @@ export class FrontThreads implements BackgroundService {
   resume(session: ServedSession, ports: readonly SharedPort[], onListening = (): void => undefined): void {
     if (this.isOver) return
     this.exhausted = undefined
+    if (session.copies !== undefined) session.copies.others = max => this.hotCopies(max)
     const { signal } = (this.ending = new AbortController())
     this.keeping = mapBounded(namesOf(session), FRONT_THREADS_MAX, name =>
       this.keep(() => this.threads.get(name) ?? this.startAgain(name, session, ports, onListening), signal),
@@ -324,6 +328,16 @@ export class FrontThreads implements BackgroundService {
       own,
       Array.from(this.threads.values(), ({ snapshot }) => snapshot),
     )
+  }
+
+  /** The copies of hot pieces of each thread that keeps some. */
+  private async hotCopies(max: number): Promise<readonly HotCopiesReport[]> {
+    const listening = [...this.threads.values()].filter(({ isListening }) => isListening)
+    const reports = await mapBounded(listening, FRONT_THREADS_MAX, ({ link }) =>
+      // Copies of a thread that has ended are gone.
+      link.call(SERVING_METHODS.hotCopies, max).catch(() => undefined),
+    )
+    return reports.filter(report => report !== undefined)
   }
 
   /** Requests are shown to someone, or to no one any more. */

@@ -401,7 +401,8 @@ const settingsOf = (
   metadataBackupEveryMs: config.metadataBackupEveryMs,
   erasedKeysKeptMs: config.erasedKeysKeptMs,
   moveBytesPerSecondMax: config.moveBytesPerSecondMax,
-  hotCopies: config.hotCopies,
+  // With front threads, which read for clients, all of the memory is theirs.
+  hotCopies: config.hotCopies && (config.threads > 0 ? { ...config.hotCopies, budgetBytes: 0 } : config.hotCopies),
   days: { dayMs: config.lifecycleDayMs ?? DAY_MS, abandonedDays: config.abandonedUploadDays },
 })
 

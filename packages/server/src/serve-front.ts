@@ -22,8 +22,11 @@ import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
 import { RealWeb } from "@hayloft/base/seams/web/real.js"
 import type { Compute } from "@hayloft/base/seams/compute/index.js"
 import { REGION_DEFAULT } from "@hayloft/base/region.js"
+import { partOf } from "@hayloft/base/round.js"
 import { readVersion } from "@hayloft/cli/version.js"
 import { policiesIn } from "@hayloft/engine/cluster/index.js"
+import type { HotCopies } from "@hayloft/engine/block/index.js"
+import { plainCopy } from "@hayloft/engine/metadata/index.js"
 import { ThreadLink, type ThreadMethod } from "@hayloft/engine/thread/index.js"
 import type { ServeConfig } from "@hayloft/node/config/index.js"
 import { DAY_MS } from "@hayloft/node/devices/scrubbing.js"
@@ -92,8 +95,9 @@ class FrontThread {
   readonly ended = new AbortController()
   private readonly lines: WholeLines
   private notesUnderWay = 0
-  /** It is undefined until the store is open. */
+  /** They are undefined until the store is open. */
   private attempts: SecretAttempts | undefined
+  private copies: HotCopies | undefined
   private serving: Promise<void> = Promise.resolve()
   private background: Promise<void> = Promise.resolve()
 
@@ -115,6 +119,7 @@ class FrontThread {
     link.handle(SERVING_METHODS.watched, watched => void (this.requests.isWatched = watched))
     // The engine thread may tell of one before the store is open: earlier ones are unknown to this thread, too.
     link.handle(SERVING_METHODS.attempted, counted => this.attempts?.countElsewhere(counted))
+    link.handle(SERVING_METHODS.hotCopies, max => plainCopy(this.copies?.own(max)))
     link.handle(SERVING_METHODS.cut, () => this.cut.abort())
     link.handle(SERVING_METHODS.stop, () => this.stop())
   }
@@ -174,6 +179,7 @@ class FrontThread {
     const attempts = new SecretAttempts({ clock, log, audit })
     attempts.onCounted = counted => this.tell(TELLING_METHODS.attempted, counted)
     this.attempts = attempts
+    this.copies = engine.services.core.blocks.hotCopies
     return {
       config,
       clock,
@@ -261,9 +267,15 @@ interface FrontExtras {
   readonly remotes: RemotesOfStore | undefined
 }
 
-/** A front's part of the memory for copies of hot pieces. */
-const shareOf = (terms: ServeConfig["hotCopies"], threads: number): ServeConfig["hotCopies"] =>
-  terms && { ...terms, budgetBytes: Math.floor(terms.budgetBytes / threads) }
+/** A piece that is read once is never hot. */
+const HOT_READS_MIN = 2
+
+/** A front's part of the memory for copies of hot pieces, and of the reads that make a piece hot: they are spread, too. */
+const shareOf = (terms: ServeConfig["hotCopies"], share: number): ServeConfig["hotCopies"] =>
+  terms && {
+    budgetBytes: partOf(terms.budgetBytes, share),
+    readsPerMinute: partOf(terms.readsPerMinute, share, Math.min(HOT_READS_MIN, terms.readsPerMinute)),
+  }
 
 /** Resolves once the link has closed. */
 export async function serveFront(order: FrontOrder): Promise<void> {
@@ -277,7 +289,7 @@ export async function serveFront(order: FrontOrder): Promise<void> {
   const compute = openCompute(policiesIn(record), record.blockBytes, { threads: COMPUTE_THREADS, share })
   const keyServices = openKeyServices(thread, config)
   const store = await openFront({ clock, disk: thread.disk, random, compute, telemetry }, link, start, {
-    blocks: { refuseSingleCopy: config.refuseSingleCopy, hotCopies: shareOf(config.hotCopies, config.threads) },
+    blocks: { refuseSingleCopy: config.refuseSingleCopy, hotCopies: shareOf(config.hotCopies, share) },
     share,
     days: { dayMs: config.lifecycleDayMs ?? DAY_MS, abandonedDays: config.abandonedUploadDays },
     haste: config.haste,

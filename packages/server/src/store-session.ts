@@ -402,12 +402,13 @@ export class StoreSession {
     const { attempts, rates } = running
     attempts.onCounted = counted => host.threads?.attempted(counted)
     const onAudited = (): void => audit.onRecorded()
+    const { hotCopies: copies } = running.engine.services.core.blocks
     const devices = () => running.status.report().devices
     const { realms, remoteStores, io } = host
     const { hostName } = io
     const told = { config, adminUrl, realms, remoteStores, hostName }
     const minioMetrics = (kind: MinioMetricsKind) => this.minioMetrics(kind)
-    return { ...told, fronts, denials, attempts, rates, onAudited, devices, minioMetrics }
+    return { ...told, fronts, denials, attempts, rates, copies, onAudited, devices, minioMetrics }
   }
 
   private minioMetrics(kind: MinioMetricsKind): Soon<string> {

@@ -265,5 +265,25 @@ export function hottestExtents(ledger: CopyLedger, nowMs: number, max: number): 
       readsPerMinute: Math.max(before.readsPerMinute, ledger.rateOf(copy, nowMs)),
     })
   }
-  return [...extents.values()].sort((a, b) => b.readsPerMinute - a.readsPerMinute || b.hits - a.hits).slice(0, max)
+  return inOrder(extents.values(), max)
 }
+
+/** The extents with copies in several threads: each has its own copies, and counts its own reads. */
+export function hottestOfAll(threads: readonly (readonly HotExtent[])[], max: number): readonly HotExtent[] {
+  const extents = new Map<string, HotExtent>()
+  for (const one of threads.flat()) {
+    const name = `${one.uploadId}.${one.part}`
+    const before = extents.get(name)
+    const all = before && {
+      copies: before.copies + one.copies,
+      bytes: before.bytes + one.bytes,
+      hits: before.hits + one.hits,
+      readsPerMinute: before.readsPerMinute + one.readsPerMinute,
+    }
+    extents.set(name, { ...one, ...all })
+  }
+  return inOrder(extents.values(), max)
+}
+
+const inOrder = (extents: Iterable<HotExtent>, max: number): readonly HotExtent[] =>
+  [...extents].sort((a, b) => b.readsPerMinute - a.readsPerMinute || b.hits - a.hits).slice(0, max)

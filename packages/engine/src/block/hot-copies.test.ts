@@ -332,3 +332,36 @@ test("a store without a budget has no copies, and its readers ask for none", asy
   assert.equal(reads, 41 * ofOne)
   assert.ok(HOT_COPY_LIMITS.unitBytes <= BLOCK_LIMITS.readBytesMax)
 })
+
+test("copies of all threads of the process are reported together", async () => {
+  const here = await Scene.open()
+  const [hot, own] = [
+    await here.world.writeExtent(here.world.random.bytes(BLOCK_BYTES)),
+    await here.world.writeExtent(here.world.random.bytes(BLOCK_BYTES)),
+  ]
+  for (let i = 0; i < 12; i += 1) await here.get(hot)
+  for (let i = 0; i < 11; i += 1) await here.get(own)
+  const alone = await here.copies.report(10)
+  assert.deepEqual(alone, here.copies.own(10))
+  assert.equal(alone.hottest.length, 2)
+  const [ofOther] = alone.hottest
+  assert.ok(ofOther)
+  here.copies.others = max => {
+    assert.equal(max, 5)
+    const hottest = [{ ...ofOther, hits: 100, readsPerMinute: 200 }]
+    return Promise.resolve([{ figures: { ...alone.figures, hits: 100, readsPerMinute: 3 }, hottest }])
+  }
+  const { figures, hottest } = await here.copies.report(5)
+  const { hits, budgetBytes, usedBytes, copies, readsPerMinute } = alone.figures
+  assert.deepEqual(
+    [figures.hits, figures.budgetBytes, figures.usedBytes, figures.copies, figures.readsPerMinute],
+    [hits + 100, 2 * budgetBytes, 2 * usedBytes, 2 * copies, readsPerMinute],
+  )
+  assert.deepEqual(
+    hottest.map(each => [each.uploadId, each.copies, each.bytes, each.hits, each.readsPerMinute]),
+    [
+      [hot.uploadId, 2 * ofOther.copies, 2 * ofOther.bytes, ofOther.hits + 100, ofOther.readsPerMinute + 200],
+      ...alone.hottest.slice(1).map(each => [each.uploadId, each.copies, each.bytes, each.hits, each.readsPerMinute]),
+    ],
+  )
+})

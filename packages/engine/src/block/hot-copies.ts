@@ -16,6 +16,7 @@ import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import {
   CopyLedger,
   hottestExtents,
+  hottestOfAll,
   keyOfUnit,
   lengthInUnit,
   unitAt,
@@ -44,7 +45,15 @@ export interface HotCopyFigures extends HotCopyCounts {
   readonly copies: number
 }
 
+/** The copies of a thread, or of several. */
+export interface HotCopiesReport {
+  readonly figures: HotCopyFigures
+  readonly hottest: readonly HotExtent[]
+}
+
 export class HotCopies {
+  /** Asks the other threads of the process; `max`: of the hottest extents of each. */
+  others: (max: number) => Promise<readonly HotCopiesReport[]> = () => Promise.resolve([])
   private readonly ledger: CopyLedger
   private readonly held = new Map<HotCopy, Held>()
   /** By the memory of the copy: readers return views of it. */
@@ -80,8 +89,35 @@ export class HotCopies {
     return { ...terms, usedBytes, copies: this.held.size, ...counts }
   }
 
-  hottest(max: number): readonly HotExtent[] {
-    return hottestExtents(this.ledger, this.clock.monotonicMs(), max)
+  /** The copies of this thread, with at most `max` of the hottest extents. */
+  own(max: number): HotCopiesReport {
+    return { figures: this.figures, hottest: hottestExtents(this.ledger, this.clock.monotonicMs(), max) }
+  }
+
+  /** The same for all threads of the process together. */
+  async report(max: number): Promise<HotCopiesReport> {
+    const own = this.own(max)
+    const all = [own, ...(await this.others(max))]
+    const sum = (of: (figures: HotCopyFigures) => number): number =>
+      all.reduce((before, { figures }) => before + of(figures), 0)
+    const figures = {
+      readsPerMinute: own.figures.readsPerMinute,
+      budgetBytes: sum(of => of.budgetBytes),
+      usedBytes: sum(of => of.usedBytes),
+      copies: sum(of => of.copies),
+      hits: sum(of => of.hits),
+      hitBytes: sum(of => of.hitBytes),
+      misses: sum(of => of.misses),
+      made: sum(of => of.made),
+      failed: sum(of => of.failed),
+      evicted: sum(of => of.evicted),
+      cooled: sum(of => of.cooled),
+    }
+    const hottest = hottestOfAll(
+      all.map(each => each.hottest),
+      max,
+    )
+    return { figures, hottest }
   }
 
   /**

@@ -55,17 +55,17 @@ export class HotCopiesOfNode {
 
   /** With the hottest objects, at most `max`. */
   async report(max: number): Promise<HotCopiesReport> {
-    const shown = this.copies.hottest(Math.min(max, SHOWN_MAX))
+    const { figures, hottest: shown } = await this.copies.report(Math.min(max, SHOWN_MAX))
     const owners = await mapBounded(shown, HEADERS_CONCURRENT, ({ extent, block, part }) =>
       part === PACKED_PART ? Promise.resolve(undefined) : this.blocks.ownerOf(extent, block),
     )
     const names = await this.metadata.ask(bucketNames(owners.flatMap(owner => (owner ? [owner.bucketId] : []))))
     const bucketOf = names.values()
-    const hottest = shown.map(({ extent: _, block: __, ...figures }, i) => {
+    const hottest = shown.map(({ extent: _, block: __, ...object }, i) => {
       const owner = owners[i]
       const bucket = owner && bucketOf.next().value
-      return { ...figures, bucket, key: owner && bucket && textOfObjectKey(owner.key) }
+      return { ...object, bucket, key: owner && bucket && textOfObjectKey(owner.key) }
     })
-    return { ...this.copies.figures, hottest }
+    return { ...figures, hottest }
   }
 }
