@@ -46,18 +46,13 @@ export const CLASS_PLANTS: readonly TestedPlant[] = [
   ),
   plant("a restore that is over lets an object be read", OBJECTS, {
     file: "packages/objects/src/object-reader.ts",
-    find: "checkReadOfFeatures(record, () => this.clockMs())",
-    put: "checkReadOfFeatures(record, () => 0)",
+    find: "checkReadOfFeatures(record, () => this.clockMs(), this.classes)",
+    put: "checkReadOfFeatures(record, () => 0, this.classes)",
   }),
   plant("a restore never ends", "packages/features/src/storage-classes/archive-commands-core", {
     file: "packages/features/src/storage-classes/archive-commands-core.ts",
     find: "restore !== undefined && restore.untilMs > nowMs ?",
     put: "restore !== undefined ?",
-  }),
-  plant("uploads in progress do not count as use of a class", OBJECTS, {
-    file: "packages/features/src/storage-classes/storage-classes.ts",
-    find: 'const FAMILIES = ["uploads", ...VERSION_FAMILIES] as const',
-    put: "const FAMILIES = VERSION_FAMILIES",
   }),
   plant("the record tells of the first class before the devices refuse earlier releases", NODE, {
     file: "packages/node/src/control/record-classes.ts",

@@ -54,7 +54,11 @@ export const RENAME_PLANTS: readonly TestedPlant[] = [
     DECISION,
     inDecision('if (bytes.kind === "extent") checkOwnUpload(time, bytes.extent.uploadId)', ""),
   ),
-  plant("an archived object is renamed", SERVICE, inService("checkReadOfFeatures(record, () => reader.clockMs())", "")),
+  plant(
+    "an archived object is renamed",
+    SERVICE,
+    inService("checkReadOfFeatures(record, () => reader.clockMs(), ingest.classes)", ""),
+  ),
   plant(
     "copied parts stay if the source keeps changing",
     SERVICE,

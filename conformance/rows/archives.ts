@@ -61,7 +61,7 @@ export const archiveRows: readonly Row[] = [
   }),
   // (API, Transition) "StorageClass: The storage class to which you want the object to transition." An archive is one only
   // where an operator has mapped it.
-  row("9.153", "archives without a place are refused by name, in rules and for objects", async scene => {
+  row("9.153", "archives without a place are refused by name in rules", async scene => {
     for (const name of ["GLACIER", "DEEP_ARCHIVE"]) {
       const to = `<Days>90</Days><StorageClass>${name}</StorageClass>`
       const rule = `<Rule><Filter></Filter><Status>Enabled</Status><Transition>${to}</Transition></Rule>`

@@ -148,13 +148,14 @@ export const formRows: readonly Row[] = [
       ],
     })
     await refused(scene, withClass("k", "NOPE"), 400, "InvalidStorageClass")
-    await refused(scene, withClass("k", "GLACIER"), 501, "NotImplemented")
     await refused(scene, { ...withClass("k", "STANDARD_IA"), conditions: [["eq", "$key", "k"]] }, 403, "AccessDenied")
     expectStatus(await send(scene, withClass("cold", "STANDARD_IA")), 204)
+    expectStatus(await send(scene, withClass("archived", "GLACIER")), 204)
     expectStatus(await send(scene, withClass("stated", "STANDARD")), 204)
     expectStatus(await send(scene, { fields: [["key", "silent"]] }), 204)
     const classes = [
       ["cold", "STANDARD_IA"],
+      ["archived", "GLACIER"],
       ["stated", undefined],
       ["silent", undefined],
     ] as const

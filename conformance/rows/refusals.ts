@@ -81,7 +81,7 @@ const REFUSED: readonly (readonly [name: string, value: string, status: number, 
   ["x-amz-acl", "authenticated-read", 400, "AccessControlListNotSupported"],
   ["x-amz-grant-read", 'id="1"', 400, "AccessControlListNotSupported"],
   ["x-amz-grant-full-control", 'id="1"', 400, "AccessControlListNotSupported"],
-  ["x-amz-storage-class", "GLACIER", 501, "NotImplemented"],
+  ["x-amz-storage-class", "SNOW", 400, "InvalidStorageClass"],
   ["x-amz-storage-class", "NOPE", 400, "InvalidStorageClass"],
   ["x-amz-server-side-encryption", "aws:kms:dsse", 501, "NotImplemented"],
   ["x-amz-server-side-encryption", "DES", 400, "InvalidArgument"],
@@ -238,7 +238,7 @@ export const refusalRows: readonly Row[] = [
     await scene.stored("source", "body")
     const asked = [
       ["x-amz-acl", "public-read", "AccessControlListNotSupported"],
-      ["x-amz-storage-class", "GLACIER", "NotImplemented"],
+      ["x-amz-storage-class", "SNOW", "InvalidStorageClass"],
       ["x-amz-server-side-encryption", "aws:kms:dsse", "NotImplemented"],
     ] as const
     for (const [name, value, code] of asked) {

@@ -92,15 +92,50 @@ export const storageClassRows: readonly Row[] = [
     expectBody(got, LARGE)
   }),
   // (API, Error responses) "InvalidStorageClass: The storage class you specified is not valid."
-  row("12.205", "classes of other services and unknown ones are refused, and archives by name", async scene => {
+  row("12.205", "classes of other services and unknown ones are refused", async scene => {
     for (const storageClass of ["OUTPOSTS", "SNOW", "EXPRESS_ONEZONE", "FSX_OPENZFS", "NOPE", ""])
       expectError(await scene.put("k", "body", { [HEADER]: storageClass }), 400, "InvalidStorageClass")
-    for (const storageClass of ["GLACIER", "DEEP_ARCHIVE"]) {
-      const refused = expectError(await scene.put("k", "body", { [HEADER]: storageClass }), 501, "NotImplemented")
-      same((text(refused.text, "Message") ?? "").includes(storageClass), true, "the message names it")
-    }
     expectError(await scene.get("k"), 404, "NoSuchKey")
   }),
+  // (API, HeadObject) "x-amz-restore: If the object is an archived object …, the response includes this header if … the archive
+  // restoration is in progress or an archive copy is already restored." A store that has no archives has all copies at hand.
+  row(
+    "12.240",
+    "an object of an archive class without archives is read at once, under the class's name",
+    async scene => {
+      for (const storageClass of ["GLACIER", "DEEP_ARCHIVE"]) {
+        await scene.stored("k", "body", { [HEADER]: storageClass })
+        const got = expectStatus(await scene.get("k"), 200)
+        same(got.text, "body", "body")
+        for (const answer of [got, expectStatus(await scene.head("k"), 200)]) {
+          expectHeader(answer, HEADER, storageClass)
+          same(
+            /ongoing-request="false", expiry-date="/.test(answer.header("x-amz-restore") ?? ""),
+            true,
+            "x-amz-restore",
+          )
+        }
+        const listed = expectStatus(await scene.call("GET", { query: "list-type=2" }), 200)
+        same(
+          [text(listed.text, "StorageClass"), text(listed.text, "RestoreStatus")],
+          [storageClass, undefined],
+          "entry",
+        )
+        const headers = { "x-amz-optional-object-attributes": "RestoreStatus" }
+        const more = expectStatus(await scene.call("GET", { query: "list-type=2", headers }), 200)
+        same(text(more.text, "IsRestoreInProgress"), "false", "RestoreStatus")
+        expectStatus(await scene.copy("k", "zcopy", { [HEADER]: storageClass }), 200)
+        expectHeader(expectStatus(await scene.head("zcopy"), 200), HEADER, storageClass)
+        const restored = await scene.call("POST", {
+          key: "k",
+          query: "restore",
+          body: "<RestoreRequest><Days>1</Days></RestoreRequest>",
+        })
+        expectStatus(restored, [200, 202])
+        expectStatus(await scene.get("k"), 200)
+      }
+    },
+  ),
   // (UG, "Bucket policy examples using condition keys") "s3:x-amz-storage-class": a statement applies where the request
   // states the class.
   row("12.206", "a policy can depend on the class of a request", async scene => {

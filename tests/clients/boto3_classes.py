@@ -27,8 +27,11 @@ def puts(s3):
     assert listed == {**{name: name for name in READABLE}, "plain": "STANDARD"}, listed
     s3.put_object(Bucket=BUCKET, Key="cold", Body=b"body", StorageClass="GLACIER")
     assert shown(s3, "cold") == "GLACIER"
+    # It is not mapped, and so only a name.
+    s3.put_object(Bucket=BUCKET, Key="named", Body=b"body", StorageClass="DEEP_ARCHIVE")
+    assert shown(s3, "named") == "DEEP_ARCHIVE"
+    assert s3.get_object(Bucket=BUCKET, Key="named")["Body"].read() == b"body"
     put = dict(Bucket=BUCKET, Key="refused", Body=b"body")
-    expect_error("NotImplemented", s3.put_object, **put, StorageClass="DEEP_ARCHIVE")
     expect_error("InvalidStorageClass", s3.put_object, **put, StorageClass="OUTPOSTS")
 
 

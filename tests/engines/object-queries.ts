@@ -222,7 +222,7 @@ const JOB_QUERIES: readonly PlayKind[] = [
   }),
   queryKind("ClassInRows", scene =>
     classInRows({
-      family: scene.pick(["uploads", "current", "versions"] as const),
+      family: scene.pick(["current", "versions"] as const),
       classes: [scene.pick(STORAGE_CLASSES)],
       ...ALL_OBJECT_ROWS,
       start: naming(scene)[1],

@@ -249,6 +249,7 @@ test("a failed read leaves no pin, which would retain all released bytes", async
     pins,
     new Encryption(new SimRandom(1), engine.metadata, testingKeys(engine.metadata, machine.clock), false),
     engine.services.storeClock,
+    { policyOf: () => undefined },
   )
   await assert.rejects(
     async () => reader.open({ bucket, key, conditions: {} }),

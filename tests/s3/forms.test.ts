@@ -432,7 +432,6 @@ test("fields that request unsupported features are refused by name", async () =>
     })
   await refused(asks("acl", "public-read"), 400, "AccessControlListNotSupported")
   await refused(asks("x-amz-grant-read", "id=a"), 400, "AccessControlListNotSupported")
-  await refused(asks("x-amz-storage-class", "GLACIER"), 501, "NotImplemented")
   await refused(asks("x-amz-storage-class", "SNOW"), 400, "InvalidStorageClass")
   await refused(asks("x-amz-server-side-encryption", "aws:kms:dsse"), 501, "NotImplemented")
   await refused(asks("x-amz-website-redirect-location", "x"), 400, "InvalidRedirectLocation")

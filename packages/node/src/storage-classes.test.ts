@@ -167,24 +167,27 @@ test("the layout gets the slots of a class, and keeps them while it is mapped", 
   await assert.rejects(change(on, "STANDARD", "ec:2+1"), refusedAs("invalidArgument"))
 })
 
-test("an archive class cannot be cleared while versions or uploads have it", async () => {
+test("an archive is one only where it is mapped: objects of its name are read at once before and after", async () => {
   const on = await world(4)
-  const { classes, multipart, objects } = on.engine.services
+  const { classes, objects } = on.engine.services
+  const key = objectKeyOfText("cold")
+  const read = () =>
+    on.machine.clock.runUntil((async () => (await objects.get({ bucket: on.bucket, key, conditions: {} })).info)())
   assert.throws(() => classes.require("GLACIER"), refusedAs("notImplemented"))
+  await put(on, "cold", "GLACIER")
+  assert.equal((await read()).storageClass, "GLACIER")
+  const planned = (policy?: string) => on.machine.clock.runUntil(operationsOf(on).plan(setClass("GLACIER", policy)))
+  assert.match(
+    (await planned("ec:2+1")).warnings.join(),
+    /objects of GLACIER must then be restored before they are read/,
+  )
   await change(on, "GLACIER", "ec:2+1")
+  assert.doesNotMatch((await planned()).warnings.join(), /restored/)
   classes.require("GLACIER")
   assert.throws(() => classes.require("DEEP_ARCHIVE"), refusedAs("notImplemented"))
-  await put(on, "cold", "GLACIER")
-  const key = objectKeyOfText("begun")
-  const upload = { attributes: { headers: {}, userMetadata: [] }, tags: [], checksum: undefined }
-  const { multipartId } = await multipart.create({ bucket: on.bucket, key, ...upload, storageClass: "GLACIER" })
-  const clear = () => change(on, "GLACIER")
-  await assert.rejects(clear(), refusedAs("conflict"))
-  await objects.remove({ bucket: on.bucket, key: objectKeyOfText("cold"), conditions: {} })
-  await assert.rejects(clear(), refusedAs("conflict"))
-  await multipart.abort({ bucket: on.bucket, key, multipartId })
-  await clear()
-  assert.throws(() => classes.require("GLACIER"), refusedAs("notImplemented"))
+  await assert.rejects(read(), refusedAs("invalidObjectState"))
+  await change(on, "GLACIER")
+  assert.equal((await read()).storageClass, "GLACIER")
 })
 
 test("a plan tells what a change of a class costs, and asks for the name of a weaker redundancy", async () => {

@@ -18,6 +18,7 @@ import { query, type Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import { evaluateRead } from "./commands/conditions-core.js"
+import type { ClassMap } from "./class-policies.js"
 import { checkReadOfFeatures } from "./door/parts.js"
 import { expiryClock, requireUnexpired } from "./commands/expiry-core.js"
 import type { BodySource, ByteRange, GetRequest, ObjectBody, ObjectInfo, StoredChecksum } from "./contract.js"
@@ -138,6 +139,7 @@ export class ObjectReader {
     private readonly pins: ReadPins,
     private readonly encryption: Encryption,
     private readonly storeClock: Pick<StoreClock, "shownMs">,
+    private readonly classes: Pick<ClassMap, "policyOf">,
   ) {
     this.readers = { ...readers, keySince: (target, opened) => this.keySince(target, opened) }
     this.metadata = readers.metadata
@@ -258,7 +260,7 @@ export class ObjectReader {
     const subject = { etag, modifiedMs, segmentsMd5: segmentsMd5Of(opened.info), headers }
     const failure = evaluateRead(request.conditions, subject)
     if (failure) throw failure
-    if (request.headersOnly !== true) checkReadOfFeatures(record, () => this.clockMs())
+    if (request.headersOnly !== true) checkReadOfFeatures(record, () => this.clockMs(), this.classes)
     const { range, partChecksum } = choose(request, opened, part)
     const isRead = record.content.kind !== "inline" && request.headersOnly !== true
     return { opened, range, partChecksum, pin: isRead ? this.pins.open(position) : undefined }

@@ -175,7 +175,7 @@ export class RenameService implements Renames {
       const { record } = source
       // The command refuses any later version, so these decisions hold for this one.
       await request.checkSource?.()
-      checkReadOfFeatures(record, () => reader.clockMs())
+      checkReadOfFeatures(record, () => reader.clockMs(), ingest.classes)
       await request.checkEncryption?.(shownEncryptionOf(record.sealing))
       await useClass(ingest.classes, record.head.storageClass)
       if (asked.fromBucketId !== undefined) plain = await this.openElsewhere(request, record)

@@ -171,7 +171,7 @@ export function createServices(
   const ingest = new Ingest(backend, compute, store, classes, asking, ingestWatch)
   const encryption = new Encryption(random, tablet, keys, encryptsAtRest)
   const sealedBodies = new SealedBodies(blocks, compute, log)
-  const reader = new ObjectReader({ clock, log, metadata: tablet, blocks, sealedBodies }, pins, encryption, storeClock)
+  const reader = new ObjectReader({ ...backend, sealedBodies }, pins, encryption, storeClock, classes)
   const ofWrites = { clock, storeClock, metadata: watched, blocks, pins, ingest, keys, encryption, reader }
   const renames = new RenameService(ofWrites, random)
   const objects = new ObjectService(random, watched, reader, { ingest, ...asking }, storeClock, encryption)

@@ -172,7 +172,7 @@ export class Concatenation implements Referring {
 
   /** Throws `noSuchKey`, `preconditionFailed`, `invalidRange`, `conflict`, and what is refused. */
   private async read({ bucket, storageClass, read }: ReferringObject, source: NamedSource) {
-    const { metadata, clockMs } = this.seams
+    const { metadata, clockMs, ingest } = this.seams
     const rows = await metadata.ask(versionAndPart(bucket.id, source.key, undefined, undefined, false))
     const { record } = rows
     const nowMs = clockMs()
@@ -186,7 +186,7 @@ export class Concatenation implements Referring {
       throw fail("notImplemented", { message: "an encrypted object cannot be referenced: copy its bytes" })
     if (record.largeObject !== undefined)
       throw fail("notImplemented", { message: "a list of segments cannot be referenced: name its segments" })
-    checkReadOfFeatures(record, () => nowMs)
+    checkReadOfFeatures(record, () => nowMs, ingest.classes)
     if (record.head.storageClass !== storageClass)
       throw fail("invalidRequest", {
         message: `a source is in the class ${record.head.storageClass}, not ${storageClass}`,

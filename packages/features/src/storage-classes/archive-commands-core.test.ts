@@ -3,11 +3,12 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
 import { parsePosition } from "@hayloft/base/ids.js"
+import { parsePolicy } from "@hayloft/base/policy.js"
 import { STORAGE_CLASSES, type StorageClass } from "@hayloft/base/storage-class.js"
 import { decisionIdOf, objectRowKey } from "@hayloft/engine/format/row-key.js"
 import { decodeVersion, versionIdOfHead, type VersionRecord } from "@hayloft/engine/format/version-record.js"
 import type { Command } from "@hayloft/engine/metadata/index.js"
-import { daysUntil, requireReadable, restoreArchived, restoredUntil } from "./archive-commands-core.js"
+import { daysUntil, readableUntil, requireReadable, restoreArchived, restoredUntil } from "./archive-commands-core.js"
 import { setBucketLock, setVersioning } from "@hayloft/objects/commands/bucket-commands-core.js"
 import { KEY, newBucket, putOf, type Scene } from "@hayloft/objects/commands/testing-bucket.js"
 import { putVersion, removeLatest } from "@hayloft/objects/commands/version-commands-core.js"
@@ -51,9 +52,12 @@ const restore = (scene: Scene, request: Request = {}, nowMs = NOW): boolean => {
 const recordOf = ({ metadata, bucketId }: Scene): VersionRecord =>
   decodeVersion(metadata.committed.get("current", objectRowKey(bucketId, KEY))?.value ?? new Uint8Array(0))
 
+const MAPPED = { policyOf: () => parsePolicy("replica:2") }
+const UNMAPPED = { policyOf: () => undefined }
+
 const isReadable = (record: VersionRecord, nowMs: number): boolean => {
   try {
-    requireReadable(record, () => nowMs)
+    requireReadable(record, () => nowMs, MAPPED)
     return true
   } catch (error) {
     assert.ok(isFailure(error, "invalidObjectState"))
@@ -145,4 +149,19 @@ test("a key that is absent, or whose latest version is a delete marker, has noth
     error => isFailure(error, "noSuchKey"),
   )
   assert.equal(restore(scene, { versionId: scene.versionId }), false)
+})
+
+test("a class without a redundancy of its own is a name: its versions are read at once, and shown as restored for good", async () => {
+  for (const storageClass of STORAGE_CLASSES) {
+    const { head, restore: none } = recordOf(await world(storageClass))
+    requireReadable({ head }, () => NOW, UNMAPPED)
+    const isArchived = storageClass === "GLACIER" || storageClass === "DEEP_ARCHIVE"
+    const untilMs = readableUntil(storageClass, none, () => NOW, UNMAPPED)
+    assert.equal(untilMs, isArchived ? Date.UTC(9999, 11, 31) : undefined, storageClass)
+    assert.equal(
+      readableUntil(storageClass, none, () => NOW, MAPPED),
+      undefined,
+      storageClass,
+    )
+  }
 })

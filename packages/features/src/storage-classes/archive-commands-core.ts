@@ -13,6 +13,7 @@ import type { RestoreTier, VersionRestore } from "@hayloft/engine/format/restore
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
 import { decodeVersion, type VersionRecord } from "@hayloft/engine/format/version-record.js"
 import { command } from "@hayloft/engine/metadata/index.js"
+import type { ClassMap } from "@hayloft/objects/door/index.js"
 import { expiryClock, requireBucket, requirePresent, RowEditor } from "@hayloft/objects/door/rows.js"
 
 const DAY_MS = 86_400_000
@@ -21,10 +22,33 @@ const DAY_MS = 86_400_000
 export const restoredUntil = (restore: VersionRestore | undefined, nowMs: number): number | undefined =>
   restore !== undefined && restore.untilMs > nowMs ? restore.untilMs : undefined
 
-/** Throws `invalidObjectState` for an archived version that is not restored. `nowMs`: the earlier clock. */
-export function requireReadable(record: Pick<VersionRecord, "head" | "restore">, nowMs: () => number): void {
+/** A class without a redundancy of its own is a name: its versions are read like those of STANDARD. */
+const isOnlyNamed = (storageClass: StorageClass, classes: Pick<ClassMap, "policyOf">): boolean =>
+  isArchive(storageClass) && classes.policyOf(storageClass) === undefined
+
+/** Clients that wait for a restore before they read are told that it is there, until the last day that a date can name. */
+const FOR_GOOD_MS = Date.UTC(9999, 11, 31)
+
+/** Until when a version can be read that other clients would restore first; undefined: it is not restored, or is in no archive. */
+export const readableUntil = (
+  storageClass: StorageClass,
+  restore: VersionRestore | undefined,
+  nowMs: () => number,
+  classes: Pick<ClassMap, "policyOf">,
+): number | undefined => (isOnlyNamed(storageClass, classes) ? FOR_GOOD_MS : restore && restoredUntil(restore, nowMs()))
+
+/**
+ * Throws `invalidObjectState` for a version in an archive that is not restored. An archive is one only where the operator has
+ * mapped it. `nowMs`: the earlier clock.
+ */
+export function requireReadable(
+  record: Pick<VersionRecord, "head" | "restore">,
+  nowMs: () => number,
+  classes: Pick<ClassMap, "policyOf">,
+): void {
   const { storageClass } = record.head
-  if (!isArchive(storageClass) || restoredUntil(record.restore, nowMs()) !== undefined) return
+  if (!isArchive(storageClass) || isOnlyNamed(storageClass, classes)) return
+  if (restoredUntil(record.restore, nowMs()) !== undefined) return
   throw fail("invalidObjectState", { storageClass })
 }
 

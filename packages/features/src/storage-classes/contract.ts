@@ -1,11 +1,11 @@
-/** Storage classes for protocols: which ones clients may ask for, and archived objects, which are restored before they are read. */
+/** Storage classes for protocols: which ones have a place, and archived objects, which are restored before they are read. */
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import type { RestoreTier, VersionRestore } from "@hayloft/engine/format/restore.js"
 import type { ObjectTarget } from "@hayloft/objects/contract.js"
 
-/** Which storage classes clients may ask for. */
+/** Storage classes as the operator has them. */
 export interface AcceptedClasses {
-  /** Throws `notImplemented` for an archive class that the operator has not mapped. */
+  /** For what moves objects to a class by itself. Throws `notImplemented` for an archive class that the operator has not mapped. */
   require(storageClass: StorageClass): void
   /** Before anything with the class is stored, or a rule that names it: earlier releases know none. Undefined: it may be now. */
   use(storageClass: StorageClass): Promise<void> | undefined
@@ -17,12 +17,21 @@ export interface RestoreRequest {
   readonly tier: RestoreTier
 }
 
+/** The object of a restore. */
+export interface ArchivedObject {
+  readonly storageClass: StorageClass
+  readonly restore?: VersionRestore | undefined
+}
+
 export interface Archives {
   /**
    * Makes an archived version readable for some days. Returns whether it was already: then only the end has changed.
    * Throws `invalidObjectState`, `invalidArgument`, and as `Objects.get`.
    */
   restore(target: ObjectTarget, request: RestoreRequest): Promise<boolean>
-  /** Until when a version with this restore can be read; undefined: it is not restored, or that is over. */
-  restoredUntilMs(restore: VersionRestore | undefined): number | undefined
+  /**
+   * Until when a version can be read that is in an archive, or in a class of that name; undefined: it is not restored, or that
+   * is over, or it is in none.
+   */
+  restoredUntilMs(object: ArchivedObject): number | undefined
 }

@@ -225,27 +225,3 @@ test("the policy of a class comes before that of the bucket, and the bucket's be
     assert.deepEqual(await policiesOf(world, storageClass), [expected], "and re-encoding leaves them")
   }
 })
-
-test("whether a class is used counts uploads in progress and older versions", async () => {
-  const world = await open()
-  const { buckets, classes, multipart, objects } = world.services
-  await buckets.setVersioning(world.home, "enabled")
-  const used = () =>
-    world.clock.runUntil(Promise.all((["GLACIER", "DEEP_ARCHIVE"] as const).map(c => classes.isUsed(c))))
-  await put(world, "inline", world.random.bytes(10), "GLACIER_IR")
-  assert.deepEqual(await used(), [false, false])
-  await put(world, "inline", world.random.bytes(10), "GLACIER")
-  await put(world, "inline", world.random.bytes(10), "STANDARD")
-  const key = objectKeyOfText("begun")
-  const { multipartId } = await multipart.create({ ...plainUpload(world.home, key), storageClass: "DEEP_ARCHIVE" })
-  assert.deepEqual(await used(), [true, true])
-  await multipart.abort({ bucket: world.home, key, multipartId })
-  assert.deepEqual(await used(), [true, false])
-  const page = { prefix: "", delimiter: "", keyMarker: "", versionIdMarker: undefined, max: 10 }
-  const { entries } = await objects.listVersions({ bucket: world.home, ...page })
-  for (const entry of entries) {
-    if (entry.kind !== "version" || entry.object.storageClass !== "GLACIER") continue
-    await objects.remove({ bucket: world.home, key: entry.object.key, versionId: entry.versionId, conditions: {} })
-  }
-  assert.deepEqual(await used(), [false, false])
-})

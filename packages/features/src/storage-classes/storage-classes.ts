@@ -1,23 +1,20 @@
 /**
- * Storage classes: which of them clients may ask for, and which are in use.
+ * Storage classes: which of them have a place of their own, and which buckets use some.
  *
  * Promises  Before a transition rule with another class than STANDARD is stored, the devices refuse earlier releases, which
  *           could not read the rules.
- * Refuses   Archive classes that are not mapped, with `notImplemented`, where a client asks for one. What a rescue
- *           brings keeps its class.
+ * Refuses   Archive classes that are not mapped, with `notImplemented`, where a rule is to move objects there. What a client
+ *           puts has the class that it names: without a redundancy of its own a class is a name.
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
 import { isArchive, STORAGE_CLASSES, type StorageClass } from "@hayloft/base/storage-class.js"
-import { VERSION_FAMILIES, versionOfRow } from "@hayloft/engine/format/deleted-version.js"
-import { decodeUpload } from "@hayloft/engine/format/records.js"
+import { type VERSION_FAMILIES, versionOfRow } from "@hayloft/engine/format/deleted-version.js"
 import { prefixRange } from "@hayloft/engine/format/row-key.js"
 import { query, type Metadata } from "@hayloft/engine/metadata/index.js"
 import { type ClassMap, useClass } from "@hayloft/objects/door/index.js"
-import { ALL_OBJECT_ROWS } from "@hayloft/objects/door/rows.js"
 import type { AcceptedClasses } from "./contract.js"
 
-const FAMILIES = ["uploads", ...VERSION_FAMILIES] as const
 /** A lock is one of a version. */
 const FAMILIES_OF_VERSIONS = ["current", "versions"] as const
 const STORAGE_CLASSES_LIMITS = {
@@ -26,7 +23,7 @@ const STORAGE_CLASSES_LIMITS = {
   rowsPerLookMax: 100_000,
 } as const
 
-type Family = (typeof FAMILIES)[number]
+type Family = (typeof VERSION_FAMILIES)[number]
 /** Where to look for a class, and for which. */
 interface ClassSearch {
   readonly family: Family
@@ -42,8 +39,7 @@ export const classInRows = query("ClassInRows", (view, { family, start, end, cla
   for (const [rowKey, { value }] of view.range(family, { start, end, expectedRows: rowsPerStep })) {
     if (rows === rowsPerStep) return { isFound: false, next: rowKey, rows }
     rows += 1
-    const its = family === "uploads" ? decodeUpload(value).storageClass : versionOfRow(family, value).head.storageClass
-    if (its !== undefined && classes.includes(its)) return { isFound: true, next: undefined, rows }
+    if (classes.includes(versionOfRow(family, value).head.storageClass)) return { isFound: true, next: undefined, rows }
   }
   return { isFound: false, next: undefined, rows }
 })
@@ -69,21 +65,12 @@ export class StorageClasses implements AcceptedClasses {
     return useClass(this.map, storageClass)
   }
 
-  /** Throws `conflict` while there are versions or uploads of a class that must be mapped. */
-  async checkDispensable(storageClass: StorageClass): Promise<void> {
-    if (!isArchive(storageClass) || !(await this.isUsed(storageClass))) return
-    throw fail("conflict", {
-      message: `there are versions or uploads of class ${storageClass}, which is not accepted without a redundancy of its own`,
-    })
-  }
-
-  /** Returns true if a version or an upload in progress has the class. Reads all rows if none has. */
-  async isUsed(storageClass: StorageClass): Promise<boolean> {
-    for (const family of FAMILIES) {
-      const { isFound } = await this.search({ ...ALL_OBJECT_ROWS, family, classes: [storageClass] }, Infinity)
-      if (isFound) return true
-    }
-    return false
+  /** With a policy of its own an archive class is an archive, also for what is stored in it already. */
+  warningsOfPolicy(storageClass: StorageClass): readonly string[] {
+    if (!isArchive(storageClass) || this.map.policyOf(storageClass) !== undefined) return []
+    return [
+      `objects of ${storageClass} must then be restored before they are read, also those that are read at once now`,
+    ]
   }
 
   /** Returns those of the buckets that have versions of one of the classes, or too many rows to look at all of them. */

@@ -286,7 +286,8 @@ export class EngineOperations implements StoreOperations {
     found: FolderMatch | undefined,
   ): Promise<ChangePlan> {
     const { buckets, classes } = this.engine.services
-    if (change.kind === "setClass" && change.policy === undefined) await classes.checkDispensable(change.storageClass)
+    const isMapped = change.kind === "setClass" && change.policy !== undefined
+    const ofClass = isMapped ? classes.warningsOfPolicy(change.storageClass) : []
     const isOfBucket = change.kind === "setRedundancy" && change.bucket !== undefined
     const holdings = isOfBucket ? await buckets.holdings(change.bucket) : undefined
     const own = await buckets.policiesWithBytes()
@@ -318,7 +319,7 @@ export class EngineOperations implements StoreOperations {
       ...(preview.survivesZones && { survivesZones: preview.survivesZones }),
       ...(preview.usableBefore === undefined ? {} : { usableBytesBefore: Math.round(preview.usableBefore) }),
       ...(preview.usableAfter === undefined ? {} : { usableBytesAfter: Math.round(preview.usableAfter) }),
-      warnings: [...warnings, ...lockedWarnings(locked)],
+      warnings: warnings.concat(ofClass, lockedWarnings(locked)),
       ...(confirmBy === undefined ? {} : { confirmBy }),
       ...(locked.listed.length === 0 ? {} : { lockedBuckets: locked.listed }),
       ...(locked.more === 0 ? {} : { moreLockedBuckets: locked.more }),

@@ -11,6 +11,7 @@ import type { EntryWrite } from "@hayloft/engine/format/entry.js"
 import type { BucketRecord, BucketSettingName, Versioning } from "@hayloft/engine/format/records.js"
 import type { Usage } from "@hayloft/engine/format/usage.js"
 import type { VersionRecord } from "@hayloft/engine/format/version-record.js"
+import type { ClassMap } from "../class-policies.js"
 import type {
   CommandView,
   DecisionTime,
@@ -178,6 +179,13 @@ export interface DecidingFeature {
   readonly ofSegments?: readonly Family[]
   /** Checks a condition of writes that is the feature's, in the decision of each write. Throws `preconditionFailed`. */
   readonly checkWrite?: (view: Pick<RowView, "get">, conditions: Conditions) => void
-  /** Checks that the body of a version may be read now. Throws `invalidObjectState`. `nowMs`: the earlier clock. */
-  readonly checkRead?: (record: Pick<VersionRecord, "head" | "restore">, nowMs: () => number) => void
+  /**
+   * Checks that the body of a version may be read now, where the operator has this map of classes. Throws `invalidObjectState`.
+   * `nowMs`: the earlier clock.
+   */
+  readonly checkRead?: (
+    record: Pick<VersionRecord, "head" | "restore">,
+    nowMs: () => number,
+    classes: Pick<ClassMap, "policyOf">,
+  ) => void
 }

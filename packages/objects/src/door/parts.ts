@@ -7,6 +7,7 @@
 import { assert, must } from "@hayloft/base/assert.js"
 import type { Family } from "@hayloft/base/families.js"
 import type { VersionRecord } from "@hayloft/engine/format/version-record.js"
+import type { ClassMap } from "../class-policies.js"
 import type { RowView } from "@hayloft/engine/metadata/index.js"
 import type { Conditions } from "../contract.js"
 import type { BucketContents, BucketPart, ChangedObject, DecidingFeature } from "./decision-part.js"
@@ -71,6 +72,10 @@ export function checkOfFeatures(view: Pick<RowView, "get">, conditions: Conditio
 }
 
 /** Checks that the body of a version may be read now. Throws `invalidObjectState`. `nowMs`: the earlier clock. */
-export function checkReadOfFeatures(record: Pick<VersionRecord, "head" | "restore">, nowMs: () => number): void {
-  for (const check of here().readChecks) check(record, nowMs)
+export function checkReadOfFeatures(
+  record: Pick<VersionRecord, "head" | "restore">,
+  nowMs: () => number,
+  classes: Pick<ClassMap, "policyOf">,
+): void {
+  for (const check of here().readChecks) check(record, nowMs, classes)
 }

@@ -55,7 +55,7 @@ function append(call: ObjectCall): Soon<AppendedObject> {
         signal: client.signal,
         attributes: context.attributes.of(headers),
         tags: tagging === undefined ? [] : parseTagHeader(tagging),
-        storageClass: storageClassOfNew(headers, services.classes),
+        storageClass: storageClassOfNew(headers),
         conditions: writeConditionsOf(call),
       }),
     ),

@@ -60,7 +60,7 @@ export async function makeCopy(
 ): Promise<{ readonly result: CopyResult; readonly rules: CompiledRules | undefined }> {
   const { services, bucket, key, headers, client } = call
   const lock = statedLock(call)
-  const storageClass = storageClassOfNew(headers, services.classes)
+  const storageClass = storageClassOfNew(headers)
   const encryption = await encryptionOfNew(call)
   const { openSegment, ...stored } = await copySourceOf(call)
   const source = ofWhat === "bytes" && openSegment !== undefined ? { ...stored, openSegment } : stored

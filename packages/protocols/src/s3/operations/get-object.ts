@@ -80,7 +80,7 @@ function linesOf(
   const shown = shownVersion(call.bucket, versionId)
   if (shown !== undefined) text += `x-amz-version-id: ${shown}\r\n`
   if (tags.length > 0) text += `x-amz-tagging-count: ${tags.length}\r\n`
-  const restoredUntilMs = call.services.archives.restoredUntilMs(info.restore)
+  const restoredUntilMs = call.services.archives.restoredUntilMs(info)
   if (restoredUntilMs !== undefined) text += `${RESTORE_HEADER}: ${restoreText(restoredUntilMs)}\r\n`
   const expiration = expirationOf(call, rules, info)
   if (expiration !== undefined) text += `x-amz-expiration: ${expiration}\r\n`

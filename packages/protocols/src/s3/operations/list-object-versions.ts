@@ -56,6 +56,7 @@ export async function listObjectVersions(call: BucketCall): Promise<S3Answer> {
       argumentValue: versionIdMarker.slice(0, 80),
     })
   }
+  const { withRestores } = optionalAttributesOf(call)
   const page = await services.objects.listVersions({
     bucket,
     prefix,
@@ -64,8 +65,9 @@ export async function listObjectVersions(call: BucketCall): Promise<S3Answer> {
     versionIdMarker: versionIdMarker === "" ? undefined : parseVersion(versionIdMarker),
     max,
     withOwners: await accessControl.listsApply(bucket),
-    withRestores: optionalAttributesOf(call).withRestores,
+    withRestores,
   })
+  const archives = withRestores ? services.archives : undefined
   const ids = page.entries.map(entry => (entry.kind === "version" ? entry.object.owner : undefined))
   const owners = await ownersOf(call, ids)
   return answerListing("ListVersionsResult", encoding, (xml, shownEncoding) => {
@@ -81,7 +83,7 @@ export async function listObjectVersions(call: BucketCall): Promise<S3Answer> {
       .text("Delimiter", unlessEmpty(show(delimiter)))
       .text("EncodingType", type)
       .text("IsTruncated", page.next !== undefined)
-    const shown = { encoding: shownEncoding, owners, elements: new ObjectElements(owners, services.archives) }
+    const shown = { encoding: shownEncoding, owners, elements: new ObjectElements(owners, archives) }
     for (const entry of page.entries) writeEntry(xml, entry, shown)
   })
 }

@@ -54,7 +54,10 @@ async function list(call: BucketCall, start: Start, showsOwners: boolean): Promi
     max,
     encoding,
     page,
-    elements: new ObjectElements(showsOwners ? await ownersOf(call, ids) : undefined, services.archives),
+    elements: new ObjectElements(
+      showsOwners ? await ownersOf(call, ids) : undefined,
+      withRestores ? services.archives : undefined,
+    ),
     showsStatus: withStatus,
   }
 }

@@ -131,14 +131,14 @@ export class ObjectElements {
   private shown: BehindEtag | undefined
   private behind = ""
 
-  /** `owners` undefined omits them. */
+  /** The listing omits owners or restores if `owners` or `archives` is undefined. */
   constructor(
     private readonly owners: Owners | undefined,
-    private readonly archives: Pick<Archives, "restoredUntilMs">,
+    private readonly archives: Pick<Archives, "restoredUntilMs"> | undefined,
   ) {}
 
   of(object: ListedObject): string {
-    const restoredUntilMs = this.archives.restoredUntilMs(object.restore)
+    const restoredUntilMs = this.archives?.restoredUntilMs(object)
     const shown = this.withoutRestore(object)
     return restoredUntilMs === undefined ? shown : shown + restoreElement(restoredUntilMs)
   }

@@ -30,7 +30,7 @@ export async function createMultipartUpload(call: ObjectCall): Promise<S3Answer>
   const { services, bucket, key, headers, caller, context } = call
   const checksum = plannedChecksum(headers)
   const lock = statedLock(call)
-  const storageClass = storageClassOfNew(headers, services.classes)
+  const storageClass = storageClassOfNew(headers)
   const encryption = await encryptionOfNew(call)
   const rules = await lifecycleOf(call)
   const upload = await services.multipart.create({

@@ -68,7 +68,7 @@ function putAs(
   const attributes = terms.attributes ?? context.attributes.of(headers)
   const lock = statedLock(call)
   const body = terms.body ?? call.body.payload()
-  const storageClass = storageClassOfNew(headers, services.classes)
+  const storageClass = storageClassOfNew(headers)
   const isLocked = lock !== undefined || bucket.lock?.defaultRetention !== undefined
   if (terms.body === undefined && terms.mayLackDigest === undefined) requireDigest("Object", body, isLocked)
   return services.objects.put({

@@ -1,22 +1,17 @@
 /** Storage classes in headers of requests and answers. */
 import { fail } from "@hayloft/base/failures.js"
 import { STORAGE_CLASSES, type StorageClass } from "@hayloft/base/storage-class.js"
-import type { AcceptedClasses } from "@hayloft/features/storage-classes/index.js"
 import type { RequestHeaders } from "@hayloft/base/request-headers.js"
 import type { HeaderField } from "@hayloft/base/request-headers.js"
 
 export const CLASS_HEADER = "x-amz-storage-class"
 
-/**
- * The class of the new object or upload. Throws `invalidStorageClass`, and `notImplemented` for an archive class that
- * the operator has not mapped.
- */
-export function storageClassOfNew(headers: RequestHeaders, classes: AcceptedClasses): StorageClass {
+/** The class of the new object or upload. Throws `invalidStorageClass`. */
+export function storageClassOfNew(headers: RequestHeaders): StorageClass {
   const text = headers.get(CLASS_HEADER)?.toUpperCase()
   if (text === undefined) return "STANDARD"
   const storageClass = STORAGE_CLASSES.find(name => name === text)
   if (storageClass === undefined) throw fail("invalidStorageClass", { value: text })
-  classes.require(storageClass)
   return storageClass
 }
 
