@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { LiveRequests, Traffic } from "@hayloft/admin/observe/index.js"
 import { Denials } from "@hayloft/access/index.js"
+import { transformBudgets } from "@hayloft/features/transforms/index.js"
 import { fail } from "@hayloft/base/failures.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
@@ -26,6 +27,7 @@ test("a process that has used up the threads of its start is not alive any more"
     hostName: "",
     attempts: { countElsewhere: () => undefined },
     rates: { enter: () => undefined },
+    budgets: transformBudgets(1),
     copies: undefined,
     onAudited: () => undefined,
     devices: () => [],

@@ -20,8 +20,10 @@ import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import { MergedMetrics, type MetricsSnapshot } from "@hayloft/base/seams/telemetry/metrics-text-core.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import type { HotCopies, HotCopiesReport } from "@hayloft/engine/block/index.js"
+import type { TransformBudgets } from "@hayloft/features/transforms/index.js"
 import { ThreadLink } from "@hayloft/engine/thread/index.js"
 import type { ServeConfig } from "@hayloft/node/config/index.js"
+import { serveBudgets } from "@hayloft/node/front/front-budgets.js"
 import { serveRates } from "@hayloft/node/front/front-rates.js"
 import type { Fronts } from "@hayloft/node/front/fronts.js"
 import type { DeviceReport } from "@hayloft/node/status/contract.js"
@@ -81,6 +83,8 @@ export interface ServedSession {
   readonly denials: Denials
   readonly attempts: Pick<SecretAttempts, "countElsewhere">
   readonly rates: Pick<RateLimiter, "enter">
+  /** Limits of the work of transforms. */
+  readonly budgets: TransformBudgets
   /** They are undefined if none are kept. */
   readonly copies: Pick<HotCopies, "others"> | undefined
   readonly adminUrl: string
@@ -114,7 +118,18 @@ class FrontThread {
   constructor(
     readonly name: string,
     { clock, events, requests, accessLog }: ThreadsHost,
-    { fronts, denials, attempts, rates, copies: _, onAudited, devices, minioMetrics, ...served }: ServedSession,
+    {
+      fronts,
+      denials,
+      attempts,
+      rates,
+      budgets,
+      copies: _,
+      onAudited,
+      devices,
+      minioMetrics,
+      ...served
+    }: ServedSession,
     ports: readonly SharedPort[],
     onAttempted: (counted: CountedAttempt) => void,
   ) {
@@ -130,6 +145,7 @@ class FrontThread {
       onAttempted(counted)
     })
     serveRates(link, rates)
+    serveBudgets(link, { ...budgets })
     link.handle(TELLING_METHODS.audited, onAudited)
     link.handle(TELLING_METHODS.devices, devices)
     link.handle(TELLING_METHODS.minioMetrics, minioMetrics)

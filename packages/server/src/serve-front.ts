@@ -30,6 +30,7 @@ import { plainCopy } from "@hayloft/engine/metadata/index.js"
 import { ThreadLink, type ThreadMethod } from "@hayloft/engine/thread/index.js"
 import type { ServeConfig } from "@hayloft/node/config/index.js"
 import { DAY_MS } from "@hayloft/node/devices/scrubbing.js"
+import { FrontBudgets } from "@hayloft/node/front/front-budgets.js"
 import { FrontRates } from "@hayloft/node/front/front-rates.js"
 import type { FrontStart } from "@hayloft/node/front/methods.js"
 import { openFront, type FrontStore } from "@hayloft/node/front/open-front.js"
@@ -207,19 +208,24 @@ class FrontThread {
 
   /** The parts of features that requests use, beside the services. */
   extrasOf(store: FrontStore): FrontExtras {
-    const { clock, random, telemetry, ended, order } = this
+    const { clock, random, telemetry, ended, order, link } = this
     const { config, remoteStores, hostName, start } = order
     const { log, metrics } = telemetry
     const { transforms: hasTransforms, transformResultsBytesMax, remoteCacheBytesMax: cacheBytesMax } = config
     const serving = { engine: store, leases: NO_LEASES }
     const rootAccount = start.secrets.root.accountId
     const terms = { cacheBytesMax, auditBucket: config.auditSinks.bucket, rootAccount }
+    const budgets = new FrontBudgets(link)
+    const shared = {
+      budgets: { makings: budgets.of("makings"), tasks: budgets.of("tasks"), native: budgets.of("native") },
+      share: 1 / config.threads,
+    }
     const queuePort = new QueuePort({ clock, random }, store, { name: hostName, others: undefined })
     registerWaiting(metrics, store.services, queuePort)
     return {
       queuePort,
       transforms: hasTransforms
-        ? new StoreTransforms({ clock, log, metrics }, serving, transformResultsBytesMax, ended.signal)
+        ? new StoreTransforms({ clock, log, metrics }, serving, transformResultsBytesMax, ended.signal, shared)
         : undefined,
       remotes:
         remoteStores && new RemotesOfStore({ clock, random, log, metrics }, serving, remoteStores, terms, ended.signal),

@@ -20,6 +20,7 @@ import { ProviderSignIn } from "@hayloft/protocols/iam/index.js"
 import type { Stalls } from "@hayloft/engine/device/index.js"
 import { knownActions } from "./known-actions.js"
 import { createKmsHandler, speaksKms } from "@hayloft/protocols/kms/index.js"
+import { transformBudgets } from "@hayloft/features/transforms/index.js"
 import { openWork, type OpenWork } from "@hayloft/features/user-jobs/index.js"
 import { supervise } from "@hayloft/base/life/index.js"
 import { LiveNodes } from "@hayloft/node/cluster/cluster-operations.js"
@@ -65,7 +66,7 @@ import { iamGuest, isLoopback, s3SettingsOf, type PortParts } from "./ports.js"
 import { QueuePort } from "./queue-port.js"
 import { StoreCoordination } from "./coordination.js"
 import { RemotesOfStore, type RemoteStoreConfigs } from "./remotes.js"
-import { StoreTransforms } from "./transforms.js"
+import { StoreTransforms, TRANSFORM_THREADS } from "./transforms.js"
 import { runNode } from "./run-node.js"
 import { runStore, type RunningStore } from "./run-store.js"
 import { registerWaiting } from "./waiting-requests.js"
@@ -129,6 +130,8 @@ export class StoreSession {
   readonly queuePort: QueuePort
   /** The transforms are undefined if they are switched off. */
   private readonly transforms: StoreTransforms | undefined
+  /** Transforms of all threads of the process. */
+  private readonly budgets = transformBudgets(TRANSFORM_THREADS)
   /** The remotes are undefined if they are switched off. */
   private readonly remotes: RemotesOfStore | undefined
   /** Fires once no request uses the store any more. */
@@ -161,8 +164,10 @@ export class StoreSession {
     const ofCoordination = { clock, random, log: host.seams.telemetry.log, metrics, denials }
     const isShared = membership !== undefined
     const seams = { clock, log: host.seams.telemetry.log, metrics }
+    const { budgets } = this
+    const shared = config.threads > 0 ? { budgets, share: 1 } : undefined
     this.transforms = config.transforms
-      ? new StoreTransforms(seams, running, config.transformResultsBytesMax, this.closing.signal)
+      ? new StoreTransforms(seams, running, config.transformResultsBytesMax, this.closing.signal, shared)
       : undefined
     const { accountId } = store.secrets.root
     this.remotes =
@@ -397,7 +402,7 @@ export class StoreSession {
 
   /** The parts of the store that front threads serve. */
   forThreads(adminUrl: string): ServedSession {
-    const { config, denials, audit, host, running } = this
+    const { config, denials, audit, host, running, budgets } = this
     const fronts = must(running.fronts, "a store of a process with threads has fronts")
     const { attempts, rates } = running
     attempts.onCounted = counted => host.threads?.attempted(counted)
@@ -408,7 +413,7 @@ export class StoreSession {
     const { hostName } = io
     const told = { config, adminUrl, realms, remoteStores, hostName }
     const minioMetrics = (kind: MinioMetricsKind) => this.minioMetrics(kind)
-    return { ...told, fronts, denials, attempts, rates, copies, onAudited, devices, minioMetrics }
+    return { ...told, fronts, denials, attempts, rates, copies, budgets, onAudited, devices, minioMetrics }
   }
 
   private minioMetrics(kind: MinioMetricsKind): Soon<string> {

@@ -16,6 +16,7 @@ import {
   RESULTS_PREFIX,
   TRANSFORM_ADMIN,
   TRANSFORM_LIMITS,
+  type SharedTransforms,
   Transforms,
   type TransformAnswer,
   type TransformTask,
@@ -25,6 +26,8 @@ import type { ServingParts } from "./ports.js"
 const ENTRY = new URL("./transform-worker.js", import.meta.url)
 /** More would take the cores from requests. */
 const THREADS_MAX = 4
+/** Threads that work at transforms, for all that serve. */
+export const TRANSFORM_THREADS = Math.min(THREADS_MAX, availableParallelism())
 /** Threads without work end. */
 const IDLE_MS = 60_000
 
@@ -44,11 +47,15 @@ export class StoreTransforms {
     { engine, leases }: ServingParts,
     sizeBytesMax: number,
     signal: AbortSignal,
+    shared?: SharedTransforms,
   ) {
     const { objects, buckets, tablet: metadata } = engine.services
     const { taskMs, heapMib, waitingMax } = TRANSFORM_LIMITS
-    const threads = Math.min(THREADS_MAX, availableParallelism())
-    this.sandbox = new ThreadSandbox(ENTRY, { threads, taskMs, heapMib, waitingMax, idleMs: IDLE_MS }, clock)
+    this.sandbox = new ThreadSandbox(
+      ENTRY,
+      { threads: TRANSFORM_THREADS, taskMs, heapMib, waitingMax, idleMs: IDLE_MS },
+      clock,
+    )
     const stored = (prefix: string) => new StoredObjects({ objects, metadata }, prefix)
     const modules = new Modules(stored(MODULES_PREFIX), code => this.transforms.checkModule(code))
     this.results = new Results({
@@ -63,7 +70,7 @@ export class StoreTransforms {
     const counter = metrics.counter("hayloft_transforms_total", "Transforms of objects, by their outcome")
     const onMade = (outcome: string): void => counter.add({ outcome })
     const { sandbox, results } = this
-    this.transforms = new Transforms({ sandbox, modules, results, clock, signal, onMade, objects, log })
+    this.transforms = new Transforms({ sandbox, shared, modules, results, clock, signal, onMade, objects, log })
     TRANSFORM_ADMIN.set(engine.services.core, {
       modules: () => modules.list(),
       putModule: (name, code, contentType) => modules.put(name, code, contentType),
@@ -71,7 +78,7 @@ export class StoreTransforms {
       report: async () => {
         const { running, waiting } = sandbox
         const versions = await this.transforms.versions()
-        return { threads, running, waiting, versions, results: results.report() }
+        return { threads: TRANSFORM_THREADS, running, waiting, versions, results: results.report() }
       },
     })
     this.register(metrics)

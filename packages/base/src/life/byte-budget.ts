@@ -1,5 +1,12 @@
 /** Byte budget: how many bytes background work may hold in memory concurrently. First come, first served. */
-export class ByteBudget {
+
+/** Limits work under way, in any units. */
+export interface Budget {
+  /** Runs the work once so many units are free, and gives them back when it has ended. */
+  run<T>(units: number, work: () => Promise<T>): Promise<T>
+}
+
+export class ByteBudget implements Budget {
   private used = 0
   private readonly waiting: { readonly bytes: number; readonly grant: () => void }[] = []
 

@@ -1,5 +1,5 @@
 /** Life: supervision of background services, paced jobs, requests that wait, ordered closing, bounded fan-out. */
-export { ByteBudget } from "./byte-budget.js"
+export { ByteBudget, type Budget } from "./byte-budget.js"
 export type { Job, JobStatus, BackgroundService, StepOutcome } from "./contract.js"
 export { FAILURES_TO_REPORT, FailuresInARow, isWaitedOut, PassFailed } from "./failures-in-a-row.js"
 export { JobRunner, THROTTLE_DEFAULT } from "./job-runner.js"

@@ -7,4 +7,10 @@ export { parsePipeline, withoutCoding } from "./pipeline-core.js"
 export { Results, RESULTS_PREFIX } from "./results.js"
 export { TRANSFORM_ADMIN } from "./services.js"
 export type { Original } from "./bodies.js"
-export { Transforms, type ObjectTransforms } from "./transforms.js"
+export {
+  transformBudgets,
+  Transforms,
+  type ObjectTransforms,
+  type SharedTransforms,
+  type TransformBudgets,
+} from "./transforms.js"

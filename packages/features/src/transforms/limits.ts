@@ -24,10 +24,10 @@ export const TRANSFORM_LIMITS = {
   /** Requests that wait for a result to be made, and for how long before it is begun. */
   makingWaitMax: 256,
   makingWaitMs: 30_000,
-  /** Results in memory that are being sent and are not kept, in all and of one bucket. */
+  /** Results in memory that are being sent and are not kept, in all and of one bucket. Several serving threads divide them. */
   sentBytesMax: 256 * MIB,
   sentBytesOfBucketMax: 64 * MIB,
-  /** Answers that are compressed while they are sent, each with a few pieces in memory. */
+  /** Answers that are compressed while they are sent, each with a few pieces in memory. Several serving threads divide them. */
   streamsMax: 64,
   /** Objects that were written and whose results wait to be made. Others are made when they are read. */
   writtenMax: 1_000,

@@ -10,7 +10,8 @@ import type { BucketId } from "@hayloft/base/ids.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { TRANSFORM_LIMITS } from "./limits.js"
 import type { KeptBytes } from "./results.js"
-import { Slots, tooMany } from "@hayloft/base/life/index.js"
+import { partOf } from "@hayloft/base/round.js"
+import { Slots, tooMany, type Budget } from "@hayloft/base/life/index.js"
 
 /** Bytes in memory, or the reason why there are none. */
 export type MakingResult =
@@ -40,10 +41,21 @@ export class Makings {
   private readonly slots: Slots
   private readonly sentBytes = new Map<BucketId, number>()
   private allSentBytes = 0
+  private readonly sentBytesMax: number
+  private readonly sentBytesOfBucketMax: number
   private waiting = 0
 
-  constructor(private readonly clock: Clock) {
-    const { makingMax, makingWaitMax, makingWaitMs } = TRANSFORM_LIMITS
+  constructor(
+    private readonly clock: Clock,
+    /** Makings of all threads of the process, beside the limit of this one. */
+    private readonly all: Budget,
+    share: number,
+  ) {
+    const { makingMax, makingWaitMax, makingWaitMs, sentBytesMax, sentBytesOfBucketMax, outputBytesMax } =
+      TRANSFORM_LIMITS
+    // A part holds one result.
+    this.sentBytesMax = partOf(sentBytesMax, share, outputBytesMax)
+    this.sentBytesOfBucketMax = partOf(sentBytesOfBucketMax, share, outputBytesMax)
     this.slots = new Slots(clock, makingMax, makingWaitMax, makingWaitMs, WHAT)
   }
 
@@ -83,7 +95,7 @@ export class Makings {
   private async make(id: string, make: () => Promise<MakingResult>): Promise<MakingResult> {
     const giveBack = await this.slots.take()
     try {
-      const made = await make()
+      const made = await this.all.run(1, make)
       if ("skipped" in made && !made.isLasting) this.noteFault(id, made.skipped)
       return made
     } finally {
@@ -93,7 +105,7 @@ export class Makings {
 
   private hold(bucket: BucketId, making: Making, bytes: number): void {
     if (making.heldBytes > 0) return
-    const { sentBytesMax, sentBytesOfBucketMax } = TRANSFORM_LIMITS
+    const { sentBytesMax, sentBytesOfBucketMax } = this
     const ofBucket = (this.sentBytes.get(bucket) ?? 0) + bytes
     if (this.allSentBytes + bytes > sentBytesMax || ofBucket > sentBytesOfBucketMax) throw tooMany(`bytes of ${WHAT}`)
     making.heldBytes = bytes

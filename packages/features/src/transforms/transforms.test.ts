@@ -14,7 +14,7 @@ import { Modules, MODULES_PREFIX } from "./modules.js"
 import { parsePipeline } from "./pipeline-core.js"
 import { Results, RESULTS_PREFIX } from "./results.js"
 import { gathered, StoredObjects } from "@hayloft/objects/index.js"
-import { Transforms } from "./transforms.js"
+import { transformBudgets, Transforms, type SharedTransforms } from "./transforms.js"
 
 const SVGMIN = parsePipeline("svgmin")
 const START_MS = 1_800_000_000_000
@@ -78,6 +78,7 @@ class Scene {
   private constructor(
     readonly world: World,
     sizeBytesMax: number,
+    shared: SharedTransforms | undefined,
   ) {
     const { clock, services, tablet: metadata, telemetry } = world
     const { objects } = services
@@ -92,6 +93,7 @@ class Scene {
     const onMade = (outcome: string): void => void this.outcomes.push(outcome)
     this.transforms = new Transforms({
       sandbox,
+      shared,
       modules,
       results,
       clock,
@@ -102,13 +104,13 @@ class Scene {
     })
   }
 
-  static async open(sizeBytesMax = 1_000_000): Promise<Scene> {
+  static async open(sizeBytesMax = 1_000_000, shared?: SharedTransforms): Promise<Scene> {
     const world = await open("replica:2")
     // Decisions are made at the time of the clock.
     await world.clock.advance(START_MS - world.clock.wallMs())
     world.tablet.aheadMs = START_MS - 1_700_000_000_000
     await world.clock.runUntil(world.services.storeClock.start())
-    return new Scene(world, sizeBytesMax)
+    return new Scene(world, sizeBytesMax, shared)
   }
 
   run<T>(work: Promise<T>): Promise<T> {
@@ -360,6 +362,29 @@ test("clients that do not read cost their bucket, and nobody waits without an en
   }
   await scene.put("late", "one")
   await scene.refuses(scene.get("late", { isRule: false }), "tooManyInFlight")
+})
+
+test("threads that share a budget work at no more together than one alone, and at all of it", async () => {
+  const budgets = transformBudgets(2)
+  const threads = [await Scene.open(0, { budgets, share: 0.5 }), await Scene.open(0, { budgets, share: 0.5 })]
+  const free: (() => void)[] = []
+  const asked: Promise<unknown>[] = []
+  for (const scene of threads) {
+    for (const key of ["a", "b", "c"]) await scene.put(key, key)
+    await scene.run(scene.transforms.versions())
+  }
+  for (const scene of threads) {
+    scene.steps.held = new Promise(resolve => free.push(resolve))
+    for (const key of ["a", "b", "c"]) asked.push(scene.ask(key, { isRule: false }))
+  }
+  const calls = async (): Promise<number> => {
+    for (let turn = 0; turn < 10; turn += 1) for (const { world } of threads) await world.clock.advance(1)
+    return threads.reduce((sum, { steps }) => sum + steps.calls, 0)
+  }
+  assert.equal(await calls(), 2)
+  for (const go of free) go()
+  assert.equal(await calls(), 6)
+  assert.equal((await Promise.all(asked)).length, 6)
 })
 
 test("objects that were written have their results made, in the background and once", async () => {

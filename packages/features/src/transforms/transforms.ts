@@ -20,7 +20,7 @@ import type {
 import { evaluateRead, gathered, resolveRange, segmentsMd5Of } from "@hayloft/objects/index.js"
 import { contentTypeOf } from "@hayloft/base/content-types.js"
 import type { TarIndex } from "@hayloft/engine/format/tar-index.js"
-import { ByteBudget, laterTurn, mapBounded } from "@hayloft/base/life/index.js"
+import { ByteBudget, laterTurn, mapBounded, type Budget } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import type { Sandbox, SandboxFault } from "@hayloft/base/seams/sandbox/index.js"
@@ -39,6 +39,7 @@ import { TRANSFORM_LIMITS } from "./limits.js"
 import type { Modules } from "./modules.js"
 import type { KeptBytes, Results } from "./results.js"
 import { Makings, type MakingResult } from "./makings.js"
+import { partOf } from "@hayloft/base/round.js"
 import { Slots, tooMany } from "@hayloft/base/life/index.js"
 import { WrittenObjects } from "./written.js"
 import { listingOf, archiveMember, TarIndexes } from "./tar-archive.js"
@@ -84,8 +85,38 @@ export interface ObjectTransforms {
   readonly written: Pick<WrittenObjects, "note">
 }
 
+/** Limits of the work of all threads of a process that serve. */
+export interface TransformBudgets {
+  /** In results. */
+  readonly makings: Budget
+  /** In tasks on threads. */
+  readonly tasks: Budget
+  /** In bytes of native code. */
+  readonly native: Budget
+}
+
+/** `tasks`: how many threads work at transforms. */
+export const transformBudgets = (tasks: number): TransformBudgets => ({
+  makings: new ByteBudget(() => TRANSFORM_LIMITS.makingMax),
+  tasks: new ByteBudget(() => tasks),
+  native: nativeBudget(),
+})
+
+const nativeBudget = (): Budget => new ByteBudget(() => TRANSFORM_LIMITS.nativeBytesMax)
+
+const NO_BUDGET: Budget = { run: (_, work) => work() }
+
+/** The limits of one of several threads of a process that serve. */
+export interface SharedTransforms {
+  readonly budgets: TransformBudgets
+  /** The part of other limits that it has, from 0 to 1. */
+  readonly share: number
+}
+
 interface TransformParts {
   readonly sandbox: Sandbox<TransformTask, TransformAnswer>
+  /** It is undefined in a process in which one thread serves: the limits of the sandbox and of requests are enough. */
+  readonly shared?: SharedTransforms | undefined
   readonly modules: Modules
   readonly results: Results
   readonly clock: Clock
@@ -105,7 +136,8 @@ export class Transforms implements ObjectTransforms {
   private readonly makings: Makings
   private readonly streams: Slots
   private readonly indexing: Slots
-  private readonly native = new ByteBudget(() => TRANSFORM_LIMITS.nativeBytesMax)
+  private readonly native: Budget
+  private readonly tasks: Budget
   private readonly indexes = new TarIndexes()
   private known: Promise<StepVersions> | undefined
 
@@ -115,9 +147,18 @@ export class Transforms implements ObjectTransforms {
     const { clock, objects, log } = parts
     const { streamsMax, indexingMax, makingWaitMax, makingWaitMs } = TRANSFORM_LIMITS
     this.written = new WrittenObjects(objects, this, log)
-    this.makings = new Makings(clock)
-    this.streams = new Slots(clock, streamsMax, 0, 0, "compressed answers")
-    this.indexing = new Slots(clock, indexingMax, makingWaitMax, makingWaitMs, "archives to read through")
+    const { budgets, share = 1 } = parts.shared ?? {}
+    this.native = budgets?.native ?? nativeBudget()
+    this.tasks = budgets?.tasks ?? NO_BUDGET
+    this.makings = new Makings(clock, budgets?.makings ?? NO_BUDGET, share)
+    this.streams = new Slots(clock, partOf(streamsMax, share), 0, 0, "compressed answers")
+    this.indexing = new Slots(
+      clock,
+      partOf(indexingMax, share),
+      makingWaitMax,
+      makingWaitMs,
+      "archives to read through",
+    )
   }
 
   /** Returns the fault of a module, or undefined if it can be a step. */
@@ -403,7 +444,7 @@ export class Transforms implements ObjectTransforms {
   private async tryAsk(task: TransformTask, moved: Uint8Array | undefined, signal: AbortSignal, onEnded?: () => void) {
     const isWhole = moved !== undefined && moved.byteLength === moved.buffer.byteLength
     const buffers = isWhole && moved.buffer instanceof ArrayBuffer ? [moved.buffer] : []
-    const outcome = await this.parts.sandbox.run(task, buffers, signal, onEnded)
+    const outcome = await this.tasks.run(1, () => this.parts.sandbox.run(task, buffers, signal, onEnded))
     return outcome.kind === "answered" ? outcome.answer : { kind: "faulted" as const, reason: FAULTS[outcome.fault] }
   }
 
