@@ -3,6 +3,9 @@ import type { TestedPlant } from "./plants.js"
 
 const LINK = "packages/engine/src/thread/link.ts"
 const HOST = "packages/engine/src/thread/metadata-host.ts"
+const PACKING = "packages/engine/src/thread/packing.ts"
+const SHARDS = "packages/engine/src/thread/channel-shards.ts"
+const LOCAL = "packages/engine/src/thread/local-reads.ts"
 const METADATA = "packages/engine/src/thread/channel-metadata.ts"
 const FRONTS = "packages/node/src/front/fronts.ts"
 const FRONT = "packages/node/src/front/open-front.ts"
@@ -167,5 +170,40 @@ export const FRONT_PLANTS: readonly TestedPlant[] = [
     "packages/base/src/seams/channel/real.ts",
     "if (this.isClosed) queueMicrotask(() => events.closed())",
     "if (this.isClosed) return",
+  ),
+  plant(
+    "names of fields are taken to be sent with a message that was lost",
+    "packages/engine/src/thread/packing",
+    PACKING,
+    "return { bytes, shapes: this.hasNew ? this.shapes : undefined }",
+    "const shapes = this.hasNew ? this.shapes : undefined\n    this.hasNew = false\n    return { bytes, shapes }",
+  ),
+  plant(
+    "files of volumes that were removed stay open",
+    "packages/engine/src/thread/channel-shards",
+    SHARDS,
+    "if (hints.removedVolumes !== this.hints.removedVolumes) this.local.giveUp()",
+    "",
+  ),
+  plant(
+    "bytes that a front cannot read are not asked for",
+    "packages/engine/src/thread/channel-shards",
+    LOCAL,
+    "      // The file cannot be opened, or is gone.\n      return undefined",
+    "      throw new Error(folder)",
+  ),
+  plant(
+    "a front reads all bytes through the engine thread",
+    "packages/node/src/front/front-reads",
+    SHARDS,
+    "const here = told && (await this.local.read(id, told, range, allocate))",
+    "const here = undefined",
+  ),
+  plant(
+    "the payload of a row is asked for by itself",
+    "packages/node/src/front/front-reads",
+    METADATA,
+    "const here = row.payload?.bytes ?? this.payloads.get(row)",
+    "const here = row.payload?.bytes",
   ),
 ]

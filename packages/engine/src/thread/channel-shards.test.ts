@@ -96,8 +96,9 @@ test("hints follow the device, and a device that is gone fails", async () => {
 
 const RANGE = { offsetBytes: 70 * KIB, lengthBytes: 50 * KIB }
 
-test("bytes that the page cache has are read and verified by the thread of the front", async () => {
+test("bytes that the page cache has are read and verified by the thread of the front", async t => {
   const { device, hints, remote, fault, ownCalls, close } = await far(true)
+  t.after(close)
   const random = new SimRandom(11)
   const [good, bad] = [1, 2].map(part => needleFor(part, 256 * KIB, random))
   assert.ok(good && bad)
@@ -116,11 +117,11 @@ test("bytes that the page cache has are read and verified by the thread of the f
   ownCalls()
   assert.deepEqual(Buffer.from(await reading()), Buffer.from(wanted))
   assert.deepEqual(ownCalls(), ["open"])
-  await close()
 })
 
-test("files are closed once a volume was removed, and a device that is gone opens none", async () => {
+test("files are closed once a volume was removed, and a device that is gone opens none", async t => {
   const { hints, remote, ownCalls, close } = await far(true)
+  t.after(close)
   const needle = needleFor(1, 256 * KIB, new SimRandom(12))
   await remote.volumes.append(needle)
   const reading = async () => remote.volumes.read(needle.id, RANGE, waitIfSlow)
@@ -135,5 +136,4 @@ test("files are closed once a volume was removed, and a device that is gone open
   remote.close()
   assert.equal((await reading()).length, RANGE.lengthBytes)
   assert.deepEqual(ownCalls(), [])
-  await close()
 })

@@ -45,6 +45,8 @@ export interface RunningFront {
   readonly store: FrontStore
   readonly services: StoreServices
   readonly link: ThreadLink
+  /** The methods of the engine thread that it has called since the last question. */
+  takeCalled(): readonly string[]
   /** The side of the engine thread. */
   readonly ofEngine: ThreadLink
   /** Its thread reads nothing from the engine thread until the result is called. */
@@ -79,11 +81,18 @@ class CountedChannel implements Channel {
   }
 }
 
-/** The link of a front, which tells of its next command. */
+/** The link of a front, which tells of its next command, and counts its calls. */
 class CommandedLink extends ThreadLink {
   onCommand: () => void = () => undefined
+  private called: string[] = []
+
+  /** The methods that were called since the last question. */
+  takeCalled(): readonly string[] {
+    return this.called.splice(0)
+  }
 
   override call<Request, Answer>(method: ThreadMethod<Request, Answer>, request: Request): Promise<Answer> {
+    this.called.push(method.name)
     if (method.name === COMMANDS) this.onCommand()
     return super.call(method, request)
   }
@@ -151,6 +160,7 @@ export class FrontWorld {
       store,
       services: store.services,
       link,
+      takeCalled: () => link.takeCalled(),
       ofEngine,
       hold: () => here.hold(),
       afterMessages: (count, call) => counted.after(count, call),
