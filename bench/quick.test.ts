@@ -148,6 +148,15 @@ test("forms are measured beside another checkout", async () => {
   )
 })
 
+test("a HEAD is measured beside MinIO's, or says that MinIO is missing", async () => {
+  const rows = await quick("beside-minio", "--rows", "HEAD")
+  requireFigures(rows)
+  assert.deepEqual(
+    rows.map(({ work, ratio, why }) => [work, ratio !== undefined || why?.includes("MinIO")]),
+    [["HEAD 4 KiB", true]],
+  )
+})
+
 test("the cost of a request lists its functions by file and line, and the files beyond its plain form", async () => {
   const tool = join(CHECKOUT, "tools/request-cost.mjs")
   const args = [tool, "--rows", "checksum-mode", "--show", "GET 1 KiB", "--json"]
