@@ -30,8 +30,8 @@ COPY --from=build /opt/hayloft/dist/web ./dist/web
 COPY package.json LICENSE NOTICE ./
 COPY bin ./bin
 COPY docs ./docs
-# Entry points of compose files call `minio server`.
-RUN ln -s /opt/hayloft/bin/hayloft /usr/local/bin/hayloft && ln -s /opt/hayloft/bin/hayloft /usr/local/bin/minio \
+# Entry points of compose files call `minio server`, at these paths of MinIO's image.
+RUN for name in /usr/local/bin/hayloft /usr/bin/minio /usr/bin/docker-entrypoint.sh; do ln -s /opt/hayloft/bin/hayloft "$name"; done \
   && install -d -o node -g node -m 0750 /data
 USER node
 VOLUME /data

@@ -181,6 +181,23 @@ test("a start with many folders prints no warning of Node", async () => {
   assert.doesNotMatch(store.output, /Warning|--trace-warnings/)
 })
 
+test("file calls have threads for each folder, however it is named", async () => {
+  const shown = join(folder, "pool.cjs")
+  await writeFile(shown, `process.on("exit", () => console.error("pool", process.env.UV_THREADPOOL_SIZE))`)
+  const threads = async (args: readonly string[], environment: Record<string, string> = {}): Promise<number> => {
+    const { error } = await runHayloft([...args, "--help"], { nodeArgs: ["--require", shown], environment })
+    return Number(/pool (\d+)/.exec(error)?.[1])
+  }
+  assert.equal(await threads(["server", "a", "b{1...3}/c{1...2}", "/d", "--address", ":9000"]), 4 + 4 * 8)
+  assert.equal(await threads(["minio", "server", "/mnt/disk{1...12}"]), 4 + 4 * 12)
+  assert.equal(
+    await threads(["server", "--console-address", ":9001"], { MINIO_VOLUMES: "/mnt/disk{1...4} /more" }),
+    4 + 4 * 5,
+  )
+  assert.equal(await threads(["serve", "--data", "a{1...12}"]), 4 + 4 * 12)
+  assert.equal(await threads(["ls", "server"]), 8)
+})
+
 test("folders of two stores are not mixed", async () => {
   const [a, b] = [join(folder, "store-a"), join(folder, "store-b")]
   for (const data of [a, b]) await (await StoreProcess.start({ dataFolders: [data] }, clock)).stop()
