@@ -1,9 +1,11 @@
 /** The limits of links between threads, together. */
-import { MIB } from "@hayloft/base/limits.js"
+import { KIB, MIB } from "@hayloft/base/limits.js"
 
 export const LINK_LIMITS = {
   /** Calls of one side that are not answered yet; further ones are refused. More than its requests can have. */
   callsMax: 16_384,
+  /** A message of packed bytes is moved if it is longer: to move a short one costs more than to copy it. */
+  copiedBytesMax: 16 * KIB,
   /** Shapes of objects that a link packs briefly: several times those of all commands and queries. */
   shapesMax: 4_000,
 } as const

@@ -45,7 +45,10 @@ interface Sending {
   readonly moved: readonly ArrayBuffer[]
 }
 
-/** Envelopes in their order: those that are not packed are in the places of null. */
+/**
+ * Envelopes in their order: those that are not packed are in the places of null. A message that has nothing but packed bytes
+ * is these bytes, since an object around them costs as much again.
+ */
 interface Batch {
   readonly packed: Packed
   readonly others: readonly Envelope[]
@@ -209,8 +212,13 @@ export class ThreadLink {
   private send(batch: readonly Sending[]): void {
     const packed = this.packing.pack(batch.map(({ envelope, isPacked }) => (isPacked ? envelope : null)))
     const others = batch.filter(({ isPacked }) => !isPacked)
+    const { bytes, shapes } = packed
+    if (others.length === 0 && shapes === undefined) {
+      this.channel.send(bytes, bytes.length > LINK_LIMITS.copiedBytesMax ? [bytes.buffer] : NOTHING_MOVED)
+      return
+    }
     const message: Batch = { packed, others: others.map(({ envelope }) => envelope) }
-    this.channel.send(message, [packed.bytes.buffer, ...others.flatMap(({ moved }) => moved)])
+    this.channel.send(message, [bytes.buffer, ...others.flatMap(({ moved }) => moved)])
     this.packing.sent()
   }
 
@@ -252,5 +260,9 @@ function failureOf(id: number, error: unknown): Envelope {
 /** Both threads run the same program, so that their types are the same. */
 const parseRequest = <Request>(request: unknown): Request => request as Request
 const parseAnswer = <Answer>(answer: unknown): Answer => answer as Answer
-const parseBatch = (message: unknown): Batch => message as Batch
+const parseBatch = (message: unknown): Batch =>
+  message instanceof Uint8Array
+    ? { packed: { bytes: parseBytes(message), shapes: undefined }, others: [] }
+    : (message as Batch)
+const parseBytes = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => bytes as Uint8Array<ArrayBuffer>
 const parseEnvelope = (envelope: unknown): Envelope => envelope as Envelope
