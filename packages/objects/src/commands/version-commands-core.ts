@@ -123,7 +123,8 @@ export const putVersion = command<[put: PutVersion], Stored>({
   decide(view, time, put) {
     if (put.uploadId !== undefined) checkOwnUpload(time, put.uploadId)
     const { editor, stored } = insertVersion(view, time, put)
-    return { ...editor.finish(), result: stored }
+    const { writes, counts, usage } = editor.finish()
+    return { writes, counts, usage, result: stored }
   },
 })
 

@@ -56,15 +56,16 @@ export function storeObject(call: ObjectCall, tags: Tags, terms: StoredTerms = {
 
 const putBody = (call: ObjectCall, tags: Tags, terms: StoredTerms): Soon<PutResult> =>
   after(encryptionOfNew(call), encryption =>
-    after(aclOfNewObject(call), acl => putAs(call, { ...terms, tags, acl, encryption })),
+    after(aclOfNewObject(call), acl => putAs(call, terms, { tags, acl, encryption })),
   )
 
 function putAs(
   call: ObjectCall,
-  terms: StoredTerms & Pick<PutRequest, "tags" | "acl" | "encryption">,
+  terms: StoredTerms,
+  { tags, acl, encryption }: Pick<PutRequest, "tags" | "acl" | "encryption">,
 ): Promise<PutResult> {
   const { services, bucket, key, headers, client, context } = call
-  const { tags, acl, encryption, expiresAtSeconds, largeObject, timestamp } = terms
+  const { expiresAtSeconds, largeObject, timestamp } = terms
   const attributes = terms.attributes ?? context.attributes.of(headers)
   const lock = statedLock(call)
   const body = terms.body ?? call.body.payload()
