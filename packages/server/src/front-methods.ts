@@ -3,6 +3,7 @@ import type { EventLine, RequestBatch } from "@hayloft/admin/observe/index.js"
 import type { CountedAttempt, Denial } from "@hayloft/access/index.js"
 import type { MetricsSnapshot } from "@hayloft/base/seams/telemetry/metrics-text-core.js"
 import type { HotCopiesReport } from "@hayloft/engine/block/index.js"
+import type { AccountFactor, UsedByAccount } from "@hayloft/protocols/http/index.js"
 import type { DeviceReport } from "@hayloft/node/status/contract.js"
 import { reading } from "@hayloft/engine/thread/index.js"
 import type { MinioMetricsKind } from "./minio/metrics-core.js"
@@ -20,6 +21,8 @@ export const TELLING_METHODS = {
   denied: reading<Denial, void>("denied"),
   /** An attempt to prove a secret counts. */
   attempted: reading<CountedAttempt, void>("attempted"),
+  /** Its accounts have used so much since it last told; answers which of them pay more. */
+  used: reading<readonly UsedByAccount[], readonly AccountFactor[]>("used by accounts"),
   /** The audit log has new entries. */
   audited: reading<undefined, void>("audited"),
 } as const

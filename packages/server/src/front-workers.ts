@@ -27,6 +27,7 @@ import { serveBudgets } from "@hayloft/node/front/front-budgets.js"
 import { serveRates } from "@hayloft/node/front/front-rates.js"
 import type { Fronts } from "@hayloft/node/front/fronts.js"
 import type { DeviceReport } from "@hayloft/node/status/contract.js"
+import { ThreadShares } from "@hayloft/protocols/http/index.js"
 import type { SyncRealms } from "@hayloft/protocols/swift/index.js"
 import { SERVING_METHODS, TELLING_METHODS } from "./front-methods.js"
 import type { MinioMetricsKind } from "./minio/metrics-core.js"
@@ -117,7 +118,7 @@ class FrontThread {
 
   constructor(
     readonly name: string,
-    { clock, events, requests, accessLog }: ThreadsHost,
+    { clock, events, requests, accessLog, shares }: ThreadsHost & { readonly shares: ThreadShares },
     {
       fronts,
       denials,
@@ -144,6 +145,7 @@ class FrontThread {
       attempts.countElsewhere(counted)
       onAttempted(counted)
     })
+    link.handle(TELLING_METHODS.used, used => shares.note(name, used, clock.monotonicMs()))
     serveRates(link, rates)
     serveBudgets(link, { ...budgets })
     link.handle(TELLING_METHODS.audited, onAudited)
@@ -229,6 +231,8 @@ export class FrontThreads implements BackgroundService {
   readonly name = "front threads"
   private readonly threads = new Map<string, FrontThread>()
   private readonly metrics = new MergedMetrics()
+  /** Accounts are weighed over all threads. */
+  private readonly shares = new ThreadShares()
   /** Each keeps one thread running, until the session ends for another one. */
   private keeping: Promise<unknown> = Promise.resolve()
   private ending = new AbortController()
@@ -371,7 +375,9 @@ export class FrontThreads implements BackgroundService {
   }
 
   private start(name: string, session: ServedSession, ports: readonly SharedPort[]): FrontThread {
-    const thread = new FrontThread(name, this.host, session, ports, counted => this.attempted(counted, name))
+    const thread = new FrontThread(name, { ...this.host, shares: this.shares }, session, ports, counted =>
+      this.attempted(counted, name),
+    )
     this.threads.set(name, thread)
     void thread.ended.then(() => {
       this.metrics.retire(thread.snapshot)

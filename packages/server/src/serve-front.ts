@@ -99,6 +99,9 @@ class FrontThread {
   /** They are undefined until the store is open. */
   private attempts: SecretAttempts | undefined
   private copies: HotCopies | undefined
+  private admission: Admission | undefined
+  /** Some accounts pay more here than they use. */
+  private hasFactors = false
   private serving: Promise<void> = Promise.resolve()
   private background: Promise<void> = Promise.resolve()
 
@@ -162,7 +165,18 @@ class FrontThread {
     while (!signal.aborted) {
       await this.clock.sleep(FRONT_LIMITS.tellEveryMs, signal)
       await this.tellFinished()
+      await this.tellUsed()
     }
+  }
+
+  /** While accounts compete, they are weighed over all threads. */
+  private async tellUsed(): Promise<void> {
+    const { admission } = this
+    const used = admission?.takeUsed() ?? []
+    if (used.length === 0 && !this.hasFactors) return
+    const factors = await this.link.call(TELLING_METHODS.used, used).catch(() => [])
+    admission?.setFactors(factors)
+    this.hasFactors = factors.length > 0
   }
 
   private async tellFinished(): Promise<void> {
@@ -241,6 +255,7 @@ class FrontThread {
     const limits = { ...limitsOfThread(HTTP_LIMITS, config.threads), stopMs: shutdown.stopMs }
     // One for all ports: websites are weighed against accounts.
     const admission = new Admission(clock, limits)
+    this.admission = admission
     const shared = {
       sharesPort: true,
       serverHeader: `Hayloft/${readVersion()}`,

@@ -29,6 +29,7 @@ import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { Places, type Party, type ShareLimits } from "@hayloft/base/places-core.js"
 import type { HttpLimits } from "./limits.js"
 import { nextPlaces } from "./places-limit-core.js"
+import type { AccountFactor, UsedByAccount } from "./thread-shares-core.js"
 
 /** Requests of a turn that began within this time did not wait long for those before them. */
 const LONG_TURN_MS = 1
@@ -105,6 +106,10 @@ export class Admission {
   private readonly watchers: (() => void)[] = []
   /** Addresses that have named accounts falsely: which ones, and until when. */
   private readonly falseClaims = new Map<string, Map<string, number>>()
+  /** The costs of accounts since they were last taken; undefined if no other thread serves. */
+  private used: Map<string, number> | undefined
+  /** Accounts that use other threads, too, pay so many times as much. */
+  private factors: ReadonlyMap<string, number> = new Map()
 
   constructor(
     private readonly clock: Clock,
@@ -198,7 +203,7 @@ export class Admission {
       const { method, receivedBytes, sentBytes, owedMs } = placed
       placed.owedMs = 0
       const commitMs = method === "GET" || method === "HEAD" ? 0 : COMMIT_MS
-      this.places.charge(payerOf(placed, party), owedMs + commitMs + (receivedBytes + sentBytes) * BYTE_MS, true)
+      this.charge(payerOf(placed, party), owedMs + commitMs + (receivedBytes + sentBytes) * BYTE_MS, true)
     }
     this.giveBack(placed)
   }
@@ -301,8 +306,27 @@ export class Admission {
   /** A request that is neither proved nor over, as those that wait for the database, pays when it leaves. */
   private chargeTurn({ placed, party }: Waiting, turnMs: number): void {
     const isOver = !placed.hasPlace && !placed.isParked
-    if (placed.isProved || isOver) this.places.charge(payerOf(placed, party), turnMs, false)
+    if (placed.isProved || isOver) this.charge(payerOf(placed, party), turnMs, false)
     else placed.owedMs += turnMs
+  }
+
+  private charge(payer: Party, costMs: number, isAll: boolean): void {
+    const { account } = payer
+    const times = account === undefined ? 1 : (this.factors.get(account) ?? 1)
+    this.places.charge(payer, times * costMs, isAll)
+    if (account !== undefined) this.used?.set(account, costMs + (this.used.get(account) ?? 0))
+  }
+
+  /** Returns the costs of accounts since the last call, for the thread that weighs all threads (`ThreadShares`). */
+  takeUsed(): readonly UsedByAccount[] {
+    const { used = new Map<string, number>() } = this
+    this.used = new Map()
+    return [...used]
+  }
+
+  /** From now on these accounts pay more, and no others. */
+  setFactors(factors: readonly AccountFactor[]): void {
+    this.factors = new Map(factors)
   }
 
   private countedParty(party: Party, nowMs: number): Party {
