@@ -37,6 +37,30 @@ test("the root user and password sign requests, and the console is off", async (
   assert.deepEqual([console.status, /switched off/.test(console.text)], [404, true])
 })
 
+test("web pages of every origin may use buckets without CORS rules, and those that a bucket names where it has some", async () => {
+  const client = running().client({ accessKey: ROOT.MINIO_ROOT_USER, secretKey: ROOT.MINIO_ROOT_PASSWORD })
+  const origin = "https://app.example.org"
+  const preflight = (bucket: string) => {
+    const headers = {
+      Origin: origin,
+      "Access-Control-Request-Method": "PUT",
+      "Access-Control-Request-Headers": "content-type",
+    }
+    return client.send("OPTIONS", `/${bucket}/key`, { headers })
+  }
+  for (const bucket of ["uploads", "ruled"]) await client.call("PUT", { bucket })
+  const allowed = await preflight("uploads")
+  assert.deepEqual([allowed.status, allowed.header("access-control-allow-origin")], [200, "*"])
+  assert.equal(allowed.header("access-control-allow-headers"), "content-type")
+  const put = await client.call("PUT", { bucket: "uploads", key: "k", body: "b", headers: { Origin: origin } })
+  assert.deepEqual([put.status, put.header("access-control-expose-headers")?.includes("ETag")], [200, true])
+  const rule =
+    "<CORSRule><AllowedOrigin>https://other.example.org</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule>"
+  const body = `<CORSConfiguration>${rule}</CORSConfiguration>`
+  assert.equal((await client.call("PUT", { bucket: "ruled", query: "cors", body })).status, 200)
+  assert.equal((await preflight("ruled")).status, 403)
+})
+
 test("another password in the environment is the password after a restart, and the log says so, and what has no effect", async () => {
   assert.doesNotMatch(running().log, /root_key_replaced/)
   assert.equal(await running().stop(), 0)

@@ -124,7 +124,7 @@ export function iamGuest(parts: PortParts): Guest {
 
 /** The protocols of the S3 port. */
 function s3PortOf(parts: PortParts, adminUrl: string): Protocol {
-  const own = createS3Handler(s3SettingsOf(parts, adminUrl))
+  const own = createS3Handler({ ...s3SettingsOf(parts, adminUrl), corsOrigins: parts.config.corsOrigins })
   const { config, status, engine, clock, attempts, rootAccount, minioMetrics: text } = parts
   const { domains, publicMetrics: isPublic } = config
   const ofMetrics = { clock, accounts: engine.accounts, attempts, rootAccount, isPublic, domains, text }

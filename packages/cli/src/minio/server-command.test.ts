@@ -124,12 +124,15 @@ test("further variables of MinIO are settings, and mean the same", async () => {
     MINIO_SERVER_URL: "https://s3.example.org/",
     MINIO_BROWSER_REDIRECT_URL: "https://console.example.org:8443/ui",
     MINIO_KMS_AUTO_ENCRYPTION: "on",
+    MINIO_API_CORS_ALLOW_ORIGIN: "https://a.example.org,https://*.b.example.org",
   })
   assert.deepEqual(config.dataFolders, ["/mnt/disk1", "/mnt/disk2", "/mnt/more"])
   assert.deepEqual([config.listen.port, config.adminListen], [9100, { host: "0.0.0.0", port: 9101 }])
   assert.deepEqual([config.region, config.domains], ["eu-north-1", ["s3.example.org", "minio.example.org"]])
   assert.deepEqual([config.hasConsole, config.encryptNewBuckets], [false, true])
   assert.deepEqual([config.publicUrl, config.adminHosts], ["https://s3.example.org", ["console.example.org"]])
+  assert.deepEqual(config.corsOrigins, ["https://a.example.org", "https://*.b.example.org"])
+  assert.deepEqual([(await configOf("server")).corsOrigins, (await configOf("serve")).corsOrigins], [["*"], []])
   assert.deepEqual(config.remarks, [])
   await refused(/MINIO_BROWSER: "maybe" is not one of on, off/, "server /a", { MINIO_BROWSER: "maybe" })
   assert.equal((await configOf("server /b --address :1", { MINIO_VOLUMES: "/a", MINIO_ADDRESS: ":2" })).listen.port, 1)

@@ -26,7 +26,8 @@ import {
 
 /** Docker and Kubernetes mount secrets here; MinIO begins the path of a secret file here, too. */
 const SECRETS_FOLDER = "/run/secrets"
-const EVERY_INTERFACE: SettingsInput = { listen: ["0.0.0.0:9000"] }
+/** Pages of every origin may use buckets without CORS rules, as with MinIO. */
+const DEFAULTS_OF_MINIO: SettingsInput = { listen: ["0.0.0.0:9000"], corsOrigins: ["*"] }
 
 interface ServerOptions {
   readonly address?: string
@@ -68,7 +69,7 @@ async function serverCommand(
 ): Promise<void> {
   const environment = await minioEnvironment(io)
   const flags = flagsOf({ ...io, environment }, args, options)
-  const others = { aliases: minioAliases(environment), fallbacks: EVERY_INTERFACE }
+  const others = { aliases: minioAliases(environment), fallbacks: DEFAULTS_OF_MINIO }
   const config = await configOf({ ...io, environment }, flags, options.config, others)
   const idle = idleVariables(environment)
   const remarks =

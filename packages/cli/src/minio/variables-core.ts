@@ -52,6 +52,7 @@ const KNOWN: readonly KnownVariable[] = [
   { names: ["MINIO_BROWSER_REDIRECT_URL"], setting: "adminHost", texts: hostOf },
   { names: ["MINIO_DEFAULT_BUCKETS"], setting: "buckets" },
   { names: ["MINIO_PROMETHEUS_AUTH_TYPE"], setting: "publicMetrics", texts: authentication },
+  { names: ["MINIO_API_CORS_ALLOW_ORIGIN"], setting: "corsOrigins", texts: separated },
   { names: ["MINIO_KMS_AUTO_ENCRYPTION"], setting: "encryptNewBuckets", texts: switched("yes", "no") },
 ]
 
@@ -64,9 +65,9 @@ const ROOT_PAIRS = [
 /** Variables whose values may be in files, which `VARIABLE_FILE` names. */
 export const MINIO_SECRETS: readonly string[] = ROOT_PAIRS.flat()
 
-/** Variables in place of arguments. The second name is that of Bitnami's image, which has a port alone. */
+/** Variables in place of arguments. The second name is that of Bitnami's image, whose ports are numbers. */
 const ARGUMENTS = {
-  folders: ["MINIO_VOLUMES"],
+  folders: ["MINIO_VOLUMES", "MINIO_DATA_DIR"],
   address: ["MINIO_ADDRESS", "MINIO_API_PORT_NUMBER"],
   consoleAddress: ["MINIO_CONSOLE_ADDRESS", "MINIO_CONSOLE_PORT_NUMBER"],
 } as const satisfies Record<string, readonly string[]>

@@ -152,6 +152,12 @@ export function parseDomain(text: string, where: string): string {
   return name
 }
 
+/** The origin of a web page, or a pattern with one `*`. */
+export function parseOrigin(text: string, where: string): string {
+  const valid = /^(\*|https?:\/\/[A-Za-z0-9.:*[\]-]+)$/.test(text) && text.split("*").length <= 2
+  return valid ? text : refuse(where, text, "an origin like https://app.example.org, https://*.example.org or *")
+}
+
 /** The message does not repeat the text, which may contain a password. */
 export function parseDatabaseUrl(text: string, where: string): string {
   if (/^postgres(ql)?:\/\//.test(text)) return text

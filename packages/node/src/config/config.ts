@@ -145,6 +145,8 @@ export interface ServeConfig {
   readonly existingStore: boolean
   /** Names by which browsers reach the admin port, in lower case; those of loopback and addresses need no entry. */
   readonly adminHosts: readonly string[]
+  /** Origins, or patterns with one `*`, whose web pages may use buckets without CORS rules. */
+  readonly corsOrigins: readonly string[]
   /** Base names of virtual-host addressing, in lower case; `localhost` needs no entry. */
   readonly domains: readonly string[]
   /** If undefined: a signature may name any region, and output shows `REGION_DEFAULT`. */

@@ -210,6 +210,13 @@ export const SETTINGS = {
     undefined,
     "name under which buckets are subdomains (bucket.NAME); *.localhost works without",
   ),
+  corsOrigins: list(
+    "--cors-origin",
+    "HAYLOFT_CORS_ORIGIN",
+    "ORIGIN",
+    undefined,
+    "origin whose web pages may use buckets without CORS rules of their own, like https://app.example.org, https://*.example.org or *",
+  ),
   region: setting(
     "--region",
     "HAYLOFT_REGION",

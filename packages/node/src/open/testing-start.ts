@@ -26,6 +26,7 @@ export const config: ServeConfig = {
   adminListen: { host: "127.0.0.1", port: 0 },
   adminHosts: [],
   publicUrl: undefined,
+  corsOrigins: [],
   publicMetrics: false,
   buckets: [],
   users: [],

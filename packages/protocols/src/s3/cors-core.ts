@@ -60,6 +60,19 @@ export function allowingRule(rules: readonly CorsRule[], request: CorsRequest): 
   return rules.find(rule => allows(rule, request))
 }
 
+const METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE"]
+/** Headers of answers that pages need for uploads in parts, ranges and versions. */
+const EXPOSED = ["ETag", "Content-Range", "Accept-Ranges", "Last-Modified", "x-amz-version-id", "x-amz-request-id"]
+
+/** The rule for buckets without rules, by which pages of these origins may send every request; undefined: of none. */
+export function rulesOfOrigins(origins: readonly string[]): readonly CorsRule[] | undefined {
+  if (origins.length === 0) return undefined
+  // Browsers take "*" for every header if the answer is for every origin.
+  const exposeHeaders = origins.includes("*") ? EXPOSED.concat("*") : EXPOSED
+  const rest = { id: undefined, allowedHeaders: ["*"], maxAgeSeconds: undefined }
+  return [{ ...rest, allowedOrigins: origins, allowedMethods: METHODS, exposeHeaders }]
+}
+
 /** Sent if the bucket has rules, even if none applies: a cache must not give one page's answer to another. */
 export const VARY: HeaderField = ["Vary", "Origin, Access-Control-Request-Headers, Access-Control-Request-Method"]
 

@@ -10,6 +10,7 @@ import type { Bucket, Buckets } from "@hayloft/objects/contract.js"
 import { answerEmpty, answerError } from "./call.js"
 import type { S3Answer } from "./call.js"
 import { allowedFields, allowingRule, corsRequestOf, VARY, type CorsRequest } from "./cors-core.js"
+import type { CorsRule } from "./settings/cors.js"
 import type { BucketSettings } from "./settings/bucket-settings.js"
 import type { S3Target } from "./wire/target.js"
 import type { HeaderField } from "@hayloft/base/request-headers.js"
@@ -26,9 +27,11 @@ const NO_RULES: CrossOriginVerdict = { kind: "noRules", fields: [] }
 const REFUSED: CrossOriginVerdict = { kind: "refused", fields: [VARY] }
 
 export class CrossOrigin {
+  /** `otherwise`: the rules of buckets that have none of their own, and of requests without a bucket. */
   constructor(
     private readonly buckets: Buckets,
     private readonly settings: BucketSettings,
+    private readonly otherwise: readonly CorsRule[] | undefined,
   ) {}
 
   evaluate(bucketName: string | undefined, method: string, headers: Headers): Soon<CrossOriginVerdict> {
@@ -38,9 +41,9 @@ export class CrossOrigin {
 
   private async evaluateRequest(bucketName: string | undefined, request: CorsRequest): Promise<CrossOriginVerdict> {
     const bucket = bucketName === undefined ? undefined : await this.find(bucketName)
-    if (bucket === undefined) return NO_BUCKET
-    const rules = await this.settings.cors.of(bucket)
-    if (rules === undefined) return NO_RULES
+    const own = bucket && (await this.settings.cors.of(bucket))
+    const rules = own ?? this.otherwise
+    if (rules === undefined) return bucket === undefined ? NO_BUCKET : NO_RULES
     const rule = allowingRule(rules, request)
     return rule === undefined ? REFUSED : { kind: "allowed", fields: allowedFields(rule, request) }
   }

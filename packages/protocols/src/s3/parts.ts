@@ -18,6 +18,7 @@ import type { CallContext, S3Services } from "./call.js"
 import { ChangeAudit } from "./audit-changes.js"
 import type { SignedS3Caller } from "./caller.js"
 import { ContentLines } from "./content-lines.js"
+import { rulesOfOrigins } from "./cors-core.js"
 import { CrossOrigin } from "./cross-origin.js"
 import { EncryptionHeaders } from "./encryption.js"
 import { DEFAULT_REGION } from "./operations/buckets.js"
@@ -51,6 +52,8 @@ export interface S3Settings {
   readonly newBuckets: NewBuckets
   /** Keys of clients (SSE-C) are accepted without TLS too. */
   readonly allowSseCWithoutTls: boolean
+  /** Origins whose pages may use buckets without CORS rules, with at most one `*` in each; undefined: of none. */
+  readonly corsOrigins?: readonly string[] | undefined
   /** Named keys, for SSE-KMS. */
   readonly kms?: S3Keys | undefined
   readonly metrics: Metrics
@@ -84,7 +87,7 @@ export class S3Parts {
     const { buckets } = services
     this.gate = new Gatekeeper({ accounts, attempts, buckets, region, acceptVersion2: !settings.refuseSignatureV2 })
     const bucketSettings = new BucketSettings(services.buckets)
-    this.crossOrigin = new CrossOrigin(services.buckets, bucketSettings)
+    this.crossOrigin = new CrossOrigin(services.buckets, bucketSettings, rulesOfOrigins(settings.corsOrigins ?? []))
     this.meters = new S3Meters(settings.metrics)
     this.runner = new OperationRunner(this.gate, this.meters, bucketSettings, new ChangeAudit(settings.audit))
     this.context = {
