@@ -185,7 +185,8 @@ test("file calls have threads for each folder, however it is named", async () =>
   const shown = join(folder, "pool.cjs")
   await writeFile(shown, `process.on("exit", () => console.error("pool", process.env.UV_THREADPOOL_SIZE))`)
   const threads = async (args: readonly string[], environment: Record<string, string> = {}): Promise<number> => {
-    const { error } = await runHayloft([...args, "--help"], { nodeArgs: ["--require", shown], environment })
+    const variables = { HAYLOFT_THREADS: "0", ...environment }
+    const { error } = await runHayloft([...args, "--help"], { nodeArgs: ["--require", shown], environment: variables })
     return Number(/pool (\d+)/.exec(error)?.[1])
   }
   assert.equal(await threads(["server", "a", "b{1...3}/c{1...2}", "/d", "--address", ":9000"]), 4 + 4 * 8)
@@ -195,6 +196,8 @@ test("file calls have threads for each folder, however it is named", async () =>
     4 + 4 * 5,
   )
   assert.equal(await threads(["serve", "--data", "a{1...12}"]), 4 + 4 * 12)
+  assert.equal(await threads(["serve", "--data", "a{1...12}", "--threads", "3"]), 4 + 7 * 12)
+  assert.equal(await threads(["serve", "--data", "a{1...2}"], { HAYLOFT_THREADS: "2" }), 4 + 6 * 2)
   assert.equal(await threads(["ls", "server"]), 8)
 })
 
