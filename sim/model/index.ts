@@ -32,13 +32,14 @@ const NONE_MAPPED: AcceptedClasses = {
   use: () => undefined,
 }
 
-/** No object of the model's store is in an archive. */
+/** No class is an archive here: its objects are read at once, and shown as restored until the last day of the last year. */
 const archivesOf = (state: ModelState): Archives => ({
   async restore({ bucket, key, versionId }) {
     const { storageClass } = find(state.open(bucket), key, versionId).info
-    throw fail("invalidObjectState", { storageClass })
+    if (!isArchive(storageClass)) throw fail("invalidObjectState", { storageClass })
+    return true
   },
-  restoredUntilMs: () => undefined,
+  restoredUntilMs: ({ storageClass }) => (isArchive(storageClass) ? Date.UTC(9999, 11, 31) : undefined),
 })
 
 export interface ModelServices extends ObjectServices {
