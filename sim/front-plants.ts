@@ -8,6 +8,8 @@ const SHARDS = "packages/engine/src/thread/channel-shards.ts"
 const LOCAL = "packages/engine/src/thread/local-reads.ts"
 const METADATA = "packages/engine/src/thread/channel-metadata.ts"
 const FRONTS = "packages/node/src/front/fronts.ts"
+const RATES = "packages/node/src/front/front-rates.ts"
+const BUDGETS = "packages/node/src/front/front-budgets.ts"
 const FRONT = "packages/node/src/front/open-front.ts"
 
 const plant = (bug: string, caughtBy: string, file: string, find: string, put: string): TestedPlant => ({
@@ -65,6 +67,62 @@ export const FRONT_PLANTS: readonly TestedPlant[] = [
     LINK,
     "if (this.underWay === 0) this.onClosed()",
     "this.onClosed()",
+  ),
+  plant(
+    "copies of two threads are shown as those of one",
+    "packages/engine/src/block/hot-copies",
+    "packages/engine/src/block/hot-copies-core.ts",
+    "extents.set(name, { ...one, ...all })",
+    "extents.set(name, { ...one })",
+  ),
+  plant(
+    "requests of a front that has ended keep others waiting",
+    "packages/node/src/front/front-rates",
+    RATES,
+    "for (const id of entered.keys()) leave(id)",
+    "entered.clear()",
+  ),
+  plant(
+    "bytes of a front do not count for the limit",
+    "packages/node/src/front/front-rates",
+    RATES,
+    "({ id, bytes }) => entered.get(id)?.move(bytes)",
+    "() => undefined",
+  ),
+  plant(
+    "a client of a front that has gone goes on waiting",
+    "packages/node/src/front/front-rates",
+    RATES,
+    "exchange.countIn({ count: () => this.leave(id) })",
+    "",
+  ),
+  plant(
+    "work of a thread that has ended stays under way",
+    "packages/node/src/front/front-budgets",
+    BUDGETS,
+    "for (const ended of ends.values()) ended()",
+    "",
+  ),
+  plant(
+    "a thread that has ended is granted what nobody gives back",
+    "packages/node/src/front/front-budgets",
+    BUDGETS,
+    "if (isOver) ended()\n          else ends.set(id, ended)",
+    "ends.set(id, ended)",
+  ),
+  plant(
+    "tasks of transforms are not counted for all threads",
+    "packages/features/src/transforms/transforms",
+    "packages/features/src/transforms/transforms.ts",
+    "this.tasks = budgets?.tasks ?? NO_BUDGET",
+    "this.tasks = NO_BUDGET",
+  ),
+  plant(
+    "accounts pay for what they use in one thread only",
+    "packages/protocols/src/http/thread-shares-core",
+    "packages/protocols/src/http/admission.ts",
+    "this.places.charge(payer, times * costMs, isAll)",
+    "this.places.charge(payer, costMs, isAll)",
   ),
   plant(
     "a front that has ended stays live",
