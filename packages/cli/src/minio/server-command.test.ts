@@ -132,7 +132,9 @@ test("further variables of MinIO are settings, and mean the same", async () => {
   assert.deepEqual([config.hasConsole, config.encryptNewBuckets], [false, true])
   assert.deepEqual([config.publicUrl, config.adminHosts], ["https://s3.example.org", ["console.example.org"]])
   assert.deepEqual(config.corsOrigins, ["https://a.example.org", "https://*.b.example.org"])
-  assert.deepEqual([(await configOf("server")).corsOrigins, (await configOf("serve")).corsOrigins], [["*"], []])
+  const originsOf = async (line: string, of: Variables = {}) => (await configOf(line, of)).corsOrigins
+  assert.deepEqual([await originsOf("server /a"), await originsOf("server", { MINIO_REGION: "home" })], [["*"], ["*"]])
+  assert.deepEqual([await originsOf("server"), await originsOf("serve --data /a")], [[], []], "nothing is MinIO's")
   assert.deepEqual(config.remarks, [])
   await refused(/MINIO_BROWSER: "maybe" is not one of on, off/, "server /a", { MINIO_BROWSER: "maybe" })
   assert.equal((await configOf("server /b --address :1", { MINIO_VOLUMES: "/a", MINIO_ADDRESS: ":2" })).listen.port, 1)

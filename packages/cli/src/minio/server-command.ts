@@ -21,13 +21,15 @@ import {
   MINIO_SECRETS,
   minioAliases,
   minioArgument,
+  minioVariablesIn,
   variablesOfFile,
 } from "./variables-core.js"
 
 /** Docker and Kubernetes mount secrets here; MinIO begins the path of a secret file here, too. */
 const SECRETS_FOLDER = "/run/secrets"
+const EVERY_INTERFACE: SettingsInput = { listen: ["0.0.0.0:9000"] }
 /** Pages of every origin may use buckets without CORS rules, as with MinIO. */
-const DEFAULTS_OF_MINIO: SettingsInput = { listen: ["0.0.0.0:9000"], corsOrigins: ["*"] }
+const EVERY_ORIGIN: SettingsInput = { corsOrigins: ["*"] }
 
 interface ServerOptions {
   readonly address?: string
@@ -69,7 +71,10 @@ async function serverCommand(
 ): Promise<void> {
   const environment = await minioEnvironment(io)
   const flags = flagsOf({ ...io, environment }, args, options)
-  const others = { aliases: minioAliases(environment), fallbacks: DEFAULTS_OF_MINIO }
+  // A container of Hayloft starts this command, too: with nothing of MinIO it serves as `serve` does.
+  const isForMinio = args.length > 0 || minioVariablesIn(environment).length > 0
+  const fallbacks = isForMinio ? { ...EVERY_INTERFACE, ...EVERY_ORIGIN } : EVERY_INTERFACE
+  const others = { aliases: minioAliases(environment), fallbacks }
   const config = await configOf({ ...io, environment }, flags, options.config, others)
   const idle = idleVariables(environment)
   const remarks =
