@@ -139,6 +139,10 @@ class ProcessSession implements Session {
     return this.exchange(() => this.session.begin(...request))
   }
 
+  beginThread(parent: number) {
+    return this.exchange(() => this.session.beginThread(parent))
+  }
+
   closeTo(us: number) {
     return this.exchange(() => this.session.closeTo(us))
   }

@@ -3,12 +3,13 @@ import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
 import { isFailure } from "@hayloft/base/failures.js"
-import { parseStoreId, rowKeyOf } from "@hayloft/base/ids.js"
+import { parseStoreId, rowKeyOf, type Incarnation } from "@hayloft/base/ids.js"
 import { command } from "@hayloft/engine/metadata/index.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { RealRandom } from "@hayloft/base/seams/random/real.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import { Postgres, SqlMetadata, StoreDatabase } from "@hayloft/engine/sql/index.js"
+import { HAYLOFT_SCHEMA, migrationsOf, SCHEMA_VERSION, versionTableOf } from "@hayloft/engine/sql/postgres/schema.js"
 import { noPostgres } from "../harness/postgres.js"
 import { Databases } from "./databases.js"
 
@@ -156,4 +157,89 @@ test("a database that cannot be used is named without its password", { skip: noP
       return !error.message.includes("geheim")
     })
   }
+})
+
+/** Another process has read that the incarnation is over. */
+const isOverFor = async (other: SqlMetadata, incarnation: Incarnation): Promise<boolean> => {
+  await other.learn()
+  return other.incarnations.isOver(incarnation)
+}
+
+test("a thread is live for all until it is ended, or its process is", { skip: noPostgres }, async () => {
+  const url = await databases.create()
+  const [engine, other] = [await openOn(url, "a"), await openOn(url, "b")]
+  const [first, second] = [await engine.beginThread(), await engine.beginThread()]
+  assert.deepEqual([first.process, second.process], [engine.incarnations.own, engine.incarnations.own])
+  assert.ok(first.thread > other.incarnations.own && second.thread > first.thread)
+  for (const { thread } of [first, second]) {
+    assert.equal(await isOverFor(other, thread), false)
+    assert.equal(await isOverFor(engine, thread), false)
+  }
+  // Heartbeats, layouts and epochs are those of processes.
+  const processes = other.live.nodes.map(({ incarnation }) => incarnation).sort()
+  assert.deepEqual(processes, [engine.incarnations.own, other.incarnations.own].sort())
+  const ended = other.incarnations.ended ?? 0
+  await engine.endThread(first.thread)
+  assert.equal(await isOverFor(other, first.thread), true)
+  assert.equal(await isOverFor(other, second.thread), false)
+  assert.equal(other.incarnations.ended, ended + 1)
+  assert.deepEqual(other.seenIncarnations.live.includes(second.thread), true)
+
+  // Its process ends, as one that was silent for too long.
+  await other.endIncarnation(engine.incarnations.own)
+  assert.equal(await isOverFor(other, second.thread), true)
+  await engine.stop()
+  await other.stop()
+})
+
+test("a thread does not begin in an incarnation of the process that has ended", { skip: noPostgres }, async () => {
+  const url = await databases.create()
+  const engine = await openOn(url, "a")
+  const session = await new Postgres(url).connect()
+  const { own } = engine.incarnations
+  const thread = await session.beginThread(own)
+  assert.equal(thread, own + 1)
+  assert.equal(await session.beginThread(thread ?? 0), undefined, "a thread has none")
+  await session.end(own)
+  assert.equal(await session.beginThread(own), undefined)
+  assert.deepEqual((await session.incarnations()).live, [])
+  await session.close()
+  await engine.stop()
+})
+
+test(
+  "a process of the same node that takes over ends the threads of the earlier one",
+  { skip: noPostgres },
+  async () => {
+    const url = await databases.create()
+    const earlier = await openOn(url, "a")
+    const { thread } = await earlier.beginThread()
+    const later = await openOn(url, "a")
+    assert.equal(await isOverFor(later, thread), true)
+    await later.stop()
+    await earlier.stop()
+  },
+)
+
+test("programs of before threads do not run beside those that may have them", { skip: noPostgres }, async () => {
+  const database = "of_before"
+  await databases.server.sql(`CREATE DATABASE ${database}`)
+  const url = databases.server.urlOf(database)
+  const BEFORE = 4
+  const script = [versionTableOf(HAYLOFT_SCHEMA), ...migrationsOf(HAYLOFT_SCHEMA).slice(0, BEFORE)].join(";\n")
+  await databases.server.sql(`${script}; UPDATE hayloft.schema_version SET version = ${BEFORE}`, database)
+  const began = `UPDATE hayloft.store SET last_incarnation = 1;
+    INSERT INTO hayloft.incarnations (incarnation, node, process) VALUES (1, 'a', 'p')`
+  await databases.server.sql(began, database)
+  await assert.rejects(
+    new Postgres(url).migrate(),
+    error => isFailure(error, "conflict") && /node a runs/.test(error.message),
+  )
+  await databases.server.sql("UPDATE hayloft.incarnations SET ended = true", database)
+  await new Postgres(url).migrate()
+  // Such a program accepts a schema that is one version newer, at most.
+  assert.ok(SCHEMA_VERSION > BEFORE + 1)
+  const engine = await openOn(url, "a")
+  assert.equal((await engine.beginThread()).process, engine.incarnations.own)
+  await engine.stop()
 })

@@ -50,7 +50,7 @@ export const POSITIONS_OF_INCARNATION = 2 ** 34
 /** The incarnation that decided at this position of shared metadata. */
 export const incarnationAt = (position: number): number => Math.floor(position / POSITIONS_OF_INCARNATION)
 
-/** The incarnations that had not ended at one moment. */
+/** The incarnations of processes that had not ended at one moment. */
 export interface LiveIncarnations {
   /** The highest one that had begun: one above it is younger. */
   readonly highest: Incarnation
@@ -67,7 +67,22 @@ export const soleProcess = (own: Incarnation): Incarnations => ({
   isOver: incarnation => incarnation < own,
 })
 
-/** The incarnations of a process with several threads at one moment: plain data, which it sends to its threads. */
+/** The incarnations as a process knows them at one moment: plain data, which it sends to its threads. */
+export interface SeenIncarnations {
+  /** None from this one on is over: it may begin yet. */
+  readonly next: Incarnation
+  /** All others below `next` are over. */
+  readonly live: readonly Incarnation[]
+  /** See `Incarnations`. */
+  readonly ended: number
+  readonly firstLive?: Incarnation
+  readonly hasNeighbours?: boolean
+  readonly reconciliations?: number
+  /** The store is halted: none counts as over. */
+  readonly isHalted?: boolean
+}
+
+/** The incarnations of a process with several threads, in a store that one process at a time can open. */
 export interface ThreadIncarnations {
   /** The lowest number that this start has reserved. */
   readonly first: Incarnation
@@ -106,26 +121,41 @@ export function withoutFront(before: ThreadIncarnations, front: Incarnation): Th
   return live.length === before.live.length ? before : { ...before, live, ended: before.ended + 1 }
 }
 
-/** The incarnations as the thread `who` of a process sees them; `snapshot` returns what it knows now. */
-export const incarnationsOf = (snapshot: () => ThreadIncarnations, who: Incarnation): Incarnations => ({
+/** All threads of the process know this. */
+export const seenOf = ({ first, next, own, live, ended }: ThreadIncarnations): SeenIncarnations => ({
+  next,
+  live,
+  ended,
+  firstLive: own,
+  hasNeighbours: first < own,
+})
+
+/** The incarnations of a process with several threads as the thread `who` of it sees them. */
+export const incarnationsOf = (snapshot: () => ThreadIncarnations, who: Incarnation): Incarnations =>
+  incarnationsSeen(() => seenOf(snapshot()), who)
+
+/** The incarnations as `who` sees them, a process or a thread of one; `seen` returns what is known now. */
+export const incarnationsSeen = (seen: () => SeenIncarnations, who: Incarnation): Incarnations => ({
   own: who,
   get oldestLive() {
-    const { live, next } = snapshot()
-    // Fronts that have not begun yet have lower numbers than the engine thread.
+    const { live, next } = seen()
+    // On one machine fronts that have not begun yet have lower numbers than the engine thread.
     return [...live, next].reduce((least, each) => (each < least ? each : least), who)
   },
   get firstLive() {
-    return snapshot().own
+    return seen().firstLive ?? this.oldestLive
   },
   get hasNeighbours() {
-    const { first, own } = snapshot()
-    return first < own
+    return seen().hasNeighbours === true
   },
   isOver(incarnation) {
-    const { first, next, live } = snapshot()
-    return incarnation < first || (incarnation < next && incarnation !== who && !live.includes(incarnation))
+    const { next, live, isHalted = false } = seen()
+    return !isHalted && incarnation < next && incarnation !== who && !live.includes(incarnation)
   },
   get ended() {
-    return snapshot().ended
+    return seen().ended
+  },
+  get reconciliations() {
+    return seen().reconciliations ?? 0
   },
 })

@@ -20,14 +20,17 @@ export { plainCopy } from "./plain-copy.js"
 export {
   incarnationAt,
   incarnationsOf,
+  incarnationsSeen,
   POSITIONS_OF_INCARNATION,
   reservedThreads,
+  seenOf,
   soleProcess,
   withFront,
   withoutFront,
   type Halt,
   type Incarnations,
   type LiveIncarnations,
+  type SeenIncarnations,
   type ThreadIncarnations,
 } from "./incarnations.js"
 export type { CommandView, DecisionView, MetadataRow, QueryView, RowView } from "./views.js"

@@ -68,8 +68,10 @@ export interface NodeProcess {
 
 interface LiveIncarnation extends NodeProcess {
   readonly incarnation: number
-  /** The numbers of its lanes, in their order. */
+  /** The numbers of its lanes, in their order. A thread has none. */
   readonly numbers: readonly bigint[]
+  /** The incarnation of the process of which this is a thread; undefined: it is that of a process. */
+  readonly parent?: number | undefined
 }
 
 /** The database was rolled back: only coordination goes on until a reconciliation. */
@@ -80,7 +82,7 @@ interface StoredHalt {
   readonly number: number
 }
 
-/** All incarnations that have not ended, and the highest number ever assigned. */
+/** All incarnations that have not ended, and the highest number ever assigned. A thread has ended once its process has. */
 export interface IncarnationList {
   readonly live: readonly LiveIncarnation[]
   readonly highest: number
@@ -213,6 +215,11 @@ export interface Session {
    * Undefined: another incarnation has begun since `highest` was the highest one.
    */
   begin(own: NodeProcess, lanes: number, highest: number, above?: number): Promise<number | undefined>
+  /**
+   * Begins an incarnation for a thread of a process, whose lanes commit for it, and returns its number. Undefined: the
+   * incarnation of the process has ended.
+   */
+  beginThread(parent: number): Promise<number | undefined>
   /**
    * Halts the store and ends all incarnations: each process begins another one, above `above`, which finds the halt.
    * The note of a halt stays the first one. False, and nothing happens: the list is out of date.

@@ -11,12 +11,14 @@ import { decodeHaltNote } from "../format/halt-note.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import { decisionIdOf, u64TextOf } from "../format/row-key.js"
 import {
+  command,
   POSITIONS_OF_INCARNATION,
   type Command,
   type Halt,
   type Incarnations,
   type LiveIncarnations,
   type Query,
+  type SeenIncarnations,
 } from "../metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
@@ -55,9 +57,21 @@ export class KnownIncarnations implements Incarnations {
     if (number !== this.haltNow?.number) {
       this.haltNow = number === undefined || note === undefined ? undefined : { number, ...decodeHaltNote(note) }
     }
+    const processes = list.live.filter(({ parent }) => parent === undefined)
     this.live = {
       highest: parseIncarnation(list.highest),
-      nodes: list.live.map(({ node, incarnation }) => ({ node, incarnation: parseIncarnation(incarnation) })),
+      nodes: processes.map(({ node, incarnation }) => ({ node, incarnation: parseIncarnation(incarnation) })),
+    }
+  }
+
+  /** The same for the threads of this process. */
+  get seen(): SeenIncarnations {
+    return {
+      next: parseIncarnation(this.list.highest + 1),
+      live: [this.own, ...[...this.liveNumbers].filter(each => each !== this.own).map(parseIncarnation)],
+      ended: this.ended,
+      reconciliations: this.reconciliations,
+      isHalted: this.halt !== undefined,
     }
   }
 
@@ -88,6 +102,9 @@ export class KnownIncarnations implements Incarnations {
     return incarnation <= this.list.highest && !this.liveNumbers.has(incarnation) && incarnation !== this.own
   }
 }
+
+/** It changes nothing. Once a lane has run it, whatever the lane was given before has an outcome. */
+const settle = command<[], void>({ name: "Settle", decide: () => ({ writes: [], result: undefined }) })
 
 /** It reads and writes nothing but rows that nodes share to work together. */
 const isOfCoordination = ({ touches }: Command<unknown>): boolean =>
@@ -184,6 +201,15 @@ export class SqlIncarnation {
   /** Resolves once known rows are as new as this call. */
   confirm(): Promise<void> {
     return this.refusal ? Promise.reject(this.refusal) : this.reader().confirm()
+  }
+
+  /**
+   * Resolves once everything that was given to this incarnation before has taken effect, or never will: also commands that were
+   * answered with `indeterminate`. Throws `databaseUnreachable`, `tooManyInFlight`, `stopping`.
+   */
+  async settled(): Promise<void> {
+    if (this.refusal) throw this.refusal
+    for (const lane of this.lanes) await lane.run(settle())
   }
 
   /** Answers what is under way, and closes all connections. */

@@ -36,6 +36,10 @@ export class SessionAround<Inner extends Session = Session> implements Session {
     return this.inner.begin(...request)
   }
 
+  beginThread(...request: Parameters<Session["beginThread"]>): ReturnType<Session["beginThread"]> {
+    return this.inner.beginThread(...request)
+  }
+
   halt(...request: Parameters<Session["halt"]>): ReturnType<Session["halt"]> {
     return this.inner.halt(...request)
   }

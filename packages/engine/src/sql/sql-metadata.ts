@@ -31,6 +31,7 @@ import {
   type Metadata,
   type MetadataRow,
   type Query,
+  type SeenIncarnations,
 } from "../metadata/index.js"
 import { conversionIn } from "./before-incarnation.js"
 import { Closing } from "./closing.js"
@@ -125,6 +126,11 @@ export class SqlMetadata implements Metadata {
   /** Returns the live incarnations that were read last; `keepUp` reads them regularly. */
   get live(): LiveIncarnations {
     return this.current.known.live
+  }
+
+  /** Returns what is known of incarnations now, those of threads included, for the threads of this process. */
+  get seenIncarnations(): SeenIncarnations {
+    return this.current.known.seen
   }
 
   /** Returns what this process has seen of the database, for the next start. */
@@ -286,6 +292,27 @@ export class SqlMetadata implements Metadata {
   }
 
   /**
+   * Begins an incarnation for a thread of this process. It is live until it is ended, or the one of the process is, in which
+   * everything is decided that the thread asks for. Throws `databaseUnreachable`, and as `run`.
+   */
+  async beginThread(): Promise<BegunThread> {
+    const { own } = this.incarnations
+    const thread = await this.inUpkeep(session => session.beginThread(own))
+    if (thread === undefined) throw endedFailure("ended")
+    return { thread: parseIncarnation(thread), process: own }
+  }
+
+  /**
+   * Ends the incarnation of a thread, which asks for nothing any more: once this resolves, nothing takes effect any more that
+   * it has asked for. Throws as `beginThread`: then it has to be tried again.
+   */
+  async endThread(thread: Incarnation): Promise<void> {
+    await this.current.settled()
+    await this.inUpkeep(session => session.end(thread))
+    await this.learn()
+  }
+
+  /**
    * Adds up counters of incarnations that have ended, at most so many rows, and returns how many: sums do not change.
    * Throws `databaseUnreachable`.
    */
@@ -406,6 +433,12 @@ export class SqlMetadata implements Metadata {
     }
     if (ended !== this.current) await ended.stop()
   }
+}
+
+interface BegunThread {
+  readonly thread: Incarnation
+  /** The incarnation of the process. */
+  readonly process: Incarnation
 }
 
 interface Evidence {

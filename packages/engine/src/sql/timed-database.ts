@@ -108,6 +108,10 @@ class TimedSession extends SessionAround {
     return this.timedLong(super.begin(...request))
   }
 
+  override beginThread(...request: Parameters<Session["beginThread"]>): ReturnType<Session["beginThread"]> {
+    return this.timedLong(super.beginThread(...request))
+  }
+
   override halt(...request: Parameters<Session["halt"]>): ReturnType<Session["halt"]> {
     return this.timedLong(super.halt(...request))
   }

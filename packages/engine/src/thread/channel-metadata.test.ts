@@ -2,13 +2,14 @@
 import assert from "node:assert/strict"
 import { test, type TestContext } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
-import { rowKeyOf } from "@hayloft/base/ids.js"
+import { parseIncarnation, rowKeyOf } from "@hayloft/base/ids.js"
+import { owned } from "@hayloft/base/lent.js"
 import { KIB } from "@hayloft/base/limits.js"
 import { SimChannel } from "@hayloft/base/seams/channel/sim.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
-import { command, query } from "../metadata/index.js"
+import { command, query, soleProcess } from "../metadata/index.js"
 import { metadataSuite, type MetadataUnderTest } from "../metadata/suite.js"
 import { MemoryMetadata } from "../metadata/testing-engine.js"
 import { openTestFront } from "./testing-front.js"
@@ -165,4 +166,26 @@ test("a command whose answer is lost with a thread may have happened; a query ha
     await assert.rejects(metadata.run(setName("late")), error => isFailure(error, "stopping"))
   }
   assert.deepEqual([...outcomes].sort(), ["fulfilled true", "rejected false", "rejected true"])
+})
+
+test("nothing is decided for a front once its process has begun another incarnation", async t => {
+  const engine = new MemoryMetadata()
+  const { metadata } = frontOf(t, engine)
+  await metadata.run(setName("before"))
+  engine.incarnations = soleProcess(parseIncarnation(engine.incarnations.own + 1))
+  await assert.rejects(metadata.run(setName("after")), error => isFailure(error, "tooManyInFlight"))
+  assert.equal(await engine.ask(nameIs()), "before")
+  const next = frontOf(t, engine)
+  await next.metadata.run(setName("after"))
+  assert.equal(await engine.ask(nameIs()), "after")
+})
+
+test("a payload that came with its row is not asked for", async t => {
+  const engine = new MemoryMetadata()
+  const { metadata, link } = frontOf(t, engine)
+  link.close()
+  const row = { value: Buffer.from("row"), payload: { in: "row", bytes: Buffer.from("bytes") } }
+  const payload = metadata.payload("names", NAMES, row)
+  const bytes = await owned(payload)
+  assert.ok(bytes !== undefined && Buffer.from("bytes").equals(bytes))
 })

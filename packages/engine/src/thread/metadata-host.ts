@@ -1,11 +1,13 @@
 /**
  * Metadata host: runs the commands and queries that a front thread has sent, in the thread of the engine.
  *
- * Promises  A command is decided as one of the front's own process would be: `incarnations.own` is the front. Answers share
- *           no memory with rows.
+ * Promises  A command is decided as one of the front's own process would be: `incarnations.own` is the front. It is decided
+ *           in the incarnation of the process in which the front has begun, or refused: the front is over with it.
+ *           Answers share no memory with rows.
  */
+import { fail } from "@hayloft/base/failures.js"
 import type { Family } from "@hayloft/base/families.js"
-import type { Position } from "@hayloft/base/ids.js"
+import type { Incarnation, Position } from "@hayloft/base/ids.js"
 import { owned } from "@hayloft/base/lent.js"
 import { after, recover, type Soon } from "@hayloft/base/soon.js"
 import {
@@ -31,8 +33,9 @@ export function serveMetadata(link: ThreadLink, metadata: Metadata, incarnations
     generation: metadata.generation,
     position: metadata.position,
   })
+  const { own: process } = metadata.incarnations
   link.handle(METADATA_METHODS.run, async ({ name, args }) =>
-    stamped(await metadata.run(new CommandOfFront(commandOf(name, args), incarnations))),
+    stamped(await metadata.run(new CommandOfFront(commandOf(name, args), incarnations, process))),
   )
   link.handle(METADATA_METHODS.ask, ({ name, args }) => {
     const query = new QueryOfFront(queryOf(name, args), incarnations)
@@ -70,11 +73,14 @@ function nextPayload(metadata: Metadata, next: PayloadRow | undefined): Soon<Uin
     () => undefined,
   )
 }
+const AWAY = "the process was away for too long, and this thread of it ends; try again"
 
 class CommandOfFront<Result> implements Command<Result> {
   constructor(
     private readonly command: Command<Result>,
     private readonly incarnations: Incarnations,
+    /** The process as the front has begun in it. */
+    private readonly process: Incarnation,
   ) {}
 
   get name(): string {
@@ -94,11 +100,12 @@ class CommandOfFront<Result> implements Command<Result> {
   }
 
   decide(rows: DecisionView, time: DecisionTime) {
+    if (time.incarnations.own !== this.process) throw fail("tooManyInFlight", { message: AWAY })
     return this.command.decide(rows, { ...time, incarnations: this.incarnations })
   }
 
   copied(): Command<Result> {
-    return new CommandOfFront(this.command.copied(), this.incarnations)
+    return new CommandOfFront(this.command.copied(), this.incarnations, this.process)
   }
 }
 

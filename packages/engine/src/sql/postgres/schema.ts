@@ -6,6 +6,9 @@
  * next version of a row. Counters are kept for each lane and summed when read, so that commits do not wait for one
  * another. Each count is one row, which the commits of all processes wait for: its limit holds exactly.
  *
+ * An incarnation is that of a process, or of a thread of one: then it names the one of the process (`parent`), whose lanes
+ * commit for it.
+ *
  * A lane has the commit timestamp of its last commit (`committed`), and that up to which it is closed. The store's row has
  * one (`timestamps`) that is above those of all lanes whose timestamps were folded into it, and of all that is closed.
  *
@@ -28,7 +31,7 @@ export function parseSchemaName(text: string): SchemaName {
 
 export const HAYLOFT_SCHEMA = parseSchemaName("hayloft")
 
-export const SCHEMA_VERSION = 4
+export const SCHEMA_VERSION = 6
 
 export const versionTableOf = (schema: SchemaName): string => `
 CREATE SCHEMA IF NOT EXISTS ${schema};
@@ -102,6 +105,10 @@ CREATE TABLE ${schema}.usage (
 ) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
 `,
   timestampsOf(schema),
+  `ALTER TABLE ${schema}.incarnations ADD COLUMN parent bigint`,
+  // Two versions in one: programs of version 4 would end the incarnations of threads, which write no heartbeats. So none of
+  // them runs beside one that has threads.
+  `COMMENT ON COLUMN ${schema}.incarnations.parent IS 'the incarnation of the process of which this is a thread'`,
 ]
 
 const timestampsOf = (schema: SchemaName): string => `

@@ -393,6 +393,11 @@ export class PostgresSession implements Session {
     return row && numberOf(row[0])
   }
 
+  async beginThread(parent: number): Promise<number | undefined> {
+    const [row] = await this.change(this.statements.beginThread, [bigintBytes(BigInt(parent))])
+    return row && numberOf(row[0])
+  }
+
   async halt(...[note, above, list]: Parameters<Session["halt"]>): Promise<boolean> {
     const rows = await this.change(this.statements.halt, [
       Buffer.from(note),
@@ -424,12 +429,13 @@ export class PostgresSession implements Session {
   }
 
   async incarnations(): Promise<IncarnationList> {
-    const live = new Map<number, NodeProcess & { numbers: bigint[] }>()
+    const live = new Map<number, NodeProcess & { numbers: bigint[]; parent: number | undefined }>()
     let store: Omit<IncarnationList, "live"> = { highest: 0, halt: undefined, reconciliations: 0 }
-    for (const [incarnation, node, text, number, lane] of await this.run(this.statements.incarnations, [])) {
+    for (const [incarnation, node, text, number, lane, of] of await this.run(this.statements.incarnations, [])) {
       if (node) {
         const known = live.get(numberOf(incarnation))
-        const found = known ?? { node: node.toString(), process: present(text).toString(), numbers: [] }
+        const parent = of ? numberOf(of) : undefined
+        const found = known ?? { node: node.toString(), process: present(text).toString(), numbers: [], parent }
         if (number) found.numbers[numberOf(lane)] = bigintOf(number)
         live.set(numberOf(incarnation), found)
       } else {

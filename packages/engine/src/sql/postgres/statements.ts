@@ -30,6 +30,7 @@ export interface Statements {
   readonly storeId: SqlStatement
   readonly claim: SqlStatement
   readonly begin: SqlStatement
+  readonly beginThread: SqlStatement
   readonly skipIncarnations: SqlStatement
   readonly end: SqlStatement
   readonly halt: SqlStatement
@@ -52,11 +53,12 @@ export const statementsOf = (schema: SchemaName): Statements => ({
   storeId: { name: "store-id-1", text: storeIdText(schema) },
   claim: { name: "claim-1", text: claimText(schema) },
   begin: { name: "begin-4", text: beginText(schema) },
+  beginThread: { name: "begin-thread-1", text: beginThreadText(schema) },
   skipIncarnations: { name: "skip-incarnations-1", text: skipIncarnationsText(schema) },
   end: { name: "end-2", text: endText(schema) },
   halt: { name: "halt-1", text: haltText(schema) },
   resume: { name: "resume-1", text: resumeText(schema) },
-  incarnations: { name: "incarnations-3", text: incarnationsText(schema) },
+  incarnations: { name: "incarnations-4", text: incarnationsText(schema) },
   foldCounters: { name: "fold-counters-1", text: foldCountersText(schema) },
   tables: { name: "tables-1", text: tablesText(schema) },
 })
@@ -315,6 +317,23 @@ WITH store_done AS (
 )
 SELECT incarnation FROM store_done`
 
+/**
+ * A thread that begins while its process ends has ended too: nothing waits for the other. It counts as a beginning for
+ * statements that look for others.
+ */
+const beginThreadText = (schema: SchemaName): string => `
+WITH parent AS (
+  SELECT i.incarnation, i.node, i.process FROM ${schema}.incarnations i
+  WHERE i.incarnation = $1::bigint AND i.parent IS NULL AND NOT i.ended
+), store_done AS (
+  UPDATE ${schema}.store s SET last_incarnation = s.last_incarnation + 1 WHERE (SELECT count(*) FROM parent) = 1
+  RETURNING s.last_incarnation AS incarnation
+), own AS (
+  INSERT INTO ${schema}.incarnations (incarnation, node, process, parent)
+  SELECT s.incarnation, p.node, p.process, p.incarnation FROM store_done s, parent p
+)
+SELECT incarnation FROM store_done`
+
 const skipIncarnationsText = (schema: SchemaName): string =>
   `UPDATE ${schema}.store s SET last_incarnation = greatest(s.last_incarnation, $1::bigint)`
 
@@ -352,12 +371,17 @@ WITH store_done AS (
 )
 SELECT 1 FROM store_done`
 
-/** A row for each lane of a live incarnation, and one for the store: highest incarnation, halt and reconciliations. */
+/**
+ * A row for each lane of a live incarnation and for each thread of one, and one for the store: highest incarnation, halt and
+ * reconciliations.
+ */
 const incarnationsText = (schema: SchemaName): string => `
-SELECT i.incarnation, convert_to(i.node, 'UTF8'), convert_to(i.process, 'UTF8'), l.number, l.lane::bigint
-  FROM ${schema}.incarnations i LEFT JOIN ${schema}.lanes l ON l.incarnation = i.incarnation WHERE NOT i.ended
+SELECT i.incarnation, convert_to(i.node, 'UTF8'), convert_to(i.process, 'UTF8'), l.number, l.lane::bigint, i.parent
+  FROM ${schema}.incarnations i LEFT JOIN ${schema}.lanes l ON l.incarnation = i.incarnation
+  WHERE NOT i.ended AND (i.parent IS NULL OR EXISTS (
+    SELECT 1 FROM ${schema}.incarnations p WHERE p.incarnation = i.parent AND NOT p.ended))
 UNION ALL
-SELECT s.last_incarnation, NULL, s.halt, s.halts, s.reconciliations FROM ${schema}.store s`
+SELECT s.last_incarnation, NULL, s.halt, s.halts, s.reconciliations, NULL::bigint FROM ${schema}.store s`
 
 /** Incarnations begin with 1: the row of incarnation 0 has what those that have ended counted. */
 const bucketExists = (schema: SchemaName, bucket: string): string =>

@@ -20,6 +20,7 @@ import {
 import type { Dice, FaultPlan } from "./faults.js"
 import {
   begin,
+  beginThread,
   claim,
   closeTo,
   commit,
@@ -205,6 +206,10 @@ export class SimulatedSession implements Session {
 
   begin(own: NodeProcess, lanes: number, highest: number, above = highest): Promise<number | undefined> {
     return this.send(`begin ${own.node} after ${highest}`, on => begin(on, own, lanes, highest, above))
+  }
+
+  beginThread(parent: number): Promise<number | undefined> {
+    return this.send(`begin a thread of ${parent}`, on => beginThread(on, parent))
   }
 
   halt(...[note, above, list]: Parameters<Session["halt"]>): Promise<boolean> {

@@ -398,6 +398,26 @@ export async function begin(
   return incarnation
 }
 
+/** @returns undefined if the process has ended. */
+export async function beginThread(on: Running, parent: number): Promise<number | undefined> {
+  const { tables, transaction } = on
+  const isParent = (row: { readonly incarnation: number; readonly isEnded: boolean }): boolean =>
+    row.incarnation === parent && !row.isEnded
+  const found = [...tables.incarnations.scan(transaction)].find(({ row }) => isParent(row))
+  if (found === undefined) return undefined
+  const [store] = await update(
+    on,
+    tables.store,
+    () => true,
+    row => ({ ...row, lastIncarnation: row.lastIncarnation + 1 }),
+  )
+  const { lastIncarnation: incarnation } = must(store, "the store has a row")
+  await on.between()
+  const { node, process } = found.row
+  await tables.incarnations.insert(transaction, { node, process, incarnation, isEnded: false, parent })
+  return incarnation
+}
+
 /** The lane has ended, and its timestamp is not in the store's row yet. */
 const isOver = ({ isEnded, folded }: LaneRow): boolean => isEnded && !folded
 
@@ -512,7 +532,8 @@ export async function incarnations({ tables, transaction }: Running): Promise<In
   const lanes = [...tables.lanes.scan(transaction)].map(({ row }) => row)
   const numbersOf = (incarnation: number) =>
     lanes.filter(lane => lane.incarnation === incarnation).map(lane => lane.number)
-  const live = rows.filter(({ isEnded }) => !isEnded)
+  const hasEnded = new Set(rows.filter(({ isEnded }) => isEnded).map(({ incarnation }) => incarnation))
+  const live = rows.filter(({ isEnded, parent }) => !isEnded && !(parent !== undefined && hasEnded.has(parent)))
   const { lastIncarnation: highest, halt, halts, reconciliations } = storeRow(tables, transaction)
   return {
     live: live.map(({ isEnded: _, ...row }) => ({ ...row, numbers: numbersOf(row.incarnation) })),

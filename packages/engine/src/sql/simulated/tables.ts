@@ -19,6 +19,7 @@ export interface StoreRow {
 interface IncarnationRow extends NodeProcess {
   readonly incarnation: number
   readonly isEnded: boolean
+  readonly parent?: number | undefined
 }
 
 export interface LaneRow extends LaneId, LaneState {
