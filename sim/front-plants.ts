@@ -8,6 +8,7 @@ const SHARDS = "packages/engine/src/thread/channel-shards.ts"
 const LOCAL = "packages/engine/src/thread/local-reads.ts"
 const METADATA = "packages/engine/src/thread/channel-metadata.ts"
 const FRONTS = "packages/node/src/front/fronts.ts"
+const NUMBERS = "packages/node/src/front/front-numbers.ts"
 const RATES = "packages/node/src/front/front-rates.ts"
 const BUDGETS = "packages/node/src/front/front-budgets.ts"
 const FRONT = "packages/node/src/front/open-front.ts"
@@ -127,9 +128,65 @@ export const FRONT_PLANTS: readonly TestedPlant[] = [
   plant(
     "a front that has ended stays live",
     "packages/node/src/front/front-deaths",
-    FRONTS,
-    "this.threads = withoutFront(this.threads, front.incarnation)",
+    NUMBERS,
+    "this.threads = withoutFront(this.threads, front)",
     "",
+  ),
+  plant(
+    "the end of a front that the database has not heard of is told once",
+    "packages/node/src/front/front-numbers",
+    FRONTS,
+    "      this.endAll()\n      this.tellAll()\n",
+    "      this.tellAll()\n",
+  ),
+  plant(
+    "fronts go on when their process has begun another incarnation",
+    "packages/node/src/front/front-numbers",
+    FRONTS,
+    "return process !== own || reconciliations !== seen.reconciliations",
+    "return reconciliations !== seen.reconciliations",
+  ),
+  plant(
+    "fronts go on with the record of before a reconciliation",
+    "packages/node/src/front/front-numbers",
+    FRONTS,
+    "return process !== own || reconciliations !== seen.reconciliations",
+    "return process !== own",
+  ),
+  plant(
+    "commands of a front are decided in a later incarnation of its process",
+    "packages/engine/src/thread/channel-metadata",
+    HOST,
+    "if (time.incarnations.own !== this.process) throw",
+    "if (time.incarnations.own < this.process) throw",
+  ),
+  plant(
+    "a thread is over before the outcome of its commands is known",
+    "packages/engine/src/sql/threads",
+    "packages/engine/src/sql/sql-metadata.ts",
+    "await this.current.settled()",
+    "",
+  ),
+  plant(
+    "threads of other processes count as over",
+    "tests/sql/incarnations",
+    "packages/engine/src/sql/incarnation.ts",
+    "this.liveNumbers = new Set(list.live.map(({ incarnation }) => incarnation))",
+    "this.liveNumbers = new Set(list.live.flatMap(({ incarnation, parent }) => (parent ? [] : [incarnation])))",
+  ),
+  plant(
+    "a thread outlives its process",
+    "tests/sql/incarnations",
+    "packages/engine/src/sql/postgres/statements.ts",
+    "WHERE p.incarnation = i.parent AND NOT p.ended))",
+    "WHERE p.incarnation = i.parent))",
+  ),
+  plant(
+    "a node tells the others a layout that its fronts do not write by yet",
+    "packages/node/src/shard-exchange",
+    "packages/node/src/shard-exchange.ts",
+    "Math.min(layouts.oldest, threads())",
+    "layouts.oldest",
   ),
   plant(
     "a closed link leaves its calls without an answer",

@@ -7,7 +7,7 @@
  */
 import { isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseBucketName, type ObjectKey } from "@hayloft/base/ids.js"
-import type { Engine } from "@hayloft/node/engine.js"
+import type { Server } from "../world/bodies.js"
 import type { Bucket } from "@hayloft/objects/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { bodyBytes, noSignal, sourceOf } from "../world/bodies.js"
@@ -50,7 +50,7 @@ export class AppendClients {
   }
 
   /** The database has lost commits: what is there now counts as what was there always. */
-  async forget(engine: Engine): Promise<void> {
+  async forget(engine: Server): Promise<void> {
     this.logs = new Map(LOGS.map(log => [log, new Map<string, Outcome>()]))
     this.snapshots.clear()
     this.joined.clear()
@@ -63,7 +63,7 @@ export class AppendClients {
     }
   }
 
-  async check(engine: Engine): Promise<void> {
+  async check(engine: Server): Promise<void> {
     for (const [log, records] of this.logs) {
       const body = await bodyOf(engine, log)
       this.checkLog(log, records, body)
@@ -182,7 +182,7 @@ export class AppendClients {
   }
 
   /** Through any node; undefined: it failed, or its outcome is unknown. */
-  private async tolerant<T>(send: (engine: Engine, bucket: Bucket) => Promise<T>): Promise<T | undefined> {
+  private async tolerant<T>(send: (engine: Server, bucket: Bucket) => Promise<T>): Promise<T | undefined> {
     const { host } = this
     try {
       return await host.through(async engine => send(engine, await engine.services.buckets.open(LOG_BUCKET)))
@@ -197,7 +197,7 @@ export class AppendClients {
 const linesOf = (body: Buffer): readonly string[] => body.toString().split("\n").slice(0, -1)
 const nameOf = (line: string): string => line.replace(/\.*$/, "")
 
-async function bodyOf({ services: { objects, buckets } }: Engine, name: string): Promise<Buffer> {
+async function bodyOf({ services: { objects, buckets } }: Server, name: string): Promise<Buffer> {
   const bucket = await buckets.open(LOG_BUCKET)
   try {
     const body = await objects.get({ bucket, key: objectKeyOfText(name), conditions: {} })

@@ -26,6 +26,8 @@ const UNRELIABLE: FaultPlan = {
   warned: 0.02,
 }
 
+/** In a cluster with fronts, of the deeds. */
+const FRONT_ENDS_ONE_OF = 4
 const CONCURRENT_MAX = 3
 const GAP_MS_MAX = 4_000
 const CLOCK_JUMP_MS_MAX = 3_600_000
@@ -41,6 +43,8 @@ export interface NemesisHost {
   stop(node: ClusterNode): Promise<void>
   /** The node serves when it resolves. */
   start(node: ClusterNode): Promise<void>
+  /** A front of the node ends, if it has one. */
+  endFront(node: ClusterNode): void
   onError(error: unknown): void
 }
 
@@ -97,7 +101,9 @@ export class ClusterNemesis {
     return must(nodes[this.random.below(nodes.length)], "a cluster has nodes")
   }
 
-  private act(): Promise<void> {
+  private async act(): Promise<void> {
+    const { cluster } = this.host
+    if (cluster.fronts > 0 && this.random.below(FRONT_ENDS_ONE_OF) === 0) return this.host.endFront(this.node)
     switch (this.random.below(14)) {
       case 0:
       case 1:

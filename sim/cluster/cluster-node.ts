@@ -35,6 +35,7 @@ import { CheckpointsInTurn } from "../world/checkpoints.js"
 import { SimMachine } from "../world/machine.js"
 import { SMALL_LIMITS } from "../world/settings.js"
 import { Gate } from "./gate.js"
+import { NodeFronts } from "./node-fronts.js"
 import { ProcessClock, type ClockErrors } from "./process-clock.js"
 import { DatabasePath, ProcessDatabase } from "./process-database.js"
 import { ProcessNet } from "./process-net.js"
@@ -67,6 +68,8 @@ export interface SharedWorld {
   readonly endsSessions: boolean
   /** The terms are undefined if no copies are kept. */
   readonly hotCopies?: HotCopyTerms | undefined
+  /** How many fronts each node has. */
+  readonly fronts: number
 }
 
 export interface NodePlan {
@@ -83,6 +86,8 @@ export interface NodePlan {
 /** One process of the node while it serves. */
 export interface ServingNode extends RunningStore {
   readonly node: ClusterNode
+  /** The fronts that serve; undefined: the node has none. */
+  readonly threads: NodeFronts | undefined
   readonly opened: OpenedStore
   readonly membership: Membership
 }
@@ -250,12 +255,23 @@ export class ClusterNode extends SimMachine {
       () => undefined,
     )
     joined.membership = membership
-    const services = [...running.backgroundServices, membership, ...this.ender(process, random, running)]
+    const { root } = opened.secrets
+    running.fronts?.serve({ ...running, root, nodes: () => joined.membership })
+    const { fronts: count } = this.shared
+    const threads =
+      running.fronts &&
+      new NodeFronts(running.fronts, { clock, disk, random, telemetry }, { count, slabBytes: SLAB_BYTES })
+    const services = [
+      ...running.backgroundServices,
+      membership,
+      ...this.ender(process, random, running),
+      ...(threads ? [threads] : []),
+    ]
     this.behind = supervise(services, clock, random, telemetry.log, signal).catch(
       (error: unknown) => void this.mistakes.push(error),
     )
     running.status.setListening()
-    this.serving = { ...running, node: this, opened, membership }
+    this.serving = { ...running, node: this, opened, membership, threads }
     return this.serving
   }
 
@@ -289,7 +305,8 @@ export class ClusterNode extends SimMachine {
       hostName: name,
     })
     const { lifecycleDayMs } = this.plan
-    return { ...config, blockBytes: BLOCK_BYTES, lifecycleDayMs, hotCopies: this.shared.hotCopies }
+    const { hotCopies, fronts: threads } = this.shared
+    return { ...config, blockBytes: BLOCK_BYTES, lifecycleDayMs, hotCopies, threads }
   }
 
   /** Ends the process cleanly; returns what it has left open. */

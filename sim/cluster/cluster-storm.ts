@@ -49,6 +49,8 @@ export interface ClusterStormOptions {
   readonly hasQueues: boolean
   /** Others coordinate with each other by sessions, locks and small files. */
   readonly hasCoord: boolean
+  /** How many fronts each node has, any of which may serve a request. */
+  readonly fronts: number
   /** Copies of pieces are kept once they were read. */
   readonly hotCopies?: HotCopyTerms | undefined
   /** After the storm the database loses what it committed for so long. */
@@ -69,6 +71,7 @@ export const clusterOf = (seed: number): Omit<ClusterStormOptions, "seed" | "fau
   hasAppends: seed % 4 !== 3,
   hasQueues: seed % 4 !== 1,
   hasCoord: seed % 4 !== 0,
+  fronts: seed % 9 === 8 ? 2 : 0,
   lostMs: seed % 3 === 0 ? undefined : LOST_MS[seed % LOST_MS.length],
   hotCopies: Math.floor(seed / 8) % 4 === 3 ? FEW_HOT_COPIES : undefined,
 })
@@ -119,10 +122,48 @@ const SETTLE_MS_MAX = 30 * 60_000
 /** The clients of one process. */
 class Crew {
   readonly open = new Set<Write>()
-  readonly busy = new Set<Promise<void>>()
-  bucket: Bucket | undefined
+  /** Work for clients, by the thread that does it. */
+  readonly busy = new Map<Promise<void>, Server>()
+  private readonly buckets = new Map<Server, Bucket>()
+  private onFewer: () => void = () => undefined
 
   constructor(readonly serving: ServingNode) {}
+
+  /** The thread of the engine, or a front. */
+  pick(random: Random): Server {
+    const { engine, threads } = this.serving
+    const fronts = threads?.servers ?? []
+    return fronts.length === 0 ? engine : (fronts[random.below(fronts.length + 1)] ?? engine)
+  }
+
+  serves(server: Server): boolean {
+    return server === this.serving.engine || this.serving.threads?.serves(server) === true
+  }
+
+  async opened(server: Server): Promise<Bucket> {
+    const bucket = this.buckets.get(server) ?? (await server.services.buckets.open(BUCKET))
+    this.buckets.set(server, bucket)
+    return bucket
+  }
+
+  do(server: Server, work: Promise<void>): void {
+    this.busy.set(work, server)
+    void work.then(() => {
+      this.busy.delete(work)
+      this.onFewer()
+    })
+  }
+
+  /** A front has ended: what it was doing never comes to its end. */
+  forget(server: Server): void {
+    for (const [work, by] of [...this.busy]) if (by === server) this.busy.delete(work)
+    this.onFewer()
+  }
+
+  /** Resolves once no client waits for a response. */
+  async rest(): Promise<void> {
+    while (this.busy.size > 0) await new Promise<void>(resolve => (this.onFewer = resolve))
+  }
 }
 
 export class ClusterStorm implements NemesisHost, OperatorHost {
@@ -150,7 +191,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
   private denseUntilMs = Infinity
 
   constructor(private readonly options: ClusterStormOptions) {
-    this.cluster = new Cluster(options.seed, options.hotCopies)
+    this.cluster = new Cluster(options.seed, options.hotCopies, options.fronts)
     this.random = this.cluster.random.fork("storm")
     this.rot = options.rots ? new ClusterRot(this.cluster, this.cluster.random.fork("rot")) : undefined
     this.nemesis = new ClusterNemesis(this, this.cluster.random.fork("nemesis"))
@@ -164,7 +205,8 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     this.queues = options.hasQueues
       ? new QueueClients(ofQueues, clock, this.cluster.random.fork("messages"))
       : undefined
-    const ofCoord = this.wanderingHost(this.cluster.random.fork("nodes of coordination"))
+    // The admin port is served by the thread of the engine.
+    const ofCoord = this.wanderingHost(this.cluster.random.fork("nodes of coordination"), false)
     this.coord = options.hasCoord
       ? new CoordClients(ofCoord, this.cluster, this.cluster.random.fork("coordination"))
       : undefined
@@ -260,7 +302,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
   async stop(node: ClusterNode): Promise<void> {
     const crew = this.crews.get(node)
     this.stopping.add(node)
-    if (crew) await Promise.all([...crew.busy])
+    await crew?.rest()
     const left = await node.stop()
     this.stopping.delete(node)
     check("nothingLeaks", left === undefined, () => `${node.name}: ${left}`)
@@ -296,23 +338,30 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     const crew = this.crews.get(node)
     if (crew === undefined || crew.serving !== node.serving) return
     for (let free = CLIENTS_PER_NODE - crew.busy.size; free > 0; free -= 1) {
-      const work = this.work(crew).catch((error: unknown) => void this.errors.push(error))
-      crew.busy.add(work)
-      void work.then(() => crew.busy.delete(work))
+      const server = crew.pick(this.random)
+      const work = this.work(crew, server).catch((error: unknown) => void this.errors.push(error))
+      crew.do(server, work)
     }
   }
 
-  private async work(crew: Crew): Promise<void> {
-    const { engine } = crew.serving
+  /** One of the fronts of a node ends. */
+  endFront({ serving, name }: ClusterNode): void {
+    const ended = serving?.threads?.kill(this.random.below(100))
+    if (ended === undefined) return
+    this.note(`a front of ${name} ends`)
+    for (const crew of this.crews.values()) crew.forget(ended)
+  }
+
+  private async work(crew: Crew, server: Server): Promise<void> {
     let bucket: Bucket
     try {
-      bucket = await this.opened(crew)
+      bucket = await crew.opened(server)
     } catch (error) {
       if (mayFail(error)) return
       throw isFailure(error, "noSuchBucket") ? new CheckFailed("acknowledgedStays", error.message) : error
     }
     const random = this.random.fork(`client ${this.waves}`)
-    await new Client(this.hostOf(crew), engine, bucket, random, String(this.waves)).work()
+    await new Client(this.hostOf(crew), server, bucket, random, String(this.waves)).work()
   }
 
   private async sendSome(clients: { send(): void }, count: number): Promise<void> {
@@ -329,8 +378,8 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     void upload.run().catch((error: unknown) => this.onError(error))
   }
 
-  /** For clients that send each request through any node. */
-  private wanderingHost(random: Random): WanderingHost {
+  /** For clients that send each request through any node, and there through any thread. */
+  private wanderingHost(random: Random, isOfFronts = true): WanderingHost {
     const { observer } = this
     return {
       observer,
@@ -344,21 +393,16 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
         )
         const crew = free[random.below(Math.max(1, free.length))]
         if (crew === undefined || !this.areClientsWanted) return undefined
-        const sent = this.opened(crew).then(bucket => send(crew.serving.engine, bucket))
+        const server = isOfFronts ? crew.pick(random) : crew.serving.engine
+        const sent = crew.opened(server).then(bucket => send(server, bucket))
         const work = sent.then(
           () => undefined,
           () => undefined,
         )
-        crew.busy.add(work)
-        void work.then(() => crew.busy.delete(work))
+        crew.do(server, work)
         return sent
       },
     }
-  }
-
-  private async opened(crew: Crew): Promise<Bucket> {
-    crew.bucket ??= await crew.serving.engine.services.buckets.open(BUCKET)
-    return crew.bucket
   }
 
   private nextName(): string {
@@ -388,8 +432,9 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
       sizes: this.sizes,
       pauseMsMax: 5,
       pause: durationMs => cluster.sleep(durationMs),
-      isLive: () =>
+      isLive: server =>
         this.errors.length === 0 &&
+        crew.serves(server) &&
         node.serving === crew.serving &&
         !this.stopping.has(node) &&
         cluster.clock.monotonicMs() < this.waveEndsMs,
@@ -496,7 +541,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
 
   /** No client waits for a response. */
   private async rest(): Promise<void> {
-    for (const { busy } of this.crews.values()) while (busy.size > 0) await Promise.all([...busy])
+    for (const crew of this.crews.values()) await crew.rest()
   }
 
   private lacking(): string | undefined {

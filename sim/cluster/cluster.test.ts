@@ -10,12 +10,18 @@ import { ClusterStorm, clusterOf } from "./cluster-storm.js"
 const FAULT_MS = 15_000
 /** The cluster is changed, too. */
 const REPEATED_SEED = 2
+/** Its nodes have fronts. */
+const FRONTS_SEED = 8
 
 for (const seed of seedsOf(1)) {
   test(`a cluster loses nothing (npm run sim -- --kind cluster --seed ${seed} --rounds 0.25)`, async () => {
     await new ClusterStorm({ ...clusterOf(seed), seed, faultMs: FAULT_MS }).run()
   })
 }
+
+test(`a cluster whose nodes have fronts loses nothing (npm run sim -- --kind cluster --seed ${FRONTS_SEED} --rounds 0.25)`, async () => {
+  await new ClusterStorm({ ...clusterOf(FRONTS_SEED), seed: FRONTS_SEED, faultMs: FAULT_MS }).run()
+})
 
 test("the same seed gives the same run", async () => {
   const digests: string[] = []

@@ -49,6 +49,8 @@ export class Cluster {
     readonly seed: number,
     /** The terms are for all nodes. */
     readonly hotCopies?: HotCopyTerms | undefined,
+    /** How many fronts each node has. */
+    readonly fronts: number = 0,
   ) {
     this.random = new SimRandom(seed)
     this.network = new SimNetwork(this.clock, this.random.fork("network"), {

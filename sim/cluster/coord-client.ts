@@ -8,7 +8,7 @@ import { isFailure } from "@hayloft/base/failures.js"
 import { must } from "@hayloft/base/assert.js"
 import { objectKeyOfText, parseAccountId, parseBucketName, parseCoordPath, type SessionId } from "@hayloft/base/ids.js"
 import type { Coordination } from "@hayloft/features/locks/index.js"
-import type { Engine } from "@hayloft/node/engine.js"
+import type { Server } from "../world/bodies.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { bodyBytes, putRequest, sourceOf } from "../world/bodies.js"
 import { check } from "../world/checks.js"
@@ -38,7 +38,7 @@ const ATTEMPTS_MAX = 4
 const SIZES = [40, 1_000, 9_001]
 
 export interface CoordHost extends Pick<WanderingHost, "through" | "mayFail" | "isRefusal" | "nextName" | "onError"> {
-  coordinationOf(engine: Engine): Coordination
+  coordinationOf(engine: Server): Coordination
 }
 
 /** Where the clients of one time meet: after a loss of commits others begin. */
@@ -105,7 +105,7 @@ export class CoordClient {
   }
 
   /** Returns undefined if no node serves, the request failed as it may, or there is no answer for long. */
-  private async ask<T>(send: (coordination: Coordination, engine: Engine) => Promise<T>): Promise<T | undefined> {
+  private async ask<T>(send: (coordination: Coordination, engine: Server) => Promise<T>): Promise<T | undefined> {
     const sent = this.isAlive ? this.host.through(engine => send(this.host.coordinationOf(engine), engine)) : undefined
     if (sent === undefined) {
       await this.time.sleep(RETRY_MS)

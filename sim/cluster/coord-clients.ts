@@ -10,6 +10,7 @@ import { Coordination } from "@hayloft/features/locks/index.js"
 import { decodeFile, decodeNamespace, namespaceOf, namespaceRowKey } from "@hayloft/engine/format/coord-rows.js"
 import { parseAccountRowKey } from "@hayloft/engine/format/row-key.js"
 import type { Engine } from "@hayloft/node/engine.js"
+import type { Server } from "../world/bodies.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { listAllVersions } from "../world/audit.js"
 import { get, nameOfBody } from "../world/bodies.js"
@@ -27,7 +28,7 @@ const ENDED_MS_MAX = 60_000
 
 export class CoordClients {
   readonly counts = new CoordCounts()
-  private readonly services = new WeakMap<Engine, Coordination>()
+  private readonly services = new WeakMap<Server, Coordination>()
   private readonly host: CoordHost
   private meetings = 0
   private meeting: Meeting
@@ -48,7 +49,7 @@ export class CoordClients {
     return { name, locks: new Map(LOCKS.map(lock => [lock, new LockHistory(lock)])), isOver: false }
   }
 
-  private coordinationOf(engine: Engine): Coordination {
+  private coordinationOf(engine: Server): Coordination {
     const known = this.services.get(engine)
     if (known !== undefined) return known
     const { tablet: metadata, refuseEarlier: prepare } = engine.services

@@ -5,7 +5,7 @@
 import { isFailure } from "@hayloft/base/failures.js"
 import { parseBucketName, parseItemKey, type ItemKey } from "@hayloft/base/ids.js"
 import type { CausalContext } from "@hayloft/engine/format/k2v-token.js"
-import type { Engine } from "@hayloft/node/engine.js"
+import type { Server } from "../world/bodies.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { check } from "../world/checks.js"
 import { ItemHistory } from "../world/item-history.js"
@@ -59,7 +59,7 @@ export class ItemClients {
   }
 
   /** The database has lost commits: what clients know of before means nothing. What is there now counts as written. */
-  async forget(engine: Engine): Promise<void> {
+  async forget(engine: Server): Promise<void> {
     this.history = new ItemHistory()
     for (const client of this.known) client.clear()
     for (const key of KEYS) {
@@ -69,7 +69,7 @@ export class ItemClients {
   }
 
   /** Every node shows the same, and the counts of the partition agree with it. */
-  async check(engine: Engine): Promise<void> {
+  async check(engine: Server): Promise<void> {
     for (const key of KEYS) {
       const beginTick = this.history.now()
       this.history.read(key, (await valuesOf(engine, parseItemKey(key))).names, beginTick)
@@ -131,7 +131,7 @@ export class ItemClients {
   }
 }
 
-async function valuesOf({ services: { items, buckets } }: Engine, sortKey: ItemKey) {
+async function valuesOf({ services: { items, buckets } }: Server, sortKey: ItemKey) {
   const item = await items.read(await buckets.open(ITEM_BUCKET), PARTITION, sortKey)
   const names = (item?.values ?? []).flatMap(value => (value === undefined ? [] : [nameOf(value)]))
   return { token: item?.context ?? NOTHING.token, names }

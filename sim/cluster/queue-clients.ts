@@ -7,7 +7,7 @@
  */
 import { isFailure } from "@hayloft/base/failures.js"
 import { parseAccountId, type MessageId } from "@hayloft/base/ids.js"
-import type { Engine } from "@hayloft/node/engine.js"
+import type { Server } from "../world/bodies.js"
 import { DEFAULT_SETTINGS, Queues, type Delivery } from "@hayloft/features/queues/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
@@ -44,12 +44,12 @@ export class QueueClients {
     private readonly random: Random,
   ) {}
 
-  private queuesOf({ services: { tablet: metadata, refuseEarlier: prepare } }: Engine): Queues {
+  private queuesOf({ services: { tablet: metadata, refuseEarlier: prepare } }: Server): Queues {
     const { clock, random } = this
     return new Queues({ clock, random, metadata, prepare, isShared: true, node: "0000002a" })
   }
 
-  async create(engine: Engine): Promise<void> {
+  async create(engine: Server): Promise<void> {
     await this.queuesOf(engine).create(QUEUE, { ...DEFAULT_SETTINGS, retentionSeconds: 20 * 86_400 })
   }
 
@@ -61,7 +61,7 @@ export class QueueClients {
   }
 
   /** The database has lost commits: what is there now was added. Nothing is left that is delivered at most once. */
-  async forget(engine: Engine): Promise<void> {
+  async forget(engine: Server): Promise<void> {
     this.messages = new Map()
     for (const { name, isOnce } of await this.listed(engine)) {
       check("acknowledgedStays", !isOnce, () => `the message ${name} may have been delivered before the rollback`)
@@ -69,7 +69,7 @@ export class QueueClients {
     }
   }
 
-  async check(engine: Engine): Promise<void> {
+  async check(engine: Server): Promise<void> {
     const listed = await this.listed(engine)
     const names = new Set(listed.map(({ name }) => name))
     for (const [name, { added, acknowledged }] of this.messages) {
@@ -83,7 +83,7 @@ export class QueueClients {
     check("countersAgree", held === listed.length, () => `the queue counts ${held} messages, and has ${listed.length}`)
   }
 
-  private async listed(engine: Engine): Promise<readonly { readonly name: string; readonly isOnce: boolean }[]> {
+  private async listed(engine: Server): Promise<readonly { readonly name: string; readonly isOnce: boolean }[]> {
     const queues = this.queuesOf(engine)
     const listed: { name: string; isOnce: boolean }[] = []
     let after: MessageId | undefined
@@ -163,7 +163,7 @@ export class QueueClients {
   }
 
   /** Returns undefined if the request failed, as it may, or no node serves. */
-  private async tolerant<T>(send: (engine: Engine) => Promise<T>): Promise<T | undefined> {
+  private async tolerant<T>(send: (engine: Server) => Promise<T>): Promise<T | undefined> {
     try {
       return await this.host.through(send)
     } catch (error) {

@@ -7,18 +7,17 @@
 import { isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, type MultipartId } from "@hayloft/base/ids.js"
 import { PART_BYTES_MIN } from "@hayloft/base/limits.js"
-import type { Engine } from "@hayloft/node/engine.js"
 import type { Bucket } from "@hayloft/objects/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { hex, md5 } from "../model/digests.js"
-import { bodyBytes, noSignal, sourceOf } from "../world/bodies.js"
+import { bodyBytes, noSignal, sourceOf, type Server } from "../world/bodies.js"
 import { check } from "../world/checks.js"
 import type { Observer } from "../world/observer.js"
 
 export interface WanderingHost {
   readonly observer: Pick<Observer, "begin" | "end">
-  /** Sends a request through any node; undefined while none serves. It never settles if the process ends. */
-  through<T>(send: (engine: Engine, bucket: Bucket) => Promise<T>): Promise<T> | undefined
+  /** Sends a request through any node or front; undefined while none serves. It never settles if the process or the front ends. */
+  through<T>(send: (server: Server, bucket: Bucket) => Promise<T>): Promise<T> | undefined
   /** A failure after which the outcome is unknown. */
   mayFail(error: unknown): boolean
   /** By the contract, a request that failed so had no effect. */

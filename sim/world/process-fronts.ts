@@ -42,7 +42,7 @@ export class ProcessFronts {
     const random = this.process.random.fork(`front ${this.begun}`)
     const [channel, there] = SimChannel.pair(ofProcess, random.fork("channel"))
     const ofEngine = new ThreadLink(there, ofProcess)
-    const start = this.fronts.begin(ofEngine)
+    const start = await this.fronts.begin(ofEngine)
     ofEngine.start()
     const state = { isOver: false }
     const clock = clockOf(ofProcess, () => state.isOver)

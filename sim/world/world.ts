@@ -1,6 +1,7 @@
 /** A simulated machine with a store's engine, which each process opens with the settings of a test. */
 import { CheckpointExecutor } from "@hayloft/node/metadata/checkpoint-job.js"
 import { openEngine, type Engine } from "@hayloft/node/engine.js"
+import { ReservedNumbers } from "@hayloft/node/front/front-numbers.js"
 import { Fronts } from "@hayloft/node/front/fronts.js"
 import type { HealthReport } from "@hayloft/node/status/contract.js"
 import { firstRecordOf } from "@hayloft/node/testing-engine.js"
@@ -47,7 +48,9 @@ export class World extends SimMachine {
     const { telemetry, options } = this
     const { days, hotCopies } = options
     const incarnation = parseIncarnation(options.hasFronts ? number * (1 + FRONT_INCARNATIONS) : number)
-    const fronts = options.hasFronts ? new Fronts(clock, incarnation, FRONT_INCARNATIONS) : undefined
+    const fronts = options.hasFronts
+      ? new Fronts(clock, new ReservedNumbers(incarnation, FRONT_INCARNATIONS))
+      : undefined
     const settings = settingsFor(this.record, incarnation)
     const compute = new InlineCompute(makeCodec, { slabBytes: 512 * KIB, poolBytes: 8 * MIB })
     const queued = () => queuedDisk(disk, clock, CALL_LIMITS, watch, () => undefined)
@@ -60,7 +63,13 @@ export class World extends SimMachine {
     this.record = engine.recordManager.record
     this.running = engine.backgroundServices.map(service => service.run(signal).catch(() => undefined))
     const { masterKeys, root } = settings
-    fronts?.serve({ engine, status: { health: () => READY, liveness: () => READY }, masterKeys, root })
+    fronts?.serve({
+      engine,
+      status: { health: () => READY, liveness: () => READY },
+      masterKeys,
+      root,
+      nodes: () => undefined,
+    })
     const { blockBytes } = this.record
     this.processFronts =
       fronts && new ProcessFronts(fronts, { clock, disk, random, signal }, { blockBytes, days, telemetry })

@@ -19,6 +19,8 @@ interface NodesOptions {
   readonly args?: readonly string[]
   /** Nodes wait less for each other than in a store of users. */
   readonly isHurried?: boolean
+  /** The Node that runs the program, such as `NODE_24`. Default: the one that runs the tests. */
+  readonly node?: string | undefined
   /** The server that gets the database of these nodes, and that its caller stops. Default: one of their own. */
   readonly databases?: Databases
 }
@@ -38,6 +40,8 @@ export class TestNode {
   process: StoreProcess | undefined
   /** The command that its next process runs; undefined for this program. */
   command: string | undefined
+  /** The Node that runs it; undefined for the one that runs the tests. */
+  node: string | undefined
   private open: S3Client | undefined
   /** The token of the store: it stays the same. */
   private token: string | undefined
@@ -72,7 +76,10 @@ export class TestNode {
     const { name, zone, environment, folders, ports } = this
     const all = ["--node", name, "--zone", zone, "--log-level", "debug", ...this.args, ...args]
     const listen = { listen: ports.s3, adminListen: ports.admin }
-    const program = this.command === undefined ? {} : { command: this.command }
+    const program = {
+      ...(this.command !== undefined && { command: this.command }),
+      ...(this.node !== undefined && { node: this.node }),
+    }
     return StoreProcess.spawn({ dataFolders: folders, args: all, environment, ...listen, ...program }, CLOCK)
   }
 
@@ -176,13 +183,17 @@ export class TestNodes {
 
   /** The nodes start one after another; the first one makes the store. Data folders are in `folder`. */
   static async start(folder: string, options: NodesOptions): Promise<TestNodes> {
-    const { nodes, foldersEach, databases, args, isHurried } = options
+    const { nodes, foldersEach, databases, args, isHurried, node } = options
     const store =
       databases === undefined
         ? await TestNodes.empty(folder, args, isHurried)
         : await TestNodes.over(await databases.create(), folder, args, isHurried)
     try {
-      for (let i = 0; i < nodes; i += 1) await (await store.add(foldersEach)).start()
+      for (let i = 0; i < nodes; i += 1) {
+        const added = await store.add(foldersEach)
+        added.node = node
+        await added.start()
+      }
       return store
     } catch (error) {
       await store.stop()

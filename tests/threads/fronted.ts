@@ -18,7 +18,7 @@ const UNTIL_MS_MAX = 60_000
 const CONNECTIONS_MAX = 300
 
 /** `timer`: a thread with a timer does not end by itself. */
-const FILTER = `
+export const FILTER = `
 const { isMainThread, threadId } = require("node:worker_threads")
 if (process.env.FILTER_TIMER === "1" && !isMainThread) setInterval(() => undefined, 1000)
 const deaths = {
@@ -59,9 +59,12 @@ interface FrontedOptions {
   readonly tls?: ServerOptions["tls"]
 }
 
-export class FrontedStore {
+/** The parts of a server that tests of its threads use. */
+type FrontedServer = Pick<ServerProcess, "client" | "metrics">
+
+export class FrontedStore<Server extends FrontedServer = ServerProcess> {
   constructor(
-    readonly server: ServerProcess,
+    readonly server: Server,
     readonly folders: readonly string[],
     /** The test may put files there. */
     readonly folder: string,

@@ -404,7 +404,14 @@ class EngineBuilder {
     const late = metadata.halt === undefined ? [] : [afterHalt(metadata, { clock, log: telemetry.log }, begin)]
     return {
       copies,
-      services: [upkeepOf(metadata), records, copies, bucketPolicies(services, clock), ...late],
+      services: [
+        upkeepOf(metadata),
+        records,
+        copies,
+        bucketPolicies(services, clock),
+        ...late,
+        ...(fronts ? [fronts] : []),
+      ],
     }
   }
 

@@ -25,6 +25,7 @@ import { CheckpointExecutor } from "./metadata/checkpoint-job.js"
 import type { OwnedFolder } from "./devices/device-set.js"
 import { openEngine, type Engine, type EngineSettings } from "./engine.js"
 import { FIRST_TABLET } from "./metadata/first-tablet.js"
+import { ReservedNumbers } from "./front/front-numbers.js"
 import { Fronts } from "./front/fronts.js"
 import { FRONT_INCARNATIONS } from "@hayloft/engine/format/upload-id.js"
 import type { HealthReport } from "./status/contract.js"
@@ -183,7 +184,7 @@ export class Machine {
     const { clock, stores, telemetry, record } = this
     this.incarnations += frontsOf === undefined ? 1 : 1 + FRONT_INCARNATIONS
     const incarnation = parseIncarnation(this.incarnations)
-    const fronts = frontsOf && new Fronts(clock, incarnation, FRONT_INCARNATIONS)
+    const fronts = frontsOf && new Fronts(clock, new ReservedNumbers(incarnation, FRONT_INCARNATIONS))
     this.released = []
     const disk = this.disk.boot()
     this.opened = disk
@@ -214,12 +215,20 @@ export class Machine {
     )
     engine.recordManager.onChange(changed => void (this.record = changed))
     this.record = engine.recordManager.record
-    const { root } = settings
-    fronts?.serve({ engine, status: { health: () => READY, liveness: () => READY }, masterKeys, root })
+    fronts?.serve(servedBy(engine, masterKeys))
     if (fronts) frontsOf?.(fronts)
     return engine
   }
 }
+
+/** The store as fronts serve it. */
+export const servedBy = (engine: Engine, masterKeys = new MasterKeys(MASTER_KEY)): Parameters<Fronts["serve"]>[0] => ({
+  engine,
+  status: { health: () => READY, liveness: () => READY },
+  masterKeys,
+  root: ROOT,
+  nodes: () => undefined,
+})
 
 export const createBucket = (engine: Engine): Promise<Bucket> =>
   engine.services.buckets.create({ name: parseBucketName("bucket"), owner: OWNER, location: "" })

@@ -11,20 +11,18 @@ import { config } from "@hayloft/node/open/testing-start.js"
 import { NO_REALMS } from "@hayloft/protocols/swift/index.js"
 import { FrontThreads } from "./front-workers.js"
 
-test("a process that has used up the threads of its start is not alive any more", async () => {
+/** Threads whose starts fail as this one does. */
+function openThreads(begin: () => Promise<never>) {
   const clock = new SimClock()
   const { log } = new SimTelemetry()
   const requests = new LiveRequests(clock, new Traffic(clock))
   const threads = new FrontThreads({ clock, log, events: { note: () => undefined }, requests, accessLog: undefined })
-  const begin = () => {
-    throw fail("limitExceeded", { message: "front threads have ended too often" })
-  }
   const ofStore = {
     denials: new Denials(),
     adminUrl: "",
     realms: NO_REALMS,
     remoteStores: undefined,
-    hostName: "",
+    nodeName: "",
     attempts: { countElsewhere: () => undefined },
     rates: { enter: () => undefined },
     budgets: transformBudgets(1),
@@ -35,7 +33,29 @@ test("a process that has used up the threads of its start is not alive any more"
   }
   assert.equal(threads.unhealthy, undefined)
   threads.resume({ config: { ...config, threads: 2 }, fronts: { begin }, ...ofStore }, [])
+  return { clock, threads }
+}
+
+test("a process that has used up the threads of its start is not alive any more", async () => {
+  const { clock, threads } = openThreads(async () => {
+    throw fail("limitExceeded", { message: "front threads have ended too often" })
+  })
   await clock.advance(1)
   assert.match(threads.unhealthy ?? "", /front threads have ended too often/)
+  await clock.runUntil(threads.hold())
+})
+
+test("threads that cannot begin while the database does not answer are started again, less and less often", async () => {
+  const MINUTE_MS = 60_000
+  let tried = 0
+  const { clock, threads } = openThreads(async () => {
+    tried += 1
+    throw fail("databaseUnreachable")
+  })
+  await clock.advance(1)
+  assert.equal(tried, 2)
+  await clock.advance(MINUTE_MS)
+  assert.ok(tried > 4 && tried <= 16, `${tried} starts`)
+  assert.equal(threads.unhealthy, undefined)
   await clock.runUntil(threads.hold())
 })

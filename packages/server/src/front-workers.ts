@@ -6,11 +6,11 @@
  *           thread that has ended: a disk may hang.
  * Limits    FRONT_THREAD_LIMITS.
  */
-import { Worker } from "node:worker_threads"
+import { Worker, type MessagePort } from "node:worker_threads"
 import type { CountedAttempt, Denials, RateLimiter, SecretAttempts } from "@hayloft/access/index.js"
 import type { AccessLog, Events, LiveRequests } from "@hayloft/admin/observe/index.js"
 import { must } from "@hayloft/base/assert.js"
-import { asFailure, fail } from "@hayloft/base/failures.js"
+import { asFailure, fail, isFailure } from "@hayloft/base/failures.js"
 import { FRONT_THREADS_MAX } from "@hayloft/base/limits.js"
 import { mapBounded, type BackgroundService } from "@hayloft/base/life/index.js"
 import { openChannel } from "@hayloft/base/seams/channel/real.js"
@@ -26,6 +26,7 @@ import type { ServeConfig } from "@hayloft/node/config/index.js"
 import { serveBudgets } from "@hayloft/node/front/front-budgets.js"
 import { serveRates } from "@hayloft/node/front/front-rates.js"
 import type { Fronts } from "@hayloft/node/front/fronts.js"
+import type { FrontStart } from "@hayloft/node/front/methods.js"
 import type { DeviceReport } from "@hayloft/node/status/contract.js"
 import { ThreadShares } from "@hayloft/protocols/http/index.js"
 import type { SyncRealms } from "@hayloft/protocols/swift/index.js"
@@ -91,7 +92,7 @@ export interface ServedSession {
   readonly adminUrl: string
   readonly realms: SyncRealms
   readonly remoteStores: RemoteStoreConfigs | undefined
-  readonly hostName: string
+  readonly nodeName: string
   /** The audit log has new entries of a front. */
   readonly onAudited: () => void
   readonly devices: () => readonly DeviceReport[]
@@ -103,12 +104,22 @@ interface BoundPort extends SharedPort {
   readonly port: number
 }
 
+/** A front of the engine that its thread does not know yet. */
+interface BegunFront {
+  readonly name: string
+  readonly start: FrontStart
+  readonly link: ThreadLink
+  /** The end of the link for the thread. */
+  readonly port: MessagePort
+}
+
 /** One thread. */
 class FrontThread {
   /** The ports at which it serves. Rejects if it ends before. */
   readonly listening: Promise<readonly number[]>
   /** Resolves with the reason once the thread has ended. The engine may still be busy with what it has called. */
   readonly ended: Promise<string>
+  readonly name: string
   readonly link: ThreadLink
   snapshot: MetricsSnapshot = []
   isListening = false
@@ -117,15 +128,15 @@ class FrontThread {
   private readonly worker: Worker
 
   constructor(
-    readonly name: string,
+    { name, start, link, port }: BegunFront,
     { clock, events, requests, accessLog, shares }: ThreadsHost & { readonly shares: ThreadShares },
     {
-      fronts,
+      fronts: _,
       denials,
       attempts,
       rates,
       budgets,
-      copies: _,
+      copies: __,
       onAudited,
       devices,
       minioMetrics,
@@ -135,10 +146,8 @@ class FrontThread {
     onAttempted: (counted: CountedAttempt) => void,
   ) {
     this.clock = clock
-    const { channel, port } = openChannel()
-    const link = new ThreadLink(channel, clock)
+    this.name = name
     this.link = link
-    const start = fronts.begin(link)
     link.handle(TELLING_METHODS.event, line => events.note(line))
     link.handle(TELLING_METHODS.denied, denial => denials.keep(denial))
     link.handle(TELLING_METHODS.attempted, counted => {
@@ -271,7 +280,10 @@ export class FrontThreads implements BackgroundService {
     if (session.copies !== undefined) session.copies.others = max => this.hotCopies(max)
     const { signal } = (this.ending = new AbortController())
     this.keeping = mapBounded(namesOf(session), FRONT_THREADS_MAX, name =>
-      this.keep(() => this.threads.get(name) ?? this.startAgain(name, session, ports, onListening), signal),
+      this.keep(
+        async () => this.threads.get(name) ?? (await this.startAgain(name, session, ports, onListening)),
+        signal,
+      ),
     )
   }
 
@@ -289,12 +301,14 @@ export class FrontThreads implements BackgroundService {
     const [first = "", ...others] = names
     try {
       // The first one chooses the ports where any free one will do.
-      const numbers = await this.start(first, session, ports).listening
+      const { listening } = await this.start(first, session, ports)
+      const numbers = await listening
       const bound = ports.map(({ name, listen }, at) => {
         const port = must(numbers[at], "a thread listens on each port")
         return { name, port, listen: { ...listen, port } }
       })
-      await mapBounded(others, FRONT_THREADS_MAX, name => this.start(name, session, bound).listening)
+      const started = await mapBounded(others, FRONT_THREADS_MAX, name => this.start(name, session, bound))
+      await mapBounded(started, FRONT_THREADS_MAX, thread => thread.listening)
       return bound
     } catch (error) {
       const started = [...this.threads.values()]
@@ -374,10 +388,13 @@ export class FrontThreads implements BackgroundService {
     }
   }
 
-  private start(name: string, session: ServedSession, ports: readonly SharedPort[]): FrontThread {
-    const thread = new FrontThread(name, { ...this.host, shares: this.shares }, session, ports, counted =>
-      this.attempted(counted, name),
-    )
+  /** Throws as `Fronts.begin`. */
+  private async start(name: string, session: ServedSession, ports: readonly SharedPort[]): Promise<FrontThread> {
+    const { channel, port } = openChannel()
+    const link = new ThreadLink(channel, this.host.clock)
+    const begun = { name, link, port, start: await session.fronts.begin(link) }
+    const host = { ...this.host, shares: this.shares }
+    const thread = new FrontThread(begun, host, session, ports, counted => this.attempted(counted, name))
     this.threads.set(name, thread)
     void thread.ended.then(() => {
       this.metrics.retire(thread.snapshot)
@@ -387,38 +404,39 @@ export class FrontThreads implements BackgroundService {
   }
 
   /** Starts the thread again whenever it ends, until the signal fires. */
-  private async keep(start: () => FrontThread | undefined, signal: AbortSignal): Promise<void> {
+  private async keep(start: () => Promise<FrontThread | undefined>, signal: AbortSignal): Promise<void> {
     const { log } = this.host
     const { pace } = this
     const { restartMs, restartMsMax, provenMs } = FRONT_THREAD_LIMITS
     const stopped = new Promise<undefined>(resolve => signal.addEventListener("abort", () => resolve(undefined)))
-    for (let waitMs: number = restartMs; !signal.aborted;) {
+    for (let waitMs: number = restartMs; !signal.aborted && this.exhausted === undefined;) {
       const beganMs = pace.monotonicMs()
-      const thread = start()
-      if (thread === undefined) return
-      const reason = await Promise.race([thread.ended, stopped])
-      if (reason === undefined) return thread.stop()
-      log.error("front_thread_ended", { thread: thread.name, reason })
-      if (pace.monotonicMs() - beganMs >= provenMs) waitMs = restartMs
+      const thread = await start()
+      if (thread !== undefined) {
+        const reason = await Promise.race([thread.ended, stopped])
+        if (reason === undefined) return thread.stop()
+        log.error("front_thread_ended", { thread: thread.name, reason })
+        if (pace.monotonicMs() - beganMs >= provenMs) waitMs = restartMs
+      }
       await pace.sleep(waitMs, signal)
       waitMs = Math.min(restartMsMax, 2 * waitMs)
     }
   }
 
-  /** Returns undefined if this start of the process has used up its threads. */
-  private startAgain(
+  /** Returns undefined if no thread can begin now, or none any more: this start of the process has used them up. */
+  private async startAgain(
     name: string,
     session: ServedSession,
     ports: readonly SharedPort[],
     onListening: () => void,
-  ): FrontThread | undefined {
+  ): Promise<FrontThread | undefined> {
     try {
-      const thread = this.start(name, session, ports)
+      const thread = await this.start(name, session, ports)
       thread.listening.then(onListening, () => undefined)
       return thread
     } catch (error) {
       const reason = asFailure(error).message
-      this.exhausted = reason
+      if (isFailure(error, "limitExceeded")) this.exhausted = reason
       this.host.log.error("front_thread_ended", { thread: name, reason })
       return undefined
     }

@@ -2,7 +2,6 @@
 import { createHash } from "node:crypto"
 import { readVersion } from "@hayloft/cli/version.js"
 import type { Protocol } from "@hayloft/protocols/http/index.js"
-import type { ClusterView } from "@hayloft/node/cluster/cluster-view.js"
 import { createQueueHandler, type StoreOfQueues } from "@hayloft/protocols/queue-api/index.js"
 import { QUEUE_SERVICE, Queues } from "@hayloft/features/queues/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
@@ -24,8 +23,8 @@ interface QueueStore {
 /** The node of a process: its name in a store of several, else that of the machine. */
 interface QueueNode {
   readonly name: string
-  /** The view is undefined if there are no other nodes. */
-  readonly others: Pick<ClusterView, "nodes"> | undefined
+  /** The other nodes that it reaches. */
+  readonly others: () => readonly string[]
 }
 
 /** The parts of a store that requests about queues use. */
@@ -43,7 +42,7 @@ export class QueuePort {
     const { isShared } = core
     this.queues = new Queues({ clock, random, metadata: tablet, prepare, isShared, node: label })
     QUEUE_SERVICE.set(core, this.queues)
-    const others = () => (node.others?.nodes ?? []).filter(({ trouble }) => trouble === undefined)
+    const { others } = node
     this.store = {
       node: label,
       version: readVersion(),
@@ -52,7 +51,7 @@ export class QueuePort {
         const { tablets } = recordManager.record
         return tablets.length === 0 ? 1 + others().length : Math.min(...tablets.map(({ replicas }) => replicas.length))
       },
-      nodes: () => [node.name, ...others().map(({ name }) => name)],
+      nodes: () => [node.name, ...others()],
     }
   }
 

@@ -57,6 +57,7 @@ import { openEngine, type Engine, type EngineSettings } from "@hayloft/node/engi
 import { EngineOperations } from "@hayloft/node/control/operations.js"
 import { DAY_MS } from "@hayloft/node/devices/scrubbing.js"
 import { Returning, type TakeBack } from "@hayloft/node/control/returning.js"
+import { numbersOf, ReservedNumbers } from "@hayloft/node/front/front-numbers.js"
 import { Fronts } from "@hayloft/node/front/fronts.js"
 import { FRONT_INCARNATIONS } from "@hayloft/engine/format/upload-id.js"
 import { StoreFolders } from "@hayloft/node/control/folder-taker.js"
@@ -330,8 +331,10 @@ function openOwnJobs(
   }
 }
 
-const frontsOf = (clock: Clock, { incarnation }: OpenedStore, { threads }: ServeConfig): Fronts | undefined =>
-  threads === 0 ? undefined : new Fronts(clock, incarnation, FRONT_INCARNATIONS)
+function frontsOf(clock: Clock, { incarnation, node }: OpenedStore, { threads }: ServeConfig): Fronts | undefined {
+  if (threads === 0) return undefined
+  return new Fronts(clock, node ? numbersOf(node.metadata) : new ReservedNumbers(incarnation, FRONT_INCARNATIONS))
+}
 
 /** Returns undefined if the operator wants no front threads. */
 function threadsReport({ threads, threadsOff }: ServeConfig, fronts: Fronts | undefined): ThreadsReport | undefined {

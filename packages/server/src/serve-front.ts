@@ -75,7 +75,7 @@ export interface FrontOrder {
   readonly realms: SyncRealms
   /** They are undefined if remote buckets are switched off. */
   readonly remoteStores: RemoteStoreConfigs | undefined
-  readonly hostName: string
+  readonly nodeName: string
   readonly start: FrontStart
   readonly isWatched: boolean
   readonly port: MessagePort
@@ -223,7 +223,7 @@ class FrontThread {
   /** The parts of features that requests use, beside the services. */
   extrasOf(store: FrontStore): FrontExtras {
     const { clock, random, telemetry, ended, order, link } = this
-    const { config, remoteStores, hostName, start } = order
+    const { config, remoteStores, nodeName, start } = order
     const { log, metrics } = telemetry
     const { transforms: hasTransforms, transformResultsBytesMax, remoteCacheBytesMax: cacheBytesMax } = config
     const serving = { engine: store, leases: NO_LEASES }
@@ -234,7 +234,10 @@ class FrontThread {
       budgets: { makings: budgets.of("makings"), tasks: budgets.of("tasks"), native: budgets.of("native") },
       share: 1 / config.threads,
     }
-    const queuePort = new QueuePort({ clock, random }, store, { name: hostName, others: undefined })
+    const queuePort = new QueuePort({ clock, random }, store, {
+      name: nodeName,
+      others: () => store.state.othersReached,
+    })
     registerWaiting(metrics, store.services, queuePort)
     return {
       queuePort,

@@ -24,6 +24,7 @@ import { transformBudgets } from "@hayloft/features/transforms/index.js"
 import { openWork, type OpenWork } from "@hayloft/features/user-jobs/index.js"
 import { supervise } from "@hayloft/base/life/index.js"
 import { LiveNodes } from "@hayloft/node/cluster/cluster-operations.js"
+import { reachedNodes } from "@hayloft/node/cluster/cluster-view.js"
 import type { Membership } from "@hayloft/node/cluster/membership.js"
 import { Simulations } from "@hayloft/node/status/simulations.js"
 import { openNode } from "@hayloft/node/cluster/open-node.js"
@@ -158,7 +159,7 @@ export class StoreSession {
     const ofKms = { ...named, accounts, random: random.fork("kms api"), clock, denials }
     const kms = createKmsHandler({ ...ofKms, metrics, rates, attempts, audit })
     this.kms = { protocol: kms, speaks: speaksKms }
-    const node = { name: store.node?.name ?? host.io.hostName, others: membership }
+    const node = { name: this.nodeName, others: () => reachedNodes(membership) }
     this.queuePort = new QueuePort({ clock, random }, running.engine, node)
     this.iam = iamGuest(this.parts())
     const ofCoordination = { clock, random, log: host.seams.telemetry.log, metrics, denials }
@@ -218,7 +219,8 @@ export class StoreSession {
   }
 
   private begin(): void {
-    this.running.fronts?.serve({ ...this.running, root: this.store.secrets.root })
+    const { root } = this.store.secrets
+    this.running.fronts?.serve({ ...this.running, root, nodes: () => this.membership })
     this.attachJobs()
     this.running.status.setLiveness(this.host.unhealthy)
     registerWaiting(this.metrics, this.running.engine.services, this.queuePort)
@@ -409,9 +411,8 @@ export class StoreSession {
     const onAudited = (): void => audit.onRecorded()
     const { hotCopies: copies } = running.engine.services.core.blocks
     const devices = () => running.status.report().devices
-    const { realms, remoteStores, io } = host
-    const { hostName } = io
-    const told = { config, adminUrl, realms, remoteStores, hostName }
+    const { realms, remoteStores } = host
+    const told = { config, adminUrl, realms, remoteStores, nodeName: this.nodeName }
     const minioMetrics = (kind: MinioMetricsKind) => this.minioMetrics(kind)
     return { ...told, fronts, denials, attempts, rates, copies, budgets, onAudited, devices, minioMetrics }
   }
@@ -422,6 +423,11 @@ export class StoreSession {
     return after(host.allMetrics(metrics), all =>
       renderMetrics([minioMetrics(kind, { report: running.status.report(), metrics: all, server })]),
     )
+  }
+
+  /** The name of the node, in a store of several, else of the machine. */
+  private get nodeName(): string {
+    return this.store.node?.name ?? this.host.io.hostName
   }
 
   private s3Settings(adminUrl: string): S3Settings {

@@ -38,6 +38,10 @@ export function liveNodes(view: ClusterView | undefined): number {
   return 1 + (view?.nodes.filter(isLive).length ?? 0)
 }
 
+/** The names of the other nodes that this one reaches now; none on one machine. */
+export const reachedNodes = (view: Pick<ClusterView, "nodes"> | undefined): readonly string[] =>
+  (view?.nodes ?? []).filter(({ trouble }) => trouble === undefined).map(({ name }) => name)
+
 /** Returns the nodes in the form that `status` shows; undefined until this node has joined. */
 export function nodesOf(view: ClusterView | undefined, duties: readonly Duty[]): NodesView | undefined {
   if (view?.ownRow === undefined) return undefined

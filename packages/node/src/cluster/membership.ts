@@ -131,7 +131,7 @@ export class Membership implements BackgroundService, ClusterView {
   constructor(
     private readonly seams: MembershipSeams,
     private readonly own: OwnNode,
-    private readonly engine: ShardExchange,
+    private readonly engine: Omit<ShardExchange, "all" | "setThreads">,
     /** Registers what else this node does for others. */
     serve: (server: RpcServer) => void,
     /** Called once if the node was removed from the store: the process must end. */

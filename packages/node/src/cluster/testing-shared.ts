@@ -1,13 +1,15 @@
 /** Metadata in memory that several nodes share, each with an incarnation of its own, for tests of the node layer. */
 import { parseIncarnation, type Incarnation } from "@hayloft/base/ids.js"
 import { UNKNOWN_HEALTH, type DatabaseHealth } from "@hayloft/engine/format/database-health.js"
-import type { Halt, Incarnations, LiveIncarnations } from "@hayloft/engine/metadata/index.js"
+import type { Halt, Incarnations, LiveIncarnations, SeenIncarnations } from "@hayloft/engine/metadata/index.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import type { SharedMetadata } from "../metadata/database.js"
 
 /** The incarnations of all nodes. */
 class IncarnationTable {
   private live: LiveIncarnations["nodes"] = []
+  /** Threads by their processes. */
+  private threads: readonly { readonly thread: Incarnation; readonly process: Incarnation }[] = []
   private highest = parseIncarnation(0)
 
   /** Ends the earlier one of the node. */
@@ -18,8 +20,24 @@ class IncarnationTable {
     return incarnation
   }
 
+  beginThread(process: Incarnation): { readonly thread: Incarnation; readonly process: Incarnation } {
+    const thread = parseIncarnation(this.highest + 1)
+    this.highest = thread
+    this.threads = [...this.threads, { thread, process }]
+    return { thread, process }
+  }
+
   end(incarnation: Incarnation): void {
     this.live = this.live.filter(each => each.incarnation !== incarnation)
+    this.threads = this.threads.filter(each => each.thread !== incarnation)
+  }
+
+  /** All that are live, threads included. */
+  get seen(): SeenIncarnations {
+    const processes = this.live.map(({ incarnation }) => incarnation)
+    const threads = this.threads.filter(({ process }) => processes.includes(process)).map(({ thread }) => thread)
+    const live = [...processes, ...threads]
+    return { next: parseIncarnation(this.highest + 1), live, ended: this.highest - live.length }
   }
 
   /** Another object for each reading. */
@@ -28,7 +46,7 @@ class IncarnationTable {
   }
 
   asSeenBy(own: Incarnation): Incarnations {
-    const isLive = (incarnation: Incarnation) => this.live.some(each => each.incarnation === incarnation)
+    const isLive = (incarnation: Incarnation) => this.seen.live.includes(incarnation)
     const { live } = this
     return {
       own,
@@ -81,6 +99,18 @@ export class SharedMemory extends MemoryMetadata implements SharedMetadata {
 
   hasEnded(incarnation: Incarnation): boolean {
     return this.incarnations.isOver(incarnation)
+  }
+
+  get seenIncarnations(): SeenIncarnations {
+    return this.table.seen
+  }
+
+  async beginThread() {
+    return this.table.beginThread(this.incarnations.own)
+  }
+
+  async endThread(thread: Incarnation): Promise<void> {
+    this.table.end(thread)
   }
 
   async endIncarnation(incarnation: Incarnation): Promise<void> {

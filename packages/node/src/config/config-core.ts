@@ -179,7 +179,7 @@ function configIn(reader: SettingReader): ServeConfig {
     metadataBackupEveryMs: reader.required("metadataBackupEvery", parseDuration),
     erasedKeysKeptMs: reader.required("erasedKeysKept", parseDuration),
     ...listenersOf(reader),
-    threads: threadsOf(reader),
+    threads: reader.required("threads", count(0, FRONT_THREADS_MAX)),
     shutdown: {
       drainMs: 1000 * reader.required("drainSeconds", count(0, 3600)),
       stopMs: reader.required("stopTimeout", parseDuration),
@@ -265,15 +265,6 @@ function listenersOf(
     parseServiceUrl(text, where, "https://s3.example.org"),
   )
   return { listen, publicUrl, adminListen, adminHosts: reader.each("adminHost", parseDomain), hasConsole }
-}
-
-function threadsOf(reader: SettingReader): number {
-  const threads = reader.required("threads", count(0, FRONT_THREADS_MAX))
-  if (threads > 0 && reader.isSet("cluster")) {
-    const message = "front threads cannot serve a node of a cluster yet: leave --cluster out, or choose --threads 0"
-    reader.requirement("threads", message)
-  }
-  return threads
 }
 
 const ROLES_MAX = 10

@@ -63,6 +63,8 @@ export interface RecordManager {
    * has is then kept as well as the data. Throws `deviceFailed`, `stopping`.
    */
   spread(): Promise<ControlRecord>
+  /** Reads the record now; listeners have been called when it resolves. Undefined: no other process changes it. */
+  readonly refresh?: () => Promise<void>
   /** Refuses changes from now on; resolves when no write is in progress. */
   stop(): Promise<void>
 }

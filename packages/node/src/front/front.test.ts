@@ -33,11 +33,11 @@ test("an object that one thread has stored is read by every other, whatever its 
 })
 
 /** A link to the engine thread, as a front without services has it. */
-function linked(world: FrontWorld, random: Random) {
+async function linked(world: FrontWorld, random: Random) {
   const { clock } = world.machine
   const [here, there] = SimChannel.pair(clock, random)
   const ofEngine = new ThreadLink(there, clock)
-  const { record } = world.fronts.begin(ofEngine)
+  const { record } = await world.run(world.fronts.begin(ofEngine))
   ofEngine.start()
   return { link: new ThreadLink(here, clock), record }
 }
@@ -45,8 +45,9 @@ function linked(world: FrontWorld, random: Random) {
 test("changes of the record by several threads at once are made one after another, each on the one before", async () => {
   const world = await opened()
   const { recordManager } = world.engine
-  const managers = [0, 1, 2].map(at => {
-    const { link, record } = linked(world, random.fork(`channel ${at}`))
+  const links: Awaited<ReturnType<typeof linked>>[] = []
+  for (const at of [0, 1, 2]) links.push(await linked(world, random.fork(`channel ${at}`)))
+  const managers = links.map(({ link, record }) => {
     const records = new FrontRecords(link, record)
     link.handle(FRONT_METHODS.follow, told => {
       if (told.record !== undefined) records.follow(told.record)
@@ -74,7 +75,7 @@ test("changes of the record by several threads at once are made one after anothe
 
 test("a front that fails to follow a change is told again, until it does", async () => {
   const world = await opened()
-  const { link } = linked(world, random.fork("channel"))
+  const { link } = await linked(world, random.fork("channel"))
   const told: (string | undefined)[] = []
   link.handle(FRONT_METHODS.follow, ({ record }) => {
     told.push(record?.region)

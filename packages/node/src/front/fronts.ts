@@ -4,29 +4,26 @@
  *
  * Promises  A front is over, for those who look after what it has left, once nothing that it has called can take effect any
  *           more. Bytes that were released are kept while a reader of a front may use them.
- * Limits    `FRONT_INCARNATIONS` fronts for each start of the process, those that were started again included.
+ *           Once the incarnation of the process is over, its fronts end.
+ * Limits    On one machine, `FRONT_INCARNATIONS` fronts for each start of the process, those that were started again
+ *           included.
  */
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { Incarnation } from "@hayloft/base/ids.js"
 import { FRONT_THREADS_MAX } from "@hayloft/base/limits.js"
 import { mapBounded, type BackgroundService } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { after } from "@hayloft/base/soon.js"
 import type { MasterKeys, RootKey } from "@hayloft/access/index.js"
-import {
-  incarnationsOf,
-  plainCopy,
-  reservedThreads,
-  withFront,
-  withoutFront,
-  type Incarnations,
-  type ThreadIncarnations,
-} from "@hayloft/engine/metadata/index.js"
+import { incarnationsSeen, plainCopy, type Incarnations } from "@hayloft/engine/metadata/index.js"
 import { hintsOf, serveMetadata, serveShards, type ThreadLink } from "@hayloft/engine/thread/index.js"
 import type { CoreServices } from "@hayloft/objects/index.js"
+import { reachedNodes, type ClusterView } from "../cluster/cluster-view.js"
 import type { RecordManager } from "../control/record-manager.js"
 import type { StoreControl } from "../control/store-control.js"
 import type { ShardExchange } from "../shard-exchange.js"
 import type { StoreStatus } from "../status/contract.js"
+import type { FrontNumbers } from "./front-numbers.js"
 import { FRONT_METHODS, STORE_METHODS, type FrontStart, type StoreState } from "./methods.js"
 
 const FRONT_LIMITS = {
@@ -48,12 +45,18 @@ interface ServedEngine {
 interface ServedStore {
   readonly engine: ServedEngine
   readonly status: Pick<StoreStatus, "health" | "liveness">
+  /** The nodes of the store; undefined: it is on one machine, or this node has not joined yet. */
+  readonly nodes: () => ClusterView | undefined
   readonly masterKeys: MasterKeys
   readonly root: RootKey
 }
 
 interface Front {
   readonly incarnation: Incarnation
+  /** The incarnation of the process in which it has begun. */
+  readonly process: Incarnation
+  /** How often the metadata had been reconciled by then. */
+  readonly reconciliations: number | undefined
   readonly link: ThreadLink
   /** The oldest layout under which it may write, as it last said. */
   oldestLayout: number
@@ -64,19 +67,19 @@ interface Front {
 
 export class Fronts implements BackgroundService {
   readonly name = "fronts"
-  /** The engine thread sees them, and itself as `own`. */
+  /** The engine thread sees them, and itself as `own`: on one machine, where that does not change. */
   readonly incarnations: Incarnations
-  private threads: ThreadIncarnations
   private readonly fronts = new Set<Front>()
+  /** Fronts that have ended, which others do not know yet. */
+  private readonly ended = new Set<Incarnation>()
+  private ending: Promise<void> | undefined
   private store: ServedStore | undefined
 
   constructor(
     private readonly clock: Clock,
-    own: Incarnation,
-    reserved: number,
+    private readonly numbers: FrontNumbers,
   ) {
-    this.threads = reservedThreads(own, reserved)
-    this.incarnations = incarnationsOf(() => this.threads, own)
+    this.incarnations = incarnationsSeen(() => numbers.seen, numbers.own)
   }
 
   /** How many fronts have begun and not ended. */
@@ -89,18 +92,33 @@ export class Fronts implements BackgroundService {
     this.store = store
     const { recordManager, exchange } = store.engine
     recordManager.onChange(() => this.tellAll())
-    exchange.setElsewhere(() => Math.min(...[...this.fronts].map(({ oldestLayout }) => oldestLayout)))
+    exchange.setThreads(() => Math.min(...[...this.fronts].map(({ oldestLayout }) => oldestLayout)))
   }
 
-  /** Begins a front, which receives the result. Throws `limitExceeded`. The caller starts the link. */
-  begin(link: ThreadLink): FrontStart {
+  /**
+   * Begins a front, which receives the result. The caller starts the link then. Throws `limitExceeded`, and in a cluster
+   * `databaseUnreachable` and `tooManyInFlight`.
+   */
+  async begin(link: ThreadLink): Promise<FrontStart> {
     const { engine, masterKeys, root } = this.served
-    const { front: incarnation, after } = withFront(this.threads)
-    this.threads = after
+    const { front: incarnation, process } = await this.numbers.begin()
+    // Before the process began this incarnation, the layout may have changed twice: see `SharedRecordManager.ready`.
+    await engine.recordManager.refresh?.()
+    const { reconciliations } = this.numbers.seen
+    if (this.isOver({ process, reconciliations }))
+      throw fail("tooManyInFlight", { message: "the process was away for too long" })
     const { record } = engine.recordManager
     const state = this.state()
     const knows = { generation: record.generation, state: JSON.stringify(state) }
-    const front: Front = { incarnation, link, oldestLayout: record.layout.version, knows, isTelling: false }
+    const front: Front = {
+      incarnation,
+      process,
+      reconciliations,
+      link,
+      oldestLayout: record.layout.version,
+      knows,
+      isTelling: false,
+    }
     this.serveStore(front)
     this.fronts.add(front)
     void link.closed.then(() => this.end(front))
@@ -126,6 +144,7 @@ export class Fronts implements BackgroundService {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.clock.sleep(FRONT_LIMITS.compareEveryMs, signal)
+      this.endAll()
       this.tellAll()
     }
   }
@@ -136,13 +155,14 @@ export class Fronts implements BackgroundService {
   }
 
   private state(): StoreState {
-    const { engine, status } = this.served
+    const { engine, status, nodes } = this.served
     return {
-      incarnations: this.threads,
-      devices: hintsOf(engine.exchange.own),
+      incarnations: this.numbers.seen,
+      devices: hintsOf(engine.exchange.all),
       stalled: engine.stalled,
       health: status.health(),
       liveness: status.liveness(),
+      othersReached: reachedNodes(nodes()),
     }
   }
 
@@ -152,9 +172,9 @@ export class Fronts implements BackgroundService {
     serveMetadata(
       link,
       services.tablet,
-      incarnationsOf(() => this.threads, incarnation),
+      incarnationsSeen(() => this.numbers.seen, incarnation),
     )
-    serveShards(link, exchange.own)
+    serveShards(link, exchange.all)
     link.handle(STORE_METHODS.changeRecord, async ({ name, before, next }) => {
       let isMade = false
       const record = await recordManager.change(name, present => {
@@ -163,7 +183,7 @@ export class Fronts implements BackgroundService {
       })
       return { isMade, record }
     })
-    link.handle(STORE_METHODS.readRecord, () => recordManager.record)
+    link.handle(STORE_METHODS.readRecord, () => after(recordManager.refresh?.(), () => recordManager.record))
     link.handle(STORE_METHODS.spreadRecord, () => recordManager.spread())
     link.handle(STORE_METHODS.raiseFormatEpoch, epoch => engine.raiseFormatEpoch(epoch))
     link.handle(STORE_METHODS.refuseEarlier, () => services.refuseEarlier())
@@ -173,11 +193,35 @@ export class Fronts implements BackgroundService {
 
   private end(front: Front): void {
     this.fronts.delete(front)
-    this.threads = withoutFront(this.threads, front.incarnation)
+    this.ended.add(front.incarnation)
+    this.endAll()
+  }
+
+  /** The process has begun another incarnation since, or the store may have another record, with any generation. */
+  private isOver({ process, reconciliations }: Pick<Front, "process" | "reconciliations">): boolean {
+    const { own, seen } = this.numbers
+    return process !== own || reconciliations !== seen.reconciliations
+  }
+
+  private endAll(): void {
+    if (this.ended.size > 0) this.ending ??= this.endNow().finally(() => (this.ending = undefined))
+  }
+
+  /** Never rejects. */
+  private async endNow(): Promise<void> {
+    for (const incarnation of this.ended) {
+      try {
+        await this.numbers.end(incarnation)
+        this.ended.delete(incarnation)
+      } catch {
+        // It is tried again with the next comparison: the database is not reached.
+      }
+    }
     this.tellAll()
   }
 
   private tellAll(): void {
+    for (const front of this.fronts) if (this.isOver(front)) front.link.close()
     if (this.fronts.size === 0) return
     const state = this.state()
     const text = JSON.stringify(state)

@@ -2,19 +2,21 @@
 import type { DeviceId, Incarnation, StoreId } from "@hayloft/base/ids.js"
 import type { RootKey } from "@hayloft/access/index.js"
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
-import type { ThreadIncarnations } from "@hayloft/engine/metadata/index.js"
+import type { SeenIncarnations } from "@hayloft/engine/metadata/index.js"
 import { changing, reading, type DeviceHints } from "@hayloft/engine/thread/index.js"
 import type { NeedleId } from "@hayloft/engine/volume/index.js"
 import type { HealthReport } from "../status/contract.js"
 
 /** The state of the store for those who only follow it. */
 export interface StoreState {
-  readonly incarnations: ThreadIncarnations
+  readonly incarnations: SeenIncarnations
   readonly devices: readonly DeviceHints[]
   /** Why requests wait now: so many devices do not answer that it is one stall. */
   readonly stalled: string | undefined
   readonly health: HealthReport
   readonly liveness: HealthReport
+  /** The names of other nodes that this one reaches. */
+  readonly othersReached: readonly string[]
 }
 
 /** The secrets of a running store, as its threads share them. */

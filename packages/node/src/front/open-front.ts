@@ -5,7 +5,7 @@
  * Promises  The same services as those of a node of a cluster, over the same contracts.
  */
 import { MasterKeys, openAccess, type Access } from "@hayloft/access/index.js"
-import type { Failure } from "@hayloft/base/failures.js"
+import { fail, type Failure } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { hurried } from "@hayloft/base/seams/clock/hurried.js"
@@ -17,7 +17,7 @@ import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
 import { Layouts, LocalBlocks, type BlockOptions } from "@hayloft/engine/block/index.js"
 import { layoutOf } from "@hayloft/engine/cluster/index.js"
-import { incarnationsOf, type Metadata } from "@hayloft/engine/metadata/index.js"
+import { incarnationsSeen, type Metadata } from "@hayloft/engine/metadata/index.js"
 import {
   ChannelDevice,
   ChannelMetadata,
@@ -30,6 +30,7 @@ import type { RedundancySource, StoreDays } from "@hayloft/objects/index.js"
 import { bucketPolicies } from "../background.js"
 import { beginServing } from "../begin-serving.js"
 import { absences } from "../cluster/absences.js"
+import { followRootKey } from "../cluster/root-key.js"
 import { mustSealNewBytes } from "../control/at-rest.js"
 import { RecordEpochKeys } from "../control/epoch-keys.js"
 import { followMasterKey } from "../control/follow-master-key.js"
@@ -96,7 +97,7 @@ export async function openFront(
   devices.follow(now.state)
   const metadata = new ChannelMetadata(
     link,
-    incarnationsOf(() => now.state.incarnations, start.incarnation),
+    incarnationsSeen(() => now.state.incarnations, start.incarnation),
   )
   const raiseFormatEpoch = (epoch: number): Promise<void> => link.call(STORE_METHODS.raiseFormatEpoch, epoch)
   const refresh = (): Promise<void> => records.refresh()
@@ -139,7 +140,8 @@ export async function openFront(
           return records.record.policy
         },
         blockBytes: first.blockBytes,
-        ready: () => undefined,
+        ready: () =>
+          now.state.incarnations.isHalted === true ? Promise.reject(fail("databaseRolledBack")) : undefined,
       },
       redundancy,
       classes: new RecordClasses(records, { raiseFormatEpoch }),
@@ -163,7 +165,12 @@ export async function openFront(
   link.start()
   const access = openAccess(random, services.tablet, masterKeys, secrets.root)
   namedKeys.open(services.tablet, access, secrets.root.accountId)
-  await beginServing(services, access, epochs)
+  // In a database: another node may start with another root key.
+  if (first.tablets.length === 0) {
+    followRootKey(records, masterKeys, telemetry.log, root => access.accounts.setRoot(root))
+  }
+  // While the store is halted its rows are not read. Once it goes on, another front takes the place of this one.
+  if (start.state.incarnations.isHalted !== true) await beginServing(services, access, epochs)
   const jobs = new JobRunner("front jobs", services.ownJobs, hurried(clock, settings.haste ?? 1), telemetry)
   return {
     ...access,

@@ -142,7 +142,7 @@ export class FrontWorld {
     const random = new SimRandom(this.seed)
     const [here, there] = SimChannel.pair(clock, random.fork("channel"))
     const ofEngine = new ThreadLink(there, clock)
-    const start = this.fronts.begin(ofEngine)
+    const start = await this.run(this.fronts.begin(ofEngine))
     ofEngine.start()
     const { blockBytes } = this.engine.recordManager.record
     const compute = new InlineCompute(makeCodec, { slabBytes: 4 * blockBytes, poolBytes: 8 * MIB })

@@ -4,7 +4,7 @@ import type { RowCipher } from "@hayloft/base/row-cipher.js"
 import type { ControlRow, ConversionRow } from "@hayloft/engine/format/cluster-rows.js"
 import type { DatabaseHealth, ReportedDatabase } from "@hayloft/engine/format/database-health.js"
 import type { DatabaseMark } from "@hayloft/engine/format/database-mark.js"
-import type { Halt, LiveIncarnations, Metadata } from "@hayloft/engine/metadata/index.js"
+import type { Halt, LiveIncarnations, Metadata, SeenIncarnations } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
@@ -61,6 +61,12 @@ export interface SharedMetadata extends EngineMetadata {
   learn(): Promise<boolean>
   /** The incarnations that have not ended, as last read. */
   readonly live: LiveIncarnations
+  /** The same with those of threads, for the threads of this process. */
+  readonly seenIncarnations: SeenIncarnations
+  /** Begins an incarnation for a thread of this process, which is over once that of the process (`process`) is. */
+  beginThread(): Promise<{ readonly thread: Incarnation; readonly process: Incarnation }>
+  /** Ends the incarnation of a thread that asks for nothing any more: once this resolves, nothing of it takes effect. */
+  endThread(thread: Incarnation): Promise<void>
   /** The state of the database as this process has seen it, for the next start. */
   readonly mark: DatabaseMark
   /** The database has lost commits: only rows of coordination are read and written, except by `duringHalt`. */

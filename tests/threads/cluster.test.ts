@@ -1,0 +1,269 @@
+/**
+ * Nodes of a cluster with front threads, over a real PostgreSQL: each thread serves what every other one of the store has
+ * written, races have one winner, threads and nodes end, and what they have left is removed.
+ */
+import assert from "node:assert/strict"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { test } from "node:test"
+import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
+import { MIB } from "@hayloft/base/limits.js"
+import type { RawResponse } from "../../conformance/raw-client.js"
+import { elements, text } from "../../conformance/xml.js"
+import { bodyBytes } from "../../sim/world/bodies.js"
+import { BUCKET, haveJoined, statusSays } from "../cluster/stores.js"
+import { quietParent, withFolder } from "../harness/folders.js"
+import { NODE_24, noNode24 } from "../harness/new-node.js"
+import { TestNodes, type TestNode } from "../harness/nodes.js"
+import { noPostgres } from "../harness/postgres.js"
+import { FILTER, FrontedStore, until, type Pinned } from "./fronted.js"
+
+const THREADS = 2
+const SIZES = { small: 700, medium: 300_000, large: 3 * MIB } as const
+const WHOLE_BYTES = 4 * MIB
+const RACES = 12
+
+type FrontedNode = FrontedStore<ReturnType<typeof serverOf>>
+
+const serverOf = (node: TestNode) => ({
+  client: () => node.rawClient,
+  metrics: async () => (await fetch(`${node.adminEndpoint}/metrics`)).text(),
+})
+
+interface Nodes {
+  readonly nodes: TestNodes
+  readonly fronted: readonly FrontedNode[]
+}
+
+const isSkipped = noNode24 || noPostgres
+
+/** A store with a bucket, whose nodes have two folders and two threads each. */
+const withFrontedNodes = (count: number, work: (nodes: Nodes) => Promise<void>): Promise<void> =>
+  withFolder(async folder => {
+    const filter = join(folder, "filter.cjs")
+    writeFileSync(filter, FILTER)
+    const args = ["--threads", String(THREADS), "--filter", filter, "--block-size", "1M"]
+    const nodes = await TestNodes.start(folder, { nodes: count, foldersEach: 2, isHurried: true, args, node: NODE_24 })
+    try {
+      const fronted = nodes.all.map(node => new FrontedStore(serverOf(node), node.folders, folder))
+      assert.equal((await nodes.at(1).rawClient.call("PUT", { bucket: BUCKET })).status, 200)
+      await haveJoined(nodes.at(1), 2 * count)
+      await work({ nodes, fronted })
+    } catch (error) {
+      const logs = nodes.all.map(({ name, output }) => `${name}:\n${output}`).join("\n")
+      throw new Error(`${String(error)}; logs:\n${logs}`, { cause: error })
+    } finally {
+      await nodes.stop()
+    }
+  }, quietParent())
+
+/** A connection to each thread of each node. */
+async function threadsOf(fronted: readonly FrontedNode[]) {
+  const all: { readonly store: FrontedNode; readonly pinned: Pinned }[] = []
+  for (const store of fronted) for (const pinned of await store.toEach(THREADS)) all.push({ store, pinned })
+  return all
+}
+
+test("threads of all nodes serve one store", { skip: isSkipped }, () =>
+  withFrontedNodes(3, async ({ nodes, fronted }) => {
+    const threads = await threadsOf(fronted)
+    assert.equal(threads.length, 3 * THREADS)
+    await statusSays(nodes.at(1), ({ threads: shown }) => shown?.running === THREADS)
+
+    // Every thread reads what any other one has written.
+    for (const [from, { store, pinned }] of threads.entries()) {
+      for (const [size, bytes] of Object.entries(SIZES)) {
+        const [key, body] = [`${from} ${size}`, bodyBytes(`${from} ${size}`, bytes)]
+        assert.equal((await store.on(pinned.connection, "PUT", { bucket: BUCKET, key, body })).status, 200, key)
+      }
+      for (const reader of threads) {
+        for (const [size, bytes] of Object.entries(SIZES)) {
+          const key = `${from} ${size}`
+          const got = await reader.store.on(reader.pinned.connection, "GET", { bucket: BUCKET, key })
+          assert.equal(got.status, 200, key)
+          assert.ok(bodyBytes(key, bytes).equals(got.body), key)
+        }
+      }
+    }
+
+    // One of those that create a key at the same time does so, and one of those that replace a version.
+    for (let race = 0; race < RACES; race += 1) {
+      const key = `race ${race}`
+      const send = (round: number, headers: Readonly<Record<string, string>>): Promise<readonly RawResponse[]> =>
+        Promise.all(
+          threads.map(({ store, pinned }, number) =>
+            store.on(pinned.connection, "PUT", {
+              bucket: BUCKET,
+              key,
+              headers,
+              body: Buffer.from(`${race} ${round} ${number}`),
+            }),
+          ),
+        )
+      const created = await send(1, { "if-none-match": "*" })
+      const etag = created.find(({ status }) => status === 200)?.header("etag") ?? ""
+      const replaced = await send(2, { "if-match": etag })
+      for (const answers of [created, replaced]) {
+        const winners = answers.filter(({ status }) => status === 200)
+        assert.equal(winners.length, 1, answers.map(({ status }) => status).join())
+        assert.ok(answers.every(({ status }) => [200, 409, 412].includes(status)))
+      }
+    }
+
+    // A policy that one node has acknowledged holds for the next request to any thread.
+    const anonymous = (store: FrontedNode) =>
+      fetch(
+        `http://${store.client.endpoint.host}:${store.client.endpoint.port}/${BUCKET}/${encodeURIComponent("0 small")}`,
+      )
+    const statement = { Effect: "Allow", Principal: "*", Action: "s3:GetObject", Resource: `arn:aws:s3:::${BUCKET}/*` }
+    const opened = await fronted[0]?.client.call("DELETE", { bucket: BUCKET, query: "publicAccessBlock" })
+    assert.equal(opened?.status, 204)
+    const policy = Buffer.from(JSON.stringify({ Version: "2012-10-17", Statement: [statement] }))
+    const READERS = 12
+    for (const [from, store] of fronted.entries()) {
+      for (const [method, body, expected] of [
+        ["PUT", policy, 200],
+        ["DELETE", undefined, 403],
+      ] as const) {
+        const { status } = await store.client.call(method, { bucket: BUCKET, query: "policy", ...(body && { body }) })
+        assert.ok(status < 300, `${status}`)
+        for (const reader of fronted) {
+          const answers = await Promise.all(Array.from({ length: READERS }, () => anonymous(reader)))
+          for (const answer of answers) {
+            await answer.arrayBuffer()
+            assert.equal(answer.status, expected, `after ${method} by node ${from + 1}`)
+          }
+        }
+      }
+    }
+    for (const { pinned } of threads) pinned.connection.destroy()
+  }),
+)
+
+/** Waits until all threads of the node serve. */
+const threadsServe = (store: FrontedNode): Promise<void> =>
+  until("all threads serve", () =>
+    store.toEach(THREADS).then(
+      each => each.length === THREADS,
+      () => false,
+    ),
+  )
+
+async function pendingOf(node: TestNode): Promise<readonly string[]> {
+  const admin = await node.admin()
+  try {
+    const { uploads } = STORE_SCHEMAS.PENDING_UPLOADS.parse(await admin.get("/v1/pending"))
+    return uploads.map(({ key }) => key ?? "")
+  } catch {
+    // The node that had this work is away.
+    return []
+  } finally {
+    admin.close()
+  }
+}
+
+test("threads and nodes end while uploads are under way", { skip: isSkipped }, () =>
+  withFrontedNodes(3, async ({ nodes, fronted }) => {
+    const [first, second, third] = fronted
+    assert.ok(first && second && third)
+    const there = new Map<string, Buffer>()
+    const put = async (store: FrontedNode, key: string, bytes: number): Promise<void> => {
+      const body = bodyBytes(key, bytes)
+      // A node that has just ended may still be waited for.
+      await until(`${key} is written`, async () => {
+        return (await store.client.call("PUT", { bucket: BUCKET, key, body })).status === 200
+      })
+      there.set(key, body)
+    }
+    const checkThere = async (stores: readonly FrontedNode[]): Promise<void> => {
+      for (const store of stores) {
+        for (const [key, body] of there) {
+          let got = await store.client.call("GET", { bucket: BUCKET, key })
+          await until(`${key} is read`, async () => {
+            if (got.status === 503) got = await store.client.call("GET", { bucket: BUCKET, key })
+            return got.status !== 503
+          })
+          assert.equal(got.status, 200, key)
+          assert.ok(body.equals(got.body), key)
+        }
+      }
+    }
+    for (const [number, store] of fronted.entries())
+      for (const bytes of Object.values(SIZES)) await put(store, `${number} ${bytes}`, bytes)
+
+    // A thread of the second node ends with an upload under way, beside one of the other thread, which goes on.
+    const [dying, staying] = await second.toEach(THREADS)
+    assert.ok(dying && staying)
+    const begin = async (store: FrontedNode, front: string, key: string) => {
+      const [body, connection] = [bodyBytes(key, WHOLE_BYTES), await store.to(front)]
+      await store.begin(connection, "PUT", { bucket: BUCKET, key, body }, 3 * MIB)
+      return { key, body, connection }
+    }
+    const lost = await begin(second, dying.front, "of a thread that ends")
+    const other = await begin(second, staying.front, "of one that goes on")
+    await second.inFlight(2)
+    await second.end(dying.connection, "exit")
+    assert.ok(await lost.connection.waitClosed(5_000))
+    await other.connection.write(other.body.subarray(3 * MIB))
+    assert.equal((await other.connection.read("PUT")).status, 200)
+    there.set(other.key, other.body)
+    await threadsServe(second)
+    await checkThere(fronted)
+
+    // Its number is over in the database, while its process goes on.
+    const database = new URL(nodes.url).pathname.slice(1)
+    const over = `SELECT count(*) FROM hayloft.incarnations i JOIN hayloft.incarnations p ON p.incarnation = i.parent
+      WHERE i.ended AND NOT p.ended`
+    await until("all know", async () => (await nodes.databases.server.sql(over, database)).trim() === "1")
+
+    // A node ends with uploads of its threads under way; the others go on, and it comes back.
+    const [one] = await third.toEach(THREADS)
+    assert.ok(one)
+    await begin(third, one.front, "of a node that ends")
+    await third.inFlight(1)
+    await nodes.at(3).kill()
+    await put(first, "while a node is away", SIZES.large)
+    await put(second, "while a node is away, too", SIZES.medium)
+    await checkThere([first, second])
+    await nodes.at(3).start()
+    await threadsServe(third)
+    await checkThere(fronted)
+    // The blocks that the thread has left are found: whichever node has the search now has begun it since.
+    for (const node of nodes.all) {
+      await node.stop()
+      await node.start()
+    }
+    await until("it is found", async () => {
+      const found = await Promise.all(nodes.all.map(pendingOf))
+      return found.some(keys => keys.includes(lost.key))
+    })
+    for (const store of fronted) await threadsServe(store)
+
+    const listing = await second.client.call("GET", { bucket: BUCKET, query: "list-type=2" })
+    assert.deepEqual(
+      elements(listing.text, "Contents").map(entry => text(entry, "Key")),
+      [...there.keys()].sort(),
+    )
+  }),
+)
+
+test("a node whose incarnation was ended goes on, with other threads", { skip: isSkipped }, () =>
+  withFrontedNodes(1, async ({ nodes, fronted }) => {
+    const [store] = fronted
+    assert.ok(store)
+    const [before] = await store.toEach(THREADS)
+    assert.ok(before)
+    const database = new URL(nodes.url).pathname.slice(1)
+    const sql = (statement: string) => nodes.databases.server.sql(statement, database)
+    await sql("UPDATE hayloft.incarnations SET ended = true WHERE parent IS NULL")
+    await sql("UPDATE hayloft.lanes SET ended = true")
+    await until("its threads end", () => before.connection.waitClosed(0))
+    await threadsServe(store)
+    const body = bodyBytes("after", SIZES.medium)
+    await until(
+      "it writes",
+      async () => (await store.client.call("PUT", { bucket: BUCKET, key: "after", body })).status === 200,
+    )
+    assert.ok(body.equals((await store.client.call("GET", { bucket: BUCKET, key: "after" })).body))
+  }),
+)
