@@ -137,6 +137,9 @@ test("further variables of MinIO are settings, and mean the same", async () => {
   assert.deepEqual([await originsOf("server"), await originsOf("serve --data /a")], [[], []], "nothing is MinIO's")
   assert.deepEqual(config.remarks, [])
   await refused(/MINIO_BROWSER: "maybe" is not one of on, off/, "server /a", { MINIO_BROWSER: "maybe" })
+  await refused(/MINIO_BROWSER_REDIRECT_URL: "console:9001" is not/, "server /a", {
+    MINIO_BROWSER_REDIRECT_URL: "console:9001",
+  })
   assert.equal((await configOf("server /b --address :1", { MINIO_VOLUMES: "/a", MINIO_ADDRESS: ":2" })).listen.port, 1)
 })
 

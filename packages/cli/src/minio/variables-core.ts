@@ -33,7 +33,7 @@ const switched =
 
 /** The name by which browsers reach the console; an address needs no entry. */
 function hostOf(text: string): readonly string[] {
-  const host = URL.canParse(text) ? new URL(text).hostname : text
+  const host = /^https?:\/\//i.test(text) && URL.canParse(text) ? new URL(text).hostname : text
   return isIP(host.replace(/^\[(.*)\]$/, "$1")) === 0 ? [host] : []
 }
 

@@ -340,7 +340,13 @@ const BAD: readonly (readonly [name: keyof typeof SETTINGS, text: string, patter
   ],
   ["buckets", "photos:none:x", /"photos:none:x": expected/],
   ["buckets", "photos;films;photos", /"photos": it is named twice/],
-  ["users", "app:hunter2hunter2:a=read", /users: "app": "a=read" is not BUCKET=readonly\|writeonly\|readwrite/],
+  [
+    "users",
+    "app:hunter2hunter2:tail=hunter2",
+    /^(?!.*(hunter2|tail)).*"app": expected a policy or BUCKET=readonly\|writeonly\|readwrite; behind a secret/,
+  ],
+  ["users", "app:hunter2hunter2:Tail=readonly", /^(?!.*(hunter2|Tail)).*"app": expected a policy or BUCKET=/],
+  ["users", "app:hunter2hunter2:tail=readonly=", /^(?!.*(hunter2|tail)).*"app": expected a policy or BUCKET=/],
   ["users", "app:hunter2", /^(?!.*hunter2).*app: a secret key has 8 to 128/],
   ["users", "app", /"entry 1": expected NAME:SECRET/],
   ["users", "app:hunter2hunter2 app:hunter2hunter2", /^(?!.*hunter2).*"app": it is named twice/],
@@ -358,6 +364,23 @@ const BAD: readonly (readonly [name: keyof typeof SETTINGS, text: string, patter
 for (const [name, text, pattern] of BAD) {
   test(`${name} "${text}" is refused in one line`, () => refused({ flags: { [name]: [text] } }, pattern))
 }
+
+test("policies of users are named by ARNs, too, and secrets may have colons", () => {
+  const { users } = resolved({
+    environment: {
+      HAYLOFT_USERS:
+        "one:secret-of-one:arn:aws:iam::123456789012:policy/a+readonly+photos=readwrite two:secret:of:two: three:secret-of-three:of:readonly",
+    },
+  })
+  assert.deepEqual(
+    users.map(({ secret, policies, grants }) => [secret, policies, grants.length]),
+    [
+      ["secret-of-one", ["arn:aws:iam::123456789012:policy/a", "readonly"], 1],
+      ["secret:of:two", [], 0],
+      ["secret-of-three:of", ["readonly"], 0],
+    ],
+  )
+})
 
 test("a refused secret is not shown", () => {
   assert.throws(
