@@ -195,6 +195,7 @@ test("file calls have threads for each folder, however it is named", async () =>
     await threads(["server", "--console-address", ":9001"], { MINIO_VOLUMES: "/mnt/disk{1...4} /more" }),
     4 + 4 * 5,
   )
+  assert.equal(await threads(["server"], { MINIO_DATA_DIR: "/mnt/disk{1...3}" }), 4 + 4 * 3)
   assert.equal(await threads(["serve", "--data", "a{1...12}"]), 4 + 4 * 12)
   assert.equal(await threads(["serve", "--data", "a{1...12}", "--threads", "3"]), 4 + 7 * 12)
   assert.equal(await threads(["serve", "--data", "a{1...2}"], { HAYLOFT_THREADS: "2" }), 4 + 6 * 2)
