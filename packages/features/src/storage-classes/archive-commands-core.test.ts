@@ -151,7 +151,7 @@ test("a key that is absent, or whose latest version is a delete marker, has noth
   assert.equal(restore(scene, { versionId: scene.versionId }), false)
 })
 
-test("a class without a redundancy of its own is a name: its versions are read at once, and shown as restored for good", async () => {
+test("a class without a redundancy of its own is a name: its versions are read at once, and shown as restored without an end", async () => {
   for (const storageClass of STORAGE_CLASSES) {
     const { head, restore: none } = recordOf(await world(storageClass))
     requireReadable({ head }, () => NOW, UNMAPPED)

@@ -27,7 +27,7 @@ const isOnlyNamed = (storageClass: StorageClass, classes: Pick<ClassMap, "policy
   isArchive(storageClass) && classes.policyOf(storageClass) === undefined
 
 /** Clients that wait for a restore before they read are told that it is there, until the last day that a date can name. */
-const FOR_GOOD_MS = Date.UTC(9999, 11, 31)
+const LAST_DAY_MS = Date.UTC(9999, 11, 31)
 
 /** Until when a version can be read that other clients would restore first; undefined: it is not restored, or is in no archive. */
 export const readableUntil = (
@@ -35,7 +35,7 @@ export const readableUntil = (
   restore: VersionRestore | undefined,
   nowMs: () => number,
   classes: Pick<ClassMap, "policyOf">,
-): number | undefined => (isOnlyNamed(storageClass, classes) ? FOR_GOOD_MS : restore && restoredUntil(restore, nowMs()))
+): number | undefined => (isOnlyNamed(storageClass, classes) ? LAST_DAY_MS : restore && restoredUntil(restore, nowMs()))
 
 /**
  * Throws `invalidObjectState` for a version in an archive that is not restored. An archive is one only where the operator has
