@@ -153,6 +153,8 @@ class DevStore {
       const data = Array.from({ length: each }, (_, i) => join(this.folder, node, `disk${i + 1}`))
       for (const path of data) await mkdir(path, { recursive: true })
       const settings = {
+        // All nodes share the cores of this machine.
+        threads: 0,
         data,
         listen: at(0),
         adminListen: at(1),

@@ -4,7 +4,7 @@
  * Passed in, so that tests run commands without a process. `packages/server/src/main.ts` provides the process's own.
  */
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
-import type { Environment, ServeConfig } from "@hayloft/node/config/index.js"
+import type { Environment, MachineSize, ServeConfig } from "@hayloft/node/config/index.js"
 import type { RescueRequest, RescueSummary } from "@hayloft/node/rescue/index.js"
 
 /** Programs that run a whole store. */
@@ -40,6 +40,8 @@ export interface CliIo {
   readonly environment: Environment
   readonly workingFolder: string
   readonly hostName: string
+  /** It decides how many threads serve; undefined: one, whatever the machine is. */
+  readonly machine?: MachineSize
   readonly clock: Clock
   /** Writes bytes or text to standard output; resolves when they were accepted. */
   out(data: string | Uint8Array): Promise<void>

@@ -9,6 +9,7 @@ import {
   SETTING_NAMES,
   type SettingName,
   SETTINGS,
+  frontThreadsFor,
 } from "@hayloft/node/config/index.js"
 import { collect } from "./options.js"
 import type { CliIo } from "./io.js"
@@ -48,6 +49,10 @@ export function settingsOf(options: Readonly<Record<string, unknown>>): Settings
   return settings
 }
 
+/** Defaults that depend on the machine. */
+export const fallbacksOf = ({ machine }: Pick<CliIo, "machine">): SettingsInput =>
+  machine === undefined ? {} : { threads: [String(frontThreadsFor(machine))] }
+
 export async function serveCommand(
   io: CliIo,
   options: Readonly<Record<string, unknown>>,
@@ -56,7 +61,7 @@ export async function serveCommand(
   const configFile = options["config"]
   const environment = await withSecretFiles(io.environment, SECRET_ENVIRONMENTS, io.workingFolder)
   const file = typeof configFile === "string" ? configFile : undefined
-  const config = await configOf({ ...io, environment }, settingsOf(options), file)
+  const config = await configOf({ ...io, environment }, settingsOf(options), file, { fallbacks: fallbacksOf(io) })
   const idle = minioVariablesIn(environment)
   const remarks = idle.length === 0 ? [] : [`serve does not read ${idle.join(", ")}: hayloft server does`]
   await io.programs.serve({ ...config, remarks }, io, signal)

@@ -171,9 +171,12 @@ function knownRuntime(options: StoreProcessOptions, pid: number): RuntimeFile | 
 
 /** The caller's environment could override its arguments. */
 function cleanEnvironment(): Record<string, string | undefined> {
-  return Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !/^(HAYLOFT|AWS)_|^UV_THREADPOOL_SIZE$|^NODE_TEST/.test(name)),
-  )
+  const own = /^(HAYLOFT|AWS)_|^UV_THREADPOOL_SIZE$|^NODE_TEST/
+  // Whatever the machine is.
+  return {
+    ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.test(name))),
+    HAYLOFT_THREADS: "0",
+  }
 }
 
 async function isReady(adminEndpoint: string): Promise<boolean> {

@@ -1,6 +1,7 @@
 /** Main: connects the command line to the process: streams, signals and exit code. A front thread of a server starts here, too. */
 import { spawn } from "node:child_process"
-import { constants, hostname } from "node:os"
+import { memoryBytesMax } from "@hayloft/base/seams/store/real-memory.js"
+import { availableParallelism, constants, hostname } from "node:os"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { EXIT_CODES } from "@hayloft/cli/exit-codes.js"
 import type { CliIo } from "@hayloft/cli/io.js"
@@ -100,6 +101,7 @@ function processIo(clock: CliIo["clock"], signals: StopSignals): CliIo {
     environment: process.env,
     workingFolder: process.cwd(),
     hostName: hostname(),
+    machine: { cores: availableParallelism(), memoryBytes: memoryBytesMax() },
     clock,
     out: data => new Promise(resolve => process.stdout.write(data, () => resolve())),
     error: text => {

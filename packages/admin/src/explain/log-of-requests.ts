@@ -12,7 +12,7 @@ const THREADS = "operate/front-threads.md#when-a-thread-ends"
 export const REQUEST_EVENTS = {
   front_thread_ended: error(
     "A front thread has ended, for the reason that `reason` names: its connections were closed, and clients repeat what was under way. What was acknowledged is stored. The thread is started again, at first within a second, then after longer waits if it ends again and again.",
-    "Nothing, if it was once. If it ends repeatedly, report it as a bug with `reason`; until then start without `--threads`.",
+    "Nothing, if it was once. If it ends repeatedly, report it as a bug with `reason`; until then start with `--threads 0`.",
     THREADS,
   ),
   front_thread_silent: error(
@@ -31,8 +31,8 @@ export const REQUEST_EVENTS = {
     "operate/rotate-the-master-key.md",
   ),
   front_threads_off: warn(
-    "`--threads` asks for front threads, and this Node.js cannot share a port among threads: one thread serves everything, as without the option.",
-    "Run the server with Node.js 22.12 or later, or leave `--threads` out.",
+    "The machine has cores for front threads, or `--threads` asks for them, and this Node.js cannot share a port among threads: one thread serves everything.",
+    "Run the server with Node.js 22.12 or later, or with `--threads 0`.",
     "operate/front-threads.md",
   ),
   log_lines_dropped: warn(

@@ -10,6 +10,7 @@ import { Option, type Command } from "commander"
 import { fail } from "@hayloft/base/failures.js"
 import { SECRET_ENVIRONMENTS, type Environment, type SettingsInput } from "@hayloft/node/config/index.js"
 import type { CliIo } from "../io.js"
+import { fallbacksOf } from "../serve-command.js"
 import { textOfVariableFile, withSecretFiles } from "../secret-files.js"
 import { addServeOptions, settingsOf } from "../serve-command.js"
 import { configOf } from "../stores.js"
@@ -73,7 +74,7 @@ async function serverCommand(
   const flags = flagsOf({ ...io, environment }, args, options)
   // A container of Hayloft starts this command, too: with nothing of MinIO it serves as `serve` does.
   const isForMinio = args.length > 0 || minioVariablesIn(environment).length > 0
-  const fallbacks = isForMinio ? { ...EVERY_INTERFACE, ...EVERY_ORIGIN } : EVERY_INTERFACE
+  const fallbacks = { ...fallbacksOf(io), ...EVERY_INTERFACE, ...(isForMinio && EVERY_ORIGIN) }
   const others = { aliases: minioAliases(environment), fallbacks }
   const config = await configOf({ ...io, environment }, flags, options.config, others)
   const idle = idleVariables(environment)

@@ -179,7 +179,7 @@ function configIn(reader: SettingReader): ServeConfig {
     metadataBackupEveryMs: reader.required("metadataBackupEvery", parseDuration),
     erasedKeysKeptMs: reader.required("erasedKeysKept", parseDuration),
     ...listenersOf(reader),
-    threads: reader.required("threads", count(0, FRONT_THREADS_MAX)),
+    threads: reader.optional("threads", count(0, FRONT_THREADS_MAX)) ?? 0,
     shutdown: {
       drainMs: 1000 * reader.required("drainSeconds", count(0, 3600)),
       stopMs: reader.required("stopTimeout", parseDuration),

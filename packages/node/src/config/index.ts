@@ -36,4 +36,5 @@ export type {
   SettingAliases,
   SettingsInput,
 } from "./setting-reader.js"
+export { frontThreadsFor, type MachineSize } from "./front-threads-core.js"
 export { parseDataFolders, parseDuration, parseListen } from "./config-values.js"

@@ -92,8 +92,8 @@ export const SETTINGS = {
     "--threads",
     "HAYLOFT_THREADS",
     "N",
-    "0",
-    "front threads, which serve the ports of clients beside the thread that decides and writes, 0 to 16; needs Node.js 22.12 or later",
+    undefined,
+    "front threads, which serve the ports of clients beside the thread that decides and writes, 0 to 16; needs Node.js 22.12 or later (default: the cores less one, with 1 GiB of memory for each; none with two cores)",
   ),
   scrubDays: setting(
     "--scrub-days",

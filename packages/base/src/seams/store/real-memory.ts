@@ -5,7 +5,10 @@ import { totalmem } from "node:os"
 const RESIDENT_SHARE = 1 / 4
 
 /** Returns a share of the memory that this process may use, which a container may have limited. */
-export function residentBytesMax(): number {
+export const residentBytesMax = (): number => RESIDENT_SHARE * memoryBytesMax()
+
+/** The memory that the process may use: that of the machine, or of its container. */
+export function memoryBytesMax(): number {
   const limitBytes = process.constrainedMemory()
-  return RESIDENT_SHARE * Math.min(totalmem(), limitBytes > 0 ? limitBytes : Infinity)
+  return Math.min(totalmem(), limitBytes > 0 ? limitBytes : Infinity)
 }
