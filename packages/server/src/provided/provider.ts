@@ -34,6 +34,9 @@ const GRANTS_POLICY = "provided-buckets"
 const BLOCK = "public-access-block"
 const POLICY = "policy"
 
+/** Another node may make the same at the same time: the user, and its key, which it may replace. A later try finds them. */
+const TRIES_MAX = 4
+
 /** Key order does not matter. */
 const sameJson = (a: unknown, b: unknown): boolean => canonical(a) === canonical(b)
 
@@ -56,10 +59,15 @@ export class Provider {
 
   private async attempt(kind: "bucket" | "user", name: string, make: () => Promise<boolean>): Promise<void> {
     const { log } = this.parts
-    try {
-      if (await make()) log.info("provided", { kind, name })
-    } catch (error) {
-      log.error("provide_failed", { kind, name, reason: asFailure(error).message })
+    for (let triesLeft = TRIES_MAX - 1; ; triesLeft -= 1) {
+      try {
+        if (await make()) log.info("provided", { kind, name })
+        return
+      } catch (error) {
+        if (triesLeft > 0) continue
+        log.error("provide_failed", { kind, name, reason: asFailure(error).message })
+        return
+      }
     }
   }
 
