@@ -45,6 +45,7 @@ export async function textOfVariableFile(path: string, variable: string): Promis
     return refuse(`cannot be read (${code})`)
   })
   if (bytes.length > SECRET_FILE_BYTES_MAX) refuse(`has more than ${SECRET_FILE_BYTES_MAX / KIB} KiB`)
-  if (bytes.length === 0) refuse("is empty")
-  return bytes.toString("utf8")
+  const text = bytes.toString("utf8")
+  if (text.trim() === "") refuse("is empty")
+  return text
 }

@@ -74,6 +74,7 @@ test("all options of serve work beside MinIO's, and the same twice is refused", 
   assert.deepEqual([config.region, config.log.format], ["home", "json"])
   await refused(/DIR and --data are the same/, "server /a --data /b")
   await refused(/--address and --listen are the same/, "server /a --address :1 --listen 127.0.0.1:2")
+  await refused(/--json and --log-format are the same/, "server /a --json --log-format text")
   await refused(/--console-address and --admin-listen/, "server /a --console-address :1 --admin-listen 127.0.0.1:2")
 })
 
@@ -184,7 +185,7 @@ test("secrets come from files, and so do all variables of a file", async () => {
   try {
     await writeFile(join(folder, "user"), "operator\n")
     await writeFile(join(folder, "password"), "secret-of-a-file\r\n")
-    await writeFile(join(folder, "empty"), "")
+    await writeFile(join(folder, "empty"), "\n")
     await writeFile(
       join(folder, "env"),
       '# MinIO\nexport MINIO_REGION="home"\nMINIO_ROOT_USER=file-user\nMINIO_ROOT_PASSWORD=a=b#c\'d"e\n',

@@ -120,6 +120,7 @@ function flagsOf(
     ["--address", "--listen", options.address !== undefined && given.listen !== undefined],
     ["--console-address", "--admin-listen", options.consoleAddress !== undefined && given.adminListen !== undefined],
     ["--certs-dir", "--tls-cert", options.certsDir !== undefined && given.tlsCert !== undefined],
+    ["--json", "--log-format", options.json === true && given.logFormat !== undefined],
   ] as const
   for (const [name, other, isTwice] of twice) {
     if (isTwice) throw fail("invalidConfig", { message: `${name} and ${other} are the same: give one of them` })
