@@ -6,6 +6,8 @@ export const LINK_LIMITS = {
   callsMax: 16_384,
   /** A message of packed bytes is moved if it is longer: to move a short one costs more than to copy it. */
   copiedBytesMax: 16 * KIB,
+  /** Arrays of bytes of a longer packed message are copied: a result that is kept would keep all of it in memory. */
+  viewedBytesMax: 256 * KIB,
   /** Shapes of objects that a link packs briefly: several times those of all commands and queries. */
   shapesMax: 4_000,
 } as const

@@ -61,3 +61,27 @@ test("more shapes of objects than are sent briefly arrive, too, and what cannot 
   assert.throws(() => send([2n ** 64n]))
   same(send([{ fresh: 2 }, { fresher: 3 }]), [{ fresh: 2 }, { fresher: 3 }])
 })
+
+test("functions, and names that the packing uses itself, are refused alone", () => {
+  const send = sides()
+  for (const bad of [() => 1, { ["__proto__"]: 1, a: 2 }, { a: 1, __keys__: 2 }, { __keys__: 1, a: 2 }]) {
+    assert.throws(() => send([{ before: 1 }, bad]))
+    same(send([{ fresh: 1 }, { a: 1, after: 2 }]), [{ fresh: 1 }, { a: 1, after: 2 }])
+  }
+})
+
+test("an array of bytes that is kept keeps no long message in memory", () => {
+  const send = sides()
+  const { viewedBytesMax } = LINK_LIMITS
+  for (const [others, isView] of [
+    [10, true],
+    [viewedBytesMax, false],
+    [10, true],
+  ] as const) {
+    const [kept] = send([new Uint8Array([1, 2, 3]), new Uint8Array(others)])
+    assert.ok(kept instanceof Uint8Array)
+    assert.deepEqual([...kept], [1, 2, 3])
+    assert.equal(kept.buffer.byteLength > kept.length, isView)
+    assert.ok(kept.buffer.byteLength <= viewedBytesMax)
+  }
+})

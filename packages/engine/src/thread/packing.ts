@@ -3,10 +3,12 @@
  * channel takes several times as long, most of it for each small array of bytes.
  *
  * Promises  Plain data arrives as it was packed, but for two details: a lone surrogate of a text is U+FFFD, as in UTF-8, and
- *           -0 is 0. Arrays of bytes are views of the buffer that arrived: who keeps one for long copies it.
- * Refuses   Whole numbers (`bigint`) of more than 64 bits, and symbols.
+ *           -0 is 0. Arrays of bytes are views of the buffer that arrived, unless it is long: who keeps one for long copies it.
+ * Refuses   Whole numbers (`bigint`) of more than 64 bits, symbols, functions, and fields with a name of `RESERVED`.
  * Limits    `shapesMax` of LINK_LIMITS: the names of an object's fields are sent once for all such objects of a link.
+ *           `viewedBytesMax`: an array of bytes keeps no longer message in memory.
  */
+import { assert } from "@hayloft/base/assert.js"
 import { addExtension, Packr, Unpackr } from "msgpackr"
 import { LINK_LIMITS } from "./limits.js"
 
@@ -19,6 +21,9 @@ addExtension({
   write: (set: ReadonlySet<unknown>) => [...set],
   read: (items: readonly unknown[]) => new Set(items),
 })
+
+/** Names that the library uses itself in its records of shapes, or that it changes. */
+const RESERVED = ["__keys__", "__proto__"]
 
 /** The names of fields of each shape of objects that one side has sent. */
 type Shapes = readonly (readonly string[])[]
@@ -39,9 +44,12 @@ export class MessagePacker {
     useToJSON: false,
     getStructures: () => this.shapes.map(names => [...names]),
     saveStructures: shapes => {
-      this.shapes = parseShapes(shapes).map(names => [...names])
+      const all = parseShapes(shapes).map(names => [...names])
+      assert(!all.some(names => RESERVED.some(name => names.includes(name))), "fields have names of their own")
+      this.shapes = all
       this.hasNew = true
     },
+    writeFunction: () => assert(false, "messages are plain data"),
   })
 
   pack(messages: readonly unknown[]): Packed {
@@ -58,14 +66,17 @@ export class MessagePacker {
 /** Reads the messages of the other side in the order in which they were sent. */
 export class MessageUnpacker {
   private shapes: Shapes = []
-  private readonly unpackr = new Unpackr({
-    useRecords: true,
-    getStructures: () => this.shapes.map(names => [...names]),
-  })
+  private readonly viewing = this.unpackr(false)
+  private readonly copying = this.unpackr(true)
 
   unpack({ bytes, shapes }: Packed): readonly unknown[] {
     if (shapes !== undefined) this.shapes = shapes
-    return parseMessages(this.unpackr.unpack(bytes))
+    const isLong = bytes.length > LINK_LIMITS.viewedBytesMax
+    return parseMessages((isLong ? this.copying : this.viewing).unpack(bytes))
+  }
+
+  private unpackr(copyBuffers: boolean): Unpackr {
+    return new Unpackr({ useRecords: true, copyBuffers, getStructures: () => this.shapes.map(names => [...names]) })
   }
 }
 
