@@ -3,13 +3,14 @@
  * places.
  *
  * Promises  Verified bytes of the needle, or undefined: then the engine thread has to read it, which knows what to do about
- *           it. Nothing waits for a disk but the opening of a file, which is given up as in the engine thread.
+ *           it. Nothing waits for a disk but the opening of a file, which is given up as in the engine thread; nothing is
+ *           read here then until that call has ended: after a stall of all disks the device is open as before.
  * Limits    Open files: those of VOLUME_LIMITS for each folder.
  */
 import { assert } from "@hayloft/base/assert.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
-import { CALL_LIMITS, queuedDisk, SyncReads } from "../device/index.js"
+import { CALL_LIMITS, queuedDisk, SyncReads, type QueuedDisk } from "../device/index.js"
 import type { Allocate, NeedleId, NeedleRange, ToldPlace } from "../volume/contract.js"
 import { readToldNeedle, VOLUME_LIMITS, VolumeFiles } from "../volume/index.js"
 
@@ -19,12 +20,15 @@ const LIMITS = { ...CALL_LIMITS, callsMax: 1 }
 /** The files of one device, until it is closed. */
 export class LocalReads {
   private readonly lifetime = new AbortController()
-  private readonly disk: Disk
+  private queue: QueuedDisk
   private readonly reads: SyncReads
   private readonly folders = new Map<string, VolumeFiles>()
 
-  constructor(disk: Disk, clock: Clock) {
-    this.disk = queuedDisk(disk, clock, LIMITS, this.lifetime.signal, () => undefined)
+  constructor(
+    private readonly disk: Disk,
+    private readonly clock: Clock,
+  ) {
+    this.queue = this.newQueue()
     this.reads = new SyncReads(clock)
   }
 
@@ -34,7 +38,7 @@ export class LocalReads {
     range: NeedleRange,
     allocate: Allocate | undefined,
   ): Promise<Uint8Array | undefined> {
-    if (this.lifetime.signal.aborted) return undefined
+    if (this.lifetime.signal.aborted || !this.answers()) return undefined
     try {
       return await this.filesOf(folder).use(place.volume, file =>
         this.reads.read(() => {
@@ -60,10 +64,24 @@ export class LocalReads {
     this.giveUp()
   }
 
+  private newQueue(): QueuedDisk {
+    return queuedDisk(this.disk, this.clock, LIMITS, this.lifetime.signal, () => undefined)
+  }
+
+  /** Returns false while a call that was given up has not ended. */
+  private answers(): boolean {
+    const { suspect, running } = this.queue
+    if (suspect === undefined) return true
+    if (running > 0) return false
+    this.giveUp()
+    this.queue = this.newQueue()
+    return true
+  }
+
   private filesOf(folder: string): VolumeFiles {
     const known = this.folders.get(folder)
     if (known !== undefined) return known
-    const files = new VolumeFiles(this.disk, folder, VOLUME_LIMITS.filesOpenMax)
+    const files = new VolumeFiles(this.queue, folder, VOLUME_LIMITS.filesOpenMax)
     this.folders.set(folder, files)
     return files
   }
