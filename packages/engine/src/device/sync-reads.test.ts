@@ -35,5 +35,19 @@ test("after slow reads none is made for a while, and a read that fails returns u
   while (read(8) !== undefined) slow += 1
   assert.ok(slow < 20, `${slow} reads of 8 ms`)
   nowMs += 10_001
+  assert.equal(read(0), "read") // Places that are looked up say nothing about the disk, and are not looked up while no reads are made.
+  const lookUp = (tookMs: number) =>
+    reads.lookUp(() => {
+      nowMs += tookMs
+      return "place"
+    })
+  assert.equal(lookUp(150), "place")
   assert.equal(read(0), "read")
+  slow = 0
+  while (read(8) !== undefined) {
+    slow += 1
+    for (let i = 0; i < 20; i += 1) lookUp(0)
+  }
+  assert.ok(slow < 20, `${slow} reads of 8 ms`)
+  assert.equal(lookUp(0), undefined)
 })

@@ -29,13 +29,15 @@ export class SyncReads {
     const beganMs = this.clock.monotonicMs()
     if (beganMs < this.restsUntilMs) return undefined
     try {
-      return read()
-    } catch (error) {
-      if (!isFailure(error)) throw error
-      return undefined
+      return unlessFailed(read)
     } finally {
       this.took(beganMs, this.clock.monotonicMs())
     }
+  }
+
+  /** The same for what reads nothing: the time that it takes says nothing about the disk. */
+  lookUp<T>(lookUp: () => T): T | undefined {
+    return this.clock.monotonicMs() < this.restsUntilMs ? undefined : unlessFailed(lookUp)
   }
 
   private took(beganMs: number, endMs: number): void {
@@ -44,5 +46,14 @@ export class SyncReads {
     if (tookMs <= SLOW_MS && this.meanMs <= MEAN_MS_MAX) return
     this.restsUntilMs = endMs + REST_MS
     this.meanMs = 0
+  }
+}
+
+function unlessFailed<T>(act: () => T): T | undefined {
+  try {
+    return act()
+  } catch (error) {
+    if (!isFailure(error)) throw error
+    return undefined
   }
 }

@@ -57,8 +57,8 @@ const NOTHING = new Uint8Array(0)
 
 /** Which needles may be read on the calling thread. */
 interface SyncReadTerms {
-  /** Runs such reads; returns undefined if one fails, and while none are allowed. */
-  readonly reads: { read<T>(read: () => T): T | undefined }
+  /** Runs such reads, and looks up what they need; returns undefined if that fails, and while none are allowed. */
+  readonly reads: { read<T>(read: () => T): T | undefined; lookUp<T>(lookUp: () => T): T | undefined }
   /** The number of bytes of this device that the page cache is assumed to keep. */
   readonly cachedBytesMax: number
 }
@@ -249,7 +249,7 @@ class NeedleVolumes implements KeptVolumes {
   }
 
   cachedPlaceOf(id: NeedleId, range: NeedleRange): ToldPlace | undefined {
-    return this.sync?.reads.read(() => {
+    return this.sync?.reads.lookUp(() => {
       const key = needleKeyOf(id)
       const warming = this.index.warm(key)
       // The read that follows waits for it, and reports its failure.
