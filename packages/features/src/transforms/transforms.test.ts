@@ -1,7 +1,7 @@
 /** Representations over a store in memory: what is made once, kept, made again, left as it is, and removed. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { isFailure, type FailureKind } from "@hayloft/base/failures.js"
+import { fail, isFailure, type FailureKind } from "@hayloft/base/failures.js"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
 import type { Conditions, ObjectBody, Protection } from "@hayloft/objects/index.js"
 import { noSignal, open, type World } from "@hayloft/objects/jobs/testing-repair.js"
@@ -385,6 +385,16 @@ test("threads that share a budget work at no more together than one alone, and a
   for (const go of free) go()
   assert.equal(await calls(), 6)
   assert.equal((await Promise.all(asked)).length, 6)
+})
+
+test("a budget that cannot be asked fails the request", async () => {
+  const native = { run: () => Promise.reject(fail("stopping")) }
+  const scene = await Scene.open(0, { budgets: { ...transformBudgets(2), native }, share: 0.5 })
+  const { steps } = scene
+  steps.image = "1"
+  steps.nativeBytes = 1
+  await scene.put("a", "a", { headers: { contentType: "image/png" } })
+  await scene.refuses(scene.get("a", { pipeline: parsePipeline("image,width=9"), isRule: false }), "stopping")
 })
 
 test("objects that were written have their results made, in the background and once", async () => {

@@ -399,7 +399,7 @@ export class Transforms implements ObjectTransforms {
         new Promise(onEnded => {
           this.tryAsk(task, bytes, signal, onEnded).then(resolve, reject)
         })
-      void this.native.run(nativeBytes, run)
+      this.native.run(nativeBytes, run).catch(reject)
     })
   }
 
