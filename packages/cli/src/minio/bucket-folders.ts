@@ -30,8 +30,9 @@ export async function takeBucketFolders(dataFolders: readonly string[]): Promise
       () => true,
       () => false,
     )
-    if (isRemoved) taken.push(path)
-    if (isRemoved) names.add(name)
+    if (!isRemoved) continue
+    taken.push(path)
+    names.add(name)
   }
   return {
     buckets: [...names].map(name => ({ name: parseNewBucketName(name), access: undefined })),

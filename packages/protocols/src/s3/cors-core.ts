@@ -64,7 +64,7 @@ const METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE"]
 /** Headers of answers that pages need for uploads in parts, ranges and versions. */
 const EXPOSED = ["ETag", "Content-Range", "Accept-Ranges", "Last-Modified", "x-amz-version-id", "x-amz-request-id"]
 
-/** The rule for buckets without rules, by which pages of these origins may send every request; undefined: of none. */
+/** The rule of buckets without rules: pages of these origins may send every request. Returns undefined if there are none. */
 export function rulesOfOrigins(origins: readonly string[]): readonly CorsRule[] | undefined {
   if (origins.length === 0) return undefined
   // Browsers take "*" for every header if the answer is for every origin.

@@ -52,7 +52,7 @@ export interface S3Settings {
   readonly newBuckets: NewBuckets
   /** Keys of clients (SSE-C) are accepted without TLS too. */
   readonly allowSseCWithoutTls: boolean
-  /** Origins whose pages may use buckets without CORS rules, with at most one `*` in each; undefined: of none. */
+  /** Origins whose pages may use buckets without CORS rules, with at most one `*` in each; if undefined, none may. */
   readonly corsOrigins?: readonly string[] | undefined
   /** Named keys, for SSE-KMS. */
   readonly kms?: S3Keys | undefined

@@ -38,7 +38,7 @@ const PUBLIC: Readonly<
   ],
 }
 
-/** The policy of a bucket for everybody; undefined: none. */
+/** The policy of a bucket for everybody. Returns undefined if it is to have none. */
 export function publicPolicy(bucket: string, access: PublicAccess): PolicyDocument | undefined {
   if (access === "none") return undefined
   const [ofBucket, ofObjects] = PUBLIC[access]
@@ -56,7 +56,7 @@ const GRANTS: Readonly<
   readwrite: [["s3:*"], ["s3:*"]],
 }
 
-/** The policy of a user for these buckets; undefined: there are none. */
+/** The policy of a user for these buckets. Returns undefined if there are none. */
 export function policyOfGrants(grants: readonly BucketGrant[]): PolicyDocument | undefined {
   if (grants.length === 0) return undefined
   return document(
