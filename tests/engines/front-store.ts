@@ -6,6 +6,7 @@ import { SimChannel } from "@hayloft/base/seams/channel/sim.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import {
   incarnationsOf,
+  plainCopy,
   reservedThreads,
   withFront,
   withoutFront,
@@ -19,6 +20,7 @@ import {
 } from "@hayloft/engine/metadata/index.js"
 import { ChannelMetadata, serveMetadata, ThreadLink } from "@hayloft/engine/thread/index.js"
 import { WatchedMetadata } from "@hayloft/objects/watched-metadata.js"
+import { after, type Soon } from "@hayloft/base/soon.js"
 import { Scene } from "../tablet/scene.js"
 import { Recorded, type ProcessUnderTest, type StoreUnderTest } from "./player.js"
 
@@ -56,6 +58,12 @@ class FrontMetadata extends ChannelMetadata {
   }
 }
 
+/** Throws unless the result is plain data: a class would arrive as something else. */
+function plainly<Result>(result: Result): Result {
+  plainCopy(result)
+  return result
+}
+
 /** The engine's metadata, for one front. */
 class ServedMetadata extends WatchedMetadata {
   constructor(
@@ -66,9 +74,18 @@ class ServedMetadata extends WatchedMetadata {
     super(metadata)
   }
 
-  override run<Result>(command: Command<Result>): Promise<Result> {
+  override async run<Result>(command: Command<Result>): Promise<Result> {
     const recorded = this.sent.shift()
-    return super.run(recorded === undefined ? command : new SentCommand(command, recorded, this.ofFront))
+    const sent = recorded === undefined ? command : new SentCommand(command, recorded, this.ofFront)
+    return plainly(await super.run(sent))
+  }
+
+  override ask<Result>(query: Query<Result>): Soon<Result> {
+    return after(super.ask(query), plainly)
+  }
+
+  override known<Result>(query: Query<Result>): Soon<Result> {
+    return after(super.known(query), plainly)
   }
 }
 
