@@ -311,7 +311,7 @@ export const FRONT_PLANTS: readonly TestedPlant[] = [
     "a front reads all bytes through the engine thread",
     "packages/node/src/front/front-reads",
     SHARDS,
-    "const here = told && (await this.local.read(id, told, range, allocate))",
+    "const here = cached && (await this.local.read(id, cached, range, allocate))",
     "const here = undefined",
   ),
   plant(

@@ -10,7 +10,7 @@
 import type { Failure } from "@hayloft/base/failures.js"
 import type { KeyRange } from "@hayloft/base/key-range.js"
 import type { Soon } from "@hayloft/base/soon.js"
-import type { IndexedNeedle, NeedleId, NeedleRange, ToldPlace, Volumes } from "../volume/contract.js"
+import type { CachedPlace, IndexedNeedle, NeedleId, NeedleRange, Volumes } from "../volume/contract.js"
 
 /** Throws the failures of `Volumes`, and `deviceFailed` if a device cannot be reached. */
 export interface ShardStore extends Pick<Volumes, "append" | "read" | "fetch" | "headerOf" | "remove"> {
@@ -24,7 +24,7 @@ export interface ShardStore extends Pick<Volumes, "append" | "read" | "fetch" | 
    */
   indexed(range: KeyRange, needlesMin: number): Soon<Iterable<IndexedNeedle>>
   /** See `KeptVolumes.cachedPlaceOf`; absent if this process does not have the volumes. */
-  cachedPlaceOf?(id: NeedleId, range: NeedleRange): ToldPlace | undefined
+  cachedPlaceOf?(id: NeedleId, range: NeedleRange): CachedPlace | undefined
   /** See `KeptVolumes.removedVolumes`. */
   readonly removedVolumes?: number
   /** A hint: why it accepts no needles any more. */

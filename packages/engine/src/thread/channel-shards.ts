@@ -91,8 +91,8 @@ class ChannelShards implements ShardStore {
   ): Slow {
     return ifSlow(async () => {
       const request = { deviceId: this.deviceId, id: plainCopy(id), range }
-      const told = await this.link.call(SHARD_METHODS.cachedPlace, request)
-      const here = told && (await this.local.read(id, told, range, allocate))
+      const cached = await this.link.call(SHARD_METHODS.cachedPlace, request)
+      const here = cached && (await this.local.read(id, cached, range, allocate))
       if (here !== undefined) return here
       const bytes = await this.link.call(SHARD_METHODS.read, request)
       return allocate === undefined ? bytes : filled(allocate, bytes)

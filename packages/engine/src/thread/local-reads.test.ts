@@ -19,7 +19,7 @@ test("a file whose opening hangs is given up, and its device is read again once 
   t.after(() => volumes.close())
   const needle = needleFor(1, 256 * KIB, new SimRandom(3))
   await volumes.append(needle)
-  const told = must(volumes.cachedPlaceOf(needle.id, RANGE), "it was written through the cache")
+  const place = must(volumes.cachedPlaceOf(needle.id, RANGE), "it was written through the cache")
   const clock = new SimClock()
   let opens = 0
   let goOn = (): void => undefined
@@ -32,7 +32,7 @@ test("a file whose opening hangs is given up, and its device is read again once 
     return hang
   })
   const local = new LocalReads(disk, clock)
-  const read = (): Promise<Uint8Array | undefined> => local.read(needle.id, told, RANGE, undefined)
+  const read = (): Promise<Uint8Array | undefined> => local.read(needle.id, place, RANGE, undefined)
   const waiting = read()
   await clock.advance(2 * CALL_LIMITS.deviceTimeoutMs)
   assert.equal(await waiting, undefined)

@@ -11,8 +11,8 @@ import { assert } from "@hayloft/base/assert.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import { CALL_LIMITS, queuedDisk, SyncReads, type QueuedDisk } from "../device/index.js"
-import type { Allocate, NeedleId, NeedleRange, ToldPlace } from "../volume/contract.js"
-import { readToldNeedle, VOLUME_LIMITS, VolumeFiles } from "../volume/index.js"
+import type { Allocate, CachedPlace, NeedleId, NeedleRange } from "../volume/contract.js"
+import { readShard, VOLUME_LIMITS, VolumeFiles } from "../volume/index.js"
 
 /** A call that hangs keeps one thread of the pool. */
 const LIMITS = { ...CALL_LIMITS, callsMax: 1 }
@@ -34,7 +34,7 @@ export class LocalReads {
 
   async read(
     id: NeedleId,
-    { folder, place }: ToldPlace,
+    { folder, place }: CachedPlace,
     range: NeedleRange,
     allocate: Allocate | undefined,
   ): Promise<Uint8Array | undefined> {
@@ -42,7 +42,7 @@ export class LocalReads {
     try {
       return await this.filesOf(folder).use(place.volume, file =>
         this.reads.read(() => {
-          const bytes = readToldNeedle(file, id, { place, range, allocate, use: "resident" })
+          const bytes = readShard(file, id, { place, range, allocate, use: "resident" })
           assert(bytes instanceof Uint8Array, "a resident read does not wait")
           return bytes
         }),

@@ -4,7 +4,7 @@ import type { Family } from "@hayloft/base/families.js"
 import type { DeviceId, Position, RowKey } from "@hayloft/base/ids.js"
 import type { PageEnd } from "../format/shard-calls.js"
 import type { MetadataRow } from "../metadata/index.js"
-import type { IndexedNeedle, Needle, NeedleId, NeedleRange, ShardHeader, ToldPlace } from "../volume/contract.js"
+import type { CachedPlace, IndexedNeedle, Needle, NeedleId, NeedleRange, ShardHeader } from "../volume/contract.js"
 import type { ThreadMethod } from "./link.js"
 
 /** A command or a query: the other thread has the function. */
@@ -114,7 +114,7 @@ export interface DeviceHints {
 
 export const SHARD_METHODS = {
   /** The place of a needle whose range is likely in the page cache. */
-  cachedPlace: small(reading<ReadRequest, ToldPlace | undefined>("cached place")),
+  cachedPlace: small(reading<ReadRequest, CachedPlace | undefined>("cached place")),
   append: changing<AppendRequest, void>("append"),
   read: reading<ReadRequest, Uint8Array>("read"),
   fetch: reading<FetchRequest, FetchAnswer>("fetch"),

@@ -62,7 +62,7 @@ export interface VolumeDamage {
 }
 
 /** The place of a needle, for another thread of this process that reads the volume's file. */
-export interface ToldPlace {
+export interface CachedPlace {
   /** The folder of the volume's file. */
   readonly folder: string
   readonly place: NeedlePlace

@@ -24,6 +24,7 @@ import {
   leaveIfSlow,
   waitIfSlow,
   type Allocate,
+  type CachedPlace,
   type FetchedShard,
   type IndexedNeedle,
   type MayAppend,
@@ -31,7 +32,6 @@ import {
   type NeedleId,
   type NeedleRange,
   type ShardHeader,
-  type ToldPlace,
   type VolumeDamage,
   type Volumes,
   type DeviceVolumeUsage,
@@ -217,9 +217,9 @@ export class DeviceVolumes implements Omit<Volumes, "durable"> {
     return ifSlow(() => this.at(id, async volumes => volumes.read(id, range, waitIfSlow, allocate, trace)))
   }
 
-  cachedPlaceOf(id: NeedleId, range: NeedleRange): ToldPlace | undefined {
-    return this.all.reduce<ToldPlace | undefined>(
-      (told, volumes) => told ?? volumes.cachedPlaceOf(id, range),
+  cachedPlaceOf(id: NeedleId, range: NeedleRange): CachedPlace | undefined {
+    return this.all.reduce<CachedPlace | undefined>(
+      (found, volumes) => found ?? volumes.cachedPlaceOf(id, range),
       undefined,
     )
   }

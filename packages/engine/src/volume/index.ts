@@ -4,7 +4,7 @@ export type { MayAppend, ShardHeader, ShardShape, VolumeDamage, Volumes, DeviceV
 export type { KeptVolumes } from "./upkeep.js"
 export { openVolumes } from "./volumes.js"
 export { isAbsent, listVolumes, VolumeFiles } from "./files.js"
-export { readToldNeedle } from "./needle-read.js"
+export { readShard } from "./needle-read.js"
 export { checkOwner } from "./owner.js"
 export type { VolumeDirectory } from "./writer.js"
 export { positionOfMark, VolumeScanSource, VOLUMES_SOURCE } from "./checkpoint-source.js"

@@ -23,7 +23,7 @@ export const wantedBy =
     header.kind === "shard" && needleKeyOf(header.id) === key
 
 /** Like `readNeedle`, for the shard with this id. */
-export const readToldNeedle = (
+export const readShard = (
   file: Pick<DiskFile, "read">,
   id: NeedleId,
   read: Omit<NeedleRead, keyof WantedNeedle>,

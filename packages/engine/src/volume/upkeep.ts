@@ -8,7 +8,7 @@ import { unlessFull } from "@hayloft/base/space/full-disk.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { VolumeUsages } from "./usage.js"
 import { closeVolume } from "./closing.js"
-import type { NeedleId, NeedleRange, ToldPlace, Volumes } from "./contract.js"
+import type { CachedPlace, NeedleId, NeedleRange, Volumes } from "./contract.js"
 import type { ReadableFile, VolumeFiles } from "./files.js"
 import { isAbsent, volumePath } from "./files.js"
 import type { NeedleIndex } from "./needle-index.js"
@@ -30,7 +30,7 @@ export interface KeptVolumes extends Volumes {
    * The place of a needle, if this range of it is likely in the page cache. A file that was opened before `removedVolumes`
    * changed may be one that was removed.
    */
-  cachedPlaceOf(id: NeedleId, range: NeedleRange): ToldPlace | undefined
+  cachedPlaceOf(id: NeedleId, range: NeedleRange): CachedPlace | undefined
   /** The number of volumes that were removed since the volumes were opened. */
   readonly removedVolumes: number
   readonly upkeep: VolumeUpkeep

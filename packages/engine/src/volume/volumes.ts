@@ -28,6 +28,7 @@ import { CachedPages } from "./cached-pages.js"
 import { positionOfMark } from "./checkpoint-source.js"
 import type {
   Allocate,
+  CachedPlace,
   FetchedShard,
   IndexedNeedle,
   MayAppend,
@@ -35,7 +36,6 @@ import type {
   NeedleId,
   NeedleRange,
   ShardHeader,
-  ToldPlace,
   VolumeDamage,
   DeviceVolumeUsage,
 } from "./contract.js"
@@ -248,7 +248,7 @@ class NeedleVolumes implements KeptVolumes {
     })
   }
 
-  cachedPlaceOf(id: NeedleId, range: NeedleRange): ToldPlace | undefined {
+  cachedPlaceOf(id: NeedleId, range: NeedleRange): CachedPlace | undefined {
     return this.sync?.reads.lookUp(() => {
       const key = needleKeyOf(id)
       const warming = this.index.warm(key)
