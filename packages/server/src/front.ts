@@ -40,6 +40,12 @@ const watchOf = (live: LiveRequests, accessLog: AccessLog | undefined): RequestW
 
 const STOPPING = "the server is stopping: send requests to another node, or wait until it runs again"
 
+/** The fronts answer probes of the port as well. */
+function setListening({ running }: StoreSession): void {
+  running.status.setListening()
+  running.fronts?.tellAll()
+}
+
 /** A port besides the admin port, in whichever threads. */
 interface OpenPort {
   /** In the banner. */
@@ -117,7 +123,7 @@ export class Front {
     const front = new Front(session, adminPort, ports, adminEndpoint, services)
     const { endpoint } = front
     endpoints.s3 = endpoint
-    session.running.status.setListening()
+    setListening(session)
     const certificate = config.tls === undefined ? {} : { certificateFile: config.tls.certFile }
     serving = () => front.session
     const runtime = { endpoint, adminEndpoint, region: session.region, pid: process.pid, ...certificate }
@@ -140,7 +146,7 @@ export class Front {
   /** This store serves from now on, also the requests that wait. */
   use(session: StoreSession): void {
     this.session = session
-    session.running.status.setListening()
+    setListening(session)
     if (this.isStopping) this.announceStop()
     this.admin.use(session.admin())
     for (const port of this.ports) port.use(session)

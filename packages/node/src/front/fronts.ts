@@ -140,7 +140,7 @@ export class Fronts implements BackgroundService {
     return Math.min(Number.MAX_SAFE_INTEGER, ...pins)
   }
 
-  /** Tells the fronts what has changed. */
+  /** Compares what the fronts know with what is so now. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.clock.sleep(FRONT_LIMITS.compareEveryMs, signal)
@@ -220,7 +220,8 @@ export class Fronts implements BackgroundService {
     this.tellAll()
   }
 
-  private tellAll(): void {
+  /** Tells the fronts what has changed, which otherwise waits for the next comparison. */
+  tellAll(): void {
     for (const front of this.fronts) if (this.isOver(front)) front.link.close()
     if (this.fronts.size === 0) return
     const state = this.state()
