@@ -137,3 +137,26 @@ test("files are closed once a volume was removed, and a device that is gone open
   assert.equal((await reading()).length, RANGE.lengthBytes)
   assert.deepEqual(ownCalls(), [])
 })
+
+test("a device of another process is not asked for places in its files", async t => {
+  const { device, remote, close } = await far(true)
+  t.after(close)
+  const needle = needleFor(1, 256 * KIB, new SimRandom(13))
+  await remote.volumes.append(needle)
+  let asked = 0
+  const { volumes } = device
+  const placeOf = volumes.cachedPlaceOf.bind(volumes)
+  volumes.cachedPlaceOf = (...request) => {
+    asked += 1
+    return placeOf(...request)
+  }
+  const reading = async () => remote.volumes.read(needle.id, RANGE, waitIfSlow)
+  await reading()
+  assert.equal(asked, 1)
+  // The devices of another process have no files here.
+  const [elsewhere] = hintsOf(new Map([[device.id, { id: device.id, volumes: remote.volumes, isWritable: true }]]))
+  assert.ok(elsewhere)
+  remote.tell(elsewhere)
+  assert.equal((await reading()).length, RANGE.lengthBytes)
+  assert.equal(asked, 1)
+})

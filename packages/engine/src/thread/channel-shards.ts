@@ -91,7 +91,8 @@ class ChannelShards implements ShardStore {
   ): Slow {
     return ifSlow(async () => {
       const request = { deviceId: this.deviceId, id: plainCopy(id), range }
-      const cached = await this.link.call(SHARD_METHODS.cachedPlace, request)
+      const isOfProcess = this.hints().removedVolumes !== undefined
+      const cached = isOfProcess ? await this.link.call(SHARD_METHODS.cachedPlace, request) : undefined
       const here = cached && (await this.local.read(id, cached, range, allocate))
       if (here !== undefined) return here
       const bytes = await this.link.call(SHARD_METHODS.read, request)

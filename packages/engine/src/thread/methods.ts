@@ -108,8 +108,8 @@ export interface DeviceHints {
   readonly isFull: boolean
   /** Why it accepts no needles any more. */
   readonly refusing: { readonly kind: FailureKind; readonly details: FailureDetails } | undefined
-  /** See `KeptVolumes.removedVolumes`. */
-  readonly removedVolumes: number
+  /** See `KeptVolumes.removedVolumes`; undefined if another process has the volumes. */
+  readonly removedVolumes: number | undefined
 }
 
 export const SHARD_METHODS = {

@@ -44,7 +44,7 @@ export function serveShards(link: ThreadLink, devices: Devices): void {
 
 export const hintsOf = (devices: Devices): readonly DeviceHints[] =>
   Array.from(devices.values(), ({ id, isWritable, isFull = false, volumes }: ShardDevice) => {
-    const { refusing: reason, removedVolumes = 0 } = volumes
+    const { refusing: reason, removedVolumes } = volumes
     const refusing = reason && { kind: reason.kind, details: reason.details }
     return { id, isWritable, isFull, refusing, removedVolumes }
   })
