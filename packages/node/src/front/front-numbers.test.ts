@@ -53,6 +53,12 @@ async function opened() {
   const numbers = new TestNumbers()
   const other = numbers.shared.join("b")
   const fronts = new Fronts(clock, numbers)
+  const { recordManager } = engine
+  const record = { refuses: false }
+  const refresh = async (): Promise<void> => {
+    if (record.refuses) throw fail("databaseUnreachable")
+  }
+  Object.defineProperty(recordManager, "refresh", { value: refresh })
   fronts.serve(servedBy(engine))
   const lifetime = new AbortController()
   const random = new SimRandom(TEST_SEED)
@@ -72,7 +78,7 @@ async function opened() {
     await clock.runUntil(running)
     await clock.runUntil(engine.stop())
   }
-  return { clock, numbers, other, fronts, begin, close }
+  return { clock, numbers, record, other, fronts, begin, close }
 }
 
 test("others see when a front has ended; while that cannot be told, it is not over for them", async () => {
@@ -124,5 +130,15 @@ test("fronts end once the store was reconciled: another record may be in effect,
   numbers.reconciliations += 1
   await clock.advance(NOTICED_MS)
   assert.equal(fronts.running, 0)
+  await close()
+})
+
+test("a front that cannot begin after all is over for everybody", async () => {
+  const { clock, numbers, record, fronts, begin, close } = await opened()
+  const before = numbers.seen.live
+  record.refuses = true
+  await assert.rejects(begin(), error => isFailure(error, "databaseUnreachable"))
+  await clock.advance(NOTICED_MS)
+  assert.deepEqual([fronts.running, numbers.seen.live], [0, before])
   await close()
 })

@@ -10,7 +10,7 @@ import {
 } from "@hayloft/engine/metadata/index.js"
 import type { SharedMetadata } from "../metadata/database.js"
 
-interface BegunFront {
+export interface BegunFront {
   readonly front: Incarnation
   /** The incarnation of the process. The front is over once that is. */
   readonly process: Incarnation

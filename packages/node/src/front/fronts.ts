@@ -23,7 +23,7 @@ import type { RecordManager } from "../control/record-manager.js"
 import type { StoreControl } from "../control/store-control.js"
 import type { ShardExchange } from "../shard-exchange.js"
 import type { StoreStatus } from "../status/contract.js"
-import type { FrontNumbers } from "./front-numbers.js"
+import type { BegunFront, FrontNumbers } from "./front-numbers.js"
 import { FRONT_METHODS, STORE_METHODS, type FrontStart, type StoreState } from "./methods.js"
 
 const FRONT_LIMITS = {
@@ -100,8 +100,18 @@ export class Fronts implements BackgroundService {
    * `databaseUnreachable` and `tooManyInFlight`.
    */
   async begin(link: ThreadLink): Promise<FrontStart> {
+    const begun = await this.numbers.begin()
+    try {
+      return await this.beginAs(begun, link)
+    } catch (error) {
+      this.ended.add(begun.front)
+      this.endAll()
+      throw error
+    }
+  }
+
+  private async beginAs({ front: incarnation, process }: BegunFront, link: ThreadLink): Promise<FrontStart> {
     const { engine, masterKeys, root } = this.served
-    const { front: incarnation, process } = await this.numbers.begin()
     // Before the process began this incarnation, the layout may have changed twice: see `SharedRecordManager.ready`.
     await engine.recordManager.refresh?.()
     const { reconciliations } = this.numbers.seen
