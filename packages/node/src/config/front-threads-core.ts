@@ -9,7 +9,7 @@ export interface MachineSize {
 
 /** On fewer cores the threads would only wait for each other. */
 const CORES_MIN = 3
-/** Under load a thread needs a sixth of it; the rest is for the store, and for the page cache. */
+/** Under load a thread needs a third of it; the rest is for the store, and for the page cache. */
 const MEMORY_OF_EACH_BYTES = GIB
 /** A single one gains little: the thread that decides would wait for it. */
 const THREADS_MIN = 2
