@@ -2,7 +2,7 @@
 import type { EventLine, RequestBatch } from "@hayloft/admin/observe/index.js"
 import type { CountedAttempt, Denial } from "@hayloft/access/index.js"
 import type { MetricsSnapshot } from "@hayloft/base/seams/telemetry/metrics-text-core.js"
-import type { HotCopiesReport } from "@hayloft/engine/block/index.js"
+import type { CopiesReport } from "@hayloft/engine/block/index.js"
 import type { AccountFactor, UsedByAccount } from "@hayloft/protocols/http/index.js"
 import type { DeviceReport } from "@hayloft/node/status/contract.js"
 import { reading } from "@hayloft/engine/thread/index.js"
@@ -35,7 +35,7 @@ export const SERVING_METHODS = {
   /** An attempt to prove a secret counts in another thread. */
   attempted: reading<CountedAttempt, void>("attempted elsewhere"),
   /** Its copies of hot pieces, with so many of the hottest extents; undefined if none are kept. */
-  hotCopies: reading<number, HotCopiesReport | undefined>("hot copies"),
+  hotCopies: reading<number, CopiesReport | undefined>("hot copies"),
   /** Closes the ports; answers once all requests under way have ended. */
   stop: reading<undefined, void>("stop"),
   /** Closes connections whose requests are still under way. */

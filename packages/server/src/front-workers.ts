@@ -19,7 +19,7 @@ import { hurried } from "@hayloft/base/seams/clock/hurried.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import { MergedMetrics, type MetricsSnapshot } from "@hayloft/base/seams/telemetry/metrics-text-core.js"
 import type { Soon } from "@hayloft/base/soon.js"
-import type { HotCopies, HotCopiesReport } from "@hayloft/engine/block/index.js"
+import type { CopiesReport, HotCopies } from "@hayloft/engine/block/index.js"
 import type { TransformBudgets } from "@hayloft/features/transforms/index.js"
 import { ThreadLink } from "@hayloft/engine/thread/index.js"
 import type { ServeConfig } from "@hayloft/node/config/index.js"
@@ -365,7 +365,7 @@ export class FrontThreads implements BackgroundService {
   }
 
   /** The copies of hot pieces of each thread that keeps some. */
-  private async hotCopies(max: number): Promise<readonly HotCopiesReport[]> {
+  private async hotCopies(max: number): Promise<readonly CopiesReport[]> {
     const listening = [...this.threads.values()].filter(({ isListening }) => isListening)
     const reports = await mapBounded(listening, FRONT_THREADS_MAX, ({ link }) =>
       // Copies of a thread that has ended are gone.

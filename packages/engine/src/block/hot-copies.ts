@@ -46,14 +46,14 @@ export interface HotCopyFigures extends HotCopyCounts {
 }
 
 /** The copies of a thread, or of several. */
-export interface HotCopiesReport {
+export interface CopiesReport {
   readonly figures: HotCopyFigures
   readonly hottest: readonly HotExtent[]
 }
 
 export class HotCopies {
   /** Asks the other threads of the process; `max`: of the hottest extents of each. */
-  others: (max: number) => Promise<readonly HotCopiesReport[]> = () => Promise.resolve([])
+  others: (max: number) => Promise<readonly CopiesReport[]> = () => Promise.resolve([])
   private readonly ledger: CopyLedger
   private readonly held = new Map<HotCopy, Held>()
   /** By the memory of the copy: readers return views of it. */
@@ -90,12 +90,12 @@ export class HotCopies {
   }
 
   /** The copies of this thread, with at most `max` of the hottest extents. */
-  own(max: number): HotCopiesReport {
+  own(max: number): CopiesReport {
     return { figures: this.figures, hottest: hottestExtents(this.ledger, this.clock.monotonicMs(), max) }
   }
 
   /** The same for all threads of the process together. */
-  async report(max: number): Promise<HotCopiesReport> {
+  async report(max: number): Promise<CopiesReport> {
     const own = this.own(max)
     const all = [own, ...(await this.others(max))]
     const sum = (of: (figures: HotCopyFigures) => number): number =>

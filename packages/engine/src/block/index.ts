@@ -5,7 +5,7 @@ export type { KnownBlocks, ShardCopy, ShardDevice, WrittenBody, WrittenRun } fro
 export type { ShardStore } from "./shard-store.js"
 export { bodyOf, type BodyMatch, type FoundShard } from "./found-body-core.js"
 export { ReadBuffers } from "./read-buffers.js"
-export type { HotCopies, HotCopiesReport, HotCopyFigures } from "./hot-copies.js"
+export type { CopiesReport, HotCopies, HotCopyFigures } from "./hot-copies.js"
 export type { HotCopyTerms } from "./hot-copies-core.js"
 export { assignedDeviceOf, Layouts } from "./layouts.js"
 export { blockShape, shapeOf, type ExtentRange } from "./read-plan-core.js"

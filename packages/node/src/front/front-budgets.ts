@@ -17,7 +17,7 @@ interface Taking {
   readonly units: number
 }
 
-export const BUDGET_METHODS = {
+const BUDGET_METHODS = {
   /** Answers once the work may begin. */
   take: reading<Taking, void>("take budget"),
   /** The work with this id has ended. */

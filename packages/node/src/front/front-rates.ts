@@ -29,7 +29,7 @@ interface Moving {
   readonly bytes: number
 }
 
-export const RATE_METHODS = {
+const RATE_METHODS = {
   /** Answers once the request may begin. Throws `rateExceeded`, after a while. */
   enter: reading<Entering, void>("enter rates"),
   /** Answers once the bytes may move. */
