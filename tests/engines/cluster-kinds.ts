@@ -31,6 +31,7 @@ import {
   LEASE_ROWS,
   NODE_ROWS,
 } from "@hayloft/engine/format/cluster-rows.js"
+import { settle } from "@hayloft/engine/sql/incarnation.js"
 import { COPIED_FAMILIES, countersOf, FIRST_KEY, rowsFrom, rowsOf } from "@hayloft/node/convert/rows-core.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
@@ -119,6 +120,7 @@ function advance(scene: Scene) {
 }
 
 export const CLUSTER_COMMANDS: readonly PlayKind[] = [
+  commandKind("Settle", 1, () => settle()),
   commandKind("ChangeControl", 2, change),
   commandKind("SetConversion", 1, convert),
   commandKind("JoinNode", 2, scene => joinNode(row(scene))),

@@ -104,7 +104,7 @@ export class KnownIncarnations implements Incarnations {
 }
 
 /** It changes nothing. Once a lane has run it, whatever the lane was given before has an outcome. */
-const settle = command<[], void>({ name: "Settle", decide: () => ({ writes: [], result: undefined }) })
+export const settle = command<[], void>({ name: "Settle", decide: () => ({ writes: [], result: undefined }) })
 
 /** It reads and writes nothing but rows that nodes share to work together. */
 const isOfCoordination = ({ touches }: Command<unknown>): boolean =>
