@@ -30,7 +30,7 @@ import {
 const SECRETS_FOLDER = "/run/secrets"
 const EVERY_INTERFACE: SettingsInput = { listen: ["0.0.0.0:9000"] }
 /** Pages of every origin may use buckets without CORS rules, as with MinIO. */
-const EVERY_ORIGIN: SettingsInput = { corsOrigins: ["*"] }
+const EVERY_ORIGIN: SettingsInput = { corsOrigin: ["*"] }
 
 interface ServerOptions {
   readonly address?: string

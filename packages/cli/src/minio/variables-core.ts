@@ -52,7 +52,7 @@ const KNOWN: readonly KnownVariable[] = [
   { names: ["MINIO_BROWSER_REDIRECT_URL"], setting: "adminHost", texts: hostOf },
   { names: ["MINIO_DEFAULT_BUCKETS"], setting: "buckets" },
   { names: ["MINIO_PROMETHEUS_AUTH_TYPE"], setting: "publicMetrics", texts: authentication },
-  { names: ["MINIO_API_CORS_ALLOW_ORIGIN"], setting: "corsOrigins", texts: separated },
+  { names: ["MINIO_API_CORS_ALLOW_ORIGIN"], setting: "corsOrigin", texts: separated },
   { names: ["MINIO_KMS_AUTO_ENCRYPTION"], setting: "encryptNewBuckets", texts: switched("yes", "no") },
 ]
 

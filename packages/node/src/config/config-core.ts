@@ -186,7 +186,7 @@ function configIn(reader: SettingReader): ServeConfig {
     },
     existingStore: switchOf("existingStore"),
     publicMetrics: switchOf("publicMetrics"),
-    corsOrigins: reader.each("corsOrigins", parseOrigin),
+    corsOrigins: reader.each("corsOrigin", parseOrigin),
     domains: reader.each("domain", parseDomain),
     region: reader.optional("region", parseRegion),
     refuseSignatureV2: switchOf("refuseSignatureV2"),

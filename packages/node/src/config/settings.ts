@@ -210,7 +210,7 @@ export const SETTINGS = {
     undefined,
     "name under which buckets are subdomains (bucket.NAME); *.localhost works without",
   ),
-  corsOrigins: list(
+  corsOrigin: list(
     "--cors-origin",
     "HAYLOFT_CORS_ORIGIN",
     "ORIGIN",
