@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict"
 import { writeFileSync } from "node:fs"
+import { readdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
 import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
@@ -149,6 +150,16 @@ const threadsServe = (store: FrontedNode): Promise<void> =>
     ),
   )
 
+/** The bytes of all volumes of all nodes. */
+async function volumeBytes({ all }: TestNodes): Promise<number> {
+  let bytes = 0
+  for (const folder of all.flatMap(({ folders }) => folders)) {
+    const names = await readdir(folder, { recursive: true })
+    for (const name of names) if (name.endsWith(".volume")) bytes += (await stat(join(folder, name))).size
+  }
+  return bytes
+}
+
 async function pendingOf(node: TestNode): Promise<readonly string[]> {
   const admin = await node.admin()
   try {
@@ -199,7 +210,10 @@ test("threads and nodes end while uploads are under way", { skip: isSkipped }, (
       await store.begin(connection, "PUT", { bucket: BUCKET, key, body }, 3 * MIB)
       return { key, body, connection }
     }
+    const before = await volumeBytes(nodes)
     const lost = await begin(second, dying.front, "of a thread that ends")
+    // Else there may be nothing to find.
+    await until("a block of it is stored", async () => (await volumeBytes(nodes)) >= before + MIB)
     const other = await begin(second, staying.front, "of one that goes on")
     await second.inFlight(2)
     await second.end(dying.connection, "exit")
