@@ -105,7 +105,7 @@ export const FRONT_PLANTS: readonly TestedPlant[] = [
     "",
   ),
   plant(
-    "a thread that has ended is granted what nobody gives back",
+    "a grant for a thread that has ended is never given back",
     "packages/node/src/front/front-budgets",
     BUDGETS,
     "if (isOver) ended()\n          else ends.set(id, ended)",

@@ -69,7 +69,7 @@ export const soleProcess = (own: Incarnation): Incarnations => ({
 
 /** The incarnations as a process knows them at one moment: plain data, which it sends to its threads. */
 export interface SeenIncarnations {
-  /** None from this one on is over: it may begin yet. */
+  /** Incarnations from this one on have not begun yet, so that they are not over. */
   readonly next: Incarnation
   /** All others below `next` are over. */
   readonly live: readonly Incarnation[]

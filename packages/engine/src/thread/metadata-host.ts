@@ -64,7 +64,7 @@ export function serveMetadata(link: ThreadLink, metadata: Metadata, incarnations
   )
 }
 
-/** The payload that the front reads next; undefined if there is none, or it has to be asked for. */
+/** Returns the payload that the front reads next; undefined if the row has none, or if the front has to ask for it. */
 function nextPayload(metadata: Metadata, next: PayloadRow | undefined): Soon<Uint8Array | undefined> {
   if (next === undefined || next.row.payload === undefined || next.row.payload.bytes !== undefined) return undefined
   // Whatever prevents it happens again when the front asks, and is told then.

@@ -5,7 +5,7 @@ import type { ObjectTarget } from "@hayloft/objects/contract.js"
 
 /** Storage classes as the operator has them. */
 export interface AcceptedClasses {
-  /** For what moves objects to a class by itself. Throws `notImplemented` for an archive class that the operator has not mapped. */
+  /** The class to which a rule moves objects by itself. Throws `notImplemented` for an archive class that the operator has not mapped. */
   require(storageClass: StorageClass): void
   /** Before anything with the class is stored, or a rule that names it: earlier releases know none. Undefined: it may be now. */
   use(storageClass: StorageClass): Promise<void> | undefined
