@@ -589,7 +589,7 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     for (const node of cluster.nodes) await this.stop(node)
     // The sleep is for what the network and the database still had under way.
     await cluster.sleep(UNDER_WAY_MS)
-    check("nothingLeaks", cluster.clock.sleepers === 0, () => `${cluster.clock.sleepers} alarms are set`)
+    check("nothingLeaks", cluster.clock.sleepers === 0, () => `alarms are set: ${cluster.clock.sleepersText()}`)
     check(
       "nothingLeaks",
       cluster.network.connections === 0,

@@ -116,7 +116,9 @@ export class CoordClient {
       else if (!this.isExpected(error)) this.host.onError(error)
       return undefined
     })
-    return Promise.race([answered, this.time.sleep(ANSWER_MS_MAX).then(() => undefined)])
+    const answer = new AbortController()
+    const silence = this.time.clock.sleep(ANSWER_MS_MAX, answer.signal).then(() => undefined)
+    return Promise.race([answered, silence]).finally(() => answer.abort())
   }
 
   private isExpected(error: unknown): boolean {

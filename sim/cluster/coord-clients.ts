@@ -23,7 +23,7 @@ const OWNER = parseAccountId("root")
 const LOCKS = ["a", "b"]
 const CLIENTS_MAX = 8
 const POLL_MS = 1_000
-/** All sessions have ended so long after the last client. */
+/** All clients have ended so long after the last request, and all sessions so long after the last client. */
 const ENDED_MS_MAX = 60_000
 
 export class CoordClients {
@@ -86,6 +86,7 @@ export class CoordClients {
   }
 
   async check(engine: Engine): Promise<void> {
+    await this.clientsEnd()
     await this.checkNothingLeft()
     this.checkNamespaces()
     const bucket = await engine.services.buckets.open(FENCED_BUCKET)
@@ -106,6 +107,16 @@ export class CoordClients {
   private rowsOf(family: Family) {
     const { rows } = this.cluster.database.copy()
     return rows.flatMap(row => (row.family === family && row.value !== undefined ? [{ ...row, value: row.value }] : []))
+  }
+
+  /** A client whose session has ended may still renew it, or wait for an answer. */
+  private async clientsEnd(): Promise<void> {
+    const { clock } = this.cluster
+    const untilMs = clock.monotonicMs() + ENDED_MS_MAX
+    while (this.running > 0) {
+      check("sessionsEnd", clock.monotonicMs() < untilMs, () => `${this.running} clients do not end`)
+      await this.cluster.sleep(POLL_MS)
+    }
   }
 
   private async checkNothingLeft(): Promise<void> {
