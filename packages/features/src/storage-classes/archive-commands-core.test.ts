@@ -46,7 +46,7 @@ function decide<Result>({ metadata }: Scene, command: Command<Result>, nowMs: nu
 const restore = (scene: Scene, request: Request = {}, nowMs = NOW): boolean => {
   const { bucketId } = scene
   const usual = { bucketId, key: KEY, versionId: undefined, days: 1, tier: "Standard", clockMs: nowMs } as const
-  return decide(scene, restoreArchived({ ...usual, ...request }), nowMs)
+  return decide(scene, restoreArchived({ ...usual, ...request }), nowMs).wasRestored
 }
 
 const recordOf = ({ metadata, bucketId }: Scene): VersionRecord =>

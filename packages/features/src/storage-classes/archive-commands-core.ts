@@ -23,7 +23,7 @@ export const restoredUntil = (restore: VersionRestore | undefined, nowMs: number
   restore !== undefined && restore.untilMs > nowMs ? restore.untilMs : undefined
 
 /** A class without a redundancy of its own is a name: its versions are read like those of STANDARD. */
-const isOnlyNamed = (storageClass: StorageClass, classes: Pick<ClassMap, "policyOf">): boolean =>
+export const isOnlyNamed = (storageClass: StorageClass, classes: Pick<ClassMap, "policyOf">): boolean =>
   isArchive(storageClass) && classes.policyOf(storageClass) === undefined
 
 /** Clients that wait for a restore before they read are told that it is there, until the last day that a date can name. */
@@ -68,12 +68,17 @@ interface RestoreArchived {
   readonly clockMs: number
 }
 
+interface Restored {
+  readonly storageClass: StorageClass
+  readonly wasRestored: boolean
+}
+
 /**
- * Makes an archived version readable for some days from now. Returns whether it was readable already: then only the end of
- * its restore has changed. Throws `invalidObjectState` for a version in another class, `invalidArgument` for a tier that its
- * class does not have, and as `requireVersion`.
+ * Makes an archived version readable for some days from now. Returns its class, and whether it was restored already: then only
+ * the end of that has changed. Throws `invalidObjectState` for a version in another class, `invalidArgument` for a tier that
+ * its class does not have, and as `requireVersion`.
  */
-export const restoreArchived = command<[request: RestoreArchived], boolean>({
+export const restoreArchived = command<[request: RestoreArchived], Restored>({
   name: "RestoreArchived",
   grows: false,
   touches: ({ bucketId, key }) => [["current", objectRowKey(bucketId, key)]],
@@ -89,7 +94,7 @@ export const restoreArchived = command<[request: RestoreArchived], boolean>({
     editor.rewrite(found, before => ({ ...before, restore }))
     const nowMs = clockMs === 0 ? time.nowMs : Math.min(clockMs, time.nowMs)
     const wasRestored = restoredUntil(record.restore, nowMs) !== undefined
-    return { ...editor.finish(), result: wasRestored }
+    return { ...editor.finish(), result: { storageClass: record.head.storageClass, wasRestored } }
   },
 })
 

@@ -25,7 +25,8 @@ export interface ArchivedObject {
 
 export interface Archives {
   /**
-   * Makes an archived version readable for some days. Returns whether it was already: then only the end has changed.
+   * Makes an archived version readable for some days. Returns whether it was already, as it always is in a class that is only a
+   * name: then only the end of its restore has changed.
    * Throws `invalidObjectState`, `invalidArgument`, and as `Objects.get`.
    */
   restore(target: ObjectTarget, request: RestoreRequest): Promise<boolean>

@@ -126,6 +126,18 @@ test("a restore that has ended has ended also while the store's clock is unknown
   await assert.rejects(other.get("a"), error => isFailure(error, "invalidObjectState"))
 })
 
+// (API, RestoreObject) "If the object is previously restored, Amazon S3 returns 200 OK in the response."
+test("a restore in a class that is only a name finds the object restored, as its headers say, and is kept for later", async () => {
+  const world = await open()
+  await put(world, "a", world.random.bytes(40 * KIB), "GLACIER")
+  assert.deepEqual([await restore(world, "a"), await restore(world, "a")], [true, true])
+  await put(world, "b", world.random.bytes(40 * KIB), "GLACIER")
+  map(world, MAP)
+  await world.get("a")
+  await assert.rejects(world.get("b"), error => isFailure(error, "invalidObjectState"))
+  assert.deepEqual([await restore(world, "b"), await restore(world, "b")], [false, true])
+})
+
 test("every copy between two classes, onto itself and onto another key, has the policy of its class", async () => {
   const world = await open()
   map(world, MAP)
