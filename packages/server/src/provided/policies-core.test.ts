@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseBucketName } from "@hayloft/base/ids.js"
-import { policyOfGrants, publicPolicy } from "./policies-core.js"
+import { GIVEN_TAG, givenPolicies, policyOfGrants, publicPolicy, tagOfGiven } from "./policies-core.js"
 
 test("what everybody may do is what MinIO's words say", () => {
   assert.equal(publicPolicy("a", "none"), undefined)
@@ -36,4 +36,16 @@ test("a grant is for its bucket alone", () => {
       grant !== "readonly",
     )
   }
+})
+
+test("a tag tells which of the attached policies a start has attached, as many as a user can have", () => {
+  const arns = Array.from(
+    { length: 10 },
+    (_, at) => `arn:aws:iam::000000000000:policy/${"path/".repeat(80)}policy-${at}`,
+  )
+  const tag = tagOfGiven(arns)
+  assert.ok(tag !== undefined && tag[0] === GIVEN_TAG && tag[1].length <= 256)
+  assert.deepEqual(givenPolicies({ attached: [...arns.slice(2), "by-hand"], tags: [tag] }), arns.slice(2))
+  assert.deepEqual(givenPolicies({ attached: arns, tags: [["other", "tag"]] }), [])
+  assert.equal(tagOfGiven([]), undefined)
 })

@@ -1,4 +1,6 @@
-/** Access policies of buckets and users that a start makes. Pure. */
+/** Access policies of buckets and users that a start makes, and the record of those that it has attached. Pure. */
+import { createHash } from "node:crypto"
+import type { Tags } from "@hayloft/base/tags.js"
 import type { BucketGrant, PublicAccess } from "@hayloft/node/config/index.js"
 
 interface Statement {
@@ -69,3 +71,24 @@ export function policyOfGrants(grants: readonly BucketGrant[]): PolicyDocument |
     }),
   )
 }
+
+/** A user, as far as its policies are concerned. */
+export interface AttachedUser {
+  readonly attached: readonly string[]
+  readonly tags: Tags
+}
+
+/** A user's tag: the policies that starts have attached. */
+export const GIVEN_TAG = "hayloft:provided-policies"
+/** A tag has 256 characters, and ARNs may be longer: ten of these, which is the most that a user can have, fit. */
+const markOf = (arn: string): string => createHash("sha256").update(arn).digest("hex").slice(0, 16)
+
+/** The attached policies of a user that a start has attached. */
+export function givenPolicies({ attached, tags }: AttachedUser): readonly string[] {
+  const marks = tags.find(([key]) => key === GIVEN_TAG)?.[1].split(" ") ?? []
+  return attached.filter(arn => marks.includes(markOf(arn)))
+}
+
+/** The tag of a user with these policies from a start. Returns undefined if there are none. */
+export const tagOfGiven = (arns: readonly string[]): Tags[number] | undefined =>
+  arns.length === 0 ? undefined : [GIVEN_TAG, arns.map(markOf).join(" ")]

@@ -5,7 +5,8 @@ import { parseAccessKeyId, parseAccountId, parseBucketName } from "@hayloft/base
 import { Machine } from "@hayloft/node/testing-engine.js"
 import { Provider } from "./provider.js"
 
-test("what another node makes meanwhile is no failure of this one", async () => {
+/** A provider of a store with a root account, and a user whose policies a test states at each start. */
+async function open() {
   const machine = new Machine({ devices: 1 })
   const { clock, telemetry } = machine
   const { accounts, identities, services } = await machine.open()
@@ -22,6 +23,18 @@ test("what another node makes meanwhile is no failure of this one", async () => 
     newBucketSettings: new Map(),
     documents: { get: async () => undefined, put: async () => undefined, remove: async () => undefined },
   })
+  return {
+    clock,
+    telemetry,
+    accounts,
+    identities,
+    provider,
+    user: { accountId: rootAccount, kind: "user", name: "app" },
+  } as const
+}
+
+test("what another node makes meanwhile is no failure of this one", async () => {
+  const { clock, telemetry, accounts, identities, provider, user } = await open()
   const bucket = parseBucketName("photos")
   const provided = (secret: string) => ({
     buckets: [{ name: bucket, access: undefined }],
@@ -41,6 +54,35 @@ test("what another node makes meanwhile is no failure of this one", async () => 
     const key = await accounts.secretOf(parseAccessKeyId("app"), undefined, clock.wallMs())
     assert.equal(key?.secret, secret)
   }
-  const user = await identities.get({ accountId: rootAccount, kind: "user", name: "app" })
-  assert.deepEqual([user.attached.length, user.inline.length], [1, 1])
+  const made = await identities.get(user)
+  assert.deepEqual([made.attached.length, made.inline.length], [1, 1])
+})
+
+test("policies that a start has attached end with their entry, and those that somebody else has attached stay", async () => {
+  const { clock, telemetry, identities, provider, user } = await open()
+  const arnOf = (name: string): string => `arn:aws:iam::aws:policy/${name}`
+  const start = (...policies: readonly string[]) => {
+    const name = parseAccessKeyId("app")
+    return clock.runUntil(
+      provider.provide({ buckets: [], users: [{ name, secret: "secret-of-app", policies, grants: [] }] }),
+    )
+  }
+  const attached = async () =>
+    (await clock.runUntil(identities.get(user))).attached.map(arn => arn.slice(arn.lastIndexOf("/") + 1)).sort()
+  await start("readonly", "writeonly")
+  await clock.runUntil(identities.attach(user, arnOf("readwrite")))
+  await start("writeonly", "readwrite")
+  assert.deepEqual(await attached(), ["readwrite", "writeonly"])
+  await start()
+  assert.deepEqual(await attached(), ["readwrite"], "a list that named it too has not attached it")
+  assert.deepEqual((await clock.runUntil(identities.get(user))).tags, [])
+  await start("readonly")
+  await clock.runUntil(identities.detach(user, arnOf("readonly")))
+  await start()
+  await clock.runUntil(identities.attach(user, arnOf("readonly")))
+  await start()
+  assert.deepEqual(await attached(), ["readonly", "readwrite"], "what was taken back once is no start's any more")
+  await start("missing")
+  assert.deepEqual(telemetry.entries("provide_failed").length, 1)
+  assert.deepEqual(await attached(), ["readonly", "readwrite"])
 })

@@ -3,8 +3,10 @@
  * requests.
  *
  * Promises  What is there already stays as it is, apart from what an entry says: the access of everybody to a bucket, the
- *           secret of a user, and policies that it lacks. A second start with the same settings changes nothing. An entry
- *           that cannot be made is logged by its name and does not keep the others, or the store, from starting.
+ *           secret of a user, and policies that it lacks. Policies that an earlier start has attached and that the entry no
+ *           longer names are detached, and those that somebody else has attached are not. A second start with the same
+ *           settings changes nothing. An entry that cannot be made is logged by its name and does not keep the others, or the
+ *           store, from starting.
  */
 import type { Account, Accounts, Identities, IdentityRef, Keyring } from "@hayloft/access/index.js"
 import { arnOfPolicy } from "@hayloft/admin/index.js"
@@ -15,7 +17,14 @@ import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
 import type { ProvidedBucket, ProvidedUser, PublicAccess, ServeConfig } from "@hayloft/node/config/index.js"
 import type { Bucket, Buckets, SettingDocuments } from "@hayloft/objects/contract.js"
 import type { S3BucketDocuments } from "@hayloft/protocols/s3/index.js"
-import { policyOfGrants, publicPolicy } from "./policies-core.js"
+import {
+  type AttachedUser,
+  GIVEN_TAG,
+  givenPolicies,
+  policyOfGrants,
+  publicPolicy,
+  tagOfGiven,
+} from "./policies-core.js"
 
 interface ProviderParts {
   readonly clock: Clock
@@ -23,7 +32,10 @@ interface ProviderParts {
   readonly rootAccount: AccountId
   readonly rootKey: string
   readonly accounts: Pick<Accounts, "getAccount" | "getKey" | "importKey" | "removeKey"> & Pick<Keyring, "secretOf">
-  readonly identities: Pick<Identities, "create" | "get" | "attach" | "putInline" | "removeInline" | "findPolicyNamed">
+  readonly identities: Pick<
+    Identities,
+    "create" | "get" | "attach" | "detach" | "setTags" | "putInline" | "removeInline" | "findPolicyNamed"
+  >
   readonly buckets: Pick<Buckets, "create" | "open">
   readonly newBucketSettings: SettingDocuments
   readonly documents: Pick<S3BucketDocuments, "get" | "put" | "remove">
@@ -114,12 +126,25 @@ export class Provider {
     const found = await unlessMissing(identities.get(ref))
     const record =
       found ?? (await identities.create({ ...ref, path: "/", tags: [], boundary: undefined, role: undefined }))
-    const missing = policies.filter(arn => !record.attached.includes(arn))
-    for (const arn of missing) await identities.attach(ref, arn)
+    const isAttached = await this.attach(ref, record, policies)
     const present = record.inline.find(({ name }) => name === GRANTS_POLICY)?.text
     const isGranted = await this.grant(ref, user, present)
     const isKeySet = await this.setKey(user)
-    return found === undefined || missing.length > 0 || isGranted || isKeySet
+    return found === undefined || isAttached || isGranted || isKeySet
+  }
+
+  /** Attached policies are recorded before they are, so that a start that ends early leaves none that nobody takes back. */
+  private async attach(ref: IdentityRef, record: AttachedUser, wanted: readonly string[]): Promise<boolean> {
+    const { identities } = this.parts
+    const given = givenPolicies(record)
+    const missing = wanted.filter(arn => !record.attached.includes(arn))
+    const surplus = given.filter(arn => !wanted.includes(arn))
+    for (const arn of surplus) await identities.detach(ref, arn)
+    const tag = tagOfGiven([...given.filter(arn => wanted.includes(arn)), ...missing])
+    const [, present] = record.tags.find(([key]) => key === GIVEN_TAG) ?? []
+    if (tag?.[1] !== present) await identities.setTags(ref, tag ? [tag] : [], tag ? [] : [GIVEN_TAG])
+    for (const arn of missing) await identities.attach(ref, arn)
+    return missing.length > 0 || surplus.length > 0
   }
 
   private async arnsOf(account: Account, { policies }: ProvidedUser): Promise<readonly string[]> {
