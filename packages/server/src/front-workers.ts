@@ -33,7 +33,7 @@ import type { SyncRealms } from "@hayloft/protocols/swift/index.js"
 import { SERVING_METHODS, TELLING_METHODS } from "./front-methods.js"
 import type { MinioMetricsKind } from "./minio/metrics-core.js"
 import type { SharedPort } from "./ports.js"
-import type { RemoteStoreConfigs } from "./remotes.js"
+import type { RemoteStoreConfigs } from "./read-stores.js"
 import type { FrontOrder } from "./serve-front.js"
 import { whenAborted } from "./shutdown.js"
 

@@ -1,37 +1,18 @@
 /**
- * Remote buckets in a running store, if they are switched on: the operator's file of remote stores, what serves them, and what they
- * tell the metrics.
+ * Remote buckets in a running store, if they are switched on: what serves them, and what they tell the metrics.
  */
 import type { AccountId, BucketName } from "@hayloft/base/ids.js"
-import { fail } from "@hayloft/base/failures.js"
 import { asPromise } from "@hayloft/base/soon.js"
-import { readRecordFile } from "@hayloft/engine/device/index.js"
 import type { BackgroundService } from "@hayloft/base/life/index.js"
 import { COPIES_ADMIN, openCopyLog, StoreCopies, type BucketLag } from "@hayloft/features/copies/index.js"
 import { STEWARD_LEASE } from "@hayloft/node/cluster/steward.js"
-import {
-  parseRemoteStores,
-  REMOTE_ADMIN,
-  RemoteStore,
-  StoreRemotes,
-  type RemoteStoreConfig,
-} from "@hayloft/features/remote-buckets/index.js"
+import { REMOTE_ADMIN, StoreRemotes, type RemoteStore } from "@hayloft/features/remote-buckets/index.js"
 import { bucketRemoteReader } from "@hayloft/protocols/s3/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
-import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { sharedMetrics, type Log, type Metrics } from "@hayloft/base/seams/telemetry/contract.js"
 import type { ServingParts } from "./ports.js"
-
-export type RemoteStoreConfigs = ReadonlyMap<string, RemoteStoreConfig>
-
-/** Returns undefined if remote buckets are switched off. Throws `invalidConfig`. */
-export async function readRemoteStores(disk: Disk, path: string | undefined): Promise<RemoteStoreConfigs | undefined> {
-  if (path === undefined) return undefined
-  const bytes = await readRecordFile(disk, path)
-  if (bytes === undefined) throw fail("invalidConfig", { message: `the file of remote stores ${path} does not exist` })
-  return parseRemoteStores(bytes, path)
-}
+import type { ReadStores } from "./read-stores.js"
 
 interface RemoteSeams {
   readonly clock: Clock
@@ -56,14 +37,12 @@ export class RemotesOfStore {
   constructor(
     { metrics, ...seams }: RemoteSeams,
     { engine, leases }: ServingParts,
-    configs: RemoteStoreConfigs,
+    private readonly read: ReadStores,
     { cacheBytesMax, auditBucket, rootAccount }: RemoteTerms,
     signal: AbortSignal,
   ) {
     const { objects, buckets, tablet: metadata, refuseEarlier } = engine.services
-    this.stores = new Map(
-      Array.from(configs, ([name, config]) => [name, new RemoteStore(name, config, seams.clock, signal)]),
-    )
+    this.stores = read.stores
     const terms = {
       refuseEarlier,
       objects,
@@ -91,11 +70,10 @@ export class RemotesOfStore {
     REMOTE_ADMIN.set(engine.services.core, this.remotes)
     COPIES_ADMIN.set(engine.services.core, this.copies)
     this.register(metrics)
-    signal.addEventListener("abort", () => this.stores.forEach(store => store.close()), { once: true })
   }
 
   get services(): readonly BackgroundService[] {
-    return [...this.remotes.services, this.copies]
+    return [this.read, ...this.remotes.services, this.copies]
   }
 
   private register(metrics: Metrics): void {

@@ -50,7 +50,8 @@ import { loadFilters } from "./load-filters.js"
 import { openCompute } from "./open-compute.js"
 import { NO_LEASES, threadedPort, type PortParts, type SharedPort } from "./ports.js"
 import { QueuePort } from "./queue-port.js"
-import { RemotesOfStore, type RemoteStoreConfigs } from "./remotes.js"
+import { ReadStores, type RemoteStoreConfigs } from "./read-stores.js"
+import { RemotesOfStore } from "./remotes.js"
 import { stalledBy } from "./stalled-requests.js"
 import { tracingOf } from "./tracing-of.js"
 import { StoreTransforms } from "./transforms.js"
@@ -222,13 +223,16 @@ class FrontThread {
 
   /** The parts of features that requests use, beside the services. */
   extrasOf(store: FrontStore): FrontExtras {
-    const { clock, random, telemetry, ended, order, link } = this
+    const { clock, disk, random, telemetry, ended, order, link } = this
     const { config, remoteStores, nodeName, start } = order
     const { log, metrics } = telemetry
     const { transforms: hasTransforms, transformResultsBytesMax, remoteCacheBytesMax: cacheBytesMax } = config
     const serving = { engine: store, leases: NO_LEASES }
     const rootAccount = start.secrets.root.accountId
     const terms = { cacheBytesMax, auditBucket: config.auditSinks.bucket, rootAccount }
+    // The engine thread reads the same file, and says what has changed.
+    const stores =
+      remoteStores && new ReadStores({ clock, disk, log: undefined }, config.remotes, remoteStores, ended.signal)
     const budgets = new FrontBudgets(link)
     const shared = {
       budgets: { makings: budgets.of("makings"), tasks: budgets.of("tasks"), native: budgets.of("native") },
@@ -244,8 +248,7 @@ class FrontThread {
       transforms: hasTransforms
         ? new StoreTransforms({ clock, log, metrics }, serving, transformResultsBytesMax, ended.signal, shared)
         : undefined,
-      remotes:
-        remoteStores && new RemotesOfStore({ clock, random, log, metrics }, serving, remoteStores, terms, ended.signal),
+      remotes: stores && new RemotesOfStore({ clock, random, log, metrics }, serving, stores, terms, ended.signal),
     }
   }
 

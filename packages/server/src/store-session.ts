@@ -66,7 +66,8 @@ import type { FrontThreads, ServedSession } from "./front-workers.js"
 import { iamGuest, isLoopback, s3SettingsOf, type PortParts } from "./ports.js"
 import { QueuePort } from "./queue-port.js"
 import { StoreCoordination } from "./coordination.js"
-import { RemotesOfStore, type RemoteStoreConfigs } from "./remotes.js"
+import { ReadStores, type RemoteStoreConfigs } from "./read-stores.js"
+import { RemotesOfStore } from "./remotes.js"
 import { StoreTransforms, TRANSFORM_THREADS } from "./transforms.js"
 import { runNode } from "./run-node.js"
 import { runStore, type RunningStore } from "./run-store.js"
@@ -171,12 +172,14 @@ export class StoreSession {
       ? new StoreTransforms(seams, running, config.transformResultsBytesMax, this.closing.signal, shared)
       : undefined
     const { accountId } = store.secrets.root
+    const { disk } = host.seams
+    const { log } = seams
     this.remotes =
       host.remoteStores &&
       new RemotesOfStore(
         { ...seams, random },
         running,
-        host.remoteStores,
+        new ReadStores({ clock, disk, log }, config.remotes, host.remoteStores, this.closing.signal),
         { cacheBytesMax: config.remoteCacheBytesMax, auditBucket: config.auditSinks.bucket, rootAccount: accountId },
         this.closing.signal,
       )

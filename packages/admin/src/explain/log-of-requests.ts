@@ -100,6 +100,11 @@ export const REQUEST_EVENTS = {
     "Repair the target: it goes on by itself. Once it follows, and this store has all that it should have, `hayloft copies fill --remove BUCKET` removes copies of what was removed here.",
     COPIES,
   ),
+  remote_stores_unreadable: warn(
+    "The file of --remotes was read again, as it is every few seconds, and cannot be used; `reason` says why. The remote stores stay as they were.",
+    "Repair the file. It is read again without a restart, and `remote_stores_changed` in the log says what it has changed.",
+    "guide/remote-buckets.md#remote-stores",
+  ),
   remote_write_not_discarded: warn(
     "A write failed because the remote store did not take it, and what was stored here for it could not be removed; `reason` says why. The client was told that the write failed. Readers never see what is left.",
     "Nothing: it is removed by the next write of the key, or after a day. Until then the mode and the remote of the bucket cannot be changed.",
