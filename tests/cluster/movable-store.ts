@@ -53,14 +53,20 @@ export class MovableStore {
     private readonly keyFile: string,
     private readonly ports: { readonly s3: string; readonly admin: string },
     private readonly args: readonly string[],
+    private readonly node: string | undefined,
   ) {}
 
-  /** `args`: further ones of every `serve`. */
-  static async create(folder: string, disks: number, args: readonly string[] = []): Promise<MovableStore> {
+  /** `args`: further ones of every `serve`; `node`: the program of Node.js that runs it, if not that of the tests. */
+  static async create(
+    folder: string,
+    disks: number,
+    args: readonly string[] = [],
+    node?: string,
+  ): Promise<MovableStore> {
     const keyFile = join(folder, "master.key")
     await writeFile(keyFile, randomBytes(32).toString("hex"), { mode: 0o600 })
     const ports = { s3: `127.0.0.1:${await freePort()}`, admin: `127.0.0.1:${await freePort()}` }
-    return new MovableStore(dataFolders(folder, disks), keyFile, ports, args)
+    return new MovableStore(dataFolders(folder, disks), keyFile, ports, args, node)
   }
 
   get name(): string {
@@ -107,7 +113,9 @@ export class MovableStore {
     const args = [...this.keyArgs, "--log-level", "debug", ...this.args, ...cluster]
     const listen = { listen: this.ports.s3, adminListen: this.ports.admin }
     const onLine = (line: string): void => this.onLine(line)
-    return StoreProcess.spawn({ dataFolders: this.folders, args, environment: ENVIRONMENT, ...listen, onLine }, CLOCK)
+    const { folders, node } = this
+    const own = { dataFolders: folders, args, environment: ENVIRONMENT, onLine, ...(node !== undefined && { node }) }
+    return StoreProcess.spawn({ ...own, ...listen }, CLOCK)
   }
 
   async start(url?: string): Promise<void> {

@@ -94,7 +94,6 @@ export class Conversion implements StoreConversion {
     const session = this.begin()
     const { store, running } = session
     const { engine } = running
-    checkNoThreads(running)
     if (store.node !== undefined || engine.tablet === undefined)
       throw fail("conflict", { message: "the metadata of this store is in a database already" })
     if (store.secrets.keyInRecord) throw keyInStore(session.config)
@@ -184,7 +183,6 @@ export class Conversion implements StoreConversion {
     const { node } = store
     if (node === undefined || config.cluster === undefined)
       throw fail("conflict", { message: "the devices of this store keep its metadata already" })
-    checkNoThreads(running)
     if (node.metadata.halt !== undefined) throw fail("databaseRolledBack")
     const live = node.metadata.live.nodes.map(each => each.node)
     const why = whyStay(running.engine.recordManager.record, node.name, live)
@@ -305,10 +303,3 @@ const stillEncrypting = (): Failure =>
 
 const probeNodePort = ({ nodeListen }: ClusterConfig): Promise<void> =>
   probeAddresses([{ ...nodeListen, flag: "--node-listen" }])
-
-/** Front threads follow the record of the store, which does not say that the metadata is elsewhere. Throws `conflict`. */
-function checkNoThreads({ fronts }: Pick<StoreSession["running"], "fronts">): void {
-  if (fronts === undefined) return
-  const message = "a process with front threads does not move its metadata: start it with --threads 0"
-  throw fail("conflict", { message })
-}

@@ -290,7 +290,7 @@ async function openThreaded(
     use: (next: StoreSession) => {
       serving = next
       waiting.use(next)
-      threads.resume(next.forThreads(adminEndpoint), bound, () => waiting.close())
+      threads.resume(next.forThreads(adminEndpoint), bound, () => waiting.closeFor(next))
     },
   }
   const others = { services: [], closed, hold: () => Promise.resolve(), use: () => undefined }

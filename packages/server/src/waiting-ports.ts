@@ -21,6 +21,8 @@ import type { SessionHost, StoreSession } from "./store-session.js"
 import { SwitchableProtocol } from "./switchable-protocol.js"
 
 const PORTS_MAX = 16
+/** Requests that a client has sent before it could know that the port closes arrive within this time. */
+const YIELD_MS = 1_000
 
 /** A port of the front threads. */
 interface HeldPort {
@@ -38,8 +40,11 @@ interface WaitingPort {
 }
 
 export class WaitingPorts {
-  private ports: readonly WaitingPort[] = []
-  private closing = new AbortController()
+  /** Each of them listens, or serves its last requests. */
+  private readonly ports = new Set<WaitingPort>()
+  /** The store that they serve; undefined: requests are held back. */
+  private served: StoreSession | undefined
+  private closing: AbortController | undefined
   private serving: Promise<unknown> = Promise.resolve()
 
   /** `count` receives what each port has counted. */
@@ -49,21 +54,34 @@ export class WaitingPorts {
     private readonly count: (counted: MetricsSnapshot) => void,
   ) {}
 
-  /** Listens at the ports, and holds requests back. `session`: the store that has to end. */
+  /**
+   * Listens at the ports, and holds requests back. `session`: the store that has to end. Ports that are still open since the
+   * store before, because no thread has listened yet, stay open.
+   */
   async hold(ports: readonly HeldPort[], session: StoreSession): Promise<void> {
-    const { signal } = (this.closing = new AbortController())
-    const opened = await mapBounded(ports, PORTS_MAX, port => this.open(port, session, signal))
-    this.ports = opened.flatMap(each => each ?? [])
+    this.served = undefined
+    const drained = mapBounded([...this.ports], PORTS_MAX, ({ protocol }) => protocol.hold())
+    if (this.closing === undefined || this.closing.signal.aborted) {
+      const { signal } = (this.closing = new AbortController())
+      await mapBounded(ports, PORTS_MAX, port => this.open(port, session, signal))
+    }
+    await drained
   }
 
   /** Requests go to this store from now on, also those that wait. */
   use(session: StoreSession): void {
+    this.served = session
     for (const { protocol, protocolOf } of this.ports) protocol.use(protocolOf(session))
+  }
+
+  /** A thread serves this store now. Requests under way end. Does nothing if another store is served, or will be. */
+  closeFor(session: StoreSession): void {
+    if (this.served === session) this.close()
   }
 
   /** Requests under way end. */
   close(): void {
-    this.closing.abort()
+    this.closing?.abort()
   }
 
   /** Resolves once no port is open any more. */
@@ -71,7 +89,7 @@ export class WaitingPorts {
     await this.serving
   }
 
-  private async open(port: HeldPort, session: StoreSession, signal: AbortSignal): Promise<WaitingPort | undefined> {
+  private async open(port: HeldPort, session: StoreSession, signal: AbortSignal): Promise<void> {
     const { clock, random, telemetry } = this.seams
     const { name, listen, certificates, protocolOf } = port
     const metrics = new MetricsInMemory()
@@ -81,17 +99,21 @@ export class WaitingPorts {
     const server = new HttpServer(
       seams,
       protocol,
-      { ...this.settings, ...listen, name, sharesPort: true },
+      { ...this.settings, ...listen, name, sharesPort: true, yieldMs: YIELD_MS },
       certificates,
     )
     try {
       await server.listen()
     } catch (error) {
       telemetry.log.warn("port_not_held", { server: name, reason: asFailure(error).message })
-      return undefined
+      return
     }
-    const ended = server.run(signal).then(() => this.count(metrics.snapshot()))
+    const waiting = { protocol, protocolOf }
+    this.ports.add(waiting)
+    const ended = server.run(signal).then(() => {
+      this.ports.delete(waiting)
+      this.count(metrics.snapshot())
+    })
     this.serving = Promise.all([this.serving, ended])
-    return { protocol, protocolOf }
   }
 }

@@ -49,6 +49,11 @@ export interface HttpServerSettings {
   readonly port: number
   /** Other threads of this process listen on the port, too: Node.js from 22.12 on. Default: false. */
   readonly sharesPort?: boolean
+  /**
+   * Others listen on the port when this server stops: so long it goes on to serve the connections that it has, for requests
+   * that are on their way. Default: 0.
+   */
+  readonly yieldMs?: number
   /** The `Server` header. */
   readonly serverHeader: string
   readonly limits: HttpLimits
@@ -75,6 +80,8 @@ export class HttpServer implements BackgroundService {
   private readonly record: RequestRecord
   private readonly requestIds: RequestIds
   private stopping = false
+  /** Each response is the last one of its connection. */
+  private isYielding = false
   /** Requests in flight that were answered since the server stops. */
   private finishedCount = 0
   private readonly closedGate = gate()
@@ -194,7 +201,7 @@ export class HttpServer implements BackgroundService {
       unusualHeads: new UnusualHeads(shapes, limits.headerBytesMax),
       batch: new ResponseBatch(clock),
       slices: new TurnSlices(clock),
-      isStopping: () => this.stopping,
+      isStopping: () => this.stopping || this.isYielding,
       serve: (exchange, connection, fault) => this.take(exchange, fault ?? this.refusalFor(connection)),
       onArrival: exchange => this.admission.resume(exchange),
       park: exchange => this.admission.park(exchange),
@@ -387,11 +394,13 @@ export class HttpServer implements BackgroundService {
   }
 
   private async stop(): Promise<void> {
+    const { limits, cut = NEVER, yieldMs = 0 } = this.settings
+    const closed = new Promise<void>(resolve => void this.server.close(() => resolve()))
+    this.isYielding = true
+    if (yieldMs > 0) await this.clock.sleep(yieldMs, cut)
     this.stopping = true
     this.admission.stop()
     this.protocol.stop?.()
-    const closed = new Promise<void>(resolve => void this.server.close(() => resolve()))
-    const { limits, cut = NEVER } = this.settings
     const untilMs = this.clock.monotonicMs() + limits.stopMs
     while (this.connections.size > 0 && this.clock.monotonicMs() < untilMs && !cut.aborted) {
       for (const connection of this.connections) if (connection.isIdle) connection.destroy()

@@ -113,6 +113,20 @@ test("a response that would go on for ever ends when its protocol is told to sto
   assert.match(await client.end(), /first\r\n4\r\nlast\r\n0\r\n\r\n$/)
 })
 
+test("a server that others replace serves requests that were on their way", async () => {
+  const world = await serve(echoLength, {}, undefined, { yieldMs: 60_000 })
+  const [sending, idle] = [await RawClient.open(world.port), await RawClient.open(world.port)]
+  const stopped = world.stop()
+  await assert.rejects(RawClient.open(world.port))
+  sending.send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab")
+  const [answer] = await sending.answers(1)
+  assert.deepEqual([answer?.body, answer?.headers.get("connection")], ["read 2", "close"])
+  await sending.end()
+  world.cut()
+  await idle.end()
+  await stopped
+})
+
 test("what is in flight when the wait is ended is cut, and the log counts what finished and what was cut", async () => {
   let go = (): void => undefined
   const gate = new Promise<void>(resolve => (go = resolve))

@@ -78,7 +78,11 @@ export async function serve(
   handle: Protocol["handle"],
   limits: Partial<HttpLimits> = {},
   by: Clock = clock,
-  { stalled, ...more }: Pick<Protocol, "accountOf" | "stop"> & Pick<HttpServerSettings, "stalled"> = {},
+  {
+    stalled,
+    yieldMs = 0,
+    ...more
+  }: Pick<Protocol, "accountOf" | "stop"> & Pick<HttpServerSettings, "stalled" | "yieldMs"> = {},
   admission?: Admission,
 ): Promise<World> {
   const telemetry = new SimTelemetry()
@@ -95,6 +99,7 @@ export async function serve(
   const settings = {
     cut: cut.signal,
     ...(stalled && { stalled }),
+    yieldMs,
     name: "test",
     host: "127.0.0.1",
     port: 0,
