@@ -50,6 +50,7 @@ export type PolicySimulation = z.input<typeof policy.SIMULATION>
 export type SimulatedCaller = PolicySimulation["caller"]
 export type Simulated = z.output<typeof policy.SIMULATED>
 export type PolicyValidation = z.input<typeof policy.VALIDATION>
+export type PolicyActions = z.output<typeof policy.POLICY_ACTIONS>
 export type ValidatedPolicy = z.output<typeof policy.VALIDATED>
 export type Jobs = z.output<typeof job.JOBS>
 export type BackgroundJob = z.output<typeof job.JOB>

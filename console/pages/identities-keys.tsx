@@ -8,9 +8,9 @@ import { FormDialog } from "../parts/dialog.js"
 import { ExpiryField, expiryOf } from "../parts/expiry-field.js"
 import { TextField } from "../parts/fields.js"
 import { ageText, timeText } from "../parts/format.js"
+import { KeyDialog } from "../parts/key-dialog.js"
 import { useNow } from "../parts/now.js"
 import { Badge } from "../parts/page.js"
-import { SecretDialog } from "../parts/secret-dialog.js"
 import { EmptyState, Loaded, Notice } from "../parts/states.js"
 import { DataTable, type Column } from "../parts/table.js"
 import { named, pageOf, useKeys } from "./identities-api.js"
@@ -18,12 +18,6 @@ import { named, pageOf, useKeys } from "./identities-api.js"
 const MINUTE_MS = 60_000
 
 const keyPath = (id: string, word = ""): string => `/v1/keys/${encodeURIComponent(id)}${word}`
-
-const factsOf = ({ accessKeyId, secretAccessKey = "" }: KeyWithSecret) =>
-  [
-    ["Access key", accessKeyId],
-    ["Secret key", secretAccessKey],
-  ] as const
 
 function KeyState({ keyOf: { isActive, expiresMs } }: { readonly keyOf: Key }) {
   const now = useNow(MINUTE_MS)
@@ -192,9 +186,7 @@ export function KeysSection({ account, userName }: { readonly account: string; r
           />
         )}
       </Loaded>
-      {secret.value && (
-        <SecretDialog title="The new key" facts={factsOf(secret.value)} onClose={() => (secret.value = undefined)} />
-      )}
+      {secret.value && <KeyDialog newKey={secret.value} onClose={() => (secret.value = undefined)} />}
     </CreateSection>
   )
 }

@@ -1,19 +1,17 @@
 /** Lists of the users, groups, roles and managed policies of an account, and dialogs that create them. */
 import { useSignal } from "@preact/signals"
-import { api } from "../api/client.js"
 import { useLive, type Live } from "../api/live.js"
-import type { Groups, ManagedPolicies, Roles, User, Users } from "../api/shapes.js"
+import type { Groups, KeyWithSecret, ManagedPolicies, Roles, User, Users } from "../api/shapes.js"
 import { Button } from "../parts/button.js"
-import { FormDialog } from "../parts/dialog.js"
-import { TextField } from "../parts/fields.js"
 import { countText, listText, timeText } from "../parts/format.js"
+import { KeyDialog } from "../parts/key-dialog.js"
 import { PagedTable } from "../parts/paged-table.js"
-import { Section } from "../parts/page.js"
+import { Badge, Section } from "../parts/page.js"
 import { EmptyState, Loaded } from "../parts/states.js"
 import type { Column } from "../parts/table.js"
-import { toast } from "../parts/toast.js"
 import { go } from "../shell/router.js"
 import { accountPath, pageOf, type Kind } from "./identities-api.js"
+import { NewGroupDialog, NewUserDialog } from "./identities-new.js"
 
 type Identity = Pick<User, "name" | "arn" | "createdMs" | "attached" | "inline">
 
@@ -39,43 +37,15 @@ const COMMON: readonly Column<Identity>[] = [
   },
 ]
 
-function NewDialog({
-  account,
-  kind,
-  onClose,
-}: {
+function NewDialog(props: {
   readonly account: string
   readonly kind: Kind
   readonly onClose: () => void
+  readonly onKey: (key: KeyWithSecret) => void
 }) {
-  const name = useSignal("")
-  const policy = useSignal("")
-  const create = async (): Promise<void> => {
-    const path = accountPath(account, `${kind}s`)
-    const [text, attached] = [name.value.trim(), policy.value.trim()]
-    await api.post(path, { name: text })
-    toast(`Created ${kind} ${text}`)
-    go(pageOf(account, `${kind}s`, text))
-    if (attached !== "") await api.post(`${path}/${encodeURIComponent(text)}/attach`, { policy: attached })
-  }
-  return (
-    <FormDialog
-      title={`Create a ${kind}`}
-      action={`Create ${kind}`}
-      isValid={name.value.trim() !== ""}
-      work={create}
-      onClose={onClose}
-    >
-      <TextField label="Name" value={name} isRequired isCode />
-      <TextField
-        label="Managed policy"
-        value={policy}
-        isCode
-        suggestions={["readonly", "readwrite", "writeonly"]}
-        hint={`Optional. Without a policy a new ${kind} may do nothing`}
-      />
-    </FormDialog>
-  )
+  const { account, kind, onClose, onKey } = props
+  if (kind === "user") return <NewUserDialog {...{ account, onClose, onKey }} />
+  return <NewGroupDialog {...{ account, onClose }} />
 }
 
 /** One list: `kind` also names it in paths. */
@@ -90,10 +60,16 @@ function IdentityList<Page extends { readonly next?: string | undefined }, Row e
 }) {
   const { account, kind, title, hint, live, rowsOf, columns = [] } = props
   const isAsking = useSignal(false)
+  const newKey = useSignal<KeyWithSecret | undefined>(undefined)
+  const seen = (): void => {
+    const name = newKey.value?.userName
+    newKey.value = undefined
+    if (name !== undefined) go(pageOf(account, "users", name))
+  }
   const open = () => (kind === "role" ? go(pageOf(account, "new-role")) : (isAsking.value = true))
   const create = (
     <Button kind="primary" onClick={open}>
-      Create {kind}
+      New {kind}
     </Button>
   )
   return (
@@ -110,7 +86,14 @@ function IdentityList<Page extends { readonly next?: string | undefined }, Row e
           />
         )}
       </Loaded>
-      {isAsking.value && <NewDialog {...{ account, kind }} onClose={() => (isAsking.value = false)} />}
+      {isAsking.value && (
+        <NewDialog
+          {...{ account, kind }}
+          onClose={() => (isAsking.value = false)}
+          onKey={key => (newKey.value = key)}
+        />
+      )}
+      {newKey.value && <KeyDialog newKey={newKey.value} onClose={seen} />}
     </Section>
   )
 }
@@ -162,7 +145,11 @@ const policyColumns = (account: string): readonly Column<Policy>[] => [
     sortBy: ({ name }) => name,
     cell: ({ name, arn }) => <a href={pageOf(account, "policies", arn)}>{name}</a>,
   },
-  { key: "of", title: "Of", cell: ({ isBuiltIn }) => (isBuiltIn ? "built-in" : "account") },
+  {
+    key: "of",
+    title: "Of",
+    cell: ({ isBuiltIn }) => <Badge kind="neutral">{isBuiltIn ? "built-in" : "account"}</Badge>,
+  },
   { key: "description", title: "Description", cell: ({ description }) => description || "–" },
   { key: "attached", title: "Attached to", cell: ({ attachments }) => countText(attachments), align: "end" },
   { key: "boundaries", title: "Boundary of", cell: ({ boundaries }) => countText(boundaries), align: "end" },
@@ -173,7 +160,7 @@ export function PoliciesTab({ account }: { readonly account: string }) {
   const live = useLive<ManagedPolicies>(path)
   const create = (
     <Button kind="primary" onClick={() => go(pageOf(account, "new-policy"))}>
-      Create policy
+      New policy
     </Button>
   )
   return (

@@ -6,7 +6,7 @@ import type { Group, Role, User, Users } from "../api/shapes.js"
 import { ActionButton, ConfirmButton } from "../parts/action-button.js"
 import { useAction } from "../parts/action.js"
 import { Button } from "../parts/button.js"
-import { Form, TextField } from "../parts/fields.js"
+import { Form, SelectField, TextField } from "../parts/fields.js"
 import { durationText, listText, timeText } from "../parts/format.js"
 import { PagedTable } from "../parts/paged-table.js"
 import { Facts, Page, Section } from "../parts/page.js"
@@ -15,13 +15,22 @@ import { EmptyState, Loaded } from "../parts/states.js"
 import { toast } from "../parts/toast.js"
 import { go } from "../shell/router.js"
 import { mayUse } from "../shell/session.js"
-import { accountPath, listOf, named, pageOf, type Kind } from "./identities-api.js"
+import {
+  accountPath,
+  listOf,
+  named,
+  pageOf,
+  useGroupPicks,
+  usePolicyPicks,
+  useUserPicks,
+  type Kind,
+  type Picks,
+} from "./identities-api.js"
 import { TermsDialog } from "./identities-edit.js"
 import { KeysSection } from "./identities-keys.js"
 import { policyName } from "./identities-lists.js"
 
 const TITLES = { user: "Users", group: "Groups", role: "Roles" } as const
-const BUILT_IN = ["readonly", "readwrite", "writeonly"]
 
 interface Subject {
   readonly account: string
@@ -33,30 +42,43 @@ interface PartProps extends Subject {
   readonly onChange: () => void
 }
 
-/** A name, and a button that does something with it. */
-function NameForm(props: {
+/** Chooses one of a list, or types a name where the list is too long; and a button that does something with it. */
+function ChooseForm(props: {
   readonly label: string
   readonly action: string
-  readonly suggestions?: readonly string[]
-  readonly work: (name: string) => Promise<void>
+  readonly from: Picks
+  readonly work: (value: string, title: string) => Promise<void>
 }) {
-  const { label, action, suggestions, work } = props
-  const name = useSignal("")
+  const { label, action, from, work } = props
+  const { picks, isCut } = from
+  const value = useSignal("")
   const act = useAction(async () => {
-    await work(name.value.trim())
-    name.value = ""
+    const text = value.value.trim()
+    await work(text, picks.find(pick => pick.value === text)?.title ?? text)
+    value.value = ""
   })
+  const options = [["", "Choose…"] as const, ...picks.map(pick => [pick.value, pick.title] as const)]
+  if (picks.length === 0 && !isCut) return null
   return (
     <Form label={action} onSubmit={() => void act.run()} problem={act.problem}>
       <div class="with-action">
-        <TextField label={label} value={name} isCode {...(suggestions === undefined ? {} : { suggestions })} />
-        <Button type="submit" isBusy={act.isBusy} isDisabled={name.value.trim() === ""}>
+        {isCut ? (
+          <TextField label={label} value={value} isCode suggestions={picks.map(pick => pick.value)} />
+        ) : (
+          <SelectField label={label} value={value} options={options} />
+        )}
+        <Button type="submit" isBusy={act.isBusy} isDisabled={value.value.trim() === ""}>
           {action}
         </Button>
       </div>
     </Form>
   )
 }
+
+const without = ({ picks, isCut }: Picks, taken: readonly string[]): Picks => ({
+  picks: picks.filter(({ value }) => !taken.includes(value)),
+  isCut,
+})
 
 const partsOf = ({ account, kind, name, onChange }: PartProps) => ({
   path: (...parts: readonly string[]) => accountPath(account, `${kind}s`, name, ...parts),
@@ -70,9 +92,10 @@ const partsOf = ({ account, kind, name, onChange }: PartProps) => ({
 function Policies({ attached, inline, ...part }: PartProps & Pick<User, "attached" | "inline">) {
   const { path, page, changed } = partsOf(part)
   const { account, name, onChange } = part
-  const attach = async (policy: string): Promise<void> => {
+  const policies = usePolicyPicks(account)
+  const attach = async (policy: string, title: string): Promise<void> => {
     await api.post(path("attach"), { policy })
-    toast(`Attached ${policy}`)
+    toast(`Attached ${title}`)
     onChange()
   }
   const add = <Button onClick={() => go(page("new-policy"))}>Write its own policy</Button>
@@ -109,13 +132,14 @@ function Policies({ attached, inline, ...part }: PartProps & Pick<User, "attache
           </li>
         ))}
       </ul>
-      <NameForm label="Managed policy, by name or ARN" action="Attach" suggestions={BUILT_IN} work={attach} />
+      <ChooseForm label="Managed policy" action="Attach" from={without(policies, attached)} work={attach} />
     </Section>
   )
 }
 
 function Boundary({ boundary, ...part }: PartProps & Pick<User, "boundary">) {
   const { path, changed } = partsOf(part)
+  const policies = usePolicyPicks(part.account)
   const set = async (policy: string): Promise<void> => {
     await api.put(path("boundary"), { policy })
     toast("The boundary is set")
@@ -139,7 +163,12 @@ function Boundary({ boundary, ...part }: PartProps & Pick<User, "boundary">) {
           </ConfirmButton>
         </p>
       )}
-      <NameForm label="Boundary, by name or ARN" action="Set" suggestions={BUILT_IN} work={set} />
+      <ChooseForm
+        label="Boundary"
+        action="Set"
+        from={without(policies, boundary === undefined ? [] : [boundary])}
+        work={set}
+      />
     </Section>
   )
 }
@@ -147,6 +176,7 @@ function Boundary({ boundary, ...part }: PartProps & Pick<User, "boundary">) {
 function Memberships({ groups, ...part }: PartProps & Pick<User, "groups">) {
   const { account, name, onChange } = part
   const { changed } = partsOf(part)
+  const all = useGroupPicks(account)
   const path = (of: string) => accountPath(account, "groups", of, "members", name)
   const join = async (of: string): Promise<void> => {
     await api.put(path(of), undefined)
@@ -171,7 +201,7 @@ function Memberships({ groups, ...part }: PartProps & Pick<User, "groups">) {
           </li>
         ))}
       </ul>
-      <NameForm label="Group" action="Add to the group" work={join} />
+      <ChooseForm label="Group" action="Add to the group" from={without(all, groups)} work={join} />
     </Section>
   )
 }
@@ -179,6 +209,8 @@ function Memberships({ groups, ...part }: PartProps & Pick<User, "groups">) {
 function Members({ account, name }: Pick<Subject, "account" | "name">) {
   const path = accountPath(account, "groups", name, "members")
   const live = useLive<Users>(path)
+  const users = useUserPicks(account)
+  const members = live.value?.users.map(user => user.name) ?? []
   const of = (user: string) => `${path}/${encodeURIComponent(user)}`
   const add = async (user: string): Promise<void> => {
     await api.put(of(user), undefined)
@@ -218,7 +250,7 @@ function Members({ account, name }: Pick<Subject, "account" | "name">) {
           />
         )}
       </Loaded>
-      <NameForm label="User" action="Add to the group" work={add} />
+      <ChooseForm label="User" action="Add to the group" from={without(users, members)} work={add} />
     </Section>
   )
 }

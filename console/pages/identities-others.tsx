@@ -5,6 +5,7 @@ import { api } from "../api/client.js"
 import { useLive } from "../api/live.js"
 import type { Account, Accounts, AdminTokens, CreatedAdminToken, OidcProvider, OidcProviders } from "../api/shapes.js"
 import { ConfirmButton } from "../parts/action-button.js"
+import { CopyButton } from "../parts/copy-button.js"
 import { CreateSection } from "../parts/create-section.js"
 import { FormDialog } from "../parts/dialog.js"
 import { ExpiryField, expiryOf } from "../parts/expiry-field.js"
@@ -19,19 +20,32 @@ import { accountPath, listOf } from "./identities-api.js"
 
 const ACCOUNT_COLUMNS: readonly Column<Account>[] = [
   {
-    key: "id",
-    title: "Id",
-    sortBy: ({ id }) => id,
-    cell: ({ id }) => <a href={listOf(id, "users")}>{id}</a>,
+    key: "name",
+    title: "Name",
+    cell: ({ id, displayName }) => (
+      <a href={listOf(id, "users")} title={`Account ${id}`}>
+        {displayName}
+      </a>
+    ),
+    sortBy: ({ displayName }) => displayName,
   },
-  { key: "name", title: "Name", cell: ({ displayName }) => displayName, sortBy: ({ displayName }) => displayName },
-  { key: "number", title: "Number", cell: ({ number }) => <code>{number}</code> },
+  { key: "number", title: "Number", cell: ({ number }) => <code class="whole">{number}</code> },
   { key: "email", title: "E-mail", cell: ({ email }) => email || "–" },
   {
     key: "created",
     title: "Created",
     cell: ({ createdMs }) => timeText(createdMs),
     sortBy: ({ createdMs }) => createdMs,
+  },
+  {
+    key: "id",
+    title: "Id",
+    cell: ({ id, displayName }) => (
+      <span class="copied">
+        <code class="whole" title={id}>{`${id.slice(0, 8)}…`}</code>
+        <CopyButton label={`Copy the id of ${displayName}`} text={id} />
+      </span>
+    ),
   },
 ]
 
@@ -49,10 +63,10 @@ export function AccountsTab() {
     <CreateSection
       title="Accounts"
       hint="An account owns buckets, users and roles. Accounts do not see each other."
-      action="Create account"
+      action="New account"
       dialog={close => (
         <FormDialog
-          title="Create an account"
+          title="New account"
           action="Create account"
           isValid={displayName.value.trim() !== ""}
           work={create}
@@ -208,7 +222,7 @@ function NewTokenDialog(props: {
     props.onCreated(await api.post<CreatedAdminToken>("/v1/tokens", { name: name.value.trim(), scopes, ...expiry }))
   return (
     <FormDialog
-      title="Create a token"
+      title="New token"
       action="Create token"
       isValid={name.value.trim() !== "" && scopes.length > 0 && expiry !== undefined}
       work={create}
@@ -233,7 +247,7 @@ export function TokensTab() {
     <CreateSection
       title="Admin tokens"
       hint="For scripts and people who use the admin API and this console."
-      action="Create token"
+      action="New token"
       dialog={close => (
         <NewTokenDialog
           onCreated={token => {

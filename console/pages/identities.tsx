@@ -30,14 +30,23 @@ function AccountField({ account }: { readonly account: string }) {
     if (chosen.value !== account) setQuery({ account: chosen.value })
   })
   const found = accounts.value?.accounts ?? []
-  const options = found.map(({ id, displayName }) => [id, displayName === id ? id : `${displayName} (${id})`] as const)
+  const names = found.map(({ displayName }) => displayName)
+  const titleOf = ({ displayName, number }: Accounts["accounts"][number]): string =>
+    names.filter(name => name === displayName).length > 1 ? `${displayName} (${number})` : displayName
   const isListed = account === ROOT_ACCOUNT || found.some(({ id }) => id === account)
+  if (found.length < 2 && account === ROOT_ACCOUNT) return null
   return (
-    <SelectField
-      label="Account"
-      value={chosen}
-      options={[[ROOT_ACCOUNT, "The root account"], ...options, ...(isListed ? [] : ([[account, account]] as const))]}
-    />
+    <div class="beside">
+      <SelectField
+        label="Account"
+        value={chosen}
+        options={[
+          [ROOT_ACCOUNT, "The store's own"],
+          ...found.map(each => [each.id, titleOf(each)] as const),
+          ...(isListed ? [] : ([[account, `${account.slice(0, 8)}…`]] as const)),
+        ]}
+      />
+    </div>
   )
 }
 
@@ -55,8 +64,7 @@ const tabsOf = (account: string): readonly Tab[] => [
 function Lists() {
   const account = place.value.query.get("account") ?? ownAccount()
   return (
-    <Page title="Identities">
-      {mayUse("listAccounts") && <AccountField key={account} account={account} />}
+    <Page title="Identities" actions={mayUse("listAccounts") && <AccountField key={account} account={account} />}>
       <Tabs label="Identities" tabs={tabsOf(account)} />
     </Page>
   )

@@ -1,9 +1,10 @@
 /**
  * Form fields over signals. Every field has a label, and may have a hint and an error, which screen readers read with it.
  */
-import { useId } from "preact/hooks"
+import { useEffect, useId, useRef } from "preact/hooks"
 import { useSignal, type ReadonlySignal, type Signal } from "@preact/signals"
 import type { ComponentChildren } from "preact"
+import { Offers, useCompletion, type Complete } from "./completion.js"
 
 interface FieldProps {
   readonly label: string
@@ -150,10 +151,13 @@ export function LinedTextField(
     readonly value: Signal<string>
     readonly rows?: number
     readonly marks?: readonly MarkedLine[]
+    /** Offers names while a string is typed. */
+    readonly complete?: Complete | undefined
   },
 ) {
-  const { value, rows = 16, marks = [], ...field } = props
+  const { value, rows = 16, marks = [], complete, ...field } = props
   const scrollTop = useSignal(0)
+  const completion = useCompletion(complete, value)
   const kindOf = (line: number) => marks.find(mark => mark.line === line)?.severity ?? ""
   return (
     <Field {...field}>
@@ -168,22 +172,40 @@ export function LinedTextField(
               ))}
             </ol>
           </div>
-          <textarea
-            {...described}
-            class="code"
-            rows={rows}
-            wrap="off"
-            spellcheck={false}
-            autocapitalize="off"
-            value={value.value}
-            onInput={event => (value.value = event.currentTarget.value)}
-            onScroll={event => (scrollTop.value = event.currentTarget.scrollTop)}
-          />
+          <div class="lined-text">
+            <textarea
+              {...described}
+              {...(complete && completionNotes(completion))}
+              ref={completion.area}
+              class="code"
+              rows={rows}
+              wrap="off"
+              spellcheck={false}
+              autocapitalize="off"
+              value={value.value}
+              onInput={event => {
+                value.value = event.currentTarget.value
+                completion.look()
+              }}
+              onKeyDown={completion.onKeyDown}
+              onBlur={completion.close}
+              onClick={completion.close}
+              onScroll={event => (scrollTop.value = event.currentTarget.scrollTop)}
+            />
+            <Offers completion={completion} scrollTop={scrollTop.value} />
+          </div>
         </div>
       )}
     </Field>
   )
 }
+
+/** Tells screen readers what is offered. */
+const completionNotes = ({ id, offer }: ReturnType<typeof useCompletion>) => ({
+  "aria-autocomplete": "list" as const,
+  "aria-controls": offer && `${id}-offers`,
+  "aria-activedescendant": offer && `${id}-offer-${offer.at}`,
+})
 
 export function SelectField<T extends string>(
   props: FieldProps & {
@@ -254,6 +276,10 @@ export function Form(props: {
   readonly isBusy?: boolean
 }) {
   const { onSubmit, children, problem, label, isBusy = false } = props
+  const alert = useRef<HTMLDivElement>(null)
+  useEffect(() => {
+    if (problem?.value !== undefined) alert.current?.scrollIntoView({ block: "nearest" })
+  }, [problem?.value])
   return (
     <form
       class="form"
@@ -266,7 +292,9 @@ export function Form(props: {
       <fieldset class="bare" disabled={isBusy}>
         {children}
       </fieldset>
-      <div role="alert">{problem?.value !== undefined && <p class="notice danger">{problem.value}</p>}</div>
+      <div ref={alert} role="alert">
+        {problem?.value !== undefined && <p class="notice danger">{problem.value}</p>}
+      </div>
     </form>
   )
 }

@@ -1,6 +1,7 @@
 /** An editor for documents in JSON, such as policies: it says where the text is not JSON while it is typed. */
 import type { Signal } from "@preact/signals"
 import { Button } from "./button.js"
+import type { Complete } from "./completion.js"
 import { LinedTextField, type MarkedLine } from "./fields.js"
 
 /** Why a text is not JSON, with the place; undefined if it is. */
@@ -27,19 +28,16 @@ export function JsonEditor(props: {
   readonly hint?: string
   readonly check?: (value: unknown) => string | undefined
   readonly marks?: readonly MarkedLine[]
+  readonly complete?: Complete
 }) {
-  const { label, value, rows = 16, hint, check, marks = [] } = props
+  const { label, value, rows = 16, hint, check, marks = [], complete } = props
   const isEmpty = value.value.trim() === ""
   const problem = isEmpty ? undefined : jsonProblem(value.value)
   const error = problem ?? (isEmpty ? undefined : check?.(JSON.parse(value.value)))
   return (
     <div class="json-editor">
-      <LinedTextField {...{ label, value, rows, marks, error }} {...(hint === undefined ? {} : { hint })} />
-      <Button
-        kind="quiet"
-        isDisabled={isEmpty || problem !== undefined}
-        onClick={() => (value.value = formatted(value.value))}
-      >
+      <LinedTextField {...{ label, value, rows, marks, error, complete }} {...(hint === undefined ? {} : { hint })} />
+      <Button isDisabled={isEmpty || problem !== undefined} onClick={() => (value.value = formatted(value.value))}>
         Format
       </Button>
     </div>

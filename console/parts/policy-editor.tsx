@@ -7,8 +7,11 @@
  */
 import { useSignal, useSignalEffect, type ReadonlySignal, type Signal } from "@preact/signals"
 import { api, asApiError } from "../api/client.js"
-import type { PolicyValidation, ValidatedPolicy } from "../api/shapes.js"
+import { useLive } from "../api/live.js"
+import type { Buckets, PolicyActions, PolicyValidation, ValidatedPolicy } from "../api/shapes.js"
+import { mayUse } from "../shell/session.js"
 import { Button } from "./button.js"
+import type { Complete } from "./completion.js"
 import { SelectField } from "./fields.js"
 import { countText } from "./format.js"
 import { JsonEditor, jsonProblem } from "./json-editor.js"
@@ -118,6 +121,28 @@ function Templates({ subject, value }: { readonly subject: PolicySubject; readon
   )
 }
 
+/** Completes the names of actions, and resources of buckets that there are. */
+function useNames(subject: PolicySubject): Complete {
+  const mayList = subject.kind === "identity" && mayUse("listBuckets")
+  const actions = useLive<PolicyActions>("/v1/policy/actions").value?.actions ?? []
+  const listed = useLive<Buckets>(mayList ? "/v1/buckets" : undefined).value?.buckets ?? []
+  const buckets = subject.kind === "resource" ? [subject.bucket] : listed.map(({ name }) => name)
+  const resources = buckets.flatMap(name => [`arn:aws:s3:::${name}`, `arn:aws:s3:::${name}/*`])
+  return typed => {
+    const words = typed.toLowerCase()
+    if (words.length < 2) return []
+    if ("arn:aws:s3:::".startsWith(words) || words.startsWith("arn:")) {
+      return resources.filter(name => name.startsWith(typed))
+    }
+    const names = actions.map(({ name }) => name).filter(name => subject.kind !== "trust" || name.startsWith("sts:"))
+    const [service = "", rest = ""] = words.split(":")
+    const begins = names.filter(name => name.toLowerCase().startsWith(words))
+    const isIn = (name: string): boolean => name.toLowerCase().startsWith(`${service}:`) && rest.length > 1
+    const contains = names.filter(name => isIn(name) && name.toLowerCase().includes(rest) && !begins.includes(name))
+    return [...begins, ...contains]
+  }
+}
+
 /** `check`: of `usePolicyCheck`, by which the owner also knows whether it may save the text. */
 export function PolicyEditor(props: {
   readonly subject: PolicySubject
@@ -129,11 +154,12 @@ export function PolicyEditor(props: {
 }) {
   const { subject, value, check, label = "Policy", rows = 18, hint } = props
   const marks = check.value.kind === "checked" ? check.value.verdict.problems : []
+  const complete = useNames(subject)
   const lines = countText(value.value.split("\n").length)
   return (
     <div class="policy-editor">
       <Templates subject={subject} value={value} />
-      <JsonEditor {...{ label, value, rows, marks }} hint={hint ?? `JSON, ${lines} lines`} />
+      <JsonEditor {...{ label, value, rows, marks, complete }} hint={hint ?? `JSON, ${lines} lines`} />
       <div role="status">
         <Verdict check={check.value} />
       </div>

@@ -1,9 +1,9 @@
-/** A secret that the server shows only once: an access key, a token. */
+/** A secret that the server shows only once, such as a token. */
 import { Button } from "./button.js"
+import { CopyButton } from "./copy-button.js"
 import { Dialog } from "./dialog.js"
 import { Facts } from "./page.js"
 import { Notice } from "./states.js"
-import { toast } from "./toast.js"
 
 export function SecretDialog(props: {
   readonly title: string
@@ -11,25 +11,25 @@ export function SecretDialog(props: {
   readonly onClose: () => void
 }) {
   const { title, facts, onClose } = props
-  const copy = async (value: string): Promise<void> => {
-    try {
-      await navigator.clipboard.writeText(value)
-      toast("Copied")
-    } catch {
-      toast("The browser does not let this page copy: select the text instead", "failed")
-    }
-  }
+  const done = (
+    <Button kind="primary" onClick={onClose}>
+      I have kept it
+    </Button>
+  )
+  const shown = facts.map(
+    ([name, value]) =>
+      [
+        name,
+        <div key={name} class="copied">
+          <code>{value}</code>
+          <CopyButton label={`Copy the ${name.toLowerCase()}`} text={value} />
+        </div>,
+      ] as const,
+  )
   return (
-    <Dialog title={title} onClose={onClose} footer={<Button onClick={onClose}>I have kept it</Button>}>
+    <Dialog title={title} onClose={onClose} footer={done}>
       <Notice kind="warning">The secret is shown only now. The store cannot show it again.</Notice>
-      <Facts facts={facts.map(([name, value]) => [name, <code key={name}>{value}</code>] as const)} />
-      <div class="actions">
-        {facts.map(([name, value]) => (
-          <Button key={name} onClick={() => void copy(value)}>
-            Copy the {name.toLowerCase()}
-          </Button>
-        ))}
-      </div>
+      <Facts facts={shown} />
     </Dialog>
   )
 }

@@ -110,7 +110,8 @@ export class AdminApi {
     const note = (...[operation, holder, head]: Parameters<AdminApi["noteSession"]>) =>
       this.noteSession(operation, holder, head)
     const { callers } = this
-    const ofSessions = { sessions, callers, permits: this.#permits, attempts, note }
+    const s3 = (host: string | undefined) => ({ endpoint: services.links.endpoint(host), region })
+    const ofSessions = { sessions, callers, permits: this.#permits, attempts, note, s3 }
     this.#sessions = new SessionEndpoint({ ...ofSessions, operations: OPERATIONS, webSignIn, nowMs }, options)
   }
 

@@ -54,6 +54,8 @@ interface EndpointParts {
   readonly attempts: Pick<SecretAttempts, "signIn" | "checkWait">
   readonly note: NoteSession
   readonly webSignIn: WebSignIn | undefined
+  /** How clients of the one who reached this port by the Host header `host` reach S3. */
+  readonly s3: (host: string | undefined) => { readonly endpoint: string; readonly region: string }
   readonly nowMs: () => number
 }
 
@@ -103,6 +105,7 @@ export class SessionEndpoint {
       methods: { token: true, key: true, ...(webSignIn && { oidc: { issuer: webSignIn.issuer } }) },
       isEncrypted: isBehindTls(head),
       version: this.options.version,
+      ...(holder && { s3: this.parts.s3(head.header("host")) }),
     }
   }
 

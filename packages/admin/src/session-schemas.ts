@@ -59,6 +59,10 @@ export const SESSION = z
     }),
     isEncrypted: z.boolean().describe("the connection has TLS, here or at a proxy"),
     version: z.string(),
+    s3: z
+      .object({ endpoint: z.string().describe("as clients reach it"), region: z.string() })
+      .optional()
+      .describe("where clients find S3; absent if nobody has signed in"),
   })
   .meta({ id: "Session" })
 

@@ -4,7 +4,7 @@ import { plural } from "@hayloft/base/quantity-text.js"
 import { printable, tableText } from "@hayloft/base/report-text.js"
 import { CommandProblem, type CommandOf, type Given, type Values } from "@hayloft/features/operator/index.js"
 import { ACCOUNT } from "./identity-targets.js"
-import type { SIMULATED, VALIDATED } from "./simulate-schemas.js"
+import type { POLICY_ACTIONS, SIMULATED, VALIDATED } from "./simulate-schemas.js"
 
 type Simulated = z.output<typeof SIMULATED>
 type Validated = z.output<typeof VALIDATED>
@@ -92,4 +92,15 @@ export const VALIDATE_COMMAND: CommandOf<Validated> = {
   sends: given => ({ kind: kindIn(given) }),
   text: (found, given) => problemsText(found, given("text")),
   failure: (found, given) => refusal(found, given("text")),
+}
+
+export const ACTIONS_COMMAND: CommandOf<z.output<typeof POLICY_ACTIONS>> = {
+  name: "policy actions",
+  help: "the actions that policies can name",
+  inputs: {},
+  text: ({ actions }) =>
+    tableText(
+      ["action", "acts on"],
+      actions.map(({ name, on }) => [name, on ?? "-"]),
+    ),
 }

@@ -30,7 +30,7 @@ import type { z } from "zod"
 import { fail } from "@hayloft/base/failures.js"
 import { parseAccountId, parseAccountNumber, parseBucketName, type AccountId } from "@hayloft/base/ids.js"
 import { onIdentity } from "./identity-targets.js"
-import { SIMULATE_COMMAND, VALIDATE_COMMAND } from "./simulate-commands.js"
+import { ACTIONS_COMMAND, SIMULATE_COMMAND, VALIDATE_COMMAND } from "./simulate-commands.js"
 import { parseBody, type RequiredAction } from "@hayloft/features/operator/index.js"
 import { type AdminOperation, operation, type AdminServices } from "./operation.js"
 import * as schema from "./simulate-schemas.js"
@@ -263,5 +263,15 @@ export const SIMULATE_OPERATIONS: readonly AdminOperation[] = [
     permission: async () => [],
     run: async (services, { body }) => validate(services, body),
     commands: [VALIDATE_COMMAND],
+  }),
+  operation("listPolicyActions", "GET /v1/policy/actions", {
+    summary: "Lists the actions that policies can name.",
+    answer: schema.POLICY_ACTIONS,
+    // It shows nothing of the store.
+    permission: async () => [],
+    run: async ({ policyFacts: { knownActions } }) => ({
+      actions: [...knownActions].map(([name, on]) => ({ name, ...(on && { on }) })),
+    }),
+    commands: [ACTIONS_COMMAND],
   }),
 ]

@@ -81,3 +81,14 @@ export const VALIDATED = z
     isPublic: z.boolean().optional().describe("of a valid bucket policy: it admits the public, by Amazon's rule"),
   })
   .meta({ id: "ValidatedPolicy" })
+
+export const POLICY_ACTIONS = z
+  .object({
+    actions: z.array(
+      z.object({
+        name: z.string().describe("s3:GetObject"),
+        on: z.enum(["service", "bucket", "object"]).optional().describe("of S3: what it acts on"),
+      }),
+    ),
+  })
+  .meta({ id: "PolicyActions" })

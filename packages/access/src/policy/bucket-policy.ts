@@ -5,6 +5,7 @@
 import { actionMatcherOf } from "./compile.js"
 import type { AccessPolicy, PrincipalName, PolicyStatement } from "./contract.js"
 import { parseAccessPolicy } from "./parse-access-policy.js"
+import { hintOf } from "./nearest-action.js"
 import { INVALID_PRINCIPAL, malformedPolicy } from "./messages.js"
 
 /** The kind of resource that an action acts on. */
@@ -41,7 +42,10 @@ function checkStatement({ index, actions, resources }: PolicyStatement, rules: B
   for (const pattern of actions.patterns) {
     const matches = actionMatcherOf({ negated: false, patterns: [pattern] })
     const named = known.filter(([action]) => matches(action))
-    if (named.length === 0) throw malformedPolicy("Policy has invalid action", where)
+    if (named.length === 0) {
+      const wrong = `${pattern} is no action of buckets and objects${hintOf(pattern, rules.actions.keys())}`
+      throw malformedPolicy(`Policy has invalid action: ${wrong}`, where)
+    }
     const canApply = actions.negated || resources?.negated === true || named.some(([, scope]) => scopes.has(scope))
     if (!canApply) throw malformedPolicy("Action does not apply to any resource(s) in statement", where)
   }

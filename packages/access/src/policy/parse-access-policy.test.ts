@@ -77,7 +77,7 @@ const LINES: readonly Line[] = [
   [
     "identity",
     document({ ...ALLOW, Action: ["s3:*", "GetObject"] }),
-    `${at}.Action[1] Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.`,
+    `${at}.Action[1] Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.: GetObject`,
   ],
   [
     "identity",
@@ -368,8 +368,12 @@ const BUCKET_LINES: readonly (readonly [change: object, message: string])[] = [
   [{ Resource: "arn:aws:s3:::photos2/*" }, `${at} Policy has invalid resource`],
   [{ Resource: "arn:aws:s3:::*" }, `${at} Policy has invalid resource`],
   [{ Resource: "arn:aws:iam::111111111111:user/bob" }, `${at} Policy has invalid resource`],
-  [{ Action: "s3:Frobnicate" }, `${at} Policy has invalid action`],
-  [{ Action: ["s3:GetObject", "ec2:*"] }, `${at} Policy has invalid action`],
+  [{ Action: "s3:Frobnicate" }, `${at} Policy has invalid action: s3:Frobnicate is no action of buckets and objects`],
+  [{ Action: ["s3:GetObject", "ec2:*"] }, `${at} Policy has invalid action: ec2:* is no action of buckets and objects`],
+  [
+    { Action: "s3:GetObjct" },
+    `${at} Policy has invalid action: s3:GetObjct is no action of buckets and objects; do you mean s3:GetObject?`,
+  ],
   [{ Action: "s3:ListBucket" }, `${at} Action does not apply to any resource(s) in statement`],
   [
     { Action: "s3:Get*", Resource: "arn:aws:s3:::photos" },

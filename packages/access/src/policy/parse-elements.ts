@@ -90,7 +90,7 @@ export function parseActions(statement: JsonObject, { kind, where }: StatementPl
   if (found === undefined) throw malformedPolicy(messages.actions, where)
   const place = pathOfMember(where, found.name)
   const patterns = textsOf(statement[found.name], place, messages.actions).map(([text, at]) => {
-    if (text !== "*" && !ACTION.test(text)) throw malformedPolicy(messages.invalidAction, at)
+    if (text !== "*" && !ACTION.test(text)) throw malformedPolicy(`${messages.invalidAction}: ${text}`, at)
     if (kind === "trust" && !/^sts:/i.test(text)) {
       throw malformedPolicy("AssumeRole policy may only specify STS AssumeRole actions.", at)
     }

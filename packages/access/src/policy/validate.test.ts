@@ -73,7 +73,7 @@ test("actions that do not exist, and statements that never match, are warned of"
   assert.equal(warnings({ Action: ["s3:Get*", "s3:PutObject", "iam:GetUser", "*"] }), "")
   assert.match(
     warnings({ Action: "s3:GetObjekt" }),
-    /^warning .*there is no action s3:GetObjekt; do you mean s3:GetObject\?$/,
+    /^warning .*: s3:GetObjekt is no action; do you mean s3:GetObject\?$/,
   )
   assert.match(warnings({ Action: ["s3:GetObject", "ec2:Run*"] }), /Action\[1\]: this store has no service ec2/)
   const bucket = "arn:aws:s3:::photos"
@@ -90,6 +90,18 @@ test("actions that do not exist, and statements that never match, are warned of"
   const own = { Action: "s3:GetObject", Resource: `arn:aws:s3:::home/\${aws:username}/*` }
   assert.equal(warnings(own), "")
   assert.match(warnings(own, "2008-10-17"), /need "Version": "2012-10-17"/)
+})
+
+test("an action that is written wrong is named beside other errors, with the one that is meant", () => {
+  const text = (actions: unknown) =>
+    JSON.stringify({ Version: "2012-10-17", Statement: { Effect: "Perhaps", Action: actions, Resource: "*" } })
+  assert.deepEqual(shown(text("s3:GetObjct")), [
+    "error 1 $.Statement.Effect: Invalid effect: Perhaps",
+    "warning 1 $.Statement.Action: s3:GetObjct is no action; do you mean s3:GetObject?",
+  ])
+  const [, second, third] = shown(text(["PutObjekt", "s3:GetObject", "s3:Frobnicate"]))
+  assert.match(second ?? "", /Action\[0\]: Actions.* etc\.: PutObjekt; do you mean s3:PutObject\?$/)
+  assert.equal(third, "warning 1 $.Statement.Action[2]: s3:Frobnicate is no action")
 })
 
 test("a document without an error is one that is accepted, and the reverse", () => {

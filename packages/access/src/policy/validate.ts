@@ -18,6 +18,7 @@ import {
   STATEMENT_ELEMENTS,
 } from "./parse-access-policy.js"
 import { pathOfMember } from "./messages.js"
+import { hintOf } from "./nearest-action.js"
 import { parseConditions } from "./parse-conditions.js"
 import { parseActions, parsePrincipals, parseResources, type StatementPlace } from "./parse-elements.js"
 import { duplicateMemberIn, placesIn } from "./read-json.js"
@@ -63,8 +64,10 @@ export function problemsOf(
   const hasError = () => found.some(({ severity }) => severity === "error")
   if (!hasError()) note(() => parse(text))
   if (!hasError()) found.push(...warningsOf(parseAccessPolicy(text, kind), actions))
+  const isNamed = hasError() && isJsonObject(document.value)
+  const all = isNamed ? withWrongNames(document.value, actions, found) : found
   const lineOf = linesOf(text)
-  return found.map(problem => ({ ...problem, line: lineOf(problem.where) }))
+  return all.map(problem => ({ ...problem, line: lineOf(problem.where) }))
 }
 
 /** Returns what the parser refuses. */
@@ -158,6 +161,46 @@ function checkStatement(statement: JsonObject, place: StatementPlace, found: Fou
   }
 }
 
+/** Names of actions that are wrong, also beside the errors of a document that cannot be parsed; with what is probably meant. */
+function withWrongNames(document: JsonObject, known: KnownActions, found: readonly Found[]): readonly Found[] {
+  const names = actionNamesIn(document)
+  const hinted = found.map(problem => {
+    const name = names.find(({ where }) => where === problem.where)?.name
+    return name?.includes(":") === false
+      ? { ...problem, message: problem.message + hintOf(name, known.keys()) }
+      : problem
+  })
+  const wrong = names.filter(({ name, where }) => {
+    const isNamed = found.some(problem => problem.where === where || problem.message.includes(`${name} is no action`))
+    return /^[A-Za-z0-9-]+:[A-Za-z0-9]+$/.test(name) && !isNamed && !hasAction(known, name)
+  })
+  return [
+    ...hinted,
+    ...wrong.map(({ name, where }) => ({ severity: "warning" as const, message: noAction(name, known), where })),
+  ]
+}
+
+const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [value])
+
+/** The names of actions in a document, each with its path. */
+function actionNamesIn(document: JsonObject): readonly { readonly name: string; readonly where: string }[] {
+  const statements: unknown = document["Statement"]
+  return listOf(statements).flatMap((statement, i) => {
+    if (!isJsonObject(statement)) return []
+    const at = Array.isArray(statements) ? `$.Statement[${i}]` : "$.Statement"
+    return ["Action", "NotAction"].flatMap(element => {
+      const names: unknown = statement[element]
+      const place = pathOfMember(at, element)
+      return listOf(names).flatMap((name, j) =>
+        typeof name === "string" ? [{ name, where: Array.isArray(names) ? `${place}[${j}]` : place }] : [],
+      )
+    })
+  })
+}
+
+const hasAction = (known: KnownActions, name: string): boolean =>
+  [...known.keys()].some(each => each.toLowerCase() === name.toLowerCase())
+
 // Warnings.
 
 const RESOURCE_EXAMPLES = {
@@ -177,6 +220,9 @@ function warningsOf({ kind, version, statements }: ReturnType<typeof parseAccess
   return found
 }
 
+const noAction = (pattern: string, known: KnownActions): string =>
+  `${pattern} is no action${hintOf(pattern, known.keys())}`
+
 function actionWarnings({ actions, resources }: PolicyStatement, where: string, known: KnownActions): readonly Found[] {
   const services = new Set([...known.keys()].map(name => name.slice(0, name.indexOf(":"))))
   const scopes =
@@ -189,7 +235,7 @@ function actionWarnings({ actions, resources }: PolicyStatement, where: string, 
     if (!services.has(service) && !/[*?]/.test(service)) return warn(`this store has no service ${service}`)
     const matches = actionMatcherOf({ negated: false, patterns: [pattern] })
     const named = [...known].filter(([name]) => matches(name))
-    if (named.length === 0) return warn(`there is no action ${pattern}${nearest(pattern, known)}`)
+    if (named.length === 0) return warn(noAction(pattern, known))
     if (scopes === undefined || actions.negated) return []
     const wanted = named.map(([, scope]) => scope)
     const canApply = wanted.some(scope => (scope === undefined ? scopes.has("other") : scopes.has(scope)))
@@ -208,33 +254,6 @@ function scopesOf(resource: string): readonly (ActionScope | "other")[] {
   if (rest.includes("/")) return ["object"]
   if (/^\*+$/.test(rest)) return ["service", "bucket", "object"]
   return /[*?]|\$\{/.test(rest) ? ["bucket", "object"] : ["bucket"]
-}
-
-const NEAR = 3
-
-/** `; do you mean …?` if a name is almost that of an action. */
-function nearest(pattern: string, known: KnownActions): string {
-  let best: { readonly name: string; readonly distance: number } | undefined
-  for (const name of known.keys()) {
-    const distance = distanceOf(pattern.toLowerCase(), name.toLowerCase())
-    if (distance <= NEAR && (best === undefined || distance < best.distance)) best = { name, distance }
-  }
-  return best === undefined ? "" : `; do you mean ${best.name}?`
-}
-
-/** Levenshtein's. */
-function distanceOf(a: string, b: string): number {
-  if (Math.abs(a.length - b.length) > NEAR) return Infinity
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j += 1) {
-      const changed = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
-      next.push(Math.min(changed, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
-    }
-    row = next
-  }
-  return row[b.length] ?? Infinity
 }
 
 function conditionWarnings(
