@@ -28,14 +28,22 @@ function readCache(file, text) {
   }
 }
 
+const scriptOf = (file, text, cachedData) =>
+  new Script(`(function (require, __dirname, $threadOf) {${text}\n})`, { filename: file, cachedData })
+
+/** Throws if this Node does not take the file's cache. */
+exports.checkCache = file => {
+  const text = readFileSync(file, "latin1")
+  const cachedData = readCache(file, text)
+  if (cachedData === undefined || scriptOf(file, text, cachedData).cachedDataRejected !== false)
+    throw new Error(`${file} has no code cache that Node ${process.version} takes`)
+}
+
 /** Runs the file; gives what makes its cache, of all that was compiled until then: path and bytes. */
 exports.startBundle = file => {
   if (process.sourceMapsEnabled) return createRequire(file)(file)
   const text = readFileSync(file, "latin1")
-  const script = new Script(`(function (require, __dirname) {${text}\n})`, {
-    filename: file,
-    cachedData: readCache(file, text),
-  })
+  const script = scriptOf(file, text, readCache(file, text))
   script.runInThisContext()(createRequire(file), dirname(file))
   return () => ({
     path: cacheOf(file),

@@ -39,8 +39,10 @@ const CACHE_MS_MAX = 30_000
 /** Optional packages: with compiled code, or imported only on demand. */
 const PACKAGES_LEFT = ["msgpackr-extract", "@opentelemetry/*", "sharp"]
 
+/** The executable passes `$threadOf`: there, bundles of threads are no files. */
 const PLACES = `const $placeOf = path =>
   require("node:url").pathToFileURL(require("node:path").join(__dirname, "..", path)).href;
+const $placeOfThread = name => (typeof $threadOf === "function" ? $threadOf(name) : $placeOf("bundle/" + name));
 `
 
 /** In a bundle, a file's own URL is that of the single file, and the URL of a thread is that of its bundle. */
@@ -56,7 +58,7 @@ function ownPlaces(dist, entries) {
         const contents = text
           .replace(/new URL\("([^"]+)", import\.meta\.url\)/g, (whole, to) => {
             const bundle = entries.get(relative(dist, join(dirname(path), to)).replaceAll(sep, "/"))
-            return bundle === undefined ? whole : `new URL($placeOf("bundle/${bundle}"))`
+            return bundle === undefined ? whole : `new URL($placeOfThread(${JSON.stringify(bundle)}))`
           })
           .replaceAll("import.meta.url", placed(path))
         return { contents, loader: "js" }

@@ -83,6 +83,21 @@ test("the newer Node of tests has its row", () => {
   for (const [name, version] of Object.entries(newNode)) checkRow(name, version, rows.get(name), "optional")
 })
 
+test("the programs of Node that executables are made of have their rows, and are for machines that releases name", () => {
+  const rows = rowsOf("Of executables")
+  const { dependencies: programs } = read("tools/executables/package.json") as Description
+  const versions = Object.entries(programs).map(([name, version]) => [
+    name,
+    version.slice(version.lastIndexOf("@") + 1),
+  ])
+  const shown = [...rows].map(([name, [version, released, licence]]) => {
+    assert.match(released ?? "", /^20\d\d-\d\d-\d\d$/, name)
+    assert.equal(licence, "MIT", name)
+    return [name, version]
+  })
+  assert.deepEqual(shown.sort(), versions.sort())
+})
+
 test("what packages of the program bring with them is listed, and nothing else", () => {
   const { packages } = read("package-lock.json") as { packages: Readonly<Record<string, Locked>> }
   const used = Object.entries(packages).filter(

@@ -1,14 +1,14 @@
-/** Which program this is: its version, from its package.json, and whether it was installed as a package. */
-import { readFileSync } from "node:fs"
+/** Which program this is: its version, from its package.json, and how it is called. */
+import { isExecutable, packageDescription } from "./program-files.js"
 
-/** Relative to dist/packages/cli/src/. */
-const PACKAGE_FILE = new URL("../../../../package.json", import.meta.url)
-
-/** Returns true if the program runs from an installed package, not from a checkout. */
-export const isInstalled = (): boolean => /\/node_modules\//.test(PACKAGE_FILE.pathname)
+/** The command in a shell that starts this program: of the executable, of an installed package, or in a checkout. */
+export function programCommand(): string {
+  if (isExecutable()) return process.argv0
+  return import.meta.url.includes("/node_modules/") ? "npx hayloft" : "./bin/hayloft"
+}
 
 export function readVersion(): string {
-  const value: unknown = JSON.parse(readFileSync(PACKAGE_FILE, "utf8"))
+  const value: unknown = JSON.parse(packageDescription())
   const version = typeof value === "object" && value !== null && "version" in value ? value.version : undefined
   return typeof version === "string" ? version : "unknown"
 }

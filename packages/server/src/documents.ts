@@ -3,34 +3,26 @@
  *
  * Refuses  Names that are not in its own listing, so that no path leads out of the folder.
  */
-import { readdir, readFile } from "node:fs/promises"
-import { join, relative, sep } from "node:path"
-import { fileURLToPath } from "node:url"
 import type { StaticFiles } from "@hayloft/admin/index.js"
-
-/** Relative to dist/packages/server/src/. */
-const folderOf = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+import { programFiles, readProgramFile } from "@hayloft/cli/program-files.js"
 
 class FolderFiles implements StaticFiles {
   constructor(
-    private readonly folder: string,
+    private readonly folder: "docs" | "web",
     private readonly shown: RegExp,
   ) {}
 
   async list(): Promise<readonly string[]> {
-    const entries = await readdir(this.folder, { recursive: true, withFileTypes: true }).catch(() => [])
-    return entries
-      .filter(entry => entry.isFile() && this.shown.test(entry.name))
-      .map(entry => relative(this.folder, join(entry.parentPath, entry.name)).split(sep).join("/"))
-      .sort()
+    const names = await programFiles(this.folder)
+    return names.filter(name => this.shown.test(name)).sort()
   }
 
   async read(name: string): Promise<Uint8Array | undefined> {
-    return (await this.list()).includes(name) ? readFile(join(this.folder, name)) : undefined
+    return (await this.list()).includes(name) ? readProgramFile(this.folder, name) : undefined
   }
 }
 
-export const documents = (): StaticFiles => new FolderFiles(folderOf("../../../../docs"), /\.(md|json)$/)
+export const documents = (): StaticFiles => new FolderFiles("docs", /\.(md|json)$/)
 
 /** Empty if the console was not built. */
-export const consoleFiles = (): StaticFiles => new FolderFiles(folderOf("../../../web"), /\.(html|svg|js|css|gz)$/)
+export const consoleFiles = (): StaticFiles => new FolderFiles("web", /\.(html|svg|js|css|gz)$/)

@@ -5,6 +5,7 @@ import { availableParallelism, constants, hostname } from "node:os"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { EXIT_CODES } from "@hayloft/cli/exit-codes.js"
 import type { CliIo } from "@hayloft/cli/io.js"
+import { isExecutable } from "@hayloft/cli/program-files.js"
 import { run } from "@hayloft/cli/program.js"
 import { withoutSettings } from "@hayloft/node/config/index.js"
 import { frontOrder } from "./front-worker.js"
@@ -13,7 +14,8 @@ import { StopSignals } from "./stop-signals.js"
 
 function launchServe(configFile: string, log: number): Promise<void> {
   const [program = ""] = process.argv.slice(1)
-  const args = [...process.execArgv, program, "serve", "--config", configFile]
+  const start = isExecutable() ? [] : [...process.execArgv, program]
+  const args = [...start, "serve", "--config", configFile]
   const child = spawn(process.execPath, args, {
     detached: true,
     stdio: ["ignore", log, log],

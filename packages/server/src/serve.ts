@@ -9,7 +9,7 @@ import { resolve } from "node:path"
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import { MIB } from "@hayloft/base/limits.js"
 import type { CliIo } from "@hayloft/cli/io.js"
-import { isInstalled, readVersion } from "@hayloft/cli/version.js"
+import { programCommand, readVersion } from "@hayloft/cli/version.js"
 import { SETTINGS, type ServeConfig } from "@hayloft/node/config/index.js"
 import { CertificateFolder, Certificates, probeAddresses, type ProbedAddress } from "@hayloft/protocols/http/index.js"
 import { supervise } from "@hayloft/base/life/index.js"
@@ -235,7 +235,7 @@ async function greeting(
 ): Promise<string> {
   const { root } = store.secrets
   return bannerOf({
-    command: isInstalled() ? "npx hayloft" : "./bin/hayloft",
+    command: programCommand(),
     version: readVersion(),
     endpoint,
     adminEndpoint,

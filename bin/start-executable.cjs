@@ -1,0 +1,39 @@
+/**
+ * The main script of the executable (tools/executables.mjs): sizes the thread pool, then starts the program, which is a part of
+ * the executable as everything else is that it reads: its bundles, with V8's code cache, documents and the console.
+ *
+ * A module that is no part of the executable, such as sharp, is looked for in node_modules beside it, and nowhere else: above it
+ * may be a folder that everybody can write to.
+ */
+"use strict"
+
+const { sizeThreadPool } = require("./thread-pool.cjs")
+
+/** Runs a bundle in this thread. Threads get its text, so that it uses nothing around it. */
+function startPart(name, own) {
+  const { existsSync } = process.getBuiltinModule("node:fs")
+  const { createRequire, isBuiltin } = process.getBuiltinModule("node:module")
+  const { dirname, join } = process.getBuiltinModule("node:path")
+  const { getAsset, getRawAsset } = process.getBuiltinModule("node:sea")
+  const { Script } = process.getBuiltinModule("node:vm")
+  const MARK_BYTES = 64
+  const folder = dirname(process.execPath)
+  const requireFile = createRequire(join(folder, "hayloft.cjs"))
+  const requirePart = path => {
+    const [first, second] = path.split("/")
+    const module = first.startsWith("@") ? `${first}/${second}` : first
+    if (isBuiltin(path) || existsSync(join(folder, "node_modules", module))) return requireFile(path)
+    throw Object.assign(new Error(`Cannot find module '${path}'`), { code: "MODULE_NOT_FOUND" })
+  }
+  const threadOf = part =>
+    `data:text/javascript,${encodeURIComponent(`const own = ${JSON.stringify(own)};eval(own)(${JSON.stringify(part)}, own)`)}`
+  const cached = JSON.parse(getAsset("cached.json", "utf8")).includes(name) && Buffer.from(getRawAsset(`${name}.cache`))
+  const script = new Script(
+    `(function (require, __dirname, $threadOf) {${Buffer.from(getRawAsset(name)).latin1Slice()}\n})`,
+    { filename: join(folder, "dist", "bundle", name), ...(cached && { cachedData: cached.subarray(MARK_BYTES) }) },
+  )
+  script.runInThisContext()(requirePart, join(folder, "dist", "bundle"), threadOf)
+}
+
+sizeThreadPool()
+startPart("hayloft.cjs", `(${startPart})`)
