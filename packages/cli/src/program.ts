@@ -6,6 +6,7 @@
  */
 import { Command, CommanderError } from "commander"
 import { readVersion } from "./version.js"
+import { serverFirst } from "./minio/arguments-core.js"
 import { addMinioServer } from "./minio/server-command.js"
 import { addBenchCommand } from "./bench-command.js"
 import { addClusterCommands } from "./cluster-program.js"
@@ -187,15 +188,11 @@ export function buildProgram(io: CliIo, signal: AbortSignal): Command {
   return program
 }
 
-/** Containers and scripts of MinIO say `minio server`, also where the program is another one. */
-const withoutMinio = (args: readonly string[]): readonly string[] =>
-  args[0] === "minio" && args[1] === "server" ? args.slice(1) : args
-
 /** Runs one command line (without node and script). Resolves with the exit code; never rejects. */
 export async function run(args: readonly string[], io: CliIo, signal: AbortSignal): Promise<number> {
   const program = buildProgram(io, signal)
   try {
-    await program.parseAsync([...withoutMinio(args)], { from: "user" })
+    await program.parseAsync([...serverFirst(args)], { from: "user" })
     return EXIT_CODES.ok.code
   } catch (error) {
     if (error instanceof ProgramEnded) return error.code

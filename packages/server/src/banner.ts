@@ -22,6 +22,8 @@ interface BannerFacts {
   readonly isDefaultData: boolean
   readonly masterKeyFile: string | undefined
   readonly redundancy: string
+  /** How many devices are online and offline, if the start says so. */
+  readonly devices: { readonly online: number; readonly offline: number } | undefined
   readonly warnings: readonly string[]
 }
 
@@ -50,7 +52,7 @@ function firstObject({ command, endpoint, region, dataFolders, isDefaultData, ma
 }
 
 export function bannerOf(facts: BannerFacts): string {
-  const { command, endpoint, adminEndpoint, region, accessKeyId, secret, dataFolders } = facts
+  const { command, endpoint, adminEndpoint, region, accessKeyId, secret, dataFolders, devices } = facts
   const isGateway = dataFolders.length === 0
   const lines = [
     `Hayloft ${facts.version}  S3 ${endpoint}  region ${region}  admin ${adminEndpoint}`,
@@ -60,6 +62,7 @@ export function bannerOf(facts: BannerFacts): string {
     `Data        ${isGateway ? "none: this node is a gateway" : foldersInWords(dataFolders)}`,
     ...facts.furtherEndpoints.map(([title, url]) => `${title.padEnd(TITLE_WIDTH)}${url}`),
     `Redundancy  ${facts.redundancy}`,
+    ...(devices === undefined ? [] : [`Status:         ${devices.online} Online, ${devices.offline} Offline. `]),
     ...facts.warnings.map(warning => `Warning     ${warning}`),
     ...(isGateway ? [] : firstObject(facts)),
   ]

@@ -87,7 +87,7 @@ export interface PortParts {
 /** `adminUrl`: where the admin port listens. */
 export function s3SettingsOf(parts: PortParts, adminUrl: string): S3Settings {
   const { config, engine, clock, random, metrics, rates, attempts, denials, audit, hash } = parts
-  const { region, domains, refuseSignatureV2, allowSseCWithoutTls } = config
+  const { region, domains, refuseSignatureV2, allowSseCWithoutTls, ignoreAcls } = config
   const { services, accounts } = engine
   return {
     services,
@@ -103,6 +103,7 @@ export function s3SettingsOf(parts: PortParts, adminUrl: string): S3Settings {
     rates,
     attempts,
     allowSseCWithoutTls,
+    ignoreAcls,
     kms: engine.namedKeys.of("s3"),
     adminUrl,
     metrics,

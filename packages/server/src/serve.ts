@@ -226,6 +226,8 @@ async function serveInTurn(
   }
 }
 
+const ABSENT: ReadonlySet<string> = new Set(["offline", "missing", "failed"])
+
 /** The banner. */
 async function greeting(
   { disk }: Pick<SessionHost["seams"], "disk">,
@@ -234,6 +236,8 @@ async function greeting(
   io: CliIo,
 ): Promise<string> {
   const { root } = store.secrets
+  const { safety, devices } = running.status.report()
+  const offline = devices.filter(({ state }) => ABSENT.has(state)).length
   return bannerOf({
     command: programCommand(),
     version: readVersion(),
@@ -248,7 +252,8 @@ async function greeting(
       config.dataFolders.length === 1 &&
       config.dataFolders[0] === resolve(io.workingFolder, SETTINGS.data.fallback ?? ""),
     masterKeyFile: config.masterKeyFile && resolve(io.workingFolder, config.masterKeyFile),
-    redundancy: running.status.report().safety.sentence,
+    redundancy: safety.sentence,
+    devices: config.countsDevices === true ? { online: devices.length - offline, offline } : undefined,
     warnings: await warningsOf(disk, config, store, isLoopback),
   })
 }

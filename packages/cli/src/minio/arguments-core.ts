@@ -10,7 +10,6 @@ import { parseListen } from "@hayloft/node/config/index.js"
 export const REFUSED_OPTIONS = {
   "--ftp": "there is no FTP server: rclone serve ftp serves a bucket by FTP",
   "--sftp": "there is no SFTP server: rclone serve sftp serves a bucket by SFTP",
-  "--config-dir": "MinIO's folder of settings is not read: name certificates with --certs-dir",
   "--log-dir": "the log goes to standard error: redirect it, or write a line for each request with --access-log FILE",
   "--log-size": "the log goes to standard error; files of --access-log are changed at 64 MiB",
   "--log-prefix": "the log goes to standard error: redirect it",
@@ -53,4 +52,29 @@ export function foldersOf(texts: readonly string[], where: string): readonly str
     `${where}: ${url.slice(0, 120)} names a folder of another machine. Nodes of Hayloft find each other in a ` +
     "PostgreSQL database: start each with its own folders and --cluster URL (docs/operate/cluster.md)"
   throw fail("invalidConfig", { message })
+}
+
+const BEFORE_SERVER: ReadonlyMap<string, "alone" | "valued"> = new Map([
+  ["-C", "valued"],
+  ["--config-dir", "valued"],
+  ["-S", "valued"],
+  ["--certs-dir", "valued"],
+  ["--quiet", "alone"],
+  ["--anonymous", "alone"],
+  ["--json", "alone"],
+  ["--compat", "alone"],
+  ["--no-compat", "alone"],
+])
+
+/** Containers and scripts say `minio server`, where the program is another one too, and options of MinIO before `server`. */
+export function serverFirst(args: readonly string[]): readonly string[] {
+  const own = args[0] === "minio" ? args.slice(1) : args
+  for (let at = 0; at < own.length; at += 1) {
+    const arg = own[at] ?? ""
+    if (arg === "server") return [arg, ...own.slice(0, at), ...own.slice(at + 1)]
+    const kind = BEFORE_SERVER.get(arg.split("=")[0] ?? "")
+    if (kind === undefined) break
+    if (kind === "valued" && !arg.includes("=")) at += 1
+  }
+  return args
 }

@@ -56,6 +56,20 @@ test("folders and addresses are given as to MinIO's server", async () => {
   assert.deepEqual((await configOf("minio server /data")).dataFolders, ["/data"])
 })
 
+test("options before the command, the folder of settings and strictness are taken as MinIO takes them", async () => {
+  for (const line of [
+    "minio -C /etc/minio --quiet server --address :9000 /export",
+    "--config-dir=/etc/minio --json server /export",
+    "server -C minio/config --compat --address 127.0.0.1:9000 /export",
+    "minio --no-compat --anonymous server /export",
+  ]) {
+    const config = await configOf(line)
+    assert.deepEqual([config.dataFolders, config.countsDevices, config.tls], [["/export"], true, undefined], line)
+  }
+  await refused(/unknown option '-C'/, "-C /etc/minio bucket list")
+  assert.equal((await configOf("server")).countsDevices, false)
+})
+
 test("ranges are expanded, several in one argument, and several arguments are one store", async () => {
   const config = await configOf("server /mnt/disk{1...2}/set{1...2} /mnt/disk{3...4}")
   assert.deepEqual(config.dataFolders, [
@@ -87,7 +101,6 @@ test("other machines, bad addresses and options without a meaning are refused by
   await refused(/--address: "9000" is not HOST:PORT/, "server /a --address 9000")
   await refused(/--console-address: ".*:99999" is not/, "server /a --console-address :99999")
   await refused(/--ftp of minio server has no meaning here: there is no FTP server/, "server --ftp address=:21 /a")
-  await refused(/--config-dir of minio server has no meaning here: .*--certs-dir/, "server -C /etc/minio /a")
   await refused(/--memlimit/, "server /a --memlimit=1GB")
   await refused(/unknown option '--nothing'/, "server /a --nothing")
 })

@@ -29,13 +29,17 @@ import {
 /** Docker and Kubernetes mount secrets here; MinIO begins the path of a secret file here, too. */
 const SECRETS_FOLDER = "/run/secrets"
 const EVERY_INTERFACE: SettingsInput = { listen: ["0.0.0.0:9000"] }
-/** Pages of every origin may use buckets without CORS rules, as with MinIO. */
-const EVERY_ORIGIN: SettingsInput = { corsOrigin: ["*"] }
+/**
+ * Pages of every origin may use buckets without CORS rules, as with MinIO, a policy can make a new bucket public without another
+ * request before it, and access control lists that come with objects are accepted without effect.
+ */
+const AS_MINIO: SettingsInput = { corsOrigin: ["*"], allowPublicBuckets: ["yes"], ignoreAcls: ["yes"] }
 
 interface ServerOptions {
   readonly address?: string
   readonly consoleAddress?: string
   readonly certsDir?: string
+  readonly configDir?: string
   readonly json?: boolean
   readonly config?: string
 }
@@ -47,13 +51,15 @@ export function addMinioServer(program: Command, io: CliIo, signal: AbortSignal)
     .option("--address <HOST:PORT>", "address of the S3 API (default: :9000, which is every interface)")
     .option("--console-address <HOST:PORT>", "address of the admin port, which has the console")
     .option("-S, --certs-dir <DIR>", "folder with public.crt and private.key: S3 has TLS if they are there")
+    .option("-C, --config-dir <DIR>", "folder whose folder certs is that of --certs-dir; nothing else in it is read")
     .option("--json", "log lines for machines, as with --log-format json")
     .option("--quiet", "accepted: there is nothing to leave out")
     .option("--anonymous", "accepted: secrets that are given are not shown")
+    .option("--compat", "accepted: S3 is always strict")
+    .option("--no-compat", "accepted likewise")
   for (const flag of Object.keys(REFUSED_OPTIONS)) {
-    const short = flag === "--config-dir" ? "-C, " : ""
     command.addOption(
-      new Option(`${short}${flag} [VALUE]`)
+      new Option(`${flag} [VALUE]`)
         .hideHelp()
         .argParser(() => refuseOption(flag))
         .preset(""),
@@ -74,7 +80,7 @@ async function serverCommand(
   const flags = flagsOf({ ...io, environment }, args, options)
   // A container of Hayloft starts this command, too: with nothing of MinIO it serves as `serve` does.
   const isForMinio = args.length > 0 || minioVariablesIn(environment).length > 0
-  const fallbacks = { ...fallbacksOf(io), ...EVERY_INTERFACE, ...(isForMinio && EVERY_ORIGIN) }
+  const fallbacks = { ...fallbacksOf(io), ...EVERY_INTERFACE, ...(isForMinio && AS_MINIO) }
   const others = { aliases: minioAliases(environment), fallbacks }
   const config = await configOf({ ...io, environment }, flags, options.config, others)
   const idle = idleVariables(environment)
@@ -86,7 +92,7 @@ async function serverCommand(
   const named = new Set(config.buckets.map(({ name }) => name))
   const buckets = [...config.buckets, ...folders.buckets.filter(({ name }) => !named.has(name))]
   try {
-    await io.programs.serve({ ...config, buckets, remarks }, io, signal)
+    await io.programs.serve({ ...config, buckets, remarks, countsDevices: isForMinio }, io, signal)
   } catch (error) {
     await folders.restore()
     throw error
@@ -113,7 +119,9 @@ function flagsOf(
   const given = settingsOf(options)
   const { environment } = io
   const own = ofArguments(environment, folders, options)
-  const tls = options.certsDir === undefined ? {} : certificatesIn(resolve(io.workingFolder, options.certsDir))
+  const certificates =
+    options.certsDir ?? (options.configDir === undefined ? undefined : join(options.configDir, "certs"))
+  const tls = certificates === undefined ? {} : certificatesIn(resolve(io.workingFolder, certificates))
   const logFormat = options.json === true ? { logFormat: ["json"] } : {}
   const twice = [
     ["DIR", "--data", folders.length > 0 && given.data !== undefined],

@@ -192,6 +192,7 @@ function configIn(reader: SettingReader): ServeConfig {
     refuseSignatureV2: switchOf("refuseSignatureV2"),
     allowPublicBuckets: switchOf("allowPublicBuckets"),
     allowAcls: switchOf("allowAcls"),
+    ignoreAcls: switchOf("ignoreAcls"),
     encryptNewBuckets: switchOf("encryptNewBuckets"),
     allowSseCWithoutTls: switchOf("allowSseCWithoutTls"),
     allowLocalIdentityProviders: switchOf("allowLocalIdentityProviders"),

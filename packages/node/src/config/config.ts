@@ -129,6 +129,8 @@ export interface ServeConfig {
   readonly hasConsole: boolean
   /** Lines about this start for the operator, beside the warnings of the store. */
   readonly remarks?: readonly string[]
+  /** The output of the start says how many devices are online, in words that programs wait for. */
+  readonly countsDevices?: boolean
   /** Threads that serve the ports of clients beside the one that decides; 0: that one serves them. */
   readonly threads: number
   /** This process cannot have the front threads that are wanted; undefined: it has as many as `threads`. */
@@ -157,6 +159,8 @@ export interface ServeConfig {
   readonly allowPublicBuckets: boolean
   /** New buckets have no ownership controls, so that access control lists take effect. */
   readonly allowAcls: boolean
+  /** Access control lists of new objects and buckets are accepted without effect where lists are off. */
+  readonly ignoreAcls: boolean
   /** New buckets have SSE-S3 as their default encryption. */
   readonly encryptNewBuckets: boolean
   /** The store encrypts everything that it writes, from this start on. */

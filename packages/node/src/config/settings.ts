@@ -239,6 +239,11 @@ export const SETTINGS = {
     "HAYLOFT_ALLOW_ACLS",
     "create new buckets without ownership controls, as before April 2023: access control lists take effect, and writers own their objects",
   ),
+  ignoreAcls: toggle(
+    "--ignore-acls",
+    "HAYLOFT_IGNORE_ACLS",
+    "accept access control lists with new objects and buckets, also those that would grant others something, without effect where ownership controls switch lists off: as MinIO does",
+  ),
   encryptNewBuckets: toggle(
     "--encrypt-new-buckets",
     "HAYLOFT_ENCRYPT_NEW_BUCKETS",
@@ -610,6 +615,7 @@ export const SECRET_FILE_ENVIRONMENTS: readonly string[] = SECRET_ENVIRONMENTS.m
 export const COMPATIBILITY_SWITCHES = [
   "allowPublicBuckets",
   "allowAcls",
+  "ignoreAcls",
   "allowSseCWithoutTls",
   "allowLocalIdentityProviders",
 ] as const satisfies readonly SettingName[]

@@ -53,6 +53,7 @@ export const config: ServeConfig = {
   refuseSignatureV2: false,
   allowPublicBuckets: false,
   allowAcls: false,
+  ignoreAcls: false,
   encryptNewBuckets: false,
   encryptAtRest: false,
   allowSseCWithoutTls: false,

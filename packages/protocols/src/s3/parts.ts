@@ -71,6 +71,8 @@ export interface S3Settings {
   readonly transforms?: ObjectTransforms | undefined
   /** It is undefined if remote buckets are switched off. */
   readonly remotes?: RemoteBuckets | undefined
+  /** Access control lists of new objects and buckets are ignored where none applies. */
+  readonly ignoreAcls?: boolean | undefined
   /** How lifecycle rules count days; undefined: as they are. */
   readonly lifecycleDays?: Days | undefined
 }
@@ -98,7 +100,7 @@ export class S3Parts {
       configuredRegion: region,
       pathPrefix: settings.pathPrefix ?? "",
       bucketSettings,
-      accessControl: new AccessControl(bucketSettings, accounts),
+      accessControl: new AccessControl(bucketSettings, accounts, settings.ignoreAcls),
       attributes: new AttributeReader(),
       encryption: new EncryptionHeaders(),
       kms: settings.kms,

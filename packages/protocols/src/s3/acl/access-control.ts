@@ -31,12 +31,15 @@ export class AccessControl {
   constructor(
     private readonly settings: BucketSettings,
     private readonly accounts: Grantees,
+    /** Lists of new objects and buckets are ignored where none applies. */
+    readonly ignoresLists = false,
   ) {}
 
   rulesOf(bucket: Bucket): Soon<BucketAclRules> {
     return after(objectOwnershipOf(this.settings.objectOwnership, bucket), ownership =>
       after(publicAccessBlockOf(this.settings.publicAccessBlock, bucket), ({ blockPublicAcls, ignorePublicAcls }) => {
-        return { bucketOwner: bucket.owner, ownership, blockPublicAcls, ignorePublicAcls }
+        const { ignoresLists } = this
+        return { bucketOwner: bucket.owner, ownership, blockPublicAcls, ignorePublicAcls, ignoresLists }
       }),
     )
   }

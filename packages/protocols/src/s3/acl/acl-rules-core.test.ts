@@ -100,3 +100,20 @@ test("a bucket is created with a list only if lists apply, and with a public one
   assert.equal(made(canned("log-delivery-write"), rules("ObjectWriter", true)), "ok")
   assert.equal(made(fullControl(writer), PREFERRED), "ok")
 })
+
+test("the operator may have lists ignored where none applies: they grant nothing, and a list that replaces one is refused", () => {
+  const ignored = { ...rules("BucketOwnerEnforced", true), ignoresLists: true }
+  for (const name of CANNED_ACLS) {
+    assert.equal(newObjectAcl(canned(name), writer, ignored), undefined, name)
+    assert.equal(newBucketAcl(canned(name), ignored).grants.length, 1, name)
+  }
+  assert.equal(
+    outcome(() => changedAcl(canned("public-read"), keeper, ignored)),
+    "aclNotSupported",
+  )
+  const applying = { ...WRITERS, ignoresLists: true }
+  assert.deepEqual(
+    newObjectAcl(canned("public-read"), keeper, applying),
+    newObjectAcl(canned("public-read"), keeper, WRITERS),
+  )
+})

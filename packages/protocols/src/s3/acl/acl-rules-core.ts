@@ -2,7 +2,8 @@
  * Which lists a bucket accepts, and who owns an object that another account writes. Pure.
  *
  * If the bucket owner is enforced, no list applies: a list that grants only the owner something is accepted and has no
- * effect, also `private`, which Amazon refuses; all others are refused. Public lists are refused if they are blocked.
+ * effect, also `private`, which Amazon refuses; all others are refused, unless the operator has them ignored. Public lists are
+ * refused if they are blocked.
  */
 import { cannedAcl, isOwnerOnly, isPublicAcl, storedAcl } from "@hayloft/access/index.js"
 import type { Acl, CannedAcl, Grant } from "@hayloft/access/index.js"
@@ -17,6 +18,8 @@ export interface AclRules {
   readonly bucketOwner: AccountId
   readonly ownership: ObjectOwnership
   readonly blockPublicAcls: boolean
+  /** Lists of new objects and buckets that do not apply are accepted without effect, whomever they would grant something. */
+  readonly ignoresLists?: boolean
 }
 
 /** A requested list whose grantees have been looked up. */
@@ -52,7 +55,8 @@ export function newObjectAcl(
   const { bucketOwner, ownership } = rules
   const wanted = requested ?? PRIVATE
   if (isEnforced(rules)) {
-    if (requested === undefined || givesOwnerAll(requested, bucketOwner)) return undefined
+    if (requested === undefined || rules.ignoresLists === true || givesOwnerAll(requested, bucketOwner))
+      return undefined
     throw fail("aclNotSupported")
   }
   const isHandedOver = wanted.kind === "canned" && wanted.name === "bucket-owner-full-control"
@@ -74,7 +78,8 @@ export function changedAcl(requested: StoredAcl, owner: AccountId, rules: AclRul
 
 /** The list of a new bucket. Throws `aclWithOwnership`, `aclWithAccessBlock`. */
 export function newBucketAcl(requested: StoredAcl | undefined, rules: AclRules): Acl {
-  const acl = listOf(requested ?? PRIVATE, rules.bucketOwner, rules.bucketOwner)
+  const isIgnored = rules.ignoresLists === true && isEnforced(rules)
+  const acl = listOf((isIgnored ? undefined : requested) ?? PRIVATE, rules.bucketOwner, rules.bucketOwner)
   if (isEnforced(rules) && !isOwnerOnly(acl)) throw fail("aclWithOwnership")
   if (rules.blockPublicAcls && isPublicAcl(acl)) throw fail("aclWithAccessBlock")
   return acl

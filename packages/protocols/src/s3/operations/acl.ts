@@ -100,7 +100,8 @@ export function aclOfNewObject(call: ObjectCall): Soon<ObjectAcl | undefined> {
 export async function aclOfNewBucket(call: NewBucketCall, ownership: ObjectOwnership): Promise<string | undefined> {
   const { account, newBuckets } = call
   const blockPublicAcls = !newBuckets.allowPublicBuckets
-  return newAclIn(call, { bucketOwner: account.id, ownership, blockPublicAcls })
+  const { ignoresLists } = call.accessControl
+  return newAclIn(call, { bucketOwner: account.id, ownership, blockPublicAcls, ignoresLists })
 }
 
 /** The same for a bucket that its owner creates again, by the rules that the bucket has. */
