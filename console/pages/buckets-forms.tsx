@@ -1,294 +1,480 @@
-/** The common settings of a bucket as forms. Each saves one setting, and shows why the server refuses a value. */
-import { useSignal, type Signal } from "@preact/signals"
-import type { ComponentChildren } from "preact"
+/** The settings of a bucket, one line each: a change is saved at once, and the line says why the server refuses one. */
+import { useSignal } from "@preact/signals"
 import type { BucketSetting, BucketSettings } from "../api/shapes.js"
-import { useAction } from "../parts/action.js"
-import { Button } from "../parts/button.js"
-import { CheckboxField, Form, SelectField, TextField } from "../parts/fields.js"
+import { ConfirmDialog } from "../parts/dialog.js"
+import { TextField } from "../parts/fields.js"
 import { Section } from "../parts/page.js"
-import { Notice } from "../parts/states.js"
-import { toast } from "../parts/toast.js"
+import { CommitField, CommitSelect, SettingLine, Switch, useSaving } from "../parts/setting-line.js"
 import { memberOf, saveSetting, settingIn, textIn, type SettingValue } from "./buckets-api.js"
+import { CorsLine, TagsLine, WebsiteLine } from "./buckets-web.js"
 
 const GIB = 2 ** 30
 
-interface FormProps {
+interface SettingProps {
   readonly bucket: string
   readonly found: BucketSetting
   readonly onSaved: () => Promise<void>
 }
 
-/** `toValue`: what is saved; undefined removes the setting. */
-function SettingForm(
-  props: FormProps & {
-    readonly title: string
-    readonly hint?: ComponentChildren
-    readonly toValue: () => SettingValue | undefined
-    readonly isValid?: boolean
-    readonly children: ComponentChildren
-  },
-) {
-  const { bucket, found, onSaved, title, hint, toValue, isValid = true, children } = props
-  const saving = useAction(async () => {
-    await saveSetting(bucket, found.setting, toValue())
-    toast(`Saved: ${title.toLowerCase()} of ${bucket}`)
-    await onSaved()
-  })
+/** Saves values of one setting, each at once; undefined removes it. `part`: the line is about one member of it. */
+function useSetting({ bucket, found, onSaved }: SettingProps, part?: string) {
+  const { state, save } = useSaving(`${bucket} ${part ?? found.setting}`)
+  const set = (value: SettingValue | undefined): Promise<boolean> =>
+    save(() => saveSetting(bucket, found.setting, value), onSaved)
+  return { state, set, isBusy: state.value.kind === "busy" }
+}
+
+const hidden = (found: BucketSetting): string | undefined =>
+  found.refused === undefined ? undefined : `You may not see this: ${found.refused}`
+
+/** A setting that is there or not. */
+function SwitchLine(props: SettingProps & { readonly title: string; readonly label: string; readonly hint: string }) {
+  const { found, title, label, hint } = props
+  const { state, set, isBusy } = useSetting(props)
+  const refused = hidden(found)
   return (
-    <Section title={title} hint={hint}>
-      {found.refused === undefined ? (
-        <Form
-          label={title}
-          onSubmit={() => isValid && void saving.run()}
-          problem={saving.problem}
-          isBusy={saving.isBusy}
-        >
-          {children}
-          <div class="actions">
-            <Button type="submit" isDisabled={!isValid} isBusy={saving.isBusy} label={`Save ${title.toLowerCase()}`}>
-              Save
-            </Button>
-          </div>
-        </Form>
-      ) : (
-        <Notice>You may not see this: {found.refused}</Notice>
+    <SettingLine {...{ title, state }} hint={refused ?? hint}>
+      {refused === undefined && (
+        <Switch
+          label={label}
+          isOn={found.value !== undefined}
+          isDisabled={isBusy}
+          onChange={isOn => void set(isOn ? {} : undefined)}
+        />
       )}
+    </SettingLine>
+  )
+}
+
+const VERSIONING_HINTS: Readonly<Record<string, string>> = {
+  Enabled: "On: every change keeps the version before.",
+  Suspended: "Suspended: the versions that there are stay, and changes keep none.",
+}
+
+function Versioning(props: SettingProps) {
+  const { state, set, isBusy } = useSetting(props)
+  const now = textIn(props.found.value, "Status")
+  const refused = hidden(props.found)
+  return (
+    <SettingLine
+      title="Versioning"
+      hint={refused ?? VERSIONING_HINTS[now] ?? "Off: what is overwritten or deleted is gone."}
+      state={state}
+    >
+      {refused === undefined && (
+        <Switch
+          label="Keep versions"
+          isOn={now === "Enabled"}
+          isDisabled={isBusy}
+          onChange={isOn => void set({ Status: isOn ? "Enabled" : "Suspended" })}
+        />
+      )}
+    </SettingLine>
+  )
+}
+
+const notNumber = (text: string): string | undefined =>
+  text.trim() === "" || Number(text) >= 0 ? undefined : "A number from 0."
+const notWhole = (text: string): string | undefined =>
+  text.trim() === "" || (Number.isSafeInteger(Number(text)) && Number(text) >= 0) ? undefined : "A whole number from 0."
+
+const inGib = (bytes: unknown): string => (typeof bytes === "number" ? String(bytes / GIB) : "")
+
+const LIMITS = [
+  ["hardBytes", "GiB at most", true],
+  ["warnBytes", "Warn from GiB", true],
+  ["hardObjects", "Objects at most", false],
+  ["warnObjects", "Warn from objects", false],
+] as const
+
+function Quota(props: SettingProps) {
+  const { found } = props
+  const { state, set } = useSetting(props)
+  const commit = (name: string, isBytes: boolean) => (text: string) => {
+    const others = Object.entries(found.value ?? {}).filter(([key]) => key !== name)
+    const limit = text === "" ? [] : [[name, Math.round(Number(text) * (isBytes ? GIB : 1))] as const]
+    const limits = Object.fromEntries([...others, ...limit])
+    return set(Object.keys(limits).length === 0 ? undefined : limits)
+  }
+  const refused = hidden(found)
+  const fields = (
+    <div class="limits">
+      {LIMITS.map(([name, label, isBytes]) => (
+        <div key={name}>
+          <span aria-hidden="true">{label}</span>
+          <CommitField
+            label={label}
+            value={isBytes ? inGib(memberOf(found.value, name)) : textIn(found.value, name)}
+            min={0}
+            step={isBytes ? "any" : 1}
+            placeholder="none"
+            problemOf={isBytes ? notNumber : notWhole}
+            onCommit={commit(name, isBytes)}
+          />
+        </div>
+      ))}
+    </div>
+  )
+  return (
+    <SettingLine
+      title="Quota"
+      hint={refused ?? "What would exceed a limit is refused. Empty: no limit."}
+      state={state}
+      more={refused === undefined && fields}
+    />
+  )
+}
+
+const UNDELETE_DAYS = 7
+const notDays = (text: string): string | undefined =>
+  Number.isSafeInteger(Number(text)) && Number(text) >= 1 && Number(text) <= 365 ? undefined : "From 1 to 365."
+
+function Undelete(props: SettingProps) {
+  const { state, set, isBusy } = useSetting(props)
+  const days = textIn(props.found.value, "days")
+  const refused = hidden(props.found)
+  return (
+    <SettingLine
+      title="Undelete"
+      hint={refused ?? "Keeps what is deleted and overwritten in a bucket without versioning."}
+      state={state}
+    >
+      {refused === undefined && (
+        <>
+          {days !== "" && (
+            <CommitField
+              label="Days that deleted objects are kept"
+              value={days}
+              unit="days"
+              min={1}
+              max={365}
+              problemOf={notDays}
+              onCommit={text => set({ days: Number(text) })}
+            />
+          )}
+          <Switch
+            label="Keep deleted objects"
+            isOn={days !== ""}
+            isDisabled={isBusy}
+            onChange={isOn => void set(isOn ? { days: UNDELETE_DAYS } : undefined)}
+          />
+        </>
+      )}
+    </SettingLine>
+  )
+}
+
+const Appends = (props: SettingProps) => (
+  <SwitchLine
+    {...props}
+    title="Appends"
+    label="Allow appends"
+    hint="Clients append to objects, and copies within the bucket share their bytes. Not with versioning, nor to encrypted objects."
+  />
+)
+
+const History = (props: SettingProps) => (
+  <SwitchLine
+    {...props}
+    title="History"
+    label="Keep a history"
+    hint="The bucket can be read, compared and restored as it was at any moment from then on. It needs versioning, which cannot be suspended then."
+  />
+)
+
+export const Deduplication = (props: SettingProps) => (
+  <Section title="Deduplication">
+    <div class="setting-lines">
+      <SwitchLine
+        {...props}
+        title="Deduplicate what is written"
+        label="Deduplicate what is written"
+        hint="Blocks that an object of the bucket has already are not stored again. Not with encryption, nor in remote buckets. What is there stays as it is: a rebuild gives it digests."
+      />
+    </div>
+  </Section>
+)
+
+const DAY_SECONDS = 86_400
+const PACKING_DAYS = 30
+const notPackingDays = (text: string): string | undefined =>
+  text.trim() !== "" && Number(text) >= 0 && Number(text) <= 3_650 ? undefined : "From 0 to 3650."
+
+export function PackingForm(props: SettingProps) {
+  const { state, set, isBusy } = useSetting(props)
+  const { value } = props.found
+  const { afterSeconds = PACKING_DAYS * DAY_SECONDS, ...others } = value ?? {}
+  const setDays = (days: number) => set({ ...others, afterSeconds: Math.round(days * DAY_SECONDS) })
+  return (
+    <Section title="Packing">
+      <div class="setting-lines">
+        <SettingLine
+          title="Pack cold small objects"
+          hint="Objects of up to 64 KiB that were written so long ago are stored together in erasure-coded blocks. Clients see no change."
+          state={state}
+        >
+          {value !== undefined && (
+            <CommitField
+              label="Days until an object is cold"
+              value={String(Number(afterSeconds) / DAY_SECONDS)}
+              unit="days"
+              min={0}
+              max={3_650}
+              step="any"
+              problemOf={notPackingDays}
+              onCommit={text => setDays(Number(text))}
+            />
+          )}
+          <Switch
+            label="Pack cold small objects"
+            isOn={value !== undefined}
+            isDisabled={isBusy}
+            onChange={isOn => void (isOn ? setDays(PACKING_DAYS) : set(undefined))}
+          />
+        </SettingLine>
+      </div>
     </Section>
   )
 }
 
-const VERSIONING = [
-  ["Enabled", "On: every change keeps the version before"],
-  ["Suspended", "Suspended: existing versions stay"],
-] as const
-
-function Versioning(props: FormProps) {
-  const now = textIn(props.found.value, "Status")
-  const status = useSignal<string>(now)
-  const never = now === "" ? ([["", "Off"]] as const) : []
-  return (
-    <SettingForm {...props} title="Versioning" toValue={() => ({ Status: status.value })} isValid={status.value !== ""}>
-      <SelectField label="State" value={status} options={[...never, ...VERSIONING]} />
-    </SettingForm>
-  )
-}
-
-const isNumber = (text: string, isWhole: boolean): boolean =>
-  text.trim() === "" || (Number(text) >= 0 && (isWhole ? Number.isSafeInteger(Number(text)) : true))
-const errorOf = (text: string, isWhole: boolean): string | undefined =>
-  isNumber(text, isWhole) ? undefined : isWhole ? "A whole number from 0." : "A number from 0."
-
-function NumberField(props: { readonly label: string; readonly value: Signal<string>; readonly isWhole?: boolean }) {
-  const { label, value, isWhole = false } = props
-  const error = errorOf(value.value, isWhole)
-  return <TextField label={label} type="number" min={0} step={isWhole ? 1 : "any"} value={value} error={error} />
-}
-
-const inGib = (bytes: unknown): string => (typeof bytes === "number" ? String(bytes / GIB) : "")
-const given = (name: string, text: string, scale = 1) =>
-  text.trim() === "" ? {} : { [name]: Math.round(Number(text) * scale) }
-
-function Quota(props: FormProps) {
-  const { value } = props.found
-  const [bytes, warnBytes] = [
-    useSignal(inGib(memberOf(value, "hardBytes"))),
-    useSignal(inGib(memberOf(value, "warnBytes"))),
-  ]
-  const [objects, warnObjects] = [useSignal(textIn(value, "hardObjects")), useSignal(textIn(value, "warnObjects"))]
-  const isValid =
-    [bytes, warnBytes].every(each => isNumber(each.value, false)) &&
-    [objects, warnObjects].every(each => isNumber(each.value, true))
-  const toValue = (): SettingValue | undefined => {
-    const limits = {
-      ...given("hardBytes", bytes.value, GIB),
-      ...given("warnBytes", warnBytes.value, GIB),
-      ...given("hardObjects", objects.value),
-      ...given("warnObjects", warnObjects.value),
-    }
-    return Object.keys(limits).length === 0 ? undefined : limits
-  }
-  const hint = "What would exceed a limit is refused. Empty: no limit."
-  return (
-    <SettingForm {...props} {...{ title: "Quota", hint, toValue, isValid }}>
-      <div class="fields">
-        <NumberField label="GiB at most" value={bytes} />
-        <NumberField label="Warn from GiB" value={warnBytes} />
-        <NumberField label="Objects at most" value={objects} isWhole />
-        <NumberField label="Warn from objects" value={warnObjects} isWhole />
-      </div>
-    </SettingForm>
-  )
-}
-
-function Undelete(props: FormProps) {
-  const days = useSignal(textIn(props.found.value, "days"))
-  const isValid = isNumber(days.value, true) && Number(days.value) <= 365
-  const toValue = () => (days.value.trim() === "" ? undefined : { days: Number(days.value) })
-  const hint = "Keeps what is deleted and overwritten in a bucket without versioning. Empty: nothing is kept."
-  return (
-    <SettingForm {...props} {...{ title: "Undelete", hint, toValue, isValid }}>
-      <TextField
-        label="Days"
-        type="number"
-        min={1}
-        max={365}
-        step={1}
-        value={days}
-        error={isValid ? undefined : "From 1 to 365."}
-      />
-    </SettingForm>
-  )
-}
-
-function Appends(props: FormProps) {
-  const isAllowed = useSignal(props.found.value !== undefined)
-  const hint =
-    "Clients append to objects, and copies within the bucket share their bytes. Not with versioning, nor to encrypted objects."
-  return (
-    <SettingForm {...props} {...{ title: "Appends", hint }} toValue={() => (isAllowed.value ? {} : undefined)}>
-      <CheckboxField label="Allow appends" value={isAllowed} />
-    </SettingForm>
-  )
-}
-
-export function Deduplication(props: FormProps) {
-  const isOn = useSignal(props.found.value !== undefined)
-  const hint =
-    "Blocks that an object of the bucket has already are not stored again. Not with encryption, nor in remote buckets. What is there stays as it is: a rebuild gives it digests."
-  return (
-    <SettingForm {...props} {...{ title: "Deduplication", hint }} toValue={() => (isOn.value ? {} : undefined)}>
-      <CheckboxField label="Deduplicate what is written" value={isOn} />
-    </SettingForm>
-  )
-}
-
-const DAY_SECONDS = 86_400
-const PACKING_DAYS = 30
-
-export function PackingForm(props: FormProps) {
-  const { afterSeconds = PACKING_DAYS * DAY_SECONDS, ...others } = props.found.value ?? {}
-  const isOn = useSignal(props.found.value !== undefined)
-  const days = useSignal(String(Number(afterSeconds) / DAY_SECONDS))
-  const isValid =
-    !isOn.value || (days.value.trim() !== "" && isNumber(days.value, false) && Number(days.value) <= 3_650)
-  const hint =
-    "Objects of up to 64 KiB that were written so long ago are stored together in erasure-coded blocks. Clients see no change."
-  const toValue = () =>
-    isOn.value ? { ...others, afterSeconds: Math.round(Number(days.value) * DAY_SECONDS) } : undefined
-  return (
-    <SettingForm {...props} {...{ title: "Packing", hint, toValue, isValid }}>
-      <CheckboxField label="Pack cold small objects" value={isOn} />
-      <TextField label="Days until an object is cold" value={days} error={isValid ? undefined : "From 0 to 3650."} />
-    </SettingForm>
-  )
-}
-
-function History(props: FormProps) {
-  const isKept = useSignal(props.found.value !== undefined)
-  const hint =
-    "The bucket can be read, compared and restored as it was at any moment from now on. It needs versioning, which cannot be suspended then."
-  return (
-    <SettingForm {...props} {...{ title: "History", hint }} toValue={() => (isKept.value ? {} : undefined)}>
-      <CheckboxField label="Keep a history" value={isKept} />
-    </SettingForm>
-  )
-}
-
 const LOCK_MODES = [
-  ["", "None: only what requests ask for is locked"],
-  ["GOVERNANCE", "Governance: those with a permission for it may remove locks"],
+  ["", "No default retention"],
+  ["GOVERNANCE", "Governance: those with a permission may remove locks"],
   ["COMPLIANCE", "Compliance: nobody removes a lock before its end"],
 ] as const
 
-function ObjectLock(props: FormProps) {
-  const { found } = props
+const LOCK_DAYS = 30
+const notLockDays = (text: string): string | undefined =>
+  Number.isSafeInteger(Number(text)) && Number(text) >= 1 ? undefined : "A whole number from 1."
+
+function ObjectLock(props: SettingProps) {
+  const { bucket, found } = props
+  const { state, set, isBusy } = useSetting(props)
+  const isAsking = useSignal(false)
   const retention = memberOf(found.value, "Rule", "DefaultRetention")
-  const mode = useSignal<string>(textIn(retention, "Mode"))
+  const mode = textIn(retention, "Mode")
   const years = textIn(retention, "Years")
-  const days = useSignal(years === "" ? textIn(retention, "Days") : String(Number(years) * 365))
-  const isSure = useSignal(found.isSet)
-  const isValid = isSure.value && (mode.value === "" || (isNumber(days.value, true) && Number(days.value) > 0))
-  const toValue = (): SettingValue => ({
-    ObjectLockEnabled: "Enabled",
-    ...(mode.value !== "" && { Rule: { DefaultRetention: { Mode: mode.value, Days: Number(days.value) } } }),
-  })
-  const hint = found.isSet ? "It is on, and cannot be switched off." : "It is off. It needs versioning."
-  return (
-    <SettingForm {...props} {...{ title: "Object lock", hint, toValue, isValid }}>
-      <div class="fields">
-        <SelectField label="Default retention of new versions" value={mode} options={LOCK_MODES} />
-        {mode.value !== "" && <NumberField label="Days of retention" value={days} isWhole />}
+  const days = years === "" ? textIn(retention, "Days") : String(Number(years) * 365)
+  const lock = (newMode: string, newDays: number) =>
+    set({
+      ObjectLockEnabled: "Enabled",
+      ...(newMode !== "" && { Rule: { DefaultRetention: { Mode: newMode, Days: newDays } } }),
+    })
+  const turnOn = async (): Promise<void> => {
+    isAsking.value = false
+    await lock("", LOCK_DAYS)
+  }
+  const retained = (
+    <div class="limits">
+      <div>
+        <span aria-hidden="true">New versions are locked</span>
+        <CommitSelect
+          label="Default retention of new versions"
+          value={LOCK_MODES.find(([name]) => name === mode)?.[0] ?? ""}
+          options={LOCK_MODES}
+          isDisabled={isBusy}
+          onChange={chosen => void lock(chosen, days === "" ? LOCK_DAYS : Number(days))}
+        />
       </div>
-      {!found.isSet && <CheckboxField label="I know that object lock cannot be switched off again" value={isSure} />}
-    </SettingForm>
+      {mode !== "" && (
+        <div>
+          <span aria-hidden="true">For</span>
+          <CommitField
+            label="Days of retention"
+            value={days}
+            unit="days"
+            min={1}
+            problemOf={notLockDays}
+            onCommit={text => lock(mode, Number(text))}
+          />
+        </div>
+      )}
+    </div>
+  )
+  const refused = hidden(found)
+  return (
+    <>
+      <SettingLine
+        title="Object lock"
+        hint={
+          refused ??
+          (found.isSet
+            ? "On: versions can be locked for a time. It cannot be switched off."
+            : "Off. Versions can be locked for a time. It needs versioning, and cannot be switched off again.")
+        }
+        state={state}
+        more={refused === undefined && found.isSet && retained}
+      >
+        {refused === undefined && (
+          <Switch
+            label="Object lock"
+            isOn={found.isSet}
+            isDisabled={isBusy || found.isSet}
+            onChange={() => (isAsking.value = true)}
+          />
+        )}
+      </SettingLine>
+      {isAsking.value && (
+        <ConfirmDialog
+          title={`Switch on object lock of ${bucket}`}
+          action="Switch on for ever"
+          kind="primary"
+          onConfirm={() => void turnOn()}
+          onClose={() => (isAsking.value = false)}
+        >
+          <p>Object lock cannot be switched off again, and versioning cannot be suspended then.</p>
+        </ConfirmDialog>
+      )}
+    </>
   )
 }
 
 const ALGORITHMS = [
   ["", "As new buckets have it"],
-  ["AES256", "With keys of the store (SSE-S3)"],
-  ["aws:kms", "With a named key (SSE-KMS)"],
+  ["AES256", "Keys of the store (SSE-S3)"],
+  ["aws:kms", "A named key (SSE-KMS)"],
 ] as const
 
-function Encryption(props: FormProps) {
-  const stated = memberOf(props.found.value, "Rules", "ApplyServerSideEncryptionByDefault")
-  const algorithm = useSignal<string>(textIn(stated, "SSEAlgorithm"))
-  const key = useSignal(textIn(stated, "KMSMasterKeyID"))
-  const toValue = (): SettingValue | undefined => {
-    if (algorithm.value === "") return undefined
-    const named = algorithm.value === "aws:kms" && key.value.trim() !== "" ? { KMSMasterKeyID: key.value.trim() } : {}
-    return { Rules: [{ ApplyServerSideEncryptionByDefault: { SSEAlgorithm: algorithm.value, ...named } }] }
+function Encryption(props: SettingProps) {
+  const { found } = props
+  const { state, set, isBusy } = useSetting(props)
+  const stated = memberOf(found.value, "Rules", "ApplyServerSideEncryptionByDefault")
+  const algorithm = ALGORITHMS.find(([name]) => name === textIn(stated, "SSEAlgorithm"))?.[0] ?? ""
+  const stored = textIn(stated, "KMSMasterKeyID")
+  const key = useSignal(stored)
+  const encrypt = (name: string, keyId: string) =>
+    set(
+      name === ""
+        ? undefined
+        : {
+            Rules: [
+              {
+                ApplyServerSideEncryptionByDefault: {
+                  SSEAlgorithm: name,
+                  ...(name === "aws:kms" && keyId !== "" && { KMSMasterKeyID: keyId }),
+                },
+              },
+            ],
+          },
+    )
+  const commit = async (): Promise<void> => {
+    const text = key.value.trim()
+    if (text !== stored && !(await encrypt(algorithm, text))) key.value = stored
   }
+  const refused = hidden(found)
+  const keyField = (
+    <div onChange={() => void commit()}>
+      <TextField label="Key" value={key} isCode hint="alias/NAME, an id or an ARN; empty: the usual one" />
+    </div>
+  )
   return (
-    <SettingForm
-      {...props}
-      {...{ title: "Encryption", hint: "Of new objects that do not ask for another one.", toValue }}
+    <SettingLine
+      title="Encryption"
+      hint={refused ?? "Of new objects that do not ask for another one."}
+      state={state}
+      more={refused === undefined && algorithm === "aws:kms" && keyField}
     >
-      <div class="fields">
-        <SelectField label="New objects are encrypted" value={algorithm} options={ALGORITHMS} />
-        {algorithm.value === "aws:kms" && (
-          <TextField label="Key" value={key} isCode hint="alias/NAME, an id or an ARN" />
-        )}
-      </div>
-    </SettingForm>
+      {refused === undefined && (
+        <CommitSelect
+          label="New objects are encrypted with"
+          value={algorithm}
+          options={ALGORITHMS}
+          isDisabled={isBusy}
+          onChange={name => void encrypt(name, key.value.trim())}
+        />
+      )}
+    </SettingLine>
   )
 }
 
 const BLOCKS = [
-  ["BlockPublicAcls", "Refuse access control lists that admit the public"],
-  ["IgnorePublicAcls", "Ignore those that there are"],
-  ["BlockPublicPolicy", "Refuse policies that admit the public"],
-  ["RestrictPublicBuckets", "Admit only the owner's account while a policy is public"],
+  [
+    "BlockPublicPolicy",
+    "Refuse policies that admit the public",
+    "A policy that would admit everybody is not accepted.",
+  ],
+  ["RestrictPublicBuckets", "Public policies have no effect", "Only the owner's account is admitted while one is set."],
+  [
+    "BlockPublicAcls",
+    "Refuse access control lists that admit the public",
+    "Lists are the old way of Amazon's to admit.",
+  ],
+  ["IgnorePublicAcls", "Access control lists that admit the public have no effect", "Those that there are stay."],
 ] as const
 
-function PublicAccess(props: FormProps) {
-  const blocks = BLOCKS.map(([name, label]) => ({
-    name,
-    label,
-    value: useSignal(memberOf(props.found.value, name) === true),
-  }))
-  const toValue = () => Object.fromEntries(blocks.map(({ name, value }) => [name, value.value]))
+function PublicAccess(props: SettingProps) {
+  const { found } = props
+  const blockOf = (name: string): boolean => memberOf(found.value, name) === true
+  const isAllOn = BLOCKS.every(([name]) => blockOf(name))
+  const refused = hidden(found)
   return (
-    <SettingForm
-      {...props}
-      {...{ title: "Public access", hint: "What is refused, whatever policies and lists say.", toValue }}
+    <Section
+      title="Public access"
+      hint={
+        refused ??
+        (isAllOn
+          ? "Off: nobody without a key can read this bucket, whatever policies and lists say."
+          : "Policies or lists may admit people without a key, as far as the switches below say.")
+      }
     >
-      {blocks.map(({ name, label, value }) => (
-        <CheckboxField key={name} label={label} value={value} />
-      ))}
-    </SettingForm>
+      {refused === undefined && (
+        <details class="fold">
+          <summary>What is refused, one by one</summary>
+          <div class="setting-lines">
+            {BLOCKS.map(([name, title, hint]) => (
+              <BlockLine key={name} {...{ ...props, name, title, hint }} isOn={blockOf(name)} />
+            ))}
+          </div>
+        </details>
+      )}
+    </Section>
   )
 }
 
-const FORMS = [
-  ["versioning", Versioning],
-  ["quota", Quota],
-  ["undelete", Undelete],
-  ["append", Appends],
-  ["history", History],
-  ["object-lock", ObjectLock],
-  ["encryption", Encryption],
-  ["public-access-block", PublicAccess],
+function BlockLine(
+  props: SettingProps & {
+    readonly name: string
+    readonly title: string
+    readonly hint: string
+    readonly isOn: boolean
+  },
+) {
+  const { found, name, title, hint, isOn } = props
+  const { state, set, isBusy } = useSetting(props, name)
+  const blocks = Object.fromEntries(BLOCKS.map(([each]) => [each, memberOf(found.value, each) === true]))
+  return (
+    <SettingLine {...{ title, hint, state }}>
+      <Switch label={title} isOn={isOn} isDisabled={isBusy} onChange={next => void set({ ...blocks, [name]: next })} />
+    </SettingLine>
+  )
+}
+
+const GROUPS = [
+  [
+    "What is kept",
+    [
+      ["versioning", Versioning],
+      ["undelete", Undelete],
+      ["history", History],
+      ["object-lock", ObjectLock],
+    ],
+  ],
+  [
+    "How it is stored",
+    [
+      ["quota", Quota],
+      ["encryption", Encryption],
+      ["append", Appends],
+    ],
+  ],
+  [
+    "Web pages and labels",
+    [
+      ["cors", CorsLine],
+      ["website", WebsiteLine],
+      ["tagging", TagsLine],
+    ],
+  ],
 ] as const
 
 export function FormsTab(props: {
@@ -297,13 +483,20 @@ export function FormsTab(props: {
   readonly onSaved: () => Promise<void>
 }) {
   const { bucket, settings, onSaved } = props
+  const block = settingIn(settings, "public-access-block")
   return (
     <>
-      {FORMS.map(([name, SettingOf]) => {
-        const found = settingIn(settings, name)
-        // A setting that was saved elsewhere begins the form again.
-        return found && <SettingOf key={`${name} ${JSON.stringify(found)}`} {...{ bucket, found, onSaved }} />
-      })}
+      {GROUPS.map(([title, lines]) => (
+        <Section key={title} title={title}>
+          <div class="setting-lines">
+            {lines.map(([name, Line]) => {
+              const found = settingIn(settings, name)
+              return found && <Line key={name} {...{ bucket, found, onSaved }} />
+            })}
+          </div>
+        </Section>
+      ))}
+      {block && <PublicAccess {...{ bucket, onSaved }} found={block} />}
     </>
   )
 }

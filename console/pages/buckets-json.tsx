@@ -18,7 +18,7 @@ interface JsonProps {
   readonly onSaved: () => Promise<void>
 }
 
-function EditDialog(
+export function EditDialog(
   props: Omit<JsonProps, "settings"> & { readonly edited: BucketSetting; readonly onClose: () => void },
 ) {
   const { bucket, edited, onSaved, onClose } = props

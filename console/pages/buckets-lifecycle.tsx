@@ -1,24 +1,25 @@
-/** Lifecycle rules of a bucket: a form that adds one, all of them as JSON, and what they would do before they are set. */
-import { useSignal, type Signal } from "@preact/signals"
+/** Lifecycle rules of a bucket: a table of them with a form for each, and a preview of what they would do before they are saved. */
+import { useSignal } from "@preact/signals"
 import { api } from "../api/client.js"
 import type { BucketSetting, LifecyclePreview } from "../api/shapes.js"
 import { useAction, type Action } from "../parts/action.js"
-import { ConfirmButton } from "../parts/action-button.js"
 import { Button } from "../parts/button.js"
-import { Form, TextField } from "../parts/fields.js"
 import { countText, sizeText, timeText } from "../parts/format.js"
-import { JsonEditor, jsonProblem } from "../parts/json-editor.js"
 import { Section } from "../parts/page.js"
+import { Switch } from "../parts/setting-line.js"
 import { EmptyState, Notice } from "../parts/states.js"
 import { DataTable, type Column } from "../parts/table.js"
 import { toast } from "../parts/toast.js"
-import { bucketPath, parseValue, saveSetting, type SettingValue } from "./buckets-api.js"
+import { bucketPath, saveSetting, textIn, type SettingValue } from "./buckets-api.js"
+import { RuleDialog } from "./buckets-lifecycle-rule.js"
+import { actionsText, filterText } from "./buckets-lifecycle-text.js"
+import { JsonFold, listIn } from "./buckets-web.js"
 
-type Rule = LifecyclePreview["rules"][number]
+type Foreseen = LifecyclePreview["rules"][number]
 
 const PREVIEW_MS = 120_000
 
-const COLUMNS: readonly Column<Rule>[] = [
+const COLUMNS: readonly Column<Foreseen>[] = [
   { key: "rule", title: "Rule", cell: ({ ruleId, isEnabled }) => `${ruleId}${isEnabled ? "" : " (disabled)"}` },
   { key: "versions", title: "Versions removed", align: "end", cell: ({ versions }) => countText(versions) },
   { key: "hidden", title: "Objects hidden", align: "end", cell: ({ hidden }) => countText(hidden) },
@@ -61,138 +62,174 @@ function Preview({ preview }: { readonly preview: LifecyclePreview }) {
   )
 }
 
-const isDays = (text: string): boolean => text.trim() === "" || (Number.isSafeInteger(Number(text)) && Number(text) > 0)
-
-/** The rules in a text, if it is JSON that has some. */
-function rulesIn(text: string): { readonly value: SettingValue; readonly rules: readonly unknown[] } {
-  const value = jsonProblem(text) === undefined ? parseValue(text) : {}
-  const { Rules: rules } = value
-  return { value, rules: Array.isArray(rules) ? rules : [] }
-}
-
-/** Adds a rule to the text of the editor. */
-function AddRule({ text }: { readonly text: Signal<string> }) {
-  const [prefix, days, oldDays, uploadDays] = [useSignal(""), useSignal(""), useSignal(""), useSignal("")]
-  const all = [days, oldDays, uploadDays]
-  const isValid = all.every(({ value }) => isDays(value)) && all.some(({ value }) => value.trim() !== "")
-  const add = (): void => {
-    const { value, rules } = rulesIn(text.value)
-    const rule = {
-      ID: `rule ${rules.length + 1}`,
-      Status: "Enabled",
-      Filter: { Prefix: prefix.value },
-      ...(days.value !== "" && { Expiration: { Days: Number(days.value) } }),
-      ...(oldDays.value !== "" && { NoncurrentVersionExpiration: { NoncurrentDays: Number(oldDays.value) } }),
-      ...(uploadDays.value !== "" && {
-        AbortIncompleteMultipartUpload: { DaysAfterInitiation: Number(uploadDays.value) },
-      }),
-    }
-    text.value = JSON.stringify({ ...value, Rules: [...rules, rule] }, undefined, 2)
-  }
-  const field = (label: string, value: Signal<string>) => (
-    <TextField
-      {...{ label, value }}
-      type="number"
-      min={1}
-      step={1}
-      error={isDays(value.value) ? undefined : "A whole number from 1."}
-    />
-  )
-  return (
-    <Form label="Add a rule" onSubmit={() => isValid && add()}>
-      <div class="fields">
-        <TextField label="Keys that begin with" value={prefix} isCode hint="Empty: all objects" />
-        {field("Remove objects after days", days)}
-        {field("Remove older versions after days", oldDays)}
-        {field("Remove unfinished uploads after days", uploadDays)}
-      </div>
-      <div class="actions">
-        <Button type="submit" isDisabled={!isValid}>
-          Add the rule
-        </Button>
-      </div>
-    </Form>
-  )
-}
-
 interface LifecycleProps {
   readonly bucket: string
   readonly found: BucketSetting
   readonly onSaved: () => Promise<void>
 }
 
-function Rules(props: LifecycleProps & { readonly text: Signal<string>; readonly look: Action }) {
-  const { bucket, found, onSaved, text, look } = props
-  const isReady = jsonProblem(text.value) === undefined
-  const save = useAction(async () => {
-    await saveSetting(bucket, "lifecycle", parseValue(text.value))
-    toast(`Saved: lifecycle of ${bucket}`)
-    await onSaved()
-  })
-  const remove = async (): Promise<void> => {
-    await saveSetting(bucket, "lifecycle", undefined)
-    await onSaved()
-  }
-  return (
-    <Form label="Rules" onSubmit={() => isReady && void save.run()} problem={save.problem} isBusy={save.isBusy}>
-      <JsonEditor
-        label="Rules as JSON"
-        value={text}
-        rows={14}
-        hint="As aws s3api put-bucket-lifecycle-configuration takes them"
-      />
+/** The rules as they are edited, and what is done with them. */
+interface Draft {
+  readonly rules: readonly unknown[]
+  readonly isChanged: boolean
+  readonly set: (rules: readonly unknown[]) => void
+}
+
+const nameOf = (rule: unknown, index: number): string => textIn(rule, "ID") || `rule ${index + 1}`
+
+interface Row {
+  readonly rule: unknown
+  readonly index: number
+}
+
+const rowColumns = (draft: Draft, onEdit: (index: number) => void): readonly Column<Row>[] => [
+  { key: "name", title: "Rule", cell: ({ rule, index }) => <span class="words">{nameOf(rule, index)}</span> },
+  { key: "of", title: "Of", cell: ({ rule }) => filterText(rule) },
+  { key: "does", title: "Does", cell: ({ rule }) => actionsText(rule) },
+  {
+    key: "state",
+    title: "On",
+    cell: ({ rule, index }) => {
+      const isOn = textIn(rule, "Status") === "Enabled"
+      const toggled = { ...Object.fromEntries(Object.entries(rule ?? {})), Status: isOn ? "Disabled" : "Enabled" }
+      return (
+        <Switch
+          label={`Rule ${nameOf(rule, index)} is on`}
+          isOn={isOn}
+          onChange={() => draft.set(draft.rules.with(index, toggled))}
+        />
+      )
+    },
+  },
+  {
+    key: "actions",
+    title: "Actions",
+    cell: ({ rule, index }) => (
       <div class="actions">
-        <Button icon="simulate" isDisabled={!isReady} isBusy={look.isBusy} onClick={() => void look.run()}>
+        <Button kind="quiet" label={`Edit ${nameOf(rule, index)}`} onClick={() => onEdit(index)}>
+          Edit
+        </Button>
+        <Button
+          kind="quiet"
+          label={`Remove ${nameOf(rule, index)}`}
+          onClick={() => draft.set(draft.rules.toSpliced(index, 1))}
+        >
+          Remove
+        </Button>
+      </div>
+    ),
+  },
+]
+
+function RuleTable({ draft }: { readonly draft: Draft }) {
+  /** The index of a rule; that after the last is a new one. */
+  const edited = useSignal<number | undefined>(undefined)
+  const { rules, set } = draft
+  const at = edited.value
+  return (
+    <>
+      <DataTable
+        caption="Lifecycle rules"
+        columns={rowColumns(draft, index => (edited.value = index))}
+        rows={rules.map((rule, index) => ({ rule, index }))}
+        rowKey={({ index }) => String(index)}
+        empty={
+          <EmptyState title="No rules: nothing is removed or moved by itself" icon="jobs">
+            <Button onClick={() => (edited.value = rules.length)}>Add a rule</Button>
+          </EmptyState>
+        }
+      />
+      {rules.length > 0 && (
+        <div class="actions">
+          <Button onClick={() => (edited.value = rules.length)}>Add a rule</Button>
+        </div>
+      )}
+      {at !== undefined && (
+        <RuleDialog
+          rule={rules[at]}
+          name={nameOf(rules[at], at)}
+          onDone={rule => set(at < rules.length ? rules.with(at, rule) : [...rules, rule])}
+          onClose={() => (edited.value = undefined)}
+        />
+      )}
+    </>
+  )
+}
+
+/** Changed rules are tried and saved together: the bar says that they are not saved yet. */
+function SaveBar(props: {
+  readonly draft: Draft
+  readonly look: Action
+  readonly save: Action
+  readonly onDiscard: () => void
+}) {
+  const { draft, look, save, onDiscard } = props
+  return (
+    <div class="save-bar" role="group" aria-label="Changes of the rules">
+      <p role="status">{draft.isChanged ? "These changes are not saved yet." : "These rules are at work."}</p>
+      <div class="actions">
+        <Button
+          icon="simulate"
+          isBusy={look.isBusy}
+          isDisabled={draft.rules.length === 0}
+          onClick={() => void look.run()}
+        >
           Preview
         </Button>
-        <Button type="submit" kind="primary" isDisabled={!isReady} isBusy={save.isBusy}>
-          Save rules
-        </Button>
-        {found.isSet && (
-          <ConfirmButton
-            title="Remove all rules"
-            question={`Nothing of ${bucket} is removed or moved by rules any more.`}
-            work={remove}
-            done={`Removed: lifecycle of ${bucket}`}
-          >
-            Remove all rules
-          </ConfirmButton>
+        {draft.isChanged && <Button onClick={onDiscard}>Discard</Button>}
+        {draft.isChanged && (
+          <Button kind="primary" isBusy={save.isBusy} onClick={() => void save.run()}>
+            Save rules
+          </Button>
         )}
       </div>
-    </Form>
+      <div role="alert">{save.problem.value !== undefined && <Notice kind="danger">{save.problem.value}</Notice>}</div>
+    </div>
   )
 }
 
 export function LifecycleTab(props: LifecycleProps) {
-  const { bucket, found } = props
-  const text = useSignal(found.value === undefined ? "" : JSON.stringify(found.value, undefined, 2))
+  const { bucket, found, onSaved } = props
+  const changed = useSignal<readonly unknown[] | undefined>(undefined)
   const preview = useSignal<LifecyclePreview | undefined>(undefined)
+  const rules = changed.value ?? listIn(found.value, "Rules")
+  const value = (): SettingValue => ({ ...found.value, Rules: rules })
   const look = useAction(async () => {
     preview.value = undefined
     const path = bucketPath(bucket, "lifecycle", "preview")
-    preview.value = await api.post<LifecyclePreview>(path, { value: parseValue(text.value) }, { timeoutMs: PREVIEW_MS })
+    preview.value = await api.post<LifecyclePreview>(path, { value: value() }, { timeoutMs: PREVIEW_MS })
   })
+  const save = useAction(async () => {
+    await saveSetting(bucket, "lifecycle", rules.length === 0 ? undefined : value())
+    toast(`Saved: lifecycle of ${bucket}`)
+    await onSaved()
+    changed.value = undefined
+  })
+  const set = (next: readonly unknown[]): void => {
+    changed.value = next
+    preview.value = undefined
+  }
+  const draft = { rules, isChanged: changed.value !== undefined, set }
   return (
     <>
-      <Section title="Add a rule" hint="It is added to the rules below, and is not set before they are saved.">
-        <AddRule text={text} />
-      </Section>
       <Section
-        title="Rules"
+        title="Lifecycle rules"
         hint="The first rules of a bucket are at work at once, later ones from the next midnight UTC on: preview them first."
       >
-        <Rules {...props} text={text} look={look} />
+        <RuleTable draft={draft} />
+        {(draft.isChanged || rules.length > 0) && (
+          <SaveBar {...{ draft, look, save }} onDiscard={() => (changed.value = undefined)} />
+        )}
+        <JsonFold {...props} />
       </Section>
-      <Section title="Preview">
-        <div role="status">
-          {look.problem.value !== undefined && <Notice kind="danger">{look.problem.value}</Notice>}
-          {preview.value === undefined ? (
-            <EmptyState title="Preview shows what the rules above would remove and move" icon="simulate" />
-          ) : (
-            <Preview preview={preview.value} />
-          )}
-        </div>
-      </Section>
+      {(look.problem.value !== undefined || preview.value !== undefined) && (
+        <Section title="Preview">
+          <div role="status">
+            {look.problem.value !== undefined && <Notice kind="danger">{look.problem.value}</Notice>}
+            {preview.value && <Preview preview={preview.value} />}
+          </div>
+        </Section>
+      )}
     </>
   )
 }

@@ -39,10 +39,9 @@ export const history: PageTests = {
 
     pageTest("a bucket is compared with a moment, and restored to it after a preview", async () => {
       const page = await world.open("/console/buckets/diary?tab=settings")
-      const form = page.getByRole("form", { name: "History" })
-      await form.getByLabel("Keep a history").check()
-      await form.getByRole("button", { name: "Save history" }).click()
-      await page.getByRole("log").getByText("Saved: history of diary").waitFor()
+      const line = page.getByRole("group", { name: "History" })
+      await line.getByRole("switch", { name: "Keep a history" }).click()
+      await line.getByText("Saved").waitFor()
       const atMs = await pastSecond("diary")
       await client().call("DELETE", { bucket: "diary", key: "cat.jpg" })
       await client().call("PUT", { bucket: "diary", key: "new.jpg", body: "new" })
