@@ -11,7 +11,6 @@ import { DevicesPage } from "./pages/devices.js"
 import { IdentitiesPage } from "./pages/identities.js"
 import { JobsPage } from "./pages/jobs.js"
 import { LocksPage } from "./pages/locks.js"
-import { ObjectsPage } from "./pages/objects.js"
 import { QueuesPage } from "./pages/queues.js"
 import { RemotesPage } from "./pages/remotes.js"
 import { SafetyPage } from "./pages/safety.js"
@@ -33,7 +32,6 @@ export const PAGES: readonly ConsolePage[] = [
   { path: "devices", title: "Devices and layout", icon: "device", group: "Store", component: DevicesPage },
   { path: "what-if", title: "What if", icon: "simulate", group: "Store", component: WhatIfPage },
   { path: "buckets", title: "Buckets", icon: "bucket", group: "Data", component: BucketsPage },
-  { path: "objects", title: "Objects", icon: "objects", group: "Data", component: ObjectsPage },
   { path: "queues", title: "Queues", icon: "queue", group: "Data", component: QueuesPage },
   { path: "locks", title: "Locks", icon: "lock", group: "Data", component: LocksPage },
   { path: "transforms", title: "Transforms", icon: "transform", group: "Data", component: TransformsPage },

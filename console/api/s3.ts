@@ -95,13 +95,15 @@ export interface ListRequest {
   readonly at?: string | undefined
   /** `next` of the page before. */
   readonly from?: Query | undefined
+  /** At most so many keys and folders; default: `PAGE_KEYS`. */
+  readonly max?: number
 }
 
 /** One page of a listing. */
 export async function list(listed: ListRequest, signal?: AbortSignal): Promise<Listing> {
-  const { bucket, prefix, isByFolder, hasVersions, at, from = {} } = listed
+  const { bucket, prefix, isByFolder, hasVersions, at, from = {}, max = PAGE_KEYS } = listed
   const kind: Query = hasVersions ? { versions: "" } : { "list-type": 2, readTimestamp: at }
-  const ask = { ...kind, "encoding-type": "url", "max-keys": PAGE_KEYS, prefix, ...from }
+  const ask = { ...kind, "encoding-type": "url", "max-keys": max, prefix, ...from }
   const root = await document({ bucket }, isByFolder ? { ...ask, delimiter: "/" } : ask, signal)
   const rows = [...root.children].filter(({ localName }) => ROWS.has(localName)).map(rowOf)
   const folders = children(root, "CommonPrefixes").map(folder => keyOf(textIn(folder, "Prefix")))
@@ -114,6 +116,70 @@ export async function list(listed: ListRequest, signal?: AbortSignal): Promise<L
 
 const ROWS = new Set(["Contents", "Version", "DeleteMarker"])
 
+/** The longest page of S3. */
+const WHOLE_PAGE = 1_000
+/** A search, or a sum, reads so many pages, and says how far it came. */
+const PAGES_AT_ONCE = 10
+
+export interface Found {
+  readonly rows: readonly Row[]
+  /** Names that were read. */
+  readonly searched: number
+  /** Where to go on; undefined: all names were read. */
+  readonly next: Query | undefined
+}
+
+/** The objects below a prefix whose keys contain a text behind it, whatever the case; the search goes on from `from`. */
+export async function searchNames(
+  searched: Pick<ListRequest, "bucket" | "prefix" | "from"> & { readonly text: string },
+  signal?: AbortSignal,
+): Promise<Found> {
+  const { bucket, prefix, text } = searched
+  const wanted = text.toLowerCase()
+  const rows: Row[] = []
+  let [from, count] = [searched.from, 0]
+  for (let page = 0; page < PAGES_AT_ONCE && rows.length < PAGE_KEYS; page += 1) {
+    const found = await list({ bucket, prefix, isByFolder: false, hasVersions: false, from, max: WHOLE_PAGE }, signal)
+    count += found.rows.length
+    rows.push(...found.rows.filter(({ key }) => key.slice(prefix.length).toLowerCase().includes(wanted)))
+    from = found.next
+    if (from === undefined) break
+  }
+  return { rows, searched: count, next: from }
+}
+
+export interface Amount {
+  readonly objects: number
+  readonly bytes: number
+  /** False: there are more, which were not counted. */
+  readonly isAll: boolean
+}
+
+/** How much is below a prefix, as far as a bounded number of names tells. */
+export async function amountBelow(bucket: string, prefix: string, signal?: AbortSignal): Promise<Amount> {
+  let [from, objects, bytes]: [ListRequest["from"], number, number] = [undefined, 0, 0]
+  for (let page = 0; page < PAGES_AT_ONCE; page += 1) {
+    const found = await list({ bucket, prefix, isByFolder: false, hasVersions: false, from, max: WHOLE_PAGE }, signal)
+    objects += found.rows.length
+    bytes += found.rows.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+    from = found.next
+    if (from === undefined) return { objects, bytes, isAll: true }
+  }
+  return { objects, bytes, isAll: false }
+}
+
+/** Keys below a prefix, at most `max` and one more. */
+export async function keysBelow(bucket: string, prefix: string, max: number): Promise<readonly Row[]> {
+  const rows: Row[] = []
+  let from: ListRequest["from"]
+  do {
+    const found = await list({ bucket, prefix, isByFolder: false, hasVersions: false, from, max: WHOLE_PAGE })
+    rows.push(...found.rows.filter(({ key }) => !key.endsWith("/")))
+    from = found.next
+  } while (from !== undefined && rows.length <= max)
+  return rows.slice(0, max + 1)
+}
+
 export interface ObjectName {
   readonly bucket: string
   readonly key: string
@@ -124,7 +190,8 @@ export interface ObjectName {
 /** The headers of an object; undefined if the name is that of a delete marker. */
 export async function head({ versionId, ...target }: ObjectName, signal?: AbortSignal): Promise<Headers | undefined> {
   try {
-    return (await send("HEAD", target, { ask: { versionId }, signal })).headers
+    const headers = { "x-amz-checksum-mode": "ENABLED" }
+    return (await send("HEAD", target, { ask: { versionId }, headers, signal })).headers
   } catch (error) {
     if (error instanceof ApiError && error.isDeleteMarker) return undefined
     throw error
@@ -153,13 +220,38 @@ export const remove = async ({ versionId, ...target }: ObjectName, bypass = fals
   await send("DELETE", target, { ask: { versionId }, headers })
 }
 
-/** Makes an older version the current one, by a copy of it. */
-export async function restoreVersion({ bucket, key, versionId = "" }: ObjectName): Promise<void> {
-  const source = `${s3Path({ bucket, key }).slice(ROOT.length)}?versionId=${encodeURIComponent(versionId)}`
-  const headers = { "x-amz-copy-source": source, "x-amz-tagging-directive": "COPY" }
-  const response = await send("PUT", { bucket, key }, { headers, timeoutMs: 600_000 })
-  await checkLate(response)
+/**
+ * Copies a version, with its metadata and tags, unless `headers` say otherwise. An object over 5 GiB is refused, as S3 does
+ * in one request.
+ */
+export async function copyObject(
+  { versionId, ...source }: ObjectName,
+  to: Required<Target>,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const from = s3Path(source, { versionId }).slice(ROOT.length)
+  const all = { "x-amz-copy-source": from, "x-amz-tagging-directive": "COPY", ...headers }
+  await checkLate(await send("PUT", to, { headers: all, timeoutMs: 600_000 }))
 }
+
+/** Makes an older version the current one, by a copy of it. */
+export const restoreVersion = (name: ObjectName): Promise<void> => copyObject(name, name)
+
+/** Returns the storage class of an object, which a copy would not keep by itself. */
+export const classHeaders = (headers: Headers): Readonly<Record<string, string>> => {
+  const name = headers.get("x-amz-storage-class")
+  return name === null ? {} : { "x-amz-storage-class": name }
+}
+
+/** Copies an object, and deletes the former one once the copy is there. */
+export async function moveObject(name: ObjectName, to: Required<Target>): Promise<void> {
+  const headers = await head(name)
+  await copyObject(name, to, headers && classHeaders(headers))
+  await remove({ ...name, versionId: undefined })
+}
+
+export const contentOf = async ({ bucket, key }: Required<Target>, signal: AbortSignal): Promise<Blob> =>
+  (await send("GET", { bucket, key }, { signal, timeoutMs: 3_600_000 })).blob()
 
 /** A slow answer says in its document that it failed. Throws an `ApiError`. */
 async function checkLate(response: Response): Promise<void> {

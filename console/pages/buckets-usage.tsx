@@ -2,11 +2,14 @@
 import { useSignal } from "@preact/signals"
 import { useLive } from "../api/live.js"
 import type { Bucket, UsageHistory } from "../api/shapes.js"
+import { AccountName, useAccountNames } from "../parts/account-name.js"
 import { LineChart } from "../parts/charts.js"
 import { SelectField } from "../parts/fields.js"
 import { countText, sizeText, timeText } from "../parts/format.js"
 import { Facts, Section } from "../parts/page.js"
 import { Loaded } from "../parts/states.js"
+import { Ago } from "../parts/time.js"
+import { Addresses } from "./buckets-addresses.js"
 import { bucketPath } from "./buckets-api.js"
 
 const DAY_MS = 86_400_000
@@ -52,38 +55,56 @@ function Charts({ history, createdMs }: { readonly history: UsageHistory; readon
   )
 }
 
-export function UsageTab({ bucket }: { readonly bucket: Bucket }) {
-  const { name, owner, createdMs, location } = bucket
+/** A curve over less time says nothing. */
+const CURVE_MS_MIN = 2 * 3_600_000
+
+function Now({ usage, bucket }: { readonly usage: UsageHistory["usage"]; readonly bucket: Bucket | undefined }) {
+  const { objects, versions, bytes, uploads, kept } = usage
+  const nameOf = useAccountNames()
+  return (
+    <Facts
+      facts={[
+        ["Objects", countText(objects)],
+        ["Bytes of all versions", sizeText(bytes)],
+        ["Versions and delete markers", countText(versions)],
+        ["Unfinished uploads", countText(uploads)],
+        ["Kept by undelete", kept === undefined ? "–" : `${countText(kept.objects)}, ${sizeText(kept.bytes)}`],
+        ...(bucket === undefined
+          ? []
+          : ([
+              ["Created", <Ago key="created" timeMs={bucket.createdMs} />],
+              ...(bucket.location === "" ? [] : ([["Location", bucket.location]] as const)),
+              ["Owner", <AccountName key="owner" id={bucket.owner} nameOf={nameOf} />],
+            ] as const)),
+      ]}
+    />
+  )
+}
+
+export function UsageTab({ name, bucket }: { readonly name: string; readonly bucket: Bucket | undefined }) {
   const live = useLive<UsageHistory>(bucketPath(name, "usage"), EVERY_MS)
   return (
-    <Loaded live={live}>
-      {history => {
-        const { objects, versions, bytes, uploads, kept } = history.usage
-        return (
-          <>
-            <Section title="Now">
-              <Facts
-                facts={[
-                  ["Owner", <code key="owner">{owner}</code>],
-                  ["Created", timeText(createdMs)],
-                  ["Location", location === "" ? "–" : location],
-                  ["Objects", countText(objects)],
-                  ["Versions and delete markers", countText(versions)],
-                  ["Bytes of all versions", sizeText(bytes)],
-                  ["Unfinished uploads", countText(uploads)],
-                  [
-                    "Kept by undelete",
-                    kept === undefined ? "–" : `${countText(kept.objects)}, ${sizeText(kept.bytes)}`,
-                  ],
-                ]}
-              />
-            </Section>
-            <Section title="Over time" hint="Noted once an hour, for the 2,000 largest buckets.">
-              <Charts history={history} createdMs={createdMs} />
-            </Section>
-          </>
-        )
-      }}
-    </Loaded>
+    <>
+      <Section title="How clients reach it">
+        <Addresses bucket={name} />
+      </Section>
+      <Loaded live={live}>
+        {history => {
+          const createdMs = bucket?.createdMs ?? history.samples[0]?.atMs ?? history.nowMs
+          return (
+            <>
+              <Section title="Now">
+                <Now usage={history.usage} bucket={bucket} />
+              </Section>
+              {history.nowMs - createdMs >= CURVE_MS_MIN && (
+                <Section title="Over time" hint="Noted once an hour, for the 2,000 largest buckets.">
+                  <Charts history={history} createdMs={createdMs} />
+                </Section>
+              )}
+            </>
+          )
+        }}
+      </Loaded>
+    </>
   )
 }

@@ -1,12 +1,13 @@
 /**
  * Work on all objects whose keys begin with a prefix, or on those that are selected, started as a job: delete, restore, tag,
- * copy, another class; of a remote bucket also what is cached. The job shows on the page of the objects.
+ * copy, another class; of a remote bucket also what is cached. The job shows on the page of the bucket.
  */
 import { useSignal, type Signal } from "@preact/signals"
 import { useEffect } from "preact/hooks"
 import { STORAGE_CLASSES, type StorageClass } from "@hayloft/base/storage-class.js"
 import { api } from "../api/client.js"
-import { useLive, useWatch } from "../api/live.js"
+import { useLive, useLiveValue, useWatch } from "../api/live.js"
+import { amountBelow, type Amount } from "../api/s3.js"
 import type { BucketSetting, StartedJob } from "../api/shapes.js"
 import { Button } from "../parts/button.js"
 import { FormDialog } from "../parts/dialog.js"
@@ -17,6 +18,8 @@ import { tagsOfText } from "../parts/tags.js"
 import { pathTo } from "../shell/router.js"
 import { bucketPath } from "./buckets-api.js"
 import { JobActions, JobProgress, Plan, StateBadge } from "./jobs-started.js"
+import { deletedText, type Keeping } from "./objects-actions.js"
+import { amountText } from "./objects-rows.js"
 import { selectedJson, selectedText, type Selected } from "./objects-selection.js"
 
 const KINDS = [
@@ -99,6 +102,8 @@ export interface BulkScope {
   /** Rows of the selection are single versions. */
   readonly hasVersions: boolean
   readonly kind: Kind
+  /** The dialog is about this kind alone. */
+  readonly title?: string
 }
 
 /** Returns the kinds of jobs: there is less to do with single versions. */
@@ -115,12 +120,46 @@ const whatOf = ({ bucket, selected, hasVersions }: BulkScope, prefix: string): s
   return prefix === "" ? `all objects of ${bucket}` : `all objects whose keys begin with ${prefix}`
 }
 
-/** Returns true if nobody has seen how much it is. */
-const isOpenEnded = ({ selected }: BulkScope, kind: Kind): boolean =>
-  selected === undefined ||
-  [...selected.values()].some(item => item.kind === "folder") ||
-  (kind === "delete-versions" &&
-    [...selected.values()].some(item => item.kind === "row" && item.row.versionId === undefined))
+/** A deletion of more objects in folders asks for the name of the bucket. */
+const UNASKED_MAX = 100
+
+/** Prefixes of the subject; none if it is single rows. */
+const prefixesOf = ({ selected }: BulkScope, prefix: string): readonly string[] =>
+  selected === undefined
+    ? [prefix]
+    : [...selected.values()].flatMap(item => (item.kind === "folder" ? [item.prefix] : []))
+
+/** How much is below the prefixes, and in single rows. */
+async function amountOf(scope: BulkScope, prefix: string, signal: AbortSignal): Promise<Amount> {
+  const rows = [...(scope.selected?.values() ?? [])].flatMap(item => (item.kind === "row" ? [item.row] : []))
+  let [objects, bytes, isAll] = [rows.length, rows.reduce((sum, row) => sum + (row.sizeBytes || 0), 0), true]
+  for (const each of prefixesOf(scope, prefix)) {
+    const amount = await amountBelow(scope.bucket, each, signal)
+    objects += amount.objects
+    bytes += amount.bytes
+    isAll &&= amount.isAll
+  }
+  return { objects, bytes, isAll }
+}
+
+/** Returns true if it is much, or nobody can see how much it is. */
+const isOpenEnded = (scope: BulkScope, kind: Kind, prefix: string, amount: Amount | undefined): boolean => {
+  const isOfFolders = prefixesOf(scope, prefix).length > 0
+  if (kind === "delete-versions" && !scope.hasVersions) return true
+  return isOfFolders && (amount === undefined || !amount.isAll || amount.objects > UNASKED_MAX)
+}
+
+/** Says how much is deleted, and what is left of it. */
+function DeleteNotice(props: { readonly kind: Kind; readonly keeping: Keeping; readonly amount: Amount | undefined }) {
+  const { kind, keeping, amount } = props
+  const text = kind === "delete-versions" ? "What is deleted by this is gone." : deletedText(keeping)
+  return (
+    <Notice kind="warning">
+      <strong>{amount === undefined ? "Counting…" : amountText(amount)}</strong>
+      {kind === "delete-versions" && amount !== undefined && ", and all their older versions"}. {text}
+    </Notice>
+  )
+}
 
 function jobOf(scope: BulkScope, fields: Fields): object {
   const { kind, prefix } = fields
@@ -131,10 +170,11 @@ function jobOf(scope: BulkScope, fields: Fields): object {
 
 export function BulkDialog(props: {
   readonly scope: BulkScope
+  readonly keeping: Keeping
   readonly onClose: () => void
   readonly onStarted: (id: string) => void
 }) {
-  const { scope, onClose, onStarted } = props
+  const { scope, keeping, onClose, onStarted } = props
   const { bucket, selected } = scope
   const fields: Fields = {
     kind: useSignal<Kind>(scope.kind),
@@ -143,14 +183,16 @@ export function BulkDialog(props: {
     storageClass: useSignal<StorageClass>("STANDARD"),
     toBucket: useSignal(bucket),
     toPrefix: useSignal(""),
-    isDryRun: useSignal(selected === undefined),
+    isDryRun: useSignal(selected === undefined && scope.title === undefined),
     typed: useSignal(""),
   }
   const { kind, prefix, isDryRun, typed } = fields
   // Who may not see the setting gets the other kinds.
   const isRemote = useLive<BucketSetting>(bucketPath(bucket, "settings", "remote")).value?.isSet === true
   const isDelete = kind.value.startsWith("delete-") && !isDryRun.value
-  const asksForName = isDelete && isOpenEnded(scope, kind.value)
+  const counted = isDelete && !scope.hasVersions ? `${kind.value} ${prefix.value}` : undefined
+  const amount = useLiveValue(counted, signal => amountOf(scope, prefix.value, signal)).value
+  const asksForName = isDelete && isOpenEnded(scope, kind.value, prefix.value, amount)
   const start = async (): Promise<void> => {
     const path = bucketPath(bucket, "jobs")
     const { id } = await api.post<StartedJob>(path, { dryRun: isDryRun.value, job: jobOf(scope, fields) })
@@ -159,28 +201,22 @@ export function BulkDialog(props: {
   const about = `This is about ${whatOf(scope, prefix.value)}.`
   return (
     <FormDialog
-      title="Bulk action"
+      title={scope.title ?? "Bulk action"}
       action="Start the job"
       kind={isDelete ? "danger" : "primary"}
       isValid={!asksForName || typed.value === bucket}
       work={start}
       onClose={onClose}
     >
-      <SelectField label="Action" value={kind} options={kindsOf(scope, isRemote)} />
-      {selected === undefined ? (
+      {scope.title === undefined && <SelectField label="Action" value={kind} options={kindsOf(scope, isRemote)} />}
+      {selected === undefined && scope.title === undefined ? (
         <TextField label="Keys that begin with" value={prefix} isCode hint={about} />
       ) : (
         <p>{about}</p>
       )}
       <Details fields={fields} />
       <CheckboxField label="Only count what it would do" value={isDryRun} />
-      {isDelete && (
-        <Notice kind="warning">
-          {kind.value === "delete-versions"
-            ? "What is deleted by this is gone."
-            : "With versioning the objects get delete markers; without it they are gone."}
-        </Notice>
-      )}
+      {isDelete && !scope.hasVersions && <DeleteNotice kind={kind.value} {...{ keeping, amount }} />}
       {asksForName && <TextField label={`Type ${bucket} to confirm`} value={typed} isCode />}
     </FormDialog>
   )

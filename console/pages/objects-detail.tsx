@@ -2,18 +2,20 @@
 import { useSignal } from "@preact/signals"
 import type { ComponentChildren } from "preact"
 import { ApiError } from "../api/client.js"
-import { useLiveValue, type Live } from "../api/live.js"
-import { hasLock, head, remove, s3Path, tagsOf, type LockMode, type ObjectName, type Tags } from "../api/s3.js"
-import { useAction } from "../parts/action.js"
+import { useLive, useLiveValue, type Live } from "../api/live.js"
+import { hasLock, head, s3Path, tagsOf, type LockMode, type ObjectName, type Tags } from "../api/s3.js"
+import type { Bucket } from "../api/shapes.js"
 import { Button } from "../parts/button.js"
-import { ConfirmDialog } from "../parts/dialog.js"
-import { CheckboxField } from "../parts/fields.js"
 import { sizeText, timeText } from "../parts/format.js"
 import { Facts, Page, Section } from "../parts/page.js"
 import { Loaded, Notice } from "../parts/states.js"
-import { toast } from "../parts/toast.js"
+import { Menu } from "../parts/menu.js"
+import { Ago } from "../parts/time.js"
 import { go, pathTo } from "../shell/router.js"
-import { LockDialog, ShareDialog, TagsDialog, type Lock } from "./objects-edit.js"
+import { bucketPath } from "./buckets-api.js"
+import { ObjectDialog, type ObjectAction } from "./objects-actions.js"
+import { LockDialog, type Lock } from "./objects-edit.js"
+import { bucketPage, fileName, foldersAbove, lastPart, objectPath } from "./objects-place.js"
 import { Preview } from "./objects-preview.js"
 import { Versions } from "./objects-versions.js"
 
@@ -54,7 +56,6 @@ function lockOf(headers: Headers): Lock {
 
 const SHOWN = [
   ["content-type", "Type"],
-  ["x-amz-storage-class", "Storage class"],
   ["cache-control", "Cache-Control"],
   ["content-encoding", "Content-Encoding"],
   ["content-disposition", "Content-Disposition"],
@@ -63,6 +64,16 @@ const SHOWN = [
   ["x-amz-expiration", "Expires by lifecycle"],
   ["etag", "ETag"],
 ] as const
+
+const CHECKSUM = "x-amz-checksum-"
+
+/** Checksums by their algorithms; one of an upload in parts is of the checksums of its parts. */
+const checksumsOf = (headers: Headers) =>
+  [...headers].flatMap(([name, value]) => {
+    const algorithm = name.slice(CHECKSUM.length)
+    if (!name.startsWith(CHECKSUM) || algorithm === "type") return []
+    return [[`Checksum ${algorithm.toUpperCase()}`, <code class="object-key">{value}</code>] as const]
+  })
 
 function ObjectFacts({ headers }: { readonly headers: Headers }) {
   const size = Number(headers.get("content-length") ?? 0)
@@ -78,8 +89,10 @@ function ObjectFacts({ headers }: { readonly headers: Headers }) {
   )
   const facts: readonly (readonly [string, ComponentChildren])[] = [
     ["Size", sizeText(size)],
-    ["Modified", modified === null ? "–" : timeText(Date.parse(modified))],
+    ["Modified", modified === null ? "–" : <Ago timeMs={Date.parse(modified)} />],
+    ["Storage class", headers.get("x-amz-storage-class") ?? "STANDARD"],
     ...named,
+    ...checksumsOf(headers),
   ]
   return (
     <>
@@ -100,36 +113,7 @@ const lockText = ({ mode, untilMs, isHeld }: Lock): string =>
     isHeld ? "legal hold" : "no legal hold",
   ].join(", ")
 
-type OpenDialog = "tags" | "lock" | "share" | "delete" | undefined
-
-function DeleteDialog(props: { readonly name: ObjectName; readonly onClose: () => void; readonly onDone: () => void }) {
-  const { name, onClose, onDone } = props
-  const bypass = useSignal(false)
-  const action = useAction(async () => {
-    await remove(name, bypass.value)
-    toast(`${name.key} deleted`)
-    onDone()
-  })
-  return (
-    <ConfirmDialog
-      title={name.versionId === undefined ? "Delete object" : "Delete version"}
-      action="Delete"
-      kind="danger"
-      isBusy={action.isBusy}
-      onConfirm={() => void action.run()}
-      onClose={onClose}
-    >
-      <p class="object-key">{name.key}</p>
-      <p>
-        {name.versionId === undefined
-          ? "With versioning it gets a delete marker, and can be restored; without it, it is gone unless undelete keeps it."
-          : "This version is deleted permanently."}
-      </p>
-      {name.versionId !== undefined && <CheckboxField label="Bypass governance mode" value={bypass} />}
-      {action.problem.value !== undefined && <Notice kind="danger">{action.problem.value}</Notice>}
-    </ConfirmDialog>
-  )
-}
+type OpenDialog = ObjectAction | "lock" | undefined
 
 function Content(props: {
   readonly name: ObjectName
@@ -157,7 +141,12 @@ function Content(props: {
                 type={headers.get("content-type") ?? ""}
               />
             </Section>
-            <Section title="Details">
+            <Section
+              title="Details"
+              actions={
+                name.versionId === undefined && <Button onClick={() => onOpen("metadata")}>Edit metadata</Button>
+              }
+            >
               <ObjectFacts headers={headers} />
             </Section>
             <Section title="Tags" actions={<Button onClick={() => onOpen("tags")}>Edit tags</Button>}>
@@ -175,44 +164,70 @@ function Content(props: {
   )
 }
 
+function Actions(props: {
+  readonly name: ObjectName
+  readonly isThere: boolean
+  readonly onOpen: (dialog: OpenDialog) => void
+}) {
+  const { name, isThere, onOpen } = props
+  const { versionId, ...target } = name
+  const act = (title: string, kind: ObjectAction) => ({
+    title,
+    isDanger: kind === "delete",
+    onSelect: () => onOpen(kind),
+  })
+  const ofCurrent = [act("Rename", "rename"), act("Move", "move"), act("Metadata", "metadata")]
+  const items = [
+    ...(isThere ? [act("Copy", "copy"), ...(versionId === undefined ? ofCurrent : [])] : []),
+    act("Delete", "delete"),
+  ]
+  return (
+    <>
+      {isThere && (
+        <>
+          <a class="button primary" href={s3Path(target, { versionId })} download={fileName(name.key)}>
+            Download
+          </a>
+          <Button onClick={() => onOpen("share")}>Share</Button>
+        </>
+      )}
+      <Menu label="More actions" text="More" kind="plain" items={items} />
+    </>
+  )
+}
+
 export function ObjectPage({ name, folder }: { readonly name: ObjectName; readonly folder: string }) {
-  const { bucket, key, versionId } = name
+  const { bucket, key } = name
   const live = useLiveValue(JSON.stringify(name), signal => detailsOf(name, signal))
+  const keeping = useLive<Bucket>(bucketPath(bucket)).value
   const dialog = useSignal<OpenDialog>(undefined)
   const close = () => (dialog.value = undefined)
-  const above = pathTo(["objects", bucket], { folder: folder || undefined })
-  const { tags = [], lock, headers } = live.value ?? {}
-  const common = { name, onClose: close, onDone: live.refresh }
+  const above = bucketPage(bucket, folder)
+  const { lock, headers } = live.value ?? {}
+  const onDone = (next: ObjectName | undefined) => {
+    if (next === undefined) return go(above)
+    if (JSON.stringify(next) !== JSON.stringify(name))
+      go(objectPath(next, { folder: next.bucket === bucket ? folder : "" }))
+    return live.refresh()
+  }
   return (
     <Page
-      title={key.slice(folder.length) || key}
+      title={key.slice(key.startsWith(folder) ? folder.length : 0) || key}
       live={live}
       trail={[
-        { title: "Objects", to: pathTo(["objects"]) },
-        { title: folder === "" ? bucket : `${bucket}/${folder}`, to: above },
+        { title: "Buckets", to: pathTo(["buckets"]) },
+        { title: bucket, to: bucketPage(bucket) },
+        ...foldersAbove(folder).map(prefix => ({ title: lastPart(prefix), to: bucketPage(bucket, prefix) })),
       ]}
-      actions={
-        <>
-          {headers && (
-            <>
-              <a class="button" href={s3Path({ bucket, key }, { versionId })} download={key.split("/").at(-1)}>
-                Download
-              </a>
-              <Button onClick={() => (dialog.value = "share")}>Share</Button>
-            </>
-          )}
-          <Button kind="danger" onClick={() => (dialog.value = "delete")}>
-            Delete
-          </Button>
-        </>
-      }
+      actions={<Actions name={name} isThere={headers !== undefined} onOpen={next => (dialog.value = next)} />}
     >
       <Content name={name} live={live} onOpen={next => (dialog.value = next)} />
       <Versions name={name} folder={folder} onDone={live.refresh} />
-      {dialog.value === "tags" && <TagsDialog {...common} tags={tags} />}
-      {dialog.value === "lock" && lock && <LockDialog {...common} lock={lock} />}
-      {dialog.value === "share" && <ShareDialog name={name} onClose={close} />}
-      {dialog.value === "delete" && <DeleteDialog name={name} onClose={close} onDone={() => go(above)} />}
+      {dialog.value === "lock"
+        ? lock && <LockDialog name={name} onClose={close} onDone={live.refresh} lock={lock} />
+        : dialog.value && (
+            <ObjectDialog kind={dialog.value} keeping={keeping} name={name} onClose={close} onDone={onDone} />
+          )}
     </Page>
   )
 }

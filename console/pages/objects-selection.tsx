@@ -3,7 +3,6 @@
  * same action by prefix does.
  */
 import type { Signal } from "@preact/signals"
-import { useId } from "preact/hooks"
 import { SELECTED_MAX } from "@hayloft/base/limits.js"
 import type { Row } from "../api/s3.js"
 import { Button } from "../parts/button.js"
@@ -53,40 +52,36 @@ export function selectedJson(selected: Selected, hasVersions: boolean): readonly
   })
 }
 
-/** Select all of the page; how much is selected; and what may be done with it. */
+/** How much is selected, and what may be done with it. */
 export function SelectionBar(props: {
-  readonly items: readonly Item[]
   readonly selected: Signal<Selected>
   readonly hasVersions: boolean
-  readonly onDelete: () => void
-  readonly onOther: () => void
+  /** Starts a job, as `onOther`; both are undefined for those who may not. */
+  readonly onDelete: (() => void) | undefined
+  readonly onOther: (() => void) | undefined
+  /** Makes one file of the selection; undefined if that is not possible. */
+  readonly onZip: (() => void) | undefined
 }) {
-  const { items, selected, hasVersions, onDelete, onOther } = props
+  const { selected, hasVersions, onDelete, onOther, onZip } = props
   const { size } = selected.value
-  const id = useId()
-  const isAll = items.length > 0 && items.every(item => selected.value.has(itemKey(item)))
   const isTooMuch = size > SELECTED_MAX
   const text = selectedText(selected.value, hasVersions ? "version" : "object")
   return (
-    <div class="selection-bar" role="group" aria-label="Selection">
-      <div class="checkbox">
-        <input
-          id={id}
-          type="checkbox"
-          checked={isAll}
-          onChange={event => (selected.value = withSelected(selected.value, items, event.currentTarget.checked))}
-        />
-        <label for={id}>Select this page</label>
-      </div>
+    <div class={size === 0 ? "selection-bar none" : "selection-bar"} role="group" aria-label="Selection">
       <span role="status">{size === 0 ? "" : `Selected: ${text}`}</span>
       {size > 0 && (
         <div class="actions">
-          <Button kind="danger" isDisabled={isTooMuch} onClick={onDelete}>
-            Delete selected
-          </Button>
-          <Button isDisabled={isTooMuch} onClick={onOther}>
-            Other action
-          </Button>
+          {onZip && <Button onClick={onZip}>Download as ZIP</Button>}
+          {onOther && (
+            <Button isDisabled={isTooMuch} onClick={onOther}>
+              Other action
+            </Button>
+          )}
+          {onDelete && (
+            <Button isDisabled={isTooMuch} onClick={onDelete}>
+              Delete selected
+            </Button>
+          )}
           <Button kind="quiet" onClick={() => (selected.value = new Map())}>
             Clear selection
           </Button>

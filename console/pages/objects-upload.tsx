@@ -1,7 +1,8 @@
-/** Uploads into a folder of a bucket: by dropping files or choosing them, with their progress; and new folders. */
+/** Uploads into a folder of a bucket: files and folders that are dropped or chosen, with their progress; and new folders. */
 import { useSignal } from "@preact/signals"
-import type { ComponentChildren } from "preact"
-import { useEffect, useId, useRef } from "preact/hooks"
+import type { ComponentChildren, TargetedEvent } from "preact"
+import { useEffect, useRef } from "preact/hooks"
+import { asApiError } from "../api/client.js"
 import { createFolder } from "../api/s3.js"
 import {
   addUploads,
@@ -16,35 +17,75 @@ import { useAction } from "../parts/action.js"
 import { Button } from "../parts/button.js"
 import { Dialog } from "../parts/dialog.js"
 import { Form, TextField } from "../parts/fields.js"
-import { percentText, shareOf, sizeText } from "../parts/format.js"
+import { countText, percentText, plural, shareOf, sizeText } from "../parts/format.js"
+import { Menu } from "../parts/menu.js"
 import { Section } from "../parts/page.js"
 import { ProgressBar } from "../parts/progress.js"
 import { DataTable, type Column } from "../parts/table.js"
 import { toast } from "../parts/toast.js"
+import { filesOfDrop, filesOfField, type NamedFile } from "./objects-dropped.js"
 
-/** A dropped folder would look like an unreadable file. */
-function filesOf(dropped: DataTransfer): readonly File[] {
-  const items = [...dropped.items]
-  const folders = items.filter(item => item.webkitGetAsEntry()?.isDirectory === true).length
-  if (folders > 0) toast("Folders cannot be dropped: open them and drop the files", "failed")
-  return items.flatMap(item => (item.webkitGetAsEntry()?.isDirectory === true ? [] : (item.getAsFile() ?? [])))
+/** Adds what was chosen or dropped to the uploads of a folder; a message says why it cannot. */
+async function addAll(bucket: string, folder: string, found: Promise<readonly NamedFile[]>): Promise<void> {
+  try {
+    const files = await found
+    addUploads(
+      bucket,
+      files.map(({ path, file }) => ({ key: folder + path, file })),
+    )
+  } catch (error) {
+    toast(asApiError(error).message, "failed")
+  }
 }
 
-/** Its content, onto which files may be dropped, below a button that chooses them. */
-export function UploadTarget(props: {
+/** A menu that chooses files, or a folder, or makes a new one. */
+export function UploadMenu(props: {
+  readonly bucket: string
+  readonly folder: string
+  readonly onCreateFolder: () => void
+}) {
+  const { bucket, folder, onCreateFolder } = props
+  const [files, folders] = [useRef<HTMLInputElement>(null), useRef<HTMLInputElement>(null)]
+  // The types of JSX do not know the attribute.
+  useEffect(() => folders.current?.setAttribute("webkitdirectory", ""), [])
+  const field = {
+    class: "sr-only",
+    type: "file",
+    multiple: true,
+    tabIndex: -1,
+    onChange: (event: TargetedEvent<HTMLInputElement>) => {
+      const { currentTarget } = event
+      // The list is empty again once the field is.
+      const chosen = Promise.resolve().then(() => filesOfField(currentTarget.files))
+      void addAll(bucket, folder, chosen).then(() => (currentTarget.value = ""))
+    },
+  } as const
+  return (
+    <>
+      <Menu
+        label="Upload"
+        text="Upload"
+        kind="primary"
+        items={[
+          { title: "Upload files", onSelect: () => files.current?.click() },
+          { title: "Upload a folder", onSelect: () => folders.current?.click() },
+          { title: "Create a folder", onSelect: onCreateFolder },
+        ]}
+      />
+      <input ref={files} aria-label="Files to upload" {...field} />
+      <input ref={folders} aria-label="Folder to upload" {...field} />
+    </>
+  )
+}
+
+/** Its content, onto which files and folders may be dropped. */
+export function DropTarget(props: {
   readonly bucket: string
   readonly folder: string
   readonly children: ComponentChildren
 }) {
   const { bucket, folder, children } = props
-  const id = useId()
-  const chooser = useRef<HTMLInputElement>(null)
   const isOver = useSignal(false)
-  const add = (files: readonly File[]) =>
-    addUploads(
-      bucket,
-      files.map(file => ({ key: folder + file.name, file })),
-    )
   return (
     <div
       class={isOver.value ? "drop-target over" : "drop-target"}
@@ -56,27 +97,9 @@ export function UploadTarget(props: {
       onDrop={event => {
         event.preventDefault()
         isOver.value = false
-        if (event.dataTransfer) add(filesOf(event.dataTransfer))
+        if (event.dataTransfer) void addAll(bucket, folder, filesOfDrop(event.dataTransfer))
       }}
     >
-      <div class="drop-hint">
-        <Button kind="primary" onClick={() => chooser.current?.click()}>
-          Upload files
-        </Button>
-        <label for={id}>or drop them here: into {folder === "" ? "the bucket" : folder}</label>
-        <input
-          ref={chooser}
-          id={id}
-          class="sr-only"
-          type="file"
-          multiple
-          tabIndex={-1}
-          onChange={event => {
-            add([...(event.currentTarget.files ?? [])])
-            event.currentTarget.value = ""
-          }}
-        />
-      </div>
       {children}
     </div>
   )
@@ -126,6 +149,17 @@ const UPLOAD_COLUMNS: readonly Column<Upload>[] = [
   { key: "actions", title: "Actions", cell: upload => <UploadActions upload={upload} /> },
 ]
 
+/** Rows of the table, whatever is uploaded. */
+const SHOWN_UPLOADS_MAX = 20
+const ORDER: Readonly<Record<Upload["state"], number>> = {
+  failed: 0,
+  running: 1,
+  paused: 1,
+  waiting: 2,
+  done: 3,
+  cancelled: 3,
+}
+
 /** All uploads of this browser. `onDone`: one has ended. */
 export function Uploads({ onDone }: { readonly onDone?: () => void }) {
   const all = uploads.value
@@ -136,13 +170,22 @@ export function Uploads({ onDone }: { readonly onDone?: () => void }) {
     before.current = done
   }, [done])
   if (all.length === 0) return null
+  const isMany = all.length > SHOWN_UPLOADS_MAX
+  const shown = isMany
+    ? all.toSorted((a, b) => ORDER[a.state] - ORDER[b.state] || a.id - b.id).slice(0, SHOWN_UPLOADS_MAX)
+    : all
   return (
     <Section
       title="Uploads"
       hint="They go on while you look at other pages of the console, and end with this tab."
       actions={<Button onClick={forgetEnded}>Clear ended</Button>}
     >
-      <DataTable caption="Uploads" columns={UPLOAD_COLUMNS} rows={all} rowKey={({ id }) => String(id)} />
+      {isMany && (
+        <p>
+          {countText(done)} of {plural(all.length, "file")} done; shown are {countText(SHOWN_UPLOADS_MAX)}.
+        </p>
+      )}
+      <DataTable caption="Uploads" columns={UPLOAD_COLUMNS} rows={shown} rowKey={({ id }) => String(id)} />
     </Section>
   )
 }

@@ -2,11 +2,12 @@
 import { useLiveValue } from "../api/live.js"
 import { remove, restoreVersion, versionsOf, type ObjectName, type Row } from "../api/s3.js"
 import { ActionButton } from "../parts/action-button.js"
-import { sizeText, timeText } from "../parts/format.js"
+import { sizeText } from "../parts/format.js"
 import { Badge, Section } from "../parts/page.js"
 import { Loaded } from "../parts/states.js"
 import { DataTable, type Column } from "../parts/table.js"
-import { pathTo } from "../shell/router.js"
+import { Ago } from "../parts/time.js"
+import { objectPath } from "./objects-place.js"
 
 export function VersionState({ row: { isMarker, isLatest } }: { readonly row: Row }) {
   if (isMarker) return <Badge kind="warning">{isLatest ? "deleted" : "delete marker"}</Badge>
@@ -21,13 +22,13 @@ const versionColumns = (name: ObjectName, folder: string, onDone: () => void): r
       isMarker || versionId === undefined ? (
         <code class="object-key">{versionId ?? "–"}</code>
       ) : (
-        <a class="object-key" href={pathTo(["objects", name.bucket], { folder, key, version: versionId })}>
+        <a class="object-key" href={objectPath({ ...name, key, versionId }, { folder })}>
           <code>{versionId}</code>
         </a>
       ),
   },
   { key: "state", title: "State", cell: row => <VersionState row={row} /> },
-  { key: "modified", title: "Modified", cell: ({ modifiedMs }) => timeText(modifiedMs) },
+  { key: "modified", title: "Modified", cell: ({ modifiedMs }) => <Ago timeMs={modifiedMs} /> },
   { key: "size", title: "Size", align: "end", cell: row => (row.isMarker ? "–" : sizeText(row.sizeBytes)) },
   {
     key: "actions",

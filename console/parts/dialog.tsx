@@ -22,10 +22,17 @@ export function Dialog({ title, onClose, children, footer, isWide = false }: Dia
   const heading = useRef<HTMLHeadingElement>(null)
   const id = useId()
   useEffect(() => {
+    const opener = document.activeElement
     element.current?.showModal()
     // The first field; without one the title, so that screen readers begin there.
     const first = element.current?.querySelector<HTMLElement>("input, select, textarea") ?? heading.current
     first?.focus()
+    return () =>
+      // A dialog that is taken out of the page takes the focus with it.
+      queueMicrotask(() => {
+        const isLost = document.activeElement === null || document.activeElement === document.body
+        if (isLost && opener instanceof HTMLElement) opener.focus()
+      })
   }, [])
   return (
     <dialog

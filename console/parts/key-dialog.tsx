@@ -1,19 +1,12 @@
 /** A new access key: its secret, which the store shows only once, with the lines that clients need. */
 import type { KeyWithSecret } from "../api/shapes.js"
-import { session } from "../shell/session.js"
+import { s3Place } from "../shell/session.js"
 import { Button } from "./button.js"
 import { ClientLines } from "./client-lines.js"
 import { CopyButton } from "./copy-button.js"
 import { Dialog } from "./dialog.js"
 import { Facts } from "./page.js"
 import { Notice } from "./states.js"
-
-/** Where clients find S3, as the server says. */
-function s3Place(): { readonly endpoint: string; readonly region: string } {
-  const { value } = session
-  const found = value.kind === "signedIn" ? value.session.s3 : undefined
-  return found ?? { endpoint: "ENDPOINT", region: "us-east-1" }
-}
 
 const fact = (name: string, text: string) =>
   [

@@ -30,8 +30,10 @@ export function Page(props: {
   readonly actions?: ComponentChildren
   readonly live?: Live<unknown>
   readonly trail?: readonly { readonly title: string; readonly to: string }[]
+  /** One line below the title. */
+  readonly summary?: ComponentChildren
 }) {
-  const { title, children, actions, live, trail = [] } = props
+  const { title, children, actions, live, trail = [], summary } = props
   return (
     <div class="page">
       <header class="page-header">
@@ -46,6 +48,7 @@ export function Page(props: {
             </nav>
           )}
           <h1 tabIndex={-1}>{title}</h1>
+          {summary}
         </div>
         {live && <Freshness live={live} />}
         {actions !== undefined && <div class="actions">{actions}</div>}

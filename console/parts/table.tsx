@@ -38,6 +38,8 @@ export interface RowSelection<T> {
   /** Returns the name of a row. */
   readonly nameOf: (row: T) => string
   readonly onSelect: (rows: readonly T[], isSelected: boolean) => void
+  /** The name of the check box in the head, which selects all rows that are shown. */
+  readonly allLabel: string
 }
 
 interface TableProps<T> {
@@ -51,6 +53,8 @@ interface TableProps<T> {
   readonly sort?: Sorting
   readonly more?: MorePages
   readonly selection?: RowSelection<T> | undefined
+  /** On a phone a row is not a card but two lines: the first column, and the others behind it without their titles. */
+  readonly isCompact?: boolean
 }
 
 const compare = (a: number | string, b: number | string): number =>
@@ -118,23 +122,40 @@ function SelectCell<T>(props: {
   )
 }
 
+function SelectAll<T>(props: {
+  readonly selection: RowSelection<T>
+  readonly rows: readonly T[]
+  readonly rowKey: (row: T) => string
+}) {
+  const { selection, rows, rowKey } = props
+  const count = rows.filter(row => selection.selected.has(rowKey(row))).length
+  return (
+    <th scope="col" role="columnheader" class="select">
+      <input
+        type="checkbox"
+        aria-label={selection.allLabel}
+        title={selection.allLabel}
+        checked={count === rows.length}
+        indeterminate={count > 0 && count < rows.length}
+        onChange={event => selection.onSelect(rows, event.currentTarget.checked)}
+      />
+    </th>
+  )
+}
+
 export function DataTable<T>(props: TableProps<T>) {
-  const { caption, columns, rows, rowKey, empty, more, selection } = props
+  const { caption, columns, rows, rowKey, empty, more, selection, isCompact = false } = props
   const sort = useSignal(props.sort)
   const anchor = useRef<string | undefined>(undefined)
   if (rows.length === 0) return <>{empty ?? <EmptyState title="Nothing to show" />}</>
   const shown = sorted(rows, columns, sort.value)
   return (
     <div class="table-frame">
-      <table role="table">
+      <table role="table" class={isCompact ? "compact" : ""}>
         <caption class="sr-only">{caption}</caption>
         <thead role="rowgroup">
           <tr role="row">
-            {selection && (
-              <th scope="col" role="columnheader" class="select">
-                <span class="sr-only">Select</span>
-              </th>
-            )}
+            {selection && <SelectAll {...{ selection, rows, rowKey }} />}
             {columns.map(column => (
               <Head key={column.key} column={column} sort={sort.value} onSort={next => (sort.value = next)} />
             ))}
@@ -147,7 +168,7 @@ export function DataTable<T>(props: TableProps<T>) {
               <tr key={rowKey(row)} role="row" class={isSelected ? "selected" : ""}>
                 {selection && <SelectCell {...{ selection, row, rows: shown, rowKey, isSelected, anchor }} />}
                 {columns.map(({ key, title, cell, align }) => (
-                  <td key={key} role="cell" data-title={title} class={align ?? ""}>
+                  <td key={key} role="cell" data-title={title} class={`cell-${key} ${align ?? ""}`}>
                     <div>{cell(row)}</div>
                   </td>
                 ))}

@@ -1,7 +1,11 @@
-/** Tabs over the query of the address, so that a tab can be linked to: arrow keys move, as screen readers announce. */
+/**
+ * Tabs over the query of the address, so that a tab can be linked to: arrow keys move, as screen readers announce. Rarer
+ * ones are in a menu, `more`, and one that is chosen there joins the others.
+ */
 import type { ComponentChildren } from "preact"
 import { useId } from "preact/hooks"
 import { place, setQuery } from "../shell/router.js"
+import { Menu } from "./menu.js"
 
 export interface Tab {
   readonly key: string
@@ -11,9 +15,11 @@ export interface Tab {
 
 const STEPS: Readonly<Record<string, number>> = { ArrowRight: 1, ArrowLeft: -1 }
 
-export function Tabs({ label, tabs }: { readonly label: string; readonly tabs: readonly Tab[] }) {
+export function Tabs(props: { readonly label: string; readonly tabs: readonly Tab[]; readonly more?: readonly Tab[] }) {
+  const { label, more = [] } = props
   const id = useId()
   const chosen = place.value.query.get("tab")
+  const tabs = [...props.tabs, ...more.filter(({ key }) => key === chosen)]
   const at = Math.max(
     0,
     tabs.findIndex(({ key }) => key === chosen),
@@ -30,21 +36,30 @@ export function Tabs({ label, tabs }: { readonly label: string; readonly tabs: r
   }
   return (
     <>
-      <div class="tabs" role="tablist" aria-label={label} onKeyDown={onKeyDown}>
-        {tabs.map(({ key, title }, index) => (
-          <button
-            key={key}
-            id={`${id}-tab-${index}`}
-            type="button"
-            role="tab"
-            aria-selected={index === at}
-            aria-controls={`${id}-panel`}
-            tabIndex={index === at ? 0 : -1}
-            onClick={() => choose(index)}
-          >
-            {title}
-          </button>
-        ))}
+      <div class="tab-bar">
+        <div class="tabs" role="tablist" aria-label={label} onKeyDown={onKeyDown}>
+          {tabs.map(({ key, title }, index) => (
+            <button
+              key={key}
+              id={`${id}-tab-${index}`}
+              type="button"
+              role="tab"
+              aria-selected={index === at}
+              aria-controls={`${id}-panel`}
+              tabIndex={index === at ? 0 : -1}
+              onClick={() => choose(index)}
+            >
+              {title}
+            </button>
+          ))}
+        </div>
+        {more.length > 0 && (
+          <Menu
+            label={`More of ${label}`}
+            text="More"
+            items={more.map(({ key, title }) => ({ title, onSelect: () => setQuery({ tab: key }) }))}
+          />
+        )}
       </div>
       <div id={`${id}-panel`} role="tabpanel" aria-labelledby={`${id}-tab-${at}`}>
         {current?.content()}

@@ -46,10 +46,12 @@ function useTitle(key: string): void {
 }
 
 function SignedIn({ name }: { readonly name: string }) {
-  const { page, segments } = place.value
+  const { page, segments, query } = place.value
   const key = [page, ...segments].join("/")
   useEffect(() => {
     if (page === "") go(pathTo([PAGES[0]?.path ?? ""]), { replace: true })
+    // The address of objects until 2026: links and bookmarks stay.
+    if (page === "objects") go(pathTo(["buckets", ...segments], Object.fromEntries(query)), { replace: true })
   }, [page])
   useTitle(key)
   return (
@@ -59,7 +61,7 @@ function SignedIn({ name }: { readonly name: string }) {
       </a>
       <Navigation name={name} />
       <main id="content">
-        <Boundary key={key}>{page === "" ? <Loading /> : <Current />}</Boundary>
+        <Boundary key={key}>{page === "" || page === "objects" ? <Loading /> : <Current />}</Boundary>
       </main>
     </div>
   )

@@ -100,3 +100,19 @@ export const watchSession = (): void =>
 /** Returns true if the one who has signed in may use an operation of the admin API, at least on something. */
 export const mayUse = (operation: string): boolean =>
   session.value.kind === "signedIn" && session.value.session.operations.includes(operation)
+
+/** The account of the one who has signed in with a key; the operator and tokens have none. */
+export function ownAccount(): string | undefined {
+  const { value } = session
+  const who = value.kind === "signedIn" ? value.session.who : undefined
+  return who?.kind === "principal" ? who.accountId : undefined
+}
+
+/** Where clients find S3, as the server says. */
+export function s3Place(): { readonly endpoint: string; readonly region: string } {
+  const { value } = session
+  const found = value.kind === "signedIn" ? value.session.s3 : undefined
+  return found ?? { endpoint: "ENDPOINT", region: "us-east-1" }
+}
+
+export const s3Endpoint = (): string => s3Place().endpoint

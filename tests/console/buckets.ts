@@ -48,7 +48,22 @@ export const buckets: PageTests = {
       await page.getByRole("table", { name: "Buckets" }).getByRole("link", { name: "holidays" }).click()
       await page.getByRole("heading", { level: 1, name: "holidays" }).waitFor()
       assert.equal((await world.server.client().call("HEAD", { bucket: "holidays" })).status, 200)
-      await page.getByRole("button", { name: "Delete" }).click()
+      const act = async (item: string): Promise<void> => {
+        await page.getByRole("button", { name: "Actions", exact: true }).click()
+        await page.getByRole("menuitem", { name: item }).click()
+      }
+      await world.server.client().call("PUT", { bucket: "holidays", key: "here", body: "x" })
+      await page.getByRole("tab", { name: "Overview" }).click()
+      await page.getByRole("button", { name: "Refresh" }).click()
+      await page.getByText("1 object, 1 B").waitFor()
+      await act("Delete the bucket")
+      await page.getByRole("button", { name: "Empty the bucket first" }).click()
+      const emptying = page.getByRole("dialog", { name: "Empty the bucket" })
+      await emptying.getByText("It is gone then").waitFor()
+      await emptying.getByRole("button", { name: "Start the job" }).click()
+      await page.getByText("delete-objects: 1 of 1 done").waitFor()
+      await page.getByText("0 objects, 0 B").waitFor()
+      await act("Delete the bucket")
       await page.getByRole("dialog").getByRole("button", { name: "Delete the bucket" }).click()
       await isDone(page, "Deleted bucket holidays")
       assert.equal((await world.server.client().call("HEAD", { bucket: "holidays" })).status, 404)
@@ -249,7 +264,6 @@ export const buckets: PageTests = {
         .getByText(/public/i)
         .waitFor()
       assert.equal(await text.inputValue(), open, "who has signed in stays so, and the text is kept")
-      await page.goto(`${world.server.adminEndpoint}/console/buckets`)
       await page.getByLabel("Request id").fill(denied.header("x-amz-request-id") ?? "")
       await page.getByRole("button", { name: "Explain" }).click()
       await page.getByText(/, statement 1/).waitFor()
@@ -263,6 +277,28 @@ export const buckets: PageTests = {
         .waitFor()
     })
 
+    pageTest(
+      "one switch makes a bucket public, with the address that anybody reads by, and private again",
+      async () => {
+        const client = world.server.client()
+        await client.call("PUT", { bucket: "posters" })
+        await client.call("PUT", { bucket: "posters", key: "a.txt", body: "hello" })
+        const status = async () => (await fetch(`${world.server.endpoint}/posters/a.txt`)).status
+        assert.equal(await status(), 403)
+        const page = await world.open("/console/buckets/posters?tab=policy")
+        const onOff = page.getByRole("switch", { name: "Anybody may read its objects" })
+        await onOff.click()
+        await page.getByRole("dialog").getByRole("button", { name: "Make public" }).click()
+        await isDone(page, "Anybody may read the objects of posters")
+        await page.getByText(`${world.server.endpoint}/posters/`).waitFor()
+        assert.equal(await status(), 200)
+        await assertAccessible(page)
+        await onOff.click()
+        await isDone(page, "posters is private")
+        assert.equal(await status(), 403)
+      },
+    )
+
     pageTest("usage over time is a chart with its values, and fits a phone", async () => {
       const hourMs = 3_600_000
       const nowMs = Date.UTC(2026, 0, 8)
@@ -273,7 +309,7 @@ export const buckets: PageTests = {
       }))
       const usage = { objects: 300, versions: 310, bytes: 2 ** 28, uploads: 0, kept: { objects: 0, bytes: 0 } }
       for (const isPhone of [true, false]) {
-        const page = await world.open("/console/buckets/photos", {
+        const page = await world.open("/console/buckets/photos?tab=usage", {
           isPhone,
           before: async opened => {
             await opened.route("**/v1/buckets/photos/usage", route =>

@@ -205,8 +205,11 @@ export async function waitUntil(page: Page, expression: string): Promise<void> {
   throw new Error(`timed out waiting for ${expression}`)
 }
 
-/** Signs in by the form that is shown. */
+/** Signs in by the form that is shown, with a token of the admin API. */
 export async function signIn(page: Page, token: string): Promise<void> {
+  await page.getByRole("button", { name: "Sign in", exact: true }).waitFor()
+  const other = page.getByRole("button", { name: "Use an admin token" })
+  if ((await other.count()) > 0) await other.click()
   await page.getByLabel("Admin token").fill(token)
   await page.getByRole("button", { name: "Sign in", exact: true }).click()
 }

@@ -1,5 +1,10 @@
 /** The page on objects: keys by page and folder, uploads in parts, previews that run nothing, versions, locks, links, jobs. */
 import assert from "node:assert/strict"
+import { execFile } from "node:child_process"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { promisify } from "node:util"
 import type { Locator, Page } from "playwright-core"
 import type { Jobs } from "../../console/api/shapes.js"
 import { MIB } from "@hayloft/base/limits.js"
@@ -13,6 +18,7 @@ import {
   type PageTests,
 } from "./harness.js"
 
+const execFileAsync = promisify(execFile)
 const MANY = 450
 /** After the test of a selection. */
 const LEFT = MANY - 2
@@ -69,17 +75,17 @@ export const objects: PageTests = {
       const { body } = await world.server.client().call("GET", { bucket: "album", query: "uploads" })
       return Buffer.from(body).toString()
     }
-    const objectAt = (key: string, bucket = "album") => `/console/objects/${bucket}?key=${encodeURIComponent(key)}`
+    const objectAt = (key: string, bucket = "album") => `/console/buckets/${bucket}?key=${encodeURIComponent(key)}`
     const open = async (key: string, bucket?: string): Promise<Page> => {
       const page = await world.open(objectAt(key, bucket))
       await page.getByRole("heading", { level: 2, name: "Details" }).waitFor()
       return page
     }
     const choose = (page: Page, name: string, buffer: Buffer) =>
-      page.locator("input[type=file]").setInputFiles({ name, mimeType: "application/octet-stream", buffer })
+      page.getByLabel("Files to upload").setInputFiles({ name, mimeType: "application/octet-stream", buffer })
 
     standardTests(world, pageTest, {
-      address: "/console/objects/album",
+      address: "/console/buckets/album",
       heading: "album",
       request: "**/v1/s3/album?*",
       shows: "notes.txt",
@@ -87,9 +93,10 @@ export const objects: PageTests = {
     })
 
     pageTest("buckets, folders and prefixes; of many keys the page has one page at a time", async () => {
-      const page = await world.open("/console/objects")
-      await page.getByRole("link", { name: "album", exact: true }).click()
+      // Bookmarks of earlier versions still lead here.
+      const page = await world.open("/console/objects/album")
       await page.getByRole("link", { name: "many/" }).click()
+      assert.equal(new URL(page.url()).pathname, "/console/buckets/album")
       const rows = page.getByRole("table", { name: "Objects in album/many/" }).getByRole("row")
       const pages: [first: string, rows: number][] = [
         ["0000.txt", 201],
@@ -103,20 +110,28 @@ export const objects: PageTests = {
       }
       await page.getByRole("button", { name: "Previous page" }).click()
       await page.getByRole("link", { name: "0200.txt", exact: true }).waitFor()
-      await page.getByLabel("Names that begin with").fill("044")
+      await page.getByLabel("Search names").fill("044")
       await page.keyboard.press("Enter")
+      await page.getByText("Searched 450 names: 11 contain 044").waitFor()
+      await page.getByRole("link", { name: "0044.txt" }).waitFor()
+      await page.getByRole("button", { name: "Filter" }).click()
+      await page.getByLabel("Search only the beginnings of names").check()
+      await page.getByRole("link", { name: "0044.txt" }).waitFor({ state: "detached" })
       await page.getByRole("link", { name: "0449.txt" }).waitFor()
       assert.equal(await rows.count(), 11)
+      await page.getByRole("button", { name: "Name", exact: true }).click()
+      await page.getByRole("button", { name: "Name", exact: true }).click()
+      assert.match(await rows.nth(1).innerText(), /0449/, "sorted downwards")
       await page.goBack()
       await page.getByRole("link", { name: "many/" }).waitFor()
-      await visit(page, "/console/objects/locked")
+      await visit(page, "/console/buckets/locked")
       await page.getByText(".. (use an S3 client: browsers cannot address this key)").waitFor()
     })
 
     pageTest(
       "a file arrives in parts; a pause keeps what has arrived, and a cancelled upload leaves nothing",
       async () => {
-        const page = await world.open("/console/objects/album")
+        const page = await world.open("/console/buckets/album")
         const sent: string[] = []
         let isHeld = true
         await page.route("**/v1/s3/album/*partNumber=*", async route => {
@@ -157,12 +172,13 @@ export const objects: PageTests = {
     )
 
     pageTest("dropped files arrive in the folder that is shown; a new folder is one", async () => {
-      const page = await world.open("/console/objects/album")
-      await page.getByRole("button", { name: "Create folder" }).click()
+      const page = await world.open("/console/buckets/album")
+      await page.getByRole("button", { name: "Upload", exact: true }).click()
+      await page.getByRole("menuitem", { name: "Create a folder" }).click()
       await page.getByRole("dialog").getByLabel("Name").fill("inbox")
       await page.keyboard.press("Enter")
       await page.getByRole("link", { name: "inbox/" }).click()
-      await page.getByText("or drop them here: into inbox/").waitFor()
+      await page.getByText("(the folder itself)").waitFor()
       await page.evaluate(`(() => {
       const dataTransfer = new DataTransfer()
       dataTransfer.items.add(new File(["dropped"], "a.txt", { type: "text/plain" }))
@@ -170,7 +186,61 @@ export const objects: PageTests = {
     })()`)
       await page.getByRole("link", { name: "a.txt" }).waitFor()
       assert.equal((await contentOf("inbox/a.txt")).toString(), "dropped")
+      const tree = mkdtempSync(join(tmpdir(), "hayloft-folder-"))
+      mkdirSync(join(tree, "trip", "day 1"), { recursive: true })
+      writeFileSync(join(tree, "trip", "day 1", "b.txt"), "in a folder")
+      await page.getByLabel("Folder to upload").setInputFiles(join(tree, "trip"))
+      await page.getByRole("link", { name: "trip/" }).waitFor()
+      assert.equal((await contentOf("inbox/trip/day 1/b.txt")).toString(), "in a folder")
+      rmSync(tree, { recursive: true })
     })
+
+    pageTest(
+      "a row's menu renames, copies, edits metadata and makes a ZIP, by keyboard; a folder is counted",
+      async () => {
+        const page = await world.open("/console/buckets/album?folder=inbox%2F")
+        const choose = async (row: string, item: string): Promise<Locator> => {
+          await page.getByRole("button", { name: `Actions for ${row}`, exact: true }).focus()
+          await page.keyboard.press("ArrowDown")
+          await page.getByRole("menuitem", { name: item, exact: true }).focus()
+          await page.keyboard.press("Enter")
+          return page.getByRole("dialog")
+        }
+        const renaming = await choose("inbox/a.txt", "Rename")
+        await renaming.getByLabel("New name").fill("z.txt")
+        await page.keyboard.press("Enter")
+        await page.getByRole("link", { name: "z.txt" }).waitFor()
+        await page.getByRole("link", { name: "a.txt" }).waitFor({ state: "detached" })
+        assert.equal((await contentOf("inbox/z.txt")).toString(), "dropped")
+        const copying = await choose("inbox/z.txt", "Copy")
+        await copying.getByLabel("To the bucket").selectOption("locked")
+        await copying.getByLabel("As").fill("contract.txt")
+        await page.keyboard.press("Enter")
+        await copying.getByText("locked has contract.txt already").waitFor()
+        await assertAccessible(page)
+        await page.keyboard.press("Escape")
+        const opener = page.getByRole("button", { name: "Actions for inbox/z.txt" })
+        await waitUntil(page, `document.activeElement?.getAttribute("aria-label") === "Actions for inbox/z.txt"`)
+        await opener.waitFor()
+        const editing = await choose("inbox/z.txt", "Metadata")
+        await editing.getByLabel("Cache-Control").fill("max-age=60")
+        await editing.getByLabel("Metadata of the user").fill("team=a=b")
+        await editing.getByRole("button", { name: "Save metadata" }).click()
+        await page.getByRole("log").getByText("Metadata of inbox/z.txt saved").waitFor()
+        const { headers } = await world.server.client().call("HEAD", { bucket: "album", key: "inbox/z.txt" })
+        const told = new Headers(headers.map(([name, value]): [string, string] => [name, value]))
+        assert.deepEqual([told.get("cache-control"), told.get("x-amz-meta-team")], ["max-age=60", "a=b"])
+        await choose("inbox/trip/", "Count its size")
+        await page.getByText("1 object, 11 B").waitFor()
+        await page.getByLabel("Select this page").check()
+        const download = page.waitForEvent("download")
+        await page.getByRole("button", { name: "Download as ZIP" }).click()
+        const archive = await (await download).path()
+        const listed = (await execFileAsync("unzip", ["-Z1", archive]).catch(() => undefined))?.stdout
+        if (listed !== undefined) assert.deepEqual(listed.trim().split("\n").toSorted(), ["trip/day 1/b.txt", "z.txt"])
+        else assert.ok(readFileSync(archive).includes("trip/day 1/b.txt"))
+      },
+    )
 
     pageTest("previews show text, pictures and PDF, and run nothing of an object", async () => {
       const page = await open("notes.txt")
@@ -198,7 +268,7 @@ export const objects: PageTests = {
     })
 
     pageTest("a film plays in pieces, and a PDF is shown by the browser's own viewer", async () => {
-      const page = await world.open("/console/objects/album")
+      const page = await world.open("/console/buckets/album")
       const isPiece = (address: string, method: string) => method === "GET" && address.endsWith("/album/film.webm")
       const piece = page.waitForResponse(response => isPiece(response.url(), response.request().method()))
       await visit(page, objectAt("film.webm"))
@@ -228,11 +298,13 @@ export const objects: PageTests = {
       await versions.getByRole("button", { name: "Restore" }).click()
       await page.getByText("version one").waitFor()
       assert.equal((await contentOf("draft.txt")).toString(), "version one")
-      await page.getByRole("button", { name: "Delete", exact: true }).click()
+      await page.getByRole("button", { name: "More", exact: true }).click()
+      await page.getByRole("menuitem", { name: "Delete" }).click()
+      await page.getByRole("dialog").getByText("all its versions stay").waitFor()
       await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click()
       await page.getByRole("heading", { level: 1, name: "album" }).waitFor()
-      await page.getByText("Versions and deleted objects").click()
-      await page.getByRole("button", { name: "Search" }).click()
+      await page.getByRole("button", { name: "Filter" }).click()
+      await page.getByLabel("Versions and deleted objects").check()
       const marker = page.getByRole("row").filter({ hasText: "draft.txt" }).filter({ hasText: "deleted" })
       await marker.waitFor()
       assert.equal((await world.server.client().call("GET", { bucket: "album", key: "draft.txt" })).status, 404)
@@ -285,14 +357,13 @@ export const objects: PageTests = {
       const policy = JSON.stringify({ Version: "2012-10-17", Statement: [allowed, own] })
       const made = await world.admin("POST", "/v1/keys", { policy })
       const { accessKeyId, secretAccessKey } = made as Record<string, string>
-      const page = await world.open("/console/objects", { isSignedOut: true })
-      await page.getByLabel("Sign in with").selectOption({ index: 1 })
+      const page = await world.open("/console/buckets", { isSignedOut: true })
       await page.getByLabel("Access key").fill(accessKeyId ?? "")
       await page.getByLabel("Secret key").fill(secretAccessKey ?? "")
       await page.getByRole("button", { name: "Sign in", exact: true }).click()
       const cells = page.getByRole("row").filter({ hasText: "album" }).getByRole("cell")
       await cells.first().waitFor()
-      assert.match((await cells.allInnerTexts()).slice(1).join(" "), /^\d+ .*B$/, "counts are shown")
+      assert.match((await cells.allInnerTexts()).slice(1, 3).join(" "), /^\d+ .*B$/, "counts are shown")
       await page.getByRole("link", { name: "album", exact: true }).click()
       await page.getByRole("link", { name: "notes.txt" }).click()
       await page.getByText("the second line").waitFor()
@@ -303,13 +374,14 @@ export const objects: PageTests = {
       assert.ok(url.includes(`X-Amz-Credential=${accessKeyId ?? ""}`), url)
       assert.match(await (await fetch(url)).text(), /^the first line/)
       await page.keyboard.press("Escape")
-      await page.getByRole("button", { name: "Delete", exact: true }).click()
+      await page.getByRole("button", { name: "More", exact: true }).click()
+      await page.getByRole("menuitem", { name: "Delete" }).click()
       await dialog.getByRole("button", { name: "Delete" }).click()
       await dialog.getByText(/not authorized|Access Denied/i).waitFor()
       assert.equal((await contentOf("notes.txt")).length, 31)
       // A job needs no permission of its own: it does what single requests could do.
       await page.keyboard.press("Escape")
-      await visit(page, "/console/objects/album")
+      await visit(page, "/console/buckets/album")
       for (const key of ["notes.txt", "page.html"]) await page.getByRole("checkbox", { name: `Select ${key}` }).check()
       await page.getByRole("button", { name: "Delete selected" }).click()
       await dialog.getByRole("button", { name: "Start the job" }).click()
@@ -326,7 +398,7 @@ export const objects: PageTests = {
     })
 
     pageTest("rows are selected by click, range and keyboard, and a job tags and deletes just them", async () => {
-      const page = await world.open("/console/objects/album?folder=many%2F")
+      const page = await world.open("/console/buckets/album?folder=many%2F")
       const box = (name: string) => page.getByRole("checkbox", { name: `Select many/${name}` })
       const status = page.getByRole("group", { name: "Selection" }).getByRole("status")
       await box("0002.txt").click()
@@ -373,7 +445,7 @@ export const objects: PageTests = {
       await page.getByRole("link", { name: "0002.txt" }).waitFor({ state: "detached" })
       for (const name of ["0001.txt", "0004.txt", "0006.txt"]) await page.getByRole("link", { name }).waitFor()
       // In the list of versions, deleted objects can be restored, and a folder with a version is selected by name.
-      await visit(page, "/console/objects/album?folder=many%2F&versions=yes&search=000")
+      await visit(page, "/console/buckets/album?folder=many%2F&versions=yes&search=000")
       await page
         .getByRole("row")
         .filter({ hasText: "0002.txt" })
@@ -389,11 +461,13 @@ export const objects: PageTests = {
     })
 
     pageTest("all keys with a prefix are deleted by a job, after the bucket's name is typed", async () => {
-      const page = await world.open("/console/objects/album?folder=many%2F")
+      const page = await world.open("/console/buckets/album?folder=many%2F")
       await page.getByRole("link", { name: "0000.txt" }).waitFor()
-      await page.getByRole("button", { name: "Bulk action" }).click()
+      await page.getByRole("button", { name: "More actions" }).click()
+      await page.getByRole("menuitem", { name: "Bulk action" }).click()
       const dialog = page.getByRole("dialog", { name: "Bulk action" })
       await dialog.getByLabel("Only count what it would do").uncheck()
+      await dialog.getByText(`${LEFT} objects, ${LEFT} B`).waitFor()
       const start = dialog.getByRole("button", { name: "Start the job" })
       assert.ok(await start.isDisabled())
       await dialog.getByLabel("Type album to confirm").fill("album")

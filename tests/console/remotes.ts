@@ -210,14 +210,15 @@ export const remotes: PageTests = {
       await world.admin("POST", "/v1/buckets", { name: "cached" })
       const value = { Store: "far", Bucket: "data", Prefix: "logs/" }
       await world.admin("PUT", "/v1/buckets/cached/settings/remote", { value })
-      const page = await world.open("/console/objects/cached")
+      const page = await world.open("/console/buckets/cached")
       await page.getByRole("link", { name: "0.txt" }).waitFor()
       const dialog = page.getByRole("dialog", { name: "Bulk action" })
       for (const [action, kind] of [
         ["Bring into the cache", "prefetch-objects"],
         ["Drop from the cache", "evict-objects"],
       ] as const) {
-        await page.getByRole("button", { name: "Bulk action" }).click()
+        await page.getByRole("button", { name: "More actions" }).click()
+        await page.getByRole("menuitem", { name: "Bulk action" }).click()
         await dialog.getByLabel("Action", { exact: true }).getByText(action).waitFor({ state: "attached" })
         await dialog.getByLabel("Action", { exact: true }).selectOption(action)
         await dialog.getByLabel("Only count what it would do").uncheck()
@@ -226,9 +227,10 @@ export const remotes: PageTests = {
         await page.getByText(`${kind}: ${OBJECTS} of ${OBJECTS} done`).waitFor()
       }
       assert.equal((await world.server.client().call("PUT", { bucket: "plain" })).status, 200)
-      const plain = await world.open("/console/objects/plain")
+      const plain = await world.open("/console/buckets/plain")
       const answered = plain.waitForResponse("**/v1/buckets/plain/settings/remote")
-      await plain.getByRole("button", { name: "Bulk action" }).click()
+      await plain.getByRole("button", { name: "More actions" }).click()
+      await plain.getByRole("menuitem", { name: "Bulk action" }).click()
       await answered
       const kinds = await plain.getByLabel("Action", { exact: true }).getByRole("option").allTextContents()
       assert.ok(kinds.includes("Copy to a bucket"))

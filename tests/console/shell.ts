@@ -49,7 +49,7 @@ export const shell: PageTests = {
         await page.getByRole("button", { name: "Sign in", exact: true }).waitFor()
         assert.equal(page.url(), `${world.server.adminEndpoint}/console/`)
         await signIn(page, "wrong")
-        await page.getByRole("alert").filter({ hasText: "token" }).waitFor()
+        await page.getByRole("alert").filter({ hasText: "The token is wrong" }).waitFor()
         await assertAccessible(page)
         await screenshot(page, "sign-in")
         await signIn(page, await world.server.adminToken())
