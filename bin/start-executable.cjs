@@ -13,11 +13,12 @@ const { sizeThreadPool } = require("./thread-pool.cjs")
 function startPart(name, own) {
   const { existsSync } = process.getBuiltinModule("node:fs")
   const { createRequire, isBuiltin } = process.getBuiltinModule("node:module")
-  const { dirname, join } = process.getBuiltinModule("node:path")
+  const { dirname, isAbsolute, join } = process.getBuiltinModule("node:path")
   const { getAsset, getRawAsset } = process.getBuiltinModule("node:sea")
   const { Script } = process.getBuiltinModule("node:vm")
   const MARK_BYTES = 64
-  const folder = dirname(process.execPath)
+  // Without /proc, Node does not know the path.
+  const folder = isAbsolute(process.execPath) ? dirname(process.execPath) : "/"
   const requireFile = createRequire(join(folder, "hayloft.cjs"))
   const requirePart = path => {
     const [first, second] = path.split("/")

@@ -20,6 +20,7 @@ import { fileURLToPath } from "node:url"
 import { ensure } from "./ensure.mjs"
 import { withNote } from "./executables/elf.mjs"
 import { signed } from "./executables/mach-o.mjs"
+import { licenceTexts } from "./licences.mjs"
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const MANIFEST = join(ROOT, "tools", "executables")
@@ -29,6 +30,8 @@ const BUNDLES = [COMMAND, "compute-worker.cjs", "checkpoint-worker.cjs", "transf
 /** By which Node knows the application, and that there is one. */
 const NOTE = "NODE_SEA_BLOB"
 const FUSE = "NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2:"
+/** Among the documents. */
+const LICENCES = "docs/licences.md"
 const MAKE_MS_MAX = 300_000
 
 /** The package of Node's program, and the machine that it is for. */
@@ -52,6 +55,23 @@ function installNodes() {
   // By force, because most are for other machines.
   runOk("npm", ["ci", "--force", "--no-audit", "--no-fund", "--loglevel=error"], INSTALLED)
   writeFileSync(stamp, lock)
+}
+
+/** The versions of Node in executables, each with its parts, and the folder of its package; those for Linux first. */
+export function installedNodes() {
+  installNodes()
+  return [`node-${HERE}`, `node-26-${HERE}`].map(name => {
+    const folder = join(INSTALLED, "node_modules", name)
+    const options = { encoding: "utf8" }
+    const { stdout, error } = spawnSync(
+      join(folder, "bin", "node"),
+      ["-p", "JSON.stringify(process.versions)"],
+      options,
+    )
+    if (error !== undefined)
+      throw new Error(`a release is made on Linux, x64 or arm64, not on ${HERE}: ${error.message}`)
+    return { folder, versions: JSON.parse(stdout) }
+  })
 }
 
 /** Node's program for a target, and the one of the same version that runs here. */
@@ -116,15 +136,26 @@ function withFuse(program) {
 /** What Node makes the application of: the main script, and every file that the program reads. */
 async function describe(work, { maker, isOwn }) {
   const { build } = await import("esbuild")
-  const main = join(work, "main.cjs")
+  // The name is in the executable, and so is the same everywhere.
+  const main = "main.cjs"
   const entryPoints = [join(ROOT, "bin", "start-executable.cjs")]
-  await build({ entryPoints, outfile: main, bundle: true, platform: "node", format: "cjs", logLevel: "warning" })
+  await build({
+    entryPoints,
+    outfile: join(work, main),
+    absWorkingDir: ROOT,
+    bundle: true,
+    platform: "node",
+    format: "cjs",
+    logLevel: "warning",
+  })
   const files = Object.fromEntries([
     ["package.json", join(ROOT, "package.json")],
     ...BUNDLES.map(name => [name, join(ROOT, "dist", "bundle", name)]),
     ...filesOf("docs", join(ROOT, "docs")),
     ...filesOf("web", join(ROOT, "dist", "web")),
   ])
+  files[LICENCES] = join(work, "licences.md")
+  writeFileSync(files[LICENCES], licenceTexts(dirname(dirname(maker))))
   const cache = isOwn ? makeCache(work, maker) : undefined
   const made = { "files.json": Object.keys(files), "cached.json": cache === undefined ? [] : [COMMAND] }
   for (const [name, value] of Object.entries(made)) writeFileSync(join(work, name), JSON.stringify(value))

@@ -2,13 +2,13 @@
 import assert from "node:assert/strict"
 import { spawn, type ChildProcess } from "node:child_process"
 import { createHash } from "node:crypto"
-import { writeFileSync } from "node:fs"
-import { link, mkdir, mkdtemp, readFile, rm } from "node:fs/promises"
+import { existsSync, writeFileSync } from "node:fs"
+import { copyFile, link, mkdir, mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { pathToFileURL } from "node:url"
-import { bindChild, run, runOk } from "../harness/commands.js"
+import { bindChild, findProgram, run, runOk } from "../harness/commands.js"
 import { NODE_24, noNode24 } from "../harness/new-node.js"
 import { ROOT } from "../harness/server.js"
 
@@ -32,17 +32,23 @@ const { withNote } = (await toolAt("executables/elf.mjs")) as ElfTool
 const { signed } = (await toolAt("executables/mach-o.mjs")) as MachTool
 
 const isLinux = process.platform === "linux" && process.arch === "x64"
-const skip = isLinux ? noNode24 : "the test makes an executable for Linux x64"
+/** A release whose executable is tested instead of a new one. */
+const RELEASE = process.env["RELEASE_FOLDER"]
+const skip = isLinux ? RELEASE === undefined && noNode24 : "the test makes an executable for Linux x64"
 const NAME = "hayloft-linux-x64"
+/** The libraries of Debian's libc6-arm64-cross and libstdc++6-arm64-cross. */
+const ARM_SYSTEM = "/usr/aarch64-linux-gnu"
 /** No folder of it has Node. */
 const ENVIRONMENT = { PATH: "/nowhere" }
 
 let work = ""
 let program = ""
 before(async () => {
-  if (skip !== false || NODE_24 === undefined) return
+  if (skip !== false) return
   work = await mkdtemp(join(tmpdir(), "hayloft-executable-"))
   program = join(work, NAME)
+  if (RELEASE !== undefined) return copyFile(join(RELEASE, NAME), program)
+  assert.ok(NODE_24 !== undefined)
   // Without a code cache, whose making takes seconds: `npm run release -- --check` tests executables as they are released.
   await makeExecutable("linux-x64", program, { program: NODE_24, maker: NODE_24, isOwn: false })
 })
@@ -156,6 +162,17 @@ test("a package beside it is loaded, and none from a folder above, which others 
   await mkdir(join(folder, "node_modules", "msgpackr-extract"), { recursive: true })
   planted(folder)
   assert.match((await version()).stderr, /planted/)
+})
+
+const EMULATOR = findProgram("qemu-aarch64-static")
+const noArm =
+  RELEASE === undefined
+    ? "there is no RELEASE_FOLDER"
+    : (EMULATOR === undefined || !existsSync(ARM_SYSTEM)) && `qemu-aarch64-static or ${ARM_SYSTEM} is missing`
+
+test("the executable for ARM starts in an emulator", { skip: noArm }, async () => {
+  const args = ["-L", ARM_SYSTEM, join(RELEASE ?? "", "hayloft-linux-arm64"), "--version"]
+  assert.match(await runOk(EMULATOR ?? "", args), /^hayloft \d/)
 })
 
 const SEGMENT_BYTES = 56

@@ -247,22 +247,22 @@ async function sourcesAreNamed(program: string, data: string): Promise<void> {
 test("a release has the package, the list of its contents, and checksums that fit", async () => {
   const folder = join(work, "release")
   const { makeRelease } = (await import(pathToFileURL(join(ROOT, "tools/release.mjs")).href)) as {
-    makeRelease: (folder: string) => string[]
+    makeRelease: (folder: string, options: { isPackageOnly: boolean }) => Promise<string[]>
   }
-  const names = makeRelease(folder)
+  const names = await makeRelease(folder, { isPackageOnly: true })
   const { version, dependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
     version: string
     dependencies: Record<string, string>
   }
-  const [sbom = "", tarball = "", sums = ""] = names
-  assert.deepEqual([sbom, tarball, sums], [`hayloft-${version}.cdx.json`, `hayloft-${version}.tgz`, "SHA256SUMS"])
+  const [sbom = "", tarball = "", installer = "", sums = ""] = names
+  assert.deepEqual(names, [`hayloft-${version}.cdx.json`, `hayloft-${version}.tgz`, "install.sh", "SHA256SUMS"])
   const hash = (name: string) =>
     createHash("sha256")
       .update(readFileSync(join(folder, name)))
       .digest("hex")
   assert.equal(
     readFileSync(join(folder, sums), "utf8"),
-    [sbom, tarball].map(name => `${hash(name)}  ${name}\n`).join(""),
+    [sbom, tarball, installer].map(name => `${hash(name)}  ${name}\n`).join(""),
   )
   const contents = JSON.parse(readFileSync(join(folder, sbom), "utf8")) as {
     bomFormat: string
