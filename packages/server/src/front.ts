@@ -5,12 +5,14 @@
  */
 import { readVersion } from "@hayloft/cli/version.js"
 import type { ListenAddress, ServeConfig } from "@hayloft/node/config/config.js"
+import { BOUNDS_OF } from "@hayloft/node/config/index.js"
 import {
   Admission,
   CertificateFolder,
   Certificates,
   HTTP_LIMITS,
   HttpServer,
+  limitsOfThread,
   type HttpServerSettings,
   type Protocol,
   type RequestWatch,
@@ -94,7 +96,10 @@ export class Front {
     const certificates =
       config.tls && new Certificates(disk, { certificatePath: config.tls.certFile, keyPath: config.tls.keyFile })
     registerExpiryOfS3(seams.telemetry.metrics, config, certificates)
-    const limits = { ...HTTP_LIMITS, stopMs: config.shutdown.stopMs }
+    const limits = {
+      ...limitsOfThread(HTTP_LIMITS, 1 / BOUNDS_OF[config.profile].share),
+      stopMs: config.shutdown.stopMs,
+    }
     let serving = (): StoreSession => session
     const shared = {
       serverHeader: `Hayloft/${readVersion()}`,

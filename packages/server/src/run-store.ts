@@ -38,6 +38,7 @@ import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Stores } from "@hayloft/base/seams/store/contract.js"
 import type { Telemetry, Metrics } from "@hayloft/base/seams/telemetry/contract.js"
 import type { ServeConfig } from "@hayloft/node/config/config.js"
+import { BOUNDS_OF } from "@hayloft/node/config/index.js"
 import { COMPATIBILITY_SWITCHES } from "@hayloft/node/config/settings.js"
 import type { CheckpointRunner } from "@hayloft/node/metadata/checkpoint-job.js"
 import { CheckpointThreads } from "@hayloft/node/metadata/checkpoint-threads.js"
@@ -118,8 +119,15 @@ interface StoreParts {
 }
 
 /** The parts of a real process. */
-const realParts = ({ clock, telemetry }: StoreSeams, record: ControlRecord): StoreParts => ({
-  compute: openCompute(policiesIn(record), record.blockBytes, { threads: COMPUTE_THREADS, share: 1 }),
+const realParts = (
+  { clock, telemetry }: StoreSeams,
+  record: ControlRecord,
+  { profile }: Pick<ServeConfig, "profile">,
+): StoreParts => ({
+  compute: openCompute(policiesIn(record), record.blockBytes, {
+    threads: BOUNDS_OF[profile].computeThreads ?? COMPUTE_THREADS,
+    share: BOUNDS_OF[profile].share,
+  }),
   checkpoints: new CheckpointThreads(CHECKPOINT_ENTRY, clock, telemetry.log),
   limits: { deviceOptions: {} },
 })
@@ -198,7 +206,7 @@ export async function runStore(
   store: OpenedStore,
   config: ServeConfig,
   onStolen: (failure: Failure) => never,
-  { compute, checkpoints, limits }: StoreParts = realParts(seams, store.record),
+  { compute, checkpoints, limits }: StoreParts = realParts(seams, store.record, config),
 ): Promise<RunningStore> {
   const { clock, random, disk, stores, telemetry } = seams
   const onLost = (device: Ownership, failure: Failure): void => {

@@ -6,11 +6,12 @@
  * disk calls that hang: once everything else has ended, only a signal ends such a process.
  */
 import { resolve } from "node:path"
+import { setFlagsFromString } from "node:v8"
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import { MIB } from "@hayloft/base/limits.js"
 import type { CliIo } from "@hayloft/cli/io.js"
 import { programCommand, readVersion } from "@hayloft/cli/version.js"
-import { SETTINGS, type ServeConfig } from "@hayloft/node/config/index.js"
+import { BOUNDS_OF, SETTINGS, type ServeConfig } from "@hayloft/node/config/index.js"
 import { CertificateFolder, Certificates, probeAddresses, type ProbedAddress } from "@hayloft/protocols/http/index.js"
 import { supervise } from "@hayloft/base/life/index.js"
 import { AccessLog, Events, LiveRequests, Traffic } from "@hayloft/admin/observe/index.js"
@@ -51,11 +52,12 @@ const ACCESS_FILE_LIMITS = { bytesMax: 64 * MIB, filesMax: 8 } as const
 export function realSeams(config: ServeConfig, io: CliIo) {
   const clock = new RealClock()
   const disk = new RealDisk()
+  const { tableCacheBytes } = BOUNDS_OF[config.profile]
   return {
     clock,
     disk,
     random: new RealRandom(),
-    stores: new TableStores(),
+    stores: new TableStores(tableCacheBytes === undefined ? {} : { cacheBytesMax: tableCacheBytes }),
     locks: new RealLocks(),
     telemetry: new RealTelemetry(clock, config.threads === 0 ? line => io.error(line) : wholeLines(clock), config.log),
   }
@@ -77,6 +79,8 @@ function wholeLines(clock: Clock): (lines: string) => void {
 export async function serve(given: ServeConfig, io: CliIo, signals: StopSignals): Promise<void> {
   const whyAlone = given.threads === 0 ? undefined : whyNoSharedPorts(process.versions.node)
   const config = whyAlone === undefined ? given : { ...given, ...alone(given, whyAlone) }
+  // Before other threads begin: they have the same bounds.
+  for (const flag of BOUNDS_OF[config.profile].heapFlags) setFlagsFromString(flag)
   const { telemetry: plainTelemetry, ...plain } = realSeams(config, io)
   const { clock, random, disk } = plain
   const own = { node: (): string | undefined => config.cluster?.node }

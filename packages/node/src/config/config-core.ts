@@ -44,6 +44,7 @@ import {
   parseAuditBucket,
   parseWebhook,
 } from "./config-values.js"
+import { BOUNDS_OF, PROFILES } from "./profiles-core.js"
 import { parseProvidedBuckets, parseProvidedUsers } from "./provided-values.js"
 import {
   findSetting,
@@ -149,6 +150,8 @@ function configIn(reader: SettingReader): ServeConfig {
     reader.required(name, (text, where) => parseChoice(text, where, ["yes", "no"])) === "yes"
   const file = fileIn(reader)
   const haste = hasteIn(reader)
+  const profile = reader.required("profile", (text, where) => parseChoice(text, where, PROFILES))
+  const threads = reader.optional("threads", count(0, FRONT_THREADS_MAX))
   const cluster = clusterOf(reader, haste)
   const dataFolders = dataFoldersIn(reader)
   const matrix = reader.optional("matrix", (text, where) => parseChoice(text, where, ["cauchy", "vandermonde", "xor"]))
@@ -169,7 +172,8 @@ function configIn(reader: SettingReader): ServeConfig {
     masterKeyFile,
     haste,
     policy: reader.optional("redundancy", (text, where) => parseRedundancy(text, where, matrix)),
-    blockBytes: reader.optional("blockSize", parseBlockSize),
+    profile,
+    blockBytes: reader.optional("blockSize", parseBlockSize) ?? BOUNDS_OF[profile].blockBytes,
     scrubDays: reader.required("scrubDays", count(1, 3650)),
     abandonedUploadDays: reader.required("abandonedUploadDays", count(0, 3650)),
     lifecycleDayMs: lifecycleDay === undefined ? undefined : 1000 * lifecycleDay,
@@ -179,7 +183,7 @@ function configIn(reader: SettingReader): ServeConfig {
     metadataBackupEveryMs: reader.required("metadataBackupEvery", parseDuration),
     erasedKeysKeptMs: reader.required("erasedKeysKept", parseDuration),
     ...listenersOf(reader),
-    threads: reader.optional("threads", count(0, FRONT_THREADS_MAX)) ?? 0,
+    threads: profile === "small" && !reader.isSet("threads") ? 0 : (threads ?? 0),
     shutdown: {
       drainMs: 1000 * reader.required("drainSeconds", count(0, 3600)),
       stopMs: reader.required("stopTimeout", parseDuration),

@@ -2,6 +2,8 @@ import { test } from "node:test"
 import assert from "node:assert/strict"
 import { isFailure } from "@hayloft/base/failures.js"
 import type { ServeConfig } from "./config.js"
+import { MIB } from "@hayloft/base/limits.js"
+import { BOUNDS_OF } from "./profiles-core.js"
 import { SETTINGS, SETTING_NAMES } from "./settings.js"
 import { inspectConfig, policyOfNewStore, resolveConfig } from "./config-core.js"
 import { checkConfigFile, FILE_SETTING_NAMES, parseConfigFile } from "./config-file.js"
@@ -38,6 +40,7 @@ test("without settings: one folder, loopback, text log", () => {
     blockBytes: undefined,
     refuseSingleCopy: false,
     threads: 0,
+    profile: "standard",
     scrubDays: 30,
     abandonedUploadDays: 7,
     lifecycleDayMs: undefined,
@@ -105,6 +108,7 @@ const EXAMPLES: Record<keyof typeof SETTINGS, { texts: [string, string]; field: 
   nodeAddress: { texts: ["a.example:1", "b.example:2"], field: config => config.cluster?.nodeAddress },
   metaCopies: { texts: ["3", "5"], field: config => config.metaCopies },
   blockSize: { texts: ["8MiB", "2MiB"], field: config => config.blockBytes },
+  profile: { texts: ["small", "standard"], field: config => config.profile },
   threads: { texts: ["3", "16"], field: config => config.threads },
   scrubDays: { texts: ["7", "90"], field: config => config.scrubDays },
   abandonedUploadDays: { texts: ["0", "30"], field: config => config.abandonedUploadDays },
@@ -382,6 +386,20 @@ test("policies of users are named by ARNs, too, and secrets may have colons", ()
       ["secret-of-three:of", ["readonly"], 0],
     ],
   )
+})
+
+test("the small profile bounds memory: no front threads and small blocks, unless they are set", () => {
+  const machine = { fallbacks: { threads: ["3"] } }
+  const boundsOf = (flags: ConfigSources["flags"]) => {
+    const { profile, threads, blockBytes } = resolved({ ...machine, flags })
+    return [profile, threads, blockBytes]
+  }
+  assert.deepEqual(boundsOf({}), ["standard", 3, undefined])
+  assert.deepEqual(boundsOf({ profile: ["small"] }), ["small", 0, MIB])
+  assert.deepEqual(boundsOf({ profile: ["small"], threads: ["2"], blockSize: ["4MiB"] }), ["small", 2, 4 * MIB])
+  const { standard, small } = BOUNDS_OF
+  assert.deepEqual([standard.share, standard.heapFlags], [1, []], "the standard changes nothing")
+  assert.ok(small.share < 0.1 && small.heapFlags.length > 0)
 })
 
 test("a refused secret is not shown", () => {

@@ -5,6 +5,7 @@
 import type { AccessKeyId, BucketName } from "@hayloft/base/ids.js"
 import type { MatrixKind, Policy } from "@hayloft/base/policy.js"
 import type { LogLevel } from "@hayloft/base/seams/telemetry/contract.js"
+import type { Profile } from "./profiles-core.js"
 
 export interface ListenAddress {
   /** A name or address without brackets. */
@@ -133,6 +134,8 @@ export interface ServeConfig {
   readonly countsDevices?: boolean
   /** Threads that serve the ports of clients beside the one that decides; 0: that one serves them. */
   readonly threads: number
+  /** The bounds of memory. */
+  readonly profile: Profile
   /** This process cannot have the front threads that are wanted; undefined: it has as many as `threads`. */
   readonly threadsOff?: { readonly wanted: number; readonly reason: string }
   readonly shutdown: {

@@ -36,5 +36,6 @@ export type {
   SettingAliases,
   SettingsInput,
 } from "./setting-reader.js"
+export { BOUNDS_OF } from "./profiles-core.js"
 export { frontThreadsFor, type MachineSize } from "./front-threads-core.js"
 export { parseDataFolders, parseDuration, parseListen } from "./config-values.js"

@@ -95,6 +95,13 @@ export const SETTINGS = {
     undefined,
     "front threads, which serve the ports of clients beside the thread that decides and writes, 0 to 16; needs Node.js 22.12 or later (default: the cores less one, with 1 GiB of memory for each; none with two cores)",
   ),
+  profile: setting(
+    "--profile",
+    "HAYLOFT_PROFILE",
+    "standard|small",
+    "standard",
+    "small: hold 256 MiB of memory, with fewer requests at once, no front threads, and blocks of 1 MiB in a new store",
+  ),
   scrubDays: setting(
     "--scrub-days",
     "HAYLOFT_SCRUB_DAYS",

@@ -60,6 +60,7 @@ export const config: ServeConfig = {
   allowLocalIdentityProviders: false,
   consoleSignIn: undefined,
   threads: 0,
+  profile: "standard",
   scrubDays: 30,
   abandonedUploadDays: 7,
   lifecycleDayMs: undefined,
