@@ -1,21 +1,22 @@
 /**
  * All background work: jobs that callers have started, and long work of the store, with progress, rate and end; the jobs
- * that are always there, with their throttle. Live: the server answers when something has changed.
+ * that are always there, folded while they are idle. Live: the server answers when something has changed.
  */
 import { useSignal } from "@preact/signals"
 import { api } from "../api/client.js"
 import { useWatch } from "../api/live.js"
 import type { BackgroundJob, Jobs, StartedJob } from "../api/shapes.js"
-import { ActionButton } from "../parts/action-button.js"
-import { Button } from "../parts/button.js"
+import { ActionIconButton } from "../parts/action-button.js"
+import { IconButton } from "../parts/button.js"
 import { FormDialog } from "../parts/dialog.js"
 import { TextField } from "../parts/fields.js"
-import { timeText } from "../parts/format.js"
+import { countText, plural, timeText } from "../parts/format.js"
 import { Badge, Page, Section, type PageProps } from "../parts/page.js"
-import { EmptyState, Loaded } from "../parts/states.js"
+import { Loaded } from "../parts/states.js"
 import { DataTable, type Column } from "../parts/table.js"
 import { toast } from "../parts/toast.js"
 import { pathTo } from "../shell/router.js"
+import { wordsOfJob } from "./jobs-words.js"
 import { JobActions, JobPage, JobProgress, StateBadge } from "./jobs-started.js"
 
 const jobPath = (name: string, word: string): string => `/v1/jobs/${encodeURIComponent(name)}/${word}`
@@ -23,8 +24,16 @@ const jobPath = (name: string, word: string): string => `/v1/jobs/${encodeURICom
 const targetOf = ({ isDryRun, target }: StartedJob) => `${isDryRun ? "(dry run) " : ""}${target}`
 
 const JOB_COLUMNS: readonly Column<StartedJob>[] = [
-  { key: "id", title: "Job", cell: ({ id }) => <a href={pathTo(["jobs", id])}>{id}</a> },
-  { key: "target", title: "Target", cell: targetOf },
+  {
+    key: "id",
+    title: "Job",
+    cell: ({ id }) => (
+      <a class="words" href={pathTo(["jobs", id])}>
+        {id}
+      </a>
+    ),
+  },
+  { key: "target", title: "On", cell: targetOf },
   { key: "state", title: "State", cell: job => <StateBadge state={job.state} /> },
 ]
 
@@ -79,76 +88,137 @@ function BackgroundActions({ job, onThrottle }: { readonly job: BackgroundJob; r
   const { name, isPaused } = job
   const send = (word: string) => () => api.post<void>(jobPath(name, word))
   return (
-    <div class="actions">
+    <div class="icons">
       {isPaused !== true && (
-        <ActionButton kind="quiet" label={`Pause ${name}`} work={send("pause")} done={`${name} is paused`}>
-          Pause
-        </ActionButton>
+        <ActionIconButton label={`Pause ${name}`} icon="pause" work={send("pause")} done={`${name} is paused`} />
       )}
       {isPaused !== false && (
-        <ActionButton kind="quiet" label={`Resume ${name}`} work={send("resume")} done={`${name} is resumed`}>
-          Resume
-        </ActionButton>
+        <ActionIconButton label={`Resume ${name}`} icon="play" work={send("resume")} done={`${name} is resumed`} />
       )}
-      <ActionButton kind="quiet" label={`Wake ${name}`} work={send("wake")} done={`${name} looks for work`}>
-        Wake
-      </ActionButton>
-      <Button kind="quiet" label={`Set the throttle of ${name}`} onClick={onThrottle}>
-        Throttle
-      </Button>
+      <ActionIconButton label={`Wake ${name}`} icon="refresh" work={send("wake")} done={`${name} looks for work`} />
+      <IconButton label={`Set the throttle of ${name}`} icon="jobs" onClick={onThrottle} />
     </div>
   )
 }
 
 const backgroundColumns = (onThrottle: (job: BackgroundJob) => void): readonly Column<BackgroundJob>[] => [
-  { key: "name", title: "Job", cell: ({ name }) => name, sortBy: ({ name }) => name },
-  { key: "state", title: "State", cell: job => <BackgroundState job={job} />, sortBy: ({ state }) => state },
-  { key: "progress", title: "Progress", cell: ({ progress }) => progress },
   {
-    key: "error",
-    title: "Last error",
-    cell: ({ lastError }) => lastError ?? "–",
-    sortBy: ({ lastError = "" }) => lastError,
+    key: "name",
+    title: "Job",
+    sortBy: ({ name }) => wordsOfJob(name).title,
+    cell: ({ name }) => {
+      const { title, text } = wordsOfJob(name)
+      return (
+        <div class="words">
+          <strong>{title}</strong> <code class="whole faint">{name}</code>
+          <p class="hint">{text}</p>
+        </div>
+      )
+    },
   },
-  { key: "throttle", title: "Throttle", cell: ({ throttle }) => String(throttle), align: "end" },
+  { key: "state", title: "State", cell: job => <BackgroundState job={job} />, sortBy: ({ state }) => state },
+  {
+    key: "progress",
+    title: "What it did",
+    cell: ({ progress, lastError }) => (
+      <div class="words">
+        {progress}
+        {lastError !== undefined && <p class="field-error">{lastError}</p>}
+      </div>
+    ),
+  },
+  {
+    key: "throttle",
+    title: "Rest",
+    align: "end",
+    cell: ({ throttle }) => <span title="After each step, as a multiple of its duration">{throttle}</span>,
+  },
   { key: "actions", title: "Actions", cell: job => <BackgroundActions job={job} onThrottle={() => onThrottle(job)} /> },
 ]
 
-function AllJobs({ jobs: { jobs, started } }: { readonly jobs: Jobs }) {
+/** Nothing about it wants attention. */
+const isCalm = ({ state, isPaused, lastError }: BackgroundJob): boolean =>
+  (state === "idle" || state === "done") && isPaused !== true && lastError === undefined
+
+function Background({ jobs }: { readonly jobs: readonly BackgroundJob[] }) {
   const throttled = useSignal<BackgroundJob | undefined>(undefined)
-  const key = ({ id }: StartedJob) => id
+  const columns = backgroundColumns(job => (throttled.value = job))
+  const [idle, others] = [jobs.filter(isCalm), jobs.filter(job => !isCalm(job))]
+  const text =
+    others.length === 0
+      ? `${plural(jobs.length, "background job")}, all idle`
+      : `${countText(idle.length)} others are idle`
+  const key = ({ name }: BackgroundJob) => name
+  return (
+    <Section
+      title="Background work"
+      hint="The store's own jobs, which are always there. They rest while requests need the disks."
+    >
+      {others.length > 0 && (
+        <DataTable caption="Background jobs at work" columns={columns} rows={others} rowKey={key} />
+      )}
+      <details class="fold">
+        <summary>{text}</summary>
+        <DataTable
+          caption="Idle background jobs"
+          columns={columns}
+          rows={idle}
+          rowKey={key}
+          sort={{ key: "name", isDown: false }}
+        />
+      </details>
+      {throttled.value && <ThrottleDialog job={throttled.value} onClose={() => (throttled.value = undefined)} />}
+    </Section>
+  )
+}
+
+const ENDED_SHOWN = 10
+
+function Ended({ started }: { readonly started: readonly StartedJob[] }) {
+  const isAll = useSignal(false)
+  const shown = isAll.value ? started : started.slice(0, ENDED_SHOWN)
+  return (
+    <Section title="Ended" hint="Kept for 30 days.">
+      <DataTable
+        caption="Started jobs that have ended"
+        columns={ENDED}
+        rows={shown}
+        rowKey={({ id }) => id}
+        empty={<p class="faint">No job has ended in the last 30 days.</p>}
+        more={{ hasMore: shown.length < started.length, isLoading: false, load: () => (isAll.value = true) }}
+      />
+    </Section>
+  )
+}
+
+/** Those of people come before long work of the store. */
+const byStarter = (a: StartedJob, b: StartedJob): number =>
+  Number(a.starter.kind === "store") - Number(b.starter.kind === "store")
+
+function AllJobs({ jobs: { jobs, started } }: { readonly jobs: Jobs }) {
+  const underWay = started.filter(({ endedMs }) => endedMs === undefined).toSorted(byStarter)
+  const ended = started.filter(({ endedMs }) => endedMs !== undefined)
+  /** Holders of keys see only what they have started. */
+  const background = jobs.length > 0 && <Background jobs={jobs} />
+  const isBusy = !jobs.every(isCalm)
   return (
     <>
       <Section title="Under way">
         <DataTable
           caption="Started jobs that have not ended"
           columns={UNDER_WAY}
-          rows={started.filter(({ endedMs }) => endedMs === undefined)}
-          rowKey={key}
-          empty={<EmptyState title="No started job is under way" icon="jobs" />}
+          rows={underWay}
+          rowKey={({ id }) => id}
+          empty={
+            <p class="faint">
+              Nothing that anybody has started. Jobs on many objects begin on the page of a bucket&apos;s objects.
+            </p>
+          }
         />
       </Section>
-      {/* Holders of keys see only what they have started. */}
-      {jobs.length > 0 && (
-        <Section title="Background work" hint="Jobs that are always there. They rest while requests need the devices.">
-          <DataTable
-            caption="Background jobs"
-            columns={backgroundColumns(job => (throttled.value = job))}
-            rows={jobs}
-            rowKey={({ name }) => name}
-          />
-        </Section>
-      )}
-      <Section title="Ended" hint="Kept for 30 days.">
-        <DataTable
-          caption="Started jobs that have ended"
-          columns={ENDED}
-          rows={started.filter(({ endedMs }) => endedMs !== undefined)}
-          rowKey={key}
-          empty={<EmptyState title="No job has ended in the last 30 days" icon="jobs" />}
-        />
-      </Section>
-      {throttled.value && <ThrottleDialog job={throttled.value} onClose={() => (throttled.value = undefined)} />}
+      {isBusy && background}
+      <Ended started={ended} />
+      {!isBusy && background}
     </>
   )
 }

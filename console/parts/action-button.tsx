@@ -2,8 +2,9 @@
 import { useSignal } from "@preact/signals"
 import type { ComponentChildren } from "preact"
 import { useAction } from "./action.js"
-import { Button, type ButtonProps } from "./button.js"
+import { Button, IconButton, type ButtonProps } from "./button.js"
 import { FormDialog } from "./dialog.js"
+import type { IconName } from "./icon.js"
 import { toast } from "./toast.js"
 
 /** Acts without asking. `done`: what the message says after a success. */
@@ -21,6 +22,23 @@ export function ActionButton(
     else if (action.problem.value !== undefined) toast(action.problem.value, "failed")
   }
   return <Button {...button} isBusy={action.isBusy} onClick={() => void run()} />
+}
+
+/** Shows only an icon, and acts without asking. */
+export function ActionIconButton(props: {
+  readonly label: string
+  readonly icon: IconName
+  readonly work: () => Promise<void>
+  readonly done: string
+}) {
+  const { label, icon, work, done } = props
+  const action = useAction(work)
+  const run = async (): Promise<void> => {
+    const succeeded = await action.run()
+    if (succeeded) toast(done)
+    else if (action.problem.value !== undefined) toast(action.problem.value, "failed")
+  }
+  return <IconButton {...{ label, icon }} isBusy={action.isBusy} onClick={() => void run()} />
 }
 
 /** Asks before it acts. `question`: what the dialog says; `action`: its button, `title` if absent. */
