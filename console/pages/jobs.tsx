@@ -191,7 +191,7 @@ function Ended({ started }: { readonly started: readonly StartedJob[] }) {
   )
 }
 
-/** Those of people come before long work of the store. */
+/** Jobs of people come before long work of the store. */
 const byStarter = (a: StartedJob, b: StartedJob): number =>
   Number(a.starter.kind === "store") - Number(b.starter.kind === "store")
 

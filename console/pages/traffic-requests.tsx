@@ -8,7 +8,7 @@ import { useEffect } from "preact/hooks"
 import { ApiError, asApiError, jsonLines } from "../api/client.js"
 import type { LiveRequest, TraceLine } from "../api/shapes.js"
 import { Button } from "../parts/button.js"
-import { Form, SelectField, TextField } from "../parts/fields.js"
+import { CheckboxField, Form, SelectField, TextField } from "../parts/fields.js"
 import { countText, latencyText } from "../parts/format.js"
 import { Section } from "../parts/page.js"
 import { EmptyState, ErrorState } from "../parts/states.js"
@@ -49,10 +49,23 @@ interface Watched {
   readonly dropped: number
 }
 
-type Filter = Readonly<Record<string, string>>
+interface Filter {
+  readonly isAdminShown: boolean
+  readonly bucket?: string
+  readonly operation?: string
+  readonly address?: string
+  readonly status?: string
+}
+
+/** The port of this console and of scripts: most of what comes there is the console's own. */
+const ADMIN = "admin"
 
 /** Adds to what is shown until the signal fires. Throws `ApiError` when the stream ends otherwise. */
-async function watch(filter: Filter, show: (more: Watched) => void, signal: AbortSignal): Promise<void> {
+async function watch(
+  { isAdminShown, ...filter }: Filter,
+  show: (more: Watched) => void,
+  signal: AbortSignal,
+): Promise<void> {
   let waiting: LiveRequest[] = []
   let dropped = 0
   const draw = (): void => {
@@ -65,7 +78,7 @@ async function watch(filter: Filter, show: (more: Watched) => void, signal: Abor
     for await (const line of jsonLines<TraceLine>("/v1/trace", { signal, query: filter })) {
       if (line.type === "end") throw new ApiError(0, "ended", line.reason)
       if (line.type === "dropped") dropped += line.lines
-      if (line.type === "request") {
+      if (line.type === "request" && (isAdminShown || line.server !== ADMIN)) {
         waiting.unshift(line)
         dropped += waiting.splice(SHOWN_MAX).length
       }
@@ -79,15 +92,17 @@ async function watch(filter: Filter, show: (more: Watched) => void, signal: Abor
 export function LiveRequests() {
   const [bucket, operation, address] = [useSignal(""), useSignal(""), useSignal("")]
   const status = useSignal<(typeof STATUSES)[number][0]>("")
+  const isAdminShown = useSignal(false)
   /** The filter is undefined while the view is paused. */
-  const filter = useSignal<Filter | undefined>(undefined)
+  const filter = useSignal<Filter | undefined>({ isAdminShown: false })
   const shown = useSignal<Watched>({ requests: [], dropped: 0 })
   const error = useSignal<ApiError | undefined>(undefined)
   const start = (): void => {
     const given = { bucket: bucket.value, operation: operation.value, address: address.value, status: status.value }
     const set = Object.entries(given).map(([name, value]) => [name, value.trim()] as const)
     error.value = undefined
-    filter.value = Object.fromEntries(set.filter(([, value]) => value !== ""))
+    const filled = Object.fromEntries(set.filter(([, value]) => value !== ""))
+    filter.value = { ...filled, isAdminShown: isAdminShown.value }
   }
   useEffect(() => {
     const query = filter.value
@@ -110,7 +125,7 @@ export function LiveRequests() {
   const isRunning = filter.value !== undefined
   const { requests, dropped } = shown.value
   return (
-    <Section title="Live requests" hint="Requests as they end, with the filters that are set when it starts.">
+    <Section title="Live requests" hint="Requests as they end.">
       <Form label="Live requests" onSubmit={start}>
         <div class="fields">
           <TextField label="Bucket" value={bucket} />
@@ -118,11 +133,12 @@ export function LiveRequests() {
           <TextField label="Client address" value={address} />
           <SelectField label="Status" value={status} options={STATUSES} />
         </div>
+        <CheckboxField label="Also those of this console and the admin API" value={isAdminShown} />
         <div class="actions">
-          <Button type="submit" kind="primary">
-            {isRunning ? "Restart" : "Start"}
+          <Button type="submit" kind="primary" icon="play">
+            {isRunning ? "Apply the filters" : "Go on"}
           </Button>
-          <Button isDisabled={!isRunning} onClick={() => (filter.value = undefined)}>
+          <Button icon="pause" isDisabled={!isRunning} onClick={() => (filter.value = undefined)}>
             Pause
           </Button>
           <Button onClick={() => (shown.value = { requests: [], dropped: 0 })}>Clear</Button>
@@ -138,7 +154,7 @@ export function LiveRequests() {
         columns={requests.some(({ node }) => node !== undefined) ? [...COLUMNS, NODE_COLUMN] : COLUMNS}
         rows={requests}
         rowKey={({ requestId }) => requestId}
-        empty={<EmptyState title={isRunning ? "No request has ended yet" : "Press Start to watch"} icon="traffic" />}
+        empty={<EmptyState title={isRunning ? "No request has ended yet" : "Paused"} icon="traffic" />}
       />
     </Section>
   )

@@ -1,13 +1,15 @@
-/** Shows what the store serves now: traffic by bucket and account, and live requests. */
+/** Shows what the store serves: figures and curves of the last hour, by operation, bucket, account and error, and live requests. */
 import { useSignal } from "@preact/signals"
 import { useLive } from "../api/live.js"
 import type { NamedTraffic, Traffic } from "../api/shapes.js"
 import { LineChart } from "../parts/charts.js"
 import { SelectField } from "../parts/fields.js"
 import { countText, latencyText, sizeText, timeText } from "../parts/format.js"
-import { Facts, Page, Section } from "../parts/page.js"
+import { Page, Section } from "../parts/page.js"
+import { useAccountNames } from "../parts/account-name.js"
 import { EmptyState, Loaded, Notice } from "../parts/states.js"
 import { DataTable, type Column } from "../parts/table.js"
+import { Tabs, type Tab } from "../parts/tabs.js"
 import { HotObjects } from "./traffic-hot.js"
 import { RecentEvents } from "./traffic-events.js"
 import { LiveRequests } from "./traffic-requests.js"
@@ -17,60 +19,160 @@ const EVERY_MS = 5_000
 type Figures = Traffic["total"]
 
 const WINDOWS = [
-  ["minute", "the last minute"],
   ["hour", "the last hour"],
+  ["minute", "the last minute"],
 ] as const
 
-const rateText = (count: number, seconds: number): string => `${(count / seconds).toFixed(1)}/s`
+/** `3.2/s`; of what is rare, how many in all. */
+function rateText(count: number, seconds: number): string {
+  const rate = count / seconds
+  return rate >= 0.1 ? `${rate.toFixed(1)}/s` : countText(count)
+}
+
+const bytesText = (bytes: number, seconds: number): string =>
+  bytes / seconds >= 1 ? `${sizeText(bytes / seconds)}/s` : sizeText(bytes)
 const errorsOf = ({ clientErrors, serverErrors }: Figures): number => clientErrors + serverErrors
-const bytesOf = ({ receivedBytes, sentBytes }: Figures): number => receivedBytes + sentBytes
 const timeOf = (durationMs: number | undefined): string => (durationMs === undefined ? "–" : latencyText(durationMs))
 
-const columnsOf = (title: string, seconds: number): readonly Column<NamedTraffic>[] => [
-  { key: "name", title, cell: ({ name }) => name, sortBy: ({ name }) => name },
+const columnsOf = (
+  title: string,
+  seconds: number,
+  textOf: (name: string) => string = name => name,
+): readonly Column<NamedTraffic>[] => [
+  {
+    key: "name",
+    title,
+    cell: ({ name }) => (
+      <span class="words" title={name}>
+        {textOf(name)}
+      </span>
+    ),
+    sortBy: ({ name }) => textOf(name),
+  },
   ...(
     [
       ["requests", "Requests", ({ requests }) => rateText(requests, seconds), ({ requests }) => requests],
       ["errors", "Errors", row => countText(errorsOf(row)), errorsOf],
       ["p50", "Median", ({ p50Ms }) => timeOf(p50Ms), ({ p50Ms }) => p50Ms ?? 0],
       ["p99", "99 % within", ({ p99Ms }) => timeOf(p99Ms), ({ p99Ms }) => p99Ms ?? 0],
-      ["in", "In", row => `${sizeText(row.receivedBytes / seconds)}/s`, ({ receivedBytes }) => receivedBytes],
-      ["out", "Out", row => `${sizeText(row.sentBytes / seconds)}/s`, ({ sentBytes }) => sentBytes],
+      ["in", "In", row => bytesText(row.receivedBytes, seconds), ({ receivedBytes }) => receivedBytes],
+      ["out", "Out", row => bytesText(row.sentBytes, seconds), ({ sentBytes }) => sentBytes],
     ] satisfies readonly (readonly [string, string, (row: NamedTraffic) => string, (row: NamedTraffic) => number])[]
   ).map(([key, head, cell, sortBy]) => ({ key, title: head, cell, sortBy, align: "end" as const })),
 ]
+
+const minuteText = (ms: number): string => timeText(ms).slice(11, 16)
 
 function Charts({ history }: Pick<Traffic, "history">) {
   const points = (of: (figures: Figures) => number) =>
     history.map(({ sinceMs, ...figures }) => [sinceMs, of(figures)] as const)
   return (
-    <>
-      <LineChart
-        label="Requests a minute in the last hour"
-        series={[
-          { name: "requests", points: points(({ requests }) => requests) },
-          { name: "errors", points: points(errorsOf) },
-        ]}
-        xText={timeText}
-        yText={countText}
-      />
-      <LineChart
-        label="Duration of requests in the last hour"
-        series={[
-          { name: "median", points: points(({ p50Ms = 0 }) => p50Ms) },
-          { name: "99 % within", points: points(({ p99Ms = 0 }) => p99Ms) },
-        ]}
-        xText={timeText}
-        yText={latencyText}
-      />
-    </>
+    <div class="charts">
+      <div class="card">
+        <LineChart
+          label="Requests a minute"
+          series={[
+            { name: "requests", points: points(({ requests }) => requests) },
+            { name: "errors", points: points(errorsOf) },
+          ]}
+          xText={minuteText}
+          yText={countText}
+        />
+      </div>
+      <div class="card">
+        <LineChart
+          label="Bytes a minute"
+          series={[
+            { name: "in", points: points(({ receivedBytes }) => receivedBytes) },
+            { name: "out", points: points(({ sentBytes }) => sentBytes) },
+          ]}
+          xText={minuteText}
+          yText={sizeText}
+        />
+      </div>
+      <div class="card">
+        <LineChart
+          label="Duration of requests"
+          series={[
+            { name: "median", points: points(({ p50Ms = 0 }) => p50Ms) },
+            { name: "99 % within", points: points(({ p99Ms = 0 }) => p99Ms) },
+          ]}
+          xText={minuteText}
+          yText={latencyText}
+        />
+      </div>
+    </div>
   )
 }
 
-function Figures({ traffic }: { readonly traffic: Traffic }) {
-  const { total, seconds, nodes, unshown = [], buckets, accounts, history } = traffic
-  const sort = { key: "requests", isDown: true }
-  const empty = <EmptyState title="No requests in this time" icon="traffic" />
+function Totals({ traffic: { total, seconds } }: { readonly traffic: Traffic }) {
+  const figures = [
+    ["Requests", rateText(total.requests, seconds)],
+    ["Client errors (4xx)", countText(total.clientErrors)],
+    ["Store errors (5xx)", countText(total.serverErrors)],
+    ["Median", timeOf(total.p50Ms)],
+    ["99 % within", timeOf(total.p99Ms)],
+    ["In", bytesText(total.receivedBytes, seconds)],
+    ["Out", bytesText(total.sentBytes, seconds)],
+  ] as const
+  return (
+    <dl class="figures">
+      {figures.map(([name, text]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{text}</dd>
+        </div>
+      ))}
+    </dl>
+  )
+}
+
+function NamedTable(props: {
+  readonly caption: string
+  readonly title: string
+  readonly rows: readonly NamedTraffic[]
+  readonly seconds: number
+  readonly textOf?: (name: string) => string
+  readonly empty?: string
+}) {
+  const { caption, title, rows, seconds, textOf, empty = "No requests in this time" } = props
+  return (
+    <Section title={caption}>
+      <DataTable
+        caption={caption}
+        columns={columnsOf(title, seconds, textOf)}
+        rows={rows}
+        rowKey={({ name }) => name}
+        sort={{ key: "requests", isDown: true }}
+        empty={<EmptyState title={empty} icon="traffic" />}
+      />
+    </Section>
+  )
+}
+
+function tabsOf(
+  { operations, buckets, accounts, codes, nodes, seconds }: Traffic,
+  nameOf: (id: string) => string,
+): readonly Tab[] {
+  const tab = (key: string, title: string, table: Omit<Parameters<typeof NamedTable>[0], "seconds">): Tab => ({
+    key,
+    title,
+    content: () => <NamedTable {...table} seconds={seconds} />,
+  })
+  return [
+    tab("operations", "Operations", { caption: "Traffic by operation", title: "Operation", rows: operations }),
+    tab("buckets", "Buckets", { caption: "Traffic by bucket", title: "Bucket", rows: buckets }),
+    tab("accounts", "Accounts", { caption: "Traffic by account", title: "Account", rows: accounts, textOf: nameOf }),
+    tab("errors", "Errors", { caption: "Errors by code", title: "Code", rows: codes, empty: "No errors in this time" }),
+    ...(nodes === undefined ? [] : [tab("nodes", "Nodes", { caption: "Traffic by node", title: "Node", rows: nodes })]),
+    { key: "live", title: "Live requests", content: () => <LiveRequests /> },
+    { key: "events", title: "Events", content: () => <RecentEvents /> },
+  ]
+}
+
+function Shown({ traffic }: { readonly traffic: Traffic }) {
+  const { nodes, unshown = [], history } = traffic
+  const nameOf = useAccountNames()
   return (
     <>
       {unshown.map(({ node, reason }) => (
@@ -78,56 +180,34 @@ function Figures({ traffic }: { readonly traffic: Traffic }) {
           Requests of node {node} are missing here: {reason}.
         </Notice>
       ))}
-      <Section
-        title="In total"
-        hint={nodes && `Of ${countText(nodes.length)} of ${countText(nodes.length + unshown.length)} nodes.`}
-      >
-        <Facts
-          facts={[
-            ["Requests", rateText(total.requests, seconds)],
-            ["Errors of clients (4xx)", countText(total.clientErrors)],
-            ["Errors of the store (5xx)", countText(total.serverErrors)],
-            ["Median duration", timeOf(total.p50Ms)],
-            ["99 % within", timeOf(total.p99Ms)],
-            ["Bytes", `${sizeText(bytesOf(total) / seconds)}/s`],
-          ]}
-        />
-        <Charts history={history} />
-      </Section>
-      <Section title="By bucket">
-        <DataTable
-          {...{ caption: "Traffic by bucket", columns: columnsOf("Bucket", seconds), rows: buckets, sort, empty }}
-          rowKey={({ name }) => name}
-        />
-      </Section>
+      <Totals traffic={traffic} />
       {nodes && (
-        <Section title="By node">
-          <DataTable
-            {...{ caption: "Traffic by node", columns: columnsOf("Node", seconds), rows: nodes, sort, empty }}
-            rowKey={({ name }) => name}
-          />
-        </Section>
+        <p class="hint">
+          Of {countText(nodes.length)} of {countText(nodes.length + unshown.length)} nodes.
+        </p>
       )}
-      <Section title="By account">
-        <DataTable
-          {...{ caption: "Traffic by account", columns: columnsOf("Account", seconds), rows: accounts, sort, empty }}
-          rowKey={({ name }) => name}
-        />
-      </Section>
+      <Charts history={history} />
+      <Tabs label="Traffic" tabs={tabsOf(traffic, nameOf)} />
     </>
   )
 }
 
 export function TrafficPage() {
-  const window = useSignal<"minute" | "hour">("minute")
+  const window = useSignal<"minute" | "hour">("hour")
   const traffic = useLive<Traffic>(`/v1/traffic?window=${window.value}`, EVERY_MS)
-  return (
-    <Page title="Traffic" live={traffic}>
+  const range = (
+    <div class="beside">
       <SelectField label="Figures of" value={window} options={WINDOWS} />
-      <Loaded live={traffic}>{value => <Figures traffic={value} />}</Loaded>
+    </div>
+  )
+  return (
+    <Page title="Traffic" live={traffic} actions={range}>
+      <Loaded live={traffic}>{value => <Shown traffic={value} />}</Loaded>
       <HotObjects />
-      <RecentEvents />
-      <LiveRequests />
+      <p class="hint">
+        The store itself keeps the last hour, of this and all other nodes. For days and weeks, have Prometheus read its
+        metrics: <a href="/docs/operate/watch-a-store.md">Watch a store</a>.
+      </p>
     </Page>
   )
 }

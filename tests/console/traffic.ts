@@ -8,16 +8,16 @@ export const traffic: PageTests = {
       address: "/console/traffic",
       heading: "Traffic",
       request: "**/v1/traffic*",
-      shows: "By bucket",
+      shows: "Traffic by operation",
       picture: "traffic",
     })
 
     pageTest("requests show up by bucket, and live as the filter says, until they are paused", async () => {
       const client = world.server.client()
-      const page = await world.open("/console/traffic")
+      const page = await world.open("/console/traffic?tab=live")
       assert.equal((await client.call("PUT", { bucket: "busy" })).status, 200)
       await page.getByLabel("Bucket", { exact: true }).fill("busy")
-      await page.getByRole("button", { name: "Start", exact: true }).click()
+      await page.getByRole("button", { name: "Apply the filters" }).click()
       await page.getByText("Running.").waitFor()
       // The stream has begun once a request shows.
       const requests = page.getByRole("table", { name: "Live requests" })
@@ -30,16 +30,24 @@ export const traffic: PageTests = {
       assert.equal(await requests.getByText("other").count(), 0)
       await page.getByRole("button", { name: "Pause", exact: true }).click()
       await page.getByText("Paused.").waitFor()
+      assert.equal(await requests.getByText("getTraffic").count(), 0, "the console's own requests are hidden")
       await page.getByRole("button", { name: "Refresh" }).click()
+      await page.getByRole("tab", { name: "Operations" }).click()
+      await page.getByRole("table", { name: "Traffic by operation" }).getByText("GetObject").waitFor()
+      await page.getByRole("tab", { name: "Buckets" }).click()
       await page.getByRole("table", { name: "Traffic by bucket" }).getByText("busy").waitFor()
-      await page.getByRole("heading", { name: "Recent events" }).scrollIntoViewIfNeeded()
+      await page.getByRole("tab", { name: "Accounts" }).click()
+      await page.getByRole("table", { name: "Traffic by account" }).getByText("root").waitFor()
+      await page.getByRole("tab", { name: "Errors" }).click()
+      await page.getByRole("table", { name: "Errors by code" }).getByText("NoSuchKey").waitFor()
+      await page.getByRole("tab", { name: "Events" }).click()
       await page.getByRole("table", { name: "Recent events" }).getByRole("row").nth(1).waitFor()
       await screenshot(page, "traffic-events")
     })
 
     pageTest("hot objects show up with the memory of their copies, and not if copies are off", async () => {
       const page = await world.open("/console/traffic")
-      await page.getByRole("heading", { name: "By bucket" }).waitFor()
+      await page.getByRole("heading", { name: "Traffic by operation" }).waitFor()
       assert.equal(await page.getByRole("heading", { name: "Hot objects" }).count(), 0)
       const hot = { uploadId: "0".repeat(32), part: 0, copies: 4, bytes: 4_194_304, hits: 470, readsPerMinute: 180.7 }
       const figures = { isOn: true, budgetBytes: 67_108_864, readsPerMinute: 30, usedBytes: 4_194_304, copies: 4 }

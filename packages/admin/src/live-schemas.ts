@@ -73,6 +73,8 @@ export const TRAFFIC = z
     total: z.object(FIGURES),
     buckets: z.array(NAMED_FIGURES).describe("those with requests, the busiest first"),
     accounts: z.array(NAMED_FIGURES),
+    operations: z.array(NAMED_FIGURES).describe("GetObject, PutObject …, the busiest first"),
+    codes: z.array(NAMED_FIGURES).describe("those that were answered with an error, by its code: NoSuchKey …"),
     nodes: z.array(NAMED_FIGURES).optional().describe("of each node that is counted here; absent on one machine"),
     unshown: z
       .array(z.object({ node: z.string(), reason: z.string() }))

@@ -38,6 +38,7 @@ function world() {
     receivedBytes: 0,
     sentBytes: 0,
     subject: undefined,
+    notes: {},
     status: 200,
     polledMs: 0,
     timing: { totalMs: 1 },

@@ -8,13 +8,16 @@ import { TRAFFIC_BINS, type TrafficCounts } from "@hayloft/engine/format/live-re
 import type { FinishedRequest } from "@hayloft/protocols/http/index.js"
 
 /** A finished request, as far as it is counted. */
-export type Counted = Pick<FinishedRequest, "status" | "subject" | "receivedBytes" | "sentBytes" | "polledMs"> & {
+export type Counted = Pick<
+  FinishedRequest,
+  "status" | "subject" | "receivedBytes" | "sentBytes" | "polledMs" | "notes"
+> & {
   readonly timing: Pick<FinishedRequest["timing"], "totalMs">
 }
 
 /**
  * The same as plain data. Its status is 0 if it got no response, its duration has no time of polls, and its bucket and
- * account are those that may be named.
+ * account are those that may be named; an error has its code.
  */
 export type CountedRequest = readonly [
   status: number,
@@ -23,7 +26,12 @@ export type CountedRequest = readonly [
   durationMs: number,
   bucket: string | undefined,
   account: string | undefined,
+  operation: string | undefined,
+  code: string | undefined,
 ]
+
+/** The name of an operation, or the code of an error, that the protocol has noted: of a fixed set. */
+export const noted = (note: unknown): string | undefined => (typeof note === "string" ? note : undefined)
 
 export const countedOf = ({
   status = 0,
@@ -32,6 +40,7 @@ export const countedOf = ({
   polledMs,
   timing,
   subject,
+  notes,
 }: Counted): CountedRequest => [
   status,
   receivedBytes,
@@ -39,6 +48,8 @@ export const countedOf = ({
   timing.totalMs - polledMs,
   subject?.admittedTo,
   subject?.accountId,
+  noted(notes["operation"]),
+  noted(notes["failure"]),
 ]
 
 /** The port whose requests are not traffic of clients, but for those of signed protocols. */

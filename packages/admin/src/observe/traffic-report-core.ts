@@ -24,6 +24,9 @@ export interface TrafficReport {
   /** Those with requests, the busiest first. */
   readonly buckets: readonly NamedFigures[]
   readonly accounts: readonly NamedFigures[]
+  readonly operations: readonly NamedFigures[]
+  /** Errors that were answered, by their code. */
+  readonly codes: readonly NamedFigures[]
   /** In the order of their names; absent, like the next, on one machine. */
   readonly nodes?: readonly NamedFigures[]
   readonly unshown?: readonly UnshownNode[]
@@ -64,6 +67,8 @@ export function trafficReport(
     total: figuresOf(sumOfTraffic(all.map(({ total }) => total))),
     buckets: byName(all.flatMap(({ buckets }) => buckets)),
     accounts: byName(all.flatMap(({ accounts }) => accounts)),
+    operations: byName(all.flatMap(({ operations = [] }) => operations)),
+    codes: byName(all.flatMap(({ codes = [] }) => codes)),
     ...(isOfNodes && { nodes: nodes.sort((a, b) => (a.name < b.name ? -1 : 1)), unshown }),
     history: Array.from({ length: minutes }, (_, i) => {
       const minute = all.flatMap(({ history }) => history.at(i - minutes) ?? [])

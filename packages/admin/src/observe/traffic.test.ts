@@ -14,13 +14,17 @@ interface Given {
   readonly ms?: number
   readonly received?: number
   readonly sent?: number
+  readonly operation?: string
+  readonly code?: string
 }
 
 function world() {
   const clock = new SimClock()
   const traffic = new Traffic(clock)
-  const count = ({ bucket, account, status = 200, ms = 1, received = 0, sent = 0 }: Given): void =>
+  const count = (given: Given): void => {
+    const { bucket, account, status = 200, ms = 1, received = 0, sent = 0, operation, code } = given
     traffic.count({
+      notes: { ...(operation !== undefined && { operation }), ...(code !== undefined && { failure: code }) },
       status,
       receivedBytes: received,
       sentBytes: sent,
@@ -28,6 +32,7 @@ function world() {
       timing: { totalMs: ms },
       subject: { admittedTo: bucket, accountId: account },
     })
+  }
   const report = (window: TrafficWindow) =>
     trafficReport(clock.wallMs(), window, [{ node: undefined, traffic: traffic.counts(window) }], [])
   return { clock, traffic, count, report }
@@ -57,6 +62,24 @@ test("requests are counted by bucket and account, with errors by side and bytes 
     ["(anonymous)", 1],
   ])
   assert.deepEqual([buckets[0]?.clientErrors, buckets[0]?.receivedBytes, buckets[1]?.serverErrors], [1, 10, 1])
+})
+
+test("requests are counted by operation, and those that failed by code", () => {
+  const { report, count } = world()
+  count({ bucket: "a", operation: "GetObject", sent: 7 })
+  count({ bucket: "a", operation: "GetObject", status: 404, code: "NoSuchKey" })
+  count({ bucket: "a", operation: "PutObject", received: 3 })
+  count({ status: 403, code: "AccessDenied" })
+  const { operations, codes } = report("hour")
+  assert.deepEqual(namesOf(operations), [
+    ["GetObject", 2],
+    ["PutObject", 1],
+  ])
+  assert.deepEqual([operations[0]?.clientErrors, operations[0]?.sentBytes, operations[1]?.receivedBytes], [1, 7, 3])
+  assert.deepEqual(namesOf(codes), [
+    ["NoSuchKey", 1],
+    ["AccessDenied", 1],
+  ])
 })
 
 test("a request leaves the minute after a minute, the hour after an hour, and stays in its minute of the history", async () => {

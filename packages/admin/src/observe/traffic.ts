@@ -1,12 +1,12 @@
 /**
- * Traffic of this node by bucket and by account, over the last minute and the last hour, in memory.
+ * Traffic of this node by bucket, account, operation and code of errors, over the last minute and the last hour, in memory.
  *
  * A bucket is counted once its caller was let in, an account once its signature was verified: strangers cannot add names.
  * Limits    `TRAFFIC_LIMITS`: names beyond are counted together; one that was idle for an hour makes room.
  */
 import type { NamedCounts, NodeTraffic, TrafficWindow } from "@hayloft/engine/format/live-report.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
-import { binOf, Ring, type Counted, type CountedRequest, type RingShape } from "./traffic-core.js"
+import { binOf, noted, Ring, type Counted, type CountedRequest, type RingShape } from "./traffic-core.js"
 
 const SECOND_MS = 1_000
 const MINUTE_MS = 60 * SECOND_MS
@@ -79,6 +79,8 @@ export class Traffic {
   private readonly history = new Ring(HISTORY)
   private readonly buckets = new NamedSeries()
   private readonly accounts = new NamedSeries()
+  private readonly operations = new NamedSeries()
+  private readonly codes = new NamedSeries()
   private readonly startedMs: number
 
   constructor(private readonly clock: Pick<Clock, "wallMs" | "monotonicMs">) {
@@ -86,13 +88,23 @@ export class Traffic {
   }
 
   /** Allocates nothing. */
-  count({ status = 0, receivedBytes, sentBytes, polledMs, timing, subject }: Counted): void {
+  count({ status = 0, receivedBytes, sentBytes, polledMs, timing, subject, notes }: Counted): void {
     const durationMs = timing.totalMs - polledMs
-    this.add(status, receivedBytes, sentBytes, durationMs, subject?.admittedTo, subject?.accountId)
+    const { admittedTo, accountId } = subject ?? {}
+    this.add(
+      status,
+      receivedBytes,
+      sentBytes,
+      durationMs,
+      admittedTo,
+      accountId,
+      noted(notes["operation"]),
+      noted(notes["failure"]),
+    )
   }
 
   /** Counts a request as plain data: now, wherever and whenever it was done. */
-  add(...[status, receivedBytes, sentBytes, durationMs, bucket, accountId]: CountedRequest): void {
+  add(...[status, receivedBytes, sentBytes, durationMs, bucket, accountId, operation, code]: CountedRequest): void {
     const nowMs = this.clock.monotonicMs()
     const account = accountId ?? (bucket === undefined ? undefined : ANONYMOUS)
     const bin = binOf(durationMs)
@@ -100,6 +112,8 @@ export class Traffic {
     this.history.add(nowMs, status, bin, receivedBytes, sentBytes)
     if (bucket !== undefined) this.buckets.of(bucket, nowMs).add(nowMs, status, bin, receivedBytes, sentBytes)
     if (account !== undefined) this.accounts.of(account, nowMs).add(nowMs, status, bin, receivedBytes, sentBytes)
+    if (operation !== undefined) this.operations.of(operation, nowMs).add(nowMs, status, bin, receivedBytes, sentBytes)
+    if (code !== undefined) this.codes.of(code, nowMs).add(nowMs, status, bin, receivedBytes, sentBytes)
   }
 
   counts(window: TrafficWindow): NodeTraffic {
@@ -114,6 +128,8 @@ export class Traffic {
       total: this.total[window].sum(nowMs),
       buckets: this.buckets.counts(window, nowMs),
       accounts: this.accounts.counts(window, nowMs),
+      operations: this.operations.counts(window, nowMs),
+      codes: this.codes.counts(window, nowMs),
       history: this.history
         .slots(nowMs)
         .map(({ sinceMs, ...counts }) => ({ sinceMs: Math.round(atMs - nowMs + sinceMs), ...counts })),

@@ -6,7 +6,7 @@
  * duration: of each bin, the first of which ends at 0.25 ms and each other at 1.5 times the end of the one before; the
  * last has no end. Bins at the end that count nothing are left out.
  */
-import { absent, FLAG, flat, group, mapped, MARK, NUMBER, oneOf, optional, rest, row, rowsOf, TEXT } from "./fields.js"
+import { absent, appended, FLAG, flat, group, mapped, MARK, NUMBER, oneOf, optional, rest, row, rowsOf, TEXT } from "./fields.js"
 import type { RowOf, ValueOf } from "./fields.js"
 
 export const TRAFFIC_BINS = { count: 34, firstEndMs: 0.25, factor: 1.5 } as const
@@ -123,5 +123,8 @@ export const TRAFFIC = {
   accounts: NAMED_COUNTS,
   /** All requests of each minute of the last hour, the oldest first. */
   history: rowsOf({ sinceMs: NUMBER, ...COUNTS }),
+  /** By operation, and those that were answered with an error by its code. */
+  operations: appended(NAMED_COUNTS),
+  codes: appended(NAMED_COUNTS),
 }
 export type NodeTraffic = RowOf<typeof TRAFFIC>

@@ -142,6 +142,17 @@ const RESULTS: readonly NodeOperationResult[] = [
       { sinceMs: 1_700_000_000_000, ...COUNTS, bins: [0, 0, 3] },
     ],
   },
+  {
+    kind: "traffic",
+    atMs: 1_700_000_000_000,
+    seconds: 57.5,
+    total: { ...COUNTS, bins: [0, 0, 3] },
+    buckets: [],
+    accounts: [],
+    history: [],
+    operations: [{ name: "GetObject", ...COUNTS, bins: [0, 0, 3] }],
+    codes: [{ name: "NoSuchKey", ...COUNTS, bins: [0, 0, 3] }],
+  },
 ]
 const isCorrupt = (error: unknown): boolean => isFailure(error, "corruptRecord")
 const GOLDEN = readFileSync(
