@@ -3,7 +3,7 @@
  * reads and compiles few files instead of seven hundred.
  *
  *   dist/bundle/hayloft.cjs             the command and front threads, with V8's code cache beside it (hayloft.cjs.cache)
- *   dist/bundle/compute-worker.cjs, checkpoint-worker.cjs, transform-worker.cjs
+ *   dist/bundle/compute-worker.cjs, checkpoint-worker.cjs, transform-worker.cjs, sealing-worker.cjs
  *   dist/bundle/NAME.cjs                what programs import as hayloft/NAME: client, table, erasure, placement, simulation,
  *                                       volumes
  *   dist/bundle/*.cjs.map               source maps, through those of dist/packages to the TypeScript files
@@ -27,6 +27,7 @@ const ENTRIES = new Map([
   ["packages/server/src/compute-worker.js", "compute-worker.cjs"],
   ["packages/server/src/checkpoint-worker.js", "checkpoint-worker.cjs"],
   ["packages/server/src/transform-worker.js", "transform-worker.cjs"],
+  ["packages/server/src/sealing-worker.js", "sealing-worker.cjs"],
   ["packages/client/src/library.js", "client.cjs"],
   ["packages/engine/src/table-files/library.js", "table.cjs"],
   ["packages/engine/src/erasure/library.js", "erasure.cjs"],

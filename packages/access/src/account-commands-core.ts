@@ -139,6 +139,21 @@ export const setKeyActive = command<[id: AccessKeyId, isActive: boolean, owner: 
   },
 })
 
+type ChangedKey = Pick<AccessKeyRecord, "service"> & { readonly sealedSecret: Uint8Array | undefined }
+
+/** Replaces the terms of a key, and its secret if there is a new one. Throws `noSuchAccessKey`. */
+export const changeAccessKey = command<[id: AccessKeyId, changed: ChangedKey], void>({
+  name: "ChangeAccessKey",
+  touches: id => [["accessKeys", textRowKey(id)]],
+  decide(view, _time, id, { service, sealedSecret }) {
+    const key = needKey(view, id, undefined)
+    if ((key.service === undefined) !== (service === undefined))
+      throw fail("invalidRequest", { message: "a key does not become one with terms of its own, and keeps such" })
+    const value = encodeAccessKey({ ...key, service, sealedSecret: sealedSecret ?? key.sealedSecret })
+    return { writes: [{ family: "accessKeys", key: textRowKey(id), value }], result: undefined }
+  },
+})
+
 /** Replaces the limits of an account; undefined removes them. Throws `noSuchAccount`. */
 export const limitAccount = command<[id: AccountId, limits: RateLimits | undefined], void>({
   name: "LimitAccount",

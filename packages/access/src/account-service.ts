@@ -9,6 +9,7 @@ import type { RateLimits } from "@hayloft/engine/format/rate-limits.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import {
   addAccessKey,
+  changeAccessKey,
   createAccount,
   dropAccessKey,
   limitAccessKey,
@@ -171,6 +172,13 @@ export class AccountService implements Accounts, Keyring {
   async setKeyActive(id: AccessKeyId, isActive: boolean, owner?: KeyOwner): Promise<void> {
     this.checkNotRoot(id, owner, "the root key cannot be disabled")
     await this.directory.change(setKeyActive(id, isActive, owner))
+  }
+
+  async changeKey(id: AccessKeyId, { secret, service }: Pick<NewKey, "service"> & { secret?: string | undefined }) {
+    this.checkNotRoot(id, undefined, "the root key is in the settings of the store: change it there")
+    if (service?.policy !== undefined) checkPolicyText(this.parse, service.policy)
+    const sealedSecret = secret === undefined ? undefined : this.sealed(id, secret)
+    await this.directory.change(changeAccessKey(id, { service, sealedSecret }))
   }
 
   async limitAccount(id: AccountId, limits: RateLimits | undefined): Promise<void> {

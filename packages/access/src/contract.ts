@@ -98,6 +98,12 @@ export interface Accounts {
   removeKey(id: AccessKeyId, owner?: KeyOwner): Promise<void>
   /** Enables or disables a key; throws like `removeKey`. */
   setKeyActive(id: AccessKeyId, isActive: boolean, owner?: KeyOwner): Promise<void>
+  /**
+   * Replaces the terms of a service key, and the secret of any key if there is a new one; requests signed with the former one are
+   * refused from now on. Throws `noSuchAccessKey`, `malformedPolicy`, or `invalidRequest` for the root key, and for terms of a
+   * key that is no service key.
+   */
+  changeKey(id: AccessKeyId, change: Pick<NewKey, "service"> & { secret?: string | undefined }): Promise<void>
   /** Replaces the limits of rates; undefined removes them. Throws `noSuchAccount`. */
   limitAccount(id: AccountId, limits: RateLimits | undefined): Promise<void>
   /** The same for a key. Throws `noSuchAccessKey`, or `invalidRequest` for the root key. */

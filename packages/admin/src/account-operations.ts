@@ -96,6 +96,24 @@ async function rotateKey(services: AdminServices, segment: OperationInput["segme
   return { ...keyJson({ ...key, limits }), secretAccessKey: secret }
 }
 
+async function changeKey(services: AdminServices, segment: OperationInput["segment"], body: unknown) {
+  const { accounts } = services
+  const { id, service } = await keyIn(services, segment)
+  const { secretAccessKey: secret, description, expiresMs, policy } = parseBody(schema.CHANGE_KEY, body)
+  const terms = {
+    ...(description !== undefined && { description }),
+    ...(expiresMs !== undefined && { expiresMs: expiresMs ?? undefined }),
+    ...(policy !== undefined && { policy: policy ?? undefined }),
+  }
+  const isChanged = Object.keys(terms).length > 0
+  if (service === undefined && isChanged) {
+    const message = `${id} has no terms of its own: it may do what its owner may. Make another key with a policy, an expiry or a description`
+    throw fail("invalidRequest", { message })
+  }
+  await accounts.changeKey(id, { secret, service: service && { ...service, ...terms } })
+  return keyJson(await keyIn(services, segment), await accounts.lastUse(id))
+}
+
 async function listKeys({ accounts }: AdminServices, query: ReadonlyMap<string, string>) {
   const [account, userName] = [query.get("accountId"), query.get("userName")]
   if (userName !== undefined && account === undefined) {
@@ -359,6 +377,13 @@ export const ACCOUNT_OPERATIONS: readonly AdminOperation[] = [
       const key = await keyIn(services, segment)
       return keyJson(key, await services.accounts.lastUse(key.id))
     },
+  }),
+  operation("changeKey", "POST /v1/keys/{key}", {
+    summary: "Changes the terms of a service key, or the secret of any key: its former one is refused from now on.",
+    request: schema.CHANGE_KEY,
+    answer: schema.KEY,
+    permission: onKey("iam:CreateAccessKey", "iam:UpdateAccessKey"),
+    run: (services, { segment, body }) => changeKey(services, segment, body),
   }),
   operation("rotateKey", "POST /v1/keys/{key}/rotate", {
     summary:

@@ -7,6 +7,7 @@
  *           cookie of somebody who has signed in, whose scopes or policies allow it. The body is read after that.
  * Limits    `BODY_BYTES_MAX` per request body, unless an operation has its own; listings are paged.
  */
+import { must } from "@hayloft/base/assert.js"
 import { REGION_DEFAULT } from "@hayloft/base/region.js"
 import { audited, auditCallerOf, auditText, duplicateMemberIn } from "@hayloft/access/index.js"
 import type {
@@ -76,6 +77,27 @@ export interface AdminStore extends Omit<
   readonly webSignIn: WebSignIn | undefined
 }
 
+/** A call of an operation by another protocol, which knows the caller. */
+export interface ForeignCall {
+  readonly holder: ConsoleHolder
+  readonly head: AdminHead
+  /** Fires when the client has left. */
+  readonly signal: AbortSignal
+  /** The caller, as it is later. Throws once its credentials are not valid any more. */
+  readonly again: () => Promise<ConsoleHolder>
+  readonly segments?: Readonly<Record<string, string>>
+  readonly query?: Readonly<Record<string, string>>
+  readonly body?: unknown
+  /** An action of the protocol's own that lets the caller do it as well, unless a policy denies ours. */
+  readonly otherwise: string | undefined
+}
+
+interface CallTerms extends Pick<ForeignCall, "holder" | "head" | "signal" | "otherwise"> {
+  readonly context: ReturnType<typeof adminContextOf>
+}
+
+type CallParts = Pick<OperationInput, "query" | "body"> & { readonly segments: Segments }
+
 export class AdminApi {
   /** For requests to other protocols on the admin port. */
   readonly callers: Callers
@@ -125,6 +147,32 @@ export class AdminApi {
       return await this.#open(request, rawPath)
     } catch (error) {
       return errorReply(error, "unknown")
+    }
+  }
+
+  /**
+   * An operation for a caller that another protocol has recognized, with the same permissions, and the same entry of the audit
+   * log. Returns its result; that of one that streams: the pieces of its lines. Throws its failure.
+   */
+  async call(id: string, asked: ForeignCall): Promise<unknown> {
+    const operation = must(
+      OPERATIONS.find(each => each.id === id),
+      "another protocol knows the operations",
+    )
+    const { holder, head, segments = {}, query = {}, body, signal, otherwise } = asked
+    const named = new Map(Object.entries(segments))
+    const parts = { segments: named, query: new Map(Object.entries(query)), body }
+    const terms = { holder, head, signal, context: adminContextOf(head), otherwise }
+    try {
+      await this.#permits.checkOperation(holder, operation, terms.context, otherwise)
+      const { result, required } = await this.#run(operation, terms, parts)
+      if (!(result instanceof LineSource)) return result
+      const checkAllowed = async () =>
+        this.#permits.checkRequired(await asked.again(), operation, required, terms.context, otherwise)
+      return this.#streams.pieces(result, { signal, checkAllowed })
+    } catch (error) {
+      this.#noteDenial(operation, holder, head, error)
+      throw error
     }
   }
 
@@ -209,16 +257,8 @@ export class AdminApi {
       const query = queryOf(operation, rawQuery)
       const body = await bodyOf(operation, request)
       const { signal = NEVER } = request
-      const isAllowed = (actions: readonly RequiredAction[]) => this.#permits.isAllowed(holder, actions, context)
-      const who = { caller: starterOf(holder), signer: signerOf(holder), isAllowed, host: request.header("host") }
-      const input = { segment: segmentFrom(segments), query, body, signal, ...who }
-      const isOfPrincipal = holder.kind === "principal"
-      const required = isOfPrincipal ? await operation.permission?.(this.#services, input) : undefined
-      const isOwn = isOfPrincipal && (await operation.own?.is(this.#services, input)) === true
-      if (!isOwn) await this.#permits.checkRequired(holder, operation, required, context)
-      const result = isChange(operation, body)
-        ? await this.#change(operation, input, holder, { ...request, target: [...segments.values()].join("/") })
-        : await operation.run(this.#services, input)
+      const terms = { holder, head: request, signal, context, otherwise: undefined }
+      const { result, required } = await this.#run(operation, terms, { segments, query, body })
       if (result instanceof LineSource) {
         const checkAllowed = async (): Promise<void> => {
           const now = await this.callers.require(request)
@@ -235,6 +275,25 @@ export class AdminApi {
       this.#noteDenial(operation, holder, request, error)
       return errorReply(error, "known")
     }
+  }
+
+  /** Returns the result, and what a caller with access policies needs for it. Throws `accessDenied`. */
+  async #run(
+    operation: AdminOperation,
+    { holder, head, signal, context, otherwise }: CallTerms,
+    { segments, query, body }: CallParts,
+  ): Promise<{ readonly result: unknown; readonly required: readonly RequiredAction[] | undefined }> {
+    const isAllowed = (actions: readonly RequiredAction[]) => this.#permits.isAllowed(holder, actions, context)
+    const who = { caller: starterOf(holder), signer: signerOf(holder), isAllowed, host: head.header("host") }
+    const input = { segment: segmentFrom(segments), query, body, signal, ...who }
+    const isOfPrincipal = holder.kind === "principal"
+    const required = isOfPrincipal ? await operation.permission?.(this.#services, input) : undefined
+    const isOwn = isOfPrincipal && (await operation.own?.is(this.#services, input)) === true
+    if (!isOwn) await this.#permits.checkRequired(holder, operation, required, context, otherwise)
+    const result = isChange(operation, body)
+      ? await this.#change(operation, input, holder, { from: head.from, target: [...segments.values()].join("/") })
+      : await operation.run(this.#services, input)
+    return { result, required }
   }
 
   /** So that the operator can have it explained. */

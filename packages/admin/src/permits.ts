@@ -53,16 +53,24 @@ const BUCKET = /^arn:aws:s3:::([^/]+)/
 export class Permits {
   constructor(private readonly sources: PermitSources) {}
 
-  /** Returns true if the holder may use the operation for anything at all; pages show this. */
-  async mayUse(holder: ConsoleHolder, operation: Permitted, context: RequestContext): Promise<boolean> {
+  /**
+   * Returns true if the holder may use the operation for anything at all; pages show this. `otherwise`: an action of another
+   * protocol that lets it do so as well.
+   */
+  async mayUse(
+    holder: ConsoleHolder,
+    operation: Permitted,
+    context: RequestContext,
+    otherwise?: string,
+  ): Promise<boolean> {
     if (holder.kind === "operator") return true
     if (holder.kind === "token") return mayUse(holder.token.scopes, operation)
     const { key } = holder
     if (this.isOperator(key)) return true
     const { permission, own, path, id } = operation
     if (own !== undefined && mayActIn("s3", key.principal, key.policies)) return true
-    if (permission !== undefined) return mayActIn(serviceOf(path), key.principal, key.policies)
-    return (await this.denial(key, this.ofStore(id), context)) === undefined
+    if (permission === undefined) return (await this.denial(key, this.ofStore(id), context, otherwise)) === undefined
+    return mayActIn(serviceOf(path), key.principal, key.policies) || this.isGranted(key, otherwise, context)
   }
 
   /**
@@ -75,8 +83,13 @@ export class Permits {
   }
 
   /** Before the request is parsed. Throws `outOfScope`, `accessDenied`. */
-  async checkOperation(holder: ConsoleHolder, operation: Permitted, context: RequestContext): Promise<void> {
-    if (await this.mayUse(holder, operation, context)) return
+  async checkOperation(
+    holder: ConsoleHolder,
+    operation: Permitted,
+    context: RequestContext,
+    otherwise?: string,
+  ): Promise<void> {
+    if (await this.mayUse(holder, operation, context, otherwise)) return
     if (holder.kind === "token") {
       const [scope = "all"] = scopesFor(operation)
       throw fail("outOfScope", { message: `the token "${holder.token.name}" lacks the scope ${scope}` })
@@ -90,8 +103,10 @@ export class Permits {
     { id }: Permitted,
     required: readonly RequiredAction[] = [],
     context: RequestContext,
+    otherwise?: string,
   ): Promise<void> {
-    const denied = await this.firstDenial(holder, required.length === 0 ? [this.ofStore(id)] : required, context)
+    const all = required.length === 0 ? [this.ofStore(id)] : required
+    const denied = await this.firstDenial(holder, all, context, otherwise)
     if (denied !== undefined) throw denied
   }
 
@@ -108,10 +123,11 @@ export class Permits {
     holder: ConsoleHolder,
     required: readonly RequiredAction[],
     context: RequestContext,
+    otherwise?: string,
   ): Promise<DeniedAccess | undefined> {
     if (holder.kind !== "principal" || this.isOperator(holder.key)) return undefined
     for (const one of required) {
-      const denied = await this.denial(holder.key, one, context)
+      const denied = await this.denial(holder.key, one, context, otherwise)
       if (denied !== undefined) return denied
     }
     return undefined
@@ -130,6 +146,7 @@ export class Permits {
     key: KnownAccessKey,
     required: RequiredAction,
     context: RequestContext,
+    otherwise?: string,
   ): Promise<DeniedAccess | undefined> {
     const { principal, policies } = key
     const { action, resource, conditions } = required
@@ -147,7 +164,21 @@ export class Permits {
       context: withConditions(context, conditions),
     }
     const decision = decide(request, policies, { ...NO_RESOURCE_POLICIES, policy })
-    return decision.outcome === "allow" ? undefined : denied(key, required, decision)
+    if (decision.outcome === "allow") return undefined
+    const isGranted = decision.outcome === "implicitDeny" && (await this.isGranted(key, otherwise, context))
+    return isGranted ? undefined : denied(key, required, decision)
+  }
+
+  /** Returns true if the root account's policies allow an action of another protocol, on the whole store. */
+  private async isGranted(key: KnownAccessKey, action: string | undefined, context: RequestContext): Promise<boolean> {
+    const owner = await this.sources.accounts.getAccount(this.sources.rootAccount)
+    if (action === undefined || owner === undefined) return false
+    const { principal, policies } = key
+    const { id: accountId, number: accountNumber } = owner
+    const ownerOfStore = { accountId, accountNumber }
+    const nowMs = this.sources.nowMs()
+    const request = { principal, action, resource: EVERYTHING, owner: ownerOfStore, nowMs, context }
+    return decide(request, policies, NO_RESOURCE_POLICIES).outcome === "allow"
   }
 
   private async policyOn(

@@ -70,6 +70,7 @@ export const KEY = z
       .describe("the latest request that it has signed, to a quarter of an hour; absent: none is known"),
   })
   .meta({ id: "Key" })
+const SECRET = z.string().regex(/^[\x21-\x7e]{8,128}$/, "8 to 128 visible ASCII characters")
 export const NEW_KEY = z
   .strictObject({
     accountId: id.optional().describe("the root account if absent"),
@@ -77,15 +78,19 @@ export const NEW_KEY = z
       .string()
       .regex(/^[0-9A-Za-z._=+/@-]{3,128}$/, "3 to 128 of the characters 0-9 A-Z a-z . _ = + / @ -")
       .optional(),
-    secretAccessKey: z
-      .string()
-      .regex(/^[\x21-\x7e]{8,128}$/, "8 to 128 visible ASCII characters")
-      .optional()
-      .describe("imports an existing pair; send both or neither"),
+    secretAccessKey: SECRET.optional().describe("imports an existing pair; send both or neither"),
     userName: z.string().min(1).max(64).optional().describe("the owning user; the account's root user if absent"),
     ...SERVICE,
   })
   .meta({ id: "NewKey" })
+export const CHANGE_KEY = z
+  .strictObject({
+    secretAccessKey: SECRET.optional().describe("absent: the secret stays"),
+    description: z.string().max(1000).optional(),
+    expiresMs: z.number().int().nullable().optional().describe("milliseconds since 1970; null: it never expires"),
+    policy: z.string().nullable().optional().describe("null: nothing but its owner's permissions limits it"),
+  })
+  .meta({ id: "ChangeKey" })
 export const KEY_WITH_SECRET = KEY.extend({
   secretAccessKey: z.string().optional().describe("shown only once, and only for a key that was generated here"),
 }).meta({ id: "KeyWithSecret" })

@@ -443,6 +443,13 @@ export class FakeStore implements Accounts {
     this.keys.set(id, { ...key, isActive })
   }
 
+  async changeKey(id: AccessKeyId, { service }: Pick<AccessKey, "service">): Promise<void> {
+    this.#touch("changeKey")
+    const key = this.keys.get(id)
+    if (key === undefined) throw fail("noSuchAccessKey")
+    this.keys.set(id, { ...key, service })
+  }
+
   async limitAccount(id: AccountId, limits: Account["limits"]): Promise<void> {
     this.#touch("limitAccount")
     const account = this.accounts.get(id)

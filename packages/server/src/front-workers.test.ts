@@ -30,6 +30,7 @@ function openThreads(begin: () => Promise<never>) {
     onAudited: () => undefined,
     devices: () => [],
     minioMetrics: () => "",
+    minioAdmin: { handle: () => Promise.reject(new Error("nobody asks")) },
   }
   assert.equal(threads.unhealthy, undefined)
   threads.resume({ config: { ...config, threads: 2 }, fronts: { begin }, ...ofStore }, [])

@@ -31,6 +31,8 @@ import type { DeviceReport } from "@hayloft/node/status/contract.js"
 import { ThreadShares } from "@hayloft/protocols/http/index.js"
 import type { SyncRealms } from "@hayloft/protocols/swift/index.js"
 import { SERVING_METHODS, TELLING_METHODS } from "./front-methods.js"
+import type { MinioAdmin } from "./minio/admin/contract.js"
+import { serveMinioAdmin } from "./minio/admin/link.js"
 import type { MinioMetricsKind } from "./minio/metrics-core.js"
 import type { SharedPort } from "./ports.js"
 import type { RemoteStoreConfigs } from "./read-stores.js"
@@ -97,6 +99,7 @@ export interface ServedSession {
   readonly onAudited: () => void
   readonly devices: () => readonly DeviceReport[]
   readonly minioMetrics: (kind: MinioMetricsKind) => Soon<string>
+  readonly minioAdmin: MinioAdmin
 }
 
 /** A port where it is bound. */
@@ -140,6 +143,7 @@ class FrontThread {
       onAudited,
       devices,
       minioMetrics,
+      minioAdmin,
       ...served
     }: ServedSession,
     ports: readonly SharedPort[],
@@ -160,6 +164,7 @@ class FrontThread {
     link.handle(TELLING_METHODS.audited, onAudited)
     link.handle(TELLING_METHODS.devices, devices)
     link.handle(TELLING_METHODS.minioMetrics, minioMetrics)
+    serveMinioAdmin(link, minioAdmin)
     link.handle(TELLING_METHODS.finished, batch => {
       requests.replay(batch)
       accessLog?.replay(batch)

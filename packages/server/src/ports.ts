@@ -31,8 +31,11 @@ import {
   createWebsiteHandler,
   type S3Settings,
 } from "@hayloft/protocols/s3/index.js"
+import type { FrameSettings } from "@hayloft/protocols/signed/index.js"
 import { createSwiftHandler, type SyncRealms } from "@hayloft/protocols/swift/index.js"
 import { Bunzip } from "./bunzip.js"
+import { minioAdminGuest } from "./minio/admin/admin-guest.js"
+import type { MinioAdmin } from "./minio/admin/contract.js"
 import { healthGuest } from "./minio/health-guest.js"
 import type { MinioMetricsKind } from "./minio/metrics-core.js"
 import { metricsGuest } from "./minio/metrics-guest.js"
@@ -66,6 +69,7 @@ export interface PortParts {
   readonly devices: () => Soon<readonly DeviceReport[]>
   /** The metrics of the process and its store as text, under MinIO's names. */
   readonly minioMetrics: (kind: MinioMetricsKind) => Soon<string>
+  readonly minioAdmin: MinioAdmin
   readonly rootAccount: AccountId
   readonly rates: Pick<RateLimiter, "enter">
   readonly attempts: SecretAttempts
@@ -115,6 +119,11 @@ export function s3SettingsOf(parts: PortParts, adminUrl: string): S3Settings {
   }
 }
 
+/** The parts of a protocol whose requests are signed. */
+function signedPartsOf({ engine, clock, metrics, denials, rates, attempts }: PortParts): FrameSettings {
+  return { accounts: engine.accounts, clock, metrics, denials, rates, attempts }
+}
+
 /** IAM and STS, which the S3 port and the admin port serve. */
 export function iamGuest(parts: PortParts): Guest {
   const { engine, clock, metrics, rates, attempts, denials, audit, web } = parts
@@ -129,7 +138,12 @@ function s3PortOf(parts: PortParts, adminUrl: string): Protocol {
   const { config, status, engine, clock, attempts, rootAccount, minioMetrics: text } = parts
   const { domains, publicMetrics: isPublic } = config
   const ofMetrics = { clock, accounts: engine.accounts, attempts, rootAccount, isPublic, domains, text }
-  const guests = [healthGuest(status, domains, own), metricsGuest(ofMetrics, own), iamGuest(parts)]
+  const guests = [
+    healthGuest(status, domains, own),
+    metricsGuest(ofMetrics, own),
+    minioAdminGuest({ ...signedPartsOf(parts), admin: parts.minioAdmin, domains }),
+    iamGuest(parts),
+  ]
   return filtered(new PortRouter(guests, own), "s3", parts.filters)
 }
 

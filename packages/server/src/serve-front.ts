@@ -48,6 +48,7 @@ import { SERVING_METHODS, TELLING_METHODS } from "./front-methods.js"
 import { openKeyServices } from "./key-services.js"
 import { loadFilters } from "./load-filters.js"
 import { openCompute } from "./open-compute.js"
+import { LinkedMinioAdmin } from "./minio/admin/link.js"
 import { NO_LEASES, threadedPort, type PortParts, type SharedPort } from "./ports.js"
 import { QueuePort } from "./queue-port.js"
 import { ReadStores, type RemoteStoreConfigs } from "./read-stores.js"
@@ -205,6 +206,7 @@ class FrontThread {
       status: { health: () => engine.state.health, liveness: () => engine.state.liveness },
       devices: () => link.call(TELLING_METHODS.devices, undefined),
       minioMetrics: kind => link.call(TELLING_METHODS.minioMetrics, kind),
+      minioAdmin: new LinkedMinioAdmin(link),
       rootAccount: start.secrets.root.accountId,
       audit,
       rates: new FrontRates(link),

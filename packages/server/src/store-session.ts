@@ -59,6 +59,9 @@ import { type SyncRealms } from "@hayloft/protocols/swift/index.js"
 import type { TableStores } from "@hayloft/engine/table/index.js"
 import { consoleFiles, documents } from "./documents.js"
 import { endpointFor, signedLink, type Links } from "./links.js"
+import type { MinioAdmin } from "./minio/admin/contract.js"
+import { Derivations } from "./sealing-workers.js"
+import { EngineMinioAdmin } from "./minio/admin/minio-admin.js"
 import { minioMetrics, type MinioMetricsKind } from "./minio/metrics-core.js"
 import { PortRouter, type Guest } from "./port-router.js"
 import { Provider } from "./provided/provider.js"
@@ -140,6 +143,8 @@ export class StoreSession {
   private readonly closing = new AbortController()
   /** It is undefined if coordination is switched off. */
   private readonly coordination: StoreCoordination | undefined
+  private readonly derivations: Derivations
+  private adminApi: AdminApi | undefined
 
   private constructor(
     private readonly host: SessionHost,
@@ -161,6 +166,7 @@ export class StoreSession {
     const kms = createKmsHandler({ ...ofKms, metrics, rates, attempts, audit })
     this.kms = { protocol: kms, speaks: speaksKms }
     const node = { name: this.nodeName, others: () => reachedNodes(membership) }
+    this.derivations = new Derivations(clock)
     this.queuePort = new QueuePort({ clock, random }, running.engine, node)
     this.iam = iamGuest(this.parts())
     const ofCoordination = { clock, random, log: host.seams.telemetry.log, metrics, denials }
@@ -300,6 +306,15 @@ export class StoreSession {
 
   /** The protocol of the admin port. */
   admin(): Protocol {
+    return this.adminPort(this.api())
+  }
+
+  /** The admin API, which ends with the admin port. */
+  private api(): AdminApi {
+    return (this.adminApi ??= this.makeApi())
+  }
+
+  private makeApi(): AdminApi {
     const { config, host, store, metrics, denials, audit } = this
     const { engine, status, operations, attempts } = this.running
     const { accounts, identities, services } = engine
@@ -352,7 +367,7 @@ export class StoreSession {
       webSignIn: this.webSignIn(),
       startedJobs: this.running.startedJobs,
     }
-    const api = new AdminApi(
+    return new AdminApi(
       { ...shown, documents: documents(), console: config.hasConsole ? consoleFiles() : undefined },
       {
         version: readVersion(),
@@ -365,7 +380,17 @@ export class StoreSession {
         metricsText: () => after(host.allMetrics(metrics), all => renderMetrics([all])),
       },
     )
-    return this.adminPort(api)
+  }
+
+  /** MinIO's admin API, which front threads reach by their links. */
+  private minioAdmin(): MinioAdmin {
+    const { host, store, running, derivations } = this
+    const { clock, random } = host.seams
+    const { accountId: rootAccount, accessKeyId: rootKey } = store.secrets.root
+    const { accounts } = running.engine
+    const api: Pick<AdminApi, "call"> = { call: (id, asked) => this.api().call(id, asked) }
+    const { argon2id } = derivations
+    return new EngineMinioAdmin({ api, accounts, rootAccount, rootKey, clock, random: random.fork("mc"), argon2id })
   }
 
   /** The admin API, and the other protocols on its port. */
@@ -417,7 +442,8 @@ export class StoreSession {
     const { realms, remoteStores } = host
     const told = { config, adminUrl, realms, remoteStores, nodeName: this.nodeName }
     const minioMetrics = (kind: MinioMetricsKind) => this.minioMetrics(kind)
-    return { ...told, fronts, denials, attempts, rates, copies, budgets, onAudited, devices, minioMetrics }
+    const minioAdmin = this.minioAdmin()
+    return { ...told, fronts, denials, attempts, rates, copies, budgets, onAudited, devices, minioMetrics, minioAdmin }
   }
 
   private minioMetrics(kind: MinioMetricsKind): Soon<string> {
@@ -452,6 +478,7 @@ export class StoreSession {
       status,
       devices: () => status.report().devices,
       minioMetrics: kind => this.minioMetrics(kind),
+      minioAdmin: this.minioAdmin(),
       rootAccount: store.secrets.root.accountId,
       rates,
       attempts,
@@ -495,6 +522,7 @@ export class StoreSession {
     await this.queuePort.queues.settled()
     this.stopped ??= this.running.stop()
     await this.stopped
+    this.derivations.end()
     this.web.close()
     this.chosenWeb.close()
   }

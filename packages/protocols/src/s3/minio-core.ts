@@ -13,7 +13,7 @@ const EVENTS =
 const HEALTH =
   "This path of MinIO's health checks is not implemented. /minio/health/live, /ready, /cluster and /cluster/read are, without a query; `hayloft status` tells more."
 const ADMIN =
-  "MinIO's admin API (mc admin) is not implemented. Use the `hayloft` command line for the store and its keys, and `aws iam` for users, groups and policies."
+  "MinIO's admin API (mc admin) needs a signature in the header of each request; clients sign with the key of an alias."
 const KMS =
   "MinIO's API of a KMS (mc admin kms) is not implemented. Use `hayloft kms`, or `aws kms` with the admin address."
 const METRICS =

@@ -10,7 +10,7 @@
 import type { Denials, Keyring, KnownAccessKey, ProvesSecrets, RateLimiter } from "@hayloft/access/index.js"
 import type { Failure } from "@hayloft/base/failures.js"
 import type { AccountId, BucketName } from "@hayloft/base/ids.js"
-import type { Exchange, PlainAnswer } from "../http/index.js"
+import type { Exchange, HttpAnswer, PlainAnswer } from "../http/index.js"
 import type { Polls } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Metrics } from "@hayloft/base/seams/telemetry/contract.js"
@@ -98,7 +98,7 @@ export interface SignedProtocol<R extends Route, Shown extends ErrorShown, Guest
   isSigned?(exchange: Exchange): boolean
   /** Who sends a request without a signature. Throws the failure that asks for one. */
   guestOf(asking: Asking<R>): Guest | Promise<Guest>
-  perform(admitted: AdmittedRequest<R, Guest>): Promise<PlainAnswer>
+  perform(admitted: AdmittedRequest<R, Guest>): Promise<HttpAnswer>
   errorOf(failure: Failure, place: FailedRequest<R>): Shown
   errorAnswer(error: Shown, place: FailedRequest<R>): PlainAnswer
 }

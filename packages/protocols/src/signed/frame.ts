@@ -10,7 +10,14 @@ import { sha256Hex, type KnownAccessKey } from "@hayloft/access/index.js"
 import { Failure, isFailure } from "@hayloft/base/failures.js"
 import { after } from "@hayloft/base/soon.js"
 import { traced } from "@hayloft/base/trace.js"
-import { readBody, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
+import {
+  readBody,
+  type Exchange,
+  type HttpAnswer,
+  type PlainAnswer,
+  type Protocol,
+  type Refusal,
+} from "../http/index.js"
 import { Polls } from "@hayloft/base/life/index.js"
 import type {
   AdmittedRequest,
@@ -81,7 +88,7 @@ export class SignedFrame<R extends Route, Shown extends ErrorShown, Guest = neve
     this.polls.stop()
   }
 
-  private async answer(request: SignedRequest<R>): Promise<PlainAnswer> {
+  private async answer(request: SignedRequest<R>): Promise<HttpAnswer> {
     const { own, polls } = this
     const { exchange, nowMs } = request
     const body = await this.bodyOf(exchange)

@@ -1,0 +1,191 @@
+/** MinIO's admin API as its clients call it: signed, with bodies that the secret of the key seals; with front threads where they can be. */
+import { after, before, test } from "node:test"
+import assert from "node:assert/strict"
+import { randomBytes } from "node:crypto"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { argon2id } from "hash-wasm"
+import { z } from "zod"
+import { openSealed, sealed, type Argon2id } from "@hayloft/server/minio/admin/sealed.js"
+import { noNode24 } from "../harness/new-node.js"
+import { ServerProcess } from "../harness/server.js"
+
+const ROOT = { MINIO_ROOT_USER: "minioadmin", MINIO_ROOT_PASSWORD: "minioadmin" }
+const ADMIN = { accessKey: ROOT.MINIO_ROOT_USER, secretKey: ROOT.MINIO_ROOT_PASSWORD }
+const ALICE = { accessKey: "alice", secretKey: "secret-of-alice" }
+const BOB = { accessKey: "bob", secretKey: "secret-of-bob" }
+/** PBKDF2, which is faster than the usual algorithms. */
+const FAST = 2
+
+const REFUSAL = z.object({ Code: z.string(), Message: z.string(), Resource: z.string(), RequestId: z.string() })
+
+type Credentials = typeof ADMIN
+
+let folder = ""
+let server: ServerProcess
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "hayloft-minio-"))
+  const threads = noNode24 === false ? { threads: 2 } : {}
+  server = await ServerProcess.start({ folders: [join(folder, "data")], env: ROOT, isMinio: true, ...threads })
+})
+after(async () => {
+  await server.kill()
+  await rm(folder, { recursive: true, force: true })
+})
+
+const derive: Argon2id = (password, salt) =>
+  argon2id({ password, salt, parallelism: 4, iterations: 1, memorySize: 65_536, hashLength: 32, outputType: "binary" })
+
+const seal = (value: unknown, { secretKey }: Credentials): Promise<Uint8Array> =>
+  sealed(Buffer.from(JSON.stringify(value)), secretKey, { salt: randomBytes(32), nonce: randomBytes(8) }, derive, FAST)
+
+const ask = (method: string, target: string, body?: Uint8Array, credentials: Credentials = ADMIN) => {
+  const [name = "", query = ""] = target.split("?")
+  const path = `/minio/admin/v3/${name}`
+  return server.client(credentials).call(method, { path, query, ...(body !== undefined && { body }) })
+}
+
+async function askJson(method: string, target: string, body?: Uint8Array, credentials?: Credentials): Promise<unknown> {
+  const answer = await ask(method, target, body, credentials)
+  assert.equal(answer.status, 200, answer.text)
+  return answer.text === "" ? undefined : JSON.parse(answer.text)
+}
+
+async function refusalOf(method: string, target: string, body?: Uint8Array, credentials?: Credentials) {
+  const answer = await ask(method, target, body, credentials)
+  const { Code, Message, Resource, RequestId } = REFUSAL.parse(JSON.parse(answer.text))
+  assert.equal(Resource, `/minio/admin/v3/${target.split("?")[0]}`)
+  assert.equal(RequestId, answer.header("x-amz-request-id"))
+  return { status: answer.status, Code, Message }
+}
+
+const addUser = async ({ accessKey, secretKey }: Credentials, by: Credentials = ADMIN) =>
+  ask("PUT", `add-user?accessKey=${accessKey}`, await seal({ secretKey, status: "enabled" }, by), by)
+
+test("users, groups and policies are those of the store, and their secrets sign requests", async () => {
+  assert.equal((await addUser(ALICE)).status, 200)
+  assert.equal((await server.client(ALICE).call("GET", {})).status, 403)
+  const policy = { Version: "2012-10-17", Statement: [{ Effect: "Allow", Action: ["s3:*"], Resource: ["*"] }] }
+  await askJson("PUT", "add-canned-policy?name=all-of-s3", Buffer.from(JSON.stringify(policy)))
+  const attached = await seal({ policies: ["all-of-s3"], user: "alice" }, ADMIN)
+  assert.equal((await ask("POST", "idp/builtin/policy/attach", attached)).status, 200)
+  assert.equal((await server.client(ALICE).call("GET", {})).status, 200)
+  const group = { group: "staff", members: ["alice"], isRemove: false, groupStatus: "" }
+  await askJson("PUT", "update-group-members", Buffer.from(JSON.stringify(group)))
+  assert.deepEqual(await askJson("GET", "groups"), ["staff"])
+  const described = JSON.stringify(await askJson("GET", "user-info?accessKey=alice"))
+  assert.match(described, /^\{"policyName":"all-of-s3","status":"enabled","memberOf":\["staff"\]/)
+  // A secret is replaced, and the former one is refused.
+  const changed = { ...ALICE, secretKey: "another-secret" }
+  assert.equal((await addUser(changed)).status, 200)
+  assert.deepEqual(
+    [(await server.client(changed).call("GET", {})).status, (await server.client(ALICE).call("GET", {})).status],
+    [200, 403],
+  )
+  await askJson("PUT", "set-user-status?accessKey=alice&status=disabled")
+  assert.equal((await server.client(changed).call("GET", {})).status, 403)
+  await askJson("PUT", "set-user-status?accessKey=alice&status=enabled")
+  const answer = await ask("GET", "list-users")
+  const listed = Buffer.from(await openSealed(answer.body, ADMIN.secretKey, derive)).toString()
+  assert.match(listed, /^\{"alice":\{[^}]*\}\}$/)
+  const audit = JSON.stringify(await server.report("/v1/audit"))
+  for (const operation of ["createUser", "createKey", "changeKey", "createPolicy", "attachUserPolicy", "disableKey"])
+    assert.match(audit, new RegExp(`"operation":"${operation}"`))
+  for (const { secretKey } of [ALICE, changed]) {
+    assert.doesNotMatch(audit, new RegExp(secretKey))
+    assert.doesNotMatch(server.log, new RegExp(secretKey))
+  }
+})
+
+test("a service account is a key with terms of its own, which change", async () => {
+  const credentials = { accessKey: "app", secretKey: "secret-of-app" }
+  const made = await ask("PUT", "add-service-account", await seal({ targetUser: "alice", ...credentials }, ADMIN))
+  assert.equal(made.status, 200, made.text)
+  assert.equal((await server.client(credentials).call("GET", {})).status, 200)
+  const nothing = { Version: "2012-10-17", Statement: [{ Effect: "Deny", Action: ["s3:*"], Resource: ["*"] }] }
+  const change = await seal({ newPolicy: nothing, newSecretKey: "newer-secret" }, ADMIN)
+  assert.equal((await ask("POST", "update-service-account?accessKey=app", change)).status, 204)
+  assert.equal((await server.client({ ...credentials, secretKey: "newer-secret" }).call("GET", {})).status, 403)
+  const refused = await refusalOf("DELETE", "delete-service-account?accessKey=alice")
+  assert.deepEqual([refused.status, refused.Code], [404, "XMinioInvalidIAMCredentials"])
+  assert.equal((await ask("DELETE", "delete-service-account?accessKey=app")).status, 204)
+})
+
+test("who has no rights is refused; a policy may name MinIO's actions or ours", async () => {
+  assert.equal((await addUser(BOB)).status, 200)
+  const carol = { accessKey: "carol", secretKey: "secret-of-carol" }
+  const refused = await refusalOf("GET", "info", undefined, BOB)
+  assert.deepEqual([refused.status, refused.Code], [403, "AccessDenied"])
+  assert.equal((await addUser(carol, BOB)).status, 403)
+  const actions = ["admin:CreateUser", "admin:CreateServiceAccount", "admin:ServerInfo"]
+  const statement = { Effect: "Allow", Action: actions, Resource: ["*"] }
+  const policy = { Version: "2012-10-17", Statement: [statement] }
+  await askJson("PUT", "add-canned-policy?name=helpers", Buffer.from(JSON.stringify(policy)))
+  await askJson("PUT", "set-user-or-group-policy?policyName=helpers&userOrGroup=bob&isGroup=false")
+  assert.equal((await addUser(carol, BOB)).status, 200)
+  assert.equal((await ask("GET", "info", undefined, BOB)).status, 200)
+  assert.equal((await ask("DELETE", "remove-user?accessKey=alice", undefined, BOB)).status, 403)
+  for (const [targetUser, status] of [
+    ["carol", 200],
+    ["minioadmin", 403],
+  ] as const) {
+    const account = await seal({ targetUser }, BOB)
+    assert.equal((await ask("PUT", "add-service-account", account, BOB)).status, status, targetUser)
+  }
+  // A policy that denies our action counts against MinIO's.
+  const denied = { Version: "2012-10-17", Statement: [statement, { Effect: "Deny", Action: "iam:*", Resource: "*" }] }
+  await askJson("PUT", "add-canned-policy?name=helpers", Buffer.from(JSON.stringify(denied)))
+  assert.equal((await addUser(carol, BOB)).status, 403)
+  await askJson("PUT", "set-user-or-group-policy?policyName=consoleAdmin&userOrGroup=bob&isGroup=false")
+  assert.equal((await ask("DELETE", "remove-user?accessKey=carol", undefined, BOB)).status, 200)
+})
+
+test("what is wrong is refused in MinIO's form, and what is not there by name", async () => {
+  const unsealed = await refusalOf("PUT", "add-user?accessKey=dave", Buffer.from(JSON.stringify({ secretKey: "x" })))
+  assert.deepEqual([unsealed.status, unsealed.Code], [400, "XMinioAdminInvalidArgument"])
+  const bySomeoneElse = await seal({ secretKey: "secret-of-dave" }, ALICE)
+  assert.equal((await ask("PUT", "add-user?accessKey=dave", bySomeoneElse)).status, 400)
+  const root = await ask("PUT", "add-user?accessKey=minioadmin", await seal({ secretKey: "secret-of-root" }, ADMIN))
+  assert.deepEqual([root.status, /root user/.test(root.text)], [400, true])
+  const short = await seal({ secretKey: "short" }, ADMIN)
+  assert.equal((await ask("PUT", "add-user?accessKey=dave", short)).status, 400)
+  const missing = [
+    ["user-info?accessKey=dave", "XMinioAdminNoSuchUser"],
+    ["group?group=none", "XMinioAdminNoSuchGroup"],
+    ["info-canned-policy?name=none", "XMinioAdminNoSuchPolicy"],
+    ["get-bucket-quota?bucket=none", "NoSuchBucket"],
+  ] as const
+  for (const [target, code] of missing) {
+    const { status, Code } = await refusalOf("GET", target)
+    assert.deepEqual([status, Code], [404, code])
+  }
+  for (const target of ["get-config-kv?key=api", "top/locks", "idp-config/ldap", "site-replication/info"]) {
+    const { status, Code, Message } = await refusalOf("GET", target)
+    assert.deepEqual([status, Code], [501, "NotImplemented"])
+    assert.notEqual(Message, "")
+  }
+  const wrong = await refusalOf("GET", "info", undefined, { ...ADMIN, secretKey: "wrong-secret" })
+  assert.deepEqual([wrong.status, wrong.Code], [403, "SignatureDoesNotMatch"])
+  const large = await refusalOf("PUT", "add-user?accessKey=dave", Buffer.alloc(300_000))
+  assert.equal(large.status, 413)
+})
+
+test("a quota of a bucket keeps its other limits", async () => {
+  await server.client(ADMIN).call("PUT", { bucket: "limited" })
+  assert.equal((await server.hayloft(["quota", "set", "limited", "--objects", "100"])).code, 0)
+  await askJson(
+    "PUT",
+    "set-bucket-quota?bucket=limited",
+    Buffer.from(JSON.stringify({ size: 1_000_000, quotatype: "hard" })),
+  )
+  const none = { rate: 0, requests: 0 }
+  const shown = { quota: 1_000_000, size: 1_000_000, ...none, quotatype: "hard" }
+  assert.deepEqual(await askJson("GET", "get-bucket-quota?bucket=limited"), shown)
+  await askJson("PUT", "set-bucket-quota?bucket=limited", Buffer.from(JSON.stringify({ size: 0 })))
+  assert.deepEqual(await askJson("GET", "get-bucket-quota?bucket=limited"), { quota: 0, size: 0, ...none })
+  assert.match(JSON.stringify(await server.report("/v1/buckets/limited/quota")), /"limits":\{"hardObjects":100\}/)
+  const rate = await refusalOf("PUT", "set-bucket-quota?bucket=limited", Buffer.from(JSON.stringify({ rate: 5 })))
+  assert.equal(rate.status, 501)
+})
