@@ -187,6 +187,9 @@ export const v128 = {
   shl32: simdBinary(171),
   shr32: simdBinary(173),
   add32: simdBinary(174),
+  add64: simdBinary(206),
+  /** The 64-bit products of the two lower 32-bit lanes, unsigned. */
+  multiplyLow32: simdBinary(222),
 }
 
 export interface WasmFunction {
