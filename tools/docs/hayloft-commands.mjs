@@ -33,6 +33,8 @@ export function problemOf(words, program) {
     const names = words[at].split("|")
     const inner = commands.flatMap(command => command.commands)
     const gone = names.find(name => inner.every(command => command.name() !== name))
+    // A command that has others may take arguments, too.
+    if (gone !== undefined && commands.every(command => command.registeredArguments.length > 0)) break
     if (gone !== undefined) return `there is no command "hayloft ${[...words.slice(0, at), gone].join(" ")}"`
     commands = inner.filter(command => names.includes(command.name()))
   }

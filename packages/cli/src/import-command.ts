@@ -10,13 +10,26 @@
  * Limits    Some keys at a time (transfer-run.ts); of each object some parts are in memory, and of each key the list of its
  *           versions, up to `VERSIONS_MAX`.
  */
-import type { Command } from "commander"
+import { Option, type Command } from "commander"
 import { MIB } from "@hayloft/base/limits.js"
 import { RemoteFailure, S3Client, upload, type BucketDocumentName, type ListedVersion } from "@hayloft/client/index.js"
 import { REGION_DEFAULT } from "@hayloft/base/region.js"
+import type { HeaderFields } from "@hayloft/base/request-headers.js"
+import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { CliError } from "./exit-codes.js"
 import { decideImport } from "./import-core.js"
+import {
+  historiesOf,
+  isMd5At,
+  latestOf,
+  S3Source,
+  type History,
+  type ImportSource,
+  type OpenedVersion,
+} from "./import-source.js"
 import type { CliIo } from "./io.js"
+import { parseDataFolders } from "@hayloft/node/config/index.js"
+import { foldersOf } from "./minio/arguments-core.js"
 import { withStore } from "./options.js"
 import type { OutputOptions } from "./output.js"
 import { textOfPlace, type Place } from "./place.js"
@@ -29,13 +42,13 @@ import type { Transferred } from "./transfer.js"
 
 /** Parts up to this length are written as they were, and an object without parts as one. */
 const PART_BYTES_KEPT_MAX = 32 * MIB
-const VERSIONS_MAX = 100_000
+
+const MINIO_FOLDERS_MAX = 1024
 
 /** In the order in which they are written: rules of lifecycle act on what is there, and a policy may deny the rest. */
 const SETTINGS: readonly BucketDocumentName[] = ["tagging", "cors", "encryption", "website", "lifecycle", "policy"]
 
 interface ImportOptions extends StoreOptions, OutputOptions {
-  readonly from: string
   readonly prefix?: string
   readonly into?: string
   readonly latestOnly?: boolean
@@ -43,36 +56,86 @@ interface ImportOptions extends StoreOptions, OutputOptions {
   readonly dryRun?: boolean
 }
 
-export function addImportCommand(program: Command, io: CliIo, signal: AbortSignal): void {
-  withStore(program.command("import"))
-    .description(
-      "copy buckets from another S3 store, with versions and settings; SOURCE_ACCESS_KEY_ID and SOURCE_SECRET_ACCESS_KEY contain its key",
-    )
-    .argument("[BUCKET...]", "all that the other store lists, if none is named")
-    .requiredOption("--from <URL>", "the other store, such as https://minio.example:9000")
+interface ServerOptions extends ImportOptions {
+  readonly from?: string
+}
+
+interface DisksOptions extends ServerOptions {
+  readonly bucket?: readonly string[]
+}
+
+const withImport = (command: Command): Command =>
+  withStore(command)
     .option("--prefix <PREFIX>", "only keys that begin like this")
     .option("--into <NAME>", "give the bucket another name here")
     .option("--latest-only", "leave out earlier versions and delete markers")
     .option("--no-settings", "copy objects only")
     .option("--dry-run", "show what would be copied, and change nothing")
-    .action((buckets: readonly string[], options: ImportOptions) => importCommand(io, buckets, options, signal))
+
+export function addImportCommand(program: Command, io: CliIo, signal: AbortSignal): void {
+  const command = withImport(program.command("import"))
+    .description(
+      "copy buckets from another S3 store, with versions and settings; SOURCE_ACCESS_KEY_ID and SOURCE_SECRET_ACCESS_KEY contain its key",
+    )
+    .argument("[BUCKET...]", "all that the other store lists, if none is named")
+    .option("--from <URL>", "the other store, such as https://minio.example:9000")
+    .action((buckets: readonly string[], options: ServerOptions) => importCommand(io, buckets, options, signal))
+  withImport(command.command("minio"))
+    .description("copy buckets from the disks of a stopped MinIO, with versions and settings; its disks are only read")
+    .argument("[DIR...]", "all folders of that MinIO, also as /mnt/disk{1...4}; a lost one may be missing")
+    .option("--bucket <NAME...>", "only these buckets")
+    // A bucket of another store may be called minio.
+    .addOption(new Option("--from <URL>").hideHelp())
+    .action((folders: readonly string[], options: DisksOptions) => {
+      const all: DisksOptions = { ...command.opts<ServerOptions>(), ...options }
+      return all.from === undefined
+        ? importDisks(io, folders, all, signal)
+        : importCommand(io, ["minio", ...folders], all, signal)
+    })
 }
 
 async function importCommand(
   io: CliIo,
   named: readonly string[],
+  options: ServerOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { from } = options
+  if (from === undefined) throw new CliError("usage", "name the other store with --from URL, or the disks of a MinIO")
+  await importFrom(io, named, options, signal, async () => new S3Source(await clientOf(io, from, signal)))
+}
+
+async function importDisks(
+  io: CliIo,
+  texts: readonly string[],
+  options: DisksOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  if (texts.length === 0) throw new CliError("usage", "name the folders of the MinIO: hayloft import minio DIR...")
+  const where = "import minio"
+  const folders = parseDataFolders(foldersOf(texts, where), where, io.workingFolder, MINIO_FOLDERS_MAX)
+  await importFrom(io, options.bucket ?? [], options, signal, async run => {
+    const { MinioSource } = await import("./minio-source.js")
+    return MinioSource.open(folders, run)
+  })
+}
+
+async function importFrom<Version extends ListedVersion>(
+  io: CliIo,
+  named: readonly string[],
   options: ImportOptions,
   signal: AbortSignal,
+  open: (run: TransferRun) => Promise<ImportSource<Version>>,
 ): Promise<void> {
   if (options.into !== undefined && named.length !== 1)
     throw new CliError("usage", "--into gives one bucket another name: name that bucket")
-  const source = await sourceOf(io, options.from, signal)
+  const run = new TransferRun(io, options, "imported")
+  const source = await open(run)
   try {
     await withS3(io, options, signal, async target => {
-      const buckets = named.length > 0 ? named : (await source.listBuckets()).map(({ name }) => name)
+      const buckets = named.length > 0 ? named : await source.buckets()
       if (buckets.length === 0) throw new CliError("notFound", "the source lists no bucket: name them")
-      const run = new TransferRun(io, options, "imported")
-      const importing = new Import(source, target, run, options)
+      const importing = new Import(source, target, run, options, io.clock)
       for (const bucket of buckets) await importing.bucket(bucket, options.into ?? bucket)
       await importing.tellTotals()
       run.throwIfFailed()
@@ -82,7 +145,7 @@ async function importCommand(
   }
 }
 
-async function sourceOf(io: CliIo, url: string, signal: AbortSignal): Promise<S3Client> {
+async function clientOf(io: CliIo, url: string, signal: AbortSignal): Promise<S3Client> {
   const { environment } = io
   const [accessKeyId, secretAccessKey] = [environment["SOURCE_ACCESS_KEY_ID"], environment["SOURCE_SECRET_ACCESS_KEY"]]
   if (!accessKeyId || !secretAccessKey) {
@@ -100,17 +163,11 @@ async function sourceOf(io: CliIo, url: string, signal: AbortSignal): Promise<S3
   )
 }
 
-/** The versions of one key, from the oldest on; of a bucket without versions the only one. */
-interface History {
-  readonly name: string
-  readonly versions: readonly ListedVersion[]
-}
-
 /** A key that the target lacks, or lacks versions of. */
-interface Task {
+interface Task<Version> {
   readonly place: Place
   readonly name: string
-  readonly missing: readonly ListedVersion[]
+  readonly missing: readonly Version[]
 }
 
 interface BucketPair {
@@ -122,15 +179,16 @@ interface BucketPair {
   readonly lock: string | undefined
 }
 
-class Import {
+class Import<Version extends ListedVersion> {
   #versions = 0
   #unchanged = 0
 
   constructor(
-    private readonly source: S3Client,
+    private readonly source: ImportSource<Version>,
     private readonly target: S3Client,
     private readonly run: TransferRun,
     private readonly options: ImportOptions,
+    private readonly clock: Clock,
   ) {}
 
   async bucket(from: string, to: string): Promise<void> {
@@ -152,9 +210,9 @@ class Import {
   async #look(from: string, to: string): Promise<BucketPair> {
     await this.source.headBucket(from)
     const { latestOnly, settings } = this.options
-    const document = latestOnly === true ? undefined : await settingOf(this.source, from, "versioning")
+    const document = latestOnly === true ? undefined : await this.source.setting(from, "versioning")
     const versioning = /<Status>(Enabled|Suspended)<\/Status>/.exec(document ?? "")?.[1]
-    const lock = settings && versioning !== undefined ? await settingOf(this.source, from, "object-lock") : undefined
+    const lock = settings && versioning !== undefined ? await this.source.setting(from, "object-lock") : undefined
     return { from, to, versioning, lock }
   }
 
@@ -169,16 +227,18 @@ class Import {
   }
 
   /** Yields what is to be copied, in the order of keys. */
-  async *#tasks({ from, to, versioning }: BucketPair, isThere: boolean): AsyncGenerator<Task, void, void> {
+  async *#tasks({ from, to, versioning }: BucketPair, isThere: boolean): AsyncGenerator<Task<Version>, void, void> {
     const prefix = this.options.prefix ?? ""
-    const list = versioning === undefined ? latestOf : historiesOf
-    const theirs = isThere ? list(this.target, to, prefix) : nothing()
-    for await (const { source, target } of pairsOf(list(this.source, from, prefix), theirs)) {
+    const isVersioned = versioning !== undefined
+    const sources = isVersioned ? this.source.histories(from, prefix) : this.source.latest(from, prefix)
+    const targets = isVersioned ? historiesOf(this.target, to, prefix) : latestOf(this.target, to, prefix)
+    for await (const { source, target } of pairsOf(sources, isThere ? targets : nothing())) {
       if (source === undefined) continue
       const place: Place = { kind: "remote", bucket: from, key: source.name }
+      for (const why of source.unreadable ?? []) this.run.fail(place, new CliError("failed", why))
+      if (source.versions.length === 0) continue
       try {
-        const missing =
-          versioning === undefined ? missingLatest(source, target) : await this.#missing(from, to, source, target)
+        const missing = isVersioned ? await this.#missing(from, to, source, target) : missingLatest(source, target)
         if (missing.length === 0) this.#unchanged += 1
         else yield { place, name: source.name, missing }
       } catch (error) {
@@ -192,23 +252,22 @@ class Import {
   async #missing(
     from: string,
     to: string,
-    source: History,
+    source: History<Version>,
     target: History | undefined,
-  ): Promise<readonly ListedVersion[]> {
+  ): Promise<readonly Version[]> {
     const there = target?.versions ?? []
     const decision = decideImport(source.versions, there)
     if (decision.kind === "differs") throw otherHistory(decision.why)
     for (const i of decision.unsure) {
       const [own, copy] = [source.versions[i], there[i]]
-      const isMd5 = async (client: S3Client, bucket: string, version: ListedVersion | undefined): Promise<boolean> =>
-        (await client.head(bucket, source.name, { versionId: version?.versionId })).etagIsMd5
-      if ((await isMd5(this.source, from, own)) && (await isMd5(this.target, to, copy)))
+      if (own === undefined || copy === undefined) continue
+      if ((await this.source.isMd5(from, own)) && (await isMd5At(this.target, to, copy)))
         throw otherHistory(`version ${i + 1} has other bytes`)
     }
     return source.versions.slice(decision.copyFrom)
   }
 
-  async #key(pair: BucketPair, { place, name, missing }: Task): Promise<Transferred> {
+  async #key(pair: BucketPair, { place, name, missing }: Task<Version>): Promise<Transferred> {
     const to = textOfPlace({ kind: "remote", bucket: pair.to, key: name })
     const sizeBytes = missing.reduce((sum, version) => sum + version.sizeBytes, 0)
     const planned = { from: textOfPlace(place), to, sizeBytes, etag: "" }
@@ -221,21 +280,22 @@ class Import {
     return planned
   }
 
-  async #version({ from, to, versioning, lock }: BucketPair, version: ListedVersion): Promise<void> {
+  async #version({ from, to, versioning, lock }: BucketPair, version: Version): Promise<void> {
     const { key, isMarker } = version
     if (isMarker) return this.target.remove(to, key)
-    const versionId = versioning === undefined ? undefined : version.versionId
-    const { head, body } = await this.source.get(from, key, { versionId })
-    const tags = await tagsOf(this.source, from, key, versionId)
+    const { attributes, locks, tags, sizeBytes, body, partBytes } = await this.source.open(
+      from,
+      version,
+      versioning !== undefined,
+    )
     const headers = [
-      ...head.attributes,
-      ...(lock === undefined ? [] : head.locks),
+      ...attributes,
+      ...(lock === undefined ? [] : currentLocks(locks, this.clock.wallMs())),
       ...(tags === "" ? [] : [["x-amz-tagging", tags] as const]),
     ]
-    const partBytes = await partBytesOf(this.source, from, version, versionId)
     const onProgress = (bytes: number): void => this.run.progress.add(bytes)
-    const { sizeBytes } = head
-    await upload(this.target, { bucket: to, key, headers, sizeBytes, source: body, onProgress, ...partBytes })
+    const parts = keptParts(version, partBytes)
+    await upload(this.target, { bucket: to, key, headers, sizeBytes, source: body, onProgress, ...parts })
   }
 
   async #settings({ from, to, versioning, lock }: BucketPair): Promise<void> {
@@ -243,9 +303,10 @@ class Import {
     if (!this.options.settings) return
     if (lock?.includes("<Rule>") === true) await this.#setting(to, "object-lock", lock)
     for (const setting of SETTINGS) {
-      const document = await settingOf(this.source, from, setting)
+      const document = await this.source.setting(from, setting)
       if (document !== undefined) await this.#setting(to, setting, document)
     }
+    for (const other of await this.source.otherSettings(from)) this.run.problem(`${from}: ${other}`)
   }
 
   async #setting(bucket: string, setting: BucketDocumentName, document: string): Promise<void> {
@@ -276,62 +337,32 @@ const otherHistory = (why: string): CliError =>
 const versioningOf = (status: string): string =>
   `<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Status>${status}</Status></VersioningConfiguration>`
 
-/** Returns undefined if the bucket does not have the setting, or its store does not know it. */
-async function settingOf(client: S3Client, bucket: string, setting: BucketDocumentName): Promise<string | undefined> {
-  try {
-    return await client.getSetting(bucket, setting)
-  } catch (error) {
-    if (error instanceof RemoteFailure && [400, 404, 405, 501].includes(error.status)) return undefined
-    throw error
-  }
+/** A retention that has ended protects nothing, and stores refuse to begin with it. */
+function currentLocks(locks: HeaderFields, nowMs: number): HeaderFields {
+  const until = locks.find(([name]) => name === "x-amz-object-lock-retain-until-date")?.[1]
+  const hasEnded = until !== undefined && Date.parse(until) <= nowMs
+  return hasEnded ? locks.filter(([name]) => name === "x-amz-object-lock-legal-hold") : locks
 }
 
-/** In the form of a header. A store without tags has none. */
-async function tagsOf(client: S3Client, bucket: string, key: string, versionId: string | undefined): Promise<string> {
-  try {
-    return new URLSearchParams(Object.fromEntries(await client.getTags(bucket, key, versionId))).toString()
-  } catch (error) {
-    if (error instanceof RemoteFailure && [404, 501].includes(error.status)) return ""
-    throw error
-  }
-}
-
-/** The length of the parts of an object, if they are short enough to be written again like that. */
-async function partBytesOf(
-  client: S3Client,
-  bucket: string,
-  { key, etag, sizeBytes }: ListedVersion,
-  versionId: string | undefined,
-): Promise<{ readonly partBytes?: number }> {
+/** The lengths of the parts of an object, if they are short enough to be written again like that. */
+function keptParts(
+  { etag, sizeBytes }: ListedVersion,
+  partBytes: OpenedVersion["partBytes"],
+): { readonly partBytes?: number | ((partNumber: number) => number) } {
+  const isKept = (bytes: number): boolean => bytes > 0 && bytes <= PART_BYTES_KEPT_MAX
   if (!etag.includes("-")) return sizeBytes <= PART_BYTES_KEPT_MAX ? { partBytes: PART_BYTES_KEPT_MAX } : {}
-  const part = await client.head(bucket, key, { versionId, partNumber: 1 })
-  return part.sizeBytes > 0 && part.sizeBytes <= PART_BYTES_KEPT_MAX ? { partBytes: part.sizeBytes } : {}
+  if (partBytes === undefined) return {}
+  if (typeof partBytes === "number") return isKept(partBytes) ? { partBytes } : {}
+  return partBytes.every(isKept) ? { partBytes: partNumber => partBytes[partNumber - 1] ?? PART_BYTES_KEPT_MAX } : {}
 }
 
 async function* nothing(): AsyncGenerator<History> {}
 
-async function* latestOf(client: S3Client, bucket: string, prefix: string): AsyncGenerator<History> {
-  for await (const key of client.keys(bucket, prefix))
-    yield { name: key.key, versions: [{ ...key, versionId: "null", isMarker: false }] }
-}
-
-/** Groups the versions of a listing by key. */
-async function* historiesOf(client: S3Client, bucket: string, prefix: string): AsyncGenerator<History> {
-  let newestFirst: ListedVersion[] = []
-  const grouped = (): History => ({ name: newestFirst[0]?.key ?? "", versions: newestFirst.toReversed() })
-  for await (const version of client.versions(bucket, prefix)) {
-    if (newestFirst.length > 0 && newestFirst[0]?.key !== version.key) {
-      yield grouped()
-      newestFirst = []
-    }
-    if (newestFirst.push(version) > VERSIONS_MAX)
-      throw new CliError("failed", `${version.key} has more than ${VERSIONS_MAX} versions; use --latest-only for it`)
-  }
-  if (newestFirst.length > 0) yield grouped()
-}
-
 /** Without versions the rule is that of `hayloft sync`. */
-function missingLatest(source: History, target: History | undefined): readonly ListedVersion[] {
+function missingLatest<Version extends ListedVersion>(
+  source: History<Version>,
+  target: History | undefined,
+): readonly Version[] {
   const entryOf = (history: History | undefined) => {
     const [version] = history?.versions ?? []
     return version && { name: version.key, sizeBytes: version.sizeBytes, modifiedMs: version.lastModifiedMs }

@@ -11,15 +11,15 @@ interface Named {
 }
 
 /** At least one of both. */
-interface Pair<Entry> {
-  readonly source?: Entry | undefined
-  readonly target?: Entry | undefined
+interface Pair<Source, Target> {
+  readonly source?: Source | undefined
+  readonly target?: Target | undefined
 }
 
-export async function* pairsOf<Entry extends Named>(
-  sources: AsyncIterable<Entry>,
-  targets: AsyncIterable<Entry>,
-): AsyncGenerator<Pair<Entry>, void, void> {
+export async function* pairsOf<Source extends Named, Target extends Named>(
+  sources: AsyncIterable<Source>,
+  targets: AsyncIterable<Target>,
+): AsyncGenerator<Pair<Source, Target>, void, void> {
   const [left, right] = [inOrder(sources, "the source"), inOrder(targets, "the target")]
   try {
     let source = (await left.next()).value

@@ -22,8 +22,8 @@ interface UploadRequest {
   readonly headers?: HeaderFields
   /** The size is undefined if unknown. */
   readonly sizeBytes: number | undefined
-  /** The size of each part but the last one; a shorter object is sent whole. */
-  readonly partBytes?: number
+  /** The size of each part but the last one, or of the part of each number from 1 on; a shorter object is sent whole. */
+  readonly partBytes?: number | ((partNumber: number) => number)
   readonly source: AsyncIterable<Uint8Array>
   /** Called when bytes have arrived at the store. */
   readonly onProgress: (bytes: number) => void
@@ -68,7 +68,8 @@ export async function* partsOf(
 
 export async function upload(client: S3Client, request: UploadRequest): Promise<Uploaded> {
   const { bucket, key, onProgress, headers = [], partBytes } = request
-  const parts = partsOf(request.source, request.sizeBytes, partBytes === undefined ? undefined : () => partBytes)
+  const sizeOf = typeof partBytes === "number" ? () => partBytes : partBytes
+  const parts = partsOf(request.source, request.sizeBytes, sizeOf)
   try {
     const first = await parts.next()
     const second = await parts.next()

@@ -1,0 +1,184 @@
+/** `hayloft import minio` from folders of the real MinIO into a real store. */
+import assert from "node:assert/strict"
+import { spawn } from "node:child_process"
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+import { after, before, test } from "node:test"
+import { RealClock } from "@hayloft/base/seams/clock/real.js"
+import { S3Client, type S3Access } from "@hayloft/client/index.js"
+import { HAYLOFT_COMMAND, StoreProcess } from "@hayloft/client/testing-store-process.js"
+import { unpackFolders } from "./minio-disks/testing-folders.js"
+import { fillMinio, MinioProcess, programInPath } from "./testing-minio.js"
+import { runHere } from "./testing-here.js"
+import { plainEnvironment, type Outcome } from "./testing-process.js"
+
+const clock = new RealClock()
+let folder = ""
+let store: StoreProcess
+let client: S3Client
+
+const clientOf = (access: S3Access): S3Client => new S3Client(access, clock, new AbortController().signal)
+const data = (): string => join(folder, "store")
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "hayloft-import-minio-"))
+  store = await StoreProcess.start({ dataFolders: [data()] }, clock)
+  client = clientOf(await store.access())
+  await unpackFolders("four-disks", join(folder, "four"))
+  await unpackFolders("one-disk", join(folder, "one"))
+})
+
+after(async () => {
+  client.close()
+  await store.stop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+const environment = () => ({ workingFolder: folder, environment: { HAYLOFT_DATA: data() } })
+const hayloft = (...args: readonly string[]): Promise<Outcome> => runHere(["import", ...args], environment())
+
+async function imports(...args: readonly string[]): Promise<string> {
+  const { code, out, error } = await hayloft("minio", ...args)
+  assert.equal(code, 0, error)
+  return out.toString("utf8")
+}
+
+async function historyOf(from: S3Client, bucket: string): Promise<readonly string[]> {
+  const shown: string[] = []
+  for await (const { key, isMarker, sizeBytes, etag } of from.versions(bucket, ""))
+    shown.push(`${key} ${isMarker ? "marker" : `${sizeBytes} ${etag}`}`)
+  return shown
+}
+
+test("versions, markers, parts, metadata, tags, locks and settings arrive from two disks of four, and once", async () => {
+  const printed = await imports("four/disk{2...3}", "--bucket", "versions", "parts", "locked")
+  assert.match(printed, /4 keys imported, 9 versions .*, 0 unchanged/)
+  assert.match(
+    await imports("four/disk{1...4}", "--bucket", "versions", "parts", "locked"),
+    /0 keys imported, .* 4 unchanged/,
+  )
+  assert.deepEqual(
+    (await historyOf(client, "versions")).map(line => line.replace(/ [0-9a-f]{32}$/, "")),
+    ["doc 300000", "doc marker", "doc 5", "doc 3", "doc 20", "gone marker", "gone 4"],
+  )
+  assert.match((await historyOf(client, "parts")).join(), /^film 11535571 [0-9a-f]{32}-3$/)
+  const { attributes } = await client.head("parts", "film")
+  assert.deepEqual(Object.fromEntries(attributes)["x-amz-meta-kind"], "film")
+  const { locks } = await client.head("locked", "held")
+  assert.deepEqual(Object.fromEntries(locks), {
+    "x-amz-object-lock-mode": "GOVERNANCE",
+    "x-amz-object-lock-retain-until-date": "2099-01-01T00:00:00.000Z",
+    "x-amz-object-lock-legal-hold": "ON",
+  })
+  const { code, out, error } = await hayloft("minio", "four/disk{1...4}", "--bucket", "plain", "--json")
+  assert.equal(code, 1, "a public policy is refused until its switch is off")
+  assert.match(error, /plain: policy was not taken over: .*BlockPublicPolicy/)
+  assert.match(out.toString(), /"setting": ?"lifecycle"/)
+  assert.match(await client.getSetting("plain", "lifecycle"), /<Days>30<\/Days>/)
+  assert.match(await client.getSetting("plain", "tagging"), /<Value>a<\/Value>/)
+  assert.deepEqual(await client.getTags("plain", "a"), [
+    ["a", "1"],
+    ["b", "x y"],
+  ])
+  const keys: string[] = []
+  for await (const { key } of client.keys("plain", "")) keys.push(key)
+  assert.deepEqual(keys.slice(0, 8), [
+    "a",
+    "a-b",
+    "a/b",
+    "a/c/d",
+    "empty",
+    "folder/",
+    "folder/ä b#%2F+?.txt",
+    "folder__XL",
+  ])
+})
+
+test("what cannot be read is named, and the rest is imported", async () => {
+  const { code, error, out } = await hayloft("minio", "one/disk1")
+  assert.equal(code, 1)
+  assert.match(error, /sealed\/by-s3: version [0-9a-f-]{36}: it is encrypted with SSE-S3: its key is in MinIO's KMS/)
+  assert.match(error, /sealed\/mixed: version .*SSE-S3.*; an older version is the current one here/)
+  assert.match(out.toString(), /3 keys imported, 3 versions/)
+  // One of four disks has the bytes of the large object, so that they are lost; small ones are in the metadata.
+  await unpackFolders("four-disks", join(folder, "gaps"))
+  for (const disk of [1, 2, 3]) {
+    const object = join(folder, `gaps/disk${disk}/plain/large`)
+    for (const name of await readdir(object)) if (name !== "xl.meta") await rm(join(object, name), { recursive: true })
+  }
+  const gaps = await hayloft("minio", "gaps/disk{1...4}", "--bucket", "plain", "--into", "gaps", "--no-settings")
+  assert.equal(gaps.code, 1)
+  assert.match(gaps.error, /plain\/large: part 1, block 1: 1 of its shards are intact, and 2 are needed/)
+  assert.match(gaps.error, /disk1.*part\.1 is damaged or missing/)
+  assert.match(gaps.out.toString(), /9 keys imported/)
+  await assert.rejects(client.head("gaps", "large"))
+})
+
+test("a prefix, another name, only the latest, and a run that changes nothing", async () => {
+  const only = ["four/disk1", "four/disk2", "--bucket", "versions", "--into", "latest", "--latest-only"]
+  assert.match(await imports(...only, "--prefix", "d", "--dry-run"), /would import 1 key/)
+  await assert.rejects(client.headBucket("latest"))
+  assert.match(await imports(...only, "--prefix", "g"), /0 keys imported/)
+  assert.match(await imports(...only), /1 key imported, 1 version/)
+})
+
+test("an import that was killed goes on where it was", async () => {
+  const args = ["import", "minio", "four/disk1", "four/disk4", "--bucket", "versions", "--into", "killed"]
+  const child = spawn(process.execPath, [HAYLOFT_COMMAND, ...args], {
+    cwd: folder,
+    env: { ...plainEnvironment(), HAYLOFT_DATA: data() },
+    stdio: ["ignore", "pipe", "inherit"],
+  })
+  const exited = new Promise(resolve => child.once("exit", resolve))
+  createInterface({ input: child.stdout }).once("line", () => child.kill("SIGKILL"))
+  await exited
+  await imports(...args.slice(2))
+  assert.deepEqual(await historyOf(client, "killed"), await historyOf(client, "versions"))
+})
+
+test("mistakes are told, and a bucket of another store may be called minio", async () => {
+  await mkdir(join(folder, "empty"))
+  await writeFile(join(folder, "file"), "")
+  for (const [args, expected] of [
+    [["minio"], /name the folders of the MinIO/],
+    [["minio", "empty", "file"], /no folder is a disk of MinIO: .*empty.*file/],
+    [["minio", "http://node{1...4}/disk"], /names a folder of another machine/],
+    [["minio", "four/disk{4...1}"], /ascending range/],
+    [["minio", "four/disk1", "four/disk1"], /named twice/],
+    [["minio", "four/disk1", "one/disk1"], /different MinIOs/],
+    [["minio", "four/disk{1...4}", "--bucket", "nowhere"], /nowhere: the disks have no such bucket/],
+    [["minio", "--from", "http://127.0.0.1:9"], /set SOURCE_ACCESS_KEY_ID/],
+    [["somewhere"], /name the other store with --from URL/],
+  ] as const) {
+    const { code, error } = await hayloft(...args)
+    assert.notEqual(code, 0)
+    assert.match(error, expected)
+  }
+})
+
+const minio = programInPath("minio")
+
+test(
+  "with the real MinIO: seven disks, 4+3, of which three are lost",
+  {
+    skip: minio === undefined && "minio is not in PATH",
+  },
+  async () => {
+    const disks = Array.from({ length: 7 }, (_, i) => join(folder, `seven/disk${i + 1}`))
+    for (const disk of disks) await mkdir(disk, { recursive: true })
+    const server = await MinioProcess.start(minio ?? "", disks, clock)
+    const old = clientOf(server.access)
+    await fillMinio(old)
+    const histories = new Map<string, readonly string[]>()
+    for (const bucket of ["versions", "parts", "locked"]) histories.set(bucket, await historyOf(old, bucket))
+    old.close()
+    await server.stop()
+    for (const disk of [disks[0], disks[3], disks[6]]) await rm(disk ?? "", { recursive: true })
+    for (const [bucket, history] of histories) {
+      await imports("seven/disk{1...7}", "--bucket", bucket, "--into", `seven-${bucket}`)
+      assert.deepEqual(await historyOf(client, `seven-${bucket}`), history)
+    }
+  },
+)

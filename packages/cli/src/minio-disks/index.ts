@@ -1,0 +1,7 @@
+/** Reads the disks of a stopped MinIO: its buckets, objects and settings. Nothing on them changes. */
+export { parseBucketMetadata, type BucketMetadata } from "./bucket-metadata.js"
+export { openDrives, SYSTEM_FOLDER } from "./drives.js"
+export { DiskFailure } from "./failure.js"
+export { Listing, type DiskObject } from "./listing.js"
+export type { MergedVersion } from "./merged.js"
+export { contentOf, factsOf, refusalOf } from "./minio-object.js"
