@@ -7,7 +7,13 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
 import { z } from "zod"
-import { CLIENT_ENVIRONMENT, FILE_SETTING_NAMES, SETTING_NAMES, SETTINGS } from "@hayloft/node/config/index.js"
+import {
+  CLIENT_ENVIRONMENT,
+  CONFIG_FILE_ENVIRONMENT,
+  FILE_SETTING_NAMES,
+  SETTING_NAMES,
+  SETTINGS,
+} from "@hayloft/node/config/index.js"
 import { findProgram, run, runOk } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
 import { ROOT } from "../harness/server.js"
@@ -29,7 +35,7 @@ const filesBelow = (folder: string): string[] =>
 
 test("every variable that these files set is a setting", () => {
   const known = new Set<string>([...SETTING_NAMES.map(name => SETTINGS[name].environment), ...OF_COMPOSE])
-  for (const name of Object.keys(CLIENT_ENVIRONMENT)) known.add(name)
+  for (const name of [...Object.keys(CLIENT_ENVIRONMENT), CONFIG_FILE_ENVIRONMENT]) known.add(name)
   for (const path of [...filesBelow(DEPLOY), join(ROOT, "Dockerfile")]) {
     const used = [...read(path).matchAll(/\bHAYLOFT_[A-Z0-9_]+/g)].map(([name]) => name)
     assert.deepEqual(
@@ -120,6 +126,82 @@ test("helm renders the chart for one node and for several, and refuses several w
   for (const kind of ["StatefulSet", "PodDisruptionBudget", "NetworkPolicy"])
     assert.match(three.stdout, new RegExp(`^kind: ${kind}$`, "m"))
   assert.match((await render("replicas=3")).stderr, /several replicas need cluster\.databaseSecret/)
+})
+
+test("the chart has the rules of deploy/prometheus", () => {
+  assert.equal(read(CHART, "files", "alerts.yml"), read(DEPLOY, "prometheus", "hayloft-alerts.yml"))
+})
+
+test("helm renders volumes, free settings, ingresses, certificates and monitoring, and names what is missing", async t => {
+  const helm = findProgram("helm")
+  if (helm === undefined) return t.skip("helm is not installed")
+  await runOk(helm, ["lint", "--strict", CHART])
+  const render = (...set: string[]) => run(helm, ["template", "test", CHART, ...set.flatMap(each => ["--set", each])])
+  const has = async (set: readonly string[], ...patterns: readonly RegExp[]) => {
+    const { code, stdout, stderr } = await render(...set)
+    assert.equal(code, 0, stderr)
+    for (const pattern of patterns) assert.match(stdout, pattern)
+    return stdout
+  }
+  const plain = await has(
+    [],
+    /value: "\/data\{1\.\.\.4\}\/store"/,
+    /name: data4, mountPath: \/data4/,
+    /name: test-hayloft-console/,
+  )
+  assert.doesNotMatch(plain, /kind: (Ingress|Certificate|ServiceMonitor|PrometheusRule|ConfigMap)\b/)
+  await has(["storage.volumes=1"], /value: "\/data\/store"/, /name: data, mountPath: \/data \}/)
+  await has(
+    ["extraEnv[0].name=MINIO_DOMAIN", "extraEnv[0].value=s3.example.org", "extraEnvFrom[0].secretRef.name=more"],
+    /- name: MINIO_DOMAIN\n\s+value: s3\.example\.org/,
+    /envFrom:.*\n\s+- secretRef:/,
+  )
+  await has(
+    ["config.region=home"],
+    /hayloft\.json: "\{\\n {2}\\"region\\": \\"home\\"/,
+    /value: \/etc\/hayloft-config\/hayloft\.json/,
+  )
+  const s3 = ["ingress.enabled=true", "ingress.host=s3.example.org", "ingress.wildcard=true", "ingress.tlsSecret=edge"]
+  await has(
+    s3,
+    /host: "\*\.s3\.example\.org"/,
+    /value: "https:\/\/s3\.example\.org"/,
+    /HAYLOFT_DOMAIN, value: "s3\.example\.org"/,
+  )
+  const console = ["console.ingress.enabled=true", "console.ingress.host=console.example.org"]
+  await has(
+    console,
+    /HAYLOFT_ADMIN_HOST, value: "console\.example\.org"/,
+    /name: test-hayloft-console, port: \{ name: console \}/,
+  )
+  const certificate = ["tls.certManager.enabled=true", "tls.certManager.issuer=letsencrypt", ...s3]
+  await has(
+    certificate,
+    /kind: Certificate/,
+    /secretName: test-hayloft-tls/,
+    /HAYLOFT_TLS_CERT/,
+    /backend-protocol: HTTPS/,
+  )
+  const monitor = [
+    "metrics.serviceMonitor.enabled=true",
+    "metrics.serviceMonitor.tokenSecret=token",
+    "metrics.rules.enabled=true",
+  ]
+  await has(
+    monitor,
+    /kind: ServiceMonitor/,
+    /credentials: \{ name: token, key: token \}/,
+    /kind: PrometheusRule/,
+    /alert: HayloftDown/,
+  )
+  for (const [set, reason] of [
+    ["ingress.enabled=true", /needs ingress\.host/],
+    ["console.ingress.enabled=true", /console\.ingress\.host/],
+    ["tls.certManager.enabled=true", /needs tls\.certManager\.issuer/],
+    ["metrics.serviceMonitor.enabled=true", /tokenSecret/],
+    ["storage.volumes=33", /storage\.volumes is 1 to 32/],
+  ] as const)
+    assert.match((await render(set)).stderr, reason, set)
 })
 
 test("Terraform: the user data of a node has settings that are known, a unit that waits for every disk, and no key of others", async t => {
