@@ -35,7 +35,7 @@ RUN for name in /usr/local/bin/hayloft /usr/bin/minio /usr/bin/docker-entrypoint
   && install -d -o node -g node -m 0750 /data
 USER node
 VOLUME /data
-EXPOSE 9000
+EXPOSE 9000 9001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:9001/health/ready').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]

@@ -10,6 +10,8 @@ interface BannerFacts {
   readonly command: string
   readonly endpoint: string
   readonly adminEndpoint: string
+  /** The admin port serves the web console. */
+  readonly hasConsole: boolean
   /** Ports besides S3 and the admin port: title and URL. */
   readonly furtherEndpoints: readonly (readonly [title: string, endpoint: string])[]
   readonly region: string
@@ -59,6 +61,9 @@ export function bannerOf(facts: BannerFacts): string {
     secret === undefined
       ? `Access key  ${accessKeyId}  (its secret: ${command} env${isGateway ? ", on a node with data folders" : ""})`
       : `Access key  ${accessKeyId}  secret ${secret}  (shown only once; later: ${command} env)`,
+    ...(facts.hasConsole
+      ? [`Console     ${adminEndpoint}/console/  (sign in with the access key and its secret)`]
+      : []),
     `Data        ${isGateway ? "none: this node is a gateway" : foldersInWords(dataFolders)}`,
     ...facts.furtherEndpoints.map(([title, url]) => `${title.padEnd(TITLE_WIDTH)}${url}`),
     `Redundancy  ${facts.redundancy}`,

@@ -247,6 +247,7 @@ async function greeting(
     version: readVersion(),
     endpoint,
     adminEndpoint,
+    hasConsole: config.hasConsole,
     furtherEndpoints,
     region,
     accessKeyId: root.accessKeyId,
