@@ -11,6 +11,7 @@ import { DevicesPage } from "./pages/devices.js"
 import { IdentitiesPage } from "./pages/identities.js"
 import { JobsPage } from "./pages/jobs.js"
 import { LocksPage } from "./pages/locks.js"
+import { OverviewPage } from "./pages/overview.js"
 import { QueuesPage } from "./pages/queues.js"
 import { RemotesPage } from "./pages/remotes.js"
 import { SafetyPage } from "./pages/safety.js"
@@ -25,17 +26,27 @@ export interface ConsolePage {
   readonly icon: IconName
   readonly group: "Store" | "Data" | "Access" | "Activity"
   readonly component: ComponentType<PageProps>
+  /** The operation without which the page has nothing: it is under Off while the store has that switched off. */
+  readonly needs?: string
 }
 
 export const PAGES: readonly ConsolePage[] = [
+  { path: "overview", title: "Overview", icon: "home", group: "Store", component: OverviewPage },
   { path: "safety", title: "Safety", icon: "safety", group: "Store", component: SafetyPage },
   { path: "devices", title: "Devices and layout", icon: "device", group: "Store", component: DevicesPage },
   { path: "what-if", title: "What if", icon: "simulate", group: "Store", component: WhatIfPage },
   { path: "buckets", title: "Buckets", icon: "bucket", group: "Data", component: BucketsPage },
   { path: "queues", title: "Queues", icon: "queue", group: "Data", component: QueuesPage },
-  { path: "locks", title: "Locks", icon: "lock", group: "Data", component: LocksPage },
-  { path: "transforms", title: "Transforms", icon: "transform", group: "Data", component: TransformsPage },
-  { path: "remotes", title: "Remotes", icon: "remote", group: "Data", component: RemotesPage },
+  { path: "locks", title: "Locks", icon: "lock", group: "Data", component: LocksPage, needs: "listCoordNamespaces" },
+  {
+    path: "transforms",
+    title: "Transforms",
+    icon: "transform",
+    group: "Data",
+    component: TransformsPage,
+    needs: "getTransforms",
+  },
+  { path: "remotes", title: "Remotes", icon: "remote", group: "Data", component: RemotesPage, needs: "getRemotes" },
   { path: "identities", title: "Identities", icon: "identity", group: "Access", component: IdentitiesPage },
   { path: "jobs", title: "Jobs", icon: "jobs", group: "Activity", component: JobsPage },
   { path: "traffic", title: "Traffic", icon: "traffic", group: "Activity", component: TrafficPage },

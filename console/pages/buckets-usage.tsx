@@ -41,6 +41,7 @@ function Charts({ history, createdMs }: { readonly history: UsageHistory; readon
       <SelectField label="Show the last" value={range} options={RANGES} />
       <LineChart
         label="Bytes of all versions"
+        isBytes
         series={[{ name: "Bytes", points: held.map(({ atMs, bytes }) => [atMs, bytes] as const) }]}
         xText={timeText}
         yText={sizeText}

@@ -13,6 +13,14 @@ const GRID_LINES = 4
 
 const highest = (values: readonly number[]): number => values.reduce((most, value) => Math.max(most, value), 0)
 
+const KIB = 1024
+
+/** A round number of the largest unit of bytes that fits: 2.5 GiB. */
+function axisEndOfBytes(value: number): number {
+  const unit = KIB ** Math.max(0, Math.floor(Math.log(Math.max(1, value)) / Math.log(KIB)))
+  return axisEnd(value / unit) * unit
+}
+
 /** A round number at or above a value, for the end of an axis. */
 export function axisEnd(value: number): number {
   if (value <= 0) return 1
@@ -79,6 +87,8 @@ interface LineChartProps {
   readonly yText: (y: number) => string
   /** Below the axis; default: the time of day, or the date if the axis is longer than two days. */
   readonly xShort?: (x: number) => string
+  /** The values are bytes: the axis ends at a round number of their unit. */
+  readonly isBytes?: boolean
 }
 
 interface Scales {
@@ -90,11 +100,11 @@ interface Scales {
 }
 
 /** Places in pixels, so that texts have their size whatever the width. */
-function scales(series: readonly Series[], width: number): Scales {
+function scales({ series, isBytes = false }: LineChartProps, width: number): Scales {
   const points = series.flatMap(each => each.points)
   const xs = points.map(([x]) => x)
   const [from, to] = [xs.reduce((a, b) => Math.min(a, b), Infinity), xs.reduce((a, b) => Math.max(a, b), -Infinity)]
-  const end = axisEnd(highest(points.map(([, y]) => y)))
+  const end = (isBytes ? axisEndOfBytes : axisEnd)(highest(points.map(([, y]) => y)))
   const { height, left, bottom, top, right } = CHART
   return {
     from,
@@ -233,7 +243,7 @@ export function LineChart(props: LineChartProps) {
   const [element, width] = useWidth()
   const pointed = useSignal<number | undefined>(undefined)
   if (series.every(({ points }) => points.length === 0)) return <p class="faint">No values yet.</p>
-  const scale = scales(series, width)
+  const scale = scales(props, width)
   const first = series[0]?.points ?? []
   const at = pointed.value
   const x = at === undefined ? undefined : first[at]?.[0]

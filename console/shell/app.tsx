@@ -3,12 +3,14 @@
  * is on the title of the page, as after a page that the browser has loaded.
  */
 import { useEffect, useRef } from "preact/hooks"
+import type { Session } from "../api/session-shapes.js"
 import { PAGES } from "../pages.js"
 import { Page } from "../parts/page.js"
 import { EmptyState, ErrorState, Loading } from "../parts/states.js"
 import { Toasts } from "../parts/toast.js"
 import { SignInPage } from "../pages/sign-in.js"
 import { Boundary } from "./boundary.js"
+import { Finder } from "./finder.js"
 import { Navigation } from "./navigation.js"
 import { go, pathTo, place } from "./router.js"
 import { loadSession, session } from "./session.js"
@@ -45,7 +47,7 @@ function useTitle(key: string): void {
   }, [key])
 }
 
-function SignedIn({ name }: { readonly name: string }) {
+function SignedIn({ name, session: own }: { readonly name: string; readonly session: Session }) {
   const { page, segments, query } = place.value
   const key = [page, ...segments].join("/")
   useEffect(() => {
@@ -59,10 +61,11 @@ function SignedIn({ name }: { readonly name: string }) {
       <a class="skip" href="#content" onClick={() => document.querySelector<HTMLElement>("main h1")?.focus()}>
         Skip to the content
       </a>
-      <Navigation name={name} />
+      <Navigation name={name} session={own} />
       <main id="content">
         <Boundary key={key}>{page === "" || page === "objects" ? <Loading /> : <Current />}</Boundary>
       </main>
+      <Finder />
     </div>
   )
 }
@@ -82,7 +85,7 @@ function Content() {
     case "signedOut":
       return <SignInPage state={state} />
     case "signedIn":
-      return <SignedIn name={state.name} />
+      return <SignedIn name={state.name} session={state.session} />
   }
 }
 

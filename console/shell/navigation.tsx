@@ -1,11 +1,16 @@
-/** The navigation: groups of pages, the theme, and who is signed in. On a phone it opens over the page. */
+/**
+ * The navigation: the store's name, the search, groups of pages, who is signed in, the theme. Pages of what is switched off
+ * are under Off. On a phone it opens over the page.
+ */
 import { useSignal } from "@preact/signals"
 import { useEffect } from "preact/hooks"
+import type { Session } from "../api/session-shapes.js"
 import { PAGES, type ConsolePage } from "../pages.js"
-import { Button, IconButton } from "../parts/button.js"
+import { IconButton } from "../parts/button.js"
 import { Icon, type IconName } from "../parts/icon.js"
+import { openFinder } from "./finder.js"
 import { pathTo, place } from "./router.js"
-import { signOut } from "./session.js"
+import { isSwitchedOff, signOut } from "./session.js"
 import { storedTheme, storeTheme, THEMES, type Theme } from "./theme.js"
 
 const GROUPS: readonly ConsolePage["group"][] = ["Store", "Data", "Access", "Activity"]
@@ -24,27 +29,68 @@ function ThemeButton() {
   return <IconButton label={label} icon={THEME_ICONS[theme.value]} onClick={change} />
 }
 
+const isOff = ({ needs }: ConsolePage): boolean => needs !== undefined && isSwitchedOff(needs)
+
+function Links({ pages, current }: { readonly pages: readonly ConsolePage[]; readonly current: string }) {
+  return (
+    <ul>
+      {pages.map(({ path, title, icon }) => (
+        <li key={path}>
+          <a href={pathTo([path])} aria-current={path === current ? "page" : undefined}>
+            <Icon name={icon} />
+            {title}
+          </a>
+        </li>
+      ))}
+    </ul>
+  )
+}
+
 function Group({ group, current }: { readonly group: ConsolePage["group"]; readonly current: string }) {
-  const pages = PAGES.filter(page => page.group === group)
+  const pages = PAGES.filter(page => page.group === group && !isOff(page))
   if (pages.length === 0) return null
   return (
     <li>
       <h2>{group}</h2>
-      <ul>
-        {pages.map(({ path, title, icon }) => (
-          <li key={path}>
-            <a href={pathTo([path])} aria-current={path === current ? "page" : undefined}>
-              <Icon name={icon} />
-              {title}
-            </a>
-          </li>
-        ))}
-      </ul>
+      <Links {...{ pages, current }} />
     </li>
   )
 }
 
-export function Navigation({ name }: { readonly name: string }) {
+function OffGroup({ current }: { readonly current: string }) {
+  const pages = PAGES.filter(isOff)
+  if (pages.length === 0) return null
+  return (
+    <li>
+      <details class="off-pages" open={pages.some(({ path }) => path === current)}>
+        <summary>Off ({pages.length})</summary>
+        <Links {...{ pages, current }} />
+      </details>
+    </li>
+  )
+}
+
+/** Who is signed in, the theme, the documentation and the version. */
+function Account({ name, session }: { readonly name: string; readonly session: Session }) {
+  const { who, version } = session
+  const whole = who?.kind === "principal" ? `${who.arn}, account ${who.accountId}` : name
+  return (
+    <div class="account">
+      <div class="account-line">
+        <Icon name="identity" />
+        <span title={whole}>{name}</span>
+        <ThemeButton />
+        <IconButton label="Sign out" icon="signOut" onClick={() => void signOut()} />
+      </div>
+      <p class="account-line faint">
+        <a href="/docs/">Documentation</a>
+        <span>Hayloft {version}</span>
+      </p>
+    </div>
+  )
+}
+
+export function Navigation({ name, session }: { readonly name: string; readonly session: Session }) {
   const isOpen = useSignal(false)
   const { page, segments } = place.value
   const close = () => (isOpen.value = false)
@@ -60,7 +106,10 @@ export function Navigation({ name }: { readonly name: string }) {
       <div class="brand">
         <a href={pathTo([PAGES[0]?.path ?? ""])}>
           <img src="/console/icon.svg" alt="" width="26" height="26" />
-          Hayloft
+          <span>
+            Hayloft
+            <span class="store-name">{location.hostname}</span>
+          </span>
         </a>
         <button
           type="button"
@@ -74,20 +123,20 @@ export function Navigation({ name }: { readonly name: string }) {
         </button>
       </div>
       <div id="navigation" class={isOpen.value ? "open" : ""}>
+        <button type="button" class="finder-button" aria-keyshortcuts="Control+K Meta+K" onClick={openFinder}>
+          <Icon name="search" />
+          <span>Search</span>
+          <kbd aria-hidden="true">Ctrl K</kbd>
+        </button>
         <nav aria-label="Pages">
           <ul class="groups">
             {GROUPS.map(group => (
               <Group key={group} group={group} current={page} />
             ))}
+            <OffGroup current={page} />
           </ul>
         </nav>
-        <div class="account">
-          <span title={name}>{name}</span>
-          <ThemeButton />
-          <Button kind="quiet" icon="signOut" onClick={() => void signOut()}>
-            Sign out
-          </Button>
-        </div>
+        <Account name={name} session={session} />
       </div>
     </header>
   )

@@ -43,7 +43,7 @@ function nameOf(who: NonNullable<Session["who"]>): string {
     case "token":
       return who.name
     case "principal":
-      return who.isRoot ? `Root of ${who.accountId}` : who.arn.slice(who.arn.lastIndexOf("/") + 1)
+      return who.isRoot ? "Root user" : who.arn.slice(who.arn.lastIndexOf("/") + 1)
   }
 }
 
@@ -100,6 +100,10 @@ export const watchSession = (): void =>
 /** Returns true if the one who has signed in may use an operation of the admin API, at least on something. */
 export const mayUse = (operation: string): boolean =>
   session.value.kind === "signedIn" && session.value.session.operations.includes(operation)
+
+/** Returns true if the store refuses an operation because it has it switched off. */
+export const isSwitchedOff = (operation: string): boolean =>
+  session.value.kind === "signedIn" && session.value.session.off?.includes(operation) === true
 
 /** The account of the one who has signed in with a key; the operator and tokens have none. */
 export function ownAccount(): string | undefined {

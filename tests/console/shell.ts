@@ -4,6 +4,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
 import { ROOT } from "../harness/server.js"
+import type { AuditPage } from "../../console/api/shapes.js"
 import { assertAccessible, assertFits, screenshot, signIn, waitUntil, type PageTests } from "./harness.js"
 
 const ASSETS = join(ROOT, "dist", "web", "assets")
@@ -53,13 +54,56 @@ export const shell: PageTests = {
         await assertAccessible(page)
         await screenshot(page, "sign-in")
         await signIn(page, await world.server.adminToken())
-        await page.getByRole("heading", { level: 1, name: "Safety" }).waitFor()
-        assert.equal(new URL(page.url()).pathname, "/console/safety")
+        await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor()
+        assert.equal(new URL(page.url()).pathname, "/console/overview")
         await page.getByRole("button", { name: "Sign out" }).click()
         await page.getByText("You are signed out").waitFor()
         // Nothing is left that could sign in again.
         await page.reload()
         await page.getByRole("button", { name: "Sign in", exact: true }).waitFor()
+        // The form begins with what was used last; wrong keys, and a server that is gone, say something else.
+        await page.getByLabel("Admin token").waitFor()
+        await page.getByRole("button", { name: "Use an access key" }).click()
+        await page.locator("input:focus").waitFor()
+        await page.getByLabel("Access key").fill("HLWRONG")
+        await page.getByLabel("Secret key").fill("wrong")
+        await page.keyboard.press("Enter")
+        await page.getByRole("alert").filter({ hasText: "The access key or the secret key is wrong" }).waitFor()
+        await page.route("**/v1/session", route => route.abort())
+        await page.keyboard.press("Enter")
+        await page.getByRole("alert").filter({ hasText: "The server does not answer" }).waitFor()
+        const { entries } = (await world.server.report("/v1/audit?operation=signIn")) as AuditPage
+        assert.ok(
+          entries.some(({ ended }) => ended?.outcome === "accessDenied"),
+          "the audit log has wrong attempts",
+        )
+      },
+    )
+
+    pageTest(
+      "Ctrl-K finds pages and buckets by keyboard; Escape gives the focus back; Off has what is off",
+      async () => {
+        await world.server.client().call("PUT", { bucket: "findable" })
+        const page = await world.open("/console/safety", { isNewDocument: true })
+        await page.getByRole("button", { name: "Search" }).focus()
+        await page.keyboard.press("Control+k")
+        const field = page.getByRole("combobox", { name: "Page or bucket" })
+        await page.locator("[role=combobox]:focus").waitFor()
+        await field.fill("find")
+        await page.getByRole("option", { name: "findable" }).waitFor()
+        await assertAccessible(page)
+        await page.keyboard.press("Escape")
+        await page.locator(".finder-button:focus").waitFor()
+        await page.keyboard.press("Control+k")
+        await field.fill("t")
+        await page.keyboard.press("ArrowDown")
+        await field.fill("traf")
+        await page.keyboard.press("Enter")
+        await page.getByRole("heading", { level: 1, name: "Traffic" }).waitFor()
+        assert.equal(await page.getByRole("link", { name: "Remotes" }).isVisible(), false)
+        await page.getByText("Off (3)").click()
+        await page.getByRole("link", { name: "Remotes" }).click()
+        await page.getByText("Remote buckets are switched off").waitFor()
       },
     )
 
@@ -85,7 +129,7 @@ export const shell: PageTests = {
       await page.getByRole("heading", { level: 1, name: "Page not found" }).waitFor()
       await assertAccessible(page)
       await page.getByRole("link", { name: "Go to the first page" }).click()
-      await page.getByRole("heading", { level: 1, name: "Safety" }).waitFor()
+      await page.getByRole("heading", { level: 1, name: "Overview" }).waitFor()
     })
 
     pageTest("the theme follows the system until one is chosen, and the choice stays", async () => {

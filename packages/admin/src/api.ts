@@ -133,7 +133,8 @@ export class AdminApi {
       this.noteSession(operation, holder, head)
     const { callers } = this
     const s3 = (host: string | undefined) => ({ endpoint: services.links.endpoint(host), region })
-    const ofSessions = { sessions, callers, permits: this.#permits, attempts, note, s3 }
+    const off = () => OPERATIONS.flatMap(each => (each.isOff?.(this.#services) === true ? [each.id] : []))
+    const ofSessions = { sessions, callers, permits: this.#permits, attempts, note, s3, off }
     this.#sessions = new SessionEndpoint({ ...ofSessions, operations: OPERATIONS, webSignIn, nowMs }, options)
   }
 

@@ -56,6 +56,8 @@ interface EndpointParts {
   readonly webSignIn: WebSignIn | undefined
   /** How clients of the one who reached this port by the Host header `host` reach S3. */
   readonly s3: (host: string | undefined) => { readonly endpoint: string; readonly region: string }
+  /** The ids of operations that the store has switched off. */
+  readonly off: () => readonly string[]
   readonly nowMs: () => number
 }
 
@@ -105,7 +107,7 @@ export class SessionEndpoint {
       methods: { token: true, key: true, ...(webSignIn && { oidc: { issuer: webSignIn.issuer } }) },
       isEncrypted: isBehindTls(head),
       version: this.options.version,
-      ...(holder && { s3: this.parts.s3(head.header("host")) }),
+      ...(holder && { s3: this.parts.s3(head.header("host")), off: this.parts.off() }),
     }
   }
 

@@ -52,6 +52,10 @@ export const SESSION = z
     depends: z
       .array(z.string())
       .describe("those of `operations` of which each request is decided by what it acts on, and may be refused"),
+    off: z
+      .array(z.string())
+      .optional()
+      .describe("those that the store has switched off; absent if nobody has signed in"),
     methods: z.object({
       token: z.boolean(),
       key: z.boolean(),

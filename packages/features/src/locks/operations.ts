@@ -188,6 +188,7 @@ const OPERATIONS = [
     parameters: [ACCOUNT, ...PAGE_PARAMETERS],
     answer: COORD_NAMESPACES,
     permission: onAccounts("listCoordNamespaces", "ListNamespaces"),
+    isOff: ({ core }) => LOCK_SERVICE.find(core) === undefined,
     run: (services, { query }) => listNamespaces(services, query),
   }),
   operation("listCoordLocks", `GET ${PATH}/locks/{account}/{namespace}`, {

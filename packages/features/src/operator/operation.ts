@@ -88,6 +88,8 @@ export interface Operation<Services = OperatorServices> {
     readonly permission: string
     is(services: Services, input: OperationInput): Promise<boolean>
   }
+  /** Returns true if the store has it switched off, and refuses it: the console then shows the page of this apart. */
+  isOff?(services: Services): boolean
   run(services: Services, input: OperationInput): Promise<unknown>
   /** The commands of the command line that are this operation. */
   readonly commands?: readonly OperatorCommand[]

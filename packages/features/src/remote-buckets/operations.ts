@@ -97,6 +97,7 @@ export const REMOTE_OPERATIONS: readonly Operation[] = [
   operation("getRemotes", "GET /v1/remotes", {
     summary: "Returns the remote stores, what their cache holds, and the buckets whose objects are in them.",
     answer: REMOTES,
+    isOff: ({ core }) => REMOTE_ADMIN.find(core) === undefined,
     run: report,
     commands: [
       {

@@ -103,6 +103,7 @@ export const TRANSFORM_OPERATIONS: readonly Operation[] = [
   operation("getTransforms", `GET ${PATH}`, {
     summary: "Returns the steps of transforms, what their threads have to do, and which results are kept.",
     answer: TRANSFORMS,
+    isOff: ({ core }) => TRANSFORM_ADMIN.find(core) === undefined,
     run: report,
     commands: [
       {
