@@ -79,9 +79,21 @@ async function prepare(project: PublicProject, mc: string | undefined): Promise<
   assert.equal(code, 0, `${stdout}${stderr}`)
 }
 
+/** Keys may write where their policies say, and nowhere else; only mc makes them. */
+async function checkKeys({ keys = [] }: PublicProject): Promise<void> {
+  for (const { key: accessKey, secret: secretKey, bucket, refusedIn } of keys) {
+    const client = server.client({ accessKey, secretKey })
+    const put = async (name: string) => (await client.call("PUT", { bucket: name, key: "of-key", body: "x" })).status
+    assert.equal(await put(bucket), 200, `${accessKey} in ${bucket}`)
+    if (refusedIn !== undefined) assert.equal(await put(refusedIn), 403, `${accessKey} in ${refusedIn}`)
+  }
+}
+
 for (const [at, project] of PUBLIC_PROJECTS.entries()) {
   test(project.name, async () => {
-    await prepare(project, await mcOf())
+    const mc = await mcOf()
+    await prepare(project, mc)
+    if (mc !== undefined) await checkKeys(project)
     const client = server.client({ accessKey: ROOT, secretKey: PASSWORD })
     for (const place of project.buckets) {
       const key = `${project.isOpen?.find(open => open.startsWith(`${place}/`))?.split("/")[1] ?? "public"}/image.png`

@@ -34,6 +34,13 @@ export interface PublicProject {
   readonly buckets: readonly string[]
   /** Buckets, or prefixes in them, that everybody may read then. */
   readonly isOpen?: readonly string[]
+  /** Keys that mc makes, the bucket where they may write, and one where they may not. */
+  readonly keys?: readonly {
+    readonly key: string
+    readonly secret: string
+    readonly bucket: string
+    readonly refusedIn?: string
+  }[]
   readonly uses: readonly Use[]
 }
 
@@ -203,11 +210,57 @@ mc mb p/streaming-playlists p/web-videos; mc anonymous set download p/web-videos
     folder: "/home/minio_data",
     key: "clickhouse",
     prepares: `until curl -s "$SERVER" | grep -q AccessDenied; do sleep 1; done
-mc alias set clickminio "$SERVER" "$ROOT" "$PASSWORD" && mc mb clickminio/clicktest && mc anonymous set public clickminio/clicktest
+mc alias set clickminio "$SERVER" "$ROOT" "$PASSWORD" && mc admin user add clickminio clicktester testtest
+mc admin policy attach clickminio readwrite --user=clicktester && mc mb clickminio/clicktest && mc anonymous set public clickminio/clicktest
 echo data | mc pipe clickminio/clicktest/a.csv`,
     buckets: ["clicktest"],
     isOpen: ["clicktest"],
+    keys: [{ key: "clicktester", secret: "testtest", bucket: "clicktest" }],
     uses: ["stores", "lists", "copies", "removes many"],
+  },
+  {
+    name: "Calls with recordings and avatars: a user and a policy for each bucket, made again at each start",
+    command: 'server /data --console-address ":9001"',
+    env: rootOf("purr-root", "purr-secret"),
+    folder: "/data",
+    key: "purr-root",
+    prepares: `set -e
+until mc alias set purr "$SERVER" "$ROOT" "$PASSWORD"; do sleep 1; done
+for round in one two; do
+  for bucket in recordings avatars; do
+    mc mb --ignore-existing "purr/$bucket"
+    printf '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:ListBucket","s3:GetBucketLocation"],"Resource":["arn:aws:s3:::%s"]},{"Effect":"Allow","Action":["s3:GetObject","s3:PutObject","s3:DeleteObject"],"Resource":["arn:aws:s3:::%s/*"]}]}' "$bucket" "$bucket" > "$MC_CONFIG_DIR/policy.json"
+    mc admin policy create purr "purr-$bucket" "$MC_CONFIG_DIR/policy.json"
+    mc admin user add purr "purr-$bucket" "$bucket-secret"
+    mc admin policy attach purr "purr-$bucket" --user "purr-$bucket" || test "$round" = two
+  done
+done
+mc anonymous set download purr/avatars
+mc admin user info purr purr-avatars`,
+    buckets: ["recordings", "avatars"],
+    isOpen: ["avatars"],
+    keys: [
+      { key: "purr-recordings", secret: "recordings-secret", bucket: "recordings", refusedIn: "avatars" },
+      { key: "purr-avatars", secret: "avatars-secret", bucket: "avatars", refusedIn: "recordings" },
+    ],
+    uses: ["lets browsers put"],
+  },
+  {
+    name: "A platform that gives each tenant a bucket with a quota and a service key",
+    command: "server /data",
+    env: rootOf("platform", "platform-secret"),
+    folder: "/data",
+    key: "platform",
+    prepares: `set -eu
+i=0; until mc alias set tenant "$SERVER" "$ROOT" "$PASSWORD"; do i=$((i+1)); [ "$i" -gt 30 ] && exit 1; sleep 2; done
+mc mb -p tenant/tenant-7; mc anonymous set none tenant/tenant-7
+mc quota set tenant/tenant-7 --size 10gi; mc quota info tenant/tenant-7
+printf '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::tenant-7","arn:aws:s3:::tenant-7/*"]}]}' > "$MC_CONFIG_DIR/tenant.json"
+mc admin user svcacct add tenant "$ROOT" --access-key TENANT7ACCESSKEY --secret-key tenant-7-secret --policy "$MC_CONFIG_DIR/tenant.json"
+mc admin user svcacct info tenant TENANT7ACCESSKEY >/dev/null`,
+    buckets: ["tenant-7"],
+    keys: [{ key: "TENANT7ACCESSKEY", secret: "tenant-7-secret", bucket: "tenant-7", refusedIn: "plane-uploads" }],
+    uses: ["stores"],
   },
   {
     name: "Testcontainers, in Go: health",
