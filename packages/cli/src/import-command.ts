@@ -30,10 +30,11 @@ import {
 import type { CliIo } from "./io.js"
 import { parseDataFolders } from "@hayloft/node/config/index.js"
 import { foldersOf } from "./minio/arguments-core.js"
+import type { MinioSource } from "./minio-source.js"
 import { withStore } from "./options.js"
 import type { OutputOptions } from "./output.js"
 import { textOfPlace, type Place } from "./place.js"
-import { httpUrl, namedTrust, withS3, type StoreOptions } from "./stores.js"
+import { httpUrl, isElsewhere, namedTrust, withAdmin, withS3, type StoreOptions } from "./stores.js"
 import { verdictOf } from "./sync-core.js"
 import { pairsOf } from "./sync-pairs.js"
 import { plural, sizeText } from "./text.js"
@@ -62,6 +63,7 @@ interface ServerOptions extends ImportOptions {
 
 interface DisksOptions extends ServerOptions {
   readonly bucket?: readonly string[]
+  readonly identities: boolean
 }
 
 const withImport = (command: Command): Command =>
@@ -84,6 +86,7 @@ export function addImportCommand(program: Command, io: CliIo, signal: AbortSigna
     .description("copy buckets from the disks of a stopped MinIO, with versions and settings; its disks are only read")
     .argument("[DIR...]", "all folders of that MinIO, also as /mnt/disk{1...4}; a lost one may be missing")
     .option("--bucket <NAME...>", "only these buckets")
+    .option("--no-identities", "leave out users, groups, policies and access keys")
     // A bucket of another store may be called minio.
     .addOption(new Option("--from <URL>").hideHelp())
     .action((folders: readonly string[], options: DisksOptions) => {
@@ -102,7 +105,9 @@ async function importCommand(
 ): Promise<void> {
   const { from } = options
   if (from === undefined) throw new CliError("usage", "name the other store with --from URL, or the disks of a MinIO")
-  await importFrom(io, named, options, signal, async () => new S3Source(await clientOf(io, from, signal)))
+  await importFrom(io, named, options, signal, async () => ({
+    source: new S3Source(await clientOf(io, from, signal)),
+  }))
 }
 
 async function importDisks(
@@ -116,8 +121,41 @@ async function importDisks(
   const folders = parseDataFolders(foldersOf(texts, where), where, io.workingFolder, MINIO_FOLDERS_MAX)
   await importFrom(io, options.bucket ?? [], options, signal, async run => {
     const { MinioSource } = await import("./minio-source.js")
-    return MinioSource.open(folders, run)
+    const source = await MinioSource.open(folders, run)
+    const isWhole = options.bucket === undefined && options.prefix === undefined
+    if (!options.identities || !isWhole) return { source }
+    return { source, finish: () => importMinioIdentities(io, source, run, options, signal) }
   })
+}
+
+/** Needs the admin API of the store that objects are written to. */
+async function importMinioIdentities(
+  io: CliIo,
+  source: MinioSource,
+  run: TransferRun,
+  options: DisksOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const files = await source.identities()
+  const { environment } = io
+  if (files.length === 0) return
+  if (options.dryRun === true)
+    return run.say({ identities: files.length, dryRun: true }, `would import ${files.length} files of identities\n`)
+  const isRemote =
+    options.data === undefined && Boolean(environment["AWS_ENDPOINT_URL_S3"] || environment["AWS_ENDPOINT_URL"])
+  if (isRemote && !isElsewhere(io, options)) {
+    run.problem("users, groups, policies and keys are not imported: set HAYLOFT_ADMIN_ENDPOINT and HAYLOFT_ADMIN_TOKEN")
+    return
+  }
+  const { importIdentities } = await import("./minio-identities.js")
+  const rootUser = environment["MINIO_ROOT_USER"] || environment["MINIO_ACCESS_KEY"] || undefined
+  await withAdmin(io, options, signal, client => importIdentities(files, client, run, { rootUser }))
+}
+
+interface Opened<Version extends ListedVersion> {
+  readonly source: ImportSource<Version>
+  /** Imports what is not in buckets. */
+  readonly finish?: () => Promise<void>
 }
 
 async function importFrom<Version extends ListedVersion>(
@@ -125,18 +163,19 @@ async function importFrom<Version extends ListedVersion>(
   named: readonly string[],
   options: ImportOptions,
   signal: AbortSignal,
-  open: (run: TransferRun) => Promise<ImportSource<Version>>,
+  open: (run: TransferRun) => Promise<Opened<Version>>,
 ): Promise<void> {
   if (options.into !== undefined && named.length !== 1)
     throw new CliError("usage", "--into gives one bucket another name: name that bucket")
   const run = new TransferRun(io, options, "imported")
-  const source = await open(run)
+  const { source, finish } = await open(run)
   try {
     await withS3(io, options, signal, async target => {
       const buckets = named.length > 0 ? named : await source.buckets()
       if (buckets.length === 0) throw new CliError("notFound", "the source lists no bucket: name them")
       const importing = new Import(source, target, run, options, io.clock)
       for (const bucket of buckets) await importing.bucket(bucket, options.into ?? bucket)
+      await finish?.()
       await importing.tellTotals()
       run.throwIfFailed()
     })

@@ -7,7 +7,7 @@ import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { after, before, test } from "node:test"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
-import { S3Client, type S3Access } from "@hayloft/client/index.js"
+import { RemoteFailure, S3Client, type S3Access } from "@hayloft/client/index.js"
 import { HAYLOFT_COMMAND, StoreProcess } from "@hayloft/client/testing-store-process.js"
 import { unpackFolders } from "./minio-disks/testing-folders.js"
 import { fillMinio, MinioProcess, programInPath } from "./testing-minio.js"
@@ -136,6 +136,50 @@ test("an import that was killed goes on where it was", async () => {
   await exited
   await imports(...args.slice(2))
   assert.deepEqual(await historyOf(client, "killed"), await historyOf(client, "versions"))
+})
+
+test("users, groups, policies and keys come along with their secrets, once", async () => {
+  await unpackFolders("identities", join(folder, "identities"))
+  const first = await hayloft("minio", "identities/disk1")
+  assert.match(first.error, /key ROOTSERVICEKEY: .* set MINIO_ROOT_USER=minio-root/)
+  assert.match(first.error, /policy readwrite of group former: not attached, since the group is disabled/)
+  assert.match(first.out.toString(), /users, groups, policies and keys: 8 imported, 0 unchanged/)
+  const second = await runHere(["import", "minio", "identities/disk1", "--json"], {
+    workingFolder: folder,
+    environment: { HAYLOFT_DATA: data(), MINIO_ROOT_USER: "minio-root" },
+  })
+  assert.match(second.out.toString(), /"identities": ?1, ?"unchanged": ?8/)
+  const { endpoint, region } = await store.access()
+  for (const [accessKeyId, secretAccessKey, expected] of [
+    ["ann-user", "secret-of-ann-1", "a report"],
+    ["ANNSERVICEKEY", "secret-of-service-1", "a report"],
+    ["ROOTSERVICEKEY", "secret-of-service-2", "a report"],
+    ["bob-user", "secret-of-bob-1", "InvalidAccessKeyId"],
+    ["ann-user", "another-secret", "SignatureDoesNotMatch"],
+  ] as const) {
+    const own = clientOf({ endpoint, region, accessKeyId, secretAccessKey })
+    const read = async (): Promise<string> => {
+      const { body } = await own.get("reports", "a")
+      const pieces: Uint8Array[] = []
+      for await (const piece of body) pieces.push(piece)
+      return Buffer.concat(pieces).toString()
+    }
+    const outcome = await read().catch((error: unknown) =>
+      error instanceof RemoteFailure ? error.code : String(error),
+    )
+    assert.equal(outcome, expected, accessKeyId)
+    own.close()
+  }
+  const elsewhere = await runHere(["import", "minio", "identities/disk1"], {
+    workingFolder: folder,
+    environment: {
+      AWS_ENDPOINT_URL: endpoint,
+      AWS_ACCESS_KEY_ID: "ann-user",
+      AWS_SECRET_ACCESS_KEY: "secret-of-ann-1",
+    },
+  })
+  assert.match(elsewhere.error, /keys are not imported: set HAYLOFT_ADMIN_ENDPOINT and HAYLOFT_ADMIN_TOKEN/)
+  assert.doesNotMatch((await hayloft("minio", "identities/disk1", "--no-identities")).out.toString(), /users, groups/)
 })
 
 test("mistakes are told, and a bucket of another store may be called minio", async () => {

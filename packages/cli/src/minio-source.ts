@@ -13,13 +13,16 @@ import {
   contentOf,
   DiskFailure,
   factsOf,
+  IDENTITIES_FOLDER,
   Listing,
   openDrives,
   parseBucketMetadata,
+  parseIdentityFile,
   refusalOf,
   SYSTEM_FOLDER,
   type BucketMetadata,
   type DiskObject,
+  type IdentityFile,
   type MergedVersion,
 } from "./minio-disks/index.js"
 import { printable } from "./text.js"
@@ -190,6 +193,22 @@ export class MinioSource implements ImportSource<MinioVersion> {
   async #readMetadata(bucket: string): Promise<BucketMetadata> {
     const bytes = await this.#systemFile(`buckets/${bucket}/.metadata.bin`)
     return bytes === undefined ? NONE : parseBucketMetadata(bytes)
+  }
+
+  /** Users, groups, policies and keys. Files that cannot be read are problems. */
+  async identities(): Promise<readonly IdentityFile[]> {
+    const found: IdentityFile[] = []
+    for await (const { key } of this.listing.objects(SYSTEM_FOLDER, IDENTITIES_FOLDER)) {
+      try {
+        const bytes = await this.#systemFile(key)
+        const file = bytes && parseIdentityFile(key.slice(IDENTITIES_FOLDER.length), bytes)
+        if (file !== undefined) found.push(file)
+      } catch (error) {
+        if (!(error instanceof DiskFailure)) throw error
+        this.reports.problem(`${printable(key)}: ${error.message}`)
+      }
+    }
+    return found
   }
 
   /** A file that MinIO keeps for itself; undefined if there is none. */

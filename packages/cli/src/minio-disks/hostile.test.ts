@@ -10,6 +10,7 @@ import { parseBucketMetadata } from "./bucket-metadata.js"
 import { ChecksumCheck, parseChecksums } from "./checksums.js"
 import { parseDriveFormat } from "./drive-format.js"
 import { DiskFailure } from "./failure.js"
+import { parseIdentityFile } from "./identities.js"
 import { parseXlJson } from "./legacy-object.js"
 import { MessageReader } from "./message-pack.js"
 import { decodeBlock, decompressed } from "./snappy.js"
@@ -132,6 +133,32 @@ test("format.json, xl.json, settings and checksums", () => {
     parseBucketMetadata(Buffer.concat([Buffer.from([1, 0, 1, 0]), bytes])),
   )
   check(fc.uint8Array({ maxLength: 60 }), parseChecksums)
+})
+
+test("files of identities: of all kinds, old ones, sealed ones, and broken ones", () => {
+  const parse = (path: string, content: string) => parseIdentityFile(path, Buffer.from(content))
+  assert.deepEqual(parse("policies/old/policy.json", '{"Version":"2012-10-17","Statement":[]}'), {
+    kind: "policy",
+    name: "old",
+    document: { Version: "2012-10-17", Statement: [] },
+  })
+  assert.deepEqual(parse("policydb/groups/a/b.json", '{"policy":"one, two,"}'), {
+    kind: "attached",
+    to: "group",
+    name: "a/b",
+    policies: ["one", "two"],
+  })
+  assert.equal(parse("sts/TEMPORARY/identity.json", "{}"), undefined)
+  assert.throws(() => parseIdentityFile("users/a/identity.json", Buffer.from([0xff, 0xfe])), { code: "sealed" })
+  assert.throws(() => parse("users/a/identity.json", "{}"), { code: "damaged" })
+  assert.throws(() => parse("groups/a/members.json", "nonsense"), { code: "damaged" })
+  const key =
+    '{"credentials":{"accessKey":"a","secretKey":"b","status":"off","sessionToken":"a.e30.b","parentUser":"p"}}'
+  assert.ok(parse("service-accounts/a/identity.json", key))
+  check(
+    broken(() => Buffer.from(key)),
+    bytes => parseIdentityFile("service-accounts/a/identity.json", bytes),
+  )
 })
 
 test("a stored checksum of all bytes, and one of checksums of parts", () => {
