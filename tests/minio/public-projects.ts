@@ -20,6 +20,7 @@ export type Use =
   | "sets a policy"
   | "keeps versions"
   | "names the bucket in the host"
+  | "asks for temporary keys"
 
 export interface PublicProject {
   readonly name: string
@@ -387,6 +388,15 @@ echo "StoreDir: /nix/store" | mc pipe user/nix-cache/nix-cache-info`,
     key: "minioadmin",
     buckets: [],
     uses: ["creates", "stores", "lists as in 2006", "uploads parts"],
+  },
+  {
+    name: "Clients of MinIO with temporary keys, without a role",
+    command: "server /data",
+    env: ADMIN,
+    folder: "/data",
+    key: "minioadmin",
+    buckets: [],
+    uses: ["creates", "asks for temporary keys"],
   },
   {
     name: "A bucket with history that an application sets up itself",

@@ -181,6 +181,20 @@ export const USES: Readonly<Record<Use, Work>> = {
     const { text } = await ok(client.call("GET", { bucket, query: "prefix=versioned&versions=" }))
     assert.equal(text.split("<Version>").length, 3)
   },
+  async "asks for temporary keys"(client, bucket) {
+    const headers = { "content-type": "application/x-www-form-urlencoded" }
+    const ask = (more: string, status?: number) => {
+      const body = `Action=AssumeRole&Version=2011-06-15&DurationSeconds=900${more}`
+      return ok(client.call("POST", { path: "/", headers, body, sign: { service: "sts" } }), status)
+    }
+    const { text } = await ask("")
+    const [accessKey, secretKey, sessionToken] = ["AccessKeyId", "SecretAccessKey", "SessionToken"].map(tag =>
+      tagIn(text, tag),
+    )
+    const credentials = { accessKey: accessKey ?? "", secretKey: secretKey ?? "", sessionToken: sessionToken ?? "" }
+    await ok(client.call("PUT", { bucket, key: "temporary", body: "x", credentials }))
+    await ask("&Policy=%7B%7D", 501)
+  },
   async "names the bucket in the host"(client, bucket) {
     const host = `${bucket}.minio:${client.endpoint.port}`
     await ok(client.call("PUT", { path: "/hosted/a", host, body: "x" }))

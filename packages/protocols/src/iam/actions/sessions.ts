@@ -46,7 +46,19 @@ function requestOf({ parameters, context, nowMs }: OpenCall): AssumeRequest {
   }
 }
 
+/** Without a role, as clients of MinIO call it, the credentials act as the caller, as those of GetSessionToken do. */
+async function assumeNoRole(call: IamCall): Promise<IamResult> {
+  const { parameters } = call
+  if (parameters.optional("Policy") !== undefined || parameters.list("PolicyArns", "arn").length > 0) {
+    const message =
+      "AssumeRole without a RoleArn takes no policies here: make a role with them, and name it in RoleArn."
+    throw fail("notImplemented", { message })
+  }
+  return getSessionToken(call)
+}
+
 async function assumeRole(call: IamCall): Promise<IamResult> {
+  if (call.parameters.optional("RoleArn") === undefined) return assumeNoRole(call)
   const assumed = await call.sessions.assume(call.caller, requestOf(call))
   return xml => {
     writeCredentials(xml, assumed)
