@@ -10,6 +10,7 @@
 const { readFileSync } = require("node:fs")
 const { createRequire } = require("node:module")
 const { dirname } = require("node:path")
+const { cachedDataVersionTag } = require("node:v8")
 const { Script } = require("node:vm")
 
 /** Of the SHA-256, in hexadecimal digits, that the bundle begins with behind `// `, and the cache at once. */
@@ -17,7 +18,8 @@ const MARK_BYTES = 64
 const MARK_AT = 3
 
 const markOf = text => text.slice(MARK_AT, MARK_AT + MARK_BYTES)
-const cacheOf = file => `${file}.cache`
+/** Each version of V8, and each set of its flags, has a cache of its own. */
+const cacheOf = file => `${file}.${cachedDataVersionTag()}.cache`
 
 function readCache(file, text) {
   try {

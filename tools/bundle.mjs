@@ -2,7 +2,7 @@
  * Bundle: the code of a server process, joined by esbuild into one file for each kind of thread, so that a start
  * reads and compiles few files instead of seven hundred.
  *
- *   dist/bundle/hayloft.cjs             the command and front threads, with V8's code cache beside it (hayloft.cjs.cache)
+ *   dist/bundle/hayloft.cjs             the command and front threads, with V8's code cache beside it (hayloft.cjs.TAG.cache)
  *   dist/bundle/compute-worker.cjs, checkpoint-worker.cjs, transform-worker.cjs, sealing-worker.cjs
  *   dist/bundle/NAME.cjs                what programs import as hayloft/NAME: client, table, erasure, placement, simulation,
  *                                       volumes
@@ -13,7 +13,17 @@
  */
 import { spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join, relative, sep } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -43,7 +53,8 @@ const PACKAGES_LEFT = ["msgpackr-extract", "@opentelemetry/*", "sharp"]
 /** The executable passes `$threadOf`: there, bundles of threads are no files. */
 const PLACES = `const $placeOf = path =>
   require("node:url").pathToFileURL(require("node:path").join(__dirname, "..", path)).href;
-const $placeOfThread = name => (typeof $threadOf === "function" ? $threadOf(name) : $placeOf("bundle/" + name));
+const $placeOfThread = name => typeof $threadOf === "function" ? $threadOf(name)
+  : $placeOf(name === "${COMMAND}" ? "../bin/front-thread.cjs" : "bundle/" + name);
 `
 
 /** In a bundle, a file's own URL is that of the single file, and the URL of a thread is that of its bundle. */
@@ -119,13 +130,26 @@ export const hasBundle = () =>
 /** A start without a bundle uses the files of dist/packages. */
 export const removeBundle = () => rmSync(COMMAND_FILE, { force: true })
 
-/** Makes the bundles, and the code cache by using a store once; without a cache a start takes longer. */
+/** The hash with which the command's bundle begins; undefined: there is no bundle. */
+export const bundleMark = () =>
+  existsSync(COMMAND_FILE) ? readFileSync(COMMAND_FILE, "latin1").split("\n", 1)[0] : undefined
+
+/** Makes the code cache of a Node by using a store once; without a cache a start takes longer. */
+export function makeCache(program = process.execPath, nodeArgs = [], env = process.env) {
+  const folder = mkdtempSync(join(tmpdir(), "hayloft-cache-"))
+  const args = [...nodeArgs, join(ROOT, "tools", "code-cache.cjs"), COMMAND_FILE, folder]
+  const limits = { timeout: CACHE_MS_MAX, killSignal: "SIGKILL" }
+  spawnSync(program, args, { stdio: ["ignore", "ignore", 2], env, ...limits })
+  rmSync(folder, { recursive: true, force: true })
+}
+
+/** Makes the bundles, and the code cache of this Node. */
 export async function makeBundle() {
   await joinFiles(DIST, ENTRIES)
-  const folder = mkdtempSync(join(tmpdir(), "hayloft-cache-"))
-  const args = [join(ROOT, "tools", "code-cache.cjs"), COMMAND_FILE, folder]
-  spawnSync(process.execPath, args, { stdio: ["ignore", "ignore", 2], timeout: CACHE_MS_MAX, killSignal: "SIGKILL" })
-  rmSync(folder, { recursive: true, force: true })
+  // Those of the bundle before, whatever the Node.
+  for (const name of readdirSync(join(DIST, "bundle")))
+    if (name.endsWith(".cache")) rmSync(join(DIST, "bundle", name), { force: true })
+  makeCache()
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await makeBundle()

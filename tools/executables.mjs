@@ -185,7 +185,8 @@ function makeCache(work, node) {
     ["-e", `require(${JSON.stringify(join(ROOT, "bin", "start-bundle.cjs"))}).checkCache(${JSON.stringify(bundle)})`],
     work,
   )
-  return `${bundle}.cache`
+  const [cache] = readdirSync(dirname(bundle)).filter(name => name.endsWith(".cache"))
+  return join(dirname(bundle), cache)
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -21,6 +21,7 @@ import { join } from "node:path"
 import { ensure } from "./ensure.mjs"
 import { closureOf, packageNames } from "./packages.mjs"
 import { allChecks, checksOfChange, quickChecks, typesOfPackage } from "./testing/checks.mjs"
+import { makeCodeCaches } from "./testing/code-caches.mjs"
 import { CLASSES, classOf, recordTimes, ROOT, testFiles, timeOf, unitsOf } from "./testing/files.mjs"
 import { beginningText, endText, failureText, showProgress } from "./testing/progress.mjs"
 import { killAll, runUnit } from "./testing/run-unit.mjs"
@@ -209,6 +210,7 @@ try {
     isWhole = false,
     mayBeEmpty = false,
   } = name === undefined ? await planOf(args) : planOfPackage(name, args)
+  if (isWhole) makeCodeCaches()
   const { outcomes, ...took } = await runAll(units, { isWhole, isRecorded })
   process.stdout.write(endText(outcomes, { ...took, seed }))
   if (units.length === 0 && !mayBeEmpty) process.stdout.write("no test file was found\n")

@@ -127,6 +127,18 @@ test("a cache is used for its own bundle, and ignored for any other", async () =
   assert.deepEqual(said, ["old", "old", "new", "new"])
 })
 
+test("each set of V8's flags has a cache of its own, beside those of others", async () => {
+  const file = join(await joined("flags", { "main.js": `globalThis.isStarted = true` }), "dist/bundle/main.cjs")
+  const [starter, bundle] = [join(ROOT, "bin/start-bundle.cjs"), file].map(path => JSON.stringify(path))
+  const make = `const { path, bytes } = require(${starter}).startBundle(${bundle})(); require("fs").writeFileSync(path, bytes)`
+  const check = `require(${starter}).checkCache(${bundle})`
+  for (const script of [make, check])
+    for (const flags of [[], ["--interrupt-budget=1000000"]]) {
+      const { code, error } = await runProcess(process.execPath, [...flags, "-e", script])
+      assert.equal(code, 0, `${script} with ${flags.join(" ")}: ${error}`)
+    }
+})
+
 test("the bundles of a server need no package: an installation may replace all of them while it runs", () => {
   const optional = /^(@opentelemetry\/.*|sharp|msgpackr-extract|pg-native)$/
   for (const name of readdirSync(join(ROOT, "dist/bundle")).filter(file => file.endsWith(".cjs"))) {

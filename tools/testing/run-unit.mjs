@@ -10,12 +10,12 @@ import { spawn } from "node:child_process"
 import { mkdirSync, existsSync, readFileSync, rmSync } from "node:fs"
 import { constants, setPriority } from "node:os"
 import { join } from "node:path"
+import { hasCodeCaches, SHORT_LIVED, WITH_CODE_CACHES } from "./code-caches.mjs"
 import { ROOT } from "./files.mjs"
 
 const UNIT_MS_MAX = 10 * 60_000
 const OUTPUT_SHOWN = 20_000
 const PLAIN_TESTS = join(ROOT, "tools/plain-tests.cjs")
-const SHORT_LIVED = join(ROOT, "tools/testing/short-lived.cjs")
 const REPORTER = join(ROOT, "tools/testing/reporter.mjs")
 
 /** A port of this machine on which no process listens. */
@@ -32,6 +32,7 @@ export function environment() {
     ...process.env,
     // Servers have the threads that their tests want, whatever the machine is.
     HAYLOFT_THREADS: "0",
+    ...(hasCodeCaches() ? WITH_CODE_CACHES : {}),
     ...Object.fromEntries(proxies.map(name => [name, NOWHERE])),
     NO_PROXY: HERE,
     no_proxy: HERE,
