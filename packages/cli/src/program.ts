@@ -19,6 +19,7 @@ import { eraseCommand, type EraseOptions } from "./erase-command.js"
 import { EXIT_CODES, exitOf, messageOf, ProgramEnded } from "./exit-codes.js"
 import type { KeyOptions } from "./device-cipher.js"
 import { addExplainCommand } from "./explain-command.js"
+import { addHealthCommand } from "./health-command.js"
 import { fsckCommand } from "./fsck-command.js"
 import type { ConfirmOptions } from "./confirm.js"
 import { giveUpCommand } from "./give-up-command.js"
@@ -115,6 +116,7 @@ function addStoreCommands({ program, plain, io, signal }: Building): void {
     .action((options: Readonly<Record<string, unknown>>) => serveCommand(io, options, signal))
   addMinioServer(program, io, signal)
   plain.addTo(program, "", "status")
+  addHealthCommand(program, io, signal)
   plain.addTo(program, "", "why")
   addExplainCommand(program, io)
   addLocalCommands(program, io, signal)

@@ -107,7 +107,9 @@ export async function localCredentials(io: CliIo, options: StoreOptions): Promis
 }
 
 /** Trust in the certificate of the store in the data folder, if it has one that can be read. */
-async function ownTrust({ certificateFile }: StoreCredentials): Promise<{ readonly trust?: Trust }> {
+export async function ownTrust({
+  certificateFile,
+}: Pick<StoreCredentials, "certificateFile">): Promise<{ readonly trust?: Trust }> {
   const pem = certificateFile && (await readFile(certificateFile, "utf8").catch(() => undefined))
   return pem ? { trust: { pem, isOwnStore: true } } : {}
 }
