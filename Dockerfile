@@ -1,43 +1,46 @@
-# Hayloft in a container: slim, not as root, on a read-only file system, with its data in /data.
+# Hayloft in a container: an executable without Node on a few files of Debian (deploy/image), on a read-only file system, with its
+# data in /data. The program never runs as root: deploy/image/hayloft says how.
 #
 #   docker build -t hayloft .
 #   docker run --read-only -p 9000:9000 -v hayloft-data:/data hayloft
 #
 # For amd64 and arm64: docker buildx build --platform linux/amd64,linux/arm64 -t REGISTRY/hayloft --push .
-FROM node:24-bookworm-slim AS build
+# With executables of a release, which have a code cache: --build-context executables=dist/release
+ARG NODE=docker.io/library/node:24-bookworm-slim
+ARG DEBIAN=docker.io/library/debian:bookworm-slim
+
+FROM --platform=$BUILDPLATFORM ${NODE} AS build
+ARG TARGETARCH
 WORKDIR /opt/hayloft
-COPY package.json package-lock.json tsconfig.json ./
+COPY package.json package-lock.json tsconfig.json LICENSE ./
 COPY tools ./tools
 COPY bin ./bin
 COPY console ./console
+COPY docs ./docs
 COPY packages ./packages
-RUN node tools/ensure.mjs
+RUN node tools/executables.mjs /executables "linux-$(echo "${TARGETARCH:-$(dpkg --print-architecture)}" | sed s/amd64/x64/)"
 
-FROM node:24-bookworm-slim AS dependencies
-WORKDIR /opt/hayloft
-COPY package.json package-lock.json ./
-RUN npm ci --omit=dev --no-audit --no-fund
+FROM scratch AS executables
+COPY --from=build /executables /
 
-FROM node:24-bookworm-slim
-ENV NODE_ENV=production \
+FROM ${DEBIAN} AS tree
+ARG TARGETARCH
+RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+  bash busybox-static ca-certificates curl libstdc++6 util-linux
+COPY deploy/image /image
+COPY --from=executables / /executables
+RUN sh /image/make-tree.sh /tree "/executables/hayloft-linux-$(echo "${TARGETARCH:-$(dpkg --print-architecture)}" | sed s/amd64/x64/)"
+
+FROM scratch
+COPY --from=tree /tree /
+COPY LICENSE NOTICE /usr/share/doc/hayloft/
+ENV PATH=/usr/local/bin:/usr/bin \
     HAYLOFT_DATA=/data \
     HAYLOFT_LISTEN=0.0.0.0:9000 \
     HAYLOFT_LOG_FORMAT=json
-WORKDIR /opt/hayloft
-COPY --from=dependencies /opt/hayloft/node_modules ./node_modules
-COPY --from=build /opt/hayloft/dist/bundle ./dist/bundle
-COPY --from=build /opt/hayloft/dist/web ./dist/web
-COPY package.json LICENSE NOTICE ./
-COPY bin ./bin
-COPY docs ./docs
-# Entry points of compose files call `minio server`, at these paths of MinIO's image.
-RUN for name in /usr/local/bin/hayloft /usr/bin/minio /usr/bin/docker-entrypoint.sh; do ln -s /opt/hayloft/bin/hayloft "$name"; done \
-  && install -d -o node -g node -m 0750 /data
-USER node
 VOLUME /data
 EXPOSE 9000 9001
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:9001/health/ready').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["hayloft", "health"]
 ENTRYPOINT ["hayloft"]
 CMD ["server"]

