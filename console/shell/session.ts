@@ -18,7 +18,7 @@ export type Credentials =
 
 export const session = signal<SessionState>({ kind: "unknown" })
 
-let offers: SignInOffers = { token: true, key: true }
+let offers: SignInOffers = { token: true, key: true, ldap: false }
 
 /** Asks the server who is signed in. */
 export async function loadSession(): Promise<void> {

@@ -106,7 +106,7 @@ test("a person acts as the first role that admits them, and policies decide what
   Scene.with(async scene => {
     const { browser, provider } = scene
     const { methods } = await browser.session()
-    assert.deepEqual(methods, { token: true, key: true, oidc: { issuer: provider.issuer } })
+    assert.deepEqual(methods, { token: true, key: true, ldap: false, oidc: { issuer: provider.issuer } })
     const back = await scene.leave()
     assert.equal(`${back.origin}${back.pathname}`, "http://localhost:9001/v1/session/oidc")
     const [asked] = provider.asked

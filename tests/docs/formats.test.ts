@@ -102,6 +102,7 @@ import {
 } from "@hayloft/engine/format/records.js"
 import {
   encodeAccessKey,
+  encodeDirectoryEntry,
   encodeIdentity,
   encodeIdentityProvider,
   encodeKeyUse,
@@ -1066,6 +1067,10 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
     },
   ],
   featureRows: [packr.pack([1, 129]), { value: 129 }],
+  directoryEntries: [
+    encodeDirectoryEntry({ dn: "cn=a", createdMs: 139, attached: ["b"] }),
+    { dn: "cn=a", createdMs: 139, attached: ["b"] },
+  ],
   "parked copy": [
     encodeParkedCopy({ reason: "r", attempts: 135, sinceMs: 136, nextMs: 137, sizeBytes: 138, isFinal: true }),
     { reason: "r", attempts: 135, sinceMs: 136, nextMs: 137, sizeBytes: 138, isFinal: 1 },

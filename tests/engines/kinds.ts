@@ -8,6 +8,7 @@ import { COORD_COMMANDS, COORD_QUERIES } from "./coord-kinds.js"
 import { DEDUP_COMMANDS, DEDUP_QUERIES } from "./dedup-kinds.js"
 import { DEDUP_UPKEEP_COMMANDS, DEDUP_UPKEEP_QUERIES } from "./dedup-upkeep-kinds.js"
 import { ENCRYPT_COMMANDS, ENCRYPT_QUERIES } from "./encrypt-kinds.js"
+import { ENTRY_COMMANDS, ENTRY_QUERIES } from "./entry-kinds.js"
 import { ERASE_COMMANDS, ERASE_QUERIES } from "./erase-kinds.js"
 import { HISTORY_COMMANDS, HISTORY_QUERIES } from "./history-kinds.js"
 import { ITEM_COMMANDS, ITEM_QUERIES } from "./item-kinds.js"
@@ -60,6 +61,7 @@ export const COMMANDS = [
   ...HISTORY_COMMANDS,
   ...PACKING_COMMANDS,
   ...COPIES_COMMANDS,
+  ...ENTRY_COMMANDS,
 ]
 const OF_KEYS = [...KEY_QUERIES, ...ERASE_QUERIES, ...ENCRYPT_QUERIES, ...KMS_QUERIES]
 /** Kinds that all rounds draw from, but for those of APART. */
@@ -97,6 +99,8 @@ export const APART: readonly PlayKind[] = [
   ...PACKING_QUERIES,
   ...COPIES_COMMANDS,
   ...COPIES_QUERIES,
+  ...ENTRY_COMMANDS,
+  ...ENTRY_QUERIES,
 ]
 export const KINDS = [...DRAWN, ...APART]
 
@@ -233,6 +237,7 @@ const COMPETING_APART: readonly (readonly string[])[] = [
   ["SetSetting", "PutVersion", "PackVersions", "RemoveLatest", "KeepReferenced", "DropSource", "SegmentOfOffset"],
   ["SetSetting", "PutVersion", "PackVersions", "TakePackingSlice", "NotePacked", "PackingCandidates", "PacksFrom"],
   ["SetSetting", "PutVersion", "RemoveLatest", "SetTags", "ChangeCopies", "RestartCopies", "ReadCopyLog"],
+  ["CreateAccount", "AttachToEntry", "DetachFromEntry", "ReadEntries", "ReadPerson", "ReadLinkedEntries"],
 ]
 
 const equally = (kind: PlayKind): PlayKind => ({ ...kind, weight: 1 })

@@ -3,10 +3,10 @@ import assert from "node:assert/strict"
 import { attemptsWith } from "@hayloft/access/testing-attempts.js"
 import { FakeAudit } from "@hayloft/access/testing-audit.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
-import { Denials, RateLimiter, sha256Hex, signRequest } from "@hayloft/access/index.js"
+import { type People, Denials, RateLimiter, sha256Hex, signRequest } from "@hayloft/access/index.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { Protocol } from "@hayloft/protocols/http/index.js"
-import { createIamHandler } from "@hayloft/protocols/iam/index.js"
+import { createIamHandler, LdapSignIn } from "@hayloft/protocols/iam/index.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import type { Web } from "@hayloft/base/seams/web/contract.js"
@@ -99,6 +99,8 @@ export class IamWorld {
   readonly web = new SimWeb()
   readonly denials = new Denials()
   readonly audit = new FakeAudit()
+  /** The people of a directory; it is set before the first request. */
+  people: Pick<People, "signIn"> | undefined
   private constructor(readonly access: AccessWorld) {}
 
   static async open(answersLater = false): Promise<IamWorld> {
@@ -106,7 +108,11 @@ export class IamWorld {
   }
 
   get handler(): Protocol {
+    const attempts = attemptsWith(new SimClock(), this.audit)
+    const { sessions } = this.access.access
+    const { people, audit } = this
     return (this.made ??= createIamHandler({
+      ldap: people && new LdapSignIn({ people, sessions, attempts, audit }),
       ...this.access.access,
       web: this.web,
       clock: new RealClock(),
@@ -114,7 +120,7 @@ export class IamWorld {
       denials: this.denials,
       audit: this.audit,
       rates: new RateLimiter(new RealClock(), new SimTelemetry().metrics, () => 1),
-      attempts: attemptsWith(new SimClock(), this.audit),
+      attempts,
     }))
   }
   private made: Protocol | undefined

@@ -30,7 +30,7 @@ import {
   readSealedKeys,
 } from "./account-queries-core.js"
 import type { AccessBackend } from "./backend.js"
-import type { AccessKey, Account, Accounts, KeyOwner, Keyring, KnownAccessKey, NewKey } from "./contract.js"
+import type { AccessKey, Account, Accounts, KeyOwner, Keyring, KnownAccessKey, NewKey, People } from "./contract.js"
 import type { Directory } from "./directory.js"
 import { randomAccessKeyId, randomSecret } from "./random-ids.js"
 import type { ParsePolicy } from "./policy/contract.js"
@@ -60,6 +60,9 @@ export class AccountService implements Accounts, Keyring {
   private readonly uses: AccessKeyUses
   private readonly knownAccounts: DirectoryCache<AccountId, Account>
 
+  /** They are undefined if no directory is configured. */
+  private people: Pick<People, "membershipOf"> | undefined
+
   private readonly directory: Directory
   private readonly parse: ParsePolicy
   private readonly principals: PolicyPrincipals
@@ -73,9 +76,22 @@ export class AccountService implements Accounts, Keyring {
     this.parse = parse
     this.principals = principals
     this.random = random.fork("accounts")
-    this.known = new KnownKeys(directory, masterKeys, () => this.root, tokens, parse)
+    this.known = new KnownKeys(
+      directory,
+      masterKeys,
+      () => this.root,
+      tokens,
+      parse,
+      () => this.people,
+    )
     this.uses = new AccessKeyUses(directory, () => this.root.accessKeyId)
     this.knownAccounts = new DirectoryCache(directory, ACCOUNTS_MAX)
+  }
+
+  /** Sessions of these people are valid from now on. */
+  admit(people: Pick<People, "membershipOf">): void {
+    this.people = people
+    this.directory.invalidate()
   }
 
   /** The root key pair is another one from now on; the account stays. */

@@ -63,12 +63,14 @@ export interface KnownAccessKey {
   readonly policies: PrincipalPolicies
   /** The account's root, with a key that has no limits of its own. */
   readonly isWholeRoot: boolean
-  /** For temporary credentials their source: a key (GetSessionToken) or a role. */
-  readonly session: "key" | "role" | undefined
+  /** For temporary credentials their source: a key (GetSessionToken), a role, or a person of a directory. */
+  readonly session: "key" | "role" | "person" | undefined
   /** The key is valid only while these are: itself, or for temporary credentials everything they were derived from. */
   readonly roots: readonly SessionRoot[]
   /** The expiry is undefined if the key never expires. */
   readonly expiresMs: number | undefined
+  /** When what a directory says of its person holds; then it is asked again. Only for a session of a person. */
+  readonly known?: FreshTime | undefined
   /**
    * Limits of requests that the key signs: its own, and its account's. They apply to temporary credentials that it has
    * made too, and to those of roles assumed with it, beside those of the role's account. Undefined if there are none.
@@ -162,9 +164,9 @@ export interface UsedPolicy {
   readonly use: ManagedPolicyUse
 }
 
-/** An identity that has a managed policy, attached or as its boundary. */
+/** An identity that has a managed policy, attached or as its boundary; an entry of a directory is named by its DN. */
 export interface PolicyHolder {
-  readonly identity: IdentityRecord
+  readonly identity: { readonly kind: IdentityKind | "entry" } & Pick<IdentityRecord, "path" | "name" | "id">
   readonly isBoundary: boolean
 }
 
@@ -285,6 +287,82 @@ export interface WebIdentity {
   readonly claims: Tags
 }
 
+/** Milliseconds since 1970: from the first, until before the second. */
+export interface FreshTime {
+  readonly fromMs: number
+  readonly untilMs: number
+}
+
+/** By which a directory finds a person again. */
+export interface PersonRef {
+  /** The directory's spelling. */
+  readonly dn: string
+  /** The name that was typed. */
+  readonly login: string
+}
+
+export interface Person extends PersonRef {
+  /** The name for policies (`ldap:username`). */
+  readonly userName: string
+  /** The DNs of the person's groups in their normal form. */
+  readonly groups: readonly string[]
+}
+
+export interface PersonGroups extends FreshTime {
+  /** The DNs of a person's groups in their normal form. */
+  readonly groups: readonly string[]
+}
+
+/** The people of an LDAP directory. */
+export interface People {
+  /**
+   * Throws `accessDenied` if the name or the password is wrong, for whatever reason; `directoryUnavailable`,
+   * `tooManyInFlight`.
+   */
+  signIn(login: string, password: string): Promise<Person>
+  /** The person without a proof, for an operator. Throws like `signIn`. */
+  find(login: string): Promise<Person>
+  /**
+   * The groups of a person who has signed in; undefined if the directory has the person no more. `groups` are those to
+   * use while the directory does not answer and nothing newer is known.
+   */
+  membershipOf(ref: PersonRef, groups: readonly string[], nowMs: number): Soon<PersonGroups | undefined>
+}
+
+/** Limits of a session of a person. */
+export interface PersonRequest {
+  /** The duration is undefined for the default of an hour. */
+  readonly seconds: number | undefined
+  /** The text of a policy that limits the session in addition to those of the person. */
+  readonly policy: string | undefined
+  readonly nowMs: number
+}
+
+export interface PersonCredentials extends IssuedSession {
+  /** `arn:aws:iam::…:entry/uid=…`. */
+  readonly arn: string
+}
+
+/** The policies of an entry of a directory. */
+export interface DirectoryEntry {
+  /** In its normal form. */
+  readonly dn: string
+  /** ARNs of managed policies. */
+  readonly attached: readonly string[]
+}
+
+/** The policies of people and groups of a directory: they are people of the root account. */
+export interface DirectoryEntries {
+  /** Throws `noSuchEntity`, `invalidArgument`, `limitExceeded`. */
+  attach(dn: string, arn: string): Promise<DirectoryEntry>
+  /** Throws `noSuchEntity`, `invalidArgument`. */
+  detach(dn: string, arn: string): Promise<void>
+  /** In the order of DNs, starting after `after`. Read in pages. */
+  list(after: string): AsyncIterable<DirectoryEntry>
+  /** Returns those of the DNs, in their normal form, that have policies. */
+  among(dns: readonly string[]): Promise<readonly DirectoryEntry[]>
+}
+
 /** Every method may throw `invalidArgument`. */
 export interface Sessions {
   /** A session with the key owner's permissions. Throws `accessDenied` if the caller is a session. */
@@ -293,4 +371,6 @@ export interface Sessions {
   assume(caller: KnownAccessKey, request: AssumeRequest): Promise<AssumedRole>
   /** The same for a web identity of the role's account. */
   assumeByWeb(identity: WebIdentity, request: AssumeRequest): Promise<AssumedRole>
+  /** Throws `accessDenied` if neither the person nor a group of the person has a policy; `malformedPolicy`. */
+  ofPerson(person: Person, request: PersonRequest): Promise<PersonCredentials>
 }

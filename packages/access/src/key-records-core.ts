@@ -6,7 +6,13 @@ import type { SessionRoot } from "@hayloft/engine/format/session-token.js"
 import { query, type RowView } from "@hayloft/engine/metadata/index.js"
 import { findAccessKey } from "./account-commands-core.js"
 import { findAccount } from "./find-account-core.js"
-import { attachedTexts, findText, type AttachedTexts, type PolicyText } from "./identities/attached-texts-core.js"
+import {
+  attachedTexts,
+  entryTexts,
+  findText,
+  type AttachedTexts,
+  type PolicyText,
+} from "./identities/attached-texts-core.js"
 import { findIdentity } from "./identities/identity-commands-core.js"
 import { findProvider } from "./identities/provider-commands-core.js"
 
@@ -47,6 +53,22 @@ export const readKey = query("ReadKey", (view, id: AccessKeyId, root: RootKeyRef
   const { account, user } = found
   return { ...found, attached: user && attachedTexts(view, account.id, user) }
 })
+
+interface PersonAnswer {
+  readonly account: AccountRecord
+  /** The policies of the person and of the person's groups. */
+  readonly attached: AttachedTexts
+}
+
+/** The policies that entries of a directory with these DNs have in the account. Undefined if none of them has a policy. */
+export const readPerson = query(
+  "ReadPerson",
+  (view, accountId: AccountId, dns: readonly string[]): PersonAnswer | undefined => {
+    const account = findAccount(view, accountId)
+    const identity = dns.flatMap(dn => entryTexts(view, accountId, dn))
+    return account && identity.length > 0 ? { account, attached: { identity, boundary: undefined } } : undefined
+  },
+)
 
 /** The state of a key, role or provider that a session depends on. */
 interface RootState {

@@ -3,7 +3,8 @@
  *
  * Promises  No cached key outlives a change of the directory: the cache is dropped with the generation. A session ends
  *           with its user, role or provider, and with the key that it was derived from. The records of a key or a
- *           session are read in one snapshot.
+ *           session are read in one snapshot. The session of a person of a directory ends when the directory has the
+ *           person no more: it is asked again at each use after some minutes.
  * Limits    `KEYS_MAX` keys and `SESSIONS_MAX` sessions are cached.
  */
 import { fail } from "@hayloft/base/failures.js"
@@ -11,14 +12,17 @@ import type { AccessKeyId } from "@hayloft/base/ids.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
 import type { AccessKeyRecord, IdentityRecord } from "@hayloft/engine/format/identity-records.js"
 import type { AccountRecord } from "@hayloft/engine/format/records.js"
-import type { KeySession, RoleSession, SessionToken } from "@hayloft/engine/format/session-token.js"
-import type { HeldLimits, KnownAccessKey } from "./contract.js"
+import type { KeySession, PersonSession, RoleSession, SessionToken } from "@hayloft/engine/format/session-token.js"
+import type { HeldLimits, KnownAccessKey, People } from "./contract.js"
 import type { Directory } from "./directory.js"
 import { attachedPolicies, namedPolicy } from "./identities/attached-policies.js"
+import { normalDn } from "@hayloft/base/seams/ldap/dn-core.js"
+import { isFresh } from "./ldap/people.js"
 import type { ParsePolicy } from "./policy/contract.js"
-import { rootPrincipal, sessionPrincipal, userPrincipal } from "./principals-of-records.js"
+import { personPrincipal, rootPrincipal, sessionPrincipal, userPrincipal } from "./principals-of-records.js"
 import {
   readKey,
+  readPerson,
   readRoleSession,
   type KeyAnswer,
   type RoleSessionAnswer,
@@ -56,6 +60,7 @@ export class KnownKeys {
     private readonly root: () => RootKey,
     private readonly tokens: SessionTokens,
     private readonly parse: ParsePolicy,
+    private readonly people: () => Pick<People, "membershipOf"> | undefined,
   ) {
     this.keys = new DirectoryCache(directory, KEYS_MAX)
     this.sessions = new DirectoryCache(directory, SESSIONS_MAX)
@@ -64,7 +69,7 @@ export class KnownKeys {
   /** A cached key that never expires, or a cached session whose token has not expired. */
   now(id: AccessKeyId, token: string | undefined, nowMs: number): KnownAccessKey | undefined {
     if (token === undefined) return this.keys.get(id)
-    const known = this.sessions.get(token)
+    const known = this.sessionOf(token, nowMs)
     return known?.id === id && !isOver(known, nowMs) ? known : undefined
   }
 
@@ -100,7 +105,7 @@ export class KnownKeys {
   }
 
   private ofToken(id: AccessKeyId, text: string, nowMs: number): Soon<KnownAccessKey> {
-    const cached = this.sessions.get(text)
+    const cached = this.sessionOf(text, nowMs)
     if (cached !== undefined) return checkValid(cached, id, nowMs)
     const { generation } = this.directory
     return after(this.openSession(text, nowMs), known => {
@@ -108,6 +113,12 @@ export class KnownKeys {
       this.sessions.keep(text, valid, generation)
       return valid
     })
+  }
+
+  /** A cached session whose person need not be asked for again. */
+  private sessionOf(text: string, nowMs: number): KnownAccessKey | undefined {
+    const found = this.sessions.get(text)
+    return found?.known === undefined || isFresh(found.known, nowMs) ? found : undefined
   }
 
   private openSession(text: string, nowMs: number): Soon<KnownAccessKey | undefined> {
@@ -118,10 +129,45 @@ export class KnownKeys {
     if (session.kind === "key") {
       return after(this.ofKey(session.sourceKey, nowMs), source => keySession(token, session, source))
     }
+    if (session.kind === "person") return this.openPerson(token, session, nowMs)
     const { accountId, roleName, roots, limits } = session
     const request = { accountId, roleName, roots, policyArns: limits?.arns ?? [], rootKey: refOf(this.root()) }
     return after(this.directory.ask(readRoleSession(request)), answer =>
       answer?.role.id === session.roleId ? this.roleSession(token, session, answer, nowMs) : undefined,
+    )
+  }
+
+  /** Returns undefined if no directory is configured any more, it has the person no more, or no policy is left. */
+  private openPerson(token: SessionToken, session: PersonSession, nowMs: number): Soon<KnownAccessKey | undefined> {
+    return after(
+      this.people()?.membershipOf(session, session.groups, nowMs),
+      (membership): Soon<KnownAccessKey | undefined> => {
+        if (membership === undefined) return undefined
+        const { groups, fromMs, untilMs } = membership
+        const dn = normalDn(session.dn)
+        return after(
+          this.directory.ask(readPerson(session.accountId, [dn, ...groups])),
+          (answer): KnownAccessKey | undefined => {
+            if (answer === undefined) return undefined
+            const { account, attached } = answer
+            const { policy: text } = session
+            const limits = text === undefined ? undefined : [namedPolicy(this.parse, { name: "session policy", text })]
+            return {
+              id: token.accessKeyId,
+              secret: token.secret,
+              account,
+              principal: { ...personPrincipal(account, { ...session, dn }, groups), issuedMs: token.issuedMs },
+              policies: { ...attachedPolicies(this.parse, attached), session: limits },
+              isWholeRoot: false,
+              session: "person",
+              roots: [],
+              expiresMs: token.expiresMs,
+              limited: someOf(limitsOfAccount(account)),
+              known: { fromMs, untilMs },
+            }
+          },
+        )
+      },
     )
   }
 

@@ -7,9 +7,11 @@ import { AccountService } from "./account-service.js"
 import { AdminTokens } from "./admin-tokens.js"
 import { AuditLog } from "./audit-log.js"
 import { ConsoleSessions } from "./console-sessions.js"
+import type { DirectoryEntries } from "./contract.js"
 import { Directory } from "./directory.js"
 import { cachePolicies } from "./identities/attached-policies.js"
 import { IdentityService } from "./identities/identity-service.js"
+import { EntriesOfAccount } from "./ldap/directory-entries.js"
 import { PolicyPrincipals } from "./identities/policy-principals.js"
 import type { MasterKeys } from "./master-keys.js"
 import type { RootKey } from "./known-keys.js"
@@ -23,16 +25,29 @@ export interface Access {
   readonly accounts: AccountService
   readonly identities: IdentityService
   readonly sessions: SessionService
+  readonly entries: DirectoryEntries
 }
 
-export function openAccess(random: Random, metadata: Metadata, masterKeys: MasterKeys, root: RootKey): Access {
+/** `prepare` resolves once the devices refuse releases that do not know the policies of a directory's entries. */
+export function openAccess(
+  random: Random,
+  metadata: Metadata,
+  masterKeys: MasterKeys,
+  root: RootKey,
+  prepare: () => Promise<void> = () => Promise.resolve(),
+): Access {
   const directory = new Directory(metadata)
   const parse = cachePolicies(parseAccessPolicy)
   const tokens = new SealedTexts(SESSION_TOKENS, masterKeys, random)
   const principals = new PolicyPrincipals(directory)
   const backend = { random, directory, tokens, parse, principals }
   const accounts = new AccountService(backend, masterKeys, root)
-  return { accounts, identities: new IdentityService(backend), sessions: new SessionService(backend) }
+  return {
+    accounts,
+    identities: new IdentityService(backend),
+    sessions: new SessionService(backend, root.accountId),
+    entries: new EntriesOfAccount(directory, root.accountId, prepare),
+  }
 }
 
 /** `prepare` resolves once the devices refuse releases that do not know tokens. */

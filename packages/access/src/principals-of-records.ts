@@ -1,12 +1,13 @@
 /** Principals as which accounts, users and sessions of roles act, from their records. Pure. */
 import type { IdentityRecord } from "@hayloft/engine/format/identity-records.js"
 import type { AccountRecord } from "@hayloft/engine/format/records.js"
-import type { RoleSession } from "@hayloft/engine/format/session-token.js"
+import type { PersonSession, RoleSession } from "@hayloft/engine/format/session-token.js"
 import { identityArn, rootArn, sessionArn } from "./identities/names.js"
 import type { RootPrincipal, SessionPrincipal, UserPrincipal } from "./principal.js"
 import type { Tags } from "@hayloft/base/tags.js"
 
 type Owner = Pick<AccountRecord, "id" | "number">
+type Person = Pick<PersonSession, "dn" | "userName">
 type Named = Pick<IdentityRecord, "kind" | "name" | "path" | "id" | "tags">
 
 export const rootPrincipal = ({ id, number }: Owner): RootPrincipal => ({
@@ -46,6 +47,29 @@ export const sessionPrincipal = (
   claims,
   issuedMs: undefined,
 })
+
+/** A person of a directory: policies know the person by claims. */
+export function personPrincipal(
+  { id, number }: Owner,
+  { dn, userName }: Person,
+  groups: readonly string[],
+): SessionPrincipal {
+  const arn = identityArn(number, { kind: "entry", path: "/", name: dn })
+  return {
+    kind: "session",
+    accountId: id,
+    accountNumber: number,
+    arn,
+    sessionArn: arn,
+    userId: `${PERSON}:${dn}`,
+    tags: [],
+    claims: [["ldap:username", userName], ["ldap:user", dn], ...groups.map(group => ["ldap:groups", group] as const)],
+    issuedMs: undefined,
+  }
+}
+
+/** In the place of the id of a role. */
+const PERSON = "LDAP"
 
 /** The session's tags take precedence. */
 function mergeTags(own: Tags, further: Tags): Tags {

@@ -40,6 +40,8 @@ interface SignIn {
   readonly id: string | undefined
   /** The name of the operation in the audit log. */
   readonly operation: string
+  /** Who the client claims to be, where that is no id. */
+  readonly target?: string
   readonly requestId: string
 }
 
@@ -106,6 +108,12 @@ export class SecretAttempts {
       if (isWrong(error)) await this.record(by, error.kind)
       throw error
     }
+  }
+
+  /** The same where proving takes work, which does not begin while the client has to wait. */
+  async signInBy<Proved>(by: SignIn, prove: () => Promise<Proved>): Promise<Proved> {
+    this.checkWait(by)
+    return this.signIn(by, await outcomeOf(prove()))
   }
 
   /** Before work that a client who has to wait may not cause. Throws `rateExceeded`, as `signIn` without an id. */
@@ -175,17 +183,29 @@ export class SecretAttempts {
     return count
   }
 
-  private async record({ address, id = "", operation, requestId }: SignIn, outcome: FailureKind): Promise<void> {
+  private async record(
+    { address, id, target = id ?? "", operation, requestId }: SignIn,
+    outcome: FailureKind,
+  ): Promise<void> {
     const nowMs = this.parts.clock.monotonicMs()
     if (nowMs >= this.recorded.sinceMs + HOUR_MS) this.recorded = { sinceMs: nowMs, count: 0 }
     this.recorded.count += 1
     if (this.recorded.count > RECORDS_PER_HOUR_MAX) return
     const caller = { kind: "anonymous", id: "", name: "", address } as const
     const nothing = async (): Promise<undefined> => undefined
-    const change = { caller, requestId, operation, target: id, request: undefined }
+    const change = { caller, requestId, operation, target, request: undefined }
     await (await this.parts.audit.begin(change, nothing)).end(outcome, nothing)
   }
 }
+
+/** The result of the work, or the error that it has thrown, as a function that returns or throws it. */
+const outcomeOf = <Result>(work: Promise<Result>): Promise<() => Result> =>
+  work.then(
+    result => () => result,
+    (error: unknown) => () => {
+      throw error
+    },
+  )
 
 const atDoor = ({ address, operation }: Pick<SignIn, "address" | "operation">): Subject => ({
   address,

@@ -1,14 +1,27 @@
 /** Temporary credentials: who receives them, and for how long. See `contract.ts` for the promises. */
+import { must } from "@hayloft/base/assert.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"
-import type { AccessKeyId } from "@hayloft/base/ids.js"
-import type { KeySession, RoleSession } from "@hayloft/engine/format/session-token.js"
+import type { AccessKeyId, AccountId } from "@hayloft/base/ids.js"
+import type { KeySession, PersonSession, RoleSession } from "@hayloft/engine/format/session-token.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
-import { readAssumableRole, type AssumableRole } from "./account-queries-core.js"
+import { readAccount, readAssumableRole, type AssumableRole } from "./account-queries-core.js"
 import type { AccessBackend } from "./backend.js"
-import type { AssumedRole, AssumeRequest, IssuedSession, KnownAccessKey, Sessions, WebIdentity } from "./contract.js"
+import type {
+  AssumedRole,
+  AssumeRequest,
+  IssuedSession,
+  KnownAccessKey,
+  Person,
+  PersonCredentials,
+  PersonRequest,
+  Sessions,
+  WebIdentity,
+} from "./contract.js"
 import type { Directory } from "./directory.js"
 import { randomSecret, randomTemporaryKeyId } from "./random-ids.js"
 import type { ParsePolicy } from "./policy/contract.js"
+import { readEntriesAmong } from "./identities/entry-commands-core.js"
+import { normalDn } from "@hayloft/base/seams/ldap/dn-core.js"
 import { noSuchPolicy } from "./identities/managed-policy-commands-core.js"
 import { hostAndPath, identityArn, providerArn, sessionArn } from "./identities/names.js"
 import { checkPolicyText } from "./identities/policy-texts.js"
@@ -18,11 +31,14 @@ import { decide, NO_POLICIES } from "./policy/decide.js"
 import { DeniedAccess } from "./policy/denied-access.js"
 import { POLICY_LIMITS } from "./policy/limits.js"
 import type { KnownPrincipal } from "./principal.js"
-import type { SessionTokens } from "./session-tokens.js"
+import { personPrincipal } from "./principals-of-records.js"
+import { SESSION_TOKENS, type SessionTokens } from "./session-tokens.js"
 
 const HOUR_SECONDS = 3_600
 const LEAST_SECONDS = 900
 const KEY_SECONDS = { usual: 12 * HOUR_SECONDS, most: 36 * HOUR_SECONDS, mostOfRoot: HOUR_SECONDS } as const
+/** MinIO's: whether the person still counts is asked at use. */
+const PERSON_SECONDS_MAX = 365 * 24 * HOUR_SECONDS
 const SESSION_NAME = /^[\w+=,.@-]{2,64}$/
 const SESSION_POLICIES_MAX = 10
 /** Limits the length of a chain of sessions. */
@@ -45,7 +61,11 @@ export class SessionService implements Sessions {
   private readonly tokens: SessionTokens
   private readonly parse: ParsePolicy
 
-  constructor({ random, directory, tokens, parse }: AccessBackend) {
+  constructor(
+    { random, directory, tokens, parse }: AccessBackend,
+    /** The account of people of a directory. */
+    private readonly accountId: AccountId,
+  ) {
     this.directory = directory
     this.tokens = tokens
     this.parse = parse
@@ -65,6 +85,9 @@ export class SessionService implements Sessions {
     const { principal, policies, roots } = caller
     // AWS refuses this, too. The root user may do everything and needs no role: trust policies need not provide for it.
     if (principal.kind === "root") throw fail("accessDenied", { message: "Roles may not be assumed by root accounts." })
+    // The session of the role would not end with the person.
+    if (caller.session === "person")
+      throw fail("accessDenied", { message: "Roles may not be assumed by people of a directory." })
     const name = principal.kind === "session" ? principal.sessionArn : principal.arn
     if (roots.length > ROOTS_MAX) throw refuse(`A chain of sessions must have at most ${ROOTS_MAX} links`)
     const origin = { roots, claims: [] }
@@ -87,6 +110,30 @@ export class SessionService implements Sessions {
       },
     }
     return this.assumeAs(assumer, request, Infinity)
+  }
+
+  async ofPerson(person: Person, { seconds = HOUR_SECONDS, policy, nowMs }: PersonRequest): Promise<PersonCredentials> {
+    const length = checkSeconds(seconds, PERSON_SECONDS_MAX)
+    if (policy !== undefined) checkPolicyText(this.parse, policy, "identity", POLICY_LIMITS.sessionCharactersMax)
+    const { dn, login, userName, groups } = person
+    const { accountId } = this
+    const own = normalDn(dn)
+    const entries = await this.directory.ask(readEntriesAmong(accountId, [own, ...groups]))
+    if (entries.length === 0) {
+      const message = `no policy is attached to ${own}, nor to one of its ${groups.length} groups in the directory`
+      throw fail("accessDenied", { message })
+    }
+    const known = entries.map(entry => entry.dn).filter(entry => entry !== own)
+    // Without white space, since the text is sent with each request.
+    const text = policy === undefined ? undefined : JSON.stringify(JSON.parse(policy))
+    const session = { kind: "person", accountId, dn, login, userName, groups: known, policy: text } as const
+    const issued = this.issue(session, length, nowMs)
+    if (issued.token.length > SESSION_TOKENS.charactersMax) {
+      const message = `the session policy and the DNs of ${known.length} groups with policies are too long for one session`
+      throw fail("limitExceeded", { message })
+    }
+    const account = must(await this.directory.ask(readAccount(accountId)), "the root account exists")
+    return { ...issued, arn: personPrincipal(account, { dn: own, userName }, []).arn }
   }
 
   private async assumeAs(assumer: Assumer, request: AssumeRequest, secondsMax: number): Promise<AssumedRole> {
@@ -153,7 +200,7 @@ export class SessionService implements Sessions {
     return { texts: policy === undefined ? [] : [JSON.stringify(JSON.parse(policy))], arns: policyArns }
   }
 
-  private issue(session: KeySession | RoleSession, seconds: number, nowMs: number): IssuedSession {
+  private issue(session: KeySession | RoleSession | PersonSession, seconds: number, nowMs: number): IssuedSession {
     const accessKeyId: AccessKeyId = randomTemporaryKeyId(this.random)
     const secret = randomSecret(this.random)
     const expiresMs = nowMs + seconds * 1000

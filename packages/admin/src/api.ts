@@ -25,7 +25,7 @@ import { parseQuery, percentDecode, splitTarget } from "@hayloft/base/uri.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import { isOwnHost } from "./browser-checks-core.js"
 import { Callers, adminContextOf } from "./callers.js"
-import type { AdminHead, AdminOptions, AdminRequest, StaticFiles, WebSignIn } from "./contract.js"
+import type { AdminHead, AdminOptions, AdminRequest, LdapDoor, StaticFiles, WebSignIn } from "./contract.js"
 import { consoleReply, wantsHtml } from "./console-files.js"
 import type { StoreStatus } from "@hayloft/node/index.js"
 import type { Bucket } from "@hayloft/objects/contract.js"
@@ -70,11 +70,13 @@ export interface AdminStore extends Omit<
   readonly audit: Pick<AuditLog, "begin" | "list">
   readonly denials: Pick<Denials, "find" | "note">
   readonly sessions: Pick<ConsoleSessions, keyof ConsoleSessions>
-  readonly attempts: Pick<SecretAttempts, "signIn" | "checkWait">
+  readonly attempts: Pick<SecretAttempts, "signIn" | "signInBy">
   /** The access policy of a bucket; undefined if it has none. */
   readonly policyOfBucket: (bucket: Bucket) => Soon<NamedPolicy | undefined>
   /** The sign-in is undefined if no provider is configured. */
   readonly webSignIn: WebSignIn | undefined
+  /** The sign-in is undefined if no directory is configured. */
+  readonly ldapDoor: LdapDoor | undefined
 }
 
 /** A call of an operation by another protocol, which knows the caller. */
@@ -114,7 +116,7 @@ export class AdminApi {
   private readonly denials: AdminStore["denials"]
 
   constructor(
-    { documents, console, sessions, attempts, policyOfBucket, webSignIn, ...services }: AdminStore,
+    { documents, console, sessions, attempts, policyOfBucket, webSignIn, ldapDoor, ...services }: AdminStore,
     private readonly options: AdminOptions,
   ) {
     this.status = services.status
@@ -135,7 +137,7 @@ export class AdminApi {
     const s3 = (host: string | undefined) => ({ endpoint: services.links.endpoint(host), region })
     const off = () => OPERATIONS.flatMap(each => (each.isOff?.(this.#services) === true ? [each.id] : []))
     const ofSessions = { sessions, callers, permits: this.#permits, attempts, note, s3, off }
-    this.#sessions = new SessionEndpoint({ ...ofSessions, operations: OPERATIONS, webSignIn, nowMs }, options)
+    this.#sessions = new SessionEndpoint({ ...ofSessions, operations: OPERATIONS, webSignIn, ldapDoor, nowMs }, options)
   }
 
   /** Never rejects: every failure becomes a reply. */

@@ -51,6 +51,12 @@ export interface WebSignIn {
   ): Promise<IssuedSession>
 }
 
+/** Sign-in by a name and a password of an LDAP directory. */
+export interface LdapDoor {
+  /** The credentials of the person. Throws `accessDenied`, `directoryUnavailable`, `tooManyInFlight`. */
+  begin(login: string, password: string, nowMs: number): Promise<IssuedSession>
+}
+
 interface WebSignInState {
   readonly state: string
   readonly nonce: string

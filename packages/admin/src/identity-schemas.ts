@@ -124,7 +124,12 @@ export const NEW_MANAGED_POLICY = z
 export const POLICY_HOLDERS = z
   .object({
     holders: z.array(
-      z.object({ kind: z.enum(["user", "group", "role"]), name: z.string(), arn: z.string(), isBoundary: z.boolean() }),
+      z.object({
+        kind: z.enum(["user", "group", "role", "entry"]),
+        name: z.string(),
+        arn: z.string(),
+        isBoundary: z.boolean(),
+      }),
     ),
     hasMore: z.boolean().describe("there are more than are shown"),
   })

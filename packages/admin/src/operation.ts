@@ -1,5 +1,5 @@
 /** The services on which the operations of this folder are defined; those of features have fewer. */
-import type { Accounts, Identities } from "@hayloft/access/contract.js"
+import type { Accounts, DirectoryEntries, Identities, People } from "@hayloft/access/contract.js"
 import type {
   AdminTokens,
   AuditLog,
@@ -78,6 +78,9 @@ interface Links {
 export interface AdminServices extends OperatorServices {
   readonly accounts: Accounts
   readonly identities: Identities
+  readonly entries: DirectoryEntries
+  /** The people of the LDAP directory; undefined: none is configured. */
+  readonly people: Pick<People, "find"> | undefined
   /** Throws `invalidArgument` for the issuer of a new identity provider that would not be contacted. */
   readonly checkIssuer: (url: string) => void
   readonly policyFacts: PolicyFacts

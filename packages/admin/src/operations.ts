@@ -15,6 +15,7 @@ import { ACCOUNT_OPERATIONS } from "./account-operations.js"
 import { IDENTITY_OPERATIONS } from "./identity-operations.js"
 import { POLICY_OPERATIONS } from "./policy-operations.js"
 import { SIMULATE_OPERATIONS } from "./simulate-operations.js"
+import { LDAP_OPERATIONS } from "./ldap-operations.js"
 import { PROVIDER_OPERATIONS } from "./provider-operations.js"
 import { AUDIT_OPERATIONS } from "./audit-operations.js"
 import { EVENT_OPERATIONS } from "./event-operations.js"
@@ -35,6 +36,7 @@ export const OPERATIONS: readonly AdminOperation[] = [
   ...IDENTITY_OPERATIONS,
   ...POLICY_OPERATIONS,
   ...PROVIDER_OPERATIONS,
+  ...LDAP_OPERATIONS,
   ...LIVE_OPERATIONS,
   ...EVENT_OPERATIONS,
   ...SIMULATE_OPERATIONS,

@@ -11,7 +11,7 @@ const OF_AREA: ReadonlyMap<string, ChangeScope> = new Map<string, ChangeScope>([
   ["buckets", "buckets"],
   ["denials", "buckets"],
   ["queues", "buckets"],
-  ...["accounts", "keys", "policy"].map(area => [area, "identities"] as const),
+  ...["accounts", "keys", "policy", "ldap"].map(area => [area, "identities"] as const),
   ...[
     "status",
     "devices",

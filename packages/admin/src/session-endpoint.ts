@@ -2,7 +2,7 @@
  * The session of a browser with the admin port: `/v1/session`, and the way by a provider of OpenID Connect.
  *
  *   GET     who has signed in, until when, what the pages may show, and how one can sign in; needs no session
- *   POST    signs in: by a token, by an account's key, or begins the way by the provider
+ *   POST    signs in: by a token, by an account's key, by a name and a password of a directory, or begins the way by the provider
  *   DELETE  signs out
  *   GET     …/oidc: the browser comes back from the provider
  *
@@ -25,7 +25,7 @@ import {
 } from "./browser-checks-core.js"
 import type { SignInState } from "@hayloft/engine/format/console-session.js"
 import { adminContextOf, type Callers } from "./callers.js"
-import type { AdminHead, AdminOptions, AdminRequest, WebSignIn } from "./contract.js"
+import type { AdminHead, AdminOptions, AdminRequest, LdapDoor, WebSignIn } from "./contract.js"
 import { parseBody } from "@hayloft/features/operator/index.js"
 import type { Permits, Permitted } from "./permits.js"
 import { misdirected, notFound, reply, withCookies, type AdminReply } from "./replies.js"
@@ -51,13 +51,14 @@ interface EndpointParts {
   readonly callers: Pick<Callers, "of">
   readonly permits: Pick<Permits, "mayUse" | "depends">
   readonly operations: readonly Permitted[]
-  readonly attempts: Pick<SecretAttempts, "signIn" | "checkWait">
+  readonly attempts: Pick<SecretAttempts, "signIn" | "signInBy">
   readonly note: NoteSession
   readonly webSignIn: WebSignIn | undefined
   /** How clients of the one who reached this port by the Host header `host` reach S3. */
   readonly s3: (host: string | undefined) => { readonly endpoint: string; readonly region: string }
   /** The ids of operations that the store has switched off. */
   readonly off: () => readonly string[]
+  readonly ldapDoor: LdapDoor | undefined
   readonly nowMs: () => number
 }
 
@@ -91,7 +92,7 @@ export class SessionEndpoint {
   }
 
   private async shown(head: AdminHead, holder?: ConsoleHolder, session?: OpenSession["session"]): Promise<unknown> {
-    const { permits, operations, sessions, webSignIn } = this.parts
+    const { permits, operations, sessions, webSignIn, ldapDoor } = this.parts
     const allowed: string[] = []
     const depends: string[] = []
     for (const operation of holder === undefined ? [] : operations) {
@@ -104,7 +105,12 @@ export class SessionEndpoint {
       ...(session && { csrf: session.csrf, idleEndMs: sessions.idleEndOf(session), endMs: session.expiresMs }),
       operations: allowed,
       depends,
-      methods: { token: true, key: true, ...(webSignIn && { oidc: { issuer: webSignIn.issuer } }) },
+      methods: {
+        token: true,
+        key: true,
+        ldap: ldapDoor !== undefined,
+        ...(webSignIn && { oidc: { issuer: webSignIn.issuer } }),
+      },
       isEncrypted: isBehindTls(head),
       version: this.options.version,
       ...(holder && { s3: this.parts.s3(head.header("host")), off: this.parts.off() }),
@@ -116,6 +122,11 @@ export class SessionEndpoint {
     const asked = parseBody(SIGN_IN, await bodyOf(request))
     if ("oidc" in asked) return this.leave(request, asked.oidc.returnTo)
     const { attempts, sessions } = this.parts
+    if ("ldap" in asked) {
+      const { username, password } = asked.ldap
+      const by = { ...signingIn(request), target: username }
+      return this.entered(request, await attempts.signInBy(by, () => this.openedByLdap(username, password)))
+    }
     const claimed =
       "token" in asked
         ? await sessions.beginByToken(asked.token)
@@ -124,7 +135,21 @@ export class SessionEndpoint {
             secret: asked.secretAccessKey,
             token: asked.sessionToken,
           })
-    const opened = await attempts.signIn(signingIn(request), () => claimed)
+    return this.entered(request, await attempts.signIn(signingIn(request), () => claimed))
+  }
+
+  private async openedByLdap(username: string, password: string): Promise<OpenSession | undefined> {
+    const { ldapDoor, sessions, nowMs } = this.parts
+    if (ldapDoor === undefined) {
+      const message = "no LDAP directory is configured for the console: hayloft serve --ldap-server URL"
+      throw fail("notImplemented", { message })
+    }
+    const { accessKeyId, secret, token } = await ldapDoor.begin(username, password, nowMs())
+    return sessions.beginByKey({ accessKeyId, secret, token })
+  }
+
+  /** Throws `accessDenied`. */
+  private async entered(request: AdminRequest, opened: OpenSession | undefined): Promise<AdminReply> {
     if (opened === undefined) {
       throw fail("accessDenied", {
         message: "the token or the key is not valid: it is wrong, disabled or expired, or does not exist",
@@ -193,9 +218,7 @@ export class SessionEndpoint {
       throw fail("requestExpired", { message: "this browser began no sign-in by the provider, or too long ago" })
     }
     const { attempts } = this.parts
-    const by = signingIn(request)
-    attempts.checkWait(by)
-    const opened = await attempts.signIn(by, await outcomeOf(this.openedBy(state, request, rawQuery)))
+    const opened = await attempts.signInBy(signingIn(request), () => this.openedBy(state, request, rawQuery))
     if (opened === undefined) throw fail("accessDenied", { message: "the role has changed meanwhile" })
     const cookie = await this.accepted(request, opened, found?.isSecure)
     return { location: state.returnTo, cookie }
@@ -227,15 +250,6 @@ const SIGN_IN_SECONDS = 600
 
 /** Attempts count by address alone: a person may try any key or token. */
 const signingIn = ({ from }: AdminHead) => ({ ...from, id: undefined, operation: "signIn" })
-
-/** The result of the work, or the error that it has thrown, as a function that returns or throws it. */
-const outcomeOf = <Result>(work: Promise<Result>): Promise<() => Result> =>
-  work.then(
-    result => () => result,
-    (error: unknown) => () => {
-      throw error
-    },
-  )
 
 function whoOf(holder: ConsoleHolder): unknown {
   switch (holder.kind) {

@@ -14,6 +14,9 @@ export const SIGN_IN = z
       sessionToken: text.optional().describe("of temporary credentials"),
     }),
     z.strictObject({
+      ldap: z.strictObject({ username: text, password: text }).describe("of a person of the LDAP directory"),
+    }),
+    z.strictObject({
       oidc: z.strictObject({
         returnTo: z
           .string()
@@ -59,6 +62,7 @@ export const SESSION = z
     methods: z.object({
       token: z.boolean(),
       key: z.boolean(),
+      ldap: z.boolean().describe("by a name and a password of the LDAP directory"),
       oidc: z.object({ issuer: z.string() }).optional().describe("absent if no provider is configured"),
     }),
     isEncrypted: z.boolean().describe("the connection has TLS, here or at a proxy"),

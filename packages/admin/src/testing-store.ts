@@ -156,6 +156,9 @@ export class FakeStore implements Accounts {
       sessions,
       attempts,
       webSignIn: undefined,
+      ldapDoor: undefined,
+      people: undefined,
+      entries: this.access.entries,
       policyOfBucket: () => undefined,
       startedJobs: this.startedJobs,
     }
@@ -167,7 +170,8 @@ export class FakeStore implements Accounts {
   readonly startedJobs = jobsOver(() => this.works)
 
   /** The identities of no account: their tests have real accounts, too. */
-  readonly identities: AdminStore["identities"] = accessInMemory(ROOT).identities
+  private readonly access = accessInMemory(ROOT)
+  readonly identities: AdminStore["identities"] = this.access.identities
   readonly queues = queuesInMemory(this.clock)
   readonly coordination = coordinationInMemory(this.clock)
   readonly transforms = new FakeTransforms(this.clock)

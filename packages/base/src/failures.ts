@@ -107,6 +107,7 @@ export const FAILURES = {
   limitExceeded: kind("fixRequest", "a limit of the account would be exceeded"),
   invalidIdentityToken: kind("signIn", "the web identity token is not valid"),
   providerUnreachable: kind("backOff", "the identity provider does not respond"),
+  directoryUnavailable: kind("backOff", "the LDAP directory cannot be asked at this moment"),
   // Named keys
   noSuchKmsKey: kind("fixRequest", "the KMS key or alias does not exist"),
   kmsKeyDisabled: kind("fixRequest", "the KMS key is disabled"),

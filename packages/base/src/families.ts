@@ -146,6 +146,8 @@ export const FAMILIES = {
   expiringNeedles: 70,
   /** Bucket id + name of a feature + more → a row of this feature, whose folder has its format. */
   featureRows: 71,
+  /** Account id + DN → the policies of a person or a group of an LDAP directory. */
+  directoryEntries: 72,
 } as const
 
 export type Family = keyof typeof FAMILIES

@@ -159,6 +159,7 @@ function addAccessCommands({ program, plain, io, signal }: Building): void {
   plain.group(program, "group")
   plain.group(program, "role")
   plain.group(program, "policy")
+  plain.group(program, "ldap")
   plain.group(program, "kms")
   plain.group(program, "token")
   plain.addTo(program, "", "audit")

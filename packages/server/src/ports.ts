@@ -3,6 +3,7 @@ import {
   openSwiftAccounts,
   type AuditLog,
   type Denials,
+  type People,
   type RateLimiter,
   type SecretAttempts,
 } from "@hayloft/access/index.js"
@@ -23,7 +24,7 @@ import type { Engine } from "@hayloft/node/engine.js"
 import type { StoreStatus } from "@hayloft/node/index.js"
 import type { DeviceReport } from "@hayloft/node/status/contract.js"
 import { filtered, type Filter, type Protocol } from "@hayloft/protocols/http/index.js"
-import { createIamHandler, speaksIam } from "@hayloft/protocols/iam/index.js"
+import { createIamHandler, LdapSignIn, speaksIam } from "@hayloft/protocols/iam/index.js"
 import { createK2vHandler } from "@hayloft/protocols/k2v/index.js"
 import {
   bucketPolicyReader,
@@ -76,6 +77,8 @@ export interface PortParts {
   readonly denials: Pick<Denials, "note">
   readonly audit: AuditLog
   readonly hash: Compute["hash"]
+  /** The people of the LDAP directory; undefined: none is configured. */
+  readonly people: People | undefined
   /** For addresses that callers name. */
   readonly web: RealWeb
   /** For services that the operator has named: wherever they are. */
@@ -126,9 +129,10 @@ function signedPartsOf({ engine, clock, metrics, denials, rates, attempts }: Por
 
 /** IAM and STS, which the S3 port and the admin port serve. */
 export function iamGuest(parts: PortParts): Guest {
-  const { engine, clock, metrics, rates, attempts, denials, audit, web } = parts
+  const { engine, clock, metrics, rates, attempts, denials, audit, web, people } = parts
   const { accounts, identities, sessions } = engine
-  const shared = { web, audit, clock, metrics, denials, rates, attempts }
+  const ldap = people && new LdapSignIn({ people, sessions, attempts, audit })
+  const shared = { web, audit, clock, metrics, denials, rates, attempts, ldap }
   return { protocol: createIamHandler({ accounts, identities, sessions, ...shared }), speaks: speaksIam }
 }
 

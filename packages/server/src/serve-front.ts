@@ -50,6 +50,7 @@ import { loadFilters } from "./load-filters.js"
 import { openCompute } from "./open-compute.js"
 import { LinkedMinioAdmin } from "./minio/admin/link.js"
 import { NO_LEASES, threadedPort, type PortParts, type SharedPort } from "./ports.js"
+import { peopleOf } from "./people.js"
 import { QueuePort } from "./queue-port.js"
 import { ReadStores, type RemoteStoreConfigs } from "./read-stores.js"
 import { RemotesOfStore } from "./remotes.js"
@@ -213,6 +214,7 @@ class FrontThread {
       attempts,
       denials: { note: (request, failure) => this.tell(TELLING_METHODS.denied, denialOf(request, failure)) },
       hash: (plan, bytes) => compute.hash(plan, bytes),
+      people: peopleOf({ clock, log }, config, engine.accounts),
       web: new RealWeb(config.allowLocalIdentityProviders),
       chosenWeb: new RealWeb(true),
       filters: loadFilters(config.filters),

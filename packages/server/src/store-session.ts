@@ -6,8 +6,23 @@
  * released.
  */
 import { REGION_DEFAULT } from "@hayloft/base/region.js"
-import { checkIssuer, Denials, openAdminTokens, openConsoleSessions, type AuditLog } from "@hayloft/access/index.js"
-import { AdminApi, AdminProtocol, headOf, S3_PREFIX, S3OfCallers, speaksS3 } from "@hayloft/admin/index.js"
+import {
+  checkIssuer,
+  Denials,
+  openAdminTokens,
+  openConsoleSessions,
+  type AuditLog,
+  type People,
+} from "@hayloft/access/index.js"
+import {
+  AdminApi,
+  AdminProtocol,
+  type LdapDoor,
+  headOf,
+  S3_PREFIX,
+  S3OfCallers,
+  speaksS3,
+} from "@hayloft/admin/index.js"
 import { must } from "@hayloft/base/assert.js"
 import { after, asPromise, type Soon } from "@hayloft/base/soon.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"
@@ -67,6 +82,7 @@ import { PortRouter, type Guest } from "./port-router.js"
 import { Provider } from "./provided/provider.js"
 import type { FrontThreads, ServedSession } from "./front-workers.js"
 import { iamGuest, isLoopback, s3SettingsOf, type PortParts } from "./ports.js"
+import { peopleOf } from "./people.js"
 import { QueuePort } from "./queue-port.js"
 import { StoreCoordination } from "./coordination.js"
 import { ReadStores, type RemoteStoreConfigs } from "./read-stores.js"
@@ -78,6 +94,9 @@ import { registerWaiting } from "./waiting-requests.js"
 
 /** The admin API records its changes itself, with who asks for them. */
 const NO_AUDIT: S3Settings["audit"] = { begin: async () => ({ end: async () => undefined }) }
+
+/** As long as the console keeps any session. */
+const CONSOLE_SESSION_SECONDS = 8 * 3_600
 
 /** The start goes on after this time, and what is left is made meanwhile. */
 const PROVIDE_MS_MAX = 10_000
@@ -129,6 +148,8 @@ export class StoreSession {
   private readonly audit: AuditLog
   private readonly iam: Guest
   private readonly web: RealWeb
+  /** The people of the LDAP directory; undefined: none is configured. */
+  private readonly people: People | undefined
   /** For services that the operator has named: wherever they are. */
   private readonly chosenWeb = new RealWeb(true)
   private readonly kms: Guest
@@ -157,6 +178,7 @@ export class StoreSession {
     const { accounts } = running.engine
     this.web = new RealWeb(config.allowLocalIdentityProviders)
     const { clock } = host.seams
+    this.people = peopleOf({ clock, log: host.seams.telemetry.log }, config, accounts)
     const { denials } = this
     const { rates, attempts } = running
     const audit = (this.audit = running.audit)
@@ -365,6 +387,9 @@ export class StoreSession {
       attempts,
       policyOfBucket: bucketPolicyReader(buckets),
       webSignIn: this.webSignIn(),
+      ldapDoor: this.ldapDoor(),
+      people: this.people,
+      entries: engine.entries,
       startedJobs: this.running.startedJobs,
     }
     return new AdminApi(
@@ -416,6 +441,18 @@ export class StoreSession {
     const { consoleSignIn } = this.config
     const parts = { accounts, identities, sessions, web: this.web, clock, random }
     return consoleSignIn && new ProviderSignIn(consoleSignIn, parts)
+  }
+
+  private ldapDoor(): LdapDoor | undefined {
+    const { people } = this
+    const { sessions } = this.running.engine
+    if (people === undefined) return undefined
+    return {
+      async begin(login, password, nowMs) {
+        const request = { seconds: CONSOLE_SESSION_SECONDS, policy: undefined, nowMs }
+        return sessions.ofPerson(await people.signIn(login, password), request)
+      },
+    }
   }
 
   private links(): Links {
@@ -484,6 +521,7 @@ export class StoreSession {
       attempts,
       denials,
       audit,
+      people: this.people,
       hash: (plan, bytes) => compute.hash(plan, bytes),
       web,
       chosenWeb,

@@ -6,6 +6,7 @@ import { fail } from "@hayloft/base/failures.js"
 import type { AccountId } from "@hayloft/base/ids.js"
 import type { IdentityRecord } from "@hayloft/engine/format/identity-records.js"
 import type { RowView } from "@hayloft/engine/metadata/index.js"
+import { findEntry } from "./entry-commands-core.js"
 import { findIdentity } from "./identity-commands-core.js"
 import { defaultText, findPolicy } from "./managed-policy-commands-core.js"
 
@@ -29,6 +30,10 @@ export function attachedTexts(view: RowView, accountId: AccountId, identity: Ide
   const { boundary } = identity
   return { identity: all, boundary: boundary === undefined ? undefined : needText(view, accountId, boundary) }
 }
+
+/** The policies of an entry of a directory, by the normal form of its DN. */
+export const entryTexts = (view: RowView, accountId: AccountId, dn: string): readonly PolicyText[] =>
+  (findEntry(view, accountId, dn)?.attached ?? []).map(arn => needText(view, accountId, arn, `entry ${dn}: `))
 
 function ownTexts(view: RowView, accountId: AccountId, { kind, name, inline, attached }: IdentityRecord): PolicyText[] {
   const who = `${kind} ${name}: `

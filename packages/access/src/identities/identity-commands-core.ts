@@ -47,9 +47,10 @@ export function needIdentity(view: RowView, ref: IdentityRef): IdentityRecord {
   return found
 }
 
-/** The identity that the key of a membership row names. */
-export function linkedIdentity(view: RowView, accountId: AccountId, key: RowKey): IdentityRecord {
-  return needIdentity(view, { accountId, ...parseMembership(key) })
+/** The identity that the key of a membership row names; undefined for an entry of a directory. */
+export function linkedIdentity(view: RowView, accountId: AccountId, key: RowKey): IdentityRecord | undefined {
+  const { kind, name } = parseMembership(key)
+  return kind === "entry" ? undefined : needIdentity(view, { accountId, kind, name })
 }
 
 const noSuch = ({ kind, name }: Pick<IdentityRef, "kind" | "name">): Failure =>

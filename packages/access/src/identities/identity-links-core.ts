@@ -17,11 +17,12 @@ export const boundaryMembership = (arn: string): string => `boundary ${arn}`
 export const membershipRange = (accountId: AccountId, membership: string): KeyRange =>
   accountRange(accountId, membership)
 
-const MEMBERSHIP_END = /\x00(user|group|role) ([^\x00]+)$/
+const MEMBERSHIP_END = /\x00(user|group|role|entry) ([^\x00]+)$/
 
-export function parseMembership(key: RowKey): { readonly kind: IdentityKind; readonly name: string } {
+/** `name` is the DN of an entry, as bytes. */
+export function parseMembership(key: RowKey): { readonly kind: IdentityKind | "entry"; readonly name: string } {
   const [, kind, name] = MEMBERSHIP_END.exec(key) ?? []
-  if (name === undefined || (kind !== "user" && kind !== "group" && kind !== "role"))
+  if (name === undefined || (kind !== "user" && kind !== "group" && kind !== "role" && kind !== "entry"))
     throw fail("corruptRecord", { what: "identity link" })
   return { kind, name }
 }

@@ -14,7 +14,8 @@ import { findAccount } from "../find-account-core.js"
 import { readPage, type RecordPage } from "../record-pages-core.js"
 import { attachedTexts } from "./attached-texts-core.js"
 import { linkedIdentity, needIdentity } from "./identity-commands-core.js"
-import { membershipRange } from "./identity-links-core.js"
+import { dnOfMembership } from "./entry-commands-core.js"
+import { membershipRange, parseMembership } from "./identity-links-core.js"
 import { findByName, needPolicy, policyUseOf } from "./managed-policy-commands-core.js"
 import { policyArn } from "./names.js"
 import { needProvider, providersOf } from "./provider-commands-core.js"
@@ -39,10 +40,22 @@ export const readIdentities = query(
 /** Identities that are members of a group or have a policy. */
 export const readLinked = query(
   "ReadLinked",
-  (view, accountId: AccountId, membership: string, start: RowKey): RecordPage<IdentityRecord> =>
-    readPage(view, "identityLinks", membershipRange(accountId, membership), start, key =>
+  (view, accountId: AccountId, membership: string, start: RowKey): RecordPage<IdentityRecord> => {
+    const page = readPage(view, "identityLinks", membershipRange(accountId, membership), start, key =>
       linkedIdentity(view, accountId, key),
-    ),
+    )
+    return { ...page, items: page.items.filter(identity => identity !== undefined) }
+  },
+)
+
+/** DNs of the entries of a directory that have a policy. */
+export const readLinkedEntries = query(
+  "ReadLinkedEntries",
+  (view, accountId: AccountId, membership: string, start: RowKey): RecordPage<string> => {
+    const page = readPage(view, "identityLinks", membershipRange(accountId, membership), start, parseMembership)
+    const entries = page.items.filter(({ kind }) => kind === "entry")
+    return { ...page, items: entries.map(({ name }) => dnOfMembership(name)) }
+  },
 )
 
 /** Throws `noSuchEntity`. */

@@ -35,6 +35,7 @@ import {
   readIdentities,
   readIdentity,
   readLinked,
+  readLinkedEntries,
   readPolicies,
   readPolicy,
   readPolicyNamed,
@@ -258,6 +259,10 @@ export class IdentityService implements Identities {
       const { start } = membershipRange(accountId, membership)
       for await (const identity of this.linked(accountId, membership, start)) yield { identity, isBoundary }
     }
+    const membership = policyMembership(arn)
+    const { start } = membershipRange(accountId, membership)
+    for await (const page of this.directory.pages(start, from => readLinkedEntries(accountId, membership, from)))
+      for (const dn of page) yield { identity: { kind: "entry", path: "/", name: dn, id: "" }, isBoundary: false }
   }
 
   async createProvider(accountId: AccountId, provider: Omit<IdentityProviderRecord, "createdMs">) {

@@ -31,7 +31,7 @@ type Named = Pick<IdentityRecord, "path" | "name">
 export const rootArn = (number: AccountNumber): string => `arn:aws:iam::${number}:root`
 export const identityArn = (
   number: AccountNumber,
-  { kind, path, name }: Pick<IdentityRecord, "kind"> & Named,
+  { kind, path, name }: { readonly kind: IdentityKind | "entry" } & Named,
 ): string => `arn:aws:iam::${number}:${kind}${path}${name}`
 export const policyArn = (number: AccountNumber, { path, name }: Pick<ManagedPolicyRecord, "path" | "name">): string =>
   `arn:aws:iam::${number}:policy${path}${name}`

@@ -199,6 +199,7 @@ const S3_KINDS: Readonly<Record<string, readonly FailureKind[]>> = {
     "keyServiceUnavailable",
     "remoteUnavailable",
     "providerUnreachable",
+    "directoryUnavailable",
     "queuePaused",
     "queueFull",
     "tooFewCopies",

@@ -340,6 +340,11 @@ const ACCESS = {
     "From the machine of the store, open the URL in the message: DNS, firewall, proxy and certificate are the usual causes.",
     "guide/identities.md#web-identities",
   ),
+  directoryUnavailable: text(
+    "The LDAP directory does not answer, or not as it should: nobody can sign in by a name and a password. Sessions that were begun before go on until they end.",
+    "Clients repeat it. The log line `ldap_unavailable` has the reason: look at the address, the certificate, the account for searches, and the bases.",
+    "operate/ldap.md#if-it-fails",
+  ),
 } as const satisfies { readonly [kind in FailureKind]?: Text }
 
 const IDENTITIES = {

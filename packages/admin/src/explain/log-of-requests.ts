@@ -10,6 +10,11 @@ const COPIES = "guide/copies.md#when-something-fails"
 const THREADS = "operate/front-threads.md#when-a-thread-ends"
 
 export const REQUEST_EVENTS = {
+  ldap_unavailable: warn(
+    "The LDAP directory does not answer, or not as it should; `reason` says what happened. Nobody can sign in by a name and a password meanwhile; sessions that were begun before go on.",
+    "Look at `--ldap-server`, the certificate, the account for searches and the bases.",
+    "operate/ldap.md#if-it-fails",
+  ),
   front_thread_ended: error(
     "A front thread has ended, for the reason that `reason` names: its connections were closed, and clients repeat what was under way. What was acknowledged is stored. The thread is started again, at first within a second, then after longer waits if it ends again and again.",
     "Nothing, if it was once. If it ends repeatedly, report it as a bug with `reason`; until then start with `--threads 0`.",

@@ -56,6 +56,25 @@ const KNOWN: readonly KnownVariable[] = [
   { names: ["MINIO_KMS_AUTO_ENCRYPTION"], setting: "encryptNewBuckets", texts: switched("yes", "no") },
 ]
 
+/** MinIO's sign-in by LDAP; its server's address is in `ldapAliases`. */
+const OF_LDAP: readonly KnownVariable[] = [
+  { names: ["MINIO_IDENTITY_LDAP_LOOKUP_BIND_DN"], setting: "ldapBindDn" },
+  { names: ["MINIO_IDENTITY_LDAP_LOOKUP_BIND_PASSWORD"], setting: "ldapBindPassword" },
+  { names: ["MINIO_IDENTITY_LDAP_USER_DN_SEARCH_BASE_DN"], setting: "ldapUserBase" },
+  { names: ["MINIO_IDENTITY_LDAP_USER_DN_SEARCH_FILTER"], setting: "ldapUserFilter" },
+  { names: ["MINIO_IDENTITY_LDAP_GROUP_SEARCH_BASE_DN"], setting: "ldapGroupBase" },
+  { names: ["MINIO_IDENTITY_LDAP_GROUP_SEARCH_FILTER"], setting: "ldapGroupFilter" },
+]
+
+const LDAP_SERVER = "MINIO_IDENTITY_LDAP_SERVER_ADDR"
+/** Switches that say how the server is reached. */
+const LDAP_SWITCHES = {
+  insecure: "MINIO_IDENTITY_LDAP_SERVER_INSECURE",
+  startTls: "MINIO_IDENTITY_LDAP_SERVER_STARTTLS",
+  skipVerify: "MINIO_IDENTITY_LDAP_TLS_SKIP_VERIFY",
+  enabled: "MINIO_IDENTITY_LDAP_ENABLE",
+} as const
+
 /** Pairs of root user and password, the newest names first. A pair with either of its names is the one that counts. */
 const ROOT_PAIRS = [
   ["MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"],
@@ -63,7 +82,7 @@ const ROOT_PAIRS = [
 ] as const
 
 /** Variables whose values may be in files, which `VARIABLE_FILE` names. */
-export const MINIO_SECRETS: readonly string[] = ROOT_PAIRS.flat()
+export const MINIO_SECRETS: readonly string[] = [...ROOT_PAIRS.flat(), "MINIO_IDENTITY_LDAP_LOOKUP_BIND_PASSWORD"]
 
 /** Variables in place of arguments. The second name is that of Bitnami's image, whose ports are numbers. */
 const ARGUMENTS = {
@@ -96,15 +115,46 @@ function rootAliases(environment: Environment): SettingAliases {
   return { rootAccessKey: { texts: [id], where: user }, rootSecretKey: { texts: [secret], where: password } }
 }
 
-/** The settings that MinIO's variables name. Throws `invalidConfig`. */
-export function minioAliases(environment: Environment): SettingAliases {
-  const found = KNOWN.flatMap(({ names, setting, texts = text => [text] }) => {
+/**
+ * The settings of sign-in by LDAP. As in MinIO the connection has TLS from its beginning unless StartTLS or none is asked
+ * for, and without an address, or with a switch that is off, there is no such sign-in. Throws `invalidConfig`.
+ */
+function ldapAliases(environment: Environment): SettingAliases {
+  const isOn = (name: string): boolean => switched("on", "off")(environment[name] ?? "")[0] === "on"
+  const { insecure, startTls, skipVerify, enabled } = LDAP_SWITCHES
+  const address = environment[LDAP_SERVER] ?? ""
+  if (address === "" || (isGiven(environment, enabled) && !isOn(enabled))) return {}
+  const [isPlain, isStarted] = [isOn(insecure), isOn(startTls)]
+  if (isPlain && isStarted)
+    throw fail("invalidConfig", { message: `${insecure} and ${startTls} are both on: switch one of them off` })
+  const scheme = isPlain || isStarted ? "ldap" : "ldaps"
+  const unprotected = isPlain
+    ? { texts: ["off"], where: insecure }
+    : isOn(skipVerify)
+      ? { texts: ["unverified"], where: skipVerify }
+      : undefined
+  return {
+    ldapServer: { texts: [`${scheme}://${address}`], where: LDAP_SERVER },
+    ...(unprotected !== undefined && { ldapTls: unprotected }),
+    ...aliasesOf(OF_LDAP, environment),
+  }
+}
+
+function aliasesOf(known: readonly KnownVariable[], environment: Environment): SettingAliases {
+  const found = known.flatMap(({ names, setting, texts = text => [text] }) => {
     const where = names.find(name => isGiven(environment, name))
     const values = where === undefined ? [] : texts(environment[where] ?? "")
     return values.length === 0 ? [] : [[setting, { texts: values, where }] as const]
   })
-  return { ...Object.fromEntries(found), ...rootAliases(environment) }
+  return Object.fromEntries(found)
 }
+
+/** The settings that MinIO's variables name. Throws `invalidConfig`. */
+export const minioAliases = (environment: Environment): SettingAliases => ({
+  ...aliasesOf(KNOWN, environment),
+  ...ldapAliases(environment),
+  ...rootAliases(environment),
+})
 
 /** The value of the variable that is set in place of an argument, and its name. */
 export function minioArgument(
@@ -122,7 +172,9 @@ export const minioVariablesIn = (environment: Environment): readonly string[] =>
   [...MEANT].filter(name => isGiven(environment, name))
 
 const MEANT: ReadonlySet<string> = new Set([
-  ...KNOWN.flatMap(({ names }) => names),
+  ...[...KNOWN, ...OF_LDAP].flatMap(({ names }) => names),
+  LDAP_SERVER,
+  ...Object.values(LDAP_SWITCHES),
   ...MINIO_SECRETS,
   ...Object.values(ARGUMENTS).flat(),
 ])

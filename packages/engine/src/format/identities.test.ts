@@ -25,11 +25,13 @@ import {
 import { accountNumberOf } from "./account-number.js"
 import {
   decodeAccessKey,
+  decodeDirectoryEntry,
   decodeIdentity,
   decodeIdentityProvider,
   decodeKeyUse,
   decodeManagedPolicy,
   encodeAccessKey,
+  encodeDirectoryEntry,
   encodeIdentity,
   encodeIdentityProvider,
   encodeKeyUse,
@@ -375,6 +377,29 @@ testGoldens(
     sample(
       "session token of a key",
       { ...session, session: { kind: "key", sourceKey: parseAccessKeyId("HLKEY"), userId: "AIDA7" } } as const,
+      encodeSessionToken,
+      decodeSessionToken,
+    ),
+    sample(
+      "directory entry",
+      { dn: "cn=josé,dc=x", createdMs: 1, attached: ["arn:aws:iam::012345678901:policy/Read"] },
+      encodeDirectoryEntry,
+      decodeDirectoryEntry,
+    ),
+    sample(
+      "session token of a person",
+      {
+        ...session,
+        session: {
+          kind: "person",
+          accountId: account.id,
+          dn: "uid=Ann,dc=x",
+          login: "ANN",
+          userName: "ann",
+          groups: ["cn=team,dc=x"],
+          policy: "{}",
+        },
+      } as const,
       encodeSessionToken,
       decodeSessionToken,
     ),

@@ -95,6 +95,17 @@ const IDENTITY = record("identity", {
 export type IdentityRecord = ValueOf<typeof IDENTITY>
 export const { encode: encodeIdentity, decode: decodeIdentity } = IDENTITY
 
+/** The policies of an entry of an LDAP directory, a person or a group (family `directoryEntries`). */
+const DIRECTORY_ENTRY = record("directory entry", {
+  /** The normal form of its DN. */
+  dn: TEXT,
+  createdMs: NUMBER,
+  /** ARNs of managed policies; never empty. */
+  attached: listOf(TEXT),
+})
+export type DirectoryEntryRecord = ValueOf<typeof DIRECTORY_ENTRY>
+export const { encode: encodeDirectoryEntry, decode: decodeDirectoryEntry } = DIRECTORY_ENTRY
+
 const POLICY_VERSIONS = rowsOf({
   /** 1, 2, 3 …: shown as `v1`. */
   number: NUMBER,

@@ -50,17 +50,40 @@ const ROLE_SESSION = row({
 })
 export type RoleSession = { readonly kind: "role" } & ValueOf<typeof ROLE_SESSION>
 
-/** A session is stored as the members of a key session, or as null and those of a role session. */
-const SESSION: RecordField<KeySession | RoleSession> = {
+/** A session of a person of an LDAP directory. */
+const PERSON_SESSION = row({
+  accountId: ACCOUNT_ID,
+  /** The normal form of the person's DN. */
+  dn: TEXT,
+  /** The name as the person typed it, by which the directory finds the person again. */
+  login: TEXT,
+  /** The name as policies know it. */
+  userName: TEXT,
+  /** DNs of those groups of the person that had policies at the sign-in: they count while the directory does not answer. */
+  groups: listOf(TEXT),
+  /** The text of the session policy. Undefined if the request had none. */
+  policy: optional(TEXT),
+})
+export type PersonSession = { readonly kind: "person" } & ValueOf<typeof PERSON_SESSION>
+
+/**
+ * A session is stored as the members of a key session, as null and those of a role session, or as two nulls and those of
+ * a person's session.
+ */
+const SESSION: RecordField<KeySession | RoleSession | PersonSession> = {
   write: (members, session) => {
     if (session.kind === "key") return KEY_SESSION.write(members, session)
     members.push(null)
-    ROLE_SESSION.write(members, session)
+    if (session.kind === "role") return ROLE_SESSION.write(members, session)
+    members.push(null)
+    PERSON_SESSION.write(members, session)
   },
-  read: reader =>
-    reader.skipsAbsent()
-      ? { kind: "role", ...ROLE_SESSION.read(reader) }
-      : { kind: "key", ...KEY_SESSION.read(reader) },
+  read: reader => {
+    if (!reader.skipsAbsent()) return { kind: "key", ...KEY_SESSION.read(reader) }
+    return reader.skipsAbsent()
+      ? { kind: "person", ...PERSON_SESSION.read(reader) }
+      : { kind: "role", ...ROLE_SESSION.read(reader) }
+  },
 }
 
 const SESSION_TOKEN = record("session token", {

@@ -83,6 +83,7 @@ const PROTECTIONS: Readonly<Record<Family, Protection>> = {
   copyLog: "own",
   copyState: "own",
   featureRows: "own",
+  directoryEntries: "own",
   lifecycle: "own",
   packing: "own",
   parts: "underUpload",

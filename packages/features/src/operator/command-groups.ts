@@ -22,6 +22,7 @@ export const COMMAND_GROUPS = {
   group: "groups of users, who have the policies of the group",
   role: "roles: rights that others may assume for a while",
   policy: "access policies: who may do what",
+  ldap: "people and groups of the LDAP directory, and their policies",
   kms: "named keys: what SSE-KMS and the API of AWS KMS encrypt with",
   token: "tokens of the admin API, for programs and people without the data folders",
   "master-key": "the key under which the store seals its secrets",

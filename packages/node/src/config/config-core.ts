@@ -44,6 +44,15 @@ import {
   parseAuditBucket,
   parseWebhook,
 } from "./config-values.js"
+import {
+  checkLdapTimeout,
+  parseAttribute,
+  parseBindPassword,
+  parseDn,
+  parseDns,
+  parseFilter,
+  parseLdapServer,
+} from "./ldap-values.js"
 import { BOUNDS_OF, PROFILES } from "./profiles-core.js"
 import { parseProvidedBuckets, parseProvidedUsers } from "./provided-values.js"
 import {
@@ -201,6 +210,7 @@ function configIn(reader: SettingReader): ServeConfig {
     allowSseCWithoutTls: switchOf("allowSseCWithoutTls"),
     allowLocalIdentityProviders: switchOf("allowLocalIdentityProviders"),
     consoleSignIn: consoleSignInOf(reader),
+    ldap: ldapOf(reader),
     tls: tls && { certFile: tls[0], keyFile: tls[1] },
     website: websiteOf(reader),
     filters: reader.each("filter", filterIn(reader)),
@@ -288,6 +298,45 @@ function consoleSignInOf(reader: SettingReader): ServeConfig["consoleSignIn"] {
   }
   const [issuer, clientId] = both
   return { issuer, clientId, clientSecret, roles, scopes }
+}
+
+const ONLY_WITH_LDAP = [
+  "ldapTls",
+  "ldapCaFile",
+  "ldapBindDn",
+  "ldapBindPassword",
+  "ldapUserBase",
+  "ldapUserFilter",
+  "ldapUserAttribute",
+  "ldapGroupBase",
+  "ldapGroupFilter",
+  "ldapTimeout",
+] as const
+
+function ldapOf(reader: SettingReader): ServeConfig["ldap"] {
+  reader.refuseStray(ONLY_WITH_LDAP, "ldapServer")
+  const servers = reader.each("ldapServer", parseLdapServer)
+  const lookup = reader.pair(["ldapBindDn", "ldapBindPassword"], parseDn, parseBindPassword)
+  const userBases = reader.optional("ldapUserBase", parseDns) ?? []
+  const settings = {
+    servers,
+    tls: reader.required("ldapTls", (text, where) => parseChoice(text, where, ["verified", "unverified", "off"])),
+    caFile: reader.optional("ldapCaFile", fileIn(reader)),
+    timeoutMs: reader.required("ldapTimeout", (text, where) => checkLdapTimeout(parseDuration(text, where), where)),
+    lookup: lookup && { dn: lookup[0], password: lookup[1] },
+    userBases,
+    userFilter: reader.required("ldapUserFilter", parseFilter(["%s"])),
+    userAttribute: reader.optional("ldapUserAttribute", parseAttribute),
+    groupBases: reader.optional("ldapGroupBase", parseDns) ?? [],
+    groupFilter: reader.required("ldapGroupFilter", parseFilter(["%d", "%s"])),
+  }
+  if (!reader.isSet("ldapServer")) return undefined
+  if (userBases.length === 0 && !reader.isBroken("ldapUserBase"))
+    reader.requirement("ldapServer", "--ldap-server needs the entry below which people are: --ldap-user-base DN")
+  const plain = servers.find(url => url.startsWith("ldaps:"))
+  if (settings.tls === "off" && plain !== undefined)
+    reader.requirement("ldapTls", `--ldap-tls off contradicts ${plain}: name it ldap://, or leave TLS on`)
+  return settings
 }
 
 function websiteOf(reader: SettingReader): WebsiteConfig | undefined {

@@ -68,6 +68,7 @@ test("without settings: one folder, loopback, text log", () => {
     allowSseCWithoutTls: false,
     allowLocalIdentityProviders: false,
     consoleSignIn: undefined,
+    ldap: undefined,
     tls: undefined,
     website: undefined,
     filters: [],
@@ -146,6 +147,17 @@ const EXAMPLES: Record<keyof typeof SETTINGS, { texts: [string, string]; field: 
   consoleOidcClientSecret: { texts: ["s3cret", "other"], field: config => config.consoleSignIn?.clientSecret },
   consoleOidcRole: { texts: [`${ROLES}/a`, `${ROLES}/team/b`], field: config => config.consoleSignIn?.roles },
   consoleOidcScopes: { texts: ["openid", "openid groups"], field: config => config.consoleSignIn?.scopes },
+  ldapServer: { texts: ["ldaps://a.example", "ldap://b.example:1389"], field: config => config.ldap?.servers },
+  ldapTls: { texts: ["unverified", "verified"], field: config => config.ldap?.tls },
+  ldapCaFile: { texts: ["ca.pem", "other.pem"], field: config => config.ldap?.caFile },
+  ldapBindDn: { texts: ["cn=reader,dc=a", "cn=other,dc=a"], field: config => config.ldap?.lookup?.dn },
+  ldapBindPassword: { texts: ["topsecret-1", "topsecret-2"], field: config => config.ldap?.lookup?.password },
+  ldapUserBase: { texts: ["ou=a,dc=a; ou=b,dc=a", "dc=b"], field: config => config.ldap?.userBases },
+  ldapUserFilter: { texts: ["(cn=%s)", "(&(objectClass=user)(sn=%s))"], field: config => config.ldap?.userFilter },
+  ldapUserAttribute: { texts: ["cn", "sAMAccountName"], field: config => config.ldap?.userAttribute },
+  ldapGroupBase: { texts: ["ou=groups,dc=a", "dc=b"], field: config => config.ldap?.groupBases },
+  ldapGroupFilter: { texts: ["(member=%d)", "(memberUid=%s)"], field: config => config.ldap?.groupFilter },
+  ldapTimeout: { texts: ["1s", "1m"], field: config => config.ldap?.timeoutMs },
   websiteListen: { texts: ["0.0.0.0:80", "127.0.0.1:8000"], field: config => config.website?.listen },
   filter: { texts: ["a.cjs", "read-only"], field: config => config.filters },
   swiftListen: { texts: ["0.0.0.0:8080", "127.0.0.1:8080"], field: config => config.swift?.listen },
@@ -206,6 +218,7 @@ const OF_SIGN_IN = {
   HAYLOFT_CONSOLE_OIDC_CLIENT_ID: "hayloft",
   HAYLOFT_CONSOLE_OIDC_ROLE: `${ROLES}/a`,
 }
+const OF_LDAP = { HAYLOFT_LDAP_SERVER: "ldap://c.example", HAYLOFT_LDAP_USER_BASE: "dc=c" }
 const OF_CLUSTER = { HAYLOFT_CLUSTER: "postgres://one/x", HAYLOFT_MASTER_KEY_FILE: "m.key" }
 const OF_VAULT = { HAYLOFT_KMS_VAULT_URL: "https://v", HAYLOFT_KMS_VAULT_TOKEN_FILE: "t" }
 const OF_WEBSITES = { HAYLOFT_WEBSITE_LISTEN: "127.0.0.1:8000" }
@@ -226,6 +239,17 @@ const COMPANIONS: Partial<Record<keyof typeof SETTINGS, Record<string, string>>>
   consoleOidcClientSecret: OF_SIGN_IN,
   consoleOidcRole: OF_SIGN_IN,
   consoleOidcScopes: OF_SIGN_IN,
+  ldapServer: { HAYLOFT_LDAP_USER_BASE: "dc=c" },
+  ldapTls: OF_LDAP,
+  ldapCaFile: OF_LDAP,
+  ldapBindDn: { ...OF_LDAP, HAYLOFT_LDAP_BIND_PASSWORD: "p" },
+  ldapBindPassword: { ...OF_LDAP, HAYLOFT_LDAP_BIND_DN: "cn=c" },
+  ldapUserBase: { HAYLOFT_LDAP_SERVER: "ldap://c.example" },
+  ldapUserFilter: OF_LDAP,
+  ldapUserAttribute: OF_LDAP,
+  ldapGroupBase: OF_LDAP,
+  ldapGroupFilter: OF_LDAP,
+  ldapTimeout: OF_LDAP,
   websiteDomain: OF_WEBSITES,
   websiteCertificates: OF_WEBSITES,
   swiftAllowSha1: OF_SWIFT,
@@ -323,6 +347,10 @@ const BAD: readonly (readonly [name: keyof typeof SETTINGS, text: string, patter
   ["consoleOidcRole", `${ROLES}/a`, /no meaning without --console-oidc-issuer/],
   ["consoleOidcRole", "admins", /the ARN of a role/],
   ["consoleOidcScopes", "email", /"openid" among them/],
+  ["ldapServer", "ldap.example", /ldaps:\/\/HOST\[:PORT\]/],
+  ["ldapServer", "ldaps://cn=a:hunter2@b", /^(?!.*hunter2).*without user, password/],
+  ["ldapServer", "ldaps://a", /needs the entry below which people are: --ldap-user-base/],
+  ["ldapUserBase", "dc=a", /no meaning without --ldap-server/],
   ["kmsVaultMount", "transit", /no meaning without --kms-vault-url/],
   ["kmsAwsRegion", "eu-north-1", /--kms-aws-region is set without --kms-aws-credentials-file/],
   ["kmsAwsEndpoint", "https://k", /no meaning without --kms-aws-region/],
@@ -369,6 +397,22 @@ const BAD: readonly (readonly [name: keyof typeof SETTINGS, text: string, patter
 ]
 for (const [name, text, pattern] of BAD) {
   test(`${name} "${text}" is refused in one line`, () => refused({ flags: { [name]: [text] } }, pattern))
+}
+
+const BAD_OF_LDAP: typeof BAD = [
+  ["ldapUserBase", "people", /"people" is not TYPE=VALUE/],
+  ["ldapBindDn", "cn=a", /--ldap-bind-dn is set without HAYLOFT_LDAP_BIND_PASSWORD/],
+  ["ldapTls", "no", /one of verified, unverified, off/],
+  ["ldapUserFilter", "(uid=ann)", /has no %s: it would find the same for everybody/],
+  ["ldapUserFilter", "uid=%s", /it is not in brackets/],
+  ["ldapGroupFilter", "(&(a=b)(member=%d)", /its brackets do not match/],
+  ["ldapGroupFilter", "(member=%d))(a=b", /its brackets do not match/],
+  ["ldapUserAttribute", "uid)(", /the name of an attribute/],
+  ["ldapTimeout", "2m", /from 1s to 60s/],
+]
+for (const [name, text, pattern] of BAD_OF_LDAP) {
+  const flags = { ldapServer: ["ldaps://a"], ldapUserBase: ["dc=a"], [name]: [text] }
+  test(`${name} "${text}" is refused in one line`, () => refused({ flags }, pattern))
 }
 
 test("policies of users are named by ARNs, too, and secrets may have colons", () => {
@@ -547,6 +591,7 @@ test("secrets are the only settings without a flag, and not in a file", () => {
   assert.deepEqual(hidden, [
     "consoleOidcClientSecret",
     "swiftInfoKey",
+    "ldapBindPassword",
     "users",
     "rootAccessKey",
     "auditWebhookSecret",

@@ -4,6 +4,7 @@
  */
 import type { AccessKeyId, BucketName } from "@hayloft/base/ids.js"
 import type { MatrixKind, Policy } from "@hayloft/base/policy.js"
+import type { LdapSettings } from "@hayloft/base/seams/ldap/contract.js"
 import type { LogLevel } from "@hayloft/base/seams/telemetry/contract.js"
 import type { Profile } from "./profiles-core.js"
 
@@ -174,6 +175,8 @@ export interface ServeConfig {
   readonly allowLocalIdentityProviders: boolean
   /** Sign-in to the console at a provider; undefined: not offered. */
   readonly consoleSignIn: ConsoleSignInConfig | undefined
+  /** The directory whose people may sign in; undefined: none. The path of its file is absolute. */
+  readonly ldap: LdapSettings | undefined
   /** Absolute paths. */
   readonly tls: TlsFiles | undefined
   /** It is undefined if websites are not served. */

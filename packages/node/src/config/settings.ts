@@ -4,6 +4,7 @@
  */
 import { REGION_DEFAULT } from "@hayloft/base/region.js"
 import { list, setting, type Setting, toggle } from "./setting.js"
+import { LDAP_SETTINGS } from "./ldap-settings.js"
 import { SWIFT_SETTINGS } from "./swift-settings.js"
 
 /** Every setting of `serve`. The property name is the key in a `--config` file. */
@@ -324,6 +325,7 @@ export const SETTINGS = {
     "filter that sees requests of S3 and Swift first: read-only, name-check, crossdomain=DOMAINS, domain-remap=DOMAINS, or a CommonJS module; several run in their order (docs/guide/write-a-filter.md)",
   ),
   ...SWIFT_SETTINGS,
+  ...LDAP_SETTINGS,
   websiteDomain: list(
     "--website-domain",
     "HAYLOFT_WEBSITE_DOMAIN",

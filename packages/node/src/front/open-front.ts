@@ -163,7 +163,7 @@ export async function openFront(
     return services.core.pins.oldest()
   })
   link.start()
-  const access = openAccess(random, services.tablet, masterKeys, secrets.root)
+  const access = openAccess(random, services.tablet, masterKeys, secrets.root, services.refuseEarlier)
   namedKeys.open(services.tablet, access, secrets.root.accountId)
   // In a database: another node may start with another root key.
   if (first.tablets.length === 0) {

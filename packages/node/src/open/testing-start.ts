@@ -59,6 +59,7 @@ export const config: ServeConfig = {
   allowSseCWithoutTls: false,
   allowLocalIdentityProviders: false,
   consoleSignIn: undefined,
+  ldap: undefined,
   threads: 0,
   profile: "standard",
   scrubDays: 30,

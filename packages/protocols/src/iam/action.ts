@@ -10,6 +10,7 @@ import type { AccountId, AccountNumber } from "@hayloft/base/ids.js"
 import type { XmlWriter } from "@hayloft/base/xml-writer.js"
 import type { IdentityKind } from "@hayloft/engine/format/identity-records.js"
 import type { Parameters } from "./parameters.js"
+import type { LdapSignIn } from "./ldap-sign-in.js"
 import type { WebIdentities } from "./web-identities.js"
 import type { Tags } from "@hayloft/base/tags.js"
 
@@ -32,6 +33,11 @@ export interface OpenCall {
   readonly identities: Identities
   readonly sessions: Sessions
   readonly webIdentities: WebIdentities
+  /** It is undefined if no directory is configured. */
+  readonly ldap: LdapSignIn | undefined
+  /** Where the request is from. */
+  readonly remoteAddress: string
+  readonly requestId: string
   /** Condition keys of the request, for policies. */
   readonly context: RequestContext
   readonly nowMs: number

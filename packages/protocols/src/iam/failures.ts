@@ -68,6 +68,11 @@ const BY_KIND: { readonly [kind in FailureKind]?: Row } = {
   tooManyInFlight: { code: "Throttling", status: 503, message: "Rate exceeded" },
   invalidIdentityToken: { code: "InvalidIdentityToken", status: 400 },
   providerUnreachable: { code: "IDPCommunicationError", status: 400 },
+  directoryUnavailable: {
+    code: "ServiceUnavailable",
+    status: 503,
+    message: "The LDAP directory does not answer. Please try again.",
+  },
 }
 
 const BY_STS: { readonly [kind in FailureKind]?: Row } = {

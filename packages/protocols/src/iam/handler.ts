@@ -3,7 +3,7 @@
  *
  * Promises  The order of checks: the signature over the whole body, the action's name, its parameters' names, the
  *           caller's policies; only then is anything read or changed. Unsigned requests reach only the action that
- *           accepts a web identity.
+ *           accepts a web identity, or a name and a password of a directory.
  * Limits    A body of `BODY_BYTES_MAX`; the store's region does not matter, since these services are global.
  */
 import {
@@ -33,6 +33,7 @@ import type { Action, IamCall, IamService, OpenCall, IamResult } from "./action.
 import { findAction } from "./actions.js"
 import { auditedAction } from "./audit-actions.js"
 import { errorAnswer, resultAnswer, VERSIONS } from "./answers.js"
+import type { LdapSignIn } from "./ldap-sign-in.js"
 import { iamErrorOf, type IamError } from "./failures.js"
 import { Parameters } from "./parameters.js"
 import { iamContextOf } from "./request-context.js"
@@ -50,6 +51,8 @@ interface IamSettings extends FrameSettings {
   readonly web: Web
   /** Records changes. */
   readonly audit: Pick<AuditLog, "begin">
+  /** Sign-in by a directory; undefined: none is configured. */
+  readonly ldap?: LdapSignIn | undefined
 }
 
 interface IamRoute extends Route {
@@ -91,7 +94,9 @@ class Iam implements SignedProtocol<IamRoute, IamError, Guest> {
 
   route(exchange: Exchange, body: Uint8Array): IamRoute {
     const { rawQuery } = splitTarget(exchange.rawTarget)
-    const parameters = new Parameters(rawQuery, Buffer.from(body).toString())
+    // In the query of a signed request `+` is a plus sign, as in the signed text.
+    const query = serviceSignedFor(exchange) === undefined ? rawQuery : rawQuery.replaceAll("+", "%2B")
+    const parameters = new Parameters(query, Buffer.from(body).toString())
     const name = parameters.text("Action")
     const action = findAction(serviceOf(exchange), name)
     return { name, action, parameters, operation: action === undefined ? "" : name }
@@ -122,7 +127,10 @@ class Iam implements SignedProtocol<IamRoute, IamError, Guest> {
     const region = sender === "unsigned" ? "" : sender.signedRegion
     const source = { exchange, parameters, region }
     const context = iamContextOf({ ...source, target: undefined })
-    const open: OpenCall = { ...this.settings, webIdentities: this.webIdentities, parameters, context, nowMs }
+    const { webIdentities, settings } = this
+    const { ldap } = settings
+    const { requestId, remoteAddress } = exchange
+    const open: OpenCall = { ...settings, ldap, webIdentities, parameters, context, nowMs, requestId, remoteAddress }
     if (action.kind === "open") return await action.act(open)
     if (sender === "unsigned") throw unsigned()
     const { key } = sender
@@ -138,7 +146,6 @@ class Iam implements SignedProtocol<IamRoute, IamError, Guest> {
       checkSession(asked.action, call)
       requireAllowed(accessRequestOf(request, key, region, asked), key.policies)
     }
-    const { requestId, remoteAddress } = exchange
     const audited = { action: named, requestId, remoteAddress, targets: targets.map(({ arn }) => arn) }
     return await auditedAction(this.settings.audit, audited, call, () => action.act(call))
   }

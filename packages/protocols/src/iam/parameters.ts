@@ -17,10 +17,9 @@ export const invalidIamParameter = (message: string): Failure => fail("invalidAr
 export class Parameters {
   private readonly values = new Map<string, string>()
 
-  /** A query and a form, as sent. Throws `invalidArgument`. */
-  constructor(rawQuery: string, form: string) {
-    // In a query `+` is a plus sign, as in the signed text.
-    for (const text of [rawQuery.replaceAll("+", "%2B"), form]) {
+  /** A query and a form; in both `+` is a blank. Throws `invalidArgument`. */
+  constructor(query: string, form: string) {
+    for (const text of [query, form]) {
       for (const [name, value] of new URLSearchParams(text)) {
         if (this.values.has(name)) throw invalidIamParameter(`The parameter ${name.slice(0, 100)} is given twice.`)
         this.values.set(name, value)

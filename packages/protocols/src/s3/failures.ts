@@ -310,6 +310,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   limitExceeded: row("InvalidRequest", 400),
   invalidIdentityToken: row("InvalidToken", 400),
   providerUnreachable: UNAVAILABLE,
+  directoryUnavailable: UNAVAILABLE,
   noSuchKmsKey: row("KMS.NotFoundException", 400),
   kmsKeyDisabled: row("KMS.DisabledException", 400),
   kmsKeyState: row("KMS.KMSInvalidStateException", 400),

@@ -1,9 +1,9 @@
 /** Managed policies and their versions. */
-import { BUILT_IN_POLICIES, type UsedPolicy } from "@hayloft/access/index.js"
+import { BUILT_IN_POLICIES, type PolicyHolder, type UsedPolicy } from "@hayloft/access/index.js"
 import { isoDate } from "@hayloft/base/dates.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { XmlWriter } from "@hayloft/base/xml-writer.js"
-import type { IdentityRecord, ManagedPolicyRecord, PolicyVersion } from "@hayloft/engine/format/identity-records.js"
+import type { ManagedPolicyRecord, PolicyVersion } from "@hayloft/engine/format/identity-records.js"
 import { guarded, KINDS, type Actions, type IamCall, type IamResult } from "../action.js"
 import { byName, nameBefore, iamPageOf, PAGING, writeList, writePage } from "../paging.js"
 import { invalidIamParameter } from "../parameters.js"
@@ -154,7 +154,7 @@ async function listEntitiesForPolicy(call: IamCall): Promise<IamResult> {
   const usage = parameters.word("PolicyUsageFilter", USES)
   const prefix = parameters.optional("PathPrefix") ?? "/"
   // An identity that has the policy in both ways is listed once.
-  const holders = new Map<string, IdentityRecord>()
+  const holders = new Map<string, PolicyHolder["identity"]>()
   for await (const { identity, isBoundary } of identities.policyHolders(accountId, arn)) {
     if (usage !== undefined && isBoundary !== (usage === "PermissionsBoundary")) continue
     if (!identity.path.startsWith(prefix) || (filter ?? identity.kind).toLowerCase() !== identity.kind) continue

@@ -9,6 +9,7 @@ import { onAccount } from "../targets.js"
 
 const ASSUMING = "RoleArn RoleSessionName DurationSeconds Policy PolicyArns"
 /** A rough bound; the service checks the exact limits. */
+const PERSON_SECONDS = { least: 0, most: 100_000_000 } as const
 const SECONDS = { least: 0, most: 1_000_000 } as const
 const KEY_ID = /^[0-9A-Za-z._=+/@-]{3,128}$/
 
@@ -17,6 +18,7 @@ export const SESSIONS: Actions = {
   GetSessionToken: signed("DurationSeconds", getSessionToken),
   AssumeRole: signed(`${ASSUMING} Tags ExternalId`, assumeRole),
   AssumeRoleWithWebIdentity: open(`${ASSUMING} WebIdentityToken`, assumeRoleWithWebIdentity),
+  AssumeRoleWithLDAPIdentity: open("LDAPUsername LDAPPassword DurationSeconds Policy", assumeRoleWithLdapIdentity),
   GetAccessKeyInfo: guarded(onAccount, "AccessKeyId", getAccessKeyInfo),
   DecodeAuthorizationMessage: REFUSED,
   GetFederationToken: REFUSED,
@@ -78,6 +80,22 @@ async function assumeRoleWithWebIdentity(call: OpenCall): Promise<IamResult> {
     xml.text("Provider", providerArn(identity.account.number, identity.provider.url))
     xml.text("Audience", identity.audience)
   }
+}
+
+async function assumeRoleWithLdapIdentity(call: OpenCall): Promise<IamResult> {
+  const { parameters, ldap, nowMs } = call
+  if (ldap === undefined) {
+    const message = "No LDAP directory is configured: start the server with --ldap-server (docs/operate/ldap.md)."
+    throw fail("notImplemented", { message })
+  }
+  const claim = { login: parameters.text("LDAPUsername"), password: parameters.text("LDAPPassword") }
+  const request = {
+    seconds: parameters.whole("DurationSeconds", PERSON_SECONDS),
+    policy: parameters.optional("Policy"),
+    nowMs,
+  }
+  const issued = await ldap.begin(claim, request, call)
+  return xml => writeCredentials(xml, issued)
 }
 
 /** Reveals nothing about keys of other accounts, not even whether they exist. */
