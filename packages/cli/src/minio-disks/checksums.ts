@@ -2,7 +2,7 @@
  * The checksums that clients sent with an object, which MinIO keeps in its metadata. Pure.
  *
  * Each is a number of bits for its kind, the checksum, and of an upload in parts their count and perhaps their own checksums.
- * That of parts is a checksum of checksums, unless a bit says that it is of all bytes.
+ * That of parts is a checksum of checksums, unless a bit says that it is of all bytes, as a CRC-64 always is.
  */
 import { createHash } from "node:crypto"
 import { concatBytes, equalBytes } from "@hayloft/base/bytes.js"
@@ -53,7 +53,8 @@ export function parseChecksums(bytes: Uint8Array): readonly StoredChecksum[] {
       const parts = number()
       if ((bits & WITH_PARTS) !== 0) take(parts * kind.bytes)
     }
-    found.push({ kind: kind.name, digest, isOfParts: (bits & IN_PARTS) !== 0 && (bits & OF_ALL_BYTES) === 0 })
+    const isOfAll = (bits & OF_ALL_BYTES) !== 0 || kind.name === "CRC64NVME"
+    found.push({ kind: kind.name, digest, isOfParts: (bits & IN_PARTS) !== 0 && !isOfAll })
   }
   return found
 }

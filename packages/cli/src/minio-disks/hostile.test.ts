@@ -180,6 +180,12 @@ test("a stored checksum of all bytes, and one of checksums of parts", () => {
     bytes.subarray(4),
   )
   assert.throws(() => verify(Buffer.concat([Buffer.from([8]), crc32("cbf43927")]), bytes), /not those of its CRC32/)
+  // A CRC-64 is one of all bytes without that bit, too: bits 6, 7 and 8.
+  const crc64 = new Crc("CRC64NVME")
+  crc64.update(bytes)
+  const sums = Buffer.alloc(16)
+  const ofAll = Buffer.concat([Buffer.from([0xc0, 0x03]), crc64.digest(), Buffer.from([2]), sums])
+  verify(ofAll, bytes.subarray(0, 4), bytes.subarray(4))
   // A checksum of those of two parts, which are there, too: bits 3, 6 and 7.
   const parts = Buffer.concat([crc32("cbf43926"), crc32("cbf43926")])
   const ofParts = new Crc("CRC32")
