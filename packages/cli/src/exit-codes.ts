@@ -125,6 +125,8 @@ function failureMessage(failure: Failure): string {
     case "folderInUse":
       return `${folder} is in use by ${String(owner ?? "another running process")}; stop that one, or choose another --data`
     case "folderNotEmpty":
+      if (found !== undefined && /(^|, )\.minio\.sys(,|$)/.test(String(found)))
+        return `${folder} is a disk of MinIO; choose a new folder for --data, and copy its content: hayloft import minio ${folder}`
       return `${folder} holds other files${found === undefined ? "" : ` (${String(found)})`}; choose an empty or a new folder for --data`
     case "foreignFolder":
       return `${failure.message}; start with the folders of one store only`

@@ -6,9 +6,11 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { after, before, test } from "node:test"
+import { fail } from "@hayloft/base/failures.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { RemoteFailure, S3Client, type S3Access } from "@hayloft/client/index.js"
 import { HAYLOFT_COMMAND, StoreProcess } from "@hayloft/client/testing-store-process.js"
+import { messageOf } from "./exit-codes.js"
 import { unpackFolders } from "./minio-disks/testing-folders.js"
 import { fillMinio, MinioProcess, programInPath } from "./testing-minio.js"
 import { runHere } from "./testing-here.js"
@@ -200,6 +202,8 @@ test("mistakes are told, and a bucket of another store may be called minio", asy
     assert.notEqual(code, 0)
     assert.match(error, expected)
   }
+  const found = ".minio.sys, locked, parts"
+  assert.match(messageOf(fail("folderNotEmpty", { path: "/disk1", found })), /hayloft import minio \/disk1$/)
 })
 
 const minio = programInPath("minio")

@@ -129,7 +129,7 @@ function read<T>(schema: z.ZodType<T>, bytes: Uint8Array): T {
 
 function jsonOf(bytes: Uint8Array): unknown {
   if (!isUtf8(bytes))
-    throw new DiskFailure("sealed", "it is encrypted, by MinIO's KMS or with the root key of a MinIO from before 2021")
+    throw new DiskFailure("sealed", "it is encrypted, by MinIO's KMS or with the root key of an old MinIO")
   try {
     return JSON.parse(Buffer.from(bytes).toString("utf8"))
   } catch {
