@@ -30,6 +30,7 @@ export type AuditEntry = AuditPage["entries"][number]
 /** The console shows quotas, a field of their feature. */
 export type Status = z.output<typeof store.STATUS> & { readonly quotas?: readonly z.output<typeof quota.QUOTA>[] }
 export type Device = z.output<typeof store.DEVICE>
+export type FreeDisks = z.output<typeof store.FREE_DISKS>
 export type Change = z.output<typeof store.CHANGE>
 export type Plan = z.output<typeof store.PLAN>
 export type Progress = z.output<typeof store.PROGRESS>

@@ -5,39 +5,72 @@ import { api } from "../api/client.js"
 import type { Device, DeviceCheck, Status } from "../api/shapes.js"
 import { useAction } from "../parts/action.js"
 import { Button } from "../parts/button.js"
+import { CopyButton } from "../parts/copy-button.js"
 import { Dialog } from "../parts/dialog.js"
 import { CheckboxField, Form, TextField } from "../parts/fields.js"
-import { ageText, countText, durationText, sizeText, timeText } from "../parts/format.js"
+import { ageText, countText, durationText, listText, sizeText, timeText } from "../parts/format.js"
 import { useNow } from "../parts/now.js"
 import { Badge, Facts, Section } from "../parts/page.js"
 import type { PlannedChange } from "../parts/plan-dialog.js"
 import { WorkProgress } from "../parts/progress.js"
+import { SettingLine } from "../parts/setting-line.js"
 import { EmptyState, Notice } from "../parts/states.js"
 import { toast } from "../parts/toast.js"
 import { pathTo } from "../shell/router.js"
 import { useFolder, weightOf } from "./devices-add.js"
 import { Fullness } from "./devices-list.js"
-import { kindOfState } from "./safety-problems.js"
+import { kindOfState, shortNames } from "./safety-problems.js"
 
 const bytesText = (bytes: number | undefined): string => (bytes === undefined ? "unknown" : sizeText(bytes))
 
-function DeviceFacts({ device }: { readonly device: Device }) {
+const METADATA = {
+  yes: "has a copy of the metadata",
+  learning: "receives a copy of the metadata",
+  no: "has no copy of the metadata",
+} as const
+
+/** The devices that are on the same disk, and fail with it. */
+function sharedText({ id, disk, machine, node }: Device, devices: readonly Device[]): string {
+  if (disk === undefined) return "unknown"
+  const others = devices.filter(
+    each => each.id !== id && each.disk === disk && each.machine === machine && each.node === node,
+  )
+  const names = shortNames(devices)
+  return others.length === 0
+    ? "of its own"
+    : `shared with ${listText(others.map(each => names.get(each.id) ?? each.path))}: they fail together`
+}
+
+function DeviceFacts({ device, devices }: { readonly device: Device; readonly devices: readonly Device[] }) {
   const now = useNow(60_000)
-  const { state, reason, sinceMs, node, zone, machine, disk, queues } = device
+  const { state, reason, sinceMs, node, zone, machine, queues } = device
   const since = sinceMs === undefined ? "" : `since ${timeText(sinceMs)} (${ageText(sinceMs, now)})`
   const facts: (readonly [string, ComponentChildren])[] = [
     ["State", <Badge kind={kindOfState(state)}>{state}</Badge>],
     ...(reason === "" ? [] : [["Reason", reason] as const]),
     ...(since === "" ? [] : [["", since] as const]),
-    ["Id", <code>{device.id}</code>],
+    ["Folder", <code class="words">{device.path}</code>],
+    [
+      "Id",
+      <span class="copied">
+        <code>{device.id}</code>
+        <CopyButton label="Copy the id" text={device.id} />
+      </span>,
+    ],
     ...(node === undefined ? [] : [["Node", node] as const]),
     ...(zone === undefined ? [] : [["Zone", zone] as const]),
     ...(machine === undefined ? [] : [["Machine", machine] as const]),
-    ["Disk", disk ?? "unknown"],
+    ["Disk", sharedText(device, devices)],
     ["File system", device.fileSystemKind === "" ? "unknown" : device.fileSystemKind],
     ["Weight", String(device.weight)],
-    ["Metadata replica", device.metadataReplica],
-    ...queues.map(({ name, depth, limit }) => [`Queue ${name}`, `${countText(depth)} of ${countText(limit)}`] as const),
+    ["Metadata", METADATA[device.metadataReplica]],
+    ...queues.map(
+      ({ name, depth, limit }) =>
+        [
+          name === "calls" ? "Waiting for the disk" : `Waiting (${name})`,
+          depth === 0 ? "nothing" : `${countText(depth)} requests, of ${countText(limit)} at most`,
+        ] as const,
+    ),
   ]
   return <Facts facts={facts} />
 }
@@ -50,11 +83,11 @@ function SpaceFacts({ device }: { readonly device: Device }) {
         ["Used", <Fullness device={device} />],
         ["Size", totalBytes > 0 ? sizeText(totalBytes) : "unknown"],
         ["Free for objects", bytesText(device.usableBytes)],
-        ["Free", sizeText(device.freeBytes)],
-        ["Reserve", bytesText(device.reserveBytes)],
-        ["Needle volumes", bytesText(device.volumeBytes)],
-        ["Deleted, not reclaimed", bytesText(device.deadBytes)],
-        ["Commit log", bytesText(device.logBytes)],
+        ["Free in all", sizeText(device.freeBytes)],
+        ["Kept for repair and deletes", bytesText(device.reserveBytes)],
+        ["Files of data", bytesText(device.volumeBytes)],
+        ["Deleted, not yet free", bytesText(device.deadBytes)],
+        ["Log of changes", bytesText(device.logBytes)],
         ["Full in", fullInSeconds === undefined ? "not filling up" : durationText(fullInSeconds)],
       ]}
     />
@@ -153,6 +186,11 @@ const PLAIN = {
   use: "Use device again",
 } as const
 
+/** A change, with what it does in a line. */
+const Line = (props: { readonly title: string; readonly hint: string; readonly children: ComponentChildren }) => (
+  <SettingLine {...props} />
+)
+
 const isEmptying = ({ state }: Device): boolean => state === "draining" || state === "decommissioning"
 const isGone = ({ state }: Device): boolean => state === "offline" || state === "missing" || state === "failed"
 
@@ -174,21 +212,48 @@ function Actions(props: {
   const close = () => (asking.value = undefined)
   return (
     <>
-      <div class="actions">
-        {isEmptying(device) && <Button onClick={() => plan("use")}>Use again</Button>}
-        {!isEmptying(device) && <Button onClick={() => plan("drain")}>Drain</Button>}
-        {device.state !== "decommissioning" && <Button onClick={() => plan("remove")}>Remove</Button>}
-        <Button onClick={() => (asking.value = "weight")}>Set weight</Button>
-        <Button isBusy={check.isBusy} onClick={() => void check.run()}>
-          Check now
-        </Button>
-        {isGone(device) && <Button onClick={() => (asking.value = "replace")}>Replace</Button>}
-        {isGone(device) && (
-          <Button kind="danger" onClick={() => (asking.value = "forget")}>
-            Forget
-          </Button>
-        )}
-      </div>
+      <Section title="Change">
+        <div class="setting-lines">
+          {isEmptying(device) && (
+            <Line title="Use again" hint="Data comes back to it.">
+              <Button onClick={() => plan("use")}>Use again</Button>
+            </Line>
+          )}
+          {!isEmptying(device) && (
+            <Line
+              title="Drain"
+              hint="Moves all data to the other devices; it stays in the store, empty, and can be used again."
+            >
+              <Button onClick={() => plan("drain")}>Drain</Button>
+            </Line>
+          )}
+          {device.state !== "decommissioning" && (
+            <Line title="Remove" hint="Moves all data to the other devices, and takes it out of the store then.">
+              <Button onClick={() => plan("remove")}>Remove</Button>
+            </Line>
+          )}
+          <Line title="Weight" hint={`${device.weight} now: its share of the data, relative to the other devices.`}>
+            <Button onClick={() => (asking.value = "weight")}>Set weight</Button>
+          </Line>
+          <Line title="Check" hint="Looks whether the disk answers, and opens it again if it was away.">
+            <Button isBusy={check.isBusy} onClick={() => void check.run()}>
+              Check now
+            </Button>
+          </Line>
+          {isGone(device) && (
+            <Line title="Replace" hint="An empty folder takes its place; the data is rebuilt there from the others.">
+              <Button onClick={() => (asking.value = "replace")}>Replace</Button>
+            </Line>
+          )}
+          {isGone(device) && (
+            <Line title="Forget" hint="Gives it up with all that is on it. The data is rebuilt on the others.">
+              <Button kind="danger" onClick={() => (asking.value = "forget")}>
+                Forget
+              </Button>
+            </Line>
+          )}
+        </div>
+      </Section>
       <div role="alert">
         {check.problem.value !== undefined && <Notice kind="danger">{check.problem.value}</Notice>}
       </div>
@@ -229,10 +294,9 @@ export function DeviceDetail(props: {
       {status.safety.critical.includes(id) && (
         <Notice kind="danger">This device must stay: its loss alone would lose objects now.</Notice>
       )}
-      <Actions device={device} nodes={nodes} onChange={onChange} onChecked={onChecked} />
       <div class="cards">
         <Section title="Device">
-          <DeviceFacts device={device} />
+          <DeviceFacts device={device} devices={status.devices} />
         </Section>
         <Section title="Space">
           <SpaceFacts device={device} />
@@ -249,6 +313,7 @@ export function DeviceDetail(props: {
           </Section>
         )}
       </div>
+      <Actions device={device} nodes={nodes} onChange={onChange} onChecked={onChecked} />
     </>
   )
 }

@@ -4,13 +4,13 @@ import { useLive } from "../api/live.js"
 import type { LayoutDetails } from "../api/shapes.js"
 import { Button } from "../parts/button.js"
 import { percentText, plural } from "../parts/format.js"
-import { Facts, Freshness, Section } from "../parts/page.js"
+import { Badge, Facts, Freshness, Section } from "../parts/page.js"
 import type { PlannedChange } from "../parts/plan-dialog.js"
 import { Loaded } from "../parts/states.js"
 import { DataTable, type Column } from "../parts/table.js"
 import { pathTo } from "../shell/router.js"
 import { weightOf } from "./devices-add.js"
-import { placeOfDevice } from "./safety-problems.js"
+import { kindOfState, placeOfDevice, shortNames } from "./safety-problems.js"
 
 const EVERY_MS = 15_000
 
@@ -47,14 +47,19 @@ function changesOf(
 }
 
 function columnsOf(
+  names: ReadonlyMap<string, string>,
   staged: ReadonlyMap<string, Staged>,
   stage: (id: string, change: Staged) => void,
 ): readonly Column<PlacedDevice>[] {
   return [
     {
       key: "path",
-      title: "Folder",
-      cell: device => <a href={pathTo(["devices", device.id])}>{placeOfDevice(device)}</a>,
+      title: "Device",
+      cell: device => (
+        <a class="words" href={pathTo(["devices", device.id])} title={placeOfDevice(device)}>
+          {names.get(device.id)}
+        </a>
+      ),
       sortBy: placeOfDevice,
     },
     {
@@ -63,7 +68,12 @@ function columnsOf(
       cell: ({ zone, machine }) => [zone, machine].filter(name => name !== undefined).join(" / ") || "–",
       sortBy: ({ zone = "", machine = "" }) => `${zone}/${machine}`,
     },
-    { key: "state", title: "State", cell: ({ state }) => state, sortBy: ({ state }) => state },
+    {
+      key: "state",
+      title: "State",
+      cell: ({ state }) => <Badge kind={kindOfState(state)}>{state}</Badge>,
+      sortBy: ({ state }) => state,
+    },
     {
       key: "share",
       title: "Share",
@@ -134,12 +144,12 @@ export function LayoutTab({ onChange }: { readonly onChange: (change: PlannedCha
               <Facts
                 facts={[
                   ["Version", String(version)],
-                  ["Slots of a partition", String(width)],
+                  ["Devices that share each piece of data", String(width)],
                 ]}
               />
               <DataTable
                 caption="Devices of the layout"
-                columns={columnsOf(staged.value, stage)}
+                columns={columnsOf(shortNames(devices), staged.value, stage)}
                 rows={devices}
                 rowKey={({ id }) => id}
               />

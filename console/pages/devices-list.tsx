@@ -8,7 +8,7 @@ import { Meter } from "../parts/progress.js"
 import { EmptyState } from "../parts/states.js"
 import { DataTable, type Column } from "../parts/table.js"
 import { pathTo } from "../shell/router.js"
-import { fullnessOf, kindOfState, placeOfDevice } from "./safety-problems.js"
+import { fullnessOf, kindOfState, placeOfDevice, shortNames } from "./safety-problems.js"
 
 /** From this many devices on, there is a filter. */
 const FILTER_MIN = 10
@@ -23,13 +23,19 @@ export function Fullness({ device }: { readonly device: Device }) {
 
 const freeOf = ({ usableBytes, freeBytes }: Device): number => usableBytes ?? freeBytes
 
+const nameColumn = (names: ReadonlyMap<string, string>): Column<Device> => ({
+  key: "path",
+  title: "Device",
+  cell: device => (
+    <div class="words">
+      <a href={pathTo(["devices", device.id])}>{names.get(device.id)}</a>
+      <p class="hint">{placeOfDevice(device)}</p>
+    </div>
+  ),
+  sortBy: placeOfDevice,
+})
+
 const COLUMNS: readonly Column<Device>[] = [
-  {
-    key: "path",
-    title: "Folder",
-    cell: device => <a href={pathTo(["devices", device.id])}>{placeOfDevice(device)}</a>,
-    sortBy: placeOfDevice,
-  },
   {
     key: "state",
     title: "State",
@@ -93,7 +99,7 @@ export function DeviceList({ devices }: { readonly devices: readonly Device[] })
       )}
       <DataTable
         caption="Devices"
-        columns={hasZones ? [COLUMNS[0], ZONE, ...COLUMNS.slice(1)].filter(column => column !== undefined) : COLUMNS}
+        columns={[nameColumn(shortNames(devices)), ...(hasZones ? [ZONE] : []), ...COLUMNS]}
         rows={rows}
         rowKey={({ id }) => id}
         sort={{ key: "path", isDown: false }}

@@ -18,6 +18,7 @@ import { LayoutTab } from "./devices-layout.js"
 import { DeviceList } from "./devices-list.js"
 import { NodesTab } from "./devices-nodes.js"
 import { RedundancyTab } from "./devices-redundancy.js"
+import { shortNames } from "./safety-problems.js"
 
 const EVERY_MS = 5_000
 
@@ -55,7 +56,8 @@ export function DevicesPage({ segments }: PageProps) {
   const onChange = (next: PlannedChange) => (change.value = next)
   const [id] = segments
   const detail = status.value?.devices.find(device => device.id === id)
-  const title = id === undefined ? "Devices and layout" : `Device ${detail?.path ?? id}`
+  const name = detail && shortNames(status.value?.devices ?? []).get(detail.id)
+  const title = id === undefined ? "Devices and layout" : `Device ${name ?? id}`
   return (
     <Page
       title={title}

@@ -5,7 +5,7 @@
 import type { Device } from "../api/shapes.js"
 import { percentText, plural } from "../parts/format.js"
 import { pathTo } from "../shell/router.js"
-import { fullnessOf, kindOfState } from "./safety-problems.js"
+import { fullnessOf, kindOfState, shortNames } from "./safety-problems.js"
 
 /** Up to this many devices, each tile has a text. */
 const ROOMY_MAX = 24
@@ -52,7 +52,8 @@ function fullnessText(device: Device): string {
   return share === undefined ? "size unknown" : `${percentText(share)} full`
 }
 
-function Tile({ device, isRoomy }: { readonly device: Device; readonly isRoomy: boolean }) {
+function Tile(props: { readonly device: Device; readonly name: string; readonly isRoomy: boolean }) {
+  const { device, name, isRoomy } = props
   const { id, path, state, reason } = device
   const text = `${path}: ${state}${reason && ` (${reason})`}, ${fullnessText(device)}`
   const share = fullnessOf(device) ?? 0
@@ -66,7 +67,7 @@ function Tile({ device, isRoomy }: { readonly device: Device; readonly isRoomy: 
       <span class="tile-fill" style={{ blockSize: `${share * 100}%` }} aria-hidden="true" />
       {isRoomy && (
         <span class="tile-text">
-          <strong>{path.split("/").at(-1) || path}</strong>
+          <strong>{name}</strong>
           <span>
             {state}, {fullnessText(device)}
           </span>
@@ -76,7 +77,12 @@ function Tile({ device, isRoomy }: { readonly device: Device; readonly isRoomy: 
   )
 }
 
-function Machine({ group, isRoomy }: { readonly group: MapGroup; readonly isRoomy: boolean }) {
+function Machine(props: {
+  readonly group: MapGroup
+  readonly names: ReadonlyMap<string, string>
+  readonly isRoomy: boolean
+}) {
+  const { group, names, isRoomy } = props
   const { machine, devices } = group
   return (
     <div class="machine">
@@ -84,7 +90,7 @@ function Machine({ group, isRoomy }: { readonly group: MapGroup; readonly isRoom
       <p class="faint">{summaryOf(devices)}</p>
       <div class={isRoomy ? "tiles roomy" : "tiles"} aria-hidden={isRoomy ? undefined : "true"}>
         {devices.map(device => (
-          <Tile key={device.id} device={device} isRoomy={isRoomy} />
+          <Tile key={device.id} device={device} name={names.get(device.id) ?? device.path} isRoomy={isRoomy} />
         ))}
       </div>
     </div>
@@ -102,6 +108,7 @@ export function DeviceMap({ devices }: { readonly devices: readonly Device[] }) 
   const groups = groupsOf(devices)
   const zones = [...new Set(groups.map(({ zone }) => zone))]
   const isRoomy = devices.length <= ROOMY_MAX
+  const names = shortNames(devices)
   return (
     <div class="map">
       <ul class="legend">
@@ -119,7 +126,7 @@ export function DeviceMap({ devices }: { readonly devices: readonly Device[] }) 
             {groups
               .filter(group => group.zone === zone)
               .map(group => (
-                <Machine key={group.machine ?? ""} group={group} isRoomy={isRoomy} />
+                <Machine key={group.machine ?? ""} {...{ group, names, isRoomy }} />
               ))}
           </div>
         </div>

@@ -22,6 +22,35 @@ const NEARLY_FULL = 0.9
 export const placeOfDevice = ({ node, path }: Pick<Device, "node" | "path">): string =>
   node === undefined ? path : `${node}:${path}`
 
+/** So many segments of two paths are equal, from the start or from the end. */
+function equalSegments(a: readonly string[], b: readonly string[], isFromEnd: boolean): number {
+  const [one, other] = isFromEnd ? [a.toReversed(), b.toReversed()] : [a, b]
+  const at = one.findIndex((segment, i) => segment !== other[i])
+  return at < 0 ? one.length : at
+}
+
+/**
+ * Short names of devices by their ids: the parts of their folders in which they differ, `disk1` of `/mnt/disk1/hayloft`. A
+ * single one has the last part.
+ */
+export function shortNames(devices: readonly Pick<Device, "id" | "node" | "path">[]): ReadonlyMap<string, string> {
+  const paths = devices.map(({ path }) => path.split("/").filter(segment => segment !== ""))
+  const [first = []] = paths
+  const start = Math.min(...paths.map(path => equalSegments(first, path, false)))
+  const end = Math.min(...paths.map(path => equalSegments(first, path, true)))
+  const names = paths.map(path => {
+    const middle = path.slice(start, Math.max(start, path.length - end))
+    return middle.length === 0 || paths.length === 1 ? (path.at(-1) ?? "/") : middle.join("/")
+  })
+  const isOnNodes = new Set(names).size < names.length
+  return new Map(
+    devices.map(({ id, node }, at) => {
+      const name = names[at] ?? id
+      return [id, isOnNodes && node !== undefined ? `${node}:${name}` : name] as const
+    }),
+  )
+}
+
 /** The used share of a device; undefined if its size is not known. */
 export function fullnessOf({ totalBytes, freeBytes, usableBytes = freeBytes }: Device): number | undefined {
   return totalBytes > 0 ? Math.min(1, Math.max(0, 1 - usableBytes / totalBytes)) : undefined

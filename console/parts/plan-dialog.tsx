@@ -10,7 +10,7 @@ import type { Change, Plan } from "../api/shapes.js"
 import { useAction } from "./action.js"
 import { Button } from "./button.js"
 import { Dialog } from "./dialog.js"
-import { TextField } from "./fields.js"
+import { CheckboxField, TextField } from "./fields.js"
 import { durationText, plural, sizeText } from "./format.js"
 import { Facts } from "./page.js"
 import { ErrorState, Loading, Notice } from "./states.js"
@@ -123,6 +123,10 @@ function Repeated(props: { readonly plan: Plan; readonly name: Signal<string>; r
   )
 }
 
+/** Warnings take a tick, unless words are typed in any case. */
+const isWarned = ({ warnings, confirmBy, lockedBuckets }: Plan): boolean =>
+  warnings.length > 0 && confirmBy === undefined && lockedBuckets === undefined
+
 /** The preview of one change. `onDone` is called after it was made. */
 export function PlanDialog(props: {
   readonly change: PlannedChange
@@ -133,9 +137,11 @@ export function PlanDialog(props: {
   const { plan, failure, again } = usePlan(change)
   const name = useSignal("")
   const buckets = useSignal("")
+  const isRead = useSignal(false)
   const { confirmBy, lockedBuckets } = plan ?? {}
   const isConfirmed =
     plan !== undefined &&
+    (!isWarned(plan) || isRead.value) &&
     (confirmBy === undefined || name.value === confirmBy) &&
     (lockedBuckets === undefined || wordsOf(buckets.value) === lockedBuckets.join(","))
   const make = useAction(async () => {
@@ -163,6 +169,7 @@ export function PlanDialog(props: {
       {failure === undefined && plan === undefined && <Loading what="Planning" />}
       {plan !== undefined && <PlanPreview plan={plan} />}
       {plan !== undefined && <Repeated plan={plan} name={name} buckets={buckets} />}
+      {plan !== undefined && isWarned(plan) && <CheckboxField label="I have read the warnings above" value={isRead} />}
       <div role="alert">{make.problem.value !== undefined && <Notice kind="danger">{make.problem.value}</Notice>}</div>
     </Dialog>
   )

@@ -10,7 +10,8 @@ export function ProgressBar({ label, share }: { readonly label: string; readonly
 /** `40 % of 1.2 GiB, 30.0 MiB/s, done in about 12 min`. */
 export function workText({ doneBytes, remainingBytes, bytesPerSecond, endsInSeconds }: Progress): string {
   const totalBytes = doneBytes + remainingBytes
-  const share = totalBytes === 0 ? 1 : shareOf(doneBytes, totalBytes)
+  if (totalBytes === 0) return "counting…"
+  const share = shareOf(doneBytes, totalBytes)
   const rate = bytesPerSecond > 0 ? [`${sizeText(Math.round(bytesPerSecond))}/s`] : []
   const end =
     endsInSeconds === undefined
@@ -24,9 +25,10 @@ export function workText({ doneBytes, remainingBytes, bytesPerSecond, endsInSeco
 /** Work in bytes, with its rate and its end. */
 export function WorkProgress({ label, progress }: { readonly label: string; readonly progress: Progress }) {
   const { doneBytes, remainingBytes } = progress
+  const totalBytes = doneBytes + remainingBytes
   return (
     <div class="work">
-      <ProgressBar label={label} share={shareOf(doneBytes, doneBytes + remainingBytes)} />
+      <ProgressBar label={label} share={totalBytes === 0 ? undefined : shareOf(doneBytes, totalBytes)} />
       <p>{workText(progress)}</p>
     </div>
   )

@@ -31,6 +31,11 @@ export const devices: PageTests = {
     const confirm = async (page: Page, title: string): Promise<void> => {
       const dialog = dialogOf(page, title)
       await dialog.getByText("Survives", { exact: true }).waitFor()
+      const tick = dialog.getByLabel("I have read the warnings above")
+      if ((await tick.count()) > 0) {
+        assert.ok(await dialog.getByRole("button", { name: title, exact: true }).isDisabled())
+        await tick.check()
+      }
       const field = dialog.getByLabel(/^Type .* to confirm$/)
       if ((await field.count()) > 0) {
         const button = dialog.getByRole("button", { name: title, exact: true })
@@ -57,7 +62,7 @@ export const devices: PageTests = {
       assert.ok(device)
       const page = await world.open("/console/devices", { isPhone: true })
       for (const [address, text] of [
-        ["/console/devices?tab=layout", "Slots of a partition"],
+        ["/console/devices?tab=layout", "Devices that share each piece of data"],
         ["/console/devices?tab=nodes", "This store runs on one machine"],
         ["/console/devices?tab=redundancy", "Buckets and storage classes with their own"],
         [`/console/devices/${device.id}`, "File system"],

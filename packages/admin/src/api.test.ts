@@ -39,6 +39,24 @@ test("health needs no token and reports the reasons", async () => {
   assert.equal((await json("GET", "/health/live", { token: undefined })).status, 200)
 })
 
+test("free disks are those that have no device of the store", async () => {
+  const { json } = world()
+  const { value } = await json("GET", "/v1/devices/free")
+  assert.deepEqual(value, {
+    disks: [
+      {
+        path: "/mnt/9/hayloft",
+        mount: "/mnt/9",
+        source: "/dev/sdb1",
+        fileSystemKind: "xfs",
+        isOnSystem: false,
+        totalBytes: 100,
+        freeBytes: 90,
+      },
+    ],
+  })
+})
+
 test("on loopback, pages and metrics accept only loopback Host names, or the token", async () => {
   const { send } = world(true)
   const status = async (path: string, host: string, token?: string) =>

@@ -13,7 +13,7 @@ export {
 export { openApiText } from "./open-api.js"
 export { FEATURE_COMMAND_GROUPS } from "@hayloft/features/index.js"
 export { COMMAND_GROUPS } from "@hayloft/features/operator/index.js"
-export type { AdminOperation } from "./operation.js"
+export type { AdminOperation, FreeDisk } from "./operation.js"
 export { arnOfPolicy } from "./identity-targets.js"
 export { OPERATIONS } from "./operations.js"
 export { requestOf } from "./request-core.js"

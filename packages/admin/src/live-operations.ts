@@ -48,7 +48,8 @@ export const LIVE_OPERATIONS: readonly AdminOperation[] = [
     },
   }),
   operation("getTraffic", "GET /v1/traffic", {
-    summary: "Returns requests, errors, durations and bytes of all nodes, by bucket, account, operation, code of errors, and node.",
+    summary:
+      "Returns requests, errors, durations and bytes of all nodes, by bucket, account, operation, code of errors, and node.",
     parameters: [
       { name: "window", description: "minute (the default) or hour: the time before now that is covered" },
       NODE,

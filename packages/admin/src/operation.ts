@@ -55,6 +55,21 @@ interface PolicyFacts {
   nowMs(): number
 }
 
+/** An empty file system of this machine that could become a device. */
+export interface FreeDisk {
+  readonly mount: string
+  /** A folder in it that is proposed for the device. */
+  readonly path: string
+  /** `/dev/sdb1`. */
+  readonly source: string
+  readonly fileSystemKind: string
+  /** Equal to that of devices on the same file system. */
+  readonly disk: string
+  readonly isOnSystem: boolean
+  readonly totalBytes: number
+  readonly freeBytes: number
+}
+
 /** The means to make presigned links of S3. */
 interface Links {
   /** Returns undefined if the key is not valid now. */
@@ -106,6 +121,7 @@ export interface AdminServices extends OperatorServices {
   readonly events: Pick<Events, "list" | "watch">
   readonly live: Pick<StoreLive, "trace" | "traffic">
   readonly links: Links
+  readonly freeDisks: () => Promise<readonly FreeDisk[]>
   readonly newBucketSettings: SettingDocuments
 }
 

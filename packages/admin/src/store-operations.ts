@@ -156,6 +156,33 @@ const DEVICE_OPERATIONS: readonly AdminOperation[] = [
     answer: schema.DEVICES,
     run: async ({ status }) => ({ devices: status.report().devices }),
   }),
+  operation("listFreeDisks", "GET /v1/devices/free", {
+    summary: "Lists mounted, empty file systems of this machine that could become devices.",
+    answer: schema.FREE_DISKS,
+    async run({ freeDisks, status }) {
+      const taken = new Set(status.report().devices.map(({ disk }) => disk))
+      const disks = (await freeDisks()).filter(({ disk }) => !taken.has(disk))
+      return { disks: disks.map(({ disk: _, ...shown }) => shown) }
+    },
+    commands: [
+      {
+        name: "device free",
+        help: "mounted, empty file systems of the server's machine that could become devices",
+        list: "disks",
+        text: ({ disks }) =>
+          tableText(
+            ["FOLDER", "DISK", "KIND", "SIZE", "NOTE"],
+            disks.map(({ path, source, fileSystemKind, totalBytes, isOnSystem }) => [
+              printable(path),
+              printable(source),
+              fileSystemKind,
+              sizeText(totalBytes),
+              isOnSystem ? "on the system disk" : "",
+            ]),
+          ),
+      },
+    ],
+  }),
   change("addDevice", "/v1/devices", {
     summary: "Adds an empty folder as a device; shards move to it.",
     request: schema.ADD_DEVICE,

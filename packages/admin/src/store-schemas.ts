@@ -373,6 +373,24 @@ export const STATUS = z.object({
 })
 export const DEVICES = z.object({ devices: z.array(DEVICE) }).meta({ id: "Devices" })
 
+export const FREE_DISKS = z
+  .object({
+    disks: z
+      .array(
+        z.object({
+          path: z.string().describe("the folder that is proposed for a device"),
+          mount: z.string(),
+          source: z.string().describe("/dev/sdb1"),
+          fileSystemKind: z.string(),
+          isOnSystem: z.boolean().describe("a partition of the disk that has the system"),
+          totalBytes: count,
+          freeBytes: count,
+        }),
+      )
+      .describe("the largest first, those of the system disk last"),
+  })
+  .meta({ id: "FreeDisks" })
+
 const dryRun = z.boolean().default(false).describe("return the plan only; nothing is changed")
 const confirm = z
   .string()

@@ -23,6 +23,18 @@ export const LINKS: AdminServices["links"] = {
   nowMs: () => 7,
 }
 
+/** Two empty disks; the second has a device of the store in memory by now. */
+export const FREE_DISKS: Awaited<ReturnType<AdminServices["freeDisks"]>> = ["9", "2049"].map(disk => ({
+  mount: `/mnt/${disk}`,
+  path: `/mnt/${disk}/hayloft`,
+  source: "/dev/sdb1",
+  fileSystemKind: "xfs",
+  disk,
+  isOnSystem: false,
+  totalBytes: 100,
+  freeBytes: 90,
+}))
+
 /** `ensureRoot` of its accounts creates the account. */
 export function accessInMemory(accountId: AccountId) {
   const root = { accountId, accessKeyId: parseAccessKeyId("HLROOT"), secret: "root-secret", createdMs: 1 }

@@ -33,7 +33,7 @@ import type {
 import type { AdminStore } from "./api.js"
 import { attemptsWith } from "@hayloft/access/testing-attempts.js"
 import { FakeAudit } from "@hayloft/access/testing-audit.js"
-import { accessInMemory, LINKS, NO_POLICY_FACTS } from "./testing-access.js"
+import { accessInMemory, FREE_DISKS, LINKS, NO_POLICY_FACTS } from "./testing-access.js"
 import { FakeDocuments } from "./testing-documents.js"
 import { denialsOfOne } from "./testing-denials.js"
 import { CONSOLE, DOCUMENTS } from "./testing-files.js"
@@ -153,6 +153,7 @@ export class FakeStore implements Accounts {
       live: this.ofNodes.live,
       events,
       links: LINKS,
+      freeDisks: async () => FREE_DISKS,
       sessions,
       attempts,
       webSignIn: undefined,

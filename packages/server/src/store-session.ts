@@ -33,6 +33,7 @@ import type { ServeConfig } from "@hayloft/node/config/index.js"
 import { type Exchange, type Filter, type Protocol } from "@hayloft/protocols/http/index.js"
 import { ProviderSignIn } from "@hayloft/protocols/iam/index.js"
 import type { Stalls } from "@hayloft/engine/device/index.js"
+import { freeDisks } from "./free-disks.js"
 import { knownActions } from "./known-actions.js"
 import { createKmsHandler, speaksKms } from "@hayloft/protocols/kms/index.js"
 import { transformBudgets } from "@hayloft/features/transforms/index.js"
@@ -382,6 +383,7 @@ export class StoreSession {
       reconciling,
       live: new StoreLive(clock, host.live, this.liveNodes()),
       links: this.links(),
+      freeDisks,
       events: host.events,
       sessions,
       attempts,
