@@ -1,16 +1,19 @@
 /** The page of the audit log: who changed what, with filters; a record shows its request, and what differs afterwards. */
 import { useSignal } from "@preact/signals"
-import { addressOf } from "../api/client.js"
+import { addressOf, api } from "../api/client.js"
 import { useLive } from "../api/live.js"
 import type { AuditEntry, AuditPage as Entries } from "../api/shapes.js"
+import { ActionButton } from "../parts/action-button.js"
 import { Button } from "../parts/button.js"
 import { Dialog } from "../parts/dialog.js"
 import { Form, TextField } from "../parts/fields.js"
-import { timeText } from "../parts/format.js"
+import { countText, timeText } from "../parts/format.js"
 import { Facts, Page, Section } from "../parts/page.js"
 import { PagedTable } from "../parts/paged-table.js"
+import { saveFile } from "../parts/save-file.js"
 import { EmptyState, Loaded } from "../parts/states.js"
 import type { Column } from "../parts/table.js"
+import { toast } from "../parts/toast.js"
 import { place, setQuery } from "../shell/router.js"
 import { diffOf } from "./audit-diff.js"
 
@@ -94,6 +97,66 @@ function Records({ first, filter }: { readonly first: Entries; readonly filter: 
   )
 }
 
+/** More are fetched by a filter of a shorter time. */
+const EXPORTED_MAX = 20_000
+
+const inQuotes = (text: string): string => `"${text.replaceAll('"', '""')}"`
+
+/** A cell that begins so would be a formula to a spreadsheet. */
+const inert = (text: string): string => (/^[=+@\t\r-]/.test(text) ? `'${text}` : text)
+
+const CSV_HEAD = ["time", "who", "id", "address", "operation", "on", "outcome", "request"]
+
+const csvRow = (entry: AuditEntry): string =>
+  [
+    new Date(entry.atMs).toISOString(),
+    callerOf(entry),
+    entry.caller.id,
+    entry.caller.address,
+    entry.operation,
+    entry.target,
+    outcomeOf(entry),
+    entry.requestId,
+  ]
+    .map(text => inQuotes(inert(text)))
+    .join(",")
+
+/** All records that the filter lets through, up to the limit. */
+async function allEntries(filter: Readonly<Record<string, string>>): Promise<readonly AuditEntry[]> {
+  const entries: AuditEntry[] = []
+  let after: string | undefined
+  do {
+    const page = await api.get<Entries>(addressOf("/v1/audit", { ...filter, after }))
+    entries.push(...page.entries)
+    after = page.next
+  } while (after !== undefined && entries.length < EXPORTED_MAX)
+  if (after !== undefined) {
+    toast(`Only the latest ${countText(entries.length)} records are exported: filter for a shorter time`, "failed")
+  }
+  return entries
+}
+
+function Export({ filter }: { readonly filter: Readonly<Record<string, string>> }) {
+  const csv = async (): Promise<void> => {
+    const entries = await allEntries(filter)
+    saveFile("audit.csv", "text/csv", `${[CSV_HEAD.join(","), ...entries.map(csvRow)].join("\r\n")}\r\n`)
+  }
+  const json = async (): Promise<void> => {
+    const entries = await allEntries(filter)
+    saveFile("audit.json", "application/json", `${JSON.stringify(entries, undefined, 2)}\n`)
+  }
+  return (
+    <>
+      <ActionButton icon="download" label="Export as CSV" work={csv} done="Exported as audit.csv">
+        CSV
+      </ActionButton>
+      <ActionButton icon="download" label="Export as JSON" work={json} done="Exported as audit.json">
+        JSON
+      </ActionButton>
+    </>
+  )
+}
+
 /** Returns the text of a time field, in local time; "" for no time. */
 function fieldText(timeMs: string | undefined): string {
   const ms = Number(timeMs)
@@ -129,7 +192,7 @@ export function AuditPage() {
     setQuery(Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, text.trim() || undefined])))
   }
   return (
-    <Page title="Audit" live={entries}>
+    <Page title="Audit" live={entries} actions={<Export filter={filter} />}>
       <Form label="Filter" onSubmit={search}>
         <div class="fields">
           <TextField label="Who" value={caller} hint="Name or id; * stands for any characters" />

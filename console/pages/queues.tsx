@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals"
 import { api } from "../api/client.js"
 import { useLive } from "../api/live.js"
 import type { Queue, QueueMessage, QueueMessages, Queues } from "../api/shapes.js"
+import { AccountName, useAccountNames } from "../parts/account-name.js"
 import { ActionButton, ConfirmButton } from "../parts/action-button.js"
 import { Button } from "../parts/button.js"
 import { FormDialog } from "../parts/dialog.js"
@@ -36,14 +37,19 @@ const number = (key: "due" | "inFlight" | "delayed" | "waiting", title: string):
   sortBy: queue => queue[key],
 })
 
-const COLUMNS: readonly Column<Queue>[] = [
+const columnsOf = (nameOf: (id: string) => string): readonly Column<Queue>[] => [
   {
     key: "name",
     title: "Queue",
     cell: ({ account, name }) => <a href={pathTo(["queues", account, name])}>{name}</a>,
     sortBy: ({ name }) => name,
   },
-  { key: "account", title: "Account", cell: ({ account }) => account },
+  {
+    key: "account",
+    title: "Account",
+    cell: ({ account }) => <AccountName id={account} nameOf={nameOf} />,
+    sortBy: ({ account }) => nameOf(account),
+  },
   number("due", "Due"),
   number("inFlight", "In flight"),
   number("delayed", "Delayed"),
@@ -64,11 +70,11 @@ function CreateDialog({ onClose, onDone }: { readonly onClose: () => void; reado
   const isValid = /^[A-Za-z0-9_-]{1,80}$/.test(name.value)
   const create = async (): Promise<void> => {
     await api.post(LIST, { name: name.value })
-    toast(`The queue ${name.value} is there`)
+    toast(`Created queue ${name.value}`)
     onDone()
   }
   return (
-    <FormDialog title="Create a queue" action="Create" isValid={isValid} work={create} onClose={onClose}>
+    <FormDialog title="New queue" action="Create queue" isValid={isValid} work={create} onClose={onClose}>
       <TextField
         label="Name"
         value={name}
@@ -82,20 +88,21 @@ function CreateDialog({ onClose, onDone }: { readonly onClose: () => void; reado
 function QueueList() {
   const isCreating = useSignal(false)
   const live = useLive<Queues>(LIST, EVERY_MS)
+  const nameOf = useAccountNames()
   return (
     <Page
       title="Queues"
       live={live}
       actions={
-        <Button icon="queue" onClick={() => (isCreating.value = true)}>
-          Create a queue
+        <Button kind="primary" onClick={() => (isCreating.value = true)}>
+          New queue
         </Button>
       }
     >
       <Loaded live={live}>
         {first => (
           <PagedTable
-            {...{ path: LIST, first, columns: COLUMNS, caption: "Queues" }}
+            {...{ path: LIST, first, columns: columnsOf(nameOf), caption: "Queues" }}
             rowsOf={page => page.queues}
             rowKey={pathOf}
             empty={
@@ -139,18 +146,19 @@ function QueueActions({ queue, onDone }: { readonly queue: Queue; readonly onDon
         </ActionButton>
       )}
       <ConfirmButton
-        title={`Purge ${name}`}
+        title={`Empty ${name}`}
         question="All messages are removed, those in flight too. This cannot be undone."
         work={purge}
         done={`${name} is empty`}
       >
-        Purge
+        Empty
       </ConfirmButton>
       <ConfirmButton
+        kind="danger"
         title={`Delete ${name}`}
         question="The queue is deleted with all of its messages. This cannot be undone."
         work={remove}
-        done={`${name} is deleted`}
+        done={`Deleted queue ${name}`}
       >
         Delete
       </ConfirmButton>

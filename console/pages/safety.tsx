@@ -3,8 +3,9 @@
  * the devices. Everything comes from one status, so that its parts agree.
  */
 import { useLive } from "../api/live.js"
-import type { Status } from "../api/shapes.js"
+import type { Device, Status } from "../api/shapes.js"
 import { ShareBar } from "../parts/charts.js"
+import { CopyButton } from "../parts/copy-button.js"
 import { ageText, durationText, listText, percentText, plural, sizeText } from "../parts/format.js"
 import { Icon } from "../parts/icon.js"
 import { Badge, Facts, Page, Section } from "../parts/page.js"
@@ -13,7 +14,7 @@ import { useNow } from "../parts/now.js"
 import { EmptyState, Loaded, Notice } from "../parts/states.js"
 import { pathTo } from "../shell/router.js"
 import { DeviceMap } from "./safety-map.js"
-import { placeOfDevice, problemsOf, type Problem } from "./safety-problems.js"
+import { placeOfDevice, problemsOf, shortNames, type Problem } from "./safety-problems.js"
 
 const EVERY_MS = 5_000
 const PARTITIONS = 65_536
@@ -32,6 +33,45 @@ function verdictOf({ safeLosses, safeLossesWhenWhole, reasons }: SafetyOfStore):
   return safeLosses < safeLossesWhenWhole || reasons.length > 0 ? ["warning", "Degraded"] : ["good", "Safe"]
 }
 
+/** A command to type next, with the page that explains it. */
+interface Step {
+  readonly text: string
+  readonly command?: string
+  readonly page: string
+}
+
+function nextStepOf({ safety, devices }: Status): Step | undefined {
+  const { safeLosses, safeLossesWhenWhole, reasons } = safety
+  if (safeLosses < 0) {
+    return { text: "See what is lost", command: "hayloft repair status", page: "operate/find-out-what-is-wrong.md" }
+  }
+  if (safeLosses < safeLossesWhenWhole || reasons.length > 0) {
+    return { text: "See what is being repaired", command: "hayloft status", page: "operate/find-out-what-is-wrong.md" }
+  }
+  if (safeLosses > 0 || devices.length === 0) return undefined
+  const isShared = devices.length > 1
+  const text = isShared ? "Add a folder on another disk" : "Add a second disk"
+  return { text, command: "hayloft device add /mnt/disk2/hayloft", page: "guide/lose-data-safely.md" }
+}
+
+function NextStep({ status }: { readonly status: Status }) {
+  const step = nextStepOf(status)
+  if (step === undefined) return null
+  const { text, command, page } = step
+  return (
+    <p class="next-step">
+      <span>{text}:</span>
+      {command !== undefined && (
+        <span class="copied">
+          <code>{command}</code>
+          <CopyButton label="Copy the command" text={command} />
+        </span>
+      )}
+      <a href={`/docs/${page}`}>Read more</a>
+    </p>
+  )
+}
+
 function Verdict({ status }: { readonly status: Status }) {
   const { safety, health } = status
   const [kind, word] = verdictOf(safety)
@@ -42,6 +82,7 @@ function Verdict({ status }: { readonly status: Status }) {
         <p class="verdict-word">{word}</p>
         <p>{safety.sentence}</p>
         {!health.ready && <p>The store is not ready: it refuses requests.</p>}
+        <NextStep status={status} />
       </div>
     </div>
   )
@@ -86,7 +127,7 @@ function MayFail({ safety }: { readonly safety: SafetyOfStore }) {
       {safety.reasons.length > 0 && <p class="hint">Not complete, because {listText(safety.reasons)}.</p>}
       <p class="hint">
         {safety.opensWithout === 0
-          ? "After a restart, every disk must be there."
+          ? "At its next start the store waits until all of its disks are there."
           : `The store starts unattended without any ${plural(safety.opensWithout, "disk")}.`}
       </p>
     </Section>
@@ -174,10 +215,15 @@ function levelName(losses: number): string {
 const levelKind = (losses: number): string =>
   losses < 0 ? "danger" : losses === 0 ? "warning" : losses === 1 ? "info" : "good"
 
+const isOneDisk = (devices: readonly Device[]): boolean =>
+  devices.length > 1 &&
+  devices.every(({ disk, node }) => disk !== undefined && disk === devices[0]?.disk && node === devices[0].node)
+
 function HurtsNext({ status }: { readonly status: Status }) {
   const { safety, devices } = status
   const critical = devices.filter(({ id }) => safety.critical.includes(id))
   const risky = safety.riskiest.slice(0, CRITICAL_SHOWN)
+  const names = shortNames(devices)
   const total = safety.levels.reduce((sum, { bytes }) => sum + bytes, 0)
   return (
     <Section title="What would hurt next" hint="Bytes of objects, by how many further lost disks they survive.">
@@ -197,13 +243,16 @@ function HurtsNext({ status }: { readonly status: Status }) {
       {critical.length > 0 && (
         <>
           <h3>Must not fail now</h3>
-          <ul class="plain-list">
+          <ul class="word-list">
             {critical.slice(0, CRITICAL_SHOWN).map(device => (
               <li key={device.id}>
-                <a href={pathTo(["devices", device.id])}>{placeOfDevice(device)}</a>
+                <a href={pathTo(["devices", device.id])} title={placeOfDevice(device)}>
+                  {names.get(device.id)}
+                </a>
               </li>
             ))}
           </ul>
+          {isOneDisk(critical) && <p class="hint">They are folders on one disk, and fail together.</p>}
           {critical.length > CRITICAL_SHOWN && <p class="faint">and {critical.length - CRITICAL_SHOWN} more</p>}
         </>
       )}
@@ -284,12 +333,12 @@ export function SafetyPage() {
         {value => (
           <>
             <Verdict status={value} />
-            <div class="cards">
+            <div class="cards even">
               <MayFail safety={value.safety} />
               <Problems status={value} />
             </div>
             <Lost status={value} />
-            <div class="cards">
+            <div class="cards even">
               <Repair status={value} />
               <HurtsNext status={value} />
             </div>

@@ -30,6 +30,13 @@ const ALL = { ...LAYOUT, ...ASSUMPTIONS }
 /** Lines of zones that are sent; the server refuses far fewer devices than these could have. */
 const ZONES_MAX = 500
 
+/** Layouts to begin with: zones, machines in each, devices in each, and terabytes of each. */
+export const PRESETS = [
+  { title: "6 disks of 8 TB", layout: { zones: "1", machines: "1", devices: "6", terabytes: "8" } },
+  { title: "4 machines with 6 disks", layout: { zones: "1", machines: "4", devices: "6", terabytes: "8" } },
+  { title: "3 zones with 4 machines", layout: { zones: "3", machines: "4", devices: "12", terabytes: "16" } },
+] as const
+
 type FieldName = keyof typeof ALL
 
 export interface Question {
@@ -50,6 +57,17 @@ export const newQuestion = (): Question => ({
   problem: signal<string | undefined>(undefined),
   numbers: new Map(namesIn(ALL).map(name => [name, signal<string>(ALL[name][1])])),
 })
+
+/** Describes a layout as a preset has it; returns what is to be asked. */
+export function describe(question: Question, { layout }: (typeof PRESETS)[number]): Simulate {
+  question.which.value = "described"
+  question.problem.value = undefined
+  for (const name of ["zones", "machines", "devices", "terabytes"] as const) {
+    const field = question.numbers.get(name)
+    if (field !== undefined) field.value = layout[name]
+  }
+  return requestOf(question)
+}
 
 const numberIn = ({ numbers }: Question, name: FieldName): number => {
   const text = numbers.get(name)?.value.trim() ?? ""
@@ -111,6 +129,14 @@ export function WhatIfForm(props: {
         options={WHICH}
         hint="Folders on one disk fail together: they are one device."
       />
+      <div class="actions" role="group" aria-label="Layouts to begin with">
+        <span class="hint">Or begin with</span>
+        {PRESETS.map(preset => (
+          <Button key={preset.title} onClick={() => onAsk(describe(question, preset))}>
+            {preset.title}
+          </Button>
+        ))}
+      </div>
       {which.value === "described" && <div class="field-row">{namesIn(LAYOUT).map(field)}</div>}
       <TextField
         label="Policies to compare"

@@ -14,7 +14,7 @@ import { Page, Section } from "../parts/page.js"
 import { Loaded, Notice } from "../parts/states.js"
 import { Svg } from "../parts/svg.js"
 import { DataTable, type Column } from "../parts/table.js"
-import { newQuestion, WhatIfForm } from "./what-if-form.js"
+import { describe, newQuestion, PRESETS, WhatIfForm } from "./what-if-form.js"
 
 type Possible = Extract<Simulation["outcomes"][number], { scheme: unknown }>
 
@@ -117,11 +117,25 @@ export function WhatIfPage() {
   const question = useMemo(newQuestion, [])
   const asked = useSignal<Simulate>({})
   const live = useSimulation(asked.value)
+  const isDescribed = useSignal(false)
+  const { value } = live
+  const [small] = PRESETS
+  useEffect(() => {
+    // A store on one disk has nothing to compare: the page begins with a described layout, and says so.
+    if (isDescribed.value || value === undefined || value.outcomes.some(outcome => "scheme" in outcome)) return
+    isDescribed.value = true
+    asked.value = describe(question, small)
+  }, [value])
   return (
     <Page title="What if" live={live}>
       <Section title="Compare" hint="Computed from a model of random failures. Nothing is changed.">
         <WhatIfForm question={question} isBusy={live.isFetching} onAsk={request => (asked.value = request)} />
       </Section>
+      {isDescribed.value && question.which.value === "described" && (
+        <Notice>
+          This store has too few disks to compare anything; folders on one disk are one. Shown is a described layout.
+        </Notice>
+      )}
       <Loaded live={live} what="Computing">
         {simulation => <Results {...simulation} />}
       </Loaded>

@@ -1,5 +1,6 @@
 /** The page of the audit log: changes by S3 show up, are filtered, and show what differs. */
 import assert from "node:assert/strict"
+import { readFileSync } from "node:fs"
 import type { ServerProcess } from "../harness/server.js"
 import { standardTests, type PageTests } from "./harness.js"
 
@@ -46,6 +47,11 @@ export const audit: PageTests = {
       await page.getByLabel("Operation", { exact: true }).fill("s3:Put*")
       await page.getByRole("button", { name: "Search" }).click()
       await table.getByText("s3:CreateBucket").first().waitFor({ state: "detached" })
+      const download = page.waitForEvent("download")
+      await page.getByRole("button", { name: "Export as CSV" }).click()
+      const lines = readFileSync(await (await download).path(), "utf8").split("\r\n")
+      assert.match(lines[0] ?? "", /^time,who/)
+      assert.ok(lines.length > 2 && lines.slice(1, -1).every(line => line.includes("s3:Put")), "what is filtered")
       await table.getByRole("button", { name: "Show" }).first().click()
       const dialog = page.getByRole("dialog")
       await dialog.getByLabel('removed:   "Status": "Enabled"').waitFor()

@@ -19,10 +19,12 @@ export const queues: PageTests = {
 
     pageTest("a queue is made, paused, resumed and deleted", async () => {
       const page = await world.open("/console/queues")
-      await page.getByRole("button", { name: "Create a queue" }).click()
+      await page.getByRole("button", { name: "New queue" }).click()
       await page.getByLabel("Name").fill("new")
-      await page.getByRole("button", { name: "Create", exact: true }).click()
-      await page.getByRole("link", { name: "new" }).click()
+      await page.getByRole("button", { name: "Create queue" }).click()
+      const row = page.getByRole("row").filter({ has: page.getByRole("link", { name: "new", exact: true }) })
+      await row.getByText("root", { exact: true }).waitFor()
+      await page.getByRole("link", { name: "new", exact: true }).click()
       await page.getByRole("heading", { name: "new", level: 1 }).waitFor()
       await page.getByText("No message is due").waitFor()
       await page.getByRole("button", { name: "Pause" }).click()

@@ -17,9 +17,15 @@ export const whatIf: PageTests = {
       async () => {
         const page = await world.open("/console/what-if")
         // The folders of the test are on one disk, and fail together.
-        await page.getByText("1 device in 1 machine, no zones named").waitFor()
+        await page.getByText("This store has too few disks to compare anything").waitFor()
+        await page.getByText("6 devices in 1 machine, no zones named").waitFor()
+        await page.getByRole("button", { name: "4 machines with 6 disks" }).click()
+        await page.getByText("24 devices in 4 machines, no zones named").waitFor()
+        await page.getByLabel("Layout", { exact: true }).selectOption({ label: "The present one" })
+        await page.getByRole("button", { name: "Compare" }).click()
         await page.getByText("needs 3 devices; the layout has 1").first().waitFor()
-        await page.getByLabel("Layout").selectOption({ label: "A described one" })
+        await page.getByLabel("Layout", { exact: true }).selectOption({ label: "A described one" })
+        await page.getByLabel("Zones").fill("3")
         await page.getByLabel("Machines in a zone").fill("4")
         await page.getByLabel("Devices in a machine").fill("5")
         await page.getByLabel("Policies to compare").fill("ec:4+2, minio ec:40+2")

@@ -2,52 +2,63 @@
  * Disks of this machine that could become devices: mounted file systems that are empty, by the table of mounts of Linux. On
  * other systems there are none to offer: a person names a folder.
  *
- * Limits  `LOOKED_AT_MAX` file systems, and a few names in each.
+ * Limits  `LOOKED_AT_MAX` file systems, and `TABLE_BYTES_MAX` of the table.
  */
-import { opendir, readFile, stat, statfs } from "node:fs/promises"
 import type { FreeDisk } from "@hayloft/admin/index.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
+import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import { diskOf, disksIn, systemSourceIn, type Mount } from "./mounts-core.js"
 
 const MOUNTS = "/proc/mounts"
+const TABLE_BYTES_MAX = 256 * 1024
 const LOOKED_AT_MAX = 64
 const AT_ONCE = 4
-/** File systems make them. */
-const OWN_NAMES = new Set(["lost+found", ".Trash-0", ".zfs", "System Volume Information"])
+/** File systems make these names themselves. */
+const OWN_NAMES = new Set(["lost+found", ".zfs"])
 
-/** It ends at the first name that is not of the file system itself. */
-async function isEmpty(folder: string): Promise<boolean> {
-  for await (const { name } of await opendir(folder)) if (!OWN_NAMES.has(name)) return false
-  return true
+type Reading = Pick<Disk, "open" | "list" | "space">
+
+/** Returns "" where there is no such table. A file of the kernel has no size: it is read until it ends. */
+async function tableOf(disk: Reading): Promise<string> {
+  const bytes = new Uint8Array(TABLE_BYTES_MAX)
+  let length = 0
+  try {
+    const file = await disk.open(MOUNTS, "read")
+    try {
+      for (;;) {
+        const read = await file.read(bytes.subarray(length), length)
+        length += read
+        if (read === 0 || length === bytes.length) break
+      }
+    } finally {
+      await file.close()
+    }
+  } catch {
+    return ""
+  }
+  return new TextDecoder().decode(bytes.subarray(0, length))
 }
 
 /** Returns undefined if the file system cannot be read, or has something. */
-async function lookedAt({ source, folder, kind }: Mount, system: string | undefined): Promise<FreeDisk | undefined> {
+async function lookedAt(disk: Reading, { source, folder, kind }: Mount, system: string | undefined) {
   try {
-    if (!(await isEmpty(folder))) return undefined
-    const [{ dev }, { bsize, blocks, bavail }] = [await stat(folder), await statfs(folder)]
+    const names = await disk.list(folder)
+    if (names.some(name => !OWN_NAMES.has(name))) return undefined
+    const { totalBytes, freeBytes, fileSystemId } = await disk.space(folder)
     const isOnSystem = system !== undefined && diskOf(source) === diskOf(system)
-    const sizes = { totalBytes: bsize * blocks, freeBytes: bsize * bavail }
-    return {
-      mount: folder,
-      path: `${folder}/hayloft`,
-      source,
-      fileSystemKind: kind,
-      disk: String(dev),
-      isOnSystem,
-      ...sizes,
-    }
+    const place = { mount: folder, path: `${folder}/hayloft`, source, fileSystemKind: kind, disk: fileSystemId }
+    return { ...place, isOnSystem, totalBytes, freeBytes }
   } catch {
     return undefined
   }
 }
 
 /** The largest first, and those of the system disk last. */
-export async function freeDisks(): Promise<readonly FreeDisk[]> {
-  const table = await readFile(MOUNTS, "utf8").catch(() => "")
+export async function freeDisks(disk: Reading): Promise<readonly FreeDisk[]> {
+  const table = await tableOf(disk)
   const mounts = disksIn(table).slice(0, LOOKED_AT_MAX)
-  const found = await mapBounded(mounts, AT_ONCE, mount => lookedAt(mount, systemSourceIn(table)))
+  const found = await mapBounded(mounts, AT_ONCE, mount => lookedAt(disk, mount, systemSourceIn(table)))
   return found
-    .filter(disk => disk !== undefined)
+    .filter(each => each !== undefined)
     .toSorted((a, b) => Number(a.isOnSystem) - Number(b.isOnSystem) || b.totalBytes - a.totalBytes)
 }

@@ -383,7 +383,7 @@ export class StoreSession {
       reconciling,
       live: new StoreLive(clock, host.live, this.liveNodes()),
       links: this.links(),
-      freeDisks,
+      freeDisks: () => freeDisks(host.seams.disk),
       events: host.events,
       sessions,
       attempts,
