@@ -6,6 +6,7 @@ import { TextField } from "../parts/fields.js"
 import { Section } from "../parts/page.js"
 import { CommitField, CommitSelect, SettingLine, Switch, useSaving } from "../parts/setting-line.js"
 import { memberOf, saveSetting, settingIn, textIn, type SettingValue } from "./buckets-api.js"
+import { PublicSection } from "./buckets-public.js"
 import { CorsLine, TagsLine, WebsiteLine } from "./buckets-web.js"
 
 const GIB = 2 ** 30
@@ -409,11 +410,11 @@ function PublicAccess(props: SettingProps) {
   const refused = hidden(found)
   return (
     <Section
-      title="Public access"
+      title="What is never public"
       hint={
         refused ??
         (isAllOn
-          ? "Off: nobody without a key can read this bucket, whatever policies and lists say."
+          ? "Nobody without a key can read this bucket, whatever policies and lists say."
           : "Policies or lists may admit people without a key, as far as the switches below say.")
       }
     >
@@ -496,6 +497,7 @@ export function FormsTab(props: {
           </div>
         </Section>
       ))}
+      <PublicSection {...{ bucket, settings, onSaved }} />
       {block && <PublicAccess {...{ bucket, onSaved }} found={block} />}
     </>
   )
