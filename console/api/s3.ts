@@ -231,23 +231,51 @@ export async function copyObject(
 ): Promise<void> {
   const from = s3Path(source, { versionId }).slice(ROOT.length)
   const all = { "x-amz-copy-source": from, "x-amz-tagging-directive": "COPY", ...headers }
-  await checkLate(await send("PUT", to, { headers: all, timeoutMs: 600_000 }))
+  const isChanged = `${source.key} has changed, or ${to.bucket}/${to.key} has appeared, since they were looked at. Nothing was done: try again.`
+  await checkLate(await orChanged(send("PUT", to, { headers: all, timeoutMs: 600_000 }), isChanged))
 }
+
+/** The result of a request with conditions; throws an `ApiError` with this message if they do not hold. */
+const orChanged = (work: Promise<Response>, message: string): Promise<Response> =>
+  work.catch((error: unknown) => {
+    if (error instanceof ApiError && error.status === 412) throw new ApiError(412, error.code, message, error.requestId)
+    throw error
+  })
 
 /** Makes an older version the current one, by a copy of it. */
 export const restoreVersion = (name: ObjectName): Promise<void> => copyObject(name, name)
 
-/** Returns the storage class of an object, which a copy would not keep by itself. */
-export const classHeaders = (headers: Headers): Readonly<Record<string, string>> => {
-  const name = headers.get("x-amz-storage-class")
-  return name === null ? {} : { "x-amz-storage-class": name }
+/** Headers of an object that a copy of it would not keep by itself. */
+const KEPT = [
+  "x-amz-storage-class",
+  "x-amz-server-side-encryption",
+  "x-amz-server-side-encryption-aws-kms-key-id",
+  "x-amz-website-redirect-location",
+]
+
+/** A copy with these is as the object is, and refused if that has changed since its headers were read. */
+export function copyHeaders(headers: Headers): Readonly<Record<string, string>> {
+  const kept = KEPT.flatMap(name => {
+    const value = headers.get(name)
+    return value === null ? [] : [[name, value] as const]
+  })
+  const etag = headers.get("etag")
+  return { ...Object.fromEntries(kept), ...(etag === null ? {} : { "x-amz-copy-source-if-match": etag }) }
 }
 
-/** Copies an object, and deletes the former one once the copy is there. */
-export async function moveObject(name: ObjectName, to: Required<Target>): Promise<void> {
+/** Copies an object, and deletes the former one once the copy is there, unless it has changed meanwhile. */
+export async function moveObject(
+  { bucket, key }: ObjectName,
+  to: Required<Target>,
+  more: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const name = { bucket, key, versionId: undefined }
   const headers = await head(name)
-  await copyObject(name, to, headers && classHeaders(headers))
-  await remove({ ...name, versionId: undefined })
+  if (headers === undefined) throw new ApiError(404, "noSuchKey", `${key} is deleted`)
+  await copyObject(name, to, { ...copyHeaders(headers), ...more })
+  const etag = headers.get("etag")
+  const isChanged = `${key} was changed while it was moved. What is new stays under this name; what was there before is ${to.bucket}/${to.key}.`
+  await orChanged(send("DELETE", { bucket, key }, { headers: etag === null ? {} : { "if-match": etag } }), isChanged)
 }
 
 export const contentOf = async ({ bucket, key }: Required<Target>, signal: AbortSignal): Promise<Blob> =>

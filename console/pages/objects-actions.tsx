@@ -3,7 +3,7 @@ import { useSignal, type Signal } from "@preact/signals"
 import type { ComponentChildren } from "preact"
 import { api, ApiError } from "../api/client.js"
 import { useLiveValue } from "../api/live.js"
-import { classHeaders, copyObject, head, moveObject, remove, tagsOf, type ObjectName } from "../api/s3.js"
+import { copyHeaders, copyObject, head, moveObject, remove, tagsOf, type ObjectName } from "../api/s3.js"
 import type { Bucket, Buckets } from "../api/shapes.js"
 import { Dialog, FormDialog } from "../parts/dialog.js"
 import { CheckboxField, SelectField, TextAreaField, TextField } from "../parts/fields.js"
@@ -96,8 +96,9 @@ function PlaceDialog({ name, kind, onClose, onDone }: ActionProps & { readonly k
   const isSame = target.bucket === name.bucket && target.key === name.key && name.versionId === undefined
   const work = async (): Promise<void> => {
     await checkFree(target, mayReplace.value)
-    if (kind === "copy") await copyObject(name, target)
-    else await moveObject(name, target)
+    const free = mayReplace.value ? {} : { "if-none-match": "*" }
+    if (kind === "copy") await copyObject(name, target, free)
+    else await moveObject(name, target, free)
     toast(`${name.key} ${DONE[kind]}: ${target.bucket}/${target.key}`)
     onDone(kind === "copy" ? name : { ...target, versionId: undefined })
   }
@@ -125,6 +126,7 @@ const HEADERS = [
   ["content-disposition", "Content-Disposition"],
   ["content-encoding", "Content-Encoding"],
   ["content-language", "Content-Language"],
+  ["expires", "Expires"],
 ] as const
 
 const META = "x-amz-meta-"
@@ -140,7 +142,7 @@ function MetadataForm({ name, headers, onClose, onDone }: ActionProps & { readon
     const meta = tagsOfText(text.value).map(([key, value]) => [META + key, value] as const)
     const all = Object.fromEntries([...given, ...meta])
     const current = { ...name, versionId: undefined }
-    await copyObject(current, current, { "x-amz-metadata-directive": "REPLACE", ...classHeaders(headers), ...all })
+    await copyObject(current, current, { "x-amz-metadata-directive": "REPLACE", ...copyHeaders(headers), ...all })
     toast(`Metadata of ${name.key} saved`)
     onDone(current)
   }

@@ -13,7 +13,7 @@ import { timeText } from "../parts/format.js"
 import { Notice } from "../parts/states.js"
 import { tagsOfText, textOfTags } from "../parts/tags.js"
 import { toast } from "../parts/toast.js"
-import { session } from "../shell/session.js"
+import { s3Endpoint, session } from "../shell/session.js"
 
 interface DialogProps {
   readonly name: ObjectName
@@ -184,6 +184,7 @@ export function ShareDialog({ name, onClose }: Omit<DialogProps, "onDone">) {
             label="Endpoint of S3"
             type="url"
             value={endpoint}
+            placeholder={s3Endpoint()}
             hint="How clients reach the S3 port, if by another address than this server's own"
           />
           <Buttons action={make} text="Make link" onClose={onClose} />

@@ -122,12 +122,19 @@ function Items(props: {
   // Former objects cannot be changed.
   const maySelect = isPresent && items.length > 0
   const mayStart = mayUse("startJob")
-  const bulkOf = (of: Selected, kind: BulkScope["kind"]) =>
-    onBulk({ bucket, prefix: folder + search, selected: of, hasVersions, kind })
+  const bulkOf = (of: Selected, kind: BulkScope["kind"], title?: string) =>
+    onBulk({
+      bucket,
+      prefix: folder + search,
+      selected: of,
+      hasVersions,
+      kind,
+      ...(title === undefined ? {} : { title }),
+    })
   const actions: RowActions = {
     open: (kind, name) => (dialog.value = { kind, name }),
     zip: of => void zip(of),
-    bulk: mayStart ? (kind, item) => bulkOf(new Map([[itemKey(item), item]]), kind) : undefined,
+    bulk: mayStart ? (kind, item, title) => bulkOf(new Map([[itemKey(item), item]]), kind, title) : undefined,
     amounts,
   }
   const empty = search === "" ? "There is nothing here yet" : "No name fits"

@@ -32,7 +32,7 @@ export interface RowActions {
   readonly open: (kind: ObjectAction, name: ObjectName) => void
   readonly zip: (items: readonly Item[]) => void
   /** Starts a job; undefined for those who may not. */
-  readonly bulk: ((kind: "copy-objects" | "delete-objects", item: Item) => void) | undefined
+  readonly bulk: ((kind: "copy-objects" | "delete-objects", item: Item, title: string) => void) | undefined
   /** Amounts of folders, by their prefixes; undefined while one is counted. */
   readonly amounts: Signal<ReadonlyMap<string, Amount | undefined>>
 }
@@ -103,8 +103,8 @@ const folderItems = (item: Item & { kind: "folder" }, shown: Shown, actions: Row
     bulk === undefined
       ? []
       : [
-          { title: "Copy", onSelect: () => bulk("copy-objects", item) },
-          { title: "Delete", isDanger: true, onSelect: () => bulk("delete-objects", item) },
+          { title: "Copy", onSelect: () => bulk("copy-objects", item, "Copy the folder") },
+          { title: "Delete", isDanger: true, onSelect: () => bulk("delete-objects", item, "Delete the folder") },
         ]
   return [
     { title: "Open", onSelect: () => go(folderPath(shown, item.prefix)) },

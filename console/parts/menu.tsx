@@ -3,7 +3,7 @@
  * Escape closes it and gives the focus back. One that is closed is not in the page.
  */
 import { useSignal } from "@preact/signals"
-import { useEffect, useId, useRef } from "preact/hooks"
+import { useEffect, useId, useLayoutEffect, useRef } from "preact/hooks"
 import { Icon, type IconName } from "./icon.js"
 
 export interface MenuItem {
@@ -63,8 +63,9 @@ function Items(props: {
   const { id, label, items, place, onClose } = props
   const list = useRef<HTMLDivElement>(null)
   const entries = () => [...(list.current?.querySelectorAll<HTMLElement>("[role=menuitem]") ?? [])]
+  // Before anything else can move the focus.
+  useLayoutEffect(() => entries()[0]?.focus(), [])
   useEffect(() => {
-    entries()[0]?.focus()
     const controller = new AbortController()
     const { signal } = controller
     const close = () => onClose(false)
