@@ -11,6 +11,9 @@ export const PAGE_KEYS = 200
 
 type Query = Readonly<Record<string, string | number | undefined>>
 
+/** Headers under which a request is carried out at all. */
+type Conditions = Readonly<Record<string, string>>
+
 interface Target {
   readonly bucket: string
   readonly key?: string
@@ -263,19 +266,21 @@ export function copyHeaders(headers: Headers): Readonly<Record<string, string>> 
   return { ...Object.fromEntries(kept), ...(etag === null ? {} : { "x-amz-copy-source-if-match": etag }) }
 }
 
-/** Copies an object, and deletes the former one once the copy is there, unless it has changed meanwhile. */
-export async function moveObject(
+/** Copies a version with what a copy would not keep by itself. */
+export async function copyWhole(name: ObjectName, to: Required<Target>, more: Conditions = {}): Promise<void> {
+  const headers = await head(name)
+  await copyObject(name, to, { ...(headers && copyHeaders(headers)), ...more })
+}
+
+/** Gives the latest version another key, also in another bucket, in one step. */
+export async function renameObject(
   { bucket, key }: ObjectName,
   to: Required<Target>,
-  more: Readonly<Record<string, string>> = {},
+  more: Conditions = {},
 ): Promise<void> {
-  const name = { bucket, key, versionId: undefined }
-  const headers = await head(name)
-  if (headers === undefined) throw new ApiError(404, "noSuchKey", `${key} is deleted`)
-  await copyObject(name, to, { ...copyHeaders(headers), ...more })
-  const etag = headers.get("etag")
-  const isChanged = `${key} was changed while it was moved. What is new stays under this name; what was there before is ${to.bucket}/${to.key}.`
-  await orChanged(send("DELETE", { bucket, key }, { headers: etag === null ? {} : { "if-match": etag } }), isChanged)
+  const headers = { "x-amz-rename-source": s3Path({ bucket, key }).slice(ROOT.length), ...more }
+  const sent = send("PUT", to, { ask: { renameObject: "" }, headers, timeoutMs: 3_600_000 })
+  await checkLate(await orChanged(sent, `${to.bucket}/${to.key} has appeared meanwhile. Nothing was done.`))
 }
 
 export const contentOf = async ({ bucket, key }: Required<Target>, signal: AbortSignal): Promise<Blob> =>

@@ -3,7 +3,7 @@ import { useSignal, type Signal } from "@preact/signals"
 import type { ComponentChildren } from "preact"
 import { api, ApiError } from "../api/client.js"
 import { useLiveValue } from "../api/live.js"
-import { copyHeaders, copyObject, head, moveObject, remove, tagsOf, type ObjectName } from "../api/s3.js"
+import { copyHeaders, copyObject, copyWhole, head, remove, renameObject, tagsOf, type ObjectName } from "../api/s3.js"
 import type { Bucket, Buckets } from "../api/shapes.js"
 import { Dialog, FormDialog } from "../parts/dialog.js"
 import { CheckboxField, SelectField, TextAreaField, TextField } from "../parts/fields.js"
@@ -97,8 +97,7 @@ function PlaceDialog({ name, kind, onClose, onDone }: ActionProps & { readonly k
   const work = async (): Promise<void> => {
     await checkFree(target, mayReplace.value)
     const free = mayReplace.value ? {} : { "if-none-match": "*" }
-    if (kind === "copy") await copyObject(name, target, free)
-    else await moveObject(name, target, free)
+    await (kind === "copy" ? copyWhole : renameObject)(name, target, free)
     toast(`${name.key} ${DONE[kind]}: ${target.bucket}/${target.key}`)
     onDone(kind === "copy" ? name : { ...target, versionId: undefined })
   }
@@ -115,7 +114,7 @@ function PlaceDialog({ name, kind, onClose, onDone }: ActionProps & { readonly k
       {!isRename && <BucketField value={bucket} />}
       <TextField label={isRename ? "New name" : "As"} value={key} isCode isRequired />
       <CheckboxField label="Replace an object of that name" value={mayReplace} />
-      {kind !== "copy" && <p class="hint">It is copied, and then deleted by its former name: tags and headers stay.</p>}
+      {kind !== "copy" && <p class="hint">In one step: tags and headers stay. Older versions keep the former name.</p>}
     </FormDialog>
   )
 }

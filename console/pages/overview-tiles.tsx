@@ -61,25 +61,32 @@ function Requests({ traffic: { total, seconds } }: { readonly traffic: Traffic }
   )
 }
 
-export function Tiles(props: {
-  readonly buckets: Buckets["buckets"]
-  /** There are more buckets than these. */
-  readonly hasMore: boolean
-  readonly status: Status | undefined
-  readonly traffic: Traffic | undefined
-}) {
-  const { buckets, hasMore, status, traffic } = props
+function OfBuckets({ list: { buckets, next } }: { readonly list: Buckets }) {
   const sum = (of: (usage: Buckets["buckets"][number]["usage"]) => number) =>
     buckets.reduce((total, { usage }) => total + of(usage), 0)
-  const where = hasMore ? `in the first ${countText(buckets.length)} buckets` : `in ${plural(buckets.length, "bucket")}`
+  const count = plural(buckets.length, "bucket")
   return (
-    <div class="figure-tiles">
+    <>
       <Tile title="Objects" to={pathTo(["buckets"])} value={countText(sum(({ objects }) => objects))}>
-        {where}
+        {next === undefined ? `in ${count}` : `in the first ${count}`}
       </Tile>
       <Tile title="Stored" to={pathTo(["buckets"])} value={sizeText(sum(({ bytes }) => bytes))}>
         before redundancy
       </Tile>
+    </>
+  )
+}
+
+/** `list`: undefined until it has arrived, or if it may not be seen. */
+export function Tiles(props: {
+  readonly list: Buckets | undefined
+  readonly status: Status | undefined
+  readonly traffic: Traffic | undefined
+}) {
+  const { list, status, traffic } = props
+  return (
+    <div class="figure-tiles">
+      {list && <OfBuckets list={list} />}
       {status && <Capacity status={status} />}
       {traffic && <Requests traffic={traffic} />}
     </div>

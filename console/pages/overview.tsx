@@ -127,32 +127,37 @@ function Largest({ buckets }: { readonly buckets: readonly Bucket[] }) {
   )
 }
 
+/** The parts of the page that are about buckets. */
+function OfBuckets({
+  buckets,
+  traffic,
+}: {
+  readonly buckets: readonly Bucket[]
+  readonly traffic: Traffic | undefined
+}) {
+  if (buckets.every(({ usage }) => usage.objects === 0 && usage.versions === 0)) {
+    return <FirstObject bucket={buckets[0]?.name} />
+  }
+  return (
+    <>
+      <div class="halves">
+        <BytesCurve buckets={buckets} />
+        {mayUse("getTraffic") && <RequestsCurve traffic={traffic} />}
+      </div>
+      <Largest buckets={buckets} />
+    </>
+  )
+}
+
 export function OverviewPage() {
   const live = useLive<Buckets>(addressOf("/v1/buckets", { owner: ownAccount(), max: BUCKETS_MAX }), EVERY_MS)
   const status = useLive<Status>(mayUse("getStatus") ? "/v1/status" : undefined, EVERY_MS).value
   const traffic = useLive<Traffic>(mayUse("getTraffic") ? "/v1/traffic?window=minute" : undefined, EVERY_MS).value
   return (
     <Page title="Overview" live={live}>
-      <Loaded live={live}>
-        {({ buckets, next }) => {
-          const isEmpty = buckets.every(({ usage }) => usage.objects === 0 && usage.versions === 0)
-          return (
-            <>
-              <Tiles {...{ buckets, status, traffic }} hasMore={next !== undefined} />
-              {status && <Attention status={status} />}
-              {isEmpty ? (
-                <FirstObject bucket={buckets[0]?.name} />
-              ) : (
-                <div class="halves">
-                  <BytesCurve buckets={buckets} />
-                  {mayUse("getTraffic") && <RequestsCurve traffic={traffic} />}
-                </div>
-              )}
-              {!isEmpty && <Largest buckets={buckets} />}
-            </>
-          )
-        }}
-      </Loaded>
+      <Tiles {...{ status, traffic }} list={live.value} />
+      {status && <Attention status={status} />}
+      <Loaded live={live}>{({ buckets }) => <OfBuckets {...{ buckets, traffic }} />}</Loaded>
     </Page>
   )
 }

@@ -125,7 +125,7 @@ export function Navigation({ name, session }: { readonly name: string; readonly 
       <div id="navigation" class={isOpen.value ? "open" : ""}>
         <button type="button" class="finder-button" aria-keyshortcuts="Control+K Meta+K" onClick={openFinder}>
           <Icon name="search" />
-          <span>Search</span>
+          <span>Find</span>
           <kbd aria-hidden="true">Ctrl K</kbd>
         </button>
         <nav aria-label="Pages">

@@ -45,7 +45,8 @@ export const history: PageTests = {
       const atMs = await pastSecond("diary")
       await client().call("DELETE", { bucket: "diary", key: "cat.jpg" })
       await client().call("PUT", { bucket: "diary", key: "new.jpg", body: "new" })
-      await page.getByRole("tab", { name: "History" }).click()
+      await page.getByRole("button", { name: "More", exact: true }).click()
+      await page.getByRole("menuitem", { name: "History" }).click()
       await page
         .getByRole("form", { name: "Another time" })
         .getByLabel("Time", { exact: true })

@@ -85,7 +85,7 @@ export const shell: PageTests = {
       async () => {
         await world.server.client().call("PUT", { bucket: "findable" })
         const page = await world.open("/console/safety", { isNewDocument: true })
-        await page.getByRole("button", { name: "Search" }).focus()
+        await page.getByRole("button", { name: "Find" }).focus()
         await page.keyboard.press("Control+k")
         const field = page.getByRole("combobox", { name: "Page or bucket" })
         await page.locator("[role=combobox]:focus").waitFor()
