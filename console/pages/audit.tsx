@@ -29,7 +29,15 @@ const columnsOf = (open: (entry: AuditEntry) => void): readonly Column<AuditEntr
   { key: "operation", title: "Operation", cell: ({ operation }) => operation },
   { key: "target", title: "On", cell: ({ target }) => (target === "" ? "–" : target) },
   { key: "outcome", title: "Outcome", cell: outcomeOf },
-  { key: "details", title: "Details", cell: entry => <Button onClick={() => open(entry)}>Show</Button> },
+  {
+    key: "details",
+    title: "Details",
+    cell: entry => (
+      <Button kind="quiet" label={`Show ${entry.operation}`} onClick={() => open(entry)}>
+        Show
+      </Button>
+    ),
+  },
 ]
 
 const MARKS = { same: " ", removed: "-", added: "+" } as const
@@ -194,11 +202,11 @@ export function AuditPage() {
   return (
     <Page title="Audit" live={entries} actions={<Export filter={filter} />}>
       <Form label="Filter" onSubmit={search}>
-        <div class="fields">
-          <TextField label="Who" value={caller} hint="Name or id; * stands for any characters" />
+        <div class="fields tight">
+          <TextField label="Who" value={caller} hint="Name or id; * for anything" />
           <TextField label="Operation" value={operation} placeholder="s3:PutBucket*" />
           <TextField label="On" value={target} placeholder="a bucket or an ARN" />
-          <TextField label="From" type="datetime-local" value={since} hint="In the time zone of this browser" />
+          <TextField label="From" type="datetime-local" value={since} hint="In this browser's time zone" />
           <TextField label="Until" type="datetime-local" value={until} />
         </div>
         <div class="actions">
