@@ -6,7 +6,7 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { after, before, test } from "node:test"
 import { xxh64 } from "@hayloft/base/simd/xxh64.js"
-import { contentOf, DiskFailure, factsOf, Listing, openDrives } from "./index.js"
+import { contentOf, DiskFailure, factsOf, Listing, openDrives, refusalOf } from "./index.js"
 import { MessageReader } from "./message-pack.js"
 import { unpackFolders } from "./testing-folders.js"
 import { parseXlMeta } from "./xl-meta.js"
@@ -208,6 +208,33 @@ test("compressed objects are read, encrypted ones are refused by the kind of the
     "mixed version 4",
     "parts.csv version 5312880",
   ])
+})
+
+test("what is sealed, moved to a tier or compressed in another way is refused by name", async () => {
+  const root = await unpacked("one-disk", "refused")
+  const file = await readFile(join(root, "disk1/sealed/log.txt/xl.meta"))
+  const [stored] = parseXlMeta(file)
+  assert.ok(stored?.kind === "object")
+  const refusal = (system: Readonly<Record<string, string>>, user: Readonly<Record<string, string>> = {}) =>
+    refusalOf({
+      kind: "object",
+      id: stored.id,
+      modifiedNs: stored.modifiedNs,
+      stored: {
+        ...stored,
+        user: new Map(Object.entries(user)),
+        system: new Map(Object.entries(system).map(([name, value]) => [name, Buffer.from(value)])),
+      },
+      holders: [],
+    })
+  const moved = { "transition-status": "complete", "transition-tier": "GLACIER-1" }
+  assert.equal(refusal({ compression: "klauspost/compress/s2" }), undefined)
+  assert.match(refusal({ compression: "zstd" })?.message ?? "", /compressed with zstd/)
+  assert.match(refusal({ "server-side-encryption-sealed-key": "x" })?.message ?? "", /SSE-C/)
+  assert.equal(refusal(moved)?.message, "its bytes are in the remote tier GLACIER-1")
+  assert.equal(refusal(moved)?.code, "tiered")
+  assert.equal(refusal(moved, { "x-amz-restore": 'ongoing-request="false"' }), undefined, "its bytes are back")
+  assert.equal(refusal({ "transition-status": "pending" }), undefined)
 })
 
 /** MessagePack of a byte string. */
