@@ -129,6 +129,10 @@ const HEADERS = [
 ] as const
 
 const META = "x-amz-meta-"
+/** A browser sends nothing else in a header. */
+const SENDABLE = /^[\x20-\x7e\n]*$/
+const problemOf = (text: string): string | undefined =>
+  SENDABLE.test(text) ? undefined : "Only ASCII characters: headers have no others."
 
 function MetadataForm({ name, headers, onClose, onDone }: ActionProps & { readonly headers: Headers }) {
   const fields = HEADERS.map(([header, label]) => ({ header, label, value: useSignal(headers.get(header) ?? "") }))
@@ -136,6 +140,7 @@ function MetadataForm({ name, headers, onClose, onDone }: ActionProps & { readon
     header.startsWith(META) ? [[header.slice(META.length), value] as const] : [],
   )
   const text = useSignal(textOfTags(own))
+  const isValid = [text, ...fields.map(({ value }) => value)].every(({ value }) => problemOf(value) === undefined)
   const work = async (): Promise<void> => {
     const given = fields.flatMap(({ header, value }) => (value.value === "" ? [] : [[header, value.value] as const]))
     const meta = tagsOfText(text.value).map(([key, value]) => [META + key, value] as const)
@@ -146,11 +151,18 @@ function MetadataForm({ name, headers, onClose, onDone }: ActionProps & { readon
     onDone(current)
   }
   return (
-    <FormDialog title="Metadata" action="Save metadata" isValid work={work} onClose={onClose}>
+    <FormDialog title="Metadata" action="Save metadata" isValid={isValid} work={work} onClose={onClose}>
       {fields.map(({ header, label, value }) => (
-        <TextField key={header} label={label} value={value} isCode />
+        <TextField key={header} label={label} value={value} isCode error={problemOf(value.value)} />
       ))}
-      <TextAreaField label="Metadata of the user" value={text} rows={4} isCode hint="One key=value on a line" />
+      <TextAreaField
+        label="Metadata of the user"
+        value={text}
+        rows={4}
+        isCode
+        hint="One key=value on a line"
+        error={problemOf(text.value)}
+      />
       <p class="hint">The object is written again with these: with versioning as a new version.</p>
     </FormDialog>
   )
