@@ -15,7 +15,7 @@
  *                        it, there is no signature, and install.sh says so.
  *   --executables FOLDER takes executables that are there, made on machines of their own kinds, instead of making them
  *   --package-only       makes no executables and no packages of Debian
- *   --check              then tests the files as a user would: tests/tools/executable.test.ts and install.test.ts
+ *   --check              then tests the files as a user would: the tests of CHECKS, with these files
  *
  * The same commit gives the same files, but for times, signatures, and V8's code cache in executables.
  */
@@ -33,7 +33,8 @@ import { licenceTexts } from "./licences.mjs"
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const OUTPUT_BYTES_MAX = 64 * 2 ** 20
-const CHECKS = ["executable", "install"]
+/** Tests that take the files of a release from RELEASE_FOLDER. */
+const CHECKS = ["tools/executable", "tools/install", "docs/image"]
 const SUMS = "SHA256SUMS"
 /** Parts of Node whose versions it names: others are of the system, of the build, or no software. */
 const NO_PARTS = new Set(["node", "modules", "napi", "cldr", "tz", "unicode"])
@@ -154,7 +155,7 @@ const sha256 = path => createHash("sha256").update(readFileSync(path)).digest("h
 /** Tests the files of a release in a folder; returns whether they pass. */
 async function check(folder) {
   await ensure({ dev: true })
-  const tests = CHECKS.map(name => join(ROOT, "dist", "tests", "tools", `${name}.test.js`))
+  const tests = CHECKS.map(name => join(ROOT, "dist", "tests", `${name}.test.js`))
   const args = ["--require", join(ROOT, "tools", "plain-tests.cjs"), "--test", ...tests]
   const env = { ...process.env, RELEASE_FOLDER: folder }
   return spawnSync(process.execPath, args, { cwd: ROOT, stdio: "inherit", env }).status === 0
