@@ -56,7 +56,8 @@ test("--encrypt-at-rest is refused without a key file, and while the master key 
     const keyFile = join(folder, "master.key")
     await writeFile(keyFile, MASTER_KEY)
     const refusal = async (...args: string[]): Promise<string> => {
-      const { code, stderr } = await run(process.execPath, [HAYLOFT, "serve", "--data", data, ...args])
+      const ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
+      const { code, stderr } = await run(process.execPath, [HAYLOFT, "serve", "--data", data, ...ports, ...args])
       assert.notEqual(code, 0)
       return stderr
     }
