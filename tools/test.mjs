@@ -22,7 +22,7 @@ import { ensure } from "./ensure.mjs"
 import { closureOf, packageNames } from "./packages.mjs"
 import { allChecks, checksOfChange, quickChecks, typesOfPackage } from "./testing/checks.mjs"
 import { makeCodeCaches } from "./testing/code-caches.mjs"
-import { CLASSES, classOf, recordTimes, ROOT, testFiles, timeOf, unitsOf } from "./testing/files.mjs"
+import { CLASSES, classOf, recordTimes, ROOT, testFiles, unitsOf } from "./testing/files.mjs"
 import { beginningText, endText, failureText, showProgress } from "./testing/progress.mjs"
 import { killAll, runUnit } from "./testing/run-unit.mjs"
 import { nextOf, ordered } from "./testing/schedule-core.mjs"
@@ -88,7 +88,7 @@ function planOfPackage(name, words) {
 }
 
 /** The units to run, and how they were chosen: only what a whole run took is remembered. */
-async function planOf(args) {
+async function planOf(args, isRecorded) {
   const kind = takeValue(args, "--class")
   if (kind !== undefined && !CLASSES.includes(kind))
     throw new UsageError(`no class ${kind}; there are: ${CLASSES.join(", ")}`)
@@ -111,7 +111,7 @@ async function planOf(args) {
       testFiles().filter(path => kind === undefined || classOf(path) === kind),
     )
     const isWhole = args.length === 0 && kind === undefined
-    return { units: [...(isWhole ? allChecks() : []), ...unitsOf(files)], isWhole }
+    return { units: [...(isWhole ? allChecks() : []), ...unitsOf(files, { isRecorded })], isWhole }
   }
   if (kind !== undefined) throw new UsageError(`${option} stands alone, not beside --class`)
   if (args.length > 1) throw new UsageError(`${option} stands alone, not beside ${args.filter(arg => arg !== option)}`)
@@ -143,8 +143,7 @@ function rememberRun(seconds) {
   writeFileSync(LAST, JSON.stringify({ seconds: Math.round(seconds) }))
 }
 
-const secondsOfUnit = ({ class: kind, files }) =>
-  kind === "check" ? 60 : Math.max(kind === "pure" ? 30 : 0, ...files.map(path => timeOf(path)?.seconds ?? 0))
+const secondsOfUnit = ({ class: kind, seconds }) => (kind === "check" ? 60 : seconds)
 
 /** Returns the processor time of all processes of the machine. */
 const processorMs = () => cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys, 0)
@@ -209,7 +208,7 @@ try {
     units,
     isWhole = false,
     mayBeEmpty = false,
-  } = name === undefined ? await planOf(args) : planOfPackage(name, args)
+  } = name === undefined ? await planOf(args, isRecorded) : planOfPackage(name, args)
   if (isWhole) makeCodeCaches()
   const { outcomes, ...took } = await runAll(units, { isWhole, isRecorded })
   process.stdout.write(endText(outcomes, { ...took, seed }))

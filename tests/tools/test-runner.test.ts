@@ -40,7 +40,7 @@ const files = await load<{
   classOf(path: string): string
   testFiles(): readonly string[]
   timedNames(): readonly string[]
-  unitsOf(files: readonly string[]): readonly Unit[]
+  unitsOf(files: readonly string[], options?: { readonly isRecorded: boolean }): readonly Unit[]
 }>("files.mjs")
 const schedule = await load<{
   nextOf(waiting: readonly Unit[], running: readonly Unit[], cores: number): Unit | undefined
@@ -78,6 +78,42 @@ test("passed, skipped and failed tests are counted, with the file and the reason
   )
   assert.match(failures[0]?.text ?? "", /the reason/)
   assert.match(failures[0]?.file ?? "", /file\.mjs$/)
+})
+
+test("files that share a process keep their hooks, and one that cannot be loaded or has no test fails alone", async () => {
+  const files = {
+    "first.mjs": `let here = false
+      before(() => { here = true })
+      after(() => { here = false })
+      globalThis.isFirstHere = () => here
+      test("has its hooks", () => assert.ok(here))
+      test("has them again", () => assert.ok(here))`,
+    "thrown.mjs": `throw new Error("on the way")`,
+    "empty.mjs": ``,
+    "hook.mjs": `before(() => { throw new Error("in a hook") })
+      test("is not run", () => {})`,
+    "last.mjs": `test("comes after the hooks of the first", () => assert.ok(!globalThis.isFirstHere()))
+      test("is bad", () => assert.fail("the reason"))`,
+  }
+  await withFolder(async folder => {
+    const imports = `import assert from "node:assert"\nimport { after, before, test } from "node:test"\n`
+    for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), `${imports}${text}`)
+    const path = join(folder, "part.mjs")
+    const runner = pathToFileURL(join(ROOT, "tools/testing/part.mjs")).href
+    const paths = JSON.stringify(Object.keys(files).map(name => join(folder, name)))
+    await writeFile(path, `import { runPart } from ${JSON.stringify(runner)}\nawait runPart(${paths})`)
+    const { passed, failures } = await runUnit({ ...unit("server", "a part"), path })
+    assert.equal(passed, 3)
+    assert.deepEqual(
+      failures.map(({ file = "", text }) => [file.replace(`${folder}/`, ""), text.split("\n")[0]]),
+      [
+        ["thrown.mjs", "Error: on the way"],
+        ["empty.mjs", "Error: the file has no test"],
+        ["hook.mjs", "Error: in a hook"],
+        ["last.mjs", "AssertionError [ERR_ASSERTION]: the reason"],
+      ],
+    )
+  })
 })
 
 test("a skipped suite is a result, and is reported", async () => {
@@ -212,7 +248,10 @@ test("each test file has the class of the most that it needs", () => {
     assert.equal(files.classOf(`dist/${name}.test.js`), kind, name)
   const all = files.testFiles()
   const units = files.unitsOf(all)
-  assert.deepEqual([...new Set(units.flatMap(each => each.files))].sort(), [...all].sort(), "every file is in a unit")
+  assert.deepEqual(units.flatMap(each => each.files).sort(), [...all].sort(), "every file is in one unit")
+  const recorded = files.unitsOf(all, { isRecorded: true })
+  assert.deepEqual(recorded.flatMap(each => each.files).sort(), [...all].sort())
+  for (const { class: kind, files: of } of recorded) assert.ok(of.length === 1 || ["pure", "simulation"].includes(kind))
   for (const { class: kind } of units) assert.ok(files.CLASSES.includes(kind))
 })
 

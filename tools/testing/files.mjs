@@ -115,21 +115,36 @@ export function recordTimes(outcomes) {
 }
 
 /**
- * The classes whose files share processes, unless they take a while, and into how many: few enough to save processes, small
- * enough to spread over the cores.
+ * The classes whose files share processes, and into how many: few enough to save processes, small enough to spread over the
+ * cores.
  */
-const PARTS = { pure: 6, simulation: 12 }
+const PARTS = { pure: 6, simulation: 12, server: 14, nodes: 4 }
+/** Other files are recorded if they take a while, and share no process then. */
+const WAITING = ["server", "nodes"]
+/** A file that takes longer gains nothing from sharing, and would be in the way of others. */
+const SHARED_MOST = { seconds: 60, processorSeconds: 15 }
+/** Of a file that is not recorded. */
+const USUAL_TIME = { seconds: 3, processorSeconds: 2 }
+
+function isShared({ class: kind, path }) {
+  const time = timeOf(path)
+  if (!WAITING.includes(kind)) return kind in PARTS && time === undefined
+  const { seconds, processorSeconds } = time ?? USUAL_TIME
+  return seconds <= SHARED_MOST.seconds && processorSeconds <= SHARED_MOST.processorSeconds
+}
 
 /**
- * The test files as the units that run. To start a process and to load the modules costs more than most tests that need
- * nothing but their process, so these are bundled if there are many. `{ name, class, path, files, share }`
+ * The test files as the units that run. To start a process and to load the modules costs more than most tests do, so files
+ * are bundled if there are many. `{ name, class, path, files, share, seconds }`; `isRecorded`: those whose time may be recorded are not.
  */
-export function unitsOf(files) {
+export function unitsOf(files, { isRecorded = false } = {}) {
   const classed = files.map(path => {
     const kind = classOf(path)
-    return { name: nameOf(path), class: kind, path, files: [path], share: shareOf(kind, timeOf(path)) }
+    const time = timeOf(path)
+    const seconds = time?.seconds ?? 0
+    return { name: nameOf(path), class: kind, path, files: [path], share: shareOf(kind, time), seconds }
   })
-  const isSmall = unit => unit.class in PARTS && timeOf(unit.path) === undefined
+  const isSmall = unit => isShared(unit) && !(isRecorded && WAITING.includes(unit.class))
   const small = kind => classed.filter(unit => unit.class === kind && isSmall(unit))
   return [
     ...classed.filter(unit => !isSmall(unit)),
@@ -139,14 +154,29 @@ export function unitsOf(files) {
   ]
 }
 
+/** Distributes the units over parts of about the same time. */
+function distributed(units, parts) {
+  const found = Array.from({ length: parts }, () => ({ paths: [], seconds: 0, processorSeconds: 0 }))
+  for (const { path } of [...units].sort((a, b) => b.seconds - a.seconds)) {
+    const { seconds, processorSeconds } = timeOf(path) ?? USUAL_TIME
+    const least = found.reduce((a, b) => (b.seconds < a.seconds ? b : a))
+    least.paths.push(path)
+    least.seconds += seconds
+    least.processorSeconds += processorSeconds
+  }
+  return found
+}
+
 function bundled(kind, units) {
   const folder = ".cache/parts"
   mkdirSync(join(ROOT, folder), { recursive: true })
-  const parts = PARTS[kind]
-  return Array.from({ length: parts }, (_, part) => {
-    const path = join(folder, `${kind}-${part}.mjs`)
-    const files = units.filter((_, i) => i % parts === part).map(unit => unit.path)
-    writeFileSync(join(ROOT, path), files.map(file => `await import(${JSON.stringify(join(ROOT, file))})\n`).join(""))
-    return { name: `${kind} tests, part ${part + 1} of ${parts}`, class: kind, path, files, share: shareOf(kind) }
+  return distributed(units, PARTS[kind]).map(({ paths, ...time }, i) => {
+    const path = join(folder, `${kind}-${i}.mjs`)
+    const absolute = paths.map(each => join(ROOT, each))
+    const lines = [`import { runPart } from ${JSON.stringify(join(ROOT, "tools/testing/part.mjs"))}`, ""]
+    writeFileSync(join(ROOT, path), `${lines.join("\n")}await runPart(${JSON.stringify(absolute, undefined, 2)})\n`)
+    const name = `${kind} tests, part ${i + 1} of ${PARTS[kind]}`
+    const share = shareOf(kind, WAITING.includes(kind) ? time : undefined)
+    return { name, class: kind, path, files: paths, share, seconds: time.seconds }
   })
 }
