@@ -1,6 +1,7 @@
 /**
- * Signing in: with the keys of an account, with a token of the admin API, or at an OpenID Connect provider. The form begins
- * with what was used last; at first with the keys, which the start of a new store prints.
+ * Signing in: with the keys of an account, with a token of the admin API, with a name and a password of an LDAP directory, or
+ * at an OpenID Connect provider. The form begins with what was used last; at first with the name and the password if there
+ * is a directory, else with the keys, which the start of a new store prints.
  */
 import { useSignal, type Signal } from "@preact/signals"
 import { useEffect, useRef } from "preact/hooks"
@@ -11,15 +12,24 @@ import { Form, TextField } from "../parts/fields.js"
 import { Notice } from "../parts/states.js"
 import { signIn, signInByProvider, type SessionState } from "../shell/session.js"
 
-type Way = "token" | "keys"
+type Way = "token" | "keys" | "directory"
+
+const OTHER_WAYS: Readonly<Record<Way, string>> = {
+  keys: "Use an access key",
+  token: "Use an admin token",
+  directory: "Use name and password",
+}
 
 const REMEMBERED = "hayloft-sign-in"
 
-function rememberedWay(): Way {
+/** The one that was used last, or else the first. */
+function rememberedWay(ways: readonly Way[]): Way {
+  const [first = "token"] = ways
   try {
-    return localStorage.getItem(REMEMBERED) === "token" ? "token" : "keys"
+    const last = localStorage.getItem(REMEMBERED)
+    return ways.find(way => way === last) ?? first
   } catch {
-    return "keys"
+    return first
   }
 }
 
@@ -31,7 +41,8 @@ function remember(way: Way): void {
   }
 }
 
-const WRONG: Readonly<Record<Way, string>> = {
+/** The server itself says what is wrong with a name and a password. */
+const WRONG: Readonly<Partial<Record<Way, string>>> = {
   keys: "The access key or the secret key is wrong, or the key is disabled or has expired. On the machine of the server, hayloft env shows those of the root user.",
   token:
     "The token is wrong, revoked or has expired. On the machine of the server, hayloft env --admin shows the operator's.",
@@ -42,8 +53,8 @@ function problemOf(error: ApiError, way: Way): string {
   const { status, code, message } = error
   if (status === 0) return `The server does not answer: ${message}. Try again once it runs.`
   if (code === "rateExceeded") return `Too many wrong attempts came from your address: ${message}`
-  if (code === "accessDenied") return WRONG[way]
-  return `${message.charAt(0).toUpperCase()}${message.slice(1)}`
+  const wrong = code === "accessDenied" ? WRONG[way] : undefined
+  return wrong ?? `${message.charAt(0).toUpperCase()}${message.slice(1)}`
 }
 
 function TokenFields({ token }: { readonly token: Signal<string> }) {
@@ -85,16 +96,35 @@ function KeyFields({ id, secret }: { readonly id: Signal<string>; readonly secre
   )
 }
 
+function DirectoryFields({ name, password }: { readonly name: Signal<string>; readonly password: Signal<string> }) {
+  return (
+    <>
+      <TextField label="User name" value={name} autoComplete="username" isRequired />
+      <TextField label="Password" type="password" value={password} autoComplete="current-password" isRequired />
+    </>
+  )
+}
+
 export function SignInPage({ state }: { readonly state: Extract<SessionState, { kind: "signedOut" }> }) {
   const { offers, notice } = state
-  const way = useSignal<Way>(offers.key ? rememberedWay() : "token")
+  const ways: readonly Way[] = [
+    ...(offers.ldap ? (["directory"] as const) : []),
+    ...(offers.key ? (["keys"] as const) : []),
+    "token",
+  ]
+  const way = useSignal<Way>(rememberedWay(ways))
   const [token, accessKeyId, secretAccessKey] = [useSignal(""), useSignal(""), useSignal("")]
+  const [username, password] = [useSignal(""), useSignal("")]
   const card = useRef<HTMLDivElement>(null)
   const enter = useAction(async () => {
-    const [id, secret] = [accessKeyId.value.trim(), secretAccessKey.value.trim()]
-    const given = way.value === "token" ? { token: token.value.trim() } : { accessKeyId: id, secretAccessKey: secret }
+    const given = {
+      token: { token: token.value.trim() },
+      keys: { accessKeyId: accessKeyId.value.trim(), secretAccessKey: secretAccessKey.value.trim() },
+      // Blanks around a password are a part of it.
+      directory: { ldap: { username: username.value.trim(), password: password.value } },
+    }
     try {
-      await signIn(given)
+      await signIn(given[way.value])
     } catch (error) {
       const failure = asApiError(error)
       throw new ApiError(failure.status, failure.code, problemOf(failure, way.value))
@@ -106,8 +136,8 @@ export function SignInPage({ state }: { readonly state: Extract<SessionState, { 
     document.title = "Sign in · Hayloft"
   }, [])
   useEffect(() => card.current?.querySelector("input")?.focus(), [way.value])
-  const isToken = way.value === "token"
-  const isComplete = isToken ? token.value !== "" : accessKeyId.value !== "" && secretAccessKey.value !== ""
+  const needed = { token: [token], keys: [accessKeyId, secretAccessKey], directory: [username, password] }[way.value]
+  const isComplete = needed.every(each => each.value !== "")
   return (
     <main class="sign-in">
       <div class="card" ref={card}>
@@ -118,7 +148,9 @@ export function SignInPage({ state }: { readonly state: Extract<SessionState, { 
         <p class="faint">Sign in to the store at {location.host}</p>
         {notice !== undefined && <Notice>{notice}</Notice>}
         <Form label="Sign in" onSubmit={() => void enter.run()} problem={enter.problem}>
-          {isToken ? <TokenFields token={token} /> : <KeyFields id={accessKeyId} secret={secretAccessKey} />}
+          {way.value === "token" && <TokenFields token={token} />}
+          {way.value === "keys" && <KeyFields id={accessKeyId} secret={secretAccessKey} />}
+          {way.value === "directory" && <DirectoryFields name={username} password={password} />}
           <Button type="submit" kind="primary" isBusy={enter.isBusy} isDisabled={!isComplete}>
             Sign in
           </Button>
@@ -129,11 +161,13 @@ export function SignInPage({ state }: { readonly state: Extract<SessionState, { 
           </Button>
         )}
         {byProvider.problem.value !== undefined && <Notice>{byProvider.problem.value}</Notice>}
-        {offers.key && (
-          <Button kind="quiet" onClick={() => (way.value = isToken ? "keys" : "token")}>
-            {isToken ? "Use an access key" : "Use an admin token"}
-          </Button>
-        )}
+        {ways
+          .filter(other => other !== way.value)
+          .map(other => (
+            <Button key={other} kind="quiet" onClick={() => (way.value = other)}>
+              {OTHER_WAYS[other]}
+            </Button>
+          ))}
       </div>
     </main>
   )

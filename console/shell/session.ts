@@ -15,6 +15,7 @@ export type SessionState =
 export type Credentials =
   | { readonly token: string }
   | { readonly accessKeyId: string; readonly secretAccessKey: string }
+  | { readonly ldap: { readonly username: string; readonly password: string } }
 
 export const session = signal<SessionState>({ kind: "unknown" })
 

@@ -6,12 +6,13 @@ import {
   openAccess,
   openAdminTokens,
   openConsoleSessions,
+  type LdapPeople,
   type NamedPolicy,
 } from "@hayloft/access/index.js"
 import { attemptsWith } from "@hayloft/access/testing-attempts.js"
 import type { AdminStore } from "@hayloft/admin/api.js"
 import { AdminApi } from "@hayloft/admin/index.js"
-import type { WebSignIn } from "@hayloft/admin/contract.js"
+import type { LdapDoor, WebSignIn } from "@hayloft/admin/contract.js"
 import type { AdminReply } from "@hayloft/admin/replies.js"
 import { ERROR } from "@hayloft/admin/schemas.js"
 import { FakeStore, TOKEN } from "@hayloft/admin/testing-store.js"
@@ -33,6 +34,7 @@ interface NodeOptions {
   readonly hosts?: readonly string[]
   readonly operatorToken?: string
   readonly webSignIn?: WebSignIn
+  readonly people?: LdapPeople
 }
 
 export class ConsoleWorld {
@@ -53,11 +55,16 @@ export class ConsoleWorld {
   }
 
   /** One more process that serves the store. */
-  node({ onLoopback = true, hosts = [], operatorToken = TOKEN, webSignIn }: NodeOptions = {}): AdminApi {
+  node({ onLoopback = true, hosts = [], operatorToken = TOKEN, webSignIn, people }: NodeOptions = {}): AdminApi {
     const { clock, metadata } = this
     const random = new SimRandom((this.nodes += 1))
     const masterKeys = new MasterKeys(KEY)
-    const { accounts } = openAccess(random, metadata, masterKeys, ROOT_KEY)
+    const { accounts, sessions: ofPeople, entries } = openAccess(random, metadata, masterKeys, ROOT_KEY)
+    if (people !== undefined) accounts.admit(people)
+    const ldapDoor: LdapDoor | undefined = people && {
+      begin: async (login, password, nowMs) =>
+        ofPeople.ofPerson(await people.signIn(login, password), { seconds: undefined, policy: undefined, nowMs }),
+    }
     const prepare = async (): Promise<void> => undefined
     const tokens = openAdminTokens(clock, random, metadata, prepare)
     const sources = { accounts, tokens, operatorToken, prepare }
@@ -65,7 +72,19 @@ export class ConsoleWorld {
     const policyOfBucket = ({ name }: Bucket) => this.policies.get(name)
     const links = linksOf(accounts, clock, this.s3Endpoint)
     const attempts = attemptsWith(clock, this.store.audit)
-    const parts = { ...this.store.parts, attempts, accounts, tokens, sessions, policyOfBucket, webSignIn, links }
+    const parts = {
+      ...this.store.parts,
+      attempts,
+      accounts,
+      tokens,
+      sessions,
+      policyOfBucket,
+      webSignIn,
+      links,
+      ldapDoor,
+      people,
+      entries,
+    }
     return new AdminApi(parts, {
       version: "1.2.3",
       clock,

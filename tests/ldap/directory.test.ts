@@ -47,18 +47,18 @@ const settings = (change: Partial<LdapSettings> = {}): LdapSettings => ({
   ...change,
 })
 
-const signIn = (change: Partial<LdapSettings>, login = "ann", password = PASSWORD) => {
-  const { log } = new SimTelemetry()
+const signIn = (change: Partial<LdapSettings>, login = "ann", password = PASSWORD, { log } = new SimTelemetry()) => {
   return new LdapPeople(settings(change), { ldap: new RealLdap(), clock: new RealClock(), log }).signIn(login, password)
 }
 
 /** The reason of a refusal, or why the directory cannot be asked. */
 async function whyNot(change: Partial<LdapSettings>, login = "ann", password = PASSWORD): Promise<string> {
+  const telemetry = new SimTelemetry()
   try {
-    await signIn(change, login, password)
+    await signIn(change, login, password, telemetry)
   } catch (error) {
     assert.ok(isFailure(error, "accessDenied", "directoryUnavailable"), String(error))
-    return `${error.kind} ${String(error.details["reason"])}`
+    return `${error.kind} ${String(telemetry.entries().at(-1)?.fields["reason"])}`
   }
   return "in"
 }

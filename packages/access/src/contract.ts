@@ -320,7 +320,7 @@ export interface People {
    * `tooManyInFlight`.
    */
   signIn(login: string, password: string): Promise<Person>
-  /** The person without a proof, for an operator. Throws like `signIn`. */
+  /** The person without a proof, for an operator. Throws like `signIn`, with the reason. */
   find(login: string): Promise<Person>
   /**
    * The groups of a person who has signed in; undefined if the directory has the person no more. `groups` are those to

@@ -34,13 +34,14 @@ function world(change: Partial<LdapSettings> = {}) {
   const telemetry = new SimTelemetry()
   directory.entries = [READER_ENTRY, ANN_ENTRY, TEAM, OTHERS]
   const people = new LdapPeople({ ...SETTINGS, ...change }, { ldap: directory, clock, log: telemetry.log })
-  const refused = (login: string, password: string, reason: RegExp): Promise<void> =>
-    assert.rejects(people.signIn(login, password), error => {
+  const refused = async (login: string, password: string, reason: RegExp): Promise<void> => {
+    await assert.rejects(people.signIn(login, password), error => {
       assert.ok(isFailure(error, "accessDenied"), String(error))
-      assert.equal(error.details["message"], "the user name or the password is not right")
-      assert.match(String(error.details["reason"]), reason)
+      assert.deepEqual(error.details, { message: "the user name or the password is not right" })
       return true
     })
+    assert.match(String(telemetry.entries("ldap_refused").at(-1)?.fields["reason"]), reason)
+  }
   const groupsAt = async (nowMs: number): Promise<readonly string[] | undefined> => {
     const ref = { dn: ANN, login: "ann" }
     return (await people.membershipOf(ref, ["cn=team,ou=groups,dc=example"], nowMs))?.groups

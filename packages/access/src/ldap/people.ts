@@ -61,6 +61,18 @@ export class LdapPeople implements People {
   }
 
   async signIn(login: string, password: string): Promise<Person> {
+    try {
+      return await this.proved(login, password)
+    } catch (error) {
+      // Strangers learn neither what was wrong, nor where the directory is; the log has it.
+      if (isFailure(error, "directoryUnavailable")) throw fail("directoryUnavailable")
+      if (!isFailure(error, "accessDenied")) throw error
+      this.parts.log.info("ldap_refused", { reason: String(error.details["reason"]) })
+      throw fail("accessDenied", { message: "the user name or the password is not right" })
+    }
+  }
+
+  private async proved(login: string, password: string): Promise<Person> {
     // An empty password would be a bind without authentication, which servers accept.
     if (password === "" || password.length > PASSWORD_CHARACTERS_MAX) throw refused("the password is empty or too long")
     if (login === "" || login.length > NAME_CHARACTERS_MAX) throw refused("the name is empty or too long")
@@ -250,8 +262,6 @@ function dnOf(text: string): string | undefined {
   }
 }
 
-/** The client does not learn whether the name exists; the log has the reason. */
-const refused = (reason: string): Failure =>
-  fail("accessDenied", { message: "the user name or the password is not right", reason })
+const refused = (reason: string): Failure => fail("accessDenied", { reason })
 
 const unusable = (reason: string): Failure => fail("directoryUnavailable", { reason })

@@ -157,6 +157,43 @@ test("further variables of MinIO are settings, and mean the same", async () => {
   assert.equal((await configOf("server /b --address :1", { MINIO_VOLUMES: "/a", MINIO_ADDRESS: ":2" })).listen.port, 1)
 })
 
+test("sign-in by LDAP is that of MinIO, and is protected as MinIO protects it", async () => {
+  const LDAP = "MINIO_IDENTITY_LDAP_"
+  const variables = {
+    [`${LDAP}SERVER_ADDR`]: "ldap.example.org:636",
+    [`${LDAP}LOOKUP_BIND_DN`]: "cn=reader,dc=example",
+    [`${LDAP}LOOKUP_BIND_PASSWORD`]: "reads",
+    [`${LDAP}USER_DN_SEARCH_BASE_DN`]: "ou=people,dc=example;ou=robots,dc=example",
+    [`${LDAP}USER_DN_SEARCH_FILTER`]: "(cn=%s)",
+    [`${LDAP}GROUP_SEARCH_BASE_DN`]: "ou=groups,dc=example",
+    [`${LDAP}GROUP_SEARCH_FILTER`]: "(member=%d)",
+  }
+  const { ldap } = await configOf("server /data", variables)
+  assert.deepEqual(
+    [ldap?.servers, ldap?.tls, ldap?.lookup, ldap?.userBases, ldap?.userFilter, ldap?.groupBases, ldap?.groupFilter],
+    [
+      ["ldaps://ldap.example.org:636"],
+      "verified",
+      { dn: "cn=reader,dc=example", password: "reads" },
+      ["ou=people,dc=example", "ou=robots,dc=example"],
+      "(cn=%s)",
+      ["ou=groups,dc=example"],
+      "(member=%d)",
+    ],
+  )
+  const serverOf = async (more: Variables) => {
+    const { ldap: found } = await configOf("server /data", { ...variables, ...more })
+    return found && [found.servers[0]?.split(":")[0], found.tls]
+  }
+  assert.deepEqual(await serverOf({ [`${LDAP}SERVER_STARTTLS`]: "on" }), ["ldap", "verified"])
+  assert.deepEqual(await serverOf({ [`${LDAP}SERVER_INSECURE`]: "on" }), ["ldap", "off"])
+  assert.deepEqual(await serverOf({ [`${LDAP}TLS_SKIP_VERIFY`]: "on" }), ["ldaps", "unverified"])
+  assert.equal(await serverOf({ [`${LDAP}ENABLE`]: "off" }), undefined)
+  const both = { ...variables, [`${LDAP}SERVER_STARTTLS`]: "on", [`${LDAP}SERVER_INSECURE`]: "on" }
+  await refused(/SERVER_INSECURE and .*SERVER_STARTTLS are both on/, "server /data", both)
+  assert.deepEqual(idleVariables({ ...variables, [`${LDAP}SRV_RECORD_NAME`]: "ldap" }), [`${LDAP}SRV_RECORD_NAME`])
+})
+
 test("a flag wins over every variable, and variables of both names must agree", async () => {
   const both = { HAYLOFT_REGION: "north", MINIO_REGION: "south" }
   await refused(/HAYLOFT_REGION and MINIO_REGION contradict each other/, "server /a", both)
