@@ -3,7 +3,7 @@
  * that is closed is not in the page.
  */
 import type { ComponentChildren } from "preact"
-import { useEffect, useId, useRef } from "preact/hooks"
+import { useId, useLayoutEffect, useRef } from "preact/hooks"
 import { useAction } from "./action.js"
 import { Button, IconButton, type ButtonProps } from "./button.js"
 import { Form } from "./fields.js"
@@ -21,7 +21,8 @@ export function Dialog({ title, onClose, children, footer, isWide = false }: Dia
   const element = useRef<HTMLDialogElement>(null)
   const heading = useRef<HTMLHeadingElement>(null)
   const id = useId()
-  useEffect(() => {
+  // At once, before anything can be typed: the focus would take it into the first field.
+  useLayoutEffect(() => {
     const opener = document.activeElement
     element.current?.showModal()
     // The first field; without one the title, so that screen readers begin there.
