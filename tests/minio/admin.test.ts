@@ -2,6 +2,8 @@
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
+import { once } from "node:events"
+import { IncomingMessage, request as httpRequest } from "node:http"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -188,4 +190,40 @@ test("a quota of a bucket keeps its other limits", async () => {
   assert.match(JSON.stringify(await server.report("/v1/buckets/limited/quota")), /"limits":\{"hardObjects":100\}/)
   const rate = await refusalOf("PUT", "set-bucket-quota?bucket=limited", Buffer.from(JSON.stringify({ rate: 5 })))
   assert.equal(rate.status, 501)
+})
+
+/** Opens a stream, and resolves once it has shown this; `ended` resolves at its end. */
+async function follow(target: string, pattern: RegExp, act: () => Promise<unknown> = async () => undefined) {
+  const [name = "", query = ""] = target.split("?")
+  const { request } = server.client(ADMIN).prepare("GET", { path: `/minio/admin/v3/${name}`, query })
+  const headers = Object.fromEntries(request.headers.map(([key, value]) => [key, value]))
+  const sent = httpRequest(server.endpoint + request.target, { headers }).end()
+  const [answer] = z.tuple([z.instanceof(IncomingMessage)]).parse(await once(sent, "response"))
+  assert.equal(answer.statusCode, 200)
+  let shown = ""
+  const ended = new Promise<void>(resolve => answer.once("close", resolve))
+  const matching = new Promise<void>(resolve => {
+    answer.on("data", (piece: Buffer) => {
+      shown += piece.toString()
+      if (pattern.test(shown)) resolve()
+    })
+  })
+  // The answer has begun, so that what is done now is shown.
+  await act()
+  await matching
+  return { shown, ended, leave: () => answer.destroy() }
+}
+
+test("a trace shows requests, the log what was noted, and both end with the client or the server", async () => {
+  const list = () => server.client(ADMIN).call("GET", {})
+  const trace = await follow("trace?s3=true", /"funcname":"s3.ListBuckets"/, list)
+  const [line = "{}"] = trace.shown.split("\n").filter(text => text.includes("s3.ListBuckets"))
+  const request = z.looseObject({ type: z.literal(4), http: z.looseObject({ request: z.looseObject({}) }) })
+  assert.equal(request.safeParse(JSON.parse(line)).success, true, line)
+  trace.leave()
+  await trace.ended
+  const log = await follow("log?limit=10", /"level":"INFO".*"ConsoleMsg":"[^"]* INFO started/)
+  const other = await follow("trace?s3=true", /s3.ListBuckets/, list)
+  assert.equal(await server.stop(), 0)
+  await Promise.all([log.ended, other.ended])
 })

@@ -417,7 +417,9 @@ export class StoreSession {
     const { accounts } = running.engine
     const api: Pick<AdminApi, "call"> = { call: (id, asked) => this.api().call(id, asked) }
     const { argon2id } = derivations
-    return new EngineMinioAdmin({ api, accounts, rootAccount, rootKey, clock, random: random.fork("mc"), argon2id })
+    const storeId = (): string => running.status.report().storeId
+    const root = { rootAccount, rootKey, storeId }
+    return new EngineMinioAdmin({ api, accounts, ...root, clock, random: random.fork("mc"), argon2id })
   }
 
   /** The admin API, and the other protocols on its port. */

@@ -20,6 +20,7 @@ interface CallFacts {
   /** The account whose users and policies MinIO's commands are about. */
   readonly account: string
   readonly rootKey: string
+  readonly storeId: string
   /** The Host header. */
   readonly host: string
   readonly random: Pick<Random, "bytes">
@@ -33,6 +34,7 @@ export class MinioContext {
   readonly caller: KnownAccessKey
   readonly account: string
   readonly rootKey: string
+  readonly storeId: string
   readonly host: string
   readonly nowMs: number
   readonly random: Pick<Random, "bytes">
@@ -40,10 +42,11 @@ export class MinioContext {
   failedIn = ""
 
   constructor(private readonly facts: CallFacts) {
-    const { caller, account, rootKey, host, nowMs, random } = facts
+    const { caller, account, rootKey, storeId, host, nowMs, random } = facts
     this.caller = caller
     this.account = account
     this.rootKey = rootKey
+    this.storeId = storeId
     this.host = host
     this.nowMs = nowMs
     this.random = random

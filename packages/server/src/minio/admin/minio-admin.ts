@@ -24,6 +24,7 @@ interface AdminParts {
   readonly accounts: Pick<Keyring, "secretOf">
   readonly rootAccount: AccountId
   readonly rootKey: string
+  readonly storeId: () => string
   readonly clock: Pick<Clock, "wallMs">
   readonly random: Pick<Random, "bytes">
   readonly argon2id: Argon2id
@@ -50,7 +51,7 @@ export class EngineMinioAdmin implements MinioAdmin {
   private async answer(call: MinioCall, signal: AbortSignal, place: { failedIn: string }): Promise<MinioAnswer> {
     const operation = MINIO_CALLS.get(`${call.method} ${call.path}`)
     const caller = await this.callerOf(call)
-    if (operation === undefined) throw fail("notImplemented", { message: messageOf(call.path) })
+    if (operation === undefined) throw fail("notImplemented", { message: messageOf(call.path, call.rawQuery) })
     const context = await this.contextOf(call, operation, caller, signal)
     try {
       return await this.made(operation, caller, await operation.run(context))
@@ -79,11 +80,24 @@ export class EngineMinioAdmin implements MinioAdmin {
     const isOpened = isSealed === "request" || isSealed === "both"
     const body = isOpened ? await openSealed(call.body, caller.secret, argon2id) : call.body
     const { sessionToken, host } = call
+    const storeId = this.parts.storeId()
     const holderOf = (key: KnownAccessKey): ForeignCall["holder"] => ({ kind: "principal", key, sessionToken })
     const again = async () => holderOf(await this.callerOf(call))
     const terms = { holder: holderOf(caller), head: headOf(call), signal, again, otherwise: `admin:${action}` }
     const query = new URLSearchParams(call.rawQuery)
-    return new MinioContext({ api, terms, caller, query, body, account, rootKey, host, random, nowMs: clock.wallMs() })
+    return new MinioContext({
+      api,
+      terms,
+      caller,
+      query,
+      body,
+      account,
+      rootKey,
+      storeId,
+      host,
+      random,
+      nowMs: clock.wallMs(),
+    })
   }
 
   private async made(

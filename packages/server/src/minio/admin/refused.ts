@@ -1,5 +1,8 @@
 /** Calls of MinIO's admin API that nothing here means the same as, with what to do instead. Pure. */
 
+const NOT_REGISTERED =
+  "Nothing is registered, and nothing is sent anywhere. hayloft doctor and hayloft support bundle say what is wrong, hayloft bench measures, hayloft top shows requests."
+
 /** By the beginning of the path; the first that fits counts. */
 const REFUSED: readonly (readonly [path: string, message: string])[] = [
   [
@@ -46,9 +49,15 @@ const REFUSED: readonly (readonly [path: string, message: string])[] = [
     "Make users and policies by hayloft user create and hayloft policy set, or by HAYLOFT_USERS at the start.",
   ],
   ["revoke-tokens", "Change the policies of the role, which counts at once, or delete it: hayloft role delete."],
-  ["idp-config/ldap", "There is no sign-in by LDAP here. Put an OpenID Connect provider in front of the directory."],
-  ["idp-config/openid", "Providers are made by aws iam create-open-id-connect-provider, and are shown by hayloft."],
-  ["idp/ldap", "There is no sign-in by LDAP here. Put an OpenID Connect provider in front of the directory."],
+  ["idp-config/ldap", "Sign-in by LDAP is set by options or variables of the server (docs/operate/ldap.md)."],
+  [
+    "idp-config/openid",
+    "Providers are made by aws iam create-open-id-connect-provider, and listed by mc idp openid ls.",
+  ],
+  [
+    "idp/ldap",
+    "Policies are given to people and groups of a directory by hayloft ldap attach, and listed by hayloft ldap list.",
+  ],
   ["idp/openid", "Temporary credentials are not stored, and so they are not listed."],
   ["list-remote-targets", "Copies to another store are set by hayloft copies set, bucket by bucket."],
   ["set-remote-target", "Copies to another store are set by hayloft copies set, bucket by bucket."],
@@ -77,6 +86,10 @@ const REFUSED: readonly (readonly [path: string, message: string])[] = [
   ["license-info", "Hayloft has the Apache License 2.0, and needs no registration."],
 ]
 
-export const messageOf = (path: string): string =>
+/** `mc license` and `mc support` ask for them first. */
+const REGISTRATION = /^key=(?:subnet|callhome)\b/
+
+export const messageOf = (path: string, rawQuery: string): string =>
+  (REGISTRATION.test(rawQuery) ? NOT_REGISTERED : undefined) ??
   REFUSED.find(([start]) => path.startsWith(start))?.[1] ??
   "Hayloft does not have this call of MinIO's admin API. hayloft --help lists its commands; docs/reference/mc-commands.md has those of mc."

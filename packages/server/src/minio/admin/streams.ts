@@ -52,18 +52,12 @@ function traced(line: Request, { onlyErrors, thresholdMs }: Wanted): object | un
 
 const LEVELS = { info: "INFO", warn: "WARNING", error: "ERROR" } as const
 
-function logged({ level, code, node = "", lastMs, count, fields }: Event): object {
+/** Clients leave out lines without the id of a deployment. */
+function logged({ level, code, node = "", lastMs, count, fields }: Event, deploymentid: string): object {
   const said = Object.entries(fields).map(([name, value]) => `${name}=${value}`)
   const message = [code, ...said, ...(count > 1 ? [`(${count} times)`] : [])].join(" ")
-  return {
-    level: LEVELS[level],
-    errKind: LEVELS[level],
-    time: iso(lastMs),
-    message,
-    ConsoleMsg: level === "info" ? message : "",
-    node,
-    ...(level !== "info" && { error: { message, source: [] } }),
-  }
+  const ConsoleMsg = `${iso(lastMs)} ${LEVELS[level]} ${message}`
+  return { deploymentid, level: LEVELS[level], errKind: LEVELS[level], time: iso(lastMs), message, ConsoleMsg, node }
 }
 
 /** Whole lines of the pieces of a stream. */
@@ -126,16 +120,16 @@ const LOG_MAX = 1_000
 
 /** The latest that were noted, and then those that are. */
 export async function log(call: MinioContext): Promise<AsyncIterable<Uint8Array>> {
-  const limit = /^\d{1,6}$/.exec(call.query("limit"))?.[0] ?? "10"
-  const max = String(Math.max(1, Math.min(LOG_MAX, Number(limit))))
+  const limit = Number(/^\d{1,6}$/.exec(call.query("limit"))?.[0] ?? 0)
+  const max = String(limit === 0 ? LOG_MAX : Math.min(LOG_MAX, limit))
   const lines = await stream(call, "followEvents", { sinceMs: String(call.nowMs) })
   const { events } = await call.get("listEvents", EVENT_PAGE, { query: { max } })
   return (async function* () {
-    for (const event of [...events].reverse()) yield sent(logged(event))
+    for (const event of [...events].reverse()) yield sent(logged(event, call.storeId))
     for await (const text of lines) {
       const line = EVENTS.parse(JSON.parse(text))
       if (line.type === "end") return
-      yield sent(line.type === "event" ? logged(line) : undefined)
+      yield sent(line.type === "event" ? logged(line, call.storeId) : undefined)
     }
   })()
 }
