@@ -32,7 +32,7 @@ const REFUSED: readonly (readonly [path: string, message: string])[] = [
     "rebalance/",
     "Shards move by themselves as soon as a disk is added. hayloft layout show shows it, hayloft repair pause stops it.",
   ],
-  ["inspect-data", "hayloft inspect, and hayloft support bundle, show what is stored."],
+  ["inspect-data", "hayloft volume inspect shows what is stored; hayloft support bundle says what is wrong."],
   ["storageinfo", "hayloft device list shows the disks."],
   ["datausageinfo", "hayloft bucket list shows what buckets use."],
   ["accountinfo", "hayloft bucket list shows what buckets use, hayloft policy simulate what a user may do."],
@@ -43,7 +43,7 @@ const REFUSED: readonly (readonly [path: string, message: string])[] = [
     "temporary-account-info",
     "Temporary credentials are not stored: hayloft why shows who asked when a request was denied.",
   ],
-  ["export-iam", "Users and policies are in the metadata, whose backup hayloft backup makes."],
+  ["export-iam", "Users and policies are in the metadata, whose backup hayloft backup now makes."],
   [
     "import-iam",
     "Make users and policies by hayloft user create and hayloft policy set, or by HAYLOFT_USERS at the start.",
@@ -61,8 +61,8 @@ const REFUSED: readonly (readonly [path: string, message: string])[] = [
   ["idp/openid", "Temporary credentials are not stored, and so they are not listed."],
   ["list-remote-targets", "Copies to another store are set by hayloft copies set, bucket by bucket."],
   ["set-remote-target", "Copies to another store are set by hayloft copies set, bucket by bucket."],
-  ["remove-remote-target", "Copies to another store end by hayloft copies clear, bucket by bucket."],
-  ["replication/", "Copies to another store are shown by hayloft copies show."],
+  ["remove-remote-target", "Copies to another store end by hayloft copies remove, bucket by bucket."],
+  ["replication/", "Copies to another store are shown by hayloft copies status."],
   [
     "site-replication/",
     "Sites are not replicated. Buckets are copied one by one (hayloft copies set); machines near each other are one store.",
