@@ -173,8 +173,11 @@ function bundled(kind, units) {
   return distributed(units, PARTS[kind]).map(({ paths, ...time }, i) => {
     const path = join(folder, `${kind}-${i}.mjs`)
     const absolute = paths.map(each => join(ROOT, each))
-    const lines = [`import { runPart } from ${JSON.stringify(join(ROOT, "tools/testing/part.mjs"))}`, ""]
-    writeFileSync(join(ROOT, path), `${lines.join("\n")}await runPart(${JSON.stringify(absolute, undefined, 2)})\n`)
+    const runner = JSON.stringify(join(ROOT, "tools/testing/part.mjs"))
+    const text = WAITING.includes(kind)
+      ? `import { runPart } from ${runner}\nawait runPart(${JSON.stringify(absolute, undefined, 2)})\n`
+      : absolute.map(each => `await import(${JSON.stringify(each)})\n`).join("")
+    writeFileSync(join(ROOT, path), text)
     const name = `${kind} tests, part ${i + 1} of ${PARTS[kind]}`
     const share = shareOf(kind, WAITING.includes(kind) ? time : undefined)
     return { name, class: kind, path, files: paths, share, seconds: time.seconds }
