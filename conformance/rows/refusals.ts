@@ -142,11 +142,15 @@ export const refusalRows: readonly Row[] = [
       expectStatus(await scene.list("events=1"), 200)
     },
   ),
-  row("8.201", "MinIO's health check is answered, and a call of its admin API that is not there refused by name", async scene => {
-    const path = "/minio/health/cluster"
-    expectStatus(await scene.client.call("GET", { path, anonymous: true }), 200)
-    expectError(await scene.client.call("GET", { path: "/minio/admin/v3/speedtest" }), 501, "NotImplemented")
-  }),
+  row(
+    "8.201",
+    "MinIO's health check is answered, and a call of its admin API that is not there refused by name",
+    async scene => {
+      const path = "/minio/health/cluster"
+      expectStatus(await scene.client.call("GET", { path, anonymous: true }), 200)
+      expectError(await scene.client.call("GET", { path: "/minio/admin/v3/speedtest" }), 501, "NotImplemented")
+    },
+  ),
   ...unbuiltBucketRows,
   ...unbuiltObjectRows,
   ...otherServiceRows,

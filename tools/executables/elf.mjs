@@ -83,5 +83,10 @@ export function withNote(program, name, data) {
   // No table of sections.
   head.writeBigUInt64LE(0n, 40)
   for (const offset of [58, 60, 62]) head.writeUInt16LE(0, offset)
-  return Buffer.concat([head.subarray(0, fileEnd), program.subarray(head.length, fileEnd), Buffer.alloc(from - fileEnd), text])
+  return Buffer.concat([
+    head.subarray(0, fileEnd),
+    program.subarray(head.length, fileEnd),
+    Buffer.alloc(from - fileEnd),
+    text,
+  ])
 }

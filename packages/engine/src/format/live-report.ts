@@ -6,7 +6,22 @@
  * duration: of each bin, the first of which ends at 0.25 ms and each other at 1.5 times the end of the one before; the
  * last has no end. Bins at the end that count nothing are left out.
  */
-import { absent, appended, FLAG, flat, group, mapped, MARK, NUMBER, oneOf, optional, rest, row, rowsOf, TEXT } from "./fields.js"
+import {
+  absent,
+  appended,
+  FLAG,
+  flat,
+  group,
+  mapped,
+  MARK,
+  NUMBER,
+  oneOf,
+  optional,
+  rest,
+  row,
+  rowsOf,
+  TEXT,
+} from "./fields.js"
 import type { RowOf, ValueOf } from "./fields.js"
 
 export const TRAFFIC_BINS = { count: 34, firstEndMs: 0.25, factor: 1.5 } as const
