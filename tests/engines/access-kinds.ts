@@ -3,6 +3,7 @@ import { parseAccessKeyId, parseAccountId, rowKeyOf } from "@hayloft/base/ids.js
 import type { AccessKeyId, AccountId } from "@hayloft/base/ids.js"
 import {
   addAccessKey,
+  changeAccessKey,
   createAccount,
   dropAccessKey,
   limitAccessKey,
@@ -168,9 +169,12 @@ const ownerOf = (scene: Scene) => ({
   userName: scene.oneIn(3) ? undefined : nameOf(scene, "user"),
 })
 
+/** The terms of a key for a program; undefined: the key is one of a user. */
+const termsOf = (id: AccessKeyId) =>
+  id.startsWith("SERVICE") ? { description: "backup", expiresMs: undefined, policy: TEXT } : undefined
+
 function newKey(scene: Scene, id: AccessKeyId) {
-  const isService = id.startsWith("SERVICE")
-  const service = isService ? { description: "backup", expiresMs: undefined, policy: TEXT } : undefined
+  const service = termsOf(id)
   return addAccessKey(id, {
     ...ownerOf(scene),
     sealedSecret: scene.oneIn(2) ? SEALED : scene.random.bytes(40),
@@ -199,6 +203,12 @@ const ACCOUNT_COMMANDS: readonly PlayKind[] = [
   commandKind("PlantOldAccount", 1, () => plantOldAccount()),
   commandKind("NumberAccount", 1, scene => numberAccount(scene.pick([...ACCOUNTS, OLD_ACCOUNT, OLD_ACCOUNT]))),
   commandKind("AddAccessKey", 4, scene => newKey(scene, scene.pick(KEYS))),
+  commandKind("ChangeAccessKey", 1, scene => {
+    const id = scene.pick(KEYS)
+    const terms = termsOf(scene.oneIn(8) ? scene.pick(KEYS) : id)
+    const service = terms && { ...terms, description: scene.pick(["nightly", "weekly"]) }
+    return changeAccessKey(id, { service, sealedSecret: scene.oneIn(2) ? scene.random.bytes(40) : undefined })
+  }),
   commandKind("DropAccessKey", 2, scene =>
     dropAccessKey(scene.pick(KEYS), scene.oneIn(2) ? undefined : ownerOf(scene)),
   ),

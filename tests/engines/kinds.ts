@@ -177,7 +177,7 @@ const COMPETING: readonly (readonly string[])[] = [
   ["CreateIdentity", "CreatePolicy", "AttachPolicy", "DetachPolicy"],
   ["CreatePolicy", "AddPolicyVersion", "RemovePolicyVersion"],
   ["CreateIdentity", "PutInlinePolicy", "DeleteInlinePolicy"],
-  ["CreateIdentity", "AddAccessKey", "SetKeyActive", "LimitAccessKey", "DropAccessKey"],
+  ["CreateIdentity", "AddAccessKey", "SetKeyActive", "LimitAccessKey", "ChangeAccessKey", "DropAccessKey"],
   ["CreateIdentity", "DeleteIdentity", "AddAccessKey", "NoteKeyUses"],
   ["BeginAudit", "DropAudit", "EndAudit", "OldAudit", "ReadAudit"],
   ["CreateAdminToken", "RevokeAdminToken", "NoteAdminTokenUse", "ReadAdminTokens"],
