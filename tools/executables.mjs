@@ -25,7 +25,9 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const MANIFEST = join(ROOT, "tools", "executables")
 const INSTALLED = join(ROOT, ".cache", "executables")
 const COMMAND = "hayloft.cjs"
-const BUNDLES = [COMMAND, "compute-worker.cjs", "checkpoint-worker.cjs", "transform-worker.cjs"]
+/** The command, and what its threads run. */
+const bundles = () =>
+  readdirSync(join(ROOT, "dist", "bundle")).filter(name => name === COMMAND || name.endsWith("-worker.cjs"))
 /** By which Node knows the application, and that there is one. */
 const NOTE = "NODE_SEA_BLOB"
 const FUSE = "NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2:"
@@ -153,7 +155,7 @@ async function describe(work, { maker, isOwn }) {
   })
   const files = Object.fromEntries([
     ["package.json", join(ROOT, "package.json")],
-    ...BUNDLES.map(name => [name, join(ROOT, "dist", "bundle", name)]),
+    ...bundles().map(name => [name, join(ROOT, "dist", "bundle", name)]),
     ...filesOf("docs", join(ROOT, "docs")),
     ...filesOf("web", join(ROOT, "dist", "web")),
   ])
@@ -179,7 +181,7 @@ function makeCache(work, node) {
   const tree = join(work, "tree")
   mkdirSync(tree)
   cpSync(join(ROOT, "package.json"), join(tree, "package.json"))
-  for (const name of BUNDLES) cpSync(join(ROOT, "dist", "bundle", name), join(tree, "dist", "bundle", name))
+  for (const name of bundles()) cpSync(join(ROOT, "dist", "bundle", name), join(tree, "dist", "bundle", name))
   const bundle = join(tree, "dist", "bundle", COMMAND)
   const tool = join(ROOT, "tools", "code-cache.cjs")
   spawnSync(node, [tool, bundle, join(work, "data")], { stdio: ["ignore", "ignore", 2], timeout: MAKE_MS_MAX })
