@@ -54,6 +54,7 @@ test("a token may do what its scopes say, and nothing else, for every operation"
   const computes = OPERATIONS.filter(({ isRead }) => isRead === true).map(({ method, path }) => `${method} ${path}: `)
   assert.deepEqual([...computes].sort(), [
     "POST /v1/buckets/{bucket}/lifecycle/preview: ",
+    "POST /v1/ldap/check: ",
     "POST /v1/policy/simulate: ",
     "POST /v1/policy/validate: ",
     "POST /v1/simulations: ",
