@@ -17,6 +17,7 @@ const ROOT = { MINIO_ROOT_USER: "minioadmin", MINIO_ROOT_PASSWORD: "minioadmin" 
 const ADMIN = { accessKey: ROOT.MINIO_ROOT_USER, secretKey: ROOT.MINIO_ROOT_PASSWORD }
 const ALICE = { accessKey: "alice", secretKey: "secret-of-alice" }
 const BOB = { accessKey: "bob", secretKey: "secret-of-bob" }
+const BUILT_IN = "arn:aws:iam::aws:policy/readwrite"
 /** PBKDF2, which is faster than the usual algorithms. */
 const FAST = 2
 
@@ -140,8 +141,34 @@ test("who has no rights is refused; a policy may name MinIO's actions or ours", 
   const denied = { Version: "2012-10-17", Statement: [statement, { Effect: "Deny", Action: "iam:*", Resource: "*" }] }
   await askJson("PUT", "add-canned-policy?name=helpers", Buffer.from(JSON.stringify(denied)))
   assert.equal((await addUser(carol, BOB)).status, 403)
+  // And one that denies MinIO's against ours.
+  const kept = { Version: "2012-10-17", Statement: [{ Effect: "Deny", Action: "admin:DeleteUser", Resource: "*" }] }
+  await askJson("PUT", "add-canned-policy?name=helpers", Buffer.from(JSON.stringify(kept)))
+  await askJson("PUT", "set-user-or-group-policy?policyName=consoleAdmin,helpers&userOrGroup=bob&isGroup=false")
+  const still = await refusalOf("DELETE", "remove-user?accessKey=carol", undefined, BOB)
+  assert.deepEqual([still.status, /admin:DeleteUser/.test(still.Message)], [403, true])
   await askJson("PUT", "set-user-or-group-policy?policyName=consoleAdmin&userOrGroup=bob&isGroup=false")
   assert.equal((await ask("DELETE", "remove-user?accessKey=carol", undefined, BOB)).status, 200)
+})
+
+test("a policy of the account takes the place of a built-in one of its name, and is detached by it", async () => {
+  const dora = { accessKey: "dora", secretKey: "secret-of-dora" }
+  assert.equal((await addUser(dora)).status, 200)
+  const associate = async (verb: string) =>
+    ask("POST", `idp/builtin/policy/${verb}`, await seal({ policies: ["readwrite"], user: "dora" }, ADMIN))
+  const lists = async () => (await server.client(dora).call("GET", {})).status
+  assert.equal((await associate("attach")).status, 200)
+  assert.equal(await lists(), 200)
+  const strict = { Version: "2012-10-17", Statement: [{ Effect: "Allow", Action: ["s3:GetObject"], Resource: ["*"] }] }
+  await askJson("PUT", "add-canned-policy?name=readwrite", Buffer.from(JSON.stringify(strict)))
+  assert.equal(await lists(), 200, "who has the built-in one keeps it until it is attached again")
+  assert.equal((await associate("attach")).status, 200)
+  assert.equal(await lists(), 403)
+  await askJson("PUT", "set-user-or-group-policy?policyName=&userOrGroup=dora&isGroup=false")
+  assert.equal((await server.hayloft(["policy", "attach", BUILT_IN, "--user", "dora"])).code, 0)
+  assert.equal((await associate("detach")).status, 200)
+  assert.equal(await lists(), 403, "nothing of this name is left")
+  await askJson("DELETE", "remove-canned-policy?name=readwrite")
 })
 
 test("what is wrong is refused in MinIO's form, and what is not there by name", async () => {
@@ -151,6 +178,10 @@ test("what is wrong is refused in MinIO's form, and what is not there by name", 
   assert.equal((await ask("PUT", "add-user?accessKey=dave", bySomeoneElse)).status, 400)
   const root = await ask("PUT", "add-user?accessKey=minioadmin", await seal({ secretKey: "secret-of-root" }, ADMIN))
   assert.deepEqual([root.status, /root user/.test(root.text)], [400, true])
+  const twin = await refusalOf("PUT", "add-user?accessKey=ALICE", await seal({ secretKey: "secret-of-twin" }, ADMIN))
+  assert.deepEqual([twin.status, /there is a user alice/.test(twin.Message)], [409, true])
+  const twice = Buffer.from('{"Version":"2012-10-17","Statement":[],"Statement":[]}')
+  assert.match((await refusalOf("PUT", "add-canned-policy?name=twice", twice)).Message, /"Statement" twice/)
   const short = await seal({ secretKey: "short" }, ADMIN)
   assert.equal((await ask("PUT", "add-user?accessKey=dave", short)).status, 400)
   const missing = [

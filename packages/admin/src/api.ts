@@ -36,7 +36,7 @@ import { OPERATIONS } from "./operations.js"
 import { documentPage } from "./document-page.js"
 import { documentsPage, frontPage } from "./pages.js"
 import { segmentFrom, segmentsOf, thingOf, type Segments } from "./path-template-core.js"
-import { Permits } from "./permits.js"
+import { Permits, type OtherAction } from "./permits.js"
 import { SESSION_PATH, SessionEndpoint } from "./session-endpoint.js"
 import {
   errorReply,
@@ -90,11 +90,11 @@ export interface ForeignCall {
   readonly segments?: Readonly<Record<string, string>>
   readonly query?: Readonly<Record<string, string>>
   readonly body?: unknown
-  /** An action of the protocol's own that lets the caller do it as well, unless a policy denies ours. */
-  readonly otherwise: string | undefined
+  /** The action of the protocol's own. */
+  readonly other: OtherAction | undefined
 }
 
-interface CallTerms extends Pick<ForeignCall, "holder" | "head" | "signal" | "otherwise"> {
+interface CallTerms extends Pick<ForeignCall, "holder" | "head" | "signal" | "other"> {
   readonly context: ReturnType<typeof adminContextOf>
 }
 
@@ -162,16 +162,16 @@ export class AdminApi {
       OPERATIONS.find(each => each.id === id),
       "another protocol knows the operations",
     )
-    const { holder, head, segments = {}, query = {}, body, signal, otherwise } = asked
+    const { holder, head, segments = {}, query = {}, body, signal, other } = asked
     const named = new Map(Object.entries(segments))
     const parts = { segments: named, query: new Map(Object.entries(query)), body }
-    const terms = { holder, head, signal, context: adminContextOf(head), otherwise }
+    const terms = { holder, head, signal, context: adminContextOf(head), other }
     try {
-      await this.#permits.checkOperation(holder, operation, terms.context, otherwise)
+      await this.#permits.checkOperation(holder, operation, terms.context, other)
       const { result, required } = await this.#run(operation, terms, parts)
       if (!(result instanceof LineSource)) return result
       const checkAllowed = async () =>
-        this.#permits.checkRequired(await asked.again(), operation, required, terms.context, otherwise)
+        this.#permits.checkRequired(await asked.again(), operation, required, terms.context, other)
       return this.#streams.pieces(result, { signal, checkAllowed })
     } catch (error) {
       this.#noteDenial(operation, holder, head, error)
@@ -260,7 +260,7 @@ export class AdminApi {
       const query = queryOf(operation, rawQuery)
       const body = await bodyOf(operation, request)
       const { signal = NEVER } = request
-      const terms = { holder, head: request, signal, context, otherwise: undefined }
+      const terms = { holder, head: request, signal, context, other: undefined }
       const { result, required } = await this.#run(operation, terms, { segments, query, body })
       if (result instanceof LineSource) {
         const checkAllowed = async (): Promise<void> => {
@@ -283,7 +283,7 @@ export class AdminApi {
   /** Returns the result, and what a caller with access policies needs for it. Throws `accessDenied`. */
   async #run(
     operation: AdminOperation,
-    { holder, head, signal, context, otherwise }: CallTerms,
+    { holder, head, signal, context, other }: CallTerms,
     { segments, query, body }: CallParts,
   ): Promise<{ readonly result: unknown; readonly required: readonly RequiredAction[] | undefined }> {
     const isAllowed = (actions: readonly RequiredAction[]) => this.#permits.isAllowed(holder, actions, context)
@@ -292,7 +292,7 @@ export class AdminApi {
     const isOfPrincipal = holder.kind === "principal"
     const required = isOfPrincipal ? await operation.permission?.(this.#services, input) : undefined
     const isOwn = isOfPrincipal && (await operation.own?.is(this.#services, input)) === true
-    if (!isOwn) await this.#permits.checkRequired(holder, operation, required, context, otherwise)
+    if (!isOwn) await this.#permits.checkRequired(holder, operation, required, context, other)
     const result = isChange(operation, body)
       ? await this.#change(operation, input, holder, { from: head.from, target: [...segments.values()].join("/") })
       : await operation.run(this.#services, input)
@@ -450,7 +450,8 @@ async function bodyOf(operation: AdminOperation, received: Pick<AdminRequest, "b
   return isBodyOptional && bytes.length === 0 ? {} : parseJson(bytes)
 }
 
-function parseJson(bytes: Uint8Array): unknown {
+/** A body, no object of which has a member twice. Throws `invalidArgument`. */
+export function parseJson(bytes: Uint8Array): unknown {
   const { text, value } = jsonOf(bytes)
   const twice = duplicateMemberIn(text)
   if (twice === undefined) return value

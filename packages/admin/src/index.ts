@@ -1,5 +1,5 @@
 /** The admin port: health, metrics, documents and the operator's API. */
-export { AdminApi, type ForeignCall } from "./api.js"
+export { AdminApi, parseJson, type ForeignCall } from "./api.js"
 export {
   CommandProblem,
   itemsOf,

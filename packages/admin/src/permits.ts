@@ -35,6 +35,13 @@ interface PermitSources {
   readonly nowMs: () => number
 }
 
+/** An action of another protocol that a call means as well. What a policy denies of it is denied. */
+export interface OtherAction {
+  readonly name: string
+  /** Its permission suffices where that of ours is missing, unless a policy denies ours. */
+  readonly isEnough: boolean
+}
+
 /** An operation as far as permits go. */
 export type Permitted = Pick<AdminOperation, "id" | "method" | "path" | "permission" | "own" | "isRead">
 
@@ -48,20 +55,18 @@ const SERVICES: ReadonlyMap<string, string> = new Map([
 const serviceOf = (path: string): string => SERVICES.get(path.split("/")[2] ?? "") ?? "iam"
 
 const EVERYTHING = "*"
+const ofOther = ({ name }: OtherAction) => ({ action: name, resource: EVERYTHING })
 const BUCKET = /^arn:aws:s3:::([^/]+)/
 
 export class Permits {
   constructor(private readonly sources: PermitSources) {}
 
-  /**
-   * Returns true if the holder may use the operation for anything at all; pages show this. `otherwise`: an action of another
-   * protocol that lets it do so as well.
-   */
+  /** Returns true if the holder may use the operation for anything at all; pages show this. */
   async mayUse(
     holder: ConsoleHolder,
     operation: Permitted,
     context: RequestContext,
-    otherwise?: string,
+    other?: OtherAction,
   ): Promise<boolean> {
     if (holder.kind === "operator") return true
     if (holder.kind === "token") return mayUse(holder.token.scopes, operation)
@@ -69,8 +74,8 @@ export class Permits {
     if (this.isOperator(key)) return true
     const { permission, own, path, id } = operation
     if (own !== undefined && mayActIn("s3", key.principal, key.policies)) return true
-    if (permission === undefined) return (await this.denial(key, this.ofStore(id), context, otherwise)) === undefined
-    return mayActIn(serviceOf(path), key.principal, key.policies) || this.isGranted(key, otherwise, context)
+    if (permission === undefined) return (await this.denial(key, this.ofStore(id), context, other)) === undefined
+    return mayActIn(serviceOf(path), key.principal, key.policies) || this.isGranted(key, other, context)
   }
 
   /**
@@ -87,9 +92,9 @@ export class Permits {
     holder: ConsoleHolder,
     operation: Permitted,
     context: RequestContext,
-    otherwise?: string,
+    other?: OtherAction,
   ): Promise<void> {
-    if (await this.mayUse(holder, operation, context, otherwise)) return
+    if (await this.mayUse(holder, operation, context, other)) return
     if (holder.kind === "token") {
       const [scope = "all"] = scopesFor(operation)
       throw fail("outOfScope", { message: `the token "${holder.token.name}" lacks the scope ${scope}` })
@@ -103,10 +108,10 @@ export class Permits {
     { id }: Permitted,
     required: readonly RequiredAction[] = [],
     context: RequestContext,
-    otherwise?: string,
+    other?: OtherAction,
   ): Promise<void> {
     const all = required.length === 0 ? [this.ofStore(id)] : required
-    const denied = await this.firstDenial(holder, all, context, otherwise)
+    const denied = await this.firstDenial(holder, all, context, other)
     if (denied !== undefined) throw denied
   }
 
@@ -123,11 +128,11 @@ export class Permits {
     holder: ConsoleHolder,
     required: readonly RequiredAction[],
     context: RequestContext,
-    otherwise?: string,
+    other?: OtherAction,
   ): Promise<DeniedAccess | undefined> {
     if (holder.kind !== "principal" || this.isOperator(holder.key)) return undefined
     for (const one of required) {
-      const denied = await this.denial(holder.key, one, context, otherwise)
+      const denied = await this.denial(holder.key, one, context, other)
       if (denied !== undefined) return denied
     }
     return undefined
@@ -146,7 +151,7 @@ export class Permits {
     key: KnownAccessKey,
     required: RequiredAction,
     context: RequestContext,
-    otherwise?: string,
+    other?: OtherAction,
   ): Promise<DeniedAccess | undefined> {
     const { principal, policies } = key
     const { action, resource, conditions } = required
@@ -164,21 +169,33 @@ export class Permits {
       context: withConditions(context, conditions),
     }
     const decision = decide(request, policies, { ...NO_RESOURCE_POLICIES, policy })
-    if (decision.outcome === "allow") return undefined
-    const isGranted = decision.outcome === "implicitDeny" && (await this.isGranted(key, otherwise, context))
-    return isGranted ? undefined : denied(key, required, decision)
+    const isAllowed = decision.outcome === "allow"
+    if (other === undefined || decision.outcome === "explicitDeny")
+      return isAllowed ? undefined : denied(key, required, decision)
+    const meant = await this.decisionOn(key, other, context)
+    if (meant?.outcome === "explicitDeny") return denied(key, { ...required, ...ofOther(other) }, meant)
+    return isAllowed || (other.isEnough && meant?.outcome === "allow") ? undefined : denied(key, required, decision)
   }
 
-  /** Returns true if the root account's policies allow an action of another protocol, on the whole store. */
-  private async isGranted(key: KnownAccessKey, action: string | undefined, context: RequestContext): Promise<boolean> {
+  /** Returns true if the policies allow the action, and that is enough. */
+  private async isGranted(key: KnownAccessKey, other: OtherAction | undefined, context: RequestContext) {
+    return other?.isEnough === true && (await this.decisionOn(key, other, context))?.outcome === "allow"
+  }
+
+  /** Decides an action of another protocol: only the root account's policies can allow it, on the whole store. */
+  private async decisionOn(
+    key: KnownAccessKey,
+    other: OtherAction,
+    context: RequestContext,
+  ): Promise<ReturnType<typeof decide> | undefined> {
     const owner = await this.sources.accounts.getAccount(this.sources.rootAccount)
-    if (action === undefined || owner === undefined) return false
+    if (owner === undefined) return undefined
     const { principal, policies } = key
     const { id: accountId, number: accountNumber } = owner
     const ownerOfStore = { accountId, accountNumber }
     const nowMs = this.sources.nowMs()
-    const request = { principal, action, resource: EVERYTHING, owner: ownerOfStore, nowMs, context }
-    return decide(request, policies, NO_RESOURCE_POLICIES).outcome === "allow"
+    const request = { principal, ...ofOther(other), owner: ownerOfStore, nowMs, context }
+    return decide(request, policies, NO_RESOURCE_POLICIES)
   }
 
   private async policyOn(

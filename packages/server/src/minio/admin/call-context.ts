@@ -3,12 +3,12 @@
  * do and write the audit log, and the query and body of the call.
  */
 import type { z } from "zod"
-import type { AdminApi, ForeignCall } from "@hayloft/admin/index.js"
+import { parseJson, type AdminApi, type ForeignCall } from "@hayloft/admin/index.js"
 import type { KnownAccessKey } from "@hayloft/access/index.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 
-type Parts = Pick<ForeignCall, "segments" | "query" | "body"> & Partial<Pick<ForeignCall, "otherwise">>
+type Parts = Pick<ForeignCall, "segments" | "query" | "body"> & Partial<Pick<ForeignCall, "other">>
 
 interface CallFacts {
   readonly api: Pick<AdminApi, "call">
@@ -68,6 +68,12 @@ export class MinioContext {
     return value
   }
 
+  /** For calls for which that MinIO's action is allowed does not suffice; what a policy denies of it is denied. */
+  onlyOurs(): Pick<ForeignCall, "other"> {
+    const { other } = this.facts.terms
+    return { other: other && { ...other, isEnough: false } }
+  }
+
   /** The body as JSON. Throws `invalidArgument`. */
   json<T extends z.ZodType>(type: T): z.output<T> {
     const parsed = type.safeParse(this.anyJson())
@@ -80,11 +86,7 @@ export class MinioContext {
 
   /** Throws `invalidArgument`. */
   anyJson(): unknown {
-    try {
-      return JSON.parse(Buffer.from(this.facts.body).toString())
-    } catch {
-      throw fail("invalidArgument", { message: "the body is not JSON" })
-    }
+    return parseJson(this.facts.body)
   }
 
   /** Calls an operation that answers. Throws its failure. */

@@ -3,7 +3,7 @@
  * answer.
  *
  * Promises  Who may do what, and what the audit log says, is decided by our operations: a policy may name their actions, or
- *           MinIO's action of the call. What nothing here means the same as is refused by name, with what to do instead.
+ *           MinIO's action of the call, and what it denies of either is denied. What nothing here means the same as is refused by name, with what to do instead.
  */
 import type { AdminApi, ForeignCall } from "@hayloft/admin/index.js"
 import type { Keyring, KnownAccessKey } from "@hayloft/access/index.js"
@@ -83,7 +83,8 @@ export class EngineMinioAdmin implements MinioAdmin {
     const storeId = this.parts.storeId()
     const holderOf = (key: KnownAccessKey): ForeignCall["holder"] => ({ kind: "principal", key, sessionToken })
     const again = async () => holderOf(await this.callerOf(call))
-    const terms = { holder: holderOf(caller), head: headOf(call), signal, again, otherwise: `admin:${action}` }
+    const other = { name: `admin:${action}`, isEnough: true }
+    const terms = { holder: holderOf(caller), head: headOf(call), signal, again, other }
     const query = new URLSearchParams(call.rawQuery)
     return new MinioContext({
       api,

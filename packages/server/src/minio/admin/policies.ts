@@ -65,6 +65,7 @@ const ASSOCIATION = z.object({
 interface Holder {
   readonly Kind: "User" | "Group"
   readonly segments: Readonly<Record<string, string>>
+  /** ARNs. */
   readonly attached: readonly string[]
 }
 
@@ -76,26 +77,38 @@ async function holderOf(call: MinioContext, user: string, group: string): Promis
   const Kind = user === "" ? "Group" : "User"
   const parts = inAccount(call, segments)
   const { attached } = user === "" ? await call.get("getGroup", GROUP, parts) : await call.get("getUser", USER, parts)
-  return { Kind, segments, attached: attached.map(nameOfArn) }
+  return { Kind, segments, attached }
 }
 
-const setAttached = (call: MinioContext, { Kind, segments }: Holder, verb: "attach" | "detach", policy: string) =>
-  call.call(`${verb}${Kind}Policy`, { ...inAccount(call, segments), body: { policy } })
+/** Attaches the wanted ones first, so that nobody is without rights meanwhile. Nothing is wrong if it was so before: scripts run again. */
+async function change(call: MinioContext, holder: Holder, wanted: readonly string[], surplus: readonly string[]) {
+  const { Kind, segments, attached } = holder
+  const set = (verb: "attach" | "detach", policy: string) =>
+    call.call(`${verb}${Kind}Policy`, { ...inAccount(call, segments), body: { policy } })
+  for (const policy of wanted) if (!attached.includes(policy)) await set("attach", policy)
+  for (const policy of surplus) await set("detach", policy)
+}
 
-/** Nothing is wrong if it was so before: scripts run again. */
+/** By its name a holder has a policy once: one of the account takes the place of a built-in one that was attached before. */
 export async function associate(call: MinioContext, verb: "attach" | "detach") {
   const { policies, user, group } = call.json(ASSOCIATION)
-  await checkExist(call, policies)
+  const named = await arnsOf(call, policies)
   const holder = await holderOf(call, user, group)
-  const changing = policies.filter(policy => holder.attached.includes(policy) === (verb === "detach"))
-  for (const policy of changing) await setAttached(call, holder, verb, policy)
+  const names = policies.map(nameOfArn)
+  const present = holder.attached.filter(arn => named.includes(arn) || names.includes(nameOfArn(arn)))
+  const replaced = present.filter(arn => !named.includes(arn))
+  await (verb === "detach" ? change(call, holder, [], present) : change(call, holder, named, replaced))
   const updatedAt = new Date(call.nowMs).toISOString()
   return { [verb === "attach" ? "policiesAttached" : "policiesDetached"]: policies, updatedAt }
 }
 
 /** Throws `noSuchEntity`. */
-async function checkExist(call: MinioContext, policies: readonly string[]): Promise<void> {
-  await mapBounded(policies, AT_A_TIME, policy => call.get("getPolicy", MANAGED_POLICY, inAccount(call, { policy })))
+async function arnsOf(call: MinioContext, policies: readonly string[]): Promise<readonly string[]> {
+  const arns = await mapBounded(policies, AT_A_TIME, async policy => {
+    const { arn } = await call.get("getPolicy", MANAGED_POLICY, inAccount(call, { policy }))
+    return arn
+  })
+  return [...new Set(arns)]
 }
 
 /** The call of older clients: these policies and no others. */
@@ -103,13 +116,11 @@ export async function setPolicies(call: MinioContext): Promise<void> {
   const name = call.needed("userOrGroup")
   const isGroup = call.query("isGroup") === "true"
   const holder = await holderOf(call, isGroup ? "" : name, isGroup ? name : "")
-  const wanted = call
-    .query("policyName")
-    .split(",")
-    .filter(each => each !== "")
-  await checkExist(call, wanted)
-  for (const policy of wanted) if (!holder.attached.includes(policy)) await setAttached(call, holder, "attach", policy)
-  for (const policy of holder.attached) if (!wanted.includes(policy)) await setAttached(call, holder, "detach", policy)
+  const names = call.query("policyName").split(",")
+  const named = names.filter(each => each !== "")
+  const wanted = await arnsOf(call, named)
+  const surplus = holder.attached.filter(arn => !wanted.includes(arn))
+  await change(call, holder, wanted, surplus)
 }
 
 const groupEntities = async (call: MinioContext, group: string) => {

@@ -19,11 +19,17 @@ const NEVER_MS = 0
 const isRoot = (call: MinioContext, user: string): boolean => user === call.rootKey
 
 /** For keys of the root user MinIO's actions do not suffice: they may do everything. */
-const allowedFor = (isOfRoot: boolean) => (isOfRoot ? { otherwise: undefined } : {})
+const allowedFor = (call: MinioContext, isOfRoot: boolean) => (isOfRoot ? call.onlyOurs() : {})
 
-/** The user of the caller. A session and a service account act as theirs. */
-const ownUser = ({ caller: { principal }, rootKey }: MinioContext): string =>
-  principal.kind === "user" ? principal.userName : rootKey
+/**
+ * The user of the caller; a service account, and temporary credentials of a key, act as their owner. Throws `invalidRequest` for
+ * roles and people of a directory: a key that they meant for themselves would be the root user's, and would outlive their rights.
+ */
+function ownUser({ caller: { principal }, rootKey }: MinioContext): string {
+  if (principal.kind !== "session") return principal.kind === "user" ? principal.userName : rootKey
+  const message = `${principal.sessionArn} has no access keys of its own: name the user whose they are`
+  throw fail("invalidRequest", { message })
+}
 
 const expiration = z.string().nullish()
 const policy = z.unknown().optional()
@@ -82,7 +88,7 @@ export async function addServiceAccount(call: MinioContext) {
     secretAccessKey: secretKey === "" ? randomSecret(call) : secretKey,
   }
   const made = await call.get("createKey", KEY_WITH_SECRET, {
-    ...allowedFor(isRoot(call, user)),
+    ...allowedFor(call, isRoot(call, user)),
     body: {
       ...(isNamed && named),
       ...(!isRoot(call, user) && { userName: user }),
@@ -113,7 +119,7 @@ const isServiceAccount = ({ rootKey }: MinioContext, { accessKeyId, userName }: 
 export async function updateServiceAccount(call: MinioContext): Promise<void> {
   const { newPolicy, newSecretKey, newStatus, newName, newDescription, newExpiration } = call.json(CHANGE)
   const { accessKeyId: key, userName } = await keyIn(call)
-  const allowed = allowedFor(userName === undefined)
+  const allowed = allowedFor(call, userName === undefined)
   const text = textOf(newName, newDescription)
   const limits = policyText(newPolicy)
   const change = {
@@ -130,7 +136,7 @@ export async function updateServiceAccount(call: MinioContext): Promise<void> {
 
 export async function removeServiceAccount(call: MinioContext): Promise<void> {
   const { accessKeyId: key, userName } = await keyIn(call)
-  await call.call("deleteKey", { ...allowedFor(userName === undefined), segments: { key } })
+  await call.call("deleteKey", { ...allowedFor(call, userName === undefined), segments: { key } })
 }
 
 const shown = (

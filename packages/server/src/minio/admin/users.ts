@@ -66,6 +66,9 @@ export async function addUser(call: MinioContext): Promise<void> {
   const { secretKey, status } = call.json(NEW_USER)
   checkNotRoot(call, name)
   const found = await call.find("getUser", USER, inAccount(call, { user: name }))
+  // Names that differ in case are one user here: another person would get its rights.
+  if (found !== undefined && found.name !== name)
+    throw fail("entityExists", { message: `there is a user ${found.name}, and case does not tell users apart` })
   if (found === undefined) await call.call("createUser", { ...inAccount(call), body: { name } })
   try {
     await setSecret(call, name, secretKey, found?.keys.includes(name) === true)
