@@ -59,12 +59,15 @@ export class LinkedMinioAdmin implements MinioAdmin {
 
   async handle(call: MinioCall, signal: AbortSignal): Promise<MinioAnswer> {
     const { streamId, ...answer } = await this.link.call(METHODS.call, call)
-    return streamId === undefined ? answer : { ...answer, stream: this.pieces(streamId, signal) }
+    if (streamId === undefined) return answer
+    const leave = (): void => void this.link.call(METHODS.leave, streamId).catch(() => undefined)
+    // A client may have left meanwhile: then nobody reads the pieces, not even to their end.
+    signal.addEventListener("abort", leave, { once: true })
+    if (signal.aborted) leave()
+    return { ...answer, stream: this.pieces(streamId, signal, leave) }
   }
 
-  private async *pieces(id: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    const leave = (): void => void this.link.call(METHODS.leave, id).catch(() => undefined)
-    signal.addEventListener("abort", leave, { once: true })
+  private async *pieces(id: number, signal: AbortSignal, leave: () => void): AsyncGenerator<Uint8Array> {
     try {
       while (!signal.aborted) {
         const piece = await this.link.call(METHODS.next, id)
