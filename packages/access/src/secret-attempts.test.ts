@@ -127,6 +127,8 @@ test("the audit log has each wrong attempt to sign in that is compared, up to a 
   })
   await attempts.signIn({ ...by, address: ELSEWHERE }, right)
   assert.equal(audit.all.length, 5)
+  await attempts.signIn({ ...by, address: "10.1.1.1", target: "x".repeat(60_000) }, () => undefined)
+  assert.equal(audit.last("swift:SignIn")?.target, "x".repeat(256), "strangers do not fill the log")
   for (let i = 0; i < 150; i += 1) await attempts.signIn({ ...by, address: `10.0.0.${i}` }, () => undefined)
   assert.equal(audit.all.length, 100)
   await clock.advance(60 * MINUTE_MS)

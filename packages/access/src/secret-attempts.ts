@@ -9,7 +9,8 @@
  *           proved the secret between wrong attempts need not guess it: its signatures may be wrong for other reasons, and
  *           its address does not wait for this key until they are forgotten.
  * Limits    `SUBJECTS_MAX`; the one whose last wrong attempt is the oldest is forgotten for a new one. At most
- *           `RECORDS_PER_HOUR_MAX` failed sign-ins are in the audit log, of each thread. Each node counts for itself; the
+ *           `RECORDS_PER_HOUR_MAX` failed sign-ins are in the audit log, of each thread, with the first
+ *           `TARGET_CHARACTERS_MAX` of what they claim. Each node counts for itself; the
  *           threads of a process tell each other what counts.
  */
 import { clientOf } from "@hayloft/base/client-address.js"
@@ -25,6 +26,8 @@ const LIMITS = {
 } as const
 const SUBJECTS_MAX = 10_000
 const RECORDS_PER_HOUR_MAX = 100
+/** Strangers choose what they claim to be. */
+const TARGET_CHARACTERS_MAX = 256
 const HOUR_MS = 3_600_000
 
 interface Attempt {
@@ -193,7 +196,8 @@ export class SecretAttempts {
     if (this.recorded.count > RECORDS_PER_HOUR_MAX) return
     const caller = { kind: "anonymous", id: "", name: "", address } as const
     const nothing = async (): Promise<undefined> => undefined
-    const change = { caller, requestId, operation, target, request: undefined }
+    const claimed = target.slice(0, TARGET_CHARACTERS_MAX)
+    const change = { caller, requestId, operation, target: claimed, request: undefined }
     await (await this.parts.audit.begin(change, nothing)).end(outcome, nothing)
   }
 }
