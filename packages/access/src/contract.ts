@@ -195,7 +195,8 @@ export interface Identities {
   updateRole(ref: IdentityRef, change: Partial<RoleTerms>): Promise<void>
   /** Throws `deleteConflict`. */
   remove(ref: IdentityRef): Promise<void>
-  setTags(ref: IdentityRef, tags: Tags, removed: readonly string[]): Promise<void>
+  /** Throws `invalidArgument` for tags that only the store may set. */
+  setTags(ref: IdentityRef, tags: Tags, removed: readonly string[], by?: "caller" | "store"): Promise<void>
   putInline(ref: IdentityRef, policyName: string, text: string): Promise<void>
   removeInline(ref: IdentityRef, policyName: string): Promise<void>
   attach(ref: IdentityRef, arn: string): Promise<void>

@@ -50,7 +50,7 @@ import type { PolicyPrincipals } from "./policy-principals.js"
 import { checkInlineSize, checkPolicyText } from "./policy-texts.js"
 import * as providers from "./provider-commands-core.js"
 import { checkProvider } from "./provider-terms.js"
-import { checkTags } from "./tags.js"
+import { checkNotReserved, checkTags } from "./tags.js"
 import type { Tags } from "@hayloft/base/tags.js"
 import { rowKeyAfter } from "@hayloft/base/ids.js"
 
@@ -77,6 +77,7 @@ export class IdentityService implements Identities {
     checkName(kind, name)
     checkPath(path)
     checkTags(tags)
+    checkNotReserved(tags.map(([key]) => key))
     const identity = {
       kind,
       name,
@@ -164,7 +165,8 @@ export class IdentityService implements Identities {
     await this.change(identities.deleteIdentity(ref))
   }
 
-  async setTags(ref: IdentityRef, tags: Tags, removed: readonly string[]): Promise<void> {
+  async setTags(ref: IdentityRef, tags: Tags, removed: readonly string[], by: "caller" | "store" = "caller") {
+    if (by === "caller") checkNotReserved([...tags.map(([key]) => key), ...removed])
     await this.change(identities.setTags(ref, tags, removed))
   }
 

@@ -26,6 +26,14 @@ export function checkTags(tags: Tags): Tags {
   return tags
 }
 
+/** Throws `invalidArgument` for tags by which the store knows something of a user: a caller who sets them would change that. */
+export function checkNotReserved(keys: readonly string[]): void {
+  const reserved = keys.find(key => /^hayloft:/i.test(key))
+  if (reserved === undefined) return
+  const shown = reserved.slice(0, KEY_CHARACTERS_MAX)
+  throw fail("invalidArgument", { message: `The tag ${shown} is not valid: the store itself sets tags of hayloft:.` })
+}
+
 /** Replaces tags of the same keys with the added ones, and drops the removed keys. Throws as `checkTags`. */
 export function changeTags(tags: Tags, added: Tags, removed: readonly string[]): Tags {
   const replaced = new Set([...added.map(([key]) => key), ...removed].map(key => key.toLowerCase()))

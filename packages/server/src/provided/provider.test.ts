@@ -1,8 +1,10 @@
 /** Several nodes of one store that start with the same settings at the same time. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { isFailure } from "@hayloft/base/failures.js"
 import { parseAccessKeyId, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
 import { Machine } from "@hayloft/node/testing-engine.js"
+import { GIVEN_TAG } from "./policies-core.js"
 import { Provider } from "./provider.js"
 
 /** A provider of a store with a root account, and a user whose policies a test states at each start. */
@@ -82,6 +84,16 @@ test("policies that a start has attached end with their entry, and those that so
   await clock.runUntil(identities.attach(user, arnOf("readonly")))
   await start()
   assert.deepEqual(await attached(), ["readonly", "readwrite"], "what was taken back once is no start's any more")
+  await start("writeonly")
+  // A caller who may tag a user could otherwise have a start take any of its policies.
+  for (const [tags, removed] of [
+    [[[GIVEN_TAG, "x"]], []],
+    [[], [GIVEN_TAG.toUpperCase()]],
+  ] as const)
+    await assert.rejects(clock.runUntil(identities.setTags(user, tags, removed)), error =>
+      isFailure(error, "invalidArgument"),
+    )
+  await start()
   await start("missing")
   assert.deepEqual(telemetry.entries("provide_failed").length, 1)
   assert.deepEqual(await attached(), ["readonly", "readwrite"])

@@ -142,7 +142,7 @@ export class Provider {
     for (const arn of surplus) await identities.detach(ref, arn)
     const tag = tagOfGiven([...given.filter(arn => wanted.includes(arn)), ...missing])
     const [, present] = record.tags.find(([key]) => key === GIVEN_TAG) ?? []
-    if (tag?.[1] !== present) await identities.setTags(ref, tag ? [tag] : [], tag ? [] : [GIVEN_TAG])
+    if (tag?.[1] !== present) await identities.setTags(ref, tag ? [tag] : [], tag ? [] : [GIVEN_TAG], "store")
     for (const arn of missing) await identities.attach(ref, arn)
     return missing.length > 0 || surplus.length > 0
   }
