@@ -53,7 +53,7 @@ export type RoleSession = { readonly kind: "role" } & ValueOf<typeof ROLE_SESSIO
 /** A session of a person of an LDAP directory. */
 const PERSON_SESSION = row({
   accountId: ACCOUNT_ID,
-  /** The normal form of the person's DN. */
+  /** The person's DN as the directory spells it. */
   dn: TEXT,
   /** The name as the person typed it, by which the directory finds the person again. */
   login: TEXT,

@@ -58,6 +58,7 @@ test("what is no name is refused, and the message says why", () => {
     ["cn=a\\zz", /escapes nothing/],
     ["cn=\\ff", /not UTF-8/],
     [`cn=${"a".repeat(1_025)}`, /more than 1024 bytes/],
+    [`cn=${"\ufdfa".repeat(100)}`, /normal form has more than 1024 bytes/],
   ]
   for (const [text, why] of refused)
     assert.throws(

@@ -3,7 +3,7 @@
  * lower case, without the blanks that do not count, and escaped in one way. Pure.
  *
  * Refuses  what is no DN, the empty one, and forms that RFC 4514 has left behind: values in quotes, `;` between the parts.
- * Limits   `DN_BYTES_MAX`.
+ * Limits   `DN_BYTES_MAX`, as it is written and in its normal form.
  * Sources  RFC 4514, sections 2 to 4; RFC 4518 (how values are compared): case, compatibility forms and blanks do not count.
  */
 import { fail } from "@hayloft/base/failures.js"
@@ -18,7 +18,10 @@ const ESCAPED = new Set(',+"\\<>;=')
 export function normalDn(text: string): string {
   if (Buffer.byteLength(text) > DN_BYTES_MAX) throw notDn(text, `it has more than ${DN_BYTES_MAX} bytes`)
   const parts = splitAt(text, ",").map(part => splitAt(part, "+").map(pair => normalPair(text, pair)))
-  return parts.map(pairs => pairs.sort().join("+")).join(",")
+  const normal = parts.map(pairs => pairs.sort().join("+")).join(",")
+  // A letter may have a longer form: keys of rows are bounded.
+  if (Buffer.byteLength(normal) > DN_BYTES_MAX) throw notDn(text, `its normal form has more than ${DN_BYTES_MAX} bytes`)
+  return normal
 }
 
 /** Returns true if the entry is the base, or is below it; both are in the normal form. */
