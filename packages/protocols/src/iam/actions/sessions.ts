@@ -51,9 +51,10 @@ function requestOf({ parameters, context, nowMs }: OpenCall): AssumeRequest {
 /** Without a role, as clients of MinIO call it, the credentials act as the caller, as those of GetSessionToken do. */
 async function assumeNoRole(call: IamCall): Promise<IamResult> {
   const { parameters } = call
-  if (parameters.optional("Policy") !== undefined || parameters.list("PolicyArns", "arn").length > 0) {
+  const limits = [parameters.list("PolicyArns", "arn"), parameters.tags()]
+  if (parameters.optional("Policy") !== undefined || limits.some(({ length }) => length > 0)) {
     const message =
-      "AssumeRole without a RoleArn takes no policies here: make a role with them, and name it in RoleArn."
+      "AssumeRole without a RoleArn takes no policies and no tags here: make a role with them, and name it in RoleArn."
     throw fail("notImplemented", { message })
   }
   return getSessionToken(call)
