@@ -53,7 +53,7 @@ import {
   parseFilter,
   parseLdapServer,
 } from "./ldap-values.js"
-import { BOUNDS_OF, PROFILES } from "./profiles-core.js"
+import { PROFILES } from "./profiles-core.js"
 import { parseProvidedBuckets, parseProvidedUsers } from "./provided-values.js"
 import {
   findSetting,
@@ -182,7 +182,7 @@ function configIn(reader: SettingReader): ServeConfig {
     haste,
     policy: reader.optional("redundancy", (text, where) => parseRedundancy(text, where, matrix)),
     profile,
-    blockBytes: reader.optional("blockSize", parseBlockSize) ?? BOUNDS_OF[profile].blockBytes,
+    blockBytes: reader.optional("blockSize", parseBlockSize),
     scrubDays: reader.required("scrubDays", count(1, 3650)),
     abandonedUploadDays: reader.required("abandonedUploadDays", count(0, 3650)),
     lifecycleDayMs: lifecycleDay === undefined ? undefined : 1000 * lifecycleDay,

@@ -432,18 +432,18 @@ test("policies of users are named by ARNs, too, and secrets may have colons", ()
   )
 })
 
-test("the small profile bounds memory: no front threads and small blocks, unless they are set", () => {
+test("the small profile bounds memory: no front threads unless they are set, and small blocks of new stores", () => {
   const machine = { fallbacks: { threads: ["3"] } }
   const boundsOf = (flags: ConfigSources["flags"]) => {
-    const { profile, threads, blockBytes } = resolved({ ...machine, flags })
-    return [profile, threads, blockBytes]
+    const { profile, threads } = resolved({ ...machine, flags })
+    return [profile, threads]
   }
-  assert.deepEqual(boundsOf({}), ["standard", 3, undefined])
-  assert.deepEqual(boundsOf({ profile: ["small"] }), ["small", 0, MIB])
-  assert.deepEqual(boundsOf({ profile: ["small"], threads: ["2"], blockSize: ["4MiB"] }), ["small", 2, 4 * MIB])
+  assert.deepEqual(boundsOf({}), ["standard", 3])
+  assert.deepEqual(boundsOf({ profile: ["small"] }), ["small", 0])
+  assert.deepEqual(boundsOf({ profile: ["small"], threads: ["2"] }), ["small", 2])
   const { standard, small } = BOUNDS_OF
   assert.deepEqual([standard.share, standard.heapFlags], [1, []], "the standard changes nothing")
-  assert.ok(small.share < 0.1 && small.heapFlags.length > 0)
+  assert.ok(small.share < 0.1 && small.blockBytes === MIB && small.heapFlags.length > 0)
 })
 
 test("a refused secret is not shown", () => {

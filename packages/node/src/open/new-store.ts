@@ -13,7 +13,7 @@ import { encodeLayout, planLayout } from "@hayloft/engine/placement/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk, Space } from "@hayloft/base/seams/disk/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
-import type { ServeConfig } from "../config/index.js"
+import { BOUNDS_OF, type ServeConfig } from "../config/index.js"
 import { FIRST_TABLET } from "../metadata/first-tablet.js"
 import type { FolderInspection } from "./folder-inspection.js"
 import type { DeviceFolder } from "./start-core.js"
@@ -86,7 +86,7 @@ export async function firstRecord(
     policy,
     isPolicyAutomatic: config.policy === undefined,
     policyVersion: 1,
-    blockBytes: config.blockBytes ?? BLOCK_BYTES_DEFAULT,
+    blockBytes: config.blockBytes ?? BOUNDS_OF[config.profile].blockBytes ?? BLOCK_BYTES_DEFAULT,
     metaCopies,
     tablets: isInDatabase ? [] : [firstTablet(ids.slice(0, metaCopies))],
     layout: { version: layout.version, table: encodeLayout(layout), devices: ids },

@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { parseAccessKeyId, parseUploadId } from "@hayloft/base/ids.js"
+import { BLOCK_BYTES_DEFAULT, MIB } from "@hayloft/base/limits.js"
 import { parsePolicy, textOfPolicy } from "@hayloft/base/policy.js"
 import { CALL_LIMITS, queuedDisk, readRecordFile, replaceRecordFile, Stalls } from "@hayloft/engine/device/index.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
@@ -80,6 +81,19 @@ test("options of the first start that were overridden since are reported, and do
     /^--redundancy replica:2 is ignored: .* has replica:1\. .*redundancy set replica:2\n--meta-copies 2 is .* on 1 device\./,
   )
   await assert.rejects(machine.start({ ...config, blockBytes: 2 * record.blockBytes }), /cannot be changed/)
+})
+
+test("the profile may be another one at each start, and only a new store has its blocks", async () => {
+  for (const [first, then, blockBytes] of [
+    ["standard", "small", BLOCK_BYTES_DEFAULT],
+    ["small", "standard", MIB],
+  ] as const) {
+    const machine = new StartMachine()
+    for (const profile of [first, then])
+      assert.equal((await machine.start({ ...config, profile })).record.blockBytes, blockBytes, `${first}, ${profile}`)
+  }
+  const { record } = await new StartMachine().start({ ...config, profile: "small", blockBytes: 2 * MIB })
+  assert.equal(record.blockBytes, 2 * MIB)
 })
 
 test("a missing device is marked as offline, and may lack shards when it returns", async () => {
