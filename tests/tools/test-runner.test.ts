@@ -166,6 +166,16 @@ test("a file fails that ends without a result, with an exit code, by a signal, o
     [[GOOD, `process.on("exit", () => process.exit(3))`], /exit code 3/],
     [[`const left = () => test("is not registered", () => {})`], /has no test/],
     [[`process.kill(process.pid, "SIGKILL")`], /SIGKILL/],
+    // The tests after it would be missing without a word.
+    [
+      [
+        GOOD,
+        `test("is over", async () => { await new Promise(setImmediate); setImmediate(() => process.exit(0)) })`,
+        `await new Promise(done => setTimeout(done, 500))`,
+        GOOD,
+      ],
+      /ended the process before/,
+    ],
     [[`test("hangs", () => new Promise(() => setInterval(() => {}, 1000)))`], /longer than 2 s/, 2_000],
   ] as const) {
     const { failures } = await outcomeOf(lines, msMax)

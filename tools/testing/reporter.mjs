@@ -1,4 +1,7 @@
-/** Writes what the runner needs of each test as a line of JSON; see `--test-reporter` of Node. */
+/**
+ * Writes what the runner needs of each test as a line of JSON; see `--test-reporter` of Node. The last line says that all tests have
+ * ended: without it, something has ended the process.
+ */
 import { fileURLToPath } from "node:url"
 import { fileOfPart } from "./part.mjs"
 
@@ -22,4 +25,5 @@ export default async function* lines(events) {
     if (type === "test:diagnostic" && data.message.startsWith("Error: A resource generated asynchronous activity"))
       yield `${JSON.stringify({ kind: "stray", name: data.message })}\n`
   }
+  yield `${JSON.stringify({ kind: "end" })}\n`
 }

@@ -2,8 +2,8 @@
  * Runs a unit, test files in a process of their own or a check, and returns its outcome:
  * `{ unit, seconds, processorSeconds, passed, skipped: [{ name, why }], failures: [{ name, file, text }] }`.
  *
- * Promises  A unit that ends without success, or without any test, has a failure, whatever it printed. Its processes end with it: all that it has
- *           started and that has not left its process group is killed.
+ * Promises  A unit that ends without success, before its tests, or without any test, has a failure, whatever it printed. Its
+ *           processes end with it: all that it has started and that has not left its process group is killed.
  * Limits    `UNIT_MS_MAX`; a unit that takes longer fails. `OUTPUT_SHOWN` of what it printed last.
  */
 import { spawn } from "node:child_process"
@@ -142,9 +142,12 @@ async function runFiles(unit, msMax) {
     .filter(({ kind }) => kind === "failed" || kind === "stray")
     .map(({ name, file, error = "" }) => ({ name, file, text: error }))
   const isWell = outcome.code === 0 && outcome.why === undefined
+  const isEmpty = found.every(({ kind }) => kind === "end")
   if (!isWell && failures.length === 0)
     failures.push({ name: outcome.why ?? `the file ended with exit code ${outcome.code}`, text: outcome.output })
-  if (isWell && found.length === 0) failures.push({ name: "the file has no test", text: outcome.output })
+  else if (isWell && isEmpty) failures.push({ name: "the file has no test", text: outcome.output })
+  else if (isWell && found.at(-1)?.kind !== "end")
+    failures.push({ name: "something ended the process before all tests had ended", text: outcome.output })
   return {
     passed: found.filter(({ kind }) => kind === "passed").length,
     skipped: found.filter(({ kind }) => kind === "skipped"),
