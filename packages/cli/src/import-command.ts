@@ -37,7 +37,7 @@ import { textOfPlace, type Place } from "./place.js"
 import { httpUrl, isElsewhere, namedTrust, withAdmin, withS3, type StoreOptions } from "./stores.js"
 import { verdictOf } from "./sync-core.js"
 import { pairsOf } from "./sync-pairs.js"
-import { plural, sizeText } from "./text.js"
+import { plural, printable, sizeText } from "./text.js"
 import { TransferRun } from "./transfer-run.js"
 import type { Transferred } from "./transfer.js"
 
@@ -274,7 +274,7 @@ class Import<Version extends ListedVersion> {
     for await (const { source, target } of pairsOf(sources, isThere ? targets : nothing())) {
       if (source === undefined) continue
       const place: Place = { kind: "remote", bucket: from, key: source.name }
-      for (const why of source.unreadable ?? []) this.run.fail(place, new CliError("failed", why))
+      for (const why of source.unreadable ?? []) this.run.fail(place, new CliError("failed", printable(why)))
       if (source.versions.length === 0) continue
       try {
         const missing = isVersioned ? await this.#missing(from, to, source, target) : missingLatest(source, target)

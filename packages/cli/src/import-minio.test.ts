@@ -1,11 +1,12 @@
 /** `hayloft import minio` from folders of the real MinIO into a real store. */
 import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { after, before, test } from "node:test"
+import { KEY } from "@hayloft/admin/index.js"
 import { fail } from "@hayloft/base/failures.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { RemoteFailure, S3Client, type S3Access } from "@hayloft/client/index.js"
@@ -13,8 +14,12 @@ import { HAYLOFT_COMMAND, StoreProcess } from "@hayloft/client/testing-store-pro
 import { messageOf } from "./exit-codes.js"
 import { unpackFolders } from "./minio-disks/testing-folders.js"
 import { fillMinio, MinioProcess, programInPath } from "./testing-minio.js"
+import { importIdentities } from "./minio-identities.js"
+import { withAdmin } from "./stores.js"
 import { runHere } from "./testing-here.js"
+import { testIo } from "./testing-io.js"
 import { plainEnvironment, type Outcome } from "./testing-process.js"
+import { TransferRun } from "./transfer-run.js"
 
 const clock = new RealClock()
 let folder = ""
@@ -142,10 +147,14 @@ test("an import that was killed goes on where it was", async () => {
 
 test("users, groups, policies and keys come along with their secrets, once", async () => {
   await unpackFolders("identities", join(folder, "identities"))
+  const attached = join(folder, "identities/disk1/.minio.sys/config/iam/policydb")
+  const [one = ""] = await readdir(join(attached, "users"))
+  await cp(join(attached, "users", one), join(attached, "sts-users/cn=ann,dc=example.json"), { recursive: true })
   const first = await hayloft("minio", "identities/disk1")
   assert.match(first.error, /key ROOTSERVICEKEY: .* set MINIO_ROOT_USER=minio-root/)
   assert.match(first.error, /policy readwrite of group former: not attached, since the group is disabled/)
   assert.match(first.out.toString(), /users, groups, policies and keys: 8 imported, 0 unchanged/)
+  assert.match(first.error, /the policies of 1 people or groups of LDAP are not imported: /)
   const second = await runHere(["import", "minio", "identities/disk1", "--json"], {
     workingFolder: folder,
     environment: { HAYLOFT_DATA: data(), MINIO_ROOT_USER: "minio-root" },
@@ -184,9 +193,42 @@ test("users, groups, policies and keys come along with their secrets, once", asy
   assert.doesNotMatch((await hayloft("minio", "identities/disk1", "--no-identities")).out.toString(), /users, groups/)
 })
 
+test("keys of a disabled user are disabled, also by the next run after one that was interrupted", async () => {
+  const { io } = testIo({
+    environment: { ...plainEnvironment(), HAYLOFT_DATA: data() },
+    workingFolder: folder,
+    clock,
+  })
+  const [name, service] = ["former-user", "FORMERSERVICEKEY"]
+  const key = { secretAccessKey: "secret-of-former-1", expiresMs: undefined }
+  const own = { ...key, accessKeyId: name, isActive: false }
+  const ofUser = { ...key, accessKeyId: service, isActive: true, parent: name, description: "", policy: undefined }
+  await withAdmin(io, {}, new AbortController().signal, async admin => {
+    const stateOf = async (id: string) => KEY.parse(await admin.get(`/v1/keys/${id}`)).isActive
+    for (const _run of ["first", "second"]) {
+      const files = [
+        { kind: "user", key: own },
+        { kind: "serviceKey", key: ofUser },
+      ] as const
+      await importIdentities(files, admin, new TransferRun(io, {}, "imported"), { rootUser: undefined })
+      assert.deepEqual([await stateOf(name), await stateOf(service)], [false, false])
+      for (const id of [name, service]) await admin.post(`/v1/keys/${id}/enable`, {})
+    }
+  })
+})
+
+test("a set of which most disks are lost is a failure, whatever the others have", async () => {
+  await mkdir(join(folder, "four/disk1/quiet"))
+  const { code, error } = await hayloft("minio", "four/disk1", "--bucket", "quiet", "--dry-run")
+  assert.equal(code, 1, "no object of it is known")
+  assert.match(error, /3 of its 4 disks are not there, which may have had more objects/)
+})
+
 test("mistakes are told, and a bucket of another store may be called minio", async () => {
   await mkdir(join(folder, "empty"))
   await writeFile(join(folder, "file"), "")
+  await mkdir(join(folder, "four/disk2/Old_Name"))
+  await imports("four/disk{1...4}", "--bucket", "Old_Name", "--into", "old-name", "--no-settings")
   for (const [args, expected] of [
     [["minio"], /name the folders of the MinIO/],
     [["minio", "empty", "file"], /no folder is a disk of MinIO: .*empty.*file/],

@@ -2,8 +2,9 @@
  * MinIO's users, groups, policies and access keys into the root account of a store, with their secrets: clients go on with
  * their keys.
  *
- * Promises  What is there already stays as it is: a second run changes nothing. Each one that could not be made is named, with
- *           why, and does not stop the others.
+ * Promises  What is there already stays as it is: a second run changes nothing, but disables keys that MinIO has disabled, which
+ *           a run that was interrupted may have left active. Each one that could not be made is named, with why, and does not
+ *           stop the others.
  */
 import type { z } from "zod"
 import { IDENTITY_SCHEMAS, KEY } from "@hayloft/admin/index.js"
@@ -11,6 +12,7 @@ import { RemoteFailure, type AdminClient } from "@hayloft/client/index.js"
 import { checked } from "./checked.js"
 import { CliError, messageOf } from "./exit-codes.js"
 import type { IdentityFile, MinioGroup, MinioServiceKey } from "./minio-disks/index.js"
+import { printable } from "./text.js"
 import type { TransferRun } from "./transfer-run.js"
 
 type OfKind<Kind extends IdentityFile["kind"]> = Extract<IdentityFile, { readonly kind: Kind }>
@@ -34,9 +36,9 @@ export async function importIdentities(
   const of = <Kind extends IdentityFile["kind"]>(kind: Kind): readonly OfKind<Kind>[] =>
     files.filter((file): file is OfKind<Kind> => file.kind === kind)
   for (const policy of of("policy")) await importing.each(`policy ${policy.name}`, () => importing.policy(policy))
-  const users = new Set<string>()
+  const users = new Map<string, boolean>()
   for (const { key } of of("user")) {
-    users.add(key.accessKeyId)
+    users.set(key.accessKeyId, key.isActive)
     await importing.each(`user ${key.accessKeyId}`, () => importing.user(key))
   }
   const inactive = new Set<string>()
@@ -74,7 +76,7 @@ class IdentityImport {
       else this.#unchanged += 1
     } catch (error) {
       if (error instanceof Error && error.name === "AbortError") throw error
-      this.run.problem(`${name}: ${messageOf(error)}`)
+      this.run.problem(`${printable(name)}: ${messageOf(error)}`)
     }
   }
 
@@ -92,7 +94,7 @@ class IdentityImport {
   async user({ accessKeyId: name, secretAccessKey, isActive }: OfKind<"user">["key"]): Promise<boolean> {
     const found = await this.#find(USER, `${ACCOUNT}/users/${segment(name)}`)
     if (found === undefined) await this.client.post(`${ACCOUNT}/users`, { name, path: "/", tags: {} })
-    if (found?.keys.includes(name) === true) return false
+    if (found?.keys.includes(name) === true) return !isActive && this.#disabled(name)
     await this.#key({ accessKeyId: name, secretAccessKey, userName: name }, isActive)
     return true
   }
@@ -112,16 +114,18 @@ class IdentityImport {
     return true
   }
 
-  async serviceKey(key: MinioServiceKey, users: ReadonlySet<string>): Promise<boolean> {
-    const { accessKeyId, secretAccessKey, parent, description, expiresMs, policy, isActive } = key
+  /** `users`: with whether they are active. Keys of one that is not may do nothing in MinIO. */
+  async serviceKey(key: MinioServiceKey, users: ReadonlyMap<string, boolean>): Promise<boolean> {
+    const { accessKeyId, secretAccessKey, parent, description, expiresMs, policy } = key
     const isOfUser = users.has(parent)
+    const isActive = key.isActive && users.get(parent) !== false
     if (!isOfUser && parent !== this.options.rootUser) {
       const advice = `if that is the root user of this MinIO, set MINIO_ROOT_USER=${parent}`
       throw new CliError("failed", `not imported, since its owner ${parent} is not a user in these files: ${advice}`)
     }
     const found = await this.#find(KEY, `/v1/keys/${segment(accessKeyId)}`)
     if (found !== undefined) {
-      if (found.userName === (isOfUser ? parent : undefined)) return false
+      if (found.userName === (isOfUser ? parent : undefined)) return !isActive && this.#disabled(accessKeyId)
       throw new CliError("failed", "not touched, since the store has a key of this name for somebody else")
     }
     const terms = {
@@ -138,7 +142,18 @@ class IdentityImport {
     isActive: boolean,
   ): Promise<void> {
     await this.client.post("/v1/keys", body)
-    if (!isActive) await this.client.post(`/v1/keys/${segment(body.accessKeyId)}/disable`, {})
+    if (!isActive) await this.#disable(body.accessKeyId)
+  }
+
+  async #disable(accessKeyId: string): Promise<void> {
+    await this.client.post(`/v1/keys/${segment(accessKeyId)}/disable`, {})
+  }
+
+  /** Returns false if it is disabled already. */
+  async #disabled(accessKeyId: string): Promise<boolean> {
+    if ((await this.#find(KEY, `/v1/keys/${segment(accessKeyId)}`))?.isActive !== true) return false
+    await this.#disable(accessKeyId)
+    return true
   }
 
   async #find<Schema extends z.ZodType>(schema: Schema, path: string): Promise<z.output<Schema> | undefined> {

@@ -62,11 +62,12 @@ export class MinioSource implements ImportSource<MinioVersion> {
   ) {}
 
   static async open(folders: readonly string[], reports: Reports): Promise<MinioSource> {
-    const { sets, problems } = await openDrives(folders).catch((error: unknown) => {
+    const { sets, gaps, problems } = await openDrives(folders).catch((error: unknown) => {
       throw error instanceof DiskFailure ? new CliError("usage", error.message) : error
     })
-    for (const problem of problems) reports.note(problem)
-    return new MinioSource(new Listing(sets, message => reports.problem(message)), reports)
+    for (const gap of gaps) reports.note(gap)
+    for (const problem of problems) reports.problem(problem)
+    return new MinioSource(new Listing(sets, message => reports.problem(printable(message))), reports)
   }
 
   buckets(): Promise<readonly string[]> {
@@ -198,7 +199,9 @@ export class MinioSource implements ImportSource<MinioVersion> {
   /** Users, groups, policies and keys. Files that cannot be read are problems. */
   async identities(): Promise<readonly IdentityFile[]> {
     const found: IdentityFile[] = []
+    let people = 0
     for await (const { key } of this.listing.objects(SYSTEM_FOLDER, IDENTITIES_FOLDER)) {
+      if (isOfDirectory(key)) people += 1
       try {
         const bytes = await this.#systemFile(key)
         const file = bytes && parseIdentityFile(key.slice(IDENTITIES_FOLDER.length), bytes)
@@ -208,6 +211,8 @@ export class MinioSource implements ImportSource<MinioVersion> {
         this.reports.problem(`${printable(key)}: ${error.message}`)
       }
     }
+    if (people > 0)
+      this.reports.problem(`the policies of ${people} people or groups of LDAP are not imported: docs/operate/ldap.md`)
     return found
   }
 
@@ -226,6 +231,10 @@ export class MinioSource implements ImportSource<MinioVersion> {
     // Files are closed after each part.
   }
 }
+
+/** The policies of an entry of LDAP; those of temporary keys are there, too. */
+const isOfDirectory = (key: string): boolean =>
+  key.startsWith(`${IDENTITIES_FOLDER}policydb/sts-users/`) && key.includes("=")
 
 async function bytesOf(pieces: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const all: Uint8Array[] = []

@@ -22,6 +22,8 @@ export type DriveSet = readonly (Drive | undefined)[]
 interface MinioDrives {
   readonly sets: readonly DriveSet[]
   /** Each folder that could not be used, and each set that lacks disks. */
+  readonly gaps: readonly string[]
+  /** Sets that may have had objects of which no disk that is left knows the name. */
   readonly problems: readonly string[]
 }
 
@@ -31,17 +33,17 @@ interface Named {
 }
 
 export async function openDrives(folders: readonly string[]): Promise<MinioDrives> {
-  const problems: string[] = []
+  const [gaps, problems]: [string[], string[]] = [[], []]
   const named: Named[] = []
   for (const folder of folders) {
     try {
       named.push({ folder, format: parseDriveFormat(await formatTextOf(folder)) })
     } catch (error) {
-      problems.push(`${folder}: left out, ${error instanceof Error ? error.message : String(error)}`)
+      gaps.push(`${folder}: left out, ${error instanceof Error ? error.message : String(error)}`)
     }
   }
   const [first] = named
-  if (first === undefined) throw wrongFolders(`no folder is a disk of MinIO: ${problems.join("; ")}`)
+  if (first === undefined) throw wrongFolders(`no folder is a disk of MinIO: ${gaps.join("; ")}`)
   for (const { folder, format } of named) {
     if (format.deployment !== first.format.deployment)
       throw wrongFolders(`${folder} and ${first.folder} are disks of different MinIOs: import each by itself`)
@@ -55,11 +57,14 @@ export async function openDrives(folders: readonly string[]): Promise<MinioDrive
       const lost = set.filter(drive => drive === undefined).length
       const name = `set ${j + 1} of pool ${i + 1}`
       if (lost === set.length) problems.push(`${name}: none of its ${lost} disks is there, and none of its objects`)
-      else if (lost > 0) problems.push(`${name}: ${lost} of its ${ids.length} disks are not there`)
+      // Half of the disks know each object that was acknowledged.
+      else if (2 * lost > set.length)
+        problems.push(`${name}: ${lost} of its ${ids.length} disks are not there, which may have had more objects`)
+      else if (lost > 0) gaps.push(`${name}: ${lost} of its ${ids.length} disks are not there`)
       return set
     }),
   )
-  return { sets, problems }
+  return { sets, gaps, problems }
 }
 
 async function formatTextOf(folder: string): Promise<string> {

@@ -35,8 +35,8 @@ interface Found {
 }
 
 async function found(folders: readonly string[], bucket: string): Promise<Found> {
-  const { sets, problems } = await openDrives(folders)
-  const told: string[] = [...problems]
+  const { sets, gaps, problems } = await openDrives(folders)
+  const told: string[] = [...gaps, ...problems]
   const lines: string[] = []
   for await (const { key, path, versions, lost, leftovers, damaged } of new Listing(sets, told.push.bind(told)).objects(
     bucket,
@@ -141,6 +141,17 @@ async function damage(file: string, at: number): Promise<void> {
   bytes[at] = (bytes[at] ?? 0) ^ 0x01
   await writeFile(file, bytes)
 }
+
+test("buckets of an old MinIO are listed under their names, and nothing of the system is", async () => {
+  const root = await unpacked("one-disk", "names")
+  for (const name of ["Old_Name", "lost+found", ".trash"]) await mkdir(join(root, "disk1", name))
+  const { sets } = await openDrives(disksIn(root, 1))
+  const names = await new Listing(sets, message => assert.fail(message)).buckets()
+  assert.deepEqual(
+    names.filter(name => !/^[a-z]+$/.test(name)),
+    ["Old_Name"],
+  )
+})
 
 test("a damaged, a cut and a missing shard are replaced and told, until one block has too few", async () => {
   const root = await unpacked("four-disks", "damaged")
@@ -355,8 +366,16 @@ test("folders that are not the disks of one MinIO are refused, and lost ones are
   await writeFile(join(root, "copy/.minio.sys/format.json"), format)
   await refused([one, join(root, "copy")], /are the same disk/)
   await writeFile(join(two, ".minio.sys/format.json"), '{"version":"1","format":"fs","fs":{"version":"2"}}')
-  const { problems } = await openDrives([one, two, join(root, "nowhere")])
-  assert.equal(problems.length, 3)
-  assert.match(problems[0] ?? "", /disk2: left out, it is of MinIO's mode FS/)
-  assert.match(problems[1] ?? "", /nowhere: left out/)
+  const { gaps, problems } = await openDrives([one, two, join(root, "nowhere")])
+  assert.equal(gaps.length, 2)
+  assert.match(gaps[0] ?? "", /disk2: left out, it is of MinIO's mode FS/)
+  assert.match(gaps[1] ?? "", /nowhere: left out/)
+  assert.deepEqual(problems, ["set 1 of pool 1: 3 of its 4 disks are not there, which may have had more objects"])
+  // Half of the disks know all objects.
+  assert.deepEqual((await openDrives(disksIn(root, 1, 3))).problems, [])
+  // One of two sets is missing, with its part of the objects.
+  const more = format.toString().replace('"sets":[', '"sets":[["11111111-1111-4111-8111-111111111111"],')
+  await writeFile(join(root, "copy/.minio.sys/format.json"), more)
+  const [half] = (await openDrives([join(root, "copy")])).problems
+  assert.equal(half, "set 1 of pool 1: none of its 1 disks is there, and none of its objects")
 })

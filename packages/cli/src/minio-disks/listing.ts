@@ -51,10 +51,10 @@ export class Listing {
     private readonly onProblem: (message: string) => void,
   ) {}
 
-  /** Folders in the root of any disk that may be buckets. */
+  /** Folders in the root of any disk that may be buckets, also of an old MinIO, whose names stores refuse today. */
   async buckets(): Promise<readonly string[]> {
     const { drives } = await this.#names("")
-    return [...drives.keys()].filter(name => /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name)).sort()
+    return [...drives.keys()].filter(name => /^[A-Za-z0-9][A-Za-z0-9._:-]{1,61}[A-Za-z0-9]$/.test(name)).sort()
   }
 
   async *objects(bucket: string, prefix: string): AsyncGenerator<DiskObject, void, void> {
