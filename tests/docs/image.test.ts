@@ -3,7 +3,7 @@
  * its files (deploy/image/make-tree.sh) in a root folder of its own, with the executable of a release in RELEASE_FOLDER. As root, on Debian.
  */
 import assert from "node:assert/strict"
-import { chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { chownSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs"
 import { chmod, mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -97,6 +97,25 @@ test("without the capabilities that it needs it says which", { skip }, async () 
   assert.match((await without("-all,+setuid,+setgid", folderOf(0))).stderr, /add the capability CHOWN \(cap_add\)/)
   const folder = folderOf(0)
   assert.match((await without("-all,+setuid,+setgid,+chown", folder)).stdout, /^user 1000 /)
+  // In a folder that only its user may open.
+  const closed = join(folderOf(1000, 0o750), "disk")
+  for (const start of ["first", "second"]) {
+    const { stdout, stderr } = await without("-all,+setuid,+setgid,+chown", closed)
+    assert.match(stdout, /^user 1000 /, `${start} start: ${stderr}`)
+  }
+  assert.equal(ownerOf(closed), 1000)
+})
+
+test("a folder of the system is not given away by a link to it", { skip }, async () => {
+  const [data, system] = [folderOf(1000), folderOf(0)]
+  mkdirSync(join(system, "inner"))
+  symlinkSync(system, join(data, "link"))
+  for (const path of ["link", "link/", "link/inner"]) {
+    const { code, stderr } = await start(["server", join(data, path)])
+    assert.equal(code, 2, path)
+    assert.match(stderr, /belongs to root, and a link leads there/)
+  }
+  assert.deepEqual([system, join(system, "inner")].map(ownerOf), [0, 0])
 })
 
 test("mc answers ready, and says what to use for all else", async () => {
