@@ -2,8 +2,8 @@
  * The main script of the executable (tools/executables.mjs): sizes the thread pool, then starts the program, which is a part of
  * the executable as everything else is that it reads: its bundles, with V8's code cache, documents and the console.
  *
- * A module that is no part of the executable, such as sharp, is looked for in node_modules beside it, and nowhere else: above it
- * may be a folder that everybody can write to.
+ * A module that is no part of the executable, such as sharp, is looked for in node_modules beside it, and nowhere else, nor there
+ * if everybody can write to that folder, as to /tmp.
  */
 "use strict"
 
@@ -11,7 +11,7 @@ const { sizeThreadPool } = require("./thread-pool.cjs")
 
 /** Runs a bundle in this thread. Threads get its text, so that it uses nothing around it. */
 function startPart(name, own) {
-  const { existsSync } = process.getBuiltinModule("node:fs")
+  const { existsSync, statSync } = process.getBuiltinModule("node:fs")
   const { createRequire, isBuiltin } = process.getBuiltinModule("node:module")
   const { dirname, isAbsolute, join } = process.getBuiltinModule("node:path")
   const { getAsset, getRawAsset } = process.getBuiltinModule("node:sea")
@@ -19,11 +19,13 @@ function startPart(name, own) {
   const MARK_BYTES = 64
   // Without /proc, Node does not know the path.
   const folder = isAbsolute(process.execPath) ? dirname(process.execPath) : "/"
+  const EVERYBODY_WRITES = 0o002
+  const isSafe = (statSync(folder).mode & EVERYBODY_WRITES) === 0
   const requireFile = createRequire(join(folder, "hayloft.cjs"))
   const requirePart = path => {
     const [first, second] = path.split("/")
     const module = first.startsWith("@") ? `${first}/${second}` : first
-    if (isBuiltin(path) || existsSync(join(folder, "node_modules", module))) return requireFile(path)
+    if (isBuiltin(path) || (isSafe && existsSync(join(folder, "node_modules", module)))) return requireFile(path)
     throw Object.assign(new Error(`Cannot find module '${path}'`), { code: "MODULE_NOT_FOUND" })
   }
   const threadOf = part =>

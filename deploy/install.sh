@@ -56,6 +56,7 @@ if [ "$system" = linux ] && ! getconf GNU_LIBC_VERSION >/dev/null 2>&1; then
   fail "this system has no glibc, which the executable needs: npm install --global hayloft works where Node does"
 fi
 name=hayloft-$system-$processor
+[ ! -d "$to/hayloft" ] || fail "$to/hayloft is a folder, and would be the program: name another folder with --to"
 
 mkdir -p "$to" 2>/dev/null || true
 [ -w "$to/" ] || fail "cannot write to $to: name a folder of yours with --to, or run this as a user who can"

@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { spawn, type ChildProcess } from "node:child_process"
 import { createHash } from "node:crypto"
 import { existsSync, writeFileSync } from "node:fs"
-import { copyFile, link, mkdir, mkdtemp, readFile, rm } from "node:fs/promises"
+import { chmod, copyFile, link, mkdir, mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
@@ -162,6 +162,8 @@ test("a package beside it is loaded, and none from a folder above, which others 
   await mkdir(join(folder, "node_modules", "msgpackr-extract"), { recursive: true })
   planted(folder)
   assert.match((await version()).stderr, /planted/)
+  await chmod(folder, 0o777)
+  assert.doesNotMatch((await version()).stderr, /planted/)
 })
 
 const EMULATOR = findProgram("qemu-aarch64-static")

@@ -91,6 +91,10 @@ test("install.sh puts one file into one folder, after it has checked it", { skip
   assert.deepEqual([code, files], [0, ["hayloft"]], said)
   assert.equal(await runOk(join(to, "hayloft"), []), `hayloft ${VERSION} (a small one)\n`)
   assert.match(said, new RegExp(`^${to}/hayloft is hayloft [^\\n]*\\n.*${to}/hayloft serve\\n$`))
+  await mkdir(join(work, `bin-${installs + 1}`, "hayloft"), { recursive: true })
+  const refused = await install(installerOf(VERSION, KEYS.privateKey))
+  assert.deepEqual([refused.code, refused.files], [1, ["hayloft"]])
+  assert.match(refused.said, /\/hayloft is a folder, and would be the program/)
 })
 
 test("install.sh refuses what is not what was signed, and installs nothing", { skip: noTools }, async () => {

@@ -20,7 +20,6 @@ const EXPRESSIONS: Readonly<Record<string, string>> = {
   "github.actor": "somebody",
   "github.token": "token",
   "github.repository": "hayloft/hayloft",
-  "github.ref_name": `v${VERSION}`,
   "env.RELEASE_KEY != '' && '--key release.key' || ''": "--key release.key",
 }
 
@@ -47,7 +46,11 @@ async function dryRun(folder: string, commands: readonly string[]): Promise<read
     chmodSync(join(programs, name), 0o755)
   }
   for (const command of commands) {
-    const env = { PATH: `${programs}:${process.env["PATH"] ?? ""}`, RELEASE_KEY: "the key" }
+    const env = {
+      PATH: `${programs}:${process.env["PATH"] ?? ""}`,
+      RELEASE_KEY: "the key",
+      GITHUB_REF_NAME: `v${VERSION}`,
+    }
     const { code, stderr } = await run("bash", ["-e", "-c", command], { cwd: folder, env })
     assert.equal(code, 0, `${command}: ${stderr}`)
   }
@@ -78,7 +81,7 @@ test("it publishes the files whose checksums fit, under the version of the tag, 
     for (const name of FILES) writeFileSync(join(release, name), name)
     const sums = await run("sha256sum", FILES, { cwd: release })
     writeFileSync(join(release, "SHA256SUMS"), sums.stdout)
-    cpSync(join(ROOT, "CHANGELOG.md"), join(folder, "CHANGELOG.md"))
+    for (const name of ["CHANGELOG.md", "package.json"]) cpSync(join(ROOT, name), join(folder, name))
     const calls = await dryRun(folder, commandsOf("publish"))
     const image = "ghcr.io/hayloft/hayloft"
     const built = `--platform linux/amd64,linux/arm64 --provenance=true --sbom=true --tag ${image}:v${VERSION} --tag ${image}:latest --push .`
