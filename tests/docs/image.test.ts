@@ -59,7 +59,7 @@ test(
   "folders that root owns are given to user 1000, who runs the program; folders of others stay theirs",
   { skip },
   async () => {
-    const [data, other, certificates] = [folderOf(0), folderOf(2000), folderOf(0)]
+    const [data, other, certificates] = [folderOf(0, 0o700), folderOf(2000), folderOf(0)]
     const { stdout } = await start(["server", data, other, "--certs-dir", certificates, "--console-address", ":9001"])
     assert.equal(
       stdout,
