@@ -6,7 +6,7 @@
  *           directory still finds the entry by the same filter: each process asks again before the first use of a session
  *           after `CHECK_MS`. While the directory does not answer, what was last known holds, and it is asked again after
  *           `RETRY_MS`.
- * Limits    `ASKING_MAX` questions at a time; `GROUPS_MAX` groups of a person; `KNOWN_MAX` people are remembered.
+ * Limits    `ASKING_MAX` questions at a time, of which `SIGN_INS_MAX` may be sign-ins; `GROUPS_MAX` groups of a person; `KNOWN_MAX` people are remembered.
  */
 import { fail, isFailure, sentenceOf, type Failure } from "@hayloft/base/failures.js"
 import type { Soon } from "@hayloft/base/soon.js"
@@ -20,6 +20,8 @@ import type { FreshTime, PersonGroups, People, Person, PersonRef } from "../cont
 export const CHECK_MS = 5 * 60_000
 export const RETRY_MS = 30_000
 const ASKING_MAX = 32
+/** Strangers sign in, too: they cannot keep the directory from being asked whether people with sessions still count. */
+const SIGN_INS_MAX = 24
 const GROUPS_MAX = 1_000
 const KNOWN_MAX = 10_000
 const NAME_CHARACTERS_MAX = 256
@@ -80,7 +82,7 @@ export class LdapPeople implements People {
       const found = await this.entryOf(connection, login)
       await prove(connect, found.dn, password)
       return { ...found, login, groups: await this.groupsOf(connection, { dn: found.dn, login }) }
-    })
+    }, SIGN_INS_MAX)
     const fresh = lasting(this.parts.clock.wallMs(), CHECK_MS)
     this.keep(person, { groups: person.groups, ...fresh }, fresh)
     return person
@@ -136,8 +138,9 @@ export class LdapPeople implements People {
   /** Runs work on the directory. Throws `directoryUnavailable`, `tooManyInFlight`, and what the work throws. */
   private async asked<Result>(
     work: (connection: LdapConnection, connect: Connect) => Promise<Result>,
+    askingMax = ASKING_MAX,
   ): Promise<Result> {
-    if (this.asking >= ASKING_MAX) throw fail("tooManyInFlight", { message: "the directory is asked too much at once" })
+    if (this.asking >= askingMax) throw fail("tooManyInFlight", { message: "the directory is asked too much at once" })
     this.asking += 1
     const opened: LdapConnection[] = []
     const connect = async (): Promise<LdapConnection> => {
