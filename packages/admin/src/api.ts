@@ -158,10 +158,7 @@ export class AdminApi {
    * log. Returns its result; that of one that streams: the pieces of its lines. Throws its failure.
    */
   async call(id: string, asked: ForeignCall): Promise<unknown> {
-    const operation = must(
-      OPERATIONS.find(each => each.id === id),
-      "another protocol knows the operations",
-    )
+    const operation = operationOf(id)
     const { holder, head, segments = {}, query = {}, body, signal, other } = asked
     const named = new Map(Object.entries(segments))
     const parts = { segments: named, query: new Map(Object.entries(query)), body }
@@ -173,6 +170,20 @@ export class AdminApi {
       const checkAllowed = async () =>
         this.#permits.checkRequired(await asked.again(), operation, required, terms.context, other)
       return this.#streams.pieces(result, { signal, checkAllowed })
+    } catch (error) {
+      this.#noteDenial(operation, holder, head, error)
+      throw error
+    }
+  }
+
+  /** Before work for a call of the operation, if the caller may not do it for anything at all. Throws `accessDenied`. */
+  async checkCaller(
+    id: string,
+    { holder, head, other }: Pick<ForeignCall, "holder" | "head" | "other">,
+  ): Promise<void> {
+    const operation = operationOf(id)
+    try {
+      await this.#permits.checkOperation(holder, operation, adminContextOf(head), other)
     } catch (error) {
       this.#noteDenial(operation, holder, head, error)
       throw error
@@ -363,6 +374,12 @@ export class AdminApi {
     return head.header("authorization") !== undefined && (await this.callers.of(head)) !== undefined
   }
 }
+
+const operationOf = (id: string): AdminOperation =>
+  must(
+    OPERATIONS.find(each => each.id === id),
+    "another protocol knows the operations",
+  )
 
 /** Who asked, as the audit log says it. */
 function callerOf(holder: ConsoleHolder, address: string) {

@@ -415,7 +415,10 @@ export class StoreSession {
     const { clock, random } = host.seams
     const { accountId: rootAccount, accessKeyId: rootKey } = store.secrets.root
     const { accounts } = running.engine
-    const api: Pick<AdminApi, "call"> = { call: (id, asked) => this.api().call(id, asked) }
+    const api: Pick<AdminApi, "call" | "checkCaller"> = {
+      call: (id, asked) => this.api().call(id, asked),
+      checkCaller: (id, asked) => this.api().checkCaller(id, asked),
+    }
     const { argon2id } = derivations
     const storeId = (): string => running.status.report().storeId
     const root = { rootAccount, rootKey, storeId }

@@ -19,6 +19,8 @@ export interface MinioOperation {
   readonly action: string
   /** The body of the request is sealed, that of the answer, or both. */
   readonly sealed?: "request" | "answer" | "both"
+  /** The operation of ours without which the caller may not have a sealed request opened, which is work. */
+  readonly needs?: string
   /** By default 200. */
   readonly status?: number
   /** Returns the JSON of the answer, its pieces if it goes on, or nothing. */
@@ -29,11 +31,12 @@ const call = (
   name: string,
   action: string,
   run: MinioOperation["run"],
-  more: Pick<MinioOperation, "sealed" | "status"> = {},
+  more: Pick<MinioOperation, "sealed" | "needs" | "status"> = {},
 ): MinioOperation => ({ name, action, run, ...more })
 
-const both = { sealed: "both" } as const
 const answer = { sealed: "answer" } as const
+const ATTACHING = { sealed: "both", needs: "getPolicy" } as const
+const MAKING = { sealed: "both", needs: "createKey" } as const
 const NO_CONTENT = 204
 
 /** By method and path. */
@@ -49,7 +52,7 @@ export const MINIO_CALLS: ReadonlyMap<string, MinioOperation> = new Map([
 
   ["GET list-users", call("ListUsers", "ListUsers", users.listUsers, answer)],
   ["GET user-info", call("GetUserInfo", "GetUser", users.getUser)],
-  ["PUT add-user", call("AddUser", "CreateUser", users.addUser, { sealed: "request" })],
+  ["PUT add-user", call("AddUser", "CreateUser", users.addUser, { sealed: "request", needs: "createKey" })],
   ["PUT set-user-status", call("SetUserStatus", "EnableUser", users.setUserStatus)],
   ["DELETE remove-user", call("RemoveUser", "DeleteUser", users.removeUser)],
 
@@ -64,20 +67,21 @@ export const MINIO_CALLS: ReadonlyMap<string, MinioOperation> = new Map([
   ["DELETE remove-canned-policy", call("RemoveCannedPolicy", "DeletePolicy", removePolicy)],
   [
     "POST idp/builtin/policy/attach",
-    call("AttachPolicy", "AttachUserOrGroupPolicy", each => associate(each, "attach"), both),
+    call("AttachPolicy", "AttachUserOrGroupPolicy", each => associate(each, "attach"), ATTACHING),
   ],
   [
     "POST idp/builtin/policy/detach",
-    call("DetachPolicy", "AttachUserOrGroupPolicy", each => associate(each, "detach"), both),
+    call("DetachPolicy", "AttachUserOrGroupPolicy", each => associate(each, "detach"), ATTACHING),
   ],
   ["GET idp/builtin/policy-entities", call("PolicyEntities", "ListUserPolicies", entities, answer)],
   ["PUT set-user-or-group-policy", call("SetPolicy", "AttachUserOrGroupPolicy", setPolicies)],
 
-  ["PUT add-service-account", call("AddServiceAccount", "CreateServiceAccount", accounts.addServiceAccount, both)],
+  ["PUT add-service-account", call("AddServiceAccount", "CreateServiceAccount", accounts.addServiceAccount, MAKING)],
   [
     "POST update-service-account",
     call("UpdateServiceAccount", "UpdateServiceAccount", accounts.updateServiceAccount, {
       sealed: "request",
+      needs: "changeKey",
       status: NO_CONTENT,
     }),
   ],

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { NO_POLICIES, rootPrincipal, type KnownAccessKey } from "@hayloft/access/index.js"
+import { fail } from "@hayloft/base/failures.js"
 import { parseAccessKeyId, parseAccountId, parseAccountNumber } from "@hayloft/base/ids.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
@@ -30,8 +31,15 @@ const person = {
 
 const argon2id = async () => new Uint8Array(32)
 
-async function ask(principal: KnownAccessKey["principal"], method: string, path: string, request: unknown) {
+async function ask(
+  principal: KnownAccessKey["principal"],
+  method: string,
+  path: string,
+  request: unknown,
+  isAllowed = true,
+) {
   const calls: string[] = []
+  let derived = 0
   const id = parseAccessKeyId("CALLER")
   const key: KnownAccessKey = {
     id,
@@ -50,6 +58,9 @@ async function ask(principal: KnownAccessKey["principal"], method: string, path:
         calls.push(operation)
         return { keys: [] }
       },
+      async checkCaller() {
+        if (!isAllowed) throw fail("accessDenied")
+      },
     },
     accounts: { secretOf: () => key },
     rootAccount: account.id,
@@ -57,7 +68,10 @@ async function ask(principal: KnownAccessKey["principal"], method: string, path:
     storeId: () => "store",
     clock: new SimClock(),
     random: new SimRandom(7),
-    argon2id,
+    argon2id: () => {
+      derived += 1
+      return argon2id()
+    },
   })
   const start = { salt: new Uint8Array(32), nonce: new Uint8Array(8) }
   const call = {
@@ -74,7 +88,7 @@ async function ask(principal: KnownAccessKey["principal"], method: string, path:
     host: "localhost",
   }
   const { status, body } = await admin.handle(call, new AbortController().signal)
-  return { status, text: Buffer.from(body).toString(), calls }
+  return { status, text: Buffer.from(body).toString(), calls, derived }
 }
 
 test("a role and a person of a directory have no keys of their own: those of the root user are not theirs", async () => {
@@ -89,4 +103,18 @@ test("a role and a person of a directory have no keys of their own: those of the
   }
   const listed = await ask(rootUser, "GET", "list-service-accounts", {})
   assert.deepEqual([listed.status, listed.calls], [200, ["listKeys"]])
+})
+
+test("a sealed request of a caller without rights is refused before it is opened", async () => {
+  const sealedCalls = [
+    ["PUT", "add-user"],
+    ["PUT", "add-service-account"],
+    ["POST", "update-service-account"],
+    ["POST", "idp/builtin/policy/attach"],
+    ["POST", "idp/builtin/policy/detach"],
+  ] as const
+  for (const [method, path] of sealedCalls) {
+    const { status, calls, derived } = await ask(person, method, path, {}, false)
+    assert.deepEqual([status, calls, derived], [403, [], 0], path)
+  }
 })

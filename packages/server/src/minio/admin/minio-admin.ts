@@ -20,7 +20,7 @@ import { messageOf } from "./refused.js"
 import { openSealed, SEALED_START, sealed, type Argon2id } from "./sealed.js"
 
 interface AdminParts {
-  readonly api: Pick<AdminApi, "call">
+  readonly api: Pick<AdminApi, "call" | "checkCaller">
   readonly accounts: Pick<Keyring, "secretOf">
   readonly rootAccount: AccountId
   readonly rootKey: string
@@ -72,13 +72,11 @@ export class EngineMinioAdmin implements MinioAdmin {
 
   private async contextOf(
     call: MinioCall,
-    { action, sealed: isSealed }: MinioOperation,
+    { action, sealed: isSealed, needs }: MinioOperation,
     caller: KnownAccessKey,
     signal: AbortSignal,
   ): Promise<MinioContext> {
     const { api, rootAccount: account, rootKey, clock, random, argon2id } = this.parts
-    const isOpened = isSealed === "request" || isSealed === "both"
-    const body = isOpened ? await openSealed(call.body, caller.secret, argon2id) : call.body
     const { sessionToken, host } = call
     const storeId = this.parts.storeId()
     const holderOf = (key: KnownAccessKey): ForeignCall["holder"] => ({ kind: "principal", key, sessionToken })
@@ -86,6 +84,10 @@ export class EngineMinioAdmin implements MinioAdmin {
     const other = { name: `admin:${action}`, isEnough: true }
     const terms = { holder: holderOf(caller), head: headOf(call), signal, again, other }
     const query = new URLSearchParams(call.rawQuery)
+    // Those who may do nothing of it would keep others from having their requests opened.
+    if (needs !== undefined) await api.checkCaller(needs, terms)
+    const isOpened = isSealed === "request" || isSealed === "both"
+    const body = isOpened ? await openSealed(call.body, caller.secret, argon2id) : call.body
     return new MinioContext({
       api,
       terms,
