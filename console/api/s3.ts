@@ -33,8 +33,10 @@ interface Sent extends RequestOptions {
   readonly body?: BodyInit
 }
 
-const send = (method: Method, target: Target, { ask, body, ...options }: Sent = {}): Promise<Response> =>
-  request(method, s3Path(target, ask), body, options)
+async function send(method: Method, target: Target, { ask, body, ...options }: Sent = {}): Promise<Response> {
+  if (target.key !== undefined) checkAddressable(target.key)
+  return request(method, s3Path(target, ask), body, options)
+}
 
 async function document(target: Target, ask: Query, signal?: AbortSignal): Promise<Element> {
   const response = await send("GET", target, { ask, signal })
@@ -70,6 +72,13 @@ export interface Listing {
 }
 
 const isAddressable = (key: string): boolean => !key.split("/").some(part => part === "." || part === "..")
+
+/** Browsers shorten such addresses: a request would be about another object. Throws an `ApiError`. */
+export function checkAddressable(key: string): void {
+  if (isAddressable(key)) return
+  const message = `${key} has a part "." or "..", which browsers cannot address: choose another name, or use an S3 client.`
+  throw new ApiError(0, "notAddressable", message)
+}
 
 function rowOf(element: Element): Row {
   const key = keyOf(textIn(element, "Key"))
@@ -246,7 +255,7 @@ const orChanged = (work: Promise<Response>, message: string): Promise<Response> 
   })
 
 /** Makes an older version the current one, by a copy of it. */
-export const restoreVersion = (name: ObjectName): Promise<void> => copyObject(name, name)
+export const restoreVersion = (name: ObjectName): Promise<void> => copyWhole(name, name)
 
 /** Headers of an object that a copy of it would not keep by itself. */
 const KEPT = [

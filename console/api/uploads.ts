@@ -9,7 +9,7 @@
  */
 import { signal } from "@preact/signals"
 import { ApiError, asApiError, failureOfText, noteFailure, proofOf } from "./client.js"
-import { beginParts, dropParts, endParts, s3Path } from "./s3.js"
+import { beginParts, checkAddressable, dropParts, endParts, s3Path } from "./s3.js"
 
 const MIB = 1024 * 1024
 const PART_BYTES_MIN = 8 * MIB
@@ -118,6 +118,7 @@ async function run(upload: Upload, work: Work): Promise<void> {
   const { id, file } = upload
   const { signal } = work.controller
   try {
+    checkAddressable(upload.key)
     await (partsOf(file) === 1
       ? sendPiece(upload, work, { at: 0, path: s3Path(upload), signal })
       : sendParts(upload, work))

@@ -23,10 +23,13 @@ const FILTERS = ["caller", "operation", "target", "sinceMs", "untilMs"] as const
 const outcomeOf = ({ ended }: AuditEntry): string => ended?.outcome ?? "unknown"
 const callerOf = ({ caller }: AuditEntry): string => (caller.name === "" ? caller.kind : caller.name)
 
+/** The name that people know: `user/ann` for an ARN. */
+const shortCaller = (entry: AuditEntry): string => callerOf(entry).replace(/^arn:.*:/, "")
+
 const columnsOf = (open: (entry: AuditEntry) => void): readonly Column<AuditEntry>[] => [
-  { key: "at", title: "Time", cell: ({ atMs }) => timeText(atMs) },
-  { key: "who", title: "Who", cell: callerOf },
-  { key: "operation", title: "Operation", cell: ({ operation }) => operation },
+  { key: "at", title: "Time", cell: ({ atMs }) => <span class="whole">{timeText(atMs)}</span> },
+  { key: "who", title: "Who", cell: entry => <span title={callerOf(entry)}>{shortCaller(entry)}</span> },
+  { key: "operation", title: "Operation", cell: ({ operation }) => <span class="words">{operation}</span> },
   { key: "target", title: "On", cell: ({ target }) => (target === "" ? "–" : target) },
   { key: "outcome", title: "Outcome", cell: outcomeOf },
   {

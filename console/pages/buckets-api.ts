@@ -1,5 +1,5 @@
 /** Paths of the admin API about a bucket, and its settings as JSON. */
-import { api } from "../api/client.js"
+import { api, ApiError } from "../api/client.js"
 import type { BucketSetting, BucketSettings } from "../api/shapes.js"
 
 export type SettingValue = NonNullable<BucketSetting["value"]>
@@ -13,6 +13,35 @@ export async function saveSetting(bucket: string, setting: string, value: Settin
   if (value === undefined) await api.delete(path)
   else await api.put(path, { value })
 }
+
+/** The latest change of a setting: each one sees what those before it have stored. */
+let latest: Promise<unknown> = Promise.resolve()
+
+/** Changes a setting as the store has it now, so that what another tab or another line has changed of it stays. */
+export function changeSetting(
+  bucket: string,
+  setting: string,
+  change: (now: SettingValue | undefined) => SettingValue | undefined,
+): Promise<void> {
+  const changed = latest.then(async () => {
+    const { value } = await api.get<BucketSetting>(bucketPath(bucket, "settings", setting))
+    await saveSetting(bucket, setting, change(value))
+  })
+  latest = changed.catch(() => {})
+  return changed
+}
+
+/** Saves what was made of `before`. Throws an `ApiError` if somebody has changed the setting since it was read. */
+export const replaceSetting = (
+  bucket: string,
+  { setting, value: before }: BucketSetting,
+  value: SettingValue | undefined,
+): Promise<void> =>
+  changeSetting(bucket, setting, now => {
+    if (JSON.stringify(now) === JSON.stringify(before)) return value
+    const message = `Somebody has changed ${setting} of ${bucket} since this page read it. Nothing was saved: load the page again, and repeat the change.`
+    throw new ApiError(0, "changed", message)
+  })
 
 const isObject = (value: unknown): value is SettingValue =>
   typeof value === "object" && value !== null && !Array.isArray(value)

@@ -5,9 +5,9 @@ import { ConfirmDialog } from "../parts/dialog.js"
 import { TextField } from "../parts/fields.js"
 import { Section } from "../parts/page.js"
 import { CommitField, CommitSelect, SettingLine, Switch, useSaving } from "../parts/setting-line.js"
-import { memberOf, saveSetting, settingIn, textIn, type SettingValue } from "./buckets-api.js"
+import { changeSetting, memberOf, saveSetting, settingIn, textIn, type SettingValue } from "./buckets-api.js"
 import { PublicSection } from "./buckets-public.js"
-import { CorsLine, TagsLine, WebsiteLine } from "./buckets-web.js"
+import { CorsLine, listIn, TagsLine, WebsiteLine } from "./buckets-web.js"
 
 const GIB = 2 ** 30
 
@@ -17,12 +17,18 @@ interface SettingProps {
   readonly onSaved: () => Promise<void>
 }
 
-/** Saves values of one setting, each at once; undefined removes it. `part`: the line is about one member of it. */
+type Change = (now: SettingValue | undefined) => SettingValue | undefined
+
+/**
+ * Saves values of one setting, each at once; undefined removes it. `change` makes one of what the store has then. `part`: the
+ * line is about one member of it.
+ */
 function useSetting({ bucket, found, onSaved }: SettingProps, part?: string) {
   const { state, save } = useSaving(`${bucket} ${part ?? found.setting}`)
   const set = (value: SettingValue | undefined): Promise<boolean> =>
     save(() => saveSetting(bucket, found.setting, value), onSaved)
-  return { state, set, isBusy: state.value.kind === "busy" }
+  const change = (work: Change): Promise<boolean> => save(() => changeSetting(bucket, found.setting, work), onSaved)
+  return { state, set, change, isBusy: state.value.kind === "busy" }
 }
 
 const hidden = (found: BucketSetting): string | undefined =>
@@ -90,13 +96,14 @@ const LIMITS = [
 
 function Quota(props: SettingProps) {
   const { found } = props
-  const { state, set } = useSetting(props)
-  const commit = (name: string, isBytes: boolean) => (text: string) => {
-    const others = Object.entries(found.value ?? {}).filter(([key]) => key !== name)
-    const limit = text === "" ? [] : [[name, Math.round(Number(text) * (isBytes ? GIB : 1))] as const]
-    const limits = Object.fromEntries([...others, ...limit])
-    return set(Object.keys(limits).length === 0 ? undefined : limits)
-  }
+  const { state, change } = useSetting(props)
+  const commit = (name: string, isBytes: boolean) => (text: string) =>
+    change(now => {
+      const others = Object.entries(now ?? {}).filter(([key]) => key !== name)
+      const limit = text === "" ? [] : [[name, Math.round(Number(text) * (isBytes ? GIB : 1))] as const]
+      const limits = Object.fromEntries([...others, ...limit])
+      return Object.keys(limits).length === 0 ? undefined : limits
+    })
   const refused = hidden(found)
   const fields = (
     <div class="limits">
@@ -202,10 +209,10 @@ const notPackingDays = (text: string): string | undefined =>
   text.trim() !== "" && Number(text) >= 0 && Number(text) <= 3_650 ? undefined : "From 0 to 3650."
 
 export function PackingForm(props: SettingProps) {
-  const { state, set, isBusy } = useSetting(props)
+  const { state, set, change, isBusy } = useSetting(props)
   const { value } = props.found
-  const { afterSeconds = PACKING_DAYS * DAY_SECONDS, ...others } = value ?? {}
-  const setDays = (days: number) => set({ ...others, afterSeconds: Math.round(days * DAY_SECONDS) })
+  const { afterSeconds = PACKING_DAYS * DAY_SECONDS } = value ?? {}
+  const setDays = (days: number) => change(now => ({ ...now, afterSeconds: Math.round(days * DAY_SECONDS) }))
   return (
     <Section title="Packing">
       <div class="setting-lines">
@@ -318,7 +325,7 @@ function ObjectLock(props: SettingProps) {
       {isAsking.value && (
         <ConfirmDialog
           title={`Switch on object lock of ${bucket}`}
-          action="Switch on for ever"
+          action="Switch on permanently"
           kind="primary"
           onConfirm={() => void turnOn()}
           onClose={() => (isAsking.value = false)}
@@ -338,26 +345,22 @@ const ALGORITHMS = [
 
 function Encryption(props: SettingProps) {
   const { found } = props
-  const { state, set, isBusy } = useSetting(props)
+  const { state, change, isBusy } = useSetting(props)
   const stated = memberOf(found.value, "Rules", "ApplyServerSideEncryptionByDefault")
   const algorithm = ALGORITHMS.find(([name]) => name === textIn(stated, "SSEAlgorithm"))?.[0] ?? ""
   const stored = textIn(stated, "KMSMasterKeyID")
   const key = useSignal(stored)
   const encrypt = (name: string, keyId: string) =>
-    set(
-      name === ""
-        ? undefined
-        : {
-            Rules: [
-              {
-                ApplyServerSideEncryptionByDefault: {
-                  SSEAlgorithm: name,
-                  ...(name === "aws:kms" && keyId !== "" && { KMSMasterKeyID: keyId }),
-                },
-              },
-            ],
-          },
-    )
+    change(now => {
+      if (name === "") return undefined
+      const ApplyServerSideEncryptionByDefault = {
+        SSEAlgorithm: name,
+        ...(name === "aws:kms" && keyId !== "" && { KMSMasterKeyID: keyId }),
+      }
+      // A rule may have more than this form shows.
+      const rule = Object.fromEntries(Object.entries(listIn(now, "Rules")[0] ?? {}))
+      return { Rules: [{ ...rule, ApplyServerSideEncryptionByDefault }] }
+    })
   const commit = async (): Promise<void> => {
     const text = key.value.trim()
     if (text !== stored && !(await encrypt(algorithm, text))) key.value = stored
@@ -365,13 +368,13 @@ function Encryption(props: SettingProps) {
   const refused = hidden(found)
   const keyField = (
     <div onChange={() => void commit()}>
-      <TextField label="Key" value={key} isCode hint="alias/NAME, an id or an ARN; empty: the usual one" />
+      <TextField label="Key" value={key} isCode hint="alias/NAME, an id or an ARN; empty: the default key" />
     </div>
   )
   return (
     <SettingLine
       title="Encryption"
-      hint={refused ?? "Of new objects that do not ask for another one."}
+      hint={refused ?? "For new objects whose request names no other."}
       state={state}
       more={refused === undefined && algorithm === "aws:kms" && keyField}
     >
@@ -398,7 +401,7 @@ const BLOCKS = [
   [
     "BlockPublicAcls",
     "Refuse access control lists that admit the public",
-    "Lists are the old way of Amazon's to admit.",
+    "A list that would admit everybody is not accepted: the older way to grant access.",
   ],
   ["IgnorePublicAcls", "Access control lists that admit the public have no effect", "Those that there are stay."],
 ] as const
@@ -410,7 +413,7 @@ function PublicAccess(props: SettingProps) {
   const refused = hidden(found)
   return (
     <Section
-      title="What is never public"
+      title="Block public access"
       hint={
         refused ??
         (isAllOn
@@ -420,7 +423,7 @@ function PublicAccess(props: SettingProps) {
     >
       {refused === undefined && (
         <details class="fold">
-          <summary>What is refused, one by one</summary>
+          <summary>Each block</summary>
           <div class="setting-lines">
             {BLOCKS.map(([name, title, hint]) => (
               <BlockLine key={name} {...{ ...props, name, title, hint }} isOn={blockOf(name)} />
@@ -440,12 +443,17 @@ function BlockLine(
     readonly isOn: boolean
   },
 ) {
-  const { found, name, title, hint, isOn } = props
-  const { state, set, isBusy } = useSetting(props, name)
-  const blocks = Object.fromEntries(BLOCKS.map(([each]) => [each, memberOf(found.value, each) === true]))
+  const { name, title, hint, isOn } = props
+  const { state, change, isBusy } = useSetting(props, name)
+  const blocksOf = (now: unknown) => Object.fromEntries(BLOCKS.map(([each]) => [each, memberOf(now, each) === true]))
   return (
     <SettingLine {...{ title, hint, state }}>
-      <Switch label={title} isOn={isOn} isDisabled={isBusy} onChange={next => void set({ ...blocks, [name]: next })} />
+      <Switch
+        label={title}
+        isOn={isOn}
+        isDisabled={isBusy}
+        onChange={next => void change(now => ({ ...blocksOf(now), [name]: next }))}
+      />
     </SettingLine>
   )
 }

@@ -8,7 +8,7 @@ import { JsonEditor, jsonProblem } from "../parts/json-editor.js"
 import { Section } from "../parts/page.js"
 import { DataTable, type Column } from "../parts/table.js"
 import { toast } from "../parts/toast.js"
-import { parseValue, saveSetting, valueProblem } from "./buckets-api.js"
+import { parseValue, replaceSetting, saveSetting, valueProblem } from "./buckets-api.js"
 
 const SHOWN_CHARACTERS = 100
 
@@ -26,7 +26,7 @@ export function EditDialog(
   const text = useSignal(value === undefined ? "" : JSON.stringify(value, undefined, 2))
   const isValid = jsonProblem(text.value) === undefined && valueProblem(JSON.parse(text.value)) === undefined
   const save = async (): Promise<void> => {
-    await saveSetting(bucket, setting, parseValue(text.value))
+    await replaceSetting(bucket, edited, parseValue(text.value))
     toast(`Saved: ${setting} of ${bucket}`)
     await onSaved()
   }

@@ -2,6 +2,7 @@
 import { useSignal, type Signal } from "@preact/signals"
 import { FormDialog } from "../parts/dialog.js"
 import { SelectField, TextAreaField, TextField } from "../parts/fields.js"
+import { plural } from "../parts/format.js"
 import { tagsOfText, textOfTags } from "../parts/tags.js"
 import { memberOf, textIn } from "./buckets-api.js"
 import { filterOf } from "./buckets-lifecycle-text.js"
@@ -22,7 +23,8 @@ const MOVES = [
   ["date", "On a date"],
 ] as const
 
-const isCount = (text: string, min: number): boolean => Number.isSafeInteger(Number(text)) && Number(text) >= min
+const isCount = (text: string, min: number): boolean =>
+  text.trim() !== "" && Number.isSafeInteger(Number(text)) && Number(text) >= min
 const emptyOr = (text: string, min: number): boolean => text.trim() === "" || isCount(text, min)
 
 function kindOf(action: unknown): "" | "days" | "date" {
@@ -131,11 +133,20 @@ function oldOf(before: unknown, { oldDays, oldKept, oldMoveDays, oldMoveTo }: Wo
   }
 }
 
+const OF_FILTER = ["prefix", "tags", "above", "below"] as const
+
+/** A filter that nobody has changed stays as it is, in whichever form. */
+function filterAfter(before: unknown, words: Words): unknown {
+  const was = wordsOf(before, "")
+  const isSame = OF_FILTER.every(name => words[name] === was[name])
+  return (isSame ? memberOf(before, "Filter") : undefined) ?? filterValue(words)
+}
+
 function ruleOf(before: unknown, removal: Removal, move: Move, words: Words): object {
   return {
     ID: words.id.trim(),
     Status: textIn(before, "Status") || "Enabled",
-    Filter: filterValue(words),
+    Filter: filterAfter(before, words),
     ...expirationOf(removal, words),
     ...movesOf(before, move, words),
     ...oldOf(before, words),
@@ -152,11 +163,12 @@ function isComplete(removal: Removal, move: Move, words: Words): boolean {
   const isWhen = move === "days" ? isCount(moveDays, 0) : move === "date" ? moveDate !== "" : true
   const isMove = move === "" || (isWhen && moveTo.trim() !== "")
   const isOld = emptyOr(oldDays, 1) && emptyOr(oldKept, 1) && emptyOr(oldMoveDays, 0)
-  const isOldMove = oldMoveDays.trim() === "" || oldMoveTo.trim() !== ""
+  const isOldMove = (oldMoveDays.trim() === "") === (oldMoveTo.trim() === "")
+  const isKept = oldKept.trim() === "" || oldDays.trim() !== ""
   const doesSomething =
     removal !== "" || move !== "" || [oldDays, oldMoveDays, words.uploadDays].some(text => text.trim() !== "")
   const isSized = emptyOr(above, 0) && emptyOr(below, 1)
-  return isRemoval && isMove && isOld && isOldMove && isSized && emptyOr(words.uploadDays, 1) && doesSomething
+  return isRemoval && isMove && isOld && isOldMove && isKept && isSized && emptyOr(words.uploadDays, 1) && doesSomething
 }
 
 type Fields = { readonly [Name in keyof Words]: Signal<string> }
@@ -235,7 +247,7 @@ function Older({ fields }: { readonly fields: Fields }) {
       <h3>Older versions</h3>
       <div class="fields">
         <DaysField label="Remove older versions after days" value={fields.oldDays} />
-        <DaysField label="Keep so many of the newest" value={fields.oldKept} />
+        <DaysField label="Keep the newest versions" value={fields.oldKept} />
       </div>
       <div class="fields">
         <DaysField label="Move older versions after days" value={fields.oldMoveDays} min={0} />
@@ -243,7 +255,7 @@ function Older({ fields }: { readonly fields: Fields }) {
       </div>
       <h3>Unfinished uploads</h3>
       <div class="fields">
-        <DaysField label="End unfinished uploads after days" value={fields.uploadDays} />
+        <DaysField label="Abort unfinished uploads after days" value={fields.uploadDays} />
       </div>
     </>
   )
@@ -267,6 +279,9 @@ export function RuleDialog(props: {
     ...WORDS,
     ...Object.fromEntries(Object.entries(fields).map(([key, field]) => [key, field.value])),
   }
+  const others = [listIn(rule, "Transitions"), listIn(rule, "NoncurrentVersionTransitions")]
+    .map(moves => Math.max(0, moves.length - 1))
+    .reduce((sum, count) => sum + count, 0)
   const isValid = words.id.trim() !== "" && isComplete(removal.value, move.value, words)
   const done = async (): Promise<void> => onDone(ruleOf(rule, removal.value, move.value, words))
   return (
@@ -280,6 +295,7 @@ export function RuleDialog(props: {
       <WhatFor fields={fields} />
       <Current {...{ fields, removal, move }} />
       <Older fields={fields} />
+      {others > 0 && <p class="hint">Kept as in the JSON: {plural(others, "other move")} of this rule.</p>}
     </FormDialog>
   )
 }

@@ -61,7 +61,7 @@ export function actionsText(rule: unknown): string {
         `moves older versions to ${textIn(move, "StorageClass")} ${whenText(move, "NoncurrentDays")}${keptText(move)}`,
     ),
     ...(old === undefined ? [] : [`removes older versions ${whenText(old, "NoncurrentDays")}${keptText(old)}`]),
-    ...(uploads === "" ? [] : [`ends unfinished uploads after ${daysText(uploads)}`]),
+    ...(uploads === "" ? [] : [`aborts unfinished uploads after ${daysText(uploads)}`]),
   ]
   return parts.length === 0 ? "nothing" : parts.join("; ")
 }

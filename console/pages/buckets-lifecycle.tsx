@@ -10,7 +10,7 @@ import { Switch } from "../parts/setting-line.js"
 import { EmptyState, Notice } from "../parts/states.js"
 import { DataTable, type Column } from "../parts/table.js"
 import { toast } from "../parts/toast.js"
-import { bucketPath, saveSetting, textIn, type SettingValue } from "./buckets-api.js"
+import { bucketPath, replaceSetting, textIn, type SettingValue } from "./buckets-api.js"
 import { RuleDialog } from "./buckets-lifecycle-rule.js"
 import { actionsText, filterText } from "./buckets-lifecycle-text.js"
 import { JsonFold, listIn } from "./buckets-web.js"
@@ -84,8 +84,8 @@ interface Row {
 
 const rowColumns = (draft: Draft, onEdit: (index: number) => void): readonly Column<Row>[] => [
   { key: "name", title: "Rule", cell: ({ rule, index }) => <span class="words">{nameOf(rule, index)}</span> },
-  { key: "of", title: "Of", cell: ({ rule }) => filterText(rule) },
-  { key: "does", title: "Does", cell: ({ rule }) => actionsText(rule) },
+  { key: "of", title: "Applies to", cell: ({ rule }) => filterText(rule) },
+  { key: "does", title: "Action", cell: ({ rule }) => actionsText(rule) },
   {
     key: "state",
     title: "On",
@@ -166,7 +166,7 @@ function SaveBar(props: {
   const { draft, look, save, onDiscard } = props
   return (
     <div class="save-bar" role="group" aria-label="Changes of the rules">
-      <p role="status">{draft.isChanged ? "These changes are not saved yet." : "These rules are at work."}</p>
+      <p role="status">{draft.isChanged ? "These changes are not saved yet." : "These rules are active."}</p>
       <div class="actions">
         <Button
           icon="simulate"
@@ -200,7 +200,7 @@ export function LifecycleTab(props: LifecycleProps) {
     preview.value = await api.post<LifecyclePreview>(path, { value: value() }, { timeoutMs: PREVIEW_MS })
   })
   const save = useAction(async () => {
-    await saveSetting(bucket, "lifecycle", rules.length === 0 ? undefined : value())
+    await replaceSetting(bucket, found, rules.length === 0 ? undefined : value())
     toast(`Saved: lifecycle of ${bucket}`)
     await onSaved()
     changed.value = undefined
@@ -214,7 +214,7 @@ export function LifecycleTab(props: LifecycleProps) {
     <>
       <Section
         title="Lifecycle rules"
-        hint="The first rules of a bucket are at work at once, later ones from the next midnight UTC on: preview them first."
+        hint="The first rules of a bucket take effect immediately, changed ones from the next midnight UTC on: preview them first."
       >
         <RuleTable draft={draft} />
         {(draft.isChanged || rules.length > 0) && (

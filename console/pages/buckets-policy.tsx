@@ -9,7 +9,7 @@ import { Section } from "../parts/page.js"
 import { isSendable, PolicyEditor, usePolicyCheck } from "../parts/policy-editor.js"
 import { PolicySimulator } from "../parts/policy-simulator.js"
 import { toast } from "../parts/toast.js"
-import { parseValue, saveSetting } from "./buckets-api.js"
+import { parseValue, replaceSetting, saveSetting } from "./buckets-api.js"
 
 export function PolicyTab(props: {
   readonly bucket: string
@@ -22,7 +22,7 @@ export function PolicyTab(props: {
   const check = usePolicyCheck(subject, text)
   const isReady = isSendable(check)
   const save = useAction(async () => {
-    await saveSetting(bucket, "policy", parseValue(text.value))
+    await replaceSetting(bucket, found, parseValue(text.value))
     toast(`Saved: policy of ${bucket}`)
     await onSaved()
   })

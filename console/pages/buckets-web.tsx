@@ -10,7 +10,7 @@ import { listText, plural } from "../parts/format.js"
 import { SettingLine } from "../parts/setting-line.js"
 import { tagsOfText, textOfTags } from "../parts/tags.js"
 import { toast } from "../parts/toast.js"
-import { saveSetting, textIn, type SettingValue } from "./buckets-api.js"
+import { replaceSetting, saveSetting, textIn, type SettingValue } from "./buckets-api.js"
 import { EditDialog } from "./buckets-json.js"
 
 interface LineProps {
@@ -111,7 +111,7 @@ function ValueDialog(
 ) {
   const { bucket, found, onSaved, title, isValid, toValue, onClose, children } = props
   const save = async (): Promise<void> => {
-    await saveSetting(bucket, found.setting, toValue())
+    await replaceSetting(bucket, found, toValue())
     toast(`Saved: ${title.toLowerCase()} of ${bucket}`)
     await onSaved()
   }
@@ -173,13 +173,13 @@ function CorsDialog(props: LineProps & { readonly onClose: () => void }) {
       <TextAreaField label="With the headers" value={headers} rows={2} isCode hint="* for all" />
       <TextAreaField label="And read the headers" value={exposed} rows={2} isCode />
       <TextField
-        label="Browsers remember this for seconds"
+        label="Browsers cache this for seconds"
         type="number"
         min={0}
         value={seconds}
         error={isAge ? undefined : "A whole number."}
       />
-      {others.length > 0 && <p class="hint">{plural(others.length, "other rule")} in the JSON stay as they are.</p>}
+      {others.length > 0 && <p class="hint">Kept as in the JSON: {plural(others.length, "other rule")}.</p>}
     </ValueDialog>
   )
 }
@@ -267,7 +267,7 @@ export function TagsLine(props: LineProps) {
     <EditLine
       {...props}
       title="Tags"
-      hint="Labels of the bucket, by which people and bills sort it."
+      hint="Labels of the bucket, for sorting and billing."
       summary={`${listText(tags.map(([name, tag]) => `${name}=${tag}`))}.`}
       dialog={close => <TagsDialog {...props} onClose={close} />}
     />

@@ -259,7 +259,10 @@ function DeleteDialog(props: {
   }
   return (
     <FormDialog {...{ title, onClose }} action={title} kind="danger" isValid work={remove}>
-      <p>{name} is empty. Its settings and its history go with it.</p>
+      <p>
+        {bucket === undefined ? "Only an empty bucket can be deleted." : `${name} is empty.`} Its settings and its
+        history go with it.
+      </p>
     </FormDialog>
   )
 }

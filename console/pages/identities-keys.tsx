@@ -28,7 +28,7 @@ function KeyState({ keyOf: { isActive, expiresMs } }: { readonly keyOf: Key }) {
 
 function LastUse({ lastUse }: Pick<Key, "lastUse">) {
   const now = useNow(MINUTE_MS)
-  if (lastUse === undefined) return <>none is known</>
+  if (lastUse === undefined) return <>not known</>
   return (
     <>
       {ageText(Math.min(lastUse.usedMs, now), now)} ({lastUse.service})

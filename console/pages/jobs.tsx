@@ -154,9 +154,7 @@ function Background({ jobs }: { readonly jobs: readonly BackgroundJob[] }) {
       title="Background work"
       hint="The store's own jobs, which are always there. They rest while requests need the disks."
     >
-      {others.length > 0 && (
-        <DataTable caption="Background jobs at work" columns={columns} rows={others} rowKey={key} />
-      )}
+      {others.length > 0 && <DataTable caption="Active background jobs" columns={columns} rows={others} rowKey={key} />}
       <details class="fold">
         <summary>{text}</summary>
         <DataTable
@@ -191,7 +189,7 @@ function Ended({ started }: { readonly started: readonly StartedJob[] }) {
   )
 }
 
-/** Jobs of people come before long work of the store. */
+/** Jobs that people have started come before long work of the store. */
 const byStarter = (a: StartedJob, b: StartedJob): number =>
   Number(a.starter.kind === "store") - Number(b.starter.kind === "store")
 
@@ -211,7 +209,7 @@ function AllJobs({ jobs: { jobs, started } }: { readonly jobs: Jobs }) {
           rowKey={({ id }) => id}
           empty={
             <p class="faint">
-              Nothing that anybody has started. Jobs on many objects begin on the page of a bucket&apos;s objects.
+              No started job is under way. Jobs on many objects are started on the Objects tab of a bucket.
             </p>
           }
         />

@@ -156,7 +156,7 @@ function MetadataForm({ name, headers, onClose, onDone }: ActionProps & { readon
         <TextField key={header} label={label} value={value} isCode error={problemOf(value.value)} />
       ))}
       <TextAreaField
-        label="Metadata of the user"
+        label="User metadata"
         value={text}
         rows={4}
         isCode

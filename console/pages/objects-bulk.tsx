@@ -50,6 +50,12 @@ interface Fields {
   readonly typed: Signal<string>
 }
 
+/** Returns true for a copy that would replace each object by itself. */
+const isOntoItself = ({ kind, prefix, toBucket, toPrefix }: Fields, bucket: string): boolean =>
+  kind.value === "copy-objects" &&
+  toBucket.value === bucket &&
+  (toPrefix.value === "" || toPrefix.value === prefix.value)
+
 /** Returns what the job needs besides its kind and its prefix. */
 function detailsOf({ kind, tags, storageClass, toBucket, toPrefix }: Fields): object {
   switch (kind.value) {
@@ -64,7 +70,7 @@ function detailsOf({ kind, tags, storageClass, toBucket, toPrefix }: Fields): ob
   }
 }
 
-function Details({ fields }: { readonly fields: Fields }) {
+function Details({ fields, bucket }: { readonly fields: Fields; readonly bucket: string }) {
   switch (fields.kind.value) {
     case "tag-objects":
       return <TextAreaField label="Tags" value={fields.tags} rows={4} isCode hint="One key=value on a line" />
@@ -81,11 +87,16 @@ function Details({ fields }: { readonly fields: Fields }) {
         <>
           <TextField label="To the bucket" value={fields.toBucket} isCode isRequired />
           <TextField
-            label="In place of the prefix"
+            label={fields.prefix.value === "" ? "Before the keys" : `In place of ${fields.prefix.value}`}
             value={fields.toPrefix}
             isCode
             hint="Empty: keys stay as they are"
           />
+          <p class="hint">
+            {isOntoItself(fields, bucket)
+              ? "Choose another bucket, or another beginning of the keys: these objects are there already."
+              : "Objects of the same names that are there are replaced."}
+          </p>
         </>
       )
     default:
@@ -116,6 +127,8 @@ const kindsOf = ({ selected, hasVersions }: BulkScope, isRemote: boolean) =>
       ] as const)
 
 const whatOf = ({ bucket, selected, hasVersions }: BulkScope, prefix: string): string => {
+  const [only] = selected?.values() ?? []
+  if (selected?.size === 1 && only?.kind === "folder") return `the folder ${only.prefix} with all that is below`
   if (selected !== undefined) return selectedText(selected, hasVersions ? "version" : "object")
   return prefix === "" ? `all objects of ${bucket}` : `all objects whose keys begin with ${prefix}`
 }
@@ -204,7 +217,7 @@ export function BulkDialog(props: {
       title={scope.title ?? "Bulk action"}
       action="Start the job"
       kind={isDelete ? "danger" : "primary"}
-      isValid={!asksForName || typed.value === bucket}
+      isValid={(!asksForName || typed.value === bucket) && !isOntoItself(fields, bucket)}
       work={start}
       onClose={onClose}
     >
@@ -214,7 +227,7 @@ export function BulkDialog(props: {
       ) : (
         <p>{about}</p>
       )}
-      <Details fields={fields} />
+      <Details {...{ fields, bucket }} />
       <CheckboxField label="Only count what it would do" value={isDryRun} />
       {isDelete && !scope.hasVersions && <DeleteNotice kind={kind.value} {...{ keeping, amount }} />}
       {asksForName && <TextField label={`Type ${bucket} to confirm`} value={typed} isCode />}

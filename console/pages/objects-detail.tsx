@@ -99,7 +99,7 @@ function ObjectFacts({ headers }: { readonly headers: Headers }) {
       <Facts facts={facts} />
       {meta.length > 0 && (
         <>
-          <h3>Metadata of the user</h3>
+          <h3>User metadata</h3>
           <Facts facts={meta} />
         </>
       )}

@@ -9,7 +9,7 @@ import { countText } from "../parts/format.js"
 export const FILES_MAX = 5_000
 
 export interface NamedFile {
-  /** Without a slash at its beginning; folders end with one. */
+  /** Without a slash at its beginning. */
   readonly path: string
   readonly file: File
 }

@@ -21,7 +21,7 @@ import { toast } from "../parts/toast.js"
 import { mayUse } from "../shell/session.js"
 import { ObjectDialog, type Keeping, type ObjectAction } from "./objects-actions.js"
 import type { BulkScope } from "./objects-bulk.js"
-import { lastPart, type Shown } from "./objects-place.js"
+import { lastPart, prefixOf, type Shown } from "./objects-place.js"
 import { columnsOf, type RowActions } from "./objects-rows.js"
 import { itemKey, itemName, SelectionBar, withSelected, type Item, type Selected } from "./objects-selection.js"
 import { downloadZip } from "./objects-zip.js"
@@ -125,7 +125,7 @@ function Items(props: {
   const bulkOf = (of: Selected, kind: BulkScope["kind"], title?: string) =>
     onBulk({
       bucket,
-      prefix: folder + search,
+      prefix: prefixOf(shown),
       selected: of,
       hasVersions,
       kind,

@@ -33,6 +33,9 @@ export function shownOf(bucket: string): Shown {
 export const isSearchWithin = ({ search, isPrefix, hasVersions, at }: Shown): boolean =>
   search !== "" && !isPrefix && !hasVersions && at === ""
 
+/** The prefix that all rows have which are shown: those of a search within names have that of the folder. */
+export const prefixOf = (shown: Shown): string => shown.folder + (isSearchWithin(shown) ? "" : shown.search)
+
 export const filterOf = ({ isPrefix, isFlat, hasVersions, at }: Shown) => ({
   ...(at === "" ? {} : { at }),
   ...(isPrefix ? { begins: "yes" } : {}),

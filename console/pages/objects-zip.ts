@@ -1,7 +1,7 @@
 /**
  * Several objects as one ZIP file, made in this browser: each is read with the rights of who has signed in.
  *
- * Promises  The archive has all of them, or none is made. Names are UTF-8, and never leave the archive's folder.
+ * Promises  The archive has all of them, or none is made. Names are UTF-8, differ, and never leave the archive's folder.
  * Limits    `ZIP_OBJECTS_MAX` and `ZIP_BYTES_MAX`: the browser keeps what it has read until the file is stored. Objects are
  *           stored as they are, not compressed.
  */
@@ -101,13 +101,27 @@ export async function zipOf(entries: AsyncIterable<Entry>): Promise<Blob> {
   return new Blob([...parts, ...central, end], { type: "application/zip" })
 }
 
-/** Names within the archive: behind the folder that is shown, without steps that lead out of it. */
-const nameIn = (key: string, folder: string): string =>
-  key
+/**
+ * A name within the archive: behind the folder that is shown, without steps that lead out of it, also on systems that separate
+ * folders by backslashes. A name that is taken gets a number: `a//b` and `a/b` are two objects.
+ */
+function nameIn(key: string, folder: string, taken: Set<string>): string {
+  const name = key
     .slice(key.startsWith(folder) ? folder.length : 0)
+    .replaceAll("\\", "_")
     .split("/")
     .filter(part => part !== "" && part !== "." && part !== "..")
     .join("/")
+  let free = name
+  for (let number = 2; taken.has(free); number += 1) free = `${name} (${number})`
+  taken.add(free)
+  return free
+}
+
+const tooMuch = (): ApiError => {
+  const most = `${countText(ZIP_OBJECTS_MAX)} objects and ${sizeText(ZIP_BYTES_MAX)}`
+  return new ApiError(0, "tooMuch", `An archive has ${most} at most: select less, or use an S3 client.`)
+}
 
 async function rowsOf(bucket: string, items: readonly Item[]): Promise<readonly Row[]> {
   const rows = new Map<string, Row>()
@@ -115,14 +129,9 @@ async function rowsOf(bucket: string, items: readonly Item[]): Promise<readonly 
     const found = item.kind === "row" ? [item.row] : await keysBelow(bucket, item.prefix, ZIP_OBJECTS_MAX)
     for (const row of found) rows.set(row.key, row)
     const bytes = [...rows.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
-    if (rows.size > ZIP_OBJECTS_MAX || bytes > ZIP_BYTES_MAX) {
-      const most = `${countText(ZIP_OBJECTS_MAX)} objects and ${sizeText(ZIP_BYTES_MAX)}`
-      throw new ApiError(0, "tooMuch", `An archive has ${most} at most: select less, or use an S3 client.`)
-    }
+    if (rows.size > ZIP_OBJECTS_MAX || bytes > ZIP_BYTES_MAX) throw tooMuch()
   }
-  return [...rows.values()].filter(
-    ({ key, isAddressable, isMarker }) => isAddressable && !isMarker && !key.endsWith("/"),
-  )
+  return [...rows.values()].filter(({ key, isMarker }) => !isMarker && !key.endsWith("/"))
 }
 
 /** Reads the objects and has the browser store them. `progress` is told how many have been read. */
@@ -139,9 +148,15 @@ export async function downloadZip(
   const { bucket, folder, items, name } = archived
   const rows = await rowsOf(bucket, items)
   async function* entries(): AsyncGenerator<Entry> {
+    const taken = new Set<string>()
+    let bytes = 0
     for (const [at, { key, modifiedMs }] of rows.entries()) {
       progress(at, rows.length)
-      yield { name: nameIn(key, folder), modifiedMs, content: await contentOf({ bucket, key }, signal) }
+      const content = await contentOf({ bucket, key }, signal)
+      // It may have grown since it was listed.
+      bytes += content.size
+      if (bytes > ZIP_BYTES_MAX) throw tooMuch()
+      yield { name: nameIn(key, folder, taken), modifiedMs, content }
     }
   }
   const url = URL.createObjectURL(await zipOf(entries()))

@@ -14,7 +14,7 @@ import { mayUse } from "../shell/session.js"
 import { BulkDialog, BulkJob, type BulkScope } from "./objects-bulk.js"
 import { ObjectPage } from "./objects-detail.js"
 import { FoundKeys, Keys } from "./objects-list.js"
-import { folderPath, foldersAbove, isSearchWithin, lastPart, shownOf, type Shown } from "./objects-place.js"
+import { folderPath, foldersAbove, isSearchWithin, lastPart, prefixOf, shownOf, type Shown } from "./objects-place.js"
 import { DropTarget, FolderDialog, UploadMenu, Uploads } from "./objects-upload.js"
 
 /** The folders down to the one that is shown. */
@@ -97,16 +97,16 @@ function Toolbar(props: {
   readonly onDialog: (scope: "folder" | BulkScope) => void
 }) {
   const { shown, onRefresh, onDialog } = props
-  const { bucket, folder, search } = shown
+  const { bucket, folder } = shown
   const active = [shown.isPrefix, shown.isFlat, shown.hasVersions, shown.at !== ""].filter(Boolean).length
   const isOpen = useSignal(active > 0)
   const id = useId()
-  const byPrefix: BulkScope = { bucket, prefix: folder + search, hasVersions: false, kind: "delete-objects" }
+  const byPrefix: BulkScope = { bucket, prefix: prefixOf(shown), hasVersions: false, kind: "delete-objects" }
   return (
     <>
       <div class="toolbar">
         <Path shown={shown} />
-        <Search key={`${folder} ${search}`} shown={shown} />
+        <Search key={`${folder} ${shown.search}`} shown={shown} />
         <button
           type="button"
           class={active > 0 ? "button on" : "button"}

@@ -43,9 +43,8 @@ function remember(way: Way): void {
 
 /** The server itself says what is wrong with a name and a password. */
 const WRONG: Readonly<Partial<Record<Way, string>>> = {
-  keys: "The access key or the secret key is wrong, or the key is disabled or has expired. On the machine of the server, hayloft env shows those of the root user.",
-  token:
-    "The token is wrong, revoked or has expired. On the machine of the server, hayloft env --admin shows the operator's.",
+  keys: "The access key or the secret key is wrong, or the key is disabled or has expired.",
+  token: "The token is wrong, revoked or has expired.",
 }
 
 /** Says what to do: the server does not tell what was wrong with credentials, but whether they were. */
@@ -88,7 +87,7 @@ function KeyFields({ id, secret }: { readonly id: Signal<string>; readonly secre
         isCode
         hint={
           <>
-            The first start of the server prints both; <code>hayloft env</code> shows them later.
+            The first start of the server prints both; <code>hayloft env</code> shows them later on its machine.
           </>
         }
       />

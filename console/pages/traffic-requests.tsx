@@ -136,7 +136,7 @@ export function LiveRequests() {
         <CheckboxField label="Also those of this console and the admin API" value={isAdminShown} />
         <div class="actions">
           <Button type="submit" kind="primary" icon="play">
-            {isRunning ? "Apply the filters" : "Go on"}
+            {isRunning ? "Apply the filters" : "Resume"}
           </Button>
           <Button icon="pause" isDisabled={!isRunning} onClick={() => (filter.value = undefined)}>
             Pause

@@ -82,6 +82,7 @@ function Charts({ history }: Pick<Traffic, "history">) {
       <div class="card">
         <LineChart
           label="Bytes a minute"
+          isBytes
           series={[
             { name: "in", points: points(({ receivedBytes }) => receivedBytes) },
             { name: "out", points: points(({ sentBytes }) => sentBytes) },

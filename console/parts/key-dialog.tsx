@@ -22,7 +22,7 @@ export function KeyDialog({ newKey, onClose }: { readonly newKey: KeyWithSecret;
   const access = { accessKeyId, secretAccessKey, ...s3Place() }
   const done = (
     <Button kind="primary" onClick={onClose}>
-      I have kept it
+      I have saved it
     </Button>
   )
   const title = userName === undefined ? "The new key" : `The new key of ${userName}`

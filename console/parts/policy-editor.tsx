@@ -13,7 +13,7 @@ import { mayUse } from "../shell/session.js"
 import { Button } from "./button.js"
 import type { Complete } from "./completion.js"
 import { SelectField } from "./fields.js"
-import { countText } from "./format.js"
+import { plural } from "./format.js"
 import { JsonEditor, jsonProblem } from "./json-editor.js"
 import { Badge } from "./page.js"
 import { templatesFor, templateText, type PolicySubject } from "./policy-templates.js"
@@ -155,11 +155,11 @@ export function PolicyEditor(props: {
   const { subject, value, check, label = "Policy", rows = 18, hint } = props
   const marks = check.value.kind === "checked" ? check.value.verdict.problems : []
   const complete = useNames(subject)
-  const lines = countText(value.value.split("\n").length)
+  const lines = plural(value.value.split("\n").length, "line")
   return (
     <div class="policy-editor">
       <Templates subject={subject} value={value} />
-      <JsonEditor {...{ label, value, rows, marks, complete }} hint={hint ?? `JSON, ${lines} lines`} />
+      <JsonEditor {...{ label, value, rows, marks, complete }} hint={hint ?? `JSON, ${lines}`} />
       <div role="status">
         <Verdict check={check.value} />
       </div>

@@ -13,7 +13,7 @@ export function SecretDialog(props: {
   const { title, facts, onClose } = props
   const done = (
     <Button kind="primary" onClick={onClose}>
-      I have kept it
+      I have saved it
     </Button>
   )
   const shown = facts.map(

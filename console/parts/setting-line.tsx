@@ -4,11 +4,13 @@
  */
 import { useSignal, type ReadonlySignal } from "@preact/signals"
 import type { ComponentChildren } from "preact"
-import { useEffect, useId } from "preact/hooks"
+import { useEffect, useId, useRef } from "preact/hooks"
 import { asApiError } from "../api/client.js"
 import { Icon } from "./icon.js"
 
 const SAVED_MS = 5_000
+
+const MISSED = "the change before it was still being saved. Make it again."
 
 export type Saving =
   | { readonly kind: "none" | "busy" | "saved" }
@@ -21,7 +23,7 @@ const wasSaved = (name: string): boolean => latest.name === name && Date.now() -
 
 /**
  * Sends changes of the setting `name` one at a time. `save` stores the change by `work`, has the page show it by `show`, and
- * resolves with true after both.
+ * resolves with true after both. A change that is made meanwhile is not sent, and the line says so.
  */
 export function useSaving(name: string): {
   readonly state: ReadonlySignal<Saving>
@@ -33,14 +35,19 @@ export function useSaving(name: string): {
     const timer = setTimeout(() => (state.value = { kind: "none" }), SAVED_MS)
     return () => clearTimeout(timer)
   }, [state.value])
+  const isMissed = useRef(false)
   const save = async (work: () => Promise<void>, show: () => Promise<void>): Promise<boolean> => {
-    if (state.value.kind === "busy") return false
+    if (state.value.kind === "busy") {
+      isMissed.current = true
+      return false
+    }
+    isMissed.current = false
     state.value = { kind: "busy" }
     try {
       await work()
       latest = { name, atMs: Date.now() }
       await show()
-      state.value = { kind: "saved" }
+      state.value = isMissed.current ? { kind: "failed", message: MISSED } : { kind: "saved" }
       return true
     } catch (error) {
       state.value = { kind: "failed", message: asApiError(error).message }

@@ -45,7 +45,7 @@ export const identities: PageTests = {
       const dialog = dialogOf(page, /^The new key/)
       const [accessKey = "", secretKey = ""] = await dialog.locator("dd").allInnerTexts()
       await assertAccessible(page)
-      await dialog.getByRole("button", { name: "I have kept it" }).click()
+      await dialog.getByRole("button", { name: "I have saved it" }).click()
       await dialog.waitFor({ state: "detached" })
       return { accessKey, secretKey }
     }
@@ -232,7 +232,7 @@ export const identities: PageTests = {
       const [token = ""] = await secret.locator("dd").allInnerTexts()
       const answer = () => world.server.admin("GET", "/v1/status", { Authorization: `Bearer ${token}` })
       assert.equal((await answer()).status, 200)
-      await secret.getByRole("button", { name: "I have kept it" }).click()
+      await secret.getByRole("button", { name: "I have saved it" }).click()
       await page.getByRole("button", { name: "Revoke watcher" }).click()
       await dialogOf(page, "Revoke watcher").getByRole("button", { name: "Revoke watcher" }).click()
       await page.getByRole("log").getByText("watcher is revoked").waitFor()

@@ -114,6 +114,11 @@ export const objects: PageTests = {
       await page.keyboard.press("Enter")
       await page.getByText("Searched 450 names: 11 contain 044").waitFor()
       await page.getByRole("link", { name: "0044.txt" }).waitFor()
+      // A job takes what a search within names has found.
+      await page.getByRole("checkbox", { name: "Select many/0441.txt" }).check()
+      await page.getByRole("button", { name: "Other action" }).click()
+      await page.getByRole("dialog").getByRole("button", { name: "Start the job" }).click()
+      await page.getByText("tag-objects: 1 of 1 done").waitFor()
       await page.getByRole("button", { name: "Filter" }).click()
       await page.getByLabel("Search only the beginnings of names").check()
       await page.getByRole("link", { name: "0044.txt" }).waitFor({ state: "detached" })
@@ -218,13 +223,17 @@ export const objects: PageTests = {
         await page.keyboard.press("Enter")
         await copying.getByText("locked has contract.txt already").waitFor()
         await assertAccessible(page)
+        // A browser would send it to album/contract.txt instead.
+        await copying.getByLabel("As").fill("../album/contract.txt")
+        await page.keyboard.press("Enter")
+        await copying.getByText("which browsers cannot address").waitFor()
         await page.keyboard.press("Escape")
         const opener = page.getByRole("button", { name: "Actions for inbox/z.txt" })
         await waitUntil(page, `document.activeElement?.getAttribute("aria-label") === "Actions for inbox/z.txt"`)
         await opener.waitFor()
         const editing = await choose("inbox/z.txt", "Metadata")
         await editing.getByLabel("Cache-Control").fill("max-age=60")
-        await editing.getByLabel("Metadata of the user").fill("team=a=b")
+        await editing.getByLabel("User metadata").fill("team=a=b")
         await editing.getByRole("button", { name: "Save metadata" }).click()
         await page.getByRole("log").getByText("Metadata of inbox/z.txt saved").waitFor()
         const { headers } = await world.server.client().call("HEAD", { bucket: "album", key: "inbox/z.txt" })
@@ -232,12 +241,16 @@ export const objects: PageTests = {
         assert.deepEqual([told.get("cache-control"), told.get("x-amz-meta-team")], ["max-age=60", "a=b"])
         await choose("inbox/trip/", "Count its size")
         await page.getByText("1 object, 11 B").waitFor()
+        // Two objects, and a name that leads elsewhere where backslashes separate folders.
+        for (const key of ["trip//day 1/b.txt", "trip/..\\..\\c.txt"])
+          await world.server.client().call("PUT", { bucket: "album", key: `inbox/${key}`, body: "x" })
         await page.getByLabel("Select this page").check()
         const download = page.waitForEvent("download")
         await page.getByRole("button", { name: "Download as ZIP" }).click()
         const archive = await (await download).path()
         const listed = (await execFileAsync("unzip", ["-Z1", archive]).catch(() => undefined))?.stdout
-        if (listed !== undefined) assert.deepEqual(listed.trim().split("\n").toSorted(), ["trip/day 1/b.txt", "z.txt"])
+        const names = ["trip/.._.._c.txt", "trip/day 1/b.txt", "trip/day 1/b.txt (2)", "z.txt"]
+        if (listed !== undefined) assert.deepEqual(listed.trim().split("\n").toSorted(), names)
         else assert.ok(readFileSync(archive).includes("trip/day 1/b.txt"))
       },
     )
