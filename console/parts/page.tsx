@@ -8,10 +8,12 @@ import { useNow } from "./now.js"
 /** How old the shown values are, and a button that refreshes them. */
 export function Freshness({ live }: { readonly live: Live<unknown> }) {
   const now = useNow(1_000)
-  const { atMs, isFetching } = live
+  const { atMs, error, isFetching } = live
+  const age = atMs === undefined ? "Not loaded yet" : `Updated ${ageText(Math.min(atMs, now), now)}`
   return (
     <div class="freshness">
-      <span>{atMs === undefined ? "Not loaded yet" : `Updated ${ageText(Math.min(atMs, now), now)}`}</span>
+      {/* Without a value the page itself says why there is none. */}
+      {(atMs !== undefined || error === undefined) && <span>{age}</span>}
       <IconButton label="Refresh" icon="refresh" isBusy={isFetching} onClick={live.refresh} />
     </div>
   )
