@@ -128,11 +128,12 @@ export class Front {
     const front = new Front(session, adminPort, ports, adminEndpoint, services)
     const { endpoint } = front
     endpoints.s3 = endpoint
-    setListening(session)
     const certificate = config.tls === undefined ? {} : { certificateFile: config.tls.certFile }
     serving = () => front.session
     const runtime = { endpoint, adminEndpoint, region: session.region, pid: process.pid, ...certificate }
     services.push(await RuntimeFiles.begin(clock, () => front.session.running.engine.devices, runtime))
+    // A command that is called once the store is ready finds its address.
+    setListening(session)
     return front
   }
 
