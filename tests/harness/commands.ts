@@ -44,13 +44,16 @@ const COMMAND_TIMEOUT_MS = 120_000
 
 const pythonPrograms = new Map<string, PythonPrograms>()
 
-/** The programs of an interpreter, which end with this process. */
-export function forkedBy(interpreter: string): PythonPrograms {
-  const known = pythonPrograms.get(interpreter)
+/**
+ * Runs of a program in forks of one process, which ends with this one. Each program has its own: what s3cmd imports replaces
+ * parts of Python's HTTP client, with which the AWS CLI fails.
+ */
+export function forkedBy(interpreter: string, program: string): PythonPrograms {
+  const known = pythonPrograms.get(program)
   if (known !== undefined) return known
   const programs = new PythonPrograms(interpreter)
   bindChild(programs.process)
-  pythonPrograms.set(interpreter, programs)
+  pythonPrograms.set(program, programs)
   return programs
 }
 
@@ -62,7 +65,7 @@ async function runForked(
 ): Promise<CommandResult> {
   const env = { ...process.env, ...options.env }
   const limits = { cwd: options.cwd ?? process.cwd(), timeoutMs: options.timeoutMs ?? COMMAND_TIMEOUT_MS }
-  const { code, stdout, stderr } = await forkedBy(interpreter).run({ program, args, env, ...limits })
+  const { code, stdout, stderr } = await forkedBy(interpreter, program).run({ program, args, env, ...limits })
   return { code, stdout: stdout.toString("utf8"), stderr: stderr.toString("utf8") }
 }
 

@@ -117,6 +117,6 @@ export const residentAws = (interpreter: string, program: string, path: string):
     const given: Uint8Array[] = []
     if (args.includes("-")) for await (const chunk of input) given.push(chunk)
     const place = { env: environment, cwd: workingFolder, timeoutMs: COMMAND_MS_MAX, input: Buffer.concat(given) }
-    const { code, stdout, stderr } = await forkedBy(interpreter).run({ program, args, ...place })
+    const { code, stdout, stderr } = await forkedBy(interpreter, program).run({ program, args, ...place })
     return { code, out: stdout, error: stderr }
   })
