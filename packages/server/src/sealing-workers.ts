@@ -67,7 +67,7 @@ export class Derivations {
     return worker
   }
 
-  /** Those under way fail; later ones begin another thread. */
+  /** Calls under way fail; later calls begin another thread. */
   end(): void {
     this.cancelEnd()
     void this.worker?.terminate()

@@ -96,7 +96,7 @@ import { registerWaiting } from "./waiting-requests.js"
 /** The admin API records its changes itself, with who asks for them. */
 const NO_AUDIT: S3Settings["audit"] = { begin: async () => ({ end: async () => undefined }) }
 
-/** As long as the console keeps any session. */
+/** A session of the console lasts no longer. */
 const CONSOLE_SESSION_SECONDS = 8 * 3_600
 
 /** The start goes on after this time, and what is left is made meanwhile. */

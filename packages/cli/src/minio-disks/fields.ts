@@ -47,7 +47,7 @@ export function timeField(fields: MessageMap, name: string): bigint {
   throw wrong(name)
 }
 
-/** None if the field is not there. */
+/** Returns no values if the field is not there. */
 export function listField(fields: MessageMap, name: string): readonly MessageValue[] {
   const value = fields.get(name) ?? []
   // A list of bytes may be written as a byte string.

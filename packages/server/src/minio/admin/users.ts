@@ -138,7 +138,7 @@ export async function updateGroup(call: MinioContext): Promise<void> {
   else await addMembers(call, group, users)
 }
 
-/** None is added if one of them does not exist. */
+/** Adds nobody if one of the users does not exist. */
 async function addMembers(call: MinioContext, group: string, users: readonly string[]): Promise<void> {
   await mapBounded(users, AT_A_TIME, user => call.get("getUser", USER, inAccount(call, { user })))
   const found = await call.find("getGroup", GROUP, inAccount(call, { group }))
