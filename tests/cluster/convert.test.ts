@@ -7,7 +7,7 @@ import type { StoreProcess } from "@hayloft/client/testing-store-process.js"
 import { runsOf, TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { freePort } from "../harness/free-port.js"
-import { NODE_24 } from "../harness/new-node.js"
+import { NODE_24, noNode24 } from "../harness/new-node.js"
 import { noPostgres } from "../harness/postgres.js"
 import { Databases } from "../sql/databases.js"
 import { Load } from "./load.js"
@@ -28,12 +28,11 @@ if (noPostgres === false) {
   after(() => databases.stop())
 }
 
-/** `threads`: how many front threads the store has, if this machine has a Node.js for them. */
+/** `threads`: how many front threads the store has, under Node 24. */
 async function withStore(work: (store: MovableStore) => Promise<void>, disks = 1, threads = 0): Promise<void> {
   await withFolder(async folder => {
-    const hasThreads = threads > 0 && NODE_24 !== undefined
-    const args = hasThreads ? ["--threads", String(threads)] : []
-    const store = await MovableStore.create(folder, disks, args, hasThreads ? NODE_24 : undefined)
+    const args = threads === 0 ? [] : ["--threads", String(threads)]
+    const store = await MovableStore.create(folder, disks, args, threads === 0 ? undefined : NODE_24)
     try {
       await work(store)
     } catch (error) {
@@ -96,54 +95,76 @@ test(
   "a store moves to a database under load, and back, with everything in it, locks and their clock included",
   { skip: noPostgres },
   () =>
+    withStore(async store => {
+      const url = await databases.create()
+      await store.start()
+      const buckets = await fill(store)
+      await store.ask({ method: "PUT", bucket: LOAD_BUCKET }, Buffer.alloc(0))
+      const [ledger, empty] = [new Ledger(store, "ledger"), new Ledger(store, "locked-and-empty")]
+      await ledger.create()
+      await empty.create()
+      await ledger.put("kept", Date.UTC(2200, 0))
+      const before = await store.content(buckets)
+      const load = await Load.begin([store], { bucket: LOAD_BUCKET, clients: 1 })
+      await moved(store.beginInit(url), store)
+      await load.goesOn(REQUESTS)
+      assert.deepEqual(await store.content(buckets), before)
+      assert.equal(await ledger.remove("kept"), 403)
+      await ledger.put("soon", Date.now() + SOON_MS)
+      await ledger.removeOnceOver("soon")
+      await store.stop()
+      assert.match(
+        await store.refusal(),
+        /the metadata of this store is in a database: start it with --cluster URL --node first/,
+      )
+      assert.match(await store.refusal(await databases.create()), /the database is empty/)
+      await store.start(url)
+      await load.goesOn(REQUESTS)
+      for (const named of [[], ["locked-and-empty"]]) {
+        const refusal = await store.beginLeave(named).then(() => "", String)
+        assert.match(refusal, /not done: .*: ledger\. To do it all the same, name them: --locked-buckets ledger/)
+      }
+      await moved(store.beginLeave(["ledger"]), store)
+      await load.goesOn(REQUESTS)
+      assert.deepEqual(await store.content(buckets), before)
+      await store.stop()
+      assert.match(await store.refusal(url), /keeps its metadata on its own disks: start it without --cluster/)
+      await store.start()
+      await load.goesOn(REQUESTS)
+      await load.end()
+      assert.deepEqual(await store.content(buckets), before)
+      assert.equal(await ledger.remove("kept"), 403)
+      await ledger.put("later", Date.now() + SOON_MS)
+      await ledger.removeOnceOver("later")
+      assert.equal(await ledger.remove("kept"), 403)
+      const client = store.client()
+      await load.check([{ name: store.name, client }])
+      client.close()
+    }, DISKS),
+)
+
+test(
+  "a store with front threads moves to a database under load, and back at once",
+  { skip: noPostgres || noNode24 },
+  () =>
     withStore(
       async store => {
-        const url = await databases.create()
         await store.start()
         const buckets = await fill(store)
         await store.ask({ method: "PUT", bucket: LOAD_BUCKET }, Buffer.alloc(0))
-        const [ledger, empty] = [new Ledger(store, "ledger"), new Ledger(store, "locked-and-empty")]
-        await ledger.create()
-        await empty.create()
-        await ledger.put("kept", Date.UTC(2200, 0))
         const before = await store.content(buckets)
         const load = await Load.begin([store], { bucket: LOAD_BUCKET, clients: 1 })
-        await moved(store.beginInit(url), store)
-        await load.goesOn(REQUESTS)
+        await moved(store.beginInit(await databases.create()), store)
+        // No thread listens again yet.
+        await moved(store.beginLeave(), store)
         assert.deepEqual(await store.content(buckets), before)
-        assert.equal(await ledger.remove("kept"), 403)
-        await ledger.put("soon", Date.now() + SOON_MS)
-        await ledger.removeOnceOver("soon")
-        await store.stop()
-        assert.match(
-          await store.refusal(),
-          /the metadata of this store is in a database: start it with --cluster URL --node first/,
-        )
-        assert.match(await store.refusal(await databases.create()), /the database is empty/)
-        await store.start(url)
-        await load.goesOn(REQUESTS)
-        for (const named of [[], ["locked-and-empty"]]) {
-          const refusal = await store.beginLeave(named).then(() => "", String)
-          assert.match(refusal, /not done: .*: ledger\. To do it all the same, name them: --locked-buckets ledger/)
-        }
-        await moved(store.beginLeave(["ledger"]), store)
-        await load.goesOn(REQUESTS)
-        assert.deepEqual(await store.content(buckets), before)
-        await store.stop()
-        assert.match(await store.refusal(url), /keeps its metadata on its own disks: start it without --cluster/)
-        await store.start()
         await load.goesOn(REQUESTS)
         await load.end()
-        assert.deepEqual(await store.content(buckets), before)
-        assert.equal(await ledger.remove("kept"), 403)
-        await ledger.put("later", Date.now() + SOON_MS)
-        await ledger.removeOnceOver("later")
-        assert.equal(await ledger.remove("kept"), 403)
         const client = store.client()
         await load.check([{ name: store.name, client }])
         client.close()
       },
-      DISKS,
+      1,
       THREADS,
     ),
 )
@@ -280,38 +301,34 @@ test(
   "a store does not move to a database that is not empty, nor while its key is only in it",
   { skip: noPostgres },
   () =>
-    withStore(
-      async store => {
-        const url = await databases.create()
-        store.usesKeyFile = false
-        await store.start()
-        assert.match(await initRefusal(store, url), /hayloft key move-out FILE --data/)
-        await store.stop()
-        await store.moveKeyOut()
-        assert.match(await store.refusal(), /this store's master key is in a file: pass --master-key-file/)
-        store.usesKeyFile = true
-        await store.start()
-        await store.ask({ method: "PUT", bucket: "bucket" }, Buffer.alloc(0))
-        await store.ask({ method: "PUT", bucket: "bucket", key: "key" }, Buffer.alloc(70_000, "body"))
-        const before = await store.content(["bucket"])
-        assert.match(await initRefusal(store, "postgres://hayloft@127.0.0.1:1/none"), /cannot be reached/)
-        await databases.server.sql(
-          "UPDATE hayloft.store SET store_id = decode(repeat('ab', 16), 'hex')",
-          new URL(url).pathname.slice(1),
-        )
-        assert.match(await initRefusal(store, url), /the database belongs to another store/)
-        const own = await databases.create()
-        await store.beginInit(own)
-        assert.match(await initRefusal(store, own), /is being moved already/)
-        assert.equal(await store.conversion(), "done")
-        assert.match(await initRefusal(store, own), /is in a database already/)
-        await moved(store.beginLeave(), store)
-        assert.match(await initRefusal(store, own), /has the metadata of this store from an earlier time/)
-        assert.deepEqual(await store.content(["bucket"]), before)
-      },
-      1,
-      THREADS,
-    ),
+    withStore(async store => {
+      const url = await databases.create()
+      store.usesKeyFile = false
+      await store.start()
+      assert.match(await initRefusal(store, url), /hayloft key move-out FILE --data/)
+      await store.stop()
+      await store.moveKeyOut()
+      assert.match(await store.refusal(), /this store's master key is in a file: pass --master-key-file/)
+      store.usesKeyFile = true
+      await store.start()
+      await store.ask({ method: "PUT", bucket: "bucket" }, Buffer.alloc(0))
+      await store.ask({ method: "PUT", bucket: "bucket", key: "key" }, Buffer.alloc(70_000, "body"))
+      const before = await store.content(["bucket"])
+      assert.match(await initRefusal(store, "postgres://hayloft@127.0.0.1:1/none"), /cannot be reached/)
+      await databases.server.sql(
+        "UPDATE hayloft.store SET store_id = decode(repeat('ab', 16), 'hex')",
+        new URL(url).pathname.slice(1),
+      )
+      assert.match(await initRefusal(store, url), /the database belongs to another store/)
+      const own = await databases.create()
+      await store.beginInit(own)
+      assert.match(await initRefusal(store, own), /is being moved already/)
+      assert.equal(await store.conversion(), "done")
+      assert.match(await initRefusal(store, own), /is in a database already/)
+      await moved(store.beginLeave(), store)
+      assert.match(await initRefusal(store, own), /has the metadata of this store from an earlier time/)
+      assert.deepEqual(await store.content(["bucket"]), before)
+    }),
 )
 
 /** Begins a move to a database, and stops the process in the moment before commands end; a request is under way. */
