@@ -119,6 +119,7 @@ export class ConsoleWorld {
       }
       for (const event of ["request", "response"] as const) page.removeAllListeners(event)
       await page.unrouteAll({ behavior: "ignoreErrors" })
+      await interceptAlways(page)
       if (hasPassed && (await hasConsole(page))) await visit(page, NOWHERE)
       else await page.goto(this.server.adminEndpoint + NOWHERE)
       await page.emulateMedia({ colorScheme: null })
@@ -142,6 +143,7 @@ export class ConsoleWorld {
 
   async #newPage(context: BrowserContext): Promise<Page> {
     const page = await context.newPage()
+    await interceptAlways(page)
     page.on("pageerror", error => this.#problems.push(error.stack ?? error.message))
     page.on("console", message => {
       // The browser logs each response of failure; that is no error of the page.
@@ -195,6 +197,13 @@ export class ConsoleWorld {
     return page
   }
 }
+
+/**
+ * Requests pass through the test from now on. If a page's first route is added later, a request that follows at once may
+ * still go to the server past it.
+ */
+const interceptAlways = (page: Page): Promise<unknown> =>
+  page.route("**/nothing-of-the-console", route => route.continue())
 
 /** Waits for an expression in the page. `waitForFunction` would need `eval`, which the pages' content security policy forbids. */
 export async function waitUntil(page: Page, expression: string): Promise<void> {
