@@ -112,7 +112,7 @@ test("MessagePack: each kind of value", () => {
   assert.equal(value(0xd3, 0, 0, 0, 0, 0, 0, 1, 0), 256)
   assert.equal(value(0xa2, 0xc3, 0xa4), "ä")
   assert.deepEqual(value(0x92, 1, 0x81, 0xa1, 0x61, 2), [1, new Map([["a", 2]])])
-  assert.equal(value(0xc7, 12, 5, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 7), 1_000_000_007n)
+  assert.equal(value(0xc7, 12, 5, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 7), 1_000_000_007)
   assert.equal(value(0xcb, 0x3f, 0xe0, 0, 0, 0, 0, 0, 0), 0.5)
 })
 
