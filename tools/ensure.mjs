@@ -33,11 +33,16 @@ const lockHash = (folder = ROOT) =>
     .update(readFileSync(join(folder, "package-lock.json")))
     .digest("hex")
 
+/** The lockfile and the kind of the last installation. */
+const lastInstallation = () => (existsSync(STAMP) ? readFileSync(STAMP, "utf8").split(" ") : [])
+
 function installed(dev) {
-  if (!existsSync(STAMP)) return false
-  const [hash, kind] = readFileSync(STAMP, "utf8").split(" ")
+  const [hash, kind] = lastInstallation()
   return hash === lockHash() && (kind === "all" || !dev)
 }
+
+/** Returns true if all development dependencies are to be installed: a start keeps those of a checkout that has them. */
+export const wantsAll = (dev, lastKind) => dev || lastKind === "all"
 
 /** `npm ci` removes node_modules first: it is for a checkout without one. */
 export function installation({ dev, hasPackages }) {
@@ -49,13 +54,14 @@ const QUIET = ["--no-audit", "--no-fund", "--loglevel=error"]
 
 function install(dev) {
   process.stderr.write("installing dependencies (once) ...\n")
-  const args = installation({ dev, hasPackages: existsSync(join(ROOT, "node_modules")) })
+  const all = wantsAll(dev, lastInstallation()[1])
+  const args = installation({ dev: all, hasPackages: existsSync(join(ROOT, "node_modules")) })
   const outcome = spawnSync("npm", [...args, ...QUIET], { cwd: ROOT, stdio: ["ignore", 2, 2] })
   if (outcome.status !== 0) {
     process.stderr.write("hayloft: npm could not install the dependencies; see its message above\n")
     process.exit(1)
   }
-  writeFileSync(STAMP, `${lockHash()} ${dev ? "all" : "production"}`)
+  writeFileSync(STAMP, `${lockHash()} ${all ? "all" : "production"}`)
 }
 
 /** Installs the newer Node, unless this one is as new. Without it, on another machine or without a network, tests are skipped. */

@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { LdapPeople } from "@hayloft/access/index.js"
 import { CHECK_MS } from "@hayloft/access/ldap/people.js"
-import { FakeDirectory } from "@hayloft/access/ldap/testing-directory.js"
+import { FAKE_SETTINGS, FakeDirectory } from "@hayloft/access/ldap/testing-directory.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import { Browser, ConsoleWorld, TOKEN } from "./world.js"
 
@@ -19,19 +19,7 @@ async function scene() {
     { dn: ANN, found: ["(uid=ann)"], password: PASSWORD, attributes: { uid: ["ann"] } },
     { dn: TEAM, found: [`(member=${ANN})`] },
   ]
-  const settings = {
-    servers: ["ldaps://first"],
-    tls: "verified",
-    caFile: undefined,
-    timeoutMs: 1_000,
-    lookup: undefined,
-    userBases: ["ou=people,dc=example"],
-    userFilter: "(uid=%s)",
-    userAttribute: undefined,
-    groupBases: ["ou=groups,dc=example"],
-    groupFilter: "(member=%d)",
-  } as const
-  const people = new LdapPeople(settings, { ldap, clock: world.clock, log: new SimTelemetry().log })
+  const people = new LdapPeople(FAKE_SETTINGS, { ldap, clock: world.clock, log: new SimTelemetry().log })
   const node = world.node({ people })
   const operator = new Browser(node)
   await operator.signIn({ token: TOKEN })

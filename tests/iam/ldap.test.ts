@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { LdapPeople } from "@hayloft/access/index.js"
 import { CHECK_MS, RETRY_MS } from "@hayloft/access/ldap/people.js"
-import { FakeDirectory } from "@hayloft/access/ldap/testing-directory.js"
+import { FAKE_SETTINGS, FakeDirectory } from "@hayloft/access/ldap/testing-directory.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { parseAccessKeyId } from "@hayloft/base/ids.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
@@ -16,7 +16,7 @@ const TEAM = "cn=team,ou=groups,dc=example"
 const PASSWORD = "apple pie +%"
 const ACTION = "AssumeRoleWithLDAPIdentity"
 const [LIST_USERS, LIST_GROUPS] = ["iam:ListUsers", "iam:ListGroups"]
-const URL_OF_SERVER = "ldaps://first"
+const URL_OF_SERVER = FAKE_SETTINGS.servers[0] ?? ""
 
 class Scene {
   readonly directory = new FakeDirectory()
@@ -32,20 +32,8 @@ class Scene {
       { dn: TEAM, found: [`(member=${ANN})`] },
       { dn: "cn=others,ou=groups,dc=example", found: [] },
     ]
-    const settings = {
-      servers: [URL_OF_SERVER],
-      tls: "verified",
-      caFile: undefined,
-      timeoutMs: 1_000,
-      lookup: undefined,
-      userBases: ["ou=people,dc=example"],
-      userFilter: "(uid=%s)",
-      userAttribute: undefined,
-      groupBases: ["ou=groups,dc=example"],
-      groupFilter: "(member=%d)",
-    } as const
     const { directory: ldap, clock, telemetry, world } = scene
-    const people = new LdapPeople(settings, { ldap, clock, log: telemetry.log })
+    const people = new LdapPeople(FAKE_SETTINGS, { ldap, clock, log: telemetry.log })
     world.people = people
     world.access.access.accounts.admit(people)
     return scene

@@ -20,9 +20,10 @@ interface Starter {
 
 interface EnsureTool {
   installation(of: { readonly dev: boolean; readonly hasPackages: boolean }): readonly string[]
+  wantsAll(dev: boolean, lastKind: string | undefined): boolean
 }
 
-const { installation } = (await import(pathToFileURL(join(ROOT, "tools/ensure.mjs")).href)) as EnsureTool
+const { installation, wantsAll } = (await import(pathToFileURL(join(ROOT, "tools/ensure.mjs")).href)) as EnsureTool
 const { joinFiles } = (await import(pathToFileURL(join(ROOT, "tools/bundle.mjs")).href)) as BundleTool
 const { startBundle } = createRequire(import.meta.url)(join(ROOT, "bin/start-bundle.cjs")) as Starter
 const work = mkdtempSync(join(tmpdir(), "hayloft-bundle-"))
@@ -157,6 +158,12 @@ test("an installation for tests beside a running store removes nothing", () => {
   assert.deepEqual([word, options], ["install", ["--no-save", "--include=dev"]])
   assert.equal(installation({ dev: true, hasPackages: false })[0], "ci", "a new checkout gets exactly the lockfile")
   assert.equal(installation({ dev: false, hasPackages: true })[0], "install")
+  const kinds = [undefined, "production", "all"]
+  assert.deepEqual(
+    kinds.map(kind => wantsAll(false, kind)),
+    [false, false, true],
+    "a start after a change of the lockfile keeps what tests need",
+  )
 })
 
 test("the command runs from its bundle if there is one, and otherwise from the single files", async () => {

@@ -6,23 +6,12 @@ import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import type { LdapSettings } from "@hayloft/base/seams/ldap/contract.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import { CHECK_MS, LdapPeople, RETRY_MS } from "./people.js"
-import { FakeDirectory } from "./testing-directory.js"
+import { FAKE_SETTINGS, FakeDirectory } from "./testing-directory.js"
 
 const [FIRST, SECOND] = ["ldaps://first", "ldaps://second"]
 const ANN = "uid=Ann,ou=People,dc=example"
 const READER = { dn: "cn=reader,dc=example", password: "reads" }
-const SETTINGS: LdapSettings = {
-  servers: [FIRST, SECOND],
-  tls: "verified",
-  caFile: undefined,
-  timeoutMs: 1_000,
-  lookup: READER,
-  userBases: ["ou=people,dc=example"],
-  userFilter: "(uid=%s)",
-  userAttribute: undefined,
-  groupBases: ["ou=groups,dc=example"],
-  groupFilter: "(member=%d)",
-}
+const SETTINGS: LdapSettings = { ...FAKE_SETTINGS, servers: [FIRST, SECOND], lookup: READER }
 const READER_ENTRY = { ...READER, found: [] }
 const ANN_ENTRY = { dn: ANN, found: ["(uid=ann)", "(uid=ANN)"], password: "apple", attributes: { uid: ["ann"] } }
 const TEAM = { dn: "CN=Team,ou=groups,dc=example", found: [`(member=${ANN})`] }

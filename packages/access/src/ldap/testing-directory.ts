@@ -3,7 +3,14 @@
  * is sent, and can be down, or slow.
  */
 import { fail } from "@hayloft/base/failures.js"
-import type { Ldap, LdapConnection, LdapEntry, LdapSearch, LdapServer } from "@hayloft/base/seams/ldap/contract.js"
+import type {
+  Ldap,
+  LdapConnection,
+  LdapEntry,
+  LdapSearch,
+  LdapServer,
+  LdapSettings,
+} from "@hayloft/base/seams/ldap/contract.js"
 import { isAtOrBelow, normalDn } from "@hayloft/base/seams/ldap/dn-core.js"
 
 interface FakeEntry {
@@ -12,6 +19,20 @@ interface FakeEntry {
   readonly found: readonly string[]
   readonly password?: string
   readonly attributes?: Readonly<Record<string, readonly string[]>>
+}
+
+/** Settings of a store for such a directory. */
+export const FAKE_SETTINGS: LdapSettings = {
+  servers: ["ldaps://first"],
+  tls: "verified",
+  caFile: undefined,
+  timeoutMs: 1_000,
+  lookup: undefined,
+  userBases: ["ou=people,dc=example"],
+  userFilter: "(uid=%s)",
+  userAttribute: undefined,
+  groupBases: ["ou=groups,dc=example"],
+  groupFilter: "(member=%d)",
 }
 
 export class FakeDirectory implements Ldap {
