@@ -24,7 +24,8 @@ const READY_TIMEOUT_MS = 120_000
 const READY_POLL_MS = 25
 /** Long, because the last checkpoints of many devices are slow on a busy machine. */
 const STOP_TIMEOUT_MS = 120_000
-const OUTPUT_CHARACTERS_KEPT = 20_000
+/** More than any test needs: a start on a busy machine logs hundreds of requests of those who wait for it. */
+const OUTPUT_CHARACTERS_KEPT = 2 ** 20
 
 /** The rests of jobs are shorter in a test than in a store of users. */
 export const HURRIED_JOBS = { HAYLOFT_TEST_HASTE: "8" } as const
@@ -137,7 +138,7 @@ export class ServerProcess {
     return new Client(parseEndpoint(this.endpoint, this.options.tls?.ca), credentials, REGION)
   }
 
-  /** The output of the process, for messages of failing tests. */
+  /** The output of all launches so far. */
   get log(): string {
     return this.output
   }

@@ -19,8 +19,8 @@ import { signedCall, type S3Access } from "./signed-call.js"
 const START_MS_MAX = 60_000
 const STOP_MS_MAX = 30_000
 const POLL_MS = 50
-/** Characters of the process's output that are kept for error messages. */
-const OUTPUT_CHARACTERS_MAX = 64 * 1024
+/** Characters of the output of the process that are kept: more than any test needs. */
+const OUTPUT_CHARACTERS_MAX = 2 ** 20
 
 const ANY_PORT = "127.0.0.1:0"
 /** A store accepts signatures of any region unless told otherwise. */
