@@ -142,10 +142,13 @@ class Fsck {
     return differences
   }
 
-  /** Verifies every block of the metadata store. */
+  /** Verifies every block of the metadata store, and names the rows that checkpoints have set aside, which are no damage. */
   private async metadata(store: StoreReader): Promise<void> {
+    const { asideRows, printedRow } = await import("@hayloft/engine/device/index.js")
     try {
       await store.verify(this.signal)
+      for (const { family, key } of asideRows(store))
+        this.troubles.push({ what: "aside", isDamage: false, fields: { row: printedRow(family, key) } })
     } catch (error) {
       if (!isFailure(error, "corruptRow")) throw error
       const { path = "", fromKey = "", toKey = "" } = error.details

@@ -1,11 +1,12 @@
 /**
  * Decodes the metadata store of a device (the folder `base/`): every row of every family, each checked against its
- * hash. While the store runs, it shows the last checkpoint.
+ * hash, and the rows that checkpoints have set aside. While the store runs, it shows the last checkpoint.
  */
 import { isFailure, type Failure } from "@hayloft/base/failures.js"
 import { FAMILY_NAMES, type Family } from "@hayloft/base/families.js"
 import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
-import { behindDamage } from "@hayloft/engine/device/index.js"
+import { asideRows, behindDamage } from "@hayloft/engine/device/index.js"
+import { ASIDE_MARKS } from "@hayloft/engine/format/aside-row.js"
 import { decodeStoredRow } from "@hayloft/engine/format/stored-row.js"
 import { KEY_BYTES_MAX, type StoreReader } from "@hayloft/base/seams/store/contract.js"
 import { hexOfKey, type Finding } from "./inspect.js"
@@ -19,8 +20,8 @@ export async function* inspectMetadataStore(store: StoreReader, noManifest?: Fai
   }
   for (const family of FAMILY_NAMES) {
     let [rows, bytes] = [0, 0]
-    for (const found of rowsOf(store, family)) {
-      const fields = { family, row: hexOfKey(found.key) }
+    for (const found of foundRows(store, family)) {
+      const fields = { family, row: hexOfKey(found.key), ...(found.isAside === true && { setAside: true }) }
       try {
         if ("failure" in found) throw found.failure
         rows += 1
@@ -38,7 +39,22 @@ export async function* inspectMetadataStore(store: StoreReader, noManifest?: Fai
 }
 
 /** A row, or the reason why rows from a key on cannot be read. */
-type FoundRow = { readonly key: RowKey } & ({ readonly stored: Uint8Array } | { readonly failure: Failure })
+type FoundRow = { readonly key: RowKey; readonly isAside?: boolean } & (
+  | { readonly stored: Uint8Array }
+  | { readonly failure: Failure }
+)
+
+/** The rows of the family, then those that checkpoints have set aside. */
+function* foundRows(store: StoreReader, family: Family): Generator<FoundRow> {
+  yield* rowsOf(store, family)
+  try {
+    for (const { key, stored, ...row } of asideRows(store))
+      if (row.family === family) yield { key, stored, isAside: true }
+  } catch (error) {
+    if (!isFailure(error, "corruptRow", "corruptRecord")) throw error
+    if (family === "marks") yield { key: ASIDE_MARKS.start, failure: error, isAside: true }
+  }
+}
 
 /** Continues after damage. */
 function* rowsOf(store: StoreReader, family: Family): Generator<FoundRow> {

@@ -19,6 +19,7 @@ import {
 import { subBlockChecksums } from "@hayloft/base/simd/sub-block.js"
 import { SimDisk } from "@hayloft/base/seams/disk/index.js"
 import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
+import { encodeAsideRow } from "@hayloft/engine/format/aside-row.js"
 import { encodeStoredRow } from "@hayloft/engine/format/stored-row.js"
 import { encodeControlRecord } from "@hayloft/engine/format/control-record.js"
 import { encodeEntry } from "@hayloft/engine/format/entry.js"
@@ -335,6 +336,24 @@ test("a metadata store: rows of each family, and a damaged one", async () => {
     ],
   )
   assert.deepEqual(findings[0]?.fields, { family: "current", row: "6b", valueBytes: 2, payload: "volume 3 at 4096" })
+})
+
+test("a metadata store with a row set aside: it is shown in its family, and what is left of a damaged one as damage", async () => {
+  const store = await new MemoryStores().openWriter("base")
+  const stored = encodeStoredRow(new Uint8Array(600_000), undefined)
+  const parts = encodeAsideRow({ family: "queueContents", key: rowKeyOf("k"), stored })
+  await store.commit(parts.map(([key, bytes]) => ({ family: "marks", key, value: encodeStoredRow(bytes, undefined) })))
+  const findings = async () => {
+    const found: Finding[] = []
+    for await (const finding of inspectMetadataStore(store))
+      if (finding.fields["setAside"] === true) found.push(finding)
+    return found
+  }
+  const fields = { family: "queueContents", row: "6b", setAside: true, valueBytes: 600_000 }
+  assert.deepEqual(await findings(), [{ what: "row", offsetBytes: 0, intact: true, fields }])
+  await store.commit([{ family: "marks", key: parts[0]?.[0] ?? assert.fail(), value: undefined }])
+  const [damaged, ...others] = await findings()
+  assert.deepEqual([damaged?.intact, damaged?.fields["family"], others], [false, "marks", []])
 })
 
 test("any other file is refused", async () => {
