@@ -237,9 +237,10 @@ const LIST_KEYS = operation("listKeys", "GET /v1/keys", {
     { name: "userName", description: "only those of this user of the account" },
   ],
   answer: schema.KEYS,
+  mayNeedOwnAction: true,
   async permission(services, { query }) {
     const [account, userName] = [query.get("accountId"), query.get("userName")]
-    if (account === undefined) return [{ action: "hayloft:ListKeys", resource: "*", owner: services.rootAccount }]
+    if (account === undefined) return []
     const segment = () => account
     if (userName === undefined) return onAll(await accountIn(services, segment), "user", "iam:ListAccessKeys")
     return onOwner(services, { accountId: parseAccountId(account), userName }, ["iam:ListAccessKeys"])

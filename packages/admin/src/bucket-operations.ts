@@ -3,7 +3,7 @@ import { fail } from "@hayloft/base/failures.js"
 import { parseAccountId, parseBucketName, parseNewBucketName } from "@hayloft/base/ids.js"
 import type { Bucket, Buckets } from "@hayloft/objects/contract.js"
 import { bucketsText, bucketText } from "./bucket-text.js"
-import { actionOf, onBucket, PAGE_PARAMETERS, pageSize, parseBody } from "@hayloft/features/operator/index.js"
+import { onBucket, PAGE_PARAMETERS, pageSize, parseBody } from "@hayloft/features/operator/index.js"
 import { action, operation, type AdminOperation, type AdminServices } from "./operation.js"
 import * as schema from "./schemas.js"
 
@@ -104,12 +104,11 @@ export const BUCKET_OPERATIONS: readonly AdminOperation[] = [
     summary: "Lists buckets of all accounts with their usage.",
     parameters: [{ name: "owner", description: "only those of this account" }, ...PAGE_PARAMETERS],
     answer: schema.BUCKETS,
-    permission: async ({ rootAccount }, { query }) => {
+    mayNeedOwnAction: true,
+    permission: async (_, { query }) => {
       const owner = query.get("owner")
       const [action, resource] = ["s3:ListAllMyBuckets", "arn:aws:s3:::*"]
-      return owner === undefined
-        ? [{ action: actionOf("listBuckets"), resource: "*", owner: rootAccount }]
-        : [{ action, resource, owner: parseAccountId(owner) }]
+      return owner === undefined ? [] : [{ action, resource, owner: parseAccountId(owner) }]
     },
     run: (services, { query }) => listBuckets(services, query),
     commands: [

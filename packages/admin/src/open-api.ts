@@ -172,7 +172,8 @@ const S3_PATH: Record<string, Json> = {
 
 function permissionOf(operation: AdminOperation): string {
   if (operation.own !== undefined) return operation.own.permission
-  return operation.permission === undefined ? actionOf(operation.id) : "as by S3 or IAM"
+  if (operation.permission === undefined) return actionOf(operation.id)
+  return operation.mayNeedOwnAction ? `as by S3 or IAM, ${actionOf(operation.id)} for all accounts` : "as by S3 or IAM"
 }
 
 function openApiDocument(): Json {

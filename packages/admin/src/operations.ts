@@ -1,5 +1,6 @@
 /** All operations of `/v1`, each defined by what it is about; the API, the command line and the document are made from this. */
-import { FEATURE_OPERATIONS } from "@hayloft/features/index.js"
+import { FEATURE_OPERATIONS, FEATURE_SETTINGS } from "@hayloft/features/index.js"
+import { actionsOf } from "@hayloft/features/operator/index.js"
 import { BUCKET_OPERATIONS } from "./bucket-operations.js"
 import { ERASURE_OPERATIONS } from "./erasure-operations.js"
 import { denialText } from "./denial-text.js"
@@ -56,4 +57,10 @@ export const OPERATIONS: readonly AdminOperation[] = [
   }),
   ...BUCKET_OPERATIONS,
   ...ERASURE_OPERATIONS,
+]
+
+/** Every action of this API alone; other operations need those of S3 and IAM. */
+export const adminActions = (): readonly string[] => [
+  ...actionsOf(OPERATIONS),
+  ...[...FEATURE_SETTINGS.values()].flatMap(({ actions }) => Object.values(actions)),
 ]

@@ -16,6 +16,7 @@ const ACTIONS: KnownActions = new Map([
   ["iam:GetUser", undefined],
   ["sts:AssumeRole", undefined],
   ["kms:Decrypt", undefined],
+  ["hayloft:DrainDevice", undefined],
 ])
 const documentOf = (...Statement: unknown[]) => ({ Version: "2012-10-17", Statement })
 const READ = { Sid: "Read", Effect: "Allow", Action: "s3:GetObject", Resource: "*" }
@@ -108,6 +109,22 @@ test("other actions are decided by identity policies, and of a role by its trust
     [400, { caller: ANN, action: "iam:GetUser", resource: ann, bucketPolicy: trust }],
   ] as const)
     await json(status, "POST", "/v1/policy/simulate", body)
+})
+
+test("actions on the whole store are allowed by policies of the root account alone", async () => {
+  const { json, simulate } = await simulatorWorld()
+  const other = "b".repeat(64)
+  await json(201, "POST", "/v1/accounts", { id: other, displayName: "Other" })
+  for (const account of ["root", other]) {
+    await json(201, "POST", `/v1/accounts/${account}/users`, { name: "oli" })
+    const everything = documentOf({ Effect: "Allow", Action: "*", Resource: "*" })
+    await json(204, "PUT", `/v1/accounts/${account}/users/oli/policies/own`, everything)
+  }
+  const asked = { action: "hayloft:drainDevice", resource: "*" }
+  const { isAllowed, action } = await simulate({ kind: "user", name: "oli" }, asked)
+  assert.deepEqual([isAllowed, action], [true, "hayloft:DrainDevice"])
+  assert.equal((await simulate({ kind: "user", name: "oli", accountId: other }, asked)).isAllowed, false)
+  assert.equal((await simulate(ANN, asked)).isAllowed, false)
 })
 
 test("a policy is validated with places and lines; a bucket policy is public or not", async () => {

@@ -143,6 +143,7 @@ async function decideOther(
   if (action.startsWith("kms:")) {
     throw fail("notImplemented", { message: "actions on named keys are not simulated: key policies decide them, too" })
   }
+  if (/^(?:hayloft|admin):/.test(action)) return decideOfStore(services, { principal, policies, action, values })
   const parsed = parseIdentityArn("role", resource)
   const isTrust = action.startsWith("sts:AssumeRole")
   const [, , , , number = ""] = resource.split(":")
@@ -159,6 +160,22 @@ async function decideOther(
   const trust = { name: `role ${role.name}: trust policy`, policy: parseAccessPolicy(role.role?.trust ?? "", "trust") }
   const onRole = { ...request, resource: identityArn(owner.number, role) }
   return { decision: decide(onRole, policies, { policy: trust, acl: undefined }), exclusion: undefined }
+}
+
+/** Actions on the whole store: only policies of the root account can allow them. */
+async function decideOfStore(
+  services: AdminServices,
+  {
+    principal,
+    policies,
+    action,
+    values,
+  }: Pick<SimulatedCaller, "principal" | "policies"> & { readonly action: string; readonly values: RequestContext },
+): Promise<Decided> {
+  const { id: accountId, number: accountNumber } = await accountOf(services, undefined)
+  const owner = { accountId, accountNumber }
+  const request = { principal, action, resource: "*", owner, nowMs: services.policyFacts.nowMs(), context: values }
+  return { decision: decide(request, policies, NO_RESOURCE_POLICIES), exclusion: undefined }
 }
 
 async function simulate(services: AdminServices, body: unknown) {
@@ -244,6 +261,12 @@ async function simulationPermission(services: AdminServices, body: unknown): Pro
   return [...ofCaller, { action: "s3:GetBucketPolicy", resource: `arn:aws:s3:::${name}`, owner }]
 }
 
+/** They show nothing of the store. */
+const OPEN_TO_ALL: Pick<AdminOperation, "permission" | "own"> = {
+  permission: async () => [],
+  own: { permission: "none", is: async () => true },
+}
+
 export const SIMULATE_OPERATIONS: readonly AdminOperation[] = [
   operation("simulatePolicy", "POST /v1/policy/simulate", {
     summary: "May a caller do an action on a resource? Returns the decision that a request would get, and why.",
@@ -259,16 +282,14 @@ export const SIMULATE_OPERATIONS: readonly AdminOperation[] = [
     request: schema.VALIDATION,
     isRead: true,
     answer: schema.VALIDATED,
-    // It shows nothing of the store.
-    permission: async () => [],
+    ...OPEN_TO_ALL,
     run: async (services, { body }) => validate(services, body),
     commands: [VALIDATE_COMMAND],
   }),
   operation("listPolicyActions", "GET /v1/policy/actions", {
     summary: "Lists the actions that policies can name.",
     answer: schema.POLICY_ACTIONS,
-    // It shows nothing of the store.
-    permission: async () => [],
+    ...OPEN_TO_ALL,
     run: async ({ policyFacts: { knownActions } }) => ({
       actions: [...knownActions].map(([name, on]) => ({ name, ...(on && { on }) })),
     }),

@@ -5,7 +5,6 @@ import { parseAccountId, parseCoordPath, parseSessionId, type AccountId, type Co
 import { namespaceOf } from "@hayloft/engine/format/coord-rows.js"
 import {
   action,
-  actionOf,
   operation,
   PAGE_PARAMETERS,
   pageSize,
@@ -63,13 +62,13 @@ async function required(
 }
 
 /** For a list of all accounts, which only the root account can allow, or of one. */
-const onAccounts =
-  (id: string, action: string): NonNullable<Operation["permission"]> =>
-  async (services, { query }) => {
+const onAccounts = (action: string): Pick<Operation, "permission" | "mayNeedOwnAction"> => ({
+  mayNeedOwnAction: true,
+  async permission(services, { query }) {
     const account = query.get("account")
-    if (account !== undefined) return required(services, action, accountOf(services, account))
-    return [{ action: actionOf(id), resource: "*", owner: services.rootAccount }]
-  }
+    return account === undefined ? [] : required(services, action, accountOf(services, account))
+  },
+})
 
 const onNamespace =
   (action: string): NonNullable<Operation["permission"]> =>
@@ -175,7 +174,7 @@ const OPERATIONS = [
     summary: "Lists sessions of clients that coordinate with others, of all accounts.",
     parameters: [ACCOUNT, ...PAGE_PARAMETERS],
     answer: COORD_SESSIONS,
-    permission: onAccounts("listCoordSessions", "ListSessions"),
+    ...onAccounts("ListSessions"),
     run: (services, { query }) => listSessions(services, query),
   }),
   action("endCoordSession", `DELETE ${PATH}/sessions/{account}/{session}`, {
@@ -187,7 +186,7 @@ const OPERATIONS = [
     summary: "Lists namespaces of locks and small files, of all accounts.",
     parameters: [ACCOUNT, ...PAGE_PARAMETERS],
     answer: COORD_NAMESPACES,
-    permission: onAccounts("listCoordNamespaces", "ListNamespaces"),
+    ...onAccounts("ListNamespaces"),
     isOff: ({ core }) => LOCK_SERVICE.find(core) === undefined,
     run: (services, { query }) => listNamespaces(services, query),
   }),

@@ -42,7 +42,7 @@ export {
   type RequiredAction,
 } from "./operation.js"
 export type { BucketSetting, OperatorPart, ProductFeature, SettingCommands, ShownSetting } from "./part.js"
-export { actionOf, onBucket } from "./permissions.js"
+export { actionOf, actionsOf, onBucket } from "./permissions.js"
 export { bucketOfJob, ROWS_PER_SECOND, runOf, storedRequest } from "./row-jobs.js"
 export type { BucketDocuments, OperatorServices } from "./services.js"
 export { statusPart, type StatusLine, type StatusPart } from "./status.js"

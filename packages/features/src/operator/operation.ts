@@ -76,10 +76,12 @@ export interface Operation<Services = OperatorServices> {
     readonly isStream?: true
   }
   /**
-   * All of which a caller with access policies needs; at least one. Throws the faults of the request that `run` throws.
-   * Undefined: the action `hayloft:` and the operation's id, on `*`, which only the root account can allow.
+   * All of which a caller with access policies needs. Throws the faults of the request that `run` throws.
+   * Undefined or nothing: the action `hayloft:` and the operation's id, on `*`, which only the root account can allow.
    */
   permission?(services: Services, input: OperationInput): Promise<readonly RequiredAction[]>
+  /** Some of its requests need the action that it would have without a `permission`. */
+  readonly mayNeedOwnAction?: true
   /**
    * Requests for which a caller whose access policies name any action of S3 needs no further permission: those about what
    * it has started itself, or those whose work is decided as its own requests of S3. `permission`: for the description.

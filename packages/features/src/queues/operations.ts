@@ -167,10 +167,10 @@ const pauseIn = (given: Given): Queue["pause"] =>
 const LIST_QUEUES = operation("listQueues", "GET /v1/queues", {
   summary: "Lists queues of all accounts, with what they hold.",
   parameters: [{ name: "account", description: "only those of this account" }, ...PAGE_PARAMETERS],
+  mayNeedOwnAction: true,
   permission: async (services, { query }) => {
     const account = query.get("account")
-    if (account !== undefined) return required(services, "ListQueues", parseAccountId(account))
-    return [{ action: "hayloft:ListQueues", resource: "*", owner: services.rootAccount }]
+    return account === undefined ? [] : required(services, "ListQueues", parseAccountId(account))
   },
   run: (services, { query }) => listQueues(services, query),
   answer: QUEUES,

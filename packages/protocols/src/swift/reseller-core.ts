@@ -26,6 +26,11 @@ const ACTIONS: readonly (readonly [role: ResellerRole, action: string])[] = [
   ["reader", "hayloft:SwiftResellerReader"],
 ]
 
+const SERVICE_ACTION = "hayloft:SwiftService"
+
+/** The actions of this store alone that requests of Swift may need. */
+export const swiftActions = (): readonly string[] => [...ACTIONS.map(([, action]) => action), SERVICE_ACTION]
+
 type Holder = Pick<KnownAccessKey, "account" | "principal" | "policies" | "isWholeRoot">
 
 /** When and from where a key is used. */
@@ -50,7 +55,7 @@ export const roleOfKey = (holder: Holder, rootAccount: AccountId, use: KeyUse): 
 
 /** Returns true if the owner of a key is a service. */
 export const isServiceKey = (holder: Holder, rootAccount: AccountId, use: KeyUse): boolean =>
-  mayDo(holder, "hayloft:SwiftService", rootAccount, use)
+  mayDo(holder, SERVICE_ACTION, rootAccount, use)
 
 const READING = parseAccessPolicy(
   '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:Get*","s3:List*"],"Resource":"*"}]}',

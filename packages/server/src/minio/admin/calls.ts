@@ -100,3 +100,6 @@ export const MINIO_CALLS: ReadonlyMap<string, MinioOperation> = new Map([
   ["GET get-bucket-quota", call("GetBucketQuota", "GetBucketQuota", getQuota)],
   ["PUT set-bucket-quota", call("SetBucketQuota", "SetBucketQuota", setQuota)],
 ])
+
+/** The action of MinIO's policies, as they name it. */
+export const minioActionOf = ({ action }: Pick<MinioOperation, "action">): string => `admin:${action}`

@@ -13,7 +13,7 @@ import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { asPromise } from "@hayloft/base/soon.js"
 import { MinioContext } from "./call-context.js"
-import { MINIO_CALLS, type MinioOperation } from "./calls.js"
+import { MINIO_CALLS, minioActionOf, type MinioOperation } from "./calls.js"
 import type { MinioAdmin, MinioAnswer, MinioCall } from "./contract.js"
 import { errorBody, minioErrorOf } from "./failures-core.js"
 import { messageOf } from "./refused.js"
@@ -81,7 +81,7 @@ export class EngineMinioAdmin implements MinioAdmin {
     const storeId = this.parts.storeId()
     const holderOf = (key: KnownAccessKey): ForeignCall["holder"] => ({ kind: "principal", key, sessionToken })
     const again = async () => holderOf(await this.callerOf(call))
-    const other = { name: `admin:${action}`, isEnough: true }
+    const other = { name: minioActionOf({ action }), isEnough: true }
     const terms = { holder: holderOf(caller), head: headOf(call), signal, again, other }
     const query = new URLSearchParams(call.rawQuery)
     // Those who may do nothing of it would keep others from having their requests opened.
