@@ -135,9 +135,12 @@ export class Checkpointer implements BackgroundService {
   private readonly waiting = new Set<AbortController>()
   /** Without space since then, with so much free. */
   private starved: { readonly sinceMs: number; readonly freeBytes: number } | undefined
-  /** Merges of this urgency, and of lower ones, have nothing to do until the next checkpoint, or that time. */
-  private settled: MergeUrgency | undefined
-  private settledUntilMs = Infinity
+  /**
+   * Merges of this urgency, and of lower ones, have nothing to do until the next checkpoint, or that time. A start counts as
+   * such a moment: a process that ends soon needs no thread for them.
+   */
+  private settled: MergeUrgency | undefined = "full"
+  private settledUntilMs: number
   /** Merges that nothing waits for rest until then. */
   private restsUntilMs = -Infinity
   /** The next checkpoint waits for merges. */
@@ -169,6 +172,7 @@ export class Checkpointer implements BackgroundService {
     this.space = space
     this.lastMs = clock.monotonicMs()
     this.confirmedMs = this.lastMs
+    this.settledUntilMs = this.lastMs + limits.quietMs
   }
 
   get error(): string | undefined {
