@@ -2,9 +2,27 @@
  * Checksums that S3 knows, written plainly and apart from the product, so that a shared mistake cannot hide.
  */
 import { createHash } from "node:crypto"
+import { createXXHash128, createXXHash3, createXXHash64 } from "hash-wasm"
 
-export type Algorithm = "CRC32" | "CRC32C" | "CRC64NVME" | "SHA1" | "SHA256"
-export const ALGORITHMS: readonly Algorithm[] = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
+const XXHASHES = {
+  XXHASH64: await createXXHash64(),
+  XXHASH3: await createXXHash3(),
+  XXHASH128: await createXXHash128(),
+}
+
+export const ALGORITHMS = [
+  "CRC32",
+  "CRC32C",
+  "CRC64NVME",
+  "SHA1",
+  "SHA256",
+  "SHA512",
+  "MD5",
+  "XXHASH64",
+  "XXHASH3",
+  "XXHASH128",
+] as const
+export type Algorithm = (typeof ALGORITHMS)[number]
 
 const table32 = (polynomial: number): Uint32Array =>
   Uint32Array.from({ length: 256 }, (_, index) => {
@@ -62,9 +80,14 @@ export function checksum(algorithm: Algorithm, bytes: Uint8Array): Buffer {
     case "CRC64NVME":
       return crc64(bytes)
     case "SHA1":
-      return createHash("sha1").update(bytes).digest()
     case "SHA256":
-      return createHash("sha256").update(bytes).digest()
+    case "SHA512":
+    case "MD5":
+      return createHash(algorithm.toLowerCase()).update(bytes).digest()
+    case "XXHASH64":
+    case "XXHASH3":
+    case "XXHASH128":
+      return Buffer.from(XXHASHES[algorithm].init().update(bytes).digest("binary"))
   }
 }
 

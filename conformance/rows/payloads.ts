@@ -196,21 +196,21 @@ const checksumRows = ALGORITHMS.flatMap((algorithm, index): readonly Row[] => [
   }),
 ])
 
-async function compositeKeepsItsCount(scene: Scene): Promise<void> {
-  const headers = { "x-amz-checksum-algorithm": "CRC32", "x-amz-checksum-type": "COMPOSITE" }
+async function compositeKeepsItsCount(scene: Scene, algorithm: Algorithm = "CRC32"): Promise<void> {
+  const headers = { "x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": "COMPOSITE" }
   const uploadId = await scene.createUpload("k", headers)
   const bodies = [PART, Buffer.from("tail")]
   const parts: (readonly [number, string, string])[] = []
   for (const [index, body] of bodies.entries()) {
-    const value = checksumBase64("CRC32", body)
-    const etag = await scene.storedPart("k", uploadId, index + 1, body, { "x-amz-checksum-crc32": value })
-    parts.push([index + 1, etag, `<ChecksumCRC32>${value}</ChecksumCRC32>`])
+    const value = checksumBase64(algorithm, body)
+    const etag = await scene.storedPart("k", uploadId, index + 1, body, { [checksumHeader(algorithm)]: value })
+    parts.push([index + 1, etag, `<Checksum${algorithm}>${value}</Checksum${algorithm}>`])
   }
   const done = expectStatus(await scene.complete("k", uploadId, parts), 200)
-  const composite = `${checksumBase64("CRC32", Buffer.concat(bodies.map(body => checksum("CRC32", body))))}-2`
-  same(text(done.text, "ChecksumCRC32"), composite, "ChecksumCRC32 of Complete")
+  const composite = `${checksumBase64(algorithm, Buffer.concat(bodies.map(body => checksum(algorithm, body))))}-2`
+  same(text(done.text, `Checksum${algorithm}`), composite, `Checksum${algorithm} of Complete`)
   const head = await scene.head("k", ENABLED)
-  expectHeader(head, "x-amz-checksum-crc32", composite)
+  expectHeader(head, checksumHeader(algorithm), composite)
   expectHeader(head, "x-amz-checksum-type", "COMPOSITE")
 }
 
@@ -239,10 +239,19 @@ async function defaultChecksum(scene: Scene): Promise<void> {
 
 export const payloadRows: readonly Row[] = [
   row("40.20", "bytes without a checksum get a CRC64NVME: an object, a copy, parts", defaultChecksum),
-  row("79.20", "a part of an upload with SHA256 needs its checksum", async scene => {
-    const uploadId = await scene.createUpload("k", { "x-amz-checksum-algorithm": "SHA256" })
-    expectError(await scene.part("k", uploadId, 1, BODY), 400, "InvalidRequest")
-  }),
+  ...ALGORITHMS.filter(algorithm => !algorithm.startsWith("CRC")).map((algorithm, index) =>
+    row(
+      `79.${20 + index}`,
+      `an upload with ${algorithm} is composite, and its parts need their checksum`,
+      async scene => {
+        const full = { "x-amz-checksum-algorithm": algorithm, "x-amz-checksum-type": "FULL_OBJECT" }
+        expectError(await scene.call("POST", { key: "k", query: "uploads", headers: full }), 400, "InvalidRequest")
+        await compositeKeepsItsCount(scene, algorithm)
+        const uploadId = await scene.createUpload("k", { "x-amz-checksum-algorithm": algorithm })
+        expectError(await scene.part("k", uploadId, 1, BODY), 400, "InvalidRequest")
+      },
+    ),
+  ),
   ...streamedRows,
   ...trailerRows,
   row("36.1", "aws-chunked is removed from Content-Encoding", async scene => {
@@ -340,11 +349,11 @@ export const payloadRows: readonly Row[] = [
       expectStatus(await scene.head("k"), 404)
     }),
   ),
-  row("43.10", "DeleteObjects with a wrong Content-MD5 is BadDigest", async scene => {
+  row("43.20", "DeleteObjects with a wrong Content-MD5 is BadDigest", async scene => {
     const headers = { "Content-MD5": md5Base64(Buffer.from("other")) }
     expectError(await scene.call("POST", { query: "delete", body: DELETE_XML, headers }), 400, "BadDigest")
   }),
-  row("43.11", "PutObjectTagging without a digest is refused, PutBucketVersioning accepted", async scene => {
+  row("43.21", "PutObjectTagging without a digest is refused, PutBucketVersioning accepted", async scene => {
     await scene.stored("k")
     const sign = { payloadHash: UNSIGNED_PAYLOAD }
     const tagging = "<Tagging><TagSet/></Tagging>"
@@ -354,7 +363,7 @@ export const payloadRows: readonly Row[] = [
     expectStatus(await scene.call("PUT", { query: "versioning", body, sign }), 200)
     same(text((await scene.list("versioning")).text, "Status"), "Enabled", "Status")
   }),
-  row("40.10", "Complete returns the checksum and its type", async scene => {
+  row("40.21", "Complete returns the checksum and its type", async scene => {
     const headers = { "x-amz-checksum-algorithm": "CRC64NVME" }
     const uploadId = await scene.createUpload("k", headers)
     const value = checksumBase64("CRC64NVME", BODY)

@@ -5,9 +5,16 @@
  * as S3's are; all results are big-endian bytes, as S3 encodes them in base64.
  */
 import { createHash } from "node:crypto"
+import { createXXHash128, createXXHash3, createXXHash64 } from "hash-wasm"
 import { concatBytes } from "@hayloft/base/bytes.js"
 import type { StoredChecksum } from "@hayloft/objects/contract.js"
-import type { ChecksumAlgorithm } from "@hayloft/base/seams/compute/contract.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
+
+const XXHASHES = {
+  XXHASH64: await createXXHash64(),
+  XXHASH3: await createXXHash3(),
+  XXHASH128: await createXXHash128(),
+}
 
 /** The checksum of bytes that come without one. */
 export const DEFAULT_CHECKSUM: ChecksumAlgorithm = "CRC64NVME"
@@ -64,7 +71,13 @@ export function checksum(algorithm: ChecksumAlgorithm, bytes: Uint8Array): Uint8
     case "SHA1":
       return createHash("sha1").update(bytes).digest()
     case "SHA256":
-      return sha256(bytes)
+    case "SHA512":
+    case "MD5":
+      return createHash(algorithm.toLowerCase()).update(bytes).digest()
+    case "XXHASH64":
+    case "XXHASH3":
+    case "XXHASH128":
+      return XXHASHES[algorithm].init().update(bytes).digest("binary")
   }
 }
 

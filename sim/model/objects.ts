@@ -34,7 +34,7 @@ import type {
 } from "@hayloft/objects/contract.js"
 import { packDetails } from "@hayloft/objects/queries/object-info-core.js"
 import { decodeSegmentList, lengthOfSegment } from "@hayloft/engine/format/segment-list.js"
-import type { ChecksumAlgorithm } from "@hayloft/base/seams/compute/contract.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
 import { isReferring, keptDigests } from "./concatenation.js"
 import { readBody } from "./bodies.js"
 import { checkCopySource, checkRead, checkWrite } from "./conditions.js"

@@ -17,7 +17,7 @@ import { MIB } from "@hayloft/base/limits.js"
 import type { ObjectAcl } from "@hayloft/engine/format/acl.js"
 import type { Engine } from "@hayloft/node/engine.js"
 import type { Bucket, RangeRequest, VersionLock } from "@hayloft/objects/index.js"
-import type { ChecksumAlgorithm } from "@hayloft/base/seams/compute/index.js"
+import { CHECKSUM_ALGORITHMS, type ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { ModelLifecycle, modelOf, type ModelServices, ModelState } from "../model/index.js"
 import { noSignal, pieceOwner, sourceOf } from "./bodies.js"
@@ -36,7 +36,6 @@ import type { Tags } from "@hayloft/base/tags.js"
 const NAME = parseBucketName("twins")
 const OWNER = parseAccountId("root")
 const SIZES = [0, 1, 100, 1_000, 4_095, 4_096, 4_097, 10_000, 131_071, 131_072, 131_073, 300_005]
-const ALGORITHMS: readonly ChecksumAlgorithm[] = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
 const STEPS_SHOWN = 12
 
 type Both<T> = (side: 0 | 1, services: ModelServices, bucket: Bucket) => Promise<T>
@@ -200,7 +199,7 @@ export class Twins {
   }
 
   private algorithm(): ChecksumAlgorithm | undefined {
-    return this.chance(3) ? undefined : this.pick(ALGORITHMS)
+    return this.chance(3) ? undefined : this.pick(CHECKSUM_ALGORITHMS)
   }
 
   private tags(): Tags {

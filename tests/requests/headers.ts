@@ -109,7 +109,7 @@ function checksum({ chance, body }: HeaderScene): readonly Header[] {
   return [...named, [checksumHeader(algorithm), value]]
 }
 
-const CHECKSUMS = ["CRC32", "crc32c", "CRC64NVME", "SHA1", "SHA256", "MD5", ""] as const
+const CHECKSUMS = ["CRC32", "crc32c", "CRC64NVME", "SHA1", "SHA256", "SHA3", ""] as const
 const CANNED = [
   "private",
   "public-read",

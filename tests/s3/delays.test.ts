@@ -15,7 +15,7 @@ import { digestOnce } from "@hayloft/base/seams/compute/index.js"
 import { sha256Hex } from "@hayloft/access/index.js"
 import { fail } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
-import type { ChecksumAlgorithm } from "@hayloft/base/seams/compute/index.js"
+import { CHECKSUM_ALGORITHMS, type ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
 import { hashOnce } from "@hayloft/base/seams/compute/hashes.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { Machine } from "@hayloft/node/testing-engine.js"
@@ -286,7 +286,7 @@ const SUM = "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="
 const NO_BYTES = new Uint8Array()
 
 function anyChecksum(body: Uint8Array): readonly string[] {
-  const algorithm = oneOf<ChecksumAlgorithm>("CRC32", "CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256")
+  const algorithm = oneOf<ChecksumAlgorithm>("CRC32", ...CHECKSUM_ALGORITHMS)
   const { checksum = NO_BYTES } = hashOnce({ md5: false, sha256: false, checksum: algorithm }, body)
   const value = Buffer.from(checksum).toString("base64")
   const header = [`x-amz-checksum-${algorithm.toLowerCase()}`, oneOf(value, value, value, value.toLowerCase(), "")]

@@ -20,7 +20,7 @@ import type { BucketSettingName, SettingRecord } from "@hayloft/engine/format/re
 import type { SegmentObject } from "@hayloft/engine/format/segment-list.js"
 import type { LargeObject } from "@hayloft/engine/format/version-record.js"
 import type { Protection } from "@hayloft/access/keys/contract.js"
-import type { ChecksumAlgorithm } from "@hayloft/base/seams/compute/contract.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
 import type {
   ContentHeaders,
   EncryptionCheck,

@@ -8,7 +8,7 @@ import type { VersionRestore } from "@hayloft/engine/format/restore.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import type { ObjectAcl } from "@hayloft/engine/format/acl.js"
 import type { VersionLock } from "@hayloft/engine/format/object-lock.js"
-import type { ChecksumAlgorithm } from "@hayloft/base/seams/compute/contract.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
 import type { Tags } from "@hayloft/base/tags.js"
 
 /** Headers stored with an object, byte for byte (one character a byte); absent = not given. */

@@ -3,7 +3,7 @@ import type { Bucket } from "./bucket-contract.js"
 import type { AccountId, ObjectKey, VersionId } from "@hayloft/base/ids.js"
 import type { VersionRestore } from "@hayloft/engine/format/restore.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
-import type { ChecksumAlgorithm } from "@hayloft/base/seams/compute/contract.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
 
 export interface ListRequest {
   readonly bucket: Bucket

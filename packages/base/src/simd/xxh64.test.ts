@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fc } from "../testing-properties.js"
 import { createXXHash64 } from "hash-wasm"
-import { xxh64, xxh64Into, xxh64Memory } from "./xxh64.js"
+import { RunningXxh64, xxh64, xxh64Into, xxh64Memory } from "./xxh64.js"
 
 const U64 = (1n << 64n) - 1n
 const [P1, P2, P3, P4, P5] = [
@@ -117,5 +117,27 @@ test("bytes in WebAssembly memory are hashed in place, at any offset, to the sam
   ] as const) {
     const there = memory.subarray(from, from + length)
     assert.equal(xxh64(there, 7n), xxh64(Uint8Array.from(there), 7n), `${length} bytes from ${from}`)
+  }
+})
+
+test("a running XXH64 in pieces of any length is that of the whole, beside others", () => {
+  const bytes = sanityBuffer(200_000)
+  fc.assert(
+    fc.property(fc.array(fc.nat(200_000), { maxLength: 20 }), fc.nat(200_000), (cuts, length) => {
+      const ends = [...cuts.filter(cut => cut <= length).sort((a, b) => a - b), length]
+      const [first, second] = [new RunningXxh64(), new RunningXxh64()]
+      for (const [i, to] of ends.entries()) {
+        first.update(bytes.subarray(i === 0 ? 0 : ends[i - 1], to))
+        second.update(bytes.subarray(0, 45))
+      }
+      const expected = xxh64(bytes.subarray(0, length))
+      assert.equal(Buffer.from(first.digest()).readBigUInt64BE(), expected, `${length} bytes`)
+    }),
+    { numRuns: 200, seed: 1 },
+  )
+  for (let length = 0; length < 100; length += 1) {
+    const running = new RunningXxh64()
+    running.update(bytes.subarray(0, length))
+    assert.equal(Buffer.from(running.digest()).readBigUInt64BE(), xxh64(bytes.subarray(0, length)))
   }
 })

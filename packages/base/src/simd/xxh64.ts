@@ -31,8 +31,9 @@ const P4 = 9650029242287828579n
 const P5 = 2870177450012600261n
 const LANES = [0, 1, 2, 3] as const
 const STRIPE_BYTES = 32
+const LANES_BYTES = 32
 const PIECE_BYTES = 65_536
-/** The address of `hashInto`'s result, after the piece. */
+/** The address of `hashInto`'s result, and of kept accumulators, after the piece. */
 const RESULT_AT = PIECE_BYTES
 
 const prime = (value: bigint): Code => i64.of(value)
@@ -145,9 +146,21 @@ const HASH_INTO: WasmFunction = {
   body: i64.store(get(3), call(4, get(0), get(1), get(2))),
 }
 
+/** load(at), save(at): the accumulators from and to 32 bytes of memory. */
+const LOAD: WasmFunction = {
+  exportAs: "load",
+  params: ["i32"],
+  body: seq(...LANES.map(l => setGlobal(l, i64.load(get(0), 8 * l)))),
+}
+const SAVE: WasmFunction = {
+  exportAs: "save",
+  params: ["i32"],
+  body: seq(...LANES.map(l => i64.store(get(0), getGlobal(l), 8 * l))),
+}
+
 const CODE = new WasmCode(() => ({
   globals: LANES.length,
-  functions: [BEGIN, stripes(), merged(), finish(), hashAll(), HASH_INTO],
+  functions: [BEGIN, stripes(), merged(), finish(), hashAll(), HASH_INTO, LOAD, SAVE],
 }))
 
 /** XXH64 over bytes of one WebAssembly memory, in place. Each thread needs its own instance. */
@@ -160,6 +173,9 @@ export class Xxh64Kernel {
   readonly hash: (from: number, length: number, seed: bigint) => bigint
   /** The same, written to address `at` as 8 little-endian bytes. */
   readonly hashInto: (from: number, length: number, seed: bigint, at: number) => void
+  /** The accumulators, from 32 bytes at address `at`, and to them. */
+  readonly load: (at: number) => void
+  readonly save: (at: number) => void
 
   constructor(memory: WebAssembly.Memory) {
     const instance = CODE.instantiate(memory)
@@ -169,12 +185,15 @@ export class Xxh64Kernel {
     this.finish = parseExport(instance, "finish")
     this.hash = parseExport(instance, "hash")
     this.hashInto = parseExport(instance, "hashInto")
+    this.load = parseExport(instance, "load")
+    this.save = parseExport(instance, "save")
   }
 }
 
 const memory = new WebAssembly.Memory({ initial: 2, maximum: 2 })
 const piece = Buffer.from(memory.buffer, 0, PIECE_BYTES)
 const result = new Uint8Array(memory.buffer, RESULT_AT, 8)
+const kept = new Uint8Array(memory.buffer, RESULT_AT, LANES_BYTES)
 const kernel = new Xxh64Kernel(memory)
 
 const kernels = new WeakMap<ArrayBufferLike, Xxh64Kernel>()
@@ -221,6 +240,61 @@ export function xxh64Into(bytes: Uint8Array, seed: bigint, target: Uint8Array, o
   piece.set(bytes)
   kernel.hashInto(0, bytes.length, seed, RESULT_AT)
   target.set(result, offset)
+}
+
+/** A running XXH64 without a seed. Many run at the same time. */
+export class RunningXxh64 {
+  private readonly lanes = new Uint8Array(LANES_BYTES)
+  /** Less than a stripe that waits. */
+  private readonly held = new Uint8Array(STRIPE_BYTES)
+  private waiting = 0
+  private lengthBytes = 0
+
+  constructor() {
+    kernel.begin(0n)
+    this.keep()
+  }
+
+  update(bytes: Uint8Array): void {
+    this.lengthBytes += bytes.length
+    let at = 0
+    if (this.waiting + bytes.length >= STRIPE_BYTES) this.resume()
+    while (this.waiting + bytes.length - at >= STRIPE_BYTES) {
+      const taken = bytes.subarray(at, at + PIECE_BYTES - this.waiting)
+      piece.set(this.held.subarray(0, this.waiting))
+      piece.set(taken, this.waiting)
+      const end = this.waiting + taken.length
+      const middle = end - (end % STRIPE_BYTES)
+      kernel.stripes(0, middle)
+      this.held.set(piece.subarray(middle, end))
+      this.waiting = end - middle
+      at += taken.length
+    }
+    if (at > 0) this.keep()
+    this.held.set(bytes.subarray(at), this.waiting)
+    this.waiting += bytes.length - at
+  }
+
+  /** Big-endian. */
+  digest(): Uint8Array {
+    this.resume()
+    piece.set(this.held.subarray(0, this.waiting))
+    const start = this.lengthBytes < STRIPE_BYTES ? P5 : kernel.merged()
+    const digest = new Uint8Array(8)
+    const hash = kernel.finish(start + BigInt(this.lengthBytes), 0, this.waiting)
+    new DataView(digest.buffer).setBigUint64(0, BigInt.asUintN(64, hash))
+    return digest
+  }
+
+  private resume(): void {
+    kept.set(this.lanes)
+    kernel.load(RESULT_AT)
+  }
+
+  private keep(): void {
+    kernel.save(RESULT_AT)
+    this.lanes.set(kept)
+  }
 }
 
 /** Buffer to assemble input of up to 64 KiB from parts; valid until the next hash. */

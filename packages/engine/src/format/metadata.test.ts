@@ -328,6 +328,14 @@ testGoldens(
     sample<object>("snapshot entry", { ...entry, isSnapshot: true }, () => snapshotEntry, entryOf),
     sample("version of blocks", version, encodeVersion, decodeVersion),
     sample("version of parts", segments, encodeVersion, decodeVersion),
+    ...(["SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128"] as const).map(name =>
+      sample(
+        `version with ${name}`,
+        { ...version, head: { ...head, checksumAlgorithm: name } },
+        encodeVersion,
+        decodeVersion,
+      ),
+    ),
     sample("inline version", inline, encodeVersion, decodeVersion),
     sample("delete marker", marker, encodeVersion, decodeVersion),
     sample(
@@ -717,6 +725,12 @@ testGoldens(
       Buffer.from(RecordReader.open("hint", bytes, 2).bytes()).toString("latin1"),
     ),
     sample("upload", upload, encodeUpload, decodeUpload),
+    sample(
+      "upload with XXHASH128",
+      { ...upload, checksum: { algorithm: "XXHASH128", type: "COMPOSITE" } as const },
+      encodeUpload,
+      decodeUpload,
+    ),
     sample(
       "another account's upload",
       { ...upload, completion: undefined, initiator: parseAccountId("friend") },

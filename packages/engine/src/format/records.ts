@@ -18,7 +18,8 @@ import { packRecord, pick, RecordReader } from "./pack.js"
 import { RATE_LIMITS } from "./rate-limits.js"
 import { SEALING } from "./sealing.js"
 import { QUOTA } from "./usage.js"
-import { decodeDetails, encodeDetails, type ChecksumName, type ChecksumType } from "./version-record.js"
+import { CHECKSUM_ALGORITHMS } from "@hayloft/base/checksum-algorithms.js"
+import { decodeDetails, encodeDetails, type ChecksumType } from "./version-record.js"
 
 /**
  * Head of a row (family `heads`): it exists while a row has anything other than its `current` record, so that
@@ -231,13 +232,12 @@ export const addCounters = (a: Counters, b: Counters): Counters => ({
 })
 
 /** Numbers are on disk: append only. */
-const CHECKSUMS = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"] as const satisfies readonly ChecksumName[]
 const TYPES = ["COMPOSITE", "FULL_OBJECT"] as const satisfies readonly ChecksumType[]
 
 /** A multipart upload in progress (family `uploads`). */
 const UPLOAD = record("upload", {
   initiatedMs: NUMBER,
-  checksum: optional(row({ algorithm: oneOf(CHECKSUMS), type: oneOf(TYPES) })),
+  checksum: optional(row({ algorithm: oneOf(CHECKSUM_ALGORITHMS), type: oneOf(TYPES) })),
   details: mapped(BYTES, decodeDetails, encodeDetails),
   /** A completion in progress, which froze the part list; one of an earlier incarnation has ended. */
   completion: optional(row({ incarnation: NUMBER, token: BYTES })),

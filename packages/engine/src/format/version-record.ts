@@ -12,6 +12,7 @@ import { assert } from "@hayloft/base/assert.js"
 import { fail } from "@hayloft/base/failures.js"
 import { parseMultipartId, type MultipartId, type VersionId } from "@hayloft/base/ids.js"
 import { Remembered, RememberedByObject } from "@hayloft/base/remembered.js"
+import { CHECKSUM_ALGORITHMS, type ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
 import { numberOfClass, STORAGE_CLASSES, type StorageClass } from "@hayloft/base/storage-class.js"
 import { OBJECT_ACL, type ObjectAcl } from "./acl.js"
 import { bufferOf } from "./buffer-of.js"
@@ -24,7 +25,6 @@ import { BOUND_SEALING, type BoundSealing } from "./sealing.js"
 import { exactBytes } from "./segment-list.js"
 import { NULL_VERSION, versionIdOf } from "./version-id.js"
 
-export type ChecksumName = "CRC32" | "CRC32C" | "CRC64NVME" | "SHA1" | "SHA256"
 export type ChecksumType = "COMPOSITE" | "FULL_OBJECT"
 
 /** The fields that a listing shows, and those that order versions. */
@@ -37,7 +37,7 @@ export interface VersionHead {
   /** The record has a lock; whether it protects the version is a matter of time. */
   readonly isLocked: boolean
   readonly storageClass: StorageClass
-  readonly checksumAlgorithm: ChecksumName | undefined
+  readonly checksumAlgorithm: ChecksumAlgorithm | undefined
   readonly checksumType: ChecksumType | undefined
   readonly sizeBytes: number
   readonly modifiedMs: number
@@ -139,8 +139,7 @@ const SEALED = 64
 const EXPIRES = 128
 /** Beside the checksum algorithm. */
 const LARGE = 128
-/** Numbers are on disk: append only. */
-const ALGORITHMS: readonly (ChecksumName | undefined)[] = [undefined, "CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
+const ALGORITHMS: readonly (ChecksumAlgorithm | undefined)[] = [undefined, ...CHECKSUM_ALGORITHMS]
 export const NO_DETAILS: VersionDetails = { headers: [], userMetadata: [], tags: [] }
 
 export const versionIdOfHead = (head: VersionHead): VersionId =>
@@ -369,7 +368,7 @@ function listedLargeObject(value: Uint8Array): ListedVersion {
 /** Returns the storage class of a checked head. */
 const classAt = (bytes: Buffer, at: number): StorageClass => STORAGE_CLASSES[bytes[at + CLASS_AT] ?? 0] ?? "STANDARD"
 
-const checksumTypeOf = (algorithm: ChecksumName | undefined, flags: number): ChecksumType | undefined =>
+const checksumTypeOf = (algorithm: ChecksumAlgorithm | undefined, flags: number): ChecksumType | undefined =>
   algorithm && (flags & COMPOSITE ? "COMPOSITE" : "FULL_OBJECT")
 
 let lastValue: Uint8Array | undefined

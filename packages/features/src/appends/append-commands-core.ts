@@ -6,6 +6,7 @@
  * one takes more parts until it is full; small parts are copies (`SegmentRecord.isOpen`), which a job seals into
  * erasure-coded blocks later.
  */
+import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
 import { must } from "@hayloft/base/assert.js"
 import { equalBytes } from "@hayloft/base/bytes.js"
 import { fail } from "@hayloft/base/failures.js"
@@ -24,7 +25,6 @@ import {
 import { appendRowKey, multipartRowKey, objectRowKey, offsetRowKey } from "@hayloft/engine/format/row-key.js"
 import {
   decodeVersion,
-  type ChecksumName,
   type VersionDetails,
   type VersionHead,
   type VersionRecord,
@@ -79,7 +79,7 @@ interface Append {
   readonly idHash: Uint8Array | undefined
   readonly conditions: Conditions
   readonly bytes: SegmentBytes
-  readonly algorithm: ChecksumName | undefined
+  readonly algorithm: ChecksumAlgorithm | undefined
   /** The hints of both the appended and the moved bytes. */
   readonly hints: readonly MissingShardHint[]
   /** The content of an inline object, in blocks. */
@@ -328,7 +328,7 @@ export const replaceSegments = command<[replace: ReplaceSegments], void>({
 export const isRepeatable = (value: Uint8Array, nowMs: number): boolean =>
   decodeAppend(value).appendedMs + APPEND_LIMITS.repeatableMs > nowMs
 
-const fullChecksum = (algorithm: ChecksumName | undefined, value: string | undefined): NewVersion["checksum"] =>
+const fullChecksum = (algorithm: ChecksumAlgorithm | undefined, value: string | undefined): NewVersion["checksum"] =>
   algorithm === undefined || value === undefined
     ? NO_CHECKSUM
     : { checksumAlgorithm: algorithm, checksumType: "FULL_OBJECT", value }

@@ -18,7 +18,8 @@ import { after, type Soon } from "@hayloft/base/soon.js"
 import type { Exchange } from "../http/index.js"
 import type { BodySource } from "@hayloft/objects/contract.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
-import type { ChecksumAlgorithm, Compute } from "@hayloft/base/seams/compute/contract.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
+import type { Compute } from "@hayloft/base/seams/compute/contract.js"
 import type { BodyProtection } from "./caller.js"
 import {
   algorithmOfTrailer,

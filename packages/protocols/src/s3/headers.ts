@@ -5,6 +5,7 @@
  *           are the complete list. Every other unknown header is ignored, as on S3; `access/signing` decides whether
  *           the signature must cover it (it must).
  */
+import { CHECKSUM_ALGORITHMS } from "@hayloft/base/checksum-algorithms.js"
 import { CANNED_ACLS } from "@hayloft/access/index.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { FailureKind } from "@hayloft/base/failures.js"
@@ -44,8 +45,6 @@ const values = (name: string, otherwise: FailureKind, accepted: readonly string[
 const refused = (failure: FailureKind, ...names: string[]): HeaderRow[] =>
   names.map(name => ({ name, answer: { kind: "refused", failure } }))
 
-const ALGORITHMS = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
-
 export const HEADER_ROWS: readonly HeaderRow[] = [
   ...used("x-amz-date", "x-amz-content-sha256", "x-amz-security-token"),
   ...used("x-amz-decoded-content-length", "x-amz-trailer", "x-amz-meta-*", "x-amz-tagging"),
@@ -57,11 +56,11 @@ export const HEADER_ROWS: readonly HeaderRow[] = [
   ...used(MINIMUM_HEADER, OPTIONAL_ATTRIBUTES_HEADER),
   values("x-amz-metadata-directive", "invalidArgument", ["COPY", "REPLACE"]),
   values("x-amz-tagging-directive", "invalidArgument", ["COPY", "REPLACE"]),
-  values("x-amz-checksum-algorithm", "invalidRequest", ALGORITHMS),
-  values("x-amz-sdk-checksum-algorithm", "invalidRequest", ALGORITHMS),
+  values("x-amz-checksum-algorithm", "invalidRequest", CHECKSUM_ALGORITHMS),
+  values("x-amz-sdk-checksum-algorithm", "invalidRequest", CHECKSUM_ALGORITHMS),
   values("x-amz-checksum-type", "invalidRequest", ["COMPOSITE", "FULL_OBJECT"]),
   values("x-amz-checksum-mode", "invalidArgument", ["ENABLED"]),
-  ...ALGORITHMS.flatMap(algorithm => used(`x-amz-checksum-${algorithm.toLowerCase()}`)),
+  ...CHECKSUM_ALGORITHMS.flatMap(algorithm => used(`x-amz-checksum-${algorithm.toLowerCase()}`)),
   ...refused("invalidRequest", "x-amz-checksum-*"),
   ...noise("who sends", "x-amz-user-agent"),
   ...noise("an offer of old Java SDKs that S3 need not take up", "x-amz-te"),

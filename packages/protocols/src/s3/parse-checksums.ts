@@ -6,7 +6,7 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { Failure } from "@hayloft/base/failures.js"
-import type { ChecksumAlgorithm } from "@hayloft/base/seams/compute/contract.js"
+import { CHECKSUM_ALGORITHMS, type ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
 import type { Headers } from "@hayloft/base/request-headers.js"
 import type { StoredChecksum } from "@hayloft/objects/contract.js"
 import type { HeaderField } from "@hayloft/base/request-headers.js"
@@ -15,8 +15,18 @@ const MD5_BYTES = 16
 const PREFIX = "x-amz-checksum-"
 
 /** Length of the value in bytes, before base64. */
-const LENGTHS: Readonly<Record<ChecksumAlgorithm, number>> = { CRC32: 4, CRC32C: 4, CRC64NVME: 8, SHA1: 20, SHA256: 32 }
-export const CHECKSUM_ALGORITHMS: readonly ChecksumAlgorithm[] = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
+const LENGTHS: Readonly<Record<ChecksumAlgorithm, number>> = {
+  CRC32: 4,
+  CRC32C: 4,
+  CRC64NVME: 8,
+  SHA1: 20,
+  SHA256: 32,
+  SHA512: 64,
+  MD5: 16,
+  XXHASH64: 8,
+  XXHASH3: 8,
+  XXHASH128: 16,
+}
 
 export const checksumHeader = (algorithm: ChecksumAlgorithm): string => `${PREFIX}${algorithm.toLowerCase()}`
 
@@ -59,6 +69,11 @@ const OF_NOTHING: Readonly<Record<ChecksumAlgorithm, string>> = {
   CRC64NVME: "AAAAAAAAAAA=",
   SHA1: "2jmj7l5rSw0yVb/vlWAYkK/YBwk=",
   SHA256: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+  SHA512: "z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg/SpIdNs6c5H0NE8XYXysP+DGNKHfuwvY7kxvUdBeoGlODJ6+SfaPg==",
+  MD5: "1B2M2Y8AsgTpgAmY7PhCfg==",
+  XXHASH64: "70bbN1HY6Zk=",
+  XXHASH3: "LQaABTjTlMI=",
+  XXHASH128: "maoG0wFHmNhgAcMkRo1Jfw==",
 }
 
 /** Returns true if the header, named in lower case, declares the checksum of an empty body. */
@@ -114,7 +129,8 @@ export function checksumTypeOf(headers: Headers): "COMPOSITE" | "FULL_OBJECT" | 
 }
 
 const FULL_OBJECT_ONLY: readonly ChecksumAlgorithm[] = ["CRC64NVME"]
-const COMPOSITE_ONLY: readonly ChecksumAlgorithm[] = ["SHA1", "SHA256"]
+const BOTH: readonly ChecksumAlgorithm[] = ["CRC32", "CRC32C"]
+const COMPOSITE_ONLY = CHECKSUM_ALGORITHMS.filter(name => !FULL_OBJECT_ONLY.includes(name) && !BOTH.includes(name))
 
 /** The checksum that an upload will store: algorithm and type, by default S3's choice. Throws `invalidRequest`. */
 export function plannedChecksum(

@@ -6,6 +6,7 @@
  * the same slab: one copy in all.
  */
 
+import type { ChecksumAlgorithm } from "../../checksum-algorithms.js"
 import type { Party } from "../../places-core.js"
 import type { MatrixKind } from "../../policy.js"
 
@@ -31,8 +32,6 @@ export interface SlabPool {
   /** A further slab for a body that holds one: granted only while more than half of the pool is free. */
   tryMore(party?: Party): Slab | undefined
 }
-
-export type ChecksumAlgorithm = "CRC32" | "CRC32C" | "CRC64NVME" | "SHA1" | "SHA256"
 
 export interface HashPipelinePlan {
   readonly md5: boolean

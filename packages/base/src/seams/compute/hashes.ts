@@ -4,8 +4,11 @@
  */
 import { createHash, createHmac, type Hash } from "node:crypto"
 import * as zlib from "node:zlib"
+import type { ChecksumAlgorithm } from "../../checksum-algorithms.js"
 import { Crc } from "../../simd/crc.js"
-import type { ChecksumAlgorithm, Digests, HashPipelinePlan } from "./contract.js"
+import { Xxh3 } from "../../simd/xxh3.js"
+import { RunningXxh64 } from "../../simd/xxh64.js"
+import type { Digests, HashPipelinePlan } from "./contract.js"
 
 interface Running {
   update(bytes: Uint8Array): unknown
@@ -33,10 +36,17 @@ function runningOf(algorithm: ChecksumAlgorithm): Running {
     case "CRC32C":
     case "CRC64NVME":
       return new Crc(algorithm)
+    case "XXHASH64":
+      return new RunningXxh64()
+    case "XXHASH3":
+      return new Xxh3(8)
+    case "XXHASH128":
+      return new Xxh3(16)
     case "SHA1":
-      return createHash("sha1")
     case "SHA256":
-      return createHash("sha256")
+    case "SHA512":
+    case "MD5":
+      return createHash(algorithm.toLowerCase())
   }
 }
 

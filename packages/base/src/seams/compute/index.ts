@@ -3,7 +3,7 @@
  */
 export type { MakeCoder } from "./coder.js"
 export { CODER_SCRATCH_BYTES } from "./coder.js"
-export type { ChecksumAlgorithm, Compute, HashPipelinePlan, Slab, SlabPool } from "./contract.js"
+export type { Compute, HashPipelinePlan, Slab, SlabPool } from "./contract.js"
 export { Hashes } from "./hashes.js"
 export { InlineCompute } from "./inline.js"
 export { slabBytesOf } from "./layout.js"

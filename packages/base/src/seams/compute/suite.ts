@@ -4,7 +4,9 @@
 import assert from "node:assert/strict"
 import { createHash, createHmac } from "node:crypto"
 import { after, test } from "node:test"
+import { xxhash128, xxhash3, xxhash64 } from "hash-wasm"
 import { must } from "../../assert.js"
+import { CHECKSUM_ALGORITHMS } from "../../checksum-algorithms.js"
 import { isFailure } from "../../failures.js"
 import { KIB, SUB_BLOCK_BYTES } from "../../limits.js"
 import type { ErasureCodingShape } from "./coder.js"
@@ -218,10 +220,15 @@ function bodies(under: ComputeUnderTest): void {
       assert.equal(checksumOf("CRC64NVME"), "ae8b14860a799888")
       assert.equal(checksumOf("SHA1"), createHash("sha1").update(digits).digest("hex"))
       assert.equal(checksumOf("SHA256"), createHash("sha256").update(digits).digest("hex"))
+      assert.equal(checksumOf("SHA512"), createHash("sha512").update(digits).digest("hex"))
+      assert.equal(checksumOf("MD5"), createHash("md5").update(digits).digest("hex"))
+      assert.equal(checksumOf("XXHASH64"), await xxhash64(digits))
+      assert.equal(checksumOf("XXHASH3"), await xxhash3(digits))
+      assert.equal(checksumOf("XXHASH128"), await xxhash128(digits))
       assert.deepEqual(hexDigests(compute.hash(NOTHING, digits)), [undefined, undefined, undefined])
       const empty = compute.openHashPipeline(EVERYTHING)
       assert.equal(hex((await empty.digests()).md5), "d41d8cd98f00b204e9800998ecf8427e")
-      for (const checksum of ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"] as const) {
+      for (const checksum of CHECKSUM_ALGORITHMS) {
         const plan = { ...NOTHING, checksum }
         const body = noise(200_000, 5)
         const digests = await send(under, compute, plan, body, SHAPE, 65_536)

@@ -11,6 +11,7 @@
  */
 import { setImmediate } from "node:timers/promises"
 import { assert } from "../../assert.js"
+import type { ChecksumAlgorithm } from "../../checksum-algorithms.js"
 import { fail } from "../../failures.js"
 import { KIB, MIB } from "../../limits.js"
 import { SEGMENT_STORED_BYTES } from "../../segments.js"
@@ -367,10 +368,9 @@ export class ThreadCompute implements Compute {
   }
 }
 
-/** Unlike MD5 in a batch, a SHA takes as long as the body alone would. */
-function isMostlyMd5({ md5, sha256, checksum }: HashPipelinePlan): boolean {
-  return md5 && !sha256 && checksum !== "SHA256" && checksum !== "SHA1"
-}
+/** Unlike MD5 in a batch, these take as long as the body alone would. */
+const SLOW: readonly (ChecksumAlgorithm | undefined)[] = ["SHA1", "SHA256", "SHA512", "MD5"]
+const isMostlyMd5 = ({ md5, sha256, checksum }: HashPipelinePlan): boolean => md5 && !sha256 && !SLOW.includes(checksum)
 
 /** Runs steps that yield the number of processed bytes, and lets other work run after each `turnBytes` of them. */
 async function inTurns<Outcome>(steps: Generator<number, Outcome>, turnBytes: number): Promise<Outcome> {
