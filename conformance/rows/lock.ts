@@ -377,6 +377,7 @@ const retentionRows: readonly Row[] = [
       "<Retention><Surprise/></Retention>",
       "<LegalHold/>",
       "<",
+      "",
     ]
     for (const xml of malformed) expectError(await locked.retain("k", xml), 400, "MalformedXML")
     expectError(await locked.retain("k", "<Retention><EventHold>ON</EventHold></Retention>"), 501, "NotImplemented")
@@ -449,7 +450,7 @@ const deletionRows: readonly Row[] = [
   rowLocked("91.50", "a legal hold keeps a version from everyone until it is off", async locked => {
     const version = await locked.stored("k")
     expectError(await locked.read("k", "legal-hold"), 404, "NoSuchObjectLockConfiguration")
-    for (const xml of [hold("abc"), hold("on"), "<LegalHold/>", "<Retention/>", hold("<Status>ON</Status>")]) {
+    for (const xml of [hold("abc"), hold("on"), "<LegalHold/>", "<Retention/>", hold("<Status>ON</Status>"), ""]) {
       expectError(await locked.hold("k", xml), 400, "MalformedXML")
     }
     expectStatus(await locked.hold("k", hold("ON")), 200)

@@ -3,11 +3,12 @@
  * ObjectLegalHold.
  */
 import { fail } from "@hayloft/base/failures.js"
+import type { XmlElement } from "@hayloft/base/xml-reader.js"
 import type { ObjectTarget, Retention } from "@hayloft/objects/contract.js"
 import type { CallBody } from "../body.js"
 import type { S3Answer, BucketCall, ObjectCall } from "../call.js"
 import { answerEmpty, answerXml } from "../call.js"
-import { readRequiredDocument } from "../read-document.js"
+import { readDocument, readRequiredDocument } from "../read-document.js"
 import type { BodyContent } from "../rights/condition-values-core.js"
 import * as wire from "../wire/object-lock.js"
 import { pastGovernance, requireAhead } from "./locks-of-requests.js"
@@ -39,11 +40,18 @@ export async function getObjectRetention(call: ObjectCall): Promise<S3Answer> {
   return answerXml(wire.RETENTION_DOCUMENT, xml => wire.writeRetention(xml, retention))
 }
 
+/** An empty body is a malformed document for a retention and a legal hold, as Amazon answers for these two. */
+async function lockDocument(body: CallBody, root: string): Promise<XmlElement> {
+  const found = await readDocument(body, "required")
+  if (found?.name !== root) throw fail("malformedXml", { reason: `the document must be a ${root}` })
+  return found
+}
+
 const retentionIn = async (body: CallBody): Promise<Retention | undefined> =>
-  wire.readRetention(await readRequiredDocument(body, wire.RETENTION_DOCUMENT))
+  wire.readRetention(await lockDocument(body, wire.RETENTION_DOCUMENT))
 
 const holdIn = async (body: CallBody): Promise<boolean> =>
-  wire.readLegalHold(await readRequiredDocument(body, wire.LEGAL_HOLD_DOCUMENT))
+  wire.readLegalHold(await lockDocument(body, wire.LEGAL_HOLD_DOCUMENT))
 
 /** The parts of the documents that policies refer to. */
 export const newRetentionContent = async (body: CallBody): Promise<BodyContent> => ({
