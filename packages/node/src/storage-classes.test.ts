@@ -21,6 +21,7 @@ const NO_FOLDERS: FolderTaker = {
   inspect: () => assert.fail("no folder is looked at"),
   deviceAt: () => assert.fail("no folder is looked at"),
   mayBeFilled: () => assert.fail("no folder is looked at"),
+  makeAndTake: () => assert.fail("no folder is taken"),
   take: () => assert.fail("no folder is taken"),
   probe: () => assert.fail("no folder is probed"),
 }

@@ -66,12 +66,22 @@ export class StoreFolders implements FolderTaker {
     })
   }
 
-  take(path: string): Promise<FolderTaken> {
+  makeAndTake(path: string): Promise<FolderTaken> {
     const folder = resolve(path)
     return this.bounded(folder, async disk => {
-      const taken = await takeFolder({ ...this.owner, disk }, folder, this.record())
-      return { ...taken, folder: this.ownedOf(taken.ownership) }
+      await disk.makeFolder(folder)
+      return this.taken(disk, folder)
     })
+  }
+
+  take(path: string): Promise<FolderTaken> {
+    const folder = resolve(path)
+    return this.bounded(folder, disk => this.taken(disk, folder))
+  }
+
+  private async taken(disk: Disk, folder: string): Promise<FolderTaken> {
+    const taken = await takeFolder({ ...this.owner, disk }, folder, this.record())
+    return { ...taken, folder: this.ownedOf(taken.ownership) }
   }
 
   probe(path: string): Promise<void> {

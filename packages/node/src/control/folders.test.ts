@@ -34,6 +34,11 @@ class Machine {
   private readonly locks = new SimLocks().boot()
   private draws = 0
 
+  async takeNew(path: string, of: ControlRecord = record): Promise<TakenFolder> {
+    await this.disk.makeFolder(path)
+    return this.take(path, of)
+  }
+
   take(path: string, of: ControlRecord = record): Promise<TakenFolder> {
     this.draws += 1
     const [clock, random] = [new SimClock(), new SimRandom(this.draws)]
@@ -56,9 +61,18 @@ class Machine {
   }
 }
 
-test("an empty or absent folder becomes a new device of the store, in this incarnation", async () => {
+test("a folder that is not there is not made: it may be below the mount point of a disk", async () => {
   const machine = new Machine()
-  const taken = await machine.take("/new")
+  await assert.rejects(
+    machine.take("/d1"),
+    error => isFailure(error, "deviceFailed") && /is not there/.test(error.message),
+  )
+  assert.equal(await machine.disk.exists("/d1"), false)
+})
+
+test("an empty folder becomes a new device of the store, in this incarnation", async () => {
+  const machine = new Machine()
+  const taken = await machine.takeNew("/new")
   const { identity, superblock } = taken.ownership
   assert.deepEqual([taken.isNew, taken.capacityBytes], [true, machine.sim.capacityBytes])
   assert.deepEqual([superblock.storeId, identity.incarnation, identity.path], [STORE, LIFE, "/new"])
@@ -69,7 +83,7 @@ test("an empty or absent folder becomes a new device of the store, in this incar
 
 test("a device that was begun and never became part of the store is taken as new; one that was used is not", async () => {
   const machine = new Machine()
-  const first = await machine.take("/new")
+  const first = await machine.takeNew("/new")
   await first.ownership.release()
   const again = await machine.take("/new")
   assert.equal(again.ownership.identity.id, first.ownership.identity.id)

@@ -52,14 +52,15 @@ export interface FolderOwner {
 }
 
 /**
- * Takes a folder for the store of the record: makes an empty one a device, and begins a life on it.
+ * Takes a folder for the store of the record: makes an empty one a device, and begins a life on it. It does not make the
+ * folder, which may be below the mount point of a disk that is not mounted now.
  * Throws `folderInUse`, `folderNotEmpty`, `foreignFolder` (of another store; forgotten by this one; or
  * with a record of a later generation), `corruptRecord`, `deviceFailed`, `deviceFull`, `invalidConfig`.
  */
 export async function takeFolder(owner: FolderOwner, path: string, record: ControlRecord): Promise<TakenFolder> {
   const { clock, disk, locks, incarnation, stalls } = owner
   checkCalls(stalls, path)
-  await disk.makeFolder(path)
+  if (!(await disk.exists(path))) throw fail("deviceFailed", { message: `the folder ${path} is not there`, path })
   const lock = await locks.take(path)
   try {
     const found = await findDevice(disk, path, record)

@@ -77,6 +77,9 @@ export interface FolderTaker {
    * nothing.
    */
   mayBeFilled(path: string): Promise<boolean>
+  /** Makes the folder of a new device, but not its parents. */
+  makeAndTake(path: string): Promise<FolderTaken>
+  /** Throws `deviceFailed` if the folder is not there. */
   take(path: string): Promise<FolderTaken>
   /** Throws `deviceFailed` if the device fails a write, a sync or a read. */
   probe(path: string): Promise<void>
@@ -242,7 +245,7 @@ export class EngineOperations implements StoreOperations {
   }
 
   private async take(path: string): Promise<FolderTaken> {
-    const taken = await this.folders.take(path)
+    const taken = await this.folders.makeAndTake(path)
     if (!taken.isNew) {
       await taken.folder.release()
       const { id } = taken.folder.place
