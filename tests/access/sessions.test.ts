@@ -37,7 +37,7 @@ const ends = (world: AccessWorld, { accessKeyId, token }: IssuedSession) =>
 testBothWays("a key's session acts as the owner until it expires, or the key is disabled", async answersLater => {
   const world = await AccessWorld.open(answersLater)
   const { id } = await world.user("bob", "s3:GetObject")
-  const session = world.access.sessions.ofKey(await world.mustKnow(id), 900, NOW_MS)
+  const session = world.access.sessions.ofKey(await world.mustKnow(id), { seconds: 900, nowMs: NOW_MS })
   const { accessKeyId, token } = session
   assert.match(accessKeyId, /^ASIA[A-Z2-7]{16}$/)
   assert.equal((await world.mustKnow(accessKeyId, token)).secret, session.secret)
@@ -79,6 +79,45 @@ testBothWays("a key's session acts as the owner until it expires, or the key is 
   await ends(world, session)
 })
 
+testBothWays("sessions end with the secret of the key that they were derived from", async answersLater => {
+  const { world, id, assume } = await scene(answersLater)
+  const { sessions, accounts } = world.access
+  const own = sessions.ofKey(await world.mustKnow(id), { seconds: 900, nowMs: NOW_MS })
+  const asRole = await assume()
+  for (const { accessKeyId, token } of [own, asRole]) await world.mustKnow(accessKeyId, token)
+  await accounts.changeKey(id, { secret: "another-secret-of-forty-characters-00000", service: undefined })
+  for (const session of [own, asRole]) await ends(world, session)
+  const later = sessions.ofKey(await world.mustKnow(id), { seconds: 900, nowMs: NOW_MS })
+  await world.restart()
+  await world.mustKnow(later.accessKeyId, later.token)
+})
+
+testBothWays("a key's session may have a policy, which takes rights away and gives none", async answersLater => {
+  const world = await AccessWorld.open(answersLater)
+  const { sessions, accounts } = world.access
+  const { id } = await world.user("bob", "s3:GetObject")
+  const bob = await world.mustKnow(id)
+  const policy = allow("s3:DeleteObject")
+  for (const [limit, expected] of [
+    [allow("s3:*"), [true, false]],
+    [policy, [false, false]],
+  ] as const) {
+    const { accessKeyId, token } = sessions.ofKey(bob, { seconds: 900, policy: limit, nowMs: NOW_MS })
+    const may = async (action: string) => world.may(accessKeyId, action, token)
+    assert.deepEqual([await may("s3:GetObject"), await may("s3:DeleteObject")], expected, limit)
+  }
+  const root = sessions.ofKey(await world.mustKnow(ROOT_KEY.accessKeyId), { seconds: 900, policy, nowMs: NOW_MS })
+  assert.equal(await world.may(root.accessKeyId, "s3:DeleteObject", root.token), true)
+  assert.equal(await world.may(root.accessKeyId, "s3:PutObject", root.token), false)
+  await rejects("malformedPolicy", () => sessions.ofKey(bob, { seconds: 900, policy: "{}", nowMs: NOW_MS }))
+  const service = { description: "", policy: allow("s3:PutObject"), expiresMs: undefined }
+  const { key } = await accounts.createKey({ accountId: world.account, userName: "bob", service })
+  const limited = await world.mustKnow(key.id)
+  await rejects("accessDenied", () => sessions.ofKey(limited, { seconds: 900, policy, nowMs: NOW_MS }))
+  const within = sessions.ofKey(limited, { seconds: 900, nowMs: NOW_MS })
+  assert.equal(await world.may(within.accessKeyId, "s3:GetObject", within.token), false)
+})
+
 testBothWays(
   "a role's session ends with the key that assumed the role, also if that key expires",
   async answersLater => {
@@ -96,7 +135,10 @@ testBothWays(
 
 testBothWays("a token with any flipped bit is refused", async answersLater => {
   const world = await AccessWorld.open(answersLater)
-  const session = world.access.sessions.ofKey(await world.mustKnow(ROOT_KEY.accessKeyId), 900, NOW_MS)
+  const session = world.access.sessions.ofKey(await world.mustKnow(ROOT_KEY.accessKeyId), {
+    seconds: 900,
+    nowMs: NOW_MS,
+  })
   const bytes = Buffer.from(session.token.slice(4), "base64url")
   for (let bit = 0; bit < bytes.length * 8; bit += 1) {
     const flipped = Buffer.from(bytes)
@@ -107,7 +149,10 @@ testBothWays("a token with any flipped bit is refused", async answersLater => {
 
 testBothWays("a token is compared exactly: another encoding of the same bytes is refused", async answersLater => {
   const world = await AccessWorld.open(answersLater)
-  const { accessKeyId, token } = world.access.sessions.ofKey(await world.mustKnow(ROOT_KEY.accessKeyId), 900, NOW_MS)
+  const { accessKeyId, token } = world.access.sessions.ofKey(await world.mustKnow(ROOT_KEY.accessKeyId), {
+    seconds: 900,
+    nowMs: NOW_MS,
+  })
   assert.ok(await world.known(accessKeyId, token))
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
   const others = [...alphabet].flatMap(character => [token + character, token.slice(0, -1) + character])
@@ -123,13 +168,13 @@ testBothWays(
     const { world, id, assume } = await scene(answersLater)
     const { sessions } = world.access
     const [bob, root] = [await world.mustKnow(id), await world.mustKnow(ROOT_KEY.accessKeyId)]
-    assert.equal(sessions.ofKey(bob, undefined, NOW_MS).expiresMs, NOW_MS + 12 * HOUR_MS)
-    assert.equal(sessions.ofKey(root, undefined, NOW_MS).expiresMs, NOW_MS + HOUR_MS)
-    await rejects("invalidArgument", () => sessions.ofKey(bob, 899, NOW_MS))
-    await rejects("invalidArgument", () => sessions.ofKey(root, 3_601, NOW_MS))
-    const session = sessions.ofKey(bob, 900, NOW_MS)
+    assert.equal(sessions.ofKey(bob, { seconds: undefined, nowMs: NOW_MS }).expiresMs, NOW_MS + 12 * HOUR_MS)
+    assert.equal(sessions.ofKey(root, { seconds: undefined, nowMs: NOW_MS }).expiresMs, NOW_MS + HOUR_MS)
+    await rejects("invalidArgument", () => sessions.ofKey(bob, { seconds: 899, nowMs: NOW_MS }))
+    await rejects("invalidArgument", () => sessions.ofKey(root, { seconds: 3_601, nowMs: NOW_MS }))
+    const session = sessions.ofKey(bob, { seconds: 900, nowMs: NOW_MS })
     const known = await world.mustKnow(session.accessKeyId, session.token)
-    await rejects("accessDenied", () => sessions.ofKey(known, 900, NOW_MS))
+    await rejects("accessDenied", () => sessions.ofKey(known, { seconds: 900, nowMs: NOW_MS }))
     assert.equal((await assume()).expiresMs, NOW_MS + HOUR_MS)
     await rejects("invalidArgument", assume({ seconds: 3_601 }))
     await rejects("invalidArgument", assume({ sessionName: "a b" }))

@@ -65,9 +65,9 @@ testBothWays(
   async answersLater => {
     const { world, outcomes, root } = await scene(answersLater)
     const now = Date.now()
-    const session = world.access.sessions.ofKey(root, 900, now)
+    const session = world.access.sessions.ofKey(root, { seconds: 900, nowMs: now })
     assert.deepEqual(await outcomes(signerOf(session)), ["200", "200", "204"])
-    const over = world.access.sessions.ofKey(root, 900, now - 901_000)
+    const over = world.access.sessions.ofKey(root, { seconds: 900, nowMs: now - 901_000 })
     assert.deepEqual(await outcomes(signerOf(over)), all("ExpiredToken"))
     const { token: _, ...bare } = signerOf(session)
     assert.deepEqual(await outcomes(bare), all("InvalidAccessKeyId"))
@@ -89,7 +89,7 @@ testBothWays(
     const bob = await accounts.createKey({ accountId: world.account, userName: "bob" })
     const signer = { id: bob.key.id, secret: bob.secret }
     assert.deepEqual(await outcomes(signer), all("AccessDenied"))
-    const session = world.access.sessions.ofKey(await world.mustKnow(bob.key.id), 900, Date.now())
+    const session = world.access.sessions.ofKey(await world.mustKnow(bob.key.id), { seconds: 900, nowMs: Date.now() })
     assert.deepEqual(await outcomes(signerOf(session)), all("AccessDenied"))
     await accounts.setKeyActive(bob.key.id, false)
     assert.deepEqual(await outcomes(signer), all("InvalidAccessKeyId"))

@@ -81,7 +81,7 @@ test("users, service keys and temporary credentials sign in; wrong, disabled and
   const shown = await new Browser(node).signIn(short)
   assert.equal(shown.value["endMs"], expiresMs, "a session is no longer than its key")
   const known = await world.access.mustKnow(ann.accessKeyId)
-  const issued = sessions.ofKey(known, 900, world.clock.wallMs())
+  const issued = sessions.ofKey(known, { seconds: 900, nowMs: world.clock.wallMs() })
   const temporary = { accessKeyId: issued.accessKeyId, secretAccessKey: issued.secret, sessionToken: issued.token }
   await new Browser(node).signIn(temporary)
   await world.clock.advance(MINUTE_MS)
@@ -210,7 +210,7 @@ test("cookies that were cut, changed, made for something else or sent twice are 
   const { world, browser } = await signedIn()
   const good = browser.cookies.get("hayloft-session") ?? ""
   const ann = await world.access.mustKnow(ROOT_KEY.accessKeyId)
-  const { token } = world.access.access.sessions.ofKey(ann, 900, world.clock.wallMs())
+  const { token } = world.access.access.sessions.ofKey(ann, { seconds: 900, nowMs: world.clock.wallMs() })
   const other = new Browser(browser.node)
   await other.signIn(ROOT)
   const flipped = (at: number) => `${good.slice(0, at)}${good[at] === "A" ? "B" : "A"}${good.slice(at + 1)}`
@@ -634,7 +634,7 @@ test("jobs on objects need no permission of the store: each object is decided wh
   }
   assert.equal((await annBrowser.send("POST", "/v1/jobs/repair/pause")).status, 403)
   const known = await world.access.mustKnow(ann.accessKeyId)
-  const issued = world.access.access.sessions.ofKey(known, 900, world.clock.wallMs())
+  const issued = world.access.access.sessions.ofKey(known, { seconds: 900, nowMs: world.clock.wallMs() })
   const temporary = new Browser(node)
   await temporary.signIn({
     accessKeyId: issued.accessKeyId,

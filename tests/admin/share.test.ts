@@ -106,7 +106,7 @@ test("tokens need the scope all; temporary credentials sign with their session t
   assert.equal(refused.code, "outOfScope")
   const { sessions } = world.access.access
   const root = await world.access.mustKnow(ROOT)
-  const issued = sessions.ofKey(root, 900, world.clock.wallMs())
+  const issued = sessions.ofKey(root, { seconds: 900, nowMs: world.clock.wallMs() })
   const { accessKeyId, secret: secretAccessKey, token: sessionToken } = issued
   const browser = new Browser(world.node())
   await browser.signIn({ accessKeyId, secretAccessKey, sessionToken })

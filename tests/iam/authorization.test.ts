@@ -278,7 +278,7 @@ testBothWays("an expired session is refused as expired", async answersLater => {
   const { accounts, sessions } = world.access.access
   const anHourAgoMs = Date.now() - 3_600_000
   const key = await world.access.mustKnow(ROOT_KEY.accessKeyId)
-  const { accessKeyId, secret, token } = sessions.ofKey(key, 900, anHourAgoMs)
+  const { accessKeyId, secret, token } = sessions.ofKey(key, { seconds: 900, nowMs: anHourAgoMs })
   assert.ok((await accounts.secretOf(accessKeyId, token, anHourAgoMs)) !== undefined)
   const answer = await world.refused("ExpiredToken", "GetCallerIdentity", {}, { accessKeyId, secret, token }, "sts")
   assert.equal(answer.status, 403)

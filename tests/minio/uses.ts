@@ -187,14 +187,22 @@ export const USES: Readonly<Record<Use, Work>> = {
       const body = `Action=AssumeRole&Version=2011-06-15&DurationSeconds=900${more}`
       return ok(client.call("POST", { path: "/", headers, body, sign: { service: "sts" } }), status)
     }
-    const { text } = await ask("")
-    const [accessKey, secretKey, sessionToken] = ["AccessKeyId", "SecretAccessKey", "SessionToken"].map(tag =>
-      tagIn(text, tag),
-    )
-    const credentials = { accessKey: accessKey ?? "", secretKey: secretKey ?? "", sessionToken: sessionToken ?? "" }
-    await ok(client.call("PUT", { bucket, key: "temporary", body: "x", credentials }))
-    // Nothing would limit or tag the keys.
-    for (const more of ["&Policy=%7B%7D", "&Tags.member.1.Key=a&Tags.member.1.Value=b"]) await ask(more, 501)
+    const keysOf = async (more: string) => {
+      const { text } = await ask(more)
+      const [accessKey, secretKey, sessionToken] = ["AccessKeyId", "SecretAccessKey", "SessionToken"].map(tag =>
+        tagIn(text, tag),
+      )
+      return { accessKey: accessKey ?? "", secretKey: secretKey ?? "", sessionToken: sessionToken ?? "" }
+    }
+    await ok(client.call("PUT", { bucket, key: "temporary", body: "x", credentials: await keysOf("") }))
+    const reads = { Effect: "Allow", Action: ["s3:GetObject"], Resource: [`arn:aws:s3:::${bucket}/*`] }
+    const policy = JSON.stringify({ Version: "2012-10-17", Statement: [reads] })
+    const credentials = await keysOf(`&Policy=${encodeURIComponent(policy)}`)
+    assert.equal((await ok(client.call("GET", { bucket, key: "temporary", credentials }))).text, "x")
+    await ok(client.call("PUT", { bucket, key: "temporary", body: "y", credentials }), 403)
+    await ask("&Policy=%7B%7D", 400)
+    // Nothing would tag the keys.
+    await ask("&Tags.member.1.Key=a&Tags.member.1.Value=b", 501)
   },
   async "names the bucket in the host"(client, bucket) {
     const host = `${bucket}.minio:${client.endpoint.port}`

@@ -91,7 +91,7 @@ async function people({ accounts, identities, sessions }: Engine, nowMs: number)
   const [writer] = signers.filter(({ name }) => name === "writer")
   const long = await accounts.secretOf(parseAccessKeyId(writer?.id ?? ""), undefined, nowMs)
   assert.ok(long)
-  const { accessKeyId, secret, token } = sessions.ofKey(long, SESSION_SECONDS, nowMs)
+  const { accessKeyId, secret, token } = sessions.ofKey(long, { seconds: SESSION_SECONDS, nowMs })
   return [
     { name: "root", id: "ROOTKEY", secret: "secret" },
     ...signers,

@@ -19,7 +19,6 @@ import {
 } from "@hayloft/engine/format/console-session.js"
 import type { ConsoleSession, SessionBasis, SignInState, SignOuts } from "@hayloft/engine/format/console-session.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
-import { digestOnce } from "@hayloft/base/seams/compute/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { isAdminToken, type AdminTokens, type ShownAdminToken } from "./admin-tokens.js"
 import type { Keyring, KnownAccessKey } from "./contract.js"
@@ -27,6 +26,7 @@ import type { Directory } from "./directory.js"
 import { DirectoryCache } from "./directory-cache.js"
 import type { MasterKeys } from "./master-keys.js"
 import { SealedTexts, type SealedKind } from "./sealed-texts.js"
+import { isSameMark, markOf } from "./secret-marks.js"
 import { isSignedOut, readSignOuts, signOut } from "./sign-outs-core.js"
 import { equalInConstantTime, sha256Hex } from "./signing/canonical.js"
 
@@ -128,7 +128,7 @@ export class ConsoleSessions {
     this.cookies = new SealedTexts(COOKIES, masterKeys, random)
     this.signIns = new SealedTexts(SIGN_INS, masterKeys, random)
     this.signOuts = new DirectoryCache(sources.directory, HOLDERS_MAX)
-    this.operatorMark = markOf(sources.operatorToken)
+    this.operatorMark = markOf("console session", sources.operatorToken)
     this.operatorHash = sha256Hex(sources.operatorToken)
   }
 
@@ -162,7 +162,13 @@ export class ConsoleSessions {
     // Something is always compared: an unknown key takes as long as a wrong secret.
     const isRight = equalInConstantTime(sha256Hex(secret), sha256Hex(key?.secret ?? ""))
     if (key === undefined || !isRight) return undefined
-    const basis = { kind: "key", id: key.id, mark: markOf(key.secret), userId: key.principal.userId, token } as const
+    const basis = {
+      kind: "key",
+      id: key.id,
+      mark: markOf("console session", key.secret),
+      userId: key.principal.userId,
+      token,
+    } as const
     return this.begin(basis, this.used(key, token))
   }
 
@@ -235,7 +241,7 @@ export class ConsoleSessions {
   private async holderOf(basis: SessionBasis): Promise<ConsoleHolder | undefined> {
     switch (basis.kind) {
       case "operator":
-        return Buffer.compare(basis.mark, this.operatorMark) === 0 ? { kind: "operator" } : undefined
+        return isSameMark(basis.mark, this.operatorMark) ? { kind: "operator" } : undefined
       case "token": {
         const token = await this.sources.tokens.find(basis.id)
         return token && { kind: "token", token }
@@ -243,7 +249,7 @@ export class ConsoleSessions {
       case "key": {
         const key = await this.keyOf(basis.id, basis.token)
         if (key?.principal.userId !== basis.userId) return undefined
-        return Buffer.compare(basis.mark, markOf(key.secret)) === 0 ? this.used(key, basis.token) : undefined
+        return isSameMark(basis.mark, markOf("console session", key.secret)) ? this.used(key, basis.token) : undefined
       }
     }
   }
@@ -282,9 +288,6 @@ const endOf = (holder: ConsoleHolder): number | undefined => {
       return holder.key.expiresMs
   }
 }
-
-const markOf = (secret: string): Uint8Array =>
-  Buffer.from(digestOnce("sha256", Buffer.from(`console session ${secret}`, "utf8"), "hex"), "hex")
 
 /** By which sign-outs are kept. */
 const holderNameOf = (basis: SessionBasis): string =>

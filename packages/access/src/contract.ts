@@ -330,12 +330,12 @@ export interface People {
   membershipOf(ref: PersonRef, groups: readonly string[], nowMs: number): Soon<PersonGroups | undefined>
 }
 
-/** Limits of a session of a person. */
-export interface PersonRequest {
-  /** The duration is undefined for the default of an hour. */
+/** Limits of a session of a key or of a person. */
+export interface SessionRequest {
+  /** The duration is undefined for the default: of a person an hour, of a key twelve, of a root user's one. */
   readonly seconds: number | undefined
-  /** The text of a policy that limits the session in addition to those of the person. */
-  readonly policy: string | undefined
+  /** The text of a policy that limits the session in addition to those of its owner. */
+  readonly policy?: string | undefined
   readonly nowMs: number
 }
 
@@ -366,12 +366,12 @@ export interface DirectoryEntries {
 
 /** Every method may throw `invalidArgument`. */
 export interface Sessions {
-  /** A session with the key owner's permissions. Throws `accessDenied` if the caller is a session. */
-  ofKey(caller: KnownAccessKey, seconds: number | undefined, nowMs: number): IssuedSession
+  /** A session with the key owner's permissions, at most. Throws `accessDenied` if the caller is a session; `malformedPolicy`, `limitExceeded`. */
+  ofKey(caller: KnownAccessKey, request: SessionRequest): IssuedSession
   /** Throws `accessDenied` if the trust policy or the caller's own policies do not allow it, or there is no such role; `malformedPolicy`, `limitExceeded`. */
   assume(caller: KnownAccessKey, request: AssumeRequest): Promise<AssumedRole>
   /** The same for a web identity of the role's account. */
   assumeByWeb(identity: WebIdentity, request: AssumeRequest): Promise<AssumedRole>
   /** Throws `accessDenied` if neither the person nor a group of the person has a policy; `malformedPolicy`. */
-  ofPerson(person: Person, request: PersonRequest): Promise<PersonCredentials>
+  ofPerson(person: Person, request: SessionRequest): Promise<PersonCredentials>
 }

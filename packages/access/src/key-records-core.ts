@@ -71,7 +71,7 @@ export const readPerson = query(
 )
 
 /** The state of a key, role or provider that a session depends on. */
-interface RootState {
+export interface RootState {
   readonly exists: boolean
   /** The expiry is undefined if it never expires. */
   readonly expiresMs: number | undefined

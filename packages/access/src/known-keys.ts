@@ -2,17 +2,24 @@
  * Keys that sign requests: their unsealed secrets, their owners, and the owners' present permissions.
  *
  * Promises  No cached key outlives a change of the directory: the cache is dropped with the generation. A session ends
- *           with its user, role or provider, and with the key that it was derived from. The records of a key or a
+ *           with its user, role or provider, and with the key that it was derived from, or another secret of it. The records of a key or a
  *           session are read in one snapshot. The session of a person of a directory ends when the directory has the
  *           person no more: it is asked again at each use after some minutes.
  * Limits    `KEYS_MAX` keys and `SESSIONS_MAX` sessions are cached.
  */
+import { must } from "@hayloft/base/assert.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { AccessKeyId } from "@hayloft/base/ids.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
 import type { AccessKeyRecord, IdentityRecord } from "@hayloft/engine/format/identity-records.js"
 import type { AccountRecord } from "@hayloft/engine/format/records.js"
-import type { KeySession, PersonSession, RoleSession, SessionToken } from "@hayloft/engine/format/session-token.js"
+import type {
+  KeySession,
+  PersonSession,
+  RoleSession,
+  SessionRoot,
+  SessionToken,
+} from "@hayloft/engine/format/session-token.js"
 import type { HeldLimits, KnownAccessKey, People } from "./contract.js"
 import type { Directory } from "./directory.js"
 import { attachedPolicies, namedPolicy } from "./identities/attached-policies.js"
@@ -27,11 +34,13 @@ import {
   type KeyAnswer,
   type RoleSessionAnswer,
   type RootKeyRef,
+  type RootState,
 } from "./key-records-core.js"
 import type { PrincipalPolicies } from "./policy/contract.js"
 import { NO_POLICIES } from "./policy/decide.js"
 import { DirectoryCache } from "./directory-cache.js"
 import type { MasterKeys } from "./master-keys.js"
+import { isSameMark, markOf } from "./secret-marks.js"
 import type { SessionTokens } from "./session-tokens.js"
 
 const KEYS_MAX = 10_000
@@ -96,12 +105,25 @@ export class KnownKeys {
   private keyOf(id: AccessKeyId, root: RootKey, { key, account, user, attached }: KeyAnswer): KnownAccessKey {
     const owner =
       user === undefined || attached === undefined
-        ? ofRoot(id, account)
-        : ofUser(id, account, user, attachedPolicies(this.parse, attached))
+        ? ofRoot(account)
+        : ofUser(account, user, attachedPolicies(this.parse, attached))
     const limited = heldLimits(account, id, key)
-    if (key === undefined) return { ...owner, secret: root.secret, limited }
-    const secret = this.masterKeys.open(purposeOfKey(id), key.sealedSecret)
-    return limitedBy(key, { ...owner, secret, limited }, this.parse)
+    const secret = this.secretOf(id, root, key)
+    const roots = [{ kind: "key", id, mark: markOf("session", secret) }] as const
+    const known = { ...owner, ...LONG_TERM, id, secret, roots, limited }
+    return key === undefined ? known : limitedBy(key, known, this.parse)
+  }
+
+  /** `key` is undefined for the store's root key. */
+  private secretOf(id: AccessKeyId, root: RootKey, key: AccessKeyRecord | undefined): string {
+    return key === undefined ? root.secret : this.masterKeys.open(purposeOfKey(id), key.sealedSecret)
+  }
+
+  /** Returns true if a session that was derived from it counts: it is there, and has the secret that it had. */
+  private isRootOfSession(root: SessionRoot, { exists, key, ...state }: RootState, nowMs: number): boolean {
+    if (!exists || isOver(state, nowMs)) return false
+    if (root.kind !== "key" || root.mark === undefined) return true
+    return isSameMark(root.mark, markOf("session", this.secretOf(root.id, this.root(), key)))
   }
 
   private ofToken(id: AccessKeyId, text: string, nowMs: number): Soon<KnownAccessKey> {
@@ -127,7 +149,7 @@ export class KnownKeys {
     if (token.expiresMs <= nowMs) throw fail("tokenExpired")
     const { session } = token
     if (session.kind === "key") {
-      return after(this.ofKey(session.sourceKey, nowMs), source => keySession(token, session, source))
+      return after(this.ofKey(session.sourceKey, nowMs), source => keySession(token, session, source, this.parse))
     }
     if (session.kind === "person") return this.openPerson(token, session, nowMs)
     const { accountId, roleName, roots, limits } = session
@@ -177,7 +199,10 @@ export class KnownKeys {
     { account, role, attached, roots, limits }: RoleSessionAnswer,
     nowMs: number,
   ): KnownAccessKey | undefined {
-    if (!roots.every(root => root.exists && !isOver(root, nowMs))) return undefined
+    if (
+      !roots.every((state, i) => this.isRootOfSession(must(session.roots[i], "each root has its state"), state, nowMs))
+    )
+      return undefined
     // A session whose session policy was deleted is no longer valid.
     if (limits.includes(undefined)) return undefined
     const texts = session.limits?.texts.map(text => ({ name: "session policy", text })) ?? []
@@ -206,13 +231,20 @@ function keySession(
   { accessKeyId, secret, issuedMs, expiresMs }: SessionToken,
   session: KeySession,
   source: KnownAccessKey | undefined,
+  parse: ParsePolicy,
 ): KnownAccessKey | undefined {
   if (source?.principal.userId !== session.userId) return undefined
+  const { mark, policy: text } = session
+  if (mark !== undefined && !isSameMark(mark, markOf("session", source.secret))) return undefined
+  const { policies } = source
+  // A key that has limits of its own has no sessions with further ones.
+  const limits = text === undefined ? policies.session : [namedPolicy(parse, { name: "session policy", text })]
   return {
     ...source,
     id: accessKeyId,
     secret,
     principal: { ...source.principal, issuedMs },
+    policies: { ...policies, session: limits },
     isWholeRoot: false,
     session: "key",
     expiresMs: Math.min(expiresMs, source.expiresMs ?? expiresMs),
@@ -258,26 +290,22 @@ const limitsOfKey = (id: AccessKeyId, key: AccessKeyRecord | undefined): readonl
 const someOf = (held: readonly HeldLimits[]): readonly HeldLimits[] | undefined =>
   held.length === 0 ? undefined : held
 
-type Unsigned = Omit<KnownAccessKey, "secret">
+type Owner = Pick<KnownAccessKey, "account" | "principal" | "policies" | "isWholeRoot">
 const LONG_TERM = { session: undefined, expiresMs: undefined } as const
 
-function ofRoot(id: AccessKeyId, account: AccountRecord): Unsigned {
-  const principal = rootPrincipal(account)
-  return {
-    ...LONG_TERM,
-    id,
-    account,
-    principal,
-    policies: NO_POLICIES,
-    isWholeRoot: true,
-    roots: [{ kind: "key", id }],
-  }
-}
+const ofRoot = (account: AccountRecord): Owner => ({
+  account,
+  principal: rootPrincipal(account),
+  policies: NO_POLICIES,
+  isWholeRoot: true,
+})
 
-function ofUser(id: AccessKeyId, account: AccountRecord, user: IdentityRecord, policies: PrincipalPolicies): Unsigned {
-  const principal = userPrincipal(account, user)
-  return { ...LONG_TERM, id, account, principal, policies, isWholeRoot: false, roots: [{ kind: "key", id }] }
-}
+const ofUser = (account: AccountRecord, user: IdentityRecord, policies: PrincipalPolicies): Owner => ({
+  account,
+  principal: userPrincipal(account, user),
+  policies,
+  isWholeRoot: false,
+})
 
 /** Adds the limits of a service key. */
 function limitedBy({ service }: AccessKeyRecord, known: KnownAccessKey, parse: ParsePolicy): KnownAccessKey {

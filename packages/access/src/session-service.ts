@@ -13,7 +13,7 @@ import type {
   KnownAccessKey,
   Person,
   PersonCredentials,
-  PersonRequest,
+  SessionRequest,
   Sessions,
   WebIdentity,
 } from "./contract.js"
@@ -32,6 +32,7 @@ import { DeniedAccess } from "./policy/denied-access.js"
 import { POLICY_LIMITS } from "./policy/limits.js"
 import type { KnownPrincipal } from "./principal.js"
 import { personPrincipal } from "./principals-of-records.js"
+import { markOf } from "./secret-marks.js"
 import { SESSION_TOKENS, type SessionTokens } from "./session-tokens.js"
 
 const HOUR_SECONDS = 3_600
@@ -72,13 +73,27 @@ export class SessionService implements Sessions {
     this.random = random.fork("sessions")
   }
 
-  ofKey(caller: KnownAccessKey, seconds: number | undefined, nowMs: number): IssuedSession {
+  ofKey(caller: KnownAccessKey, { seconds, policy, nowMs }: SessionRequest): IssuedSession {
     if (caller.session !== undefined) {
       throw fail("accessDenied", { message: "Cannot call GetSessionToken with session credentials" })
     }
+    if (policy !== undefined && caller.policies.session !== undefined) {
+      const message = "A key with a policy of its own has no sessions with a further policy"
+      throw fail("accessDenied", { message })
+    }
+    const limits = this.sessionPolicy(policy)
     const most = caller.principal.kind === "root" ? KEY_SECONDS.mostOfRoot : KEY_SECONDS.most
     const length = checkSeconds(seconds ?? Math.min(KEY_SECONDS.usual, most), most)
-    return this.issue({ kind: "key", sourceKey: caller.id, userId: caller.principal.userId }, length, nowMs)
+    const mark = markOf("session", caller.secret)
+    const { userId } = caller.principal
+    return this.issue({ kind: "key", sourceKey: caller.id, userId, mark, policy: limits }, length, nowMs)
+  }
+
+  /** Returns the text without white space, since it is sent with each request. Throws `malformedPolicy`, `limitExceeded`. */
+  private sessionPolicy(text: string | undefined): string | undefined {
+    if (text === undefined) return undefined
+    checkPolicyText(this.parse, text, "identity", POLICY_LIMITS.sessionCharactersMax)
+    return JSON.stringify(JSON.parse(text))
   }
 
   async assume(caller: KnownAccessKey, request: AssumeRequest): Promise<AssumedRole> {
@@ -112,9 +127,12 @@ export class SessionService implements Sessions {
     return this.assumeAs(assumer, request, Infinity)
   }
 
-  async ofPerson(person: Person, { seconds = HOUR_SECONDS, policy, nowMs }: PersonRequest): Promise<PersonCredentials> {
+  async ofPerson(
+    person: Person,
+    { seconds = HOUR_SECONDS, policy, nowMs }: SessionRequest,
+  ): Promise<PersonCredentials> {
     const length = checkSeconds(seconds, PERSON_SECONDS_MAX)
-    if (policy !== undefined) checkPolicyText(this.parse, policy, "identity", POLICY_LIMITS.sessionCharactersMax)
+    const text = this.sessionPolicy(policy)
     const { dn, login, userName, groups } = person
     const { accountId } = this
     const own = normalDn(dn)
@@ -124,8 +142,6 @@ export class SessionService implements Sessions {
       throw fail("accessDenied", { message })
     }
     const known = entries.map(entry => entry.dn).filter(entry => entry !== own)
-    // Without white space, since the text is sent with each request.
-    const text = policy === undefined ? undefined : JSON.stringify(JSON.parse(policy))
     const session = { kind: "person", accountId, dn, login, userName, groups: known, policy: text } as const
     const issued = this.issue(session, length, nowMs)
     if (issued.token.length > SESSION_TOKENS.charactersMax) {
@@ -194,10 +210,9 @@ export class SessionService implements Sessions {
     if (policyArns.length > SESSION_POLICIES_MAX) {
       throw fail("limitExceeded", { message: `Cannot exceed quota for PolicyArns: ${SESSION_POLICIES_MAX}` })
     }
-    if (policy !== undefined) checkPolicyText(this.parse, policy, "identity", POLICY_LIMITS.sessionCharactersMax)
+    const text = this.sessionPolicy(policy)
     if (missingPolicy !== undefined) throw noSuchPolicy(missingPolicy)
-    // Without white space, since the text is sent with each request.
-    return { texts: policy === undefined ? [] : [JSON.stringify(JSON.parse(policy))], arns: policyArns }
+    return { texts: text === undefined ? [] : [text], arns: policyArns }
   }
 
   private issue(session: KeySession | RoleSession | PersonSession, seconds: number, nowMs: number): IssuedSession {

@@ -381,6 +381,49 @@ testGoldens(
       decodeSessionToken,
     ),
     sample(
+      "session token of a key, with a mark",
+      {
+        ...session,
+        session: { kind: "key", sourceKey: parseAccessKeyId("HLKEY"), userId: "AIDA7", mark: filled(32, 8) },
+      } as const,
+      encodeSessionToken,
+      decodeSessionToken,
+    ),
+    sample(
+      "session token of a key, with a policy",
+      {
+        ...session,
+        session: {
+          kind: "key",
+          sourceKey: parseAccessKeyId("HLKEY"),
+          userId: "AIDA7",
+          policy: "{}",
+          mark: filled(32, 8),
+        },
+      } as const,
+      encodeSessionToken,
+      decodeSessionToken,
+    ),
+    sample(
+      "session token of a role, with a mark",
+      {
+        ...session,
+        session: {
+          kind: "role",
+          accountId: account.id,
+          roleName: "Reader",
+          roleId: "AROA7",
+          sessionName: "s",
+          roots: [{ kind: "key", id: parseAccessKeyId("HLKEY"), mark: filled(32, 8) }],
+          limits: undefined,
+          tags: [],
+          claims: [],
+        },
+      } as const,
+      encodeSessionToken,
+      decodeSessionToken,
+    ),
+    sample(
       "directory entry",
       { dn: "cn=josé,dc=x", createdMs: 1, attached: ["arn:aws:iam::012345678901:policy/Read"] },
       encodeDirectoryEntry,

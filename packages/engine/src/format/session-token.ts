@@ -3,6 +3,8 @@
  * is stored nowhere else. Version 1.
  */
 import {
+  appended,
+  BYTES,
   listOf,
   NUMBER,
   optional,
@@ -16,19 +18,25 @@ import {
 } from "./fields.js"
 import { ACCESS_KEY_ID, ACCOUNT_ID } from "./id-fields.js"
 
-/** A session of GetSessionToken: temporary credentials of the key's owner. */
-const KEY_SESSION = row({
+/** A mark of the key's secret: sessions of a former secret are not valid. Undefined in tokens of earlier releases. */
+const MARK = appended(BYTES)
+
+const KEY_FIELDS = {
   sourceKey: ACCESS_KEY_ID,
   /** The owner's id: if a key later belongs to another user, its old sessions are not valid. */
   userId: TEXT,
-})
-export type KeySession = { readonly kind: "key" } & ValueOf<typeof KEY_SESSION>
+}
+/** Temporary credentials of the key's owner. */
+const KEY_SESSION = row({ ...KEY_FIELDS, mark: MARK })
+/** The same, with the text of a session policy. */
+const LIMITED_KEY_SESSION = row({ ...KEY_FIELDS, policy: TEXT, mark: MARK })
+export type KeySession = { readonly kind: "key"; readonly policy?: string | undefined } & ValueOf<typeof KEY_SESSION>
 
 /** A key, role or provider from which the session was created; the session ends with it. */
 const ROOTS = listOf(
   row(
     textUnion({
-      key: { id: ACCESS_KEY_ID },
+      key: { id: ACCESS_KEY_ID, mark: MARK },
       role: { accountId: ACCOUNT_ID, name: TEXT, id: TEXT },
       provider: { accountId: ACCOUNT_ID, url: TEXT },
     }),
@@ -67,22 +75,25 @@ const PERSON_SESSION = row({
 export type PersonSession = { readonly kind: "person" } & ValueOf<typeof PERSON_SESSION>
 
 /**
- * A session is stored as the members of a key session, as null and those of a role session, or as two nulls and those of
- * a person's session.
+ * A session is stored as the members of a key session, as null and those of a role session, as two nulls and those of
+ * a person's session, or as three nulls and those of a key session with a policy, which earlier releases refuse.
  */
 const SESSION: RecordField<KeySession | RoleSession | PersonSession> = {
   write: (members, session) => {
-    if (session.kind === "key") return KEY_SESSION.write(members, session)
+    if (session.kind === "key" && session.policy === undefined) return KEY_SESSION.write(members, session)
     members.push(null)
     if (session.kind === "role") return ROLE_SESSION.write(members, session)
     members.push(null)
-    PERSON_SESSION.write(members, session)
+    if (session.kind === "person") return PERSON_SESSION.write(members, session)
+    members.push(null)
+    LIMITED_KEY_SESSION.write(members, { ...session, policy: session.policy ?? "" })
   },
   read: reader => {
     if (!reader.skipsAbsent()) return { kind: "key", ...KEY_SESSION.read(reader) }
+    if (!reader.skipsAbsent()) return { kind: "role", ...ROLE_SESSION.read(reader) }
     return reader.skipsAbsent()
-      ? { kind: "person", ...PERSON_SESSION.read(reader) }
-      : { kind: "role", ...ROLE_SESSION.read(reader) }
+      ? { kind: "key", ...LIMITED_KEY_SESSION.read(reader) }
+      : { kind: "person", ...PERSON_SESSION.read(reader) }
   },
 }
 

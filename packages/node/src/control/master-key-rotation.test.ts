@@ -143,7 +143,7 @@ for (const [from, first] of [
     made.set(key.id, secret)
     const caller = must(await store.accounts.secretOf(key.id, undefined, 0), "the key is known")
     const nowMs = world.clock.wallMs()
-    const session = store.sessions.ofKey(caller, 36 * 3600, nowMs)
+    const session = store.sessions.ofKey(caller, { seconds: 36 * 3600, nowMs })
     assert.deepEqual(store.rotation.report(), { number: 1, former: undefined, devices: [] })
     const { former } = await store.rotation.rotate()
     assert.deepEqual(former, { number: 1, neededUntilMs: nowMs + FORMER_KEY_MS })
@@ -151,7 +151,7 @@ for (const [from, first] of [
     const sessionWorks = async ({ accounts }: Opened, atMs: number) =>
       (await accounts.secretOf(session.accessKeyId, session.token, atMs))?.secret === session.secret
     assert.ok(await sessionWorks(store, nowMs))
-    const young = store.sessions.ofKey(caller, 3600, nowMs)
+    const young = store.sessions.ofKey(caller, { seconds: 3600, nowMs })
     assert.equal((await store.accounts.secretOf(young.accessKeyId, young.token, nowMs))?.secret, young.secret)
     await pass(store)
     assert.match(store.rotation.progress(), /^master key 2; key 1 needed until .*; 151 access keys resealed$/)

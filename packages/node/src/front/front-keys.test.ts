@@ -106,7 +106,7 @@ test("a rotation of the master key holds for all threads: keys, sessions and enc
   const make = async ({ accounts, sessions }: (typeof threads)[number]) => {
     const { key, secret } = await accounts.createKey({ accountId: ROOT, userName: undefined })
     const caller = must(await accounts.secretOf(key.id, undefined, nowMs), "it was made")
-    return { id: key.id, secret, session: sessions.ofKey(caller, undefined, nowMs) }
+    return { id: key.id, secret, session: sessions.ofKey(caller, { seconds: undefined, nowMs }) }
   }
   const keys = await world.run(Promise.all(threads.map(make)))
   // Some are made while it happens, by threads that do not know of it yet.

@@ -9,7 +9,7 @@ import {
   type AuditLog,
   type IssuedSession,
   type People,
-  type PersonRequest,
+  type SessionRequest,
   type SecretAttempts,
   type Sessions,
 } from "@hayloft/access/index.js"
@@ -42,7 +42,7 @@ export class LdapSignIn {
    * Throws `accessDenied`, `rateExceeded`, `directoryUnavailable`, `tooManyInFlight`, `malformedPolicy`,
    * `invalidArgument`, `limitExceeded`.
    */
-  async begin({ login, password }: Claim, request: PersonRequest, from: Source): Promise<IssuedSession> {
+  async begin({ login, password }: Claim, request: SessionRequest, from: Source): Promise<IssuedSession> {
     const { people, sessions, attempts, audit } = this.parts
     const { remoteAddress: address, requestId } = from
     const by = { address, requestId, id: undefined, operation: OPERATION, target: login }

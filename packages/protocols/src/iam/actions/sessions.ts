@@ -31,7 +31,8 @@ async function getCallerIdentity({ caller: { principal }, number }: IamCall): Pr
 }
 
 async function getSessionToken({ sessions, caller, parameters, nowMs }: IamCall): Promise<IamResult> {
-  const issued = sessions.ofKey(caller, parameters.whole("DurationSeconds", SECONDS), nowMs)
+  const seconds = parameters.whole("DurationSeconds", SECONDS)
+  const issued = sessions.ofKey(caller, { seconds, policy: parameters.optional("Policy"), nowMs })
   return xml => writeCredentials(xml, issued)
 }
 
@@ -48,13 +49,13 @@ function requestOf({ parameters, context, nowMs }: OpenCall): AssumeRequest {
   }
 }
 
-/** Without a role, as clients of MinIO call it, the credentials act as the caller, as those of GetSessionToken do. */
+/** Without a role, as clients of MinIO call it, the credentials act as the caller, within a policy that they may have. */
 async function assumeNoRole(call: IamCall): Promise<IamResult> {
   const { parameters } = call
-  const limits = [parameters.list("PolicyArns", "arn"), parameters.tags()]
-  if (parameters.optional("Policy") !== undefined || limits.some(({ length }) => length > 0)) {
+  const unknown = [parameters.list("PolicyArns", "arn"), parameters.tags()]
+  if (unknown.some(({ length }) => length > 0)) {
     const message =
-      "AssumeRole without a RoleArn takes no policies and no tags here: make a role with them, and name it in RoleArn."
+      "AssumeRole without a RoleArn takes a Policy, but no PolicyArns and no tags: make a role with them, and name it in RoleArn."
     throw fail("notImplemented", { message })
   }
   return getSessionToken(call)
