@@ -3,10 +3,12 @@ import type { TestedPlant } from "./plants.js"
 
 const STALLS = "packages/engine/src/device/stalls.ts"
 
-const plant = (bug: string, file: string, find: string, put: string): TestedPlant => ({
+const FAILING_DEVICES = "packages/node/src/failing-devices"
+
+const plant = (bug: string, file: string, find: string, put: string, caughtBy = FAILING_DEVICES): TestedPlant => ({
   bug: `stalls: ${bug}`,
   edits: [{ file, find, put }],
-  caughtBy: "packages/node/src/failing-devices",
+  caughtBy,
 })
 
 export const STALL_PLANTS: readonly TestedPlant[] = [
@@ -28,5 +30,12 @@ export const STALL_PLANTS: readonly TestedPlant[] = [
     STALLS,
     "if (!isWaitedFor || !isStalled(judged)) return undefined",
     "if (isStalled(judged)) return undefined",
+  ),
+  plant(
+    "an answer that has begun waits without end",
+    "packages/protocols/src/http/listener.ts",
+    "< limits.stalledBodyMs",
+    "< Infinity",
+    "packages/protocols/src/http/stalled",
   ),
 ]

@@ -121,6 +121,8 @@ export class HttpExchange implements Exchange, FinishedRequest {
   private pausedBeforeMs = 0
   private pausedSinceMs = 0
   private awaitsReceiverSinceMs: number | undefined
+  /** Since when its client waits for the next bytes of an answer that has begun; undefined if it does not. */
+  awaitsBytesSinceMs: number | undefined
 
   constructor(
     readonly requestId: string,
@@ -373,7 +375,7 @@ export class HttpExchange implements Exchange, FinishedRequest {
       let next = isWanted ? await pieces.next() : undefined
       if (this.clientGone || this.isAbandoned) return
       this.send(this.headOf(answer, answer.contentLength))
-      for (; next !== undefined && next.done !== true; next = await pieces.next()) {
+      for (; next !== undefined && next.done !== true; next = await this.nextOf(pieces)) {
         assert(
           this.sentBytes + next.value.length <= (answer.contentLength ?? Infinity),
           "a body is no longer than its declared length",
@@ -394,6 +396,15 @@ export class HttpExchange implements Exchange, FinishedRequest {
       throw error
     } finally {
       await pieces.return?.()
+    }
+  }
+
+  private async nextOf(pieces: AsyncIterator<Uint8Array>): Promise<IteratorResult<Uint8Array>> {
+    this.awaitsBytesSinceMs = this.terms.clock.monotonicMs()
+    try {
+      return await pieces.next()
+    } finally {
+      this.awaitsBytesSinceMs = undefined
     }
   }
 

@@ -50,6 +50,8 @@ export interface HttpLimits {
   readonly admissionWaitMs: number
   /** A request that waits for what does not answer (`HttpServerSettings.stalled`) is refused after this time. */
   readonly stalledAnswerMs: number
+  /** An answer that has begun, and whose next bytes wait for that, is broken off after this time. */
+  readonly stalledBodyMs: number
   /** Such requests whose work has not ended; while there are so many, further ones are refused when they arrive. */
   readonly stalledMax: number
   /** Interval of checks for slow bodies, drains and changed certificates. */
@@ -79,6 +81,7 @@ export const HTTP_LIMITS: HttpLimits = {
   waitingMax: 4_096,
   admissionWaitMs: 1_000,
   stalledAnswerMs: 5_000,
+  stalledBodyMs: 60_000,
   stalledMax: 256,
   sweepMs: 1_000,
   stopMs: 30_000,

@@ -240,17 +240,19 @@ export class HttpServer implements BackgroundService {
     })
   }
 
-  /** Refuses requests that have waited long enough for what does not answer. */
-  private refuseStalled(): void {
+  /** Refuses requests that have waited long enough for what does not answer; one whose answer has begun is broken off. */
+  private endStalled(nowMs: number): void {
     const { stalled, limits } = this.settings
     if (stalled === undefined) return
     for (const [exchange, end] of this.underWay) {
-      if (!exchange.awaitsServer || exchange.timing.totalMs < limits.stalledAnswerMs) continue
+      const isUnanswered = exchange.awaitsServer && exchange.timing.totalMs >= limits.stalledAnswerMs
+      if (!isUnanswered && nowMs - (exchange.awaitsBytesSinceMs ?? nowMs) < limits.stalledBodyMs) continue
       const failure = stalled(exchange)
       if (failure === undefined) continue
       this.abandoned += 1
       void this.serveFailure(exchange, failure).then(end)
       exchange.abandon(failure)
+      if (!isUnanswered) exchange.destroy()
     }
   }
 
@@ -390,7 +392,7 @@ export class HttpServer implements BackgroundService {
   private sweep(): void {
     const nowMs = this.clock.monotonicMs()
     for (const connection of this.connections) connection.sweep(nowMs)
-    this.refuseStalled()
+    this.endStalled(nowMs)
   }
 
   private async stop(): Promise<void> {

@@ -8,7 +8,7 @@ import { serve, stopAll, until } from "./testing-listener.js"
 
 after(stopAll)
 
-const LIMITS = { stalledAnswerMs: 30, stalledMax: 2 }
+const LIMITS = { stalledAnswerMs: 30, stalledBodyMs: 60, stalledMax: 2 }
 const ok = { status: 200, headers: [], body: new TextEncoder().encode("done") }
 
 /** Status and body of an answer. */
@@ -23,7 +23,17 @@ async function world() {
   const blocked = new Promise<void>(resolve => (goOn = resolve))
   const [ended, failed]: [string[], unknown[]] = [[], []]
   let reason: Failure | undefined = fail("tooManyInFlight", { message: "the disks do not answer" })
+  async function* halves(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from("first ")
+    await blocked
+    yield Buffer.from("second")
+  }
   const handle = async (exchange: Exchange): Promise<void> => {
+    if (exchange.header("x-part") !== undefined) {
+      const body = halves()
+      await exchange.respond({ status: 200, headers: [], contentLength: 12, body })
+      return void ended.push(exchange.rawTarget)
+    }
     if (exchange.rawTarget !== "/well") {
       if (exchange.method === "PUT") {
         try {
@@ -84,4 +94,19 @@ test("while many are refused whose work goes on, others are refused when they ar
   answers()
   third.send("GET /well HTTP/1.1\r\nHost: h\r\n\r\n")
   assert.equal((await last(third, 2))[0], 200)
+})
+
+test("an answer that has begun is broken off if its next bytes wait too long for what does not answer", async () => {
+  const { open, goOn, ended } = await world()
+  const [broken, patient] = [await open(), await open()]
+  for (const [client, path] of [
+    [broken, "/a"],
+    [patient, "/patient"],
+  ] as const) {
+    client.send(`GET ${path} HTTP/1.1\r\nHost: h\r\nX-Part: 1\r\n\r\n`)
+  }
+  assert.match(await broken.end(), /\r\n\r\nfirst $/)
+  goOn()
+  assert.deepEqual(await last(patient, 1), [200, "first second"])
+  await until("all work has ended", () => ended.length === 2)
 })
