@@ -107,6 +107,18 @@ test("a service account is a key with terms of its own, which change", async () 
   const made = await ask("PUT", "add-service-account", await seal({ targetUser: "alice", ...credentials }, ADMIN))
   assert.equal(made.status, 200, made.text)
   assert.equal((await server.client(credentials).call("GET", {})).status, 200)
+  const open = async (target: string) =>
+    Buffer.from(await openSealed((await ask("GET", target)).body, ADMIN.secretKey, derive)).toString()
+  // Clients show an expiry of 1970 of one key as a time, and one that is missing in a list ends `mc`.
+  assert.doesNotMatch(await open("info-service-account?accessKey=app"), /expiration/)
+  assert.match(await open("list-service-accounts?user=alice"), /"expiration":"1970-01-01T00:00:00.000Z"/)
+  const untilMs = Math.ceil(Date.now() / 1000 + 3_600) * 1000
+  const limited = await seal({ newExpiration: new Date(untilMs).toISOString() }, ADMIN)
+  assert.equal((await ask("POST", "update-service-account?accessKey=app", limited)).status, 204)
+  assert.match(
+    await open("info-service-account?accessKey=app"),
+    new RegExp(`"expiration":"${new Date(untilMs).toISOString()}"`),
+  )
   const nothing = { Version: "2012-10-17", Statement: [{ Effect: "Deny", Action: ["s3:*"], Resource: ["*"] }] }
   const change = await seal({ newPolicy: nothing, newSecretKey: "newer-secret" }, ADMIN)
   assert.equal((await ask("POST", "update-service-account?accessKey=app", change)).status, 204)

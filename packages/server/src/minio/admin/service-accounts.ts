@@ -12,7 +12,7 @@ type Key = z.output<typeof KEY>
 const AT_A_TIME = 8
 const SECRET_BYTES = 30
 const ID_BYTES = 9
-/** The expiry that clients send for none. */
+/** The expiry that clients send for none, and expect with a new key and in lists; of one key they show it as a time. */
 const NEVER_MS = 0
 
 /** The name of the root user is that of its key. */
@@ -153,7 +153,9 @@ const shown = (
 
 export async function serviceAccountInfo(call: MinioContext) {
   const key = await keyIn(call)
-  return { ...shown(call, key), policy: key.policy ?? (await policyOfOwner(call, key)) }
+  const { expiration: until, ...info } = shown(call, key)
+  const policy = key.policy ?? (await policyOfOwner(call, key))
+  return { ...info, ...(key.expiresMs !== undefined && { expiration: until }), policy }
 }
 
 const EVERYTHING = { Version: "2012-10-17", Statement: [{ Effect: "Allow", Action: ["*"], Resource: ["*"] }] }
