@@ -21,7 +21,7 @@ import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
 import { SIGNED_PLANTS } from "./signed-plants.js"
-import { STALL_PLANTS } from "./stall-plants.js"
+import { STALL_PLANTS, STALL_SCENARIO_PLANTS } from "./stall-plants.js"
 import { STUDY_PLANTS } from "./study-plants.js"
 import { TIMESTAMP_PLANTS } from "./timestamp-plants.js"
 import { COPIES_PLANTS } from "./copies-plants.js"
@@ -37,6 +37,7 @@ export const SCENARIO_PLANTS: readonly Plant[] = [
   ...COORD_CLUSTER_PLANTS,
   ...AGING_PLANTS,
   ...LIMIT_PLANTS,
+  ...STALL_SCENARIO_PLANTS,
 ]
 
 /** Tests catch these. */

@@ -1,5 +1,5 @@
-/** Planted bugs of stalls, when all disks stop to answer together, which tests must catch. */
-import type { TestedPlant } from "./plants.js"
+/** Planted bugs of stalls, when all disks stop to answer together, which tests must catch, and one for a scenario. */
+import type { Plant, TestedPlant } from "./plants.js"
 
 const STALLS = "packages/engine/src/device/stalls.ts"
 
@@ -11,13 +11,20 @@ const plant = (bug: string, file: string, find: string, put: string, caughtBy = 
   caughtBy,
 })
 
+const ALONE = plant(
+  "each device is judged alone",
+  STALLS,
+  "return this.isEnding || mayGiveUp(this.judged(), waitedMs >= STALL_MS_MAX)",
+  "return waitedMs >= 0",
+)
+
+/** The scenario sees what the bug does to starts and slow disks. */
+export const STALL_SCENARIO_PLANTS: readonly Plant[] = [
+  { ...ALONE, bug: `${ALONE.bug}, also at a start`, scenario: "stalled disks", caughtBy: ["writesContinue"] },
+]
+
 export const STALL_PLANTS: readonly TestedPlant[] = [
-  plant(
-    "each device is judged alone",
-    STALLS,
-    "return this.isEnding || mayGiveUp(this.judged(), waitedMs >= STALL_MS_MAX)",
-    "return waitedMs >= 0",
-  ),
+  ALONE,
   plant(
     "a group of devices is waited for too long",
     STALLS,
