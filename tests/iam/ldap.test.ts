@@ -191,7 +191,7 @@ test("wrong passwords have to wait, and each sign-in is recorded without its pas
   assert.deepEqual([done?.target, done?.ended?.outcome], ["ann", "done"])
   assert.match(done?.caller.name ?? "", /:entry\/uid=ann/)
   for (let i = 0; i < 5; i += 1) {
-    const { status, xml } = await scene.asks({ LDAPPassword: `pear${i}` })
+    const { status, xml } = await scene.clock.runUntil(scene.asks({ LDAPPassword: `pear${i}` }))
     assert.equal(status, 403)
     assert.match(xml, /the user name or the password is not right/)
   }

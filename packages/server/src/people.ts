@@ -7,7 +7,7 @@ import type { ServeConfig } from "@hayloft/node/config/index.js"
 import type { Engine } from "@hayloft/node/engine.js"
 
 interface Seams {
-  readonly clock: Pick<Clock, "wallMs">
+  readonly clock: Pick<Clock, "wallMs" | "monotonicMs" | "sleep">
   readonly log: Log
 }
 

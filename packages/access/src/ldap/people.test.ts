@@ -5,7 +5,7 @@ import { isFailure } from "@hayloft/base/failures.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import type { LdapSettings } from "@hayloft/base/seams/ldap/contract.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
-import { CHECK_MS, LdapPeople, RETRY_MS } from "./people.js"
+import { CHECK_MS, LdapPeople, REFUSAL_STEP_MS, RETRY_MS } from "./people.js"
 import { FAKE_SETTINGS, FakeDirectory } from "./testing-directory.js"
 
 const [FIRST, SECOND] = ["ldaps://first", "ldaps://second"]
@@ -24,11 +24,12 @@ function world(change: Partial<LdapSettings> = {}) {
   directory.entries = [READER_ENTRY, ANN_ENTRY, TEAM, OTHERS]
   const people = new LdapPeople({ ...SETTINGS, ...change }, { ldap: directory, clock, log: telemetry.log })
   const refused = async (login: string, password: string, reason: RegExp): Promise<void> => {
-    await assert.rejects(people.signIn(login, password), error => {
+    const answer = assert.rejects(people.signIn(login, password), error => {
       assert.ok(isFailure(error, "accessDenied"), String(error))
       assert.deepEqual(error.details, { message: "the user name or the password is not right" })
       return true
     })
+    await clock.runUntil(answer)
     assert.match(String(telemetry.entries("ldap_refused").at(-1)?.fields["reason"]), reason)
   }
   const groupsAt = async (nowMs: number): Promise<readonly string[] | undefined> => {
@@ -80,6 +81,24 @@ test("whatever is wrong, the answer is the same", async () => {
   ]
   await refused("ann", "apple", /cannot be used/)
   assert.equal(directory.sent.filter(line => line === "bind ").length, 0, "nobody is bound")
+})
+
+test("the time of a refusal does not show whether there is a person of that name", async () => {
+  const { clock, directory, refused } = world()
+  const connect = directory.connect.bind(directory)
+  // A password is proved on a connection of its own.
+  directory.connect = async server => {
+    await clock.sleep(100, new AbortController().signal)
+    return connect(server)
+  }
+  const tookMs = async (login: string, password: string, reason: RegExp): Promise<number> => {
+    const startMs = clock.monotonicMs()
+    await refused(login, password, reason)
+    return clock.monotonicMs() - startMs
+  }
+  assert.equal(await tookMs("ann", "pear", /invalid credentials/), REFUSAL_STEP_MS)
+  assert.equal(await tookMs("bob", "pear", /no entry/), REFUSAL_STEP_MS)
+  assert.equal(await tookMs("bob", "", /empty/), REFUSAL_STEP_MS)
 })
 
 test("what is typed is a value", async () => {

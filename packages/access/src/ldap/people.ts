@@ -5,7 +5,8 @@
  *           take for no proof at all. What a user types is a value in every filter. A person counts as long as the
  *           directory still finds the entry by the same filter: each process asks again before the first use of a session
  *           after `CHECK_MS`. While the directory does not answer, what was last known holds, and it is asked again after
- *           `RETRY_MS`.
+ *           `RETRY_MS`. A refusal comes at a multiple of `REFUSAL_STEP_MS`, so that its time does not show whether a name exists,
+ *           as long as the directory answers within one.
  * Limits    `ASKING_MAX` questions at a time, of which `SIGN_INS_MAX` may be sign-ins; `GROUPS_MAX` groups of a person; `KNOWN_MAX` people are remembered.
  */
 import { fail, isFailure, sentenceOf, type Failure } from "@hayloft/base/failures.js"
@@ -19,6 +20,7 @@ import type { FreshTime, PersonGroups, People, Person, PersonRef } from "../cont
 
 export const CHECK_MS = 5 * 60_000
 export const RETRY_MS = 30_000
+export const REFUSAL_STEP_MS = 500
 const ASKING_MAX = 32
 /** Strangers sign in, too: they cannot keep the directory from being asked whether people with sessions still count. */
 const SIGN_INS_MAX = 24
@@ -29,9 +31,11 @@ const PASSWORD_CHARACTERS_MAX = 1_024
 
 interface Parts {
   readonly ldap: Ldap
-  readonly clock: Pick<Clock, "wallMs">
+  readonly clock: Pick<Clock, "wallMs" | "monotonicMs" | "sleep">
   readonly log: Log
 }
+
+const NEVER = new AbortController().signal
 
 type Connect = () => Promise<LdapConnection>
 
@@ -63,6 +67,7 @@ export class LdapPeople implements People {
   }
 
   async signIn(login: string, password: string): Promise<Person> {
+    const startMs = this.parts.clock.monotonicMs()
     try {
       return await this.proved(login, password)
     } catch (error) {
@@ -70,8 +75,14 @@ export class LdapPeople implements People {
       if (isFailure(error, "directoryUnavailable")) throw fail("directoryUnavailable")
       if (!isFailure(error, "accessDenied")) throw error
       this.parts.log.info("ldap_refused", { reason: String(error.details["reason"]) })
+      await this.endOfStep(startMs)
       throw fail("accessDenied", { message: "the user name or the password is not right" })
     }
+  }
+
+  private endOfStep(startMs: number): Promise<void> {
+    const { clock } = this.parts
+    return clock.sleep(REFUSAL_STEP_MS - ((clock.monotonicMs() - startMs) % REFUSAL_STEP_MS), NEVER)
   }
 
   private async proved(login: string, password: string): Promise<Person> {
