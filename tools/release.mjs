@@ -13,6 +13,7 @@
  *
  *   --key FILE           signs with this private key, in PEM: `openssl ecparam -genkey -name prime256v1 -noout -out FILE`. Without
  *                        it, there is no signature, and install.sh says so.
+ *   --sign               makes nothing, and signs the files that are there, by the key in the variable RELEASE_KEY
  *   --executables FOLDER takes executables that are there, made on machines of their own kinds, instead of making them
  *   --package-only       makes no executables and no packages of Debian
  *   --check              then tests the files as a user would: the tests of CHECKS, with these files
@@ -60,13 +61,20 @@ function makePackage(folder) {
  * `key`: the private key that signs. `ready`: a folder with executables. `isPackageOnly`: no executables.
  */
 export async function makeRelease(folder, { key, ready, isPackageOnly = false } = {}) {
-  const signingKey = key === undefined ? undefined : readKey(key)
+  const signingKey = key === undefined ? undefined : parseKey(readFileSync(key), key)
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
   const version = makePackage(folder)
   if (!isPackageOnly) await makePrograms(folder, version, ready)
+  return completeRelease(folder, version, signingKey)
+}
+
+/** Adds the installer, which knows the key, the checksums, and their signature; returns the names of all files. */
+export function completeRelease(folder, version, signingKey) {
   writeFileSync(join(folder, "install.sh"), installerOf(version, signingKey), { mode: 0o755 })
-  const names = readdirSync(folder).sort()
+  const names = readdirSync(folder)
+    .filter(name => !name.startsWith(SUMS))
+    .sort()
   const sums = names.map(name => `${sha256(join(folder, name))}  ${name}\n`).join("")
   writeFileSync(join(folder, SUMS), sums)
   if (signingKey === undefined) return [...names, SUMS]
@@ -124,10 +132,10 @@ export function installerOf(version, signingKey) {
 }
 
 /** Every openssl can check signatures of such keys, and LibreSSL, which macOS has, no others. Throws for another key. */
-function readKey(path) {
-  const key = createPrivateKey(readFileSync(path))
+function parseKey(text, from) {
+  const key = createPrivateKey(text)
   if (["ec", "rsa"].includes(key.asymmetricKeyType)) return key
-  throw new Error(`${path}: a release is signed by an EC or RSA key, not by ${key.asymmetricKeyType}`)
+  throw new Error(`${from}: a release is signed by an EC or RSA key, not by ${key.asymmetricKeyType}`)
 }
 
 /**
@@ -161,17 +169,25 @@ async function check(folder) {
   return spawnSync(process.execPath, args, { cwd: ROOT, stdio: "inherit", env }).status === 0
 }
 
+/** Signs the files of a release that is there. */
+function signed(folder) {
+  const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"))
+  return completeRelease(folder, version, parseKey(process.env.RELEASE_KEY ?? "", "RELEASE_KEY"))
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { values } = parseArgs({
     options: {
       key: { type: "string" },
       executables: { type: "string" },
       "package-only": { type: "boolean" },
+      sign: { type: "boolean" },
       check: { type: "boolean" },
     },
   })
   const folder = join(ROOT, "dist", "release")
   const options = { key: values.key, ready: values.executables, isPackageOnly: values["package-only"] }
-  for (const name of await makeRelease(folder, options)) process.stdout.write(`${join(folder, name)}\n`)
+  const names = values.sign ? signed(folder) : await makeRelease(folder, options)
+  for (const name of names) process.stdout.write(`${join(folder, name)}\n`)
   if (values.check && !(await check(folder))) process.exitCode = 1
 }

@@ -16,6 +16,7 @@ import { findProgram, run, runOk } from "../harness/commands.js"
 import { ROOT } from "../harness/server.js"
 
 interface ReleaseTool {
+  completeRelease(folder: string, version: string, key: KeyObject | undefined): readonly string[]
   installerOf(version: string, key: KeyObject | undefined): string
 }
 interface DebianTool {
@@ -23,7 +24,7 @@ interface DebianTool {
 }
 
 const toolAt = async (name: string): Promise<unknown> => import(pathToFileURL(join(ROOT, "tools", name)).href)
-const { installerOf } = (await toolAt("release.mjs")) as ReleaseTool
+const { completeRelease, installerOf } = (await toolAt("release.mjs")) as ReleaseTool
 const { makeDebianPackage } = (await toolAt("debian.mjs")) as DebianTool
 
 const RELEASE = process.env["RELEASE_FOLDER"]
@@ -200,3 +201,42 @@ test(
     assert.ok(!existsSync(join(folder, "var")), "the data is not of the package, which would remove it")
   },
 )
+
+test(
+  "files that are there are signed later, and again: openssl accepts them by the installer's key",
+  { skip: noTools },
+  async () => {
+    const folder = await mkdtemp(join(work, "files-"))
+    writeFileSync(join(folder, NAME), PROGRAM)
+    assert.deepEqual(completeRelease(folder, VERSION, undefined), [NAME, "install.sh", "SHA256SUMS"])
+    for (const key of [generateKeyPairSync("ec", { namedCurve: "prime256v1" }), KEYS]) {
+      const names = completeRelease(folder, VERSION, key.privateKey)
+      assert.deepEqual(names, [NAME, "install.sh", "SHA256SUMS", "SHA256SUMS.sig"])
+      const [publicKey = ""] =
+        /-----BEGIN PUBLIC KEY-----[^]*?-----END PUBLIC KEY-----/.exec(
+          readFileSync(join(folder, "install.sh"), "utf8"),
+        ) ?? []
+      writeFileSync(join(folder, "../public.pem"), publicKey)
+      const verifying = ["dgst", "-sha256", "-verify", "../public.pem", "-signature", "SHA256SUMS.sig", "SHA256SUMS"]
+      await runOk("openssl", verifying, { cwd: folder })
+      await runOk("sha256sum", ["--check", "--quiet", "SHA256SUMS"], { cwd: folder })
+    }
+  },
+)
+
+test("an upgrade whose store does not start again is complete, and says so", async () => {
+  const folder = await mkdtemp(join(work, "upgrade-"))
+  const systemd = join(folder, "systemd")
+  await mkdir(systemd)
+  const script = readFileSync(join(ROOT, "deploy/debian/postinst"), "utf8")
+    .replaceAll("/run/systemd/system", systemd)
+    .replaceAll("/var/lib/hayloft", folder)
+  writeFileSync(join(folder, "systemctl"), `#!/bin/sh\necho "$*" >> ${folder}/calls\n[ "$1" != try-restart ]\n`, {
+    mode: 0o755,
+  })
+  writeFileSync(join(folder, "getent"), "#!/bin/sh\n", { mode: 0o755 })
+  const env = { PATH: `${folder}:${process.env["PATH"] ?? ""}` }
+  const { code, stderr } = await run("sh", ["-c", script, "postinst", "configure", "0.0.9"], { env })
+  assert.equal(readFileSync(join(folder, "calls"), "utf8"), "daemon-reload\ntry-restart hayloft.service\n")
+  assert.deepEqual([code, stderr], [0, "hayloft: the store did not start again: journalctl -u hayloft says why\n"])
+})
