@@ -223,6 +223,6 @@ function usageText(error: CommanderError, args: readonly string[], commands: rea
     .replace(/^error: /, "")
     .replace(/\s*\n\s*/g, " ")
     .replace(/\.$/, "")
-  const command = args.find(arg => commands.includes(arg))
-  return `${message}; see hayloft ${command === undefined ? "" : `${command} `}--help`
+  const [command = ""] = args.filter(arg => !arg.startsWith("-"))
+  return `${message}; see hayloft ${commands.includes(command) ? `${command} ` : ""}--help`
 }

@@ -53,6 +53,7 @@ test("every command has --json", () => {
 
 const USAGE_ERRORS: readonly (readonly [args: string[], pattern: RegExp])[] = [
   [["frobnicate"], /unknown command 'frobnicate'; see hayloft --help/],
+  [["settings", "set", "photos", "policy"], /unknown command 'settings'.*; see hayloft --help/],
   [["serve", "--lisen", "x"], /unknown option '--lisen' \(Did you mean --listen\?\); see hayloft serve --help/],
   [["serve", "extra"], /too many arguments/],
   [["serve", "--listen"], /argument missing/],
