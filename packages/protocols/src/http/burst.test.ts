@@ -52,6 +52,45 @@ test("a client that connects after a burst of readers is served long before thei
   await until("all bodies are sent", () => pieces === BURST)
 })
 
+test("first pieces that are ready together leave in several turns, and a client that asks meanwhile is served between", async () => {
+  let [begun, written, writtenBefore] = [0, 0, READERS]
+  /** To hand it to the system takes the thread for a while. */
+  class Costly extends Uint8Array {
+    override subarray(from?: number, to?: number): Uint8Array<ArrayBuffer> {
+      const endMs = clock.monotonicMs() + PIECE_MS
+      while (clock.monotonicMs() < endMs);
+      written += 1
+      return Uint8Array.prototype.slice.call(PIECE, from, to)
+    }
+  }
+  async function* body(): AsyncGenerator<Uint8Array> {
+    await Promise.resolve()
+    yield new Costly(PIECE.length)
+  }
+  let go = (): void => undefined
+  const ready = new Promise<void>(resolve => (go = resolve))
+  const world = await serve(async (exchange: Exchange) => {
+    if (exchange.rawTarget === "/late") {
+      writtenBefore = written
+      await exchange.respond({ status: 200, headers: [], body: new Uint8Array(1) })
+      return
+    }
+    begun += 1
+    await ready
+    await exchange.respond({ status: 200, headers: [], body: body(), contentLength: PIECE.length })
+  })
+  const readers: RawClient[] = []
+  for (let i = 0; i < READERS; i += 1) readers.push(await world.open())
+  for (const reader of readers) reader.send("GET /burst HTTP/1.1\r\nHost: h\r\n\r\n")
+  const late = await world.open()
+  await until("all requests have begun", () => begun === READERS)
+  go()
+  late.send("GET /late HTTP/1.1\r\nHost: h\r\n\r\n")
+  await until("the late client is served", () => late.received.includes("200 OK"))
+  assert.ok(writtenBefore < SHARE_MAX * READERS, `${writtenBefore} of ${READERS} pieces before it`)
+  await until("all bodies are sent", () => written === READERS)
+})
+
 /** Its time is the work that was done, and what a test lets pass. */
 class WorkClock extends SimClock {
   workMs = 0

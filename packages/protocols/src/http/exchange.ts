@@ -382,11 +382,11 @@ export class HttpExchange implements Exchange, FinishedRequest {
         )
         const pausing = this.pausedFor(next.value)
         if (pausing !== undefined) await pausing
+        const later = this.terms.slices.next()
+        if (later !== undefined) await later
         if (this.clientGone) return
         this.write(next.value)
         await this.until(() => this.unsentBytes === 0)
-        const later = this.terms.slices.next()
-        if (later !== undefined) await later
         if (this.clientGone) return
       }
       assert(!isWanted || this.sentBytes === (answer.contentLength ?? this.sentBytes), "a body is as long as declared")
