@@ -1,5 +1,6 @@
 /** The page of the audit log: who changed what, with filters; a record shows its request, and what differs afterwards. */
 import { useSignal } from "@preact/signals"
+import { useId } from "preact/hooks"
 import { addressOf, api } from "../api/client.js"
 import { useLive } from "../api/live.js"
 import type { AuditEntry, AuditPage as Entries } from "../api/shapes.js"
@@ -9,6 +10,7 @@ import { Dialog } from "../parts/dialog.js"
 import { Form, TextField } from "../parts/fields.js"
 import { countText, timeText } from "../parts/format.js"
 import { Facts, Page, Section } from "../parts/page.js"
+import { FilterButton } from "../parts/filter-button.js"
 import { PagedTable } from "../parts/paged-table.js"
 import { saveFile } from "../parts/save-file.js"
 import { EmptyState, Loaded } from "../parts/states.js"
@@ -27,13 +29,24 @@ const callerOf = ({ caller }: AuditEntry): string => (caller.name === "" ? calle
 const shortCaller = (entry: AuditEntry): string => callerOf(entry).replace(/^arn:.*:/, "")
 
 const columnsOf = (open: (entry: AuditEntry) => void): readonly Column<AuditEntry>[] => [
-  { key: "at", title: "Time", cell: ({ atMs }) => <span class="whole">{timeText(atMs)}</span> },
-  { key: "who", title: "Who", cell: entry => <span title={callerOf(entry)}>{shortCaller(entry)}</span> },
-  { key: "operation", title: "Operation", cell: ({ operation }) => <span class="words">{operation}</span> },
-  { key: "target", title: "On", cell: ({ target }) => (target === "" ? "–" : target) },
-  { key: "outcome", title: "Outcome", cell: outcomeOf },
+  { key: "at", narrow: "plain", title: "Time", cell: ({ atMs }) => <span class="whole">{timeText(atMs)}</span> },
+  {
+    key: "who",
+    narrow: "plain",
+    title: "Who",
+    cell: entry => <span title={callerOf(entry)}>{shortCaller(entry)}</span>,
+  },
+  {
+    key: "operation",
+    narrow: "name",
+    title: "Operation",
+    cell: ({ operation }) => <span class="words">{operation}</span>,
+  },
+  { key: "target", narrow: "plain", title: "On", cell: ({ target }) => (target === "" ? "–" : target) },
+  { key: "outcome", narrow: "plain", title: "Outcome", cell: outcomeOf },
   {
     key: "details",
+    narrow: "end",
     title: "Details",
     cell: entry => (
       <Button kind="quiet" label={`Show ${entry.operation}`} onClick={() => open(entry)}>
@@ -202,23 +215,35 @@ export function AuditPage() {
     }
     setQuery(Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, text.trim() || undefined])))
   }
+  const active = Object.keys(filter).length
+  const [isOpen, id] = [useSignal(active > 0), useId()]
   return (
     <Page title="Audit" live={entries} actions={<Export filter={filter} />}>
-      <Form label="Filter" onSubmit={search}>
-        <div class="fields tight">
-          <TextField label="Who" value={caller} hint="Name or id; * for anything" />
-          <TextField label="Operation" value={operation} placeholder="s3:PutBucket*" />
-          <TextField label="On" value={target} placeholder="a bucket or an ARN" />
-          <TextField label="From" type="datetime-local" value={since} hint="In this browser's time zone" />
-          <TextField label="Until" type="datetime-local" value={until} />
+      <section class="card" aria-label="Records">
+        <div class="toolbar">
+          <p class="hint grow">Who changed what, the latest first.</p>
+          <FilterButton {...{ id, active, isOpen }} />
         </div>
-        <div class="actions">
-          <Button type="submit" kind="primary">
-            Search
-          </Button>
-        </div>
-      </Form>
-      <Loaded live={entries}>{first => <Records key={path} first={first} filter={filter} />}</Loaded>
+        {isOpen.value && (
+          <div id={id} class="filter-panel">
+            <Form label="Filter" onSubmit={search}>
+              <div class="fields tight">
+                <TextField label="Who" value={caller} hint="Name or id; * for anything" />
+                <TextField label="Operation" value={operation} placeholder="s3:PutBucket*" />
+                <TextField label="On" value={target} placeholder="a bucket or an ARN" />
+                <TextField label="From" type="datetime-local" value={since} hint="In this browser's time zone" />
+                <TextField label="Until" type="datetime-local" value={until} />
+              </div>
+              <div class="actions">
+                <Button type="submit" kind="primary">
+                  Search
+                </Button>
+              </div>
+            </Form>
+          </div>
+        )}
+        <Loaded live={entries}>{first => <Records key={path} first={first} filter={filter} />}</Loaded>
+      </section>
     </Page>
   )
 }

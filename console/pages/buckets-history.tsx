@@ -24,8 +24,8 @@ type Difference = Differences["differences"][number]
 const sizeOf = (then: Difference["before"]): string => (then === undefined ? "–" : sizeText(then.sizeBytes))
 
 const COLUMNS: readonly Column<Difference>[] = [
-  { key: "change", title: "Change", cell: ({ change }) => change },
-  { key: "key", title: "Object", cell: ({ key }) => <code>{key}</code> },
+  { key: "change", narrow: "end", title: "Change", cell: ({ change }) => change },
+  { key: "key", narrow: "name", title: "Object", cell: ({ key }) => <code>{key}</code> },
   { key: "then", title: "Size then", align: "end", cell: ({ before }) => sizeOf(before) },
   { key: "now", title: "Size now", align: "end", cell: ({ after }) => sizeOf(after) },
 ]

@@ -88,6 +88,7 @@ const rowColumns = (draft: Draft, onEdit: (index: number) => void): readonly Col
   { key: "does", title: "Action", cell: ({ rule }) => actionsText(rule) },
   {
     key: "state",
+    narrow: "end",
     title: "On",
     cell: ({ rule, index }) => {
       const isOn = textIn(rule, "Status") === "Enabled"

@@ -58,14 +58,21 @@ const COLUMNS: readonly Column<Bucket>[] = [
   },
   {
     key: "bytes",
+    narrow: "plain",
     title: "Size",
     align: "end",
     cell: ({ usage }) => sizeText(usage.bytes),
     sortBy: ({ usage }) => usage.bytes,
   },
-  { key: "versioning", title: "Versioning", cell: ({ versioning }) => (versioning === "never" ? "off" : versioning) },
+  {
+    key: "versioning",
+    narrow: "minor",
+    title: "Versioning",
+    cell: ({ versioning }) => (versioning === "never" ? "off" : versioning),
+  },
   {
     key: "created",
+    narrow: "plain",
     title: "Created",
     cell: ({ createdMs }) => <Ago timeMs={createdMs} />,
     sortBy: ({ createdMs }) => createdMs,
@@ -135,7 +142,6 @@ function BucketList() {
               rowsOf={({ buckets }) => buckets.filter(({ name }) => name.includes(wanted))}
               rowKey={({ name }) => name}
               columns={COLUMNS}
-              isCompact
               empty={<EmptyState title={wanted === "" ? "There is no bucket yet" : "No name fits"} icon="bucket" />}
             />
           </section>

@@ -70,6 +70,7 @@ function columnsOf(
     },
     {
       key: "state",
+      narrow: "end",
       title: "State",
       cell: ({ state }) => <Badge kind={kindOfState(state)}>{state}</Badge>,
       sortBy: ({ state }) => state,

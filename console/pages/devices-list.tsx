@@ -38,6 +38,7 @@ const nameColumn = (names: ReadonlyMap<string, string>): Column<Device> => ({
 const COLUMNS: readonly Column<Device>[] = [
   {
     key: "state",
+    narrow: "end",
     title: "State",
     cell: ({ state, reason }) => (
       <>
@@ -50,6 +51,7 @@ const COLUMNS: readonly Column<Device>[] = [
   { key: "free", title: "Free", align: "end", cell: device => sizeText(freeOf(device)), sortBy: freeOf },
   {
     key: "size",
+    narrow: "minor",
     title: "Size",
     align: "end",
     cell: ({ totalBytes }) => (totalBytes > 0 ? sizeText(totalBytes) : "unknown"),
@@ -62,9 +64,17 @@ const COLUMNS: readonly Column<Device>[] = [
     cell: ({ fullInSeconds }) => (fullInSeconds === undefined ? "–" : durationText(fullInSeconds)),
     sortBy: ({ fullInSeconds = Infinity }) => fullInSeconds,
   },
-  { key: "weight", title: "Weight", align: "end", cell: ({ weight }) => String(weight), sortBy: d => d.weight },
+  {
+    key: "weight",
+    narrow: "minor",
+    title: "Weight",
+    align: "end",
+    cell: ({ weight }) => String(weight),
+    sortBy: d => d.weight,
+  },
   {
     key: "metadata",
+    narrow: "minor",
     title: "Metadata",
     cell: ({ metadataReplica }) => METADATA[metadataReplica],
     sortBy: ({ metadataReplica }) => metadataReplica,

@@ -71,6 +71,7 @@ function columnsOf(onChange: OnChange, onForget: (name: string) => void): readon
     },
     {
       key: "state",
+      narrow: "end",
       title: "State",
       cell: ({ state, reason, cannotReach }) => (
         <>

@@ -97,7 +97,7 @@ const columnsOf = (account: string, changes: Changes, isOfUser: boolean): readon
             userName === undefined ? "root user" : <a href={pageOf(account, "users", userName)}>{userName}</a>,
         },
       ]),
-  { key: "state", title: "State", cell: key => <KeyState keyOf={key} /> },
+  { key: "state", narrow: "end", title: "State", cell: key => <KeyState keyOf={key} /> },
   {
     key: "used",
     title: "Last use",

@@ -147,7 +147,7 @@ function Failures({ job: { failures, counts, progress } }: { readonly job: Start
         columns={[
           { key: "key", title: "Object", cell: ({ key }) => <code>{key}</code> },
           { key: "version", title: "Version", cell: ({ versionId }) => versionId ?? "–" },
-          { key: "reason", title: "Reason", cell: ({ reason }) => reason },
+          { key: "reason", narrow: "plain", title: "Reason", cell: ({ reason }) => reason },
         ]}
       />
     </Section>

@@ -34,7 +34,7 @@ const JOB_COLUMNS: readonly Column<StartedJob>[] = [
     ),
   },
   { key: "target", title: "On", cell: targetOf },
-  { key: "state", title: "State", cell: job => <StateBadge state={job.state} /> },
+  { key: "state", narrow: "end", title: "State", cell: job => <StateBadge state={job.state} /> },
 ]
 
 const UNDER_WAY: readonly Column<StartedJob>[] = [
@@ -116,7 +116,13 @@ const backgroundColumns = (onThrottle: (job: BackgroundJob) => void): readonly C
       )
     },
   },
-  { key: "state", title: "State", cell: job => <BackgroundState job={job} />, sortBy: ({ state }) => state },
+  {
+    key: "state",
+    narrow: "end",
+    title: "State",
+    cell: job => <BackgroundState job={job} />,
+    sortBy: ({ state }) => state,
+  },
   {
     key: "progress",
     title: "What it did",

@@ -12,6 +12,7 @@ import type {
   CoordSession,
   CoordSessions,
 } from "../api/shapes.js"
+import { AccountName, useAccountNames } from "../parts/account-name.js"
 import { ConfirmButton } from "../parts/action-button.js"
 import { countText, sizeText, timeText } from "../parts/format.js"
 import { Page, Section, type PageProps } from "../parts/page.js"
@@ -61,17 +62,31 @@ const namespaceNumber = (key: "locks" | "files", title: string): Column<CoordNam
   sortBy: namespace => namespace[key],
 })
 
-const NAMESPACE_COLUMNS: readonly Column<CoordNamespace>[] = [
+type NameOf = (account: string) => string
+
+const namespaceColumns = (nameOf: NameOf): readonly Column<CoordNamespace>[] => [
   {
     key: "name",
     title: "Namespace",
     cell: ({ account, name }) => <a href={pathTo(["locks", account, name])}>{name}</a>,
     sortBy: ({ name }) => name,
   },
-  { key: "account", title: "Account", cell: ({ account }) => account },
+  {
+    key: "account",
+    narrow: "minor",
+    title: "Account",
+    cell: ({ account }) => <AccountName id={account} nameOf={nameOf} />,
+  },
   namespaceNumber("locks", "Locks"),
   namespaceNumber("files", "Files"),
-  { key: "bytes", title: "Size", align: "end", cell: ({ bytes }) => sizeText(bytes), sortBy: ({ bytes }) => bytes },
+  {
+    key: "bytes",
+    narrow: "plain",
+    title: "Size",
+    align: "end",
+    cell: ({ bytes }) => sizeText(bytes),
+    sortBy: ({ bytes }) => bytes,
+  },
 ]
 
 function EndButton({ row, onDone }: { readonly row: CoordSession; readonly onDone: () => void }) {
@@ -97,7 +112,7 @@ function EndButton({ row, onDone }: { readonly row: CoordSession; readonly onDon
   )
 }
 
-const sessionColumns = (onEnded: () => void): readonly Column<CoordSession>[] => [
+const sessionColumns = (nameOf: NameOf, onEnded: () => void): readonly Column<CoordSession>[] => [
   {
     key: "session",
     title: "Session",
@@ -109,7 +124,12 @@ const sessionColumns = (onEnded: () => void): readonly Column<CoordSession>[] =>
     ),
     sortBy: ({ name }) => name,
   },
-  { key: "account", title: "Account", cell: ({ account }) => account },
+  {
+    key: "account",
+    narrow: "minor",
+    title: "Account",
+    cell: ({ account }) => <AccountName id={account} nameOf={nameOf} />,
+  },
   { key: "principal", title: "Begun by", cell: ({ principal }) => principal },
   { key: "held", title: "Holds", align: "end", cell: ({ held }) => countText(held), sortBy: ({ held }) => held },
   {
@@ -121,7 +141,7 @@ const sessionColumns = (onEnded: () => void): readonly Column<CoordSession>[] =>
   { key: "actions", title: "Actions", cell: row => <EndButton row={row} onDone={onEnded} /> },
 ]
 
-function Sessions({ live }: { readonly live: Live<CoordSessions> }) {
+function Sessions({ live, nameOf }: { readonly live: Live<CoordSessions>; readonly nameOf: NameOf }) {
   // Later pages are loaded again after a session was ended.
   const ended = useSignal(0)
   const onEnded = (): void => {
@@ -134,7 +154,7 @@ function Sessions({ live }: { readonly live: Live<CoordSessions> }) {
         {first => (
           <PagedTable
             key={ended.value}
-            {...{ path: `${BASE}/sessions`, first, columns: sessionColumns(onEnded), caption: "Sessions" }}
+            {...{ path: `${BASE}/sessions`, first, columns: sessionColumns(nameOf, onEnded), caption: "Sessions" }}
             rowsOf={page => page.sessions}
             rowKey={({ account, session }) => `${account}/${session}`}
             empty={<EmptyState title="No sessions" icon="lock" />}
@@ -148,6 +168,7 @@ function Sessions({ live }: { readonly live: Live<CoordSessions> }) {
 function NamespaceList() {
   const path = `${BASE}/namespaces`
   const namespaces = useLive<CoordNamespaces>(path, EVERY_MS)
+  const nameOf = useAccountNames()
   const sessions = useLive<CoordSessions>(`${BASE}/sessions`, EVERY_MS)
   if (isOff(namespaces))
     return (
@@ -161,7 +182,7 @@ function NamespaceList() {
         <Loaded live={namespaces}>
           {first => (
             <PagedTable
-              {...{ path, first, columns: NAMESPACE_COLUMNS, caption: "Namespaces" }}
+              {...{ path, first, columns: namespaceColumns(nameOf), caption: "Namespaces" }}
               rowsOf={page => page.namespaces}
               rowKey={({ account, name }) => `${account}/${name}`}
               empty={
@@ -173,7 +194,7 @@ function NamespaceList() {
           )}
         </Loaded>
       </Section>
-      <Sessions live={sessions} />
+      <Sessions live={sessions} nameOf={nameOf} />
     </Page>
   )
 }
@@ -212,7 +233,14 @@ const lockColumns = (names: Names): readonly Column<LockRow>[] => [
 const fileColumns = (names: Names): readonly Column<CoordFile>[] => [
   { key: "path", title: "File", cell: ({ path }) => path, sortBy: ({ path }) => path },
   { key: "version", title: "Version", align: "end", cell: ({ version }) => version },
-  { key: "bytes", title: "Size", align: "end", cell: ({ bytes }) => sizeText(bytes), sortBy: ({ bytes }) => bytes },
+  {
+    key: "bytes",
+    narrow: "plain",
+    title: "Size",
+    align: "end",
+    cell: ({ bytes }) => sizeText(bytes),
+    sortBy: ({ bytes }) => bytes,
+  },
   { key: "modified", title: "Written", cell: ({ modifiedMs }) => timeText(modifiedMs), sortBy: row => row.modifiedMs },
   {
     key: "session",

@@ -157,7 +157,6 @@ function Items(props: {
         columns={columnsOf(shown, actions, items)}
         rows={items}
         rowKey={itemKey}
-        isCompact
         selection={
           maySelect
             ? {

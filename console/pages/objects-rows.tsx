@@ -171,6 +171,7 @@ export function columnsOf(shown: Shown, actions: RowActions, items: readonly Ite
     ...(shown.hasVersions ? VERSION_COLUMNS : []),
     {
       key: "size",
+      narrow: "plain",
       title: "Size",
       align: "end",
       cell: item => <SizeCell item={item} actions={actions} />,
@@ -179,6 +180,7 @@ export function columnsOf(shown: Shown, actions: RowActions, items: readonly Ite
     },
     {
       key: "modified",
+      narrow: "plain",
       title: "Modified",
       cell: item => (item.kind === "row" ? <Ago timeMs={item.row.modifiedMs} /> : null),
       sortBy: item => (item.kind === "row" ? item.row.modifiedMs : 0),

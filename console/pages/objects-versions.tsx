@@ -27,9 +27,15 @@ const versionColumns = (name: ObjectName, folder: string, onDone: () => void): r
         </a>
       ),
   },
-  { key: "state", title: "State", cell: row => <VersionState row={row} /> },
-  { key: "modified", title: "Modified", cell: ({ modifiedMs }) => <Ago timeMs={modifiedMs} /> },
-  { key: "size", title: "Size", align: "end", cell: row => (row.isMarker ? "–" : sizeText(row.sizeBytes)) },
+  { key: "state", narrow: "end", title: "State", cell: row => <VersionState row={row} /> },
+  { key: "modified", narrow: "plain", title: "Modified", cell: ({ modifiedMs }) => <Ago timeMs={modifiedMs} /> },
+  {
+    key: "size",
+    narrow: "plain",
+    title: "Size",
+    align: "end",
+    cell: row => (row.isMarker ? "–" : sizeText(row.sizeBytes)),
+  },
   {
     key: "actions",
     title: "Actions",

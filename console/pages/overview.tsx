@@ -107,7 +107,6 @@ function Largest({ buckets }: { readonly buckets: readonly Bucket[] }) {
         caption="The largest buckets"
         rows={largestOf(buckets, LARGEST)}
         rowKey={({ name }) => name}
-        isCompact
         empty={<EmptyState title="There is no bucket yet" icon="bucket" />}
         columns={[
           {
@@ -120,7 +119,7 @@ function Largest({ buckets }: { readonly buckets: readonly Bucket[] }) {
             ),
           },
           { key: "objects", title: "Objects", align: "end", cell: ({ usage }) => countText(usage.objects) },
-          { key: "bytes", title: "Size", align: "end", cell: ({ usage }) => sizeText(usage.bytes) },
+          { key: "bytes", narrow: "plain", title: "Size", align: "end", cell: ({ usage }) => sizeText(usage.bytes) },
         ]}
       />
     </Section>

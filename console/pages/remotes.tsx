@@ -48,7 +48,7 @@ const STORE_COLUMNS: readonly Column<RemoteStore>[] = [
   { key: "name", title: "Store", cell: ({ name }) => <code>{name}</code>, sortBy: ({ name }) => name },
   { key: "endpoint", title: "Endpoint", cell: ({ endpoint, region }) => `${endpoint}, ${region}` },
   { key: "accounts", title: "Accounts", cell: ({ accounts }) => accounts.join(", ") },
-  { key: "state", title: "State", cell: store => <StoreState store={store} /> },
+  { key: "state", narrow: "end", title: "State", cell: store => <StoreState store={store} /> },
   {
     key: "requests",
     title: "Requests",

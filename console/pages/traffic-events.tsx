@@ -23,12 +23,12 @@ const fieldsText = ({ fields }: StoreEvent): string =>
     .join(" ")
 
 const COLUMNS: readonly Column<StoreEvent>[] = [
-  { key: "at", title: "At", cell: ({ atMs }) => timeText(atMs), sortBy: ({ atMs }) => atMs },
-  { key: "level", title: "Level", cell: ({ level }) => level },
-  { key: "code", title: "Code", cell: ({ code }) => code, sortBy: ({ code }) => code },
+  { key: "at", narrow: "plain", title: "At", cell: ({ atMs }) => timeText(atMs), sortBy: ({ atMs }) => atMs },
+  { key: "level", narrow: "end", title: "Level", cell: ({ level }) => level },
+  { key: "code", narrow: "name", title: "Code", cell: ({ code }) => code, sortBy: ({ code }) => code },
   { key: "node", title: "Node", cell: ({ node }) => node ?? "–" },
   { key: "count", title: "Times", align: "end", cell: ({ count }) => countText(count), sortBy: ({ count }) => count },
-  { key: "fields", title: "Details", cell: fieldsText },
+  { key: "fields", narrow: "plain", title: "Details", cell: fieldsText },
 ]
 
 export function RecentEvents() {

@@ -28,17 +28,23 @@ const placeOf = ({ bucket, key, path }: LiveRequest): string =>
   bucket === undefined ? path : key === undefined ? bucket : `${bucket}/${key}`
 
 const COLUMNS: readonly Column<LiveRequest>[] = [
-  { key: "at", title: "At", cell: ({ atMs }) => new Date(atMs).toISOString().slice(11, 23) },
-  { key: "status", title: "Status", cell: ({ status, code }) => (code === undefined ? status : `${status} ${code}`) },
+  { key: "at", narrow: "plain", title: "At", cell: ({ atMs }) => new Date(atMs).toISOString().slice(11, 23) },
+  {
+    key: "status",
+    narrow: "end",
+    title: "Status",
+    cell: ({ status, code }) => (code === undefined ? status : `${status} ${code}`),
+  },
   {
     key: "operation",
+    narrow: "plain",
     title: "Operation",
     cell: ({ operation, method }) => (operation === "none" ? method : operation),
   },
-  { key: "place", title: "On", cell: placeOf },
-  { key: "time", title: "Took", align: "end", cell: ({ totalMs }) => latencyText(totalMs) },
+  { key: "place", narrow: "name", title: "On", cell: placeOf },
+  { key: "time", narrow: "plain", title: "Took", align: "end", cell: ({ totalMs }) => latencyText(totalMs) },
   { key: "who", title: "Key or account", cell: ({ accessKeyId, account }) => accessKeyId ?? account ?? "–" },
-  { key: "address", title: "Address", cell: ({ remoteAddress }) => remoteAddress },
+  { key: "address", narrow: "minor", title: "Address", cell: ({ remoteAddress }) => remoteAddress },
 ]
 
 /** The column is absent on one machine. */

@@ -42,6 +42,7 @@ const STEP_COLUMNS: readonly Column<TransformStep>[] = [
   { key: "name", title: "Step", cell: ({ name }) => <code>{name}</code> },
   {
     key: "state",
+    narrow: "end",
     title: "State",
     cell: ({ isAvailable }) =>
       isAvailable ? <Badge kind="good">available</Badge> : <Badge kind="warning">not available</Badge>,
@@ -73,10 +74,18 @@ function RemoveButton({ name, onDone }: { readonly name: string; readonly onDone
 
 const moduleColumns = (onRemoved: () => void): readonly Column<TransformModule>[] => [
   { key: "name", title: "Module", cell: ({ name }) => <code>{name}</code>, sortBy: ({ name }) => name },
-  { key: "size", title: "Size", align: "end", cell: row => sizeText(row.sizeBytes), sortBy: row => row.sizeBytes },
+  {
+    key: "size",
+    narrow: "plain",
+    title: "Size",
+    align: "end",
+    cell: row => sizeText(row.sizeBytes),
+    sortBy: row => row.sizeBytes,
+  },
   { key: "type", title: "Type of its results", cell: ({ contentType }) => contentType ?? "that of its input" },
   {
     key: "sha256",
+    narrow: "minor",
     title: "SHA-256",
     cell: ({ sha256 }) => <code title={sha256}>{sha256.slice(0, SHOWN_DIGITS)}…</code>,
   },

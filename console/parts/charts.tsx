@@ -8,18 +8,14 @@ import { useEffect, useRef } from "preact/hooks"
 import { percentText, timeText } from "./format.js"
 
 const SPARK = { width: 120, height: 28 }
-const CHART = { width: 640, height: 180, left: 72, bottom: 22, top: 8, right: 8 }
+const CHART = { width: 640, height: 180, bottom: 22, top: 8, right: 8 }
+const CHARACTER_PX = 7
 const GRID_LINES = 4
 
 const highest = (values: readonly number[]): number => values.reduce((most, value) => Math.max(most, value), 0)
 
-const KIB = 1024
-
-/** A round number of the largest unit of bytes that fits: 2.5 GiB. */
-function axisEndOfBytes(value: number): number {
-  const unit = KIB ** Math.max(0, Math.floor(Math.log(Math.max(1, value)) / Math.log(KIB)))
-  return axisEnd(value / unit) * unit
-}
+/** A power of two at or above a value, so that its quarters are round, too: 4 GiB. */
+const axisEndOfBytes = (value: number): number => 2 ** Math.ceil(Math.log2(Math.max(4, value)))
 
 /** A round number at or above a value, for the end of an axis. */
 export function axisEnd(value: number): number {
@@ -95,21 +91,25 @@ interface Scales {
   readonly from: number
   readonly to: number
   readonly end: number
+  /** Where the plot begins, beside its labels. */
+  readonly left: number
   readonly x: (value: number) => number
   readonly y: (value: number) => number
 }
 
 /** Places in pixels, so that texts have their size whatever the width. */
-function scales({ series, isBytes = false }: LineChartProps, width: number): Scales {
+function scales({ series, yText, isBytes = false }: LineChartProps, width: number): Scales {
   const points = series.flatMap(each => each.points)
   const xs = points.map(([x]) => x)
   const [from, to] = [xs.reduce((a, b) => Math.min(a, b), Infinity), xs.reduce((a, b) => Math.max(a, b), -Infinity)]
   const end = (isBytes ? axisEndOfBytes : axisEnd)(highest(points.map(([, y]) => y)))
-  const { height, left, bottom, top, right } = CHART
+  const { height, bottom, top, right } = CHART
+  const left = 12 + CHARACTER_PX * highest(gridOf(end, yText).map(([, label]) => label.length))
   return {
     from,
     to,
     end,
+    left,
     x: (value: number) => left + ((value - from) / (to - from || 1)) * (width - left - right),
     y: (value: number) => height - bottom - (value / end) * (height - bottom - top),
   }
@@ -183,9 +183,9 @@ function useWidth(): readonly [RefObject<HTMLDivElement>, number] {
 /** Axes, and the lines between them. */
 function Plot(props: LineChartProps & { readonly width: number; readonly scale: Scales }) {
   const { series, yText, width, scale } = props
-  const { from, to, end, x, y } = scale
+  const { from, to, end, left, x, y } = scale
   const { xShort = (value: number) => axisTimeText(value, to - from) } = props
-  const { height, left, right } = CHART
+  const { height, right } = CHART
   return (
     <>
       {gridOf(end, yText).map(([value, label]) => (

@@ -20,7 +20,6 @@ export function PagedTable<Page extends { readonly next?: string | undefined }, 
   readonly columns: readonly Column<Row>[]
   readonly caption: string
   readonly empty: ComponentChildren
-  readonly isCompact?: boolean
 }) {
   const { path, query = {}, first, rowsOf, ...table } = props
   const later = useSignal<Later<Row> | undefined>(undefined)

@@ -1,5 +1,5 @@
 /**
- * Tables of records: sortable by the head, cards on a phone, one caption for screen readers. A list that arrives in
+ * Tables of records: sortable by the head, rows of two lines on a phone, one caption for screen readers. A list that arrives in
  * pages ends with a button for the next one (`more`), and says that more exist. With `selection` each row has a check box,
  * and Shift with a click or the space key selects all from the one before.
  */
@@ -19,6 +19,11 @@ export interface Column<T> {
   /** Makes the column sortable. */
   readonly sortBy?: (row: T) => number | string
   readonly align?: "end"
+  /**
+   * The place on a phone. `name` begins the row, and `end` is at the end of the same line; the others follow on the second
+   * line, with their titles unless they are `plain`. `minor` columns are only on wide screens. Default: the first column is the name.
+   */
+  readonly narrow?: "name" | "end" | "plain" | "minor"
 }
 
 interface Sorting {
@@ -53,8 +58,6 @@ interface TableProps<T> {
   readonly sort?: Sorting
   readonly more?: MorePages
   readonly selection?: RowSelection<T> | undefined
-  /** On a phone a row is not a card but two lines: the first column, and the others behind it without their titles. */
-  readonly isCompact?: boolean
 }
 
 const compare = (a: number | string, b: number | string): number =>
@@ -76,11 +79,16 @@ function Head<T>(props: {
   readonly onSort: (sort: Sorting) => void
 }) {
   const { column, sort, onSort } = props
-  const { key, title, sortBy, align } = column
+  const { key, title, sortBy, align = "", narrow } = column
   const isSorted = sort?.key === key
   const direction = sort?.isDown === true ? "descending" : "ascending"
   return (
-    <th scope="col" role="columnheader" class={align ?? ""} aria-sort={isSorted ? direction : undefined}>
+    <th
+      scope="col"
+      role="columnheader"
+      class={`${align} ${narrow === "minor" ? "in-minor" : ""}`}
+      aria-sort={isSorted ? direction : undefined}
+    >
       {sortBy === undefined ? (
         title
       ) : (
@@ -143,15 +151,29 @@ function SelectAll<T>(props: {
   )
 }
 
+/** A cell without a value takes no place on a phone. */
+function Cell<T>({ column, row, isName }: { readonly column: Column<T>; readonly row: T; readonly isName: boolean }) {
+  const { key, title, cell, align = "", narrow } = column
+  const value = cell(row)
+  const isEmpty = value === null || value === "" || value === "–"
+  const place = isName ? "in-name" : narrow === undefined ? "" : `in-${narrow}`
+  return (
+    <td role="cell" data-title={title} class={`cell-${key} ${align} ${place} ${isEmpty ? "in-none" : ""}`}>
+      <div>{value}</div>
+    </td>
+  )
+}
+
 export function DataTable<T>(props: TableProps<T>) {
-  const { caption, columns, rows, rowKey, empty, more, selection, isCompact = false } = props
+  const { caption, columns, rows, rowKey, empty, more, selection } = props
   const sort = useSignal(props.sort)
   const anchor = useRef<string | undefined>(undefined)
   if (rows.length === 0) return <>{empty ?? <EmptyState title="Nothing to show" />}</>
   const shown = sorted(rows, columns, sort.value)
+  const nameKey = columns.find(({ narrow }) => narrow === "name")?.key ?? columns[0]?.key
   return (
     <div class="table-frame">
-      <table role="table" class={isCompact ? "compact" : ""}>
+      <table role="table">
         <caption class="sr-only">{caption}</caption>
         <thead role="rowgroup">
           <tr role="row">
@@ -167,10 +189,8 @@ export function DataTable<T>(props: TableProps<T>) {
             return (
               <tr key={rowKey(row)} role="row" class={isSelected ? "selected" : ""}>
                 {selection && <SelectCell {...{ selection, row, rows: shown, rowKey, isSelected, anchor }} />}
-                {columns.map(({ key, title, cell, align }) => (
-                  <td key={key} role="cell" data-title={title} class={`cell-${key} ${align ?? ""}`}>
-                    <div>{cell(row)}</div>
-                  </td>
+                {columns.map(column => (
+                  <Cell key={column.key} column={column} row={row} isName={column.key === nameKey} />
                 ))}
               </tr>
             )

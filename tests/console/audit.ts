@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import type { ServerProcess } from "../harness/server.js"
-import { standardTests, type PageTests } from "./harness.js"
+import { assertAccessible, assertFits, assertTwoLines, standardTests, type PageTests } from "./harness.js"
 
 const prepare = async ({ server }: { readonly server: ServerProcess }): Promise<void> => {
   assert.equal((await server.client().call("PUT", { bucket: "first" })).status, 200)
@@ -19,10 +19,23 @@ export const audit: PageTests = {
       picture: "audit",
     })
 
+    pageTest("on a phone a record has two lines, and a filter is opened by a button", async () => {
+      const page = await world.open("/console/audit", { isPhone: true })
+      const table = page.getByRole("table", { name: "Changes, the latest first" })
+      await table.getByText("s3:CreateBucket").first().waitFor()
+      await assertTwoLines(page, "Changes, the latest first")
+      assert.equal(await page.getByLabel("Until").isVisible(), false)
+      await page.getByRole("button", { name: "Filter" }).click()
+      await page.getByLabel("Until").waitFor()
+      await assertFits(page)
+      await assertAccessible(page)
+    })
+
     pageTest("changes of a time are found, and the address keeps the time", async () => {
       const page = await world.open("/console/audit")
       const table = page.getByRole("table", { name: "Changes, the latest first" })
       await table.getByText("s3:CreateBucket").first().waitFor()
+      await page.getByRole("button", { name: "Filter" }).click()
       await page.getByLabel("Until").fill("2020-01-01T00:00")
       await page.getByRole("form", { name: "Filter" }).getByRole("button", { name: "Search" }).click()
       await page.getByText("No change matches").waitFor()
@@ -44,6 +57,7 @@ export const audit: PageTests = {
       const page = await world.open("/console/audit")
       const table = page.getByRole("table", { name: "Changes, the latest first" })
       await table.getByText("s3:CreateBucket").first().waitFor()
+      await page.getByRole("button", { name: "Filter" }).click()
       await page.getByLabel("Operation", { exact: true }).fill("s3:Put*")
       await page.getByRole("form", { name: "Filter" }).getByRole("button", { name: "Search" }).click()
       await table.getByText("s3:CreateBucket").first().waitFor({ state: "detached" })

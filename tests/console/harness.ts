@@ -289,6 +289,22 @@ export async function assertFits(page: Page): Promise<void> {
   assert.ok(wide <= window, `${wide} px of content in ${window} px: ${widest}`)
 }
 
+/** Fails if a row of the table with this caption has more than two lines of cells, as a phone shows them, or there is none. */
+export async function assertTwoLines(page: Page, caption: string): Promise<void> {
+  const lines: readonly number[] = await page.evaluate(`(() => {
+    const table = [...document.querySelectorAll("table")].find(each => each.caption?.textContent === ${JSON.stringify(caption)})
+    const linesOf = row => {
+      const boxes = [...row.children].map(cell => cell.getBoundingClientRect()).filter(({ height }) => height > 0)
+      const [first, ...others] = boxes.toSorted((a, b) => a.top - b.top)
+      const ends = [first.bottom]
+      for (const { top, bottom } of others) if (top >= ends.at(-1) - 1) ends.push(bottom)
+      return ends.length
+    }
+    return [...table.querySelectorAll("tbody tr")].map(linesOf)
+  })()`)
+  assert.ok(lines.length > 0 && lines.every(count => count <= 2), `lines of rows: ${lines.join(", ")}`)
+}
+
 interface Focused {
   readonly text: string
   readonly isInMain: boolean
