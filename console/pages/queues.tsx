@@ -1,18 +1,19 @@
 /** Queues: what they hold, the oldest messages of one, and pausing, emptying and deleting them. */
 import { useSignal } from "@preact/signals"
-import { api } from "../api/client.js"
-import { useLive } from "../api/live.js"
+import { api, request } from "../api/client.js"
+import { useLive, type Live } from "../api/live.js"
 import type { Queue, QueueMessage, QueueMessages, Queues } from "../api/shapes.js"
 import { AccountName, useAccountNames } from "../parts/account-name.js"
 import { ActionButton, ConfirmButton } from "../parts/action-button.js"
 import { Button } from "../parts/button.js"
-import { FormDialog } from "../parts/dialog.js"
-import { TextField } from "../parts/fields.js"
-import { countText, sizeText, timeText } from "../parts/format.js"
+import { Dialog, FormDialog } from "../parts/dialog.js"
+import { TextAreaField, TextField } from "../parts/fields.js"
+import { countText, durationText, sizeText, timeText } from "../parts/format.js"
 import { Badge, Facts, Page, Section, type PageProps } from "../parts/page.js"
 import { PagedTable } from "../parts/paged-table.js"
 import { EmptyState, Loaded } from "../parts/states.js"
 import { DataTable, type Column } from "../parts/table.js"
+import { Ago } from "../parts/time.js"
 import { toast } from "../parts/toast.js"
 import { pathTo } from "../shell/router.js"
 
@@ -46,6 +47,7 @@ const columnsOf = (nameOf: (id: string) => string): readonly Column<Queue>[] => 
   },
   {
     key: "account",
+    narrow: "minor",
     title: "Account",
     cell: ({ account }) => <AccountName id={account} nameOf={nameOf} />,
     sortBy: ({ account }) => nameOf(account),
@@ -53,17 +55,77 @@ const columnsOf = (nameOf: (id: string) => string): readonly Column<Queue>[] => 
   number("due", "Due"),
   number("inFlight", "In flight"),
   number("delayed", "Delayed"),
-  { key: "bytes", title: "Size", align: "end", cell: ({ bytes }) => sizeText(bytes), sortBy: ({ bytes }) => bytes },
-  { key: "pause", title: "State", cell: queue => <PauseBadge queue={queue} /> },
+  {
+    key: "bytes",
+    narrow: "plain",
+    title: "Size",
+    align: "end",
+    cell: ({ bytes }) => sizeText(bytes),
+    sortBy: ({ bytes }) => bytes,
+  },
+  { key: "pause", narrow: "end", title: "State", cell: queue => <PauseBadge queue={queue} /> },
 ]
 
-const MESSAGE_COLUMNS: readonly Column<QueueMessage>[] = [
-  { key: "id", title: "Message", cell: ({ id }) => <code>{id}</code> },
-  { key: "created", title: "Added", cell: ({ createdMs }) => timeText(createdMs) },
+const messageColumns = (open: (message: QueueMessage) => void): readonly Column<QueueMessage>[] => [
+  { key: "body", title: "Body", cell: ({ body }) => body.slice(0, 120) },
+  { key: "size", narrow: "plain", title: "Size", align: "end", cell: ({ bytes }) => sizeText(bytes) },
+  { key: "created", narrow: "plain", title: "Added", cell: ({ createdMs }) => <Ago timeMs={createdMs} /> },
   { key: "deliveries", title: "Deliveries", align: "end", cell: ({ deliveries }) => countText(deliveries) },
   { key: "from", title: "Moved from", cell: ({ movedFrom }) => movedFrom ?? "–" },
-  { key: "body", title: "Body", cell: ({ body }) => body.slice(0, 120) },
+  {
+    key: "details",
+    narrow: "end",
+    title: "Details",
+    cell: message => (
+      <Button kind="quiet" label={`Show ${message.id}`} onClick={() => open(message)}>
+        Show
+      </Button>
+    ),
+  },
 ]
+
+function MessageDialog({ message, onClose }: { readonly message: QueueMessage; readonly onClose: () => void }) {
+  const { id, body, bytes, createdMs, expiresMs, deliveries, movedFrom } = message
+  return (
+    <Dialog title="Message" onClose={onClose} footer={<Button onClick={onClose}>Close</Button>} isWide>
+      <Facts
+        facts={[
+          ["Id", <code>{id}</code>],
+          ["Size", sizeText(bytes)],
+          ["Added", timeText(createdMs)],
+          ["Removed at the latest", timeText(expiresMs)],
+          ["Deliveries", countText(deliveries)],
+          ...(movedFrom === undefined ? [] : [["Moved from", movedFrom] as const]),
+        ]}
+      />
+      <Section title="Body" hint={body.length < bytes ? `The first ${countText(body.length)} characters.` : undefined}>
+        <pre class="code preview-text" tabIndex={0} aria-label="Body">
+          {body}
+        </pre>
+      </Section>
+    </Dialog>
+  )
+}
+
+function Messages({ live }: { readonly live: Live<QueueMessages> }) {
+  const shown = useSignal<QueueMessage | undefined>(undefined)
+  return (
+    <Section title="Oldest messages" hint="Those that are due, 20 at most. Looking at them does not deliver them.">
+      <Loaded live={live}>
+        {value => (
+          <DataTable
+            caption="Oldest messages"
+            columns={messageColumns(message => (shown.value = message))}
+            rows={value.messages}
+            rowKey={({ id }) => id}
+            empty={<EmptyState title="No message is due" icon="queue" />}
+          />
+        )}
+      </Loaded>
+      {shown.value && <MessageDialog message={shown.value} onClose={() => (shown.value = undefined)} />}
+    </Section>
+  )
+}
 
 function CreateDialog({ onClose, onDone }: { readonly onClose: () => void; readonly onDone: () => void }) {
   const name = useSignal("")
@@ -101,16 +163,18 @@ function QueueList() {
     >
       <Loaded live={live}>
         {first => (
-          <PagedTable
-            {...{ path: LIST, first, columns: columnsOf(nameOf), caption: "Queues" }}
-            rowsOf={page => page.queues}
-            rowKey={pathOf}
-            empty={
-              <EmptyState title="No queues" icon="queue">
-                Messages are added and received on the port of queues (--queue-listen).
-              </EmptyState>
-            }
-          />
+          <section class="card" aria-label="All queues">
+            <PagedTable
+              {...{ path: LIST, first, columns: columnsOf(nameOf), caption: "Queues" }}
+              rowsOf={page => page.queues}
+              rowKey={pathOf}
+              empty={
+                <EmptyState title="No queues" icon="queue">
+                  Messages are added and received on the port of queues (--queue-listen).
+                </EmptyState>
+              }
+            />
+          </section>
         )}
       </Loaded>
       {isCreating.value && <CreateDialog onClose={() => (isCreating.value = false)} onDone={live.refresh} />}
@@ -118,8 +182,42 @@ function QueueList() {
   )
 }
 
+const DELAY_SECONDS_MAX = 30 * 86_400
+
+function SendDialog(props: { readonly queue: Queue; readonly onClose: () => void; readonly onDone: () => void }) {
+  const { queue, onClose, onDone } = props
+  const [body, delay] = [useSignal(""), useSignal("")]
+  const isDelayValid = /^\d{0,7}$/.test(delay.value) && Number(delay.value) <= DELAY_SECONDS_MAX
+  const send = async (): Promise<void> => {
+    await request("POST", `${pathOf(queue)}/messages`, body.value, {
+      query: { delaySeconds: delay.value || undefined },
+      headers: { "content-type": "text/plain" },
+    })
+    toast(`Sent a message to ${queue.name}`)
+    onDone()
+  }
+  return (
+    <FormDialog
+      title={`Send a message to ${queue.name}`}
+      action="Send"
+      isValid={body.value !== "" && isDelayValid}
+      work={send}
+      onClose={onClose}
+    >
+      <TextAreaField label="Body" value={body} rows={6} isCode />
+      <TextField
+        label="Delay in seconds"
+        value={delay}
+        error={isDelayValid ? undefined : "A whole number, 30 days at most."}
+        hint={`Before consumers get it. Empty: ${durationText(queue.delaySeconds)}, as the queue has it`}
+      />
+    </FormDialog>
+  )
+}
+
 function QueueActions({ queue, onDone }: { readonly queue: Queue; readonly onDone: () => void }) {
   const { name, pause } = queue
+  const isSending = useSignal(false)
   const path = pathOf(queue)
   const set = (value: Queue["pause"]) => async (): Promise<void> => {
     await api.post(path, { pause: value })
@@ -135,6 +233,10 @@ function QueueActions({ queue, onDone }: { readonly queue: Queue; readonly onDon
   }
   return (
     <div class="actions">
+      <Button kind="primary" onClick={() => (isSending.value = true)}>
+        Send a message
+      </Button>
+      {isSending.value && <SendDialog {...{ queue, onDone }} onClose={() => (isSending.value = false)} />}
       {pause !== "all" && (
         <ActionButton work={set("all")} done={`${name} is paused`}>
           Pause
@@ -166,8 +268,6 @@ function QueueActions({ queue, onDone }: { readonly queue: Queue; readonly onDon
   )
 }
 
-const secondsText = (seconds: number): string => `${countText(seconds)} s`
-
 function OneQueue({ account, name }: { readonly account: string; readonly name: string }) {
   const path = pathOf({ account, name })
   const queue = useLive<Queue>(path, EVERY_MS)
@@ -185,31 +285,25 @@ function OneQueue({ account, name }: { readonly account: string; readonly name: 
                 ["Size", `${sizeText(value.bytes)} of ${sizeText(value.bytesMax)}`],
                 ["Consumers that wait at this node", countText(value.waiting)],
                 ["State", <PauseBadge queue={value} />],
-                ["Due again after", secondsText(value.visibilitySeconds)],
-                ["Kept for", secondsText(value.retentionSeconds)],
+                ["Due again after", durationText(value.visibilitySeconds)],
+                ["Kept for", durationText(value.retentionSeconds)],
                 [
                   "Too many deliveries",
                   value.redrive ? `after ${value.redrive.maxDeliveries} to ${value.redrive.deadQueue}` : "–",
                 ],
               ]}
             />
-            <QueueActions queue={value} onDone={queue.refresh} />
+            <QueueActions
+              queue={value}
+              onDone={() => {
+                queue.refresh()
+                messages.refresh()
+              }}
+            />
           </Section>
         )}
       </Loaded>
-      <Section title="Oldest messages" hint="Those that are due. Looking at them does not deliver them.">
-        <Loaded live={messages}>
-          {value => (
-            <DataTable
-              caption="Oldest messages"
-              columns={MESSAGE_COLUMNS}
-              rows={value.messages}
-              rowKey={({ id }) => id}
-              empty={<EmptyState title="No message is due" icon="queue" />}
-            />
-          )}
-        </Loaded>
-      </Section>
+      <Messages live={messages} />
     </Page>
   )
 }

@@ -1,6 +1,6 @@
 /** The page of queues: what they hold, their oldest messages, and what can be done with them. */
 import assert from "node:assert/strict"
-import { standardTests, type ConsoleWorld, type PageTests } from "./harness.js"
+import { assertAccessible, standardTests, type ConsoleWorld, type PageTests } from "./harness.js"
 
 async function prepare(world: ConsoleWorld): Promise<void> {
   for (const name of ["mail", "thumbnails", "old"]) await world.admin("POST", "/v1/queues", { name })
@@ -37,6 +37,41 @@ export const queues: PageTests = {
       await page.getByRole("link", { name: "mail" }).waitFor()
       assert.equal(await page.getByRole("link", { name: "new", exact: true }).count(), 0)
     })
+
+    pageTest(
+      "a message is sent from the page, at once or later, and looked at as a whole without a delivery",
+      async () => {
+        await world.admin("POST", "/v1/queues", { name: "orders" })
+        const { stdout } = await world.server.hayloft(["queue", "show", "orders", "--json"])
+        const account = /"account":"([^"]+)"/.exec(stdout)?.[1] ?? ""
+        const page = await world.open(`/console/queues/${account}/orders`)
+        const dialog = page.getByRole("dialog")
+        const body = `{"order": 7, "note": "${"long ".repeat(40)}"}`
+        await page.getByRole("button", { name: "Send a message" }).click()
+        assert.ok(await dialog.getByRole("button", { name: "Send" }).isDisabled(), "an empty message")
+        await dialog.getByLabel("Body").fill(body)
+        await assertAccessible(page)
+        await dialog.getByRole("button", { name: "Send" }).click()
+        await page.getByText("Sent a message to orders").waitFor()
+        await page.getByRole("button", { name: "Send a message" }).click()
+        await dialog.getByLabel("Body").fill("later")
+        await dialog.getByLabel("Delay in seconds").fill("5000000")
+        await dialog.getByText("30 days at most").waitFor()
+        await dialog.getByLabel("Delay in seconds").fill("600")
+        await dialog.getByRole("button", { name: "Send" }).click()
+        const row = page.getByRole("row", { name: /"order": 7/ })
+        await row.getByRole("button").click()
+        await dialog.getByLabel("Body").getByText(body).waitFor()
+        await assertAccessible(page)
+        await dialog.getByRole("button", { name: "Close" }).last().click()
+        const path = `/v1/queues/${account}/orders`
+        const queue = JSON.stringify(await world.server.report(path))
+        assert.match(queue, /"due":1,"inFlight":0,"delayed":1/)
+        const audited = JSON.stringify(await world.server.report("/v1/audit?operation=sendMessage"))
+        assert.match(audited, /orders/)
+        assert.doesNotMatch(audited, /note/, "the audit log has no bodies")
+      },
+    )
 
     pageTest("messages that are due are shown with what is known of them", async () => {
       const { stdout } = await world.server.hayloft(["queue", "show", "mail", "--json"])

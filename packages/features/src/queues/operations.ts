@@ -21,7 +21,7 @@ import type { NamedQueue, QueueName } from "./contract.js"
 import { QUEUE_LIMITS } from "./limits.js"
 import { parseQueueName } from "./queue-name.js"
 import { DEFAULT_SETTINGS } from "./queues.js"
-import { MESSAGES, NEW_QUEUE, QUEUE, QUEUE_CHANGE, QUEUES } from "./schemas.js"
+import { MESSAGES, NEW_QUEUE, QUEUE, QUEUE_CHANGE, QUEUES, SENT_MESSAGE } from "./schemas.js"
 import { QUEUE_SERVICE } from "./services.js"
 
 const NUMBERS = ["delaySeconds", "visibilitySeconds", "retentionSeconds", "bytesMax"] as const
@@ -210,6 +210,47 @@ const PEEK_QUEUE = operation("peekQueue", `GET ${PATH}/messages`, {
   answer: MESSAGES,
 })
 
+/** Returns undefined if the query names none. Throws `invalidArgument`. */
+function delayIn(query: ReadonlyMap<string, string>): number | undefined {
+  const text = query.get("delaySeconds")
+  if (text === undefined) return undefined
+  const seconds = /^\d{1,7}$/.test(text) ? Number(text) : Infinity
+  const { delaySecondsMax } = QUEUE_LIMITS
+  if (seconds <= delaySecondsMax) return seconds
+  throw fail("invalidArgument", { message: `delaySeconds must be 0 to ${delaySecondsMax}` })
+}
+
+/** The ARN of who adds a message: the operator and holders of tokens act for the root of the queue's account. */
+async function senderIn({ accounts }: OperatorServices, account: AccountId, caller: OperationInput["caller"]) {
+  if (caller.kind === "key") return caller.name
+  const owner = await accounts.getAccount(account)
+  if (owner === undefined) throw fail("noSuchAccount", { account })
+  return `arn:aws:iam::${owner.number}:root`
+}
+
+const SEND_MESSAGE = operation("sendMessage", `POST ${PATH}/messages`, {
+  summary: "Adds a message to a queue. The body is that of the message.",
+  parameters: [{ name: "delaySeconds", description: "before it is due; absent: as the queue has it" }],
+  bytesType: "text/plain",
+  bodyBytesMax: QUEUE_LIMITS.contentBytesMax,
+  permission: onQueue("SendMessage"),
+  async run(services, input): Promise<z.output<typeof SENT_MESSAGE>> {
+    const { body, query, caller } = input
+    const name = named(services, input)
+    if (!(body instanceof Uint8Array) || body.length === 0)
+      throw fail("invalidArgument", { message: "a message must not be empty" })
+    const message = {
+      content: { body, attributes: [], trace: undefined },
+      sender: await senderIn(services, name.account, caller),
+      delaySeconds: delayIn(query),
+    }
+    const [id = ""] = await QUEUE_SERVICE.of(services.core).add(name, [message], { copiesNow: 1 })
+    return { id }
+  },
+  status: 201,
+  answer: SENT_MESSAGE,
+})
+
 const GET_QUEUE = operation("getQueue", `GET ${PATH}`, {
   summary: "Returns one queue, with what it holds.",
   permission: onQueue("GetQueueAttributes"),
@@ -333,6 +374,6 @@ const DELETE_QUEUE = action("deleteQueue", `DELETE ${PATH}`, {
 })
 
 export const QUEUE_OPERATOR: OperatorPart = {
-  operations: [LIST_QUEUES, CREATE_QUEUE, GET_QUEUE, SET_QUEUE, PEEK_QUEUE, PURGE_QUEUE, DELETE_QUEUE],
+  operations: [LIST_QUEUES, CREATE_QUEUE, GET_QUEUE, SET_QUEUE, SEND_MESSAGE, PEEK_QUEUE, PURGE_QUEUE, DELETE_QUEUE],
   commandGroups: { queue: "queues: what they hold, pausing and emptying them" },
 }

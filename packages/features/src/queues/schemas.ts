@@ -63,6 +63,8 @@ const MESSAGE = z.object({
   body: z.string().describe("its beginning, as text"),
 })
 
+export const SENT_MESSAGE = z.object({ id: z.string() }).meta({ id: "SentMessage" })
+
 export const MESSAGES = z
   .object({ messages: z.array(MESSAGE).describe("that are due, the oldest first") })
   .meta({ id: "QueueMessages" })

@@ -3,5 +3,5 @@ import { ServiceOf } from "@hayloft/objects/door/index.js"
 import type { Queues } from "./queues.js"
 
 export const QUEUE_SERVICE = new ServiceOf<
-  Pick<Queues, "list" | "find" | "lengths" | "waitingFor" | "create" | "change" | "peek" | "empty" | "remove">
+  Pick<Queues, "list" | "find" | "lengths" | "waitingFor" | "create" | "change" | "add" | "peek" | "empty" | "remove">
 >()
