@@ -1,15 +1,17 @@
-/** Shows what the store serves: figures and curves of the last hour, by operation, bucket, account and error, and live requests. */
+/** Shows what the store serves: figures and curves of a time up to a week, by operation, bucket, account and error, and live requests. */
 import { useSignal } from "@preact/signals"
+import { useEffect } from "preact/hooks"
 import { useLive } from "../api/live.js"
 import type { NamedTraffic, Traffic } from "../api/shapes.js"
 import { LineChart } from "../parts/charts.js"
 import { SelectField } from "../parts/fields.js"
-import { countText, latencyText, sizeText, timeText } from "../parts/format.js"
+import { countText, durationText, latencyText, sizeText, timeText } from "../parts/format.js"
 import { Page, Section } from "../parts/page.js"
 import { useAccountNames } from "../parts/account-name.js"
 import { EmptyState, Loaded, Notice } from "../parts/states.js"
 import { DataTable, type Column } from "../parts/table.js"
 import { Tabs, type Tab } from "../parts/tabs.js"
+import { place, setQuery } from "../shell/router.js"
 import { HotObjects } from "./traffic-hot.js"
 import { RecentEvents } from "./traffic-events.js"
 import { LiveRequests } from "./traffic-requests.js"
@@ -19,9 +21,21 @@ const EVERY_MS = 5_000
 type Figures = Traffic["total"]
 
 const WINDOWS = [
-  ["hour", "the last hour"],
-  ["minute", "the last minute"],
+  ["minute", "last minute"],
+  ["hour", "last hour"],
+  ["day", "last day"],
+  ["week", "last week"],
 ] as const
+type Window = Traffic["window"]
+
+/** A step of the curves. */
+const STEPS: Readonly<Record<Window, string>> = {
+  minute: "minute",
+  hour: "minute",
+  day: "15 minutes",
+  week: "2 hours",
+}
+const WINDOW_SECONDS: Readonly<Record<Window, number>> = { minute: 60, hour: 3_600, day: 86_400, week: 604_800 }
 
 /** `3.2/s`; of what is rare, how many in all. */
 function rateText(count: number, seconds: number): string {
@@ -33,6 +47,12 @@ const bytesText = (bytes: number, seconds: number): string =>
   bytes / seconds >= 1 ? `${sizeText(bytes / seconds)}/s` : sizeText(bytes)
 const errorsOf = ({ clientErrors, serverErrors }: Figures): number => clientErrors + serverErrors
 const timeOf = (durationMs: number | undefined): string => (durationMs === undefined ? "–" : latencyText(durationMs))
+
+/** The places on a phone of columns with a place of their own. */
+const NARROW: Readonly<Record<string, Pick<Column<NamedTraffic>, "narrow">>> = {
+  requests: { narrow: "end" },
+  p50: { narrow: "minor" },
+}
 
 const columnsOf = (
   title: string,
@@ -58,36 +78,38 @@ const columnsOf = (
       ["in", "In", row => bytesText(row.receivedBytes, seconds), ({ receivedBytes }) => receivedBytes],
       ["out", "Out", row => bytesText(row.sentBytes, seconds), ({ sentBytes }) => sentBytes],
     ] satisfies readonly (readonly [string, string, (row: NamedTraffic) => string, (row: NamedTraffic) => number])[]
-  ).map(([key, head, cell, sortBy]) => ({ key, title: head, cell, sortBy, align: "end" as const })),
+  ).map(([key, head, cell, sortBy]) => ({ key, title: head, cell, sortBy, align: "end" as const, ...NARROW[key] })),
 ]
 
-const minuteText = (ms: number): string => timeText(ms).slice(11, 16)
+/** `14:05`, with the date in a week. */
+const stepText = (window: Window) => (ms: number) => timeText(ms).slice(window === "week" ? 5 : 11, 16)
 
-function Charts({ history }: Pick<Traffic, "history">) {
+function Charts({ history, window }: Pick<Traffic, "history" | "window">) {
+  const xText = stepText(window)
   const points = (of: (figures: Figures) => number) =>
     history.map(({ sinceMs, ...figures }) => [sinceMs, of(figures)] as const)
   return (
     <div class="charts">
       <div class="card">
         <LineChart
-          label="Requests a minute"
+          label={`Requests each ${STEPS[window]}`}
           series={[
             { name: "requests", points: points(({ requests }) => requests) },
             { name: "errors", points: points(errorsOf) },
           ]}
-          xText={minuteText}
+          xText={xText}
           yText={countText}
         />
       </div>
       <div class="card">
         <LineChart
-          label="Bytes a minute"
+          label={`Bytes each ${STEPS[window]}`}
           isBytes
           series={[
             { name: "in", points: points(({ receivedBytes }) => receivedBytes) },
             { name: "out", points: points(({ sentBytes }) => sentBytes) },
           ]}
-          xText={minuteText}
+          xText={xText}
           yText={sizeText}
         />
       </div>
@@ -98,7 +120,7 @@ function Charts({ history }: Pick<Traffic, "history">) {
             { name: "median", points: points(({ p50Ms = 0 }) => p50Ms) },
             { name: "99 % within", points: points(({ p99Ms = 0 }) => p99Ms) },
           ]}
-          xText={minuteText}
+          xText={xText}
           yText={latencyText}
         />
       </div>
@@ -172,7 +194,7 @@ function tabsOf(
 }
 
 function Shown({ traffic }: { readonly traffic: Traffic }) {
-  const { nodes, unshown = [], history } = traffic
+  const { nodes, unshown = [], history, seconds, window } = traffic
   const nameOf = useAccountNames()
   return (
     <>
@@ -182,19 +204,26 @@ function Shown({ traffic }: { readonly traffic: Traffic }) {
         </Notice>
       ))}
       <Totals traffic={traffic} />
+      {seconds < WINDOW_SECONDS[window] / 2 && (
+        <p class="hint">Since the server has started: {durationText(seconds)}.</p>
+      )}
       {nodes && (
         <p class="hint">
           Of {countText(nodes.length)} of {countText(nodes.length + unshown.length)} nodes.
         </p>
       )}
-      <Charts history={history} />
+      <Charts {...{ history, window }} />
       <Tabs label="Traffic" tabs={tabsOf(traffic, nameOf)} />
     </>
   )
 }
 
 export function TrafficPage() {
-  const window = useSignal<"minute" | "hour">("hour")
+  const given = WINDOWS.find(([name]) => name === place.value.query.get("window"))?.[0] ?? "hour"
+  const window = useSignal<Window>(given)
+  useEffect(() => {
+    if (window.value !== given) setQuery({ window: window.value })
+  }, [window.value])
   const traffic = useLive<Traffic>(`/v1/traffic?window=${window.value}`, EVERY_MS)
   const range = (
     <div class="beside">
@@ -206,8 +235,8 @@ export function TrafficPage() {
       <Loaded live={traffic}>{value => <Shown traffic={value} />}</Loaded>
       <HotObjects />
       <p class="hint">
-        The store itself keeps the last hour, of this and all other nodes. For days and weeks, have Prometheus read its
-        metrics: <a href="/docs/operate/watch-a-store.md">Watch a store</a>.
+        Each node keeps these figures in memory, for a week, and begins again when it is started. For longer, have
+        Prometheus read its metrics: <a href="/docs/operate/watch-a-store.md">Watch a store</a>.
       </p>
     </Page>
   )

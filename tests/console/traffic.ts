@@ -1,6 +1,6 @@
 /** The page on traffic: figures by bucket, and live requests with filters and pause. */
 import assert from "node:assert/strict"
-import { screenshot, standardTests, type PageTests } from "./harness.js"
+import { assertAccessible, assertTwoLines, screenshot, standardTests, type PageTests } from "./harness.js"
 
 export const traffic: PageTests = {
   define(world, pageTest) {
@@ -43,6 +43,28 @@ export const traffic: PageTests = {
       await page.getByRole("tab", { name: "Events" }).click()
       await page.getByRole("table", { name: "Recent events" }).getByRole("row").nth(1).waitFor()
       await screenshot(page, "traffic-events")
+    })
+
+    pageTest("figures are of an hour, a day or a week, and the address keeps which", async () => {
+      assert.equal((await world.server.client().call("PUT", { bucket: "this-week" })).status, 200)
+      const page = await world.open("/console/traffic")
+      await page.getByText("Bytes each minute").waitFor()
+      await page.getByLabel("Figures of").selectOption("last week")
+      await page.getByText("Bytes each 2 hours").waitFor()
+      await page.getByText("Since the server has started").waitFor()
+      assert.match(page.url(), /window=week/)
+      await page.getByRole("table", { name: "Traffic by operation" }).getByText("CreateBucket").waitFor()
+      await page.getByLabel("Figures of").selectOption("last day")
+      await page.getByText("Requests each 15 minutes").waitFor()
+      await assertAccessible(page)
+    })
+
+    pageTest("on a phone a row of figures has two lines", async () => {
+      assert.equal((await world.server.client().call("PUT", { bucket: "on-a-phone" })).status, 200)
+      const page = await world.open("/console/traffic", { isPhone: true })
+      const table = page.getByRole("table", { name: "Traffic by operation" })
+      await table.getByText("CreateBucket").waitFor()
+      await assertTwoLines(page, "Traffic by operation")
     })
 
     pageTest("hot objects show up with the memory of their copies, and not if copies are off", async () => {

@@ -1,7 +1,7 @@
 /** The operations of `/v1` on what happens now: live requests and traffic of all nodes. */
 import { fail } from "@hayloft/base/failures.js"
 import type { OperationInput } from "@hayloft/features/operator/index.js"
-import type { RequestFilter } from "@hayloft/engine/format/live-report.js"
+import { TRAFFIC_WINDOWS, type RequestFilter } from "@hayloft/engine/format/live-report.js"
 import { TRACE_LINE, TRAFFIC } from "./live-schemas.js"
 import { operation, type AdminOperation } from "./operation.js"
 import { LineSource } from "./streams.js"
@@ -51,16 +51,17 @@ export const LIVE_OPERATIONS: readonly AdminOperation[] = [
     summary:
       "Returns requests, errors, durations and bytes of all nodes, by bucket, account, operation, code of errors, and node.",
     parameters: [
-      { name: "window", description: "minute (the default) or hour: the time before now that is covered" },
+      { name: "window", description: "minute (the default), hour, day or week: the time before now that is covered" },
       NODE,
     ],
     answer: TRAFFIC,
     async run({ live }, { query }) {
       const window = query.get("window") ?? "minute"
-      if (window !== "minute" && window !== "hour") {
-        throw fail("invalidArgument", { message: "window must be minute or hour" })
+      const known = TRAFFIC_WINDOWS.find(each => each === window)
+      if (known === undefined) {
+        throw fail("invalidArgument", { message: `window must be one of ${TRAFFIC_WINDOWS.join(", ")}` })
       }
-      return live.traffic(window, query.get("node"))
+      return live.traffic(known, query.get("node"))
     },
   }),
 ]

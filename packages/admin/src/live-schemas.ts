@@ -1,5 +1,6 @@
 /** Schemas of live requests and traffic in the admin API's JSON. */
 import { z } from "zod"
+import { TRAFFIC_WINDOWS } from "@hayloft/engine/format/live-report.js"
 
 const timestamp = z.number().int().describe("milliseconds since 1970")
 const count = z.number().int()
@@ -68,7 +69,7 @@ const NAMED_FIGURES = z
 export const TRAFFIC = z
   .object({
     atMs: timestamp,
-    window: z.enum(["minute", "hour"]),
+    window: z.enum(TRAFFIC_WINDOWS),
     seconds: z.number().describe("how much time the figures cover"),
     total: z.object(FIGURES),
     buckets: z.array(NAMED_FIGURES).describe("those with requests, the busiest first"),
@@ -82,6 +83,8 @@ export const TRAFFIC = z
       .describe("nodes whose requests are missing, and why; absent on one machine"),
     history: z
       .array(z.object({ sinceMs: timestamp, ...FIGURES }))
-      .describe("all requests of each minute of the last hour, the oldest first"),
+      .describe(
+        "all requests of each step, the oldest first: a minute of the last hour, 15 minutes of the last day, 2 hours of the last week",
+      ),
   })
   .meta({ id: "Traffic" })

@@ -176,6 +176,18 @@ export class Ring {
     })
   }
 
+  /** Adds what another ring of the same shape still holds. */
+  absorb(other: Ring, nowMs: number): void {
+    const latest = Math.floor(nowMs / this.shape.slotMs)
+    for (const [slot, number] of other.numbers.entries()) {
+      if (!other.isOf(slot, latest)) continue
+      if (this.numbers[slot] !== number) this.begin(slot, number)
+      for (let at = slot * STRIDE; at < (slot + 1) * STRIDE; at += 1)
+        this.counts[at] = (this.counts[at] ?? 0) + (other.counts[at] ?? 0)
+      for (const at of [slot * 2, slot * 2 + 1]) this.bytes[at] = (this.bytes[at] ?? 0) + (other.bytes[at] ?? 0)
+    }
+  }
+
   private isOf(slot: number, latest: number): boolean {
     const number = this.numbers[slot] ?? -1
     return number >= 0 && number > latest - this.shape.slots && number <= latest

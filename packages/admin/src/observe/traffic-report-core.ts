@@ -1,7 +1,7 @@
 /**
  * Traffic as it is shown: what the nodes of a store have counted, together. Pure.
  *
- * Promises  Quantiles are those of all requests together, as exact as those of one node. Minutes of the history are matched
+ * Promises  Quantiles are those of all requests together, as exact as those of one node. Steps of the history are matched
  *           by their distance from now: clocks of nodes may differ.
  */
 import type { NamedCounts, NodeTraffic, TrafficWindow } from "@hayloft/engine/format/live-report.js"
@@ -30,7 +30,7 @@ export interface TrafficReport {
   /** In the order of their names; absent, like the next, on one machine. */
   readonly nodes?: readonly NamedFigures[]
   readonly unshown?: readonly UnshownNode[]
-  /** All requests of each minute of the last hour, the oldest first. */
+  /** All requests of each step, the oldest first: a minute of the last hour, 15 minutes of the last day, 2 hours of the last week. */
   readonly history: readonly (TrafficFigures & { readonly sinceMs: number })[]
 }
 
@@ -55,7 +55,7 @@ export function trafficReport(
   unshown: readonly UnshownNode[],
 ): TrafficReport {
   const all = parts.map(({ traffic }) => traffic)
-  const minutes = Math.max(0, ...all.map(({ history }) => history.length))
+  const steps = Math.max(0, ...all.map(({ history }) => history.length))
   const nodes = parts.flatMap(({ node, traffic }) =>
     node === undefined ? [] : [{ name: node, ...figuresOf(traffic.total) }],
   )
@@ -70,9 +70,9 @@ export function trafficReport(
     operations: byName(all.flatMap(({ operations = [] }) => operations)),
     codes: byName(all.flatMap(({ codes = [] }) => codes)),
     ...(isOfNodes && { nodes: nodes.sort((a, b) => (a.name < b.name ? -1 : 1)), unshown }),
-    history: Array.from({ length: minutes }, (_, i) => {
-      const minute = all.flatMap(({ history }) => history.at(i - minutes) ?? [])
-      return { sinceMs: minute[0]?.sinceMs ?? atMs, ...figuresOf(sumOfTraffic(minute)) }
+    history: Array.from({ length: steps }, (_, i) => {
+      const step = all.flatMap(({ history }) => history.at(i - steps) ?? [])
+      return { sinceMs: step[0]?.sinceMs ?? atMs, ...figuresOf(sumOfTraffic(step)) }
     }),
   }
 }

@@ -102,6 +102,33 @@ test("a request leaves the minute after a minute, the hour after an hour, and st
   assert.equal(later.total.p99Ms, undefined)
 })
 
+test("the day and the week keep what the hour forgets, with the steps of their histories", async () => {
+  const { clock, report, count } = world()
+  count({ bucket: "a", ms: 3, sent: 7 })
+  await clock.advance(5 * 3_600_000)
+  count({ bucket: "b" })
+  assert.deepEqual(namesOf(report("hour").buckets), [["b", 1]])
+  assert.equal(report("day").total.requests, 2)
+  const { history, seconds } = report("day")
+  assert.equal(seconds, 5 * 3_600)
+  assert.deepEqual([history.length, history[0]?.requests, history.at(-1)?.requests], [96, 0, 1])
+  assert.equal(
+    history.reduce((sum, { sentBytes }) => sum + sentBytes, 0),
+    7,
+  )
+  for (const { sinceMs } of history) assert.equal(sinceMs % 900_000, 0, "steps begin at quarters of hours")
+  await clock.advance(48 * 3_600_000)
+  assert.equal(report("day").total.requests, 0)
+  const week = report("week")
+  assert.deepEqual([week.total.requests, week.total.sentBytes, week.history.length], [2, 7, 84])
+  assert.equal(
+    week.history.reduce((sum, { requests }) => sum + requests, 0),
+    2,
+  )
+  await clock.advance(8 * 86_400_000)
+  assert.equal(report("week").total.requests, 0)
+})
+
 test("a window covers only the time since the start", async () => {
   const { clock, report } = world()
   await clock.advance(10_000)
@@ -148,6 +175,10 @@ test("names beyond the limit are counted together, until idle ones make room", a
   await clock.advance(3_600_001)
   count({ bucket: "a-new-one" })
   assert.deepEqual(namesOf(report("minute").buckets), [["a-new-one", 1]])
+  assert.deepEqual(namesOf(report("day").buckets), [
+    ["(other)", TRAFFIC_LIMITS.namesMax + 20],
+    ["a-new-one", 1],
+  ])
 })
 
 test("a ring forgets what it held a round ago, also after a long pause", () => {

@@ -27,9 +27,9 @@ import type { RowOf, ValueOf } from "./fields.js"
 export const TRAFFIC_BINS = { count: 34, firstEndMs: 0.25, factor: 1.5 } as const
 
 /** Numbers are on the wire: append only. */
-const WINDOWS = ["minute", "hour"] as const
-export type TrafficWindow = (typeof WINDOWS)[number]
-export const TRAFFIC_WINDOW = oneOf(WINDOWS)
+export const TRAFFIC_WINDOWS = ["minute", "hour", "day", "week"] as const
+export type TrafficWindow = (typeof TRAFFIC_WINDOWS)[number]
+export const TRAFFIC_WINDOW = oneOf(TRAFFIC_WINDOWS)
 
 /** Requests that have ended. */
 const REQUESTS = rowsOf({
@@ -136,7 +136,7 @@ export const TRAFFIC = {
   total: row(COUNTS),
   buckets: NAMED_COUNTS,
   accounts: NAMED_COUNTS,
-  /** All requests of each minute of the last hour, the oldest first. */
+  /** All requests of each step of the window, the oldest first: of a minute and of an hour, each minute of the last hour. */
   history: rowsOf({ sinceMs: NUMBER, ...COUNTS }),
   /** By operation, and those that were answered with an error by its code. */
   operations: appended(NAMED_COUNTS),
