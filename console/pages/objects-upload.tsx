@@ -4,15 +4,7 @@ import type { ComponentChildren, TargetedEvent } from "preact"
 import { useEffect, useRef } from "preact/hooks"
 import { asApiError } from "../api/client.js"
 import { createFolder } from "../api/s3.js"
-import {
-  addUploads,
-  cancelUpload,
-  forgetEnded,
-  pauseUpload,
-  resumeUpload,
-  uploads,
-  type Upload,
-} from "../api/uploads.js"
+import { cancelUpload, forgetEnded, pauseUpload, resumeUpload, uploads, type Upload } from "../api/uploads.js"
 import { useAction } from "../parts/action.js"
 import { Button } from "../parts/button.js"
 import { Dialog } from "../parts/dialog.js"
@@ -23,28 +15,30 @@ import { Section } from "../parts/page.js"
 import { ProgressBar } from "../parts/progress.js"
 import { DataTable, type Column } from "../parts/table.js"
 import { toast } from "../parts/toast.js"
+import type { Keeping } from "./objects-actions.js"
+import { uploadAll } from "./objects-replace.js"
 import { filesOfDrop, filesOfField, type NamedFile } from "./objects-dropped.js"
 
+interface UploadPlace {
+  readonly bucket: string
+  readonly folder: string
+  readonly keeping: Keeping
+}
+
 /** Adds what was chosen or dropped to the uploads of a folder; a message says why it cannot. */
-async function addAll(bucket: string, folder: string, found: Promise<readonly NamedFile[]>): Promise<void> {
+async function addAll({ bucket, folder, keeping }: UploadPlace, found: Promise<readonly NamedFile[]>): Promise<void> {
   try {
     const files = await found
-    addUploads(
-      bucket,
-      files.map(({ path, file }) => ({ key: folder + path, file })),
-    )
+    const named = files.map(({ path, file }) => ({ key: folder + path, file }))
+    await uploadAll(bucket, named, keeping)
   } catch (error) {
     toast(asApiError(error).message, "failed")
   }
 }
 
 /** A menu that chooses files, or a folder, or makes a new one. */
-export function UploadMenu(props: {
-  readonly bucket: string
-  readonly folder: string
-  readonly onCreateFolder: () => void
-}) {
-  const { bucket, folder, onCreateFolder } = props
+export function UploadMenu(props: { readonly at: UploadPlace; readonly onCreateFolder: () => void }) {
+  const { at, onCreateFolder } = props
   const [files, folders] = [useRef<HTMLInputElement>(null), useRef<HTMLInputElement>(null)]
   // The types of JSX do not know the attribute.
   useEffect(() => folders.current?.setAttribute("webkitdirectory", ""), [])
@@ -57,7 +51,7 @@ export function UploadMenu(props: {
       const { currentTarget } = event
       // The list is empty again once the field is.
       const chosen = Promise.resolve().then(() => filesOfField(currentTarget.files))
-      void addAll(bucket, folder, chosen).then(() => (currentTarget.value = ""))
+      void addAll(at, chosen).then(() => (currentTarget.value = ""))
     },
   } as const
   return (
@@ -79,12 +73,7 @@ export function UploadMenu(props: {
 }
 
 /** Its content, onto which files and folders may be dropped. */
-export function DropTarget(props: {
-  readonly bucket: string
-  readonly folder: string
-  readonly children: ComponentChildren
-}) {
-  const { bucket, folder, children } = props
+export function DropTarget({ at, children }: { readonly at: UploadPlace; readonly children: ComponentChildren }) {
   const isOver = useSignal(false)
   return (
     <div
@@ -97,7 +86,7 @@ export function DropTarget(props: {
       onDrop={event => {
         event.preventDefault()
         isOver.value = false
-        if (event.dataTransfer) void addAll(bucket, folder, filesOfDrop(event.dataTransfer))
+        if (event.dataTransfer) void addAll(at, filesOfDrop(event.dataTransfer))
       }}
     >
       {children}
@@ -132,9 +121,10 @@ const shareSent = ({ sentBytes, file, state }: Upload): number => (state === "do
 
 const UPLOAD_COLUMNS: readonly Column<Upload>[] = [
   { key: "name", title: "Object", cell: ({ bucket, key }) => <span class="object-key">{`${bucket}/${key}`}</span> },
-  { key: "size", title: "Size", align: "end", cell: ({ file }) => sizeText(file.size) },
+  { key: "size", narrow: "plain", title: "Size", align: "end", cell: ({ file }) => sizeText(file.size) },
   {
     key: "progress",
+    narrow: "plain",
     title: "Progress",
     cell: upload => (
       <div class="work">

@@ -7,14 +7,17 @@ import { useEffect, useId } from "preact/hooks"
 import type { Bucket } from "../api/shapes.js"
 import { IconButton } from "../parts/button.js"
 import { CheckboxField, TextField } from "../parts/fields.js"
+import { FilterButton } from "../parts/filter-button.js"
 import { Icon } from "../parts/icon.js"
 import { Menu } from "../parts/menu.js"
 import { place, setQuery } from "../shell/router.js"
 import { mayUse } from "../shell/session.js"
+import type { Keeping } from "./objects-actions.js"
 import { BulkDialog, BulkJob, type BulkScope } from "./objects-bulk.js"
 import { ObjectPage } from "./objects-detail.js"
 import { FoundKeys, Keys } from "./objects-list.js"
 import { folderPath, foldersAbove, isSearchWithin, lastPart, prefixOf, shownOf, type Shown } from "./objects-place.js"
+import { ReplaceDialog } from "./objects-replace.js"
 import { DropTarget, FolderDialog, UploadMenu, Uploads } from "./objects-upload.js"
 
 /** The folders down to the one that is shown. */
@@ -93,10 +96,11 @@ function FilterPanel({ id, shown }: { readonly id: string; readonly shown: Shown
 
 function Toolbar(props: {
   readonly shown: Shown
+  readonly keeping: Keeping
   readonly onRefresh: () => void
   readonly onDialog: (scope: "folder" | BulkScope) => void
 }) {
-  const { shown, onRefresh, onDialog } = props
+  const { shown, keeping, onRefresh, onDialog } = props
   const { bucket, folder } = shown
   const active = [shown.isPrefix, shown.isFlat, shown.hasVersions, shown.at !== ""].filter(Boolean).length
   const isOpen = useSignal(active > 0)
@@ -107,18 +111,9 @@ function Toolbar(props: {
       <div class="toolbar">
         <Path shown={shown} />
         <Search key={`${folder} ${shown.search}`} shown={shown} />
-        <button
-          type="button"
-          class={active > 0 ? "button on" : "button"}
-          aria-expanded={isOpen.value}
-          aria-controls={id}
-          onClick={() => (isOpen.value = !isOpen.value)}
-        >
-          <span>Filter{active > 0 && ` (${active})`}</span>
-          <Icon name="down" />
-        </button>
+        <FilterButton {...{ id, active, isOpen }} />
         <IconButton label="Refresh" icon="refresh" onClick={onRefresh} />
-        <UploadMenu bucket={bucket} folder={folder} onCreateFolder={() => onDialog("folder")} />
+        <UploadMenu at={{ bucket, folder, keeping }} onCreateFolder={() => onDialog("folder")} />
         {mayUse("startJob") && (
           <Menu label="More actions" items={[{ title: "Bulk action", onSelect: () => onDialog(byPrefix) }]} />
         )}
@@ -152,12 +147,13 @@ export function ObjectsTab({ bucket, keeping }: { readonly bucket: string; reado
     <>
       <Uploads onDone={refresh} />
       <BulkJob job={job} onEnd={refresh} />
-      <DropTarget bucket={bucket} folder={folder}>
+      <DropTarget at={{ bucket, folder, keeping }}>
         <section class="card" aria-label="Objects">
-          <Toolbar shown={shown} onRefresh={refresh} onDialog={next => (dialog.value = next)} />
+          <Toolbar shown={shown} keeping={keeping} onRefresh={refresh} onDialog={next => (dialog.value = next)} />
           {isSearchWithin(shown) ? <FoundKeys {...listed} /> : <Keys {...listed} />}
         </section>
       </DropTarget>
+      <ReplaceDialog keeping={keeping} />
       {dialog.value === "folder" && <FolderDialog bucket={bucket} folder={folder} onClose={close} onDone={refresh} />}
       {typeof dialog.value === "object" && (
         <BulkDialog scope={dialog.value} keeping={keeping} onClose={close} onStarted={onStarted} />

@@ -10,6 +10,7 @@ import type { Jobs } from "../../console/api/shapes.js"
 import { MIB } from "@hayloft/base/limits.js"
 import {
   assertAccessible,
+  assertTwoLines,
   screenshot,
   standardTests,
   visit,
@@ -84,12 +85,34 @@ export const objects: PageTests = {
     const choose = (page: Page, name: string, buffer: Buffer) =>
       page.getByLabel("Files to upload").setInputFiles({ name, mimeType: "application/octet-stream", buffer })
 
+    /** Drops a file or folder of this machine, as its file manager would. */
+    const drop = async (page: Page, path: string): Promise<void> => {
+      const target = await page.locator(".drop-target").boundingBox()
+      const browser = await page.context().newCDPSession(page)
+      const data = { items: [], files: [path], dragOperationsMask: 1 }
+      const [x, y] = [(target?.x ?? 0) + 20, (target?.y ?? 0) + 20]
+      for (const type of ["dragEnter", "dragOver", "drop"] as const)
+        await browser.send("Input.dispatchDragEvent", { type, x, y, data })
+      await browser.detach()
+    }
+
     standardTests(world, pageTest, {
       address: "/console/buckets/album",
       heading: "album",
       request: "**/v1/s3/album?*",
       shows: "notes.txt",
       picture: "objects",
+    })
+
+    pageTest("on a phone an object has two lines, with its menu beside them", async () => {
+      const page = await world.open("/console/buckets/album", { isPhone: true })
+      const table = page.getByRole("table", { name: "Objects in album/" })
+      const row = table.getByRole("row").filter({ hasText: "notes.txt" })
+      await row.waitFor()
+      await assertTwoLines(page, "Objects in album/")
+      await row.getByRole("button").click()
+      await page.getByRole("menuitem", { name: "Rename" }).waitFor()
+      await page.keyboard.press("Escape")
     })
 
     pageTest("buckets, folders and prefixes; of many keys the page has one page at a time", async () => {
@@ -197,6 +220,44 @@ export const objects: PageTests = {
       await page.getByLabel("Folder to upload").setInputFiles(join(tree, "trip"))
       await page.getByRole("link", { name: "trip/" }).waitFor()
       assert.equal((await contentOf("inbox/trip/day 1/b.txt")).toString(), "in a folder")
+      rmSync(tree, { recursive: true })
+    })
+
+    pageTest("a dropped folder arrives with all below it, and asks once before it replaces what is there", async () => {
+      const client = world.server.client()
+      assert.equal((await client.call("PUT", { bucket: "plain" })).status, 200)
+      for (const key of ["trip/a.txt", "trip/a.txt.old", "trip/day 1/b.txt"])
+        assert.equal((await client.call("PUT", { bucket: "plain", key, body: "before" })).status, 200)
+      const tree = mkdtempSync(join(tmpdir(), "hayloft-folder-"))
+      mkdirSync(join(tree, "trip", "day 1", "evening"), { recursive: true })
+      for (const name of ["a.txt", "day 1/b.txt", "day 1/evening/c.txt"])
+        writeFileSync(join(tree, "trip", name), `dropped ${name}`)
+      const page = await world.open("/console/buckets/plain")
+      await page.getByRole("link", { name: "trip/" }).waitFor()
+      const dialog = page.getByRole("dialog")
+      await drop(page, join(tree, "trip"))
+      await dialog.getByText("2 of 3 files have names of objects in plain.").waitFor()
+      await dialog.getByText("the bucket has neither versions nor undelete").waitFor()
+      await dialog.getByText("trip/day 1/b.txt").waitFor()
+      assert.equal(await dialog.getByText("trip/a.txt.old").count(), 0)
+      await assertAccessible(page)
+      await dialog.getByRole("button", { name: "Cancel" }).click()
+      assert.equal(await page.getByRole("table", { name: "Uploads" }).getByText("plain/").count(), 0)
+      await drop(page, join(tree, "trip"))
+      await dialog.getByRole("button", { name: "Upload the other 1" }).click()
+      const rows = page.getByRole("table", { name: "Uploads" }).getByRole("row").filter({ hasText: "plain/" })
+      await rows.getByText("done, 100 %").first().waitFor()
+      assert.equal((await contentOf("trip/day 1/evening/c.txt", "plain")).toString(), "dropped day 1/evening/c.txt")
+      assert.equal((await contentOf("trip/a.txt", "plain")).toString(), "before")
+      await drop(page, join(tree, "trip"))
+      await dialog.getByRole("button", { name: "Replace 3" }).click()
+      await rows.filter({ hasText: "done, 100 %" }).nth(3).waitFor()
+      assert.equal((await contentOf("trip/day 1/b.txt", "plain")).toString(), "dropped day 1/b.txt")
+      // With versioning nothing is lost, and nobody is asked.
+      await visit(page, "/console/buckets/album")
+      await page.getByRole("link", { name: "draft.txt" }).waitFor()
+      await choose(page, "draft.txt", Buffer.from("version three"))
+      await page.getByRole("log").getByText("1 object had that name: its versions are kept").waitFor()
       rmSync(tree, { recursive: true })
     })
 
