@@ -2,14 +2,11 @@
 import { useSignal, type Signal } from "@preact/signals"
 import { FormDialog } from "../parts/dialog.js"
 import { SelectField, TextAreaField, TextField } from "../parts/fields.js"
-import { plural } from "../parts/format.js"
 import { tagsOfText, textOfTags } from "../parts/tags.js"
 import { memberOf, textIn } from "./buckets-api.js"
+import { DaysField, emptyOr, isCount } from "./buckets-lifecycle-fields.js"
+import { areComplete, MoveList, movesIn, useMoves, type Moves } from "./buckets-lifecycle-moves.js"
 import { filterOf } from "./buckets-lifecycle-text.js"
-import { listIn } from "./buckets-web.js"
-
-/** Clients know these by name; a store may have others. */
-const CLASSES = ["STANDARD_IA", "ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE", "REDUCED_REDUNDANCY"]
 
 const REMOVALS = [
   ["", "Never"],
@@ -17,16 +14,6 @@ const REMOVALS = [
   ["date", "On a date"],
   ["markers", "Only delete markers that hide nothing"],
 ] as const
-const MOVES = [
-  ["", "Never"],
-  ["days", "After days"],
-  ["date", "On a date"],
-] as const
-
-const isCount = (text: string, min: number): boolean =>
-  text.trim() !== "" && Number.isSafeInteger(Number(text)) && Number(text) >= min
-const emptyOr = (text: string, min: number): boolean => text.trim() === "" || isCount(text, min)
-
 function kindOf(action: unknown): "" | "days" | "date" {
   if (textIn(action, "Date") !== "") return "date"
   return textIn(action, "Days") === "" ? "" : "days"
@@ -38,13 +25,8 @@ const WORDS = {
   below: "",
   days: "",
   date: "",
-  moveDays: "",
-  moveDate: "",
-  moveTo: "",
   oldDays: "",
   oldKept: "",
-  oldMoveDays: "",
-  oldMoveTo: "",
   uploadDays: "",
   id: "",
   tags: "",
@@ -55,8 +37,6 @@ type Words = typeof WORDS
 /** The texts of the fields for a rule. */
 function wordsOf(rule: unknown, name: string): Words {
   const { prefix, tags, above, below } = filterOf(rule)
-  const [move] = listIn(rule, "Transitions")
-  const [oldMove] = listIn(rule, "NoncurrentVersionTransitions")
   const day = (action: unknown): string => textIn(action, "Date").slice(0, 10)
   return {
     id: name,
@@ -66,13 +46,8 @@ function wordsOf(rule: unknown, name: string): Words {
     below,
     days: textIn(rule, "Expiration", "Days"),
     date: day(memberOf(rule, "Expiration")),
-    moveDays: textIn(move, "Days"),
-    moveDate: day(move),
-    moveTo: textIn(move, "StorageClass"),
     oldDays: textIn(rule, "NoncurrentVersionExpiration", "NoncurrentDays"),
     oldKept: textIn(rule, "NoncurrentVersionExpiration", "NewerNoncurrentVersions"),
-    oldMoveDays: textIn(oldMove, "NoncurrentDays"),
-    oldMoveTo: textIn(oldMove, "StorageClass"),
     uploadDays: textIn(rule, "AbortIncompleteMultipartUpload", "DaysAfterInitiation"),
   }
 }
@@ -93,7 +68,6 @@ function filterValue({ prefix, tags, above, below }: Words): object {
 }
 
 type Removal = (typeof REMOVALS)[number][0]
-type Move = (typeof MOVES)[number][0]
 
 function expirationOf(removal: Removal, { days, date }: Words): object {
   switch (removal) {
@@ -108,30 +82,14 @@ function expirationOf(removal: Removal, { days, date }: Words): object {
   }
 }
 
-/** The first of a list is that of the form; the others stay. */
-function movesOf(before: unknown, move: Move, { moveDays, moveDate, moveTo }: Words): object {
-  const others = listIn(before, "Transitions").slice(1)
-  const own = move === "days" ? { Days: Number(moveDays) } : { Date: `${moveDate}T00:00:00Z` }
-  const all = move === "" ? others : [{ ...own, StorageClass: moveTo.trim() }, ...others]
-  return all.length === 0 ? {} : { Transitions: all }
+function oldOf({ oldDays, oldKept }: Words): object {
+  if (oldDays.trim() === "") return {}
+  const kept = oldKept.trim() !== "" && { NewerNoncurrentVersions: Number(oldKept) }
+  return { NoncurrentVersionExpiration: { NoncurrentDays: Number(oldDays), ...kept } }
 }
 
-function oldOf(before: unknown, { oldDays, oldKept, oldMoveDays, oldMoveTo }: Words): object {
-  const [first, ...others] = listIn(before, "NoncurrentVersionTransitions")
-  const kept = textIn(first, "NewerNoncurrentVersions")
-  const keeps = kept === "" ? {} : { NewerNoncurrentVersions: Number(kept) }
-  const own = { NoncurrentDays: Number(oldMoveDays), StorageClass: oldMoveTo.trim(), ...keeps }
-  const moves = oldMoveDays.trim() === "" ? others : [own, ...others]
-  return {
-    ...(oldDays.trim() !== "" && {
-      NoncurrentVersionExpiration: {
-        NoncurrentDays: Number(oldDays),
-        ...(oldKept.trim() !== "" && { NewerNoncurrentVersions: Number(oldKept) }),
-      },
-    }),
-    ...(moves.length > 0 && { NoncurrentVersionTransitions: moves }),
-  }
-}
+/** A rule moves objects, and their older versions. */
+type BothMoves = readonly [objects: Moves, versions: Moves]
 
 const OF_FILTER = ["prefix", "tags", "above", "below"] as const
 
@@ -142,14 +100,15 @@ function filterAfter(before: unknown, words: Words): unknown {
   return (isSame ? memberOf(before, "Filter") : undefined) ?? filterValue(words)
 }
 
-function ruleOf(before: unknown, removal: Removal, move: Move, words: Words): object {
+function ruleOf(before: unknown, removal: Removal, words: Words, [moves, oldMoves]: BothMoves): object {
   return {
     ID: words.id.trim(),
     Status: textIn(before, "Status") || "Enabled",
     Filter: filterAfter(before, words),
     ...expirationOf(removal, words),
-    ...movesOf(before, move, words),
-    ...oldOf(before, words),
+    ...movesIn(moves),
+    ...movesIn(oldMoves),
+    ...oldOf(words),
     ...(words.uploadDays.trim() !== "" && {
       AbortIncompleteMultipartUpload: { DaysAfterInitiation: Number(words.uploadDays) },
     }),
@@ -157,18 +116,14 @@ function ruleOf(before: unknown, removal: Removal, move: Move, words: Words): ob
 }
 
 /** Why a rule cannot be made of the fields yet; the server checks all else. */
-function isComplete(removal: Removal, move: Move, words: Words): boolean {
-  const { above, below, days, date, moveDays, moveDate, moveTo, oldDays, oldKept, oldMoveDays, oldMoveTo } = words
+function isComplete(removal: Removal, words: Words, moves: BothMoves): boolean {
+  const { above, below, days, date, oldDays, oldKept, uploadDays } = words
   const isRemoval = removal === "days" ? isCount(days, 1) : removal === "date" ? date !== "" : true
-  const isWhen = move === "days" ? isCount(moveDays, 0) : move === "date" ? moveDate !== "" : true
-  const isMove = move === "" || (isWhen && moveTo.trim() !== "")
-  const isOld = emptyOr(oldDays, 1) && emptyOr(oldKept, 1) && emptyOr(oldMoveDays, 0)
-  const isOldMove = (oldMoveDays.trim() === "") === (oldMoveTo.trim() === "")
-  const isKept = oldKept.trim() === "" || oldDays.trim() !== ""
-  const doesSomething =
-    removal !== "" || move !== "" || [oldDays, oldMoveDays, words.uploadDays].some(text => text.trim() !== "")
+  const isOld = emptyOr(oldDays, 1) && emptyOr(oldKept, 1) && (oldKept.trim() === "" || oldDays.trim() !== "")
+  const hasMoves = moves.some(({ all }) => all.value.length > 0)
+  const doesSomething = removal !== "" || hasMoves || [oldDays, uploadDays].some(text => text.trim() !== "")
   const isSized = emptyOr(above, 0) && emptyOr(below, 1)
-  return isRemoval && isMove && isOld && isOldMove && isKept && isSized && emptyOr(words.uploadDays, 1) && doesSomething
+  return isRemoval && isOld && moves.every(areComplete) && isSized && emptyOr(uploadDays, 1) && doesSomething
 }
 
 type Fields = { readonly [Name in keyof Words]: Signal<string> }
@@ -183,21 +138,10 @@ function useFields(rule: unknown, name: string): Fields {
     below: useSignal(words.below),
     days: useSignal(words.days),
     date: useSignal(words.date),
-    moveDays: useSignal(words.moveDays),
-    moveDate: useSignal(words.moveDate),
-    moveTo: useSignal(words.moveTo),
     oldDays: useSignal(words.oldDays),
     oldKept: useSignal(words.oldKept),
-    oldMoveDays: useSignal(words.oldMoveDays),
-    oldMoveTo: useSignal(words.oldMoveTo),
     uploadDays: useSignal(words.uploadDays),
   }
-}
-
-function DaysField(props: { readonly label: string; readonly value: Signal<string>; readonly min?: number }) {
-  const { label, value, min = 1 } = props
-  const error = emptyOr(value.value, min) ? undefined : `A whole number from ${min}.`
-  return <TextField {...{ label, value, min, error }} type="number" step={1} />
 }
 
 function WhatFor({ fields }: { readonly fields: Fields }) {
@@ -221,8 +165,8 @@ function WhatFor({ fields }: { readonly fields: Fields }) {
   )
 }
 
-function Current(props: { readonly fields: Fields; readonly removal: Signal<Removal>; readonly move: Signal<Move> }) {
-  const { fields, removal, move } = props
+function Current(props: { readonly fields: Fields; readonly removal: Signal<Removal>; readonly moves: Moves }) {
+  const { fields, removal, moves } = props
   return (
     <>
       <h3>Objects</h3>
@@ -231,17 +175,12 @@ function Current(props: { readonly fields: Fields; readonly removal: Signal<Remo
         {removal.value === "days" && <DaysField label="Remove after days" value={fields.days} />}
         {removal.value === "date" && <TextField label="Remove on" type="date" value={fields.date} />}
       </div>
-      <div class="fields">
-        <SelectField label="Move to another class" value={move} options={MOVES} />
-        {move.value === "days" && <DaysField label="Move after days" value={fields.moveDays} min={0} />}
-        {move.value === "date" && <TextField label="Move on" type="date" value={fields.moveDate} />}
-        {move.value !== "" && <TextField label="Class" value={fields.moveTo} isCode suggestions={CLASSES} />}
-      </div>
+      <MoveList moves={moves} />
     </>
   )
 }
 
-function Older({ fields }: { readonly fields: Fields }) {
+function Older({ fields, moves }: { readonly fields: Fields; readonly moves: Moves }) {
   return (
     <>
       <h3>Older versions</h3>
@@ -249,10 +188,7 @@ function Older({ fields }: { readonly fields: Fields }) {
         <DaysField label="Remove older versions after days" value={fields.oldDays} />
         <DaysField label="Keep the newest versions" value={fields.oldKept} />
       </div>
-      <div class="fields">
-        <DaysField label="Move older versions after days" value={fields.oldMoveDays} min={0} />
-        <TextField label="Class of older versions" value={fields.oldMoveTo} isCode suggestions={CLASSES} />
-      </div>
+      <MoveList moves={moves} />
       <h3>Unfinished uploads</h3>
       <div class="fields">
         <DaysField label="Abort unfinished uploads after days" value={fields.uploadDays} />
@@ -274,16 +210,13 @@ export function RuleDialog(props: {
   const isOfMarkers = memberOf(expiration, "ExpiredObjectDeleteMarker") === true
   const first: Removal = isOfMarkers ? "markers" : rule === undefined ? "days" : kindOf(expiration)
   const removal = useSignal<Removal>(first)
-  const move = useSignal<Move>(kindOf(listIn(rule, "Transitions")[0]))
+  const [moves, oldMoves] = [useMoves(rule, "objects"), useMoves(rule, "versions")]
   const words: Words = {
     ...WORDS,
     ...Object.fromEntries(Object.entries(fields).map(([key, field]) => [key, field.value])),
   }
-  const others = [listIn(rule, "Transitions"), listIn(rule, "NoncurrentVersionTransitions")]
-    .map(moves => Math.max(0, moves.length - 1))
-    .reduce((sum, count) => sum + count, 0)
-  const isValid = words.id.trim() !== "" && isComplete(removal.value, move.value, words)
-  const done = async (): Promise<void> => onDone(ruleOf(rule, removal.value, move.value, words))
+  const isValid = words.id.trim() !== "" && isComplete(removal.value, words, [moves, oldMoves])
+  const done = async (): Promise<void> => onDone(ruleOf(rule, removal.value, words, [moves, oldMoves]))
   return (
     <FormDialog
       title={rule === undefined ? "New rule" : `Rule ${name}`}
@@ -293,9 +226,8 @@ export function RuleDialog(props: {
       isWide
     >
       <WhatFor fields={fields} />
-      <Current {...{ fields, removal, move }} />
-      <Older fields={fields} />
-      {others > 0 && <p class="hint">Kept as in the JSON: {plural(others, "other move")} of this rule.</p>}
+      <Current {...{ fields, removal, moves }} />
+      <Older fields={fields} moves={oldMoves} />
     </FormDialog>
   )
 }

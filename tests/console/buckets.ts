@@ -1,6 +1,6 @@
 /** The page of buckets: what is created and set here is what S3 clients see, and what is refused says why. */
 import assert from "node:assert/strict"
-import type { Page } from "playwright-core"
+import type { Locator, Page } from "playwright-core"
 import {
   assertAccessible,
   assertFits,
@@ -23,6 +23,16 @@ export const buckets: PageTests = {
   define(world, pageTest) {
     const s3 = async (query: string): Promise<string> =>
       (await world.server.client().call("GET", { bucket: "photos", query })).text
+    const addMove = async (
+      form: Locator,
+      button: string,
+      group: string,
+      fields: readonly (readonly [label: string, value: string])[],
+    ): Promise<void> => {
+      await form.getByRole("button", { name: button, exact: true }).click()
+      for (const [label, value] of fields)
+        await form.getByRole("group", { name: group }).getByLabel(label, { exact: true }).fill(value)
+    }
     const isDone = (page: Page, text: string) => page.getByRole("log").getByText(text).waitFor()
 
     standardTests(world, pageTest, {
@@ -223,21 +233,43 @@ export const buckets: PageTests = {
       await page.getByRole("button", { name: "Edit old logs" }).click()
       const edit = page.getByRole("dialog", { name: "Rule old logs" })
       await edit.getByLabel("Remove", { exact: true }).selectOption("After days")
-      await edit.getByLabel("Remove after days").fill("30")
+      await edit.getByLabel("Remove after days").fill("400")
       await edit.getByLabel("Larger than, bytes").fill("100")
       await edit.getByLabel("With the tags").fill("team=a")
-      await edit.getByLabel("Remove older versions after days").fill("7")
+      await edit.getByLabel("Remove older versions after days").fill("70")
       await edit.getByLabel("Keep the newest versions").fill("3")
+      await addMove(edit, "Add a move", "Move 1", [
+        ["Days", "30"],
+        ["To the class", "STANDARD_IA"],
+      ])
+      await addMove(edit, "Add a move", "Move 2", [["Days", "60"]])
+      assert.ok(await edit.getByRole("button", { name: "Change the rule" }).isDisabled(), "a move without a class")
+      await edit.getByRole("group", { name: "Move 2" }).getByLabel("To the class").fill("GLACIER_IR")
+      const ofOlder = [
+        ["Move after days", "30"],
+        ["To the class", "GLACIER_IR"],
+        ["But for the newest", "2"],
+      ] as const
+      await addMove(edit, "Add a move of older versions", "Move of older versions 1", ofOlder)
+      await assertAccessible(page)
       await edit.getByRole("button", { name: "Change the rule" }).click()
       await page.getByRole("button", { name: "Save rules" }).click()
       await isDone(page, "Saved: lifecycle of photos")
       const saved = await s3("lifecycle")
       assert.match(saved, /<And><Prefix>logs\/<.*<Key>team<.*<ObjectSizeGreaterThan>100</s)
       assert.match(saved, /<NewerNoncurrentVersions>3</)
-      assert.match(saved, /<Days>30</)
+      assert.match(saved, /<Days>400</)
+      assert.match(saved, /<Days>30<.*STANDARD_IA.*<Days>60<.*GLACIER_IR/s)
+      assert.match(saved, /<NoncurrentVersionTransition>.*GLACIER_IR.*<\/NoncurrentVersionTransition>/s)
       await page.getByText("These rules are active.").waitFor()
       await page.getByRole("button", { name: "Edit old logs" }).click()
       assert.equal(await edit.getByLabel("Keep the newest versions").inputValue(), "3", "the form has what is saved")
+      assert.equal(
+        await edit.getByRole("group", { name: "Move 2" }).getByLabel("To the class").inputValue(),
+        "GLACIER_IR",
+      )
+      await edit.getByRole("button", { name: "Remove move 1", exact: true }).click()
+      assert.equal(await edit.getByRole("group", { name: "Move 1" }).getByLabel("Days").inputValue(), "60")
       await edit.getByRole("button", { name: "Cancel" }).click()
       // A sign of equality in the key of a tag, which a line divides at the first one, is kept.
       const tag = { Key: "a=b", Value: "c" }
