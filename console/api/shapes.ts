@@ -25,6 +25,7 @@ import type { StreamLine } from "@hayloft/admin/stream-schemas.js"
 import type * as transform from "@hayloft/features/transforms/schemas.js"
 import type * as store from "@hayloft/admin/store-schemas.js"
 
+export type DeviceDisks = z.output<typeof store.DEVICE_DISKS>
 export type AuditPage = z.output<typeof audit.AUDIT_PAGE>
 export type AuditEntry = AuditPage["entries"][number]
 /** The console shows quotas, a field of their feature. */

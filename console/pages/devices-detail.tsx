@@ -18,6 +18,7 @@ import { EmptyState, Notice } from "../parts/states.js"
 import { toast } from "../parts/toast.js"
 import { pathTo } from "../shell/router.js"
 import { useFolder, weightOf } from "./devices-add.js"
+import { DiskSection, useDisks } from "./devices-disk.js"
 import { Fullness } from "./devices-list.js"
 import { kindOfState, shortNames } from "./safety-problems.js"
 
@@ -279,6 +280,7 @@ export function DeviceDetail(props: {
   readonly onChecked: () => void
 }) {
   const { id, status, onChange, onChecked } = props
+  const disk = useDisks().get(id)
   const device = status.devices.find(each => each.id === id)
   if (device === undefined) {
     return (
@@ -301,6 +303,7 @@ export function DeviceDetail(props: {
         <Section title="Space">
           <SpaceFacts device={device} />
         </Section>
+        <DiskSection disk={disk} />
         {scrub !== undefined && (
           <Section title={`Scrub: ${scrub.state}`}>
             <WorkProgress label="Verified in this pass" progress={scrub.progress} />

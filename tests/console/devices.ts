@@ -6,6 +6,7 @@ import { join } from "node:path"
 import { setTimeout as later } from "node:timers/promises"
 import { after } from "node:test"
 import type { Page } from "playwright-core"
+import { MIB } from "@hayloft/base/limits.js"
 import type { Device, Nodes, Status } from "../../console/api/shapes.js"
 import { assertAccessible, assertFits, screenshot, standardTests, visit, type PageTests } from "./harness.js"
 
@@ -73,6 +74,33 @@ export const devices: PageTests = {
         await assertFits(page)
         await assertAccessible(page)
       }
+    })
+
+    pageTest("a device shows what its disk does now and its health, and nothing of what is not known", async () => {
+      const [device, other] = await devices()
+      assert.ok(device !== undefined && other !== undefined)
+      const io = { reads: 100, readBytes: 0, readMs: 50, writes: 10, writtenBytes: 0, writeMs: 5, inFlight: 3 }
+      const health = { model: "WDC WD80", serial: "VK0", isHealthy: false, celsius: 61, powerOnHours: 48 }
+      let look = 0
+      const page = await world.open("/console/devices/none", { isAlone: true })
+      await page.route("**/v1/devices/disks", route => {
+        const later = { ...io, reads: 100 + 20 * look, readBytes: 2 * MIB * look, readMs: 50 + 40 * look }
+        const disk = { device: device.id, name: "sdb1", atMs: 1_000 * look, io: later, health }
+        look += 1
+        return route.fulfill({ json: { disks: [disk] } })
+      })
+      await visit(page, `/console/devices/${device.id}`)
+      await page.getByText("20/s, 2.0 MiB/s").waitFor()
+      await page.getByText("2.0 ms").waitFor()
+      await page.getByText("failing, 61 °C").waitFor()
+      await page.getByText("WDC WD80").waitFor()
+      await assertAccessible(page)
+      await visit(page, "/console/devices")
+      const row = page.getByRole("row").filter({ has: page.getByRole("link", { name: "disk1" }) })
+      await row.getByText("failing, 61 °C").waitFor()
+      await visit(page, `/console/devices/${other.id}`)
+      await page.getByText("File system").waitFor()
+      assert.equal(await page.getByRole("heading", { name: "Disk", exact: true }).count(), 0)
     })
 
     pageTest("a folder whose parent does not exist is refused in words, and nothing is changed", async () => {

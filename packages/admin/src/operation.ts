@@ -1,4 +1,5 @@
 /** The services on which the operations of this folder are defined; those of features have fewer. */
+import type { DiskFacts } from "./disk-facts-core.js"
 import type { Accounts, DirectoryEntries, Identities, People } from "@hayloft/access/contract.js"
 import type {
   AdminTokens,
@@ -122,6 +123,10 @@ export interface AdminServices extends OperatorServices {
   readonly live: Pick<StoreLive, "trace" | "traffic">
   readonly links: Links
   readonly freeDisks: () => Promise<readonly FreeDisk[]>
+  readonly disksOfDevices: {
+    /** By the numbers of their file systems; those of which nothing is known are left out. */
+    of(disks: readonly string[]): Promise<ReadonlyMap<string, DiskFacts>>
+  }
   readonly newBucketSettings: SettingDocuments
 }
 

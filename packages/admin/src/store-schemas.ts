@@ -391,6 +391,44 @@ export const FREE_DISKS = z
   })
   .meta({ id: "FreeDisks" })
 
+export const DISK_IO = z.object({
+  reads: count,
+  readBytes: count,
+  readMs: count.describe("time of all reads together"),
+  writes: count,
+  writtenBytes: count,
+  writeMs: count.describe("time of all writes together"),
+  inFlight: count,
+})
+
+export const DISK_HEALTH = z
+  .object({
+    model: z.string().optional(),
+    serial: z.string().optional(),
+    isHealthy: z.boolean().optional().describe("the disk's own verdict"),
+    celsius: z.number().optional(),
+    powerOnHours: count.optional(),
+    wearPercent: count.optional().describe("of the writes that the disk is made for; above 100 beyond them"),
+    reallocatedSectors: count.optional(),
+  })
+  .meta({ id: "DiskHealth" })
+
+export const DEVICE_DISKS = z
+  .object({
+    disks: z.array(
+      z.object({
+        device: id,
+        name: z.string().describe("of the disk or partition: sdb1"),
+        atMs: z.number().describe("when the counters were read, by a clock that is never set; rates are differences"),
+        io: DISK_IO.describe("since the start of the system"),
+        health: DISK_HEALTH.optional().describe(
+          "absent if smartctl is not installed or not permitted, or the disk sleeps",
+        ),
+      }),
+    ),
+  })
+  .meta({ id: "DeviceDisks" })
+
 const dryRun = z.boolean().default(false).describe("return the plan only; nothing is changed")
 const confirm = z
   .string()

@@ -7,6 +7,7 @@
 import type { FreeDisk } from "@hayloft/admin/index.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
+import { kernelFile } from "./kernel-file.js"
 import { diskOf, disksIn, systemSourceIn, type Mount } from "./mounts-core.js"
 
 const MOUNTS = "/proc/mounts"
@@ -17,27 +18,6 @@ const AT_ONCE = 4
 const OWN_NAMES = new Set(["lost+found", ".zfs"])
 
 type Reading = Pick<Disk, "open" | "list" | "space">
-
-/** Returns "" where there is no such table. A file of the kernel has no size: it is read until it ends. */
-async function tableOf(disk: Reading): Promise<string> {
-  const bytes = new Uint8Array(TABLE_BYTES_MAX)
-  let length = 0
-  try {
-    const file = await disk.open(MOUNTS, "read")
-    try {
-      for (;;) {
-        const read = await file.read(bytes.subarray(length), length)
-        length += read
-        if (read === 0 || length === bytes.length) break
-      }
-    } finally {
-      await file.close()
-    }
-  } catch {
-    return ""
-  }
-  return new TextDecoder().decode(bytes.subarray(0, length))
-}
 
 /** Returns undefined if the file system cannot be read, or has something. */
 async function lookedAt(disk: Reading, { source, folder, kind }: Mount, system: string | undefined) {
@@ -55,7 +35,7 @@ async function lookedAt(disk: Reading, { source, folder, kind }: Mount, system: 
 
 /** The largest first, and those of the system disk last. */
 export async function freeDisks(disk: Reading): Promise<readonly FreeDisk[]> {
-  const table = await tableOf(disk)
+  const table = await kernelFile(disk, MOUNTS, TABLE_BYTES_MAX)
   const mounts = disksIn(table).slice(0, LOOKED_AT_MAX)
   const found = await mapBounded(mounts, AT_ONCE, mount => lookedAt(disk, mount, systemSourceIn(table)))
   return found

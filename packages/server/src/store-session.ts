@@ -33,6 +33,7 @@ import type { ServeConfig } from "@hayloft/node/config/index.js"
 import { type Exchange, type Filter, type Protocol } from "@hayloft/protocols/http/index.js"
 import { ProviderSignIn } from "@hayloft/protocols/iam/index.js"
 import type { Stalls } from "@hayloft/engine/device/index.js"
+import { DisksOfDevices } from "./disk-facts.js"
 import { freeDisks } from "./free-disks.js"
 import { knownActions } from "./known-actions.js"
 import { createKmsHandler, speaksKms } from "@hayloft/protocols/kms/index.js"
@@ -64,6 +65,7 @@ import {
   type S3Settings,
 } from "@hayloft/protocols/s3/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { smartctl } from "@hayloft/base/seams/telemetry/real-smartctl.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { FolderLocks } from "@hayloft/base/seams/lock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
@@ -384,6 +386,7 @@ export class StoreSession {
       live: new StoreLive(clock, host.live, this.liveNodes()),
       links: this.links(),
       freeDisks: () => freeDisks(host.seams.disk),
+      disksOfDevices: new DisksOfDevices(host.seams.disk, clock, smartctl),
       events: host.events,
       sessions,
       attempts,
