@@ -248,11 +248,11 @@ class Import<Version extends ListedVersion> {
 
   async #look(from: string, to: string): Promise<BucketPair> {
     await this.source.headBucket(from)
-    const { latestOnly, settings } = this.options
-    const document = latestOnly === true ? undefined : await this.source.setting(from, "versioning")
+    const document = await this.source.setting(from, "versioning")
     const versioning = /<Status>(Enabled|Suspended)<\/Status>/.exec(document ?? "")?.[1]
-    const lock = settings && versioning !== undefined ? await this.source.setting(from, "object-lock") : undefined
-    return { from, to, versioning, lock }
+    // Retention and holds are of the objects: they stay, whatever else is left out.
+    const lock = versioning === undefined ? undefined : await this.source.setting(from, "object-lock")
+    return { from, to, versioning: this.options.latestOnly === true ? undefined : versioning, lock }
   }
 
   #isThere(bucket: string): Promise<boolean> {

@@ -194,6 +194,19 @@ test("object lock, with its retention, is taken over", async () => {
   assert.deepEqual(Object.fromEntries(locks)["x-amz-object-lock-legal-hold"], "ON")
   const [version] = await versionsOf(here, "locked")
   assert.ok(version)
+  for (const option of ["--latest-only", "--no-settings"]) {
+    const into = `without${option.slice(1)}`
+    await imports(["locked", "--into", into, option])
+    const kept = Object.fromEntries((await here.head(into, "a")).locks)
+    assert.equal(kept["x-amz-object-lock-retain-until-date"], until, option)
+    assert.equal(kept["x-amz-object-lock-legal-hold"], "ON", option)
+    assert.match(await imports(["locked", "--into", into, option]), /1 unchanged/)
+  }
+  // A bucket that is there and has no lock cannot keep it.
+  await here.createBucket("open")
+  const { code, error } = await hayloft(["locked", "--into", "open", "--latest-only"])
+  assert.notEqual(code, 0)
+  assert.match(error.toString(), /s3:\/\/locked\/a: .*ObjectLockConfiguration/)
 })
 
 test("all buckets are imported if none is named, and mistakes are told", async () => {
