@@ -29,6 +29,8 @@ const QUIET = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
+  // V8 optimizes later, as in the processes of tests (tools/testing/short-lived.cjs).
+  "--js-flags=--invocation-count-for-maglev=4000,--invocation-count-for-turbofan=30000",
 ]
 /** A guard against what never happens: a page that waits for a job takes long on a busy machine. */
 const WAIT_MS = 120_000
