@@ -4,6 +4,7 @@ import { useId } from "preact/hooks"
 import { addressOf, api } from "../api/client.js"
 import { useLive } from "../api/live.js"
 import type { AuditEntry, AuditPage as Entries } from "../api/shapes.js"
+import { useAccountNames } from "../parts/account-name.js"
 import { ActionButton } from "../parts/action-button.js"
 import { Button } from "../parts/button.js"
 import { Dialog } from "../parts/dialog.js"
@@ -28,7 +29,12 @@ const callerOf = ({ caller }: AuditEntry): string => (caller.name === "" ? calle
 /** The name that people know: `user/ann` for an ARN. */
 const shortCaller = (entry: AuditEntry): string => callerOf(entry).replace(/^arn:.*:/, "")
 
-const columnsOf = (open: (entry: AuditEntry) => void): readonly Column<AuditEntry>[] => [
+const ACCOUNT_ID = /[0-9a-f]{64}/g
+
+const columnsOf = (
+  open: (entry: AuditEntry) => void,
+  nameOf: (account: string) => string,
+): readonly Column<AuditEntry>[] => [
   { key: "at", narrow: "plain", title: "Time", cell: ({ atMs }) => <span class="whole">{timeText(atMs)}</span> },
   {
     key: "who",
@@ -42,8 +48,13 @@ const columnsOf = (open: (entry: AuditEntry) => void): readonly Column<AuditEntr
     title: "Operation",
     cell: ({ operation }) => <span class="words">{operation}</span>,
   },
-  { key: "target", narrow: "plain", title: "On", cell: ({ target }) => (target === "" ? "–" : target) },
-  { key: "outcome", narrow: "plain", title: "Outcome", cell: outcomeOf },
+  {
+    key: "target",
+    narrow: "plain",
+    title: "On",
+    cell: ({ target }) => (target === "" ? "–" : <span title={target}>{target.replace(ACCOUNT_ID, nameOf)}</span>),
+  },
+  { key: "outcome", narrow: "plain", title: "Outcome", cell: entry => <span class="words">{outcomeOf(entry)}</span> },
   {
     key: "details",
     narrow: "end",
@@ -104,6 +115,7 @@ function Details({ entry, onClose }: { readonly entry: AuditEntry; readonly onCl
 
 function Records({ first, filter }: { readonly first: Entries; readonly filter: Readonly<Record<string, string>> }) {
   const shown = useSignal<AuditEntry | undefined>(undefined)
+  const nameOf = useAccountNames()
   return (
     <>
       <PagedTable
@@ -112,7 +124,7 @@ function Records({ first, filter }: { readonly first: Entries; readonly filter: 
         query={filter}
         first={first}
         rowsOf={({ entries }) => entries}
-        columns={columnsOf(entry => (shown.value = entry))}
+        columns={columnsOf(entry => (shown.value = entry), nameOf)}
         rowKey={({ id }) => id}
         empty={<EmptyState title="No change matches" icon="audit" />}
       />
