@@ -58,6 +58,8 @@ const FRONT_THREAD_LIMITS = {
   cutMs: 5_000,
   /** Requests under way may end before their store does; then their connections are cut. */
   holdMs: 5_000,
+  /** New objects of a thread: V8's own limit follows the memory of the machine, and no request gains by more than this. */
+  youngGenerationMib: 24,
 } as const
 
 const [NEWEST_MAJOR_WITHOUT, MINOR_WITH] = [22, 12]
@@ -178,7 +180,8 @@ class FrontThread {
     link.start()
     const { isWatched } = requests
     const workerData: FrontOrder = { ...served, name, ports, start, isWatched, port }
-    this.worker = new Worker(ENTRY, { workerData, transferList: [port], name, execArgv: [] })
+    const resourceLimits = { maxYoungGenerationSizeMb: FRONT_THREAD_LIMITS.youngGenerationMib }
+    this.worker = new Worker(ENTRY, { workerData, transferList: [port], name, execArgv: [], resourceLimits })
     let reason = "it has ended by itself"
     this.worker.on("error", error => {
       reason = asFailure(error).message
