@@ -24,7 +24,7 @@ if (process.env.FILTER_TIMER === "1" && !isMainThread) setInterval(() => undefin
 const deaths = {
   exit: () => process.exit(1),
   throw: () => void setImmediate(() => { throw new Error("planted") }),
-  memory: () => { for (let all = null; ; ) all = { all } },
+  memory: () => { for (const all = []; ; ) all.push(new Array(10_000).fill(0)) },
   hang: () => { for (;;); },
   busy: () => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500),
 }
