@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { Worker } from "node:worker_threads"
 import { TEST_SEED } from "../../testing-seed.js"
+import type { Clock } from "../clock/contract.js"
 import { SimClock } from "../clock/sim.js"
 import { SimRandom } from "../random/sim.js"
 import { openChannel, PortChannel } from "./real.js"
@@ -45,6 +46,27 @@ test("the end of a real thread closes its channel, after what it had sent", asyn
   await closed
   assert.deepEqual(messages, ["from the thread"])
   await worker.terminate()
+})
+
+test("messages and the end keep their order, whatever the order in which a clock rings the alarms of one moment", async () => {
+  const base = new SimClock()
+  let delayMs = 1
+  // Each alarm rings a little before the one that was set before it.
+  const clock: Clock = {
+    wallMs: () => base.wallMs(),
+    monotonicMs: () => base.monotonicMs(),
+    alarm: (durationMs, ring) => base.alarm(durationMs + (delayMs -= 0.01), ring),
+    sleep: (durationMs, signal) => base.sleep(durationMs, signal),
+    atEndOfTurn: call => base.atEndOfTurn(call),
+  }
+  const [here, there] = SimChannel.pair(clock, new SimRandom(TEST_SEED), 0)
+  const received: unknown[] = []
+  there.start({ message: message => received.push(message), closed: () => received.push("closed") })
+  for (let at = 0; at < 6; at += 1) here.send(at)
+  here.close()
+  await base.advance(10)
+  assert.deepEqual(received, [0, 1, 2, 3, 4, 5, "closed"])
+  assert.equal(base.sleepers, 0)
 })
 
 test("a simulated thread that ends loses at most its last messages, and receives nothing", async () => {

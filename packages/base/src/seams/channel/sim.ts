@@ -11,8 +11,9 @@ import type { Channel, ChannelEvents } from "./contract.js"
 /** The most that one message takes; whole milliseconds. */
 const DELAY_MS_MAX = 2
 
+/** On its way to the other end: a message, or the end of the channel. */
 interface Sent {
-  readonly message: unknown
+  readonly arrive: () => void
   cancel: () => void
 }
 
@@ -48,12 +49,8 @@ export class SimChannel implements Channel {
 
   send(message: unknown, moved: readonly ArrayBuffer[] = []): void {
     if (this.state !== "open") return
-    const sent: Sent = { message: structuredClone(message, { transfer: [...moved] }), cancel: () => undefined }
-    this.underWay.push(sent)
-    sent.cancel = this.afterDelay(() => {
-      this.underWay.shift()
-      this.peer?.receive(sent.message)
-    })
+    const sent: unknown = structuredClone(message, { transfer: [...moved] })
+    this.afterDelay(() => this.peer?.receive(sent))
   }
 
   close(): void {
@@ -83,11 +80,13 @@ export class SimChannel implements Channel {
     this.close()
   }
 
-  /** Messages keep their order, and what ends the channel comes last. */
-  private afterDelay(call: () => void): () => void {
+  /** All arrives in the order in which it was sent, although the clock may ring alarms of one moment in another one. */
+  private afterDelay(arrive: () => void): void {
     const nowMs = this.clock.monotonicMs()
     this.arrivesMs = Math.max(this.arrivesMs, nowMs + this.random.below(this.delayMsMax + 1))
-    return this.clock.alarm(this.arrivesMs - nowMs, call)
+    const sent: Sent = { arrive, cancel: () => undefined }
+    this.underWay.push(sent)
+    sent.cancel = this.clock.alarm(this.arrivesMs - nowMs, () => this.underWay.shift()?.arrive())
   }
 
   private receive(message: unknown): void {
