@@ -97,7 +97,7 @@ export class ModelMultipart implements Multipart {
       throw fail("invalidRequest", { message: `the upload was created with checksums of ${planned}, not ${named}` })
     }
     const isOfClient = request.body.payer !== undefined
-    if (isOfClient && planned?.startsWith("SHA") === true && named === undefined)
+    if (isOfClient && planned !== undefined && !planned.startsWith("CRC") && named === undefined)
       throw fail("invalidRequest", {
         message: `the upload was created with checksums of ${planned}: the part has none`,
       })
