@@ -112,7 +112,7 @@ test("a module is at most as large as the limit, and other bodies stay as small 
   assert.equal((await refused("PUT", `${MODULES}/large`, { bytes })).code, "entityTooLarge")
   assert.equal((await refused("POST", "/v1/accounts", { bytes })).code, "entityTooLarge")
   const taking = OPERATIONS.filter(({ bytesType }) => bytesType !== undefined).map(({ id }) => id)
-  assert.deepEqual(taking, ["putTransformModule"])
+  assert.deepEqual(taking, ["putTransformModule", "sendMessage"])
   assert.match(openApiText(), /"requestBody": \{\s*"required": true,\s*"content": \{\s*"application\/wasm": \{\}/)
 })
 
