@@ -1,5 +1,5 @@
 /** STS: the caller's identity, and temporary credentials. */
-import { providerArn, type AssumeRequest } from "@hayloft/access/index.js"
+import { providerArn, type AssumeRequest, type IssuedSession } from "@hayloft/access/index.js"
 import { fail } from "@hayloft/base/failures.js"
 import { parseAccessKeyId } from "@hayloft/base/ids.js"
 import { guarded, open, REFUSED, signed, type Actions, type IamCall, type OpenCall, type IamResult } from "../action.js"
@@ -25,14 +25,24 @@ export const SESSIONS: Actions = {
   AssumeRoleWithSAML: REFUSED,
 }
 
-async function getCallerIdentity({ caller: { principal }, number }: IamCall): Promise<IamResult> {
-  const arn = principal.kind === "session" ? principal.sessionArn : principal.arn
-  return xml => void xml.text("Arn", arn).text("UserId", principal.userId).text("Account", number)
+/** MinIO's documents give these to SDKs that require a role; they name none. */
+const NO_ROLE_ARNS = ["arn:x:ignored:by:minio:", "arn:xxx:xxx:xxx:xxxx"]
+
+const arnOfCaller = ({ caller: { principal } }: IamCall): string =>
+  principal.kind === "session" ? principal.sessionArn : principal.arn
+
+async function getCallerIdentity(call: IamCall): Promise<IamResult> {
+  const { caller, number } = call
+  return xml => void xml.text("Arn", arnOfCaller(call)).text("UserId", caller.principal.userId).text("Account", number)
 }
 
-async function getSessionToken({ sessions, caller, parameters, nowMs }: IamCall): Promise<IamResult> {
+function sessionOfCaller({ sessions, caller, parameters, nowMs }: IamCall): IssuedSession {
   const seconds = parameters.whole("DurationSeconds", SECONDS)
-  const issued = sessions.ofKey(caller, { seconds, policy: parameters.optional("Policy"), nowMs })
+  return sessions.ofKey(caller, { seconds, policy: parameters.optional("Policy"), nowMs })
+}
+
+async function getSessionToken(call: IamCall): Promise<IamResult> {
+  const issued = sessionOfCaller(call)
   return xml => writeCredentials(xml, issued)
 }
 
@@ -58,11 +68,18 @@ async function assumeNoRole(call: IamCall): Promise<IamResult> {
       "AssumeRole without a RoleArn takes a Policy, but no PolicyArns and no tags: make a role with them, and name it in RoleArn."
     throw fail("notImplemented", { message })
   }
-  return getSessionToken(call)
+  const issued = sessionOfCaller(call)
+  return xml => {
+    writeCredentials(xml, issued)
+    xml.group("AssumedRoleUser", user =>
+      user.text("AssumedRoleId", call.caller.principal.userId).text("Arn", arnOfCaller(call)),
+    )
+  }
 }
 
 async function assumeRole(call: IamCall): Promise<IamResult> {
-  if (call.parameters.optional("RoleArn") === undefined) return assumeNoRole(call)
+  const arn = call.parameters.optional("RoleArn")
+  if (arn === undefined || NO_ROLE_ARNS.includes(arn)) return assumeNoRole(call)
   const assumed = await call.sessions.assume(call.caller, requestOf(call))
   return xml => {
     writeCredentials(xml, assumed)
