@@ -199,7 +199,7 @@ export const USES: Readonly<Record<Use, Work>> = {
     for (const arn of ["arn:x:ignored:by:minio:", "arn:xxx:xxx:xxx:xxxx"]) {
       const credentials = await keysOf(`&RoleSessionName=any&RoleArn=${arn}`)
       assert.equal((await ok(client.call("GET", { bucket, key: "temporary", credentials }))).text, "x")
-      await ask(`&RoleSessionName=any&RoleArn=${arn}x`, 400)
+      await ask(`&RoleSessionName=any&RoleArn=${arn}x`, 403)
     }
     const reads = { Effect: "Allow", Action: ["s3:GetObject"], Resource: [`arn:aws:s3:::${bucket}/*`] }
     const policy = JSON.stringify({ Version: "2012-10-17", Statement: [reads] })
