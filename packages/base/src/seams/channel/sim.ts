@@ -13,6 +13,7 @@ const DELAY_MS_MAX = 2
 
 /** On its way to the other end: a message, or the end of the channel. */
 interface Sent {
+  readonly isEnd: boolean
   readonly arrive: () => void
   cancel: () => void
 }
@@ -50,13 +51,13 @@ export class SimChannel implements Channel {
   send(message: unknown, moved: readonly ArrayBuffer[] = []): void {
     if (this.state !== "open") return
     const sent: unknown = structuredClone(message, { transfer: [...moved] })
-    this.afterDelay(() => this.peer?.receive(sent))
+    this.afterDelay(false, () => this.peer?.receive(sent))
   }
 
   close(): void {
     if (this.state !== "open") return
     this.state = "closing"
-    this.afterDelay(() => {
+    this.afterDelay(true, () => {
       this.end()
       this.peer?.end()
     })
@@ -73,18 +74,21 @@ export class SimChannel implements Channel {
 
   /** The thread at this end ends, now. It may lose some of the last messages that it has sent. */
   die(loses = true): void {
-    const lost = loses ? this.random.below(this.underWay.length + 1) : 0
-    for (const { cancel } of this.underWay.splice(this.underWay.length - lost)) cancel()
+    const messages = this.underWay.filter(({ isEnd }) => !isEnd)
+    const lost = loses ? this.random.below(messages.length + 1) : 0
+    const lostOnes = new Set(messages.slice(messages.length - lost))
+    for (const { cancel } of lostOnes) cancel()
+    this.underWay = this.underWay.filter(sent => !lostOnes.has(sent))
     this.events = undefined
     this.isDead = true
     this.close()
   }
 
   /** All arrives in the order in which it was sent, although the clock may ring alarms of one moment in another one. */
-  private afterDelay(arrive: () => void): void {
+  private afterDelay(isEnd: boolean, arrive: () => void): void {
     const nowMs = this.clock.monotonicMs()
     this.arrivesMs = Math.max(this.arrivesMs, nowMs + this.random.below(this.delayMsMax + 1))
-    const sent: Sent = { arrive, cancel: () => undefined }
+    const sent: Sent = { isEnd, arrive, cancel: () => undefined }
     this.underWay.push(sent)
     sent.cancel = this.clock.alarm(this.arrivesMs - nowMs, () => this.underWay.shift()?.arrive())
   }
