@@ -19,7 +19,7 @@ import { run } from "../harness/commands.js"
 import type { TestNode, TestNodes } from "../harness/nodes.js"
 import { Databases } from "../sql/databases.js"
 import { MovableStore } from "./movable-store.js"
-import { BUCKET, oneSays, statusOf, statusSays, withNodes } from "./stores.js"
+import { areReencoded, BUCKET, statusOf, statusSays, withNodes } from "./stores.js"
 
 const DROPPED = "dropped"
 const NEWER = "newer-bucket"
@@ -95,11 +95,10 @@ async function changeEverything(nodes: TestNodes, partUpload: string): Promise<R
   await put(a, "in a newer bucket", NEWER)
   const admin = await nodes.at(1).admin()
   await admin.post("/v1/redundancy", { policy: "replica:2", confirm: "replica:2" })
-  const isReencoded = /^[1-9]\d* bytes re-encoded, 0 remaining/
-  await oneSays(nodes.all, ({ jobs }) =>
-    jobs.some(({ name, progress }) => name.startsWith("reencode") && isReencoded.test(progress)),
-  )
   admin.close()
+  const keys = ["kept", "since", "overwritten", "twice", "by both", "multipart"]
+  const objects = keys.map(key => [BUCKET, key] as const)
+  await areReencoded(nodes.at(1), "replica:2", [...objects, [NEWER, "in a newer bucket"]])
   return written
 }
 
@@ -146,7 +145,6 @@ test(
   "a database that is restored halts every node; a reconciliation puts back what a store encrypted at rest has lost",
   { skip: noPostgres },
   () =>
-    // They do not hurry: what a job has done is shown only until it begins again.
     withNodes({ nodes: 3, foldersEach: 1, databases, args: ["--encrypt-at-rest"] }, async (nodes, folder) => {
       const [a, c] = [nodes.at(1), nodes.at(3)]
       const before = new Map(["kept", "overwritten", "deleted"].map(key => [key, randomBytes(SIZE)]))

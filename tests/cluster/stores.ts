@@ -91,17 +91,6 @@ export async function statusSays(node: TestNode, isSo: (status: Status) => boole
   }
 }
 
-/** The same of any of the nodes: only the one that has a job knows what it has done. */
-export async function oneSays(nodes: readonly TestNode[], isSo: (status: Status) => boolean): Promise<void> {
-  const untilMs = performance.now() + WAIT_MS_MAX
-  for (;;) {
-    const all = await Promise.all(nodes.map(node => statusOf(node)))
-    if (all.some(isSo)) return
-    if (performance.now() > untilMs) throw new Error(`the statuses stay ${JSON.stringify(all.map(({ jobs }) => jobs))}`)
-    await wait(LOOK_MS)
-  }
-}
-
 /** Waits until every device has its shards, and none moves; replaced blocks that are kept may be elsewhere. */
 export const isSettled = (node: TestNode): Promise<Status> =>
   statusSays(
@@ -124,6 +113,37 @@ export async function haveJoined(node: TestNode, count: number): Promise<void> {
   }
 }
 
+async function blocksOf(node: TestNode, bucket: string, key: string) {
+  const admin = await node.admin()
+  try {
+    return LOCATED_OBJECT.parse(await admin.get(`/v1/buckets/${bucket}/shards`, { key })).blocks
+  } finally {
+    admin.close()
+  }
+}
+
+/**
+ * Waits until the objects are stored under the policy, and nothing is left to re-encode. The count of a job says less: its next
+ * walk begins at zero, and so does another node that takes the job over.
+ */
+export async function areReencoded(
+  node: TestNode,
+  policy: string,
+  objects: readonly (readonly [bucket: string, key: string])[],
+): Promise<void> {
+  const untilMs = performance.now() + WAIT_MS_MAX
+  for (const [bucket, key] of objects) {
+    for (let found: readonly string[] = []; found.length === 0 || found.some(each => each !== policy);) {
+      assert.ok(performance.now() < untilMs, `${bucket}/${key} is stored under ${found.join()}`)
+      await wait(LOOK_MS)
+      found = (await blocksOf(node, bucket, key)).map(block => block.policy)
+    }
+  }
+  const isLeft = ({ name, progress }: Status["jobs"][number]): boolean =>
+    name.startsWith("reencode") && /^counting|[1-9]\d* remaining/.test(progress)
+  await statusSays(node, ({ jobs }) => !jobs.some(isLeft))
+}
+
 /**
  * Waits until each node writes blocks with this many shards: one that has not reached the others yet writes fewer, and
  * they are encoded again later. The bucket is left with an object.
@@ -134,13 +154,8 @@ export async function writeWhole(nodes: readonly TestNode[], bucket: string, sha
     for (let written = 0; written !== shards;) {
       assert.ok(performance.now() < untilMs, `${node.name} still writes ${written} shards`)
       await node.client.put({ bucket, key: "probe", body: Buffer.alloc(5_000) })
-      const admin = await node.admin()
-      try {
-        const { blocks } = LOCATED_OBJECT.parse(await admin.get(`/v1/buckets/${bucket}/shards`, { key: "probe" }))
-        written = blocks[0]?.shards.length ?? 0
-      } finally {
-        admin.close()
-      }
+      const [block] = await blocksOf(node, bucket, "probe")
+      written = block?.shards.length ?? 0
     }
   }
 }

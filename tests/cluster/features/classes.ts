@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto"
 import { GetObjectCommand, PutObjectCommand, S3Client, type StorageClass } from "@aws-sdk/client-s3"
 import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
 import type { TestNode } from "../../harness/nodes.js"
-import { isSettled, oneSays, post } from "../stores.js"
+import { areReencoded, isSettled, post } from "../stores.js"
 import { asked, eventually, type Feature } from "./scene.js"
 
 const BUCKET = "classes"
@@ -46,8 +46,6 @@ async function mapped(node: TestNode): Promise<string> {
 const setClass = (node: TestNode, storageClass: string, policy: string) =>
   post(node, "/v1/redundancy/class", { storageClass, policy })
 
-const IS_REENCODED = /^[1-9]\d* bytes re-encoded, 0 remaining, 0 uploads/
-
 export const CLASSES: Feature = {
   name: "a class means the same at every node, for stored objects too",
   first: async ({ nodes }) => {
@@ -61,9 +59,7 @@ export const CLASSES: Feature = {
     await put(one, "standard", "STANDARD")
     await put(two, "cold", "GLACIER")
     await setClass(three, "GLACIER_IR", "replica:3")
-    await oneSays(nodes.all, ({ jobs }) =>
-      jobs.some(({ name, progress }) => name.startsWith("reencode") && IS_REENCODED.test(progress)),
-    )
+    await areReencoded(one, "replica:3", [[BUCKET, "stored"]])
     await isSettled(one)
   },
   run: async ({ nodes, oneDead, twoDead }) => {
