@@ -13,7 +13,7 @@ import { Menu } from "../parts/menu.js"
 import { Badge, Page, type PageProps } from "../parts/page.js"
 import { PagedTable } from "../parts/paged-table.js"
 import { EmptyState, Loaded } from "../parts/states.js"
-import type { Column } from "../parts/table.js"
+import { type Column, sizeColumn } from "../parts/table.js"
 import { Tabs } from "../parts/tabs.js"
 import { Ago } from "../parts/time.js"
 import { toast } from "../parts/toast.js"
@@ -56,14 +56,7 @@ const COLUMNS: readonly Column<Bucket>[] = [
     cell: ({ usage }) => countText(usage.objects),
     sortBy: ({ usage }) => usage.objects,
   },
-  {
-    key: "bytes",
-    narrow: "plain",
-    title: "Size",
-    align: "end",
-    cell: ({ usage }) => sizeText(usage.bytes),
-    sortBy: ({ usage }) => usage.bytes,
-  },
+  sizeColumn(({ usage }) => usage.bytes),
   {
     key: "versioning",
     narrow: "minor",

@@ -14,11 +14,11 @@ import type {
 } from "../api/shapes.js"
 import { AccountName, useAccountNames } from "../parts/account-name.js"
 import { ConfirmButton } from "../parts/action-button.js"
-import { countText, sizeText, timeText } from "../parts/format.js"
+import { countText, timeText } from "../parts/format.js"
 import { Page, Section, type PageProps } from "../parts/page.js"
 import { PagedTable } from "../parts/paged-table.js"
 import { EmptyState, Loaded } from "../parts/states.js"
-import type { Column } from "../parts/table.js"
+import { type Column, sizeColumn } from "../parts/table.js"
 import { pathTo } from "../shell/router.js"
 
 const EVERY_MS = 5_000
@@ -79,14 +79,7 @@ const namespaceColumns = (nameOf: NameOf): readonly Column<CoordNamespace>[] => 
   },
   namespaceNumber("locks", "Locks"),
   namespaceNumber("files", "Files"),
-  {
-    key: "bytes",
-    narrow: "plain",
-    title: "Size",
-    align: "end",
-    cell: ({ bytes }) => sizeText(bytes),
-    sortBy: ({ bytes }) => bytes,
-  },
+  sizeColumn(({ bytes }) => bytes),
 ]
 
 function EndButton({ row, onDone }: { readonly row: CoordSession; readonly onDone: () => void }) {
@@ -233,14 +226,7 @@ const lockColumns = (names: Names): readonly Column<LockRow>[] => [
 const fileColumns = (names: Names): readonly Column<CoordFile>[] => [
   { key: "path", title: "File", cell: ({ path }) => path, sortBy: ({ path }) => path },
   { key: "version", title: "Version", align: "end", cell: ({ version }) => version },
-  {
-    key: "bytes",
-    narrow: "plain",
-    title: "Size",
-    align: "end",
-    cell: ({ bytes }) => sizeText(bytes),
-    sortBy: ({ bytes }) => bytes,
-  },
+  sizeColumn(({ bytes }) => bytes),
   { key: "modified", title: "Written", cell: ({ modifiedMs }) => timeText(modifiedMs), sortBy: row => row.modifiedMs },
   {
     key: "session",

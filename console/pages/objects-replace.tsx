@@ -16,30 +16,37 @@ interface Named {
 
 interface Question {
   readonly bucket: string
+  readonly keeping: Keeping
   readonly files: readonly Named[]
   readonly present: ReadonlySet<string>
   /** Why it is not known whether there are others. */
   readonly doubt: string | undefined
 }
 
-/** It waits for its answer; undefined: there is none. */
+/** The question that the dialog shows; undefined if nothing is asked. */
 const question = signal<Question | undefined>(undefined)
 
 const SHOWN = 5
 
-async function questionOf(bucket: string, files: readonly Named[]): Promise<Question> {
+async function questionOf(bucket: string, files: readonly Named[], keeping: Keeping): Promise<Question> {
   const keys = files.map(({ key }) => key)
   try {
     const { keys: present, isAll } = await presentKeys(bucket, keys)
-    return { bucket, files, present, doubt: isAll ? undefined : "the bucket has too many names to look at all" }
+    return {
+      bucket,
+      keeping,
+      files,
+      present,
+      doubt: isAll ? undefined : "the bucket has too many names to look at all",
+    }
   } catch (error) {
-    return { bucket, files, present: new Set(), doubt: asApiError(error).message }
+    return { bucket, keeping, files, present: new Set(), doubt: asApiError(error).message }
   }
 }
 
 /** Adds uploads; first asks if they would replace objects of which nothing is kept. */
 export async function uploadAll(bucket: string, files: readonly Named[], keeping: Keeping): Promise<void> {
-  const asked = await questionOf(bucket, files)
+  const asked = await questionOf(bucket, files, keeping)
   const { present, doubt } = asked
   if (keeping?.versioning === "enabled" || (present.size === 0 && doubt === undefined)) {
     addUploads(bucket, files)
@@ -61,9 +68,9 @@ function replacedText(keeping: Keeping): string {
   return `Undelete keeps what they hold now for ${plural(undeleteDays, "day")}.`
 }
 
-export function ReplaceDialog({ keeping }: { readonly keeping: Keeping }) {
+export function ReplaceDialog() {
   if (question.value === undefined) return null
-  const { bucket, files, present, doubt } = question.value
+  const { bucket, keeping, files, present, doubt } = question.value
   const close = () => (question.value = undefined)
   const upload = (those: readonly Named[]) => {
     close()

@@ -153,7 +153,7 @@ export function ObjectsTab({ bucket, keeping }: { readonly bucket: string; reado
           {isSearchWithin(shown) ? <FoundKeys {...listed} /> : <Keys {...listed} />}
         </section>
       </DropTarget>
-      <ReplaceDialog keeping={keeping} />
+      <ReplaceDialog />
       {dialog.value === "folder" && <FolderDialog bucket={bucket} folder={folder} onClose={close} onDone={refresh} />}
       {typeof dialog.value === "object" && (
         <BulkDialog scope={dialog.value} keeping={keeping} onClose={close} onStarted={onStarted} />

@@ -12,7 +12,7 @@ import { countText, durationText, sizeText, timeText } from "../parts/format.js"
 import { Badge, Facts, Page, Section, type PageProps } from "../parts/page.js"
 import { PagedTable } from "../parts/paged-table.js"
 import { EmptyState, Loaded } from "../parts/states.js"
-import { DataTable, type Column } from "../parts/table.js"
+import { type Column, DataTable, sizeColumn } from "../parts/table.js"
 import { Ago } from "../parts/time.js"
 import { toast } from "../parts/toast.js"
 import { pathTo } from "../shell/router.js"
@@ -55,20 +55,13 @@ const columnsOf = (nameOf: (id: string) => string): readonly Column<Queue>[] => 
   number("due", "Due"),
   number("inFlight", "In flight"),
   number("delayed", "Delayed"),
-  {
-    key: "bytes",
-    narrow: "plain",
-    title: "Size",
-    align: "end",
-    cell: ({ bytes }) => sizeText(bytes),
-    sortBy: ({ bytes }) => bytes,
-  },
+  sizeColumn(({ bytes }) => bytes),
   { key: "pause", narrow: "end", title: "State", cell: queue => <PauseBadge queue={queue} /> },
 ]
 
 const messageColumns = (open: (message: QueueMessage) => void): readonly Column<QueueMessage>[] => [
   { key: "body", title: "Body", cell: ({ body }) => body.slice(0, 120) },
-  { key: "size", narrow: "plain", title: "Size", align: "end", cell: ({ bytes }) => sizeText(bytes) },
+  sizeColumn(({ bytes }) => bytes),
   { key: "created", narrow: "plain", title: "Added", cell: ({ createdMs }) => <Ago timeMs={createdMs} /> },
   { key: "deliveries", title: "Deliveries", align: "end", cell: ({ deliveries }) => countText(deliveries) },
   { key: "from", title: "Moved from", cell: ({ movedFrom }) => movedFrom ?? "–" },

@@ -11,7 +11,7 @@ import { countText, percentText, shareOf, sizeText, timeText } from "../parts/fo
 import { Badge, Facts, Page, Section } from "../parts/page.js"
 import { Meter } from "../parts/progress.js"
 import { EmptyState, Loaded, Notice } from "../parts/states.js"
-import { DataTable, type Column } from "../parts/table.js"
+import { type Column, DataTable, sizeColumn } from "../parts/table.js"
 import { toast } from "../parts/toast.js"
 
 const EVERY_MS = 5_000
@@ -74,14 +74,7 @@ function RemoveButton({ name, onDone }: { readonly name: string; readonly onDone
 
 const moduleColumns = (onRemoved: () => void): readonly Column<TransformModule>[] => [
   { key: "name", title: "Module", cell: ({ name }) => <code>{name}</code>, sortBy: ({ name }) => name },
-  {
-    key: "size",
-    narrow: "plain",
-    title: "Size",
-    align: "end",
-    cell: row => sizeText(row.sizeBytes),
-    sortBy: row => row.sizeBytes,
-  },
+  sizeColumn(({ sizeBytes }) => sizeBytes),
   { key: "type", title: "Type of its results", cell: ({ contentType }) => contentType ?? "that of its input" },
   {
     key: "sha256",

@@ -7,7 +7,7 @@ import { useSignal } from "@preact/signals"
 import type { ComponentChildren } from "preact"
 import { useRef } from "preact/hooks"
 import { Button } from "./button.js"
-import { countText } from "./format.js"
+import { countText, sizeText } from "./format.js"
 import { Icon } from "./icon.js"
 import { EmptyState } from "./states.js"
 
@@ -59,6 +59,16 @@ interface TableProps<T> {
   readonly more?: MorePages
   readonly selection?: RowSelection<T> | undefined
 }
+
+/** The column of a size in bytes. */
+export const sizeColumn = <T,>(bytesOf: (row: T) => number): Column<T> => ({
+  key: "size",
+  narrow: "plain",
+  title: "Size",
+  align: "end",
+  cell: row => sizeText(bytesOf(row)),
+  sortBy: bytesOf,
+})
 
 const compare = (a: number | string, b: number | string): number =>
   typeof a === "number" && typeof b === "number"

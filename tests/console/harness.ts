@@ -291,7 +291,7 @@ export async function assertFits(page: Page): Promise<void> {
   assert.ok(wide <= window, `${wide} px of content in ${window} px: ${widest}`)
 }
 
-/** Fails if a row of the table with this caption has more than two lines of cells, as a phone shows them, or there is none. */
+/** Asserts that the table with this caption has rows, and that each of them has two lines at most on a phone. */
 export async function assertTwoLines(page: Page, caption: string): Promise<void> {
   const lines: readonly number[] = await page.evaluate(`(() => {
     const table = [...document.querySelectorAll("table")].find(each => each.caption?.textContent === ${JSON.stringify(caption)})

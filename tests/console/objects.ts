@@ -253,7 +253,7 @@ export const objects: PageTests = {
       await dialog.getByRole("button", { name: "Replace 3" }).click()
       await rows.filter({ hasText: "done, 100 %" }).nth(3).waitFor()
       assert.equal((await contentOf("trip/day 1/b.txt", "plain")).toString(), "dropped day 1/b.txt")
-      // With versioning nothing is lost, and nobody is asked.
+      // A bucket with versioning keeps the former version, so that the console does not ask.
       assert.equal((await client.call("PUT", { bucket: "album", key: "again.txt", body: "before" })).status, 200)
       await visit(page, "/console/buckets/album")
       await page.getByRole("link", { name: "again.txt" }).waitFor()
