@@ -124,7 +124,7 @@ export interface AdminServices extends OperatorServices {
   readonly links: Links
   readonly freeDisks: () => Promise<readonly FreeDisk[]>
   readonly disksOfDevices: {
-    /** By the numbers of their file systems; those of which nothing is known are left out. */
+    /** Returns facts by the number of the file system; a disk about which nothing is known is left out. */
     of(disks: readonly string[]): Promise<ReadonlyMap<string, DiskFacts>>
   }
   readonly newBucketSettings: SettingDocuments

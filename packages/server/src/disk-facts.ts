@@ -29,7 +29,7 @@ export class DisksOfDevices {
     private readonly smartctl: (device: string) => Promise<string>,
   ) {}
 
-  /** By the numbers of their file systems; those of which nothing is known are left out. */
+  /** Returns facts by the number of the file system; a disk about which nothing is known is left out. */
   async of(disks: readonly string[]): Promise<ReadonlyMap<string, DiskFacts>> {
     const found = await mapBounded(
       [...new Set(disks)],
