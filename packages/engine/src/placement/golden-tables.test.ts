@@ -43,6 +43,7 @@ function* firstLayouts(): Generator<readonly [string, Layout]> {
   yield ["one without weight", planLayout(weighted([1, 0, 2, 3]), 2)]
   yield ["one that may not gain", planLayout(closed(ramp(5), 2), 3)]
   yield ["too few that may gain", planLayout(closed(ramp(5), 1, 2, 3), 3)]
+  yield ["on all, of which one may not gain", planLayout(closed(ramp(4), 1), 4)]
 }
 
 function* transitions(): Generator<readonly [string, Layout]> {
@@ -114,6 +115,7 @@ d6365993336f7417 20 equal, width 14
 ad684db38dab36c6 one without weight
 717518282e2af7c9 one that may not gain
 807016d5f426d084 too few that may gain
+b226cfc6d3f77bba on all, of which one may not gain
 6ee1ad2efa446e63 one more
 f8f4ef8e83d29b65 four more
 1b77f1fe525bfd62 as many as there may be

@@ -116,13 +116,13 @@ function inOrderOf(known: readonly DeviceId[], devices: readonly LayoutDevice[])
  */
 function settled(draft: LayoutDraft, devices: readonly LayoutDevice[], version: number): Layout {
   const { partitions, width, table } = draft
-  // One device has one layout: every first start of a small store would plan it slot by slot otherwise.
-  if (width === 1 && devices.length === 1) {
-    table.fill(0)
-    return { version, width, table: draft.slots, devices: devices.map(({ id }) => id) }
+  const layout = { version, width, devices: devices.map(({ id }) => id) }
+  const disorder = new Disorder(version)
+  if (isForAll(draft)) {
+    dealToAll(draft, disorder)
+    return { ...layout, table: draft.slots }
   }
   const targets = targetsOf(draft, devices)
-  const disorder = new Disorder(version)
   const order = disorder.order(partitions)
   const before = table.slice()
   if (table.includes(VACANT)) fillVacant(draft, targets, order, disorder)
@@ -132,7 +132,23 @@ function settled(draft: LayoutDraft, devices: readonly LayoutDevice[], version: 
     shiftAlongChains(draft, targets, order, before)
   }
   if (!draft.tree.isFlat) backInOwnSlots(draft, before)
-  return { version, width, table: draft.slots, devices: devices.map(({ id }) => id) }
+  return { ...layout, table: draft.slots }
+}
+
+/** Returns true if each device gets a slot of each partition: every first start of a small store plans such a layout. */
+const isForAll = ({ width, devices, tree, mayGain, held }: LayoutDraft): boolean =>
+  width === devices && tree.isFlat && mayGain.every(Boolean) && held.every(count => count === 0)
+
+/** The same as filling vacant slots, which would find all devices equally far behind in each partition. */
+function dealToAll({ partitions, width, table }: LayoutDraft, disorder: Disorder): void {
+  // One device has one layout.
+  if (width === 1) return void table.fill(0)
+  const slots = new Uint8Array(width)
+  for (const partition of disorder.order(partitions)) {
+    for (let slot = 0; slot < width; slot += 1) slots[slot] = slot
+    disorder.shuffle(slots)
+    for (let device = 0; device < width; device += 1) table[partition * width + (slots[device] ?? 0)] = device
+  }
 }
 
 /**
