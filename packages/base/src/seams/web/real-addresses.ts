@@ -6,8 +6,7 @@
  */
 import { BlockList, isIPv6 } from "node:net"
 
-const NOT_PUBLIC = new BlockList()
-for (const range of [
+const NOT_PUBLIC = [
   "0.0.0.0/8",
   "10.0.0.0/8",
   "100.64.0.0/10",
@@ -30,16 +29,25 @@ for (const range of [
   "2001:db8::/32",
   "2002::/16",
   "3fff::/20",
-]) {
-  const [network = "", bits = ""] = range.split("/")
-  NOT_PUBLIC.addSubnet(network, Number(bits), isIPv6(network) ? "ipv6" : "ipv4")
+]
+const GLOBAL_IPV6 = ["2000::/3"]
+
+function listOf(ranges: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const range of ranges) {
+    const [network = "", bits = ""] = range.split("/")
+    list.addSubnet(network, Number(bits), isIPv6(network) ? "ipv6" : "ipv4")
+  }
+  return list
 }
 
-const GLOBAL_IPV6 = new BlockList()
-GLOBAL_IPV6.addSubnet("2000::", 3, "ipv6")
+/** They are made for the first address: Node's checks of addresses take milliseconds to prepare. */
+let lists: { readonly notPublic: BlockList; readonly globalIpv6: BlockList } | undefined
 
 /** The text must be an address. */
-export const isPublicAddress = (address: string): boolean =>
-  isIPv6(address)
-    ? GLOBAL_IPV6.check(address, "ipv6") && !NOT_PUBLIC.check(address, "ipv6")
-    : !NOT_PUBLIC.check(address, "ipv4")
+export function isPublicAddress(address: string): boolean {
+  lists ??= { notPublic: listOf(NOT_PUBLIC), globalIpv6: listOf(GLOBAL_IPV6) }
+  return isIPv6(address)
+    ? lists.globalIpv6.check(address, "ipv6") && !lists.notPublic.check(address, "ipv6")
+    : !lists.notPublic.check(address, "ipv4")
+}
