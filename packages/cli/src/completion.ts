@@ -44,7 +44,10 @@ export interface CompletedCommand {
 /** Examples that cover the usual numbers of disks; any other policy can be typed. */
 const POLICIES = ["ec:2+1", "ec:4+2", "ec:8+3", "replica:2", "replica:3"]
 
-const MEANINGS: Readonly<Record<string, CompletedValues>> = {
+/** The codes are listed only for a shell: no other command reads them. */
+const codes = (): readonly string[] => [...new Set(allCodes().map(({ code }) => code))]
+
+const MEANINGS: Readonly<Record<string, CompletedValues | (() => readonly string[])>> = {
   FILE: "file",
   DIR: "folder",
   FOLDER: "folder",
@@ -53,18 +56,23 @@ const MEANINGS: Readonly<Record<string, CompletedValues>> = {
   POLICY: POLICIES,
   // The redundancy of this class is that of the store.
   CLASS: STORAGE_CLASSES.filter(name => name !== "STANDARD"),
-  CODE: [...new Set(allCodes().map(({ code }) => code))],
+  CODE: codes,
+}
+
+function meaningOf(word: string): CompletedValues | undefined {
+  const meaning = MEANINGS[word]
+  return typeof meaning === "function" ? meaning() : meaning
 }
 
 /** Returns the completions of the value with this placeholder: `yes|no`, `FILE`, `FOLDER...`, `POLICY|automatic`. */
 export function valuesOf(placeholder: string): CompletedValues {
   const name = placeholder.replace(/\.\.\.$/, "")
   if (name.startsWith("s3://")) return "object"
-  const meaning = MEANINGS[name]
+  const meaning = meaningOf(name)
   if (meaning !== undefined) return meaning
   if (!name.includes("|")) return "text"
   return name.split("|").flatMap(word => {
-    const words = MEANINGS[word]
+    const words = meaningOf(word)
     return typeof words === "object" ? words : word
   })
 }
