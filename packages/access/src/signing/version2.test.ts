@@ -251,6 +251,22 @@ for (const { name, method, rawTarget, headers, date, resource, signature } of EX
   })
 }
 
+test("a parameter with an empty value may be signed with its = or without", () => {
+  for (const sent of ["?policy=", "?policy", "?acl=&versionId=3", "?uploads=&prefix="]) {
+    const request = { method: "PUT", rawTarget: `/bucket/key${sent}`, rawHeaders: ["Host", "h", "Date", DATE] }
+    const version2 = { ...rulesOf(request), isOfObject: false }
+    const subresource = sent.replace(/&prefix=$/, "")
+    for (const signed of [subresource, subresource.replace(/=(?=&|$)/g, "")]) {
+      const text = ["PUT", "", "", DATE, `/bucket/key${signed}`].join("\n")
+      const signature = createHmac("sha1", SECRET).update(text).digest("base64")
+      const rawHeaders = [...request.rawHeaders, "Authorization", `AWS ${KEY}:${signature}`]
+      assert.equal(verify({ ...request, rawHeaders }, { version2 }).kind, "verified", `${sent} as ${signed}`)
+      const other = { ...request, rawTarget: `${request.rawTarget.replace(/=(?=&|$)/, "=1")}&acl`, rawHeaders }
+      assert.equal(refusal(other, { version2 }).kind, "signatureMismatch")
+    }
+  }
+})
+
 test("a URL of version 2 is refused if version 2 is disabled, and for requests without an object", () => {
   const request = presigned(PLAIN)
   assert.equal(refusal(request, { version2: undefined }).kind, "invalidRequest")

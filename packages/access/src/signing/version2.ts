@@ -48,7 +48,7 @@ export interface Version2Claim {
   readonly form: "header" | "query"
   readonly accessKeyId: AccessKeyId
   readonly signature: string
-  /** One for each spelling of the resource. */
+  /** One for each spelling of the resource and its parameters. */
   readonly textsToSign: readonly string[]
   /** The first of the texts without its secrets. */
   readonly shownText: string
@@ -156,15 +156,17 @@ function claimOf(
   { form, accessKeyId, signature, dateLine, sent, amz, token, signedMs, region }: Stated,
 ): Version2Claim {
   const ofTarget = parameters.filter(({ name }) => LISTED_PARAMETERS.has(name) || signedParameters.has(name))
-  const signedQuery = parameterText(ofTarget)
-  const textOf = (resource: string, valueOf: (name: string, value: string) => string): string =>
+  // Some clients send `?policy=` and sign `?policy`: what the parameter says is the same.
+  const queries = [...new Set([parameterText(ofTarget), parameterText(ofTarget.map(withoutEmptyValue))])]
+  const targets = resources.flatMap(resource => queries.map(query => resource + query))
+  const textOf = (target: string, valueOf: (name: string, value: string) => string): string =>
     [
       method,
       sent.get("content-md5") ?? "",
       sent.get("content-type") ?? "",
       dateLine,
       ...[...amz].sort(byName).map(([name, value]) => `${name}:${valueOf(name, value)}`),
-      resource + signedQuery,
+      target,
     ].join("\n")
   return {
     kind: "claim",
@@ -172,8 +174,8 @@ function claimOf(
     form,
     accessKeyId: accessKeyOf(accessKeyId),
     signature,
-    textsToSign: resources.map(resource => textOf(resource, (_, value) => value)),
-    shownText: textOf(resources[0] ?? "", (name, value) => (isSecretHeader(name) ? "(hidden)" : value)),
+    textsToSign: targets.map(target => textOf(target, (_, value) => value)),
+    shownText: textOf(targets[0] ?? "", (name, value) => (isSecretHeader(name) ? "(hidden)" : value)),
     payload: payloadOf(amz.get("x-amz-content-sha256")),
     region,
     signedRegion: "",
@@ -240,6 +242,11 @@ function amzHeaders(sent: ReadonlyMap<string, string>, query: readonly QueryPara
   }
   return amz
 }
+
+const withoutEmptyValue = (parameter: QueryParameter): QueryParameter => ({
+  ...parameter,
+  assigned: parameter.value !== "",
+})
 
 /** `?acl&versionId=3`: sorted by name, values decoded. */
 function parameterText(parameters: readonly QueryParameter[]): string {
