@@ -1,7 +1,8 @@
 /**
  * Fair: what one account at full load costs another. B has 8 connections, which read and write small objects, put some of
  * 1 MiB, and list; A has 256, in a process of its own with the lowest priority, so that its load generator takes as
- * little of B's and the server's processor time as the machine allows.
+ * little of B's and the server's processor time as the machine allows. Then a connection of B is made right behind 800 of A that
+ * read nothing of an object of 4 MiB each; its first GET is measured.
  *
  * The limit of each figure is B alone in the same round. `refusedShare` is what B keeps while the server refuses nearly
  * all of A's requests by a limit of rates: what is lost then is the cost of A's generator and of reading its heads, not of
@@ -9,8 +10,10 @@
  */
 import { spawn, type ChildProcess } from "node:child_process"
 import { once } from "node:events"
+import { connect, type Socket } from "node:net"
 import { fileURLToPath } from "node:url"
 import { z } from "zod"
+import { must } from "@hayloft/base/assert.js"
 import { KIB, MIB } from "@hayloft/base/limits.js"
 import { runLoad, type LoadRequest, type LoadResult } from "@hayloft/client/load/raw-load.js"
 import { RequestForge } from "@hayloft/client/load/request-forge.js"
@@ -27,6 +30,8 @@ const CONNECTIONS_B = 8
 const SMALL_BYTES = 4 * KIB
 const LARGE_BYTES = 1 * MIB
 const KEYS = 1_000
+const READERS = 800
+const READ_BYTES = 4 * MIB
 /** One of so many requests of B is for 1 MiB, and one lists. */
 const OTHERS_EVERY = 50
 const WARM_SHARE = 0.5
@@ -38,6 +43,8 @@ export type KindOfLoad = (typeof LOADS)[number]
 
 const SMALL_OF_A = { bucket: "of-a", prefix: "k/", sizeBytes: SMALL_BYTES, keys: KEYS }
 const LARGE_OF_A = { bucket: "of-a", prefix: "large/", sizeBytes: LARGE_BYTES, keys: 64 }
+const READ_OF_A = { bucket: "of-a", prefix: "read/", sizeBytes: READ_BYTES, keys: 1 }
+const SMALL_OF_B = { bucket: "of-b", prefix: "k/", sizeBytes: SMALL_BYTES, keys: KEYS }
 
 /** The instructions for the process of A. */
 export interface GeneratorTask {
@@ -57,7 +64,7 @@ class Fair implements Fixture {
   private constructor(
     private readonly bench: Bench,
     private readonly store: OwnStore,
-    private readonly a: S3Access,
+    private readonly a: RequestForge,
     private readonly b: RequestForge,
   ) {}
 
@@ -81,7 +88,8 @@ class Fair implements Fixture {
     const [a, b] = [await accessOf("a"), await accessOf("b")]
     const forgeOfA = await filled(a, "of-a")
     await new S3Work(forgeOfA, LARGE_OF_A).fill(CONNECTIONS_B, clock, signal)
-    return new Fair(bench, store, a, await filled(b, "of-b"))
+    await new S3Work(forgeOfA, READ_OF_A).fill(1, clock, signal)
+    return new Fair(bench, store, forgeOfA, await filled(b, "of-b"))
   }
 
   close(): Promise<void> {
@@ -108,12 +116,38 @@ class Fair implements Fixture {
     }
   }
 
+  async behindReaders(): Promise<Measured> {
+    const { clock } = this.bench
+    const getOf = (work: S3Work) => must(work.requests({ get: 1 })(), "gets have no end").request.bytes
+    const read = getOf(new S3Work(this.a, READ_OF_A))
+    const get = getOf(new S3Work(this.b, SMALL_OF_B))
+    const readers = Array.from({ length: READERS }, () => this.send(read).pause())
+    const beganMs = clock.monotonicMs()
+    const newcomer = this.send(get)
+    try {
+      const answer = String(await once(newcomer, "data", { signal: this.bench.signal }))
+      if (!answer.startsWith("HTTP/1.1 200")) throw new Error(`B's GET was answered ${answer}`)
+      return { figure: clock.monotonicMs() - beganMs, unit: "ms" }
+    } finally {
+      for (const socket of [...readers, newcomer]) socket.destroy()
+    }
+  }
+
+  /** A connection of its own. */
+  private send(request: Uint8Array): Socket {
+    const { hostname, port } = this.b.endpoint
+    const socket = connect({ host: hostname, port: Number(port) })
+    socket.on("error", () => undefined)
+    socket.write(request)
+    return socket
+  }
+
   private limitA(limits: Readonly<Record<string, number>>): Promise<unknown> {
     return this.store.admin(admin => admin.post("/v1/accounts/a/limits", limits))
   }
 
   private async loadOfB(): Promise<LoadResult> {
-    const set = { bucket: "of-b", prefix: "k/", sizeBytes: SMALL_BYTES, keys: KEYS }
+    const set = SMALL_OF_B
     const small = new S3Work(this.b, set).requests({ get: 1, put: 1 })
     const large = new S3Work(this.b, { ...set, prefix: "large/", sizeBytes: LARGE_BYTES, keys: 8 }).requests({ put: 1 })
     const listing = new S3Work(this.b, set).requests({ list: 1 })
@@ -131,7 +165,7 @@ class Fair implements Fixture {
   }
 
   private async whileA<T>(kind: KindOfLoad, work: () => Promise<T>): Promise<T> {
-    const task: GeneratorTask = { access: this.a, kind, connections: CONNECTIONS_A }
+    const task: GeneratorTask = { access: this.a.access, kind, connections: CONNECTIONS_A }
     const generator = spawn("nice", ["-n", "19", process.execPath, GENERATOR, JSON.stringify(task)], {
       stdio: ["ignore", "ignore", "inherit"],
     })
@@ -154,11 +188,17 @@ export const FAIR = theme({
   name: "fair",
   isOnRequest: true,
   open: bench => Fair.open(bench),
-  rows: () =>
-    LOADS.map(kind => ({
+  rows: () => [
+    ...LOADS.map(kind => ({
       work: `B beside A's 256 connections of ${kind}`,
       target: all(atLeast("ratio", 0.5), atMost("timesP99", 2)),
       measure: (it: Fair) => it.beside(kind),
       isOnce: true,
     })),
+    {
+      work: `B's first GET behind ${READERS} connections of A that read nothing`,
+      target: all(atMost("figure", 2_000)),
+      measure: (it: Fair) => it.behindReaders(),
+    },
+  ],
 })

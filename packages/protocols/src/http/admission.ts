@@ -8,7 +8,8 @@
  *
  * Most small requests are served within the turn of the event loop in which they arrive, so that they never hold a
  * place when another one asks. After `SLICE_MS` of a turn, the others that have arrived in it begin in later turns,
- * so that a burst of requests does not keep the head of a newcomer from being read. While two accounts or addresses
+ * so that a burst of requests does not keep the head of a newcomer from being read; and none begins while many connections
+ * wait to be accepted (`accept-runs.ts`). While two accounts or addresses
  * compete for long turns, all requests wait for the end of their turn, and begin in the order of what their
  * accounts have used, for `CONTENDED_SLICE_MS`; then the next turn reads what has arrived meanwhile, and the number
  * of places follows the length of turns (`places-limit-core.ts`). It stays as it is while nobody competes: on a
@@ -27,6 +28,7 @@
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { Places, type Party, type ShareLimits } from "@hayloft/base/places-core.js"
+import { AcceptRuns } from "./accept-runs.js"
 import type { HttpLimits } from "./limits.js"
 import { nextPlaces } from "./places-limit-core.js"
 import type { AccountFactor, UsedByAccount } from "./thread-shares-core.js"
@@ -90,6 +92,8 @@ interface Placed {
 export class Admission {
   private stopping = false
   private readonly places: Places<Waiting>
+  /** The connections of all servers that share the places. */
+  readonly accepts: AcceptRuns
   private cancelAlarm: (() => void) | undefined
   /** When the first request of this turn arrived; undefined: none has. */
   private turnBeganMs: number | undefined
@@ -116,6 +120,7 @@ export class Admission {
     private readonly limits: ShareLimits & Pick<HttpLimits, "admissionWaitMs">,
   ) {
     this.places = new Places(limits, undefined, undefined, () => clock.monotonicMs())
+    this.accepts = new AcceptRuns(clock)
   }
 
   get inFlight(): number {
@@ -138,13 +143,14 @@ export class Admission {
     const turnMs = nowMs - this.turnBegan(nowMs)
     const isLate = turnMs > LONG_TURN_MS || this.takenTurn?.wasLong === true
     const isContended = nowMs < this.contendedUntilMs
-    if (!isLate && !isContended && this.places.isPlenty) this.places.take(undefined)
+    const isHeld = this.accepts.holds(nowMs)
+    if (!isLate && !isContended && !isHeld && this.places.isPlenty) this.places.take(undefined)
     else {
       const party = this.countedParty(partyOf(), nowMs)
       placed.party = party
       const isBusy = isContended && this.places.taken + this.places.queued > BUSY_REQUESTS
       if (isLate || isBusy) this.noteLate(party, nowMs)
-      if (isContended || turnMs > SLICE_MS || !this.places.enter(party)) return false
+      if (isContended || isHeld || turnMs > SLICE_MS || !this.places.enter(party)) return false
     }
     placed.hasPlace = true
     return true
@@ -171,7 +177,8 @@ export class Admission {
    */
   tryTurn(placed: Placed, partyOf: () => Party, go: Waiting["go"]): boolean {
     const nowMs = this.clock.monotonicMs()
-    if (this.takenTurn === undefined && this.places.queued === 0 && nowMs >= this.contendedUntilMs) {
+    const isFree = this.takenTurn === undefined && this.places.queued === 0
+    if (isFree && nowMs >= this.contendedUntilMs && !this.accepts.holds(nowMs)) {
       this.takeTurn()
       return true
     }
@@ -269,6 +276,7 @@ export class Admission {
   private readonly drain = (): void => {
     this.isDraining = false
     let nowMs = this.clock.monotonicMs()
+    if (this.accepts.holds(nowMs)) return this.drainSoon()
     const endMs = nowMs + (nowMs < this.contendedUntilMs ? CONTENDED_SLICE_MS : SLICE_MS)
     while (nowMs < endMs) {
       const next = this.places.admit()

@@ -1,5 +1,7 @@
 /** A burst of readers that read nothing, and a client that connects right after it, over real sockets. */
 import assert from "node:assert/strict"
+import { once } from "node:events"
+import { connect } from "node:net"
 import { after, test } from "node:test"
 import { KIB } from "@hayloft/base/limits.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
@@ -89,6 +91,35 @@ test("first pieces that are ready together leave in several turns, and a client 
   await until("the late client is served", () => late.received.includes("200 OK"))
   assert.ok(writtenBefore < SHARE_MAX * READERS, `${writtenBefore} of ${READERS} pieces before it`)
   await until("all bodies are sent", () => written === READERS)
+})
+
+test("a client whose connection is behind those of a burst is served before most of their requests", async () => {
+  let [begun, begunBefore] = [0, READERS]
+  const world = await serve(
+    async (exchange: Exchange) => {
+      const endMs = clock.monotonicMs() + PIECE_MS
+      while (clock.monotonicMs() < endMs);
+      if (exchange.rawTarget === "/late") begunBefore = begun
+      else begun += 1
+      await exchange.respond({ status: 200, headers: [], body: new Uint8Array(1) })
+    },
+    {},
+    clock,
+    { accountOf: ({ rawTarget }) => rawTarget },
+  )
+  // All connect in one turn, so that their connections wait in the system's queue, and those of the burst have sent their requests
+  // when they are accepted.
+  const connected = (target: string) => {
+    const socket = connect({ port: world.port, host: "127.0.0.1" })
+    socket.write(`GET ${target} HTTP/1.1\r\nHost: h\r\n\r\n`)
+    return socket
+  }
+  const sockets = Array.from({ length: READERS }, () => connected("/burst"))
+  const late = connected("/late")
+  await once(late, "data")
+  assert.ok(begunBefore < SHARE_MAX * READERS, `${begunBefore} of ${READERS} requests before it`)
+  await until("all are served", () => begun === READERS)
+  for (const socket of [...sockets, late]) socket.destroy()
 })
 
 /** Its time is the work that was done, and what a test lets pass. */

@@ -118,6 +118,7 @@ export class HttpServer implements BackgroundService {
     this.host = this.connectionHost()
     this.tlsServer = certificates === undefined ? undefined : this.createTlsServer()
     this.server = this.tlsServer ?? createServer(this.socketOptions(), socket => this.accept(socket))
+    this.server.on("connection", () => this.admission.accepts.note())
     const { connectionsMax, connectionsReserve } = settings.limits
     this.server.maxConnections = connectionsMax + connectionsReserve
   }
@@ -200,7 +201,7 @@ export class HttpServer implements BackgroundService {
       tracer: this.telemetry.tracer,
       unusualHeads: new UnusualHeads(shapes, limits.headerBytesMax),
       batch: new ResponseBatch(clock),
-      slices: new TurnSlices(clock),
+      slices: new TurnSlices(clock, this.admission.accepts),
       isStopping: () => this.stopping || this.isYielding,
       serve: (exchange, connection, fault) => this.take(exchange, fault ?? this.refusalFor(connection)),
       onArrival: exchange => this.admission.resume(exchange),

@@ -10,6 +10,7 @@ class WorkClock {
   readonly atEndOfTurn = (call: () => void): void => void setImmediate(call)
 }
 
+const NO_RUN = { holds: () => false }
 const READERS = 200
 const PIECES = 40
 const PIECE_MS = 0.1
@@ -27,7 +28,7 @@ async function read(clock: WorkClock, wait: () => Promise<void> | undefined, onP
 /** The longest time that passes between two turns, while all readers begin in one. */
 async function longestTurn(waitOf: (slices: TurnSlices) => () => Promise<void> | undefined) {
   const clock = new WorkClock()
-  const wait = waitOf(new TurnSlices(clock))
+  const wait = waitOf(new TurnSlices(clock, NO_RUN))
   const pieces = Array.from({ length: READERS }, () => 0)
   /** How far readers were apart at the end of each turn. */
   const apart: number[] = []
@@ -71,8 +72,23 @@ test("planted: without slices, all pieces of all readers are one turn", async ()
 
 test("a turn that is not long costs no wait", () => {
   const clock = new WorkClock()
-  const slices = new TurnSlices(clock)
+  const slices = new TurnSlices(clock, NO_RUN)
   assert.equal(slices.next(), undefined)
   clock.nowMs += 3
   assert.equal(slices.next(), undefined)
+})
+
+test("while many connections wait to be accepted, nothing goes on, and afterwards everything in its order", async () => {
+  const clock = new WorkClock()
+  let isHeld = true
+  const slices = new TurnSlices(clock, { holds: () => isHeld })
+  const gone: number[] = []
+  for (let i = 0; i < 3; i += 1) void slices.next()?.then(() => gone.push(i))
+  const turn = () => new Promise(resolve => setImmediate(resolve))
+  for (let i = 0; i < 5; i += 1) await turn()
+  assert.deepEqual(gone, [])
+  isHeld = false
+  for (let i = 0; i < 5; i += 1) await turn()
+  assert.deepEqual(gone, [0, 1, 2])
+  assert.equal(slices.next(), undefined, "nobody waits any more")
 })

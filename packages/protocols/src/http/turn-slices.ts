@@ -6,10 +6,11 @@
  * that is made meanwhile would not be read until then.
  *
  * Promises  Once a turn has lasted for `SLICE_MS`, what goes on does so in a later turn, in the order of asking; what has arrived is
- *           read in between. A turn that is not long costs no wait.
+ *           read in between. While many connections wait to be accepted, all wait. A turn that is not long costs no wait.
  * Limits    `SLICE_MS`, and `RESUMED_MAX` waits that end in one turn.
  */
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import type { AcceptRuns } from "./accept-runs.js"
 
 const SLICE_MS = 4
 const RESUMED_MAX = 64
@@ -19,7 +20,10 @@ export class TurnSlices {
   private readonly waiting = new Set<() => void>()
   private isResuming = false
 
-  constructor(private readonly clock: Pick<Clock, "atEndOfTurn" | "monotonicMs">) {}
+  constructor(
+    private readonly clock: Pick<Clock, "atEndOfTurn" | "monotonicMs">,
+    private readonly accepts: Pick<AcceptRuns, "holds">,
+  ) {}
 
   /** Returns undefined if the caller may go on now. */
   next(): Promise<void> | undefined {
@@ -39,7 +43,7 @@ export class TurnSlices {
         this.beganMs = undefined
       })
     }
-    return nowMs - this.beganMs > SLICE_MS
+    return nowMs - this.beganMs > SLICE_MS || this.accepts.holds(nowMs)
   }
 
   private resumeSoon(): void {
@@ -50,6 +54,7 @@ export class TurnSlices {
 
   /** Promises go on after each call at the end of a turn: so the time of each is known before the next one. */
   private resume(): void {
+    if (this.accepts.holds(this.clock.monotonicMs())) return void this.clock.atEndOfTurn(() => this.resume())
     const calls = Math.min(this.waiting.size, RESUMED_MAX)
     let endMs: number | undefined
     const resumeOne = (): void => {
