@@ -13,7 +13,7 @@ const framesOf = (from: number, to: number): string => `{ lowest: ${from}, highe
 const FRAMES = framesOf(lowest, highest)
 /** More than a row has: a body goes from node to node. */
 const BODY_BYTES = 20_000
-const copies = new PlantedCopies(["packages"])
+const copies = new PlantedCopies()
 after(() => copies.remove())
 
 /** A program that speaks other versions with its peers, and has another schema of the database. */

@@ -18,7 +18,7 @@ const MESSAGE = "m".repeat(1_000_000)
 const SMALL = "s".repeat(3_000)
 const NAMED = /1 metadata row set aside, too long for the metadata store: queueContents \\?"/
 
-const copies = new PlantedCopies(["packages"])
+const copies = new PlantedCopies()
 after(() => copies.remove())
 
 /** The folder of a program whose metadata store takes shorter values. */

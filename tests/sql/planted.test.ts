@@ -7,10 +7,9 @@ import { caughtBySeed, duePlants, PlantedCopies } from "../harness/planted-copie
 import { SQL_PLANTS } from "./plants.js"
 import { SIMULATED_CHECKS } from "./simulated-checks.js"
 
-const FOLDERS = ["packages/base", "packages/engine", "tests/sql"]
 const SEEDS_MAX = 200
 
-const copies = new PlantedCopies(FOLDERS)
+const copies = new PlantedCopies()
 after(() => copies.remove())
 
 for (const { bug, edits, caughtBy } of await duePlants(SQL_PLANTS, import.meta.url)) {

@@ -7,10 +7,9 @@ import { caughtBySeed, duePlants, PlantedCopies } from "../harness/planted-copie
 import { STEWARD_CHECKS } from "./checks.js"
 import { STEWARD_PLANTS } from "./plants.js"
 
-const FOLDERS = ["packages", "tests/harness", "tests/sql", "tests/steward"]
 const SEEDS_MAX = 20
 
-const copies = new PlantedCopies(FOLDERS)
+const copies = new PlantedCopies()
 after(() => copies.remove())
 
 for (const { bug, edits, caughtBy } of await duePlants(STEWARD_PLANTS, import.meta.url)) {

@@ -6,8 +6,6 @@ import { after, test } from "node:test"
 import { duePlants, findingOf, PlantedCopies, type PlantedCopy } from "../harness/planted-copies.js"
 import { TABLE_PLANTS, type TablePlant } from "./plants.js"
 
-const FOLDERS = ["packages/base", "packages/engine", "tests/table"]
-
 type Checks = Readonly<Record<TablePlant["caughtBy"], (program: PlantedCopy) => Promise<unknown>>>
 
 const load = <T>(program: PlantedCopy, file: string): Promise<T> => program.load(`tests/table/${file}`)
@@ -32,7 +30,7 @@ const CHECKS: Checks = {
   },
 }
 
-const copies = new PlantedCopies(FOLDERS)
+const copies = new PlantedCopies()
 after(() => copies.remove())
 
 const plants = await duePlants(TABLE_PLANTS, import.meta.url)
