@@ -54,6 +54,27 @@ test("a policy for a bucket that does not exist changes nothing", async () => {
   assert.equal(engine.recordManager.record.generation, generation)
 })
 
+test("a policy whose blocks need more memory than the process has is refused before anything changes", async () => {
+  const machine = new Machine({ devices: 6 })
+  const engine = await machine.open()
+  await createBucket(engine)
+  const operations = operationsOf(machine, engine)
+  const { generation } = engine.recordManager.record
+  const policy = parsePolicy("ec:1+5")
+  const changes = [
+    setRedundancy("ec:1+5", undefined),
+    setRedundancy("ec:1+5", "bucket"),
+    { kind: "setClass", storageClass: "GLACIER_IR", policy },
+  ] as const
+  const isRefused = (error: unknown) =>
+    isFailure(error, "invalidArgument") && /ec:1\+5 needs more memory .* choose/.test(error.message)
+  for (const change of changes) {
+    await assert.rejects(machine.clock.runUntil(operations.plan(change)), isRefused)
+    await assert.rejects(machine.clock.runUntil(operations.change(change, "ec:1+5")), isRefused)
+  }
+  assert.equal(engine.recordManager.record.generation, generation)
+})
+
 test("a change that makes the store less safe requires its name, and the refusal contains it", async () => {
   const machine = new Machine({ devices: 4 })
   const engine = await machine.open()
