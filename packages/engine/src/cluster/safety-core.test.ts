@@ -402,3 +402,18 @@ test("folders of one disk fail together", () => {
   assert.deepEqual(uneven.now, { disks: 0, devices: 2 }, textOfPolicy(defaultPolicy(6)))
   assert.deepEqual(uneven.critical, [idOf(0), idOf(1), idOf(2)])
 })
+
+test("if each partition lacks the shard of its first slot, every device is critical for some", () => {
+  const input = store(3, parsePolicy("ec:2+1"), { metadata: metadataOn(3) })
+  const { table, width, devices } = input.layout
+  const lacking = new Map(
+    devices.map((id, index) => [
+      id,
+      Uint8Array.from({ length: PARTITIONS }, (_, partition) => (table[partition * width] === index ? 1 : 0)),
+    ]),
+  )
+  const safety = evaluateSafety({ ...input, lacking })
+  assert.deepEqual([safety.now.disks, safety.critical, safety.riskiest.length], [0, devices, RISKIEST_MAX])
+  const whole = evaluateSafety(input)
+  assert.deepEqual([whole.now.disks, whole.critical, whole.riskiest, whole.levels.length], [1, [], [], 1])
+})
