@@ -29,7 +29,14 @@ const STUCK_MS = 180_000
 /** Waits until the status has this text, or the store is encrypted. */
 async function until(server: ServerProcess, text: RegExp): Promise<void> {
   for (const began = Date.now(); !text.test(await statusOf(server)) && !(await isOver(server)); await wait(LOOK_MS))
-    assert.ok(Date.now() - began < STUCK_MS, `it never says ${text}: ${await statusOf(server)}`)
+    assert.ok(Date.now() - began < STUCK_MS, `it never says ${text}: ${await stuckOf(server)}`)
+}
+
+/** The reason why it is stuck: bytes of a device that was offline for a moment, for example, wait for a day. */
+async function stuckOf(server: ServerProcess): Promise<string> {
+  const pending = JSON.stringify(await server.report("/v1/pending"))
+  const warnings = server.log.split("\n").filter(line => / (?:warn|error) /.test(line))
+  return [await statusOf(server), pending, ...warnings].join("\n")
 }
 
 const untilConverted = (server: ServerProcess): Promise<void> => until(server, /"isEncryptedAtRest":true/)
