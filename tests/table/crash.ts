@@ -153,6 +153,26 @@ function highestBegun({ calls, events }: DiskRecord, eventsBefore: number): numb
   return Math.max(0, ...numbersIn(begun.map(({ path }) => path.slice(FOLDER.length + 1))))
 }
 
+/** Many cuts leave the same bytes: those for which the same is allowed are checked once. */
+class CheckedStates {
+  private readonly known = new Map<string, Rows>()
+  private readonly numbers = new Map<Rows, number>()
+
+  /** Does the same as `stateAfter`, or returns what that returned before. */
+  async stateAfter(medium: Medium, allowed: readonly Rows[], begun: number, where: string): Promise<Rows> {
+    const key = `${medium.contentKey()} ${begun} ${allowed.map(rows => this.numberOf(rows)).join()}`
+    const rows = this.known.get(key) ?? (await stateAfter(new SimDisk(medium), allowed, begun, where))
+    this.known.set(key, rows)
+    return rows
+  }
+
+  private numberOf(rows: Rows): number {
+    const number = this.numbers.get(rows) ?? this.numbers.size
+    this.numbers.set(rows, number)
+    return number
+  }
+}
+
 /** Opens the disk after the cut and returns its state; throws if that is not an allowed one. */
 async function stateAfter(sim: SimDisk, allowed: readonly Rows[], begun: number, where: string): Promise<Rows> {
   const host = hostOf(sim)
@@ -194,15 +214,17 @@ export async function checkCrashes(seed: number, options: CrashOptions = {}): Pr
   const { subsetsMax = 4, tearsMax = 1, deepEvery = 200 } = options
   const { record, steps } = await new Script(new SimDisk(), seed).play()
   const random = new SimRandom(seed)
+  const checked = new CheckedStates()
+  const nothing: Rows = new Map()
   let states = 0
   for (const state of crashStates(record, { window: 6, subsetsMax, tearsMax, random })) {
     states += 1
     const what = steps.find(({ doneAt }) => doneAt > state.eventsBefore)?.what ?? "the end"
     const where = `seed ${seed}, event ${state.eventsBefore} (${what}): ${state.what}`
-    const allowed = allowedAt(steps, state.eventsBefore, new Map())
+    const allowed = allowedAt(steps, state.eventsBefore, nothing)
     const copy = state.medium.copy()
     const begun = highestBegun(record, state.eventsBefore)
-    const rows = await stateAfter(new SimDisk(state.medium), allowed, begun, where)
+    const rows = await checked.stateAfter(state.medium, allowed, begun, where)
     if (states % deepEvery === 0) states += await cutAgain({ ...state, medium: copy }, rows, begun, seed, where)
   }
   return states
@@ -224,18 +246,14 @@ async function cutAgain(
   const batch = new Model(new SimRandom(seed), false).batch(10)
   await writer.commit(batch)
   const steps = [{ what: "commit", at, doneAt: record.events.length, rows: rowsOf(writer) }]
+  const checked = new CheckedStates()
   let states = 0
   const random = new SimRandom(seed)
   for (const state of crashStates(record, { window: 6, subsetsMax: 2, tearsMax: 0, random })) {
     states += 1
     const allowed = allowedAt(steps, state.eventsBefore, rows)
     const begun = Math.max(begunBefore, highestBegun(record, state.eventsBefore))
-    await stateAfter(
-      new SimDisk(state.medium),
-      allowed,
-      begun,
-      `${where}, then event ${state.eventsBefore}: ${state.what}`,
-    )
+    await checked.stateAfter(state.medium, allowed, begun, `${where}, then event ${state.eventsBefore}: ${state.what}`)
   }
   return states
 }
@@ -266,15 +284,19 @@ export async function checkSalvageCrashes(seed: number): Promise<number> {
   const rows = rowsOf(reader)
   await reader.close()
   assert.ok(rows.size > 0)
+  const checked = new Set<string>()
   let states = 0
   const random = new SimRandom(seed)
   for (const state of crashStates(record, { window: 6, subsetsMax: 2, tearsMax: 1, random })) {
     states += 1
+    const begun = highestBegun(record, state.eventsBefore)
+    const key = `${state.medium.contentKey()} ${begun}`
+    if (checked.has(key)) continue
+    checked.add(key)
     const where = `salvage, seed ${seed}, event ${state.eventsBefore}: ${state.what}`
     const sim = new SimDisk(state.medium)
     const left = await findLostRows(hostOf(sim), FOLDER)
     assert.ok(left.length === 0 || left.length === found.length, `${where}: ${left.length} files are left`)
-    const begun = highestBegun(record, state.eventsBefore)
     const again = new CallList({ kind: "create", pathPart: ".table" })
     sim.intercept(again.intercept)
     await giveUp(sim)

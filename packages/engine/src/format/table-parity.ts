@@ -61,11 +61,12 @@ export class ParityBuilder {
     }
     const groups = groupsOf(dataBytes)
     // Pages were summed for the largest number of groups, which is a multiple of any smaller one.
-    for (let group = groups; group < GROUPS_MAX; group += 1) {
+    const summed = Math.min(GROUPS_MAX, pagesOf(dataBytes))
+    for (let group = groups; group < summed; group += 1) {
       xorInto(sums, (group % groups) * PAGE_WORDS, sums.subarray(group * PAGE_WORDS, (group + 1) * PAGE_WORDS))
     }
     const parity = Buffer.from(Buffer.from(sums.buffer, 0, groups * PARITY_PAGE_BYTES))
-    sums.fill(0)
+    sums.fill(0, 0, summed * PAGE_WORDS)
     this.dataBytes = 0
     return parity
   }

@@ -6,6 +6,7 @@
  * by sector. Names work alike: a create, rename or remove is pending until its folder is synced.
  * Synchronous; `sim.ts` adds processes, calls and faults, `crash-states.ts` enumerates power cuts.
  */
+import { createHash } from "node:crypto"
 import { posix } from "node:path"
 import { assert, must } from "../../assert.js"
 import type { Random } from "../random/contract.js"
@@ -253,6 +254,17 @@ export class Medium {
       file.pending = []
       file.failed = []
     }
+  }
+
+  /** Equal for media without pending changes if a process finds the same folders, names and bytes in them. */
+  contentKey(): string {
+    const hash = createHash("sha1")
+    for (const folder of [...this.folders].sort()) hash.update(`folder ${folder}\n`)
+    for (const [path, id] of [...this.#names].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      const { current } = this.file(id)
+      hash.update(`file ${path} ${current.length}\n`).update(current.slice())
+    }
+    return hash.digest("hex")
   }
 
   /** A power cut: each pending sector is randomly whole, absent or torn, and each name change done or not. */
