@@ -175,19 +175,22 @@ test("every command leaves the locks of versions and buckets as they are, and re
   const isComplete = () => [...wanted].every(name => rewrote.has(name)) && COMMANDS.every(({ name }) => done.has(name))
   for (let number = 0; number < HISTORIES_MAX && !isComplete(); number += 1) {
     const history = new History(TEST_SEED + number)
+    let before = lockedVersions(history.scene)
+    let buckets = lockedBuckets(history.scene)
     for (let plays = 0; plays < PLAYS_OF_A_STORE; plays += 1) {
-      const before = lockedVersions(history.scene)
-      const buckets = lockedBuckets(history.scene)
       const left = COMMANDS.filter(({ name }) => !done.has(name) || (wanted.has(name) && !rewrote.has(name)))
       const kind = history.choose(plays % 3 === 0 && left.length > 0 ? withNeeded(left) : COMMANDS)
       if (!(await history.play(kind))) continue
       done.add(kind.name)
-      check(kind.name, before, lockedVersions(history.scene), rewrote)
+      const after = lockedVersions(history.scene)
+      check(kind.name, before, after, rewrote)
       const kept = lockedBuckets(history.scene)
       const gone = [...buckets].filter(id => !kept.has(id))
       if (gone.length > 0) assert.equal(kind.name, "DropBucket", `${kind.name} has turned off object lock`)
       for (const version of before.keys())
         assert.ok(!gone.includes(version.split(" ")[0] ?? ""), `a bucket was dropped with ${version}`)
+      before = after
+      buckets = kept
     }
   }
   for (const name of REWRITING_SELDOM) rewrote.delete(name)

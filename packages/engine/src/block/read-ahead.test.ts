@@ -22,6 +22,9 @@ const extent: Extent = {
   exceptions: [],
 }
 
+/** Nobody looks at the bytes: all pieces are of these. */
+const BYTES = new Uint8Array(PIECE_BYTES_MAX)
+
 /** Pieces in memory, counted from their request until they are returned. */
 class Memory {
   bytes = 0
@@ -32,7 +35,7 @@ class Memory {
       const { lengthBytes } = planned.piece
       this.bytes += lengthBytes
       this.most = Math.max(this.most, this.bytes)
-      return Promise.resolve(new Uint8Array(lengthBytes))
+      return Promise.resolve(BYTES.subarray(0, lengthBytes))
     },
     give: (bytes: Uint8Array): void => void (this.bytes -= bytes.length),
   }
