@@ -4,7 +4,14 @@ import { runsOf } from "@hayloft/base/testing-seed.js"
 import { fc } from "@hayloft/base/testing-properties.js"
 import { must } from "@hayloft/base/assert.js"
 import { fail } from "@hayloft/base/failures.js"
-import { parseDeviceId, parseLogSequence, parseUploadId, rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
+import {
+  parseDeviceId,
+  parseLogSequence,
+  parsePartitionId,
+  parseUploadId,
+  rowKeyOf,
+  type RowKey,
+} from "@hayloft/base/ids.js"
 import type { KeyRange } from "@hayloft/base/key-range.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
@@ -25,9 +32,15 @@ const devices = new TestDevices(async () => new Rows(await new MemoryStores().op
 const EMPTY = must(devices.live.get(await devices.add(1)), "it was added").volumes
 
 /** A device whose index has these keys; reading on from a damaged one throws. */
-function deviceWith(number: number, keys: readonly RowKey[], damaged: readonly RowKey[] = []): ShardDevice {
+function deviceWith(
+  number: number,
+  keys: readonly RowKey[],
+  damaged: readonly RowKey[] = [],
+  onRead: () => void = () => undefined,
+): ShardDevice {
   const sorted = [...keys].sort()
   const indexed = function* ({ start, end }: KeyRange): Generator<IndexedNeedle> {
+    onRead()
     for (const key of sorted) {
       if (key < start || key >= end) continue
       if (damaged.includes(key)) throw fail("corruptRow")
@@ -111,6 +124,18 @@ test("a damaged row hides the rest of its partition on its device, and nothing e
     }),
     { numRuns: RUNS },
   )
+})
+
+test("a damaged row far behind the others is found with few reads", () => {
+  const uploadId = parseUploadId("0".repeat(31) + "1")
+  const [near, far, last] = [1, 40_000, 60_000].map(partition =>
+    needleKeyOf({ partition: parsePartitionId(partition), uploadId, part: 0, block: 0, generation: 0, slot: 0 }),
+  )
+  const keys = [must(near, "a key"), must(far, "a key"), must(last, "a key")]
+  let reads = 0
+  const device = deviceWith(1, keys, keys.slice(1, 2), () => void (reads += 1))
+  assert.deepEqual(shown(walk([device], 10)), [`${near} ${device.id}`, `${last} ${device.id}`])
+  assert.ok(reads < 25, `${reads} reads`)
 })
 
 test("devices without needles are not read, and a scan stays within its range", () => {

@@ -169,7 +169,8 @@ class IndexCursor {
     try {
       this.read()
     } catch (error) {
-      this.passOver(error)
+      if (!isFailure(error, "corruptRow")) throw error
+      this.passOver(partitionOfKey(this.from))
       return this.open()
     }
   }
@@ -197,8 +198,11 @@ class IndexCursor {
         })
       },
       error => {
-        this.passOver(error)
-        return false
+        if (!isFailure(error, "corruptRow")) throw error
+        return after(this.damagedPartition(), damaged => {
+          this.passOver(damaged)
+          return false
+        })
       },
     )
   }
@@ -209,9 +213,47 @@ class IndexCursor {
     if (this.head) this.from = this.head.key
   }
 
-  private passOver(error: unknown): void {
-    if (!isFailure(error, "corruptRow")) throw error
-    const next = partitionOfKey(this.from) + 1
+  /**
+   * The partition of the damage that keeps the first needle from being found. All before it are empty, which may be most of
+   * the index: it is searched for by halves.
+   */
+  private damagedPartition(): Soon<number> {
+    const [first, last] = [partitionOfKey(this.from), PARTITIONS - 1]
+    return after(this.isReadableUpTo(first), isFirstReadable => {
+      if (!isFirstReadable) return first
+      // A damage that is not found any more hides no more than one partition.
+      return after(this.isReadableUpTo(last), is => (is ? first : this.damagedBetween(first + 1, last)))
+    })
+  }
+
+  private damagedBetween(first: number, last: number): Soon<number> {
+    if (first >= last) return first
+    const middle = Math.floor((first + last) / 2)
+    return after(this.isReadableUpTo(middle), is =>
+      is ? this.damagedBetween(middle + 1, last) : this.damagedBetween(first, middle),
+    )
+  }
+
+  private isReadableUpTo(partition: number): Soon<boolean> {
+    const { end } = needleKeysOfPartition(parsePartitionId(partition))
+    const range = { start: this.from, end: end < this.range.end ? end : this.range.end }
+    return recover(
+      () =>
+        after(this.device.volumes.indexed(range, 1), rows => {
+          const opened = rows[Symbol.iterator]()
+          opened.next()
+          opened.return?.()
+          return true
+        }),
+      error => {
+        if (!isFailure(error, "corruptRow")) throw error
+        return false
+      },
+    )
+  }
+
+  private passOver(damaged: number): void {
+    const next = damaged + 1
     this.from = next < PARTITIONS ? needleKeysOfPartition(parsePartitionId(next)).start : this.range.end
   }
 }
