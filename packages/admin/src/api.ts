@@ -33,7 +33,6 @@ import { openApiText } from "./open-api.js"
 import type { OperationInput, RequiredAction } from "@hayloft/features/operator/index.js"
 import type { AdminOperation, AdminServices } from "./operation.js"
 import { OPERATIONS } from "./operations.js"
-import { documentPage } from "./document-page.js"
 import { documentsPage, frontPage } from "./pages.js"
 import { segmentFrom, segmentsOf, thingOf, type Segments } from "./path-template-core.js"
 import { Permits, type OtherAction } from "./permits.js"
@@ -249,11 +248,10 @@ export class AdminApi {
     if (bytes === undefined) return notFound(`/docs/${name}`)
     if (name.endsWith(".md") && wantsHtml(accept)) {
       const shown = new Set(await this.documents.list())
-      return reply(
-        "getDocument",
-        { ...PAGE_HEADERS, vary: "accept" },
-        documentPage(name, Buffer.from(bytes).toString(), shown),
-      )
+      // Most processes never show a page, and the renderer's tables take milliseconds to load.
+      const { documentPage } = await import("./document-page.js")
+      const html = documentPage(name, Buffer.from(bytes).toString(), shown)
+      return reply("getDocument", { ...PAGE_HEADERS, vary: "accept" }, html)
     }
     const contentType = name.endsWith(".json") ? "application/json" : "text/plain; charset=utf-8"
     return reply("getDocument", contentType, bytes)
