@@ -31,7 +31,7 @@ function* filesBelow(folder, ending) {
 }
 
 const outputOf = source => join(ROOT, "dist", relative(ROOT, source).replace(SOURCE, ".js"))
-const isOfConsole = source => relative(ROOT, source).startsWith("console")
+const isBundled = source => /^packages\/(?!.*\.test\.)/.test(relative(ROOT, source))
 const isAsset = output => relative(join(ROOT, "dist"), output).startsWith("web")
 const isFresh = (source, output) => existsSync(output) && statSync(output).mtimeMs > statSync(source).mtimeMs
 
@@ -53,7 +53,7 @@ export async function build(packages) {
     .filter(isWanted)
     .filter(source => [source, ...DECISIVE].some(path => !isFresh(path, outputOf(source))))
   // The bundle is invalid until it is rebuilt.
-  if (stale.some(source => !isOfConsole(source))) removeBundle()
+  if (stale.some(isBundled)) removeBundle()
   if (stale.length > 0) {
     const { build: transpile } = await import("esbuild")
     const { outputFiles } = await transpile({

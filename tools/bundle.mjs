@@ -143,12 +143,18 @@ export function makeCache(program = process.execPath, nodeArgs = [], env = proce
   rmSync(folder, { recursive: true, force: true })
 }
 
+/** Removes the code caches in the folder that are not of the bundle with this mark: test runs use those that stay. */
+export function removeOldCaches(folder, mark) {
+  for (const name of readdirSync(folder).filter(each => each.endsWith(".cache"))) {
+    const path = join(folder, name)
+    if (readFileSync(path).toString("latin1", 0, mark.length) !== mark) rmSync(path, { force: true })
+  }
+}
+
 /** Makes the bundles, and the code cache of this Node. */
 export async function makeBundle() {
   await joinFiles(DIST, ENTRIES)
-  // Those of the bundle before, whatever the Node.
-  for (const name of readdirSync(join(DIST, "bundle")))
-    if (name.endsWith(".cache")) rmSync(join(DIST, "bundle", name), { force: true })
+  removeOldCaches(join(DIST, "bundle"), bundleMark().replace("// ", ""))
   makeCache()
 }
 

@@ -13,6 +13,7 @@ const MAIN = new Map([["packages/main.js", "main.cjs"]])
 
 interface BundleTool {
   joinFiles(dist: string, entries: ReadonlyMap<string, string>): Promise<void>
+  removeOldCaches(folder: string, mark: string): void
 }
 interface Starter {
   startBundle(file: string): () => { path: string; bytes: Uint8Array }
@@ -24,7 +25,7 @@ interface EnsureTool {
 }
 
 const { installation, wantsAll } = (await import(pathToFileURL(join(ROOT, "tools/ensure.mjs")).href)) as EnsureTool
-const { joinFiles } = (await import(pathToFileURL(join(ROOT, "tools/bundle.mjs")).href)) as BundleTool
+const { joinFiles, removeOldCaches } = (await import(pathToFileURL(join(ROOT, "tools/bundle.mjs")).href)) as BundleTool
 const { startBundle } = createRequire(import.meta.url)(join(ROOT, "bin/start-bundle.cjs")) as Starter
 const work = mkdtempSync(join(tmpdir(), "hayloft-bundle-"))
 
@@ -126,6 +127,20 @@ test("a cache is used for its own bundle, and ignored for any other", async () =
   writeFileSync(path, Buffer.concat([readFileSync(file).subarray(3, 67), Buffer.from("damaged")]))
   startBundle(file)
   assert.deepEqual(said, ["old", "old", "new", "new"])
+})
+
+test("a bundle that is made again, and is the same, keeps the caches that there are of it", () => {
+  const folder = mkdtempSync(join(work, "kept-"))
+  const [mark, other] = ["a".repeat(64), "b".repeat(64)]
+  for (const [name, of] of [
+    ["main.cjs.1.cache", mark],
+    ["main.cjs.2.cache", mark],
+    ["main.cjs.3.cache", other],
+  ] as const)
+    writeFileSync(join(folder, name), `${of}code`)
+  writeFileSync(join(folder, "main.cjs"), "")
+  removeOldCaches(folder, mark)
+  assert.deepEqual(readdirSync(folder).sort(), ["main.cjs", "main.cjs.1.cache", "main.cjs.2.cache"])
 })
 
 test("each set of V8's flags has a cache of its own, beside those of others", async () => {
