@@ -245,7 +245,16 @@ export class ServerProcess {
 
   /** The store's own token of the admin API. */
   async adminToken(): Promise<string> {
-    return (this.token ??= adminTokenOf(await this.hayloft(["env", "--admin", "--json"])))
+    return (this.token ??= await this.readToken())
+  }
+
+  private async readToken(): Promise<string> {
+    // Another checkout may have folders of another form.
+    if (this.options.root !== undefined) return adminTokenOf(await this.hayloft(["env", "--admin", "--json"]))
+    // Loaded on demand, and half of what the whole command line is: most tests run no command.
+    const { unsealRootCredentials } = await import("@hayloft/cli/credentials.js")
+    const [keyFile, nextKeyFile] = [this.env["HAYLOFT_MASTER_KEY_FILE"], this.env["HAYLOFT_NEXT_MASTER_KEY_FILE"]]
+    return (await unsealRootCredentials(this.options.folders, keyFile, nextKeyFile)).adminToken
   }
 
   private async adminText(path: string): Promise<string> {

@@ -65,7 +65,9 @@ const pendingKeys = async ({ server }: FrontedStore): Promise<readonly string[]>
 
 for (const how of ["exit", "throw", "memory", "hang"] as const) {
   test(`a front thread ends while uploads are under way (${how})`, { skip: noNode24 }, () => {
-    const env = how === "memory" ? { NODE_OPTIONS: "--max-old-space-size=128" } : {}
+    // Beside the options of all processes of tests, without which the program has no code cache.
+    const options = `${process.env["NODE_OPTIONS"] ?? ""} --max-old-space-size=128`
+    const env = how === "memory" ? { NODE_OPTIONS: options } : {}
     return withFronts({ threads: 2, folders: 3, args: ARGS, env }, async store => {
       assert.equal((await store.client.call("PUT", { bucket: BUCKET })).status, 200)
       const [dying, staying] = await store.toEach(2)
