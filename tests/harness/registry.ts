@@ -51,7 +51,9 @@ function describe(name: string, folders: readonly string[], url: string, respons
 }
 
 function sendFiles(folder: string, response: ServerResponse): void {
-  const args = ["-cz", "--transform", "s,^,package/,", "--exclude", "./node_modules", "-C", folder, "."]
-  const tar = spawn("tar", args, { stdio: ["ignore", "pipe", "inherit"] })
+  // The archive is read once, so it is compressed as little as possible.
+  const args = ["--use-compress-program=gzip -1", "-c", "--transform", "s,^,package/,"]
+  const files = ["--exclude", "./node_modules", "-C", folder, "."]
+  const tar = spawn("tar", [...args, ...files], { stdio: ["ignore", "pipe", "inherit"] })
   tar.stdout.pipe(response)
 }
