@@ -158,6 +158,25 @@ test("PAUSE: adds or deliveries wait, over a restart too", async () => {
   refused(await pause("blub"), 400, "INVALID")
 })
 
+test("hayloft queue send adds a message, after a delay if one is given, and an empty one is refused", async () => {
+  await run(["queue", "create", "typed"])
+  const said = await run(["queue", "send", "typed", "hello ä"])
+  const [found] = await client.get("typed")
+  assert.ok(found !== undefined)
+  assert.deepEqual([found.body, said], ["hello ä", `typed has the message ${found.id}\n`])
+  assert.match(await run(["queue", "send", "typed", "later", "--delay", "1h", "--json"]), /^\{"id":"D-[^"]+"\}\n$/)
+  assert.match(await run(["queue", "show", "typed"]), /^typed: 0 messages due, 1 in flight, 1 delayed,/)
+  for (const [args, told] of [
+    [["typed", ""], /is empty/],
+    [["missing", "x"], /does not exist/],
+    [["typed", "x", "--delay", "31d"], /delaySeconds must be 0 to/],
+  ] as const) {
+    const { code, stderr } = await server.hayloft(["queue", "send", ...args])
+    assert.notEqual(code, 0)
+    assert.match(stderr, told)
+  }
+})
+
 test("a job that is delivered too often moves to its dead queue", async () => {
   const id = await client.add("poison", "bad", "?retry=1&maxDeliveries=1&deadQueue=graveyard")
   await client.get("poison")

@@ -229,7 +229,7 @@ async function senderIn({ accounts }: OperatorServices, account: AccountId, call
 }
 
 const SEND_MESSAGE = operation("sendMessage", `POST ${PATH}/messages`, {
-  summary: "Adds a message to a queue. The body is that of the message.",
+  summary: "Adds a message to a queue that is there. The body is that of the message.",
   parameters: [{ name: "delaySeconds", description: "before it is due; absent: as the queue has it" }],
   bytesType: "text/plain",
   bodyBytesMax: QUEUE_LIMITS.contentBytesMax,
@@ -244,11 +244,30 @@ const SEND_MESSAGE = operation("sendMessage", `POST ${PATH}/messages`, {
       sender: await senderIn(services, name.account, caller),
       delaySeconds: delayIn(query),
     }
+    // The mistyped name of a queue would make one.
+    await needed(services, name)
     const [id = ""] = await QUEUE_SERVICE.of(services.core).add(name, [message], { copiesNow: 1 })
     return { id }
   },
   status: 201,
   answer: SENT_MESSAGE,
+  commands: [
+    {
+      name: "queue send",
+      help: "add a message to a queue",
+      inputs: {
+        queue: NAMED.queue,
+        body: { flags: "<MESSAGE>", help: "its text", reads: text => new TextEncoder().encode(text) },
+        delaySeconds: {
+          flags: "--delay <DURATION>",
+          help: "before it is due, such as 10s or 5m (default: as the queue has it)",
+          reads: "seconds",
+        },
+        account: NAMED.account,
+      },
+      text: ({ id }, given) => `${given("queue")} has the message ${id}\n`,
+    },
+  ],
 })
 
 const GET_QUEUE = operation("getQueue", `GET ${PATH}`, {
