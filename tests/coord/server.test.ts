@@ -73,6 +73,24 @@ test("a lock passes from one session to the next that waits, and its fence goes 
   assert.equal(await next.isHeld(), false)
 })
 
+test("the first page of a list may be asked for with an empty cursor, as scripts do", async () => {
+  const session = await client.begin()
+  assert.ok(await session.acquire("jobs/listed"))
+  await session.write("jobs/listed.txt", "x")
+  for (const [target, shown] of [
+    ["sessions", session.id],
+    ["namespaces", "jobs"],
+    ["locks/jobs/", "jobs/listed"],
+    ["files/jobs/", "jobs/listed.txt"],
+  ] as const) {
+    const answer = await client.send({ method: "GET", target: `${target}?after=` })
+    assert.ok(String(await answer.document()).includes(`"${shown}"`), target)
+  }
+  await session.end()
+  for (const target of ["coordination/sessions", "coordination/namespaces", "coordination/locks/-/jobs", "queues"])
+    assert.ok(await server.report(`/v1/${target}?after=`))
+})
+
 test("a session goes on while its client takes and releases locks without end", async () => {
   const connectionsMax = 16
   const own = new CoordClient({ endpoint: server.adminEndpoint, ...ROOT, connectionsMax }, CLOCK, NEVER)

@@ -444,14 +444,17 @@ function route(method: string, rawPath: string): { operation: AdminOperation; se
   return undefined
 }
 
-/** Values as text: the parser returns byte strings. Throws `invalidArgument` for a parameter that the operation does not have. */
+/**
+ * Values as text: the parser returns byte strings. An empty cursor, as a script has it for the first page, counts as none. Throws
+ * `invalidArgument` for a parameter that the operation does not have.
+ */
 function queryOf(operation: AdminOperation, rawQuery: string): ReadonlyMap<string, string> {
   const query = new Map<string, string>()
   for (const { name, value } of parseQuery(rawQuery)) {
     if (!operation.parameters.some(parameter => parameter.name === name)) {
       throw fail("invalidArgument", { message: `unknown query parameter "${name.slice(0, 80)}"` })
     }
-    query.set(name, textOfObjectKey(value))
+    if (name !== "after" || value !== "") query.set(name, textOfObjectKey(value))
   }
   return query
 }

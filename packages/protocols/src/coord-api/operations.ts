@@ -75,9 +75,10 @@ const ACQUISITION = z.strictObject({
 const sessionJson = (id: string, { beat: _, ...session }: SessionRecord) => ({ session: id, ...session })
 const countOf = (parameters: QueryParameters): number => parameters.whole("count", 1, COORD_LIMITS.pageMax) ?? 100
 const waitOf = (parameters: QueryParameters): number => parameters.whole("waitSeconds", 0, waitSecondsMax) ?? 0
-const afterOf = (parameters: QueryParameters): CoordPath | undefined => {
+/** Where a page begins. An empty cursor, as a script has it for the first page, counts as none. */
+function cursorOf<Place>(parameters: QueryParameters, parse: (text: string) => Place): Place | undefined {
   const text = parameters.text("after")
-  return text === undefined ? undefined : parseCoordPath(text)
+  return text === undefined || text === "" ? undefined : parse(text)
 }
 
 const at = ({ caller }: CoordCall, path: CoordPath) => ({ account: caller.account, path })
@@ -106,8 +107,7 @@ async function beginSession(call: CoordCall): Promise<PlainAnswer> {
 
 async function listSessions(call: CoordCall, { parameters }: CoordRoute): Promise<PlainAnswer> {
   call.require("ListSessions")
-  const after = parameters.text("after")
-  const from = after === undefined ? undefined : parseSessionId(after)
+  const from = cursorOf(parameters, parseSessionId)
   const page = await call.coordination.sessions(call.caller.account, from, countOf(parameters))
   const sessions = page.found.map(({ id, session }) => sessionJson(id, session))
   return answerOf(200, { sessions, ...(page.after !== undefined && { after: page.after }) })
@@ -144,7 +144,11 @@ async function endSession(call: CoordCall, { name }: CoordRoute): Promise<PlainA
 
 async function listNamespaces(call: CoordCall, { parameters }: CoordRoute): Promise<PlainAnswer> {
   call.require("ListNamespaces")
-  const page = await call.coordination.namespaces(call.caller.account, parameters.text("after"), countOf(parameters))
+  const page = await call.coordination.namespaces(
+    call.caller.account,
+    cursorOf(parameters, String),
+    countOf(parameters),
+  )
   const namespaces = page.found.map(({ name, namespace: { files, bytes, locks, lastNumber } }) => ({
     name,
     files,
@@ -235,7 +239,12 @@ async function getLock(call: CoordCall, { name, parameters }: CoordRoute): Promi
 async function listLocks(call: CoordCall, { name, parameters }: CoordRoute): Promise<PlainAnswer> {
   const { prefix } = belowOf(name)
   call.require("ListLocks", prefix)
-  const page = await call.coordination.locks(call.caller.account, prefix, afterOf(parameters), countOf(parameters))
+  const page = await call.coordination.locks(
+    call.caller.account,
+    prefix,
+    cursorOf(parameters, parseCoordPath),
+    countOf(parameters),
+  )
   const locks = page.found.map(({ path, lock }) => lockJson(path, lock))
   return answerOf(200, { locks, ...(page.after !== undefined && { after: page.after }) })
 }
@@ -327,7 +336,12 @@ const shownFile = ({ path, version, bytes, createdMs, modifiedMs, session }: Sho
 async function listFiles(call: CoordCall, { name, parameters }: CoordRoute): Promise<PlainAnswer> {
   const { prefix } = belowOf(name)
   call.require("ListFiles", prefix)
-  const page = await call.coordination.files(call.caller.account, prefix, afterOf(parameters), countOf(parameters))
+  const page = await call.coordination.files(
+    call.caller.account,
+    prefix,
+    cursorOf(parameters, parseCoordPath),
+    countOf(parameters),
+  )
   return answerOf(200, { files: page.found.map(shownFile), ...(page.after !== undefined && { after: page.after }) })
 }
 
