@@ -78,12 +78,12 @@ test(
       await isWhole(at)
       assert.equal((await statusOf(at)).devices.length, 6)
       // One node coordinates and counts the shards of all; each of the others has written some for it, unless it has refused
-      // a visit. What a node has reported last may be of a moment before.
-      const refused = await refusing(left)
+      // a visit. What a node has reported last may be of a moment before: the visits may still be under way.
       const byOthersIn = ({ forOthers }: ReturnType<typeof workOf>) =>
         left.map(({ name }) => (forOthers.get(name) ?? 0) - (before.forOthers.get(name) ?? 0))
       const sumOfOthers = (work: ReturnType<typeof workOf>) => byOthersIn(work).reduce((sum, shards) => sum + shards, 0)
-      const status = await statusSays(at, status => {
+      const status = await statusSays(at, async status => {
+        const refused = await refusing(left)
         const work = workOf(status, at)
         const [counted = 0, ...more] = work.coordinators
         const byOthers = byOthersIn(work)

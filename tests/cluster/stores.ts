@@ -81,11 +81,15 @@ function shortly({ devices, jobs, layout, nodes, repair, safety }: Status): stri
 }
 
 /** Waits until the node's status says so. Throws with its last status if that takes too long. */
-export async function statusSays(node: TestNode, isSo: (status: Status) => boolean, of = node): Promise<Status> {
+export async function statusSays(
+  node: TestNode,
+  isSo: (status: Status) => boolean | Promise<boolean>,
+  of = node,
+): Promise<Status> {
   const untilMs = performance.now() + WAIT_MS_MAX
   for (;;) {
     const status = await statusOf(node, of)
-    if (isSo(status)) return status
+    if (await isSo(status)) return status
     if (performance.now() > untilMs) throw new Error(`the status of ${node.name} stays ${shortly(status)}`)
     await wait(LOOK_MS)
   }
