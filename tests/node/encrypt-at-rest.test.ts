@@ -8,7 +8,7 @@ import { join } from "node:path"
 import { test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
 import { run } from "../harness/commands.js"
-import { withFolder } from "../harness/folders.js"
+import { quietParent, withFolder } from "../harness/folders.js"
 import { readable } from "../harness/readable.js"
 import { withClient } from "../harness/sdk-client.js"
 import { HAYLOFT, ServerProcess } from "../harness/server.js"
@@ -47,7 +47,7 @@ test("nothing of an object is readable in the folders of a store with --encrypt-
     while ((await volumeBytesIn(join(folder, "d2"))) < 1_000_000) await wait(LOOK_MS)
     await repaired.stop()
     assert.deepEqual([...(await readable(folders, ALL_MARKS))], [], "after a repair")
-  }),
+  }, quietParent()),
 )
 
 test("--encrypt-at-rest is refused without a key file, and while the master key is on the devices", () =>
@@ -68,4 +68,4 @@ test("--encrypt-at-rest is refused without a key file, and while the master key 
       await refusal("--encrypt-at-rest", "--master-key-file", keyFile),
       /on its devices.*hayloft key move-out/,
     )
-  }))
+  }, quietParent()))

@@ -10,7 +10,7 @@ import { test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
 import { CreateBucketCommand, type S3Client } from "@aws-sdk/client-s3"
 import { run, type CommandResult } from "../harness/commands.js"
-import { withFolder } from "../harness/folders.js"
+import { quietParent, withFolder } from "../harness/folders.js"
 import { readable } from "../harness/readable.js"
 import { withClient } from "../harness/sdk-client.js"
 import { HAYLOFT, ServerProcess } from "../harness/server.js"
@@ -82,7 +82,7 @@ const withPlainStore = (isBackedUp: boolean, use: (store: PlainStore) => Promise
       )
     const hayloft = (...args: string[]) => run(process.execPath, [HAYLOFT, ...args], { env })
     await use({ at: name => join(folder, name), folders, env, hayloft })
-  })
+  }, quietParent())
 
 const begin = ({ env }: PlainStore, folders: readonly string[]): Promise<ServerProcess> =>
   ServerProcess.start({ folders, args: [...BACKUPS, "--encrypt-at-rest"], env })

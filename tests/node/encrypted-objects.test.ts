@@ -20,7 +20,7 @@ import {
   UploadPartCommand,
   type S3Client,
 } from "@aws-sdk/client-s3"
-import { withFolder } from "../harness/folders.js"
+import { quietParent, withFolder } from "../harness/folders.js"
 import { readable } from "../harness/readable.js"
 import { withClient } from "../harness/sdk-client.js"
 import { ServerProcess } from "../harness/server.js"
@@ -129,5 +129,5 @@ test("no bytes of an encrypted object are in the folders of a store", { timeout:
     await server.stop()
     assert.deepEqual([...(await readable(folders, [SECRET]))], [], "after a repair")
     assert.ok((await readable(folders, [PLAIN])).size > 0, "the search finds what is not encrypted")
-  }),
+  }, quietParent()),
 )

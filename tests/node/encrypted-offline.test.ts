@@ -16,7 +16,7 @@ import {
   type S3Client,
 } from "@aws-sdk/client-s3"
 import { run, type CommandResult } from "../harness/commands.js"
-import { withFolder } from "../harness/folders.js"
+import { quietParent, withFolder } from "../harness/folders.js"
 import { hayloftHere } from "../harness/command-here.js"
 import { withClient } from "../harness/sdk-client.js"
 import { readable as marksIn } from "../harness/readable.js"
@@ -87,7 +87,7 @@ const withEncrypted = (use: (store: Encrypted) => Promise<void>): Promise<void> 
     await refused(data, otherFile)
     await use({ data, server, opened })
     assert.deepEqual(await readable(data), [])
-  })
+  }, quietParent())
 
 async function refused(data: string, otherFile: string): Promise<void> {
   const base = join(data, "base")
@@ -283,7 +283,7 @@ test("a rescue of an encrypted store needs its key file, and brings all back wit
     const lost = await rescue("lost", "--master-key-file", at("master.key"))
     assert.notEqual(lost.code, 0)
     assert.match(lost.stderr, /no key for it is known: a readable control record/)
-  }))
+  }, quietParent()))
 
 test("a device of a stopped encrypted store is given up with the key file, which tells of locked buckets", () =>
   withFolder(async folder => {
@@ -306,4 +306,4 @@ test("a device of a stopped encrypted store is given up with the key file, which
     const opened = await forget("--master-key-file", keyFile)
     assert.equal(opened.code, 0, opened.stderr)
     assert.match(opened.stdout, /object lock .*hidden-bucket/)
-  }))
+  }, quietParent()))

@@ -22,7 +22,7 @@ import {
 import { adminOf, setSetting } from "../harness/admin-client.js"
 import { run } from "../harness/commands.js"
 import { freePort } from "../harness/free-port.js"
-import { withFolder } from "../harness/folders.js"
+import { quietParent, withFolder } from "../harness/folders.js"
 import { K2vClient } from "../harness/k2v-client.js"
 import { QueueClient } from "../harness/queue-client.js"
 import { withClient } from "../harness/sdk-client.js"
@@ -196,5 +196,5 @@ test(
       assert.equal(await queues.ack(jobs.map(({ id }) => id)), 2)
       queues.close()
       await rescued.kill()
-    }),
+    }, quietParent()),
 )

@@ -23,7 +23,7 @@ import {
   UploadPartCommand,
 } from "@aws-sdk/client-s3"
 import { run } from "../harness/commands.js"
-import { withFolder } from "../harness/folders.js"
+import { quietParent, withFolder } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"
 import { HAYLOFT, ServerProcess } from "../harness/server.js"
 
@@ -150,5 +150,5 @@ test("a rescue keeps locks, names their buckets, and may be repeated", { timeout
     const rescued = await ServerProcess.start({ folders: [to] })
     await withClient(rescued, check)
     await rescued.kill()
-  }),
+  }, quietParent()),
 )

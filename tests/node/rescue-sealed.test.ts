@@ -18,7 +18,7 @@ import {
   UploadPartCommand,
 } from "@aws-sdk/client-s3"
 import { run } from "../harness/commands.js"
-import { withFolder } from "../harness/folders.js"
+import { quietParent, withFolder } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"
 import { HAYLOFT, ServerProcess } from "../harness/server.js"
 
@@ -147,7 +147,7 @@ test("encrypted objects are rescued as they are, with and without a snapshot, an
     const third = await ServerProcess.start({ folders: [at("again")], args: SERVE })
     await withClient(third, client => check(client, stored))
     await third.kill()
-  }),
+  }, quietParent()),
 )
 
 test("plain objects that the new store encrypts do not cost the others of their bucket", { timeout: 120_000 }, () =>
@@ -172,7 +172,7 @@ test("plain objects that the new store encrypts do not cost the others of their 
     const rescued = await ServerProcess.start({ folders: [at("to")], args: [...SERVE, ...args] })
     await withClient(rescued, client => check(client, stored))
     await rescued.kill()
-  }),
+  }, quietParent()),
 )
 
 test("without its keys nothing encrypted is rescued, and all of it is named", { timeout: 300_000 }, () =>
@@ -206,7 +206,7 @@ test("without its keys nothing encrypted is rescued, and all of it is named", { 
     const inNeedles = new Map(Array.from(stored, ([key, { body }]) => [key, { body, etag: undefined }]))
     await withClient(rescued, client => check(client, inNeedles))
     await rescued.kill()
-  }),
+  }, quietParent()),
 )
 
 /** Waits until the job that encrypts existing objects says this. */
@@ -245,5 +245,5 @@ test(
         await withClient(second, client => check(client, stored))
         await second.kill()
       }
-    }),
+    }, quietParent()),
 )

@@ -7,7 +7,7 @@ import { test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
 import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, type S3Client } from "@aws-sdk/client-s3"
 import { run } from "../harness/commands.js"
-import { withFolder } from "../harness/folders.js"
+import { quietParent, withFolder } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"
 import { HAYLOFT, ServerProcess } from "../harness/server.js"
 
@@ -80,4 +80,4 @@ test("after a rotation commands on the files, and a rescue, take the key from ei
     const opened = await ServerProcess.start({ folders: [at("rescued")], args: keyed })
     await withClient(opened, client => check(client, ["before", "after"]))
     await opened.stop()
-  }))
+  }, quietParent()))
