@@ -28,7 +28,7 @@ export class Register {
 
   /** Returns the stack with a version on top: the same arguments always return the same object. */
   private push(below: Stack, top: Version): Stack {
-    const name = nameOf(below, top)
+    const name = JSON.stringify([below.id, top.versionId, top.value?.write, top.value?.etag, top.value === undefined])
     const found = this.known.get(name)
     if (found) return found
     const made: Stack = { id: this.known.size + 1, top, below }
@@ -105,12 +105,6 @@ export class Register {
     }
   }
 }
-
-/** Each text with its length, so that no two stacks have the same name. */
-const named = (text: string | undefined): string => (text === undefined ? "-" : `${text.length} ${text}`)
-
-const nameOf = (below: Stack, { versionId, value }: Version): string =>
-  `${below.id},${named(versionId)},${value === undefined ? "" : `${named(value.write)},${named(value.etag)}`}`
 
 function mayHold(condition: Condition | undefined, current: Value | undefined): boolean {
   if (condition === undefined) return true

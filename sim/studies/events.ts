@@ -4,45 +4,39 @@
  *
  * Promises  Calls run in the order of their moments, then of their scheduling. The same calls always run in the same order.
  */
+interface Scheduled {
+  readonly atMs: number
+  readonly order: number
+  readonly call: () => void
+}
+
+const isBefore = (left: Scheduled, right: Scheduled): boolean =>
+  left.atMs === right.atMs ? left.order < right.order : left.atMs < right.atMs
+
 export class Events {
   private now = 0
   private count = 0
-  /**
-   * A binary heap: each call is before those at 2i + 1 and 2i + 2. Arrays of numbers, since an object for each call takes twice
-   * as long.
-   */
-  private readonly moments: number[] = []
-  private readonly orders: number[] = []
-  private readonly calls: (() => void)[] = []
+  /** A binary heap: each entry is before those at 2i + 1 and 2i + 2. */
+  private readonly heap: Scheduled[] = []
 
   get nowMs(): number {
     return this.now
   }
 
   after(delayMs: number, call: () => void): void {
-    const atMs = this.now + Math.max(0, delayMs)
-    const { moments } = this
-    let at = moments.length
+    const added = { atMs: this.now + Math.max(0, delayMs), order: this.count, call }
+    this.count += 1
+    const { heap } = this
+    let at = heap.length
+    heap.push(added)
     while (at > 0) {
       const up = (at - 1) >> 1
-      // This call is the latest, so it is behind those of the same moment.
-      if ((moments[up] ?? 0) <= atMs) break
-      this.move(up, at)
+      const parent = heap[up]
+      if (parent === undefined || isBefore(parent, added)) break
+      heap[at] = parent
       at = up
     }
-    this.put(at, atMs, this.count, call)
-    this.count += 1
-  }
-
-  private put(at: number, atMs: number, order: number, call: () => void): void {
-    this.moments[at] = atMs
-    this.orders[at] = order
-    this.calls[at] = call
-  }
-
-  private move(from: number, to: number): void {
-    const call = this.calls[from]
-    if (call !== undefined) this.put(to, this.moments[from] ?? 0, this.orders[from] ?? 0, call)
+    heap[at] = added
   }
 
   /** Repeats a call, first after `firstMs`; `periodMs` is asked before each pause. */
@@ -54,33 +48,28 @@ export class Events {
 
   /** Runs all calls up to this moment, those that they schedule included. */
   runUntil(endMs: number): void {
-    for (let atMs = this.moments[0]; atMs !== undefined && atMs <= endMs; atMs = this.moments[0]) {
-      const [call] = this.calls
+    for (let next = this.heap[0]; next !== undefined && next.atMs <= endMs; next = this.heap[0]) {
       this.removeFirst()
-      this.now = atMs
-      call?.()
+      this.now = next.atMs
+      next.call()
     }
     this.now = endMs
   }
 
   private removeFirst(): void {
-    const { moments, orders } = this
-    const [lastMs, lastOrder, last] = [moments.pop(), orders.pop(), this.calls.pop()]
-    if (lastMs === undefined || lastOrder === undefined || last === undefined || moments.length === 0) return
+    const { heap } = this
+    const last = heap.pop()
+    if (last === undefined || heap.length === 0) return
     let at = 0
     for (;;) {
-      const left = 2 * at + 1
-      if (left >= moments.length) break
-      const child = left + 1 < moments.length && this.isBefore(left + 1, moments[left], orders[left]) ? left + 1 : left
-      if (!this.isBefore(child, lastMs, lastOrder)) break
-      this.move(child, at)
-      at = child
+      const [left, right] = [heap[2 * at + 1], heap[2 * at + 2]]
+      if (left === undefined) break
+      const isRight = right !== undefined && isBefore(right, left)
+      const child = isRight ? right : left
+      if (isBefore(last, child)) break
+      heap[at] = child
+      at = 2 * at + (isRight ? 2 : 1)
     }
-    this.put(at, lastMs, lastOrder, last)
-  }
-
-  private isBefore(at: number, atMs = 0, order = 0): boolean {
-    const ownMs = this.moments[at] ?? 0
-    return ownMs === atMs ? (this.orders[at] ?? 0) < order : ownMs < atMs
+    heap[at] = last
   }
 }

@@ -3,13 +3,14 @@ import { createHash } from "node:crypto"
 
 /** The paper has 160; the fingers that differ, about log2 of the nodes, are the same. */
 export const ID_BITS = 32
+const CIRCLE = 2 ** ID_BITS
 
 export type ChordId = number
 
 export const chordIdOf = (text: string): ChordId => createHash("sha1").update(text).digest().readUInt32BE(0)
 
-/** Clockwise. The operator is the remainder by the circle. */
-export const distance = (from: ChordId, to: ChordId): number => (to - from) >>> 0
+/** Clockwise. */
+export const distance = (from: ChordId, to: ChordId): number => (to - from + CIRCLE) % CIRCLE
 
 /**
  * Returns true if the id is behind `from` and before `to`; if they are equal, the range is the whole circle without
@@ -23,7 +24,7 @@ export function isBetween(id: ChordId, from: ChordId, to: ChordId): boolean {
 /** The same with `to`. */
 export const isUpTo = (id: ChordId, from: ChordId, to: ChordId): boolean => id === to || isBetween(id, from, to)
 
-export const fingerStart = (id: ChordId, finger: number): ChordId => (id + (1 << finger)) >>> 0
+export const fingerStart = (id: ChordId, finger: number): ChordId => (id + 2 ** finger) % CIRCLE
 
 /** The first of the sorted ids at or behind the key: its owner. */
 export function successorOf(sorted: readonly ChordId[], key: ChordId): ChordId | undefined {

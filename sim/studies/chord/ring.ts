@@ -6,7 +6,7 @@ import { must } from "@hayloft/base/assert.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { between, exponential, pick, shuffled } from "../draws.js"
 import { Events } from "../events.js"
-import { chordIdOf, fingerStart, isUpTo, placeOf, successorOf, type ChordId } from "./ids.js"
+import { chordIdOf, fingerStart, placeOf, successorOf, type ChordId } from "./ids.js"
 import { ChordNetwork } from "./network.js"
 import { CHORD_LIMITS, ChordNode, type LookupEnd } from "./node.js"
 
@@ -126,15 +126,12 @@ export class Ring {
     for (const [place, id] of this.sorted.entries()) {
       const node = this.node(id)
       const should = this.behind(place)
-      const [successor = id] = should
-      if (node.successors[0] === successor) successors += 1
+      if (node.successors[0] === should[0]) successors += 1
       if (node.predecessor === this.sorted.at(place - 1)) predecessors += 1
       if (node.successors.join() === should.join()) lists += 1
       for (const [finger, each] of node.fingers.entries()) {
         fingersOfAll += 1
-        const start = fingerStart(id, finger)
-        // Most fingers begin before the successor, and need no search.
-        if (each === (isUpTo(start, id, successor) ? successor : successorOf(this.sorted, start))) fingers += 1
+        if (each === successorOf(this.sorted, fingerStart(id, finger))) fingers += 1
       }
     }
     const count = this.sorted.length

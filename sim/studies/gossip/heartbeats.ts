@@ -137,34 +137,32 @@ export class HeartbeatNode {
     this.links.set(to, new Link(this.store.hosts, this.number, to, changed))
   }
 
-  /** A heartbeat; then an observer reads the rows of all. */
+  /** A heartbeat, then the rows of all. */
   private turn(): void {
     const { hosts, rows } = this.store
     hosts.after(this.number, MEMBERSHIP_LIMITS.beatEveryMs + hosts.random.below(LATE_MS), () => this.turn())
-    const isObserver = this.store.observers.has(this.number)
-    this.query(() => rows.beat(this.number, this.unreachable), isObserver ? () => this.observe() : undefined)
-  }
-
-  private observe(): void {
-    const { hosts, rows } = this.store
     this.query(
-      () => [[...rows.rows], rows.liveIncarnations] as const,
-      ([found, live]) => {
-        this.silences.observe(found, live, this.time.answered(hosts.events.nowMs))
-        this.store.observed(this)
+      () => rows.beat(this.number, this.unreachable),
+      () => {
+        if (!this.store.observers.has(this.number)) return
+        this.query(
+          () => [[...rows.rows], rows.liveIncarnations] as const,
+          ([found, live]) => {
+            this.silences.observe(found, live, this.time.answered(hosts.events.nowMs))
+            this.store.observed(this)
+          },
+        )
       },
     )
   }
 
-  /** `answered` is undefined if nothing follows, which saves the event. */
-  private query<T>(decide: () => T, answered: ((found: T) => void) | undefined): void {
+  private query<T>(decide: () => T, answered: (found: T) => void): void {
     const { hosts, rows } = this.store
     this.store.queries += 1
     hosts.events.after(hosts.repeatedMs() + QUERY_MS, () => {
       if (rows.isAway) return hosts.on(this.number, () => this.time.missed())
       const found = decide()
-      const backMs = hosts.repeatedMs()
-      if (answered !== undefined) hosts.after(this.number, backMs, () => answered(found))
+      hosts.after(this.number, hosts.repeatedMs(), () => answered(found))
     })
   }
 

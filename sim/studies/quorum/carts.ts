@@ -12,20 +12,9 @@ export interface CartsEnd {
   readonly lost: number
 }
 
-/** A write contains an item, and the list that its client had read. */
-interface List {
-  readonly item: string
-  readonly before: List | undefined
-}
-
-function itemsOf(list: List | undefined): ReadonlySet<string> {
-  const items = new Set<string>()
-  for (let at = list; at !== undefined; at = at.before) items.add(at.item)
-  return items
-}
-
 class Carts extends Clients {
-  private readonly lists = new Map<string, List>()
+  /** By write: its items. */
+  private readonly lists = new Map<string, readonly string[]>()
   private readonly acknowledged: { readonly key: number; readonly item: string }[] = []
 
   constructor(
@@ -48,7 +37,8 @@ class Carts extends Clients {
     this.store.read(by, key, found => {
       if (found === undefined) return this.next(client)
       const write = `${item}, ${triesLeft}`
-      this.lists.set(write, { item, before: this.lists.get(found.write ?? "") })
+      const before = found.write === undefined ? [] : (this.lists.get(found.write) ?? [])
+      this.lists.set(write, [...before, item])
       this.put(by, key, write, found.write, end => {
         if (end === "done") this.acknowledged.push({ key, item })
         if (end !== "refused" || !this.isConditional || triesLeft === 0) return this.next(client)
@@ -72,7 +62,7 @@ class Carts extends Clients {
     const { events } = this.servers
     const kept = new Map<number, ReadonlySet<string>>()
     for (let key = 0; key < CARTS.keys; key += 1) {
-      this.store.read(0, key, found => kept.set(key, itemsOf(this.lists.get(found?.write ?? ""))))
+      this.store.read(0, key, found => kept.set(key, new Set(this.lists.get(found?.write ?? "") ?? [])))
     }
     events.runUntil(events.nowMs + CARTS.readMs)
     const lost = this.acknowledged.filter(({ key, item }) => kept.get(key)?.has(item) !== true)

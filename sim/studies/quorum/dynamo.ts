@@ -40,8 +40,6 @@ interface Replica {
 
 export class DynamoStore implements StoreUnderStudy {
   readonly survives = new Map<string, number>()
-  /** All servers, by the one that they begin with. */
-  private readonly homes: readonly (readonly number[])[]
   private readonly replicas: readonly Replica[]
   private readonly skewMs: readonly number[]
   private readonly timestamps = new Map<string, number>()
@@ -53,9 +51,6 @@ export class DynamoStore implements StoreUnderStudy {
     private readonly quorum: Quorum,
   ) {
     const { count, random, events } = servers
-    this.homes = Array.from({ length: count }, (_, first) =>
-      Array.from({ length: count }, (_, at) => (first + at) % count),
-    )
     this.replicas = Array.from({ length: count }, () => ({ values: new Map(), hints: new Map() }))
     this.skewMs = this.replicas.map(() => between(random, -SKEW_MS, SKEW_MS))
     if (quorum.isSloppy !== true) return
@@ -74,10 +69,8 @@ export class DynamoStore implements StoreUnderStudy {
     return (this.timestamps.get(later) ?? 0) > (this.timestamps.get(earlier) ?? 0)
   }
 
-  /** The home servers of a key, and behind them those that take their place. */
   private homesOf(key: number): readonly number[] {
-    const { count } = this.servers
-    return must(this.homes[key % count], "a key begins at a server")
+    return Array.from({ length: this.servers.count }, (_, next) => (key + next) % this.servers.count)
   }
 
   /** The servers of a value, each with the home server for which it keeps it. */

@@ -41,8 +41,8 @@ export class History extends Clients {
   /** By the server of the client, or by the next one that runs. */
   protected operate(client: number): void {
     const { count } = this.servers
-    let by = client % count
-    for (let next = 1; !this.servers.isUp(by) && next < count; next += 1) by = (client + next) % count
+    const all = Array.from({ length: count }, (_, next) => (client + next) % count)
+    const by = all.find(server => this.servers.isUp(server)) ?? 0
     const key = this.random.below(HISTORY.keys)
     if (this.random.below(2) === 0) this.write(client, by, key)
     else this.read(client, by, key)
