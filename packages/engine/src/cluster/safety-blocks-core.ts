@@ -348,21 +348,6 @@ interface Groups {
   readonly exists: Uint8Array
 }
 
-/** Returns true if all elements are the same: those from the second are compared to those up to the last but one. */
-function hasOneValue({
-  buffer,
-  byteOffset,
-  byteLength,
-  BYTES_PER_ELEMENT,
-}: Int32Array | Uint8Array | Int8Array): boolean {
-  const length = Math.max(0, byteLength - BYTES_PER_ELEMENT)
-  const [first, second] = [
-    new Uint8Array(buffer, byteOffset, length),
-    new Uint8Array(buffer, byteOffset + byteLength - length, length),
-  ]
-  return equalBytes(first, second)
-}
-
 /** Evaluates groups of blocks on disks, partition by partition. */
 class Walk {
   private readonly group: Group
@@ -406,10 +391,9 @@ class Walk {
     const assigned = this.slotsWith(() => true)
     // If each device is a separate disk, all partitions are like the first.
     const isUniform = this.isApart && this.places.layout.devices.every(id => this.byId.has(id))
-    const losses = new Int8Array(isUniform ? 1 : partitions)
-    const exists = new Uint8Array(partitions).fill(1)
+    const exists = new Uint8Array(partitions).fill(1, 0, isUniform ? 1 : undefined)
     const groups = { current: assigned, previous: undefined, isDouble: undefined, exists }
-    for (const shape of this.shapes) if (shape.isStaying) this.take(groups, shape, losses)
+    for (const shape of this.shapes) if (shape.isStaying) this.take(groups, shape, new Int8Array(partitions))
     return this.found.losses
   }
 
@@ -448,32 +432,17 @@ class Walk {
   }
 
   /** Lowers the losses, by partition, to what the groups survive. */
-  private take(groups: Groups, shape: PlacementShape, losses: Int8Array): void {
-    if (!hasOneValue(losses) || !this.areAlike(groups, shape)) return this.takeEach(groups, shape, losses)
-    const first = losses.slice(0, 1)
-    this.takeEach(groups, shape, first)
-    losses.fill(first[0] ?? 0)
-  }
-
-  /** Returns true if the policy uses every device and all have their shards in all partitions. */
-  private areAlike({ current, exists }: Groups, { slots }: PlacementShape): boolean {
-    const all = firstSlots(slots)
-    if (slots !== this.places.layout.devices.length || ((current[0] ?? 0) & all) !== all) return false
-    return hasOneValue(current) && hasOneValue(exists)
-  }
-
-  /** The same, of the first `losses.length` partitions. */
-  private takeEach(
+  private take(
     { current, previous, isDouble, exists }: Groups,
     { slots, needed }: PlacementShape,
     losses: Int8Array,
   ): void {
     const { isApart, found } = this
     const among = firstSlots(slots)
-    // If the policy uses every device, partitions in which all have their shards are alike.
+    // If the policy uses every device and all have their shards, all partitions are alike.
     const onAll = slots === this.places.layout.devices.length ? among : undefined
     let survivedOnAll: number | undefined
-    for (let partition = 0; partition < losses.length; partition += 1) {
+    for (let partition = 0; partition < exists.length; partition += 1) {
       if (exists[partition] === 0) continue
       const ofCurrent = (current[partition] ?? 0) & among
       const ofPrevious = (previous?.[partition] ?? 0) & among
@@ -529,12 +498,6 @@ function markLost(losses: Int8Array, marks: Uint8Array): void {
 
 /** Adds the losses of a shape, by partition. */
 function countLosses(losses: Int8Array, partitionsAt: Uint32Array, lowest: Uint8Array): void {
-  if (hasOneValue(losses) && hasOneValue(lowest)) {
-    const level = (losses[0] ?? 0) + 1
-    partitionsAt[level] = losses.length
-    lowest.fill(Math.min(level, lowest[0] ?? 0))
-    return
-  }
   for (let partition = 0; partition < losses.length; partition += 1) {
     const level = (losses[partition] ?? 0) + 1
     partitionsAt[level] = (partitionsAt[level] ?? 0) + 1
@@ -582,15 +545,11 @@ function evaluateBlocks(places: BlockPlaces, shapes: readonly PlacementShape[], 
     survival: survivalOn(domainsAsDisks(places, level)),
     mostTogether: shapes.map(({ slots }) => shared.most(places.devices, level.numbers, slots)),
   }))
-  return { together, apart, levels, lacks: lacksOf(slotWords, firstSlots(widest)) }
-}
-
-/** By partition, 1 if some slot lacks its shard. */
-function lacksOf({ current, previous }: SlotWords, all: number): Uint8Array {
-  const lacks = new Uint8Array(current.length)
-  if (current[0] === all && hasOneValue(current)) return lacks
-  for (let i = 0; i < lacks.length; i += 1) if (((current[i] ?? 0) | (previous?.[i] ?? 0)) !== all) lacks[i] = 1
-  return lacks
+  const lacks = new Uint8Array(partitionsOf(layout))
+  for (let i = 0; i < lacks.length; i += 1) {
+    if (((slotWords.current[i] ?? 0) | (slotWords.previous?.[i] ?? 0)) !== firstSlots(widest)) lacks[i] = 1
+  }
+  return { together, apart, levels, lacks }
 }
 
 /** Caches the last result: usually nothing has moved since, and only bytes have grown. */

@@ -233,7 +233,8 @@ class Evaluation {
   riskiest(): readonly RiskyPartition[] {
     const { lowest, lacks } = this
     const atLevel = Array.from({ length: UNTOUCHED }, (): number[] => [])
-    for (let partition = lacks.indexOf(1); partition >= 0; partition = lacks.indexOf(1, partition + 1)) {
+    for (let partition = 0; partition < lacks.length; partition += 1) {
+      if (lacks[partition] !== 1) continue
       const found = atLevel[lowest[partition] ?? UNTOUCHED]
       if (found !== undefined && found.length < RISKIEST_MAX) found.push(partition)
     }
