@@ -141,8 +141,6 @@ const isForAll = ({ width, devices, tree, mayGain, held }: LayoutDraft): boolean
 
 /** The same as filling vacant slots, which would find all devices equally far behind in each partition. */
 function dealToAll({ partitions, width, table }: LayoutDraft, disorder: Disorder): void {
-  // One device has one layout.
-  if (width === 1) return void table.fill(0)
   const slots = new Uint8Array(width)
   for (const partition of disorder.order(partitions)) {
     for (let slot = 0; slot < width; slot += 1) slots[slot] = slot
