@@ -6,7 +6,7 @@
  * milliseconds, that is seconds before its head can be read, and before fairness can know it. During a run requests
  * and bodies therefore wait, so that its turns are short.
  *
- * Promises  Connections that come one by one begin no run, and a client that closes none makes none.
+ * Promises  Connections that come one by one begin no run, and clients that keep their connections cause none.
  * Limits    A run holds work back for `HOLD_MS`, then lets it go on for as long.
  */
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"

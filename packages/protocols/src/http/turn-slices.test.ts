@@ -90,5 +90,5 @@ test("while many connections wait to be accepted, nothing goes on, and afterward
   isHeld = false
   for (let i = 0; i < 5; i += 1) await turn()
   assert.deepEqual(gone, [0, 1, 2])
-  assert.equal(slices.next(), undefined, "nobody waits any more")
+  assert.equal(slices.next(), undefined, "no body waits any more")
 })
