@@ -158,10 +158,10 @@ class CheckedStates {
   private readonly known = new Map<string, Rows>()
   private readonly numbers = new Map<Rows, number>()
 
-  /** Does the same as `stateAfter`, or returns what that returned before. */
-  async stateAfter(medium: Medium, allowed: readonly Rows[], begun: number, where: string): Promise<Rows> {
+  /** Returns the rows that the check returns, or that of an equal state has returned. */
+  async once(medium: Medium, allowed: readonly Rows[], begun: number, check: () => Promise<Rows>): Promise<Rows> {
     const key = `${medium.contentKey()} ${begun} ${allowed.map(rows => this.numberOf(rows)).join()}`
-    const rows = this.known.get(key) ?? (await stateAfter(new SimDisk(medium), allowed, begun, where))
+    const rows = this.known.get(key) ?? (await check())
     this.known.set(key, rows)
     return rows
   }
@@ -224,7 +224,8 @@ export async function checkCrashes(seed: number, options: CrashOptions = {}): Pr
     const allowed = allowedAt(steps, state.eventsBefore, nothing)
     const copy = state.medium.copy()
     const begun = highestBegun(record, state.eventsBefore)
-    const rows = await checked.stateAfter(state.medium, allowed, begun, where)
+    const check = () => stateAfter(new SimDisk(state.medium), allowed, begun, where)
+    const rows = await checked.once(state.medium, allowed, begun, check)
     if (states % deepEvery === 0) states += await cutAgain({ ...state, medium: copy }, rows, begun, seed, where)
   }
   return states
@@ -253,7 +254,9 @@ async function cutAgain(
     states += 1
     const allowed = allowedAt(steps, state.eventsBefore, rows)
     const begun = Math.max(begunBefore, highestBegun(record, state.eventsBefore))
-    await checked.stateAfter(state.medium, allowed, begun, `${where}, then event ${state.eventsBefore}: ${state.what}`)
+    const again = `${where}, then event ${state.eventsBefore}: ${state.what}`
+    const check = () => stateAfter(new SimDisk(state.medium), allowed, begun, again)
+    await checked.once(state.medium, allowed, begun, check)
   }
   return states
 }
@@ -284,26 +287,26 @@ export async function checkSalvageCrashes(seed: number): Promise<number> {
   const rows = rowsOf(reader)
   await reader.close()
   assert.ok(rows.size > 0)
-  const checked = new Set<string>()
+  const allowed = [rows]
+  const checked = new CheckedStates()
   let states = 0
   const random = new SimRandom(seed)
   for (const state of crashStates(record, { window: 6, subsetsMax: 2, tearsMax: 1, random })) {
     states += 1
     const begun = highestBegun(record, state.eventsBefore)
-    const key = `${state.medium.contentKey()} ${begun}`
-    if (checked.has(key)) continue
-    checked.add(key)
     const where = `salvage, seed ${seed}, event ${state.eventsBefore}: ${state.what}`
-    const sim = new SimDisk(state.medium)
-    const left = await findLostRows(hostOf(sim), FOLDER)
-    assert.ok(left.length === 0 || left.length === found.length, `${where}: ${left.length} files are left`)
-    const again = new CallList({ kind: "create", pathPart: ".table" })
-    sim.intercept(again.intercept)
-    await giveUp(sim)
-    sim.intercept(() => undefined)
-    const numbers = numbersIn(again.calls.map(({ path }) => path.slice(FOLDER.length + 1)))
-    assert.ok(Math.min(Infinity, ...numbers) > begun, `${where}: a number was reused`)
-    await stateAfter(sim, [rows], Math.max(begun, ...numbers), where)
+    await checked.once(state.medium, allowed, begun, async () => {
+      const sim = new SimDisk(state.medium)
+      const left = await findLostRows(hostOf(sim), FOLDER)
+      assert.ok(left.length === 0 || left.length === found.length, `${where}: ${left.length} files are left`)
+      const again = new CallList({ kind: "create", pathPart: ".table" })
+      sim.intercept(again.intercept)
+      await giveUp(sim)
+      sim.intercept(() => undefined)
+      const numbers = numbersIn(again.calls.map(({ path }) => path.slice(FOLDER.length + 1)))
+      assert.ok(Math.min(Infinity, ...numbers) > begun, `${where}: a number was reused`)
+      return stateAfter(sim, allowed, Math.max(begun, ...numbers), where)
+    })
   }
   return states
 }

@@ -22,7 +22,7 @@ const extent: Extent = {
   exceptions: [],
 }
 
-/** Nobody looks at the bytes: all pieces are of these. */
+/** The bytes of every piece: the tests only count them. */
 const BYTES = new Uint8Array(PIECE_BYTES_MAX)
 
 /** Pieces in memory, counted from their request until they are returned. */
