@@ -16,7 +16,7 @@ export const inventory: PageTests = {
       await form.getByLabel("Into the bucket").fill("reports")
       await form.getByRole("button", { name: "Start the inventory" }).click()
       await page.getByRole("log").getByText("Started: inventory of stock").waitFor()
-      await page.getByText("1 row, for 3 bytes of objects").waitFor()
+      await page.getByText("1 row, for 3 B of objects").waitFor()
       const { status } = await world.server.client().call("HEAD", { bucket: "reports", key: "stock.table" })
       assert.equal(status, 200)
       await assertAccessible(page)

@@ -1,5 +1,5 @@
 /** How far a job is, as text for people. Pure. */
-import { countText, durationText, sizeText } from "./quantity-text.js"
+import { countText, durationText, figureText, sizeText } from "./quantity-text.js"
 
 interface JobProgress {
   readonly phase: string
@@ -17,6 +17,10 @@ function amountText(amount: number, unit: JobProgress["progress"]["unit"]): stri
   return unit === "percent" ? `${Math.floor(amount)} %` : countText(Math.floor(amount))
 }
 
+/** A slow job has a rate, too: of bytes, parts of one say nothing. */
+const rateText = (rate: number, unit: JobProgress["progress"]["unit"]): string =>
+  unit === "bytes" || rate >= 10 ? amountText(rate, unit) : `${figureText(rate)}${unit === "percent" ? " %" : ""}`
+
 /** `1,204 of 20,000 objects, 812/s, done in about 23 s`; what is not known is left out. */
 export function progressText({ progress, rate, estimatedEndMs, phase }: JobProgress, nowMs: number): string {
   const { done, total, unit } = progress
@@ -26,7 +30,7 @@ export function progressText({ progress, rate, estimatedEndMs, phase }: JobProgr
   const isUnknown = done === 0 && total === undefined
   return [
     ...(isUnknown ? [] : [named]),
-    ...(rate === undefined ? [] : [`${amountText(rate, unit)}/s`]),
+    ...(rate === undefined ? [] : [`${rateText(rate, unit)}/s`]),
     ...(estimatedEndMs === undefined
       ? []
       : [`done in about ${durationText(Math.max(0, estimatedEndMs - nowMs) / 1000)}`]),

@@ -11,6 +11,7 @@ import { AUDIT_SETTLED_MS, type QueuedAudit } from "@hayloft/access/index.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Counter, Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
+import { plural } from "@hayloft/base/quantity-text.js"
 import { lineOf, type AuditSink, type AuditSource } from "./sink.js"
 
 export const DELIVERY_LIMITS = {
@@ -70,7 +71,7 @@ export class AuditDelivery implements Job {
   }
 
   progress(): string {
-    return this.waiting === 0 ? "nothing to deliver" : `${this.waiting} records to deliver`
+    return this.waiting === 0 ? "nothing to deliver" : `${plural(this.waiting, "record")} to deliver`
   }
 
   private noteDelivered(records: number, dropped: number): void {

@@ -15,6 +15,7 @@ import type { PackedCounts } from "@hayloft/engine/format/packing-rows.js"
 import type { BucketRecord } from "@hayloft/engine/format/records.js"
 import { bucketRowKey, objectRowKey, offsetRowKey } from "@hayloft/engine/format/row-key.js"
 import { mapBounded, PassFailed, type Job, type StepOutcome } from "@hayloft/base/life/index.js"
+import { plural } from "@hayloft/base/quantity-text.js"
 import { query } from "@hayloft/engine/metadata/index.js"
 import { type Core, detachSome, type RateBound } from "@hayloft/objects/door/index.js"
 import { bucketOfRow, rowsOfBucket } from "@hayloft/objects/door/rows.js"
@@ -82,7 +83,7 @@ export class PackingJob implements Job {
 
   progress(): string {
     const { packs, objects } = this.packed
-    return `${objects} objects packed into ${packs} packs`
+    return `${plural(objects, "object")} packed into ${plural(packs, "pack")}`
   }
 
   async step(signal: AbortSignal): Promise<StepOutcome> {

@@ -9,6 +9,7 @@ import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { plural } from "@hayloft/base/quantity-text.js"
 import { QUEUE_LIMITS } from "./limits.js"
 import { removeEnded } from "./message-commands-core.js"
 import { findEnded } from "./queue-queries-core.js"
@@ -30,7 +31,7 @@ export class QueueExpiry implements Job {
   constructor(private readonly seams: ExpirySeams) {}
 
   progress(): string {
-    return `${this.removed} messages removed`
+    return `${plural(this.removed, "message")} removed`
   }
 
   /** There is something to remove: the next step begins a pass. */

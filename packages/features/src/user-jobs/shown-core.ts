@@ -1,4 +1,5 @@
 /** Jobs as callers see them, from their rows and from the work of the store. Pure. */
+import { plural, sizeText } from "@hayloft/base/quantity-text.js"
 import type { JobPlan, JobRecord } from "@hayloft/engine/format/job-record.js"
 import type { FollowedWork, StartedJob, StartedProgress } from "../operator/index.js"
 import type { JobRow } from "./job-commands-core.js"
@@ -83,8 +84,8 @@ export function resultOf({ kind, isDryRun, counts, isCancelling }: JobRecord, is
   if (isInventory({ kind }))
     return isCancelling
       ? "cancelled: there is no inventory"
-      : `${matched} ${matched === 1 ? "row" : "rows"}, for ${matchedBytes} bytes of objects`
-  if (isDryRun) return `${matched} objects match, ${matchedBytes} bytes; nothing was changed`
+      : `${plural(matched, "row")}, for ${sizeText(matchedBytes)} of objects`
+  if (isDryRun) return `Would work on ${plural(matched, "object")}, ${sizeText(matchedBytes)}; nothing was changed`
   const how = `${done} of ${matched} done${failed === 0 ? "" : `, ${failed} failed`}`
   return isCancelling ? `cancelled: ${how}; what was done stays` : `${kind}: ${how}`
 }

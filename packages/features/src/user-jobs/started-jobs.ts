@@ -19,6 +19,7 @@ import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { digestOnce } from "@hayloft/base/seams/compute/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
+import { plural } from "@hayloft/base/quantity-text.js"
 import { endedRequest } from "./bulk-request.js"
 import type {
   FollowedWork,
@@ -202,7 +203,7 @@ export class StartedJobs implements Job {
     }
     const bulk = rows.filter(row => !isFollowed(row))
     this.forgetEnded(bulk)
-    this.shownProgress = bulk.length === 0 ? "no jobs under way" : `${bulk.length} jobs under way`
+    this.shownProgress = bulk.length === 0 ? "no jobs under way" : `${plural(bulk.length, "job")} under way`
     const ready = bulk.filter(({ isPaused, isCancelling }) => !isPaused || isCancelling)
     if (ready.length === 0) return rows.length === 0 ? "idle" : "throttled"
     const due = ready.filter(row => this.isDue(row))

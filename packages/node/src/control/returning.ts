@@ -9,6 +9,7 @@ import type { ControlDevice } from "@hayloft/engine/format/control-record.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
+import { plural } from "@hayloft/base/quantity-text.js"
 
 const RETURN_LIMITS = { firstMs: 10_000, mostMs: 15 * 60_000 } as const
 
@@ -35,7 +36,7 @@ export class Returning implements Job {
   ) {}
 
   progress(): string {
-    return this.waiting === 0 ? "no device is offline" : `${this.waiting} devices are offline`
+    return this.waiting === 0 ? "no device is offline" : `${plural(this.waiting, "device")} offline`
   }
 
   async step(): Promise<StepOutcome> {

@@ -20,6 +20,7 @@ import { decisionIdOf, objectRowKey, multipartRowKey, suffixRange } from "@haylo
 import { decodePart, decodeSegment, type PendingDeletionRecord } from "@hayloft/engine/format/records.js"
 import type { Extent } from "@hayloft/engine/format/extent.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
+import { plural } from "@hayloft/base/quantity-text.js"
 import { query, type Metadata, type RowView } from "@hayloft/engine/metadata/index.js"
 import type { DuePositions, ByteRetention } from "../retention.js"
 import { familiesOfSegments } from "../door/parts.js"
@@ -152,7 +153,7 @@ export class Collector implements Job {
   progress(): string {
     const { released, damaged } = this
     const waiting = `${damaged.size} wait for damaged rows: hayloft dedup verify names those of references`
-    return damaged.size === 0 ? `${released} uploads deleted` : `${released} uploads deleted, ${waiting}`
+    return `${plural(released, "upload")} deleted${damaged.size === 0 ? "" : `, ${waiting}`}`
   }
 
   async step(signal: AbortSignal): Promise<StepOutcome> {

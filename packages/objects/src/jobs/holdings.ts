@@ -3,6 +3,7 @@
  * minute after the last look.
  */
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
+import { plural } from "@hayloft/base/quantity-text.js"
 import type { BucketSize } from "../bucket-contract.js"
 import { largestOf } from "../bucket-service.js"
 import type { UsageHistory } from "./usage-history.js"
@@ -20,7 +21,7 @@ export class Holdings implements Job {
   ) {}
 
   progress(): string {
-    return `${this.largest.length} buckets shown`
+    return `${plural(this.largest.length, "bucket")} shown`
   }
 
   /** Returns the sizes that the last step read: the largest buckets, and all others as one. */

@@ -16,6 +16,7 @@ import { textOfPolicy } from "@hayloft/base/policy.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { plural } from "@hayloft/base/quantity-text.js"
 import { noteLateWrites } from "../commands/reencode-notes-core.js"
 import type { Uploads } from "../uploads.js"
 import type { RedundancySource } from "./repair-contract.js"
@@ -40,7 +41,7 @@ export class LateWrites implements Job {
   ) {}
 
   progress(): string {
-    return `${this.awaited?.length ?? 0} uploads to wait for`
+    return `${plural(this.awaited?.length ?? 0, "upload")} to wait for`
   }
 
   /** A row references blocks that this process has written under a narrower policy. */

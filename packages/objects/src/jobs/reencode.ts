@@ -16,7 +16,7 @@ import { isFailure, type Failure } from "@hayloft/base/failures.js"
 import { outcomeAfter } from "@hayloft/base/space/full-disk-core.js"
 import type { RowKey, UploadId } from "@hayloft/base/ids.js"
 import { parseBucketId } from "@hayloft/base/ids.js"
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural, sizeText } from "@hayloft/base/quantity-text.js"
 import { policyOfOpenEnd, shardCount, shardsNeeded, textOfPolicy, type Policy } from "@hayloft/base/policy.js"
 import { blockShape, type BlockRun, type Blocks } from "@hayloft/engine/block/index.js"
 import type { Extent } from "@hayloft/engine/format/extent.js"
@@ -182,8 +182,8 @@ export class Reencode implements Job {
     const { doneBytes, remainingBytes } = this.report()
     if (this.isPaused) return "paused"
     if (remainingBytes === undefined) return "counting"
-    const waiting = `${this.waiting.size} uploads waiting for devices`
-    return `${doneBytes} bytes re-encoded, ${remainingBytes} remaining, ${waiting}`
+    const waiting = `${plural(this.waiting.size, "upload")} waiting for devices`
+    return `${sizeText(doneBytes)} re-encoded, ${sizeText(remainingBytes)} remaining, ${waiting}`
   }
 
   report(): ReencodeReport {

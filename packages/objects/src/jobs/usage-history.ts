@@ -10,6 +10,7 @@ import type { UsageSample } from "@hayloft/engine/format/usage-history.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { plural } from "@hayloft/base/quantity-text.js"
 import type { BucketSize } from "../bucket-contract.js"
 import { sizesOfBuckets } from "../bucket-service.js"
 import { HOUR_MS, noteUsage, readUsageHistory } from "../usage-history-core.js"
@@ -49,7 +50,9 @@ export class UsageHistory implements Job {
 
   progress(): string {
     const { left = [] } = this.round ?? {}
-    return left.length === 0 ? `${this.nextNoted.size} buckets noted` : `${left.length} buckets to note`
+    return left.length === 0
+      ? `${plural(this.nextNoted.size, "bucket")} noted`
+      : `${plural(left.length, "bucket")} to note`
   }
 
   /** The largest buckets, and the others as one. */
