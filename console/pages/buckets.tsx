@@ -12,7 +12,7 @@ import { Icon } from "../parts/icon.js"
 import { Menu } from "../parts/menu.js"
 import { Badge, Page, type PageProps } from "../parts/page.js"
 import { PagedTable } from "../parts/paged-table.js"
-import { EmptyState, Loaded } from "../parts/states.js"
+import { EmptyState, ErrorState, Loaded } from "../parts/states.js"
 import { type Column, sizeColumn } from "../parts/table.js"
 import { Tabs } from "../parts/tabs.js"
 import { Ago } from "../parts/time.js"
@@ -288,6 +288,13 @@ function OneBucket({ name }: { readonly name: string }) {
     ...(mayUse("startJob") ? [{ title: "Empty the bucket", onSelect: open("empty") }] : []),
     ...(mayUse("deleteBucket") ? [{ title: "Delete the bucket", isDanger: true, onSelect: open("delete") }] : []),
   ]
+  const trail = [{ title: "Buckets", to: pathTo(["buckets"]) }]
+  if (live.error?.status === 404)
+    return (
+      <Page title={name} trail={trail}>
+        <ErrorState error={live.error} onRetry={live.refresh} />
+      </Page>
+    )
   const isOfObjects = (place.value.query.get("tab") ?? "objects") === "objects"
   const kind = bucket?.versioning === "never" ? "delete-objects" : "delete-versions"
   return (
@@ -295,7 +302,7 @@ function OneBucket({ name }: { readonly name: string }) {
       title={name}
       // The objects have a button of their own.
       {...(isOfObjects ? {} : { live })}
-      trail={[{ title: "Buckets", to: pathTo(["buckets"]) }]}
+      trail={trail}
       actions={items.length > 0 && <Menu label="Bucket actions" text="Actions" kind="plain" items={items} />}
       summary={bucket && <Summary bucket={bucket} />}
     >

@@ -106,6 +106,7 @@ const columnsOf = (account: string, changes: Changes, isOfUser: boolean): readon
   },
   {
     key: "created",
+    narrow: "minor",
     title: "Created",
     cell: ({ createdMs }) => timeText(createdMs),
     sortBy: ({ createdMs }) => createdMs,

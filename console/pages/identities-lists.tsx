@@ -147,10 +147,11 @@ const policyColumns = (account: string): readonly Column<Policy>[] => [
   },
   {
     key: "of",
+    narrow: "end",
     title: "Of",
     cell: ({ isBuiltIn }) => <Badge kind="neutral">{isBuiltIn ? "built-in" : "account"}</Badge>,
   },
-  { key: "description", title: "Description", cell: ({ description }) => description || "–" },
+  { key: "description", narrow: "plain", title: "Description", cell: ({ description }) => description || "–" },
   { key: "attached", title: "Attached to", cell: ({ attachments }) => countText(attachments), align: "end" },
   { key: "boundaries", title: "Boundary of", cell: ({ boundaries }) => countText(boundaries), align: "end" },
 ]

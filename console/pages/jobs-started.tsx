@@ -61,6 +61,7 @@ export function JobActions({ job }: { readonly job: StartedJob }) {
           label={`Cancel ${id}`}
           title={`Cancel ${id}`}
           action="Cancel the job"
+          dismiss="Keep it"
           question="The job stops after its present step. What it has done stays."
           work={send("cancel")}
           done={`${id} is being cancelled`}

@@ -24,7 +24,7 @@ interface DialogProps {
 function Buttons(props: { readonly action: Action; readonly text: string; readonly onClose: () => void }) {
   const { action, text, onClose } = props
   return (
-    <div class="actions">
+    <div class="form-actions">
       <Button onClick={onClose}>Cancel</Button>
       <Button type="submit" kind="primary" isBusy={action.isBusy}>
         {text}
@@ -139,7 +139,7 @@ function SharedLink({ shared }: { readonly shared: Shared }) {
         {timeText(shared.expiresMs)}.
       </p>
       <textarea ref={field} class="code" aria-label="Link" rows={5} readOnly value={shared.url} />
-      <div class="actions">
+      <div class="form-actions">
         <Button kind="primary" onClick={copy}>
           Copy
         </Button>

@@ -4,6 +4,7 @@
  *
  * Limits  the first `TEXT_BYTES_MAX` of a text; a PDF of `PDF_BYTES_MAX` at most.
  */
+import { useSignal } from "@preact/signals"
 import { useEffect } from "preact/hooks"
 import { useLiveValue } from "../api/live.js"
 import { beginningOf, s3Path, type ObjectName } from "../api/s3.js"
@@ -73,6 +74,20 @@ function PdfPreview({ name, sizeBytes }: PreviewProps) {
   return <Loaded live={live}>{url => <iframe class="preview-frame" title="Preview" src={url} />}</Loaded>
 }
 
+/** A file that only has the name of a picture is none. */
+function PicturePreview({ address, name }: { readonly address: string; readonly name: ObjectName }) {
+  const hasFailed = useSignal(false)
+  if (hasFailed.value) return <EmptyState title="The browser cannot show this picture: download it" icon="info" />
+  return (
+    <img
+      class="preview-picture"
+      src={address}
+      alt={`Preview of ${name.key}`}
+      onError={() => (hasFailed.value = true)}
+    />
+  )
+}
+
 export function Preview(props: PreviewProps & { readonly type: string; readonly etag: string }) {
   const { name, sizeBytes, type, etag } = props
   const { versionId, ...target } = name
@@ -83,7 +98,7 @@ export function Preview(props: PreviewProps & { readonly type: string; readonly 
     case "text":
       return <TextPreview name={name} sizeBytes={sizeBytes} />
     case "image":
-      return <img class="preview-picture" src={address} alt={`Preview of ${name.key}`} />
+      return <PicturePreview key={address} address={address} name={name} />
     case "video":
       return <video class="preview-picture" src={address} controls preload="metadata" aria-label="Preview" />
     case "audio":

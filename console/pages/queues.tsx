@@ -225,7 +225,7 @@ function QueueActions({ queue, onDone }: { readonly queue: Queue; readonly onDon
     location.assign(pathTo(["queues"]))
   }
   return (
-    <div class="actions">
+    <div class="actions several">
       <Button kind="primary" onClick={() => (isSending.value = true)}>
         Send a message
       </Button>
@@ -249,7 +249,6 @@ function QueueActions({ queue, onDone }: { readonly queue: Queue; readonly onDon
         Empty
       </ConfirmButton>
       <ConfirmButton
-        kind="danger"
         title={`Delete ${name}`}
         question="The queue is deleted with all of its messages. This cannot be undone."
         work={remove}

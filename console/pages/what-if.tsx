@@ -120,9 +120,12 @@ export function WhatIfPage() {
   const isDescribed = useSignal(false)
   const { value } = live
   const [small] = PRESETS
+  const isEmpty = value !== undefined && !value.outcomes.some(outcome => "scheme" in outcome)
+  // The answer that the described layout replaces is not shown meanwhile.
+  const shown = isEmpty && isDescribed.value && live.isFetching ? { ...live, value: undefined } : live
   useEffect(() => {
     // A store on one disk has nothing to compare: the page begins with a described layout, and says so.
-    if (isDescribed.value || value === undefined || value.outcomes.some(outcome => "scheme" in outcome)) return
+    if (isDescribed.value || !isEmpty) return
     isDescribed.value = true
     asked.value = describe(question, small)
   }, [value])
@@ -136,7 +139,7 @@ export function WhatIfPage() {
           This store has too few disks to compare anything; folders on one disk are one. Shown is a described layout.
         </Notice>
       )}
-      <Loaded live={live} what="Computing">
+      <Loaded live={shown} what="Computing">
         {simulation => <Results {...simulation} />}
       </Loaded>
     </Page>

@@ -49,9 +49,10 @@ export function ConfirmButton(
     readonly work: () => Promise<void>
     readonly done: string
     readonly action?: string
+    readonly dismiss?: string
   },
 ) {
-  const { title, question, work, done, action = title, ...button } = props
+  const { title, question, work, done, action = title, dismiss = "Cancel", ...button } = props
   const isAsking = useSignal(false)
   const act = async (): Promise<void> => {
     await work()
@@ -61,7 +62,13 @@ export function ConfirmButton(
     <>
       <Button {...button} onClick={() => (isAsking.value = true)} />
       {isAsking.value && (
-        <FormDialog {...{ title, action }} kind="danger" isValid work={act} onClose={() => (isAsking.value = false)}>
+        <FormDialog
+          {...{ title, action, dismiss }}
+          kind="danger"
+          isValid
+          work={act}
+          onClose={() => (isAsking.value = false)}
+        >
           <div>{question}</div>
         </FormDialog>
       )}

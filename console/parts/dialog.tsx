@@ -94,10 +94,22 @@ export function FormDialog(props: {
   readonly isValid: boolean
   readonly work: () => Promise<void>
   readonly onClose: () => void
+  /** The text of the button that closes it and does nothing. */
+  readonly dismiss?: string
   readonly kind?: ButtonProps["kind"]
   readonly isWide?: boolean
 }) {
-  const { title, action, children, isValid, work, onClose, kind = "primary", isWide = false } = props
+  const {
+    title,
+    action,
+    children,
+    isValid,
+    work,
+    onClose,
+    dismiss = "Cancel",
+    kind = "primary",
+    isWide = false,
+  } = props
   const act = useAction(work)
   const submit = async (): Promise<void> => {
     if (isValid && (await act.run())) onClose()
@@ -107,7 +119,7 @@ export function FormDialog(props: {
       <Form label={title} onSubmit={() => void submit()} problem={act.problem}>
         {children}
         <div class="form-actions">
-          <Button onClick={onClose}>Cancel</Button>
+          <Button onClick={onClose}>{dismiss}</Button>
           <Button type="submit" kind={kind} isDisabled={!isValid} isBusy={act.isBusy}>
             {action}
           </Button>

@@ -9,6 +9,7 @@ import { useRef } from "preact/hooks"
 import { Button } from "./button.js"
 import { countText, sizeText } from "./format.js"
 import { Icon } from "./icon.js"
+import { useScrollEdges } from "./scroll-edges.js"
 import { EmptyState } from "./states.js"
 
 export interface Column<T> {
@@ -178,11 +179,12 @@ export function DataTable<T>(props: TableProps<T>) {
   const { caption, columns, rows, rowKey, empty, more, selection } = props
   const sort = useSignal(props.sort)
   const anchor = useRef<string | undefined>(undefined)
+  const frame = useScrollEdges()
   if (rows.length === 0) return <>{empty ?? <EmptyState title="Nothing to show" />}</>
   const shown = sorted(rows, columns, sort.value)
   const nameKey = columns.find(({ narrow }) => narrow === "name")?.key ?? columns[0]?.key
   return (
-    <div class="table-frame">
+    <div ref={frame} class="table-frame">
       <table role="table">
         <caption class="sr-only">{caption}</caption>
         <thead role="rowgroup">

@@ -1,11 +1,12 @@
 /**
  * Tabs over the query of the address, so that a tab can be linked to: arrow keys move, as screen readers announce. Rarer
- * ones are in a menu, `more`, and one that is chosen there joins the others.
+ * ones are in a menu, `more`, and one that is chosen there joins the others. The chosen one is in view.
  */
 import type { ComponentChildren } from "preact"
-import { useId } from "preact/hooks"
+import { useId, useLayoutEffect } from "preact/hooks"
 import { place, setQuery } from "../shell/router.js"
 import { Menu } from "./menu.js"
+import { useScrollEdges } from "./scroll-edges.js"
 
 export interface Tab {
   readonly key: string
@@ -25,6 +26,13 @@ export function Tabs(props: { readonly label: string; readonly tabs: readonly Ta
     tabs.findIndex(({ key }) => key === chosen),
   )
   const current = tabs[at]
+  const list = useScrollEdges()
+  useLayoutEffect(() => {
+    const tab = document.getElementById(`${id}-tab-${at}`)
+    // Only the list is scrolled, and not the page; the neighbours are seen, too.
+    if (tab !== null && list.current !== null)
+      list.current.scrollLeft = tab.offsetLeft - (list.current.clientWidth - tab.offsetWidth) / 2
+  }, [current?.key])
   const choose = (index: number) => setQuery({ tab: tabs[index]?.key })
   const onKeyDown = (event: KeyboardEvent) => {
     const step = STEPS[event.key]
@@ -37,7 +45,7 @@ export function Tabs(props: { readonly label: string; readonly tabs: readonly Ta
   return (
     <>
       <div class="tab-bar">
-        <div class="tabs" role="tablist" aria-label={label} onKeyDown={onKeyDown}>
+        <div ref={list} class="tabs" role="tablist" aria-label={label} onKeyDown={onKeyDown}>
           {tabs.map(({ key, title }, index) => (
             <button
               key={key}

@@ -79,6 +79,15 @@ export const buckets: PageTests = {
       assert.equal((await world.server.client().call("HEAD", { bucket: "holidays" })).status, 404)
     })
 
+    pageTest("a bucket that does not exist has nothing but a way back", async () => {
+      const page = await world.open("/console/buckets/nothing-of-that-name")
+      await page.getByText("Not found").waitFor()
+      assert.equal(await page.getByRole("tab").count(), 0)
+      assert.equal(await page.locator("main").getByRole("button", { name: "Actions" }).count(), 0)
+      await page.locator("main").getByRole("link", { name: "Buckets" }).click()
+      await page.getByRole("heading", { level: 1, name: "Buckets" }).waitFor()
+    })
+
     pageTest("appends are allowed, and not any more", async () => {
       await world.server.client().call("PUT", { bucket: "journals" })
       const append = async () =>

@@ -40,6 +40,7 @@ const SCREENSHOTS = join(ROOT, "docs", "console")
 const FOLDERS = 3
 const DESKTOP = { width: 1280, height: 800 }
 const PHONE = { width: 390, height: 844 }
+const TABLET = { width: 820, height: 1180 }
 /** More than any page has elements to focus. */
 const TABS_MAX = 400
 const TABS_AT_ONCE = 10
@@ -281,14 +282,53 @@ export async function assertReadableInDark(page: Page): Promise<void> {
   await assertAccessible(page, RULES_OF_COLOURS)
 }
 
-/** Fails if the page is wider than the window. */
+/** Fails if the page is wider than the window, or untidy. */
 export async function assertFits(page: Page): Promise<void> {
+  await assertTidy(page)
   const [wide, window, widest]: [number, number, string] = await page.evaluate(`(() => {
     const root = document.documentElement
     const over = [...document.querySelectorAll("body *")].filter(each => each.getBoundingClientRect().right > root.clientWidth + 1)
     return [root.scrollWidth, root.clientWidth, over.slice(0, 3).map(each => each.outerHTML.slice(0, 200)).join("\\n")]
   })()`)
   assert.ok(wide <= window, `${wide} px of content in ${window} px: ${widest}`)
+}
+
+/** Fails if a button, tab or badge breaks its text, something has no room for its content, or the chosen tab is out of view. */
+async function assertTidy(page: Page): Promise<void> {
+  const problems: readonly string[] = await page.evaluate(`(() => {
+    const problems = []
+    const isSeen = each => each.checkVisibility() && each.getBoundingClientRect().width > 1
+    const named = (what, each) => problems.push(what + ": " + each.className + " " + each.textContent.trim().slice(0, 60))
+    const linesOf = each => {
+      const lines = []
+      const texts = document.createTreeWalker(each, NodeFilter.SHOW_TEXT)
+      for (let text; (text = texts.nextNode()); ) {
+        const range = document.createRange()
+        range.selectNodeContents(text)
+        for (const { top, bottom, width } of range.getClientRects())
+          if (width > 1 && !lines.some(line => top < line.bottom && bottom > line.top)) lines.push({ top, bottom })
+      }
+      return lines.length
+    }
+    for (const each of document.querySelectorAll("main :is(button:not(.sort), .button, summary, .badge)"))
+      if (isSeen(each) && !each.closest(".sr-only") && linesOf(each) > 1) named("several lines", each)
+    for (const each of document.querySelectorAll("main *")) {
+      const { overflowX, display } = getComputedStyle(each)
+      const spills = each.scrollWidth > each.clientWidth + 1
+      if (overflowX === "visible" && display !== "inline" && spills && isSeen(each) && !each.closest(".sr-only, svg"))
+        named("too wide", each)
+    }
+    for (const each of document.querySelectorAll("[role=tab][aria-selected=true]")) {
+      const [tab, list] = [each, each.parentElement].map(one => one.getBoundingClientRect())
+      if (tab.left < list.left - 1 || tab.right > list.right + 1) named("out of view", each)
+    }
+    for (const each of document.querySelectorAll(".tabs")) {
+      const isMore = each.scrollLeft + each.clientWidth < each.scrollWidth - 1
+      if (isMore !== each.hasAttribute("data-more-after")) named("no hint that there is more", each)
+    }
+    return problems
+  })()`)
+  assert.deepEqual(problems, [])
 }
 
 /** Asserts that the table with this caption has rows, and that each of them has two lines at most on a phone. */
@@ -479,6 +519,15 @@ export function standardTests(
     await assertFits(page)
     await assertAccessible(page)
     await screenshot(page, `${picture}-phone`)
+  })
+
+  pageTest(`${heading}: fits a tablet, with whole tables`, async () => {
+    const page = await world.open(address)
+    await page.setViewportSize(TABLET)
+    await isShown(page)
+    await assertFits(page)
+    const cut = "[...document.querySelectorAll('.table-frame')].filter(each => each.scrollWidth > each.clientWidth + 1)"
+    assert.deepEqual(await page.evaluate(`${cut}.map(each => each.textContent.slice(0, 80))`), [])
   })
 
   pageTest(`${heading}: shows failures and retries, what may not be seen, and the end of the session`, async () => {
