@@ -1,8 +1,9 @@
 /** Authorization in IAM: the root may do everything, users what their current policies allow. */
 import assert from "node:assert/strict"
-import { parseAccountId } from "@hayloft/base/ids.js"
+import { test } from "node:test"
+import { parseAccessKeyId, parseAccountId } from "@hayloft/base/ids.js"
 import { allow, ROOT_KEY, trust, testBothWays } from "../access/world.js"
-import { IamWorld, ROOT, sessionIn, type Signer } from "./world.js"
+import { IamWorld, ROOT, sessionIn, type Signer, type Values } from "./world.js"
 
 const policy = (...Statement: readonly object[]): string => JSON.stringify({ Version: "2012-10-17", Statement })
 
@@ -189,6 +190,55 @@ testBothWays("a removed permission is gone at the next request", async answersLa
   await sees()
   await world.iam("UpdateAccessKey", { UserName: "bob", AccessKeyId: bob.accessKeyId, Status: "Inactive" })
   await world.refused("InvalidClientTokenId", "ListUsers", {}, bob)
+})
+
+test("a RoleArn that names no account of the store acts as the caller, never as more, if the setting allows it", async () => {
+  const world = await IamWorld.open()
+  world.ignoresUnknownRoles = true
+  const made = await world.iam("CreateRole", {
+    RoleName: "admin",
+    AssumeRolePolicyDocument: trust({ AWS: "*" }, "Deny"),
+  })
+  const RoleArn = made.one("Arn")
+  await world.iam("PutRolePolicy", { RoleName: "admin", PolicyName: "p", PolicyDocument: allow("s3:*") })
+  const bob = await world.user("bob", allow("s3:Get*"))
+  const may = ({ accessKeyId, token }: Signer, action: string) =>
+    world.access.may(parseAccessKeyId(accessKeyId), action, token)
+  const asking = (arn: string, more: Values = {}) => ({ RoleArn: arn, RoleSessionName: "work", ...more })
+  for (const arn of [
+    "arn:minio:iam:::role/admin",
+    "admin",
+    RoleArn.replace(/\d{12}/, "000000000000"),
+    "arn:xxx:xxx:xxx:xxxx",
+  ]) {
+    const answer = await world.sts("AssumeRole", asking(arn), bob)
+    const session = sessionIn(answer)
+    assert.match(answer.one("Arn"), /:user\/bob$/, arn)
+    assert.deepEqual([await may(session, "s3:GetObject"), await may(session, "s3:PutObject")], [true, false], arn)
+    const asked = asking(arn, { Policy: allow("s3:*Tagging") })
+    const narrowed = sessionIn(await world.sts("AssumeRole", asked, bob))
+    const allowed = ["s3:GetObjectTagging", "s3:GetObject", "s3:PutObjectTagging"].map(action => may(narrowed, action))
+    assert.deepEqual(await Promise.all(allowed), [true, false, false], arn)
+    await world.refused("AccessDenied", "AssumeRole", asking(arn), session, "sts")
+    await world.refused("NotImplemented", "AssumeRole", asking(arn, { "PolicyArns.member.1.arn": "arn:x" }), bob, "sts")
+  }
+  // Mistyped, but of this account: keys of the caller might be wider than those of the role.
+  for (const arn of [
+    RoleArn,
+    `${RoleArn}x`,
+    RoleArn.replace(":role/", ":roles/"),
+    RoleArn.replace("arn:aws:", "arn:minio:"),
+  ])
+    await world.refused("AccessDenied", "AssumeRole", asking(arn), bob, "sts")
+})
+
+test("without the setting every RoleArn must be that of a role, apart from two of MinIO's documents", async () => {
+  const world = await IamWorld.open()
+  const bob = await world.user("bob", allow("sts:AssumeRole"))
+  const asking = (RoleArn: string) => ({ RoleArn, RoleSessionName: "work" })
+  for (const arn of ["arn:minio:iam:::role/admin", "arn:aws:iam::000000000000:role/any", "arn:xxx:xxx:xxx:xxxxx"])
+    await world.refused("AccessDenied", "AssumeRole", asking(arn), bob, "sts")
+  for (const arn of ["arn:xxx:xxx:xxx:xxxx", "arn:x:ignored:by:minio:"]) await world.sts("AssumeRole", asking(arn), bob)
 })
 
 testBothWays(

@@ -101,6 +101,8 @@ export class IamWorld {
   readonly audit = new FakeAudit()
   /** The people of a directory; it is set before the first request. */
   people: Pick<People, "signIn"> | undefined
+  /** The setting of that name; it is set before the first request. */
+  ignoresUnknownRoles = false
   private constructor(readonly access: AccessWorld) {}
 
   static async open(answersLater = false): Promise<IamWorld> {
@@ -110,10 +112,11 @@ export class IamWorld {
   get handler(): Protocol {
     const attempts = attemptsWith(new SimClock(), this.audit)
     const { sessions } = this.access.access
-    const { people, audit } = this
+    const { people, audit, ignoresUnknownRoles } = this
     return (this.made ??= createIamHandler({
       ldap: people && new LdapSignIn({ people, sessions, attempts, audit }),
       ...this.access.access,
+      ignoresUnknownRoles,
       web: this.web,
       clock: new RealClock(),
       metrics: new SimTelemetry().metrics,

@@ -4,6 +4,7 @@ import assert from "node:assert/strict"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { runBoto3 } from "../clients/boto3.js"
 import { ServerProcess } from "../harness/server.js"
 
 const ROOT = { MINIO_ROOT_USER: "minioadmin", MINIO_ROOT_PASSWORD: "minioadmin" }
@@ -59,6 +60,12 @@ test("web pages of every origin may use buckets without CORS rules, and those th
   const body = `<CORSConfiguration>${rule}</CORSConfiguration>`
   assert.equal((await client.call("PUT", { bucket: "ruled", query: "cors", body })).status, 200)
   assert.equal((await preflight("ruled")).status, 403)
+})
+
+test("boto3: temporary keys for any text as RoleArn, within the policy, but not for a role that this store lacks", context => {
+  const { endpoint } = running()
+  const keys = { AWS_ACCESS_KEY_ID: ROOT.MINIO_ROOT_USER, AWS_SECRET_ACCESS_KEY: ROOT.MINIO_ROOT_PASSWORD }
+  return runBoto3(context, ["any_role"], { ...keys, AWS_ENDPOINT_URL: endpoint, AWS_DEFAULT_REGION: "us-east-1" })
 })
 
 test("another password in the environment is the password after a restart, and the log says so, and what has no effect", async () => {

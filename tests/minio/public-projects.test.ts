@@ -40,7 +40,8 @@ test("the start of each project is understood", async () => {
     )
     const { config } = started
     assert.deepEqual([config?.dataFolders[0], config?.rootKey?.accessKeyId], [folder, key], name)
-    assert.deepEqual([config?.allowPublicBuckets, config?.ignoreAcls, config?.countsDevices], [true, true, true], name)
+    const { allowPublicBuckets, ignoreAcls, ignoreUnknownRoles, countsDevices } = config ?? {}
+    assert.deepEqual([allowPublicBuckets, ignoreAcls, ignoreUnknownRoles, countsDevices], Array(4).fill(true), name)
   }
 })
 

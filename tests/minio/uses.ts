@@ -84,6 +84,8 @@ function formOf({ credentials: { accessKey, secretKey } }: Client, bucket: strin
   return `${parts.join("")}--edge\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nfrom a form\r\n--edge--\r\n`
 }
 
+const IDENTITY = "Action=GetCallerIdentity&Version=2011-06-15"
+
 export const USES: Readonly<Record<Use, Work>> = {
   async creates(client, bucket) {
     assert.equal((await client.call("HEAD", { bucket })).status, 404)
@@ -195,12 +197,19 @@ export const USES: Readonly<Record<Use, Work>> = {
       return { accessKey: accessKey ?? "", secretKey: secretKey ?? "", sessionToken: sessionToken ?? "" }
     }
     await ok(client.call("PUT", { bucket, key: "temporary", body: "x", credentials: await keysOf("") }))
-    // SDKs of Amazon require a role, for which MinIO's documents give these.
-    for (const arn of ["arn:x:ignored:by:minio:", "arn:xxx:xxx:xxx:xxxx"]) {
+    // SDKs of Amazon require a role, and get any text: the first two are in MinIO's documents.
+    for (const arn of [
+      "arn:x:ignored:by:minio:",
+      "arn:xxx:xxx:xxx:xxxx",
+      "arn:aws:iam::123456789012:role/any",
+      "any",
+    ]) {
       const credentials = await keysOf(`&RoleSessionName=any&RoleArn=${arn}`)
       assert.equal((await ok(client.call("GET", { bucket, key: "temporary", credentials }))).text, "x")
-      await ask(`&RoleSessionName=any&RoleArn=${arn}x`, 403)
     }
+    // Somebody has made a role of this account, or means to.
+    const { text } = await ok(client.call("POST", { path: "/", headers, body: IDENTITY, sign: { service: "sts" } }))
+    await ask(`&RoleSessionName=any&RoleArn=arn:aws:iam::${tagIn(text, "Account") ?? ""}:role/any`, 403)
     const reads = { Effect: "Allow", Action: ["s3:GetObject"], Resource: [`arn:aws:s3:::${bucket}/*`] }
     const policy = JSON.stringify({ Version: "2012-10-17", Statement: [reads] })
     const credentials = await keysOf(`&Policy=${encodeURIComponent(policy)}`)

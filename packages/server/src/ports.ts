@@ -129,10 +129,11 @@ function signedPartsOf({ engine, clock, metrics, denials, rates, attempts }: Por
 
 /** IAM and STS, which the S3 port and the admin port serve. */
 export function iamGuest(parts: PortParts): Guest {
-  const { engine, clock, metrics, rates, attempts, denials, audit, web, people } = parts
+  const { config, engine, clock, metrics, rates, attempts, denials, audit, web, people } = parts
   const { accounts, identities, sessions } = engine
+  const ignoresUnknownRoles = config.ignoreUnknownRoles
   const ldap = people && new LdapSignIn({ people, sessions, attempts, audit })
-  const shared = { web, audit, clock, metrics, denials, rates, attempts, ldap }
+  const shared = { web, audit, clock, metrics, denials, rates, attempts, ldap, ignoresUnknownRoles }
   return { protocol: createIamHandler({ accounts, identities, sessions, ...shared }), speaks: speaksIam }
 }
 

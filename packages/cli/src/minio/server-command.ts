@@ -31,9 +31,14 @@ const SECRETS_FOLDER = "/run/secrets"
 const EVERY_INTERFACE: SettingsInput = { listen: ["0.0.0.0:9000"] }
 /**
  * Pages of every origin may use buckets without CORS rules, as with MinIO, a policy can make a new bucket public without another
- * request before it, and access control lists that come with objects are accepted without effect.
+ * request before it, access control lists that come with objects are accepted without effect, and a RoleArn may be any text.
  */
-const AS_MINIO: SettingsInput = { corsOrigin: ["*"], allowPublicBuckets: ["yes"], ignoreAcls: ["yes"] }
+const AS_MINIO: SettingsInput = {
+  corsOrigin: ["*"],
+  allowPublicBuckets: ["yes"],
+  ignoreAcls: ["yes"],
+  ignoreUnknownRoles: ["yes"],
+}
 
 interface ServerOptions {
   readonly address?: string

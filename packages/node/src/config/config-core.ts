@@ -206,6 +206,7 @@ function configIn(reader: SettingReader): ServeConfig {
     allowPublicBuckets: switchOf("allowPublicBuckets"),
     allowAcls: switchOf("allowAcls"),
     ignoreAcls: switchOf("ignoreAcls"),
+    ignoreUnknownRoles: switchOf("ignoreUnknownRoles"),
     encryptNewBuckets: switchOf("encryptNewBuckets"),
     allowSseCWithoutTls: switchOf("allowSseCWithoutTls"),
     allowLocalIdentityProviders: switchOf("allowLocalIdentityProviders"),

@@ -165,6 +165,8 @@ export interface ServeConfig {
   readonly allowAcls: boolean
   /** Access control lists of new objects and buckets are accepted without effect where lists are off. */
   readonly ignoreAcls: boolean
+  /** AssumeRole acts as the caller if its RoleArn names no account of this store. */
+  readonly ignoreUnknownRoles: boolean
   /** New buckets have SSE-S3 as their default encryption. */
   readonly encryptNewBuckets: boolean
   /** The store encrypts everything that it writes, from this start on. */

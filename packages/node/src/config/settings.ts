@@ -252,6 +252,11 @@ export const SETTINGS = {
     "HAYLOFT_IGNORE_ACLS",
     "accept access control lists with new objects and buckets, also those that would grant others something, without effect where ownership controls switch lists off: as MinIO does",
   ),
+  ignoreUnknownRoles: toggle(
+    "--ignore-unknown-roles",
+    "HAYLOFT_IGNORE_UNKNOWN_ROLES",
+    "answer AssumeRole with temporary keys of the caller, within the policy of the request, if its RoleArn names no account of this store: as MinIO does with every RoleArn",
+  ),
   encryptNewBuckets: toggle(
     "--encrypt-new-buckets",
     "HAYLOFT_ENCRYPT_NEW_BUCKETS",
@@ -625,6 +630,7 @@ export const COMPATIBILITY_SWITCHES = [
   "allowPublicBuckets",
   "allowAcls",
   "ignoreAcls",
+  "ignoreUnknownRoles",
   "allowSseCWithoutTls",
   "allowLocalIdentityProviders",
 ] as const satisfies readonly SettingName[]

@@ -54,6 +54,7 @@ export const config: ServeConfig = {
   allowPublicBuckets: false,
   allowAcls: false,
   ignoreAcls: false,
+  ignoreUnknownRoles: false,
   encryptNewBuckets: false,
   encryptAtRest: false,
   allowSseCWithoutTls: false,

@@ -35,6 +35,8 @@ export interface OpenCall {
   readonly webIdentities: WebIdentities
   /** It is undefined if no directory is configured. */
   readonly ldap: LdapSignIn | undefined
+  /** AssumeRole acts as the caller if its RoleArn names no account of this store. */
+  readonly ignoresUnknownRoles: boolean
   /** Where the request is from. */
   readonly remoteAddress: string
   readonly requestId: string

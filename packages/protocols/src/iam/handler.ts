@@ -53,6 +53,8 @@ interface IamSettings extends FrameSettings {
   readonly audit: Pick<AuditLog, "begin">
   /** Sign-in by a directory; undefined: none is configured. */
   readonly ldap?: LdapSignIn | undefined
+  /** See `named-roles.ts`. Default: false. */
+  readonly ignoresUnknownRoles?: boolean
 }
 
 interface IamRoute extends Route {
@@ -128,9 +130,10 @@ class Iam implements SignedProtocol<IamRoute, IamError, Guest> {
     const source = { exchange, parameters, region }
     const context = iamContextOf({ ...source, target: undefined })
     const { webIdentities, settings } = this
-    const { ldap } = settings
+    const { ldap, ignoresUnknownRoles = false } = settings
     const { requestId, remoteAddress } = exchange
-    const open: OpenCall = { ...settings, ldap, webIdentities, parameters, context, nowMs, requestId, remoteAddress }
+    const ofRequest = { parameters, context, nowMs, requestId, remoteAddress }
+    const open: OpenCall = { ...settings, ldap, ignoresUnknownRoles, webIdentities, ...ofRequest }
     if (action.kind === "open") return await action.act(open)
     if (sender === "unsigned") throw unsigned()
     const { key } = sender

@@ -3,6 +3,7 @@ import { providerArn, type AssumeRequest, type IssuedSession } from "@hayloft/ac
 import { fail } from "@hayloft/base/failures.js"
 import { parseAccessKeyId } from "@hayloft/base/ids.js"
 import { guarded, open, REFUSED, signed, type Actions, type IamCall, type OpenCall, type IamResult } from "../action.js"
+import { mayNameRole } from "../named-roles.js"
 import { invalidIamParameter } from "../parameters.js"
 import { writeCredentials } from "../shapes.js"
 import { onAccount } from "../targets.js"
@@ -24,9 +25,6 @@ export const SESSIONS: Actions = {
   GetFederationToken: REFUSED,
   AssumeRoleWithSAML: REFUSED,
 }
-
-/** MinIO's documents give these to SDKs that require a role; they name none. */
-const NO_ROLE_ARNS = ["arn:x:ignored:by:minio:", "arn:xxx:xxx:xxx:xxxx"]
 
 const arnOfCaller = ({ caller: { principal } }: IamCall): string =>
   principal.kind === "session" ? principal.sessionArn : principal.arn
@@ -65,7 +63,7 @@ async function assumeNoRole(call: IamCall): Promise<IamResult> {
   const unknown = [parameters.list("PolicyArns", "arn"), parameters.tags()]
   if (unknown.some(({ length }) => length > 0)) {
     const message =
-      "AssumeRole without a RoleArn takes a Policy, but no PolicyArns and no tags: make a role with them, and name it in RoleArn."
+      "AssumeRole without a role takes a Policy, but no PolicyArns and no tags: make a role with them, and name it in RoleArn."
     throw fail("notImplemented", { message })
   }
   const issued = sessionOfCaller(call)
@@ -78,8 +76,9 @@ async function assumeNoRole(call: IamCall): Promise<IamResult> {
 }
 
 async function assumeRole(call: IamCall): Promise<IamResult> {
-  const arn = call.parameters.optional("RoleArn")
-  if (arn === undefined || NO_ROLE_ARNS.includes(arn)) return assumeNoRole(call)
+  const { parameters, accounts, ignoresUnknownRoles } = call
+  const arn = parameters.optional("RoleArn")
+  if (arn === undefined || !(await mayNameRole(arn, accounts, ignoresUnknownRoles))) return assumeNoRole(call)
   const assumed = await call.sessions.assume(call.caller, requestOf(call))
   return xml => {
     writeCredentials(xml, assumed)
