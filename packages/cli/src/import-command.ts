@@ -90,7 +90,9 @@ export function addImportCommand(program: Command, io: CliIo, signal: AbortSigna
     // A bucket of another store may be called minio.
     .addOption(new Option("--from <URL>").hideHelp())
     .action((folders: readonly string[], options: DisksOptions) => {
-      const all: DisksOptions = { ...command.opts<ServerOptions>(), ...options }
+      // The option is that of either command, wherever it is written; the other one has its default.
+      const ofImport = command.opts<ServerOptions>()
+      const all: DisksOptions = { ...ofImport, ...options, settings: ofImport.settings && options.settings }
       return all.from === undefined
         ? importDisks(io, folders, all, signal)
         : importCommand(io, ["minio", ...folders], all, signal)

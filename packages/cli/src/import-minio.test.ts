@@ -123,6 +123,20 @@ test("what cannot be read is named, and the rest is imported", async () => {
   await assert.rejects(client.head("gaps", "large"))
 })
 
+test("a disk that was replaced, and one that lacks some of the objects, are named, and everything is imported", async () => {
+  await unpackFolders("four-disks", join(folder, "replaced"))
+  await rm(join(folder, "replaced/disk4/plain"), { recursive: true })
+  await writeFile(join(folder, "replaced/disk4/.minio.sys/buckets/.healing.bin"), "")
+  await rm(join(folder, "replaced/disk2/plain/empty"), { recursive: true })
+  const args = ["replaced/disk{1...4}", "--bucket", "plain", "--into", "replaced", "--no-settings"]
+  const { code, out, error } = await hayloft("minio", ...args)
+  assert.equal(code, 0, error)
+  assert.match(out.toString(), /10 keys imported/)
+  assert.match(error, /disk4: was replaced, and MinIO has not filled it again/)
+  assert.match(error, /plain: \S*disk4 lacks 10 versions; the other disks are read/)
+  assert.match(error, /plain: \S*disk2 lacks 1 version; the other disks are read/)
+})
+
 test("a prefix, another name, only the latest, and a run that changes nothing", async () => {
   const only = ["four/disk1", "four/disk2", "--bucket", "versions", "--into", "latest", "--latest-only"]
   assert.match(await imports(...only, "--prefix", "d", "--dry-run"), /would import 1 key/)

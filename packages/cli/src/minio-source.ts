@@ -25,7 +25,7 @@ import {
   type IdentityFile,
   type MergedVersion,
 } from "./minio-disks/index.js"
-import { printable } from "./text.js"
+import { plural, printable } from "./text.js"
 
 export interface MinioVersion extends ListedVersion {
   readonly merged: MergedVersion
@@ -62,12 +62,12 @@ export class MinioSource implements ImportSource<MinioVersion> {
   ) {}
 
   static async open(folders: readonly string[], reports: Reports): Promise<MinioSource> {
-    const { sets, gaps, problems } = await openDrives(folders).catch((error: unknown) => {
+    const { gaps, problems, ...drives } = await openDrives(folders).catch((error: unknown) => {
       throw error instanceof DiskFailure ? new CliError("usage", error.message) : error
     })
     for (const gap of gaps) reports.note(gap)
     for (const problem of problems) reports.problem(problem)
-    return new MinioSource(new Listing(sets, message => reports.problem(printable(message))), reports)
+    return new MinioSource(new Listing(drives, message => reports.problem(printable(message))), reports)
   }
 
   buckets(): Promise<readonly string[]> {
@@ -146,11 +146,15 @@ export class MinioSource implements ImportSource<MinioVersion> {
 
   async *#objects(bucket: string, prefix: string): AsyncGenerator<DiskObject, void, void> {
     let leftovers = 0
+    const lacking = new Map<string, number>()
     for await (const object of this.listing.objects(bucket, prefix)) {
       leftovers += object.leftovers
+      for (const drive of object.lacking) lacking.set(drive, (lacking.get(drive) ?? 0) + 1)
       for (const why of object.damaged) this.reports.note(`${printable(why)}; the other disks are read`)
       yield object
     }
+    for (const [drive, count] of lacking)
+      this.reports.note(`${bucket}: ${drive} lacks ${plural(count, "version")}; the other disks are read`)
     if (leftovers > 0)
       this.reports.note(`${bucket}: ${leftovers} versions are left out, the rest of failed writes and of deletions`)
   }

@@ -35,13 +35,13 @@ interface Found {
 }
 
 async function found(folders: readonly string[], bucket: string): Promise<Found> {
-  const { sets, gaps, problems } = await openDrives(folders)
+  const { gaps, problems, ...drives } = await openDrives(folders)
   const told: string[] = [...gaps, ...problems]
   const lines: string[] = []
-  for await (const { key, path, versions, lost, leftovers, damaged } of new Listing(sets, told.push.bind(told)).objects(
-    bucket,
-    "",
-  )) {
+  for await (const { key, path, versions, lost, leftovers, damaged } of new Listing(
+    drives,
+    told.push.bind(told),
+  ).objects(bucket, "")) {
     told.push(...damaged)
     for (const { id, why } of lost) lines.push(`${key} ${id === "null" ? id : "version"} lost: ${why}`)
     if (leftovers > 0) lines.push(`${key} ${leftovers} leftovers`)
@@ -109,9 +109,9 @@ test("all disks, and any two of four: all versions, with the bytes of their ETag
     assert.deepEqual((await found(disks, "versions")).lines, VERSIONS)
     assert.deepEqual((await found(disks, "parts")).lines, ["film null 11535571"])
   }
-  const { sets } = await openDrives(disksIn(root, 1, 2))
-  assert.deepEqual(await new Listing(sets, () => undefined).buckets(), ["locked", "parts", "plain", "versions"])
-  const { versions } = await new Listing(sets, () => undefined).object("plain/a")
+  const drives = await openDrives(disksIn(root, 1, 2))
+  assert.deepEqual(await new Listing(drives, () => undefined).buckets(), ["locked", "parts", "plain", "versions"])
+  const { versions } = await new Listing(drives, () => undefined).object("plain/a")
   const [version] = versions
   assert.ok(version?.kind === "object")
   const { attributes, tags } = factsOf(version)
@@ -145,8 +145,8 @@ async function damage(file: string, at: number): Promise<void> {
 test("buckets of an old MinIO are listed under their names, and nothing of the system is", async () => {
   const root = await unpacked("one-disk", "names")
   for (const name of ["Old_Name", "lost+found", ".trash"]) await mkdir(join(root, "disk1", name))
-  const { sets } = await openDrives(disksIn(root, 1))
-  const names = await new Listing(sets, message => assert.fail(message)).buckets()
+  const drives = await openDrives(disksIn(root, 1))
+  const names = await new Listing(drives, message => assert.fail(message)).buckets()
   assert.deepEqual(
     names.filter(name => !/^[a-z]+$/.test(name)),
     ["Old_Name"],
@@ -207,6 +207,30 @@ test("a version that one disk of four has is the rest of a deletion that the dis
       "empty null lost: 1 of its disks are left, and 2 are needed",
     ),
   )
+})
+
+/** Leaves of a disk what MinIO makes of an empty one at its start. */
+async function replaced(disk: string): Promise<void> {
+  for (const name of await readdir(disk)) if (name !== ".minio.sys") await rm(join(disk, name), { recursive: true })
+  await writeFile(join(disk, ".minio.sys/buckets/.healing.bin"), "")
+}
+
+test("a disk that was replaced and is not healed is named, and what it lacks is no sign of a deletion", async () => {
+  const root = await unpacked("four-disks", "unhealed")
+  const [, , , disk4 = ""] = disksIn(root, 1, 2, 3, 4)
+  await replaced(disk4)
+  const whole = await found(disksIn(root, 1, 2, 3, 4), "plain")
+  const unhealed = `${disk4}: was replaced, and MinIO has not filled it again: what it lacks is read from the other disks`
+  assert.deepEqual(whole, { lines: PLAIN, told: [unhealed] })
+  // A version that one disk is left with may have been acknowledged, and the replaced disk had it.
+  for (const disk of [1, 2]) await rm(join(root, `disk${disk}/plain/empty`), { recursive: true })
+  const lost = "empty null lost: 1 of its disks are left, and 2 are needed"
+  assert.ok((await found(disksIn(root, 1, 2, 3, 4), "plain")).lines.includes(lost))
+  // With two more away, one disk alone knows the names.
+  const { problems } = await openDrives(disksIn(root, 3, 4))
+  assert.deepEqual(problems, [
+    "set 1 of pool 1: 3 of its 4 disks are not there or not healed, which may have had more objects",
+  ])
 })
 
 test("compressed objects are read, encrypted ones are refused by the kind of their key", async () => {

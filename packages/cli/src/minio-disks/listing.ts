@@ -11,7 +11,7 @@ import { readdir, readFile, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import { MIB } from "@hayloft/base/limits.js"
-import type { Drive, DriveSet } from "./drives.js"
+import type { Drive, MinioDrives } from "./drives.js"
 import { DiskFailure } from "./failure.js"
 import { parseXlJson } from "./legacy-object.js"
 import { mergeReports, newestFirst, type DriveReport, type MergedObject } from "./merged.js"
@@ -47,7 +47,7 @@ interface Item {
 
 export class Listing {
   constructor(
-    private readonly sets: readonly DriveSet[],
+    private readonly drives: Pick<MinioDrives, "sets" | "unhealed">,
     private readonly onProblem: (message: string) => void,
   ) {}
 
@@ -91,12 +91,12 @@ export class Listing {
 
   async #read(path: string, broken: ReadonlySet<Drive>, has: (drive: Drive) => boolean): Promise<MergedObject> {
     const merged: MergedObject[] = []
-    for (const set of this.sets) {
+    for (const set of this.drives.sets) {
       const reports = await mapBounded(set, DRIVES_CONCURRENT, async (drive): Promise<DriveReport> => {
         if (drive === undefined || broken.has(drive)) return { kind: "unknown", why: "" }
         return has(drive) ? reportOf(join(drive, path)) : { kind: "absent" }
       })
-      merged.push(mergeReports(set, reports))
+      merged.push(mergeReports(set, reports, this.drives.unhealed))
     }
     const [only] = merged
     if (merged.length === 1 && only !== undefined) return only
@@ -109,13 +109,14 @@ export class Listing {
       lost: merged.flatMap(({ lost }) => lost.filter(({ id, modifiedNs }) => !versions.has(`${id} ${modifiedNs}`))),
       leftovers: merged.reduce((sum, { leftovers }) => sum + leftovers, 0),
       damaged: merged.flatMap(({ damaged }) => damaged),
+      lacking: merged.flatMap(({ lacking }) => lacking),
     }
   }
 
   async #names(path: string): Promise<Names> {
     const found = new Map<string, Set<Drive>>()
     const broken = new Set<Drive>()
-    for (const drive of this.sets.flat()) {
+    for (const drive of this.drives.sets.flat()) {
       if (drive === undefined) continue
       const folder = join(drive, path)
       const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {

@@ -3,10 +3,10 @@
  *
  * MinIO writes a version to most disks of a set before it is acknowledged. So one that fewer disks have is the rest of a write
  * that failed, or of a deletion that a disk has missed, unless disks are lost or unreadable: then it may have been one of the
- * acknowledged ones, and is told.
+ * acknowledged ones, and is told. The same holds for a disk that was replaced and is not healed: it has new versions only.
  */
 import { hexOf } from "@hayloft/base/bytes.js"
-import type { DriveSet } from "./drives.js"
+import type { Drive, DriveSet } from "./drives.js"
 import type { StoredObject, StoredVersion } from "./stored-version.js"
 
 /** A disk says this about an object. */
@@ -52,6 +52,8 @@ export interface MergedObject {
   readonly leftovers: number
   /** Disks whose metadata could not be read, with why. */
   readonly damaged: readonly string[]
+  /** Disks that lack a version, once for each of `versions`. */
+  readonly lacking: readonly Drive[]
 }
 
 interface Witness {
@@ -61,7 +63,11 @@ interface Witness {
 }
 
 /** `reports`: one for each disk of the set. */
-export function mergeReports(set: DriveSet, reports: readonly DriveReport[]): MergedObject {
+export function mergeReports(
+  set: DriveSet,
+  reports: readonly DriveReport[],
+  unhealed: ReadonlySet<Drive>,
+): MergedObject {
   const groups = new Map<string, Witness[]>()
   for (const [position, report] of reports.entries()) {
     const drive = set[position]
@@ -72,24 +78,36 @@ export function mergeReports(set: DriveSet, reports: readonly DriveReport[]): Me
       groups.set(key, [...group, { drive, position, version }])
     }
   }
-  const unknown = reports.filter(({ kind }) => kind === "unknown")
   const versions: MergedVersion[] = []
   const lost: LostVersion[] = []
+  const lacking: Drive[] = []
   let leftovers = 0
   for (const group of groups.values()) {
     const [first] = group
     if (first === undefined) continue
     const { id, modifiedNs } = first.version
     const needed = first.version.kind === "object" ? first.version.code.dataShards : Math.ceil(set.length / 2)
-    if (group.length >= needed) versions.push(mergedOf(group, first))
-    else if (group.length + unknown.length >= needed) {
+    const without = othersThan(group, set, reports)
+    const mayHave =
+      reports.filter(({ kind }) => kind === "unknown").length + without.filter(each => unhealed.has(each)).length
+    if (group.length >= needed) {
+      versions.push(mergedOf(group, first))
+      lacking.push(...without)
+    } else if (group.length + mayHave >= needed) {
       lost.push({ id, modifiedNs, why: `${group.length} of its disks are left, and ${needed} are needed` })
     } else leftovers += 1
   }
   const damaged = reports.flatMap(report => (report.kind === "unknown" && report.why !== "" ? [report.why] : []))
   if (groups.size === 0 && damaged.length > 0) lost.push({ id: "", modifiedNs: 0n, why: damaged.join("; ") })
-  return { versions: versions.sort(newestFirst), lost, leftovers, damaged }
+  return { versions: versions.sort(newestFirst), lost, leftovers, damaged, lacking }
 }
+
+/** Disks that can be read, and do not have the version of these. */
+const othersThan = (group: readonly Witness[], set: DriveSet, reports: readonly DriveReport[]): readonly Drive[] =>
+  set.flatMap((drive, position) => {
+    const isWithout = reports[position]?.kind !== "unknown" && !group.some(witness => witness.position === position)
+    return drive !== undefined && isWithout ? [drive] : []
+  })
 
 export const newestFirst = (a: MergedVersion, b: MergedVersion): number =>
   a.modifiedNs === b.modifiedNs ? (a.id < b.id ? -1 : a.id > b.id ? 1 : 0) : a.modifiedNs < b.modifiedNs ? 1 : -1
