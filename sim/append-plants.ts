@@ -41,7 +41,7 @@ export const APPEND_PLANTS: readonly TestedPlant[] = [
     inCommands("if (last?.isOpen === true && !isRoom)", "if (last?.isOpen === true && offsetBytes < 0)"),
   ),
   plant("the open end is re-encoded", {
-    file: "packages/objects/src/jobs/reencode.ts",
+    file: "packages/upkeep/src/reencode/reencode.ts",
     find: "isOpenEnd(family, row) ? policyOfOpenEnd(ofRow) : ofRow",
     put: "ofRow",
   }),
@@ -87,14 +87,14 @@ export const APPEND_PLANTS: readonly TestedPlant[] = [
     put: "first: source.offsetBytes",
   }),
   ofReferences("referenced bytes get the redundancy of their own object's class", {
-    file: "packages/objects/src/jobs/policies-of-rows.ts",
+    file: "packages/upkeep/src/reencode/policies-of-rows.ts",
     find: " || each === ofClass.referencedIn",
     put: "",
   }),
   ofReferences(
     "bytes are encrypted that objects without their key reference",
     {
-      file: "packages/objects/src/jobs/encrypt.ts",
+      file: "packages/upkeep/src/encrypt/encrypt.ts",
       find: "else if (row.isReferenced) continue",
       put: "else if (row.rowKey.length === 0) continue",
     },

@@ -16,12 +16,12 @@ export const CLASS_PLANTS: readonly TestedPlant[] = [
     put: "return ofBucket ?? this.store.policy",
   }),
   plant("re-encoding does not follow the class", OBJECTS, {
-    file: "packages/objects/src/jobs/policies-of-rows.ts",
+    file: "packages/upkeep/src/reencode/policies-of-rows.ts",
     find: 'if (typeof ofClass === "string") return policyOfVersion(this.classes, ofClass, otherwise)',
     put: 'if (typeof ofClass === "string") return otherwise',
   }),
   plant("segments are re-encoded as STANDARD", OBJECTS, {
-    file: "packages/objects/src/queries/row-classes.ts",
+    file: "packages/upkeep/src/reencode/row-classes.ts",
     find: "return { objectRow, name, referencedIn: referencesTo",
     put: 'if (name.length > 0) return "STANDARD"\n    return { objectRow, name, referencedIn: referencesTo',
   }),

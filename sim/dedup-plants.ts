@@ -5,7 +5,7 @@ const COMMANDS = "packages/features/src/dedup/dedup-commands-core.ts"
 const PARTS_COMMANDS = "packages/features/src/dedup/parts-commands-core.ts"
 const DIGESTS = "packages/objects/src/commands/block-digests-core.ts"
 const REFERENCES = "packages/objects/src/commands/reference-commands-core.ts"
-const COLLECTOR = "packages/objects/src/jobs/collector.ts"
+const COLLECTOR = "packages/upkeep/src/garbage/collector.ts"
 const WRITER = "packages/engine/src/block/body-writer.ts"
 
 const plant = (bug: string, file: string, find: string, put: string): TestedPlant => ({
@@ -125,7 +125,7 @@ export const DEDUP_PLANTS: readonly TestedPlant[] = [
   ),
   plant(
     "segments that a crash has left in an upload are never dropped",
-    "packages/objects/src/jobs/detach-sources.ts",
+    "packages/objects/src/detach-sources.ts",
     "await dropSegments(metadata, uploadOfRow(rowKey))",
     "",
   ),

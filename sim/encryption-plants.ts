@@ -63,7 +63,7 @@ export const ENCRYPTION_PLANTS: readonly TestedPlant[] = [
     find: "partNumber, sizeBytes: plainBytesOf(extent) }",
     put: "partNumber, sizeBytes: extent.lengthBytes }",
   }),
-  plant("shared bytes get the sealing of the latest version only", "packages/objects/src/jobs/encrypt", {
+  plant("shared bytes get the sealing of the latest version only", "packages/upkeep/src/encrypt/encrypt", {
     file: SEALING_COMMANDS,
     find: "for (const family of VERSION_FAMILIES) {",
     put: 'for (const family of ["current"] as const) {',
@@ -82,38 +82,42 @@ export const ENCRYPTION_PLANTS: readonly TestedPlant[] = [
       put: "if (isPartOfCompletion(view, time, swap, naming))",
     },
   ),
-  plant("a swap in a part list loses the order of the parts", "packages/objects/src/jobs/encrypt", {
+  plant("a swap in a part list loses the order of the parts", "packages/upkeep/src/encrypt/encrypt", {
     file: "packages/objects/src/commands/reencode-commands-core.ts",
     find: "encodeSegment({ ...naming.record, parts: renamed })",
     put: "encodeSegment({ ...naming.record, parts: [...renamed].reverse() })",
   }),
-  plant("a reader from before the encryption takes sealed parts for plain ones", "packages/objects/src/jobs/encrypt", {
-    file: READER,
-    find: "if (!parts.some(({ extent }) => extent.isSealed)) return undefined",
-    put: "if (parts.length > 0) return undefined",
-  }),
-  plant("plain parts come to an upload that is encrypted by now", "packages/objects/src/jobs/encrypt", {
+  plant(
+    "a reader from before the encryption takes sealed parts for plain ones",
+    "packages/upkeep/src/encrypt/encrypt",
+    {
+      file: READER,
+      find: "if (!parts.some(({ extent }) => extent.isSealed)) return undefined",
+      put: "if (parts.length > 0) return undefined",
+    },
+  ),
+  plant("plain parts come to an upload that is encrypted by now", "packages/upkeep/src/encrypt/encrypt", {
     file: "packages/objects/src/commands/multipart-commands-core.ts",
     find: "if (upload.sealing !== undefined && put.part.extent.isSealed === undefined) throw beingEncrypted()",
     put: "void beingEncrypted",
   }),
-  plant("a copy shares bytes that were encrypted meanwhile", "packages/objects/src/jobs/encrypt", {
+  plant("a copy shares bytes that were encrypted meanwhile", "packages/upkeep/src/encrypt/encrypt", {
     file: "packages/objects/src/commands/version-commands-core.ts",
     find: "|| !isSameSealing(record?.sealing, version.sealing)) throw",
     put: ") throw",
   }),
-  plant("sealed blocks begin where the plain ones did", "packages/objects/src/jobs/encrypt", {
+  plant("sealed blocks begin where the plain ones did", "packages/upkeep/src/encrypt/encrypt", {
     file: "packages/engine/src/block/reencoder.ts",
     find: "const offsetBytes = block * plainBytes",
     put: "const offsetBytes = block * extent.blockBytes",
   }),
-  plant("an open upload is left without a sealing", "packages/objects/src/jobs/encrypt", {
-    file: "packages/objects/src/jobs/encrypt-core.ts",
+  plant("an open upload is left without a sealing", "packages/upkeep/src/encrypt/encrypt", {
+    file: "packages/upkeep/src/encrypt/encrypt-core.ts",
     find: "decodeUpload(value).sealing === undefined ?",
     put: "decodeUpload(value).initiatedMs < 0 ?",
   }),
-  plant("a pass that leaves an object counts as the last", "packages/objects/src/jobs/encrypt", {
-    file: "packages/objects/src/jobs/encrypt.ts",
+  plant("a pass that leaves an object counts as the last", "packages/upkeep/src/encrypt/encrypt", {
+    file: "packages/upkeep/src/encrypt/encrypt.ts",
     find: "const isLast = isSettled && this.found === 0",
     put: "const isLast = isSettled && this.sealed === 0",
   }),

@@ -6,7 +6,7 @@ const COPIES = "packages/engine/src/block/hot-copies.ts"
 const RATES = "packages/engine/src/block/read-rates-core.ts"
 const AHEAD = "packages/engine/src/block/read-ahead.ts"
 const READER = "packages/engine/src/block/block-reader.ts"
-const LEDGER = "packages/objects/src/jobs/repair-ledger.ts"
+const LEDGER = "packages/upkeep/src/repair/repair-ledger.ts"
 
 const plant =
   (caughtBy: string) =>
@@ -106,7 +106,7 @@ export const HOT_PLANTS: readonly TestedPlant[] = [
     "copied instanceof Uint8Array",
   ),
   ofReader("a range that is not lent keeps its copy", READER, "void after(copied, giveBack)", ""),
-  plant("packages/objects/src/jobs/repair")(
+  plant("packages/upkeep/src/repair/repair")(
     "repair takes partitions in their order, not the riskiest first",
     LEDGER,
     "if (urgency < most && isDue(partition)) most = urgency",

@@ -55,12 +55,12 @@ export const ITEM_PLANTS: readonly TestedPlant[] = [
     put: "clock.monotonicMs() + 2 * ITEM_LIMITS.tombstonesEveryMs",
   }),
   plant("a reconciliation puts items back from the oldest backup only", BACKED_UP, {
-    file: "packages/objects/src/reconcile/found-backups.ts",
+    file: "packages/upkeep/src/reconcile/found-backups.ts",
     find: "return [...snapshots].map(",
     put: "return [...snapshots].slice(-1).map(",
   }),
   plant("a backup that is not whole hides the whole one before it", BACKED_UP, {
-    file: "packages/objects/src/reconcile/found-backups.ts",
+    file: "packages/upkeep/src/reconcile/found-backups.ts",
     find: "isLast && isWhole(snapshot, number)",
     put: "isLast || isWhole(snapshot, number)",
   }),

@@ -126,7 +126,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "collect bytes that a reader has pinned",
     edits: [
       {
-        file: "packages/objects/src/jobs/collector.ts",
+        file: "packages/upkeep/src/garbage/collector.ts",
         find: "page.filter(({ position }) => due.isDue(position))",
         put: "page",
       },
@@ -334,17 +334,17 @@ export const PLANTS: readonly Plant[] = [
     bug: "remove the needles of an earlier process without reading their row",
     edits: [
       {
-        file: "packages/objects/src/jobs/ownership-resolver.ts",
+        file: "packages/upkeep/src/garbage/ownership-resolver.ts",
         find: 'if (!found) return { kind: "unnamed", owner }',
         put: 'return { kind: "unnamed", owner }',
       },
       {
-        file: "packages/objects/src/jobs/aborted-blocks.ts",
+        file: "packages/upkeep/src/garbage/aborted-blocks.ts",
         find: 'if (named.includes("block")) this.keep',
         put: "if (false) this.keep",
       },
       {
-        file: "packages/objects/src/jobs/ownership-resolver.ts",
+        file: "packages/upkeep/src/garbage/ownership-resolver.ts",
         find: "if (!extents.some(extent => isOfExtent(group, extent))) ",
         put: "",
       },
@@ -356,12 +356,12 @@ export const PLANTS: readonly Plant[] = [
     bug: "remove needles immediately if one replica has no row for them",
     edits: [
       {
-        file: "packages/objects/src/jobs/aborted-blocks.ts",
+        file: "packages/upkeep/src/garbage/aborted-blocks.ts",
         find: "await this.metadata.askEveryReplica(verifiedSinceMs, namedBy(group, owner))",
         put: "[await this.metadata.ask(namedBy(group, owner))]",
       },
       {
-        file: "packages/objects/src/jobs/aborted-blocks.ts",
+        file: "packages/upkeep/src/garbage/aborted-blocks.ts",
         find: "this.clock.monotonicMs() >= decidedMs + this.waits.removalWaitMs",
         put: "true",
       },
@@ -374,7 +374,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "remove aborted blocks, however many there are",
     edits: [
       {
-        file: "packages/objects/src/jobs/aborted-brake-core.ts",
+        file: "packages/upkeep/src/garbage/aborted-brake-core.ts",
         find: "this.isTripped ||=",
         put: "this.isTripped = false &&",
       },
@@ -410,7 +410,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "keep needles on a returning device that were removed while it was offline",
     edits: [
       {
-        file: "packages/objects/src/jobs/repair-visit.ts",
+        file: "packages/upkeep/src/repair/repair-visit.ts",
         find: "visit.unreferenced.size < VISIT_LIMITS.unreferencedMax",
         put: "visit.unreferenced.size < 0",
       },
@@ -445,7 +445,7 @@ export const PLANTS: readonly Plant[] = [
   {
     bug: "do not repair the damage that a scrub found",
     edits: [
-      { file: "packages/objects/src/jobs/repair.ts", find: "this.require(copy.id.partition, copy.deviceId)", put: "" },
+      { file: "packages/upkeep/src/repair/repair.ts", find: "this.require(copy.id.partition, copy.deviceId)", put: "" },
     ],
     scenario: "scrubbed disk",
     caughtBy: ["rotIsFound", "redundancyIsRestored"],
@@ -535,7 +535,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "re-encode nothing after a change of the redundancy",
     edits: [
       {
-        file: "packages/objects/src/jobs/reencode.ts",
+        file: "packages/upkeep/src/reencode/reencode.ts",
         find: "if (!plan) return false",
         put: "if (plan !== null) return false",
       },

@@ -92,7 +92,7 @@ export const UNDELETE_PLANTS: readonly TestedPlant[] = [
     put: "return rows.length < 0 && purgeDeleted !== undefined",
   }),
   plant("what is kept stays plain in a store that encrypts", "packages/features/src/undelete/undelete", {
-    file: "packages/objects/src/jobs/encrypt-core.ts",
+    file: "packages/upkeep/src/encrypt/encrypt-core.ts",
     find: '"versions", "deleted", "current"] as const',
     put: '"versions", "current"] as const',
   }),

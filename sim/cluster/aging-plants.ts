@@ -37,7 +37,7 @@ export const AGING_PLANTS: readonly Plant[] = [
     put: "head: { ...record.head, storageClass, modifiedMs: time.nowMs }",
   }),
   plant("blocks of moved versions are not encoded again", ["redundancyIsRestored"], {
-    file: "packages/objects/src/jobs/policies-of-rows.ts",
+    file: "packages/upkeep/src/reencode/policies-of-rows.ts",
     find: 'if (typeof ofClass === "string") return policyOfVersion(this.classes, ofClass, otherwise)',
     put: 'if (typeof ofClass === "string") return otherwise',
   }),

@@ -99,23 +99,23 @@ export const TESTED_CLUSTER_PLANTS: readonly TestedPlant[] = [
     bug: "cluster: an upload that the coordinator of repair holds has no bound",
     edits: [
       {
-        file: "packages/objects/src/jobs/passed-over.ts",
+        file: "packages/upkeep/src/repair/passed-over.ts",
         find: "if (this.uploads.isHeld(id)) return boundMs",
         put: "if (this.uploads.isHeld(id)) return Infinity",
       },
     ],
-    caughtBy: "packages/objects/src/jobs/passed-over",
+    caughtBy: "packages/upkeep/src/repair/passed-over",
   },
   {
     bug: "cluster: a visit that settles a block without mending it leaves a device counted",
     edits: [
       {
-        file: "packages/objects/src/jobs/repair-visit.ts",
+        file: "packages/upkeep/src/repair/repair-visit.ts",
         find: "(isSettled && !isCounted)",
         put: "isSettled",
       },
     ],
-    caughtBy: "packages/objects/src/jobs/repair-visit",
+    caughtBy: "packages/upkeep/src/repair/repair-visit",
   },
   {
     bug: "cluster: copies of a K2V item are merged without what either has discarded",
@@ -216,7 +216,7 @@ export const TESTED_CLUSTER_PLANTS: readonly TestedPlant[] = [
         put: "return false",
       },
     ],
-    caughtBy: "packages/objects/src/jobs/repair-of-many",
+    caughtBy: "packages/upkeep/src/repair/repair-of-many",
   },
   {
     bug: "cluster: a part is replaced while another node completes its upload",
@@ -248,7 +248,7 @@ export const TESTED_CLUSTER_PLANTS: readonly TestedPlant[] = [
         put: "isShown || intent === undefined ? undefined : encodeIntent(givenUp(intent))",
       },
     ],
-    caughtBy: "packages/objects/src/jobs/reencode",
+    caughtBy: "packages/upkeep/src/reencode/reencode",
   },
   {
     bug: "cluster: a hint is dropped although it was recorded again meanwhile",

@@ -5,7 +5,7 @@
 import { must } from "@hayloft/base/assert.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import type { DeviceId, RowKey } from "@hayloft/base/ids.js"
-import type { ReconcileEntry } from "@hayloft/objects/index.js"
+import type { ReconcileEntry } from "@hayloft/upkeep/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { TablesCopy } from "@hayloft/engine/sql/simulated/tables.js"
 import { check } from "../world/checks.js"

@@ -6,8 +6,8 @@
  * - An upload that visits have passed over has a visit at a known time, soon enough, as long as a device waits for it.
  */
 import { parsePartitionId, type PartitionId } from "@hayloft/base/ids.js"
-import type { Repair } from "@hayloft/objects/jobs/repair.js"
-import { REPAIR_LIMITS } from "@hayloft/objects/jobs/repair-limits.js"
+import type { Repair } from "@hayloft/upkeep/repair/repair.js"
+import { REPAIR_LIMITS } from "@hayloft/upkeep/repair/repair-limits.js"
 import { check } from "../world/checks.js"
 import type { Cluster } from "./cluster.js"
 

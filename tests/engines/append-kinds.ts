@@ -6,7 +6,7 @@ import { decodeSegment, type SegmentRecord } from "@hayloft/engine/format/record
 import { multipartRowKey, objectRowKey, segmentRowKey, suffixRange } from "@hayloft/engine/format/row-key.js"
 import { openEndFrom, overAppends } from "@hayloft/features/appends/sealing.js"
 import { readOrders } from "@hayloft/objects/watched-metadata.js"
-import { firstOfFeatures } from "@hayloft/objects/jobs/collector.js"
+import { firstOfFeatures } from "@hayloft/upkeep/garbage/collector.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const IDS = [1, 2, 3].map(number => new Uint8Array(16).fill(number))

@@ -25,7 +25,7 @@ import { dropStale } from "@hayloft/objects/commands/block-digests-core.js"
 import { closeReferences, isReferable, replaceReferring } from "@hayloft/objects/commands/reference-commands-core.js"
 import { NO_CHECKSUM } from "@hayloft/objects/commands/row-editor-core.js"
 import { hasStale } from "@hayloft/objects/ended-upload.js"
-import { firstDigests } from "@hayloft/objects/jobs/collector.js"
+import { firstDigests } from "@hayloft/upkeep/garbage/collector.js"
 import { BLOCK_BYTES, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const DIGESTS = [1, 2, 3, 4].map(number => new Uint8Array(32).fill(number))

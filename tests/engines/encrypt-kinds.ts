@@ -13,8 +13,8 @@ import {
   type SharedBytes,
 } from "@hayloft/objects/commands/encrypt-commands-core.js"
 import { beginReencoding } from "@hayloft/objects/commands/reencode-commands-core.js"
-import { firstPendingDeletion } from "@hayloft/objects/jobs/collector.js"
-import { ENCRYPT_PLACES, rowsToEncrypt, sealedHeader } from "@hayloft/objects/jobs/encrypt-core.js"
+import { firstPendingDeletion } from "@hayloft/upkeep/garbage/collector.js"
+import { ENCRYPT_PLACES, rowsToEncrypt, sealedHeader } from "@hayloft/upkeep/encrypt/encrypt-core.js"
 import { ALL_OBJECT_ROWS } from "@hayloft/objects/queries/extent-rows.js"
 import { commandKind, POLICIES, queryKind, type PlayKind, type Scene } from "./scene.js"
 

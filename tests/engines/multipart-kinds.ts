@@ -15,7 +15,7 @@ import {
   type UploadAddress,
 } from "@hayloft/objects/commands/multipart-commands-core.js"
 import { NO_CHECKSUM } from "@hayloft/objects/commands/row-editor-core.js"
-import { restorePart } from "@hayloft/objects/reconcile/restore-commands-core.js"
+import { restorePart } from "@hayloft/upkeep/reconcile/restore-commands-core.js"
 import { sealedExtent } from "./encrypt-kinds.js"
 import { ACCOUNTS, commandKind, type PlayKind, type Scene } from "./scene.js"
 

@@ -25,17 +25,17 @@ import {
   oldestPendingDeletions,
   partsOfPendingDeletion,
   uploadsInSegments,
-} from "@hayloft/objects/jobs/collector.js"
-import { bucketOfKept, rowAt, rowsNaming } from "@hayloft/objects/jobs/integrity-audit.js"
-import { WALK_START } from "@hayloft/objects/jobs/metadata-backup-core.js"
+} from "@hayloft/upkeep/garbage/collector.js"
+import { bucketOfKept, rowAt, rowsNaming } from "@hayloft/upkeep/repair/integrity-audit.js"
+import { WALK_START } from "@hayloft/upkeep/backup/metadata-backup-core.js"
 import { keptOfBuckets } from "@hayloft/features/undelete/kept-queries-core.js"
-import { slice, snapshots } from "@hayloft/objects/jobs/metadata-backup.js"
-import { oldMarks } from "@hayloft/objects/jobs/orphans.js"
-import { firstNaming, isBlockKept, named } from "@hayloft/objects/jobs/ownership-resolver.js"
+import { slice, snapshots } from "@hayloft/upkeep/backup/metadata-backup.js"
+import { oldMarks } from "@hayloft/upkeep/garbage/orphans.js"
+import { firstNaming, isBlockKept, named } from "@hayloft/upkeep/garbage/ownership-resolver.js"
 import { STORAGE_CLASSES } from "@hayloft/base/storage-class.js"
-import { classesOfVersions } from "@hayloft/objects/queries/row-classes.js"
+import { classesOfVersions } from "@hayloft/upkeep/reencode/row-classes.js"
 import { classInRows } from "@hayloft/features/storage-classes/storage-classes.js"
-import { encodedRows, keptExtent } from "@hayloft/objects/jobs/reencode.js"
+import { encodedRows, keptExtent } from "@hayloft/upkeep/reencode/reencode.js"
 import {
   completable,
   openUpload,
@@ -54,7 +54,7 @@ import {
 import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentRows } from "@hayloft/objects/queries/extent-rows.js"
 import { countKeyUses, KEY_USE_SOURCES } from "@hayloft/objects/queries/key-uses-core.js"
 import { manifestOf } from "@hayloft/objects/queries/manifest-core.js"
-import { keyFacts } from "@hayloft/objects/reconcile/restore-commands-core.js"
+import { keyFacts } from "@hayloft/upkeep/reconcile/restore-commands-core.js"
 import { PLAYED_SETTINGS } from "./object-kinds.js"
 import { ACCOUNTS, queryKind, type PlayKind, type Scene } from "./scene.js"
 

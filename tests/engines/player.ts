@@ -27,7 +27,7 @@ import {
 } from "@hayloft/engine/metadata/index.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import { readCounters } from "@hayloft/objects/commands/bucket-rows-core.js"
-import { rowAt } from "@hayloft/objects/jobs/integrity-audit.js"
+import { rowAt } from "@hayloft/upkeep/repair/integrity-audit.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { comparable, isOfEngine, isZero } from "./comparable.js"
 import { APART, DRAWN, THEMES, THEMES_APART } from "./kinds.js"

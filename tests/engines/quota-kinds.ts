@@ -12,7 +12,7 @@ import {
 } from "@hayloft/features/quotas/quota-commands-core.js"
 import { bucketOfRow } from "@hayloft/objects/commands/bucket-rows-core.js"
 import { sizesOfBuckets } from "@hayloft/objects/bucket-service.js"
-import { HOUR_MS, noteUsage, readUsageHistory } from "@hayloft/objects/usage-history-core.js"
+import { HOUR_MS, noteUsage, readUsageHistory } from "@hayloft/upkeep/usage/usage-history-core.js"
 import { isUploadCounted, sumOfParts } from "@hayloft/objects/ended-upload.js"
 import {
   compareUsage,

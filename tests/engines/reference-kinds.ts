@@ -18,7 +18,7 @@ import {
 } from "@hayloft/objects/commands/reference-commands-core.js"
 import { concatenate, intoSegments, segmentsFrom } from "@hayloft/features/appends/concatenation-commands-core.js"
 import { NO_CHECKSUM } from "@hayloft/objects/commands/row-editor-core.js"
-import { sourceAt } from "@hayloft/objects/jobs/detach-sources.js"
+import { sourceAt } from "@hayloft/objects/detach-sources.js"
 import { referablesOf } from "./append-kinds.js"
 import { lengthOf } from "./multipart-kinds.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"

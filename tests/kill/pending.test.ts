@@ -1,6 +1,6 @@
 /**
  * Kill -9 around the commit of an upload. Before it: bytes are on the devices, and no object has them; `hayloft pending list` names
- * them. After it: the object is there. When the bytes go is tested in virtual time (packages/objects/src/jobs).
+ * them. After it: the object is there. When the bytes go is tested in virtual time (packages/upkeep/src).
  */
 import assert from "node:assert/strict"
 import { readdir, stat } from "node:fs/promises"

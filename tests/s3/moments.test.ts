@@ -7,7 +7,7 @@ import { objectKeyOfText, parseBucketName, type ObjectKey } from "@hayloft/base/
 import { textOfMoment } from "@hayloft/base/moment.js"
 import { BULK_REQUEST, openWork, textOfBulk, type JobStarter } from "@hayloft/features/user-jobs/index.js"
 import type { Bucket, ObjectDifference } from "@hayloft/objects/contract.js"
-import { open, type World } from "@hayloft/objects/jobs/testing-repair.js"
+import { open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
 import { OwnRequests } from "@hayloft/protocols/s3/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { handleModel, OWNER_ACCOUNT, userKeyOf } from "./over-model.js"

@@ -10,16 +10,16 @@ import { parsePolicy, shardBytesOfBlock, shardsNeeded, type Policy } from "@hayl
 import type { BlockGroup } from "@hayloft/engine/block/index.js"
 import { planMend, type MendPlan } from "@hayloft/engine/block/mend-core.js"
 import type { HeldShard } from "@hayloft/engine/block/shard-scan-core.js"
-import { Census } from "@hayloft/objects/jobs/repair-census.js"
-import type { RepairDevice } from "@hayloft/objects/jobs/repair-contract.js"
+import { Census } from "@hayloft/upkeep/repair/repair-census.js"
+import type { RepairDevice } from "@hayloft/upkeep/repair/repair-contract.js"
 import {
   haveChanged,
   scanBlock,
   takesPart,
   type BlockScan,
   type LayoutPair,
-} from "@hayloft/objects/jobs/repair-core.js"
-import { PartitionScan } from "@hayloft/objects/jobs/repair-visit.js"
+} from "@hayloft/upkeep/repair/repair-core.js"
+import { PartitionScan } from "@hayloft/upkeep/repair/repair-visit.js"
 import type { Layout } from "@hayloft/engine/placement/index.js"
 import { shownBytes, type Call } from "./call.js"
 import { idOf, nameOf, namesOf, STATES } from "./devices.js"

@@ -1,7 +1,7 @@
 /** The order of repair, step by step: partitions that need a visit, their urgency, and the next ones. */
 import { MIB } from "@hayloft/base/limits.js"
-import { RepairLedger, SPARE_SHARDS_UNKNOWN, workOf, type PartitionNeed } from "@hayloft/objects/jobs/repair-ledger.js"
-import type { RepairWork } from "@hayloft/objects/jobs/repair-contract.js"
+import { RepairLedger, SPARE_SHARDS_UNKNOWN, workOf, type PartitionNeed } from "@hayloft/upkeep/repair/repair-ledger.js"
+import type { RepairWork } from "@hayloft/upkeep/repair/repair-contract.js"
 import { shownBytes, type Call } from "./call.js"
 import type { Subject } from "./run-scenario.js"
 

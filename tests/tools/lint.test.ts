@@ -118,6 +118,33 @@ const PLANTED: readonly Planted[] = [
     says: /may not import|entry points?/,
   },
   {
+    rule: "layers",
+    path: "packages/objects/src/planted.ts",
+    bad: ['import type { Upkeep } from "@hayloft/upkeep/index.js"\nexport type X = Upkeep'],
+    good: ['import { present } from "./queries/present.js"\npresent()'],
+    says: /may not import/,
+  },
+  {
+    rule: "layers",
+    path: "packages/upkeep/src/planted.ts",
+    bad: [
+      'import { createServices } from "@hayloft/features/index.js"\ncreateServices()',
+      'import { RowEditor } from "@hayloft/objects/commands/row-editor-core.js"\nnew RowEditor()',
+    ],
+    good: [
+      'import type { Uploads } from "@hayloft/objects/door/bytes.js"\nexport type X = Uploads',
+      'import { RowEditor } from "@hayloft/objects/door/rows.js"\nnew RowEditor()',
+    ],
+    says: /may not import|entry points?/,
+  },
+  {
+    rule: "layers",
+    path: "packages/features/src/items/planted.ts",
+    bad: ['import type { Uploads } from "@hayloft/objects/door/bytes.js"\nexport type X = Uploads'],
+    good: ['import { RowEditor } from "@hayloft/objects/door/rows.js"\nnew RowEditor()'],
+    says: /entry points?/,
+  },
+  {
     rule: "core-pure",
     path: "packages/engine/src/tablet/planted-core.ts",
     bad: [
@@ -307,6 +334,13 @@ const PLANTED: readonly Planted[] = [
       "export const daysOf = ({ undeleteDays }: { readonly undeleteDays: number }) => undeleteDays",
       "/** The history of the bytes, and the copies of its shards. */\nexport const usageHistory = 1",
     ],
+    says: /the core does not know the feature/,
+  },
+  {
+    rule: "features",
+    path: "packages/upkeep/src/repair/planted.ts",
+    bad: ["export const dedupRows = 1", "/** Objects that lifecycle ends. */\nexport const row = 1"],
+    good: ["export const shards = 1"],
     says: /the core does not know the feature/,
   },
   {

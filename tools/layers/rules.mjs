@@ -23,8 +23,12 @@ const SIDE_ENTRY_POINTS = new Set([
 ])
 /** The entry points for features, and for what operators see of them: what they build on. */
 const DOOR = new Set(["packages/objects/src/door/index.ts", "packages/objects/src/door/rows.ts"])
+/** The entry point for the jobs that keep objects whole. */
+const BYTES = "packages/objects/src/door/bytes.ts"
 const isFeature = module => /^features(\/(?!operator$)|$)/.test(module)
 const FEATURES = MODULES.filter(isFeature)
+/** The core, what keeps its objects whole, and its features: they are tested together, as one store. */
+const isOfStore = module => module === "objects" || module === "upkeep" || isFeature(module)
 /** The modules that folders outside packages/ may import. */
 const OUTSIDE = {
   sim: [
@@ -33,6 +37,7 @@ const OUTSIDE = {
     "node",
     "node/config",
     "objects",
+    "upkeep",
     "features",
     "features/appends",
     "features/lifecycle",
@@ -100,9 +105,10 @@ function allowedRooms(path) {
     return new Set(allowed?.includes("*") ? MODULES : (allowed ?? []))
   }
   if (!servesTests(path)) return new Set(dependenciesOf(module))
-  // Decisions of the core are tested with the features of the product.
-  const features = isFeature(module) || module === "objects" ? FEATURES : []
-  return new Set([...features.flatMap(feature => [...below(feature)]), ...features, ...below(module)])
+  // Decisions of the core are tested with the features of the product, and what is above it on stores that are kept whole.
+  const features = isOfStore(module) ? FEATURES : []
+  const rooms = new Set([...features.flatMap(feature => [...below(feature)]), ...features, ...below(module)])
+  return rooms.has("objects") ? rooms.add("upkeep") : rooms
 }
 
 /** Modules from which the console takes more than types; what it runs must be small. */
@@ -128,8 +134,9 @@ export function checkImport(fromPath, toPath, isType = true) {
   if (!allowedRooms(fromPath).has(to)) {
     return `${from ?? fromPath.split("/")[0]}/ may not import ${to}/: pass in what you need, or move the code (tools/layers/layers.json lists the dependencies)`
   }
-  if (DOOR.has(toPath) && (isFeature(from) || from === "features/operator")) return undefined
-  const isOfFeature = servesTests(fromPath) && (isFeature(from) || isFeature(to))
+  if (DOOR.has(toPath) && (isFeature(from) || from === "features/operator" || from === "upkeep")) return undefined
+  if (toPath === BYTES && from === "upkeep") return undefined
+  const isOfFeature = servesTests(fromPath) && (isFeature(from) || isFeature(to) || (isOfStore(from) && isOfStore(to)))
   const free =
     OPEN_MODULES.has(to) ||
     from === "server" ||

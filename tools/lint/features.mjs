@@ -1,6 +1,7 @@
 /**
- * Rule: the object core, and what reads its rows, do not name features. The list has the words of those that are behind the door
- * (`packages/objects/src/door`); it gets longer with each feature that moves to `packages/features/src`.
+ * Rule: the object core, the jobs that keep objects whole, and what reads its rows, do not name features. The list has the
+ * words of those that are behind the door (`packages/objects/src/door`); it gets longer with each feature that moves to
+ * `packages/features/src`.
  */
 import { isCheck, isStandIn, pathOf } from "./paths.mjs"
 
@@ -36,7 +37,7 @@ const allBut = (...names) => Object.keys(FEATURE_WORDS).filter(name => !names.in
  * packed.
  */
 const PLACES = [
-  [/^packages\/objects\/src\//, allBut()],
+  [/^packages\/(?:objects|upkeep)\/src\//, allBut()],
   [/^packages\/node\/src\/rescue\//, allBut("packing")],
   [/^packages\/node\/src\/config\//, []],
   [/^packages\/node\/src\/engine\.ts$/, allBut("any queue", "coordination", "hot-copies")],

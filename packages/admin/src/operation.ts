@@ -23,7 +23,7 @@ import {
   type Operation as Defined,
   type OperatorServices,
 } from "@hayloft/features/operator/index.js"
-import type { ShardPlaces, UsageHistory } from "@hayloft/objects/index.js"
+import type { ShardPlaces, UsageHistory } from "@hayloft/upkeep/index.js"
 import type {
   Erasures,
   MasterKeyRotation,

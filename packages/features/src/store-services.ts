@@ -3,7 +3,7 @@
  *
  * Promises  They are installed when this file is loaded. Whatever decides on objects, or starts their services, loads it.
  */
-import { createServices as createCore, type CoreServices } from "@hayloft/objects/index.js"
+import type { CoreServices } from "@hayloft/objects/index.js"
 import { installedFeatures, installFeatures, jobsOfFeatures } from "@hayloft/objects/door/index.js"
 import type {
   BucketSetting,
@@ -31,6 +31,7 @@ import { TRANSACTIONS, transactionsOf, type Transactions } from "./transactions/
 import { TRANSFORMS_FEATURE } from "./transforms/index.js"
 import { USER_JOBS } from "./user-jobs/index.js"
 import { UNDELETE, undeleteOf, type Undelete } from "./undelete/index.js"
+import { createServices as createKept, type Upkeep } from "@hayloft/upkeep/index.js"
 
 export type {
   BackedUpRows,
@@ -103,8 +104,8 @@ export const featureStatusOf = ({ core }: Pick<CoreServices, "core">): object =>
 export const beginsWhenSet = (name: BucketSettingName): boolean =>
   installedFeatures().some(({ bucket }) => bucket?.setting?.name === name && bucket.setting.beginsWhenSet === true)
 
-/** The object services of one node, with those of features. */
-export interface StoreServices extends CoreServices {
+/** The object services of one node and its jobs, with the services of features. */
+export interface StoreServices extends CoreServices, Upkeep {
   readonly appends: Appends
   readonly quotas: Quotas
   readonly undelete: Undelete
@@ -117,8 +118,8 @@ export interface StoreServices extends CoreServices {
   readonly archives: Archives
 }
 
-export function createServices(...of: Parameters<typeof createCore>): StoreServices {
-  const services = createCore(...of)
+export function createServices(...of: Parameters<typeof createKept>): StoreServices {
+  const services = createKept(...of)
   const { core } = services
   return {
     ...services,

@@ -1,7 +1,8 @@
 /** A store in a simulated world, for tests of several modules together. */
 import { MasterKeys } from "@hayloft/access/index.js"
 import { fail } from "@hayloft/base/failures.js"
-import type { AbortedWaits, BodySource, Bucket, ObjectBody } from "@hayloft/objects/index.js"
+import type { BodySource, Bucket, ObjectBody } from "@hayloft/objects/index.js"
+import type { AbortedWaits } from "@hayloft/upkeep/index.js"
 import { parseAccessKeyId, parseAccountId, parseBucketName, parseDeviceId } from "@hayloft/base/ids.js"
 import { parseEpoch, parseIncarnation, parseStoreId, rowKeyOf } from "@hayloft/base/ids.js"
 import type { Incarnation } from "@hayloft/base/ids.js"

@@ -6,8 +6,8 @@ import { must } from "@hayloft/base/assert.js"
 import { MIB } from "@hayloft/base/limits.js"
 import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
 import type { BodySource, PutRequest, StoredChecksum } from "./contract.js"
-import { open, type World } from "./jobs/testing-repair.js"
-import { plainUpload, sourceOf } from "./testing-services.js"
+import { open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
+import { plainUpload, sourceOf } from "./testing-bodies.js"
 
 const signal = new AbortController().signal
 

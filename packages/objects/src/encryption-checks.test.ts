@@ -4,8 +4,8 @@ import { test } from "node:test"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
 import type { EncryptionCheck, Protection, ShownEncryption } from "./contract.js"
-import { noSignal, open } from "./jobs/testing-repair.js"
-import { sourceOf } from "./testing-services.js"
+import { noSignal, open } from "@hayloft/upkeep/repair/testing-repair.js"
+import { sourceOf } from "./testing-bodies.js"
 
 const PROTECTION: Protection = {
   mode: "kms",

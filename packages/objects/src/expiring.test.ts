@@ -6,8 +6,8 @@ import { isFailure, type FailureKind } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseVersionId, type VersionId } from "@hayloft/base/ids.js"
 import { PART_BYTES_MIN } from "@hayloft/base/limits.js"
 import type { Versioning } from "@hayloft/engine/format/records.js"
-import { noSignal, open, type World } from "./jobs/testing-repair.js"
-import { sourceOf } from "./testing-services.js"
+import { noSignal, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
+import { sourceOf } from "./testing-bodies.js"
 
 const BODY = Buffer.alloc(30_000, "x")
 const NULL = parseVersionId("null")

@@ -6,8 +6,8 @@ import type { Fence, LockMode } from "@hayloft/base/fence.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseCoordPath, parseVersionId, type SessionId } from "@hayloft/base/ids.js"
 import type { Bucket, Conditions } from "./contract.js"
-import { noSignal, open, type World } from "./jobs/testing-repair.js"
-import { heldSource, sourceOf } from "./testing-services.js"
+import { noSignal, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
+import { heldSource, sourceOf } from "./testing-bodies.js"
 
 const ACCOUNT = parseAccountId("main")
 const LOCK = { account: ACCOUNT, path: parseCoordPath("jobs/leader") }

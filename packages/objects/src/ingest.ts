@@ -175,7 +175,7 @@ const NO_CONDITIONS: Conditions = {}
 const UNCHECKED: CheckedAt = { conditions: NO_CONDITIONS, nowMs: 0 }
 
 /** Learns what a commit has left to do. */
-interface IngestWatch {
+export interface IngestWatch {
   onHints(hints: readonly MissingShardHint[]): void
   /** Blocks were written under a narrower policy than they should have. */
   onNarrow(): void

@@ -8,9 +8,9 @@ import { objectRowKey } from "@hayloft/engine/format/row-key.js"
 import type { Protection } from "@hayloft/access/keys/contract.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import { setVersioning } from "./commands/bucket-commands-core.js"
-import { noSignal, open, type World } from "./jobs/testing-repair.js"
+import { noSignal, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
 import { EncryptionKeyUses } from "./key-uses.js"
-import { plainUpload, sourceOf } from "./testing-services.js"
+import { plainUpload, sourceOf } from "./testing-bodies.js"
 
 const KMS: Protection = {
   mode: "kms",

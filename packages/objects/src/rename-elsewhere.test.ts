@@ -8,9 +8,9 @@ import { PART_BYTES_MIN } from "@hayloft/base/limits.js"
 import type { Protection } from "@hayloft/access/keys/contract.js"
 import { refuses } from "./commands/testing-bucket.js"
 import type { Bucket, GetRequest, ObjectInfo, PutRequest, RenameRequest } from "./contract.js"
-import { noSignal } from "./jobs/testing-repair.js"
+import { noSignal } from "@hayloft/upkeep/repair/testing-repair.js"
 import { rename, TwoBuckets } from "@hayloft/features/transactions/testing-transactions.js"
-import { sourceOf } from "./testing-services.js"
+import { sourceOf } from "./testing-bodies.js"
 
 const SIZES = [0, 100, 70_001, 500_000]
 const CLIENT_KEY = createHash("sha256").update("a client's key").digest()

@@ -16,9 +16,9 @@ import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { ALL_OBJECT_ROWS } from "./queries/extent-rows.js"
 import { Lifecycle } from "@hayloft/features/lifecycle/lifecycle-job.js"
 import { STORE_DAYS } from "./days.js"
-import { noSignal, open, type World } from "./jobs/testing-repair.js"
+import { noSignal, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
 import { isExplained, type Request } from "./testing-orders.js"
-import { plainUpload, sourceOf } from "./testing-services.js"
+import { plainUpload, sourceOf } from "./testing-bodies.js"
 
 const CLIENTS = 8
 const REQUESTS_OF_EACH = 5

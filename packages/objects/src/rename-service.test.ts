@@ -10,12 +10,19 @@ import { parsePolicy } from "@hayloft/base/policy.js"
 import { decodeSegment } from "@hayloft/engine/format/records.js"
 import type { Protection } from "@hayloft/access/keys/contract.js"
 import { readCounters } from "./commands/bucket-rows-core.js"
-import { assertEncrypted, convert, encryptAll } from "./jobs/testing-encrypt.js"
-import { ENCRYPT_LIMITS } from "./jobs/encrypt.js"
-import { noSignal, open, type World } from "./jobs/testing-repair.js"
-import { assertExact, BLOCK, opened, put as putShared, rowsIn, uploading } from "./testing-dedup.js"
+import { assertEncrypted, convert, encryptAll } from "@hayloft/upkeep/encrypt/testing-encrypt.js"
+import { ENCRYPT_LIMITS } from "@hayloft/upkeep/encrypt/encrypt.js"
+import { noSignal, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
+import {
+  assertExact,
+  BLOCK,
+  opened,
+  put as putShared,
+  rowsIn,
+  uploading,
+} from "@hayloft/features/dedup/testing-dedup.js"
 import type { CompletedPart, GetRequest, PutRequest, RenameRequest } from "./contract.js"
-import { sourceOf } from "./testing-services.js"
+import { sourceOf } from "./testing-bodies.js"
 
 const CLIENT_KEY = createHash("sha256").update("a client's key").digest()
 const KMS = { keyArn: "arn:aws:kms:eu-west-1:123456789012:key/a", context: '{"aws:s3:arn":"arn:aws:s3:::bucket"}' }

@@ -9,8 +9,8 @@ import { KIB, MIB } from "@hayloft/base/limits.js"
 import { openedBytesOf } from "@hayloft/base/segments.js"
 import type { Protection } from "@hayloft/access/keys/contract.js"
 import type { GetRequest, MultipartInfo, ObjectBody, PutRequest } from "./contract.js"
-import { noSignal, open, type World } from "./jobs/testing-repair.js"
-import { sourceOf } from "./testing-services.js"
+import { noSignal, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
+import { sourceOf } from "./testing-bodies.js"
 
 const BLOCK_BYTES = 192 * KIB
 const PLAIN = openedBytesOf(BLOCK_BYTES)

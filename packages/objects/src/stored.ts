@@ -17,7 +17,7 @@ import type {
   PutRequest,
   UserMetadata,
 } from "./contract.js"
-import { ensureSystemBucket, SYSTEM_BUCKET } from "./jobs/metadata-backup-bucket.js"
+import { ensureSystemBucket, SYSTEM_BUCKET } from "./system-bucket.js"
 
 const PAGE = 1_000
 const NEVER = new AbortController().signal

@@ -16,9 +16,9 @@ import { objectRowKey } from "@hayloft/engine/format/row-key.js"
 import { decodeVersion, encodeVersion, type VersionRecord } from "@hayloft/engine/format/version-record.js"
 import { command } from "@hayloft/engine/metadata/index.js"
 import { ALL_ROWS } from "./commands/testing-bucket.js"
-import { noSignal, open, type World } from "./jobs/testing-repair.js"
+import { noSignal, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
 import { SEALED_LIMITS, SealedBodies } from "./sealed-body.js"
-import { heldSource, sourceOf } from "./testing-services.js"
+import { heldSource, sourceOf } from "./testing-bodies.js"
 
 const BLOCK_BYTES = 192 * KIB
 const PLAIN = openedBytesOf(BLOCK_BYTES)

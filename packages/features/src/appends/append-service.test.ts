@@ -10,9 +10,9 @@ import { parsePolicy, textOfPolicy } from "@hayloft/base/policy.js"
 import { decodeSegment } from "@hayloft/engine/format/records.js"
 import { ALL_OBJECT_ROWS } from "@hayloft/objects/door/rows.js"
 import type { AppendRequest } from "./contract.js"
-import { assertWhole, open, type World } from "@hayloft/objects/jobs/testing-repair.js"
-import { putMultipart } from "@hayloft/objects/jobs/testing-encrypt.js"
-import { sourceOf } from "@hayloft/objects/testing-services.js"
+import { assertWhole, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
+import { putMultipart } from "@hayloft/upkeep/encrypt/testing-encrypt.js"
+import { sourceOf } from "@hayloft/objects/testing-bodies.js"
 
 const never = new AbortController().signal
 

@@ -15,13 +15,13 @@ import { multipartIdOfSuffix, NULL_VERSION } from "@hayloft/engine/format/versio
 import { decodeVersion } from "@hayloft/engine/format/version-record.js"
 import { replaceSource } from "@hayloft/objects/commands/reference-commands-core.js"
 import type { Bucket, NamedSource } from "@hayloft/objects/contract.js"
-import { ENCRYPT_LIMITS } from "@hayloft/objects/jobs/encrypt.js"
-import { assertEncrypted, COMPLETE, convert, putMultipart } from "@hayloft/objects/jobs/testing-encrypt.js"
-import { open, type World } from "@hayloft/objects/jobs/testing-repair.js"
+import { ENCRYPT_LIMITS } from "@hayloft/upkeep/encrypt/encrypt.js"
+import { assertEncrypted, COMPLETE, convert, putMultipart } from "@hayloft/upkeep/encrypt/testing-encrypt.js"
+import { open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
 import { REAL_DAYS } from "@hayloft/objects/days.js"
 import { setStorageClass } from "../lifecycle/move-commands-core.js"
 import { ALL_OBJECT_ROWS, extentsOf } from "@hayloft/objects/queries/extent-rows.js"
-import { sourceOf } from "@hayloft/objects/testing-services.js"
+import { sourceOf } from "@hayloft/objects/testing-bodies.js"
 
 const never = new AbortController().signal
 const UPLOAD = {

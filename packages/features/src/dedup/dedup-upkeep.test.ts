@@ -14,7 +14,8 @@ import {
 import { objectKeyOfText } from "@hayloft/base/ids.js"
 import { decodeSegment } from "@hayloft/engine/format/records.js"
 import { decodeVersion } from "@hayloft/engine/format/version-record.js"
-import { SMALL_PART_BYTES, sourceOf } from "@hayloft/objects/testing-services.js"
+import { sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { SMALL_PART_BYTES } from "@hayloft/upkeep/testing-services.js"
 import {
   append,
   BLOCK,

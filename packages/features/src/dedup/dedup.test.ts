@@ -16,8 +16,8 @@ import { DEDUP_LIMITS } from "./dedup-commands-core.js"
 import { putPart } from "@hayloft/objects/commands/multipart-commands-core.js"
 import { extentOf } from "@hayloft/objects/commands/testing-bucket.js"
 import type { CompletedPart, PutRequest, PutResult } from "@hayloft/objects/contract.js"
-import { ENCRYPT_LIMITS } from "@hayloft/objects/jobs/encrypt.js"
-import { assertEncrypted, COMPLETE, convert } from "@hayloft/objects/jobs/testing-encrypt.js"
+import { ENCRYPT_LIMITS } from "@hayloft/upkeep/encrypt/encrypt.js"
+import { assertEncrypted, COMPLETE, convert } from "@hayloft/upkeep/encrypt/testing-encrypt.js"
 import { REAL_DAYS } from "@hayloft/objects/days.js"
 import { setStorageClass } from "../lifecycle/move-commands-core.js"
 import {
@@ -33,9 +33,10 @@ import {
   settle,
   uploading,
   type Scene,
-} from "@hayloft/objects/testing-dedup.js"
+} from "./testing-dedup.js"
 import { sourcesOf } from "@hayloft/objects/queries/manifest-core.js"
-import { plainUpload, SMALL_PART_BYTES, sourceOf } from "@hayloft/objects/testing-services.js"
+import { plainUpload, sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { SMALL_PART_BYTES } from "@hayloft/upkeep/testing-services.js"
 
 /** Shards of a block. */
 const SHARDS = 3

@@ -20,7 +20,7 @@ import {
   putting,
   uploading,
   type Scene,
-} from "@hayloft/objects/testing-dedup.js"
+} from "./testing-dedup.js"
 
 const STEPS = 50
 const KEYS = ["a", "b", "c", "d", "e"]

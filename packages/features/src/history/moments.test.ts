@@ -8,11 +8,11 @@ import { partsOfVersionId } from "@hayloft/engine/format/version-id.js"
 import { PART_BYTES_MIN } from "@hayloft/base/limits.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import type { Bucket, ListEntry, ListRequest } from "@hayloft/objects/contract.js"
-import { open, type World } from "@hayloft/objects/jobs/testing-repair.js"
-import { putMultipart } from "@hayloft/objects/jobs/testing-encrypt.js"
+import { open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
+import { putMultipart } from "@hayloft/upkeep/encrypt/testing-encrypt.js"
 import { MomentService } from "./moments.js"
 import { commonPrefixOf } from "@hayloft/objects/queries/listing-core.js"
-import { sourceOf } from "@hayloft/objects/testing-services.js"
+import { sourceOf } from "@hayloft/objects/testing-bodies.js"
 
 const KEYS = ["a", "a/", "a/1", "a/2", "a/b/1", "a/b/2", "b", "b/1", "c/1", "c/2", "d", "é", "z/y/x"]
 const noSignal = new AbortController().signal

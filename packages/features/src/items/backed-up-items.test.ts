@@ -11,9 +11,9 @@ import type { CausalContext } from "@hayloft/engine/format/k2v-token.js"
 import { Queues } from "../queues/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
-import { plainIngest } from "@hayloft/objects/testing-ingest.js"
-import { MetadataBackup } from "@hayloft/objects/jobs/metadata-backup.js"
-import { StoreWorld } from "@hayloft/objects/testing-services.js"
+import { plainIngest } from "@hayloft/upkeep/backup/testing-ingest.js"
+import { MetadataBackup } from "@hayloft/upkeep/backup/metadata-backup.js"
+import { StoreWorld } from "@hayloft/upkeep/testing-services.js"
 import { Uploads } from "@hayloft/objects/uploads.js"
 
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))

@@ -11,8 +11,9 @@ import { Rows } from "@hayloft/engine/device/index.js"
 import { makeCodec } from "@hayloft/engine/erasure/index.js"
 import { encodeLifecycleRules, type LifecycleRule } from "@hayloft/engine/format/lifecycle-rules.js"
 import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
-import { REENCODE_LIMITS } from "@hayloft/objects/jobs/reencode.js"
-import { heldSource, sourceOf, StoreWorld } from "@hayloft/objects/testing-services.js"
+import { REENCODE_LIMITS } from "@hayloft/upkeep/reencode/reencode.js"
+import { heldSource, sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { StoreWorld } from "@hayloft/upkeep/testing-services.js"
 
 const noSignal = new AbortController().signal
 const DAY_MS = 86_400_000

@@ -9,10 +9,10 @@ import { asPromise } from "@hayloft/base/soon.js"
 import type { EntryWrite } from "@hayloft/engine/format/entry.js"
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
 import { command } from "@hayloft/engine/metadata/index.js"
-import { sourceOf } from "@hayloft/objects/testing-services.js"
+import { sourceOf } from "@hayloft/objects/testing-bodies.js"
 import { candidatesFrom } from "./candidates-core.js"
 import { beginAgain, isPassDue, notePacked, NOTHING_PACKED, packingOf, takePackingSlice } from "./pack-commands-core.js"
-import { type Scene, assertCounted, settle } from "@hayloft/objects/testing-dedup.js"
+import { type Scene, assertCounted, settle } from "../dedup/testing-dedup.js"
 import {
   observing,
   assertBodies,

@@ -10,7 +10,7 @@ import { objectKeyOfText } from "@hayloft/base/ids.js"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { digestOnce } from "@hayloft/base/seams/compute/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
-import { copying, assertCounted, assertNothing, type Scene } from "@hayloft/objects/testing-dedup.js"
+import { copying, assertCounted, assertNothing, type Scene } from "../dedup/testing-dedup.js"
 import { keyOf, never, opened, packsIn, putting, removing, renew } from "./testing-packing.js"
 
 const HISTORIES = 4

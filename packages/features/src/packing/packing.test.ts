@@ -2,7 +2,7 @@
 import { PACKING_SERVICE } from "./services.js"
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { assertCounted, assertNothing, rowsIn, settle } from "@hayloft/objects/testing-dedup.js"
+import { assertCounted, assertNothing, rowsIn, settle } from "../dedup/testing-dedup.js"
 import { assertBodies, keyOf, opened, packsIn, pass, put, putMany, removing } from "./testing-packing.js"
 
 const sizes = (i: number): number => 100 + ((i * 397) % 1_900)

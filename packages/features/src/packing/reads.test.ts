@@ -3,7 +3,7 @@ import { PACKING_SERVICE } from "./services.js"
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { KIB, MIB } from "@hayloft/base/limits.js"
-import { settle } from "@hayloft/objects/testing-dedup.js"
+import { settle } from "../dedup/testing-dedup.js"
 import { assertBodies, bodyIn, keyOf, observing, opened, packsIn, pass, put, putMany } from "./testing-packing.js"
 
 /** Counts reads of files of all devices. */

@@ -8,9 +8,9 @@ import type { PackingSetting } from "@hayloft/engine/format/packing-rows.js"
 import { decodeReferences, type ReferencesRecord } from "@hayloft/engine/format/references-record.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { PutResult } from "@hayloft/objects/contract.js"
-import { open } from "@hayloft/objects/jobs/testing-repair.js"
-import { rowsIn, type Scene } from "@hayloft/objects/testing-dedup.js"
-import { sourceOf } from "@hayloft/objects/testing-services.js"
+import { open } from "@hayloft/upkeep/repair/testing-repair.js"
+import { rowsIn, type Scene } from "../dedup/testing-dedup.js"
+import { sourceOf } from "@hayloft/objects/testing-bodies.js"
 
 export const never = new AbortController().signal
 const COLD_AT_ONCE: PackingSetting = { afterSeconds: 0, maxBytes: 65_536 }

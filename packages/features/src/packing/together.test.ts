@@ -11,7 +11,7 @@ import { encodeLifecycleRules } from "@hayloft/engine/format/lifecycle-rules.js"
 import { setSetting } from "@hayloft/objects/commands/bucket-commands-core.js"
 import { REAL_DAYS } from "@hayloft/objects/days.js"
 import { setStorageClass } from "../lifecycle/move-commands-core.js"
-import { assertCounted, assertNothing, settle, type Scene } from "@hayloft/objects/testing-dedup.js"
+import { assertCounted, assertNothing, settle, type Scene } from "../dedup/testing-dedup.js"
 import { remove, rename } from "../transactions/testing-transactions.js"
 import {
   assertBodies,

@@ -15,7 +15,8 @@ import { makeCodec } from "@hayloft/engine/erasure/index.js"
 import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
 import type { CopyRequest } from "@hayloft/objects/contract.js"
 import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentsOf, readExtentRows } from "@hayloft/objects/queries/extent-rows.js"
-import { plainUpload, sourceOf, StoreWorld } from "@hayloft/objects/testing-services.js"
+import { plainUpload, sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { StoreWorld } from "@hayloft/upkeep/testing-services.js"
 
 const noSignal = new AbortController().signal
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))

@@ -5,10 +5,10 @@ import { objectKeyOfText, parseAccountId, parseBucketName, textOfObjectKey, type
 import { KIB } from "@hayloft/base/limits.js"
 import type { Bucket, CompletedPart, Conditions, RenameRequest } from "@hayloft/objects/contract.js"
 import type { OperationResult, TransactionOperation, TransactionToken } from "./contract.js"
-import { noSignal, open, type World } from "@hayloft/objects/jobs/testing-repair.js"
+import { noSignal, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
 import { readCounters } from "@hayloft/objects/commands/bucket-rows-core.js"
 import { ALL_OBJECT_ROWS } from "@hayloft/objects/queries/extent-rows.js"
-import { plainUpload, sourceOf } from "@hayloft/objects/testing-services.js"
+import { plainUpload, sourceOf } from "@hayloft/objects/testing-bodies.js"
 import { must } from "@hayloft/base/assert.js"
 
 export const ACCOUNT = parseAccountId("root")

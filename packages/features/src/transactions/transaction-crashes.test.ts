@@ -8,7 +8,7 @@ import type { Bucket } from "@hayloft/objects/contract.js"
 import type { TransactionOperation } from "./contract.js"
 import { Lifecycle } from "../lifecycle/lifecycle-job.js"
 import { STORE_DAYS } from "@hayloft/objects/days.js"
-import { noSignal, type World } from "@hayloft/objects/jobs/testing-repair.js"
+import { noSignal, type World } from "@hayloft/upkeep/repair/testing-repair.js"
 import { check, remove, rename, tokenOf, TwoBuckets } from "./testing-transactions.js"
 
 /** Decisions of the engine in memory have times from this one on. */

@@ -12,12 +12,12 @@ import { decodeVersionHead } from "@hayloft/engine/format/version-record.js"
 import { query, type MetadataRow } from "@hayloft/engine/metadata/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
-import { noSignal } from "@hayloft/objects/jobs/testing-repair.js"
+import { noSignal } from "@hayloft/upkeep/repair/testing-repair.js"
 import type { Bucket, Conditions } from "@hayloft/objects/contract.js"
 import type { TransactionOperation } from "./contract.js"
 import { isExplained, type Request } from "@hayloft/objects/testing-orders.js"
 import { check, remove, rename, TwoBuckets } from "./testing-transactions.js"
-import { sourceOf } from "@hayloft/objects/testing-services.js"
+import { sourceOf } from "@hayloft/objects/testing-bodies.js"
 
 const SEEDS = 10
 const CLIENTS = 6

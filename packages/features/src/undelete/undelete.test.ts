@@ -6,11 +6,11 @@ import { objectKeyOfText } from "@hayloft/base/ids.js"
 import { PART_BYTES_MIN } from "@hayloft/base/limits.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
-import { convert, encryptAll, putMultipart, share } from "@hayloft/objects/jobs/testing-encrypt.js"
-import { inspectRow } from "@hayloft/objects/jobs/encrypt-core.js"
+import { convert, encryptAll, putMultipart, share } from "@hayloft/upkeep/encrypt/testing-encrypt.js"
+import { inspectRow } from "@hayloft/upkeep/encrypt/encrypt-core.js"
 import { ALL_OBJECT_ROWS } from "@hayloft/objects/queries/extent-rows.js"
 import { Undelete } from "./undelete.js"
-import { assertWhole, open, type World } from "@hayloft/objects/jobs/testing-repair.js"
+import { assertWhole, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
 
 async function opted(policy = "ec:2+1") {
   const world = await open(policy)

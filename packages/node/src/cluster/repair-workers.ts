@@ -22,7 +22,7 @@ import {
   type RepairOutcome,
   type RepairVisit,
 } from "@hayloft/engine/format/repair-calls.js"
-import type { RepairWorkers, VisitOrder, VisitsForOthers } from "@hayloft/objects/index.js"
+import type { RepairWorkers, VisitOrder, VisitsForOthers } from "@hayloft/upkeep/index.js"
 import { bytesBody, type RpcMethod, type Peer, type RpcServer } from "@hayloft/engine/rpc/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Counter, Log, Metrics, Telemetry } from "@hayloft/base/seams/telemetry/contract.js"

@@ -14,7 +14,7 @@ import type { DeviceId } from "@hayloft/base/ids.js"
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
-import { firstPendingDeletion, type EncryptJob, type MetadataBackup, type Orphans } from "@hayloft/objects/index.js"
+import { firstPendingDeletion, type EncryptJob, type MetadataBackup, type Orphans } from "@hayloft/upkeep/index.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import {
   convertingIn,

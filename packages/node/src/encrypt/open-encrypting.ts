@@ -1,5 +1,5 @@
 /** Opens what encrypts an existing store over the parts of an engine. */
-import type { CoreServices } from "@hayloft/objects/index.js"
+import type { StoreServices } from "@hayloft/features/index.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import { hasPlainObjects, mustSealNewBytes } from "../control/at-rest.js"
 import type { RecordManager } from "../control/record-manager.js"
@@ -16,7 +16,7 @@ export const encryptingBy = (records: Pick<RecordManager, "record">, isAlone: bo
 
 /** Returns undefined if this process converts nothing. */
 export function openFileEncryption(
-  { tablet: metadata, metadataBackup: backup, encrypt, orphans }: CoreServices,
+  { tablet: metadata, metadataBackup: backup, encrypt, orphans }: StoreServices,
   records: RecordManager,
   devices: () => readonly DeviceStack[],
   log: Log,

@@ -27,7 +27,7 @@ import {
   type StoredSecret,
 } from "@hayloft/access/keys/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
-import type { MetadataBackup } from "@hayloft/objects/index.js"
+import type { MetadataBackup } from "@hayloft/upkeep/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { PURPOSE_AT_REST } from "../control/at-rest.js"

@@ -1,5 +1,5 @@
 /** Opens the erasures of buckets over the parts of an engine. */
-import type { CoreServices } from "@hayloft/objects/index.js"
+import type { StoreServices } from "@hayloft/features/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
@@ -30,7 +30,7 @@ export type { Erasures }
 
 export function openErasures(
   { clock, random, telemetry }: Seams,
-  { tablet: metadata, metadataBackup: backup, erasing, buckets }: CoreServices,
+  { tablet: metadata, metadataBackup: backup, erasing, buckets }: StoreServices,
   { devices, namedKeys, keptMs, ...sources }: Sources,
 ): Erasures {
   const keys = { ...sources, forgetSecrets: () => namedKeys.forgetSecrets() }

@@ -17,7 +17,7 @@ import { after } from "@hayloft/base/soon.js"
 import type { MasterKeys, RootKey } from "@hayloft/access/index.js"
 import { incarnationsSeen, plainCopy, type Incarnations } from "@hayloft/engine/metadata/index.js"
 import { hintsOf, serveMetadata, serveShards, type ThreadLink } from "@hayloft/engine/thread/index.js"
-import type { CoreServices } from "@hayloft/objects/index.js"
+import type { StoreServices } from "@hayloft/features/index.js"
 import { reachedNodes, type ClusterView } from "../cluster/cluster-view.js"
 import type { RecordManager } from "../control/record-manager.js"
 import type { StoreControl } from "../control/store-control.js"
@@ -34,7 +34,7 @@ const FRONT_LIMITS = {
 /** The parts of an engine that fronts use. */
 interface ServedEngine {
   readonly recordManager: RecordManager
-  readonly services: CoreServices
+  readonly services: StoreServices
   readonly control: Pick<StoreControl, "singleCopyWritten">
   readonly exchange: ShardExchange
   readonly stalled: string | undefined

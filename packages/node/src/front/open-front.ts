@@ -26,7 +26,8 @@ import {
   type ThreadLink,
 } from "@hayloft/engine/thread/index.js"
 import { createServices, type StoreServices } from "@hayloft/features/index.js"
-import type { RedundancySource, StoreDays } from "@hayloft/objects/index.js"
+import type { StoreDays } from "@hayloft/objects/index.js"
+import type { RedundancySource } from "@hayloft/upkeep/index.js"
 import { bucketPolicies } from "../background.js"
 import { beginServing } from "../begin-serving.js"
 import { absences } from "../cluster/absences.js"

@@ -37,13 +37,8 @@ import {
   settingRowKey,
   uploadOfPartRowKey,
 } from "@hayloft/engine/format/row-key.js"
-import {
-  chunkOfKey,
-  referencesRowKey,
-  sourcesOf,
-  SYSTEM_BUCKET_ID,
-  type SettingDocuments,
-} from "@hayloft/objects/index.js"
+import { referencesRowKey, sourcesOf, SYSTEM_BUCKET_ID, type SettingDocuments } from "@hayloft/objects/index.js"
+import { chunkOfKey } from "@hayloft/upkeep/index.js"
 import { bodyOf } from "@hayloft/engine/block/index.js"
 import type { CatalogedUpload, NeedleCatalog, Release } from "./needle-catalog.js"
 import type { SourceShards } from "./source-shards.js"

@@ -9,7 +9,7 @@ import type { RateReport } from "@hayloft/access/index.js"
 import type { MayFail } from "@hayloft/engine/cluster/index.js"
 import type { KeyServiceReport } from "@hayloft/access/keys/index.js"
 import type { DatabaseHealth, ReportedDatabase } from "@hayloft/engine/format/database-health.js"
-import type { LostObject } from "@hayloft/objects/index.js"
+import type { LostObject } from "@hayloft/upkeep/index.js"
 
 /**
  * The first five are the states of the control record. For a device that should be present, `missing` means that its

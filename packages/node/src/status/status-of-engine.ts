@@ -10,15 +10,15 @@ import { decodeCounters } from "@hayloft/engine/format/records.js"
 import { FAILURES_TO_REPORT, type JobStatus } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Compute } from "@hayloft/base/seams/compute/index.js"
-import {
-  hintOfKey,
-  type LostObject,
-  type OrphanReport,
-  type ReencodeReport,
-  type RepairJobReport,
-  type IntegrityAuditReport,
-  type ShardScanReport,
-} from "@hayloft/objects/index.js"
+import { hintOfKey } from "@hayloft/objects/index.js"
+import type {
+  LostObject,
+  OrphanReport,
+  ReencodeReport,
+  RepairJobReport,
+  IntegrityAuditReport,
+  ShardScanReport,
+} from "@hayloft/upkeep/index.js"
 import { query } from "@hayloft/engine/metadata/index.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import type { Primary } from "@hayloft/engine/tablet/index.js"

@@ -5,8 +5,8 @@ import type { SwiftAccounts } from "@hayloft/access/index.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName, type AccountId } from "@hayloft/base/ids.js"
 import type { SwiftAccount } from "@hayloft/engine/format/swift-account.js"
-import { noSignal, open, type World } from "@hayloft/objects/jobs/testing-repair.js"
-import { sourceOf } from "@hayloft/objects/testing-services.js"
+import { noSignal, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
+import { sourceOf } from "@hayloft/objects/testing-bodies.js"
 import { AccountReaper } from "./account-reaper.js"
 
 const DAY_MS = 86_400_000
