@@ -326,6 +326,10 @@ async function assertTidy(page: Page): Promise<void> {
       const isMore = each.scrollLeft + each.clientWidth < each.scrollWidth - 1
       if (isMore !== each.hasAttribute("data-more-after")) named("no hint that there is more", each)
     }
+    for (const each of document.querySelectorAll(".freshness")) {
+      const title = each.parentElement.querySelector(".page-title")
+      if (title && each.getBoundingClientRect().top > title.getBoundingClientRect().bottom) named("below the title", each)
+    }
     return problems
   })()`)
   assert.deepEqual(problems, [])

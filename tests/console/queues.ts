@@ -1,6 +1,6 @@
 /** The page of queues: what they hold, their oldest messages, and what can be done with them. */
 import assert from "node:assert/strict"
-import { assertAccessible, standardTests, type ConsoleWorld, type PageTests } from "./harness.js"
+import { assertAccessible, assertFits, standardTests, type ConsoleWorld, type PageTests } from "./harness.js"
 
 async function prepare(world: ConsoleWorld): Promise<void> {
   for (const name of ["mail", "thumbnails", "old"]) await world.admin("POST", "/v1/queues", { name })
@@ -93,6 +93,19 @@ export const queues: PageTests = {
       const row = page.getByRole("row", { name: /D-0000002a/ })
       await row.getByText("hello <b>there</b>").waitFor()
       await row.getByText("thumbnails").waitFor()
+    })
+
+    pageTest("a queue with a long name fits a phone, also where it is deleted", async () => {
+      const name = `${"long-".repeat(11)}name`
+      await world.admin("POST", "/v1/queues", { name })
+      const page = await world.open("/console/queues", { isPhone: true })
+      await page.getByRole("link", { name }).click()
+      await page.getByText("No message is due").waitFor()
+      await assertFits(page)
+      await page.getByRole("button", { name: "Delete" }).click()
+      const button = page.getByRole("dialog").getByRole("button", { name: `Delete ${name}` })
+      const [inner, outer] = [await button.boundingBox(), await page.getByRole("dialog").boundingBox()]
+      assert.ok(inner && outer && inner.x >= outer.x && inner.x + inner.width <= outer.x + outer.width)
     })
   },
 }
