@@ -89,6 +89,8 @@ interface ReadOptions {
   readonly headers?: Headers
   /** The objects have a checksum from their writer. */
   readonly hasChecksum?: boolean
+  /** The number of objects that the reads cycle through. */
+  readonly keys?: number
   readonly isPresigned?: boolean
   readonly isByOther?: boolean
   readonly isOverTls?: boolean
@@ -97,11 +99,11 @@ interface ReadOptions {
 export function read(sizeBytes: number, options: ReadOptions = {}): PlainForm {
   const { adds, method = "GET", query = [], headers = [], isByOther = false, isOverTls = false } = options
   const { hasChecksum = false, isPresigned = false } = options
+  const isLarge = sizeBytes >= MIB
+  const { keys = isLarge ? 1 : READ_KEYS } = options
   const plain = `${method} ${sized(sizeBytes)}`
   const bucket = isByOther ? SHARED_BUCKET : BUCKET
-  const prefix = `read/${sizeBytes}/${hasChecksum ? "checksum/" : ""}`
-  const isLarge = sizeBytes >= MIB
-  const keys = isLarge ? 1 : READ_KEYS
+  const prefix = `read/${sizeBytes}/${keys}/${hasChecksum ? "checksum/" : ""}`
   return {
     name: adds === undefined ? plain : `${plain} ${adds}`,
     ...(adds === undefined ? {} : { plain }),

@@ -7,6 +7,7 @@ const PACKING = "packages/engine/src/thread/packing.ts"
 const SHARDS = "packages/engine/src/thread/channel-shards.ts"
 const LOCAL = "packages/engine/src/thread/local-reads.ts"
 const METADATA = "packages/engine/src/thread/channel-metadata.ts"
+const CHANGES = "packages/engine/src/thread/last-changes.ts"
 const FRONTS = "packages/node/src/front/fronts.ts"
 const NUMBERS = "packages/node/src/front/front-numbers.ts"
 const RATES = "packages/node/src/front/front-rates.ts"
@@ -38,8 +39,8 @@ export const FRONT_PLANTS: readonly TestedPlant[] = [
     "results are kept over a change of the generation",
     "packages/node/src/front/front-rows",
     METADATA,
-    "      this.generation = generation\n",
-    "      this.generation = generation\n      return result\n",
+    "    this.generation = generation\n    this.forget()\n",
+    "    this.generation = generation\n",
   ),
   plant(
     "a result that was overtaken by a change is kept",
@@ -52,15 +53,64 @@ export const FRONT_PLANTS: readonly TestedPlant[] = [
     "results about objects are kept",
     "packages/engine/src/thread/channel-metadata",
     HOST,
-    "if (!isOfGeneration(family)) this.reads.areOfGeneration = false",
+    "if (!isOfGeneration(family)) this.areOfGeneration = false",
     "",
   ),
   plant(
     "a front confirms without asking",
-    "packages/node/src/front/front-rows",
+    "packages/engine/src/thread/channel-metadata",
     METADATA,
     "return this.link.ask(METADATA_METHODS.confirm).then(answer => this.note(answer))",
     "return Promise.resolve()",
+  ),
+  plant(
+    "a front that knows the changes confirms without looking at them",
+    "packages/node/src/front/front-rows",
+    METADATA,
+    "this.noteGeneration(this.changes.generation)",
+    "",
+  ),
+  plant(
+    "changes of rows are not told",
+    "packages/node/src/front/front-rows",
+    CHANGES,
+    "for (const { key } of writes) this.write(FIRST_GROUP + groupOfRow(key), position)",
+    "",
+  ),
+  plant(
+    "a change of a row is told of its first write alone",
+    "packages/node/src/front/front-reads",
+    CHANGES,
+    "for (const { key } of writes)",
+    "for (const { key } of writes.slice(0, 1))",
+  ),
+  plant(
+    "only the first row of an answer is looked at",
+    "packages/engine/src/thread/channel-metadata",
+    CHANGES,
+    "return groups.some(",
+    "return groups.slice(0, 1).some(",
+  ),
+  plant(
+    "answers made of ranges are kept",
+    "packages/engine/src/thread/channel-metadata",
+    HOST,
+    "    this.noteFamily(family)\n    this.areSingleRows = false",
+    "    this.noteFamily(family)",
+  ),
+  plant(
+    "an answer counts as read when it was sent",
+    "packages/engine/src/thread/channel-metadata",
+    HOST,
+    "rows: tellsChanges && query.isRepeated ? reads.rows : undefined",
+    "rows: tellsChanges && query.isRepeated && reads.rows ? { ...reads.rows, position: metadata.position } : undefined",
+  ),
+  plant(
+    "readers of a front pin the position that it was told last",
+    "packages/engine/src/thread/channel-metadata",
+    METADATA,
+    "return this.changes?.position ?? this.seen",
+    "return this.seen",
   ),
   plant(
     "a front is over before its calls have ended",

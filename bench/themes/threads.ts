@@ -29,6 +29,8 @@ const LARGE_BYTES = 64 * MIB
 const LISTED_KEYS = 100
 /** Requests that a load of small objects repeats. */
 const PREPARED = 1000
+/** Objects whose rows, if each is read in turn, a front has dropped before it is asked for one again. */
+const MANY_OBJECTS = 20_000
 /** Buffers of connections that read large answers. */
 const BUFFER_BYTES = MIB
 /** Before the first round of a form its requests are repeated so often, until code is compiled, for so many rounds at most. */
@@ -68,6 +70,8 @@ function worksOf({ connections, largeBytes }: Scale): readonly Work[] {
     { form: put(SMALL_BYTES, IN_SIGNED_CHUNKS), ...small, shareMax: 0.3 },
     { form: read(SMALL_BYTES), ...small, shareMax: 0.2 },
     { form: read(SMALL_BYTES, { method: "HEAD" }), ...small, shareMax: 0.2 },
+    { form: readOfMany("GET"), connections, requests: MANY_OBJECTS, shareMax: 0.2 },
+    { form: readOfMany("HEAD"), connections, requests: MANY_OBJECTS, shareMax: 0.2 },
     { form: list(LISTED_KEYS), ...small, shareMax: 0.3 },
     { form: put(MIB), ...medium },
     { form: put(MIB, IN_SIGNED_CHUNKS), ...medium },
@@ -77,6 +81,9 @@ function worksOf({ connections, largeBytes }: Scale): readonly Work[] {
     { form: read(bytes), ...large },
   ]
 }
+
+const readOfMany = (method: "GET" | "HEAD"): RequestForm =>
+  read(SMALL_BYTES, { method, adds: "of many objects", keys: MANY_OBJECTS })
 
 /** Microseconds of processor time of one request. */
 interface Cost extends RequestTime {

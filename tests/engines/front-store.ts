@@ -18,7 +18,7 @@ import {
   type Query,
   type ThreadIncarnations,
 } from "@hayloft/engine/metadata/index.js"
-import { ChannelMetadata, serveMetadata, ThreadLink } from "@hayloft/engine/thread/index.js"
+import { ChannelMetadata, LastChanges, serveMetadata, ThreadLink } from "@hayloft/engine/thread/index.js"
 import { WatchedMetadata } from "@hayloft/objects/watched-metadata.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
 import { Scene } from "../tablet/scene.js"
@@ -36,8 +36,9 @@ class FrontMetadata extends ChannelMetadata {
     private readonly random: Random,
     /** Resolves once nothing that the front has called can take effect any more. */
     private readonly ended: Promise<void>,
+    changes: LastChanges | undefined,
   ) {
-    super(link, incarnations)
+    super(link, incarnations, changes)
   }
 
   override async run<Result>(command: Command<Result>): Promise<Result> {
@@ -51,8 +52,11 @@ class FrontMetadata extends ChannelMetadata {
   }
 
   /** All results that are kept must be those of a question, once that was confirmed. */
-  override async ask<Result>(query: Query<Result>): Promise<Result> {
-    if (this.random.below(2) === 0) return super.ask(query)
+  override ask<Result>(query: Query<Result>): Soon<Result> {
+    return this.random.below(2) === 0 ? super.ask(query) : this.askConfirmed(query)
+  }
+
+  private async askConfirmed<Result>(query: Query<Result>): Promise<Result> {
     await this.confirm()
     return this.known(query)
   }
@@ -138,6 +142,8 @@ interface RunningFront {
 export class FrontStore implements StoreUnderTest {
   private readonly scene = new Scene({ devices: 3 })
   private threads: ThreadIncarnations
+  /** Undefined: the fronts are told no changes, as those of a node of a cluster. */
+  private changes: LastChanges | undefined
   private readonly engine: Thread
   private readonly fronts: readonly FrontThread[]
 
@@ -171,6 +177,7 @@ export class FrontStore implements StoreUnderTest {
   async open(): Promise<void> {
     const { own } = this.threads
     await this.scene.open(incarnationsOf(() => this.seenBy(this.engine), own))
+    this.changes = this.random.below(2) === 0 ? undefined : LastChanges.of(this.scene.tablet)
     for (const front of this.fronts) front.begin()
   }
 
@@ -241,10 +248,10 @@ export class FrontStore implements StoreUnderTest {
     const [channel, there] = SimChannel.pair(clock, this.random.fork(`front ${incarnation}`))
     const [link, ofEngine] = [new ThreadLink(channel, clock), new ThreadLink(there, clock)]
     const sent: Sent = []
-    serveMetadata(ofEngine, new ServedMetadata(tablet, sent, incarnations), incarnations)
+    serveMetadata(ofEngine, new ServedMetadata(tablet, sent, incarnations), incarnations, this.changes !== undefined)
     ofEngine.start()
     link.start()
-    const metadata = new FrontMetadata(link, incarnations, sent, this.random, ofEngine.closed)
+    const metadata = new FrontMetadata(link, incarnations, sent, this.random, ofEngine.closed, this.changes)
     return { incarnation, metadata, channel, link, ended: ofEngine.closed }
   }
 }

@@ -91,8 +91,11 @@ export const versionAndPart = query(
     const part = manifest && partByNumber(view, manifest, partNumber ?? 0)
     return { found, record, details, part }
   },
-  ({ found, record }, _bucketId, _key, _versionId, _partNumber, readsPayload) =>
-    readsPayload && record.content.kind === "inline" ? found : undefined,
+  {
+    payloadOf: ({ found, record }, _bucketId, _key, _versionId, _partNumber, readsPayload) =>
+      readsPayload && record.content.kind === "inline" ? found : undefined,
+    isRepeated: true,
+  },
 )
 
 export const segmentOfOffset = query("SegmentOfOffset", segmentAt)

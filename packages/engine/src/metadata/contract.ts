@@ -163,6 +163,8 @@ export interface Query<Result> {
   answer(view: QueryView): Result
   /** A row of the result whose payload its caller reads next: one that answers from afar may send it along. */
   payloadOf(result: Result): PayloadRow | undefined
+  /** Clients repeat it with the same arguments: who asks from afar may keep the result for as long as it is true. */
+  readonly isRepeated: boolean
   /** The same query with a copy of its arguments. Throws if an argument is not plain data. */
   copied(): Query<Result>
 }
@@ -171,34 +173,42 @@ class QueryOf<Args extends Arguments, Result> implements Query<Result> {
   constructor(
     readonly name: string,
     private readonly answerOf: (view: QueryView, ...args: Args) => Result,
-    private readonly nextPayload: NextPayload<Args, Result>,
+    private readonly use: UseOfResult<Args, Result>,
     readonly args: Args,
   ) {}
+
+  get isRepeated(): boolean {
+    return this.use.isRepeated === true
+  }
 
   answer(view: QueryView): Result {
     return this.answerOf(view, ...this.args)
   }
 
   payloadOf(result: Result): PayloadRow | undefined {
-    return this.nextPayload(result, ...this.args)
+    return this.use.payloadOf?.(result, ...this.args)
   }
 
   copied(): Query<Result> {
-    return new QueryOf(this.name, this.answerOf, this.nextPayload, plainCopy(this.args))
+    return new QueryOf(this.name, this.answerOf, this.use, plainCopy(this.args))
   }
 }
 
-type NextPayload<Args extends Arguments, Result> = (result: Result, ...args: Args) => PayloadRow | undefined
+/** How callers use the result of a query: see `Query`. */
+interface UseOfResult<Args extends Arguments, Result> {
+  readonly payloadOf?: (result: Result, ...args: Args) => PayloadRow | undefined
+  readonly isRepeated?: boolean
+}
 
 const QUERIES = new Kinds<Query<unknown>>("query")
 
-/** Makes the function that makes queries of this name. `payloadOf`: see `Query`; default: the caller reads none. */
+/** Makes the function that makes queries of this name. */
 export function query<Args extends Arguments, Result>(
   name: string,
   answer: (view: QueryView, ...args: Args) => Result,
-  payloadOf: NextPayload<Args, Result> = () => undefined,
+  use: UseOfResult<Args, Result> = {},
 ) {
-  const make = (...args: Args): Query<Result> => new QueryOf(name, answer, payloadOf, args)
+  const make = (...args: Args): Query<Result> => new QueryOf(name, answer, use, args)
   QUERIES.add(name, make)
   return make
 }

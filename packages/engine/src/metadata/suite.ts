@@ -215,8 +215,14 @@ const countRows = command<[family: Family], number>({
   decide: (view, _time, family) => ({ writes: [], result: [...view.range(family, ALL)].length }),
 })
 
-const valueOf = query("ValueOf", (view, family: Family, key: string) => textOf(view.get(family, rowKeyOf(key))?.value))
-const rowOf = query("RowOf", (view, family: Family, key: string) => view.get(family, rowKeyOf(key)))
+const valueOf = query(
+  "ValueOf",
+  (view, family: Family, key: string) => textOf(view.get(family, rowKeyOf(key))?.value),
+  { isRepeated: true },
+)
+const rowOf = query("RowOf", (view, family: Family, key: string) => view.get(family, rowKeyOf(key)), {
+  isRepeated: true,
+})
 const pairOf = query("PairOf", (view, a: string, b: string) =>
   [a, b].map(key => textOf(view.get("names", rowKeyOf(key))?.value)),
 )

@@ -49,6 +49,7 @@ export class MemoryMetadata implements Metadata {
   isReplicaMissing = false
   /** A query returns once this has resolved; synchronously if it is undefined. */
   later: () => Promise<void> | undefined = () => undefined
+  private readonly watchers: ((writes: readonly EntryWrite[]) => void)[] = []
 
   get position(): Position {
     return parsePosition(this.lastPosition)
@@ -172,6 +173,12 @@ export class MemoryMetadata implements Metadata {
       if (value === undefined) this.tree(family).delete(key)
       else this.tree(family).set(key, { value, payload: payload && { in: "memory", bytes: payload } })
     }
+    for (const watcher of this.watchers) watcher(writes)
+  }
+
+  /** Calls the watcher with all writes from now on. */
+  watch(watcher: (writes: readonly EntryWrite[]) => void): void {
+    this.watchers.push(watcher)
   }
 
   /** A start replays the logged changes, and continues from there. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test, type TestContext } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
-import { parseIncarnation, rowKeyOf } from "@hayloft/base/ids.js"
+import { parseIncarnation, parsePosition, rowKeyOf } from "@hayloft/base/ids.js"
 import { owned } from "@hayloft/base/lent.js"
 import { KIB } from "@hayloft/base/limits.js"
 import { SimChannel } from "@hayloft/base/seams/channel/sim.js"
@@ -12,15 +12,20 @@ import { TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { command, query, soleProcess } from "../metadata/index.js"
 import { metadataSuite, type MetadataUnderTest } from "../metadata/suite.js"
 import { MemoryMetadata } from "../metadata/testing-engine.js"
+import { LastChanges } from "./last-changes.js"
 import { openTestFront } from "./testing-front.js"
 
-function under(engine: MemoryMetadata): Promise<MetadataUnderTest> {
-  const { metadata, link } = openTestFront(engine)
+function under(engine: MemoryMetadata, changes?: LastChanges): Promise<MetadataUnderTest> {
+  const { metadata, link } = openTestFront(engine, undefined, undefined, changes)
   const dispose = async (): Promise<void> => link.close()
   return Promise.resolve({ metadata, dispose })
 }
 
 metadataSuite("memory over a channel", () => under(new MemoryMetadata()))
+metadataSuite("memory over a channel, with its changes", () => {
+  const engine = new MemoryMetadata()
+  return under(engine, LastChanges.of(engine))
+})
 
 /** A front whose link ends with the test, also if that fails. */
 function frontOf(t: TestContext, engine: MemoryMetadata) {
@@ -85,6 +90,15 @@ const setObject = command<[name: string], void>({
   },
 })
 
+const setRow = command<[key: string, name: string], void>({
+  name: "TestSetRow",
+  touches: key => [["current", rowKeyOf(key)]],
+  decide: (view, _time, key, name) => {
+    view.get("current", rowKeyOf(key))
+    return { writes: [{ family: "current", key: rowKeyOf(key), value: Buffer.from(name) }], result: undefined }
+  },
+})
+
 const objectIs = query("TestObjectIs", view => {
   view.get("names", NAMES)
   return Buffer.from(view.get("current", NAMES)?.value ?? []).toString()
@@ -129,6 +143,93 @@ test("a front keeps results up to a number of bytes", async t => {
   assert.equal(asked, counts.length)
   for (const at of counts) await metadata.known(nameIs(at))
   assert.ok(asked > 2 * counts.length - 64, `${asked} questions`)
+})
+
+/** Reads an object, and further rows by their keys; also a range of them, or the incarnation. */
+const repeatedly = query(
+  "TestRepeatedly",
+  (view, reads: "rows" | "range" | "incarnation", others: readonly string[] = []) => {
+    if (reads === "range") [...view.range("current", { start: NAMES, end: rowKeyOf("name~") })].forEach(String)
+    if (reads === "incarnation") void view.incarnations.own
+    const keys = [NAMES, ...others.map(rowKeyOf)]
+    return keys.map(key => Buffer.from(view.get("current", key)?.value ?? []).toString()).join()
+  },
+  { isRepeated: true },
+)
+
+/** Called once the query has read its row, before the engine thread answers. */
+let changeAfterReading: () => void = () => undefined
+const readBeforeChange = query(
+  "TestReadBeforeChange",
+  view => {
+    const found = Buffer.from(view.get("current", NAMES)?.value ?? []).toString()
+    changeAfterReading()
+    return found
+  },
+  { isRepeated: true },
+)
+
+const LATER = { nowMs: 1, commitUs: 1_000, position: parsePosition(1_000), id: "12345678" }
+
+/** An engine that counts its questions, and a front that knows its changes. */
+function counted(t: TestContext) {
+  const engine = new MemoryMetadata()
+  const now = { asked: 0 }
+  engine.later = () => {
+    now.asked += 1
+    return undefined
+  }
+  const { metadata, link } = openTestFront(engine, undefined, undefined, LastChanges.of(engine))
+  t.after(() => link.close())
+  return { engine, metadata, now }
+}
+
+test("what clients repeat is answered from memory, until a row changes that it was read from, also one that was absent", async t => {
+  const { engine, metadata, now } = counted(t)
+  await engine.run(setObject("first"))
+  const read = () => metadata.ask(repeatedly("rows", ["absent"]))
+  for (let i = 0; i < 2; i += 1) assert.equal(await read(), "first,")
+  // It is answered in the turn of the question.
+  assert.equal(read(), "first,")
+  await engine.run(setRow("another", "there"))
+  assert.equal(read(), "first,")
+  assert.equal(now.asked, 2)
+  await engine.run(setObject("second"))
+  assert.equal(await read(), "second,")
+  await engine.run(setRow("absent", "there"))
+  assert.equal(await read(), "second,there")
+  assert.equal(now.asked, 4)
+})
+
+test("what was read from ranges, or says which process asks, is asked each time", async t => {
+  const { metadata, now } = counted(t)
+  for (const reads of ["range", "incarnation"] as const) {
+    for (let i = 0; i < 3; i += 1) await metadata.ask(repeatedly(reads))
+  }
+  assert.equal(now.asked, 6)
+})
+
+test("an answer that was overtaken by a change on its way is asked for again", async t => {
+  const { engine, metadata } = counted(t)
+  await engine.run(setObject("first"))
+  const read = () => metadata.ask(readBeforeChange())
+  await read()
+  changeAfterReading = () => {
+    changeAfterReading = () => undefined
+    engine.runAt(setObject("second"), { ...LATER, incarnations: engine.incarnations })
+  }
+  assert.deepEqual([await read(), await read(), await read()], ["first", "second", "second"])
+})
+
+test("a front that knows the changes confirms at once, and knows a position as soon as queries see it", async t => {
+  const { engine, metadata } = counted(t)
+  await engine.run(setName("first"))
+  assert.equal(metadata.confirm(), undefined)
+  assert.equal(await metadata.known(nameIs()), "first")
+  await engine.run(setName("second"))
+  assert.equal(metadata.position, engine.position)
+  assert.equal(metadata.confirm(), undefined)
+  assert.equal(await metadata.known(nameIs()), "second")
 })
 
 test("commands and queries see the front as their process", async t => {

@@ -1,9 +1,10 @@
 /**
  * Channel metadata: the metadata of the engine thread, as a front thread uses it. The engine thread decides and answers
- * everything; a front keeps results about buckets and identities.
+ * everything; a front keeps results about buckets and identities, and those of queries that clients repeat.
  *
- * Promises  Results that are kept are of one generation, the newest that an answer has told, and of rows that it protects.
- * Limits    KNOWN_LIMITS.
+ * Promises  Results about buckets and identities that are kept are of one generation, the newest that an answer or the shared memory has
+ *           told, and of rows that it protects. Other results are returned again only if no row that they depend on has changed.
+ * Limits    KNOWN_LIMITS, ANSWER_LIMITS.
  */
 import type { Family } from "@hayloft/base/families.js"
 import { parsePosition, type Position, type RowKey } from "@hayloft/base/ids.js"
@@ -17,10 +18,12 @@ import {
   type MetadataRow,
   type Query,
 } from "../metadata/index.js"
+import { KeptAnswers, type KeptAnswer } from "./kept-answers.js"
+import type { LastChanges } from "./last-changes.js"
 import { KNOWN_LIMITS } from "./limits.js"
 import type { ThreadLink } from "./link.js"
 import { roughBytes } from "./rough-bytes.js"
-import { METADATA_METHODS, type Named, type Stamped } from "./methods.js"
+import { METADATA_METHODS, type Answered, type Named, type Stamped } from "./methods.js"
 
 export class ChannelMetadata implements Metadata {
   generation = 0
@@ -29,27 +32,32 @@ export class ChannelMetadata implements Metadata {
   private resultBytes = 0
   /** Payloads that came with their rows. */
   private readonly payloads = new WeakMap<MetadataRow, Uint8Array>()
+  private readonly answers: KeptAnswers | undefined
 
   constructor(
     private readonly link: ThreadLink,
     /** It names this thread as `own`. */
     readonly incarnations: Incarnations,
-  ) {}
+    /** The changes that the engine thread makes; undefined: other processes make some, too. */
+    private readonly changes: LastChanges | undefined,
+  ) {
+    this.answers = changes && new KeptAnswers(changes)
+  }
 
   get position(): Position {
-    return this.seen
+    return this.changes?.position ?? this.seen
   }
 
   async run<Result>(command: Command<Result>): Promise<Result> {
     return parseResult<Result>(this.note(await this.link.call(METADATA_METHODS.run, named(command))))
   }
 
-  async ask<Result>(query: Query<Result>): Promise<Result> {
-    const answer = await this.link.call(METADATA_METHODS.ask, named(query))
-    const result = parseResult<Result>(this.note(answer))
-    const next = answer.payload && query.payloadOf(result)
-    if (answer.payload !== undefined && next !== undefined) this.payloads.set(next.row, answer.payload)
-    return result
+  ask<Result>(query: Query<Result>): Soon<Result> {
+    if (this.answers === undefined || !query.isRepeated) return this.askEngine(query)
+    const key = keyOf(query)
+    const kept = this.answers.find(key)
+    if (kept !== undefined) return parseResult<Result>(kept.result)
+    return this.askEngine(query, this.answers.isAskedAgain(key) ? key : undefined)
   }
 
   known<Result>(query: Query<Result>): Soon<Result> {
@@ -58,7 +66,11 @@ export class ChannelMetadata implements Metadata {
     return this.learn(key, query)
   }
 
-  confirm(): Promise<void> {
+  confirm(): Promise<void> | undefined {
+    if (this.changes !== undefined) {
+      this.noteGeneration(this.changes.generation)
+      return undefined
+    }
     return this.link.ask(METADATA_METHODS.confirm).then(answer => this.note(answer))
   }
 
@@ -76,6 +88,21 @@ export class ChannelMetadata implements Metadata {
     const here = row.payload?.bytes ?? this.payloads.get(row)
     if (here !== undefined) return new Lent(here)
     return this.link.call(METADATA_METHODS.payload, { family, key, row })
+  }
+
+  /** `key`: that of an answer that is kept. */
+  private async askEngine<Result>(query: Query<Result>, key?: string): Promise<Result> {
+    const answer = await this.link.call(METADATA_METHODS.ask, named(query))
+    this.note(answer)
+    const { result, payload } = key === undefined ? answer : this.kept(key, answer)
+    const parsed = parseResult<Result>(result)
+    const next = payload && query.payloadOf(parsed)
+    if (payload !== undefined && next !== undefined) this.payloads.set(next.row, payload)
+    return parsed
+  }
+
+  private kept(key: string, { rows, result, payload }: Answered<unknown>): KeptAnswer {
+    return (rows && this.answers?.keep(key, { result, payload }, rows)) ?? { result, payload }
   }
 
   private async learn<Result>(key: string, query: Query<Result>): Promise<Result> {
@@ -101,11 +128,14 @@ export class ChannelMetadata implements Metadata {
 
   private note<Result>({ result, generation, position }: Stamped<Result>): Result {
     if (position > this.seen) this.seen = position
-    if (generation > this.generation) {
-      this.generation = generation
-      this.forget()
-    }
+    this.noteGeneration(generation)
     return result
+  }
+
+  private noteGeneration(generation: number): void {
+    if (generation <= this.generation) return
+    this.generation = generation
+    this.forget()
   }
 }
 

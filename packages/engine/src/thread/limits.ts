@@ -14,3 +14,11 @@ export const LINK_LIMITS = {
 
 /** Results of queries about buckets and identities that a front keeps; beyond either it forgets them all. */
 export const KNOWN_LIMITS = { resultsMax: 20_000, bytesMax: 16 * MIB } as const
+
+/** Results about objects that a front keeps; beyond either it drops those that were not used for longest. */
+export const ANSWER_LIMITS = {
+  answersMax: 10_000,
+  bytesMax: 8 * MIB,
+  /** Among how many queries one counts as asked again: about as many as have answers with payloads of 4 KiB in these bytes. */
+  askedLately: 2_048,
+} as const

@@ -7,7 +7,7 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { Family } from "@hayloft/base/families.js"
-import type { Incarnation, Position } from "@hayloft/base/ids.js"
+import type { Incarnation, Position, RowKey } from "@hayloft/base/ids.js"
 import { owned } from "@hayloft/base/lent.js"
 import { after, recover, type Soon } from "@hayloft/base/soon.js"
 import {
@@ -23,11 +23,21 @@ import {
   type Query,
   type QueryView,
 } from "../metadata/index.js"
+import type { RowsOfAnswer } from "./kept-answers.js"
+import { groupOfRow } from "./last-changes.js"
 import { moved, type ThreadLink } from "./link.js"
 import { METADATA_METHODS, type Known, type Stamped } from "./methods.js"
 
-/** Serves the metadata to the thread that the incarnations name as their own. */
-export function serveMetadata(link: ThreadLink, metadata: Metadata, incarnations: Incarnations): void {
+/**
+ * Serves the metadata to the thread that the incarnations name as their own. `tellsChanges`: that thread shares the
+ * memory of its last changes.
+ */
+export function serveMetadata(
+  link: ThreadLink,
+  metadata: Metadata,
+  incarnations: Incarnations,
+  tellsChanges: boolean,
+): void {
   const stamped = <Result>(result: Result): Stamped<Result> => ({
     result,
     generation: metadata.generation,
@@ -39,19 +49,24 @@ export function serveMetadata(link: ThreadLink, metadata: Metadata, incarnations
   )
   link.handle(METADATA_METHODS.ask, ({ name, args }) => {
     const query = new QueryOfFront(queryOf(name, args), incarnations)
+    const { reads } = query
     return after(metadata.ask(query), result =>
-      after(nextPayload(metadata, query.payloadOf(result)), payload => ({ ...stamped(result), payload })),
+      after(nextPayload(metadata, query.payloadOf(result)), payload => ({
+        ...stamped(result),
+        payload,
+        rows: tellsChanges && query.isRepeated ? reads.rows : undefined,
+      })),
     )
   })
   link.handle(METADATA_METHODS.known, ({ name, args }): Soon<Known<unknown>> => {
     // The result may be older than a change that happens while it is computed.
     const { generation, position } = metadata
-    const reads: Reads = { areOfGeneration: true }
-    return after(metadata.known(new QueryOfFront(queryOf(name, args), incarnations, reads)), found => ({
+    const query = new QueryOfFront(queryOf(name, args), incarnations)
+    return after(metadata.known(query), found => ({
       result: found,
       generation,
       position,
-      isOfGeneration: reads.areOfGeneration,
+      isOfGeneration: query.reads.areOfGeneration,
     }))
   })
   link.handle(METADATA_METHODS.confirm, () => after(metadata.confirm(), () => stamped(undefined)))
@@ -109,17 +124,47 @@ class CommandOfFront<Result> implements Command<Result> {
   }
 }
 
-/** The view of a query, as far as it was used. */
-interface Reads {
+/** The use that a query has made of its views. */
+class Reads {
   /** All that was read changes with the generation. */
-  areOfGeneration: boolean
+  areOfGeneration = true
+  private areSingleRows = true
+  private readonly groups = new Set<number>()
+  private position: Position | undefined
+
+  /** The rows that were read, if they were all that was. */
+  get rows(): RowsOfAnswer | undefined {
+    const { position } = this
+    return this.areSingleRows && position !== undefined ? { groups: [...this.groups], position } : undefined
+  }
+
+  noteRow(view: QueryView, family: Family, key: RowKey): void {
+    this.noteFamily(family)
+    this.groups.add(groupOfRow(key))
+    // A query whose rows have to be fetched is repeated: the earliest position is true of all of them.
+    this.position ??= view.position
+  }
+
+  noteRange(family: Family): void {
+    this.noteFamily(family)
+    this.areSingleRows = false
+  }
+
+  noteOther(): void {
+    this.areOfGeneration = false
+    this.areSingleRows = false
+  }
+
+  private noteFamily(family: Family): void {
+    if (!isOfGeneration(family)) this.areOfGeneration = false
+  }
 }
 
 class QueryOfFront<Result> implements Query<Result> {
   constructor(
     private readonly query: Query<Result>,
     private readonly incarnations: Incarnations,
-    private readonly reads: Reads = { areOfGeneration: true },
+    readonly reads = new Reads(),
   ) {}
 
   get name(): string {
@@ -128,6 +173,10 @@ class QueryOfFront<Result> implements Query<Result> {
 
   get args(): Query<Result>["args"] {
     return this.query.args
+  }
+
+  get isRepeated(): boolean {
+    return this.query.isRepeated
   }
 
   answer(view: QueryView): Result {
@@ -151,21 +200,27 @@ class ViewOfFront implements QueryView {
   ) {}
 
   get incarnations(): Incarnations {
-    this.reads.areOfGeneration = false
+    this.reads.noteOther()
     return this.ofFront
   }
 
   get position(): Position {
-    this.reads.areOfGeneration = false
+    this.reads.noteOther()
     return this.view.position
   }
 
-  get: QueryView["get"] = (family, key) => this.noted(family).get(family, key)
-  range: QueryView["range"] = (family, range) => this.noted(family).range(family, range)
-  scan: QueryView["scan"] = (family, range, visitor) => this.noted(family).scan(family, range, visitor)
+  get: QueryView["get"] = (family, key) => {
+    this.reads.noteRow(this.view, family, key)
+    return this.view.get(family, key)
+  }
 
-  private noted(family: Family): QueryView {
-    if (!isOfGeneration(family)) this.reads.areOfGeneration = false
-    return this.view
+  range: QueryView["range"] = (family, range) => {
+    this.reads.noteRange(family)
+    return this.view.range(family, range)
+  }
+
+  scan: QueryView["scan"] = (family, range, visitor) => {
+    this.reads.noteRange(family)
+    this.view.scan(family, range, visitor)
   }
 }

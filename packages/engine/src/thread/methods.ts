@@ -5,6 +5,7 @@ import type { DeviceId, Position, RowKey } from "@hayloft/base/ids.js"
 import type { PageEnd } from "../format/shard-calls.js"
 import type { MetadataRow } from "../metadata/index.js"
 import type { CachedPlace, IndexedNeedle, Needle, NeedleId, NeedleRange, ShardHeader } from "../volume/contract.js"
+import type { RowsOfAnswer } from "./kept-answers.js"
 import type { ThreadMethod } from "./link.js"
 
 /** A command or a query: the other thread has the function. */
@@ -21,8 +22,10 @@ export interface Stamped<Result> {
 }
 
 /** A result with the payload that its caller reads next, if it has one. */
-interface WithPayload<Result> extends Stamped<Result> {
+export interface Answered<Result> extends Stamped<Result> {
   readonly payload: Uint8Array | undefined
+  /** The rows on which a result depends that may be kept; undefined: it is not kept. */
+  readonly rows: RowsOfAnswer | undefined
 }
 
 /** A result of a query about buckets and identities. */
@@ -50,7 +53,7 @@ const small = <Request, Answer>(method: ThreadMethod<Request, Answer>): ThreadMe
 
 export const METADATA_METHODS = {
   run: small(changing<Named, Stamped<unknown>>("run")),
-  ask: small(reading<Named, WithPayload<unknown>>("ask")),
+  ask: small(reading<Named, Answered<unknown>>("ask")),
   known: small(reading<Named, Known<unknown>>("known")),
   confirm: small(reading<undefined, Stamped<undefined>>("confirm")),
   closeTo: changing<number | undefined, Stamped<number>>("close to"),

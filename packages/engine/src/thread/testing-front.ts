@@ -6,6 +6,7 @@ import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Incarnations, Metadata } from "../metadata/index.js"
 import { ChannelMetadata } from "./channel-metadata.js"
+import type { LastChanges } from "./last-changes.js"
 import { ThreadLink } from "./link.js"
 import { serveMetadata } from "./metadata-host.js"
 
@@ -29,14 +30,15 @@ export function openTestFront(
   metadata: Metadata,
   [here, there]: readonly [Channel, Channel] = realPair(),
   clock: Pick<Clock, "atEndOfTurn"> = new RealClock(),
+  changes?: LastChanges,
 ): TestFront {
   const incarnations = frontOf(metadata.incarnations)
   const engineLink = new ThreadLink(there, clock)
-  serveMetadata(engineLink, metadata, incarnations)
+  serveMetadata(engineLink, metadata, incarnations, changes !== undefined)
   engineLink.start()
   const link = new ThreadLink(here, clock)
   link.start()
-  return { metadata: new ChannelMetadata(link, incarnations), link, engineLink }
+  return { metadata: new ChannelMetadata(link, incarnations, changes), link, engineLink }
 }
 
 function realPair(): readonly [Channel, Channel] {

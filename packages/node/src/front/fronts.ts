@@ -16,7 +16,8 @@ import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { after } from "@hayloft/base/soon.js"
 import type { MasterKeys, RootKey } from "@hayloft/access/index.js"
 import { incarnationsSeen, plainCopy, type Incarnations } from "@hayloft/engine/metadata/index.js"
-import { hintsOf, serveMetadata, serveShards, type ThreadLink } from "@hayloft/engine/thread/index.js"
+import { hintsOf, LastChanges, serveMetadata, serveShards, type ThreadLink } from "@hayloft/engine/thread/index.js"
+import type { Primary } from "@hayloft/engine/tablet/index.js"
 import type { StoreServices } from "@hayloft/features/index.js"
 import { reachedNodes, type ClusterView } from "../cluster/cluster-view.js"
 import type { RecordManager } from "../control/record-manager.js"
@@ -34,6 +35,8 @@ const FRONT_LIMITS = {
 /** The parts of an engine that fronts use. */
 interface ServedEngine {
   readonly recordManager: RecordManager
+  /** The metadata, unless it is in a database, where other processes change it too. */
+  readonly tablet: Pick<Primary, "position" | "generation" | "watch"> | undefined
   readonly services: StoreServices
   readonly control: Pick<StoreControl, "singleCopyWritten">
   readonly exchange: ShardExchange
@@ -74,6 +77,8 @@ export class Fronts implements BackgroundService {
   private readonly ended = new Set<Incarnation>()
   private ending: Promise<void> | undefined
   private store: ServedStore | undefined
+  /** The changes of the metadata, if the engine thread makes all of them. */
+  private changes: LastChanges | undefined
 
   constructor(
     private readonly clock: Clock,
@@ -90,7 +95,8 @@ export class Fronts implements BackgroundService {
   /** Call it once, before the first front begins. */
   serve(store: ServedStore): void {
     this.store = store
-    const { recordManager, exchange } = store.engine
+    const { recordManager, exchange, tablet } = store.engine
+    this.changes = tablet && LastChanges.of(tablet)
     recordManager.onChange(() => this.tellAll())
     exchange.setThreads(() => Math.min(...[...this.fronts].map(({ oldestLayout }) => oldestLayout)))
   }
@@ -135,7 +141,8 @@ export class Fronts implements BackgroundService {
     this.tellAll()
     const { current: masterKey, former: formerKey, next: nextKey } = masterKeys
     const secrets = { masterKey, formerKey, nextKey, root }
-    return plainCopy({ incarnation, storeId: record.storeId, record, state, secrets })
+    const start = plainCopy({ incarnation, storeId: record.storeId, record, state, secrets })
+    return { ...start, changes: this.changes?.memory }
   }
 
   /** Resolves with the position that no reader of a front uses bytes of, if they were released at it or before. */
@@ -183,6 +190,7 @@ export class Fronts implements BackgroundService {
       link,
       services.tablet,
       incarnationsSeen(() => this.numbers.seen, incarnation),
+      this.changes !== undefined,
     )
     serveShards(link, exchange.all)
     link.handle(STORE_METHODS.changeRecord, async ({ name, before, next }) => {

@@ -34,6 +34,8 @@ export interface FrontStart {
   readonly record: ControlRecord
   readonly state: StoreState
   readonly secrets: ThreadSecrets
+  /** See `LastChanges`; undefined if other processes change the metadata, too. */
+  readonly changes: SharedArrayBuffer | undefined
 }
 
 interface ChangeOfRecord {

@@ -21,6 +21,7 @@ import { incarnationsSeen, type Metadata } from "@hayloft/engine/metadata/index.
 import {
   ChannelDevice,
   ChannelMetadata,
+  LastChanges,
   LocalReads,
   type DeviceHints,
   type ThreadLink,
@@ -99,6 +100,7 @@ export async function openFront(
   const metadata = new ChannelMetadata(
     link,
     incarnationsSeen(() => now.state.incarnations, start.incarnation),
+    start.changes && new LastChanges(start.changes),
   )
   const raiseFormatEpoch = (epoch: number): Promise<void> => link.call(STORE_METHODS.raiseFormatEpoch, epoch)
   const refresh = (): Promise<void> => records.refresh()
