@@ -42,8 +42,8 @@ import type { Encryption } from "./encryption.js"
 import { isProtectedBy, refuseEncryption } from "./encryption-core.js"
 import type { Ingest, Ingested } from "./ingest.js"
 import { LargeSource } from "./large-object.js"
-import { listVersions, withExtrasOfPage } from "./queries/listing-core.js"
-import { listObjects } from "./queries/object-page-core.js"
+import { extrasOfPage, listVersions, showsExtras } from "./queries/listing-core.js"
+import { listObjects, pageOf } from "./queries/object-page-core.js"
 import {
   bytesOfLine,
   partLinesOf,
@@ -91,7 +91,8 @@ export const pageOfVersions = query("PageOfVersions", (view, request: ListVersio
 })
 
 export const pageOfObjects = query("PageOfObjects", (view, request: ListRequest) => {
-  return withExtrasOfPage(view, request.bucket, listObjects(view, request), request)
+  const page = listObjects(view, request)
+  return { page, extras: showsExtras(request) ? extrasOfPage(view, request.bucket, pageOf(page), request) : undefined }
 })
 
 export const partsOfVersion = query(
@@ -541,7 +542,8 @@ export class ObjectService implements Objects {
   }
 
   async list(request: ListRequest): Promise<ListPage> {
-    return this.metadata.ask(pageOfObjects(request))
+    const { page, extras } = await this.metadata.ask(pageOfObjects(request))
+    return pageOf(page, extras)
   }
 
   async listVersions(request: ListVersionsRequest): Promise<VersionsPage> {

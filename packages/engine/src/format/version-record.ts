@@ -335,11 +335,17 @@ interface ListedVersion extends Pick<
   readonly etag: string
 }
 
+/** The end of the part of a record in `bytes[at…end)` from which a listing shows it. Throws `corruptRecord`. */
+export function listedEndAt(bytes: Buffer, at: number, end: number): number {
+  checkHead(bytes, at, end)
+  return isLargeAt(bytes, at) ? end : at + VERSION_HEAD_BYTES
+}
+
 /** The head as a listing shows it: like `decodeVersionHead` and `etagOfHead`, but cheaper. Throws `corruptRecord`. */
 export const decodeListedVersion = (value: Uint8Array): ListedVersion =>
   listedVersionAt(bufferOf(value), 0, value.length)
 
-/** The same for a record in `bytes[at…end)`. */
+/** The same for a record in `bytes[at…end)`, of which the part up to `listedEndAt` is enough. */
 export function listedVersionAt(bytes: Buffer, at: number, end: number): ListedVersion {
   checkHead(bytes, at, end)
   if (isLargeAt(bytes, at)) return listedLargeObject(bytes.subarray(at, end))

@@ -12,6 +12,7 @@ import {
 import { NULL_VERSION } from "@hayloft/engine/format/version-id.js"
 import { findDeleted } from "@hayloft/features/undelete/deleted-rows-core.js"
 import { pageOfObjects, pageOfVersions } from "../object-service.js"
+import { pageOf } from "../queries/object-page-core.js"
 import { bucketNamed } from "../bucket-service.js"
 import { readVersion } from "../queries/object-info-core.js"
 import { setBucketLock, setVersioning } from "./bucket-commands-core.js"
@@ -149,8 +150,8 @@ test("a listing shows content types if they are requested, wherever they are sto
   const { metadata } = scene
   const bucket = must(await metadata.ask(bucketNamed(parseBucketName("bucket"))), "the bucket")
   const typesOf = async (withTypes: boolean) => {
-    const { entries } = await metadata.ask(pageOfObjects({ ...SCOPE, bucket, after: "", withTypes }))
-    return entries.map(entry => entry.kind === "object" && entry.object.contentType)
+    const { page, extras } = await metadata.ask(pageOfObjects({ ...SCOPE, bucket, after: "", withTypes }))
+    return pageOf(page, extras).entries.map(entry => entry.kind === "object" && entry.object.contentType)
   }
   await metadata.run(putVersion(putOf(scene, 1)))
   assert.deepEqual(await typesOf(true), [undefined])

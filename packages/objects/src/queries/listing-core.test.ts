@@ -24,7 +24,7 @@ import { encodeVersion, NO_DETAILS, type VersionHead } from "@hayloft/engine/for
 import { soleProcess, type QueryView, type MetadataRow } from "@hayloft/engine/metadata/index.js"
 import type { Bucket, ListEntry, VersionEntry } from "../contract.js"
 import { commonPrefixOf, listVersions } from "./listing-core.js"
-import { listObjects } from "./object-page-core.js"
+import { listObjects, pageOf } from "./object-page-core.js"
 
 const bucket: Bucket = {
   id: parseBucketId(1),
@@ -105,7 +105,7 @@ before(() => {
 })
 
 const page = (view: CountedView, change: Partial<Parameters<typeof listObjects>[1]> = {}) =>
-  listObjects(view, { bucket, prefix: "", delimiter: "", after: "", max: 1000, ...change })
+  pageOf(listObjects(view, { bucket, prefix: "", delimiter: "", after: "", max: 1000, ...change }))
 
 test("a page among 100,000 keys reads only its own rows, wherever it starts", () => {
   for (const after of ["", "folder-500/00050", "folder-999/00098", "zzz"]) {

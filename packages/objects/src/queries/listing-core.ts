@@ -36,7 +36,6 @@ import type {
   Bucket,
   ContentHeaders,
   ListedObject,
-  ListEntry,
   ListPage,
   ListRequest,
   ListVersionsRequest,
@@ -124,10 +123,13 @@ export function listed(key: ObjectKey, { value }: MetadataRow): ListedObject {
   return { key, lastModifiedMs, ...shown }
 }
 
-/** The fields that a listing shows beyond the head of a record. */
+/** The fields that a request asks for beyond the head of a record. */
 export type Extras = Pick<ListRequest, "withOwners" | "withTypes" | "withRestores">
 
-const showsExtras = ({ withOwners, withTypes, withRestores }: Extras): boolean =>
+/** The same fields of one object. */
+export type ListedExtras = Pick<ListedObject, "owner" | "contentType" | "symlink" | "restore">
+
+export const showsExtras = ({ withOwners, withTypes, withRestores }: Extras): boolean =>
   withOwners === true || withTypes === true || withRestores === true
 
 const headerIn = (headers: VersionDetails["headers"], name: keyof ContentHeaders): string | undefined =>
@@ -136,31 +138,45 @@ const headerIn = (headers: VersionDetails["headers"], name: keyof ContentHeaders
 /** A listed object with what the request asks for. */
 export function withExtras(
   view: RowView,
-  { id }: Bucket,
+  bucket: Bucket,
   object: ListedObject,
+  row: MetadataRow,
+  extras: Extras,
+): ListedObject {
+  return { ...object, ...extrasOf(view, bucket, object.key, row, extras) }
+}
+
+/** The fields of an object that the request asks for beside those of its head. */
+function extrasOf(
+  view: RowView,
+  { id }: Bucket,
+  key: ObjectKey,
   { value }: MetadataRow,
   { withOwners, withTypes, withRestores }: Extras,
-): ListedObject {
+): ListedExtras {
   const record = decodeVersion(value)
   const { acl, headers } =
-    withOwners === true || withTypes === true ? readDetails(view, objectRowKey(id, object.key), record) : NO_DETAILS
+    withOwners === true || withTypes === true ? readDetails(view, objectRowKey(id, key), record) : NO_DETAILS
   return {
-    ...object,
     ...(withOwners === true && { owner: acl?.owner }),
     ...(withTypes === true && { contentType: headerIn(headers, "contentType"), symlink: headerIn(headers, "symlink") }),
     ...(withRestores === true && { restore: record.restore }),
   }
 }
 
-/** A page of objects with what the request asks for. */
-export function withExtrasOfPage(view: RowView, bucket: Bucket, page: ListPage, extras: Extras): ListPage {
-  if (!showsExtras(extras)) return page
-  const entries = page.entries.map((entry): ListEntry => {
-    const row = entry.kind === "object" ? view.get("current", objectRowKey(bucket.id, entry.object.key)) : undefined
-    if (row === undefined || entry.kind !== "object") return entry
-    return { ...entry, object: withExtras(view, bucket, entry.object, row, extras) }
+/** The further fields that the request asks for, of each entry of a page of objects. */
+export function extrasOfPage(
+  view: RowView,
+  bucket: Bucket,
+  { entries }: ListPage,
+  extras: Extras,
+): readonly ListedExtras[] {
+  return entries.map(entry => {
+    if (entry.kind !== "object") return {}
+    const { key } = entry.object
+    const row = view.get("current", objectRowKey(bucket.id, key))
+    return row === undefined ? {} : extrasOf(view, bucket, key, row, extras)
   })
-  return { ...page, entries }
 }
 
 function scanVersions(view: RowView): Scan {
