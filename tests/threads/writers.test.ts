@@ -7,7 +7,7 @@ import { noNode24 } from "../harness/new-node.js"
 import { withFronts, type FrontedStore, type Pinned } from "./fronted.js"
 
 const BUCKET = "writers"
-const [WRITERS, RACES, COUNTS] = [32, 40, 5]
+const [WRITERS, RACES, COUNTS, HOT_WRITES] = [32, 40, 5, 300]
 
 async function connectionsOf(store: FrontedStore): Promise<readonly KeptConnection[]> {
   assert.equal((await store.client.call("PUT", { bucket: BUCKET })).status, 200)
@@ -58,6 +58,44 @@ test(
       assert.equal(Number(text), counting.length * COUNTS, "no update is lost")
       for (const connection of connections) connection.close()
     }),
+)
+
+test("an answer that a thread keeps is over as soon as another has acknowledged a write", { skip: noNode24 }, () =>
+  withFronts({ threads: 4, args: ["--log-level", "warn"] }, async store => {
+    const { client } = store
+    const call = { bucket: BUCKET, key: "hot" }
+    const connections = await connectionsOf(store)
+    const writer = new KeptConnection(client.endpoint)
+    const fronts = new Set<string | undefined>()
+    let acknowledged = 0
+    const write = async (value: number): Promise<void> => {
+      const { request } = client.prepare("PUT", { ...call, body: String(value) })
+      const answer = await writer.exchange(request)
+      assert.equal(answer.status, 200)
+      fronts.add(answer.header("x-front"))
+      acknowledged = value
+    }
+    await write(0)
+    let isOver = false
+    const read = async (connection: KeptConnection): Promise<void> => {
+      for (let seen = 0; !isOver;) {
+        const least = Math.max(seen, acknowledged)
+        const answer = await connection.exchange(client.prepare("GET", call).request)
+        seen = Number(answer.text)
+        fronts.add(answer.header("x-front"))
+        assert.ok(seen >= least, `${least} was acknowledged or read before, and ${seen} is read`)
+      }
+    }
+    const reading = Promise.all(connections.map(read))
+    const writing = (async () => {
+      for (let value = 1; value <= HOT_WRITES; value += 1) await write(value)
+    })()
+    await Promise.race([writing, reading])
+    isOver = true
+    await Promise.all([writing, reading])
+    assert.ok(fronts.size > 1, "several threads served it")
+    for (const connection of [...connections, writer]) connection.close()
+  }),
 )
 
 /** Asks every thread, one after the other. */
