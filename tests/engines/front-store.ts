@@ -142,7 +142,7 @@ interface RunningFront {
 export class FrontStore implements StoreUnderTest {
   private readonly scene = new Scene({ devices: 3 })
   private threads: ThreadIncarnations
-  /** Undefined: the fronts are told no changes, as those of a node of a cluster. */
+  /** It is undefined if the fronts are told no changes, as those of a node of a cluster. */
   private changes: LastChanges | undefined
   private readonly engine: Thread
   private readonly fronts: readonly FrontThread[]

@@ -23,7 +23,7 @@ import type { LastChanges } from "./last-changes.js"
 import { KNOWN_LIMITS } from "./limits.js"
 import type { ThreadLink } from "./link.js"
 import { roughBytes } from "./rough-bytes.js"
-import { METADATA_METHODS, type Answered, type Named, type Stamped } from "./methods.js"
+import { METADATA_METHODS, type Answer, type Named, type Stamped } from "./methods.js"
 
 export class ChannelMetadata implements Metadata {
   generation = 0
@@ -101,7 +101,7 @@ export class ChannelMetadata implements Metadata {
     return parsed
   }
 
-  private kept(key: string, { rows, result, payload }: Answered<unknown>): KeptAnswer {
+  private kept(key: string, { rows, result, payload }: Answer<unknown>): KeptAnswer {
     return (rows && this.answers?.keep(key, { result, payload }, rows)) ?? { result, payload }
   }
 

@@ -22,7 +22,7 @@ export interface Stamped<Result> {
 }
 
 /** A result with the payload that its caller reads next, if it has one. */
-export interface Answered<Result> extends Stamped<Result> {
+export interface Answer<Result> extends Stamped<Result> {
   readonly payload: Uint8Array | undefined
   /** The rows on which a result depends that may be kept; undefined: it is not kept. */
   readonly rows: RowsOfAnswer | undefined
@@ -53,7 +53,7 @@ const small = <Request, Answer>(method: ThreadMethod<Request, Answer>): ThreadMe
 
 export const METADATA_METHODS = {
   run: small(changing<Named, Stamped<unknown>>("run")),
-  ask: small(reading<Named, Answered<unknown>>("ask")),
+  ask: small(reading<Named, Answer<unknown>>("ask")),
   known: small(reading<Named, Known<unknown>>("known")),
   confirm: small(reading<undefined, Stamped<undefined>>("confirm")),
   closeTo: changing<number | undefined, Stamped<number>>("close to"),

@@ -27,7 +27,7 @@ test("a small object is one question, and none once it was read before, until it
     await world.put(other.services, "small", bytes)
     if (moves) for (const { checkpointer } of world.engine.devices) await world.run(checkpointer.checkpoint())
     front.takeCalled()
-    // Of an object that is read for the second time the front keeps the row.
+    // The front keeps the row of an object that it reads for the second time.
     for (const called of moves ? [["ask"], [], []] : [["ask"], ["ask"], []]) {
       assert.deepEqual(await world.get(front.services, "small"), Buffer.from(bytes))
       assert.deepEqual(front.takeCalled(), called)

@@ -18,21 +18,21 @@ import type { ListEntry, ListPage, ListRequest } from "../contract.js"
 import { commonPrefixOf, later, startAfter, type ListedExtras } from "./listing-core.js"
 
 /** A page of a listing in bytes. */
-export interface PackedPage {
-  /** Entry after entry: see `PackedEntries`. */
+interface PageRows {
+  /** Entry after entry: see `EntryRows`. */
   readonly bytes: Uint8Array
   readonly isFull: boolean
 }
 
-const PACKED_BYTES_AT_FIRST = 16 * KIB
+const BYTES_AT_FIRST = 16 * KIB
 /** The lengths of the key and of the record, before each entry. */
 const [KEY_LENGTH_BYTES, RECORD_LENGTH_BYTES] = [2, 4]
 const LENGTHS_BYTES = KEY_LENGTH_BYTES + RECORD_LENGTH_BYTES
 
 /** Entries in bytes: an object's row key and the listed part of its record, or a common prefix without a record. */
-class PackedEntries {
+class EntryRows {
   count = 0
-  private buffer = Buffer.allocUnsafe(PACKED_BYTES_AT_FIRST)
+  private buffer = Buffer.allocUnsafe(BYTES_AT_FIRST)
   private end = 0
 
   get bytes(): Uint8Array {
@@ -75,8 +75,8 @@ function entryAt(bytes: Buffer, keyAt: number, valueAt: number, end: number): Li
 }
 
 /** The page of the bytes, with the further fields of its entries. */
-export function pageOf({ bytes: packed, isFull }: PackedPage, extras?: readonly ListedExtras[]): ListPage {
-  const bytes = bufferOf(packed)
+export function pageOf({ bytes: rows, isFull }: PageRows, extras?: readonly ListedExtras[]): ListPage {
+  const bytes = bufferOf(rows)
   const entries: ListEntry[] = []
   for (let at = 0; at < bytes.length;) {
     const keyAt = at + LENGTHS_BYTES
@@ -96,7 +96,7 @@ export function pageOf({ bytes: packed, isFull }: PackedPage, extras?: readonly 
 const STEPS = { first: 4, min: 1, max: 8 } as const
 
 class ObjectPage implements RowVisitor {
-  readonly entries = new PackedEntries()
+  readonly entries = new EntryRows()
   /** More entries exist than fit. */
   isFull = false
   /** The prefix of the last row taken, and the bytes of its keys as in the rows. */
@@ -153,7 +153,7 @@ class ObjectPage implements RowVisitor {
   }
 }
 
-export function listObjects(rows: Pick<QueryView, "scan">, request: ListRequest): PackedPage {
+export function listObjects(rows: Pick<QueryView, "scan">, request: ListRequest): PageRows {
   const page = new ObjectPage(request)
   if (request.max <= 0) return { bytes: page.entries.bytes, isFull: false }
   const range = prefixRange(request.bucket.id, request.prefix)
