@@ -17,7 +17,7 @@ import { FormStore } from "../form-store.js"
 import { CPU_SECONDS_MIN, cpuSecondsByThread, cpuSecondsOf, MAIN_THREAD, residentMegabytes } from "../process-usage.js"
 import { IN_SIGNED_CHUNKS, list, put, read, type RequestForm } from "../request-forms.js"
 import { all, atMost, median, Unmeasured, type Measured, type Row } from "../row.js"
-import type { Scale } from "../scale.js"
+import { shareOf, type Scale } from "../scale.js"
 import { theme, type Fixture } from "../theme.js"
 import { mostOn, timesOn, type Full, type RequestTime } from "../thread-bound.js"
 
@@ -58,7 +58,9 @@ interface Work {
   readonly shareMax: number
 }
 
-function worksOf({ connections, largeBytes }: Scale): readonly Work[] {
+function worksOf(scale: Scale): readonly Work[] {
+  const { connections, largeBytes } = scale
+  const many = shareOf(scale, MANY_OBJECTS)
   const small = { connections, requests: PREPARED }
   const few = Math.ceil(connections / 4)
   const medium = { connections: few, requests: few, bufferBytes: BUFFER_BYTES, shareMax: 0.1 }
@@ -70,8 +72,7 @@ function worksOf({ connections, largeBytes }: Scale): readonly Work[] {
     { form: put(SMALL_BYTES, IN_SIGNED_CHUNKS), ...small, shareMax: 0.3 },
     { form: read(SMALL_BYTES), ...small, shareMax: 0.2 },
     { form: read(SMALL_BYTES, { method: "HEAD" }), ...small, shareMax: 0.2 },
-    { form: readOfMany("GET"), connections, requests: MANY_OBJECTS, shareMax: 0.2 },
-    { form: readOfMany("HEAD"), connections, requests: MANY_OBJECTS, shareMax: 0.2 },
+    { form: read(SMALL_BYTES, { adds: "of many objects", keys: many }), connections, requests: many, shareMax: 0.2 },
     { form: list(LISTED_KEYS), ...small, shareMax: 0.3 },
     { form: put(MIB), ...medium },
     { form: put(MIB, IN_SIGNED_CHUNKS), ...medium },
@@ -81,9 +82,6 @@ function worksOf({ connections, largeBytes }: Scale): readonly Work[] {
     { form: read(bytes), ...large },
   ]
 }
-
-const readOfMany = (method: "GET" | "HEAD"): RequestForm =>
-  read(SMALL_BYTES, { method, adds: "of many objects", keys: MANY_OBJECTS })
 
 /** Microseconds of processor time of one request. */
 interface Cost extends RequestTime {

@@ -92,7 +92,7 @@ export const ENGINE_PLANTS: readonly EnginePlant[] = [
   },
   {
     bug: "a front keeps results about objects",
-    edits: [{ file: host, find: "if (!isOfGeneration(family)) this.reads.areOfGeneration = false", put: "" }],
+    edits: [{ file: host, find: "if (!isOfGeneration(family)) this.areOfGeneration = false", put: "" }],
     caughtBy: "fronts",
   },
 ]
