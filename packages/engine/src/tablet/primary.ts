@@ -297,7 +297,7 @@ export class Primary implements Metadata {
     for (const outcome of holders) if ("logged" in outcome) outcome.logged.apply()
     this.core.commit(batch)
     if (batch.entries.some(isOfBucketsOrIdentities)) this.generation += 1
-    for (const watcher of this.watchers) for (const { writes } of batch.entries) watcher(writes)
+    this.tell(batch)
     if (this.learner && !this.joining) this.learner.send(encoded)
     else if (outcomes.every(outcome => "logged" in outcome)) this.memory.giveBack()
   }
@@ -381,10 +381,19 @@ export class Primary implements Metadata {
     this.learner = undefined
   }
 
-  /** Calls the watcher with all writes from now on, in the turn in which queries see them. Returns the unsubscriber. */
+  /**
+   * Calls the watcher with all writes from now on, in the turn in which queries see them: once for all that take the position
+   * forward together. Returns the unsubscriber.
+   */
   watch(watcher: (writes: readonly EntryWrite[]) => void): () => void {
     this.watchers.add(watcher)
     return () => void this.watchers.delete(watcher)
+  }
+
+  private tell({ entries }: Batch): void {
+    if (this.watchers.size === 0) return
+    const writes = entries.flatMap(entry => entry.writes)
+    for (const watcher of this.watchers) watcher(writes)
   }
 
   /** The device that is on its way to become a replica. */

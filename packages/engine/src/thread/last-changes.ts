@@ -31,7 +31,7 @@ export const groupOfRow = (key: RowKey): number => hashOf(key) % GROUPS
 
 /** Metadata of which this process makes all changes, each of which it tells. */
 interface WatchedRows extends Pick<Metadata, "position" | "generation"> {
-  /** Calls the watcher with all writes from now on, in the turn in which queries see them. */
+  /** Calls the watcher with all writes from now on, in the turn in which queries see them: once for each new position. */
   watch(watcher: (writes: readonly EntryWrite[]) => void): void
 }
 
