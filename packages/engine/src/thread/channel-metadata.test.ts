@@ -157,6 +157,12 @@ const repeatedly = query(
   { isRepeated: true },
 )
 
+const rowIs = query(
+  "TestRowIs",
+  (view, key: string) => Buffer.from(view.get("current", rowKeyOf(key))?.value ?? []).toString(),
+  { isRepeated: true },
+)
+
 /** Called once the query has read its row, before the engine thread answers. */
 let changeAfterReading: () => void = () => undefined
 const readBeforeChange = query(
@@ -229,6 +235,20 @@ test("a front that knows the changes confirms at once, and knows a position as s
   await engine.run(setName("second"))
   assert.equal(metadata.position, engine.position)
   assert.equal(metadata.confirm(), undefined)
+  assert.equal(await metadata.known(nameIs()), "second")
+})
+
+test("what a front knows is as new as what it was last answered, also if that was from memory", async t => {
+  const { engine, metadata } = counted(t)
+  await engine.run(setRow("object", "there"))
+  await engine.run(setName("first"))
+  const read = () => metadata.ask(rowIs("object"))
+  for (let i = 0; i < 2; i += 1) await read()
+  assert.equal(await metadata.known(nameIs()), "first")
+  await engine.run(setName("second"))
+  const { generation } = metadata
+  assert.equal(read(), "there")
+  assert.ok(metadata.generation > generation)
   assert.equal(await metadata.known(nameIs()), "second")
 })
 

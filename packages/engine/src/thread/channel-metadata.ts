@@ -53,11 +53,14 @@ export class ChannelMetadata implements Metadata {
   }
 
   ask<Result>(query: Query<Result>): Soon<Result> {
-    if (this.answers === undefined || !query.isRepeated) return this.askEngine(query)
+    const { answers, changes } = this
+    if (answers === undefined || changes === undefined || !query.isRepeated) return this.askEngine(query)
     const key = keyOf(query)
-    const kept = this.answers.find(key)
-    if (kept !== undefined) return parseResult<Result>(kept.result)
-    return this.askEngine(query, this.answers.isAskedAgain(key) ? key : undefined)
+    const kept = answers.find(key)
+    if (kept === undefined) return this.askEngine(query, answers.isAskedAgain(key) ? key : undefined)
+    // It is true now, as an answer of the engine thread would be, which tells the generation.
+    this.noteGeneration(changes.generation)
+    return parseResult<Result>(kept.result)
   }
 
   known<Result>(query: Query<Result>): Soon<Result> {
