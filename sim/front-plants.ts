@@ -78,6 +78,20 @@ export const FRONT_PLANTS: readonly TestedPlant[] = [
     "",
   ),
   plant(
+    "a position is told before all rows that have changed up to it",
+    "tests/tablet/watched",
+    "packages/engine/src/tablet/primary.ts",
+    "for (const watcher of this.watchers) watcher(writes)",
+    "for (const watcher of this.watchers) for (const entry of entries) watcher(entry.writes)",
+  ),
+  plant(
+    "what a front knows stays as it was when it answers from memory",
+    "packages/engine/src/thread/channel-metadata",
+    METADATA,
+    "this.noteGeneration(changes.generation)",
+    "",
+  ),
+  plant(
     "a change of a row is told of its first write alone",
     "packages/node/src/front/front-reads",
     CHANGES,
