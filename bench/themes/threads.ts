@@ -39,6 +39,9 @@ const WARM_ROUNDS_MAX = 4
 /** The first form of a process is warmed up for so many rounds at most. */
 const WARM_ROUNDS_OF_START_MAX = 12
 const RATIO_MAX = 1.25
+/** The forms whose slowest answers are compared, at half load. */
+const TAILS: readonly string[] = ["PUT 4 KiB", "GET 4 KiB", "GET 4 KiB of many objects", "LIST of 100 keys"]
+const TAIL_RATIO_MAX = 1.3
 const CORES = [4, 8, 16, 32] as const
 const [FRONTS_FEWEST, FRONTS_MOST] = [1, 3]
 const IDLE_MEGABYTES_MAX = 60
@@ -135,8 +138,9 @@ class Side {
     await this.forms.store.quiet()
   }
 
-  async load(work: Work): Promise<LoadResult> {
-    return this.sent(work, await this.prepared(work))
+  /** `perSecond`: requests are due at this rate, and their times count from then on; as many as there are answers if absent. */
+  async load(work: Work, perSecond?: number): Promise<LoadResult> {
+    return this.sent(work, await this.prepared(work), perSecond)
   }
 
   /** Signs again for each load, since a store refuses old signatures. */
@@ -144,7 +148,11 @@ class Side {
     return form.prepare(this.forms, requests)
   }
 
-  private async sent({ connections, bufferBytes, form }: Work, requests: readonly RawRequest[]): Promise<LoadResult> {
+  private async sent(
+    { connections, bufferBytes, form }: Work,
+    requests: readonly RawRequest[],
+    perSecond?: number,
+  ): Promise<LoadResult> {
     const { clock, signal, scale } = this.bench
     const { answerBytes: expectBytes } = form
     let turn = 0
@@ -153,7 +161,8 @@ class Side {
       return { request, bytes: 0, ...(expectBytes === undefined ? {} : { expectBytes }) }
     }
     const { endpoint } = this.forms.forge
-    const plan = { endpoint, connections, next, seconds: scale.seconds }
+    const rate = perSecond === undefined ? { seconds: scale.seconds } : { seconds: scale.tailSeconds, perSecond }
+    const plan = { endpoint, connections, next, ...rate }
     const load = await runLoad(bufferBytes === undefined ? plan : { ...plan, bufferBytes }, clock, signal)
     if (load.firstError !== undefined) throw new Error(`a request failed: ${load.firstError}`)
     return load
@@ -200,13 +209,14 @@ const totalOf = (seconds: Readonly<Record<string, number>>): number =>
   Object.values(seconds).reduce((sum, each) => sum + each, 0)
 
 /** The figures of one round. */
-interface Pair {
-  readonly threaded: Cost
-  readonly alone: Cost
+interface OfBoth<T> {
+  readonly threaded: T
+  readonly alone: T
 }
 
 class Threads implements Fixture {
-  private readonly pairs = new Map<string, readonly Pair[]>()
+  private readonly pairs = new Map<string, readonly OfBoth<Cost>[]>()
+  private tails = 0
 
   private constructor(
     private readonly threaded: Side,
@@ -230,9 +240,8 @@ class Threads implements Fixture {
 
   async measure(work: Work): Promise<Measured> {
     const earlier = this.pairs.get(work.form.name) ?? []
-    await this.threaded.ready(work)
-    await this.alone.ready(work)
-    const pair = await this.pairOf(work, earlier.length % 2 === 0)
+    await this.ready(work)
+    const pair = await this.inTurn(earlier.length % 2 === 0, side => side.costOf(work))
     this.pairs.set(work.form.name, [...earlier, pair])
     const { threaded, alone } = pair
     return {
@@ -252,20 +261,35 @@ class Threads implements Fixture {
   }
 
   /** The servers take turns in who is first. */
-  private async pairOf(work: Work, isThreadedFirst: boolean): Promise<Pair> {
+  private async inTurn<T>(isThreadedFirst: boolean, measure: (side: Side) => Promise<T>): Promise<OfBoth<T>> {
     if (!isThreadedFirst) {
-      const alone = await this.alone.costOf(work)
-      return { threaded: await this.threaded.costOf(work), alone }
+      const alone = await measure(this.alone)
+      return { threaded: await measure(this.threaded), alone }
     }
-    const threaded = await this.threaded.costOf(work)
-    return { threaded, alone: await this.alone.costOf(work) }
+    const threaded = await measure(this.threaded)
+    return { threaded, alone: await measure(this.alone) }
+  }
+
+  /** The time within which 99 % of requests are answered at half of what the single thread can do. */
+  async tail(work: Work): Promise<Measured> {
+    await this.ready(work)
+    const perSecond = (await this.alone.load(work)).operationsPerSecond / 2
+    this.tails += 1
+    const { threaded, alone } = await this.inTurn(this.tails % 2 === 0, side => side.load(work, perSecond))
+    const also = { perSecond, p50Ms: threaded.p50Ms, aloneP50Ms: alone.p50Ms }
+    return { figure: threaded.p99Ms, unit: "ms", limit: alone.p99Ms, also }
+  }
+
+  private async ready(work: Work): Promise<void> {
+    await this.threaded.ready(work)
+    await this.alone.ready(work)
   }
 
   computed({ form }: Work): Measured {
     const pairs = this.pairs.get(form.name)
     if (pairs === undefined) throw new Unmeasured("is computed from a row that was left out")
-    const medianOf = (of: (pair: Pair) => number): number => median(pairs.map(of))
-    const medians = (side: keyof Pair): RequestTime => ({
+    const medianOf = (of: (pair: OfBoth<Cost>) => number): number => median(pairs.map(of))
+    const medians = (side: keyof OfBoth<Cost>): RequestTime => ({
       engine: medianOf(pair => pair[side].engine),
       fronts: medianOf(pair => pair[side].fronts),
       all: medianOf(pair => pair[side].all),
@@ -299,6 +323,13 @@ function fullTexts(threaded: RequestTime): readonly string[] {
 function rowsOf(scale: Scale): Row<Threads>[] {
   const works = worksOf(scale)
   return [
+    ...works
+      .filter(({ form }) => TAILS.includes(form.name))
+      .map(work => ({
+        work: `p99 at half load: ${work.form.name}`,
+        target: all(atMost("ratio", TAIL_RATIO_MAX)),
+        measure: (it: Threads) => it.tail(work),
+      })),
     ...works.map(work => ({
       work: work.form.name,
       target: all(atMost("engineShare", work.shareMax), atMost("ratio", RATIO_MAX)),
