@@ -31,7 +31,7 @@ import { TRANSACTIONS, transactionsOf, type Transactions } from "./transactions/
 import { TRANSFORMS_FEATURE } from "./transforms/index.js"
 import { USER_JOBS } from "./user-jobs/index.js"
 import { UNDELETE, undeleteOf, type Undelete } from "./undelete/index.js"
-import { createServices as createKept, type Upkeep } from "@hayloft/upkeep/index.js"
+import { createCoreWithJobs, type Upkeep } from "@hayloft/upkeep/index.js"
 
 export type {
   BackedUpRows,
@@ -118,8 +118,8 @@ export interface StoreServices extends CoreServices, Upkeep {
   readonly archives: Archives
 }
 
-export function createServices(...of: Parameters<typeof createKept>): StoreServices {
-  const services = createKept(...of)
+export function createServices(...of: Parameters<typeof createCoreWithJobs>): StoreServices {
+  const services = createCoreWithJobs(...of)
   const { core } = services
   return {
     ...services,

@@ -78,7 +78,7 @@ interface ServiceSettings extends CoreSettings {
   readonly encryptsExisting?: (() => boolean) | undefined
 }
 
-export function createServices(seams: CoreSeams, settings: ServiceSettings): CoreServices & Upkeep {
+export function createCoreWithJobs(seams: CoreSeams, settings: ServiceSettings): CoreServices & Upkeep {
   const { clock, tablet, blocks, compute, keys } = seams
   const { redundancy, backup, duringHalt, encryptsExisting: hasWork } = settings
   const { moveBytesPerSecondMax } = redundancy
