@@ -1,5 +1,5 @@
 /** The real web, against a server on loopback. */
-import { after, before, test } from "node:test"
+import { after, before, test, type TestContext } from "node:test"
 import assert from "node:assert/strict"
 import { createServer, type Server } from "node:http"
 import { isFailure } from "../../failures.js"
@@ -8,7 +8,6 @@ import { RealWeb } from "./real.js"
 
 const LIMITS = { bytesMax: 100, timeoutMs: 500 }
 let server: Server
-let connections = 0
 let origin = ""
 
 before(async () => {
@@ -27,11 +26,27 @@ before(async () => {
     if (url !== "/slow") return response.writeHead(404).end("missing")
     return response.write("begins")
   })
-  server.on("connection", () => (connections += 1))
-  await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
-  const address = server.address()
-  origin = `http://127.0.0.1:${typeof address === "object" ? (address?.port ?? 0) : 0}`
+  origin = await originOf(server)
 })
+
+/** Listens, and returns where. */
+async function originOf(listening: Server): Promise<string> {
+  await new Promise<void>(resolve => listening.listen(0, "127.0.0.1", resolve))
+  const address = listening.address()
+  return `http://127.0.0.1:${typeof address === "object" ? (address?.port ?? 0) : 0}`
+}
+
+/** A server of this test alone, which counts its connections: a request that another test has aborted may arrive late. */
+async function countedServer(t: TestContext) {
+  const counted = createServer((_request, response) => response.end("good"))
+  const seen = { connections: 0 }
+  counted.on("connection", () => (seen.connections += 1))
+  t.after(() => {
+    counted.closeAllConnections()
+    counted.close()
+  })
+  return { url: await originOf(counted), seen }
+}
 
 after(() => {
   server.closeAllConnections()
@@ -70,14 +85,14 @@ test("a post sends headers and a body, and returns any status", async () => {
   assert.equal((await posted("/missing")).status, 404)
 })
 
-test("posts one after another share a connection", async () => {
+test("posts one after another share a connection", async t => {
   const web = new RealWeb(true)
-  const before = connections
+  const { url, seen } = await countedServer(t)
   const signal = AbortSignal.timeout(5_000)
   for (let i = 0; i < 3; i += 1)
-    await web.post({ url: `${origin}/good`, headers: {}, body: Buffer.from(""), authorities: undefined }, 100, signal)
+    await web.post({ url, headers: {}, body: Buffer.from(""), authorities: undefined }, 100, signal)
   web.close()
-  assert.equal(connections - before, 1)
+  assert.equal(seen.connections, 1)
 })
 
 for (const [what, path] of [
@@ -109,13 +124,13 @@ test("no server listens", async () => {
 })
 
 for (const address of ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0x7f.1", "2130706433"]) {
-  test(`no server on this machine is requested, by any name: ${address}`, async () => {
-    const before = connections
+  test(`no server on this machine is requested, by any name: ${address}`, async t => {
+    const { url, seen } = await countedServer(t)
     for (const scheme of ["https", "http"]) {
-      const work = new RealWeb(false).get(`${scheme}://${address}:${new URL(origin).port}/good`, LIMITS)
+      const work = new RealWeb(false).get(`${scheme}://${address}:${new URL(url).port}/good`, LIMITS)
       await assert.rejects(work, error => isFailure(error, "providerUnreachable"))
     }
-    assert.equal(connections, before)
+    assert.equal(seen.connections, 0)
   })
 }
 
