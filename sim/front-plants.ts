@@ -99,6 +99,13 @@ export const FRONT_PLANTS: readonly TestedPlant[] = [
     "for (const { key } of writes.slice(0, 1))",
   ),
   plant(
+    "answers are kept over changes of their rows",
+    "tests/engines/histories",
+    "packages/engine/src/thread/kept-answers.ts",
+    "if (this.changes.haveChanged(entry.rows.groups, entry.rows.position)) {",
+    "if (this.changes.position < entry.rows.position) {",
+  ),
+  plant(
     "only the first row of an answer is looked at",
     "packages/engine/src/thread/channel-metadata",
     CHANGES,

@@ -22,38 +22,54 @@ import { ChannelMetadata, LastChanges, serveMetadata, ThreadLink } from "@haylof
 import { WatchedMetadata } from "@hayloft/objects/watched-metadata.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
 import { Scene } from "../tablet/scene.js"
+import { RepeatedReads } from "./repeated-reads.js"
 import { Recorded, type ProcessUnderTest, type StoreUnderTest } from "./player.js"
 
 /** The commands that a front has sent, in their order, for those who record their decisions. */
 type Sent = (Recorded<unknown> | undefined)[]
+
+/** The history's side of a front. */
+interface PlayedFront {
+  readonly sent: Sent
+  readonly random: Random
+  /** Resolves once nothing that the front has called can take effect any more. */
+  readonly ended: Promise<void>
+  /** It is undefined if the front keeps no answers. */
+  readonly repeated: RepeatedReads | undefined
+}
 
 /** The metadata of a front. */
 class FrontMetadata extends ChannelMetadata {
   constructor(
     link: ThreadLink,
     incarnations: Incarnations,
-    private readonly sent: Sent,
-    private readonly random: Random,
-    /** Resolves once nothing that the front has called can take effect any more. */
-    private readonly ended: Promise<void>,
     changes: LastChanges | undefined,
+    private readonly played: PlayedFront,
   ) {
     super(link, incarnations, changes)
   }
 
   override async run<Result>(command: Command<Result>): Promise<Result> {
-    this.sent.push(command instanceof Recorded ? command : undefined)
+    const { sent, ended, repeated } = this.played
+    repeated?.note(command.touches)
+    this.repeat()
+    sent.push(command instanceof Recorded ? command : undefined)
     try {
       return await super.run(command)
     } catch (error) {
-      if (isFailure(error, "indeterminate")) await this.ended
+      if (isFailure(error, "indeterminate")) await ended
       throw error
     }
   }
 
   /** All results that are kept must be those of a question, once that was confirmed. */
   override ask<Result>(query: Query<Result>): Soon<Result> {
-    return this.random.below(2) === 0 ? super.ask(query) : this.askConfirmed(query)
+    this.repeat()
+    return this.played.random.below(2) === 0 ? super.ask(query) : this.askConfirmed(query)
+  }
+
+  private repeat(): void {
+    this.played.repeated?.repeat(query => super.ask(query))
   }
 
   private async askConfirmed<Result>(query: Query<Result>): Promise<Result> {
@@ -141,6 +157,7 @@ interface RunningFront {
 
 export class FrontStore implements StoreUnderTest {
   private readonly scene = new Scene({ devices: 3 })
+  private readonly repeated = new RepeatedReads(() => this.scene.tablet)
   private threads: ThreadIncarnations
   /** It is undefined if the fronts are told no changes, as those of a node of a cluster. */
   private changes: LastChanges | undefined
@@ -251,7 +268,9 @@ export class FrontStore implements StoreUnderTest {
     serveMetadata(ofEngine, new ServedMetadata(tablet, sent, incarnations), incarnations, this.changes !== undefined)
     ofEngine.start()
     link.start()
-    const metadata = new FrontMetadata(link, incarnations, sent, this.random, ofEngine.closed, this.changes)
+    const { random, changes } = this
+    const repeated = changes && this.repeated
+    const metadata = new FrontMetadata(link, incarnations, changes, { sent, random, ended: ofEngine.closed, repeated })
     return { incarnation, metadata, channel, link, ended: ofEngine.closed }
   }
 }
