@@ -234,7 +234,7 @@ const JOB_QUERIES: readonly PlayKind[] = [
     return oldestPendingDeletions(rows.length > 0 && scene.oneIn(2) ? scene.pick(rows)[0] : rowKeyOf("\x00"))
   }),
   queryKind("UploadsInSegments", scene => uploadsInSegments(stemOf(scene.uploadAddress()))),
-  queryKind("PartsOfRelease", scene => partsOfPendingDeletion(stemOf(scene.uploadAddress()), scene.oneIn(2))),
+  queryKind("PartsOfPendingDeletion", scene => partsOfPendingDeletion(stemOf(scene.uploadAddress()), scene.oneIn(2))),
   queryKind("FirstSegment", scene => firstSegment(stemOf(scene.uploadAddress()))),
   queryKind("RowAt", scene => rowAt(...naming(scene))),
   queryKind("RowsNaming", scene => rowsNaming(scene.uploadName())),

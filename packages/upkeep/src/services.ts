@@ -127,7 +127,7 @@ export function createCoreWithJobs(seams: CoreSeams, settings: ServiceSettings):
 }
 
 const ownJobsOf = (repair: Repair, refused: RefusedUploads, lateWrites: LateWrites | undefined): readonly Job[] =>
-  lateWrites === undefined ? [] : [repair.noteKeeping, refused, lateWrites]
+  lateWrites === undefined ? [] : [repair.damageNotesJob, refused, lateWrites]
 
 const retentionOf = (
   { retention, oldestPinOfOthers: others }: Pick<ServiceSettings, "retention" | "oldestPinOfOthers">,

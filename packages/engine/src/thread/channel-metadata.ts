@@ -57,7 +57,7 @@ export class ChannelMetadata implements Metadata {
     if (answers === undefined || changes === undefined || !query.isRepeated) return this.askEngine(query)
     const key = keyOf(query)
     const kept = answers.find(key)
-    if (kept === undefined) return this.askEngine(query, answers.isAskedAgain(key) ? key : undefined)
+    if (kept === undefined) return this.askEngine(query, answers.noteAsked(key) ? key : undefined)
     // It is true now, as an answer of the engine thread would be, which tells the generation.
     this.noteGeneration(changes.generation)
     return parseResult<Result>(kept.result)

@@ -75,9 +75,9 @@ test("another thread finds the changes in the same memory", async () => {
 test("a query is asked again if it was asked lately, and not after many others", () => {
   const answers = new KeptAnswers(new LastChanges())
   assert.deepEqual(
-    ["one", "one", "two", "one"].map(key => answers.isAskedAgain(key)),
+    ["one", "one", "two", "one"].map(key => answers.noteAsked(key)),
     [false, true, false, true],
   )
-  for (let at = 0; at < 20 * ANSWER_LIMITS.askedLately; at += 1) answers.isAskedAgain(`other ${at}`)
-  assert.equal(answers.isAskedAgain("one"), false)
+  for (let at = 0; at < 20 * ANSWER_LIMITS.askedLately; at += 1) answers.noteAsked(`other ${at}`)
+  assert.equal(answers.noteAsked("one"), false)
 })

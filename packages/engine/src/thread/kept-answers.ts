@@ -51,8 +51,8 @@ export class KeptAnswers {
     return entry
   }
 
-  /** Notes that the engine thread is asked; true if it was lately, so that the answer is kept. */
-  isAskedAgain(key: string): boolean {
+  /** Notes a question to the engine thread; returns true if it was asked lately, so that the answer is kept. */
+  noteAsked(key: string): boolean {
     const hash = hashOf(key)
     const place = hash % this.asked.length
     const isAgain = this.asked[place] === hash

@@ -3,8 +3,8 @@
  * process share. The engine thread notes a change in the turn in which queries see it, so before anything that depends on it
  * leaves that thread.
  *
- * Promises  If no row that a query read at a position has changed by now, `haveChanged` may say so; if one has, it always
- *           says so. A thread that has read a position finds all changes up to it.
+ * Promises  `haveChanged` never misses a change, and may report one that did not happen, since rows share groups. A thread that
+ *           has read a position finds all changes up to it.
  * Limits    GROUPS: rows whose keys fall into one group seem to change together.
  */
 import { parsePosition, type Position, type RowKey } from "@hayloft/base/ids.js"

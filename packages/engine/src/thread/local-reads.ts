@@ -3,8 +3,8 @@
  * places.
  *
  * Promises  Verified bytes of the needle, or undefined: then the engine thread has to read it, which knows what to do about
- *           it. Nothing waits for a disk but the opening of a file, which is given up as in the engine thread; nothing is
- *           read here then until that call has ended: after a stall of all disks the device is open as before.
+ *           it. Only the opening of a file may wait for a disk. If that hangs it is given up, and the engine thread makes all
+ *           reads until it has ended; then the files are opened again.
  * Limits    Open files: those of VOLUME_LIMITS for each folder.
  */
 import { assert } from "@hayloft/base/assert.js"
@@ -38,7 +38,7 @@ export class LocalReads {
     range: NeedleRange,
     allocate: Allocate | undefined,
   ): Promise<Uint8Array | undefined> {
-    if (this.lifetime.signal.aborted || !this.answers()) return undefined
+    if (this.lifetime.signal.aborted || !this.recovers()) return undefined
     try {
       return await this.filesOf(folder).use(place.volume, file =>
         this.reads.read(() => {
@@ -68,8 +68,8 @@ export class LocalReads {
     return queuedDisk(this.disk, this.clock, LIMITS, this.lifetime.signal, () => undefined)
   }
 
-  /** Returns false while a call that was given up has not ended. */
-  private answers(): boolean {
+  /** Reads again once a call that was given up has ended; returns false while it has not. */
+  private recovers(): boolean {
     const { suspect, running } = this.queue
     if (suspect === undefined) return true
     if (running > 0) return false

@@ -43,9 +43,9 @@ export function serveMetadata(
     generation: metadata.generation,
     position: metadata.position,
   })
-  const { own: process } = metadata.incarnations
+  const { own: engineIncarnation } = metadata.incarnations
   link.handle(METADATA_METHODS.run, async ({ name, args }) =>
-    stamped(await metadata.run(new CommandOfFront(commandOf(name, args), incarnations, process))),
+    stamped(await metadata.run(new CommandOfFront(commandOf(name, args), incarnations, engineIncarnation))),
   )
   link.handle(METADATA_METHODS.ask, ({ name, args }) => {
     const query = new QueryOfFront(queryOf(name, args), incarnations)

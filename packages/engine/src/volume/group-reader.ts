@@ -1,23 +1,21 @@
 /**
  * Group reader: decodes groups and needles of one volume file through a window of bounded size, and checks bodies on
- * request. It returns nothing without having verified its checksum.
+ * request (`isBodyGood`). The checksum of each header is verified before it is returned.
  */
 import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import type { DeviceId, VolumeId } from "@hayloft/base/ids.js"
 import { KIB, MIB, SUB_BLOCK_BYTES } from "@hayloft/base/limits.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
-import { CHECKSUM_BYTES, subBlockSeed } from "@hayloft/base/simd/sub-block.js"
-import { xxh64, xxh64Memory } from "@hayloft/base/simd/xxh64.js"
+import { xxh64Memory } from "@hayloft/base/simd/xxh64.js"
+import { firstBadSubBlock } from "./sub-block-checks.js"
 import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
 import {
   decodeNeedleHeader,
   needleBodyLength,
   needleHeaderChecksum,
   needleHeaderLength,
-  needleSeed,
   NEEDLE_HEAD_BYTES,
-  payloadSeed,
 } from "../format/needle.js"
 import type { GroupHeader, VolumePosition } from "../format/volume.js"
 import {
@@ -276,26 +274,6 @@ export async function findGroup(
 
 export const bodyBytesOf = (header: NeedleHeader): number => (header.kind === "tombstone" ? 0 : header.bodyBytes)
 
-const seedOf = (header: NeedleHeader): bigint =>
-  header.kind === "payload" ? payloadSeed(header.family, header.key) : needleSeed(header.id)
-
-/**
- * The first sub-block that fails its checksum among the bytes of a body from sub-block `first` on
- * (whole ones, only the body's last may be shorter); undefined where all are good.
- */
-export function badSubBlock(header: NeedleHeader, bytes: Uint8Array, first: number): number | undefined {
-  if (header.kind === "tombstone") return undefined
-  const seed = seedOf(header)
-  const { checksums } = header
-  const view = new DataView(checksums.buffer, checksums.byteOffset, checksums.length)
-  for (let at = 0; at < bytes.length; at += SUB_BLOCK_BYTES) {
-    const subBlock = first + at / SUB_BLOCK_BYTES
-    const found = xxh64(bytes.subarray(at, at + SUB_BLOCK_BYTES), subBlockSeed(seed, subBlock))
-    if (found !== view.getBigUint64(subBlock * CHECKSUM_BYTES, true)) return subBlock
-  }
-  return undefined
-}
-
 /** Returns true if the body on disk matches its header. */
 export async function isBodyGood(
   window: FileWindow,
@@ -306,7 +284,7 @@ export async function isBodyGood(
     const left = place.bodyBytes - at
     const wanted = Math.min(SUB_BLOCK_BYTES, left)
     const bytes = await window.bytes(bodyAt + at, wanted, left)
-    if (bytes.length < wanted || badSubBlock(header, bytes, at / SUB_BLOCK_BYTES) !== undefined) return false
+    if (bytes.length < wanted || firstBadSubBlock(header, bytes, at / SUB_BLOCK_BYTES) !== undefined) return false
   }
   return true
 }

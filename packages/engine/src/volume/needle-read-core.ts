@@ -10,7 +10,8 @@ import { roundUp } from "@hayloft/base/round.js"
 import type { NeedleHeader, NeedleNames, NeedlePlace } from "../format/needle.js"
 import { decodeNeedleHeader, needleHeaderLength } from "../format/needle.js"
 import type { NeedleRange } from "./contract.js"
-import { badSubBlock, bodyBytesOf } from "./group-reader.js"
+import { bodyBytesOf } from "./group-reader.js"
+import { firstBadSubBlock } from "./sub-block-checks.js"
 import { READ_AT_ONCE_BYTES } from "./limits.js"
 
 export interface WantedNeedle {
@@ -67,7 +68,7 @@ export function verifyRead(
   if (fetched.body.length !== plan.bodyToBytes - plan.bodyFromBytes) {
     throw fail("corruptNeedle", { message: "the volume is cut short", ...place })
   }
-  const subBlock = badSubBlock(header, fetched.body, plan.firstSubBlock)
+  const subBlock = firstBadSubBlock(header, fetched.body, plan.firstSubBlock)
   if (subBlock !== undefined) throw fail("corruptNeedle", { ...place, subBlock })
 }
 

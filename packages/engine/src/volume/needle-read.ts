@@ -6,7 +6,8 @@ import { after, type Soon } from "@hayloft/base/soon.js"
 import type { DiskFile, ReadUse } from "@hayloft/base/seams/disk/contract.js"
 import type { Allocate, FetchedShard, NeedleRange } from "./contract.js"
 import type { ReadableFile } from "./files.js"
-import { badSubBlock, bodyBytesOf } from "./group-reader.js"
+import { bodyBytesOf } from "./group-reader.js"
+import { firstBadSubBlock } from "./sub-block-checks.js"
 import {
   anotherNeedle,
   decodeHeader,
@@ -132,7 +133,7 @@ export async function readWhole(file: Pick<ReadableFile, "read">, place: NeedleP
   const body = bytes.subarray(place.headerBytes)
   const decoded = decodeHeader(place, header)
   if (bodyBytesOf(decoded) !== body.length) throw anotherNeedle(place)
-  const subBlock = badSubBlock(decoded, body, 0)
+  const subBlock = firstBadSubBlock(decoded, body, 0)
   if (subBlock !== undefined) throw fail("corruptNeedle", { ...place, subBlock })
   return { decoded, header, body }
 }

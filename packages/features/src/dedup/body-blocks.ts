@@ -146,11 +146,6 @@ export class BodyBlocks implements SharedBody {
     }
   }
 
-  /** The digests of a body that is one run. */
-  digestsOfAll(): readonly Uint8Array[] {
-    return this.digests
-  }
-
   private digestsOfRun({ firstBlock, extent }: WrittenRun): readonly NewDigests[] {
     const { blockBytes, storageClass } = this.settings
     const blocks = Math.ceil(extent.lengthBytes / blockBytes)
@@ -178,6 +173,6 @@ export function digestRows(
   return rows
 }
 
-/** The key of segments of a new object. */
+/** The offset of the last segment of an object. Throws if it has none. */
 export const lastOffsetOf = (segments: readonly NewSegment[]): number =>
   must(segments.at(-1), "the object has bytes").offsetBytes

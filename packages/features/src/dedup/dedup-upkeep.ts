@@ -41,7 +41,7 @@ export class DedupUpkeep {
     this.counted = new CountedRows(walking)
   }
 
-  /** The figures that need no walk. */
+  /** Tells from settings alone if what is written now is deduplicated. */
   state({ settings }: Pick<Bucket, "settings">): DedupState {
     if (!settings.includes("dedup")) return "off"
     return this.encryptsAtRest ? "suspended" : "on"

@@ -90,7 +90,7 @@ function readUploadsInSegments(view: RowView, stem: RowKey): ReadonlySet<UploadI
 export const uploadsInSegments = query("UploadsInSegments", readUploadsInSegments)
 
 /** The first parts of an upload, and the uploads that the segments of a completed one reference. */
-export const partsOfPendingDeletion = query("PartsOfRelease", (view, stem: RowKey, isCompleted: boolean) => {
+export const partsOfPendingDeletion = query("PartsOfPendingDeletion", (view, stem: RowKey, isCompleted: boolean) => {
   const parts: { readonly row: RowAsRead; readonly extent: Extent }[] = []
   for (const [key, { value }] of view.range("parts", suffixRange(stem))) {
     if (parts.length === COLLECTOR_LIMITS.partsPerStep) break
@@ -137,7 +137,7 @@ function nextToCollect(pendingDeletions: readonly PendingDeletion[], due: DuePos
 
 export class Collector implements Job {
   readonly name = "collector"
-  private released = 0
+  private deleted = 0
   /** Behind deletions that wait; those are retried after all others. */
   private from = ALL.start
   /** For some of the deletions before `from` a device had no space. */
@@ -152,9 +152,9 @@ export class Collector implements Job {
   ) {}
 
   progress(): string {
-    const { released, damaged } = this
+    const { deleted, damaged } = this
     const waiting = `${damaged.size} wait for damaged rows: hayloft dedup verify names those of references`
-    return `${plural(released, "upload")} deleted${damaged.size === 0 ? "" : `, ${waiting}`}`
+    return `${plural(deleted, "upload")} deleted${damaged.size === 0 ? "" : `, ${waiting}`}`
   }
 
   async step(signal: AbortSignal): Promise<StepOutcome> {
@@ -164,11 +164,11 @@ export class Collector implements Job {
     const page = pendingDeletions.slice(0, COLLECTOR_LIMITS.pendingDeletionsPerStep)
     const ready = page.filter(({ position }) => due.isDue(position))
     let [isFull, isWaiting] = [false, false]
-    for (const release of ready) {
+    for (const deletion of ready) {
       if (signal.aborted) break
       try {
         const outcome = await unlessFull(
-          () => this.carryOut(release),
+          () => this.carryOut(deletion),
           () => "full" as const,
         )
         if (outcome === "more") return "busy"
@@ -176,13 +176,13 @@ export class Collector implements Job {
           isFull = true
           continue
         }
-        this.damaged.delete(release.rowKey)
-        if (outcome === "done") this.released += 1
+        this.damaged.delete(deletion.rowKey)
+        if (outcome === "done") this.deleted += 1
         else isWaiting = true
       } catch (error) {
         if (!isFailure(error, "corruptRecord")) throw error
         isWaiting = true
-        if (this.damaged.size < COLLECTOR_LIMITS.damagedMax) this.damaged.add(release.rowKey)
+        if (this.damaged.size < COLLECTOR_LIMITS.damagedMax) this.damaged.add(deletion.rowKey)
       }
     }
     const isBehind = isFull || isWaiting || ready.length < page.length || this.from !== ALL.start

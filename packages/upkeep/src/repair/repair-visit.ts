@@ -51,7 +51,7 @@ interface VisitView {
   isOver(): boolean
   /** Returns the policy of buckets without their own. */
   policy(): Policy
-  /** Single copies are visited that re-encoding has left: rows that wait for the collector may be all that names them. */
+  /** Single copies are visited, too: perhaps only rows that wait for the collector name them. */
   resolvesSingles(): boolean
 }
 
@@ -145,30 +145,31 @@ export class RepairVisits {
   addTo(scan: PartitionScan, group: BlockGroup, visit?: Known): void {
     const name = nameOfBlock(group)
     if (this.view.isUnreferenced(group) || visit?.unnamed?.has(name)) {
-      if (this.leavingIn(group).size > 0) scan.leave("move", 0, 0)
+      if (this.leavingIn(group).size > 0) scan.addWork("move", 0, 0)
       return
     }
     const policy = group.shape?.policy
     if (policy === undefined) {
       // Facts missing from the index are read during the visit.
-      if (!visit?.settled?.has(name)) scan.leave("move", 0, 0)
+      if (!visit?.settled?.has(name)) scan.addWork("move", 0, 0)
       return
     }
     if (group.shards.length === 0) {
       // Unreferenced, or lost: a visit finds out which; the integrity audit counts lost blocks.
       if (visit?.unreadable.has(name))
         for (const { deviceId } of group.damaged) scan.count.unrebuildableOn.add(deviceId)
-      else if (!visit?.settled?.has(name)) scan.leave("move", 0, 0)
+      else if (!visit?.settled?.has(name)) scan.addWork("move", 0, 0)
       return
     }
     const seen = this.seen(group, policy)
     const isDoubtful = seen.isDoubtful && visit?.live?.has(name) !== true
     const isYoung = visit?.young?.has(name) ?? false
     const isHeld = isYoung || this.uploads.isHeld(group.uploadId)
-    const isLong = visit?.notAwaited?.has(group.uploadId) ?? this.view.isNotAwaited(group.partition, group.uploadId)
+    const isNotAwaited =
+      visit?.notAwaited?.has(group.uploadId) ?? this.view.isNotAwaited(group.partition, group.uploadId)
     const mustLeave = visit !== undefined && this.leavingIn(group).size > 0
-    if (isYoung && mustLeave) scan.leave("move", seen.spareShards, seen.bytesToWrite)
-    if (isHeld && seen.need === "mend") this.passOver(scan, group, seen, isLong)
+    if (isYoung && mustLeave) scan.addWork("move", seen.spareShards, seen.bytesToWrite)
+    if (isHeld && seen.need === "mend") this.passOver(scan, group, seen, isNotAwaited)
     if (isYoung) {
       // It may have been released and be kept for the retention: no transition waits for it. Reads find it anywhere.
       scan.passedOver.add(group.uploadId)
@@ -181,18 +182,18 @@ export class RepairVisits {
       return
     }
     const isSettled = !mustLeave && visit?.settled?.has(name) === true
-    if (visit === undefined && this.isOdd(policy) && this.view.resolvesSingles())
-      scan.leave("move", seen.spareShards, 0)
+    if (visit === undefined && this.isStraySingleCopy(policy) && this.view.resolvesSingles())
+      scan.addWork("move", seen.spareShards, 0)
     scan.add(policy, { ...seen, isDoubtful }, blockBytes, {
       isHeld,
       isSettled,
       isReleased: visit?.released?.has(name) === true,
-      isAwaited: !(isHeld && isLong),
+      isAwaited: !(isHeld && isNotAwaited),
     })
   }
 
   /** A single copy in a store that makes none by intention. */
-  private isOdd(policy: Policy): boolean {
+  private isStraySingleCopy(policy: Policy): boolean {
     return shardCount(policy) === 1 && shardCount(this.view.policy()) > 1
   }
 
@@ -219,7 +220,7 @@ export class RepairVisits {
     if (this.view.isUnreferenced(group)) return this.moveAway(group, visit)
     const policy = group.shape?.policy
     const isWhole = policy !== undefined && this.seen(group, policy).need === "nothing"
-    if (isWhole && !this.isOdd(policy)) return
+    if (isWhole && !this.isStraySingleCopy(policy)) return
     const verdict = await this.resolver.resolve(group)
     if (verdict.kind === "live") {
       visit.live.add(name)
@@ -341,7 +342,7 @@ export class PartitionScan {
     this.count = new PartitionCount(partition)
   }
 
-  leave(kind: PartitionNeed, spareShards: number, bytes: number): void {
+  addWork(kind: PartitionNeed, spareShards: number, bytes: number): void {
     const { left } = this
     this.left = {
       kind: kind === "mend" || left?.kind === "mend" ? "mend" : "move",
@@ -373,6 +374,6 @@ export class PartitionScan {
     // A device that is counted as lacking has a visit to come, also if this one found nothing to do.
     if (seen.need === "nothing" || (isSettled && !isCounted)) return
     if (isHeld && seen.need !== "move") return
-    this.leave(seen.need === "mend" ? "mend" : "move", seen.spareShards, seen.bytesToWrite)
+    this.addWork(seen.need === "mend" ? "mend" : "move", seen.spareShards, seen.bytesToWrite)
   }
 }

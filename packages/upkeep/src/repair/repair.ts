@@ -282,7 +282,7 @@ export class Repair implements Job {
   }
 
   /** Records the damage that this process has found, whichever process repairs it. */
-  get noteKeeping(): Job {
+  get damageNotesJob(): Job {
     return {
       name: "damage-notes",
       progress: () => `${this.damages.size} damaged shards to record`,
