@@ -127,11 +127,13 @@ export class Encryption {
     // Another process may have destroyed the secret.
     if (this.generation !== this.metadata.generation) this.remembered = new WeakMap()
     this.generation = this.metadata.generation
-    const known = this.remembered.get(value)
+    // A key that is opened in this generation is not remembered in a later one.
+    const { remembered } = this
+    const known = remembered.get(value)
     if (known !== undefined) return known
     return after(this.openKey(factsOf(bucketId, key, head), sealing, clientKey), opened => {
       const { mode } = sealing.key
-      if (mode === "atRest" || mode === "s3") this.remembered.set(value, opened)
+      if (mode === "atRest" || mode === "s3") remembered.set(value, opened)
       return opened
     })
   }
