@@ -24,7 +24,7 @@ import { ABORTED_WAITS, CHECKPOINTS } from "./settings.js"
 
 const BLOCK_BYTES = 128 * KIB
 /** Scenarios last minutes. */
-const CHECKPOINT_POLL_MS = 500
+const CHECKPOINT_REST_MS = 500
 const DEVICES_MAX = 9
 
 /** Small, but many times the preallocated part of a log, as in a real store. */
@@ -108,7 +108,7 @@ export class StoreMachine extends SimMachine {
         compute: new InlineCompute(makeCodec, { slabBytes, poolBytes: 8 * MIB }),
         checkpoints: new CheckpointsInTurn(new CheckpointExecutor(queued, stores, random.fork("checkpoints"))),
         limits: {
-          deviceOptions: { checkpointLimits: { ...CHECKPOINTS, pollMs: CHECKPOINT_POLL_MS } },
+          deviceOptions: { checkpointLimits: { ...CHECKPOINTS, restMsMin: CHECKPOINT_REST_MS } },
           spaceLimits: SPACES,
           abortedWaits: ABORTED_WAITS,
         },

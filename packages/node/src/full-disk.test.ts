@@ -39,7 +39,7 @@ import { openEngine, type Engine } from "./engine.js"
 import { bytesOf, createBucket, firstRecordOf, noSignal, settingsOf, sourceOf } from "./testing-engine.js"
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
-const CHECKPOINTS = { ...CHECKPOINT_LIMITS, quietMs: 100, pollMs: 10, retryMs: 50, tidyMs: 10, starvedMs: 500 }
+const CHECKPOINTS = { ...CHECKPOINT_LIMITS, quietMs: 100, restMsMin: 10, retryMs: 50, tidyMs: 10, starvedMs: 500 }
 const SPACES: SpaceLimits = { ...SPACE_LIMITS, checkEveryMs: 50, regrowMs: 300, ballastPiecesPerCheck: 32 }
 /** Space is never measured, so that nothing is refused before a write fails for lack of space. */
 const NO_RESERVE: SpaceLimits = {

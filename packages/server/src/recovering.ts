@@ -7,6 +7,7 @@
  *           write of before reaches a disk behind what is written afterwards.
  */
 import { mapBounded, type BackgroundService } from "@hayloft/base/life/index.js"
+import { nextBeat } from "@hayloft/base/seams/clock/beats.js"
 import { unlessFull } from "@hayloft/base/space/full-disk.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { DEVICES_MAX } from "@hayloft/base/limits.js"
@@ -58,7 +59,7 @@ export class Recovering implements BackgroundService {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, telemetry } = this.host.seams
     while (!signal.aborted) {
-      await clock.sleep(CHECK_EVERY_MS, signal)
+      await nextBeat(clock, CHECK_EVERY_MS, signal)
       const session = this.session()
       // On several nodes the database has the log, and others may be away.
       if (signal.aborted || session.store.node !== undefined || this.isOpening || this.conversion.isSwitching) continue

@@ -8,6 +8,7 @@
  */
 import type { DeviceId, Incarnation } from "@hayloft/base/ids.js"
 import { mapBounded, type BackgroundService } from "@hayloft/base/life/index.js"
+import { nextBeat } from "@hayloft/base/seams/clock/beats.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import { RUNTIME_FILE_NAME, type RuntimeFile } from "@hayloft/client/credentials.js"
@@ -45,13 +46,14 @@ export class RuntimeFiles implements BackgroundService {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.write()
-      await this.clock.sleep(WRITE_EVERY_MS, signal)
+      await nextBeat(this.clock, WRITE_EVERY_MS, signal)
     }
   }
 
   /** Writes the file to folders that do not have it yet. */
   private async write(): Promise<void> {
     const missing = this.devices().filter(({ place }) => this.written.get(place.id) !== place.incarnation)
+    if (missing.length === 0) return
     const bytes = Buffer.from(`${JSON.stringify(this.runtime).padEnd(TEXT_CHARACTERS_MIN)}\n`)
     await mapBounded(missing, FOLDERS_CONCURRENT, async ({ place, space }) => {
       const { id, path, incarnation } = place

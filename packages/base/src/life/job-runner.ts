@@ -15,6 +15,7 @@ import { FailuresInARow, PassFailed } from "./failures-in-a-row.js"
 import { mapBounded } from "./map-bounded.js"
 import type { JobPace } from "./pace-core.js"
 import { nextPace, PACE_AT_START, THROTTLE_MAX } from "./pace-core.js"
+import { Rest } from "./rest.js"
 
 export const THROTTLE_DEFAULT = 2
 export const JOBS_MAX = 1_000
@@ -27,8 +28,7 @@ class PacedJob {
   readonly #failures: FailuresInARow
   /** The latest failure was that of a pass: steps of the next pass do not end it. */
   #hasPassFailed = false
-  #resting: AbortController | undefined
-  #woken = false
+  readonly #rest: Rest
   throttle = THROTTLE_DEFAULT
 
   constructor(
@@ -38,6 +38,7 @@ class PacedJob {
     private readonly isPaused: () => boolean,
   ) {
     this.#failures = new FailuresInARow(job.name, telemetry)
+    this.#rest = new Rest(clock)
   }
 
   get status(): JobStatus {
@@ -54,28 +55,22 @@ class PacedJob {
 
   /** Ends a rest, or skips the next one if a step is running: the step may have checked too early. */
   wake(): void {
-    this.#woken = true
-    this.#resting?.abort()
+    this.#rest.wake()
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const endRest = (): void => this.#resting?.abort()
-    signal.addEventListener("abort", endRest)
-    try {
-      while (!signal.aborted && this.#pace.state !== "done") {
-        this.#woken = false
-        if (this.isPaused()) {
-          await this.#rest(PAUSED_CHECK_MS)
-          continue
-        }
-        const startedMs = this.clock.monotonicMs()
-        const outcome = await this.#step(signal)
-        if (outcome !== undefined)
-          this.#pace = nextPace(this.#pace, outcome, this.clock.monotonicMs() - startedMs, this.throttle)
-        if (!signal.aborted) await this.#rest(this.#restMsAfter(outcome))
+    while (!signal.aborted && this.#pace.state !== "done") {
+      this.#rest.forget()
+      if (this.isPaused()) {
+        await this.#rest.until(PAUSED_CHECK_MS, signal)
+        continue
       }
-    } finally {
-      signal.removeEventListener("abort", endRest)
+      const startedMs = this.clock.monotonicMs()
+      const outcome = await this.#step(signal)
+      if (outcome !== undefined)
+        this.#pace = nextPace(this.#pace, outcome, this.clock.monotonicMs() - startedMs, this.throttle)
+      // Even without a rest the event loop has its turn, so that a busy job does not starve others.
+      await this.#rest.until(this.#restMsAfter(outcome), signal)
     }
   }
 
@@ -97,13 +92,6 @@ class PacedJob {
       this.#hasPassFailed = error instanceof PassFailed
       return undefined
     }
-  }
-
-  /** Yields to the event loop even without a rest, so that a busy job does not starve others. */
-  async #rest(restMs: number): Promise<void> {
-    this.#resting = new AbortController()
-    await this.clock.sleep(this.#woken ? 0 : restMs, this.#resting.signal)
-    this.#resting = undefined
   }
 }
 

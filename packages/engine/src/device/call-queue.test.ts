@@ -282,6 +282,23 @@ test("a device that may not be given up is waited for; its calls end as if nothi
   assert.equal(disk.suspect, undefined)
 })
 
+test("failed calls are told of, and so is the end of a device that hangs", async () => {
+  const { disk, clock } = slow()
+  let told = 0
+  disk.onFailed = () => (told += 1)
+  const hung = assert.rejects(disk.exists("/a"), error => isFailure(error, "deviceFailed"))
+  await clock.advance(2 * CALL_LIMITS.deviceTimeoutMs)
+  await hung
+  assert.equal(told, 1)
+  const sim = new SimDisk()
+  const healthy = queuedDisk(sim.boot(), clock, LIMITS, new AbortController().signal, () => undefined)
+  healthy.onFailed = () => (told += 1)
+  await healthy.exists("/a")
+  assert.equal(told, 1)
+  await assert.rejects(healthy.open("/a", "read"))
+  assert.equal(told, 2)
+})
+
 test("closing a file of a suspect device does not wait for it", async () => {
   const sim = new SimDisk()
   const clock = new SimClock()

@@ -17,6 +17,7 @@ import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { Failure } from "@hayloft/base/failures.js"
 import { readingInto } from "@hayloft/base/memory-in-use.js"
 import { asPromise, type Soon } from "@hayloft/base/soon.js"
+import { nextBeat } from "@hayloft/base/seams/clock/beats.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk, DiskFile, OpenMode, OpenOptions, ReadUse } from "@hayloft/base/seams/disk/contract.js"
 import { WrappedDisk, WrappedFile, type RunDiskCall } from "@hayloft/base/seams/disk/wrapped.js"
@@ -46,6 +47,8 @@ export interface QueuedDisk extends Disk {
   readonly queued: number
   /** Calls that have not ended, including those that were given up. */
   readonly running: number
+  /** Called after a call has failed, and after the device became suspect. */
+  onFailed: () => void
   /** Returns true if a call waits for at least `lateMs`, or if one that did has ended within `recentMs`. */
   isLate(lateMs: number, recentMs: number): boolean
   /**
@@ -130,6 +133,7 @@ class CallQueue extends WrappedDisk implements QueuedDisk {
   /** The last calls that took longer than a check. */
   #ended: readonly { readonly waitedMs: number; readonly atMs: number }[] = []
   #watching = false
+  onFailed = (): void => undefined
 
   constructor(
     disk: Disk,
@@ -208,6 +212,7 @@ class CallQueue extends WrappedDisk implements QueuedDisk {
       (error: unknown) => {
         reject(error)
         end()
+        this.onFailed()
       },
     )
     if (!this.#watching) void this.#watch()
@@ -234,8 +239,8 @@ class CallQueue extends WrappedDisk implements QueuedDisk {
   async #watch(): Promise<void> {
     this.#watching = true
     while (!this.signal.aborted && this.#running.size > 0 && this.#suspect === undefined) {
-      await this.clock.sleep(this.#checkMs, this.signal)
-      await this.#threadsTurn()
+      await nextBeat(this.clock, this.#checkMs, this.signal)
+      if (this.#running.size > 0) await this.#threadsTurn()
       const nowMs = this.clock.monotonicMs()
       let late: Running | undefined
       for (const running of this.#running) {
@@ -279,6 +284,7 @@ class CallQueue extends WrappedDisk implements QueuedDisk {
     this.#suspect = failure
     const waiting = [...this.#urgent.takeAll(), ...this.#others.takeAll()]
     for (const each of [...this.#running, ...waiting]) each.refuse(failure)
+    this.onFailed()
   }
 
   protected override around<T>(_call: keyof Disk, path: string, run: RunDiskCall<T>): Promise<T> {

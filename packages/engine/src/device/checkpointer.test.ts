@@ -106,13 +106,31 @@ test("a checkpoint releases waiting writers, even if the log has no space for it
   assert.equal(clock.sleepers, 0)
 })
 
+test("a checkpoint begins with the write that reaches the bound", async () => {
+  const begunAtMs: number[] = []
+  const checkpoint = () => {
+    begunAtMs.push(clock.monotonicMs())
+    return Promise.resolve(DONE)
+  }
+  const { clock, checkpointer, write } = await scene(() => Promise.resolve(), undefined, { checkpoint })
+  const stop = new AbortController()
+  const running = checkpointer.run(stop.signal)
+  await clock.advance(1_200)
+  for (const key of ["a", "b"]) write(key)
+  assert.equal(checkpointer.spaceForWrites(), undefined)
+  await clock.advance(1)
+  assert.deepEqual(begunAtMs, [1_200])
+  stop.abort()
+  await clock.runUntil(running)
+})
+
 test("an error is shown until what failed has worked again, and not after", async () => {
   let full = true
   const confirm = () => (full ? Promise.reject(fail("deviceFull")) : Promise.resolve())
   const { clock, checkpointer } = await scene(() => Promise.resolve(), confirm)
   const stop = new AbortController()
   const running = checkpointer.run(stop.signal)
-  await clock.advance(CHECKPOINT_LIMITS.confirmMs + CHECKPOINT_LIMITS.pollMs)
+  await clock.advance(CHECKPOINT_LIMITS.confirmMs)
   assert.match(checkpointer.error ?? "", /full/)
   full = false
   await clock.advance(CHECKPOINT_LIMITS.retryMs + 2 * CHECKPOINT_LIMITS.confirmMs)

@@ -15,9 +15,10 @@ import { retryWithSpace, unlessFull } from "@hayloft/base/space/full-disk.js"
 import type { LogSequence } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { plural } from "@hayloft/base/quantity-text.js"
+import { untilBeatMs } from "@hayloft/base/seams/clock/beats.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
-import { nextPace, PACE_AT_START, THROTTLE_DEFAULT, type BackgroundService } from "@hayloft/base/life/index.js"
+import { nextPace, PACE_AT_START, Rest, THROTTLE_DEFAULT, type BackgroundService } from "@hayloft/base/life/index.js"
 import type { MergeUrgency } from "@hayloft/base/seams/store/contract.js"
 import type { CheckpointRequest, CheckpointResult, MergeOutcome, MergeRequest } from "./checkpoint.js"
 import type { CommitLog, ReplicaIncarnations } from "./contract.js"
@@ -28,8 +29,12 @@ export const CHECKPOINT_LIMITS = {
   rowsMax: 60_000,
   /** With rows waiting, a checkpoint starts after this long without reaching a bound. */
   quietMs: 5_000,
-  pollMs: 100,
-  /** How often the log confirms its last batch, so that later damage to it is not taken for a torn tail. */
+  /** The shortest rest while work is due that cannot be done yet. */
+  restMsMin: 100,
+  /**
+   * How often the log confirms its last batch, so that later damage to it is not taken for a torn tail. The longest rest:
+   * what changes without a write is noticed at these beats.
+   */
   confirmMs: 1_000,
   retryMs: 2_000,
   /** Without space, the checkpointer waits until some appears, and tries again anyway after this long. */
@@ -156,6 +161,7 @@ export class Checkpointer implements BackgroundService {
   private readonly runs: CheckpointRuns
   private readonly limits: CheckpointLimits
   private readonly space: CheckpointSpace
+  private readonly rest: Rest
 
   constructor(
     { name, rows, log, replicaIncarnations, runs }: CheckpointedDevice,
@@ -170,6 +176,7 @@ export class Checkpointer implements BackgroundService {
     this.runs = runs
     this.limits = limits
     this.space = space
+    this.rest = new Rest(clock)
     this.lastMs = clock.monotonicMs()
     this.confirmedMs = this.lastMs
     this.settledUntilMs = this.lastMs + limits.quietMs
@@ -190,10 +197,12 @@ export class Checkpointer implements BackgroundService {
   }
 
   /**
-   * Resolves when a checkpoint has made space; returns undefined if there is space now. Throws `tooManyInFlight`, and
-   * `deviceFull` if checkpoints themselves have no space.
+   * Called for each write, which wakes the checkpointer at a bound. Resolves when a checkpoint has made space; returns
+   * undefined if there is space now. Throws `tooManyInFlight`, and `deviceFull` if checkpoints themselves have no space.
    */
   spaceForWrites(): Promise<void> | undefined {
+    if (!this.isOver(1)) return undefined
+    this.rest.wake()
     return this.isOver(2) ? this.spaceFreed() : undefined
   }
 
@@ -239,12 +248,24 @@ export class Checkpointer implements BackgroundService {
     while (!signal.aborted) {
       if (this.isDue() && !this.isCrowded) await this.attempt("checkpoint", () => this.checkpoint(), signal)
       else if (this.isMergeDue()) await this.attempt("merge", () => this.merge(), signal)
-      else await this.clock.sleep(this.limits.pollMs, signal)
-      if (this.clock.monotonicMs() - this.confirmedMs >= this.limits.confirmMs) {
+      else await this.rest.until(this.restMs, signal)
+      // Rests end at beats, and some before: half of the time tells a beat from the one before.
+      if (this.clock.monotonicMs() - this.confirmedMs >= this.limits.confirmMs / 2) {
         this.confirmedMs = this.clock.monotonicMs()
         await this.attempt("confirm", () => this.log.confirm(), signal)
       }
     }
+  }
+
+  /** Until the next beat, or until something is due that nothing announces. */
+  private get restMs(): number {
+    const { quietMs, tidyMs, restMsMin, confirmMs } = this.limits
+    const dueMs = Math.min(
+      this.hasWork ? this.lastMs + quietMs : Infinity,
+      this.left.isMore ? this.lastMs + tidyMs : Infinity,
+      this.settled === undefined ? this.restsUntilMs : this.settledUntilMs,
+    )
+    return Math.min(untilBeatMs(this.clock, confirmMs), Math.max(restMsMin, dueMs - this.clock.monotonicMs()))
   }
 
   /** Empties all payload volumes up to this one, from checkpoint to checkpoint. `isMore`: makes one soon. */

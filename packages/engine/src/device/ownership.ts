@@ -11,6 +11,7 @@
  */
 import { asFailure, fail, isFailure } from "@hayloft/base/failures.js"
 import type { Failure } from "@hayloft/base/failures.js"
+import { nextBeat } from "@hayloft/base/seams/clock/beats.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { FolderLock } from "@hayloft/base/seams/lock/contract.js"
@@ -119,7 +120,7 @@ export class Ownership {
   /** Checks each second until the signal fires; the first failure ends the loop and is passed to `onLost`. */
   async run(signal: AbortSignal, onLost: (failure: Failure) => void): Promise<void> {
     while (!signal.aborted) {
-      await this.clock.sleep(CHECK_EVERY_MS, signal)
+      await nextBeat(this.clock, CHECK_EVERY_MS, signal)
       if (signal.aborted) return
       try {
         await this.check()

@@ -12,6 +12,7 @@ import { must } from "@hayloft/base/assert.js"
 import { asFailure, fail, isFailure } from "@hayloft/base/failures.js"
 import { ENTRY_BYTES_MAX } from "@hayloft/base/limits.js"
 import type { BackgroundService } from "@hayloft/base/life/contract.js"
+import { nextBeat } from "@hayloft/base/seams/clock/beats.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk, Space } from "@hayloft/base/seams/disk/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
@@ -345,14 +346,14 @@ class FileSystem {
   async run(member: SpaceMember, signal: AbortSignal): Promise<void> {
     let keptMs = -Infinity
     while (!signal.aborted) {
-      await this.clock.sleep(this.limits.checkEveryMs, signal)
+      await nextBeat(this.clock, this.limits.checkEveryMs, signal)
       if (signal.aborted || !this.members.includes(member)) continue
       const nowMs = this.clock.monotonicMs()
       if (nowMs - keptMs >= KEEP_RECORD_ROOM_EVERY_MS) {
         keptMs = nowMs
         await reserveRecordSpace(member.disk, member.folder)
       }
-      if (nowMs - this.checkedMs < this.limits.checkEveryMs / 2) continue
+      if (this.checking !== undefined || nowMs - this.checkedMs < this.limits.checkEveryMs / 2) continue
       await this.check()
       await this.growBallast(signal)
     }

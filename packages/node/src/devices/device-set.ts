@@ -3,7 +3,7 @@
  * are removed, added or returning ones are opened.
  *
  * Promises  Reports a device that fails a write or a sync, or does not respond, to `onTrouble` within
- *           WATCH_EVERY_MS of the failure. A removed device is neither read nor written from that moment, and
+ *           REPORT_MS_MAX of the failure. A removed device is neither read nor written from that moment, and
  *           nothing waits for it.
  * Limits    CLOSE_MS_MAX for closing a removed device.
  */
@@ -13,13 +13,18 @@ import { isFailure, type Failure } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { DEVICES_MAX } from "@hayloft/base/limits.js"
 import type { KeptFolder } from "../control/record-manager.js"
-import { mapBounded, supervise, type BackgroundService } from "@hayloft/base/life/index.js"
+import { mapBounded, Rest, supervise, type BackgroundService } from "@hayloft/base/life/index.js"
+import { untilBeatMs } from "@hayloft/base/seams/clock/beats.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import type { DeviceStack } from "./device-stack.js"
 
-const WATCH_EVERY_MS = 200
+const REPORT_MS_MAX = 200
+/** A failed call has stopped what depends on it after so long. */
+const LOOK_AFTER_MS = REPORT_MS_MAX / 2
+/** How often the devices are looked at without a failed call. */
+const LOOK_EVERY_MS = 1_000
 /** The files of a device that does not respond stay open until the process ends. */
 const CLOSE_MS_MAX = 2_000
 
@@ -59,13 +64,16 @@ export class DeviceSet implements BackgroundService {
   private readonly devices = new Map<DeviceId, Open>()
   private readonly closing = new Set<Promise<void>>()
   private signal: AbortSignal | undefined
+  private readonly rest: Rest
 
   constructor(
     private readonly clock: Clock,
     private readonly random: Random,
     private readonly log: Log,
     private readonly onTrouble: (id: DeviceId, failure: Failure) => void,
-  ) {}
+  ) {
+    this.rest = new Rest(clock)
+  }
 
   /** In the order in which they were added. */
   get open(): readonly DeviceStack[] {
@@ -88,6 +96,7 @@ export class DeviceSet implements BackgroundService {
     assert(!this.devices.has(id), "a device is opened once")
     const open: Open = { stack, folder, lifetime: new AbortController(), ended: Promise.resolve() }
     this.devices.set(id, open)
+    stack.disk.onFailed = () => this.rest.wake()
     this.own.set(id, stack.shards)
     this.show(id)
     if (this.signal !== undefined) this.begin(open)
@@ -157,7 +166,8 @@ export class DeviceSet implements BackgroundService {
         const trouble = troubleOf(stack)
         if (trouble !== undefined) this.onTrouble(stack.place.id, trouble)
       }
-      await this.clock.sleep(WATCH_EVERY_MS, signal)
+      const hasFailed = await this.rest.until(untilBeatMs(this.clock, LOOK_EVERY_MS), signal)
+      if (hasFailed) await this.clock.sleep(LOOK_AFTER_MS, signal)
     }
     this.signal = undefined
     for (const { lifetime, ended } of this.devices.values()) {

@@ -1,5 +1,6 @@
 /** Logs when so many devices stop to answer together that requests wait for them, and when they answer again. */
 import type { BackgroundService } from "@hayloft/base/life/index.js"
+import { nextBeat } from "@hayloft/base/seams/clock/beats.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 
@@ -18,7 +19,7 @@ export const stallWatch = (clock: Clock, log: Log, trouble: () => string | undef
         log.info("devices_answer_again", { tookMs: Math.round(clock.monotonicMs() - sinceMs) })
         sinceMs = undefined
       }
-      await clock.sleep(CHECK_EVERY_MS, signal)
+      await nextBeat(clock, CHECK_EVERY_MS, signal)
     }
   },
 })

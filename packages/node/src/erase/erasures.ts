@@ -9,6 +9,7 @@ import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { BucketId, BucketName, DeviceId } from "@hayloft/base/ids.js"
 import type { Job, BackgroundService, StepOutcome } from "@hayloft/base/life/index.js"
 import type { BucketErasing, BucketErasure } from "@hayloft/objects/index.js"
+import { nextBeat } from "@hayloft/base/seams/clock/beats.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Counter, Log, Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
 import type { RecordEpochKeys } from "../control/epoch-keys.js"
@@ -51,7 +52,7 @@ export class Erasures implements Job, BackgroundService {
   private readonly done: Counter
 
   constructor(
-    private readonly clock: Pick<Clock, "sleep">,
+    private readonly clock: Pick<Clock, "monotonicMs" | "sleep">,
     { log, metrics }: Telemetry,
     private readonly store: Store,
   ) {
@@ -165,7 +166,7 @@ export class Erasures implements Job, BackgroundService {
       if (this.found === undefined || this.found.length > 0 || epochNumbers(this.store.records.record).length > 1) {
         await this.read().catch(() => undefined)
       }
-      await this.clock.sleep(READ_EVERY_MS, signal)
+      await nextBeat(this.clock, READ_EVERY_MS, signal)
     }
   }
 

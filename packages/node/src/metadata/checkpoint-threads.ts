@@ -19,6 +19,7 @@ import type { DeviceId, LogSequence } from "@hayloft/base/ids.js"
 import { DEVICES_MAX } from "@hayloft/base/limits.js"
 import type { RowScrubCursor, RowsScrubbed, LogScrubbed, MergeOutcome } from "@hayloft/engine/device/index.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
+import { nextBeat } from "@hayloft/base/seams/clock/beats.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import type { CheckpointDevice, CheckpointJob, CheckpointJobResult, MergeJob } from "./checkpoint-job.js"
@@ -314,7 +315,7 @@ export class CheckpointThreads implements CheckpointRunner {
   private async watch(): Promise<void> {
     this.isWatching = true
     while (!this.isClosed && this.isBusy()) {
-      await this.clock.sleep(this.limits.checkMs, this.closing.signal)
+      await nextBeat(this.clock, this.limits.checkMs, this.closing.signal)
       for (const slot of this.slots) this.inspect(slot)
       for (const [id, thread] of this.aside) this.failIfSilent(id, thread)
     }

@@ -13,6 +13,7 @@ import type { StoreId } from "@hayloft/base/ids.js"
 import { textOfPolicy, tolerance } from "@hayloft/base/policy.js"
 import { layoutOf, SafetyEvaluator, type Safety } from "@hayloft/engine/cluster/index.js"
 import type { BackgroundService } from "@hayloft/base/life/index.js"
+import { nextBeat } from "@hayloft/base/seams/clock/beats.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import { isEncryptedAtRest } from "../control/at-rest.js"
@@ -85,7 +86,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       this.sample()
-      await this.clock.sleep(SAMPLE_EVERY_MS, signal)
+      await nextBeat(this.clock, SAMPLE_EVERY_MS, signal)
     }
   }
 

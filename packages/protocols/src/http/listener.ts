@@ -20,6 +20,7 @@ import type { Party } from "@hayloft/base/places-core.js"
 import { clientOf } from "@hayloft/base/client-address.js"
 import { HeaderShapes } from "@hayloft/base/request-headers.js"
 import type { BackgroundService } from "@hayloft/base/life/contract.js"
+import { nextBeat } from "@hayloft/base/seams/clock/beats.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
@@ -149,7 +150,7 @@ export class HttpServer implements BackgroundService {
   async run(signal: AbortSignal): Promise<void> {
     try {
       while (!signal.aborted) {
-        await this.clock.sleep(this.settings.limits.sweepMs, signal)
+        await nextBeat(this.clock, this.settings.limits.sweepMs, signal)
         this.sweep()
         await this.reloadCertificate()
       }
