@@ -17,6 +17,7 @@ import type { Layout, LayoutDevice } from "./layout.js"
 import { shiftAlongChains } from "./shift-chains.js"
 import { targetsOf } from "./shares.js"
 import { spreadOut } from "./spread-out.js"
+import { takeBack } from "./take-back.js"
 
 /** A device within this relative distance of its share stays as it is. */
 const SLACK = 0.0025
@@ -112,7 +113,7 @@ function inOrderOf(known: readonly DeviceId[], devices: readonly LayoutDevice[])
 
 /**
  * Fills vacant slots, moves slots that are spread unevenly over the domains, then moves from devices that hold too much
- * to those that hold too little.
+ * to those that hold too little, and takes back what has moved for nothing.
  */
 function settled(draft: LayoutDraft, devices: readonly LayoutDevice[], version: number): Layout {
   const { partitions, width, table } = draft
@@ -131,7 +132,7 @@ function settled(draft: LayoutDraft, devices: readonly LayoutDevice[], version: 
     for (let pass = 0; pass < PASSES_MAX && moveDirectly(draft, targets, order, disorder); pass += 1);
     shiftAlongChains(draft, targets, order, before)
   }
-  if (!draft.tree.isFlat) backInOwnSlots(draft, before)
+  if (!draft.tree.isFlat) takeBack(draft, before)
   return { ...layout, table: draft.slots }
 }
 
@@ -146,23 +147,6 @@ function dealToAll({ partitions, width, table }: LayoutDraft, disorder: Disorder
     for (let slot = 0; slot < width; slot += 1) slots[slot] = slot
     disorder.shuffle(slots)
     for (let device = 0; device < width; device += 1) table[partition * width + (slots[device] ?? 0)] = device
-  }
-}
-
-/**
- * A device that gave up a slot for an even spread, and then took another one of the same partition for its share, has its own
- * slot again, and the other slot is exchanged for it.
- */
-function backInOwnSlots({ partitions, width, table }: LayoutDraft, before: Uint16Array): void {
-  for (let first = 0; first < partitions * width; first += width) {
-    for (let slot = first; slot < first + width; slot += 1) {
-      const own = before[slot] ?? VACANT
-      if (own === VACANT || table[slot] === own) continue
-      const at = table.subarray(first, first + width).indexOf(own)
-      if (at < 0) continue
-      table[first + at] = table[slot] ?? VACANT
-      table[slot] = own
-    }
   }
 }
 
