@@ -5,7 +5,8 @@
  * for each one above the number that it should have, and gets it for each one below. A plan with the right numbers pays
  * nothing, so none moves less than the best of the plans that may pay, which is found partition by partition. Any prices
  * give such a bound: if all are 0, the moves that an even spread alone needs; if they are 1 for the devices that gain,
- * at least those that the numbers alone need. Others combine the two: they are raised and lowered as long as that helps.
+ * at least those that the numbers alone need. Others combine the two, and are found from the later layout. Where that has moved
+ * something needlessly, they are then raised and lowered as long as that helps.
  */
 import assert from "node:assert/strict"
 import { slotsPerDevice, type Layout, type LayoutDevice } from "./layout.js"
@@ -27,7 +28,7 @@ type Prices = ReadonlyMap<string, number>
 
 /**
  * A lower bound, usually exact, of the moves by which `before` becomes a layout that is spread evenly over these devices,
- * which include those of `after`, and in which each holds as many slots as in `after`. The search ends when the bound
+ * which are those of `after`, and in which each holds as many slots as in `after`. The search ends when the bound
  * is at least `enough`.
  */
 export function fewestMoves(before: Layout, after: Layout, devices: readonly LayoutDevice[], enough: number): number {
@@ -44,8 +45,8 @@ export function fewestMoves(before: Layout, after: Layout, devices: readonly Lay
     return true
   }
   tries(pricesAfter(prices, usable.filter(gains), 1))
-  const isFull = ({ id }: LayoutDevice) => has.get(id) === before.table.length / before.width
-  const groups = groupsOf(usable, gains, isFull)
+  if (best < enough) for (const found of pricesFor(before, after, usable)) if (tries(found) && best >= enough) break
+  const groups = groupsOf(usable, gains)
   for (let isBetter = true; isBetter && best < enough;) {
     isBetter = false
     for (const group of groups) {
@@ -65,13 +66,55 @@ function pricesAfter(prices: Prices, group: readonly LayoutDevice[], by: number)
 }
 
 /**
- * Devices whose prices change together: those that hold a slot of each partition, those of each domain, those of them that
- * gain, the others, each device, and each two.
+ * Prices at which no exchange of a single shard makes a partition of `after` worth more (after Bellman and Ford): they exist
+ * if nothing moved needlessly, and the last ones then make the bound exact. Otherwise earlier ones may be better.
  */
+function* pricesFor(before: Layout, after: Layout, devices: readonly LayoutDevice[]): Generator<Prices> {
+  const exchanges = exchangesIn(before, after, devices)
+  const prices = new Map(devices.map(({ id }) => [String(id), 0]))
+  for (let round = 0; round <= devices.length; round += 1) {
+    for (const { from, to, cost } of exchanges) {
+      prices.set(to, Math.min(prices.get(to) ?? 0, (prices.get(from) ?? 0) + cost))
+    }
+    yield new Map(prices)
+  }
+}
+
+interface ShardExchange {
+  readonly from: string
+  readonly to: string
+  /** Moves that it adds. */
+  readonly cost: number
+}
+
+/** For two devices, the cheapest exchange of one for the other in a partition which leaves that spread evenly. */
+function exchangesIn(before: Layout, after: Layout, devices: readonly LayoutDevice[]): readonly ShardExchange[] {
+  const store = partOf(devices)
+  const olds = [...partitionsOf(before)]
+  const cheapest = new Map<string, ShardExchange>()
+  for (const [partition, holders] of [...partitionsOf(after)].entries()) {
+    const old = new Set(olds[partition])
+    const cost = (from: string, to: string) => Number(old.has(from)) - Number(old.has(to))
+    for (const from of holders) {
+      for (const { id: to, mayGain } of devices) {
+        const key = `${from} ${to}`
+        if (holders.includes(to) || (mayGain === false && !old.has(to))) continue
+        if (cost(from, to) >= (cheapest.get(key)?.cost ?? Infinity)) continue
+        const others = new Set(holders.map(id => (id === from ? to : id)))
+        const worth = mostWorth(store, ({ id, mayGain }) =>
+          others.has(id) ? 1 : mayGain === false && !old.has(id) ? undefined : 0,
+        )
+        if (worth[after.width] === after.width) cheapest.set(key, { from, to, cost: cost(from, to) })
+      }
+    }
+  }
+  return [...cheapest.values()]
+}
+
+/** Devices whose prices change together: those of each domain, those of them that gain, the others, and each device. */
 function groupsOf(
   devices: readonly LayoutDevice[],
   gains: (device: LayoutDevice) => boolean,
-  isFull: (device: LayoutDevice) => boolean,
 ): readonly (readonly LayoutDevice[])[] {
   const domains = [0, 1, 2].flatMap(level =>
     [...new Set(devices.map(device => namesOf(device)[level]))].map(name =>
@@ -79,9 +122,7 @@ function groupsOf(
     ),
   )
   const parts = domains.flatMap(all => [all, all.filter(gains), all.filter(device => !gains(device))])
-  const pairs = devices.flatMap((one, at) => devices.slice(at + 1).map(two => [one, two]))
-  const groups = [devices.filter(isFull), ...parts, ...devices.map(device => [device]), ...pairs]
-  return groups.filter(({ length }) => length > 0)
+  return [...parts, ...devices.map(device => [device])].filter(({ length }) => length > 0)
 }
 
 /** The bound at some prices: a function of them. */
