@@ -67,7 +67,7 @@ export const FRONT_PLANTS: readonly TestedPlant[] = [
     "a front that knows the changes confirms without looking at them",
     "packages/node/src/front/front-rows",
     METADATA,
-    "this.noteGeneration(this.changes.generation)",
+    "this.noteGeneration(this.answers.changes.generation)",
     "",
   ),
   plant(
@@ -88,7 +88,7 @@ export const FRONT_PLANTS: readonly TestedPlant[] = [
     "what a front knows stays as it was when it answers from memory",
     "packages/engine/src/thread/channel-metadata",
     METADATA,
-    "this.noteGeneration(changes.generation)",
+    "this.noteGeneration(answers.changes.generation)",
     "",
   ),
   plant(
@@ -130,7 +130,7 @@ export const FRONT_PLANTS: readonly TestedPlant[] = [
     "readers of a front pin the position that it was told last",
     "packages/engine/src/thread/channel-metadata",
     METADATA,
-    "return this.changes?.position ?? this.seen",
+    "return this.answers?.changes.position ?? this.seen",
     "return this.seen",
   ),
   plant(

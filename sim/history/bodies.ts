@@ -6,6 +6,8 @@
  * write, a mixture of two writes matches neither, and nothing needs to be stored.
  * Limits  Bodies shorter than IDENTITY_BYTES cannot contain their identity; compare their ETag or metadata.
  */
+import { fnv1a } from "@hayloft/base/fnv.js"
+
 export interface BodyIdentity {
   readonly seed: number
   readonly key: string
@@ -26,12 +28,8 @@ export const PAGE_BYTES = 4096
 export const IDENTITY_BYTES = 32
 const MAGIC = 0x59_41_48_31
 
-/** FNV-1a over the UTF-8 bytes, 32 bits. */
-export function hashKey(key: string): number {
-  let hash = 0x811c9dc5
-  for (const byte of new TextEncoder().encode(key)) hash = Math.imul(hash ^ byte, 0x01000193)
-  return hash >>> 0
-}
+/** The hash of the UTF-8 bytes. */
+export const hashKey = (key: string): number => fnv1a(Buffer.from(key).toString("latin1"))
 
 export const claimOf = ({ seed, key, number, lengthBytes }: BodyIdentity): BodyClaim => ({
   seed: seed >>> 0,

@@ -8,6 +8,8 @@
  *           for rates of more than 65,535 a minute. A key that is no longer read has the rate 0 after two minutes.
  * Limits    1 MiB of counters, whatever is read. A rate is too high if other keys share all of the counters of a key.
  */
+import { fnv1a } from "@hayloft/base/fnv.js"
+
 export const RATE_WINDOW_MS = 60_000
 
 const ROWS = 4
@@ -63,9 +65,7 @@ export class ReadRates {
   }
 
   private hash(key: string): void {
-    let hash = 0x811c9dc5
-    for (let i = 0; i < key.length; i += 1) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193)
-    const first = mixed(hash)
+    const first = mixed(fnv1a(key))
     const step = mixed(first ^ 0x9e3779b9) | 1
     for (let row = 0; row < ROWS; row += 1) {
       this.cells[row] = row * CELLS + ((first + Math.imul(row, step)) >>> (32 - CELL_BITS))

@@ -39,13 +39,13 @@ export class ChannelMetadata implements Metadata {
     /** It names this thread as `own`. */
     readonly incarnations: Incarnations,
     /** The changes that the engine thread makes; undefined: other processes make some, too. */
-    private readonly changes: LastChanges | undefined,
+    changes: LastChanges | undefined,
   ) {
     this.answers = changes && new KeptAnswers(changes)
   }
 
   get position(): Position {
-    return this.changes?.position ?? this.seen
+    return this.answers?.changes.position ?? this.seen
   }
 
   async run<Result>(command: Command<Result>): Promise<Result> {
@@ -53,13 +53,13 @@ export class ChannelMetadata implements Metadata {
   }
 
   ask<Result>(query: Query<Result>): Soon<Result> {
-    const { answers, changes } = this
-    if (answers === undefined || changes === undefined || !query.isRepeated) return this.askEngine(query)
+    const { answers } = this
+    if (answers === undefined || !query.isRepeated) return this.askEngine(query)
     const key = keyOf(query)
     const kept = answers.find(key)
     if (kept === undefined) return this.askEngine(query, answers.noteAsked(key) ? key : undefined)
     // It is true now, as an answer of the engine thread would be, which tells the generation.
-    this.noteGeneration(changes.generation)
+    this.noteGeneration(answers.changes.generation)
     return parseResult<Result>(kept.result)
   }
 
@@ -70,8 +70,8 @@ export class ChannelMetadata implements Metadata {
   }
 
   confirm(): Promise<void> | undefined {
-    if (this.changes !== undefined) {
-      this.noteGeneration(this.changes.generation)
+    if (this.answers !== undefined) {
+      this.noteGeneration(this.answers.changes.generation)
       return undefined
     }
     return this.link.ask(METADATA_METHODS.confirm).then(answer => this.note(answer))

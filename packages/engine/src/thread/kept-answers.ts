@@ -6,10 +6,11 @@
  * Promises  `find` returns what the engine thread would answer now.
  * Limits    ANSWER_LIMITS: the least recently used are dropped first.
  */
+import { fnv1a } from "@hayloft/base/fnv.js"
 import type { Position } from "@hayloft/base/ids.js"
 import { plainCopy } from "../metadata/index.js"
 import { ANSWER_LIMITS } from "./limits.js"
-import { hashOf, type LastChanges } from "./last-changes.js"
+import type { LastChanges } from "./last-changes.js"
 import { roughBytes } from "./rough-bytes.js"
 
 /** The rows that a query read, and the position that they had then. */
@@ -37,7 +38,7 @@ export class KeptAnswers {
   /** Hashes of queries that were asked lately, each at a place that others take over. */
   private readonly asked = new Uint32Array(ANSWER_LIMITS.askedLately)
 
-  constructor(private readonly changes: LastChanges) {}
+  constructor(readonly changes: LastChanges) {}
 
   find(key: string): KeptAnswer | undefined {
     const entry = this.entries.get(key)
@@ -53,7 +54,7 @@ export class KeptAnswers {
 
   /** Notes a question to the engine thread; returns true if it was asked lately, so that the answer is kept. */
   noteAsked(key: string): boolean {
-    const hash = hashOf(key)
+    const hash = fnv1a(key)
     const place = hash % this.asked.length
     const isAgain = this.asked[place] === hash
     this.asked[place] = hash

@@ -7,6 +7,7 @@
  *           has read a position finds all changes up to it.
  * Limits    GROUPS: rows whose keys fall into one group seem to change together.
  */
+import { fnv1a } from "@hayloft/base/fnv.js"
 import { parsePosition, type Position, type RowKey } from "@hayloft/base/ids.js"
 import type { EntryWrite } from "../format/entry.js"
 import type { Metadata } from "../metadata/index.js"
@@ -17,17 +18,8 @@ const GROUPS = 65_536
 const [POSITION, GENERATION, FIRST_GROUP] = [0, 1, 2]
 const CELL_BYTES = BigInt64Array.BYTES_PER_ELEMENT
 
-const [FNV_BASIS, FNV_PRIME] = [0x811c9dc5, 0x01000193]
-
-/** FNV-1a of 32 bits, of the characters: http://www.isthe.com/chongo/tech/comp/fnv/ */
-export function hashOf(text: string): number {
-  let hash = FNV_BASIS
-  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), FNV_PRIME)
-  return hash >>> 0
-}
-
 /** The group of a row, whatever its family. */
-export const groupOfRow = (key: RowKey): number => hashOf(key) % GROUPS
+export const groupOfRow = (key: RowKey): number => fnv1a(key) % GROUPS
 
 /** Metadata of which this process makes all changes, each of which it tells. */
 interface WatchedRows extends Pick<Metadata, "position" | "generation"> {
