@@ -8,7 +8,7 @@ import { AssertionError } from "@hayloft/base/assert.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { parseBucketId, type AccountId, type BucketId, type BucketName } from "@hayloft/base/ids.js"
 import { asPromise } from "@hayloft/base/soon.js"
-import { mapBounded, type BackgroundService } from "@hayloft/base/life/index.js"
+import { mapBounded, Rest, type BackgroundService } from "@hayloft/base/life/index.js"
 import type { Bucket, Buckets, Objects, BucketSettingName } from "@hayloft/objects/index.js"
 import type { CopyLog, CopyState } from "./copy-log.js"
 import type { Origin } from "../remote-buckets/index.js"
@@ -69,11 +69,12 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
   readonly totals: CopyTotals = { objects: 0, removals: 0, bytes: 0 }
   private readonly copiers = new Map<BucketId, BucketCopier>()
   private bucketsAtMs = -Infinity
-  private wakeUp: () => void = () => undefined
-  private isWoken = false
+  private readonly betweenRounds: Rest
   private mayHaveLeft = false
 
-  constructor(private readonly parts: CopiesParts) {}
+  constructor(private readonly parts: CopiesParts) {
+    this.betweenRounds = new Rest(parts.clock)
+  }
 
   /** Returns the lags of the buckets that this process copies. */
   lags(): readonly BucketLag[] {
@@ -86,11 +87,9 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.parts
+    const { log } = this.parts
     try {
       while (!signal.aborted) {
-        const woken = new AbortController()
-        this.wakeUp = () => woken.abort()
         let isBusy = false
         try {
           isBusy = this.parts.isSender() ? await this.round() : await this.rest()
@@ -98,9 +97,7 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
           if (!isFailure(error)) throw error
           log.debug("copies_not_read", { reason: error.message })
         }
-        const restMs = isBusy || this.isWoken ? 0 : COPIES_LIMITS.pollMs
-        this.isWoken = false
-        await clock.sleep(restMs, AbortSignal.any([signal, woken.signal]))
+        await this.betweenRounds.until(isBusy ? 0 : COPIES_LIMITS.pollMs, signal)
       }
     } finally {
       await this.rest()
@@ -170,10 +167,7 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
   private copierOf(bucket: Bucket, setting: CopiesSetting): BucketCopier {
     const { clock, log, copyLog, objects } = this.parts
     const originOf = (of: CopiesSetting) => this.originOf(of)
-    const wake = (): void => {
-      this.isWoken = true
-      this.wakeUp()
-    }
+    const wake = (): void => this.betweenRounds.wake()
     return new BucketCopier({ clock, log, copyLog, objects, originOf, wake }, bucket, setting, this.totals)
   }
 
@@ -215,8 +209,7 @@ export class StoreCopies implements CopiesAdmin, BackgroundService {
   /** Reads the buckets again soon. */
   private look(): void {
     this.bucketsAtMs = -Infinity
-    this.isWoken = true
-    this.wakeUp()
+    this.betweenRounds.wake()
   }
 
   async status(bucket: Bucket): Promise<CopiesStatus | undefined> {

@@ -7,7 +7,7 @@
  *           removes.
  */
 import { isFailure } from "@hayloft/base/failures.js"
-import { FailuresInARow, type BackgroundService } from "@hayloft/base/life/index.js"
+import { FailuresInARow, Rest, type BackgroundService } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log, Metrics } from "@hayloft/base/seams/telemetry/contract.js"
 import type { CachedItem, RemoteCache } from "./cache.js"
@@ -46,21 +46,21 @@ export function cutOf(bytesOfStep: ReadonlyMap<number, number>, bytesMax: number
 
 export class Eviction implements BackgroundService {
   readonly name = "remote-eviction"
-  private wakeUp: () => void = () => undefined
+  private readonly rest: Rest
   private readonly failures: FailuresInARow
   evictedBytes = 0
 
   constructor(private readonly parts: EvictionParts) {
     this.failures = new FailuresInARow(this.name, parts)
-    parts.cache.onFull = () => this.wakeUp()
+    this.rest = new Rest(parts.clock)
+    parts.cache.onFull = () => this.rest.wake()
   }
 
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.parts
     await clock.sleep(REMOTE_LIMITS.firstSweepMs, signal)
     while (!signal.aborted) {
-      const woken = new AbortController()
-      this.wakeUp = () => woken.abort()
+      this.rest.forget()
       try {
         await this.sweep(signal)
         this.failures.succeeded()
@@ -71,7 +71,7 @@ export class Eviction implements BackgroundService {
       // A full cache wakes at once, but a sweep that made no room is not repeated all the time.
       const isFull = this.parts.cache.sizeBytes >= this.parts.cache.sizeBytesMax
       await clock.sleep(Math.max(this.failures.restMs, isFull ? REMOTE_LIMITS.idleSweepMs : SECOND_MS), signal)
-      await clock.sleep(REMOTE_LIMITS.sweepEveryMs, AbortSignal.any([signal, woken.signal]))
+      await this.rest.until(REMOTE_LIMITS.sweepEveryMs, signal)
     }
   }
 

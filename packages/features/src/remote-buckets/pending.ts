@@ -8,7 +8,7 @@
 import { AssertionError } from "@hayloft/base/assert.js"
 import { asFailure, isFailure, sentenceOf } from "@hayloft/base/failures.js"
 import type { BucketId, ObjectKey, VersionId } from "@hayloft/base/ids.js"
-import { FailuresInARow, mapBounded, type BackgroundService } from "@hayloft/base/life/index.js"
+import { FailuresInARow, mapBounded, Rest, type BackgroundService } from "@hayloft/base/life/index.js"
 import type { Bucket, Objects } from "@hayloft/objects/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log, Metrics } from "@hayloft/base/seams/telemetry/contract.js"
@@ -44,13 +44,14 @@ export class PendingWrites implements BackgroundService {
   readonly name = "remote-pending"
   private readonly troubles = new Map<string, string>()
   private readonly waiting = new Map<BucketId, Waiting>()
-  private wakeUp: () => void = () => undefined
+  private readonly rest: Rest
   private counts = new Map<BucketId, number>()
 
   private readonly failures: FailuresInARow
 
   constructor(private readonly parts: PendingParts) {
     this.failures = new FailuresInARow(this.name, parts)
+    this.rest = new Rest(parts.clock)
   }
 
   /** Keys with pending writes, as of the last look of this process, if it sends them. */
@@ -60,14 +61,11 @@ export class PendingWrites implements BackgroundService {
 
   /** A write has become pending. */
   wake(): void {
-    this.wakeUp()
+    this.rest.wake()
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { clock } = this.parts
     while (!signal.aborted) {
-      const woken = new AbortController()
-      this.wakeUp = () => woken.abort()
       try {
         if (this.parts.isSender()) await this.round(signal)
         else this.counts.clear()
@@ -76,10 +74,7 @@ export class PendingWrites implements BackgroundService {
         if (!isFailure(error)) throw error
         this.failures.failed(error)
       }
-      await clock.sleep(
-        Math.max(this.failures.restMs, REMOTE_LIMITS.pendingPollMs),
-        AbortSignal.any([signal, woken.signal]),
-      )
+      await this.rest.until(Math.max(this.failures.restMs, REMOTE_LIMITS.pendingPollMs), signal)
     }
   }
 
