@@ -19,6 +19,8 @@ import { removeDevice, setPolicy, tabletOf } from "@hayloft/engine/cluster/index
 
 /** How long a device may delay a request. */
 const STALL_MS_MAX = 5_000
+/** How long a failed write may stay unknown to the control record. */
+const REPORTED_MS_MAX = 200
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 const SIZES = [1 * KIB, 200 * KIB]
 
@@ -196,6 +198,29 @@ test("a device that hangs delays no request for long, and is taken offline", asy
   assert.deepEqual(scene.states(), ["active", "offline", "active", "active"])
   await scene.settleReplicas()
   assert.deepEqual(scene.replicas(), ["1", "3", "4"])
+})
+
+test("a device whose write has failed is offline 200 ms later, whenever that was", async () => {
+  for (const sinceSecondMs of [50, 500, 850]) {
+    const scene = await Scene.open(4)
+    const { clock, disk } = scene.machine
+    await clock.advance(1_000 + sinceSecondMs - (clock.monotonicMs() % 1_000))
+    let failedMs = Infinity
+    const fault = failing({ kind: "write", nth: 1, pathPart: "/d4/volumes", code: "EIO", forEver: true })
+    disk.intercept(call => {
+      try {
+        return fault(call)
+      } catch (error) {
+        failedMs = Math.min(failedMs, clock.monotonicMs())
+        throw error
+      }
+    })
+    await clock.runUntil(scene.put("key", bodyOf("k", 200 * KIB)))
+    assert.ok(failedMs < Infinity)
+    await clock.advance(Math.max(0, failedMs + REPORTED_MS_MAX - clock.monotonicMs()))
+    assert.equal(scene.states()[3], "offline", `${sinceSecondMs} ms after the second`)
+    await scene.end()
+  }
 })
 
 test("two disks: one dies, writes continue with one copy; the last one is never taken offline", async () => {

@@ -16,7 +16,7 @@ import { beatNode, joinNode, nodeRows, type NodeFacts } from "@hayloft/engine/co
 import type { NodeRow } from "@hayloft/engine/format/cluster-rows.js"
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
 import type { NodeReport } from "@hayloft/engine/format/node-report.js"
-import { mapBounded, type BackgroundService } from "@hayloft/base/life/index.js"
+import { mapBounded, Rest, type BackgroundService } from "@hayloft/base/life/index.js"
 import { RemoteNode, serveShards } from "@hayloft/engine/remote/index.js"
 import { Peer, RpcMetrics, RpcServer, RPC_LIMITS } from "@hayloft/engine/rpc/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
@@ -117,8 +117,8 @@ export class Membership implements BackgroundService, ClusterView {
   private joinedAs: Incarnation | undefined
   /** The master key of the proof in this node's row. */
   private provenBy: Uint8Array | undefined
-  /** Aborted: rows are read soon, or the service ends. */
-  private wake = new AbortController()
+  /** Until rows are read again. */
+  private readonly rest: Rest
   private rows: readonly NodeRow[] = []
   /** The layout of the last heartbeat. */
   private reportedLayout = 0
@@ -146,7 +146,8 @@ export class Membership implements BackgroundService, ClusterView {
     )
     serveShards(this.server, engine.own)
     serve(this.server)
-    seams.admitted.onStranger(() => this.wake.abort())
+    this.rest = new Rest(seams.beats ?? clock)
+    seams.admitted.onStranger(() => this.rest.wake())
     engine.setElsewhere(() => this.oldestLayoutElsewhere)
     engine.setCutOff(() => this.silences.isCutOff(own.name))
     records.onChange(record => this.reach(record))
@@ -209,17 +210,15 @@ export class Membership implements BackgroundService, ClusterView {
     const { clock: real, beats: clock = real, telemetry } = this.seams
     const { readEveryMs, beatEveryMs } = MEMBERSHIP_LIMITS
     let [beatMs, readMs] = [clock.monotonicMs(), -Infinity]
-    signal.addEventListener("abort", () => this.wake.abort(), { once: true })
     while (!signal.aborted && this.removed === undefined) {
-      await clock.sleep(readEveryMs, this.wake.signal)
+      const isStrangerHere = await this.rest.until(readEveryMs, signal)
       await clock.sleep(Math.max(0, readMs + readEveryMs - clock.monotonicMs()), signal)
       this.noteSilence()
       const hasNewLayout = this.reportedLayout !== this.engine.layoutVersion()
       const isBeatDue = hasNewLayout || clock.monotonicMs() - beatMs >= beatEveryMs
       const { version } = this.seams.records.record.layout
       const isWaiting = this.oldestLayoutElsewhere < version
-      if (signal.aborted || !(isBeatDue || isWaiting || this.wake.signal.aborted)) continue
-      this.wake = new AbortController()
+      if (signal.aborted || !(isBeatDue || isWaiting || isStrangerHere)) continue
       readMs = clock.monotonicMs()
       try {
         if (isBeatDue) {
