@@ -1,6 +1,6 @@
 /**
- * Space, decided: the policy for a full disk (`ENOSPC`, `deviceFull`), before it is full. How much of a file system is reserved,
- * which writes are still allowed, and when it will be full. Pure.
+ * Space: the policy for a full disk (`ENOSPC`, `deviceFull`). It decides how much of a file system is reserved, which writes
+ * are still allowed, and when it will be full. Pure.
  *
  * Space is refused before it is used. The reserve is for work that makes space or keeps promises (deletes, settings,
  * compaction, checkpoints), and each use of space leaves a part of it free (`keptBytes`): without a checkpoint no space ever

@@ -88,7 +88,7 @@ class Exchange {
     }
   }
 
-  /** A device that may take the slot, and a partition in which it gives one back; this is -1 if there is none. */
+  /** Finds a device that may take the slot, and a partition in which it gives one back: -1 if no device does. */
   private partnerIn(partition: number): readonly [number, number] {
     const { draft, open, device } = this
     const spread = draft.look(partition)
