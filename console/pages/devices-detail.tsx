@@ -18,7 +18,7 @@ import { EmptyState, Notice } from "../parts/states.js"
 import { toast } from "../parts/toast.js"
 import { pathTo } from "../shell/router.js"
 import { useFolder, weightOf } from "./devices-add.js"
-import { DiskSection, useDisks } from "./devices-disk.js"
+import { DiskSection, UnshownDisks, useDisks } from "./devices-disk.js"
 import { Fullness } from "./devices-list.js"
 import { kindOfState, shortNames } from "./safety-problems.js"
 
@@ -280,7 +280,7 @@ export function DeviceDetail(props: {
   readonly onChecked: () => void
 }) {
   const { id, status, onChange, onChecked } = props
-  const disk = useDisks().get(id)
+  const { byDevice, unshown } = useDisks()
   const device = status.devices.find(each => each.id === id)
   if (device === undefined) {
     return (
@@ -296,6 +296,7 @@ export function DeviceDetail(props: {
       {status.safety.critical.includes(id) && (
         <Notice kind="danger">This device must stay: its loss alone would lose objects now.</Notice>
       )}
+      <UnshownDisks unshown={unshown.filter(({ node }) => node === device.node)} />
       <div class="cards">
         <Section title="Device">
           <DeviceFacts device={device} devices={status.devices} />
@@ -303,7 +304,7 @@ export function DeviceDetail(props: {
         <Section title="Space">
           <SpaceFacts device={device} />
         </Section>
-        <DiskSection disk={disk} />
+        <DiskSection disk={byDevice.get(id)} />
         {scrub !== undefined && (
           <Section title={`Scrub: ${scrub.state}`}>
             <WorkProgress label="Verified in this pass" progress={scrub.progress} />

@@ -2,9 +2,11 @@
 import type { ComponentChildren } from "preact"
 import { useRef } from "preact/hooks"
 import { useLive } from "../api/live.js"
-import type { DeviceDisks } from "../api/shapes.js"
-import { countText, durationText, latencyText, sizeText } from "../parts/format.js"
+import type { Device, DeviceDisks } from "../api/shapes.js"
+import { countText, durationText, latencyText, plural, sizeText } from "../parts/format.js"
 import { Badge, Facts, Section } from "../parts/page.js"
+import { Notice } from "../parts/states.js"
+import type { Column } from "../parts/table.js"
 import { mayUse } from "../shell/session.js"
 
 const EVERY_MS = 5_000
@@ -13,7 +15,7 @@ const HOUR_SECONDS = 3_600
 const WARM_CELSIUS = 55
 
 type DiskFacts = DeviceDisks["disks"][number]
-type Io = DiskFacts["io"]
+type Io = NonNullable<DiskFacts["io"]>
 
 /** The load of a disk now. */
 interface Rates {
@@ -25,15 +27,16 @@ interface Rates {
   readonly latencyMs: number | undefined
 }
 
-export interface ShownDisk extends DiskFacts {
+interface ShownDisk extends DiskFacts {
   /** It is undefined until there were two looks. */
   readonly rates: Rates | undefined
 }
 
 function ratesOf(before: DiskFacts | undefined, now: DiskFacts): Rates | undefined {
+  const [io, ioBefore] = [now.io, before?.io]
   const seconds = before === undefined ? 0 : (now.atMs - before.atMs) / 1_000
-  if (before === undefined || seconds <= 0 || now.io.reads < before.io.reads) return undefined
-  const change = (name: keyof Io): number => now.io[name] - before.io[name]
+  if (io === undefined || ioBefore === undefined || seconds <= 0 || io.reads < ioBefore.reads) return undefined
+  const change = (name: keyof Io): number => io[name] - ioBefore[name]
   const calls = change("reads") + change("writes")
   return {
     reads: change("reads") / seconds,
@@ -44,19 +47,29 @@ function ratesOf(before: DiskFacts | undefined, now: DiskFacts): Rates | undefin
   }
 }
 
-/** The disks by the ids of their devices: those of the server that is asked. */
-export function useDisks(): ReadonlyMap<string, ShownDisk> {
+interface Disks {
+  /** By the ids of their devices. */
+  readonly byDevice: ReadonlyMap<string, ShownDisk>
+  /** Nodes that have not answered, and why. */
+  readonly unshown: NonNullable<DeviceDisks["unshown"]>
+}
+
+/** The disks of all nodes. */
+export function useDisks(): Disks {
   const { value } = useLive<DeviceDisks>(mayUse("listDeviceDisks") ? "/v1/devices/disks" : undefined, EVERY_MS)
-  const looks = useRef<{ now: DeviceDisks | undefined; shown: ReadonlyMap<string, ShownDisk> }>({
+  const looks = useRef<{ now: DeviceDisks | undefined; shown: Disks }>({
     now: undefined,
-    shown: new Map(),
+    shown: { byDevice: new Map(), unshown: [] },
   })
   const { now, shown } = looks.current
   if (value === undefined || value === now) return shown
   const before = new Map(now?.disks.map(disk => [disk.device, disk]))
-  const next = new Map(
-    value.disks.map(disk => [disk.device, { ...disk, rates: ratesOf(before.get(disk.device), disk) }] as const),
-  )
+  const next = {
+    byDevice: new Map(
+      value.disks.map(disk => [disk.device, { ...disk, rates: ratesOf(before.get(disk.device), disk) }] as const),
+    ),
+    unshown: value.unshown ?? [],
+  }
   looks.current = { now: value, shown: next }
   return next
 }
@@ -64,11 +77,41 @@ export function useDisks(): ReadonlyMap<string, ShownDisk> {
 const rateText = (calls: number, bytes: number): string =>
   calls === 0 ? "none" : `${calls < 10 ? calls.toFixed(1) : countText(Math.round(calls))}/s, ${sizeText(bytes)}/s`
 
-/** `3.4 MiB/s`: both directions. */
-export const ioText = ({ rates }: ShownDisk): string =>
-  rates === undefined ? "…" : `${sizeText(rates.readBytes + rates.writtenBytes)}/s`
+/** A column of a table of devices: what their disks do now, calls that failed, and health, as far as any of it is known. */
+export const diskColumn = (byDevice: Disks["byDevice"]): Column<Device> => ({
+  key: "disk",
+  title: "Disk now",
+  cell: ({ id }) => {
+    const disk = byDevice.get(id)
+    if (disk === undefined) return "–"
+    const { io, rates, failedCalls, health } = disk
+    return (
+      <div class="words">
+        {io !== undefined && (
+          <span>
+            {rates ? `reads ${sizeText(rates.readBytes)}/s, writes ${sizeText(rates.writtenBytes)}/s` : "…"}
+            {rates?.latencyMs !== undefined && `, ${latencyText(rates.latencyMs)} each`}
+          </span>
+        )}{" "}
+        {failedCalls > 0 && <Badge kind="warning">{plural(failedCalls, "failed call")}</Badge>}{" "}
+        <HealthBadge health={health} />
+      </div>
+    )
+  },
+})
 
-export function HealthBadge({ health }: Pick<ShownDisk, "health">) {
+/** Names the nodes whose disks are not shown. */
+export const UnshownDisks = ({ unshown }: Pick<Disks, "unshown">) => (
+  <>
+    {unshown.map(({ node, reason }) => (
+      <Notice key={node} kind="warning">
+        The disks of node {node} are not shown: {reason}
+      </Notice>
+    ))}
+  </>
+)
+
+function HealthBadge({ health }: Pick<ShownDisk, "health">) {
   if (health === undefined) return null
   const { isHealthy, celsius } = health
   const isWarm = celsius !== undefined && celsius >= WARM_CELSIUS
@@ -79,10 +122,10 @@ export function HealthBadge({ health }: Pick<ShownDisk, "health">) {
   return <Badge kind={isHealthy === false ? "danger" : isWarm ? "warning" : "good"}>{text.join(", ")}</Badge>
 }
 
-/** It shows nothing if the system tells nothing of the disk. */
+/** It shows nothing of a device that is not open. */
 export function DiskSection({ disk }: { readonly disk: ShownDisk | undefined }) {
   if (disk === undefined) return null
-  const { name, io, rates, health = {} } = disk
+  const { name, io, rates, failedCalls, health = {} } = disk
   const { model, serial, powerOnHours, wearPercent, reallocatedSectors } = health
   const facts: readonly (readonly [string, ComponentChildren])[] = [
     ["Name", name],
@@ -92,10 +135,18 @@ export function DiskSection({ disk }: { readonly disk: ShownDisk | undefined }) 
     ["In use for", powerOnHours === undefined ? undefined : durationText(powerOnHours * HOUR_SECONDS)],
     ["Wear", wearPercent === undefined ? undefined : `${wearPercent} % of its writes`],
     ["Sectors that failed", reallocatedSectors === undefined ? undefined : countText(reallocatedSectors)],
-    ["Reads now", rates ? rateText(rates.reads, rates.readBytes) : "…"],
-    ["Writes now", rates ? rateText(rates.writes, rates.writtenBytes) : "…"],
-    ["Each takes", rates?.latencyMs === undefined ? "–" : latencyText(rates.latencyMs)],
-    ["Waiting", countText(io.inFlight)],
+    ...(io === undefined
+      ? []
+      : ([
+          ["Reads now", rates ? rateText(rates.reads, rates.readBytes) : "…"],
+          ["Writes now", rates ? rateText(rates.writes, rates.writtenBytes) : "…"],
+          ["Each takes", rates?.latencyMs === undefined ? "–" : latencyText(rates.latencyMs)],
+          ["Waiting", countText(io.inFlight)],
+        ] as const)),
+    [
+      "Failed calls",
+      failedCalls === 0 ? "none" : `${countText(failedCalls)} of this store since the device was opened`,
+    ],
   ]
   return (
     <Section title="Disk" hint="As the system has it, with what others do on the same disk.">

@@ -8,7 +8,7 @@ import { Meter } from "../parts/progress.js"
 import { EmptyState } from "../parts/states.js"
 import { DataTable, type Column } from "../parts/table.js"
 import { pathTo } from "../shell/router.js"
-import { HealthBadge, ioText, useDisks, type ShownDisk } from "./devices-disk.js"
+import { diskColumn, UnshownDisks, useDisks } from "./devices-disk.js"
 import { fullnessOf, kindOfState, placeOfDevice, shortNames } from "./safety-problems.js"
 
 /** From this many devices on, there is a filter. */
@@ -82,20 +82,6 @@ const COLUMNS: readonly Column<Device>[] = [
   },
 ]
 
-const ioColumns = (disks: ReadonlyMap<string, ShownDisk>): readonly Column<Device>[] => {
-  const of = <T,>({ id }: Device, value: (disk: ShownDisk) => T): T | undefined => {
-    const disk = disks.get(id)
-    return disk && value(disk)
-  }
-  const hasHealth = [...disks.values()].some(({ health }) => health !== undefined)
-  return [
-    ...(disks.size === 0
-      ? []
-      : [{ key: "io", title: "I/O now", align: "end" as const, cell: (device: Device) => of(device, ioText) ?? "–" }]),
-    ...(hasHealth ? [{ key: "health", title: "Disk", cell: (device: Device) => of(device, HealthBadge) ?? "–" }] : []),
-  ]
-}
-
 const ZONE: Column<Device> = {
   key: "zone",
   title: "Zone",
@@ -110,10 +96,11 @@ export function DeviceList({ devices }: { readonly devices: readonly Device[] })
   const filter = useSignal("")
   const words = filter.value.toLowerCase().split(/\s+/)
   const rows = devices.filter(device => words.every(word => textOf(device).includes(word)))
-  const disks = useDisks()
+  const { byDevice, unshown } = useDisks()
   const hasZones = devices.some(({ zone, machine }) => zone !== undefined || machine !== undefined)
   return (
     <div class="card">
+      <UnshownDisks unshown={unshown} />
       {devices.length >= FILTER_MIN && (
         <TextField
           label="Filter"
@@ -125,7 +112,12 @@ export function DeviceList({ devices }: { readonly devices: readonly Device[] })
       )}
       <DataTable
         caption="Devices"
-        columns={[nameColumn(shortNames(devices)), ...(hasZones ? [ZONE] : []), ...COLUMNS, ...ioColumns(disks)]}
+        columns={[
+          nameColumn(shortNames(devices)),
+          ...(hasZones ? [ZONE] : []),
+          ...COLUMNS,
+          ...(byDevice.size === 0 ? [] : [diskColumn(byDevice)]),
+        ]}
         rows={rows}
         rowKey={({ id }) => id}
         sort={{ key: "path", isDown: false }}

@@ -49,6 +49,7 @@ const MASTER_KEY = Buffer.alloc(32, 7)
 const NO_LIVE = {
   requests: { answer: () => ({ requests: [], dropped: 0 }) },
   traffic: { counts: () => assert.fail("traffic was asked for") },
+  disks: { read: async () => [] },
 }
 /** The drift of a clock, in either direction, in millionths. */
 const DRIFT_MAX = 5_000

@@ -8,7 +8,15 @@ import { after } from "node:test"
 import type { Page } from "playwright-core"
 import { MIB } from "@hayloft/base/limits.js"
 import type { Device, Nodes, Status } from "../../console/api/shapes.js"
-import { assertAccessible, assertFits, screenshot, standardTests, visit, type PageTests } from "./harness.js"
+import {
+  assertAccessible,
+  assertFits,
+  assertWholeTables,
+  screenshot,
+  standardTests,
+  visit,
+  type PageTests,
+} from "./harness.js"
 
 const STATUS = "**/v1/status*"
 
@@ -85,7 +93,7 @@ export const devices: PageTests = {
       const page = await world.open("/console/devices/none", { isAlone: true })
       await page.route("**/v1/devices/disks", route => {
         const later = { ...io, reads: 100 + 20 * look, readBytes: 2 * MIB * look, readMs: 50 + 40 * look }
-        const disk = { device: device.id, name: "sdb1", atMs: 1_000 * look, io: later, health }
+        const disk = { device: device.id, failedCalls: 2, name: "sdb1", atMs: 1_000 * look, io: later, health }
         look += 1
         return route.fulfill({ json: { disks: [disk] } })
       })
@@ -94,14 +102,52 @@ export const devices: PageTests = {
       await page.getByText("2.0 ms").waitFor()
       await page.getByText("failing, 61 °C").waitFor()
       await page.getByText("WDC WD80").waitFor()
+      await page.getByText("2 of this store since the device was opened").waitFor()
       await assertAccessible(page)
       await visit(page, "/console/devices")
       const row = page.getByRole("row").filter({ has: page.getByRole("link", { name: "disk1" }) })
       await row.getByText("failing, 61 °C").waitFor()
+      await row.getByText("reads 2.0 MiB/s, writes 0 B/s, 2.0 ms each").waitFor()
+      for (const width of [820, 1440]) {
+        await page.setViewportSize({ width, height: 900 })
+        await assertFits(page)
+        await assertWholeTables(page)
+      }
       await visit(page, `/console/devices/${other.id}`)
       await page.getByText("File system").waitFor()
       assert.equal(await page.getByRole("heading", { name: "Disk", exact: true }).count(), 0)
     })
+
+    pageTest(
+      "the disks of other nodes are shown, and a node that does not answer is named with the reason",
+      async () => {
+        const [device, other] = await devices()
+        assert.ok(device !== undefined && other !== undefined)
+        const page = await world.open("/console/devices/none", { isAlone: true })
+        await page.route(STATUS, async route => {
+          const response = await route.fetch()
+          const status = (await response.json()) as Status
+          const nodeOf = (id: string): string => (id === device.id ? "n2" : "n3")
+          const devices = status.devices.map(each => ({ ...each, node: nodeOf(each.id) }))
+          await route.fulfill({ response, json: { ...status, devices } })
+        })
+        const disks = [{ device: device.id, atMs: 1, failedCalls: 7 }]
+        await page.route("**/v1/devices/disks", route =>
+          route.fulfill({ json: { disks, unshown: [{ node: "n3", reason: "it does not run" }] } }),
+        )
+        await visit(page, "/console/devices")
+        const row = page.getByRole("row").filter({ hasText: "n2:" })
+        await row.getByText("7 failed calls").waitFor()
+        const missing = page.getByText("The disks of node n3 are not shown: it does not run")
+        await missing.waitFor()
+        await assertAccessible(page)
+        await visit(page, `/console/devices/${other.id}`)
+        await missing.waitFor()
+        await visit(page, `/console/devices/${device.id}`)
+        await page.getByText("7 of this store since the device was opened").waitFor()
+        assert.equal(await missing.count(), 0, "the node of this device has answered")
+      },
+    )
 
     pageTest("a folder whose parent does not exist is refused in words, and nothing is changed", async () => {
       const before = await devices()

@@ -335,6 +335,12 @@ async function assertTidy(page: Page): Promise<void> {
   assert.deepEqual(problems, [])
 }
 
+/** Fails if a table has columns out of view. */
+export async function assertWholeTables(page: Page): Promise<void> {
+  const cut = "[...document.querySelectorAll('.table-frame')].filter(each => each.scrollWidth > each.clientWidth + 1)"
+  assert.deepEqual(await page.evaluate(`${cut}.map(each => each.textContent.slice(0, 80))`), [])
+}
+
 /** Asserts that the table with this caption has rows, and that each of them has two lines at most on a phone. */
 export async function assertTwoLines(page: Page, caption: string): Promise<void> {
   const lines: readonly number[] = await page.evaluate(`(() => {
@@ -530,8 +536,7 @@ export function standardTests(
     await page.setViewportSize(TABLET)
     await isShown(page)
     await assertFits(page)
-    const cut = "[...document.querySelectorAll('.table-frame')].filter(each => each.scrollWidth > each.clientWidth + 1)"
-    assert.deepEqual(await page.evaluate(`${cut}.map(each => each.textContent.slice(0, 80))`), [])
+    await assertWholeTables(page)
   })
 
   pageTest(`${heading}: shows failures and retries, what may not be seen, and the end of the session`, async () => {

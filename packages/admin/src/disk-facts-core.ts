@@ -1,12 +1,9 @@
 /** Facts about a disk as Linux and `smartctl --json` state them. Pure. */
 import { z } from "zod"
-import { DISK_HEALTH, DISK_IO, type DEVICE_DISKS } from "./store-schemas.js"
+import { DISK_HEALTH, DISK_IO } from "./store-schemas.js"
 
 type DiskIo = z.output<typeof DISK_IO>
 export type DiskHealth = z.output<typeof DISK_HEALTH>
-
-/** The facts about a disk below devices. */
-export type DiskFacts = Omit<z.output<typeof DEVICE_DISKS>["disks"][number], "device">
 
 /** A sector of `/sys/dev/block/…/stat`, whatever the disk has. */
 const SECTOR_BYTES = 512

@@ -13,7 +13,7 @@ export {
 export { openApiText } from "./open-api.js"
 export { FEATURE_COMMAND_GROUPS } from "@hayloft/features/index.js"
 export { COMMAND_GROUPS } from "@hayloft/features/operator/index.js"
-export { healthOf, ioOf, nameIn, sysFolderOf, type DiskFacts, type DiskHealth } from "./disk-facts-core.js"
+export { healthOf, ioOf, nameIn, sysFolderOf, type DiskHealth } from "./disk-facts-core.js"
 export type { AdminOperation, FreeDisk } from "./operation.js"
 export { arnOfPolicy } from "./identity-targets.js"
 export { adminActions, OPERATIONS } from "./operations.js"

@@ -1,6 +1,7 @@
 /** Schemas of live requests and traffic in the admin API's JSON. */
 import { z } from "zod"
 import { TRAFFIC_WINDOWS } from "@hayloft/engine/format/live-report.js"
+import { UNSHOWN } from "./store-schemas.js"
 
 const timestamp = z.number().int().describe("milliseconds since 1970")
 const count = z.number().int()
@@ -77,10 +78,7 @@ export const TRAFFIC = z
     operations: z.array(NAMED_FIGURES).describe("GetObject, PutObject …, the busiest first"),
     codes: z.array(NAMED_FIGURES).describe("those that were answered with an error, by its code: NoSuchKey …"),
     nodes: z.array(NAMED_FIGURES).optional().describe("of each node that is counted here; absent on one machine"),
-    unshown: z
-      .array(z.object({ node: z.string(), reason: z.string() }))
-      .optional()
-      .describe("nodes whose requests are missing, and why; absent on one machine"),
+    unshown: UNSHOWN.optional().describe("nodes whose requests are missing, and why; absent on one machine"),
     history: z
       .array(z.object({ sinceMs: timestamp, ...FIGURES }))
       .describe(

@@ -1,5 +1,4 @@
 /** The services on which the operations of this folder are defined; those of features have fewer. */
-import type { DiskFacts } from "./disk-facts-core.js"
 import type { Accounts, DirectoryEntries, Identities, People } from "@hayloft/access/contract.js"
 import type {
   AdminTokens,
@@ -120,13 +119,9 @@ export interface AdminServices extends OperatorServices {
   readonly audit: Pick<AuditLog, "list">
   readonly denials: Pick<Denials, "find">
   readonly events: Pick<Events, "list" | "watch">
-  readonly live: Pick<StoreLive, "trace" | "traffic">
+  readonly live: Pick<StoreLive, "trace" | "traffic" | "disks">
   readonly links: Links
   readonly freeDisks: () => Promise<readonly FreeDisk[]>
-  readonly disksOfDevices: {
-    /** Returns facts by the number of the file system; a disk about which nothing is known is left out. */
-    of(disks: readonly string[]): Promise<ReadonlyMap<string, DiskFacts>>
-  }
   readonly newBucketSettings: SettingDocuments
 }
 

@@ -160,22 +160,9 @@ const DEVICE_OPERATIONS: readonly AdminOperation[] = [
   }),
   operation("listDeviceDisks", "GET /v1/devices/disks", {
     summary:
-      "Returns what the disks below the devices of this process have read and written, and their health, as far as the system tells.",
+      "Returns what the disks below the open devices of all nodes have read and written, their failed calls and their health, as far as the systems tell.",
     answer: schema.DEVICE_DISKS,
-    async run({ disksOfDevices, status }) {
-      // A device that this process has opened states the size of its volumes.
-      const own = status
-        .report()
-        .devices.flatMap(({ id, disk, volumeBytes }) =>
-          disk === undefined || volumeBytes === undefined ? [] : [{ id, disk }],
-        )
-      const known = await disksOfDevices.of(own.map(({ disk }) => disk))
-      const disks = own.flatMap(({ id, disk }) => {
-        const facts = known.get(disk)
-        return facts === undefined ? [] : [{ device: id, ...facts }]
-      })
-      return { disks }
-    },
+    run: ({ live }) => live.disks(),
   }),
   operation("listFreeDisks", "GET /v1/devices/free", {
     summary: "Lists mounted, empty file systems of this machine that could become devices.",

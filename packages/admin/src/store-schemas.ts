@@ -391,6 +391,9 @@ export const FREE_DISKS = z
   })
   .meta({ id: "FreeDisks" })
 
+/** Nodes that have not answered. */
+export const UNSHOWN = z.array(z.object({ node: z.string(), reason: z.string() }))
+
 export const DISK_IO = z.object({
   reads: count,
   readBytes: count,
@@ -418,14 +421,19 @@ export const DEVICE_DISKS = z
     disks: z.array(
       z.object({
         device: id,
-        name: z.string().describe("of the disk or partition: sdb1"),
         atMs: z.number().describe("when the counters were read, by a clock that is never set; rates are differences"),
-        io: DISK_IO.describe("since the start of the system"),
+        failedCalls: count.describe("calls of the store that failed or hung, since the device was opened"),
+        name: z
+          .string()
+          .optional()
+          .describe("of the disk or partition: sdb1; absent where the system tells nothing of it"),
+        io: DISK_IO.optional().describe("since the start of the system"),
         health: DISK_HEALTH.optional().describe(
           "absent if smartctl is not installed or not permitted, or the disk sleeps",
         ),
       }),
     ),
+    unshown: UNSHOWN.optional().describe("nodes whose disks are missing, and why; absent on one machine"),
   })
   .meta({ id: "DeviceDisks" })
 

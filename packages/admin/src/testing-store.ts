@@ -154,7 +154,6 @@ export class FakeStore implements Accounts {
       events,
       links: LINKS,
       freeDisks: async () => FREE_DISKS,
-      disksOfDevices: { of: async () => new Map() },
       sessions,
       attempts,
       webSignIn: undefined,

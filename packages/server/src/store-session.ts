@@ -175,9 +175,10 @@ export class StoreSession {
     readonly config: ServeConfig,
     readonly store: OpenedStore,
     readonly running: RunningStore,
-    private readonly membership: Membership | undefined,
     private readonly metrics: MetricsInMemory,
+    private readonly ofNode: { readonly membership: Membership | undefined; readonly disks: DisksOfDevices },
   ) {
+    const { membership } = ofNode
     const { accounts } = running.engine
     this.web = new RealWeb(config.allowLocalIdentityProviders)
     const { clock } = host.seams
@@ -231,9 +232,10 @@ export class StoreSession {
       const onExcluded = (reason: Failure): void => host.onExcluded(reason)
       const ofNode = { nodes: () => joined.membership, storeTime: host.storeTime, onExcluded }
       const running = await runStore({ ...seams, ...ofNode, realms: host.realms }, store, config, onStolen)
+      const disks = new DisksOfDevices(seams.disk, seams.clock, smartctl, () => ownDevices(running))
       try {
         if (config.cluster !== undefined) {
-          const node = { version: readVersion(), name: host.io.hostName, live: host.live }
+          const node = { version: readVersion(), name: host.io.hostName, live: { ...host.live, disks } }
           joined.membership = await runNode(seams, store, running, config.cluster, node, onExcluded)
         }
       } catch (error) {
@@ -242,7 +244,10 @@ export class StoreSession {
       }
       const { root, isRootKeyReplaced } = store.secrets
       if (isRootKeyReplaced === true) log.info("root_key_replaced", { accessKeyId: root.accessKeyId })
-      const session = new StoreSession(host, config, store, running, joined.membership, metrics)
+      const session = new StoreSession(host, config, store, running, metrics, {
+        membership: joined.membership,
+        disks,
+      })
       session.begin()
       await session.provide()
       return session
@@ -254,7 +259,7 @@ export class StoreSession {
 
   private begin(): void {
     const { root } = this.store.secrets
-    this.running.fronts?.serve({ ...this.running, root, nodes: () => this.membership })
+    this.running.fronts?.serve({ ...this.running, root, nodes: () => this.ofNode.membership })
     this.attachJobs()
     this.running.status.setLiveness(this.host.unhealthy)
     registerWaiting(this.metrics, this.running.engine.services, this.queuePort)
@@ -264,7 +269,7 @@ export class StoreSession {
     this.host.events.use({ metadata: engine.metadata, prepare: engine.services.refuseEarlier })
     const services = [
       ...backgroundServices,
-      ...(this.membership ? [this.membership] : []),
+      ...(this.ofNode.membership ? [this.ofNode.membership] : []),
       this.host.events,
       ...(this.coordination?.services ?? []),
       ...(this.transforms?.services ?? []),
@@ -383,10 +388,9 @@ export class StoreSession {
       audit,
       conversion,
       reconciling,
-      live: new StoreLive(clock, host.live, this.liveNodes()),
+      live: new StoreLive(clock, { ...host.live, disks: this.ofNode.disks }, this.liveNodes()),
       links: this.links(),
       freeDisks: () => freeDisks(host.seams.disk),
-      disksOfDevices: new DisksOfDevices(host.seams.disk, clock, smartctl),
       events: host.events,
       sessions,
       attempts,
@@ -442,7 +446,7 @@ export class StoreSession {
 
   private liveNodes(): LiveNodes | undefined {
     const { node } = this.store
-    return node && this.membership && new LiveNodes(node.name, this.membership)
+    return node && this.ofNode.membership && new LiveNodes(node.name, this.ofNode.membership)
   }
 
   private webSignIn(): ProviderSignIn | undefined {
@@ -591,6 +595,13 @@ async function releaseFolders({ devices, node }: OpenedStore): Promise<void> {
   for (const device of devices) await device.release()
   for (const { ownership } of node?.joining ?? []) await ownership.release()
 }
+
+const ownDevices = ({ engine }: RunningStore) =>
+  engine.devices.map(({ place: { id }, space, disk: { failedCalls } }) => ({
+    id,
+    fileSystemId: space.fullness.fileSystemId,
+    failedCalls,
+  }))
 
 async function open({ seams: ofHost, masterKeys, stalls }: SessionHost, config: ServeConfig): Promise<OpenedStore> {
   const { cluster } = config

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "@hayloft/base/failures.js"
+import { parseDeviceId } from "@hayloft/base/ids.js"
 import type { LiveRequest, TracedRequests, TraceQuestion } from "@hayloft/engine/format/live-report.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { STORE_LIVE_LIMITS, StoreLive, type TraceLine } from "./store-live.js"
@@ -34,6 +35,7 @@ function world() {
     return () => void (it.own = () => undefined)
   }
   const traffic = new Traffic(clock)
+  const disks = { read: async () => [{ device: parseDeviceId("00000000000000a1"), atMs: 1, failedCalls: 0 }] }
   const counted = {
     receivedBytes: 0,
     sentBytes: 0,
@@ -52,13 +54,17 @@ function world() {
       if (node === "n3") throw off
       return traffic.counts("minute")
     },
+    async disks(node: string) {
+      if (node === "n3") throw off
+      return [{ device: parseDeviceId("00000000000000b2"), atMs: 2, failedCalls: 3 }]
+    },
     async trace(node: string, question: TraceQuestion) {
       if (node === "n3") throw off
       it.questions.push(question)
       return it.answer()
     },
   }
-  const live = new StoreLive(clock, { requests: { watch }, traffic }, nodes)
+  const live = new StoreLive(clock, { requests: { watch }, traffic, disks }, nodes)
   const lines: TraceLine[] = []
   let lost = 0
   const begin = (node?: string) =>
@@ -128,4 +134,13 @@ test("traffic is that of all nodes, or of one", async () => {
   assert.deepEqual(unshown, [{ node: "n3", reason: "it does not run" }])
   const one = await live.traffic("minute", "n2")
   assert.deepEqual([one.total.requests, one.nodes?.map(({ name }) => name), one.unshown], [1, ["n2"], []])
+})
+
+test("disks are those of all nodes, and a node that does not answer is named with its reason", async () => {
+  const { disks, unshown } = await world().live.disks()
+  assert.deepEqual(
+    disks.map(({ failedCalls }) => failedCalls),
+    [0, 3],
+  )
+  assert.deepEqual(unshown, [{ node: "n3", reason: "it does not run" }])
 })

@@ -1,12 +1,13 @@
 /**
- * Live requests and traffic of a whole store, on whichever node they are asked for: this node's own, and those of the others,
- * which are asked at intervals.
+ * Live requests, traffic and disks of a whole store, on whichever node they are asked for: this node's own, and those of the
+ * others, which are asked at intervals.
  *
  * Promises  A node that does not answer is named, with the reason, and the others are shown. What is pushed has the node that
  *           served it. No call to another node outlasts the end of a trace by more than `askMs`.
  * Limits    `STORE_LIVE_LIMITS`: a node that hangs delays the rows of the others by `askMs`, until it counts as out of reach.
  */
 import { asFailure, fail } from "@hayloft/base/failures.js"
+import type { DeviceDisk } from "@hayloft/engine/format/disk-report.js"
 import type {
   LiveRequest,
   NodeTraffic,
@@ -34,7 +35,14 @@ interface LiveNodes {
   readonly others: readonly string[]
   /** Rejects if the node does not answer; so does the next. */
   traffic(node: string, window: TrafficWindow): Promise<NodeTraffic>
+  disks(node: string): Promise<readonly DeviceDisk[]>
   trace(node: string, question: TraceQuestion, signal: AbortSignal): Promise<TracedRequests>
+}
+
+/** The disks of the devices of a store; the nodes whose disks are missing are absent on one machine. */
+interface StoreDisks {
+  readonly disks: readonly DeviceDisk[]
+  readonly unshown?: readonly UnshownNode[]
 }
 
 /** A line of a trace: a request, or a node whose requests are not shown from now on, or are shown again. */
@@ -58,6 +66,7 @@ export class StoreLive {
     private readonly own: {
       readonly requests: Pick<LiveRequests, "watch">
       readonly traffic: Pick<Traffic, "counts">
+      readonly disks: { read(): Promise<readonly DeviceDisk[]> }
     },
     /** It is undefined on one machine. */
     private readonly nodes: LiveNodes | undefined,
@@ -90,15 +99,34 @@ export class StoreLive {
     this.checkNode(node)
     const own = this.isOwnWanted(node) ? [{ node: this.nodes?.own, traffic: this.own.traffic.counts(window) }] : []
     const parts: TrafficPart[] = [...own]
+    const unshown = await this.askOthers(node, async (nodes, name) => {
+      parts.push({ node: name, traffic: await nodes.traffic(name, window) })
+    })
+    return trafficReport(this.clock.wallMs(), window, parts, unshown)
+  }
+
+  async disks(): Promise<StoreDisks> {
+    const disks = [...(await this.own.disks.read())]
+    const unshown = await this.askOthers(undefined, async (nodes, name) => {
+      disks.push(...(await nodes.disks(name)))
+    })
+    return { disks, ...(this.nodes && { unshown }) }
+  }
+
+  /** Returns the nodes that do not answer. */
+  private async askOthers(
+    wanted: string | undefined,
+    ask: (nodes: LiveNodes, name: string) => Promise<void>,
+  ): Promise<readonly UnshownNode[]> {
     const unshown: UnshownNode[] = []
-    await this.eachOther(node, async (nodes, name) => {
+    await this.eachOther(wanted, async (nodes, name) => {
       try {
-        parts.push({ node: name, traffic: await nodes.traffic(name, window) })
+        await ask(nodes, name)
       } catch (error) {
         unshown.push({ node: name, reason: reasonOf(error) })
       }
     })
-    return trafficReport(this.clock.wallMs(), window, parts, unshown)
+    return unshown
   }
 
   /** Asks the others in turn until the signal fires. */

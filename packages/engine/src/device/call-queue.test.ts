@@ -5,6 +5,7 @@ import { asPromise } from "@hayloft/base/soon.js"
 import { whenFree } from "@hayloft/base/memory-in-use.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
+import { failureOfCode } from "@hayloft/base/seams/disk/codes.js"
 import { SimDisk } from "@hayloft/base/seams/disk/index.js"
 import { diskSuite } from "@hayloft/base/seams/disk/suite.js"
 import { CALL_LIMITS, queuedDisk } from "./call-queue.js"
@@ -297,6 +298,12 @@ test("failed calls are told of, and so is the end of a device that hangs", async
   assert.equal(told, 1)
   await assert.rejects(healthy.open("/a", "read"))
   assert.equal(told, 2)
+  assert.deepEqual([disk.failedCalls, healthy.failedCalls], [1, 0], "that a file is absent is no fault of the device")
+  sim.intercept(async ({ path }) => {
+    if (path === "/b") throw failureOfCode("EIO", path)
+  })
+  await assert.rejects(healthy.exists("/b"))
+  assert.equal(healthy.failedCalls, 1)
 })
 
 test("closing a file of a suspect device does not wait for it", async () => {

@@ -19,6 +19,7 @@ import { readingInto } from "@hayloft/base/memory-in-use.js"
 import { asPromise, type Soon } from "@hayloft/base/soon.js"
 import { nextBeat } from "@hayloft/base/seams/clock/beats.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { isDeviceFault } from "@hayloft/base/seams/disk/codes.js"
 import type { Disk, DiskFile, OpenMode, OpenOptions, ReadUse } from "@hayloft/base/seams/disk/contract.js"
 import { WrappedDisk, WrappedFile, type RunDiskCall } from "@hayloft/base/seams/disk/wrapped.js"
 
@@ -47,6 +48,8 @@ export interface QueuedDisk extends Disk {
   readonly queued: number
   /** Calls that have not ended, including those that were given up. */
   readonly running: number
+  /** Calls that the device has failed, with those that were given up; that a path does or does not exist is no failure of it. */
+  readonly failedCalls: number
   /** Called after a call has failed, and after the device became suspect. */
   onFailed: () => void
   /** Returns true if a call waits for at least `lateMs`, or if one that did has ended within `recentMs`. */
@@ -133,6 +136,7 @@ class CallQueue extends WrappedDisk implements QueuedDisk {
   /** The last calls that took longer than a check. */
   #ended: readonly { readonly waitedMs: number; readonly atMs: number }[] = []
   #watching = false
+  #failedCalls = 0
   onFailed = (): void => undefined
 
   constructor(
@@ -156,6 +160,10 @@ class CallQueue extends WrappedDisk implements QueuedDisk {
 
   get running(): number {
     return this.#running.size
+  }
+
+  get failedCalls(): number {
+    return this.#failedCalls
   }
 
   isLate(lateMs: number, recentMs: number): boolean {
@@ -211,6 +219,7 @@ class CallQueue extends WrappedDisk implements QueuedDisk {
       },
       (error: unknown) => {
         reject(error)
+        if (this.#suspect === undefined && isDeviceFault(error)) this.#failedCalls += 1
         end()
         this.onFailed()
       },
@@ -271,6 +280,7 @@ class CallQueue extends WrappedDisk implements QueuedDisk {
   #giveUp({ path, waitedMs }: Running): void {
     const message = `the device did not finish a call within ${Math.floor(waitedMs)} ms`
     const failure = fail("deviceFailed", { message, path, code: "ETIMEDOUT" })
+    this.#failedCalls += 1
     this.#end(failure)
     this.onSuspect(failure)
   }

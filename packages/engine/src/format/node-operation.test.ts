@@ -51,6 +51,7 @@ const OPERATIONS: readonly NodeOperation[] = [
     filter: { bucket: "photos", prefix: "é/", status: "4", minMs: 2.5, errorsOnly: true },
   },
   { kind: "traffic", window: "hour" },
+  { kind: "disks" },
 ]
 const COUNTS = { requests: 3, clientErrors: 1, serverErrors: 0, receivedBytes: 3_000_000_000, sentBytes: 7 }
 const NO_COUNTS = { requests: 0, clientErrors: 0, serverErrors: 0, receivedBytes: 0, sentBytes: 0, bins: [] }
@@ -152,6 +153,20 @@ const RESULTS: readonly NodeOperationResult[] = [
     history: [],
     operations: [{ name: "GetObject", ...COUNTS, bins: [0, 0, 3] }],
     codes: [{ name: "NoSuchKey", ...COUNTS, bins: [0, 0, 3] }],
+  },
+  {
+    kind: "disks",
+    disks: [
+      { device: id, atMs: 5.5, failedCalls: 0 },
+      {
+        device: id,
+        atMs: 6,
+        failedCalls: 2,
+        name: "sdb1",
+        io: { reads: 1, readBytes: 3_000_000_000, readMs: 2, writes: 3, writtenBytes: 4, writeMs: 5, inFlight: 6 },
+        health: { model: "WDC é", isHealthy: false, celsius: 61 },
+      },
+    ],
   },
 ]
 const isCorrupt = (error: unknown): boolean => isFailure(error, "corruptRecord")

@@ -1,6 +1,6 @@
 /**
  * Node operation, version 1: what one node asks another to do for an operator, because only that node can: it has the
- * device, does the job, or serves the requests (`live-report.ts`). Call 17 (`operate`): the request is the operation, the
+ * device (`disk-report.ts`), does the job, or serves the requests (`live-report.ts`). Call 17 (`operate`): the request is the operation, the
  * body of the response its result.
  *
  * Positional MessagePack arrays, as are plans, their devices and jobs in them (`pack.ts`); null stands for unknown or
@@ -10,6 +10,7 @@
 import { parseUploadId } from "@hayloft/base/ids.js"
 import { absent, COUNT, FLAG, flat, group, listOf, mapped, NUMBER, oneOf, optional, parsed } from "./fields.js"
 import { recordOf, row, rowsOf, tail, TEXT, union, type ValueOf } from "./fields.js"
+import { DISKS } from "./disk-report.js"
 import { DEVICE_ID } from "./id-fields.js"
 import { TRACE_QUESTION, TRACED_REQUESTS, TRAFFIC, TRAFFIC_WINDOW } from "./live-report.js"
 
@@ -64,6 +65,8 @@ const OPERATION = union({
   /** Requests that have ended. */
   trace: TRACE_QUESTION,
   traffic: { window: TRAFFIC_WINDOW },
+  /** The disks of the devices of the node. */
+  disks: {},
 })
 export type NodeOperation = ValueOf<typeof OPERATION>
 export const { encode: encodeNodeOperation, decode: decodeNodeOperation } = recordOf("node operation", OPERATION)
@@ -132,6 +135,7 @@ const RESULT = union({
   pending: { uploads: UPLOADS, more: NUMBER },
   traced: TRACED_REQUESTS,
   traffic: TRAFFIC,
+  disks: { disks: DISKS },
 })
 export type NodeOperationResult = ValueOf<typeof RESULT>
 export const { encode: encodeOperationResult, decode: decodeOperationResult } = recordOf("operation result", RESULT)

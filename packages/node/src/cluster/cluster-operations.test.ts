@@ -115,8 +115,9 @@ async function world({ trouble, duties = [], isOver = false, answer = () => asse
     { net: net.host("n2"), clock, metrics },
     { own: { ...OWN_HELLO, node: "n2" }, limits: RPC_LIMITS },
   )
+  const disks = { read: async () => [{ device: THEIR_DEVICE, atMs: 5, failedCalls: 3 }] }
   const traffic = { counts: () => ({ ...TRAFFIC, seconds: 7 }) }
-  serveOperations(server, notedOn("n2", calls), { requests: { answer }, traffic })
+  serveOperations(server, notedOn("n2", calls), { requests: { answer }, traffic, disks })
   await server.listen(AT)
   const seams = { net: net.host("n1"), clock, random: random.fork("peer"), metrics }
   const peer = new Peer(seams, { address: AT, own: { ...OWN_HELLO, node: "n1" }, limits: RPC_LIMITS })
@@ -206,6 +207,7 @@ test("another node says what it serves; one that does not answer is refused with
   const [never, filter] = [new AbortController().signal, { bucket: "photos" }]
   assert.deepEqual([live.own, live.others], ["n1", ["n2"]])
   assert.equal((await run(live.traffic("n2", "minute"))).seconds, 7)
+  assert.deepEqual(await run(live.disks("n2")), [{ device: THEIR_DEVICE, atMs: 5, failedCalls: 3 }])
   assert.equal((await run(live.trace("n2", { trace: "n1 1", filter }, never))).dropped, 4)
   assert.deepEqual(JSON.parse(JSON.stringify(asked)), [
     { kind: "trace", trace: "n1 1", filter: { ...filter, errorsOnly: false } },

@@ -10,6 +10,7 @@ import { asFailure, fail, isFailure } from "@hayloft/base/failures.js"
 import type { DeviceId, NodeName } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { deviceOf } from "@hayloft/engine/cluster/index.js"
+import type { DeviceDisk } from "@hayloft/engine/format/disk-report.js"
 import type { LayoutFile } from "@hayloft/engine/format/layout-file.js"
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
 import {
@@ -60,10 +61,11 @@ const OPERATE: RpcMethod<NodeOperation, undefined> = {
 /** The same call, for what is only read. */
 const LOOK = { ...OPERATE, changes: false }
 
-/** The requests and the traffic that this node serves. */
+/** The requests and the traffic that this node serves, and the disks of its devices. */
 export interface OwnLive {
   readonly requests: { answer(question: TraceQuestion): TracedRequests }
   readonly traffic: { counts(window: TrafficWindow): NodeTraffic }
+  readonly disks: { read(): Promise<readonly DeviceDisk[]> }
 }
 
 /** `own`: operations on this node alone. */
@@ -96,6 +98,8 @@ async function operate(own: StoreOperations, live: OwnLive, operation: NodeOpera
       return { kind: "traced", ...live.requests.answer(operation) }
     case "traffic":
       return { kind: "traffic", ...live.traffic.counts(operation.window) }
+    case "disks":
+      return { kind: "disks", disks: await live.disks.read() }
   }
 }
 
@@ -132,8 +136,8 @@ const isOf = <Kind extends NodeOperationResult["kind"]>(
 ): result is Extract<NodeOperationResult, { kind: Kind }> => result.kind === kind
 
 /**
- * The requests and the traffic that the other nodes serve, as they report them when asked. All methods reject if the
- * node does not answer.
+ * The requests and the traffic that the other nodes serve, and the disks of their devices, as they report them when asked.
+ * All methods reject if the node does not answer.
  */
 export class LiveNodes {
   constructor(
@@ -150,12 +154,16 @@ export class LiveNodes {
     return this.ask(node, { kind: "traffic", window }, "traffic")
   }
 
+  async disks(node: string): Promise<readonly DeviceDisk[]> {
+    return (await this.ask(node, { kind: "disks" }, "disks")).disks
+  }
+
   /** Also rejects if the signal fires. */
   trace(node: string, question: TraceQuestion, signal: AbortSignal): Promise<TracedRequests> {
     return this.ask(node, { kind: "trace", ...question }, "traced", signal)
   }
 
-  private async ask<Kind extends "traffic" | "traced">(
+  private async ask<Kind extends "traffic" | "traced" | "disks">(
     name: string,
     operation: NodeOperation,
     kind: Kind,
