@@ -20,6 +20,7 @@ const SIDE_ENTRY_POINTS = new Set([
   "packages/features/src/quotas/schemas.ts",
   "packages/features/src/operator/job-schemas.ts",
   "packages/features/src/operator/setting-schemas.ts",
+  "packages/node/src/status/schemas.ts",
 ])
 /** The entry points for features, and for what operators see of them: what they build on. */
 const DOOR = new Set(["packages/objects/src/door/index.ts", "packages/objects/src/door/rows.ts"])

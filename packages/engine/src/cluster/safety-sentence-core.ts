@@ -86,7 +86,7 @@ function someOf(names: readonly string[]): string {
 }
 
 /** States whether any single disk, machine or zone may fail now. */
-export interface MayFail {
+interface MayFail {
   readonly what: "disk" | "machine" | "zone"
   /** `later`: once the store is complete, but not now. `unknown`: shards have not all been scanned. */
   readonly answer: "yes" | "no" | "later" | "unknown"

@@ -71,8 +71,13 @@ const OPERATION = union({
 export type NodeOperation = ValueOf<typeof OPERATION>
 export const { encode: encodeNodeOperation, decode: decodeNodeOperation } = recordOf("node operation", OPERATION)
 
+/** How many arbitrary ones may fail without a loss; -1: something is not readable. */
 const LOSSES = row({ before: NUMBER, during: NUMBER, after: NUMBER })
 
+/**
+ * Buckets with object lock that would be less safe than they were promised to be, which the operator has to name, and how
+ * many there are beside those that are listed. Absent: none.
+ */
 interface Locked {
   readonly lockedBuckets?: readonly string[]
   readonly moreLockedBuckets?: number
@@ -86,25 +91,39 @@ const LOCKED = mapped(
 )
 
 const PLAN = row({
+  /** The effect, in a sentence. */
   summary: TEXT,
   policyBefore: TEXT,
   policyAfter: TEXT,
   devices: rowsOf({
+    /** The id is absent for a device that does not exist yet. */
     id: absent(DEVICE_ID),
     path: TEXT,
+    /** Its node; absent on one machine. */
     node: absent(TEXT),
+    /** Bytes of shards that are written to it. */
     bytesIn: NUMBER,
+    /** Bytes of shards that it gives up. */
     bytesOut: NUMBER,
   }),
+  /** Bytes of shards that are copied to, or rebuilt on, another device. */
   movedBytes: NUMBER,
+  /** Bytes of shards that are re-encoded under another policy. */
   reencodedBytes: NUMBER,
+  /** At the rate limit of such work. */
   hours: NUMBER,
+  /** Disks. */
   survives: LOSSES,
+  /** The losses of machines; absent on one machine. */
   survivesMachines: absent(LOSSES),
+  /** The losses of zones; absent if no zone is named. */
   survivesZones: absent(LOSSES),
+  /** Bytes of objects that fit, including stored ones; absent if unknown. */
   usableBytesBefore: absent(NUMBER),
   usableBytesAfter: absent(NUMBER),
+  /** Warnings for the operator before confirmation. */
   warnings: listOf(TEXT),
+  /** Text to repeat for a change that is less safe or probably a mistake; absent: yes is enough. */
   confirmBy: absent(TEXT),
   locked: flat(LOCKED),
 })
@@ -114,24 +133,31 @@ const JOB = row({
   state: oneOf(JOB_STATES),
   progress: TEXT,
   lastError: absent(TEXT),
+  /** Rest after a step, as a multiple of the step's duration. */
   throttle: NUMBER,
 })
+export type ReportedJob = ValueOf<typeof JOB>
 
 const UPLOADS = rowsOf({
   upload: parsed(TEXT, parseUploadId),
+  /** The bucket is undefined if it does not exist any more. */
   bucket: absent(optional(TEXT)),
   key: TEXT,
   blocks: NUMBER,
   bytes: NUMBER,
+  /** The time is undefined if metadata replicas have not confirmed yet that no object has the blocks. */
   removableMs: absent(optional(NUMBER)),
 })
 
 const RESULT = union({
   planned: { plan: PLAN },
+  /** The generation is that of the control record with the change. */
   changed: { plan: PLAN, generation: NUMBER },
+  /** The finding is the result of the probe, in a sentence. */
   checked: { id: DEVICE_ID, state: oneOf(DEVICE_STATES), finding: TEXT },
   job: { job: JOB },
   done: {},
+  /** `more`: further uploads, which the list leaves out. */
   pending: { uploads: UPLOADS, more: NUMBER },
   traced: TRACED_REQUESTS,
   traffic: TRAFFIC,

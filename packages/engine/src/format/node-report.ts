@@ -21,13 +21,17 @@ const SCRUB_STATES = ["running", "waiting", "paused"] as const
 const LOST_KINDS = ["object", "version", "part"] as const
 
 const SPACE = row({
+  /** Equal for folders that fail together. */
   fileSystemId: TEXT,
   fileSystemKind: TEXT,
   totalBytes: NUMBER,
   freeBytes: NUMBER,
+  /** Space for new needles; undefined if there is no reserve. */
   usableBytes: optional(NUMBER),
   reserveBytes: optional(NUMBER),
+  /** Accepts no new blocks. */
   isFull: FLAG,
+  /** Accepts no new rows either. */
   isCritical: FLAG,
   secondsUntilFull: optional(NUMBER),
 })
@@ -73,16 +77,22 @@ const WORK = row({ doneBytes: NUMBER, remainingBytes: NUMBER, partitionsDone: NU
 
 const REPAIR = row({
   isPaused: FLAG,
+  /** Since devices or layouts last changed; the remaining work is known once all partitions have been scanned. */
   partitionsScanned: NUMBER,
+  /** Missing shards. */
   mending: WORK,
+  /** Intact shards at their place in the previous layout; moved after the missing ones are rebuilt. */
   moving: WORK,
   bytesPerSecond: NUMBER,
+  /** Seconds until all work is done; undefined if nothing remains, or if unknown. */
   secondsLeft: optional(NUMBER),
   rebuiltShards: NUMBER,
   lostBlocks: NUMBER,
   lostBytes: NUMBER,
+  /** Some of the objects that the lost blocks make unreadable. */
   lostObjects: rowsOf({ bucket: TEXT, key: TEXT, what: oneOf(LOST_KINDS) }),
   singleCopyBlocks: NUMBER,
+  /** Repair waits for space on full devices. */
   isShortOfSpace: FLAG,
 })
 
@@ -91,6 +101,7 @@ const REENCODING = row({
   doneBytes: NUMBER,
   remainingBytes: NUMBER,
   secondsLeft: optional(NUMBER),
+  /** Uploads that cannot be re-encoded now, because devices or shards are missing. */
   waiting: NUMBER,
 })
 
@@ -98,10 +109,15 @@ const REENCODING = row({
 const PARTITION_FLAGS = mapped(bytesOfLength(PARTITIONS / 8), unpackFlags, packFlags)
 
 const CONTENTS = row({
+  /** False until this process has scanned the stored blocks. */
   isKnown: FLAG,
+  /** An integrity audit checked every block: misplaced groups without devices are unreadable, all others readable. */
   isCounted: FLAG,
+  /** Grows with every change of these contents. */
   version: NUMBER,
+  /** Policies of stored blocks, with the bytes of blocks before coding; without those of misplaced groups. */
   policies: rowsOf({ policy: POLICY, bytes: NUMBER }),
+  /** Policies that buckets set for themselves. */
   bucketPolicies: listOf(POLICY),
   /** By device, a byte for each partition: not 0 if it may lack shards. */
   lacking: mapOf(DEVICE_ID, PARTITION_FLAGS),

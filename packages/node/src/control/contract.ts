@@ -1,11 +1,12 @@
 /** Changes of a running store that an operator may request, their plans, and the operations that carry them out. */
-import type { BucketName, DeviceId, NodeName, UploadId } from "@hayloft/base/ids.js"
+import type { BucketName, DeviceId, NodeName } from "@hayloft/base/ids.js"
 import type { Policy } from "@hayloft/base/policy.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import type { StagedChange } from "@hayloft/engine/cluster/index.js"
 import type { ControlDeviceState } from "@hayloft/engine/format/control-record.js"
 import type { LayoutFile } from "@hayloft/engine/format/layout-file.js"
-import type { DeviceState, JobReport, LayoutReport, ProgressReport } from "../status/contract.js"
+import type { NodeOperationResult } from "@hayloft/engine/format/node-operation.js"
+import type { JobReport, LayoutReport, ProgressReport } from "../status/contract.js"
 
 export type { StagedChange } from "@hayloft/engine/cluster/index.js"
 
@@ -47,72 +48,16 @@ export type StoreChange =
   /** The policy is undefined if the class has the redundancy of the bucket or the store. */
   | { readonly kind: "setClass"; readonly storageClass: StorageClass; readonly policy: Policy | undefined }
 
-/** The effect of a change on one device. */
-interface PlannedDevice {
-  /** The id is absent for a device that does not exist yet. */
-  readonly id?: DeviceId
-  readonly path: string
-  /** Its node; absent on one machine. */
-  readonly node?: string
-  /** Bytes of shards that are written to it. */
-  readonly bytesIn: number
-  /** Bytes of shards that it gives up. */
-  readonly bytesOut: number
-}
+/** The result of an operation, which another node may have carried out. */
+type ResultOf<Kind extends NodeOperationResult["kind"]> = Omit<
+  Extract<NodeOperationResult, { readonly kind: Kind }>,
+  "kind"
+>
 
-/** How many arbitrary ones may fail without a loss; -1: something is not readable. */
-export interface PlannedLosses {
-  readonly before: number
-  readonly during: number
-  readonly after: number
-}
-
-export interface ChangePlan {
-  /** The effect, in a sentence. */
-  readonly summary: string
-  readonly policyBefore: string
-  readonly policyAfter: string
-  readonly devices: readonly PlannedDevice[]
-  /** Bytes of shards that are copied to, or rebuilt on, another device. */
-  readonly movedBytes: number
-  /** Bytes of shards that are re-encoded under another policy. */
-  readonly reencodedBytes: number
-  /** At the rate limit of such work. */
-  readonly hours: number
-  /** Disks. */
-  readonly survives: PlannedLosses
-  /** The losses of machines; absent on one machine. */
-  readonly survivesMachines?: PlannedLosses
-  /** The losses of zones; absent if no zone is named. */
-  readonly survivesZones?: PlannedLosses
-  /** Bytes of objects that fit, including stored ones; absent if unknown. */
-  readonly usableBytesBefore?: number
-  readonly usableBytesAfter?: number
-  /** Warnings for the operator before confirmation. */
-  readonly warnings: readonly string[]
-  /** Text to repeat for a change that is less safe or probably a mistake; absent: yes is enough. */
-  readonly confirmBy?: string
-  /**
-   * Buckets with object lock that would be less safe than they were promised to be, which the operator has to name.
-   * Absent: none.
-   */
-  readonly lockedBuckets?: readonly string[]
-  /** How many there are beside those that are listed; absent: none. */
-  readonly moreLockedBuckets?: number
-}
-
-export interface AppliedChange {
-  readonly plan: ChangePlan
-  /** The generation of the control record with the change. */
-  readonly generation: number
-}
-
-export interface DeviceCheck {
-  readonly id: DeviceId
-  readonly state: DeviceState
-  /** The result, in a sentence. */
-  readonly finding: string
-}
+export type AppliedChange = ResultOf<"changed">
+export type ChangePlan = AppliedChange["plan"]
+export type PlannedLosses = ChangePlan["survives"]
+export type DeviceCheck = ResultOf<"checked">
 
 export interface RedundancyReport {
   readonly policy: string
@@ -153,20 +98,7 @@ export interface LayoutDetails extends LayoutReport {
 }
 
 /** Uploads of processes that ended between "shards durable" and "commit", and of refused requests. */
-export interface PendingReport {
-  readonly uploads: readonly {
-    readonly upload: UploadId
-    /** The bucket is undefined if it does not exist any more. */
-    readonly bucket?: string | undefined
-    readonly key: string
-    readonly blocks: number
-    readonly bytes: number
-    /** The time is undefined if metadata replicas have not confirmed yet that no object has the blocks. */
-    readonly removableMs?: number | undefined
-  }[]
-  /** Further uploads, which the list leaves out. */
-  readonly more: number
-}
+export type PendingReport = ResultOf<"pending">
 
 /** Operations of the admin API on a running store. Refusals are failures with messages for operators. */
 export interface StoreOperations {

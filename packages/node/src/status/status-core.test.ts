@@ -60,6 +60,7 @@ const openOf = ({ devices }: ControlRecord) =>
       usableBytes: 1,
       reserveBytes: 0,
       isFull: false,
+      isCritical: false,
       secondsUntilFull: undefined,
     },
   }))

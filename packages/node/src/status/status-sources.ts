@@ -1,6 +1,7 @@
 /**
  * Status sources: small views of a running store that its runner provides. All of them read from memory without I/O.
- * Values that are unknown or do not exist are undefined, never invented.
+ * Values that are unknown or do not exist are undefined, never invented. Views that nodes send each other have the types of
+ * their record (`format/node-report.ts`).
  */
 import type {
   EncryptingReport,
@@ -12,12 +13,11 @@ import type {
 } from "./contract.js"
 import type { Failure } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
-import type { Policy } from "@hayloft/base/policy.js"
-import type { SafetyInput } from "@hayloft/engine/cluster/index.js"
 import type { RateReport } from "@hayloft/access/index.js"
 import type { KeyServiceReport } from "@hayloft/access/keys/index.js"
-import type { OrphanReport, LostObject } from "@hayloft/upkeep/index.js"
+import type { OrphanReport } from "@hayloft/upkeep/index.js"
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { NodeReport, ReportedSpace } from "@hayloft/engine/format/node-report.js"
 import type { DatabaseView } from "./database-core.js"
 import type { NodesView } from "./nodes-core.js"
 
@@ -90,83 +90,14 @@ export interface OpenDevice {
   readonly calls: QueueReport
 }
 
-export interface SpaceView {
-  /** Equal for folders that fail together. */
-  readonly fileSystemId: string
-  readonly fileSystemKind: string
-  readonly totalBytes: number
-  readonly freeBytes: number
-  /** Space for new needles; undefined if there is no reserve. */
-  readonly usableBytes: number | undefined
-  readonly reserveBytes: number | undefined
-  /** Accepts no new blocks. */
-  readonly isFull: boolean
-  /** Accepts no new rows either. */
-  readonly isCritical?: boolean
-  readonly secondsUntilFull: number | undefined
-}
-
-export interface StoreContents {
-  /** False until this process has scanned the stored blocks. */
-  readonly isKnown: boolean
-  /** An integrity audit checked every block: misplaced groups without devices are unreadable, all others readable. */
-  readonly isCounted: boolean
-  /** Grows with every change of these contents. */
-  readonly version: number
-  /** Policies of stored blocks, with the bytes of blocks before coding; without those of misplaced groups. */
-  readonly policies: readonly { readonly policy: Policy; readonly bytes: number }[]
-  /** Policies that buckets set for themselves. */
-  readonly bucketPolicies: readonly Policy[]
-  readonly lacking: SafetyInput["lacking"]
-  readonly misplacedGroups: SafetyInput["misplacedGroups"]
-}
-
+export type SpaceView = ReportedSpace
+type Repairer = NonNullable<NodeReport["repairer"]>
+export type StoreContents = NonNullable<Repairer["contents"]>
+export type RepairView = NonNullable<Repairer["repair"]>
+export type ReencodingView = NonNullable<Repairer["reencoding"]>
 /** Progress in bytes. */
-export interface Work {
-  readonly doneBytes: number
-  readonly remainingBytes: number
-}
-
-export interface RepairView {
-  readonly isPaused: boolean
-  /** Since devices or layouts last changed; the remaining work is known once all partitions have been scanned. */
-  readonly partitionsScanned: number
-  /** Missing shards. */
-  readonly mending: PartitionWork
-  /** Intact shards at their place in the previous layout; moved after the missing ones are rebuilt. */
-  readonly moving: PartitionWork
-  readonly bytesPerSecond: number
-  /** Seconds until all work is done; undefined if nothing remains, or if unknown. */
-  readonly secondsLeft: number | undefined
-  readonly rebuiltShards: number
-  readonly lostBlocks: number
-  readonly lostBytes: number
-  /** Some of the objects that the lost blocks make unreadable. */
-  readonly lostObjects: readonly LostObject[]
-  readonly singleCopyBlocks: number
-  /** Repair waits for space on full devices. */
-  readonly isShortOfSpace: boolean
-}
-
-export interface ReencodingView extends Work {
-  readonly isPaused: boolean
-  readonly secondsLeft: number | undefined
-  /** Uploads that cannot be re-encoded now, because devices or shards are missing. */
-  readonly waiting: number
-}
-
-interface PartitionWork extends Work {
-  readonly partitionsDone: number
-  readonly partitionsRemaining: number
-}
-
-export interface ScrubView extends Work {
-  readonly device: DeviceId
-  readonly state: "running" | "waiting" | "paused"
-  readonly passStartedMs: number
-  readonly oldestVerifiedMs: number
-  readonly damagesFound: number
-}
+export type Work = Pick<ReencodingView, "doneBytes" | "remainingBytes">
+export type ScrubView = NodeReport["scrub"][number]
 
 /** The metadata replicas by the record; if there are several tablets, of the one with the fewest. */
 export function namesOf({ tablets, devices, metaCopies }: ControlRecord): MetadataReport {

@@ -23,6 +23,7 @@ const SPACE: SpaceView = {
   usableBytes: 400,
   reserveBytes: 100,
   isFull: false,
+  isCritical: false,
   secondsUntilFull: undefined,
 }
 const NO_WORK = { partitionsDone: 0, partitionsRemaining: 0, doneBytes: 0, remainingBytes: 0 }

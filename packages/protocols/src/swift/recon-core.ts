@@ -13,7 +13,7 @@ export interface InsideDevice {
   /** Its folder. */
   readonly path: string
   /** The node that serves it; absent on one machine. */
-  readonly node?: string
+  readonly node?: string | undefined
   readonly state: string
   /** 0: it does not answer. */
   readonly totalBytes: number
