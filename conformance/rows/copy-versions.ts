@@ -60,6 +60,17 @@ const copyRows: readonly Row[] = [
     expectStatus(await scene.put("copied", "", headers), 200)
     expectBody(await scene.get("copied"), "body")
   }),
+  row("84.27", "a plus sign in the copy source is a space, as in a form", async scene => {
+    await scene.stored("a b", "space")
+    await scene.stored("a+b", "plus")
+    for (const [written, body] of [
+      ["a+b", "space"],
+      ["a%2Bb", "plus"],
+    ] as const) {
+      expectStatus(await scene.put("copied", "", { "x-amz-copy-source": `${scene.bucket}%2F${written}` }), 200)
+      expectBody(await scene.get("copied"), body)
+    }
+  }),
   row("84.21", "?versionId= after the key names the version", async scene => {
     await scene.setVersioning("Enabled")
     const first = versionOf(await scene.stored("a?b", "one"))
@@ -307,6 +318,12 @@ const versionRows: readonly Row[] = [
     const xml =
       "<VersioningConfiguration><Status>Enabled</Status><MfaDelete>Enabled</MfaDelete></VersioningConfiguration>"
     expectError(await scene.document("PUT", "versioning", xml), [400, 501])
+  }),
+  row("91.4", "an element that S3 does not have in the versioning of a bucket is MalformedXML", async scene => {
+    const xml =
+      "<VersioningConfiguration><Status>Enabled</Status><ExcludeFolders>true</ExcludeFolders></VersioningConfiguration>"
+    expectError(await scene.document("PUT", "versioning", xml), 400, "MalformedXML")
+    same(text((await scene.list("versioning")).text, "Status"), undefined, "Status")
   }),
 ]
 

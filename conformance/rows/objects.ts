@@ -80,6 +80,20 @@ const deleteRows: readonly Row[] = [
   row("52.3", "an empty list is MalformedXML", async scene => {
     expectError(await scene.document("POST", "delete", "<Delete></Delete>"), 400, "MalformedXML")
   }),
+  row(
+    "52.12",
+    "an element that S3 does not have in a list of deletions is MalformedXML, and nothing is deleted",
+    async scene => {
+      await scene.stored("k")
+      for (const xml of [
+        "<Object><Key>k</Key><VersionID>v</VersionID></Object>",
+        "<Object><Key>k</Key></Object><Prefix>k</Prefix>",
+      ]) {
+        expectError(await scene.document("POST", "delete", `<Delete>${xml}</Delete>`), 400, "MalformedXML")
+      }
+      same(await scene.keys(), ["k"], "keys left")
+    },
+  ),
   row("52.4", "1,000 keys are good, 1,001 are MalformedXML", async scene => {
     const keys = Array.from({ length: 1001 }, (_, index) => `k${index}`)
     await scene.stored("k0")

@@ -82,6 +82,9 @@ const KINDS: readonly Kind[] = [
       ],
       [tagging([["aws:a", "1"]]), "InvalidTag"],
       ["<Tagging/>", "MalformedXML"],
+      ["<Tagging><TagSet><Surprise/></TagSet></Tagging>", "MalformedXML"],
+      ["<Tagging><TagSet/><Surprise/></Tagging>", "MalformedXML"],
+      ["<Tagging><TagSet><Tag><Key>a</Key><Value/><Surprise/></Tag></TagSet></Tagging>", "MalformedXML"],
     ],
   },
   {

@@ -347,3 +347,9 @@ export function requiredText(parent: XmlElement, name: string): string {
   if (text === undefined) throw malformed(`${parent.name} needs ${name}`)
   return text
 }
+
+/** Throws `malformedXml` for a child with another name: no element is accepted and ignored. */
+export function checkChildren(parent: XmlElement, names: readonly string[]): void {
+  const other = parent.children.find(({ name }) => !names.includes(name))
+  if (other !== undefined) throw malformed(`${parent.name} has no ${other.name.slice(0, 80)}`)
+}

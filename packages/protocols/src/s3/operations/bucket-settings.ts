@@ -3,7 +3,7 @@ import { fail } from "@hayloft/base/failures.js"
 import type { S3Answer, BucketCall } from "../call.js"
 import { answerEmpty, answerXml, linesOfFields } from "../call.js"
 import { readRequiredDocument, SMALL_DOCUMENT } from "../read-document.js"
-import { childText } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childText } from "@hayloft/base/xml-reader.js"
 import { escapeXml, XML_DECLARATION, XML_NAMESPACE } from "../wire/xml-writer.js"
 import { DEFAULT_REGION } from "./buckets.js"
 import { hidesVersions } from "./versions.js"
@@ -27,6 +27,7 @@ export async function getBucketVersioning({ bucket }: BucketCall): Promise<S3Ans
 export async function putBucketVersioning(call: BucketCall): Promise<S3Answer> {
   // Amazon does not require a checksum here, and minio-js sends none.
   const root = await readRequiredDocument(call.body, "VersioningConfiguration", SMALL_DOCUMENT, "optional")
+  checkChildren(root, ["Status", "MfaDelete"])
   if ((childText(root, "MfaDelete") ?? "Disabled").trim() !== "Disabled") {
     throw fail("notImplemented", { message: "MFA delete is not implemented." })
   }

@@ -13,7 +13,7 @@ import { readRequiredDocument } from "../read-document.js"
 import { exactSizeOf, exactTimeOf, fenceConditionsOf } from "../parse-conditions.js"
 import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
 import { parseStrongETags } from "../wire/etags.js"
-import { childrenNamed, childText, requiredText } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childrenNamed, childText, requiredText } from "@hayloft/base/xml-reader.js"
 import type { XmlElement } from "@hayloft/base/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { pastGovernance } from "./locks-of-requests.js"
@@ -38,6 +38,7 @@ interface RequestedDeletion {
 }
 
 function requestedOf(object: XmlElement): RequestedDeletion {
+  checkChildren(object, ["Key", "VersionId", "ETag", "LastModifiedTime", "Size"])
   const versionText = childText(object, "VersionId")
   return {
     keyText: requiredText(object, "Key"),
@@ -138,6 +139,7 @@ function writeOutcome(xml: XmlWriter, outcome: Outcome, quiet: boolean): void {
 /** Throws `malformedXml` for no keys and for more than `KEYS_MAX`. */
 export async function deleteObjects(call: BucketCall): Promise<S3Answer> {
   const root = await readRequiredDocument(call.body, "Delete", DOCUMENT_LIMITS)
+  checkChildren(root, ["Object", "Quiet"])
   const objects = childrenNamed(root, "Object")
   if (objects.length === 0 || objects.length > KEYS_MAX) {
     throw fail("malformedXml", { reason: `one request deletes from 1 to ${KEYS_MAX} keys` })

@@ -9,9 +9,9 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import { SMALL_DOCUMENT } from "../read-document.js"
-import { childNamed, childText } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childNamed, childText } from "@hayloft/base/xml-reader.js"
 import type { XmlElement } from "@hayloft/base/xml-reader.js"
-import { checkChildren, wordOf } from "./setting.js"
+import { wordOf } from "./setting.js"
 import type { S3Setting } from "./setting.js"
 
 /** The encryption of new objects that do not state their own. */

@@ -6,11 +6,10 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { LifecycleFilter } from "@hayloft/features/lifecycle/index.js"
-import { childNamed, childrenNamed, childText, requiredText } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childNamed, childrenNamed, childText, requiredText } from "@hayloft/base/xml-reader.js"
 import type { XmlElement } from "@hayloft/base/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { invalidRequest, wholeNumberOf } from "./lifecycle-values.js"
-import { checkChildren } from "./setting.js"
 
 const PREDICATES = ["Prefix", "Tag", "ObjectSizeGreaterThan", "ObjectSizeLessThan"]
 const PREFIX_CHARACTERS_MAX = 1024

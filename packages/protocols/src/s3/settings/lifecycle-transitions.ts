@@ -15,11 +15,11 @@ import type {
   NoncurrentTransition,
   Transition,
 } from "@hayloft/features/lifecycle/index.js"
-import { childrenNamed, childText } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childrenNamed, childText } from "@hayloft/base/xml-reader.js"
 import type { XmlElement } from "@hayloft/base/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { dateOf, invalidArgument, invalidRequest, needed, newerKeptOf, nonnegativeOf } from "./lifecycle-values.js"
-import { checkChildren, wordOf } from "./setting.js"
+import { wordOf } from "./setting.js"
 
 const TRANSITION = "Transition"
 const NONCURRENT_TRANSITION = "NoncurrentVersionTransition" as const

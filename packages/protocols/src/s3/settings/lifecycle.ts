@@ -16,7 +16,7 @@ import type {
   LifecycleRule,
   NoncurrentExpiration,
 } from "@hayloft/features/lifecycle/index.js"
-import { childNamed, childrenNamed, childText } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childNamed, childrenNamed, childText } from "@hayloft/base/xml-reader.js"
 import type { XmlElement, XmlLimits } from "@hayloft/base/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { filterOf, writeFilter } from "./lifecycle-filter.js"
@@ -36,7 +36,7 @@ import {
   needed,
   newerKeptOf,
 } from "./lifecycle-values.js"
-import { checkChildren, wordOf, type TextSetting } from "./setting.js"
+import { wordOf, type TextSetting } from "./setting.js"
 
 /** States below which size objects are not moved to other storage classes. */
 export const MINIMUM_HEADER = "x-amz-transition-default-minimum-object-size"

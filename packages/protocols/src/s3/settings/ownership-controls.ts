@@ -7,8 +7,8 @@ import { fail } from "@hayloft/base/failures.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
 import type { Bucket } from "@hayloft/objects/contract.js"
 import { SMALL_DOCUMENT } from "../read-document.js"
-import { childText } from "@hayloft/base/xml-reader.js"
-import { checkChildren, wordOf } from "./setting.js"
+import { checkChildren, childText } from "@hayloft/base/xml-reader.js"
+import { wordOf } from "./setting.js"
 import type { S3Setting, S3SettingReader } from "./setting.js"
 
 export const OBJECT_OWNERSHIPS = ["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"] as const

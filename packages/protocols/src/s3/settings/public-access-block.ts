@@ -5,9 +5,9 @@
 import { after, type Soon } from "@hayloft/base/soon.js"
 import type { Bucket } from "@hayloft/objects/contract.js"
 import { SMALL_DOCUMENT } from "../read-document.js"
-import { childText } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childText } from "@hayloft/base/xml-reader.js"
 import type { XmlElement } from "@hayloft/base/xml-reader.js"
-import { checkChildren, wordOf } from "./setting.js"
+import { wordOf } from "./setting.js"
 import type { S3Setting, S3SettingReader } from "./setting.js"
 
 export interface PublicAccessBlock {

@@ -131,12 +131,6 @@ export class S3SettingReader<Value> {
   }
 }
 
-/** Throws `malformedXml` for a child with another name: no element is accepted and ignored. */
-export function checkChildren(parent: XmlElement, names: readonly string[]): void {
-  const other = parent.children.find(({ name }) => !names.includes(name))
-  if (other !== undefined) throw fail("malformedXml", { reason: `${parent.name} has no ${other.name.slice(0, 80)}` })
-}
-
 /** The text of an element that has a fixed set of values. Throws `malformedXml`. */
 export function wordOf<Word extends string>(text: string | undefined, words: readonly Word[]): Word {
   const word = words.find(known => known === text?.trim())

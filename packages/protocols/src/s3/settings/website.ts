@@ -7,10 +7,9 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import { SETTING_BYTES_MAX } from "@hayloft/base/limits.js"
-import { childNamed, childText } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childNamed, childText } from "@hayloft/base/xml-reader.js"
 import type { XmlElement } from "@hayloft/base/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
-import { checkChildren } from "./setting.js"
 import type { S3Setting } from "./setting.js"
 
 const RULES_MAX = 50

@@ -16,8 +16,8 @@ interface CopySourceName {
 const VERSION = "versionId="
 
 /**
- * `[/]bucket/key[?versionId=id]`, percent-decoded once; a raw `?` without `versionId=` after it belongs to
- * the key. Throws `invalidArgument`.
+ * `[/]bucket/key[?versionId=id]`, decoded once as the fields of a form are: an unescaped `+` is a space, as with Amazon. A
+ * raw `?` without `versionId=` after it belongs to the key. Throws `invalidArgument`.
  */
 export function parseCopySource(text: string): CopySourceName {
   const mark = text.lastIndexOf("?")
@@ -55,7 +55,7 @@ const refusal = () =>
 
 function decode(text: string): string {
   try {
-    return percentDecode(text)
+    return percentDecode(text.replaceAll("+", " "))
   } catch {
     throw refusal()
   }

@@ -11,7 +11,7 @@ import { parseIsoDate } from "@hayloft/base/dates.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { Headers } from "@hayloft/base/request-headers.js"
 import type { DefaultRetention, Retention, VersionLock } from "@hayloft/objects/contract.js"
-import { childNamed, childText, requiredText } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childNamed, childText, requiredText } from "@hayloft/base/xml-reader.js"
 import type { XmlElement } from "@hayloft/base/xml-reader.js"
 import type { XmlWriter } from "./xml-writer.js"
 import type { HeaderField } from "@hayloft/base/request-headers.js"
@@ -33,15 +33,11 @@ const isMode = (text: string): text is Mode => text === "GOVERNANCE" || text ===
 /** Amazon's event holds, which prolong a retention until they are released. */
 const NOT_BUILT: readonly string[] = ["EventHold", "EventHoldDuration", "DefaultEventHold"]
 
-/**
- * Throws `malformedXml` for a child with another name, `notImplemented` for one that is not built: no element is
- * accepted and ignored.
- */
+/** Throws `notImplemented` for an element of S3 that is not built, `malformedXml` for others. */
 function onlyChildren(parent: XmlElement, ...names: readonly string[]): void {
-  const other = parent.children.find(({ name }) => !names.includes(name))?.name
-  if (other === undefined) return
-  if (NOT_BUILT.includes(other)) throw fail("notImplemented", { message: `The element ${other} is not implemented.` })
-  throw fail("malformedXml", { reason: `${parent.name} has no ${other.slice(0, 80)}` })
+  const other = parent.children.find(({ name }) => NOT_BUILT.includes(name))?.name
+  if (other !== undefined) throw fail("notImplemented", { message: `The element ${other} is not implemented.` })
+  checkChildren(parent, names)
 }
 
 function modeIn(parent: XmlElement): Mode {

@@ -8,7 +8,7 @@
 import { httpDate, isoDate } from "@hayloft/base/dates.js"
 import { fail } from "@hayloft/base/failures.js"
 import { RESTORE_TIERS, type RestoreRequest } from "@hayloft/features/storage-classes/index.js"
-import { childNamed, childText } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childNamed, childText } from "@hayloft/base/xml-reader.js"
 import type { XmlElement } from "@hayloft/base/xml-reader.js"
 
 export const RESTORE_DOCUMENT = "RestoreRequest"
@@ -35,13 +35,13 @@ export function readRestoreRequest(root: XmlElement): RestoreRequest {
 
 const malformed = (reason: string) => fail("malformedXml", { reason })
 
+/** Throws `notImplemented` for an element of S3 that is not built, `malformedXml` for others. */
 function onlyChildren(parent: XmlElement, ...names: readonly string[]): void {
-  const other = parent.children.find(({ name }) => !names.includes(name))?.name
-  if (other === undefined) return
-  if (NOT_BUILT.includes(other)) {
+  const other = parent.children.find(({ name }) => NOT_BUILT.includes(name))?.name
+  if (other !== undefined) {
     throw fail("notImplemented", { message: `The element ${other} of a restore is not implemented.` })
   }
-  throw malformed(`${parent.name} has no ${other.slice(0, 80)}`)
+  checkChildren(parent, names)
 }
 
 function daysOf(root: XmlElement): number {

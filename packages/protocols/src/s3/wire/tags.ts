@@ -8,7 +8,7 @@ import { fail } from "@hayloft/base/failures.js"
 import type { Failure } from "@hayloft/base/failures.js"
 import { bytesOfByteString } from "@hayloft/base/ids.js"
 import { percentDecode } from "@hayloft/base/uri.js"
-import { childrenNamed, requiredText } from "@hayloft/base/xml-reader.js"
+import { checkChildren, requiredText } from "@hayloft/base/xml-reader.js"
 import type { XmlElement } from "@hayloft/base/xml-reader.js"
 import type { XmlWriter } from "./xml-writer.js"
 import type { Tags } from "@hayloft/base/tags.js"
@@ -71,15 +71,19 @@ function decodeForm(text: string): string {
 }
 
 /** The tags in `Tag` elements. Throws `malformedXml`, `invalidTag`. */
-export const tagsIn = (set: XmlElement, tagsMax: number): Tags =>
-  checkTags(
-    childrenNamed(set, "Tag").map(tag => [requiredText(tag, "Key"), requiredText(tag, "Value")] as const),
+export function tagsIn(set: XmlElement, tagsMax: number): Tags {
+  checkChildren(set, ["Tag"])
+  for (const tag of set.children) checkChildren(tag, ["Key", "Value"])
+  return checkTags(
+    set.children.map(tag => [requiredText(tag, "Key"), requiredText(tag, "Value")] as const),
     tagsMax,
   )
+}
 
 /** The tags in a `Tagging` document. Throws `malformedXml`, `invalidTag`. */
 export function tagsOfDocument(root: XmlElement, tagsMax: number): Tags {
-  const [set, second] = childrenNamed(root, "TagSet")
+  checkChildren(root, ["TagSet"])
+  const [set, second] = root.children
   if (set === undefined || second !== undefined) throw fail("malformedXml", { reason: "one TagSet is needed" })
   return tagsIn(set, tagsMax)
 }

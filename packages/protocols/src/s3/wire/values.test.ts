@@ -104,7 +104,7 @@ test("copy sources are decoded once and split at the last raw question mark", ()
     ["bkt/a%3Fb?versionId=v1", "bkt", "a?b", "v1"],
     ["bkt/a?b", "bkt", "a?b", undefined],
     ["bkt/a?versionId=x?versionId=null", "bkt", "a?versionId=x", "null"],
-    ["bkt/%2525+%20%C3%A4", "bkt", "%25+ \u00c3\u00a4", undefined],
+    ["bkt/%2525+%20%2B%C3%A4", "bkt", "%25  +\u00c3\u00a4", undefined],
     ["bkt/k?versionId=", "bkt", "k", ""],
     ["bkt/a/?versionId=1", "bkt", "a/", "1"],
   ]
