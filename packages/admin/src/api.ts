@@ -21,6 +21,7 @@ import type {
 } from "@hayloft/access/index.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { textOfObjectKey } from "@hayloft/base/ids.js"
+import { NEVER } from "@hayloft/base/never.js"
 import { parseQuery, percentDecode, splitTarget } from "@hayloft/base/uri.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import { isOwnHost } from "./browser-checks-core.js"
@@ -390,8 +391,6 @@ function callerOf(holder: ConsoleHolder, address: string) {
       return auditCallerOf(holder.key.principal, holder.key.id, address)
   }
 }
-
-const NEVER = new AbortController().signal
 
 /** Secrets of keys and tokens, and addresses of databases and key services, which may contain a password. */
 const HIDDEN = /secret|password|^token$|url$|document$/i

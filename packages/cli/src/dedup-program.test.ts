@@ -4,6 +4,7 @@ import assert from "node:assert/strict"
 import { beforeEach, test } from "node:test"
 import { FakeStore, ROOT } from "@hayloft/admin/testing-store.js"
 import { parseBucketName } from "@hayloft/base/ids.js"
+import { NEVER } from "@hayloft/base/never.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import type { ItemWork } from "@hayloft/features/operator/index.js"
 import { StartedJobs, type OpenWork } from "@hayloft/features/user-jobs/index.js"
@@ -13,7 +14,6 @@ import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import { adminOver, operatorOf } from "./testing-admin.js"
 
 const CLOCK = new RealClock()
-const NEVER = new AbortController().signal
 
 type Outcome = Awaited<ReturnType<ItemWork<unknown>["work"]>>
 

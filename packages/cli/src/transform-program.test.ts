@@ -5,6 +5,7 @@ import http from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, beforeEach, test } from "node:test"
+import { NEVER } from "@hayloft/base/never.js"
 import { AdminApi } from "@hayloft/admin/index.js"
 import { HEAD } from "@hayloft/admin/testing-api.js"
 import { FakeStore, ROOT, TOKEN } from "@hayloft/admin/testing-store.js"
@@ -15,7 +16,6 @@ import { testIo } from "./testing-io.js"
 const MODULE = Uint8Array.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 255, 10])
 const RULES = "<TransformConfiguration><Rule>é</Rule></TransformConfiguration>"
 const CLOCK = new RealClock()
-const NEVER = new AbortController().signal
 
 let folder = ""
 let endpoint = ""

@@ -12,6 +12,7 @@ import { connect, Socket } from "node:net"
 import { userInfo } from "node:os"
 import { delimiter, dirname, join } from "node:path"
 import { promisify } from "node:util"
+import { NEVER } from "@hayloft/base/never.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 
 const READY_TIMEOUT_MS = 120_000
@@ -35,7 +36,6 @@ export const INITDB = [
   "--no-sync",
   "--no-instructions",
 ] as const
-const NEVER = new AbortController().signal
 
 /** How it ends: sessions are cut and data is written (SIGINT), or nothing is written, as in a crash (SIGQUIT). */
 const SIGNALS = { fast: "SIGINT", immediate: "SIGQUIT", kill: "SIGKILL" } as const

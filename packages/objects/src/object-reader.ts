@@ -9,6 +9,7 @@ import { equalBytes } from "@hayloft/base/bytes.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { textOfObjectKey, type BucketId, type ObjectKey, type Position, type VersionId } from "@hayloft/base/ids.js"
 import { Lent } from "@hayloft/base/lent.js"
+import { NEVER } from "@hayloft/base/never.js"
 import { isLent, streamOf } from "@hayloft/base/pieces.js"
 import { after, recover, type Soon } from "@hayloft/base/soon.js"
 import type { Blocks, ExtentRange, LentBytes, PieceOwner } from "@hayloft/engine/block/index.js"
@@ -50,9 +51,6 @@ import type { ReadPin, ReadPins } from "./read-pins.js"
 import type { SealedBodies } from "./sealed-body.js"
 import { CheckedManifests, checkSealedExtent } from "./sealed-parts.js"
 import type { StoreClock } from "./store-clock.js"
-
-/** For reads that end before a client could cancel them. */
-const NEVER = new AbortController().signal
 
 const NOT_INLINE: OpenBytes = { inline: undefined, key: undefined }
 

@@ -15,6 +15,7 @@ import { must } from "@hayloft/base/assert.js"
 import { Failure, isFailure } from "@hayloft/base/failures.js"
 import type { UploadId } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
+import { NEVER } from "@hayloft/base/never.js"
 import { isLent, streamOf } from "@hayloft/base/pieces.js"
 import { partOf } from "@hayloft/base/round.js"
 import { openedBytesOf, SEGMENT_PLAIN_BYTES, SEGMENT_STORED_BYTES } from "@hayloft/base/segments.js"
@@ -42,9 +43,6 @@ export const SEALED_LIMITS = {
 const RUN_BYTES = SEALED_LIMITS.segmentsOfRun * SEGMENT_STORED_BYTES
 /** With less, no reader would gather a run ahead. */
 const UNSEAL_BYTES_MIN = 2 * RUN_BYTES
-
-/** For reads that end before a client could cancel them. */
-const NEVER = new AbortController().signal
 
 /** Segments of one block that are opened together, and the part of their plaintext that is wanted. */
 interface Run {

@@ -5,6 +5,7 @@
 import { concatBytes } from "@hayloft/base/bytes.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { byteStringOfText, objectKeyOfText, textOfObjectKey } from "@hayloft/base/ids.js"
+import { NEVER } from "@hayloft/base/never.js"
 import { asPromise } from "@hayloft/base/soon.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type {
@@ -20,7 +21,6 @@ import type {
 import { ensureSystemBucket, SYSTEM_BUCKET } from "./system-bucket.js"
 
 const PAGE = 1_000
-const NEVER = new AbortController().signal
 
 interface StoredParts {
   readonly objects: Pick<Objects, "get" | "put" | "remove" | "list" | "setAttributes">

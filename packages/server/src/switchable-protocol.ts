@@ -6,6 +6,7 @@
  * Limits    SWITCH_LIMITS; the server limits how many requests wait.
  */
 import { fail } from "@hayloft/base/failures.js"
+import { NEVER } from "@hayloft/base/never.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import type { Exchange, PlainAnswer, Protocol, Refusal } from "@hayloft/protocols/http/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
@@ -69,9 +70,8 @@ export class SwitchableProtocol implements Protocol {
     let open = (): void => undefined
     const opened = new Promise<void>(resolve => (open = resolve))
     this.gate = { opened, open, sinceMs }
-    const never = new AbortController().signal
     while (this.underWay > 0 && this.clock.monotonicMs() < sinceMs + SWITCH_LIMITS.drainMs) {
-      await this.clock.sleep(SWITCH_LIMITS.checkMs, never)
+      await this.clock.sleep(SWITCH_LIMITS.checkMs, NEVER)
     }
   }
 

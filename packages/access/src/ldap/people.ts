@@ -10,6 +10,7 @@
  * Limits    `ASKING_MAX` questions at a time, of which `SIGN_INS_MAX` may be sign-ins; `GROUPS_MAX` groups of a person; `KNOWN_MAX` people are remembered.
  */
 import { fail, isFailure, sentenceOf, type Failure } from "@hayloft/base/failures.js"
+import { NEVER } from "@hayloft/base/never.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import type { Ldap, LdapConnection, LdapSearch, LdapSettings } from "@hayloft/base/seams/ldap/contract.js"
 import { isAtOrBelow, normalDn } from "@hayloft/base/seams/ldap/dn-core.js"
@@ -34,8 +35,6 @@ interface Parts {
   readonly clock: Pick<Clock, "wallMs" | "monotonicMs" | "sleep">
   readonly log: Log
 }
-
-const NEVER = new AbortController().signal
 
 type Connect = () => Promise<LdapConnection>
 

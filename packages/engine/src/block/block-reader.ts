@@ -25,6 +25,7 @@ import type { Counter } from "@hayloft/base/seams/telemetry/contract.js"
 import type { Allocate, NeedleId } from "../volume/contract.js"
 import type { BlockBackend } from "./backend.js"
 import { ByteBudget } from "@hayloft/base/life/index.js"
+import { NEVER } from "@hayloft/base/never.js"
 import type { Devices, LentBytes, PieceOwner, ShardCopy } from "./contract.js"
 import { gather } from "./batching.js"
 import { hasShard, holdersOf, isDamage, isLoss, strayHolders } from "./holders.js"
@@ -47,9 +48,6 @@ import {
 } from "./read-plan-core.js"
 import { ReadTimes } from "./read-times.js"
 import type { DataShards, RebuiltRanges } from "./rebuilt-ranges.js"
-
-/** A copy is made for all of its readers, whichever of them leave. */
-const NEVER = new AbortController().signal
 
 interface ShardRange {
   readonly offsetBytes: number

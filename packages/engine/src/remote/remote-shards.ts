@@ -12,6 +12,7 @@ import { assert } from "@hayloft/base/assert.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import type { KeyRange } from "@hayloft/base/key-range.js"
+import { NEVER } from "@hayloft/base/never.js"
 import type { ShardStore } from "../block/index.js"
 import type { CallClass } from "../format/frame.js"
 import { needleKeyOf } from "../format/needle.js"
@@ -41,7 +42,6 @@ import { receive } from "./received-body.js"
 import { SentBody } from "./sent-body.js"
 
 const classOf = (isUnhurried: boolean): CallClass => (isUnhurried ? "background" : "client")
-const NEVER = new AbortController().signal
 const allocateOwn: Allocate = lengthBytes => Buffer.allocUnsafeSlow(lengthBytes)
 
 interface Page {

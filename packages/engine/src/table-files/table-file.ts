@@ -7,6 +7,7 @@
  * Limits    `cacheBytes` of blocks in memory. Reads wait for the disk on the calling thread: the page cache is to have the file.
  */
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
+import { NEVER } from "@hayloft/base/never.js"
 import { ABOUT_ROW, decodeAbout, USER_END_SEED, USER_ROW, userSeeds } from "../format/user-table.js"
 import type { UserTableAbout } from "../format/user-table.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
@@ -175,7 +176,7 @@ export class TableFile {
    * Reads the whole file and compares it with its checksums. Throws `corruptRow` if a byte differs from what was written,
    * even where parity mends it.
    */
-  async verify(signal = new AbortController().signal): Promise<void> {
+  async verify(signal = NEVER): Promise<void> {
     const { path } = this.table
     this.requireOpen()
     await naming(path, async () => {

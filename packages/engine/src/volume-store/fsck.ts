@@ -11,6 +11,7 @@ import type { NeedleHeader } from "../format/needle.js"
 import { NEEDLE_KEY_BYTES } from "../format/needle.js"
 import { decodeStoredRow } from "../format/stored-row.js"
 import { DisposeStack, laterTurn } from "@hayloft/base/life/index.js"
+import { NEVER } from "@hayloft/base/never.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { StoreReader } from "@hayloft/base/seams/store/contract.js"
 import { compareIndex, fsckVolumes, positionOfMark, VOLUMES_SOURCE, type FsckFinding } from "../volume/index.js"
@@ -123,7 +124,7 @@ class Fsck {
 export async function fsckStore(
   seams: StoreSeams,
   path: string,
-  { onProgress = () => undefined, signal = new AbortController().signal }: FsckOptions = {},
+  { onProgress = () => undefined, signal = NEVER }: FsckOptions = {},
 ): Promise<FsckReport> {
   throwIfAborted(signal)
   await using opened = new DisposeStack()

@@ -11,6 +11,7 @@
 import { unlessFull } from "@hayloft/base/space/full-disk.js"
 import type { RowKey, VolumeId } from "@hayloft/base/ids.js"
 import { parseVolumeId } from "@hayloft/base/ids.js"
+import { NEVER } from "@hayloft/base/never.js"
 import { decodeNeedlePlace } from "../format/needle.js"
 import type { VolumeUpkeep } from "./upkeep.js"
 import type { Copied, VolumeCopy } from "./volume-copy.js"
@@ -27,8 +28,6 @@ interface Step {
   readonly before: Uint8Array
   readonly copy: Uint8Array
 }
-
-const NEVER_ABORTED = new AbortController().signal
 
 /**
  * Returns the volumes whose copies were undone. `copyOf`: copies the other needles of a volume. Throws `deviceFailed`.
@@ -94,7 +93,7 @@ function pointFrom(upkeep: VolumeUpkeep, key: RowKey, from: Uint8Array, to: Uint
 
 async function isEmptied(copy: VolumeCopy): Promise<boolean> {
   for (;;) {
-    const outcome = await copy.step(NEVER_ABORTED)
+    const outcome = await copy.step(NEVER)
     if (outcome !== "busy") return outcome === "done"
   }
 }

@@ -5,6 +5,7 @@ import { DeviceCipher, deviceKeysOf } from "@hayloft/base/device-cipher.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseDeviceId, rowKeyOf } from "@hayloft/base/ids.js"
 import { owned } from "@hayloft/base/lent.js"
+import { NEVER } from "@hayloft/base/never.js"
 import { isUnnamed } from "../format/needle.js"
 import { asPromise } from "@hayloft/base/soon.js"
 import { SimDisk } from "@hayloft/base/seams/disk/index.js"
@@ -20,7 +21,6 @@ import type { VolumeDirectory } from "./writer.js"
 
 const random = new SimRandom(3)
 const MARKER = "nobody-may-read-this"
-const NEVER = new AbortController().signal
 /** Returns the cipher of a device. Two devices of one store have different device keys. */
 const cipherOf = (device: string, fill = 4, acceptsPlain = false): DeviceCipher =>
   new DeviceCipher(deviceKeysOf(new Uint8Array(32).fill(fill), parseDeviceId(device), acceptsPlain), random)

@@ -2,6 +2,7 @@
 import { must } from "@hayloft/base/assert.js"
 import type { CheckpointSource } from "../device/contract.js"
 import type { StepOutcome } from "@hayloft/base/life/contract.js"
+import { NEVER } from "@hayloft/base/never.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { SimDisk } from "@hayloft/base/seams/disk/index.js"
 import { VolumeScanSource, VOLUMES_SOURCE } from "./checkpoint-source.js"
@@ -18,7 +19,6 @@ import { openVolumes } from "./volumes.js"
 export const folderOfClass = (ends: ExpiringClass | undefined): string =>
   ends === undefined ? "/device/volumes" : `/device/volumes-${ends.name}`
 const nameOf = (ends: ExpiringClass | undefined): string => (ends === undefined ? VOLUMES_SOURCE : sourceNameOf(ends))
-const NEVER_ABORTED = new AbortController().signal
 
 interface Opened {
   readonly rows: MapRows
@@ -144,7 +144,7 @@ export class EndingDevice {
   }
 
   step(): Promise<StepOutcome> {
-    return this.compaction.step(NEVER_ABORTED)
+    return this.compaction.step(NEVER)
   }
 
   /** Waits for quiet, and runs compaction and checkpoints until they are idle. */

@@ -18,6 +18,7 @@ import type { AppliedWrite, DeviceRow, DeviceRows } from "../device/contract.js"
 import { needleSeed } from "../format/needle.js"
 import { partitionOf } from "../format/partition.js"
 import type { StepOutcome } from "@hayloft/base/life/contract.js"
+import { NEVER } from "@hayloft/base/never.js"
 import { SimDisk } from "@hayloft/base/seams/disk/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { VolumeScanSource } from "./checkpoint-source.js"
@@ -173,7 +174,7 @@ export class CompactedDevice {
   }
 
   step(): Promise<StepOutcome> {
-    return this.compaction.step(NEVER_ABORTED)
+    return this.compaction.step(NEVER)
   }
 
   /** Waits for quiet, and runs compaction and checkpoints until they are idle; returns how many steps that took. */
@@ -203,5 +204,3 @@ export class CompactedDevice {
     return this.sim.medium.usedBytes
   }
 }
-
-const NEVER_ABORTED = new AbortController().signal

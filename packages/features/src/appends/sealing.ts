@@ -35,6 +35,7 @@ import {
 import { multipartIdOfSuffix } from "@hayloft/engine/format/version-id.js"
 import { decodeVersion } from "@hayloft/engine/format/version-record.js"
 import { PassFailed, type Job, type StepOutcome } from "@hayloft/base/life/index.js"
+import { NEVER } from "@hayloft/base/never.js"
 import { query, type Metadata, type RowView } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
@@ -137,7 +138,6 @@ export class AppendSealing implements Job {
   private idsFrom: RowKey | undefined
   private idsAtMs = -Infinity
   private sealedBytes = 0
-  private readonly end = new AbortController().signal
 
   constructor(
     private readonly seams: SealingSeams,
@@ -193,7 +193,7 @@ export class AppendSealing implements Job {
           part: OFFSET_PART,
           multipartId,
           inlineBytesMax: 0,
-          client: { signal: this.end },
+          client: { signal: NEVER },
           body: this.bodyOf(segments, lengthBytes, pin),
           checksumAlgorithm: undefined,
           storageClass,
@@ -227,7 +227,7 @@ export class AppendSealing implements Job {
       ...extentsOfSegment(segment, segment.offsetBytes, bytesOfParts(segment.parts)),
     ])
     const read = async function* (this: AppendSealing, pieces: PieceOwner): AsyncGenerator<Uint8Array> {
-      for await (const bytes of streamOf(this.seams.blocks.read(ranges, this.end, pieces))) {
+      for await (const bytes of streamOf(this.seams.blocks.read(ranges, NEVER, pieces))) {
         pin.progress()
         yield bytes
       }

@@ -5,6 +5,7 @@ import { test } from "node:test"
 import { AUDIT_LIMITS, openAuditLog } from "@hayloft/access/index.js"
 import { fail } from "@hayloft/base/failures.js"
 import { parseAccountId, parseBucketId, parseBucketName } from "@hayloft/base/ids.js"
+import { NEVER } from "@hayloft/base/never.js"
 import type { Bucket, PutRequest } from "@hayloft/objects/contract.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
@@ -19,7 +20,6 @@ import { FileSink } from "./file-sink.js"
 import type { AuditSink } from "./sink.js"
 import { WEBHOOK_LIMITS, WebhookSink } from "./webhook-sink.js"
 
-const NEVER = new AbortController().signal
 const nothing = async () => undefined
 
 function world() {

@@ -8,6 +8,7 @@
  */
 import { isFailure } from "@hayloft/base/failures.js"
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
+import { NEVER } from "@hayloft/base/never.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import { decodeReferences } from "@hayloft/engine/format/references-record.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
@@ -66,7 +67,6 @@ interface WorkRequest {
   readonly isOn: boolean
 }
 
-const NEVER = new AbortController().signal
 /** Only where they are used. */
 const GIVES_DIGESTS: ReadonlySet<Phase> = new Set<Phase>(["current", "versions"])
 const REPAIRED = { isRepaired: true } as const

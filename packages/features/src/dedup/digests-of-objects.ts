@@ -9,6 +9,7 @@ import { equalBytes } from "@hayloft/base/bytes.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
 import { GIB } from "@hayloft/base/limits.js"
+import { NEVER } from "@hayloft/base/never.js"
 import { streamOf } from "@hayloft/base/pieces.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import type { Blocks, ExtentRange } from "@hayloft/engine/block/index.js"
@@ -57,7 +58,6 @@ export interface DigestSeams {
   readonly blockBytes: number
 }
 
-const NEVER = new AbortController().signal
 const NO_DIGESTS = { md5: false, sha256: false, checksum: undefined } as const
 
 /**

@@ -3,6 +3,7 @@
  * that reference them get bytes of their own, and the segments are deleted with the last reference.
  */
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
+import { NEVER } from "@hayloft/base/never.js"
 import { decodeSegment } from "@hayloft/engine/format/records.js"
 import { decodeReferences } from "@hayloft/engine/format/references-record.js"
 import { suffixRange } from "@hayloft/engine/format/row-key.js"
@@ -12,7 +13,6 @@ import { bytesOfParts, recount, RECOUNT_LIMITS, type Recounted, type WalkSeams }
 
 /** References to less than this share of the bytes are copied. */
 const SHARE_MIN = 0.5
-const NEVER = new AbortController().signal
 
 /** The bytes of segments, by the key of what counts their references. `cost` is increased by the rows that are read. */
 export function bytesOfSegments(view: RowView, stem: RowKey, cost = { rows: 0 }): number {

@@ -12,6 +12,7 @@ import { bytesOfHex, equalBytes } from "@hayloft/base/bytes.js"
 import { owned } from "@hayloft/base/lent.js"
 import { MIB, PACKED_PART, WHOLE_BYTES_MAX } from "@hayloft/base/limits.js"
 import type { MultipartId } from "@hayloft/base/ids.js"
+import { NEVER } from "@hayloft/base/never.js"
 import { streamOf } from "@hayloft/base/pieces.js"
 import { shardCount, shardsNeeded } from "@hayloft/base/policy.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
@@ -63,8 +64,6 @@ export const areUnchanged = query("PackingUnchanged", (view, read: readonly Read
     return now !== undefined && equalBytes(now.value, row.value)
   }),
 )
-
-const NEVER = new AbortController().signal
 
 export class Packer {
   constructor(

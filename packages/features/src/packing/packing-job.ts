@@ -15,6 +15,7 @@ import type { PackedCounts } from "@hayloft/engine/format/packing-rows.js"
 import type { BucketRecord } from "@hayloft/engine/format/records.js"
 import { bucketRowKey, objectRowKey, offsetRowKey } from "@hayloft/engine/format/row-key.js"
 import { mapBounded, PassFailed, type Job, type StepOutcome } from "@hayloft/base/life/index.js"
+import { NEVER } from "@hayloft/base/never.js"
 import { plural } from "@hayloft/base/quantity-text.js"
 import { query } from "@hayloft/engine/metadata/index.js"
 import { type Core, detachSome, type RateBound } from "@hayloft/objects/door/index.js"
@@ -211,5 +212,3 @@ export class PackingJob implements Job {
     }
   }
 }
-
-const NEVER = new AbortController().signal

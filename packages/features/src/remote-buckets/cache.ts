@@ -17,6 +17,7 @@ import {
   type CacheSpace,
   type ObjectKey,
 } from "@hayloft/base/ids.js"
+import { NEVER } from "@hayloft/base/never.js"
 import {
   decodeRemoteEntry,
   encodeRemoteEntry,
@@ -47,7 +48,6 @@ const ID_DIGITS = 16
 const PLACE_DIGITS = 12
 const NUMBER_DIGITS = 8
 const ID_BYTES = 12
-const NEVER = new AbortController().signal
 
 /** An entry, and the ETag of the object that has it: the entry is replaced only if it still has that. */
 export interface FoundEntry {

@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto"
 import { fail } from "@hayloft/base/failures.js"
 import { parseModuleName, type ModuleName } from "@hayloft/base/ids.js"
+import { NEVER } from "@hayloft/base/never.js"
 import { gathered, type ObjectInfo, type StoredObjects } from "@hayloft/objects/index.js"
 import type { ModuleInfo } from "./contract.js"
 import { TRANSFORM_LIMITS } from "./limits.js"
@@ -16,7 +17,6 @@ export const MODULES_PREFIX = "transforms/modules/"
 const CODES_MAX = 8
 /** Printable, since it is sent as a header. */
 const CONTENT_TYPE = /^[\x21-\x7e][\x20-\x7e]{0,126}$/
-const NEVER = new AbortController().signal
 
 export class Modules {
   /** By hash, the latest used last. */

@@ -5,6 +5,7 @@ import { MasterKeys } from "@hayloft/access/index.js"
 import { must } from "@hayloft/base/assert.js"
 import { isFailure, type Failure } from "@hayloft/base/failures.js"
 import { parseNodeFingerprint, parseNodeName, type DeviceId } from "@hayloft/base/ids.js"
+import { NEVER } from "@hayloft/base/never.js"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
 import type { ShardDevice } from "@hayloft/engine/block/index.js"
 import { claimDevice, deviceOf, markOffline } from "@hayloft/engine/cluster/index.js"
@@ -27,7 +28,6 @@ const DEVICE_OF = new Map([
   ["n2", D2],
   ["n3", D3],
 ])
-const NEVER = new AbortController().signal
 
 const unused = (): never => assert.fail("no shard is used")
 const device = (id: DeviceId): ShardDevice => ({

@@ -17,6 +17,7 @@ import type { NodeRow } from "@hayloft/engine/format/cluster-rows.js"
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
 import type { NodeReport } from "@hayloft/engine/format/node-report.js"
 import { mapBounded, Rest, type BackgroundService } from "@hayloft/base/life/index.js"
+import { NEVER } from "@hayloft/base/never.js"
 import { RemoteNode, serveShards } from "@hayloft/engine/remote/index.js"
 import { Peer, RpcMetrics, RpcServer, RPC_LIMITS } from "@hayloft/engine/rpc/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
@@ -95,8 +96,6 @@ interface Other {
   readonly remote: RemoteNode
   readonly lifetime: AbortController
 }
-
-const NEVER = new AbortController().signal
 
 const addressOf = (text: string): NetAddress => {
   const at = text.lastIndexOf(":")

@@ -20,6 +20,7 @@ import type { Party } from "@hayloft/base/places-core.js"
 import { clientOf } from "@hayloft/base/client-address.js"
 import { HeaderShapes } from "@hayloft/base/request-headers.js"
 import type { BackgroundService } from "@hayloft/base/life/contract.js"
+import { NEVER } from "@hayloft/base/never.js"
 import { nextBeat } from "@hayloft/base/seams/clock/beats.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
@@ -70,7 +71,6 @@ export interface HttpServerSettings {
 
 /** Interval between checks for requests still in flight while stopping. */
 const STOP_CHECK_MS = 50
-const NEVER = new AbortController().signal
 
 export class HttpServer implements BackgroundService {
   readonly name: string

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
+import { NEVER } from "@hayloft/base/never.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { Admission } from "./admission.js"
 import { HTTP_LIMITS } from "./limits.js"
@@ -12,7 +13,6 @@ const RUN_MS = 4_000
 const TELL_MS = 200
 /** A request is charged for as many bytes as it takes time: a millisecond. */
 const BYTES = 200_000
-const NEVER = new AbortController().signal
 
 type Clients = readonly (readonly [account: string, thread: number])[]
 
