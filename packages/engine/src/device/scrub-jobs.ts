@@ -3,7 +3,7 @@
  *
  * A walk through the metadata store takes as many steps as it needs and begins again SCRUB_EVERY_MS after it began. A
  * walk through the log covers the part between its cut and its end, which a checkpoint soon reads anyway, so it is
- * repeated more often.
+ * repeated more often. The first walks wait: a start has other work, and has just read the log.
  */
 import type { Failure } from "@hayloft/base/failures.js"
 import type { LogSequence } from "@hayloft/base/ids.js"
@@ -16,6 +16,9 @@ export const SCRUB_EVERY_MS = {
   log: 3_600_000,
 } as const
 
+/** From the opening of a device to its first walks. */
+export const FIRST_SCRUB_MS = 10 * 60_000
+
 /** Findings kept for display; all are reported when they are made. */
 const FINDINGS_MAX = 100
 
@@ -23,7 +26,7 @@ export class MetadataScrub implements Job {
   readonly name: string
   private cursor: RowScrubCursor | undefined
   private isWalking = false
-  private beganMs: number | undefined
+  private dueMs: number
   private rows = 0
   private walks = 0
   private found: RowFinding[] = []
@@ -37,6 +40,7 @@ export class MetadataScrub implements Job {
     private readonly everyMs: number = SCRUB_EVERY_MS.metadata,
   ) {
     this.name = `scrub metadata ${device}`
+    this.dueMs = clock.monotonicMs() + FIRST_SCRUB_MS
   }
 
   /** Findings of the walk under way, or of the last one. */
@@ -47,9 +51,9 @@ export class MetadataScrub implements Job {
   async step(): Promise<StepOutcome> {
     const nowMs = this.clock.monotonicMs()
     if (!this.isWalking) {
-      if (this.beganMs !== undefined && nowMs - this.beganMs < this.everyMs) return "idle"
+      if (nowMs < this.dueMs) return "idle"
       this.isWalking = true
-      this.beganMs = nowMs
+      this.dueMs = nowMs + this.everyMs
       this.cursor = undefined
       this.rows = 0
       this.found = []
@@ -80,7 +84,7 @@ export class LogScrub implements Job {
   readonly name: string
   private at: LogSequence | undefined
   private upTo: LogSequence | undefined
-  private beganMs: number | undefined
+  private dueMs: number
   private walks = 0
   private damage: Failure | undefined
 
@@ -94,13 +98,14 @@ export class LogScrub implements Job {
     private readonly everyMs: number = SCRUB_EVERY_MS.log,
   ) {
     this.name = `scrub log ${device}`
+    this.dueMs = clock.monotonicMs() + FIRST_SCRUB_MS
   }
 
   async step(): Promise<StepOutcome> {
     const nowMs = this.clock.monotonicMs()
     if (this.at === undefined) {
-      if (this.beganMs !== undefined && nowMs - this.beganMs < this.everyMs) return "idle"
-      this.beganMs = nowMs
+      if (nowMs < this.dueMs) return "idle"
+      this.dueMs = nowMs + this.everyMs
       this.upTo = this.extent().upTo
     }
     const { upTo } = this

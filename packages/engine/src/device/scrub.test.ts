@@ -12,7 +12,7 @@ import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
 import type { StoreWrite } from "@hayloft/base/seams/store/contract.js"
 import { openLog } from "./log.js"
 import { openLogReader } from "./log-reader.js"
-import { MetadataScrub, LogScrub } from "./scrub-jobs.js"
+import { FIRST_SCRUB_MS, LogScrub, MetadataScrub } from "./scrub-jobs.js"
 import { scrubRowsStep, scrubLogStep, SCRUB_LIMITS, type RowScrubCursor, type RowFinding } from "./scrub.js"
 
 const DEVICE = parseDeviceId("00000000000000d1")
@@ -113,6 +113,9 @@ test("the job walks through all rows, reports its findings, and rests until the 
   const reported: RowFinding[] = []
   const step = (from: RowScrubCursor | undefined) => scrubRowsStep(writer, from, good, LIMITS)
   const job = new MetadataScrub("d", step, findings => reported.push(...findings), clock, 1000)
+  await clock.advance(FIRST_SCRUB_MS - 1)
+  assert.equal(await job.step(), "idle", "a start has other work")
+  await clock.advance(1)
   for (let walks = 1; walks <= 2; walks += 1) {
     let steps = 0
     while ((await job.step()) === "busy") steps += 1
@@ -146,7 +149,10 @@ test("a log is read in steps up to its end while it is being written, and damage
   sim.flipBit("/log/segment-000002", 8 * 9000)
   const found: string[] = []
   const extent = () => ({ after: parseLogSequence(0), upTo: log.durable })
-  const job = new LogScrub("d", extent, step, damage => found.push(damage.kind), new SimClock())
+  const clock = new SimClock()
+  const job = new LogScrub("d", extent, step, damage => found.push(damage.kind), clock)
+  assert.equal(await job.step(), "idle", "the start has read the log")
+  await clock.advance(FIRST_SCRUB_MS)
   while ((await job.step()) === "busy") continue
   assert.deepEqual(found, ["corruptLog"])
   await log.close()
@@ -166,7 +172,9 @@ test("a segment that is cut while it is being read is not damage", async () => {
     return seen
   }
   const extent = () => ({ after, upTo: log.durable })
-  const job = new LogScrub("d", extent, cutting, damage => found.push(damage.kind), new SimClock())
+  const clock = new SimClock()
+  const job = new LogScrub("d", extent, cutting, damage => found.push(damage.kind), clock)
+  await clock.advance(FIRST_SCRUB_MS)
   while ((await job.step()) === "busy") continue
   assert.deepEqual(found, [])
   assert.match(job.progress(), /1 walks done/)
