@@ -130,8 +130,9 @@ export class NearStore {
   /** Returns the message with which a start on these folders is refused. */
   async refused(folders: readonly string[]): Promise<string> {
     await this.stop()
+    const before = this.logged()
     const refusal: unknown = await this.start(folders).catch((error: unknown) => error)
-    assert.ok(isFailure(refusal), "the start was refused")
+    assert.ok(isFailure(refusal), `the start was not refused: ${String(refusal)}; the process before:\n${before}`)
     return refusal.message
   }
 
@@ -202,8 +203,8 @@ export class NearStore {
     )
   }
 
-  /** The log entries of this event since the last start, as text. */
-  logged(event: string): string {
+  /** The log entries of this event, or all of them, since the last start, as text. */
+  logged(event?: string): string {
     return this.telemetry
       .entries(event)
       .map(entry => JSON.stringify(entry))
