@@ -1,4 +1,5 @@
 /** The services on which the operations of this folder are defined; those of features have fewer. */
+import type { z } from "zod"
 import type { Accounts, DirectoryEntries, Identities, People } from "@hayloft/access/contract.js"
 import type {
   AdminTokens,
@@ -11,6 +12,7 @@ import type {
   SimulatedCaller,
 } from "@hayloft/access/index.js"
 import type { AccessKeyId } from "@hayloft/base/ids.js"
+import type { ReadOnly } from "@hayloft/base/read-only.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import type { StartedJobs } from "@hayloft/features/user-jobs/index.js"
 import type { NamedKeys } from "@hayloft/access/keys/index.js"
@@ -32,6 +34,7 @@ import type {
   StoreOperations,
   StoreStatus,
 } from "@hayloft/node/index.js"
+import type { FREE_DISKS } from "./store-schemas.js"
 
 interface SimulatedS3Request {
   readonly caller: SimulatedCaller
@@ -56,18 +59,9 @@ interface PolicyFacts {
 }
 
 /** An empty file system of this machine that could become a device. */
-export interface FreeDisk {
-  readonly mount: string
-  /** A folder in it that is proposed for the device. */
-  readonly path: string
-  /** `/dev/sdb1`. */
-  readonly source: string
-  readonly fileSystemKind: string
+export type FreeDisk = ReadOnly<z.output<typeof FREE_DISKS>>["disks"][number] & {
   /** Equal to that of devices on the same file system. */
   readonly disk: string
-  readonly isOnSystem: boolean
-  readonly totalBytes: number
-  readonly freeBytes: number
 }
 
 /** The means to make presigned links of S3. */

@@ -336,19 +336,11 @@ export interface Objects {
   listVersions(request: ListVersionsRequest): Promise<VersionsPage>
 }
 
-export interface CreateMultipartRequest {
-  readonly bucket: Bucket
-  readonly key: ObjectKey
-  readonly attributes: ObjectAttributes
-  readonly tags: Tags
-  /** The list of the future object. */
-  readonly acl?: ObjectAcl | undefined
-  /** The lock of the future object, as in `PutRequest`. */
-  readonly lock?: VersionLock | undefined
-  /** The storage class of the future object, as in `PutRequest`. */
-  readonly storageClass?: StorageClass | undefined
-  /** The encryption of the parts and the future object, as in `PutRequest`. */
-  readonly encryption?: Protection | undefined
+/** The list, the lock, the storage class and the encryption are those of the future object; parts have the encryption, too. */
+export interface CreateMultipartRequest extends Pick<
+  PutRequest,
+  "bucket" | "key" | "attributes" | "tags" | "acl" | "lock" | "storageClass" | "encryption"
+> {
   /** The account that starts the upload; undefined: the bucket's owner, or an unknown account. */
   readonly initiator?: AccountId | undefined
   readonly checksum: { readonly algorithm: ChecksumAlgorithm; readonly type: "COMPOSITE" | "FULL_OBJECT" } | undefined

@@ -26,19 +26,10 @@ export interface ListRequest {
   readonly withRestores?: boolean
 }
 
-export interface ListVersionsRequest {
-  readonly bucket: Bucket
-  readonly prefix: string
-  readonly delimiter: string
+export interface ListVersionsRequest extends Omit<ListRequest, "after" | "afterExactly"> {
   readonly keyMarker: string
   /** With a key marker: entries of that key older than this version. */
   readonly versionIdMarker: VersionId | undefined
-  readonly max: number
-  readonly withOwners?: boolean
-  /** The listing includes the content types and symbolic links of objects, which takes longer. */
-  readonly withTypes?: boolean
-  /** The listing includes the restores of objects, likewise. */
-  readonly withRestores?: boolean
 }
 
 export interface ListedObject {

@@ -1,5 +1,5 @@
 /** A block as a shard scan (`shard-scan.ts`) reports it, and its standing compared with a layout. Pure. */
-import type { DeviceId, PartitionId, RowKey, UploadId } from "@hayloft/base/ids.js"
+import type { DeviceId, RowKey } from "@hayloft/base/ids.js"
 import { rowKeyOf } from "@hayloft/base/ids.js"
 import type { KeyRange } from "@hayloft/base/key-range.js"
 import { NEEDLE_KEY_BYTES, type NeedleId } from "../format/needle.js"
@@ -16,12 +16,7 @@ export interface HeldShard {
 }
 
 /** All shards of one block in one generation on all devices, whether or not any row references it. */
-export interface BlockGroup {
-  readonly partition: PartitionId
-  readonly uploadId: UploadId
-  readonly part: number
-  readonly block: number
-  readonly generation: number
+export interface BlockGroup extends Omit<NeedleId, "slot"> {
   /** The shape is undefined if no index contains it; a needle's header does. */
   readonly shape: ShardShape | undefined
   /** In slot order; a slot may occur several times, on different devices. */

@@ -31,7 +31,6 @@ const COUNTS = row({
   /** Items that the job has changed, if it repairs. */
   repaired: APPENDED_COUNT,
 })
-export type JobCounts = ValueOf<typeof COUNTS>
 
 const FAILURES = rowsOf({
   /** A byte string, like keys. */

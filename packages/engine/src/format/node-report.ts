@@ -96,6 +96,8 @@ const REPAIR = row({
   isShortOfSpace: FLAG,
 })
 
+export type ReportedRepair = ValueOf<typeof REPAIR>
+
 const REENCODING = row({
   isPaused: FLAG,
   doneBytes: NUMBER,
@@ -121,15 +123,34 @@ const CONTENTS = row({
   bucketPolicies: listOf(POLICY),
   /** By device, a byte for each partition: not 0 if it may lack shards. */
   lacking: mapOf(DEVICE_ID, PARTITION_FLAGS),
-  misplacedGroups: rowsOf({ partition: NUMBER, needed: NUMBER, devices: listOf(DEVICE_ID), bytes: NUMBER }),
+  misplacedGroups: rowsOf({
+    partition: NUMBER,
+    /** Shards that a read needs. */
+    needed: NUMBER,
+    devices: listOf(DEVICE_ID),
+    /** Bytes of the blocks, not of their shards. */
+    bytes: NUMBER,
+  }),
 })
+
+export type ReportedContents = ValueOf<typeof CONTENTS>
 
 const REPAIRER = row({
   contents: optional(CONTENTS),
   repair: optional(REPAIR),
   reencoding: optional(REENCODING),
-  orphans: row({ isStopped: FLAG, abortedBlocks: NUMBER, abortedBlocksMax: NUMBER, waitingBlocks: NUMBER }),
+  orphans: row({
+    /** Too many blocks are unreferenced: none is removed until an operator resumes the job. */
+    isStopped: FLAG,
+    /** Aborted blocks that the node found. */
+    abortedBlocks: NUMBER,
+    /** The removal stops if there are more. */
+    abortedBlocksMax: NUMBER,
+    /** Blocks that wait for their removal. */
+    waitingBlocks: NUMBER,
+  }),
 })
+export type ReportedRepairer = ValueOf<typeof REPAIRER>
 
 const NODE_REPORT = record("node report", {
   devices: DEVICES,

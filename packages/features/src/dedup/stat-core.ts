@@ -1,4 +1,6 @@
 /** Figures of deduplication: the contributions of some rows of a bucket. Pure. */
+import type { z } from "zod"
+import type { ReadOnly } from "@hayloft/base/read-only.js"
 import {
   parseObjectRowKey,
   objectRowKeyOf,
@@ -14,6 +16,7 @@ import { multipartIdOfSuffix } from "@hayloft/engine/format/version-id.js"
 import { decodeVersion, type Content } from "@hayloft/engine/format/version-record.js"
 import { query, type MetadataRow, type RowView } from "@hayloft/engine/metadata/index.js"
 import { bytesOfParts, sourcesOf, versionOfSegments } from "@hayloft/objects/door/rows.js"
+import type { DEDUP } from "./schemas.js"
 
 /** In this order; a version that moves from one family to the next while a bucket is written may count twice. */
 const STAT_FAMILIES = [
@@ -27,24 +30,7 @@ const STAT_FAMILIES = [
 ] as const
 type StatFamily = (typeof STAT_FAMILIES)[number]
 
-export interface DedupFigures {
-  /** Versions, including deleted ones that are kept. */
-  readonly versions: number
-  readonly logicalBytes: number
-  /** Bytes of the versions' own, which are stored once. */
-  readonly ownBytes: number
-  /** Versions that reference the bytes of others, wholly or in part; versions that share segments count as one. */
-  readonly versionsWithReferences: number
-  readonly references: number
-  readonly referencedBytes: number
-  /** Segments that others reference; those of one object count as one. */
-  readonly referencedSegments: number
-  /** Segments of objects that are gone: kept only because others reference them. */
-  readonly releasedSegments: number
-  readonly releasedBytes: number
-  readonly digestRows: number
-  readonly indexedBlocks: number
-}
+export type DedupFigures = ReadOnly<Omit<z.output<typeof DEDUP>, "state" | "releasedReferencedBytes">>
 
 export const NO_FIGURES: DedupFigures = {
   versions: 0,

@@ -4,33 +4,21 @@
  * Names are looked up when somebody asks for them: an object's shards name it. If blocks are shared, or the object was
  * renamed or deleted, that is the object for which they were written first. A pack has up to 128 objects: no name is said.
  */
-import { textOfObjectKey, type BucketName } from "@hayloft/base/ids.js"
+import type { z } from "zod"
+import type { ReadOnly } from "@hayloft/base/read-only.js"
+import { textOfObjectKey } from "@hayloft/base/ids.js"
 import { PACKED_PART } from "@hayloft/base/limits.js"
-import type { Blocks, HotCopies, HotCopyFigures } from "@hayloft/engine/block/index.js"
+import type { Blocks, HotCopies } from "@hayloft/engine/block/index.js"
 import { mapBounded, type Job } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import { bucketNames } from "@hayloft/objects/door/index.js"
+import type { HOT_COPIES } from "./schemas.js"
 
 /** Objects of a report: for each the header of a shard is read. */
 const SHOWN_MAX = 1_000
 const HEADERS_CONCURRENT = 16
 
-/** An object, or a part of one, with copies. */
-interface HotObject {
-  readonly uploadId: string
-  readonly part: number
-  /** The bucket is undefined if it, or all shards, are gone or out of reach, or if this is a pack. */
-  readonly bucket: BucketName | undefined
-  readonly key: string | undefined
-  readonly copies: number
-  readonly bytes: number
-  readonly hits: number
-  readonly readsPerMinute: number
-}
-
-export interface HotCopiesReport extends HotCopyFigures {
-  readonly hottest: readonly HotObject[]
-}
+export type HotCopiesReport = Omit<ReadOnly<z.output<typeof HOT_COPIES>>, "isOn">
 
 export const HOT_COPIES_JOB = "hot-copies"
 

@@ -4,6 +4,8 @@
  *
  * Limits  INSPECTION_LIMITS.
  */
+import type { z } from "zod"
+import type { ReadOnly } from "@hayloft/base/read-only.js"
 import { DATE_MS_MAX } from "@hayloft/base/dates.js"
 import { fail, unlessRefused } from "@hayloft/base/failures.js"
 import { textOfObjectKey, type BucketId, type BucketName, type ObjectKey, type VersionId } from "@hayloft/base/ids.js"
@@ -20,6 +22,7 @@ import { compileRules, dueOf, movesOf, NO_RULES, uploadDueOf, verdictsOf } from 
 import type { CompiledRules, LifecycleVerdict, VersionFacts, When } from "./due-core.js"
 import { isDue, isUnlocked, moveDue, removalOf, rulesOf, walkVersions } from "./walk-core.js"
 import type { LifecycleTime, Removal, SliceBounds } from "./walk-core.js"
+import type { LIFECYCLE_EXPLANATION, LIFECYCLE_PREVIEW } from "./schemas.js"
 
 export const INSPECTION_LIMITS = {
   /** The versions of one key, newest first. */
@@ -34,14 +37,7 @@ export const INSPECTION_LIMITS = {
 /** The action on a version whose time has come. */
 type Action = Removal | "move"
 
-/** The first thing that happens to a version. */
-interface NextAction {
-  readonly ruleId: string
-  readonly dueMs: number
-  readonly action: Action
-  /** To which a version moves. */
-  readonly storageClass?: StorageClass
-}
+type NextAction = NonNullable<ReadOnly<z.output<typeof LIFECYCLE_EXPLANATION>>["versions"][number]["next"]>
 
 interface ExplainedVersion {
   readonly versionId: VersionId
@@ -118,32 +114,7 @@ export const explainKey = query(
   },
 )
 
-interface PreviewedVersion {
-  readonly key: string
-  readonly versionId: VersionId
-  readonly action: Action
-  /** To which it moves. */
-  readonly storageClass?: StorageClass
-}
-
-/** The removals and moves of one rule. */
-interface PreviewedRule {
-  readonly ruleId: string
-  /** One that is not does nothing. */
-  readonly isEnabled: boolean
-  /** Objects that get a delete marker. */
-  readonly hidden: number
-  readonly versions: number
-  readonly markers: number
-  /** The bytes of versions that are removed, and of objects that are hidden. */
-  readonly bytes: number
-  /** Versions that move to another storage class. */
-  readonly moved: number
-  readonly movedBytes: number
-  /** Unfinished multipart uploads that are removed. */
-  readonly uploads: number
-  readonly examples: readonly PreviewedVersion[]
-}
+type PreviewedRule = Preview["rules"][number]
 
 interface PreviewedSlice {
   readonly rules: readonly PreviewedRule[]
@@ -265,19 +236,7 @@ const sumOf = (a: PreviewedRule, b: PreviewedRule): PreviewedRule => ({
   examples: [...a.examples, ...b.examples].slice(0, INSPECTION_LIMITS.examplesShown),
 })
 
-interface Preview {
-  readonly hasRules: boolean
-  /** When the next pass begins. */
-  readonly atMs: number
-  readonly rules: readonly PreviewedRule[]
-  readonly locked: number
-  /** Versions and delete markers that were looked at. */
-  readonly examined: number
-  /** False: the bucket has more rows than are looked at for rules that are tried out. */
-  readonly isComplete: boolean
-  /** Unfinished uploads that no rule removes, but that began so long ago that they are. */
-  readonly abandonedUploads: number
-}
+type Preview = ReadOnly<z.output<typeof LIFECYCLE_PREVIEW>>
 
 interface Walk {
   /** In place of those of the bucket. */

@@ -6,52 +6,25 @@
  * *Followed jobs* are the work of the store itself (a drain, a re-encoding, an erasure): other modules do it, and this one
  * notes when it begins and ends.
  */
+import type { z } from "zod"
+import type { ReadOnly } from "@hayloft/base/read-only.js"
 import { textOfObjectKey, type JobId } from "@hayloft/base/ids.js"
-import type { JobCounts, JobFailure, JobPlan, JobStarter } from "@hayloft/engine/format/job-record.js"
+import type { JobFailure, JobPlan, JobStarter } from "@hayloft/engine/format/job-record.js"
 
 import type { Buckets } from "@hayloft/objects/contract.js"
+import type { STARTED_JOB } from "./job-schemas.js"
 
 export type { JobStarter } from "@hayloft/engine/format/job-record.js"
 
-type JobState = "running" | "paused" | "cancelling" | "done" | "failed" | "cancelled"
+export type StartedProgress = StartedJob["progress"]
 
-export interface StartedProgress {
-  readonly done: number
-  /** The total is undefined if it is not known (yet). */
-  readonly total: number | undefined
-  readonly unit: "objects" | "bytes" | "versions" | "rows" | "percent"
-}
-
-export interface StartedJob {
+/** A job as answers show it, but for its failures and its plan, whose keys are byte strings (`startedJson`). */
+export type StartedJob = ReadOnly<Omit<z.output<typeof STARTED_JOB>, "id" | "failures" | "plan">> & {
   readonly id: JobId
-  readonly kind: string
-  /** The thing that the job works on, as a person would name it. */
-  readonly target: string
-  readonly state: JobState
-  /** The current phase of the job, in a few words; "" once the job has ended. */
-  readonly phase: string
-  readonly isDryRun: boolean
-  readonly starter: JobStarter
-  readonly progress: StartedProgress
-  /** Units of the progress a second; undefined: not known. */
-  readonly rate: number | undefined
-  readonly startedMs: number
-  readonly estimatedEndMs: number | undefined
-  readonly endedMs: number | undefined
-  readonly lastError: string | undefined
-  readonly canCancel: boolean
-  /** Why it cannot be cancelled, or which command undoes it; undefined: `canCancel`, or it has ended. */
-  readonly cancelBy: string | undefined
-  /** The counts are undefined for followed jobs, which have no items. */
-  readonly counts: JobCounts | undefined
   /** The first ones; `counts.failed` counts all. */
   readonly failures: readonly JobFailure[]
   /** The planned changes and their first objects; undefined if the job does one thing to all. */
   readonly plan: JobPlan | undefined
-  /** How it ended, in a sentence. */
-  readonly result: string | undefined
-  /** Differs after each change that a watcher would show. */
-  readonly revision: string
 }
 
 /** Work that the store does by itself, as it is now. */

@@ -3,6 +3,8 @@
  *
  * Promises  Before a bucket opts in, the devices refuse earlier releases, which do not know packs.
  */
+import type { z } from "zod"
+import type { ReadOnly } from "@hayloft/base/read-only.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
 import {
@@ -19,27 +21,9 @@ import type { Core } from "@hayloft/objects/door/index.js"
 import { recount, RECOUNT_LIMITS, rowsOfBucket, setSetting } from "@hayloft/objects/door/rows.js"
 import { CANDIDATE_LIMITS, candidatesFrom, packsFrom } from "./candidates-core.js"
 import { beginAgain, packingOf } from "./pack-commands-core.js"
+import type { PACKING } from "./schemas.js"
 
-interface PackingReport {
-  /** "suspended": the bucket has opted in, but what the store writes now is encrypted. */
-  readonly state: "on" | "off" | "suspended"
-  readonly setting: PackingSetting | undefined
-  /** The pass is undefined if there was none since the setting was made. */
-  readonly pass: PackingPass | undefined
-  readonly packs: number
-  /** Packs of which less than half is left. */
-  readonly sparsePacks: number
-  readonly packedObjects: number
-  /** Bytes of objects that the packs had when they were made. */
-  readonly packBytes: number
-  /** The bytes of them that objects still have. */
-  readonly liveBytes: number
-  /** Versions that the next pass can pack. */
-  readonly waitingObjects: number
-  readonly waitingBytes: number
-  /** Other versions that are left out, by the reason. */
-  readonly leftOut: Readonly<Record<string, number>>
-}
+type PackingReport = ReadOnly<Omit<z.output<typeof PACKING>, "pass">> & { readonly pass: PackingPass | undefined }
 
 interface PackingSeams {
   readonly clock: Clock

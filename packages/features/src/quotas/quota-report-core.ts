@@ -1,26 +1,10 @@
 /** A quota as people read it: what is used, of what, and how close that is. Pure. */
-import type { QuotaLimits } from "@hayloft/engine/format/usage.js"
+import type { z } from "zod"
+import type { ReadOnly } from "@hayloft/base/read-only.js"
 import type { QuotaState } from "./usage-queries-core.js"
+import type { QUOTA } from "./schemas.js"
 
-export interface QuotaReport {
-  readonly holder: "bucket" | "account"
-  /** The bucket's name, or the account's id. */
-  readonly name: string
-  readonly limits: QuotaLimits
-  /** False: what was there before the quota is being added, and the limits do not hold yet. */
-  readonly isExact: boolean
-  /** If undefined, the usage is lost, and must be counted again. */
-  readonly used?: {
-    /** The bytes of all versions, and of parts of uploads in progress. */
-    readonly bytes: number
-    /** The bytes of parts among them. */
-    readonly partBytes: number
-    readonly objects: number
-  }
-  /** The percentage of the limit that is closer; it is absent without a limit. */
-  readonly percent?: number
-  readonly isAboveWarning: boolean
-}
+export type QuotaReport = ReadOnly<z.output<typeof QUOTA>>
 
 export function quotaReportOf({ owner, name, quota: { limits, isExact }, used: found }: QuotaState): QuotaReport {
   const holder = { holder: owner.kind, name: owner.kind === "bucket" ? name : owner.accountId }

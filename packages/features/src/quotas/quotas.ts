@@ -4,6 +4,8 @@
  * Promises  A limit holds from the moment at which `set` resolves. A count that a crash left unfinished is finished by
  *           `finish`, of any process. `check` compares a count with the rows themselves.
  */
+import type { z } from "zod"
+import type { ReadOnly } from "@hayloft/base/read-only.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { AccountId, BucketId, BucketName } from "@hayloft/base/ids.js"
 import { textRowKey } from "@hayloft/engine/format/row-key.js"
@@ -26,6 +28,7 @@ import {
   type QuotaState,
   type UsagePlace,
 } from "./usage-queries-core.js"
+import type { QUOTA_CHECK } from "./schemas.js"
 
 /** Rows of one query of a walk: some milliseconds. */
 const WALKED_ROWS = 2_000
@@ -36,19 +39,7 @@ export type QuotaTarget =
   | { readonly kind: "bucket"; readonly name: BucketName }
   | { readonly kind: "account"; readonly id: AccountId }
 
-interface QuotaCheck {
-  /** Without a quota, the counters alone are compared with the rows. */
-  readonly hasQuota: boolean
-  /** The usage that the quota has counted; it is undefined if it is lost, or there is no quota. */
-  readonly used: Usage | undefined
-  /** By the counters of the buckets, of the same moment. They do not include parts. */
-  readonly counters: Pick<Usage, "bytes" | "objects">
-  /** By a walk over all versions and parts; without a quota, parts of all uploads under way. */
-  readonly walked: Usage
-  /** Nothing has changed during the walk, so both must be equal. */
-  readonly isStill: boolean
-  readonly agrees: boolean
-}
+type QuotaCheck = ReadOnly<z.output<typeof QUOTA_CHECK>>
 
 /** Returns undefined if the target does not exist, or is being erased. */
 export const ownerForQuota = query("OwnerForQuota", (view, target: QuotaTarget): UsageOwner | undefined => {

@@ -5,6 +5,8 @@
  * A *remote store* is an endpoint with credentials, which the operator names in a file. A bucket becomes remote by a setting that
  * names such a store and a bucket in it (`RemoteSetting`).
  */
+import type { z } from "zod"
+import type { ReadOnly } from "@hayloft/base/read-only.js"
 import type { ObjectKey, VersionId } from "@hayloft/base/ids.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import type {
@@ -17,6 +19,7 @@ import type {
   ObjectBody,
   UserMetadata,
 } from "@hayloft/objects/contract.js"
+import type { REMOTES } from "./schemas.js"
 
 /** How writes reach the remote: before the answer, later, or not at all. */
 export const REMOTE_WRITES = ["Through", "Back", "None"] as const
@@ -210,26 +213,9 @@ export interface RemoteAdmin {
   pending(bucket: Bucket, max: number): Promise<readonly PendingWrite[]>
 }
 
-export interface ShownStore {
-  readonly name: string
-  readonly endpoint: string
-  readonly region: string
-  /** Accounts whose buckets may use it. */
-  readonly accounts: readonly string[]
-  readonly requests: number
-  readonly failures: number
-  readonly lastError: string | undefined
-  readonly lastErrorMs: number | undefined
-}
+export type ShownStore = ReadOnly<z.output<typeof REMOTES>>["stores"][number]
 
-export interface ShownCache {
-  readonly sizeBytes: number
-  readonly sizeBytesMax: number
-  /** Bytes of reads that came from the cache, and from remotes, since the start of this process. */
-  readonly hitBytes: number
-  readonly missBytes: number
-  readonly evictedBytes: number
-}
+export type ShownCache = ReadOnly<z.output<typeof REMOTES>>["cache"]
 
 /** A write that the remote does not have yet. */
 export interface PendingWrite {

@@ -4,11 +4,14 @@
  * Promises  No key is restored twice, also over several pages: with `over` the second time would undo the first, because
  *           what is overwritten is kept in turn.
  */
+import type { z } from "zod"
+import type { ReadOnly } from "@hayloft/base/read-only.js"
 import { fail } from "@hayloft/base/failures.js"
 import { objectKeyOfText, textOfObjectKey, type BucketId, type ObjectKey } from "@hayloft/base/ids.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { UndeleteOutcome } from "./undelete-commands-core.js"
 import type { Undelete } from "./undelete.js"
+import type { RESTORED_PREFIX } from "./schemas.js"
 
 /** Kept versions of a page: a second or two. */
 const PAGE_ROWS = 256
@@ -24,13 +27,7 @@ interface RestoreBelowRequest {
   readonly after?: string | undefined
 }
 
-interface RestoredBelow {
-  readonly restored: number
-  /** Keys that have an object. */
-  readonly exist: number
-  readonly nothingKept: number
-  readonly next?: string
-}
+type RestoredBelow = ReadOnly<z.output<typeof RESTORED_PREFIX>>
 
 type Deleted = Pick<Undelete, "listDeleted" | "undelete">
 

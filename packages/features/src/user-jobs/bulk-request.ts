@@ -100,22 +100,16 @@ export const BULK_REQUEST = z.discriminatedUnion("kind", [
 export type BulkRequest = z.output<typeof BULK_REQUEST>
 
 /** The request of a bulk job, in the form in which the row of the job has it. */
-interface StoredBulkRequest {
-  readonly request: BulkRequest
-  readonly bucket: string
-  /** A bucket of the same name that is made later is another one. */
-  readonly bucketId: number
-  /** When the job was started, for a restore to a moment. */
-  readonly asOfUs?: number | undefined
-}
-
 const STORED = z.object({
   bucket: z.string(),
+  /** A bucket of the same name that is made later is another one. */
   bucketId: z.number(),
   request: BULK_REQUEST,
   itemsPerSecond: z.number().optional(),
+  /** When the job was started, for a restore to a moment. */
   asOfUs: z.number().optional(),
 })
+type StoredBulkRequest = Omit<z.output<typeof STORED>, "itemsPerSecond">
 
 export const textOfBulk = ({ request, bucket, bucketId, asOfUs }: StoredBulkRequest): string =>
   JSON.stringify({ bucket, bucketId, request, itemsPerSecond: request.itemsPerSecond, asOfUs })

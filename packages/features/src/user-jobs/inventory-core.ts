@@ -24,24 +24,16 @@ export const INVENTORY_REQUEST = z.strictObject({
   itemsPerSecond: z.number().min(1).max(1_000_000).optional().describe("rows a second; absent: as fast as it goes"),
 })
 
-type InventoryRequest = z.output<typeof INVENTORY_REQUEST>
-
 /** The request of an inventory job, in the form in which the row of the job has it. */
-export interface StoredInventory {
-  readonly request: InventoryRequest
-  readonly bucket: string
-  /** A bucket of the same name that is made later is another one. */
-  readonly bucketId: number
-  /** The moment that the inventory shows; undefined: objects as they are when the job comes to them. */
-  readonly atUs?: number | undefined
-}
-
 const STORED = z.object({
   bucket: z.string(),
+  /** A bucket of the same name that is made later is another one. */
   bucketId: z.number(),
   request: INVENTORY_REQUEST,
+  /** The moment that the inventory shows; absent: objects as they are when the job comes to them. */
   atUs: z.number().optional(),
 })
+export type StoredInventory = z.output<typeof STORED>
 
 export const INVENTORY_KIND = "inventory"
 export const isInventory = ({ kind }: { readonly kind: string }): boolean => kind === INVENTORY_KIND
@@ -57,10 +49,10 @@ export function parseInventory(text: string): StoredInventory {
 }
 
 /** The target as a person would name it. */
-export const targetOfInventory = (bucket: string, { toBucket, toKey }: InventoryRequest): string =>
+export const targetOfInventory = (bucket: string, { toBucket, toKey }: StoredInventory["request"]): string =>
   `${bucket} into ${toBucket}/${toKey}`
 
-export const momentOfInventory = ({ at }: InventoryRequest): number | undefined =>
+export const momentOfInventory = ({ at }: StoredInventory["request"]): number | undefined =>
   at === undefined ? undefined : parseMoment(at)
 
 /** The description in the table. */

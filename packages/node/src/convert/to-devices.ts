@@ -26,30 +26,18 @@ import type { DatabaseMark } from "@hayloft/engine/format/database-mark.js"
 import type { EntryWrite } from "@hayloft/engine/format/entry.js"
 import { mapBounded, supervise } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
-import type { Clock } from "@hayloft/base/seams/clock/contract.js"
-import type { Disk } from "@hayloft/base/seams/disk/contract.js"
-import type { Random } from "@hayloft/base/seams/random/contract.js"
-import type { Stores } from "@hayloft/base/seams/store/contract.js"
-import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import { EncodedBatch, Replica } from "@hayloft/engine/tablet/index.js"
 import { readSharedRecord } from "../cluster/shared-record.js"
 import { deviceKeysIn, rowCipherIn } from "../control/at-rest.js"
 import { nextGeneration } from "../control/steps-core.js"
-import { openDevice, type DevicePlace, type DeviceStack } from "../devices/device-stack.js"
-import type { CheckpointRunner } from "../metadata/checkpoint-job.js"
+import { openDevice, type DevicePlace, type DeviceSeams, type DeviceStack } from "../devices/device-stack.js"
 import type { MetadataDatabase, SharedMetadata } from "../metadata/database.js"
 import { FIRST_TABLET } from "../metadata/first-tablet.js"
 import { writesOf } from "./row-copy.js"
 import { COPIED_FAMILIES, FIRST_KEY, rowsFrom } from "./rows-core.js"
 import { decideOn } from "./settle.js"
 
-interface LeaveSeams {
-  readonly clock: Clock
-  readonly random: Random
-  readonly log: Log
-  readonly disk: Disk
-  readonly stores: Stores
-  readonly checkpoints: CheckpointRunner
+interface LeaveSeams extends DeviceSeams {
   readonly database: MetadataDatabase
 }
 

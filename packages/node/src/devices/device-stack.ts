@@ -131,7 +131,7 @@ export interface DeviceOptions {
 }
 
 /** The seams that a device is opened over. */
-interface DeviceSeams {
+export interface DeviceSeams {
   readonly disk: Disk
   readonly stores: Stores
   readonly clock: Clock

@@ -11,6 +11,7 @@ import { isFailure } from "@hayloft/base/failures.js"
 import type { BucketId, BucketName, MultipartId, ObjectKey, UploadId } from "@hayloft/base/ids.js"
 import { parseMultipartId } from "@hayloft/base/ids.js"
 import { textOfPolicy, type Policy } from "@hayloft/base/policy.js"
+import type { FoundShard } from "@hayloft/engine/block/index.js"
 import { decodeRecoveryHeader, type RecoveryHeader, type SealedUpload } from "@hayloft/engine/format/recovery-header.js"
 import type { SealedSecret } from "@hayloft/access/keys/contract.js"
 import type { NeedleHeader, NeedleOwner, NeedlePlace, ShardHeader } from "@hayloft/engine/format/needle.js"
@@ -52,14 +53,9 @@ export interface CatalogedUpload {
 }
 
 /** A shard, by the last record of it in its folder. */
-export interface CatalogedShard {
+export interface CatalogedShard extends FoundShard {
   readonly folder: number
   readonly place: NeedlePlace
-  readonly block: number
-  readonly generation: number
-  readonly slot: number
-  readonly policy: Policy
-  readonly blockLengthBytes: number
 }
 
 /** Bytes of an upload that no row references any more: those of this generation, and of earlier ones. */

@@ -17,7 +17,13 @@ import type { RateReport } from "@hayloft/access/index.js"
 import type { KeyServiceReport } from "@hayloft/access/keys/index.js"
 import type { OrphanReport } from "@hayloft/upkeep/index.js"
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
-import type { NodeReport, ReportedSpace } from "@hayloft/engine/format/node-report.js"
+import type {
+  NodeReport,
+  ReportedContents,
+  ReportedRepair,
+  ReportedRepairer,
+  ReportedSpace,
+} from "@hayloft/engine/format/node-report.js"
 import type { DatabaseView } from "./database-core.js"
 import type { NodesView } from "./nodes-core.js"
 
@@ -91,10 +97,9 @@ export interface OpenDevice {
 }
 
 export type SpaceView = ReportedSpace
-type Repairer = NonNullable<NodeReport["repairer"]>
-export type StoreContents = NonNullable<Repairer["contents"]>
-export type RepairView = NonNullable<Repairer["repair"]>
-export type ReencodingView = NonNullable<Repairer["reencoding"]>
+export type StoreContents = ReportedContents
+export type RepairView = ReportedRepair
+export type ReencodingView = NonNullable<ReportedRepairer["reencoding"]>
 /** Progress in bytes. */
 export type Work = Pick<ReencodingView, "doneBytes" | "remainingBytes">
 export type ScrubView = NodeReport["scrub"][number]

@@ -13,21 +13,16 @@
  *           `ATTEMPTS_MAX` pieces.
  *           `headersTimeoutMs`, `keepAliveMs`, `halfClosedMs`, `drainBytesMax`, `drainMs`.
  */
-import type { Tracer } from "@hayloft/base/trace.js"
 import type { Socket } from "node:net"
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import { KIB } from "@hayloft/base/limits.js"
-import type { Party } from "@hayloft/base/places-core.js"
 import type { HeaderShapes } from "@hayloft/base/request-headers.js"
-import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { HttpExchange, type ExchangeTerms } from "./exchange.js"
 import { HeadReader, type RequestHead } from "./head.js"
 import type { HttpLimits } from "./limits.js"
 import { LATE, NO_REQUEST, type HeadError, type UnusualHead, type UnusualHeads } from "./unusual-head.js"
 import { RequestBody } from "./request-body.js"
 import type { RequestIds } from "./request-ids.js"
-import type { ResponseBatch } from "./response-batch.js"
-import type { TurnSlices } from "./turn-slices.js"
 
 const WAITING_BYTES_MAX = 64 * KIB
 /** Larger bodies are streamed, so that back pressure reaches their senders. */
@@ -38,15 +33,10 @@ const ATTEMPTS_MAX = 64
 const NO_BYTES = Buffer.alloc(0)
 const [LF, CR] = [0x0a, 0x0d]
 
-export interface ConnectionHost {
-  readonly clock: Clock
-  readonly limits: HttpLimits
-  readonly serverName: string
+/** The terms of exchanges that all connections share, and what a connection needs beside them. */
+export interface ConnectionHost extends Omit<ExchangeTerms, "remoteAddress" | "mustClose" | "resume"> {
   readonly shapes: HeaderShapes
   readonly unusualHeads: UnusualHeads
-  readonly batch: ResponseBatch
-  readonly slices: TurnSlices
-  readonly tracer: Tracer | undefined
   readonly isStopping: () => boolean
   readonly requestIds: RequestIds
   /** Serves the request, or refuses it because of the fault. Never rejects. @returns undefined if it is done. */
@@ -57,11 +47,6 @@ export interface ConnectionHost {
   ) => Promise<void> | undefined
   /** More of the request's body has arrived after a reader waited for it. */
   readonly onArrival: (exchange: HttpExchange) => void
-  /** Gives up the request's place while it waits for its pacer. */
-  readonly park: (exchange: HttpExchange) => void
-  /** Resolves when the request may occupy the thread for milliseconds. Throws `tooManyInFlight`. */
-  readonly turn: (exchange: HttpExchange) => Promise<void>
-  readonly payerOf: (exchange: HttpExchange) => Party
   /** The response to bytes that are not a request; it ends the connection. */
   readonly refusalOf: (error: HeadError) => Uint8Array
 }

@@ -60,9 +60,10 @@ export interface ExchangeTerms {
   readonly slices: TurnSlices
   /** Read when a response begins: whether the connection must close after it. */
   readonly mustClose: () => boolean
-  /** Gives up the place of an exchange, and takes it again. */
+  /** Gives up the place of an exchange, for example while it waits for its pacer, and takes it again. */
   readonly park: (exchange: HttpExchange) => void
   readonly resume: (exchange: HttpExchange) => void
+  /** Resolves when the request may occupy the thread for milliseconds. Throws `tooManyInFlight`. */
   readonly turn: (exchange: HttpExchange) => Promise<void>
   readonly tracer: Tracer | undefined
   readonly payerOf: (exchange: HttpExchange) => Party

@@ -1,15 +1,13 @@
 /** Parts: what the handlers of S3 requests and of websites share, made from the settings of the store. */
 import type { Keyring } from "@hayloft/access/contract.js"
-import type { AuditLog, Denials, ProvesSecrets, RateLimiter } from "@hayloft/access/index.js"
+import type { AuditLog } from "@hayloft/access/index.js"
 import type { Exchange } from "../http/index.js"
 import type { S3Keys } from "@hayloft/access/keys/index.js"
 import { Polls } from "@hayloft/base/life/index.js"
 import { REAL_DAYS, type Days } from "@hayloft/objects/index.js"
 import type { RemoteBuckets } from "@hayloft/features/remote-buckets/index.js"
 import type { ObjectTransforms } from "@hayloft/features/transforms/index.js"
-import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Compute } from "@hayloft/base/seams/compute/contract.js"
-import type { Metrics } from "@hayloft/base/seams/telemetry/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { AccessControl } from "./acl/access-control.js"
 import type { Grantees } from "./acl/access-control.js"
@@ -27,8 +25,9 @@ import { OperationRunner } from "./run-operation.js"
 import { S3Meters } from "./s3-meters.js"
 import { BucketSettings } from "./settings/bucket-settings.js"
 import type { NewBuckets } from "./settings/new-bucket.js"
+import type { FrameSettings } from "../signed/index.js"
 
-export interface S3Settings {
+export interface S3Settings extends FrameSettings {
   /** The caller of an exchange that carries no signature because the server knows who it is; undefined: it must be signed. */
   readonly knownCaller?: ((exchange: Exchange) => SignedS3Caller | undefined) | undefined
   readonly services: S3Services
@@ -45,7 +44,6 @@ export interface S3Settings {
   readonly adminUrl: string
   /** The server listens on loopback only: the welcome page then requires a matching Host header. */
   readonly onLoopback: boolean
-  readonly clock: Clock
   readonly random: Random
   /** Signature version 2 is refused in every form. */
   readonly refuseSignatureV2: boolean
@@ -56,13 +54,6 @@ export interface S3Settings {
   readonly corsOrigins?: readonly string[] | undefined
   /** Named keys, for SSE-KMS. */
   readonly kms?: S3Keys | undefined
-  readonly metrics: Metrics
-  /** Applies the limits of accounts and keys. */
-  readonly rates: Pick<RateLimiter, "enter">
-  /** Limits attempts with a wrong secret. */
-  readonly attempts: ProvesSecrets
-  /** Records denials, so that the operator can look up the reason. */
-  readonly denials: Pick<Denials, "note">
   /** Records changes of buckets and their settings. */
   readonly audit: Pick<AuditLog, "begin">
   /** Digests of small documents. */

@@ -23,6 +23,7 @@ import { dropRows, type RowAsRead } from "@hayloft/objects/door/rows.js"
 import type { RefusedUploads } from "./refused-uploads.js"
 import { nameOfBlock, Removals, type BlockName } from "./removals.js"
 import type { ObjectBackend, Uploads } from "@hayloft/objects/door/bytes.js"
+import type { ReportedRepairer } from "@hayloft/engine/format/node-report.js"
 
 export const ORPHAN_LIMITS = {
   resolutionsPerStep: 64,
@@ -35,16 +36,7 @@ export const ORPHAN_LIMITS = {
 
 const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 
-export interface OrphanReport {
-  /** Too many blocks are unreferenced: none is removed until an operator resumes the job. */
-  readonly isStopped: boolean
-  /** Aborted blocks that this process found. */
-  readonly abortedBlocks: number
-  /** The removal stops if there are more. */
-  readonly abortedBlocksMax: number
-  /** Blocks that wait for their removal. */
-  readonly waitingBlocks: number
-}
+export type OrphanReport = ReportedRepairer["orphans"]
 
 /** Earlier versions marked aborted uploads with rows. */
 export const oldMarks = query("OldMarks", (view): readonly RowAsRead[] => {

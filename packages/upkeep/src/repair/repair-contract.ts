@@ -4,6 +4,7 @@ import type { Policy } from "@hayloft/base/policy.js"
 import type { Layouts } from "@hayloft/engine/block/index.js"
 import type { ControlDevice } from "@hayloft/engine/format/control-record.js"
 import type { RepairOutcome, RepairVisit } from "@hayloft/engine/format/repair-calls.js"
+import type { ReportedContents, ReportedRepair } from "@hayloft/engine/format/node-report.js"
 
 /** A device's state and when it began; a device that left and came back has a new beginning. */
 export type RepairDevice = Pick<ControlDevice, "state" | "stateSinceMs">
@@ -52,14 +53,7 @@ export interface RedundancySource extends RepairSource {
 }
 
 /** Blocks of one partition with shards on exactly these devices, where no layout puts them. */
-export interface MisplacedBlocks {
-  readonly partition: number
-  /** Shards that a read needs. */
-  readonly needed: number
-  readonly devices: readonly DeviceId[]
-  /** Bytes of the blocks, not of their shards. */
-  readonly bytes: number
-}
+export type MisplacedBlocks = ReportedContents["misplacedGroups"][number]
 
 /** The location of all shards, as of the latest scan of each partition. */
 export interface ShardScanReport {
@@ -98,31 +92,13 @@ export interface IntegrityAuditReport {
 }
 
 /** Something that clients cannot read: an object, an older version of one, or a part of an upload in progress. */
-export interface LostObject {
-  readonly bucket: string
-  readonly key: string
-  readonly what: "object" | "version" | "part"
-}
+export type LostObject = ReportedRepair["lostObjects"][number]
 
-export interface RepairWork {
-  readonly doneBytes: number
-  readonly remainingBytes: number
-  readonly partitionsDone: number
-  readonly partitionsRemaining: number
-}
+export type RepairWork = ReportedRepair["mending"]
 
-export interface RepairJobReport {
-  readonly isPaused: boolean
-  /** Partitions that the current scan has passed; 65,536 after its end. */
-  readonly partitionsScanned: number
-  /** Missing shards: rebuilt, or copied from another device. */
-  readonly mending: RepairWork
-  /** Whole shards on the device of an older layout. */
-  readonly moving: RepairWork
-  readonly bytesPerSecond: number
-  /** It is undefined if nothing remains, or if the time is unknown. */
-  readonly secondsLeft: number | undefined
+export interface RepairJobReport extends Pick<
+  ReportedRepair,
+  "isPaused" | "partitionsScanned" | "mending" | "moving" | "bytesPerSecond" | "secondsLeft" | "isShortOfSpace"
+> {
   readonly writtenShards: number
-  /** Repair waits for devices without space. */
-  readonly isShortOfSpace: boolean
 }
