@@ -1,5 +1,5 @@
 /**
- * Checks of the documents: links and anchors resolve, files and scripts that they name exist, generated
+ * Checks of the documents: links and anchors resolve, files, code and scripts that they name exist, generated
  * tables are current, docs/README.md links to every page, every branded id has a line in the
  * glossary, no page uses a retired word (tools/lint/words.mjs), the program has every `hayloft` command and option.
  *
@@ -99,6 +99,21 @@ function nameProblems(root, path) {
   return problems
 }
 
+/** A file has the names that a document finds in it: "`name` in `packages/file.ts`", "`one`, `other` in `packages/file.ts`". */
+function codeProblems(root, path) {
+  if (HISTORY.test(path)) return []
+  return read(root, path)
+    .split("\n")
+    .flatMap((line, index) =>
+      [...line.matchAll(/((?:`\w+`(?:, )?)+) in `(packages\/[\w./-]+\.ts)`/g)].flatMap(([, names, file]) => {
+        const text = existsSync(join(root, file)) ? read(root, file) : ""
+        return [...names.matchAll(/\w+/g)]
+          .filter(([name]) => text !== "" && !new RegExp(`\\b${name}\\b`).test(text))
+          .map(([name]) => `${path}:${index + 1}: ${file} has no ${name}`)
+      }),
+    )
+}
+
 /** Retired words outside code; decisions and the changelog may quote the past. */
 function wordProblems(root, path) {
   if (HISTORY.test(path)) return []
@@ -181,6 +196,7 @@ export async function checkDocuments(root = ROOT, generators = GENERATORS, progr
     problems.push(
       ...linkProblems(root, path),
       ...nameProblems(root, path),
+      ...codeProblems(root, path),
       ...blockProblems(root, path),
       ...wordProblems(root, path),
       ...hayloftProblems(root, path, commands),

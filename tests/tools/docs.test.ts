@@ -99,6 +99,16 @@ test("files and scripts that a document names must exist, except in history", as
   ])
 })
 
+test("code that a document finds in a file must be there", async () => {
+  const file = "packages/a/src/ink.ts"
+  const text = `a pen writes: \`mayWrite\`, \`isDry\` in \`${file}\`, \`may\` in \`${file}\`\n`
+  const code = "export const mayWrite = (): boolean => true\n"
+  assert.deepEqual(await problemsOf({ "a.md": text, [file]: code }), [
+    `a.md:1: ${file} has no isDry`,
+    `a.md:1: ${file} has no may`,
+  ])
+})
+
 test("retired words are reported with the word to use, except in code and history", async () => {
   const text = "chores begin anew\nrun `hayloft chores`; a choreography\n"
   assert.deepEqual(await problemsOf({ "README.md": text, "CHANGELOG.md": text }), [
