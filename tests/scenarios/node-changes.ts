@@ -8,7 +8,6 @@ import {
   claimDevice,
   devicesOfNode,
   domainsOfHome,
-  drainNode,
   followHomes,
   forgetNode,
   joinDevices,
@@ -18,16 +17,15 @@ import {
   markWhole,
   placeWithout,
   releaseDevices,
-  removeNode,
   SafetyEvaluator,
   safetySentence,
   silentNodes,
-  useNode,
 } from "@hayloft/engine/cluster/index.js"
 import { homeOn, newDevice } from "@hayloft/engine/cluster/testing-records.js"
 import type { ControlRecord, DeviceHome } from "@hayloft/engine/format/control-record.js"
 import type { Call } from "./call.js"
 import { idOf, nameOf, namesOf } from "./devices.js"
+import { drainNode, removeNode, useNode } from "@hayloft/engine/cluster/testing-changes.js"
 
 export type Change = (record: ControlRecord, call: Call) => ControlRecord
 

@@ -11,7 +11,6 @@ import { clusterOf, newDevice, storeOf, TABLET } from "@hayloft/engine/cluster/t
 import {
   addDevice,
   addLearner,
-  drainDevice,
   dropReplicas,
   finishTransition,
   followDevices,
@@ -25,10 +24,8 @@ import {
   nextReplicaStep,
   placeWithoutLongOffline,
   promoteLearner,
-  removeDevice,
   replaceDevice,
   setPolicy,
-  setWeight,
   tabletOf,
 } from "@hayloft/engine/cluster/index.js"
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
@@ -37,6 +34,7 @@ import type { Call } from "./call.js"
 import { idOf, nameOf, namesOf, shownState } from "./devices.js"
 import { nodeChanges, shownHome, silence, spread, survives, type Change } from "./node-changes.js"
 import type { Subject } from "./run-scenario.js"
+import { drainDevice, removeDevice, setWeight } from "@hayloft/engine/cluster/testing-changes.js"
 
 const MINUTE_MS = 60_000
 const SHOWN_STEPS = { learn: "learn", promote: "promote", drop: "drop" } as const

@@ -15,7 +15,8 @@ import type { Engine } from "./engine.js"
 import { FIRST_TABLET } from "./metadata/first-tablet.js"
 import { bytesOf, createBucket, folderOf, Machine, noSignal, sourceOf } from "./testing-engine.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
-import { removeDevice, setPolicy, tabletOf } from "@hayloft/engine/cluster/index.js"
+import { setPolicy, tabletOf } from "@hayloft/engine/cluster/index.js"
+import { removeDevice } from "@hayloft/engine/cluster/testing-changes.js"
 
 /** How long a device may delay a request. */
 const STALL_MS_MAX = 5_000

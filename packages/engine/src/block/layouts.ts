@@ -1,7 +1,7 @@
 /**
  * Layouts: which devices hold which partition now and, while shards move, which held it before.
  *
- * Promises  A writer holds the layout that it started with until all its writes have ended. So once `drained` resolves,
+ * Promises  A writer holds the layout that it started with until all its writes have ended. So once it `isDrained`,
  *           no new shard is stored where only an older layout leads.
  */
 import { assert } from "@hayloft/base/assert.js"
@@ -33,7 +33,6 @@ export class Layouts {
   private readonly writes = new Map<number, number>()
   /** The oldest layout under which another process may write. */
   private oldestElsewhere: () => number = () => Infinity
-  private waiting: { readonly below: number; readonly resolve: () => void }[] = []
 
   constructor(current: Layout, previous?: Layout) {
     this.now = current
@@ -64,7 +63,6 @@ export class Layouts {
       assert(remaining >= 0, "a layout is released once")
       if (remaining > 0) this.writes.set(version, remaining)
       else this.writes.delete(version)
-      this.wake()
     }
     return { layout, end }
   }
@@ -82,23 +80,5 @@ export class Layouts {
   /** Returns true if no write under an older layout is in progress, in any process. */
   get isDrained(): boolean {
     return this.oldest === this.now.version && this.oldestElsewhere() >= this.now.version
-  }
-
-  /** Resolves when no write of this process under an older layout is in progress. */
-  async drained(): Promise<void> {
-    const below = this.now.version
-    if (this.hasWritesBelow(below)) await new Promise<void>(resolve => this.waiting.push({ below, resolve }))
-  }
-
-  private hasWritesBelow(version: number): boolean {
-    for (const older of this.writes.keys()) if (older < version) return true
-    return false
-  }
-
-  private wake(): void {
-    const free = this.waiting.filter(({ below }) => !this.hasWritesBelow(below))
-    if (free.length === 0) return
-    this.waiting = this.waiting.filter(waiting => !free.includes(waiting))
-    for (const { resolve } of free) resolve()
   }
 }

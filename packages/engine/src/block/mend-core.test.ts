@@ -4,7 +4,8 @@ import { fc } from "@hayloft/base/testing-properties.js"
 import { parseDeviceId, parsePartitionId, parseUploadId, type DeviceId } from "@hayloft/base/ids.js"
 import { parsePolicy, shardCount, shardsNeeded } from "@hayloft/base/policy.js"
 import { planMend, targetsOf } from "./mend-core.js"
-import { standingOf, type BlockGroup } from "./shard-scan-core.js"
+import type { BlockGroup } from "./shard-scan-core.js"
+import { standingOf } from "./testing-standing.js"
 
 const device = (number: number): DeviceId => parseDeviceId(number.toString(16).padStart(16, "0"))
 const DEVICES = Array.from({ length: 9 }, (_, i) => device(i + 1))

@@ -13,7 +13,8 @@ import { planNext, replaceDevice } from "../placement/index.js"
 import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
 import type { Mended } from "./contract.js"
 import { SURPLUS_MS_MAX } from "./mender.js"
-import { ALL_NEEDLES, needleIdOf, standingOf } from "./shard-scan-core.js"
+import { ALL_NEEDLES, needleIdOf } from "./shard-scan-core.js"
+import { standingOf } from "./testing-standing.js"
 import { changed, deviceIdOf, OWNER, SHARD_MEMORY_BYTES, ShardWorld } from "./testing-blocks.js"
 
 const BLOCK_BYTES = 8 * KIB

@@ -7,17 +7,10 @@ import { encodeControlRecord, parseControlRecord, type ControlRecord } from "../
 import { movement, slotsPerDevice } from "../placement/index.js"
 import { checkRecord } from "./check-record.js"
 import { finishTransition, markOffline, markReturning, markWhole } from "./device-states-core.js"
-import {
-  addDevice,
-  drainDevice,
-  forgetDevice,
-  removeDevice,
-  replaceDevice,
-  setWeight,
-  usualWeight,
-} from "./device-commands-core.js"
+import { addDevice, forgetDevice, replaceDevice, usualWeight } from "./device-commands-core.js"
 import { CAPACITY_BYTES, deviceId, newDevice, storeOf } from "./testing-records.js"
 import { layoutOf } from "./record-layout-core.js"
+import { drainDevice, removeDevice, setWeight } from "./testing-changes.js"
 
 const checked = (record: ControlRecord): ControlRecord => {
   checkRecord(record)

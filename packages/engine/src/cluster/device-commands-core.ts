@@ -1,7 +1,7 @@
 /**
- * The operator's device commands, decided on the control record: add, join, drain, remove, forget, replace,
- * set-weight. Several devices can be added, emptied or forgotten in one change of the layout. Pure; each returns the next record, or the same record if nothing changes. The
- * control-record manager sets the generation.
+ * The operator's device commands, decided on the control record: add, join, forget, replace; the others are staged
+ * (`staged-changes-core.ts`). Several devices can be added or forgotten in one change of the layout. Pure; each returns the
+ * next record, or the same record if nothing changes. The control-record manager sets the generation.
  *
  * Refuses   Changes that would lose objects or are impossible, with `invalidArgument` and the alternative;
  *           changes that must wait until shards have moved, with `conflict`.
@@ -24,7 +24,7 @@ import {
   widthFor,
   withNextLayout,
 } from "./record-layout-core.js"
-import { checkWeight, stageChanges } from "./staged-changes-core.js"
+import { checkWeight } from "./staged-changes-core.js"
 
 export interface NewDevice {
   readonly id: DeviceId
@@ -111,30 +111,6 @@ interface Chosen {
 }
 
 const single = (id: DeviceId): Chosen => ({ ids: [id], name: `device ${id}` })
-
-export const drainDevice = (
-  record: ControlRecord,
-  id: DeviceId,
-  bucketPolicies: readonly Policy[],
-  nowMs: number,
-): ControlRecord => stageChanges(record, [{ kind: "drainDevice", id }], bucketPolicies, nowMs)
-
-/** Decommissions the device; `forgetDevice` forgets it once it is empty. */
-export const removeDevice = (
-  record: ControlRecord,
-  id: DeviceId,
-  bucketPolicies: readonly Policy[],
-  nowMs: number,
-): ControlRecord => stageChanges(record, [{ kind: "removeDevice", id }], bucketPolicies, nowMs)
-
-/** Also takes a draining or decommissioning device back into use. */
-export const setWeight = (
-  record: ControlRecord,
-  id: DeviceId,
-  weight: number,
-  bucketPolicies: readonly Policy[],
-  nowMs: number,
-): ControlRecord => stageChanges(record, [{ kind: "setWeight", id, weight }], bucketPolicies, nowMs)
 
 /**
  * Removes from the store a device that is offline, whose shards others rebuild, or one that is decommissioning and

@@ -6,11 +6,12 @@ import { parsePolicy } from "@hayloft/base/policy.js"
 import type { ControlRecord, DeviceHome } from "../format/control-record.js"
 import { mostTogether, movement } from "../placement/index.js"
 import { checkRecord } from "./check-record.js"
-import { addDevice, drainDevice } from "./device-commands-core.js"
+import { addDevice } from "./device-commands-core.js"
 import { finishTransition } from "./device-states-core.js"
 import { followHomes } from "./follow-homes-core.js"
 import { layoutOf } from "./record-layout-core.js"
 import { clusterOf, deviceId, homeOn, newDevice, storeOf } from "./testing-records.js"
+import { drainDevice } from "./testing-changes.js"
 
 const NINE = ["a1@a:3", "b1@b:3", "c1@c:3"]
 

@@ -3,20 +3,11 @@ export { checkRecord } from "./check-record.js"
 export { claimDevice, devicesOfNode, releaseDevices } from "./claims-core.js"
 export { deviceOf, finishTransition } from "./device-states-core.js"
 export { markOffline, markReopened, markReturning, markWhole } from "./device-states-core.js"
-export {
-  addDevice,
-  drainDevice,
-  forgetDevice,
-  joinDevices,
-  removeDevice,
-  replaceDevice,
-  setWeight,
-  type NewDevice,
-} from "./device-commands-core.js"
+export { addDevice, forgetDevice, joinDevices, replaceDevice, type NewDevice } from "./device-commands-core.js"
 export { followHomes } from "./follow-homes-core.js"
 export { layoutFileOf, layoutOfFile, problemsOfLayoutFile } from "./layout-file-core.js"
 export { LONG_OUT_MS, placeWithout, placeWithoutLongOffline } from "./long-out-core.js"
-export { drainNode, forgetNode, markNodeLost, removeNode, useNode } from "./node-commands-core.js"
+export { forgetNode, markNodeLost } from "./node-commands-core.js"
 export { addLearner, dropReplicas, forgetLearners, nextReplicaStep, promoteLearner, tabletOf } from "./replicas-core.js"
 export {
   admitBucketPolicy,

@@ -9,9 +9,10 @@ import { movement } from "../placement/index.js"
 import { checkRecord } from "./check-record.js"
 import { joinDevices, replaceDevice } from "./device-commands-core.js"
 import { finishTransition, markOffline, markWhole } from "./device-states-core.js"
-import { drainNode, forgetNode, removeNode, useNode } from "./node-commands-core.js"
+import { forgetNode } from "./node-commands-core.js"
 import { layoutOf } from "./record-layout-core.js"
 import { clusterOf, deviceId, homeOn, newDevice, storeOf } from "./testing-records.js"
+import { drainNode, removeNode, useNode } from "./testing-changes.js"
 
 const [A1, NOBODY] = [parseNodeName("a1"), parseNodeName("nobody")]
 const NINE = clusterOf(["a1@a:3", "b1@b:3", "c1@c:3"], "ec:4+2")

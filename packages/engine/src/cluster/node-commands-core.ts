@@ -11,34 +11,7 @@ import type { ControlRecord } from "../format/control-record.js"
 import { devicesOfNode } from "./claims-core.js"
 import { forgetDevices } from "./device-commands-core.js"
 import { markOffline } from "./device-states-core.js"
-import { stageChanges, withLeaving } from "./staged-changes-core.js"
-
-/** Moves all shards of the node to other nodes; its devices stay in the store, without a place. */
-export const drainNode = (
-  record: ControlRecord,
-  node: NodeName,
-  bucketPolicies: readonly Policy[],
-  nowMs: number,
-): ControlRecord => stageChanges(record, [{ kind: "drainNode", node }], bucketPolicies, nowMs)
-
-/** Decommissions all devices of the node; each is forgotten once it is empty, and the node leaves after the last one. */
-export const removeNode = (
-  record: ControlRecord,
-  node: NodeName,
-  bucketPolicies: readonly Policy[],
-  nowMs: number,
-): ControlRecord => stageChanges(record, [{ kind: "removeNode", node }], bucketPolicies, nowMs)
-
-/**
- * Takes the devices of a node back into use that are being emptied: after `drainNode`, or after it was offline and its
- * places were given to others.
- */
-export const useNode = (
-  record: ControlRecord,
-  node: NodeName,
-  bucketPolicies: readonly Policy[],
-  nowMs: number,
-): ControlRecord => stageChanges(record, [{ kind: "useNode", node }], bucketPolicies, nowMs)
+import { withLeaving } from "./staged-changes-core.js"
 
 /**
  * Removes all devices of a dead node from the store. They must be offline, or decommissioning and empty (the caller has

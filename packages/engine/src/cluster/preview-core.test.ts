@@ -3,10 +3,11 @@ import { test } from "node:test"
 import { parsePolicy } from "@hayloft/base/policy.js"
 import type { ControlRecord } from "../format/control-record.js"
 import { markOffline } from "./device-states-core.js"
-import { addDevice, forgetDevice, joinDevices, removeDevice, replaceDevice } from "./device-commands-core.js"
+import { addDevice, forgetDevice, joinDevices, replaceDevice } from "./device-commands-core.js"
 import { CAPACITY_BYTES, clusterOf, deviceId, homeOn, newDevice, storeOf } from "./testing-records.js"
 import { admitBucketPolicy, setPolicy } from "./policy-core.js"
 import { previewChange, reencodingOf, type Preview } from "./preview-core.js"
+import { removeDevice } from "./testing-changes.js"
 
 const GB = 1e9
 const OBJECT_BYTES = 300 * GB

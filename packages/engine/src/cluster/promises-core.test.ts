@@ -4,12 +4,12 @@ import { test } from "node:test"
 import { parseNodeName } from "@hayloft/base/ids.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
 import type { ControlRecord } from "../format/control-record.js"
-import { addDevice, forgetDevice, removeDevice, replaceDevice } from "./device-commands-core.js"
+import { addDevice, forgetDevice, replaceDevice } from "./device-commands-core.js"
 import { markOffline } from "./device-states-core.js"
-import { removeNode } from "./node-commands-core.js"
 import { setPolicy } from "./policy-core.js"
 import { survivesLess } from "./promises-core.js"
 import { clusterOf, deviceId, newDevice, storeOf } from "./testing-records.js"
+import { removeDevice, removeNode } from "./testing-changes.js"
 
 /** For blocks of the store's policy, or of another one. */
 function less(before: ControlRecord, after: ControlRecord, own?: string, diskOf: (id: string) => string = String) {

@@ -11,23 +11,16 @@ import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { checkRecord } from "./check-record.js"
 import { finishTransition, isIn, markOffline, markReturning, markWhole } from "./device-states-core.js"
 import { claimDevice, devicesOfNode, releaseDevices } from "./claims-core.js"
-import {
-  addDevice,
-  drainDevice,
-  forgetDevice,
-  joinDevices,
-  removeDevice,
-  replaceDevice,
-  setWeight,
-} from "./device-commands-core.js"
+import { addDevice, forgetDevice, joinDevices, replaceDevice } from "./device-commands-core.js"
 import { followHomes } from "./follow-homes-core.js"
 import { placeWithout } from "./long-out-core.js"
-import { drainNode, forgetNode, removeNode, useNode } from "./node-commands-core.js"
+import { forgetNode } from "./node-commands-core.js"
 import { clusterOf, deviceId, homeOn, newDevice, storeOf, TABLET } from "./testing-records.js"
 import { addLearner, dropReplicas, nextReplicaStep, promoteLearner } from "./replicas-core.js"
 import { followDevices, narrowLayout, setPolicy } from "./policy-core.js"
 import { hasPlace, layoutOf, mayGain } from "./record-layout-core.js"
 import { SILENT_NODE_MS, silentNodes } from "./silent-nodes-core.js"
+import { drainDevice, drainNode, removeDevice, removeNode, setWeight, useNode } from "./testing-changes.js"
 
 const SEEDS = 8
 const STEPS = 40

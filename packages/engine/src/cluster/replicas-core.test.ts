@@ -4,7 +4,7 @@ import { isFailure } from "@hayloft/base/failures.js"
 import type { ControlRecord } from "../format/control-record.js"
 import { checkRecord } from "./check-record.js"
 import { markOffline } from "./device-states-core.js"
-import { addDevice, drainDevice } from "./device-commands-core.js"
+import { addDevice } from "./device-commands-core.js"
 import { deviceId, newDevice, storeOf, TABLET } from "./testing-records.js"
 import {
   addLearner,
@@ -15,6 +15,7 @@ import {
   tabletOf,
   type ReplicaStep,
 } from "./replicas-core.js"
+import { drainDevice } from "./testing-changes.js"
 
 const replicas = (record: ControlRecord) => tabletOf(record, TABLET).replicas.map(({ id }) => id)
 const next = (record: ControlRecord, hasLearned = false, mayLearn = true): ReplicaStep | undefined =>

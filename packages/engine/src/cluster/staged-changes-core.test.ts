@@ -6,12 +6,13 @@ import { parsePolicy } from "@hayloft/base/policy.js"
 import type { ControlRecord } from "../format/control-record.js"
 import { movement, slotsPerDevice } from "../placement/index.js"
 import { checkRecord } from "./check-record.js"
-import { addDevice, removeDevice } from "./device-commands-core.js"
+import { addDevice } from "./device-commands-core.js"
 import { finishTransition, markOffline, markWhole } from "./device-states-core.js"
 import { layoutOf } from "./record-layout-core.js"
 import { revertLayout } from "./revert-layout-core.js"
 import { emptyLeavingNodes, stageChanges, type StagedChange } from "./staged-changes-core.js"
 import { clusterOf, deviceId, homeOn, newDevice, storeOf } from "./testing-records.js"
+import { removeDevice } from "./testing-changes.js"
 
 const [A1, B1] = [parseNodeName("a1"), parseNodeName("b1")]
 const STORE = clusterOf(["a1@a:2", "b1@b:2", "c1@c:2", "c2@c:2"], "ec:3+2")

@@ -154,10 +154,6 @@ export class SendQueue {
     return true
   }
 
-  hasHead(id: number, callClass: CallClass): boolean {
-    return this.heads[callClass].has(id)
-  }
-
   openBody(id: number, callClass: CallClass): void {
     assert(!this.bodies.has(id), "a call sends one body")
     this.bodies.set(id, { id, callClass, windowBytes: this.callWindowBytes, piece: undefined, isEnded: false })

@@ -59,15 +59,6 @@ export class RpcServer {
     return this.listener.address
   }
 
-  /** Ends the connections of peers that are not admitted any more. */
-  recheck(): void {
-    const { admit } = this.plan
-    for (const [link, peer] of [...this.links]) {
-      const refusal = peer === undefined ? undefined : admit?.(peer)
-      if (refusal !== undefined) link.close(refusal)
-    }
-  }
-
   async close(): Promise<void> {
     const { clock } = this.seams
     this.isStopping = true

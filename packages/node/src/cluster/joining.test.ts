@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "@hayloft/base/failures.js"
 import { parseIncarnation } from "@hayloft/base/ids.js"
-import { drainDevice, finishTransition } from "@hayloft/engine/cluster/index.js"
+import { finishTransition } from "@hayloft/engine/cluster/index.js"
 import { clusterOf, deviceId, homeOn, newDevice } from "@hayloft/engine/cluster/testing-records.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
@@ -11,6 +11,7 @@ import type { OwnedFolder } from "../devices/device-set.js"
 import { Joining } from "./joining.js"
 import { SharedRecordManager, writeFirstRecord } from "./shared-record.js"
 import { SharedMemory } from "./testing-shared.js"
+import { drainDevice } from "@hayloft/engine/cluster/testing-changes.js"
 
 const RECORD = clusterOf(["n1:2", "n2:2"], "replica:2")
 /** Devices that the record does not name. */

@@ -5,7 +5,7 @@ import { must } from "@hayloft/base/assert.js"
 import { isFailure, type FailureKind } from "@hayloft/base/failures.js"
 import { parseIncarnation } from "@hayloft/base/ids.js"
 import type { Soon } from "@hayloft/base/soon.js"
-import { drainDevice, finishTransition } from "@hayloft/engine/cluster/index.js"
+import { finishTransition } from "@hayloft/engine/cluster/index.js"
 import { clusterOf, deviceId } from "@hayloft/engine/cluster/testing-records.js"
 import { encodeControlRecord, type ControlRecord } from "@hayloft/engine/format/control-record.js"
 import { soleProcess, type Halt, type Query } from "@hayloft/engine/metadata/index.js"
@@ -13,6 +13,7 @@ import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import { readSharedRecord, SharedRecordManager, writeFirstRecord } from "./shared-record.js"
+import { drainDevice } from "@hayloft/engine/cluster/testing-changes.js"
 
 const FIRST = clusterOf(["n1:2", "n2:2", "n3:2"], "replica:2")
 const CHANGES_WAITING_MAX = 256

@@ -123,11 +123,6 @@ export class RowCopy {
     private readonly target: RowTarget,
   ) {}
 
-  /** Rows written to the target so far; a row that changes counts again. */
-  get rowsCopied(): number {
-    return this.copied
-  }
-
   /** Rows that are known to differ. */
   get rowsChanged(): number {
     return this.changed.size + this.buckets.size + this.usage.size

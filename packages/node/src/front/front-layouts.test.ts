@@ -9,10 +9,11 @@ import { parsePolicy, textOfPolicy } from "@hayloft/base/policy.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { ALL_NEEDLES } from "@hayloft/engine/block/index.js"
-import { addDevice, removeDevice, setPolicy } from "@hayloft/engine/cluster/index.js"
+import { addDevice, setPolicy } from "@hayloft/engine/cluster/index.js"
 import type { StoreServices } from "@hayloft/features/index.js"
 import { folderOf, Machine } from "../testing-engine.js"
 import { FrontWorld } from "./testing-fronts.js"
+import { removeDevice } from "@hayloft/engine/cluster/testing-changes.js"
 
 const random = new SimRandom(TEST_SEED)
 const POLICY = "ec:2+1"

@@ -3,9 +3,9 @@ import assert from "node:assert/strict"
 import { createHmac } from "node:crypto"
 import { test } from "node:test"
 import { hexOf } from "@hayloft/base/bytes.js"
-import { parseNodeFingerprint, parseStoreId } from "@hayloft/base/ids.js"
+import { parseNodeFingerprint, parseStoreId, type StoreId } from "@hayloft/base/ids.js"
 import { encodeNodeAdmission, type NodeAdmission } from "@hayloft/engine/format/node-admission.js"
-import { admittedFingerprints, isAdmitted, proveAdmission } from "./admission-core.js"
+import { isAdmitted, proveAdmission } from "./admission-core.js"
 
 const KEY = new Uint8Array(32).fill(7)
 const storeId = parseStoreId("0123456789abcdef0123456789abcdef")
@@ -58,6 +58,8 @@ test("only rows with a valid proof are peers: the database alone admits no node"
     { nodeName: "b", fingerprint: intruder, proof: new Uint8Array(32) },
     { nodeName: "c", fingerprint: intruder, proof: new Uint8Array(0) },
   ]
-  assert.deepEqual([...admittedFingerprints(KEY, storeId, rows)], [fingerprint])
-  assert.deepEqual([...admittedFingerprints(KEY, parseStoreId("f".repeat(32)), rows)], [])
+  const admitted = (store: StoreId) =>
+    rows.filter(({ proof, ...node }) => isAdmitted(KEY, { storeId: store, ...node }, proof))
+  assert.deepEqual(admitted(storeId), [row])
+  assert.deepEqual(admitted(parseStoreId("f".repeat(32))), [])
 })

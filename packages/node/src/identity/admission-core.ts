@@ -4,18 +4,10 @@
  */
 import { createHmac, timingSafeEqual } from "node:crypto"
 import { deriveKey } from "@hayloft/access/index.js"
-import type { NodeFingerprint, StoreId } from "@hayloft/base/ids.js"
 import { encodeNodeAdmission, type NodeAdmission } from "@hayloft/engine/format/node-admission.js"
 
 const PURPOSE = "node admission"
 const NEXT_PURPOSE = "next master key"
-
-interface AdmissionRow {
-  readonly nodeName: string
-  readonly fingerprint: NodeFingerprint
-  /** The HMAC that the node computed when it joined. */
-  readonly proof: Uint8Array
-}
 
 /** Returns the proof that a node with the master key writes into its row. */
 export const proveAdmission = (masterKey: Uint8Array, admission: NodeAdmission): Uint8Array =>
@@ -36,15 +28,3 @@ export const hasNextKey = (nextKey: Uint8Array, node: NodeOfStore, proof: Uint8A
 
 const isSame = (proof: Uint8Array, expected: Uint8Array): boolean =>
   proof.length === expected.length && timingSafeEqual(proof, expected)
-
-/** The fingerprints that peers may have, by the rows of one store. */
-export function admittedFingerprints(
-  masterKey: Uint8Array,
-  storeId: StoreId,
-  rows: readonly AdmissionRow[],
-): ReadonlySet<NodeFingerprint> {
-  const admitted = rows.filter(({ nodeName, fingerprint, proof }) =>
-    isAdmitted(masterKey, { storeId, nodeName, fingerprint }, proof),
-  )
-  return new Set(admitted.map(({ fingerprint }) => fingerprint))
-}

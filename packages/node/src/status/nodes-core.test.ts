@@ -1,9 +1,10 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseNodeName } from "@hayloft/base/ids.js"
-import { drainNode, finishTransition, removeNode } from "@hayloft/engine/cluster/index.js"
+import { finishTransition } from "@hayloft/engine/cluster/index.js"
 import { clusterOf } from "@hayloft/engine/cluster/testing-records.js"
 import { nodesReport, nodeTroubles, type NodesView, type SeenNode } from "./nodes-core.js"
+import { drainNode, removeNode } from "@hayloft/engine/cluster/testing-changes.js"
 
 const [A, B, C] = [parseNodeName("a1"), parseNodeName("b1"), parseNodeName("c1")]
 const STORE = clusterOf(["a1@a:2", "b1@b:2", "c1@c:2"], "ec:2+1")

@@ -12,7 +12,7 @@ import type { RowKey } from "../../ids.js"
 import type { RowVisitor } from "../../row-scan.js"
 import type { KeyRange, Merging, StoreReader, Stores, StoreWrite, StoreWriter } from "./contract.js"
 import { assertWrite } from "./contract.js"
-import { RowSums, verifySums } from "./row-sums.js"
+import { RowSums, verifySums } from "./testing-row-sums.js"
 
 type Tree = SortedBTree.default<RowKey, Uint8Array>
 type Trees = ReadonlyMap<Family, Tree>
