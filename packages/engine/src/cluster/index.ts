@@ -1,5 +1,4 @@
 /** Cluster: the devices of a store and the placement of its data, decided on the control record. */
-export { checkRecord } from "./check-record.js"
 export { claimDevice, devicesOfNode, releaseDevices } from "./claims-core.js"
 export { deviceOf, finishTransition } from "./device-states-core.js"
 export { markOffline, markReopened, markReturning, markWhole } from "./device-states-core.js"

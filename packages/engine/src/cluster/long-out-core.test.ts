@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { mostTogether } from "../placement/index.js"
-import { checkRecord } from "./check-record.js"
+import { checkRecord } from "./testing-check-record.js"
 import { markOffline } from "./device-states-core.js"
 import { clusterOf, deviceId, storeOf } from "./testing-records.js"
 import { LONG_OUT_MS, placeWithout, placeWithoutLongOffline } from "./long-out-core.js"

@@ -8,7 +8,7 @@ import { encodeControlRecord, parseControlRecord, type ControlRecord } from "../
 import { movement } from "../placement/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
-import { checkRecord } from "./check-record.js"
+import { checkRecord } from "./testing-check-record.js"
 import { finishTransition, isIn, markOffline, markReturning, markWhole } from "./device-states-core.js"
 import { claimDevice, devicesOfNode, releaseDevices } from "./claims-core.js"
 import { addDevice, forgetDevice, joinDevices, replaceDevice } from "./device-commands-core.js"

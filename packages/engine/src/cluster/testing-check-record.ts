@@ -1,5 +1,5 @@
 /**
- * Invariants of every control record that a decision produces. Records read from a disk are parsed and
+ * Invariants of every control record that a decision produces, for its tests. Records read from a disk are parsed and
  * refused elsewhere; a violation here is a bug of the program.
  */
 import { assert } from "@hayloft/base/assert.js"
