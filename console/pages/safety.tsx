@@ -33,34 +33,31 @@ function verdictOf({ safeLosses, safeLossesWhenWhole, reasons }: SafetyOfStore):
   return safeLosses < safeLossesWhenWhole || reasons.length > 0 ? ["warning", "Degraded"] : ["good", "Safe"]
 }
 
-/** A command to type next, with the page that explains it. */
+/** Something to do, with the page that explains it. */
 interface Step {
   readonly text: string
-  readonly command?: string
+  readonly command?: string | undefined
   readonly page: string
 }
 
+/** The step from a store that cannot lose a disk, though nothing is wrong. */
 function nextStepOf({ safety, devices }: Status): Step | undefined {
-  const { safeLosses, safeLossesWhenWhole, reasons } = safety
-  if (safeLosses < 0) {
-    return { text: "See what is lost", command: "hayloft repair status", page: "operate/find-out-what-is-wrong.md" }
-  }
-  if (safeLosses < safeLossesWhenWhole || reasons.length > 0) {
-    return { text: "See what is being repaired", command: "hayloft status", page: "operate/find-out-what-is-wrong.md" }
-  }
-  if (safeLosses > 0 || devices.length === 0) return undefined
+  const { safeLosses, safeLossesWhenWhole, atRisk } = safety
+  if (atRisk !== undefined || safeLosses > 0 || safeLossesWhenWhole > 0 || devices.length === 0) return undefined
   const isShared = devices.length > 1
   const text = isShared ? "Add a folder on another disk" : "Add a second disk"
   return { text, command: "hayloft device add /mnt/disk2/hayloft", page: "guide/lose-data-safely.md" }
 }
 
-function NextStep({ status }: { readonly status: Status }) {
-  const step = nextStepOf(status)
+function NextStep({ step }: { readonly step: Step | undefined }) {
   if (step === undefined) return null
   const { text, command, page } = step
   return (
     <p class="next-step">
-      <span>{text}:</span>
+      <span>
+        {text}
+        {command !== undefined && ":"}
+      </span>
       {command !== undefined && (
         <span class="copied">
           <code>{command}</code>
@@ -82,9 +79,40 @@ function Verdict({ status }: { readonly status: Status }) {
         <p class="verdict-word">{word}</p>
         <p>{safety.sentence}</p>
         {!health.ready && <p>The store is not ready: it refuses requests.</p>}
-        <NextStep status={status} />
+        <NextStep step={nextStepOf(status)} />
       </div>
     </div>
+  )
+}
+
+const sentenceOf = (text: string): string => `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`
+
+/** The risk that can be repaired: how much, why, what repairs it, and one thing to do. */
+function AtRisk({ status: { safety, devices } }: { readonly status: Status }) {
+  if (safety.atRisk === undefined) return null
+  const { what, because, repair, action, command, devices: causes } = safety.atRisk
+  const names = shortNames(devices)
+  return (
+    <Section title="At risk">
+      <Facts
+        facts={[
+          ["How much", sentenceOf(what)],
+          [
+            "Why",
+            <>
+              {sentenceOf(because)}{" "}
+              {causes.slice(0, CRITICAL_SHOWN).map(id => (
+                <a key={id} href={pathTo(["devices", id])}>
+                  {names.get(id)}{" "}
+                </a>
+              ))}
+            </>,
+          ],
+          ["What repairs it", sentenceOf(repair)],
+          ["What to do", <NextStep step={{ text: action, command, page: "operate/find-out-what-is-wrong.md" }} />],
+        ]}
+      />
+    </Section>
   )
 }
 
@@ -222,7 +250,6 @@ const isOneDisk = (devices: readonly Device[]): boolean =>
 function HurtsNext({ status }: { readonly status: Status }) {
   const { safety, devices } = status
   const critical = devices.filter(({ id }) => safety.critical.includes(id))
-  const risky = safety.riskiest.slice(0, CRITICAL_SHOWN)
   const names = shortNames(devices)
   const total = safety.levels.reduce((sum, { bytes }) => sum + bytes, 0)
   return (
@@ -256,13 +283,7 @@ function HurtsNext({ status }: { readonly status: Status }) {
           {critical.length > CRITICAL_SHOWN && <p class="faint">and {critical.length - CRITICAL_SHOWN} more</p>}
         </>
       )}
-      {risky.length > 0 && (
-        <p class="hint">
-          Partitions at greatest risk, with the lost disks that they survive:{" "}
-          {risky.map(({ partition, losses }) => `${partition} (${losses < 0 ? "not readable" : losses})`).join(", ")}
-        </p>
-      )}
-      {critical.length === 0 && risky.length === 0 && total > 0 && <p>No single disk stands out.</p>}
+      {critical.length === 0 && total > 0 && <p>No single disk stands out.</p>}
     </Section>
   )
 }
@@ -333,6 +354,7 @@ export function SafetyPage() {
         {value => (
           <>
             <Verdict status={value} />
+            <AtRisk status={value} />
             <div class="cards even">
               <MayFail safety={value.safety} />
               <Problems status={value} />

@@ -109,6 +109,41 @@ export const safety: PageTests = {
       await assertAccessible(page)
     })
 
+    pageTest("what is at risk: how much, because of which device, what repairs it, and one thing to do", async () => {
+      for (const isPhone of [false, true]) {
+        const page = await world.open("/console/safety", {
+          isPhone,
+          before: opened =>
+            patchStatus(opened, status => ({
+              ...status,
+              safety: {
+                ...status.safety,
+                atRisk: {
+                  bytes: 3,
+                  totalBytes: 9,
+                  devices: [status.devices[0]?.id ?? ""],
+                  what: "3 B of 9 B (33.3 %) of objects survive no further lost disk, but 1 once the store is complete",
+                  because: "/mnt/disk1 is offline: calls fail: EIO",
+                  repair:
+                    "the store rebuilds the data on the other devices, beginning in at most 9 min unless it is back before",
+                  action: "Look at the disk and its cable, then have it tried again",
+                  command: "hayloft device check 00000000000000a1",
+                },
+              },
+            })),
+        })
+        const section = page.locator("section").filter({ has: page.getByRole("heading", { name: "At risk" }) })
+        await section.getByText("3 B of 9 B (33.3 %) of objects survive no further lost disk").waitFor()
+        await section.getByText("/mnt/disk1 is offline: calls fail: EIO.").waitFor()
+        await section.getByText("beginning in at most 9 min").waitFor()
+        await section.getByText("hayloft device check 00000000000000a1").waitFor()
+        await assertFits(page)
+        await assertAccessible(page)
+        await section.getByRole("link", { name: "disk1" }).click()
+        await page.getByRole("heading", { level: 1, name: "Device disk1" }).waitFor()
+      }
+    })
+
     pageTest(
       "three hundred devices in zones and machines: counted in words, none is lost, and a phone shows it",
       async () => {

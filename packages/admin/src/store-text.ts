@@ -223,6 +223,12 @@ function workLines(status: Status, nowMs: number, ofFeatures: readonly StatusLin
   ]
 }
 
+function atRiskLines({ atRisk }: Status["safety"]): string[] {
+  if (atRisk === undefined) return []
+  const { what, because, repair } = atRisk
+  return [line("at risk", `${what}, because ${printable(because)}`), line("repaired by", printable(repair))]
+}
+
 /** Which partitions survive how little matters only while no device is absent: its return settles all of them. */
 function riskLines({ riskiest, critical }: Status["safety"], devices: readonly Device[]): string[] {
   const paths = critical.map(id => {
@@ -260,6 +266,7 @@ export function statusText(status: Status, nowMs: number, ofFeatures: readonly S
     ...(status.encrypting === undefined ? [] : encryptingLines(status.encrypting)),
     line("redundancy", `${status.policy}${status.isPolicyAutomatic ? ", automatic" : ""}`),
     ...(levels === "" ? [] : [line("bytes", levels)]),
+    ...atRiskLines(safety),
     ...riskLines(safety, status.devices),
     line(
       "metadata",

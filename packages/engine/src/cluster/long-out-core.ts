@@ -4,8 +4,8 @@
  * replaced. Pure.
  */
 import type { DeviceId } from "@hayloft/base/ids.js"
-import type { ControlRecord } from "../format/control-record.js"
-import { planNext } from "../placement/index.js"
+import type { ControlDevice, ControlRecord } from "../format/control-record.js"
+import { planNext, type Layout } from "../placement/index.js"
 import { controlLayoutOf, hasPlace, layoutDevices, layoutOf, mayGain } from "./record-layout-core.js"
 
 /** Long enough to restart a machine or to plug a cable, short against the time between two failures. */
@@ -20,6 +20,16 @@ export function placeWithoutLongOffline(record: ControlRecord, nowMs: number): C
   )
 }
 
+const areEnough = (staying: readonly ControlDevice[], { width }: Pick<Layout, "width">): boolean =>
+  staying.filter(mayGain).length >= width
+
+/** Returns true if enough devices remain to take the places of these. */
+export const canPlaceWithout = ({ devices, layout }: ControlRecord, ids: readonly DeviceId[]): boolean =>
+  areEnough(
+    devices.filter(({ id }) => !ids.includes(id)),
+    layoutOf(layout),
+  )
+
 /**
  * Gives the places of those of the devices that are offline to others. Returns the same record during a transition, or
  * if too few devices would remain for the width of the layout.
@@ -32,7 +42,7 @@ export function placeWithout(record: ControlRecord, ids: readonly DeviceId[]): C
   const leaving = places.filter(({ id, state }) => state === "offline" && gone.has(id))
   const staying = places.filter(device => !leaving.includes(device))
   const isPlaced = leaving.some(({ id }) => held.has(id))
-  if (!isPlaced || staying.filter(mayGain).length < before.width) return record
+  if (!isPlaced || !areEnough(staying, before)) return record
   const after = planNext(before, layoutDevices(staying), before.width, before.version + 1)
   return { ...record, layout: controlLayoutOf(after), previousLayout: record.layout }
 }

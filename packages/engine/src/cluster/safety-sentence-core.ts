@@ -22,7 +22,7 @@ function roughly(seconds: number): string {
 }
 
 /** `/a, /b and /c`. */
-function listed(texts: readonly string[]): string {
+export function listed(texts: readonly string[]): string {
   const last = texts.at(-1) ?? ""
   return texts.length < 2 ? last : `${texts.slice(0, -1).join(", ")} and ${last}`
 }

@@ -17,6 +17,7 @@ export type QueueReport = DeviceReport["queues"][number]
 export type ProgressReport = ReadOnly<z.output<typeof schema.PROGRESS>>
 /** The losses that the store tolerates now. */
 export type SafetyReport = ReadOnly<z.output<typeof schema.SAFETY>>
+export type AtRiskReport = NonNullable<SafetyReport["atRisk"]>
 export type RepairReport = ReadOnly<z.output<typeof schema.REPAIR>>
 export type ScrubReport = ReadOnly<z.output<typeof schema.SCRUB>>
 /** `isPaused`: it takes no steps; absent for a job on another node. */

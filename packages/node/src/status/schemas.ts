@@ -45,6 +45,21 @@ export const SAFETY = z
       .array(z.object({ partition: count, losses, lacking: z.array(id) }))
       .describe("the partitions at greatest risk, the worst first"),
     wholeInSeconds: z.number().nonnegative().optional(),
+    atRisk: z
+      .object({
+        bytes: count.describe(
+          "of blocks, before encoding, that survive fewer lost disks than once complete; 0: only metadata does",
+        ),
+        totalBytes: count,
+        devices: z.array(id).describe("that cause it"),
+        what: z.string().describe("how much survives how little; a sentence without a full stop, as the next three"),
+        because: z.string().describe("the devices, node or zone that cause it, and why"),
+        repair: z.string().describe("what repairs it, and when"),
+        action: z.string().describe("one thing to do"),
+        command: z.string().optional().describe("that does it, or shows how far it is"),
+      })
+      .optional()
+      .describe("absent if nothing is less safe than once complete, or while that is being checked"),
   })
   .meta({ id: "Safety" })
 

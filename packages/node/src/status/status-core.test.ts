@@ -4,6 +4,7 @@ import { parsePolicy } from "@hayloft/base/policy.js"
 import { SafetyEvaluator } from "@hayloft/engine/cluster/index.js"
 import { clusterOf, storeOf } from "@hayloft/engine/cluster/testing-records.js"
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import { openFor } from "./testing-open-devices.js"
 import { deviceReports, safetyInputOf, safetyReport, withReencoding, withUnseen } from "./status-core.js"
 
 const [CODED, COPIES] = [parsePolicy("ec:2+2"), parsePolicy("replica:2")]
@@ -41,33 +42,18 @@ test("the remaining bytes to re-encode count under the policies found, otherwise
   ])
 })
 
-const openOf = ({ devices }: ControlRecord) =>
-  devices.map(({ id, pathHint: path }) => ({
-    id,
-    path,
-    trouble: undefined,
-    checkpointError: undefined,
-    deadBytes: undefined,
-    volumeBytes: 0,
-    logBytes: 0,
-    memtableRows: 0,
-    calls: { name: "calls", depth: 0, limit: 1 },
-    space: {
-      fileSystemId: `disk of ${id}`,
-      fileSystemKind: "xfs",
-      totalBytes: 1,
-      freeBytes: 1,
-      usableBytes: 1,
-      reserveBytes: 0,
-      isFull: false,
-      isCritical: false,
-      secondsUntilFull: undefined,
-    },
-  }))
+const FACTS = {
+  nowMs: 0,
+  offlineReason: () => undefined,
+  isRepairPaused: false,
+  isShortOfSpace: false,
+  wholeInSeconds: undefined,
+  heldBack: [],
+}
 const sentenceOf = (record: ControlRecord): string => {
-  const open = openOf(record)
-  return safetyReport(new SafetyEvaluator().evaluate(safetyInputOf(record, open, undefined)), record, open, undefined)
-    .sentence
+  const open = openFor(record)
+  const safety = new SafetyEvaluator().evaluate(safetyInputOf(record, open, undefined))
+  return safetyReport(safety, open, { record, ...FACTS }).sentence
 }
 
 test("a store with homes answers whether any machine and any zone may fail; on one machine nothing is asked", () => {
@@ -78,8 +64,8 @@ test("a store with homes answers whether any machine and any zone may fail; on o
     sentenceOf(storeOf(6, "ec:4+2")),
     "ec:4+2 in 6 folders on 6 disks: any 2 of 6 disks may fail without loss",
   )
-  const [first] = deviceReports(zones, openOf(zones), () => undefined)
+  const [first] = deviceReports(zones, openFor(zones), () => undefined)
   assert.deepEqual([first?.node, first?.zone, first?.machine], ["a1", "a", "a1"])
-  const [alone] = deviceReports(storeOf(6, "ec:4+2"), openOf(storeOf(6, "ec:4+2")), () => undefined)
+  const [alone] = deviceReports(storeOf(6, "ec:4+2"), openFor(storeOf(6, "ec:4+2")), () => undefined)
   assert.ok(alone !== undefined && !("node" in alone))
 })

@@ -13,6 +13,7 @@ import {
   type SafetyInput,
 } from "@hayloft/engine/cluster/index.js"
 import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/control-record.js"
+import { atRisk, type RiskFacts } from "./at-risk-core.js"
 import type { OpenDevice, StatusSources, StoreContents } from "./status-sources.js"
 
 const STATE_REASONS: Readonly<Record<ControlDevice["state"], string>> = {
@@ -220,15 +221,17 @@ export function byBlock(safety: Safety): Safety {
 
 export function safetyReport(
   safety: Safety,
-  record: ControlRecord,
   open: readonly OpenDevice[],
-  wholeInSeconds: number | undefined,
+  facts: Omit<RiskFacts, "pathOf">,
 ): SafetyReport {
+  const { record, wholeInSeconds } = facts
   const pathOf = (id: DeviceId): string => {
     const device = record.devices.find(each => each.id === id)
     return placeOf(open.find(each => each.id === id)?.path ?? device?.pathHint ?? id, device?.home?.node)
   }
   const { disks, now, whole, opensWithout, critical, levels, riskiest, causes } = safety
+  const reasons = reasonsOf(causes, pathOf)
+  const risk = atRisk(safety, reasons, { ...facts, pathOf })
   return {
     sentence: safetySentence(safety, { policy: textOfPolicy(record.policy), pathOf, wholeInSeconds }),
     mayFail: mayFail(safety, pathOf),
@@ -238,11 +241,12 @@ export function safetyReport(
     safeFolderLosses: now.devices,
     safeFolderLossesWhenWhole: whole.devices,
     opensWithout,
-    reasons: reasonsOf(causes, pathOf),
+    reasons,
     critical,
     levels,
     riskiest,
     ...(wholeInSeconds === undefined ? {} : { wholeInSeconds }),
+    ...(risk === undefined ? {} : { atRisk: risk }),
   }
 }
 

@@ -254,7 +254,17 @@ export class RunningStatus implements StoreStatus, BackgroundService {
   }
 
   private safetyReport(): StoreReport["safety"] {
-    return safetyReport(this.safety(), this.sources.record(), this.sources.devices(), this.wholeInSeconds())
+    const { record, devices, repair, offlineReason } = this.sources
+    const { isPaused = false, isShortOfSpace = false } = repair() ?? {}
+    return safetyReport(this.safety(), devices(), {
+      record: record(),
+      nowMs: this.clock.wallMs(),
+      offlineReason,
+      isRepairPaused: isPaused,
+      isShortOfSpace,
+      wholeInSeconds: this.wholeInSeconds(),
+      heldBack: this.nodes()?.heldBack ?? [],
+    })
   }
 
   /** Seconds until the last work in progress ends; undefined if some is paused, or has no known end. */
