@@ -135,7 +135,15 @@ function BucketList() {
               rowsOf={({ buckets }) => buckets.filter(({ name }) => name.includes(wanted))}
               rowKey={({ name }) => name}
               columns={COLUMNS}
-              empty={<EmptyState title={wanted === "" ? "There is no bucket yet" : "No name fits"} icon="bucket" />}
+              empty={
+                <EmptyState title={wanted === "" ? "There is no bucket yet" : "No name fits"} icon="bucket">
+                  {wanted === "" && (
+                    <p>
+                      Create one here, or with a client: <a href={pathTo(["overview"])}>its first lines</a>.
+                    </p>
+                  )}
+                </EmptyState>
+              }
             />
           </section>
         )}

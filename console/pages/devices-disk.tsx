@@ -77,13 +77,19 @@ export function useDisks(): Disks {
 const rateText = (calls: number, bytes: number): string =>
   calls === 0 ? "none" : `${calls < 10 ? calls.toFixed(1) : countText(Math.round(calls))}/s, ${sizeText(bytes)}/s`
 
-/** A column of a table of devices: what their disks do now, calls that failed, and health, as far as any of it is known. */
-export const diskColumn = (byDevice: Disks["byDevice"]): Column<Device> => ({
+const hasFacts = ({ io, failedCalls, health }: ShownDisk): boolean =>
+  io !== undefined || failedCalls > 0 || health !== undefined
+
+/** The column of a table of devices with what their disks do now, calls that failed, and health; none if nothing is known. */
+export const diskColumns = (byDevice: Disks["byDevice"]): readonly Column<Device>[] =>
+  [...byDevice.values()].some(hasFacts) ? [diskColumn(byDevice)] : []
+
+const diskColumn = (byDevice: Disks["byDevice"]): Column<Device> => ({
   key: "disk",
   title: "Disk now",
   cell: ({ id }) => {
     const disk = byDevice.get(id)
-    if (disk === undefined) return "–"
+    if (disk === undefined || !hasFacts(disk)) return "–"
     const { io, rates, failedCalls, health } = disk
     return (
       <div class="words">

@@ -10,6 +10,7 @@ import { Loaded } from "../parts/states.js"
 import { DataTable, type Column } from "../parts/table.js"
 import { pathTo } from "../shell/router.js"
 import { weightOf } from "./devices-add.js"
+import { zoneColumns } from "./devices-list.js"
 import { kindOfState, placeOfDevice, shortNames } from "./safety-problems.js"
 
 const EVERY_MS = 15_000
@@ -47,10 +48,11 @@ function changesOf(
 }
 
 function columnsOf(
-  names: ReadonlyMap<string, string>,
+  devices: readonly PlacedDevice[],
   staged: ReadonlyMap<string, Staged>,
   stage: (id: string, change: Staged) => void,
 ): readonly Column<PlacedDevice>[] {
+  const names = shortNames(devices)
   return [
     {
       key: "path",
@@ -62,12 +64,7 @@ function columnsOf(
       ),
       sortBy: placeOfDevice,
     },
-    {
-      key: "zone",
-      title: "Zone / machine",
-      cell: ({ zone, machine }) => [zone, machine].filter(name => name !== undefined).join(" / ") || "–",
-      sortBy: ({ zone = "", machine = "" }) => `${zone}/${machine}`,
-    },
+    ...zoneColumns(devices),
     {
       key: "state",
       narrow: "end",
@@ -150,7 +147,7 @@ export function LayoutTab({ onChange }: { readonly onChange: (change: PlannedCha
               />
               <DataTable
                 caption="Devices of the layout"
-                columns={columnsOf(shortNames(devices), staged.value, stage)}
+                columns={columnsOf(devices, staged.value, stage)}
                 rows={devices}
                 rowKey={({ id }) => id}
               />

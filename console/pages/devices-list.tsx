@@ -8,7 +8,7 @@ import { Meter } from "../parts/progress.js"
 import { EmptyState } from "../parts/states.js"
 import { DataTable, type Column } from "../parts/table.js"
 import { pathTo } from "../shell/router.js"
-import { diskColumn, UnshownDisks, useDisks } from "./devices-disk.js"
+import { diskColumns, UnshownDisks, useDisks } from "./devices-disk.js"
 import { fullnessOf, kindOfState, placeOfDevice, shortNames } from "./safety-problems.js"
 
 /** From this many devices on, there is a filter. */
@@ -82,12 +82,23 @@ const COLUMNS: readonly Column<Device>[] = [
   },
 ]
 
-const ZONE: Column<Device> = {
-  key: "zone",
-  title: "Zone",
-  cell: ({ zone = "–", machine }) => (machine === undefined ? zone : `${zone} / ${machine}`),
-  sortBy: ({ zone = "", machine = "" }) => `${zone}/${machine}`,
+interface Housed {
+  readonly zone?: string | undefined
+  readonly machine?: string | undefined
 }
+
+/** The column with zones and machines; none if no device has either. */
+export const zoneColumns = <Row extends Housed>(devices: readonly Row[]): readonly Column<Row>[] =>
+  devices.every(({ zone, machine }) => zone === undefined && machine === undefined)
+    ? []
+    : [
+        {
+          key: "zone",
+          title: "Zone",
+          cell: ({ zone = "–", machine }) => (machine === undefined ? zone : `${zone} / ${machine}`),
+          sortBy: ({ zone = "", machine = "" }) => `${zone}/${machine}`,
+        },
+      ]
 
 const textOf = (device: Device): string =>
   [placeOfDevice(device), device.id, device.state, device.zone, device.machine, device.reason].join(" ").toLowerCase()
@@ -97,7 +108,6 @@ export function DeviceList({ devices }: { readonly devices: readonly Device[] })
   const words = filter.value.toLowerCase().split(/\s+/)
   const rows = devices.filter(device => words.every(word => textOf(device).includes(word)))
   const { byDevice, unshown } = useDisks()
-  const hasZones = devices.some(({ zone, machine }) => zone !== undefined || machine !== undefined)
   return (
     <div class="card">
       <UnshownDisks unshown={unshown} />
@@ -112,12 +122,7 @@ export function DeviceList({ devices }: { readonly devices: readonly Device[] })
       )}
       <DataTable
         caption="Devices"
-        columns={[
-          nameColumn(shortNames(devices)),
-          ...(hasZones ? [ZONE] : []),
-          ...COLUMNS,
-          ...(byDevice.size === 0 ? [] : [diskColumn(byDevice)]),
-        ]}
+        columns={[nameColumn(shortNames(devices)), ...zoneColumns(devices), ...COLUMNS, ...diskColumns(byDevice)]}
         rows={rows}
         rowKey={({ id }) => id}
         sort={{ key: "path", isDown: false }}

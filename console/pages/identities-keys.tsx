@@ -13,6 +13,7 @@ import { useNow } from "../parts/now.js"
 import { Badge } from "../parts/page.js"
 import { EmptyState, Loaded, Notice } from "../parts/states.js"
 import { DataTable, type Column } from "../parts/table.js"
+import { Ago } from "../parts/time.js"
 import { named, pageOf, useKeys } from "./identities-api.js"
 
 const MINUTE_MS = 60_000
@@ -108,7 +109,7 @@ const columnsOf = (account: string, changes: Changes, isOfUser: boolean): readon
     key: "created",
     narrow: "minor",
     title: "Created",
-    cell: ({ createdMs }) => timeText(createdMs),
+    cell: ({ createdMs }) => <Ago timeMs={createdMs} />,
     sortBy: ({ createdMs }) => createdMs,
   },
   {

@@ -3,12 +3,13 @@ import { useSignal } from "@preact/signals"
 import { useLive, type Live } from "../api/live.js"
 import type { Groups, KeyWithSecret, ManagedPolicies, Roles, User, Users } from "../api/shapes.js"
 import { Button } from "../parts/button.js"
-import { countText, listText, timeText } from "../parts/format.js"
+import { countText, listText } from "../parts/format.js"
 import { KeyDialog } from "../parts/key-dialog.js"
 import { PagedTable } from "../parts/paged-table.js"
 import { Badge, Section } from "../parts/page.js"
 import { EmptyState, Loaded } from "../parts/states.js"
 import type { Column } from "../parts/table.js"
+import { Ago } from "../parts/time.js"
 import { go } from "../shell/router.js"
 import { accountPath, pageOf, type Kind } from "./identities-api.js"
 import { NewGroupDialog, NewUserDialog } from "./identities-new.js"
@@ -32,7 +33,7 @@ const COMMON: readonly Column<Identity>[] = [
   {
     key: "created",
     title: "Created",
-    cell: ({ createdMs }) => timeText(createdMs),
+    cell: ({ createdMs }) => <Ago timeMs={createdMs} />,
     sortBy: ({ createdMs }) => createdMs,
   },
 ]

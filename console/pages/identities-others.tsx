@@ -15,6 +15,7 @@ import { useNow } from "../parts/now.js"
 import { SecretDialog } from "../parts/secret-dialog.js"
 import { EmptyState, Loaded } from "../parts/states.js"
 import { DataTable, type Column } from "../parts/table.js"
+import { Ago } from "../parts/time.js"
 import { toast } from "../parts/toast.js"
 import { accountPath, listOf } from "./identities-api.js"
 
@@ -34,7 +35,7 @@ const ACCOUNT_COLUMNS: readonly Column<Account>[] = [
   {
     key: "created",
     title: "Created",
-    cell: ({ createdMs }) => timeText(createdMs),
+    cell: ({ createdMs }) => <Ago timeMs={createdMs} />,
     sortBy: ({ createdMs }) => createdMs,
   },
   {
@@ -91,7 +92,7 @@ const providerColumns = (account: string, onChange: () => void): readonly Column
   { key: "issuer", title: "Issuer", cell: ({ issuer }) => <code>{issuer}</code> },
   { key: "clients", title: "Audiences", cell: ({ clientIds }) => listText(clientIds) || "–" },
   { key: "arn", title: "ARN", cell: ({ arn }) => <code>{arn}</code> },
-  { key: "created", title: "Created", cell: ({ createdMs }) => timeText(createdMs) },
+  { key: "created", title: "Created", cell: ({ createdMs }) => <Ago timeMs={createdMs} /> },
   {
     key: "actions",
     title: "Actions",

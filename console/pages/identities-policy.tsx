@@ -8,12 +8,12 @@ import { ActionButton, ConfirmButton } from "../parts/action-button.js"
 import { useAction } from "../parts/action.js"
 import { Button } from "../parts/button.js"
 import { Form, TextField } from "../parts/fields.js"
-import { timeText } from "../parts/format.js"
 import { Badge, Facts, Page, Section } from "../parts/page.js"
 import { isSendable, PolicyEditor, usePolicyCheck, type PolicySubject } from "../parts/policy-editor.js"
 import { PolicySimulator } from "../parts/policy-simulator.js"
 import { Loaded } from "../parts/states.js"
 import { DataTable } from "../parts/table.js"
+import { Ago } from "../parts/time.js"
 import { toast } from "../parts/toast.js"
 import { go } from "../shell/router.js"
 import { accountPath, listOf, named, pageOf, type Kind } from "./identities-api.js"
@@ -105,7 +105,7 @@ function Versions(props: { readonly path: string; readonly policy: ManagedPolicy
         rowKey={({ version }) => String(version)}
         columns={[
           { key: "version", title: "Version", cell: ({ version }) => `v${version}` },
-          { key: "created", title: "Created", cell: ({ createdMs }) => timeText(createdMs) },
+          { key: "created", title: "Created", cell: ({ createdMs }) => <Ago timeMs={createdMs} /> },
           {
             key: "actions",
             title: "Actions",

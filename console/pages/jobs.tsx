@@ -10,10 +10,11 @@ import { ActionIconButton } from "../parts/action-button.js"
 import { IconButton } from "../parts/button.js"
 import { FormDialog } from "../parts/dialog.js"
 import { TextField } from "../parts/fields.js"
-import { countText, plural, timeText } from "../parts/format.js"
+import { countText, plural } from "../parts/format.js"
 import { Badge, Page, Section, type PageProps } from "../parts/page.js"
 import { Loaded } from "../parts/states.js"
 import { DataTable, type Column } from "../parts/table.js"
+import { Ago } from "../parts/time.js"
 import { toast } from "../parts/toast.js"
 import { pathTo } from "../shell/router.js"
 import { wordsOfJob } from "./jobs-words.js"
@@ -48,7 +49,7 @@ const ENDED: readonly Column<StartedJob>[] = [
   {
     key: "ended",
     title: "Ended",
-    cell: ({ endedMs }) => (endedMs === undefined ? "–" : timeText(endedMs)),
+    cell: ({ endedMs }) => (endedMs === undefined ? "–" : <Ago timeMs={endedMs} />),
     sortBy: ({ endedMs = 0 }) => endedMs,
   },
   { key: "result", title: "Result", cell: ({ result, lastError }) => result ?? lastError ?? "–" },
@@ -215,7 +216,8 @@ function AllJobs({ jobs: { jobs, started } }: { readonly jobs: Jobs }) {
           rowKey={({ id }) => id}
           empty={
             <p class="faint">
-              No started job is under way. Jobs on many objects are started on the Objects tab of a bucket.
+              No started job is under way. Jobs on many objects are started among the objects of{" "}
+              <a href={pathTo(["buckets"])}>a bucket</a>.
             </p>
           }
         />

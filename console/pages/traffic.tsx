@@ -37,14 +37,6 @@ const STEPS: Readonly<Record<Window, string>> = {
 }
 const WINDOW_SECONDS: Readonly<Record<Window, number>> = { minute: 60, hour: 3_600, day: 86_400, week: 604_800 }
 
-/** `3.2/s`; of what is rare, how many in all. */
-function rateText(count: number, seconds: number): string {
-  const rate = count / seconds
-  return rate >= 0.1 ? `${rate.toFixed(1)}/s` : countText(count)
-}
-
-const bytesText = (bytes: number, seconds: number): string =>
-  bytes / seconds >= 1 ? `${sizeText(bytes / seconds)}/s` : sizeText(bytes)
 const errorsOf = ({ clientErrors, serverErrors }: Figures): number => clientErrors + serverErrors
 const timeOf = (durationMs: number | undefined): string => (durationMs === undefined ? "–" : latencyText(durationMs))
 
@@ -54,11 +46,7 @@ const NARROW: Readonly<Record<string, Pick<Column<NamedTraffic>, "narrow">>> = {
   p50: { narrow: "minor" },
 }
 
-const columnsOf = (
-  title: string,
-  seconds: number,
-  textOf: (name: string) => string = name => name,
-): readonly Column<NamedTraffic>[] => [
+const columnsOf = (title: string, textOf: (name: string) => string = name => name): readonly Column<NamedTraffic>[] => [
   {
     key: "name",
     title,
@@ -71,12 +59,12 @@ const columnsOf = (
   },
   ...(
     [
-      ["requests", "Requests", ({ requests }) => rateText(requests, seconds), ({ requests }) => requests],
+      ["requests", "Requests", ({ requests }) => countText(requests), ({ requests }) => requests],
       ["errors", "Errors", row => countText(errorsOf(row)), errorsOf],
       ["p50", "Median", ({ p50Ms }) => timeOf(p50Ms), ({ p50Ms }) => p50Ms ?? 0],
       ["p99", "99 % within", ({ p99Ms }) => timeOf(p99Ms), ({ p99Ms }) => p99Ms ?? 0],
-      ["in", "In", row => bytesText(row.receivedBytes, seconds), ({ receivedBytes }) => receivedBytes],
-      ["out", "Out", row => bytesText(row.sentBytes, seconds), ({ sentBytes }) => sentBytes],
+      ["in", "In", row => sizeText(row.receivedBytes), ({ receivedBytes }) => receivedBytes],
+      ["out", "Out", row => sizeText(row.sentBytes), ({ sentBytes }) => sentBytes],
     ] satisfies readonly (readonly [string, string, (row: NamedTraffic) => string, (row: NamedTraffic) => number])[]
   ).map(([key, head, cell, sortBy]) => ({ key, title: head, cell, sortBy, align: "end" as const, ...NARROW[key] })),
 ]
@@ -130,18 +118,18 @@ function Charts({ history, window }: Pick<Traffic, "history" | "window">) {
 
 function Totals({ traffic: { total, seconds } }: { readonly traffic: Traffic }) {
   const figures = [
-    ["Requests", rateText(total.requests, seconds)],
+    [`Requests, ${(total.requests / seconds).toFixed(1)}/s`, countText(total.requests)],
     ["Client errors (4xx)", countText(total.clientErrors)],
     ["Store errors (5xx)", countText(total.serverErrors)],
     ["Median", timeOf(total.p50Ms)],
     ["99 % within", timeOf(total.p99Ms)],
-    ["In", bytesText(total.receivedBytes, seconds)],
-    ["Out", bytesText(total.sentBytes, seconds)],
+    [`In, ${sizeText(total.receivedBytes / seconds)}/s`, sizeText(total.receivedBytes)],
+    [`Out, ${sizeText(total.sentBytes / seconds)}/s`, sizeText(total.sentBytes)],
   ] as const
   return (
     <dl class="figures">
-      {figures.map(([name, text]) => (
-        <div key={name}>
+      {figures.map(([name, text], at) => (
+        <div key={at}>
           <dt>{name}</dt>
           <dd>{text}</dd>
         </div>
@@ -154,16 +142,15 @@ function NamedTable(props: {
   readonly caption: string
   readonly title: string
   readonly rows: readonly NamedTraffic[]
-  readonly seconds: number
   readonly textOf?: (name: string) => string
   readonly empty?: string
 }) {
-  const { caption, title, rows, seconds, textOf, empty = "No requests in this time" } = props
+  const { caption, title, rows, textOf, empty = "No requests in this time" } = props
   return (
     <Section title={caption}>
       <DataTable
         caption={caption}
-        columns={columnsOf(title, seconds, textOf)}
+        columns={columnsOf(title, textOf)}
         rows={rows}
         rowKey={({ name }) => name}
         sort={{ key: "requests", isDown: true }}
@@ -174,13 +161,13 @@ function NamedTable(props: {
 }
 
 function tabsOf(
-  { operations, buckets, accounts, codes, nodes, seconds }: Traffic,
+  { operations, buckets, accounts, codes, nodes }: Traffic,
   nameOf: (id: string) => string,
 ): readonly Tab[] {
-  const tab = (key: string, title: string, table: Omit<Parameters<typeof NamedTable>[0], "seconds">): Tab => ({
+  const tab = (key: string, title: string, table: Parameters<typeof NamedTable>[0]): Tab => ({
     key,
     title,
-    content: () => <NamedTable {...table} seconds={seconds} />,
+    content: () => <NamedTable {...table} />,
   })
   return [
     tab("operations", "Operations", { caption: "Traffic by operation", title: "Operation", rows: operations }),

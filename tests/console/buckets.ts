@@ -43,6 +43,15 @@ export const buckets: PageTests = {
       picture: "buckets",
     })
 
+    pageTest("a store without buckets says how to get one", async () => {
+      const page = await world.open("/console/buckets", {
+        before: opened => opened.route("**/v1/buckets?*", route => route.fulfill({ json: { buckets: [] } })),
+      })
+      await page.getByText("There is no bucket yet").waitFor()
+      await page.getByRole("link", { name: "its first lines" }).click()
+      await page.getByText("Put your first object").waitFor()
+    })
+
     pageTest("a bucket is created, found by S3, and deleted", async () => {
       const page = await world.open("/console/buckets")
       await page.getByRole("button", { name: "Create a bucket" }).click()

@@ -7,7 +7,7 @@ import { setTimeout as later } from "node:timers/promises"
 import { after } from "node:test"
 import type { Page } from "playwright-core"
 import { MIB } from "@hayloft/base/limits.js"
-import type { Device, Nodes, Status } from "../../console/api/shapes.js"
+import type { Device, LayoutDetails, Nodes, Status } from "../../console/api/shapes.js"
 import {
   assertAccessible,
   assertFits,
@@ -201,6 +201,21 @@ export const devices: PageTests = {
         .getByRole("log")
         .getByText(/The device is /)
         .waitFor()
+    })
+
+    pageTest("a tablet shows the whole table of the layout, also with zones and machines", async () => {
+      const page = await world.open("/console/devices?tab=layout", {
+        before: opened =>
+          opened.route("**/v1/layout", async route => {
+            const response = await route.fetch()
+            const layout = (await response.json()) as LayoutDetails
+            const devices = layout.devices.map(each => ({ ...each, zone: "north", machine: "machine-1" }))
+            await route.fulfill({ response, json: { ...layout, devices } })
+          }),
+      })
+      await page.setViewportSize({ width: 820, height: 1180 })
+      await page.getByText("north / machine-1").first().waitFor()
+      await assertWholeTables(page)
     })
 
     pageTest("several weights are staged and planned as one change", async () => {

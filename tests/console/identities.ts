@@ -38,6 +38,19 @@ export const identities: PageTests = {
       picture: "identities",
     })
 
+    pageTest("lists say how long ago something was, and the exact time to who points at it", async () => {
+      for (const [tab, name] of [
+        ["users", "zoe"],
+        ["groups", "readers"],
+      ] as const) {
+        const page = await world.open(`/console/identities?tab=${tab}`)
+        const row = page.getByRole("row").filter({ hasText: name })
+        const time = row.getByText(/^(just now|\d+ min ago)$/)
+        await time.waitFor()
+        assert.match((await time.getAttribute("title")) ?? "", /UTC$/)
+      }
+    })
+
     const dialogOf = (page: Page, name: string | RegExp) => page.getByRole("dialog", { name })
 
     /** The key that a dialog shows once. */

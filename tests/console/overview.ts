@@ -1,4 +1,5 @@
 /** The first page of the console: figures, what needs attention, and the way to a first object while the store is empty. */
+import assert from "node:assert/strict"
 import type { Page } from "playwright-core"
 import {
   assertAccessible,
@@ -79,6 +80,8 @@ export const overview: PageTests = {
       await page.getByRole("link", { name: "Add a disk" }).or(page.getByText("Nothing needs attention")).waitFor()
       await page.getByRole("button", { name: "rclone" }).click()
       await page.getByText(`endpoint=${world.server.endpoint}`).waitFor()
+      const copy = "getComputedStyle(document.querySelector('.copied-code > .button')).backgroundColor"
+      assert.doesNotMatch(await page.evaluate(copy), /, 0\)$|^transparent$/, "no line shows through the button")
       const client = world.server.client()
       await client.call("PUT", { bucket: "held" })
       await client.call("PUT", { bucket: "held", key: "a", body: "x".repeat(2_048) })
