@@ -8,13 +8,13 @@ import { Button } from "../parts/button.js"
 import { CopyButton } from "../parts/copy-button.js"
 import { Dialog } from "../parts/dialog.js"
 import { CheckboxField, Form, TextField } from "../parts/fields.js"
-import { ageText, countText, durationText, listText, sizeText, timeText } from "../parts/format.js"
-import { useNow } from "../parts/now.js"
+import { countText, durationText, listText, sizeText, timeText } from "../parts/format.js"
 import { Badge, Facts, Section } from "../parts/page.js"
 import type { PlannedChange } from "../parts/plan-dialog.js"
 import { WorkProgress } from "../parts/progress.js"
 import { SettingLine } from "../parts/setting-line.js"
 import { EmptyState, Notice } from "../parts/states.js"
+import { Ago } from "../parts/time.js"
 import { toast } from "../parts/toast.js"
 import { pathTo } from "../shell/router.js"
 import { useFolder, weightOf } from "./devices-add.js"
@@ -43,13 +43,11 @@ function sharedText({ id, disk, machine, node }: Device, devices: readonly Devic
 }
 
 function DeviceFacts({ device, devices }: { readonly device: Device; readonly devices: readonly Device[] }) {
-  const now = useNow(60_000)
   const { state, reason, sinceMs, node, zone, machine, queues } = device
-  const since = sinceMs === undefined ? "" : `since ${timeText(sinceMs)} (${ageText(sinceMs, now)})`
   const facts: (readonly [string, ComponentChildren])[] = [
     ["State", <Badge kind={kindOfState(state)}>{state}</Badge>],
     ...(reason === "" ? [] : [["Reason", reason] as const]),
-    ...(since === "" ? [] : [["", since] as const]),
+    ...(sinceMs === undefined ? [] : [["Since", <Ago timeMs={sinceMs} />] as const]),
     ["Folder", <code class="words">{device.path}</code>],
     [
       "Id",
@@ -76,20 +74,25 @@ function DeviceFacts({ device, devices }: { readonly device: Device; readonly de
   return <Facts facts={facts} />
 }
 
+function fullInText({ totalBytes, fullInSeconds }: Device): string {
+  if (fullInSeconds !== undefined) return durationText(fullInSeconds)
+  return totalBytes > 0 ? "not filling up" : "unknown"
+}
+
 function SpaceFacts({ device }: { readonly device: Device }) {
-  const { totalBytes, fullInSeconds } = device
+  const { totalBytes } = device
   return (
     <Facts
       facts={[
         ["Used", <Fullness device={device} />],
         ["Size", totalBytes > 0 ? sizeText(totalBytes) : "unknown"],
         ["Free for objects", bytesText(device.usableBytes)],
-        ["Free in all", sizeText(device.freeBytes)],
+        ["Free in all", totalBytes > 0 ? sizeText(device.freeBytes) : "unknown"],
         ["Kept for repair and deletes", bytesText(device.reserveBytes)],
         ["Files of data", bytesText(device.volumeBytes)],
         ["Deleted, not yet free", bytesText(device.deadBytes)],
         ["Log of changes", bytesText(device.logBytes)],
-        ["Full in", fullInSeconds === undefined ? "not filling up" : durationText(fullInSeconds)],
+        ["Full in", fullInText(device)],
       ]}
     />
   )

@@ -49,7 +49,13 @@ const COLUMNS: readonly Column<Device>[] = [
     sortBy: ({ state }) => state,
   },
   { key: "used", title: "Used", cell: device => <Fullness device={device} />, sortBy: d => fullnessOf(d) ?? -1 },
-  { key: "free", title: "Free", align: "end", cell: device => sizeText(freeOf(device)), sortBy: freeOf },
+  {
+    key: "free",
+    title: "Free",
+    align: "end",
+    cell: device => (device.totalBytes > 0 ? sizeText(freeOf(device)) : "unknown"),
+    sortBy: freeOf,
+  },
   {
     key: "size",
     narrow: "minor",

@@ -44,7 +44,12 @@ function Work({ status, onChange }: { readonly status: Status; readonly onChange
           </Button>
         </>
       )}
-      {reencoding !== undefined && <WorkProgress label="Blocks re-encoded" progress={reencoding} />}
+      {reencoding !== undefined && (
+        <>
+          <p>Stored objects are re-encoded to their new redundancy.</p>
+          <WorkProgress label="Blocks re-encoded" progress={reencoding} />
+        </>
+      )}
     </Notice>
   )
 }

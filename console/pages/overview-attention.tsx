@@ -31,7 +31,9 @@ const ofProblem = ({ kind, text, to }: Problem): Step =>
   to === undefined ? { kind, text, ...SAFETY } : { kind, text, step: "Show", to: pathTo(...to) }
 
 export function Attention({ status }: { readonly status: Status }) {
-  const steps = [...ofSafety(status), ...problemsOf(status).map(ofProblem)]
+  const all = [...ofSafety(status), ...problemsOf(status).map(ofProblem)]
+  const isFault = ({ kind }: Step): boolean => kind === "danger"
+  const steps = [...all.filter(isFault), ...all.filter(step => !isFault(step))]
   const shown = steps.slice(0, SHOWN_MAX)
   if (steps.length === 0) {
     return (

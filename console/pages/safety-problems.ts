@@ -99,14 +99,30 @@ function onePerDisk(devices: readonly Device[]): readonly Device[] {
   return devices.filter(device => device.disk === undefined || device.state !== "active" || shown.has(device))
 }
 
+type NodeState = NonNullable<Status["nodes"]>["nodes"][number]["state"]
+
+const isServing = (state: NodeState): boolean => state === "serving" || state === "removed"
+
+/** A node that does not serve is told once, and not again for each of its devices. */
+function ofServingNodes({ devices, nodes }: Status): readonly Device[] {
+  const silent = new Set(nodes?.nodes.filter(({ state }) => !isServing(state)).map(({ name }) => name))
+  return devices.filter(({ node, state }) => state !== "missing" || node === undefined || !silent.has(node))
+}
+
 function ofNodes({ nodes }: Status): readonly Problem[] {
   if (nodes === undefined) return []
   const to = [["devices"], { tab: "nodes" }] as const
   return [
-    ...nodes.nodes.flatMap(({ name, state, reason, cannotReach }): Problem[] => [
-      ...(state === "serving" || state === "removed"
+    ...nodes.nodes.flatMap(({ name, state, reason, devices, cannotReach }): Problem[] => [
+      ...(isServing(state)
         ? []
-        : [{ kind: "danger" as const, text: `node ${name} is ${state}${reason && `: ${reason}`}`, to }]),
+        : [
+            {
+              kind: "danger" as const,
+              text: `node ${name} with ${plural(devices.length, "device")} is ${state}${reason && `: ${reason}`}`,
+              to,
+            },
+          ]),
       ...(cannotReach.length === 0
         ? []
         : [{ kind: "warning" as const, text: `node ${name} cannot reach ${cannotReach.join(", ")}`, to }]),
@@ -170,7 +186,7 @@ export function problemsOf(status: Status): readonly Problem[] {
   const { devices, health } = status
   const problems = [
     ...ofWork(status),
-    ...onePerDisk(devices).flatMap(ofDevice),
+    ...onePerDisk(ofServingNodes(status)).flatMap(ofDevice),
     ...ofNodes(status),
     ...ofServices(status),
   ]

@@ -6,12 +6,12 @@ import { useLive } from "../api/live.js"
 import type { Device, Status } from "../api/shapes.js"
 import { ShareBar } from "../parts/charts.js"
 import { CopyButton } from "../parts/copy-button.js"
-import { ageText, durationText, listText, percentText, plural, sizeText } from "../parts/format.js"
+import { durationText, listText, percentText, plural, sizeText } from "../parts/format.js"
 import { Icon } from "../parts/icon.js"
 import { Badge, Facts, Page, Section } from "../parts/page.js"
 import { ProgressBar, WorkProgress } from "../parts/progress.js"
-import { useNow } from "../parts/now.js"
 import { EmptyState, Loaded, Notice } from "../parts/states.js"
+import { Ago } from "../parts/time.js"
 import { pathTo } from "../shell/router.js"
 import { DeviceMap } from "./safety-map.js"
 import { placeOfDevice, problemsOf, shortNames, type Problem } from "./safety-problems.js"
@@ -188,7 +188,13 @@ function RepairFacts({
         </div>
       )}
       {isIdle ? (
-        <p>{isScanned ? "Nothing is missing." : "Nothing has been found missing yet."}</p>
+        <p>
+          {safety.reasons.length > 0
+            ? "Nothing is being rebuilt now."
+            : isScanned
+              ? "Nothing is missing."
+              : "Nothing has been found missing yet."}
+        </p>
       ) : (
         <WorkProgress label="Missing shards rebuilt" progress={progress} />
       )}
@@ -289,7 +295,6 @@ function HurtsNext({ status }: { readonly status: Status }) {
 }
 
 function ProblemList({ problems }: { readonly problems: readonly Problem[] }) {
-  const now = useNow(60_000)
   return (
     <ul class="problems">
       {problems.map(({ kind, text, sinceMs, to }) => (
@@ -297,7 +302,11 @@ function ProblemList({ problems }: { readonly problems: readonly Problem[] }) {
           <Badge kind={kind}>{kind === "danger" ? "Fault" : "Warning"}</Badge>
           <span>
             {to === undefined ? text : <a href={pathTo(...to)}>{text}</a>}
-            {sinceMs !== undefined && <span class="faint">, since {ageText(sinceMs, now)}</span>}
+            {sinceMs !== undefined && (
+              <span class="faint">
+                , <Ago timeMs={sinceMs} />
+              </span>
+            )}
           </span>
         </li>
       ))}

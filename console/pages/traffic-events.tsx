@@ -25,11 +25,18 @@ const fieldsText = ({ fields }: StoreEvent): string =>
 const COLUMNS: readonly Column<StoreEvent>[] = [
   { key: "at", narrow: "plain", title: "At", cell: ({ atMs }) => timeText(atMs), sortBy: ({ atMs }) => atMs },
   { key: "level", narrow: "end", title: "Level", cell: ({ level }) => level },
-  { key: "code", narrow: "name", title: "Code", cell: ({ code }) => code, sortBy: ({ code }) => code },
-  { key: "node", title: "Node", cell: ({ node }) => node ?? "–" },
+  {
+    key: "code",
+    narrow: "name",
+    title: "Code",
+    cell: ({ code }) => <span class="whole">{code}</span>,
+    sortBy: ({ code }) => code,
+  },
   { key: "count", title: "Times", align: "end", cell: ({ count }) => countText(count), sortBy: ({ count }) => count },
   { key: "fields", narrow: "plain", title: "Details", cell: fieldsText },
 ]
+
+const NODE: Column<StoreEvent> = { key: "node", title: "Node", cell: ({ node }) => node ?? "–" }
 
 export function RecentEvents() {
   const level = useSignal<"info" | "warn" | "error">("info")
@@ -46,7 +53,12 @@ export function RecentEvents() {
           <>
             {incomplete !== undefined && <p>Only events that this node has not stored yet: {incomplete}</p>}
             <DataTable
-              {...{ caption: "Recent events", columns: COLUMNS, rows: events, empty }}
+              {...{
+                caption: "Recent events",
+                columns: events.some(({ node }) => node !== undefined) ? [...COLUMNS, NODE] : COLUMNS,
+                rows: events,
+                empty,
+              }}
               sort={{ key: "at", isDown: true }}
               rowKey={({ id }) => id}
             />

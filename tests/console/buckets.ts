@@ -45,7 +45,9 @@ export const buckets: PageTests = {
 
     pageTest("a store without buckets says how to get one", async () => {
       const page = await world.open("/console/buckets", {
-        before: opened => opened.route("**/v1/buckets?*", route => route.fulfill({ json: { buckets: [] } })),
+        before: async opened => {
+          await opened.route("**/v1/buckets?*", route => route.fulfill({ json: { buckets: [] } }))
+        },
       })
       await page.getByText("There is no bucket yet").waitFor()
       await page.getByRole("link", { name: "its first lines" }).click()

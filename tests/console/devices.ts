@@ -205,13 +205,14 @@ export const devices: PageTests = {
 
     pageTest("a tablet shows the whole table of the layout, also with zones and machines", async () => {
       const page = await world.open("/console/devices?tab=layout", {
-        before: opened =>
-          opened.route("**/v1/layout", async route => {
+        before: async opened => {
+          await opened.route("**/v1/layout", async route => {
             const response = await route.fetch()
             const layout = (await response.json()) as LayoutDetails
             const devices = layout.devices.map(each => ({ ...each, zone: "north", machine: "machine-1" }))
             await route.fulfill({ response, json: { ...layout, devices } })
-          }),
+          })
+        },
       })
       await page.setViewportSize({ width: 820, height: 1180 })
       await page.getByText("north / machine-1").first().waitFor()

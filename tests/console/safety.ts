@@ -4,7 +4,7 @@ import { test } from "node:test"
 import type { Page } from "playwright-core"
 import { problemsOf } from "../../console/pages/safety-problems.js"
 import type { Status } from "../../console/api/shapes.js"
-import { assertAccessible, assertFits, screenshot, standardTests, type PageTests } from "./harness.js"
+import { assertAccessible, assertFits, screenshot, standardTests, visit, type PageTests } from "./harness.js"
 
 const STATUS = "**/v1/status*"
 
@@ -145,6 +145,40 @@ export const safety: PageTests = {
     })
 
     pageTest(
+      "a device that went offline just now: its fault is first, and nothing that is unknown is said to be 0 or fine",
+      async () => {
+        const page = await world.open("/console/safety", {
+          before: opened =>
+            patchStatus(opened, status => ({
+              ...status,
+              safety: { ...status.safety, safeLosses: 0, safeLossesWhenWhole: 0, reasons: ["/mnt/a is offline"] },
+              devices: status.devices.map((device, at) => {
+                const { id, path, weight, metadataReplica } = device
+                const known = { id, path, weight, metadataReplica, fileSystemKind: "", queues: [] }
+                const gone = { state: "offline" as const, reason: "calls fail: EIO", totalBytes: 0, freeBytes: 0 }
+                // The clock of the server is ahead of the browser's.
+                return at === 0 ? { ...known, ...gone, sinceMs: Date.now() + 3_000 } : device
+              }),
+            })),
+        })
+        await page.getByText("Nothing is being rebuilt now.").waitFor()
+        const fault = page.getByRole("listitem").filter({ hasText: "is offline: calls fail: EIO" })
+        assert.match(await fault.innerText(), /, just now$/)
+        await visit(page, "/console/overview")
+        const first = page.locator(".attention").getByRole("listitem").first()
+        await first.getByText("is offline: calls fail: EIO").waitFor()
+        await visit(page, "/console/devices")
+        const row = page.getByRole("row").filter({ hasText: "calls fail: EIO" })
+        await row.waitFor()
+        assert.doesNotMatch(await row.innerText(), /\b0 B\b/)
+        await row.getByRole("link").click()
+        const space = page.locator("section").filter({ has: page.getByRole("heading", { name: "Space" }) })
+        await space.getByText("Full in").waitFor()
+        assert.doesNotMatch(await space.innerText(), /\b0 B\b|not filling up/)
+      },
+    )
+
+    pageTest(
       "three hundred devices in zones and machines: counted in words, none is lost, and a phone shows it",
       async () => {
         for (const isPhone of [false, true]) {
@@ -218,4 +252,13 @@ test("problems are listed with their reasons, faults first, and a fault of healt
     "one line for each disk",
   )
   assert.equal(textsOf({ health: { ready: false, reasons: ["no metadata"] } }), "danger: no metadata")
+  const silent = { name: "n3", state: "silent", reason: "no heartbeat for 46 s", devices: ["a", "b"], cannotReach: [] }
+  assert.equal(
+    textsOf({
+      nodes: { nodes: [silent], heldBack: [], steward: "n1" } as unknown as NonNullable<Status["nodes"]>,
+      devices: ["a", "b"].map(id => ({ ...DEVICE, id, node: "n3", state: "missing" })),
+    }),
+    "danger: node n3 with 2 devices is silent: no heartbeat for 46 s",
+    "one line for each node",
+  )
 })

@@ -41,7 +41,9 @@ export const traffic: PageTests = {
       await page.getByRole("tab", { name: "Errors" }).click()
       await page.getByRole("table", { name: "Errors by code" }).getByText("NoSuchKey").waitFor()
       await page.getByRole("tab", { name: "Events" }).click()
-      await page.getByRole("table", { name: "Recent events" }).getByRole("row").nth(1).waitFor()
+      const events = page.getByRole("table", { name: "Recent events" })
+      await events.getByRole("row").nth(1).waitFor()
+      assert.equal(await events.getByRole("columnheader", { name: "Node" }).count(), 0, "there is one machine")
       await screenshot(page, "traffic-events")
     })
 

@@ -104,6 +104,13 @@ const addressOf = (text: string): NetAddress => {
 
 const textOf = ({ host, port }: NetAddress): string => `${host.includes(":") ? `[${host}]` : host}:${port}`
 
+/** `10.0.0.3:9002 does not respond (ECONNREFUSED)`: short, because every device of the node is told with it. */
+function reachText(address: string, { kind, message, details: { code, reason } }: Failure): string {
+  if (kind !== "peerUnreachable") return message
+  const why = code ?? reason
+  return `${address} does not respond${why === undefined ? "" : ` (${why})`}`
+}
+
 export class Membership implements BackgroundService, ClusterView {
   readonly name = "membership"
   /** Why this node takes part no more. */
@@ -159,7 +166,7 @@ export class Membership implements BackgroundService, ClusterView {
       row,
       report,
       peer,
-      trouble: remote.trouble?.message,
+      trouble: remote.trouble && reachText(row.address, remote.trouble),
     }))
   }
 

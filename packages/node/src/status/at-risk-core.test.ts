@@ -12,9 +12,11 @@ import { openFor } from "./testing-open-devices.js"
 const MINUTE_MS = 60_000
 const NOW_MS = 100 * MINUTE_MS
 
+const openOf = (record: ControlRecord) =>
+  openFor(record).filter(({ id }) => record.devices.find(each => each.id === id)?.state !== "offline")
+
 /** The report about a record with 8 GiB of blocks; devices that are offline are not open. */
-function riskOf(record: ControlRecord, facts: Partial<RiskFacts> = {}) {
-  const open = openFor(record).filter(({ id }) => record.devices.find(each => each.id === id)?.state !== "offline")
+function riskOf(record: ControlRecord, facts: Partial<RiskFacts> = {}, open = openOf(record)) {
   const input = safetyInputOf(record, open, undefined)
   const policies = [{ policy: record.policy, bytes: 8 * GIB, isDecommissioning: false }]
   return atRisk(new SafetyEvaluator().evaluate({ ...input, policies }), [], {
@@ -69,12 +71,24 @@ test("with too few devices for the redundancy nothing is rebuilt until it is bac
   )
 })
 
+test("folders that share one disk: as many fewer may be deleted, though a lost disk loses all anyway", () => {
+  const record = without(storeOf(6, "ec:4+2"), [2])
+  const open = openFor(record).filter(({ id }) => id !== deviceId(2))
+  const isOn = open.map(device => ({ ...device, space: device.space && { ...device.space, fileSystemId: "8:1" } }))
+  assert.equal(
+    riskOf(record, {}, isOn)?.what,
+    "objects survive only 1 further deleted folder, but 2 once the store is complete",
+  )
+})
+
 test("a node or a zone that is gone is named as one, and so is what holds its devices back", () => {
   const node = riskOf(without(clusterOf(["n1:2", "n2:2", "n3:2"], "ec:2+2"), [4, 5]), {
     offlineReason: () => "node n3 cannot be reached: it is silent",
   })
   assert.equal(node?.because, "node n3 with 2 devices is offline: node n3 cannot be reached: it is silent")
   assert.equal(node.action, "Start node n3 again, then see whether all nodes serve")
+  const zoneOfOne = riskOf(without(clusterOf(["a1@a:2", "b1@b:2", "c1@c:2"], "ec:2+2"), [4, 5]))
+  assert.equal(zoneOfOne?.because, "node c1 with 2 devices is offline", "it is the only node of its zone")
   const zones = clusterOf(["a1@a:1", "a2@a:1", "b1@b:1", "b2@b:1", "c1@c:1", "c2@c:1"], "ec:4+2")
   const zone = riskOf(without(zones, [2, 3]), { heldBack: ["zone b is not given up"] })
   assert.equal(zone?.because, "zone b with 2 devices is offline")

@@ -34,7 +34,8 @@ interface Gone {
 /** Returns undefined if nothing is less safe than when the store is complete, or if that is not known yet. */
 export function atRisk(safety: Safety, reasons: readonly string[], facts: RiskFacts): AtRiskReport | undefined {
   const { now, whole, causes, levels } = safety
-  if (causes.isUnseen || (now.disks >= whole.disks && now.disks >= 0)) return undefined
+  const isWhole = now.disks >= whole.disks && now.devices >= whole.devices && now.disks >= 0
+  if (causes.isUnseen || isWhole) return undefined
   const gone = goneOf(causes.offline, facts)
   return {
     bytes: bytesOf(levels.filter(({ losses }) => losses < Math.max(0, whole.disks))),
@@ -59,6 +60,7 @@ function whatOf({ weakest, now, whole, levels }: Safety): string {
   const unread = bytesOf(levels.filter(({ losses }) => losses < 0))
   if (unread > 0) return `${partOf(unread)} of objects cannot be read now`
   if (now.disks < 0) return "something cannot be read now"
+  if (now.disks >= whole.disks) return folderText(now.devices, whole.devices)
   const bytes = bytesOf(levels.filter(({ losses }) => losses < whole.disks))
   const what =
     weakest === "metadata" || bytes === 0
@@ -68,11 +70,17 @@ function whatOf({ weakest, now, whole, levels }: Safety): string {
   return `${what} ${survived}, but ${whole.disks} once the store is complete`
 }
 
+/** The text for a store whose folders share disks. */
+const folderText = (now: number, whole: number): string =>
+  `objects survive ${now <= 0 ? "no further deleted folder" : `only ${plural(now, "further deleted folder")}`}, but ${whole} once the store is complete`
+
 function goneOf(ids: readonly DeviceId[], { record: { devices }, pathOf }: RiskFacts): readonly Gone[] {
   const together = (device: ControlDevice): Gone => {
     for (const kind of ["zone", "node"] as const) {
       const name = device.home?.[kind]
       const all = devices.filter(({ home }) => home?.[kind] === name)
+      // A zone of one node is known by its node.
+      if (kind === "zone" && new Set(all.map(({ home }) => home?.node)).size < 2) continue
       if (name !== undefined && all.length < devices.length && all.every(({ id }) => ids.includes(id)))
         return { kind, name, text: `${kind} ${name} with ${plural(all.length, "device")}` }
     }

@@ -48,7 +48,7 @@ export const SAFETY = z
     atRisk: z
       .object({
         bytes: count.describe(
-          "of blocks, before encoding, that survive fewer lost disks than once complete; 0: only metadata does",
+          "of blocks, before encoding, that survive fewer lost disks than once complete; 0: only metadata does, or only as to folders of one disk",
         ),
         totalBytes: count,
         devices: z.array(id).describe("that cause it"),
