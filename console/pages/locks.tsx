@@ -14,12 +14,11 @@ import type {
 } from "../api/shapes.js"
 import { AccountName, useAccountNames } from "../parts/account-name.js"
 import { ConfirmButton } from "../parts/action-button.js"
-import { countText } from "../parts/format.js"
+import { countText, timeText } from "../parts/format.js"
 import { Page, Section, type PageProps } from "../parts/page.js"
 import { PagedTable } from "../parts/paged-table.js"
 import { EmptyState, Loaded } from "../parts/states.js"
 import { type Column, sizeColumn } from "../parts/table.js"
-import { Ago } from "../parts/time.js"
 import { pathTo } from "../shell/router.js"
 
 const EVERY_MS = 5_000
@@ -131,12 +130,7 @@ const sessionColumns = (nameOf: NameOf, onEnded: () => void): readonly Column<Co
     title: "Lease and grace",
     cell: ({ leaseSeconds, graceSeconds }) => `${countText(leaseSeconds)} s + ${countText(graceSeconds)} s`,
   },
-  {
-    key: "renewed",
-    title: "Renewed",
-    cell: ({ renewedMs }) => <Ago timeMs={renewedMs} />,
-    sortBy: row => row.renewedMs,
-  },
+  { key: "renewed", title: "Renewed", cell: ({ renewedMs }) => timeText(renewedMs), sortBy: row => row.renewedMs },
   { key: "actions", title: "Actions", cell: row => <EndButton row={row} onDone={onEnded} /> },
 ]
 
@@ -218,7 +212,7 @@ const lockColumns = (names: Names): readonly Column<LockRow>[] => [
     cell: ({ holder }) => (holder ? <SessionName id={holder.session} name={names.get(holder.session)} /> : "–"),
   },
   { key: "value", title: "Value", cell: ({ holder }) => holder?.value.slice(0, SHOWN_CHARACTERS) || "–" },
-  { key: "since", title: "Since", cell: ({ holder }) => (holder ? <Ago timeMs={holder.sinceMs} /> : "–") },
+  { key: "since", title: "Since", cell: ({ holder }) => (holder ? timeText(holder.sinceMs) : "–") },
   { key: "token", title: "Token", align: "end", cell: ({ holder }) => holder?.token ?? "–" },
   {
     key: "waiting",
@@ -233,12 +227,7 @@ const fileColumns = (names: Names): readonly Column<CoordFile>[] => [
   { key: "path", title: "File", cell: ({ path }) => path, sortBy: ({ path }) => path },
   { key: "version", title: "Version", align: "end", cell: ({ version }) => version },
   sizeColumn(({ bytes }) => bytes),
-  {
-    key: "modified",
-    title: "Written",
-    cell: ({ modifiedMs }) => <Ago timeMs={modifiedMs} />,
-    sortBy: row => row.modifiedMs,
-  },
+  { key: "modified", title: "Written", cell: ({ modifiedMs }) => timeText(modifiedMs), sortBy: row => row.modifiedMs },
   {
     key: "session",
     title: "Ends with",

@@ -8,7 +8,6 @@ import { countText, percentText, shareOf, sizeText, timeText } from "../parts/fo
 import { Badge, Facts, Page, Section } from "../parts/page.js"
 import { EmptyState, Loaded } from "../parts/states.js"
 import { DataTable, type Column } from "../parts/table.js"
-import { Ago } from "../parts/time.js"
 import { pathTo } from "../shell/router.js"
 import { bucketPath } from "./buckets-api.js"
 
@@ -158,7 +157,7 @@ const PENDING_COLUMNS: readonly Column<PendingRemoteWrite>[] = [
     sortBy: ({ sizeBytes }) => sizeBytes,
     cell: ({ kind, sizeBytes }) => (kind === "put" ? sizeText(sizeBytes) : "–"),
   },
-  { key: "since", title: "Since", cell: ({ sinceMs }) => <Ago timeMs={sinceMs} />, sortBy: ({ sinceMs }) => sinceMs },
+  { key: "since", title: "Since", cell: ({ sinceMs }) => timeText(sinceMs), sortBy: ({ sinceMs }) => sinceMs },
   { key: "error", title: "Last error", cell: ({ lastError }) => lastError ?? "–" },
 ]
 

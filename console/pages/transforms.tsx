@@ -7,12 +7,11 @@ import { ConfirmButton } from "../parts/action-button.js"
 import { CreateSection } from "../parts/create-section.js"
 import { FormDialog } from "../parts/dialog.js"
 import { FileField, TextField } from "../parts/fields.js"
-import { countText, percentText, shareOf, sizeText } from "../parts/format.js"
+import { countText, percentText, shareOf, sizeText, timeText } from "../parts/format.js"
 import { Badge, Facts, Page, Section } from "../parts/page.js"
 import { Meter } from "../parts/progress.js"
 import { EmptyState, Loaded, Notice } from "../parts/states.js"
 import { type Column, DataTable, sizeColumn } from "../parts/table.js"
-import { Ago } from "../parts/time.js"
 import { toast } from "../parts/toast.js"
 
 const EVERY_MS = 5_000
@@ -83,12 +82,7 @@ const moduleColumns = (onRemoved: () => void): readonly Column<TransformModule>[
     title: "SHA-256",
     cell: ({ sha256 }) => <code title={sha256}>{sha256.slice(0, SHOWN_DIGITS)}…</code>,
   },
-  {
-    key: "modified",
-    title: "Uploaded",
-    cell: ({ modifiedMs }) => <Ago timeMs={modifiedMs} />,
-    sortBy: row => row.modifiedMs,
-  },
+  { key: "modified", title: "Uploaded", cell: ({ modifiedMs }) => timeText(modifiedMs), sortBy: row => row.modifiedMs },
   { key: "actions", title: "Actions", cell: ({ name }) => <RemoveButton {...{ name, onDone: onRemoved }} /> },
 ]
 

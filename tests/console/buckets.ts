@@ -46,7 +46,7 @@ export const buckets: PageTests = {
     pageTest("a store without buckets says how to get one", async () => {
       const page = await world.open("/console/buckets", {
         before: async opened => {
-          await opened.route("**/v1/buckets?*", route => route.fulfill({ json: { buckets: [] } }))
+          await opened.route("**/v1/buckets*", route => route.fulfill({ json: { buckets: [] } }))
         },
       })
       await page.getByText("There is no bucket yet").waitFor()
