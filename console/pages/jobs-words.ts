@@ -18,6 +18,10 @@ const JOBS: Readonly<Record<string, JobWords>> = {
   "compare replicas": words("Comparison of metadata", "Compares the copies of the metadata with each other."),
   replicas: words("Copies of metadata", "Keeps enough copies of the metadata, on disks that are there."),
   "metadata-backup": words("Backup of metadata", "Writes a snapshot of the metadata onto the disks."),
+  "moved-devices": words(
+    "Disks that were moved",
+    "Moves data once a disk is in another machine or zone, if that makes it safer.",
+  ),
   returning: words("Disks that come back", "Brings a disk up to date that was away."),
   compaction: words("Compaction", "Frees the space of what was deleted or overwritten."),
   collector: words("Removal of deleted data", "Removes the data of objects that are gone."),

@@ -50,7 +50,9 @@ import { proofsOfNextKey, reportOf, sourcesOfStore } from "@hayloft/node/cluster
 import { Duties } from "@hayloft/node/cluster/duties.js"
 import { Reconciling } from "@hayloft/node/cluster/reconciling.js"
 import type { Leases } from "@hayloft/node/cluster/leases.js"
+import type { Policy } from "@hayloft/base/policy.js"
 import { Joining } from "@hayloft/node/cluster/joining.js"
+import { MovedDevices } from "@hayloft/node/cluster/moved-devices.js"
 import { ClusterRepairWorkers } from "@hayloft/node/cluster/repair-workers.js"
 import { domainsOf } from "@hayloft/node/cluster/open-node.js"
 import type { OwnedFolder } from "@hayloft/node/devices/device-set.js"
@@ -230,7 +232,8 @@ export async function runStore(
   const duties = dutiesOf(seams, store, config, engine, { ownJobs, wake })
   if (duties !== undefined) engine.setScanner(() => duties.doesRepair)
   followOtherNodes(engine, () => seams.nodes?.())
-  const all = [...(duties?.share(shared, helpOf(engine)) ?? shared), returning, ...joining]
+  const ofStore = [...shared, ...movedDevicesOf(seams, store, engine)]
+  const all = [...(duties?.share(ofStore, helpOf(engine)) ?? ofStore), returning, ...joining]
   const jobs: JobRunner = new JobRunner("jobs", all, hurried(clock, hasteOf(config)), telemetry, pausing(store, engine))
   wakeJobs(engine, jobs)
   const ownSources = sourcesOf(engine, store, jobs, compute, clock, keyServices.keys)
@@ -470,6 +473,16 @@ function dutiesOf(
   )
 }
 
+/** The policies that buckets have of their own. */
+const policiesOf =
+  ({ services }: Engine) =>
+  (): readonly Policy[] =>
+    services.buckets.policies().map(({ policy }) => policy)
+
+/** None on one machine. */
+const movedDevicesOf = ({ telemetry }: StoreSeams, { node }: OpenedStore, engine: Engine): readonly Job[] =>
+  node === undefined ? [] : [new MovedDevices(node.records, policiesOf(engine), telemetry.log)]
+
 /** The jobs by which new devices of a node become part of the store, and nodes that were removed leave it. */
 async function joiningOf(
   { disk, clock, telemetry, nodes = () => undefined, onExcluded = () => undefined }: StoreSeams,
@@ -485,9 +498,8 @@ async function joiningOf(
     const home = { ...(await domainsOf(disk, pathHint, cluster)), node: name, incarnation: metadata.incarnations.own }
     return { folder: ownedOf(ownership), device: { id, pathHint, isMountPoint, capacityBytes, home } }
   })
-  const bucketPolicies = () => engine.services.buckets.policies().map(({ policy }) => policy)
   return [
-    new Joining(waiting, folder => engine.bringIn(folder), records, bucketPolicies, clock, telemetry.log),
+    new Joining(waiting, folder => engine.bringIn(folder), records, policiesOf(engine), clock, telemetry.log),
     new Leaving({ clock, log: telemetry.log, records, metadata }, { name, others: nodes, onLeaving: onExcluded }),
   ]
 }
@@ -515,7 +527,7 @@ function sourcesOf(
     reencode: engine.services.reencode,
     integrityAudit: engine.services.integrityAudit,
     orphans: engine.services.orphans,
-    bucketPolicies: () => engine.services.buckets.policies().map(({ policy }) => policy),
+    bucketPolicies: policiesOf(engine),
   })
   return {
     ...ofEngine,

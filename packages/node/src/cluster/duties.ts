@@ -28,6 +28,7 @@ const LEASE_OF_JOB: Readonly<Record<string, string>> = {
   "metadata-backup": "metadata-backup",
   erasure: "metadata-backup",
   "master-key": "metadata-backup",
+  "moved-devices": "repair",
   // Once an hour, wherever that is.
   "usage-history": "collector",
   "account-reaper": "collector",
