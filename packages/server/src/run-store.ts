@@ -232,8 +232,7 @@ export async function runStore(
   const duties = dutiesOf(seams, store, config, engine, { ownJobs, wake })
   if (duties !== undefined) engine.setScanner(() => duties.doesRepair)
   followOtherNodes(engine, () => seams.nodes?.())
-  const ofStore = [...shared, ...movedDevicesOf(seams, store, engine)]
-  const all = [...(duties?.share(ofStore, helpOf(engine)) ?? ofStore), returning, ...joining]
+  const all = [...jobsOfStore(seams, store, engine, shared, duties), returning, ...joining]
   const jobs: JobRunner = new JobRunner("jobs", all, hurried(clock, hasteOf(config)), telemetry, pausing(store, engine))
   wakeJobs(engine, jobs)
   const ownSources = sourcesOf(engine, store, jobs, compute, clock, keyServices.keys)
@@ -479,9 +478,18 @@ const policiesOf =
   (): readonly Policy[] =>
     services.buckets.policies().map(({ policy }) => policy)
 
-/** None on one machine. */
-const movedDevicesOf = ({ telemetry }: StoreSeams, { node }: OpenedStore, engine: Engine): readonly Job[] =>
-  node === undefined ? [] : [new MovedDevices(node.records, policiesOf(engine), telemetry.log)]
+/** The jobs that work for the whole store: on several nodes each is done by one of them. */
+function jobsOfStore(
+  { telemetry }: StoreSeams,
+  { node }: OpenedStore,
+  engine: Engine,
+  shared: readonly Job[],
+  duties: Duties | undefined,
+): readonly Job[] {
+  if (node === undefined || duties === undefined) return shared
+  const moved = new MovedDevices(node.records, policiesOf(engine), telemetry.log)
+  return duties.share([...shared, moved], helpOf(engine))
+}
 
 /** The jobs by which new devices of a node become part of the store, and nodes that were removed leave it. */
 async function joiningOf(
