@@ -18,6 +18,7 @@ const JOBS: Readonly<Record<string, JobWords>> = {
   "compare replicas": words("Comparison of metadata", "Compares the copies of the metadata with each other."),
   replicas: words("Copies of metadata", "Keeps enough copies of the metadata, on disks that are there."),
   "metadata-backup": words("Backup of metadata", "Writes a snapshot of the metadata onto the disks."),
+  "left-out-folders": words("Folders left out", "Adds a new folder whose disk failed at the start, once it works."),
   "moved-devices": words(
     "Disks that were moved",
     "Moves data once a disk is in another machine or zone, if that makes it safer.",

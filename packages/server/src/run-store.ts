@@ -52,6 +52,7 @@ import { Reconciling } from "@hayloft/node/cluster/reconciling.js"
 import type { Leases } from "@hayloft/node/cluster/leases.js"
 import type { Policy } from "@hayloft/base/policy.js"
 import { Joining } from "@hayloft/node/cluster/joining.js"
+import { LeftOut } from "@hayloft/node/cluster/left-out.js"
 import { MovedDevices } from "@hayloft/node/cluster/moved-devices.js"
 import { ClusterRepairWorkers } from "@hayloft/node/cluster/repair-workers.js"
 import { domainsOf } from "@hayloft/node/cluster/open-node.js"
@@ -226,7 +227,14 @@ export async function runStore(
     settingsOf(store, config, owners, { ...limits, ...keys, storeTime: seams.storeTime?.(), namedKeys }),
   )
   const returning = returningOf(seams, store, engine, (id, path) => ownOperations.readmit(id, path))
-  const joining = await joiningOf(seams, store, config, engine, folder => folderOf(folder, clock, onLost))
+  const joining = await joiningOf(
+    seams,
+    store,
+    config,
+    engine,
+    folder => folderOf(folder, clock, onLost),
+    () => ownOperations,
+  )
   const wake = (job: string): void => void (jobs.has(job) && jobs.wake(job))
   const { ofCallers, ownJobs, shared } = openOwnJobs({ ...seams, web: keyServices.web }, config, engine, wake)
   const duties = dutiesOf(seams, store, config, engine, { ownJobs, wake })
@@ -498,6 +506,7 @@ async function joiningOf(
   { cluster }: ServeConfig,
   engine: Engine,
   ownedOf: (device: Ownership) => OwnedFolder,
+  operations: () => Pick<StoreOperations, "change">,
 ): Promise<readonly Job[]> {
   if (node === undefined || cluster === undefined) return []
   const { name, metadata, records } = node
@@ -506,8 +515,12 @@ async function joiningOf(
     const home = { ...(await domainsOf(disk, pathHint, cluster)), node: name, incarnation: metadata.incarnations.own }
     return { folder: ownedOf(ownership), device: { id, pathHint, isMountPoint, capacityBytes, home } }
   })
+  const isDevice = (path: string): boolean =>
+    records.record.devices.some(({ home, pathHint }) => home?.node === name && pathHint === path)
+  const add = (path: string) => operations().change({ kind: "addDevice", path, weight: undefined }, undefined)
   return [
     new Joining(waiting, folder => engine.bringIn(folder), records, policiesOf(engine), clock, telemetry.log),
+    new LeftOut(node.leftOut, { clock, log: telemetry.log, isDevice, add }),
     new Leaving({ clock, log: telemetry.log, records, metadata }, { name, others: nodes, onLeaving: onExcluded }),
   ]
 }

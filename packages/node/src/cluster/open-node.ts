@@ -91,6 +91,7 @@ class Opening {
   private readonly taken: TakenFolder[] = []
   private readonly stalls: Stalls
   private readonly notes: string[] = []
+  private readonly leftOut: string[] = []
   private metadata: SharedMetadata | undefined
 
   constructor(
@@ -190,7 +191,13 @@ class Opening {
       incarnation: metadata.incarnations.own,
       stalls: this.stalls,
       notes: [...this.notes, ...overruledOptions(record, this.config)],
-      node: { name: this.name, metadata, records, joining: this.taken.filter(folder => !named.includes(folder)) },
+      node: {
+        name: this.name,
+        metadata,
+        records,
+        joining: this.taken.filter(folder => !named.includes(folder)),
+        leftOut: this.leftOut,
+      },
     }
   }
 
@@ -287,6 +294,7 @@ class Opening {
       } catch (error) {
         if (!isFailure(error, ...LEFT_OUT)) throw error
         this.notes.push(`${path} is left out: ${error.message}`)
+        this.leftOut.push(path)
       }
     }
   }

@@ -54,7 +54,7 @@ async function openN1(store: ControlRecord) {
         incarnation,
         masterKeys: new MasterKeys(new Uint8Array(32)),
         deviceOptions: {},
-        node: { name: N1, metadata, records, joining: [] },
+        node: { name: N1, metadata, records, joining: [], leftOut: [] },
         root: { accountId: parseAccountId("root"), accessKeyId: parseAccessKeyId("ROOT"), secret: "s", createdMs: 0 },
       },
     ),

@@ -33,4 +33,6 @@ export interface OpenedNode {
   readonly records: SharedRecordManager
   /** Folders whose devices the record does not name yet. */
   readonly joining: readonly TakenFolder[]
+  /** Folders whose disk failed at this start. */
+  readonly leftOut: readonly string[]
 }
