@@ -520,7 +520,7 @@ async function joiningOf(
   const add = (path: string) => operations().change({ kind: "addDevice", path, weight: undefined }, undefined)
   return [
     new Joining(waiting, folder => engine.bringIn(folder), records, policiesOf(engine), clock, telemetry.log),
-    new LeftOut(node.leftOut, { clock, log: telemetry.log, isDevice, add }),
+    new LeftOut(node.leftOut, isDevice, add),
     new Leaving({ clock, log: telemetry.log, records, metadata }, { name, others: nodes, onLeaving: onExcluded }),
   ]
 }

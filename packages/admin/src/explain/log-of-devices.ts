@@ -39,11 +39,6 @@ export const DEVICE_EVENTS = {
     "Repair the folder at `path` (mounted, empty, writable for the user of the process), then restart this node or add the folder: `hayloft device add FOLDER`.",
     "operate/operate.md#adding-replacing-and-removing-disks",
   ),
-  folder_still_left_out: warn(
-    "The disk of a new data folder failed while its node started, and the folder cannot become part of the store yet; `reason` says why. The node tries again after 10 seconds at first, later every 15 minutes, and warns only if the reason is another one.",
-    "Repair what `reason` names: mount the disk, correct the owner of the folder, or wait until shards have moved. `hayloft device add FOLDER` tries immediately.",
-    "operate/operate.md#adding-replacing-and-removing-disks",
-  ),
   volume_damaged: error(
     "Part of a file with object data is damaged or missing on this device. The needles in it count as missing shards; with other shards left, reads go on and repair writes them again.",
     "Nothing urgent if `hayloft status` shows repair at work and no lost blocks. Suspect the disk if this happens again. With a single folder the objects concerned are unreadable: stop the store, run `hayloft volume fsck FOLDER`, and upload them again.",

@@ -1,37 +1,20 @@
 /**
  * Left-out folders: new data folders whose disk failed while their node started. Each is added as by `hayloft device add`
- * once its disk works, tried at intervals that grow. Devices that the record names already return by themselves.
+ * once its disk works. Devices that the record names already return by themselves.
  */
-import { asFailure } from "@hayloft/base/failures.js"
+import { isFailure } from "@hayloft/base/failures.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import { plural } from "@hayloft/base/quantity-text.js"
-import type { Clock } from "@hayloft/base/seams/clock/contract.js"
-import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
-
-const LEFT_OUT_LIMITS = { firstMs: 10_000, mostMs: 15 * 60_000 } as const
-
-interface LeftOutSeams {
-  readonly clock: Clock
-  readonly log: Log
-  /** Returns true if a device of this node has the folder. */
-  readonly isDevice: (path: string) => boolean
-  /** Makes the folder a device of the store. */
-  readonly add: (path: string) => Promise<unknown>
-}
 
 export class LeftOut implements Job {
   readonly name = "left-out-folders"
-  private waitMs: number = LEFT_OUT_LIMITS.firstMs
-  private untilMs: number
-  /** The last reason of each folder; it is a warning once. */
-  private readonly reasons = new Map<string, string>()
 
+  /** `isDevice`: whether a device of this node has the folder. `add` makes it one. */
   constructor(
     private folders: readonly string[],
-    private readonly seams: LeftOutSeams,
-  ) {
-    this.untilMs = seams.clock.monotonicMs() + this.waitMs
-  }
+    private readonly isDevice: (path: string) => boolean,
+    private readonly add: (path: string) => Promise<unknown>,
+  ) {}
 
   progress(): string {
     return this.folders.length === 0
@@ -39,26 +22,15 @@ export class LeftOut implements Job {
       : `${plural(this.folders.length, "new folder")} left out`
   }
 
+  /** Throws the failure of a folder that cannot be added yet, after it has tried the others. */
   async step(): Promise<StepOutcome> {
-    const { clock, isDevice } = this.seams
-    this.folders = this.folders.filter(path => !isDevice(path))
+    this.folders = this.folders.filter(path => !this.isDevice(path))
+    const failures: unknown[] = []
+    for (const path of this.folders) await this.add(path).catch((error: unknown) => failures.push(error))
+    const failed = failures.filter(error => !isFailure(error, "conflict"))
+    if (failed.length > 0) throw failed[0]
     if (this.folders.length === 0) return "idle"
-    if (clock.monotonicMs() < this.untilMs) return "throttled"
-    for (const path of this.folders) await this.try(path)
-    this.waitMs = Math.min(2 * this.waitMs, LEFT_OUT_LIMITS.mostMs)
-    this.untilMs = clock.monotonicMs() + this.waitMs
-    return "busy"
-  }
-
-  private async try(path: string): Promise<void> {
-    const { log, add } = this.seams
-    try {
-      await add(path)
-      log.info("left_out_folder_added", { path })
-    } catch (error) {
-      const reason = asFailure(error).message
-      if (reason !== this.reasons.get(path)) log.warn("folder_still_left_out", { path, reason })
-      this.reasons.set(path, reason)
-    }
+    // Shards still move after an earlier change.
+    return failures.length > 0 ? "throttled" : "busy"
   }
 }
