@@ -1,2 +1,2 @@
-/** A signal that never fires: for work that nobody can end early, such as a step that a later one depends on. */
+/** A signal that never fires. It is given to work that must run to its end. */
 export const NEVER: AbortSignal = new AbortController().signal

@@ -9,7 +9,7 @@ import { plural } from "@hayloft/base/quantity-text.js"
 export class LeftOut implements Job {
   readonly name = "left-out-folders"
 
-  /** `isDevice`: whether a device of this node has the folder. `add` makes it one. */
+  /** `isDevice` returns true if a device of this node has the folder; `add` makes it one. */
   constructor(
     private folders: readonly string[],
     private readonly isDevice: (path: string) => boolean,

@@ -104,7 +104,7 @@ const addressOf = (text: string): NetAddress => {
 
 const textOf = ({ host, port }: NetAddress): string => `${host.includes(":") ? `[${host}]` : host}:${port}`
 
-/** `10.0.0.3:9002 does not respond (ECONNREFUSED)`: short, because every device of the node is told with it. */
+/** `10.0.0.3:9002 does not respond (ECONNREFUSED)`. It is short, because the status repeats it for each device of the node. */
 function reachText(address: string, { kind, message, details: { code, reason } }: Failure): string {
   if (kind !== "peerUnreachable") return message
   const why = code ?? reason

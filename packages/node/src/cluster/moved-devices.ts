@@ -1,7 +1,7 @@
 /**
  * Moved devices: disks that are in another zone or machine than before lead to a new layout if that spreads shards better
- * (decision 37). One node looks for all, once for each set
- * of places, while all devices are there and no shards move after an earlier change.
+ * (decision 37). One node compares the layout with a plan, once for each set of places, while all devices are there and no
+ * shards move after an earlier change.
  */
 import type { Policy } from "@hayloft/base/policy.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
