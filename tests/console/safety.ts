@@ -252,10 +252,21 @@ test("problems are listed with their reasons, faults first, and a fault of healt
     "one line for each disk",
   )
   assert.equal(textsOf({ health: { ready: false, reasons: ["no metadata"] } }), "danger: no metadata")
-  const silent = { name: "n3", state: "silent", reason: "no heartbeat for 46 s", devices: ["a", "b"], cannotReach: [] }
+  const silent = {
+    name: "n3",
+    machine: "n3",
+    address: "10.0.0.3:9002",
+    version: "0.1.0",
+    state: "silent" as const,
+    reason: "no heartbeat for 46 s",
+    use: "in use" as const,
+    devices: ["a", "b"],
+    cannotReach: [],
+    jobs: [],
+  }
   assert.equal(
     textsOf({
-      nodes: { nodes: [silent], heldBack: [], steward: "n1" } as unknown as NonNullable<Status["nodes"]>,
+      nodes: { own: "n1", steward: "n1", nodes: [silent], idleJobs: [], heldBack: [] },
       devices: ["a", "b"].map(id => ({ ...DEVICE, id, node: "n3", state: "missing" })),
     }),
     "danger: node n3 with 2 devices is silent: no heartbeat for 46 s",

@@ -18,25 +18,22 @@ import { openObjectChanges } from "@hayloft/objects/index.js"
 import { AccountReaper, ContainerSync, NO_REALMS, type SyncRealms } from "@hayloft/protocols/swift/index.js"
 import type { StoreOperations } from "@hayloft/node/control/contract.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
-import { parseNodeName, type DeviceId, type Incarnation, type NodeName } from "@hayloft/base/ids.js"
-import { DEVICES_MAX } from "@hayloft/base/limits.js"
+import { type DeviceId } from "@hayloft/base/ids.js"
 import { policiesIn, type PreviewFacts } from "@hayloft/engine/cluster/index.js"
 import { votingIds, type Ownership } from "@hayloft/engine/device/index.js"
 import type { ExternalKeys } from "@hayloft/access/keys/index.js"
 import { FEATURE_ROW_JOBS, featureStatusOf, jobsOfFeatures } from "@hayloft/features/index.js"
 import { StartedJobs } from "@hayloft/features/user-jobs/index.js"
-import { JobRunner, mapBounded, type BackgroundService, type Job } from "@hayloft/base/life/index.js"
+import { JobRunner, type BackgroundService } from "@hayloft/base/life/index.js"
 import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/control-record.js"
 import type { NodeReport } from "@hayloft/engine/format/node-report.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { hurried } from "@hayloft/base/seams/clock/hurried.js"
 import type { Compute } from "@hayloft/base/seams/compute/contract.js"
 import { computeThreadsFor } from "@hayloft/base/seams/compute/index.js"
-import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { FolderLocks } from "@hayloft/base/seams/lock/contract.js"
-import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Stores } from "@hayloft/base/seams/store/contract.js"
-import type { Telemetry, Metrics } from "@hayloft/base/seams/telemetry/contract.js"
+import type { Metrics } from "@hayloft/base/seams/telemetry/contract.js"
 import type { ServeConfig } from "@hayloft/node/config/config.js"
 import { BOUNDS_OF } from "@hayloft/node/config/index.js"
 import { COMPATIBILITY_SWITCHES } from "@hayloft/node/config/settings.js"
@@ -44,18 +41,11 @@ import type { CheckpointRunner } from "@hayloft/node/metadata/checkpoint-job.js"
 import { CheckpointThreads } from "@hayloft/node/metadata/checkpoint-threads.js"
 import { ClusterOperations } from "@hayloft/node/cluster/cluster-operations.js"
 import { liveNodes, type ClusterView } from "@hayloft/node/cluster/cluster-view.js"
-import { Leaving } from "@hayloft/node/cluster/leaving.js"
 import { SharedNodes } from "@hayloft/node/cluster/node-directory.js"
 import { proofsOfNextKey, reportOf, sourcesOfStore } from "@hayloft/node/cluster/node-reports.js"
-import { Duties } from "@hayloft/node/cluster/duties.js"
-import { Reconciling } from "@hayloft/node/cluster/reconciling.js"
+import type { Duties } from "@hayloft/node/cluster/duties.js"
+import type { Reconciling } from "@hayloft/node/cluster/reconciling.js"
 import type { Leases } from "@hayloft/node/cluster/leases.js"
-import type { Policy } from "@hayloft/base/policy.js"
-import { Joining } from "@hayloft/node/cluster/joining.js"
-import { LeftOut } from "@hayloft/node/cluster/left-out.js"
-import { MovedDevices } from "@hayloft/node/cluster/moved-devices.js"
-import { ClusterRepairWorkers } from "@hayloft/node/cluster/repair-workers.js"
-import { domainsOf } from "@hayloft/node/cluster/open-node.js"
 import type { OwnedFolder } from "@hayloft/node/devices/device-set.js"
 import { openEngine, type Engine, type EngineSettings } from "@hayloft/node/engine.js"
 import { EngineOperations } from "@hayloft/node/control/operations.js"
@@ -78,6 +68,7 @@ import type { WebServices } from "@hayloft/base/seams/web/contract.js"
 import { auditJobsOf } from "./audit-sinks.js"
 import { openKeyServices } from "./key-services.js"
 import { openCompute } from "./open-compute.js"
+import { dutiesOf, joiningOf, jobsOfStore, policiesOf, reconcilingOf, type NodeSeams } from "./node-jobs.js"
 import { readVersion } from "@hayloft/cli/version.js"
 
 /** A thread starts when a body finds the others busy; hashing more streams concurrently only adds load. */
@@ -97,21 +88,13 @@ const RUNS_WHILE_HALTED: ReadonlySet<string> = new Set([
 ])
 
 /** The seams that a store runs over. */
-interface StoreSeams {
-  readonly clock: Clock
-  readonly random: Random
-  readonly disk: Disk
+interface StoreSeams extends NodeSeams {
   readonly stores: Stores
   readonly locks: FolderLocks
-  readonly telemetry: Telemetry
-  /** The nodes of the store; undefined until this one has joined, and on one machine. */
-  readonly nodes?: () => ClusterView | undefined
   /** The store's clock, if this process had the store open before. */
   readonly storeTime?: () => EngineSettings["storeTime"]
   /** Clusters to which changes of containers go; absent: none. */
   readonly realms?: SyncRealms
-  /** This node is no longer one of the store, or has no key to it any more: the process must end. */
-  readonly onExcluded?: (reason: Failure) => void
 }
 
 /** The threads of a store beside the serving thread, and its limits. */
@@ -241,7 +224,13 @@ export async function runStore(
   if (duties !== undefined) engine.setScanner(() => duties.doesRepair)
   followOtherNodes(engine, () => seams.nodes?.())
   const all = [...jobsOfStore(seams, store, engine, shared, duties), returning, ...joining]
-  const jobs: JobRunner = new JobRunner("jobs", all, hurried(clock, hasteOf(config)), telemetry, pausing(store, engine))
+  const jobs: JobRunner = new JobRunner(
+    "jobs",
+    all,
+    hurried(clock, config.haste ?? 1),
+    telemetry,
+    pausing(store, engine),
+  )
   wakeJobs(engine, jobs)
   const ownSources = sourcesOf(engine, store, jobs, compute, clock, keyServices.keys)
   const nodes = () => seams.nodes?.()
@@ -375,15 +364,6 @@ function followOtherNodes({ erasures, masterKey }: Engine, nodes: () => ClusterV
   masterKey.setOthers({ masterKeys: () => numbersOf("masterKeys"), proofs })
 }
 
-/** Returns what this node does for the one that repairs. */
-const helpOf =
-  ({ services }: Engine) =>
-  (job: string): string | undefined => {
-    const { writtenShards } = services.visitsForOthers
-    if (job !== "repair" || writtenShards === 0) return undefined
-    return `${writtenShards} shards written for other nodes`
-  }
-
 /** Operations on the store, from any of its nodes. */
 const operationsOf = (
   directory: SharedNodes | undefined,
@@ -439,91 +419,6 @@ const isOwn = ({ node }: OpenedStore, { home }: ControlDevice): boolean =>
 /** The nodes of the store, for operations. */
 const directoryOf = ({ nodes }: StoreSeams, { node }: OpenedStore, { cluster }: ServeConfig): SharedNodes | undefined =>
   node && cluster && new SharedNodes(node.name, cluster, node.metadata, node.records, () => nodes?.())
-
-/** None on one machine. */
-function reconcilingOf(
-  { clock, telemetry }: StoreSeams,
-  { node }: OpenedStore,
-  { services: { reconciliation }, exchange }: Engine,
-): readonly Reconciling[] {
-  if (node === undefined || reconciliation === undefined) return []
-  const { metadata, records } = node
-  const seams = { clock, log: telemetry.log, metadata, records, reconciliation }
-  return [new Reconciling({ ...seams, isReached: id => exchange.isReached(id) })]
-}
-
-const hasteOf = ({ haste = 1 }: ServeConfig): number => haste
-
-/** Returns what this node may do for all nodes of the store. */
-function dutiesOf(
-  { clock, random, telemetry, nodes = () => undefined }: StoreSeams,
-  { node }: OpenedStore,
-  config: ServeConfig,
-  engine: Engine,
-  { ownJobs, wake }: { readonly ownJobs: readonly string[]; readonly wake: (job: string) => void },
-): Duties | undefined {
-  if (node === undefined) return undefined
-  const { services, recordManager } = engine
-  const { repair } = services
-  const { metadata } = node
-  const nodeOf = (incarnation: Incarnation): NodeName | undefined => {
-    const running = metadata.live.nodes.find(each => each.incarnation === incarnation)
-    return running && parseNodeName(running.node)
-  }
-  const others = () => nodes()?.nodes ?? []
-  const repairSeams = { clock, telemetry, record: () => recordManager.record, others, nodeOf }
-  repair.shareVisits(new ClusterRepairWorkers(repairSeams, node.name, repair.own))
-  return new Duties(
-    { clock: hurried(clock, hasteOf(config)), random, log: telemetry.log, nodes, ownJobs, ...node },
-    () => engine.metadata.trouble === undefined && engine.outOfReach === undefined,
-    wake,
-  )
-}
-
-/** The policies that buckets have of their own. */
-const policiesOf =
-  ({ services }: Engine) =>
-  (): readonly Policy[] =>
-    services.buckets.policies().map(({ policy }) => policy)
-
-/** The jobs that work for the whole store: on several nodes each is done by one of them. */
-function jobsOfStore(
-  { telemetry }: StoreSeams,
-  { node }: OpenedStore,
-  engine: Engine,
-  shared: readonly Job[],
-  duties: Duties | undefined,
-): readonly Job[] {
-  if (node === undefined || duties === undefined) return shared
-  const moved = new MovedDevices(node.records, policiesOf(engine), telemetry.log)
-  return duties.share([...shared, moved], helpOf(engine))
-}
-
-/** The jobs by which new devices of a node become part of the store, and nodes that were removed leave it. */
-async function joiningOf(
-  { disk, clock, telemetry, nodes = () => undefined, onExcluded = () => undefined }: StoreSeams,
-  { node }: OpenedStore,
-  { cluster }: ServeConfig,
-  engine: Engine,
-  ownedOf: (device: Ownership) => OwnedFolder,
-  operations: () => Pick<StoreOperations, "change">,
-): Promise<readonly Job[]> {
-  if (node === undefined || cluster === undefined) return []
-  const { name, metadata, records } = node
-  const waiting = await mapBounded(node.joining, DEVICES_MAX, async ({ ownership, isMountPoint, capacityBytes }) => {
-    const { id, path: pathHint } = ownership.identity
-    const home = { ...(await domainsOf(disk, pathHint, cluster)), node: name, incarnation: metadata.incarnations.own }
-    return { folder: ownedOf(ownership), device: { id, pathHint, isMountPoint, capacityBytes, home } }
-  })
-  const isDevice = (path: string): boolean =>
-    records.record.devices.some(({ home, pathHint }) => home?.node === name && pathHint === path)
-  const add = (path: string) => operations().change({ kind: "addDevice", path, weight: undefined }, undefined)
-  return [
-    new Joining(waiting, folder => engine.bringIn(folder), records, policiesOf(engine), clock, telemetry.log),
-    new LeftOut(node.leftOut, isDevice, add),
-    new Leaving({ clock, log: telemetry.log, records, metadata }, { name, others: nodes, onLeaving: onExcluded }),
-  ]
-}
 
 function sourcesOf(
   engine: Engine,
