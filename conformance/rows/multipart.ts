@@ -1,5 +1,5 @@
 /** Lines 74 to 83: multipart uploads. */
-import { checksumBase64, md5Hex, multipartEtag } from "../checksums.js"
+import { ALGORITHMS, checksumBase64, checksumHeader, md5Hex, multipartEtag } from "../checksums.js"
 import { check, expectBody, expectError, expectHeader, expectStatus, present, same } from "../expect.js"
 import { row } from "../row.js"
 import type { Row } from "../row.js"
@@ -75,6 +75,38 @@ const completeRows: readonly Row[] = [
     expectStatus(await scene.complete("k", uploadId, parts), 200)
     expectBody(await scene.get("k"), Buffer.concat([PART, Buffer.from("part 10000")]))
     expectError(await listParts(scene, uploadId), 404, "NoSuchUpload")
+  }),
+  row(
+    "75.7",
+    "an unknown element is MalformedXML: a part or a checksum that is left out would not be missed",
+    async scene => {
+      const { uploadId, parts } = await begun(scene, [PART, TAIL])
+      const [first, second] = [present(parts[0], "part"), present(parts[1], "part")]
+      for (const name of ["ChecksumSHA265", "Checksum", "Etag", "Size"]) {
+        const more = `<${name}>x</${name}>`
+        expectError(await scene.complete("k", uploadId, [first, [...second, more]]), 400, "MalformedXML")
+      }
+      const [part, misspelt] = [first, second].map(([number, etag], index) => {
+        const name = index === 0 ? "Part" : "Prat"
+        return `<${name}><PartNumber>${number}</PartNumber><ETag>${etag}</ETag></${name}>`
+      })
+      const body = `<CompleteMultipartUpload>${part ?? ""}${misspelt ?? ""}</CompleteMultipartUpload>`
+      const query = `uploadId=${encodeText(uploadId)}`
+      expectError(await scene.call("POST", { key: "k", query, body }), 400, "MalformedXML")
+      expectError(await scene.get("k"), 404, "NoSuchKey")
+      expectStatus(await scene.complete("k", uploadId, parts), 200)
+    },
+  ),
+  row("75.8", "a part has the checksum of any algorithm that SDKs know, and it is compared", async scene => {
+    for (const algorithm of ALGORITHMS) {
+      const of = (bytes: Buffer) => checksumBase64(algorithm, bytes)
+      const element = (value: string) => `<Checksum${algorithm}>${value}</Checksum${algorithm}>`
+      const uploadId = await scene.createUpload("k", { "x-amz-checksum-algorithm": algorithm })
+      const etag = await scene.storedPart("k", uploadId, 1, TAIL, { [checksumHeader(algorithm)]: of(TAIL) })
+      const wrong = await scene.complete("k", uploadId, [[1, etag, element(of(PART))]])
+      expectError(wrong, 400, "InvalidPart", "BadDigest")
+      expectStatus(await scene.complete("k", uploadId, [[1, etag, element(of(TAIL))]]), 200)
+    }
   }),
   row("76.1", "Complete repeated with the same parts gives the same answer", async scene => {
     const { uploadId, parts } = await begun(scene, [PART, TAIL])

@@ -195,11 +195,13 @@ test("what cannot be joined is refused by name", async () => {
     for (const key of ["a", "b"]) await client.call("PUT", { bucket: logs, key, body: key })
     const headers = { "x-amz-server-side-encryption": "AES256" }
     await client.call("PUT", { bucket: logs, key: "sealed", headers, body: "s" })
-    const code = async (names: readonly string[], range?: string) => (await complete(client, names, "o", range)).code
+    const code = async (names: readonly string[], range?: string, more?: string) =>
+      (await complete(client, names, "o", range, more)).code
     assert.equal(await code(["missing"]), "NoSuchKey")
     assert.equal(await code(["sealed"]), "NotImplemented")
     assert.equal(await code(["a"], "bytes=7-"), "InvalidRange")
     assert.equal(await code(["a"], "lines=1"), "InvalidArgument")
+    assert.equal(await code(["a"], undefined, "<Rnage>bytes=0-0</Rnage>"), "MalformedXML")
     assert.equal(await code(["../plain/x"]), "NotImplemented")
     for (const [key, name] of [
       ["größe 中?versionId=x", encodeURIComponent("größe 中?versionId=x")],
@@ -224,13 +226,14 @@ async function complete(
   names: readonly string[],
   key: string,
   range?: string,
+  more = "",
 ) {
   const begun = await client.call("POST", { bucket: logs, key, query: "uploads" })
   const uploadId = /<UploadId>(.*?)<\/UploadId>/.exec(begun.text)?.[1] ?? ""
   const parts = names.map((name, i) => {
     const source = name.startsWith("../") ? name.slice(3) : `${logs}/${encodeURIComponent(name)}`
     const ranged = range === undefined ? "" : `<Range>${range}</Range>`
-    return `<Part><PartNumber>${i + 1}</PartNumber><CopySource>${source}</CopySource>${ranged}</Part>`
+    return `<Part><PartNumber>${i + 1}</PartNumber><CopySource>${source}</CopySource>${ranged}${more}</Part>`
   })
   const body = `<CompleteMultipartUpload>${parts.join("")}</CompleteMultipartUpload>`
   const { text } = await client.call("POST", { bucket: logs, key, query: `uploadId=${uploadId}`, body })

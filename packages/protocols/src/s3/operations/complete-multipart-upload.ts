@@ -17,7 +17,7 @@ import { parseCopySource } from "../wire/copy-source.js"
 import { parseETags } from "../wire/etags.js"
 import { parseRange } from "../wire/range.js"
 import { keyOfByteString } from "../wire/target.js"
-import { childrenNamed, childText, requiredText } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childrenNamed, childText, requiredText } from "@hayloft/base/xml-reader.js"
 import type { XmlElement } from "@hayloft/base/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { encryptionFields, encryptionOfCompletion } from "./encryption-of-requests.js"
@@ -32,7 +32,11 @@ const DOCUMENT_LIMITS = { bytesMax: 4 * MIB, elementsMax: 8 * PARTS_MAX }
 /** Parts that are parsed between two pauses: 1 to 3 ms. */
 const PARTS_A_TURN = 2048
 
+const ELEMENTS_OF_PART = ["PartNumber", "ETag", ...CHECKSUM_ALGORITHMS.map(name => `Checksum${name}`)]
+const ELEMENTS_OF_SOURCE = ["PartNumber", "CopySource", "Range", "ETag"]
+
 function partOf(part: XmlElement): CompletedPart {
+  checkChildren(part, ELEMENTS_OF_PART)
   const numberText = requiredText(part, "PartNumber").trim()
   const partNumber = /^\d{1,5}$/.test(numberText) ? Number(numberText) : 0
   if (partNumber < 1 || partNumber > PARTS_MAX)
@@ -53,9 +57,10 @@ function partOf(part: XmlElement): CompletedPart {
 
 /**
  * Reads the source of a part, which is written in the same way as in a header: percent-encoded, or as it is.
- * Throws `invalidArgument`, `invalidKey`, `accessDenied`, `notImplemented`.
+ * Throws `malformedXml`, `invalidArgument`, `invalidKey`, `accessDenied`, `notImplemented`.
  */
 async function sourceOf(call: ObjectCall, part: XmlElement): Promise<NamedSource> {
+  checkChildren(part, ELEMENTS_OF_SOURCE)
   const { bucket, permissions, headers } = call
   const { bucket: name, rawKey, versionId } = parseCopySource(byteStringOfText(requiredText(part, "CopySource")))
   if (name !== bucket.name)
@@ -94,6 +99,7 @@ async function partsOf(call: ObjectCall): Promise<Pick<CompleteRequest, "parts" 
   // `Content-MD5` covers the document; `x-amz-checksum-*` covers the object.
   const root = await readDocument(call.body, "ofObject", DOCUMENT_LIMITS, () => call.turn())
   if (root?.name !== "CompleteMultipartUpload") throw fail("malformedXml")
+  checkChildren(root, ["Part"])
   const parts = childrenNamed(root, "Part")
   if (parts.length === 0 || parts.length > PARTS_MAX)
     throw fail("malformedXml", { reason: `an upload has from 1 to ${PARTS_MAX} parts` })
