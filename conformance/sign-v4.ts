@@ -26,6 +26,8 @@ export interface SignOptions {
   readonly unsignedHeaders: readonly string[]
   /** The day in the credential scope, where it shall differ from the date's. */
   readonly scopeDay?: string
+  /** Raw path that is signed, where it shall differ from the one that is sent. */
+  readonly signedPath?: string
 }
 
 export interface Signature {
@@ -134,7 +136,7 @@ export function signRequest(
   const names = signedNames(request.headers, options.unsignedHeaders)
   const canonical = [
     request.method,
-    encodeBytes(decodePercent(path), true),
+    encodeBytes(decodePercent(options.signedPath ?? path), true),
     canonicalQuery(query),
     canonicalHeaders(request.headers, names),
     names.join(";"),

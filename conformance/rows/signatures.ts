@@ -89,6 +89,22 @@ export const signatureRows: readonly Row[] = [
   row("27.7", "a parameter without = is one with an empty value", async scene => {
     same(expectStatus(await scene.list("versioning="), 200).text, (await scene.list("versioning")).text, "documents")
   }),
+  row("27.8", "a plus in the path is the character that its signature says, a plus sign or a space", async scene => {
+    const path = `/${scene.bucket}/a+b%2Bc`
+    const readings = [`/${scene.bucket}/a%2Bb%2Bc`, `/${scene.bucket}/a%20b%2Bc`] as const
+    const keys = ["a+b+c", "a b+c"] as const
+    for (const [index, signedPath] of readings.entries()) {
+      expectStatus(await scene.call("PUT", { path, sign: { signedPath }, body: keys[index] ?? "" }), 200)
+      expectBody(await scene.get(keys[index] ?? ""), keys[index] ?? "")
+    }
+    same(await scene.keys(), ["a b+c", "a+b+c"], "keys")
+    for (const [index, signedPath] of readings.entries()) {
+      const presigned = scene.client.presign("GET", { path, sign: { signedPath } })
+      expectBody(await scene.client.send("GET", presigned), keys[index] ?? "")
+    }
+    const signedPath = `/${scene.bucket}/a%20b%20c`
+    expectError(await scene.call("GET", { path, sign: { signedPath } }), 403, "SignatureDoesNotMatch")
+  }),
   row("28.1", "any region is accepted, the empty one too", async scene => {
     for (const region of ["us-east-1", "eu-west-3", "garage", ""]) {
       expectStatus(await list(scene, { sign: { region } }), 200)

@@ -2,7 +2,7 @@
  * Request targets and percent coding, over byte strings (one character, 0-255, a byte).
  *
  * Promises  A path or query is decoded exactly once and never normalised: `..`, `//`, `%2F` and `\`
- *           are preserved. `+` is always a plus sign (RFC 3986, as S3 signs it).
+ *           are preserved. `+` is always a plus sign (RFC 3986).
  * Refuses   A `%` without two hex digits after it: `invalidUri`.
  */
 import { fail } from "./failures.js"

@@ -614,3 +614,21 @@ test("a target that is signed as it was sent verifies, and no other one with tha
   ] as const)
     assert.equal(refusal({ method: "GET", rawTarget: sent, rawHeaders: asSent(signedFor) }).kind, "signatureMismatch")
 })
+
+test("a plus sign in the path is the space that the signature covers, where a protocol allows it", () => {
+  const rules: SignatureRules = { ...RULES, plusMayBeSpace: true }
+  const of = (rawTarget: string): SignableRequest => ({ ...PLAIN, method: "GET", rawTarget })
+  const pathOf = (sent: string, signedFor: string, given = rules) => {
+    const verified = verify({ ...of(sent), rawHeaders: signed(of(signedFor)).rawHeaders }, NOW_MS, given)
+    return isVerified(verified) ? (verified.spacedPath ?? sent) : undefined
+  }
+  assert.equal(pathOf("/b/a+b%2Bc", "/b/a%2Bb%2Bc"), "/b/a+b%2Bc")
+  assert.equal(pathOf("/b/a+b%2Bc", "/b/a%20b%2Bc"), "/b/a%20b%2Bc")
+  for (const [sent, signedFor, given] of [
+    ["/b/a+b+c", "/b/a%20b+c", rules],
+    ["/b/a%2Bb", "/b/a%20b", rules],
+    ["/b/a%20b", "/b/a+b", rules],
+    ["/b/a+b", "/b/a%20b", RULES],
+  ] as const)
+    assert.throws(() => pathOf(sent, signedFor, given), { kind: "signatureMismatch" }, `${sent} for ${signedFor}`)
+})

@@ -78,6 +78,8 @@ export interface SignatureRules {
   readonly bodySha256?: string
   /** For a request that may be signed with version 2. If absent, version 2 is refused. */
   readonly version2?: Version2Rules | undefined
+  /** A `+` in the path may stand for a space: the signature says which. If absent, it is a plus sign. */
+  readonly plusMayBeSpace?: boolean
 }
 
 interface AnonymousRequest {
@@ -105,6 +107,7 @@ interface Version4Claim {
   readonly signedRegion: string
   /** The session token as sent; the key's secret depends on it. */
   readonly token: string | undefined
+  readonly plusMayBeSpace: boolean
 }
 
 export interface VerifiedRequest {
@@ -117,6 +120,8 @@ export interface VerifiedRequest {
   readonly payload: PayloadMode
   /** The signing time that the request states; undefined if its signature does not state one. */
   readonly signedMs: number | undefined
+  /** The path with `%20` for every `+`, if this is the path that the signature covers. */
+  readonly spacedPath?: string | undefined
   /** The chain that a signed chunked body continues. */
   chunkSignatures(): ChunkSignatures
 }
@@ -279,6 +284,8 @@ export class SignatureVerifier {
     const expected = plan.key.sign(text)
     if (equalInConstantTime(expected, claim.signature)) return new VerifiedVersion4(claim, plan.key)
     if (this.isSignedAsSent(claim, plan.key)) return new VerifiedVersion4(claim, plan.key)
+    const spacedPath = this.signedSpacedPath(claim, plan.key)
+    if (spacedPath !== undefined) return new VerifiedVersion4(claim, plan.key, spacedPath)
     throw fail("signatureMismatch", {
       accessKeyId: claim.accessKeyId,
       signatureProvided: claim.signature.slice(0, 128),
@@ -301,6 +308,16 @@ export class SignatureVerifier {
     const canonical = `${method}\n${rawPath}\n${rawQuery}${foldedLines(plan, headers)}${plan.tail}${payloadHash}`
     const text = `${ALGORITHM}\n${timestamp}\n${plan.scopeLine}\n${this.sha256Of(canonical)}`
     return equalInConstantTime(key.sign(text), signature)
+  }
+
+  /** The path with a space for every `+`, if the signature covers that: s3cmd before release 2 sends spaces so, as Amazon accepts. */
+  private signedSpacedPath(claim: Version4Claim, key: SigningKey): string | undefined {
+    const { request, plan, timestamp, signature, plusMayBeSpace } = claim
+    if (!plusMayBeSpace || !request.rawPath.includes("+")) return undefined
+    const rawPath = request.rawPath.replaceAll("+", "%20")
+    const canonical = this.canonicalRequest({ ...claim, request: { ...request, rawPath } })
+    const text = `${ALGORITHM}\n${timestamp}\n${plan.scopeLine}\n${this.sha256Of(canonical)}`
+    return equalInConstantTime(key.sign(text), signature) ? rawPath : undefined
   }
 
   /** `isHidden`: whether a header's value is left out, given its name. */
@@ -339,6 +356,7 @@ class VerifiedVersion4 implements VerifiedRequest {
   constructor(
     private readonly claim: Version4Claim,
     private readonly key: SigningKey,
+    readonly spacedPath?: string,
   ) {
     this.form = claim.form
     this.accessKeyId = claim.accessKeyId
@@ -422,6 +440,7 @@ function claimOf(request: ReceivedRequest, rules: SignatureRules, signed: Signed
     region: rules.region ?? REGION_REPORTED,
     signedRegion: plan.scope.region,
     token,
+    plusMayBeSpace: rules.plusMayBeSpace === true,
   }
 }
 

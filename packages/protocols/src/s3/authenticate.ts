@@ -102,7 +102,9 @@ export class Gatekeeper {
    */
   caller(request: ReceivedRequest, target: S3Target, { address, nowMs }: Arrival): Soon<S3Caller> {
     const version2 = this.acceptVersion2 ? version2Rules(target) : undefined
-    const rules = { service: SIGNATURE_SERVICE, region: this.region, unbuiltServices: UNBUILT_SERVICES, version2 }
+    const { region } = this
+    const unbuiltServices = UNBUILT_SERVICES
+    const rules = { service: SIGNATURE_SERVICE, region, unbuiltServices, version2, plusMayBeSpace: true }
     const claim = this.keys.verifier.read(request, rules, nowMs)
     if (claim.kind === "anonymous") {
       checkOverridesNothing(request.parameters)

@@ -210,7 +210,7 @@ export class S3Call implements PermissionsRequest {
     return this.parts.exchange.remoteAddress
   }
 
-  /** The path as sent, percent-encoded. */
+  /** The path as sent and signed, percent-encoded. */
   get rawPath(): string {
     return `${this.context.pathPrefix}${this.parts.target.rawPath}`
   }

@@ -145,6 +145,7 @@ class S3Handler implements Protocol {
       throw fail("notImplemented", { operation: operation.name, message })
     }
     return after(this.callerOf(exchange, addressed, nowMs), caller => {
+      const target = (request.target = this.addresses.signedTarget(exchange, addressed.target, caller.request))
       this.noteCaller(request, caller)
       return after(this.enter(request, caller), () => {
         if (caller.request.form === "query")
@@ -158,7 +159,7 @@ class S3Handler implements Protocol {
         checkFenced(headers, operation.name)
         checkCopying(headers, operation.name)
         if (plan.givesAcl && !operation.takesAcl) checkNoAcl(headers)
-        const { target, query } = addressed
+        const { query } = addressed
         const call = new S3Call(this.context, {
           exchange,
           operation,

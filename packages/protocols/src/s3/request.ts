@@ -1,5 +1,5 @@
 /** A request and everything known about it so far; errors report it. */
-import type { ReceivedRequest } from "@hayloft/access/index.js"
+import type { ReceivedRequest, VerifiedRequest } from "@hayloft/access/index.js"
 import type { Failure } from "@hayloft/base/failures.js"
 import { textOfObjectKey } from "@hayloft/base/ids.js"
 import { Remembered } from "@hayloft/base/remembered.js"
@@ -103,6 +103,13 @@ export class Addresses {
   targetOf({ rawTarget, headers }: Exchange): S3Target {
     const host = headers.get("host") ?? ""
     return parseTarget(rawTarget, host, this.hosts.of(host))
+  }
+
+  /** The target that the signature covers: it may read a `+` in the path as a space. Throws `invalidUri`. */
+  signedTarget({ headers }: Exchange, sent: S3Target, { spacedPath }: Pick<VerifiedRequest, "spacedPath">): S3Target {
+    if (spacedPath === undefined) return sent
+    const host = headers.get("host") ?? ""
+    return { ...parseTarget(spacedPath, host, this.hosts.of(host)), rawQuery: sent.rawQuery }
   }
 
   /** Throws `invalidUri`. */

@@ -19,7 +19,7 @@ export interface S3Target {
   /** The query that the client sent, without its "?". */
   readonly rawQuery: string
   readonly style: "path" | "virtualHost"
-  /** The path as sent, for `<Resource>`. */
+  /** The path as sent and signed, for `<Resource>`. */
   readonly rawPath: string
 }
 
