@@ -96,8 +96,17 @@ async function withHang(body: (path: string, letGo: () => unknown) => Promise<vo
 
 const isOver = (error: unknown): boolean => isFailure(error, "deviceFailed") && error.details["code"] === "ETIMEDOUT"
 
-test("a device keeps its thread, and two devices are worked on concurrently", async () => {
-  const threads = pool(PATIENT)
+test("few devices share a thread", async () => {
+  const threads = pool({ ...PATIENT, devicesEach: 2 })
+  const [first, second, third, ...others] = await Promise.all([1, 2, 3, 4, 5].map(each => run(threads, device(each))))
+  assert.equal(second, first)
+  assert.notEqual(third, first, "the first thread has as many as it takes")
+  assert.deepEqual(others, [third, first], "both have as many, and the fifth goes to either")
+  await threads.close()
+})
+
+test("a device keeps its thread, and devices of two threads are worked on concurrently", async () => {
+  const threads = pool({ ...PATIENT, devicesEach: 1 })
   const [one, two] = [device(1, "sleep:100"), device(2, "sleep:100")]
   const [first, second] = await Promise.all([run(threads, one), run(threads, two)])
   assert.notEqual(first, second)
@@ -202,7 +211,7 @@ test("work of a thread that dies fails, and the next starts another", async () =
 })
 
 test("an idle thread ends, and the next work starts another once it has closed its files", async () => {
-  const threads = pool({ ...PATIENT, idleMsMax: 60 })
+  const threads = pool({ ...PATIENT, idleMsMax: 60, devicesEach: 1 })
   const at = device(1)
   const first = await run(threads, at)
   assert.equal(await run(threads, at), first, "not between two pieces of work")
