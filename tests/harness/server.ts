@@ -22,6 +22,8 @@ export const ROOT = fileURLToPath(new URL("../../../", import.meta.url))
 export const HAYLOFT = `${ROOT}bin/hayloft`
 const READY_TIMEOUT_MS = 120_000
 const READY_POLL_MS = 25
+/** Before the server has written anything: it does so once it is ready, and each look costs processor time. */
+const SILENT_POLL_MS = 250
 /** Long, because the last checkpoints of many devices are slow on a busy machine. */
 const STOP_TIMEOUT_MS = 120_000
 /** More than any test needs: a start on a busy machine logs hundreds of requests of those who wait for it. */
@@ -191,7 +193,9 @@ export class ServerProcess {
 
   private async waitReady(child: ChildProcess): Promise<void> {
     const deadline = performance.now() + READY_TIMEOUT_MS
+    const written = new Promise(resolve => child.stdout?.once("data", resolve))
     while (performance.now() < deadline) {
+      await Promise.race([written, later(SILENT_POLL_MS)])
       if (child.exitCode !== null || child.signalCode !== null) {
         throw new Error(`the server ended with ${child.exitCode ?? child.signalCode}:\n${this.output}`)
       }
