@@ -6,7 +6,7 @@ import { useLive } from "../api/live.js"
 import type { Device, Status } from "../api/shapes.js"
 import { ShareBar } from "../parts/charts.js"
 import { CopyButton } from "../parts/copy-button.js"
-import { durationText, listText, percentText, plural, sizeText } from "../parts/format.js"
+import { countText, durationText, listText, percentText, plural, sizeText } from "../parts/format.js"
 import { Icon } from "../parts/icon.js"
 import { Badge, Facts, Page, Section } from "../parts/page.js"
 import { ProgressBar, WorkProgress } from "../parts/progress.js"
@@ -335,10 +335,12 @@ function Problems({ status }: { readonly status: Status }) {
 }
 
 function Lost({ status }: { readonly status: Status }) {
-  const { lostObjects = [], lostBlocks = 0 } = status.repair ?? {}
+  const { lostObjects = [], lostObjectsMin = 0, lostBlocks = 0 } = status.repair ?? {}
   if (lostBlocks === 0) return null
+  const first =
+    lostObjects.length < lostObjectsMin ? `The first of at least ${countText(lostObjectsMin)}` : "The first ones"
   return (
-    <Section title="Objects that cannot be read" hint="The first ones; hayloft repair status lists them as well.">
+    <Section title="Objects that cannot be read" hint={`${first}; hayloft repair status lists them as well.`}>
       <ul class="plain-list">
         {lostObjects.map(({ bucket, key, what }) => (
           <li key={`${bucket}/${key} ${what}`}>

@@ -75,7 +75,8 @@ export function workText({ doneBytes, remainingBytes, bytesPerSecond, endsInSeco
 /** `absent`: folders of devices that are not there, whose shards repair rebuilds elsewhere only once they are given up. */
 export function repairText(repair: Repair, absent: readonly string[] = []): string {
   const { isPaused, partitionsScanned, partitionsDone, partitionsRemaining, progress } = repair
-  const { rebuiltShards, lostBlocks, lostBytes, singleCopyBlocks } = repair
+  const { rebuiltShards, lostBlocks, lostBytes, lostObjectsMin = 0, singleCopyBlocks } = repair
+  const inObjects = lostObjectsMin > 0 ? `, in at least ${plural(lostObjectsMin, "object")}` : ""
   const isIdle = partitionsRemaining === 0 && progress.remainingBytes === 0
   const isScanning = partitionsScanned < PARTITIONS
   const scanning = isScanning
@@ -88,7 +89,7 @@ export function repairText(repair: Repair, absent: readonly string[] = []): stri
     ...(isIdle ? (isScanning || isPaused ? [] : [idleText(absent)]) : [workText(progress), partitions]),
     ...(rebuiltShards > 0 ? [`${plural(rebuiltShards, "shard")} rebuilt`] : []),
     ...(singleCopyBlocks > 0 ? [`${plural(singleCopyBlocks, "block")} in a single copy`] : []),
-    ...(lostBlocks > 0 ? [`${plural(lostBlocks, "block")} (${sizeText(lostBytes)}) NOT READABLE`] : []),
+    ...(lostBlocks > 0 ? [`${plural(lostBlocks, "block")} (${sizeText(lostBytes)}) NOT READABLE${inObjects}`] : []),
   ].join("; ")
 }
 

@@ -154,6 +154,18 @@ test("node reports v1 are unchanged, byte for byte, and are read back", () => {
   )
 })
 
+test("how many objects are lost at least is a member that later releases send", () => {
+  const { repairer } = WHOLE
+  const repair = must(must(repairer, "a repairer").repair, "its report")
+  const counted: NodeReport = {
+    ...BARE,
+    repairer: { ...must(repairer, "a repairer"), contents: undefined, repair: { ...repair, lostObjectsMin: 4 } },
+  }
+  const line = hexOf(encodeNodeReport(counted))
+  assert.deepEqual([line], goldenLines("node-report-v1-lost-objects"))
+  assert.deepEqual(decodeNodeReport(bytesFrom(line)), counted)
+})
+
 test("reports of an earlier release, without a database, are read", () => {
   const lines = goldenLines("node-report-v1")
   assert.deepEqual(

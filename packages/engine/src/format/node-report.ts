@@ -94,6 +94,8 @@ const REPAIR = row({
   singleCopyBlocks: NUMBER,
   /** Repair waits for space on full devices. */
   isShortOfSpace: FLAG,
+  /** At least so many objects, older versions and parts of uploads are unreadable. */
+  lostObjectsMin: appended(NUMBER),
 })
 
 export type ReportedRepair = ValueOf<typeof REPAIR>

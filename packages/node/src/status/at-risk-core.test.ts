@@ -26,6 +26,7 @@ function riskOf(record: ControlRecord, facts: Partial<RiskFacts> = {}, open = op
     offlineReason: () => undefined,
     isRepairPaused: false,
     isShortOfSpace: false,
+    lostObjectsMin: 0,
     wholeInSeconds: undefined,
     heldBack: [],
     ...facts,
@@ -64,7 +65,9 @@ test("with too few devices for the redundancy nothing is rebuilt until it is bac
   assert.equal(one?.repair, "nothing until it is back or replaced: the other devices are too few for ec:2+2")
   assert.match(one.what, /^all 8\.0 GiB of objects survive only 1 further lost disk/)
   const three = riskOf(without(clusterOf(["a:1", "b:1", "c:1", "d:1"], "ec:2+2"), [0, 1, 2]))
-  assert.match(three?.what ?? "", /^all 8\.0 GiB of objects cannot be read now/)
+  assert.equal(three?.what, "all 8.0 GiB of objects cannot be read now")
+  const found = riskOf(without(clusterOf(["a:1", "b:1", "c:1", "d:1"], "ec:2+2"), [0, 1, 2]), { lostObjectsMin: 1_234 })
+  assert.equal(found?.what, "all 8.0 GiB of objects cannot be read now, in at least 1,234 objects")
   assert.match(
     three?.because ?? "",
     /^node a with 1 device, node b with 1 device and node c with 1 device are offline$/,

@@ -18,6 +18,8 @@ export interface RiskFacts {
   readonly offlineReason: (id: DeviceId) => string | undefined
   readonly isRepairPaused: boolean
   readonly isShortOfSpace: boolean
+  /** At least so many objects are known that cannot be read. */
+  readonly lostObjectsMin: number
   readonly wholeInSeconds: number | undefined
   /** Why devices of nodes that do not respond are not given up without an operator. */
   readonly heldBack: readonly string[]
@@ -41,7 +43,7 @@ export function atRisk(safety: Safety, reasons: readonly string[], facts: RiskFa
     bytes: bytesOf(levels.filter(({ losses }) => losses < Math.max(0, whole.disks))),
     totalBytes: bytesOf(levels),
     devices: [causes.offline, causes.rebuilding, causes.lacking].find(ids => ids.length > 0) ?? [],
-    what: whatOf(safety),
+    what: whatOf(safety, facts),
     because: becauseOf(gone, causes.offline, reasons, facts),
     repair: repairOf(safety, gone, facts),
     ...actionOf(safety, gone, facts),
@@ -51,14 +53,15 @@ export function atRisk(safety: Safety, reasons: readonly string[], facts: RiskFa
 const bytesOf = (levels: Safety["levels"]): number => levels.reduce((sum, { bytes }) => sum + bytes, 0)
 
 /** `3.1 GiB of 9.3 GiB (33.3 %) of objects survive no further lost disk, and 2 once the store is complete`. */
-function whatOf({ weakest, now, whole, levels }: Safety): string {
+function whatOf({ weakest, now, whole, levels }: Safety, { lostObjectsMin }: RiskFacts): string {
   const total = bytesOf(levels)
   const partOf = (bytes: number): string =>
     bytes >= total
       ? `all ${sizeText(total)}`
       : `${sizeText(bytes)} of ${sizeText(total)} (${percentText(bytes / total)})`
   const unread = bytesOf(levels.filter(({ losses }) => losses < 0))
-  if (unread > 0) return `${partOf(unread)} of objects cannot be read now`
+  const inObjects = lostObjectsMin > 0 ? `, in at least ${plural(lostObjectsMin, "object")}` : ""
+  if (unread > 0) return `${partOf(unread)} of objects cannot be read now${inObjects}`
   if (now.disks < 0) return "something cannot be read now"
   if (now.disks >= whole.disks) return folderText(now.devices, whole.devices)
   const bytes = bytesOf(levels.filter(({ losses }) => losses < whole.disks))

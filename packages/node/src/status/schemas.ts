@@ -123,6 +123,11 @@ export const REPAIR = z
     lostObjects: z
       .array(z.object({ bucket: z.string(), key: z.string(), what: z.enum(["object", "version", "part"]) }))
       .describe("the first that cannot be read: objects, older versions of objects, parts of uploads"),
+    lostObjectsMin: count
+      .optional()
+      .describe(
+        "at least so many cannot be read, as far as rows have been checked; older versions of one key count once, as do parts of its uploads; absent from a node of an earlier release",
+      ),
     singleCopyBlocks: count.describe("blocks that were written as a single copy, regardless of their policy"),
   })
   .meta({ id: "Repair" })

@@ -48,6 +48,7 @@ const FACTS = {
   isRepairPaused: false,
   isShortOfSpace: false,
   wholeInSeconds: undefined,
+  lostObjectsMin: 0,
   heldBack: [],
 }
 const sentenceOf = (record: ControlRecord): string => {

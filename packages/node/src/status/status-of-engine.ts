@@ -12,7 +12,7 @@ import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Compute } from "@hayloft/base/seams/compute/index.js"
 import { hintOfKey } from "@hayloft/objects/index.js"
 import type {
-  LostObject,
+  LostObjects,
   OrphanReport,
   ReencodeReport,
   RepairJobReport,
@@ -61,7 +61,7 @@ interface EngineView {
   readonly repair: { shardScan(): ShardScanReport; report(): RepairJobReport }
   readonly reencode: { report(): ReencodeReport }
   readonly orphans: { report(): OrphanReport }
-  readonly integrityAudit: { report(): IntegrityAuditReport; objects(): readonly LostObject[] }
+  readonly integrityAudit: { report(): IntegrityAuditReport; objects(): LostObjects }
   /** Policies that buckets set for themselves. */
   readonly bucketPolicies: () => readonly Policy[]
 }
@@ -249,6 +249,8 @@ export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources
   }
 }
 
+const NOTHING_LOST: LostObjects = { first: [], count: 0 }
+
 function repairView(
   repair: EngineView["repair"],
   integrityAudit: EngineView["integrityAudit"],
@@ -257,7 +259,8 @@ function repairView(
   const { singleCopyBlocks } = repair.shardScan()
   const { writtenShards, ...report } = repair.report()
   const { blocks: lostBlocks, bytes: lostBytes } = integrityAudit.report()
-  const lost = { lostBlocks, lostBytes, lostObjects: lostBlocks > 0 ? integrityAudit.objects() : [] }
+  const { first: lostObjects, count: lostObjectsMin } = lostBlocks > 0 ? integrityAudit.objects() : NOTHING_LOST
+  const lost = { lostBlocks, lostBytes, lostObjects, lostObjectsMin }
   return { ...report, isPaused, rebuiltShards: writtenShards, ...lost, singleCopyBlocks }
 }
 

@@ -255,13 +255,14 @@ export class RunningStatus implements StoreStatus, BackgroundService {
 
   private safetyReport(): StoreReport["safety"] {
     const { record, devices, repair, offlineReason } = this.sources
-    const { isPaused = false, isShortOfSpace = false } = repair() ?? {}
+    const { isPaused = false, isShortOfSpace = false, lostObjectsMin = 0 } = repair() ?? {}
     return safetyReport(this.safety(), devices(), {
       record: record(),
       nowMs: this.clock.wallMs(),
       offlineReason,
       isRepairPaused: isPaused,
       isShortOfSpace,
+      lostObjectsMin,
       wholeInSeconds: this.wholeInSeconds(),
       heldBack: this.nodes()?.heldBack ?? [],
     })
@@ -344,14 +345,15 @@ const leftOf = ({ mending, moving }: RepairView): number => mending.remainingByt
 
 function repairReport(view: RepairView): RepairReport {
   const { isPaused, partitionsScanned, mending, bytesPerSecond, rebuiltShards, singleCopyBlocks } = view
-  const { lostBlocks, lostBytes, lostObjects } = view
+  const { lostBlocks, lostBytes, lostObjects, lostObjectsMin } = view
+  const lost = { lostBlocks, lostBytes, lostObjects, ...(lostObjectsMin !== undefined && { lostObjectsMin }) }
   const { partitionsDone, partitionsRemaining, doneBytes, remainingBytes } = mending
   // Missing shards before those that only move.
   const isKnown = !isPaused && remainingBytes > 0 && bytesPerSecond > 0
   const end = isKnown ? { endsInSeconds: remainingBytes / bytesPerSecond } : {}
   const progress = { doneBytes, remainingBytes, bytesPerSecond: Math.round(bytesPerSecond), ...end }
   const found = { partitionsScanned, partitionsDone, partitionsRemaining }
-  return { isPaused, ...found, progress, rebuiltShards, lostBlocks, lostBytes, lostObjects, singleCopyBlocks }
+  return { isPaused, ...found, progress, rebuiltShards, ...lost, singleCopyBlocks }
 }
 
 function movingProgress({ isPaused, moving, bytesPerSecond, secondsLeft }: RepairView): ProgressReport {

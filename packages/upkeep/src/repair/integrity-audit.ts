@@ -33,7 +33,7 @@ import {
   type UploadName,
   isKept,
 } from "@hayloft/objects/door/bytes.js"
-import type { LostObject, MisplacedBlocks, RepairSource, IntegrityAuditReport } from "./repair-contract.js"
+import type { LostObject, LostObjects, MisplacedBlocks, RepairSource, IntegrityAuditReport } from "./repair-contract.js"
 
 export const INTEGRITY_AUDIT_LIMITS = {
   /** One step checks this many shards; a row without blocks counts as one. Takes a few milliseconds. */
@@ -116,6 +116,8 @@ export class IntegrityAudit implements Job {
   /** Rows to check first. */
   private readonly suspects = new Map<string, Pick<Loss, "family" | "rowKey">>()
   private version = 0
+  /** The objects of the losses at a version. */
+  private named: { readonly version: number; readonly objects: LostObjects } | undefined
 
   constructor(
     private readonly clock: Clock,
@@ -153,16 +155,21 @@ export class IntegrityAudit implements Job {
     }
   }
 
-  /** The first few objects that cannot be read. */
-  objects(): readonly LostObject[] {
-    const reported = new Map<string, LostObject>()
+  /** The objects that cannot be read, as far as they are remembered. */
+  objects(): LostObjects {
+    const { version } = this
+    if (this.named?.version !== version) this.named = { version, objects: this.nameObjects() }
+    return this.named.objects
+  }
+
+  private nameObjects(): LostObjects {
+    const found = new Map<string, LostObject>()
     for (const { family, rowKey, bucket } of this.losses.values()) {
-      if (reported.size === this.limits.objectsReported) break
       const { bucketId, key } = parseObjectRowKey(rowKey)
       const what = family === "versions" || family === "deleted" ? "version" : family === "parts" ? "part" : "object"
-      reported.set(`${bucketId} ${what} ${key}`, { bucket, key: textOfObjectKey(key), what })
+      found.set(`${bucketId} ${what} ${key}`, { bucket, key: textOfObjectKey(key), what })
     }
-    return [...reported.values()]
+    return { first: [...found.values()].slice(0, this.limits.objectsReported), count: found.size }
   }
 
   async step(): Promise<StepOutcome> {

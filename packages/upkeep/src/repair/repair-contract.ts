@@ -94,6 +94,14 @@ export interface IntegrityAuditReport {
 /** Something that clients cannot read: an object, an older version of one, or a part of an upload in progress. */
 export type LostObject = ReportedRepair["lostObjects"][number]
 
+/** Older versions of one key count once, as do the parts of its uploads. */
+export interface LostObjects {
+  /** At most `objectsReported`. */
+  readonly first: readonly LostObject[]
+  /** The number of all that are remembered: there may be more. */
+  readonly count: number
+}
+
 export type RepairWork = ReportedRepair["mending"]
 
 export interface RepairJobReport extends Pick<

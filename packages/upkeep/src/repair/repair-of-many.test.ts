@@ -520,7 +520,7 @@ test("blocks that a visit elsewhere cannot rebuild are reported at once, and the
   await world.tablet.run(recordHints([{ partition: lost.partition, deviceId }]))
   await world.services.repair.release()
   await world.settle()
-  assert.equal(world.services.integrityAudit.objects().length, 1)
+  assert.equal(world.services.integrityAudit.objects().count, 1)
   assert.equal(world.tablet.rows("debts"), 1)
 })
 

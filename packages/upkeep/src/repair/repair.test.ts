@@ -599,7 +599,7 @@ for (const text of ["ec:2+2", "replica:3"]) {
     await world.settle()
     const { integrityAudit } = world.services
     const reported = () =>
-      [new Set(integrityAudit.objects().map(({ key }) => key)), integrityAudit.report().blocks] as const
+      [new Set(integrityAudit.objects().first.map(({ key }) => key)), integrityAudit.report().blocks] as const
     const [objects, blocks] = reported()
     assert.deepEqual(objects, lost, "without waiting for a walk")
     // A reader stops at the first lost block of an object; a visit has checked those that readers found.
