@@ -7,10 +7,21 @@ import { ROOT } from "../harness/server.js"
 
 const urlOf = (path: string): string => JSON.stringify(pathToFileURL(`${ROOT}dist/packages/${path}`).href)
 
-/** The names that several kinds have in a process with the modules of a server, and those that `more` declares. */
+/** The parts that the program loads: servers, front threads, rescue, commands, and the checks of a database. */
+const PARTS = [
+  "server/src/serve.js",
+  "server/src/serve-front.js",
+  "server/src/run-rescue.js",
+  "cli/src/program.js",
+  "engine/src/sql/check/check-database.js",
+]
+  .map(urlOf)
+  .join()
+
+/** The names that several kinds have in a process with the modules of the program, and those that `more` declares. */
 async function ambiguousWith(more: string): Promise<unknown> {
   const source = `
-    await import(${urlOf("server/src/serve.js")})
+    for (const part of [${PARTS}]) await import(part)
     const { ambiguousNames, query } = await import(${urlOf("engine/src/metadata/contract.js")})
     ${more}
     console.log(JSON.stringify(ambiguousNames()))
@@ -18,7 +29,7 @@ async function ambiguousWith(more: string): Promise<unknown> {
   return JSON.parse(await runOk(process.execPath, ["--input-type=module", "-e", source]))
 }
 
-test("no two commands of a server have one name, and no two queries", async () => {
+test("no two commands of the program have one name, and no two queries", async () => {
   assert.deepEqual(await ambiguousWith(""), [])
   const planted = 'query("BucketNamed", () => undefined)'
   assert.deepEqual(await ambiguousWith(planted), ["BucketNamed"], "names of modules that a server imports are known")

@@ -291,18 +291,19 @@ test("signatures: of this service, over this body, by a key that may", async () 
   assert.equal(anonymous.status, 403)
 })
 
+async function keyOf(args: readonly string[]): Promise<K2vClient> {
+  const made: unknown = JSON.parse(await run(["key", "create", ...args, "--json"]))
+  const find = (value: unknown, names: readonly string[]): unknown =>
+    names.map(name => fieldOf(value, name) ?? fieldOf(fieldOf(value, "key"), name)).find(Boolean)
+  const [accessKey, secretKey] = [
+    find(made, ["accessKey", "accessKeyId", "id"]),
+    find(made, ["secret", "secretKey", "secretAccessKey"]),
+  ]
+  assert.ok(typeof accessKey === "string" && typeof secretKey === "string", "a key was made")
+  return new K2vClient({ host, accessKey, secretKey }, BUCKET)
+}
+
 test("policies: a reader reads, a writer of S3 does neither, and another account is refused", async () => {
-  const keyOf = async (args: readonly string[]): Promise<K2vClient> => {
-    const made: unknown = JSON.parse(await run(["key", "create", ...args, "--json"]))
-    const find = (value: unknown, names: readonly string[]): unknown =>
-      names.map(name => fieldOf(value, name) ?? fieldOf(fieldOf(value, "key"), name)).find(Boolean)
-    const [accessKey, secretKey] = [
-      find(made, ["accessKey", "accessKeyId", "id"]),
-      find(made, ["secret", "secretKey", "secretAccessKey"]),
-    ]
-    assert.ok(typeof accessKey === "string" && typeof secretKey === "string", "a key was made")
-    return new K2vClient({ host, accessKey, secretKey }, BUCKET)
-  }
   await client.insert("policies", "a", "1")
   await run(["user", "create", "reader", "--policy", "K2VReadOnlyAccess"])
   await run(["user", "create", "writer", "--policy", "readwrite"])
@@ -321,6 +322,30 @@ test("policies: a reader reads, a writer of S3 does neither, and another account
   const other = await keyOf(["--account", id])
   refused(await other.read("policies", "a"), 403, "AccessDenied")
   assert.deepEqual(valuesOf(await client.read("policies", "a")), ["1"])
+})
+
+test("a bucket's policy: a Deny of all actions, or of all but some, holds here; one of S3 does not", async () => {
+  const all = { Principal: "*", Resource: [`arn:aws:s3:::${BUCKET}`, `arn:aws:s3:::${BUCKET}/*`] }
+  const use = (statement: object) =>
+    run([
+      "bucket",
+      "settings",
+      "set",
+      BUCKET,
+      "policy",
+      JSON.stringify({ Version: "2012-10-17", Statement: [statement] }),
+    ])
+  await client.insert("denied", "a", "1")
+  await run(["user", "create", "denied", "--policy", "K2VReadOnlyAccess"])
+  const reader = await keyOf(["--user", "denied"])
+  await use({ ...all, Effect: "Deny", Action: "s3:*" })
+  assert.deepEqual(valuesOf(await reader.read("denied", "a")), ["1"])
+  await use({ ...all, Effect: "Deny", NotAction: "s3:GetObject" })
+  refused(await reader.read("denied", "a"), 403, "AccessDenied")
+  await use({ ...all, Effect: "Deny", Action: "*" })
+  refused(await reader.read("denied", "a"), 403, "AccessDenied")
+  await run(["bucket", "settings", "delete", BUCKET, "policy"])
+  assert.deepEqual(valuesOf(await reader.read("denied", "a")), ["1"])
 })
 
 test("objects and items of a bucket do not meet, and both keep it", async () => {

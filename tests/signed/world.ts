@@ -141,7 +141,7 @@ export class SignedWorld {
         items,
         buckets: services.buckets,
         region: undefined,
-        policyOfBucket: () => undefined,
+        denialsOfBucket: () => undefined,
       }),
       queue: createQueueHandler({
         ...shared,

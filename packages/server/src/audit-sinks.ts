@@ -1,6 +1,6 @@
 /** The jobs that deliver the records of the audit log to the sinks of the configuration. */
 import type { AuditLog } from "@hayloft/access/index.js"
-import { AuditDelivery, BucketSink, FileSink, WebhookSink } from "@hayloft/features/audit/index.js"
+import { AuditDelivery, BucketSink, FileSink, WebhookSink } from "@hayloft/features/audit-sinks/index.js"
 import type { ServeConfig } from "@hayloft/node/config/config.js"
 import type { Job } from "@hayloft/base/life/index.js"
 import type { ObjectServices } from "@hayloft/objects/contract.js"
@@ -26,7 +26,7 @@ export function auditJobsOf(
   const sinks = [
     ...(file === undefined ? [] : [new FileSink(disk, file)]),
     ...(webhook === undefined ? [] : [new WebhookSink(web, clock, webhook)]),
-    ...(bucket === undefined ? [] : [new BucketSink(services, clock, bucket)]),
+    ...(bucket === undefined ? [] : [new BucketSink(services, bucket)]),
   ]
   return sinks.map(sink => new AuditDelivery(audit, sink, clock, telemetry))
 }

@@ -186,12 +186,12 @@ function swiftPortOf(parts: PortParts, adminUrl: string): Protocol {
 function k2vPortOf({ config, engine, clock, metrics, denials, rates, attempts }: PortParts): Protocol {
   const { items, buckets } = engine.services
   const { accounts } = engine
-  const policyOfBucket = bucketPolicyReader(buckets)
+  const denialsOfBucket = bucketPolicyReader(buckets, "denials")
   const { region } = config
   return createK2vHandler({
     items,
     buckets,
-    policyOfBucket,
+    denialsOfBucket,
     accounts,
     clock,
     region,

@@ -8,14 +8,7 @@
  * Limits    Bodies: `DOCUMENT_LIMITS`, `ITEM_LIMITS`. What waits: `Polls`.
  */
 import { REGION_DEFAULT } from "@hayloft/base/region.js"
-import {
-  decide,
-  DeniedAccess,
-  denialsOf,
-  sha256Hex,
-  type NamedPolicy,
-  type VerifiedRequest,
-} from "@hayloft/access/index.js"
+import { decide, DeniedAccess, sha256Hex, type NamedPolicy, type VerifiedRequest } from "@hayloft/access/index.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import { parseItemKey, parseBucketName, textOfObjectKey, type ItemKey } from "@hayloft/base/ids.js"
 import type { Soon } from "@hayloft/base/soon.js"
@@ -40,7 +33,7 @@ interface K2vSettings extends FrameSettings {
   readonly items: Items
   readonly buckets: Pick<Buckets, "openConfirmed">
   /** Returns undefined if the bucket has none. */
-  readonly policyOfBucket: (bucket: Bucket) => Soon<NamedPolicy | undefined>
+  readonly denialsOfBucket: (bucket: Bucket) => Soon<NamedPolicy | undefined>
   /** The region is undefined if any region is accepted. */
   readonly region: string | undefined
 }
@@ -73,7 +66,7 @@ class K2v implements SignedProtocol<K2vRoute, K2vError> {
     const { exchange, route, polls, sender } = request
     const bucket = await this.settings.buckets.openConfirmed(parseBucketName(route.bucket))
     if (bucket.owner !== sender.key.account.id) throw fail("accessDenied", { closedBucket: bucket.name })
-    const policy = await this.settings.policyOfBucket(bucket)
+    const denials = await this.settings.denialsOfBucket(bucket)
     const call: K2vCall = {
       items: this.settings.items,
       polls,
@@ -82,7 +75,7 @@ class K2v implements SignedProtocol<K2vRoute, K2vError> {
       partition: route.partition ?? NO_PARTITION,
       header: name => exchange.header(name),
       require: partition => {
-        require(request, { bucket, policy }, partition)
+        require(request, { bucket, denials }, partition)
         request.letInTo(bucket)
       },
       body: bytesMax => readVerified(exchange, sender.verified, bytesMax),
@@ -107,7 +100,7 @@ class K2v implements SignedProtocol<K2vRoute, K2vError> {
 /** Throws `accessDenied`. */
 function require(
   request: Request,
-  { bucket, policy }: { readonly bucket: Bucket; readonly policy: NamedPolicy | undefined },
+  { bucket, denials }: { readonly bucket: Bucket; readonly denials: NamedPolicy | undefined },
   partition: ItemKey | undefined,
 ): void {
   const { key, verified } = request.sender
@@ -116,8 +109,8 @@ function require(
     action: `${SERVICE}:${request.route.operation}`,
     resource: partition === undefined ? arn : `${arn}/${textOfObjectKey(partition)}`,
   })
-  // The policy of a bucket is about S3: it grants no access to K2V, but a Deny of all actions holds here, too.
-  const denials = policy && { ...policy, policy: denialsOf(policy.policy) }
+  // The policy of a bucket is about S3: it grants no access to K2V. A Deny that covers actions of K2V holds here, too: one of
+  // all actions, or of all but some (`NotAction`).
   const decision = decide(asked, key.policies, { policy: denials, acl: undefined })
   if (decision.outcome !== "allow") throw new DeniedAccess(asked, decision)
 }

@@ -23,11 +23,11 @@ const writeOf = (family: Family, key: RowKey, text: string | undefined): EntryWr
   value: text === undefined ? undefined : Buffer.from(text),
 })
 
-export const textOfRow = query("TextOf", (view, family: Family, key: RowKey) => textIn(view, family, key))
+export const textOfRow = query("CheckTextOf", (view, family: Family, key: RowKey) => textIn(view, family, key))
 
 /** Sets a row that stands alone. */
 export const setOwn = command<[key: RowKey, text: string], void>({
-  name: "SetOwn",
+  name: "CheckSetOwn",
   touches: key => [[OWN, key]],
   decide(view, _time, key, text) {
     view.get(OWN, key)
@@ -36,18 +36,18 @@ export const setOwn = command<[key: RowKey, text: string], void>({
 })
 
 export const increment = command<[key: RowKey], number>({
-  name: "Increment",
+  name: "CheckIncrement",
   touches: key => [[OWN, key]],
   decide(view, _time, key) {
     const number = Number(textIn(view, OWN, key) ?? "0") + 1
     return { writes: [writeOf(OWN, key, String(number))], result: number }
   },
 })
-export const numberOf = query("NumberOf", (view, key: RowKey) => Number(textIn(view, OWN, key) ?? "0"))
+export const numberOf = query("CheckNumberOf", (view, key: RowKey) => Number(textIn(view, OWN, key) ?? "0"))
 
 /** Goes off duty if the other is on duty; returns whether it did. */
 export const leaveDuty = command<[own: RowKey, other: RowKey], boolean>({
-  name: "LeaveDuty",
+  name: "CheckLeaveDuty",
   touches: (own, other) => [
     [OWN, own],
     [OWN, other],
@@ -60,7 +60,7 @@ export const leaveDuty = command<[own: RowKey, other: RowKey], boolean>({
 
 /** Adds a version to an object that has none; returns whether it did. */
 export const addFirstVersion = command<[object: RowKey, order: number], boolean>({
-  name: "AddFirstVersion",
+  name: "CheckAddFirstVersion",
   touches: object => [["current", object]],
   decide(view, _time, object, order) {
     view.get("current", object)
@@ -74,13 +74,13 @@ export const addFirstVersion = command<[object: RowKey, order: number], boolean>
   },
 })
 export const versionsOf = query(
-  "VersionsOf",
+  "CheckVersionsOf",
   (view, object: RowKey) => [...view.range("versions", suffixRange(object))].length,
 )
 
 /** Creates an object; returns whether it did not exist. */
 export const createObject = command<[object: RowKey, text: string], boolean>({
-  name: "CreateObject",
+  name: "CheckCreateObject",
   touches: object => [["current", object]],
   decide(view, _time, object, text) {
     if (view.get("current", object)) return { writes: [], result: false }
@@ -89,7 +89,7 @@ export const createObject = command<[object: RowKey, text: string], boolean>({
 })
 
 export const deleteObject = command<[object: RowKey], void>({
-  name: "DeleteObject",
+  name: "CheckDeleteObject",
   touches: object => [["current", object]],
   decide(view, _time, object) {
     const writes = view.get("current", object) ? [writeOf("current", object, undefined)] : []
@@ -99,7 +99,7 @@ export const deleteObject = command<[object: RowKey], void>({
 
 /** Replaces an object that has this text; returns whether it did. */
 export const replaceObject = command<[object: RowKey, before: string, text: string], boolean>({
-  name: "ReplaceObject",
+  name: "CheckReplaceObject",
   touches: object => [["current", object]],
   decide(view, _time, object, before, text) {
     const isThere = textIn(view, "current", object) === before
@@ -108,7 +108,7 @@ export const replaceObject = command<[object: RowKey, before: string, text: stri
 })
 
 export const setBucket = command<[bucket: RowKey, state: "open" | "closed"], void>({
-  name: "SetBucket",
+  name: "CheckSetBucket",
   touches: bucket => [["buckets", bucket]],
   decide(view, _time, bucket, state) {
     view.get("buckets", bucket)
@@ -118,7 +118,7 @@ export const setBucket = command<[bucket: RowKey, state: "open" | "closed"], voi
 
 /** Puts an object if the bucket is open. Throws `noSuchBucket`. */
 export const putInto = command<[bucket: RowKey, object: RowKey], void>({
-  name: "PutInto",
+  name: "CheckPutInto",
   touches: (bucket, object) => [
     ["current", object],
     ["buckets", bucket],

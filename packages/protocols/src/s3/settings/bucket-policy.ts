@@ -31,8 +31,11 @@ export const BUCKET_POLICY: TextSetting<BucketPolicy> = {
   parse: (document, { name }) => readBucketPolicy(document, name),
 }
 
-/** Reads the policies of buckets, for decisions outside of S3; undefined: the bucket has none. */
-export function bucketPolicyReader(buckets: SettingSource): (bucket: Bucket) => Soon<NamedPolicy | undefined> {
+/** Reads the policies of buckets, or only their denials, for decisions outside of S3; undefined: the bucket has no policy. */
+export function bucketPolicyReader(
+  buckets: SettingSource,
+  part: "named" | "denials" = "named",
+): (bucket: Bucket) => Soon<NamedPolicy | undefined> {
   const reader = new S3SettingReader(buckets, BUCKET_POLICY)
-  return bucket => after(reader.of(bucket), found => found?.named)
+  return bucket => after(reader.of(bucket), found => found?.[part])
 }

@@ -4,12 +4,19 @@ import type { AuditLog, QueuedAudit } from "@hayloft/access/index.js"
 type AuditEntry = NonNullable<QueuedAudit["entry"]>
 export type AuditSource = Pick<AuditLog, "undelivered" | "delivered">
 
+/** The records of one delivery: the numbers of the first and the last one, and the time of the first. */
+export interface AuditBatch {
+  readonly first: number
+  readonly last: number
+  readonly atMs: number
+}
+
 export interface AuditSink {
   readonly name: "file" | "webhook" | "bucket"
   /** How long records wait for others. */
   readonly gatherMs: number
   /** Resolves once the sink has the records, one JSON object a line. It may get the same batch again. */
-  deliver(lines: string, batch: { readonly first: number; readonly last: number }, signal: AbortSignal): Promise<void>
+  deliver(lines: string, batch: AuditBatch, signal: AbortSignal): Promise<void>
 }
 
 /** A line of a sink: the record as the admin API shows it, its JSON texts as objects, and its number. */

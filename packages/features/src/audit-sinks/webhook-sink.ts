@@ -13,7 +13,7 @@ import { fail } from "@hayloft/base/failures.js"
 import { KIB } from "@hayloft/base/limits.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { WebServices } from "@hayloft/base/seams/web/contract.js"
-import type { AuditSink } from "./sink.js"
+import type { AuditBatch, AuditSink } from "./sink.js"
 
 export const WEBHOOK_LIMITS = { timeoutMs: 10_000, answerBytesMax: 64 * KIB } as const
 
@@ -27,17 +27,13 @@ export class WebhookSink implements AuditSink {
     private readonly to: { readonly url: string; readonly secret: string },
   ) {}
 
-  async deliver(
-    lines: string,
-    { first, last }: { readonly first: number; readonly last: number },
-    signal: AbortSignal,
-  ): Promise<void> {
+  async deliver(lines: string, { first, last }: AuditBatch, signal: AbortSignal): Promise<void> {
     const { url, secret } = this.to
-    const atMs = this.clock.wallMs()
-    const hmac = createHmac("sha256", secret).update(`${atMs}.${lines}`).digest("hex")
+    const sentMs = this.clock.wallMs()
+    const hmac = createHmac("sha256", secret).update(`${sentMs}.${lines}`).digest("hex")
     const headers = {
       "content-type": "application/x-ndjson",
-      "x-hayloft-signature": `t=${atMs},v1=${hmac}`,
+      "x-hayloft-signature": `t=${sentMs},v1=${hmac}`,
       "x-hayloft-batch": `${first}-${last}`,
     }
     const late = new AbortController()

@@ -20,6 +20,8 @@ import { FileSink } from "./file-sink.js"
 import type { AuditSink } from "./sink.js"
 import { WEBHOOK_LIMITS, WebhookSink } from "./webhook-sink.js"
 
+const DAY_MS = 86_400_000
+
 const nothing = async () => undefined
 
 function world() {
@@ -196,8 +198,8 @@ test("file: lines are appended, a cut line is ended, and files are rotated", asy
   assert.ok("abcdefghijklm".endsWith(kept) && kept.length > 4, kept)
 })
 
-test("bucket: a batch is an object below its day, and the same batch has the same key", async () => {
-  const { clock, change, deliveryTo } = world()
+test("bucket: a batch is an object below the day of its first record, also if it is sent again on a later day", async () => {
+  const { clock, log, change, deliveryTo } = world()
   const puts: [key: string, body: string][] = []
   const name = parseBucketName("audit")
   const bucket: Bucket = {
@@ -220,15 +222,28 @@ test("bucket: a batch is an object below its day, and the same batch has the sam
     },
   }
   const remote = { open: async (): Promise<Bucket> => ({ ...bucket, settings: ["remote"] }) }
-  const refused = new BucketSink({ ...services, buckets: remote }, clock, name)
-  await assert.rejects(refused.deliver("{}\n", { first: 1, last: 1 }, NEVER), /remote bucket/)
-  assert.deepEqual(puts, [], "a remote would not have it")
-  const delivery = deliveryTo(new BucketSink(services, clock, name))
+  const refused = new BucketSink({ ...services, buckets: remote }, name)
+  await assert.rejects(refused.deliver("{}\n", { first: 1, last: 1, atMs: 0 }, NEVER), /remote bucket/)
+  assert.equal(puts.length, 0, "a remote would not have it")
+  const sink = new BucketSink(services, name)
+  await clock.advance(DAY_MS - (clock.wallMs() % DAY_MS) - 1)
+  const day = new Date(clock.wallMs()).toISOString().slice(0, 10).replaceAll("-", "/")
   await change("a")
   await change("b")
   await clock.advance(BUCKET_LIMITS.gatherMs)
-  await delivery.step(NEVER)
-  const [[key = "", body = ""] = []] = puts
-  assert.match(key, /^\d{4}\/\d\d\/\d\d\/000000000001-000000000002\.jsonl$/)
-  assert.equal(body.trimEnd().split("\n").length, 2)
+  // The process ends between the object and the row.
+  const crashing = new AuditDelivery(
+    { undelivered: (...args) => log.undelivered(...args), delivered: () => Promise.reject(fail("deviceFailed")) },
+    sink,
+    clock,
+    new SimTelemetry(),
+  )
+  await assert.rejects(crashing.step(NEVER))
+  await clock.advance(DAY_MS)
+  await deliveryTo(sink).step(NEVER)
+  assert.deepEqual(
+    puts.map(([key]) => key),
+    Array.from({ length: 2 }, () => `${day}/000000000001-000000000002.jsonl`),
+  )
+  for (const [, body] of puts) assert.equal(body.trimEnd().split("\n").length, 2)
 })

@@ -1,6 +1,6 @@
 /**
  * The records of the audit log as objects of a bucket: JSON lines at `YEAR/MONTH/DAY/FIRST-LAST.jsonl`, by the numbers of
- * the records. Writing objects is not recorded, so that no record is about another one.
+ * the records and the day (UTC) of the first. Writing objects is not recorded, so that no record is about another one.
  *
  * Promises  The object of a batch that is sent again replaces the same one, unless more records have joined it. Quotas,
  *           versioning and the default retention of the bucket apply.
@@ -10,8 +10,7 @@ import { fail } from "@hayloft/base/failures.js"
 import { objectKeyOfText, type BucketName } from "@hayloft/base/ids.js"
 import { GATHERED_BYTES_MAX } from "@hayloft/base/limits.js"
 import type { Buckets, ObjectAttributes, Objects } from "@hayloft/objects/contract.js"
-import type { Clock } from "@hayloft/base/seams/clock/contract.js"
-import type { AuditSink } from "./sink.js"
+import type { AuditBatch, AuditSink } from "./sink.js"
 
 export const BUCKET_LIMITS = { gatherMs: 60_000 } as const
 
@@ -24,17 +23,12 @@ export class BucketSink implements AuditSink {
 
   constructor(
     private readonly services: { readonly buckets: Pick<Buckets, "open">; readonly objects: Pick<Objects, "put"> },
-    private readonly clock: Pick<Clock, "wallMs">,
     private readonly bucket: BucketName,
   ) {}
 
-  async deliver(
-    lines: string,
-    { first, last }: { readonly first: number; readonly last: number },
-    signal: AbortSignal,
-  ): Promise<void> {
+  async deliver(lines: string, { first, last, atMs }: AuditBatch, signal: AbortSignal): Promise<void> {
     const bytes = Buffer.from(lines)
-    const day = new Date(this.clock.wallMs()).toISOString().slice(0, 10).replaceAll("-", "/")
+    const day = new Date(atMs).toISOString().slice(0, 10).replaceAll("-", "/")
     const [from, to] = [first, last].map(number => String(number).padStart(DIGITS, "0"))
     const bucket = await this.services.buckets.open(this.bucket)
     // A remote bucket stores only pending writes and their leftovers: its remote would not have the records.

@@ -63,7 +63,8 @@ export class AuditDelivery implements Job {
     const last = ready.at(-1)
     if (last === undefined) return "throttled"
     const lines = ready.flatMap(({ number, entry }) => (entry === undefined ? [] : [lineOf(number, entry)]))
-    if (lines.length > 0) await sink.deliver(lines.join(""), { first: first.number, last: last.number }, signal)
+    const batch = { first: first.number, last: last.number, atMs: first.atMs }
+    if (lines.length > 0) await sink.deliver(lines.join(""), batch, signal)
     await this.source.delivered(sink.name, last.number)
     this.noteDelivered(lines.length, last.number - delivered - lines.length)
     this.waiting = latest - last.number
