@@ -9,6 +9,7 @@
  */
 import { signal } from "@preact/signals"
 import { ApiError, asApiError, failureOfText, noteFailure, proofOf } from "./client.js"
+import { inParallel } from "./parallel.js"
 import { beginParts, checkAddressable, dropParts, endParts, s3Path } from "./s3.js"
 
 const MIB = 1024 * 1024
@@ -131,25 +132,15 @@ async function run(upload: Upload, work: Work): Promise<void> {
 }
 
 async function sendParts(upload: Upload, work: Work): Promise<void> {
-  const failing = new AbortController()
-  const signal = AbortSignal.any([work.controller.signal, failing.signal])
+  const stop = work.controller.signal
   work.uploadId ??= await beginParts(upload, upload.file.type || "application/octet-stream")
-  signal.throwIfAborted()
+  stop.throwIfAborted()
   const { uploadId } = work
   const left = work.etags.flatMap((etag, at) => (etag === undefined ? [at] : []))
-  const workers = Array.from({ length: CONCURRENT_PARTS }, async () => {
-    for (let at = left.shift(); at !== undefined; at = left.shift()) {
-      const path = s3Path(upload, { partNumber: at + 1, uploadId })
-      work.etags[at] = await sendPiece(upload, work, { at, path, signal })
-    }
+  await inParallel(left, CONCURRENT_PARTS, stop, async (at, signal) => {
+    const path = s3Path(upload, { partNumber: at + 1, uploadId })
+    work.etags[at] = await sendPiece(upload, work, { at, path, signal })
   })
-  try {
-    await Promise.all(workers)
-  } catch (error) {
-    failing.abort()
-    await Promise.allSettled(workers)
-    throw error
-  }
   await endParts(
     upload,
     uploadId,

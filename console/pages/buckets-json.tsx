@@ -67,7 +67,7 @@ export function JsonTab({ bucket, settings, onSaved }: JsonProps) {
             <ConfirmButton
               label={`Remove ${setting.setting}`}
               title={`Remove ${setting.setting}`}
-              question={`The bucket ${bucket} has no ${setting.setting} any more.`}
+              question={`Remove the setting ${setting.setting} of the bucket ${bucket}?`}
               work={async () => {
                 await saveSetting(bucket, setting.setting, undefined)
                 await onSaved()

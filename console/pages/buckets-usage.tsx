@@ -57,7 +57,7 @@ function Charts({ history, createdMs }: { readonly history: UsageHistory; readon
 }
 
 /** A curve over less time says nothing. */
-const CURVE_MS_MIN = 2 * 3_600_000
+export const CURVE_MS_MIN = 2 * 3_600_000
 
 function Now({ usage, bucket }: { readonly usage: UsageHistory["usage"]; readonly bucket: Bucket | undefined }) {
   const { objects, versions, bytes, uploads, kept } = usage

@@ -157,7 +157,7 @@ function Holders({ account, path }: { readonly account: string; readonly path: s
                 </li>
               ))}
             </ul>
-            {hasMore && <p class="hint">More have it than are shown.</p>}
+            {hasMore && <p class="hint">More users, groups and roles have it than are shown.</p>}
           </>
         )}
       </Loaded>

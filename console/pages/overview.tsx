@@ -4,6 +4,7 @@
  */
 import { addressOf, api } from "../api/client.js"
 import { useLive, useLiveValue } from "../api/live.js"
+import { inParallel } from "../api/parallel.js"
 import type { Buckets, Status, Traffic, UsageHistory } from "../api/shapes.js"
 import { LineChart } from "../parts/charts.js"
 import { countText, plural, sizeText, timeText } from "../parts/format.js"
@@ -13,7 +14,7 @@ import { DataTable } from "../parts/table.js"
 import { pathTo } from "../shell/router.js"
 import { mayUse, ownAccount } from "../shell/session.js"
 import { bucketPath } from "./buckets-api.js"
-import { heldOver } from "./buckets-usage.js"
+import { CURVE_MS_MIN, heldOver } from "./buckets-usage.js"
 import { Attention } from "./overview-attention.js"
 import { FirstObject } from "./overview-first.js"
 import { Tiles } from "./overview-tiles.js"
@@ -23,10 +24,9 @@ const CURVE_EVERY_MS = 300_000
 const BUCKETS_MAX = 1_000
 /** The curve of bytes adds up so many of the largest buckets. */
 const CURVE_BUCKETS = 10
+const CONCURRENT_HISTORIES = 5
 const LARGEST = 5
 const WEEK_MS = 7 * 86_400_000
-/** A curve over less time says nothing. */
-const CURVE_MS_MIN = 2 * 3_600_000
 
 type Bucket = Buckets["buckets"][number]
 
@@ -35,15 +35,14 @@ const largestOf = (buckets: readonly Bucket[], count: number): readonly Bucket[]
 
 function BytesCurve({ buckets }: { readonly buckets: readonly Bucket[] }) {
   const largest = largestOf(buckets, CURVE_BUCKETS)
-  const createdMs = buckets.reduce((first, bucket) => Math.min(first, bucket.createdMs), Infinity)
+  const createdMs = largest.reduce((first, bucket) => Math.min(first, bucket.createdMs), Infinity)
   const key = largest.map(({ name }) => name).join(" ")
   const live = useLiveValue(
     key,
-    async signal => {
-      const histories: UsageHistory[] = []
-      for (const { name } of largest) histories.push(await api.get<UsageHistory>(bucketPath(name, "usage"), { signal }))
-      return histories
-    },
+    stop =>
+      inParallel(largest, CONCURRENT_HISTORIES, stop, ({ name }, signal) =>
+        api.get<UsageHistory>(bucketPath(name, "usage"), { signal }),
+      ),
     CURVE_EVERY_MS,
   )
   const title = buckets.length > CURVE_BUCKETS ? `Bytes of the ${CURVE_BUCKETS} largest buckets` : "Bytes stored"
@@ -53,7 +52,7 @@ function BytesCurve({ buckets }: { readonly buckets: readonly Bucket[] }) {
         {histories => {
           const nowMs = histories.reduce((latest, history) => Math.max(latest, history.nowMs), 0)
           if (nowMs - createdMs < CURVE_MS_MIN) {
-            return <p class="faint">The curve begins once the store has been used for two hours.</p>
+            return <p class="faint">The curve begins two hours after the first of these buckets was created.</p>
           }
           const fromMs = Math.max(nowMs - WEEK_MS, createdMs)
           const held = histories.map(history => heldOver(history, fromMs))
