@@ -6,7 +6,7 @@ import { KIB } from "@hayloft/base/limits.js"
 import { CALL_LIMITS, queuedDisk, readControlRecord, writeControlRecord } from "@hayloft/engine/device/index.js"
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
-import { fails, SimDisk } from "@hayloft/base/seams/disk/index.js"
+import { fails, SimDisk, slowedBy } from "@hayloft/base/seams/disk/index.js"
 import { COORDINATION_LIMITS, ControlRecordManager, type KeptFolder } from "./record-manager.js"
 import { GENERATIONS_PER_INCARNATION } from "./steps-core.js"
 import { deviceEntry, idOf, recordOf, withState } from "./testing-record.js"
@@ -182,6 +182,23 @@ test("a device that hangs delays a change by the timeout of a call, and is repor
   const begunMs = clock.monotonicMs()
   await clock.runUntil(recordManager.change("offline", before => withState(before, 2, "offline")))
   assert.equal(clock.monotonicMs(), begunMs, "nobody waits for a device that goes out")
+})
+
+test("slow devices fail no change and are not reported: it waits while it needs them, and not for others", async () => {
+  const { clock, recordManager, refused, sim, onDisk } = await kept(3)
+  const slow = slowedBy(clock, 1_500)
+  for (const n of [1, 2, 3]) sim(n).intercept(slow)
+  const record = await clock.runUntil(recordManager.change("region", inRegion("x")), 60_000)
+  assert.equal(record.region, "x")
+  for (const n of [1, 2]) sim(n).intercept(() => undefined)
+  const begunMs = clock.monotonicMs()
+  const next = await clock.runUntil(recordManager.change("region", inRegion("y")), 60_000)
+  assert.ok(clock.monotonicMs() - begunMs <= COORDINATION_LIMITS.acceptTimeoutMs, "two of three are enough")
+  assert.deepEqual(await onDisk(1), next)
+  await clock.advance(60_000)
+  sim(3).intercept(() => undefined)
+  assert.deepEqual(await onDisk(3), next, "the slow one has got it as well")
+  assert.deepEqual(refused, [])
 })
 
 test("a device without a free byte accepts the record in the space of its ballast", async () => {

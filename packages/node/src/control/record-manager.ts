@@ -7,7 +7,8 @@
  *           that may open the store finds it. A change that has not is not in `record`; a later start may
  *           find it if nothing newer has taken effect. After `spread`, every open voting device has the record.
  * Refuses   With `deviceFailed` if too few devices accept: the record stays as it was (after a change with
- *           several steps: as the completed steps left it). The next change tries again.
+ *           several steps: as the completed steps left it). The next change tries again. A device fails if a call on
+ *           it does; one that is slow is waited for while the change needs it, and gets the record later otherwise.
  * Limits    COORDINATION_LIMITS.
  */
 import { asFailure, fail, type Failure } from "@hayloft/base/failures.js"
@@ -22,7 +23,10 @@ import { hasTakenEffect, nextGeneration, stepsBetween } from "./steps-core.js"
 export const COORDINATION_LIMITS = {
   /** Queued changes of the record. */
   changesWaitingMax: 256,
-  /** How long a change waits for devices, unless they stall together; slightly more than the time of one device call. */
+  /**
+   * How long a change that has taken effect waits for the other devices, unless they stall together; slightly more than the
+   * time of one device call.
+   */
   acceptTimeoutMs: 4_800,
 } as const
 
@@ -133,7 +137,7 @@ export class ControlRecordManager implements RecordManager {
       if (this.#stopped) throw fail("stopping", { change: "spread" })
       // A device that has a newer record, which failed, must not get an older one.
       if (this.#uncommitted.size > 0) await this.#take("spread", this.#record)
-      if (this.#lacking().length > 0) await this.#offer(this.#record, this.#lacking())
+      if (this.#lacking().length > 0) await this.#offer(this.#record, () => true, this.#lacking())
       const devices = this.#lacking().filter(id => !hasEnough(id))
       if (devices.length === 0) return this.#record
       throw fail("deviceFailed", { message: "devices lack the control record in effect", devices: devices.join() })
@@ -174,8 +178,10 @@ export class ControlRecordManager implements RecordManager {
     const generation = nextGeneration(this.incarnation, Math.max(before.generation, this.#triedGeneration))
     const record = { ...step, generation }
     this.#triedGeneration = generation
-    const accepted = await this.#offer(record)
-    if (!hasTakenEffect([votingIds(before), ...this.#uncommitted.values()], accepted)) {
+    const isEnough = (accepted: ReadonlySet<DeviceId>): boolean =>
+      hasTakenEffect([votingIds(before), ...this.#uncommitted.values()], accepted)
+    const accepted = await this.#offer(record, isEnough)
+    if (!isEnough(accepted)) {
       const voting = votingIds(record)
       this.#uncommitted.set(voting.join(), voting)
       const message = "too few devices accept a change of the control record"
@@ -193,7 +199,11 @@ export class ControlRecordManager implements RecordManager {
    * time. Devices that the record marks as offline are not written: a record is only ever found on a device that votes
    * in it.
    */
-  async #offer(record: ControlRecord, voting = votingIds(record)): Promise<ReadonlySet<DeviceId>> {
+  async #offer(
+    record: ControlRecord,
+    isEnough: (accepted: ReadonlySet<DeviceId>) => boolean,
+    voting = votingIds(record),
+  ): Promise<ReadonlySet<DeviceId>> {
     const accepted = new Set<DeviceId>()
     const late = new Set<DeviceId>()
     const writes = this.folders()
@@ -212,12 +222,8 @@ export class ControlRecordManager implements RecordManager {
     const over = new AbortController()
     const written = Promise.all(writes)
     do await Promise.race([written, this.clock.sleep(COORDINATION_LIMITS.acceptTimeoutMs, over.signal)])
-    while (late.size > 0 && this.isStalling())
+    while (late.size > 0 && (this.isStalling() || !isEnough(accepted)))
     over.abort()
-    for (const id of late) {
-      const message = "the device did not accept the control record in time"
-      this.onFailed(id, fail("deviceFailed", { message, device: id, code: "ETIMEDOUT" }))
-    }
     return new Set(accepted)
   }
 
