@@ -22,6 +22,13 @@ test("scrub record v1 is unchanged, byte for byte, both ways", () => {
   assert.deepEqual(decodeScrubRecord(bytesOfHex(GOLDEN) ?? new Uint8Array(0)), RECORD)
 })
 
+test("a requested pass adds one member, which earlier releases ignore", () => {
+  const requested = { ...RECORD, isRequested: true } as const
+  const golden = `95${GOLDEN.slice(2)}01`
+  assert.equal(hexOf(encodeScrubRecord(requested)), golden)
+  assert.deepEqual(decodeScrubRecord(bytesOfHex(golden) ?? new Uint8Array(0)), requested)
+})
+
 test("a cut scrub record is refused", () => {
   const bytes = encodeScrubRecord(RECORD)
   for (let length = 0; length < bytes.length; length += 1) {

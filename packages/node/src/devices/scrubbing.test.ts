@@ -107,3 +107,47 @@ test("a store that is started every day is verified within its period; each devi
   }
   assert.ok(firstDays.size > 1, "not all of them at once")
 })
+
+test("a pass that an operator has requested goes on without rest in the next process, also right after its beginning", async () => {
+  const clock = new SimClock()
+  const disk = new SimDisk()
+  const id = parseDeviceId("0123456789abcdef")
+  const aliveSinceMs = clock.wallMs()
+  const first = disk.boot()
+  await first.makeFolder("/d")
+  await first.syncFolder("/")
+  /** A process with its scrub: each step verifies a tenth of the device. */
+  const process = async () => {
+    disk.kill()
+    const lifetime = disk.boot()
+    const saved = await readScrubRecord(lifetime, "/d")
+    let doneShare = 0
+    const scrub = {
+      state: { at: undefined, damaged: [] },
+      damagesFound: 0,
+      isLookingAgain: false,
+      get doneShare() {
+        return doneShare
+      },
+      step: async () => {
+        doneShare += 0.1
+        return doneShare < 0.95 ? ("busy" as const) : ("done" as const)
+      },
+    }
+    const volumes = { usage: () => ({ volumes: 1, writtenBytes: 1_000, liveBytes: 1_000, deadBytes: 0, deadShare: 0 }) }
+    return new Scrubbing({ id, path: "/d", disk: lifetime, volumes, aliveSinceMs }, scrub, saved, clock)
+  }
+  let scrubbing = await process()
+  scrubbing.startNow()
+  await scrubbing.step(noSignal)
+  for (let restarts = 0; restarts < 3; restarts += 1) {
+    scrubbing = await process()
+    assert.equal(scrubbing.view.isRunning, true, "the pass goes on")
+    assert.equal(await scrubbing.step(noSignal), "busy", "it does not rest")
+  }
+  while ((await scrubbing.step(noSignal)) === "busy" && scrubbing.view.isRunning);
+  const { oldestVerifiedMs, passStartedMs } = scrubbing.view
+  assert.equal(oldestVerifiedMs, passStartedMs, "everything was verified since the request")
+  scrubbing = await process()
+  assert.equal(await scrubbing.step(noSignal), "idle", "the request is done")
+})

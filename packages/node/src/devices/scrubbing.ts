@@ -2,8 +2,8 @@
  * Scrubbing: verifies all needles of a device repeatedly, each pass spread over the period, so that rot is found
  * and rebuilt while the other shards are still good.
  *
- * Promises  After a restart a pass continues where it was. A pass that is ahead of schedule rests, unless an
- *           operator has requested it now.
+ * Promises  After a restart a pass continues where it was, however soon after its beginning that is. A pass that is
+ *           ahead of schedule rests, unless an operator has requested it now, in this process or an earlier one.
  * Limits    SCRUB_PACE.
  */
 import { isFailure } from "@hayloft/base/failures.js"
@@ -73,8 +73,10 @@ export class Scrubbing implements Job {
   private wholePassStartedMs: number
   /** No pass begins earlier. */
   private readonly firstMs: number
-  private isRequested = false
+  private isRequested: boolean
   private savedMs: number
+  /** A restart does not lose the request of the operator. */
+  private isRequestSaved: boolean
   /** A restart now would lose progress. */
   private isUnsaved = false
 
@@ -87,6 +89,8 @@ export class Scrubbing implements Job {
   ) {
     this.passStartedMs = saved?.passStartedMs ?? 0
     this.wholePassStartedMs = saved?.wholePassStartedMs ?? 0
+    this.isRequested = saved?.isRequested === true
+    this.isRequestSaved = this.isRequested
     // The same in every process: a process that restarts every day still reaches it.
     this.firstMs = (device.aliveSinceMs || clock.wallMs()) + shareOf(device.id) * SCRUB_PACE.offsetShare * periodMs
     this.savedMs = clock.monotonicMs()
@@ -129,8 +133,9 @@ export class Scrubbing implements Job {
     if (this.passStartedMs === 0) {
       if (!isUrgent && !this.isDue()) return "idle"
       this.passStartedMs = Math.max(1, this.clock.wallMs())
-      this.isUnsaved = true
+      await this.save()
     }
+    if (this.isRequested !== this.isRequestSaved) await this.save()
     if (!isUrgent && this.isAhead()) {
       // The job may rest for days here.
       if (this.isUnsaved && this.isSaveDue()) await this.save()
@@ -164,9 +169,11 @@ export class Scrubbing implements Job {
   private async save(): Promise<void> {
     this.savedMs = this.clock.monotonicMs()
     this.isUnsaved = false
-    const { passStartedMs, wholePassStartedMs } = this
+    const { passStartedMs, wholePassStartedMs, isRequested } = this
     const { disk, path } = this.device
-    const record = { passStartedMs, wholePassStartedMs, state: this.scrub.state }
+    this.isRequestSaved = isRequested
+    const request = isRequested ? { isRequested } : {}
+    const record = { passStartedMs, wholePassStartedMs, state: this.scrub.state, ...request }
     // Without space to save, a restart verifies some needles twice.
     await unlessFull(
       () => replaceRecordFile(disk, `${path}/${NAME}`, encodeScrubRecord(record)),
