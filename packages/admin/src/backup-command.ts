@@ -14,27 +14,51 @@ type Job = z.output<typeof JOB>
 const JOB_NAME = "metadata-backup"
 const POLL_MS = 500
 const WAIT_MS_MAX = 60 * 60_000
-/** When the newest complete snapshot was written, in the progress of the job. */
-const WRITTEN = /^the last snapshot is from ([^ ,]+)/
+/** The progress of the job while no snapshot is being written or ordered, with the time of the newest complete one. */
+const IDLE = /^(?:the last snapshot is from ([^ ,]+)|there is no snapshot of the metadata yet)/
+/** The progress of a job that does not go on by itself. */
+const HELD_UP = /^(?:paused|an ordered snapshot waits|no node does this)/
+/** The progress of a job that another node does, which reports it. */
+const ELSEWHERE = /^node (\S+) does this/
 
-const writtenIn = (job: Job | undefined): string | undefined => WRITTEN.exec(job?.progress ?? "")?.[1]
+/** Returns the job of the node that makes the backups; undefined until it has reported. */
+function doneBy(jobs: readonly Job[]): Job | undefined {
+  const here = jobs.find(({ name }) => name === JOB_NAME)
+  const node = ELSEWHERE.exec(here?.progress ?? "")?.[1]
+  return node === undefined ? here : jobs.find(({ name }) => name === `${JOB_NAME} on ${node}`)
+}
 
-/** A command of the operation that lists jobs. It fails if the backup does, or takes more than an hour. */
+function checkGoesOn({ progress, state, lastError }: Job): void {
+  if (HELD_UP.test(progress))
+    throw new CommandProblem("failed", `the metadata is not backed up: ${printable(progress)}`)
+  if (state === "failed") throw new CommandProblem("failed", `the backup fails: ${printable(lastError ?? "")}`)
+}
+
+/**
+ * A command of the operation that lists jobs. It fails if the backup does, or takes more than an hour. A snapshot that had
+ * begun before does not count, since it may lack what was written until now.
+ */
 export const backupNow = (wakeJob: Answering<Job>): CommandOf<z.output<typeof JOBS>> => ({
   name: "backup now",
   help: "back up the metadata now, and wait until the backup is complete",
   async run({ call, sleep }, own) {
-    const jobNow = async () => (await own()).jobs.find(({ name }) => name === JOB_NAME)
-    const before = writtenIn(await jobNow())
-    await call(wakeJob, { job: JOB_NAME })
-    for (let waitedMs = 0; waitedMs < WAIT_MS_MAX; waitedMs += POLL_MS) {
-      const job = await jobNow()
-      const written = writtenIn(job)
-      if (job !== undefined && written !== undefined && written !== before)
-        return { json: job, text: `the metadata is backed up: ${printable(job.progress)}\n` }
-      if (job?.state === "failed") throw new CommandProblem("failed", `the backup fails: ${job.lastError ?? ""}`)
-      await sleep(POLL_MS)
+    let waitedMs = 0
+    /** Returns the idle job once its newest snapshot is another one. */
+    const idle = async (before?: string | null): Promise<{ readonly job: Job; readonly written: string | null }> => {
+      for (; waitedMs < WAIT_MS_MAX; waitedMs += POLL_MS) {
+        const job = doneBy((await own()).jobs)
+        const found = IDLE.exec(job?.progress ?? "")
+        const written = found?.[1] ?? null
+        if (job !== undefined && found !== null && written !== before) return { job, written }
+        if (job !== undefined) checkGoesOn(job)
+        await sleep(POLL_MS)
+      }
+      const message = "the backup is not complete after an hour; hayloft jobs list shows its progress"
+      throw new CommandProblem("failed", message)
     }
-    throw new CommandProblem("failed", "the backup is not complete after an hour; hayloft jobs list shows its progress")
+    const { written: before } = await idle()
+    await call(wakeJob, { job: JOB_NAME })
+    const { job } = await idle(before)
+    return { json: job, text: `the metadata is backed up: ${printable(job.progress)}\n` }
   },
 })

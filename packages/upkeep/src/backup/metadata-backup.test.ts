@@ -259,6 +259,7 @@ test("an ordered snapshot that a full disk ends is made a minute later, even if 
     if (what === "append") throw fail("deviceFull")
   }
   await scene.settle()
+  assert.match(scene.backup.progress(), /^an ordered snapshot waits: .*full.*; there is no snapshot/)
   await scene.later(METADATA_BACKUP_LIMITS.retryMs)
   scene.world.devices.meddle = () => undefined
   await scene.later(METADATA_BACKUP_LIMITS.retryMs - 1)
@@ -268,6 +269,25 @@ test("an ordered snapshot that a full disk ends is made a minute later, even if 
   assert.equal(scene.snapshots.length, 1)
   await scene.later(METADATA_BACKUP_LIMITS.retryMs)
   assert.equal(scene.snapshots.length, 1)
+})
+
+test("while a snapshot is ordered, its progress names no earlier one as the last", async () => {
+  const before = await Scene.open()
+  assert.equal(before.backup.progress(), "looking for the last snapshot")
+  await before.put("a", Buffer.from("a"))
+  before.backup.order()
+  await before.settle()
+  const first = before.backup.progress()
+  assert.match(first, /^the last snapshot is from /)
+  await before.world.clock.advance(60_000)
+  const scene = new Scene(before.world.restart(2), 2)
+  scene.backup.order()
+  const seen = [scene.backup.progress()]
+  while ((await scene.world.clock.runUntil(scene.backup.step())) !== "idle") seen.push(scene.backup.progress())
+  const last = scene.backup.progress()
+  assert.match(last, /^the last snapshot is from /)
+  const early = seen.filter(text => text.startsWith("the last snapshot") && text !== last)
+  assert.deepEqual(early, [], seen.join("\n"))
 })
 
 test("unfinished snapshots of an earlier process are removed, and a start alone makes no snapshot", async () => {

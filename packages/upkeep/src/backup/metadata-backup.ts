@@ -12,7 +12,7 @@
  */
 import { must } from "@hayloft/base/assert.js"
 import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
-import { fail } from "@hayloft/base/failures.js"
+import { fail, type Failure } from "@hayloft/base/failures.js"
 import { unlessFull } from "@hayloft/base/space/full-disk.js"
 import { parsePosition, type Incarnation, type ObjectKey, type Position, type RowKey } from "@hayloft/base/ids.js"
 import type { StoreId, TabletId } from "@hayloft/base/ids.js"
@@ -112,6 +112,10 @@ export class MetadataBackup implements Job {
   private isPruning = false
   /** The latest complete snapshot, as of the last step that checked. */
   private newest: StoredSnapshot | undefined
+  /** This process has looked for snapshots. */
+  private hasLooked = false
+  /** Why the latest snapshot of this process was ended; undefined if it was not. */
+  private postponed: Failure | undefined
   /** The change count when the latest snapshot of this process started; undefined: unknown. */
   private changesBefore: number | undefined
   private beganMs: number | undefined
@@ -146,6 +150,15 @@ export class MetadataBackup implements Job {
 
   progress(): string {
     if (this.writing) return `writing: ${this.writing.number} chunks so far`
+    if (this.isPruning && this.postponed === undefined) return "removing outdated snapshots"
+    if (!this.hasLooked) return "looking for the last snapshot"
+    if (this.ordered <= this.orderedAtComplete) return this.lastText()
+    const why =
+      this.postponed === undefined ? "a snapshot is ordered" : `an ordered snapshot waits: ${this.postponed.message}`
+    return `${why}; ${this.lastText()}`
+  }
+
+  private lastText(): string {
     const { newest } = this
     if (newest === undefined) return "there is no snapshot of the metadata yet"
     const minutes = Math.max(0, Math.floor((this.clock.wallMs() - newest.modifiedMs) / 60_000))
@@ -156,10 +169,15 @@ export class MetadataBackup implements Job {
     if (this.writing) return this.goOn(this.writing)
     if (this.isPruning) return this.prune()
     const stored = await this.metadata.ask(snapshots())
-    this.newest = stored.findLast(({ isComplete }) => isComplete)
+    this.look(stored)
     if (!this.isDue(this.newest)) return "idle"
     await this.begin(this.newest)
     return "busy"
+  }
+
+  private look(stored: readonly StoredSnapshot[]): void {
+    this.newest = stored.findLast(({ isComplete }) => isComplete)
+    this.hasLooked = true
   }
 
   /** Makes a snapshot begin soon, even if nothing has changed. Returns its order. */
@@ -203,6 +221,7 @@ export class MetadataBackup implements Job {
     this.beganMs = this.clock.monotonicMs()
     this.changesBefore = this.changes?.changes
     this.orderedAtBegin = this.ordered
+    this.postponed = undefined
     const fromPosition = this.metadata.position
     const incarnation = this.metadata.incarnations.own
     this.writing = {
@@ -233,6 +252,7 @@ export class MetadataBackup implements Job {
       () => (isDue ? this.putChunk(writing) : this.read(writing)),
       failure => {
         this.log.warn("metadata_backup_postponed", { error: String(failure) })
+        this.postponed = failure
         this.end()
       },
     )
@@ -327,13 +347,17 @@ export class MetadataBackup implements Job {
   /** Removes a few chunks of outdated snapshots. */
   private async prune(): Promise<StepOutcome> {
     const { kept, removalsPerStep } = METADATA_BACKUP_LIMITS
-    const outdated = outdatedSnapshots(await this.metadata.ask(snapshots()), kept, undefined)
+    const stored = await this.metadata.ask(snapshots())
+    const outdated = outdatedSnapshots(stored, kept, undefined)
     const keys = outdated.flatMap(snapshot => snapshot.keys).slice(0, removalsPerStep)
     for (const key of keys) {
       const random = this.random.bytes(RANDOM_BYTES)
       await this.metadata.run(removeLatest({ bucketId: SYSTEM_BUCKET.id, key, conditions: {}, random }))
     }
-    if (keys.length === 0) this.isPruning = false
+    if (keys.length === 0) {
+      this.look(stored)
+      this.isPruning = false
+    }
     return "busy"
   }
 }
