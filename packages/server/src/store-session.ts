@@ -317,7 +317,7 @@ export class StoreSession {
     const open: OpenWork = job =>
       FEATURE_ROW_JOBS.find(({ kinds }) => kinds.includes(job.kind))?.open(services, job) ??
       openWork({ ...services, requests, list, hasConditions }, job)
-    const followed = () => workUnderWay(status.report(), engine.masterKey.report())
+    const followed = () => workUnderWay(status.report(), engine.masterKey.report(), engine.services.reencode.report())
     startedJobs.attach(open, followed, () => void operations.wakeJob(startedJobs.name).catch(() => undefined))
   }
 

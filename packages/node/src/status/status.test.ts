@@ -14,6 +14,7 @@ import type { DatabaseView } from "./database-core.js"
 import { registerStatus } from "./status-metrics.js"
 import type { OpenDevice, ReencodingView, RepairView, SpaceView, StatusSources, ScrubView } from "./status-sources.js"
 import { RunningStatus } from "./status.js"
+import { workUnderWay } from "./work-under-way-core.js"
 
 const SPACE: SpaceView = {
   fileSystemId: "",
@@ -320,6 +321,11 @@ test("repair and moves report their estimated ends, and status when the store wi
   now.repair = { ...now.repair, isPaused: true }
   assert.doesNotMatch(status.report().safety.sentence, /whole again/)
   assert.ok(status.report().repair?.progress.endsInSeconds === undefined)
+  // After a start paused repair has found nothing yet.
+  const nothing = { partitionsDone: 0, partitionsRemaining: 0, doneBytes: 0, remainingBytes: 0 }
+  now.repair = { ...now.repair, partitionsScanned: 0, mending: nothing, moving: nothing, secondsLeft: undefined }
+  now.reencoding = { isPaused: false, doneBytes: 100, remainingBytes: 900, secondsLeft: 30, waiting: 0 }
+  assert.doesNotMatch(status.report().safety.sentence, /whole again/)
 })
 
 test("re-encoding reports its estimated end, unless it waits", () => {
@@ -333,6 +339,22 @@ test("re-encoding reports its estimated end, unless it waits", () => {
   })
   now.reencoding = { ...now.reencoding, isPaused: true }
   assert.deepEqual(status.report().reencoding, { doneBytes: 100, remainingBytes: 900, bytesPerSecond: 0 })
+})
+
+test("re-encoding that an earlier process began is not over while this one counts, and none is shown as new", () => {
+  const { status, now } = world(3)
+  const reencodings = (isCounting: boolean) =>
+    workUnderWay(status.report(), { former: undefined }, { isCounting }).filter(({ kind }) => kind === "reencode")
+  assert.deepEqual(
+    reencodings(true).map(({ isNoted }) => isNoted),
+    [false],
+  )
+  assert.deepEqual(reencodings(false), [])
+  now.reencoding = { isPaused: false, doneBytes: 100, remainingBytes: 900, secondsLeft: 30, waiting: 0 }
+  assert.deepEqual(
+    reencodings(false).map(({ isNoted }) => isNoted),
+    [true],
+  )
 })
 
 test("the progress of scrub is reported to its end", async () => {

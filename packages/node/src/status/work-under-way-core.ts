@@ -113,27 +113,34 @@ export function targetOfScrub({ devices }: Pick<StoreReport, "devices">, id: str
   return device === undefined ? `device ${id}` : targetOfDevice(device)
 }
 
+/** After a start re-encoding counts first: work of an earlier process may go on, but no caller is shown work that may not be. */
+function reencodingsOf(report: StoreReport, isCounting: boolean): readonly Work[] {
+  const { reencoding } = report
+  if (reencoding === undefined && !isCounting) return []
+  return [
+    {
+      kind: "reencode",
+      target: "blocks under another redundancy than they should have",
+      sinceMs: undefined,
+      isNoted: reencoding !== undefined,
+      phase: reencoding === undefined ? "counting the blocks that remain" : "re-encoding blocks",
+      ...measured(reencoding),
+      ...errorOf(report, "reencode"),
+      cancelBy: "set the redundancy that they had again: hayloft redundancy set POLICY",
+    },
+  ]
+}
+
 export function workUnderWay(
   report: StoreReport,
   masterKey: { readonly former: object | undefined },
+  { isCounting }: { readonly isCounting: boolean },
 ): readonly FollowedWork[] {
-  const { reencoding, encrypting } = report
+  const { encrypting } = report
   const works: readonly Work[] = [
     ...movesOf(report),
     ...rebuildsOf(report),
-    ...(reencoding === undefined
-      ? []
-      : [
-          {
-            kind: "reencode",
-            target: "blocks under another redundancy than they should have",
-            sinceMs: undefined,
-            phase: "re-encoding blocks",
-            ...measured(reencoding),
-            ...errorOf(report, "reencode"),
-            cancelBy: "set the redundancy that they had again: hayloft redundancy set POLICY",
-          },
-        ]),
+    ...reencodingsOf(report, isCounting),
     ...erasuresOf(report),
     ...scrubsOf(report),
     ...(masterKey.former === undefined

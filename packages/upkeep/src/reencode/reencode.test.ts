@@ -118,6 +118,17 @@ test("the remaining bytes that it reports match its work", async () => {
   assert.equal(reencode.report().doneBytes, total)
 })
 
+test("after a start it is not known yet whether anything remains", async () => {
+  const world = await open("ec:2+1", 3)
+  await putSome(world, 3)
+  await world.settle("reencode")
+  assert.equal(world.services.reencode.report().isCounting, false)
+  const next = world.restart(2)
+  assert.equal(next.services.reencode.report().isCounting, true)
+  await next.settle("reencode")
+  assert.equal(next.services.reencode.report().isCounting, false)
+})
+
 test("multipart objects, unfinished uploads, older versions and copies are re-encoded, each once", async () => {
   const world = await open("ec:2+1", 6)
   const { multipart, objects, buckets } = world.services

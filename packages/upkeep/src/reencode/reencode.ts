@@ -72,6 +72,8 @@ export const REENCODE_LIMITS = {
 /** The report of re-encoding. */
 export interface ReencodeReport {
   readonly isPaused: boolean
+  /** It is not known yet whether anything remains: after a start, and while the rows are walked for the first time. */
+  readonly isCounting: boolean
   /** Bytes of blocks. */
   readonly doneBytes: number
   /** It is undefined while counting. */
@@ -192,6 +194,7 @@ export class Reencode implements Job {
     const remainingBytes = this.walk === undefined ? 0 : Math.max(0, this.countedBytes - this.doneBytes)
     return {
       isPaused: this.isPaused,
+      isCounting: isCounting || this.reason === undefined,
       doneBytes: this.doneBytes,
       remainingBytes: isCounting ? undefined : remainingBytes,
       secondsLeft: isCounting ? undefined : this.rate.secondsFor(remainingBytes),
