@@ -2,7 +2,15 @@
 import { dirname, resolve } from "node:path"
 import { fail } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
-import { checkRemains, probeDevice, takeFolder, type FolderOwner } from "./folders.js"
+import {
+  checkDevice,
+  checkRemains,
+  deviceAlready,
+  isNamed,
+  probeDevice,
+  takeFolder,
+  type FolderOwner,
+} from "./folders.js"
 import {
   CALL_LIMITS,
   inspectFolder,
@@ -38,8 +46,10 @@ export class StoreFolders implements FolderTaker {
       }
       const content = await inspectFolder(disk, folder)
       if (content.kind === "remains") checkRemains(folder, content, this.record())
-      if (content.kind === "device" && content.superblock.storeId !== this.record().storeId) {
-        throw fail("foreignFolder", { message: `${folder} belongs to another store` })
+      if (content.kind === "device") {
+        const { superblock } = content
+        await checkDevice(disk, folder, superblock, this.record())
+        if (isNamed(this.record(), superblock.deviceId)) throw deviceAlready(folder, superblock.deviceId, this.record())
       }
       return { isMountPoint: await isMountPoint(disk, folder), ...(await diskFacts(disk, folder)) }
     })

@@ -8,7 +8,8 @@ import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { failing, rots, SimDisk } from "@hayloft/base/seams/disk/index.js"
 import { SimLocks } from "@hayloft/base/seams/lock/sim.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
-import { probeDevice, takeFolder, type TakenFolder } from "./folders.js"
+import { StoreFolders } from "./folder-taker.js"
+import { probeDevice, takeFolder, type FolderOwner, type TakenFolder } from "./folders.js"
 import { idOf, recordOf, STORE } from "./testing-record.js"
 
 const LIFE = parseIncarnation(7)
@@ -40,10 +41,18 @@ class Machine {
   }
 
   take(path: string, of: ControlRecord = record): Promise<TakenFolder> {
+    return takeFolder(this.owner(), path, of)
+  }
+
+  private owner(): FolderOwner {
     this.draws += 1
     const [clock, random] = [new SimClock(), new SimRandom(this.draws)]
-    const owner = { clock, random, disk: this.disk, locks: this.locks, incarnation: LIFE, stalls: new Stalls() }
-    return takeFolder(owner, path, of)
+    return { clock, random, disk: this.disk, locks: this.locks, incarnation: LIFE, stalls: new Stalls() }
+  }
+
+  inspect(path: string, of: ControlRecord): Promise<unknown> {
+    const unused = () => assert.fail("no folder is taken")
+    return new StoreFolders(this.owner(), () => of, unused).inspect(path)
   }
 
   async device(path: string, n: number, storeId = STORE): Promise<void> {
@@ -91,6 +100,22 @@ test("a device that was begun and never became part of the store is taken as new
   await again.ownership.release()
   await machine.disk.makeFolder("/new/log")
   await machine.assertRefused("/new", "foreignFolder", /was removed from it; empty the folder/)
+})
+
+test("the plan for a new folder refuses what its change would refuse", async () => {
+  const machine = new Machine()
+  await machine.device("/own", 1)
+  await machine.device("/other", 3, parseStoreId("cd".repeat(16)))
+  await machine.device("/removed", 4)
+  await machine.disk.makeFolder("/removed/log")
+  const offline = { ...record, devices: record.devices.map(device => ({ ...device, state: "offline" as const })) }
+  const refusals = [
+    ["/own", record, /\/own is device \S+ of this store already$/],
+    ["/own", offline, /of this store: to bring it back: hayloft device check /],
+    ["/other", record, /belongs to another store/],
+    ["/removed", record, /was removed from it; empty the folder/],
+  ] as const
+  for (const [path, of, message] of refusals) await assert.rejects(machine.inspect(path, of), message)
 })
 
 test("a device that waited to join a store in a database is taken as new; one that was part of it is not", async () => {

@@ -6,7 +6,7 @@
  * Callers   pass a disk with a time limit for every call.
  */
 import { equalBytes, hexOf } from "@hayloft/base/bytes.js"
-import { fail } from "@hayloft/base/failures.js"
+import { fail, type Failure } from "@hayloft/base/failures.js"
 import { parseDeviceId, type DeviceId, type Incarnation } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
 import {
@@ -82,7 +82,7 @@ export function checkCalls(stalls: Stalls, path: string): void {
   throw fail("deviceFailed", { message: "calls on the device that were given up have not ended yet", path })
 }
 
-const isNamed = (record: ControlRecord, id: DeviceId): boolean => record.devices.some(device => device.id === id)
+export const isNamed = (record: ControlRecord, id: DeviceId): boolean => record.devices.some(device => device.id === id)
 
 async function giveBack(lock: FolderLock): Promise<void> {
   await lock.release().catch(() => undefined)
@@ -97,12 +97,23 @@ async function findDevice(disk: Disk, path: string, record: ControlRecord): Prom
     return undefined
   }
   const { superblock } = content
+  await checkDevice(disk, path, superblock, record)
+  return superblock
+}
+
+/** Checks whether a device may become part of the store, or is. Throws `foreignFolder`. */
+export async function checkDevice(
+  disk: Disk,
+  path: string,
+  superblock: Superblock,
+  record: ControlRecord,
+): Promise<void> {
   if (superblock.storeId !== record.storeId) {
     throw fail("foreignFolder", { message: `${path} belongs to another store` })
   }
   const copy = await readControlRecord(disk, path)
   if (!isNamed(record, superblock.deviceId)) {
-    if ((await isUnused(disk, path)) || (await hasOnlyWaited(disk, path, superblock, copy, record))) return superblock
+    if ((await isUnused(disk, path)) || (await hasOnlyWaited(disk, path, superblock, copy, record))) return
     throw fail("foreignFolder", {
       message: `${path} was part of this store and was removed from it; empty the folder to reuse it`,
     })
@@ -110,7 +121,13 @@ async function findDevice(disk: Disk, path: string, record: ControlRecord): Prom
   if (copy !== undefined && !(copy instanceof Error) && copy.generation > record.generation) {
     throw fail("foreignFolder", { message: `${path} has been changed without this store`, generation: copy.generation })
   }
-  return superblock
+}
+
+/** The refusal of a folder as a new device that is one of the store's. */
+export function deviceAlready(path: string, id: DeviceId, { devices }: Pick<ControlRecord, "devices">): Failure {
+  const isOffline = devices.some(device => device.id === id && device.state === "offline")
+  const remedy = isOffline ? `: to bring it back: hayloft device check ${id}` : " already"
+  return fail("invalidArgument", { message: `${path} is device ${id} of this store${remedy}` })
 }
 
 /** Checks whether a folder with the remains of a device may be reused. Throws `foreignFolder`, `folderNotEmpty`. */

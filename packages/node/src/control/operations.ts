@@ -40,6 +40,7 @@ import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { OwnedFolder } from "../devices/device-set.js"
 import type { Engine } from "../engine.js"
 import { chosen, decideChange, summaryOf } from "./decide-change-core.js"
+import { deviceAlready } from "./folders.js"
 import { layoutDetails } from "./layout-details-core.js"
 import { lockedAtRisk, type LockedRisks } from "./locked-at-risk-core.js"
 import { notesOf, type NewDisk } from "./plan-warnings-core.js"
@@ -248,10 +249,7 @@ export class EngineOperations implements StoreOperations {
     const taken = await this.folders.makeAndTake(path)
     if (!taken.isNew) {
       await taken.folder.release()
-      const { id } = taken.folder.place
-      throw fail("invalidArgument", {
-        message: `${path} is device ${id} of this store: to bring it back: hayloft device check ${id}`,
-      })
+      throw deviceAlready(path, taken.folder.place.id, this.record)
     }
     await this.engine.bringIn(taken.folder)
     return taken
