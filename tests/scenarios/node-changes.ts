@@ -120,5 +120,12 @@ export function survives(record: ControlRecord): readonly string[] {
     misplacedGroups: [],
   })
   const policy = textOfPolicy(record.policy)
-  return [safetySentence(safety, { policy, pathOf: id => `device ${nameOf(id)}`, wholeInSeconds: undefined })]
+  return [
+    safetySentence(safety, {
+      policy,
+      pathOf: id => `device ${nameOf(id)}`,
+      wholeInSeconds: undefined,
+      isRepairPaused: false,
+    }),
+  ]
 }

@@ -41,6 +41,8 @@ test("the redundancy of a store that grows disk by disk follows, from one copy t
     assert.ok(share <= 1.2 / count, `${count} devices: ${share}`)
     assert.ok((devices.get(deviceId(count - 1))?.slotsIn ?? 0) > 0)
     refuses("conflict", /wait until/, () => addDevice(record, newDevice(99), 1, [], 7))
+    const paused = { ...record, pausedWork: ["repair"] }
+    refuses("conflict", /repair is paused; hayloft repair resume/, () => addDevice(paused, newDevice(99), 1, [], 7))
     record = settled(record)
   }
 })

@@ -51,7 +51,11 @@ export const domainsOfHome = ({ zone, machine, disk }: DeviceHome): FailureDomai
 /** Throws `conflict` while shards still move after an earlier change. */
 export function checkStill(record: ControlRecord): void {
   if (record.previousLayout === undefined) return
-  throw fail("conflict", { message: "shards still move after an earlier change; wait until that is finished" })
+  const isPaused = record.pausedWork.includes("repair")
+  const message = isPaused
+    ? "shards have not moved yet after an earlier change, and repair is paused; hayloft repair resume moves them, then wait until that is finished"
+    : "shards still move after an earlier change; wait until that is finished"
+  throw fail("conflict", { message })
 }
 
 /** Returns the policies that new blocks may have, beside those of buckets. */

@@ -36,6 +36,7 @@ const sentenceOf = (safety: Safety, wholeInSeconds?: number): string =>
     policy: "ec:4+2",
     pathOf: (id: DeviceId) => (id === C ? "/mnt/c" : "/mnt/d"),
     wholeInSeconds,
+    isRepairPaused: false,
   }).replace(/^ec:4\+2 in \d folders?( \(\d offline\))? on \d disks?: /, "")
 
 /** `offline` of its folders are offline; each online folder is a disk. */
@@ -110,6 +111,7 @@ test("offline folders are counted as such, and not as disks", () => {
     policy: "ec:4+3",
     pathOf: (id: DeviceId) => (id === C ? "/c" : "/d"),
     wholeInSeconds: undefined,
+    isRepairPaused: false,
   })
   assert.equal(
     sentence,
@@ -117,11 +119,18 @@ test("offline folders are counted as such, and not as disks", () => {
   )
 })
 
+test("paused repair does not check what may fail", () => {
+  const facts = { policy: "ec:4+2", pathOf: String, wholeInSeconds: undefined, isRepairPaused: true }
+  const sentence = safetySentence(store(7, 7, [2, 0], { isUnseen: true }), facts)
+  assert.match(sentence, /; what may fail today is not known, since repair is paused, .*\(hayloft repair resume\)$/)
+})
+
 test("the sentence begins with the policy, the folders and the disks", () => {
   const sentence = safetySentence(store(1, 1, [0, 0]), {
     policy: "replica:1",
     pathOf: String,
     wholeInSeconds: undefined,
+    isRepairPaused: false,
   })
   assert.equal(sentence, "replica:1 in 1 folder on 1 disk: no disk may fail; a lost disk loses objects")
 })

@@ -12,6 +12,8 @@ interface SentenceFacts {
   readonly pathOf: (id: DeviceId) => string
   /** Seconds until all shards are in place; undefined if unknown, or nothing is under way. */
   readonly wholeInSeconds: number | undefined
+  /** Paused repair scans no shards either. */
+  readonly isRepairPaused: boolean
 }
 
 /** `40 s`, `12 min`, `3 h`, `2 days`: as precise as an estimate can be. */
@@ -147,11 +149,13 @@ export const domainAnswers = (safety: Safety): readonly string[] =>
     .filter(({ what }) => what !== "disk")
     .map(textOfAnswer)
 
-function today({ now, whole, causes }: Safety, reasons: readonly string[]): string {
+function today({ now, whole, causes }: Safety, reasons: readonly string[], isRepairPaused: boolean): string {
   if (causes.isUnseen && now.disks >= 0) {
     const others = reasons.filter(reason => reason !== UNSEEN).slice(0, 2)
     return [
-      "what may fail today is being checked, as after every start",
+      isRepairPaused
+        ? "what may fail today is not known, since repair is paused, which checks it after every start (hayloft repair resume)"
+        : "what may fail today is being checked, as after every start",
       ...(others.length === 0 ? [] : [listed(others)]),
     ].join("; ")
   }
@@ -170,14 +174,17 @@ function today({ now, whole, causes }: Safety, reasons: readonly string[]): stri
  * its own; today only 2, because /c is offline; whole again in about 40 min`. If devices have homes, it says whether any
  * machine and any zone may fail: `any machine: yes; any zone: no, because there is only one`.
  */
-export function safetySentence(safety: Safety, { policy, pathOf, wholeInSeconds }: SentenceFacts): string {
+export function safetySentence(
+  safety: Safety,
+  { policy, pathOf, wholeInSeconds, isRepairPaused }: SentenceFacts,
+): string {
   const reasons = reasonsOf(safety.causes, pathOf)
   const isLess = safety.now.disks < safety.whole.disks || safety.now.devices < safety.whole.devices
   const offline = safety.offline === 0 ? "" : ` (${safety.offline} offline)`
   const parts = [
     `${policy} in ${plural(safety.devices, "folder")}${offline} on ${plural(safety.disks, "disk")}: ${protection(safety)}`,
     ...domainAnswers(safety),
-    ...(isLess || reasons.length > 0 ? [today(safety, reasons)] : []),
+    ...(isLess || reasons.length > 0 ? [today(safety, reasons, isRepairPaused)] : []),
     ...(wholeInSeconds === undefined || reasons.length === 0
       ? []
       : [`whole again in about ${roughly(wholeInSeconds)}`]),

@@ -224,7 +224,7 @@ export function safetyReport(
   open: readonly OpenDevice[],
   facts: Omit<RiskFacts, "pathOf">,
 ): SafetyReport {
-  const { record, wholeInSeconds } = facts
+  const { record, wholeInSeconds, isRepairPaused } = facts
   const pathOf = (id: DeviceId): string => {
     const device = record.devices.find(each => each.id === id)
     return placeOf(open.find(each => each.id === id)?.path ?? device?.pathHint ?? id, device?.home?.node)
@@ -233,7 +233,7 @@ export function safetyReport(
   const reasons = reasonsOf(causes, pathOf)
   const risk = atRisk(safety, reasons, { ...facts, pathOf })
   return {
-    sentence: safetySentence(safety, { policy: textOfPolicy(record.policy), pathOf, wholeInSeconds }),
+    sentence: safetySentence(safety, { policy: textOfPolicy(record.policy), pathOf, wholeInSeconds, isRepairPaused }),
     mayFail: mayFail(safety, pathOf),
     disks,
     safeLosses: now.disks,

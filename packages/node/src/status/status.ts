@@ -10,6 +10,7 @@
 import type { HealthReport, NodesReport, ProgressReport } from "./contract.js"
 import type { RepairReport, StoreReport, StoreStatus } from "./contract.js"
 import type { StoreId } from "@hayloft/base/ids.js"
+import { PARTITIONS } from "@hayloft/base/limits.js"
 import { textOfPolicy, tolerance } from "@hayloft/base/policy.js"
 import { layoutOf, SafetyEvaluator, type Safety } from "@hayloft/engine/cluster/index.js"
 import type { BackgroundService } from "@hayloft/base/life/index.js"
@@ -271,7 +272,10 @@ export class RunningStatus implements StoreStatus, BackgroundService {
   /** Seconds until the last work in progress ends; undefined if some is paused, or has no known end. */
   private wholeInSeconds(): number | undefined {
     const [repair, reencoding] = [this.sources.repair(), this.sources.reencoding()]
-    const repairs = repair !== undefined && leftOf(repair) > 0 ? [repair.isPaused ? undefined : repair.secondsLeft] : []
+    // Repair that is paused since the start does not know yet how much is left.
+    const isUnseen = repair?.isPaused === true && repair.partitionsScanned < PARTITIONS
+    const isRepairing = repair !== undefined && (isUnseen || leftOf(repair) > 0)
+    const repairs = isRepairing ? [repair.isPaused ? undefined : repair.secondsLeft] : []
     const reencodes = reencoding === undefined ? [] : [reencoding.isPaused ? undefined : reencoding.secondsLeft]
     const ends = [...repairs, ...reencodes]
     const known = ends.flatMap(seconds => seconds ?? [])
