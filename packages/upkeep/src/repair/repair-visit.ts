@@ -9,6 +9,7 @@
  * Promises  A visit changes nothing but shards. What it found is in its outcome.
  * Limits    VISIT_LIMITS.
  */
+import { must } from "@hayloft/base/assert.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { lacksSpace } from "@hayloft/base/space/full-disk-core.js"
 import { unlessFull } from "@hayloft/base/space/full-disk.js"
@@ -21,6 +22,7 @@ import { mapBounded } from "@hayloft/base/life/index.js"
 import type { OwnershipResolver } from "../garbage/ownership-resolver.js"
 import type { UploadName, Uploads } from "@hayloft/objects/door/bytes.js"
 import { nameOfBlock, type BlockName } from "../garbage/removals.js"
+import { outcomeOf } from "./block-outcome-core.js"
 import { PartitionCount } from "./repair-census.js"
 import { isEmptying, scanBlock, takesPart, type BlockScan, type LayoutPair, type States } from "./repair-core.js"
 import type { PartitionNeed } from "./repair-ledger.js"
@@ -144,52 +146,76 @@ export class RepairVisits {
   /** Adds a block to the scan of its partition. */
   addTo(scan: PartitionScan, group: BlockGroup, visit?: Known): void {
     const name = nameOfBlock(group)
-    if (this.view.isUnreferenced(group) || visit?.unnamed?.has(name)) {
-      if (this.leavingIn(group).size > 0) scan.addWork("move", 0, 0)
-      return
+    const isUnnamed = this.view.isUnreferenced(group) || visit?.unnamed?.has(name) === true
+    const facts = {
+      isDescribed: group.shape !== undefined,
+      hasShards: group.shards.length > 0,
+      isUnnamed,
+      isUnreadable: visit?.unreadable.has(name) === true,
+      isUnknown: visit?.unknown?.has(name) === true,
+      isSettled: visit?.settled?.has(name) === true,
+      isYoung: visit?.young?.has(name) === true,
+      mustLeave: (isUnnamed || visit !== undefined) && this.leavingIn(group).size > 0,
     }
-    const policy = group.shape?.policy
-    if (policy === undefined) {
-      // Facts missing from the index are read during the visit.
-      if (!visit?.settled?.has(name)) scan.addWork("move", 0, 0)
-      return
-    }
-    if (group.shards.length === 0) {
-      // Unreferenced, or lost: a visit finds out which; the integrity audit counts lost blocks.
-      if (visit?.unreadable.has(name))
+    const outcome = outcomeOf(facts)
+    switch (outcome) {
+      case "nothing":
+        return
+      case "visit":
+        scan.addVisit()
+        return
+      case "lost":
         for (const { deviceId } of group.damaged) scan.count.unrebuildableOn.add(deviceId)
-      else if (!visit?.settled?.has(name)) scan.addWork("move", 0, 0)
-      return
+        return
+      default:
+        this.addSeen(scan, group, { ...facts, outcome, name }, visit)
     }
+  }
+
+  /** Adds a block with shards and a policy. */
+  private addSeen(
+    scan: PartitionScan,
+    group: BlockGroup,
+    block: {
+      readonly outcome: "young" | "unrebuildable" | "counted"
+      readonly name: string
+      readonly isSettled: boolean
+      readonly isYoung: boolean
+      readonly mustLeave: boolean
+    },
+    visit: Known | undefined,
+  ): void {
+    const { policy, blockLengthBytes } = must(group.shape, "a block that counts has facts")
     const seen = this.seen(group, policy)
-    const isDoubtful = seen.isDoubtful && visit?.live?.has(name) !== true
-    const isYoung = visit?.young?.has(name) ?? false
-    const isHeld = isYoung || this.uploads.isHeld(group.uploadId)
+    const { outcome, name, mustLeave } = block
+    const isHeld = block.isYoung || this.uploads.isHeld(group.uploadId)
     const isNotAwaited =
       visit?.notAwaited?.has(group.uploadId) ?? this.view.isNotAwaited(group.partition, group.uploadId)
-    const mustLeave = visit !== undefined && this.leavingIn(group).size > 0
-    if (isYoung && mustLeave) scan.addWork("move", seen.spareShards, seen.bytesToWrite)
     if (isHeld && seen.need === "mend") this.passOver(scan, group, seen, isNotAwaited)
-    if (isYoung) {
-      // It may have been released and be kept for the retention: no transition waits for it. Reads find it anywhere.
-      scan.passedOver.add(group.uploadId)
-      return
+    switch (outcome) {
+      case "young":
+        if (mustLeave) scan.addWork("move", seen.spareShards, seen.bytesToWrite)
+        // It may have been released and be kept for the retention: no transition waits for it. Reads find it anywhere.
+        scan.passedOver.add(group.uploadId)
+        return
+      case "unrebuildable":
+        for (const device of seen.lackingOn) scan.count.unrebuildableOn.add(device)
+        return
+      case "counted":
+        if (visit === undefined && this.isStraySingleCopy(policy) && this.view.resolvesSingles())
+          scan.addWork("move", seen.spareShards, 0)
+        scan.add(
+          policy,
+          { ...seen, isDoubtful: seen.isDoubtful && visit?.live?.has(name) !== true },
+          blockLengthBytes ?? 0,
+          {
+            isHeld,
+            isSettled: !mustLeave && block.isSettled,
+            isReleased: visit?.released?.has(name) === true,
+            isAwaited: !(isHeld && isNotAwaited),
+          },
+        )
     }
-    const blockBytes = group.shape?.blockLengthBytes ?? 0
-    // The integrity audit counts these: no visit can supply their shards.
-    if (visit?.unreadable.has(name) || (!mustLeave && visit?.unknown?.has(name) === true)) {
-      for (const device of seen.lackingOn) scan.count.unrebuildableOn.add(device)
-      return
-    }
-    const isSettled = !mustLeave && visit?.settled?.has(name) === true
-    if (visit === undefined && this.isStraySingleCopy(policy) && this.view.resolvesSingles())
-      scan.addWork("move", seen.spareShards, 0)
-    scan.add(policy, { ...seen, isDoubtful }, blockBytes, {
-      isHeld,
-      isSettled,
-      isReleased: visit?.released?.has(name) === true,
-      isAwaited: !(isHeld && isNotAwaited),
-    })
   }
 
   /** A single copy in a store that makes none by intention. */
@@ -340,6 +366,11 @@ export class PartitionScan {
 
   constructor(partition: number) {
     this.count = new PartitionCount(partition)
+  }
+
+  /** A visit finds out what a block needs: it is as urgent as one without spare shards. */
+  addVisit(): void {
+    this.addWork("move", 0, 0)
   }
 
   addWork(kind: PartitionNeed, spareShards: number, bytes: number): void {
