@@ -7,13 +7,13 @@
 import { Client, DatabaseError, type ClientConfig, type CustomTypesConfig } from "pg"
 import { must } from "@hayloft/base/assert.js"
 import { fail } from "@hayloft/base/failures.js"
-import { FAMILIES, ITEM_FAMILIES, OBJECT_FAMILIES, type Family } from "@hayloft/base/families.js"
+import { FAMILIES } from "@hayloft/base/families.js"
 import { hexOf } from "@hayloft/base/bytes.js"
 import { bytesOfByteString, parseStoreId, rowKeyOf, type RowKey, type StoreId } from "@hayloft/base/ids.js"
 import type { DatabaseHealth } from "../../format/database-health.js"
 import { NO_COUNTS, type Counters } from "../../format/records.js"
 import type { Usage } from "../../format/usage.js"
-import { ConnectionLost, hasLimit, OutcomeUnknown, TryAgain } from "../database.js"
+import { ConnectionLost, OutcomeUnknown, TryAgain } from "../database.js"
 import type {
   CommitOutcome,
   CommitRequest,
@@ -22,17 +22,13 @@ import type {
   IncarnationList,
   LaneId,
   LaneState,
-  NewRow,
-  NewUsage,
   NodeProcess,
   Session,
   StoredFamily,
-  StoredKey,
   StoredRange,
   StoredRow,
   Timestamps,
 } from "../database.js"
-import { byStoredKey } from "../stored-key.js"
 import { readBinaryRows } from "./binary-rows.js"
 import {
   bigintArray,
@@ -44,7 +40,9 @@ import {
   smallintArray,
   smallintBytes,
 } from "./binary.js"
+import { commitValues } from "./commit-parameters.js"
 import { readHealth } from "./health.js"
+import { keyArrays, keyOf, placeOf } from "./row-keys.js"
 import { CONFLICT_STATE, FETCHED, type SqlStatement, type Statements } from "./statements.js"
 import { parseWire, type ConnectionProtection } from "./wire.js"
 
@@ -75,44 +73,10 @@ const RAW_TYPES: CustomTypesConfig = { getTypeParser: () => (bytes: unknown) => 
 
 const TEXT_TYPES: CustomTypesConfig = { getTypeParser: () => (text: unknown) => String(text) }
 
-const BUCKET_BYTES = 8
-/** Families whose keys begin with a bucket id. */
-const OF_BUCKETS: ReadonlySet<Family> = new Set<Family>([...OBJECT_FAMILIES, ...ITEM_FAMILIES, "buckets", "settings"])
-const BUCKET_MAX = 2n ** 63n - 1n
-
-const bytesOf = (key: string): Buffer => Buffer.from(key, "latin1")
-
-interface Place {
-  readonly bucket: bigint
-  readonly key: Buffer
-}
-
-/** A key, or an end of a range: shorter than a bucket id, or above all of them. */
-function placeOf(family: StoredFamily, key: RowKey): Place {
-  if (!OF_BUCKETS.has(family)) return { bucket: 0n, key: bytesOf(key) }
-  const bucket = bytesOf(key.slice(0, BUCKET_BYTES).padEnd(BUCKET_BYTES, "\0")).readBigUInt64BE()
-  return bucket > BUCKET_MAX
-    ? { bucket: BUCKET_MAX, key: Buffer.alloc(0) }
-    : { bucket, key: bytesOf(key.slice(BUCKET_BYTES)) }
-}
-
-const keyOf = (family: StoredFamily, bucket: Buffer, key: Buffer): RowKey =>
-  rowKeyOf((OF_BUCKETS.has(family) ? bucket.toString("latin1") : "") + key.toString("latin1"))
-
 const present = (cell: Cell | undefined): Buffer => must(cell ?? undefined, "the column has a value")
 const bigintOf = (cell: Cell | undefined): bigint => present(cell).readBigInt64BE()
 const numberOf = (cell: Cell | undefined): number => Number(bigintOf(cell))
 const flagOf = (cell: Cell | undefined): boolean => present(cell)[0] === 1
-
-/** Parallel arrays of families, buckets and keys, as `unnest` takes them. */
-function keyArrays(keys: readonly StoredKey[]): [families: Buffer, buckets: Buffer, keys: Buffer] {
-  const places = keys.map(({ family, key }) => placeOf(family, key))
-  return [
-    smallintArray(keys.map(({ family }) => FAMILIES[family])),
-    bigintArray(places.map(({ bucket }) => bucket)),
-    byteaArray(places.map(({ key }) => key)),
-  ]
-}
 
 function rangeArrays(ranges: readonly StoredRange[]): Buffer[] {
   const starts = ranges.map(({ family, start }) => placeOf(family, start))
@@ -127,12 +91,6 @@ function rangeArrays(ranges: readonly StoredRange[]): Buffer[] {
     integerArray(ranges.map(({ max }) => max)),
   ]
 }
-
-const contentArrays = (rows: readonly NewRow[]): [values: Buffer, heads: Buffer, payloads: Buffer] => [
-  byteaArray(rows.map(({ value }) => value)),
-  byteaArray(rows.map(({ head }) => head)),
-  byteaArray(rows.map(({ payload }) => payload)),
-]
 
 function laneStateOf([number, generation, ended]: Row): LaneState {
   return { number: bigintOf(number), generation: bigintOf(generation), isEnded: flagOf(ended) }
@@ -315,40 +273,8 @@ export class PostgresSession implements Session {
   }
 
   async makeChanges(request: CommitRequest): Promise<CommitOutcome> {
-    const { lane, from, version, expected, replaced, deleted, added, counts } = request
-    const before = [...replaced.map(row => ({ ...row, version: row.before })), ...deleted].sort(byStoredKey)
-    const values = [
-      bigintBytes(BigInt(lane.incarnation)),
-      smallintBytes(lane.lane),
-      bigintBytes(from.number),
-      bigintBytes(from.generation),
-      ...keyArrays(before),
-      bigintArray(before.map(row => row.version)),
-      ...keyArrays(expected),
-      bigintArray(expected.map(row => row.version)),
-      bigintBytes(version),
-      ...keyArrays(replaced),
-      ...contentArrays(replaced),
-      booleanArray(replaced.map(row => row.keepsPayload)),
-      ...keyArrays(deleted),
-      ...keyArrays(added),
-      ...contentArrays(added),
-      bigintArray(counts.map(({ bucketId }) => BigInt(bucketId))),
-      ...(["objects", "versions", "bytes", "uploads"] as const).map(name =>
-        bigintArray(counts.map(({ change }) => BigInt(change[name]))),
-      ),
-      bigintArray(request.droppedCounters.map(BigInt)),
-      ...usageArrays(request.usage),
-      bigintArray(request.usage.map(({ bytesBeforeMax }) => orUnlimited(bytesBeforeMax))),
-      bigintArray(request.usage.map(({ objectsBeforeMax }) => orUnlimited(objectsBeforeMax))),
-      ...usageArrays(request.newUsage),
-      byteaArray(request.droppedUsage.map(bytesOfByteString)),
-      booleanArray(request.usage.map(hasLimit)),
-      bigintBytes(BigInt(request.firstUs)),
-      bigintBytes(BigInt(request.lastUs)),
-    ]
     try {
-      await this.change(this.commitOf(request), values)
+      await this.change(this.commitOf(request), commitValues(request))
     } catch (error) {
       if (error instanceof DatabaseError && error.code === CONFLICT_STATE) return "conflict"
       throw error
@@ -473,16 +399,6 @@ export class PostgresSession implements Session {
     }
   }
 }
-
-const UNLIMITED = 2n ** 63n - 1n
-const orUnlimited = (most: number | undefined): bigint => (most === undefined ? UNLIMITED : BigInt(most))
-
-const usageArrays = (rows: readonly NewUsage[]): readonly Buffer[] => [
-  byteaArray(rows.map(({ key }) => bytesOfByteString(key))),
-  ...(["bytes", "objects", "partBytes"] as const).map(name =>
-    bigintArray(rows.map(({ usage }) => BigInt(usage[name]))),
-  ),
-]
 
 function storedRow(family: StoredFamily, row: Row): StoredRow {
   const [, , bucket, key, version, value, head, payload, hasPayload] = row

@@ -10,6 +10,7 @@
  */
 import { RESOLVE_JUMP } from "../database.js"
 import { FAMILIES } from "@hayloft/base/families.js"
+import { commitParameter as p } from "./commit-parameters.js"
 import type { SchemaName } from "./schema.js"
 
 export interface SqlStatement {
@@ -113,13 +114,13 @@ SELECT ${FETCHED.usage}, 0::bigint, u.bytes, u.key, u.objects, int8send(u.part_b
 /** Advances the own lane alone. */
 const ownLane = (schema: SchemaName): string => `
 lanes_done AS (
-  UPDATE ${schema}.lanes l SET number = l.number + 1, committed = $49::bigint
-  WHERE l.incarnation = $1::bigint AND l.lane = $2::smallint AND l.number = $3::bigint AND l.generation = $4::bigint AND NOT l.ended
-    AND l.closed < $48::bigint
+  UPDATE ${schema}.lanes l SET number = l.number + 1, committed = ${p("lastUs")}
+  WHERE l.incarnation = ${p("incarnation")} AND l.lane = ${p("lane")} AND l.number = ${p("number")} AND l.generation = ${p("generation")} AND NOT l.ended
+    AND l.closed < ${p("firstUs")}
   RETURNING 1
 )`
 
-const IS_OWN = "l.incarnation = $1::bigint AND l.lane = $2::smallint"
+const IS_OWN = `l.incarnation = ${p("incarnation")} AND l.lane = ${p("lane")}`
 
 /**
  * Advances the own lane, and increases the generation of the store and of every lane; nothing if an incarnation has
@@ -129,14 +130,14 @@ const IS_OWN = "l.incarnation = $1::bigint AND l.lane = $2::smallint"
 const allLanes = (schema: SchemaName): string => `
 store_done AS (
   UPDATE ${schema}.store s SET generation = s.generation + 1
-  WHERE s.generation = $4::bigint AND s.last_incarnation = (SELECT last_incarnation FROM ${schema}.store)
+  WHERE s.generation = ${p("generation")} AND s.last_incarnation = (SELECT last_incarnation FROM ${schema}.store)
   RETURNING 1
 ), lanes_moved AS (
   UPDATE ${schema}.lanes l
-  SET generation = $4::bigint + 1, number = l.number + CASE WHEN ${IS_OWN} THEN 1 ELSE 0 END,
-    committed = CASE WHEN ${IS_OWN} THEN $49::bigint ELSE l.committed END
+  SET generation = ${p("generation")} + 1, number = l.number + CASE WHEN ${IS_OWN} THEN 1 ELSE 0 END,
+    committed = CASE WHEN ${IS_OWN} THEN ${p("lastUs")} ELSE l.committed END
   WHERE NOT l.ended AND (SELECT count(*) FROM store_done) = 1
-  RETURNING ${IS_OWN} AND l.number = $3::bigint + 1 AND l.closed < $48::bigint AS is_own
+  RETURNING ${IS_OWN} AND l.number = ${p("number")} + 1 AND l.closed < ${p("firstUs")} AS is_own
 ), lanes_done AS (
   SELECT 1 FROM lanes_moved WHERE is_own
 )`
@@ -144,16 +145,16 @@ store_done AS (
 /** Advances the own lane, and closes all others; nothing if an incarnation has begun since the snapshot. */
 const closedLanes = (schema: SchemaName): string => `
 store_done AS (
-  UPDATE ${schema}.store s SET timestamps = greatest(s.timestamps, $49::bigint)
+  UPDATE ${schema}.store s SET timestamps = greatest(s.timestamps, ${p("lastUs")})
   WHERE s.last_incarnation = (SELECT last_incarnation FROM ${schema}.store)
   RETURNING 1
 ), lanes_moved AS (
   UPDATE ${schema}.lanes l
   SET number = l.number + CASE WHEN ${IS_OWN} THEN 1 ELSE 0 END,
-    committed = CASE WHEN ${IS_OWN} THEN $49::bigint ELSE l.committed END,
-    closed = CASE WHEN ${IS_OWN} THEN l.closed ELSE greatest(l.closed, $49::bigint) END
+    committed = CASE WHEN ${IS_OWN} THEN ${p("lastUs")} ELSE l.committed END,
+    closed = CASE WHEN ${IS_OWN} THEN l.closed ELSE greatest(l.closed, ${p("lastUs")}) END
   WHERE NOT l.ended AND (SELECT count(*) FROM store_done) = 1
-  RETURNING ${IS_OWN} AND l.number = $3::bigint + 1 AND l.generation = $4::bigint AND l.closed < $48::bigint AS is_own
+  RETURNING ${IS_OWN} AND l.number = ${p("number")} + 1 AND l.generation = ${p("generation")} AND l.closed < ${p("firstUs")} AS is_own
 ), lanes_done AS (
   SELECT 1 FROM lanes_moved WHERE is_own
 )`
@@ -161,62 +162,62 @@ store_done AS (
 const commitText = (schema: SchemaName, lanes: string): string => `
 WITH ${lanes}, changed AS MATERIALIZED (
   SELECT r.family, r.bucket, r.key
-  FROM unnest($5::smallint[], $6::bigint[], $7::bytea[], $8::bigint[]) AS q(family, bucket, key, version)
+  FROM unnest(${p("changedFamilies", "changedBuckets", "changedKeys", "changedVersions")}) AS q(family, bucket, key, version)
   JOIN ${schema}.rows r ON r.family = q.family AND r.bucket = q.bucket AND r.key = q.key
   WHERE r.version = q.version AND (SELECT count(*) FROM lanes_done) = 1
   ORDER BY r.family, r.bucket, r.key FOR UPDATE OF r
 ), expected AS MATERIALIZED (
   SELECT 1
-  FROM unnest($9::smallint[], $10::bigint[], $11::bytea[], $12::bigint[]) AS q(family, bucket, key, version)
+  FROM unnest(${p("expectedFamilies", "expectedBuckets", "expectedKeys", "expectedVersions")}) AS q(family, bucket, key, version)
   JOIN ${schema}.rows r ON r.family = q.family AND r.bucket = q.bucket AND r.key = q.key
-  WHERE r.version = q.version AND (SELECT count(*) FROM changed) = cardinality($5::smallint[])
+  WHERE r.version = q.version AND (SELECT count(*) FROM changed) = cardinality(${p("changedFamilies")})
   ORDER BY r.family, r.bucket, r.key FOR SHARE OF r
 ), replaced AS (
-  UPDATE ${schema}.rows r SET version = $13::bigint, value = q.value, head = q.head,
+  UPDATE ${schema}.rows r SET version = ${p("version")}, value = q.value, head = q.head,
     payload = CASE WHEN q.keeps_payload THEN r.payload ELSE q.payload END
-  FROM unnest($14::smallint[], $15::bigint[], $16::bytea[], $17::bytea[], $18::bytea[], $19::bytea[], $20::boolean[])
+  FROM unnest(${p("replacedFamilies", "replacedBuckets", "replacedKeys", "replacedValues", "replacedHeads", "replacedPayloads", "replacedKeepPayloads")})
     AS q(family, bucket, key, value, head, payload, keeps_payload)
   WHERE r.family = q.family AND r.bucket = q.bucket AND r.key = q.key
-    AND (SELECT count(*) FROM expected) = cardinality($9::smallint[])
+    AND (SELECT count(*) FROM expected) = cardinality(${p("expectedFamilies")})
   RETURNING 1
 ), deleted AS (
   DELETE FROM ${schema}.rows r
-  USING unnest($21::smallint[], $22::bigint[], $23::bytea[]) AS q(family, bucket, key)
+  USING unnest(${p("deletedFamilies", "deletedBuckets", "deletedKeys")}) AS q(family, bucket, key)
   WHERE r.family = q.family AND r.bucket = q.bucket AND r.key = q.key
-    AND (SELECT count(*) FROM expected) = cardinality($9::smallint[])
+    AND (SELECT count(*) FROM expected) = cardinality(${p("expectedFamilies")})
   RETURNING 1
 ), added AS (
   INSERT INTO ${schema}.rows (family, bucket, key, version, value, head, payload)
-  SELECT q.family, q.bucket, q.key, $13::bigint, q.value, q.head, q.payload
-  FROM unnest($24::smallint[], $25::bigint[], $26::bytea[], $27::bytea[], $28::bytea[], $29::bytea[])
+  SELECT q.family, q.bucket, q.key, ${p("version")}, q.value, q.head, q.payload
+  FROM unnest(${p("addedFamilies", "addedBuckets", "addedKeys", "addedValues", "addedHeads", "addedPayloads")})
     AS q(family, bucket, key, value, head, payload)
-  WHERE (SELECT count(*) FROM expected) = cardinality($9::smallint[])
+  WHERE (SELECT count(*) FROM expected) = cardinality(${p("expectedFamilies")})
   ON CONFLICT DO NOTHING
   RETURNING 1
 ), counted AS (
   INSERT INTO ${schema}.counters AS c (bucket, incarnation, lane, objects, versions, bytes, uploads)
-  SELECT q.bucket, $1::bigint, $2::smallint, q.objects, q.versions, q.bytes, q.uploads
-  FROM unnest($30::bigint[], $31::bigint[], $32::bigint[], $33::bigint[], $34::bigint[])
+  SELECT q.bucket, ${p("incarnation", "lane")}, q.objects, q.versions, q.bytes, q.uploads
+  FROM unnest(${p("countedBuckets", "countedObjects", "countedVersions", "countedBytes", "countedUploads")})
     AS q(bucket, objects, versions, bytes, uploads)
-  WHERE (SELECT count(*) FROM expected) = cardinality($9::smallint[])
+  WHERE (SELECT count(*) FROM expected) = cardinality(${p("expectedFamilies")})
   ON CONFLICT (bucket, incarnation, lane) DO UPDATE SET
     objects = c.objects + excluded.objects, versions = c.versions + excluded.versions,
     bytes = c.bytes + excluded.bytes, uploads = c.uploads + excluded.uploads
 ), dropped AS (
-  DELETE FROM ${schema}.counters c WHERE c.bucket = ANY ($35::bigint[]) AND (SELECT count(*) FROM expected) = cardinality($9::smallint[])
+  DELETE FROM ${schema}.counters c WHERE c.bucket = ANY (${p("droppedCounters")}) AND (SELECT count(*) FROM expected) = cardinality(${p("expectedFamilies")})
 ), ${usageParts(schema)}
 SELECT 1 / CASE WHEN (SELECT count(*) FROM lanes_done) = 1
-  AND (SELECT count(*) FROM changed) = cardinality($5::smallint[])
-  AND (SELECT count(*) FROM expected) = cardinality($9::smallint[])
-  AND (SELECT count(*) FROM replaced) = cardinality($14::smallint[])
-  AND (SELECT count(*) FROM deleted) = cardinality($21::smallint[])
-  AND (SELECT count(*) FROM added) = cardinality($24::smallint[])
+  AND (SELECT count(*) FROM changed) = cardinality(${p("changedFamilies")})
+  AND (SELECT count(*) FROM expected) = cardinality(${p("expectedFamilies")})
+  AND (SELECT count(*) FROM replaced) = cardinality(${p("replacedFamilies")})
+  AND (SELECT count(*) FROM deleted) = cardinality(${p("deletedFamilies")})
+  AND (SELECT count(*) FROM added) = cardinality(${p("addedFamilies")})
   AND (SELECT count(*) FROM usage_changed WHERE has_limit) = ${LIMITED}
-  AND (SELECT count(*) FROM usage_added) = cardinality($42::bytea[])
+  AND (SELECT count(*) FROM usage_added) = cardinality(${p("newUsageKeys")})
   THEN 1 ELSE 0 END`
 
 /** Rows that must be there, and have room. */
-const LIMITED = "cardinality(array_positions($47::boolean[], true))"
+const LIMITED = `cardinality(array_positions(${p("usageHasLimit")}, true))`
 
 /**
  * Returns the parts for counts: a row that has too much by now is not locked, so it fails the statement. A
@@ -225,27 +226,27 @@ const LIMITED = "cardinality(array_positions($47::boolean[], true))"
 const usageParts = (schema: SchemaName): string => `
 usage_locked AS MATERIALIZED (
   SELECT q.has_limit
-  FROM unnest($36::bytea[], $40::bigint[], $41::bigint[], $47::boolean[]) AS q(key, bytes_max, objects_max, has_limit)
+  FROM unnest(${p("usageKeys", "usageBytesMax", "usageObjectsMax", "usageHasLimit")}) AS q(key, bytes_max, objects_max, has_limit)
   JOIN ${schema}.usage u ON u.key = q.key
   WHERE u.bytes + u.part_bytes <= q.bytes_max AND u.objects <= q.objects_max
-    AND (SELECT count(*) FROM added) = cardinality($24::smallint[])
+    AND (SELECT count(*) FROM added) = cardinality(${p("addedFamilies")})
   ORDER BY u.key FOR UPDATE OF u
 ), usage_changed AS (
   UPDATE ${schema}.usage u SET bytes = u.bytes + q.bytes, objects = u.objects + q.objects,
     part_bytes = u.part_bytes + q.part_bytes
-  FROM unnest($36::bytea[], $37::bigint[], $38::bigint[], $39::bigint[], $47::boolean[])
+  FROM unnest(${p("usageKeys", "usageBytes", "usageObjects", "usagePartBytes", "usageHasLimit")})
     AS q(key, bytes, objects, part_bytes, has_limit)
   WHERE u.key = q.key AND (SELECT count(*) FROM usage_locked WHERE has_limit) = ${LIMITED}
   RETURNING q.has_limit
 ), usage_added AS (
   INSERT INTO ${schema}.usage (key, bytes, objects, part_bytes)
   SELECT q.key, q.bytes, q.objects, q.part_bytes
-  FROM unnest($42::bytea[], $43::bigint[], $44::bigint[], $45::bigint[]) AS q(key, bytes, objects, part_bytes)
+  FROM unnest(${p("newUsageKeys", "newUsageBytes", "newUsageObjects", "newUsagePartBytes")}) AS q(key, bytes, objects, part_bytes)
   WHERE (SELECT count(*) FROM usage_locked WHERE has_limit) = ${LIMITED}
   ON CONFLICT DO NOTHING
   RETURNING 1
 ), usage_dropped AS (
-  DELETE FROM ${schema}.usage u WHERE u.key = ANY ($46::bytea[])
+  DELETE FROM ${schema}.usage u WHERE u.key = ANY (${p("droppedUsage")})
     AND (SELECT count(*) FROM usage_locked WHERE has_limit) = ${LIMITED}
 )`
 
