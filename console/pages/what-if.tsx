@@ -4,8 +4,7 @@
  */
 import { useSignal } from "@preact/signals"
 import { useEffect, useMemo } from "preact/hooks"
-import { chartsSvg } from "@hayloft/engine/durability/chart-core.js"
-import { simulationCharts } from "@hayloft/engine/durability/simulation-charts-core.js"
+import { chartsSvg, simulationCharts } from "@hayloft/admin/charts/index.js"
 import { api, asApiError } from "../api/client.js"
 import type { Live, LiveState } from "../api/live.js"
 import type { Simulate, Simulation } from "../api/shapes.js"

@@ -1,6 +1,6 @@
 /** A picture that shared code has drawn as a tree of elements; it contains its own text alternative. */
 import { h, type ComponentChild } from "preact"
-import type { SvgElement } from "@hayloft/engine/durability/chart-core.js"
+import type { SvgElement } from "@hayloft/admin/charts/index.js"
 
 export const Svg = ({ picture }: { readonly picture: SvgElement }) => <>{rendered(picture)}</>
 

@@ -15,7 +15,7 @@ import { run } from "@hayloft/cli/program.js"
 import { serve } from "@hayloft/server/serve.js"
 import { StopSignals } from "@hayloft/server/stop-signals.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
-import { RealLocks } from "@hayloft/base/seams/lock/index.js"
+import { RealLocks } from "@hayloft/base/seams/folder-lock/index.js"
 import { withFolder } from "../harness/folders.js"
 
 const ANY_PORTS = { HAYLOFT_LISTEN: "127.0.0.1:0", HAYLOFT_ADMIN_LISTEN: "127.0.0.1:0" }

@@ -18,7 +18,7 @@ import type { ListenAddress, ServeConfig } from "@hayloft/node/config/index.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { RealDisk } from "@hayloft/base/seams/disk/index.js"
-import { RealLocks } from "@hayloft/base/seams/lock/index.js"
+import { RealLocks } from "@hayloft/base/seams/folder-lock/index.js"
 import type { DoctorFacts, FolderFacts } from "./doctor-core.js"
 
 const FOLDERS_CONCURRENT = 32

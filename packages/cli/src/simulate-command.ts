@@ -7,15 +7,8 @@ import { resolve } from "node:path"
 import type { Command } from "commander"
 import type { z } from "zod"
 import { SIMULATE, SIMULATION } from "@hayloft/admin/index.js"
-import {
-  chartsSvg,
-  inputOf,
-  machinesOf,
-  seededUniform,
-  simulateNow,
-  simulationCharts,
-  svgText,
-} from "@hayloft/engine/durability/index.js"
+import { chartsSvg, simulationCharts, svgText } from "@hayloft/admin/charts/index.js"
+import { inputOf, machinesOf, seededUniform, simulateNow } from "@hayloft/engine/durability/index.js"
 import { checked } from "./checked.js"
 import { CliError, messageOf } from "./exit-codes.js"
 import type { CliIo } from "./io.js"

@@ -6,7 +6,7 @@ import type { DeviceId } from "@hayloft/base/ids.js"
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
 import { RealDisk } from "@hayloft/base/seams/disk/index.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
-import { RealLocks } from "@hayloft/base/seams/lock/index.js"
+import { RealLocks } from "@hayloft/base/seams/folder-lock/index.js"
 import { deviceCipher, readableRecord, type KeyOptions } from "./device-cipher.js"
 import type { CliIo } from "./io.js"
 

@@ -67,7 +67,7 @@ import {
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { smartctl } from "@hayloft/base/seams/telemetry/real-smartctl.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
-import type { FolderLocks } from "@hayloft/base/seams/lock/contract.js"
+import type { FolderLocks } from "@hayloft/base/seams/folder-lock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { renderMetrics, type MetricsSnapshot } from "@hayloft/base/seams/telemetry/metrics-text-core.js"
 import { MetricsInMemory } from "@hayloft/base/seams/telemetry/metrics.js"

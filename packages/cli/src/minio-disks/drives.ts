@@ -9,18 +9,13 @@
  */
 import { readFile, stat } from "node:fs/promises"
 import { join } from "node:path"
-import { parseDriveFormat, type DriveFormat } from "./drive-format.js"
+import { parseDriveFormat } from "./drive-format.js"
+import { checkDrives, setsOf, type Drive, type DriveSet, type NamedDrive } from "./drive-sets-core.js"
 import { DiskFailure } from "./failure.js"
 
 export const SYSTEM_FOLDER = ".minio.sys"
 /** MinIO's notes on a disk that it fills after a replacement; it removes them at the end. */
 const HEALING = join(SYSTEM_FOLDER, "buckets", ".healing.bin")
-
-/** The folder of a disk. */
-export type Drive = string
-
-/** In the order of the set; undefined: lost. */
-export type DriveSet = readonly (Drive | undefined)[]
 
 export interface MinioDrives {
   readonly sets: readonly DriveSet[]
@@ -32,14 +27,9 @@ export interface MinioDrives {
   readonly problems: readonly string[]
 }
 
-interface Named {
-  readonly folder: string
-  readonly format: DriveFormat
-}
-
 export async function openDrives(folders: readonly string[]): Promise<MinioDrives> {
-  const [gaps, problems]: [string[], string[]] = [[], []]
-  const named: Named[] = []
+  const gaps: string[] = []
+  const named: NamedDrive[] = []
   for (const folder of folders) {
     try {
       named.push({ folder, format: parseDriveFormat(await formatTextOf(folder)) })
@@ -47,37 +37,15 @@ export async function openDrives(folders: readonly string[]): Promise<MinioDrive
       gaps.push(`${folder}: left out, ${error instanceof Error ? error.message : String(error)}`)
     }
   }
-  const [first] = named
-  if (first === undefined) throw wrongFolders(`no folder is a disk of MinIO: ${gaps.join("; ")}`)
-  for (const { folder, format } of named) {
-    if (format.deployment !== first.format.deployment)
-      throw wrongFolders(`${folder} and ${first.folder} are disks of different MinIOs: import each by itself`)
-    const twin = named.find(other => other.folder !== folder && other.format.drive === format.drive)
-    if (twin !== undefined) throw wrongFolders(`${folder} and ${twin.folder} are the same disk: name one of them`)
-  }
+  checkDrives(named, gaps)
   const unhealed = new Set<Drive>()
   for (const { folder } of named) {
     if (!(await isHealing(folder))) continue
     unhealed.add(folder)
     gaps.push(`${folder}: was replaced, and MinIO has not filled it again: what it lacks is read from the other disks`)
   }
-  const pools = new Map(named.map(({ format: { sets } }) => [JSON.stringify(sets), sets]))
-  const sets = [...pools.values()].flatMap((pool, i) =>
-    pool.map((ids, j) => {
-      const set = ids.map(id => named.find(({ format }) => format.drive === id)?.folder)
-      const lost = set.filter(drive => drive === undefined).length
-      const ignorant = lost + set.filter(drive => drive !== undefined && unhealed.has(drive)).length
-      const name = `set ${j + 1} of pool ${i + 1}`
-      if (lost === set.length) problems.push(`${name}: none of its ${lost} disks is there, and none of its objects`)
-      // Half of the disks know each object that was acknowledged.
-      else if (2 * ignorant > set.length) {
-        const what = ignorant === lost ? "are not there" : "are not there or not healed"
-        problems.push(`${name}: ${ignorant} of its ${ids.length} disks ${what}, which may have had more objects`)
-      } else if (lost > 0) gaps.push(`${name}: ${lost} of its ${ids.length} disks are not there`)
-      return set
-    }),
-  )
-  return { sets, unhealed, gaps, problems }
+  const { sets, problems, gaps: gapsOfSets } = setsOf(named, unhealed)
+  return { sets, unhealed, gaps: [...gaps, ...gapsOfSets], problems }
 }
 
 /** A file that cannot be looked at is there. */
@@ -96,5 +64,3 @@ async function formatTextOf(folder: string): Promise<string> {
     throw new DiskFailure("wrongFolders", `${why}: there is no ${SYSTEM_FOLDER}/format.json`)
   }
 }
-
-const wrongFolders = (message: string): DiskFailure => new DiskFailure("wrongFolders", message)

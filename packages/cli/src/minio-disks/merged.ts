@@ -6,7 +6,7 @@
  * acknowledged ones, and is told. The same holds for a disk that was replaced and is not healed: it has new versions only.
  */
 import { hexOf } from "@hayloft/base/bytes.js"
-import type { Drive, DriveSet } from "./drives.js"
+import type { Drive, DriveSet } from "./drive-sets-core.js"
 import type { StoredObject, StoredVersion } from "./stored-version.js"
 
 /** A disk says this about an object. */

@@ -27,7 +27,7 @@ import type { BlockBackend } from "./backend.js"
 import { ByteBudget } from "@hayloft/base/life/index.js"
 import { NEVER } from "@hayloft/base/never.js"
 import type { Devices, LentBytes, PieceOwner, ShardCopy } from "./contract.js"
-import { gather } from "./batching.js"
+import { firstAnswers } from "./first-answers.js"
 import { hasShard, holdersOf, isDamage, isLoss, strayHolders } from "./holders.js"
 import { HotCopies, type CopyReader } from "./hot-copies.js"
 import type { HotCopyTerms } from "./hot-copies-core.js"
@@ -441,7 +441,7 @@ export class BlockReader {
     // Their devices may respond again by the end of the search.
     const failed = new Set<number>()
     const gatherFrom = (candidates: readonly number[], missing: number, search: "assigned" | "elsewhere") =>
-      gather(this.clock, {
+      firstAnswers(this.clock, {
         candidates,
         needed: missing,
         slowMs: this.times.slowMs,

@@ -21,7 +21,7 @@ import type { FetchedShard, NeedleId, ShardHeader } from "../volume/contract.js"
 import type { BlockBackend } from "./backend.js"
 import type { Devices, LiveBlock, Mended, ShardCopy } from "./contract.js"
 import type { Foreground } from "./foreground.js"
-import { gather } from "./batching.js"
+import { firstAnswers } from "./first-answers.js"
 import { isDamage, isLoss } from "./holders.js"
 import type { Layouts } from "./layouts.js"
 import { BLOCK_LIMITS } from "./limits.js"
@@ -245,7 +245,7 @@ export class Mender {
     // Different blocks start at different slots, so that all devices share the reads.
     const n = shardCount(shape.policy)
     const slots = Array.from({ length: n }, (_, i) => (group.block + group.partition + i) % n)
-    const more = await gather(this.clock, {
+    const more = await firstAnswers(this.clock, {
       candidates: slots.filter(slot => !copies.has(slot) && !missing.includes(slot)),
       needed: needed - present.length,
       slowMs: BLOCK_LIMITS.slowReadMsMax,

@@ -20,7 +20,7 @@ import type { Compute, ShardMemory } from "@hayloft/base/seams/compute/contract.
 import type { Allocate, NeedleId } from "../volume/contract.js"
 import type { BlockBackend } from "./backend.js"
 import type { Devices, ShardCopy } from "./contract.js"
-import { gather } from "./batching.js"
+import { firstAnswers } from "./first-answers.js"
 import { holdersOf, isLoss } from "./holders.js"
 import type { Layouts } from "./layouts.js"
 import { shapeOf, type BlockShape } from "./read-plan-core.js"
@@ -75,7 +75,7 @@ export class RangeRebuilder {
     const lent = new LentShards(this.compute.shards)
     try {
       const slots = Array.from({ length: shardCount(shape.policy) }, (_, slot) => slot)
-      const found = await gather(this.clock, {
+      const found = await firstAnswers(this.clock, {
         candidates: slots.filter(slot => slot !== avoidSlot),
         needed: code.k,
         slowMs: this.times.slowMs,

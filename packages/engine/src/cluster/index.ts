@@ -17,7 +17,7 @@ export {
   setClassPolicy,
   setPolicy,
 } from "./policy-core.js"
-export { previewChange, reencodingOf, type PreviewFacts, type Reencoding } from "./preview-core.js"
+export { previewChange, reencodingOf, type Preview, type PreviewFacts, type Reencoding } from "./preview-core.js"
 export { survivesLess } from "./promises-core.js"
 export { domainsOfHome, layoutDevices, layoutOf, policiesIn } from "./record-layout-core.js"
 export { revertLayout } from "./revert-layout-core.js"

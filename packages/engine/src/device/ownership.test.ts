@@ -13,7 +13,7 @@ import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import { RealDisk, SimDisk } from "@hayloft/base/seams/disk/index.js"
-import { RealLocks, SimLocks } from "@hayloft/base/seams/lock/index.js"
+import { RealLocks, SimLocks } from "@hayloft/base/seams/folder-lock/index.js"
 import { Ownership } from "./ownership.js"
 import { readRecordFile, replaceRecordFile } from "./record-file.js"
 import { beginIncarnation, createSuperblock, readSuperblock } from "./superblock.js"
@@ -185,7 +185,7 @@ test("a folder that loses its lock before its superblock, as one that is being e
 async function otherOwner(folder: string) {
   const at = (path: string): string => JSON.stringify(new URL(path, import.meta.url).href)
   const code = `
-    const { RealLocks } = await import(${at("../../../base/src/seams/lock/real.js")})
+    const { RealLocks } = await import(${at("../../../base/src/seams/folder-lock/real.js")})
     const { RealDisk } = await import(${at("../../../base/src/seams/disk/real.js")})
     const { RealClock } = await import(${at("../../../base/src/seams/clock/real.js")})
     const { Ownership } = await import(${at("./ownership.js")})

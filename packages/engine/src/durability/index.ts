@@ -1,5 +1,4 @@
-/** Durability: what policies mean for a layout, by calculation and by Monte Carlo; and charts of it. */
-export { chartsSvg, svgText } from "./chart-core.js"
+/** Durability: what policies mean for a layout, by calculation and by Monte Carlo. */
 export { compareDurability } from "./compare.js"
 export {
   COMPARED_MAX,
@@ -21,4 +20,3 @@ export {
 export { COMPARED_DEFAULT } from "./schemes-core.js"
 export { seededUniform } from "./seeded.js"
 export { simulate, simulateNow, type SimulatedMachine, type Simulation } from "./simulate-core.js"
-export { simulationCharts } from "./simulation-charts-core.js"

@@ -33,13 +33,12 @@ export function tablesOf(rows: Matrix): Uint8Array {
 }
 
 /**
- /**
-  * `multiply(scratch, inputs, lengthBytes)` for a fixed number of outputs. The length is a multiple of
-  * 32; outputs must not overlap inputs. `relaxed` uses the faster shuffle, which not every engine has.
-  *
-  * The loop over the inputs is not unrolled: the engine would issue all loads first and run
-  * out of registers, at half the speed.
-  */
+ * `multiply(scratch, inputs, lengthBytes)` for a fixed number of outputs. The length is a multiple of
+ * 32; outputs must not overlap inputs. `relaxed` uses the faster shuffle, which not every engine has.
+ *
+ * The loop over the inputs is not unrolled: the engine would issue all loads first and run
+ * out of registers, at half the speed.
+ */
 function multiplyFunction(outputs: number, relaxed: boolean): WasmFunction {
   const [scratch, inputs, length, at, pointer, pointersEnd, table, address] = [0, 1, 2, 3, 4, 5, 6, 7]
   const [mask, low0, high0, low1, high1, tableLow, tableHigh] = [8, 9, 10, 11, 12, 13, 14]
@@ -57,7 +56,7 @@ function multiplyFunction(outputs: number, relaxed: boolean): WasmFunction {
     )
   const addProduct = (target: number, low: number, high: number): Code =>
     set(target, v128.xor(get(target), v128.xor(shuffle(get(tableLow), get(low)), shuffle(get(tableHigh), get(high)))))
-  const eatInput = seq(
+  const consumeInput = seq(
     split(v128.load(tee(address, i32.add(i32.load(get(pointer)), get(at)))), low0, high0),
     split(v128.load(get(address), 16), low1, high1),
     eachOutput(output =>
@@ -76,7 +75,7 @@ function multiplyFunction(outputs: number, relaxed: boolean): WasmFunction {
     set(pointer, get(scratch)),
     set(table, get(scratch)),
     eachOutput(output => seq(set(sum(output, 0), zero), set(sum(output, 1), zero))),
-    whileTrue(i32.lessThan(get(pointer), get(pointersEnd)), eatInput),
+    whileTrue(i32.lessThan(get(pointer), get(pointersEnd)), consumeInput),
     eachOutput(output =>
       seq(
         v128.store(tee(address, i32.add(i32.load(get(pointer), output * ADDRESS_BYTES), get(at))), get(sum(output, 0))),

@@ -15,7 +15,7 @@ export {
   type UsageChange,
 } from "./contract.js"
 export { countedWrites } from "./counters.js"
-export { whyElsewhere } from "./elsewhere-core.js"
+export { whyElsewhere } from "./converted-store-core.js"
 export { plainCopy } from "./plain-copy.js"
 export {
   incarnationAt,

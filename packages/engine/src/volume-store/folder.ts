@@ -20,7 +20,7 @@ import { FORMAT_EPOCH_FIRST, type Superblock } from "../format/superblock.js"
 import type { DisposeStack } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
-import type { FolderLocks } from "@hayloft/base/seams/lock/contract.js"
+import type { FolderLocks } from "@hayloft/base/seams/folder-lock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { checkOwner, isAbsent } from "../volume/index.js"
 

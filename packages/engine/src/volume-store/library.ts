@@ -5,7 +5,7 @@
 import { resolve } from "node:path"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { RealDisk } from "@hayloft/base/seams/disk/index.js"
-import { RealLocks } from "@hayloft/base/seams/lock/index.js"
+import { RealLocks } from "@hayloft/base/seams/folder-lock/index.js"
 import { RealRandom } from "@hayloft/base/seams/random/real.js"
 import { TableStores } from "../table/index.js"
 import type { FsckOptions, FsckReport, OpenVolumesOptions } from "./contract.js"
@@ -36,6 +36,6 @@ export const rebuildIndex = (
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<void> =>
   withVolumeErrors(async () => {
-    const store = await VolumeStore.open(seamsOf(), resolve(path), options, true)
+    const store = await VolumeStore.open(seamsOf(), resolve(path), { ...options, isIndexDiscarded: true })
     await store.close()
   })

@@ -5,7 +5,7 @@ import { test } from "node:test"
 import { TEST_SEED, seedsOf } from "@hayloft/base/testing-seed.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimDisk } from "@hayloft/base/seams/disk/index.js"
-import { SimLocks } from "@hayloft/base/seams/lock/index.js"
+import { SimLocks } from "@hayloft/base/seams/folder-lock/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { TableStores } from "../table/index.js"
@@ -36,7 +36,7 @@ class World {
   }
 
   open(options: OpenVolumesOptions = SMALL, isIndexDiscarded = false): Promise<VolumeStore> {
-    return withVolumeErrors(() => VolumeStore.open(this.seams(), PATH, options, isIndexDiscarded))
+    return withVolumeErrors(() => VolumeStore.open(this.seams(), PATH, { ...options, isIndexDiscarded }))
   }
 
   fsck() {

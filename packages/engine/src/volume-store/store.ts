@@ -33,6 +33,11 @@ export interface StoreSeams extends FolderSeams {
   readonly stores: Stores
 }
 
+interface StoreOptions extends OpenVolumesOptions {
+  /** The index of an existing store is rebuilt from the volumes. */
+  readonly isIndexDiscarded?: boolean
+}
+
 interface Parts {
   readonly clock: Clock
   readonly opened: DisposeStack
@@ -82,13 +87,8 @@ export class VolumeStore {
 
   private constructor(private readonly parts: Parts) {}
 
-  /** `isIndexDiscarded`: the index of an existing store is rebuilt from the volumes. */
-  static async open(
-    seams: StoreSeams,
-    path: string,
-    options: OpenVolumesOptions = {},
-    isIndexDiscarded = false,
-  ): Promise<VolumeStore> {
+  static async open(seams: StoreSeams, path: string, options: StoreOptions = {}): Promise<VolumeStore> {
+    const { isIndexDiscarded = false } = options
     throwIfAborted(options.signal)
     const volumeBytesMax = volumeBytesMaxOf(options)
     checkIndexCache(options)

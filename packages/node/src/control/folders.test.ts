@@ -6,7 +6,7 @@ import { createSuperblock, readSuperblock, Stalls, writeControlRecord } from "@h
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { failing, rots, SimDisk } from "@hayloft/base/seams/disk/index.js"
-import { SimLocks } from "@hayloft/base/seams/lock/sim.js"
+import { SimLocks } from "@hayloft/base/seams/folder-lock/sim.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { StoreFolders } from "./folder-taker.js"
 import { probeDevice, takeFolder, type FolderOwner, type TakenFolder } from "./folders.js"

@@ -26,7 +26,7 @@ import { formatEpochOf, type ControlRecord } from "@hayloft/engine/format/contro
 import type { Superblock } from "@hayloft/engine/format/superblock.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
-import type { FolderLock, FolderLocks } from "@hayloft/base/seams/lock/contract.js"
+import type { FolderLock, FolderLocks } from "@hayloft/base/seams/folder-lock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 
 const PROBE_BYTES = 64 * KIB

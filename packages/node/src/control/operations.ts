@@ -17,9 +17,9 @@ import type {
 import type { JobReport, LayoutReport, ProgressReport } from "../status/contract.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import { unlessFull } from "@hayloft/base/space/full-disk.js"
-import { parseDeviceId, parseIncarnation, textOfObjectKey } from "@hayloft/base/ids.js"
+import { parseIncarnation, textOfObjectKey } from "@hayloft/base/ids.js"
 import type { DeviceId, Incarnation, NodeName } from "@hayloft/base/ids.js"
-import { lockedNamesOf, lockedNamesText, requireLockedNames, type LockedNames } from "@hayloft/base/locked-names.js"
+import { lockedNamesOf, requireLockedNames, type LockedNames } from "@hayloft/base/locked-names.js"
 import { textOfPolicy } from "@hayloft/base/policy.js"
 import {
   claimDevice,
@@ -39,7 +39,8 @@ import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { OwnedFolder } from "../devices/device-set.js"
 import type { Engine } from "../engine.js"
-import { chosen, decideChange, summaryOf } from "./decide-change-core.js"
+import { changePlanOf, NEW_ID } from "./change-plan-core.js"
+import { chosen, decideChange } from "./decide-change-core.js"
 import { deviceAlready } from "./folders.js"
 import { layoutDetails } from "./layout-details-core.js"
 import { lockedAtRisk, type LockedRisks } from "./locked-at-risk-core.js"
@@ -114,8 +115,6 @@ interface OperationSources {
   readonly log: Pick<Log, "info">
 }
 
-/** Placeholder for a device that does not exist yet. */
-const NEW_ID = parseDeviceId("f".repeat(16))
 /** Work that an operator may pause. */
 const REPAIR = "repair"
 const SCRUB = "scrub"
@@ -296,35 +295,12 @@ export class EngineOperations implements StoreOperations {
     const after = this.decide(before, change, device)
     const facts = this.sources.facts()
     const preview = previewChange(before, after, facts, reencodingsOf({ before, after }, change, facts, holdings, own))
-    const named = [...before.devices, ...after.devices]
     const newDisk =
       found && device && isAtNewPath(before, change) ? newDiskOf(before, after, device, found, facts) : undefined
-    const steps = policyStepsOf(change, { before, after }, holdings, own)
-    const { warnings, confirmBy } = notesOf(change, preview, steps, newDisk)
+    const notes = notesOf(change, preview, policyStepsOf(change, { before, after }, holdings, own), newDisk)
     const locked = await this.lockedOf(lockedAtRisk(change, await buckets.locked(), { before, after }, facts))
-    return {
-      summary: summaryOf(change),
-      policyBefore: textOfPolicy(preview.policyBefore),
-      policyAfter: textOfPolicy(preview.policyAfter),
-      devices: preview.devices.map(({ id, bytesIn, bytesOut }) => ({
-        ...(id === NEW_ID ? {} : { id }),
-        ...placeOf(named.find(each => each.id === id)),
-        bytesIn: Math.round(bytesIn),
-        bytesOut: Math.round(bytesOut),
-      })),
-      movedBytes: Math.round(preview.movedBytes),
-      reencodedBytes: Math.round(preview.reencodedBytes),
-      hours: preview.hours,
-      survives: preview.survives,
-      ...(preview.survivesMachines && { survivesMachines: preview.survivesMachines }),
-      ...(preview.survivesZones && { survivesZones: preview.survivesZones }),
-      ...(preview.usableBefore === undefined ? {} : { usableBytesBefore: Math.round(preview.usableBefore) }),
-      ...(preview.usableAfter === undefined ? {} : { usableBytesAfter: Math.round(preview.usableAfter) }),
-      warnings: warnings.concat(ofClass, lockedWarnings(locked)),
-      ...(confirmBy === undefined ? {} : { confirmBy }),
-      ...(locked.listed.length === 0 ? {} : { lockedBuckets: locked.listed }),
-      ...(locked.more === 0 ? {} : { moreLockedBuckets: locked.more }),
-    }
+    const devices = [...before.devices, ...after.devices]
+    return changePlanOf({ change, preview, devices, notes, ofClass, locked })
   }
 
   /** Looks for versions of the classes that become less safe, as far as the limit of such a look allows. */
@@ -513,11 +489,6 @@ const textsOf = (change: object): Readonly<Record<string, string>> =>
     ),
   )
 
-const placeOf = (device: ControlDevice | undefined): { readonly path: string; readonly node?: string } => ({
-  path: device?.pathHint ?? "",
-  ...(device?.home === undefined ? {} : { node: device.home.node }),
-})
-
 /** A folder in the place of a device, such as a new disk at the same mount point, is no new choice of the operator. */
 const isAtNewPath = (before: ControlRecord, change: StoreChange): boolean =>
   change.kind === "addDevice" ||
@@ -555,11 +526,6 @@ function checkPausable(job: string): void {
 
 const asReason = (error: unknown): Failure =>
   isFailure(error) ? error : fail("internal", { reason: String(error) }, error)
-
-const lockedWarnings = (locked: LockedNames): readonly string[] =>
-  locked.listed.length === 0
-    ? []
-    : [`buckets with object lock would be less safe than they were promised to be: ${lockedNamesText(locked)}`]
 
 /** Throws `invalidArgument`, which tells what to send, unless the plan's buckets with object lock are named. */
 function checkLockedNamed(

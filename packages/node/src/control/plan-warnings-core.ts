@@ -23,7 +23,7 @@ export interface NewDisk {
   readonly otherWeights: readonly number[]
 }
 
-interface PlanNotes {
+export interface PlanNotes {
   readonly warnings: readonly string[]
   /** The text that must be confirmed besides yes; undefined if yes is enough. */
   readonly confirmBy: string | undefined

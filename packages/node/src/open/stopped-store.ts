@@ -28,7 +28,7 @@ import { formatEpochOf, type ControlRecord } from "@hayloft/engine/format/contro
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
-import type { FolderLock, FolderLocks } from "@hayloft/base/seams/lock/contract.js"
+import type { FolderLock, FolderLocks } from "@hayloft/base/seams/folder-lock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { inspect, type FolderInspection } from "./folder-inspection.js"
 import { incarnationAfter } from "./open-store.js"

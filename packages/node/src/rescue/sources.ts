@@ -8,7 +8,7 @@ import type { DeviceId, StoreId } from "@hayloft/base/ids.js"
 import { readControlRecord, readSuperblock } from "@hayloft/engine/device/index.js"
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
-import { inUse, type FolderLocks } from "@hayloft/base/seams/lock/index.js"
+import { inUse, type FolderLocks } from "@hayloft/base/seams/folder-lock/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { volumeFoldersOf, offlineCipher, openSecrets, type MasterKeyFiles, type StoreSecrets } from "../index.js"
 

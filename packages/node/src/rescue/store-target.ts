@@ -30,7 +30,7 @@ import {
 import type { RescuedFeature } from "@hayloft/features/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
-import type { FolderLocks } from "@hayloft/base/seams/lock/contract.js"
+import type { FolderLocks } from "@hayloft/base/seams/folder-lock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
 import { endFeatures, rescuedByFeatures, resumeFeatures } from "./rescue-limits.js"

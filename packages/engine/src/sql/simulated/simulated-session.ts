@@ -205,7 +205,7 @@ export class SimulatedSession implements Session {
   }
 
   begin(own: NodeProcess, lanes: number, highest: number, above = highest): Promise<number | undefined> {
-    return this.send(`begin ${own.node} after ${highest}`, on => begin(on, own, lanes, highest, above))
+    return this.send(`begin ${own.node} after ${highest}`, on => begin(on, { own, lanes, highest, above }))
   }
 
   beginThread(parent: number): Promise<number | undefined> {

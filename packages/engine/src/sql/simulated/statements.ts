@@ -355,13 +355,16 @@ export async function skipIncarnations(on: Running, upTo: number): Promise<void>
   )
 }
 
-export async function begin(
-  on: Running,
-  own: NodeProcess,
-  lanes: number,
-  highest: number,
-  above: number,
-): Promise<number | undefined> {
+interface NewIncarnation {
+  readonly own: NodeProcess
+  readonly lanes: number
+  /** No incarnation has begun since this one was the highest. */
+  readonly highest: number
+  /** The new number is above this one, too. */
+  readonly above: number
+}
+
+export async function begin(on: Running, { own, lanes, highest, above }: NewIncarnation): Promise<number | undefined> {
   const { tables, transaction } = on
   const over = [...tables.lanes.scan(transaction)].filter(({ row }) => isOver(row))
   const lastUs = Math.max(0, ...over.map(({ row }) => row.committed))

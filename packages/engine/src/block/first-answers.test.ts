@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
-import { gather } from "./batching.js"
+import { firstAnswers } from "./first-answers.js"
 
 const never = new Promise<undefined>(() => undefined)
 
@@ -10,7 +10,7 @@ async function run(what: readonly ("good" | "bad" | "hung" | number)[], needed: 
   const clock = new SimClock()
   const requested: number[] = []
   const candidates = what.map((_, i) => i)
-  const gathering = gather(clock, {
+  const gathering = firstAnswers(clock, {
     candidates,
     needed,
     slowMs: 50,
@@ -56,7 +56,7 @@ test("too few answers are returned once all candidates have ended", async () => 
 })
 
 test("an unexpected error ends the batch", async () => {
-  const failing = gather(new SimClock(), {
+  const failing = firstAnswers(new SimClock(), {
     candidates: [1, 2],
     needed: 1,
     slowMs: 50,

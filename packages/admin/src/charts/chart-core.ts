@@ -39,13 +39,18 @@ export type Chart =
 export const CHANCE_MIN = 1e-9
 
 const WIDTH = 640
-const LABEL_WIDTH = 120
-const VALUE_WIDTH = 110
-const ROW_HEIGHT = 24
 const TOP = 34
-const BOTTOM = 40
-const PLOT_HEIGHT = 220
-const LEGEND_COLUMNS = 3
+const TITLE_BASELINE = 18
+/** Distance of a text from what it describes. */
+const TEXT_GAP = 6
+/** From an axis down to the baseline of its numbers, and of its name. */
+const NUMBERS_BELOW = 18
+const NAME_BELOW = 38
+
+const BARS = { labelWidth: 120, valueWidth: 110, rowHeight: 24, barHeight: 16, barTop: 3, baseline: 15, bottom: 40 }
+const LINES = { left: 70, right: WIDTH - 10, height: 220, axisNameHeight: 16, decadesPerGridLine: 3 }
+const LEGEND = { columns: 3, columnWidth: 190, rowHeight: 20, below: 62, markWidth: 16, markHeight: 10 }
+
 /** With a contrast of at least 3 on white and on black. */
 const COLOURS = ["#2f7ed8", "#c8553d", "#2e8b57", "#8e63ce", "#a87900", "#c2498b", "#008b8b", "#77808c"]
 const DASHES = ["none", "6 3", "2 3", "8 3 2 3"]
@@ -83,7 +88,7 @@ const lineAt = (x1: number, y1: number, x2: number, y2: number): SvgElement =>
     "stroke-opacity": 0.35,
   })
 
-const headingOf = (title: string): SvgElement => element("g", { "font-weight": 600 }, textAt(0, 18, title))
+const headingOf = (title: string): SvgElement => element("g", { "font-weight": 600 }, textAt(0, TITLE_BASELINE, title))
 
 /** Charts below one another, in one picture. */
 export function chartsSvg(
@@ -140,44 +145,41 @@ interface Part {
 const colourOf = (at: number): string => COLOURS[at % COLOURS.length] ?? "currentColor"
 
 function barsOf({ title, axis, bars }: Chart & { kind: "bars" }): Part {
-  const room = WIDTH - LABEL_WIDTH - VALUE_WIDTH
+  const { labelWidth, rowHeight } = BARS
+  const room = WIDTH - labelWidth - BARS.valueWidth
   const most = Math.max(...bars.map(({ value }) => value), Number.MIN_VALUE)
   const rows = bars.flatMap(({ label, value, text }, at) => {
-    const y = TOP + at * ROW_HEIGHT
+    const y = TOP + at * rowHeight
     const length = Math.max(1, (room * value) / most)
-    const size = { width: rounded(length), height: ROW_HEIGHT - 8 }
+    const size = { width: rounded(length), height: BARS.barHeight }
     return [
-      textAt(LABEL_WIDTH - 8, y + 15, label, "end"),
-      element("rect", { x: LABEL_WIDTH, y: y + 3, ...size, rx: 2, fill: colourOf(at) }),
-      textAt(LABEL_WIDTH + length + 6, y + 15, text),
+      textAt(labelWidth - TEXT_GAP, y + BARS.baseline, label, "end"),
+      element("rect", { x: labelWidth, y: y + BARS.barTop, ...size, rx: 2, fill: colourOf(at) }),
+      textAt(labelWidth + length + TEXT_GAP, y + BARS.baseline, text),
     ]
   })
-  const foot = TOP + bars.length * ROW_HEIGHT
+  const foot = TOP + bars.length * rowHeight
   return {
-    height: foot + BOTTOM,
+    height: foot + BARS.bottom,
     body: [
       headingOf(title),
       ...rows,
-      lineAt(LABEL_WIDTH, TOP - 2, LABEL_WIDTH, foot),
-      textAt(LABEL_WIDTH, foot + 18, axis),
+      lineAt(labelWidth, TOP, labelWidth, foot),
+      textAt(labelWidth, foot + NUMBERS_BELOW, axis),
     ],
   }
 }
 
 function linesOf({ title, xAxis, yAxis, lines }: Chart & { kind: "lines" }): Part {
-  const [left, right, foot] = [70, WIDTH - 10, TOP + 16 + PLOT_HEIGHT]
+  const { left, right, height } = LINES
+  const foot = TOP + LINES.axisNameHeight + height
   const xs = lines.flatMap(({ points }) => points.map(({ x }) => x))
   const [first, last] = [Math.min(...xs), Math.max(...xs)]
   const xOf = (x: number): number => left + ((right - left) * (x - first)) / Math.max(1, last - first)
   const decades = -Math.log10(CHANCE_MIN)
-  const yOf = (y: number): number => foot - PLOT_HEIGHT * (1 + Math.log10(Math.max(CHANCE_MIN, y)) / decades)
-  const grid = Array.from({ length: decades / 3 + 1 }, (_, i) => {
-    const y = yOf(10 ** (-3 * i))
-    const label = i === 0 ? "1" : i * 3 === decades ? "≤ 1e-9" : `1e-${i * 3}`
-    return [lineAt(left, y, right, y), textAt(left - 6, y + 4, label, "end")]
-  })
+  const yOf = (y: number): number => foot - height * (1 + Math.log10(Math.max(CHANCE_MIN, y)) / decades)
   const ticks = Array.from({ length: last - first + 1 }, (_, i) =>
-    textAt(xOf(first + i), foot + 18, String(first + i), "middle"),
+    textAt(xOf(first + i), foot + NUMBERS_BELOW, String(first + i), "middle"),
   )
   const drawn = lines.map(({ points }, at) =>
     element("polyline", {
@@ -188,20 +190,40 @@ function linesOf({ title, xAxis, yAxis, lines }: Chart & { kind: "lines" }): Par
       "stroke-dasharray": DASHES[at % DASHES.length] ?? "none",
     }),
   )
-  const legend = lines.flatMap(({ label }, at) => {
-    const [x, y] = [left + (at % LEGEND_COLUMNS) * 190, foot + 62 + Math.floor(at / LEGEND_COLUMNS) * 20]
-    return [element("rect", { x, y: y - 10, width: 16, height: 10, fill: colourOf(at) }), textAt(x + 22, y, label)]
-  })
+  const legend = legendOf(lines, foot + LEGEND.below)
   return {
-    height: foot + 62 + Math.ceil(lines.length / LEGEND_COLUMNS) * 20,
+    height: foot + LEGEND.below + legend.height,
     body: [
       headingOf(title),
       textAt(left, TOP + 4, yAxis),
-      ...grid.flat(),
+      ...chanceGrid(decades, yOf),
       ...ticks,
-      textAt((left + right) / 2, foot + 38, xAxis, "middle"),
+      textAt((left + right) / 2, foot + NAME_BELOW, xAxis, "middle"),
       ...drawn,
-      ...legend,
+      ...legend.body,
     ],
   }
+}
+
+/** Horizontal lines, some decades apart, with the chances that they stand for. */
+function chanceGrid(decades: number, yOf: (chance: number) => number): readonly SvgElement[] {
+  const { left, right, decadesPerGridLine: step } = LINES
+  return Array.from({ length: decades / step + 1 }, (_, i) => {
+    const exponent = i * step
+    const y = yOf(10 ** -exponent)
+    const label = i === 0 ? "1" : `${exponent === decades ? "≤ " : ""}1e-${exponent}`
+    return [lineAt(left, y, right, y), textAt(left - TEXT_GAP, y + 4, label, "end")]
+  }).flat()
+}
+
+function legendOf(lines: readonly { readonly label: string }[], top: number): Part {
+  const { columns, columnWidth, rowHeight, markWidth: width, markHeight: height } = LEGEND
+  const body = lines.flatMap(({ label }, at) => {
+    const [x, y] = [LINES.left + (at % columns) * columnWidth, top + Math.floor(at / columns) * rowHeight]
+    return [
+      element("rect", { x, y: y - height, width, height, fill: colourOf(at) }),
+      textAt(x + width + TEXT_GAP, y, label),
+    ]
+  })
+  return { height: Math.ceil(lines.length / columns) * rowHeight, body }
 }

@@ -1,24 +1,24 @@
 /**
- * Batching: collects enough good answers from several candidates with as few requests in flight as possible.
+ * First answers: collects enough good answers from several candidates with as few requests in flight as possible.
  *
  * If a candidate fails, the next one is asked immediately. If it is slow, the next one is asked too, and the first
  * answer counts. A device that hangs delays a read by `slowMs`, but does not block it.
  */
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 
-interface GatherRequest<Item, Answer> {
+interface AnswersRequest<Item, Answer> {
   readonly candidates: readonly Item[]
   readonly needed: number
   /** After this long without an answer, the next candidate is asked too. */
   readonly slowMs: number
-  /** Resolves with undefined if this candidate has no answer. A rejection rejects the whole batch. */
+  /** Resolves with undefined if this candidate has no answer. A rejection rejects the whole. */
   readonly ask: (item: Item) => Promise<Answer | undefined>
 }
 
 /** Returns as many answers as are needed, or all that exist. Requests still in flight are not cancelled. */
-export async function gather<Item, Answer>(
+export async function firstAnswers<Item, Answer>(
   clock: Clock,
-  { candidates, needed, slowMs, ask }: GatherRequest<Item, Answer>,
+  { candidates, needed, slowMs, ask }: AnswersRequest<Item, Answer>,
 ): Promise<ReadonlyMap<Item, Answer>> {
   const answers = new Map<Item, Answer>()
   const waiting = [...candidates]
