@@ -47,8 +47,8 @@ export const APPEND_PLANTS: readonly TestedPlant[] = [
   }),
   plant("readers go on with the next segment of the time before a merge", {
     file: "packages/objects/src/object-reader.ts",
-    find: "yield { segment, first: at, lengthBytes: next - at, offsetBytes: at }",
-    put: "yield { segment, first: segment.offsetBytes, lengthBytes: next - segment.offsetBytes, offsetBytes: at }",
+    find: "yield { segment, ownOffsetBytes: at, lengthBytes: next - at, offsetBytes: at }",
+    put: "yield { segment, ownOffsetBytes: segment.offsetBytes, lengthBytes: next - segment.offsetBytes, offsetBytes: at }",
   }),
   plant(
     "sealed copies keep their bytes",

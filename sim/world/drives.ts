@@ -18,7 +18,7 @@ import {
   type Intercept,
 } from "@hayloft/base/seams/disk/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
-import { spelled } from "@hayloft/base/seams/disk/medium.js"
+import { normalizedPath } from "@hayloft/base/seams/disk/medium.js"
 
 /** Volumes and segments begin with a page that identifies them. */
 const ROT_FROM_BYTES = 4096
@@ -97,7 +97,7 @@ export class Drive {
 }
 
 /** The bay of a path, "/d3" of "/d3/log/x"; "/" of "/d3/..". */
-const bayOf = (path: string): string => `/${spelled(path).split("/")[1] ?? ""}`
+const bayOf = (path: string): string => `/${normalizedPath(path).split("/")[1] ?? ""}`
 
 export class Bays {
   private readonly drives = new Map<string, Drive>()

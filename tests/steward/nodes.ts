@@ -90,7 +90,7 @@ export class SimNode {
     const seams = { clock, random: random.fork(`${name} leases`), log, metadata: engine }
     this.leases = new Leases(seams, { names: [STEWARD_LEASE] })
     const leases = isAlwaysSteward
-      ? { holds: () => true, tries: () => undefined, succeeds: () => undefined }
+      ? { holds: () => true, stepBegan: () => undefined, stepSucceeded: () => undefined }
       : this.leases
     const decideSilence = (record: ControlRecord, silentMs: ReadonlyMap<NodeName, number>) => {
       for (const [node, ms] of silentMs) if (ms >= STEWARD_LIMITS.reportAfterMs) store.reported.add(node)

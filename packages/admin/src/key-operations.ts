@@ -121,7 +121,7 @@ export const KEY_OPERATIONS: readonly AdminOperation[] = [
       },
       {
         name: "kms add",
-        help: "register a key of Vault or AWS KMS as alias/NAME, after trying it",
+        help: "register a key of Vault or AWS KMS as alias/NAME, after a test that it works",
         inputs: {
           alias: { flags: "<NAME>" },
           vault: { flags: "--vault <KEY>", help: "name of a key in the transit engine of --kms-vault-url" },

@@ -1,4 +1,4 @@
-/** Commands for many machines on one database: whether one is fit for it, the way there and back, and after a rollback. */
+/** Commands for a store on several machines: whether a database is fit for it, the way there and back, and after a rollback. */
 import { readFile } from "node:fs/promises"
 import { resolve } from "node:path"
 import type { Command } from "commander"
@@ -24,7 +24,7 @@ interface CheckDatabaseOptions extends OutputOptions, DatabaseOptions {
 }
 
 export function addClusterCommands(program: Command, io: CliIo, signal: AbortSignal): void {
-  const cluster = group(program, "cluster").description("many machines on one database")
+  const cluster = group(program, "cluster").description("a store on several machines")
   addReconcileCommand(cluster, io, signal)
   withJson(cluster.command("check-database"))
     .description(

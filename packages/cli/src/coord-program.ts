@@ -64,7 +64,10 @@ export function addCoordCommands(program: Command, io: CliIo, signal: AbortSigna
   withStore(program.command("lock"))
     .description("run a program while this holds a lock; it ends the program if the lock is lost")
     .argument("<PATH>", "of the lock: NAMESPACE/NAME")
-    .argument("<COMMAND...>", "after --; it gets HAYLOFT_FENCE, for its writes")
+    .argument(
+      "<COMMAND...>",
+      "after --: the program and its arguments; HAYLOFT_FENCE in its environment is the fence to send with its writes",
+    )
     .option("--shared", "others may hold the lock as shared, too")
     .option(
       "--wait [SECONDS]",

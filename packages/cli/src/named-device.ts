@@ -12,7 +12,7 @@ const ID_PREFIX_MIN = 4
 export const devicesOf = async (client: AdminClient): Promise<readonly Device[]> =>
   checked(STORE_SCHEMAS.DEVICES, await client.get("/v1/devices")).devices
 
-/** The device that is typed as `text`: its folder may be below the working folder. */
+/** Returns the device that the user named, by its folder, which may be relative to the working folder, or by its id. */
 export const namedDevice = (io: CliIo, devices: readonly Device[], text: string): Device =>
   findDevice(devices, text, resolve(io.workingFolder, text))
 

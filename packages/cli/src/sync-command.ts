@@ -66,7 +66,10 @@ async function syncCommand(
   const [source, target] = [folderPlace(parsePlace(from)), folderPlace(parsePlace(to))]
   requireStore(source, target, "rsync")
   if (contains(source, target) || contains(target, source))
-    throw new CliError("usage", `one of ${textOfPlace(source)} and ${textOfPlace(target)} contains the other`)
+    throw new CliError(
+      "usage",
+      `${textOfPlace(source)} and ${textOfPlace(target)} overlap: choose two places of which none contains the other`,
+    )
   await withS3(io, options, signal, client => new Sync(io, client, { source, target, rules }, options).run())
 }
 

@@ -27,6 +27,9 @@ export const policyOfVersion = (
   otherwise: Policy,
 ): Policy => classes.policyOf(storageClass) ?? otherwise
 
-/** Call it before something with the class is stored. Undefined: it may be now. */
+/**
+ * Makes the devices refuse releases that know no storage classes: await it before the first write with the class. Returns
+ * undefined if there is nothing to wait for.
+ */
 export const useClass = (classes: Pick<ClassMap, "use">, storageClass: StorageClass): Promise<void> | undefined =>
   storageClass === "STANDARD" ? undefined : classes.use()

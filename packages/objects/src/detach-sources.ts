@@ -139,11 +139,13 @@ function bodyOfRange(
   { pin, signal }: { readonly pin: ReadPin; readonly signal: AbortSignal },
 ): BodySource {
   const read = async function* (pieces: PieceOwner): AsyncGenerator<Uint8Array> {
-    for await (const { segment, first, lengthBytes } of segmentsOfRange(metadata, manifest, range)) {
+    for await (const { segment, ownOffsetBytes, lengthBytes } of segmentsOfRange(metadata, manifest, range)) {
       // Encrypted bytes are never referenced: their key is that of another object.
       if (segment.parts.some(({ extent }) => extent.isSealed))
         throw fail("corruptRecord", { what: "segment", field: "source" })
-      for await (const bytes of streamOf(blocks.read(extentsOfSegment(segment, first, lengthBytes), signal, pieces))) {
+      for await (const bytes of streamOf(
+        blocks.read(extentsOfSegment(segment, ownOffsetBytes, lengthBytes), signal, pieces),
+      )) {
         pin.progress()
         yield bytes
       }

@@ -18,7 +18,7 @@ export function shownEncryptionOf(sealing: Sealing | undefined): ShownEncryption
   return { mode, keyArn, usesBucketKey: typeof dataKey === "number", context }
 }
 
-/** Where the ETag is no digest: Amazon promises an MD5 for plaintext and SSE-S3 only. */
+/** Returns true if the ETag is random: S3 promises an MD5 only for plaintext and SSE-S3. */
 export const hasRandomEtag = ({ key: { mode } }: Sealing): boolean => mode === "kms" || mode === "client"
 
 /**

@@ -328,9 +328,10 @@ function rangeHolds(ifRange: NonNullable<GetRequest["ifRange"]>, { info }: OpenV
 /** A range of a segment, in the segment's own object. */
 interface SegmentRange {
   readonly segment: SegmentRecord
-  readonly first: number
+  /** The offset of its first byte in the segment's own object. */
+  readonly ownOffsetBytes: number
   readonly lengthBytes: number
-  /** Where it begins in the object that was asked for. */
+  /** The offset of its first byte in the object that was asked for. */
   readonly offsetBytes: number
 }
 
@@ -349,12 +350,12 @@ export async function* segmentsOfRange(
       const next = Math.min(endOfSegment(segment), last)
       if (next <= at) continue
       const { source, offsetBytes } = segment
-      if (source === undefined) yield { segment, first: at, lengthBytes: next - at, offsetBytes: at }
+      if (source === undefined) yield { segment, ownOffsetBytes: at, lengthBytes: next - at, offsetBytes: at }
       else if (isReferenced) throw fail("corruptRecord", { what: "segment", field: "source" })
       else {
         const range = { first: source.offsetBytes + at - offsetBytes, lengthBytes: next - at }
         for await (const each of segmentsOfRange(metadata, manifestOfSource(manifest.bucketId, source), range, true))
-          yield { ...each, offsetBytes: at + each.first - range.first }
+          yield { ...each, offsetBytes: at + each.ownOffsetBytes - range.first }
       }
       at = next
     }
@@ -443,9 +444,13 @@ class OpenBody implements OpenObject {
     signal: AbortSignal,
     pieces: PieceOwner,
   ): AsyncGenerator<Uint8Array> {
-    for await (const { segment, first, lengthBytes } of segmentsOfRange(this.readers.metadata, manifest, range)) {
+    for await (const { segment, ownOffsetBytes, lengthBytes } of segmentsOfRange(
+      this.readers.metadata,
+      manifest,
+      range,
+    )) {
       const key = this.open.key ?? (await this.keyFor(segment))
-      yield* this.bytesOf(extentsOfSegment(segment, first, lengthBytes), key, signal, pieces)
+      yield* this.bytesOf(extentsOfSegment(segment, ownOffsetBytes, lengthBytes), key, signal, pieces)
     }
   }
 

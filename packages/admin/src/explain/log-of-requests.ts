@@ -91,7 +91,7 @@ export const REQUEST_EVENTS = {
     COPIES,
   ),
   copy_parked: warn(
-    "The object `key` of the bucket `bucket` was not copied; `reason` says why. It holds up no others, and is tried again, up to once an hour.",
+    "The object `key` of the bucket `bucket` was not copied; `reason` says why. Other objects are copied meanwhile; this one is tried again, at least once an hour.",
     "`hayloft copies status BUCKET` lists such objects. Correct what `reason` names; an object with a key of its client (SSE-C) is copied once it is written without one.",
     COPIES,
   ),

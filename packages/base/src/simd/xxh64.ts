@@ -74,15 +74,15 @@ function stripes(): WasmFunction {
   }
 }
 
-/** merged(): the accumulators as one value, for input of at least one stripe. */
-function merged(): WasmFunction {
+/** `mergeAccumulators()`: the accumulators as one value, for input of at least one stripe. */
+function mergeAccumulators(): WasmFunction {
   const rotations = [1n, 7n, 12n, 18n]
   const sum = LANES.map(l => i64.rotl(getGlobal(l), i64.of(rotations[l] ?? 0n))).reduce((a, b) => i64.add(a, b))
   const body = LANES.reduce<Code>(
     (hash, l) => i64.add(i64.mul(i64.xor(hash, round(i64.of(0n), getGlobal(l))), prime(P1)), prime(P4)),
     sum,
   )
-  return { exportAs: "merged", params: [], result: "i64", body }
+  return { exportAs: "mergeAccumulators", params: [], result: "i64", body }
 }
 
 /** finish(hash, from, to): the last bytes, fewer than 32, and the avalanche. `hash` includes the total length. */
@@ -117,7 +117,7 @@ function finish(): WasmFunction {
   }
 }
 
-/** hash(from, length, seed): in one call. Function numbers: 0 begin, 1 stripes, 2 merged, 3 finish. */
+/** hash(from, length, seed): in one call. Function numbers: 0 begin, 1 stripes, 2 mergeAccumulators, 3 finish. */
 function hashAll(): WasmFunction {
   const [from, length, seed, middle, hash] = [0, 1, 2, 3, 4]
   const long = seq(
@@ -160,14 +160,14 @@ const SAVE: WasmFunction = {
 
 const CODE = new WasmCode(() => ({
   globals: LANES.length,
-  functions: [BEGIN, stripes(), merged(), finish(), hashAll(), HASH_INTO, LOAD, SAVE],
+  functions: [BEGIN, stripes(), mergeAccumulators(), finish(), hashAll(), HASH_INTO, LOAD, SAVE],
 }))
 
 /** XXH64 over bytes of one WebAssembly memory, in place. Each thread needs its own instance. */
 export class Xxh64Kernel {
   readonly begin: (seed: bigint) => void
   readonly stripes: (from: number, to: number) => void
-  readonly merged: () => bigint
+  readonly mergeAccumulators: () => bigint
   readonly finish: (hash: bigint, from: number, to: number) => bigint
   /** The checksum of `length` bytes at address `from`. */
   readonly hash: (from: number, length: number, seed: bigint) => bigint
@@ -181,7 +181,7 @@ export class Xxh64Kernel {
     const instance = CODE.instantiate(memory)
     this.begin = parseExport(instance, "begin")
     this.stripes = parseExport(instance, "stripes")
-    this.merged = parseExport(instance, "merged")
+    this.mergeAccumulators = parseExport(instance, "mergeAccumulators")
     this.finish = parseExport(instance, "finish")
     this.hash = parseExport(instance, "hash")
     this.hashInto = parseExport(instance, "hashInto")
@@ -218,7 +218,7 @@ function hashLong(bytes: Uint8Array, seed: bigint): bigint {
   const tail = bytes.length - at
   const middle = tail - (tail % STRIPE_BYTES)
   kernel.stripes(0, middle)
-  return BigInt.asUintN(64, kernel.finish(kernel.merged() + BigInt(bytes.length), middle, tail))
+  return BigInt.asUintN(64, kernel.finish(kernel.mergeAccumulators() + BigInt(bytes.length), middle, tail))
 }
 
 /** The XXH64 of the bytes, unsigned. `seed` is taken modulo 2^64. */
@@ -279,7 +279,7 @@ export class RunningXxh64 {
   digest(): Uint8Array {
     this.resume()
     piece.set(this.held.subarray(0, this.waiting))
-    const start = this.lengthBytes < STRIPE_BYTES ? P5 : kernel.merged()
+    const start = this.lengthBytes < STRIPE_BYTES ? P5 : kernel.mergeAccumulators()
     const digest = new Uint8Array(8)
     const hash = kernel.finish(start + BigInt(this.lengthBytes), 0, this.waiting)
     new DataView(digest.buffer).setBigUint64(0, BigInt.asUintN(64, hash))

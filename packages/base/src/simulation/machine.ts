@@ -43,7 +43,7 @@ const CONNECT_MS_MAX = 5_000
 export const noSignal = new AbortController().signal
 const never = <T>(): Promise<T> => new Promise<T>(() => undefined)
 
-/** The world as one program sees it. */
+/** One simulated process: its disk, clock, network and random numbers. */
 class Process {
   readonly disk: ProgramDisk
   readonly random: Random

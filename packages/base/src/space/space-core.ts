@@ -2,11 +2,11 @@
  * Space: the policy for a full disk (`ENOSPC`, `deviceFull`). It decides how much of a file system is reserved, which writes
  * are still allowed, and when it will be full. Pure.
  *
- * Space is refused before it is used. The reserve is for work that makes space or keeps promises (deletes, settings,
+ * Writes are refused before the space runs out. The reserve is for work that makes space or keeps promises (deletes, settings,
  * compaction, checkpoints), and each use of space leaves a part of it free (`keptBytes`): without a checkpoint no space ever
- * comes back. The remaining space is the free bytes plus those that the ballast can give back, minus bytes on their way:
- * written since the last check, or in the log for the next checkpoint. `full-disk-core.ts` judges the failures of writes that
- * find no space; docs/operate/full-disk.md has the whole policy.
+ * comes back. The remaining space is the free bytes plus those that the ballast can give back, minus pending bytes:
+ * written since the last check, or in the log for the next checkpoint. `full-disk-core.ts` classifies the failures of writes
+ * that find no space; docs/operate/full-disk.md has the whole policy.
  */
 import { GIB, KIB, MIB } from "../limits.js"
 

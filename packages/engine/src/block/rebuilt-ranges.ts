@@ -70,7 +70,7 @@ export class RebuiltRanges {
     for (const each of this.kept.splice(0)) void this.free(each)
   }
 
-  /** Frees the range after all requests of this turn for its pieces. */
+  /** Frees the range once the requests for its pieces that this turn of the event loop made are served. */
   private async free({ shards, release }: KeptRange): Promise<void> {
     const left = await shards.catch((): DataShards => new Map())
     release()

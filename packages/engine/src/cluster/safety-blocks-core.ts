@@ -226,7 +226,7 @@ const [HAS_NONE, HAS_ALL, HAS_SOME] = [0, 1, 2]
 /** The devices' contents in arrays, since a walk reads them a million times. */
 class Holdings {
   readonly has: Uint8Array
-  /** 1 for a device with known contents. */
+  /** By device number: 1 if the contents of the device are known. */
   readonly isKnown: Uint8Array
   private readonly lacks: readonly (Uint8Array | undefined)[]
   private readonly numbers: ReadonlyMap<DeviceId, number>

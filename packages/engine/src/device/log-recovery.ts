@@ -206,9 +206,9 @@ async function chainOf(file: DiskFile, first: LogBatchHeader, memory: LogWindowM
 function marksOf(chains: readonly MarkedChain[]): LogMark[] {
   let before = 0
   return chains.flatMap(({ marks, endBytes }) => {
-    const base = before
+    const startBytes = before
     before += endBytes
-    return marks.map(({ sequence, totalBytes }) => ({ sequence, totalBytes: base + totalBytes }))
+    return marks.map(({ sequence, totalBytes }) => ({ sequence, totalBytes: startBytes + totalBytes }))
   })
 }
 

@@ -54,9 +54,9 @@ function checkAssumption(name: string, value: string | number | undefined): void
 function machinesOfDevices(devices: readonly SizedDevice[]): readonly SimulatedMachine[] {
   const machines = new Map<string, { readonly zone: string | undefined; readonly deviceBytes: number[] }>()
   for (const { zone, machine, capacityBytes } of devices) {
-    const name = JSON.stringify([zone, machine])
-    const known = machines.get(name)
-    if (known === undefined) machines.set(name, { zone, deviceBytes: [capacityBytes] })
+    const machineKey = JSON.stringify([zone, machine])
+    const known = machines.get(machineKey)
+    if (known === undefined) machines.set(machineKey, { zone, deviceBytes: [capacityBytes] })
     else known.deviceBytes.push(capacityBytes)
   }
   return [...machines.values()]

@@ -95,7 +95,7 @@ const COPY_STATE = record("copy state", {
   /** The last time the phase changed, by the clock of a node. */
   sinceMs: NUMBER,
   isPaused: FLAG,
-  /** Why the target takes nothing at present; "": it does. */
+  /** The reason why the target rejects copies now; empty if it accepts them. */
   error: TEXT,
   errorMs: NUMBER,
   /** This filling removes copies of objects that the bucket does not have: only if the operator asked for it. */

@@ -20,8 +20,8 @@ export interface Incarnations {
    */
   readonly firstLive?: Incarnation
   /**
-   * Incarnations with numbers near this one may be live at the same time and have begun in any order: see `isOrdered` of
-   * upload ids. Undefined: no; or the store is in a database, in which no order is known.
+   * True if incarnations with numbers near this one may be live at the same time and may have begun in any order: see
+   * `isOrdered` of upload ids. Undefined if they cannot, or if the metadata is in a database, where no order is known.
    */
   readonly hasNeighbours?: boolean
   /**

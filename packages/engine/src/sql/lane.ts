@@ -271,7 +271,10 @@ export class Lane {
     }
   }
 
-  /** Finds out whether the commit that started from this number has taken effect. It never will once this returns. */
+  /**
+   * Returns true if the commit that started at `from` was applied. If it was not, it cannot be applied any more once this
+   * returns.
+   */
   private async resolve(from: bigint): Promise<boolean> {
     const state = await this.connection
       .repeat(Infinity, session => session.resolve(this.id))

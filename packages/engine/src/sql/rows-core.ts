@@ -106,7 +106,7 @@ export class Wants {
     }
   }
 
-  /** Returns what these rows lack. */
+  /** Returns the keys, ranges, counters and usage that are wanted here and missing from `fetched`. */
   missingIn(fetched: FetchedRows): Wants {
     const missing = new Wants()
     for (const [name, key] of this.keys) if (!fetched.has(key.family, key.key)) missing.keys.set(name, key)

@@ -14,7 +14,7 @@ export type TextFormat = (typeof TEXT_FORMATS)[number]
 interface TextRow {
   readonly key: Buffer
   readonly value: Buffer
-  readonly values: ValueKind
+  readonly valueKind: ValueKind
 }
 
 const TAB = 0x09
@@ -53,9 +53,9 @@ function rowOfJson(bytes: Buffer, line: number): TextRow {
   const keyBytes = hasKey ? Buffer.from(String(key), "utf8") : fromBase64(key64, "key64", line)
   const hasValue = "value" in row
   if (hasValue === "value64" in row) throw wrong(line, `it needs either "value" or "value64"`)
-  if (!hasValue) return { key: keyBytes, value: fromBase64(value64, "value64", line), values: "bytes" }
+  if (!hasValue) return { key: keyBytes, value: fromBase64(value64, "value64", line), valueKind: "bytes" }
   if (LONG_NUMBER.test(text)) checkNumbers(value, line)
-  return { key: keyBytes, value: Buffer.from(JSON.stringify(value), "utf8"), values: "json" }
+  return { key: keyBytes, value: Buffer.from(JSON.stringify(value), "utf8"), valueKind: "json" }
 }
 
 function parsed(text: string, line: number): Readonly<Record<string, unknown>> {
@@ -84,7 +84,7 @@ function checkNumbers(value: unknown, line: number): void {
 function rowOfTsv(bytes: Buffer, line: number): TextRow {
   const tab = bytes.indexOf(TAB)
   if (tab < 0) throw wrong(line, "there is no tab between a key and a value")
-  return { key: bytes.subarray(0, tab), value: bytes.subarray(tab + 1), values: "text" }
+  return { key: bytes.subarray(0, tab), value: bytes.subarray(tab + 1), valueKind: "text" }
 }
 
 /** A field, quoted or not, up to a comma or the end. */
@@ -103,5 +103,5 @@ function rowOfCsv(bytes: Buffer, line: number): TextRow {
   const [key, value, ...more] = fields
   if (key === undefined || value === undefined || more.length > 0)
     throw wrong(line, `it has ${fields.length} fields; a key and a value are expected`)
-  return { key: Buffer.from(key, "utf8"), value: Buffer.from(value, "utf8"), values: "text" }
+  return { key: Buffer.from(key, "utf8"), value: Buffer.from(value, "utf8"), valueKind: "text" }
 }

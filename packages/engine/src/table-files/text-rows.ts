@@ -47,10 +47,10 @@ async function* rowBatches(format: TextFormat, input: AsyncIterable<Uint8Array>)
       // An empty line has no row.
       if (bytes.length === 0) return []
       const row = rowOf(format, bytes, number)
-      values ??= row.values
-      if (row.values !== values)
+      values ??= row.valueKind
+      if (row.valueKind !== values)
         throw fail("invalidArgument", {
-          message: `line ${number}: its value is ${row.values}, and those before are ${values}: a table has values of one kind`,
+          message: `line ${number}: its value is ${row.valueKind}, and those before are ${values}: a table has values of one kind`,
         })
       if (values === "text" && (textOfBytes(row.key) === undefined || textOfBytes(row.value) === undefined))
         throw fail("invalidArgument", { message: `line ${number}: it is not UTF-8; use NDJSON with key64 and value64` })

@@ -274,7 +274,7 @@ function withoutDamage(read: () => unknown): void {
   }
 }
 
-/** Closes tables that are not among those that stay. */
+/** Closes every table that is not in `staying`. */
 export async function closeAll(
   tables: ReadonlyMap<number, Table> | undefined,
   staying: ReadonlyMap<number, Table> | undefined,

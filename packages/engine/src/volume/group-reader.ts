@@ -214,7 +214,7 @@ export async function readGroup(
 }
 
 interface ReadHeader {
-  /** The header is undefined if it is damaged; place and checksum are those that it contains all the same. */
+  /** The header is undefined if it is damaged: `place` and `checksum` are read from it even then. */
   readonly header: NeedleHeader | undefined
   readonly place: NeedlePlace
   readonly checksum: bigint

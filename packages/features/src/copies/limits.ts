@@ -7,7 +7,7 @@ export const COPIES_LIMITS = {
   pollMs: 1_000,
   /** How often the buckets are read, and rows of those that are not copied any more are looked for. */
   bucketsEveryMs: 5_000,
-  /** Commands that remove such rows before the buckets have their next turn. */
+  /** Commands of one round that remove rows of buckets that are not copied any more. */
   dropsPerRound: 16,
   /** Changes of a bucket that are read and not acknowledged. */
   windowMax: 256,

@@ -4,9 +4,9 @@ import { countText, sizeText } from "@hayloft/base/quantity-text.js"
 import { printable, tableText, timeText } from "@hayloft/base/report-text.js"
 import type { COPIES } from "./schemas.js"
 
-type Copies = z.output<typeof COPIES>
+type CopiesStatus = z.output<typeof COPIES>
 
-export function copiesText(bucket: string, copies: Copies): string {
+export function copiesText(bucket: string, copies: CopiesStatus): string {
   const { target, phase, sinceMs, place, fills, isPaused, lag, copiedTo, error, errorMs, parked } = copies
   const facts: string[][] = [
     ["target", printable(`${target.store}/${target.bucket}/${target.prefix}`)],
@@ -23,12 +23,12 @@ export function copiesText(bucket: string, copies: Copies): string {
   return tableText(["bucket", printable(bucket)], facts) + parkedText(parked, copies.hasMoreParked)
 }
 
-const lagText = ({ objects, bytes, seconds, isCut }: Copies["lag"]): string =>
+const lagText = ({ objects, bytes, seconds, isCut }: CopiesStatus["lag"]): string =>
   objects === 0
     ? "nothing"
     : `${isCut ? "more than " : ""}${countText(objects)} changes, ${sizeText(bytes)}, ${countText(Math.ceil(seconds))} s`
 
-function parkedText(parked: Copies["parked"], hasMore: boolean): string {
+function parkedText(parked: CopiesStatus["parked"], hasMore: boolean): string {
   if (parked.length === 0) return ""
   const rows = parked.map(({ key, reason, attempts, sinceMs, nextMs }) => [
     printable(key),

@@ -213,8 +213,8 @@ export class DigestsOfObjects {
 
   private async *piecesOf(manifest: ManifestAddress, range: ByteRange, pin: ReadPin): AsyncGenerator<Uint8Array> {
     const { metadata } = this.seams
-    for await (const { segment, first, lengthBytes } of segmentsOfRange(metadata, manifest, range))
-      yield* this.bytesOf(extentsOfSegment(segment, first, lengthBytes), pin)
+    for await (const { segment, ownOffsetBytes, lengthBytes } of segmentsOfRange(metadata, manifest, range))
+      yield* this.bytesOf(extentsOfSegment(segment, ownOffsetBytes, lengthBytes), pin)
   }
 
   private piecesOfExtent(

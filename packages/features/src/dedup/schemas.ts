@@ -12,7 +12,7 @@ export const DEDUP = z
     logicalBytes: count.describe("their bytes, as clients and quotas count them"),
     ownBytes: count.describe("bytes that versions have themselves: what is stored of them, before redundancy"),
     referencedBytes: count.describe("bytes that versions reference instead of having them"),
-    versionsWithReferences: count.describe("versions some of whose bytes are those of others"),
+    versionsWithReferences: count.describe("versions that reference bytes of other versions"),
     references: count.describe("ranges that are referenced"),
     referencedSegments: count.describe("objects, some gone, whose segments others reference"),
     releasedSegments: count.describe(

@@ -1,4 +1,4 @@
-/** The service that the operation of hot copies uses, by the core on which it was started; there is none if no copies are kept. */
+/** The hot-copies service of each core. A core whose store keeps no hot copies has none. */
 import { ServiceOf } from "@hayloft/objects/door/index.js"
 import type { HotCopiesOfNode } from "./hot-copies.js"
 

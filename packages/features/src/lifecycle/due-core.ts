@@ -109,7 +109,7 @@ type WhyNot =
   | "hasClass"
   /** Objects of its storage class do not move to the one that the rule wants. */
   | "classOrder"
-  /** The operator has mapped this archive to no policy. */
+  /** The storage class has no redundancy policy: the operator has mapped this archive to none. */
   | "unmapped"
 
 /** The time at which a rule acts, or why it never does. */

@@ -72,7 +72,7 @@ test("an explanation says to which storage class a version moves, and why to no 
   })
   assert.match(text, /, STANDARD, .* moves to STANDARD_IA in the first pass after 1970-01-31 .* by rule "cold"\n/)
   assert.match(text, /rule "cold" to STANDARD_IA acts at 1970-01-31/)
-  assert.match(text, /rule "cold" to GLACIER cannot move it there: the operator has mapped this archive to no/)
+  assert.match(text, /rule "cold" to GLACIER cannot move it there: this storage class has no/)
   assert.doesNotMatch(text, /has no action/)
 })
 

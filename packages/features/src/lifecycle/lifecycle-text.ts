@@ -27,7 +27,7 @@ const WHY_NOT: Readonly<Record<NonNullable<Rule["whyNot"]>, string>> = {
   tooSmall: "leaves objects below 128 KiB in their storage class",
   hasClass: "is done: the version has this storage class",
   classOrder: "cannot move it there from the storage class that it has or will have by then",
-  unmapped: "cannot move it there: the operator has mapped this archive to no redundancy policy",
+  unmapped: "cannot move it there: this storage class has no redundancy policy; the operator can map it to one",
 }
 
 const kindOf = ({ isMarker, isLatest }: Version): string =>

@@ -2,7 +2,7 @@
  * Commands of the command line that are operations: what is typed, what is sent, and what is shown. Pure.
  *
  * Promises  An operation has its commands in its definition. The program of the command line is built from them: it reads
- *           what is typed, sends the request, checks the answer and prints. Nothing here knows how.
+ *           what is typed, sends the request, checks the answer and prints. This module does none of it.
  */
 import type { z } from "zod"
 

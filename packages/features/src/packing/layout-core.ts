@@ -73,7 +73,7 @@ function place(
     }
     let cell = cells.find(each => each.at + size <= each.end)
     while (cell === undefined) {
-      const added = { at, end: borderAfter(at, shardBytes) }
+      const added = { at, end: boundaryAfter(at, shardBytes) }
       at = added.end
       cells.push(added)
       if (added.at + size <= added.end) cell = added
@@ -87,8 +87,8 @@ function place(
 
 const sizeOf = (sizes: readonly number[], i: number): number => sizes[i] ?? 0
 
-/** The next border of a shard or of a sub-block behind an offset. */
-function borderAfter(offset: number, shardBytes: number): number {
+/** Returns the next shard or sub-block boundary after an offset. */
+function boundaryAfter(offset: number, shardBytes: number): number {
   const shard = Math.floor(offset / shardBytes) * shardBytes
   const inShard = offset - shard
   return shard + Math.min(shardBytes, (Math.floor(inShard / SUB_BLOCK_BYTES) + 1) * SUB_BLOCK_BYTES)

@@ -111,8 +111,8 @@ export class Packer {
     const manifest = manifestOf(bucket.id, key, record)
     const whole = { first: 0, lengthBytes: head.sizeBytes }
     if (manifest !== undefined)
-      for await (const { segment, first, lengthBytes } of segmentsOfRange(metadata, manifest, whole))
-        await take(extentsOfSegment(segment, first, lengthBytes))
+      for await (const { segment, ownOffsetBytes, lengthBytes } of segmentsOfRange(metadata, manifest, whole))
+        await take(extentsOfSegment(segment, ownOffsetBytes, lengthBytes))
     return Buffer.concat(pieces)
   }
 

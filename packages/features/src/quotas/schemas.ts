@@ -26,7 +26,7 @@ export const QUOTA = z
         objects: signed.describe("versions and delete markers"),
       })
       .optional()
-      .describe("absent: it is lost, and must be counted again"),
+      .describe("absent if the count is lost: count again with `hayloft quota check --repair`"),
     percent: signed.optional().describe("of the limit that is closer"),
     isAboveWarning: z.boolean(),
   })

@@ -164,7 +164,7 @@ export class RemoteBlocks {
     return bytes
   }
 
-  /** The rest of a range from the remote, without the cache. `stop` ends it, whether it was read or not. */
+  /** Streams the rest of a range from the remote store, past the cache. Always call `stop`, also after an unfinished read. */
   async stream(of: ReadObject, range: ByteRange): Promise<BytesOfRemote> {
     const giveBack = await this.streams.take(of.store, of.signal)
     const stopped = new AbortController()

@@ -107,7 +107,7 @@ function writtenOf(text: string): Written {
     const at = each.indexOf("=")
     if (at <= 0) throw refusal(text, "a parameter is written name=value")
     const key = each.slice(0, at)
-    if (parameters.has(key)) throw refusal(text, `the parameter ${key} is there twice`)
+    if (parameters.has(key)) throw refusal(text, `the parameter ${key} is given twice`)
     parameters.set(key, decoded(each.slice(at + 1), text))
   }
   return { name, rest: rest.join(","), parameters }

@@ -12,7 +12,7 @@ export class LeasedJob implements Job {
   constructor(
     private readonly job: Job,
     private readonly lease: string,
-    private readonly leases: Pick<Leases, "holds" | "holder" | "termOf" | "tries" | "succeeds">,
+    private readonly leases: Pick<Leases, "holds" | "holder" | "termOf" | "stepBegan" | "stepSucceeded">,
     /** Returns what this process has done for the one that has the lease; undefined if nothing. */
     private readonly help: () => string | undefined = () => undefined,
   ) {}
@@ -29,9 +29,9 @@ export class LeasedJob implements Job {
     }
     if (term === undefined) return "idle"
     this.workedIn = term
-    this.leases.tries(this.lease, this.name)
+    this.leases.stepBegan(this.lease, this.name)
     const outcome = await this.job.step(signal)
-    this.leases.succeeds(this.lease, this.name)
+    this.leases.stepSucceeded(this.lease, this.name)
     return outcome
   }
 

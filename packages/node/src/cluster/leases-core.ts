@@ -131,14 +131,14 @@ export class LeaseTable {
   }
 
   /** A job of the lease begins a step. */
-  tries(name: string, job: string, nowMs: number): void {
+  stepBegan(name: string, job: string, nowMs: number): void {
     const jobs = this.trying.get(name) ?? new Map<string, number>()
     this.trying.set(name, jobs)
     if (!jobs.has(job)) jobs.set(job, nowMs)
   }
 
   /** A step of a job has ended without an error. */
-  succeeds(name: string, job: string): void {
+  stepSucceeded(name: string, job: string): void {
     this.trying.get(name)?.delete(job)
   }
 

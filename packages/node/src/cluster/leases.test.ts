@@ -64,13 +64,13 @@ test("a job that only fails loses its lease, for others to take; one that is idl
   const table = new LeaseTable(["repair"])
   table.taken("repair", OWN, 0)
   assert.deepEqual(table.stuck(10 * stuckMs), [])
-  table.tries("repair", "repair", 0)
-  table.succeeds("repair", "repair")
+  table.stepBegan("repair", "repair", 0)
+  table.stepSucceeded("repair", "repair")
   assert.deepEqual(table.stuck(10 * stuckMs), [])
-  table.tries("repair", "repair", 1_000)
-  table.tries("repair", "repair", stuckMs)
-  table.tries("repair", "orphans", stuckMs)
-  table.succeeds("repair", "orphans")
+  table.stepBegan("repair", "repair", 1_000)
+  table.stepBegan("repair", "repair", stuckMs)
+  table.stepBegan("repair", "orphans", stuckMs)
+  table.stepSucceeded("repair", "orphans")
   assert.deepEqual(table.stuck(1_000 + stuckMs - 1), [])
   assert.deepEqual(table.stuck(1_000 + stuckMs), ["repair"])
   table.rest("repair", stuckMs)
@@ -101,8 +101,8 @@ test("a job takes steps only with its lease, releases its work without it, and s
     holder: () => leases.node,
     term: 1,
     termOf: () => leases.term,
-    tries: (name: string) => void calls.push(`${name} tries`),
-    succeeds: (name: string) => void calls.push(`${name} succeeds`),
+    stepBegan: (name: string) => void calls.push(`${name} tries`),
+    stepSucceeded: (name: string) => void calls.push(`${name} succeeds`),
   }
   const helped: string[] = []
   const leased = new LeasedJob(job, job.name, leases, () => helped[0])

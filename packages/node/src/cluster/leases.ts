@@ -87,13 +87,13 @@ export class Leases implements BackgroundService {
   }
 
   /** A job of the lease begins a step. */
-  tries(name: string, job = name): void {
-    this.table.tries(name, job, this.nowMs)
+  stepBegan(name: string, job = name): void {
+    this.table.stepBegan(name, job, this.nowMs)
   }
 
   /** A step of a job has ended without an error. */
-  succeeds(name: string, job = name): void {
-    this.table.succeeds(name, job)
+  stepSucceeded(name: string, job = name): void {
+    this.table.stepSucceeded(name, job)
   }
 
   async run(signal: AbortSignal): Promise<void> {

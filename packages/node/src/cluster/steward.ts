@@ -50,7 +50,7 @@ interface StewardSeams {
     SharedMetadata,
     "run" | "ask" | "incarnations" | "live" | "halt" | "endIncarnation" | "foldCounters"
   >
-  readonly leases: Pick<Leases, "holds" | "tries" | "succeeds">
+  readonly leases: Pick<Leases, "holds" | "stepBegan" | "stepSucceeded">
   /** Another one in tests. */
   readonly decideSilence?: SilenceDecision
   /** Changes the control record by compare-and-swap, unless the decision returns the same one. */
@@ -82,9 +82,9 @@ export class Steward implements BackgroundService {
       // Nothing ends, ages or goes offline while the store is halted.
       if (leases.holds(STEWARD_LEASE) && this.seams.metadata.halt === undefined) {
         try {
-          leases.tries(STEWARD_LEASE)
+          leases.stepBegan(STEWARD_LEASE)
           await this.step(signal)
-          leases.succeeds(STEWARD_LEASE)
+          leases.stepSucceeded(STEWARD_LEASE)
         } catch (error) {
           this.time.missed()
           log.warn("steward_step_failed", { error: String(error) })
@@ -122,10 +122,10 @@ export class Steward implements BackgroundService {
 
   private async duty(name: string, work: () => Promise<void>): Promise<void> {
     const { leases, log } = this.seams
-    leases.tries(STEWARD_LEASE, name)
+    leases.stepBegan(STEWARD_LEASE, name)
     try {
       await work()
-      leases.succeeds(STEWARD_LEASE, name)
+      leases.stepSucceeded(STEWARD_LEASE, name)
     } catch (error) {
       log.warn("steward_step_failed", { duty: name, error: String(error) })
     }

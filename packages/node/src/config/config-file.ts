@@ -56,7 +56,7 @@ export function checkConfigFile(text: string): CheckedFile {
       problems.push({ kind: "value", setting: name, line, message })
     }
   }
-  // JSON.parse takes the last one without a word.
+  // JSON.parse silently keeps the last of repeated members.
   const twice = keys.filter(({ name }, at) => keys.findIndex(other => other.name === name) < at)
   for (const { name, line } of twice) problems.push({ kind: "value", line, message: `"${name}" is set twice` })
   return { settings, lines: new Map(keys.map(({ name, line }) => [name, line])), problems }

@@ -22,7 +22,7 @@ export const LDAP_SETTINGS = {
       "HAYLOFT_LDAP_CA_FILE",
       "FILE",
       undefined,
-      "certificates (PEM), one of which must have signed the directory's (default: those that Node.js trusts)",
+      "file (PEM) with the certificate authorities that may have signed the directory's certificate (default: those that Node.js trusts)",
     ),
     isReread: true,
   },

@@ -2,8 +2,8 @@
  * Keys on devices: the oldest that the record files of each open device of this process still need or have. An erasure is
  * complete when no device has the keys that it removes; the former master key opens a record until no device has it.
  *
- * Promises  What is shown was read from the files. A device that cannot be read, or whose files are damaged or being
- *           replaced, is not shown as free of any key. Files are read again until they have no older key than the record.
+ * Promises  Key numbers are read from the files. A device that cannot be read, or whose files are damaged or being
+ *           replaced, counts as one that needs every key. Files are read again until they have no older key than the record.
  */
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { DEVICES_MAX } from "@hayloft/base/limits.js"

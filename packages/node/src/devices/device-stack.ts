@@ -376,7 +376,7 @@ async function openNeedles(
     },
     existing,
     refuseEarlier: refuseEarlier ?? (() => Promise.resolve()),
-    // While a device is converted, what was plain leaves the classes.
+    // While a device is encrypted, its plain needles are written again: expiry classes wait until there are none.
     placesApart: () => refuseEarlier !== undefined && cipher?.acceptsPlain !== true,
     mayAppend: bytes => space.mayTakeNeedles(bytes),
   })

@@ -1,5 +1,5 @@
 /**
- * Candidates: versions of one object key that only needles attest. Pure.
+ * Candidates: versions of one object key that are known only from needles, not from rows. Pure.
  *
  * Uploads that a row references, or that were aborted, are not candidates. If the snapshot is complete, or covers the
  * key, neither are uploads that were resolved before it began: they were deleted, overwritten or aborted. Parts of a

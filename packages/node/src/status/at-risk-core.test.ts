@@ -104,7 +104,10 @@ test("a node or a zone that is gone is named as one, and so is what holds its de
 test("repair that is paused or waits for space is said, with the command that ends it", () => {
   const record = without(storeOf(6, "ec:2+2"), [0])
   const paused = riskOf(record, { isRepairPaused: true, wholeInSeconds: 5 })
-  assert.deepEqual([paused?.repair, paused?.command], ["nothing: repair is paused", "hayloft repair resume"])
+  assert.deepEqual(
+    [paused?.repair, paused?.command],
+    ["repair is paused: nothing is rebuilt until it is resumed", "hayloft repair resume"],
+  )
   const full = riskOf(record, { isShortOfSpace: true })
   assert.deepEqual([full?.action, full?.command], ["Add a device", "hayloft device add FOLDER"])
 })

@@ -112,7 +112,7 @@ function repairOf(safety: Safety, gone: readonly Gone[], facts: RiskFacts): stri
   const { record, isRepairPaused, isShortOfSpace, wholeInSeconds, heldBack } = facts
   const { offline } = safety.causes
   if (isLost(safety)) return "nothing here: too few shards of these blocks are left"
-  if (isRepairPaused) return "nothing: repair is paused"
+  if (isRepairPaused) return "repair is paused: nothing is rebuilt until it is resumed"
   if (isShortOfSpace) return "repair waits for space: the devices that lack shards are full"
   const [held] = heldBack
   if (offline.length > 0 && held !== undefined) return held

@@ -155,7 +155,7 @@ export const setSetting = command<SetSettingArguments, void>({
 
 const settingParts = () => bucketParts().flatMap(({ setting }) => (setting === undefined ? [] : [setting]))
 
-/** Returns the further writes of a feature whose setting a bucket gets or loses. A setting that is already on goes on. */
+/** Returns the rows that a feature writes when its setting is turned on or off; none if the setting was so before. */
 function writesOf(
   part: NonNullable<BucketPart["setting"]>,
   { view, commitUs, bucket, isOn }: { view: RowView; commitUs: number; bucket: BucketRecord; isOn: boolean },

@@ -20,7 +20,7 @@ export const clocksOf = (
   { nowMs }: { readonly nowMs: number },
 ): Clocks => ({ clockMs, nowMs })
 
-/** Without any bypass. */
+/** Returns true if the lock allows a removal without a bypass of governance. */
 export const isRemovable = ({ retention, legalHold }: VersionLock, clockMs: number): boolean =>
   legalHold !== true && (retention === undefined || retention.untilMs <= clockMs)
 

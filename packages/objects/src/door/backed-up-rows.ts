@@ -64,7 +64,7 @@ export interface RowsToRescue {
   readonly rows: AsyncIterable<MetadataRecord>
   /** It is undefined if nothing is written, and rows are only counted. */
   readonly into: NewStore | undefined
-  /** Returns the name of a bucket in the new store; undefined: it has no such bucket, and is to have none. */
+  /** Returns the name of a bucket in the new store; undefined if it has no such bucket and must not get it. */
   readonly bucketOf: (id: BucketId) => Promise<BucketName | undefined>
   /** Returns the account that now has what an account of the former store had. */
   readonly accountOf: (account: AccountId) => AccountId

@@ -49,7 +49,7 @@ const SLICE_MS = 4
 const CONTENDED_SLICE_MS = 0.5
 const FALSE_CLAIM_MS = 60_000
 const FALSE_CLAIMS_MAX = 1_000
-/** An address that names more accounts falsely is guessing. */
+/** An address that claims more accounts than this without proof counts as guessing. */
 const FALSE_NAMES_MAX = 8
 /** Costs that are known without measuring: a commit, and bytes at 200 MB/s. */
 const COMMIT_MS = 0.05

@@ -344,7 +344,7 @@ export class HttpExchange implements Exchange, FinishedRequest {
     if (!(answer.headers instanceof HeaderLines)) checkHeaders(answer.headers)
     const { body } = answer
     if (body !== undefined && !(body instanceof Uint8Array)) return this.respondWithStream(answer, body)
-    // Errors are short, and tell a client why nothing moves.
+    // Errors are not paced: they are short, and the client must learn why its transfer has stopped.
     const pausing = body && answer.status < ERROR_STATUS_MIN ? this.pausedFor(body) : undefined
     if (pausing === undefined) return this.respondWhole(answer, body)
     const kept = answer.isLent === true ? body?.slice() : body

@@ -25,7 +25,7 @@ const TOKEN_CHARACTERS_MAX = 20_000
 const ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 /** Tolerated skew between the provider's clock and ours. */
 const SKEW_SECONDS = 30
-/** The claim in which AWS's providers pass session tags, which is not supported. */
+/** The claim that carries session tags. A token with it is refused: session tags are not supported. */
 const TAGS_CLAIM = "https://aws.amazon.com/tags"
 
 export class WebIdentities {

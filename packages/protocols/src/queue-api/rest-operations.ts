@@ -138,7 +138,10 @@ function idsOf({ body }: QueueCall): readonly MessageId[] {
   return [...found]
 }
 
-/** The messages among these that are there, if the caller may do this with their queues. */
+/**
+ * Returns the messages with these ids that exist. Throws `accessDenied` if the caller may not perform `action` on one of their
+ * queues.
+ */
 async function permitted(
   call: QueueCall,
   ids: readonly MessageId[],

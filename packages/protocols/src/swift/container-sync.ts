@@ -33,7 +33,7 @@ import { internalManifest, syncSignature, targetOfSync, type SyncRealms, type Sy
 const SYNC_LIMITS = {
   changesPerPage: 64,
   concurrent: 4,
-  /** Objects that one command notes as changed. */
+  /** At most so many objects are marked as changed by one command. */
   namesPerCommand: 250,
   /** After the end of a pass the next one begins after this … */
   restMs: 2_000,

@@ -255,8 +255,8 @@ const copiedFields = (request: SwiftObjectRequest, source: ObjectInfo | undefine
 }
 
 /**
- * Returns what the request states, beside what the source has unless the client wants only new metadata. A copied
- * pointer stays one.
+ * Returns the attributes that the request states, plus those of the source unless `X-Fresh-Metadata` is true. A copied
+ * symlink or manifest stays one.
  */
 function attributesOfCopy(request: SwiftObjectRequest, source: ObjectInfo | undefined): ObjectAttributes {
   const { exchange } = request

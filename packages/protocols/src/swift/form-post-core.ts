@@ -57,7 +57,7 @@ function lineIn(fields: Fields, name: string): string | undefined {
   return text === "" ? undefined : text
 }
 
-const DELETIONS: readonly (readonly [field: string, header: string, what: string])[] = [
+const EXPIRY_FIELDS: readonly (readonly [field: string, header: string, what: string])[] = [
   ["x_delete_at", "x-delete-at", ": Unix timestamp required."],
   ["x_delete_after", "x-delete-after", ": Number of seconds required."],
 ]
@@ -65,7 +65,7 @@ const DELETIONS: readonly (readonly [field: string, header: string, what: string
 /** Throws `invalidRequest`. */
 export function readFormPost(fields: Fields): FormPost {
   const headers = new Map<string, string>()
-  for (const [field, header, what] of DELETIONS)
+  for (const [field, header, what] of EXPIRY_FIELDS)
     if (fields.has(field)) headers.set(header, String(numberIn(fields, field, what)))
   for (const name of ["content-type", "content-encoding"]) {
     const value = lineIn(fields, name)
@@ -122,8 +122,8 @@ interface FormAnswer {
 }
 
 /**
- * The answer once all files are stored, or with the status and the message of the first that was not. Without a redirect it is
- * that status itself.
+ * Returns the answer: success, or status and message of the first file that was not stored. With a redirect it is a 303 that
+ * carries both in its query.
  */
 export function answerOfForm(form: FormPost, status: number, statusText: string, message: string): FormAnswer {
   if (form.redirect === undefined) {

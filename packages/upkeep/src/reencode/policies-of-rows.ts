@@ -1,8 +1,8 @@
 /**
  * The policy that the blocks of a row should have, for walks over all rows.
  *
- * Promises  Bytes that versions of several classes share have the policy that survives the most lost disks; of equal ones
- *           that of the class that is the furthest up. So none of the versions has less than its class promises.
+ * Promises  Bytes that versions of several classes share have the policy that survives the most lost disks; if
+ *           several survive equally many, that of the highest class. So none of the versions has less than its class promises.
  * Limits    POLICIES_OF_ROWS_LIMITS. The versions of a key are read once for all rows of the key that follow each other,
  *           and again, at most once in a step, for bytes that had no version by then.
  */

@@ -55,7 +55,7 @@ export async function blocksOfObject(
     const wanted = { first: offsetBytes, lengthBytes: sizeBytes - offsetBytes }
     for await (const { segment, ...part } of segmentsOfRange(metadata, manifest, wanted)) {
       let at = part.offsetBytes
-      for (const range of extentsOfSegment(segment, part.first, part.lengthBytes)) {
+      for (const range of extentsOfSegment(segment, part.ownOffsetBytes, part.lengthBytes)) {
         addBlocks(blocks, range, at - range.offsetBytes, max)
         at += range.lengthBytes
       }

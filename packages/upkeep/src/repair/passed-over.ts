@@ -111,7 +111,7 @@ export class PassedOver {
     this.partitions.set(partition, waiting)
   }
 
-  /** Their processes do not hold these, and no row will reference them. */
+  /** Notes uploads that their processes do not hold, and that no row will reference: repair does not wait for them. */
   noteAbandoned(uploads: ReadonlySet<UploadId>): void {
     for (const id of uploads) this.abandoned.add(id)
     for (const id of this.abandoned) {

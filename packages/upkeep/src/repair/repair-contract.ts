@@ -87,7 +87,7 @@ export interface IntegrityAuditReport {
   readonly blocks: number
   /** Bytes of these blocks, before coding. */
   readonly bytes: number
-  /** All of them in one entry; the location of their remaining shards is not reported. */
+  /** All misplaced blocks, in one entry. The audit does not report where their remaining shards are. */
   readonly misplacedBlocks: readonly MisplacedBlocks[]
 }
 

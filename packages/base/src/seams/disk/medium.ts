@@ -43,7 +43,7 @@ type Names = Map<string, number>
 
 export const folderOf = (path: string): string => posix.dirname(path)
 /** Normalises a path. */
-export const spelled = (path: string): string => posix.normalize(path).replace(/(?<=.)\/$/, "")
+export const normalizedPath = (path: string): string => posix.normalize(path).replace(/(?<=.)\/$/, "")
 
 function applyName(names: Names, change: NameChange): void {
   if (change.kind === "create") names.set(change.path, change.file)
@@ -221,7 +221,7 @@ export class Medium {
   }
 
   #contentsAt(path: string): readonly PagedBytes[] {
-    const { current, synced } = must(this.fileAt(spelled(path)), `${path} exists`)
+    const { current, synced } = must(this.fileAt(normalizedPath(path)), `${path} exists`)
     return [current, synced]
   }
 

@@ -20,7 +20,7 @@ import type { Random } from "../random/contract.js"
 import { syncVerdict, type Bend, type DiskCall, type Intercept } from "./calls.js"
 import { falseIfAbsent } from "./codes.js"
 import type { Disk, DiskFile, OpenMode, OpenOptions, ReadUse, Space } from "./contract.js"
-import { folderOf, Medium, spelled } from "./medium.js"
+import { folderOf, Medium, normalizedPath } from "./medium.js"
 import type { Change, NameChange, Under } from "./medium.js"
 import type { PagedBytes } from "./paged-bytes.js"
 
@@ -152,7 +152,7 @@ class LiveDisk implements Disk {
   ) {}
 
   async open(path: string, mode: OpenMode, options: OpenOptions = {}): Promise<DiskFile> {
-    const [{ medium }, name] = [this.disk, spelled(path)]
+    const [{ medium }, name] = [this.disk, normalizedPath(path)]
     const file = (id: number): DiskFile => new LiveFile(this.disk, this.life, name, id, mode, options.durable === true)
     if (mode === "create") {
       const change = await this.#changeName(name, () => {
@@ -172,7 +172,7 @@ class LiveDisk implements Disk {
   }
 
   list(folder: string): Promise<string[]> {
-    const name = spelled(folder)
+    const name = normalizedPath(folder)
     return this.#ask({ kind: "list", path: name }, () => {
       if (!this.disk.medium.folders.has(name)) throw absent(name)
       return this.disk.medium.namesIn(name)
@@ -180,13 +180,13 @@ class LiveDisk implements Disk {
   }
 
   exists(path: string): Promise<boolean> {
-    const [{ medium }, name] = [this.disk, spelled(path)]
+    const [{ medium }, name] = [this.disk, normalizedPath(path)]
     const isThere = (): boolean => medium.folders.has(name) || medium.fileAt(name) !== undefined
     return this.#ask({ kind: "exists", path: name }, isThere).catch(falseIfAbsent)
   }
 
   async makeFolder(path: string): Promise<void> {
-    const name = spelled(path)
+    const name = normalizedPath(path)
     const { medium } = this.disk
     const call: DiskCall = { kind: "makeFolder", path: name }
     const checkAbove = (): void => {
@@ -196,7 +196,7 @@ class LiveDisk implements Disk {
   }
 
   async remove(path: string): Promise<void> {
-    const name = spelled(path)
+    const name = normalizedPath(path)
     await this.#changeName(name, () => {
       if (this.disk.medium.fileAt(name) === undefined) throw absent(name)
       return { kind: "remove", path: name }
@@ -204,7 +204,7 @@ class LiveDisk implements Disk {
   }
 
   async rename(from: string, to: string): Promise<void> {
-    const [{ medium }, oldName, newName] = [this.disk, spelled(from), spelled(to)]
+    const [{ medium }, oldName, newName] = [this.disk, normalizedPath(from), normalizedPath(to)]
     await this.#changeName(oldName, () => {
       const file = medium.fileAt(oldName)
       if (file === undefined || !medium.folders.has(folderOf(newName))) throw absent(oldName)
@@ -213,7 +213,7 @@ class LiveDisk implements Disk {
   }
 
   async syncFolder(path: string): Promise<void> {
-    const [{ medium }, name] = [this.disk, spelled(path)]
+    const [{ medium }, name] = [this.disk, normalizedPath(path)]
     const pending = (): NameChange[] => {
       if (!medium.folders.has(name)) throw absent(name)
       return medium.pendingNamesIn(name)
@@ -223,7 +223,7 @@ class LiveDisk implements Disk {
 
   space(path: string): Promise<Space> {
     const { disk } = this
-    return this.#ask({ kind: "space", path: spelled(path) }, ({ space }) => ({
+    return this.#ask({ kind: "space", path: normalizedPath(path) }, ({ space }) => ({
       totalBytes: disk.capacityBytes,
       freeBytes: Math.max(0, disk.capacityBytes - disk.medium.usedBytes),
       fileSystemId: disk.fileSystemId,

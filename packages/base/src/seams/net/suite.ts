@@ -7,7 +7,7 @@ import type { Connection, Listener, Net, NetAddress } from "./contract.js"
 interface NetUnderTest {
   readonly server: Net
   readonly client: Net
-  /** Where the server listens; port 0. */
+  /** The address on which the server listens; its port is 0, any free one. */
   readonly at: NetAddress
   settle<T>(promise: Promise<T>): Promise<T>
 }

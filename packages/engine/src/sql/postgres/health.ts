@@ -121,7 +121,7 @@ function holderOf([kind, name = "", owner = "", seconds, transactions]: readonly
   return { kind: kind === "prepared" || kind === "standby" || kind === "slot" ? kind : "session", ...known }
 }
 
-/** The smallest of what the server, the database and the role still allow. */
+/** Returns how many connections are left, by the lowest limit of the server, the database and the role. */
 async function readConnectionsLeft(
   ask: AskServer,
   settings: Readonly<Record<string, string>>,

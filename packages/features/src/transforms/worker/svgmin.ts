@@ -106,7 +106,7 @@ function reasonOf(error: unknown): string {
   return typeof reason === "string" ? reason : messageOf(error)
 }
 
-/** Throws for what the parser accepts, but browsers do not. */
+/** Decodes an SVG. Throws for input that the parser accepts and browsers reject. */
 function textOf(bytes: Uint8Array): string {
   const text = decoded(bytes)
   const encoding = DECLARED.exec(text)?.[1]

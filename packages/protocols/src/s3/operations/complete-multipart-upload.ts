@@ -88,7 +88,9 @@ async function sourcesOf(call: ObjectCall, parts: readonly XmlElement[]): Promis
   if (partNumber !== undefined) throw fail("invalidPartOrder", { partNumber })
   const { sourcesMax } = CONCATENATION_LIMITS
   if (parts.length > sourcesMax)
-    throw fail("invalidRequest", { message: `an object consists of the bytes of at most ${sourcesMax} others` })
+    throw fail("invalidRequest", {
+      message: `the request names ${parts.length} source objects: the limit is ${sourcesMax}`,
+    })
   const sources: NamedSource[] = []
   for (const part of parts) sources.push(await sourceOf(call, part))
   return sources

@@ -65,7 +65,7 @@ const NO_QUERY = new RequestQuery([])
 const OF_ORIGINAL = new RequestQuery([{ name: "x-transform", value: "none", assigned: true }])
 const ERROR_STATUS = 400
 const SERVER_ERROR_STATUS = 500
-/** About the request, not about the page: no error document replaces them. */
+/** Statuses of a failed condition or range; the error document does not replace them. */
 const OWN_ERRORS = [412, 416]
 
 /** The outcome of a request. */

@@ -60,7 +60,7 @@ function logged({ level, code, node = "", lastMs, count, fields }: Event, deploy
   return { deploymentid, level: LEVELS[level], errKind: LEVELS[level], time: iso(lastMs), message, ConsoleMsg, node }
 }
 
-/** Whole lines of the pieces of a stream. */
+/** Splits a stream into its lines. */
 async function* linesOf(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder()
   let rest = ""
