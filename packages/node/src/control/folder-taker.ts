@@ -51,8 +51,13 @@ export class StoreFolders implements FolderTaker {
         await checkDevice(disk, folder, superblock, this.record())
         if (isNamed(this.record(), superblock.deviceId)) throw deviceAlready(folder, superblock.deviceId, this.record())
       }
-      return { isMountPoint: await isMountPoint(disk, folder), ...(await diskFacts(disk, folder)) }
+      return matchOf(disk, folder)
     })
+  }
+
+  factsOf(path: string): Promise<FolderMatch> {
+    const folder = resolve(path)
+    return this.bounded(folder, disk => matchOf(disk, folder))
   }
 
   deviceAt(path: string): Promise<DeviceId | undefined> {
@@ -110,6 +115,10 @@ export class StoreFolders implements FolderTaker {
       watch.abort()
     }
   }
+}
+
+async function matchOf(disk: Disk, folder: string): Promise<FolderMatch> {
+  return { isMountPoint: await isMountPoint(disk, folder), ...(await diskFacts(disk, folder)) }
 }
 
 async function diskFacts(disk: Disk, folder: string): Promise<Omit<FolderMatch, "isMountPoint">> {

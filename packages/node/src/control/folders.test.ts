@@ -50,9 +50,12 @@ class Machine {
     return { clock, random, disk: this.disk, locks: this.locks, incarnation: LIFE, stalls: new Stalls() }
   }
 
-  inspect(path: string, of: ControlRecord): Promise<unknown> {
-    const unused = () => assert.fail("no folder is taken")
-    return new StoreFolders(this.owner(), () => of, unused).inspect(path)
+  folders(of: ControlRecord): StoreFolders {
+    return new StoreFolders(
+      this.owner(),
+      () => of,
+      () => assert.fail("no folder is taken"),
+    )
   }
 
   async device(path: string, n: number, storeId = STORE): Promise<void> {
@@ -115,7 +118,9 @@ test("the plan for a new folder refuses what its change would refuse", async () 
     ["/other", record, /belongs to another store/],
     ["/removed", record, /was removed from it; empty the folder/],
   ] as const
-  for (const [path, of, message] of refusals) await assert.rejects(machine.inspect(path, of), message)
+  for (const [path, of, message] of refusals) await assert.rejects(machine.folders(of).inspect(path), message)
+  for (const path of ["/own", "/removed"])
+    assert.equal((await machine.folders(record).factsOf(path)).isMountPoint, false)
 })
 
 test("a device that waited to join a store in a database is taken as new; one that was part of it is not", async () => {

@@ -17,6 +17,7 @@ import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 
 const NO_FOLDERS: FolderTaker = {
   inspect: () => assert.fail("no folder is looked at"),
+  factsOf: () => assert.fail("no folder is looked at"),
   deviceAt: () => assert.fail("no folder is looked at"),
   mayBeFilled: () => assert.fail("no folder is looked at"),
   makeAndTake: () => assert.fail("no folder is taken"),

@@ -69,9 +69,12 @@ export interface FolderTaken extends FolderFacts {
 /** Folders that the running store inspects and takes. */
 export interface FolderTaker {
   /**
-   * Changes nothing. Throws the failures of `take` that concern the folder, and if the parent folder does not exist.
+   * A folder that is to become a device. Changes nothing. Throws the failures of `take` that concern the folder, and if it is
+   * a device of the store already, or its parent folder does not exist.
    */
   inspect(path: string): Promise<FolderMatch>
+  /** A folder that is there, whatever is in it. */
+  factsOf(path: string): Promise<FolderMatch>
   /** Returns the device in the folder; undefined if there is none. Changes nothing. */
   deviceAt(path: string): Promise<DeviceId | undefined>
   /**
@@ -241,7 +244,7 @@ export class EngineOperations implements StoreOperations {
     const { id, path: pathHint } = folder.place
     const device = { id, pathHint, isMountPoint, capacityBytes }
     if (this.sources.nodes === undefined) return device
-    return { ...device, ...this.homeOn((await this.folders.inspect(pathHint)).disk) }
+    return { ...device, ...this.homeOn((await this.folders.factsOf(pathHint)).disk) }
   }
 
   private async take(path: string): Promise<FolderTaken> {
@@ -335,7 +338,7 @@ export class EngineOperations implements StoreOperations {
       await this.return(id, path)
       return "back"
     }
-    const { isMountPoint } = await this.folders.inspect(path)
+    const { isMountPoint } = await this.folders.factsOf(path)
     if (deviceOf(this.record, id).isMountPoint && !isMountPoint) {
       throw fail("deviceFailed", {
         message: `${path} is empty and not a mount point, but the device had its own: mount the disk, or rebuild the device in this folder with: hayloft device replace ${id} ${path}`,
@@ -367,7 +370,9 @@ export class EngineOperations implements StoreOperations {
   /** In the place of a device is another one. */
   private whyOther(id: DeviceId, found: DeviceId, path: string): string {
     const isNamed = this.record.devices.some(device => device.id === found)
-    if (!isNamed) return `${path} is not device ${id}; replace the device to use this folder`
+    if (!isNamed) {
+      return `${path} is not device ${id} but another one: mount the disk of the device there; or empty the folder, and use it in its place: hayloft device replace ${id} ${path}`
+    }
     // A node that starts makes each empty folder a new device.
     return `${path} is device ${found} now, which joined when a node started with that folder empty. If the shards of device ${id} are lost, give it up: hayloft device forget ${id}. If its disk exists, mount it at another path and start the node with that folder too`
   }
@@ -376,7 +381,7 @@ export class EngineOperations implements StoreOperations {
   private async claim(id: DeviceId, path: string): Promise<void> {
     const { nodes } = this.sources
     if (nodes === undefined) return
-    const home = nodes.homeOn((await this.folders.inspect(path)).disk)
+    const home = nodes.homeOn((await this.folders.factsOf(path)).disk)
     const isOver = (incarnation: number) => nodes.isOver(parseIncarnation(incarnation))
     await this.engine.control.change("device is claimed", record => claimDevice(record, id, home, isOver))
   }
