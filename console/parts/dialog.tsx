@@ -17,23 +17,31 @@ export interface DialogProps {
   readonly isWide?: boolean
 }
 
+/** Elements that had the focus when the dialogs that are open, or those before them, were opened. */
+const openers: Element[] = []
+
+/** Gives the focus to the latest opener that is still there: a dialog may have taken the place of another one. */
+function returnFocus(): void {
+  const isLost = document.activeElement === null || document.activeElement === document.body
+  const opener = openers.findLast(each => each.isConnected)
+  if (isLost && opener instanceof HTMLElement) opener.focus()
+  if (document.querySelector("dialog[open]") === null) openers.length = 0
+}
+
 export function Dialog({ title, onClose, children, footer, isWide = false }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null)
   const heading = useRef<HTMLHeadingElement>(null)
   const id = useId()
   // At once, before anything can be typed: the focus would take it into the first field.
   useLayoutEffect(() => {
-    const opener = document.activeElement
+    const { activeElement } = document
+    if (activeElement !== null && activeElement !== document.body) openers.push(activeElement)
     element.current?.showModal()
     // The first field; without one the title, so that screen readers begin there.
     const first = element.current?.querySelector<HTMLElement>("input, select, textarea") ?? heading.current
     first?.focus()
-    return () =>
-      // A dialog that is taken out of the page takes the focus with it.
-      queueMicrotask(() => {
-        const isLost = document.activeElement === null || document.activeElement === document.body
-        if (isLost && opener instanceof HTMLElement) opener.focus()
-      })
+    // A dialog that is taken out of the page takes the focus with it.
+    return () => queueMicrotask(returnFocus)
   }, [])
   return (
     <dialog

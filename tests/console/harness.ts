@@ -360,6 +360,7 @@ export async function assertTwoLines(page: Page, caption: string): Promise<void>
 interface Focused {
   readonly text: string
   readonly isInMain: boolean
+  readonly isInDialog: boolean
   readonly isVisible: boolean
 }
 
@@ -380,6 +381,7 @@ const WATCH_FOCUS = `(() => {
     walked.push({
       text: (target.getAttribute("aria-label") ?? target.textContent ?? "").trim().slice(0, 60) || target.tagName,
       isInMain: target.closest("main, dialog") !== null,
+      isInDialog: target.closest("dialog[open]") !== null,
       isVisible: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0,
     })
   })
