@@ -118,6 +118,26 @@ export const devices: PageTests = {
       assert.equal(await page.getByRole("heading", { name: "Disk", exact: true }).count(), 0)
     })
 
+    pageTest("disks of which nothing is known have no column, and re-encoding says what it does", async () => {
+      const known = await devices()
+      const page = await world.open("/console/devices/none", { isAlone: true })
+      await page.route("**/v1/devices/disks", route =>
+        route.fulfill({ json: { disks: known.map(({ id }) => ({ device: id, atMs: 1, failedCalls: 0 })) } }),
+      )
+      await page.route(STATUS, async route => {
+        const response = await route.fetch()
+        const reencoding = { doneBytes: MIB, remainingBytes: MIB, bytesPerSecond: 0 }
+        await route.fulfill({ response, json: { ...((await response.json()) as Status), reencoding } })
+      })
+      const answered = page.waitForResponse("**/v1/devices/disks")
+      await visit(page, "/console/devices")
+      await answered
+      await page.getByText("Stored objects are re-encoded to their new redundancy.").waitFor()
+      await page.getByRole("progressbar", { name: "Blocks re-encoded" }).waitFor()
+      await page.getByRole("table", { name: "Devices" }).getByRole("row").nth(1).waitFor()
+      assert.equal(await page.getByRole("columnheader", { name: "Disk now" }).count(), 0)
+    })
+
     pageTest(
       "the disks of other nodes are shown, and a node that does not answer is named with the reason",
       async () => {

@@ -62,6 +62,21 @@ export const jobs: PageTests = {
       },
     )
 
+    pageTest("a store without started jobs says where they are started", async () => {
+      const page = await world.open("/console/jobs", {
+        before: async opened => {
+          await opened.route("**/v1/jobs*", async route => {
+            const response = await route.fetch()
+            const { jobs: own } = (await response.json()) as Jobs
+            await route.fulfill({ response, json: { jobs: own, started: [] } })
+          })
+        },
+      })
+      await page.getByText("No started job is under way").waitFor()
+      await page.getByRole("link", { name: "a bucket", exact: true }).click()
+      await page.getByRole("heading", { level: 1, name: "Buckets" }).waitFor()
+    })
+
     pageTest("background work is paused, resumed, woken and throttled; what is refused says so", async () => {
       const page = await world.open("/console/jobs")
       await page.getByText(/background jobs, all idle|others are idle/).click()

@@ -1,6 +1,7 @@
 /** The first page of the console: figures, what needs attention, and the way to a first object while the store is empty. */
 import assert from "node:assert/strict"
 import type { Page } from "playwright-core"
+import type { Status } from "../../console/api/shapes.js"
 import {
   assertAccessible,
   assertFits,
@@ -73,6 +74,27 @@ export const overview: PageTests = {
       await page.setViewportSize({ width: 390, height: 844 })
       await assertFits(page)
       await screenshot(page, "overview-phone")
+    })
+
+    pageTest("on a phone a remark has the width of the page, and what to do stands below it", async () => {
+      const page = await world.open("/console/overview", {
+        isPhone: true,
+        before: async opened => {
+          await opened.route("**/v1/status*", async route => {
+            const response = await route.fetch()
+            const status = (await response.json()) as Status
+            const health = { ready: false, reasons: ["the metadata has fewer copies than it should have"] }
+            await route.fulfill({ response, json: { ...status, health } })
+          })
+        },
+      })
+      const remark = page.locator(".attention").getByRole("listitem").filter({ hasText: "fewer copies" })
+      await remark.waitFor()
+      const boxOf = async (part: string) => (await remark.locator(part).boundingBox()) ?? assert.fail(part)
+      const [text, step] = [await boxOf("> span"), await boxOf("> a")]
+      assert.ok(step.y >= text.y + text.height, "the step is below")
+      assert.equal(step.x, text.x)
+      await assertFits(page)
     })
 
     pageTest("an empty store has lines for each client, and one with objects shows what it holds", async () => {

@@ -179,6 +179,28 @@ export const safety: PageTests = {
     )
 
     pageTest(
+      "of many objects that cannot be read the first are listed, and it is said how many there are",
+      async () => {
+        const lost = {
+          lostBlocks: 40,
+          lostBytes: 2 ** 20,
+          lostObjects: [{ bucket: "b", key: "k", what: "part" as const }],
+        }
+        const page = await world.open("/console/safety", {
+          before: opened =>
+            patchStatus(opened, status => {
+              const { repair } = status
+              return repair === undefined
+                ? status
+                : { ...status, repair: { ...repair, ...lost, lostObjectsMin: 1_234 } }
+            }),
+        })
+        await page.getByText("The first of at least 1,234;").waitFor()
+        await page.getByRole("listitem").filter({ hasText: "b/k (a part of an upload)" }).waitFor()
+      },
+    )
+
+    pageTest(
       "three hundred devices in zones and machines: counted in words, none is lost, and a phone shows it",
       async () => {
         for (const isPhone of [false, true]) {

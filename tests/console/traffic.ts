@@ -47,6 +47,20 @@ export const traffic: PageTests = {
       await screenshot(page, "traffic-events")
     })
 
+    pageTest("the code of an event is whole, however long the details are", async () => {
+      const code = "objects_written_with_single_copy"
+      const fields = { reason: "two of three devices do not respond, and ".repeat(20) }
+      const event = { id: "1", atMs: Date.UTC(2026, 0, 2), level: "warn", code, count: 3, fields }
+      const page = await world.open("/console/traffic?tab=events", {
+        before: async opened => {
+          await opened.route("**/v1/events?*", route => route.fulfill({ json: { events: [event] } }))
+        },
+      })
+      await page.getByRole("cell").getByText(code, { exact: true }).waitFor()
+      const shown = `[...document.querySelectorAll("td span")].find(each => each.textContent === "${code}")`
+      assert.equal(await page.evaluate(`${shown}.getClientRects().length`), 1, "lines of the code")
+    })
+
     pageTest("figures are of an hour, a day or a week, and the address keeps which", async () => {
       assert.equal((await world.server.client().call("PUT", { bucket: "this-week" })).status, 200)
       const page = await world.open("/console/traffic")
