@@ -224,7 +224,7 @@ export class OwnStore {
     }
   }
 
-  /** Where the admin port of the process is, and what it demands: read once, since waits ask it again and again. */
+  /** Returns where the admin port of the process is, and what it demands: read once, since waits ask it again and again. */
   private async adminAccess(): Promise<AdminAccess> {
     const { process } = this.now
     if (this.known?.process !== process) {

@@ -63,7 +63,7 @@ export interface Result {
   readonly ratio?: number
   /** Ratios of all rounds, or figures if there is no limit. */
   readonly rounds: readonly number[]
-  /** Why there is no figure. */
+  /** The reason why there is no figure. */
   readonly why?: string
 }
 

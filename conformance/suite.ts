@@ -101,7 +101,7 @@ export interface LineResult {
   readonly passed: number
   readonly failed: number
   readonly leftOut: number
-  /** Why a line has no rows. */
+  /** The reason why a line has no rows. */
   readonly note: string
 }
 

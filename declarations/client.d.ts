@@ -54,7 +54,7 @@ export interface LockHolder {
 }
 
 export interface CoordChanges {
-  /** Where the next request goes on. */
+  /** The place where the next request goes on. */
   readonly upTo: number
   /** Earlier changes are forgotten: read everything again. */
   readonly isReset: boolean
@@ -74,9 +74,9 @@ export interface CoordClient {
   /** Begins a session, and renews it until it ends. */
   begin(options?: SessionOptions): Promise<CoordSession>
   holders(path: string): Promise<readonly LockHolder[]>
-  /** Who holds a lock, whenever that changes. */
+  /** Returns who holds a lock, whenever that changes. */
   follow(path: string, signal: AbortSignal): AsyncGenerator<readonly LockHolder[], void>
-  /** Why a fence is not valid now; undefined: it is. */
+  /** Returns why a fence is not valid now; undefined: it is. */
   faultOf(fence: string): Promise<string | undefined>
   /** Returns undefined if there is no such file. */
   read(path: string): Promise<{ readonly content: Uint8Array; readonly version: number } | undefined>

@@ -17,7 +17,7 @@ export interface OpenVolumesOptions {
 }
 
 export interface ReadOptions {
-  /** Where the range begins; 0 if absent. */
+  /** The place where the range begins; 0 if absent. */
   readonly offset?: number | undefined
   /** Bytes of the range; up to the end of the value if absent. */
   readonly length?: number | undefined

@@ -26,7 +26,7 @@ const PICTURE = /\.(png|webp|svg)$/
 /** Documents that the site does not show. */
 const LEFT_OUT = /^\.|\/template\.md$|^(tests|bench|deploy|scenarios|sim|conformance)\//
 
-/** Where a document is on the site, from its root. */
+/** Returns where a document is on the site, from its root. */
 export function addressOf(path) {
   if (path === "README.md") return "index.html"
   if (path === CONTENTS) return "contents.html"

@@ -10,7 +10,7 @@ export const KEYS = { id: `GK${"0123456789ab".repeat(2)}`, secret: "cafe".repeat
 /** Garage refuses others. */
 export const REGION = "us-east-1"
 
-/** Where a store runs: everything is below the folder. */
+/** The place where a store runs: everything is below the folder. */
 export interface Place {
   readonly folder: string
   /** The first of five free ports in a row, the one of S3. */

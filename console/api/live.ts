@@ -17,7 +17,7 @@ export interface LiveState<T> {
   readonly value: T | undefined
   /** When it arrived. */
   readonly atMs: number | undefined
-  /** Why the latest request failed; undefined after a success. */
+  /** The reason why the latest request failed; undefined after a success. */
   readonly error: ApiError | undefined
   readonly isFetching: boolean
 }

@@ -67,7 +67,7 @@ export interface Listing {
   /** Whole keys, with their ends. */
   readonly folders: readonly string[]
   readonly rows: readonly Row[]
-  /** Where the next page begins; undefined: this is the last one. */
+  /** The place where the next page begins; undefined: this is the last one. */
   readonly next: Query | undefined
 }
 
@@ -137,7 +137,7 @@ export interface Found {
   readonly rows: readonly Row[]
   /** Names that were read. */
   readonly searched: number
-  /** Where to go on; undefined: all names were read. */
+  /** The place to go on at; undefined: all names were read. */
   readonly next: Query | undefined
 }
 

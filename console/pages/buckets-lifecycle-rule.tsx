@@ -115,7 +115,7 @@ function ruleOf(before: unknown, removal: Removal, words: Words, [moves, oldMove
   }
 }
 
-/** Why a rule cannot be made of the fields yet; the server checks all else. */
+/** Returns true once a rule can be made of the fields, as far as the console knows; the server checks all else. */
 function isComplete(removal: Removal, words: Words, moves: BothMoves): boolean {
   const { above, below, days, date, oldDays, oldKept, uploadDays } = words
   const isRemoval = removal === "days" ? isCount(days, 1) : removal === "date" ? date !== "" : true

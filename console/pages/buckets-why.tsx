@@ -1,4 +1,4 @@
-/** Why a request was denied: by the id that its answer has, the policy that decided, and what would have helped. */
+/** Says why a request was denied: by the id that its answer has, the policy that decided, and what would have helped. */
 import { useSignal } from "@preact/signals"
 import { api } from "../api/client.js"
 import type { Denial } from "../api/shapes.js"

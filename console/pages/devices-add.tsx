@@ -58,7 +58,7 @@ function FreeDiskList({ disks, path }: { readonly disks: FreeDisks["disks"]; rea
   )
 }
 
-/** Where a folder is: a path, and a node if there are several. */
+/** Returns where a folder is: a path, and a node if there are several. */
 export function useFolder(nodes: readonly string[]) {
   const path = useSignal("")
   const node = useSignal("")

@@ -26,7 +26,7 @@ export const listOf = (account: string, tab: string): string => pathTo(["identit
 export const named = (account: string): { readonly accountId?: string } =>
   account === ROOT_ACCOUNT ? {} : { accountId: account }
 
-/** Where those who have signed in with a key begin: their own account. */
+/** Returns the account where holders of a key begin: their own. */
 export function ownAccount(): string {
   const { value } = session
   const who = value.kind === "signedIn" ? value.session.who : undefined

@@ -286,7 +286,7 @@ export function InlinePage({ policy, ...holder }: Holder & { readonly policy: st
   )
 }
 
-/** Who may assume a role. */
+/** Shows who may assume a role. */
 export function TrustPage({ account, name }: { readonly account: string; readonly name: string }) {
   const path = accountPath(account, "roles", name)
   const live = useLive<Role>(path)

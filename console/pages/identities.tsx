@@ -1,4 +1,7 @@
-/** Who may do what: users, groups, roles, policies, keys and providers of an account; accounts, and tokens of the admin API. */
+/**
+ * Says who may do what: users, groups, roles, policies, keys and providers of an account; accounts, and tokens of the admin
+ * API.
+ */
 import { useSignal, useSignalEffect } from "@preact/signals"
 import { useLive } from "../api/live.js"
 import type { Accounts } from "../api/shapes.js"

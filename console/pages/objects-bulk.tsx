@@ -200,7 +200,7 @@ export function BulkDialog(props: {
     typed: useSignal(""),
   }
   const { kind, prefix, isDryRun, typed } = fields
-  // Who may not see the setting gets the other kinds.
+  // Callers that may not see the setting get the other kinds.
   const isRemote = useLive<BucketSetting>(bucketPath(bucket, "settings", "remote")).value?.isSet === true
   const isDelete = kind.value.startsWith("delete-") && !isDryRun.value
   const counted = isDelete && !scope.hasVersions ? `${kind.value} ${prefix.value}` : undefined

@@ -19,7 +19,7 @@ interface Question {
   readonly keeping: Keeping
   readonly files: readonly Named[]
   readonly present: ReadonlySet<string>
-  /** Why it is not known whether there are others. */
+  /** The reason why it is not known whether there are others. */
   readonly doubt: string | undefined
 }
 

@@ -86,7 +86,7 @@ const moduleColumns = (onRemoved: () => void): readonly Column<TransformModule>[
   { key: "actions", title: "Actions", cell: ({ name }) => <RemoveButton {...{ name, onDone: onRemoved }} /> },
 ]
 
-/** Why the name cannot be that of a module; undefined for a good one, and as long as nothing is typed. */
+/** Returns why the name cannot be that of a module; undefined for a good one, and as long as nothing is typed. */
 function nameProblem(name: string, { steps }: Transforms): string | undefined {
   if (name === "") return undefined
   if (!NAME.test(name)) return "Lower-case letters, digits and hyphens, 32 at most; a letter first."

@@ -91,7 +91,7 @@ interface Scales {
   readonly from: number
   readonly to: number
   readonly end: number
-  /** Where the plot begins, beside its labels. */
+  /** The left edge of the plot, beside its labels. */
   readonly left: number
   readonly x: (value: number) => number
   readonly y: (value: number) => number

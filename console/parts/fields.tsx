@@ -9,7 +9,7 @@ import { Offers, useCompletion, type Complete } from "./completion.js"
 interface FieldProps {
   readonly label: string
   readonly hint?: ComponentChildren
-  /** Why the value is not accepted. */
+  /** The reason why the value is not accepted. */
   readonly error?: string | undefined
 }
 

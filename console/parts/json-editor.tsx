@@ -4,7 +4,7 @@ import { Button } from "./button.js"
 import type { Complete } from "./completion.js"
 import { LinedTextField, type MarkedLine } from "./fields.js"
 
-/** Why a text is not JSON, with the place; undefined if it is. */
+/** Returns why a text is not JSON, with the place; undefined if it is. */
 export function jsonProblem(text: string): string | undefined {
   try {
     JSON.parse(text)

@@ -42,7 +42,7 @@ function NotPermitted({ error }: { readonly error: ApiError }) {
   )
 }
 
-/** Why something could not be shown or done, in the words of the server. */
+/** Shows why something could not be shown or done, in the words of the server. */
 export function ErrorState({ error, onRetry }: { readonly error: ApiError; readonly onRetry?: () => void }) {
   if (error.status === 403) return <NotPermitted error={error} />
   return (

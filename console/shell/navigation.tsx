@@ -70,7 +70,7 @@ function OffGroup({ current }: { readonly current: string }) {
   )
 }
 
-/** Who is signed in, the theme, the documentation and the version. */
+/** Shows who is signed in, the theme, the documentation and the version. */
 function Account({ name, session }: { readonly name: string; readonly session: Session }) {
   const { who, version } = session
   const whole = who?.kind === "principal" ? `${who.arn}, account ${who.accountId}` : name

@@ -40,7 +40,7 @@ export function pathTo(segments: readonly string[], query: Readonly<Record<strin
   return `${BASE}/${segments.map(encodeURIComponent).join("/")}${text === "" ? "" : `?${text}`}`
 }
 
-/** Where the console is now. */
+/** The place where the console is now. */
 export const place = signal<Place>({ page: "", segments: [], query: new URLSearchParams() })
 
 const follow = () => {

@@ -1,5 +1,5 @@
 /**
- * Who is signed in. The server keeps the session in a cookie that scripts cannot read, and says who it is of; this page keeps
+ * Says who is signed in. The server keeps the session in a cookie that scripts cannot read, and says who it is of; this page keeps
  * only the token that changes need beside it.
  */
 import { signal } from "@preact/signals"
@@ -48,7 +48,7 @@ function nameOf(who: NonNullable<Session["who"]>): string {
   }
 }
 
-/** Why a sign-in by the provider has failed, by the name of the failure. */
+/** The reason why a sign-in by the provider has failed, by the name of the failure. */
 const FAILED: Readonly<Record<string, string>> = {
   accessDenied: "your account there may take no role here",
   requestExpired: "it took too long, or was begun in another browser. Try again",
@@ -113,7 +113,7 @@ export function ownAccount(): string | undefined {
   return who?.kind === "principal" ? who.accountId : undefined
 }
 
-/** Where clients find S3, as the server says. */
+/** Returns where clients find S3, as the server says. */
 export function s3Place(): { readonly endpoint: string; readonly region: string } {
   const { value } = session
   const found = value.kind === "signedIn" ? value.session.s3 : undefined

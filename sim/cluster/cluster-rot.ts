@@ -21,7 +21,7 @@ interface Damage {
   readonly key: RowKey
   readonly volume: number
   readonly offsetBytes: number
-  /** Where, and what the byte is since. */
+  /** The offset of the byte, and its value since. */
   readonly at: number
   readonly byte: number
 }

@@ -41,7 +41,7 @@ export interface CoordHost extends Pick<WanderingHost, "through" | "mayFail" | "
   coordinationOf(engine: Server): Coordination
 }
 
-/** Where the clients of one time meet: after a loss of commits others begin. */
+/** The place where the clients of one time meet: after a loss of commits others begin. */
 export interface Meeting {
   /** Namespace of its locks and files. */
   readonly name: string

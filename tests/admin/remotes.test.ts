@@ -13,7 +13,7 @@ interface Options {
   readonly actions: readonly string[]
   readonly resource?: string
   readonly isOfRoot?: boolean
-  /** Who owns the remote bucket, if it is not the user's account. */
+  /** The owner of the remote bucket, if it is not the user's account. */
   readonly owner?: AccountId
 }
 

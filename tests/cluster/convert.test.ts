@@ -171,7 +171,7 @@ test(
 
 const INIT_STEPS = ["claimed", "copied", "requests_held", "commands_ended", "caught_up", "decided", "closed"]
 const LEAVE_STEPS = ["requests_held", "stopped", "leaving", "filled", "decided"]
-/** Where a store is that was killed then; after other steps it is in the one place or in the other. */
+/** The place where a store is that was killed then; after other steps it is in the one place or in the other. */
 const CERTAIN: Readonly<Record<string, string>> = {
   "init claimed": "devices",
   "init closed": "database",
@@ -287,7 +287,7 @@ test("a store that is killed at any step is on its devices or in the database, w
   }, DISKS),
 )
 
-/** Why the store does not begin to move. */
+/** Returns why the store does not begin to move. */
 async function initRefusal(store: MovableStore, url: string): Promise<string> {
   const error: unknown = await store.beginInit(url).then(
     () => undefined,

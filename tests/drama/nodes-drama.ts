@@ -53,7 +53,7 @@ type Status = Awaited<ReturnType<typeof statusOf>>
 
 const isInUse = ({ state }: Status["devices"][number]): boolean => state === "active" || state === "rebuilding"
 
-/** Why the store has not settled; undefined: it serves, and no block lacks a shard. */
+/** Returns why the store has not settled; undefined: it serves, and no block lacks a shard. */
 function whyNotSettled({ devices, health, layout, repair }: Status): string | undefined {
   const others = devices.filter(device => !isInUse(device))
   if (others.length > 0) return others.map(({ id, state, reason }) => `${id} is ${state} (${reason})`).join(", ")

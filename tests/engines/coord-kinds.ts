@@ -45,7 +45,7 @@ const GONE = parseSessionId("0f".repeat(16))
 
 const newId = (scene: Scene): SessionId => parseSessionId(hexOf(scene.random.bytes(16)))
 
-/** Who asks: mostly the store itself, or the principal that began the session. */
+/** Returns who asks: mostly the store itself, or the principal that began the session. */
 const byOf = (scene: Scene) => scene.pick([undefined, undefined, "arn", ...PRINCIPALS])
 
 const sessionsOf = (scene: Scene) =>
@@ -58,7 +58,7 @@ const sessionsOf = (scene: Scene) =>
 const sessionOf = (scene: Scene): SessionOf =>
   scene.pickOr<SessionOf>(sessionsOf(scene), () => ({ account: scene.pick(ACCOUNTS), id: GONE }))
 
-/** Who holds a lock, or waits for it. */
+/** Returns who holds a lock, or waits for it. */
 const claims = (scene: Scene) =>
   scene
     .locks()

@@ -32,7 +32,7 @@ const PARTITIONS = ["p", "p/q", "é"].map(parseItemKey)
 const SORT_KEYS = ["", "a", "a!", "é"].map(parseItemKey)
 const VALUES = [undefined, Buffer.from("one"), Buffer.from("two"), Buffer.alloc(3_000, "x"), Buffer.alloc(0)]
 
-/** Where an item is, more often one that exists, and what a client has seen of it. */
+/** Returns where an item is, more often one that exists, and what a client has seen of it. */
 function itemOf(scene: Scene) {
   const rows = scene.rows("k2vItems")
   if (rows.length > 0 && !scene.oneIn(3)) {

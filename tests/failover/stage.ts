@@ -61,7 +61,7 @@ export async function until(what: string, isSo: () => Promise<boolean>, msMax = 
   }
 }
 
-/** Why a node does not serve, as it says itself; undefined: it serves. */
+/** Returns why a node does not serve, as it says itself; undefined: it serves. */
 export async function whyNotReady({ adminEndpoint }: TestNode): Promise<string | undefined> {
   const answer = await fetch(`${adminEndpoint}/health/ready`)
   const text = await answer.text()

@@ -108,7 +108,7 @@ test("all disks refuse writes for a while: the store opens itself again", { skip
   }),
 )
 
-/** Why no file system can be frozen here; undefined: it can. */
+/** Returns why no file system can be frozen here; undefined: it can. */
 async function missingForFreeze(): Promise<string | undefined> {
   if (process.platform !== "linux" || process.getuid?.() !== 0) return "needs root on Linux"
   for (const tool of ["mkfs.ext4", "fsfreeze", "losetup"]) {

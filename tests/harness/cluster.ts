@@ -20,7 +20,7 @@ export async function clusterEnvironment(url: string, folder: string): Promise<E
 
 /** A store that outlives the suites that use it. */
 export interface RunningStore {
-  /** Where its clients reach it. */
+  /** The port on which its clients reach it. */
   readonly port: number
   readonly adminPort: number
   /** The folders of a running node. */
@@ -46,7 +46,7 @@ async function started(): Promise<Databases> {
   return opened
 }
 
-/** Where servers on these folders keep their metadata if nothing else is said: the same for each start. */
+/** Returns where servers on these folders keep their metadata if nothing else is said: the same for each start. */
 export function usualEnvironment(folders: readonly string[]): Promise<Environment> {
   const [first] = folders
   if (process.env["TEST_METADATA"] !== "postgres" || first === undefined) return Promise.resolve({})

@@ -15,6 +15,6 @@ function findNode(): string | undefined {
 /** The program of Node 24, or of the newer one that runs the tests; undefined: there is none. */
 export const NODE_24 = findNode()
 
-/** Why tests that need Node 24 are skipped; false: they run. */
+/** The reason why tests that need Node 24 are skipped; false: they run. */
 export const noNode24: string | false =
   NODE_24 === undefined && "Node 24 is not installed: npm test does it on Linux x64"

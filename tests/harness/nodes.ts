@@ -56,7 +56,7 @@ export class TestNode {
     private readonly args: readonly string[],
   ) {}
 
-  /** Where clients reach it, whenever it runs. */
+  /** Returns where clients reach it, whenever it runs. */
   get access() {
     return { endpoint: `http://${this.ports.s3}`, region: REGION_DEFAULT, ...ROOT_KEY }
   }

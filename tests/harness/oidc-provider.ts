@@ -83,7 +83,7 @@ export class StandInProvider {
     }
   }
 
-  /** Where the browser goes next. */
+  /** Returns where the browser goes next. */
   private authorize(query: URLSearchParams): string {
     this.asked.push(query)
     const redirectUri = query.get("redirect_uri") ?? ""

@@ -17,7 +17,7 @@ interface Pipe {
 
 interface Proxy {
   readonly server: Server
-  /** Where its node listens. */
+  /** The port on which its node listens. */
   readonly port: number
 }
 

@@ -16,7 +16,7 @@ import { bindChild } from "./commands.js"
 import { quietParent } from "./folders.js"
 import { freePort } from "./free-port.js"
 
-/** Why tests that need PostgreSQL are skipped; false: they run. */
+/** The reason why tests that need PostgreSQL are skipped; false: they run. */
 export const noPostgres: string | false = findPostgres() === undefined && "PostgreSQL is not installed"
 
 /** With their owners, also as root: the server runs as another user then. */

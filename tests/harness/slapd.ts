@@ -18,7 +18,7 @@ const MODULES = "/usr/lib/ldap"
 const POLL_MS = 20
 const READY_TRIES = 500
 
-/** Why tests with the server are skipped; false: they run. */
+/** The reason why tests with the server are skipped; false: they run. */
 export const noSlapd: string | false =
   existsSync(`${PROGRAMS}/slapd`) &&
   existsSync(`${SCHEMAS}/inetorgperson.schema`) &&

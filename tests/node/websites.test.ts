@@ -163,7 +163,7 @@ test("only what anonymous users may read is shown", async () => {
   assert.equal(closedPage.status, 403)
   assert.match(closedPage.text, /<h1>403 Forbidden<\/h1>/)
   assert.doesNotMatch(closedPage.text, /secret/)
-  // Who may not list a bucket does not learn what is missing.
+  // A caller that may not list a bucket does not learn what is missing.
   const unlisted = await ask("/nothing", { host: "unlisted.web.test" })
   assert.equal(unlisted.status, 403)
   assert.match(unlisted.text, /error document of this website cannot be shown/)

@@ -384,6 +384,9 @@ const PLANTED: readonly Planted[] = [
       "/** That of the newest row. */\nexport const row = 1",
       "/** Whether it is open. */\nexport const isOpen = true",
       "/**\n * What the row has.\n */\nexport const row = 1",
+      "/** Where the next page begins. */\nexport const next = 1",
+      "/** Why a request failed. */\nexport const reason = 1",
+      "// Who sends a request.\nexport const sender = 1",
       "// Of all rows.\nexport const rows = 1",
     ],
     good: [

@@ -1,10 +1,11 @@
 /**
  * Rule: a comment is a sentence with a subject. It does not open with a word after which the subject is missing, as in
- * "Undefined: no row", "Whether it is open", "What the row holds", "As stored".
+ * "Undefined: no row", "Whether it is open", "What the row holds", "Where the next page begins", "As stored".
  */
 
 /** The first words of such comments. */
-const OPENING = /^(Undefined|Absent|Whether|What|Of|Those of|Those that|That|As)\b(?! (?:soon|long|far) as )/
+const OPENING =
+  /^(Undefined|Absent|Whether|What|Where|Why|Who|Of|Those of|Those that|That|As)\b(?! (?:soon|long|far) as )/
 
 /** The text of a comment, without its stars and tags. */
 const textOf = ({ value }) => value.replace(/^[*\s]+/, "")

@@ -67,7 +67,7 @@ const SIGN_INS: SealedKind<SignInState> = {
   decode: decodeSignInState,
 }
 
-/** Who acts: the operator, a token with scopes, or the holder of an account's key or of temporary credentials. */
+/** The caller of a request: the operator, a token with scopes, or the holder of an account's key or of temporary credentials. */
 export type ConsoleHolder =
   | { readonly kind: "operator" }
   | { readonly kind: "token"; readonly token: ShownAdminToken }

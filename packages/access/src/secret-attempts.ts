@@ -43,7 +43,7 @@ interface SignIn {
   readonly id: string | undefined
   /** The name of the operation in the audit log. */
   readonly operation: string
-  /** Who the client claims to be, where that is no id. */
+  /** The name that the client claims, if it is no id. */
   readonly target?: string
   readonly requestId: string
 }

@@ -380,7 +380,7 @@ const operationOf = (id: string): AdminOperation =>
     "another protocol knows the operations",
   )
 
-/** Who asked, as the audit log says it. */
+/** Returns who asked, as the audit log says it. */
 function callerOf(holder: ConsoleHolder, address: string) {
   switch (holder.kind) {
     case "operator":

@@ -37,7 +37,7 @@ export interface AdminRequest extends AdminHead {
 /** A browser that is on its way to a provider of OpenID Connect, and what it is to bring back. */
 export interface WebSignIn {
   readonly issuer: string
-  /** Where to send the browser; `state` is what its cookie keeps. Throws `providerUnreachable`. */
+  /** Returns where to send the browser; `state` is what its cookie keeps. Throws `providerUnreachable`. */
   begin(redirectUri: string, nowMs: number): Promise<{ readonly location: string; readonly state: WebSignInState }>
   /**
    * The credentials of the role that the provider's user may assume. Throws `accessDenied`, `invalidIdentityToken`,

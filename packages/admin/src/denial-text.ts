@@ -1,4 +1,4 @@
-/** Why a request was denied, as text for people. Pure. */
+/** Says why a request was denied, as text for people. Pure. */
 import type { z } from "zod"
 import { printable, tableText, timeText } from "@hayloft/base/report-text.js"
 import type { DENIAL } from "./schemas.js"

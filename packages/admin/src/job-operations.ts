@@ -39,7 +39,7 @@ function waitOf({ query }: OperationInput): { readonly revision: string | undefi
 const isBy = ({ starter }: StartedJob, { caller }: OperationInput): boolean =>
   starter.kind === caller.kind && starter.id === caller.id
 
-/** Who may not see all jobs sees those that it has started. */
+/** Callers that may not see all jobs see those that they have started. */
 async function jobsJson({ status, startedJobs, rootAccount }: AdminServices, input: OperationInput) {
   const mayListAll = await input.isAllowed([{ action: actionOf("listJobs"), resource: "*", owner: rootAccount }])
   const jobs = mayListAll ? status.report().jobs : []

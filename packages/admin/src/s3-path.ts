@@ -1,4 +1,4 @@
-/** Where S3 is on the admin port. */
+/** Says where S3 is on the admin port. */
 import type { Exchange } from "@hayloft/protocols/http/index.js"
 
 export const S3_PREFIX = "/v1/s3"

@@ -50,7 +50,7 @@ const NOT_KEPT = ["Cache-Control", "no-store"]
  */
 const DESTINATIONS = new Set(["empty", "image", "audio", "video", "document", "iframe"])
 
-/** Who sends the request, and pages of other origins, are nothing that S3 is to know. */
+/** Headers that name the sender of the request, or a page of another origin: S3 is to know nothing of them. */
 const DROPPED = new Set(["authorization", "cookie", "origin"])
 
 export class S3OfCallers implements Protocol {

@@ -1,4 +1,4 @@
-/** Why a layout puts a shard on its device, and what is known of a shard, for people. Pure. */
+/** Says why a layout puts a shard on its device, and what is known of a shard, for people. Pure. */
 import type { DeviceId } from "@hayloft/base/ids.js"
 import type { SlotPlaces } from "@hayloft/upkeep/index.js"
 import type { StoreOperations } from "@hayloft/node/index.js"

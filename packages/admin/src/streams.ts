@@ -88,7 +88,7 @@ class Watcher implements LineSink {
   private text = ""
   private lines = 0
   private dropped = 0
-  /** Why it ended. */
+  /** The reason why it ended. */
   private ended: string | undefined
   private wake = (): void => undefined
   private cancelBeat = (): void => undefined

@@ -57,7 +57,7 @@ export type MessageId = Brand<string, "MessageId">
 export type SessionId = Brand<string, "SessionId">
 /** The path of a lock or a small file: a namespace, and one or more names below it. */
 export type CoordPath = Brand<string, "CoordPath">
-/** Where the cache has the objects of one remote, for one bucket. */
+/** The place where the cache has the objects of one remote, for one bucket. */
 export type CacheSpace = Brand<string, "CacheSpace">
 /** A WebAssembly module that administrators have uploaded as a step of transforms. */
 export type ModuleName = Brand<string, "ModuleName">

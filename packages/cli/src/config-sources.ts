@@ -28,7 +28,7 @@ export interface ShownServeSetting {
 
 interface InspectedConfig {
   readonly sources: ConfigSources
-  /** Where there are problems, the defaults. */
+  /** The configuration; the defaults if there are problems. */
   readonly config: ServeConfig
   readonly problems: readonly ConfigProblem[]
 }

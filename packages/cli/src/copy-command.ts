@@ -52,7 +52,7 @@ function requireKey(source: Extract<Place, { kind: "remote" }>): void {
   if (source.key === "") throw new CliError("usage", `name a key, or add -r for the whole bucket ${source.bucket}`)
 }
 
-/** Where a single object or file goes: in a target folder it keeps its name. */
+/** Returns where a single object or file goes: in a target folder it keeps its name. */
 export async function targetOf(io: CliIo, source: Place, target: Place): Promise<Target> {
   if (target.kind === "remote") return { kind: "remote", bucket: target.bucket, key: targetKey(target, source) }
   if (source.kind === "remote") requireKey(source)

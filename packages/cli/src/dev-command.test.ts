@@ -1,4 +1,4 @@
-/** Who has the folders of a node of `hayloft dev`. */
+/** Checks who has the folders of a node of `hayloft dev`. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"

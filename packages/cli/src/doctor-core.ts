@@ -20,7 +20,7 @@ export interface DoctorFinding {
 
 export interface FolderFacts {
   readonly path: string
-  /** Why the folder cannot be looked at; `ENOENT`: it does not exist. The other facts are absent then. */
+  /** The reason why the folder cannot be looked at; `ENOENT`: it does not exist. The other facts are absent then. */
   readonly trouble?: string
   readonly isDevice?: boolean
   /** A process has taken the folder. */
@@ -40,7 +40,7 @@ export interface FolderFacts {
 
 interface CertificateFacts {
   readonly path: string
-  /** Why it cannot be used; the other facts are absent then. */
+  /** The reason why it cannot be used; the other facts are absent then. */
   readonly trouble?: string
   readonly fromMs?: number
   readonly untilMs?: number

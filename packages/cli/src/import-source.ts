@@ -1,5 +1,5 @@
 /**
- * Where `hayloft import` takes buckets from: an S3 store that runs, or another form of one.
+ * Says where `hayloft import` takes buckets from: an S3 store that runs, or another form of one.
  *
  * Versions are those of one source; they are opened by it only.
  */

@@ -136,7 +136,7 @@ export class CoordClient {
     return new CoordSession(this, begun.session, begun, sentMs)
   }
 
-  /** Who holds a lock, and with which values. */
+  /** Returns who holds a lock, and with which values. */
   async holders(path: string): Promise<readonly LockHolder[]> {
     return (await this.json(LOCK, { method: "GET", target: `locks/${inPath(path)}` })).holders
   }
@@ -172,7 +172,7 @@ export class CoordClient {
     }
   }
 
-  /** Why the fence does not hold; undefined: it does. */
+  /** Returns why the fence does not hold; undefined: it does. */
   async faultOf(fence: string): Promise<string | undefined> {
     const { valid, reason } = await this.json(FENCE, { method: "GET", target: `fences/${inPath(fence)}` })
     return valid ? undefined : (reason ?? "it is not valid")

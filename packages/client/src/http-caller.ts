@@ -84,7 +84,7 @@ export class HttpCaller {
     if (fired !== undefined) return Promise.reject(interruption(fired.reason))
     return new Promise((resolve, reject) => {
       const request = this.#requestOf(call)
-      /** Why this side ended the call. */
+      /** The reason why this side ended the call. */
       const ended: Ending = { by: undefined }
       const end = (error: Error): void => {
         ended.by ??= error

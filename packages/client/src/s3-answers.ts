@@ -188,7 +188,7 @@ export function listedVersionsOf(root: XmlElement): readonly ListedVersion[] {
     }))
 }
 
-/** Where the next page begins; undefined after the last one. */
+/** Returns where the next page begins; undefined after the last one. */
 export function nextVersions(root: XmlElement): HeaderFields | undefined {
   if (textOfChild(root, "IsTruncated") !== "true") return undefined
   const key = textOfChild(root, "NextKeyMarker")

@@ -142,9 +142,9 @@ export interface Engine extends Access {
   /** Open devices of this node. */
   readonly devices: readonly DeviceStack[]
   readonly exchange: ShardExchange
-  /** Why this process can neither write nor read most blocks now: too few devices respond to it. */
+  /** The reason why this process can neither write nor read most blocks now: too few devices respond to it. */
   readonly outOfReach: string | undefined
-  /** Why requests wait now: so many devices do not answer that it is one stall. */
+  /** The reason why requests wait now: so many devices do not answer that it is one stall. */
   readonly stalled: string | undefined
   /** The caller supervises them until the stop signal. */
   readonly backgroundServices: readonly BackgroundService[]

@@ -1,4 +1,4 @@
-/** Where shards are: an object of each form, lost and damaged copies, moves, and what is counted of all blocks. */
+/** Checks where shards are: an object of each form, lost and damaged copies, moves, and what is counted of all blocks. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"

@@ -84,7 +84,7 @@ export interface BodyPromises {
 }
 
 export interface BodySource extends BodyPromises {
-  /** Who sends it; absent: the server itself. */
+  /** The party that sends it; absent: the server itself. */
   readonly payer?: Payer
   /** Starts the body (sends 100-continue if requested). Called at most once. May throw `Failure` while streaming. */
   open(pieces?: PieceOwner): AsyncIterable<Uint8Array>

@@ -19,7 +19,7 @@ export interface ContentHeaders {
   readonly contentEncoding?: string
   readonly contentLanguage?: string
   readonly expires?: string
-  /** Where a website sends requests for the object. */
+  /** The place where a website sends requests for the object. */
   readonly websiteRedirect?: string
   /** Swift's `X-Object-Manifest`: the container and the prefix of the segments of a dynamic large object, as it was stated. */
   readonly segmentPrefix?: string

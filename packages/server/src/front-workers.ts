@@ -254,7 +254,7 @@ export class FrontThreads implements BackgroundService {
   private keeping: Promise<unknown> = Promise.resolve()
   private ending = new AbortController()
   private isOver = false
-  /** Why no thread is started any more. */
+  /** The reason why no thread is started any more. */
   private exhausted: string | undefined
   private readonly pace: Clock
 
@@ -262,7 +262,7 @@ export class FrontThreads implements BackgroundService {
     this.pace = hurried(host.clock, host.haste ?? 1)
   }
 
-  /** Why the process should be restarted; undefined: it is alive. */
+  /** Returns why the process should be restarted; undefined: it is alive. */
   get unhealthy(): string | undefined {
     return this.exhausted
   }

@@ -20,7 +20,7 @@ export function signedLink(
   return presignedUrl(access, { ...request, query }, expiresSeconds, nowMs)
 }
 
-/** Where the S3 port is for a client. One on all addresses is reached by the name by which the admin port was reached. */
+/** Returns where the S3 port is for a client. One on all addresses is reached by the name by which the admin port was reached. */
 export function endpointFor(endpoint: string, { host }: ListenAddress, adminHost: string | undefined): string {
   const isEverywhere = host === "0.0.0.0" || host === "::"
   if (!isEverywhere || adminHost === undefined) return endpoint

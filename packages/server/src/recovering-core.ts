@@ -23,7 +23,7 @@ export type Answers = "all" | "enough" | "too few"
 
 export interface Observed {
   readonly nowMs: number
-  /** Why nothing can be written; undefined: writes go on. */
+  /** The reason why nothing can be written; undefined: writes go on. */
   readonly trouble: string | undefined
   /** Only opening the store again ends the trouble. */
   readonly isLogFailed: boolean
@@ -56,7 +56,7 @@ export class RecoveryCore {
     return true
   }
 
-  /** Why a restart of the process is worth a try; undefined: it is not. */
+  /** Returns why a restart of the process is worth a try; undefined: it is not. */
   unhealthy(nowMs: number): string | undefined {
     const sinceMs = Math.max(this.troubleSinceMs ?? nowMs, this.answeringSinceMs ?? nowMs)
     if (nowMs - sinceMs < RECOVERY.unhealthyMs) return undefined

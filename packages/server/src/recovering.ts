@@ -37,7 +37,7 @@ export class Recovering implements BackgroundService {
     private readonly signal: AbortSignal,
   ) {}
 
-  /** Why the process should be restarted; undefined: it is alive. */
+  /** Returns why the process should be restarted; undefined: it is alive. */
   get unhealthy(): string | undefined {
     if (this.host.stalls.isStalling) return undefined
     return this.core.unhealthy(this.host.seams.clock.monotonicMs())

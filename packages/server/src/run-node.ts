@@ -102,7 +102,7 @@ export async function runNode(
 
 const EVERY_ADDRESS = new Set(["0.0.0.0", "::"])
 
-/** Where others reach the node: as configured, else where it listens, by the host's name if that is every address. */
+/** Returns where others reach the node: as configured, else where it listens, by the host's name if that is every address. */
 function announcedAddress(
   { nodeAddress, nodeListen }: ClusterConfig,
   { port }: ListenAddress,

@@ -10,7 +10,7 @@ import type { BackgroundService } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 
-/** Why a process ends: requests of its operator. */
+/** The reason why a process ends: requests of its operator. */
 export interface StopRequests {
   readonly stop: AbortSignal
   readonly hurry: AbortSignal

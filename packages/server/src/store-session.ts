@@ -126,9 +126,9 @@ export interface SessionHost {
   readonly storeTime: () => EngineSettings["storeTime"]
   /** All calls of this process on folders of the store. */
   readonly stalls: Stalls
-  /** Why the process should be restarted; undefined: it is alive. */
+  /** Returns why the process should be restarted; undefined: it is alive. */
   readonly unhealthy: () => string | undefined
-  /** Where the S3 port is, once it listens. */
+  /** The address of the S3 port, once it listens. */
   readonly endpoints: { s3: string | undefined }
   readonly events: Events
   /** The live requests and the traffic at the ports. */

@@ -181,7 +181,7 @@ interface Watch {
 }
 
 export interface StoreOptions {
-  /** Who reads the rows; the others only write theirs. */
+  /** The processes that read the rows; the others only write theirs. */
   readonly observers: ReadonlySet<number>
   /** Which nodes a node calls. */
   calls(from: number, to: number): boolean

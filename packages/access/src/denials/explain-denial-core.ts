@@ -13,7 +13,7 @@ import { lackingGrants, sentenceOfDecision, type LackingGrant } from "../policy/
 import type { Denial } from "./denials.js"
 
 interface Explanation {
-  /** Why it was denied. */
+  /** The reason why it was denied. */
   readonly sentence: string
   /** The statement that denies it. */
   readonly decidedBy: DecidedBy | undefined

@@ -161,7 +161,7 @@ export const renameUser = command<[ref: IdentityRef, newName: string, path: stri
   },
 })
 
-/** Why an identity cannot be deleted; undefined if it can. */
+/** Returns why an identity cannot be deleted; undefined if it can. */
 function deleteBlocker(view: RowView, ref: IdentityRef, record: IdentityRecord): string | undefined {
   const hasLongTermKey = record.keys.some(id => {
     const row = view.get("accessKeys", textRowKey(id))

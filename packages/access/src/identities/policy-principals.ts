@@ -26,7 +26,7 @@ import {
 } from "./named-principals-core.js"
 
 const UNIQUE_ID = /^((?:AIDA|AROA)[A-Z0-9]+)(?::(.+))?$/
-/** Where `textsIn` finds users, roles and sessions in the text of a policy. */
+/** The place where `textsIn` finds users, roles and sessions in the text of a policy. */
 const PRINCIPAL = /^\$\.Statement(?:\[\d+\])?\.(?:Not)?Principal\.AWS(?:\[\d+\])?$/
 const WALKS_MAX = 3
 

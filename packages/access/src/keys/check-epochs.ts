@@ -9,7 +9,7 @@ const END = rowKeyOf("\xff".repeat(16))
 
 interface EpochsPage {
   readonly epochs: readonly number[]
-  /** Where the next page begins; undefined: this is the last one. */
+  /** The place where the next page begins; undefined: this is the last one. */
   readonly next: RowKey | undefined
 }
 

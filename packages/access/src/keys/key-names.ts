@@ -48,7 +48,7 @@ function referenceOfId(text: string): KeyReference {
   return { kind: "id", id }
 }
 
-/** Why this name cannot be an alias; undefined if it can. */
+/** Returns why this name cannot be an alias; undefined if it can. */
 export function aliasFault(
   name: string,
 ): { readonly kind: "malformed" | "reserved"; readonly message: string } | undefined {

@@ -35,7 +35,7 @@ export interface NamedKey {
   readonly holder: KeyHolder
 }
 
-/** Who sent a request. */
+/** The caller that sent a request. */
 export interface KeyCaller {
   readonly principal: KnownPrincipal
   readonly policies: PrincipalPolicies

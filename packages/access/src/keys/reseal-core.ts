@@ -21,7 +21,7 @@ const ROWS_MAX = 1_000
 
 export interface SecretsPage {
   readonly secrets: readonly StoredSecret[]
-  /** Where the next page begins; undefined: this is the last one. */
+  /** The place where the next page begins; undefined: this is the last one. */
   readonly next: RowKey | undefined
 }
 

@@ -217,5 +217,5 @@ export class ServiceCalls {
   }
 }
 
-/** Why a connection failed, for people. */
+/** Returns why a connection failed, for people. */
 const reasonOf = ({ details, message }: Failure): string => String(details["reason"] ?? message)

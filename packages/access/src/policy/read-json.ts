@@ -78,7 +78,7 @@ export function* textsIn(text: string): Generator<PlacedText> {
   }
 }
 
-/** Where each object, list and string begins in a text that is known to be valid JSON, by its path. */
+/** Returns where each object, list and string begins in a text that is known to be valid JSON, by its path. */
 export function placesIn(text: string): ReadonlyMap<string, number> {
   const places = new Map<string, number>()
   for (const { where, start } of textsIn(text)) places.set(where, start)

@@ -1,5 +1,5 @@
 /**
- * Where a request carries its signature: in the Authorization header, in the query (presigned), or in
+ * Says where a request carries its signature: in the Authorization header, in the query (presigned), or in
  * the fields of a form (`form.ts`).
  *
  * Refuses  More than one of them, and anything missing, repeated or misspelled: each with its own failure; none is

@@ -93,11 +93,11 @@ export function eventLog(below: Log, fieldsOf: (fields: Fields) => Fields, note:
 }
 
 interface EventList extends EventPage {
-  /** Why only the events of this node are listed that are not stored; undefined: all are. */
+  /** The reason why only the events of this node are listed that are not stored; undefined: all are. */
   readonly incomplete: string | undefined
 }
 
-/** Where events are stored. */
+/** The place where events are stored. */
 interface Store {
   readonly metadata: Pick<Metadata, "run" | "ask">
   /** Resolves once the devices refuse releases that do not know events. */

@@ -137,7 +137,7 @@ export class StoreLive {
     signal: AbortSignal,
   ): Promise<void> {
     const question = { trace: `${this.nodes?.own ?? ""} ${this.startedMs} ${(this.traces += 1)}`, filter }
-    /** Why nodes are not shown, as was said last. */
+    /** The reason why nodes are not shown, as was said last. */
     const unshown = new Map<string, string>()
     const ask = async (nodes: LiveNodes, name: string): Promise<void> => {
       try {

@@ -36,7 +36,7 @@ const BLOCK_BYTES = 1024
 const SHORT_BYTES_MAX = 240
 const PIECE_BYTES = 32_768
 const [SECRET_AT, LANES_AT] = [PIECE_BYTES, PIECE_BYTES + 256]
-/** Where in the secret the stripe that ends the input, and the mixing after a block, begin. */
+/** Offsets in the secret at which the stripe that ends the input, and the mixing after a block, begin. */
 const [LAST_STRIPE_SECRET, BLOCK_SECRET] = [SECRET.length - STRIPE_BYTES - 7, SECRET.length - STRIPE_BYTES]
 
 const mask64 = (value: bigint): bigint => BigInt.asUintN(64, value)

@@ -16,7 +16,7 @@ export type DriveReport =
   /** It is lost, or cannot be read. */
   | { readonly kind: "unknown"; readonly why: string }
 
-/** Where one shard of a version is: all that disks do not have in common. */
+/** The place where one shard of a version is: all that disks do not have in common. */
 export interface ShardHolder {
   readonly drive: string
   /** Slots are counted from 0 on. */

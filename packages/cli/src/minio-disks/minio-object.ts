@@ -48,7 +48,7 @@ export function factsOf({ stored: { user, parts } }: MergedContent): ObjectFacts
 
 const textOf = ({ system }: StoredObject, name: string): string => Buffer.from(system.get(name) ?? []).toString("utf8")
 
-/** Why the bytes cannot be read from the disks, whatever they are; undefined: they can. */
+/** Returns why the bytes cannot be read from the disks, whatever they are; undefined: they can. */
 export function refusalOf({ stored }: MergedContent): DiskFailure | undefined {
   const seal = SEALS.find(([name]) => stored.system.has(name))
   if (seal !== undefined) return new DiskFailure("sealed", `it is encrypted with ${seal[1]}`)

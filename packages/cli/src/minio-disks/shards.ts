@@ -27,7 +27,7 @@ const PIECE_BYTES = 64 * KIB
 const READ_BYTES = 256 * KIB
 const PAGE_BYTES = 64 * KIB
 
-/** Where one shard of a part is. */
+/** The place where one shard of a part is. */
 export interface ShardSource {
   /** Slots are counted from 0 on; those of the data come first. */
   readonly slot: number

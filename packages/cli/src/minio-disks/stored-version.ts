@@ -48,7 +48,7 @@ export interface StoredObject extends VersionBase {
   readonly user: ReadonlyMap<string, string>
   /** MinIO's own facts, with names in lower case, without their common prefix. */
   readonly system: ReadonlyMap<string, Uint8Array>
-  /** Where the only part is in the file of metadata, if it is there. */
+  /** The place where the only part is in the file of metadata, if it is there. */
   readonly inline: { readonly offset: number; readonly lengthBytes: number } | undefined
 }
 

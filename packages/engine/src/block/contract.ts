@@ -103,7 +103,7 @@ export interface WriteRequest {
   /** When the body will probably be removed: a hint for where devices place it. Absent: unknown. */
   readonly endsAtMs?: number | undefined
   readonly signal?: AbortSignal
-  /** Who is charged for the memory; absent: the server itself. */
+  /** The party that is charged for the memory; absent: the server itself. */
   readonly payer?: Payer | undefined
 }
 

@@ -1,4 +1,4 @@
-/** Where the shards of a block are, slot by slot, compared with where layouts put them. Pure. */
+/** Says where the shards of a block are, slot by slot, compared with where layouts put them. Pure. */
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { shardCount, type Policy } from "@hayloft/base/policy.js"
 import type { Layout } from "../placement/index.js"
@@ -6,7 +6,7 @@ import { assignedDeviceOf } from "./layouts.js"
 import type { BlockGroup } from "./shard-scan-core.js"
 
 /**
- * Why a device has a copy, the best reason first. `assigned`: the present layout puts it there. `former`: the previous
+ * The reasons why a device has a copy, the best one first. `assigned`: the present layout puts it there. `former`: the previous
  * layout did, and it has not moved yet. `placed`: the block was written while devices were down, and its row names the
  * device. `elsewhere`: no layout in use leads there.
  */

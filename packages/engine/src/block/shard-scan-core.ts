@@ -24,7 +24,7 @@ export interface BlockGroup extends Omit<NeedleId, "slot"> {
 
 export interface ShardScanPage {
   readonly groups: readonly BlockGroup[]
-  /** Where to continue; undefined at the end. */
+  /** The place to continue at; undefined at the end. */
   readonly next: RowKey | undefined
 }
 

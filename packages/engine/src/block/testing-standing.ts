@@ -5,7 +5,7 @@ import type { Layout } from "../placement/index.js"
 import { assignedDeviceOf } from "./layouts.js"
 import type { BlockGroup } from "./shard-scan-core.js"
 
-/** Where a block's shards are, compared with where a layout puts them. */
+/** The places of a block's shards, compared with where a layout puts them. */
 interface Standing {
   /** Slots with a copy somewhere, minus those that a read needs: below 0 the block cannot be read. */
   readonly spareShards: number

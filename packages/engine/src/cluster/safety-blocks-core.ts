@@ -171,7 +171,7 @@ export interface DomainLevel {
   readonly count: number
 }
 
-/** Where blocks may be stored. */
+/** The place where blocks may be stored. */
 export interface BlockPlaces {
   readonly layout: Layout
   /** While shards move from it to `layout`. */

@@ -132,7 +132,7 @@ export interface Safety {
   readonly causes: SafetyCauses
 }
 
-/** Why the store is not complete; all empty, false and 0 if it is. */
+/** The reasons why the store is not complete; all empty, false and 0 if it is. */
 export interface SafetyCauses {
   /** No scan of the blocks has finished yet: their placement is an assumption. */
   readonly isUnseen: boolean

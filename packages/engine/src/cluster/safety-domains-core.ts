@@ -13,7 +13,7 @@ export interface DomainSafety {
   readonly whole: number
   /** The domains that must not fail now: the loss of one alone loses something. */
   readonly critical: readonly string[]
-  /** Why none may fail even then: a block under the policy has up to `shards` in one of them, and can lose `spare`. */
+  /** The reason why none may fail even then: a block under the policy has up to `shards` in one of them, and can lose `spare`. */
   readonly crowded?: { readonly policy: Policy; readonly shards: number; readonly spare: number }
 }
 

@@ -33,7 +33,7 @@ const are = (ids: readonly DeviceId[]): string => (ids.length === 1 ? "is" : "ar
 
 const UNSEEN = "shards have not all been scanned since the start"
 
-/** Why the store survives fewer failures than it could, worst first; empty if it survives all it could. */
+/** Returns why the store survives fewer failures than it could, worst first; empty if it survives all it could. */
 export function reasonsOf(causes: SafetyCauses, pathOf: SentenceFacts["pathOf"]): readonly string[] {
   const named = (ids: readonly DeviceId[]) => listed(ids.map(pathOf))
   const {
@@ -96,7 +96,7 @@ interface MayFail {
   readonly count: number
   /** How many arbitrary ones may fail now; -1: something is not readable now. */
   readonly losses: number
-  /** Why not; empty if they may. */
+  /** The reasons why they may not; empty if they may. */
   readonly because: string
   /** The first of those that must not fail now: the loss of one alone loses something. */
   readonly critical: readonly string[]
@@ -104,7 +104,7 @@ interface MayFail {
 
 const CRITICAL_MAX = 20
 
-/** Why none may fail even when the store is complete. */
+/** Returns why none may fail even when the store is complete. */
 function whyNever(what: MayFail["what"], { count, crowded }: Pick<DomainSafety, "count" | "crowded">): string {
   if (count === 1) return "there is only one"
   if (what === "disk") return "no shard or copy is to spare that would replace a lost disk"

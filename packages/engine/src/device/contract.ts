@@ -16,7 +16,7 @@ import type { Soon } from "@hayloft/base/soon.js"
 import type { ReadUse } from "@hayloft/base/seams/disk/contract.js"
 import type { StoreWrite } from "@hayloft/base/seams/store/contract.js"
 
-/** Where the bytes of a record begin in the log. */
+/** The place where the bytes of a record begin in the log. */
 export interface LogPlace {
   readonly segment: number
   readonly offsetBytes: number
@@ -44,7 +44,7 @@ export interface CommitLog {
   readonly lengthBytes: number
   /** Batches up to and including this one may be gone. */
   readonly cutUpTo: LogSequence
-  /** Why the log accepts no more appends. */
+  /** The reason why the log accepts no more appends. */
   readonly stopped: Failure | undefined
   /** Appends one batch; calls queue and are written in order, one write at a time. */
   append(records: readonly Uint8Array[]): Promise<{ sequence: LogSequence; places: readonly LogPlace[] }>
@@ -68,7 +68,7 @@ export interface CommitLog {
   close(): Promise<void>
 }
 
-/** Where an inline payload is stored on this device. */
+/** The place where an inline payload is stored on this device. */
 export type PayloadPlace =
   | {
       readonly in: "log"

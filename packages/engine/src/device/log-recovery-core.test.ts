@@ -1,4 +1,4 @@
-/** Where a commit log ends, and when a start refuses because acknowledged batches are missing or damaged. */
+/** Checks where a commit log ends, and when a start refuses because acknowledged batches are missing or damaged. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure, type FailureDetails } from "@hayloft/base/failures.js"

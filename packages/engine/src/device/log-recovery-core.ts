@@ -22,11 +22,11 @@ export interface SegmentHead {
 /** A run of batches in one segment that continue each other, from its first on. */
 export interface SegmentChain {
   readonly last: LogBatchHeader
-  /** Where the next batch belongs. */
+  /** The place where the next batch belongs. */
   readonly endBytes: number
 }
 
-/** Where the log ends: an empty log is sequence 0 in segment 0. */
+/** The place where the log ends: an empty log is sequence 0 in segment 0. */
 export interface LogEnd {
   readonly segment: number
   readonly sequence: LogSequence

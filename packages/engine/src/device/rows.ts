@@ -181,7 +181,7 @@ export class Rows implements DeviceRows {
     }
   }
 
-  /** Why the metadata store must not be read any more: it did not answer, or failed. */
+  /** Returns why the metadata store must not be read any more: it did not answer, or failed. */
   get failed(): Failure | undefined {
     return this.failure
   }

@@ -21,7 +21,7 @@ export const SCRUB_LIMITS = {
   logBytesMax: 16 * MIB,
 } as const
 
-/** Where the next step begins: at this key or the first behind it. */
+/** The place where the next step begins: at this key or the first behind it. */
 export interface RowScrubCursor {
   readonly family: Family
   readonly key: RowKey
@@ -105,7 +105,7 @@ export async function scrubRowsStep(
   return { next, rows, payloads: found.length, findings }
 }
 
-/** Where a walk continues after damage; undefined if the end of the damage is unknown, or in another family. */
+/** Returns where a walk continues after damage; undefined if the end of the damage is unknown, or in another family. */
 export function behindDamage(error: unknown, family: Family, at: RowKey): RowScrubCursor | undefined {
   const toKey = isFailure(error, "corruptRow") ? error.details["toKey"] : undefined
   const bytes = Buffer.from(typeof toKey === "string" ? toKey : "", "hex")

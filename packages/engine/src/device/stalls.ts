@@ -88,7 +88,7 @@ export class Stalls {
     return !this.isEnding && isStalling(this.judged())
   }
 
-  /** Why requests wait now; undefined while no stall has lasted as long as a device may take for a call. */
+  /** Returns why requests wait now; undefined while no stall has lasted as long as a device may take for a call. */
   get trouble(): string | undefined {
     const judged = this.judged()
     // Devices that have failed otherwise are waited for by nothing.

@@ -31,7 +31,7 @@ const NOTES = new Map<string, (bytes: Uint8Array) => unknown>([
   ["scrub", decodeScrubRecord],
   ["database-mark", decodeDatabaseMark],
 ])
-/** Where a device keeps rows and bodies. */
+/** The folders in which a device keeps rows and bodies. */
 const DATA_FOLDERS = /^(base|log|volumes(-[0-9]+d)?|payloads)$/
 /** The data folders that are empty while nothing was written. */
 const CONTENT_FOLDERS = /^(log|volumes(-[0-9]+d)?|payloads)$/

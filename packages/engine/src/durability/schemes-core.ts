@@ -25,7 +25,7 @@ export interface Scheme {
   readonly neededToWrite: number
   /** Distinct sets of devices that hold an object together. */
   readonly groups: number
-  /** Where a lost device is rebuilt: on all others, or on the spare that replaces it. */
+  /** The place where a lost device is rebuilt: on all others, or on the spare that replaces it. */
   readonly rebuild: "others" | "spare"
 }
 

@@ -22,7 +22,7 @@ const KEY = union({
   /** A data key of the KMS that objects of SSE-KMS share. */
   dataKey: {
     createdMs: whole(),
-    /** Where other keys have their epoch. */
+    /** The place where other keys have their epoch. */
     noEpoch: flat(NOTHING),
     ciphertext: OWN_BYTES,
     keyArn: TEXT,

@@ -55,7 +55,7 @@ export const { encode: encodeControlRow, decode: decodeControlRow } = CONTROL_RO
 const CONVERSION_STATES = ["copying", "active", "leaving", "copied", "left"] as const
 
 /**
- * Where the metadata of a store is that was converted, or is being converted: from devices to this database, or back.
+ * The place where the metadata of a store is that was converted, or is being converted: from devices to this database, or back.
  * `copying`: rows are missing here, so it is on the devices. `copied` and `leaving`: the control record on the devices
  * decides. `left`: it is on the devices, and never comes back to this database.
  */
@@ -82,7 +82,7 @@ const NODE_ROW = record("node row", {
   name: NODE_NAME,
   /** The incarnation of the process that runs as this node. */
   incarnation: INCARNATION,
-  /** Where other nodes reach it. */
+  /** The address at which other nodes reach it. */
   address: TEXT,
   fingerprint: parsed(TEXT, parseNodeFingerprint),
   /** The HMAC of the node's admission under the master key. */
@@ -105,7 +105,7 @@ export const { encode: encodeNodeRow, decode: decodeNodeRow } = NODE_ROW
 
 const LEASE_ROW = record("lease row", {
   name: TEXT,
-  /** Who has it; undefined: it was released. */
+  /** The process that has it; undefined: it was released. */
   incarnation: optional(INCARNATION),
   /** Grows with each renewal, and each time that it is taken or released. */
   beat: whole(1),

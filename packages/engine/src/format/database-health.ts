@@ -34,7 +34,7 @@ const HOLDERS = rowsOf({
   kind: oneOf(HOLDER_KINDS),
   /** The process id of a session, otherwise a name. */
   name: TEXT,
-  /** Who opened it: user and application. */
+  /** The user and the application that opened it. */
   owner: TEXT,
   /** The time is undefined for sessions of others if the role lacks `pg_read_all_stats`. */
   seconds: optional(NUMBER),

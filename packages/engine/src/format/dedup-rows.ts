@@ -60,7 +60,7 @@ export function encodeBlockDigests(digests: BlockDigestsRecord): Uint8Array {
   return BLOCK_DIGESTS.encode(digests)
 }
 
-/** Where a block is (family `blockIndex`). A hint: the segments may have been deleted. */
+/** The place where a block is (family `blockIndex`). A hint: the segments may have been deleted. */
 const BLOCK_PLACE = record("block place", {
   key: OBJECT_KEY,
   multipartId: MULTIPART_ID,

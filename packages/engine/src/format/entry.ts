@@ -37,7 +37,7 @@ export interface Entry {
 }
 
 interface DecodedWrite extends EntryWrite {
-  /** Where the payload's checksum begins in the record; the payload follows it. */
+  /** The place where the payload's checksum begins in the record; the payload follows it. */
   readonly payloadAt: number
 }
 

@@ -82,7 +82,7 @@ const JOB = record("job", {
    * what there is to do.
    */
   flags: flat(flags("isPaused", "isCancelling", "isDryRun", "isCounted")),
-  /** Where the next page begins; "" at the start. */
+  /** The place where the next page begins; "" at the start. */
   cursor: TEXT,
   step: optional(STEP),
   counts: COUNTS,

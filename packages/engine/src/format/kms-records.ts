@@ -14,7 +14,7 @@ export type KmsKeyState = (typeof STATES)[number]
 
 const PROVIDERS = ["vault", "aws"] as const
 
-/** Where the materials of a key are that this store does not have. */
+/** The place where the materials of a key are that this store does not have. */
 const EXTERNAL_KEY = row({
   kind: oneOf(PROVIDERS),
   /** The key's name in Vault, its ARN in AWS. */

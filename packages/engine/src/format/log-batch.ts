@@ -33,7 +33,7 @@ import { xxh64 } from "@hayloft/base/simd/xxh64.js"
 import { noCipher, refusesPlain, type DeviceCipher } from "@hayloft/base/device-cipher.js"
 
 export const LOG_HEADER_BYTES = 80
-/** Where the encrypted bytes of a batch begin. */
+/** The place where the encrypted bytes of a batch begin. */
 export const LOG_SEALED_AT = LOG_HEADER_BYTES + GCM_NONCE_BYTES
 export const LOG_PAGE_BYTES = 4096
 /** Lengths and records of one batch. */
@@ -242,7 +242,7 @@ export const sealedLogNonce = (batch: Uint8Array): Uint8Array =>
 /** The data that decrypts a part of a record without the rest of its batch. */
 export interface SealedRecord {
   readonly nonce: Uint8Array
-  /** Where the encrypted bytes of the batch begin in its segment. */
+  /** The place where the encrypted bytes of the batch begin in its segment. */
   readonly fromBytes: number
 }
 

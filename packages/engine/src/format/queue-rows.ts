@@ -18,7 +18,7 @@ import { since, TEXT, type ValueOf } from "./fields.js"
 import { ACCOUNT_ID, HEX } from "./id-fields.js"
 import { accountRowKey, suffixRange, u16Text, u64TextOf } from "./row-key.js"
 
-/** Where messages go that are delivered too often. */
+/** The queue to which messages go that are delivered too often. */
 const REDRIVE = row({
   /** After so many deliveries without an acknowledgement a message moves instead of being delivered once more. */
   maxDeliveries: NUMBER,
@@ -92,7 +92,7 @@ const MESSAGE = record("queue message", {
   movedFrom: optional(TEXT),
   /** How many copies its producer asked for. */
   copies: NUMBER,
-  /** Who added it: an ARN. */
+  /** The ARN of the principal that added it. */
   sender: TEXT,
   contentBytes: NUMBER,
   /** The content is undefined if it has a row of its own. */

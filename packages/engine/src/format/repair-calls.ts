@@ -125,7 +125,7 @@ const POLICY_TEXT = mapped(
   text => text,
 )
 
-/** Where the shards of a partition are, which the visit names. */
+/** The shards of a partition by place, which the visit names. */
 const COUNT = row({
   bytesByPolicy: mapOf(POLICY_TEXT, NUMBER),
   misplaced: rowsOf({

@@ -23,7 +23,7 @@ import type { KeyRange } from "@hayloft/base/key-range.js"
 import { bytesOfVersionId } from "./version-id.js"
 
 const TERMINATOR = "\x00"
-/** Where the object key begins in a row key, after the bucket id. */
+/** The place where the object key begins in a row key, after the bucket id. */
 export const KEY_IN_ROW_AT = 8
 const MULTIPART_ID_BYTES = 16
 

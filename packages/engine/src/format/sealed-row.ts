@@ -21,7 +21,7 @@ const MARK = 0xc1
 const COLUMNS = ["value", "head"] as const
 const PLACE_BYTES = 2 + 1 + 8
 
-/** Where the bytes are. */
+/** The place where the bytes are. */
 export interface SealedPlace {
   readonly family: Family
   readonly key: RowKey

@@ -15,7 +15,7 @@ import { SEAL_TAG_BYTES, SEGMENT_PLAIN_BYTES, SEGMENT_STORED_BYTES } from "@hayl
 import { packed } from "./fields.js"
 import type { RecordReader } from "./pack.js"
 
-/** Who provides the secrets that the object's key is derived from, besides the secret of the bucket. */
+/** The party that provides the secrets that the object's key is derived from, besides the secret of the bucket. */
 export type SealingKey =
   /** Nobody. `atRest` is not shown to clients, `s3` is SSE-S3. */
   | { readonly mode: "atRest" | "s3" }

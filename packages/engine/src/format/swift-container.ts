@@ -8,13 +8,13 @@ import { fail } from "@hayloft/base/failures.js"
 import { decodeSwiftSetter, encodeSwiftSetter, type SwiftSetter, type SwiftSetters } from "./swift-setter.js"
 import { STORAGE_CLASSES, type StorageClass } from "@hayloft/base/storage-class.js"
 
-/** Where what is overwritten or deleted goes. */
+/** The place where what is overwritten or deleted goes. */
 export interface SwiftArchive {
   /** The effect of a deletion: it brings the version before back, or is a version itself. */
   readonly mode: "stack" | "history"
   /** The name of a container of the same account. */
   readonly location: string
-  /** Who has set it, with whose rights alone versions go there; undefined: it was not noted. */
+  /** The caller that has set it: versions go there with its rights alone. It is undefined if it was not noted. */
   readonly setter?: SwiftSetter | undefined
 }
 

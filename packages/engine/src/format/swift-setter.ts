@@ -1,5 +1,5 @@
 /**
- * Who has set a key that lets requests in without a token: such requests act as the setter. A text beside the key: `key ID` for the
+ * Says who has set a key that lets requests in without a token: such requests act as the setter. A text beside the key: `key ID` for the
  * holder of an access key of the store, `served ID` for one beside whose token a service's was sent, `root ID` for an account's root
  * user whom Keystone has named.
  *

@@ -40,7 +40,7 @@ const blockSeed = (seed: bigint, offsetBytes: number): bigint => BigInt.asUintN(
 
 const OFFSET_RANGE = 2 ** 32
 
-/** Where a block is, as the value of a row in a directory. */
+/** Returns where a block is, as the value of a row in a directory. */
 export function packPlace(offsetBytes: number, lengthBytes: number): Buffer {
   const place = Buffer.alloc(8)
   place.writeUInt32LE(offsetBytes % OFFSET_RANGE, 0)
@@ -159,7 +159,7 @@ export class BlockBuilder {
 
 const NO_FILTER = new Uint8Array(0)
 
-/** Where a block is, and under which key. */
+/** The place of a block, and its key. */
 interface BlockAt {
   /** The seed of the file. */
   readonly seed: bigint
@@ -232,7 +232,7 @@ export class Block {
     this.offsetsAt = this.filterAt - 4 * this.rows
   }
 
-  /** Where the row begins. */
+  /** Returns where the row begins. */
   private rowAt(row: number): number {
     const { bytes } = this
     const at = this.offsetsAt + 4 * row

@@ -61,7 +61,7 @@ export interface VersionDetails {
 }
 
 /**
- * Where the bytes are: with the row, in blocks, or in segments. Those of a multipart upload are found by their numbers; those of
+ * The place where the bytes are: with the row, in blocks, or in segments. Those of a multipart upload are found by their numbers; those of
  * an object that grows, or has the bytes of others, by their offset (`offsetRowKey`), behind those of the upload that it was,
  * if it was one.
  */
@@ -429,7 +429,7 @@ function decodeBody(bytes: Buffer): VersionBody {
 
 const NULL_TEXT = String.fromCharCode(NULL_MEMBER)
 
-/** Where the checksum of an inline version ends; undefined for other bodies, and for one that has none or a long one. */
+/** Returns where the checksum of an inline version ends; undefined for other bodies, and for one that has none or a long one. */
 function endOfShortChecksum(bytes: Buffer): number | undefined {
   if (!INLINE_BEGINS.every((byte, i) => bytes[INLINE_AT + i] === byte)) return undefined
   const lengthBytes = (bytes[CHECKSUM_AT] ?? 0) - SHORT_TEXT

@@ -41,7 +41,7 @@ export interface VolumeHeader {
   readonly volumeId: VolumeId
   /** The incarnation of the process that created it. */
   readonly incarnation: Incarnation
-  /** Where the previous volume was sealed; bytes beyond are not part of it. */
+  /** The place where the previous volume was sealed; bytes beyond are not part of it. */
   readonly sealed: VolumePosition | undefined
   /** Milliseconds since 1970 by which all its needles are expected to be removed; absent: they may stay. */
   readonly endsByMs?: number

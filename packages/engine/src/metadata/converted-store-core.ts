@@ -2,7 +2,7 @@
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import type { ConversionRow } from "../format/cluster-rows.js"
 
-/** Why no node may use the database; undefined: it keeps the metadata, as far as the row shows. */
+/** Returns why no node may use the database; undefined: it keeps the metadata, as far as the row shows. */
 export function whyElsewhere(conversion: ConversionRow | undefined): Failure | undefined {
   if (conversion === undefined || conversion.state === "active") return undefined
   const { state, node } = conversion

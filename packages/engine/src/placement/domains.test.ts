@@ -238,7 +238,7 @@ test("losing a zone, machine or device moves only its slots, and adding one move
         what,
       )
       const lost = heldIn(before, three.filter(decommissioning))
-      // Where zones do not hold the same number of shards, a lighter one gives some of its own to the others.
+      // If zones do not hold the same number of shards, a lighter one gives some of its own to the others.
       const most = width % 3 === 0 || what === "a zone is lost" ? 1.02 : 1.6
       assert.ok(movement(before, after).moved <= most * lost, `${what}: ${movement(before, after).moved} for ${lost}`)
     }

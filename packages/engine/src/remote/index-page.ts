@@ -20,7 +20,7 @@ interface IndexPage {
 interface Stretch {
   readonly start: RowKey
   readonly end: RowKey
-  /** Where to look for the next stretch; undefined after the last partition. */
+  /** The place to look for the next stretch at; undefined after the last partition. */
   readonly next: RowKey | undefined
 }
 

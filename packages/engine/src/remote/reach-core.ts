@@ -23,12 +23,12 @@ export class Reach {
 
   constructor(private readonly questionsFailedMax: number) {}
 
-  /** Why the node cannot be reached; undefined if it can. */
+  /** Returns why the node cannot be reached; undefined if it can. */
   get trouble(): Failure | undefined {
     return this.failure
   }
 
-  /** Why the node does not respond to anything any more; undefined if a call may succeed. */
+  /** Returns why the node does not respond to anything any more; undefined if a call may succeed. */
   get silence(): Failure | undefined {
     return this.failedQuestions >= this.questionsFailedMax ? this.failure : undefined
   }

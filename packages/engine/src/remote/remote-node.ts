@@ -42,7 +42,7 @@ export class RemoteNode {
     peer.onLost(() => this.askSoon())
   }
 
-  /** Why the node cannot be reached; undefined if it can. */
+  /** Returns why the node cannot be reached; undefined if it can. */
   get trouble(): Failure | undefined {
     return this.reach.trouble
   }

@@ -66,7 +66,7 @@ export class LentMemory {
           if (isGiven) throw new Error("memory is given back twice")
           isGiven = true
           this.given += 1
-          // Who still reads it reads other bytes.
+          // A reader that still has it reads other bytes.
           bytes.fill(0xee)
         },
       }

@@ -36,7 +36,7 @@ export class SqlConnection {
     return this.current?.isOpen === true ? this.current : undefined
   }
 
-  /** Why the last connection was lost or could not be made; undefined: it works. */
+  /** Returns why the last connection was lost or could not be made; undefined: it works. */
   get trouble(): string | undefined {
     return this.lastError
   }

@@ -168,7 +168,7 @@ export class SqlIncarnation {
     return this.lanes.reduce((sum, { waiting }) => sum + waiting, 0)
   }
 
-  /** Why a connection does not work; undefined: all of them do. */
+  /** Returns why a connection does not work; undefined: all of them do. */
   get trouble(): string | undefined {
     return this.connections.map(connection => connection.trouble).find(trouble => trouble !== undefined)
   }
@@ -232,7 +232,7 @@ export class SqlIncarnation {
     return this.endedBecause && endedFailure(this.endedBecause)
   }
 
-  /** Why only rows of coordination are read; also those that came with the answer that has shown a rollback. */
+  /** Returns why only rows of coordination are read; also those that came with the answer that has shown a rollback. */
   private get whyNotRead(): Failure | undefined {
     const { halt } = this.known
     if (this.endedBecause === "rolledBack") return endedFailure("rolledBack")

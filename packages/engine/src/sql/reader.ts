@@ -29,7 +29,7 @@ interface ReaderHost {
   /** The lane whose row comes with every read, with the store's generation, and a number that it has reached. */
   lane(): { readonly id: LaneId; readonly number: bigint }
   onState(state: LaneState | undefined, before: bigint): void
-  /** Why only rows of coordination may be read. */
+  /** Returns why only rows of coordination may be read. */
   refusal(): Failure | undefined
   /** Takes what one statement returned, as of this state of the lane. */
   onRows(state: LaneState, wants: Wants, found: Fetched): void

@@ -261,7 +261,7 @@ interface ReadRow {
   readonly row: StoredRow
 }
 
-/** Where a row's payload is, for the engine: bytes if they came with the row. */
+/** The place where a row's payload is, for the engine: bytes if they came with the row. */
 interface SqlPayload {
   readonly in: "sql"
   readonly bytes?: Uint8Array

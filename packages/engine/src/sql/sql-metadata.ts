@@ -69,7 +69,7 @@ export class SqlMetadata implements Metadata {
   private current: SqlIncarnation
   private closing: Closing
   private over: EndReason | undefined
-  /** Why no other incarnation has begun: the database does not keep the metadata now. */
+  /** The reason why no other incarnation has begun: the database does not keep the metadata now. */
   private elsewhere: Failure | undefined
   private beginning: Promise<void> | undefined
   private seen: DatabaseMark
@@ -173,7 +173,7 @@ export class SqlMetadata implements Metadata {
 
   readonly commandsWaitingMax = SQL_LIMITS.lanes * SQL_LIMITS.waitingMax
 
-  /** Why commands are not accepted now; undefined: they are. */
+  /** Returns why commands are not accepted now; undefined: they are. */
   get trouble(): string | undefined {
     if (this.over !== undefined) return this.whyOver(this.over).message
     if (this.halt !== undefined) return haltedFailure(this.halt).message

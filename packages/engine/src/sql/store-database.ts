@@ -45,7 +45,7 @@ export class StoreDatabase {
     return value && decodeControlRow(value)
   }
 
-  /** Where the metadata of a converted store is, also before any incarnation has begun. */
+  /** Returns where the metadata of a converted store is, also before any incarnation has begun. */
   conversion(): Promise<ConversionRow | undefined> {
     return this.inSession(conversionIn)
   }

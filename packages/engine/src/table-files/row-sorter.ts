@@ -21,7 +21,7 @@ interface Run {
   readonly from: number
 }
 
-/** Where a row is in `bytes`. */
+/** The place where a row is in `bytes`. */
 export interface SortedRow {
   readonly bytes: Buffer
   keyAt: number

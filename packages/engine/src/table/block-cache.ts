@@ -16,7 +16,7 @@ interface CachedBlock {
   isUsed: boolean
 }
 
-/** Where a table keeps its blocks; a slot is undefined if the block is not in memory. */
+/** The place where a table keeps its blocks; a slot is undefined if the block is not in memory. */
 export type BlockSlots = (CachedBlock | undefined)[]
 
 interface Entry extends CachedBlock {

@@ -290,7 +290,7 @@ function smallNeighbour(
 }
 
 /**
- * Where the step ends: at the first key of a file, so that files of the lower level are merged whole. Undefined:
+ * Returns where the step ends: at the first key of a file, so that files of the lower level are merged whole. Undefined:
  * everything fits. The smallest step is made even if it does not fit.
  */
 function endOfStep(

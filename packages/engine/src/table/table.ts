@@ -91,7 +91,7 @@ const PIECE_BYTES = 1 * MIB
 const SCAN_AHEAD_BLOCKS = 15
 const needed = new RowsNeeded("rows are not in memory")
 
-/** Where a table is, and how it is sealed. */
+/** The place of a table, and how it is sealed. */
 interface TableAt {
   readonly disk: Disk
   readonly path: string
@@ -386,7 +386,7 @@ export class Table {
     return blockPlace(this.directory(partition), index, this.dataAt(partition))
   }
 
-  /** Where the data of a partition begins; it ends where its directory begins. */
+  /** Returns where the data of a partition begins; it ends where its directory begins. */
   dataAt(partition: number): number {
     const before = this.partitions[partition - 1]
     return before === undefined ? 0 : before.directoryAt + before.directoryBytes
@@ -581,7 +581,7 @@ export class Table {
 const nameOfTableBlock = (partition: number, index: number | undefined): string =>
   `${partition} ${index ?? "directory"}`
 
-/** Where the data block is stored for which this row of a directory stands. */
+/** Returns where the data block is stored for which this row of a directory stands. */
 const blockPlace = (directory: Block, index: number, fromBytes: number): BlockPlace =>
   placeIn(directory.bytes, directory.valueAt(directory.keyAt(index)), fromBytes)
 

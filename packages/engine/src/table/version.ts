@@ -62,7 +62,7 @@ const passing = new RowsNeeded("deleted rows are passed")
 class DeadRanges {
   private readonly ends = new Map<string, Buffer>()
 
-  /** Where scans continue that have reached this deleted row; undefined: at the next row. */
+  /** Returns where scans continue that have reached this deleted row; undefined: at the next row. */
   endOf({ bytes, keyAt, valueAt }: RunCursor): Buffer | undefined {
     return this.ends.size === 0 ? undefined : this.ends.get(bytes.toString("latin1", keyAt, valueAt))
   }
@@ -138,7 +138,7 @@ export class TableVersion {
 
 let found: Block
 
-/** Where the key of `probe` begins in the block `found`; -1 if the run does not contain it. */
+/** Returns where the key of `probe` begins in the block `found`; -1 if the run does not contain it. */
 function find(run: TableRun): number {
   const { bytes, length } = probe
   const shown = run.tables[run.tableOf(bytes, length)]

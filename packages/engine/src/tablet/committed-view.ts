@@ -175,7 +175,7 @@ export class CommittedView implements QueryView {
     return handle?.left === undefined ? handle : undefined
   }
 
-  /** Where a replica has the row's payload; undefined if it does not have this row. */
+  /** Returns where a replica has the row's payload; undefined if it does not have this row. */
   private placeAt(handle: ReplicaHandle, family: Family, key: RowKey, row: TabletRow): PayloadPlace | undefined {
     if (handle.left !== undefined) return undefined
     try {

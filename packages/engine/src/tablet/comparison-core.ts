@@ -41,7 +41,7 @@ export function digestOfRow(family: Family, key: RowKey, { value, payload }: Dev
 /** The digest of a set of rows from those of its parts, in any order. */
 export const combineDigests = (a: bigint, b: bigint): bigint => BigInt.asUintN(64, a + b)
 
-/** Where the replicas differ. */
+/** Returns where the replicas differ. */
 export function* differences(family: Family, replicas: readonly RowDigests[]): Generator<ReplicaDifference> {
   const keys = new Set(replicas.flatMap(({ rows }) => [...rows.keys()]))
   for (const key of keys) {

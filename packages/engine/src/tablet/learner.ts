@@ -42,7 +42,7 @@ interface ReadRow {
 
 interface Chunk {
   readonly rows: readonly ReadRow[]
-  /** Where the next one begins; undefined at the end. */
+  /** The place where the next one begins; undefined at the end. */
   readonly next: Cursor | undefined
 }
 

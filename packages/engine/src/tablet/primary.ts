@@ -121,7 +121,7 @@ export class Primary implements Metadata {
 
   readonly commandsWaitingMax = COMMANDS_WAITING_MAX
 
-  /** Why no command is accepted now; undefined: they are. */
+  /** Returns why no command is accepted now; undefined: they are. */
   get trouble(): string | undefined {
     return this.isServing
       ? undefined
@@ -214,14 +214,14 @@ export class Primary implements Metadata {
     throw fail("conflict")
   }
 
-  /** Why no more work is accepted. */
+  /** Returns why no more work is accepted. */
   private get ending(): Failure | undefined {
     if (this.state === "stopped") return fail("stopping")
     if (this.state === "halted") return fail("deviceFailed", { message: "the metadata log failed; writes are halted" })
     return undefined
   }
 
-  /** Why commands are refused now. */
+  /** Returns why commands are refused now. */
   private get refusal(): Failure | undefined {
     if (this.core.backlog >= COMMANDS_WAITING_MAX) return fail("tooManyInFlight")
     if (this.durableCopies < 2 && this.configurations.refusesSingleCopy()) {

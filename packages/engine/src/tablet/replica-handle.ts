@@ -17,7 +17,7 @@ export class ReplicaHandle {
     return this.replica.id
   }
 
-  /** Why the replica left; undefined while it is in use. */
+  /** Returns why the replica left; undefined while it is in use. */
   get left(): Failure | undefined {
     return this.reason
   }

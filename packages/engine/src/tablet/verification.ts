@@ -19,7 +19,7 @@ import type { ReplicaHandle } from "./replica-handle.js"
 interface Walk {
   /** By the monotonic clock. */
   readonly beganMs: number
-  /** Why the replica does not count as verified. */
+  /** The reason why the replica does not count as verified. */
   readonly failure: Failure | undefined
 }
 

@@ -109,7 +109,7 @@ export interface DeviceHints {
   readonly id: DeviceId
   readonly isWritable: boolean
   readonly isFull: boolean
-  /** Why it accepts no needles any more. */
+  /** The reason why it accepts no needles any more. */
   readonly refusing: { readonly kind: FailureKind; readonly details: FailureDetails } | undefined
   /** See `KeptVolumes.removedVolumes`; undefined if another process has the volumes. */
   readonly removedVolumes: number | undefined

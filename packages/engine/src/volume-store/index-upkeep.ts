@@ -110,7 +110,7 @@ export class IndexUpkeep {
     return new IndexUpkeep(new Checkpointer(device, clock, SILENT, { space: indexed.space }))
   }
 
-  /** Why the index on disk is behind. */
+  /** Returns why the index on disk is behind. */
   get error(): string | undefined {
     return this.checkpointer.error
   }

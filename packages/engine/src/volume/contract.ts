@@ -159,7 +159,7 @@ export interface Volumes {
    * Undefined while nothing has ever been written.
    */
   durable(): VolumePosition | undefined
-  /** Why no more needles are accepted: a write failed for another reason than a full disk. Reads continue. */
+  /** The reason why no more needles are accepted: a write failed for another reason than a full disk. Reads continue. */
   readonly refusing: Failure | undefined
   /** Damage found when the volumes were opened. Their needles are read elsewhere and repaired. */
   readonly damages: readonly VolumeDamage[]

@@ -131,7 +131,7 @@ export interface ScannedGroup {
   readonly header: GroupHeader
   /** Needles whose headers are known to be of this group. */
   readonly needles: readonly ScannedNeedle[]
-  /** Where in the group something does not fit, and why. */
+  /** The place in the group at which something does not fit, and the reason. */
   readonly damage: { readonly offsetBytes: number; readonly reason: string } | undefined
   /** The position behind the group. */
   readonly after: VolumePosition

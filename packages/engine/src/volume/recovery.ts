@@ -31,13 +31,13 @@ const TRIES_MAX = 3
 export interface UnvouchedGroup {
   readonly headers: readonly NeedleHeader[]
   readonly needles: readonly EncodedNeedle[]
-  /** Where the volume ends if the group is accepted as it is. */
+  /** The place where the volume ends if the group is accepted as it is. */
   readonly after: VolumePosition
 }
 
 /** Result of a walk through the folder, before anything new is written. */
 export interface Recovered {
-  /** Where the newest volume certainly ends. */
+  /** The place where the newest volume certainly ends. */
   readonly sealed: VolumePosition | undefined
   readonly unvouched: UnvouchedGroup | undefined
   readonly lastVolume: number

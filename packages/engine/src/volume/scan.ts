@@ -58,7 +58,7 @@ async function* oneByOne(events: GroupEvents): ScanEvents {
 interface ScanRequest {
   readonly folder: string
   readonly deviceId: DeviceId
-  /** Where an earlier walk ended; undefined: from the first volume on. */
+  /** The place where an earlier walk ended; undefined: from the first volume on. */
   readonly from: VolumePosition | undefined
   /** Known to be durable, and where to end; undefined: to the end of the volumes. */
   readonly upTo: VolumePosition | undefined
@@ -113,7 +113,7 @@ export interface VolumeShelf {
 
 export interface WalkRequest {
   readonly volumeId: VolumeId
-  /** Where an earlier walk through it stopped; undefined: from its beginning. */
+  /** The place where an earlier walk through it stopped; undefined: from its beginning. */
   readonly from: VolumePosition | undefined
   /** Known to be durable, and where to end; undefined: to where it was sealed, or to the end of the file. */
   readonly upTo: VolumePosition | undefined
@@ -142,7 +142,7 @@ export async function* walkGroups(shelf: VolumeShelf, request: WalkRequest): Gro
 }
 
 /**
- * Where a volume was sealed, as recorded by the next one whose header is intact. Removal of a volume first closes the
+ * Returns where a volume was sealed, as recorded by the next one whose header is intact. Removal of a volume first closes the
  * one before it.
  */
 async function sealOf({ deviceId, volumeIds, fileOf }: VolumeShelf, of: VolumeId): Promise<VolumePosition | undefined> {

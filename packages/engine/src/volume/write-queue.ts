@@ -68,7 +68,7 @@ export class WriteQueue {
   /** Waiting requests to leave the open volume. */
   private leaves: (() => void)[] = []
   private writing: Promise<void> | undefined
-  /** Why no more needles are accepted. */
+  /** The reason why no more needles are accepted. */
   private refusal: Failure | undefined
 
   constructor(

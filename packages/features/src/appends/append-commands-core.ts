@@ -73,7 +73,7 @@ const PARTS_SHOWN = 1
 interface Append {
   readonly bucketId: BucketId
   readonly key: ObjectKey
-  /** Where the client expects the end of the object; undefined: wherever it is. */
+  /** The place where the client expects the end of the object; undefined: wherever it is. */
   readonly atOffset: number | undefined
   /** The hash of the client's id for the append: 16 bytes. */
   readonly idHash: Uint8Array | undefined
@@ -96,7 +96,7 @@ interface Append {
 }
 
 export interface AppendResult extends Stored {
-  /** Where the appended bytes begin. */
+  /** The place where the appended bytes begin. */
   readonly offsetBytes: number
   readonly checksumValue: string | undefined
   /** The append was done before, by an earlier request with its id: nothing has changed. */

@@ -15,7 +15,7 @@ export interface AppendRequest extends Pick<
 }
 
 export interface AppendedObject extends PutResult {
-  /** Where the appended bytes begin. */
+  /** The place where the appended bytes begin. */
   readonly offsetBytes: number
   /** An earlier request with this id has appended them. */
   readonly isRepeated: boolean

@@ -108,7 +108,7 @@ function portionsOf(
     }
   }
   const isSmall = ({ value }: K2vDot): boolean => value.kind !== "row"
-  // Where a value is lost, the values that it replaced are better than none.
+  // If a value is lost, the values that it replaced are better than none.
   const small = item.map(({ node, discard, values }) => {
     return { node, discard: lost > 0 ? 0 : discard, values: values.filter(isSmall) }
   })

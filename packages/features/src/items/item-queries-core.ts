@@ -104,7 +104,7 @@ export interface KeyBounds {
   /** No other key than this one; then nothing else is set. */
   readonly only?: ItemKey | undefined
   readonly prefix?: ItemKey | undefined
-  /** Where the listing begins: in reverse the highest key. */
+  /** The place where the listing begins: in reverse the highest key. */
   readonly start?: ItemKey | undefined
   /** Excluded. */
   readonly end?: ItemKey | undefined
@@ -300,7 +300,7 @@ interface OldTombstones {
     readonly partition: ItemKey
     readonly sortKeys: readonly ItemKey[]
   }[]
-  /** Where the walk goes on; undefined: it is over. */
+  /** The place where the walk goes on; undefined: it is over. */
   readonly next: RowKey | undefined
 }
 

@@ -91,7 +91,7 @@ export function compileRules({
 const newerKeptOf = ({ noncurrent, noncurrentTransitions = [] }: LifecycleRule): readonly number[] =>
   [noncurrent, ...noncurrentTransitions].map(action => action?.newerKept ?? 0)
 
-/** Why a rule does not act on a version, however much time passes as things are. */
+/** The reason why a rule does not act on a version, however much time passes as things are. */
 type WhyNot =
   | "disabled"
   | "prefix"

@@ -96,7 +96,7 @@ interface ExpireNoncurrent extends Target {
 
 interface Expired {
   readonly removed: LifecycleCounts
-  /** Where to go on; undefined: there are no older versions. */
+  /** The place to go on at; undefined: there are no older versions. */
   readonly next: RowKey | undefined
 }
 

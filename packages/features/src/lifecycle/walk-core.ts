@@ -183,7 +183,7 @@ export function walkVersions(
 ): RowKey | undefined {
   let at: WalkedKey | undefined
   let rows = 0
-  /** Where the slice ends if the marker was refused. */
+  /** Returns where the slice ends if the marker was refused. */
   const visitMarker = (isOnly: boolean): RowKey | undefined => {
     if (at?.marker === undefined) return undefined
     const { key, marker } = at
@@ -278,7 +278,7 @@ export interface DueKey {
 
 export interface DueSlice<Item> {
   readonly due: readonly Item[]
-  /** Where the next slice begins; undefined: at the end. */
+  /** The place where the next slice begins; undefined: at the end. */
   readonly next: RowKey | undefined
 }
 

@@ -30,7 +30,7 @@ import { fenceFault, lockIn } from "./lock-commands-core.js"
 
 interface Page<T> {
   readonly found: readonly T[]
-  /** Where the next page begins; undefined on the last page. */
+  /** The place where the next page begins; undefined on the last page. */
   readonly after: string | undefined
 }
 
@@ -127,7 +127,7 @@ export const readLock = query("ReadLock", (view, account: AccountId, path: Coord
   lockIn(view, account, path),
 )
 
-/** Why the fence does not hold; undefined: it does. */
+/** Returns why the fence does not hold; undefined: it does. */
 export const readFence = query("ReadFence", (view, fence: Fence): string | undefined => fenceFault(view, fence))
 
 export const readFile = query("ReadSmallFile", (view, account: AccountId, path: CoordPath): FileRecord | undefined =>

@@ -69,7 +69,7 @@ interface SessionPath extends PathOf {
   readonly session: SessionId
 }
 
-/** Who writes a file, and under which conditions. */
+/** The writer of a file, and the conditions of the write. */
 interface WriteOptions {
   readonly conditions?: FileConditions | undefined
   /** The file ends with it; undefined: it stays. */
@@ -169,7 +169,7 @@ export class Coordination {
     return this.seams.metadata.ask(listLocks(account, prefix, after, max))
   }
 
-  /** Why the fence does not hold; undefined: it does. */
+  /** Returns why the fence does not hold; undefined: it does. */
   async faultOf(fence: Fence): Promise<string | undefined> {
     return this.seams.metadata.ask(readFence(fence))
   }

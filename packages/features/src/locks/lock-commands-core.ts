@@ -171,7 +171,7 @@ export const releaseLock = command<[release: LockRelease, unlessHeld: boolean], 
   },
 })
 
-/** Why a fence does not hold; undefined: it does. */
+/** Returns why a fence does not hold; undefined: it does. */
 export function fenceFault(view: Pick<RowView, "get">, fence: Fence): string | undefined {
   const { account, path, mode, token } = fence
   const lock = lockIn(view, account, path)

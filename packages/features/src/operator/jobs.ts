@@ -38,7 +38,7 @@ export interface FollowedWork {
   readonly rate: number | undefined
   readonly endsInSeconds: number | undefined
   readonly lastError: string | undefined
-  /** Why it cannot be cancelled here, and what undoes it. */
+  /** The reason why it cannot be cancelled here, and what undoes it. */
   readonly cancelBy: string
   /** It is shown even if no caller has started it. */
   readonly isNoted: boolean

@@ -23,7 +23,7 @@ export interface OperationInput {
   readonly query: ReadonlyMap<string, string>
   /** The body is undefined if the operation has none; it is a `Uint8Array` if the operation has a `bytesType`. */
   readonly body: unknown
-  /** Who sends the request. */
+  /** The sender of the request. */
   readonly caller: JobStarter
   /** Returns true if the caller may do all of this, too; it always may, unless it has access policies. */
   readonly isAllowed: (required: readonly RequiredAction[]) => Promise<boolean>

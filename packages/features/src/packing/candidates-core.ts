@@ -39,7 +39,7 @@ interface Coldness {
   readonly maxBytes: number
 }
 
-/** Why a version is not packed. */
+/** The reason why a version is not packed. */
 type LeftOut =
   | "packed"
   | "young"

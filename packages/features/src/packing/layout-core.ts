@@ -1,5 +1,5 @@
 /**
- * Where the objects of a pack are in its one block. Pure.
+ * Says where the objects of a pack are in its one block. Pure.
  *
  * A GET reads and verifies whole sub-blocks of 64 KiB of the shards that it touches. So short objects never lie across the
  * border of a shard or a sub-block: each is read with one read of one device. Longer ones are stored one behind the other,

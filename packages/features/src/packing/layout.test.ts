@@ -1,4 +1,4 @@
-/** Where objects are in a pack: no short one lies across a border, and little space is lost. */
+/** Checks where objects are in a pack: no short one lies across a border, and little space is lost. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { KIB, MIB, SUB_BLOCK_BYTES } from "@hayloft/base/limits.js"

@@ -61,7 +61,7 @@ export const PACK_LIMITS = {
   objectsMin: 16,
 } as const
 
-/** Where the bytes of an object were when they were read. */
+/** The place where the bytes of an object were when they were read. */
 export type BytesBefore =
   | { readonly kind: "inline" }
   | { readonly kind: "extent"; readonly uploadId: UploadId }

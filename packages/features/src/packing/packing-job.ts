@@ -58,7 +58,7 @@ interface Visit extends PackingBucket {
   readonly held: Map<StorageClass, HeldObject[]>
   /** Not counted in the row of the pass yet. */
   packed: PackedCounts
-  /** Why a pack could not be written, for the first of them. */
+  /** The reason why a pack could not be written, for the first of them. */
   failure: Failure | undefined
 }
 

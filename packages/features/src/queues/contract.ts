@@ -5,7 +5,7 @@ import type { MessageContent, MessageRecord, Redrive } from "@hayloft/engine/for
 /** A message that a producer adds. */
 export interface MessageInput {
   readonly content: MessageContent
-  /** Who adds it: an ARN. */
+  /** The ARN of the principal that adds it. */
   readonly sender: string
   /** How many copies of it must be durable; default: 1. */
   readonly copies?: number | undefined

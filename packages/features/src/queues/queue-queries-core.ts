@@ -114,7 +114,7 @@ export interface QueueLengths {
 }
 
 interface CountedPage extends QueueLengths {
-  /** Where the count goes on. */
+  /** The place where the count goes on. */
   readonly next: { readonly fromMs: number } | undefined
 }
 

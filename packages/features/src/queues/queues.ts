@@ -109,7 +109,7 @@ export class Queues {
   private readonly unawaited = new Set<Promise<unknown>>()
   /** The queues that were used last. */
   private readonly trafficOf = new Map<string, QueueTraffic>()
-  /** Where the next claim of a queue begins, and until when that holds (monotonic clock). */
+  /** The place where the next claim of a queue begins, and until when that holds (monotonic clock). */
   private readonly reached = new Map<string, { readonly fromMs: number; readonly untilMs: number }>()
 
   constructor(private readonly seams: QueueSeams) {

@@ -123,7 +123,7 @@ const walkedFamilies = (): readonly Family[] => [
   "parts",
 ]
 
-/** Where a walk goes on. */
+/** The place where a walk goes on. */
 export interface UsagePlace {
   readonly family: number
   readonly from: RowKey

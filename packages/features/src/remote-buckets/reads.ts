@@ -272,7 +272,7 @@ const segmentsOf = ({ sizeBytes, etag, lastModifiedMs }: CachedEntry) =>
         },
       ]
 
-/** Where a read begins, if it reads bytes. */
+/** Returns where a read begins, if it reads bytes. */
 function startOf({ range, headersOnly }: OpenRequest): number | undefined {
   if (headersOnly === true) return undefined
   if (range === undefined || range.kind === "part") return 0

@@ -24,7 +24,7 @@ const STORAGE_CLASSES_LIMITS = {
 } as const
 
 type Family = (typeof VERSION_FAMILIES)[number]
-/** Where to look for a class, and for which. */
+/** The place to look for a class at, and the class. */
 interface ClassSearch {
   readonly family: Family
   readonly start: RowKey

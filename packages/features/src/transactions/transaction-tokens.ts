@@ -16,7 +16,7 @@ export const TOKENS_JOB = "transaction-tokens"
 
 export class TransactionTokens implements Job {
   readonly name = TOKENS_JOB
-  /** Where a pass goes on; undefined: none is under way. */
+  /** The place where a pass goes on; undefined: none is under way. */
   private from: RowKey | undefined
   private nextAtMs = -Infinity
   private forgotten = 0

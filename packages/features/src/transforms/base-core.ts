@@ -22,7 +22,7 @@ export function skipReason(
   isRule: boolean,
 ): string | undefined {
   if (coding === undefined && steps.length === 0) return undefined
-  // Who may read it is decided for each of its segments as they are read.
+  // The right to read it is decided for each of its segments as they are read.
   if (segmentListBytes !== undefined) return "large objects of Swift stay as they are"
   const { contentType = "", contentEncoding, cacheControl = "" } = headers
   if (MEDIA.test(contentType)) return "video and audio stay as they are"

@@ -58,7 +58,7 @@ interface Transformed {
   readonly body: ObjectBody
   /** The length is undefined if it is only known when the body has ended. */
   readonly lengthBytes: number | undefined
-  /** Why a step has left the bytes as they were. */
+  /** The reason why a step has left the bytes as they were. */
   readonly skipped: string | undefined
 }
 
@@ -305,7 +305,7 @@ export class Transforms implements ObjectTransforms {
     const { request, base, etag } = work
     const failure = conditionsFailure(request, etag, base)
     if (failure !== undefined) throw failure
-    // Who has not asked for a coding can do without it.
+    // A client that has not asked for a coding can do without it.
     if (request.isRule && this.streams.isFull)
       return this.unchanged(request, base, "too many answers are compressed now")
     const giveBack = await this.streams.take()

@@ -82,7 +82,7 @@ export const listDeleted = query(
 
 interface FoundDeleted {
   readonly rowKey: RowKey | undefined
-  /** Where to look further. */
+  /** The place to look further at. */
   readonly next: RowKey | undefined
 }
 

@@ -51,7 +51,7 @@ export async function restoreBelow(
   return { restored, exist, nothingKept, ...(next !== undefined && { next: textOfPlace({ after: next, lastKey }) }) }
 }
 
-/** Where the next page begins, and the last key of the pages before. */
+/** The place where the next page begins, and the last key of the pages before. */
 interface Place {
   readonly after: string
   readonly lastKey: ObjectKey | undefined

@@ -12,13 +12,13 @@ export interface OtherNode {
   readonly row: NodeRow
   /** The report is undefined if the node has not reported, or cannot be reached now. */
   readonly report: NodeReport | undefined
-  /** Why this node cannot reach it. */
+  /** The reason why this node cannot reach it. */
   readonly trouble: string | undefined
   readonly peer: Peer
 }
 
 export interface ClusterView {
-  /** Why this node takes part no more. */
+  /** The reason why this node takes part no more. */
   readonly removed: Failure | undefined
   /** The row is undefined until this node has joined. */
   readonly ownRow: NodeRow | undefined

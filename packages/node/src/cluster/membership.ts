@@ -113,7 +113,7 @@ function reachText(address: string, { kind, message, details: { code, reason } }
 
 export class Membership implements BackgroundService, ClusterView {
   readonly name = "membership"
-  /** Why this node takes part no more. */
+  /** The reason why this node takes part no more. */
   removed: Failure | undefined
   private readonly metrics: RpcMetrics
   private readonly server: RpcServer

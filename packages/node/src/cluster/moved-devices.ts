@@ -19,7 +19,7 @@ const mustWait = ({ devices, previousLayout }: ControlRecord): boolean =>
 
 export class MovedDevices implements Job {
   readonly name = "moved-devices"
-  /** Where the devices were when the layout was last compared with a plan. */
+  /** The place where the devices were when the layout was last compared with a plan. */
   private seen: string | undefined
   private doing = "no device has moved"
 

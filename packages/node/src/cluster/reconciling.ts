@@ -28,7 +28,7 @@ interface ReconcileReport extends ReconciledSums {
   /** `none`: nothing was requested of this node. */
   readonly phase: "none" | "comparing" | "planned" | "applying" | "done" | "failed"
   readonly progress: string
-  /** Why the store is halted; absent if it is not. */
+  /** The reason why the store is halted; absent if it is not. */
   readonly halt?: string
   readonly putBack: number
   readonly listed: number

@@ -81,7 +81,7 @@ export function serveRepair(server: RpcServer, { clock, metrics, records, visits
 interface RepairPeer {
   readonly name: NodeName
   readonly peer: Pick<Peer, "call">
-  /** Why it cannot be reached. */
+  /** The reason why it cannot be reached. */
   readonly trouble: string | undefined
 }
 

@@ -29,7 +29,7 @@ export interface ClusterConfig {
   /** Failure domains of the node's devices; devices without a zone share one. */
   readonly zone: string | undefined
   readonly machine: string
-  /** Where other nodes connect. */
+  /** The address on which other nodes connect. */
   readonly nodeListen: ListenAddress
   /**
    * The address that other nodes are told to connect to; if undefined, the listening address, or the host name for all
@@ -205,7 +205,7 @@ export interface ServeConfig {
   readonly masterKeyFile: string | undefined
   readonly nextMasterKeyFile: string | undefined
   readonly keyServices: KeyServicesConfig
-  /** Where the records of the audit log are delivered. */
+  /** The sinks to which the records of the audit log are delivered. */
   readonly auditSinks: {
     /** Absolute path. */
     readonly file: string | undefined

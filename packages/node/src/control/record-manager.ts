@@ -50,7 +50,7 @@ export type ChangeListener = (record: ControlRecord, before: ControlRecord) => v
 export interface RecordManager {
   /** The record in effect. */
   readonly record: ControlRecord
-  /** Why the last change did not take effect; undefined once one has. */
+  /** The reason why the last change did not take effect; undefined once one has. */
   readonly halted: Failure | undefined
   /**
    * Calls the listener for each record that takes effect, in order, before its change resolves. Returns the

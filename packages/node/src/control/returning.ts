@@ -16,7 +16,7 @@ const RETURN_LIMITS = { firstMs: 10_000, mostMs: 15 * 60_000 } as const
 interface Wait {
   readonly untilMs: number
   readonly waitMs: number
-  /** Why it could not return; it is a warning once. */
+  /** The reason why it could not return; it is a warning once. */
   readonly reason?: string | undefined
 }
 

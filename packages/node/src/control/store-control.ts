@@ -68,14 +68,14 @@ export class StoreControl implements Job, ConfigurationStore {
   private tablet: Primary | undefined
   private readonly decommissioning = new Set<DeviceId>()
   private readonly offlineTimes = new OfflineTimes()
-  /** Why this process took devices offline. */
+  /** The reasons why this process took devices offline. */
   private readonly reasons = new Map<DeviceId, string>()
   /** When the last single-copy alarm was logged. */
   private alarmedMs: number | undefined
   /** To be rebuilt from other replicas. */
   private readonly damagedStores = new Set<DeviceId>()
   private doing = "nothing"
-  /** Why some device lacks the record with the keys of the store. */
+  /** The reason why some device lacks the record with the keys of the store. */
   private lacks: string | undefined
 
   constructor(

@@ -1,4 +1,4 @@
-/** Where the incarnations of a database begin that takes over the metadata of a store on devices. Pure. */
+/** Says where the incarnations of a database begin that takes over the metadata of a store on devices. Pure. */
 import { fail } from "@hayloft/base/failures.js"
 import { parseIncarnation, type Epoch, type Incarnation, type Position } from "@hayloft/base/ids.js"
 import { incarnationAt, POSITIONS_OF_INCARNATION } from "@hayloft/engine/metadata/index.js"

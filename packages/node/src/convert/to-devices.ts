@@ -60,7 +60,7 @@ interface LeavingStore {
 /** The note that the store has left is not waited for any longer: `leaving` is refused by everything as well. */
 const NOTE_MS_MAX = 5_000
 
-/** Why the store cannot leave its database; undefined: it can. `live`: nodes that run. */
+/** Returns why the store cannot leave its database; undefined: it can. `live`: nodes that run. */
 export function whyStay({ devices }: ControlRecord, node: string, live: readonly string[]): string | undefined {
   const others = live.filter(each => each !== node)
   if (others.length > 0) return othersRun(others)

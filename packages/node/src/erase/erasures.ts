@@ -43,7 +43,7 @@ export class Erasures implements Job, BackgroundService {
   readonly name = "erasure"
   private found: readonly BucketErasure[] | undefined
   private outcome: TurnoverOutcome = "done"
-  /** Why the latest step of the turnover failed. */
+  /** The reason why the latest step of the turnover failed. */
   private trouble: string | undefined
   private elsewhere: () => ReadonlyMap<DeviceId, number> = () => new Map()
   private wakeBackup: () => void = () => undefined

@@ -114,7 +114,7 @@ class World {
   }
 }
 
-/** Where the connections of an account are. */
+/** The place where the connections of an account are. */
 const PLACES = [
   { id: "at-one-front", frontOf: () => 0 },
   { id: "at-all-fronts", frontOf: (connection: number) => connection },

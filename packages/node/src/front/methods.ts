@@ -11,7 +11,7 @@ import type { HealthReport } from "../status/contract.js"
 export interface StoreState {
   readonly incarnations: SeenIncarnations
   readonly devices: readonly DeviceHints[]
-  /** Why requests wait now: so many devices do not answer that it is one stall. */
+  /** The reason why requests wait now: so many devices do not answer that it is one stall. */
   readonly stalled: string | undefined
   readonly health: HealthReport
   readonly liveness: HealthReport

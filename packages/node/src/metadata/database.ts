@@ -1,4 +1,4 @@
-/** Where a node's metadata is: what a node asks of it, and of a database that keeps it in place of the devices. */
+/** Says where a node's metadata is: what a node asks of it, and of a database that keeps it in place of the devices. */
 import type { Incarnation, StoreId } from "@hayloft/base/ids.js"
 import type { RowCipher } from "@hayloft/base/row-cipher.js"
 import type { ControlRow, ConversionRow } from "@hayloft/engine/format/cluster-rows.js"
@@ -16,7 +16,7 @@ export interface MetadataDatabase {
   claim(storeId: StoreId): Promise<StoreId>
   /** The store's control record, also before any incarnation has begun; undefined: there is none. */
   control(): Promise<ControlRow | undefined>
-  /** Where the metadata of a converted store is, also before any incarnation has begun. */
+  /** Returns where the metadata of a converted store is, also before any incarnation has begun. */
   conversion(): Promise<ConversionRow | undefined>
   /** The highest incarnation that has begun. */
   highestIncarnation(): Promise<Incarnation>
@@ -45,7 +45,7 @@ export interface SeenMark extends DatabaseMark {
 
 /** The metadata of a node, as its status sees it. */
 export interface EngineMetadata extends Metadata {
-  /** Why no command is accepted now; undefined: they are. */
+  /** The reason why no command is accepted now; undefined: they are. */
   readonly trouble: string | undefined
   readonly commandsWaiting: number
   readonly commandsWaitingMax: number

@@ -17,7 +17,7 @@ export class RescuedBody implements BodySource {
   readonly lengthBytes: number
   readonly md5?: Uint8Array
   readonly checksumAlgorithm?: ChecksumAlgorithm
-  /** Why the source could not be read. */
+  /** The reason why the source could not be read. */
   failure: Failure | undefined
 
   constructor(

@@ -29,7 +29,7 @@ export interface ReadyVersion extends PlannedVersion {
   readonly storageClass: StorageClass
   /** Its bytes are encrypted as they are. */
   readonly sealed: SealedSource | undefined
-  /** Why it cannot be written. */
+  /** The reason why it cannot be written. */
   readonly problem: string | undefined
 }
 

@@ -14,14 +14,14 @@ export interface RiskFacts {
   readonly nowMs: number
   /** The folder by which the operator knows a device. */
   readonly pathOf: (id: DeviceId) => string
-  /** Why a device does not take part, as far as that is known. */
+  /** Returns why a device does not take part, as far as that is known. */
   readonly offlineReason: (id: DeviceId) => string | undefined
   readonly isRepairPaused: boolean
   readonly isShortOfSpace: boolean
   /** At least so many objects are known that cannot be read. */
   readonly lostObjectsMin: number
   readonly wholeInSeconds: number | undefined
-  /** Why devices of nodes that do not respond are not given up without an operator. */
+  /** The reason why devices of nodes that do not respond are not given up without an operator. */
   readonly heldBack: readonly string[]
 }
 

@@ -22,7 +22,7 @@ export interface SeenNode {
   readonly silentMs: number
   /** The same, or how long most of the others could not reach it, if that is longer. */
   readonly outOfReachMs: number
-  /** Why this node cannot reach it; undefined: it can. */
+  /** The reason why this node cannot reach it; undefined: it can. */
   readonly trouble: string | undefined
 }
 
@@ -35,7 +35,7 @@ export interface Duty {
 
 export interface NodesView {
   readonly own: NodeName
-  /** Why this node takes part no more. */
+  /** The reason why this node takes part no more. */
   readonly removed: string | undefined
   /** This one among them. */
   readonly nodes: readonly SeenNode[]

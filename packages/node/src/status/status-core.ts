@@ -92,7 +92,7 @@ const homeReport = ({ home }: ControlDevice): Pick<DeviceReport, "node" | "zone"
     ? {}
     : { node: home.node, ...(home.zone === undefined ? {} : { zone: home.zone }), machine: home.machine }
 
-/** Where a device is: its folder, after its node if there are several. */
+/** Returns where a device is: its folder, after its node if there are several. */
 const placeOf = (path: string, node: string | undefined): string => (node === undefined ? path : `${node}:${path}`)
 
 const isSame = (a: Policy, b: Policy): boolean => textOfPolicy(a) === textOfPolicy(b)

@@ -54,7 +54,7 @@ interface EngineView {
   readonly metadata: EngineMetadata
   /** The tablet is undefined if the metadata is in a database. */
   readonly tablet: Primary | undefined
-  /** Why the devices keep this process from reading what was acknowledged. */
+  /** The reason why the devices keep this process from reading what was acknowledged. */
   readonly reach: { readonly stalled: string | undefined; readonly outOfReach: string | undefined }
   readonly compute: Compute
   readonly jobs: () => readonly JobStatus[]

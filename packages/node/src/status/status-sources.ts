@@ -32,7 +32,7 @@ export interface StatusSources {
   readonly record: () => ControlRecord
   /** Open devices. */
   readonly devices: () => readonly OpenDevice[]
-  /** Why this process took a device offline. */
+  /** Returns why this process took a device offline. */
   readonly offlineReason: (id: DeviceId) => string | undefined
   /** The view is undefined on one machine, and until this node has joined. */
   readonly nodes?: () => NodesView | undefined
@@ -71,7 +71,7 @@ export interface StatusSources {
 }
 
 interface MetadataView {
-  /** Why writes are not accepted; undefined: they are. */
+  /** The reason why writes are not accepted; undefined: they are. */
   readonly trouble: string | undefined
   /** Differences between the metadata of a replica and what was written; empty if no damage was found. */
   readonly damages: readonly string[]
@@ -82,7 +82,7 @@ export interface OpenDevice {
   readonly path: string
   /** The reason to take it offline; undefined while it is healthy. A full device is healthy. */
   readonly trouble: Failure | undefined
-  /** Why the latest checkpoint failed, or the files and rows that checkpoints and merges left out. */
+  /** The reason why the latest checkpoint failed, or the files and rows that checkpoints and merges left out. */
   readonly checkpointError: string | undefined
   /** The last known values; undefined before the first query of the file system. */
   readonly space: SpaceView | undefined

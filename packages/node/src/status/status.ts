@@ -174,7 +174,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     )
   }
 
-  /** Why something that was acknowledged cannot be read until devices are back; undefined: all that is there can. */
+  /** Returns why something that was acknowledged cannot be read until devices are back; undefined: all that is there can. */
   private whyUnreadable(): string | undefined {
     if (!this.sources.record().devices.some(({ state }) => state === "offline")) return undefined
     const { now, whole, causes } = this.safety()

@@ -56,7 +56,7 @@ export const dropBucketKeys = command<[bucketId: BucketId], boolean>({
 
 interface KeyedBuckets {
   readonly ids: readonly BucketId[]
-  /** Where the next page begins; undefined: this is the last one. */
+  /** The place where the next page begins; undefined: this is the last one. */
   readonly next: RowKey | undefined
 }
 

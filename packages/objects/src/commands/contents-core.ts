@@ -17,7 +17,7 @@ const DROPPED_PER_COMMAND = 512
 
 interface ContentsSearch {
   readonly isFound: boolean
-  /** Where the search goes on; undefined: it is over. */
+  /** The place where the search goes on; undefined: it is over. */
   readonly next: RowKey | undefined
 }
 

@@ -78,7 +78,7 @@ interface UnsealedCounts {
 const COUNTED_FAMILIES = ["uploads", "parts", "segments", "current", "versions", "deleted"] as const
 type CountedFamily = (typeof COUNTED_FAMILIES)[number]
 
-/** Where a count goes on. */
+/** The place where a count goes on. */
 export interface CountPlace {
   readonly family: number
   readonly from: RowKey

@@ -125,7 +125,7 @@ function requireRenamable(view: RowView, rename: Rename, nowMs: number): RenameS
   return { found, record, details: readDetails(view, objectRowKey(fromId, from), record) }
 }
 
-/** Where the bytes are now. */
+/** The place where the bytes are now. */
 export type RenamedBytes =
   /** With the row of the source, as they are. */
   | { readonly kind: "row" }

@@ -21,9 +21,9 @@ export interface NotedChange extends ObjectChange {
 export interface ChangesPage {
   /** The changes of one bucket, in the order of their keys. */
   readonly changes: readonly NotedChange[]
-  /** Where the next page begins; undefined: this is the last. */
+  /** The place where the next page begins; undefined: this is the last. */
   readonly next: RowKey | undefined
-  /** Where the page begins that has none of this bucket. */
+  /** The place where the page begins that has none of this bucket. */
   readonly nextBucket: RowKey | undefined
 }
 

@@ -111,7 +111,7 @@ export const bytesOfLine = (line: PartLine): number =>
 
 const bytesOfLines = (lines: readonly PartLine[]): number => lines.reduce((sum, line) => sum + bytesOfLine(line), 0)
 
-/** Where the next segment begins. */
+/** Returns where the next segment begins. */
 export const endOfSegment = (segment: SegmentRecord): number =>
   segment.offsetBytes + (segment.source?.lengthBytes ?? bytesOfLines(partLinesOf(segment)))
 

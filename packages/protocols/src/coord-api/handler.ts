@@ -43,7 +43,7 @@ interface CoordApiSettings extends FrameSettings {
   readonly holderOf: (exchange: Exchange) => Promise<ConsoleHolder>
 }
 
-/** Who sends a request that is not signed: the owner of a key who has signed in, or the operator, by name. */
+/** The sender of a request that is not signed: the owner of a key who has signed in, or the operator, by name. */
 type Guest =
   | { readonly key: KnownAccessKey; readonly verified?: undefined }
   | { readonly key: undefined; readonly name: string }

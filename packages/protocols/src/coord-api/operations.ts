@@ -75,7 +75,7 @@ const ACQUISITION = z.strictObject({
 const sessionJson = (id: string, { beat: _, ...session }: SessionRecord) => ({ session: id, ...session })
 const countOf = (parameters: QueryParameters): number => parameters.whole("count", 1, COORD_LIMITS.pageMax) ?? 100
 const waitOf = (parameters: QueryParameters): number => parameters.whole("waitSeconds", 0, waitSecondsMax) ?? 0
-/** Where a page begins. An empty cursor, as a script has it for the first page, counts as none. */
+/** Returns where a page begins. An empty cursor, as a script has it for the first page, counts as none. */
 function cursorOf<Place>(parameters: QueryParameters, parse: (text: string) => Place): Place | undefined {
   const text = parameters.text("after")
   return text === undefined || text === "" ? undefined : parse(text)

@@ -426,6 +426,6 @@ export class Admission {
 const isFalse = ({ party, isProved, isDenied }: Placed): boolean =>
   party?.account !== undefined && isDenied && !isProved
 
-/** Who is charged: an account that was not proved pays nothing. */
+/** Returns who is charged: an account that was not proved pays nothing. */
 export const payerOf = ({ isProved }: Pick<Placed, "isProved">, party: Party): Party =>
   isProved ? party : { account: undefined, address: party.address }

@@ -26,7 +26,7 @@ export interface CertificatePair {
   readonly key: Buffer
 }
 
-/** Where a server has its certificates from. */
+/** The source of a server's certificates. */
 export interface CertificateSource {
   /** The pair for clients that name no other, if it has changed since the last call. Once removed, they are refused. */
   readIfChanged(): Promise<CertificatePair | "removed" | undefined>

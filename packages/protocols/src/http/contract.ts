@@ -58,7 +58,7 @@ export interface RequestSubject {
   /** The account or the ARN of the user or session whose signature was verified. */
   readonly requester?: string | undefined
   readonly signature?: SignatureKind | undefined
-  /** Why it failed, if it did. */
+  /** The reason why it failed, if it did. */
   readonly failure?: Failure | undefined
 }
 

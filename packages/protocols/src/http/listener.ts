@@ -63,7 +63,7 @@ export interface HttpServerSettings {
   readonly cut?: AbortSignal
   readonly watch?: RequestWatch
   /**
-   * Why requests wait for what does not answer; undefined if it answers, or this request is answered without it. Such
+   * Returns why requests wait for what does not answer; undefined if it answers, or this request is answered without it. Such
    * requests are refused after `stalledAnswerMs`, while their work goes on.
    */
   readonly stalled?: (exchange: Pick<Exchange, "method" | "rawTarget" | "header">) => Failure | undefined

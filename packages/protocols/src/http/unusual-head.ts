@@ -20,7 +20,7 @@ const NO_BYTES = Buffer.alloc(0)
 /** In `a:\r\n` one byte counts against the limit. */
 const WIRE_FACTOR = 4
 
-/** Why a head is invalid: the code of Node's parser, or one of the codes below. */
+/** The reason why a head is invalid: the code of Node's parser, or one of the codes below. */
 export interface HeadError {
   readonly code: string
 }

@@ -37,7 +37,7 @@ export interface OpenCall {
   readonly ldap: LdapSignIn | undefined
   /** AssumeRole acts as the caller if its RoleArn names no account of this store. */
   readonly ignoresUnknownRoles: boolean
-  /** Where the request is from. */
+  /** The address from which the request comes. */
   readonly remoteAddress: string
   readonly requestId: string
   /** Condition keys of the request, for policies. */

@@ -29,7 +29,7 @@ interface Claim {
   readonly password: string
 }
 
-/** Where a request is from. */
+/** The source of a request. */
 interface Source {
   readonly remoteAddress: string
   readonly requestId: string

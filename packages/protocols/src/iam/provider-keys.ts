@@ -22,7 +22,7 @@ const BASIC = "client_secret_basic"
 
 type KeySet = ReturnType<typeof createLocalJWKSet>
 
-/** Where people sign in, and where a code is exchanged for tokens. */
+/** The addresses at which people sign in, and at which a code is exchanged for tokens. */
 export interface SignInEndpoints {
   readonly authorization: string
   readonly token: string

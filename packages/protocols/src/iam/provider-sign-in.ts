@@ -80,7 +80,7 @@ export class ProviderSignIn {
     return this.settings.issuer
   }
 
-  /** Where to send the browser. Throws `providerUnreachable`. */
+  /** Returns where to send the browser. Throws `providerUnreachable`. */
   async begin(redirectUri: string, nowMs: number): Promise<{ readonly location: string; readonly state: SignInState }> {
     const { issuer, clientId, scopes } = this.settings
     const { authorization } = await this.keys.endpointsOf(issuer, nowMs)

@@ -38,7 +38,7 @@ const NUMBERS: Readonly<Record<string, NumberAttribute>> = {
   BytesMax: { member: "bytesMax", least: KIB, most: QUEUE_LIMITS.bytesMaxMost },
 }
 
-/** Why the store refuses attributes that it does not have. */
+/** The reason why the store refuses attributes that it does not have. */
 const REFUSED: Readonly<Record<string, string>> = {
   FifoQueue: "FIFO queues are not supported: messages may be delivered out of order.",
   ContentBasedDeduplication: "FIFO queues are not supported.",

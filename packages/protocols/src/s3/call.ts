@@ -113,7 +113,7 @@ export class S3Call implements PermissionsRequest {
   charged: readonly HeaderField[] = []
   /** The moment that the request reads; undefined if it reads the present. */
   moment: RequestMoment | undefined
-  /** Where a read of a remote bucket found the object. */
+  /** The place where a read of a remote bucket found the object. */
   remoteOutcome: ReadOutcome | undefined
   /** Time in which the request waited for something to change. */
   polledMs = 0

@@ -34,7 +34,7 @@ export interface SignedS3Caller {
   readonly grants?: Grants
   /** Somebody else acts as the caller, by a signature of another protocol for these actions alone. */
   readonly scope?: CallerScope
-  /** Who acts as the root user, for the audit log: the operator, or the holder of a token. */
+  /** The party that acts as the root user, for the audit log: the operator, or the holder of a token. */
   readonly insteadOfKey?: { readonly kind: "operator" | "token"; readonly id: string; readonly name: string }
   /** A condition of a request that the store itself makes: no header has it. */
   readonly ifUnchanged?: ObjectAt | undefined

@@ -33,7 +33,7 @@ const REPLY_BYTES_MAX = 64 * 1024
 
 /** An answer with what a setting of a bucket is read from. */
 export interface DocumentReply extends ObjectReply {
-  /** Why the request was refused; undefined if it was not. */
+  /** The reason why the request was refused; undefined if it was not. */
   readonly failure: Failure | undefined
 }
 

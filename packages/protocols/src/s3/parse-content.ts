@@ -30,7 +30,7 @@ function contentHeadersOf(headers: Headers): ContentHeaders {
 
 const REDIRECT_CHARACTERS_MAX = 2048
 
-/** Where a website redirects requests for the object. Throws `invalidRedirectLocation`. */
+/** Returns where a website redirects requests for the object. Throws `invalidRedirectLocation`. */
 export function websiteRedirectOf(headers: Headers): string | undefined {
   const text = headers.get(REDIRECT_HEADER)
   if (text === undefined || text === "") return undefined

@@ -96,7 +96,7 @@ export interface SignedProtocol<R extends Route, Shown extends ErrorShown, Guest
   route(exchange: Exchange, body: Uint8Array): R
   /** Returns true if a request is to be read as a signed one. If absent, each is. */
   isSigned?(exchange: Exchange): boolean
-  /** Who sends a request without a signature. Throws the failure that asks for one. */
+  /** Returns who sends a request without a signature. Throws the failure that asks for one. */
   guestOf(asking: Asking<R>): Guest | Promise<Guest>
   perform(admitted: AdmittedRequest<R, Guest>): Promise<HttpAnswer>
   errorOf(failure: Failure, place: FailedRequest<R>): Shown

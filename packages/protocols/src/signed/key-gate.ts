@@ -29,7 +29,7 @@ interface Claim {
   readonly token: string | undefined
 }
 
-/** Where a request comes from, and when it arrived. */
+/** The address from which a request comes, and the time at which it arrived. */
 export interface Arrival {
   readonly address: string
   readonly nowMs: number

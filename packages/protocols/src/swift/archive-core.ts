@@ -24,7 +24,7 @@ export const archivePrefixOf = (object: string): string => `${object.length.toSt
 export const NAMES_OF_MOMENT = 100
 const NAME_STEP_MS = 0.01
 
-/** Where a version goes that was modified then, the `nth` one of that moment. Throws `keyTooLong`. */
+/** Returns where a version goes that was modified then, the `nth` one of that moment. Throws `keyTooLong`. */
 export function archivedName(object: string, modifiedMs: number, nth: number): string {
   if (object.length > NAME_BYTES_MAX) throw fail("keyTooLong", { lengthBytes: object.length })
   return `${archivePrefixOf(object)}${timestampOf(modifiedMs + nth * NAME_STEP_MS)}`

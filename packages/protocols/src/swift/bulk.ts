@@ -103,7 +103,7 @@ export class BulkRequests {
     return textAnswer(200, LISTING_TYPES[format], writeReport(reportOfDeletion({ ...outcome, failure }), format))
   }
 
-  /** Who has no place in the account is refused at once; others are, name by name. Throws `accessDenied`. */
+  /** Refuses a caller without a place in the account at once; others are refused name by name. Throws `accessDenied`. */
   private async requireStanding(request: SwiftRequest): Promise<void> {
     await standingAt(this.context, request, "ListAllMyBuckets")
   }

@@ -1,5 +1,5 @@
 /**
- * Who sends a request: the holder of a token of the store or of Keystone, or an anonymous client.
+ * Says who sends a request: the holder of a token of the store or of Keystone, or an anonymous client.
  *
  * A reseller's request acts in the account that the path names, as that account's root user or as a user who reads, and a user with
  * a service in the account of services; every other caller stays who it is, and lists of containers and accounts (`SwiftGrants`) say

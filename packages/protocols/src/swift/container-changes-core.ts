@@ -19,7 +19,7 @@ export interface AccessListParser {
 export interface ContainerChange {
   /** The document that follows. `setter`: of its keys, and of where its versions go. Throws `metadataTooLarge`, `invalidRequest`, `accessDenied`. */
   readonly apply: (former: SwiftContainer, setter: SwiftSetter | undefined) => SwiftContainer
-  /** Who has access: by lists, or by keys of temporary URLs. */
+  /** The change is of who has access: by lists, or by keys of temporary URLs. */
   readonly changesLists: boolean
   readonly changesMetadata: boolean
   /** Null: removed; undefined: the request does not say. */

@@ -45,7 +45,7 @@ type Replacing = (
   write: (more: readonly string[]) => Soon<S3Answer>,
 ) => Soon<S3Answer>
 
-/** Where the bytes of a copy are. */
+/** The place where the bytes of a copy are. */
 interface CopiedFrom {
   /** Its target and its query are those of the object. */
   readonly request: SwiftObjectRequest

@@ -32,7 +32,7 @@ export function endpointsIn(path: string): EndpointsRequest | undefined {
   return { form: version.startsWith("2") ? "document" : "list", target: { ...target, container, object } }
 }
 
-/** Where shards of an object are: a device for each. */
+/** The places of an object's shards: a device for each. */
 interface ObjectPlaces {
   readonly partition: number
   readonly deviceIds: readonly string[]

@@ -316,7 +316,10 @@ class SwiftHandler implements Protocol {
     )
   }
 
-  /** Who has a temporary URL may do what its method does with the object, as the setter of the key, and nothing else. Throws `signatureMismatch`. */
+  /**
+   * Admits a request with a temporary URL, which may do what its method does with the object, as the setter of the key, and
+   * nothing else. Throws `signatureMismatch`.
+   */
   private admit(exchange: Exchange, target: SwiftTarget, tempUrl: TempUrl): Soon<SwiftCaller> {
     const { method, headers, remoteAddress } = exchange
     checkDigest(tempUrl.signature, this.settings.allowSha1)

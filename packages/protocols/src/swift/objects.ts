@@ -459,7 +459,7 @@ export class SwiftObjects {
     const { account, container } = request.target
     const version = request.query.get("version-id")
     return after(containerAt(this.context, account, container), bucket => {
-      // Where versions were never kept, the null version is the object itself, which its archive keeps.
+      // If versions were never kept, the null version is the object itself, which its archive keeps.
       const isObject = version === undefined || (version === NULL_VERSION && bucket.versioning === "never")
       if (!isObject) return remove()
       return after(this.context.containers.of(bucket), found =>

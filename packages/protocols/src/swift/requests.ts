@@ -65,14 +65,17 @@ export interface SwiftContext {
   readonly prepare: () => Promise<void>
 }
 
-/** Who sends a request. */
+/** The sender of a request. */
 export interface SwiftCaller {
   /** A reseller: as whom it acts in the account of the path. */
   readonly caller: S3Caller
   /** The names that lists may have for it; undefined: it has none. */
   readonly listed: ListedCaller | undefined
   readonly reseller: ResellerRole | undefined
-  /** Who is noted beside keys that the caller sets; undefined: it cannot set any, since no later request could act as it. */
+  /**
+   * The setter that is noted beside keys that the caller sets; undefined: it cannot set any, since no later request could
+   * act as it.
+   */
   readonly setter: SwiftSetter | undefined
 }
 

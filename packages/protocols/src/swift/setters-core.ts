@@ -32,7 +32,7 @@ export function changedSetters(
   })
 }
 
-/** Who looks at keys. */
+/** The reader of keys. */
 export interface KeyReader {
   readonly setter: SwiftSetter | undefined
   readonly isRoot: boolean

@@ -46,7 +46,7 @@ export function requireResellerAdmin({ reseller }: SwiftRequest, what: string): 
 /** The action of S3 by which keys and lists are set, of accounts and containers: who may not do it sees none of them. */
 export const SETS_SECRETS = "PutBucketAcl"
 
-/** Who looks at keys in an account. */
+/** Returns the reader of keys in an account. */
 export const readerOfKeys = (
   { account, isWholeRoot }: S3Caller,
   setter: SwiftRequest["setter"],

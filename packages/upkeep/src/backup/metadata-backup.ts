@@ -86,7 +86,7 @@ interface Writing {
   readonly fromPosition: Position
   readonly startedMs: number
   readonly decidedBelow: UploadMark
-  /** Where to continue reading; undefined after the last row. */
+  /** The place to continue reading at; undefined after the last row. */
   place: WalkPlace | undefined
   chunk: MetadataChunkWriter
   number: number
@@ -114,7 +114,7 @@ export class MetadataBackup implements Job {
   private newest: StoredSnapshot | undefined
   /** This process has looked for snapshots. */
   private hasLooked = false
-  /** Why the latest snapshot of this process was ended; undefined if it was not. */
+  /** The reason why the latest snapshot of this process was ended; undefined if it was not. */
   private postponed: Failure | undefined
   /** The change count when the latest snapshot of this process started; undefined: unknown. */
   private changesBefore: number | undefined

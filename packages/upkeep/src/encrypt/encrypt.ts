@@ -118,7 +118,7 @@ interface Walk {
   readonly from: RowKey
 }
 
-/** Where an unencrypted thing is. */
+/** The place of something that is not encrypted. */
 interface Found {
   readonly row: EncryptRow
   readonly owner: { readonly bucketId: BucketId; readonly key: ObjectKey }

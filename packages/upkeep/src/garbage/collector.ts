@@ -126,7 +126,7 @@ export const firstDigests = query("FirstDigests", (view, stem: RowKey): RowAsRea
 
 const segmentsNameOf = ({ key, multipartId }: SegmentsName): SegmentsName => ({ key, multipartId })
 
-/** Where to go on after these deletions: the first one that may be due; undefined: there are no more. */
+/** Returns where to go on after these deletions: the first one that may be due; undefined: there are no more. */
 function nextToCollect(pendingDeletions: readonly PendingDeletion[], due: DuePositions): RowKey | undefined {
   const { pendingDeletionsPerStep } = COLLECTOR_LIMITS
   const further = pendingDeletions[pendingDeletionsPerStep]

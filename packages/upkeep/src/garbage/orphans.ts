@@ -50,7 +50,7 @@ export const oldMarks = query("OldMarks", (view): readonly RowAsRead[] => {
 
 export class Orphans implements Job {
   readonly name = "orphans"
-  /** Where the walk continues; undefined after its end. */
+  /** The place where the walk continues; undefined after its end. */
   private next: RowKey | undefined = ALL_NEEDLES.start
   private walked = 0
   /** When the walk began (monotonic clock), and how many processes were over by then; undefined before it. */

@@ -28,7 +28,7 @@ export interface KeyAfterRollback {
   readonly versioning: Versioning | undefined
   /** The bytes of the latest version; undefined: there is none, or they are in its row. */
   readonly present: UploadId | undefined
-  /** Why its latest version may be newer than any upload. */
+  /** The reason why its latest version may be newer than any upload. */
   readonly doubt?: string | undefined
   readonly multipart: readonly MultipartFacts[]
 }
@@ -42,7 +42,7 @@ interface MultipartFacts {
 
 interface DecidedUpload {
   readonly upload: NewerUpload
-  /** Why it is only listed; undefined: it is put back. */
+  /** The reason why it is only listed; undefined: it is put back. */
   readonly reason: string | undefined
 }
 
@@ -80,7 +80,7 @@ function decidePart(
   return decideGroup(group, { isAllRead, present, doubt: undefined }, false)
 }
 
-/** Why one of the uploads of a key, oldest first, may belong to an object of segments that is newer than all of them. */
+/** Returns why one of the uploads of a key, oldest first, may belong to an object of segments that is newer than all of them. */
 function doubtOf(ordered: readonly NewerUpload[]): string | undefined {
   if (ordered.some(({ part }) => part > 0)) return "parts or appended bytes of its key may belong to a newer object"
   const newest = ordered.findLast(({ body }) => body.kind === "whole")

@@ -63,7 +63,7 @@ interface KeyOf {
   readonly settings: BucketRecord["settings"]
 }
 
-/** Why the latest version of a key may be newer than any upload of it that the rows do not know. */
+/** Returns why the latest version of a key may be newer than any upload of it that the rows do not know. */
 function doubtOf(view: RowView, { bucketId, key, settings }: KeyOf, present: Content | undefined): string | undefined {
   if (present?.kind === "segments") return "the present object consists of segments and may be newer"
   for (const part of bucketParts()) {

@@ -136,7 +136,7 @@ export class Reencode implements Job {
   private notesFromMs = 0
   /** Nothing is left to look for since the walk: only this process leaves notes, and only of moves. */
   private isTidy = false
-  /** Where to look for intents that no process works on; undefined: there are none. */
+  /** The row from which to look for intents that no process works on; undefined: there are none. */
   private intentsFrom: RowKey | undefined
   private job: ReencodeTarget | undefined
   /** Uploads that could not be re-encoded in this walk. */

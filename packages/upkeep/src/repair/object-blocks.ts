@@ -26,7 +26,7 @@ interface BlocksOfObject {
   /** The bytes are stored with the row, and have no block. */
   readonly isInline: boolean
   readonly blocks: readonly BlockOfObject[]
-  /** Where the next block begins; undefined at the end. */
+  /** The place where the next block begins; undefined at the end. */
   readonly nextOffset: number | undefined
 }
 

@@ -24,7 +24,7 @@ export class OtherHints {
   private known = new Map<RowKey, string>()
   private reading = new Map<RowKey, string>()
   private readMs = -Infinity
-  /** Where the reading under way continues. */
+  /** The place where the reading under way continues. */
   from: RowKey = ALL_HINTS.start
 
   isDue(nowMs: number): boolean {

@@ -34,7 +34,7 @@ export interface VisitOrder extends Omit<RepairVisit, "generation" | "longPassed
   readonly by: Incarnation | undefined
 }
 
-/** Who makes the visits of repair. */
+/** The processes that make the visits of repair. */
 export interface RepairWorkers {
   /** How many nodes share the visits now, at least 1: a step takes so many times the work of one. */
   readonly count: number

@@ -58,7 +58,7 @@ const UNKNOWN_NEED = { kind: "mend", spareShards: SPARE_SHARDS_UNKNOWN, bytes: 0
 
 /** A full scan in progress. */
 interface RepairScan {
-  /** Where it continues; undefined after its end. */
+  /** The place where it continues; undefined after its end. */
   readonly next: RowKey | undefined
   /** Blocks counted so far. */
   readonly blocks: number
@@ -90,7 +90,7 @@ export class Repair implements Job {
   private readonly unreadable = new UnreadableBlocks(REPAIR_LIMITS.unreadableKept)
   private scanStart: ScanStart | undefined
   private scan: RepairScan | undefined
-  /** Where the reading of hints continues; undefined: all have been read. */
+  /** The place where the reading of hints continues; undefined: all have been read. */
   private hintsFrom: RowKey | undefined
   private hasScanned = false
   /** A scan that found blocks which may soon be gone is repeated, with growing delays. */
@@ -103,7 +103,7 @@ export class Repair implements Job {
   private writtenShards = 0
   /** Partitions whose latest visit was put off, and why. */
   private readonly putOff = new Map<PartitionId, string>()
-  /** Why the scan does not go on now. */
+  /** The reason why the scan does not go on now. */
   private scanPutOff: string | undefined
   /** It is undefined if no other process records hints. */
   private otherHints: OtherHints | undefined

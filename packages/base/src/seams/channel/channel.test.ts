@@ -85,7 +85,7 @@ test("a simulated thread that ends loses at most its last messages, and receives
     for (let at = 0; at < 6; at += 1) here.send(at)
     there.send("unread")
     here.die()
-    // Who ends it again takes nothing more: the other thread sees the end.
+    // A thread that ends it again takes nothing more: the other thread sees the end.
     here.die()
     await clock.runUntil(closed)
     assert.deepEqual(

@@ -30,7 +30,7 @@ export class NotSettledError extends AssertionError {}
 interface Sleeper {
   readonly wakeAtMs: number
   readonly wake: () => void
-  /** Where it began to sleep; undefined if stacks are not kept. */
+  /** The place where it began to sleep; undefined if stacks are not kept. */
   readonly began: Error | undefined
 }
 

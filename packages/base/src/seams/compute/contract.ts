@@ -59,7 +59,7 @@ export interface CodedShard {
   readonly checksums: Uint8Array
 }
 
-/** Where a segment is in its extent, and the extent's key. Everything that is sealed under a key has another place. */
+/** The place where a segment is in its extent, and the extent's key. Everything that is sealed under a key has another place. */
 export interface SegmentAt {
   /** 32 bytes. */
   readonly key: Uint8Array

@@ -1,4 +1,4 @@
-/** Who gets the slabs of a pool: a part is kept for those that hold little. */
+/** Checks who gets the slabs of a pool: a part is kept for those that hold little. */
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { allocateSlabs, Slabs, type GrantedSlab } from "./slabs.js"

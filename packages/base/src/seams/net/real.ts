@@ -12,7 +12,7 @@ import type { Connection, ConnectionEvents, Listener, Net, NetAddress } from "./
 
 const ACCEPTS_WAITING_MAX = 511
 
-/** Who may speak: supplies the options of TLS, and decides about each peer. */
+/** Decides who may speak: it supplies the options of TLS, and judges each peer. */
 interface Security {
   /** Requests a certificate from clients. */
   serverOptions(): tls.TlsOptions

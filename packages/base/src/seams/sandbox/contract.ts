@@ -3,7 +3,7 @@
  * Tasks and answers are structured clones; the bytes of a task belong to the thread from then on.
  */
 
-/** Why a task has no answer. */
+/** The reason why a task has no answer. */
 export type SandboxFault = "time" | "memory" | "died"
 
 export type SandboxOutcome<Answer> =

@@ -124,7 +124,7 @@ export interface StoreHost {
 /** Rows of one file that cannot be read. */
 export interface LostRows {
   readonly path: string
-  /** Where their keys lie: hexadecimal, number of the family first; up to and with `toKey`. */
+  /** The place where their keys lie: hexadecimal, number of the family first; up to and with `toKey`. */
   readonly ranges: readonly { readonly fromKey: string; readonly toKey: string }[]
   /** How many they are. */
   readonly rows: number
@@ -146,7 +146,7 @@ export function assertWrite(write: StoreWrite): void {
   assert(refusal === undefined, () => refusal ?? "")
 }
 
-/** Why no store takes the write; undefined if it is taken. */
+/** Returns why no store takes the write; undefined if it is taken. */
 export function refusalOf({ key, value }: StoreWrite): string | undefined {
   if (key.length === 0) return "a key is not empty"
   if (key.length > KEY_BYTES_MAX) return `a key of ${key.length} bytes is too long`

@@ -19,7 +19,7 @@ export interface InstrumentSnapshot {
   readonly help: string
   readonly type: "counter" | "gauge" | "histogram" | "summary"
   readonly merge: Merge
-  /** Where the buckets of a histogram end, ascending. */
+  /** The upper bounds of the buckets of a histogram, ascending. */
   readonly bounds?: readonly number[] | undefined
   /** The labels of each series, as they are shown: `a="1",b="2"`. */
   readonly keys: readonly string[]

@@ -48,7 +48,7 @@ interface CheckSettings {
   onFinding(finding: CheckFinding): Promise<void>
 }
 
-/** Why no server could be asked at all. */
+/** The reason why no server could be asked at all. */
 type ConnectionTrouble = "unreachable" | "denied" | "failed"
 
 interface CheckResult {

@@ -28,7 +28,7 @@ export function verdictOf(findings: readonly CheckFinding[]): Verdict {
 export interface HostFacts {
   readonly name: string
   readonly state: "writable" | "readOnly" | "failed"
-  /** Why the connection failed. */
+  /** The reason why the connection failed. */
   readonly reason?: string
   /** When a writable server was started, which tells two servers apart. */
   readonly startedAt?: string | undefined

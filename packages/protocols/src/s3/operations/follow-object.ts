@@ -29,7 +29,7 @@ export async function followObject(call: ObjectCall): Promise<S3Answer> {
     try {
       return checkStream(await openObject(call, false, { range }), stream)
     } catch (error) {
-      // Who follows from the beginning may be there before the first append.
+      // A reader that follows from the beginning may be there before the first append.
       if (isFailure(error, "noSuchKey") && offset === 0 && stream === undefined) return undefined
       if (!isFailure(error, "invalidRange")) throw error
       const head = checkStream(await openObject(call, true), stream)

@@ -39,7 +39,7 @@ const unsigned = (): Failure =>
     argumentValue: "null",
   })
 
-/** Who uses the key. Throws `invalidArgument`. */
+/** Returns who uses the key. Throws `invalidArgument`. */
 function callerOf(call: ObjectCall): KeyCaller {
   const { signer, nowMs } = call
   if (signer.account === undefined || signer.request.version !== VERSION_4) throw unsigned()

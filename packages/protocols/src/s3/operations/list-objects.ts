@@ -26,7 +26,7 @@ interface Listing {
   readonly encoding: Encoding
   readonly page: ListPage | RemoteListPage
   readonly elements: ObjectElements
-  /** Where objects of a remote bucket are. */
+  /** The listing shows where objects of a remote bucket are. */
   readonly showsStatus: boolean
 }
 

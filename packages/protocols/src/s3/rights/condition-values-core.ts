@@ -31,7 +31,7 @@ export interface S3RequestHead {
   readonly referer: string | undefined
   /** A form's tags; undefined: the header may have some. */
   readonly formTags: Tags | undefined
-  /** Where the signature is; undefined if the request is not signed. */
+  /** The place where the signature is; undefined if the request is not signed. */
   readonly form: SignatureForm | undefined
   readonly signatureVersion: SignatureVersion | undefined
   /** The time is undefined if the request does not contain it. */

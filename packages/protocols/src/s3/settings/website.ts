@@ -17,7 +17,7 @@ const KEY_BYTES_MAX = 1024
 /** A host, perhaps with a port: it goes into a header, and nothing else may. */
 const HOST = /^[A-Za-z0-9._-]{1,253}(?::\d{1,5})?$/
 
-/** Where a request is sent; what is absent stays as it was. */
+/** The place where a request is sent; what is absent stays as it was. */
 export interface Redirect {
   readonly protocol?: "http" | "https" | undefined
   readonly hostName?: string | undefined

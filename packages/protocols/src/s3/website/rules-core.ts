@@ -66,7 +66,7 @@ function redirectBy(
   return rule && redirectionOf(rule, request)
 }
 
-/** Where a request is redirected before anything is read. */
+/** Returns where a request is redirected before anything is read. */
 export function redirectFirst(website: Website, request: PageRequest): Redirection | undefined {
   if (website.kind === "pages") return redirectBy(website.rules, request, undefined)
   const location = locationOf(website.to, request, percentEncode(request.key, true))
@@ -89,7 +89,7 @@ export const redirectToFolder = (request: PageRequest): Redirection => {
   return { status: FOUND, location: `/${path}/${query}` }
 }
 
-/** Where a request is redirected whose object could not be shown. */
+/** Returns where a request is redirected whose object could not be shown. */
 export const redirectAfterError = ({ rules }: Pages, request: PageRequest, status: number): Redirection | undefined =>
   redirectBy(rules, request, status)
 

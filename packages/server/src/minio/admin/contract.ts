@@ -31,7 +31,7 @@ export interface MinioAnswer {
   readonly body: Uint8Array
   /** Instead of the body: its pieces, as they come. */
   readonly stream?: AsyncIterable<Uint8Array>
-  /** Why the request was refused: it is noted in the log. */
+  /** The reason why the request was refused: it is noted in the log. */
   readonly failure?: { readonly code: string; readonly kind: string; readonly reason: string }
 }
 

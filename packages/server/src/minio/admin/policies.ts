@@ -140,7 +140,7 @@ async function policyEntities(call: MinioContext, policy: string) {
   return { policy, users: named("user"), groups: named("group") }
 }
 
-/** Who has which policies: of the users, groups and policies that are named, or of all policies. */
+/** Returns who has which policies: of the users, groups and policies that are named, or of all policies. */
 export async function entities(call: MinioContext) {
   const [users, groups, policies] = [call.all("user"), call.all("group"), call.all("policy")]
   const isAll = users.length + groups.length + policies.length === 0
