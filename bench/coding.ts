@@ -90,7 +90,7 @@ async function sendPart(compute: Compute, source: Uint8Array): Promise<void> {
 }
 
 async function measureLanes(lanes: number, threads: number): Promise<Measured> {
-  const entry = new URL("../packages/server/src/compute-worker.js", import.meta.url)
+  const entry = new URL("../packages/server/src/threads/compute-worker.js", import.meta.url)
   const slabBytes = slabBytesOf(LANE_SHAPE, BLOCK_BYTES)
   const compute = new ThreadCompute(makeCodec, entry, { slabBytes, poolBytes: 384 * MIB, threads })
   const source = new Uint8Array(PIECE_BYTES).fill(7)

@@ -12,7 +12,7 @@ const coverage = parseCoverage([
       { name: "rare", at: 200, calls: 39 },
     ],
   },
-  { url: url("engine/src/device/checkpoint"), functions: [{ name: "begin", at: 5, calls: 2 }] },
+  { url: url("engine/src/device/checkpoint/checkpoint"), functions: [{ name: "begin", at: 5, calls: 2 }] },
   { url: url("base/src/bytes"), functions: [{ name: "join", at: 7, calls: 80 }] },
 ])
 

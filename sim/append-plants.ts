@@ -46,7 +46,7 @@ export const APPEND_PLANTS: readonly TestedPlant[] = [
     put: "ofRow",
   }),
   plant("readers go on with the next segment of the time before a merge", {
-    file: "packages/objects/src/object-reader.ts",
+    file: "packages/objects/src/bodies/object-reader.ts",
     find: "yield { segment, ownOffsetBytes: at, lengthBytes: next - at, offsetBytes: at }",
     put: "yield { segment, ownOffsetBytes: segment.offsetBytes, lengthBytes: next - segment.offsetBytes, offsetBytes: at }",
   }),
@@ -82,7 +82,7 @@ export const APPEND_PLANTS: readonly TestedPlant[] = [
     inCommands("segment.source === undefined && (segment.isOpen", "(segment.isOpen"),
   ),
   ofReferences("ranges of references begin at their sources' first bytes", {
-    file: "packages/objects/src/object-reader.ts",
+    file: "packages/objects/src/bodies/object-reader.ts",
     find: "first: source.offsetBytes + at - offsetBytes",
     put: "first: source.offsetBytes",
   }),

@@ -11,7 +11,7 @@ const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): Tested
 
 export const CLASS_PLANTS: readonly TestedPlant[] = [
   plant("new blocks have the policy of the bucket", OBJECTS, {
-    file: "packages/objects/src/ingest.ts",
+    file: "packages/objects/src/bodies/ingest.ts",
     find: "return policyOfVersion(this.classes, storageClass, ofBucket ?? this.store.policy)",
     put: "return ofBucket ?? this.store.policy",
   }),
@@ -45,7 +45,7 @@ export const CLASS_PLANTS: readonly TestedPlant[] = [
     },
   ),
   plant("a restore that is over lets an object be read", OBJECTS, {
-    file: "packages/objects/src/object-reader.ts",
+    file: "packages/objects/src/bodies/object-reader.ts",
     find: "checkReadOfFeatures(record, () => this.clockMs(), this.classes)",
     put: "checkReadOfFeatures(record, () => 0, this.classes)",
   }),

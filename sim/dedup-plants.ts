@@ -137,7 +137,7 @@ export const DEDUP_PLANTS: readonly TestedPlant[] = [
   ),
   plant(
     "encrypted objects are accepted",
-    "packages/objects/src/encryption-core.ts",
+    "packages/objects/src/bodies/encryption-core.ts",
     'asked.mode === "atRest") return',
     'asked.mode !== "atRest") return',
   ),
@@ -155,7 +155,7 @@ export const DEDUP_PLANTS: readonly TestedPlant[] = [
   ),
   plant(
     "uploads of further runs are not discarded",
-    "packages/objects/src/uploads.ts",
+    "packages/objects/src/bodies/uploads.ts",
     "for (const { extent } of content.runs)",
     "for (const { extent } of content.runs.slice(0, 1))",
   ),

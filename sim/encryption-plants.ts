@@ -1,9 +1,9 @@
 /** Planted bugs of encryption, which tests of tampering and the twins must catch. */
 import type { Edit, TestedPlant } from "./plants.js"
 
-const ENCRYPTION = "packages/objects/src/encryption.ts"
-const READER = "packages/objects/src/object-reader.ts"
-const PARTS = "packages/objects/src/sealed-parts.ts"
+const ENCRYPTION = "packages/objects/src/bodies/encryption.ts"
+const READER = "packages/objects/src/bodies/object-reader.ts"
+const PARTS = "packages/objects/src/bodies/sealed-parts.ts"
 const SEALING_COMMANDS = "packages/objects/src/commands/encrypt-commands-core.ts"
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({
@@ -34,7 +34,7 @@ export const ENCRYPTION_PLANTS: readonly TestedPlant[] = [
     put: "if (!mayBe(sealing, extent)) throw misplaced(extent)\n",
   }),
   plant("a bad tag is not noted in the log", "packages/objects/src/tampering", {
-    file: "packages/objects/src/sealed-body.ts",
+    file: "packages/objects/src/bodies/sealed-body.ts",
     find: 'this.log.error("sealed_bytes_changed", details)',
     put: "",
   }),
@@ -48,17 +48,17 @@ export const ENCRYPTION_PLANTS: readonly TestedPlant[] = [
     find: "|| !this.keepsProtection(request, opened))",
     put: ")",
   }),
-  plant("a version may be seen without its client's key", "packages/objects/src/sealed-objects", {
+  plant("a version may be seen without its client's key", "packages/objects/src/bodies/sealed-objects", {
     file: READER,
     find: "if (isForServer === true || (sealing === undefined && clientKey === undefined))",
     put: "if (isForServer === true || clientKey === undefined)",
   }),
-  plant("a key is opened before its caller is authorised", "packages/objects/src/encryption-checks", {
+  plant("a key is opened before its caller is authorised", "packages/objects/src/bodies/encryption-checks", {
     file: READER,
     find: "after(request.checkEncryption?.(opened.info.encryption), () =>",
     put: "after(undefined, () =>",
   }),
-  plant("the sizes of parts are the stored ones", "packages/objects/src/sealed-objects", {
+  plant("the sizes of parts are the stored ones", "packages/objects/src/bodies/sealed-objects", {
     file: "packages/objects/src/multipart-service.ts",
     find: "partNumber, sizeBytes: plainBytesOf(extent) }",
     put: "partNumber, sizeBytes: extent.lengthBytes }",

@@ -9,16 +9,16 @@ export const ENGINE_PLANTS: readonly TestedPlant[] = [
     find: "if (checksumValue === undefined) return common",
     put: "if (checksumValue !== null) return common",
   }),
-  plant("a log may be as long on a full disk as on others", "packages/engine/src/device/space", {
-    file: "packages/engine/src/device/space.ts",
+  plant("a log may be as long on a full disk as on others", "packages/engine/src/device/space/space", {
+    file: "packages/engine/src/device/space/space.ts",
     find: "return bytes >= this.system.longLogBytes && this.isFull",
     put: "return bytes >= Infinity && this.isFull",
   }),
   plant(
     "a log that is too long for the space is no reason for a checkpoint",
-    "packages/engine/src/device/checkpointer",
+    "packages/engine/src/device/checkpoint/checkpointer",
     {
-      file: "packages/engine/src/device/checkpointer.ts",
+      file: "packages/engine/src/device/checkpoint/checkpointer.ts",
       find: " || this.space.isLogTooLong(logBytes)",
       put: "",
     },

@@ -24,12 +24,12 @@ export const OPERATOR_PLANTS: readonly TestedPlant[] = [
     bug: "operators: a bucket has only the settings of S3",
     edits: [
       {
-        file: "packages/admin/src/setting-operations.ts",
+        file: "packages/admin/src/buckets/setting-operations.ts",
         find: "if (FEATURE_SETTINGS.has(setting) || names.includes(setting)) return",
         put: "if (names.includes(setting)) return",
       },
     ],
-    caughtBy: "packages/admin/src/settings",
+    caughtBy: "packages/admin/src/buckets/settings",
   },
   {
     bug: "refusals: who was denied may go on in the name of an account",

@@ -90,7 +90,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "drop the frozen memtable before the checkpoint has committed",
     edits: [
       {
-        file: "packages/engine/src/device/checkpointer.ts",
+        file: "packages/engine/src/device/checkpoint/checkpointer.ts",
         find: "const result = await this.runs.checkpoint(",
         put: "this.rows.dropFrozen()\n    const result = await this.runs.checkpoint(",
       },
@@ -174,7 +174,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "skip the sync of the log",
     edits: [
       {
-        file: "packages/engine/src/device/log.ts",
+        file: "packages/engine/src/device/log/log.ts",
         find: 'this.disk.open(path, "create", LOG_FILE)',
         put: 'this.disk.open(path, "create", { ...LOG_FILE, durable: false })',
       },
@@ -422,7 +422,7 @@ export const PLANTS: readonly Plant[] = [
     bug: "open with half of the devices",
     edits: [
       {
-        file: "packages/engine/src/device/control-core.ts",
+        file: "packages/engine/src/device/records/control-core.ts",
         find: "2 * here.length > voting.length",
         put: "2 * here.length >= voting.length",
       },
@@ -488,7 +488,11 @@ export const PLANTS: readonly Plant[] = [
         put: "return -Infinity\n    case",
       },
       // This would repair the effect of the other change.
-      { file: "packages/engine/src/device/checkpointer.ts", find: " || (await this.space.undoCopies())", put: "" },
+      {
+        file: "packages/engine/src/device/checkpoint/checkpointer.ts",
+        find: " || (await this.space.undoCopies())",
+        put: "",
+      },
     ],
     scenario: "disk filled by its store",
     caughtBy: ["spaceIsFreed"],
@@ -496,7 +500,11 @@ export const PLANTS: readonly Plant[] = [
   {
     bug: "keep an unfinished copy while a checkpoint has no space",
     edits: [
-      { file: "packages/engine/src/device/checkpointer.ts", find: " || (await this.space.undoCopies())", put: "" },
+      {
+        file: "packages/engine/src/device/checkpoint/checkpointer.ts",
+        find: " || (await this.space.undoCopies())",
+        put: "",
+      },
     ],
     scenario: "half-made copy on a full disk",
     caughtBy: ["spaceIsFreed"],

@@ -1,7 +1,7 @@
 /** Planted bugs of stalls, when all disks stop to answer together, which tests must catch, and one for a scenario. */
 import type { Plant, TestedPlant } from "./plants.js"
 
-const STALLS = "packages/engine/src/device/stalls.ts"
+const STALLS = "packages/engine/src/device/calls/stalls.ts"
 
 const FAILING_DEVICES = "packages/node/src/failing-devices"
 

@@ -81,7 +81,7 @@ export const UNDELETE_PLANTS: readonly TestedPlant[] = [
     find: 'for (const { value } of of("deleted")) {',
     put: 'for (const { value } of of("tablets")) {',
   }),
-  plant("kept versions do not need their named keys", "packages/objects/src/key-uses", {
+  plant("kept versions do not need their named keys", "packages/objects/src/bodies/key-uses", {
     file: "packages/objects/src/queries/key-uses-core.ts",
     find: "for (; next.done !== true; next = deleted.next()) yield recordIn(next.value)\n}",
     put: "}",

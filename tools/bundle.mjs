@@ -34,10 +34,10 @@ const COMMAND = "hayloft.cjs"
 const COMMAND_FILE = join(DIST, "bundle", COMMAND)
 /** Bundles, by the entry file of their thread; the command last, so that its presence means that all exist. */
 const ENTRIES = new Map([
-  ["packages/server/src/compute-worker.js", "compute-worker.cjs"],
-  ["packages/server/src/checkpoint-worker.js", "checkpoint-worker.cjs"],
-  ["packages/server/src/transform-worker.js", "transform-worker.cjs"],
-  ["packages/server/src/sealing-worker.js", "sealing-worker.cjs"],
+  ["packages/server/src/threads/compute-worker.js", "compute-worker.cjs"],
+  ["packages/server/src/threads/checkpoint-worker.js", "checkpoint-worker.cjs"],
+  ["packages/server/src/threads/transform-worker.js", "transform-worker.cjs"],
+  ["packages/server/src/threads/sealing-worker.js", "sealing-worker.cjs"],
   ["packages/client/src/library.js", "client.cjs"],
   ["packages/engine/src/table-files/library.js", "table.cjs"],
   ["packages/engine/src/erasure/library.js", "erasure.cjs"],

@@ -206,12 +206,12 @@ export const TESTED_CLUSTER_PLANTS: readonly TestedPlant[] = [
     bug: "cluster: orphans of a live incarnation are removed",
     edits: [
       {
-        file: "packages/objects/src/uploads.ts",
+        file: "packages/objects/src/bodies/uploads.ts",
         find: "return !this.isOwn(uploadId) && this.isOfLiveProcess(uploadId)",
         put: "return false",
       },
       {
-        file: "packages/objects/src/uploads.ts",
+        file: "packages/objects/src/bodies/uploads.ts",
         find: "return !this.metadata.incarnations.isOver(incarnationOf(uploadId))",
         put: "return false",
       },

@@ -1,7 +1,7 @@
 /** Links for objects: who signs them, what they allow on the S3 port, and when they end. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { SHARED } from "@hayloft/admin/share-schemas.js"
+import { SHARED } from "@hayloft/admin/buckets/share-schemas.js"
 import { endpointFor } from "@hayloft/server/links.js"
 import { parseBucketName } from "@hayloft/base/ids.js"
 import { allow, ROOT_KEY } from "../access/world.js"

@@ -11,7 +11,7 @@ import {
 } from "@hayloft/access/keys/bucket-keys-core.js"
 import { epochsOfSecrets } from "@hayloft/access/keys/check-epochs.js"
 import { dropBucketKeys, keyedBuckets } from "@hayloft/objects/commands/bucket-key-commands-core.js"
-import { SYSTEM_BUCKET_ID } from "@hayloft/objects/system-bucket.js"
+import { SYSTEM_BUCKET_ID } from "@hayloft/objects/buckets/system-bucket.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const bucketIdOf = (scene: Scene) => (scene.oneIn(10) ? SYSTEM_BUCKET_ID : scene.bucketId())

@@ -10,7 +10,7 @@ const urlOf = (path: string): string => JSON.stringify(pathToFileURL(`${ROOT}dis
 /** The parts that the program loads: servers, front threads, rescue, commands, and the checks of a database. */
 const PARTS = [
   "server/src/serve.js",
-  "server/src/serve-front.js",
+  "server/src/threads/serve-front.js",
   "server/src/run-rescue.js",
   "cli/src/program.js",
   "engine/src/sql/check/check-database.js",

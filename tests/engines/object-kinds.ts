@@ -45,7 +45,7 @@ import {
 } from "@hayloft/objects/commands/version-commands-core.js"
 import { RESTORE_TIERS } from "@hayloft/engine/format/restore.js"
 import { restoreArchived } from "@hayloft/features/storage-classes/archive-commands-core.js"
-import { ensureSystemBucket } from "@hayloft/objects/system-bucket.js"
+import { ensureSystemBucket } from "@hayloft/objects/buckets/system-bucket.js"
 import { raiseBucketIds, restoreVersion } from "@hayloft/upkeep/reconcile/restore-commands-core.js"
 import { ACCOUNTS, commandKind, POLICIES, type PlayKind, type Scene, type StoredVersion } from "./scene.js"
 

@@ -14,12 +14,12 @@ import {
   readSetting,
   uploadsOfBucket,
   usageOfBucket,
-} from "@hayloft/objects/bucket-service.js"
+} from "@hayloft/objects/buckets/bucket-service.js"
 import { readStoreClock } from "@hayloft/objects/commands/clock-commands-core.js"
 import { ALL_HINTS, hintsOfPartition, readHints } from "@hayloft/objects/commands/missing-shard-hints-core.js"
 import type { UploadAddress } from "@hayloft/objects/commands/multipart-commands-core.js"
 import { leftIntents } from "@hayloft/objects/commands/reencode-commands-core.js"
-import { chosenPolicy, mayWrite } from "@hayloft/objects/ingest.js"
+import { chosenPolicy, mayWrite } from "@hayloft/objects/bodies/ingest.js"
 import {
   firstSegment,
   oldestPendingDeletions,
@@ -43,7 +43,7 @@ import {
   partsNumbered,
   partsOfUpload,
 } from "@hayloft/objects/multipart-service.js"
-import { segmentOfManifest, segmentOfOffset, versionAndPart } from "@hayloft/objects/object-reader.js"
+import { segmentOfManifest, segmentOfOffset, versionAndPart } from "@hayloft/objects/bodies/object-reader.js"
 import {
   latestOrder,
   pageOfObjects,

@@ -11,7 +11,7 @@ import {
   setBucketQuota,
 } from "@hayloft/features/quotas/quota-commands-core.js"
 import { bucketOfRow } from "@hayloft/objects/commands/bucket-rows-core.js"
-import { sizesOfBuckets } from "@hayloft/objects/bucket-service.js"
+import { sizesOfBuckets } from "@hayloft/objects/buckets/bucket-service.js"
 import { HOUR_MS, noteUsage, readUsageHistory } from "@hayloft/upkeep/usage/usage-history-core.js"
 import { isUploadCounted, sumOfParts } from "@hayloft/objects/ended-upload.js"
 import {

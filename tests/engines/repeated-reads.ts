@@ -5,7 +5,7 @@ import type { Soon } from "@hayloft/base/soon.js"
 import { parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
 import { NULL_VERSION } from "@hayloft/engine/format/version-id.js"
 import type { Metadata, Query, Touches } from "@hayloft/engine/metadata/index.js"
-import { versionAndPart } from "@hayloft/objects/object-reader.js"
+import { versionAndPart } from "@hayloft/objects/bodies/object-reader.js"
 import { comparable } from "./comparable.js"
 
 type Ask = (query: Query<unknown>) => Soon<unknown>

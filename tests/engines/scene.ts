@@ -47,7 +47,7 @@ import {
 } from "@hayloft/engine/format/version-record.js"
 import type { Command, Incarnations, MetadataRow, Query } from "@hayloft/engine/metadata/index.js"
 import type { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
-import { SYSTEM_BUCKET_ID } from "@hayloft/objects/system-bucket.js"
+import { SYSTEM_BUCKET_ID } from "@hayloft/objects/buckets/system-bucket.js"
 import { bucketOf } from "@hayloft/objects/queries/object-info-core.js"
 import type { UploadAddress } from "@hayloft/objects/commands/multipart-commands-core.js"
 import { bucketOfRow, readCounters } from "@hayloft/objects/commands/bucket-rows-core.js"

@@ -247,7 +247,7 @@ test("each test file has the class of the most that it needs", () => {
     ["tests/cluster/zones", "nodes"],
     ["tests/sql/races", "nodes"],
     ["tests/clients/sdk", "server"],
-    ["packages/cli/src/sync", "server"],
+    ["packages/cli/src/transfer/sync", "server"],
     ["tests/conformance", "server"],
     ["sim/world/twins", "simulation"],
     ["tests/sql/planted", "simulation"],

@@ -5,9 +5,9 @@
 import { isCheck, pathOf } from "./paths.mjs"
 
 const ALLOWED =
-  /^packages\/engine\/src\/device\/checkpoint[^/]*\.ts$|^packages\/base\/src\/seams\/store\/|^packages\/engine\/src\/table\/|^packages\/node\/src\/metadata\/checkpoint-job\.ts$|^packages\/engine\/src\/volume-store\/index-upkeep\.ts$|^sim\/world\/metadata-scenarios\.ts$/
+  /^packages\/engine\/src\/device\/checkpoint\/checkpoint[^/]*\.ts$|^packages\/base\/src\/seams\/store\/|^packages\/engine\/src\/table\/|^packages\/node\/src\/metadata\/checkpoint-job\.ts$|^packages\/engine\/src\/volume-store\/index-upkeep\.ts$|^sim\/world\/metadata-scenarios\.ts$/
 const MESSAGE =
-  "only a checkpoint writes the metadata store (packages/engine/src/device/checkpoint*.ts): append to the commit log instead"
+  "only a checkpoint writes the metadata store (packages/engine/src/device/checkpoint/checkpoint*.ts): append to the commit log instead"
 
 /** Other objects with a `commit`, by name, since rules have no types. */
 const OTHERS = new Set(["core", "log", "stoppedStore"])

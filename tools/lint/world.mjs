@@ -40,7 +40,7 @@ const MODULES = {
   "dns/promises": { use: NETWORK, in: [SEAM] },
   worker_threads: {
     use: COMPUTE,
-    in: [SEAM, /^packages\/(server\/src\/[^/]*worker[^/]*|node\/src\/metadata\/checkpoint-threads)\.ts$/],
+    in: [SEAM, /^packages\/(server\/src\/threads\/[^/]*worker[^/]*|node\/src\/metadata\/checkpoint-threads)\.ts$/],
   },
   zlib: { use: COMPUTE, in: [SEAM, CLIENT, SANDBOXED, /^packages\/base\/src\/seams\/compute\//] },
   timers: { use: CLOCK, in: [SEAM] },

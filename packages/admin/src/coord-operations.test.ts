@@ -11,7 +11,7 @@ import { segmentFrom } from "./path-template-core.js"
 import { ERROR } from "./schemas.js"
 import { world, type Sent } from "./testing-api.js"
 import { FakeStore, ROOT } from "./testing-store.js"
-import { CREATED_ADMIN_TOKEN } from "./token-schemas.js"
+import { CREATED_ADMIN_TOKEN } from "./identities/token-schemas.js"
 
 const PATH = "/v1/coordination"
 const TEAM = parseAccountId("team")

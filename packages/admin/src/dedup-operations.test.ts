@@ -6,7 +6,7 @@ import { STARTED_JOB } from "@hayloft/features/operator/index.js"
 import { ERROR } from "./schemas.js"
 import { world } from "./testing-api.js"
 import { DEDUP_REPORT } from "./testing-features.js"
-import { CREATED_ADMIN_TOKEN } from "./token-schemas.js"
+import { CREATED_ADMIN_TOKEN } from "./identities/token-schemas.js"
 
 const PATH = "/v1/buckets/backups/dedup"
 

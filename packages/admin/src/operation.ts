@@ -34,7 +34,7 @@ import type {
   StoreOperations,
   StoreStatus,
 } from "@hayloft/node/index.js"
-import type { FREE_DISKS } from "./store-schemas.js"
+import type { FREE_DISKS } from "./store/store-schemas.js"
 
 interface SimulatedS3Request {
   readonly caller: SimulatedCaller

@@ -6,7 +6,7 @@ import { PACKING } from "@hayloft/features/packing/schemas.js"
 import { ERROR } from "./schemas.js"
 import { BUCKET_SETTING } from "@hayloft/features/operator/index.js"
 import { world } from "./testing-api.js"
-import { CREATED_ADMIN_TOKEN } from "./token-schemas.js"
+import { CREATED_ADMIN_TOKEN } from "./identities/token-schemas.js"
 
 const PATH = "/v1/buckets/readings/packing"
 const SETTING = "/v1/buckets/readings/settings/packing"

@@ -8,7 +8,7 @@ import { PENDING_COUNTED_MAX, PENDING_WRITES, REMOTES } from "@hayloft/features/
 import { ERROR } from "./schemas.js"
 import { world } from "./testing-api.js"
 import { type FakeRemotes, REMOTE_SETTING } from "./testing-remotes.js"
-import { CREATED_ADMIN_TOKEN } from "./token-schemas.js"
+import { CREATED_ADMIN_TOKEN } from "./identities/token-schemas.js"
 
 const PATH = "/v1/remotes"
 const PENDING = "/v1/buckets/remote-1/remote/pending"

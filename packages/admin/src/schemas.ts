@@ -3,7 +3,7 @@
  * OpenAPI document. Those of the store itself are in `store-schemas.ts`.
  */
 import { z } from "zod"
-import { ERASURE } from "./store-schemas.js"
+import { ERASURE } from "./store/store-schemas.js"
 
 const id = z.string().min(1).max(128)
 const timestamp = z.number().int().describe("milliseconds since 1970")

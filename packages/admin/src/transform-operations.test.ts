@@ -7,7 +7,7 @@ import { OPERATIONS } from "./operations.js"
 import { openApiText } from "./open-api.js"
 import { ERROR } from "./schemas.js"
 import { world, type Sent } from "./testing-api.js"
-import { CREATED_ADMIN_TOKEN } from "./token-schemas.js"
+import { CREATED_ADMIN_TOKEN } from "./identities/token-schemas.js"
 import { TRANSFORM_OPERATIONS } from "@hayloft/features/transforms/operations.js"
 import { TRANSFORM_MODULE, TRANSFORM_MODULES, TRANSFORMS } from "@hayloft/features/transforms/schemas.js"
 

@@ -14,10 +14,10 @@ import type { AdminClient } from "@hayloft/client/index.js"
 import { readBytes, readDocument, readText } from "./document-file.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
-import { momentText } from "./moment-option.js"
-import { devicesOf, namedDevice } from "./named-device.js"
+import { momentText } from "./running-store/moment-option.js"
+import { devicesOf, namedDevice } from "./stopped-store/named-device.js"
 import { collect, numberOf } from "./options.js"
-import { pastMs } from "./past-time.js"
+import { pastMs } from "./running-store/past-time.js"
 
 /** The name of an option, or of an argument, in messages: `--rate`, `WEIGHT`. */
 const labelOf = (flags: string): string => /^(--[\w-]+)/.exec(flags)?.[1] ?? flags.replace(/[<>[\]]/g, "")

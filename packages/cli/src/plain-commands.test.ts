@@ -11,7 +11,7 @@ import {
   type Values,
 } from "@hayloft/admin/index.js"
 import { typedAs, typedTexts } from "./command-inputs.js"
-import { allCommands, completedCommand } from "./completion.js"
+import { allCommands, completedCommand } from "./completion/completion.js"
 import { buildProgram } from "./program.js"
 import { commandLineTables } from "./reference.js"
 import { operatorOf } from "./testing-admin.js"

@@ -24,8 +24,8 @@ import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"
 import { group, withChange, withStore } from "./options.js"
 import { answer, answerList, type OutputOptions } from "./output.js"
-import { planAndChange, type ChangeOptions } from "./plan-changes.js"
-import { runRowsJob, withRowsJob, type RowsJobOptions } from "./rows-job.js"
+import { planAndChange, type ChangeOptions } from "./running-store/plan-changes.js"
+import { runRowsJob, withRowsJob, type RowsJobOptions } from "./running-store/rows-job.js"
 import { withAdmin, type StoreOptions } from "./stores.js"
 
 const NOT_FOUND = 404

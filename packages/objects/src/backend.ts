@@ -6,7 +6,7 @@ import type { Blocks } from "@hayloft/engine/block/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
-import type { Uploads } from "./uploads.js"
+import type { Uploads } from "./bodies/uploads.js"
 
 export interface ObjectBackend {
   readonly clock: Clock

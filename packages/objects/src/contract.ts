@@ -30,13 +30,13 @@ import type {
   StoredChecksum,
   UserMetadata,
 } from "./info-contract.js"
-import type { Bucket, Buckets } from "./bucket-contract.js"
+import type { Bucket, Buckets } from "./buckets/bucket-contract.js"
 import type { ListPage, ListRequest, ListVersionsRequest, VersionsPage } from "./listing-contract.js"
 import type { Moments, ObjectAt } from "./moments-contract.js"
 import type { Tags } from "@hayloft/base/tags.js"
 
 export type * from "./info-contract.js"
-export type * from "./bucket-contract.js"
+export type * from "./buckets/bucket-contract.js"
 export type * from "./listing-contract.js"
 export type * from "./moments-contract.js"
 export type {

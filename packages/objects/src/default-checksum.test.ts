@@ -7,7 +7,7 @@ import { MIB } from "@hayloft/base/limits.js"
 import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
 import type { BodySource, PutRequest, StoredChecksum } from "./contract.js"
 import { open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
-import { plainUpload, sourceOf } from "./testing-bodies.js"
+import { plainUpload, sourceOf } from "./bodies/testing-bodies.js"
 
 const signal = new AbortController().signal
 

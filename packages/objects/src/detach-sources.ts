@@ -23,11 +23,11 @@ import { replaceReferring, replaceSource, versionOfSegments } from "./commands/r
 import type { UploadAddress } from "./commands/multipart-commands-core.js"
 import type { BodySource, ByteRange } from "./contract.js"
 import { dropSegments } from "./ended-upload.js"
-import type { Ingest } from "./ingest.js"
-import { segmentsOfRange } from "./object-reader.js"
+import type { Ingest } from "./bodies/ingest.js"
+import { segmentsOfRange } from "./bodies/object-reader.js"
 import { headersOf } from "./queries/object-info-core.js"
 import { extentsOfSegment, manifestOfSource, referencesRowKey, type ManifestAddress } from "./queries/manifest-core.js"
-import type { ReadPin, ReadPins } from "./read-pins.js"
+import type { ReadPin, ReadPins } from "./bodies/read-pins.js"
 
 const DETACH_LIMITS = {
   /** The limit is for one new part. */

@@ -7,7 +7,7 @@ import { objectKeyOfText, parseVersionId, type VersionId } from "@hayloft/base/i
 import { PART_BYTES_MIN } from "@hayloft/base/limits.js"
 import type { Versioning } from "@hayloft/engine/format/records.js"
 import { noSignal, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
-import { sourceOf } from "./testing-bodies.js"
+import { sourceOf } from "./bodies/testing-bodies.js"
 
 const BODY = Buffer.alloc(30_000, "x")
 const NULL = parseVersionId("null")

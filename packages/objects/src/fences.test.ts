@@ -7,7 +7,7 @@ import { isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseCoordPath, parseVersionId, type SessionId } from "@hayloft/base/ids.js"
 import type { Bucket, Conditions } from "./contract.js"
 import { noSignal, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
-import { heldSource, sourceOf } from "./testing-bodies.js"
+import { heldSource, sourceOf } from "./bodies/testing-bodies.js"
 
 const ACCOUNT = parseAccountId("main")
 const LOCK = { account: ACCOUNT, path: parseCoordPath("jobs/leader") }

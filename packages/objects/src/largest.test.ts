@@ -9,7 +9,7 @@ import { PACK_LIMITS } from "@hayloft/features/packing/pack-commands-core.js"
 import { opened, packsIn, pass } from "@hayloft/features/packing/testing-packing.js"
 import { remove } from "@hayloft/features/transactions/testing-transactions.js"
 import { assertNothing, type Scene } from "@hayloft/features/dedup/testing-dedup.js"
-import { sourceOf } from "./testing-bodies.js"
+import { sourceOf } from "./bodies/testing-bodies.js"
 
 /** Returns a key of the maximum length, 1,024 bytes. */
 const keyOf = (i: number): string => String(i).padStart(4, "0") + "\u0000".repeat(1_020)

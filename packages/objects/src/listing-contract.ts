@@ -1,5 +1,5 @@
 /** Pages of listings of objects and versions. */
-import type { Bucket } from "./bucket-contract.js"
+import type { Bucket } from "./buckets/bucket-contract.js"
 import type { AccountId, ObjectKey, VersionId } from "@hayloft/base/ids.js"
 import type { VersionRestore } from "@hayloft/engine/format/restore.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"

@@ -1,5 +1,5 @@
 /** Buckets at moments: their objects at one, and differences between two. Moments are whole microseconds since 1970. */
-import type { Bucket } from "./bucket-contract.js"
+import type { Bucket } from "./buckets/bucket-contract.js"
 import type { ObjectKey, VersionId } from "@hayloft/base/ids.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import type { ListPage, ListRequest } from "./listing-contract.js"

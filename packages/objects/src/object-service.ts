@@ -10,7 +10,7 @@ import { RANDOM_BYTES } from "@hayloft/engine/format/version-id.js"
 import type { VersionDetails } from "@hayloft/engine/format/version-record.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
-import { defaultChecksumOf } from "./body-check-core.js"
+import { defaultChecksumOf } from "./bodies/body-check-core.js"
 import { query, type Metadata } from "@hayloft/engine/metadata/index.js"
 import { useClass } from "./class-policies.js"
 import { evaluateCopySource } from "./commands/conditions-core.js"
@@ -38,10 +38,10 @@ import type {
   VersionLock,
   VersionsPage,
 } from "./contract.js"
-import type { Encryption } from "./encryption.js"
-import { isProtectedBy, refuseEncryption } from "./encryption-core.js"
-import type { Ingest, Ingested } from "./ingest.js"
-import { LargeSource } from "./large-object.js"
+import type { Encryption } from "./bodies/encryption.js"
+import { isProtectedBy, refuseEncryption } from "./bodies/encryption-core.js"
+import type { Ingest, Ingested } from "./bodies/ingest.js"
+import { LargeSource } from "./bodies/large-object.js"
 import { extrasOfPage, listVersions, showsExtras } from "./queries/listing-core.js"
 import { listObjects, pageOf } from "./queries/object-page-core.js"
 import {
@@ -63,7 +63,7 @@ import {
   type OpenVersion,
   type VersionRows,
 } from "./queries/object-info-core.js"
-import { bodyOfSource, type ObjectReader, type OpenObject } from "./object-reader.js"
+import { bodyOfSource, type ObjectReader, type OpenObject } from "./bodies/object-reader.js"
 import type { Referring } from "./referring.js"
 import { findLatest } from "./commands/found-versions-core.js"
 import { NO_CHECKSUM, type NewVersion } from "./commands/row-editor-core.js"

@@ -10,7 +10,7 @@ import { refuses } from "./commands/testing-bucket.js"
 import type { Bucket, GetRequest, ObjectInfo, PutRequest, RenameRequest } from "./contract.js"
 import { noSignal } from "@hayloft/upkeep/repair/testing-repair.js"
 import { rename, TwoBuckets } from "@hayloft/features/transactions/testing-transactions.js"
-import { sourceOf } from "./testing-bodies.js"
+import { sourceOf } from "./bodies/testing-bodies.js"
 
 const SIZES = [0, 100, 70_001, 500_000]
 const CLIENT_KEY = createHash("sha256").update("a client's key").digest()

@@ -18,7 +18,7 @@ import { Lifecycle } from "@hayloft/features/lifecycle/lifecycle-job.js"
 import { STORE_DAYS } from "./days.js"
 import { noSignal, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
 import { isExplained, type Request } from "./testing-orders.js"
-import { plainUpload, sourceOf } from "./testing-bodies.js"
+import { plainUpload, sourceOf } from "./bodies/testing-bodies.js"
 
 const CLIENTS = 8
 const REQUESTS_OF_EACH = 5

@@ -22,7 +22,7 @@ import {
   uploading,
 } from "@hayloft/features/dedup/testing-dedup.js"
 import type { CompletedPart, GetRequest, PutRequest, RenameRequest } from "./contract.js"
-import { sourceOf } from "./testing-bodies.js"
+import { sourceOf } from "./bodies/testing-bodies.js"
 
 const CLIENT_KEY = createHash("sha256").update("a client's key").digest()
 const KMS = { keyArn: "arn:aws:kms:eu-west-1:123456789012:key/a", context: '{"aws:s3:arn":"arn:aws:s3:::bucket"}' }

@@ -50,12 +50,12 @@ import {
 import { useClass } from "./class-policies.js"
 import type { MissingShardHint } from "./commands/version-commands-core.js"
 import type { BodySource, ByteRange, PutResult, RenameRequest, Renames } from "./contract.js"
-import type { Encryption } from "./encryption.js"
-import { factsOf, shownEncryptionOf } from "./encryption-core.js"
+import type { Encryption } from "./bodies/encryption.js"
+import { factsOf, shownEncryptionOf } from "./bodies/encryption-core.js"
 import { abort } from "./ended-upload.js"
-import type { Ingest, Ingested } from "./ingest.js"
+import type { Ingest, Ingested } from "./bodies/ingest.js"
 import { partsOfUpload } from "./multipart-service.js"
-import { segmentOfManifest, type ObjectReader, type OpenObject } from "./object-reader.js"
+import { segmentOfManifest, type ObjectReader, type OpenObject } from "./bodies/object-reader.js"
 import {
   bytesOfLine,
   bytesOfParts,
@@ -67,7 +67,7 @@ import {
   type PartLine,
 } from "./queries/manifest-core.js"
 import { headersOf, putResultOf } from "./queries/object-info-core.js"
-import type { ReadPin, ReadPins } from "./read-pins.js"
+import type { ReadPin, ReadPins } from "./bodies/read-pins.js"
 import type { StoreClock } from "./store-clock.js"
 
 const RENAME_LIMITS = {

@@ -17,8 +17,8 @@ import { decodeVersion, encodeVersion, type VersionRecord } from "@hayloft/engin
 import { command } from "@hayloft/engine/metadata/index.js"
 import { ALL_ROWS } from "./commands/testing-bucket.js"
 import { noSignal, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
-import { SEALED_LIMITS, SealedBodies } from "./sealed-body.js"
-import { heldSource, sourceOf } from "./testing-bodies.js"
+import { SEALED_LIMITS, SealedBodies } from "./bodies/sealed-body.js"
+import { heldSource, sourceOf } from "./bodies/testing-bodies.js"
 
 const BLOCK_BYTES = 192 * KIB
 const PLAIN = openedBytesOf(BLOCK_BYTES)

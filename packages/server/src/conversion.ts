@@ -19,7 +19,7 @@ import type { ConversionReport, StoreConversion, ToDatabaseRequest } from "@hayl
 import { ToDatabase } from "@hayloft/node/convert/to-database.js"
 import { moveToDevices, whyStay } from "@hayloft/node/convert/to-devices.js"
 import type { EngineSettings } from "@hayloft/node/engine.js"
-import type { Front } from "./front.js"
+import type { Front } from "./threads/front.js"
 import { closeWholly, openUntilOpen } from "./reopen.js"
 import { CHECKPOINT_ENTRY } from "./run-store.js"
 import { rowCipherIn } from "@hayloft/node/control/at-rest.js"

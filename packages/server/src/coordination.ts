@@ -15,7 +15,7 @@ import type { StoreReport } from "@hayloft/node/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { sharedMetrics, type Log, type Metrics } from "@hayloft/base/seams/telemetry/contract.js"
-import type { Guest } from "./port-router.js"
+import type { Guest } from "./ports/port-router.js"
 import type { RunningStore } from "./run-store.js"
 
 /** How often the lists of nodes and devices are compared with what is written. */

@@ -8,9 +8,9 @@ import type { CliIo } from "@hayloft/cli/io.js"
 import { isExecutable } from "@hayloft/cli/program-files.js"
 import { run } from "@hayloft/cli/program.js"
 import { withoutSettings } from "@hayloft/node/config/index.js"
-import { frontOrder } from "./front-worker.js"
-import { terminalOf } from "./terminal.js"
-import { StopSignals } from "./stop-signals.js"
+import { frontOrder } from "./threads/front-worker.js"
+import { terminalOf } from "./process/terminal.js"
+import { StopSignals } from "./process/stop-signals.js"
 
 function launchServe(configFile: string, log: number): Promise<void> {
   const [program = ""] = process.argv.slice(1)
@@ -121,7 +121,7 @@ const clock = new RealClock()
 const signals = new StopSignals(clock, () => process.exit(EXIT_CODES.interrupted.code))
 
 async function serveFrontThread(): Promise<void> {
-  const { parseFrontOrder, serveFront } = await import("./serve-front.js")
+  const { parseFrontOrder, serveFront } = await import("./threads/serve-front.js")
   await serveFront(parseFrontOrder(frontOrder))
 }
 

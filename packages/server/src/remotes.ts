@@ -11,7 +11,7 @@ import { bucketRemoteReader } from "@hayloft/protocols/s3/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { sharedMetrics, type Log, type Metrics } from "@hayloft/base/seams/telemetry/contract.js"
-import type { ServingParts } from "./ports.js"
+import type { ServingParts } from "./ports/ports.js"
 import type { ReadStores } from "./read-stores.js"
 
 interface RemoteSeams {

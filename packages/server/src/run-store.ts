@@ -67,13 +67,13 @@ import { QueueExpiry } from "@hayloft/features/queues/index.js"
 import type { WebServices } from "@hayloft/base/seams/web/contract.js"
 import { auditJobsOf } from "./audit-sinks.js"
 import { openKeyServices } from "./key-services.js"
-import { openCompute } from "./open-compute.js"
+import { openCompute } from "./threads/open-compute.js"
 import { dutiesOf, joiningOf, jobsOfStore, policiesOf, reconcilingOf, type NodeSeams } from "./node-jobs.js"
 import { readVersion } from "@hayloft/cli/version.js"
 
 /** A thread starts when a body finds the others busy; hashing more streams concurrently only adds load. */
 const COMPUTE_THREADS = computeThreadsFor(availableParallelism())
-export const CHECKPOINT_ENTRY = new URL("./checkpoint-worker.js", import.meta.url)
+export const CHECKPOINT_ENTRY = new URL("./threads/checkpoint-worker.js", import.meta.url)
 /** Wait after a failed owner check without evidence of a new owner. */
 const OWNER_RETRY_MS = 10_000
 

@@ -24,10 +24,10 @@ import type { BodySource, Bucket, PutRequest } from "@hayloft/objects/contract.j
 import type { MetadataBackupFacts } from "./backup/metadata-backup.js"
 import type { RedundancySource } from "./repair/repair-contract.js"
 import type { ClassMap } from "@hayloft/objects/class-policies.js"
-import type { ByteRetention } from "@hayloft/objects/retention.js"
+import type { ByteRetention } from "@hayloft/objects/bodies/retention.js"
 import { Reconciliation } from "./reconcile/reconciliation.js"
-import { SealedBodies } from "@hayloft/objects/sealed-body.js"
-import { sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { SealedBodies } from "@hayloft/objects/bodies/sealed-body.js"
+import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import { createServices, type StoreServices } from "@hayloft/features/index.js"
 
 const noSignal = new AbortController().signal

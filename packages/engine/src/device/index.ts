@@ -10,7 +10,6 @@ export type {
   ReplicaIncarnations,
   PayloadPlace,
   PayloadShelf,
-  PayloadSink,
 } from "./contract.js"
 export {
   containedPosition,
@@ -21,27 +20,31 @@ export {
   type CheckpointRequest,
   type CheckpointResult,
   type MergeOutcome,
-} from "./checkpoint.js"
-export { discardSource } from "./checkpoint-discard.js"
-export { CHECKPOINT_LIMITS, Checkpointer, type CheckpointLimits, type CheckpointRuns } from "./checkpointer.js"
+} from "./checkpoint/checkpoint.js"
+export { discardSource } from "./checkpoint/checkpoint-discard.js"
+export {
+  CHECKPOINT_LIMITS,
+  Checkpointer,
+  type CheckpointLimits,
+  type CheckpointRuns,
+} from "./checkpoint/checkpointer.js"
 export { getThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "./layers.js"
-export { LOG_LIMITS, openLog, type SegmentedLog } from "./log.js"
-export { openLogReader, type LogReader } from "./log-reader.js"
-export { CALL_LIMITS, queuedDisk, type CallLimits, type QueuedDisk } from "./call-queue.js"
-export * from "./control-core.js"
-export { oldestKeys, readControlRecord, writeControlRecord, type OldestKeys } from "./control.js"
-export { Ownership } from "./ownership.js"
-export { checkPosition, forgetPosition, notePosition } from "./position.js"
-export { CONTROL_NAMES, readRecordFile, replaceRecordFile, SUPERBLOCK_NAME } from "./record-file.js"
-export * from "./superblock.js"
-export { Stalls } from "./stalls.js"
-export { SyncReads } from "./sync-reads.js"
+export { LOG_LIMITS, openLog, type SegmentedLog } from "./log/log.js"
+export { openLogReader, type LogReader } from "./log/log-reader.js"
+export { CALL_LIMITS, queuedDisk, type CallLimits, type QueuedDisk } from "./calls/call-queue.js"
+export * from "./records/control-core.js"
+export { oldestKeys, readControlRecord, writeControlRecord, type OldestKeys } from "./records/control.js"
+export { Ownership } from "./records/ownership.js"
+export { checkPosition, forgetPosition, notePosition } from "./records/position.js"
+export { CONTROL_NAMES, readRecordFile, replaceRecordFile, SUPERBLOCK_NAME } from "./records/record-file.js"
+export * from "./records/superblock.js"
+export { Stalls } from "./calls/stalls.js"
+export { SyncReads } from "./calls/sync-reads.js"
 export { Rows } from "./rows.js"
-export { asideRows, printedRow } from "./rows-aside.js"
-export { BALLAST_FOLDER, withBallast } from "./ballast.js"
-export { Spaces, type DeviceSpace, type Fullness } from "./space.js"
-export { behindDamage, scrubRowsStep, scrubLogStep, SCRUB_LIMITS } from "./scrub.js"
-export type { RowScrubCursor, RowsScrubbed, LogScrubbed, RowFinding } from "./scrub.js"
-export { MetadataScrub, LogScrub, SCRUB_EVERY_MS, type LogExtent } from "./scrub-jobs.js"
-export { PAYLOAD_UPKEEP_LIMITS, type PayloadUpkeepLimits } from "./payload-upkeep-core.js"
-export { PayloadUpkeep } from "./payload-upkeep.js"
+export { asideRows, printedRow } from "./checkpoint/rows-aside.js"
+export { BALLAST_FOLDER, withBallast } from "./space/ballast.js"
+export { Spaces, type DeviceSpace, type Fullness } from "./space/space.js"
+export { behindDamage, scrubRowsStep, scrubLogStep, SCRUB_LIMITS } from "./checkpoint/scrub.js"
+export type { RowScrubCursor, RowsScrubbed, LogScrubbed, RowFinding } from "./checkpoint/scrub.js"
+export { MetadataScrub, LogScrub, SCRUB_EVERY_MS, type LogExtent } from "./checkpoint/scrub-jobs.js"
+export { PayloadUpkeep } from "./checkpoint/payload-upkeep.js"

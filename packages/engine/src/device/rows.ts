@@ -16,7 +16,7 @@ import type { KeyRange } from "@hayloft/base/key-range.js"
 import { visitRow, type RowVisitor } from "@hayloft/base/row-scan.js"
 import type { StoreReader } from "@hayloft/base/seams/store/contract.js"
 import type { AppliedWrite, DeviceRow, DeviceRows } from "./contract.js"
-import { asideRows, printedRow } from "./rows-aside.js"
+import { asideRows, printedRow } from "./checkpoint/rows-aside.js"
 import { getThrough, layeredThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "./layers.js"
 
 /**

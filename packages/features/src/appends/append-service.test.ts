@@ -12,7 +12,7 @@ import { ALL_OBJECT_ROWS } from "@hayloft/objects/door/rows.js"
 import type { AppendRequest } from "./contract.js"
 import { assertWhole, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
 import { putMultipart } from "@hayloft/upkeep/encrypt/testing-encrypt.js"
-import { sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 
 const never = new AbortController().signal
 

@@ -21,7 +21,7 @@ import { open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
 import { REAL_DAYS } from "@hayloft/objects/days.js"
 import { setStorageClass } from "../lifecycle/move-commands-core.js"
 import { ALL_OBJECT_ROWS, extentsOf } from "@hayloft/objects/queries/extent-rows.js"
-import { sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 
 const never = new AbortController().signal
 const UPLOAD = {

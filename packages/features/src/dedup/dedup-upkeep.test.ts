@@ -14,7 +14,7 @@ import {
 import { objectKeyOfText } from "@hayloft/base/ids.js"
 import { decodeSegment } from "@hayloft/engine/format/records.js"
 import { decodeVersion } from "@hayloft/engine/format/version-record.js"
-import { sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import { SMALL_PART_BYTES } from "@hayloft/upkeep/testing-services.js"
 import {
   append,

@@ -35,7 +35,7 @@ import {
   type Scene,
 } from "./testing-dedup.js"
 import { sourcesOf } from "@hayloft/objects/queries/manifest-core.js"
-import { plainUpload, sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { plainUpload, sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import { SMALL_PART_BYTES } from "@hayloft/upkeep/testing-services.js"
 
 /** Shards of a block. */

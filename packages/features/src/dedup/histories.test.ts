@@ -11,7 +11,7 @@ import { isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
 import { seedsOf } from "@hayloft/base/testing-seed.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
-import { sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import { BLOCK, copying, openScene, pagesOf, rowsOf, runJob, settle, wait, type Scene } from "./testing-upkeep.js"
 import type { DedupJob } from "./rows-core.js"
 

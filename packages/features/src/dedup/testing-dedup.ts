@@ -16,7 +16,7 @@ import type { Bucket, PutResult } from "@hayloft/objects/contract.js"
 import { COMPLETE } from "@hayloft/upkeep/encrypt/testing-encrypt.js"
 import { open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
 import { referencesRowKey, sourcesOf } from "@hayloft/objects/queries/manifest-core.js"
-import { sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 
 export const never = new AbortController().signal
 /** The block size of test stores. */

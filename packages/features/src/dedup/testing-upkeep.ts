@@ -10,7 +10,7 @@ import { COMPLETE, putParts } from "@hayloft/upkeep/encrypt/testing-encrypt.js"
 import { open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
 import { ALL_OBJECT_ROWS } from "@hayloft/objects/queries/extent-rows.js"
 import type { Bucket } from "@hayloft/objects/contract.js"
-import { sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import type { DedupJob } from "./rows-core.js"
 
 export const BLOCK = 64 * KIB

@@ -12,7 +12,7 @@ import { open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
 import { putMultipart } from "@hayloft/upkeep/encrypt/testing-encrypt.js"
 import { MomentService } from "./moments.js"
 import { commonPrefixOf } from "@hayloft/objects/queries/listing-core.js"
-import { sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 
 const KEYS = ["a", "a/", "a/1", "a/2", "a/b/1", "a/b/2", "b", "b/1", "c/1", "c/2", "d", "é", "z/y/x"]
 const noSignal = new AbortController().signal

@@ -14,7 +14,7 @@ import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
 import { plainIngest } from "@hayloft/upkeep/backup/testing-ingest.js"
 import { MetadataBackup } from "@hayloft/upkeep/backup/metadata-backup.js"
 import { StoreWorld } from "@hayloft/upkeep/testing-services.js"
-import { Uploads } from "@hayloft/objects/uploads.js"
+import { Uploads } from "@hayloft/objects/bodies/uploads.js"
 
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
 const noSignal = new AbortController().signal

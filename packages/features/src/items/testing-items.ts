@@ -11,7 +11,7 @@ import {
 import type { CausalContext } from "@hayloft/engine/format/k2v-token.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
-import { BucketService } from "@hayloft/objects/bucket-service.js"
+import { BucketService } from "@hayloft/objects/buckets/bucket-service.js"
 import { readItems, type ItemContent } from "./item-queries-core.js"
 import { Items } from "./items.js"
 

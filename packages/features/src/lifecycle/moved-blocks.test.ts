@@ -12,7 +12,7 @@ import { makeCodec } from "@hayloft/engine/erasure/index.js"
 import { encodeLifecycleRules, type LifecycleRule } from "@hayloft/engine/format/lifecycle-rules.js"
 import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
 import { REENCODE_LIMITS } from "@hayloft/upkeep/reencode/reencode.js"
-import { heldSource, sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { heldSource, sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import { StoreWorld } from "@hayloft/upkeep/testing-services.js"
 
 const noSignal = new AbortController().signal

@@ -10,7 +10,7 @@ import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { PutResult } from "@hayloft/objects/contract.js"
 import { open } from "@hayloft/upkeep/repair/testing-repair.js"
 import { rowsIn, type Scene } from "../dedup/testing-dedup.js"
-import { sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 
 export const never = new AbortController().signal
 const COLD_AT_ONCE: PackingSetting = { afterSeconds: 0, maxBytes: 65_536 }

@@ -8,7 +8,7 @@ import { isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
 import { KIB, MIB } from "@hayloft/base/limits.js"
 import { asPromise } from "@hayloft/base/soon.js"
-import { sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import { copying, assertCounted, assertNothing, settle, type Scene } from "../dedup/testing-dedup.js"
 import {
   assertBodies,

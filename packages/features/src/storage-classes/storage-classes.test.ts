@@ -15,7 +15,7 @@ import { makeCodec } from "@hayloft/engine/erasure/index.js"
 import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
 import type { CopyRequest } from "@hayloft/objects/contract.js"
 import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentsOf, readExtentRows } from "@hayloft/objects/queries/extent-rows.js"
-import { plainUpload, sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { plainUpload, sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import { StoreWorld } from "@hayloft/upkeep/testing-services.js"
 
 const noSignal = new AbortController().signal

@@ -8,7 +8,7 @@ import type { OperationResult, TransactionOperation, TransactionToken } from "./
 import { noSignal, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
 import { readCounters } from "@hayloft/objects/commands/bucket-rows-core.js"
 import { ALL_OBJECT_ROWS } from "@hayloft/objects/queries/extent-rows.js"
-import { plainUpload, sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { plainUpload, sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import { must } from "@hayloft/base/assert.js"
 
 export const ACCOUNT = parseAccountId("root")

@@ -17,7 +17,7 @@ import type { Bucket, Conditions } from "@hayloft/objects/contract.js"
 import type { TransactionOperation } from "./contract.js"
 import { isExplained, type Request } from "@hayloft/objects/testing-orders.js"
 import { check, remove, rename, TwoBuckets } from "./testing-transactions.js"
-import { sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 
 const SEEDS = 10
 const CLIENTS = 6

@@ -28,9 +28,9 @@ export { forgetNotes, noteLateWrites, reencodeNotes, type ReencodeNotes } from "
 export { dropSource, isReferable, keepReferenced, referencesOf } from "../commands/reference-commands-core.js"
 export { putVersion, removeLatest } from "../commands/version-commands-core.js"
 export { bucketParts } from "./parts.js"
-export { factsOf, hasRandomEtag } from "../encryption-core.js"
-export type { IngestWatch } from "../ingest.js"
-export { AT_REST, keyOfBytes } from "../key-of-bytes.js"
+export { factsOf, hasRandomEtag } from "../bodies/encryption-core.js"
+export type { IngestWatch } from "../bodies/ingest.js"
+export { AT_REST, keyOfBytes } from "../bodies/key-of-bytes.js"
 export {
   EXTENT_FAMILIES,
   extentRows,
@@ -40,10 +40,10 @@ export {
   type ExtentFamily,
 } from "../queries/extent-rows.js"
 export { namingsOf, recoveryHeaderOf, type UploadName } from "../queries/named-extents-core.js"
-export { ThreadPins } from "../read-pins.js"
-export type { SealedBodies } from "../sealed-body.js"
+export { ThreadPins } from "../bodies/read-pins.js"
+export type { SealedBodies } from "../bodies/sealed-body.js"
 export type { StoreClock } from "../store-clock.js"
-export { bodyOfBytes } from "../stored.js"
-export { ensureSystemBucket } from "../system-bucket.js"
-export type { Uploads } from "../uploads.js"
+export { bodyOfBytes } from "../bodies/stored.js"
+export { ensureSystemBucket } from "../buckets/system-bucket.js"
+export type { Uploads } from "../bodies/uploads.js"
 export type { WatchedMetadata } from "../watched-metadata.js"

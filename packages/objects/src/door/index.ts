@@ -5,16 +5,23 @@ export { installedFeatures, installFeatures, jobsOfFeatures, ServiceOf } from ".
 export type { Core, Feature, FormerVersion, RescuedFeature, RescuedOfAccounts } from "./feature.js"
 export { bucketContents, checkReadOfFeatures, familiesOfSegments } from "./parts.js"
 export { ChangeWatch } from "../change-watch.js"
-export type { BodyEnd, NewObject } from "../body-ends.js"
-export { bucketNamed, bucketNames, bucketsWithSetting } from "../bucket-service.js"
+export type { BodyEnd, NewObject } from "../bodies/body-ends.js"
+export { bucketNamed, bucketNames, bucketsWithSetting } from "../buckets/bucket-service.js"
 export { useClass, type ClassMap } from "../class-policies.js"
 export type { Bucket, ByteRange } from "../contract.js"
 export type { Days, StoreDays } from "../days.js"
 export { endFrozen } from "../ended-upload.js"
 export { dueTimeMs } from "../due-time.js"
-export { isOpenEnd, type Ingest, type Ingested } from "../ingest.js"
+export { isOpenEnd, type Ingest, type Ingested } from "../bodies/ingest.js"
 export { detachSome, type DetachSeams } from "../detach-sources.js"
 export type { RateBound } from "../rate-bound-core.js"
-export type { ReadPin, ReadPins } from "../read-pins.js"
+export type { ReadPin, ReadPins } from "../bodies/read-pins.js"
 export type { Referring, ReferringObject } from "../referring.js"
-export type { BodySharing, FrozenUpload, NewBody, SharedBody, SharedPart, SharedSegments } from "../shared-bodies.js"
+export type {
+  BodySharing,
+  FrozenUpload,
+  NewBody,
+  SharedBody,
+  SharedPart,
+  SharedSegments,
+} from "../bodies/shared-bodies.js"

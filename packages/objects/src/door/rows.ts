@@ -1,5 +1,5 @@
 /** The rows of the core on which features decide: its commands, what they share, and its queries. */
-export { base64Of, DEFAULT_CHECKSUM } from "../body-check-core.js"
+export { base64Of, DEFAULT_CHECKSUM } from "../bodies/body-check-core.js"
 export { offsetOfRow, placesOf, uniqueBlocks } from "../commands/block-digests-core.js"
 export { bucketWrite, findBucket, setSetting } from "../commands/bucket-commands-core.js"
 export { bucketOfRow, countersIn, readCounters, requireBucket } from "../commands/bucket-rows-core.js"
@@ -72,7 +72,7 @@ export {
   type RemoveVersion,
   type Stored,
 } from "../commands/version-commands-core.js"
-export { bodyOfSource, segmentOfOffset, segmentsOfRange, versionAndPart } from "../object-reader.js"
+export { bodyOfSource, segmentOfOffset, segmentsOfRange, versionAndPart } from "../bodies/object-reader.js"
 export { ALL_OBJECT_ROWS, rowsOfBucket } from "../queries/extent-rows.js"
 export { commonPrefixOf, later, listed, startAfter, withExtras, type Extras } from "../queries/listing-core.js"
 export {

@@ -32,7 +32,7 @@ import type {
   UserMetadata,
 } from "../contract.js"
 import type { Timestamp } from "@hayloft/base/timestamp.js"
-import { shownEncryptionOf } from "../encryption-core.js"
+import { shownEncryptionOf } from "../bodies/encryption-core.js"
 import { readDetails, type VersionMatch } from "../commands/found-versions-core.js"
 import { exactTimestamp } from "../commands/changes-core.js"
 import { requireVersion, type Stored } from "../commands/version-commands-core.js"

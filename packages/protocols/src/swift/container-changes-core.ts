@@ -3,12 +3,12 @@ import { fail } from "@hayloft/base/failures.js"
 import type { Headers } from "@hayloft/base/request-headers.js"
 import type { SwiftArchive, SwiftContainer } from "@hayloft/engine/format/swift-container.js"
 import type { SwiftSetter } from "@hayloft/engine/format/swift-setter.js"
-import { archiveIn } from "./archive-core.js"
-import { chosenQuotes, etagQuotesIn } from "./etag-quoter-core.js"
-import { checkQuotas } from "./quota-core.js"
+import { archiveIn } from "./middleware/archive-core.js"
+import { chosenQuotes, etagQuotesIn } from "./middleware/etag-quoter-core.js"
+import { checkQuotas } from "./middleware/quota-core.js"
 import { changedMetadata, CONTAINER_METADATA, isTrue, metadataIn } from "./metadata-core.js"
-import { changedSetters, requireSetter } from "./setters-core.js"
-import { syncChangeIn } from "./sync-core.js"
+import { changedSetters, requireSetter } from "./middleware/setters-core.js"
+import { syncChangeIn } from "./middleware/sync-core.js"
 
 /** Throws `invalidRequest` for a list that is not valid. */
 export interface AccessListParser {

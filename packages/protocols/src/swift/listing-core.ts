@@ -8,7 +8,7 @@ import { textOfObjectKey } from "@hayloft/base/ids.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import { escapedValue } from "./markup-core.js"
 import { isTrue } from "./metadata-core.js"
-import type { listedLink } from "./pointers-core.js"
+import type { listedLink } from "./middleware/pointers-core.js"
 import type { RequestQuery } from "../s3/index.js"
 
 export const LISTING_MAX = 10_000

@@ -28,15 +28,15 @@ import {
   type TextSetting,
   type TranslatedCalls,
 } from "../s3/index.js"
-import { urlKeysIn, type UrlKey } from "./url-signatures-core.js"
-import type { TempUrl } from "./temp-url-core.js"
+import { urlKeysIn, type UrlKey } from "./middleware/url-signatures-core.js"
+import type { TempUrl } from "./middleware/temp-url-core.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Decompress } from "@hayloft/base/seams/compute/decompress.js"
 import { emptyAnswer } from "./answers.js"
 import type { ListedCaller } from "./access-lists-core.js"
-import type { ResellerRole } from "./reseller-core.js"
-import { serviceAccountId } from "./services-core.js"
-import type { SyncRealms } from "./sync-core.js"
+import type { ResellerRole } from "./middleware/reseller-core.js"
+import { serviceAccountId } from "./middleware/services-core.js"
+import type { SyncRealms } from "./middleware/sync-core.js"
 import { ACCOUNT_PREFIX, SERVICE_PREFIX, type SwiftTarget } from "./target-core.js"
 
 export type AccountFinder = Pick<Keyring & Accounts, "getAccount" | "accountOfNumber">

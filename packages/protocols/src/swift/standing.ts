@@ -12,7 +12,7 @@ import type { AccountId } from "@hayloft/base/ids.js"
 import type { S3Caller, SignedS3Caller } from "../s3/index.js"
 import { matchOfAction, matchOfOwner, parseAccountAccess } from "./account-access-core.js"
 import { accountAt, isPathOf, type SwiftContext, type SwiftRequest } from "./requests.js"
-import type { KeyReader } from "./setters-core.js"
+import type { KeyReader } from "./middleware/setters-core.js"
 import { SERVICE_PREFIX } from "./target-core.js"
 
 export interface SwiftStanding {

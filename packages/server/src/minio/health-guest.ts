@@ -10,7 +10,7 @@ import { healthReply, type AdminReply } from "@hayloft/admin/replies.js"
 import type { Exchange, Protocol } from "@hayloft/protocols/http/index.js"
 import type { StoreStatus } from "@hayloft/node/index.js"
 import { bucketOfHost } from "@hayloft/protocols/s3/wire/target.js"
-import type { Guest } from "../port-router.js"
+import type { Guest } from "../ports/port-router.js"
 
 type Health = Pick<StoreStatus, "health" | "liveness">
 type Asked = Pick<Exchange, "method" | "rawTarget" | "header">

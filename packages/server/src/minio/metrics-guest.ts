@@ -15,7 +15,7 @@ import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { asPromise, type Soon } from "@hayloft/base/soon.js"
 import type { Exchange, Protocol } from "@hayloft/protocols/http/index.js"
 import { bucketOfHost } from "@hayloft/protocols/s3/wire/target.js"
-import type { Guest } from "../port-router.js"
+import type { Guest } from "../ports/port-router.js"
 import { MINIO_METRICS, type MinioMetricsKind } from "./metrics-core.js"
 
 type SigningKey = Pick<KnownAccessKey, "id" | "secret" | "isWholeRoot"> & {

@@ -43,9 +43,9 @@ import { WatchedMetadata } from "@hayloft/objects/watched-metadata.js"
 import { walkSlice, WALK_START, type WalkedRow, type WalkPlace } from "./metadata-backup-core.js"
 import { MetadataBackup, METADATA_BACKUP_LIMITS } from "./metadata-backup.js"
 import { plainIngest } from "./testing-ingest.js"
-import { sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import { StoreWorld } from "../testing-services.js"
-import { Uploads } from "@hayloft/objects/uploads.js"
+import { Uploads } from "@hayloft/objects/bodies/uploads.js"
 
 const noSignal = new AbortController().signal
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))

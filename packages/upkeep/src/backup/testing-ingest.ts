@@ -3,10 +3,10 @@ import { KIB } from "@hayloft/base/limits.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { ObjectBackend } from "@hayloft/objects/backend.js"
 import { Expiring } from "@hayloft/objects/expiring.js"
-import { Ingest } from "@hayloft/objects/ingest.js"
+import { Ingest } from "@hayloft/objects/bodies/ingest.js"
 import { NO_CLASSES } from "@hayloft/objects/class-policies.js"
 import type { StoreWorld, WorldDevices } from "../testing-services.js"
-import type { Uploads } from "@hayloft/objects/uploads.js"
+import type { Uploads } from "@hayloft/objects/bodies/uploads.js"
 
 /** `metadata`: of the backend; default: that of the store. */
 export function plainIngest<Its extends WorldDevices>(

@@ -7,7 +7,7 @@ import { objectKeyOfText, type VersionId } from "@hayloft/base/ids.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
-import { sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import {
   assertEncrypted,
   assertSame,

@@ -8,7 +8,7 @@ import { parsePolicy } from "@hayloft/base/policy.js"
 import { parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
 import { PassFailed } from "@hayloft/base/life/index.js"
 import { ALL_OBJECT_ROWS, extentsOf } from "@hayloft/objects/queries/extent-rows.js"
-import { sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import { SMALL_PART_BYTES } from "../testing-services.js"
 import { ENCRYPT_LIMITS } from "./encrypt.js"
 import {

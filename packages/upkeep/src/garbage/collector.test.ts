@@ -8,7 +8,7 @@ import { encodePendingDeletion } from "@hayloft/engine/format/records.js"
 import { decisionIdOf, pendingDeletionRowKey } from "@hayloft/engine/format/row-key.js"
 import { incarnationAt, POSITIONS_OF_INCARNATION } from "@hayloft/engine/metadata/index.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
-import type { ByteRetention } from "@hayloft/objects/retention.js"
+import type { ByteRetention } from "@hayloft/objects/bodies/retention.js"
 import { Collector, COLLECTOR_LIMITS } from "./collector.js"
 
 const noSignal = new AbortController().signal

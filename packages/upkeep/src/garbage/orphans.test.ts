@@ -16,8 +16,8 @@ import { ABORTED_WAITS } from "./aborted-blocks.js"
 import { ABORTED_BRAKE, abortedBlocksMax } from "./aborted-brake-core.js"
 import { ORPHAN_LIMITS } from "./orphans.js"
 import { sealUpload } from "@hayloft/objects/commands/multipart-commands-core.js"
-import { RETENTION_LIMITS } from "@hayloft/objects/retention.js"
-import { plainUpload, sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { RETENTION_LIMITS } from "@hayloft/objects/bodies/retention.js"
+import { plainUpload, sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import { StoreWorld } from "../testing-services.js"
 
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))

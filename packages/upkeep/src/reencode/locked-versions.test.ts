@@ -11,7 +11,7 @@ import { KIB, PART_BYTES_MIN } from "@hayloft/base/limits.js"
 import { parsePolicy, textOfPolicy } from "@hayloft/base/policy.js"
 import { ALL_NEEDLES } from "@hayloft/engine/block/index.js"
 import type { Bucket, VersionLock } from "@hayloft/objects/contract.js"
-import { plainUpload, sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { plainUpload, sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import { noSignal, open, type World } from "../repair/testing-repair.js"
 
 const LOCK: VersionLock = { retention: { mode: "GOVERNANCE", untilMs: Date.UTC(2200, 0) }, legalHold: undefined }

@@ -20,7 +20,7 @@ import { ALL_OBJECT_ROWS, extentsOf } from "@hayloft/objects/queries/extent-rows
 import { NARROW_NOTES_EVERY_MS } from "./late-writes.js"
 import { REENCODE_LIMITS } from "./reencode.js"
 import { REPAIR_LIMITS } from "../repair/repair-limits.js"
-import { heldSource, plainUpload, sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { heldSource, plainUpload, sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import { SMALL_PART_BYTES, StoreWorld } from "../testing-services.js"
 
 const noSignal = new AbortController().signal

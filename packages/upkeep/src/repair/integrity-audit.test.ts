@@ -10,7 +10,7 @@ import { Rows } from "@hayloft/engine/device/index.js"
 import { makeCodec } from "@hayloft/engine/erasure/index.js"
 import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
 import { INTEGRITY_AUDIT_LIMITS, IntegrityAudit } from "./integrity-audit.js"
-import { sourceOf, plainUpload } from "@hayloft/objects/testing-bodies.js"
+import { sourceOf, plainUpload } from "@hayloft/objects/bodies/testing-bodies.js"
 import { StoreWorld } from "../testing-services.js"
 
 const BLOCK_BYTES = 16 * KIB

@@ -5,7 +5,7 @@ import { objectKeyOfText } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
 import { deviceIdOf as deviceOf } from "@hayloft/engine/block/testing-blocks.js"
-import { plainUpload, sourceOf } from "@hayloft/objects/testing-bodies.js"
+import { plainUpload, sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import { REPAIR_LIMITS } from "./repair-limits.js"
 import { noSignal, open, type World } from "./testing-repair.js"
 

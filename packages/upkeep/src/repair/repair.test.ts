@@ -15,7 +15,7 @@ import { needleKeyOf } from "@hayloft/engine/format/needle.js"
 import { COLLECTOR_LIMITS } from "../garbage/collector.js"
 import { hintOfKey } from "@hayloft/objects/commands/missing-shard-hints-core.js"
 import { REPAIR_LIMITS } from "./repair-limits.js"
-import { heldSource, sourceOf, plainUpload } from "@hayloft/objects/testing-bodies.js"
+import { heldSource, sourceOf, plainUpload } from "@hayloft/objects/bodies/testing-bodies.js"
 import { assertAll, assertWhole, noSignal, open, putSome, type Bodies } from "./testing-repair.js"
 
 test("a healthy store is scanned in few steps, and nothing is written", async () => {

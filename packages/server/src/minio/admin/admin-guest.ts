@@ -20,7 +20,7 @@ import {
   type Route,
   type SignedProtocol,
 } from "@hayloft/protocols/signed/index.js"
-import type { Guest } from "../../port-router.js"
+import type { Guest } from "../../ports/port-router.js"
 import { MINIO_CALLS } from "./calls.js"
 import type { MinioAdmin, MinioError } from "./contract.js"
 import { errorBody, minioErrorOf } from "./failures-core.js"

@@ -1,6 +1,12 @@
 /** Policies, as MinIO has them: managed policies of the root account, and the built-in ones, by their names. */
 import { z } from "zod"
-import { GROUP, MANAGED_POLICIES, MANAGED_POLICY, POLICY_HOLDERS, USER } from "@hayloft/admin/identity-schemas.js"
+import {
+  GROUP,
+  MANAGED_POLICIES,
+  MANAGED_POLICY,
+  POLICY_HOLDERS,
+  USER,
+} from "@hayloft/admin/identities/identity-schemas.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { MinioContext } from "./call-context.js"

@@ -1,5 +1,5 @@
 /** Identity providers of OpenID Connect, as `mc idp openid list` shows them. */
-import { OIDC_PROVIDERS } from "@hayloft/admin/identity-schemas.js"
+import { OIDC_PROVIDERS } from "@hayloft/admin/identities/identity-schemas.js"
 import type { MinioContext } from "./call-context.js"
 import { inAccount } from "./users.js"
 

@@ -1,7 +1,7 @@
 /** Service accounts, which newer clients call access keys: keys of a user, or of the root user, with terms of their own. */
 import { z } from "zod"
 import { KEY, KEY_WITH_SECRET, KEYS } from "@hayloft/admin/schemas.js"
-import { MANAGED_POLICY, USER, USERS } from "@hayloft/admin/identity-schemas.js"
+import { MANAGED_POLICY, USER, USERS } from "@hayloft/admin/identities/identity-schemas.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { MinioContext } from "./call-context.js"

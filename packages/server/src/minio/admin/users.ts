@@ -3,7 +3,7 @@
  * while that key is.
  */
 import { z } from "zod"
-import { GROUP, GROUPS, USER, USERS } from "@hayloft/admin/identity-schemas.js"
+import { GROUP, GROUPS, USER, USERS } from "@hayloft/admin/identities/identity-schemas.js"
 import { KEYS } from "@hayloft/admin/schemas.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import { fail } from "@hayloft/base/failures.js"

@@ -1,0 +1,15 @@
+/** Moments of the past, as options name them: a time, or how long ago it was. */
+import { parseIsoDate } from "@hayloft/base/dates.js"
+import { parseDuration } from "@hayloft/node/config/index.js"
+import { CliError } from "../exit-codes.js"
+import type { CliIo } from "../io.js"
+
+/** A moment in the past: a duration before now, or a date with its time zone. */
+export function pastMs(text: string | undefined, option: string, io: CliIo): number | undefined {
+  if (text === undefined) return undefined
+  if (/^\d+[smhd]$/.test(text)) return io.clock.wallMs() - parseDuration(text, option)
+  // A time may have a space instead of the T, the form in which the tables print it.
+  const timeMs = parseIsoDate(text.replace(/^(\S{10}) (\S+Z)$/, "$1T$2"))
+  if (timeMs === undefined) throw new CliError("usage", `${option} is a time: 2h, 3d, 2026-01-31T09:30:00Z`)
+  return timeMs
+}
