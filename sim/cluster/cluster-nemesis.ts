@@ -85,11 +85,15 @@ export class ClusterNemesis {
     return this.host.cluster.clock.sleep(durationMs, this.calm.signal)
   }
 
-  /** Resolves once no process of the node is being ended or started; from then on the node is left alone. */
+  /** Resolves once no process of the node is being ended or started; then the node is left alone until it is released. */
   async reserve(node: ClusterNode): Promise<void> {
     while (this.busy.has(node)) await this.host.cluster.sleep(RESERVE_POLL_MS)
     this.busy.add(node)
     node.continueProcess()
+  }
+
+  release(node: ClusterNode): void {
+    this.busy.delete(node)
   }
 
   note(deed: string): void {

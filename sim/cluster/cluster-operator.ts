@@ -24,6 +24,8 @@ const NODES_MAX = 5
 const DEVICES_EACH_MAX = 3
 /** For how long a device keeps nothing. */
 const DRAINED_MS_MAX = 20_000
+/** Every node has read the record by then, if it can access the database. */
+const RECORD_READ_MS = 10_000
 /** The store is healed long before: then every change must end. */
 const CHANGE_MS_MAX = 60 * 60_000
 
@@ -31,8 +33,9 @@ export interface OperatorHost {
   readonly cluster: Cluster
   start(node: ClusterNode): Promise<void>
   stop(node: ClusterNode): Promise<void>
-  /** Resolves once the nemesis leaves the node alone, permanently. */
+  /** Resolves once the nemesis leaves the node alone, until it is released. */
   reserve(node: ClusterNode): Promise<void>
+  release(node: ClusterNode): void
   /** A failure that a request may have while something is broken. */
   mayFail(error: unknown): boolean
   note(deed: string): void
@@ -165,6 +168,14 @@ export class ClusterOperator {
     await this.host.reserve(node)
     await this.host.stop(node)
     await this.until(`node ${node.name} is removed`, async () => isRemoved())
+    await cluster.sleep(RECORD_READ_MS)
+    if (this.hasDevices(node)) {
+      // The nemesis started it once more after the store had forgotten it: it has joined as a new node.
+      this.host.note(`${node.name} has joined again`)
+      await this.host.start(node)
+      this.host.release(node)
+      return
+    }
     cluster.remove(node)
     this.host.note(`${node.name} is gone`)
   }

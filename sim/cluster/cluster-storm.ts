@@ -299,6 +299,10 @@ export class ClusterStorm implements NemesisHost, OperatorHost {
     return this.nemesis.reserve(node)
   }
 
+  release(node: ClusterNode): void {
+    this.nemesis.release(node)
+  }
+
   async stop(node: ClusterNode): Promise<void> {
     const crew = this.crews.get(node)
     this.stopping.add(node)
