@@ -37,6 +37,7 @@ const MASTER_KEY = new Uint8Array(32)
 const ROOT = { accountId: OWNER, accessKeyId: parseAccessKeyId("ROOTKEY"), secret: "secret", createdMs: 0 }
 const LOG_FILL_STEP_BYTES = 64 * KIB
 const READY: HealthReport = { ready: true, reasons: [] }
+const NOT_LISTENING = { ready: false, reasons: ["the S3 port is not open yet"] }
 const idOf = (number: number) => parseDeviceId(number.toString(16).padStart(16, "0"))
 
 const RESERVE_BYTES = 1 * MIB
@@ -225,7 +226,7 @@ export class Machine {
 /** The store as fronts serve it. */
 export const servedBy = (engine: Engine, masterKeys = new MasterKeys(MASTER_KEY)): Parameters<Fronts["serve"]>[0] => ({
   engine,
-  status: { health: () => READY, liveness: () => READY },
+  status: { health: (isListening = false) => (isListening ? READY : NOT_LISTENING), liveness: () => READY },
   masterKeys,
   root: ROOT,
   nodes: () => undefined,

@@ -32,6 +32,12 @@ test("an object that one thread has stored is read by every other, whatever its 
   await world.close()
 })
 
+test("a front is ready from its first request on, also before the process has opened its port in all threads", async () => {
+  const world = await opened()
+  assert.equal((await world.begin()).store.state.health.ready, true)
+  await world.close()
+})
+
 /** A link to the engine thread, as a front without services has it. */
 async function linked(world: FrontWorld, random: Random) {
   const { clock } = world.machine

@@ -177,7 +177,7 @@ export class Fronts implements BackgroundService {
       incarnations: this.numbers.seen,
       devices: hintsOf(engine.exchange.all),
       stalled: engine.stalled,
-      health: status.health(),
+      health: status.health(true),
       liveness: status.liveness(),
       othersReached: reachedNodes(nodes()),
     }
@@ -239,7 +239,7 @@ export class Fronts implements BackgroundService {
   }
 
   /** Tells the fronts what has changed, which otherwise waits for the next comparison. */
-  tellAll(): void {
+  private tellAll(): void {
     for (const front of this.fronts) if (this.isOver(front)) front.link.close()
     if (this.fronts.size === 0) return
     const state = this.state()

@@ -45,8 +45,11 @@ export type ThreadsReport = NonNullable<StoreReport["threads"]>
 
 /** Responds from memory, without I/O, whatever devices do. */
 export interface StoreStatus {
-  /** Cheap: every probe calls it. */
-  health(): HealthReport
+  /**
+   * Cheap: every probe calls it. `isListening`: the S3 port is open, as a thread that answers there knows; default: once the
+   * process has opened it in all threads.
+   */
+  health(isListening?: boolean): HealthReport
   /** Reports whether the process works; if not, a restart of it is worth a try. As cheap. */
   liveness(): HealthReport
   report(): StoreReport

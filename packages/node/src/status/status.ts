@@ -124,7 +124,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     this.owedShards = owesShards
   }
 
-  health(): HealthReport {
+  health(isListening = this.isListening): HealthReport {
     const { record, devices, offlineReason, metadata, repair, orphans } = this.sources
     const open = devices()
     const reports = deviceReports(record(), open, offlineReason)
@@ -133,7 +133,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     const unread = trouble === undefined ? this.whyUnreadable() : undefined
     const { lostBlocks = 0, singleCopyBlocks = 0, isShortOfSpace = false } = repair() ?? {}
     const reasons = [
-      ...(this.isListening ? [] : ["the S3 port is not open yet"]),
+      ...(isListening ? [] : ["the S3 port is not open yet"]),
       ...(this.held === undefined ? [] : [this.held]),
       ...(trouble === undefined ? [] : [trouble]),
       ...(unread === undefined ? [] : [unread]),
@@ -155,7 +155,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       ...(isStopped ? [stoppedOrphans(abortedBlocks, abortedBlocksMax)] : []),
       ...(isShortOfSpace ? ["repair waits for space: devices that lack shards are full"] : []),
     ]
-    const ready = this.isListening && this.held === undefined && trouble === undefined && unread === undefined
+    const ready = isListening && this.held === undefined && trouble === undefined && unread === undefined
     const isFull = reports.some(({ state }) => state === "full")
     return { ready, reasons, ...(isFull && { refusesWrites: true }) }
   }

@@ -42,12 +42,6 @@ const watchOf = (live: LiveRequests, accessLog: AccessLog | undefined): RequestW
 
 const STOPPING = "the server is stopping: send requests to another node, or wait until it runs again"
 
-/** The fronts answer probes of the port as well. */
-function setListening({ running }: StoreSession): void {
-  running.status.setListening()
-  running.fronts?.tellAll()
-}
-
 /** A port besides the admin port, in whichever threads. */
 interface OpenPort {
   /** In the banner. */
@@ -133,7 +127,7 @@ export class Front {
     const runtime = { endpoint, adminEndpoint, region: session.region, pid: process.pid, ...certificate }
     services.push(await RuntimeFiles.begin(clock, () => front.session.running.engine.devices, runtime))
     // A command that is called once the store is ready finds its address.
-    setListening(session)
+    session.running.status.setListening()
     return front
   }
 
@@ -152,7 +146,7 @@ export class Front {
   /** This store serves from now on, also the requests that wait. */
   use(session: StoreSession): void {
     this.session = session
-    setListening(session)
+    session.running.status.setListening()
     if (this.isStopping) this.announceStop()
     this.admin.use(session.admin())
     for (const port of this.ports) port.use(session)
