@@ -97,7 +97,7 @@ async function withHang(body: (path: string, letGo: () => unknown) => Promise<vo
 const isOver = (error: unknown): boolean => isFailure(error, "deviceFailed") && error.details["code"] === "ETIMEDOUT"
 
 test("few devices share a thread", async () => {
-  const threads = pool({ ...PATIENT, devicesEach: 2 })
+  const threads = pool({ ...PATIENT, holdMsMax: PATIENT.silenceMsMax, devicesEach: 2 })
   const [first, second, third, ...others] = await Promise.all([1, 2, 3, 4, 5].map(each => run(threads, device(each))))
   assert.equal(second, first)
   assert.notEqual(third, first, "the first thread has as many as it takes")
