@@ -44,6 +44,7 @@ const timeOf = (durationMs: number | undefined): string => (durationMs === undef
 const NARROW: Readonly<Record<string, Pick<Column<NamedTraffic>, "narrow">>> = {
   requests: { narrow: "end" },
   p50: { narrow: "minor" },
+  p99: { narrow: "minor" },
 }
 
 const columnsOf = (title: string, textOf: (name: string) => string = name => name): readonly Column<NamedTraffic>[] => [

@@ -1,5 +1,6 @@
 /** The page on traffic: figures by bucket, and live requests with filters and pause. */
 import assert from "node:assert/strict"
+import { KIB } from "@hayloft/base/limits.js"
 import { assertAccessible, assertTwoLines, screenshot, standardTests, type PageTests } from "./harness.js"
 
 export const traffic: PageTests = {
@@ -78,9 +79,17 @@ export const traffic: PageTests = {
       await assertAccessible(page)
     })
 
-    pageTest("on a phone a row of figures has two lines", async () => {
+    pageTest("on a phone a row of figures has two lines, also of the widest", async () => {
       assert.equal((await world.server.client().call("PUT", { bucket: "on-a-phone" })).status, 200)
-      const page = await world.open("/console/traffic", { isPhone: true })
+      const page = await world.open("/console/overview", { isPhone: true })
+      const widest = { clientErrors: 999, p50Ms: 999, p99Ms: 999, receivedBytes: 999.9 * KIB, sentBytes: 999.9 * KIB }
+      await page.route("**/v1/traffic*", async route => {
+        const traffic = (await (await route.fetch()).json()) as { readonly operations: readonly object[] }
+        await route.fulfill({
+          json: { ...traffic, operations: traffic.operations.map(each => ({ ...each, ...widest })) },
+        })
+      })
+      await page.goto(new URL("/console/traffic", page.url()).href)
       const table = page.getByRole("table", { name: "Traffic by operation" })
       await table.getByText("CreateBucket").waitFor()
       await assertTwoLines(page, "Traffic by operation")
