@@ -201,6 +201,34 @@ test("slow devices fail no change and are not reported: it waits while it needs 
   assert.deepEqual(refused, [])
 })
 
+test("a record is spread to a slow device, however long that takes", async () => {
+  const { clock, recordManager, refused, sim, onDisk } = await kept(3)
+  sim(3).intercept(slowedBy(clock, 3_000))
+  const record = await clock.runUntil(recordManager.change("region", inRegion("x")), 60_000)
+  const begunMs = clock.monotonicMs()
+  await clock.runUntil(recordManager.spread(), 120_000)
+  assert.ok(clock.monotonicMs() - begunMs > COORDINATION_LIMITS.acceptTimeoutMs, "longer than a change waits")
+  sim(3).intercept(() => undefined)
+  assert.deepEqual(await onDisk(3), record)
+  assert.deepEqual(refused, [])
+})
+
+test("a slow device gets the newest of many changes, and none of those before that it has not begun", async () => {
+  const { clock, recordManager, refused, sim, onDisk } = await kept(3)
+  let writes = 0
+  const slow = slowedBy(clock, 3_000)
+  sim(3).intercept(call => {
+    if (call.kind === "sync" && call.path.endsWith("/control.new")) writes += 1
+    return slow(call)
+  })
+  for (let i = 0; i < 20; i += 1) await clock.runUntil(recordManager.change("region", inRegion(`r${i}`)), 60_000)
+  await clock.runUntil(recordManager.spread(), 120_000)
+  sim(3).intercept(() => undefined)
+  assert.equal((await onDisk(3)).region, "r19")
+  assert.ok(writes < 10, `${writes} writes of 20 records`)
+  assert.deepEqual(refused, [])
+})
+
 test("a device without a free byte accepts the record in the space of its ballast", async () => {
   const { recordManager, sim, onDisk } = await kept(1)
   const disk = sim(1).boot()

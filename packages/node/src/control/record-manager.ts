@@ -24,8 +24,8 @@ export const COORDINATION_LIMITS = {
   /** Queued changes of the record. */
   changesWaitingMax: 256,
   /**
-   * How long a change that has taken effect waits for the other devices, unless they stall together; slightly more than the
-   * time of one device call.
+   * How long a change that has taken effect waits for the other devices, unless they stall together: longer than one device
+   * call may take, so that a device that hangs is out by then.
    */
   acceptTimeoutMs: 4_800,
 } as const
@@ -86,6 +86,8 @@ export class ControlRecordManager implements RecordManager {
   readonly #listeners = new Set<ChangeListener>()
   /** By device: the end of its last write, since one file accepts one write at a time. */
   readonly #writes = new Map<DeviceId, Promise<void>>()
+  /** By device: the generation of the record that was last to be written to it. */
+  readonly #offered = new Map<DeviceId, number>()
   /** By device: the generation that it has accepted last from this process. */
   readonly #accepted = new Map<DeviceId, number>()
 
@@ -137,7 +139,10 @@ export class ControlRecordManager implements RecordManager {
       if (this.#stopped) throw fail("stopping", { change: "spread" })
       // A device that has a newer record, which failed, must not get an older one.
       if (this.#uncommitted.size > 0) await this.#take("spread", this.#record)
-      if (this.#lacking().length > 0) await this.#offer(this.#record, () => true, this.#lacking())
+      const lacking = this.#lacking()
+      const isEnough = (accepted: ReadonlySet<DeviceId>): boolean =>
+        lacking.every(id => accepted.has(id) || hasEnough(id))
+      if (lacking.length > 0) await this.#offer(this.#record, isEnough, lacking)
       const devices = this.#lacking().filter(id => !hasEnough(id))
       if (devices.length === 0) return this.#record
       throw fail("deviceFailed", { message: "devices lack the control record in effect", devices: devices.join() })
@@ -195,9 +200,9 @@ export class ControlRecordManager implements RecordManager {
   }
 
   /**
-   * Writes the record to its open voting devices concurrently, or to some of them; returns those that accepted it in
-   * time. Devices that the record marks as offline are not written: a record is only ever found on a device that votes
-   * in it.
+   * Writes the record to its open voting devices concurrently, or to some of them. Waits until enough have accepted it or
+   * all others have failed, and then a while for the rest; returns those that have accepted it. Devices that the record
+   * marks as offline are not written: a record is only ever found on a device that votes in it.
    */
   async #offer(
     record: ControlRecord,
@@ -206,6 +211,9 @@ export class ControlRecordManager implements RecordManager {
   ): Promise<ReadonlySet<DeviceId>> {
     const accepted = new Set<DeviceId>()
     const late = new Set<DeviceId>()
+    let settle = (): void => undefined
+    const enough = new Promise<void>(resolve => (settle = resolve))
+    if (isEnough(accepted)) settle()
     const writes = this.folders()
       .filter(({ id }) => voting.includes(id))
       .map(async folder => {
@@ -213,6 +221,7 @@ export class ControlRecordManager implements RecordManager {
         try {
           await this.#write(folder, record)
           accepted.add(folder.id)
+          if (isEnough(accepted)) settle()
         } catch (error) {
           if (!isShortage(error)) this.onFailed(folder.id, asFailure(error))
         } finally {
@@ -221,15 +230,19 @@ export class ControlRecordManager implements RecordManager {
       })
     const over = new AbortController()
     const written = Promise.all(writes)
+    await Promise.race([written, enough])
     do await Promise.race([written, this.clock.sleep(COORDINATION_LIMITS.acceptTimeoutMs, over.signal)])
-    while (late.size > 0 && (this.isStalling() || !isEnough(accepted)))
+    while (late.size > 0 && this.isStalling())
     over.abort()
     return new Set(accepted)
   }
 
   #write({ id, disk, path, check }: KeptFolder, record: ControlRecord): Promise<void> {
+    this.#offered.set(id, record.generation)
     const earlier = this.#writes.get(id) ?? Promise.resolve()
     const write = earlier.then(async () => {
+      // The device has it by an earlier offer; or was slow, and a newer one waits, whose offer follows this one's end.
+      if (this.#accepted.get(id) === record.generation || this.#offered.get(id) !== record.generation) return
       // Do not write into an emptied folder: it must stay empty.
       await check?.()
       await withBallast(disk, path, () => writeControlRecord(disk, path, record))
