@@ -352,11 +352,11 @@ test("a scrub finds a corrupt shard that is never read, and repair rebuilds it",
   const place = decodeNeedlePlace(must(found, "it has a needle")[1].value)
   const path = `/d3/volumes/${String(place.volume).padStart(10, "0")}.volume`
   scene.machine.disk.flipBit(path, 8 * (place.offsetBytes + place.headerBytes + 100))
-  stack.tending.scrub.startNow()
+  await stack.tending.scrub.startNow()
   await scene.stepUntilIdle("scrub")
   assert.equal(stack.tending.scrub.view.damagesFound, 1)
   await scene.stepUntilIdle("repair")
-  stack.tending.scrub.startNow()
+  await stack.tending.scrub.startNow()
   await scene.stepUntilIdle("scrub")
   assert.equal(stack.tending.scrub.view.damagesFound, 1, "a second pass finds nothing")
   assert.ok(stack.tending.scrub.view.oldestVerifiedMs > 0)

@@ -34,7 +34,8 @@ import {
 import { jobsOfFeatures } from "@hayloft/features/index.js"
 import type { ControlDevice, ControlRecord, DeviceHome } from "@hayloft/engine/format/control-record.js"
 import type { LayoutFile } from "@hayloft/engine/format/layout-file.js"
-import type { JobRunner } from "@hayloft/base/life/index.js"
+import { mapBounded, type JobRunner } from "@hayloft/base/life/index.js"
+import { DEVICES_MAX } from "@hayloft/base/limits.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { OwnedFolder } from "../devices/device-set.js"
@@ -416,9 +417,8 @@ export class EngineOperations implements StoreOperations {
   async startScrub(device: DeviceId | undefined): Promise<void> {
     if (device !== undefined) deviceOf(this.record, device)
     await this.setPaused(SCRUB, false)
-    for (const { place, tending } of this.engine.devices) {
-      if (device === undefined || place.id === device) tending.scrub.startNow()
-    }
+    const scrubbed = this.engine.devices.filter(({ place }) => device === undefined || place.id === device)
+    await mapBounded(scrubbed, DEVICES_MAX, ({ tending }) => tending.scrub.startNow())
     this.wakeIfThere(SCRUB)
   }
 

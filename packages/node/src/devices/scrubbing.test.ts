@@ -138,8 +138,9 @@ test("a pass that an operator has requested goes on without rest in the next pro
     return new Scrubbing({ id, path: "/d", disk: lifetime, volumes, aliveSinceMs }, scrub, saved, clock)
   }
   let scrubbing = await process()
-  scrubbing.startNow()
-  await scrubbing.step(noSignal)
+  await scrubbing.startNow()
+  scrubbing = await process()
+  assert.equal(await scrubbing.step(noSignal), "busy", "a request is kept before its pass has begun")
   for (let restarts = 0; restarts < 3; restarts += 1) {
     scrubbing = await process()
     assert.equal(scrubbing.view.isRunning, true, "the pass goes on")

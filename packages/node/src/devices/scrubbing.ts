@@ -75,8 +75,8 @@ export class Scrubbing implements Job {
   private readonly firstMs: number
   private isRequested: boolean
   private savedMs: number
-  /** A restart does not lose the request of the operator. */
-  private isRequestSaved: boolean
+  /** One file accepts one write at a time. */
+  private saving: Promise<void> = Promise.resolve()
   /** A restart now would lose progress. */
   private isUnsaved = false
 
@@ -90,15 +90,15 @@ export class Scrubbing implements Job {
     this.passStartedMs = saved?.passStartedMs ?? 0
     this.wholePassStartedMs = saved?.wholePassStartedMs ?? 0
     this.isRequested = saved?.isRequested === true
-    this.isRequestSaved = this.isRequested
     // The same in every process: a process that restarts every day still reaches it.
     this.firstMs = (device.aliveSinceMs || clock.wallMs()) + shareOf(device.id) * SCRUB_PACE.offsetShare * periodMs
     this.savedMs = clock.monotonicMs()
   }
 
-  /** Begins a pass now, or continues the current one without rest. */
-  startNow(): void {
+  /** Begins a pass now, or continues the current one without rest. A restart does not lose the request once this resolves. */
+  startNow(): Promise<void> {
     this.isRequested = true
+    return this.save()
   }
 
   get view(): ScrubView {
@@ -135,7 +135,6 @@ export class Scrubbing implements Job {
       this.passStartedMs = Math.max(1, this.clock.wallMs())
       await this.save()
     }
-    if (this.isRequested !== this.isRequestSaved) await this.save()
     if (!isUrgent && this.isAhead()) {
       // The job may rest for days here.
       if (this.isUnsaved && this.isSaveDue()) await this.save()
@@ -166,12 +165,17 @@ export class Scrubbing implements Job {
     return this.scrub.doneShare > elapsedMs / (SCRUB_PACE.share * this.periodMs)
   }
 
-  private async save(): Promise<void> {
+  private save(): Promise<void> {
+    const saved = this.saving.then(() => this.write())
+    this.saving = saved.catch(() => undefined)
+    return saved
+  }
+
+  private async write(): Promise<void> {
     this.savedMs = this.clock.monotonicMs()
     this.isUnsaved = false
     const { passStartedMs, wholePassStartedMs, isRequested } = this
     const { disk, path } = this.device
-    this.isRequestSaved = isRequested
     const request = isRequested ? { isRequested } : {}
     const record = { passStartedMs, wholePassStartedMs, state: this.scrub.state, ...request }
     // Without space to save, a restart verifies some needles twice.
