@@ -14,7 +14,7 @@ import type { DatabaseView } from "./database-core.js"
 import { registerStatus } from "./status-metrics.js"
 import type { OpenDevice, ReencodingView, RepairView, SpaceView, StatusSources, ScrubView } from "./status-sources.js"
 import { RunningStatus } from "./status.js"
-import { workUnderWay } from "./work-under-way-core.js"
+import { workOfChange, workUnderWay } from "./work-under-way-core.js"
 
 const SPACE: SpaceView = {
   fileSystemId: "",
@@ -339,6 +339,15 @@ test("re-encoding reports its estimated end, unless it waits", () => {
   })
   now.reencoding = { ...now.reencoding, isPaused: true }
   assert.deepEqual(status.report().reencoding, { doneBytes: 100, remainingBytes: 900, bytesPerSecond: 0 })
+})
+
+test("a change is not followed by work that is only being counted", () => {
+  const { status, now } = world(3)
+  const begun = (isCounting: boolean) =>
+    workOfChange(workUnderWay(status.report(), { former: undefined }, { isCounting }), undefined)?.kind
+  assert.equal(begun(true), undefined)
+  now.reencoding = { isPaused: false, doneBytes: 100, remainingBytes: 900, secondsLeft: 30, waiting: 0 }
+  assert.equal(begun(false), "reencode")
 })
 
 test("re-encoding that an earlier process began is not over while this one counts, and none is shown as new", () => {

@@ -113,7 +113,10 @@ export function targetOfScrub({ devices }: Pick<StoreReport, "devices">, id: str
   return device === undefined ? `device ${id}` : targetOfDevice(device)
 }
 
-/** After a start re-encoding counts first: work of an earlier process may go on, but no caller is shown work that may not be. */
+/**
+ * Re-encoding counts first, after a start and after each change of devices. Meanwhile a job of an earlier process goes on, and
+ * no job is noted for what may turn out to be nothing.
+ */
 function reencodingsOf(report: StoreReport, isCounting: boolean): readonly Work[] {
   const { reencoding } = report
   if (reencoding === undefined && !isCounting) return []
@@ -181,9 +184,11 @@ export function workUnderWay(
 export function workOfChange(works: readonly FollowedWork[], deviceId: string | undefined): FollowedWork | undefined {
   const ofDevice = (work: FollowedWork): boolean =>
     deviceId !== undefined && work.target.startsWith(`device ${deviceId} `)
+  // Work that is not noted by itself was not begun by the change.
+  const noted = works.filter(({ isNoted }) => isNoted)
   return (
-    works.find(ofDevice) ??
-    works.find(({ kind }) => kind === "reencode") ??
-    works.find(({ kind }) => kind === "move-shards")
+    noted.find(ofDevice) ??
+    noted.find(({ kind }) => kind === "reencode") ??
+    noted.find(({ kind }) => kind === "move-shards")
   )
 }
