@@ -32,13 +32,19 @@ test("unsigned requests to the six paths are for health, and nothing else is", (
 })
 
 const WELL: HealthReport = { ready: true, reasons: [] }
+/** The health before the process has opened its port in all threads, of which a request on the port knows better. */
+const CLOSED: HealthReport = { ready: false, reasons: ["the S3 port is not open yet"] }
 
 async function answered(target: string, health: HealthReport, liveness = WELL) {
   const answers: PlainAnswer[] = []
-  const guest = healthGuest({ health: () => health, liveness: () => liveness }, DOMAINS, {
-    handle: () => assert.fail("not for S3"),
-    refuse: () => assert.fail("not refused"),
-  })
+  const guest = healthGuest(
+    { health: isListening => (isListening === true ? health : CLOSED), liveness: () => liveness },
+    DOMAINS,
+    {
+      handle: () => assert.fail("not for S3"),
+      refuse: () => assert.fail("not refused"),
+    },
+  )
   const exchange = {
     method: "GET",
     rawTarget: target,

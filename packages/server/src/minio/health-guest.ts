@@ -16,10 +16,12 @@ type Health = Pick<StoreStatus, "health" | "liveness">
 type Asked = Pick<Exchange, "method" | "rawTarget" | "header">
 
 const live = (status: Health): AdminReply => healthReply("getLive", status.liveness())
-const ready = (status: Health): AdminReply => healthReply("getReady", status.health())
+/** A request on the port shows that it is open. */
+const healthOf = (status: Health) => status.health(true)
+const ready = (status: Health): AdminReply => healthReply("getReady", healthOf(status))
 /** Replies whether new objects are accepted as well. */
 function writable(status: Health): AdminReply {
-  const health = status.health()
+  const health = healthOf(status)
   const reply = healthReply("getWritable", health)
   return health.refusesWrites === true ? { ...reply, status: 503 } : reply
 }
