@@ -341,7 +341,9 @@ export class CheckpointThreads implements CheckpointRunner {
     const { deviceId } = thread.task
     const holdsUp = slot.waiting.some(task => task.deviceId !== deviceId && !this.aside.has(task.deviceId))
     if (!this.isSilent(thread) && (!holdsUp || tookMs < this.limits.holdMsMax)) return
-    this.output.warn("checkpoint_slow", { device: deviceId, tookMs })
+    // Long work that reports progress says nothing about its disk.
+    const silentMs = this.clock.monotonicMs() - thread.lastReportMs
+    if (silentMs >= this.limits.holdMsMax) this.output.warn("checkpoint_slow", { device: deviceId, tookMs: silentMs })
     this.setAside(slot, thread)
   }
 
