@@ -73,6 +73,15 @@ test("the backup of another node is followed there", async () => {
   assert.match(text, /10:00/)
 })
 
+test("an order that waits keeps no later one from beginning", async () => {
+  const last = "the last snapshot is from 09:59, 9 bytes, 0 min old"
+  const text = await run(
+    [`an ordered snapshot waits: the store is full; ${last}`],
+    [`a snapshot is ordered; ${last}`, "the last snapshot is from 10:00, 9 bytes"],
+  )
+  assert.match(text, /10:00/)
+})
+
 test("a backup that cannot go on is not waited for, and the reason is shown", async () => {
   const last = "the last snapshot is from 09:59, 9 bytes, 0 min old"
   await assert.rejects(run([`paused; ${last}`], []), /not backed up: paused/)

@@ -14,10 +14,15 @@ type Job = z.output<typeof JOB>
 const JOB_NAME = "metadata-backup"
 const POLL_MS = 500
 const WAIT_MS_MAX = 60 * 60_000
-/** The progress of the job while no snapshot is being written or ordered, with the time of the newest complete one. */
-const IDLE = /^(?:the last snapshot is from ([^ ,]+)|there is no snapshot of the metadata yet)/
+/**
+ * The progress of the job while no snapshot is being written, with the time of the newest complete one. An order that waits
+ * does not keep another one from beginning.
+ */
+const IDLE =
+  /^(?:an ordered snapshot waits: .*; )?(?:the last snapshot is from ([^ ,]+)|there is no snapshot of the metadata yet)/
 /** The progress of a job that does not go on by itself. */
-const HELD_UP = /^(?:paused|an ordered snapshot waits|no node does this)/
+const HELD_UP = /^(?:paused|no node does this)/
+const WAITS = /^an ordered snapshot waits/
 /** The progress of a job that another node does, which reports it. */
 const ELSEWHERE = /^node (\S+) does this/
 
@@ -29,7 +34,7 @@ function doneBy(jobs: readonly Job[]): Job | undefined {
 }
 
 function checkGoesOn({ progress, state, lastError }: Job): void {
-  if (HELD_UP.test(progress))
+  if (HELD_UP.test(progress) || WAITS.test(progress))
     throw new CommandProblem("failed", `the metadata is not backed up: ${printable(progress)}`)
   if (state === "failed") throw new CommandProblem("failed", `the backup fails: ${printable(lastError ?? "")}`)
 }

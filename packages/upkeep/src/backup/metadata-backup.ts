@@ -183,6 +183,8 @@ export class MetadataBackup implements Job {
   /** Makes a snapshot begin soon, even if nothing has changed. Returns its order. */
   order(): number {
     this.ordered += 1
+    // It is tried at once, whatever an earlier order met.
+    this.postponed = undefined
     return this.ordered
   }
 
