@@ -9,7 +9,7 @@ import { parsePolicy, textOfPolicy } from "@hayloft/base/policy.js"
 import { ALL_NEEDLES } from "@hayloft/engine/block/index.js"
 import { needleIdOfKey } from "@hayloft/engine/format/needle.js"
 import { JobRunner } from "@hayloft/base/life/index.js"
-import { inTurn, slowedBy } from "@hayloft/base/seams/disk/index.js"
+import { fails, inTurn, slowedBy } from "@hayloft/base/seams/disk/index.js"
 import type { Engine } from "../engine.js"
 import { EngineOperations, type FolderTaker } from "./operations.js"
 import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "../testing-engine.js"
@@ -209,4 +209,19 @@ test("a change that makes a bucket with object lock less safe requires its name"
   assert.equal(engine.recordManager.record.generation, generation, "nothing was changed")
   await change(["locked"])
   assert.equal(textOfPolicy(engine.recordManager.record.policy), "replica:1")
+})
+
+test("a device that cannot keep the request of a scrub hinders no pass of another", async () => {
+  const machine = new Machine({ devices: 3 })
+  const engine = await machine.open()
+  const operations = operationsOf(machine, engine)
+  const [first] = engine.devices.map(({ place }) => place)
+  const broken = fails("EIO")
+  machine.disk.intercept(call =>
+    "path" in call && call.path.startsWith(`${first?.path}/scrub`) ? broken(call) : undefined,
+  )
+  await machine.clock.runUntil(operations.startScrub(undefined))
+  await assert.rejects(machine.clock.runUntil(operations.startScrub(first?.id)), error =>
+    isFailure(error, "deviceFailed"),
+  )
 })

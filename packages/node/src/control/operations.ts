@@ -418,8 +418,14 @@ export class EngineOperations implements StoreOperations {
     if (device !== undefined) deviceOf(this.record, device)
     await this.setPaused(SCRUB, false)
     const scrubbed = this.engine.devices.filter(({ place }) => device === undefined || place.id === device)
-    await mapBounded(scrubbed, DEVICES_MAX, ({ tending }) => tending.scrub.startNow())
-    this.wakeIfThere(SCRUB)
+    try {
+      await mapBounded(scrubbed, DEVICES_MAX, ({ tending }) => tending.scrub.startNow())
+    } catch (error) {
+      // A device that cannot keep the request fails, and goes offline: it hinders no pass of another.
+      if (device !== undefined) throw error
+    } finally {
+      this.wakeIfThere(SCRUB)
+    }
   }
 
   pauseScrub(): Promise<void> {
