@@ -2,8 +2,8 @@
  * Repair workers: which node makes a visit. Pure: moments come in as arguments, in milliseconds of the process's own
  * monotonic clock.
  *
- * A partition is visited by the node of the first of its slots that takes part: it has one of the shards that a visit
- * needs, and partitions spread evenly. If that node cannot be used, the node of the next slot is next, then the node that
+ * A partition is visited by the node of one of its slots, which has one of the shards that a visit needs: the first of those
+ * that the order of the visit names. If that node cannot be used, the node of the next slot is next, then the node that
  * coordinates.
  */
 import type { NodeName } from "@hayloft/base/ids.js"

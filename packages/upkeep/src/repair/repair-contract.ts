@@ -28,7 +28,7 @@ export interface RepairSource {
 /** A visit that repair wants to be made. */
 export interface VisitOrder extends Omit<RepairVisit, "generation" | "longPassedOver"> {
   readonly longPassedOver: ReadonlySet<UploadId>
-  /** The devices of the partition's slots that take part, in the order of slots. */
+  /** The devices of the partition's slots that take part, in the order in which their nodes should make the visit. */
   readonly slots: readonly DeviceId[]
   /** Only this process can resolve what is left: it has assigned the uploads, and may hold them. Undefined: any can. */
   readonly by: Incarnation | undefined

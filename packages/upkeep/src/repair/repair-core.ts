@@ -5,7 +5,7 @@
  * lacks shards, has copies elsewhere, or is only on returned devices is resolved at its row first.
  */
 import { isFailure, type Failure } from "@hayloft/base/failures.js"
-import type { DeviceId } from "@hayloft/base/ids.js"
+import type { DeviceId, PartitionId } from "@hayloft/base/ids.js"
 import { shardCount, shardsNeeded, type Policy } from "@hayloft/base/policy.js"
 import { assignedDeviceOf, type BlockGroup } from "@hayloft/engine/block/index.js"
 import type { Layout } from "@hayloft/engine/placement/index.js"
@@ -45,6 +45,18 @@ export interface LayoutPair {
 
 export const takesPart = (device: RepairDevice | undefined): boolean =>
   device?.state === "active" || device?.state === "rebuilding"
+
+/**
+ * The devices of a partition's slots that take part, in the order in which their nodes should visit it. Each partition
+ * begins at another slot: after a store has grown node by node, some nodes have the first slot of few partitions.
+ */
+export function visitorsOf(layout: Layout, partition: PartitionId, states: States): readonly DeviceId[] {
+  const slots = Array.from({ length: layout.width }, (_, i) => (partition + i) % layout.width)
+  return slots.flatMap(slot => {
+    const id = assignedDeviceOf(layout, partition, slot)
+    return id === undefined || !takesPart(states.get(id)) ? [] : [id]
+  })
+}
 
 export const isEmptying = (device: RepairDevice | undefined): boolean =>
   device?.state === "draining" || device?.state === "decommissioning"

@@ -16,13 +16,7 @@ import type { DeviceId, PartitionId, RowKey } from "@hayloft/base/ids.js"
 import { parsePartitionId, rowKeyOf } from "@hayloft/base/ids.js"
 import { PARTITIONS } from "@hayloft/base/limits.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
-import {
-  ALL_NEEDLES,
-  assignedDeviceOf,
-  type Blocks,
-  type ShardCopy,
-  type ShardScanPage,
-} from "@hayloft/engine/block/index.js"
+import { ALL_NEEDLES, type Blocks, type ShardCopy, type ShardScanPage } from "@hayloft/engine/block/index.js"
 import { needleKeyOf } from "@hayloft/engine/format/needle.js"
 import type { RepairCount, RepairOutcome } from "@hayloft/engine/format/repair-calls.js"
 import { mapBounded, type Job, type StepOutcome } from "@hayloft/base/life/index.js"
@@ -44,7 +38,7 @@ import { OtherHints } from "./other-hints.js"
 import { nameOfBlock } from "../garbage/removals.js"
 import { Census, isWholeOn } from "./repair-census.js"
 import type { RepairJobReport, RepairSource, RepairWorkers, ShardScanReport, VisitOrder } from "./repair-contract.js"
-import { haveChanged, isPutOff, takesPart, type States } from "./repair-core.js"
+import { haveChanged, isPutOff, takesPart, visitorsOf, type States } from "./repair-core.js"
 import { PassedOver } from "./passed-over.js"
 import { REPAIR_LIMITS } from "./repair-limits.js"
 import { RepairLedger, SPARE_SHARDS_UNKNOWN, workOf } from "./repair-ledger.js"
@@ -502,10 +496,6 @@ export class Repair implements Job {
   private orderOf(partition: PartitionId): VisitOrder {
     const { layouts } = this.source
     const states = this.source.states()
-    const slots = Array.from({ length: layouts.current.width }, (_, slot) => {
-      const id = assignedDeviceOf(layouts.current, partition, slot)
-      return id === undefined || !takesPart(states.get(id)) ? [] : [id]
-    })
     const by = this.passedOver.nextDecider(partition)
     return {
       partition,
@@ -513,7 +503,7 @@ export class Repair implements Job {
       longPassedOver: this.passedOver.notAwaited(partition),
       by,
       offline: [...states].flatMap(([id, { state }]) => (state === "offline" ? [id] : [])),
-      slots: slots.flat(),
+      slots: visitorsOf(layouts.current, partition, states),
     }
   }
 
