@@ -66,14 +66,14 @@ export const placeName = (file: string, offsetBytes: number): string => `${file}
 const fileOf = (folder: string, volume: number): string =>
   join(foldersOf(folder).volumes, `${String(volume).padStart(10, "0")}.volume`)
 
-async function presentIn(folders: readonly string[]): Promise<(PresentDevice & { readonly folder: string })[]> {
+async function presentIn(folders: readonly string[]): Promise<PresentDevice[]> {
   const disk = new RealDisk()
   const present = []
   for (const folder of folders) {
     const superblock = await readSuperblock(disk, folder)
     if (superblock === undefined) continue
     const { deviceId: id, storeId } = superblock
-    present.push({ id, storeId, folder, record: await readControlRecord(disk, folder) })
+    present.push({ id, storeId, path: folder, record: await readControlRecord(disk, folder) })
   }
   return present
 }
@@ -127,10 +127,10 @@ async function bucketOf(folder: string, { volume, offsetBytes, headerBytes }: Ne
 }
 
 /** Returns every block that the rows of a replica reference. */
-async function namedBlocks(record: ControlRecord, present: readonly { id: DeviceId; folder: string }[]) {
+async function namedBlocks(record: ControlRecord, present: readonly PresentDevice[]) {
   const [tablet] = record.tablets
   const replica = tablet?.replicas.find(({ id }) => present.some(device => device.id === id))
-  const folder = present.find(({ id }) => id === replica?.id)?.folder
+  const folder = present.find(({ id }) => id === replica?.id)?.path
   if (replica === undefined || folder === undefined) throw new Error("none of the folders has a metadata replica")
   const range = { start: rowKeyOf(storePrefixOf(replica.since)), end: rowKeyOf(storePrefixEnd(replica.since)) }
   const named = new Set<string>()
@@ -159,7 +159,7 @@ export async function readShards(folders: readonly string[]): Promise<Shards> {
   if (choice === undefined) throw new Error(`no store in ${folders.join(", ")}`)
   const { record } = choice
   const found = { blocks: new Map<string, StoredBlock>(), places: new Map<string, string>() }
-  for (const { id, folder } of present) {
+  for (const { id, path: folder } of present) {
     if (record.devices.some(device => device.id === id)) await addDevice(found, id, folder)
   }
   const named = await namedBlocks(record, present)

@@ -37,7 +37,7 @@ export async function unsealRootCredentials(
     if (!superblock) continue
     const { deviceId: id, storeId, incarnation } = superblock
     candidates.push({ folder, incarnation })
-    present.push({ id, storeId, record: await readControlRecord(disk, folder) })
+    present.push({ id, storeId, path: folder, record: await readControlRecord(disk, folder) })
   }
   const chosen = newestControlRecord(present)
   if (!chosen) throw fail("invalidConfig", { message: `no store in ${dataFolders.join(", ")}` })

@@ -119,7 +119,7 @@ const numberOf = (id: string): number => Number.parseInt(id, 16)
 /** The real decision: whether a record may be opened with these devices. */
 const mayCount = memoized((voting, named, here) => {
   const record = realRecord(voting, named)
-  const present = bits(here).map(n => ({ id: idOf(n), storeId: STORE, record }))
+  const present = bits(here).map(n => ({ id: idOf(n), storeId: STORE, path: `/d${n}`, record }))
   return mayOpen(must(newestControlRecord(present), "somebody has a record"))
 })
 

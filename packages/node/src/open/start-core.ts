@@ -134,27 +134,13 @@ export function newestOf(inspections: readonly FolderInspection[]): ControlChoic
     if (present.some(device => device.id === id)) {
       throw fail("foreignFolder", { message: `${path} is a copy of another data folder; leave one of them out` })
     }
-    present.push({ id, storeId, record: content.record })
+    present.push({ id, storeId, path, record: content.record })
   }
-  checkStores(inspections)
   try {
     return newestControlRecord(present)
   } catch (error) {
     throw withAdvice(asFailure(error), inspections)
   }
-}
-
-/** Names which folder is of which store: by their ids alone nobody finds the disk that is wrong. */
-function checkStores(inspections: readonly FolderInspection[]): void {
-  const foldersOf = new Map<string, string[]>()
-  for (const { path, content } of inspections) {
-    if (content.kind !== "device") continue
-    const { storeId } = content.superblock
-    foldersOf.set(storeId, [...(foldersOf.get(storeId) ?? []), path])
-  }
-  if (foldersOf.size <= 1) return
-  const stores = Array.from(foldersOf, ([store, paths]) => `${paths.join(", ")} of store ${store}`)
-  throw fail("foreignFolder", { message: `the data folders belong to different stores: ${stores.join("; ")}` })
 }
 
 export const devicesIn = (inspections: readonly FolderInspection[]): readonly DeviceFolder[] =>

@@ -42,7 +42,12 @@ function recordOf(generation: number, devices: readonly number[]): ControlRecord
     more: [],
   }
 }
-const present = (n: number, record: PresentDevice["record"]): PresentDevice => ({ id: id(n), storeId: STORE, record })
+const present = (n: number, record: PresentDevice["record"]): PresentDevice => ({
+  id: id(n),
+  storeId: STORE,
+  path: `/d${n}`,
+  record,
+})
 
 const generationsOf = (choice: ControlChoice | undefined) => choice && [choice.record.generation, mayOpen(choice)]
 
@@ -99,10 +104,10 @@ test("a store that was never finished has no record; one that cannot be read is 
 })
 
 test("devices of two stores, and two records of one generation, are refused", () => {
-  const other: PresentDevice = { id: id(2), storeId: parseStoreId("f".repeat(32)), record: undefined }
+  const other: PresentDevice = { ...present(2, undefined), storeId: parseStoreId("f".repeat(32)) }
   assert.throws(
     () => newestControlRecord([present(1, recordOf(1, [1])), other]),
-    error => isFailure(error, "foreignFolder"),
+    error => isFailure(error, "foreignFolder") && /\/d1 of store .*; \/d2 of store f{32}$/.test(error.message),
   )
   const [one, two] = [recordOf(3, [1, 2]), { ...recordOf(3, [1, 2]), region: "elsewhere" }]
   assert.throws(

@@ -16,6 +16,8 @@ import type { ControlDevice, ControlRecord } from "../../format/control-record.j
 export interface PresentDevice {
   readonly id: DeviceId
   readonly storeId: StoreId
+  /** The folder of the device. */
+  readonly path: string
   /** The record is undefined if the device has none yet. A failure: it has one that cannot be read. */
   readonly record: ControlRecord | Failure | undefined
 }
@@ -86,16 +88,15 @@ export function mayOpen({ record, missing, unreadable }: ControlChoice): boolean
 export const absentees = ({ record, missing, unreadable }: ControlChoice): readonly ControlDevice[] =>
   record.devices.filter(device => isVoting(device) && (missing.includes(device) || unreadable.includes(device.id)))
 
+/** The message names which folder is of which store: an operator cannot tell the wrong disk by the ids alone. */
 function checkOneStore(present: readonly PresentDevice[]): void {
-  const [first] = present
-  for (const { id, storeId, record } of present) {
-    const stores = [storeId, ...(isRecord(record) ? [record.storeId] : [])]
-    if (stores.some(store => store !== first?.storeId)) {
-      throw fail("foreignFolder", {
-        message: "the data folders belong to different stores",
-        device: id,
-        store: storeId,
-      })
-    }
+  const pathsOf = new Map<StoreId, string[]>()
+  for (const { path, storeId } of present) pathsOf.set(storeId, [...(pathsOf.get(storeId) ?? []), path])
+  if (pathsOf.size > 1) {
+    const stores = Array.from(pathsOf, ([store, paths]) => `${paths.join(", ")} of store ${store}`)
+    throw fail("foreignFolder", { message: `the data folders belong to different stores: ${stores.join("; ")}` })
   }
+  for (const { id: device, storeId: store, path, record } of present)
+    if (isRecord(record) && record.storeId !== store)
+      throw fail("foreignFolder", { message: `${path} has the control record of another store`, device, store })
 }
