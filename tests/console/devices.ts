@@ -118,7 +118,7 @@ export const devices: PageTests = {
       assert.equal(await page.getByRole("heading", { name: "Disk", exact: true }).count(), 0)
     })
 
-    pageTest("disks of which nothing is known have no column, and re-encoding says what it does", async () => {
+    pageTest("the column of disks is hidden if no disk is known, and re-encoding says what it does", async () => {
       const known = await devices()
       const page = await world.open("/console/devices/none", { isAlone: true })
       await page.route("**/v1/devices/disks", route =>

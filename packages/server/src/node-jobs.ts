@@ -40,7 +40,7 @@ export interface NodeSeams {
   readonly onExcluded?: (reason: Failure) => void
 }
 
-/** None on one machine. */
+/** A store on one machine has none. */
 export function reconcilingOf(
   { clock, telemetry }: NodeSeams,
   { node }: OpenedStore,

@@ -9,7 +9,7 @@ interface BlockFacts {
   readonly isUnnamed: boolean
   /** The last visit could not read it. */
   readonly isUnreadable: boolean
-  /** None of its needles can be read. */
+  /** No read of any of its needles succeeds. */
   readonly isUnknown: boolean
   /** The last visit found nothing to do. */
   readonly isSettled: boolean

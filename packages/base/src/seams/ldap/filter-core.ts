@@ -16,7 +16,7 @@ export const filledFilter = (filter: string, values: { readonly s: string; reado
 /** The attribute that a filter compares with a user's name first; undefined if it compares none. */
 export const attributeOfName = (filter: string): string | undefined => /\(([A-Za-z][\w-]*)=%s\)/.exec(filter)?.[1]
 
-/** Returns why a filter is none: undefined if its brackets match. */
+/** Returns the fault of a text that is no LDAP filter; undefined if its brackets match. */
 export function problemOfFilter(filter: string): string | undefined {
   if (!filter.startsWith("(")) return "it is not in brackets"
   let depth = 0

@@ -1,5 +1,5 @@
 /**
- * Says who pays for requests to a bucket. Nobody is billed here, but S3's other promise holds: if the
+ * Says who pays for requests to a bucket. This store bills no one, but S3's other promise holds: if the
  * requester pays, other accounts must confirm that they know.
  */
 import type { AccountId } from "@hayloft/base/ids.js"
