@@ -12,8 +12,8 @@
 import { spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { join, posix } from "node:path"
-import { exportsOf } from "./layers/exports.mjs"
-import { importsOf, sourcesOf } from "./layers.mjs"
+import { namesOfFile } from "./layers/names-of-files.mjs"
+import { sourcesOf } from "./layers.mjs"
 import { isEntryPoint } from "./lint/paths.mjs"
 
 const DEFAULT_BASES = ["origin/main", "main"]
@@ -63,17 +63,17 @@ export function changedSince(root, commit) {
   ].sort()
 }
 
-const importsAny = (path, text, targets) => importsOf(path, text).some(({ to }) => targets.has(to))
+const importsAny = (path, text, targets) => namesOfFile(path, text).imports.some(({ to }) => targets.has(to))
 
 /** Files that import what an index.ts exports of the targets. */
 function importersThrough(entryPoint, sources, targets) {
-  const { uses, stars } = exportsOf(entryPoint, sources.get(entryPoint))
+  const { uses, stars } = namesOfFile(entryPoint, sources.get(entryPoint))
   const isAll = stars.some(to => targets.has(to))
   const names = new Set(uses.filter(({ to }) => targets.has(to)).map(({ name }) => name))
   const takes = ({ to, name }) => to === entryPoint && (isAll || name === "*" || names.has(name))
   const isNear = text => text.includes("/index.js")
   return [...sources]
-    .filter(([path, text]) => isNear(text) && exportsOf(path, text).uses.some(takes))
+    .filter(([path, text]) => isNear(text) && namesOfFile(path, text).uses.some(takes))
     .map(([path]) => path)
 }
 

@@ -12,12 +12,12 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import ts from "typescript"
 import { unusedExports } from "./layers/exports.mjs"
 import { manifestProblems } from "./layers/manifests.mjs"
 import { nameProblems, NAMES } from "./layers/names.mjs"
+import { namesOfFile } from "./layers/names-of-files.mjs"
 import { checkImport, LAYERS } from "./layers/rules.mjs"
-import { importedPath, isCheck, isStandIn, ROOT, moduleOf } from "./lint/paths.mjs"
+import { isCheck, isStandIn, ROOT, moduleOf } from "./lint/paths.mjs"
 import { manifestOf, packageNames } from "./packages.mjs"
 
 const PICTURE = "tools/layers/dependencies.txt"
@@ -33,26 +33,6 @@ export function sourcesOf(root) {
         .map(entry => join(entry.parentPath ?? entry.path, entry.name).slice(root.length + 1)),
     )
     .sort()
-}
-
-/** The relative imports of a file: `{ to, isType }`, as paths from the root. */
-export function importsOf(path, text) {
-  const found = []
-  const add = (specifier, isType) => {
-    const to =
-      specifier !== undefined && ts.isStringLiteralLike(specifier) ? importedPath(path, specifier.text) : undefined
-    if (to !== undefined) found.push({ to, isType })
-  }
-  const visit = node => {
-    if (ts.isImportDeclaration(node)) add(node.moduleSpecifier, node.importClause?.isTypeOnly === true)
-    else if (ts.isExportDeclaration(node)) add(node.moduleSpecifier, node.isTypeOnly)
-    else if (ts.isImportTypeNode(node)) add(node.argument.literal, true)
-    else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword)
-      add(node.arguments[0], false)
-    ts.forEachChild(node, visit)
-  }
-  visit(ts.createSourceFile(path, text, ts.ScriptTarget.ES2022))
-  return found
 }
 
 const placeOf = path => moduleOf(path) ?? path.split("/")[0]
@@ -126,7 +106,7 @@ export function readTree(root = ROOT, allowedCycles = []) {
   const known = new Set(sources)
   for (const path of sources) {
     const found = new Map()
-    for (const { to, isType } of importsOf(path, readFileSync(join(root, path), "utf8"))) {
+    for (const { to, isType } of namesOfFile(path, readFileSync(join(root, path), "utf8")).imports) {
       const message = checkImport(path, to, isType)
       if (message !== undefined) problems.push(`${path}: ${message}`)
       if (placeOf(path) !== placeOf(to))

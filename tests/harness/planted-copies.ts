@@ -34,7 +34,7 @@ function assertCurrent({ file, find }: PlantedEdit): void {
 }
 
 interface Layers {
-  importsOf(path: string, text: string): readonly { readonly to: string }[]
+  namesOfFile(path: string, text: string): { readonly imports: readonly { readonly to: string }[] }
 }
 
 /**
@@ -42,11 +42,12 @@ interface Layers {
  * product is left out, and so are helpers of the harness that it does not import itself.
  */
 export async function checksOf(test: string): Promise<readonly string[]> {
-  const { importsOf } = (await import(pathToFileURL(join(ROOT, "tools/layers.mjs")).href)) as Layers
+  const url = pathToFileURL(join(ROOT, "tools/layers/names-of-files.mjs"))
+  const { namesOfFile } = (await import(url.href)) as Layers
   const found = new Set([test])
   for (const path of found) {
     if (path !== test && path.startsWith(HARNESS)) continue
-    for (const { to } of importsOf(path, readFileSync(join(ROOT, path), "utf8")))
+    for (const { to } of namesOfFile(path, readFileSync(join(ROOT, path), "utf8")).imports)
       if (!to.startsWith("packages/")) found.add(to)
   }
   return [...found]

@@ -3,32 +3,17 @@
  * another, so that the name tells what it is wherever it is read. Tests and stand-ins are left out. The existing exceptions
  * are listed in tools/layers/names.json, a list that only gets shorter.
  */
-import ts from "typescript"
 import { isCheck, isStandIn } from "../lint/paths.mjs"
+import { namesOfFile } from "./names-of-files.mjs"
 
 export const NAMES = "tools/layers/names.json"
-
-const isExported = node => node.modifiers?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) === true
-
-const isType = node =>
-  ts.isInterfaceDeclaration(node) ||
-  ts.isTypeAliasDeclaration(node) ||
-  ts.isClassDeclaration(node) ||
-  ts.isEnumDeclaration(node)
-
-/** The types that a file declares and exports. */
-const typesOf = (path, text) =>
-  ts
-    .createSourceFile(path, text, ts.ScriptTarget.ES2022)
-    .statements.filter(node => isType(node) && isExported(node))
-    .map(({ name }) => name?.text ?? "default")
 
 /** The paths of the files that export a type, by its name, for names that several files export. */
 function repeatedTypes(sources) {
   const paths = new Map()
   for (const [path, text] of sources) {
     if (!path.startsWith("packages/") || isCheck(path) || isStandIn(path)) continue
-    for (const name of new Set(typesOf(path, text))) paths.set(name, [...(paths.get(name) ?? []), path])
+    for (const name of new Set(namesOfFile(path, text).types)) paths.set(name, [...(paths.get(name) ?? []), path])
   }
   return new Map([...paths].filter(([, found]) => found.length > 1))
 }

@@ -9,7 +9,8 @@
  */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { importsOf, sourcesOf } from "../layers.mjs"
+import { namesOfFile } from "../layers/names-of-files.mjs"
+import { sourcesOf } from "../layers.mjs"
 import { ROOT, moduleOf } from "../lint/paths.mjs"
 import { WORLD } from "../testing/files.mjs"
 
@@ -28,7 +29,7 @@ function importedBy(test) {
   const imported = new Set([test])
   for (const path of imported) {
     if (path !== test && !path.startsWith(SCENARIOS)) continue
-    for (const { to } of importsOf(path, readFileSync(join(ROOT, path), "utf8"))) imported.add(to)
+    for (const { to } of namesOfFile(path, readFileSync(join(ROOT, path), "utf8")).imports) imported.add(to)
   }
   return imported
 }
@@ -43,12 +44,15 @@ export function coreModules(words) {
   const tests = paths
     .map(path => [path, readFileSync(join(ROOT, path), "utf8")])
     .filter(([path, text]) => isPureTest(path, text))
-    .map(([path]) => ({ path, imports: importedBy(path) }))
+    .map(([path]) => path)
   return [...new Set(cores.map(moduleOf))].sort().map(module => {
     const own = cores.filter(path => moduleOf(path) === module)
-    const isNear = ({ path }) => moduleOf(path) === module || path.startsWith(SCENARIOS)
-    const trying = tests.filter(test => isNear(test) && own.some(core => test.imports.has(core)))
+    const isNear = path => moduleOf(path) === module || path.startsWith(SCENARIOS)
+    const trying = tests.filter(isNear).filter(path => {
+      const imported = importedBy(path)
+      return own.some(core => imported.has(core))
+    })
     const rank = path => (/cores?\.test\.ts$/.test(path) ? 0 : 1)
-    return { module, cores: own, tests: trying.map(({ path }) => path).sort((a, b) => rank(a) - rank(b)) }
+    return { module, cores: own, tests: trying.sort((a, b) => rank(a) - rank(b)) }
   })
 }
