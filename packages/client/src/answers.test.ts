@@ -199,18 +199,19 @@ test("sizes in listings are whole numbers; delete markers have none", async () =
   ])
 })
 
-test("a conditional write is not repeated after a broken connection, but is after a 503", async () => {
+test("a conditional write is not repeated after a broken connection, but is after a 503; one that may not be repeated only if it was refused at once", async () => {
   let requests = 0
   let breaks = true
+  let code = "ServiceUnavailable"
   const listener: RequestListener = (request, response) => {
     requests += 1
     if (requests > 1) response.writeHead(200, { etag: '"e"' }).end()
     else if (breaks) request.socket.destroy()
-    else response.writeHead(503).end()
+    else response.writeHead(503).end(`<Error><Code>${code}</Code></Error>`)
   }
   await withPeer(listener, {}, async ({ client }) => {
     const attempts = async (work: Promise<unknown>): Promise<number> => {
-      await work.catch((error: unknown) => assert.ok(error instanceof Unreachable))
+      await work.catch((error: unknown) => assert.ok(error instanceof Unreachable || error instanceof RemoteFailure))
       const made = requests
       requests = 0
       return made
@@ -219,14 +220,17 @@ test("a conditional write is not repeated after a broken connection, but is afte
     const complete = { ...OBJECT, uploadId: "u", etags: ["e"], headers: [["if-none-match", "*"]] as const }
     assert.equal(await attempts(put(["If-None-Match", "*"])), 1)
     assert.equal(await attempts(put(["if-match", '"e"'])), 1)
-    assert.equal(await attempts(client.remove("b", "k", "e")), 1)
+    assert.equal(await attempts(client.remove("b", "k", { ifMatch: "e" })), 1)
     assert.equal(await attempts(client.complete(complete)), 1)
     assert.equal(await attempts(put()), 2)
     assert.equal(await attempts(client.remove("b", "k")), 2)
     assert.equal(await attempts(client.get("b", "k", { ifMatch: "e" })), 2)
     breaks = false
     assert.equal(await attempts(put(["if-none-match", "*"])), 2)
-    assert.equal(await attempts(client.remove("b", "k", "e")), 2)
+    assert.equal(await attempts(client.remove("b", "k", { ifMatch: "e" })), 2)
+    assert.equal(await attempts(client.remove("b", "k", { isRepeatable: false })), 1)
+    code = "SlowDown"
+    assert.equal(await attempts(client.remove("b", "k", { isRepeatable: false })), 2)
   })
 })
 
@@ -239,7 +243,7 @@ test("conditions: an ETag has quotes, the star for any does not", async () => {
     },
     {},
     async ({ client }) => {
-      for (const ifMatch of ["e", "*", undefined]) await client.remove("b", "k", ifMatch)
+      for (const ifMatch of ["e", "*", undefined]) await client.remove("b", "k", { ifMatch })
       assert.deepEqual(sent, ['"e"', "*", undefined])
     },
   )

@@ -83,6 +83,14 @@ interface Interruptible {
   readonly signal?: AbortSignal | undefined
 }
 
+interface RemoveOptions extends Interruptible {
+  /** Only the object with this ETag is removed, or `*` for any; otherwise it fails with 412. */
+  readonly ifMatch?: string | undefined
+  readonly headers?: HeaderFields
+  /** False: in a bucket with versions a second attempt would leave a second delete marker. */
+  readonly isRepeatable?: boolean
+}
+
 interface ClientOptions {
   readonly attemptsMax?: number
   /** Before the second attempt; doubles with each further one. */
@@ -278,16 +286,14 @@ export class S3Client {
       .map(tag => [textOfChild(tag, "Key") ?? "", textOfChild(tag, "Value") ?? ""])
   }
 
-  /** `ifMatch`: only the object with this ETag, or `*` for any; otherwise it fails with 412. */
   async remove(
     bucket: string,
     key: string,
-    ifMatch?: string,
-    signal?: AbortSignal,
-    others: HeaderFields = [],
+    { ifMatch, signal, headers = [], isRepeatable = true }: RemoveOptions = {},
   ): Promise<void> {
-    const headers: HeaderFields = ifMatch === undefined ? others : [...others, ["if-match", conditionOf(ifMatch)]]
-    await this.#drained({ method: "DELETE", bucket, key, headers, also: signal })
+    const conditions: HeaderFields = ifMatch === undefined ? [] : [["if-match", conditionOf(ifMatch)]]
+    const all = [...headers, ...conditions]
+    await this.#drained({ method: "DELETE", bucket, key, headers: all, also: signal, isRepeatable })
   }
 
   /**
@@ -316,8 +322,8 @@ export class S3Client {
 
   /**
    * Does all operations, or none: completions of uploads, deletions, renames and checks of keys in any buckets. `token` makes the
-   * request repeatable: a store that has done it answers again as before. Without one it is not sent again after a broken
-   * connection. Only Hayloft has transactions.
+   * request repeatable: a store that has done it answers again as before. Without one it is not sent again after a failure
+   * that leaves open what has happened. Only Hayloft has transactions.
    */
   async transaction(
     operations: readonly TransactionEntry[],
@@ -563,8 +569,11 @@ const documentOf = async (answer: ServerAnswer): Promise<XmlElement> =>
 const isConditionalWrite = ({ method, headers = [] }: Request): boolean =>
   /^(PUT|POST|DELETE)$/.test(method) && headers.some(([name]) => /^if-(none-)?match$/i.test(name))
 
+/** `SlowDown` refuses a request before it has begun; after other failures it may have been done. */
 const mayHelp = (error: unknown, request: Request): boolean =>
-  (error instanceof RemoteFailure && (error.status === 500 || error.status === 503)) ||
+  (error instanceof RemoteFailure &&
+    (error.status === 500 || error.status === 503) &&
+    (request.isRepeatable !== false || error.code === "SlowDown")) ||
   (error instanceof Unreachable &&
     request.isRepeatable !== false &&
     !isConditionalWrite(request) &&

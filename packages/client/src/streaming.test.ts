@@ -246,7 +246,7 @@ test("a signal ends its own request only: before the response, within a body, an
       await ask(signal => client.head("b", "k", { signal }))
       await ask(signal => client.get("b", "k", { signal }))
       await ask(signal => client.list("b", { prefix: "", delimiter: "", signal }))
-      await ask(signal => client.remove("b", "k", undefined, signal))
+      await ask(signal => client.remove("b", "k", { signal }))
       await ask(signal => client.createMultipart(OBJECT, [], signal))
       await ask(signal => client.complete({ ...OBJECT, uploadId: "u", etags: ["e"], signal }))
       await ask(signal => client.putPart({ ...OBJECT, uploadId: "u", partNumber: 1, body: Buffer.from("a"), signal }))

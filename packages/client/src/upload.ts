@@ -20,6 +20,8 @@ interface UploadRequest {
   readonly key: string
   /** Content type, metadata and the like. */
   readonly headers?: HeaderFields
+  /** They are on the object that the upload replaces. */
+  readonly conditions?: HeaderFields
   /** The size is undefined if unknown. */
   readonly sizeBytes: number | undefined
   /** The size of each part but the last one, or of the part of each number from 1 on; a shorter object is sent whole. */
@@ -67,7 +69,7 @@ export async function* partsOf(
 }
 
 export async function upload(client: S3Client, request: UploadRequest): Promise<Uploaded> {
-  const { bucket, key, onProgress, headers = [], partBytes } = request
+  const { bucket, key, onProgress, headers = [], conditions = [], partBytes } = request
   const sizeOf = typeof partBytes === "number" ? () => partBytes : partBytes
   const parts = partsOf(request.source, request.sizeBytes, sizeOf)
   try {
@@ -75,7 +77,7 @@ export async function upload(client: S3Client, request: UploadRequest): Promise<
     const second = await parts.next()
     const body = first.done === true ? Buffer.alloc(0) : first.value
     if (second.done === true) {
-      const { etag } = await client.put({ bucket, key, body, headers })
+      const { etag } = await client.put({ bucket, key, body, headers: [...headers, ...conditions] })
       onProgress(body.length)
       return { etag, sizeBytes: body.length }
     }
@@ -87,7 +89,7 @@ export async function upload(client: S3Client, request: UploadRequest): Promise<
         new PartQueue([body, second.value], parts),
         onProgress,
       )
-      const { etag } = await client.complete({ ...target, etags })
+      const { etag } = await client.complete({ ...target, etags, headers: conditions })
       return { etag, sizeBytes }
     } catch (error) {
       await client.abort(target).catch(() => undefined)

@@ -12,7 +12,15 @@
  */
 import { Option, type Command } from "commander"
 import { MIB } from "@hayloft/base/limits.js"
-import { RemoteFailure, S3Client, upload, type BucketDocumentName, type ListedVersion } from "@hayloft/client/index.js"
+import {
+  BrokenAnswer,
+  RemoteFailure,
+  S3Client,
+  Unreachable,
+  upload,
+  type BucketDocumentName,
+  type ListedVersion,
+} from "@hayloft/client/index.js"
 import { REGION_DEFAULT } from "@hayloft/base/region.js"
 import type { HeaderFields } from "@hayloft/base/request-headers.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
@@ -45,6 +53,9 @@ import type { Transferred } from "../transfer/transfer.js"
 const PART_BYTES_KEPT_MAX = 32 * MIB
 
 const MINIO_FOLDERS_MAX = 1024
+
+/** The attempts to write the versions of a key. */
+const ATTEMPTS_MAX = 5
 
 /** In the order in which they are written: rules of lifecycle act on what is there, and a policy may deny the rest. */
 const SETTINGS: readonly BucketDocumentName[] = ["tagging", "cors", "encryption", "website", "lifecycle", "policy"]
@@ -205,10 +216,18 @@ async function clientOf(io: CliIo, url: string, signal: AbortSignal): Promise<S3
 }
 
 /** A key that the target lacks, or lacks versions of. */
-interface Task<Version> {
+interface Task<Version extends ListedVersion> extends Rest {
   readonly place: Place
   readonly name: string
-  readonly missing: readonly Version[]
+  readonly source: History<Version>
+}
+
+/** This is where a key goes on. */
+interface Rest {
+  /** Says which version of the source is the first that the target lacks. */
+  readonly next: number
+  /** The ETag of the object that the target has now; undefined: it has none, or the bucket has no versions. */
+  readonly current: string | undefined
 }
 
 interface BucketPair {
@@ -279,9 +298,9 @@ class Import<Version extends ListedVersion> {
       for (const why of source.unreadable ?? []) this.run.fail(place, new CliError("failed", printable(why)))
       if (source.versions.length === 0) continue
       try {
-        const missing = isVersioned ? await this.#missing(from, to, source, target) : missingLatest(source, target)
-        if (missing.length === 0) this.#unchanged += 1
-        else yield { place, name: source.name, missing }
+        const rest = isVersioned ? await this.#rest(from, to, source, target) : restOfLatest(source, target)
+        if (rest.next === source.versions.length) this.#unchanged += 1
+        else yield { place, name: source.name, source, ...rest }
       } catch (error) {
         if (error instanceof Error && error.name === "AbortError") throw error
         this.run.fail(place, error)
@@ -289,13 +308,8 @@ class Import<Version extends ListedVersion> {
     }
   }
 
-  /** The versions that the target lacks. Throws if it has others. */
-  async #missing(
-    from: string,
-    to: string,
-    source: History<Version>,
-    target: History | undefined,
-  ): Promise<readonly Version[]> {
+  /** Throws if the target has other versions. */
+  async #rest(from: string, to: string, source: History<Version>, target: History | undefined): Promise<Rest> {
     const there = target?.versions ?? []
     const decision = decideImport(source.versions, there)
     if (decision.kind === "differs") throw otherHistory(decision.why)
@@ -305,25 +319,63 @@ class Import<Version extends ListedVersion> {
       if ((await this.source.isMd5(from, own)) && (await isMd5At(this.target, to, copy)))
         throw otherHistory(`version ${i + 1} has other bytes`)
     }
-    return source.versions.slice(decision.copyFrom)
+    const newest = there.at(-1)
+    return { next: decision.copyFrom, current: newest?.isMarker === true ? undefined : newest?.etag }
   }
 
-  async #key(pair: BucketPair, { place, name, missing }: Task<Version>): Promise<Transferred> {
-    const to = textOfPlace({ kind: "remote", bucket: pair.to, key: name })
+  async #key(pair: BucketPair, task: Task<Version>): Promise<Transferred> {
+    const to = textOfPlace({ kind: "remote", bucket: pair.to, key: task.name })
+    const missing = task.source.versions.slice(task.next)
     const sizeBytes = missing.reduce((sum, version) => sum + version.sizeBytes, 0)
-    const planned = { from: textOfPlace(place), to, sizeBytes, etag: "" }
+    const planned = { from: textOfPlace(task.place), to, sizeBytes, etag: "" }
     if (this.options.dryRun === true) return { ...planned, why: plural(missing.length, "version") }
-    // One after the other: their order is what they are told apart by.
-    for (const version of missing) {
-      await this.#version(pair, version)
-      this.#versions += 1
-    }
+    await this.#write(pair, task)
     return planned
   }
 
-  async #version({ from, to, versioning, lock }: BucketPair, version: Version): Promise<void> {
+  /**
+   * Writes one version after the other: their order is what they are told apart by. A write that failed may be there all the
+   * same, so that the target says where to go on.
+   */
+  async #write(pair: BucketPair, { source, ...task }: Task<Version>): Promise<void> {
+    let { next, current } = task
+    let attempt = 1
+    try {
+      for (let version = source.versions[next]; version !== undefined; version = source.versions[next]) {
+        try {
+          current = await this.#version(pair, version, current)
+          next += 1
+        } catch (error) {
+          if (pair.versioning === undefined || attempt === ATTEMPTS_MAX || !mayBeWritten(error)) throw error
+          attempt += 1
+          const { from, to } = pair
+          ;({ next, current } = await this.#rest(from, to, source, await this.#historyAt(to, source.name)))
+        }
+      }
+    } finally {
+      this.#versions += next - task.next
+    }
+  }
+
+  async #historyAt(bucket: string, name: string): Promise<History | undefined> {
+    // The key itself comes before all others that begin like it.
+    const histories = historiesOf(this.target, bucket, name)
+    const { value: first } = await histories.next()
+    await histories.return()
+    return first?.name === name ? first : undefined
+  }
+
+  /** Writes a version on top of the current one, and not twice. Returns what is current then. */
+  async #version(
+    { from, to, versioning, lock }: BucketPair,
+    version: Version,
+    current: string | undefined,
+  ): Promise<string | undefined> {
     const { key, isMarker } = version
-    if (isMarker) return this.target.remove(to, key)
+    if (isMarker) {
+      await this.target.remove(to, key, { ifMatch: current, isRepeatable: false })
+      return undefined
+    }
     const { attributes, locks, tags, sizeBytes, body, partBytes } = await this.source.open(
       from,
       version,
@@ -334,9 +386,11 @@ class Import<Version extends ListedVersion> {
       ...(lock === undefined ? [] : currentLocks(locks, this.clock.wallMs())),
       ...(tags === "" ? [] : [["x-amz-tagging", tags] as const]),
     ]
+    const conditions = versioning === undefined ? [] : [onTopOf(current)]
     const onProgress = (bytes: number): void => this.run.progress.add(bytes)
     const parts = keptParts(version, partBytes)
-    await upload(this.target, { bucket: to, key, headers, sizeBytes, source: body, onProgress, ...parts })
+    const request = { bucket: to, key, headers, conditions, sizeBytes, source: body, onProgress, ...parts }
+    return (await upload(this.target, request)).etag
   }
 
   async #settings({ from, to, versioning, lock }: BucketPair): Promise<void> {
@@ -372,6 +426,15 @@ class Import<Version extends ListedVersion> {
   }
 }
 
+const onTopOf = (current: string | undefined): readonly [string, string] =>
+  current === undefined ? ["if-none-match", "*"] : ["if-match", `"${current}"`]
+
+/** A write may be there although it was not confirmed; then another attempt finds an object that it does not expect. */
+const mayBeWritten = (error: unknown): boolean =>
+  error instanceof Unreachable ||
+  error instanceof BrokenAnswer ||
+  (error instanceof RemoteFailure && [409, 412, 500, 503].includes(error.status))
+
 const otherHistory = (why: string): CliError =>
   new CliError("failed", `not touched, since the target has a history of its own: ${why}`)
 
@@ -400,14 +463,11 @@ function keptParts(
 async function* nothing(): AsyncGenerator<History> {}
 
 /** Without versions the rule is that of `hayloft sync`. */
-function missingLatest<Version extends ListedVersion>(
-  source: History<Version>,
-  target: History | undefined,
-): readonly Version[] {
+function restOfLatest<Version extends ListedVersion>(source: History<Version>, target: History | undefined): Rest {
   const entryOf = (history: History | undefined) => {
     const [version] = history?.versions ?? []
     return version && { name: version.key, sizeBytes: version.sizeBytes, modifiedMs: version.lastModifiedMs }
   }
   const verdict = verdictOf({ source: entryOf(source), target: entryOf(target) }, false)
-  return verdict === "same" ? [] : source.versions
+  return { next: verdict === "same" ? source.versions.length : 0, current: undefined }
 }

@@ -128,7 +128,11 @@ export async function* latestOf(client: S3Client, bucket: string, prefix: string
 }
 
 /** Groups the versions of a listing by key. */
-export async function* historiesOf(client: S3Client, bucket: string, prefix: string): AsyncGenerator<History> {
+export async function* historiesOf(
+  client: S3Client,
+  bucket: string,
+  prefix: string,
+): AsyncGenerator<History, void, void> {
   let newestFirst: ListedVersion[] = []
   const grouped = (): History => ({ name: newestFirst[0]?.key ?? "", versions: newestFirst.toReversed() })
   for await (const version of client.versions(bucket, prefix)) {

@@ -1,6 +1,7 @@
 /** `hayloft import` from one real store into another. */
 import assert from "node:assert/strict"
 import { mkdtemp, rm } from "node:fs/promises"
+import { createServer, request as requestOf } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
@@ -163,6 +164,62 @@ test("a key that has a history of its own here is named and stays, and the other
     (await versionsOf(here, "own")).map(({ key }) => key),
     ["longer", "new", "same-size"],
   )
+})
+
+/** Runs with an endpoint that forwards to a store, and breaks off instead of the first answer to each write of a key. */
+async function withLostAnswers<T>(store: string, work: (endpoint: string) => Promise<T>): Promise<T> {
+  const seen = new Set<string>()
+  const server = createServer((request, response) => {
+    const { method = "", url = "", headers } = request
+    const forwarded = requestOf(store + url, { method, headers }, answer => {
+      const what = `${method} ${url}`
+      const isLost =
+        /^(PUT|POST|DELETE) \/[^/]+\/./.test(what) && answer.statusCode === (method === "DELETE" ? 204 : 200)
+      if (isLost && !seen.has(what)) {
+        seen.add(what)
+        answer.resume().on("end", () => request.socket.destroy())
+      } else {
+        response.writeHead(answer.statusCode ?? 0, answer.rawHeaders)
+        answer.pipe(response)
+      }
+    })
+    request.pipe(forwarded)
+  })
+  await new Promise<void>(resolve => server.listen(0, "127.0.0.1", resolve))
+  const address = server.address()
+  try {
+    return await work(`http://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`)
+  } finally {
+    server.closeAllConnections()
+    await new Promise(resolve => server.close(resolve))
+  }
+}
+
+test("a version whose answer is lost is not written twice", async () => {
+  const { old, here, from, to } = both()
+  await old.createBucket("unsure")
+  await old.putSetting("unsure", "versioning", ENABLED)
+  for (const key of ["a", "b"]) {
+    for (const body of ["one", "two", "two"]) await old.put({ bucket: "unsure", key, body: text(body) })
+    await old.remove("unsure", key)
+    await old.remove("unsure", key)
+    await old.put({ bucket: "unsure", key, body: text("last") })
+  }
+  async function* chunks() {
+    yield Buffer.alloc(6 * MIB, "large")
+  }
+  const [bucket, key, sizeBytes] = ["unsure", "large", 6 * MIB]
+  await upload(old, { bucket, key, sizeBytes, source: chunks(), partBytes: 5 * MIB, onProgress: () => undefined })
+  const { code, error } = await withLostAnswers(to.access.endpoint, endpoint =>
+    hayloft(["unsure"], {
+      AWS_ENDPOINT_URL: endpoint,
+      AWS_ACCESS_KEY_ID: to.access.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: to.access.secretAccessKey,
+      AWS_REGION: from.access.region,
+    }),
+  )
+  assert.equal(code, 0, error)
+  assert.deepEqual(await historyOf(here, "unsure"), await historyOf(old, "unsure"))
 })
 
 test("without versions the latest objects are copied, into another name, and again only if they are newer", async () => {

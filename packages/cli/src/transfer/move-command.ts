@@ -82,7 +82,7 @@ class Mover {
     const moved = await (target.kind === "file"
       ? this.transfer.fetchToFile(source, target.path, rules)
       : this.transfer.fetchBelow(source, target.folder, target.name, rules))
-    await this.client.remove(source.bucket, source.key, moved.etag)
+    await this.client.remove(source.bucket, source.key, { ifMatch: moved.etag })
     return moved
   }
 
@@ -109,7 +109,7 @@ class Mover {
     }
     const moved = await this.transfer.store(source, { bucket, key })
     requireCopy(moved, await this.client.head(bucket, key))
-    await this.client.remove(source.bucket, source.key, head.etag)
+    await this.client.remove(source.bucket, source.key, { ifMatch: head.etag })
     return moved
   }
 }

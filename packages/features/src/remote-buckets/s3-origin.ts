@@ -160,7 +160,9 @@ export class S3Origin implements Origin {
   async remove(key: ObjectKey, { ifMatch }: Pick<Conditions, "ifMatch">, signal: AbortSignal): Promise<void> {
     const [etag] = ifMatch ?? []
     try {
-      await this.asked(signal, () => this.client.remove(this.place.bucket, this.nameOf(key), etag, signal, this.own))
+      await this.asked(signal, () =>
+        this.client.remove(this.place.bucket, this.nameOf(key), { ifMatch: etag, signal, headers: this.own }),
+      )
     } catch (error) {
       if (!isFailure(error, "noSuchKey") || etag !== undefined) throw error
     }
