@@ -31,9 +31,9 @@ const PLANNING_SECONDS_MAX = 10
 
 const writeRow = command<[string, Uint8Array], undefined>({
   name: "BenchWriteRow",
-  touches: key => [["releases", rowKeyOf(key)]],
+  touches: key => [["pendingDeletions", rowKeyOf(key)]],
   decide(view, _, key, value) {
-    const row = { family: "releases", key: rowKeyOf(key) } as const
+    const row = { family: "pendingDeletions", key: rowKeyOf(key) } as const
     view.get(row.family, row.key)
     return { writes: [{ ...row, value }], result: undefined }
   },

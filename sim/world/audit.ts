@@ -247,6 +247,6 @@ function auditSpace(engine: Engine): void {
   for (const key of held.keys()) {
     check("spaceIsFreed", named.has(key) || isWaiting(key), () => `no row references ${show(key)}`)
   }
-  const releases = [...must(engine.tablet, "the devices keep the metadata").committed.range("releases", ALL)]
+  const releases = [...must(engine.tablet, "the devices keep the metadata").committed.range("pendingDeletions", ALL)]
   check("spaceIsFreed", releases.length === 0, () => `${releases.length} pending deletions remain`)
 }

@@ -810,7 +810,7 @@ const RECORDS: Readonly<Record<string, readonly [bytes: Uint8Array, values: Read
   settings: [encodeSetting({ setMs: 19, document: "x" }), { setMs: 19, document: "x" }],
   counters: [encodeCounters(counters), counters],
   usage: [encodeUsage({ bytes: 52, objects: 53, partBytes: 54 }), { bytes: 52, objects: 53, partBytes: 54 }],
-  releases: [encodePendingDeletion(release), { kind: 3, bucketId: 3, what: multipartId }],
+  pendingDeletions: [encodePendingDeletion(release), { kind: 3, bucketId: 3, what: multipartId }],
   accounts: [encodeAccount({ ...account, quota }), { ...account, limits: [49, null, 50], quota: packedQuota }],
   accessKeys: [
     encodeAccessKey(accessKey),

@@ -163,7 +163,7 @@ function replaced(scene: Scene) {
 }
 
 const released = (scene: Scene) =>
-  scene.rows("releases").flatMap(([, { value }]) => {
+  scene.rows("pendingDeletions").flatMap(([, { value }]) => {
     const release = decodePendingDeletion(value)
     return release.kind === "segments" ? [release] : []
   })

@@ -167,7 +167,7 @@ function rowsToDrop(scene: Scene): readonly RowAsRead[] {
   }
   const left = [...read("parts"), ...read("segments").filter(([, key]) => !isKept(key))]
   const rows = [
-    ...scene.some([...read("releases"), ...read("debts"), ...read("voids")], 8),
+    ...scene.some([...read("pendingDeletions"), ...read("missingShardHints"), ...read("abortedUploads")], 8),
     ...scene.some(
       left.filter(([, key]) => !uploads.has(uploadOfPartRowKey(key))),
       4,
@@ -210,7 +210,7 @@ function swap(scene: Scene) {
 }
 
 /** Mostly to rows that earlier releases wrote, which no command of this one does. */
-const plantOld = command<[family: "voids" | "debts", key: RowKey], void>({
+const plantOld = command<[family: "abortedUploads" | "missingShardHints", key: RowKey], void>({
   name: "PlantOld",
   decide(view, _time, family, key) {
     const writes = view.get(family, key) === undefined ? [{ family, key, value: PRESENT }] : []
@@ -347,8 +347,8 @@ const UPKEEP: readonly PlayKind[] = [
   }),
   commandKind("PlantOld", 1, scene => {
     const { bucketId, key, uploadId } = scene.uploadName()
-    if (scene.oneIn(2)) return plantOld("voids", rowKeyOf(objectRowKey(bucketId, key) + uploadId.slice(0, 16)))
-    return plantOld("debts", rowKeyOf("\x00\x09" + "00000000000000d9"))
+    if (scene.oneIn(2)) return plantOld("abortedUploads", rowKeyOf(objectRowKey(bucketId, key) + uploadId.slice(0, 16)))
+    return plantOld("missingShardHints", rowKeyOf("\x00\x09" + "00000000000000d9"))
   }),
 ]
 

@@ -230,7 +230,7 @@ const JOB_QUERIES: readonly PlayKind[] = [
   ),
   queryKind("KeptExtent", scene => keptExtent(scene.uploadName())),
   queryKind("OldestPendingDeletions", scene => {
-    const rows = scene.rows("releases")
+    const rows = scene.rows("pendingDeletions")
     return oldestPendingDeletions(rows.length > 0 && scene.oneIn(2) ? scene.pick(rows)[0] : rowKeyOf("\x00"))
   }),
   queryKind("UploadsInSegments", scene => uploadsInSegments(stemOf(scene.uploadAddress()))),

@@ -114,8 +114,8 @@ function replaced(scene: Scene) {
 }
 
 const released = (scene: Scene): readonly RowAsRead[] =>
-  scene.rows("releases").flatMap(([rowKey, { value }]): readonly RowAsRead[] => {
-    return decodePendingDeletion(value).kind === "segments" ? [["releases", rowKey, value]] : []
+  scene.rows("pendingDeletions").flatMap(([rowKey, { value }]): readonly RowAsRead[] => {
+    return decodePendingDeletion(value).kind === "segments" ? [["pendingDeletions", rowKey, value]] : []
   })
 
 export const REFERENCE_COMMANDS: readonly PlayKind[] = [

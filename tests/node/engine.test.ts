@@ -38,7 +38,7 @@ test("a body of more blocks than a command has rows is stored while a device fai
   const bytes = Buffer.alloc(300 * KIB, "x")
   await put(engine, bucket, bytes)
   assert.deepEqual(await get(engine, bucket), bytes)
-  const hints = [...must(engine.tablet, "the devices keep the metadata").committed.range("debts", ALL)]
+  const hints = [...must(engine.tablet, "the devices keep the metadata").committed.range("missingShardHints", ALL)]
   assert.ok(hints.length > 1_100, `${hints.length} hints for 1,200 blocks`)
 })
 
@@ -282,6 +282,9 @@ test("a device that accepts no writes does not keep the others from freeing byte
   await engine.services.objects.remove({ bucket, key, conditions: {} })
   const collector = engine.jobs.find(({ name }) => name === "collector")
   while ((await collector?.step(noSignal)) === "busy") continue
-  assert.deepEqual([...must(engine.tablet, "the devices keep the metadata").committed.range("releases", ALL)], [])
+  assert.deepEqual(
+    [...must(engine.tablet, "the devices keep the metadata").committed.range("pendingDeletions", ALL)],
+    [],
+  )
   assert.deepEqual([...(engine.devices[0]?.rows.range("needles", ALL) ?? [])], [])
 })

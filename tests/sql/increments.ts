@@ -5,7 +5,7 @@ import { command, query, type Metadata, type RowView } from "@hayloft/engine/met
 
 const AT_ONCE = 8
 
-export const NUMBER = { family: "releases", key: rowKeyOf("key") } as const
+export const NUMBER = { family: "pendingDeletions", key: rowKeyOf("key") } as const
 const valueIn = (view: RowView): number =>
   Number(Buffer.from(view.get(NUMBER.family, NUMBER.key)?.value ?? []).toString() || "0")
 

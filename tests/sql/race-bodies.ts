@@ -289,7 +289,7 @@ async function recordOrClear(stage: RaceStage): Promise<void> {
   for (let round = 0; round < stage.rounds; round += 1) {
     await stage.run(0, recordHints([hint]))
     const before = await read()
-    const rows = before.map(({ rowKey, value }) => ["debts", rowKey, value] as const)
+    const rows = before.map(({ rowKey, value }) => ["missingShardHints", rowKey, value] as const)
     const outcomes = await stage.race(
       round,
       () => stage.run(0, recordHints([hint])),

@@ -45,7 +45,7 @@ const released = query("Released", (view): readonly PendingDeletion[] => [
 /** The generations of needles of this upload that wait for the collector, which then removes them. */
 async function takeReleased(stage: RaceStage, { uploadId }: UploadName): Promise<readonly number[]> {
   const found = await stage.engines[1].ask(released())
-  await stage.run(1, dropRows(found.map(({ rowKey, value }) => ["releases", rowKey, value] as const)))
+  await stage.run(1, dropRows(found.map(({ rowKey, value }) => ["pendingDeletions", rowKey, value] as const)))
   return found.map(({ record }) => {
     assert.ok(record.kind === "extent" || record.kind === "blocks", record.kind)
     assert.equal(record.extent.uploadId, uploadId)

@@ -13,7 +13,7 @@ import { History } from "./exchange-history.js"
 import { TIMESTAMP_CHECKS } from "./timestamp-checks.js"
 import { anyOf, concurrently, SimulatedWorld, SLOW, UNRELIABLE } from "./simulated-world.js"
 
-const FAMILY = "releases"
+const FAMILY = "pendingDeletions"
 const keyOf = (key: string): RowKey => rowKeyOf(key)
 const textIn = (view: RowView, key: string): string | undefined => {
   const row = view.get(FAMILY, keyOf(key))

@@ -36,7 +36,7 @@ const REQUEST_MS_MAX = 12_000
 
 /** Reads one row after the other: more than one statement is asked for. */
 const STEP_BY_STEP = query("StepByStep", view => {
-  for (let row = 0; row < 10; row += 1) view.get("releases", rowKeyOf(`row ${row}`))
+  for (let row = 0; row < 10; row += 1) view.get("pendingDeletions", rowKeyOf(`row ${row}`))
 })
 
 const kindOf = (work: Promise<unknown>): Promise<string> =>

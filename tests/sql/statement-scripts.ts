@@ -24,14 +24,14 @@ import { anyOf } from "./simulated-world.js"
 const BUCKET = parseBucketId(1)
 const PRESENT: readonly StoredKey[] = [
   { family: "current", key: objectRowKey(BUCKET, objectKeyOfText("a")) },
-  { family: "releases", key: rowKeyOf("a") },
-  { family: "releases", key: rowKeyOf("b") },
-  { family: "debts", key: rowKeyOf("a") },
+  { family: "pendingDeletions", key: rowKeyOf("a") },
+  { family: "pendingDeletions", key: rowKeyOf("b") },
+  { family: "missingShardHints", key: rowKeyOf("a") },
 ]
 const ABSENT: readonly StoredKey[] = [
   { family: "current", key: objectRowKey(BUCKET, objectKeyOfText("b")) },
-  { family: "releases", key: rowKeyOf("c") },
-  { family: "debts", key: rowKeyOf("b") },
+  { family: "pendingDeletions", key: rowKeyOf("c") },
+  { family: "missingShardHints", key: rowKeyOf("b") },
 ]
 const KEYS = [...PRESENT, ...ABSENT]
 const LANES: readonly LaneId[] = [
@@ -93,8 +93,12 @@ export function randomScript(random: Random): Script {
 }
 
 const rowOf = (family: StoredKey["family"], key: string): StoredKey => ({ family, key: rowKeyOf(key) })
-const [ROW_A, ROW_B, ROW_C] = [rowOf("releases", "a"), rowOf("releases", "b"), rowOf("debts", "a")]
-const NEW_ROW = rowOf("debts", "b")
+const [ROW_A, ROW_B, ROW_C] = [
+  rowOf("pendingDeletions", "a"),
+  rowOf("pendingDeletions", "b"),
+  rowOf("missingShardHints", "a"),
+]
+const NEW_ROW = rowOf("missingShardHints", "b")
 
 /** The timestamp of commits; some closed moments are below it, and some are not. */
 const COMMIT_US = 1_000

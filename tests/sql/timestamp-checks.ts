@@ -223,17 +223,17 @@ async function guardsComeBeforeTheirObjects(seed: number): Promise<void> {
 /** Makes a row that has the command's timestamp. */
 const stamp = command<[key: string], number>({
   name: "Stamp",
-  touches: key => [["releases", rowKeyOf(key)]],
+  touches: key => [["pendingDeletions", rowKeyOf(key)]],
   decide(_view, { commitUs }, key) {
     return {
-      writes: [{ family: "releases", key: rowKeyOf(key), value: Buffer.from(String(commitUs)) }],
+      writes: [{ family: "pendingDeletions", key: rowKeyOf(key), value: Buffer.from(String(commitUs)) }],
       result: commitUs,
     }
   },
 })
 
 const stampsUpTo = query("StampsUpTo", (view, us: number) =>
-  Array.from(view.range("releases", { start: rowKeyOf(""), end: rowKeyOf("\xff") }), ([, row]) =>
+  Array.from(view.range("pendingDeletions", { start: rowKeyOf(""), end: rowKeyOf("\xff") }), ([, row]) =>
     Number(Buffer.from(row.value).toString()),
   )
     .filter(each => each <= us)

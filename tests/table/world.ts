@@ -19,7 +19,7 @@ import { TableStoreWriter } from "@hayloft/engine/table/store-writer.js"
 
 export const DEVICE = parseDeviceId("0123456789abcdef")
 export const FOLDER = "/d/base"
-export const FAMILIES_USED = ["current", "versions", "releases"] as const satisfies readonly Family[]
+export const FAMILIES_USED = ["current", "versions", "pendingDeletions"] as const satisfies readonly Family[]
 export const URGENCIES = ["due", "quiet", "full"] as const satisfies readonly MergeUrgency[]
 
 export const SMALL_LIMITS: TableLimits = {
@@ -191,7 +191,7 @@ export class Model {
     const { random } = this
     const family = FAMILIES_USED[random.below(FAMILIES_USED.length)] ?? "current"
     this.grown += 1
-    const isGrown = this.isGrowing && family === "releases"
+    const isGrown = this.isGrowing && family === "pendingDeletions"
     const key = rowKeyOf(isGrown ? `r${String(this.grown).padStart(8, "0")}` : this.key())
     const value = random.below(3) === 0 ? undefined : bytesOf(this.value())
     const isOlderCounted = this.rows.has(nameOf(family, key)) && random.below(4) === 0

@@ -28,12 +28,12 @@ export const FAMILIES = {
   buckets: 10,
   /** Bucket id → objects, versions, bytes in this tablet. */
   counters: 11,
-  /** Deletion order → an upload whose bytes no row references any more. */
-  releases: 12,
+  /** Order of the deletion → an upload whose bytes no row references any more. */
+  pendingDeletions: 12,
   /** Partition + device → a hint that this device misses shards of this partition. */
-  debts: 13,
+  missingShardHints: 13,
   /** Object key + upload id → this upload was aborted; a commit that references it is refused. */
-  voids: 14,
+  abortedUploads: 14,
   /** Account id → account. */
   accounts: 15,
   /** Access key id → account, sealed secret. */
@@ -167,7 +167,7 @@ export const OBJECT_FAMILIES: readonly Family[] = [
   "uploads",
   "parts",
   "segments",
-  "voids",
+  "abortedUploads",
   "shares",
   "intents",
   "deleted",

@@ -302,7 +302,10 @@ test("writes and removals during the rebuild of a metadata store are repaired im
   assert.deepEqual(held, [4, 4, 4, 8], "what is young is whole")
   const { waitingBlocks } = scene.engine.services.orphans.report()
   assert.equal(waitingBlocks, 4, "what was removed meanwhile waits for a day")
-  assert.deepEqual([...must(scene.engine.tablet, "the devices keep the metadata").committed.range("debts", ALL)], [])
+  assert.deepEqual(
+    [...must(scene.engine.tablet, "the devices keep the metadata").committed.range("missingShardHints", ALL)],
+    [],
+  )
 })
 
 test("a device that is removed while the record cannot be changed is marked as offline once it can", async () => {

@@ -348,7 +348,7 @@ export type Runs = ValueOf<typeof RUNS>
 const OWNER = { bucketId: BUCKET_ID, key: OBJECT_KEY }
 const OF_UPLOAD = { ...OWNER, multipartId: MULTIPART_ID }
 
-/** Bytes that no version references any more (family `releases`); expanded by the collector in bounded steps. */
+/** Bytes that no version references any more (family `pendingDeletions`); expanded by the collector in bounded steps. */
 const PENDING_DELETION = union({
   extent: { ...OWNER, extent: EXTENT },
   /** The part rows of a completed upload; parts that its segments reference keep their bytes. */
@@ -361,7 +361,10 @@ const PENDING_DELETION = union({
   blocks: { ...OWNER, which: flat(row({ extent: EXTENT, runs: RUNS })) },
 })
 export type PendingDeletionRecord = ValueOf<typeof PENDING_DELETION>
-export const { encode: encodePendingDeletion, decode: decodePendingDeletion } = recordOf("release", PENDING_DELETION)
+export const { encode: encodePendingDeletion, decode: decodePendingDeletion } = recordOf(
+  "pending deletion",
+  PENDING_DELETION,
+)
 
 /** An account created before numbers existed gets the number derived from its id. */
 const ACCOUNT = mapped(
@@ -387,6 +390,6 @@ export const { encode: encodeAccountId, decode: decodeAccountId } = recordOf("ac
 /** The value of a row without content: `accountBuckets`, `identityLinks`. */
 export const PRESENT: Uint8Array = packRecord(1, [])
 
-/** A missing-shard hint (family `debts`), by the decision that recorded it. Hints of version 1 are `PRESENT`. */
+/** A missing-shard hint (family `missingShardHints`), by the decision that recorded it. Hints of version 1 are `PRESENT`. */
 export const encodeHint = (decisionId: string): Uint8Array => packRecord(2, [decisionIdBytes(decisionId)])
 const decisionIdBytes = (id: string): Uint8Array => Buffer.from(id, "latin1")

@@ -80,7 +80,7 @@ const SAFE: Readonly<Record<string, readonly [reads: readonly Read[], writes: re
   ],
   "rows that are found, without their absence": [[range("parts", OBJECT, true)], [put("parts", PART)]],
   "an absent row that makes no difference": [
-    [view => void view.ifPresent("debts", NAME), get("names", NAME)],
+    [view => void view.ifPresent("missingShardHints", NAME), get("names", NAME)],
     [remove("names", NAME)],
   ],
   "a row that is deleted if it is present": [[view => void view.ifPresent("parts", PART)], [remove("parts", PART)]],
@@ -92,7 +92,10 @@ const SAFE: Readonly<Record<string, readonly [reads: readonly Read[], writes: re
 }
 
 const UNSAFE: typeof SAFE = {
-  "a deletion of a row that was absent": [[view => void view.ifPresent("debts", NAME)], [remove("debts", NAME)]],
+  "a deletion of a row that was absent": [
+    [view => void view.ifPresent("missingShardHints", NAME)],
+    [remove("missingShardHints", NAME)],
+  ],
   "a deletion of a row that was not read": [[], [remove("names", NAME)]],
   "a version without the object's row": [current, [put("versions", versionRowKey(OBJECT, 2))]],
   "details without the object's row": [[get("details", VERSION)], [put("details", VERSION)]],
@@ -100,7 +103,7 @@ const UNSAFE: typeof SAFE = {
   "a part of an absent upload": [[get("uploads", OTHER_UPLOAD)], [put("parts", partRowKey(OTHER, ID, 1))]],
   "a segment that leaves the upload's row": [[upload], [put("segments", nextPart)]],
   "an object that was absent and is not made": [[get("current", OTHER)], [put("names", textRowKey("other"))]],
-  "a hint that was absent and is not made": [[get("debts", NAME)], [put("names", textRowKey("other"))]],
+  "a hint that was absent and is not made": [[get("missingShardHints", NAME)], [put("names", textRowKey("other"))]],
   "a range of versions without the object's row": [[range("versions", OTHER)], [put("names", textRowKey("other"))]],
   "a range of parts": [[upload, range("parts", UPLOAD)], [put("uploads", UPLOAD)]],
   "a range of all objects": [[view => void [...view.range("current", ALL)]], [put("names", textRowKey("other"))]],

@@ -70,7 +70,7 @@ const sizedKey = ({ name, keyBytes }: SizedRow): RowKey => rowKeyOf(name.padEnd(
 const filled = (lengthBytes: number): Uint8Array => new Uint8Array(lengthBytes).fill(7)
 
 const sizedWrite = (row: SizedRow): EntryWrite => ({
-  family: "debts",
+  family: "missingShardHints",
   key: sizedKey(row),
   value: filled(row.valueBytes),
   ...(row.payloadBytes === undefined ? {} : { payload: filled(row.payloadBytes) }),
@@ -78,9 +78,9 @@ const sizedWrite = (row: SizedRow): EntryWrite => ({
 
 const writeSized = command<[rows: readonly SizedRow[]], void>({
   name: "WriteSized",
-  touches: rows => rows.map(row => ["debts", sizedKey(row)]),
+  touches: rows => rows.map(row => ["missingShardHints", sizedKey(row)]),
   decide(view, _time, rows) {
-    for (const row of rows) view.get("debts", sizedKey(row))
+    for (const row of rows) view.get("missingShardHints", sizedKey(row))
     return { writes: rows.map(sizedWrite), result: undefined }
   },
 })
@@ -89,7 +89,7 @@ const writeSized = command<[rows: readonly SizedRow[]], void>({
 const sizesOf = query("SizesOf", (view, rows: readonly SizedRow[]) => {
   const keys = rows.map(sizedKey).sort()
   const range = { start: must(keys[0], "there are rows"), end: rowKeyOf(`${must(keys.at(-1), "there are rows")}\xff`) }
-  const lengths = new Map(Array.from(view.range("debts", range), ([key, { value }]) => [key, value.length]))
+  const lengths = new Map(Array.from(view.range("missingShardHints", range), ([key, { value }]) => [key, value.length]))
   return rows.map(row => lengths.get(sizedKey(row)))
 })
 
@@ -438,12 +438,12 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
 
   metadataTest("a decision sees every acknowledged change, also in ranges", async metadata => {
     const changes = Array.from({ length: 20 }, (_, i) =>
-      metadata.run(change([{ family: "debts", key: `key ${i}`, value: "there" }])),
+      metadata.run(change([{ family: "missingShardHints", key: `key ${i}`, value: "there" }])),
     )
     await Promise.all(changes)
-    assert.equal(await metadata.run(countRows("debts")), 20)
-    await metadata.run(change([{ family: "debts", key: "key 7", value: undefined }]))
-    assert.equal(await metadata.run(countRows("debts")), 19)
+    assert.equal(await metadata.run(countRows("missingShardHints")), 20)
+    await metadata.run(change([{ family: "missingShardHints", key: "key 7", value: undefined }]))
+    assert.equal(await metadata.run(countRows("missingShardHints")), 19)
   })
 
   metadataTest("neither this process nor an unknown one is over", async metadata => {
@@ -546,7 +546,7 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
 
   test(`${kind}: commands and queries agree with a model, in every order and range, over restarts`, async () => {
     const key = fc.integer({ min: 0, max: 30 }).map(number => `key ${String(number).padStart(2, "0")}`)
-    const family = fc.constantFrom<Family>("names", "debts", "accounts")
+    const family = fc.constantFrom<Family>("names", "missingShardHints", "accounts")
     const value = fc.option(fc.string({ maxLength: 20, unit: "grapheme-ascii" }), { nil: undefined, freq: 3 })
     const step = fc.oneof(
       { weight: 6, arbitrary: fc.array(fc.record({ family, key, value }), { minLength: 1, maxLength: 5 }) },
@@ -572,7 +572,7 @@ export function metadataSuite(kind: string, open: () => Promise<MetadataUnderTes
             else if (Array.isArray(each)) await changeBoth(under.metadata, model, each)
             else await comparePage(under.metadata, model, each.family, each)
           }
-          for (const each of ["names", "debts", "accounts"] as const)
+          for (const each of ["names", "missingShardHints", "accounts"] as const)
             await comparePage(under.metadata, model, each, { ...ALL, reverse: false, max: Infinity })
         } finally {
           await under.dispose()

@@ -314,7 +314,7 @@ export const replaceSegments = command<[replace: ReplaceSegments], void>({
       const row = view.get("segments", rowKey)
       if (row === undefined || !equalBytes(row.value, encodeSegment(segment))) throw fail("conflict")
       editor.put("segments", rowKey, undefined)
-      for (const part of segment.parts) editor.release({ kind: "extent", bucketId, key, extent: part.extent })
+      for (const part of segment.parts) editor.deleteLater({ kind: "extent", bucketId, key, extent: part.extent })
     }
     const { offsetBytes } = must(segments[0], "there are some")
     const parts = [segmentPart(extent, time.nowMs)]

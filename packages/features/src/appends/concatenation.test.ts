@@ -107,7 +107,7 @@ async function rangeOf({ world, bucket }: Scene, key: string, first: number, len
   return world.clock.runUntil(read())
 }
 
-const rowsOf = ({ world }: Scene, family: "references" | "segments" | "releases" | "parts"): number =>
+const rowsOf = ({ world }: Scene, family: "references" | "segments" | "pendingDeletions" | "parts"): number =>
   [...world.tablet.committed.range(family, ALL_OBJECT_ROWS)].length
 
 /** How many shards devices have. */
@@ -134,7 +134,7 @@ function assertCounted({ world }: Scene): void {
 async function assertNothing(scene: Scene): Promise<void> {
   await settle(scene)
   assert.equal(scene.world.needles, 0)
-  for (const family of ["references", "segments", "releases", "parts"] as const)
+  for (const family of ["references", "segments", "pendingDeletions", "parts"] as const)
     assert.equal(rowsOf(scene, family), 0, family)
 }
 

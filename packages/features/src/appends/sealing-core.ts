@@ -52,7 +52,7 @@ function* runsOf(segments: readonly SegmentRecord[]): Generator<Run> {
   }
 }
 
-/** Rows that a command writes to replace the segment: its own, and one for the release of each part. */
+/** Rows that a command writes to replace the segment: its own, and one for the pending deletion of each part. */
 const rowsToReplace = ({ parts }: SegmentRecord): number => 1 + parts.length
 
 /** Returns as many of the run's first segments as fit in the limits; undefined if they are shorter than one block. */

@@ -149,7 +149,7 @@ class History {
     for (const key of this.objects.keys()) await world.remove(key)
     await settle(this.scene)
     assert.equal(world.needles, 0)
-    for (const family of ["references", "segments", "releases", "blockDigests", "blockIndex"] as const)
+    for (const family of ["references", "segments", "pendingDeletions", "blockDigests", "blockIndex"] as const)
       assert.equal(rowsOf(this.scene, family).length, 0, family)
   }
 }

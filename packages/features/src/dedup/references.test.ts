@@ -92,7 +92,10 @@ for (const what of ["missing", "too low"] as const)
     assert.equal(countIn(scene), 1)
     for (const key of ["a", "c"]) await world.remove(key)
     await settle(scene)
-    assert.deepEqual([rowsOf(scene, "segments").length, rowsOf(scene, "releases").length, world.needles], [0, 0, 0])
+    assert.deepEqual(
+      [rowsOf(scene, "segments").length, rowsOf(scene, "pendingDeletions").length, world.needles],
+      [0, 0, 0],
+    )
   })
 
 test("a count that is too high keeps bytes for nothing; the repair deletes them", async () => {

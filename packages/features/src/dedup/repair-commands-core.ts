@@ -6,7 +6,7 @@ import { parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
 import { multipartIdOfSuffix } from "@hayloft/engine/format/version-id.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import { command } from "@hayloft/engine/metadata/index.js"
-import { releaseOfSegments } from "@hayloft/objects/door/rows.js"
+import { deletionOfSegments } from "@hayloft/objects/door/rows.js"
 
 interface SetCount {
   readonly rowKey: RowKey
@@ -33,7 +33,7 @@ export const setReferences = command<[bucketId: BucketId, set: SetCount], boolea
     const kept = encodeReferences(changedReferences(before, { count, isReleased: before.isReleased && !isOver }))
     const { key, suffix } = parseObjectRowKey(rowKey)
     const name = { key, multipartId: multipartIdOfSuffix(suffix) }
-    const release = isOver ? [releaseOfSegments(time, bucketId, name)] : []
+    const release = isOver ? [deletionOfSegments(time, bucketId, name)] : []
     return { writes: [{ family: "references", key: rowKey, value: kept }, ...release], result: true }
   },
 })

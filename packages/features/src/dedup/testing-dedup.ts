@@ -130,7 +130,7 @@ export function assertExact(scene: Scene): void {
 /** Checks that nothing is left of objects that are gone. */
 export async function assertNothing(scene: Scene): Promise<void> {
   await settle(scene)
-  for (const family of ["segments", "releases", "parts", "references", "blockDigests", "blockIndex"] as const)
+  for (const family of ["segments", "pendingDeletions", "parts", "references", "blockDigests", "blockIndex"] as const)
     assert.equal(rowsIn(scene, family).length, 0, family)
   assert.equal(scene.world.needles, 0)
 }

@@ -193,7 +193,7 @@ function editAll(
       const rowKey = offsetRowKey(editor.row, object.multipartId, 0)
       editor.put("segments", rowKey, encodeSegment({ offsetBytes: 0, parts: [], source }))
       const released = pendingDeletionOf(bucketId, ofKey, decodeVersion(version.row.value).content)
-      if (released !== undefined) editor.release(released)
+      if (released !== undefined) editor.deleteLater(released)
       editor.setContent(version, segmentsOf(object.multipartId, { lastOffset: 0, uploadedParts: 0, hasSources: true }))
     }
   }

@@ -257,7 +257,7 @@ test("what one page purges fits into one entry, also of objects with long extent
     }
   }
   const releasedBytes = () =>
-    [...metadata.committed.range("releases", ALL_ROWS)].reduce(
+    [...metadata.committed.range("pendingDeletions", ALL_ROWS)].reduce(
       (sum, [key, row]) => sum + key.length + row.value.length,
       0,
     )

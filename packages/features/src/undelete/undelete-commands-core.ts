@@ -149,7 +149,7 @@ export const purgeDeleted = command<[purge: PurgeDeleted], Purged>({
       const release = pendingDeletionOf(bucketId, parseObjectRowKey(rowKey).key, record.content)
       if (release === undefined) continue
       writes.push({
-        family: "releases",
+        family: "pendingDeletions",
         key: pendingDeletionRowKey(time.id, releases),
         value: encodePendingDeletion(release),
       })

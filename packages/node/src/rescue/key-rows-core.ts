@@ -99,7 +99,7 @@ export function knownKeyOf(
     versions: [...versions.values()].sort((a, b) => a.record.head.order - b.record.head.order),
     unfinished,
     named,
-    aborted: new Set(of("voids").map(({ key }) => uploadOfRowKey(key))),
+    aborted: new Set(of("abortedUploads").map(({ key }) => uploadOfRowKey(key))),
   }
 }
 

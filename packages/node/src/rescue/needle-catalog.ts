@@ -49,7 +49,7 @@ export interface CatalogedUpload {
   /** Row of its latest needle in the table. */
   latest: number
   /** Its bytes up to this generation waited for their deletion; undefined: none. */
-  releasedGeneration?: number
+  unreferencedGeneration?: number
 }
 
 /** A shard, by the last record of it in its folder. */
@@ -59,7 +59,7 @@ export interface CatalogedShard extends FoundShard {
 }
 
 /** Bytes of an upload that no row references any more: those of this generation, and of earlier ones. */
-export interface Release {
+export interface UnreferencedBytes {
   readonly uploadId: UploadId
   readonly generation: number
 }
@@ -227,15 +227,15 @@ export class NeedleCatalog {
   }
 
   /** Takes down that no row referenced these bytes any more. */
-  release({ uploadId, generation }: Release): void {
+  markUnreferenced({ uploadId, generation }: UnreferencedBytes): void {
     const upload = this.uploads.get(uploadId)
-    if (upload) upload.releasedGeneration = Math.max(upload.releasedGeneration ?? 0, generation)
+    if (upload) upload.unreferencedGeneration = Math.max(upload.unreferencedGeneration ?? 0, generation)
   }
 
   /** Returns true if shards are left that did not wait for their deletion. */
   isKept(upload: CatalogedUpload): boolean {
-    const { releasedGeneration = NONE } = upload
-    return this.shardsOf(upload).shards.some(({ generation }) => generation > releasedGeneration)
+    const { unreferencedGeneration = NONE } = upload
+    return this.shardsOf(upload).shards.some(({ generation }) => generation > unreferencedGeneration)
   }
 
   keyOf(owner: NeedleOwner): CatalogedKey | undefined {

@@ -345,7 +345,7 @@ export class Rescue {
     const visited = new Set<string>()
     const visit = (owner: NeedleOwner) => visited.add(`${owner.bucketId}/${owner.key}`)
     const isVisited = (owner: NeedleOwner) => visited.has(`${owner.bucketId}/${owner.key}`)
-    for await (const release of this.snapshot?.releases(this.signal) ?? []) catalog.release(release)
+    for await (const bytes of this.snapshot?.unreferenced(this.signal) ?? []) catalog.markUnreferenced(bytes)
     try {
       for await (const { bucketId, key, row, records } of this.snapshot?.keys(this.signal) ?? []) {
         if (!isOf({ bucketId, key }, part)) continue

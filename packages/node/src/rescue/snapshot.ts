@@ -40,7 +40,7 @@ import {
 import { referencesRowKey, sourcesOf, SYSTEM_BUCKET_ID, type SettingDocuments } from "@hayloft/objects/index.js"
 import { chunkOfKey } from "@hayloft/upkeep/index.js"
 import { bodyOf } from "@hayloft/engine/block/index.js"
-import type { CatalogedUpload, NeedleCatalog, Release } from "./needle-catalog.js"
+import type { CatalogedUpload, NeedleCatalog, UnreferencedBytes } from "./needle-catalog.js"
 import type { SourceShards } from "./source-shards.js"
 
 /** The contents of a snapshot apart from objects. */
@@ -76,7 +76,7 @@ export interface Snapshot {
   /** The rows of a feature, in the order in which a backup has them. */
   rowsOf(feature: BackedUpRows, signal: AbortSignal): AsyncGenerator<MetadataRecord, void>
   /** Bytes that were kept for a while after their last version was deleted or overwritten. */
-  releases(signal: AbortSignal): AsyncGenerator<Release, void>
+  unreferenced(signal: AbortSignal): AsyncGenerator<UnreferencedBytes, void>
 }
 
 /** The candidate uploads of each chunk of a snapshot; normally one. */
@@ -93,7 +93,7 @@ const OF_OBJECTS = new Set([
   "uploads",
   "parts",
   "segments",
-  "voids",
+  "abortedUploads",
   "deleted",
 ])
 
@@ -150,7 +150,7 @@ export class SnapshotFinder {
     let last: MetadataChunk | undefined
     let [found, records, isWhole] = [0, 0, true]
     const numbers = [...chunks.keys()].sort((a, b) => a - b)
-    const withReleases: number[] = []
+    const withPendingDeletions: number[] = []
     const referenced = new Map<RowKey, SegmentRecord[]>()
     const features = installedFeatures().flatMap(({ backedUp }) => (backedUp ? [backedUp] : []))
     const withRows = new Map<BackedUpRows, readonly number[]>(features.map(feature => [feature, []]))
@@ -170,14 +170,14 @@ export class SnapshotFinder {
         for (const source of sourcesOf(decodeSegment(value)))
           referenced.set(referencesRowKey(parseBucketId(bucketId), source), [])
       }
-      if (chunk.records.some(({ family }) => family === "releases")) withReleases.push(number)
+      if (chunk.records.some(({ family }) => family === "pendingDeletions")) withPendingDeletions.push(number)
       for (const [feature, of] of withRows)
         if (chunk.records.some(record => feature.has(record))) withRows.set(feature, [...of, number])
     }
     if (!first) return undefined
     const isComplete = isWhole && last?.header.isLast === true
     const keys = (of: AbortSignal) => this.keysOf(chunks, numbers, of)
-    const releases = (of: AbortSignal) => this.releasesIn(chunks, withReleases, of)
+    const unreferenced = (of: AbortSignal) => this.unreferencedIn(chunks, withPendingDeletions, of)
     const rowsOf = (feature: BackedUpRows, of: AbortSignal) =>
       this.rowsIn(chunks, withRows.get(feature) ?? [], feature, of)
     if (referenced.size > 0) await this.addReferenced(referenced, chunks, signal)
@@ -190,7 +190,7 @@ export class SnapshotFinder {
       referenced,
       keys,
       rowsOf,
-      releases,
+      unreferenced,
     }
   }
 
@@ -243,14 +243,14 @@ export class SnapshotFinder {
     return undefined
   }
 
-  private async *releasesIn(
+  private async *unreferencedIn(
     chunks: Chunks,
     numbers: readonly number[],
     signal: AbortSignal,
-  ): AsyncGenerator<Release, void> {
+  ): AsyncGenerator<UnreferencedBytes, void> {
     for (const number of numbers) {
       for (const { family, value } of (await this.chunk(chunks, number, signal))?.records ?? []) {
-        const record = family === "releases" ? decodePendingDeletion(value) : undefined
+        const record = family === "pendingDeletions" ? decodePendingDeletion(value) : undefined
         // Rows still reference the parts of the other kinds, until the collector removes them with their bytes.
         if (record?.kind !== "extent") continue
         const { uploadId, generation, exceptions } = record.extent

@@ -192,7 +192,7 @@ class Contents {
   }
 }
 
-export const lackingByDevice = query("LackingByDevice", view => lackingOf(view.range("debts", ALL_ROWS)))
+export const lackingByDevice = query("LackingByDevice", view => lackingOf(view.range("missingShardHints", ALL_ROWS)))
 
 export const bytesOfObjects = query("BytesOfObjects", view => {
   let bytes = 0

@@ -6,6 +6,6 @@ import type { DecisionTime, RowView } from "@hayloft/engine/metadata/index.js"
 
 /** A hint that is recorded again gets another value, so that a job which has read it before does not drop it. */
 export function hintWrite(view: RowView, time: DecisionTime, key: RowKey): EntryWrite {
-  view.get("debts", key)
-  return { family: "debts", key, value: encodeHint(time.id) }
+  view.get("missingShardHints", key)
+  return { family: "missingShardHints", key, value: encodeHint(time.id) }
 }

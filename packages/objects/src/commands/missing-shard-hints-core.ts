@@ -40,7 +40,7 @@ export const hintsOfPartition = (partition: number): KeyRange => ({
 export function hintOfKey(rowKey: RowKey): HintName {
   const isDamage = rowKey.length === HINT_KEY_BYTES + NEEDLE_KEY_BYTES
   if (!isDamage && rowKey.length !== HINT_KEY_BYTES)
-    throw fail("corruptRow", { family: "debts", lengthBytes: rowKey.length })
+    throw fail("corruptRow", { family: "missingShardHints", lengthBytes: rowKey.length })
   const partition = parsePartitionId((rowKey.charCodeAt(0) << 8) | rowKey.charCodeAt(1))
   const deviceId = parseDeviceId(rowKey.slice(2, HINT_KEY_BYTES))
   const damaged = isDamage ? { deviceId, id: needleIdOfKey(rowKeyOf(rowKey.slice(HINT_KEY_BYTES))) } : undefined
@@ -50,7 +50,7 @@ export function hintOfKey(rowKey: RowKey): HintName {
 /** At most `max` hints; `next` is set if there are more. */
 export const readHints = query("ReadHints", (view, range: KeyRange, max: number) => {
   const hints: HintRow[] = []
-  for (const [rowKey, { value }] of view.range("debts", range)) {
+  for (const [rowKey, { value }] of view.range("missingShardHints", range)) {
     if (hints.length === max) return { hints, next: rowKey }
     hints.push({ ...hintOfKey(rowKey), value })
   }
@@ -61,7 +61,7 @@ export const readHints = query("ReadHints", (view, range: KeyRange, max: number)
 export const noteDamages = command<[copies: readonly ShardCopy[]], void>({
   name: "NoteDamages",
   grows: false,
-  touches: copies => copies.map(copy => ["debts", damageRowKey(copy)]),
+  touches: copies => copies.map(copy => ["missingShardHints", damageRowKey(copy)]),
   decide: (view, time, copies) => ({
     writes: copies.map(copy => hintWrite(view, time, damageRowKey(copy))),
     result: undefined,

@@ -124,7 +124,7 @@ test("the hints of a part are written with it", async () => {
   const hints = [{ partition: parsePartitionId(3), deviceId: parseDeviceId("00000000000000d1") }]
   const part = { partNumber: 1, md5: new Uint8Array(16), checksumValue: undefined, extent: extentOf(11) }
   await metadata.run(putPart({ ...address, part, hints }))
-  assert.equal(metadata.rows("debts"), 1)
+  assert.equal(metadata.rows("missingShardHints"), 1)
 })
 
 test("a completion turns the upload into a version, and the rows of its parts become a pending deletion", async () => {

@@ -118,7 +118,7 @@ export const putPart = command<[put: PutPart], UploadedPart>({
     const row = view.get("parts", rowKey)
     const before = row && decodePart(row.value)
     const owner = { bucketId: put.bucketId, key: put.key }
-    if (before) editor.release({ kind: "extent", ...owner, extent: before.extent })
+    if (before) editor.deleteLater({ kind: "extent", ...owner, extent: before.extent })
     const growth = plainBytesOf(put.part.extent) - (before ? plainBytesOf(before.extent) : 0)
     if (upload.renamedBy === undefined) editor.countParts(growth, upload.countedBy)
     const part: UploadedPart = { ...put.part, modifiedMs: time.nowMs }
@@ -322,5 +322,5 @@ export function endUpload(
   editor.put("uploads", addressKeyOf(address), undefined)
   editor.countUpload(-1)
   if (needsFreeze(upload)) editor.countParts(-must(partsBytes, "the list is frozen"), upload.countedBy)
-  editor.release({ kind, bucketId: address.bucketId, key: address.key, multipartId: address.multipartId })
+  editor.deleteLater({ kind, bucketId: address.bucketId, key: address.key, multipartId: address.multipartId })
 }

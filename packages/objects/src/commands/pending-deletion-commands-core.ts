@@ -64,7 +64,7 @@ export function* pendingDeletionsFrom(
   view: RowView,
   range: { start: RowKey; end: RowKey },
 ): Generator<PendingDeletion> {
-  for (const [rowKey, row] of view.range("releases", range)) {
+  for (const [rowKey, row] of view.range("pendingDeletions", range)) {
     const { value } = row
     yield { rowKey, value, position: positionOfPendingDeletion(rowKey), record: decodePendingDeletion(value) }
   }

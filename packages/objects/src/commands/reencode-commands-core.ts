@@ -118,7 +118,7 @@ const generationsOf = ({ generation, exceptions }: Extent): readonly number[] =>
 const givenUp = (intent: IntentRecord): IntentRecord => ({ ...intent, state: "givenUp", runs: [] })
 
 function releaseIntended(editor: RowEditor, { extent, runs }: IntentRecord): void {
-  if (runs.length > 0) editor.release({ kind: "blocks", bucketId: editor.bucketId, key: editor.key, extent, runs })
+  if (runs.length > 0) editor.deleteLater({ kind: "blocks", bucketId: editor.bucketId, key: editor.key, extent, runs })
 }
 
 /**
@@ -200,8 +200,8 @@ export function swapRows(
   const owner = { bucketId, key, extent: from }
   const last = replaced.at(-1)
   const isAll = replaced.length === 1 && replaced[0]?.firstBlock === 0 && isLastBlock(from, last)
-  if (isAll) editor.release({ kind: "extent", ...owner })
-  else if (replaced.length > 0) editor.release({ kind: "blocks", ...owner, runs: replaced })
+  if (isAll) editor.deleteLater({ kind: "extent", ...owner })
+  else if (replaced.length > 0) editor.deleteLater({ kind: "blocks", ...owner, runs: replaced })
   return editor
 }
 

@@ -107,7 +107,7 @@ export function withoutReferences(
     const left = encodeReferences(changedReferences(record, { count, isReleased: isReleased && count > 0 }))
     writes.push({ family: "references", key: referencesKey, value: left })
     if (count > 0 || !isReleased) continue
-    writes.push(releaseOfSegments(time, bucketId, source, released))
+    writes.push(deletionOfSegments(time, bucketId, source, released))
     released += 1
   }
   return writes
@@ -126,14 +126,14 @@ function countsOf(bucketId: BucketId, sources: readonly SegmentSource[]) {
 }
 
 /** The pending deletion of segments that nothing references any more; `index`: of one decision, each its own. */
-export function releaseOfSegments(
+export function deletionOfSegments(
   time: DecisionTime,
   bucketId: BucketId,
   { key, multipartId }: SegmentsName,
   index = 0,
 ): EntryWrite {
   const value = encodePendingDeletion({ kind: "segments", bucketId, key, multipartId })
-  return { family: "releases", key: pendingDeletionRowKey(time.id, index), value }
+  return { family: "pendingDeletions", key: pendingDeletionRowKey(time.id, index), value }
 }
 
 interface ReplaceSource extends SegmentsName {
@@ -232,16 +232,16 @@ function withLastOffset(record: VersionRecord, offsetBytes: number): VersionReco
  * that they are released. Returns whether it is so; otherwise they can be deleted, and get no reference any
  * more.
  */
-export const keepReferenced = command<[release: RowAsRead], boolean>({
+export const keepReferenced = command<[deletion: RowAsRead], boolean>({
   name: "KeepReferenced",
   grows: false,
   touches: ([family, rowKey]) => [[family, rowKey]],
   decide(view, _time, [family, rowKey, value]) {
     const row = view.ifPresent(family, rowKey)
     if (row === undefined || !equalBytes(row.value, value)) return { writes: [], result: true }
-    const release = decodePendingDeletion(value)
-    const { bucketId } = release
-    const name = must(release.kind === "segments" ? release : undefined, "segments were released")
+    const deletion = decodePendingDeletion(value)
+    const { bucketId } = deletion
+    const name = must(deletion.kind === "segments" ? deletion : undefined, "segments were released")
     const referencesKey = referencesRowKey(bucketId, name)
     const references = view.ifPresent("references", referencesKey)
     const record = references && decodeReferences(references.value)

@@ -216,8 +216,13 @@ export class RowEditor implements ChangedObject {
     return must(this.read(version.family, version.rowKey), "a found version has a row")
   }
 
-  release(release: PendingDeletionRecord): void {
-    this.put("releases", pendingDeletionRowKey(this.time.id, this.pendingDeletions), encodePendingDeletion(release))
+  /** Records that these bytes are deleted once the decision is certain. */
+  deleteLater(deletion: PendingDeletionRecord): void {
+    this.put(
+      "pendingDeletions",
+      pendingDeletionRowKey(this.time.id, this.pendingDeletions),
+      encodePendingDeletion(deletion),
+    )
     this.pendingDeletions += 1
   }
 
@@ -486,7 +491,7 @@ export class RowEditor implements ChangedObject {
     if (record.lock !== undefined) requireRemovable(record.lock, removing)
     if (!version.head.isMarker && this.isLastOfBytes(record)) {
       const isKept = taking !== "renamed" && this.isKept({ version, row, record, reason: taking })
-      if (!isKept) this.releaseContent(record)
+      if (!isKept) this.deleteContentLater(record)
     }
     this.put(version.family, version.rowKey, undefined)
     if (version.head.hasDetails) this.put("details", versionRowKey(this.row, version.head.order), undefined)
@@ -507,9 +512,9 @@ export class RowEditor implements ChangedObject {
     return names === 0
   }
 
-  private releaseContent({ content }: VersionRecord): void {
-    const release = pendingDeletionOf(this.bucketId, this.key, content)
-    if (release) this.release(release)
+  private deleteContentLater({ content }: VersionRecord): void {
+    const deletion = pendingDeletionOf(this.bucketId, this.key, content)
+    if (deletion) this.deleteLater(deletion)
   }
 
   private isKept(taken: TakenVersion): boolean {

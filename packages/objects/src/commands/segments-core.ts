@@ -64,7 +64,7 @@ export function lastSegment(
       const { extent } = content
       const bytes = { extent, lengthBytes: head.sizeBytes, checksumValue: undefined, isOpen: false }
       if (head.sizeBytes === 0) {
-        editor.release({ kind: "extent", bucketId: editor.bucketId, key: editor.key, extent })
+        editor.deleteLater({ kind: "extent", bucketId: editor.bucketId, key: editor.key, extent })
         return { multipartId: newId, last: undefined, uploadedParts: 0 }
       }
       const last: SegmentRecord = { offsetBytes: 0, parts: [segmentPart(bytes.extent, nowMs)] }

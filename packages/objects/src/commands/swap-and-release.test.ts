@@ -105,9 +105,9 @@ test("the replaced blocks become a pending deletion: some of them, or the whole 
     await some.swap({ replaced })
     const runs = replaced.map(({ firstBlock, lastBlock }) => `${firstBlock}-${lastBlock}`).join(",")
     assert.deepEqual(released(some), [`blocks ${runs} of ${uploadOf(1)}`])
-    const [release] = [...pendingDeletionsFrom(some.metadata.committed, ALL_ROWS)]
-    assert.ok(release?.record.kind === "blocks" && release.record.extent.generation === FROM.generation)
-    assert.equal(release.position, some.metadata.position, "it has the position of its decision")
+    const [deletion] = [...pendingDeletionsFrom(some.metadata.committed, ALL_ROWS)]
+    assert.ok(deletion?.record.kind === "blocks" && deletion.record.extent.generation === FROM.generation)
+    assert.equal(deletion.position, some.metadata.position, "it has the position of its decision")
   }
 })
 
@@ -213,11 +213,11 @@ test("while a process is live, no other one re-encodes what it does, or gives it
   await refuses(begin(), "conflict")
   await metadata.run(giveUpReencoding(upload))
   const left = async () => (await metadata.ask(leftIntents(ALL_ROWS.start, 10))).left.length
-  assert.deepEqual([metadata.rows("releases"), await left()], [0, 0])
+  assert.deepEqual([metadata.rows("pendingDeletions"), await left()], [0, 0])
   metadata.incarnations = soleProcess(processes.own)
   assert.equal(await left(), 1)
   await metadata.run(giveUpReencoding(upload))
-  assert.equal(metadata.rows("releases"), 1)
+  assert.equal(metadata.rows("pendingDeletions"), 1)
   assert.equal(metadata.rows("intents"), 1, "the generation stays recorded")
   await metadata.run(removeLatest({ bucketId, key: KEY, conditions: {}, random: randomOf(1) }))
   await metadata.run(giveUpReencoding(upload))
@@ -230,11 +230,11 @@ test("a row is dropped as it was read: a later change keeps it", async () => {
   const hint = { partition: parsePartitionId(3), deviceId: parseDeviceId("00000000000000d1") }
   await metadata.run(recordHints([hint]))
   const { hints } = await metadata.ask(readHints(ALL_HINTS, 10))
-  const rows = hints.map(({ rowKey, value }) => ["debts", rowKey, value] as const)
+  const rows = hints.map(({ rowKey, value }) => ["missingShardHints", rowKey, value] as const)
   await metadata.run(recordHints([hint]))
   await metadata.run(dropRows(rows))
   const after = await metadata.ask(readHints(ALL_HINTS, 10))
   assert.equal(after.hints.length, 1)
-  await metadata.run(dropRows(after.hints.map(({ rowKey, value }) => ["debts", rowKey, value] as const)))
-  assert.equal(metadata.rows("debts"), 0)
+  await metadata.run(dropRows(after.hints.map(({ rowKey, value }) => ["missingShardHints", rowKey, value] as const)))
+  assert.equal(metadata.rows("missingShardHints"), 0)
 })

@@ -416,7 +416,7 @@ test("hints are written with the version that needs them, or separately", async 
   await scene.metadata.run(putVersion({ ...putOf(scene), hints: [hint(1), hint(2)] }))
   await scene.metadata.run(recordHints([hint(2), hint(3)]))
   assert.deepEqual(
-    [...scene.metadata.committed.range("debts", ALL_ROWS)].map(([key]) => key),
+    [...scene.metadata.committed.range("missingShardHints", ALL_ROWS)].map(([key]) => key),
     [1, 2, 3].map(number => hintRowKey(hint(number))),
   )
 })

@@ -82,7 +82,7 @@ export const HINTS_PER_COMMAND = 128
 export const recordHints = command<[hints: readonly MissingShardHint[]], void>({
   name: "RecordHints",
   grows: false,
-  touches: hints => hints.map(hint => ["debts", hintRowKey(hint)]),
+  touches: hints => hints.map(hint => ["missingShardHints", hintRowKey(hint)]),
   decide: (view, time, hints) => ({
     writes: hints.map(hint => hintWrite(view, time, hintRowKey(hint))),
     result: undefined,

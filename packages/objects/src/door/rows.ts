@@ -38,7 +38,7 @@ export { noteOf } from "../commands/reencode-notes-core.js"
 export {
   closedReferences,
   closeReferences,
-  releaseOfSegments,
+  deletionOfSegments,
   versionOfSegments,
   withReferences,
 } from "../commands/reference-commands-core.js"

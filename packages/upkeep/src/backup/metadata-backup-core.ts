@@ -35,11 +35,15 @@ let found: readonly Phase[] | undefined
 const phases = (): readonly Phase[] => (found ??= phasesWith(bucketContents().map(({ together }) => together)))
 
 function phasesWith(ofFeatures: readonly Phase[]): readonly Phase[] {
-  const others = new Set<Family>([...OBJECT_FAMILIES, ...ofFeatures.flatMap(({ families }) => families), "releases"])
+  const others = new Set<Family>([
+    ...OBJECT_FAMILIES,
+    ...ofFeatures.flatMap(({ families }) => families),
+    "pendingDeletions",
+  ])
   // Buckets also come before the objects: a reader knows the bucket of each object.
   const first = REPLICATED_FAMILIES.filter(family => isKept(family) && !others.has(family))
   const alone = (family: Family): Phase => ({ families: [family] })
-  return [...first.map(alone), ...ofFeatures, OBJECTS, alone("releases"), alone("buckets")]
+  return [...first.map(alone), ...ofFeatures, OBJECTS, alone("pendingDeletions"), alone("buckets")]
 }
 const START = rowKeyOf("")
 /** Keys begin with a bucket id, a name, an account or a number below this. */

@@ -508,7 +508,7 @@ test("an upload that is replaced during a walk is in the row that was read, or a
   const found = new Set<UploadId>()
   for (const { family, row } of rows) {
     const content = family === "current" ? decodeVersion(row.value).content : undefined
-    const release = family === "releases" ? decodePendingDeletion(row.value) : undefined
+    const release = family === "pendingDeletions" ? decodePendingDeletion(row.value) : undefined
     if (content?.kind === "extent") found.add(content.extent.uploadId)
     if (release?.kind === "extent") found.add(release.extent.uploadId)
   }

@@ -90,7 +90,7 @@ export async function assertEncrypted(world: World, when: string): Promise<void>
   const groups = groupsOf(world)
   const found = groups.map(({ uploadId, part, block }) => `${uploadId} ${part} ${block}`)
   assert.deepEqual([...found].sort(), [...namedBlocks(world)].sort(), `${when}: only referenced blocks, once each`)
-  assert.equal(world.tablet.rows("releases"), 0, when)
+  assert.equal(world.tablet.rows("pendingDeletions"), 0, when)
   const intents = [...world.tablet.committed.range("intents", ALL_OBJECT_ROWS)].map(([, row]) =>
     decodeIntent(row.value),
   )

@@ -59,7 +59,11 @@ class Scene {
       const blocks = { blockBytes: 4096, policy: parsePolicy("replica:1"), generation: 0, exceptions: [] }
       const extent = { uploadId, part: 0, lengthBytes: 1, ...blocks }
       const record = { kind: "extent", bucketId: parseBucketId(1), key: objectKeyOfText("k"), extent } as const
-      this.metadata.plant("releases", pendingDeletionRowKey(decisionIdOf(position), 0), encodePendingDeletion(record))
+      this.metadata.plant(
+        "pendingDeletions",
+        pendingDeletionRowKey(decisionIdOf(position), 0),
+        encodePendingDeletion(record),
+      )
       return uploadId
     })
   }
@@ -84,7 +88,7 @@ test("what one process released too recently does not delay what others released
   assert.deepEqual(scene.removed, [...old, ...recent.slice(0, 2), ...others])
   assert.equal(outcome, "idle")
   assert.ok(steps < 10, `${steps} steps`)
-  assert.equal(scene.metadata.rows("releases"), 10 * PAGE - 2)
+  assert.equal(scene.metadata.rows("pendingDeletions"), 10 * PAGE - 2)
 })
 
 test("nothing is due: the collector rests at once", async () => {
@@ -113,7 +117,7 @@ test("a deletion that a device out of reach misses is kept, does not delay other
   scene.unreachable = first
   assert.equal((await scene.rest()).outcome, "idle")
   assert.deepEqual(scene.removed, others)
-  assert.equal(scene.metadata.rows("releases"), 1)
+  assert.equal(scene.metadata.rows("pendingDeletions"), 1)
   assert.deepEqual(await scene.rest(), { outcome: "idle", steps: 1 })
   scene.unreachable = undefined
   assert.equal((await scene.rest()).outcome, "idle")

@@ -65,8 +65,8 @@ export const oldestPendingDeletions = query(
   "OldestPendingDeletions",
   (view, start: RowKey): readonly PendingDeletion[] => {
     const pendingDeletions: PendingDeletion[] = []
-    for (const release of pendingDeletionsFrom(view, { ...ALL, start })) {
-      pendingDeletions.push(release)
+    for (const deletion of pendingDeletionsFrom(view, { ...ALL, start })) {
+      pendingDeletions.push(deletion)
       if (pendingDeletions.length > COLLECTOR_LIMITS.pendingDeletionsPerStep) break
     }
     return pendingDeletions
@@ -199,11 +199,11 @@ export class Collector implements Job {
   private async carryOut({ rowKey, value, record }: PendingDeletion): Promise<Outcome> {
     if (record.kind === "segments" && (await this.metadata.ask(isReferable(record.bucketId, segmentsNameOf(record))))) {
       // Whatever references the segments deletes them later.
-      if (await this.metadata.run(keepReferenced(["releases", rowKey, value]))) return "done"
+      if (await this.metadata.run(keepReferenced(["pendingDeletions", rowKey, value]))) return "done"
     }
     const outcome = await this.deleteBytes(record)
     if (outcome !== "done") return outcome
-    await this.metadata.run(dropRows([["releases", rowKey, value]]))
+    await this.metadata.run(dropRows([["pendingDeletions", rowKey, value]]))
     return "done"
   }
 

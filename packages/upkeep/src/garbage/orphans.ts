@@ -41,8 +41,8 @@ export type OrphanReport = ReportedRepairer["orphans"]
 /** Earlier versions marked aborted uploads with rows. */
 export const oldMarks = query("OldMarks", (view): readonly RowAsRead[] => {
   const marks: RowAsRead[] = []
-  for (const [rowKey, { value }] of view.range("voids", ALL)) {
-    marks.push(["voids", rowKey, value])
+  for (const [rowKey, { value }] of view.range("abortedUploads", ALL)) {
+    marks.push(["abortedUploads", rowKey, value])
     if (marks.length === ORPHAN_LIMITS.marksPerStep) break
   }
   return marks

@@ -142,7 +142,7 @@ export const restorePart = command<[restore: RestorePart], RestoreOutcome>({
     if (before?.extent.uploadId === uploadId) return { writes: [], result: "present" }
     if (before !== undefined && isLater(before.extent.uploadId, uploadId)) return { writes: [], result: "newer" }
     const editor = new RowEditor(view, time, bucketId, key)
-    if (before !== undefined) editor.release({ kind: "extent", bucketId, key, extent: before.extent })
+    if (before !== undefined) editor.deleteLater({ kind: "extent", bucketId, key, extent: before.extent })
     editor.restore()
     editor.countParts(plainBytesOf(part.extent) - (before ? plainBytesOf(before.extent) : 0), upload.countedBy)
     editor.put("parts", rowKey, encodePart({ ...part, modifiedMs: time.nowMs }))

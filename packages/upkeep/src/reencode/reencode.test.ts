@@ -66,7 +66,7 @@ async function assertOnly(world: World, blocks: number, when: string): Promise<v
   assert.equal(groups.length, blocks, when)
   for (const [device, flags] of world.services.repair.shardScan().lacking)
     assert.ok(!flags.includes(1), `${when}: ${device}`)
-  assert.equal(world.tablet.rows("releases"), 0, when)
+  assert.equal(world.tablet.rows("pendingDeletions"), 0, when)
 }
 
 /** All blocks on the devices. */

@@ -103,7 +103,7 @@ test("hints and damages that another process recorded are repaired soon, and unr
   await world.tablet.run(recordHints([{ partition, deviceId: lost }]))
   await wait()
   assert.equal(world.devices.needlesOn(lost), had)
-  assert.equal(world.tablet.rows("debts"), 0)
+  assert.equal(world.tablet.rows("missingShardHints"), 0)
   // The hint of a block that cannot be rebuilt is not acted on again and again.
   for (const shard of must(group, "a block").shards.slice(0, 2)) {
     const device = must(world.devices.live.get(shard.deviceId), "the device is online")
@@ -111,7 +111,7 @@ test("hints and damages that another process recorded are repaired soon, and unr
   }
   await world.tablet.run(recordHints([{ partition, deviceId: lost }]))
   await wait()
-  assert.equal(world.tablet.rows("debts"), 1)
+  assert.equal(world.tablet.rows("missingShardHints"), 1)
   await world.clock.advance(30_000)
   assert.equal(await world.settle(), 2, "it reads the hints, and has nothing to do")
   await world.tablet.run(recordHints([{ partition, deviceId: lost }]))
@@ -178,13 +178,13 @@ test("a block that another process commits after a visit is soon made whole, and
   await world.tablet.run(recordHints([{ partition, deviceId }]))
   await world.clock.advance(REPAIR_LIMITS.youngEveryMs)
   await world.settle()
-  assert.deepEqual([world.stateOf(by), world.tablet.rows("debts")], ["rebuilding", 1])
+  assert.deepEqual([world.stateOf(by), world.tablet.rows("missingShardHints")], ["rebuilding", 1])
   await commit()
   await world.clock.advance(REPAIR_LIMITS.youngEveryMs)
   await world.settle()
   for (const group of (await world.blocks.shardScan(ALL_NEEDLES.start)).groups)
     assert.deepEqual(standingOf(group, world.policy, world.layouts.current).lacking, [])
-  assert.deepEqual([world.stateOf(by), world.tablet.rows("debts")], ["active", 0])
+  assert.deepEqual([world.stateOf(by), world.tablet.rows("missingShardHints")], ["active", 0])
 })
 
 test("a device does not wait for blocks that another process released, which are kept for the retention", async () => {
@@ -521,7 +521,7 @@ test("blocks that a visit elsewhere cannot rebuild are reported at once, and the
   await world.services.repair.release()
   await world.settle()
   assert.equal(world.services.integrityAudit.objects().count, 1)
-  assert.equal(world.tablet.rows("debts"), 1)
+  assert.equal(world.tablet.rows("missingShardHints"), 1)
 })
 
 test("a visit that no process can make is put off, and the other partitions are repaired meanwhile", async () => {

@@ -52,7 +52,7 @@ for (const text of ["ec:2+2", "ec:4+2", "replica:2"]) {
       }
       await world.settle()
       for (const id of world.layouts.current.devices) assert.equal(world.stateOf(id), "active", `${text} ${round}`)
-      assert.equal(world.tablet.rows("debts"), 0, "every hint is resolved")
+      assert.equal(world.tablet.rows("missingShardHints"), 0, "every hint is resolved")
       await assertAll(world, bodies, "after repair")
       await world.settle("reencode")
       await world.settle("collector")
@@ -93,7 +93,7 @@ test("a device that returns after deletes and overwrites restores nothing delete
   await assertAll(world, bodies, "after its return")
   assert.deepEqual(world.whole, [back])
   for (let i = 0; i < 6; i += 1) await assert.rejects(world.get(`key${i}`), error => isFailure(error, "noSuchKey"))
-  assert.equal(world.tablet.rows("debts"), 0)
+  assert.equal(world.tablet.rows("missingShardHints"), 0)
 })
 
 test("blocks deleted while a device was away do not count as missing on other devices", async () => {
@@ -172,7 +172,7 @@ test("uploads in progress are left alone, and their late shards are written afte
   goOn()
   await world.clock.runUntil(putting)
   await world.settle()
-  assert.equal(world.tablet.rows("debts"), 0)
+  assert.equal(world.tablet.rows("missingShardHints"), 0)
   await assertWhole(world, new Map([["a", bytes]]), "after its commit")
 })
 
@@ -333,7 +333,7 @@ test("damaged shards are rewritten, also after a restart", async () => {
     }
     await assertAll(world, bodies, "with a damaged shard")
     await world.job("repair").step(noSignal)
-    if (restarts) assert.ok(world.tablet.rows("debts") > 0, "the damage is recorded")
+    if (restarts) assert.ok(world.tablet.rows("missingShardHints") > 0, "the damage is recorded")
     if (restarts) {
       await world.devices.reopen(deviceId)
       world = world.restart(2)
@@ -341,7 +341,7 @@ test("damaged shards are rewritten, also after a restart", async () => {
     mayWrite = true
     await world.settle()
     assert.equal(isBad, false, "the shard was rewritten")
-    assert.equal(world.tablet.rows("debts"), 0)
+    assert.equal(world.tablet.rows("missingShardHints"), 0)
     await assertAll(world, bodies, "after repair")
   }
 })
@@ -394,7 +394,7 @@ test("a device is not reported whole while it has a hint that came too late for 
   const back = deviceOf(1)
   world.takeOffline(back)
   await putSome(world, bodies, 1, "degraded")
-  const [[hint] = []] = world.tablet.committed.range("debts", ALL_NEEDLES)
+  const [[hint] = []] = world.tablet.committed.range("missingShardHints", ALL_NEEDLES)
   const { partition } = hintOfKey(must(hint, "a hint exists"))
   world.bringBack(back)
   const { repair } = world.services
@@ -449,10 +449,10 @@ test("only deletions on a disk without space for them wait", async () => {
   }
   for (let steps = 0; steps < 10; steps += 1) await world.job("collector").step(noSignal)
   assert.deepEqual([world.needles, world.devices.needlesOn(full)], [had, had], "only what is there is left")
-  assert.ok(world.tablet.rows("releases") > 0)
+  assert.ok(world.tablet.rows("pendingDeletions") > 0)
   world.devices.live.set(full, device)
   await world.settle("collector")
-  assert.deepEqual([world.needles, world.tablet.rows("releases")], [0, 0])
+  assert.deepEqual([world.needles, world.tablet.rows("pendingDeletions")], [0, 0])
 })
 
 test("repair waits for a full disk, and writes everything once it has space", async () => {
@@ -613,12 +613,12 @@ for (const text of ["ec:2+2", "replica:3"]) {
           "blocks that cannot be rebuilt do not mark the rest of their partition as lacking",
         )
     // Further readers change nothing: repair has nothing to do.
-    const hints = world.tablet.rows("debts")
+    const hints = world.tablet.rows("missingShardHints")
     assert.ok(hints > 0, "damaged shards are known after a restart")
     let written = 0
     world.tablet.before = name => void (written += name === "NoteDamages" || name === "RecordHints" ? 1 : 0)
     await readAll()
     const steps = await world.settle()
-    assert.deepEqual([steps, written, world.tablet.rows("debts")], [1, 0, hints], "repair is idle")
+    assert.deepEqual([steps, written, world.tablet.rows("missingShardHints")], [1, 0, hints], "repair is idle")
   })
 }

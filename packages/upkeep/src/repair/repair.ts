@@ -563,7 +563,7 @@ export class Repair implements Job {
   private async drop(hints: readonly HintRow[]): Promise<void> {
     for (let at = 0; at < hints.length; at += REPAIR_LIMITS.rowsPerCommand) {
       const some = hints.slice(at, at + REPAIR_LIMITS.rowsPerCommand)
-      await this.metadata.run(dropRows(some.map(({ rowKey, value }) => ["debts", rowKey, value])))
+      await this.metadata.run(dropRows(some.map(({ rowKey, value }) => ["missingShardHints", rowKey, value])))
     }
   }
 

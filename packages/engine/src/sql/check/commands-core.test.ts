@@ -45,7 +45,10 @@ test("one of two leaves duty, and only while both are on it", async () => {
   for (const key of [ann, bob]) await run(setOwn(key, "on"))
   assert.deepEqual([await run(leaveDuty(ann, bob)), await run(leaveDuty(bob, ann))], [true, false])
   assert.equal(await run(leaveDuty(ann, bob)), false)
-  assert.deepEqual([await ask(textOfRow("releases", ann)), await ask(textOfRow("releases", bob))], ["off", "on"])
+  assert.deepEqual(
+    [await ask(textOfRow("pendingDeletions", ann)), await ask(textOfRow("pendingDeletions", bob))],
+    ["off", "on"],
+  )
 })
 
 test("only the first version of an object is added", async () => {
@@ -95,11 +98,11 @@ test("commands name the rows that they read first", () => {
     setBucket(bucket, "open"),
     putInto(bucket, object),
   ].map(({ touches }) => touches)
-  const [own, current] = [["releases", ann] as const, ["current", object] as const]
+  const [own, current] = [["pendingDeletions", ann] as const, ["current", object] as const]
   assert.deepEqual(touched, [
     [own],
     [own],
-    [own, ["releases", bob]],
+    [own, ["pendingDeletions", bob]],
     [current],
     [current],
     [current],

@@ -7,7 +7,7 @@ import { bucketRowKey, objectRowKey, suffixRange, versionRowKey } from "../../fo
 import { command, query, type RowView } from "../../metadata/index.js"
 
 /** A row of a family whose rows stand alone. */
-const OWN = "releases" satisfies Family
+const OWN = "pendingDeletions" satisfies Family
 
 export const ownKey = (text: string): RowKey => rowKeyOf(text)
 export const objectKey = (text: string): RowKey => objectRowKey(parseBucketId(1), objectKeyOfText(text))

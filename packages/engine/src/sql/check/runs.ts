@@ -118,7 +118,7 @@ function writeSkew(stage: CheckStage): Round {
       () => a.run(leaveDuty(ann, bob)),
       () => b.run(leaveDuty(bob, ann)),
     )
-    const states = [await b.ask(textOfRow("releases", ann)), await b.ask(textOfRow("releases", bob))]
+    const states = [await b.ask(textOfRow("pendingDeletions", ann)), await b.ask(textOfRow("pendingDeletions", bob))]
     const winners = runs.map(valueOf).filter(Boolean).length
     const off = states.filter(state => state === "off").length
     return winners === 1 && off === 1 ? undefined : `${winners} of two left, and ${off} are gone`
@@ -167,7 +167,7 @@ function readYourWrites({ a, b }: CheckStage): Round {
     const key = ownKey(`read ${round % 3}`)
     await writer.run(setOwn(key, String(round)))
     for (const engine of [reader, writer]) {
-      const text = await engine.ask(textOfRow("releases", key))
+      const text = await engine.ask(textOfRow("pendingDeletions", key))
       if (text !== String(round)) return `a read after the write of ${round} returned ${text ?? "nothing"}`
     }
     return undefined
@@ -241,7 +241,7 @@ async function lockRow(
   key: RowKey,
 ) {
   const bytes = Buffer.from(key, "latin1").toString("hex")
-  const where = `family = ${FAMILIES.releases} AND bucket = 0 AND key = '\\x${bytes}'::bytea`
+  const where = `family = ${FAMILIES.pendingDeletions} AND bucket = 0 AND key = '\\x${bytes}'::bytea`
   await session.script("BEGIN")
   await session.script(`SELECT version FROM ${schema}.rows WHERE ${where} FOR UPDATE`)
   return () => session.script("COMMIT")
