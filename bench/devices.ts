@@ -21,7 +21,7 @@ import { S3Client } from "@hayloft/client/s3-client.js"
 import type { S3Access } from "@hayloft/client/signed-call.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { DeviceStore } from "./device-store.js"
-import { ratio, type Summary } from "@hayloft/client/load/latencies.js"
+import type { Summary } from "@hayloft/client/load/latencies.js"
 import { bytesOfFiles, dropFromCache, plainCopy, plainRead, volumesOf } from "./plain-files.js"
 import { SteadyLoad } from "./steady-load.js"
 
@@ -287,3 +287,7 @@ function medianBy<T>(items: readonly T[], figure: (item: T) => number): T {
   const sorted = [...items].sort((a, b) => figure(a) - figure(b))
   return must(sorted[sorted.length >> 1], "there was a round")
 }
+
+/** A quotient with two significant digits; undefined if the divisor is 0. */
+const ratio = (value: number, limit: number): number | undefined =>
+  limit > 0 ? Number((value / limit).toPrecision(2)) : undefined

@@ -63,7 +63,7 @@ import {
   encodeNodeRow,
 } from "@hayloft/engine/format/cluster-rows.js"
 import { encodeControlRecord } from "@hayloft/engine/format/control-record.js"
-import { encodeEntry } from "@hayloft/engine/format/entry.js"
+import { encodeEntry } from "@hayloft/engine/format/testing-entry.js"
 import type { Extent } from "@hayloft/engine/format/extent.js"
 import type { VersionLock } from "@hayloft/engine/format/object-lock.js"
 import {

@@ -5,7 +5,6 @@ import { parseIncarnation, type Incarnation } from "@hayloft/base/ids.js"
 import { SimChannel } from "@hayloft/base/seams/channel/sim.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import {
-  incarnationsOf,
   plainCopy,
   reservedThreads,
   withFront,
@@ -18,6 +17,7 @@ import {
   type Query,
   type ThreadIncarnations,
 } from "@hayloft/engine/metadata/index.js"
+import { incarnationsOf } from "@hayloft/engine/metadata/testing-incarnations.js"
 import { ChannelMetadata, LastChanges, serveMetadata, ThreadLink } from "@hayloft/engine/thread/index.js"
 import { WatchedMetadata } from "@hayloft/objects/watched-metadata.js"
 import { after, type Soon } from "@hayloft/base/soon.js"

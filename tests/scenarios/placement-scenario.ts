@@ -7,15 +7,12 @@ import type { DeviceId } from "@hayloft/base/ids.js"
 import { PARTITIONS } from "@hayloft/base/limits.js"
 import { parsePolicy, shardCount } from "@hayloft/base/policy.js"
 import {
-  aliveHistogram,
   aliveSlots,
-  idealUsableBytes,
   isSound,
   movement,
   planLayout,
   planNext,
   replaceDevice,
-  riskiestFirst,
   slotsPerDevice,
   usableBytes,
   weightsFor,
@@ -23,6 +20,7 @@ import {
   type Layout,
   type LayoutDevice,
 } from "@hayloft/engine/placement/index.js"
+import { aliveHistogram, idealUsableBytes, riskiestFirst } from "@hayloft/engine/placement/testing-placement.js"
 import { numberOf, shownBytes, type Call } from "./call.js"
 import { idOf, nameOf } from "./devices.js"
 import type { Subject } from "./run-scenario.js"

@@ -4,7 +4,6 @@ import { test } from "node:test"
 import { fail } from "@hayloft/base/failures.js"
 import { parseIncarnation } from "@hayloft/base/ids.js"
 import {
-  incarnationsOf,
   reservedThreads,
   withFront,
   withoutFront,
@@ -13,6 +12,7 @@ import {
   type ThreadIncarnations,
 } from "@hayloft/engine/metadata/index.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
+import { incarnationsOf } from "@hayloft/engine/metadata/testing-incarnations.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"

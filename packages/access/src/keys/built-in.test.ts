@@ -8,9 +8,11 @@ import { parseKmsKeyId } from "@hayloft/base/ids.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { BuiltInProvider } from "./built-in.js"
 import { keyIdOfCiphertext } from "./ciphertext.js"
-import { contextOfPairs, contextOfText, NO_CONTEXT, textOfContext } from "./encryption-context.js"
+import { contextOfPairs, contextOfText, textOfContext, type EncryptionContext } from "./encryption-context.js"
 import type { ProviderKey } from "./provider.js"
 import { MemoryMaterials } from "./testing-materials.js"
+
+const NO_CONTEXT: EncryptionContext = []
 
 const filled = (length: number, from: number) => Uint8Array.from({ length }, (_, i) => (from + i) & 0xff)
 const KEY_ID = parseKmsKeyId("01234567-89ab-4def-8123-456789abcdef")

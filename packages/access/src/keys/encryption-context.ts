@@ -17,8 +17,6 @@ export type EncryptionContext = readonly (readonly [name: string, value: string]
 /** Has no form in UTF-8. */
 const LONE_SURROGATE = /\p{Surrogate}/u
 
-export const NO_CONTEXT: EncryptionContext = []
-
 /** Throws `invalidArgument` if a name occurs twice or is empty, and if the context is too large. */
 export function contextOfPairs(pairs: Iterable<readonly [name: string, value: string]>): EncryptionContext {
   const sorted = [...pairs].sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)))

@@ -22,7 +22,7 @@ import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
 import { encodeAsideRow } from "@hayloft/engine/format/aside-row.js"
 import { encodeStoredRow } from "@hayloft/engine/format/stored-row.js"
 import { encodeControlRecord } from "@hayloft/engine/format/control-record.js"
-import { encodeEntry } from "@hayloft/engine/format/entry.js"
+import { encodeEntry } from "@hayloft/engine/format/testing-entry.js"
 import { encodeLogBatch } from "@hayloft/engine/format/log-batch.js"
 import {
   encodeNeedleHeader,

@@ -47,7 +47,3 @@ export class Latencies {
     }
   }
 }
-
-/** A quotient with two significant digits; undefined if the divisor is 0. */
-export const ratio = (value: number, limit: number): number | undefined =>
-  limit > 0 ? Number((value / limit).toPrecision(2)) : undefined

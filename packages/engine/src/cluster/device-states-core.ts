@@ -13,9 +13,6 @@ export function deviceOf(record: ControlRecord, id: DeviceId): ControlDevice {
   return device
 }
 
-/** Returns true if the device is not offline; only such devices count towards a quorum. */
-export const isIn = ({ state }: ControlDevice): boolean => state !== "offline"
-
 /** Throws `invalidArgument` for a device that is not in the record. */
 export function withState(
   record: ControlRecord,

@@ -14,15 +14,12 @@ import {
   type ConversionRow,
   type ConversionState,
 } from "../format/cluster-rows.js"
-import { command, query, type RowView } from "../metadata/index.js"
+import { command, type RowView } from "../metadata/index.js"
 
 function conversionIn(view: RowView): ConversionRow | undefined {
   const row = view.get("cluster", CONVERSION_ROW_KEY)
   return row && decodeConversionRow(row.value)
 }
-
-/** Returns undefined if the store began in this database. */
-export const conversionRow = query("ConversionRow", conversionIn)
 
 /**
  * Throws `conflict` unless the present state is `from` (undefined: there is none), and if rows would be copied into the

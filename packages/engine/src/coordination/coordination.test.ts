@@ -10,7 +10,6 @@ import {
   beatNode,
   changeControl,
   controlRow,
-  epochRows,
   joinNode,
   layoutTable,
   leaseRows,
@@ -19,6 +18,7 @@ import {
   removeNodeRow,
   takeLease,
 } from "./index.js"
+import { epochRows } from "./testing-rows.js"
 
 const [A, B] = [parseNodeName("a"), parseNodeName("b")]
 const bytes = (...values: number[]) => Uint8Array.from(values)

@@ -11,7 +11,6 @@ import {
   decodeEpochsRow,
   encodeEpochRow,
   encodeEpochsRow,
-  EPOCH_ROWS,
   epochRowKey,
   EPOCHS_ROW_KEY,
   type EpochRow,
@@ -24,11 +23,6 @@ const DROPPED_MAX = 64
 
 /** The known facts about the moment that begins an epoch. */
 export type EpochFacts = Omit<EpochRow, "number">
-
-/** Oldest first. */
-export const epochRows = query("EpochRows", view =>
-  Array.from(view.range("cluster", EPOCH_ROWS), ([, row]) => decodeEpochRow(row.value)),
-)
 
 /** The epoch that began `age` epochs before the newest one; undefined if it has no row: too early, or dropped. */
 export const epochOfAge = query("EpochOfAge", (view, age: number): EpochRow | undefined => {

@@ -9,7 +9,7 @@ import { FastCodec } from "./codec.js"
 import { SCRATCH_BYTES } from "./kernel.js"
 import type { CodeShape } from "./matrix.js"
 import { parityRows } from "./matrix.js"
-import { referenceEncode, referenceRebuild } from "./reference.js"
+import { referenceEncode, referenceRebuild } from "./testing-reference.js"
 import type { MatrixKind } from "@hayloft/base/policy.js"
 
 const MATRICES: readonly MatrixKind[] = ["cauchy", "vandermonde", "xor"]

@@ -6,4 +6,3 @@
 export { FastCodec, makeCodec } from "./codec.js"
 export { SCRATCH_BYTES as CODEC_SCRATCH_BYTES } from "./kernel.js"
 export type { CodeShape } from "./matrix.js"
-export { referenceEncode } from "./reference.js"

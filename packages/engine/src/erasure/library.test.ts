@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fc } from "@hayloft/base/testing-properties.js"
 import { ErasureCode } from "./library.js"
-import { referenceEncode } from "./reference.js"
+import { referenceEncode } from "./testing-reference.js"
 
 const bytesOf = (lengthBytes: number, from = 1): Uint8Array =>
   Uint8Array.from({ length: lengthBytes }, (_, i) => (from + i * 31 + (i >> 8) * 17) & 0xff)

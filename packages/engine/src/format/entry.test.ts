@@ -5,14 +5,8 @@ import { fc } from "@hayloft/base/testing-properties.js"
 import { FAMILY_NAMES } from "@hayloft/base/families.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { parseEpoch, parsePosition, parseTabletId, rowKeyOf } from "@hayloft/base/ids.js"
-import {
-  decodeEntry,
-  encodeEntry,
-  entryBytes,
-  openLoggedPayload,
-  PAYLOAD_CHECKSUM_BYTES,
-  type EntryWrite,
-} from "./entry.js"
+import { decodeEntry, entryBytes, openLoggedPayload, PAYLOAD_CHECKSUM_BYTES, type EntryWrite } from "./entry.js"
+import { encodeEntry } from "./testing-entry.js"
 
 const writes = fc.array(
   fc.record({

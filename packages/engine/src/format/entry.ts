@@ -68,9 +68,6 @@ interface EncodedRecord {
   readonly payloadsAt: readonly number[]
 }
 
-export const encodeEntry = (entry: Entry): EncodedRecord =>
-  encodeInto(entry, Buffer.allocUnsafe(entryBytes(entry.writes)))
-
 /**
  * All records share one allocation, since separate ones cost more than the bytes of small records.
  * `memoryOf` returns at least the requested length.
@@ -119,7 +116,7 @@ function encodeInto(entry: Entry, record: Buffer): EncodedRecord {
   return { record, payloadsAt }
 }
 
-/** Throws `corruptRecord` for anything that `encodeEntry` did not write. Values and payloads are views. */
+/** Throws `corruptRecord` for anything that `encodeEntries` did not write. Values and payloads are views. */
 export function decodeEntry(record: Uint8Array): DecodedEntry {
   const reader = EntryReader.open(record)
   const { tabletId, epoch, position, isSnapshot } = reader
@@ -135,7 +132,7 @@ const ABSENT = -1
 
 /**
  * Reads an entry write by write, for callers that need little of most writes. Throws `corruptRecord`, at the latest
- * after the last write, for anything that `encodeEntry` did not write.
+ * after the last write, for anything that `encodeEntries` did not write.
  */
 export class EntryReader {
   private left: number

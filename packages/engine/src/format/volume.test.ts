@@ -14,9 +14,9 @@ import {
   encodeVolumePosition,
   firstPosition,
   needlesChecksumOf,
-  VOLUME_HEADER_BYTES,
 } from "./volume.js"
 
+const VOLUME_HEADER_BYTES = 64
 const VOLUME: VolumeHeader = {
   kind: "needles",
   deviceId: parseDeviceId("0123456789abcdef"),

@@ -62,7 +62,6 @@ export interface GroupHeader {
 }
 
 export const VOLUME_PAGE_BYTES = 4096
-export const VOLUME_HEADER_BYTES = 64
 export const GROUP_HEADER_BYTES = 64
 
 const VOLUME_MAGIC = 0x6c6f_5648 // "HVol"

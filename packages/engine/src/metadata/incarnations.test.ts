@@ -4,14 +4,8 @@ import { test } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
 import { parseIncarnation, type Incarnation } from "@hayloft/base/ids.js"
 import { fc } from "@hayloft/base/testing-properties.js"
-import {
-  incarnationsOf,
-  reservedThreads,
-  soleProcess,
-  withFront,
-  withoutFront,
-  type ThreadIncarnations,
-} from "./incarnations.js"
+import { reservedThreads, soleProcess, withFront, withoutFront, type ThreadIncarnations } from "./incarnations.js"
+import { incarnationsOf } from "./testing-incarnations.js"
 
 const OWN = parseIncarnation(20)
 

@@ -130,10 +130,6 @@ export const seenOf = ({ first, next, own, live, ended }: ThreadIncarnations): S
   hasNeighbours: first < own,
 })
 
-/** The incarnations of a process with several threads as the thread `who` of it sees them. */
-export const incarnationsOf = (snapshot: () => ThreadIncarnations, who: Incarnation): Incarnations =>
-  incarnationsSeen(() => seenOf(snapshot()), who)
-
 /** The incarnations as `who` sees them, a process or a thread of one; `seen` returns what is known now. */
 export const incarnationsSeen = (seen: () => SeenIncarnations, who: Incarnation): Incarnations => ({
   own: who,

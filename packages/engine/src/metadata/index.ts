@@ -19,7 +19,6 @@ export { whyElsewhere } from "./converted-store-core.js"
 export { plainCopy } from "./plain-copy.js"
 export {
   incarnationAt,
-  incarnationsOf,
   incarnationsSeen,
   POSITIONS_OF_INCARNATION,
   reservedThreads,

@@ -1,14 +1,8 @@
 /**
  * How many slots of each partition are on devices that count: the base of every risk evaluation.
  */
-import type { DeviceId, PartitionId } from "@hayloft/base/ids.js"
-import { parsePartitionId } from "@hayloft/base/ids.js"
+import type { DeviceId } from "@hayloft/base/ids.js"
 import type { Layout } from "./layout.js"
-
-interface PartitionRisk {
-  readonly partition: PartitionId
-  readonly alive: number
-}
 
 /**
  * By partition: how many of its first `slots` slots (those that a policy of that many shards uses)
@@ -39,23 +33,5 @@ export function aliveSlots(
 const countsOf = (layout: Layout, counting: ReadonlySet<DeviceId>): Uint8Array =>
   Uint8Array.from(layout.devices, id => (counting.has(id) ? 1 : 0))
 
-/** Partitions by the number of their alive slots: element i is the number of partitions with i; up to `slots`. */
-export function aliveHistogram(alive: Uint8Array, slots: number): readonly number[] {
-  const partitions = new Uint32Array(slots + 1)
-  for (const count of alive) partitions[count] = (partitions[count] ?? 0) + 1
-  return Array.from(partitions)
-}
-
 /** The fewest alive slots that any partition has. */
 export const fewestAlive = (alive: Uint8Array): number => alive.reduce((least, count) => Math.min(least, count), 0xff)
-
-/** Partitions with fewer than `whole` alive slots, the fewest first, then by number; at most `limit`. */
-export function riskiestFirst(alive: Uint8Array, whole: number, limit: number): readonly PartitionRisk[] {
-  const found: PartitionRisk[] = []
-  for (let count = fewestAlive(alive); count < whole && found.length < limit; count += 1) {
-    for (let at = alive.indexOf(count); at >= 0 && found.length < limit; at = alive.indexOf(count, at + 1)) {
-      found.push({ partition: parsePartitionId(at), alive: count })
-    }
-  }
-  return found
-}

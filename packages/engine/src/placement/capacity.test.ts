@@ -3,11 +3,12 @@ import { test } from "node:test"
 import { PARTITIONS } from "@hayloft/base/limits.js"
 import { defaultPolicy, parsePolicy, shardCount, shardsNeeded } from "@hayloft/base/policy.js"
 import { runsOf } from "@hayloft/base/testing-seed.js"
-import { idealUsableBytes, usableBytes, weightsFor } from "./capacity.js"
+import { usableBytes, weightsFor } from "./capacity.js"
 import { Disorder } from "./disorder.js"
 import { deviceId, equal, weighted } from "./testing-devices.js"
 import type { Layout } from "./layout.js"
 import { planLayout, planNext } from "./next-layout.js"
+import { idealUsableBytes } from "./testing-placement.js"
 
 const TB = 1e12
 const capacityMap = (capacities: readonly number[]) => new Map(capacities.map((bytes, i) => [deviceId(i), bytes]))

@@ -30,21 +30,6 @@ const narrowest = (policy: Policy, width: number): Policy =>
   shardCount(policy) <= width ? policy : defaultPolicy(width)
 
 /**
- * The most that any placement of shards on distinct devices allows; 0 with too few devices. In units
- * of one shard per block: with U blocks no device can use more than U, and n·U must fit.
- */
-export function idealUsableBytes(capacities: readonly number[], policy: Policy): number {
-  const shards = shardCount(policy)
-  if (capacities.length < shards) return 0
-  const largestFirst = [...capacities].sort((a, b) => b - a)
-  const blocks = Array.from({ length: shards }, (_, full) => {
-    const others = largestFirst.slice(full).reduce((sum, capacity) => sum + capacity, 0)
-    return others / (shards - full)
-  })
-  return Math.floor(Math.min(...blocks) * shardsNeeded(policy))
-}
-
-/**
  * Weights for disks of these capacities (bytes, above 0): proportional, the smallest has 1. No partition
  * uses a disk twice, so the layout gives the excess of a very large disk to the others.
  */

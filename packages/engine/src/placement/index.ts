@@ -1,6 +1,6 @@
 /** Placement: devices and weights → layout → the devices of a block; movement, capacity, alive slots. */
-export { aliveHistogram, aliveSlots, riskiestFirst } from "./alive.js"
-export { idealUsableBytes, usableBytes, weightsFor } from "./capacity.js"
+export { aliveSlots } from "./alive.js"
+export { usableBytes, weightsFor } from "./capacity.js"
 export {
   decodeLayout,
   encodeLayout,

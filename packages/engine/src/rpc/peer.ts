@@ -86,11 +86,6 @@ export class Peer {
     })
   }
 
-  /** A connection is open. */
-  get isConnected(): boolean {
-    return [...this.pools.values()].some(pool => pool.isConnected)
-  }
-
   /** Ends all calls and connections. */
   close(): void {
     this.stop.abort(fail("stopping"))
@@ -123,10 +118,6 @@ class Pool {
     private readonly stop: AbortSignal,
     private readonly lost: () => void,
   ) {}
-
-  get isConnected(): boolean {
-    return this.link?.isOpen === true
-  }
 
   add(call: PendingCall): void {
     const waiting = this.waiting[call.callClass]

@@ -128,10 +128,6 @@ export class SendQueue {
     for (const callClass of CALL_CLASSES) this.classWindow[callClass] = classWindowBytes
   }
 
-  get isEmpty(): boolean {
-    return this.urgent.length === 0 && CALL_CLASSES.every(it => this.heads[it].size === 0 && !this.canSendBody(it))
-  }
-
   /** A frame of the connection, or one that ends a call. */
   addUrgent(frame: Uint8Array): void {
     this.urgent.push(frame)

@@ -53,11 +53,6 @@ export class DeviceScrub {
     return this.all.some(({ isLookingAgain }) => isLookingAgain)
   }
 
-  /** Bytes verified in this process, headers included. */
-  get verifiedBytes(): number {
-    return this.all.reduce((sum, { verifiedBytes }) => sum + verifiedBytes, 0)
-  }
-
   /** Needles found bad in this process, counted each time that they were found. */
   get damagesFound(): number {
     return this.all.reduce((sum, { damagesFound }) => sum + damagesFound, 0)

@@ -34,11 +34,6 @@ export class QueueExpiry implements Job {
     return `${plural(this.removed, "message")} removed`
   }
 
-  /** There is something to remove: the next step begins a pass. */
-  wake(): void {
-    this.nextPassAtMs = -Infinity
-  }
-
   async step(): Promise<StepOutcome> {
     const { clock, metadata } = this.seams
     if (this.from === undefined) {

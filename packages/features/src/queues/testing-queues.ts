@@ -68,9 +68,10 @@ export class QueueWorld {
     await this.clock.advance(ms)
   }
 
+  /** One pass, as a process does that has just started. */
   async expire(): Promise<void> {
-    this.expiry.wake()
-    while ((await this.expiry.step()) === "busy");
+    const pass = new QueueExpiry({ clock: this.clock, metadata: this.metadata })
+    while ((await pass.step()) === "busy");
   }
 
   rows(): Readonly<Record<string, number>> {

@@ -6,14 +6,11 @@
  */
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { ObjectKey, VersionId } from "@hayloft/base/ids.js"
-import { GIB, MIB } from "@hayloft/base/limits.js"
+import { MIB, PART_BYTES_MAX, PART_BYTES_MIN } from "@hayloft/base/limits.js"
 import { asPromise } from "@hayloft/base/soon.js"
 import type { Bucket, ObjectInfo, Objects } from "@hayloft/objects/index.js"
 import type { OriginPart, OriginUpload } from "./contract.js"
 
-/** S3's limits for parts. */
-const PART_BYTES_MIN = 5 * MIB
-const PART_BYTES_MAX = 5 * GIB
 const PART_BYTES = 64 * MIB
 const PARTS_PAGE = 1_000
 

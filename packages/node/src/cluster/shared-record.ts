@@ -7,7 +7,7 @@
  *           cannot reach the database keeps the record that it last read. Layout tables are read once each.
  * Limits    SHARED_RECORD_LIMITS.
  */
-import { asFailure, fail, isFailure, type Failure } from "@hayloft/base/failures.js"
+import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { Incarnation } from "@hayloft/base/ids.js"
 import { changeControl, controlRow, layoutTable } from "@hayloft/engine/coordination/index.js"
 import {
@@ -129,7 +129,6 @@ export async function restoreSharedRecord(
 export class SharedRecordManager implements RecordManager, BackgroundService {
   readonly name = "control record"
   private current: ControlRecord
-  private failed: Failure | undefined
   /** The incarnation that read the record last, and how often the metadata had been reconciled. */
   private readBy: Incarnation
   private readIn: number
@@ -151,10 +150,6 @@ export class SharedRecordManager implements RecordManager, BackgroundService {
 
   get record(): ControlRecord {
     return this.current
-  }
-
-  get halted(): Failure | undefined {
-    return this.failed
   }
 
   onChange(listener: ChangeListener): () => void {
@@ -229,10 +224,8 @@ export class SharedRecordManager implements RecordManager, BackgroundService {
           await this.read()
           continue
         }
-        this.failed = asFailure(error)
         throw error
       }
-      this.failed = undefined
       this.publish(next)
       return next
     }

@@ -141,9 +141,6 @@ export function parseListen(text: string, where: string): ListenAddress {
   return { host, port }
 }
 
-export const textOfListen = ({ host, port }: ListenAddress): string =>
-  host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
-
 export function parseDomain(text: string, where: string): string {
   const name = text.toLowerCase().replace(/\.$/, "")
   const valid =

@@ -50,8 +50,6 @@ export type ChangeListener = (record: ControlRecord, before: ControlRecord) => v
 export interface RecordManager {
   /** The record in effect. */
   readonly record: ControlRecord
-  /** The reason why the last change did not take effect; undefined once one has. */
-  readonly halted: Failure | undefined
   /**
    * Calls the listener for each record that takes effect, in order, before its change resolves. Returns the
    * unsubscriber.
@@ -79,7 +77,6 @@ export class ControlRecordManager implements RecordManager {
   /** Voting devices of records that were tried since `#record` and may be on some devices; each set once. */
   readonly #uncommitted = new Map<string, readonly DeviceId[]>()
   #triedGeneration = 0
-  #halted: Failure | undefined
   #turn: Promise<unknown> = Promise.resolve()
   #waiting = 0
   #stopped = false
@@ -109,10 +106,6 @@ export class ControlRecordManager implements RecordManager {
 
   get record(): ControlRecord {
     return this.#record
-  }
-
-  get halted(): Failure | undefined {
-    return this.#halted
   }
 
   onChange(listener: ChangeListener): () => void {
@@ -190,11 +183,9 @@ export class ControlRecordManager implements RecordManager {
       const voting = votingIds(record)
       this.#uncommitted.set(voting.join(), voting)
       const message = "too few devices accept a change of the control record"
-      this.#halted = fail("deviceFailed", { message, change: name, accepted: accepted.size })
-      throw this.#halted
+      throw fail("deviceFailed", { message, change: name, accepted: accepted.size })
     }
     this.#uncommitted.clear()
-    this.#halted = undefined
     this.#record = record
     for (const listener of this.#listeners) listener(record, before)
   }

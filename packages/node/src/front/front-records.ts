@@ -4,7 +4,7 @@
  * Promises  A change is decided on the record in effect. Listeners are called before a change resolves.
  * Limits    SHARED_RECORD_LIMITS: changes of others that may come first.
  */
-import { asFailure, fail, type Failure } from "@hayloft/base/failures.js"
+import { fail } from "@hayloft/base/failures.js"
 import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
 import type { ThreadLink } from "@hayloft/engine/thread/index.js"
 import { SHARED_RECORD_LIMITS } from "../cluster/shared-record.js"
@@ -12,7 +12,6 @@ import type { ChangeListener, DecideChange, RecordManager } from "../control/rec
 import { STORE_METHODS } from "./methods.js"
 
 export class FrontRecords implements RecordManager {
-  private failed: Failure | undefined
   private readonly listeners = new Set<ChangeListener>()
 
   constructor(
@@ -22,10 +21,6 @@ export class FrontRecords implements RecordManager {
 
   get record(): ControlRecord {
     return this.current
-  }
-
-  get halted(): Failure | undefined {
-    return this.failed
   }
 
   onChange(listener: ChangeListener): () => void {
@@ -38,17 +33,10 @@ export class FrontRecords implements RecordManager {
       const before = this.current
       const next = decide(before)
       if (next === undefined || next === before) return before
-      try {
-        const change = { name, before: before.generation, next }
-        const { isMade, record } = await this.link.call(STORE_METHODS.changeRecord, change)
-        this.follow(record)
-        if (!isMade) continue
-        this.failed = undefined
-        return record
-      } catch (error) {
-        this.failed = asFailure(error)
-        throw error
-      }
+      const change = { name, before: before.generation, next }
+      const { isMade, record } = await this.link.call(STORE_METHODS.changeRecord, change)
+      this.follow(record)
+      if (isMade) return record
     }
     throw fail("tooManyInFlight", { message: "the control record changes all the time", change: name })
   }

@@ -131,11 +131,6 @@ export class Admission {
     return this.places.queued
   }
 
-  /** The present number of places. */
-  get placesMax(): number {
-    return this.places.places
-  }
-
   /** Takes a place if one is free, without waiting. `leave` gives it back. */
   tryEnter(placed: Placed, partyOf: () => Party): boolean {
     if (this.stopping) return false

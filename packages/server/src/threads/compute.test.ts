@@ -2,7 +2,8 @@ import assert from "node:assert/strict"
 import { spawnSync } from "node:child_process"
 import { test } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
-import { CODEC_SCRATCH_BYTES, makeCodec, referenceEncode } from "@hayloft/engine/erasure/index.js"
+import { CODEC_SCRATCH_BYTES, makeCodec } from "@hayloft/engine/erasure/index.js"
+import { referenceEncode } from "@hayloft/engine/erasure/testing-reference.js"
 import type { HashPipelinePlan, Slab } from "@hayloft/base/seams/compute/index.js"
 import {
   CODER_SCRATCH_BYTES,

@@ -28,13 +28,13 @@ import { isOrdered } from "@hayloft/engine/format/upload-id.js"
 import { decodeVersion } from "@hayloft/engine/format/version-record.js"
 import {
   command,
-  incarnationsOf,
   reservedThreads,
   soleProcess,
   withFront,
   withoutFront,
   type Metadata,
 } from "@hayloft/engine/metadata/index.js"
+import { incarnationsOf } from "@hayloft/engine/metadata/testing-incarnations.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
 import { SYSTEM_BUCKET, SYSTEM_BUCKET_ID } from "@hayloft/objects/index.js"

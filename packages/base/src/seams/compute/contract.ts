@@ -179,8 +179,6 @@ export interface Compute {
    * The bytes must stay until it settles. Rejects with `corruptSeal`; the bytes are then not to be used.
    */
   openSegments(request: OpenRequest): Promise<number>
-  /** Checksum of one sub-block, as in `CodedShard.checksums`. */
-  subBlockChecksum(bytes: Uint8Array, seed: bigint, subBlock: number): bigint
   /** Ends the threads. Rejects pending calls; those that wait for a slab get `stopping`. */
   close(): Promise<void>
 }

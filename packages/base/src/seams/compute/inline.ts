@@ -22,7 +22,6 @@ import type {
   SlabPool,
 } from "./contract.js"
 import { Hashes, hashOnce, keyedDigest } from "./hashes.js"
-import { subBlockChecksum } from "./layout.js"
 import { mendShards } from "./mending.js"
 import { Rebuilder } from "./rebuilder.js"
 import { openInPlace, openSegment, sealSegment } from "./sealing.js"
@@ -131,10 +130,6 @@ export class InlineCompute implements Compute {
 
   async openSegments(request: OpenRequest): Promise<number> {
     return openInPlace(request)
-  }
-
-  subBlockChecksum(bytes: Uint8Array, seed: bigint, subBlock: number): bigint {
-    return subBlockChecksum(bytes, seed, subBlock)
   }
 
   async close(): Promise<void> {

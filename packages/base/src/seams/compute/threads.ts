@@ -36,7 +36,6 @@ import type {
 import { hashOnce } from "./hashes.js"
 import type { SlabSizes } from "./inline.js"
 import { InlineHashPipeline } from "./inline.js"
-import { subBlockChecksum } from "./layout.js"
 import { mendSteps } from "./mending.js"
 import { Rebuilder } from "./rebuilder.js"
 import { openInPlace, openSegment, openSteps, sealSegment } from "./sealing.js"
@@ -326,10 +325,6 @@ export class ThreadCompute implements Compute {
 
   hash(plan: HashPipelinePlan, bytes: Uint8Array): Digests {
     return hashOnce(plan, bytes)
-  }
-
-  subBlockChecksum(bytes: Uint8Array, seed: bigint, subBlock: number): bigint {
-    return subBlockChecksum(bytes, seed, subBlock)
   }
 
   /** Ends the threads. Rejects pending calls with `internal`, and those that wait for a slab with `stopping`. */

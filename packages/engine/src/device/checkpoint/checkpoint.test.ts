@@ -16,7 +16,8 @@ import {
   STORED_VALUE_OVERHEAD_BYTES_MAX,
 } from "@hayloft/base/limits.js"
 import { decodeStoredRow, encodeStoredRow } from "../../format/stored-row.js"
-import { decodeEntry, encodeEntry, type EntryWrite } from "../../format/entry.js"
+import { decodeEntry, type EntryWrite } from "../../format/entry.js"
+import { encodeEntry } from "../../format/testing-entry.js"
 import { FIRST_EPOCH, storePrefixOf } from "../../format/replica-incarnation.js"
 import { SimDisk } from "@hayloft/base/seams/disk/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"

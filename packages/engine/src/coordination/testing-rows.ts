@@ -1,0 +1,8 @@
+/** Queries of rows that only tests read. */
+import { decodeEpochRow, EPOCH_ROWS } from "../format/cluster-rows.js"
+import { query } from "../metadata/index.js"
+
+/** Oldest first. */
+export const epochRows = query("EpochRows", view =>
+  Array.from(view.range("cluster", EPOCH_ROWS), ([, row]) => decodeEpochRow(row.value)),
+)
