@@ -37,8 +37,7 @@ function chosenParts(upload: ModelUpload, request: CompleteRequest): readonly Mo
     if (partNumber <= (request.parts[i - 1]?.partNumber ?? 0)) throw fail("invalidPartOrder")
     const part = upload.parts.get(partNumber)
     if (part?.etag !== etag) throw fail("invalidPart", { partNumber })
-    if (checksum !== undefined && part.checksum !== undefined && checksum !== part.checksum.value)
-      throw fail("invalidPart", { partNumber })
+    if (checksum !== undefined && checksum !== part.checksum?.value) throw fail("invalidPart", { partNumber })
     return part
   })
   for (const { body, partNumber } of parts.slice(0, -1)) {

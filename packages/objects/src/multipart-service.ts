@@ -371,7 +371,7 @@ export class MultipartService implements Multipart {
     upload: UploadRecord,
     completion: Completion,
   ): Promise<PreparedCompletion> {
-    const chosen = await this.choose(request, address, upload)
+    const chosen = await this.choose(request, address)
     const sizeBytes = bytesOfParts(chosen)
     if (request.sizeBytes !== undefined && request.sizeBytes !== sizeBytes) {
       throw fail("invalidRequest", { message: "x-amz-mp-object-size differs from the size of the parts", sizeBytes })
@@ -441,11 +441,7 @@ export class MultipartService implements Multipart {
   }
 
   /** Checks the parts that the client lists against the stored parts, a few per turn of the event loop. */
-  private async choose(
-    request: CompleteRequest,
-    address: UploadAddress,
-    upload: UploadRecord,
-  ): Promise<UploadedPart[]> {
+  private async choose(request: CompleteRequest, address: UploadAddress): Promise<UploadedPart[]> {
     requireOrder(request.parts)
     const chosen: UploadedPart[] = []
     let records: readonly (UploadedPart | undefined)[] = []
@@ -456,7 +452,7 @@ export class MultipartService implements Multipart {
         records = await this.metadata.ask(partsNumbered(address, numbers))
       }
       const part = records[i % PARTS_PER_TURN]
-      if (!part || !isPart(named, part, upload)) throw fail("invalidPart", { partNumber: named.partNumber })
+      if (!part || !isPart(named, part)) throw fail("invalidPart", { partNumber: named.partNumber })
       chosen.push(part)
     }
     const { partBytesMin: smallest = PART_BYTES_MIN } = this.seams
@@ -544,10 +540,9 @@ function requireOrder(parts: readonly CompletedPart[]): void {
   }
 }
 
-function isPart(named: CompletedPart, part: PartRecord, upload: UploadRecord): boolean {
-  if (named.etag !== etagOfPart(part)) return false
-  return named.checksum === undefined || !upload.checksum || named.checksum === part.checksumValue
-}
+/** A checksum in the list is one that the part has: parts of an upload without an algorithm keep only the default one. */
+const isPart = (named: CompletedPart, part: PartRecord): boolean =>
+  named.etag === etagOfPart(part) && (named.checksum === undefined || named.checksum === part.checksumValue)
 
 const etagOfPart = ({ md5 }: PartRecord): string => etagOfHead({ md5, parts: 0 })
 
