@@ -27,8 +27,8 @@ const ROOT = fileURLToPath(new URL("../../..", import.meta.url))
 const SMALL_BYTES = 4 * KIB
 const LARGE_BYTES = 64 * MIB
 const LISTED_KEYS = 100
-/** Requests that a load of small objects repeats. */
-const PREPARED = 1000
+/** Requests that a load of small objects repeats, and the objects that its reads cycle through. */
+const [PREPARED, READ_OBJECTS] = [1000, 200]
 /** Objects whose rows, if each is read in turn, a front has dropped before it is asked for one again. */
 const MANY_OBJECTS = 20_000
 /** Buffers of connections that read large answers. */
@@ -64,7 +64,8 @@ interface Work {
 function worksOf(scale: Scale): readonly Work[] {
   const { connections, largeBytes } = scale
   const many = shareOf(scale, MANY_OBJECTS)
-  const small = { connections, requests: PREPARED }
+  const keys = shareOf(scale, READ_OBJECTS)
+  const small = { connections, requests: shareOf(scale, PREPARED) }
   const few = Math.ceil(connections / 4)
   const medium = { connections: few, requests: few, bufferBytes: BUFFER_BYTES, shareMax: 0.1 }
   const fewest = Math.ceil(connections / 16)
@@ -73,8 +74,8 @@ function worksOf(scale: Scale): readonly Work[] {
   return [
     { form: put(SMALL_BYTES), ...small, shareMax: 0.3 },
     { form: put(SMALL_BYTES, IN_SIGNED_CHUNKS), ...small, shareMax: 0.3 },
-    { form: read(SMALL_BYTES), ...small, shareMax: 0.2 },
-    { form: read(SMALL_BYTES, { method: "HEAD" }), ...small, shareMax: 0.2 },
+    { form: read(SMALL_BYTES, { keys }), ...small, shareMax: 0.2 },
+    { form: read(SMALL_BYTES, { keys, method: "HEAD" }), ...small, shareMax: 0.2 },
     { form: read(SMALL_BYTES, { adds: "of many objects", keys: many }), connections, requests: many, shareMax: 0.2 },
     { form: list(LISTED_KEYS), ...small, shareMax: 0.3 },
     { form: put(MIB), ...medium },
@@ -129,7 +130,7 @@ class Side {
   /** Prepares the form and runs its code until it is compiled, unless an earlier round did. */
   async ready(work: Work): Promise<void> {
     if (this.warm.has(work.form)) return
-    const roundsMax = this.warm.size === 0 ? WARM_ROUNDS_OF_START_MAX : WARM_ROUNDS_MAX
+    const roundsMax = shareOf(this.bench.scale, this.warm.size === 0 ? WARM_ROUNDS_OF_START_MAX : WARM_ROUNDS_MAX)
     let answered = 0
     for (let round = 0; round < roundsMax && answered < WARM_REPEATS * work.requests; round += 1) {
       answered += (await this.load(work)).count
