@@ -1,7 +1,7 @@
 /** Options of `npm run bench`, from its command line. */
 import { parseArgs } from "node:util"
 import { GIB, MIB } from "@hayloft/base/limits.js"
-import { bytesOfSize } from "@hayloft/base/quantity-text.js"
+import { bytesOfSize } from "@hayloft/base/text/quantity-text.js"
 import { DEFAULT, FULL, QUICK, type Scale } from "./scale.js"
 import { devicesThemes } from "./themes/devices.js"
 import { formsTheme } from "./themes/forms.js"

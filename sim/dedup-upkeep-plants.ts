@@ -18,7 +18,7 @@ const ofRecount = (find: string, put: string): Edit => ({ file: "packages/object
 
 export const DEDUP_UPKEEP_PLANTS: readonly TestedPlant[] = [
   ofReferences("a row of references may change and be the same again", {
-    file: "packages/engine/src/format/references-record.ts",
+    file: "packages/engine/src/format/objects/references-record.ts",
     find: "changes: (before.changes ?? 0) + 1",
     put: "changes: 0",
   }),

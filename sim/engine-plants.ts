@@ -4,8 +4,8 @@ import type { Edit, TestedPlant } from "./plants.js"
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({ bug, edits, caughtBy })
 
 export const ENGINE_PLANTS: readonly TestedPlant[] = [
-  plant("versions with the same details have the same checksum", "packages/engine/src/format/version-record", {
-    file: "packages/engine/src/format/version-record.ts",
+  plant("versions with the same details have the same checksum", "packages/engine/src/format/objects/version-record", {
+    file: "packages/engine/src/format/objects/version-record.ts",
     find: "if (checksumValue === undefined) return common",
     put: "if (checksumValue !== null) return common",
   }),

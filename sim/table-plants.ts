@@ -24,7 +24,7 @@ export const TABLE_FILE_PLANTS: readonly TestedPlant[] = [
   ),
   plant(
     "blocks of all files have the same seed",
-    "packages/engine/src/format/user-table.ts",
+    "packages/engine/src/format/tables/user-table.ts",
     'blocks: fileSeed("users", run)',
     "blocks: USER_END_SEED + BigInt(run > 0 ? 1 : 0)",
     TESTS,

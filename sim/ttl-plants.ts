@@ -4,7 +4,7 @@ import type { TestedPlant } from "./plants.js"
 const DEVICE = "packages/engine/src/volume/device-volumes.ts"
 const COMPACTION = "packages/engine/src/volume/device-compaction.ts"
 const MOVE = "packages/engine/src/volume/survivor-move.ts"
-const KEYS = "packages/engine/src/format/expiring-key.ts"
+const KEYS = "packages/engine/src/format/needles/expiring-key.ts"
 
 const plant = (bug: string, file: string, find: string, put: string, caughtBy: string): TestedPlant => ({
   bug: `ttl: ${bug}`,

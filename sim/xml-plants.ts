@@ -1,7 +1,7 @@
 /** Planted bugs of the reader and the writer of XML, which tests must catch. */
 import type { Edit, TestedPlant } from "./plants.js"
 
-const READER = "packages/base/src/xml-reader.ts"
+const READER = "packages/base/src/text/xml-reader.ts"
 
 const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): TestedPlant => ({
   bug: `XML: ${bug}`,
@@ -11,7 +11,7 @@ const plant = (bug: string, caughtBy: string, ...edits: readonly Edit[]): Tested
 
 export const XML_PLANTS: readonly TestedPlant[] = [
   plant("a request loses characters that XML cannot contain", "packages/protocols/src/s3/wire/xml", {
-    file: "packages/base/src/xml-writer.ts",
+    file: "packages/base/src/text/xml-writer.ts",
     find: 'if (this.notCarried === "referenced") return referenced(text)',
     put: 'if (this.notCarried === "referenced") return escapeXml(text)',
   }),

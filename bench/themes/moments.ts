@@ -1,6 +1,6 @@
 /** Reads at a moment, compared with reads of the present: objects, and pages over versions newer than the moment. */
 import { HISTORY } from "@hayloft/features/history/schemas.js"
-import { parseMoment } from "@hayloft/base/moment.js"
+import { parseMoment } from "@hayloft/base/text/moment.js"
 import { runLoad } from "@hayloft/client/load/raw-load.js"
 import { noiseOf } from "@hayloft/client/load/work-mix.js"
 import type { Bench } from "../bench.js"

@@ -1,7 +1,7 @@
 /** Text for people: sizes, counts, durations and times. Pure, apart from the browser's time zone and language. */
-export { countText, durationText, figureText, latencyText, plural, sizeText } from "@hayloft/base/quantity-text.js"
-export { progressText } from "@hayloft/base/progress-text.js"
-import { durationText } from "@hayloft/base/quantity-text.js"
+export { countText, durationText, figureText, latencyText, plural, sizeText } from "@hayloft/base/text/quantity-text.js"
+export { progressText } from "@hayloft/base/text/progress-text.js"
+import { durationText } from "@hayloft/base/text/quantity-text.js"
 
 const NOW_MS = 2_000
 

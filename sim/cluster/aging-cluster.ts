@@ -17,7 +17,7 @@ import {
 } from "@hayloft/base/ids.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
-import type { VersionLock } from "@hayloft/engine/format/object-lock.js"
+import type { VersionLock } from "@hayloft/engine/format/objects/object-lock.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Engine } from "@hayloft/node/engine.js"
 import type { Bucket, VersionEntry } from "@hayloft/objects/index.js"

@@ -3,7 +3,7 @@
  * the product's core: from "rounding up the resulting time to the next day at midnight UTC" (Amazon S3 User Guide) and
  * decision 55.
  */
-import { encodeLifecycleRules, type LifecycleRule } from "@hayloft/engine/format/lifecycle-rules.js"
+import { encodeLifecycleRules, type LifecycleRule } from "@hayloft/engine/format/objects/lifecycle-rules.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 

@@ -6,7 +6,7 @@
  *           by the store.
  */
 import type { RowKey } from "@hayloft/base/ids.js"
-import { decodeNeedlePlace } from "@hayloft/engine/format/needle.js"
+import { decodeNeedlePlace } from "@hayloft/engine/format/needles/needle.js"
 import { foldersOf } from "@hayloft/node/devices/folders.js"
 import type { Medium } from "@hayloft/base/seams/disk/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"

@@ -5,7 +5,7 @@
  *           that are not renewed end, and then nothing is left of them.
  */
 import { objectKeyOfText, parseAccountId, parseCoordPath } from "@hayloft/base/ids.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { Coordination } from "@hayloft/features/locks/index.js"
 import { decodeFile, decodeNamespace, namespaceOf, namespaceRowKey } from "@hayloft/engine/format/coord-rows.js"
 import { parseAccountRowKey } from "@hayloft/engine/format/row-key.js"

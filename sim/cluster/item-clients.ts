@@ -4,7 +4,7 @@
  */
 import { isFailure } from "@hayloft/base/failures.js"
 import { parseBucketName, parseItemKey, type ItemKey } from "@hayloft/base/ids.js"
-import type { CausalContext } from "@hayloft/engine/format/k2v-token.js"
+import type { CausalContext } from "@hayloft/engine/format/k2v/k2v-token.js"
 import type { Server } from "../world/bodies.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { check } from "../world/checks.js"

@@ -3,7 +3,7 @@ import { concatBytes, equalBytes } from "@hayloft/base/bytes.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { BodySource, StoredChecksum } from "@hayloft/objects/contract.js"
 import { OBJECT_BYTES_MAX } from "@hayloft/base/limits.js"
-import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/http/checksum-algorithms.js"
 import { fullChecksum, hex, md5, sha256 } from "./digests.js"
 
 export interface CheckedBody {

@@ -8,7 +8,7 @@ import { createHash } from "node:crypto"
 import { createXXHash128, createXXHash3, createXXHash64 } from "hash-wasm"
 import { concatBytes } from "@hayloft/base/bytes.js"
 import type { StoredChecksum } from "@hayloft/objects/contract.js"
-import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/http/checksum-algorithms.js"
 
 const XXHASHES = {
   XXHASH64: await createXXHash64(),

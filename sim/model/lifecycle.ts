@@ -8,7 +8,7 @@ import {
   decodeLifecycleRules,
   type LifecycleRule,
   type LifecycleRules,
-} from "@hayloft/engine/format/lifecycle-rules.js"
+} from "@hayloft/engine/format/objects/lifecycle-rules.js"
 import { ModelObjects } from "./objects.js"
 import {
   dropVersion,

@@ -33,8 +33,8 @@ import type {
   VersionsPage,
 } from "@hayloft/objects/contract.js"
 import { packDetails } from "@hayloft/objects/queries/object-info-core.js"
-import { decodeSegmentList, lengthOfSegment } from "@hayloft/engine/format/segment-list.js"
-import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
+import { decodeSegmentList, lengthOfSegment } from "@hayloft/engine/format/objects/segment-list.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/http/checksum-algorithms.js"
 import { isReferring, keptDigests } from "./concatenation.js"
 import { readBody } from "./bodies.js"
 import { checkCopySource, checkRead, checkWrite } from "./conditions.js"

@@ -10,8 +10,8 @@ import {
 } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { defaultPolicy } from "@hayloft/base/policy.js"
-import type { NodeRow } from "@hayloft/engine/format/cluster-rows.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { NodeRow } from "@hayloft/engine/format/nodes/cluster-rows.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 
 const nodeNameOf = (number: number) => parseNodeName(`node-${String(number).padStart(4, "0")}`)
 

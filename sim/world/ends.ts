@@ -1,5 +1,5 @@
 /** Rules of lifecycle that give the objects of simulated clients an end, longer than a simulation: none expires in it. */
-import { encodeLifecycleRules } from "@hayloft/engine/format/lifecycle-rules.js"
+import { encodeLifecycleRules } from "@hayloft/engine/format/objects/lifecycle-rules.js"
 import type { Engine } from "@hayloft/node/engine.js"
 import type { Bucket } from "@hayloft/objects/index.js"
 

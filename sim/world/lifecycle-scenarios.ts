@@ -4,9 +4,9 @@
  */
 import { must } from "@hayloft/base/assert.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
-import { encodeLifecycleRules } from "@hayloft/engine/format/lifecycle-rules.js"
+import { encodeLifecycleRules } from "@hayloft/engine/format/objects/lifecycle-rules.js"
 import type { Engine } from "@hayloft/node/engine.js"
-import type { LifecyclePass } from "@hayloft/engine/format/lifecycle-pass.js"
+import type { LifecyclePass } from "@hayloft/engine/format/objects/lifecycle-pass.js"
 import type { Bucket } from "@hayloft/objects/index.js"
 import { lifecyclePasses } from "@hayloft/features/lifecycle/pass-core.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"

@@ -4,7 +4,7 @@
  */
 import { objectKeyOfText, parseAccountId, parseBucketName, type VersionId } from "@hayloft/base/ids.js"
 import type { Engine } from "@hayloft/node/engine.js"
-import type { Retention } from "@hayloft/engine/format/object-lock.js"
+import type { Retention } from "@hayloft/engine/format/objects/object-lock.js"
 import type { Bucket } from "@hayloft/objects/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { must } from "@hayloft/base/assert.js"

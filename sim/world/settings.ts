@@ -4,7 +4,7 @@ import { KIB } from "@hayloft/base/limits.js"
 import type { HotCopyTerms } from "@hayloft/engine/block/index.js"
 import { SPACE_LIMITS } from "@hayloft/base/space/space-core.js"
 import { CHECKPOINT_LIMITS } from "@hayloft/engine/device/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { EngineSettings } from "@hayloft/node/engine.js"
 import { settingsOf } from "@hayloft/node/testing-engine.js"
 

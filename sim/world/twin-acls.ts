@@ -1,7 +1,7 @@
 /** Random access control lists for the twins. */
 import { must } from "@hayloft/base/assert.js"
 import { parseAccountId } from "@hayloft/base/ids.js"
-import { ACL_GROUPS, ACL_PERMISSIONS, type Grant, type ObjectAcl } from "@hayloft/engine/format/acl.js"
+import { ACL_GROUPS, ACL_PERMISSIONS, type Grant, type ObjectAcl } from "@hayloft/engine/format/objects/acl.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 
 const oneOf = <T extends NonNullable<unknown>>(random: Random, list: readonly T[]): T =>

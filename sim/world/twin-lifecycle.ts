@@ -6,7 +6,7 @@ import {
   type LifecycleFilter,
   type LifecycleRule,
   type Transition,
-} from "@hayloft/engine/format/lifecycle-rules.js"
+} from "@hayloft/engine/format/objects/lifecycle-rules.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import type { BucketName } from "@hayloft/base/ids.js"
 import type { ObjectServices, VersionEntry } from "@hayloft/objects/index.js"

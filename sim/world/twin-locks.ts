@@ -1,7 +1,7 @@
 /** Random locks for the twins: what requests state, and changes of what versions and buckets have. */
 import { must } from "@hayloft/base/assert.js"
 import type { ObjectKey, VersionId } from "@hayloft/base/ids.js"
-import type { DefaultRetention, Retention, VersionLock } from "@hayloft/engine/format/object-lock.js"
+import type { DefaultRetention, Retention, VersionLock } from "@hayloft/engine/format/objects/object-lock.js"
 import type { Bucket, ObjectServices } from "@hayloft/objects/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 

@@ -1,7 +1,7 @@
 /** Multipart uploads that the twins have begun, with what both sides answered. */
 import type { MultipartId, ObjectKey } from "@hayloft/base/ids.js"
 import type { PartResult } from "@hayloft/objects/index.js"
-import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/http/checksum-algorithms.js"
 
 export interface Upload {
   readonly key: ObjectKey

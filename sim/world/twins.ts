@@ -14,10 +14,10 @@ import {
   parseVersionId,
 } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
-import type { ObjectAcl } from "@hayloft/engine/format/acl.js"
+import type { ObjectAcl } from "@hayloft/engine/format/objects/acl.js"
 import type { Engine } from "@hayloft/node/engine.js"
 import type { Bucket, RangeRequest, VersionLock } from "@hayloft/objects/index.js"
-import { CHECKSUM_ALGORITHMS, type ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
+import { CHECKSUM_ALGORITHMS, type ChecksumAlgorithm } from "@hayloft/base/http/checksum-algorithms.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { ModelLifecycle, modelOf, type ModelServices, ModelState } from "../model/index.js"
 import { noSignal, pieceOwner, sourceOf } from "./bodies.js"

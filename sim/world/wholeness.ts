@@ -8,7 +8,7 @@ import type { DeviceId, RowKey } from "@hayloft/base/ids.js"
 import { rowKeyOf } from "@hayloft/base/ids.js"
 import { textOfPolicy } from "@hayloft/base/policy.js"
 import { layoutOf } from "@hayloft/engine/cluster/index.js"
-import { needleIdOfKey } from "@hayloft/engine/format/needle.js"
+import { needleIdOfKey } from "@hayloft/engine/format/needles/needle.js"
 import type { Engine } from "@hayloft/node/engine.js"
 import { needleKeysIn, referencedExtents, needlesOf } from "./audit.js"
 

@@ -1,8 +1,8 @@
 /** Users, groups, policies and keys: the permissions that they give a request; every change applies immediately. */
 import assert from "node:assert/strict"
 import { parseAccessKeyId, parseAccountId } from "@hayloft/base/ids.js"
-import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
-import { packRecord } from "@hayloft/engine/format/pack.js"
+import { accountNumberOf } from "@hayloft/engine/format/accounts/account-number.js"
+import { packRecord } from "@hayloft/engine/format/encoding/pack.js"
 import { textRowKey } from "@hayloft/engine/format/row-key.js"
 import { command } from "@hayloft/engine/metadata/index.js"
 import { readPrincipals } from "@hayloft/access/identities/named-principals-core.js"

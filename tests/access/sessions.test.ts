@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import type { AssumeRequest, IssuedSession } from "@hayloft/access/index.js"
 import { parseAccountId } from "@hayloft/base/ids.js"
 import type { AccessKeyId } from "@hayloft/base/ids.js"
-import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
+import { accountNumberOf } from "@hayloft/engine/format/accounts/account-number.js"
 import { AccessWorld, allow, HOUR_MS, NO_CONTEXT, NOW_MS, rejects, ROOT_KEY, testBothWays, trust } from "./world.js"
 
 const NUMBER = accountNumberOf(ROOT_KEY.accountId)

@@ -7,7 +7,7 @@ import type { RequestContext } from "@hayloft/access/policy/contract.js"
 import { isFailure, type FailureKind } from "@hayloft/base/failures.js"
 import { parseAccessKeyId, parseAccountId } from "@hayloft/base/ids.js"
 import type { AccessKeyId, AccountId } from "@hayloft/base/ids.js"
-import type { IdentityKind } from "@hayloft/engine/format/identity-records.js"
+import type { IdentityKind } from "@hayloft/engine/format/accounts/identity-records.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 

@@ -1,7 +1,7 @@
 /** Coordination by the admin API for principals: their policies decide, by account and namespace, before anything is read. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
+import { accountNumberOf } from "@hayloft/engine/format/accounts/account-number.js"
 import { parseCoordPath } from "@hayloft/base/ids.js"
 import { ROOT_KEY } from "../access/world.js"
 import { Browser, ConsoleWorld } from "./world.js"

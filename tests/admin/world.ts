@@ -9,7 +9,7 @@ import {
   type LdapPeople,
   type NamedPolicy,
 } from "@hayloft/access/index.js"
-import { attemptsWith } from "@hayloft/access/testing-attempts.js"
+import { attemptsWith } from "@hayloft/access/secrets/testing-attempts.js"
 import type { AdminStore } from "@hayloft/admin/api.js"
 import { AdminApi } from "@hayloft/admin/index.js"
 import type { LdapDoor, WebSignIn } from "@hayloft/admin/contract.js"

@@ -1,7 +1,7 @@
 /** The audit log of changes by S3, IAM and KMS: who, what, before and after, without secrets. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { FakeAudit } from "@hayloft/access/testing-audit.js"
+import { FakeAudit } from "@hayloft/access/audit/testing-audit.js"
 import { readerOf } from "@hayloft/protocols/iam/audit-actions.js"
 import { IamWorld } from "../iam/world.js"
 import { KmsApiWorld } from "../kms/api-world.js"

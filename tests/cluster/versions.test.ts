@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
 import { after, test } from "node:test"
-import { FRAME_VERSIONS } from "@hayloft/engine/format/frame.js"
+import { FRAME_VERSIONS } from "@hayloft/engine/format/nodes/frame.js"
 import { SCHEMA_VERSION } from "@hayloft/engine/sql/postgres/schema.js"
 import { PlantedCopies } from "../harness/planted-copies.js"
 import { noPostgres } from "../harness/postgres.js"
@@ -20,7 +20,7 @@ after(() => copies.remove())
 const programOf = (name: string, frames: string, schema: number): string =>
   copies
     .add([
-      { file: "packages/engine/src/format/frame.ts", find: FRAMES, put: frames },
+      { file: "packages/engine/src/format/nodes/frame.ts", find: FRAMES, put: frames },
       {
         file: "packages/engine/src/sql/postgres/schema.ts",
         find: `export const SCHEMA_VERSION = ${SCHEMA_VERSION}`,

@@ -8,21 +8,21 @@ import { join } from "node:path"
 import { test } from "node:test"
 import { Packr } from "msgpackr"
 import { hexOf } from "@hayloft/base/bytes.js"
-import { FAMILIES } from "@hayloft/base/families.js"
-import { encodeAuditQueue } from "@hayloft/engine/format/audit-queue.js"
+import { FAMILIES } from "@hayloft/base/rows/families.js"
+import { encodeAuditQueue } from "@hayloft/engine/format/accounts/audit-queue.js"
 import { encodeEvent } from "@hayloft/engine/format/event-record.js"
-import { encodeAudit } from "@hayloft/engine/format/audit-record.js"
+import { encodeAudit } from "@hayloft/engine/format/accounts/audit-record.js"
 import { encodeJob } from "@hayloft/engine/format/job-record.js"
-import { encodeGuards, encodeTransaction } from "@hayloft/engine/format/transaction-record.js"
-import { encodeCopyChange, encodeCopyState, encodeParkedCopy } from "@hayloft/engine/format/copies.js"
-import { encodeHistory } from "@hayloft/engine/format/history.js"
-import { encodePackingPass } from "@hayloft/engine/format/packing-rows.js"
-import { encodeUsageHistory } from "@hayloft/engine/format/usage-history.js"
-import { encodeAdminToken } from "@hayloft/engine/format/admin-token.js"
-import { encodeSignOuts } from "@hayloft/engine/format/console-session.js"
-import { timestampOfMs } from "@hayloft/base/timestamp.js"
-import { encodeChange } from "@hayloft/engine/format/change.js"
-import { encodeSwiftAccount } from "@hayloft/engine/format/swift-account.js"
+import { encodeGuards, encodeTransaction } from "@hayloft/engine/format/objects/transaction-record.js"
+import { encodeCopyChange, encodeCopyState, encodeParkedCopy } from "@hayloft/engine/format/objects/copies.js"
+import { encodeHistory } from "@hayloft/engine/format/objects/history.js"
+import { encodePackingPass } from "@hayloft/engine/format/objects/packing-rows.js"
+import { encodeUsageHistory } from "@hayloft/engine/format/objects/usage-history.js"
+import { encodeAdminToken } from "@hayloft/engine/format/accounts/admin-token.js"
+import { encodeSignOuts } from "@hayloft/engine/format/accounts/console-session.js"
+import { timestampOfMs } from "@hayloft/base/text/timestamp.js"
+import { encodeChange } from "@hayloft/engine/format/objects/change.js"
+import { encodeSwiftAccount } from "@hayloft/engine/format/swift/swift-account.js"
 import {
   objectKeyOfText,
   parseAccountId,
@@ -51,8 +51,8 @@ import {
   parseMessageId,
   parseSessionId,
 } from "@hayloft/base/ids.js"
-import { encodeStoredRow } from "@hayloft/engine/format/stored-row.js"
-import { encodeRecoveryHeader } from "@hayloft/engine/format/recovery-header.js"
+import { encodeStoredRow } from "@hayloft/engine/format/tables/stored-row.js"
+import { encodeRecoveryHeader } from "@hayloft/engine/format/needles/recovery-header.js"
 import {
   encodeControlRow,
   encodeConversionRow,
@@ -61,11 +61,11 @@ import {
   encodeLayoutRow,
   encodeLeaseRow,
   encodeNodeRow,
-} from "@hayloft/engine/format/cluster-rows.js"
-import { encodeControlRecord } from "@hayloft/engine/format/control-record.js"
-import { encodeEntry } from "@hayloft/engine/format/testing-entry.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
-import type { VersionLock } from "@hayloft/engine/format/object-lock.js"
+} from "@hayloft/engine/format/nodes/cluster-rows.js"
+import { encodeControlRecord } from "@hayloft/engine/format/device/control-record.js"
+import { encodeEntry } from "@hayloft/engine/format/device/testing-entry.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
+import type { VersionLock } from "@hayloft/engine/format/objects/object-lock.js"
 import {
   encodeCoordChange,
   encodeFile,
@@ -75,17 +75,27 @@ import {
   HOLDING_VALUE,
 } from "@hayloft/engine/format/coord-rows.js"
 import { encodeContent, encodeDue, encodeMessage, encodeQueue } from "@hayloft/engine/format/queue-rows.js"
-import { encodeK2vChange, encodeK2vItem, encodeK2vPartition, encodeK2vValue } from "@hayloft/engine/format/k2v-rows.js"
-import { encodeKeyring } from "@hayloft/engine/format/keyring.js"
-import { encodeKmsAlias, encodeKmsKey, type KmsKeyRecord } from "@hayloft/engine/format/kms-records.js"
-import { encodeBucketKey } from "@hayloft/engine/format/bucket-key.js"
-import { encodeLifecyclePass } from "@hayloft/engine/format/lifecycle-pass.js"
-import { encodeLogBatch } from "@hayloft/engine/format/log-batch.js"
+import {
+  encodeK2vChange,
+  encodeK2vItem,
+  encodeK2vPartition,
+  encodeK2vValue,
+} from "@hayloft/engine/format/k2v/k2v-rows.js"
+import { encodeKeyring } from "@hayloft/engine/format/device/keyring.js"
+import { encodeKmsAlias, encodeKmsKey, type KmsKeyRecord } from "@hayloft/engine/format/accounts/kms-records.js"
+import { encodeBucketKey } from "@hayloft/engine/format/objects/bucket-key.js"
+import { encodeLifecyclePass } from "@hayloft/engine/format/objects/lifecycle-pass.js"
+import { encodeLogBatch } from "@hayloft/engine/format/device/log-batch.js"
 import { MetadataChunkWriter } from "@hayloft/engine/format/metadata-backup.js"
-import { encodeNeedleScrub } from "@hayloft/engine/format/needle-scrub.js"
+import { encodeNeedleScrub } from "@hayloft/engine/format/device/needle-scrub.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
-import { encodeNeedleHeader, encodeNeedlePlace, needleKeyOf, type NeedleId } from "@hayloft/engine/format/needle.js"
-import { encodeIntent } from "@hayloft/engine/format/intent.js"
+import {
+  encodeNeedleHeader,
+  encodeNeedlePlace,
+  needleKeyOf,
+  type NeedleId,
+} from "@hayloft/engine/format/needles/needle.js"
+import { encodeIntent } from "@hayloft/engine/format/objects/intent.js"
 import {
   encodeAccount,
   encodeAccountId,
@@ -107,16 +117,16 @@ import {
   encodeIdentityProvider,
   encodeKeyUse,
   encodeManagedPolicy,
-} from "@hayloft/engine/format/identity-records.js"
-import { encodePositionRecord } from "@hayloft/engine/format/position-record.js"
-import type { Sealing } from "@hayloft/engine/format/sealing.js"
-import { encodeSuperblock } from "@hayloft/engine/format/superblock.js"
-import { TarIndexWriter } from "@hayloft/engine/format/tar-index.js"
-import { encodeUsage } from "@hayloft/engine/format/usage.js"
-import { encodeBlockDigests, encodeBlockPlace } from "@hayloft/engine/format/dedup-rows.js"
-import { encodeDeletedVersion } from "@hayloft/engine/format/deleted-version.js"
-import { decodeVersion, encodeDetails, encodeVersion } from "@hayloft/engine/format/version-record.js"
-import { encodeGroupHeader, encodeVolumeHeader, encodeVolumePosition } from "@hayloft/engine/format/volume.js"
+} from "@hayloft/engine/format/accounts/identity-records.js"
+import { encodePositionRecord } from "@hayloft/engine/format/device/position-record.js"
+import type { Sealing } from "@hayloft/engine/format/needles/sealing.js"
+import { encodeSuperblock } from "@hayloft/engine/format/device/superblock.js"
+import { TarIndexWriter } from "@hayloft/engine/format/objects/tar-index.js"
+import { encodeUsage } from "@hayloft/engine/format/objects/usage.js"
+import { encodeBlockDigests, encodeBlockPlace } from "@hayloft/engine/format/objects/dedup-rows.js"
+import { encodeDeletedVersion } from "@hayloft/engine/format/objects/deleted-version.js"
+import { decodeVersion, encodeDetails, encodeVersion } from "@hayloft/engine/format/objects/version-record.js"
+import { encodeGroupHeader, encodeVolumeHeader, encodeVolumePosition } from "@hayloft/engine/format/needles/volume.js"
 import { ROOT } from "../harness/server.js"
 
 const PAGE = readFileSync(join(ROOT, "docs/reference/formats.md"), "utf8")

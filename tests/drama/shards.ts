@@ -15,17 +15,17 @@ import {
   readSuperblock,
   type PresentDevice,
 } from "@hayloft/engine/device/index.js"
-import { decodeStoredRow } from "@hayloft/engine/format/stored-row.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import { decodeStoredRow } from "@hayloft/engine/format/tables/stored-row.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import {
   decodeNeedleHeader,
   decodeNeedlePlace,
   decodeShardShape,
   needleIdOfKey,
   type NeedlePlace,
-} from "@hayloft/engine/format/needle.js"
-import { blockCount } from "@hayloft/engine/format/extent.js"
-import { storePrefixEnd, storePrefixOf } from "@hayloft/engine/format/replica-incarnation.js"
+} from "@hayloft/engine/format/needles/needle.js"
+import { blockCount } from "@hayloft/engine/format/needles/extent.js"
+import { storePrefixEnd, storePrefixOf } from "@hayloft/engine/format/device/replica-incarnation.js"
 import { blockShape } from "@hayloft/engine/block/index.js"
 import { foldersOf } from "@hayloft/node/devices/folders.js"
 import { EXTENT_FAMILIES, extentsOf } from "@hayloft/objects/queries/extent-rows.js"

@@ -12,7 +12,7 @@ import {
   numberAccount,
   resealAccessKey,
   setKeyActive,
-} from "@hayloft/access/account-commands-core.js"
+} from "@hayloft/access/accounts/account-commands-core.js"
 import {
   readAccessKey,
   readAccessKeys,
@@ -25,8 +25,8 @@ import {
   readKeyUse,
   readKeyUses,
   readNumberedAccounts,
-} from "@hayloft/access/account-queries-core.js"
-import { findAccount } from "@hayloft/access/find-account-core.js"
+} from "@hayloft/access/accounts/account-queries-core.js"
+import { findAccount } from "@hayloft/access/accounts/find-account-core.js"
 import {
   attachPolicy,
   createIdentity,
@@ -66,15 +66,15 @@ import {
 import { readNamedIdentities, readPrincipals } from "@hayloft/access/identities/named-principals-core.js"
 import { identityArn, policyArn, rootArn, sessionArn } from "@hayloft/access/identities/names.js"
 import { createProvider, deleteProvider, updateProvider } from "@hayloft/access/identities/provider-commands-core.js"
-import { readKey, readRoleSession, type RootKeyRef } from "@hayloft/access/key-records-core.js"
-import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
+import { readKey, readRoleSession, type RootKeyRef } from "@hayloft/access/accounts/key-records-core.js"
+import { accountNumberOf } from "@hayloft/engine/format/accounts/account-number.js"
 import {
   decodeIdentity,
   decodeManagedPolicy,
   type IdentityKind,
   type IdentityRecord,
-} from "@hayloft/engine/format/identity-records.js"
-import { packRecord } from "@hayloft/engine/format/pack.js"
+} from "@hayloft/engine/format/accounts/identity-records.js"
+import { packRecord } from "@hayloft/engine/format/encoding/pack.js"
 import { accountRange, textRowKey } from "@hayloft/engine/format/row-key.js"
 import { command } from "@hayloft/engine/metadata/index.js"
 import { ACCOUNTS, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"

@@ -1,7 +1,7 @@
 /** Commands and queries of changes that are copied elsewhere. */
 import { parseBucketId } from "@hayloft/base/ids.js"
-import { timestampOfMs } from "@hayloft/base/timestamp.js"
-import { decodeChange } from "@hayloft/engine/format/change.js"
+import { timestampOfMs } from "@hayloft/base/text/timestamp.js"
+import { decodeChange } from "@hayloft/engine/format/objects/change.js"
 import { parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
 import { setSetting } from "@hayloft/objects/commands/bucket-commands-core.js"
 import { endObjectChange, noteObjectChanges } from "@hayloft/objects/commands/changes-core.js"

@@ -28,7 +28,7 @@ import {
   EPOCHS_ROW_KEY,
   LEASE_ROWS,
   NODE_ROWS,
-} from "@hayloft/engine/format/cluster-rows.js"
+} from "@hayloft/engine/format/nodes/cluster-rows.js"
 import { settle } from "@hayloft/engine/sql/incarnation.js"
 import { COPIED_FAMILIES, countersOf, FIRST_KEY, rowsFrom, rowsOf } from "@hayloft/node/convert/rows-core.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"

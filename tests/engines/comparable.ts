@@ -2,7 +2,7 @@
  * Results of engines as text. Where an engine keeps a payload is its own matter; whether a row has one is not. Counters
  * of zero count as absent, and members that are undefined too.
  */
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { TIMESTAMPS_ROW } from "@hayloft/engine/format/commit-timestamps.js"
 import { decodeCounters } from "@hayloft/engine/format/records.js"
 

@@ -7,7 +7,7 @@ import {
   parseCopyLogRowKey,
   type CopyPosition,
   type CopyState,
-} from "@hayloft/engine/format/copies.js"
+} from "@hayloft/engine/format/objects/copies.js"
 import { setSetting } from "@hayloft/objects/commands/bucket-commands-core.js"
 import {
   beginningOfCopies,

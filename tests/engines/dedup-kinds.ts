@@ -1,6 +1,6 @@
 /** Commands and queries of deduplication: blocks of a small alphabet, so that objects share some. */
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
-import { decodeBlockDigests, type BlockDigestsRecord } from "@hayloft/engine/format/dedup-rows.js"
+import { decodeBlockDigests, type BlockDigestsRecord } from "@hayloft/engine/format/objects/dedup-rows.js"
 import {
   decodePendingDeletion,
   decodeSegment,
@@ -8,7 +8,7 @@ import {
   type SegmentSource,
 } from "@hayloft/engine/format/records.js"
 import { multipartRowKey, objectRowKey, parseObjectRowKey, uploadOfPartRowKey } from "@hayloft/engine/format/row-key.js"
-import { multipartIdOfSuffix } from "@hayloft/engine/format/version-id.js"
+import { multipartIdOfSuffix } from "@hayloft/engine/format/objects/version-id.js"
 import { segmentsOf } from "@hayloft/objects/commands/segments-core.js"
 import {
   digestRowsOf,

@@ -1,9 +1,9 @@
 /** Commands and queries of the upkeep of deduplication, which compare and repair its rows. */
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { MIB } from "@hayloft/base/limits.js"
-import { decodeReferences } from "@hayloft/engine/format/references-record.js"
+import { decodeReferences } from "@hayloft/engine/format/objects/references-record.js"
 import { bucketRowKey, parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
-import { decodeVersion } from "@hayloft/engine/format/version-record.js"
+import { decodeVersion } from "@hayloft/engine/format/objects/version-record.js"
 import type { Query } from "@hayloft/engine/metadata/index.js"
 import {
   checkDigests,

@@ -1,10 +1,10 @@
 /** The commands and queries by which existing objects are encrypted, with random arguments. */
-import { versionOfRow } from "@hayloft/engine/format/deleted-version.js"
+import { versionOfRow } from "@hayloft/engine/format/objects/deleted-version.js"
 import { parseBucketId, type UploadId } from "@hayloft/base/ids.js"
-import { blockCount, type Extent } from "@hayloft/engine/format/extent.js"
-import { decodeIntent } from "@hayloft/engine/format/intent.js"
+import { blockCount, type Extent } from "@hayloft/engine/format/needles/extent.js"
+import { decodeIntent } from "@hayloft/engine/format/objects/intent.js"
 import { parseObjectRowKey, uploadOfRowKey } from "@hayloft/engine/format/row-key.js"
-import { storedBytesOf, type Sealing } from "@hayloft/engine/format/sealing.js"
+import { storedBytesOf, type Sealing } from "@hayloft/engine/format/needles/sealing.js"
 import {
   addSealing,
   bytesToSeal,

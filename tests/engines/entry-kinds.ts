@@ -9,8 +9,8 @@ import {
 } from "@hayloft/access/identities/entry-commands-core.js"
 import { policyMembership } from "@hayloft/access/identities/identity-links-core.js"
 import { readLinkedEntries } from "@hayloft/access/identities/identity-queries-core.js"
-import { readPerson } from "@hayloft/access/key-records-core.js"
-import { decodeDirectoryEntry } from "@hayloft/engine/format/identity-records.js"
+import { readPerson } from "@hayloft/access/accounts/key-records-core.js"
+import { decodeDirectoryEntry } from "@hayloft/engine/format/accounts/identity-records.js"
 import { accountRange } from "@hayloft/engine/format/row-key.js"
 import { ACCOUNTS, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 

@@ -1,6 +1,6 @@
 /** The commands and queries by which buckets are erased. */
 import { parseBucketId, rowKeyOf, type BucketId } from "@hayloft/base/ids.js"
-import { BUCKET_SECRET, bucketKeyRowKey, decodeBucketKey } from "@hayloft/engine/format/bucket-key.js"
+import { BUCKET_SECRET, bucketKeyRowKey, decodeBucketKey } from "@hayloft/engine/format/objects/bucket-key.js"
 import { resealSecrets, secretsUnder } from "@hayloft/access/keys/reseal-core.js"
 import {
   bucketErasures,

@@ -1,8 +1,8 @@
 /** The commands and queries of K2V items. */
 import { createHash } from "node:crypto"
 import { parseItemKey, rowKeyOf, type ItemKey } from "@hayloft/base/ids.js"
-import { decodeK2vItem, partitionKeyOf, sortKeyOf, timeOfChange } from "@hayloft/engine/format/k2v-rows.js"
-import type { CausalContext } from "@hayloft/engine/format/k2v-token.js"
+import { decodeK2vItem, partitionKeyOf, sortKeyOf, timeOfChange } from "@hayloft/engine/format/k2v/k2v-rows.js"
+import type { CausalContext } from "@hayloft/engine/format/k2v/k2v-token.js"
 import { bucketIdOfRowKey, objectRowKey } from "@hayloft/engine/format/row-key.js"
 import type { ItemPortion } from "@hayloft/features/items/found-items-core.js"
 import {

@@ -1,6 +1,6 @@
 /** The commands and queries on keys of buckets. */
 import { rowKeyOf } from "@hayloft/base/ids.js"
-import { bucketKeysOf, numberOfBucketKey } from "@hayloft/engine/format/bucket-key.js"
+import { bucketKeysOf, numberOfBucketKey } from "@hayloft/engine/format/objects/bucket-key.js"
 import { bucketRowKey } from "@hayloft/engine/format/row-key.js"
 import {
   addBucketKey,

@@ -1,6 +1,6 @@
 /** The commands and queries of named keys and their aliases. */
 import { parseKmsKeyId, rowKeyOf, type KmsKeyId } from "@hayloft/base/ids.js"
-import { decodeKmsKey, type KmsKeyRecord } from "@hayloft/engine/format/kms-records.js"
+import { decodeKmsKey, type KmsKeyRecord } from "@hayloft/engine/format/accounts/kms-records.js"
 import type { KeyChange } from "@hayloft/access/keys/change-key-core.js"
 import {
   changeKmsKey,

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { addAccessKey, createAccount } from "@hayloft/access/account-commands-core.js"
+import { addAccessKey, createAccount } from "@hayloft/access/accounts/account-commands-core.js"
 import {
   createIdentity,
   deleteIdentity,

@@ -1,7 +1,7 @@
 /** The commands and queries of lifecycle, with random rules, times and slices. */
-import { decodeLifecyclePass, ALL_UPLOADS } from "@hayloft/engine/format/lifecycle-pass.js"
-import { NOTES_OF_LATE_WRITES, NOTES_OF_MOVES } from "@hayloft/engine/format/reencode-notes.js"
-import { encodeLifecycleRules, type LifecycleRule } from "@hayloft/engine/format/lifecycle-rules.js"
+import { decodeLifecyclePass, ALL_UPLOADS } from "@hayloft/engine/format/objects/lifecycle-pass.js"
+import { NOTES_OF_LATE_WRITES, NOTES_OF_MOVES } from "@hayloft/engine/format/objects/reencode-notes.js"
+import { encodeLifecycleRules, type LifecycleRule } from "@hayloft/engine/format/objects/lifecycle-rules.js"
 import { bucketIdOfRowKey, objectRowKey } from "@hayloft/engine/format/row-key.js"
 import { setSetting } from "@hayloft/objects/commands/bucket-commands-core.js"
 import { expireLatest, expireNoncurrent, expireUpload } from "@hayloft/features/lifecycle/expire-commands-core.js"
@@ -17,7 +17,7 @@ import {
 } from "@hayloft/features/lifecycle/pass-core.js"
 import { explainKey, previewUploads, previewVersions } from "@hayloft/features/lifecycle/inspection.js"
 import { dueUploads, dueVersions } from "@hayloft/features/lifecycle/walk-core.js"
-import { NOTHING_REMOVED } from "@hayloft/engine/format/lifecycle-pass.js"
+import { NOTHING_REMOVED } from "@hayloft/engine/format/objects/lifecycle-pass.js"
 import { frozenOf } from "./multipart-kinds.js"
 import { commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 

@@ -1,6 +1,6 @@
 /** Queries of buckets at moments: mostly of buckets that have a history, at moments that their versions are of. */
 import type { Bucket } from "@hayloft/objects/contract.js"
-import { decodeHistory } from "@hayloft/engine/format/history.js"
+import { decodeHistory } from "@hayloft/engine/format/objects/history.js"
 import { checkMoment, differencesOfMoments, pageOfMoment, versionOfMoment } from "@hayloft/features/history/moments.js"
 import { queryKind, type PlayKind, type Scene } from "./scene.js"
 

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict"
 import { isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName, type BucketId } from "@hayloft/base/ids.js"
-import { NO_DETAILS } from "@hayloft/engine/format/version-record.js"
+import { NO_DETAILS } from "@hayloft/engine/format/objects/version-record.js"
 import { command, type Metadata } from "@hayloft/engine/metadata/index.js"
 import { createBucket, setSetting, setVersioning } from "@hayloft/objects/commands/bucket-commands-core.js"
 import { NO_CHECKSUM, RowEditor, type NewVersion } from "@hayloft/objects/commands/row-editor-core.js"

@@ -1,10 +1,10 @@
 /** The commands on buckets, versions, hints, pending deletions and re-encodings, with random arguments. */
 import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
 import { isArchive, STORAGE_CLASSES } from "@hayloft/base/storage-class.js"
-import type { Family } from "@hayloft/base/families.js"
-import { blockCount, type Extent } from "@hayloft/engine/format/extent.js"
-import type { Retention, VersionLock } from "@hayloft/engine/format/object-lock.js"
-import { decodeIntent } from "@hayloft/engine/format/intent.js"
+import type { Family } from "@hayloft/base/rows/families.js"
+import { blockCount, type Extent } from "@hayloft/engine/format/needles/extent.js"
+import type { Retention, VersionLock } from "@hayloft/engine/format/objects/object-lock.js"
+import { decodeIntent } from "@hayloft/engine/format/objects/intent.js"
 import { decodeBucketId, decodeStoreClock, PRESENT, SETTING_NAMES } from "@hayloft/engine/format/records.js"
 import {
   bucketRowKey,
@@ -13,7 +13,7 @@ import {
   uploadOfPartRowKey,
   uploadOfRowKey,
 } from "@hayloft/engine/format/row-key.js"
-import { versionIdOfHead } from "@hayloft/engine/format/version-record.js"
+import { versionIdOfHead } from "@hayloft/engine/format/objects/version-record.js"
 import { parseBucketId } from "@hayloft/base/ids.js"
 import { command } from "@hayloft/engine/metadata/index.js"
 import {
@@ -43,7 +43,7 @@ import {
   setRetention,
   setTags,
 } from "@hayloft/objects/commands/version-commands-core.js"
-import { RESTORE_TIERS } from "@hayloft/engine/format/restore.js"
+import { RESTORE_TIERS } from "@hayloft/engine/format/objects/restore.js"
 import { restoreArchived } from "@hayloft/features/storage-classes/archive-commands-core.js"
 import { ensureSystemBucket } from "@hayloft/objects/buckets/system-bucket.js"
 import { raiseBucketIds, restoreVersion } from "@hayloft/upkeep/reconcile/restore-commands-core.js"

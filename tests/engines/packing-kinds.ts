@@ -1,7 +1,7 @@
 /** Commands and queries of packing: versions as they are, or as they were, become references to a pack. */
 import type { RowKey } from "@hayloft/base/ids.js"
 import { PACKED_PART } from "@hayloft/base/limits.js"
-import { encodePackingSetting } from "@hayloft/engine/format/packing-rows.js"
+import { encodePackingSetting } from "@hayloft/engine/format/objects/packing-rows.js"
 import { bucketRowKey } from "@hayloft/engine/format/row-key.js"
 import { setSetting } from "@hayloft/objects/commands/bucket-commands-core.js"
 import { rowsOfBucket } from "@hayloft/objects/queries/extent-rows.js"

@@ -10,12 +10,12 @@
 import assert from "node:assert/strict"
 import { must } from "@hayloft/base/assert.js"
 import { asFailure, isFailure, type FailureKind } from "@hayloft/base/failures.js"
-import { REPLICATED_FAMILIES, type Family } from "@hayloft/base/families.js"
+import { REPLICATED_FAMILIES, type Family } from "@hayloft/base/rows/families.js"
 import { parseBucketId, type BucketId, type Incarnation, type RowKey } from "@hayloft/base/ids.js"
-import { owned } from "@hayloft/base/lent.js"
+import { owned } from "@hayloft/base/memory/lent.js"
 import { decodeBucketId } from "@hayloft/engine/format/records.js"
 import { bucketIdOfRowKey, bucketRowKey } from "@hayloft/engine/format/row-key.js"
-import { deletedUsageRowKey } from "@hayloft/engine/format/usage.js"
+import { deletedUsageRowKey } from "@hayloft/engine/format/objects/usage.js"
 import {
   query,
   type Command,

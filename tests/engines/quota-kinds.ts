@@ -1,7 +1,7 @@
 /** Commands and queries of quotas. */
 import { decodeAccount } from "@hayloft/engine/format/records.js"
 import { bucketRowKey, suffixRange, uploadOfPartRowKey } from "@hayloft/engine/format/row-key.js"
-import type { QuotaLimits, UsageOwner } from "@hayloft/engine/format/usage.js"
+import type { QuotaLimits, UsageOwner } from "@hayloft/engine/format/objects/usage.js"
 import { freezeUpload } from "@hayloft/objects/commands/multipart-commands-core.js"
 import {
   advanceAccountUsage,

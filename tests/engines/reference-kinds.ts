@@ -7,7 +7,7 @@ import {
   type SegmentSource,
 } from "@hayloft/engine/format/records.js"
 import { multipartRowKey, objectRowKey, parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
-import { multipartIdOfSuffix } from "@hayloft/engine/format/version-id.js"
+import { multipartIdOfSuffix } from "@hayloft/engine/format/objects/version-id.js"
 import { segmentsOf } from "@hayloft/objects/commands/segments-core.js"
 import type { RowAsRead } from "@hayloft/objects/commands/pending-deletion-commands-core.js"
 import {

@@ -4,7 +4,7 @@
  */
 import { assert } from "@hayloft/base/assert.js"
 import type { Fence } from "@hayloft/base/fence.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import {
   objectKeyOfText,
   parseAccountId,
@@ -22,10 +22,10 @@ import {
   type RowKey,
   type UploadId,
 } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
 import { decodeLock } from "@hayloft/engine/format/coord-rows.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import type { PartRecord } from "@hayloft/engine/format/records.js"
 import { decodePart, decodeSegment, decodeUpload } from "@hayloft/engine/format/records.js"
 import {
@@ -36,7 +36,12 @@ import {
   segmentRowKey,
   suffixRange,
 } from "@hayloft/engine/format/row-key.js"
-import { multipartIdOf, multipartIdOfSuffix, NULL_VERSION, versionIdOf } from "@hayloft/engine/format/version-id.js"
+import {
+  multipartIdOf,
+  multipartIdOfSuffix,
+  NULL_VERSION,
+  versionIdOf,
+} from "@hayloft/engine/format/objects/version-id.js"
 import {
   decodeVersion,
   etagOfHead,
@@ -44,7 +49,7 @@ import {
   versionIdOfHead,
   type VersionDetails,
   type VersionRecord,
-} from "@hayloft/engine/format/version-record.js"
+} from "@hayloft/engine/format/objects/version-record.js"
 import type { Command, Incarnations, MetadataRow, Query } from "@hayloft/engine/metadata/index.js"
 import type { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import { SYSTEM_BUCKET_ID } from "@hayloft/objects/buckets/system-bucket.js"

@@ -5,7 +5,7 @@ import {
   readAdminToken,
   readAdminTokens,
   revokeAdminToken,
-} from "@hayloft/access/admin-tokens-core.js"
+} from "@hayloft/access/admin-port/admin-tokens-core.js"
 import {
   auditDelivered,
   beginAudit,
@@ -15,11 +15,11 @@ import {
   oldQueued,
   readAudit,
   undeliveredAudit,
-} from "@hayloft/access/audit-log-core.js"
-import { readSignOuts, signOut } from "@hayloft/access/sign-outs-core.js"
-import { deletedSwiftAccounts, readSwiftAccount, setSwiftAccount } from "@hayloft/access/swift-accounts.js"
+} from "@hayloft/access/audit/audit-log-core.js"
+import { readSignOuts, signOut } from "@hayloft/access/admin-port/sign-outs-core.js"
+import { deletedSwiftAccounts, readSwiftAccount, setSwiftAccount } from "@hayloft/access/accounts/swift-accounts.js"
 import { parseAdminTokenId, parseAuditId, parseEventId, parseJobId, rowKeyOf } from "@hayloft/base/ids.js"
-import { encodeSwiftAccount } from "@hayloft/engine/format/swift-account.js"
+import { encodeSwiftAccount } from "@hayloft/engine/format/swift/swift-account.js"
 import type { JobRecord } from "@hayloft/engine/format/job-record.js"
 import { changeJob, dropJobs, readJob, readJobs, startJob } from "@hayloft/features/user-jobs/job-commands-core.js"
 import { dropEvents, noteEvents, oldEvents, readEvents } from "@hayloft/admin/observe/event-rows-core.js"

@@ -1,6 +1,10 @@
 /** Random transactions: with one operation or several, with tokens that meet, and with their leftovers. */
 import { rowKeyOf } from "@hayloft/base/ids.js"
-import { decodeGuards, isGuardsRowKey, type TransactionToken } from "@hayloft/engine/format/transaction-record.js"
+import {
+  decodeGuards,
+  isGuardsRowKey,
+  type TransactionToken,
+} from "@hayloft/engine/format/objects/transaction-record.js"
 import {
   commitTransaction,
   dropGuards,

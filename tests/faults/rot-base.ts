@@ -4,8 +4,8 @@
  * files.
  */
 import type { DeviceId } from "@hayloft/base/ids.js"
-import { Block, fileSeed } from "@hayloft/engine/format/table-block.js"
-import { decodeEnd } from "@hayloft/engine/format/table-file.js"
+import { Block, fileSeed } from "@hayloft/engine/format/tables/table-block.js"
+import { decodeEnd } from "@hayloft/engine/format/tables/table-file.js"
 import { ROT_KINDS, rotOnce } from "@hayloft/base/seams/disk/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto"
 import { request as send } from "node:http"
 import { signRequest } from "@hayloft/access/sigv4.js"
-import { percentEncode } from "@hayloft/base/uri.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
 
 export interface K2vAccess {
   /** `127.0.0.1:PORT`. */

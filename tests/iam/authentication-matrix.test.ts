@@ -4,8 +4,8 @@
  */
 import { before, test } from "node:test"
 import assert from "node:assert/strict"
-import { attemptsWithoutWaits } from "@hayloft/access/testing-attempts.js"
-import { FakeAudit } from "@hayloft/access/testing-audit.js"
+import { attemptsWithoutWaits } from "@hayloft/access/secrets/testing-attempts.js"
+import { FakeAudit } from "@hayloft/access/audit/testing-audit.js"
 import { Denials, presign } from "@hayloft/access/index.js"
 import { ACTIONS, createIamHandler } from "@hayloft/protocols/iam/index.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"

@@ -1,7 +1,7 @@
 /** IAM and STS without a server: requests signed like those of clients, over identities in memory. */
 import assert from "node:assert/strict"
-import { attemptsWith } from "@hayloft/access/testing-attempts.js"
-import { FakeAudit } from "@hayloft/access/testing-audit.js"
+import { attemptsWith } from "@hayloft/access/secrets/testing-attempts.js"
+import { FakeAudit } from "@hayloft/access/audit/testing-audit.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import { type People, Denials, RateLimiter, sha256Hex, signRequest } from "@hayloft/access/index.js"
 import { fail } from "@hayloft/base/failures.js"

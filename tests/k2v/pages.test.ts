@@ -12,14 +12,14 @@ import {
   parsePosition,
   type RowKey,
 } from "@hayloft/base/ids.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import {
   changeRowKey,
   encodeK2vChange,
   encodeK2vItem,
   encodeK2vPartition,
   itemRowKey,
-} from "@hayloft/engine/format/k2v-rows.js"
+} from "@hayloft/engine/format/k2v/k2v-rows.js"
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
 import { soleProcess, type Query, type QueryView } from "@hayloft/engine/metadata/index.js"
 import { readChanges, readItem, readItems, readPartitions } from "@hayloft/features/items/item-queries-core.js"

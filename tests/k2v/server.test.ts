@@ -5,7 +5,7 @@
 import assert from "node:assert/strict"
 import { join } from "node:path"
 import { test } from "node:test"
-import { decodeMarker, encodeMarker } from "@hayloft/engine/format/k2v-marker.js"
+import { decodeMarker, encodeMarker } from "@hayloft/engine/format/k2v/k2v-marker.js"
 import { freePort } from "../harness/free-port.js"
 import { forTestsOfFile } from "../harness/folders.js"
 import { base64, K2vClient, listingOf, type K2vReply } from "../harness/k2v-client.js"

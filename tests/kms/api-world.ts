@@ -1,7 +1,7 @@
 /** KMS without a server: requests signed like those of clients, over keys in memory. */
 import assert from "node:assert/strict"
-import { attemptsWith } from "@hayloft/access/testing-attempts.js"
-import { FakeAudit } from "@hayloft/access/testing-audit.js"
+import { attemptsWith } from "@hayloft/access/secrets/testing-attempts.js"
+import { FakeAudit } from "@hayloft/access/audit/testing-audit.js"
 import { Denials, RateLimiter } from "@hayloft/access/index.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { Protocol } from "@hayloft/protocols/http/index.js"

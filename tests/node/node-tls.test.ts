@@ -11,7 +11,11 @@ import { join } from "node:path"
 import { after, before, describe, test } from "node:test"
 import { connect, createServer, type ConnectionOptions, type Server, type TLSSocket } from "node:tls"
 import type { NodeFingerprint } from "@hayloft/base/ids.js"
-import { encodeCertificate, encodeCertificateToSign, fingerprintOf } from "@hayloft/engine/format/node-certificate.js"
+import {
+  encodeCertificate,
+  encodeCertificateToSign,
+  fingerprintOf,
+} from "@hayloft/engine/format/nodes/node-certificate.js"
 import { makeIdentity, type NodeIdentity } from "@hayloft/node/identity/node-identity.js"
 import { PeerConnections, tlsClientOptions, tlsServerOptions } from "@hayloft/base/seams/net/real-tls.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"

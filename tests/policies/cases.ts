@@ -4,7 +4,7 @@
  */
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { OTHER, OWNER } from "@hayloft/access/policy/testing-requests.js"
-import { isoDate } from "@hayloft/base/dates.js"
+import { isoDate } from "@hayloft/base/text/dates.js"
 import type { PlainPolicy, PlainRequest, PlainStatement, PlainWorld, Text } from "./oracle.js"
 
 export class Dice {

@@ -16,7 +16,7 @@ import type {
   ResourcePolicies,
 } from "@hayloft/access/policy/contract.js"
 import { ownerOf } from "@hayloft/access/policy/testing-requests.js"
-import type { SessionPrincipal } from "@hayloft/access/principal.js"
+import type { SessionPrincipal } from "@hayloft/access/principals/principal.js"
 import { Dice, randomRequest, randomStatement, randomWorld, NOW_MS, type DocumentKind } from "./cases.js"
 import { allowedRequests, type PlainPolicy, type PlainRequest, type PlainStatement, type PlainWorld } from "./oracle.js"
 

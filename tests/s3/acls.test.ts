@@ -5,7 +5,7 @@
 import assert from "node:assert/strict"
 import { beforeEach, test } from "node:test"
 import { parseAccessKeyId, parseAccountId } from "@hayloft/base/ids.js"
-import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
+import { accountNumberOf } from "@hayloft/engine/format/accounts/account-number.js"
 import { handleModel, ownerAccount, rootKeyOf, strangerAccount, userKeyOf } from "./over-model.js"
 import { allow, deny, documented, keyOf, People, policyOf, to, type With } from "./people.js"
 

@@ -1,5 +1,5 @@
 /** Requests to a handler without a server: thousands of them run in seconds. */
-import { HeaderShapes } from "@hayloft/base/request-headers.js"
+import { HeaderShapes } from "@hayloft/base/http/request-headers.js"
 import type { HttpAnswer, Exchange, Protocol } from "@hayloft/protocols/http/index.js"
 
 const noSignal = new AbortController().signal

@@ -15,7 +15,7 @@ import {
 } from "@hayloft/access/index.js"
 import { signV2 } from "../../conformance/sign-v2.js"
 import { encodeText } from "../../conformance/sign-v4.js"
-import { attemptsWithoutWaits } from "@hayloft/access/testing-attempts.js"
+import { attemptsWithoutWaits } from "@hayloft/access/secrets/testing-attempts.js"
 import { OPERATIONS, type S3Operation } from "@hayloft/protocols/s3/operations.js"
 import { SUB_RESOURCES } from "@hayloft/protocols/s3/route.js"
 import { ask, type HandlerRequest, type Told } from "./ask.js"

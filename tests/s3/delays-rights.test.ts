@@ -5,7 +5,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseAccessKeyId, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
-import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
+import { accountNumberOf } from "@hayloft/engine/format/accounts/account-number.js"
 import type { Engine } from "@hayloft/node/engine.js"
 import { Machine } from "@hayloft/node/testing-engine.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"

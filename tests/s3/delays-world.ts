@@ -2,13 +2,13 @@
  * A store over simulated disks with two handlers, one of them with asynchronous services only, for tests that
  * compare both.
  */
-import { attemptsWith } from "@hayloft/access/testing-attempts.js"
-import { FakeAudit } from "@hayloft/access/testing-audit.js"
+import { attemptsWith } from "@hayloft/access/secrets/testing-attempts.js"
+import { FakeAudit } from "@hayloft/access/audit/testing-audit.js"
 import { Denials, signRequest } from "@hayloft/access/index.js"
 import { parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
 import { isFailure, type FailureKind } from "@hayloft/base/failures.js"
 import { INLINE_BYTES_MAX } from "@hayloft/base/limits.js"
-import type { LentBytes, PieceOwner } from "@hayloft/base/pieces.js"
+import type { LentBytes, PieceOwner } from "@hayloft/base/memory/pieces.js"
 import { HeaderLines } from "@hayloft/protocols/http/index.js"
 import type { Machine } from "@hayloft/node/testing-engine.js"
 import { recover, type Soon } from "@hayloft/base/soon.js"

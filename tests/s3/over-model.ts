@@ -4,8 +4,8 @@
  *   node dist/tests/s3/over-model.js [PORT]
  */
 import { fileURLToPath } from "node:url"
-import { attemptsWith } from "@hayloft/access/testing-attempts.js"
-import { FakeAudit } from "@hayloft/access/testing-audit.js"
+import { attemptsWith } from "@hayloft/access/secrets/testing-attempts.js"
+import { FakeAudit } from "@hayloft/access/audit/testing-audit.js"
 import type { Account, Accounts, Keyring, KnownAccessKey } from "@hayloft/access/contract.js"
 import { fail } from "@hayloft/base/failures.js"
 import {
@@ -18,7 +18,7 @@ import {
 import { checkPrincipals } from "@hayloft/access/policy/bucket-policy.js"
 import { parseAccessKeyId, parseAccountId } from "@hayloft/base/ids.js"
 import type { AccessKeyId, AccountId, AccountNumber } from "@hayloft/base/ids.js"
-import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
+import { accountNumberOf } from "@hayloft/engine/format/accounts/account-number.js"
 import { HTTP_LIMITS, HttpServer, type Protocol } from "@hayloft/protocols/http/index.js"
 import type { S3Services } from "@hayloft/protocols/s3/index.js"
 import { healthGuest } from "@hayloft/server/minio/health-guest.js"

@@ -2,7 +2,7 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { parseAccessKeyId, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
-import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
+import { accountNumberOf } from "@hayloft/engine/format/accounts/account-number.js"
 import { Machine } from "@hayloft/node/testing-engine.js"
 import { ask } from "./ask.js"
 import { shown, world } from "./delays-world.js"

@@ -1,6 +1,6 @@
 /** Devices in scenarios: one letter or a small number stands for a device id. */
 import { parseDeviceId, type DeviceId } from "@hayloft/base/ids.js"
-import type { ControlDeviceState } from "@hayloft/engine/format/control-record.js"
+import type { ControlDeviceState } from "@hayloft/engine/format/device/control-record.js"
 import { BadScenario } from "./call.js"
 
 /** States as operators see them, and as the control record stores them. */

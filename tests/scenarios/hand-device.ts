@@ -13,8 +13,8 @@ import {
   type DeviceRow,
   type LoggedRecord,
 } from "@hayloft/engine/device/index.js"
-import { decodeEntry } from "@hayloft/engine/format/entry.js"
-import { FIRST_EPOCH, storePrefixOf } from "@hayloft/engine/format/replica-incarnation.js"
+import { decodeEntry } from "@hayloft/engine/format/device/entry.js"
+import { FIRST_EPOCH, storePrefixOf } from "@hayloft/engine/format/device/replica-incarnation.js"
 import type { ReplicaDevice } from "@hayloft/engine/tablet/replica.js"
 import { nameOf } from "./devices.js"
 import { FAMILY, shownRows, textOfWrite } from "./rows.js"

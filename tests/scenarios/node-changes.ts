@@ -22,7 +22,7 @@ import {
   silentNodes,
 } from "@hayloft/engine/cluster/index.js"
 import { homeOn, newDevice } from "@hayloft/engine/cluster/testing-records.js"
-import type { ControlRecord, DeviceHome } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord, DeviceHome } from "@hayloft/engine/format/device/control-record.js"
 import type { Call } from "./call.js"
 import { idOf, nameOf, namesOf } from "./devices.js"
 import { drainNode, removeNode, useNode } from "@hayloft/engine/cluster/testing-changes.js"

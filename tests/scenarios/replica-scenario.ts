@@ -8,7 +8,7 @@
 import { must } from "@hayloft/base/assert.js"
 import { asFailure, fail, type Failure } from "@hayloft/base/failures.js"
 import { parseEpoch, parseIncarnation, parseTabletId, rowKeyOf, type DeviceId, type Epoch } from "@hayloft/base/ids.js"
-import { FIRST_EPOCH } from "@hayloft/engine/format/replica-incarnation.js"
+import { FIRST_EPOCH } from "@hayloft/engine/format/device/replica-incarnation.js"
 import { command, query, soleProcess } from "@hayloft/engine/metadata/index.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"

@@ -2,7 +2,7 @@
 import { fail } from "@hayloft/base/failures.js"
 import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
 import { TIMESTAMPS_ROW } from "@hayloft/engine/format/commit-timestamps.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import type { Command } from "@hayloft/engine/metadata/index.js"
 import type { Call } from "./call.js"
 

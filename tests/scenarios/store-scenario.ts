@@ -28,7 +28,7 @@ import {
   setPolicy,
   tabletOf,
 } from "@hayloft/engine/cluster/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import { movement } from "@hayloft/engine/placement/index.js"
 import type { Call } from "./call.js"
 import { idOf, nameOf, namesOf, shownState } from "./devices.js"

@@ -4,7 +4,7 @@
  */
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
-import { HeaderShapes } from "@hayloft/base/request-headers.js"
+import { HeaderShapes } from "@hayloft/base/http/request-headers.js"
 import { ROOT, type Signer } from "../iam/world.js"
 import { BUCKET, casesOf, SignedWorld, type Recorded, type SignedCase } from "./world.js"
 

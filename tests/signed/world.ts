@@ -3,15 +3,15 @@
  * permission.
  */
 import { Denials, RateLimiter } from "@hayloft/access/index.js"
-import { attemptsWithoutWaits } from "@hayloft/access/testing-attempts.js"
-import { FakeAudit } from "@hayloft/access/testing-audit.js"
+import { attemptsWithoutWaits } from "@hayloft/access/secrets/testing-attempts.js"
+import { FakeAudit } from "@hayloft/access/audit/testing-audit.js"
 import type { AccessKeyId } from "@hayloft/base/ids.js"
 import { parseAccessKeyId } from "@hayloft/base/ids.js"
 import { fail } from "@hayloft/base/failures.js"
 import { createCoordHandler } from "@hayloft/protocols/coord-api/index.js"
 import { CoordWorld } from "@hayloft/features/locks/testing-coord.js"
 import { QueueWorld } from "@hayloft/features/queues/testing-queues.js"
-import { encodeSwiftToken } from "@hayloft/engine/format/swift-token.js"
+import { encodeSwiftToken } from "@hayloft/engine/format/swift/swift-token.js"
 import type { Protocol } from "@hayloft/protocols/http/index.js"
 import { createIamHandler } from "@hayloft/protocols/iam/index.js"
 import { createK2vHandler } from "@hayloft/protocols/k2v/index.js"

@@ -7,7 +7,7 @@ import { must } from "@hayloft/base/assert.js"
 import { objectKeyOfText, parseDeviceId, parsePartitionId, parseUploadId } from "@hayloft/base/ids.js"
 import type { BucketId, ObjectKey } from "@hayloft/base/ids.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
-import { createAccount } from "@hayloft/access/account-commands-core.js"
+import { createAccount } from "@hayloft/access/accounts/account-commands-core.js"
 import {
   attachPolicy,
   createIdentity,
@@ -19,8 +19,8 @@ import {
 } from "@hayloft/access/identities/identity-commands-core.js"
 import { createPolicy, deletePolicy, findPolicy } from "@hayloft/access/identities/managed-policy-commands-core.js"
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
-import { multipartIdOf } from "@hayloft/engine/format/version-id.js"
-import { etagOfHead, NO_DETAILS } from "@hayloft/engine/format/version-record.js"
+import { multipartIdOf } from "@hayloft/engine/format/objects/version-id.js"
+import { etagOfHead, NO_DETAILS } from "@hayloft/engine/format/objects/version-record.js"
 import { query, type Metadata } from "@hayloft/engine/metadata/index.js"
 import { closeBucket, dropBucket, openBucket } from "@hayloft/objects/commands/bucket-commands-core.js"
 import { hintsOfPartition, readHints } from "@hayloft/objects/commands/missing-shard-hints-core.js"

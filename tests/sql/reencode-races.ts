@@ -4,7 +4,7 @@ import { must } from "@hayloft/base/assert.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseUploadId, type BucketId } from "@hayloft/base/ids.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import { query, type Metadata } from "@hayloft/engine/metadata/index.js"
 import {
   dropRows,

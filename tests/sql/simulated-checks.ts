@@ -5,7 +5,7 @@
 import assert from "node:assert/strict"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import { suffixRange } from "@hayloft/engine/format/row-key.js"
 import { command, query, type Metadata, type RowView } from "@hayloft/engine/metadata/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"

@@ -1,5 +1,5 @@
 /** A simulated database with engines on it: everything on one simulated clock and from one seed. */
-import type { DatabaseMark } from "@hayloft/engine/format/database-mark.js"
+import type { DatabaseMark } from "@hayloft/engine/format/device/database-mark.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"

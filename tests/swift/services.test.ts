@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { createHmac } from "node:crypto"
 import { after, before, test } from "node:test"
-import { FakeAudit } from "@hayloft/access/testing-audit.js"
+import { FakeAudit } from "@hayloft/access/audit/testing-audit.js"
 import { parseAccessKeyId } from "@hayloft/base/ids.js"
 import type { RawResponse } from "../../conformance/raw-client.js"
 import { OWNER, ownerAccount, rootKeyOf, STRANGER, userKeyOf } from "../s3/over-model.js"

@@ -1,8 +1,8 @@
 /** Signing in to Swift with wrong keys: who has to wait, and what the audit log has. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { attemptsWith } from "@hayloft/access/testing-attempts.js"
-import { FakeAudit } from "@hayloft/access/testing-audit.js"
+import { attemptsWith } from "@hayloft/access/secrets/testing-attempts.js"
+import { FakeAudit } from "@hayloft/access/audit/testing-audit.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { OWNER, STRANGER } from "../s3/over-model.js"
 import { serveSwift } from "./world.js"

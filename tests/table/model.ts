@@ -1,6 +1,6 @@
 /** Compares a table store under random commits and merges with a sorted map; readers follow at random moments. */
 import assert from "node:assert/strict"
-import { withRows } from "@hayloft/base/rows-needed.js"
+import { withRows } from "@hayloft/base/rows/rows-needed.js"
 import { rowKeyOf } from "@hayloft/base/ids.js"
 import { CallList, SimDisk } from "@hayloft/base/seams/disk/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"

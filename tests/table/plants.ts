@@ -21,7 +21,7 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     bug: "blocks with a filter are not verified",
     edits: [
       {
-        file: "packages/engine/src/format/table-block.ts",
+        file: "packages/engine/src/format/tables/table-block.ts",
         find: "if (computed[i] !== bytes[hashAt + i]) return false",
         put: "if (bytes.readUInt32LE(hashAt - 4) === 0 && computed[i] !== bytes[hashAt + i]) return false",
       },
@@ -32,7 +32,7 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     bug: "checksums are not seeded by place",
     edits: [
       {
-        file: "packages/engine/src/format/table-block.ts",
+        file: "packages/engine/src/format/tables/table-block.ts",
         find: "BigInt.asUintN(64, seed + BigInt(offsetBytes))",
         put: "seed & 1n",
       },
@@ -48,7 +48,7 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
     bug: "a block that was rebuilt is not verified",
     edits: [
       {
-        file: "packages/engine/src/format/table-parity.ts",
+        file: "packages/engine/src/format/tables/table-parity.ts",
         find: "if (isWhole(block)) return block",
         put: "return block",
       },
@@ -73,7 +73,9 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
   },
   {
     bug: "the last page of a file has no parity",
-    edits: [{ file: "packages/engine/src/format/table-parity.ts", find: "if (rest > 0) {", put: "if (rest < 0) {" }],
+    edits: [
+      { file: "packages/engine/src/format/tables/table-parity.ts", find: "if (rest > 0) {", put: "if (rest < 0) {" },
+    ],
     caughtBy: "exchanged blocks",
   },
   {

@@ -3,10 +3,10 @@
  * and a model of the expected rows and of the dropped values that the store must report.
  */
 import assert from "node:assert/strict"
-import { DeviceCipher, deviceKeysOf } from "@hayloft/base/device-cipher.js"
+import { DeviceCipher, deviceKeysOf } from "@hayloft/base/encryption/device-cipher.js"
 import { must } from "@hayloft/base/assert.js"
 import { parseDeviceId, rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { SimDisk } from "@hayloft/base/seams/disk/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"

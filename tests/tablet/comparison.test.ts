@@ -3,8 +3,8 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "@hayloft/base/failures.js"
 import { parseEpoch, rowKeyOf } from "@hayloft/base/ids.js"
-import { encodeStoredRow } from "@hayloft/engine/format/stored-row.js"
-import { storePrefixOf } from "@hayloft/engine/format/replica-incarnation.js"
+import { encodeStoredRow } from "@hayloft/engine/format/tables/stored-row.js"
+import { storePrefixOf } from "@hayloft/engine/format/device/replica-incarnation.js"
 import { idOf, Scene } from "./scene.js"
 
 const keyOf = (i: number): string => `key ${String(i).padStart(4, "0")}`

@@ -5,7 +5,7 @@
  */
 import { must } from "@hayloft/base/assert.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import {
   parseDeviceId,
   parseEpoch,
@@ -16,7 +16,7 @@ import {
 } from "@hayloft/base/ids.js"
 import type { DeviceId, Epoch, RowKey, TabletId } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
-import { owned } from "@hayloft/base/lent.js"
+import { owned } from "@hayloft/base/memory/lent.js"
 import {
   containedPosition,
   containedSequence,
@@ -28,8 +28,8 @@ import {
   PayloadUpkeep,
   type PayloadShelf,
 } from "@hayloft/engine/device/index.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
-import { FIRST_EPOCH } from "@hayloft/engine/format/replica-incarnation.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
+import { FIRST_EPOCH } from "@hayloft/engine/format/device/replica-incarnation.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { inTurn, FaultyDevice, SimDisk } from "@hayloft/base/seams/disk/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"

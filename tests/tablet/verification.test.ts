@@ -4,7 +4,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseEpoch, rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
-import { storePrefixOf } from "@hayloft/engine/format/replica-incarnation.js"
+import { storePrefixOf } from "@hayloft/engine/format/device/replica-incarnation.js"
 import { query } from "@hayloft/engine/metadata/index.js"
 import { idOf, Scene } from "./scene.js"
 

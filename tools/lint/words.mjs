@@ -52,7 +52,7 @@ export const retiredIn = text =>
 /** Names from standards (URIs, HTTP) and from formats on disk, which cannot change. */
 const FIXED = new Set(["authority"])
 const FIXED_IN =
-  /^packages\/base\/src\/(uri(\.test)?|families)\.ts$|^packages\/protocols\/src\/s3\/wire\/|^conformance\//
+  /^packages\/base\/src\/(http\/uri(\.test)?|rows\/families)\.ts$|^packages\/protocols\/src\/s3\/wire\/|^conformance\//
 
 export default {
   meta: { type: "suggestion", schema: [] },

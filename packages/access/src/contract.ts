@@ -13,12 +13,12 @@ import type {
   ManagedPolicyRecord,
   RoleTerms,
   ServiceKeyRecord,
-} from "@hayloft/engine/format/identity-records.js"
-import type { RateLimits } from "@hayloft/engine/format/rate-limits.js"
+} from "@hayloft/engine/format/accounts/identity-records.js"
+import type { RateLimits } from "@hayloft/engine/format/accounts/rate-limits.js"
 import type { Soon } from "@hayloft/base/soon.js"
-import type { SessionRoot } from "@hayloft/engine/format/session-token.js"
+import type { SessionRoot } from "@hayloft/engine/format/accounts/session-token.js"
 import type { AccessPolicy, PrincipalPolicies, RequestContext } from "./policy/contract.js"
-import type { KnownPrincipal, Principal } from "./principal.js"
+import type { KnownPrincipal, Principal } from "./principals/principal.js"
 import type { Tags } from "@hayloft/base/tags.js"
 
 export interface Account {

@@ -22,7 +22,7 @@ import type {
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { textOfObjectKey } from "@hayloft/base/ids.js"
 import { NEVER } from "@hayloft/base/never.js"
-import { parseQuery, percentDecode, splitTarget } from "@hayloft/base/uri.js"
+import { parseQuery, percentDecode, splitTarget } from "@hayloft/base/http/uri.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import { isOwnHost } from "./browser-checks-core.js"
 import { Callers, adminContextOf } from "./callers.js"

@@ -5,7 +5,7 @@
  *           its page, which reads the address. Scripts, styles and pictures come only from this server, none are inline,
  *           and no other page may frame the console.
  */
-import { percentDecode } from "@hayloft/base/uri.js"
+import { percentDecode } from "@hayloft/base/http/uri.js"
 import type { StaticFiles } from "./contract.js"
 import { notFound, reply, type AdminReply } from "./replies.js"
 

@@ -1,6 +1,6 @@
 /** Says why a request was denied, as text for people. Pure. */
 import type { z } from "zod"
-import { printable, tableText, timeText } from "@hayloft/base/report-text.js"
+import { printable, tableText, timeText } from "@hayloft/base/text/report-text.js"
 import type { DENIAL } from "./schemas.js"
 
 type Explained = z.output<typeof DENIAL>

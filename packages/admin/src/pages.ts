@@ -1,5 +1,5 @@
 /** The HTML pages of the admin port: no scripts, nothing secret, no external resources. */
-import { escapeXml } from "@hayloft/base/xml-writer.js"
+import { escapeXml } from "@hayloft/base/text/xml-writer.js"
 import type { HealthReport } from "@hayloft/node/index.js"
 
 const STYLE = `

@@ -4,7 +4,7 @@
  */
 import { must } from "@hayloft/base/assert.js"
 import { textOfObjectKey } from "@hayloft/base/ids.js"
-import { percentDecode } from "@hayloft/base/uri.js"
+import { percentDecode } from "@hayloft/base/http/uri.js"
 
 const BRACES = /^\{(\w+)\}$/
 

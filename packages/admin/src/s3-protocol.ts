@@ -9,7 +9,7 @@
  */
 import type { ConsoleHolder } from "@hayloft/access/index.js"
 import { fail } from "@hayloft/base/failures.js"
-import { HeaderShapes, type RequestHeaders } from "@hayloft/base/request-headers.js"
+import { HeaderShapes, type RequestHeaders } from "@hayloft/base/http/request-headers.js"
 import {
   ChangedExchange,
   type Exchange,

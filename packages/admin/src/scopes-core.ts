@@ -1,6 +1,6 @@
 /** Scopes: which operations of the admin API a token may use. Pure. */
 import { must } from "@hayloft/base/assert.js"
-import type { TokenScope } from "@hayloft/engine/format/admin-token.js"
+import type { TokenScope } from "@hayloft/engine/format/accounts/admin-token.js"
 import type { AdminOperation } from "./operation.js"
 
 type Scoped = Pick<AdminOperation, "path" | "method" | "isRead">

@@ -13,7 +13,7 @@
 import type { ConsoleHolder, ConsoleSessions, OpenSession, SecretAttempts } from "@hayloft/access/index.js"
 import { asFailure, fail } from "@hayloft/base/failures.js"
 import { textOfObjectKey } from "@hayloft/base/ids.js"
-import { parseQuery } from "@hayloft/base/uri.js"
+import { parseQuery } from "@hayloft/base/http/uri.js"
 import {
   checkOrigin,
   cookieLine,
@@ -23,7 +23,7 @@ import {
   SESSION_COOKIE,
   SIGN_IN_COOKIE,
 } from "./browser-checks-core.js"
-import type { SignInState } from "@hayloft/engine/format/console-session.js"
+import type { SignInState } from "@hayloft/engine/format/accounts/console-session.js"
 import { adminContextOf, type Callers } from "./callers.js"
 import type { AdminHead, AdminOptions, AdminRequest, LdapDoor, WebSignIn } from "./contract.js"
 import { parseBody } from "@hayloft/features/operator/index.js"

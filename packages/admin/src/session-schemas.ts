@@ -1,6 +1,6 @@
 /** Schemas of the session of a browser with the admin port. */
 import { z } from "zod"
-import { TOKEN_SCOPES } from "@hayloft/engine/format/admin-token.js"
+import { TOKEN_SCOPES } from "@hayloft/engine/format/accounts/admin-token.js"
 
 const TEXT_MAX = 8_192
 const text = z.string().min(1).max(TEXT_MAX)

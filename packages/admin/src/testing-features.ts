@@ -5,7 +5,7 @@ import { fail } from "@hayloft/base/failures.js"
 import { parseBucketId } from "@hayloft/base/ids.js"
 import { PACKING_SERVICE } from "@hayloft/features/packing/index.js"
 import { QUOTA_SERVICE, type QuotaTarget } from "@hayloft/features/quotas/index.js"
-import type { PackingSetting } from "@hayloft/engine/format/packing-rows.js"
+import type { PackingSetting } from "@hayloft/engine/format/objects/packing-rows.js"
 
 const MIB = 1 << 20
 

@@ -1,5 +1,5 @@
 /** The effects of lifecycle rules on an object and on a bucket, for tests of the admin API. */
-import { NULL_VERSION } from "@hayloft/engine/format/version-id.js"
+import { NULL_VERSION } from "@hayloft/engine/format/objects/version-id.js"
 
 export const EXPLAINED = {
   versionId: NULL_VERSION,

@@ -2,7 +2,7 @@
 import { parseDeviceId, parsePartitionId, parseStoreId, parseUploadId, parseVersionId } from "@hayloft/base/ids.js"
 import { PARTITIONS } from "@hayloft/base/limits.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
-import type { LayoutFile } from "@hayloft/engine/format/layout-file.js"
+import type { LayoutFile } from "@hayloft/engine/format/device/layout-file.js"
 import type { AdminStore } from "./api.js"
 
 const DEVICE = parseDeviceId("0123456789abcdef")

@@ -18,7 +18,7 @@ import { Events } from "./observe/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import type { FollowedWork } from "@hayloft/features/user-jobs/index.js"
-import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
+import { accountNumberOf } from "@hayloft/engine/format/accounts/account-number.js"
 import type { Bucket, Buckets } from "@hayloft/objects/contract.js"
 import type {
   JobReport,
@@ -31,8 +31,8 @@ import type {
   StoreStatus,
 } from "@hayloft/node/index.js"
 import type { AdminStore } from "./api.js"
-import { attemptsWith } from "@hayloft/access/testing-attempts.js"
-import { FakeAudit } from "@hayloft/access/testing-audit.js"
+import { attemptsWith } from "@hayloft/access/secrets/testing-attempts.js"
+import { FakeAudit } from "@hayloft/access/audit/testing-audit.js"
 import { accessInMemory, FREE_DISKS, LINKS, NO_POLICY_FACTS } from "./testing-access.js"
 import { FakeDocuments } from "./buckets/testing-documents.js"
 import { denialsOfOne } from "./testing-denials.js"

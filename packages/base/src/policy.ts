@@ -3,7 +3,7 @@
  * shards under a named matrix. A policy is recorded with every block reference, so it can change.
  */
 import { fail } from "./failures.js"
-import { roundUp } from "./round.js"
+import { roundUp } from "./text/round.js"
 import { SHARD_ALIGN_BYTES, SHARDS_MAX } from "./limits.js"
 
 export type MatrixKind = "cauchy" | "vandermonde" | "xor"

@@ -19,7 +19,7 @@ import {
   withScratchBucket,
 } from "@hayloft/client/load/index.js"
 import type { S3Access } from "@hayloft/client/index.js"
-import { bytesOfSize } from "@hayloft/base/quantity-text.js"
+import { bytesOfSize } from "@hayloft/base/text/quantity-text.js"
 import { readText } from "./document-file.js"
 import { CliError } from "./exit-codes.js"
 import type { CliIo } from "./io.js"

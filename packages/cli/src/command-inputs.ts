@@ -8,7 +8,7 @@ import {
   type AdminOperation,
   type Values,
 } from "@hayloft/admin/index.js"
-import { bytesOfSize } from "@hayloft/base/quantity-text.js"
+import { bytesOfSize } from "@hayloft/base/text/quantity-text.js"
 import { parseDuration } from "@hayloft/node/config/index.js"
 import type { AdminClient } from "@hayloft/client/index.js"
 import { readBytes, readDocument, readText } from "./document-file.js"

@@ -11,7 +11,7 @@ import {
   type PresentDevice,
 } from "@hayloft/engine/device/index.js"
 import { RealDisk } from "@hayloft/base/seams/disk/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import { parseRuntimeFile, RUNTIME_FILE_NAME, type RuntimeFile, type StoreCredentials } from "@hayloft/client/index.js"
 import { REGION_DEFAULT } from "@hayloft/base/region.js"
 import { openSecrets, readMasterKeyFiles } from "@hayloft/node/index.js"

@@ -1,3 +1,3 @@
 /** Text for people: sizes, times, columns, shell quoting. Pure. */
-export { countText, durationText, figureText, latencyText, plural, sizeText } from "@hayloft/base/quantity-text.js"
-export { labelled, printable, rowsText, shellWord, tableText, timeText } from "@hayloft/base/report-text.js"
+export { countText, durationText, figureText, latencyText, plural, sizeText } from "@hayloft/base/text/quantity-text.js"
+export { labelled, printable, rowsText, shellWord, tableText, timeText } from "@hayloft/base/text/report-text.js"

@@ -3,14 +3,14 @@
  *
  * Failures  `RemoteFailure` with the store's own code, `BrokenAnswer` for a document that says too little.
  */
-import { parseDate } from "@hayloft/base/dates.js"
-import { percentDecode } from "@hayloft/base/uri.js"
+import { parseDate } from "@hayloft/base/text/dates.js"
+import { percentDecode } from "@hayloft/base/http/uri.js"
 import type { ServerAnswer } from "./http-caller.js"
 import { BrokenAnswer, briefCode, briefMessage, RemoteFailure } from "./remote.js"
 import type { OutgoingRequest } from "./signed-call.js"
-import { childrenNamed, type XmlElement } from "@hayloft/base/xml-reader.js"
+import { childrenNamed, type XmlElement } from "@hayloft/base/text/xml-reader.js"
 import { readXml, textOfChild } from "./xml-reader.js"
-import type { HeaderFields } from "@hayloft/base/request-headers.js"
+import type { HeaderFields } from "@hayloft/base/http/request-headers.js"
 
 export interface ObjectHead {
   readonly sizeBytes: number

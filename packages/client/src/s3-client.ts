@@ -11,7 +11,7 @@
  */
 import { createHash } from "node:crypto"
 import { setMaxListeners } from "node:events"
-import { percentEncode } from "@hayloft/base/uri.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { HttpCaller, onAbort, type ServerAnswer } from "./http-caller.js"
 import type { LeastRate } from "./least-rate.js"
@@ -36,11 +36,11 @@ import {
 import { transactionResults, type TransactionEntry, type TransactionResult } from "./transactions.js"
 import { presignedUrl, signedCall, type S3Access, type OutgoingRequest } from "./signed-call.js"
 import { isStreamed, SourceFailure, type StreamedBody } from "./streamed-body.js"
-import { childrenNamed, type XmlElement } from "@hayloft/base/xml-reader.js"
-import { S3_NAMESPACE, XmlWriter } from "@hayloft/base/xml-writer.js"
+import { childrenNamed, type XmlElement } from "@hayloft/base/text/xml-reader.js"
+import { S3_NAMESPACE, XmlWriter } from "@hayloft/base/text/xml-writer.js"
 import { readXml, textOfChild } from "./xml-reader.js"
 import { byteStringOfText } from "@hayloft/base/ids.js"
-import type { HeaderFields } from "@hayloft/base/request-headers.js"
+import type { HeaderFields } from "@hayloft/base/http/request-headers.js"
 
 export type { ListedKey, ListedVersion, ObjectHead } from "./s3-answers.js"
 

@@ -2,7 +2,7 @@
  * An S3 request in wire format: path style, percent-encoded byte for byte, signed with Signature V4.
  */
 import { presign, signRequest, UNSIGNED_PAYLOAD, type RequestSignature } from "@hayloft/access/sigv4.js"
-import { percentEncode } from "@hayloft/base/uri.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
 import type { Trust } from "./trust.js"
 import { byteStringOfText } from "@hayloft/base/ids.js"
 

@@ -8,7 +8,7 @@
 import { MIB, PARTS_MAX } from "@hayloft/base/limits.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { S3Client } from "./s3-client.js"
-import type { HeaderFields } from "@hayloft/base/request-headers.js"
+import type { HeaderFields } from "@hayloft/base/http/request-headers.js"
 
 const PART_BYTES = 8 * MIB
 const PARTS_CONCURRENT = 4

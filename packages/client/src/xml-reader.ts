@@ -1,6 +1,6 @@
 /** Reads the XML of S3 responses, of a store that the user has chosen. Throws `BrokenAnswer`. */
 import { isFailure } from "@hayloft/base/failures.js"
-import { parseXmlLeniently, type XmlElement } from "@hayloft/base/xml-reader.js"
+import { parseXmlLeniently, type XmlElement } from "@hayloft/base/text/xml-reader.js"
 import { BrokenAnswer } from "./remote.js"
 
 /** The caller limits the bytes; a listing has some ten elements for each key. */

@@ -23,8 +23,8 @@ import {
   type ControlDevice,
   type ControlReplica,
   type ControlRecord,
-} from "@hayloft/engine/format/control-record.js"
-import { FORMAT_EPOCH_OF_ENDS } from "@hayloft/engine/format/superblock.js"
+} from "@hayloft/engine/format/device/control-record.js"
+import { FORMAT_EPOCH_OF_ENDS } from "@hayloft/engine/format/device/superblock.js"
 import { soleProcess, type Halt } from "@hayloft/engine/metadata/index.js"
 import { mapBounded, type Job, type BackgroundService } from "@hayloft/base/life/index.js"
 import { createServices, type StoreServices } from "@hayloft/features/index.js"

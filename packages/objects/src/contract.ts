@@ -9,18 +9,23 @@
 import type { Fence } from "@hayloft/base/fence.js"
 import type { Span } from "@hayloft/base/trace.js"
 import type { AccountId, MultipartId, ObjectKey, VersionId } from "@hayloft/base/ids.js"
-import type { LentBytes, PieceOwner } from "@hayloft/base/pieces.js"
+import type { LentBytes, PieceOwner } from "@hayloft/base/memory/pieces.js"
 import type { Payer } from "@hayloft/base/places-core.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
-import type { Timestamp } from "@hayloft/base/timestamp.js"
-import type { ObjectAcl } from "@hayloft/engine/format/acl.js"
-import type { BucketLock, DefaultRetention, Retention, VersionLock } from "@hayloft/engine/format/object-lock.js"
+import type { Timestamp } from "@hayloft/base/text/timestamp.js"
+import type { ObjectAcl } from "@hayloft/engine/format/objects/acl.js"
+import type {
+  BucketLock,
+  DefaultRetention,
+  Retention,
+  VersionLock,
+} from "@hayloft/engine/format/objects/object-lock.js"
 import type { BucketSettingName, SettingRecord } from "@hayloft/engine/format/records.js"
-import type { SegmentObject } from "@hayloft/engine/format/segment-list.js"
-import type { LargeObject } from "@hayloft/engine/format/version-record.js"
+import type { SegmentObject } from "@hayloft/engine/format/objects/segment-list.js"
+import type { LargeObject } from "@hayloft/engine/format/objects/version-record.js"
 import type { Protection } from "@hayloft/access/keys/contract.js"
-import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/http/checksum-algorithms.js"
 import type {
   ContentHeaders,
   EncryptionCheck,

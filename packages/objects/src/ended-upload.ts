@@ -6,7 +6,7 @@ import { isFailure } from "@hayloft/base/failures.js"
 import { firstOf } from "@hayloft/base/first-of.js"
 import { decodeSegment } from "@hayloft/engine/format/records.js"
 import { suffixRange } from "@hayloft/engine/format/row-key.js"
-import { plainBytesOf } from "@hayloft/engine/format/sealing.js"
+import { plainBytesOf } from "@hayloft/engine/format/needles/sealing.js"
 import { query, type Command, type Metadata } from "@hayloft/engine/metadata/index.js"
 import { dropStale } from "./commands/block-digests-core.js"
 import {

@@ -4,11 +4,11 @@
  */
 import type { MultipartId, VersionId } from "@hayloft/base/ids.js"
 import type { Soon } from "@hayloft/base/soon.js"
-import type { VersionRestore } from "@hayloft/engine/format/restore.js"
+import type { VersionRestore } from "@hayloft/engine/format/objects/restore.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
-import type { ObjectAcl } from "@hayloft/engine/format/acl.js"
-import type { VersionLock } from "@hayloft/engine/format/object-lock.js"
-import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
+import type { ObjectAcl } from "@hayloft/engine/format/objects/acl.js"
+import type { VersionLock } from "@hayloft/engine/format/objects/object-lock.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/http/checksum-algorithms.js"
 import type { Tags } from "@hayloft/base/tags.js"
 
 /** Headers stored with an object, byte for byte (one character a byte); absent = not given. */

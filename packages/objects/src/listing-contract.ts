@@ -1,9 +1,9 @@
 /** Pages of listings of objects and versions. */
 import type { Bucket } from "./buckets/bucket-contract.js"
 import type { AccountId, ObjectKey, VersionId } from "@hayloft/base/ids.js"
-import type { VersionRestore } from "@hayloft/engine/format/restore.js"
+import type { VersionRestore } from "@hayloft/engine/format/objects/restore.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
-import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/http/checksum-algorithms.js"
 
 export interface ListRequest {
   readonly bucket: Bucket

@@ -7,7 +7,7 @@
 import { fail } from "@hayloft/base/failures.js"
 import type { ObjectKey } from "@hayloft/base/ids.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
-import type { VersionDetails, VersionRecord } from "@hayloft/engine/format/version-record.js"
+import type { VersionDetails, VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
 import type { Completion } from "./commands/multipart-commands-core.js"
 import type { Bucket, Conditions, NamedSource, PutResult } from "./contract.js"
 import type { SegmentsName } from "./queries/manifest-core.js"

@@ -4,11 +4,11 @@
  * metadata itself.
  */
 import { isFailure } from "@hayloft/base/failures.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { Position, RowKey } from "@hayloft/base/ids.js"
-import type { LentSoon } from "@hayloft/base/lent.js"
+import type { LentSoon } from "@hayloft/base/memory/lent.js"
 import type { Soon } from "@hayloft/base/soon.js"
-import { decodeVersionHead } from "@hayloft/engine/format/version-record.js"
+import { decodeVersionHead } from "@hayloft/engine/format/objects/version-record.js"
 import {
   query,
   type Command,

@@ -4,8 +4,8 @@
  */
 import { PARTITIONS } from "@hayloft/base/limits.js"
 import { parsePartitionId, type DeviceId } from "@hayloft/base/ids.js"
-import { encodeControlRecord } from "@hayloft/engine/format/control-record.js"
-import { encodeControlRow, encodeLayoutRow } from "@hayloft/engine/format/cluster-rows.js"
+import { encodeControlRecord } from "@hayloft/engine/format/device/control-record.js"
+import { encodeControlRow, encodeLayoutRow } from "@hayloft/engine/format/nodes/cluster-rows.js"
 import { MEMBERSHIP_LIMITS } from "@hayloft/node/cluster/membership.js"
 import { SHARED_RECORD_LIMITS } from "@hayloft/node/cluster/shared-record.js"
 import {

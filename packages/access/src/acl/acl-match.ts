@@ -6,8 +6,8 @@
  * Source  "Mapping of ACL permissions and access policy permissions", Amazon S3 User Guide. WRITE also covers deleting
  *         by the owner of the deleted object; the calling code must check that ownership.
  */
-import type { AclPermission, Grantee } from "@hayloft/engine/format/acl.js"
-import type { Principal } from "../principal.js"
+import type { AclPermission, Grantee } from "@hayloft/engine/format/objects/acl.js"
+import type { Principal } from "../principals/principal.js"
 import type { Acl, AclResource } from "./acl.js"
 
 /**

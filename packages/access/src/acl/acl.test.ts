@@ -2,8 +2,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseAccountId, parseAccountNumber, type AccountId } from "@hayloft/base/ids.js"
-import type { AclPermission, Grant } from "@hayloft/engine/format/acl.js"
-import type { Principal } from "../principal.js"
+import type { AclPermission, Grant } from "@hayloft/engine/format/objects/acl.js"
+import type { Principal } from "../principals/principal.js"
 import * as lists from "./acl.js"
 import { aclMatch, aclResourceFor } from "./acl-match.js"
 

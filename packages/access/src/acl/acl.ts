@@ -7,10 +7,10 @@
  * Source  "Access control list (ACL) overview", Amazon S3 User Guide.
  */
 import { parseAccountId, type AccountId } from "@hayloft/base/ids.js"
-import type { AclGroup, AclPermission, Grant, Grantee, ObjectAcl } from "@hayloft/engine/format/acl.js"
+import type { AclGroup, AclPermission, Grant, Grantee, ObjectAcl } from "@hayloft/engine/format/objects/acl.js"
 
-export { ACL_GROUPS, ACL_PERMISSIONS } from "@hayloft/engine/format/acl.js"
-export type { AclGroup, AclPermission, Grant, Grantee } from "@hayloft/engine/format/acl.js"
+export { ACL_GROUPS, ACL_PERMISSIONS } from "@hayloft/engine/format/objects/acl.js"
+export type { AclGroup, AclPermission, Grant, Grantee } from "@hayloft/engine/format/objects/acl.js"
 
 export interface Acl {
   readonly owner: AccountId

@@ -5,7 +5,7 @@
  * not valid.
  */
 import { FAILURES, type FailureKind } from "@hayloft/base/failures.js"
-import { isoDate } from "@hayloft/base/dates.js"
+import { isoDate } from "@hayloft/base/text/dates.js"
 import { permissionFor } from "../acl/acl-match.js"
 import type { AccessKey } from "../contract.js"
 import type { DecidedBy, PolicySide } from "../policy/contract.js"

@@ -4,7 +4,7 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { AccountId } from "@hayloft/base/ids.js"
-import type { IdentityRecord } from "@hayloft/engine/format/identity-records.js"
+import type { IdentityRecord } from "@hayloft/engine/format/accounts/identity-records.js"
 import type { RowView } from "@hayloft/engine/metadata/index.js"
 import { findEntry } from "./entry-commands-core.js"
 import { findIdentity } from "./identity-commands-core.js"

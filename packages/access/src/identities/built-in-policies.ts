@@ -2,7 +2,7 @@
  * Managed policies that every account has: the few of Amazon's that concern the services of this store, and MinIO's canned
  * policies, with what they allow there. They never change.
  */
-import type { ManagedPolicyRecord } from "@hayloft/engine/format/identity-records.js"
+import type { ManagedPolicyRecord } from "@hayloft/engine/format/accounts/identity-records.js"
 
 const SINCE_MS = Date.UTC(2026, 0, 1)
 

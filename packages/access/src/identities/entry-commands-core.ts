@@ -5,16 +5,16 @@
 import { fail } from "@hayloft/base/failures.js"
 import type { AccountId, RowKey } from "@hayloft/base/ids.js"
 import { textOfObjectKey } from "@hayloft/base/ids.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import {
   decodeDirectoryEntry,
   encodeDirectoryEntry,
   type DirectoryEntryRecord,
-} from "@hayloft/engine/format/identity-records.js"
+} from "@hayloft/engine/format/accounts/identity-records.js"
 import { PRESENT } from "@hayloft/engine/format/records.js"
 import { accountRange, accountRowKey } from "@hayloft/engine/format/row-key.js"
 import { command, deletionsOf, query, type RowView, type Touches } from "@hayloft/engine/metadata/index.js"
-import { readPage, type RecordPage } from "../record-pages-core.js"
+import { readPage, type RecordPage } from "../accounts/record-pages-core.js"
 import { policyMembership } from "./identity-links-core.js"
 import { IDENTITY_LIMITS } from "./limits.js"
 import { checkPolicyExists } from "./managed-policy-commands-core.js"

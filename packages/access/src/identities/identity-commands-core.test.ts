@@ -4,11 +4,11 @@ import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { rowKeyOf } from "@hayloft/base/ids.js"
-import type { IdentityRecord } from "@hayloft/engine/format/identity-records.js"
+import type { IdentityRecord } from "@hayloft/engine/format/accounts/identity-records.js"
 import { accountRange } from "@hayloft/engine/format/row-key.js"
-import { dropAccessKey, setKeyActive } from "../account-commands-core.js"
-import { readAccessKey, readKeysOfUser } from "../account-queries-core.js"
-import { accountId, addKey, ALLOW_ALL, keyId, newCompany, refuses } from "../testing-company.js"
+import { dropAccessKey, setKeyActive } from "../accounts/account-commands-core.js"
+import { readAccessKey, readKeysOfUser } from "../accounts/account-queries-core.js"
+import { accountId, addKey, ALLOW_ALL, keyId, newCompany, refuses } from "../accounts/testing-company.js"
 import {
   attachPolicy,
   deleteIdentity,

@@ -6,7 +6,7 @@
  */
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import type { AccountId, RowKey } from "@hayloft/base/ids.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import {
   decodeAccessKey,
   decodeIdentity,
@@ -14,7 +14,7 @@ import {
   encodeIdentity,
   type IdentityRecord,
   type RoleTerms,
-} from "@hayloft/engine/format/identity-records.js"
+} from "@hayloft/engine/format/accounts/identity-records.js"
 import { PRESENT } from "@hayloft/engine/format/records.js"
 import { accountRowKey, textRowKey } from "@hayloft/engine/format/row-key.js"
 import { command, deletionsOf, type RowView, type Touches } from "@hayloft/engine/metadata/index.js"

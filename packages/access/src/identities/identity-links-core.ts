@@ -4,8 +4,8 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { AccountId, RowKey } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
-import type { IdentityKind } from "@hayloft/engine/format/identity-records.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
+import type { IdentityKind } from "@hayloft/engine/format/accounts/identity-records.js"
 import { accountRange } from "@hayloft/engine/format/row-key.js"
 import type { RowView } from "@hayloft/engine/metadata/index.js"
 

@@ -6,12 +6,12 @@ import {
   decodeManagedPolicy,
   type IdentityKind,
   type IdentityRecord,
-} from "@hayloft/engine/format/identity-records.js"
+} from "@hayloft/engine/format/accounts/identity-records.js"
 import { accountRange } from "@hayloft/engine/format/row-key.js"
 import { query } from "@hayloft/engine/metadata/index.js"
 import type { UsedPolicy, IdentityRef } from "../contract.js"
-import { findAccount } from "../find-account-core.js"
-import { readPage, type RecordPage } from "../record-pages-core.js"
+import { findAccount } from "../accounts/find-account-core.js"
+import { readPage, type RecordPage } from "../accounts/record-pages-core.js"
 import { attachedTexts } from "./attached-texts-core.js"
 import { linkedIdentity, needIdentity } from "./identity-commands-core.js"
 import { dnOfMembership } from "./entry-commands-core.js"

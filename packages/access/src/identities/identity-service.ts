@@ -7,12 +7,12 @@ import type {
   IdentityRecord,
   ManagedPolicyRecord,
   RoleTerms,
-} from "@hayloft/engine/format/identity-records.js"
+} from "@hayloft/engine/format/accounts/identity-records.js"
 import { accountRowKey } from "@hayloft/engine/format/row-key.js"
 import type { Command } from "@hayloft/engine/metadata/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { AccessBackend } from "../backend.js"
-import { randomText, KEY_LETTERS } from "../random-ids.js"
+import { randomText, KEY_LETTERS } from "../accounts/random-ids.js"
 import type {
   Identities,
   IdentityRef,
@@ -24,10 +24,10 @@ import type {
   SimulatedCaller,
   UsedPolicy,
 } from "../contract.js"
-import type { Directory } from "../directory.js"
+import type { Directory } from "../accounts/directory.js"
 import { POLICY_LIMITS } from "../policy/limits.js"
 import type { ParsePolicy } from "../policy/contract.js"
-import { sessionPrincipal, userPrincipal } from "../principals-of-records.js"
+import { sessionPrincipal, userPrincipal } from "../principals/principals-of-records.js"
 import { attachedPolicies } from "./attached-policies.js"
 import * as identities from "./identity-commands-core.js"
 import { membershipRange, boundaryMembership, groupMembership, policyMembership } from "./identity-links-core.js"

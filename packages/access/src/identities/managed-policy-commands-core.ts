@@ -6,11 +6,11 @@ import {
   decodeManagedPolicy,
   encodeManagedPolicy,
   type ManagedPolicyRecord,
-} from "@hayloft/engine/format/identity-records.js"
+} from "@hayloft/engine/format/accounts/identity-records.js"
 import { accountRowKey } from "@hayloft/engine/format/row-key.js"
 import { command, type RowView, type Touches } from "@hayloft/engine/metadata/index.js"
 import type { ManagedPolicyUse } from "../contract.js"
-import { findAccountId } from "../find-account-core.js"
+import { findAccountId } from "../accounts/find-account-core.js"
 import { BUILT_IN_POLICIES } from "./built-in-policies.js"
 import { countMemberships, hasMemberships, boundaryMembership, policyMembership } from "./identity-links-core.js"
 import { IDENTITY_LIMITS } from "./limits.js"

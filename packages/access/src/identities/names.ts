@@ -3,7 +3,11 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { AccountNumber } from "@hayloft/base/ids.js"
-import type { IdentityKind, IdentityRecord, ManagedPolicyRecord } from "@hayloft/engine/format/identity-records.js"
+import type {
+  IdentityKind,
+  IdentityRecord,
+  ManagedPolicyRecord,
+} from "@hayloft/engine/format/accounts/identity-records.js"
 
 const NAME = /^[\w+=,.@-]+$/
 const NAME_CHARACTERS_MAX = { user: 64, group: 128, role: 64, policy: 128 } as const

@@ -11,12 +11,12 @@
  * Source    "AWS JSON policy elements: Principal", IAM User Guide.
  */
 import { after, type Soon } from "@hayloft/base/soon.js"
-import type { Directory } from "../directory.js"
+import type { Directory } from "../accounts/directory.js"
 import { checkPrincipals } from "../policy/bucket-policy.js"
 import type { AccessPolicy, PrincipalName } from "../policy/contract.js"
 import { textsIn } from "../policy/read-json.js"
-import { ALL_ROWS } from "../record-pages-core.js"
-import { DirectoryCache } from "../directory-cache.js"
+import { ALL_ROWS } from "../accounts/record-pages-core.js"
+import { DirectoryCache } from "../accounts/directory-cache.js"
 import { identityArn, sessionArn } from "./names.js"
 import {
   readNamedIdentities,

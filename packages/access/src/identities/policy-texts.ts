@@ -1,6 +1,6 @@
 /** Checks a policy's text before it is stored: it must be valid and within the size limit. */
 import { fail, type Failure } from "@hayloft/base/failures.js"
-import type { IdentityKind, InlinePolicy } from "@hayloft/engine/format/identity-records.js"
+import type { IdentityKind, InlinePolicy } from "@hayloft/engine/format/accounts/identity-records.js"
 import type { AccessPolicyKind } from "../policy/contract.js"
 import { POLICY_LIMITS, policyCharacters } from "../policy/limits.js"
 import type { ParsePolicy } from "../policy/contract.js"

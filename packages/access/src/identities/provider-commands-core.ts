@@ -5,7 +5,7 @@ import {
   decodeIdentityProvider,
   encodeIdentityProvider,
   type IdentityProviderRecord,
-} from "@hayloft/engine/format/identity-records.js"
+} from "@hayloft/engine/format/accounts/identity-records.js"
 import { accountRange, accountRowKey } from "@hayloft/engine/format/row-key.js"
 import { command, type RowView } from "@hayloft/engine/metadata/index.js"
 import type { ProviderChange } from "../contract.js"

@@ -1,6 +1,6 @@
 /** Checks the terms of an OpenID Connect provider before it is stored. */
 import { fail, type Failure } from "@hayloft/base/failures.js"
-import type { IdentityProviderRecord } from "@hayloft/engine/format/identity-records.js"
+import type { IdentityProviderRecord } from "@hayloft/engine/format/accounts/identity-records.js"
 import type { ProviderChange } from "../contract.js"
 import { IDENTITY_LIMITS } from "./limits.js"
 import { changeTags, checkTags } from "./tags.js"

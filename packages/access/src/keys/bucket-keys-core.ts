@@ -11,7 +11,7 @@ import {
   ERASED_EPOCHS_ROW,
   numberOfBucketKey,
   type BucketKey,
-} from "@hayloft/engine/format/bucket-key.js"
+} from "@hayloft/engine/format/objects/bucket-key.js"
 import { decodeBucket } from "@hayloft/engine/format/records.js"
 import { bucketRowKey } from "@hayloft/engine/format/row-key.js"
 import { command, query, type RowView, type Touches } from "@hayloft/engine/metadata/index.js"

@@ -8,9 +8,9 @@
  * Promises  Each message has a key of its own. Ciphertexts of earlier materials open until the key is deleted, and those
  *           of later ones even if the database has lost the rotation.
  */
-import { GCM_NONCE_BYTES, GCM_TAG_BYTES, openGcm, sealGcm } from "@hayloft/base/aes-gcm.js"
+import { GCM_NONCE_BYTES, GCM_TAG_BYTES, openGcm, sealGcm } from "@hayloft/base/encryption/aes-gcm.js"
 import { equalBytes } from "@hayloft/base/bytes.js"
-import { derive } from "@hayloft/base/derive-key.js"
+import { derive } from "@hayloft/base/encryption/derive-key.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import type { KmsKeyId } from "@hayloft/base/ids.js"
 import { after, recover, type Soon } from "@hayloft/base/soon.js"

@@ -4,7 +4,7 @@
  * Source  "Key states of AWS KMS keys", AWS KMS Developer Guide; the errors of each action, AWS KMS API Reference.
  */
 import { fail, type Failure } from "@hayloft/base/failures.js"
-import type { KmsKeyRecord } from "@hayloft/engine/format/kms-records.js"
+import type { KmsKeyRecord } from "@hayloft/engine/format/accounts/kms-records.js"
 import { DAY_MS, NAMED_KEY_LIMITS } from "./limits.js"
 import type { Tags } from "@hayloft/base/tags.js"
 

@@ -1,6 +1,6 @@
 /** Checks at a start that the store has every epoch key under which secrets of its buckets are sealed. */
 import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
-import { decodeBucketKey } from "@hayloft/engine/format/bucket-key.js"
+import { decodeBucketKey } from "@hayloft/engine/format/objects/bucket-key.js"
 import { query, type Metadata } from "@hayloft/engine/metadata/index.js"
 import type { EpochKeys } from "./contract.js"
 

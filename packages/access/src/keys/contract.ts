@@ -8,7 +8,7 @@
 import type { BucketId, ObjectKey } from "@hayloft/base/ids.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import type { Soon } from "@hayloft/base/soon.js"
-import type { BoundSealing, Sealing } from "@hayloft/engine/format/sealing.js"
+import type { BoundSealing, Sealing } from "@hayloft/engine/format/needles/sealing.js"
 import type { DataKey } from "./provider.js"
 
 /** A key of the control record under which secrets of buckets are sealed. */

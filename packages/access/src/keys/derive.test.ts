@@ -4,9 +4,9 @@ import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
 import { hexOf } from "@hayloft/base/bytes.js"
-import { derive } from "@hayloft/base/derive-key.js"
+import { derive } from "@hayloft/base/encryption/derive-key.js"
 import { objectKeyOfText, parseBucketId, parseUploadId } from "@hayloft/base/ids.js"
-import type { SealingKey } from "@hayloft/engine/format/sealing.js"
+import type { SealingKey } from "@hayloft/engine/format/needles/sealing.js"
 import { bindKeyOf, bindOf, checkOf, digestKeyOf, extentKeyOf, objectKeyOf, prepareKey } from "./derive.js"
 
 const sha = (text: string): Buffer => createHash("sha256").update(text).digest()

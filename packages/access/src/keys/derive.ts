@@ -5,10 +5,10 @@
  */
 import { createSecretKey, type KeyObject } from "node:crypto"
 import { concatBytes } from "@hayloft/base/bytes.js"
-import { derive } from "@hayloft/base/derive-key.js"
+import { derive } from "@hayloft/base/encryption/derive-key.js"
 import { bytesOfByteString, type UploadId } from "@hayloft/base/ids.js"
 import { numberOfClass, type StorageClass } from "@hayloft/base/storage-class.js"
-import { MODES, type Sealing, type SealingKey } from "@hayloft/engine/format/sealing.js"
+import { MODES, type Sealing, type SealingKey } from "@hayloft/engine/format/needles/sealing.js"
 import type { BoundFacts } from "./contract.js"
 
 const [BIND_BYTES, CHECK_BYTES] = [16, 16]

@@ -6,7 +6,7 @@
 import type { Accounts } from "../index.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import type { AccountId, KmsKeyId } from "@hayloft/base/ids.js"
-import type { KmsKeyRecord, KmsKeyState } from "@hayloft/engine/format/kms-records.js"
+import type { KmsKeyRecord, KmsKeyState } from "@hayloft/engine/format/accounts/kms-records.js"
 import { nextRotationMs } from "./change-key-core.js"
 import { defaultPolicy, type KeyHolder, type NamedKey } from "./key-policies.js"
 import type { KeyService } from "./key-service.js"

@@ -20,7 +20,7 @@ import {
   type RequestContext,
 } from "../index.js"
 import type { AccountId, AccountNumber } from "@hayloft/base/ids.js"
-import type { KmsKeyRecord } from "@hayloft/engine/format/kms-records.js"
+import type { KmsKeyRecord } from "@hayloft/engine/format/accounts/kms-records.js"
 import type { EncryptionContext } from "./encryption-context.js"
 
 /** The account that a key belongs to. */

@@ -14,7 +14,7 @@ import { fail, isFailure, unlessRefused, type FailureKind } from "@hayloft/base/
 import { hexOf } from "@hayloft/base/bytes.js"
 import { parseKmsKeyId, rowKeyOf, type AccountId, type KmsKeyId, type RowKey } from "@hayloft/base/ids.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
-import type { KmsKeyRecord } from "@hayloft/engine/format/kms-records.js"
+import type { KmsKeyRecord } from "@hayloft/engine/format/accounts/kms-records.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { BuiltInProvider, type KeyMaterials } from "./built-in.js"

@@ -8,7 +8,7 @@
  */
 import { isFailure } from "@hayloft/base/failures.js"
 import type { KmsKeyId } from "@hayloft/base/ids.js"
-import type { KmsKeyRecord } from "@hayloft/engine/format/kms-records.js"
+import type { KmsKeyRecord } from "@hayloft/engine/format/accounts/kms-records.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { nextRotationMs } from "./change-key-core.js"

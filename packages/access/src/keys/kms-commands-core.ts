@@ -1,7 +1,7 @@
 /** Commands on named keys and their aliases. Pure decisions on the tablet's own rows. */
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import type { AccountId, KmsKeyId, RowKey } from "@hayloft/base/ids.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import {
   decodeKmsAlias,
   decodeKmsKey,
@@ -9,7 +9,7 @@ import {
   encodeKmsKey,
   type KmsAliasRecord,
   type KmsKeyRecord,
-} from "@hayloft/engine/format/kms-records.js"
+} from "@hayloft/engine/format/accounts/kms-records.js"
 import { accountRange, accountRowKey, textRowKey } from "@hayloft/engine/format/row-key.js"
 import { command, deletionsOf, query, type RowView } from "@hayloft/engine/metadata/index.js"
 import { changeKey, type KeyChange } from "./change-key-core.js"

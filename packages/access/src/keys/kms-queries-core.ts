@@ -4,13 +4,13 @@
  * Limits  A page has at most `KEYS_PER_PAGE` records.
  */
 import { rowKeyOf, type AccountId, type KmsKeyId, type RowKey } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import {
   decodeKmsAlias,
   decodeKmsKey,
   type KmsAliasRecord,
   type KmsKeyRecord,
-} from "@hayloft/engine/format/kms-records.js"
+} from "@hayloft/engine/format/accounts/kms-records.js"
 import { accountRange, accountRowKey, suffixRange, textRowKey } from "@hayloft/engine/format/row-key.js"
 import { query } from "@hayloft/engine/metadata/index.js"
 

@@ -9,7 +9,7 @@ import { fail } from "@hayloft/base/failures.js"
 import type { BucketId } from "@hayloft/base/ids.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
-import type { BoundSealing, Sealing, SealingKey } from "@hayloft/engine/format/sealing.js"
+import type { BoundSealing, Sealing, SealingKey } from "@hayloft/engine/format/needles/sealing.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { BucketSecret, BucketSecrets } from "./bucket-secrets.js"
 import type {

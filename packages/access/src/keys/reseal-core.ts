@@ -1,7 +1,7 @@
 /** Secrets of buckets under a newer epoch key: an erasure removes the earlier ones. Pure decisions. */
 import { equalBytes } from "@hayloft/base/bytes.js"
 import { rowKeyOf, type BucketId, type RowKey } from "@hayloft/base/ids.js"
-import { decodeBucketKey, encodeBucketKey, numberOfBucketKey } from "@hayloft/engine/format/bucket-key.js"
+import { decodeBucketKey, encodeBucketKey, numberOfBucketKey } from "@hayloft/engine/format/objects/bucket-key.js"
 import { bucketIdOfRowKey } from "@hayloft/engine/format/row-key.js"
 import { command, query } from "@hayloft/engine/metadata/index.js"
 import type { SealedSecret } from "./contract.js"

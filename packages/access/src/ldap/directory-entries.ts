@@ -2,7 +2,7 @@
 import type { AccountId } from "@hayloft/base/ids.js"
 import { rowKeyAfter } from "@hayloft/base/ids.js"
 import type { DirectoryEntries, DirectoryEntry } from "../contract.js"
-import type { Directory } from "../directory.js"
+import type { Directory } from "../accounts/directory.js"
 import {
   attachToEntry,
   detachFromEntry,

@@ -6,7 +6,7 @@
  * Sources  "AWS global condition context keys", IAM User Guide; "Actions, resources, and condition keys for Amazon S3",
  *          Service Authorization Reference.
  */
-import { isoDate } from "@hayloft/base/dates.js"
+import { isoDate } from "@hayloft/base/text/dates.js"
 import type { AccessRequest, ConditionKey } from "./contract.js"
 
 const TAG_KEYS = new Set(

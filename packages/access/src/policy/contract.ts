@@ -12,7 +12,7 @@
  */
 import type { AccountId } from "@hayloft/base/ids.js"
 import type { AccountNumber } from "@hayloft/base/ids.js"
-import type { Principal } from "../principal.js"
+import type { Principal } from "../principals/principal.js"
 import type { EvaluationBudget } from "./evaluation-budget.js"
 
 /** The principals of a statement, grouped by the caller attribute they are compared with. */

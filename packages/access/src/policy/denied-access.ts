@@ -3,7 +3,7 @@
  * which the client does not receive.
  */
 import { Failure, type FailureDetails } from "@hayloft/base/failures.js"
-import type { KnownPrincipal } from "../principal.js"
+import type { KnownPrincipal } from "../principals/principal.js"
 import type { AccessRequest, DecidedRequest, Denied, PrincipalPolicies } from "./contract.js"
 import { decide, NO_RESOURCE_POLICIES } from "./decide.js"
 

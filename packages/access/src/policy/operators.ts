@@ -5,7 +5,7 @@
  * condition, not to the operator. Values are checked when the policy is saved: a malformed number would never match.
  * Source  "IAM JSON policy elements: Condition operators", IAM User Guide.
  */
-import { parseIsoDate } from "@hayloft/base/dates.js"
+import { parseIsoDate } from "@hayloft/base/text/dates.js"
 import { STEP } from "./evaluation-budget.js"
 import { isWithin, parseIpAddress, parseIpRange } from "./ip-range.js"
 import { hasWildcards, literalOf, matcherOf, splitAtColons, type Matcher, type Pattern } from "./pattern.js"

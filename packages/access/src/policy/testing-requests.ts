@@ -1,6 +1,6 @@
 /** Fixtures for tests of access policies: two accounts, their principals, and their requests. */
 import { parseAccountId, parseAccountNumber } from "@hayloft/base/ids.js"
-import type { RootPrincipal, SessionPrincipal, UserPrincipal } from "../principal.js"
+import type { RootPrincipal, SessionPrincipal, UserPrincipal } from "../principals/principal.js"
 import type { AccessRequest, AccessPolicyKind, NamedPolicy, PrincipalPolicies, ResourceOwner } from "./contract.js"
 import { NO_POLICIES } from "./decide.js"
 import { parseAccessPolicy } from "./parse-access-policy.js"

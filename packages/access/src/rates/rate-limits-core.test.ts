@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
-import type { RateLimits } from "@hayloft/engine/format/rate-limits.js"
+import type { RateLimits } from "@hayloft/engine/format/accounts/rate-limits.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { HolderRates, RATE_BOUNDS } from "./rate-limits-core.js"
 

@@ -12,7 +12,7 @@
  * Limits    `RATE_BOUNDS`. While bytes wait, further requests of the holder wait before they begin, so that they hold
  *           no memory for answers that nobody may send.
  */
-import type { RateLimits } from "@hayloft/engine/format/rate-limits.js"
+import type { RateLimits } from "@hayloft/engine/format/accounts/rate-limits.js"
 
 export const RATE_BOUNDS = {
   /** The amount that may move at once after a pause, as the time that it takes at the limit. */

@@ -6,10 +6,10 @@
  * Source  "Authenticating Requests (AWS Signature Version 4)", Amazon S3 API Reference.
  */
 import { createHash, createHmac } from "node:crypto"
-import { isCanonicalPath, parseQuery, percentDecode, percentEncode, splitTarget } from "@hayloft/base/uri.js"
-import type { QueryParameter } from "@hayloft/base/uri.js"
+import { isCanonicalPath, parseQuery, percentDecode, percentEncode, splitTarget } from "@hayloft/base/http/uri.js"
+import type { QueryParameter } from "@hayloft/base/http/uri.js"
 
-import type { RequestHeaders } from "@hayloft/base/request-headers.js"
+import type { RequestHeaders } from "@hayloft/base/http/request-headers.js"
 import { compareTexts } from "@hayloft/base/bytes.js"
 
 export const ALGORITHM = "AWS4-HMAC-SHA256"

@@ -9,7 +9,7 @@ import { fail } from "@hayloft/base/failures.js"
 import type { Failure } from "@hayloft/base/failures.js"
 import { parseAccessKeyId } from "@hayloft/base/ids.js"
 import type { AccessKeyId } from "@hayloft/base/ids.js"
-import type { QueryParameter } from "@hayloft/base/uri.js"
+import type { QueryParameter } from "@hayloft/base/http/uri.js"
 import { ALGORITHM } from "./canonical.js"
 import type { SigningScope } from "./canonical.js"
 

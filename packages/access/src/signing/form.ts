@@ -7,7 +7,7 @@
  * Refuses   Signature version 2 (HMAC-SHA1) if the operator refuses it; forms signed in both ways.
  * Source    "Authenticating Requests in Browser-Based Uploads Using POST", Amazon S3 Developer Guide.
  */
-import { parseBasicDate } from "@hayloft/base/dates.js"
+import { parseBasicDate } from "@hayloft/base/text/dates.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { Failure } from "@hayloft/base/failures.js"
 import type { AccessKeyId } from "@hayloft/base/ids.js"

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
-import { HeaderShapes } from "@hayloft/base/request-headers.js"
+import { HeaderShapes } from "@hayloft/base/http/request-headers.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { receivedRequest, SignatureVerifier, signRequest } from "../sigv4.js"
 import type { SignableRequest, SignatureRules } from "../sigv4.js"

@@ -1,8 +1,8 @@
 /**
  * Signs requests as a client does (for the command line and tests), with the canonical texts that verification uses.
  */
-import { basicDate } from "@hayloft/base/dates.js"
-import { percentEncode } from "@hayloft/base/uri.js"
+import { basicDate } from "@hayloft/base/text/dates.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
 import {
   ALGORITHM,
   canonicalHeaders,

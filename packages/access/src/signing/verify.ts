@@ -10,12 +10,12 @@
  * Source    "Authenticating Requests (AWS Signature Version 4)", Amazon S3 API Reference.
  */
 import { fail, unlessRefused } from "@hayloft/base/failures.js"
-import { ABSENT, type HeaderShape, type RequestHeaders } from "@hayloft/base/request-headers.js"
+import { ABSENT, type HeaderShape, type RequestHeaders } from "@hayloft/base/http/request-headers.js"
 import type { AccessKeyId } from "@hayloft/base/ids.js"
-import { basicDate, isoDate, parseBasicDate, parseDate } from "@hayloft/base/dates.js"
+import { basicDate, isoDate, parseBasicDate, parseDate } from "@hayloft/base/text/dates.js"
 import { Remembered } from "@hayloft/base/remembered.js"
-import { parseQuery, splitTarget } from "@hayloft/base/uri.js"
-import type { QueryParameter } from "@hayloft/base/uri.js"
+import { parseQuery, splitTarget } from "@hayloft/base/http/uri.js"
+import type { QueryParameter } from "@hayloft/base/http/uri.js"
 import { digestOnce } from "@hayloft/base/seams/compute/index.js"
 import {
   ALGORITHM,

@@ -13,11 +13,11 @@
  * Source    "Signing and authenticating REST requests (AWS signature version 2)", Amazon S3 Developer Guide.
  */
 import { createHmac } from "node:crypto"
-import { isoDate, parseDate } from "@hayloft/base/dates.js"
+import { isoDate, parseDate } from "@hayloft/base/text/dates.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { Failure } from "@hayloft/base/failures.js"
 import type { AccessKeyId } from "@hayloft/base/ids.js"
-import type { QueryParameter } from "@hayloft/base/uri.js"
+import type { QueryParameter } from "@hayloft/base/http/uri.js"
 import { equalInConstantTime, trimBlanks } from "./canonical.js"
 import {
   accessKeyOf,

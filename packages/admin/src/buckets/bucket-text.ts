@@ -1,7 +1,7 @@
 /** Buckets, what they hold and have held, as text for people. Pure. */
 import type { z } from "zod"
-import { plural, sizeText } from "@hayloft/base/quantity-text.js"
-import { tableText, timeText } from "@hayloft/base/report-text.js"
+import { plural, sizeText } from "@hayloft/base/text/quantity-text.js"
+import { tableText, timeText } from "@hayloft/base/text/report-text.js"
 import type { BUCKET, BUCKETS, USAGE_HISTORY } from "../schemas.js"
 
 type Bucket = z.output<typeof BUCKET>

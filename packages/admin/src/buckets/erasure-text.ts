@@ -1,7 +1,7 @@
 /** The erasure of a bucket as text for people. Pure. */
 import type { z } from "zod"
-import { plural } from "@hayloft/base/quantity-text.js"
-import { printable } from "@hayloft/base/report-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
+import { printable } from "@hayloft/base/text/report-text.js"
 import type { ERASURE } from "../store/store-schemas.js"
 
 /** Returns the text about what an erasure waits for. */

@@ -8,7 +8,7 @@
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { parseBucketName } from "@hayloft/base/ids.js"
 import { FEATURE_SETTING_COMMANDS, FEATURE_SETTINGS } from "@hayloft/features/index.js"
-import { printable, tableText } from "@hayloft/base/report-text.js"
+import { printable, tableText } from "@hayloft/base/text/report-text.js"
 import {
   BUCKET_SETTING,
   BUCKET_SETTINGS,

@@ -3,8 +3,8 @@ import type { z } from "zod"
 import { rootArn, type AccessKey, type Account } from "@hayloft/access/index.js"
 import { fail } from "@hayloft/base/failures.js"
 import { parseAccessKeyId, parseAccountId, type AccountId } from "@hayloft/base/ids.js"
-import { printable, labelled, tableText, timeText } from "@hayloft/base/report-text.js"
-import { bytesOfSize, sizeText } from "@hayloft/base/quantity-text.js"
+import { printable, labelled, tableText, timeText } from "@hayloft/base/text/report-text.js"
+import { bytesOfSize, sizeText } from "@hayloft/base/text/quantity-text.js"
 import {
   type Calls,
   type CommandOf,

@@ -1,6 +1,6 @@
 /** The commands of users, groups and roles. */
 import type { z } from "zod"
-import type { IdentityKind } from "@hayloft/engine/format/identity-records.js"
+import type { IdentityKind } from "@hayloft/engine/format/accounts/identity-records.js"
 import { CommandProblem, type Answering, type CommandInput, type CommandOf } from "@hayloft/features/operator/index.js"
 import { POLICIES_OF } from "./identity-policy-operations.js"
 import type { GROUP, GROUPS, ROLE, ROLES, USER, USERS } from "./identity-schemas.js"

@@ -5,7 +5,7 @@
 import type { z } from "zod"
 import { identityArn, type Account, type IdentityRef } from "@hayloft/access/index.js"
 import { fail } from "@hayloft/base/failures.js"
-import type { IdentityKind, IdentityRecord, RoleTerms } from "@hayloft/engine/format/identity-records.js"
+import type { IdentityKind, IdentityRecord, RoleTerms } from "@hayloft/engine/format/accounts/identity-records.js"
 import {
   type Answering,
   type CommandOf,

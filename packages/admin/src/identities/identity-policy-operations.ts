@@ -4,7 +4,7 @@
  */
 import type { z } from "zod"
 import { fail } from "@hayloft/base/failures.js"
-import type { IdentityKind } from "@hayloft/engine/format/identity-records.js"
+import type { IdentityKind } from "@hayloft/engine/format/accounts/identity-records.js"
 import {
   type Answering,
   type CommandOf,

@@ -16,7 +16,7 @@ import {
 } from "@hayloft/access/index.js"
 import { fail, unlessMissing } from "@hayloft/base/failures.js"
 import { parseAccountId } from "@hayloft/base/ids.js"
-import type { IdentityKind } from "@hayloft/engine/format/identity-records.js"
+import type { IdentityKind } from "@hayloft/engine/format/accounts/identity-records.js"
 import type { OperationInput, RequiredAction } from "@hayloft/features/operator/index.js"
 import type { AdminServices } from "../operation.js"
 import type { Tags } from "@hayloft/base/tags.js"

@@ -1,7 +1,7 @@
 /** Users, groups, roles and managed policies as text for people. Pure. */
 import type { z } from "zod"
-import { durationText } from "@hayloft/base/quantity-text.js"
-import { printable, tableText, timeText } from "@hayloft/base/report-text.js"
+import { durationText } from "@hayloft/base/text/quantity-text.js"
+import { printable, tableText, timeText } from "@hayloft/base/text/report-text.js"
 import type { GROUPS, MANAGED_POLICIES, ROLE, ROLES, USER, USERS } from "./identity-schemas.js"
 
 type Role = z.output<typeof ROLE>

@@ -1,7 +1,7 @@
 /** The operations of `/v1/kms` on named keys, and of `/v1/master-key`. */
 import type { z } from "zod"
 import { parseAccountId } from "@hayloft/base/ids.js"
-import { printable, tableText, timeText } from "@hayloft/base/report-text.js"
+import { printable, tableText, timeText } from "@hayloft/base/text/report-text.js"
 import { CommandProblem, type Given, parseBody, type Values } from "@hayloft/features/operator/index.js"
 import { action, operation, type AdminOperation, type AdminServices } from "../operation.js"
 import * as schema from "./key-schemas.js"

@@ -6,7 +6,7 @@ import type { z } from "zod"
 import { identityArn, type Account } from "@hayloft/access/index.js"
 import { must } from "@hayloft/base/assert.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
-import { printable, tableText } from "@hayloft/base/report-text.js"
+import { printable, tableText } from "@hayloft/base/text/report-text.js"
 import { normalDn } from "@hayloft/base/seams/ldap/dn-core.js"
 import {
   firstOf,

@@ -9,8 +9,8 @@ import {
   type ManagedPolicyUse,
 } from "@hayloft/access/index.js"
 import { fail } from "@hayloft/base/failures.js"
-import { tableText } from "@hayloft/base/report-text.js"
-import type { ManagedPolicyRecord } from "@hayloft/engine/format/identity-records.js"
+import { tableText } from "@hayloft/base/text/report-text.js"
+import type { ManagedPolicyRecord } from "@hayloft/engine/format/accounts/identity-records.js"
 import {
   type CommandOf,
   firstOf,

@@ -1,6 +1,6 @@
 /** The operations of `/v1/accounts/{account}/oidc-providers`: issuers whose tokens let web identities assume roles. */
 import { hostAndPath, providerArn, type Account } from "@hayloft/access/index.js"
-import type { IdentityProviderRecord } from "@hayloft/engine/format/identity-records.js"
+import type { IdentityProviderRecord } from "@hayloft/engine/format/accounts/identity-records.js"
 import * as schema from "./identity-schemas.js"
 import { accountIn, onAll, onNew, onProvider, providerIn, tagsOf } from "./identity-targets.js"
 import { type OperationInput, parseBody } from "@hayloft/features/operator/index.js"

@@ -1,7 +1,7 @@
 /** The commands `policy simulate` and `policy validate`. */
 import type { z } from "zod"
-import { plural } from "@hayloft/base/quantity-text.js"
-import { printable, tableText } from "@hayloft/base/report-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
+import { printable, tableText } from "@hayloft/base/text/report-text.js"
 import { CommandProblem, type CommandOf, type Given, type Values } from "@hayloft/features/operator/index.js"
 import { ACCOUNT } from "./identity-targets.js"
 import type { POLICY_ACTIONS, SIMULATED, VALIDATED } from "./simulate-schemas.js"

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { decide, NO_RESOURCE_POLICIES, type KnownActions } from "@hayloft/access/index.js"
-import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
+import { accountNumberOf } from "@hayloft/engine/format/accounts/account-number.js"
 import { AUDIT_PAGE } from "../store/audit-schemas.js"
 import { SIMULATED, VALIDATED } from "./simulate-schemas.js"
 import { accessInMemory } from "../testing-access.js"

@@ -1,8 +1,8 @@
 /** The operations of `/v1/tokens`: tokens of the admin API itself. */
 import type { z } from "zod"
 import { parseAdminTokenId } from "@hayloft/base/ids.js"
-import { printable, tableText, timeText } from "@hayloft/base/report-text.js"
-import { TOKEN_SCOPES, type TokenScope } from "@hayloft/engine/format/admin-token.js"
+import { printable, tableText, timeText } from "@hayloft/base/text/report-text.js"
+import { TOKEN_SCOPES, type TokenScope } from "@hayloft/engine/format/accounts/admin-token.js"
 import { CommandProblem, parseBody } from "@hayloft/features/operator/index.js"
 import { action, operation, type AdminOperation, type AdminServices } from "../operation.js"
 import * as schema from "./token-schemas.js"

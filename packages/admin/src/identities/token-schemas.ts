@@ -1,6 +1,6 @@
 /** Schemas of tokens in the admin API's JSON. */
 import { z } from "zod"
-import { TOKEN_NAME_CHARACTERS_MAX, TOKEN_SCOPES } from "@hayloft/engine/format/admin-token.js"
+import { TOKEN_NAME_CHARACTERS_MAX, TOKEN_SCOPES } from "@hayloft/engine/format/accounts/admin-token.js"
 
 const timestamp = z.number().int().describe("milliseconds since 1970")
 const scope = z.enum(TOKEN_SCOPES)

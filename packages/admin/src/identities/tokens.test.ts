@@ -1,7 +1,7 @@
 /** Tokens of the admin API: how they are made and revoked, and what each scope allows, operation by operation. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { TOKEN_SCOPES } from "@hayloft/engine/format/admin-token.js"
+import { TOKEN_SCOPES } from "@hayloft/engine/format/accounts/admin-token.js"
 import { STARTED_JOB } from "@hayloft/features/operator/index.js"
 import { OPERATIONS } from "../operations.js"
 import { ERROR } from "../schemas.js"

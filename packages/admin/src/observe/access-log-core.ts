@@ -6,7 +6,7 @@
  * Limits    Those of `liveRequestOf`; `TEXT_CHARACTERS_MAX` for each text of S3's format.
  * Source    "Amazon S3 server access log format", Amazon S3 User Guide.
  */
-import { percentEncode } from "@hayloft/base/uri.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
 import type { FinishedRequest } from "@hayloft/protocols/http/index.js"
 import { liveRequestOf } from "./live-request-core.js"
 

@@ -5,7 +5,7 @@
  * Limits    Texts that a client chooses are cut at `TEXT_CHARACTERS_MAX`, keys at `KEY_CHARACTERS_MAX`.
  */
 import { sentenceOf } from "@hayloft/base/failures.js"
-import type { LiveRequest, RequestFilter } from "@hayloft/engine/format/live-report.js"
+import type { LiveRequest, RequestFilter } from "@hayloft/engine/format/nodes/live-report.js"
 import type { FinishedRequest } from "@hayloft/protocols/http/index.js"
 
 const TEXT_CHARACTERS_MAX = 256

@@ -7,7 +7,7 @@
  *           shown to no watcher, and in the end is not counted as traffic.
  */
 import { MIB } from "@hayloft/base/limits.js"
-import type { LiveRequest } from "@hayloft/engine/format/live-report.js"
+import type { LiveRequest } from "@hayloft/engine/format/nodes/live-report.js"
 import type { FinishedRequest, RequestWatch } from "@hayloft/protocols/http/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { accessLineOf, type AccessLogFormat } from "./access-log-core.js"

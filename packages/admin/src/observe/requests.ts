@@ -8,7 +8,12 @@
  * Limits    Those of `Traffic`, and `TRACE_LIMITS`; the callers of `watch` limit their number.
  */
 import { fail } from "@hayloft/base/failures.js"
-import type { LiveRequest, RequestFilter, TracedRequests, TraceQuestion } from "@hayloft/engine/format/live-report.js"
+import type {
+  LiveRequest,
+  RequestFilter,
+  TracedRequests,
+  TraceQuestion,
+} from "@hayloft/engine/format/nodes/live-report.js"
 import type { FinishedRequest, RequestWatch } from "@hayloft/protocols/http/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { liveRequestOf, passes } from "./live-request-core.js"

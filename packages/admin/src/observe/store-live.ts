@@ -7,7 +7,7 @@
  * Limits    `STORE_LIVE_LIMITS`: a node that hangs delays the rows of the others by `askMs`, until it counts as out of reach.
  */
 import { asFailure, fail } from "@hayloft/base/failures.js"
-import type { DeviceDisk } from "@hayloft/engine/format/disk-report.js"
+import type { DeviceDisk } from "@hayloft/engine/format/nodes/disk-report.js"
 import type {
   LiveRequest,
   NodeTraffic,
@@ -15,7 +15,7 @@ import type {
   TracedRequests,
   TraceQuestion,
   TrafficWindow,
-} from "@hayloft/engine/format/live-report.js"
+} from "@hayloft/engine/format/nodes/live-report.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { LiveRequests } from "./requests.js"

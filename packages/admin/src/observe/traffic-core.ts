@@ -4,7 +4,7 @@
  * Promises  Counting allocates nothing. Quantiles are exact to the width of their bin: a factor of `BIN_FACTOR`.
  * Limits    The memory of a series is fixed: about 150 bytes for each slot of its rings.
  */
-import { TRAFFIC_BINS, type TrafficCounts } from "@hayloft/engine/format/live-report.js"
+import { TRAFFIC_BINS, type TrafficCounts } from "@hayloft/engine/format/nodes/live-report.js"
 import type { FinishedRequest } from "@hayloft/protocols/http/index.js"
 
 /** A finished request, as far as it is counted. */

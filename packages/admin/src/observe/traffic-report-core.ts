@@ -4,7 +4,7 @@
  * Promises  Quantiles are those of all requests together, as exact as those of one node. Steps of the history are matched
  *           by their distance from now: clocks of nodes may differ.
  */
-import type { NamedCounts, NodeTraffic, TrafficWindow } from "@hayloft/engine/format/live-report.js"
+import type { NamedCounts, NodeTraffic, TrafficWindow } from "@hayloft/engine/format/nodes/live-report.js"
 import { figuresOf, sumOfTraffic, type TrafficFigures } from "./traffic-core.js"
 
 type NamedFigures = TrafficFigures & { readonly name: string }

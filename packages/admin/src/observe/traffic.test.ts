@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
-import type { TrafficWindow } from "@hayloft/engine/format/live-report.js"
+import type { TrafficWindow } from "@hayloft/engine/format/nodes/live-report.js"
 import { Ring } from "./traffic-core.js"
 import { trafficReport } from "./traffic-report-core.js"
 import { Traffic, TRAFFIC_LIMITS } from "./traffic.js"

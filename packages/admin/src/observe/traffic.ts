@@ -6,7 +6,7 @@
  * Limits    `TRAFFIC_LIMITS`: names beyond are counted together; one that was idle for an hour makes room, and what it had
  *           counts with the others then. A window has `WINDOWS` slots for each name: all names together have 15 MB at most.
  */
-import type { NamedCounts, NodeTraffic, TrafficWindow } from "@hayloft/engine/format/live-report.js"
+import type { NamedCounts, NodeTraffic, TrafficWindow } from "@hayloft/engine/format/nodes/live-report.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { binOf, noted, Ring, type Counted, type CountedRequest, type RingShape } from "./traffic-core.js"
 

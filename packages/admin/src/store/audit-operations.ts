@@ -2,7 +2,7 @@
 import type { z } from "zod"
 import { fail } from "@hayloft/base/failures.js"
 import { parseAuditId } from "@hayloft/base/ids.js"
-import { printable, tableText, timeText } from "@hayloft/base/report-text.js"
+import { printable, tableText, timeText } from "@hayloft/base/text/report-text.js"
 import { type CommandOf, CommandProblem, timeOf } from "@hayloft/features/operator/index.js"
 import { type AdminOperation, operation } from "../operation.js"
 import { AUDIT_PAGE } from "./audit-schemas.js"

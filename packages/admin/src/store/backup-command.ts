@@ -1,6 +1,6 @@
 /** The command `backup now`: writes the metadata of a running store among its shards, and waits until it is there. */
 import type { z } from "zod"
-import { printable } from "@hayloft/base/report-text.js"
+import { printable } from "@hayloft/base/text/report-text.js"
 import {
   CommandProblem,
   type Answering,

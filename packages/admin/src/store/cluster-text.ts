@@ -1,7 +1,7 @@
 /** Text for the nodes of a store and its layout. Pure. */
 import type { z } from "zod"
-import { plural, percentText } from "@hayloft/base/quantity-text.js"
-import { labelled, printable, tableText } from "@hayloft/base/report-text.js"
+import { plural, percentText } from "@hayloft/base/text/quantity-text.js"
+import { labelled, printable, tableText } from "@hayloft/base/text/report-text.js"
 import type { LAYOUT_DETAILS, NODES } from "./store-schemas.js"
 
 type Nodes = z.output<typeof NODES>

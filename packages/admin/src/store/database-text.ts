@@ -1,6 +1,6 @@
 /** Text for the database of a store: its key figures always, and what is wrong with it. Pure. */
 import type { z } from "zod"
-import { countText, durationText, latencyText, plural, sizeText } from "@hayloft/base/quantity-text.js"
+import { countText, durationText, latencyText, plural, sizeText } from "@hayloft/base/text/quantity-text.js"
 import type { DATABASE } from "./store-schemas.js"
 
 type Database = z.output<typeof DATABASE>

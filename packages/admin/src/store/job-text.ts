@@ -1,8 +1,8 @@
 /** Text about jobs: background jobs, and those that callers start. Pure. */
 import type { z } from "zod"
-import { progressText } from "@hayloft/base/progress-text.js"
-import { plural, sizeText } from "@hayloft/base/quantity-text.js"
-import { labelled as line, printable, tableText, timeText } from "@hayloft/base/report-text.js"
+import { progressText } from "@hayloft/base/text/progress-text.js"
+import { plural, sizeText } from "@hayloft/base/text/quantity-text.js"
+import { labelled as line, printable, tableText, timeText } from "@hayloft/base/text/report-text.js"
 import type { JOB, JOBS, PAUSED_JOB, STARTED_JOB } from "@hayloft/features/operator/index.js"
 
 type Job = z.output<typeof JOB>

@@ -1,7 +1,7 @@
 /** The operations of `/v1` on what happens now: live requests and traffic of all nodes. */
 import { fail } from "@hayloft/base/failures.js"
 import type { OperationInput } from "@hayloft/features/operator/index.js"
-import { TRAFFIC_WINDOWS, type RequestFilter } from "@hayloft/engine/format/live-report.js"
+import { TRAFFIC_WINDOWS, type RequestFilter } from "@hayloft/engine/format/nodes/live-report.js"
 import { TRACE_LINE, TRAFFIC } from "./live-schemas.js"
 import { operation, type AdminOperation } from "../operation.js"
 import { LineSource } from "../streams.js"

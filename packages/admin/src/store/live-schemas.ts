@@ -1,6 +1,6 @@
 /** Schemas of live requests and traffic in the admin API's JSON. */
 import { z } from "zod"
-import { TRAFFIC_WINDOWS } from "@hayloft/engine/format/live-report.js"
+import { TRAFFIC_WINDOWS } from "@hayloft/engine/format/nodes/live-report.js"
 import { UNSHOWN } from "./store-schemas.js"
 
 const timestamp = z.number().int().describe("milliseconds since 1970")

@@ -2,7 +2,7 @@
 import { fail } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseBucketName, parseVersionId, textOfObjectKey, type ObjectKey } from "@hayloft/base/ids.js"
 import { textOfPolicy } from "@hayloft/base/policy.js"
-import { layoutFileJson } from "@hayloft/engine/format/layout-file.js"
+import { layoutFileJson } from "@hayloft/engine/format/device/layout-file.js"
 import { SHARD_PLACES_LIMITS } from "@hayloft/upkeep/index.js"
 import { DISPERSION, LAYOUT_FILE, LOCATED_OBJECT } from "./placement-schemas.js"
 import type { OperationInput } from "@hayloft/features/operator/index.js"

@@ -1,7 +1,7 @@
 /** Text for placement: the layout with its shares, the shards of an object, and the dispersion of all. Pure. */
 import type { z } from "zod"
-import { countText, plural, sizeText, percentText } from "@hayloft/base/quantity-text.js"
-import { labelled, printable, tableText } from "@hayloft/base/report-text.js"
+import { countText, plural, sizeText, percentText } from "@hayloft/base/text/quantity-text.js"
+import { labelled, printable, tableText } from "@hayloft/base/text/report-text.js"
 import type { DISPERSION, LOCATED_OBJECT } from "./placement-schemas.js"
 import type { LAYOUT_DETAILS } from "./store-schemas.js"
 

@@ -1,8 +1,8 @@
 /** Text for the state of a store: its safety first, then everything that is not as it should be. Pure. */
 import type { z } from "zod"
 import { PARTITIONS } from "@hayloft/base/limits.js"
-import { ageText, durationText, plural, sizeText } from "@hayloft/base/quantity-text.js"
-import { labelled as line, printable, tableText } from "@hayloft/base/report-text.js"
+import { ageText, durationText, plural, sizeText } from "@hayloft/base/text/quantity-text.js"
+import { labelled as line, printable, tableText } from "@hayloft/base/text/report-text.js"
 import { devicesByNode, nodeLines } from "./cluster-text.js"
 import { databaseLines } from "./database-text.js"
 import { erasureText } from "../buckets/erasure-text.js"

@@ -22,7 +22,7 @@ import {
   type ListedVersion,
 } from "@hayloft/client/index.js"
 import { REGION_DEFAULT } from "@hayloft/base/region.js"
-import type { HeaderFields } from "@hayloft/base/request-headers.js"
+import type { HeaderFields } from "@hayloft/base/http/request-headers.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { CliError } from "../exit-codes.js"
 import { decideImport } from "./import-core.js"

@@ -10,7 +10,7 @@ import {
   type ListedVersion,
   type S3Client,
 } from "@hayloft/client/index.js"
-import type { HeaderFields } from "@hayloft/base/request-headers.js"
+import type { HeaderFields } from "@hayloft/base/http/request-headers.js"
 import { CliError } from "../exit-codes.js"
 
 const VERSIONS_MAX = 100_000

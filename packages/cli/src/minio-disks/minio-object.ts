@@ -1,6 +1,6 @@
 /** The content of a version of an object, and what its metadata say about it. */
 import { join } from "node:path"
-import type { HeaderFields } from "@hayloft/base/request-headers.js"
+import type { HeaderFields } from "@hayloft/base/http/request-headers.js"
 import { ChecksumCheck, parseChecksums } from "./checksums.js"
 import { damaged, DiskFailure } from "./failure.js"
 import { XL_META } from "./listing.js"

@@ -9,7 +9,7 @@ import type { AdminApi } from "@hayloft/admin/index.js"
 import { accessInMemory } from "@hayloft/admin/testing-access.js"
 import { FakeStore, ROOT } from "@hayloft/admin/testing-store.js"
 import { must } from "@hayloft/base/assert.js"
-import { accountNumberOf } from "@hayloft/engine/format/account-number.js"
+import { accountNumberOf } from "@hayloft/engine/format/accounts/account-number.js"
 import { adminOver, operatorOf } from "../testing-admin.js"
 
 const READ = {

@@ -1,6 +1,6 @@
 /** Jobs that callers start, followed until they end: a line of progress on a terminal. */
 import { STARTED_JOB, type StartedJobAnswer } from "@hayloft/admin/index.js"
-import { progressText } from "@hayloft/base/progress-text.js"
+import { progressText } from "@hayloft/base/text/progress-text.js"
 import type { AdminClient } from "@hayloft/client/index.js"
 import { checked } from "../checked.js"
 import type { CliIo } from "../io.js"

@@ -1,5 +1,5 @@
 /** Moments as options of commands name them. */
-import { MOMENT_FORM, parseMoment, textOfMoment } from "@hayloft/base/moment.js"
+import { MOMENT_FORM, parseMoment, textOfMoment } from "@hayloft/base/text/moment.js"
 import { parseDuration } from "@hayloft/node/config/index.js"
 import { CliError } from "../exit-codes.js"
 import type { CliIo } from "../io.js"

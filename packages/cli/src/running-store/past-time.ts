@@ -1,5 +1,5 @@
 /** Moments of the past, as options name them: a time, or how long ago it was. */
-import { parseIsoDate } from "@hayloft/base/dates.js"
+import { parseIsoDate } from "@hayloft/base/text/dates.js"
 import { parseDuration } from "@hayloft/node/config/index.js"
 import { CliError } from "../exit-codes.js"
 import type { CliIo } from "../io.js"

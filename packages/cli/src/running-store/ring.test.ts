@@ -7,7 +7,7 @@ import { after, before, test } from "node:test"
 import { LAYOUT_FILE_OF_ONE } from "@hayloft/admin/testing-placement.js"
 import { FakeStore, ROOT } from "@hayloft/admin/testing-store.js"
 import { parseBucketName } from "@hayloft/base/ids.js"
-import { layoutFileJson } from "@hayloft/engine/format/layout-file.js"
+import { layoutFileJson } from "@hayloft/engine/format/device/layout-file.js"
 import { adminOver, operatorOf } from "../testing-admin.js"
 
 const store = new FakeStore()

@@ -1,9 +1,9 @@
 /** The cipher of an encrypted device, for commands on its files: from its control record and the operator's key files. */
-import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
+import type { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { readControlRecord } from "@hayloft/engine/device/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { MasterKeyFiles } from "@hayloft/node/index.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import { RealDisk } from "@hayloft/base/seams/disk/index.js"

@@ -3,11 +3,11 @@
  * the needle index against the volumes. Changes nothing; exits with 1 if it finds damage.
  */
 import { isFailure } from "@hayloft/base/failures.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
-import { EXPIRING_FAMILY, isOfClass, needleKeyIn } from "@hayloft/engine/format/expiring-key.js"
-import { decodeStoredRow } from "@hayloft/engine/format/stored-row.js"
-import { needleIdOfKey } from "@hayloft/engine/format/needle.js"
+import { EXPIRING_FAMILY, isOfClass, needleKeyIn } from "@hayloft/engine/format/needles/expiring-key.js"
+import { decodeStoredRow } from "@hayloft/engine/format/tables/stored-row.js"
+import { needleIdOfKey } from "@hayloft/engine/format/needles/needle.js"
 import type { StoreReader } from "@hayloft/base/seams/store/contract.js"
 import type {
   ExpiringClass,

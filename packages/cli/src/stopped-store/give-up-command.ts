@@ -5,11 +5,11 @@
  * Refuses   A device that is not the only metadata replica: it can learn the rows from another replica.
  */
 import { basename } from "node:path"
-import { familyOfNumber, OBJECT_FAMILIES } from "@hayloft/base/families.js"
+import { familyOfNumber, OBJECT_FAMILIES } from "@hayloft/base/rows/families.js"
 import { lockedNamesOf, lockedNamesText, type LockedNames } from "@hayloft/base/locked-names.js"
 import { rowKeyOf, type DeviceId } from "@hayloft/base/ids.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
-import { STORE_PREFIX_BYTES } from "@hayloft/engine/format/replica-incarnation.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
+import { STORE_PREFIX_BYTES } from "@hayloft/engine/format/device/replica-incarnation.js"
 import { KEY_IN_ROW_AT, parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
 import type { LostRows } from "@hayloft/base/seams/store/contract.js"
 import type { KeyOptions } from "./device-cipher.js"

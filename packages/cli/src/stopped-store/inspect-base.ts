@@ -3,11 +3,11 @@
  * hash, and the rows that checkpoints have set aside. While the store runs, it shows the last checkpoint.
  */
 import { isFailure, type Failure } from "@hayloft/base/failures.js"
-import { FAMILY_NAMES, type Family } from "@hayloft/base/families.js"
+import { FAMILY_NAMES, type Family } from "@hayloft/base/rows/families.js"
 import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
 import { asideRows, behindDamage } from "@hayloft/engine/device/index.js"
-import { ASIDE_MARKS } from "@hayloft/engine/format/aside-row.js"
-import { decodeStoredRow } from "@hayloft/engine/format/stored-row.js"
+import { ASIDE_MARKS } from "@hayloft/engine/format/tables/aside-row.js"
+import { decodeStoredRow } from "@hayloft/engine/format/tables/stored-row.js"
 import { KEY_BYTES_MAX, type StoreReader } from "@hayloft/base/seams/store/contract.js"
 import { hexOfKey, type Finding } from "./inspect.js"
 

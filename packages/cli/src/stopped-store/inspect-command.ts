@@ -1,7 +1,7 @@
 /** `hayloft volume inspect FILE`: prints the contents of a file of a data folder, one finding per line. */
 import { stat } from "node:fs/promises"
 import { basename, dirname, resolve } from "node:path"
-import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
+import type { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import { isFailure, type Failure } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { readSuperblock } from "@hayloft/engine/device/index.js"

@@ -19,26 +19,26 @@ import {
 import { subBlockChecksums } from "@hayloft/base/simd/sub-block.js"
 import { SimDisk } from "@hayloft/base/seams/disk/index.js"
 import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
-import { encodeAsideRow } from "@hayloft/engine/format/aside-row.js"
-import { encodeStoredRow } from "@hayloft/engine/format/stored-row.js"
-import { encodeControlRecord } from "@hayloft/engine/format/control-record.js"
-import { encodeEntry } from "@hayloft/engine/format/testing-entry.js"
-import { encodeLogBatch } from "@hayloft/engine/format/log-batch.js"
+import { encodeAsideRow } from "@hayloft/engine/format/tables/aside-row.js"
+import { encodeStoredRow } from "@hayloft/engine/format/tables/stored-row.js"
+import { encodeControlRecord } from "@hayloft/engine/format/device/control-record.js"
+import { encodeEntry } from "@hayloft/engine/format/device/testing-entry.js"
+import { encodeLogBatch } from "@hayloft/engine/format/device/log-batch.js"
 import {
   encodeNeedleHeader,
   needleHeaderChecksum,
   needleSeed,
   payloadSeed,
   type NeedleId,
-} from "@hayloft/engine/format/needle.js"
-import { encodeSuperblock } from "@hayloft/engine/format/superblock.js"
+} from "@hayloft/engine/format/needles/needle.js"
+import { encodeSuperblock } from "@hayloft/engine/format/device/superblock.js"
 import {
   chainChecksum,
   encodeGroupHeader,
   encodeVolumeHeader,
   GROUP_HEADER_BYTES,
   needlesChecksumOf,
-} from "@hayloft/engine/format/volume.js"
+} from "@hayloft/engine/format/needles/volume.js"
 import { inspectMetadataStore } from "./inspect-base.js"
 import { inspectFile, type Finding } from "./inspect.js"
 

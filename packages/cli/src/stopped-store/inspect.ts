@@ -4,24 +4,24 @@
  * Only reads, without an index or other files: it reports just the bytes of the file. `volume/` reads a volume through
  * its window; of other files one log batch or the whole record is in memory.
  */
-import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
+import type { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { bytesOfByteString, textOfObjectKey } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { textOfPolicy } from "@hayloft/base/policy.js"
-import { parseControlRecord, type ControlRecord } from "@hayloft/engine/format/control-record.js"
-import type { KeyringRecord } from "@hayloft/engine/format/keyring.js"
-import { decodeEntry } from "@hayloft/engine/format/entry.js"
+import { parseControlRecord, type ControlRecord } from "@hayloft/engine/format/device/control-record.js"
+import type { KeyringRecord } from "@hayloft/engine/format/device/keyring.js"
+import { decodeEntry } from "@hayloft/engine/format/device/entry.js"
 import {
   batchBytes,
   decodeLogBatchHeader,
   decodeLogBatchRecords,
   isWholeLogBatch,
-} from "@hayloft/engine/format/log-batch.js"
-import { LOG_HEADER_BYTES, type LogBatchHeader, type LogBatchRecord } from "@hayloft/engine/format/log-batch.js"
-import { isUnnamed, type NeedleHeader, type ShardHeader } from "@hayloft/engine/format/needle.js"
-import { decodeSuperblock } from "@hayloft/engine/format/superblock.js"
-import { decodeVolumeHeader, VOLUME_PAGE_BYTES, type VolumeHeader } from "@hayloft/engine/format/volume.js"
+} from "@hayloft/engine/format/device/log-batch.js"
+import { LOG_HEADER_BYTES, type LogBatchHeader, type LogBatchRecord } from "@hayloft/engine/format/device/log-batch.js"
+import { isUnnamed, type NeedleHeader, type ShardHeader } from "@hayloft/engine/format/needles/needle.js"
+import { decodeSuperblock } from "@hayloft/engine/format/device/superblock.js"
+import { decodeVolumeHeader, VOLUME_PAGE_BYTES, type VolumeHeader } from "@hayloft/engine/format/needles/volume.js"
 import type { Disk } from "@hayloft/base/seams/disk/index.js"
 import { inspectVolume, type VolumeItem } from "@hayloft/engine/volume/index.js"
 

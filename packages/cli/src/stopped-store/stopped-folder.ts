@@ -1,9 +1,9 @@
 /** Locks a data folder of a stopped store for commands on its files, and opens its files if they are encrypted. */
 import { resolve } from "node:path"
-import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
+import type { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import { RealDisk } from "@hayloft/base/seams/disk/index.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import { RealLocks } from "@hayloft/base/seams/folder-lock/index.js"

@@ -17,7 +17,7 @@ import {
   serverCopy,
   upload,
 } from "@hayloft/client/index.js"
-import { contentTypeOf } from "@hayloft/base/content-types.js"
+import { contentTypeOf } from "@hayloft/base/http/content-types.js"
 import { CliError, messageOf } from "../exit-codes.js"
 import type { CliIo } from "../io.js"
 import { makeFoldersFor } from "./local-tree.js"

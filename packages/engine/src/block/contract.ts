@@ -2,12 +2,12 @@
  * Blocks: a byte stream becomes blocks, shards, and needles on devices, and back. This layer has no object metadata.
  */
 import type { DeviceId, PartitionId, RowKey, UploadId } from "@hayloft/base/ids.js"
-import type { LentBytes, PieceOwner, ReadBytes } from "@hayloft/base/pieces.js"
+import type { LentBytes, PieceOwner, ReadBytes } from "@hayloft/base/memory/pieces.js"
 import type { Payer } from "@hayloft/base/places-core.js"
 import type { Span } from "@hayloft/base/trace.js"
 import type { Policy } from "@hayloft/base/policy.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
-import type { Extent } from "../format/extent.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
+import type { Extent } from "../format/needles/extent.js"
 import type { Digests, HashPipelinePlan } from "@hayloft/base/seams/compute/contract.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import type { NeedleId, NeedleOwner, ShardHeader } from "../volume/contract.js"

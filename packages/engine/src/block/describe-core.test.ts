@@ -5,7 +5,7 @@ import { isFailure } from "@hayloft/base/failures.js"
 import { parseDeviceId, parseUploadId } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
-import { EXTENT_EXCEPTIONS_MAX } from "../format/extent.js"
+import { EXTENT_EXCEPTIONS_MAX } from "../format/needles/extent.js"
 import { describeBody } from "./describe-core.js"
 import { planWrite } from "./write-plan-core.js"
 

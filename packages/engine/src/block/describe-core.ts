@@ -6,8 +6,8 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { PartitionId } from "@hayloft/base/ids.js"
-import { EXTENT_EXCEPTIONS_MAX, type Extent, type ExtentException } from "../format/extent.js"
-import { partitionOf } from "../format/partition.js"
+import { EXTENT_EXCEPTIONS_MAX, type Extent, type ExtentException } from "../format/needles/extent.js"
+import { partitionOf } from "../format/needles/partition.js"
 import { textOfPolicy } from "@hayloft/base/policy.js"
 import type { WrittenBlock } from "./block-writer.js"
 import type { MissingShards, WriteRequest } from "./contract.js"

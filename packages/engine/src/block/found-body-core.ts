@@ -4,7 +4,7 @@
  */
 import { BLOCK_BYTES_MIN, SUB_BLOCK_BYTES } from "@hayloft/base/limits.js"
 import { shardsNeeded, textOfPolicy, type Policy } from "@hayloft/base/policy.js"
-import type { Extent, ExtentException } from "../format/extent.js"
+import type { Extent, ExtentException } from "../format/needles/extent.js"
 import type { UploadId } from "@hayloft/base/ids.js"
 
 /** A shard that was found, and what its needle says of its block. */

@@ -5,8 +5,8 @@
 import { isFailure } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { after, allSoon, recover, type Soon } from "@hayloft/base/soon.js"
-import type { ExtentException } from "../format/extent.js"
-import type { NeedleId } from "../format/needle.js"
+import type { ExtentException } from "../format/needles/extent.js"
+import type { NeedleId } from "../format/needles/needle.js"
 import type { Devices } from "./contract.js"
 import { assignedDeviceOf, type Layouts } from "./layouts.js"
 

@@ -11,7 +11,7 @@
  */
 import type { UploadId } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
-import type { Extent } from "../format/extent.js"
+import type { Extent } from "../format/needles/extent.js"
 import { ReadRates, RATE_WINDOW_MS } from "./read-rates-core.js"
 import { blockShape, type ExtentRange } from "./read-plan-core.js"
 

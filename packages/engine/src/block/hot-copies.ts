@@ -9,7 +9,7 @@
  *           cannot be made, its readers read the devices themselves, as they would without copies.
  * Limits    `hot-copies-core.ts`. Nothing is reserved before a unit is hot. Nothing of it outlives the process.
  */
-import { freeBuffer } from "@hayloft/base/free-memory.js"
+import { freeBuffer } from "@hayloft/base/memory/free-memory.js"
 import { must } from "@hayloft/base/assert.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"

@@ -6,9 +6,9 @@
  * Limits    `longBuffers` and `shortBuffers`. Beyond them a caller gets its own buffer, which is freed when returned.
  *           `ReadAhead` limits how much is requested.
  */
-import { freeBuffer } from "@hayloft/base/free-memory.js"
+import { freeBuffer } from "@hayloft/base/memory/free-memory.js"
 import { KIB, SYNC_READ_BYTES_MAX } from "@hayloft/base/limits.js"
-import { whenFree } from "@hayloft/base/memory-in-use.js"
+import { whenFree } from "@hayloft/base/memory/memory-in-use.js"
 import { after, lastly, type Soon } from "@hayloft/base/soon.js"
 import { xxh64Memory } from "@hayloft/base/simd/xxh64.js"
 import type { Allocate } from "../volume/contract.js"

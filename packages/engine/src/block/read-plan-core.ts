@@ -7,7 +7,7 @@
 import { must } from "@hayloft/base/assert.js"
 import { MIB, SUB_BLOCK_BYTES } from "@hayloft/base/limits.js"
 import { shardBytesOfBlock, shardCount, shardsNeeded, type Policy } from "@hayloft/base/policy.js"
-import { exceptionOf, type Extent, type ExtentException } from "../format/extent.js"
+import { exceptionOf, type Extent, type ExtentException } from "../format/needles/extent.js"
 import type { CodingShape } from "@hayloft/base/seams/compute/contract.js"
 
 export const PIECE_BYTES_MAX = 1 * MIB

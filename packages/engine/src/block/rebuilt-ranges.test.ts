@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseUploadId } from "@hayloft/base/ids.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
-import type { Extent } from "../format/extent.js"
+import type { Extent } from "../format/needles/extent.js"
 import { RebuiltRanges } from "./rebuilt-ranges.js"
 
 const extentOf = (part: number): Extent => ({

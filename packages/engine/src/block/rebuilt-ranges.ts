@@ -5,7 +5,7 @@
  * Promises  Rebuilt bytes that the reader does not use are freed.
  * Limits    `RANGES_KEPT` ranges of one reader; a range is at most a piece of each of k shards.
  */
-import type { Extent } from "../format/extent.js"
+import type { Extent } from "../format/needles/extent.js"
 import type { ReadPiece } from "./read-plan-core.js"
 
 /** One for the block being sent, one for the block being fetched ahead. */

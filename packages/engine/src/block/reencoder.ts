@@ -3,9 +3,9 @@
  * plenty is free.
  */
 import { copyPlainly } from "@hayloft/base/bytes.js"
-import { openedBytesOf } from "@hayloft/base/segments.js"
-import type { Extent } from "../format/extent.js"
-import { partitionOf } from "../format/partition.js"
+import { openedBytesOf } from "@hayloft/base/encryption/segments.js"
+import type { Extent } from "../format/needles/extent.js"
+import { partitionOf } from "../format/needles/partition.js"
 import type { Compute, Slab } from "@hayloft/base/seams/compute/contract.js"
 import type { BlockReader } from "./block-reader.js"
 import type { BlockWriter } from "./block-writer.js"

@@ -12,12 +12,12 @@ import {
   rowKeyOf,
   type RowKey,
 } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
 import { Rows } from "../device/index.js"
-import { needleKeyOf, type NeedleId } from "../format/needle.js"
-import { partitionOf } from "../format/partition.js"
+import { needleKeyOf, type NeedleId } from "../format/needles/needle.js"
+import { partitionOf } from "../format/needles/partition.js"
 import type { IndexedNeedle } from "../volume/contract.js"
 import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
 import type { ShardDevice } from "./contract.js"

@@ -1,8 +1,8 @@
 /** A block as a shard scan (`shard-scan.ts`) reports it. Pure. */
 import type { DeviceId, RowKey } from "@hayloft/base/ids.js"
 import { rowKeyOf } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
-import { NEEDLE_KEY_BYTES, type NeedleId } from "../format/needle.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
+import { NEEDLE_KEY_BYTES, type NeedleId } from "../format/needles/needle.js"
 import type { ShardShape } from "../volume/contract.js"
 
 /** One copy of one shard. */

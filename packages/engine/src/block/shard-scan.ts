@@ -10,10 +10,10 @@
  */
 import { isFailure } from "@hayloft/base/failures.js"
 import { parsePartitionId, rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import { PARTITIONS, SHARDS_MAX } from "@hayloft/base/limits.js"
 import { after, allSoon, lastly, recover, type Soon } from "@hayloft/base/soon.js"
-import { needleIdOfKey, needleKeysOfPartition, NEEDLE_KEY_BYTES } from "../format/needle.js"
+import { needleIdOfKey, needleKeysOfPartition, NEEDLE_KEY_BYTES } from "../format/needles/needle.js"
 import type { IndexedNeedle, ShardShape } from "../volume/contract.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { isLoss } from "./holders.js"

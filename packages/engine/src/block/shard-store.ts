@@ -8,7 +8,7 @@
  * attempts that would fail.
  */
 import type { Failure } from "@hayloft/base/failures.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import type { CachedPlace, IndexedNeedle, NeedleId, NeedleRange, Volumes } from "../volume/contract.js"
 

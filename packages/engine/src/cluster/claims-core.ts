@@ -8,7 +8,7 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import { parseIncarnation, type DeviceId, type Incarnation, type NodeName } from "@hayloft/base/ids.js"
-import type { ControlDevice, ControlRecord, DeviceHome } from "../format/control-record.js"
+import type { ControlDevice, ControlRecord, DeviceHome } from "../format/device/control-record.js"
 import { deviceOf } from "./device-states-core.js"
 
 /** Incarnations begin with 1. */

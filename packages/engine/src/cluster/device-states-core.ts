@@ -5,7 +5,12 @@
 import { fail } from "@hayloft/base/failures.js"
 import { parseEpoch } from "@hayloft/base/ids.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
-import type { ControlDevice, ControlDeviceState, ControlRecord, ControlTablet } from "../format/control-record.js"
+import type {
+  ControlDevice,
+  ControlDeviceState,
+  ControlRecord,
+  ControlTablet,
+} from "../format/device/control-record.js"
 
 export function deviceOf(record: ControlRecord, id: DeviceId): ControlDevice {
   const device = record.devices.find(each => each.id === id)

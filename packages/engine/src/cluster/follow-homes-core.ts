@@ -3,7 +3,7 @@
  * over machines or zones. Pure.
  */
 import type { Policy } from "@hayloft/base/policy.js"
-import type { ControlRecord } from "../format/control-record.js"
+import type { ControlRecord } from "../format/device/control-record.js"
 import { isSpreadEvenly, mostTogether, type Layout, type LayoutDevice } from "../placement/index.js"
 import { layoutDevices, layoutOf, widthFor, withNextLayout } from "./record-layout-core.js"
 

@@ -4,7 +4,7 @@
  * replaced. Pure.
  */
 import type { DeviceId } from "@hayloft/base/ids.js"
-import type { ControlDevice, ControlRecord } from "../format/control-record.js"
+import type { ControlDevice, ControlRecord } from "../format/device/control-record.js"
 import { planNext, type Layout } from "../placement/index.js"
 import { controlLayoutOf, hasPlace, layoutDevices, layoutOf, mayGain } from "./record-layout-core.js"
 

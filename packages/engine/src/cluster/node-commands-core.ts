@@ -7,7 +7,7 @@
  */
 import type { NodeName } from "@hayloft/base/ids.js"
 import type { Policy } from "@hayloft/base/policy.js"
-import type { ControlRecord } from "../format/control-record.js"
+import type { ControlRecord } from "../format/device/control-record.js"
 import { devicesOfNode } from "./claims-core.js"
 import { forgetDevices } from "./device-commands-core.js"
 import { markOffline } from "./device-states-core.js"

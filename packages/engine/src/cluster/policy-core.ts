@@ -15,9 +15,9 @@ import {
   tolerance,
   type Policy,
 } from "@hayloft/base/policy.js"
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
-import { POLICY_VERSION_MAX, type ControlRecord } from "../format/control-record.js"
+import { POLICY_VERSION_MAX, type ControlRecord } from "../format/device/control-record.js"
 import { hasPlace, layoutOf, mayGain, policiesIn, widestOf, widthFor, withNextLayout } from "./record-layout-core.js"
 
 const placesOf = (record: ControlRecord): number => record.devices.filter(hasPlace).length

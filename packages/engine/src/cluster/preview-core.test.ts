@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parsePolicy } from "@hayloft/base/policy.js"
-import type { ControlRecord } from "../format/control-record.js"
+import type { ControlRecord } from "../format/device/control-record.js"
 import { markOffline } from "./device-states-core.js"
 import { addDevice, forgetDevice, joinDevices, replaceDevice } from "./device-commands-core.js"
 import { CAPACITY_BYTES, clusterOf, deviceId, homeOn, newDevice, storeOf } from "./testing-records.js"

@@ -7,7 +7,7 @@
  */
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { shardCount, shardsNeeded, textOfPolicy, type Policy } from "@hayloft/base/policy.js"
-import type { ControlDevice, ControlRecord, ControlTablet } from "../format/control-record.js"
+import type { ControlDevice, ControlRecord, ControlTablet } from "../format/device/control-record.js"
 import { movement, slotsPerDevice, usableBytes, type Layout } from "../placement/index.js"
 import { domainsOfHome, hasPlace, layoutOf } from "./record-layout-core.js"
 import { evaluateSafety, type StoragePolicyUse, type Safety, type SafetyInput } from "./safety-core.js"

@@ -4,7 +4,7 @@
  */
 import type { Policy } from "@hayloft/base/policy.js"
 import { tolerance } from "@hayloft/base/policy.js"
-import type { ControlRecord } from "../format/control-record.js"
+import type { ControlRecord } from "../format/device/control-record.js"
 import { safetyInputOf, settled, type PreviewFacts } from "./preview-core.js"
 import { evaluateSafety, type Safety } from "./safety-core.js"
 

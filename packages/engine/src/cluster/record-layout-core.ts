@@ -8,7 +8,7 @@ import { fail } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { shardCount, type Policy } from "@hayloft/base/policy.js"
 import { RememberedByObject } from "@hayloft/base/remembered.js"
-import type { ControlDevice, ControlLayout, ControlRecord, DeviceHome } from "../format/control-record.js"
+import type { ControlDevice, ControlLayout, ControlRecord, DeviceHome } from "../format/device/control-record.js"
 import { decodeLayout, encodeLayout, movement, planNext } from "../placement/index.js"
 import type { FailureDomains, Layout, LayoutDevice } from "../placement/index.js"
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
-import type { ControlRecord } from "../format/control-record.js"
+import type { ControlRecord } from "../format/device/control-record.js"
 import { checkRecord } from "./testing-check-record.js"
 import { markOffline } from "./device-states-core.js"
 import { addDevice } from "./device-commands-core.js"

@@ -8,7 +8,7 @@ import { must } from "@hayloft/base/assert.js"
 import { fail } from "@hayloft/base/failures.js"
 import { parseEpoch } from "@hayloft/base/ids.js"
 import type { DeviceId, TabletId } from "@hayloft/base/ids.js"
-import type { ControlDevice, ControlReplica, ControlRecord, ControlTablet } from "../format/control-record.js"
+import type { ControlDevice, ControlReplica, ControlRecord, ControlTablet } from "../format/device/control-record.js"
 import { withoutReplicas } from "./device-states-core.js"
 
 export type ReplicaStep =

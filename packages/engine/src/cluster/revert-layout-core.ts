@@ -7,7 +7,7 @@
  */
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import { shardCount, textOfPolicy, type Policy } from "@hayloft/base/policy.js"
-import type { ControlDevice, ControlRecord } from "../format/control-record.js"
+import type { ControlDevice, ControlRecord } from "../format/device/control-record.js"
 import { movement } from "../placement/index.js"
 import { withState } from "./device-states-core.js"
 import { controlLayoutOf, hasPlace, layoutOf, policiesIn } from "./record-layout-core.js"

@@ -18,7 +18,7 @@
 import { equalBytes } from "@hayloft/base/bytes.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { shardCount, shardsNeeded, type Policy } from "@hayloft/base/policy.js"
-import type { ControlDeviceState } from "../format/control-record.js"
+import type { ControlDeviceState } from "../format/device/control-record.js"
 import type { Layout } from "../placement/index.js"
 import { BlocksEvaluator, Findings, Group, hasShard, ownDisks, partitionsOf, UNTOUCHED } from "./safety-blocks-core.js"
 import { domainsAsDisks } from "./safety-blocks-core.js"

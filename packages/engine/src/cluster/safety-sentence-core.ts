@@ -1,7 +1,7 @@
 /** Describes in one sentence how safe a store is. Pure. */
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { textOfPolicy } from "@hayloft/base/policy.js"
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
 import type { Safety, SafetyCauses } from "./safety-core.js"
 import type { DomainSafety } from "./safety-domains-core.js"
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseNodeName, type NodeName } from "@hayloft/base/ids.js"
-import type { ControlRecord } from "../format/control-record.js"
+import type { ControlRecord } from "../format/device/control-record.js"
 import { markOffline } from "./device-states-core.js"
 import { silentNodes, SILENT_NODE_MS, SILENT_TOGETHER_MS } from "./silent-nodes-core.js"
 import { clusterOf, deviceId, storeOf } from "./testing-records.js"

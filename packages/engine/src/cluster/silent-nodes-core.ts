@@ -7,7 +7,7 @@
  * devices would be offline (those that are offline for another reason included). The operator decides about those.
  */
 import type { DeviceId, NodeName } from "@hayloft/base/ids.js"
-import type { ControlDevice, ControlRecord } from "../format/control-record.js"
+import type { ControlDevice, ControlRecord } from "../format/device/control-record.js"
 
 /** Long enough to restart a machine, short against the time between two failures (as `LONG_OUT_MS`). */
 export const SILENT_NODE_MS = 15 * 60_000

@@ -9,7 +9,7 @@
 import { fail } from "@hayloft/base/failures.js"
 import type { DeviceId, NodeName } from "@hayloft/base/ids.js"
 import type { Policy } from "@hayloft/base/policy.js"
-import type { ControlDevice, ControlRecord } from "../format/control-record.js"
+import type { ControlDevice, ControlRecord } from "../format/device/control-record.js"
 import { devicesOfNode } from "./claims-core.js"
 import { deviceOf, withState } from "./device-states-core.js"
 import { checkPlacesLeft, withFewerDevices, withMoreDevices } from "./policy-core.js"

@@ -1,7 +1,7 @@
 /** Staged changes of one device, or of one node, each made by itself. */
 import type { DeviceId, NodeName } from "@hayloft/base/ids.js"
 import type { Policy } from "@hayloft/base/policy.js"
-import type { ControlRecord } from "../format/control-record.js"
+import type { ControlRecord } from "../format/device/control-record.js"
 import { stageChanges } from "./staged-changes-core.js"
 
 export const drainDevice = (

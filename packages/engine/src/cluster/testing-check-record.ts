@@ -6,7 +6,7 @@ import { assert } from "@hayloft/base/assert.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { STORE_DEVICES_MAX } from "@hayloft/base/limits.js"
 import { shardCount } from "@hayloft/base/policy.js"
-import { POLICY_VERSION_MAX, type ControlRecord } from "../format/control-record.js"
+import { POLICY_VERSION_MAX, type ControlRecord } from "../format/device/control-record.js"
 import { hasPlace, layoutOf } from "./record-layout-core.js"
 
 /** Throws an assertion that names what is wrong. */

@@ -12,7 +12,7 @@ import {
 } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { defaultMetaCopies, defaultPolicy, parsePolicy, shardCount } from "@hayloft/base/policy.js"
-import type { ControlDevice, ControlRecord, DeviceHome } from "../format/control-record.js"
+import type { ControlDevice, ControlRecord, DeviceHome } from "../format/device/control-record.js"
 import { planLayout } from "../placement/index.js"
 import type { NewDevice } from "./device-commands-core.js"
 import { controlLayoutOf, layoutDevices } from "./record-layout-core.js"

@@ -18,8 +18,8 @@ import {
   encodeLayoutRow,
   layoutRowKey,
   type ControlRow,
-} from "../format/cluster-rows.js"
-import type { EntryWrite } from "../format/entry.js"
+} from "../format/nodes/cluster-rows.js"
+import type { EntryWrite } from "../format/device/entry.js"
 import { command, query, type CommandView, type RowView } from "../metadata/index.js"
 
 /** The partition table of a layout is one row. */

@@ -13,7 +13,7 @@ import {
   encodeConversionRow,
   type ConversionRow,
   type ConversionState,
-} from "../format/cluster-rows.js"
+} from "../format/nodes/cluster-rows.js"
 import { command, type RowView } from "../metadata/index.js"
 
 function conversionIn(view: RowView): ConversionRow | undefined {

@@ -14,8 +14,8 @@ import {
   epochRowKey,
   EPOCHS_ROW_KEY,
   type EpochRow,
-} from "../format/cluster-rows.js"
-import type { EntryWrite } from "../format/entry.js"
+} from "../format/nodes/cluster-rows.js"
+import type { EntryWrite } from "../format/device/entry.js"
 import { command, query } from "../metadata/index.js"
 
 /** Rows that one command drops. */

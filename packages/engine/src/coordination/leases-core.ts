@@ -6,8 +6,8 @@
  *           since it was seen differs from what was seen.
  */
 import type { RowKey } from "@hayloft/base/ids.js"
-import { decodeLeaseRow, encodeLeaseRow, LEASE_ROWS, leaseRowKey, type LeaseRow } from "../format/cluster-rows.js"
-import type { EntryWrite } from "../format/entry.js"
+import { decodeLeaseRow, encodeLeaseRow, LEASE_ROWS, leaseRowKey, type LeaseRow } from "../format/nodes/cluster-rows.js"
+import type { EntryWrite } from "../format/device/entry.js"
 import { command, query, type DecisionTime, type MetadataRow, type Touches } from "../metadata/index.js"
 
 interface LeaseView {

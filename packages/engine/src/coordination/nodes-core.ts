@@ -6,7 +6,7 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { Incarnation, NodeName, Position } from "@hayloft/base/ids.js"
-import { decodeNodeRow, encodeNodeRow, NODE_ROWS, nodeRowKey, type NodeRow } from "../format/cluster-rows.js"
+import { decodeNodeRow, encodeNodeRow, NODE_ROWS, nodeRowKey, type NodeRow } from "../format/nodes/cluster-rows.js"
 import { command, query } from "../metadata/index.js"
 import { leaseTouches, renewals } from "./leases-core.js"
 

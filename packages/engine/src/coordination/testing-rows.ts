@@ -1,5 +1,5 @@
 /** Queries of rows that only tests read. */
-import { decodeEpochRow, EPOCH_ROWS } from "../format/cluster-rows.js"
+import { decodeEpochRow, EPOCH_ROWS } from "../format/nodes/cluster-rows.js"
 import { query } from "../metadata/index.js"
 
 /** Oldest first. */

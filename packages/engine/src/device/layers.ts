@@ -6,9 +6,9 @@
  */
 import sortedBtree from "sorted-btree"
 import { must } from "@hayloft/base/assert.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { RowKey } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import { compareTexts } from "@hayloft/base/bytes.js"
 
 const BTree = sortedBtree.default

@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { fc } from "@hayloft/base/testing-properties.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { parseLogSequence, rowKeyOf } from "@hayloft/base/ids.js"
-import { encodeStoredRow } from "../format/stored-row.js"
+import { encodeStoredRow } from "../format/tables/stored-row.js"
 import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
 import { Rows } from "./rows.js"
 

@@ -2,7 +2,7 @@
  * Space and repair: how much fits, what an object takes, and how long a lost device takes to rebuild. Formulas F8 to F11
  * of docs/design/durability.md.
  */
-import { roundUp } from "@hayloft/base/round.js"
+import { roundUp } from "@hayloft/base/text/round.js"
 
 const SECONDS_PER_HOUR = 3600
 

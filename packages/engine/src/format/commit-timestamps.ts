@@ -5,7 +5,7 @@
  * Refuses  Anything malformed with `corruptRecord`.
  */
 import { rowKeyOf } from "@hayloft/base/ids.js"
-import { recordOf, whole } from "./fields.js"
+import { recordOf, whole } from "./encoding/fields.js"
 
 export const TIMESTAMPS_ROW = rowKeyOf("timestamps")
 

@@ -6,7 +6,7 @@ import { must } from "@hayloft/base/assert.js"
 import { bytesOfHex, hexOf } from "@hayloft/base/bytes.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { bytesOfByteString, parseAccountId, parseCoordPath, parseSessionId, type RowKey } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import {
   coordChangeRange,
   coordChangeRowKey,
@@ -35,7 +35,7 @@ import {
   type NamespaceRecord,
   type SessionRecord,
 } from "./coord-rows.js"
-import { packRecord } from "./pack.js"
+import { packRecord } from "./encoding/pack.js"
 import { accountRange, parseAccountRowKey } from "./row-key.js"
 
 const NOW_MS = Date.UTC(2026, 0, 2, 3, 4, 5)

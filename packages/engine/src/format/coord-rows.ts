@@ -10,10 +10,10 @@
 import { LOCK_MODES } from "@hayloft/base/fence.js"
 import { parseCoordPath, parseSessionId, rowKeyOf } from "@hayloft/base/ids.js"
 import type { AccountId, CoordPath, RowKey, SessionId } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
-import { BYTES, NUMBER, oneOf, optional, parsed, record, rowsOf, TEXT, type ValueOf } from "./fields.js"
-import { HEX } from "./id-fields.js"
-import { packRecord } from "./pack.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
+import { BYTES, NUMBER, oneOf, optional, parsed, record, rowsOf, TEXT, type ValueOf } from "./encoding/fields.js"
+import { HEX } from "./encoding/id-fields.js"
+import { packRecord } from "./encoding/pack.js"
 import { accountRange, accountRowKey, u64TextOf } from "./row-key.js"
 
 const SESSION = record("session", {

@@ -9,18 +9,18 @@ import { must } from "@hayloft/base/assert.js"
 import { bytesOfHex, hexOf } from "@hayloft/base/bytes.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { parseAccessKeyId, parseAccountId, parseAuditId, parseDeviceId } from "@hayloft/base/ids.js"
-import { parseStoredTimestamp } from "@hayloft/base/timestamp.js"
-import { encodeAuditQueue } from "./audit-queue.js"
-import { encodeChange } from "./change.js"
+import { parseStoredTimestamp } from "@hayloft/base/text/timestamp.js"
+import { encodeAuditQueue } from "./accounts/audit-queue.js"
+import { encodeChange } from "./objects/change.js"
 import { encodeEvent } from "./event-record.js"
-import { encodeKeyring } from "./keyring.js"
-import { packMembers, unpackMembers } from "./pack.js"
+import { encodeKeyring } from "./device/keyring.js"
+import { packMembers, unpackMembers } from "./encoding/pack.js"
 import { encodeShares } from "./records.js"
-import { encodeScrubRecord } from "./scrub-record.js"
-import { encodeStoreSecrets } from "./store-secrets.js"
-import { encodeSwiftAccount } from "./swift-account.js"
+import { encodeScrubRecord } from "./device/scrub-record.js"
+import { encodeStoreSecrets } from "./device/store-secrets.js"
+import { encodeSwiftAccount } from "./swift/swift-account.js"
 import { filled, plain } from "./testing-golden.js"
-import { encodeAbout } from "./user-table.js"
+import { encodeAbout } from "./tables/user-table.js"
 
 const SOURCES = new URL("../../../../../packages/engine/src/format/", import.meta.url)
 
@@ -67,6 +67,9 @@ type Codec = {
   readonly encode: ((value: unknown) => unknown) | undefined
 }
 
+/** The files below the folder, as paths from there. */
+const filesIn = (folder: URL): readonly string[] => readdirSync(folder, { recursive: true, encoding: "utf8" })
+
 const textOf = (name: string): string => readFileSync(new URL(name, SOURCES), "utf8")
 
 function goldens(): readonly Uint8Array[] {
@@ -86,15 +89,15 @@ function isRecord(bytes: Uint8Array): boolean {
 
 /** The names of the records that the sources declare. */
 const declared = (): readonly string[] =>
-  readdirSync(SOURCES)
-    .filter(name => /^[\w-]+\.ts$/.test(name))
+  filesIn(SOURCES)
+    .filter(name => /^[\w/-]+\.ts$/.test(name))
     .flatMap(name => Array.from(textOf(name).matchAll(/\brecord(?:Of)?\(\s*"([^"]+)"/g), ([, what = ""]) => what))
 
 /** All codecs of this folder, by the names of their records. */
 async function codecs(): Promise<ReadonlyMap<string, Codec>> {
   const found = new Map<string, Codec>()
   const folder = new URL(".", import.meta.url)
-  for (const file of readdirSync(folder).filter(name => /^[\w-]+\.js$/.test(name))) {
+  for (const file of filesIn(folder).filter(name => /^[\w/-]+\.js$/.test(name))) {
     const exported = new Map(Object.entries((await import(new URL(file, folder).href)) as Record<string, unknown>))
     for (const [name, decode] of exported) {
       if (typeof decode !== "function" || !/^decode[A-Z]/.test(name)) continue

@@ -3,7 +3,7 @@
  *
  * Refuses  Anything malformed with `corruptRecord`.
  */
-import { NUMBER, oneOf, record, TEXT, type ValueOf } from "./fields.js"
+import { NUMBER, oneOf, record, TEXT, type ValueOf } from "./encoding/fields.js"
 
 /** Numbers are on disk: append only. */
 const LEVELS = ["info", "warn", "error"] as const

@@ -3,8 +3,20 @@
  *
  * Refuses  Anything malformed with `corruptRecord`.
  */
-import { appended, APPENDED_COUNT, flags, flat, NUMBER, oneOf, optional, record, row, rowsOf, TEXT } from "./fields.js"
-import type { ValueOf } from "./fields.js"
+import {
+  appended,
+  APPENDED_COUNT,
+  flags,
+  flat,
+  NUMBER,
+  oneOf,
+  optional,
+  record,
+  row,
+  rowsOf,
+  TEXT,
+} from "./encoding/fields.js"
+import type { ValueOf } from "./encoding/fields.js"
 
 /** Numbers are on disk: append only. */
 const STATES = ["running", "done", "failed", "cancelled"] as const

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { readFileSync } from "node:fs"
 import { test } from "node:test"
 import { bytesOfHex, hexOf } from "@hayloft/base/bytes.js"
-import { DeviceCipher, deviceKeysOf } from "@hayloft/base/device-cipher.js"
+import { DeviceCipher, deviceKeysOf } from "@hayloft/base/encryption/device-cipher.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import {
   parseDeviceId,

@@ -21,17 +21,17 @@
  * Refuses   Anything that is not a whole chunk as it was written, with `corruptRecord`.
  * Limits    METADATA_CHUNK_BYTES_MAX.
  */
-import { GCM_NONCE_BYTES, GCM_TAG_BYTES, openWithNonce, sealWithNonce } from "@hayloft/base/aes-gcm.js"
+import { GCM_NONCE_BYTES, GCM_TAG_BYTES, openWithNonce, sealWithNonce } from "@hayloft/base/encryption/aes-gcm.js"
 import { assert, must } from "@hayloft/base/assert.js"
 import { bytesOfHex, hexOf } from "@hayloft/base/bytes.js"
-import { noCipher, refusesPlain, type DeviceCipher } from "@hayloft/base/device-cipher.js"
+import { noCipher, refusesPlain, type DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import { fail } from "@hayloft/base/failures.js"
-import { FAMILIES, familyOfNumber, type Family } from "@hayloft/base/families.js"
+import { FAMILIES, familyOfNumber, type Family } from "@hayloft/base/rows/families.js"
 import { parseIncarnation, parsePosition, parseStoreId, parseTabletId, rowKeyOf } from "@hayloft/base/ids.js"
 import type { Incarnation, Position, RowKey, StoreId, TabletId, UploadId } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { xxh64, xxh64Into } from "@hayloft/base/simd/xxh64.js"
-import { bufferOf } from "./buffer-of.js"
+import { bufferOf } from "./encoding/buffer-of.js"
 
 export interface MetadataChunkHeader {
   readonly storeId: StoreId

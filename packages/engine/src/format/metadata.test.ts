@@ -24,7 +24,7 @@ import {
 } from "@hayloft/base/ids.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
 import { STORAGE_CLASSES } from "@hayloft/base/storage-class.js"
-import { ACL_GROUPS, ACL_PERMISSIONS, type ObjectAcl } from "./acl.js"
+import { ACL_GROUPS, ACL_PERMISSIONS, type ObjectAcl } from "./objects/acl.js"
 import {
   countOfDigests,
   decodeBlockDigests,
@@ -32,16 +32,16 @@ import {
   encodeBlockDigests,
   encodeBlockPlace,
   splitDigests,
-} from "./dedup-rows.js"
-import { decodeRecoveryHeader, encodeRecoveryHeader } from "./recovery-header.js"
-import { decodeDeletedVersion, encodeDeletedVersion, type Deletion } from "./deleted-version.js"
-import { decodeEntry } from "./entry.js"
-import { encodeEntry } from "./testing-entry.js"
-import type { Extent } from "./extent.js"
-import { decodeLifecyclePass, encodeLifecyclePass, type LifecyclePass } from "./lifecycle-pass.js"
-import { decodeNote, encodeNote } from "./reencode-notes.js"
+} from "./objects/dedup-rows.js"
+import { decodeRecoveryHeader, encodeRecoveryHeader } from "./needles/recovery-header.js"
+import { decodeDeletedVersion, encodeDeletedVersion, type Deletion } from "./objects/deleted-version.js"
+import { decodeEntry } from "./device/entry.js"
+import { encodeEntry } from "./device/testing-entry.js"
+import type { Extent } from "./needles/extent.js"
+import { decodeLifecyclePass, encodeLifecyclePass, type LifecyclePass } from "./objects/lifecycle-pass.js"
+import { decodeNote, encodeNote } from "./objects/reencode-notes.js"
 import { decodeTimestamps, encodeTimestamps } from "./commit-timestamps.js"
-import { decodeHistory, encodeHistory } from "./history.js"
+import { decodeHistory, encodeHistory } from "./objects/history.js"
 import {
   decodePackDirectory,
   decodePackingPass,
@@ -49,10 +49,10 @@ import {
   encodePackDirectory,
   encodePackingPass,
   encodePackingSetting,
-} from "./packing-rows.js"
-import { decodeLifecycleRules, encodeLifecycleRules, type LifecycleRules } from "./lifecycle-rules.js"
-import { RecordReader } from "./pack.js"
-import { decodeIntent, encodeIntent } from "./intent.js"
+} from "./objects/packing-rows.js"
+import { decodeLifecycleRules, encodeLifecycleRules, type LifecycleRules } from "./objects/lifecycle-rules.js"
+import { RecordReader } from "./encoding/pack.js"
+import { decodeIntent, encodeIntent } from "./objects/intent.js"
 import {
   decodeAppend,
   decodeBucket,
@@ -78,10 +78,10 @@ import {
   type PartRecord,
   SETTING_NAMES,
 } from "./records.js"
-import { decodeReferences, encodeReferences } from "./references-record.js"
+import { decodeReferences, encodeReferences } from "./objects/references-record.js"
 import { decisionIdOf, objectRowKey, versionRowKey } from "./row-key.js"
-import { multipartIdOf, versionIdOf } from "./version-id.js"
-import { decodeUsage, encodeUsage } from "./usage.js"
+import { multipartIdOf, versionIdOf } from "./objects/version-id.js"
+import { decodeUsage, encodeUsage } from "./objects/usage.js"
 import {
   decodeDetails,
   decodeListedVersion,
@@ -93,8 +93,8 @@ import {
   NO_DETAILS,
   type Content,
   type VersionRecord,
-} from "./version-record.js"
-import { decodeSegmentList, encodeSegmentList, type Segment } from "./segment-list.js"
+} from "./objects/version-record.js"
+import { decodeSegmentList, encodeSegmentList, type Segment } from "./objects/segment-list.js"
 import {
   copyLogRange,
   copyLogRowKey,
@@ -107,7 +107,7 @@ import {
   keyOfParkedCopy,
   parkedCopyRowKey,
   parseCopyLogRowKey,
-} from "./copies.js"
+} from "./objects/copies.js"
 import { filled, sample, testGoldens } from "./testing-golden.js"
 
 const key = objectKeyOfText("photos/é/1.jpg")

@@ -12,10 +12,23 @@ import { must } from "@hayloft/base/assert.js"
 import { bytesOfHex, hexOf } from "@hayloft/base/bytes.js"
 import { bytesOfByteString, parseMessageId, rowKeyOf } from "@hayloft/base/ids.js"
 import type { AccountId, MessageId, RowKey } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
-import { BYTES, flags, flat, group, NUMBER, oneOf, optional, PAIRS, parsed, record, row, rowsOf } from "./fields.js"
-import { since, TEXT, type ValueOf } from "./fields.js"
-import { ACCOUNT_ID, HEX } from "./id-fields.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
+import {
+  BYTES,
+  flags,
+  flat,
+  group,
+  NUMBER,
+  oneOf,
+  optional,
+  PAIRS,
+  parsed,
+  record,
+  row,
+  rowsOf,
+} from "./encoding/fields.js"
+import { since, TEXT, type ValueOf } from "./encoding/fields.js"
+import { ACCOUNT_ID, HEX } from "./encoding/id-fields.js"
 import { accountRowKey, suffixRange, u16Text, u64TextOf } from "./row-key.js"
 
 /** The queue to which messages go that are delivered too often. */

@@ -6,20 +6,44 @@ import { fail } from "@hayloft/base/failures.js"
 import { parseAccountId, parseAccountNumber, parseBucketId, parseBucketName } from "@hayloft/base/ids.js"
 import type { AccountId, BucketId, BucketName } from "@hayloft/base/ids.js"
 import { parsePolicy, textOfPolicy, type Policy } from "@hayloft/base/policy.js"
-import { accountNumberOf } from "./account-number.js"
-import { checkDigests } from "./dedup-rows.js"
-import { EXTENT } from "./extent.js"
-import { absent, appended, byFormat, BYTES, flat, group, listOf, mapped, memberOf, NUMBER, oneOf } from "./fields.js"
-import { optional, parsed, record, recordOf, row, rowsOf, since, TEXT, TRUE, union, type RowOf } from "./fields.js"
-import type { ValueOf } from "./fields.js"
-import { ACCOUNT_ID, BUCKET_ID, HEX, MULTIPART_ID, OBJECT_KEY, STORAGE_CLASS } from "./id-fields.js"
-import { BUCKET_LOCK, VERSION_LOCK, type BucketLock } from "./object-lock.js"
-import { packRecord, pick, RecordReader } from "./pack.js"
-import { RATE_LIMITS } from "./rate-limits.js"
-import { SEALING } from "./sealing.js"
-import { QUOTA } from "./usage.js"
-import { CHECKSUM_ALGORITHMS } from "@hayloft/base/checksum-algorithms.js"
-import { decodeDetails, encodeDetails, type ChecksumType } from "./version-record.js"
+import { accountNumberOf } from "./accounts/account-number.js"
+import { checkDigests } from "./objects/dedup-rows.js"
+import { EXTENT } from "./needles/extent.js"
+import {
+  absent,
+  appended,
+  byFormat,
+  BYTES,
+  flat,
+  group,
+  listOf,
+  mapped,
+  memberOf,
+  NUMBER,
+  oneOf,
+} from "./encoding/fields.js"
+import {
+  optional,
+  parsed,
+  record,
+  recordOf,
+  row,
+  rowsOf,
+  since,
+  TEXT,
+  TRUE,
+  union,
+  type RowOf,
+} from "./encoding/fields.js"
+import type { ValueOf } from "./encoding/fields.js"
+import { ACCOUNT_ID, BUCKET_ID, HEX, MULTIPART_ID, OBJECT_KEY, STORAGE_CLASS } from "./encoding/id-fields.js"
+import { BUCKET_LOCK, VERSION_LOCK, type BucketLock } from "./objects/object-lock.js"
+import { packRecord, pick, RecordReader } from "./encoding/pack.js"
+import { RATE_LIMITS } from "./accounts/rate-limits.js"
+import { SEALING } from "./needles/sealing.js"
+import { QUOTA } from "./objects/usage.js"
+import { CHECKSUM_ALGORITHMS } from "@hayloft/base/http/checksum-algorithms.js"
+import { decodeDetails, encodeDetails, type ChecksumType } from "./objects/version-record.js"
 
 /**
  * Head of a row (family `heads`): it exists while a row has anything other than its `current` record, so that

@@ -25,7 +25,7 @@ import {
   multipartIdOfSuffix,
   partsOfVersionId,
   versionIdOf,
-} from "./version-id.js"
+} from "./objects/version-id.js"
 
 const characters = fc.constantFrom(
   "\0",

@@ -19,8 +19,8 @@ import type {
 import { bytesOfByteString, parseAccountId, parseBucketId, parseUploadId, rowKeyOf } from "@hayloft/base/ids.js"
 import { afterPrefix, bytesOfHex, hexOf } from "@hayloft/base/bytes.js"
 import { assert, must } from "@hayloft/base/assert.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
-import { bytesOfVersionId } from "./version-id.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
+import { bytesOfVersionId } from "./objects/version-id.js"
 
 const TERMINATOR = "\x00"
 /** The place where the object key begins in a row key, after the bucket id. */

@@ -6,7 +6,7 @@ import { must } from "@hayloft/base/assert.js"
 import { bytesOfHex, hexOf } from "@hayloft/base/bytes.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { rowKeyOf } from "@hayloft/base/ids.js"
-import { RowCipher, rowsKeyOf } from "@hayloft/base/row-cipher.js"
+import { RowCipher, rowsKeyOf } from "@hayloft/base/encryption/row-cipher.js"
 import { fc } from "@hayloft/base/testing-properties.js"
 import { openColumn, sealColumn, type SealedPlace } from "./sealed-row.js"
 

@@ -10,11 +10,11 @@
  *            statements add up. Payloads are sealed as bodies are.
  * Refuses    With `corruptRow`: bytes that are not sealed, and those that do not open.
  */
-import { openWithNonce, sealWithNonce } from "@hayloft/base/aes-gcm.js"
-import { FAMILIES, type Family } from "@hayloft/base/families.js"
+import { openWithNonce, sealWithNonce } from "@hayloft/base/encryption/aes-gcm.js"
+import { FAMILIES, type Family } from "@hayloft/base/rows/families.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import type { RowKey } from "@hayloft/base/ids.js"
-import type { RowCipher } from "@hayloft/base/row-cipher.js"
+import type { RowCipher } from "@hayloft/base/encryption/row-cipher.js"
 
 /** MessagePack never uses it, and the binary heads of versions begin with their format. */
 const MARK = 0xc1

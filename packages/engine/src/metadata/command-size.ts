@@ -6,7 +6,7 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import { COMMAND_ROWS_MAX, ROW_KEY_BYTES_MAX } from "@hayloft/base/limits.js"
-import { entryBytes, type EntryWrite } from "../format/entry.js"
+import { entryBytes, type EntryWrite } from "../format/device/entry.js"
 
 interface Sized {
   readonly writes: readonly EntryWrite[]

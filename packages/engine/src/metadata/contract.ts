@@ -14,14 +14,14 @@
  *           refusal is returned only once everything that the decision read is committed. A query reads the rows of one
  *           moment, which includes everything acknowledged before the query.
  */
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { BucketId, Position, RowKey } from "@hayloft/base/ids.js"
-import type { LentSoon } from "@hayloft/base/lent.js"
+import type { LentSoon } from "@hayloft/base/memory/lent.js"
 import { ENTRY_BYTES_MAX } from "@hayloft/base/limits.js"
 import type { Soon } from "@hayloft/base/soon.js"
-import type { EntryWrite } from "../format/entry.js"
+import type { EntryWrite } from "../format/device/entry.js"
 import type { Counters } from "../format/records.js"
-import type { Usage } from "../format/usage.js"
+import type { Usage } from "../format/objects/usage.js"
 import { Kinds } from "./kinds.js"
 import { checkSize } from "./command-size.js"
 import { GuardedView } from "./guards.js"

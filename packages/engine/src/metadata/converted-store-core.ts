@@ -1,6 +1,6 @@
 /** Determines whether a database keeps the metadata of a store that was converted, or is being converted. Pure. */
 import { fail, type Failure } from "@hayloft/base/failures.js"
-import type { ConversionRow } from "../format/cluster-rows.js"
+import type { ConversionRow } from "../format/nodes/cluster-rows.js"
 
 /** Returns why no node may use the database; undefined: it keeps the metadata, as far as the row shows. */
 export function whyElsewhere(conversion: ConversionRow | undefined): Failure | undefined {

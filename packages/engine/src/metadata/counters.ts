@@ -1,10 +1,10 @@
 /** Counters and usage as rows: how an engine whose decisions are sequential applies a decision's changes. */
 import { assert } from "@hayloft/base/assert.js"
-import type { EntryWrite } from "../format/entry.js"
+import type { EntryWrite } from "../format/device/entry.js"
 import { RememberedLast } from "@hayloft/base/remembered.js"
 import { addCounters, decodeCounters, encodeCounters, NO_COUNTS, type Counters } from "../format/records.js"
 import { bucketRowKey } from "../format/row-key.js"
-import { addUsage, decodeUsage, encodeUsage, type Usage } from "../format/usage.js"
+import { addUsage, decodeUsage, encodeUsage, type Usage } from "../format/objects/usage.js"
 import type { CounterChange, UsageChange } from "./contract.js"
 import type { RowView } from "./views.js"
 

@@ -13,10 +13,10 @@
  *           refuses to replace one), that changes a guarded row without its guard, or that relies on absence without one.
  */
 import { assert } from "@hayloft/base/assert.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { RowKey } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
-import type { EntryWrite } from "../format/entry.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
+import type { EntryWrite } from "../format/device/entry.js"
 import { objectRowKeyOf, uploadOfPartRowKey, nameOfRow } from "../format/row-key.js"
 import type { CommandView, DecisionView, MetadataRow } from "./views.js"
 

@@ -4,7 +4,7 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import { parseIncarnation, type Incarnation } from "@hayloft/base/ids.js"
-import type { HaltNote } from "../format/halt-note.js"
+import type { HaltNote } from "../format/nodes/halt-note.js"
 
 export interface Incarnations {
   /** This process. */

@@ -5,7 +5,7 @@ import { fc } from "@hayloft/base/testing-properties.js"
 import { runsOf } from "@hayloft/base/testing-seed.js"
 import { must } from "@hayloft/base/assert.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import {
   objectKeyOfText,
   parseBucketId,
@@ -14,10 +14,10 @@ import {
   type Incarnation,
   type RowKey,
 } from "@hayloft/base/ids.js"
-import { owned } from "@hayloft/base/lent.js"
+import { owned } from "@hayloft/base/memory/lent.js"
 import { COMMAND_ROWS_MAX, ENTRY_BYTES_MAX, INLINE_BYTES_MAX, ROW_KEY_BYTES_MAX } from "@hayloft/base/limits.js"
 import { asPromise } from "@hayloft/base/soon.js"
-import { entryBytes, type EntryWrite } from "../format/entry.js"
+import { entryBytes, type EntryWrite } from "../format/device/entry.js"
 import { objectRowKey, suffixRange, versionRowKey } from "../format/row-key.js"
 import { command, query, type Metadata } from "./contract.js"
 import { plainCopy } from "./plain-copy.js"

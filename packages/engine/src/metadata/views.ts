@@ -1,8 +1,8 @@
 /** Views: the rows of one moment, as decisions and queries see them. */
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { Position, RowKey } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
-import type { RowVisitor } from "@hayloft/base/row-scan.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
+import type { RowVisitor } from "@hayloft/base/rows/row-scan.js"
 import type { Incarnations } from "./incarnations.js"
 
 /** The location of a row's inline payload: private to the engine, unless it contains the bytes. */

@@ -5,7 +5,7 @@
  */
 import { must } from "@hayloft/base/assert.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
-import { CALL_NEEDLES_MAX, type HasAnswer, type ShardPlace } from "../format/shard-calls.js"
+import { CALL_NEEDLES_MAX, type HasAnswer, type ShardPlace } from "../format/nodes/shard-calls.js"
 import { METHODS } from "./methods.js"
 import type { NodeCalls } from "./node-calls.js"
 

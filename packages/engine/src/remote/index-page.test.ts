@@ -7,8 +7,8 @@ import { parsePartitionId, parseUploadId, rowKeyOf, type RowKey } from "@hayloft
 import { PARTITIONS } from "@hayloft/base/limits.js"
 import { fc } from "@hayloft/base/testing-properties.js"
 import { ALL_NEEDLES, type ShardStore } from "../block/index.js"
-import { needleIdOfKey, needleKeyOf } from "../format/needle.js"
-import { PartitionSet } from "../format/shard-calls.js"
+import { needleIdOfKey, needleKeyOf } from "../format/needles/needle.js"
+import { PartitionSet } from "../format/nodes/shard-calls.js"
 import type { IndexedNeedle } from "../volume/contract.js"
 import { indexPage } from "./index-page.js"
 

@@ -7,8 +7,8 @@ import { isFailure } from "@hayloft/base/failures.js"
 import { parsePartitionId, type RowKey } from "@hayloft/base/ids.js"
 import { PARTITIONS } from "@hayloft/base/limits.js"
 import type { ShardStore } from "../block/index.js"
-import { needleKeysOfPartition, partitionOfKey } from "../format/needle.js"
-import type { IndexedCall, ListedNeedle, PageEnd, PartitionSet } from "../format/shard-calls.js"
+import { needleKeysOfPartition, partitionOfKey } from "../format/needles/needle.js"
+import type { IndexedCall, ListedNeedle, PageEnd, PartitionSet } from "../format/nodes/shard-calls.js"
 import type { RemoteLimits } from "./limits.js"
 
 interface IndexPage {

@@ -1,6 +1,6 @@
 /** Every limit of remote shards, in one place; tests shrink them. */
-import type { CallClass } from "../format/frame.js"
-import { PAGE_NEEDLES_MAX } from "../format/shard-calls.js"
+import type { CallClass } from "../format/nodes/frame.js"
+import { PAGE_NEEDLES_MAX } from "../format/nodes/shard-calls.js"
 import { MIB } from "@hayloft/base/limits.js"
 
 export interface RemoteLimits {

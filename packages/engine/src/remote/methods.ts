@@ -1,5 +1,5 @@
 /** The calls about shards as methods: their numbers and headers are in `format/shard-calls.ts`. */
-import { CALL_NUMBERS, SHARD_CALLS } from "../format/shard-calls.js"
+import { CALL_NUMBERS, SHARD_CALLS } from "../format/nodes/shard-calls.js"
 import type { Codec, RpcMethod } from "../rpc/contract.js"
 
 interface Headers<Request, Response> {

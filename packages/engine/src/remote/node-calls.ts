@@ -9,7 +9,7 @@
 import type { Span } from "@hayloft/base/trace.js"
 import { fail, isFailure, type FailureKind } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
-import type { CallClass } from "../format/frame.js"
+import type { CallClass } from "../format/nodes/frame.js"
 import type { Answered, RpcBodySource, RpcMethod } from "../rpc/contract.js"
 import type { Peer } from "../rpc/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"

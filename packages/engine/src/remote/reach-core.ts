@@ -6,7 +6,7 @@
  */
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
-import type { RemoteDeviceState } from "../format/shard-calls.js"
+import type { RemoteDeviceState } from "../format/nodes/shard-calls.js"
 
 /** The moment at which a question was asked, in events. */
 type AskedAt = number

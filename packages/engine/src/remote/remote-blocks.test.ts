@@ -6,7 +6,7 @@ import { isFailure } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
 import { OWNER } from "../block/testing-blocks.js"
-import type { Extent } from "../format/extent.js"
+import type { Extent } from "../format/needles/extent.js"
 import { planNext } from "../placement/index.js"
 import { MixedBlocks } from "./testing-remote.js"
 

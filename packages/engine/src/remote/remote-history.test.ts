@@ -10,7 +10,7 @@ import { KIB } from "@hayloft/base/limits.js"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { ALL_NEEDLES } from "../block/index.js"
 import { OWNER } from "../block/testing-blocks.js"
-import type { Extent } from "../format/extent.js"
+import type { Extent } from "../format/needles/extent.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { MixedBlocks } from "./testing-remote.js"
 

@@ -11,11 +11,11 @@ import type { Span } from "@hayloft/base/trace.js"
 import { assert } from "@hayloft/base/assert.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import { NEVER } from "@hayloft/base/never.js"
 import type { ShardStore } from "../block/index.js"
-import type { CallClass } from "../format/frame.js"
-import { needleKeyOf } from "../format/needle.js"
+import type { CallClass } from "../format/nodes/frame.js"
+import { needleKeyOf } from "../format/needles/needle.js"
 import {
   CALL_NEEDLES_MAX,
   decodePage,
@@ -24,7 +24,7 @@ import {
   type ListedNeedle,
   type PageEnd,
   type PartitionSet,
-} from "../format/shard-calls.js"
+} from "../format/nodes/shard-calls.js"
 import type {
   Allocate,
   FetchedShard,

@@ -3,7 +3,7 @@
  *
  * Promises  `released` resolves once the connection does not read the memory any more, whatever becomes of the call.
  */
-import type { LentBytes } from "@hayloft/base/pieces.js"
+import type { LentBytes } from "@hayloft/base/memory/pieces.js"
 import type { RpcBodySource } from "../rpc/contract.js"
 
 export class SentBody implements RpcBodySource {

@@ -14,8 +14,8 @@ import type { DeviceId } from "@hayloft/base/ids.js"
 import { after, allSoon, recover, type Soon } from "@hayloft/base/soon.js"
 import type { Devices, ShardDevice } from "../block/contract.js"
 import { ReadBuffers, type ShardStore } from "../block/index.js"
-import type { CallClass } from "../format/frame.js"
-import { needleSeed } from "../format/needle.js"
+import type { CallClass } from "../format/nodes/frame.js"
+import { needleSeed } from "../format/needles/needle.js"
 import {
   encodePage,
   PAGE_BYTES_MAX,
@@ -28,7 +28,7 @@ import {
   type PageEnd,
   type ReadCall,
   type ShardPlace,
-} from "../format/shard-calls.js"
+} from "../format/nodes/shard-calls.js"
 import type { RpcAnswer, ServedCall } from "../rpc/contract.js"
 import { lentBody, type RpcServer } from "../rpc/index.js"
 import { subBlockChecksums } from "@hayloft/base/simd/sub-block.js"

@@ -5,7 +5,7 @@
  * Refuses   A source whose pieces do not add up to its declared length, with `incompleteBody`.
  */
 import { fail } from "@hayloft/base/failures.js"
-import type { LentBytes } from "@hayloft/base/pieces.js"
+import type { LentBytes } from "@hayloft/base/memory/pieces.js"
 import type { RpcBodySource } from "./contract.js"
 
 interface PumpEvents {

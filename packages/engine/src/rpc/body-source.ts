@@ -1,5 +1,5 @@
 /** Bodies whose bytes are in memory already: lent pieces, or bytes that do not change. */
-import type { LentBytes } from "@hayloft/base/pieces.js"
+import type { LentBytes } from "@hayloft/base/memory/pieces.js"
 import type { RpcBodySource } from "./contract.js"
 
 /** A body of lent pieces, each given back as soon as it is sent. */

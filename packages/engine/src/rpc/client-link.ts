@@ -5,7 +5,7 @@
  * Refuses   Frames of calls that were never made, with `malformedFrame`.
  */
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
-import { encodeCall, FRAME_VERSION_OF_TRACES, type CallClass } from "../format/frame.js"
+import { encodeCall, FRAME_VERSION_OF_TRACES, type CallClass } from "../format/nodes/frame.js"
 import type { Connection } from "@hayloft/base/seams/net/contract.js"
 import type { RpcBodySource, PeerIdentity } from "./contract.js"
 import type { IncomingBody } from "./incoming-body.js"

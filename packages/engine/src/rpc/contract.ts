@@ -8,9 +8,9 @@
  *           A caller's own signal rejects with that signal's reason, and then the call may have happened.
  */
 import type { Span } from "@hayloft/base/trace.js"
-import type { LentBytes } from "@hayloft/base/pieces.js"
+import type { LentBytes } from "@hayloft/base/memory/pieces.js"
 import type { Soon } from "@hayloft/base/soon.js"
-import type { CallClass, Hello } from "../format/frame.js"
+import type { CallClass, Hello } from "../format/nodes/frame.js"
 import type { IncomingBody } from "./incoming-body.js"
 
 export interface Codec<T> {

@@ -1,5 +1,5 @@
 /** Every limit of calls between nodes, in one place; tests shrink them. */
-import { CALL_ID_MAX, type CallClass } from "../format/frame.js"
+import { CALL_ID_MAX, type CallClass } from "../format/nodes/frame.js"
 import { KIB, MIB } from "@hayloft/base/limits.js"
 
 export interface RpcLimits {

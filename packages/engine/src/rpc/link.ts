@@ -22,7 +22,7 @@ import {
   type CallClass,
   type Frame,
   type Hello,
-} from "../format/frame.js"
+} from "../format/nodes/frame.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Connection } from "@hayloft/base/seams/net/contract.js"
 import { BodyPump } from "./body-pump.js"

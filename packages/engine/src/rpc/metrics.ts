@@ -3,7 +3,7 @@
  * nodes: only failures are counted by node, so that the series stay few in a store of many nodes.
  */
 import { isFailure } from "@hayloft/base/failures.js"
-import type { CallClass } from "../format/frame.js"
+import type { CallClass } from "../format/nodes/frame.js"
 import type { Counter, Histogram, Series, Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]

@@ -7,7 +7,7 @@
  * Limits    `callsMax` calls of a class in progress (or what the peer allows), `callsWaitingMax` more that wait.
  */
 import { asFailure, fail, type Failure } from "@hayloft/base/failures.js"
-import type { CallClass } from "../format/frame.js"
+import type { CallClass } from "../format/nodes/frame.js"
 import { backoffMs } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Net, NetAddress } from "@hayloft/base/seams/net/contract.js"

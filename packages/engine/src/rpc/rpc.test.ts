@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { setMaxListeners } from "node:events"
 import { test } from "node:test"
-import type { LentBytes } from "@hayloft/base/pieces.js"
+import type { LentBytes } from "@hayloft/base/memory/pieces.js"
 import { fail, Failure, isFailure } from "@hayloft/base/failures.js"
 import { TRACE_CONTEXT_BYTES, type Span } from "@hayloft/base/trace.js"
 import { KIB, MIB } from "@hayloft/base/limits.js"
@@ -17,7 +17,7 @@ import {
   encodeWindow,
   FrameDecoder,
   type Frame,
-} from "../format/frame.js"
+} from "../format/nodes/frame.js"
 import { lentBody } from "./body-source.js"
 import type { CallOptions, Handler, RpcMethod } from "./contract.js"
 import { RPC_LIMITS } from "./limits.js"

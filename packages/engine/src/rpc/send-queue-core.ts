@@ -8,9 +8,9 @@
  * Limits    `writeBytes` a write, `pieceBytes` a piece.
  */
 import { assert } from "@hayloft/base/assert.js"
-import type { LentBytes } from "@hayloft/base/pieces.js"
+import type { LentBytes } from "@hayloft/base/memory/pieces.js"
 import { KIB } from "@hayloft/base/limits.js"
-import { CALL_CLASSES, FRAME_HEADER_BYTES, writeBodyHeader, type CallClass } from "../format/frame.js"
+import { CALL_CLASSES, FRAME_HEADER_BYTES, writeBodyHeader, type CallClass } from "../format/nodes/frame.js"
 
 /** Buffers up to this length are copied together: that costs less than a buffer of its own in the write. */
 const COPIED_BYTES_MAX = 4 * KIB

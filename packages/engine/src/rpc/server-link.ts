@@ -8,7 +8,7 @@
  */
 import { during } from "@hayloft/base/trace.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
-import { encodeAnswer, encodeFailure, type CallHead } from "../format/frame.js"
+import { encodeAnswer, encodeFailure, type CallHead } from "../format/nodes/frame.js"
 import { recover } from "@hayloft/base/soon.js"
 import type { Connection } from "@hayloft/base/seams/net/contract.js"
 import type { RpcAnswer, Codec, Handler, PeerIdentity, ServedCall } from "./contract.js"

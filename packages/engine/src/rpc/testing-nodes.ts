@@ -4,7 +4,7 @@
 import type { Tracer } from "@hayloft/base/trace.js"
 import { parseStoreId } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
-import type { LentBytes } from "@hayloft/base/pieces.js"
+import type { LentBytes } from "@hayloft/base/memory/pieces.js"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"

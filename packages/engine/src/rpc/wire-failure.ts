@@ -1,6 +1,6 @@
 /** Failures on the wire: every kind of this version as it is; a kind of a newer version as one that promises nothing. */
 import { asFailure, fail, FAILURES, isFailure, type Failure, type FailureKind } from "@hayloft/base/failures.js"
-import type { WireFailure } from "../format/frame.js"
+import type { WireFailure } from "../format/nodes/frame.js"
 
 const parseKind = (kind: string): FailureKind | undefined =>
   Object.hasOwn(FAILURES, kind) ? (kind as FailureKind) : undefined

@@ -6,10 +6,10 @@
  */
 import { asFailure, type Failure } from "@hayloft/base/failures.js"
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
-import type { EntryWrite } from "../format/entry.js"
+import type { EntryWrite } from "../format/device/entry.js"
 import { addCounters, NO_COUNTS, type Counters } from "../format/records.js"
-import { isGuardsRowKey } from "../format/transaction-record.js"
-import { addUsage, NO_USAGE } from "../format/usage.js"
+import { isGuardsRowKey } from "../format/objects/transaction-record.js"
+import { addUsage, NO_USAGE } from "../format/objects/usage.js"
 import { isOfGeneration } from "../metadata/index.js"
 import type { Command, CounterChange, DecisionTime, DecisionView, UsageChange } from "../metadata/index.js"
 import type {

@@ -1,6 +1,6 @@
 /** Rows that a session reads for a process without a lane: before its incarnation has begun. */
 import type { RowKey } from "@hayloft/base/ids.js"
-import { CONVERSION_ROW_KEY, decodeConversionRow, type ConversionRow } from "../format/cluster-rows.js"
+import { CONVERSION_ROW_KEY, decodeConversionRow, type ConversionRow } from "../format/nodes/cluster-rows.js"
 import type { LaneId, Session } from "./database.js"
 
 /** Incarnations begin with 1. */

@@ -6,11 +6,11 @@
  *           everything that it returns is of one moment. A session that throws `ConnectionLost` is over; a commit under
  *           way may still take effect later.
  */
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { BucketId, RowKey, StoreId } from "@hayloft/base/ids.js"
-import type { DatabaseHealth } from "../format/database-health.js"
+import type { DatabaseHealth } from "../format/nodes/database-health.js"
 import type { Counters } from "../format/records.js"
-import type { Usage } from "../format/usage.js"
+import type { Usage } from "../format/objects/usage.js"
 
 /** A family as the database stores it: an object's head is a column of its current row. */
 export type StoredFamily = Exclude<Family, "heads">

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseIncarnation } from "@hayloft/base/ids.js"
-import { encodeHaltNote } from "../format/halt-note.js"
+import { encodeHaltNote } from "../format/nodes/halt-note.js"
 import { KnownIncarnations } from "./incarnation.js"
 
 const live = (...incarnations: readonly number[]) =>

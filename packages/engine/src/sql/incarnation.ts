@@ -7,7 +7,7 @@
 import { assert, must } from "@hayloft/base/assert.js"
 import type { Failure } from "@hayloft/base/failures.js"
 import { parseIncarnation, parsePosition, type Incarnation, type Position, type RowKey } from "@hayloft/base/ids.js"
-import { decodeHaltNote } from "../format/halt-note.js"
+import { decodeHaltNote } from "../format/nodes/halt-note.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import { decisionIdOf, u64TextOf } from "../format/row-key.js"
 import {

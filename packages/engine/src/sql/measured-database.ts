@@ -1,6 +1,6 @@
 /** A database whose answers to commits and reads are timed. What ends with a lost connection does not count. */
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
-import type { ResponseTimes } from "../format/database-health.js"
+import type { ResponseTimes } from "../format/nodes/database-health.js"
 import type { CommitOutcome, CommitRequest, Database, Fetched, FetchRequest, Session } from "./database.js"
 import { RecentTimes } from "./response-times-core.js"
 import { SessionAround } from "./session-around.js"

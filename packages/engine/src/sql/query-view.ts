@@ -1,9 +1,9 @@
 /** The view of a query: fetched rows, without any change. While the store is halted, only rows of coordination. */
 import type { Failure } from "@hayloft/base/failures.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { Position, RowKey } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
-import { visitRows, type RowVisitor } from "@hayloft/base/row-scan.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
+import { visitRows, type RowVisitor } from "@hayloft/base/rows/row-scan.js"
 import type { Incarnations, MetadataRow, QueryView } from "../metadata/index.js"
 import { BatchView, type BatchSoFar, type FetchedRows, type Wants } from "./rows-core.js"
 

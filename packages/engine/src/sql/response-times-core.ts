@@ -4,7 +4,7 @@
  * Limits    One counter for each of `BUCKETS` durations in each of `SLICES` slices of time, however many statements there
  *           are. A duration is rounded up by a fifth at most.
  */
-import type { ResponseTimes } from "../format/database-health.js"
+import type { ResponseTimes } from "../format/nodes/database-health.js"
 
 const SLICE_MS = 60_000
 const SLICES = 5

@@ -5,13 +5,13 @@
  * with those, so that they are again of one moment.
  */
 import { fail } from "@hayloft/base/failures.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import { COMMAND_ROWS_MAX } from "@hayloft/base/limits.js"
 import { encodeCounters, NO_COUNTS, type Counters } from "../format/records.js"
 import { bucketIdOfRowKey, nameOfRow } from "../format/row-key.js"
-import { addUsage, encodeUsage, type Usage } from "../format/usage.js"
+import { addUsage, encodeUsage, type Usage } from "../format/objects/usage.js"
 import type { DecisionView, MetadataRow, Touches } from "../metadata/index.js"
 import type { Column, Fetched, FetchRequest, StoredFamily, StoredKey, StoredRange, StoredRow } from "./database.js"
 import { storedIn } from "./stored-key.js"

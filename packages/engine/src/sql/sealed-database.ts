@@ -10,7 +10,7 @@
  */
 import { must } from "@hayloft/base/assert.js"
 import { sealColumn, openColumn } from "../format/sealed-row.js"
-import type { RowCipher } from "@hayloft/base/row-cipher.js"
+import type { RowCipher } from "@hayloft/base/encryption/row-cipher.js"
 import type {
   Column,
   CommitOutcome,

@@ -5,7 +5,7 @@
  * Numbers of lanes only grow, incarnations are numbered upwards, and one that has ended stays ended. What was seen before
  * a reconciliation is not compared after it.
  */
-import type { DatabaseMark } from "../format/database-mark.js"
+import type { DatabaseMark } from "../format/device/database-mark.js"
 import type { IncarnationList } from "./database.js"
 
 /** The mark that a device attests. */

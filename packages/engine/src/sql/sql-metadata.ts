@@ -12,14 +12,14 @@
  */
 import { assert } from "@hayloft/base/assert.js"
 import { equalBytes } from "@hayloft/base/bytes.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
-import type { DatabaseHealth, ReportedDatabase } from "../format/database-health.js"
+import type { DatabaseHealth, ReportedDatabase } from "../format/nodes/database-health.js"
 import { parseIncarnation, type Incarnation, type Position, type RowKey } from "@hayloft/base/ids.js"
-import { Lent, type LentSoon } from "@hayloft/base/lent.js"
-import type { DatabaseMark } from "../format/database-mark.js"
-import { encodeHaltNote } from "../format/halt-note.js"
-import type { RowCipher } from "@hayloft/base/row-cipher.js"
+import { Lent, type LentSoon } from "@hayloft/base/memory/lent.js"
+import type { DatabaseMark } from "../format/device/database-mark.js"
+import { encodeHaltNote } from "../format/nodes/halt-note.js"
+import type { RowCipher } from "@hayloft/base/encryption/row-cipher.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import {
   query,

@@ -1,7 +1,7 @@
 /** A PostgreSQL database as a store opens it. Messages never show its password. */
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { parseIncarnation, type Incarnation, type StoreId } from "@hayloft/base/ids.js"
-import { CONTROL_ROW_KEY, decodeControlRow, type ControlRow, type ConversionRow } from "../format/cluster-rows.js"
+import { CONTROL_ROW_KEY, decodeControlRow, type ControlRow, type ConversionRow } from "../format/nodes/cluster-rows.js"
 import { clusterRowIn, conversionIn } from "./before-incarnation.js"
 import { ConnectionLost, OutcomeUnknown, TryAgain, type Database, type Session } from "./database.js"
 import type { SqlSeams } from "./incarnation.js"

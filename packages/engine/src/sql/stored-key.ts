@@ -1,5 +1,5 @@
 /** Says where the rows of a family are stored: an object's head is a column of its current row. Pure. */
-import { FAMILIES, FAMILY_NAMES, OBJECT_FAMILIES, type Family } from "@hayloft/base/families.js"
+import { FAMILIES, FAMILY_NAMES, OBJECT_FAMILIES, type Family } from "@hayloft/base/rows/families.js"
 import type { RowKey } from "@hayloft/base/ids.js"
 import { objectRowKeyOf } from "../format/row-key.js"
 import type { Column, StoredFamily, StoredKey } from "./database.js"

@@ -1,7 +1,7 @@
 /** Tables of users: sorted keys and values in one file that never changes. */
-import type { ValueKind } from "../format/user-table.js"
+import type { ValueKind } from "../format/tables/user-table.js"
 
-export type { ValueKind } from "../format/user-table.js"
+export type { ValueKind } from "../format/tables/user-table.js"
 
 /** A key as a program names it: bytes, or the UTF-8 of a text. */
 export type TableKey = string | Uint8Array

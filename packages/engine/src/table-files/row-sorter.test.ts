@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
-import { RowSum } from "../format/row-sum.js"
+import { RowSum } from "../format/tables/row-sum.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { RowSorter } from "./row-sorter.js"

@@ -5,8 +5,8 @@
  * there by the next four, and so on. A few equal ones, and those that end, are compared byte by byte.
  */
 import { must } from "@hayloft/base/assert.js"
-import type { RowSum } from "../format/row-sum.js"
-import { compareBytes } from "../format/table-block.js"
+import type { RowSum } from "../format/tables/row-sum.js"
+import { compareBytes } from "../format/tables/table-block.js"
 
 /** A row is: length of the key (2), number of the line (6), length of the value (4), key, value. */
 const HEADER_BYTES = 12

@@ -8,8 +8,8 @@
  */
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import { NEVER } from "@hayloft/base/never.js"
-import { ABOUT_ROW, decodeAbout, USER_END_SEED, USER_ROW, userSeeds } from "../format/user-table.js"
-import type { UserTableAbout } from "../format/user-table.js"
+import { ABOUT_ROW, decodeAbout, USER_END_SEED, USER_ROW, userSeeds } from "../format/tables/user-table.js"
+import type { UserTableAbout } from "../format/tables/user-table.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import { BlockCache, TableRun, RunCursor, Table, uncachedReads, verifyTable, TableVersion } from "../table/index.js"
 import { keyBytes, type TableKey, type TableRange, type TableRow, type TableStat, type ValueKind } from "./contract.js"

@@ -7,8 +7,8 @@
 import { assert } from "@hayloft/base/assert.js"
 import { fail } from "@hayloft/base/failures.js"
 import { GIB } from "@hayloft/base/limits.js"
-import { ABOUT_ROW, encodeAbout, USER_ROW, userSeeds, type UserTableAbout } from "../format/user-table.js"
-import { compareBytes } from "../format/table-block.js"
+import { ABOUT_ROW, encodeAbout, USER_ROW, userSeeds, type UserTableAbout } from "../format/tables/user-table.js"
+import { compareBytes } from "../format/tables/table-block.js"
 import { TableWriter } from "../table/index.js"
 import { FILE_LIMITS, TABLE_FILE_LIMITS } from "./limits.js"
 

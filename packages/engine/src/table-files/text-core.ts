@@ -5,7 +5,7 @@
  * line. CSV: two fields, quoted as in RFC 4180.
  */
 import { fail, type Failure } from "@hayloft/base/failures.js"
-import type { ValueKind } from "../format/user-table.js"
+import type { ValueKind } from "../format/tables/user-table.js"
 
 export const TEXT_FORMATS = ["ndjson", "tsv", "csv"] as const
 export type TextFormat = (typeof TEXT_FORMATS)[number]

@@ -1,7 +1,7 @@
 /** The block cache frees the memory of unused blocks. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { Block, BlockBuilder, fileSeed } from "../format/table-block.js"
+import { Block, BlockBuilder, fileSeed } from "../format/tables/table-block.js"
 import { parseDeviceId } from "@hayloft/base/ids.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { BlockCache, type BlockSlots } from "./block-cache.js"

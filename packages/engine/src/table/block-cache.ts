@@ -6,7 +6,7 @@
  * Limits    `limitBytes` for the bytes of all blocks, and `BLOCK_IDLE_MS` for unused blocks.
  */
 import type { BackgroundService } from "@hayloft/base/life/index.js"
-import type { Block } from "../format/table-block.js"
+import type { Block } from "../format/tables/table-block.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { BLOCK_IDLE_MS } from "./limits.js"
 

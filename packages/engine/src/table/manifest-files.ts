@@ -14,10 +14,10 @@ import {
   manifestHash,
   manifestIn,
   type Manifest,
-} from "../format/table-manifest.js"
-import { dataBytesOf } from "../format/table-file.js"
-import { RowSum } from "../format/row-sum.js"
-import type { TableEntry } from "../format/table-manifest.js"
+} from "../format/tables/table-manifest.js"
+import { dataBytesOf } from "../format/tables/table-file.js"
+import { RowSum } from "../format/tables/row-sum.js"
+import type { TableEntry } from "../format/tables/table-manifest.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { StoreHost } from "@hayloft/base/seams/store/contract.js"
 import { MANIFEST_BYTES_MAX } from "./limits.js"

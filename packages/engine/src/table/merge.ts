@@ -7,10 +7,10 @@
  *           changed.
  */
 import { assert, must } from "@hayloft/base/assert.js"
-import { RowSum } from "../format/row-sum.js"
-import { compareBytes, ROW_FLAGS } from "../format/table-block.js"
-import { KeyHash } from "../format/table-filter.js"
-import type { TableEntry } from "../format/table-manifest.js"
+import { RowSum } from "../format/tables/row-sum.js"
+import { compareBytes, ROW_FLAGS } from "../format/tables/table-block.js"
+import { KeyHash } from "../format/tables/table-filter.js"
+import type { TableEntry } from "../format/tables/table-manifest.js"
 import { lostRows, RunStream, type StreamedTable } from "./run-stream.js"
 import type { Probe } from "./table.js"
 import type { TableWriter } from "./table-writer.js"

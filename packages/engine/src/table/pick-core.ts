@@ -10,7 +10,7 @@
  * `firstLevelBytesMax` do not exist: level 0 is merged past them. A step merges one range of keys, from its low end on;
  * if it ends within a file, the rows of that file below the end no longer count (`from`).
  */
-import type { Manifest, TableEntry } from "../format/table-manifest.js"
+import type { Manifest, TableEntry } from "../format/tables/table-manifest.js"
 import type { MergeUrgency } from "@hayloft/base/seams/store/contract.js"
 import type { TableLimits } from "./limits.js"
 

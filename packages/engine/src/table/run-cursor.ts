@@ -1,8 +1,8 @@
 /** Run cursor: walks the rows of one run in either direction, row by row, synchronously. */
 import { must } from "@hayloft/base/assert.js"
-import { blockOfKeys, compareBytes, type Block } from "../format/table-block.js"
+import { blockOfKeys, compareBytes, type Block } from "../format/tables/table-block.js"
 import type { Probe, Table } from "./table.js"
-import { KeyHash } from "../format/table-filter.js"
+import { KeyHash } from "../format/tables/table-filter.js"
 
 /** A table as a version shows it: rows below `from` belong to another table by now. */
 export interface ShownTable {

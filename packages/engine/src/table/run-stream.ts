@@ -4,11 +4,11 @@
  * It adds up the rows that it returns: a table that is read to its end must match the sums in its footer.
  */
 import { fail, type Failure } from "@hayloft/base/failures.js"
-import { compareBytes, ROW_FLAGS, type Block } from "../format/table-block.js"
-import { RowHash, RowSum } from "../format/row-sum.js"
-import type { TableEntry } from "../format/table-manifest.js"
+import { compareBytes, ROW_FLAGS, type Block } from "../format/tables/table-block.js"
+import { RowHash, RowSum } from "../format/tables/row-sum.js"
+import type { TableEntry } from "../format/tables/table-manifest.js"
 import type { Probe, Table } from "./table.js"
-import { KeyHash } from "../format/table-filter.js"
+import { KeyHash } from "../format/tables/table-filter.js"
 
 /** A table with its entry in the manifest. */
 export interface StreamedTable {

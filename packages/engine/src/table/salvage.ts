@@ -8,9 +8,9 @@
  */
 import { assert } from "@hayloft/base/assert.js"
 import { isFailure, type Failure } from "@hayloft/base/failures.js"
-import { Block, compareBytes } from "../format/table-block.js"
-import { storeSeeds } from "../format/table-file.js"
-import { encodeManifest, manifestHash, type Manifest, type TableEntry } from "../format/table-manifest.js"
+import { Block, compareBytes } from "../format/tables/table-block.js"
+import { storeSeeds } from "../format/tables/table-file.js"
+import { encodeManifest, manifestHash, type Manifest, type TableEntry } from "../format/tables/table-manifest.js"
 import type { LostRows, StoreHost } from "@hayloft/base/seams/store/contract.js"
 import type { TableLimits } from "./limits.js"
 import { highestNumbers, readManifest, removeOthers, tableNumberOf, writeManifest } from "./manifest-files.js"

@@ -4,14 +4,14 @@
  * Limits    One partition is in memory; a file ends at the first partition past `tableBytes`.
  */
 import { assert } from "@hayloft/base/assert.js"
-import { RowSum } from "../format/row-sum.js"
-import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
-import { BLOCK_SEAL_BYTES, BlockBuilder, packPlace, ROW_FLAGS } from "../format/table-block.js"
-import { encodeEnd, parityHash, type FamilyTotal, type Partition } from "../format/table-file.js"
-import type { TableSeal, TableSeeds } from "../format/table-file.js"
-import { ParityBuilder } from "../format/table-parity.js"
-import { FilterBuilder } from "../format/table-filter.js"
-import type { TableEntry } from "../format/table-manifest.js"
+import { RowSum } from "../format/tables/row-sum.js"
+import type { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
+import { BLOCK_SEAL_BYTES, BlockBuilder, packPlace, ROW_FLAGS } from "../format/tables/table-block.js"
+import { encodeEnd, parityHash, type FamilyTotal, type Partition } from "../format/tables/table-file.js"
+import type { TableSeal, TableSeeds } from "../format/tables/table-file.js"
+import { ParityBuilder } from "../format/tables/table-parity.js"
+import { FilterBuilder } from "../format/tables/table-filter.js"
+import type { TableEntry } from "../format/tables/table-manifest.js"
 import type { DiskFile } from "@hayloft/base/seams/disk/contract.js"
 import type { TableLimits } from "./limits.js"
 

@@ -9,13 +9,20 @@ import { assert, must } from "@hayloft/base/assert.js"
 import { asFailure, fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { KIB, MIB } from "@hayloft/base/limits.js"
-import { canWaitForRows, RowsNeeded } from "@hayloft/base/rows-needed.js"
-import { noCipher, refusesPlain, type DeviceCipher } from "@hayloft/base/device-cipher.js"
-import { Block, blockOfKeys, openBlock, placeIn } from "../format/table-block.js"
-import { dataBytesOf, decodeEnd, encodeEnd, END_BYTES_MAX, parityHash, storeSeeds } from "../format/table-file.js"
-import type { Footer, Partition, TableSeal, TableSeeds } from "../format/table-file.js"
-import { mayHold, type KeyHash } from "../format/table-filter.js"
-import { PARITY_PAGE_BYTES, ParityBuilder, parityBytesOf, rebuildBlock } from "../format/table-parity.js"
+import { canWaitForRows, RowsNeeded } from "@hayloft/base/rows/rows-needed.js"
+import { noCipher, refusesPlain, type DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
+import { Block, blockOfKeys, openBlock, placeIn } from "../format/tables/table-block.js"
+import {
+  dataBytesOf,
+  decodeEnd,
+  encodeEnd,
+  END_BYTES_MAX,
+  parityHash,
+  storeSeeds,
+} from "../format/tables/table-file.js"
+import type { Footer, Partition, TableSeal, TableSeeds } from "../format/tables/table-file.js"
+import { mayHold, type KeyHash } from "../format/tables/table-filter.js"
+import { PARITY_PAGE_BYTES, ParityBuilder, parityBytesOf, rebuildBlock } from "../format/tables/table-parity.js"
 import type { Disk, DiskFile } from "@hayloft/base/seams/disk/contract.js"
 import { BlockCache, type BlockSlots } from "./block-cache.js"
 

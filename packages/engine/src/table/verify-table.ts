@@ -5,9 +5,9 @@
  *           if the table is one that repairs itself.
  */
 import { fail } from "@hayloft/base/failures.js"
-import { familyOfNumber } from "@hayloft/base/families.js"
-import { RowSum } from "../format/row-sum.js"
-import { compareBytes, ROW_FLAGS, type Block } from "../format/table-block.js"
+import { familyOfNumber } from "@hayloft/base/rows/families.js"
+import { RowSum } from "../format/tables/row-sum.js"
+import { compareBytes, ROW_FLAGS, type Block } from "../format/tables/table-block.js"
 import type { Table } from "./table.js"
 
 interface FamilySum {

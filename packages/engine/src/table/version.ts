@@ -6,13 +6,13 @@
  * keeps its whole block in memory.
  */
 import { must } from "@hayloft/base/assert.js"
-import { FAMILIES, type Family } from "@hayloft/base/families.js"
+import { FAMILIES, type Family } from "@hayloft/base/rows/families.js"
 import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
-import type { RowVisitor } from "@hayloft/base/row-scan.js"
-import { canWaitForRows, RowsNeeded } from "@hayloft/base/rows-needed.js"
-import { compareBytes, ROW_FLAGS, type Block } from "../format/table-block.js"
-import { KeyHash, mayHold } from "../format/table-filter.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
+import type { RowVisitor } from "@hayloft/base/rows/row-scan.js"
+import { canWaitForRows, RowsNeeded } from "@hayloft/base/rows/rows-needed.js"
+import { compareBytes, ROW_FLAGS, type Block } from "../format/tables/table-block.js"
+import { KeyHash, mayHold } from "../format/tables/table-filter.js"
 import { RunCursor, type TableRun, type ShownTable } from "./run-cursor.js"
 import type { Probe } from "./table.js"
 

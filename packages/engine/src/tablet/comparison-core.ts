@@ -4,7 +4,7 @@
  * All replicas have the same rows, byte for byte. If they differ, the majority is right; if two differ, the right one
  * is unknown, unless a row fails its own checksum.
  */
-import { FAMILIES, type Family } from "@hayloft/base/families.js"
+import { FAMILIES, type Family } from "@hayloft/base/rows/families.js"
 import type { DeviceId, RowKey } from "@hayloft/base/ids.js"
 import { xxh64 } from "@hayloft/base/simd/xxh64.js"
 import type { DeviceRow } from "../device/index.js"

@@ -10,7 +10,7 @@
  */
 import { assert } from "@hayloft/base/assert.js"
 import { isFailure } from "@hayloft/base/failures.js"
-import { REPLICATED_FAMILIES, type Family } from "@hayloft/base/families.js"
+import { REPLICATED_FAMILIES, type Family } from "@hayloft/base/rows/families.js"
 import { rowKeyOf, rowKeyAfter } from "@hayloft/base/ids.js"
 import type { DeviceId, RowKey } from "@hayloft/base/ids.js"
 import { combineDigests, differences, digestOfRow, type ReplicaDifference } from "./comparison-core.js"

@@ -6,9 +6,9 @@
  */
 import type { PayloadPlace } from "../device/contract.js"
 import type { Failure } from "@hayloft/base/failures.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { DeviceId, Epoch, RowKey } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import type { MetadataRow, RowView } from "../metadata/index.js"
 
 export interface ReplicaIncarnationOf {

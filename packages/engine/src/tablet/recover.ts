@@ -9,7 +9,7 @@
 import { must } from "@hayloft/base/assert.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import type { Position } from "@hayloft/base/ids.js"
-import type { Entry } from "../format/entry.js"
+import type { Entry } from "../format/device/entry.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Replica } from "./replica.js"
 import { EncodedBatch } from "./replica.js"

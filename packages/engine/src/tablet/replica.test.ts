@@ -11,8 +11,8 @@ import {
   rowKeyOf,
 } from "@hayloft/base/ids.js"
 import type { CommitLog } from "../device/index.js"
-import type { Entry } from "../format/entry.js"
-import { encodeEntry } from "../format/testing-entry.js"
+import type { Entry } from "../format/device/entry.js"
+import { encodeEntry } from "../format/device/testing-entry.js"
 import { Replica } from "./replica.js"
 
 /** Epoch, position, and whether it is a snapshot. */

@@ -8,10 +8,10 @@
  */
 import { must } from "@hayloft/base/assert.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { parsePosition, rowKeyOf } from "@hayloft/base/ids.js"
-import { Lent, type LentSoon } from "@hayloft/base/lent.js"
-import { PAYLOAD_BYTES_MAX } from "@hayloft/base/segments.js"
+import { Lent, type LentSoon } from "@hayloft/base/memory/lent.js"
+import { PAYLOAD_BYTES_MAX } from "@hayloft/base/encryption/segments.js"
 import { asPromise, type Soon } from "@hayloft/base/soon.js"
 import type { DeviceId, Epoch, LogSequence, Position, RowKey, TabletId } from "@hayloft/base/ids.js"
 import {
@@ -21,10 +21,10 @@ import {
   PAYLOAD_CHECKSUM_BYTES,
   type Entry,
   type EntryWrite,
-} from "../format/entry.js"
-import { FIRST_EPOCH, storePrefixOf } from "../format/replica-incarnation.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
-import type { RowVisitor } from "@hayloft/base/row-scan.js"
+} from "../format/device/entry.js"
+import { FIRST_EPOCH, storePrefixOf } from "../format/device/replica-incarnation.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
+import type { RowVisitor } from "@hayloft/base/rows/row-scan.js"
 import type { AppliedWrite, CommitLog, DeviceRow, DeviceRows, LogPlace, PayloadPlace } from "../device/contract.js"
 
 /** The functions of its device that a replica uses. */

@@ -5,7 +5,7 @@
  * is not reserved yet also writes the row with the end of the next reservation. A primary that starts takes all reserved
  * ones as used. So its timestamps are at most `RESERVED_US` ahead of the clock because of that. Pure.
  */
-import type { EntryWrite } from "../format/entry.js"
+import type { EntryWrite } from "../format/device/entry.js"
 import { encodeTimestamps, TIMESTAMPS_ROW } from "../format/commit-timestamps.js"
 
 /** One entry in this time writes the row. */

@@ -6,9 +6,9 @@
  *           told, and of rows that it protects. Other results are returned again only if no row that they depend on has changed.
  * Limits    KNOWN_LIMITS, ANSWER_LIMITS.
  */
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { parsePosition, type Position, type RowKey } from "@hayloft/base/ids.js"
-import { Lent, type LentSoon } from "@hayloft/base/lent.js"
+import { Lent, type LentSoon } from "@hayloft/base/memory/lent.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import {
   plainCopy,

@@ -7,9 +7,9 @@
  */
 import { assert } from "@hayloft/base/assert.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"
-import { freeBuffer } from "@hayloft/base/free-memory.js"
+import { freeBuffer } from "@hayloft/base/memory/free-memory.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import type { ShardDevice, ShardStore } from "../block/index.js"
 import { plainCopy } from "../metadata/index.js"
 import type {

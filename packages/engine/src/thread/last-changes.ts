@@ -9,7 +9,7 @@
  */
 import { fnv1a } from "@hayloft/base/fnv.js"
 import { parsePosition, type Position, type RowKey } from "@hayloft/base/ids.js"
-import type { EntryWrite } from "../format/entry.js"
+import type { EntryWrite } from "../format/device/entry.js"
 import type { Metadata } from "../metadata/index.js"
 
 /** Half a MiB. A group is changed by one in so many writes. */

@@ -6,9 +6,9 @@
  *           Answers share no memory with rows.
  */
 import { fail } from "@hayloft/base/failures.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { Incarnation, Position, RowKey } from "@hayloft/base/ids.js"
-import { owned } from "@hayloft/base/lent.js"
+import { owned } from "@hayloft/base/memory/lent.js"
 import { after, recover, type Soon } from "@hayloft/base/soon.js"
 import {
   commandOf,

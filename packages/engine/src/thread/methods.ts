@@ -1,8 +1,8 @@
 /** The methods that an engine thread offers its fronts, for rows and shards. */
 import type { FailureDetails, FailureKind } from "@hayloft/base/failures.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { DeviceId, Position, RowKey } from "@hayloft/base/ids.js"
-import type { PageEnd } from "../format/shard-calls.js"
+import type { PageEnd } from "../format/nodes/shard-calls.js"
 import type { MetadataRow } from "../metadata/index.js"
 import type { CachedPlace, IndexedNeedle, Needle, NeedleId, NeedleRange, ShardHeader } from "../volume/contract.js"
 import type { RowsOfAnswer } from "./kept-answers.js"

@@ -16,7 +16,7 @@ import {
   queuedDisk,
   readSuperblock,
 } from "../device/index.js"
-import { FORMAT_EPOCH_FIRST, type Superblock } from "../format/superblock.js"
+import { FORMAT_EPOCH_FIRST, type Superblock } from "../format/device/superblock.js"
 import type { DisposeStack } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"

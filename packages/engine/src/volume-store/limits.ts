@@ -1,6 +1,6 @@
 /** Limits of this module, each with its reason. */
 import { GIB, MIB } from "@hayloft/base/limits.js"
-import { NEEDLE_BODY_BYTES_MAX } from "../format/needle.js"
+import { NEEDLE_BODY_BYTES_MAX } from "../format/needles/needle.js"
 import { COMPACTION_LIMITS } from "../volume/index.js"
 
 /** A key is a part of its needle's header, which is in memory whole. */

@@ -9,7 +9,7 @@
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import type { RowKey } from "@hayloft/base/ids.js"
 import { isMountPoint, readSourceMark, Rows, Spaces, type DeviceSpace } from "../device/index.js"
-import { needleIdOfKey, needleKeyOf } from "../format/needle.js"
+import { needleIdOfKey, needleKeyOf } from "../format/needles/needle.js"
 import { DisposeStack, laterTurn, supervise } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Stores } from "@hayloft/base/seams/store/contract.js"

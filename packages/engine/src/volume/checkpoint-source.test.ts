@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { KIB } from "@hayloft/base/limits.js"
-import { needleKeyOf } from "../format/needle.js"
+import { needleKeyOf } from "../format/needles/needle.js"
 import { SimDisk } from "@hayloft/base/seams/disk/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { VolumeScanSource } from "./checkpoint-source.js"

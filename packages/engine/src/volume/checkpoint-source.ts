@@ -7,8 +7,8 @@
  */
 import type { DeviceId } from "@hayloft/base/ids.js"
 import type { CheckpointSource } from "../device/contract.js"
-import type { VolumePosition } from "../format/volume.js"
-import { decodeVolumePosition, encodeVolumePosition } from "../format/volume.js"
+import type { VolumePosition } from "../format/needles/volume.js"
+import { decodeVolumePosition, encodeVolumePosition } from "../format/needles/volume.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { StoreWrite } from "@hayloft/base/seams/store/contract.js"
 import type { VolumeDamage } from "./contract.js"

@@ -6,7 +6,7 @@
  * it. Nothing that counts is ever cut off: whole groups behind the seal count too.
  */
 import type { DeviceId } from "@hayloft/base/ids.js"
-import type { VolumePosition } from "../format/volume.js"
+import type { VolumePosition } from "../format/needles/volume.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import { volumePath } from "./files.js"
 import { packGroup } from "./group-core.js"

@@ -8,8 +8,8 @@
  * more than it writes, or brings the roll one volume further, so choosing comes to an end.
  */
 import type { VolumeId } from "@hayloft/base/ids.js"
-import { TOMBSTONE_BYTES } from "../format/needle.js"
-import { VOLUME_PAGE_BYTES } from "../format/volume.js"
+import { TOMBSTONE_BYTES } from "../format/needles/needle.js"
+import { VOLUME_PAGE_BYTES } from "../format/needles/volume.js"
 import type { VolumeUsage } from "./usage.js"
 import type { CompactionLimits } from "./limits.js"
 

@@ -19,7 +19,7 @@
 import { lacksSpace } from "@hayloft/base/space/full-disk-core.js"
 import { unlessFull } from "@hayloft/base/space/full-disk.js"
 import type { VolumeId } from "@hayloft/base/ids.js"
-import type { VolumePosition } from "../format/volume.js"
+import type { VolumePosition } from "../format/needles/volume.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/contract.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { CompactionCandidate } from "./compaction-core.js"

@@ -5,12 +5,12 @@
 import type { Span } from "@hayloft/base/trace.js"
 import type { Failure } from "@hayloft/base/failures.js"
 import type { RowKey, VolumeId } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import type { Policy } from "@hayloft/base/policy.js"
-import type { NeedleId, NeedleOwner, NeedlePlace, ShardHeader, ShardShape } from "../format/needle.js"
-import type { VolumePosition } from "../format/volume.js"
+import type { NeedleId, NeedleOwner, NeedlePlace, ShardHeader, ShardShape } from "../format/needles/needle.js"
+import type { VolumePosition } from "../format/needles/volume.js"
 
-export type { NeedleId, NeedleOwner, ShardHeader, ShardShape } from "../format/needle.js"
+export type { NeedleId, NeedleOwner, ShardHeader, ShardShape } from "../format/needles/needle.js"
 
 export interface Needle {
   readonly id: NeedleId

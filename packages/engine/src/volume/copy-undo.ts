@@ -12,7 +12,7 @@ import { unlessFull } from "@hayloft/base/space/full-disk.js"
 import type { RowKey, VolumeId } from "@hayloft/base/ids.js"
 import { parseVolumeId } from "@hayloft/base/ids.js"
 import { NEVER } from "@hayloft/base/never.js"
-import { decodeNeedlePlace } from "../format/needle.js"
+import { decodeNeedlePlace } from "../format/needles/needle.js"
 import type { VolumeUpkeep } from "./upkeep.js"
 import type { Copied, VolumeCopy } from "./volume-copy.js"
 

@@ -4,7 +4,7 @@
  * Promises  A pass verifies everything that `NeedleScrub` promises, in all volumes. The ordinary volumes come last, so
  *           that a place in them, which is all that is saved, says that the classes are done.
  */
-import type { NeedleScrubState } from "../format/needle-scrub.js"
+import type { NeedleScrubState } from "../format/device/needle-scrub.js"
 import type { DeviceVolumes } from "./device-volumes.js"
 import { NEEDLE_SCRUB_LIMITS, type NeedleScrubLimits } from "./limits.js"
 import { NeedleScrub } from "./needle-scrub.js"

@@ -15,11 +15,11 @@
 import type { Span } from "@hayloft/base/trace.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import type { RowKey } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import { must } from "@hayloft/base/assert.js"
-import { needleKeyOf } from "../format/needle.js"
+import { needleKeyOf } from "../format/needles/needle.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
-import type { VolumePosition } from "../format/volume.js"
+import type { VolumePosition } from "../format/needles/volume.js"
 import {
   leaveIfSlow,
   waitIfSlow,

@@ -2,13 +2,13 @@
  * The index rows of a class of needles that end: the rows of its volumes are in the family `expiringNeedles`, behind the
  * number of the class. `NeedleVolumes` and its checkpoint source work on them as on the family `needles`.
  */
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
-import type { RowVisitor } from "@hayloft/base/row-scan.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
+import type { RowVisitor } from "@hayloft/base/rows/row-scan.js"
 import type { AppliedWrite, CheckpointSource, DeviceRow, DeviceRows } from "../device/contract.js"
-import { EXPIRING_FAMILY, expiringKeyOf, needleKeyIn } from "../format/expiring-key.js"
-import { NEEDLE_KEY_BYTES } from "../format/needle.js"
+import { EXPIRING_FAMILY, expiringKeyOf, needleKeyIn } from "../format/needles/expiring-key.js"
+import { NEEDLE_KEY_BYTES } from "../format/needles/needle.js"
 import type { StoreWrite } from "@hayloft/base/seams/store/contract.js"
 import type { ExpiringClass } from "./expiring-core.js"
 

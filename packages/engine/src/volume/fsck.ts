@@ -5,11 +5,11 @@
  * Limits    `compareIndex` keeps the index derived from the volumes in memory: some 300 bytes a needle.
  */
 import { isFailure } from "@hayloft/base/failures.js"
-import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
+import type { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import type { DeviceId, RowKey, VolumeId } from "@hayloft/base/ids.js"
-import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
-import { decodeNeedlePlace } from "../format/needle.js"
-import type { VolumePosition } from "../format/volume.js"
+import type { NeedleHeader, NeedlePlace } from "../format/needles/needle.js"
+import { decodeNeedlePlace } from "../format/needles/needle.js"
+import type { VolumePosition } from "../format/needles/volume.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { VolumeDamage } from "./contract.js"
 import { isUnreadable, listVolumes, VolumeFiles } from "./files.js"

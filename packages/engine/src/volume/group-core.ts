@@ -3,19 +3,19 @@
  * after it.
  */
 import { must } from "@hayloft/base/assert.js"
-import { roundUp } from "@hayloft/base/round.js"
+import { roundUp } from "@hayloft/base/text/round.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
-import type { NeedlePlace } from "../format/needle.js"
-import { needleHeaderChecksum } from "../format/needle.js"
-import type { VolumePosition } from "../format/volume.js"
+import type { NeedlePlace } from "../format/needles/needle.js"
+import { needleHeaderChecksum } from "../format/needles/needle.js"
+import type { VolumePosition } from "../format/needles/volume.js"
 import {
   chainChecksum,
   encodeGroupHeader,
   GROUP_HEADER_BYTES,
   needlesChecksumOf,
   VOLUME_PAGE_BYTES,
-} from "../format/volume.js"
+} from "../format/needles/volume.js"
 import type { CacheUse } from "@hayloft/base/seams/disk/contract.js"
 
 export interface EncodedNeedle {

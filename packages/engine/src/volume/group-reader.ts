@@ -2,29 +2,29 @@
  * Group reader: decodes groups and needles of one volume file through a window of bounded size, and checks bodies on
  * request (`isBodyGood`). The checksum of each header is verified before it is returned.
  */
-import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
+import type { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import type { DeviceId, VolumeId } from "@hayloft/base/ids.js"
 import { KIB, MIB, SUB_BLOCK_BYTES } from "@hayloft/base/limits.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
 import { xxh64Memory } from "@hayloft/base/simd/xxh64.js"
 import { firstBadSubBlock } from "./sub-block-checks.js"
-import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
+import type { NeedleHeader, NeedlePlace } from "../format/needles/needle.js"
 import {
   decodeNeedleHeader,
   needleBodyLength,
   needleHeaderChecksum,
   needleHeaderLength,
   NEEDLE_HEAD_BYTES,
-} from "../format/needle.js"
-import type { GroupHeader, VolumePosition } from "../format/volume.js"
+} from "../format/needles/needle.js"
+import type { GroupHeader, VolumePosition } from "../format/needles/volume.js"
 import {
   chainChecksum,
   decodeGroupHeader,
   GROUP_HEADER_BYTES,
   needlesChecksumOf,
   VOLUME_PAGE_BYTES,
-} from "../format/volume.js"
+} from "../format/needles/volume.js"
 import { DISK_PAGE_BYTES, type CacheUse } from "@hayloft/base/seams/disk/contract.js"
 import { isUnreadable, type ReadableFile } from "./files.js"
 

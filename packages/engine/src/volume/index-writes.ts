@@ -1,9 +1,9 @@
 /** The index row of a needle after it was written, and after a walk through the volumes. */
 import { fail } from "@hayloft/base/failures.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { RowKey } from "@hayloft/base/ids.js"
-import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
-import { encodeNeedlePlace, needleKeyOf } from "../format/needle.js"
+import type { NeedleHeader, NeedlePlace } from "../format/needles/needle.js"
+import { encodeNeedlePlace, needleKeyOf } from "../format/needles/needle.js"
 
 export interface IndexWrite {
   readonly family: Family

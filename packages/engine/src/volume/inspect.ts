@@ -2,11 +2,11 @@
  * Inspect: the whole content of a volume file, each item with a verdict, for people who inspect a disk. Needs no index
  * and changes nothing.
  */
-import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
+import type { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import { isFailure } from "@hayloft/base/failures.js"
-import { isUnnamed } from "../format/needle.js"
-import type { GroupHeader, VolumeHeader } from "../format/volume.js"
-import { decodeGroupHeader, decodeVolumeHeader, firstPosition, VOLUME_PAGE_BYTES } from "../format/volume.js"
+import { isUnnamed } from "../format/needles/needle.js"
+import type { GroupHeader, VolumeHeader } from "../format/needles/volume.js"
+import { decodeGroupHeader, decodeVolumeHeader, firstPosition, VOLUME_PAGE_BYTES } from "../format/needles/volume.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { ScannedNeedle, VolumeIdentity } from "./group-reader.js"
 import { FileWindow, findGroup, isBodyGood, readGroup } from "./group-reader.js"

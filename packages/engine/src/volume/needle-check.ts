@@ -1,8 +1,8 @@
 /** Checks a needle at its place, with no more of it in memory than a window. */
 import { isFailure } from "@hayloft/base/failures.js"
 import type { RowKey } from "@hayloft/base/ids.js"
-import type { NeedlePlace } from "../format/needle.js"
-import { needleKeyOf } from "../format/needle.js"
+import type { NeedlePlace } from "../format/needles/needle.js"
+import { needleKeyOf } from "../format/needles/needle.js"
 import { isAbsent, isUnreadable } from "./files.js"
 import type { FileWindow, ScannedNeedle } from "./group-reader.js"
 import { isBodyGood } from "./group-reader.js"

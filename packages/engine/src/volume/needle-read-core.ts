@@ -6,9 +6,9 @@
  */
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import { SUB_BLOCK_BYTES } from "@hayloft/base/limits.js"
-import { roundUp } from "@hayloft/base/round.js"
-import type { NeedleHeader, NeedleNames, NeedlePlace } from "../format/needle.js"
-import { decodeNeedleHeader, needleHeaderLength } from "../format/needle.js"
+import { roundUp } from "@hayloft/base/text/round.js"
+import type { NeedleHeader, NeedleNames, NeedlePlace } from "../format/needles/needle.js"
+import { decodeNeedleHeader, needleHeaderLength } from "../format/needles/needle.js"
 import type { NeedleRange } from "./contract.js"
 import { bodyBytesOf } from "./group-reader.js"
 import { firstBadSubBlock } from "./sub-block-checks.js"

@@ -1,7 +1,13 @@
 /** Carries out a read plan: a verified range of a needle; a whole needle; or a shard for others to verify. */
 import { fail } from "@hayloft/base/failures.js"
 import type { RowKey } from "@hayloft/base/ids.js"
-import { needleKeyOf, type NeedleHeader, type NeedleId, type NeedlePlace, type ShardHeader } from "../format/needle.js"
+import {
+  needleKeyOf,
+  type NeedleHeader,
+  type NeedleId,
+  type NeedlePlace,
+  type ShardHeader,
+} from "../format/needles/needle.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
 import type { DiskFile, ReadUse } from "@hayloft/base/seams/disk/contract.js"
 import type { Allocate, FetchedShard, NeedleRange } from "./contract.js"

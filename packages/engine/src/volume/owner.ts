@@ -6,7 +6,12 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
-import { decodeGroupHeader, decodeVolumeHeader, GROUP_HEADER_BYTES, VOLUME_PAGE_BYTES } from "../format/volume.js"
+import {
+  decodeGroupHeader,
+  decodeVolumeHeader,
+  GROUP_HEADER_BYTES,
+  VOLUME_PAGE_BYTES,
+} from "../format/needles/volume.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import { isUnreadable, listVolumes, volumePath } from "./files.js"
 

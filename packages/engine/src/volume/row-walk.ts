@@ -5,7 +5,7 @@
  *           not; `hasPassed` shows which keys the walk will not meet any more.
  * Limits    The caller's, on the rows of one step, which are read synchronously.
  */
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { RowKey } from "@hayloft/base/ids.js"
 import { rowKeyOf } from "@hayloft/base/ids.js"
 import type { DeviceRow, DeviceRows } from "../device/contract.js"

@@ -4,9 +4,9 @@
  * Needles are found by their headers, in the order in which they were written, across every stretch that cannot be
  * decoded; bodies are read and verified on request. Writes nothing.
  */
-import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
+import type { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import { asFailure, isFailure } from "@hayloft/base/failures.js"
-import type { NeedleHeader, NeedlePlace } from "../format/needle.js"
+import type { NeedleHeader, NeedlePlace } from "../format/needles/needle.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { Allocate, NeedleRange, VolumeDamage } from "./contract.js"
 import { isAbsent, listVolumes, VolumeFiles, volumePath } from "./files.js"

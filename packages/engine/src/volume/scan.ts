@@ -11,10 +11,10 @@
  * the page cache only: after a failed sync the kernel marks pages clean that never reached the disk. After damage the
  * walk continues at the next group of the volume, so that one bad page costs one group.
  */
-import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
+import type { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import type { DeviceId, VolumeId } from "@hayloft/base/ids.js"
-import type { VolumeHeader, VolumePosition } from "../format/volume.js"
-import { decodeVolumeHeader, firstPosition, VOLUME_PAGE_BYTES } from "../format/volume.js"
+import type { VolumeHeader, VolumePosition } from "../format/needles/volume.js"
+import { decodeVolumeHeader, firstPosition, VOLUME_PAGE_BYTES } from "../format/needles/volume.js"
 import type { Disk, DiskFile } from "@hayloft/base/seams/disk/contract.js"
 import type { VolumeDamage } from "./contract.js"
 import type { ReadableFile } from "./files.js"

@@ -2,7 +2,7 @@
 import { SUB_BLOCK_BYTES } from "@hayloft/base/limits.js"
 import { CHECKSUM_BYTES, subBlockSeed } from "@hayloft/base/simd/sub-block.js"
 import { xxh64 } from "@hayloft/base/simd/xxh64.js"
-import { needleSeed, payloadSeed, type NeedleHeader } from "../format/needle.js"
+import { needleSeed, payloadSeed, type NeedleHeader } from "../format/needles/needle.js"
 
 /**
  * Returns the first sub-block that fails its checksum among the bytes of a body from sub-block `first` on (whole ones, only

@@ -11,8 +11,8 @@
  * Limits    CompactionLimits: needles of one step, bytes of one batch.
  */
 import type { RowKey, VolumeId } from "@hayloft/base/ids.js"
-import type { NeedlePlace } from "../format/needle.js"
-import { needleIdOfKey, needleKeyOf } from "../format/needle.js"
+import type { NeedlePlace } from "../format/needles/needle.js"
+import { needleIdOfKey, needleKeyOf } from "../format/needles/needle.js"
 import type { DeviceVolumes } from "./device-volumes.js"
 import type { CompactionLimits } from "./limits.js"
 import { isSameNeedlePlace } from "./needle-read-core.js"

@@ -1,7 +1,7 @@
 /** For tests: rows in a map, needles to order, and a world with one device in it. */
 import assert from "node:assert/strict"
 import { must } from "@hayloft/base/assert.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { RowKey } from "@hayloft/base/ids.js"
 import {
   objectKeyOfText,
@@ -12,11 +12,11 @@ import {
   rowKeyOf,
 } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
-import { visitRows, type RowVisitor } from "@hayloft/base/row-scan.js"
+import { visitRows, type RowVisitor } from "@hayloft/base/rows/row-scan.js"
 import { subBlockChecksums } from "@hayloft/base/simd/sub-block.js"
 import type { AppliedWrite, DeviceRow, DeviceRows } from "../device/contract.js"
-import { needleSeed } from "../format/needle.js"
-import { partitionOf } from "../format/partition.js"
+import { needleSeed } from "../format/needles/needle.js"
+import { partitionOf } from "../format/needles/partition.js"
 import type { StepOutcome } from "@hayloft/base/life/contract.js"
 import { NEVER } from "@hayloft/base/never.js"
 import { SimDisk } from "@hayloft/base/seams/disk/index.js"

@@ -2,8 +2,13 @@
  * Upkeep: the operations of compaction and scrubbing on a device's volumes, beside readers and writers.
  */
 import type { DeviceId, RowKey, VolumeId } from "@hayloft/base/ids.js"
-import { decodeNeedleHeader, encodeNeedleHeader, isEncryptedHeader, type NeedlePlace } from "../format/needle.js"
-import type { VolumePosition } from "../format/volume.js"
+import {
+  decodeNeedleHeader,
+  encodeNeedleHeader,
+  isEncryptedHeader,
+  type NeedlePlace,
+} from "../format/needles/needle.js"
+import type { VolumePosition } from "../format/needles/volume.js"
 import { unlessFull } from "@hayloft/base/space/full-disk.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { VolumeUsages } from "./usage.js"

@@ -11,9 +11,9 @@
 import type { RowKey, VolumeId } from "@hayloft/base/ids.js"
 import { parseVolumeId } from "@hayloft/base/ids.js"
 import type { DeviceRows } from "../device/contract.js"
-import type { NeedlePlace } from "../format/needle.js"
-import { decodeNeedlePlace } from "../format/needle.js"
-import { VOLUME_PAGE_BYTES } from "../format/volume.js"
+import type { NeedlePlace } from "../format/needles/needle.js"
+import { decodeNeedlePlace } from "../format/needles/needle.js"
+import { VOLUME_PAGE_BYTES } from "../format/needles/volume.js"
 import { RowWalk } from "./row-walk.js"
 
 export interface VolumeUsage {

@@ -14,8 +14,8 @@
  */
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { RowKey, VolumeId } from "@hayloft/base/ids.js"
-import type { NeedleHeader, NeedleId, NeedlePlace } from "../format/needle.js"
-import { decodeNeedlePlace, encodeNeedleHeader, needleIdOfKey, needleKeyOf } from "../format/needle.js"
+import type { NeedleHeader, NeedleId, NeedlePlace } from "../format/needles/needle.js"
+import { decodeNeedlePlace, encodeNeedleHeader, needleIdOfKey, needleKeyOf } from "../format/needles/needle.js"
 import type { CompactionLimits } from "./limits.js"
 import type { ReadableFile } from "./files.js"
 import { groupBytes } from "./group-core.js"

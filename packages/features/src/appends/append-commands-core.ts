@@ -6,14 +6,14 @@
  * one takes more parts until it is full; small parts are copies (`SegmentRecord.isOpen`), which a job seals into
  * erasure-coded blocks later.
  */
-import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/http/checksum-algorithms.js"
 import { must } from "@hayloft/base/assert.js"
 import { equalBytes } from "@hayloft/base/bytes.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { BucketId, MultipartId, ObjectKey } from "@hayloft/base/ids.js"
 import { MANIFEST_SEGMENT_PARTS, OBJECT_BYTES_MAX, PARTS_MAX } from "@hayloft/base/limits.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import {
   decodeAppend,
   encodeAppend,
@@ -28,7 +28,7 @@ import {
   type VersionDetails,
   type VersionHead,
   type VersionRecord,
-} from "@hayloft/engine/format/version-record.js"
+} from "@hayloft/engine/format/objects/version-record.js"
 import { command, query, type CommandView, type DecisionTime, type RowView } from "@hayloft/engine/metadata/index.js"
 import {
   base64Of,

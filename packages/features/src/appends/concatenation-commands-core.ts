@@ -8,7 +8,7 @@ import { type BucketId, type MultipartId, type ObjectKey, rowKeyAfter } from "@h
 import { MIB } from "@hayloft/base/limits.js"
 import { decodeSegment, encodeSegment, type SegmentRecord, type SegmentSource } from "@hayloft/engine/format/records.js"
 import { multipartRowKey, objectRowKey, offsetRowKey, suffixRange } from "@hayloft/engine/format/row-key.js"
-import { decodeVersion } from "@hayloft/engine/format/version-record.js"
+import { decodeVersion } from "@hayloft/engine/format/objects/version-record.js"
 import { command, query, type RowView } from "@hayloft/engine/metadata/index.js"
 import type { Conditions } from "@hayloft/objects/contract.js"
 import {

@@ -18,8 +18,8 @@ import {
   rowKeyAfter,
 } from "@hayloft/base/ids.js"
 import { OFFSET_PART } from "@hayloft/base/limits.js"
-import { streamOf } from "@hayloft/base/pieces.js"
-import { plural, sizeText } from "@hayloft/base/quantity-text.js"
+import { streamOf } from "@hayloft/base/memory/pieces.js"
+import { plural, sizeText } from "@hayloft/base/text/quantity-text.js"
 import { shardCount, shardsNeeded } from "@hayloft/base/policy.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import type { Blocks, PieceOwner } from "@hayloft/engine/block/index.js"
@@ -32,8 +32,8 @@ import {
   parseObjectRowKey,
   suffixRange,
 } from "@hayloft/engine/format/row-key.js"
-import { multipartIdOfSuffix } from "@hayloft/engine/format/version-id.js"
-import { decodeVersion } from "@hayloft/engine/format/version-record.js"
+import { multipartIdOfSuffix } from "@hayloft/engine/format/objects/version-id.js"
+import { decodeVersion } from "@hayloft/engine/format/objects/version-record.js"
 import { PassFailed, type Job, type StepOutcome } from "@hayloft/base/life/index.js"
 import { NEVER } from "@hayloft/base/never.js"
 import { query, type Metadata, type RowView } from "@hayloft/engine/metadata/index.js"

@@ -11,7 +11,7 @@ import { AUDIT_SETTLED_MS, type QueuedAudit } from "@hayloft/access/index.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Counter, Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
 import { lineOf, type AuditSink, type AuditSource } from "./sink.js"
 
 export const DELIVERY_LIMITS = {

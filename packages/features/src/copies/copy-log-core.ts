@@ -33,8 +33,8 @@ import {
   type CopyPosition,
   type CopyState,
   type ParkedCopy,
-} from "@hayloft/engine/format/copies.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+} from "@hayloft/engine/format/objects/copies.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import type { BucketRecord } from "@hayloft/engine/format/records.js"
 import { bucketRowKey, suffixRange, versionRowKey } from "@hayloft/engine/format/row-key.js"
 import {
@@ -43,7 +43,7 @@ import {
   NO_DETAILS,
   versionIdOfHead,
   type VersionRecord,
-} from "@hayloft/engine/format/version-record.js"
+} from "@hayloft/engine/format/objects/version-record.js"
 import { command, deletionsOf, query, type CommandView, type RowView } from "@hayloft/engine/metadata/index.js"
 import type { ChangedObject } from "@hayloft/objects/door/index.js"
 import { bucketOfRow, requireBucket } from "@hayloft/objects/door/rows.js"

@@ -1,7 +1,7 @@
 /** The logs of buckets whose changes are copied to other stores, and the states of their targets: see `commands/copies-core.ts`. */
 import type { BucketId, ObjectKey } from "@hayloft/base/ids.js"
 import { asPromise } from "@hayloft/base/soon.js"
-import type { CopyPosition, CopyState, ParkedCopy } from "@hayloft/engine/format/copies.js"
+import type { CopyPosition, CopyState, ParkedCopy } from "@hayloft/engine/format/objects/copies.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import {
   changeCopies,
@@ -21,7 +21,12 @@ import {
 } from "./copy-log-core.js"
 
 export { beginningOfCopies, COPY_ROWS_PER_COMMAND, PARKED_PER_COMMAND, type LoggedCopy } from "./copy-log-core.js"
-export { COPY_START, type CopyPosition, type CopyState, type ParkedCopy } from "@hayloft/engine/format/copies.js"
+export {
+  COPY_START,
+  type CopyPosition,
+  type CopyState,
+  type ParkedCopy,
+} from "@hayloft/engine/format/objects/copies.js"
 
 export interface CopyLog {
   /** Closes the present moment: all changes up to it are in the log, and no other will be. */

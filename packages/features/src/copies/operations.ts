@@ -2,7 +2,7 @@
 import type { z } from "zod"
 import { fail } from "@hayloft/base/failures.js"
 import { parseBucketName, textOfObjectKey } from "@hayloft/base/ids.js"
-import { textOfMoment } from "@hayloft/base/moment.js"
+import { textOfMoment } from "@hayloft/base/text/moment.js"
 import type { Bucket } from "@hayloft/objects/contract.js"
 import {
   CommandProblem,

@@ -8,7 +8,7 @@
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { textOfObjectKey, type ObjectKey, type VersionId } from "@hayloft/base/ids.js"
 import { asPromise } from "@hayloft/base/soon.js"
-import { NULL_VERSION } from "@hayloft/engine/format/version-id.js"
+import { NULL_VERSION } from "@hayloft/engine/format/objects/version-id.js"
 import type { Bucket, ObjectInfo, Objects } from "@hayloft/objects/index.js"
 import type { LoggedCopy } from "./copy-log.js"
 import { checkEtag, keepsEtag, uploadOf, type Origin, type OriginObject } from "../remote-buckets/index.js"

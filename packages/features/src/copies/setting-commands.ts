@@ -1,5 +1,5 @@
 /** The commands that let the changes of a bucket be copied, and no longer: they are of its setting `copies`. */
-import { printable } from "@hayloft/base/report-text.js"
+import { printable } from "@hayloft/base/text/report-text.js"
 import {
   CommandProblem,
   type CommandOf,

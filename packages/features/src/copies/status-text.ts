@@ -1,7 +1,7 @@
 /** How far the copies of a bucket in another store are, as text for people. Pure. */
 import type { z } from "zod"
-import { countText, sizeText } from "@hayloft/base/quantity-text.js"
-import { printable, tableText, timeText } from "@hayloft/base/report-text.js"
+import { countText, sizeText } from "@hayloft/base/text/quantity-text.js"
+import { printable, tableText, timeText } from "@hayloft/base/text/report-text.js"
 import type { COPIES } from "./schemas.js"
 
 type CopiesStatus = z.output<typeof COPIES>

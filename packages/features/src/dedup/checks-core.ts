@@ -8,11 +8,11 @@ import {
   decodeBlockDigests,
   decodeBlockPlace,
   type BlockPlace,
-} from "@hayloft/engine/format/dedup-rows.js"
+} from "@hayloft/engine/format/objects/dedup-rows.js"
 import { decodeSegment, type SegmentSource } from "@hayloft/engine/format/records.js"
-import { decodeReferences } from "@hayloft/engine/format/references-record.js"
+import { decodeReferences } from "@hayloft/engine/format/objects/references-record.js"
 import { objectRowKeyOf, parseObjectRowKey, uploadOfPartRowKey } from "@hayloft/engine/format/row-key.js"
-import { multipartIdOfSuffix } from "@hayloft/engine/format/version-id.js"
+import { multipartIdOfSuffix } from "@hayloft/engine/format/objects/version-id.js"
 import { query, type RowView } from "@hayloft/engine/metadata/index.js"
 import {
   hasOwnBytes,

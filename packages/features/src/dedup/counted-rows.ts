@@ -3,7 +3,7 @@
  * bucket counts thousands of them.
  */
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
-import { decodeReferences } from "@hayloft/engine/format/references-record.js"
+import { decodeReferences } from "@hayloft/engine/format/objects/references-record.js"
 import { bucketRowKey, suffixRange } from "@hayloft/engine/format/row-key.js"
 import { query } from "@hayloft/engine/metadata/index.js"
 import { recount, RECOUNT_LIMITS, type Recounted, type WalkSeams } from "@hayloft/objects/door/rows.js"

@@ -22,11 +22,11 @@ import {
   encodeBlockPlace,
   type BlockDigestsRecord,
   type BlockPlace,
-} from "@hayloft/engine/format/dedup-rows.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
+} from "@hayloft/engine/format/objects/dedup-rows.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import { encodeSegment, type SegmentSource } from "@hayloft/engine/format/records.js"
-import { decodeReferences } from "@hayloft/engine/format/references-record.js"
+import { decodeReferences } from "@hayloft/engine/format/objects/references-record.js"
 import { objectRowKey, offsetRowKey, uploadOfPartRowKey } from "@hayloft/engine/format/row-key.js"
 import { command, query, type RowView } from "@hayloft/engine/metadata/index.js"
 import {

@@ -10,10 +10,10 @@ import {
   decodeBlockPlace,
   encodeBlockDigests,
   encodeBlockPlace,
-} from "@hayloft/engine/format/dedup-rows.js"
+} from "@hayloft/engine/format/objects/dedup-rows.js"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
 import { decodeSegment } from "@hayloft/engine/format/records.js"
-import { decodeVersion } from "@hayloft/engine/format/version-record.js"
+import { decodeVersion } from "@hayloft/engine/format/objects/version-record.js"
 import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import { SMALL_PART_BYTES } from "@hayloft/upkeep/testing-services.js"
 import {

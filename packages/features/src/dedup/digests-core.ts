@@ -2,11 +2,11 @@
 import type { BucketId, MultipartId, ObjectKey, RowKey } from "@hayloft/base/ids.js"
 import { WHOLE_BYTES_MAX } from "@hayloft/base/limits.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
-import { decodeBlockDigests, digestsOfSegments } from "@hayloft/engine/format/dedup-rows.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
+import { decodeBlockDigests, digestsOfSegments } from "@hayloft/engine/format/objects/dedup-rows.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import { decodeSegment } from "@hayloft/engine/format/records.js"
 import { multipartRowKey, objectRowKeyOf, parseObjectRowKey, suffixRange } from "@hayloft/engine/format/row-key.js"
-import { decodeVersion, type VersionRecord } from "@hayloft/engine/format/version-record.js"
+import { decodeVersion, type VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
 import { command, query, type RowView } from "@hayloft/engine/metadata/index.js"
 import {
   bytesOfLine,

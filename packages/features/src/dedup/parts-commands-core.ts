@@ -2,7 +2,7 @@
 import { fail } from "@hayloft/base/failures.js"
 import type { RowKey } from "@hayloft/base/ids.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import { encodeUpload, type SegmentRecord } from "@hayloft/engine/format/records.js"
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
 import { command } from "@hayloft/engine/metadata/index.js"

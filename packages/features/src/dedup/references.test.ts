@@ -4,7 +4,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
 import { decodeSegment } from "@hayloft/engine/format/records.js"
-import { decodeReferences, encodeReferences } from "@hayloft/engine/format/references-record.js"
+import { decodeReferences, encodeReferences } from "@hayloft/engine/format/objects/references-record.js"
 import type { DedupJob } from "./rows-core.js"
 import {
   BLOCK,

@@ -5,7 +5,7 @@
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
 import { NEVER } from "@hayloft/base/never.js"
 import { decodeSegment } from "@hayloft/engine/format/records.js"
-import { decodeReferences } from "@hayloft/engine/format/references-record.js"
+import { decodeReferences } from "@hayloft/engine/format/objects/references-record.js"
 import { suffixRange } from "@hayloft/engine/format/row-key.js"
 import { query, type RowView } from "@hayloft/engine/metadata/index.js"
 import { type DetachSeams, detachSome } from "@hayloft/objects/door/index.js"

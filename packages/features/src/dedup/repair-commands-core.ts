@@ -1,9 +1,13 @@
 /** Commands by which deduplication is repaired: each changes a row only if it is as it was compared. Pure. */
 import { equalBytes } from "@hayloft/base/bytes.js"
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
-import { changedReferences, decodeReferences, encodeReferences } from "@hayloft/engine/format/references-record.js"
+import {
+  changedReferences,
+  decodeReferences,
+  encodeReferences,
+} from "@hayloft/engine/format/objects/references-record.js"
 import { parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
-import { multipartIdOfSuffix } from "@hayloft/engine/format/version-id.js"
+import { multipartIdOfSuffix } from "@hayloft/engine/format/objects/version-id.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import { command } from "@hayloft/engine/metadata/index.js"
 import { deletionOfSegments } from "@hayloft/objects/door/rows.js"

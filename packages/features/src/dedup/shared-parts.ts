@@ -8,7 +8,7 @@
 import { isFailure } from "@hayloft/base/failures.js"
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
-import { countOfDigests, splitDigests } from "@hayloft/engine/format/dedup-rows.js"
+import { countOfDigests, splitDigests } from "@hayloft/engine/format/objects/dedup-rows.js"
 import type { PartRecord, ReferringPart, SegmentRecord, UploadedPart } from "@hayloft/engine/format/records.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { FrozenUpload, SharedSegments } from "@hayloft/objects/door/index.js"

@@ -1,7 +1,7 @@
 /** Text for people: the savings of deduplication in a bucket. Pure. */
 import type { z } from "zod"
-import { countText, sizeText } from "@hayloft/base/quantity-text.js"
-import { printable, tableText } from "@hayloft/base/report-text.js"
+import { countText, sizeText } from "@hayloft/base/text/quantity-text.js"
+import { printable, tableText } from "@hayloft/base/text/report-text.js"
 import type { DEDUP } from "./schemas.js"
 
 type Report = z.output<typeof DEDUP>

@@ -1,7 +1,7 @@
 /** Buckets with deduplication over devices in memory, damage to their rows, and jobs that run to their end: for tests. */
 import { DEDUP_SERVICES } from "./services.js"
 import assert from "node:assert/strict"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { objectKeyOfText, type RowKey } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
 import { command, type MetadataRow } from "@hayloft/engine/metadata/index.js"

@@ -1,7 +1,7 @@
 /** Text for people: how the objects of a bucket differ between two moments. Pure. */
 import type { z } from "zod"
-import { countText, plural, sizeText } from "@hayloft/base/quantity-text.js"
-import { printable } from "@hayloft/base/report-text.js"
+import { countText, plural, sizeText } from "@hayloft/base/text/quantity-text.js"
+import { printable } from "@hayloft/base/text/report-text.js"
 import type { DIFFERENCES } from "./schemas.js"
 
 type Difference = z.output<typeof DIFFERENCES>["differences"][number]

@@ -10,7 +10,7 @@
  *           Tags, access control lists, retention and attributes are changed in place: they are no history.
  */
 import type { BucketId } from "@hayloft/base/ids.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import {
   decodeHistory,
   encodeHistory,
@@ -18,10 +18,10 @@ import {
   historyRowKey,
   historyRowKeys,
   HISTORY_SHARDS,
-} from "@hayloft/engine/format/history.js"
+} from "@hayloft/engine/format/objects/history.js"
 import type { BucketRecord } from "@hayloft/engine/format/records.js"
 import { bucketRowKey, suffixRange, versionRowKey } from "@hayloft/engine/format/row-key.js"
-import { decodeVersionHead } from "@hayloft/engine/format/version-record.js"
+import { decodeVersionHead } from "@hayloft/engine/format/objects/version-record.js"
 import { command, query, type RowView, type Touches } from "@hayloft/engine/metadata/index.js"
 import type { ChangedObject, DecisionRows, ObjectChangePart } from "@hayloft/objects/door/index.js"
 import { bucketOfRow, orderAfter, requireBucket, type VersionMatch } from "@hayloft/objects/door/rows.js"

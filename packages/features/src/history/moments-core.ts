@@ -9,7 +9,7 @@
 import { firstOf } from "@hayloft/base/first-of.js"
 import type { ObjectKey, RowKey } from "@hayloft/base/ids.js"
 import { rowKeyOf } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import {
   afterKeyPrefix,
   afterObjectKey,
@@ -26,7 +26,7 @@ import {
   expiryOfRecord,
   orderOfVersion,
   versionIdOfHead,
-} from "@hayloft/engine/format/version-record.js"
+} from "@hayloft/engine/format/objects/version-record.js"
 import type { MetadataRow, RowView } from "@hayloft/engine/metadata/index.js"
 import type {
   ObjectDifference,

@@ -6,9 +6,9 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { BucketId, ObjectKey, VersionId } from "@hayloft/base/ids.js"
-import { textOfMoment } from "@hayloft/base/moment.js"
+import { textOfMoment } from "@hayloft/base/text/moment.js"
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
-import { versionIdOfHead } from "@hayloft/engine/format/version-record.js"
+import { versionIdOfHead } from "@hayloft/engine/format/objects/version-record.js"
 import { query, type Metadata, type RowView } from "@hayloft/engine/metadata/index.js"
 import { hasHistory, historySinceIn } from "./history-core.js"
 import type {

@@ -2,7 +2,7 @@
 import { z } from "zod"
 import { fail } from "@hayloft/base/failures.js"
 import { byteStringOfText, parseBucketName, textOfObjectKey } from "@hayloft/base/ids.js"
-import { MOMENT_FORM, parseMoment, textOfMoment } from "@hayloft/base/moment.js"
+import { MOMENT_FORM, parseMoment, textOfMoment } from "@hayloft/base/text/moment.js"
 import type { ObjectDifference, ObjectThen } from "@hayloft/objects/contract.js"
 import {
   onBucket,

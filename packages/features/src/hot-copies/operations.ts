@@ -1,8 +1,8 @@
 /** The operation of `/v1` on the hot copies of a node. */
 import type { z } from "zod"
 import { PACKED_PART } from "@hayloft/base/limits.js"
-import { countText, sizeText } from "@hayloft/base/quantity-text.js"
-import { printable, tableText } from "@hayloft/base/report-text.js"
+import { countText, sizeText } from "@hayloft/base/text/quantity-text.js"
+import { printable, tableText } from "@hayloft/base/text/report-text.js"
 import {
   CommandProblem,
   operation,

@@ -9,7 +9,7 @@
  */
 import { asFailure, isFailure } from "@hayloft/base/failures.js"
 import { textOfObjectKey, type BucketId, type ItemKey } from "@hayloft/base/ids.js"
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
 import type { MetadataRecord } from "@hayloft/engine/format/metadata-backup.js"
 import type { BackedUpRows, Backup, BackupsOfRows, RowsEntry, RowsToRescue } from "@hayloft/objects/door/index.js"
 import { FoundItems, isOfItems, type FoundItem } from "./found-items-core.js"

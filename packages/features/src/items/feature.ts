@@ -1,6 +1,6 @@
 /** K2V items of buckets: small values by partition and sort key, with causality tokens. See decision 73. */
-import { ITEM_FAMILIES } from "@hayloft/base/families.js"
-import { decodeK2vPartition, itemRowKeyOf } from "@hayloft/engine/format/k2v-rows.js"
+import { ITEM_FAMILIES } from "@hayloft/base/rows/families.js"
+import { decodeK2vPartition, itemRowKeyOf } from "@hayloft/engine/format/k2v/k2v-rows.js"
 import { type BucketContents, type Core, type Feature, ServiceOf } from "@hayloft/objects/door/index.js"
 import { BACKED_UP_ITEMS } from "./backed-up-items.js"
 import { Items } from "./items.js"

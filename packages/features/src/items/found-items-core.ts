@@ -4,7 +4,7 @@
  *
  * A portion is the item with some of its values. Merged one after another, in any order, they are the item.
  */
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { BucketId, ItemKey, RowKey } from "@hayloft/base/ids.js"
 import {
   decodeK2vItem,
@@ -15,8 +15,8 @@ import {
   valueRowKey,
   type K2vDot,
   type K2vItem,
-} from "@hayloft/engine/format/k2v-rows.js"
-import type { VectorNode } from "@hayloft/engine/format/k2v-token.js"
+} from "@hayloft/engine/format/k2v/k2v-rows.js"
+import type { VectorNode } from "@hayloft/engine/format/k2v/k2v-token.js"
 import { bucketIdOfRowKey } from "@hayloft/engine/format/row-key.js"
 
 /** A value that has a row of its own. */

@@ -10,7 +10,7 @@
 import { fail } from "@hayloft/base/failures.js"
 import { equalBytes } from "@hayloft/base/bytes.js"
 import type { BucketId, ItemKey, RowKey } from "@hayloft/base/ids.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import {
   changeRowKey,
   decodeK2vChange,
@@ -24,8 +24,8 @@ import {
   type K2vItem,
   type K2vPartition,
   type K2vValue,
-} from "@hayloft/engine/format/k2v-rows.js"
-import type { CausalContext, VectorNode } from "@hayloft/engine/format/k2v-token.js"
+} from "@hayloft/engine/format/k2v/k2v-rows.js"
+import type { CausalContext, VectorNode } from "@hayloft/engine/format/k2v/k2v-token.js"
 import { bucketRowKey, objectRowKey } from "@hayloft/engine/format/row-key.js"
 import { command, query, type CommandView, type Touches } from "@hayloft/engine/metadata/index.js"
 import { bucketOfRow, requireBucket, usageChanges } from "@hayloft/objects/door/rows.js"

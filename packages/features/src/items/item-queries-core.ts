@@ -3,7 +3,7 @@ import { afterPrefix } from "@hayloft/base/bytes.js"
 import { assert, must } from "@hayloft/base/assert.js"
 import { fail } from "@hayloft/base/failures.js"
 import { rowKeyOf, type BucketId, type ItemKey, type RowKey, rowKeyAfter } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import {
   decodeK2vChange,
   decodeK2vItem,
@@ -17,8 +17,8 @@ import {
   valueRowKey,
   type K2vItem,
   type K2vPartition,
-} from "@hayloft/engine/format/k2v-rows.js"
-import type { CausalContext, VectorNode } from "@hayloft/engine/format/k2v-token.js"
+} from "@hayloft/engine/format/k2v/k2v-rows.js"
+import type { CausalContext, VectorNode } from "@hayloft/engine/format/k2v/k2v-token.js"
 import { bucketIdOfRowKey, bucketRowKey, objectRowKey, shiftKey, suffixRange } from "@hayloft/engine/format/row-key.js"
 import { query, type MetadataRow, type QueryView } from "@hayloft/engine/metadata/index.js"
 import { itemIn, partitionIn } from "./item-rows-core.js"

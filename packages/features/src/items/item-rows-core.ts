@@ -1,6 +1,11 @@
 /** Rows of K2V items as decisions and queries see them. Pure. */
 import type { RowKey } from "@hayloft/base/ids.js"
-import { decodeK2vItem, decodeK2vPartition, type K2vItem, type K2vPartition } from "@hayloft/engine/format/k2v-rows.js"
+import {
+  decodeK2vItem,
+  decodeK2vPartition,
+  type K2vItem,
+  type K2vPartition,
+} from "@hayloft/engine/format/k2v/k2v-rows.js"
 import type { CommandView, RowView } from "@hayloft/engine/metadata/index.js"
 
 const NO_PARTITION: K2vPartition = { entries: 0, conflicts: 0, values: 0, bytes: 0, changedAt: 0, collectedTo: 0 }

@@ -9,7 +9,7 @@
 import { createHash } from "node:crypto"
 import { fail } from "@hayloft/base/failures.js"
 import type { ItemKey } from "@hayloft/base/ids.js"
-import type { CausalContext } from "@hayloft/engine/format/k2v-token.js"
+import type { CausalContext } from "@hayloft/engine/format/k2v/k2v-token.js"
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
 import { mapBounded, type Watcher } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"

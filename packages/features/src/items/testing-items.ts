@@ -8,7 +8,7 @@ import {
   type BucketName,
   type ItemKey,
 } from "@hayloft/base/ids.js"
-import type { CausalContext } from "@hayloft/engine/format/k2v-token.js"
+import type { CausalContext } from "@hayloft/engine/format/k2v/k2v-token.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { BucketService } from "@hayloft/objects/buckets/bucket-service.js"

@@ -6,7 +6,7 @@
  *           decision looks again. After the start of a store whose clock is far ahead, nothing goes for a while. It works
  *           on full disks.
  */
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
 import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fc } from "@hayloft/base/testing-properties.js"
-import type { K2vItem, K2vValue } from "@hayloft/engine/format/k2v-rows.js"
-import type { CausalContext } from "@hayloft/engine/format/k2v-token.js"
+import type { K2vItem, K2vValue } from "@hayloft/engine/format/k2v/k2v-rows.js"
+import type { CausalContext } from "@hayloft/engine/format/k2v/k2v-token.js"
 import { contextOfVector, countsOf, isNewer, mergeItems, valuesOf, writeValue } from "./vector-core.js"
 
 const [N1, N2] = ["0000000000000001", "0000000000000002"]

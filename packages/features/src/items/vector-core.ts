@@ -10,8 +10,8 @@
  * Source    "Scalable and Accurate Causality Tracking for Eventually Consistent Data Stores" (Almeida and others).
  */
 import { equalBytes } from "@hayloft/base/bytes.js"
-import type { K2vDot, K2vItem, K2vNodeState, K2vValue } from "@hayloft/engine/format/k2v-rows.js"
-import type { CausalContext, VectorNode } from "@hayloft/engine/format/k2v-token.js"
+import type { K2vDot, K2vItem, K2vNodeState, K2vValue } from "@hayloft/engine/format/k2v/k2v-rows.js"
+import type { CausalContext, VectorNode } from "@hayloft/engine/format/k2v/k2v-token.js"
 
 const latestOf = ({ discard, values }: K2vNodeState): number => values.at(-1)?.time ?? discard
 

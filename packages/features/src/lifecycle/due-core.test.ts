@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
 import { fc } from "@hayloft/base/testing-properties.js"
-import type { LifecycleRule } from "@hayloft/engine/format/lifecycle-rules.js"
+import type { LifecycleRule } from "@hayloft/engine/format/objects/lifecycle-rules.js"
 import { abortDueOf, compileRules, dueAfter, dueOf, expiryOf, verdictsOf, type VersionFacts } from "./due-core.js"
 import { REAL_DAYS } from "@hayloft/objects/days.js"
 

@@ -15,7 +15,7 @@ import {
   type LifecycleFilter,
   type LifecycleRule,
   type LifecycleRules,
-} from "@hayloft/engine/format/lifecycle-rules.js"
+} from "@hayloft/engine/format/objects/lifecycle-rules.js"
 import type { Days, StoreDays } from "@hayloft/objects/door/index.js"
 import { isTooSmall, movesMade, type Move } from "./transitions-core.js"
 import type { Tags } from "@hayloft/base/tags.js"

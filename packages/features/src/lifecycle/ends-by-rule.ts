@@ -6,7 +6,7 @@
 import { isFailure } from "@hayloft/base/failures.js"
 import type { BucketId } from "@hayloft/base/ids.js"
 import { after, recover, type Soon } from "@hayloft/base/soon.js"
-import { decodeLifecycleRules } from "@hayloft/engine/format/lifecycle-rules.js"
+import { decodeLifecycleRules } from "@hayloft/engine/format/objects/lifecycle-rules.js"
 import type { BodyEnd, Bucket, Core, Days, NewObject } from "@hayloft/objects/door/index.js"
 import { compileRules, expiryOf, type CompiledRules } from "./due-core.js"
 

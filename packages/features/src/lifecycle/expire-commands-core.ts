@@ -3,10 +3,10 @@
  * read before is only a hint. Locks prevail: `RowEditor` removes nothing that is locked. Pure.
  */
 import type { BucketId, ObjectKey, RowKey } from "@hayloft/base/ids.js"
-import { NOTHING_REMOVED, type LifecycleCounts } from "@hayloft/engine/format/lifecycle-pass.js"
+import { NOTHING_REMOVED, type LifecycleCounts } from "@hayloft/engine/format/objects/lifecycle-pass.js"
 import { decodeRowHead } from "@hayloft/engine/format/records.js"
 import { bucketRowKey, objectRowKey, suffixRange } from "@hayloft/engine/format/row-key.js"
-import { decodeVersionHead } from "@hayloft/engine/format/version-record.js"
+import { decodeVersionHead } from "@hayloft/engine/format/objects/version-record.js"
 import { command, type DecisionTime, type RowView } from "@hayloft/engine/metadata/index.js"
 import type { StoreDays } from "@hayloft/objects/door/index.js"
 import {

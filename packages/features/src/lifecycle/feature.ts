@@ -3,7 +3,7 @@
  * also removes objects that have expired, with and without rules. See decision 55.
  */
 import { LIFECYCLE_BYTES_MAX } from "@hayloft/base/limits.js"
-import { lifecycleRowKey } from "@hayloft/engine/format/lifecycle-pass.js"
+import { lifecycleRowKey } from "@hayloft/engine/format/objects/lifecycle-pass.js"
 import { type Core, ServiceOf } from "@hayloft/objects/door/index.js"
 import type { ProductFeature } from "../operator/index.js"
 import { EndsByRule } from "./ends-by-rule.js"

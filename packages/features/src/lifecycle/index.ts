@@ -14,4 +14,4 @@ export {
   type NoncurrentExpiration,
   type NoncurrentTransition,
   type Transition,
-} from "@hayloft/engine/format/lifecycle-rules.js"
+} from "@hayloft/engine/format/objects/lifecycle-rules.js"

@@ -12,8 +12,8 @@
  */
 import { isFailure } from "@hayloft/base/failures.js"
 import type { BucketId } from "@hayloft/base/ids.js"
-import { ALL_UPLOADS, NOTHING_REMOVED } from "@hayloft/engine/format/lifecycle-pass.js"
-import type { LifecycleCounts, LifecyclePass, LifecycleSlice } from "@hayloft/engine/format/lifecycle-pass.js"
+import { ALL_UPLOADS, NOTHING_REMOVED } from "@hayloft/engine/format/objects/lifecycle-pass.js"
+import type { LifecycleCounts, LifecyclePass, LifecycleSlice } from "@hayloft/engine/format/objects/lifecycle-pass.js"
 import { mapBounded, type Job, type StepOutcome } from "@hayloft/base/life/index.js"
 import { type Core, endFrozen, type StoreDays, useClass } from "@hayloft/objects/door/index.js"
 import { mappedArchives } from "../storage-classes/index.js"

@@ -2,14 +2,14 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText, parsePosition, type VersionId } from "@hayloft/base/ids.js"
-import { encodeLifecycleRules, type LifecycleRule } from "@hayloft/engine/format/lifecycle-rules.js"
+import { encodeLifecycleRules, type LifecycleRule } from "@hayloft/engine/format/objects/lifecycle-rules.js"
 import { decisionIdOf } from "@hayloft/engine/format/row-key.js"
 import {
   decodeVersion,
   NO_DETAILS,
   versionIdOfHead,
   type VersionRecord,
-} from "@hayloft/engine/format/version-record.js"
+} from "@hayloft/engine/format/objects/version-record.js"
 import type { Command } from "@hayloft/engine/metadata/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"

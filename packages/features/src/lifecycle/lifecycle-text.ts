@@ -1,7 +1,7 @@
 /** Lifecycle in words: what rules do to an object, and what the next pass removes and moves. */
 import type { z } from "zod"
-import { countText, plural, sizeText } from "@hayloft/base/quantity-text.js"
-import { printable, tableText, timeText } from "@hayloft/base/report-text.js"
+import { countText, plural, sizeText } from "@hayloft/base/text/quantity-text.js"
+import { printable, tableText, timeText } from "@hayloft/base/text/report-text.js"
 import type { LIFECYCLE_EXPLANATION, LIFECYCLE_PREVIEW } from "./schemas.js"
 
 type Explanation = z.output<typeof LIFECYCLE_EXPLANATION>

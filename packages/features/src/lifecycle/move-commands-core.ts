@@ -6,9 +6,9 @@
  */
 import type { BucketId, ObjectKey, RowKey, VersionId } from "@hayloft/base/ids.js"
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
-import { NOTHING_REMOVED, type LifecycleCounts } from "@hayloft/engine/format/lifecycle-pass.js"
+import { NOTHING_REMOVED, type LifecycleCounts } from "@hayloft/engine/format/objects/lifecycle-pass.js"
 import { command, type RowView } from "@hayloft/engine/metadata/index.js"
-import { decodeVersion } from "@hayloft/engine/format/version-record.js"
+import { decodeVersion } from "@hayloft/engine/format/objects/version-record.js"
 import { closedReferences, findVersion, noteOf, RowEditor, type VersionMatch } from "@hayloft/objects/door/rows.js"
 import type { CompiledRules, VersionFacts } from "./due-core.js"
 import { versionFactsOf, moveDue, newerThan, rulesOf, versioningOf, type LifecycleTime } from "./walk-core.js"

@@ -14,7 +14,7 @@ import {
   type LifecycleCounts,
   type LifecyclePass,
   type LifecycleSlice,
-} from "@hayloft/engine/format/lifecycle-pass.js"
+} from "@hayloft/engine/format/objects/lifecycle-pass.js"
 import { bucketRowKey } from "@hayloft/engine/format/row-key.js"
 import { command, query, type CommandView, type DecisionTime } from "@hayloft/engine/metadata/index.js"
 import { bucketOfRow, rowsOfBucket } from "@hayloft/objects/door/rows.js"

@@ -1,5 +1,5 @@
 /** Lifecycle in the status of a store: the passes over its buckets. */
-import { ageText, plural } from "@hayloft/base/quantity-text.js"
+import { ageText, plural } from "@hayloft/base/text/quantity-text.js"
 import type { Core } from "@hayloft/objects/door/index.js"
 import { z } from "zod"
 import { statusPart } from "../operator/index.js"

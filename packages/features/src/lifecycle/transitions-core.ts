@@ -7,7 +7,7 @@
  * Source  "Transitioning objects using Amazon S3 Lifecycle", and "Conflicting lifecycle actions", Amazon S3 User Guide.
  */
 import { isArchive, type StorageClass } from "@hayloft/base/storage-class.js"
-import type { LifecycleFilter, LifecycleRules } from "@hayloft/engine/format/lifecycle-rules.js"
+import type { LifecycleFilter, LifecycleRules } from "@hayloft/engine/format/objects/lifecycle-rules.js"
 
 /** Objects below it stay in their class, unless the rule states a size. 128 KiB. */
 const SIZE_MIN = 131_072

@@ -13,8 +13,8 @@ import {
   type VersionId,
 } from "@hayloft/base/ids.js"
 import { RememberedByObject } from "@hayloft/base/remembered.js"
-import { decodeLifecyclePass, lifecycleRowKey } from "@hayloft/engine/format/lifecycle-pass.js"
-import { decodeLifecycleRules } from "@hayloft/engine/format/lifecycle-rules.js"
+import { decodeLifecyclePass, lifecycleRowKey } from "@hayloft/engine/format/objects/lifecycle-pass.js"
+import { decodeLifecycleRules } from "@hayloft/engine/format/objects/lifecycle-rules.js"
 import { decodeSetting, decodeUpload, type UploadRecord, type Versioning } from "@hayloft/engine/format/records.js"
 import { bucketRowKey, objectRowKeyOf, parseObjectRowKey, settingRowKey } from "@hayloft/engine/format/row-key.js"
 import {
@@ -23,10 +23,10 @@ import {
   expiryOfRecord,
   versionIdOfHead,
   type VersionHead,
-} from "@hayloft/engine/format/version-record.js"
+} from "@hayloft/engine/format/objects/version-record.js"
 import { query, type Incarnations, type MetadataRow, type RowView } from "@hayloft/engine/metadata/index.js"
 import type { MultipartId } from "@hayloft/base/ids.js"
-import { multipartIdOfSuffix } from "@hayloft/engine/format/version-id.js"
+import { multipartIdOfSuffix } from "@hayloft/engine/format/objects/version-id.js"
 import { unlessRefused } from "@hayloft/base/failures.js"
 import type { StoreDays } from "@hayloft/objects/door/index.js"
 import {

@@ -22,7 +22,7 @@ import {
   type SessionRecord,
 } from "@hayloft/engine/format/coord-rows.js"
 import { accountRange, accountRowKey, parseAccountRowKey } from "@hayloft/engine/format/row-key.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import { query } from "@hayloft/engine/metadata/index.js"
 import { fileIn } from "./file-commands-core.js"
 import { COORD_LIMITS } from "./limits.js"

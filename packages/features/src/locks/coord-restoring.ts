@@ -2,7 +2,7 @@
  * Brings small files back from rows of a copy of the metadata. Sessions and locks do not come back: since the copy was made
  * others may have got the locks, and their tokens are greater than those of the copy.
  */
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { parseCoordPath, rowKeyOf, type AccountId, type RowKey } from "@hayloft/base/ids.js"
 import { decodeFile, namespaceOf } from "@hayloft/engine/format/coord-rows.js"
 import { parseAccountRowKey } from "@hayloft/engine/format/row-key.js"

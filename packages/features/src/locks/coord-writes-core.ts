@@ -7,7 +7,7 @@
  * that a session which ends leaves nothing behind.
  */
 import { fail } from "@hayloft/base/failures.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { AccountId, CoordPath, RowKey, SessionId } from "@hayloft/base/ids.js"
 import { COMMAND_ROWS_MAX, ENTRY_BYTES_MAX, KIB } from "@hayloft/base/limits.js"
 import {
@@ -31,7 +31,7 @@ import {
   type NamespaceRecord,
   type SessionRecord,
 } from "@hayloft/engine/format/coord-rows.js"
-import { entryBytes, type EntryWrite } from "@hayloft/engine/format/entry.js"
+import { entryBytes, type EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import type { CommandView } from "@hayloft/engine/metadata/index.js"
 import { COORD_LIMITS } from "./limits.js"
 

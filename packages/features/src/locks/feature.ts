@@ -1,5 +1,5 @@
 /** Locks, as a feature of the store: the fences of writes, and the small files that backups bring back. */
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
 import type { BackedUpRows } from "@hayloft/objects/door/index.js"
 import type { ProductFeature } from "../operator/index.js"
 import { countRestorableFiles, FileRestoring, isRestorableFile } from "./coord-restoring.js"

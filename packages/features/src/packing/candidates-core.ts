@@ -4,7 +4,7 @@ import { parseBucketId, type BucketId, type ObjectKey, type RowKey } from "@hayl
 import { firstOf } from "@hayloft/base/first-of.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import { decodeSegment, type SegmentSource } from "@hayloft/engine/format/records.js"
-import { decodeReferences } from "@hayloft/engine/format/references-record.js"
+import { decodeReferences } from "@hayloft/engine/format/objects/references-record.js"
 import {
   multipartRowKey,
   objectRowKeyOf,
@@ -17,7 +17,7 @@ import {
   writtenMsOf,
   type VersionDetails,
   type VersionRecord,
-} from "@hayloft/engine/format/version-record.js"
+} from "@hayloft/engine/format/objects/version-record.js"
 import { query, type MetadataRow, type RowView } from "@hayloft/engine/metadata/index.js"
 import { familiesOfSegments } from "@hayloft/objects/door/index.js"
 import {

@@ -1,7 +1,7 @@
 /** Packing: cold small objects of a bucket with the setting `packing` lie together in blocks. See decision 91. */
 import { firstOf } from "@hayloft/base/first-of.js"
 import { type BucketId, rowKeyAfter } from "@hayloft/base/ids.js"
-import { packingRowKey } from "@hayloft/engine/format/packing-rows.js"
+import { packingRowKey } from "@hayloft/engine/format/objects/packing-rows.js"
 import type { ProductFeature } from "../operator/index.js"
 import { PACKING_OPERATOR } from "./operations.js"
 import { packableBytesMax } from "./packer.js"

@@ -6,7 +6,7 @@
  * since borders would cost too much of the space that packing saves.
  */
 import { KIB, SHARD_ALIGN_BYTES, SUB_BLOCK_BYTES } from "@hayloft/base/limits.js"
-import { roundUp } from "@hayloft/base/round.js"
+import { roundUp } from "@hayloft/base/text/round.js"
 
 /** Longer objects may lie across a border. */
 export const ALIGNED_BYTES_MAX = 16 * KIB

@@ -2,7 +2,11 @@
 import { z } from "zod"
 import { fail } from "@hayloft/base/failures.js"
 import { parseBucketName } from "@hayloft/base/ids.js"
-import { PACKING_DEFAULTS, PACKING_SETTING_LIMITS, type PackingSetting } from "@hayloft/engine/format/packing-rows.js"
+import {
+  PACKING_DEFAULTS,
+  PACKING_SETTING_LIMITS,
+  type PackingSetting,
+} from "@hayloft/engine/format/objects/packing-rows.js"
 import { operation, parseBody, STARTED_JOB, startedJson, type OperatorPart } from "../operator/index.js"
 import type { Packing } from "./packing.js"
 import { PACKING } from "./schemas.js"

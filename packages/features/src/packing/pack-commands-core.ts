@@ -17,8 +17,8 @@ import {
   type UploadId,
 } from "@hayloft/base/ids.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import {
   decodePackingPass,
   decodePackingSetting,
@@ -27,9 +27,9 @@ import {
   type PackedCounts,
   type PackingPass,
   type PackingSetting,
-} from "@hayloft/engine/format/packing-rows.js"
+} from "@hayloft/engine/format/objects/packing-rows.js"
 import { decodeSetting, encodeSegment } from "@hayloft/engine/format/records.js"
-import { encodeReferences } from "@hayloft/engine/format/references-record.js"
+import { encodeReferences } from "@hayloft/engine/format/objects/references-record.js"
 import {
   bucketRowKey,
   objectRowKey,
@@ -37,7 +37,7 @@ import {
   settingRowKey,
   versionRowKey,
 } from "@hayloft/engine/format/row-key.js"
-import { decodeVersion, decodeVersionHead, type VersionRecord } from "@hayloft/engine/format/version-record.js"
+import { decodeVersion, decodeVersionHead, type VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
 import { command, query, type CommandView, type DecisionTime, type RowView } from "@hayloft/engine/metadata/index.js"
 import {
   segmentPart,

@@ -9,11 +9,11 @@
 import { must } from "@hayloft/base/assert.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import { bytesOfHex, equalBytes } from "@hayloft/base/bytes.js"
-import { owned } from "@hayloft/base/lent.js"
+import { owned } from "@hayloft/base/memory/lent.js"
 import { MIB, PACKED_PART, WHOLE_BYTES_MAX } from "@hayloft/base/limits.js"
 import type { MultipartId } from "@hayloft/base/ids.js"
 import { NEVER } from "@hayloft/base/never.js"
-import { streamOf } from "@hayloft/base/pieces.js"
+import { streamOf } from "@hayloft/base/memory/pieces.js"
 import { shardCount, shardsNeeded } from "@hayloft/base/policy.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import {
@@ -22,11 +22,11 @@ import {
   packDirectoryBytesMax,
   type PackedCounts,
   type PackEntry,
-} from "@hayloft/engine/format/packing-rows.js"
-import { encodeRecoveryHeader } from "@hayloft/engine/format/recovery-header.js"
+} from "@hayloft/engine/format/objects/packing-rows.js"
+import { encodeRecoveryHeader } from "@hayloft/engine/format/needles/recovery-header.js"
 import type { BucketRecord } from "@hayloft/engine/format/records.js"
-import { multipartIdOf, RANDOM_BYTES } from "@hayloft/engine/format/version-id.js"
-import type { VersionRecord } from "@hayloft/engine/format/version-record.js"
+import { multipartIdOf, RANDOM_BYTES } from "@hayloft/engine/format/objects/version-id.js"
+import type { VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
 import { query } from "@hayloft/engine/metadata/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Core, Ingest, RateBound, ReadPin, ReadPins } from "@hayloft/objects/door/index.js"

@@ -1,5 +1,5 @@
 /** Metrics of packing: what the job of this process has packed. */
-import type { PackedCounts } from "@hayloft/engine/format/packing-rows.js"
+import type { PackedCounts } from "@hayloft/engine/format/objects/packing-rows.js"
 import type { Metrics, Series } from "@hayloft/base/seams/telemetry/contract.js"
 
 export class PackingMetrics {

@@ -12,7 +12,7 @@ import {
   PACKING_DEFAULTS,
   type PackingPass,
   type PackingSetting,
-} from "@hayloft/engine/format/packing-rows.js"
+} from "@hayloft/engine/format/objects/packing-rows.js"
 import { laterTurn } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"

@@ -1,5 +1,5 @@
 /** Queues, as a feature of the store: how much they hold, for metrics, and the messages that backups bring back. */
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
 import type { BackedUpRows } from "@hayloft/objects/door/index.js"
 import type { ProductFeature } from "../operator/index.js"
 import { QUEUE_OPERATOR } from "./operations.js"

@@ -7,7 +7,7 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import { firstOf } from "@hayloft/base/first-of.js"
-import { sizeText } from "@hayloft/base/quantity-text.js"
+import { sizeText } from "@hayloft/base/text/quantity-text.js"
 import type { AccountId, MessageId } from "@hayloft/base/ids.js"
 import {
   decodeDue,
@@ -21,7 +21,7 @@ import {
   type QueueRecord,
   type Redrive,
 } from "@hayloft/engine/format/queue-rows.js"
-import { decodeUsage, NO_USAGE } from "@hayloft/engine/format/usage.js"
+import { decodeUsage, NO_USAGE } from "@hayloft/engine/format/objects/usage.js"
 import { command, type CommandView, type Touches } from "@hayloft/engine/metadata/index.js"
 import { QUEUE_LIMITS } from "./limits.js"
 import {

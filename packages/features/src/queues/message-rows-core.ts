@@ -1,7 +1,7 @@
 /** Rows of queues and messages as decisions and queries see them, and the writes that change a message. Pure. */
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { AccountId, MessageId, RowKey } from "@hayloft/base/ids.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import {
   decodeMessage,
   decodeQueue,

@@ -1,8 +1,8 @@
 /** The operations of `/v1/queues`: queues of all accounts. Messages are added and received on the port of queues. */
 import type { z } from "zod"
 import { fail } from "@hayloft/base/failures.js"
-import { countText, plural, sizeText } from "@hayloft/base/quantity-text.js"
-import { printable, tableText } from "@hayloft/base/report-text.js"
+import { countText, plural, sizeText } from "@hayloft/base/text/quantity-text.js"
+import { printable, tableText } from "@hayloft/base/text/report-text.js"
 import { parseAccountId, type AccountId } from "@hayloft/base/ids.js"
 import {
   action,

@@ -14,7 +14,7 @@ import {
   type QueueRecord,
   type QueueSettings,
 } from "@hayloft/engine/format/queue-rows.js"
-import { NO_USAGE } from "@hayloft/engine/format/usage.js"
+import { NO_USAGE } from "@hayloft/engine/format/objects/usage.js"
 import {
   command,
   type CommandView,

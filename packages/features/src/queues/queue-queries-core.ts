@@ -23,7 +23,7 @@ import {
   type QueueRecord,
 } from "@hayloft/engine/format/queue-rows.js"
 import { accountRange, accountRowKey, parseAccountRowKey } from "@hayloft/engine/format/row-key.js"
-import { decodeUsage, NO_USAGE } from "@hayloft/engine/format/usage.js"
+import { decodeUsage, NO_USAGE } from "@hayloft/engine/format/objects/usage.js"
 import { query, type QueryView, type RowView } from "@hayloft/engine/metadata/index.js"
 import { QUEUE_LIMITS } from "./limits.js"
 import {

@@ -4,7 +4,7 @@
  *
  * Limits  QUEUE_LIMITS: messages of one command.
  */
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { parseMessageId, rowKeyOf, type AccountId, type MessageId, type RowKey } from "@hayloft/base/ids.js"
 import {
   decodeMessage,

@@ -6,7 +6,7 @@
  *           a command that is repeated changes nothing.
  */
 import type { AccountId, MessageId } from "@hayloft/base/ids.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import {
   decodeContent,
   messageRowKey,

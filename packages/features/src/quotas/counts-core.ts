@@ -6,10 +6,10 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { RowKey } from "@hayloft/base/ids.js"
-import { countText, sizeText } from "@hayloft/base/quantity-text.js"
+import { countText, sizeText } from "@hayloft/base/text/quantity-text.js"
 import { decodeAccount, type BucketRecord } from "@hayloft/engine/format/records.js"
 import { textRowKey } from "@hayloft/engine/format/row-key.js"
-import { addUsage, decodeUsage, usageRowKey, type Quota, type Usage } from "@hayloft/engine/format/usage.js"
+import { addUsage, decodeUsage, usageRowKey, type Quota, type Usage } from "@hayloft/engine/format/objects/usage.js"
 import type { RowView, UsageChange } from "@hayloft/engine/metadata/index.js"
 import type { Growth } from "@hayloft/objects/door/index.js"
 import { decideEach } from "@hayloft/objects/door/rows.js"

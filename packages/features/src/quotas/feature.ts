@@ -1,7 +1,7 @@
 /** Quotas of buckets and accounts: limits of what they hold, in bytes and in objects. See decision 58. */
 import { decodeAccount, type BucketRecord } from "@hayloft/engine/format/records.js"
 import { textRowKey } from "@hayloft/engine/format/row-key.js"
-import { usageRowKey, type QuotaLimits, type UsageOwner } from "@hayloft/engine/format/usage.js"
+import { usageRowKey, type QuotaLimits, type UsageOwner } from "@hayloft/engine/format/objects/usage.js"
 import type { UsageChange } from "@hayloft/engine/metadata/index.js"
 import { type Core, ServiceOf } from "@hayloft/objects/door/index.js"
 import type { ProductFeature } from "../operator/index.js"

@@ -10,7 +10,7 @@ import { fail } from "@hayloft/base/failures.js"
 import { bytesOfByteString, parseBucketId, rowKeyOf } from "@hayloft/base/ids.js"
 import type { AccountId, BucketId, RowKey } from "@hayloft/base/ids.js"
 import { hexOf } from "@hayloft/base/bytes.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import {
   decodeAccount,
   encodeAccount,
@@ -28,7 +28,7 @@ import {
   type Quota,
   type QuotaLimits,
   type UsageOwner,
-} from "@hayloft/engine/format/usage.js"
+} from "@hayloft/engine/format/objects/usage.js"
 import { command, type DecisionTime, type RowView, type UsageChange } from "@hayloft/engine/metadata/index.js"
 import { bucketOfRow, countersIn, readCounters } from "@hayloft/objects/door/rows.js"
 

@@ -1,7 +1,7 @@
 /** Text for people: a quota with what is used of it, and how the counts compare with the rows. Pure. */
 import type { z } from "zod"
-import { countText, plural, sizeText } from "@hayloft/base/quantity-text.js"
-import { tableText } from "@hayloft/base/report-text.js"
+import { countText, plural, sizeText } from "@hayloft/base/text/quantity-text.js"
+import { tableText } from "@hayloft/base/text/report-text.js"
 import type { QUOTA, QUOTA_CHECK, QUOTA_REPLY } from "./schemas.js"
 
 type Check = z.output<typeof QUOTA_CHECK>

@@ -3,7 +3,7 @@
  * process watches for itself, up to a minute after the last look. Status and metrics show what it has last seen.
  */
 import { isFailure } from "@hayloft/base/failures.js"
-import { countText, plural, sizeText } from "@hayloft/base/quantity-text.js"
+import { countText, plural, sizeText } from "@hayloft/base/text/quantity-text.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import { quotaReportOf, type QuotaReport } from "./quota-report-core.js"

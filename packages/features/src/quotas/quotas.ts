@@ -9,7 +9,13 @@ import type { ReadOnly } from "@hayloft/base/read-only.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { AccountId, BucketId, BucketName } from "@hayloft/base/ids.js"
 import { textRowKey } from "@hayloft/engine/format/row-key.js"
-import { addUsage, NO_USAGE, type QuotaLimits, type Usage, type UsageOwner } from "@hayloft/engine/format/usage.js"
+import {
+  addUsage,
+  NO_USAGE,
+  type QuotaLimits,
+  type Usage,
+  type UsageOwner,
+} from "@hayloft/engine/format/objects/usage.js"
 import { query, type Command, type Metadata } from "@hayloft/engine/metadata/index.js"
 import { findBucket } from "@hayloft/objects/door/rows.js"
 import {

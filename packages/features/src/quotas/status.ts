@@ -1,6 +1,6 @@
 /** Quotas in the status of a store. */
-import { plural, sizeText } from "@hayloft/base/quantity-text.js"
-import { printable } from "@hayloft/base/report-text.js"
+import { plural, sizeText } from "@hayloft/base/text/quantity-text.js"
+import { printable } from "@hayloft/base/text/report-text.js"
 import type { Core } from "@hayloft/objects/door/index.js"
 import { z } from "zod"
 import { statusPart } from "../operator/index.js"

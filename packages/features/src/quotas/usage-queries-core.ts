@@ -1,10 +1,10 @@
 /** The usage that quotas count, for people and for the comparison with the rows themselves. Pure. */
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { parseBucketId, rowKeyOf } from "@hayloft/base/ids.js"
 import type { AccountId, BucketId, BucketName, RowKey } from "@hayloft/base/ids.js"
 import { decodeAccount, decodePart, decodeUpload, type BucketRecord } from "@hayloft/engine/format/records.js"
 import { bucketRowKey, suffixRange, textRowKey, uploadOfPartRowKey } from "@hayloft/engine/format/row-key.js"
-import { plainBytesOf } from "@hayloft/engine/format/sealing.js"
+import { plainBytesOf } from "@hayloft/engine/format/needles/sealing.js"
 import {
   addUsage,
   decodeUsage,
@@ -13,8 +13,8 @@ import {
   type Quota,
   type Usage,
   type UsageOwner,
-} from "@hayloft/engine/format/usage.js"
-import { decodeVersionHead } from "@hayloft/engine/format/version-record.js"
+} from "@hayloft/engine/format/objects/usage.js"
+import { decodeVersionHead } from "@hayloft/engine/format/objects/version-record.js"
 import { query, type MetadataRow, type RowView } from "@hayloft/engine/metadata/index.js"
 import { bucketContents } from "@hayloft/objects/door/index.js"
 import { bucketOfRow, countersIn } from "@hayloft/objects/door/rows.js"

@@ -10,8 +10,8 @@
  */
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { CacheSpace, ObjectKey } from "@hayloft/base/ids.js"
-import type { LentBytes, PieceOwner } from "@hayloft/base/pieces.js"
-import type { CachedEntry } from "@hayloft/engine/format/remote-entry.js"
+import type { LentBytes, PieceOwner } from "@hayloft/base/memory/pieces.js"
+import type { CachedEntry } from "@hayloft/engine/format/objects/remote-entry.js"
 import type { ByteRange, ObjectBody, ObjectInfo } from "@hayloft/objects/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { digestOnce } from "@hayloft/base/seams/compute/index.js"

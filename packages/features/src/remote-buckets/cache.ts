@@ -23,7 +23,7 @@ import {
   encodeRemoteEntry,
   type CachedEntry,
   type RemoteEntry,
-} from "@hayloft/engine/format/remote-entry.js"
+} from "@hayloft/engine/format/objects/remote-entry.js"
 import {
   gathered,
   type Bucket,

@@ -7,9 +7,9 @@
  *           bytes have been sent.
  */
 import { fail, isFailure } from "@hayloft/base/failures.js"
-import { shownMetadata } from "@hayloft/base/header-text.js"
+import { shownMetadata } from "@hayloft/base/http/header-text.js"
 import { parseVersionId, type CacheSpace, type ObjectKey } from "@hayloft/base/ids.js"
-import type { CachedEntry } from "@hayloft/engine/format/remote-entry.js"
+import type { CachedEntry } from "@hayloft/engine/format/objects/remote-entry.js"
 import { headersOf, openListed, type Bucket, type ObjectBody, type ObjectInfo } from "@hayloft/objects/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { isSameObject, type ReadObject, type RemoteBlocks } from "./blocks.js"

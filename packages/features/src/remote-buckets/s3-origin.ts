@@ -12,7 +12,7 @@ import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Conditions, ContentHeaders, UserMetadata } from "@hayloft/objects/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Origin, OriginEntry, OriginListing, OriginObject, OriginRange, OriginUpload } from "./contract.js"
-import type { HeaderFields } from "@hayloft/base/request-headers.js"
+import type { HeaderFields } from "@hayloft/base/http/request-headers.js"
 
 const PARTS_CONCURRENT = 4
 const META = "x-amz-meta-"

@@ -1,6 +1,6 @@
 /** The commands that make a bucket remote, show where its objects are, and end it: they are of its setting `remote`. */
 import { z } from "zod"
-import { printable, tableText } from "@hayloft/base/report-text.js"
+import { printable, tableText } from "@hayloft/base/text/report-text.js"
 import {
   CommandProblem,
   type Answering,

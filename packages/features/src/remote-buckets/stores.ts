@@ -14,7 +14,7 @@ import type { Origin, RemoteSetting } from "./contract.js"
 import { HOPS_HEADER } from "./hops.js"
 import { REMOTE_LIMITS } from "./limits.js"
 import { S3Origin, StoreHealth } from "./s3-origin.js"
-import type { HeaderFields } from "@hayloft/base/request-headers.js"
+import type { HeaderFields } from "@hayloft/base/http/request-headers.js"
 
 /** Whatever it has is shown to those who may see remote stores. */
 function isPlain(endpoint: string): boolean {

@@ -1,7 +1,7 @@
 /** Remote stores, the buckets that use them and their pending writes, as text for people. Pure. */
 import type { z } from "zod"
-import { countText, sizeText } from "@hayloft/base/quantity-text.js"
-import { printable, tableText, timeText } from "@hayloft/base/report-text.js"
+import { countText, sizeText } from "@hayloft/base/text/quantity-text.js"
+import { printable, tableText, timeText } from "@hayloft/base/text/report-text.js"
 import { PENDING_COUNTED_MAX, type PENDING_WRITES, type REMOTES } from "./schemas.js"
 
 type Report = z.output<typeof REMOTES>

@@ -1,5 +1,5 @@
 /** Reads the counts of all buckets from time to time, for what the job shows. A job. */
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Core } from "@hayloft/objects/door/index.js"
 import { allChanges } from "./counts-core.js"

@@ -1,6 +1,6 @@
 /** Counts of changes: one row for each bucket that counts how often its objects are changed. Pure. */
 import { rowKeyOf, type BucketId, type RowKey } from "@hayloft/base/ids.js"
-import { NUMBER, recordOf } from "@hayloft/engine/format/fields.js"
+import { NUMBER, recordOf } from "@hayloft/engine/format/encoding/fields.js"
 import { bucketIdOfRowKey, bucketRowKey } from "@hayloft/engine/format/row-key.js"
 import { command, query } from "@hayloft/engine/metadata/index.js"
 import type { ChangedObject, ObjectChangePart } from "@hayloft/objects/door/index.js"

@@ -2,7 +2,7 @@
 import { z } from "zod"
 import { fail } from "@hayloft/base/failures.js"
 import { parseBucketName } from "@hayloft/base/ids.js"
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
 import { onBucket, operation, parseBody, type OperatorPart } from "../operator/index.js"
 import { CHANGES } from "./changes.js"
 

@@ -1,5 +1,5 @@
 /** The sample in the status of a store: what its job has counted. */
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
 import type { Core } from "@hayloft/objects/door/index.js"
 import { z } from "zod"
 import { statusPart } from "../operator/index.js"

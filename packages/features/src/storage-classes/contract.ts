@@ -1,6 +1,6 @@
 /** Storage classes for protocols: which ones have a place, and archived objects, which are restored before they are read. */
 import type { StorageClass } from "@hayloft/base/storage-class.js"
-import type { RestoreTier, VersionRestore } from "@hayloft/engine/format/restore.js"
+import type { RestoreTier, VersionRestore } from "@hayloft/engine/format/objects/restore.js"
 import type { ObjectTarget } from "@hayloft/objects/contract.js"
 
 /** Storage classes as the operator has them. */

@@ -2,4 +2,4 @@
 export type * from "./contract.js"
 export { classesOf, STORAGE_CLASSES_FEATURE } from "./feature.js"
 export { mappedArchives, type StorageClasses } from "./storage-classes.js"
-export { RESTORE_TIERS } from "@hayloft/engine/format/restore.js"
+export { RESTORE_TIERS } from "@hayloft/engine/format/objects/restore.js"

@@ -9,7 +9,7 @@
 import { fail } from "@hayloft/base/failures.js"
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
 import { isArchive, STORAGE_CLASSES, type StorageClass } from "@hayloft/base/storage-class.js"
-import { type VERSION_FAMILIES, versionOfRow } from "@hayloft/engine/format/deleted-version.js"
+import { type VERSION_FAMILIES, versionOfRow } from "@hayloft/engine/format/objects/deleted-version.js"
 import { prefixRange } from "@hayloft/engine/format/row-key.js"
 import { query, type Metadata } from "@hayloft/engine/metadata/index.js"
 import { type ClassMap, useClass } from "@hayloft/objects/door/index.js"

@@ -1,6 +1,6 @@
 /** Transactions for protocols: several operations of one moment, or none of them. */
 import type { ObjectKey } from "@hayloft/base/ids.js"
-import type { OperationResult, TransactionToken } from "@hayloft/engine/format/transaction-record.js"
+import type { OperationResult, TransactionToken } from "@hayloft/engine/format/objects/transaction-record.js"
 import type { Bucket, CompleteRequest, Conditions, DeleteRequest, RenameRequest } from "@hayloft/objects/contract.js"
 
 export type { OperationResult, TransactionToken }

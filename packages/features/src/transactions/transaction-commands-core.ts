@@ -11,7 +11,7 @@ import { equalBytes } from "@hayloft/base/bytes.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { rowKeyOf, type BucketId, type MultipartId, type RowKey, type VersionId } from "@hayloft/base/ids.js"
 import { must } from "@hayloft/base/assert.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import { bucketRowKey, objectRowKey } from "@hayloft/engine/format/row-key.js"
 import {
   decodeGuards,
@@ -24,7 +24,7 @@ import {
   type GuardedKey,
   type OperationResult,
   type TransactionToken,
-} from "@hayloft/engine/format/transaction-record.js"
+} from "@hayloft/engine/format/objects/transaction-record.js"
 import {
   command,
   query,

@@ -7,7 +7,7 @@
  * Limits    TRANSACTION_LIMITS.
  */
 import { fail, isFailure } from "@hayloft/base/failures.js"
-import { RANDOM_BYTES } from "@hayloft/engine/format/version-id.js"
+import { RANDOM_BYTES } from "@hayloft/engine/format/objects/version-id.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Core } from "@hayloft/objects/door/index.js"
 import { HINTS_PER_COMMAND, type MissingShardHint, recordHints } from "@hayloft/objects/door/rows.js"

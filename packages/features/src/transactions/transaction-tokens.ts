@@ -3,7 +3,7 @@
  * transactions whose process has ended. A job; with several nodes one of them does it.
  */
 import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Core } from "@hayloft/objects/door/index.js"
 import { dropRows } from "@hayloft/objects/door/rows.js"

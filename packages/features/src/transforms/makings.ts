@@ -10,7 +10,7 @@ import type { BucketId } from "@hayloft/base/ids.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { TRANSFORM_LIMITS } from "./limits.js"
 import type { KeptBytes } from "./results.js"
-import { partOf } from "@hayloft/base/round.js"
+import { partOf } from "@hayloft/base/text/round.js"
 import { Slots, tooMany, type Budget } from "@hayloft/base/life/index.js"
 
 /** Bytes in memory, or the reason why there are none. */

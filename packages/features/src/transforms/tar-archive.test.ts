@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
 import { GIB, KIB, MIB } from "@hayloft/base/limits.js"
-import { TarIndex, TarIndexWriter } from "@hayloft/engine/format/tar-index.js"
+import { TarIndex, TarIndexWriter } from "@hayloft/engine/format/objects/tar-index.js"
 import { listingOf, archiveMember, TarIndexes, type MemberPage } from "./tar-archive.js"
 import { buildTarIndex } from "./tar-index-builder.js"
 import {

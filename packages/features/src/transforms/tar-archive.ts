@@ -10,7 +10,7 @@
  */
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import { MIB } from "@hayloft/base/limits.js"
-import { TarIndex, type TarKind, type TarMember } from "@hayloft/engine/format/tar-index.js"
+import { TarIndex, type TarKind, type TarMember } from "@hayloft/engine/format/objects/tar-index.js"
 import type { ByteRange } from "@hayloft/objects/contract.js"
 import type { ArchiveStep } from "./contract.js"
 import { TRANSFORM_LIMITS } from "./limits.js"

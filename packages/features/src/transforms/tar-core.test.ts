@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
 import { GIB, MIB } from "@hayloft/base/limits.js"
-import type { TarIndex, TarMember } from "@hayloft/engine/format/tar-index.js"
+import type { TarIndex, TarMember } from "@hayloft/engine/format/objects/tar-index.js"
 import { bytesOfName, listingOf, archiveMember, textOfName } from "./tar-archive.js"
 import {
   END,

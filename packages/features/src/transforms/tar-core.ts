@@ -14,7 +14,7 @@
 import { assert } from "@hayloft/base/assert.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import { MIB } from "@hayloft/base/limits.js"
-import type { TarKind, TarMember } from "@hayloft/engine/format/tar-index.js"
+import type { TarKind, TarMember } from "@hayloft/engine/format/objects/tar-index.js"
 import type { ByteRange } from "@hayloft/objects/contract.js"
 import {
   BLOCK_BYTES,

@@ -13,7 +13,7 @@
  * Limits    Sizes below 2^53. A time that is none, or more than 31,000 years from 1970, is read as 1970.
  */
 import { fail, type Failure } from "@hayloft/base/failures.js"
-import { TAR_MODIFIED_MS_MAX } from "@hayloft/engine/format/tar-index.js"
+import { TAR_MODIFIED_MS_MAX } from "@hayloft/engine/format/objects/tar-index.js"
 
 export const BLOCK_BYTES = 512
 

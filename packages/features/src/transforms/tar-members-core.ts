@@ -13,7 +13,7 @@
 import { must } from "@hayloft/base/assert.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import { MIB } from "@hayloft/base/limits.js"
-import { TAR_KINDS, TarIndexWriter, type TarKind, type TarMember } from "@hayloft/engine/format/tar-index.js"
+import { TAR_KINDS, TarIndexWriter, type TarKind, type TarMember } from "@hayloft/engine/format/objects/tar-index.js"
 import { withoutDotSlash } from "./tar-core.js"
 
 export interface MemberLimits {

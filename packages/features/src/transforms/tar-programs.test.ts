@@ -17,7 +17,7 @@ import { test } from "node:test"
 import { hexOf } from "@hayloft/base/bytes.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
-import type { TarIndex } from "@hayloft/engine/format/tar-index.js"
+import type { TarIndex } from "@hayloft/engine/format/objects/tar-index.js"
 import { archiveMember } from "./tar-archive.js"
 import { indexOfBytes } from "./testing-tar.js"
 

@@ -2,7 +2,7 @@
  * Tar archives for tests: headers made field by field, archives of which most bytes are imagined, and readers that count.
  */
 import { assert } from "@hayloft/base/assert.js"
-import { TarIndex } from "@hayloft/engine/format/tar-index.js"
+import { TarIndex } from "@hayloft/engine/format/objects/tar-index.js"
 import type { ByteRange } from "@hayloft/objects/contract.js"
 import { buildTarIndex, type ReadRange } from "./tar-index-builder.js"
 

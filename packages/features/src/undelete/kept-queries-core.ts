@@ -2,7 +2,7 @@
 import { parseBucketId, rowKeyOf, type BucketName } from "@hayloft/base/ids.js"
 import type { BucketRecord } from "@hayloft/engine/format/records.js"
 import { bucketRowKey } from "@hayloft/engine/format/row-key.js"
-import { decodeUsage, deletedUsageRowKey, type Usage } from "@hayloft/engine/format/usage.js"
+import { decodeUsage, deletedUsageRowKey, type Usage } from "@hayloft/engine/format/objects/usage.js"
 import { query, type MetadataRow, type RowView } from "@hayloft/engine/metadata/index.js"
 import { bucketOfRow } from "@hayloft/objects/door/rows.js"
 

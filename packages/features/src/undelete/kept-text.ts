@@ -1,7 +1,7 @@
 /** Text for people: what undelete keeps of a bucket, and what was restored of it. Pure. */
 import type { z } from "zod"
-import { countText, plural, sizeText } from "@hayloft/base/quantity-text.js"
-import { printable, rowsText, timeText } from "@hayloft/base/report-text.js"
+import { countText, plural, sizeText } from "@hayloft/base/text/quantity-text.js"
+import { printable, rowsText, timeText } from "@hayloft/base/text/report-text.js"
 import type { DELETED_OBJECTS, RESTORED_PREFIX } from "./schemas.js"
 
 type Deleted = z.output<typeof DELETED_OBJECTS>["deleted"][number]

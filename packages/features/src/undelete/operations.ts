@@ -1,7 +1,7 @@
 /** The operations of `/v1` on undelete: the setting of a bucket, what is kept of it, and how that is restored or removed. */
 import type { z } from "zod"
 import { fail } from "@hayloft/base/failures.js"
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
 import { byteStringOfText, objectKeyOfText, parseBucketName, textOfObjectKey } from "@hayloft/base/ids.js"
 import {
   action,

@@ -2,8 +2,8 @@
  * Undelete in decisions: a version that would release its bytes is kept in family `deleted` instead, for as long as its
  * bucket says, and is counted in a row of its own. Pure. See decision 59.
  */
-import { deletedRowKey, encodeDeletedVersion } from "@hayloft/engine/format/deleted-version.js"
-import { deletedUsageRowKey } from "@hayloft/engine/format/usage.js"
+import { deletedRowKey, encodeDeletedVersion } from "@hayloft/engine/format/objects/deleted-version.js"
+import { deletedUsageRowKey } from "@hayloft/engine/format/objects/usage.js"
 import type {
   BucketFacts,
   BucketPart,

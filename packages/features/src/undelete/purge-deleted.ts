@@ -6,7 +6,7 @@
  *           goes for a while, so that a wrong wall clock can be corrected. It works on full disks, and frees nothing early by itself.
  * Limits    PURGE_LIMITS.
  */
-import { sizeText } from "@hayloft/base/quantity-text.js"
+import { sizeText } from "@hayloft/base/text/quantity-text.js"
 import type { RowKey } from "@hayloft/base/ids.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"

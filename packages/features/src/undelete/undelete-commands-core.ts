@@ -6,13 +6,13 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { BucketId, ObjectKey, RowKey } from "@hayloft/base/ids.js"
-import { decodeDeletedVersion } from "@hayloft/engine/format/deleted-version.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
-import type { VersionLock } from "@hayloft/engine/format/object-lock.js"
-import { NO_DETAILS, type VersionRecord } from "@hayloft/engine/format/version-record.js"
+import { decodeDeletedVersion } from "@hayloft/engine/format/objects/deleted-version.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
+import type { VersionLock } from "@hayloft/engine/format/objects/object-lock.js"
+import { NO_DETAILS, type VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
 import { encodePendingDeletion } from "@hayloft/engine/format/records.js"
 import { bucketRowKey, objectRowKey, parseObjectRowKey, pendingDeletionRowKey } from "@hayloft/engine/format/row-key.js"
-import { deletedUsageRowKey, NO_USAGE } from "@hayloft/engine/format/usage.js"
+import { deletedUsageRowKey, NO_USAGE } from "@hayloft/engine/format/objects/usage.js"
 import { command, type RowView } from "@hayloft/engine/metadata/index.js"
 import {
   bucketOfRow,

@@ -6,7 +6,7 @@
  */
 import { isFailure } from "@hayloft/base/failures.js"
 import type { BucketId, ObjectKey, RowKey } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import { objectRowKey, prefixRange, suffixRange } from "@hayloft/engine/format/row-key.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Core } from "@hayloft/objects/door/index.js"

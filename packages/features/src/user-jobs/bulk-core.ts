@@ -1,7 +1,7 @@
 /** Bulk jobs: which rows of a listing are items, and which requests they need. Pure. */
 import { objectKeyOfText, textOfObjectKey, type ObjectKey, type VersionId } from "@hayloft/base/ids.js"
-import { percentEncode } from "@hayloft/base/uri.js"
-import { XmlWriter } from "@hayloft/base/xml-writer.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
+import { XmlWriter } from "@hayloft/base/text/xml-writer.js"
 import type { ListedObject, VersionEntry } from "@hayloft/objects/contract.js"
 import type { BulkRequest } from "./bulk-request.js"
 import type { ObjectReply, ObjectRequest } from "./object-requests.js"

@@ -2,7 +2,7 @@
 import { z } from "zod"
 import { fail } from "@hayloft/base/failures.js"
 import { SELECTED_MAX } from "@hayloft/base/limits.js"
-import { MOMENT_FORM, parseMoment } from "@hayloft/base/moment.js"
+import { MOMENT_FORM, parseMoment } from "@hayloft/base/text/moment.js"
 import { STORAGE_CLASSES } from "@hayloft/base/storage-class.js"
 
 const KEY_CHARACTERS_MAX = 1_024

@@ -7,7 +7,7 @@
  */
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { parseVersionId, textOfObjectKey, type ObjectKey, type VersionId } from "@hayloft/base/ids.js"
-import { NULL_VERSION } from "@hayloft/engine/format/version-id.js"
+import { NULL_VERSION } from "@hayloft/engine/format/objects/version-id.js"
 import type {
   Bucket,
   ListedObject,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText, parseVersionId } from "@hayloft/base/ids.js"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
-import { NULL_VERSION } from "@hayloft/engine/format/version-id.js"
+import { NULL_VERSION } from "@hayloft/engine/format/objects/version-id.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { InventoryRows } from "./inventory-core.js"
 

@@ -1,10 +1,10 @@
 /** Inventories: their requests, and the rows of objects and versions in their tables. Pure. */
 import { z } from "zod"
 import { fail } from "@hayloft/base/failures.js"
-import { MOMENT_FORM, parseMoment, textOfMoment } from "@hayloft/base/moment.js"
-import { RowSum } from "@hayloft/engine/format/row-sum.js"
-import { runOfRows, type UserTableAbout } from "@hayloft/engine/format/user-table.js"
-import { NULL_VERSION } from "@hayloft/engine/format/version-id.js"
+import { MOMENT_FORM, parseMoment, textOfMoment } from "@hayloft/base/text/moment.js"
+import { RowSum } from "@hayloft/engine/format/tables/row-sum.js"
+import { runOfRows, type UserTableAbout } from "@hayloft/engine/format/tables/user-table.js"
+import { NULL_VERSION } from "@hayloft/engine/format/objects/version-id.js"
 import { textOfObjectKey } from "@hayloft/base/ids.js"
 import type { ListedObject, VersionEntry } from "@hayloft/objects/contract.js"
 

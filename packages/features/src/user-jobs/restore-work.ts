@@ -9,7 +9,7 @@
 import { must } from "@hayloft/base/assert.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { textOfObjectKey, type ObjectKey } from "@hayloft/base/ids.js"
-import { textOfMoment } from "@hayloft/base/moment.js"
+import { textOfMoment } from "@hayloft/base/text/moment.js"
 import type { ObjectDifference, DifferencesPage, Moments } from "@hayloft/objects/contract.js"
 import { outcomeOf, prefixOf } from "./bulk-core.js"
 import { restoredMomentOf } from "./bulk-request.js"

@@ -1,5 +1,5 @@
 /** Jobs as callers see them, from their rows and from the work of the store. Pure. */
-import { plural, sizeText } from "@hayloft/base/quantity-text.js"
+import { plural, sizeText } from "@hayloft/base/text/quantity-text.js"
 import type { JobPlan, JobRecord } from "@hayloft/engine/format/job-record.js"
 import type { FollowedWork, StartedJob, StartedProgress } from "../operator/index.js"
 import type { JobRow } from "./job-commands-core.js"

@@ -19,7 +19,7 @@ import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { digestOnce } from "@hayloft/base/seams/compute/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
 import { endedRequest } from "./bulk-request.js"
 import type {
   FollowedWork,

@@ -12,7 +12,7 @@ import {
 } from "@hayloft/base/ids.js"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { clusterOf, deviceId } from "@hayloft/engine/cluster/testing-records.js"
-import type { NodeRow } from "@hayloft/engine/format/cluster-rows.js"
+import type { NodeRow } from "@hayloft/engine/format/nodes/cluster-rows.js"
 import type { StoreOperations } from "../control/contract.js"
 import { Peer, RPC_LIMITS, RpcMetrics, RpcServer } from "@hayloft/engine/rpc/index.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"

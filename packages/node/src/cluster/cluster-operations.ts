@@ -10,9 +10,9 @@ import { asFailure, fail, isFailure } from "@hayloft/base/failures.js"
 import type { DeviceId, NodeName } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { deviceOf } from "@hayloft/engine/cluster/index.js"
-import type { DeviceDisk } from "@hayloft/engine/format/disk-report.js"
-import type { LayoutFile } from "@hayloft/engine/format/layout-file.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { DeviceDisk } from "@hayloft/engine/format/nodes/disk-report.js"
+import type { LayoutFile } from "@hayloft/engine/format/device/layout-file.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import {
   decodeNodeOperation,
   decodeOperationResult,
@@ -22,8 +22,13 @@ import {
   type FolderChange,
   type NodeOperation,
   type NodeOperationResult,
-} from "@hayloft/engine/format/node-operation.js"
-import type { NodeTraffic, TracedRequests, TraceQuestion, TrafficWindow } from "@hayloft/engine/format/live-report.js"
+} from "@hayloft/engine/format/nodes/node-operation.js"
+import type {
+  NodeTraffic,
+  TracedRequests,
+  TraceQuestion,
+  TrafficWindow,
+} from "@hayloft/engine/format/nodes/live-report.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Answered } from "@hayloft/engine/rpc/contract.js"
 import { bytesBody, type RpcMethod, type RpcServer } from "@hayloft/engine/rpc/index.js"

@@ -1,8 +1,8 @@
 /** The nodes of a store as one of them sees them, for its status and its operations. */
 import type { Failure } from "@hayloft/base/failures.js"
 import type { Incarnation, NodeName } from "@hayloft/base/ids.js"
-import type { NodeRow } from "@hayloft/engine/format/cluster-rows.js"
-import type { NodeReport } from "@hayloft/engine/format/node-report.js"
+import type { NodeRow } from "@hayloft/engine/format/nodes/cluster-rows.js"
+import type { NodeReport } from "@hayloft/engine/format/nodes/node-report.js"
 import type { Peer } from "@hayloft/engine/rpc/index.js"
 import { SILENT_SHOWN_MS, type Duty, type NodesView } from "../status/nodes-core.js"
 

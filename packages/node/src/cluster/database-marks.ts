@@ -1,7 +1,11 @@
 /** Database marks in the data folders of this node: what a device attests of the store's database. */
 import { readRecordFile, replaceRecordFile } from "@hayloft/engine/device/index.js"
 import { isFailure } from "@hayloft/base/failures.js"
-import { decodeDatabaseMark, encodeDatabaseMark, type DatabaseMark } from "@hayloft/engine/format/database-mark.js"
+import {
+  decodeDatabaseMark,
+  encodeDatabaseMark,
+  type DatabaseMark,
+} from "@hayloft/engine/format/device/database-mark.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 
 const fileOf = (folder: string): string => `${folder}/database-mark`

@@ -2,7 +2,11 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "@hayloft/base/failures.js"
-import { UNKNOWN_HEALTH, type DatabaseHealth, type StandbyHealth } from "@hayloft/engine/format/database-health.js"
+import {
+  UNKNOWN_HEALTH,
+  type DatabaseHealth,
+  type StandbyHealth,
+} from "@hayloft/engine/format/nodes/database-health.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import { DatabaseWatch } from "./database-watch.js"

@@ -6,7 +6,7 @@
  * Limits    One reading every `READ_EVERY_MS`. Facts of the whole database are read by the steward alone, and by a node
  *           that has them from no other; each node compares its own clock.
  */
-import type { DatabaseHealth, ReportedDatabase } from "@hayloft/engine/format/database-health.js"
+import type { DatabaseHealth, ReportedDatabase } from "@hayloft/engine/format/nodes/database-health.js"
 import type { BackgroundService } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"

@@ -5,7 +5,7 @@
 import { asFailure, isFailure } from "@hayloft/base/failures.js"
 import type { Policy } from "@hayloft/base/policy.js"
 import { joinDevices, type NewDevice } from "@hayloft/engine/cluster/index.js"
-import type { ControlRecord, DeviceHome } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord, DeviceHome } from "@hayloft/engine/format/device/control-record.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"

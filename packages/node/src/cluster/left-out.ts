@@ -4,7 +4,7 @@
  */
 import { isFailure } from "@hayloft/base/failures.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
 
 export class LeftOut implements Job {
   readonly name = "left-out-folders"

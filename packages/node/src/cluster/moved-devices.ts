@@ -7,7 +7,7 @@ import type { Policy } from "@hayloft/base/policy.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import { followHomes } from "@hayloft/engine/cluster/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { RecordManager } from "../control/record-manager.js"
 
 const placesOf = ({ devices }: ControlRecord): string =>

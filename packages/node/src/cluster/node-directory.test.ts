@@ -8,7 +8,7 @@ import {
   parsePosition,
   type Incarnation,
 } from "@hayloft/base/ids.js"
-import type { NodeRow } from "@hayloft/engine/format/cluster-rows.js"
+import type { NodeRow } from "@hayloft/engine/format/nodes/cluster-rows.js"
 import { SharedNodes } from "./node-directory.js"
 
 const [N1, N2] = [parseNodeName("n1"), parseNodeName("n2")]

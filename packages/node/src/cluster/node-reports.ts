@@ -8,7 +8,7 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
-import type { ReportedDatabase } from "@hayloft/engine/format/database-health.js"
+import type { ReportedDatabase } from "@hayloft/engine/format/nodes/database-health.js"
 import { MIB } from "@hayloft/base/limits.js"
 import {
   decodeNodeReport,
@@ -17,7 +17,7 @@ import {
   type NodeReport,
   type ReportedDevice,
   type ReportedSpace,
-} from "@hayloft/engine/format/node-report.js"
+} from "@hayloft/engine/format/nodes/node-report.js"
 import { bytesBody, type RpcMethod, type Peer, type RpcServer } from "@hayloft/engine/rpc/index.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { NextKeyProof } from "../control/master-key-rotation.js"

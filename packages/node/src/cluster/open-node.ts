@@ -28,7 +28,11 @@ import { defaultPolicy } from "@hayloft/base/policy.js"
 import { claimDevice, markReturning } from "@hayloft/engine/cluster/index.js"
 import type { ClusterConfig, ServeConfig } from "../config/index.js"
 import { CALL_LIMITS, queuedDisk, Stalls } from "@hayloft/engine/device/index.js"
-import { parseControlRecord, type ControlRecord, type DeviceHome } from "@hayloft/engine/format/control-record.js"
+import {
+  parseControlRecord,
+  type ControlRecord,
+  type DeviceHome,
+} from "@hayloft/engine/format/device/control-record.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { hurried } from "@hayloft/base/seams/clock/hurried.js"

@@ -10,7 +10,7 @@
 import { asFailure, fail } from "@hayloft/base/failures.js"
 import type { DeviceId, Incarnation } from "@hayloft/base/ids.js"
 import { nodeRows, restartEpochs } from "@hayloft/engine/coordination/index.js"
-import { POLICY_VERSION_MAX } from "@hayloft/engine/format/control-record.js"
+import { POLICY_VERSION_MAX } from "@hayloft/engine/format/device/control-record.js"
 import type { BackgroundService } from "@hayloft/base/life/index.js"
 import { reconciledSums, type ReconciledSums } from "@hayloft/features/index.js"
 import type { ReconcileEntry, ReconcilePlan, Reconciliation } from "@hayloft/upkeep/index.js"

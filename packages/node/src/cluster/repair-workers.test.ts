@@ -13,7 +13,7 @@ import {
 } from "@hayloft/base/ids.js"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { clusterOf, deviceId } from "@hayloft/engine/cluster/testing-records.js"
-import type { RepairOutcome } from "@hayloft/engine/format/repair-calls.js"
+import type { RepairOutcome } from "@hayloft/engine/format/nodes/repair-calls.js"
 import type { RepairWorkers, VisitOrder, VisitsForOthers } from "@hayloft/upkeep/index.js"
 import { Peer, RPC_LIMITS, RpcMetrics, RpcServer } from "@hayloft/engine/rpc/index.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"

@@ -12,7 +12,7 @@
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { Incarnation, NodeName } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import {
   decodeRepairOutcome,
   decodeRepairVisit,
@@ -21,7 +21,7 @@ import {
   REPAIR_VISIT_CALL,
   type RepairOutcome,
   type RepairVisit,
-} from "@hayloft/engine/format/repair-calls.js"
+} from "@hayloft/engine/format/nodes/repair-calls.js"
 import type { RepairWorkers, VisitOrder, VisitsForOthers } from "@hayloft/upkeep/index.js"
 import { bytesBody, type RpcMethod, type Peer, type RpcServer } from "@hayloft/engine/rpc/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"

@@ -6,7 +6,7 @@
  */
 import type { MasterKeys, RootKey } from "@hayloft/access/index.js"
 import { equalBytes } from "@hayloft/base/bytes.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import type { RecordManager } from "../control/record-manager.js"
 import { openSecrets } from "../open/secrets.js"

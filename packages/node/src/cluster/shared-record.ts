@@ -15,7 +15,7 @@ import {
   parseControlRecord,
   type ControlLayout,
   type ControlRecord,
-} from "@hayloft/engine/format/control-record.js"
+} from "@hayloft/engine/format/device/control-record.js"
 import type { BackgroundService } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"

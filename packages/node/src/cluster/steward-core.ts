@@ -9,7 +9,7 @@
  */
 import type { Incarnation, NodeName } from "@hayloft/base/ids.js"
 import { markOffline, placeWithout, silentNodes } from "@hayloft/engine/cluster/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { NodeRow } from "@hayloft/engine/coordination/index.js"
 import type { LiveIncarnations } from "@hayloft/engine/metadata/index.js"
 

@@ -10,7 +10,7 @@
  */
 import { advanceEpoch, epochOfAge, nodeRows } from "@hayloft/engine/coordination/index.js"
 import type { NodeName } from "@hayloft/base/ids.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { BackgroundService } from "@hayloft/base/life/index.js"
 import { RETENTION_LIMITS } from "@hayloft/objects/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"

@@ -1,6 +1,6 @@
 /** Metadata in memory that several nodes share, each with an incarnation of its own, for tests of the node layer. */
 import { parseIncarnation, type Incarnation } from "@hayloft/base/ids.js"
-import { UNKNOWN_HEALTH, type DatabaseHealth } from "@hayloft/engine/format/database-health.js"
+import { UNKNOWN_HEALTH, type DatabaseHealth } from "@hayloft/engine/format/nodes/database-health.js"
 import type { Halt, Incarnations, LiveIncarnations, SeenIncarnations } from "@hayloft/engine/metadata/index.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import type { SharedMetadata } from "../metadata/database.js"

@@ -2,7 +2,7 @@
  * Value parsers: one function for each kind of value. Each returns the checked value, or throws `invalidConfig` with
  * one line that states the expected form; `where` names the flag, variable or key of the text.
  */
-import { bytesOfSize } from "@hayloft/base/quantity-text.js"
+import { bytesOfSize } from "@hayloft/base/text/quantity-text.js"
 import { isAbsolute, relative, resolve } from "node:path"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, DEVICES_MAX, GIB, MIB, SUB_BLOCK_BYTES } from "@hayloft/base/limits.js"

@@ -7,7 +7,7 @@ import { BOUNDS_OF } from "./profiles-core.js"
 import { SETTINGS, SETTING_NAMES } from "./settings.js"
 import { inspectConfig, policyOfNewStore, resolveConfig } from "./config-core.js"
 import { checkConfigFile, FILE_SETTING_NAMES, parseConfigFile } from "./config-file.js"
-import { bytesOfSize } from "@hayloft/base/quantity-text.js"
+import { bytesOfSize } from "@hayloft/base/text/quantity-text.js"
 import { expandBraces } from "./config-values.js"
 import type { ConfigSources } from "./setting-reader.js"
 

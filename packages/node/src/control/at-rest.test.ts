@@ -1,11 +1,11 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
-import { DeviceCipher } from "@hayloft/base/device-cipher.js"
+import { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import { parseIncarnation, type DeviceId } from "@hayloft/base/ids.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
-import { decodeKeyring, encodeKeyring } from "@hayloft/engine/format/keyring.js"
-import { openBytes } from "@hayloft/engine/format/sealed-bytes.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
+import { decodeKeyring, encodeKeyring } from "@hayloft/engine/format/device/keyring.js"
+import { openBytes } from "@hayloft/engine/format/encoding/sealed-bytes.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import {
   convertingIn,

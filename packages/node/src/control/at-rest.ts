@@ -2,14 +2,14 @@
  * At rest: the key under which a store encrypts everything on its devices, in the key ring of the control record. See
  * decision 56, "At rest".
  */
-import { DeviceCipher, deviceKeysOf, type DeviceKeys } from "@hayloft/base/device-cipher.js"
+import { DeviceCipher, deviceKeysOf, type DeviceKeys } from "@hayloft/base/encryption/device-cipher.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { DeviceId, Incarnation, UploadId } from "@hayloft/base/ids.js"
-import { RowCipher, rowsKeyOf } from "@hayloft/base/row-cipher.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
-import type { KeyringRecord } from "@hayloft/engine/format/keyring.js"
-import { openBytes, sealBytes } from "@hayloft/engine/format/sealed-bytes.js"
-import { incarnationOf } from "@hayloft/engine/format/upload-id.js"
+import { RowCipher, rowsKeyOf } from "@hayloft/base/encryption/row-cipher.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
+import type { KeyringRecord } from "@hayloft/engine/format/device/keyring.js"
+import { openBytes, sealBytes } from "@hayloft/engine/format/encoding/sealed-bytes.js"
+import { incarnationOf } from "@hayloft/engine/format/needles/upload-id.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { newKeyring, openEpochKey, withNewEpoch } from "./epoch-keys.js"
 

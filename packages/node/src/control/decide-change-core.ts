@@ -15,7 +15,7 @@ import {
   type NewDevice,
   type StagedChange,
 } from "@hayloft/engine/cluster/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { StoreChange } from "./contract.js"
 
 interface ChangeFacts {

@@ -20,7 +20,7 @@ import {
   readSuperblock,
   type Ownership,
 } from "@hayloft/engine/device/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { OwnedFolder } from "../devices/device-set.js"
 import type { FolderMatch, FolderTaken, FolderTaker } from "./operations.js"

@@ -22,8 +22,8 @@ import {
   removeRemains,
   type Stalls,
 } from "@hayloft/engine/device/index.js"
-import { formatEpochOf, type ControlRecord } from "@hayloft/engine/format/control-record.js"
-import type { Superblock } from "@hayloft/engine/format/superblock.js"
+import { formatEpochOf, type ControlRecord } from "@hayloft/engine/format/device/control-record.js"
+import type { Superblock } from "@hayloft/engine/format/device/superblock.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { FolderLock, FolderLocks } from "@hayloft/base/seams/folder-lock/contract.js"

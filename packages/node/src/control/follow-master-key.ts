@@ -7,7 +7,7 @@
 import type { MasterKeys } from "@hayloft/access/index.js"
 import { equalBytes } from "@hayloft/base/bytes.js"
 import { asFailure, type Failure } from "@hayloft/base/failures.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import { openSecrets } from "../open/secrets.js"
 import type { RecordManager } from "./record-manager.js"
 

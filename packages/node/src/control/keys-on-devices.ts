@@ -8,7 +8,7 @@
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { DEVICES_MAX } from "@hayloft/base/limits.js"
 import { oldestKeys, type OldestKeys } from "@hayloft/engine/device/index.js"
-import { masterKeyNumberOf, type ControlRecord } from "@hayloft/engine/format/control-record.js"
+import { masterKeyNumberOf, type ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { KeptFolder, RecordManager } from "./record-manager.js"
 

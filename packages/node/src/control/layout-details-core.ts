@@ -1,7 +1,7 @@
 /** The layout as an operator sees it: the share of each device now, and in the layout before while shards move. Pure. */
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { layoutDevices, layoutOf } from "@hayloft/engine/cluster/index.js"
-import type { ControlLayout, ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlLayout, ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import { fairSlots, slotsPerDevice } from "@hayloft/engine/placement/index.js"
 import type { LayoutReport } from "../status/contract.js"
 import type { LayoutDetails, DeviceShare } from "./contract.js"

@@ -7,7 +7,7 @@
  */
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { LONG_OUT_MS } from "@hayloft/engine/cluster/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 
 interface Seen {
   /** The time in the record: it identifies the change. */

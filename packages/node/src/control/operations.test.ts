@@ -7,7 +7,7 @@ import { objectKeyOfText, parseAccountId, parseBucketName } from "@hayloft/base/
 import { KIB } from "@hayloft/base/limits.js"
 import { parsePolicy, textOfPolicy } from "@hayloft/base/policy.js"
 import { ALL_NEEDLES } from "@hayloft/engine/block/index.js"
-import { needleIdOfKey } from "@hayloft/engine/format/needle.js"
+import { needleIdOfKey } from "@hayloft/engine/format/needles/needle.js"
 import { JobRunner } from "@hayloft/base/life/index.js"
 import { fails, inTurn, slowedBy } from "@hayloft/base/seams/disk/index.js"
 import type { Engine } from "../engine.js"

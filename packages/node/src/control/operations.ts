@@ -32,8 +32,8 @@ import {
   type PreviewFacts,
 } from "@hayloft/engine/cluster/index.js"
 import { jobsOfFeatures } from "@hayloft/features/index.js"
-import type { ControlDevice, ControlRecord, DeviceHome } from "@hayloft/engine/format/control-record.js"
-import type { LayoutFile } from "@hayloft/engine/format/layout-file.js"
+import type { ControlDevice, ControlRecord, DeviceHome } from "@hayloft/engine/format/device/control-record.js"
+import type { LayoutFile } from "@hayloft/engine/format/device/layout-file.js"
 import { mapBounded, type JobRunner } from "@hayloft/base/life/index.js"
 import { DEVICES_MAX } from "@hayloft/base/limits.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"

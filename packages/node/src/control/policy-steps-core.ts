@@ -6,7 +6,7 @@ import type { BucketName } from "@hayloft/base/ids.js"
 import { textOfPolicy, type Policy } from "@hayloft/base/policy.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import { reencodingOf, type PreviewFacts, type Reencoding } from "@hayloft/engine/cluster/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { StoreChange } from "./contract.js"
 import { chosen } from "./decide-change-core.js"
 

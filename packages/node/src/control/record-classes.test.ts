@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parsePolicy } from "@hayloft/base/policy.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import { firstRecordOf } from "../testing-engine.js"
 import type { RecordManager } from "./record-manager.js"
 import { RecordClasses } from "./record-classes.js"

@@ -2,7 +2,7 @@
 import type { DeviceId } from "@hayloft/base/ids.js"
 import type { Layouts } from "@hayloft/engine/block/index.js"
 import { finishTransition, markWhole } from "@hayloft/engine/cluster/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { RedundancySource } from "@hayloft/upkeep/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"

@@ -5,11 +5,11 @@
  */
 import { asFailure } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
-import type { ControlDevice } from "@hayloft/engine/format/control-record.js"
+import type { ControlDevice } from "@hayloft/engine/format/device/control-record.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
 
 const RETURN_LIMITS = { firstMs: 10_000, mostMs: 15 * 60_000 } as const
 

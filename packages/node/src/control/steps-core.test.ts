@@ -1,7 +1,7 @@
 /** Numbers of processes: each start is above all before it, with what it reserves for its threads. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { FRONT_INCARNATIONS } from "@hayloft/engine/format/upload-id.js"
+import { FRONT_INCARNATIONS } from "@hayloft/engine/format/needles/upload-id.js"
 import { FORGET_LIVES, GENERATIONS_PER_INCARNATION, nextGeneration, nextIncarnation } from "./steps-core.js"
 
 test("a start is above all incarnations and records that it has seen", () => {

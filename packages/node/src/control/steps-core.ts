@@ -23,8 +23,8 @@ import { assert } from "@hayloft/base/assert.js"
 import { fail } from "@hayloft/base/failures.js"
 import { parseIncarnation, type DeviceId, type Incarnation } from "@hayloft/base/ids.js"
 import { votingIds } from "@hayloft/engine/device/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
-import { FRONT_INCARNATIONS } from "@hayloft/engine/format/upload-id.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
+import { FRONT_INCARNATIONS } from "@hayloft/engine/format/needles/upload-id.js"
 
 /**
  * Size of the generation range of one process incarnation. Its range is above those of all earlier incarnations, so

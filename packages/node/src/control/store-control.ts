@@ -32,7 +32,7 @@ import {
 } from "@hayloft/engine/cluster/index.js"
 import { publishLayouts } from "./publish-layouts.js"
 import type { RecordManager } from "./record-manager.js"
-import type { ControlDevice, ControlReplica, ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlDevice, ControlReplica, ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"

@@ -2,7 +2,7 @@
 import { parseDeviceId, parseStoreId, type DeviceId } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
-import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 
 export const STORE = parseStoreId("0123456789abcdef0123456789abcdef")
 

@@ -10,7 +10,7 @@
 import { assert, must } from "@hayloft/base/assert.js"
 import { parseIncarnation } from "@hayloft/base/ids.js"
 import { votingIds, mayOpen, newestControlRecord } from "@hayloft/engine/device/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import {
   FORGET_LIVES,
   GENERATIONS_PER_INCARNATION,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
 import { parseEpoch, parseIncarnation, parsePosition } from "@hayloft/base/ids.js"
-import { FRONT_INCARNATIONS } from "@hayloft/engine/format/upload-id.js"
+import { FRONT_INCARNATIONS } from "@hayloft/engine/format/needles/upload-id.js"
 import { POSITIONS_OF_INCARNATION } from "@hayloft/engine/metadata/index.js"
 import { lowestIncarnation } from "./lowest-core.js"
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { FAMILY_NAMES, type Family } from "@hayloft/base/families.js"
+import { FAMILY_NAMES, type Family } from "@hayloft/base/rows/families.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import {
   objectKeyOfText,
@@ -11,10 +11,10 @@ import {
   type RowKey,
 } from "@hayloft/base/ids.js"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import { decodeCounters, encodeBucket, encodeCounters, encodeStoreClock } from "@hayloft/engine/format/records.js"
 import { bucketRowKey, objectRowKey } from "@hayloft/engine/format/row-key.js"
-import { decodeUsage, encodeUsage } from "@hayloft/engine/format/usage.js"
+import { decodeUsage, encodeUsage } from "@hayloft/engine/format/objects/usage.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"

@@ -8,15 +8,15 @@
  *           takes it, and the copy fails with `tooManyInFlight`. To leave out the bytes of a small object that cannot be
  *           read: it fails, and names the object.
  */
-import { OBJECT_FAMILIES } from "@hayloft/base/families.js"
+import { OBJECT_FAMILIES } from "@hayloft/base/rows/families.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import { parseBucketId, textOfObjectKey, type BucketId, type RowKey } from "@hayloft/base/ids.js"
-import { owned } from "@hayloft/base/lent.js"
+import { owned } from "@hayloft/base/memory/lent.js"
 import { MIB } from "@hayloft/base/limits.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import { decodeBucket } from "@hayloft/engine/format/records.js"
 import { bucketIdOfRowKey, bucketRowKey, parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
-import { decodeUsage } from "@hayloft/engine/format/usage.js"
+import { decodeUsage } from "@hayloft/engine/format/objects/usage.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Metadata, MetadataRow } from "@hayloft/engine/metadata/index.js"
 import {

@@ -7,12 +7,12 @@
  * Leaves    What is of one engine only: rows of devices, and what nodes share. Counters and usage are added up by each
  *           engine in its own way, so they are copied as sums.
  */
-import { REPLICATED_FAMILIES, type Family } from "@hayloft/base/families.js"
+import { REPLICATED_FAMILIES, type Family } from "@hayloft/base/rows/families.js"
 import { rowKeyOf, type BucketId, type RowKey } from "@hayloft/base/ids.js"
-import { entryBytes, type EntryWrite } from "@hayloft/engine/format/entry.js"
+import { entryBytes, type EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import { decodeCounters, NO_COUNTS, type Counters } from "@hayloft/engine/format/records.js"
 import { bucketRowKey } from "@hayloft/engine/format/row-key.js"
-import { decodeUsage, type Usage } from "@hayloft/engine/format/usage.js"
+import { decodeUsage, type Usage } from "@hayloft/engine/format/objects/usage.js"
 import {
   query,
   type Command,

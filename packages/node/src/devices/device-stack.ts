@@ -4,7 +4,7 @@
  */
 import type { DeviceId, Epoch, Incarnation, LogSequence, TabletId } from "@hayloft/base/ids.js"
 import { unlessFull } from "@hayloft/base/space/full-disk.js"
-import { DeviceCipher, type DeviceKeys } from "@hayloft/base/device-cipher.js"
+import { DeviceCipher, type DeviceKeys } from "@hayloft/base/encryption/device-cipher.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import { DisposeStack, type Job, type BackgroundService } from "@hayloft/base/life/index.js"
 import type { ShardDevice } from "@hayloft/engine/block/index.js"

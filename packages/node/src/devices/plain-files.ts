@@ -3,7 +3,7 @@
  * them less. Logs and tables are rewritten as soon as the device is open; volumes once no object is plain any more,
  * because copies of plain bodies would be plain again.
  */
-import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
+import type { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { unlessShort } from "@hayloft/base/space/full-disk.js"
 import type { Checkpointer, SegmentedLog } from "@hayloft/engine/device/index.js"

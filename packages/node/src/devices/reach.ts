@@ -1,7 +1,7 @@
 /** Determines whether a process reaches enough devices of its store. Pure. */
 import { shardsNeeded, type Policy } from "@hayloft/base/policy.js"
 import type { Devices, ShardDevice } from "@hayloft/engine/block/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 
 /**
  * Returns undefined if the devices that respond are enough for a block of the store's policy, and of the policies of

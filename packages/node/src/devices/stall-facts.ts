@@ -1,7 +1,7 @@
 /** The facts about its running store that the stalls of a process need. */
 import type { Policy } from "@hayloft/base/policy.js"
 import type { Stalls } from "@hayloft/engine/device/index.js"
-import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { DeviceSet } from "./device-set.js"
 
 interface FollowedStore {

@@ -9,7 +9,7 @@ import {
   type DeviceId,
   type UploadId,
 } from "@hayloft/base/ids.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { convertingIn, withAtRest } from "../control/at-rest.js"
 import { deviceEntry, idOf, recordOf, withState } from "../control/testing-record.js"

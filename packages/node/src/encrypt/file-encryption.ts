@@ -11,7 +11,7 @@
  *           of plain blocks, and is treated like the others.
  */
 import type { DeviceId } from "@hayloft/base/ids.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import { firstPendingDeletion, type EncryptJob, type MetadataBackup, type Orphans } from "@hayloft/upkeep/index.js"

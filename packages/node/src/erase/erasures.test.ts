@@ -19,10 +19,10 @@ import {
   decodeBucketKey,
   encodeBucketKey,
   purposeOfSecret,
-} from "@hayloft/engine/format/bucket-key.js"
+} from "@hayloft/engine/format/objects/bucket-key.js"
 import { decodeBucket, encodeBucket } from "@hayloft/engine/format/records.js"
 import { bucketRowKey, prefixRange } from "@hayloft/engine/format/row-key.js"
-import { openBytes } from "@hayloft/engine/format/sealed-bytes.js"
+import { openBytes } from "@hayloft/engine/format/encoding/sealed-bytes.js"
 import { command, query } from "@hayloft/engine/metadata/index.js"
 import type { Bucket } from "@hayloft/objects/index.js"
 import type { Engine } from "../engine.js"

@@ -13,10 +13,10 @@ import {
   type BucketId,
 } from "@hayloft/base/ids.js"
 import { asPromise } from "@hayloft/base/soon.js"
-import { bucketKeyRowKey } from "@hayloft/engine/format/bucket-key.js"
+import { bucketKeyRowKey } from "@hayloft/engine/format/objects/bucket-key.js"
 import { encodeBucket } from "@hayloft/engine/format/records.js"
 import { bucketRowKey } from "@hayloft/engine/format/row-key.js"
-import { openBytes, sealBytes } from "@hayloft/engine/format/sealed-bytes.js"
+import { openBytes, sealBytes } from "@hayloft/engine/format/encoding/sealed-bytes.js"
 import { openObjectKeys } from "@hayloft/access/keys/index.js"
 import { soleProcess } from "@hayloft/engine/metadata/index.js"
 import { BucketErasing } from "@hayloft/objects/index.js"

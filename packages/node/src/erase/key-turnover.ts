@@ -14,10 +14,10 @@
 import { fail } from "@hayloft/base/failures.js"
 import { parseKmsKeyId, rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
 import { hexOf } from "@hayloft/base/bytes.js"
-import { purposeOfSecret } from "@hayloft/engine/format/bucket-key.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
-import type { KeyringRecord } from "@hayloft/engine/format/keyring.js"
-import { openBytes, sealBytes } from "@hayloft/engine/format/sealed-bytes.js"
+import { purposeOfSecret } from "@hayloft/engine/format/objects/bucket-key.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
+import type { KeyringRecord } from "@hayloft/engine/format/device/keyring.js"
+import { openBytes, sealBytes } from "@hayloft/engine/format/encoding/sealed-bytes.js"
 import type { EpochKey, EpochKeys } from "@hayloft/access/keys/contract.js"
 import {
   keyIdText,

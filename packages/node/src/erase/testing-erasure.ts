@@ -1,9 +1,9 @@
 /** The findings of someone who has all files of all devices and the master key, for tests of erasures. */
 import { unlessRefused } from "@hayloft/base/failures.js"
 import type { BucketId } from "@hayloft/base/ids.js"
-import { BUCKET_SECRET, bucketKeyRowKey, decodeBucketKey } from "@hayloft/engine/format/bucket-key.js"
-import { parseControlRecord } from "@hayloft/engine/format/control-record.js"
-import { openBytes } from "@hayloft/engine/format/sealed-bytes.js"
+import { BUCKET_SECRET, bucketKeyRowKey, decodeBucketKey } from "@hayloft/engine/format/objects/bucket-key.js"
+import { parseControlRecord } from "@hayloft/engine/format/device/control-record.js"
+import { openBytes } from "@hayloft/engine/format/encoding/sealed-bytes.js"
 import { query } from "@hayloft/engine/metadata/index.js"
 import type { Medium } from "@hayloft/base/seams/disk/medium.js"
 

@@ -5,7 +5,7 @@
  * Limits    SHARED_RECORD_LIMITS: changes of others that may come first.
  */
 import { fail } from "@hayloft/base/failures.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { ThreadLink } from "@hayloft/engine/thread/index.js"
 import { SHARED_RECORD_LIMITS } from "../cluster/shared-record.js"
 import type { ChangeListener, DecideChange, RecordManager } from "../control/record-manager.js"

@@ -1,7 +1,7 @@
 /** The methods that the engine thread and its fronts offer each other, beside rows and shards. */
 import type { DeviceId, Incarnation, StoreId } from "@hayloft/base/ids.js"
 import type { RootKey } from "@hayloft/access/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { SeenIncarnations } from "@hayloft/engine/metadata/index.js"
 import { changing, reading, type DeviceHints } from "@hayloft/engine/thread/index.js"
 import type { NeedleId } from "@hayloft/engine/volume/index.js"

@@ -4,7 +4,7 @@ import { createHmac } from "node:crypto"
 import { test } from "node:test"
 import { hexOf } from "@hayloft/base/bytes.js"
 import { parseNodeFingerprint, parseStoreId, type StoreId } from "@hayloft/base/ids.js"
-import { encodeNodeAdmission, type NodeAdmission } from "@hayloft/engine/format/node-admission.js"
+import { encodeNodeAdmission, type NodeAdmission } from "@hayloft/engine/format/nodes/node-admission.js"
 import { isAdmitted, proveAdmission } from "./admission-core.js"
 
 const KEY = new Uint8Array(32).fill(7)

@@ -4,7 +4,7 @@
  */
 import { createHmac, timingSafeEqual } from "node:crypto"
 import { deriveKey } from "@hayloft/access/index.js"
-import { encodeNodeAdmission, type NodeAdmission } from "@hayloft/engine/format/node-admission.js"
+import { encodeNodeAdmission, type NodeAdmission } from "@hayloft/engine/format/nodes/node-admission.js"
 
 const PURPOSE = "node admission"
 const NEXT_PURPOSE = "next master key"

@@ -13,7 +13,7 @@ import {
   encodeCertificateToSign,
   fingerprintOf,
   SERIAL_BYTES,
-} from "@hayloft/engine/format/node-certificate.js"
+} from "@hayloft/engine/format/nodes/node-certificate.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 
 export interface NodeIdentity {

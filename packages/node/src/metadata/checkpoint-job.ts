@@ -22,9 +22,9 @@ import {
   type ReplicaIncarnations,
   type QueuedDisk,
 } from "@hayloft/engine/device/index.js"
-import { DeviceCipher, type DeviceKeys } from "@hayloft/base/device-cipher.js"
+import { DeviceCipher, type DeviceKeys } from "@hayloft/base/encryption/device-cipher.js"
 import type { DeviceId, Incarnation, LogSequence } from "@hayloft/base/ids.js"
-import type { VolumePosition } from "@hayloft/engine/format/volume.js"
+import type { VolumePosition } from "@hayloft/engine/format/needles/volume.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { MergeUrgency, Stores, StoreWriter } from "@hayloft/base/seams/store/contract.js"

@@ -1,9 +1,9 @@
 /** Says where a node's metadata is: what a node asks of it, and of a database that keeps it in place of the devices. */
 import type { Incarnation, StoreId } from "@hayloft/base/ids.js"
-import type { RowCipher } from "@hayloft/base/row-cipher.js"
-import type { ControlRow, ConversionRow } from "@hayloft/engine/format/cluster-rows.js"
-import type { DatabaseHealth, ReportedDatabase } from "@hayloft/engine/format/database-health.js"
-import type { DatabaseMark } from "@hayloft/engine/format/database-mark.js"
+import type { RowCipher } from "@hayloft/base/encryption/row-cipher.js"
+import type { ControlRow, ConversionRow } from "@hayloft/engine/format/nodes/cluster-rows.js"
+import type { DatabaseHealth, ReportedDatabase } from "@hayloft/engine/format/nodes/database-health.js"
+import type { DatabaseMark } from "@hayloft/engine/format/device/database-mark.js"
 import type { Halt, LiveIncarnations, Metadata, SeenIncarnations } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"

@@ -4,7 +4,7 @@
  * opened again.
  */
 import { discardSource, forgetPosition } from "@hayloft/engine/device/index.js"
-import { EXPIRING_FAMILY } from "@hayloft/engine/format/expiring-key.js"
+import { EXPIRING_FAMILY } from "@hayloft/engine/format/needles/expiring-key.js"
 import type { StoreHost, Stores } from "@hayloft/base/seams/store/contract.js"
 import { EXPIRING_CLASSES, sourceNameOf, VOLUMES_SOURCE } from "@hayloft/engine/volume/index.js"
 import { foldersOf } from "../devices/folders.js"

@@ -1,7 +1,7 @@
 /** A store as its start leaves it, before its engine runs. */
 import type { Incarnation, NodeName, StoreId } from "@hayloft/base/ids.js"
 import type { Ownership, Stalls } from "@hayloft/engine/device/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { SharedRecordManager } from "../cluster/shared-record.js"
 import type { TakenFolder } from "../control/folders.js"
 import type { SharedMetadata } from "../metadata/database.js"

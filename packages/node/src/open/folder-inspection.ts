@@ -5,8 +5,8 @@
 import { dirname } from "node:path"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import { inspectFolder, isMountPoint, isUnused, readControlRecord } from "@hayloft/engine/device/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
-import type { Superblock } from "@hayloft/engine/format/superblock.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
+import type { Superblock } from "@hayloft/engine/format/device/superblock.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 
 type FolderContent =

@@ -2,10 +2,10 @@
  * Offline cipher: opens the files of an encrypted device for a command that runs without the store. See decision 56,
  * "At rest".
  */
-import { DeviceCipher } from "@hayloft/base/device-cipher.js"
+import { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { deviceForAll, deviceKeysIn, isEncryptedAtRest } from "../control/at-rest.js"
 import { openSecrets, type MasterKeyFiles } from "./secrets.js"

@@ -18,10 +18,10 @@ import {
   sealSecret,
   type RootKey,
 } from "@hayloft/access/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
-import type { KeyringRecord } from "@hayloft/engine/format/keyring.js"
-import { openBytes } from "@hayloft/engine/format/sealed-bytes.js"
-import { decodeStoreSecrets, encodeStoreSecrets } from "@hayloft/engine/format/store-secrets.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
+import type { KeyringRecord } from "@hayloft/engine/format/device/keyring.js"
+import { openBytes } from "@hayloft/engine/format/encoding/sealed-bytes.js"
+import { decodeStoreSecrets, encodeStoreSecrets } from "@hayloft/engine/format/device/store-secrets.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 
 /** The master keys of the operator. */

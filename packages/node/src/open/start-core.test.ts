@@ -16,7 +16,11 @@ import { MIB } from "@hayloft/base/limits.js"
 import { defaultMetaCopies, defaultPolicy, shardCount } from "@hayloft/base/policy.js"
 import { markOffline } from "@hayloft/engine/cluster/index.js"
 import { checkRecord } from "@hayloft/engine/cluster/testing-check-record.js"
-import { encodeControlRecord, parseControlRecord, type ControlRecord } from "@hayloft/engine/format/control-record.js"
+import {
+  encodeControlRecord,
+  parseControlRecord,
+  type ControlRecord,
+} from "@hayloft/engine/format/device/control-record.js"
 import { encodeLayout, planLayout } from "@hayloft/engine/placement/index.js"
 import { FIRST_TABLET } from "../metadata/first-tablet.js"
 import type { FolderInspection } from "./folder-inspection.js"

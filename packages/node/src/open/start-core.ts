@@ -26,8 +26,8 @@ import {
   type PresentDevice,
 } from "@hayloft/engine/device/index.js"
 import { incarnationOfGeneration } from "../control/steps-core.js"
-import type { ControlDevice, ControlReplica, ControlRecord } from "@hayloft/engine/format/control-record.js"
-import type { Superblock } from "@hayloft/engine/format/superblock.js"
+import type { ControlDevice, ControlReplica, ControlRecord } from "@hayloft/engine/format/device/control-record.js"
+import type { Superblock } from "@hayloft/engine/format/device/superblock.js"
 import type { FolderInspection } from "./folder-inspection.js"
 
 /** A folder that holds a device. */

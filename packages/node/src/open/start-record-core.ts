@@ -3,7 +3,7 @@ import { asFailure, type Failure } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { markOffline, markReturning, replaceDevice, type NewDevice } from "@hayloft/engine/cluster/index.js"
 import { isVoting } from "@hayloft/engine/device/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 
 export interface Fill {
   readonly oldId: DeviceId

@@ -17,7 +17,7 @@ import {
   type NewDevice,
 } from "@hayloft/engine/cluster/index.js"
 import { isVoting } from "@hayloft/engine/device/index.js"
-import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import { aliveSlots } from "@hayloft/engine/placement/index.js"
 import { whyNotOpen } from "./start-core.js"
 

@@ -5,13 +5,13 @@
  * Leaves out   What only commit logs contain: nothing after an orderly stop. What no metadata store tells: those of a
  *              store whose metadata is in a database, and rows that cannot be read.
  */
-import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
+import type { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { rowKeyOf, type DeviceId } from "@hayloft/base/ids.js"
 import { decodeBucket } from "@hayloft/engine/format/records.js"
-import { STORE_PREFIX_BYTES } from "@hayloft/engine/format/replica-incarnation.js"
+import { STORE_PREFIX_BYTES } from "@hayloft/engine/format/device/replica-incarnation.js"
 import { bucketIdOfRowKey, bucketRowKey } from "@hayloft/engine/format/row-key.js"
-import { decodeStoredRow } from "@hayloft/engine/format/stored-row.js"
+import { decodeStoredRow } from "@hayloft/engine/format/tables/stored-row.js"
 import type { LockedBucket } from "@hayloft/objects/index.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { StoreReader, Stores } from "@hayloft/base/seams/store/contract.js"

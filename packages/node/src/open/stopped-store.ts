@@ -24,7 +24,7 @@ import {
   withBallast,
   writeControlRecord,
 } from "@hayloft/engine/device/index.js"
-import { formatEpochOf, type ControlRecord } from "@hayloft/engine/format/control-record.js"
+import { formatEpochOf, type ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"

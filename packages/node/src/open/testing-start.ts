@@ -1,7 +1,7 @@
 /** Starts of a store on a simulated disk, which may be cut off at any write, for tests. */
 import assert from "node:assert/strict"
 import { readControlRecord, Stalls } from "@hayloft/engine/device/index.js"
-import { encodeControlRecord, type ControlRecord } from "@hayloft/engine/format/control-record.js"
+import { encodeControlRecord, type ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimDisk } from "@hayloft/base/seams/disk/index.js"
 import { SimLocks } from "@hayloft/base/seams/folder-lock/sim.js"

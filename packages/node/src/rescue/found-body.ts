@@ -5,8 +5,8 @@
  * Promises  Blocks of plaintext and sealed blocks are never taken for one body.
  */
 import { bodyOf } from "@hayloft/engine/block/index.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
-import { areSealedLengths, plainBytesOf } from "@hayloft/engine/format/sealing.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
+import { areSealedLengths, plainBytesOf } from "@hayloft/engine/format/needles/sealing.js"
 import type { UploadId } from "@hayloft/base/ids.js"
 import type { CatalogedShard, CatalogedUpload, NeedleCatalog } from "./needle-catalog.js"
 import type { CatalogedBody } from "./plan.js"

@@ -2,7 +2,7 @@
 import { parseBucketId, type BucketId, type MultipartId, type RowKey, type UploadId } from "@hayloft/base/ids.js"
 import type { ExtentRange } from "@hayloft/engine/block/index.js"
 import type { MetadataRecord } from "@hayloft/engine/format/metadata-backup.js"
-import { decodeDeletedVersion } from "@hayloft/engine/format/deleted-version.js"
+import { decodeDeletedVersion } from "@hayloft/engine/format/objects/deleted-version.js"
 import {
   decodePart,
   decodeSegment,
@@ -13,7 +13,7 @@ import {
   type UploadRecord,
 } from "@hayloft/engine/format/records.js"
 import { parseObjectRowKey, uploadOfRowKey, versionRowKey } from "@hayloft/engine/format/row-key.js"
-import { multipartIdOfSuffix } from "@hayloft/engine/format/version-id.js"
+import { multipartIdOfSuffix } from "@hayloft/engine/format/objects/version-id.js"
 import {
   decodeDetails,
   decodeVersion,
@@ -21,7 +21,7 @@ import {
   type Content,
   type VersionDetails,
   type VersionRecord,
-} from "@hayloft/engine/format/version-record.js"
+} from "@hayloft/engine/format/objects/version-record.js"
 import { endOfSegment, extentsOfSegment, piecesOf } from "@hayloft/objects/index.js"
 
 export interface KnownVersion {

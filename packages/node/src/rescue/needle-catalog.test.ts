@@ -4,8 +4,8 @@ import { test } from "node:test"
 import { objectKeyOfText, parseBucketId, parseBucketName, parsePartitionId, parseUploadId } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
-import type { ShardHeader } from "@hayloft/engine/format/needle.js"
-import { encodeRecoveryHeader } from "@hayloft/engine/format/recovery-header.js"
+import type { ShardHeader } from "@hayloft/engine/format/needles/needle.js"
+import { encodeRecoveryHeader } from "@hayloft/engine/format/needles/recovery-header.js"
 import { NeedleCatalog } from "./needle-catalog.js"
 
 const uploadId = parseUploadId("ab".repeat(16))

@@ -12,9 +12,13 @@ import type { BucketId, BucketName, MultipartId, ObjectKey, UploadId } from "@ha
 import { parseMultipartId } from "@hayloft/base/ids.js"
 import { textOfPolicy, type Policy } from "@hayloft/base/policy.js"
 import type { FoundShard } from "@hayloft/engine/block/index.js"
-import { decodeRecoveryHeader, type RecoveryHeader, type SealedUpload } from "@hayloft/engine/format/recovery-header.js"
+import {
+  decodeRecoveryHeader,
+  type RecoveryHeader,
+  type SealedUpload,
+} from "@hayloft/engine/format/needles/recovery-header.js"
 import type { SealedSecret } from "@hayloft/access/keys/contract.js"
-import type { NeedleHeader, NeedleOwner, NeedlePlace, ShardHeader } from "@hayloft/engine/format/needle.js"
+import type { NeedleHeader, NeedleOwner, NeedlePlace, ShardHeader } from "@hayloft/engine/format/needles/needle.js"
 
 /** All uploads of one object key. */
 export interface CatalogedKey {

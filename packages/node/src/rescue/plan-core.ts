@@ -10,10 +10,10 @@
  */
 import { hexOf } from "@hayloft/base/bytes.js"
 import { OFFSET_PART } from "@hayloft/base/limits.js"
-import { idOfVersion } from "@hayloft/engine/format/packing-rows.js"
-import { incarnationOf } from "@hayloft/engine/format/upload-id.js"
+import { idOfVersion } from "@hayloft/engine/format/objects/packing-rows.js"
+import { incarnationOf } from "@hayloft/engine/format/needles/upload-id.js"
 import type { ExtentRange } from "@hayloft/engine/block/index.js"
-import { shownOfRecord, versionIdOfHead, type VersionRecord } from "@hayloft/engine/format/version-record.js"
+import { shownOfRecord, versionIdOfHead, type VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
 import { candidatesOf, type Candidate } from "./candidates-core.js"
 import type { KnownVersion } from "./key-rows-core.js"
 import {

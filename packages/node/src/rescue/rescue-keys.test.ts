@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { parseAccountId, parseKmsKeyId } from "@hayloft/base/ids.js"
-import type { KmsKeyRecord } from "@hayloft/engine/format/kms-records.js"
+import type { KmsKeyRecord } from "@hayloft/engine/format/accounts/kms-records.js"
 import type { RescueEntry } from "./report.js"
 import { addNamedKeys } from "./rescue-keys.js"
 import type { RescuedKey } from "./target.js"

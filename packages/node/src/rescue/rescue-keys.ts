@@ -6,7 +6,7 @@
  */
 import { must } from "@hayloft/base/assert.js"
 import type { AccountId, KmsKeyId } from "@hayloft/base/ids.js"
-import type { KmsKeyRecord } from "@hayloft/engine/format/kms-records.js"
+import type { KmsKeyRecord } from "@hayloft/engine/format/accounts/kms-records.js"
 import type { RescueEntry } from "./report.js"
 import type { SourceKeys } from "./source-keys.js"
 import type { RescueTarget } from "./target.js"

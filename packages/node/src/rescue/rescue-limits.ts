@@ -6,7 +6,7 @@
  */
 import type { AccountId, BucketId, BucketName } from "@hayloft/base/ids.js"
 import { installedFeatures, type FormerVersion, type RescuedFeature } from "@hayloft/features/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { Versioning } from "@hayloft/engine/format/records.js"
 import type { Bucket, CoreServices, ObjectTarget } from "@hayloft/objects/index.js"
 import type { RescueEntry } from "./report.js"

@@ -1,7 +1,7 @@
 /** Objects that were packed are found whatever a rescue has of the metadata: older than the pack, newer, or none. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { encodePackingSetting } from "@hayloft/engine/format/packing-rows.js"
+import { encodePackingSetting } from "@hayloft/engine/format/objects/packing-rows.js"
 import type { Bucket } from "@hayloft/objects/index.js"
 import { DoomedStore, type Rescued } from "./testing-rescue.js"
 

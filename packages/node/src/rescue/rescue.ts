@@ -8,7 +8,7 @@
  * Limits    RESCUE_LIMITS: a source with too many needles is read once for each part of its keys.
  */
 import { MasterKeys, openAccessKeySecret } from "@hayloft/access/index.js"
-import { noCipher } from "@hayloft/base/device-cipher.js"
+import { noCipher } from "@hayloft/base/encryption/device-cipher.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import {
   textOfObjectKey,
@@ -22,13 +22,13 @@ import {
 } from "@hayloft/base/ids.js"
 import { PACKED_PART } from "@hayloft/base/limits.js"
 import { lockedNamesOf, requireLockedNames } from "@hayloft/base/locked-names.js"
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
 import type { ServeConfig } from "../config/index.js"
 import { installedFeatures, rescuedSums, type RowsToRescue } from "@hayloft/features/index.js"
-import { BUCKET_SECRET } from "@hayloft/engine/format/bucket-key.js"
-import type { KmsKeyRecord } from "@hayloft/engine/format/kms-records.js"
-import { isUnnamed, type NeedleOwner } from "@hayloft/engine/format/needle.js"
-import type { RecoveryHeader } from "@hayloft/engine/format/recovery-header.js"
+import { BUCKET_SECRET } from "@hayloft/engine/format/objects/bucket-key.js"
+import type { KmsKeyRecord } from "@hayloft/engine/format/accounts/kms-records.js"
+import { isUnnamed, type NeedleOwner } from "@hayloft/engine/format/needles/needle.js"
+import type { RecoveryHeader } from "@hayloft/engine/format/needles/recovery-header.js"
 import { objectRowKey, objectRowKeyOf } from "@hayloft/engine/format/row-key.js"
 import {
   lockOfRestored,
@@ -39,7 +39,7 @@ import {
 } from "@hayloft/objects/index.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import { salvageNeedles } from "@hayloft/engine/volume/index.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import { bodyOfUpload } from "./found-body.js"
 import { knownKeyOf, type KnownKey, type Referenced } from "./key-rows-core.js"
 import { NeedleCatalog, type CatalogedKey } from "./needle-catalog.js"

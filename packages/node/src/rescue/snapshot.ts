@@ -3,7 +3,7 @@
  * parts of the one with most chunks left.
  */
 import { concatBytes } from "@hayloft/base/bytes.js"
-import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
+import type { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { parseAccessKeyId, parseBucketId, rowKeyOf } from "@hayloft/base/ids.js"
 import type { AccessKeyId, AccountId, BucketId, KmsKeyId, ObjectKey, RowKey, StoreId } from "@hayloft/base/ids.js"
@@ -14,10 +14,10 @@ import {
   type MetadataRecord,
 } from "@hayloft/engine/format/metadata-backup.js"
 import { beginsWhenSet, installedFeatures, type BackedUpRows } from "@hayloft/features/index.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
-import { bucketKeyRowKey, decodeBucketKey, type BucketKey } from "@hayloft/engine/format/bucket-key.js"
-import { decodeKmsKey, type KmsKeyRecord } from "@hayloft/engine/format/kms-records.js"
-import { decodeAccessKey, type AccessKeyRecord } from "@hayloft/engine/format/identity-records.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
+import { bucketKeyRowKey, decodeBucketKey, type BucketKey } from "@hayloft/engine/format/objects/bucket-key.js"
+import { decodeKmsKey, type KmsKeyRecord } from "@hayloft/engine/format/accounts/kms-records.js"
+import { decodeAccessKey, type AccessKeyRecord } from "@hayloft/engine/format/accounts/identity-records.js"
 import {
   decodeAccount,
   decodeBucket,
@@ -29,7 +29,7 @@ import {
   type PartRecord,
   type SegmentRecord,
 } from "@hayloft/engine/format/records.js"
-import { decodeVersion } from "@hayloft/engine/format/version-record.js"
+import { decodeVersion } from "@hayloft/engine/format/objects/version-record.js"
 import {
   bucketRowKey,
   objectRowKeyOf,

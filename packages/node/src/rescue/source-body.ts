@@ -4,7 +4,7 @@
  */
 import { asFailure, isFailure, type Failure } from "@hayloft/base/failures.js"
 import type { BodySource } from "@hayloft/objects/contract.js"
-import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/http/checksum-algorithms.js"
 import type { BodyRange } from "./plan.js"
 import type { SourceShards } from "./source-shards.js"
 

@@ -1,9 +1,9 @@
 /** Keys of a rescue's sources: those of its control record, opened with a master key, which open secrets of buckets. */
 import { hexOf } from "@hayloft/base/bytes.js"
 import { parseKmsKeyId, type BucketId, type KmsKeyId } from "@hayloft/base/ids.js"
-import { BUCKET_SECRET, purposeOfSecret } from "@hayloft/engine/format/bucket-key.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
-import { openBytes } from "@hayloft/engine/format/sealed-bytes.js"
+import { BUCKET_SECRET, purposeOfSecret } from "@hayloft/engine/format/objects/bucket-key.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
+import { openBytes } from "@hayloft/engine/format/encoding/sealed-bytes.js"
 import { keyIdText } from "@hayloft/access/keys/index.js"
 import type { SealedSecret } from "@hayloft/access/keys/contract.js"
 

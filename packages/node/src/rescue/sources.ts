@@ -2,11 +2,11 @@
  * Sources: checks the folders that a rescue reads from: their store, their control record, and that no process runs
  * the store. Takes no lock and writes nothing.
  */
-import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
+import type { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import type { DeviceId, StoreId } from "@hayloft/base/ids.js"
 import { readControlRecord, readSuperblock } from "@hayloft/engine/device/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import { inUse, type FolderLocks } from "@hayloft/base/seams/folder-lock/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"

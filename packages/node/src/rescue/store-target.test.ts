@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
-import { encodePackingSetting } from "@hayloft/engine/format/packing-rows.js"
+import { encodePackingSetting } from "@hayloft/engine/format/objects/packing-rows.js"
 import { Machine, noSignal, sourceOf } from "../testing-engine.js"
 import { config } from "../open/testing-start.js"
 import type { Engine } from "../index.js"

@@ -7,7 +7,7 @@
 import type { Accounts } from "@hayloft/access/index.js"
 import { must } from "@hayloft/base/assert.js"
 import { asFailure, fail, isFailure } from "@hayloft/base/failures.js"
-import type { KmsKeyRecord } from "@hayloft/engine/format/kms-records.js"
+import type { KmsKeyRecord } from "@hayloft/engine/format/accounts/kms-records.js"
 import type { BucketRecord } from "@hayloft/engine/format/records.js"
 import { defaultPolicy, type KeyService } from "@hayloft/access/keys/index.js"
 import { MIB, PARTS_MAX } from "@hayloft/base/limits.js"

@@ -4,9 +4,9 @@
  */
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { textOfPolicy } from "@hayloft/base/policy.js"
-import { durationText, percentText, plural, sizeText } from "@hayloft/base/quantity-text.js"
+import { durationText, percentText, plural, sizeText } from "@hayloft/base/text/quantity-text.js"
 import { canPlaceWithout, listed, LONG_OUT_MS, type Safety } from "@hayloft/engine/cluster/index.js"
-import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { AtRiskReport } from "./contract.js"
 
 export interface RiskFacts {

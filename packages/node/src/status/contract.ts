@@ -6,7 +6,7 @@
  */
 import type { z } from "zod"
 import type { ReadOnly } from "@hayloft/base/read-only.js"
-import type { ReportedJob } from "@hayloft/engine/format/node-operation.js"
+import type { ReportedJob } from "@hayloft/engine/format/nodes/node-operation.js"
 import type * as schema from "./schemas.js"
 
 export type DeviceReport = ReadOnly<z.output<typeof schema.DEVICE>>

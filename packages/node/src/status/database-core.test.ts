@@ -7,7 +7,7 @@ import {
   type ReportedDatabase,
   type SnapshotHolder,
   type StandbyHealth,
-} from "@hayloft/engine/format/database-health.js"
+} from "@hayloft/engine/format/nodes/database-health.js"
 import type { NodeOfDatabase } from "./contract.js"
 import { databaseTrouble, databaseView, withGoneStandbys } from "./database-core.js"
 

@@ -5,13 +5,13 @@
  * What is unknown is no finding: a product or a role that says nothing of a kind is not in trouble.
  */
 import { MIB } from "@hayloft/base/limits.js"
-import { countText, durationText, latencyText, sizeText } from "@hayloft/base/quantity-text.js"
+import { countText, durationText, latencyText, sizeText } from "@hayloft/base/text/quantity-text.js"
 import type {
   DatabaseHealth,
   ReportedDatabase,
   SnapshotHolder,
   StandbyHealth,
-} from "@hayloft/engine/format/database-health.js"
+} from "@hayloft/engine/format/nodes/database-health.js"
 import type { DatabaseFinding, DatabaseReport, NodeOfDatabase } from "./contract.js"
 
 /** The reports of the nodes of a store about its database. */

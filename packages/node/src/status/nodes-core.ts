@@ -5,8 +5,8 @@
 import type { NodesReport, NodeState, NodeStatus } from "./contract.js"
 import type { NodeName } from "@hayloft/base/ids.js"
 import { devicesOfNode, silentNodes } from "@hayloft/engine/cluster/index.js"
-import type { NodeRow } from "@hayloft/engine/format/cluster-rows.js"
-import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { NodeRow } from "@hayloft/engine/format/nodes/cluster-rows.js"
+import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 
 /** Several heartbeats: a node that is this late has trouble, and is not only busy. */
 export const SILENT_SHOWN_MS = 30_000

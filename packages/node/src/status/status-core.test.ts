@@ -3,7 +3,7 @@ import { test } from "node:test"
 import { parsePolicy } from "@hayloft/base/policy.js"
 import { SafetyEvaluator } from "@hayloft/engine/cluster/index.js"
 import { clusterOf, storeOf } from "@hayloft/engine/cluster/testing-records.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import { openFor } from "./testing-open-devices.js"
 import { deviceReports, safetyInputOf, safetyReport, withReencoding, withUnseen } from "./status-core.js"
 

@@ -12,7 +12,7 @@ import {
   type Safety,
   type SafetyInput,
 } from "@hayloft/engine/cluster/index.js"
-import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import { atRisk, type RiskFacts } from "./at-risk-core.js"
 import type { OpenDevice, StatusSources, StoreContents } from "./status-sources.js"
 

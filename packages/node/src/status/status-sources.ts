@@ -16,14 +16,14 @@ import type { DeviceId } from "@hayloft/base/ids.js"
 import type { RateReport } from "@hayloft/access/index.js"
 import type { KeyServiceReport } from "@hayloft/access/keys/index.js"
 import type { OrphanReport } from "@hayloft/upkeep/index.js"
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type {
   NodeReport,
   ReportedContents,
   ReportedRepair,
   ReportedRepairer,
   ReportedSpace,
-} from "@hayloft/engine/format/node-report.js"
+} from "@hayloft/engine/format/nodes/node-report.js"
 import type { DatabaseView } from "./database-core.js"
 import type { NodesView } from "./nodes-core.js"
 

@@ -1,5 +1,5 @@
 /** Open devices of a control record, each on a disk of its own, for tests of status. */
-import type { ControlRecord } from "@hayloft/engine/format/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { OpenDevice } from "./status-sources.js"
 
 export const openFor = ({ devices }: ControlRecord): readonly OpenDevice[] =>

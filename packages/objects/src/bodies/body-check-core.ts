@@ -1,7 +1,7 @@
 /** Checks a body against the digests and length that its client declared. Pure. */
 import { equalBytes } from "@hayloft/base/bytes.js"
 import { fail } from "@hayloft/base/failures.js"
-import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/http/checksum-algorithms.js"
 import type { BodyPromises, PutRequest } from "../contract.js"
 
 /**

@@ -6,7 +6,7 @@ import { fail, isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseBucketId } from "@hayloft/base/ids.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
-import type { VersionRecord } from "@hayloft/engine/format/version-record.js"
+import type { VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import { Encryption } from "./encryption.js"
 

@@ -2,7 +2,7 @@
  * The key of existing bytes: in a store that encrypts from some moment on, what has bytes from before gets a sealing first;
  * the bytes follow. See decision 56, "Existing objects".
  */
-import { isSameSealing, type Sealing } from "@hayloft/engine/format/sealing.js"
+import { isSameSealing, type Sealing } from "@hayloft/engine/format/needles/sealing.js"
 import type { ObjectKeys, Protection } from "@hayloft/access/keys/contract.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import { addSealing, bytesToSeal, type SharedBytes } from "../commands/encrypt-commands-core.js"

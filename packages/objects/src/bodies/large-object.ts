@@ -10,14 +10,14 @@ import { must } from "@hayloft/base/assert.js"
 import { concatBytes } from "@hayloft/base/bytes.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { textOfObjectKey } from "@hayloft/base/ids.js"
-import type { LentBytes, PieceOwner } from "@hayloft/base/pieces.js"
+import type { LentBytes, PieceOwner } from "@hayloft/base/memory/pieces.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
 import {
   decodeSegmentList,
   lengthOfSegment,
   type Segment,
   type SegmentObject,
-} from "@hayloft/engine/format/segment-list.js"
+} from "@hayloft/engine/format/objects/segment-list.js"
 import { evaluateRead } from "../commands/conditions-core.js"
 import type { ByteRange, GetRequest, ObjectBody, ObjectInfo, Objects, OpenSegment, RangeRequest } from "../contract.js"
 import type { OpenObject } from "./object-reader.js"

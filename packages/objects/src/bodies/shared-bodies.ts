@@ -7,7 +7,7 @@
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import type { UploadId } from "@hayloft/base/ids.js"
 import type { KnownBlocks, WrittenRun } from "@hayloft/engine/block/index.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import type { SegmentRecord, SegmentSource, UploadedPart, UploadRecord } from "@hayloft/engine/format/records.js"
 import type { Completion, UploadAddress } from "../commands/multipart-commands-core.js"
 import type { PutVersion, Stored } from "../commands/version-commands-core.js"

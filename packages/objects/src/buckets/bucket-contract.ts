@@ -1,7 +1,7 @@
 /** Buckets: the part of the contract for protocols that concerns buckets, their settings and what is in them. */
 import type { AccountId, BucketId, BucketName } from "@hayloft/base/ids.js"
 import type { Soon } from "@hayloft/base/soon.js"
-import type { BucketLock, DefaultRetention } from "@hayloft/engine/format/object-lock.js"
+import type { BucketLock, DefaultRetention } from "@hayloft/engine/format/objects/object-lock.js"
 import type { BucketSettingName, SettingRecord } from "@hayloft/engine/format/records.js"
 
 export type VersioningState = "never" | "enabled" | "suspended"

@@ -4,7 +4,7 @@
  *
  * Limits  ERASING_LIMITS.
  */
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { BucketId, BucketName } from "@hayloft/base/ids.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"

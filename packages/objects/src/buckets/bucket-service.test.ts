@@ -4,10 +4,15 @@ import { test } from "node:test"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
 import { SETTING_BYTES_MAX } from "@hayloft/base/limits.js"
-import { BUCKET_SECRET, bucketKeyRowKey, encodeBucketKey, type BucketKey } from "@hayloft/engine/format/bucket-key.js"
+import {
+  BUCKET_SECRET,
+  bucketKeyRowKey,
+  encodeBucketKey,
+  type BucketKey,
+} from "@hayloft/engine/format/objects/bucket-key.js"
 import { bucketRowKey } from "@hayloft/engine/format/row-key.js"
-import { multipartIdOf, RANDOM_BYTES } from "@hayloft/engine/format/version-id.js"
-import { NO_DETAILS } from "@hayloft/engine/format/version-record.js"
+import { multipartIdOf, RANDOM_BYTES } from "@hayloft/engine/format/objects/version-id.js"
+import { NO_DETAILS } from "@hayloft/engine/format/objects/version-record.js"
 import { BucketService } from "./bucket-service.js"
 import { createUpload } from "../commands/multipart-commands-core.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"

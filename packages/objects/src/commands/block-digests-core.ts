@@ -12,11 +12,11 @@ import {
   decodeBlockPlace,
   type BlockDigestsRecord,
   type BlockPlace,
-} from "@hayloft/engine/format/dedup-rows.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+} from "@hayloft/engine/format/objects/dedup-rows.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import { decodeSegment, encodeUpload } from "@hayloft/engine/format/records.js"
 import { parseObjectRowKey, suffixRange } from "@hayloft/engine/format/row-key.js"
-import { multipartIdOfSuffix } from "@hayloft/engine/format/version-id.js"
+import { multipartIdOfSuffix } from "@hayloft/engine/format/objects/version-id.js"
 import { command } from "@hayloft/engine/metadata/index.js"
 import { sourcesOf } from "../queries/manifest-core.js"
 import {

@@ -11,9 +11,9 @@ import type { AccountId, BucketId, BucketName, RowKey } from "@hayloft/base/ids.
 import { SETTING_BYTES_MAX } from "@hayloft/base/limits.js"
 import type { Policy } from "@hayloft/base/policy.js"
 import { RememberedByObject } from "@hayloft/base/remembered.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
-import type { DefaultRetention } from "@hayloft/engine/format/object-lock.js"
-import { usageHistoryRowKey } from "@hayloft/engine/format/usage-history.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
+import type { DefaultRetention } from "@hayloft/engine/format/objects/object-lock.js"
+import { usageHistoryRowKey } from "@hayloft/engine/format/objects/usage-history.js"
 import { accountBucketRowKey, bucketRowKey, nameRowKey, settingRowKey } from "@hayloft/engine/format/row-key.js"
 import {
   decodeBucket,

@@ -6,7 +6,12 @@
  *           a request may still use. Ids of buckets are never used again, so what is left afterwards belongs to nobody.
  */
 import { parseBucketId, rowKeyOf, type BucketId, type RowKey } from "@hayloft/base/ids.js"
-import { BUCKET_SECRET, bucketKeyRowKey, bucketKeysOf, decodeBucketKey } from "@hayloft/engine/format/bucket-key.js"
+import {
+  BUCKET_SECRET,
+  bucketKeyRowKey,
+  bucketKeysOf,
+  decodeBucketKey,
+} from "@hayloft/engine/format/objects/bucket-key.js"
 import { bucketIdOfRowKey, bucketRowKey } from "@hayloft/engine/format/row-key.js"
 import { command, deletionsOf, query, type RowView, type Touches } from "@hayloft/engine/metadata/index.js"
 

@@ -8,9 +8,9 @@
 import { hexOf } from "@hayloft/base/bytes.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { BucketId, ObjectKey, RowKey } from "@hayloft/base/ids.js"
-import { parseTimestamp, msOfTimestamp, timestampOfMs, type Timestamp } from "@hayloft/base/timestamp.js"
-import { decodeChange, encodeChange, type ObjectChange } from "@hayloft/engine/format/change.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import { parseTimestamp, msOfTimestamp, timestampOfMs, type Timestamp } from "@hayloft/base/text/timestamp.js"
+import { decodeChange, encodeChange, type ObjectChange } from "@hayloft/engine/format/objects/change.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import type { BucketRecord } from "@hayloft/engine/format/records.js"
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
 import {
@@ -18,7 +18,7 @@ import {
   decodeVersionHead,
   type VersionDetails,
   type VersionHead,
-} from "@hayloft/engine/format/version-record.js"
+} from "@hayloft/engine/format/objects/version-record.js"
 import { command, type CommandView, type DecisionTime, type RowView } from "@hayloft/engine/metadata/index.js"
 import { requireBucket } from "./bucket-rows-core.js"
 import { findLatest, readDetails } from "./found-versions-core.js"

@@ -2,7 +2,7 @@
 import { concatBytes } from "@hayloft/base/bytes.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { PartRecord, UploadRecord } from "@hayloft/engine/format/records.js"
-import { plainBytesOf } from "@hayloft/engine/format/sealing.js"
+import { plainBytesOf } from "@hayloft/engine/format/needles/sealing.js"
 import { base64Of, DEFAULT_CHECKSUM } from "../bodies/body-check-core.js"
 import type { CompletedPart, CompleteRequest } from "../contract.js"
 import { combineCrcs, isCrc } from "./crc-combine-core.js"

@@ -5,7 +5,7 @@
  * only the ETag conditions, deletions also size and time; a delete marker counts as no object.
  */
 import { fail, type Failure } from "@hayloft/base/failures.js"
-import { shownOfValue, versionIdOfHead } from "@hayloft/engine/format/version-record.js"
+import { shownOfValue, versionIdOfHead } from "@hayloft/engine/format/objects/version-record.js"
 import type { Conditions, ContentHeaders, ObjectAt } from "../contract.js"
 import type { VersionMatch } from "./found-versions-core.js"
 

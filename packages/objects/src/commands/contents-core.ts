@@ -2,9 +2,9 @@
  * The contents of buckets that features have beside objects: the core asks whether there are any, and removes the rows that
  * a bucket which is gone leaves. Pure.
  */
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { parseBucketId, rowKeyOf, type BucketId, type RowKey } from "@hayloft/base/ids.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import { bucketIdOfRowKey, bucketRowKey, suffixRange } from "@hayloft/engine/format/row-key.js"
 import { command, query, type RowView } from "@hayloft/engine/metadata/index.js"
 import type { BucketContents } from "../door/decision-part.js"

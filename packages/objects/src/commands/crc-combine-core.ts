@@ -5,7 +5,7 @@
  * map for 2^(i-1) (after zlib's crc32_combine), kept for each algorithm, 64 maps of at most 64 columns. If many parts have the
  * same length, it gets a map.
  */
-import type { ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
+import type { ChecksumAlgorithm } from "@hayloft/base/http/checksum-algorithms.js"
 
 type CrcAlgorithm = Extract<ChecksumAlgorithm, "CRC32" | "CRC32C" | "CRC64NVME">
 

@@ -4,14 +4,14 @@ import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
 import { hexOf } from "@hayloft/base/bytes.js"
 import { objectRowKey, suffixRange } from "@hayloft/engine/format/row-key.js"
-import { storedBytesOf, type Sealing } from "@hayloft/engine/format/sealing.js"
-import { multipartIdOf } from "@hayloft/engine/format/version-id.js"
+import { storedBytesOf, type Sealing } from "@hayloft/engine/format/needles/sealing.js"
+import { multipartIdOf } from "@hayloft/engine/format/objects/version-id.js"
 import {
   decodeVersion,
   NO_DETAILS,
   versionIdOfHead,
   type VersionRecord,
-} from "@hayloft/engine/format/version-record.js"
+} from "@hayloft/engine/format/objects/version-record.js"
 import { decodeUpload } from "@hayloft/engine/format/records.js"
 import { setVersioning } from "./bucket-commands-core.js"
 import { addSealing, bytesToSeal, sealPayload, swapSealed } from "./encrypt-commands-core.js"

@@ -9,17 +9,17 @@
 import { equalBytes } from "@hayloft/base/bytes.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { BucketId, MultipartId, ObjectKey, RowKey, UploadId } from "@hayloft/base/ids.js"
-import { VERSION_FAMILIES, versionOfRow } from "@hayloft/engine/format/deleted-version.js"
-import { blockCount } from "@hayloft/engine/format/extent.js"
+import { VERSION_FAMILIES, versionOfRow } from "@hayloft/engine/format/objects/deleted-version.js"
+import { blockCount } from "@hayloft/engine/format/needles/extent.js"
 import { encodeUpload, type UploadRecord } from "@hayloft/engine/format/records.js"
 import { objectRowKey, suffixRange } from "@hayloft/engine/format/row-key.js"
-import { isSameSealing, type BoundSealing, type Sealing } from "@hayloft/engine/format/sealing.js"
+import { isSameSealing, type BoundSealing, type Sealing } from "@hayloft/engine/format/needles/sealing.js"
 import {
   versionIdOfHead,
   type Content,
   type VersionHead,
   type VersionRecord,
-} from "@hayloft/engine/format/version-record.js"
+} from "@hayloft/engine/format/objects/version-record.js"
 import { command, query, type CommandView, type RowView, type Touches } from "@hayloft/engine/metadata/index.js"
 import { referencesRowKey, referencesTo } from "../queries/manifest-core.js"
 import type { Naming } from "../queries/named-extents-core.js"

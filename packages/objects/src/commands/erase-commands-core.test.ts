@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
-import type { VersionLock } from "@hayloft/engine/format/object-lock.js"
+import type { VersionLock } from "@hayloft/engine/format/objects/object-lock.js"
 import { encodeBucket, type BucketRecord } from "@hayloft/engine/format/records.js"
 import { bucketRowKey } from "@hayloft/engine/format/row-key.js"
 import { bucketOfRow } from "./bucket-rows-core.js"

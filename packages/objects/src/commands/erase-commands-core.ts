@@ -6,7 +6,7 @@
  *           pending deletions of their bytes.
  */
 import { must } from "@hayloft/base/assert.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { fail } from "@hayloft/base/failures.js"
 import { parseBucketId, rowKeyOf } from "@hayloft/base/ids.js"
 import type { BucketId, BucketName, ObjectKey, RowKey } from "@hayloft/base/ids.js"
@@ -16,8 +16,8 @@ import {
   decodeBucketKey,
   encodeBucketKey,
   ERASED_EPOCHS_ROW,
-} from "@hayloft/engine/format/bucket-key.js"
-import { versionOfRow } from "@hayloft/engine/format/deleted-version.js"
+} from "@hayloft/engine/format/objects/bucket-key.js"
+import { versionOfRow } from "@hayloft/engine/format/objects/deleted-version.js"
 import { decodeRowHead, decodeUpload, type BucketRecord } from "@hayloft/engine/format/records.js"
 import {
   accountBucketRowKey,
@@ -29,8 +29,8 @@ import {
   settingRowKey,
   suffixRange,
 } from "@hayloft/engine/format/row-key.js"
-import { multipartIdOfSuffix } from "@hayloft/engine/format/version-id.js"
-import { decodeVersion, decodeVersionHead } from "@hayloft/engine/format/version-record.js"
+import { multipartIdOfSuffix } from "@hayloft/engine/format/objects/version-id.js"
+import { decodeVersion, decodeVersionHead } from "@hayloft/engine/format/objects/version-record.js"
 import {
   command,
   deletionsOf,

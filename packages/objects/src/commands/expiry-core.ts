@@ -9,7 +9,7 @@
 import { fail } from "@hayloft/base/failures.js"
 import type { VersionId } from "@hayloft/base/ids.js"
 import type { Versioning } from "@hayloft/engine/format/records.js"
-import { expiryOfRecord, type VersionHead, type VersionRecord } from "@hayloft/engine/format/version-record.js"
+import { expiryOfRecord, type VersionHead, type VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
 import type { MetadataRow } from "@hayloft/engine/metadata/index.js"
 
 /** Until the year 2286: ten digits. */

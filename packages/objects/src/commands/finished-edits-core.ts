@@ -1,11 +1,11 @@
 /**
  * Combines the changes of object editors into one decision: their writes, and the sums for counters and usage. Pure.
  */
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import { addCounters, NO_COUNTS, type Counters } from "@hayloft/engine/format/records.js"
-import { addUsage, type Usage } from "@hayloft/engine/format/usage.js"
+import { addUsage, type Usage } from "@hayloft/engine/format/objects/usage.js"
 import type { CommandView, CounterChange, MetadataRow, UsageChange } from "@hayloft/engine/metadata/index.js"
 import type { DecisionRows, Growth, ObjectChangePart } from "../door/decision-part.js"
 import { decideEach } from "./decide-each-core.js"

@@ -3,10 +3,10 @@ import { fail } from "@hayloft/base/failures.js"
 import { hexOf } from "@hayloft/base/bytes.js"
 import { firstOf } from "@hayloft/base/first-of.js"
 import { parseUploadId, type BucketId, type ObjectKey, type RowKey, type VersionId } from "@hayloft/base/ids.js"
-import type { VersionFamily } from "@hayloft/engine/format/deleted-version.js"
+import type { VersionFamily } from "@hayloft/engine/format/objects/deleted-version.js"
 import { decodeRowHead, type PendingDeletionRecord, type RowHead } from "@hayloft/engine/format/records.js"
 import { suffixRange, uploadRowKey, versionRowKey } from "@hayloft/engine/format/row-key.js"
-import { bytesOfVersionId, NULL_VERSION, partsOfVersionId } from "@hayloft/engine/format/version-id.js"
+import { bytesOfVersionId, NULL_VERSION, partsOfVersionId } from "@hayloft/engine/format/objects/version-id.js"
 import {
   decodeDetails,
   decodeVersionHead,
@@ -15,7 +15,7 @@ import {
   type VersionDetails,
   type VersionHead,
   type VersionRecord,
-} from "@hayloft/engine/format/version-record.js"
+} from "@hayloft/engine/format/objects/version-record.js"
 import type { MetadataRow, RowView } from "@hayloft/engine/metadata/index.js"
 
 /** A version in its row, also a deleted one that is kept. */

@@ -1,6 +1,6 @@
 /** The write that records a missing-shard hint. Pure. */
 import type { RowKey } from "@hayloft/base/ids.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import { encodeHint } from "@hayloft/engine/format/records.js"
 import type { DecisionTime, RowView } from "@hayloft/engine/metadata/index.js"
 

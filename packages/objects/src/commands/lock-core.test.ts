@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
-import type { Retention, VersionLock } from "@hayloft/engine/format/object-lock.js"
+import type { Retention, VersionLock } from "@hayloft/engine/format/objects/object-lock.js"
 import { lockOfNew, requireRemovable, strictestOf, withRetention } from "./lock-core.js"
 
 const DAY_MS = 86_400_000

@@ -6,7 +6,12 @@
  * Source  "Locking objects with Object Lock", Amazon S3 User Guide.
  */
 import { fail } from "@hayloft/base/failures.js"
-import type { BucketLock, DefaultRetention, Retention, VersionLock } from "@hayloft/engine/format/object-lock.js"
+import type {
+  BucketLock,
+  DefaultRetention,
+  Retention,
+  VersionLock,
+} from "@hayloft/engine/format/objects/object-lock.js"
 
 interface Clocks {
   /** The store's clock. */

@@ -7,10 +7,10 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import { parseDeviceId, parsePartitionId, rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import { PARTITIONS } from "@hayloft/base/limits.js"
 import type { ShardCopy } from "@hayloft/engine/block/index.js"
-import { needleIdOfKey, needleKeyOf, NEEDLE_KEY_BYTES } from "@hayloft/engine/format/needle.js"
+import { needleIdOfKey, needleKeyOf, NEEDLE_KEY_BYTES } from "@hayloft/engine/format/needles/needle.js"
 import { u16Text } from "@hayloft/engine/format/row-key.js"
 import { command, query } from "@hayloft/engine/metadata/index.js"
 import { hintWrite } from "./hint-write-core.js"

@@ -12,7 +12,7 @@ import { firstOf } from "@hayloft/base/first-of.js"
 import { bytesOfByteString, parseIncarnation } from "@hayloft/base/ids.js"
 import type { BucketId, MultipartId, ObjectKey } from "@hayloft/base/ids.js"
 import { PARTS_MAX } from "@hayloft/base/limits.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import {
   bucketRowKey,
   multipartRowKey,
@@ -33,7 +33,7 @@ import {
   type UploadRecord,
 } from "@hayloft/engine/format/records.js"
 import { sourcesOf } from "../queries/manifest-core.js"
-import { isSameSealing, plainBytesOf } from "@hayloft/engine/format/sealing.js"
+import { isSameSealing, plainBytesOf } from "@hayloft/engine/format/needles/sealing.js"
 import { command, type CommandView, type DecisionTime, type RowView } from "@hayloft/engine/metadata/index.js"
 import type { Conditions } from "../contract.js"
 import { decisionOf, type Edited } from "./edited-core.js"

@@ -6,10 +6,10 @@
  * uploads of other processes.
  */
 import { equalBytes } from "@hayloft/base/bytes.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { RowKey } from "@hayloft/base/ids.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import { decodePendingDeletion, type PendingDeletionRecord } from "@hayloft/engine/format/records.js"
 import { command, type RowView } from "@hayloft/engine/metadata/index.js"
 import { namingsOf, type UploadName } from "../queries/named-extents-core.js"

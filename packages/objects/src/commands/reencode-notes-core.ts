@@ -14,7 +14,7 @@ import {
   noteRowKey,
   NOTES,
   type NoteKind,
-} from "@hayloft/engine/format/reencode-notes.js"
+} from "@hayloft/engine/format/objects/reencode-notes.js"
 import { command, query, type CommandView, type DecisionTime } from "@hayloft/engine/metadata/index.js"
 
 /** The row of this process's note, with this decision. */

@@ -12,9 +12,9 @@ import { equalBytes } from "@hayloft/base/bytes.js"
 import { fail } from "@hayloft/base/failures.js"
 import { textOfObjectKey, type BucketId, type MultipartId, type RowKey } from "@hayloft/base/ids.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
-import { VERSION_FAMILIES, versionOfRow } from "@hayloft/engine/format/deleted-version.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
+import { VERSION_FAMILIES, versionOfRow } from "@hayloft/engine/format/objects/deleted-version.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import {
   decodePendingDeletion,
   decodeSegment,
@@ -29,7 +29,7 @@ import {
   decodeReferences,
   encodeReferences,
   type ReferencesRecord,
-} from "@hayloft/engine/format/references-record.js"
+} from "@hayloft/engine/format/objects/references-record.js"
 import {
   objectRowKey,
   offsetRowKey,
@@ -37,8 +37,8 @@ import {
   pendingDeletionRowKey,
   suffixRange,
 } from "@hayloft/engine/format/row-key.js"
-import { multipartIdOfSuffix } from "@hayloft/engine/format/version-id.js"
-import { type VersionRecord } from "@hayloft/engine/format/version-record.js"
+import { multipartIdOfSuffix } from "@hayloft/engine/format/objects/version-id.js"
+import { type VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
 import { command, query, type CommandView, type DecisionTime, type RowView } from "@hayloft/engine/metadata/index.js"
 import { segmentPart } from "./segments-core.js"
 import type { FoundVersion } from "./found-versions-core.js"

@@ -4,9 +4,9 @@ import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
 import { objectKeyOfText, type ObjectKey } from "@hayloft/base/ids.js"
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
-import type { BoundSealing } from "@hayloft/engine/format/sealing.js"
-import { multipartIdOf } from "@hayloft/engine/format/version-id.js"
-import { decodeVersion, etagOfHead, NO_DETAILS } from "@hayloft/engine/format/version-record.js"
+import type { BoundSealing } from "@hayloft/engine/format/needles/sealing.js"
+import { multipartIdOf } from "@hayloft/engine/format/objects/version-id.js"
+import { decodeVersion, etagOfHead, NO_DETAILS } from "@hayloft/engine/format/objects/version-record.js"
 import { setVersioning } from "./bucket-commands-core.js"
 import {
   createUpload,

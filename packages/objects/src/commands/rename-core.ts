@@ -13,17 +13,17 @@
 import { fail } from "@hayloft/base/failures.js"
 import { hexOf } from "@hayloft/base/bytes.js"
 import type { BucketId, MultipartId, ObjectKey } from "@hayloft/base/ids.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import type { UploadRecord, Versioning } from "@hayloft/engine/format/records.js"
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
-import { isSameSealing, type BoundSealing } from "@hayloft/engine/format/sealing.js"
+import { isSameSealing, type BoundSealing } from "@hayloft/engine/format/needles/sealing.js"
 import {
   decodeVersion,
   type Content,
   type VersionDetails,
   type VersionHead,
   type VersionRecord,
-} from "@hayloft/engine/format/version-record.js"
+} from "@hayloft/engine/format/objects/version-record.js"
 import { command, query, type CommandView, type DecisionTime, type RowView } from "@hayloft/engine/metadata/index.js"
 import type { Conditions, ObjectAcl } from "../contract.js"
 import { checkOfFeatures } from "../door/parts.js"

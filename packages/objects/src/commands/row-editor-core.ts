@@ -7,16 +7,16 @@
  */
 import { assert, must } from "@hayloft/base/assert.js"
 import { fail } from "@hayloft/base/failures.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { BucketId, ObjectKey, RowKey } from "@hayloft/base/ids.js"
 import { firstOf } from "@hayloft/base/first-of.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
-import { msOfTimestamp, timestampOfMs, type Timestamp } from "@hayloft/base/timestamp.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
-import { changedVersion, type DeletedReason } from "@hayloft/engine/format/deleted-version.js"
-import type { VersionLock } from "@hayloft/engine/format/object-lock.js"
-import type { VersionRestore } from "@hayloft/engine/format/restore.js"
-import type { BoundSealing } from "@hayloft/engine/format/sealing.js"
+import { msOfTimestamp, timestampOfMs, type Timestamp } from "@hayloft/base/text/timestamp.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
+import { changedVersion, type DeletedReason } from "@hayloft/engine/format/objects/deleted-version.js"
+import type { VersionLock } from "@hayloft/engine/format/objects/object-lock.js"
+import type { VersionRestore } from "@hayloft/engine/format/objects/restore.js"
+import type { BoundSealing } from "@hayloft/engine/format/needles/sealing.js"
 import {
   bucketRowKey,
   objectRowKey,
@@ -50,7 +50,7 @@ import {
   type VersionDetails,
   type VersionHead,
   type VersionRecord,
-} from "@hayloft/engine/format/version-record.js"
+} from "@hayloft/engine/format/objects/version-record.js"
 import { bucketOfRow } from "./bucket-rows-core.js"
 import { decideEach } from "./decide-each-core.js"
 import { changeWrite, nextChangeMs, notesChanges, requireNewer, type Repeated } from "./changes-core.js"
@@ -65,7 +65,7 @@ import {
 } from "./found-versions-core.js"
 import { hintWrite } from "./hint-write-core.js"
 import { requireRemovable } from "./lock-core.js"
-import { NULL_VERSION } from "@hayloft/engine/format/version-id.js"
+import { NULL_VERSION } from "@hayloft/engine/format/objects/version-id.js"
 import type { CommandView, DecisionTime, MetadataRow } from "@hayloft/engine/metadata/index.js"
 import type { ChangedObject, Growth, ObjectChangePart, PartsGrowth, TakenVersion } from "../door/decision-part.js"
 import { objectParts } from "../door/parts.js"

@@ -7,10 +7,10 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { MultipartId } from "@hayloft/base/ids.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import { decodeSegment, encodeSegment, type PartRecord, type SegmentRecord } from "@hayloft/engine/format/records.js"
 import { offsetRowKey } from "@hayloft/engine/format/row-key.js"
-import type { ByOffset, Content, VersionRecord } from "@hayloft/engine/format/version-record.js"
+import type { ByOffset, Content, VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
 import type { CommandView } from "@hayloft/engine/metadata/index.js"
 import type { RowEditor } from "./row-editor-core.js"
 

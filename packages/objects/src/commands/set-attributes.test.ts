@@ -8,8 +8,8 @@ import {
   etagOfHead,
   NO_DETAILS,
   writtenMsOf,
-} from "@hayloft/engine/format/version-record.js"
-import { NULL_VERSION } from "@hayloft/engine/format/version-id.js"
+} from "@hayloft/engine/format/objects/version-record.js"
+import { NULL_VERSION } from "@hayloft/engine/format/objects/version-id.js"
 import { findDeleted } from "@hayloft/features/undelete/deleted-rows-core.js"
 import { pageOfObjects, pageOfVersions } from "../object-service.js"
 import { pageOf } from "../queries/object-page-core.js"

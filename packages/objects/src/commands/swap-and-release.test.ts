@@ -5,8 +5,8 @@ import { must } from "@hayloft/base/assert.js"
 import { parseDeviceId, parseIncarnation, parsePartitionId } from "@hayloft/base/ids.js"
 import { decodePart, decodeSegment } from "@hayloft/engine/format/records.js"
 import { soleProcess } from "@hayloft/engine/metadata/index.js"
-import { multipartIdOf } from "@hayloft/engine/format/version-id.js"
-import { decodeVersion, NO_DETAILS, versionIdOfHead } from "@hayloft/engine/format/version-record.js"
+import { multipartIdOf } from "@hayloft/engine/format/objects/version-id.js"
+import { decodeVersion, NO_DETAILS, versionIdOfHead } from "@hayloft/engine/format/objects/version-record.js"
 import { setVersioning } from "./bucket-commands-core.js"
 import {
   abortUpload,

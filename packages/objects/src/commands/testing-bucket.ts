@@ -9,11 +9,11 @@ import {
   rowKeyOf,
   type UploadId,
 } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
-import { NO_DETAILS } from "@hayloft/engine/format/version-record.js"
+import { NO_DETAILS } from "@hayloft/engine/format/objects/version-record.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import { createBucket } from "./bucket-commands-core.js"
 import { pendingDeletionsFrom } from "./pending-deletion-commands-core.js"

@@ -10,8 +10,8 @@ import {
   parsePartitionId,
   rowKeyOf,
 } from "@hayloft/base/ids.js"
-import { bucketKeyRowKey } from "@hayloft/engine/format/bucket-key.js"
-import type { NeedleId } from "@hayloft/engine/format/needle.js"
+import { bucketKeyRowKey } from "@hayloft/engine/format/objects/bucket-key.js"
+import type { NeedleId } from "@hayloft/engine/format/needles/needle.js"
 import {
   bucketRowKey,
   multipartRowKey,
@@ -19,9 +19,9 @@ import {
   objectRowKey,
   uploadRowKey,
 } from "@hayloft/engine/format/row-key.js"
-import type { Sealing } from "@hayloft/engine/format/sealing.js"
-import { multipartIdOf } from "@hayloft/engine/format/version-id.js"
-import { NO_DETAILS } from "@hayloft/engine/format/version-record.js"
+import type { Sealing } from "@hayloft/engine/format/needles/sealing.js"
+import { multipartIdOf } from "@hayloft/engine/format/objects/version-id.js"
+import { NO_DETAILS } from "@hayloft/engine/format/objects/version-record.js"
 import type { Command, Touches } from "@hayloft/engine/metadata/index.js"
 import {
   closeBucket,

@@ -16,7 +16,7 @@ import {
   type VersionId,
 } from "@hayloft/base/ids.js"
 import { fc } from "@hayloft/base/testing-properties.js"
-import { multipartIdOf, NULL_VERSION, versionIdOf } from "@hayloft/engine/format/version-id.js"
+import { multipartIdOf, NULL_VERSION, versionIdOf } from "@hayloft/engine/format/objects/version-id.js"
 import {
   DETAILS_IN_RECORD_BYTES_MAX,
   decodeVersion,
@@ -24,7 +24,7 @@ import {
   NO_DETAILS,
   versionIdOfHead,
   type Content,
-} from "@hayloft/engine/format/version-record.js"
+} from "@hayloft/engine/format/objects/version-record.js"
 import { soleProcess, type Command } from "@hayloft/engine/metadata/index.js"
 import { closeBucket, setVersioning } from "./bucket-commands-core.js"
 import { readCounters } from "./bucket-rows-core.js"

@@ -6,12 +6,12 @@
 import { keptForMs } from "./bucket-commands-core.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { BucketId, DeviceId, ObjectKey, PartitionId, UploadId, VersionId } from "@hayloft/base/ids.js"
-import type { Timestamp } from "@hayloft/base/timestamp.js"
+import type { Timestamp } from "@hayloft/base/text/timestamp.js"
 import { objectRowKey, textRowKey, u16Text } from "@hayloft/engine/format/row-key.js"
-import type { Retention, VersionLock } from "@hayloft/engine/format/object-lock.js"
-import { isSameSealing } from "@hayloft/engine/format/sealing.js"
+import type { Retention, VersionLock } from "@hayloft/engine/format/objects/object-lock.js"
+import { isSameSealing } from "@hayloft/engine/format/needles/sealing.js"
 import { decodeRowHead, type Versioning } from "@hayloft/engine/format/records.js"
-import { incarnationOf } from "@hayloft/engine/format/upload-id.js"
+import { incarnationOf } from "@hayloft/engine/format/needles/upload-id.js"
 import {
   decodeVersion,
   NO_DETAILS,
@@ -19,7 +19,7 @@ import {
   type LargeObject,
   type VersionDetails,
   type VersionHead,
-} from "@hayloft/engine/format/version-record.js"
+} from "@hayloft/engine/format/objects/version-record.js"
 import {
   command,
   type CommandView,

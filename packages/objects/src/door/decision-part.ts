@@ -4,13 +4,13 @@
  * A decision of the core asks the parts of all features at the points that are named here. A part reads rows through the
  * view of the decision, and may be asked again, as every decision.
  */
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { AccountId, BucketId, ObjectKey, RowKey } from "@hayloft/base/ids.js"
-import type { DeletedReason } from "@hayloft/engine/format/deleted-version.js"
-import type { EntryWrite } from "@hayloft/engine/format/entry.js"
+import type { DeletedReason } from "@hayloft/engine/format/objects/deleted-version.js"
+import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import type { BucketRecord, BucketSettingName, Versioning } from "@hayloft/engine/format/records.js"
-import type { Usage } from "@hayloft/engine/format/usage.js"
-import type { VersionRecord } from "@hayloft/engine/format/version-record.js"
+import type { Usage } from "@hayloft/engine/format/objects/usage.js"
+import type { VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
 import type { ClassMap } from "../class-policies.js"
 import type {
   CommandView,

@@ -8,7 +8,7 @@
 import { must } from "@hayloft/base/assert.js"
 import type { AccountId, BucketId } from "@hayloft/base/ids.js"
 import type { AccountRecord, Versioning } from "@hayloft/engine/format/records.js"
-import type { VersionRecord } from "@hayloft/engine/format/version-record.js"
+import type { VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
 import type { ObjectKeys } from "@hayloft/access/keys/contract.js"
 import type { Job } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"

@@ -5,8 +5,8 @@
  *           what one of them keeps, and is an error.
  */
 import { assert, must } from "@hayloft/base/assert.js"
-import type { Family } from "@hayloft/base/families.js"
-import type { VersionRecord } from "@hayloft/engine/format/version-record.js"
+import type { Family } from "@hayloft/base/rows/families.js"
+import type { VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
 import type { ClassMap } from "../class-policies.js"
 import type { RowView } from "@hayloft/engine/metadata/index.js"
 import type { Conditions } from "../contract.js"

@@ -1,6 +1,6 @@
 /** Changes of objects that are to be copied elsewhere, and the buckets that have them. Pure. */
 import { parseBucketId, rowKeyOf, type BucketId, type ObjectKey, type RowKey } from "@hayloft/base/ids.js"
-import { decodeChange, type ObjectChange } from "@hayloft/engine/format/change.js"
+import { decodeChange, type ObjectChange } from "@hayloft/engine/format/objects/change.js"
 import { bucketRowKey, parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
 import { query } from "@hayloft/engine/metadata/index.js"
 import { bucketOfRow } from "../commands/bucket-rows-core.js"

@@ -1,7 +1,7 @@
 /** Rows that reference extents, and their families, for walks over all of them. Pure. */
 import { rowKeyOf, type BucketId, type RowKey } from "@hayloft/base/ids.js"
-import { versionOfRow } from "@hayloft/engine/format/deleted-version.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
+import { versionOfRow } from "@hayloft/engine/format/objects/deleted-version.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import { decodePart, decodeSegment } from "@hayloft/engine/format/records.js"
 import { prefixRange } from "@hayloft/engine/format/row-key.js"
 import { query, type MetadataRow, type RowView } from "@hayloft/engine/metadata/index.js"

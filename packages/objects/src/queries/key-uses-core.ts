@@ -7,10 +7,10 @@
  * Limits  A page reads `ROWS_PER_PAGE` rows.
  */
 import { type RowKey, rowKeyAfter } from "@hayloft/base/ids.js"
-import { openDeletedVersion } from "@hayloft/engine/format/deleted-version.js"
+import { openDeletedVersion } from "@hayloft/engine/format/objects/deleted-version.js"
 import { decodeBucket, decodeUpload } from "@hayloft/engine/format/records.js"
 import { bucketIdOfRowKey, bucketRowKey } from "@hayloft/engine/format/row-key.js"
-import { decodeVersion, isSealedVersion } from "@hayloft/engine/format/version-record.js"
+import { decodeVersion, isSealedVersion } from "@hayloft/engine/format/objects/version-record.js"
 import { query, type MetadataRow, type RowView } from "@hayloft/engine/metadata/index.js"
 import { ALL_OBJECT_ROWS } from "./extent-rows.js"
 import { mergedVersions } from "./merged-versions.js"

@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { before, test } from "node:test"
 import { fc } from "@hayloft/base/testing-properties.js"
 import { must } from "@hayloft/base/assert.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import {
   objectKeyOfText,
   parseAccountId,
@@ -13,14 +13,14 @@ import {
   parsePosition,
   rowKeyOf,
 } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import type { RowKey } from "@hayloft/base/ids.js"
-import { visitRows, type RowVisitor } from "@hayloft/base/row-scan.js"
+import { visitRows, type RowVisitor } from "@hayloft/base/rows/row-scan.js"
 import { getThrough, MemoryLayer, rangeThrough } from "@hayloft/engine/device/index.js"
 import { encodeRowHead } from "@hayloft/engine/format/records.js"
 import { objectRowKey, versionRowKey } from "@hayloft/engine/format/row-key.js"
-import { versionIdOf } from "@hayloft/engine/format/version-id.js"
-import { encodeVersion, NO_DETAILS, type VersionHead } from "@hayloft/engine/format/version-record.js"
+import { versionIdOf } from "@hayloft/engine/format/objects/version-id.js"
+import { encodeVersion, NO_DETAILS, type VersionHead } from "@hayloft/engine/format/objects/version-record.js"
 import { soleProcess, type QueryView, type MetadataRow } from "@hayloft/engine/metadata/index.js"
 import type { Bucket, ListEntry, VersionEntry } from "../contract.js"
 import { commonPrefixOf, listVersions } from "./listing-core.js"

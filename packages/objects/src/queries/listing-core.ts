@@ -24,13 +24,13 @@ import {
   writtenMsOf,
   type VersionDetails,
   type VersionHead,
-} from "@hayloft/engine/format/version-record.js"
+} from "@hayloft/engine/format/objects/version-record.js"
 import {
   isMultipartId,
   multipartIdOfSuffix,
   NULL_VERSION,
   partsOfVersionId,
-} from "@hayloft/engine/format/version-id.js"
+} from "@hayloft/engine/format/objects/version-id.js"
 import type { MetadataRow, RowView } from "@hayloft/engine/metadata/index.js"
 import type {
   Bucket,

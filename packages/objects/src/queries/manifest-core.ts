@@ -7,7 +7,7 @@ import { firstOf } from "@hayloft/base/first-of.js"
 import { type BucketId, type MultipartId, type ObjectKey, type RowKey, rowKeyAfter } from "@hayloft/base/ids.js"
 import { MANIFEST_SEGMENT_PARTS } from "@hayloft/base/limits.js"
 import type { ExtentRange } from "@hayloft/engine/block/index.js"
-import { digestsOfSegments } from "@hayloft/engine/format/dedup-rows.js"
+import { digestsOfSegments } from "@hayloft/engine/format/objects/dedup-rows.js"
 import {
   multipartRowKey,
   objectRowKey,
@@ -22,9 +22,9 @@ import {
   type SegmentRecord,
   type SegmentSource,
 } from "@hayloft/engine/format/records.js"
-import { decodeReferences, type ReferencesRecord } from "@hayloft/engine/format/references-record.js"
-import { plainBytesOf } from "@hayloft/engine/format/sealing.js"
-import type { VersionRecord } from "@hayloft/engine/format/version-record.js"
+import { decodeReferences, type ReferencesRecord } from "@hayloft/engine/format/objects/references-record.js"
+import { plainBytesOf } from "@hayloft/engine/format/needles/sealing.js"
+import type { VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
 import type { RowView } from "@hayloft/engine/metadata/index.js"
 
 export interface ManifestAddress {

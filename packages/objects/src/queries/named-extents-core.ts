@@ -8,13 +8,13 @@ import { must } from "@hayloft/base/assert.js"
 import { bytesOfHex } from "@hayloft/base/bytes.js"
 import type { BucketId, MultipartId, ObjectKey, RowKey, UploadId } from "@hayloft/base/ids.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
-import { bucketKeyRowKey, decodeBucketKey } from "@hayloft/engine/format/bucket-key.js"
-import { encodeRecoveryHeader, type RecoveryHeader } from "@hayloft/engine/format/recovery-header.js"
-import { bufferOf } from "@hayloft/engine/format/buffer-of.js"
-import { VERSION_FAMILIES, versionOfRow, type VersionFamily } from "@hayloft/engine/format/deleted-version.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
-import type { VersionLock } from "@hayloft/engine/format/object-lock.js"
-import { plainBytesOf, type Sealing } from "@hayloft/engine/format/sealing.js"
+import { bucketKeyRowKey, decodeBucketKey } from "@hayloft/engine/format/objects/bucket-key.js"
+import { encodeRecoveryHeader, type RecoveryHeader } from "@hayloft/engine/format/needles/recovery-header.js"
+import { bufferOf } from "@hayloft/engine/format/encoding/buffer-of.js"
+import { VERSION_FAMILIES, versionOfRow, type VersionFamily } from "@hayloft/engine/format/objects/deleted-version.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
+import type { VersionLock } from "@hayloft/engine/format/objects/object-lock.js"
+import { plainBytesOf, type Sealing } from "@hayloft/engine/format/needles/sealing.js"
 import {
   decodeBucket,
   decodePart,
@@ -30,8 +30,8 @@ import {
   parseObjectRowKey,
   suffixRange,
 } from "@hayloft/engine/format/row-key.js"
-import { multipartIdOfSuffix } from "@hayloft/engine/format/version-id.js"
-import { NO_DETAILS, type VersionDetails, type VersionRecord } from "@hayloft/engine/format/version-record.js"
+import { multipartIdOfSuffix } from "@hayloft/engine/format/objects/version-id.js"
+import { NO_DETAILS, type VersionDetails, type VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
 import type { MetadataRow, RowView } from "@hayloft/engine/metadata/index.js"
 import { hasDigests } from "./manifest-core.js"
 import { headersOf } from "./object-info-core.js"

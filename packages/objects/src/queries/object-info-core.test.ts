@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
-import { shownMetadata } from "@hayloft/base/header-text.js"
+import { shownMetadata } from "@hayloft/base/http/header-text.js"
 import { headersOf, packDetails, packFoundDetails } from "./object-info-core.js"
 
 const TAGS = { tags: [] } as const

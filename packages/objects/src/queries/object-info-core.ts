@@ -5,7 +5,7 @@
  *           refused, and stored ones are left out, so that they fail no read.
  */
 import { fail } from "@hayloft/base/failures.js"
-import { isHeaderValue, isMetadataItem, shownMetadata } from "@hayloft/base/header-text.js"
+import { isHeaderValue, isMetadataItem, shownMetadata } from "@hayloft/base/http/header-text.js"
 import type { BucketId, MultipartId, ObjectKey, VersionId } from "@hayloft/base/ids.js"
 import type { BucketRecord, UploadRecord } from "@hayloft/engine/format/records.js"
 import {
@@ -14,10 +14,10 @@ import {
   type VersionDetails,
   type VersionHead,
   type VersionRecord,
-} from "@hayloft/engine/format/version-record.js"
+} from "@hayloft/engine/format/objects/version-record.js"
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
-import { decodeVersion } from "@hayloft/engine/format/version-record.js"
-import type { Sealing } from "@hayloft/engine/format/sealing.js"
+import { decodeVersion } from "@hayloft/engine/format/objects/version-record.js"
+import type { Sealing } from "@hayloft/engine/format/needles/sealing.js"
 import type { RowView } from "@hayloft/engine/metadata/index.js"
 import type {
   Bucket,
@@ -31,7 +31,7 @@ import type {
   StoredChecksum,
   UserMetadata,
 } from "../contract.js"
-import type { Timestamp } from "@hayloft/base/timestamp.js"
+import type { Timestamp } from "@hayloft/base/text/timestamp.js"
 import { shownEncryptionOf } from "../bodies/encryption-core.js"
 import { readDetails, type VersionMatch } from "../commands/found-versions-core.js"
 import { exactTimestamp } from "../commands/changes-core.js"

@@ -9,10 +9,10 @@
  */
 import { rowKeyOf } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
-import type { RowVisitor } from "@hayloft/base/row-scan.js"
-import { bufferOf } from "@hayloft/engine/format/buffer-of.js"
+import type { RowVisitor } from "@hayloft/base/rows/row-scan.js"
+import { bufferOf } from "@hayloft/engine/format/encoding/buffer-of.js"
 import { afterKeyPrefix, KEY_IN_ROW_AT, objectKeyAt, prefixRange } from "@hayloft/engine/format/row-key.js"
-import { listedEndAt, listedVersionAt } from "@hayloft/engine/format/version-record.js"
+import { listedEndAt, listedVersionAt } from "@hayloft/engine/format/objects/version-record.js"
 import type { QueryView } from "@hayloft/engine/metadata/index.js"
 import type { ListEntry, ListPage, ListRequest } from "../contract.js"
 import { commonPrefixOf, later, startAfter, type ListedExtras } from "./listing-core.js"

@@ -5,7 +5,7 @@
  *          `methodNotAllowed`.
  */
 import { fail } from "@hayloft/base/failures.js"
-import { percentDecode, splitTarget } from "@hayloft/base/uri.js"
+import { percentDecode, splitTarget } from "@hayloft/base/http/uri.js"
 import { QueryParameters, requestText } from "../http/index.js"
 
 export const COORD_PREFIX = "/coord/"

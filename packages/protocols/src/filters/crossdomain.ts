@@ -4,7 +4,7 @@
  *
  * Source  `common/middleware/crossdomain.py`, OpenStack Swift.
  */
-import { splitTarget } from "@hayloft/base/uri.js"
+import { splitTarget } from "@hayloft/base/http/uri.js"
 import type { Filter } from "../http/index.js"
 
 const documentOf = (domains: readonly string[]): string =>

@@ -6,7 +6,7 @@
  *           domain, or of another domain, is left alone.
  * Source    `common/middleware/domain_remap.py`, OpenStack Swift. Here a container may have dots.
  */
-import { percentEncode, splitTarget } from "@hayloft/base/uri.js"
+import { percentEncode, splitTarget } from "@hayloft/base/http/uri.js"
 import { ChangedExchange, HeaderLines, type Filter } from "../http/index.js"
 
 /** Host names are compared without case, and have no underscore. */

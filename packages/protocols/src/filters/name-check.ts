@@ -5,7 +5,7 @@
  * Source  `common/middleware/name_check.py`, OpenStack Swift, whose defaults these are.
  */
 import { fail } from "@hayloft/base/failures.js"
-import { percentDecode, splitTarget } from "@hayloft/base/uri.js"
+import { percentDecode, splitTarget } from "@hayloft/base/http/uri.js"
 import type { Filter } from "../http/index.js"
 
 const FORBIDDEN = /['"`<>]/

@@ -5,7 +5,7 @@
  * Source    `common/middleware/read_only.py`, OpenStack Swift.
  */
 import { fail } from "@hayloft/base/failures.js"
-import { splitTarget } from "@hayloft/base/uri.js"
+import { splitTarget } from "@hayloft/base/http/uri.js"
 import type { Exchange, Filter } from "../http/index.js"
 
 const READING = ["GET", "HEAD", "OPTIONS"]

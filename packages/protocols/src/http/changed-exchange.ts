@@ -2,8 +2,8 @@
  * An exchange as a protocol passes it to another one: with another target and other headers, and with more header lines in
  * its answers. Bodies, their back pressure, the place in the queue and the log line remain those of the exchange.
  */
-import type { PieceOwner } from "@hayloft/base/pieces.js"
-import type { RequestHeaders } from "@hayloft/base/request-headers.js"
+import type { PieceOwner } from "@hayloft/base/memory/pieces.js"
+import type { RequestHeaders } from "@hayloft/base/http/request-headers.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import type { Fields } from "@hayloft/base/seams/telemetry/contract.js"
 import type { HttpAnswer, Exchange, Pacer, RequestMeter, RequestSubject, Timing } from "./contract.js"

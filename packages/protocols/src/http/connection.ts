@@ -16,7 +16,7 @@
 import type { Socket } from "node:net"
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import { KIB } from "@hayloft/base/limits.js"
-import type { HeaderShapes } from "@hayloft/base/request-headers.js"
+import type { HeaderShapes } from "@hayloft/base/http/request-headers.js"
 import { HttpExchange, type ExchangeTerms } from "./exchange.js"
 import { HeadReader, type RequestHead } from "./head.js"
 import type { HttpLimits } from "./limits.js"

@@ -5,12 +5,12 @@
  * names and values hold exactly the bytes on the wire.
  */
 import type { Failure } from "@hayloft/base/failures.js"
-import type { PieceOwner } from "@hayloft/base/pieces.js"
+import type { PieceOwner } from "@hayloft/base/memory/pieces.js"
 import type { Payer } from "@hayloft/base/places-core.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import type { HeaderLines } from "./header-lines.js"
 import type { Fields } from "@hayloft/base/seams/telemetry/contract.js"
-import type { RequestHeaders } from "@hayloft/base/request-headers.js"
+import type { RequestHeaders } from "@hayloft/base/http/request-headers.js"
 
 /** The stages into which `Server-Timing` splits the time of a request. */
 export type TimingStage = "auth" | "meta" | "data"

@@ -5,7 +5,7 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { Failure } from "@hayloft/base/failures.js"
-import { isHeaderName, isHeaderValue } from "@hayloft/base/header-text.js"
+import { isHeaderName, isHeaderValue } from "@hayloft/base/http/header-text.js"
 
 interface RequestHead {
   readonly httpVersion: string

@@ -11,8 +11,8 @@
  */
 import type { Failure } from "@hayloft/base/failures.js"
 import { RememberedByObject } from "@hayloft/base/remembered.js"
-import { ABSENT, type HeaderShape, RequestHeaders } from "@hayloft/base/request-headers.js"
-import type { HeaderShapes } from "@hayloft/base/request-headers.js"
+import { ABSENT, type HeaderShape, RequestHeaders } from "@hayloft/base/http/request-headers.js"
+import type { HeaderShapes } from "@hayloft/base/http/request-headers.js"
 
 const LINES_MAX = 128
 

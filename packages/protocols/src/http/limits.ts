@@ -1,6 +1,6 @@
 /** Every limit of the HTTP server, in one place; tests shrink them. */
 import { KIB, MIB } from "@hayloft/base/limits.js"
-import { partOf } from "@hayloft/base/round.js"
+import { partOf } from "@hayloft/base/text/round.js"
 
 export interface HttpLimits {
   /** Request line and headers; larger ones are answered 431. */

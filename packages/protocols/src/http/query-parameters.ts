@@ -5,7 +5,7 @@
  *          `invalidKey`: text that is not UTF-8.
  */
 import { fail, type Failure } from "@hayloft/base/failures.js"
-import { parseQuery } from "@hayloft/base/uri.js"
+import { parseQuery } from "@hayloft/base/http/uri.js"
 
 const invalid = (message: string): Failure => fail("invalidArgument", { message })
 

@@ -1,7 +1,7 @@
 /** Heads that Node's parser reads, in pieces of any size; the parser gets no byte after them. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { HeaderShapes } from "@hayloft/base/request-headers.js"
+import { HeaderShapes } from "@hayloft/base/http/request-headers.js"
 import { UnusualHeads, type UnusualHeadReading } from "./unusual-head.js"
 
 const HEAD_BYTES_MAX = 16_384

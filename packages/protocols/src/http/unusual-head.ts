@@ -11,7 +11,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
 import { Duplex } from "node:stream"
-import type { HeaderShapes } from "@hayloft/base/request-headers.js"
+import type { HeaderShapes } from "@hayloft/base/http/request-headers.js"
 import { framingFault } from "./framing-core.js"
 import { expectsContinue, type RequestHead } from "./head.js"
 

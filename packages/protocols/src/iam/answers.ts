@@ -1,5 +1,5 @@
 /** Responses of IAM and STS as XML: a result with its metadata, or an error. */
-import { XML_DECLARATION, XmlWriter } from "@hayloft/base/xml-writer.js"
+import { XML_DECLARATION, XmlWriter } from "@hayloft/base/text/xml-writer.js"
 import type { PlainAnswer } from "../http/index.js"
 import type { IamService, IamResult } from "./action.js"
 import type { IamError } from "./failures.js"

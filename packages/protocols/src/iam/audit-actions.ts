@@ -3,7 +3,7 @@
  * STS changes nothing: its sessions are in its log lines.
  */
 import { audited, auditCallerOf, auditText, type AuditLog } from "@hayloft/access/index.js"
-import { XmlWriter } from "@hayloft/base/xml-writer.js"
+import { XmlWriter } from "@hayloft/base/text/xml-writer.js"
 import type { Action, IamCall, IamResult } from "./action.js"
 import { findAction } from "./actions.js"
 

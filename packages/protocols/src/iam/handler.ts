@@ -16,7 +16,7 @@ import {
 } from "@hayloft/access/index.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import { KIB } from "@hayloft/base/limits.js"
-import { splitTarget } from "@hayloft/base/uri.js"
+import { splitTarget } from "@hayloft/base/http/uri.js"
 import type { Exchange, PlainAnswer, Protocol } from "../http/index.js"
 import type { Web } from "@hayloft/base/seams/web/contract.js"
 import {

@@ -1,5 +1,5 @@
 /** Paged lists: `Marker` continues after the last page, `MaxItems` limits the length of a page. */
-import type { XmlWriter } from "@hayloft/base/xml-writer.js"
+import type { XmlWriter } from "@hayloft/base/text/xml-writer.js"
 import { invalidIamParameter, type Parameters } from "./parameters.js"
 
 const ITEMS = { least: 1, most: 1_000 } as const

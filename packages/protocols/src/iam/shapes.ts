@@ -6,11 +6,11 @@ import {
   type IssuedSession,
   type ManagedPolicyUse,
 } from "@hayloft/access/index.js"
-import { isoDate } from "@hayloft/base/dates.js"
+import { isoDate } from "@hayloft/base/text/dates.js"
 import type { AccountNumber } from "@hayloft/base/ids.js"
-import { percentEncode } from "@hayloft/base/uri.js"
-import type { XmlWriter } from "@hayloft/base/xml-writer.js"
-import type { IdentityRecord, ManagedPolicyRecord } from "@hayloft/engine/format/identity-records.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
+import type { XmlWriter } from "@hayloft/base/text/xml-writer.js"
+import type { IdentityRecord, ManagedPolicyRecord } from "@hayloft/engine/format/accounts/identity-records.js"
 import { writeList } from "./paging.js"
 import type { Tags } from "@hayloft/base/tags.js"
 

@@ -4,7 +4,7 @@
  */
 import { identityArn, parseIdentityArn, policyArn, providerArn, rootArn } from "@hayloft/access/index.js"
 import { fail, unlessMissing } from "@hayloft/base/failures.js"
-import type { IdentityKind, IdentityRecord } from "@hayloft/engine/format/identity-records.js"
+import type { IdentityKind, IdentityRecord } from "@hayloft/engine/format/accounts/identity-records.js"
 import type { IamCall, IamKindWords, IamTarget } from "./action.js"
 import { invalidIamParameter } from "./parameters.js"
 

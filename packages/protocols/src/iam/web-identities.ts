@@ -16,7 +16,7 @@ import {
 } from "@hayloft/access/index.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import { parseAccountNumber } from "@hayloft/base/ids.js"
-import type { IdentityProviderRecord } from "@hayloft/engine/format/identity-records.js"
+import type { IdentityProviderRecord } from "@hayloft/engine/format/accounts/identity-records.js"
 import type { Web } from "@hayloft/base/seams/web/contract.js"
 import { ProviderKeys } from "./provider-keys.js"
 import type { Tags } from "@hayloft/base/tags.js"

@@ -7,7 +7,7 @@
 import { fail } from "@hayloft/base/failures.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { parseItemKey, type ItemKey } from "@hayloft/base/ids.js"
-import { decodeToken, type CausalContext } from "@hayloft/engine/format/k2v-token.js"
+import { decodeToken, type CausalContext } from "@hayloft/engine/format/k2v/k2v-token.js"
 import type { NewValue } from "@hayloft/features/items/index.js"
 
 export const DOCUMENT_LIMITS = {

@@ -3,7 +3,7 @@
  * Pure.
  */
 import { fail } from "@hayloft/base/failures.js"
-import { encodeToken } from "@hayloft/engine/format/k2v-token.js"
+import { encodeToken } from "@hayloft/engine/format/k2v/k2v-token.js"
 import type { PlainAnswer } from "../http/index.js"
 import type { ItemContent } from "@hayloft/features/items/index.js"
 

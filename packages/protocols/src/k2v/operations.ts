@@ -5,8 +5,8 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import { parseItemKey, textOfObjectKey, type ItemKey } from "@hayloft/base/ids.js"
-import { decodeMarker, encodeMarker } from "@hayloft/engine/format/k2v-marker.js"
-import { decodeToken, encodeToken } from "@hayloft/engine/format/k2v-token.js"
+import { decodeMarker, encodeMarker } from "@hayloft/engine/format/k2v/k2v-marker.js"
+import { decodeToken, encodeToken } from "@hayloft/engine/format/k2v/k2v-token.js"
 import type { Exchange, PlainAnswer, QueryParameters } from "../http/index.js"
 import type { Polls } from "@hayloft/base/life/index.js"
 import type { Bucket } from "@hayloft/objects/contract.js"

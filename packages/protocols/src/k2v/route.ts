@@ -6,7 +6,7 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import { parseItemKey, type ItemKey } from "@hayloft/base/ids.js"
-import { percentDecode, splitTarget } from "@hayloft/base/uri.js"
+import { percentDecode, splitTarget } from "@hayloft/base/http/uri.js"
 import { QueryParameters, requestText } from "../http/index.js"
 import type { OperationName } from "./actions.js"
 

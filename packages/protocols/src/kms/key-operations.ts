@@ -1,5 +1,5 @@
 /** Operations on the life of keys: making, describing, enabling, deleting and rotating them. */
-import type { KmsKeyRecord, KmsKeyState } from "@hayloft/engine/format/kms-records.js"
+import type { KmsKeyRecord, KmsKeyState } from "@hayloft/engine/format/accounts/kms-records.js"
 import { defaultPolicy, NAMED_KEY_LIMITS, nextRotationMs, type NamedKey } from "@hayloft/access/keys/index.js"
 import { KmsRefusal } from "./failures.js"
 import { operation, type KmsCall, type Operations, type KmsResult } from "./operation.js"

@@ -10,7 +10,7 @@ import { REGION_DEFAULT } from "@hayloft/base/region.js"
 import { requireAllowed } from "@hayloft/access/index.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import { MIB } from "@hayloft/base/limits.js"
-import { splitTarget } from "@hayloft/base/uri.js"
+import { splitTarget } from "@hayloft/base/http/uri.js"
 import type { Exchange, PlainAnswer, Protocol } from "../http/index.js"
 import type { Queues } from "@hayloft/features/queues/index.js"
 import {

@@ -5,7 +5,7 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import { parseMessageId, type MessageId } from "@hayloft/base/ids.js"
-import { percentDecode, splitTarget } from "@hayloft/base/uri.js"
+import { percentDecode, splitTarget } from "@hayloft/base/http/uri.js"
 import { QueryParameters } from "../http/index.js"
 
 const invalid = (message: string) => fail("invalidArgument", { message })

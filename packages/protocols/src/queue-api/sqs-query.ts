@@ -5,7 +5,7 @@
  * Refuses  `MalformedQueryString`: a parameter that is given twice, or lists with too many members.
  * Source   "AWS Query protocol", Smithy; Amazon SQS API Reference of 2012-11-05.
  */
-import { XML_DECLARATION, XmlWriter } from "@hayloft/base/xml-writer.js"
+import { XML_DECLARATION, XmlWriter } from "@hayloft/base/text/xml-writer.js"
 import type { PlainAnswer } from "../http/index.js"
 import { olderErrorOf, SqsRefusal, type QueueError } from "./failures.js"
 import type { SqsResult } from "./sqs-operations.js"

@@ -1,5 +1,5 @@
 /** Converts S3's answers to HTTP answers: error documents, ids, bytes. */
-import type { LentBytes } from "@hayloft/base/pieces.js"
+import type { LentBytes } from "@hayloft/base/memory/pieces.js"
 import { lastly, type Soon } from "@hayloft/base/soon.js"
 import { HeaderLines, type HttpAnswer, type Exchange, type PlainAnswer } from "../http/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
@@ -8,7 +8,7 @@ import { XML_TYPE } from "./call.js"
 import type { S3Error } from "./failures.js"
 import { xmlDocument } from "./wire/xml-writer.js"
 import type { XmlWriter } from "./wire/xml-writer.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 /** Context that answers and error documents add to the operation's result. */
 export interface AnswerScene {

@@ -1,6 +1,6 @@
 /** Shows a person who opens the S3 address in a browser a page, not an XML error. */
 import { isLoopbackHost, type Exchange, type PlainAnswer } from "../http/index.js"
-import { escapeHtml } from "@hayloft/base/html-text.js"
+import { escapeHtml } from "@hayloft/base/text/html-text.js"
 
 /** An unsigned `GET /` of a browser. */
 export function isBrowser(exchange: Exchange): boolean {

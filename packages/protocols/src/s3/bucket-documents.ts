@@ -13,7 +13,7 @@ import { OPERATIONS, type S3Method, type S3Operation } from "./operations.js"
 import type { DocumentReply, OwnRequests } from "./own-requests.js"
 import { documentOfJson, jsonOfDocument } from "./settings/json-document-core.js"
 import { LIFECYCLE_DOCUMENT, LIFECYCLE_LIMITS, lifecycleRulesOf, MINIMUM_HEADER } from "./settings/lifecycle.js"
-import { parseXmlRoot } from "@hayloft/base/xml-reader.js"
+import { parseXmlRoot } from "@hayloft/base/text/xml-reader.js"
 
 type Json = Readonly<Record<string, unknown>>
 type DocumentMethod = "GET" | "PUT" | "DELETE"

@@ -5,7 +5,7 @@
 import type { Account, Keyring } from "@hayloft/access/contract.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { BucketName, ObjectKey } from "@hayloft/base/ids.js"
-import type { RequestHeaders } from "@hayloft/base/request-headers.js"
+import type { RequestHeaders } from "@hayloft/base/http/request-headers.js"
 import { HeaderLines, type Exchange } from "../http/index.js"
 import type { S3Keys } from "@hayloft/access/keys/index.js"
 import type { Polls, Watcher } from "@hayloft/base/life/index.js"
@@ -37,7 +37,7 @@ import type { S3Target } from "./wire/target.js"
 import { xmlDocument } from "./wire/xml-writer.js"
 import type { XmlWriter } from "./wire/xml-writer.js"
 import type { Tags } from "@hayloft/base/tags.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 /** The services behind requests: those of objects, and of features that have operations here. */
 export interface S3Services extends ObjectServices {

@@ -1,6 +1,6 @@
 /** The stored headers of an object as header lines of an answer. */
 import { fail, type Failure } from "@hayloft/base/failures.js"
-import { isHeaderValue } from "@hayloft/base/header-text.js"
+import { isHeaderValue } from "@hayloft/base/http/header-text.js"
 import { textOfObjectKey } from "@hayloft/base/ids.js"
 import { HeaderLines } from "../http/index.js"
 import type { ContentHeaders } from "@hayloft/objects/contract.js"

@@ -6,9 +6,9 @@
  * preflights are refused.
  * Limits  `REQUESTED_HEADERS_MAX`: preflights are unsigned, and each header is compared with each pattern.
  */
-import type { Headers } from "@hayloft/base/request-headers.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
 import type { CorsRule } from "./settings/cors.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 const REQUESTED_HEADERS_MAX = 100
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9a-z-]+$/

@@ -4,7 +4,7 @@
  */
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { parseBucketName } from "@hayloft/base/ids.js"
-import type { Headers } from "@hayloft/base/request-headers.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import type { Bucket, Buckets } from "@hayloft/objects/contract.js"
 import { answerEmpty, answerError } from "./call.js"
@@ -13,7 +13,7 @@ import { allowedFields, allowingRule, corsRequestOf, VARY, type CorsRequest } fr
 import type { CorsRule } from "./settings/cors.js"
 import type { BucketSettings } from "./settings/bucket-settings.js"
 import type { S3Target } from "./wire/target.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 export interface CrossOriginVerdict {
   readonly kind: "sameOrigin" | "noBucket" | "noRules" | "refused" | "allowed"

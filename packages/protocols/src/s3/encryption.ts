@@ -11,10 +11,10 @@
 import { equalBytes } from "@hayloft/base/bytes.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import { RememberedByObject } from "@hayloft/base/remembered.js"
-import type { Headers, HeaderShape, RequestHeaders } from "@hayloft/base/request-headers.js"
+import type { Headers, HeaderShape, RequestHeaders } from "@hayloft/base/http/request-headers.js"
 import type { ShownEncryption } from "@hayloft/objects/contract.js"
 import type { Compute } from "@hayloft/base/seams/compute/contract.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 export const ENCRYPTION_HEADER = "x-amz-server-side-encryption"
 const KEY_ID = `${ENCRYPTION_HEADER}-aws-kms-key-id`

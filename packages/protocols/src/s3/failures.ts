@@ -6,10 +6,10 @@
  * `reportBug`) never leave the process.
  * Source  "Error responses", Amazon S3 API Reference; `s3-behaviours` for differences between stores.
  */
-import { httpDate } from "@hayloft/base/dates.js"
+import { httpDate } from "@hayloft/base/text/dates.js"
 import { FAILURES } from "@hayloft/base/failures.js"
 import type { Failure, FailureDetails, FailureKind } from "@hayloft/base/failures.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 /** An error in S3's form. */
 export interface S3Error {

@@ -5,7 +5,7 @@
  *           are the complete list. Every other unknown header is ignored, as on S3; `access/signing` decides whether
  *           the signature must cover it (it must).
  */
-import { CHECKSUM_ALGORITHMS } from "@hayloft/base/checksum-algorithms.js"
+import { CHECKSUM_ALGORITHMS } from "@hayloft/base/http/checksum-algorithms.js"
 import { CANNED_ACLS } from "@hayloft/access/index.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { FailureKind } from "@hayloft/base/failures.js"

@@ -8,8 +8,8 @@
 import { asFailure, fail, type Failure } from "@hayloft/base/failures.js"
 import { parseAccessKeyId } from "@hayloft/base/ids.js"
 import { NO_PAYER } from "@hayloft/base/places-core.js"
-import { HeaderShapes, type RequestHeaders } from "@hayloft/base/request-headers.js"
-import { percentEncode } from "@hayloft/base/uri.js"
+import { HeaderShapes, type RequestHeaders } from "@hayloft/base/http/request-headers.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
 import { HeaderLines, type HttpAnswer, type Exchange, type PlainAnswer, type Protocol } from "../http/index.js"
 import type { RequestSubject } from "../http/index.js"
 import type {

@@ -6,10 +6,10 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { Failure } from "@hayloft/base/failures.js"
-import { CHECKSUM_ALGORITHMS, type ChecksumAlgorithm } from "@hayloft/base/checksum-algorithms.js"
-import type { Headers } from "@hayloft/base/request-headers.js"
+import { CHECKSUM_ALGORITHMS, type ChecksumAlgorithm } from "@hayloft/base/http/checksum-algorithms.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
 import type { StoredChecksum } from "@hayloft/objects/contract.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 const MD5_BYTES = 16
 const PREFIX = "x-amz-checksum-"

@@ -3,8 +3,8 @@
  *
  * Unreadable dates, and an If-Modified-Since in the future, are ignored (RFC 9110).
  */
-import { parseDate } from "@hayloft/base/dates.js"
-import { COPY_HEADER } from "@hayloft/base/copy-header.js"
+import { parseDate } from "@hayloft/base/text/dates.js"
+import { COPY_HEADER } from "@hayloft/base/http/copy-header.js"
 import { fail } from "@hayloft/base/failures.js"
 import { FENCE_HEADER, parseFence } from "@hayloft/base/fence.js"
 import type { AccountId } from "@hayloft/base/ids.js"

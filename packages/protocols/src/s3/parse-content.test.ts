@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
-import { HeaderShapes } from "@hayloft/base/request-headers.js"
+import { HeaderShapes } from "@hayloft/base/http/request-headers.js"
 import { AttributeReader } from "./parse-content.js"
 
 const reader = new AttributeReader()

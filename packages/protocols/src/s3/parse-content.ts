@@ -6,7 +6,7 @@
 import { fail } from "@hayloft/base/failures.js"
 import { Remembered, RememberedByObject } from "@hayloft/base/remembered.js"
 import type { ContentHeaders, ObjectAttributes, UserMetadata } from "@hayloft/objects/contract.js"
-import type { Headers, HeaderShape, RequestHeaders } from "@hayloft/base/request-headers.js"
+import type { Headers, HeaderShape, RequestHeaders } from "@hayloft/base/http/request-headers.js"
 import { withoutAwsChunked } from "./wire/aws-chunked.js"
 
 /** Limit on names and values together, as S3 counts them. */

@@ -5,7 +5,7 @@
  * Promises  A cached plan equals a newly computed one for the same names.
  * Limits    Plans are dropped with their shape and their operation, and the HTTP server caches few shapes.
  */
-import type { Headers, HeaderShape, RequestHeaders } from "@hayloft/base/request-headers.js"
+import type { Headers, HeaderShape, RequestHeaders } from "@hayloft/base/http/request-headers.js"
 import { RememberedByObject } from "@hayloft/base/remembered.js"
 import { checkHeader, headerRow } from "./headers.js"
 import type { S3Operation } from "./operations.js"

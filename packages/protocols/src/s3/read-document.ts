@@ -2,8 +2,8 @@
 import { fail } from "@hayloft/base/failures.js"
 import { KIB } from "@hayloft/base/limits.js"
 import type { CallBody } from "./body.js"
-import { parseXml, parseXmlInPieces } from "@hayloft/base/xml-reader.js"
-import type { XmlElement, XmlLimits } from "@hayloft/base/xml-reader.js"
+import { parseXml, parseXmlInPieces } from "@hayloft/base/text/xml-reader.js"
+import type { XmlElement, XmlLimits } from "@hayloft/base/text/xml-reader.js"
 
 /** Enough for any document about one bucket or object. */
 export const SMALL_DOCUMENT: XmlLimits = { bytesMax: 64 * KIB, elementsMax: 1_000 }

@@ -9,7 +9,7 @@
  *          client's key: URLs are kept in histories and logs. SDKs send it as a header unless they sign with version 2.
  */
 import { fail } from "@hayloft/base/failures.js"
-import type { HeaderShapes, RequestHeaders } from "@hayloft/base/request-headers.js"
+import type { HeaderShapes, RequestHeaders } from "@hayloft/base/http/request-headers.js"
 import { SECRET_HEADERS } from "./encryption.js"
 import { isChecksumOfNothing } from "./parse-checksums.js"
 import type { RequestQuery } from "./wire/query.js"

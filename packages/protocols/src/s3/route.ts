@@ -8,7 +8,7 @@ import { fail } from "@hayloft/base/failures.js"
 import type { Failure } from "@hayloft/base/failures.js"
 import { OPERATIONS } from "./operations.js"
 import type { S3Method, S3Operation, Resource } from "./operations.js"
-import type { Headers } from "@hayloft/base/request-headers.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
 import type { RequestQuery } from "./wire/query.js"
 
 /** Names in the table's conditions that only distinguish operations of one sub-resource. */

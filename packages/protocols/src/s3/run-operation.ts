@@ -32,7 +32,7 @@ import type { BucketSettings } from "./settings/bucket-settings.js"
 import { requestCharged } from "./settings/request-payment.js"
 import { keyOfByteString } from "./wire/target.js"
 import type { S3Target } from "./wire/target.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 /** How often a read starts over because the object was replaced, before the client is asked to retry. */
 const RETRIES_MAX = 3

@@ -5,7 +5,7 @@
  *           access block, the same audit log. Only the caller and the answer are the other protocol's.
  */
 import type { Failure } from "@hayloft/base/failures.js"
-import { HeaderShapes } from "@hayloft/base/request-headers.js"
+import { HeaderShapes } from "@hayloft/base/http/request-headers.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
 import type { Exchange } from "../http/index.js"
 import { Refusals } from "../signed/index.js"

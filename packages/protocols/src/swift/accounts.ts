@@ -4,7 +4,7 @@ import { fail, unlessRefused } from "@hayloft/base/failures.js"
 import { parseAccountId, type AccountId } from "@hayloft/base/ids.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
-import type { SwiftAccount } from "@hayloft/engine/format/swift-account.js"
+import type { SwiftAccount } from "@hayloft/engine/format/swift/swift-account.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Bucket, BucketUsage, Buckets } from "@hayloft/objects/contract.js"
 import { operationAs, type AccountCall, type S3Answer } from "../s3/index.js"
@@ -22,7 +22,7 @@ import { accountAt, userAccountAt, type SwiftContext, type SwiftRequest } from "
 import { serviceAccountId } from "./middleware/services-core.js"
 import { ACCOUNT_PREFIX, SERVICE_PREFIX } from "./target-core.js"
 import { readerOfKeys, requireResellerAdmin, SETS_SECRETS, standingAt, type SwiftStanding } from "./standing.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 const PAGE_BUCKETS = 1_000
 /** Containers whose usage is read at a time. */

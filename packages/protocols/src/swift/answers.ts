@@ -2,7 +2,7 @@
 import { HeaderLines, type PlainAnswer } from "../http/index.js"
 import type { S3Answer } from "../s3/index.js"
 import { escapedText } from "./markup-core.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 /** Headers that identify a request. */
 export const idFields = (requestId: string): HeaderField[] => {

@@ -10,7 +10,7 @@ import type { Account, Keyring, KnownAccessKey } from "@hayloft/access/contract.
 import { NO_POLICIES, rootPrincipal, sourceContext, type KnownPrincipal } from "@hayloft/access/index.js"
 import type { AccountId } from "@hayloft/base/ids.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
-import type { SwiftSetter } from "@hayloft/engine/format/swift-setter.js"
+import type { SwiftSetter } from "@hayloft/engine/format/swift/swift-setter.js"
 import type { Exchange } from "../http/index.js"
 import type { Buckets } from "@hayloft/objects/contract.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"

@@ -1,8 +1,8 @@
 /** Reads what a request changes of a container: metadata, access lists, versions. Pure. */
 import { fail } from "@hayloft/base/failures.js"
-import type { Headers } from "@hayloft/base/request-headers.js"
-import type { SwiftArchive, SwiftContainer } from "@hayloft/engine/format/swift-container.js"
-import type { SwiftSetter } from "@hayloft/engine/format/swift-setter.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
+import type { SwiftArchive, SwiftContainer } from "@hayloft/engine/format/swift/swift-container.js"
+import type { SwiftSetter } from "@hayloft/engine/format/swift/swift-setter.js"
 import { archiveIn } from "./middleware/archive-core.js"
 import { chosenQuotes, etagQuotesIn } from "./middleware/etag-quoter-core.js"
 import { checkQuotas } from "./middleware/quota-core.js"

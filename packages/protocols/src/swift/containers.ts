@@ -1,5 +1,5 @@
 /** Containers of Swift: buckets, with what Swift's clients have set on them in the bucket's setting `swift`. */
-import { httpDate } from "@hayloft/base/dates.js"
+import { httpDate } from "@hayloft/base/text/dates.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { parseNewContainerName, type AccountId } from "@hayloft/base/ids.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
@@ -8,8 +8,8 @@ import {
   decodeSwiftContainer,
   EMPTY_SWIFT_CONTAINER,
   encodeSwiftContainer,
-} from "@hayloft/engine/format/swift-container.js"
-import { decodeSwiftSync, encodeSwiftSync, NO_SYNC, type SwiftSync } from "@hayloft/engine/format/swift-sync.js"
+} from "@hayloft/engine/format/swift/swift-container.js"
+import { decodeSwiftSync, encodeSwiftSync, NO_SYNC, type SwiftSync } from "@hayloft/engine/format/swift/swift-sync.js"
 import type {
   Bucket,
   BucketUsage,
@@ -42,7 +42,7 @@ import { containerAt, type ContainerRequest, type SwiftContext } from "./request
 import { seesKey, shownMetadata, type KeyReader } from "./middleware/setters-core.js"
 import { readerOfKeys, SETS_SECRETS, standingAt } from "./standing.js"
 import { changedSync, targetOfSync } from "./middleware/sync-core.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 const PAGE_ENTRIES = 1_000
 const DEFAULT_TYPE = "application/octet-stream"

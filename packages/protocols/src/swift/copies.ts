@@ -1,9 +1,9 @@
 /** Copies of objects by Swift: what a link points to, and the bytes of a large object, unless the request asks for what is stored. */
-import { httpDate } from "@hayloft/base/dates.js"
+import { httpDate } from "@hayloft/base/text/dates.js"
 import { fail } from "@hayloft/base/failures.js"
 import { byteStringOfText, textOfObjectKey } from "@hayloft/base/ids.js"
 import { asPromise, type Soon } from "@hayloft/base/soon.js"
-import { percentDecode, percentEncode } from "@hayloft/base/uri.js"
+import { percentDecode, percentEncode } from "@hayloft/base/http/uri.js"
 import type {
   BodySource,
   ByteRange,
@@ -23,7 +23,7 @@ import { LINKS_MAX, pointerOf } from "./middleware/pointers-core.js"
 import { containerAt, infoAt, type SwiftObjectRequest, type SwiftContext } from "./requests.js"
 import { oneRange, severalRanges } from "./middleware/ranges-core.js"
 import { DEFAULT_TYPE, requireQuota } from "./stored-files.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 export const isCopy = ({ exchange }: SwiftObjectRequest): boolean =>
   exchange.method === "COPY" || exchange.header("x-copy-from") !== undefined

@@ -4,9 +4,9 @@
  * Source  "Object Storage API", OpenStack, and the proxy server's source for 408, 422, 498 and 507.
  */
 import type { Failure, FailureKind } from "@hayloft/base/failures.js"
-import { NULL_VERSION } from "@hayloft/engine/format/version-id.js"
+import { NULL_VERSION } from "@hayloft/engine/format/objects/version-id.js"
 import { s3ErrorOf } from "../s3/index.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 interface SwiftError {
   readonly status: number

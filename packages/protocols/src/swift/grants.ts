@@ -8,7 +8,7 @@
 import type { Account } from "@hayloft/access/contract.js"
 import type { AclMatch, SwiftAccounts } from "@hayloft/access/index.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
-import type { SwiftContainer } from "@hayloft/engine/format/swift-container.js"
+import type { SwiftContainer } from "@hayloft/engine/format/swift/swift-container.js"
 import type { Bucket } from "@hayloft/objects/contract.js"
 import { publicAccessBlockOf, type Grants, type S3SettingReader, type TranslatedCalls } from "../s3/index.js"
 import {

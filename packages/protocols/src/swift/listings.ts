@@ -3,7 +3,7 @@ import type { S3Answer } from "../s3/index.js"
 import type { SwiftRequest } from "./requests.js"
 import { emptyEntity, headerLinesOf } from "./answers.js"
 import { formatOf, LISTING_TYPES, writeListing, type ListingRequest } from "./listing-core.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 /**
  * The entries that a listing shows, of all between its bounds in their usual order. In reverse it reads all of them, and holds

@@ -5,8 +5,8 @@
  *         hyphen; an empty value removes an item.
  */
 import { fail } from "@hayloft/base/failures.js"
-import type { Headers } from "@hayloft/base/request-headers.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 export type SwiftMetadata = readonly (readonly [name: string, value: string])[]
 

@@ -1,13 +1,13 @@
 /** Headers of objects of Swift: what a request states, and what the answer to a write says. */
-import { httpDate } from "@hayloft/base/dates.js"
+import { httpDate } from "@hayloft/base/text/dates.js"
 import type { VersionId } from "@hayloft/base/ids.js"
 import type { Bucket, ObjectAttributes, ObjectInfo } from "@hayloft/objects/contract.js"
-import { NULL_VERSION } from "@hayloft/engine/format/version-id.js"
+import { NULL_VERSION } from "@hayloft/engine/format/objects/version-id.js"
 import { segmentsMd5Of } from "@hayloft/objects/index.js"
 import type { ObjectCall } from "../s3/index.js"
 import { checkedMetadata, metadataIn, OBJECT_METADATA, type SwiftMetadata } from "./metadata-core.js"
 import type { SwiftObjectRequest } from "./requests.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 /** Throws `metadataTooLarge`, `invalidRequest`. */
 export const metadataHeaders = ({ exchange }: SwiftObjectRequest): SwiftMetadata =>

@@ -1,12 +1,12 @@
 /** Objects of Swift: the objects of S3 with Swift's headers. */
-import { httpDate } from "@hayloft/base/dates.js"
+import { httpDate } from "@hayloft/base/text/dates.js"
 import { must } from "@hayloft/base/assert.js"
 import { bytesOfHex } from "@hayloft/base/bytes.js"
-import { contentTypeOf } from "@hayloft/base/content-types.js"
+import { contentTypeOf } from "@hayloft/base/http/content-types.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { textOfObjectKey } from "@hayloft/base/ids.js"
 import { after, asPromise, recover, type Soon } from "@hayloft/base/soon.js"
-import { textOfTimestamp, type Timestamp } from "@hayloft/base/timestamp.js"
+import { textOfTimestamp, type Timestamp } from "@hayloft/base/text/timestamp.js"
 import { HeaderLines } from "../http/index.js"
 import type { ContentHeaders, ObjectBody, ObjectInfo, PutRequest } from "@hayloft/objects/contract.js"
 import { segmentsMd5Of, timestampOfInfo } from "@hayloft/objects/index.js"
@@ -21,13 +21,13 @@ import {
   type PartOfObject,
   type Translation,
 } from "../s3/index.js"
-import { NULL_VERSION } from "@hayloft/engine/format/version-id.js"
-import { decodeSymlink, encodeSymlink } from "@hayloft/engine/format/symlink.js"
+import { NULL_VERSION } from "@hayloft/engine/format/objects/version-id.js"
+import { decodeSymlink, encodeSymlink } from "@hayloft/engine/format/objects/symlink.js"
 import {
   EMPTY_SWIFT_CONTAINER,
   type SwiftArchive,
   type SwiftContainer,
-} from "@hayloft/engine/format/swift-container.js"
+} from "@hayloft/engine/format/swift/swift-container.js"
 import { policyHeaders } from "./middleware/policy-core.js"
 import { Archive, changedMeanwhile } from "./middleware/archive.js"
 import type { SwiftCallers } from "./callers.js"
@@ -46,7 +46,7 @@ import { dispositionOfTempUrl, publicMetadata } from "./middleware/temp-url-core
 import { DEFAULT_TYPE, requireQuota } from "./stored-files.js"
 import { unlessOlder } from "./middleware/sync-requests.js"
 import { containerAt, infoAt, type SwiftObjectRequest, type SwiftContext } from "./requests.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 /** The headers that S3 stores under the same names. */
 const CONTENT_HEADERS = ["content-encoding", "content-disposition", "content-language", "cache-control", "expires"]

@@ -4,14 +4,14 @@ import type { AuditLog, SwiftAccounts } from "@hayloft/access/index.js"
 import { fail, isFailure, unlessRefused } from "@hayloft/base/failures.js"
 import { parseAccountId, parseAccountNumber, parseBucketName, type AccountId } from "@hayloft/base/ids.js"
 import { after, recover, type Soon } from "@hayloft/base/soon.js"
-import type { Timestamp } from "@hayloft/base/timestamp.js"
+import type { Timestamp } from "@hayloft/base/text/timestamp.js"
 import {
   decodeSwiftContainer,
   EMPTY_SWIFT_CONTAINER,
   type SwiftContainer,
-} from "@hayloft/engine/format/swift-container.js"
-import type { SwiftSetter } from "@hayloft/engine/format/swift-setter.js"
-import { decodeSwiftSync, NO_SYNC, type SwiftSync } from "@hayloft/engine/format/swift-sync.js"
+} from "@hayloft/engine/format/swift/swift-container.js"
+import type { SwiftSetter } from "@hayloft/engine/format/swift/swift-setter.js"
+import { decodeSwiftSync, NO_SYNC, type SwiftSync } from "@hayloft/engine/format/swift/swift-sync.js"
 import type { Exchange } from "../http/index.js"
 import type { Bucket, Buckets, ObjectInfo, ObjectServices } from "@hayloft/objects/contract.js"
 import type { Quotas } from "@hayloft/features/quotas/index.js"

@@ -14,7 +14,7 @@ import { fail, unlessRefused } from "@hayloft/base/failures.js"
 import { parseAccessKeyId, type AccessKeyId } from "@hayloft/base/ids.js"
 import type { Exchange } from "../http/index.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
-import { encodeSwiftToken, readSwiftToken } from "@hayloft/engine/format/swift-token.js"
+import { encodeSwiftToken, readSwiftToken } from "@hayloft/engine/format/swift/swift-token.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { ACCOUNT_PREFIX } from "./target-core.js"
 

@@ -6,7 +6,7 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import { bytesOfByteString, textOfObjectKey } from "@hayloft/base/ids.js"
-import { percentDecode, splitTarget } from "@hayloft/base/uri.js"
+import { percentDecode, splitTarget } from "@hayloft/base/http/uri.js"
 
 export const ACCOUNT_PREFIX = "AUTH_"
 /** The prefix of the account in which services keep what they store for another one. */

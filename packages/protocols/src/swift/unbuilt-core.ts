@@ -3,7 +3,7 @@
  * for done. Pure.
  */
 import { fail } from "@hayloft/base/failures.js"
-import type { Headers } from "@hayloft/base/request-headers.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
 
 /** A condition of a deletion: ignoring it would remove an object that its client wants to keep. */
 const IF_DELETE_AT = "x-if-delete-at"

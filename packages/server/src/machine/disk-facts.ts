@@ -10,7 +10,7 @@ import type { DeviceId } from "@hayloft/base/ids.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
-import type { DeviceDisk } from "@hayloft/engine/format/disk-report.js"
+import type { DeviceDisk } from "@hayloft/engine/format/nodes/disk-report.js"
 import { kernelFile } from "./kernel-file.js"
 import { diskOf } from "./mounts-core.js"
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { createHmac } from "node:crypto"
 import { test } from "node:test"
-import { attemptsWith } from "@hayloft/access/testing-attempts.js"
+import { attemptsWith } from "@hayloft/access/secrets/testing-attempts.js"
 import { isFailure, type FailureKind } from "@hayloft/base/failures.js"
 import { parseAccessKeyId, parseAccountId } from "@hayloft/base/ids.js"
 import { asksForMetrics, checkToken } from "./metrics-guest.js"

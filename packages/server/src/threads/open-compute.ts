@@ -2,7 +2,7 @@
 import { slabBytesFor } from "@hayloft/node/block-memory.js"
 import { MIB } from "@hayloft/base/limits.js"
 import type { Policy } from "@hayloft/base/policy.js"
-import { partOf } from "@hayloft/base/round.js"
+import { partOf } from "@hayloft/base/text/round.js"
 import { ThreadCompute } from "@hayloft/base/seams/compute/index.js"
 import { makeCodec } from "@hayloft/engine/erasure/index.js"
 

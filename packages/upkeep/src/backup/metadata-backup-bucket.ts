@@ -1,7 +1,7 @@
 /** The snapshots of the metadata in the system bucket: their names, and those that are there. */
 import { objectKeyOfText, type ObjectKey } from "@hayloft/base/ids.js"
 import { parseObjectRowKey, prefixRange } from "@hayloft/engine/format/row-key.js"
-import { decodeVersionHead } from "@hayloft/engine/format/version-record.js"
+import { decodeVersionHead } from "@hayloft/engine/format/objects/version-record.js"
 import type { RowView } from "@hayloft/engine/metadata/index.js"
 import { SYSTEM_BUCKET_ID } from "@hayloft/objects/index.js"
 

@@ -8,8 +8,8 @@
  *           Rows that a feature has together are in one slice too, in the order of their keys.
  *           Buckets are repeated at the end, for those created meanwhile.
  */
-import type { Family } from "@hayloft/base/families.js"
-import { OBJECT_FAMILIES, REPLICATED_FAMILIES } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
+import { OBJECT_FAMILIES, REPLICATED_FAMILIES } from "@hayloft/base/rows/families.js"
 import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
 import { bucketRowKey } from "@hayloft/engine/format/row-key.js"
 import type { MetadataRow, RowView } from "@hayloft/engine/metadata/index.js"

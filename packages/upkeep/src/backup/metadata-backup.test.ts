@@ -20,12 +20,12 @@ import { ALL_NEEDLES } from "@hayloft/engine/block/index.js"
 import { TestDevices } from "@hayloft/engine/block/testing-blocks.js"
 import { Rows } from "@hayloft/engine/device/index.js"
 import { makeCodec } from "@hayloft/engine/erasure/index.js"
-import { CONTROL_ROW_KEY } from "@hayloft/engine/format/cluster-rows.js"
+import { CONTROL_ROW_KEY } from "@hayloft/engine/format/nodes/cluster-rows.js"
 import { decodeMetadataChunk, isDecidedBelow, type MetadataChunk } from "@hayloft/engine/format/metadata-backup.js"
 import { decodePendingDeletion } from "@hayloft/engine/format/records.js"
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
-import { isOrdered } from "@hayloft/engine/format/upload-id.js"
-import { decodeVersion } from "@hayloft/engine/format/version-record.js"
+import { isOrdered } from "@hayloft/engine/format/needles/upload-id.js"
+import { decodeVersion } from "@hayloft/engine/format/objects/version-record.js"
 import {
   command,
   reservedThreads,

@@ -11,12 +11,12 @@
  *           short.
  */
 import { must } from "@hayloft/base/assert.js"
-import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
+import type { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import { unlessFull } from "@hayloft/base/space/full-disk.js"
 import { parsePosition, type Incarnation, type ObjectKey, type Position, type RowKey } from "@hayloft/base/ids.js"
 import type { StoreId, TabletId } from "@hayloft/base/ids.js"
-import { owned } from "@hayloft/base/lent.js"
+import { owned } from "@hayloft/base/memory/lent.js"
 import { MIB } from "@hayloft/base/limits.js"
 import {
   MetadataChunkWriter,
@@ -24,7 +24,7 @@ import {
   type MetadataRecord,
   type UploadMark,
 } from "@hayloft/engine/format/metadata-backup.js"
-import { RANDOM_BYTES } from "@hayloft/engine/format/version-id.js"
+import { RANDOM_BYTES } from "@hayloft/engine/format/objects/version-id.js"
 import { mapBounded, type Job, type StepOutcome } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
@@ -51,7 +51,7 @@ import {
 import { placeOfStem, stemOf, walkSlice, WALK_START, type WalkedRow, type WalkPlace } from "./metadata-backup-core.js"
 import { SYSTEM_BUCKET } from "@hayloft/objects/index.js"
 import { NO_CHECKSUM } from "@hayloft/objects/door/rows.js"
-import { NO_DETAILS } from "@hayloft/engine/format/version-record.js"
+import { NO_DETAILS } from "@hayloft/engine/format/objects/version-record.js"
 
 export const METADATA_BACKUP_LIMITS = {
   everyMs: 60 * 60_000,

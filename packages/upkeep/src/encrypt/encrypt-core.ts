@@ -2,9 +2,9 @@
 import { fail } from "@hayloft/base/failures.js"
 import type { BucketName, RowKey } from "@hayloft/base/ids.js"
 import type { Policy } from "@hayloft/base/policy.js"
-import { isSealedLength } from "@hayloft/base/segments.js"
-import { isVersionFamily, versionOfRow } from "@hayloft/engine/format/deleted-version.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
+import { isSealedLength } from "@hayloft/base/encryption/segments.js"
+import { isVersionFamily, versionOfRow } from "@hayloft/engine/format/objects/deleted-version.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import { decodePart, decodeSegment, decodeUpload } from "@hayloft/engine/format/records.js"
 import {
   bucketRowKey,
@@ -12,9 +12,9 @@ import {
   parseObjectRowKey,
   uploadOfPartRowKey,
 } from "@hayloft/engine/format/row-key.js"
-import { plainBytesOf, storedBytesOf } from "@hayloft/engine/format/sealing.js"
-import { multipartIdOfSuffix } from "@hayloft/engine/format/version-id.js"
-import type { VersionHead, VersionRecord } from "@hayloft/engine/format/version-record.js"
+import { plainBytesOf, storedBytesOf } from "@hayloft/engine/format/needles/sealing.js"
+import { multipartIdOfSuffix } from "@hayloft/engine/format/objects/version-id.js"
+import type { VersionHead, VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
 import { query, type MetadataRow } from "@hayloft/engine/metadata/index.js"
 import {
   type SharedBytes,

@@ -19,10 +19,10 @@ import {
   type RowKey,
   type UploadId,
 } from "@hayloft/base/ids.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import { parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
 import { shardCount, shardsNeeded } from "@hayloft/base/policy.js"
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
 import type { ObjectKeys } from "@hayloft/access/keys/contract.js"
 import { isWaitedOut, mapBounded, PassFailed, type Job, type StepOutcome } from "@hayloft/base/life/index.js"
 import type { Compute } from "@hayloft/base/seams/compute/contract.js"

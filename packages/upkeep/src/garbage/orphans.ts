@@ -12,7 +12,7 @@ import { rowKeyOf } from "@hayloft/base/ids.js"
 import type { RowKey, UploadId } from "@hayloft/base/ids.js"
 import { PARTITIONS } from "@hayloft/base/limits.js"
 import { ALL_NEEDLES, needleIdOf, type BlockGroup, type Blocks } from "@hayloft/engine/block/index.js"
-import { needleKeyOf, type NeedleOwner } from "@hayloft/engine/format/needle.js"
+import { needleKeyOf, type NeedleOwner } from "@hayloft/engine/format/needles/needle.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { query, type Metadata } from "@hayloft/engine/metadata/index.js"
@@ -23,7 +23,7 @@ import { dropRows, type RowAsRead } from "@hayloft/objects/door/rows.js"
 import type { RefusedUploads } from "./refused-uploads.js"
 import { nameOfBlock, Removals, type BlockName } from "./removals.js"
 import type { ObjectBackend, Uploads } from "@hayloft/objects/door/bytes.js"
-import type { ReportedRepairer } from "@hayloft/engine/format/node-report.js"
+import type { ReportedRepairer } from "@hayloft/engine/format/nodes/node-report.js"
 
 export const ORPHAN_LIMITS = {
   resolutionsPerStep: 64,

@@ -6,12 +6,12 @@
  *           for each feature. A chunk that cannot be read while a plan is made is listed.
  */
 import { concatBytes } from "@hayloft/base/bytes.js"
-import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
+import type { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import { asFailure, isFailure } from "@hayloft/base/failures.js"
 import { textOfObjectKey, type ObjectKey, type StoreId, type UploadId } from "@hayloft/base/ids.js"
-import { streamOf } from "@hayloft/base/pieces.js"
+import { streamOf } from "@hayloft/base/memory/pieces.js"
 import type { Blocks } from "@hayloft/engine/block/index.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import { decodeMetadataChunk, type MetadataRecord } from "@hayloft/engine/format/metadata-backup.js"
 import type { BackedUpRows, Backup } from "@hayloft/objects/door/index.js"
 import { SYSTEM_BUCKET_ID } from "@hayloft/objects/index.js"

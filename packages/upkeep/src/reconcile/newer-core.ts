@@ -9,9 +9,9 @@
  */
 import type { UploadId } from "@hayloft/base/ids.js"
 import type { BodyMatch } from "@hayloft/engine/block/index.js"
-import type { RecoveryHeader } from "@hayloft/engine/format/recovery-header.js"
+import type { RecoveryHeader } from "@hayloft/engine/format/needles/recovery-header.js"
 import type { Versioning } from "@hayloft/engine/format/records.js"
-import { incarnationOf } from "@hayloft/engine/format/upload-id.js"
+import { incarnationOf } from "@hayloft/engine/format/needles/upload-id.js"
 
 export interface NewerUpload {
   readonly uploadId: UploadId

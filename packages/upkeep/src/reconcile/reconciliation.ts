@@ -13,7 +13,7 @@ import { must } from "@hayloft/base/assert.js"
 import { asFailure, fail, isFailure } from "@hayloft/base/failures.js"
 import { parseBucketId, parseMultipartId, rowKeyOf, textOfObjectKey, rowKeyAfter } from "@hayloft/base/ids.js"
 import type { BucketId, Incarnation, ObjectKey, RowKey, UploadId } from "@hayloft/base/ids.js"
-import { streamOf, type ReadBytes } from "@hayloft/base/pieces.js"
+import { streamOf, type ReadBytes } from "@hayloft/base/memory/pieces.js"
 import { shardsNeeded } from "@hayloft/base/policy.js"
 import {
   ALL_NEEDLES,
@@ -23,13 +23,13 @@ import {
   type Blocks,
   type FoundShard,
 } from "@hayloft/engine/block/index.js"
-import { blockCount, type Extent } from "@hayloft/engine/format/extent.js"
-import { decodeRecoveryHeader, type RecoveryHeader } from "@hayloft/engine/format/recovery-header.js"
-import type { ShardHeader } from "@hayloft/engine/format/needle.js"
+import { blockCount, type Extent } from "@hayloft/engine/format/needles/extent.js"
+import { decodeRecoveryHeader, type RecoveryHeader } from "@hayloft/engine/format/needles/recovery-header.js"
+import type { ShardHeader } from "@hayloft/engine/format/needles/needle.js"
 import { parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
-import { areSealedLengths, plainBytesOf, type Sealing } from "@hayloft/engine/format/sealing.js"
-import { incarnationOf } from "@hayloft/engine/format/upload-id.js"
-import { RANDOM_BYTES } from "@hayloft/engine/format/version-id.js"
+import { areSealedLengths, plainBytesOf, type Sealing } from "@hayloft/engine/format/needles/sealing.js"
+import { incarnationOf } from "@hayloft/engine/format/needles/upload-id.js"
+import { RANDOM_BYTES } from "@hayloft/engine/format/objects/version-id.js"
 import type { ObjectKeys } from "@hayloft/access/keys/contract.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"

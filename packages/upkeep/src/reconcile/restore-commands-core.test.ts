@@ -2,9 +2,9 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { decodePart, type PartRecord } from "@hayloft/engine/format/records.js"
-import type { VersionLock } from "@hayloft/engine/format/object-lock.js"
-import { decodeVersion } from "@hayloft/engine/format/version-record.js"
-import { multipartIdOf } from "@hayloft/engine/format/version-id.js"
+import type { VersionLock } from "@hayloft/engine/format/objects/object-lock.js"
+import { decodeVersion } from "@hayloft/engine/format/objects/version-record.js"
+import { multipartIdOf } from "@hayloft/engine/format/objects/version-id.js"
 import { createUpload, partKey, putPart, sealUpload } from "@hayloft/objects/commands/multipart-commands-core.js"
 import { createBucket, setBucketLock, setVersioning } from "@hayloft/objects/commands/bucket-commands-core.js"
 import {

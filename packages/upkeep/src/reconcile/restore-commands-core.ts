@@ -8,7 +8,7 @@
 import { firstOf } from "@hayloft/base/first-of.js"
 import type { BucketId, ObjectKey, UploadId } from "@hayloft/base/ids.js"
 import { parseBucketId, parseMultipartId } from "@hayloft/base/ids.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import {
   decodeBucketId,
   decodePart,
@@ -18,8 +18,8 @@ import {
   type PartRecord,
 } from "@hayloft/engine/format/records.js"
 import { bucketRowKey, objectRowKey, suffixRange } from "@hayloft/engine/format/row-key.js"
-import { plainBytesOf } from "@hayloft/engine/format/sealing.js"
-import { decodeVersion, type VersionRecord } from "@hayloft/engine/format/version-record.js"
+import { plainBytesOf } from "@hayloft/engine/format/needles/sealing.js"
+import { decodeVersion, type VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
 import { command, query, type RowView } from "@hayloft/engine/metadata/index.js"
 import {
   findUpload,

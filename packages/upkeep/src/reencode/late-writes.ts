@@ -16,7 +16,7 @@ import { textOfPolicy } from "@hayloft/base/policy.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
 import { noteLateWrites, type Uploads } from "@hayloft/objects/door/bytes.js"
 import type { RedundancySource } from "../repair/repair-contract.js"
 

@@ -5,7 +5,7 @@ import { parseDeviceId, parseUploadId } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
 import { parsePolicy, shardCount, textOfPolicy } from "@hayloft/base/policy.js"
 import { blockShape } from "@hayloft/engine/block/index.js"
-import { EXTENT_EXCEPTIONS_MAX, type Extent, type ExtentException } from "@hayloft/engine/format/extent.js"
+import { EXTENT_EXCEPTIONS_MAX, type Extent, type ExtentException } from "@hayloft/engine/format/needles/extent.js"
 import { planReencode, reencodedExtent, stretchesOf } from "./reencode-core.js"
 
 const POLICIES = ["replica:1", "replica:2", "ec:2+1", "ec:4+2"].map(text => parsePolicy(text))

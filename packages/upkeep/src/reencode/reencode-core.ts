@@ -7,7 +7,12 @@
 import { must } from "@hayloft/base/assert.js"
 import { textOfPolicy, type Policy } from "@hayloft/base/policy.js"
 import type { BlockRun } from "@hayloft/engine/block/index.js"
-import { blockCount, EXTENT_EXCEPTIONS_MAX, type Extent, type ExtentException } from "@hayloft/engine/format/extent.js"
+import {
+  blockCount,
+  EXTENT_EXCEPTIONS_MAX,
+  type Extent,
+  type ExtentException,
+} from "@hayloft/engine/format/needles/extent.js"
 
 /** Neighbouring blocks that are stored in the same way. */
 type Stretch = Omit<ExtentException, "firstBlock" | "lastBlock"> & BlockRun

@@ -11,7 +11,7 @@ import {
   VERSION_FAMILIES,
   versionOfRow,
   type VersionFamily,
-} from "@hayloft/engine/format/deleted-version.js"
+} from "@hayloft/engine/format/objects/deleted-version.js"
 import { decodeUpload } from "@hayloft/engine/format/records.js"
 import {
   multipartRowKey,
@@ -20,8 +20,8 @@ import {
   parseObjectRowKey,
   suffixRange,
 } from "@hayloft/engine/format/row-key.js"
-import { multipartIdOfSuffix } from "@hayloft/engine/format/version-id.js"
-import type { Content } from "@hayloft/engine/format/version-record.js"
+import { multipartIdOfSuffix } from "@hayloft/engine/format/objects/version-id.js"
+import type { Content } from "@hayloft/engine/format/objects/version-record.js"
 import { query, type MetadataRow, type RowView } from "@hayloft/engine/metadata/index.js"
 import type { ExtentFamily } from "@hayloft/objects/door/bytes.js"
 import { referencesTo } from "@hayloft/objects/door/rows.js"

@@ -5,9 +5,9 @@
  */
 import type { ObjectKey, VersionId } from "@hayloft/base/ids.js"
 import type { ExtentRange } from "@hayloft/engine/block/index.js"
-import type { Extent } from "@hayloft/engine/format/extent.js"
-import { plainBytesOf } from "@hayloft/engine/format/sealing.js"
-import { versionIdOfHead } from "@hayloft/engine/format/version-record.js"
+import type { Extent } from "@hayloft/engine/format/needles/extent.js"
+import { plainBytesOf } from "@hayloft/engine/format/needles/sealing.js"
+import { versionIdOfHead } from "@hayloft/engine/format/objects/version-record.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Bucket } from "@hayloft/objects/contract.js"
 import { segmentsOfRange, versionAndPart, extentsOfSegment, manifestOf } from "@hayloft/objects/door/rows.js"

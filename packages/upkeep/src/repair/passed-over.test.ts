@@ -8,7 +8,7 @@ import {
   type Incarnation,
   type UploadId,
 } from "@hayloft/base/ids.js"
-import { incarnationOf } from "@hayloft/engine/format/upload-id.js"
+import { incarnationOf } from "@hayloft/engine/format/needles/upload-id.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { PassedOver } from "./passed-over.js"
 import { REPAIR_LIMITS } from "./repair-limits.js"

@@ -10,8 +10,8 @@
  * Limits    REPAIR_LIMITS.
  */
 import type { Incarnation, PartitionId, UploadId } from "@hayloft/base/ids.js"
-import { VISIT_UPLOADS_MAX } from "@hayloft/engine/format/repair-calls.js"
-import { incarnationOf } from "@hayloft/engine/format/upload-id.js"
+import { VISIT_UPLOADS_MAX } from "@hayloft/engine/format/nodes/repair-calls.js"
+import { incarnationOf } from "@hayloft/engine/format/needles/upload-id.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Uploads } from "@hayloft/objects/door/bytes.js"
 import { REPAIR_LIMITS } from "./repair-limits.js"

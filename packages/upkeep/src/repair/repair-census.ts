@@ -5,7 +5,7 @@
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { PARTITIONS } from "@hayloft/base/limits.js"
 import { parsePolicy, textOfPolicy, type Policy } from "@hayloft/base/policy.js"
-import type { RepairCount } from "@hayloft/engine/format/repair-calls.js"
+import type { RepairCount } from "@hayloft/engine/format/nodes/repair-calls.js"
 import type { MisplacedBlocks, ShardScanReport } from "./repair-contract.js"
 
 /** Groups of misplaced blocks, about two for each partition. The report says if it omits further ones. */

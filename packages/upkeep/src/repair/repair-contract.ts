@@ -2,9 +2,9 @@
 import type { DeviceId, Incarnation, UploadId } from "@hayloft/base/ids.js"
 import type { Policy } from "@hayloft/base/policy.js"
 import type { Layouts } from "@hayloft/engine/block/index.js"
-import type { ControlDevice } from "@hayloft/engine/format/control-record.js"
-import type { RepairOutcome, RepairVisit } from "@hayloft/engine/format/repair-calls.js"
-import type { ReportedContents, ReportedRepair } from "@hayloft/engine/format/node-report.js"
+import type { ControlDevice } from "@hayloft/engine/format/device/control-record.js"
+import type { RepairOutcome, RepairVisit } from "@hayloft/engine/format/nodes/repair-calls.js"
+import type { ReportedContents, ReportedRepair } from "@hayloft/engine/format/nodes/node-report.js"
 
 /** A device's state and when it began; a device that left and came back has a new beginning. */
 export type RepairDevice = Pick<ControlDevice, "state" | "stateSinceMs">

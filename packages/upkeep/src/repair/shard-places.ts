@@ -8,7 +8,7 @@
  */
 import type { DeviceId, ObjectKey, PartitionId, VersionId } from "@hayloft/base/ids.js"
 import { parsePartitionId, rowKeyOf } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/key-range.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import { PARTITIONS } from "@hayloft/base/limits.js"
 import { shardsNeeded, type Policy } from "@hayloft/base/policy.js"
 import {
@@ -18,9 +18,9 @@ import {
   type PlaceReason,
   type SlotPlaces,
 } from "@hayloft/engine/block/index.js"
-import { exceptionOf } from "@hayloft/engine/format/extent.js"
-import { needleKeyOf, needleKeysOfPartition, partitionOfKey } from "@hayloft/engine/format/needle.js"
-import { partitionOf } from "@hayloft/engine/format/partition.js"
+import { exceptionOf } from "@hayloft/engine/format/needles/extent.js"
+import { needleKeyOf, needleKeysOfPartition, partitionOfKey } from "@hayloft/engine/format/needles/needle.js"
+import { partitionOf } from "@hayloft/engine/format/needles/partition.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { ObjectBackend } from "@hayloft/objects/door/bytes.js"

@@ -7,7 +7,7 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { Blocks } from "@hayloft/engine/block/index.js"
-import type { RepairOutcome, RepairVisit } from "@hayloft/engine/format/repair-calls.js"
+import type { RepairOutcome, RepairVisit } from "@hayloft/engine/format/nodes/repair-calls.js"
 import type { ObjectBackend, Uploads } from "@hayloft/objects/door/bytes.js"
 import { OwnershipResolver } from "../garbage/ownership-resolver.js"
 import type { RepairSource } from "./repair-contract.js"

@@ -3,7 +3,7 @@
  * minute after the last look.
  */
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
 import type { BucketSize } from "@hayloft/objects/contract.js"
 import { largestOf } from "@hayloft/objects/index.js"
 import type { UsageHistory } from "./usage-history.js"

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fc } from "@hayloft/base/testing-properties.js"
-import type { UsageSample } from "@hayloft/engine/format/usage-history.js"
+import type { UsageSample } from "@hayloft/engine/format/objects/usage-history.js"
 import { HISTORY_SAMPLES_MAX, HOUR_MS, withSample } from "./usage-history-core.js"
 
 const DAY_MS = 24 * HOUR_MS

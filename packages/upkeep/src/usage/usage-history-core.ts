@@ -12,7 +12,7 @@ import {
   encodeUsageHistory,
   usageHistoryRowKey,
   type UsageSample,
-} from "@hayloft/engine/format/usage-history.js"
+} from "@hayloft/engine/format/objects/usage-history.js"
 import { bucketRowKey } from "@hayloft/engine/format/row-key.js"
 import { command, query, type CommandView } from "@hayloft/engine/metadata/index.js"
 import { bucketOfRow } from "@hayloft/objects/door/rows.js"

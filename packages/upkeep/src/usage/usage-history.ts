@@ -6,11 +6,11 @@
  */
 import { unlessFull } from "@hayloft/base/space/full-disk.js"
 import type { BucketId } from "@hayloft/base/ids.js"
-import type { UsageSample } from "@hayloft/engine/format/usage-history.js"
+import type { UsageSample } from "@hayloft/engine/format/objects/usage-history.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
-import { plural } from "@hayloft/base/quantity-text.js"
+import { plural } from "@hayloft/base/text/quantity-text.js"
 import type { BucketSize } from "@hayloft/objects/contract.js"
 import { sizesOfBuckets } from "@hayloft/objects/index.js"
 import { HOUR_MS, noteUsage, readUsageHistory } from "./usage-history-core.js"

@@ -3,7 +3,7 @@
  */
 import { assert } from "../../assert.js"
 import { SHARDS_MAX, SUB_BLOCK_BYTES } from "../../limits.js"
-import { sealedBytesOf } from "../../segments.js"
+import { sealedBytesOf } from "../../encryption/segments.js"
 import { CHECKSUM_BYTES, subBlockCount, subBlockSeed } from "../../simd/sub-block.js"
 import { Xxh64Kernel } from "../../simd/xxh64.js"
 import type { BlockCoder, MakeCoder } from "./coder.js"

@@ -6,7 +6,7 @@
  * the same slab: one copy in all.
  */
 
-import type { ChecksumAlgorithm } from "../../checksum-algorithms.js"
+import type { ChecksumAlgorithm } from "../../http/checksum-algorithms.js"
 import type { Party } from "../../places-core.js"
 import type { MatrixKind } from "../../policy.js"
 

@@ -4,7 +4,7 @@
  */
 import { createHash, createHmac, type Hash } from "node:crypto"
 import * as zlib from "node:zlib"
-import type { ChecksumAlgorithm } from "../../checksum-algorithms.js"
+import type { ChecksumAlgorithm } from "../../http/checksum-algorithms.js"
 import { Crc } from "../../simd/crc.js"
 import { Xxh3 } from "../../simd/xxh3.js"
 import { RunningXxh64 } from "../../simd/xxh64.js"

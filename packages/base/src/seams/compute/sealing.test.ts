@@ -6,7 +6,7 @@ import { test } from "node:test"
 import { must } from "../../assert.js"
 import { concatBytes } from "../../bytes.js"
 import { isFailure } from "../../failures.js"
-import { sealedBytesOf } from "../../segments.js"
+import { sealedBytesOf } from "../../encryption/segments.js"
 import type { OpenRequest, SegmentAt } from "./contract.js"
 import { openInPlace, openSegment, sealBlock, sealSegment } from "./sealing.js"
 

@@ -5,12 +5,12 @@
  *           and whether it is the last, so a segment that was moved, and an extent that was cut, do not open.
  * Requires  A key seals a place once: the bytes of an extent are written once, under a key of their own.
  */
-import { GCM_NONCE_BYTES, openGcm, sealGcm } from "../../aes-gcm.js"
+import { GCM_NONCE_BYTES, openGcm, sealGcm } from "../../encryption/aes-gcm.js"
 import { assert } from "../../assert.js"
 import { concatBytes, copyPlainly } from "../../bytes.js"
 import { fail } from "../../failures.js"
-import { openedBytesOf, SEAL_TAG_BYTES, sealedBytesOf } from "../../segments.js"
-import { SEGMENT_PLAIN_BYTES, SEGMENT_STORED_BYTES } from "../../segments.js"
+import { openedBytesOf, SEAL_TAG_BYTES, sealedBytesOf } from "../../encryption/segments.js"
+import { SEGMENT_PLAIN_BYTES, SEGMENT_STORED_BYTES } from "../../encryption/segments.js"
 import type { OpenRequest, SealedBlock, SegmentAt } from "./contract.js"
 
 const LAST = 1

@@ -10,7 +10,7 @@
  */
 import { must } from "../../assert.js"
 import { KIB } from "../../limits.js"
-import { whenFree } from "../../memory-in-use.js"
+import { whenFree } from "../../memory/memory-in-use.js"
 import type { ShardMemory } from "./contract.js"
 
 /** Runs of units are lent, so that shards of all lengths share the region. */

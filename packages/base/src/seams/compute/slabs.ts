@@ -10,7 +10,7 @@
  *           the waiters.
  */
 import { assert, must } from "../../assert.js"
-import { roundUp } from "../../round.js"
+import { roundUp } from "../../text/round.js"
 import { fail } from "../../failures.js"
 import { NO_PAYER, Places, type Party } from "../../places-core.js"
 import { MD5_SCRATCH_BYTES } from "../../simd/md5-lanes.js"

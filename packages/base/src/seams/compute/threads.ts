@@ -11,10 +11,10 @@
  */
 import { setImmediate } from "node:timers/promises"
 import { assert } from "../../assert.js"
-import type { ChecksumAlgorithm } from "../../checksum-algorithms.js"
+import type { ChecksumAlgorithm } from "../../http/checksum-algorithms.js"
 import { fail } from "../../failures.js"
 import { KIB, MIB } from "../../limits.js"
-import { SEGMENT_STORED_BYTES } from "../../segments.js"
+import { SEGMENT_STORED_BYTES } from "../../encryption/segments.js"
 import { BlockWork, codedBytesOf, codedShards, liesIn } from "./block-work.js"
 import type { MakeCoder } from "./coder.js"
 import type {

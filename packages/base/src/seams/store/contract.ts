@@ -15,14 +15,14 @@ import {
   STORED_KEY_OVERHEAD_BYTES_MAX,
   STORED_VALUE_OVERHEAD_BYTES_MAX,
 } from "../../limits.js"
-import type { DeviceCipher } from "../../device-cipher.js"
+import type { DeviceCipher } from "../../encryption/device-cipher.js"
 import type { DeviceId, RowKey } from "../../ids.js"
-import type { Family } from "../../families.js"
-import type { KeyRange } from "../../key-range.js"
-import type { RowVisitor } from "../../row-scan.js"
+import type { Family } from "../../rows/families.js"
+import type { KeyRange } from "../../rows/key-range.js"
+import type { RowVisitor } from "../../rows/row-scan.js"
 import type { Disk } from "../disk/contract.js"
 
-export type { KeyRange } from "../../key-range.js"
+export type { KeyRange } from "../../rows/key-range.js"
 
 /** A store takes each row that a command may write, in the form in which a device stores it. */
 export const KEY_BYTES_MAX = ROW_KEY_BYTES_MAX + STORED_KEY_OVERHEAD_BYTES_MAX

@@ -7,9 +7,9 @@
  */
 import SortedBTree from "sorted-btree"
 import { assert } from "../../assert.js"
-import type { Family } from "../../families.js"
+import type { Family } from "../../rows/families.js"
 import type { RowKey } from "../../ids.js"
-import type { RowVisitor } from "../../row-scan.js"
+import type { RowVisitor } from "../../rows/row-scan.js"
 import type { KeyRange, Merging, StoreReader, Stores, StoreWrite, StoreWriter } from "./contract.js"
 import { assertWrite } from "./contract.js"
 import { RowSums, verifySums } from "./testing-row-sums.js"

@@ -2,7 +2,7 @@
  * Row sums: for each family the number of rows and the sum, modulo 2^64, of their hashes. A store keeps them in the
  * transaction that changes the rows, so that a walk over all rows can prove that none is missing, extra or changed.
  */
-import { FAMILIES, FAMILY_NAMES, type Family } from "../../families.js"
+import { FAMILIES, FAMILY_NAMES, type Family } from "../../rows/families.js"
 import { fail, type Failure } from "../../failures.js"
 import type { RowKey } from "../../ids.js"
 import { xxh64 } from "../../simd/xxh64.js"

@@ -15,7 +15,7 @@
  */
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { Failure } from "@hayloft/base/failures.js"
-import { readingInto } from "@hayloft/base/memory-in-use.js"
+import { readingInto } from "@hayloft/base/memory/memory-in-use.js"
 import { asPromise, type Soon } from "@hayloft/base/soon.js"
 import { nextBeat } from "@hayloft/base/seams/clock/beats.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"

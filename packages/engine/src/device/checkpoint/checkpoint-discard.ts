@@ -6,7 +6,7 @@
  *           collect everything. Rows of other families stay as they are.
  * Refuses   Nothing by itself: the caller must make sure that the metadata store is not open.
  */
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
 import type { StoreHost, StoreReader, Stores } from "@hayloft/base/seams/store/contract.js"
 import { sourceMark } from "./checkpoint.js"

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { parseDeviceId, parseEpoch, parsePosition, parseTabletId, rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
 import {
@@ -15,10 +15,10 @@ import {
   STORED_KEY_OVERHEAD_BYTES_MAX,
   STORED_VALUE_OVERHEAD_BYTES_MAX,
 } from "@hayloft/base/limits.js"
-import { decodeStoredRow, encodeStoredRow } from "../../format/stored-row.js"
-import { decodeEntry, type EntryWrite } from "../../format/entry.js"
-import { encodeEntry } from "../../format/testing-entry.js"
-import { FIRST_EPOCH, storePrefixOf } from "../../format/replica-incarnation.js"
+import { decodeStoredRow, encodeStoredRow } from "../../format/tables/stored-row.js"
+import { decodeEntry, type EntryWrite } from "../../format/device/entry.js"
+import { encodeEntry } from "../../format/device/testing-entry.js"
+import { FIRST_EPOCH, storePrefixOf } from "../../format/device/replica-incarnation.js"
 import { SimDisk } from "@hayloft/base/seams/disk/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"

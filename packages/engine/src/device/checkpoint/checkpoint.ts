@@ -10,12 +10,17 @@
  *
  * Promises  After a crash at any moment the metadata store contains exactly the checkpoint before or this one.
  */
-import { encodeStoredRow, decodeStoredRow, type VolumePlace } from "../../format/stored-row.js"
-import { FIRST_EPOCH, STORE_PREFIX_BYTES, storePrefixEnd, storePrefixOf } from "../../format/replica-incarnation.js"
+import { encodeStoredRow, decodeStoredRow, type VolumePlace } from "../../format/tables/stored-row.js"
+import {
+  FIRST_EPOCH,
+  STORE_PREFIX_BYTES,
+  storePrefixEnd,
+  storePrefixOf,
+} from "../../format/device/replica-incarnation.js"
 import { assert, must } from "@hayloft/base/assert.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { lacksSpace } from "@hayloft/base/space/full-disk-core.js"
-import { REPLICATED_FAMILIES, type Family } from "@hayloft/base/families.js"
+import { REPLICATED_FAMILIES, type Family } from "@hayloft/base/rows/families.js"
 import { parseLogSequence, parsePosition, rowKeyOf } from "@hayloft/base/ids.js"
 import type { Epoch, LogSequence, Position, RowKey, TabletId } from "@hayloft/base/ids.js"
 import type { MergeUrgency, StoreReader, StoreWrite, StoreWriter } from "@hayloft/base/seams/store/contract.js"

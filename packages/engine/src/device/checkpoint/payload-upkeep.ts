@@ -11,10 +11,10 @@
  */
 import { isFailure } from "@hayloft/base/failures.js"
 import { unlessFull } from "@hayloft/base/space/full-disk.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { RowKey } from "@hayloft/base/ids.js"
-import { decodeStoredRow, encodeStoredRow, type VolumePlace } from "../../format/stored-row.js"
-import type { VolumePosition } from "../../format/volume.js"
+import { decodeStoredRow, encodeStoredRow, type VolumePlace } from "../../format/tables/stored-row.js"
+import type { VolumePosition } from "../../format/needles/volume.js"
 import type { StoreReader, StoreWrite } from "@hayloft/base/seams/store/contract.js"
 import type { VolumeFindings, PayloadShelf } from "../contract.js"
 import type { PayloadUsage } from "./payload-usage.js"

@@ -7,9 +7,9 @@
  * is too high costs space, one that is too low a walk: a volume is removed only after a walk through it has found no
  * row that points into it.
  */
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
-import { decodeStoredRow, encodeStoredRow, type VolumePlace } from "../../format/stored-row.js"
+import { decodeStoredRow, encodeStoredRow, type VolumePlace } from "../../format/tables/stored-row.js"
 import type { StoreReader, StoreWrite } from "@hayloft/base/seams/store/contract.js"
 
 const VOLUME_MARKS = { start: rowKeyOf("payloads/"), end: rowKeyOf("payloads0") }

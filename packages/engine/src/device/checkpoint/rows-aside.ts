@@ -8,12 +8,12 @@
  * Limits    `ASIDE_LIMITS`: every generation of the manifest contains the marks. Beyond them, and for rows with an
  *           inline payload, whose volume upkeep finds by rows only, the checkpoint fails.
  */
-import { FAMILIES, REPLICATED_FAMILIES, type Family } from "@hayloft/base/families.js"
+import { FAMILIES, REPLICATED_FAMILIES, type Family } from "@hayloft/base/rows/families.js"
 import type { RowKey } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
-import { ASIDE_MARKS, decodeAsideRows, encodeAsideRow, type AsideRow } from "../../format/aside-row.js"
-import { STORE_PREFIX_BYTES, storePrefixOf } from "../../format/replica-incarnation.js"
-import { decodeStoredRow, encodeStoredRow } from "../../format/stored-row.js"
+import { ASIDE_MARKS, decodeAsideRows, encodeAsideRow, type AsideRow } from "../../format/tables/aside-row.js"
+import { STORE_PREFIX_BYTES, storePrefixOf } from "../../format/device/replica-incarnation.js"
+import { decodeStoredRow, encodeStoredRow } from "../../format/tables/stored-row.js"
 import { refusalOf, type StoreReader, type StoreWrite } from "@hayloft/base/seams/store/contract.js"
 import type { ReplicaIncarnations } from "../contract.js"
 

@@ -1,11 +1,11 @@
 /** Rot in a metadata store, in the payloads it points at and in a log is found, step by step, and nothing else is. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { FAMILIES, FAMILY_NAMES, type Family } from "@hayloft/base/families.js"
+import { FAMILIES, FAMILY_NAMES, type Family } from "@hayloft/base/rows/families.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { parseDeviceId, parseLogSequence, rowKeyOf, type LogSequence } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
-import { encodeStoredRow } from "../../format/stored-row.js"
+import { encodeStoredRow } from "../../format/tables/stored-row.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimDisk } from "@hayloft/base/seams/disk/index.js"
 import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"

@@ -5,11 +5,11 @@
  * The steps only read, through readers of their own, on the checkpoint thread, where a page that is not in memory
  * delays no request. Damage is reported, never repaired here.
  */
-import { FAMILIES, FAMILY_NAMES, type Family } from "@hayloft/base/families.js"
+import { FAMILIES, FAMILY_NAMES, type Family } from "@hayloft/base/rows/families.js"
 import { isFailure, type Failure } from "@hayloft/base/failures.js"
 import { parseLogSequence, rowKeyOf, type LogSequence, type RowKey } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
-import { decodeStoredRow, type VolumePlace } from "../../format/stored-row.js"
+import { decodeStoredRow, type VolumePlace } from "../../format/tables/stored-row.js"
 import type { StoreReader } from "@hayloft/base/seams/store/contract.js"
 import type { LogReader } from "../log/log-reader.js"
 

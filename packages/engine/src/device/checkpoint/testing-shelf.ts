@@ -1,9 +1,9 @@
 /** Payload volumes in memory, for tests of checkpoints. */
 import { fail } from "@hayloft/base/failures.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import type { RowKey } from "@hayloft/base/ids.js"
-import type { VolumePlace } from "../../format/stored-row.js"
-import type { VolumePosition } from "../../format/volume.js"
+import type { VolumePlace } from "../../format/tables/stored-row.js"
+import type { VolumePosition } from "../../format/needles/volume.js"
 import { parseVolumeId } from "@hayloft/base/ids.js"
 import type { VolumeFindings, PayloadMatch, PayloadShelf, PayloadVolumeSize } from "../contract.js"
 

@@ -6,11 +6,11 @@
  * most writes of a busy row have been overwritten.
  */
 import { assert } from "@hayloft/base/assert.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { rowKeyOf } from "@hayloft/base/ids.js"
 import type { Position, RowKey, TabletId } from "@hayloft/base/ids.js"
-import { EntryReader } from "../../format/entry.js"
-import { STORE_PREFIX_BYTES, storePrefixOf } from "../../format/replica-incarnation.js"
+import { EntryReader } from "../../format/device/entry.js"
+import { STORE_PREFIX_BYTES, storePrefixOf } from "../../format/device/replica-incarnation.js"
 import type { LoggedRecord, ReplicaIncarnations } from "../contract.js"
 
 const WRITES_FIRST = 65_536

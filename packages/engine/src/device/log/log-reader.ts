@@ -6,7 +6,7 @@
  * Each call lists the files again, since segments are recycled.
  */
 import type { DeviceId, LogSequence } from "@hayloft/base/ids.js"
-import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
+import type { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { LoggedRecord } from "../contract.js"
 import { batchesInSegment, openSegments, LogWindowMemory } from "./log-segment.js"

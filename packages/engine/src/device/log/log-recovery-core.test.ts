@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure, type FailureDetails } from "@hayloft/base/failures.js"
 import { parseDeviceId, parseLogSequence } from "@hayloft/base/ids.js"
-import type { LogBatchHeader } from "../../format/log-batch.js"
+import type { LogBatchHeader } from "../../format/device/log-batch.js"
 import {
   checkBehindEnd,
   checkChains,

@@ -11,7 +11,7 @@
 import { must } from "@hayloft/base/assert.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { DeviceId, LogSequence } from "@hayloft/base/ids.js"
-import type { LogBatchHeader } from "../../format/log-batch.js"
+import type { LogBatchHeader } from "../../format/device/log-batch.js"
 
 /** A file whose first batch is whole, from any incarnation of the device. */
 export interface SegmentHead {

@@ -8,7 +8,7 @@ import { fail, Failure, isFailure } from "@hayloft/base/failures.js"
 import type { DeviceId, LogSequence } from "@hayloft/base/ids.js"
 import { KIB, MIB } from "@hayloft/base/limits.js"
 import { xxh64Memory } from "@hayloft/base/simd/xxh64.js"
-import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
+import type { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import {
   batchBytes,
   decodeLogBatchHeader,
@@ -17,8 +17,8 @@ import {
   LOG_SEALED_AT,
   recordsOfWhole,
   sealedLogNonce,
-} from "../../format/log-batch.js"
-import type { LogBatchHeader, LogBatchRecord } from "../../format/log-batch.js"
+} from "../../format/device/log-batch.js"
+import type { LogBatchHeader, LogBatchRecord } from "../../format/device/log-batch.js"
 import type { Disk, DiskFile, OpenOptions } from "@hayloft/base/seams/disk/contract.js"
 import type { LoggedRecord } from "../contract.js"
 import { continuesAcross, continuesWithin } from "./log-recovery-core.js"

@@ -25,7 +25,7 @@ import type { DeviceId, LogSequence } from "@hayloft/base/ids.js"
 import { KIB, MIB } from "@hayloft/base/limits.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
 import { xxh64Memory } from "@hayloft/base/simd/xxh64.js"
-import type { DeviceCipher } from "@hayloft/base/device-cipher.js"
+import type { DeviceCipher } from "@hayloft/base/encryption/device-cipher.js"
 import {
   batchBytes,
   decryptLogged,
@@ -34,8 +34,8 @@ import {
   LOG_SEALED_AT,
   LOG_PAYLOAD_BYTES_MAX,
   payloadBytesOf,
-} from "../../format/log-batch.js"
-import type { SealedRecord } from "../../format/log-batch.js"
+} from "../../format/device/log-batch.js"
+import type { SealedRecord } from "../../format/device/log-batch.js"
 import type { Disk, DiskFile, ReadUse } from "@hayloft/base/seams/disk/contract.js"
 import type { CommitLog, LoggedRecord, LogPlace } from "../contract.js"
 import { MARK_EVERY_BYTES, recoverLog } from "./log-recovery.js"

@@ -9,8 +9,8 @@ import { equalBytes } from "@hayloft/base/bytes.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { Failure } from "@hayloft/base/failures.js"
 import type { DeviceId, StoreId } from "@hayloft/base/ids.js"
-import { encodeControlRecord } from "../../format/control-record.js"
-import type { ControlDevice, ControlRecord } from "../../format/control-record.js"
+import { encodeControlRecord } from "../../format/device/control-record.js"
+import type { ControlDevice, ControlRecord } from "../../format/device/control-record.js"
 
 /** A device whose superblock was found. */
 export interface PresentDevice {

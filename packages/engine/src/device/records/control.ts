@@ -6,8 +6,8 @@
  */
 import { isFailure } from "@hayloft/base/failures.js"
 import type { Failure } from "@hayloft/base/failures.js"
-import { encodeControlRecord, masterKeyNumberOf, parseControlRecord } from "../../format/control-record.js"
-import type { ControlRecord } from "../../format/control-record.js"
+import { encodeControlRecord, masterKeyNumberOf, parseControlRecord } from "../../format/device/control-record.js"
+import type { ControlRecord } from "../../format/device/control-record.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import { CONTROL_NAMES, isBeingWritten, namingFile, readRecordFile, replaceRecordFile } from "./record-file.js"

@@ -7,7 +7,7 @@
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { unlessShort } from "@hayloft/base/space/full-disk.js"
 import type { DeviceId, LogSequence } from "@hayloft/base/ids.js"
-import { decodePositionRecord, encodePositionRecord, type PositionRecord } from "../../format/position-record.js"
+import { decodePositionRecord, encodePositionRecord, type PositionRecord } from "../../format/device/position-record.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import { readRecordFile, replaceRecordFile } from "./record-file.js"
 

@@ -1,8 +1,8 @@
 /** Commands and queries of the runs of a check: the smallest that show each anomaly. Pure. */
 import { fail } from "@hayloft/base/failures.js"
-import type { Family } from "@hayloft/base/families.js"
+import type { Family } from "@hayloft/base/rows/families.js"
 import { objectKeyOfText, parseBucketId, rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
-import type { EntryWrite } from "../../format/entry.js"
+import type { EntryWrite } from "../../format/device/entry.js"
 import { bucketRowKey, objectRowKey, suffixRange, versionRowKey } from "../../format/row-key.js"
 import { command, query, type RowView } from "../../metadata/index.js"
 

@@ -7,7 +7,7 @@
  */
 import { must } from "@hayloft/base/assert.js"
 import { asFailure, fail, type Failure } from "@hayloft/base/failures.js"
-import { FAMILIES } from "@hayloft/base/families.js"
+import { FAMILIES } from "@hayloft/base/rows/families.js"
 import type { RowKey } from "@hayloft/base/ids.js"
 import type { SqlMetadata } from "../sql-metadata.js"
 import {

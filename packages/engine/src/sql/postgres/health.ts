@@ -5,7 +5,7 @@
  *
  * Limits    `ROWS_MAX` standbys and slots, `HOLDERS_MAX` holders of snapshots.
  */
-import type { DatabaseHealth, SnapshotHolder } from "../../format/database-health.js"
+import type { DatabaseHealth, SnapshotHolder } from "../../format/nodes/database-health.js"
 
 const ROWS_MAX = 64
 const HOLDERS_MAX = 5

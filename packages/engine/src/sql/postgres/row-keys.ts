@@ -1,5 +1,5 @@
 /** Keys of rows as columns of the tables: a bucket's number, which is 0 in families of no bucket, and the rest of the key. */
-import { FAMILIES, ITEM_FAMILIES, OBJECT_FAMILIES, type Family } from "@hayloft/base/families.js"
+import { FAMILIES, ITEM_FAMILIES, OBJECT_FAMILIES, type Family } from "@hayloft/base/rows/families.js"
 import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
 import type { StoredFamily, StoredKey } from "../database.js"
 import { bigintArray, byteaArray, smallintArray } from "./binary.js"

@@ -7,12 +7,12 @@
 import { Client, DatabaseError, type ClientConfig, type CustomTypesConfig } from "pg"
 import { must } from "@hayloft/base/assert.js"
 import { fail } from "@hayloft/base/failures.js"
-import { FAMILIES } from "@hayloft/base/families.js"
+import { FAMILIES } from "@hayloft/base/rows/families.js"
 import { hexOf } from "@hayloft/base/bytes.js"
 import { bytesOfByteString, parseStoreId, rowKeyOf, type RowKey, type StoreId } from "@hayloft/base/ids.js"
-import type { DatabaseHealth } from "../../format/database-health.js"
+import type { DatabaseHealth } from "../../format/nodes/database-health.js"
 import { NO_COUNTS, type Counters } from "../../format/records.js"
-import type { Usage } from "../../format/usage.js"
+import type { Usage } from "../../format/objects/usage.js"
 import { ConnectionLost, OutcomeUnknown, TryAgain } from "../database.js"
 import type {
   CommitOutcome,

@@ -9,7 +9,7 @@
  * that are changed by key, rows that are only read by key, new rows, counts by key.
  */
 import { RESOLVE_JUMP } from "../database.js"
-import { FAMILIES } from "@hayloft/base/families.js"
+import { FAMILIES } from "@hayloft/base/rows/families.js"
 import { commitParameter as p } from "./commit-parameters.js"
 import type { SchemaName } from "./schema.js"
 

@@ -8,7 +8,7 @@
  */
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
-import { UNKNOWN_HEALTH, type DatabaseHealth } from "../../format/database-health.js"
+import { UNKNOWN_HEALTH, type DatabaseHealth } from "../../format/nodes/database-health.js"
 import { ConnectionLost, OutcomeUnknown, TryAgain, type Database, type LaneId, type StoredKey } from "../database.js"
 import { Dice, NO_FAULTS, type FaultPlan } from "./faults.js"
 import { SimulatedSession, type Server, type SimulatedStatement } from "./simulated-session.js"

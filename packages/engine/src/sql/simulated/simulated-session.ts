@@ -3,7 +3,7 @@
  * arrives later.
  */
 import type { StoreId } from "@hayloft/base/ids.js"
-import type { DatabaseHealth } from "../../format/database-health.js"
+import type { DatabaseHealth } from "../../format/nodes/database-health.js"
 import {
   ConnectionLost,
   TryAgain,

@@ -6,7 +6,7 @@ import { must } from "@hayloft/base/assert.js"
 import type { BucketId, StoreId } from "@hayloft/base/ids.js"
 import { NO_COUNTS, type Counters } from "../../format/records.js"
 import { bucketRowKey } from "../../format/row-key.js"
-import { addUsage } from "../../format/usage.js"
+import { addUsage } from "../../format/objects/usage.js"
 import { hasLimit, RESOLVE_JUMP } from "../database.js"
 import type {
   AddedUsage,

@@ -1,5 +1,5 @@
 /** The tables of the simulated database, as in `postgres/schema.ts`, and how its statements change their rows. */
-import { FAMILIES } from "@hayloft/base/families.js"
+import { FAMILIES } from "@hayloft/base/rows/families.js"
 import type { BucketId, StoreId } from "@hayloft/base/ids.js"
 import type { Counters } from "../../format/records.js"
 import type { LaneId, LaneState, NewUsage, NodeProcess, StoredFamily, StoredKey } from "../database.js"

@@ -1,10 +1,10 @@
 /** Access keys of users, and of the account's root for itself. */
 import type { AccessKey, KeyOwner } from "@hayloft/access/index.js"
-import { isoDate } from "@hayloft/base/dates.js"
+import { isoDate } from "@hayloft/base/text/dates.js"
 import { fail } from "@hayloft/base/failures.js"
 import { parseAccessKeyId } from "@hayloft/base/ids.js"
 import type { AccessKeyId } from "@hayloft/base/ids.js"
-import type { XmlWriter } from "@hayloft/base/xml-writer.js"
+import type { XmlWriter } from "@hayloft/base/text/xml-writer.js"
 import { guarded, type Actions, type IamCall, type IamResult, type IamTarget } from "../action.js"
 import { byName, iamPageOf, PAGING, writePage } from "../paging.js"
 import type { Parameters } from "../parameters.js"

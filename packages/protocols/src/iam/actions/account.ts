@@ -1,6 +1,6 @@
 /** Actions on the account as a whole: its summary and its aliases. */
 import { IDENTITY_LIMITS, POLICY_LIMITS } from "@hayloft/access/index.js"
-import type { IdentityKind } from "@hayloft/engine/format/identity-records.js"
+import type { IdentityKind } from "@hayloft/engine/format/accounts/identity-records.js"
 import { guarded, type Actions, type IamCall, type IamResult } from "../action.js"
 import { PAGING, writeList } from "../paging.js"
 import { onAccount } from "../targets.js"

@@ -1,9 +1,9 @@
 /** Managed policies and their versions. */
 import { BUILT_IN_POLICIES, type PolicyHolder, type UsedPolicy } from "@hayloft/access/index.js"
-import { isoDate } from "@hayloft/base/dates.js"
+import { isoDate } from "@hayloft/base/text/dates.js"
 import { fail } from "@hayloft/base/failures.js"
-import type { XmlWriter } from "@hayloft/base/xml-writer.js"
-import type { ManagedPolicyRecord, PolicyVersion } from "@hayloft/engine/format/identity-records.js"
+import type { XmlWriter } from "@hayloft/base/text/xml-writer.js"
+import type { ManagedPolicyRecord, PolicyVersion } from "@hayloft/engine/format/accounts/identity-records.js"
 import { guarded, KINDS, type Actions, type IamCall, type IamResult } from "../action.js"
 import { byName, nameBefore, iamPageOf, PAGING, writeList, writePage } from "../paging.js"
 import { invalidIamParameter } from "../parameters.js"

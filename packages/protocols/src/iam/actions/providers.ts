@@ -1,6 +1,6 @@
 /** OpenID Connect providers, whose tokens allow web identities to assume roles. */
 import { providerArn } from "@hayloft/access/index.js"
-import { isoDate } from "@hayloft/base/dates.js"
+import { isoDate } from "@hayloft/base/text/dates.js"
 import { guarded, type Actions, type IamCall, type IamResult } from "../action.js"
 import { writeList } from "../paging.js"
 import { writeTags } from "../shapes.js"

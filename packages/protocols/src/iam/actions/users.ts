@@ -1,6 +1,6 @@
 /** Users, and lists of credentials that users of this store never have. */
 import { rootArn } from "@hayloft/access/index.js"
-import { isoDate } from "@hayloft/base/dates.js"
+import { isoDate } from "@hayloft/base/text/dates.js"
 import { fail } from "@hayloft/base/failures.js"
 import { guarded, KINDS, type Actions, type IamCall, type IamResult } from "../action.js"
 import { iamPageOf, PAGING, nameBefore, writeList, writePage } from "../paging.js"

@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
 import type { FailureKind } from "@hayloft/base/failures.js"
 import { parseAccountId } from "@hayloft/base/ids.js"
-import { parseXml } from "@hayloft/base/xml-reader.js"
+import { parseXml } from "@hayloft/base/text/xml-reader.js"
 import { xmlDocument } from "../wire/xml-writer.js"
 import { aclOfDocument, aclOfHeaders, writeAcl } from "./requested-acl.js"
 

@@ -8,11 +8,11 @@
  */
 import { carriesSignature, type ReceivedRequest } from "@hayloft/access/index.js"
 import { fail } from "@hayloft/base/failures.js"
-import type { PieceOwner } from "@hayloft/base/pieces.js"
+import type { PieceOwner } from "@hayloft/base/memory/pieces.js"
 import type { Gatekeeper } from "../authenticate.js"
 import type { S3Caller } from "../caller.js"
 import type { WireBody } from "../body.js"
-import type { Headers } from "@hayloft/base/request-headers.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
 import { boundaryOf } from "../wire/form-data.js"
 import type { S3Target } from "../wire/target.js"
 import { completeFields, formRequestOf } from "./fields-core.js"

@@ -8,7 +8,7 @@
  * Refuses   `invalidFormPolicy` for an invalid document; `accessDenied` for a form that violates it.
  * Source    "POST Policy", Amazon S3 Developer Guide. Messages are those that S3 is known to give.
  */
-import { parseIsoDate } from "@hayloft/base/dates.js"
+import { parseIsoDate } from "@hayloft/base/text/dates.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { Failure } from "@hayloft/base/failures.js"
 import { byteStringOfText, textOfObjectKey } from "@hayloft/base/ids.js"

@@ -6,7 +6,7 @@
  * Limits    `FORM_FIELDS_MAX`, and those of the decoder.
  */
 import { fail } from "@hayloft/base/failures.js"
-import type { PieceOwner } from "@hayloft/base/pieces.js"
+import type { PieceOwner } from "@hayloft/base/memory/pieces.js"
 import type { WireBody } from "../body.js"
 import { FormDecoder, notOneFile } from "../wire/form-data.js"
 import type { FormEvent, FormFiles, FormPart } from "../wire/form-data.js"

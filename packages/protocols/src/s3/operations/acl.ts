@@ -17,7 +17,7 @@ import type { ObjectOwnership } from "../settings/ownership-controls.js"
 import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
 import { requireObject } from "./unset-settings.js"
 import { shownVersion, versionHeader, versionIdOf } from "./versions.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 async function answerAcl({ accessControl }: S3Call, acl: Acl, headers: readonly HeaderField[] = []): Promise<S3Answer> {
   const names = await accessControl.namesIn(acl)

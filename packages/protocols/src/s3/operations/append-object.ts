@@ -14,7 +14,7 @@ import { parseTagHeader } from "../wire/tags.js"
 import { aclOfNewObject } from "./acl.js"
 import { encryptionOfNew } from "./encryption-of-requests.js"
 import { statedLock } from "./locks-of-requests.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 export const OFFSET_HEADER = "x-amz-write-offset-bytes"
 const ID_HEADER = "x-hayloft-append-id"

@@ -13,7 +13,7 @@ import { documentOf } from "../settings/setting.js"
 import { BUCKET_TAGS_MAX, TAGGING } from "../settings/tagging.js"
 import { tagsIn } from "../wire/tags.js"
 import { aclOfNewBucket, aclOfRepeatedBucket } from "./acl.js"
-import type { XmlElement } from "@hayloft/base/xml-reader.js"
+import type { XmlElement } from "@hayloft/base/text/xml-reader.js"
 import type { Tags } from "@hayloft/base/tags.js"
 
 export const DEFAULT_REGION = "us-east-1"

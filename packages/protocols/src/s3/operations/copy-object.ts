@@ -1,5 +1,5 @@
 /** CopyObject: creates a new version from an existing one, within the store. */
-import { isoDate } from "@hayloft/base/dates.js"
+import { isoDate } from "@hayloft/base/text/dates.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import type { CopyRequest, CopyResult, CopySource, ObjectAttributes } from "@hayloft/objects/contract.js"

@@ -7,7 +7,7 @@ import { deleteConditionsOf } from "../parse-conditions.js"
 import { pastGovernance } from "./locks-of-requests.js"
 import { isRemote, removeRemote } from "./remote-object.js"
 import { versionHeader, versionIdOf } from "./versions.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 export function deleteObject(call: ObjectCall): Soon<S3Answer> {
   const { services, bucket, key } = call

@@ -14,7 +14,7 @@ import type { ObjectCall } from "../call.js"
 import * as wire from "../encryption.js"
 import type { BucketEncryption } from "../settings/encryption.js"
 import { kmsProtection, requireKey } from "./kms-of-requests.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 /** How the object that a request begins is encrypted; undefined: not. Throws the faults of the request. */
 export function encryptionOfNew(call: ObjectCall): Soon<Protection | undefined> {

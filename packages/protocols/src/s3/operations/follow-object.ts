@@ -8,7 +8,7 @@ import { requireAppends } from "@hayloft/features/appends/index.js"
 import type { ObjectBody } from "@hayloft/objects/contract.js"
 import { answerEmpty, linesOfFields, type S3Answer, type ObjectCall } from "../call.js"
 import { announcedRules, answerWith, openObject } from "./get-object.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 const WAIT_SECONDS = { usual: 20, most: 60 } as const
 const STREAM_HEADER = "x-hayloft-append-stream"

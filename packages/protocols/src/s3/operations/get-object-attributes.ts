@@ -1,9 +1,9 @@
 /** GetObjectAttributes: the attributes of an object, without its headers and bytes. */
-import { httpDate } from "@hayloft/base/dates.js"
+import { httpDate } from "@hayloft/base/text/dates.js"
 import { fail } from "@hayloft/base/failures.js"
 import { PARTS_MAX } from "@hayloft/base/limits.js"
 import type { ObjectInfo, ObjectPart, StoredChecksum } from "@hayloft/objects/contract.js"
-import type { Headers } from "@hayloft/base/request-headers.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
 import type { S3Answer, ObjectCall } from "../call.js"
 import { answerXml } from "../call.js"
 import type { XmlWriter } from "../wire/xml-writer.js"

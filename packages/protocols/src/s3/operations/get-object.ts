@@ -1,5 +1,5 @@
 /** GetObject and HeadObject: the same headers; only one of them has a body. */
-import { httpDate } from "@hayloft/base/dates.js"
+import { httpDate } from "@hayloft/base/text/dates.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { AccountId } from "@hayloft/base/ids.js"
 import { traced } from "@hayloft/base/trace.js"
@@ -32,7 +32,7 @@ import { lockFields } from "./locks-of-requests.js"
 import { isRemote, openRemote } from "./remote-object.js"
 import { segmentsFor } from "./segments.js"
 import { shownVersion, versionIdOf } from "./versions.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 /** `partNumber` or `Range`; both together throw `invalidRequest`. */
 export function rangeOf({ query, headers }: ObjectCall): RangeRequest | undefined {

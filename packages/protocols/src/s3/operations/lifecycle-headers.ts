@@ -7,7 +7,7 @@
  * Source    GetObject, PutObject, CreateMultipartUpload, ListParts, Amazon S3 API Reference. It says that the id of the rule
  *           is URL-encoded; Amazon sends spaces as they are, so only what a quoted header value cannot carry is encoded.
  */
-import { DATE_MS_MAX, httpDate } from "@hayloft/base/dates.js"
+import { DATE_MS_MAX, httpDate } from "@hayloft/base/text/dates.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { recover, type Soon } from "@hayloft/base/soon.js"
 import { abortDueOf, expiryOf } from "@hayloft/features/lifecycle/index.js"
@@ -15,7 +15,7 @@ import type { CompiledRules } from "@hayloft/features/lifecycle/index.js"
 import type { MultipartInfo, ObjectBody, ObjectInfo, PutResult } from "@hayloft/objects/contract.js"
 import type { BucketCall, ObjectCall } from "../call.js"
 import type { Tags } from "@hayloft/base/tags.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 const NOT_CARRIED = /[^\x20-\x7e]|["%\\]/gu
 

@@ -1,5 +1,5 @@
 /** ListBuckets: the buckets of the caller's account, in name order. */
-import { isoDate } from "@hayloft/base/dates.js"
+import { isoDate } from "@hayloft/base/text/dates.js"
 import { textOfObjectKey } from "@hayloft/base/ids.js"
 import type { AccountCall, S3Answer } from "../call.js"
 import { answerXml } from "../call.js"

@@ -1,5 +1,5 @@
 /** ListMultipartUploads and ListParts: uploads in progress. */
-import { isoDate } from "@hayloft/base/dates.js"
+import { isoDate } from "@hayloft/base/text/dates.js"
 import { parseMultipartId } from "@hayloft/base/ids.js"
 import { PARTS_MAX } from "@hayloft/base/limits.js"
 import type { EncryptionCheck, MultipartInfo, PartInfo, UploadListEntry } from "@hayloft/objects/contract.js"

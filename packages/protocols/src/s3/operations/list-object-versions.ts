@@ -1,5 +1,5 @@
 /** ListObjectVersions: all versions and delete markers, by key, newest first. */
-import { isoDate } from "@hayloft/base/dates.js"
+import { isoDate } from "@hayloft/base/text/dates.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { VersionEntry } from "@hayloft/objects/contract.js"
 import type { S3Answer, BucketCall } from "../call.js"

@@ -1,9 +1,9 @@
 /** Shared by all listings: limits, encodings, common prefixes, entries. */
-import { isoDate } from "@hayloft/base/dates.js"
+import { isoDate } from "@hayloft/base/text/dates.js"
 import { fail } from "@hayloft/base/failures.js"
 import { textOfObjectKey } from "@hayloft/base/ids.js"
 import type { AccountId } from "@hayloft/base/ids.js"
-import { percentEncode } from "@hayloft/base/uri.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
 import type { Archives } from "@hayloft/features/storage-classes/index.js"
 import type { ListedObject } from "@hayloft/objects/contract.js"
 import type { Account } from "@hayloft/access/contract.js"
@@ -13,7 +13,7 @@ import { isRemote } from "./remote-object.js"
 import type { RequestQuery } from "../wire/query.js"
 import { OPTIONAL_ATTRIBUTES_HEADER, restoreElement } from "../wire/restore.js"
 import { escapeXml, XmlWriter } from "../wire/xml-writer.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 const ENTRIES_MAX = 1000
 

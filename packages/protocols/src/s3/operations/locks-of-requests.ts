@@ -8,7 +8,7 @@ import type { BodySource, ObjectInfo, Retention, VersionLock } from "@hayloft/ob
 import type { BucketCall, ObjectCall } from "../call.js"
 import type { ActionTarget } from "../rights/permissions.js"
 import { HOLD_HEADER, holdText, lockInHeaders, retentionFields, UNTIL_HEADER, untilText } from "../wire/object-lock.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 /**
  * The lock that the request states for a new object; undefined: none. Checked here too, before the body is sent.

@@ -5,10 +5,10 @@
  * failures.
  */
 import { fail, isFailure } from "@hayloft/base/failures.js"
-import { MOMENT_FORM, parseMoment, textOfMoment } from "@hayloft/base/moment.js"
+import { MOMENT_FORM, parseMoment, textOfMoment } from "@hayloft/base/text/moment.js"
 import type { BucketCall, S3Call, ObjectCall } from "../call.js"
 import type { RequestMoment } from "../request-moment.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 export const READ_TIMESTAMP = "readTimestamp"
 const HEADER = "x-hayloft-read-timestamp"

@@ -14,7 +14,7 @@ import { aclOfNewObject } from "./acl.js"
 import { encryptionFields, encryptionOfNew } from "./encryption-of-requests.js"
 import { abortFields, lifecycleOf } from "./lifecycle-headers.js"
 import { statedLock } from "./locks-of-requests.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 /** Throws `noSuchUpload` for an id that this store cannot have issued. */
 export function multipartIdOf({ query }: ObjectCall): MultipartId {

@@ -3,7 +3,7 @@
  * ObjectLegalHold.
  */
 import { fail } from "@hayloft/base/failures.js"
-import type { XmlElement } from "@hayloft/base/xml-reader.js"
+import type { XmlElement } from "@hayloft/base/text/xml-reader.js"
 import type { ObjectTarget, Retention } from "@hayloft/objects/contract.js"
 import type { CallBody } from "../body.js"
 import type { S3Answer, BucketCall, ObjectCall } from "../call.js"

@@ -1,12 +1,12 @@
 /** PostObject: stores the file of a form as the latest version of a key. */
 import { textOfObjectKey } from "@hayloft/base/ids.js"
-import { percentEncode } from "@hayloft/base/uri.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
 import type { S3Answer, FormCall } from "../call.js"
 import { answerEmpty, linesOfFields } from "../call.js"
 import { xmlDocument } from "../wire/xml-writer.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { storeObject } from "./put-object.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 /** The browser's redirect URL, with the stored bucket, key and ETag as parameters. */
 function redirectTo(address: string, { bucket, key }: FormCall, etag: string): string {

@@ -15,7 +15,7 @@ import { requireDigest, statedLock } from "./locks-of-requests.js"
 import { localConditionsOf, settled } from "./remote-object.js"
 import { writtenVersionHeader } from "./versions.js"
 import type { Tags } from "@hayloft/base/tags.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 /** A stored object, and the headers that say so. */
 interface StoredObject {

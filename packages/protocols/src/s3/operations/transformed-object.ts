@@ -16,7 +16,7 @@ import { linesOfFields, type S3Answer, type BucketCall, type ObjectCall } from "
 import { ifRangeOf, readConditionsOf } from "../parse-conditions.js"
 import { ruleOfKey } from "../settings/transforms.js"
 import { announcedRules, answerWith, getObject, headObject, openObject, rangeOf } from "./get-object.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 /** How often a read starts over because the object was replaced. */
 const RETRIES_MAX = 3

@@ -1,5 +1,5 @@
 /** UploadPart and UploadPartCopy. */
-import { isoDate } from "@hayloft/base/dates.js"
+import { isoDate } from "@hayloft/base/text/dates.js"
 import { fail } from "@hayloft/base/failures.js"
 import { PARTS_MAX } from "@hayloft/base/limits.js"
 import type { EncryptionCheck } from "@hayloft/objects/contract.js"

@@ -4,7 +4,7 @@ import { parseVersionId } from "@hayloft/base/ids.js"
 import type { VersionId } from "@hayloft/base/ids.js"
 import type { Bucket } from "@hayloft/objects/contract.js"
 import type { BucketCall } from "../call.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 /** `versionId` of the query, or the version of the request's moment; undefined: neither. Throws `invalidArgument`. */
 export function versionIdOf({ query, moment }: Pick<BucketCall, "query" | "moment">): VersionId | undefined {

@@ -10,7 +10,7 @@ import type { ConditionKey, RequestContext, SignatureForm, SignatureVersion } fr
 import { textOfObjectKey } from "@hayloft/base/ids.js"
 import type { ObjectKey } from "@hayloft/base/ids.js"
 import type { ShownEncryption, VersionLock } from "@hayloft/objects/contract.js"
-import type { Headers } from "@hayloft/base/request-headers.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
 import { encryptionFields } from "../encryption.js"
 import { spelledValue } from "../headers.js"
 import { parseCopySource } from "../wire/copy-source.js"

@@ -4,7 +4,7 @@
  * Source  "Required permissions for Amazon S3 API operations", Amazon S3 User Guide.
  */
 import { textOfObjectKey } from "@hayloft/base/ids.js"
-import type { Headers } from "@hayloft/base/request-headers.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
 import { MATCH_MODIFIED_HEADER, MATCH_SIZE_HEADER } from "../parse-conditions.js"
 import { HOLD_HEADER, MODE_HEADER, UNTIL_HEADER } from "../wire/object-lock.js"
 import type { S3Target } from "../wire/target.js"

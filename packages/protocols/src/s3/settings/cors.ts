@@ -7,8 +7,8 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import { SETTING_BYTES_MAX } from "@hayloft/base/limits.js"
-import { checkChildren, childrenNamed, childText } from "@hayloft/base/xml-reader.js"
-import type { XmlElement } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childrenNamed, childText } from "@hayloft/base/text/xml-reader.js"
+import type { XmlElement } from "@hayloft/base/text/xml-reader.js"
 import type { S3Setting } from "./setting.js"
 
 const RULES_MAX = 100

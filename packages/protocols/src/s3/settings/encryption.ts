@@ -9,8 +9,8 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import { SMALL_DOCUMENT } from "../read-document.js"
-import { checkChildren, childNamed, childText } from "@hayloft/base/xml-reader.js"
-import type { XmlElement } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childNamed, childText } from "@hayloft/base/text/xml-reader.js"
+import type { XmlElement } from "@hayloft/base/text/xml-reader.js"
 import { wordOf } from "./setting.js"
 import type { S3Setting } from "./setting.js"
 

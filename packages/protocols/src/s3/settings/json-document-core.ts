@@ -8,7 +8,7 @@
  */
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import { XmlWriter, xmlDocument } from "../wire/xml-writer.js"
-import { parseXml, type XmlElement } from "@hayloft/base/xml-reader.js"
+import { parseXml, type XmlElement } from "@hayloft/base/text/xml-reader.js"
 import { DOCUMENT_SHAPES, type Member, type DocumentShape, type Structure } from "./document-shapes.js"
 import { isJsonObject } from "@hayloft/base/json.js"
 

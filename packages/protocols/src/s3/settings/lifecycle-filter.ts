@@ -6,8 +6,8 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { LifecycleFilter } from "@hayloft/features/lifecycle/index.js"
-import { checkChildren, childNamed, childrenNamed, childText, requiredText } from "@hayloft/base/xml-reader.js"
-import type { XmlElement } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childNamed, childrenNamed, childText, requiredText } from "@hayloft/base/text/xml-reader.js"
+import type { XmlElement } from "@hayloft/base/text/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { invalidRequest, wholeNumberOf } from "./lifecycle-values.js"
 

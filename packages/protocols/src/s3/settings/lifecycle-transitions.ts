@@ -5,7 +5,7 @@
  * Source   "Transitioning objects using Amazon S3 Lifecycle", Amazon S3 User Guide; "Transition" and
  *          "NoncurrentVersionTransition", Amazon S3 API Reference.
  */
-import { isoDate } from "@hayloft/base/dates.js"
+import { isoDate } from "@hayloft/base/text/dates.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import { mayMove } from "@hayloft/features/lifecycle/index.js"
@@ -15,8 +15,8 @@ import type {
   NoncurrentTransition,
   Transition,
 } from "@hayloft/features/lifecycle/index.js"
-import { checkChildren, childrenNamed, childText } from "@hayloft/base/xml-reader.js"
-import type { XmlElement } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childrenNamed, childText } from "@hayloft/base/text/xml-reader.js"
+import type { XmlElement } from "@hayloft/base/text/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { dateOf, invalidArgument, invalidRequest, needed, newerKeptOf, nonnegativeOf } from "./lifecycle-values.js"
 import { wordOf } from "./setting.js"

@@ -1,9 +1,9 @@
 /** Values in lifecycle rules: day counts, dates, sizes. With S3's errors. */
-import { parseIsoDate } from "@hayloft/base/dates.js"
+import { parseIsoDate } from "@hayloft/base/text/dates.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import type { LifecycleFilter } from "@hayloft/features/lifecycle/index.js"
-import { childText } from "@hayloft/base/xml-reader.js"
-import type { XmlElement } from "@hayloft/base/xml-reader.js"
+import { childText } from "@hayloft/base/text/xml-reader.js"
+import type { XmlElement } from "@hayloft/base/text/xml-reader.js"
 
 const DAY_MS = 86_400_000
 /** S3's type is an integer of 32 bits. */

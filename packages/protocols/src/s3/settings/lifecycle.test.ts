@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { fc } from "@hayloft/base/testing-properties.js"
 import { isFailure, type FailureKind } from "@hayloft/base/failures.js"
 import { decodeLifecycleRules, encodeLifecycleRules } from "@hayloft/features/lifecycle/index.js"
-import { parseXmlRoot } from "@hayloft/base/xml-reader.js"
+import { parseXmlRoot } from "@hayloft/base/text/xml-reader.js"
 import { XmlWriter } from "../wire/xml-writer.js"
 import { LIFECYCLE_DOCUMENT, LIFECYCLE_LIMITS, lifecycleRulesOf, writeLifecycleRules } from "./lifecycle.js"
 

@@ -7,7 +7,7 @@
  *           `invalidArgument` and `invalidRequest` for the rest.
  * Source    "Lifecycle configuration elements", Amazon S3 User Guide; "Error responses", Amazon S3 API Reference.
  */
-import { isoDate } from "@hayloft/base/dates.js"
+import { isoDate } from "@hayloft/base/text/dates.js"
 import { fail } from "@hayloft/base/failures.js"
 import { compileRules, decodeLifecycleRules } from "@hayloft/features/lifecycle/index.js"
 import type {
@@ -16,8 +16,8 @@ import type {
   LifecycleRule,
   NoncurrentExpiration,
 } from "@hayloft/features/lifecycle/index.js"
-import { checkChildren, childNamed, childrenNamed, childText } from "@hayloft/base/xml-reader.js"
-import type { XmlElement, XmlLimits } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childNamed, childrenNamed, childText } from "@hayloft/base/text/xml-reader.js"
+import type { XmlElement, XmlLimits } from "@hayloft/base/text/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { filterOf, writeFilter } from "./lifecycle-filter.js"
 import {

@@ -5,8 +5,8 @@
 import { after, type Soon } from "@hayloft/base/soon.js"
 import type { Bucket } from "@hayloft/objects/contract.js"
 import { SMALL_DOCUMENT } from "../read-document.js"
-import { checkChildren, childText } from "@hayloft/base/xml-reader.js"
-import type { XmlElement } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childText } from "@hayloft/base/text/xml-reader.js"
+import type { XmlElement } from "@hayloft/base/text/xml-reader.js"
 import { wordOf } from "./setting.js"
 import type { S3Setting, S3SettingReader } from "./setting.js"
 

@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { isFailure, type FailureKind } from "@hayloft/base/failures.js"
 import { fc } from "@hayloft/base/testing-properties.js"
 import { REMOTE_WRITES, type Freshness, type RemoteSetting } from "@hayloft/features/remote-buckets/index.js"
-import { parseXmlRoot } from "@hayloft/base/xml-reader.js"
+import { parseXmlRoot } from "@hayloft/base/text/xml-reader.js"
 import { BUCKET_REMOTE } from "./remote.js"
 import { documentOf, valueOfDocument } from "./setting.js"
 

@@ -10,7 +10,7 @@ import type { Soon } from "@hayloft/base/soon.js"
 import type { Bucket } from "@hayloft/objects/contract.js"
 import { REMOTE_WRITES, type Freshness, type RemoteSetting } from "@hayloft/features/remote-buckets/index.js"
 import { SMALL_DOCUMENT } from "../read-document.js"
-import { checkChildren, childNamed, childText, requiredText, type XmlElement } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childNamed, childText, requiredText, type XmlElement } from "@hayloft/base/text/xml-reader.js"
 import { S3SettingReader, wordOf } from "./setting.js"
 import type { S3Setting, SettingSource } from "./setting.js"
 

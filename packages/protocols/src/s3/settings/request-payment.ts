@@ -4,12 +4,12 @@
  */
 import type { AccountId } from "@hayloft/base/ids.js"
 import { fail } from "@hayloft/base/failures.js"
-import type { Headers } from "@hayloft/base/request-headers.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
 import { SMALL_DOCUMENT } from "../read-document.js"
-import { checkChildren, childText } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childText } from "@hayloft/base/text/xml-reader.js"
 import { wordOf } from "./setting.js"
 import type { S3Setting } from "./setting.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 const PAYERS = ["BucketOwner", "Requester"] as const
 export type RequestPayer = (typeof PAYERS)[number]

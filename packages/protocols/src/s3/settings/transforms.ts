@@ -11,7 +11,13 @@ import { fail } from "@hayloft/base/failures.js"
 import { byteStringOfText, parseModuleName, type ObjectKey } from "@hayloft/base/ids.js"
 import { parsePipeline, type Pipeline } from "@hayloft/features/transforms/index.js"
 import { SMALL_DOCUMENT } from "../read-document.js"
-import { checkChildren, childrenNamed, childText, requiredText, type XmlElement } from "@hayloft/base/xml-reader.js"
+import {
+  checkChildren,
+  childrenNamed,
+  childText,
+  requiredText,
+  type XmlElement,
+} from "@hayloft/base/text/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import { wordOf } from "./setting.js"
 import type { S3Setting } from "./setting.js"

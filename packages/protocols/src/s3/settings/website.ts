@@ -7,8 +7,8 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import { SETTING_BYTES_MAX } from "@hayloft/base/limits.js"
-import { checkChildren, childNamed, childText } from "@hayloft/base/xml-reader.js"
-import type { XmlElement } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childNamed, childText } from "@hayloft/base/text/xml-reader.js"
+import type { XmlElement } from "@hayloft/base/text/xml-reader.js"
 import type { XmlWriter } from "../wire/xml-writer.js"
 import type { S3Setting } from "./setting.js"
 

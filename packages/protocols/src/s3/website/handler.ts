@@ -12,7 +12,7 @@
 import { asFailure, fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import { parseBucketName, textOfObjectKey } from "@hayloft/base/ids.js"
 import { Remembered } from "@hayloft/base/remembered.js"
-import { HeaderShapes } from "@hayloft/base/request-headers.js"
+import { HeaderShapes } from "@hayloft/base/http/request-headers.js"
 import { HeaderLines, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../../http/index.js"
 import type { Bucket } from "@hayloft/objects/contract.js"
 import { respondObject } from "../answers.js"
@@ -39,7 +39,7 @@ import {
   type PageRequest,
   type Redirection,
 } from "./rules-core.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 interface WebsiteSettings extends S3Settings {
   /** Domains whose sub-domains are buckets, in lower case. */

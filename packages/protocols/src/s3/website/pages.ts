@@ -1,6 +1,6 @@
 /** Pages of a website that no object of it has: errors, as HTML for people. */
 import type { S3Error } from "../failures.js"
-import { escapeHtml } from "@hayloft/base/html-text.js"
+import { escapeHtml } from "@hayloft/base/text/html-text.js"
 
 const TITLES: Readonly<Record<number, string>> = {
   400: "Bad Request",

@@ -1,7 +1,7 @@
 /** Rules of websites: which request shows which object, and where others are redirected. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { parseXmlRoot } from "@hayloft/base/xml-reader.js"
+import { parseXmlRoot } from "@hayloft/base/text/xml-reader.js"
 import { documentOf } from "../settings/setting.js"
 import { WEBSITE, type Website } from "../settings/website.js"
 import { isFailure } from "@hayloft/base/failures.js"

@@ -4,7 +4,7 @@
  * Texts of requests and keys are byte strings (one character for each byte).
  * Source  "Configuring a webpage redirect", "Configuring an index document", Amazon S3 User Guide.
  */
-import { percentEncode } from "@hayloft/base/uri.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
 import type { Redirect, RoutingRule, Website } from "../settings/website.js"
 import { byteStringOfText } from "@hayloft/base/ids.js"
 

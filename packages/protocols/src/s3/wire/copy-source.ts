@@ -3,7 +3,7 @@
  */
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { parseBucketName } from "@hayloft/base/ids.js"
-import { percentDecode } from "@hayloft/base/uri.js"
+import { percentDecode } from "@hayloft/base/http/uri.js"
 
 interface CopySourceName {
   readonly bucket: string

@@ -16,7 +16,7 @@ import {
   writeConfiguration,
   writeRetention,
 } from "./object-lock.js"
-import { parseXmlRoot } from "@hayloft/base/xml-reader.js"
+import { parseXmlRoot } from "@hayloft/base/text/xml-reader.js"
 import { xmlDocument } from "./xml-writer.js"
 
 const refused = (kind: FailureKind, work: () => unknown, what: string) =>

@@ -7,14 +7,14 @@
  * Source    "PutObjectLockConfiguration", "PutObjectRetention", "PutObjectLegalHold", Amazon S3 API Reference; messages
  *           are those that S3 is known to give.
  */
-import { parseIsoDate } from "@hayloft/base/dates.js"
+import { parseIsoDate } from "@hayloft/base/text/dates.js"
 import { fail } from "@hayloft/base/failures.js"
-import type { Headers } from "@hayloft/base/request-headers.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
 import type { DefaultRetention, Retention, VersionLock } from "@hayloft/objects/contract.js"
-import { checkChildren, childNamed, childText, requiredText } from "@hayloft/base/xml-reader.js"
-import type { XmlElement } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childNamed, childText, requiredText } from "@hayloft/base/text/xml-reader.js"
+import type { XmlElement } from "@hayloft/base/text/xml-reader.js"
 import type { XmlWriter } from "./xml-writer.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 export const CONFIGURATION_DOCUMENT = "ObjectLockConfiguration"
 export const RETENTION_DOCUMENT = "Retention"

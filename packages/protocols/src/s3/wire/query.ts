@@ -4,7 +4,7 @@
  * Names are compared exactly. Values are byte strings; of a repeated parameter the first value counts.
  */
 import { fail } from "@hayloft/base/failures.js"
-import type { QueryParameter } from "@hayloft/base/uri.js"
+import type { QueryParameter } from "@hayloft/base/http/uri.js"
 
 const INTEGER_MAX = 2_147_483_647
 

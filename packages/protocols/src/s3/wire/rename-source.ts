@@ -3,7 +3,7 @@
  * percent-encoded. Amazon knows only sources in the same bucket.
  */
 import { fail } from "@hayloft/base/failures.js"
-import { percentDecode } from "@hayloft/base/uri.js"
+import { percentDecode } from "@hayloft/base/http/uri.js"
 
 export const RENAME_SOURCE_HEADER = "x-amz-rename-source"
 

@@ -5,11 +5,11 @@
  *          SELECT) and a copy elsewhere (`OutputLocation`).
  * Source   "RestoreObject", "RestoreStatus", Amazon S3 API Reference.
  */
-import { httpDate, isoDate } from "@hayloft/base/dates.js"
+import { httpDate, isoDate } from "@hayloft/base/text/dates.js"
 import { fail } from "@hayloft/base/failures.js"
 import { RESTORE_TIERS, type RestoreRequest } from "@hayloft/features/storage-classes/index.js"
-import { checkChildren, childNamed, childText } from "@hayloft/base/xml-reader.js"
-import type { XmlElement } from "@hayloft/base/xml-reader.js"
+import { checkChildren, childNamed, childText } from "@hayloft/base/text/xml-reader.js"
+import type { XmlElement } from "@hayloft/base/text/xml-reader.js"
 
 export const RESTORE_DOCUMENT = "RestoreRequest"
 export const RESTORE_HEADER = "x-amz-restore"

@@ -5,7 +5,7 @@ import { createServer } from "node:http"
 import { Readable } from "node:stream"
 import { PutObjectCommand, S3Client } from "@aws-sdk/client-s3"
 import { concatBytes } from "@hayloft/base/bytes.js"
-import { HeaderShapes } from "@hayloft/base/request-headers.js"
+import { HeaderShapes } from "@hayloft/base/http/request-headers.js"
 import { receivedRequest, SignatureVerifier } from "@hayloft/access/index.js"
 import { decodeChunkedBody, parseTrailerNames } from "./aws-chunked.js"
 

@@ -1,8 +1,8 @@
 /** Storage classes in headers of requests and answers. */
 import { fail } from "@hayloft/base/failures.js"
 import { STORAGE_CLASSES, type StorageClass } from "@hayloft/base/storage-class.js"
-import type { RequestHeaders } from "@hayloft/base/request-headers.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { RequestHeaders } from "@hayloft/base/http/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 export const CLASS_HEADER = "x-amz-storage-class"
 

@@ -7,9 +7,9 @@
 import { fail } from "@hayloft/base/failures.js"
 import type { Failure } from "@hayloft/base/failures.js"
 import { bytesOfByteString } from "@hayloft/base/ids.js"
-import { percentDecode } from "@hayloft/base/uri.js"
-import { checkChildren, requiredText } from "@hayloft/base/xml-reader.js"
-import type { XmlElement } from "@hayloft/base/xml-reader.js"
+import { percentDecode } from "@hayloft/base/http/uri.js"
+import { checkChildren, requiredText } from "@hayloft/base/text/xml-reader.js"
+import type { XmlElement } from "@hayloft/base/text/xml-reader.js"
 import type { XmlWriter } from "./xml-writer.js"
 import type { Tags } from "@hayloft/base/tags.js"
 

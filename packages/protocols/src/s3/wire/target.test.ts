@@ -2,7 +2,7 @@ import { test } from "node:test"
 import assert from "node:assert/strict"
 import { fc } from "@hayloft/base/testing-properties.js"
 import { isFailure } from "@hayloft/base/failures.js"
-import { parseQuery, percentEncode } from "@hayloft/base/uri.js"
+import { parseQuery, percentEncode } from "@hayloft/base/http/uri.js"
 import { bucketOfHost, keyOfByteString, parseTarget } from "./target.js"
 import { RequestQuery } from "./query.js"
 

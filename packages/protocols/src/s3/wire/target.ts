@@ -9,7 +9,7 @@
 import { fail } from "@hayloft/base/failures.js"
 import { objectKeyOfBytes, bytesOfByteString, parsePlainKey } from "@hayloft/base/ids.js"
 import type { ObjectKey } from "@hayloft/base/ids.js"
-import { percentDecode, splitTarget } from "@hayloft/base/uri.js"
+import { percentDecode, splitTarget } from "@hayloft/base/http/uri.js"
 
 export interface S3Target {
   /** The bucket that the request addresses, not yet checked; undefined for the service itself. */

@@ -1,8 +1,8 @@
 /** Writes the XML documents of S3's answers. */
-import { S3_NAMESPACE, XML_DECLARATION, XmlWriter } from "@hayloft/base/xml-writer.js"
+import { S3_NAMESPACE, XML_DECLARATION, XmlWriter } from "@hayloft/base/text/xml-writer.js"
 
-export { escapeXml, XML_DECLARATION, XmlWriter } from "@hayloft/base/xml-writer.js"
-export { S3_NAMESPACE as XML_NAMESPACE } from "@hayloft/base/xml-writer.js"
+export { escapeXml, XML_DECLARATION, XmlWriter } from "@hayloft/base/text/xml-writer.js"
+export { S3_NAMESPACE as XML_NAMESPACE } from "@hayloft/base/text/xml-writer.js"
 
 interface XmlDocumentOptions {
   /** Off for `<Error>`, which S3 writes without a namespace. */

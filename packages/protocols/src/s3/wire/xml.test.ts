@@ -12,8 +12,8 @@ import {
   parseXmlRoot,
   requiredText,
   XML_DEPTH_MAX,
-} from "@hayloft/base/xml-reader.js"
-import type { XmlElement, XmlLimits } from "@hayloft/base/xml-reader.js"
+} from "@hayloft/base/text/xml-reader.js"
+import type { XmlElement, XmlLimits } from "@hayloft/base/text/xml-reader.js"
 import { escapeXml, xmlDocument, XmlWriter } from "./xml-writer.js"
 
 /** Processor time, so that a busy machine causes no failure; bounds are far above linear time, far below quadratic. */

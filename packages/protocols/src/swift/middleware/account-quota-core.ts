@@ -4,9 +4,9 @@
  * Source  The middleware `account_quotas` of OpenStack Swift. `X-Account-Meta-Quota-Bytes` is its older name for bytes.
  */
 import { fail } from "@hayloft/base/failures.js"
-import type { Headers } from "@hayloft/base/request-headers.js"
-import type { QuotaLimits } from "@hayloft/engine/format/usage.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
+import type { QuotaLimits } from "@hayloft/engine/format/objects/usage.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 const NAMES = {
   hardBytes: ["account-quota-bytes", "account-meta-quota-bytes"],

@@ -6,11 +6,11 @@
  */
 import { fail, unlessRefused } from "@hayloft/base/failures.js"
 import { byteStringOfText, parseBucketName, textOfObjectKey } from "@hayloft/base/ids.js"
-import type { Headers } from "@hayloft/base/request-headers.js"
-import { percentDecode, percentEncode } from "@hayloft/base/uri.js"
-import type { SwiftArchive } from "@hayloft/engine/format/swift-container.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
+import { percentDecode, percentEncode } from "@hayloft/base/http/uri.js"
+import type { SwiftArchive } from "@hayloft/engine/format/swift/swift-container.js"
 import { timestampOf } from "../answers.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 /** The type of the version that stands for a deletion. */
 export const DELETION_TYPE = "application/x-deleted;swift_versions_deleted=1"

@@ -7,8 +7,8 @@
  */
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { byteStringOfText } from "@hayloft/base/ids.js"
-import { percentEncode } from "@hayloft/base/uri.js"
-import type { SwiftArchive } from "@hayloft/engine/format/swift-container.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
+import type { SwiftArchive } from "@hayloft/engine/format/swift/swift-container.js"
 import type { ListedObject } from "@hayloft/objects/contract.js"
 import { makeCopy, operationAs, type S3Answer, type ObjectCall, type CallerScope } from "../../s3/index.js"
 import { emptyAnswer } from "../answers.js"

@@ -8,7 +8,7 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import { bytesOfByteString } from "@hayloft/base/ids.js"
-import { percentEncode } from "@hayloft/base/uri.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
 import { escapedText } from "../markup-core.js"
 import type { UploadedTarMember } from "./tar-core.js"
 import { byteStringOfBytes } from "@hayloft/base/bytes.js"

@@ -6,9 +6,9 @@
  */
 import { asFailure, fail } from "@hayloft/base/failures.js"
 import { byteStringOfText, textOfObjectKey } from "@hayloft/base/ids.js"
-import type { PieceOwner } from "@hayloft/base/pieces.js"
+import type { PieceOwner } from "@hayloft/base/memory/pieces.js"
 import { asPromise } from "@hayloft/base/soon.js"
-import { percentEncode } from "@hayloft/base/uri.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import { RequestQuery, type S3Answer } from "../../s3/index.js"
 import { emptyAnswer, textAnswer } from "../answers.js"

@@ -4,7 +4,7 @@
  * Source  "CORS", OpenStack Swift, with `strict_cors_mode`: only origins that a container names get headers.
  */
 import type { SwiftMetadata } from "../metadata-core.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 const ALLOWED = "access-control-allow-origin"
 const MAX_AGE = "access-control-max-age"

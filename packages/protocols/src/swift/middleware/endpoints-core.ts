@@ -6,7 +6,7 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import { byteStringOfText } from "@hayloft/base/ids.js"
-import { percentEncode } from "@hayloft/base/uri.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
 import type { InsideDevice } from "./recon-core.js"
 import { targetOfPath, type SwiftTarget } from "../target-core.js"
 

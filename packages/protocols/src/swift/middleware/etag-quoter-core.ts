@@ -4,11 +4,11 @@
  *
  * Source  `common/middleware/etag_quoter.py`, OpenStack Swift.
  */
-import type { Headers } from "@hayloft/base/request-headers.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
 import { HeaderLines } from "../../http/index.js"
 import type { S3Answer } from "../../s3/index.js"
 import { isTrue } from "../metadata-core.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 type Chooser = "Account" | "Container"
 

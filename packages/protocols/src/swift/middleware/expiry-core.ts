@@ -4,7 +4,7 @@
  * Source  "Expiring object support", OpenStack Swift.
  */
 import { fail } from "@hayloft/base/failures.js"
-import type { Headers } from "@hayloft/base/request-headers.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
 
 /** Swift writes these times with ten digits; a later time is this one. */
 const SECONDS_MAX = 9_999_999_999

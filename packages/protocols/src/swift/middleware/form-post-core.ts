@@ -7,8 +7,8 @@
  * Source    `common/middleware/formpost.py`, OpenStack Swift.
  */
 import { fail } from "@hayloft/base/failures.js"
-import type { Headers } from "@hayloft/base/request-headers.js"
-import { percentEncode } from "@hayloft/base/uri.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
 import { escapedValue } from "../markup-core.js"
 import { readUrlSignature, signerOf, type UrlKey } from "./url-signatures-core.js"
 

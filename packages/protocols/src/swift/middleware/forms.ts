@@ -7,7 +7,7 @@
 import { asFailure, fail, isFailure } from "@hayloft/base/failures.js"
 import { asPromise } from "@hayloft/base/soon.js"
 import { checkDigest, readUrlSignature } from "./url-signatures-core.js"
-import type { PieceOwner } from "@hayloft/base/pieces.js"
+import type { PieceOwner } from "@hayloft/base/memory/pieces.js"
 import type { Exchange } from "../../http/index.js"
 import { boundaryOf, ExchangeBody, FormOfFiles, type S3Answer, type S3Caller, type S3Request } from "../../s3/index.js"
 import { textAnswer } from "../answers.js"

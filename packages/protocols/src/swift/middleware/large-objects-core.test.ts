@@ -5,7 +5,7 @@ import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
 import { hexOf } from "@hayloft/base/bytes.js"
 import { isFailure } from "@hayloft/base/failures.js"
-import { lengthOfSegment, type Segment } from "@hayloft/engine/format/segment-list.js"
+import { lengthOfSegment, type Segment } from "@hayloft/engine/format/objects/segment-list.js"
 import {
   checkSegment,
   etagOfDynamic,

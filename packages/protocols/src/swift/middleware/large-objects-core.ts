@@ -12,14 +12,14 @@ import { createHash } from "node:crypto"
 import { fail } from "@hayloft/base/failures.js"
 import { byteStringOfText, textOfObjectKey } from "@hayloft/base/ids.js"
 import { GIB, MIB } from "@hayloft/base/limits.js"
-import { percentDecode, percentEncode } from "@hayloft/base/uri.js"
+import { percentDecode, percentEncode } from "@hayloft/base/http/uri.js"
 import {
   lengthOfSegment,
   type ByteSpan,
   type Segment,
   type SegmentObject,
-} from "@hayloft/engine/format/segment-list.js"
-import type { LargeObject } from "@hayloft/engine/format/version-record.js"
+} from "@hayloft/engine/format/objects/segment-list.js"
+import type { LargeObject } from "@hayloft/engine/format/objects/version-record.js"
 import { LARGE_OBJECT_LIMITS } from "@hayloft/objects/index.js"
 import { isJsonObject, type JsonObject } from "@hayloft/base/json.js"
 

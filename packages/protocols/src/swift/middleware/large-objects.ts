@@ -7,7 +7,7 @@
 import { asFailure, fail, isFailure } from "@hayloft/base/failures.js"
 import { byteStringOfText, textOfObjectKey } from "@hayloft/base/ids.js"
 import { after, recover, type Soon } from "@hayloft/base/soon.js"
-import { encodeSegmentList, type Segment } from "@hayloft/engine/format/segment-list.js"
+import { encodeSegmentList, type Segment } from "@hayloft/engine/format/objects/segment-list.js"
 import { readBody } from "../../http/index.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import { LARGE_OBJECT_LIMITS, segmentsIn, segmentsMd5Of } from "@hayloft/objects/index.js"
@@ -42,7 +42,7 @@ import { writtenFields } from "../object-headers.js"
 import { containerAt, type SwiftObjectRequest, type SwiftContext } from "../requests.js"
 import { requireQuota } from "../stored-files.js"
 import { clientManifest } from "./sync-core.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 const SEGMENTS_CONCURRENT = 8
 const DEFAULT_TYPE = "application/octet-stream"

@@ -6,13 +6,13 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import { byteStringOfText, textOfObjectKey } from "@hayloft/base/ids.js"
-import type { Headers } from "@hayloft/base/request-headers.js"
-import { percentDecode, percentEncode } from "@hayloft/base/uri.js"
-import { decodeSymlink, type Symlink } from "@hayloft/engine/format/symlink.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
+import { percentDecode, percentEncode } from "@hayloft/base/http/uri.js"
+import { decodeSymlink, type Symlink } from "@hayloft/engine/format/objects/symlink.js"
 import type { ContentHeaders, ObjectInfo } from "@hayloft/objects/contract.js"
 import type { RequestQuery } from "../../s3/index.js"
 import { parseDynamicManifest } from "./large-objects-core.js"
-import type { HeaderField } from "@hayloft/base/request-headers.js"
+import type { HeaderField } from "@hayloft/base/http/request-headers.js"
 
 /** Links from one to the next that a read follows. */
 export const LINKS_MAX = 2

@@ -6,8 +6,8 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import { isArchive, STORAGE_CLASSES, type StorageClass } from "@hayloft/base/storage-class.js"
-import type { SwiftContainer } from "@hayloft/engine/format/swift-container.js"
-import type { Headers } from "@hayloft/base/request-headers.js"
+import type { SwiftContainer } from "@hayloft/engine/format/swift/swift-container.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
 
 export const DEFAULT_POLICY: StorageClass = "STANDARD"
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
 import { parseAccessKeyId, parseAccountId } from "@hayloft/base/ids.js"
-import type { SwiftSetter } from "@hayloft/engine/format/swift-setter.js"
+import type { SwiftSetter } from "@hayloft/engine/format/swift/swift-setter.js"
 import { changedSetters, seesKey, shownMetadata } from "./setters-core.js"
 
 const ANN: SwiftSetter = { kind: "key", id: parseAccessKeyId("AKIAANN") }

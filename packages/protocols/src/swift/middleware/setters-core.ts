@@ -5,7 +5,7 @@
  *           it would act as its setter.
  */
 import { fail } from "@hayloft/base/failures.js"
-import { sameSetter, type SwiftSetter, type SwiftSetters } from "@hayloft/engine/format/swift-setter.js"
+import { sameSetter, type SwiftSetter, type SwiftSetters } from "@hayloft/engine/format/swift/swift-setter.js"
 import { isSecret, type SwiftMetadata } from "../metadata-core.js"
 
 /** Throws `accessDenied`. */

@@ -1,6 +1,6 @@
 /** The answer to a request for several ranges of an object: its bytes are read range by range, and never held. */
 import { hexOf } from "@hayloft/base/bytes.js"
-import type { PieceOwner } from "@hayloft/base/pieces.js"
+import type { PieceOwner } from "@hayloft/base/memory/pieces.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import type { ObjectBody, ObjectInfo } from "@hayloft/objects/contract.js"
 import type { S3Answer, ObjectCall, PartOfObject } from "../../s3/index.js"

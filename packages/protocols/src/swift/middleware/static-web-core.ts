@@ -9,7 +9,7 @@
 import { textOfObjectKey } from "@hayloft/base/ids.js"
 import { escapedValue } from "../markup-core.js"
 import { isTrue } from "../metadata-core.js"
-import { percentEncode } from "@hayloft/base/uri.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
 
 /** The website settings in the metadata of a container. Byte strings. */
 export interface StaticWeb {

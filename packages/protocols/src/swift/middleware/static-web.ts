@@ -6,7 +6,7 @@
  */
 import { asFailure, fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import { asPromise, type Soon } from "@hayloft/base/soon.js"
-import { percentEncode } from "@hayloft/base/uri.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
 import { operationAs, type S3Answer, type BucketCall } from "../../s3/index.js"
 import { emptyAnswer, textAnswer } from "../answers.js"
 import { swiftErrorOf } from "../failures.js"

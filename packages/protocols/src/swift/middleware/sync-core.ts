@@ -7,11 +7,11 @@
 import { createHmac, timingSafeEqual } from "node:crypto"
 import { fail } from "@hayloft/base/failures.js"
 import { byteStringOfText } from "@hayloft/base/ids.js"
-import type { Headers } from "@hayloft/base/request-headers.js"
-import { percentEncode } from "@hayloft/base/uri.js"
-import type { Segment } from "@hayloft/engine/format/segment-list.js"
-import type { SwiftSetter } from "@hayloft/engine/format/swift-setter.js"
-import { NO_SYNC, type SwiftSync } from "@hayloft/engine/format/swift-sync.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
+import type { Segment } from "@hayloft/engine/format/objects/segment-list.js"
+import type { SwiftSetter } from "@hayloft/engine/format/swift/swift-setter.js"
+import { NO_SYNC, type SwiftSync } from "@hayloft/engine/format/swift/swift-sync.js"
 import { requireSetter } from "./setters-core.js"
 
 interface SyncRealm {

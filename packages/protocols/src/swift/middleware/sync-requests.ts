@@ -4,8 +4,8 @@
  */
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { after, recover, type Soon } from "@hayloft/base/soon.js"
-import { parseTimestamp, type Timestamp } from "@hayloft/base/timestamp.js"
-import { percentEncode } from "@hayloft/base/uri.js"
+import { parseTimestamp, type Timestamp } from "@hayloft/base/text/timestamp.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
 import type { Exchange } from "../../http/index.js"
 import type { S3Answer } from "../../s3/index.js"
 import { emptyAnswer } from "../answers.js"

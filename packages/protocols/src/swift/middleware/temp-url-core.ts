@@ -7,10 +7,10 @@
  * Source    `common/middleware/tempurl.py`, OpenStack Swift.
  */
 import { isWithin, parseIpAddress, parseIpRange } from "@hayloft/access/index.js"
-import { parseIsoDate } from "@hayloft/base/dates.js"
+import { parseIsoDate } from "@hayloft/base/text/dates.js"
 import { fail } from "@hayloft/base/failures.js"
-import type { Headers } from "@hayloft/base/request-headers.js"
-import { parseQuery, percentEncode } from "@hayloft/base/uri.js"
+import type { Headers } from "@hayloft/base/http/request-headers.js"
+import { parseQuery, percentEncode } from "@hayloft/base/http/uri.js"
 import type { UserMetadata } from "@hayloft/objects/contract.js"
 import { readUrlSignature, signerOf, type UrlKey, type UrlSignature } from "./url-signatures-core.js"
 

@@ -8,7 +8,7 @@
 import { createHmac, timingSafeEqual } from "node:crypto"
 import { bytesOfHex } from "@hayloft/base/bytes.js"
 import { fail } from "@hayloft/base/failures.js"
-import type { SwiftSetter, SwiftSetters } from "@hayloft/engine/format/swift-setter.js"
+import type { SwiftSetter, SwiftSetters } from "@hayloft/engine/format/swift/swift-setter.js"
 
 type DigestName = "sha1" | "sha256" | "sha512"
 

@@ -9,7 +9,7 @@
 import type { Failure } from "@hayloft/base/failures.js"
 import { fail } from "@hayloft/base/failures.js"
 import { KIB } from "@hayloft/base/limits.js"
-import { splitTarget } from "@hayloft/base/uri.js"
+import { splitTarget } from "@hayloft/base/http/uri.js"
 import type { Exchange, HttpAnswer, PlainAnswer, Protocol, Refusal } from "@hayloft/protocols/http/index.js"
 import { bucketOfHost } from "@hayloft/protocols/s3/wire/target.js"
 import {

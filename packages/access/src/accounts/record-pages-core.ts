@@ -1,0 +1,40 @@
+/**
+ * Pages of records: part of a range of rows, decoded, and the start of the next page. Pure.
+ *
+ * Limits  A page reads `RECORDS_PER_PAGE` rows.
+ */
+import type { Family } from "@hayloft/base/rows/families.js"
+import { rowKeyOf, rowKeyAfter } from "@hayloft/base/ids.js"
+import type { RowKey } from "@hayloft/base/ids.js"
+import type { KeyRange } from "@hayloft/base/rows/key-range.js"
+import type { RowView } from "@hayloft/engine/metadata/index.js"
+
+const RECORDS_PER_PAGE = 100
+
+/** All rows of a family with text keys. */
+export const ALL_ROWS: KeyRange = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
+
+export interface RecordPage<Item> {
+  readonly items: readonly Item[]
+  /** The key is undefined on the last page. */
+  readonly next: RowKey | undefined
+}
+
+/** The smallest key greater than `key`. */
+/** The page that begins at `start`, or at the start of the range if that is greater. */
+export function readPage<Item>(
+  view: RowView,
+  family: Family,
+  range: KeyRange,
+  start: RowKey,
+  itemOf: (key: RowKey, value: Uint8Array) => Item,
+): RecordPage<Item> {
+  const items: Item[] = []
+  let last: RowKey | undefined
+  for (const [key, row] of view.range(family, start > range.start ? { ...range, start } : range)) {
+    if (last !== undefined && items.length === RECORDS_PER_PAGE) return { items, next: rowKeyAfter(last) }
+    items.push(itemOf(key, row.value))
+    last = key
+  }
+  return { items, next: undefined }
+}

@@ -1,0 +1,15 @@
+/** A range of row keys, as stores, memtables and tablets read it. */
+import type { RowKey } from "../ids.js"
+
+export interface KeyRange {
+  /** Inclusive, in both directions. */
+  readonly start: RowKey
+  /** Exclusive, in both directions. */
+  readonly end: RowKey
+  /** Descending: from just below `end` down to `start`. */
+  readonly reverse?: boolean
+  /** How many rows the reader will probably take, if it knows: an engine may fetch so many at once. */
+  readonly expectedRows?: number
+  /** A decision relies on the rows that it finds, not on the absence of others (`metadata/guards.ts`). */
+  readonly presentOnly?: boolean
+}
