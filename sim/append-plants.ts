@@ -52,7 +52,7 @@ export const APPEND_PLANTS: readonly TestedPlant[] = [
   }),
   plant(
     "sealed copies keep their bytes",
-    inCommands("for (const part of segment.parts) editor.release", "for (const part of []) editor.release"),
+    inCommands("for (const part of segment.parts) editor.deleteLater", "for (const part of []) editor.deleteLater"),
   ),
   ofReferences("segments are deleted although others reference them", {
     file: "packages/objects/src/commands/reference-commands-core.ts",

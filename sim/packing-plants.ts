@@ -45,7 +45,7 @@ export const PACKING_PLANTS: readonly TestedPlant[] = [
   plant(
     "what objects had stays for ever",
     COMMANDS,
-    "if (released !== undefined) editor.release(released)",
+    "if (released !== undefined) editor.deleteLater(released)",
     "void released",
   ),
   plant(

@@ -455,7 +455,7 @@ export const PLANTS: readonly Plant[] = [
     edits: [
       {
         file: "packages/objects/src/commands/reencode-commands-core.ts",
-        find: 'if (isAll) editor.release({ kind: "extent", ...owner })',
+        find: 'if (isAll) editor.deleteLater({ kind: "extent", ...owner })',
         put: "if (isAll) void owner",
       },
     ],

@@ -19,8 +19,8 @@ export const UNDELETE_PLANTS: readonly TestedPlant[] = [
   }),
   plant("what is kept is released, too", COMMANDS, {
     file: EDITOR,
-    find: "if (!isKept) this.releaseContent(record)",
-    put: "this.releaseContent(record)",
+    find: "if (!isKept) this.deleteContentLater(record)",
+    put: "this.deleteContentLater(record)",
   }),
   plant("a restore does not count what is no longer kept", COMMANDS, {
     file: PART,
@@ -38,7 +38,7 @@ export const UNDELETE_PLANTS: readonly TestedPlant[] = [
     {
       file: PART,
       find: 'import { keptIn } from "./kept-queries-core.js"',
-      put: 'import { NO_DETAILS } from "../../format/version-record.js"\nimport { keptIn } from "./kept-queries-core.js"',
+      put: 'import { NO_DETAILS } from "@hayloft/engine/format/objects/version-record.js"\nimport { keptIn } from "./kept-queries-core.js"',
     },
   ),
   plant("of several objects of one decision only the last is counted", "packages/objects/src/door/decision-rows", {
