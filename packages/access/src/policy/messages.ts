@@ -7,6 +7,7 @@ import type { AccessPolicyKind } from "./contract.js"
 
 const IAM = {
   json: "Syntax errors in policy.",
+  noObject: "Syntax errors in policy.",
   statement: "Syntax errors in policy.",
   actions: "Policy statement must contain actions.",
   resources: "Policy statement must contain resources.",
@@ -19,6 +20,7 @@ type Messages = Readonly<Record<keyof typeof IAM, string>>
 
 const S3: Messages = {
   json: "This policy contains invalid Json",
+  noObject: "Policies must be valid JSON and the first byte must be '{'",
   statement: "Missing required field Statement",
   actions: "Missing required field Action",
   resources: "Missing required field Resource",

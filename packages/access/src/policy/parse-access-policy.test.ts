@@ -32,7 +32,7 @@ const at = "$.Statement[0]"
 const LINES: readonly Line[] = [
   ["identity", "", "$ Syntax errors in policy."],
   ["resource", "{", "$ This policy contains invalid Json"],
-  ["resource", "[]", "$ This policy contains invalid Json"],
+  ["resource", "[]", "$ Policies must be valid JSON and the first byte must be '{'"],
   ["resource", '{"Version":"2012-10-17"}', "$ Missing required field Statement"],
   ["resource", document(), "$.Statement Could not parse the policy: Statement is empty!"],
   ["identity", '{"Statement":"x"}', "$.Statement Each statement must be an object"],

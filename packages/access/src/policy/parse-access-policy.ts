@@ -103,7 +103,8 @@ function refuseLarge(text: string, kind: AccessPolicyKind): void {
 
 export function parseAccessPolicy(text: string, kind: AccessPolicyKind): AccessPolicy {
   refuseLarge(text, kind)
-  const document = readJsonObject(text, messagesOf(kind).json)
+  const { json, noObject } = messagesOf(kind)
+  const document = readJsonObject(text, text.trimStart().startsWith("{") ? json : noObject)
   refuseUnknown(document, DOCUMENT_ELEMENTS, "$")
   const version = parseVersion(document["Version"])
   const id = document["Id"]

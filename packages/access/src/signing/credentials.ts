@@ -29,15 +29,34 @@ export interface Credentials {
 /** Time parameters of a presigned URL. */
 export interface PresignedTerms {
   readonly timestamp: string
-  readonly expiresText: string
+  readonly expiresSeconds: number
 }
 
 export const PRESIGNED_SECONDS_MAX = 604_800
 const AUTHORIZATION_BYTES_MAX = 8192
 const CREDENTIAL_PARTS = 5
-const SCHEME_CHARACTERS_MAX = 40
+const SCOPE_ENDING = "aws4_request"
 
-const malformed = (form: SignatureForm, message: string): Failure => fail("malformedAuthorization", { message, form })
+/** At most so many characters of a wrong value are repeated in a message. */
+const SHOWN_CHARACTERS_MAX = 40
+const HEADER_LEAD = "The authorization header is malformed; "
+
+const malformed = (form: SignatureForm, message: string, argumentName?: string): Failure =>
+  fail("malformedAuthorization", {
+    message: form === "header" ? `${HEADER_LEAD}${message}` : message,
+    form,
+    argumentName,
+  })
+
+/** The failure for a credential that is wrong, in Amazon's words. `region`: the one that is expected. */
+export function wrongCredential(form: SignatureForm, message: string, region?: string): Failure {
+  const lead = { header: HEADER_LEAD, query: "Error parsing the X-Amz-Credential parameter; ", form: "" }[form]
+  const argumentName = form === "form" ? "x-amz-credential" : undefined
+  return fail("malformedAuthorization", { message: `${lead}${message}`, form, argumentName, region })
+}
+
+/** The beginning of a value that a client has sent. */
+export const shown = (value: string): string => value.slice(0, SHOWN_CHARACTERS_MAX)
 
 /** The failure for a scope of another day than that of the request. */
 export const wrongDay = (form: SignatureForm, day: string, timestamp: string): Failure =>
@@ -59,7 +78,7 @@ function foreignScheme(value: string): Failure {
     space < 0
       ? "Authorization header is invalid -- one and only one ' ' (space) required"
       : "Unsupported Authorization Type"
-  const scheme = space < 0 ? undefined : value.slice(0, Math.min(space, SCHEME_CHARACTERS_MAX))
+  const scheme = space < 0 ? undefined : shown(value.slice(0, space))
   return fail("malformedAuthorization", {
     message,
     form: "scheme",
@@ -72,10 +91,16 @@ function foreignScheme(value: string): Failure {
 export function parseCredential(form: SignatureForm, text: string): { accessKeyId: string; scope: SigningScope } {
   const parts = text.split("/")
   const [day = "", region = "", service = "", ending = ""] = parts.slice(-4)
-  if (parts.length < CREDENTIAL_PARTS || ending !== "aws4_request") {
-    throw malformed(form, "the Credential is mal-formed; expecting <key>/YYYYMMDD/REGION/SERVICE/aws4_request")
+  if (parts.length < CREDENTIAL_PARTS) {
+    const expected = '"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request"'
+    throw wrongCredential(form, `the Credential is mal-formed; expecting ${expected}.`)
   }
-  if (!/^\d{8}$/.test(day)) throw malformed(form, "the date of the Credential must be in the format yyyyMMdd")
+  if (ending !== SCOPE_ENDING)
+    throw wrongCredential(form, `incorrect terminal "${shown(ending)}". This endpoint uses "${SCOPE_ENDING}".`)
+  if (!/^\d{8}$/.test(day)) {
+    const expected = 'This date in the credential must be in the format "yyyyMMdd".'
+    throw wrongCredential(form, `incorrect date format "${shown(day)}". ${expected}`)
+  }
   return { accessKeyId: parts.slice(0, -4).join("/"), scope: { day, region, service } }
 }
 
@@ -103,26 +128,35 @@ export function parseVersion2Authorization(value: string): { accessKeyId: string
   throw fail("invalidArgument", { message, argumentName: "Authorization" })
 }
 
+const COMPONENTS = ["Credential", "SignedHeaders", "Signature"]
+
+/** The components of a header of version 4, by name. Throws `malformedAuthorization` if there are others, or one twice. */
+function componentsOf(text: string): ReadonlyMap<string, string> {
+  const found = new Map<string, string>()
+  for (const piece of text.split(",")) {
+    const equals = piece.indexOf("=")
+    if (equals < 0) throw malformed("header", `the authorization component "${shown(piece.trim())}" is malformed.`)
+    const name = piece.slice(0, equals).trim()
+    if (!COMPONENTS.includes(name) || found.has(name)) {
+      const needed = "Credential, SignedHeaders, and Signature."
+      throw malformed("header", `the authorization header requires three components: ${needed}`)
+    }
+    found.set(name, piece.slice(equals + 1).trim())
+  }
+  return found
+}
+
 /** Reads a version 4 signature. Throws `accessDenied` (empty), `malformedAuthorization`. */
 export function parseAuthorization(value: string): Credentials {
   if (value === "") throw fail("accessDenied", { reason: "the Authorization header is empty" })
   if (!value.startsWith(`${ALGORITHM} `)) throw foreignScheme(value)
   if (value.length > AUTHORIZATION_BYTES_MAX) throw malformed("header", "the Authorization header is too long")
-  const fields = new Map<string, string>()
-  for (const piece of value.slice(ALGORITHM.length + 1).split(",")) {
-    const equals = piece.indexOf("=")
-    const name = piece.slice(0, Math.max(equals, 0)).trim()
-    if (!["Credential", "SignedHeaders", "Signature"].includes(name) || fields.has(name)) {
-      throw malformed("header", "the Authorization header needs Credential, SignedHeaders and Signature, once each")
-    }
-    fields.set(name, piece.slice(equals + 1).trim())
-  }
-  const [credential, signedHeaders, signature] = ["Credential", "SignedHeaders", "Signature"].map(name =>
-    fields.get(name),
-  )
-  if (!credential || !signedHeaders || !signature) {
-    throw malformed("header", "the Authorization header needs Credential, SignedHeaders and Signature")
-  }
+  const fields = componentsOf(value.slice(ALGORITHM.length + 1))
+  const [credential = "", signedHeaders = "", signature = ""] = COMPONENTS.map(name => {
+    const component = fields.get(name)
+    if (!component) throw malformed("header", `missing ${name}.`)
+    return component
+  })
   return {
     form: "header",
     ...parseCredential("header", credential),
@@ -159,9 +193,30 @@ export function accessKeyOf(text: string): AccessKeyId {
   }
 }
 
-const missing = (name: string): Failure => malformed("query", `a presigned URL needs ${name}, once`)
+const PRESIGNED_PARAMETERS = "X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders"
+const missing = (name: string): Failure =>
+  malformed(
+    "query",
+    `Query-string authentication version 4 requires the ${PRESIGNED_PARAMETERS}, and X-Amz-Expires parameters.`,
+    name,
+  )
 
-/** Throws `malformedAuthorization`. */
+/** Amazon's messages; the code is that of a URL which has expired. Throws `accessDenied`. */
+function parseExpires(text: string): number {
+  if (!/^-?\d+$/.test(text)) throw fail("accessDenied", { message: "X-Amz-Expires should be a number" })
+  const seconds = Number(text)
+  if (seconds < 0) throw fail("accessDenied", { message: "X-Amz-Expires must be non-negative" })
+  if (seconds <= PRESIGNED_SECONDS_MAX) return seconds
+  const limit = `the given X-Amz-Expires must be less than ${PRESIGNED_SECONDS_MAX} seconds`
+  const message = `X-Amz-Expires must be less than a week (in seconds); that is, ${limit}`
+  throw fail("accessDenied", { message })
+}
+
+/** The failure for a presigned URL whose `X-Amz-Date` is no time. */
+export const wrongPresignedDate = (): Failure =>
+  malformed("query", `X-Amz-Date must be in the ISO8601 Long Format "yyyyMMdd'T'HHmmss'Z'"`)
+
+/** Throws `malformedAuthorization`, `accessDenied`. */
 export function parsePresigned(query: readonly QueryParameter[]): Credentials & PresignedTerms {
   const one = (name: string): string => {
     let value = ""
@@ -174,13 +229,13 @@ export function parsePresigned(query: readonly QueryParameter[]): Credentials & 
     if (value === "") throw missing(name)
     return value
   }
-  if (one("X-Amz-Algorithm") !== ALGORITHM) throw malformed("query", `X-Amz-Algorithm supports ${ALGORITHM} only`)
+  if (one("X-Amz-Algorithm") !== ALGORITHM) throw malformed("query", `X-Amz-Algorithm only supports "${ALGORITHM}"`)
   return {
     form: "query",
     ...parseCredential("query", one("X-Amz-Credential")),
     signedHeaders: parseSignedHeaders("query", one("X-Amz-SignedHeaders")),
     signature: one("X-Amz-Signature"),
     timestamp: one("X-Amz-Date"),
-    expiresText: one("X-Amz-Expires"),
+    expiresSeconds: parseExpires(one("X-Amz-Expires")),
   }
 }

@@ -40,7 +40,7 @@ interface FormClaim {
 }
 
 /** Names as error messages spell them; the keys of `fields` are in lower case. */
-const FIELDS = ["X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Signature"]
+const FIELDS = ["x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature"]
 const VERSION_2_FIELDS = ["AWSAccessKeyId", "Signature"]
 
 /** S3's wording for a missing field. */
@@ -73,20 +73,20 @@ export function readFormSignature(
   }
   if (!VERSION_2_FIELDS.some(has)) return { kind: "anonymous" }
   if (!rules.acceptVersion2) throw olderScheme()
-  const [accessKeyId = "", signature = "", policy = ""] = [...VERSION_2_FIELDS, "Policy"].map(one)
+  const [accessKeyId = "", signature = "", policy = ""] = [...VERSION_2_FIELDS, "policy"].map(one)
   const region = rules.region ?? REGION_REPORTED
   const terms = { policy, signature, scope: undefined, region, signedMs: undefined, token }
   return { kind: "claim", accessKeyId: accessKeyOf(accessKeyId), ...terms }
 }
 
 function readVersion4(one: (name: string) => string, token: string | undefined, rules: FormSignatureRules): FormClaim {
-  const [algorithm, credential = "", date = "", signature = "", policy = ""] = [...FIELDS, "Policy"].map(one)
-  if (algorithm !== ALGORITHM) throw malformed("X-Amz-Algorithm", `X-Amz-Algorithm supports ${ALGORITHM} only`)
+  const [algorithm, credential = "", date = "", signature = "", policy = ""] = [...FIELDS, "policy"].map(one)
+  if (algorithm !== ALGORITHM) throw malformed("x-amz-algorithm", `Only ${ALGORITHM} is supported`)
   const { accessKeyId, scope } = parseCredential("form", credential)
   checkScope({ form: "form", scope }, rules)
   const signedMs = parseBasicDate(date)
   if (signedMs === undefined) {
-    throw malformed("X-Amz-Date", "X-Amz-Date must be formated via ISO8601 Long format")
+    throw malformed("x-amz-date", "X-Amz-Date must be formated via ISO8601 Long format")
   }
   if (!date.startsWith(scope.day)) throw wrongDay("form", scope.day, date)
   const region = rules.region ?? REGION_REPORTED

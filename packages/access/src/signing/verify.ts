@@ -38,8 +38,10 @@ import {
   olderScheme,
   parseAuthorization,
   parsePresigned,
+  shown,
+  wrongCredential,
   wrongDay,
-  PRESIGNED_SECONDS_MAX,
+  wrongPresignedDate,
 } from "./credentials.js"
 import type { Credentials, PresignedTerms, SignatureForm, SignatureVersion } from "./credentials.js"
 import { SigningKeys, type SigningKey } from "./keys.js"
@@ -513,17 +515,12 @@ export function checkScope({ form, scope }: Pick<Credentials, "form" | "scope">,
   const unbuilt = rules.unbuiltServices?.get(scope.service)
   if (unbuilt !== undefined) throw fail("notImplemented", { message: `${unbuilt} are not implemented.` })
   if (scope.service !== rules.service) {
-    throw fail("malformedAuthorization", {
-      message: `The authorization is malformed; incorrect service "${scope.service.slice(0, 40)}". This endpoint belongs to "${rules.service}".`,
-      form,
-    })
+    const expected = `This endpoint belongs to "${rules.service}".`
+    throw wrongCredential(form, `incorrect service "${shown(scope.service)}". ${expected}`)
   }
   if (rules.region !== undefined && scope.region !== rules.region) {
-    throw fail("malformedAuthorization", {
-      message: `The authorization is malformed; the region '${scope.region.slice(0, 40)}' is wrong; expecting '${rules.region}'`,
-      form,
-      region: rules.region,
-    })
+    const message = `the region '${shown(scope.region)}' is wrong; expecting '${rules.region}'`
+    throw wrongCredential(form, message, rules.region)
   }
 }
 
@@ -535,18 +532,15 @@ function timestampOf(headers: RequestHeaders, { dateAt }: Plan): string {
   return basicDate(timeMs)
 }
 
-/** Throws `accessDenied`, `requestExpired`. */
-function checkExpiry(timeMs: number | undefined, { expiresText }: PresignedTerms, nowMs: number): number {
-  if (timeMs === undefined) throw noDate()
-  const expiresSeconds = /^\d{1,6}$/.test(expiresText) ? Number(expiresText) : 0
-  if (expiresSeconds < 1 || expiresSeconds > PRESIGNED_SECONDS_MAX) {
-    throw fail("accessDenied", { message: `X-Amz-Expires must be between 1 and ${PRESIGNED_SECONDS_MAX} seconds` })
-  }
+/** Throws `malformedAuthorization`, `accessDenied`, `requestExpired`. */
+function checkExpiry(timeMs: number | undefined, { expiresSeconds }: PresignedTerms, nowMs: number): number {
+  if (timeMs === undefined) throw wrongPresignedDate()
   if (timeMs > nowMs + SKEW_MS_MAX) {
     throw fail("accessDenied", { message: "Request is not valid yet", serverTime: isoDate(nowMs) })
   }
   const expiresMs = timeMs + expiresSeconds * 1000
-  if (nowMs <= expiresMs) return timeMs
+  // A URL for no seconds is over when it begins.
+  if (expiresSeconds > 0 && nowMs <= expiresMs) return timeMs
   throw fail("requestExpired", {
     message: "Request has expired",
     expires: isoDate(expiresMs),
