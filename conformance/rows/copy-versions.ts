@@ -314,6 +314,22 @@ const versionRows: readonly Row[] = [
       same(text((await scene.list("versioning")).text, "Status"), "Enabled", "Status")
     }
   }),
+  row(
+    "91.5",
+    "a list of deletions with an id that no version can have says that there is no such version",
+    async scene => {
+      await scene.stored("k", "body")
+      const { text: xml } = expectStatus(await scene.deleteMany([{ key: "k", versionId: "abc" }]), 200)
+      same([text(xml, "Code"), text(xml, "VersionId")], ["NoSuchVersion", "abc"], "error")
+      expectBody(await scene.get("k"), "body")
+    },
+  ),
+  row("91.6", "the versions of a key are no resource", async scene => {
+    await scene.stored("k", "body")
+    const refused = expectError(await scene.call("GET", { key: "k", query: "versions" }), 400, "InvalidRequest")
+    const message = "There is no such thing as the ?versions sub-resource for a key"
+    same(text(refused.text, "Message"), message, "Message")
+  }),
   row("91.3", "MFA delete is refused", async scene => {
     const xml =
       "<VersioningConfiguration><Status>Enabled</Status><MfaDelete>Enabled</MfaDelete></VersioningConfiguration>"

@@ -218,6 +218,16 @@ export const corsRows: readonly Row[] = [
     expectAllowed(expectStatus(await send([...fields, ...signed]), 204), PAGE, "POST")
     expectAllowed(expectStatus(await send([["key", "other"], ...signed]), 403), PAGE, "POST")
   }),
+  row("96.25", "a preflight for no method of HTTP, or with what is no name of a header, is BadRequest", async scene => {
+    await setRules(scene, { origins: ["*"], methods: ["GET"], headers: ["*"] })
+    const messageOf = (response: RawResponse) => text(expectError(response, 400, "BadRequest").text, "Message")
+    const method = await preflight(scene, PAGE, "PATCH")
+    same(messageOf(method), "Invalid Access-Control-Request-Method: PATCH", "Message")
+    const header = await preflight(scene, PAGE, "GET", "X-Good, Bad/Header")
+    same(messageOf(header), 'Access-Control-Request-Headers "Bad/Header" contains invalid character.', "Message")
+    const origin = await scene.call("OPTIONS", { key: "k", anonymous: true })
+    same(messageOf(origin), "Insufficient information. Origin request header needed.", "Message")
+  }),
   row("96.23", "rules count from the moment they are put until they are deleted", async scene => {
     for (const origin of ["https://one.example.com", "https://two.example.com"]) {
       await setRules(scene, { origins: [origin], methods: ["GET"] })

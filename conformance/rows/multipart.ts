@@ -108,6 +108,19 @@ const completeRows: readonly Row[] = [
       expectStatus(await scene.complete("k", uploadId, [[1, etag, element(of(TAIL))]]), 200)
     }
   }),
+  row("75.9", "a list with a part that is not there, or of number 0, is refused with what was sent", async scene => {
+    const { uploadId, parts } = await begun(scene, [TAIL])
+    const absent = expectError(await scene.complete("k", uploadId, [[7, '"0123"']]), 400, "InvalidPart")
+    for (const [name, value] of [
+      ["UploadId", uploadId],
+      ["PartNumber", "7"],
+      ["ETag", "0123"],
+    ] as const)
+      same(text(absent.text, name), value, name)
+    const zero = expectError(await scene.complete("k", uploadId, [[0, '"0123"']]), 400, "InvalidArgument")
+    same(text(zero.text, "Message")?.replace("&gt;", ">"), "PartNumber must be >= 1", "Message")
+    expectStatus(await scene.complete("k", uploadId, parts), 200)
+  }),
   row("76.1", "Complete repeated with the same parts gives the same answer", async scene => {
     const { uploadId, parts } = await begun(scene, [PART, TAIL])
     const first = expectStatus(await scene.complete("k", uploadId, parts), 200)

@@ -236,6 +236,12 @@ export const pathRows: readonly Row[] = [
     check(!list.text.includes(scene.bucket), "the bucket of the first account is not shown")
     expectHeader(list, "content-type", /application\/xml/)
   }),
+  row("7.6", "bucket-region that is no region is refused, and another region has none of the buckets", async scene => {
+    const refused = expectError(await scene.client.call("GET", { query: "bucket-region=abc" }), 400, "InvalidArgument")
+    same(text(refused.text, "Message"), "Argument value abc is not a valid AWS Region", "Message")
+    const other = expectStatus(await scene.client.call("GET", { query: "bucket-region=eu-north-9" }), 200)
+    same(elements(other.text, "Bucket").length, 0, "buckets of another region")
+  }),
   row("7.5", "metadata bytes beside a Unicode key", async scene => {
     await scene.stored("é", "x", { "x-amz-meta-name": utf8("é") })
     expectHeader(await scene.get("é"), "x-amz-meta-name", "=?UTF-8?B?w6k=?=")

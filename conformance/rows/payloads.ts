@@ -158,7 +158,10 @@ const digestRows: readonly Row[] = [
   ),
   row("38.6", "a wrong Content-MD5 is BadDigest, for small and large bodies", async scene => {
     const headers = { "Content-MD5": md5Base64(Buffer.from("other")) }
-    expectError(await scene.put("k", "small", headers), 400, "BadDigest")
+    const small = expectError(await scene.put("k", "small", headers), 400, "BadDigest")
+    same(text(small.text, "Message"), "The Content-MD5 you specified did not match what we received.", "Message")
+    same(text(small.text, "ExpectedDigest"), md5Hex(Buffer.from("other")), "ExpectedDigest")
+    same(text(small.text, "CalculatedDigest"), md5Base64(Buffer.from("small")), "CalculatedDigest")
     expectError(await scene.put("k", PART, headers), 400, "BadDigest")
     await nothingStored(scene)
   }),

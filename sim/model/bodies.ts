@@ -2,6 +2,7 @@
 import { concatBytes, equalBytes } from "@hayloft/base/bytes.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { BodySource, StoredChecksum } from "@hayloft/objects/contract.js"
+import { wrongChecksum, wrongMd5 } from "@hayloft/objects/index.js"
 import { OBJECT_BYTES_MAX } from "@hayloft/base/limits.js"
 import type { ChecksumAlgorithm } from "@hayloft/base/http/checksum-algorithms.js"
 import { fullChecksum, hex, md5, sha256 } from "./digests.js"
@@ -31,11 +32,11 @@ export async function readBody(body: BodySource, algorithm?: ChecksumAlgorithm):
   const bytes = await (body.gather() ?? collect(body))
   if (body.lengthBytes !== undefined && bytes.length !== body.lengthBytes) throw fail("incompleteBody")
   const digest = md5(bytes)
-  if (body.md5 !== undefined && !equalBytes(digest, body.md5)) throw fail("badDigest")
+  if (body.md5 !== undefined && !equalBytes(digest, body.md5)) throw wrongMd5(body.md5, digest)
   if (body.sha256Hex !== undefined && hex(sha256(bytes)) !== body.sha256Hex) throw fail("contentSha256Mismatch")
   const kept = body.checksumAlgorithm ?? algorithm
   const checksum = kept === undefined ? undefined : fullChecksum(kept, bytes)
   const declared = body.declaredChecksum()
-  if (declared !== undefined && declared !== checksum?.value) throw fail("badDigest")
+  if (declared !== undefined && declared !== checksum?.value) throw wrongChecksum(kept)
   return { bytes, etag: hex(digest), checksum }
 }

@@ -17,6 +17,7 @@ import type { CheckedBody } from "./bodies.js"
 import { readBody } from "./bodies.js"
 import { joinedSources } from "./concatenation.js"
 import { checkWrite } from "./conditions.js"
+import { wrongChecksum } from "@hayloft/objects/index.js"
 import { DEFAULT_CHECKSUM, compositeChecksum, fullChecksum, hex, md5 } from "./digests.js"
 import { clientKeyOf, etagOf, requireKeyOfUpload, shownOf } from "./encryption.js"
 import { listUploads, uploadInfo } from "./listings.js"
@@ -36,8 +37,8 @@ function chosenParts(upload: ModelUpload, request: CompleteRequest): readonly Mo
   const parts = request.parts.map(({ partNumber, etag, checksum }, i) => {
     if (partNumber <= (request.parts[i - 1]?.partNumber ?? 0)) throw fail("invalidPartOrder")
     const part = upload.parts.get(partNumber)
-    if (part?.etag !== etag) throw fail("invalidPart", { partNumber })
-    if (checksum !== undefined && checksum !== part.checksum?.value) throw fail("invalidPart", { partNumber })
+    const isOther = checksum !== undefined && checksum !== part?.checksum?.value
+    if (part?.etag !== etag || isOther) throw fail("invalidPart", { uploadId: upload.multipartId, partNumber, etag })
     return part
   })
   for (const { body, partNumber } of parts.slice(0, -1)) {
@@ -69,7 +70,7 @@ function wholeChecksum(
       : fullChecksum(planned.algorithm, concatBytes(bodies))
   const declared = request.checksum?.value
   if (declared !== undefined && declared !== whole.value && declared !== whole.value.replace(/-\d+$/, "")) {
-    throw fail("badDigest")
+    throw wrongChecksum(planned.algorithm)
   }
   return whole
 }

@@ -1,6 +1,7 @@
 /** Objects: buckets, objects, versions, multipart uploads, listings; their commands and services. */
 export type * from "./contract.js"
 export { endOfSegment, extentsOfSegment, piecesOf, referencesRowKey, sourcesOf } from "./queries/manifest-core.js"
+export { wrongChecksum, wrongMd5 } from "./bodies/body-check-core.js"
 export { BucketErasing } from "./buckets/bucket-erasing.js"
 export type { BucketErasure } from "./commands/erase-commands-core.js"
 export { largestOf, sizesOfBuckets, type LockedBucket } from "./buckets/bucket-service.js"

@@ -452,7 +452,8 @@ export class MultipartService implements Multipart {
         records = await this.metadata.ask(partsNumbered(address, numbers))
       }
       const part = records[i % PARTS_PER_TURN]
-      if (!part || !isPart(named, part)) throw fail("invalidPart", { partNumber: named.partNumber })
+      if (!part || !isPart(named, part))
+        throw fail("invalidPart", { uploadId: address.multipartId, partNumber: named.partNumber, etag: named.etag })
       chosen.push(part)
     }
     const { partBytesMin: smallest = PART_BYTES_MIN } = this.seams

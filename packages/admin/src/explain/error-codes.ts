@@ -92,7 +92,7 @@ const S3_KINDS: Readonly<Record<string, readonly FailureKind[]>> = {
   ExpiredToken: ["tokenExpired"],
   IdempotencyParameterMismatch: ["idempotencyMismatch"],
   IllegalLocationConstraintException: ["illegalLocation"],
-  IncompleteBody: ["incompleteBody"],
+  IncompleteBody: ["incompleteBody", "malformedChunk"],
   InternalError: [
     "internal",
     "notEnoughShards",
@@ -133,7 +133,6 @@ const S3_KINDS: Readonly<Record<string, readonly FailureKind[]>> = {
   InvalidRequest: [
     "invalidRequest",
     "noObjectLock",
-    "malformedChunk",
     "accountDeleted",
     "noSuchAccount",
     "accountExists",

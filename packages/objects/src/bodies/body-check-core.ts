@@ -1,6 +1,6 @@
 /** Checks a body against the digests and length that its client declared. Pure. */
-import { equalBytes } from "@hayloft/base/bytes.js"
-import { fail } from "@hayloft/base/failures.js"
+import { equalBytes, hexOf } from "@hayloft/base/bytes.js"
+import { fail, type Failure } from "@hayloft/base/failures.js"
 import type { ChecksumAlgorithm } from "@hayloft/base/http/checksum-algorithms.js"
 import type { BodyPromises, PutRequest } from "../contract.js"
 
@@ -16,6 +16,18 @@ export const defaultChecksumOf = ({ largeObject }: Pick<PutRequest, "largeObject
 
 export const base64Of = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64")
+
+/** The failure for a body with another MD5 than `Content-MD5` says. The expected one is in hex, as Amazon reports it. */
+export const wrongMd5 = (expected: Uint8Array, found: Uint8Array): Failure =>
+  fail("badDigest", {
+    message: "The Content-MD5 you specified did not match what we received.",
+    expectedDigest: hexOf(expected),
+    calculatedDigest: base64Of(found),
+  })
+
+/** The failure for bytes with another checksum than the declared one. */
+export const wrongChecksum = (algorithm: ChecksumAlgorithm = DEFAULT_CHECKSUM): Failure =>
+  fail("badDigest", { message: `The ${algorithm} you specified did not match the calculated checksum.`, algorithm })
 
 /** Digests computed from the body: at least the declared ones. */
 export interface BodyDigests {
@@ -39,11 +51,11 @@ export function checkBody(
   }
   if (promises.sha256Hex !== undefined && promises.sha256Hex !== digests.sha256Hex) throw fail("contentSha256Mismatch")
   if (promises.md5 !== undefined && !equalBytes(promises.md5, digests.md5)) {
-    throw fail("badDigest", { message: "the Content-MD5 does not match the body" })
+    throw wrongMd5(promises.md5, digests.md5)
   }
   const checksum = digests.checksum && base64Of(digests.checksum)
   if (declaredChecksum !== undefined && declaredChecksum !== checksum) {
-    throw fail("badDigest", { algorithm: promises.checksumAlgorithm })
+    throw wrongChecksum(promises.checksumAlgorithm)
   }
   return checksum
 }

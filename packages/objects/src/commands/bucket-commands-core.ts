@@ -5,7 +5,7 @@
  * Setting documents are opaque here: the caller that sets them validates them. A bucket's own row lists its settings,
  * and changes with each of them, so a setting that was read stays valid until that row's `settingsVersion` changes.
  */
-import { fail } from "@hayloft/base/failures.js"
+import { fail, type Failure } from "@hayloft/base/failures.js"
 import { parseBucketId } from "@hayloft/base/ids.js"
 import type { AccountId, BucketId, BucketName, RowKey } from "@hayloft/base/ids.js"
 import { SETTING_BYTES_MAX } from "@hayloft/base/limits.js"
@@ -256,6 +256,14 @@ export function requireNothingKept(view: RowView, bucket: BucketRecord): void {
   }
 }
 
+const notEmpty = ({ versioning }: BucketRecord): Failure =>
+  fail("bucketNotEmpty", {
+    message:
+      versioning === "never"
+        ? undefined
+        : "The bucket you tried to delete is not empty. You must delete all versions in the bucket.",
+  })
+
 const setState = (name: string, state: BucketState) =>
   command<[bucketId: BucketId], void>({
     name,
@@ -265,7 +273,7 @@ const setState = (name: string, state: BucketState) =>
       const bucket = anyBucket(view, bucketId)
       if (bucket.state === "erasing") throw fail("noSuchBucket")
       if (state === "closing") {
-        if (readCounters(view, bucketId).versions > 0) throw fail("bucketNotEmpty")
+        if (readCounters(view, bucketId).versions > 0) throw notEmpty(bucket)
         requireNothingKept(view, bucket)
       }
       return { writes: [bucketWrite({ ...bucket, state })], result: undefined }

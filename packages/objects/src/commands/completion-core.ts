@@ -3,7 +3,7 @@ import { concatBytes } from "@hayloft/base/bytes.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { PartRecord, UploadRecord } from "@hayloft/engine/format/records.js"
 import { plainBytesOf } from "@hayloft/engine/format/needles/sealing.js"
-import { base64Of, DEFAULT_CHECKSUM } from "../bodies/body-check-core.js"
+import { base64Of, DEFAULT_CHECKSUM, wrongChecksum } from "../bodies/body-check-core.js"
 import type { CompletedPart, CompleteRequest } from "../contract.js"
 import { combineCrcs, isCrc } from "./crc-combine-core.js"
 import { NO_CHECKSUM, type NewVersion } from "./row-editor-core.js"
@@ -59,7 +59,7 @@ export function wholeChecksum(
       ? base64Of(combineCrcs(algorithm, values))
       : `${base64Of(digest(concatBytes(values.map(part => part.value))))}-${parts.length}`
   if (request.checksum && request.checksum.value !== value && `${request.checksum.value}-${parts.length}` !== value) {
-    throw fail("badDigest", { algorithm })
+    throw wrongChecksum(algorithm)
   }
   return { checksumAlgorithm: algorithm, checksumType: type, value }
 }

@@ -17,6 +17,7 @@ import type { Headers } from "@hayloft/base/http/request-headers.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
 import type { Exchange } from "../http/index.js"
 import type { BodySource } from "@hayloft/objects/contract.js"
+import { wrongChecksum, wrongMd5 } from "@hayloft/objects/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { ChecksumAlgorithm } from "@hayloft/base/http/checksum-algorithms.js"
 import type { Compute } from "@hayloft/base/seams/compute/contract.js"
@@ -105,12 +106,8 @@ interface Plan {
 
 function decodedLength(headers: Headers): number {
   const text = headers.get("x-amz-decoded-content-length")
-  if (text === undefined)
-    throw fail("missingLength", { message: "You must provide the x-amz-decoded-content-length header." })
-  if (!/^\d{1,15}$/.test(text)) {
-    throw fail("invalidArgument", { argumentName: "x-amz-decoded-content-length", argumentValue: text.slice(0, 80) })
-  }
-  return Number(text)
+  if (text !== undefined && /^\d{1,15}$/.test(text)) return Number(text)
+  throw fail("missingLength", { message: "You must provide the x-amz-decoded-content-length header." })
 }
 
 /** Throws `invalidRequest`, `malformedTrailer`. */
@@ -256,11 +253,13 @@ export class S3RequestBody implements CallBody {
       { md5: md5 !== undefined, sha256: sha256Hex !== undefined, checksum: algorithm },
       document,
     )
-    if (md5 !== undefined && !equalBytes(md5, digests.md5 ?? new Uint8Array())) throw fail("badDigest")
+    const computedMd5 = digests.md5 ?? new Uint8Array()
+    if (md5 !== undefined && !equalBytes(md5, computedMd5)) throw wrongMd5(md5, computedMd5)
     if (sha256Hex !== undefined && sha256Hex !== hexOf(digests.sha256 ?? new Uint8Array()))
       throw fail("contentSha256Mismatch")
     const declared = this.declared(plan)
     if (declared === undefined) return
-    if (declared !== Buffer.from(digests.checksum ?? new Uint8Array()).toString("base64")) throw fail("badDigest")
+    if (declared !== Buffer.from(digests.checksum ?? new Uint8Array()).toString("base64"))
+      throw wrongChecksum(plan.algorithm)
   }
 }

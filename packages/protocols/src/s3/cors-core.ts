@@ -23,16 +23,21 @@ export interface CorsRequest {
   readonly requestedHeaders: readonly string[]
 }
 
-/** @returns undefined if the request is not a cross-origin request. */
-export function corsRequestOf(method: string, headers: Headers): CorsRequest | undefined {
-  const origin = headers.get("origin")
-  if (origin === undefined) return undefined
-  const requested = headers.get("access-control-request-headers") ?? ""
-  const requestedHeaders = requested
-    .toLowerCase()
+const requestedHeadersOf = (headers: Headers): readonly string[] =>
+  (headers.get("access-control-request-headers") ?? "")
     .split(",")
     .map(name => name.trim())
     .filter(name => name !== "")
+
+/** @returns the first text in `Access-Control-Request-Headers` that is no name of a header. */
+export const invalidRequestedHeader = (headers: Headers): string | undefined =>
+  requestedHeadersOf(headers).find(name => !HEADER_NAME.test(name.toLowerCase()))
+
+/** @returns undefined if the request is not a cross-origin request. */
+export function corsRequestOf(method: string, headers: Headers): CorsRequest | undefined {
+  const origin = headers.get("origin")
+  if (origin === undefined || origin === "") return undefined
+  const requestedHeaders = requestedHeadersOf(headers).map(name => name.toLowerCase())
   return { origin, method: headers.get("access-control-request-method") ?? method, requestedHeaders }
 }
 

@@ -9,8 +9,15 @@ import type { Soon } from "@hayloft/base/soon.js"
 import type { Bucket, Buckets } from "@hayloft/objects/contract.js"
 import { answerEmpty, answerError } from "./call.js"
 import type { S3Answer } from "./call.js"
-import { allowedFields, allowingRule, corsRequestOf, VARY, type CorsRequest } from "./cors-core.js"
-import type { CorsRule } from "./settings/cors.js"
+import {
+  allowedFields,
+  allowingRule,
+  corsRequestOf,
+  invalidRequestedHeader,
+  VARY,
+  type CorsRequest,
+} from "./cors-core.js"
+import { CORS_METHODS, type CorsRule } from "./settings/cors.js"
 import type { BucketSettings } from "./settings/bucket-settings.js"
 import type { S3Target } from "./wire/target.js"
 import type { HeaderField } from "@hayloft/base/http/request-headers.js"
@@ -73,6 +80,10 @@ export function preflight({ kind }: CrossOriginVerdict, headers: Headers, target
   if (kind === "sameOrigin") return badRequest("Insufficient information. Origin request header needed.")
   const method = headers.get("access-control-request-method")?.slice(0, 32)
   if (method === undefined) return badRequest("Invalid Access-Control-Request-Method: null")
+  if (!CORS_METHODS.includes(method)) return badRequest(`Invalid Access-Control-Request-Method: ${method}`)
+  const header = invalidRequestedHeader(headers)
+  if (header !== undefined)
+    return badRequest(`Access-Control-Request-Headers "${header.slice(0, 80)}" contains invalid character.`)
   if (kind === "allowed") return answerEmpty(200)
   const resourceType = kind === "refused" && target.rawKey !== undefined ? "OBJECT" : "BUCKET"
   throw fail("accessForbidden", { ...REFUSALS[kind], method, resourceType })

@@ -160,9 +160,12 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
     400,
     "The XML you provided was not well-formed or did not validate against our published schema",
   ),
-  missingDocument: row("MissingRequestBodyError", 400, "Request body is empty."),
-  badDigest: row("BadDigest", 400, "The Content-MD5 or checksum you specified did not match what we received."),
-  invalidDigest: row("InvalidDigest", 400, "The Content-MD5 you specified was invalid."),
+  missingDocument: row("MissingRequestBodyError", 400, "Request Body is empty"),
+  badDigest: row("BadDigest", 400, "The Content-MD5 or checksum you specified did not match what we received.", {
+    expectedDigest: "ExpectedDigest",
+    calculatedDigest: "CalculatedDigest",
+  }),
+  invalidDigest: row("InvalidDigest", 400, "The Content-MD5 you specified was invalid.", { contentMd5: "Content-MD5" }),
   contentSha256Mismatch: row(
     "XAmzContentSHA256Mismatch",
     400,
@@ -173,7 +176,7 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
     400,
     "The request contained trailing data that was not well-formed or did not conform to our published schema.",
   ),
-  malformedChunk: row("InvalidRequest", 400, "The chunked body is malformed."),
+  malformedChunk: row("IncompleteBody", 400, "The request body terminated unexpectedly"),
   malformedForm: row(
     "MalformedPOSTRequest",
     400,

@@ -124,6 +124,8 @@ export function checkHeader(name: string, value: string): void {
 
 /** The message for the client; undefined if the failure's own text is enough. */
 function refusalOf(failure: FailureKind, header: string): string | undefined {
+  const directive = /^x-amz-(metadata|tagging)-directive$/.exec(header)?.[1]
+  if (directive !== undefined) return `Unknown ${directive} directive.`
   if (failure === "notImplemented") return `The header ${header} asks for something that is not implemented.`
   if (failure === "invalidRequest" || failure === "invalidArgument") return `Value for ${header} header is invalid.`
   return undefined

@@ -50,7 +50,7 @@ export function contentMd5Of(headers: Headers): Uint8Array | undefined {
   const text = headers.get("content-md5")
   if (text === undefined) return undefined
   const md5 = exactBase64(text, MD5_BYTES)
-  if (md5 === undefined) throw fail("invalidDigest")
+  if (md5 === undefined) throw fail("invalidDigest", { contentMd5: text.slice(0, 80) })
   return md5
 }
 

@@ -84,7 +84,13 @@ interface Stray {
   readonly rows: readonly S3Operation[]
 }
 
+/** Returns true if a bucket has this sub-resource. */
+const isOfBuckets = (name: string): boolean => BY_RESOURCE.bucket.some(row => row.method === "GET" && names(row, name))
+
 function refuseStray({ method, resource, stray, rows }: Stray): Failure {
+  const isRead = method === "GET" && resource === "object"
+  if (isRead && !rows.some(row => row.method === "GET" && names(row, stray)) && isOfBuckets(stray))
+    return fail("invalidRequest", { message: `There is no such thing as the ?${stray} sub-resource for a key` })
   const related = rows.filter(row => names(row, stray))
   if (related.length === 0) {
     return fail("notImplemented", { subresource: stray, message: `This resource has no sub-resource ${stray}.` })

@@ -38,10 +38,13 @@ const ELEMENTS_OF_SOURCE = ["PartNumber", "CopySource", "Range", "ETag"]
 function partOf(part: XmlElement): CompletedPart {
   checkChildren(part, ELEMENTS_OF_PART)
   const numberText = requiredText(part, "PartNumber").trim()
-  const partNumber = /^\d{1,5}$/.test(numberText) ? Number(numberText) : 0
-  if (partNumber < 1 || partNumber > PARTS_MAX)
+  const partNumber = /^-?\d{1,5}$/.test(numberText) ? Number(numberText) : Number.NaN
+  if (!(partNumber >= 1 && partNumber <= PARTS_MAX))
     throw fail("invalidArgument", {
-      message: `Part number must be an integer between 1 and ${PARTS_MAX}, inclusive`,
+      message:
+        partNumber < 1
+          ? "PartNumber must be >= 1"
+          : `Part number must be an integer between 1 and ${PARTS_MAX}, inclusive`,
       argumentName: "PartNumber",
       argumentValue: numberText.slice(0, 80),
     })

@@ -1,5 +1,5 @@
 /** DeleteObjects: many keys in one request, each with its own result, in the order of the request. */
-import { asFailure, fail } from "@hayloft/base/failures.js"
+import { asFailure, fail, isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parsePlainKey } from "@hayloft/base/ids.js"
 import type { ObjectKey, VersionId } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
@@ -66,11 +66,22 @@ function conditionsOf({ etag, modified, size }: RequestedDeletion): Conditions {
   }
 }
 
+/** In a list, an id that no version can have is that of a version that is not there. Throws `noSuchVersion`. */
+function versionOf(text: string): VersionId {
+  try {
+    return parseVersion(text)
+  } catch (error) {
+    throw text !== "" && isFailure(error, "invalidArgument")
+      ? fail("noSuchVersion", { versionId: text.slice(0, 80) })
+      : error
+  }
+}
+
 function targetOf(requested: RequestedDeletion): Target {
   const { keyText, versionText } = requested
   return {
     key: parsePlainKey(keyText) ?? objectKeyOfText(keyText),
-    ...(versionText !== undefined && { versionId: parseVersion(versionText) }),
+    ...(versionText !== undefined && { versionId: versionOf(versionText) }),
     conditions: conditionsOf(requested),
   }
 }

@@ -1,5 +1,6 @@
 /** ListBuckets: the buckets of the caller's account, in name order. */
 import { isoDate } from "@hayloft/base/text/dates.js"
+import { fail } from "@hayloft/base/failures.js"
 import { textOfObjectKey } from "@hayloft/base/ids.js"
 import type { AccountCall, S3Answer } from "../call.js"
 import { answerXml } from "../call.js"
@@ -8,6 +9,14 @@ import { regionOf } from "./buckets.js"
 import { unlessEmpty, writeOwner } from "./listing.js"
 
 const BUCKETS_MAX = 10_000
+const REGION_OF_AMAZON = /^[a-z]{2,3}(-[a-z]+)+-\d+$/
+
+/** A store may call its own region what it likes. Throws `invalidArgument`. */
+function requireRegion(wanted: string, own: string): void {
+  if (wanted === own || REGION_OF_AMAZON.test(wanted)) return
+  const message = `Argument value ${wanted.slice(0, 80)} is not a valid AWS Region`
+  throw fail("invalidArgument", { message, argumentName: "bucket-region" })
+}
 
 export async function listBuckets(call: AccountCall): Promise<S3Answer> {
   const { services, account, query, region } = call
@@ -24,6 +33,7 @@ export async function listBuckets(call: AccountCall): Promise<S3Answer> {
   const shown = buckets
     .map(bucket => ({ ...bucket, region: regionOf({ bucket, region }) }))
     .filter(bucket => wantedRegion === undefined || bucket.region === wantedRegion)
+  if (shown.length === 0 && wantedRegion !== undefined) requireRegion(wantedRegion, region)
   return answerXml("ListAllMyBucketsResult", xml => {
     writeOwner(xml, account)
     xml.group("Buckets", list => {

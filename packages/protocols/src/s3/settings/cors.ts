@@ -14,7 +14,8 @@ import type { S3Setting } from "./setting.js"
 const RULES_MAX = 100
 const ID_CHARACTERS_MAX = 255
 const MAX_AGE_SECONDS_MAX = 2_147_483_647
-const METHODS: readonly string[] = ["GET", "PUT", "POST", "DELETE", "HEAD"]
+/** The methods that a rule can allow. */
+export const CORS_METHODS: readonly string[] = ["GET", "PUT", "POST", "DELETE", "HEAD"]
 const ELEMENTS = ["ID", "AllowedHeader", "AllowedMethod", "AllowedOrigin", "ExposeHeader", "MaxAgeSeconds"]
 /** A header name: an answer's list of headers must contain nothing else. */
 const TOKEN = /^[!#$%&'+.^_`|~0-9A-Za-z-]+$/
@@ -79,7 +80,7 @@ function ruleOf(element: XmlElement): CorsRule {
     throw invalid(`The ID of a CORS rule should not exceed allowed limit of ${ID_CHARACTERS_MAX} characters.`)
   }
   for (const method of rule.allowedMethods) {
-    if (METHODS.includes(method)) continue
+    if (CORS_METHODS.includes(method)) continue
     throw invalid(`Found unsupported HTTP method in CORS config. Unsupported method is ${method.slice(0, 80)}`)
   }
   for (const origin of rule.allowedOrigins) checkPattern("AllowedOrigin", origin)

@@ -24,7 +24,10 @@ const charactersOf = (text: string): number => [...text].length
 
 /** Returns the tags if they satisfy all rules. Throws `invalidTag`. */
 export function checkTags(tags: Tags, tagsMax: number = TAGS_MAX): Tags {
-  if (tags.length > tagsMax) throw invalid(`The number of tags cannot be greater than ${tagsMax}`)
+  if (tags.length > tagsMax) {
+    const what = tagsMax === TAGS_MAX ? "Object tags" : "Bucket tag count"
+    throw invalid(`${what} cannot be greater than ${tagsMax}`)
+  }
   if (new Set(tags.map(([key]) => key)).size < tags.length)
     throw invalid("Cannot provide multiple Tags with the same key")
   for (const [key, value] of tags) {
