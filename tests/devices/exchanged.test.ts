@@ -4,7 +4,7 @@ import { cp, readdir, rename, rm } from "node:fs/promises"
 import { dirname } from "node:path"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
-import { withNearStore, type NearStore } from "./near-store.js"
+import { NearStore, withNearStore } from "./near-store.js"
 
 const SIZES = [100, 70_000]
 const POLL_MS = 100
@@ -58,6 +58,31 @@ test("log and metadata store of the only device from an older copy: refused unti
     await rm(`${first}/position`)
     await store.start(folders)
     await assert.rejects(store.check(), "the store continues without the later writes")
+  }))
+
+test("a device of a copy of the store that ran by itself: refused, and without it everything is there", () =>
+  withNearStore(3, SIZES, async (store, folders) => {
+    const [first = "", ...others] = folders
+    const copies = folders.map(folder => `${folder}.copy`)
+    await store.make(folders)
+    await store.stop()
+    for (const [i, folder] of folders.entries()) await cp(folder, copies[i] ?? "", { recursive: true })
+    const copy = new NearStore(SIZES)
+    await copy.start(copies)
+    // Its history is the longer one.
+    for (const name of ["one", "two", "three"]) await copy.put(name)
+    await copy.stop()
+    await store.start(folders)
+    await store.put("second")
+    await store.stop()
+    await rm(first, { recursive: true })
+    await rename(copies[0] ?? "", first)
+    assert.match(
+      await store.refused(folders),
+      /disk2, .*disk3 and .*disk1 were written apart from each other: .*copies/,
+    )
+    await store.start(others)
+    await store.check()
   }))
 
 test("only the metadata store of the only device from before a checkpoint: refused by name", () =>

@@ -4,14 +4,16 @@
  */
 import type { Family } from "@hayloft/base/rows/families.js"
 import { TIMESTAMPS_ROW } from "@hayloft/engine/format/commit-timestamps.js"
+import { OPENINGS_ROW } from "@hayloft/engine/format/openings.js"
 import { decodeCounters } from "@hayloft/engine/format/records.js"
 
 /** A row of the family `counters` that says as much as no row. */
 export const isZero = (family: Family, value: Uint8Array): boolean =>
   family === "counters" && Object.values(decodeCounters(value)).every(count => count === 0)
 
-/** The embedded engine alone has a row with reserved timestamps. */
-export const isOfEngine = (family: unknown, key: unknown): boolean => family === "clock" && key === TIMESTAMPS_ROW
+/** The embedded engine alone has rows with reserved timestamps and with its processes. */
+export const isOfEngine = (family: unknown, key: unknown): boolean =>
+  family === "clock" && (key === TIMESTAMPS_ROW || key === OPENINGS_ROW)
 
 /** A row among others of a slice that means the same as no row. */
 function isNothing(item: unknown): boolean {

@@ -54,7 +54,7 @@ async function afterwards(scene: Scene): Promise<void> {
 }
 
 async function momentsOf(): Promise<number> {
-  const scene = new Scene({ devices: 3 })
+  const scene = new Scene({ devices: 3, hasOpenings: true })
   await life(scene)
   assert.deepEqual(await scene.problems(), [])
   assert.deepEqual(
@@ -72,7 +72,7 @@ for (const cutsPower of [false, true]) {
     const moments = await momentsOf()
     assert.ok(moments > 50, `${moments} moments`)
     for (let tick = 1 + (TEST_SEED % STRIDE); tick <= moments; tick += STRIDE) {
-      const scene = new Scene({ devices: 3 })
+      const scene = new Scene({ devices: 3, hasOpenings: true })
       scene.stopAt = { tick, cutsPower: cutsPower ? new SimRandom(tick) : undefined }
       try {
         await scene.until(() => life(scene))

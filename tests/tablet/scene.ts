@@ -162,6 +162,8 @@ export interface SceneOptions {
   readonly devices: number
   readonly replicas?: number
   readonly segmentBytes?: number
+  /** Each process notes itself in a row, as in a store. */
+  readonly hasOpenings?: boolean
 }
 
 /** A row in a test: key, value, inline payload. */
@@ -216,8 +218,11 @@ export class Scene {
   private onStop: () => void = () => undefined
   private hasStopped = false
   private current: Primary | undefined
+  /** The number of the process. */
+  private opening: number | undefined
 
-  constructor({ devices, replicas = devices, segmentBytes = 256 * KIB }: SceneOptions) {
+  constructor({ devices, replicas = devices, segmentBytes = 256 * KIB, hasOpenings = false }: SceneOptions) {
+    if (hasOpenings) this.opening = 0
     const ids = Array.from({ length: devices }, (_, i) => idOf(i + 1))
     this.devices = ids.map(id => new SceneDevice(id, this.clock, () => this.tick(), segmentBytes))
     this.configuration = {
@@ -309,8 +314,10 @@ export class Scene {
     if (decommissioning.length > 0) await this.drop(decommissioning)
     const { epoch } = this.configuration
     const { log } = this.telemetry
+    if (this.opening !== undefined) this.opening += 1
+    const { opening } = this
     this.current = new Primary(
-      { replicas: recovered.replicas, epoch, recovered: recovered.position },
+      { replicas: recovered.replicas, epoch, recovered: recovered.position, ...(opening !== undefined && { opening }) },
       this.clock,
       log,
       this.configurations,

@@ -423,7 +423,8 @@ class EngineBuilder {
     const shared = this.settings.node?.metadata
     if (shared !== undefined) return { metadata: shared, tablet: undefined, shared }
     const { replicas, recovered } = await this.recover()
-    const start = { replicas, epoch: tabletOf(this.recordManager.record, FIRST_TABLET).epoch, recovered }
+    const { epoch } = tabletOf(this.recordManager.record, FIRST_TABLET)
+    const start = { replicas, epoch, recovered, opening: this.seams.random.fork("opening").below(2 ** 32) }
     const { incarnation, fronts } = this.settings
     const incarnations = fronts?.incarnations ?? soleProcess(incarnation)
     const tablet = new Primary(start, clock, log, this.control, incarnations)
@@ -572,7 +573,10 @@ class EngineBuilder {
       const stack = must(this.devices.find(id), "replicas are on open devices")
       return new Replica(stack.replica, FIRST_TABLET, since)
     })
-    const { position, failed } = await recoverTablet(replicas)
+    const { position, failed } = await recoverTablet(
+      replicas,
+      id => must(this.devices.find(id), "replicas are on open devices").place.path,
+    )
     if (position === NO_POSITION) checkBeginning(failed, this.devices.open)
     for (const { replica, failure } of failed) {
       if (this.devices.find(replica.id) !== undefined) await this.goOnWithout(replica.id, failure)

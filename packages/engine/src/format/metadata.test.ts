@@ -41,6 +41,7 @@ import type { Extent } from "./needles/extent.js"
 import { decodeLifecyclePass, encodeLifecyclePass, type LifecyclePass } from "./objects/lifecycle-pass.js"
 import { decodeNote, encodeNote } from "./objects/reencode-notes.js"
 import { decodeTimestamps, encodeTimestamps } from "./commit-timestamps.js"
+import { decodeOpenings, encodeOpenings } from "./openings.js"
 import { decodeHistory, encodeHistory } from "./objects/history.js"
 import {
   decodePackDirectory,
@@ -574,6 +575,7 @@ testGoldens(
     ),
     sample("store's clock", 1_767_225_600_123, encodeStoreClock, decodeStoreClock),
     sample("commit timestamps", 1_767_225_600_123_456, encodeTimestamps, decodeTimestamps),
+    sample("openings", [{ id: 4_000_000_000, after: parsePosition(12) }], encodeOpenings, decodeOpenings),
     sample(
       "packing pass",
       {

@@ -15,11 +15,13 @@ import { RowsNeeded } from "@hayloft/base/rows/rows-needed.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { decodeTimestamps, TIMESTAMPS_ROW } from "../format/commit-timestamps.js"
 import { entryBytes, type Entry, type EntryWrite } from "../format/device/entry.js"
+import type { Openings } from "../format/openings.js"
 import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import { getThrough, MemoryLayer, rangeThrough, type Layer, type Layered } from "../device/index.js"
 import { decisionIdOf } from "../format/row-key.js"
 import { countedWrites, type Command, type DecisionView, type Incarnations } from "../metadata/index.js"
 import type { TabletPayload, TabletRow } from "./contract.js"
+import { openingsIn, openingWrite } from "./openings-core.js"
 import { CommitTimestamps } from "./timestamps-core.js"
 
 /** A row that a decision wrote and that is not yet committed. */
@@ -85,10 +87,8 @@ export function batchLength(entries: readonly Pick<Appended, "writes">[]): numbe
   return over < 0 ? entries.length : over
 }
 
-/** When an answer may be sent. Tests replace it to show that a wrong rule is caught. */
-type AnswerRule = (answer: { appended: Position; saw: Position; refused: boolean }) => Position
-
-const answerWhenDurable: AnswerRule = ({ appended, saw }) => (appended > saw ? appended : saw)
+/** An answer may be sent once what its decision wrote and what it saw is durable. */
+const answerAt = (appended: Position, saw: Position): Position => (appended > saw ? appended : saw)
 
 /** Thrown inside a decision: it needs this payload in memory first. */
 export class PayloadNeeded extends Error {
@@ -112,6 +112,10 @@ export class PrimaryCore {
   private uncommitted: Entry[] = []
   private held: Held[] = []
   private readonly timestamps: CommitTimestamps
+  /** The processes before this one. */
+  private readonly earlier: Openings
+  /** No entry tells of this process yet. */
+  private isUnknown = true
   /** All entries with a commit timestamp up to this one are committed, and no other one will get such. */
   private closedUs: number
 
@@ -121,7 +125,8 @@ export class PrimaryCore {
     recovered: Position,
     committed: Layer<TabletRow>,
     private readonly incarnations: Incarnations,
-    private readonly answerRule: AnswerRule = answerWhenDurable,
+    /** The random id of this process. Absent: its history is not told from that of another one. */
+    private readonly opening?: number,
   ) {
     this.headPosition = recovered
     this.committedTo = recovered
@@ -129,6 +134,7 @@ export class PrimaryCore {
     const reserved = getThrough(this.layers, "clock", TIMESTAMPS_ROW)
     this.closedUs = reserved ? decodeTimestamps(reserved.value) : 0
     this.timestamps = new CommitTimestamps(this.closedUs)
+    this.earlier = openingsIn({ get: (family, key) => getThrough(this.layers, family, key) })
   }
 
   get committed(): Position {
@@ -176,11 +182,11 @@ export class PrimaryCore {
       const writes = counted.length === 0 ? own : [...own, ...counted]
       if (writes.length > 0) this.append(writes, position, commitUs)
       const appended = writes.length > 0 ? position : NOTHING
-      this.hold(new Answer(this.answerRule({ appended, saw: view.saw, refused: false }), settle, result, undefined))
+      this.hold(new Answer(answerAt(appended, view.saw), settle, result, undefined))
     } catch (error) {
       if (error instanceof PayloadNeeded || error instanceof RowsNeeded) throw error
       const refusal = asFailure(error)
-      const waitsFor = this.answerRule({ appended: NOTHING, saw: view.saw, refused: true })
+      const waitsFor = answerAt(NOTHING, view.saw)
       this.hold(new Answer(waitsFor, settle, undefined, refusal))
     }
   }
@@ -192,7 +198,13 @@ export class PrimaryCore {
     this.push(writes, position, commitUs)
   }
 
-  private push(writes: readonly EntryWrite[], position: Position, commitUs: number): void {
+  private push(decided: readonly EntryWrite[], position: Position, commitUs: number): void {
+    const { opening } = this
+    const writes =
+      this.isUnknown && opening !== undefined
+        ? [...decided, openingWrite(this.earlier, opening, parsePosition(position - 1))]
+        : decided
+    this.isUnknown = false
     this.pending.push({ position, writes, commitUs })
     for (const { family, key, value, payload } of writes) {
       const inMemory: TabletPayload | undefined = payload && { in: "memory", bytes: payload }
@@ -265,6 +277,7 @@ export class PrimaryCore {
     }
     this.headPosition = this.committedTo
     this.timestamps.forgetReservation()
+    this.isUnknown = true
     this.uncommitted = []
     this.pending = []
     const held = this.held

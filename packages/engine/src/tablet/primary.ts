@@ -52,6 +52,8 @@ interface RecoveredTablet {
   readonly replicas: readonly Replica[]
   readonly epoch: Epoch
   readonly recovered: Position
+  /** The random id of this process. */
+  readonly opening?: number
 }
 
 export class Primary implements Metadata {
@@ -74,7 +76,7 @@ export class Primary implements Metadata {
   private state: "serving" | "halted" | "stopped" = "serving"
 
   constructor(
-    { replicas, epoch, recovered }: RecoveredTablet,
+    { replicas, epoch, recovered, opening }: RecoveredTablet,
     private readonly clock: Clock,
     private readonly output: Log,
     private readonly configurations: ConfigurationStore,
@@ -90,7 +92,8 @@ export class Primary implements Metadata {
     const damaged = (id: DeviceId, failure: Failure) => this.configurations.damaged(id, failure)
     this.verification = new ReplicaVerification(() => this.confirmed, clock, output, damaged)
     const { tabletId } = this.committed.reader.replica
-    this.core = new PrimaryCore(tabletId, epoch, recovered, committedLayer(this.committed), incarnations)
+    const committed = committedLayer(this.committed)
+    this.core = new PrimaryCore(tabletId, epoch, recovered, committed, incarnations, opening)
   }
 
   get position(): Position {

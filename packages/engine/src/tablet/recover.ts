@@ -5,12 +5,15 @@
  * primary commits every entry of it and sends the missing ones to the others. An entry that only some had was never
  * acknowledged; it becomes committed now, whole. A replica whose history is damaged, or that cannot be brought up to
  * date, has lost entries: any other one has everything, and the configuration must be changed before the tablet serves.
+ * If a device was copied and the copy has run by itself, no history has everything, and nothing is recovered.
  */
 import { must } from "@hayloft/base/assert.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
-import type { Position } from "@hayloft/base/ids.js"
+import type { DeviceId, Position } from "@hayloft/base/ids.js"
 import type { Entry } from "../format/device/entry.js"
+import type { Openings } from "../format/openings.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
+import { isOneHistory, openingsIn } from "./openings-core.js"
 import type { Replica } from "./replica.js"
 import { EncodedBatch } from "./replica.js"
 import { batchLength } from "./primary-core.js"
@@ -38,8 +41,14 @@ interface Replayed {
   readonly has: Position
 }
 
-/** Replays and levels the replicas. Throws the failure of the first if none is intact. */
-export async function recoverTablet(replicas: readonly Replica[]): Promise<Recovery> {
+/**
+ * Replays and levels the replicas. Throws the failure of the first if none is intact, and `foreignFolder` if some of them
+ * went on apart from others.
+ */
+export async function recoverTablet(
+  replicas: readonly Replica[],
+  pathOf: (id: DeviceId) => string = id => id,
+): Promise<Recovery> {
   const failed: FailedReplica[] = []
   const attempt = async <T>(replica: Replica, work: () => Promise<T>): Promise<T | undefined> => {
     try {
@@ -60,11 +69,34 @@ export async function recoverTablet(replicas: readonly Replica[]): Promise<Recov
   const intact = replayed.filter(each => each !== undefined)
   if (intact.length === 0) throw must(failed[0], "a tablet has replicas").failure
   const longest = intact.reduce((best, each) => (each.has > best.has ? each : best))
+  checkOneHistory(intact, longest, pathOf)
   for (const { replica, has } of intact) {
     if (has < longest.has) await attempt(replica, () => catchUp(replica, longest.replica, has, longest.has))
   }
   const isLevel = (replica: Replica): boolean => failed.every(each => each.replica !== replica)
   return { position: longest.has, replicas: replicas.filter(isLevel), failed }
+}
+
+function checkOneHistory(intact: readonly Replayed[], longest: Replayed, pathOf: (id: DeviceId) => string): void {
+  const historyOf = ({ replica, has: last }: Replayed) => ({ openings: readOpenings(replica), last })
+  const whole = historyOf(longest)
+  const [apart, together] = [false, true].map(isOne =>
+    intact.filter(each => isOneHistory(historyOf(each), whole) === isOne).map(({ replica }) => pathOf(replica.id)),
+  )
+  if (apart === undefined || together === undefined || apart.length === 0) return
+  throw fail("foreignFolder", {
+    message: `${apart.join(", ")} and ${together.join(", ")} were written apart from each other: on one side are copies of data folders that ran by themselves, and neither side has everything`,
+  })
+}
+
+/** A row that is damaged tells nothing; reads get it from another replica. */
+function readOpenings(replica: Replica): Openings {
+  try {
+    return openingsIn(replica)
+  } catch (error) {
+    if (!isFailure(error)) throw error
+    return []
+  }
 }
 
 /** Throws `corruptLog` if the log of the longest no longer has the entries that the replica lacks. */
