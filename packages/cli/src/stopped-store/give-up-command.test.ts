@@ -8,7 +8,8 @@ import { must } from "@hayloft/base/assert.js"
 import type { S3Client } from "@hayloft/client/index.js"
 import { createLockedBucket } from "@hayloft/client/testing-store-process.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
-import { runHayloft, withClient } from "../testing-process.js"
+import { runHere } from "../testing-here.js"
+import { withClient } from "../testing-process.js"
 
 const OBJECTS = 400
 const nameOf = (i: number): string => `object-${String(i).padStart(3, "0")}`
@@ -80,7 +81,7 @@ test("unreadable rows fail the requests that need them, are listed, and are give
       for (let i = 0; i < OBJECTS; i += 1) await put(client, nameOf(i), `text ${i}`)
       await createLockedBucket(access, "ledger", new RealClock())
     })
-    const unneeded = await runHayloft(["volume", "give-up", data, "--yes", "--confirm", "data"])
+    const unneeded = await runHere(["volume", "give-up", data, "--yes", "--confirm", "data"])
     assert.deepEqual([unneeded.code, /every row .* can be read/.test(unneeded.out.toString())], [0, true])
 
     const lost = await nameAmongMany(join(data, "base"))
@@ -92,26 +93,26 @@ test("unreadable rows fail the requests that need them, are listed, and are give
       for (const i of [0, 399]) assert.equal(await textOf(client, nameOf(i)), `text ${i}`)
       await put(client, nameOf(0), "goes on")
     })
-    const fsck = await runHayloft(["volume", "fsck", data])
+    const fsck = await runHere(["volume", "fsck", data])
     assert.deepEqual([fsck.code, /DAMAGED metadata .*repair=none/.test(fsck.out.toString())], [1, true])
     assert.match(fsck.error, /hayloft volume give-up/)
 
-    const inspected = await runHayloft(["volume", "inspect", join(data, "base")])
+    const inspected = await runHere(["volume", "inspect", join(data, "base")])
     assert.equal(inspected.code, 1)
     const keysShown = rowsOf(inspected.out.toString())
     assert.ok(keysShown > OBJECTS / 2 && keysShown < OBJECTS, `${keysShown} rows are shown around the damage`)
 
-    const plan = await runHayloft(["volume", "give-up", data, "--yes"])
+    const plan = await runHere(["volume", "give-up", data, "--yes"])
     assert.equal(plan.code, 2)
     assert.match(plan.out.toString(), /\.table: \d+ rows?, .*current.*keys from .* to "object-\d+" of bucket \d/)
     assert.match(plan.error, /--confirm data/)
-    const unnamed = await runHayloft(["volume", "give-up", data, "--yes", "--confirm", "data"])
+    const unnamed = await runHere(["volume", "give-up", data, "--yes", "--confirm", "data"])
     assert.deepEqual([unnamed.code, /add --locked-buckets ledger/.test(unnamed.error)], [2, true])
     const named = ["--confirm", "data", "--locked-buckets", "ledger"]
-    const done = await runHayloft(["volume", "give-up", data, "--yes", ...named])
+    const done = await runHere(["volume", "give-up", data, "--yes", ...named])
     assert.equal(done.code, 0, done.error)
     assert.match(done.out.toString(), /gave up \d+ rows?; start the store/)
-    assert.equal((await runHayloft(["volume", "fsck", data])).code, 0)
+    assert.equal((await runHere(["volume", "fsck", data])).code, 0)
 
     await withClient([data], async client => {
       const keys = await keysOf(client)
@@ -122,7 +123,7 @@ test("unreadable rows fail the requests that need them, are listed, and are give
     })
     const metadataStore = join(data, "base")
     for (const name of await readdir(metadataStore)) if (name.includes("manifest")) await rm(join(metadataStore, name))
-    const looked = await runHayloft(["volume", "inspect", metadataStore])
+    const looked = await runHere(["volume", "inspect", metadataStore])
     assert.deepEqual([looked.code, /manifest DAMAGED/.test(looked.out.toString())], [1, true])
     assert.ok(rowsOf(looked.out.toString()) >= keysShown, "what the files themselves say")
   } finally {
@@ -140,7 +141,7 @@ test("a device with other metadata replicas gives nothing up, and learns the row
       for (let i = 0; i < OBJECTS; i += 1) await put(client, nameOf(i), `text ${i}`)
     })
     await spoil(join(first, "base"), await nameAmongMany(join(first, "base")))
-    const refused = await runHayloft(["volume", "give-up", first, "--yes", "--confirm", "disk1"])
+    const refused = await runHere(["volume", "give-up", first, "--yes", "--confirm", "disk1"])
     assert.deepEqual([refused.code, /nothing was changed: other devices/.test(refused.error)], [6, true])
     await withClient(folders, async client => {
       assert.equal((await keysOf(client)).length, OBJECTS)

@@ -15,7 +15,8 @@ import { readSuperblock } from "@hayloft/engine/device/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { S3Client } from "@hayloft/client/index.js"
 import { StoreProcess } from "@hayloft/client/testing-store-process.js"
-import { runHayloft, withClient } from "../testing-process.js"
+import { runHere } from "../testing-here.js"
+import { withClient } from "../testing-process.js"
 
 const clock = new RealClock()
 const drawn = new SimRandom(TEST_SEED)
@@ -43,10 +44,10 @@ test("lost and damaged rows of the index are rebuilt from the volumes", async ()
     await withClient([data], async client => {
       await client.createBucket("bucket")
       for (const [key, body] of BODIES) await client.put({ bucket: "bucket", key, body })
-      const { code, error } = await runHayloft(["volume", "rebuild-index", data])
+      const { code, error } = await runHere(["volume", "rebuild-index", data])
       assert.deepEqual([code, /in use/.test(error)], [6, true], "not while the store runs")
     })
-    const whole = await runHayloft(["volume", "fsck", data])
+    const whole = await runHere(["volume", "fsck", data])
     assert.deepEqual([whole.code, whole.error], [0, ""])
     assert.match(whole.out.toString("utf8"), /^\d+ volumes?, \d+ needles, 361\.\d KiB verified\n$/)
     const disk = new RealDisk()
@@ -59,7 +60,7 @@ test("lost and damaged rows of the index are rebuilt from the volumes", async ()
       { family: "needles", key: damaged[0], value: damaged[1].map(byte => byte ^ 1) },
     ])
     await store.close()
-    const broken = await runHayloft(["volume", "fsck", data])
+    const broken = await runHere(["volume", "fsck", data])
     assert.equal(broken.code, 1)
     assert.match(
       broken.out.toString("utf8"),
@@ -68,20 +69,20 @@ test("lost and damaged rows of the index are rebuilt from the volumes", async ()
     assert.match(broken.error, /2 findings of damage; hayloft volume rebuild-index/)
     assert.equal(await withClient([data], readable), 1, "only the small one, which lies beside its name")
 
-    const { code, out, error } = await runHayloft(["volume", "rebuild-index", data])
+    const { code, out, error } = await runHere(["volume", "rebuild-index", data])
     assert.equal(code, 0, error)
     assert.match(out.toString("utf8"), /^removed 1 row of the index; the next start rebuilds it from the volumes/)
     assert.equal(await withClient([data], readable), BODIES.size)
     assert.equal(await withClient([data], readable), BODIES.size, "and the start after it")
-    assert.equal((await runHayloft(["volume", "fsck", data])).code, 0)
-    for (const word of ["fsck", "rebuild-index"]) assert.equal((await runHayloft(["volume", word, folder])).code, 2)
+    assert.equal((await runHere(["volume", "fsck", data])).code, 0)
+    for (const word of ["fsck", "rebuild-index"]) assert.equal((await runHere(["volume", word, folder])).code, 2)
 
     const name = (await readdir(join(data, "base"))).find(each => each.endsWith(".table")) ?? assert.fail()
     const table = await open(join(data, "base", name), "r+")
     await table.write("not what was written", 100)
     await table.close()
     for (const where of ["a first look", "a second one: it changes nothing"]) {
-      const rotten = await runHayloft(["volume", "fsck", data])
+      const rotten = await runHere(["volume", "fsck", data])
       assert.equal(rotten.code, 1, where)
       assert.match(rotten.out.toString("utf8"), /^DAMAGED metadata path=\S+\.table offsetBytes=\d+ repair="?by parity/)
     }
@@ -103,7 +104,7 @@ test("fsck names the object whose bytes are damaged, and does not report leftove
     client.close()
     store.kill("SIGKILL")
     await store.exited
-    const killed = await runHayloft(["volume", "fsck", data])
+    const killed = await runHere(["volume", "fsck", data])
     assert.deepEqual([killed.code, killed.error], [0, ""])
     // The last writes before a kill may look torn; after a start they are known to be intact.
     assert.equal(await withClient([data], readable), 2)
@@ -116,7 +117,7 @@ test("fsck names the object whose bytes are damaged, and does not report leftove
       if (at >= 0) await file.write(Buffer.of((bytes[at] ?? 0) ^ 1), 0, 1, at)
       await file.close()
     }
-    const { code, out, error } = await runHayloft(["volume", "fsck", data, "--json"])
+    const { code, out, error } = await runHere(["volume", "fsck", data, "--json"])
     assert.equal(code, 1)
     const lines = out.toString("utf8").trimEnd().split("\n")
     const damaged = lines.filter(line => line.includes('"damaged":true'))
