@@ -14,6 +14,7 @@ import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { S3Client } from "@hayloft/client/index.js"
 import { HAYLOFT_COMMAND, StoreProcess } from "@hayloft/client/testing-store-process.js"
 import { parseRows, textOfRows, type BenchRow } from "./bench-command.js"
+import { runHere } from "./testing-here.js"
 import { plainEnvironment, runHayloft, type Outcome } from "./testing-process.js"
 
 const clock = new RealClock()
@@ -39,7 +40,7 @@ after(async () => {
 
 const QUICK = ["bench", "--seconds", "0.2", "--sizes", "4KiB", "--concurrency", "4", "--keys", "20"]
 const bench = (args: readonly string[]): Promise<Outcome> =>
-  runHayloft([...QUICK, ...args], { workingFolder: folder, environment })
+  runHere([...QUICK, ...args], { workingFolder: folder, environment })
 
 async function buckets(): Promise<number> {
   assert.ok(store)

@@ -9,6 +9,7 @@ import { MIB } from "@hayloft/base/limits.js"
 import { S3Client, upload, type ListedVersion, type S3Access } from "@hayloft/client/index.js"
 import { StoreProcess } from "@hayloft/client/testing-store-process.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
+import { runHere } from "../testing-here.js"
 import { runHayloft, type Outcome } from "../testing-process.js"
 
 const clock = new RealClock()
@@ -53,21 +54,26 @@ function both(): { old: S3Client; here: S3Client; from: Side; to: Side } {
   return { old: from.client, here: to.client, from, to }
 }
 
-function hayloft(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Promise<Outcome> {
+/** `runCommand`: as a process of its own, or in this one. */
+function hayloft(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+  runCommand: typeof runHayloft = runHere,
+): Promise<Outcome> {
   const { from, to } = both()
   const source = {
     SOURCE_ACCESS_KEY_ID: from.access.accessKeyId,
     SOURCE_SECRET_ACCESS_KEY: from.access.secretAccessKey,
   }
   const variables = { HAYLOFT_DATA: to.data, ...source, ...environment }
-  return runHayloft(["import", ...args, "--from", from.access.endpoint], {
+  return runCommand(["import", ...args, "--from", from.access.endpoint], {
     workingFolder: folder,
     environment: variables,
   })
 }
 
-async function imports(args: readonly string[]): Promise<string> {
-  const { code, out, error } = await hayloft(args)
+async function imports(args: readonly string[], runCommand?: typeof runHayloft): Promise<string> {
+  const { code, out, error } = await hayloft(args, {}, runCommand)
   assert.equal(code, 0, error)
   return out.toString("utf8")
 }
@@ -119,7 +125,7 @@ test("versions, delete markers, parts, metadata, tags and settings arrive, and a
 
   assert.match(await imports(["photos", "--dry-run"]), /would import 3 keys/)
   await assert.rejects(here.headBucket("photos"), "a dry run changes nothing")
-  const printed = await imports(["photos"])
+  const printed = await imports(["photos"], runHayloft)
   assert.match(printed, /photos: cors is set/)
   assert.match(printed, /3 keys imported, 6 versions .*, 0 unchanged/)
   assert.deepEqual(await historyOf(here, "photos"), await historyOf(old, "photos"))

@@ -7,6 +7,7 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { MIB } from "@hayloft/base/limits.js"
+import { runHere } from "../testing-here.js"
 import { runHayloft, type Outcome } from "../testing-process.js"
 
 interface Told {
@@ -25,10 +26,11 @@ interface Told {
 
 const SOURCE = { "content-length": "5", etag: '"5d41402abc4b2a76b9719d911017c592"' }
 
-/** Runs `mv` against a store with the object `b/from`, of 5 bytes. */
+/** Runs `mv` against a store with the object `b/from`, of 5 bytes. `runCommand`: as a process of its own, or in this one. */
 async function moved(
   told: Told,
   args: (folder: string) => readonly string[],
+  runCommand: typeof runHayloft = runHere,
 ): Promise<Outcome & { sent: string[]; left: string[] }> {
   const folder = await mkdtemp(join(tmpdir(), "hayloft-mv-"))
   const sent: string[] = []
@@ -59,7 +61,7 @@ async function moved(
   try {
     await writeFile(join(folder, "local"), Buffer.alloc(told.localBytes ?? 5, "hello"))
     const environment = { AWS_ENDPOINT_URL: endpoint, AWS_ACCESS_KEY_ID: "a", AWS_SECRET_ACCESS_KEY: "s" }
-    const outcome = await runHayloft(["mv", ...args(folder)], { environment, workingFolder: folder })
+    const outcome = await runCommand(["mv", ...args(folder)], { environment, workingFolder: folder })
     return { ...outcome, sent, left: await readdir(folder) }
   } finally {
     server.closeAllConnections()
@@ -72,7 +74,7 @@ const across = () => ["s3://b/from", "s3://other/to"]
 const up = () => ["local", "s3://b/to"]
 
 test("between buckets: copied, looked at, then deleted, in this order", async () => {
-  const { code, sent, error } = await moved({}, across)
+  const { code, sent, error } = await moved({}, across, runHayloft)
   assert.equal(code, 0, error)
   assert.deepEqual(sent.slice(-3), ["PUT /other/to", "HEAD /other/to", "DELETE /b/from"])
 })
