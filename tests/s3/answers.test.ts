@@ -21,12 +21,11 @@ import { text } from "../../conformance/xml.js"
 import { fail } from "@hayloft/base/failures.js"
 import { until } from "@hayloft/protocols/http/testing-listener.js"
 import type { S3Services } from "@hayloft/protocols/s3/index.js"
+import { SPACE_EVERY_MS } from "@hayloft/protocols/s3/slow-answer.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { OWNER, OWNER_ACCOUNT, serveModel, STRANGER_ACCOUNT } from "./over-model.js"
 import type { Served } from "./over-model.js"
 
-const clock = new RealClock()
-const never = new AbortController().signal
 const owner = { accessKey: OWNER.id, secretKey: OWNER.secret }
 const worlds: Served[] = []
 const clients: S3Client[] = []
@@ -59,7 +58,14 @@ after(async () => {
 
 /** A clock whose waits of seconds take milliseconds, so that tests of slow answers are fast. */
 class HastyClock extends RealClock {
+  private spacesAwaited = 0
+  private tellSpaceSent = (): void => undefined
+  /** An answer waits for its second white space: its first one has been taken. */
+  readonly spaceSent = new Promise<void>(resolve => (this.tellSpaceSent = resolve))
+
   override sleep(durationMs: number, signal: AbortSignal): Promise<void> {
+    if (durationMs === SPACE_EVERY_MS) this.spacesAwaited += 1
+    if (this.spacesAwaited === 2) this.tellSpaceSent()
     return super.sleep(durationMs / 1000, signal)
   }
 
@@ -68,9 +74,9 @@ class HastyClock extends RealClock {
   }
 }
 
-/** Completes after a while, or fails after a while. */
+/** Completes, or fails, once the answer has sent white space. */
 const slowComplete =
-  (outcome: "good" | "bad") =>
+  (outcome: "good" | "bad", { spaceSent }: HastyClock) =>
   (model: S3Services): S3Services => ({
     ...model,
     multipart: new Proxy(model.multipart, {
@@ -82,7 +88,7 @@ const slowComplete =
             : value
         }
         return async (request: Parameters<typeof target.complete>[0]) => {
-          await clock.sleep(80, never)
+          await spaceSent
           if (outcome === "bad") throw fail("invalidPart")
           return target.complete(request)
         }
@@ -95,7 +101,8 @@ for (const [outcome, root] of [
   ["bad", "Error"],
 ] as const) {
   test(`a slow completion keeps the connection alive, and its document states the result (${outcome})`, async () => {
-    const { client, s3 } = await world({ clock: new HastyClock(), services: slowComplete(outcome) })
+    const hasty = new HastyClock()
+    const { client, s3 } = await world({ clock: hasty, services: slowComplete(outcome, hasty) })
     const { UploadId = "" } = await s3.send(new CreateMultipartUploadCommand({ Bucket: "bucket", Key: "k" }))
     const target = { bucket: "bucket", key: "k" }
     const part = await client.call("PUT", { ...target, query: `partNumber=1&uploadId=${UploadId}`, body: "part" })

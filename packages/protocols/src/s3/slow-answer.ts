@@ -6,7 +6,7 @@ import { XML_DECLARATION } from "./wire/xml-writer.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 
 const SLOW_AFTER_MS = 10_000
-const SPACE_EVERY_MS = 10_000
+export const SPACE_EVERY_MS = 10_000
 
 const DECLARATION = new TextEncoder().encode(XML_DECLARATION)
 const SPACE = new TextEncoder().encode(" ")
