@@ -15,7 +15,7 @@ import type { ChecksumAlgorithm } from "@hayloft/base/http/checksum-algorithms.j
 import type { Compute } from "@hayloft/base/seams/compute/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { query, type Metadata } from "@hayloft/engine/metadata/index.js"
-import { DEFAULT_CHECKSUM } from "./bodies/body-check-core.js"
+import { DEFAULT_CHECKSUM, otherAlgorithm } from "./bodies/body-check-core.js"
 import { useClass } from "./class-policies.js"
 import { isCrc } from "./commands/crc-combine-core.js"
 import { completionToken, etagOfParts, wholeChecksum } from "./commands/completion-core.js"
@@ -505,7 +505,7 @@ function requireAlgorithm(declared: ChecksumAlgorithm | undefined, { checksumAlg
   if (declared === undefined || checksumAlgorithm === declared) return
   if (checksumAlgorithm !== undefined) {
     throw fail("invalidRequest", {
-      message: `the upload was created with ${declared}, the part has ${checksumAlgorithm}`,
+      message: otherAlgorithm(declared, checksumAlgorithm),
     })
   }
   if (payer === undefined || isCrc(declared)) return

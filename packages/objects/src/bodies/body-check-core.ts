@@ -29,6 +29,10 @@ export const wrongMd5 = (expected: Uint8Array, found: Uint8Array): Failure =>
 export const wrongChecksum = (algorithm: ChecksumAlgorithm = DEFAULT_CHECKSUM): Failure =>
   fail("badDigest", { message: `The ${algorithm} you specified did not match the calculated checksum.`, algorithm })
 
+/** Amazon's message for a checksum of another algorithm than that of the upload. */
+export const otherAlgorithm = (expected: ChecksumAlgorithm, found: ChecksumAlgorithm): string =>
+  `Checksum Type mismatch occurred, expected checksum Type: ${expected}, actual checksum Type: ${found}`
+
 /** Digests computed from the body: at least the declared ones. */
 export interface BodyDigests {
   readonly md5: Uint8Array

@@ -3,7 +3,7 @@ import { concatBytes } from "@hayloft/base/bytes.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { PartRecord, UploadRecord } from "@hayloft/engine/format/records.js"
 import { plainBytesOf } from "@hayloft/engine/format/needles/sealing.js"
-import { base64Of, DEFAULT_CHECKSUM, wrongChecksum } from "../bodies/body-check-core.js"
+import { base64Of, DEFAULT_CHECKSUM, otherAlgorithm, wrongChecksum } from "../bodies/body-check-core.js"
 import type { CompletedPart, CompleteRequest } from "../contract.js"
 import { combineCrcs, isCrc } from "./crc-combine-core.js"
 import { NO_CHECKSUM, type NewVersion } from "./row-editor-core.js"
@@ -45,10 +45,12 @@ export function wholeChecksum(
   }
   const { algorithm, type } = declared
   if (request.checksumType && request.checksumType !== type) {
-    throw fail("invalidRequest", { message: `the upload was created with the checksum type ${type}` })
+    throw fail("invalidRequest", {
+      message: `The upload was created using the ${type} checksum mode. The complete request must use the same checksum mode.`,
+    })
   }
   if (request.checksum && request.checksum.algorithm !== algorithm) {
-    throw fail("invalidRequest", { message: `the upload was created with ${algorithm}` })
+    throw fail("invalidRequest", { message: otherAlgorithm(algorithm, request.checksum.algorithm) })
   }
   const values = parts.map(part => {
     if (part.checksumValue === undefined) throw fail("invalidPart", { partNumber: part.partNumber })

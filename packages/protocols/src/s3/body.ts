@@ -28,6 +28,7 @@ import {
   checksumHeader,
   checksumInHeaders,
   contentMd5Of,
+  SINGLE_CHECKSUM,
 } from "./parse-checksums.js"
 import { ChunkedDecoder, decodeChunkedBody, parseTrailerNames, type ChunkedBodyShape } from "./wire/aws-chunked.js"
 
@@ -123,7 +124,7 @@ function planOf(payload: PayloadMode, headers: Headers, wire: WireBody, ofBody: 
   const declared = ofBody ? checksumInHeaders(headers) : undefined
   const [trailing, ...more] = (trailerNames ?? []).map(algorithmOfTrailer)
   if (more.length > 0 || (declared !== undefined && trailing !== undefined)) {
-    throw fail("invalidRequest", { message: "Expecting a single x-amz-checksum- header or trailer." })
+    throw fail("invalidRequest", { message: SINGLE_CHECKSUM })
   }
   return {
     lengthBytes: payload.kind === "chunked" ? decodedLength(headers) : wire.lengthBytes,

@@ -59,6 +59,8 @@ interface DeclaredChecksum {
   readonly value: string
 }
 
+export const SINGLE_CHECKSUM = "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."
+
 const invalidValue = (header: string): Failure =>
   fail("invalidRequest", { message: `Value for ${header} header is invalid.`, header })
 
@@ -96,9 +98,7 @@ export function checksumInHeaders(headers: Headers, parts: "parts" | "whole" = "
   const [first, second] = CHECKSUM_ALGORITHMS.filter(algorithm => headers.has(checksumHeader(algorithm)))
   if (first === undefined) return undefined
   if (second !== undefined) {
-    throw fail("invalidRequest", {
-      message: "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
-    })
+    throw fail("invalidRequest", { message: SINGLE_CHECKSUM })
   }
   const value = headers.get(checksumHeader(first)) ?? ""
   checkChecksumText(first, value, parts)
