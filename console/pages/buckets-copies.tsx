@@ -89,7 +89,7 @@ function Copies({ bucket, onSaved }: { readonly bucket: string; readonly onSaved
                 <ConfirmButton
                   kind="danger"
                   title="End the copies"
-                  question={`Changes of ${bucket} are not copied any more. What the target has stays there.`}
+                  question={`From then on changes of ${bucket} are not copied. What the target has stays there.`}
                   work={remove}
                   done="The bucket is not copied any more"
                 >

@@ -84,7 +84,7 @@ function EditLine(
           kind="quiet"
           label={`Remove ${title.toLowerCase()}`}
           title={`Remove ${title.toLowerCase()}`}
-          question={`The bucket ${bucket} has none any more.`}
+          question={`Then the bucket ${bucket} has none.`}
           work={async () => {
             await saveSetting(bucket, found.setting, undefined)
             await onSaved()

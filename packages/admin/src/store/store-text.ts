@@ -1,7 +1,7 @@
 /** Text for the state of a store: its safety first, then everything that is not as it should be. Pure. */
 import type { z } from "zod"
 import { PARTITIONS } from "@hayloft/base/limits.js"
-import { ageText, durationText, plural, sizeText } from "@hayloft/base/text/quantity-text.js"
+import { ageText, durationText, inLost, plural, sizeText } from "@hayloft/base/text/quantity-text.js"
 import { labelled as line, printable, tableText } from "@hayloft/base/text/report-text.js"
 import { devicesByNode, nodeLines } from "./cluster-text.js"
 import { databaseLines } from "./database-text.js"
@@ -76,7 +76,6 @@ export function workText({ doneBytes, remainingBytes, bytesPerSecond, endsInSeco
 export function repairText(repair: Repair, absent: readonly string[] = []): string {
   const { isPaused, partitionsScanned, partitionsDone, partitionsRemaining, progress } = repair
   const { rebuiltShards, lostBlocks, lostBytes, lostObjectsMin = 0, singleCopyBlocks } = repair
-  const inObjects = lostObjectsMin > 0 ? `, in at least ${plural(lostObjectsMin, "object")}` : ""
   const isIdle = partitionsRemaining === 0 && progress.remainingBytes === 0
   const isScanning = partitionsScanned < PARTITIONS
   const scanning = isScanning
@@ -89,7 +88,9 @@ export function repairText(repair: Repair, absent: readonly string[] = []): stri
     ...(isIdle ? (isScanning || isPaused ? [] : [idleText(absent)]) : [workText(progress), partitions]),
     ...(rebuiltShards > 0 ? [`${plural(rebuiltShards, "shard")} rebuilt`] : []),
     ...(singleCopyBlocks > 0 ? [`${plural(singleCopyBlocks, "block")} in a single copy`] : []),
-    ...(lostBlocks > 0 ? [`${plural(lostBlocks, "block")} (${sizeText(lostBytes)}) NOT READABLE${inObjects}`] : []),
+    ...(lostBlocks > 0
+      ? [`${plural(lostBlocks, "block")} (${sizeText(lostBytes)}) NOT READABLE${inLost(lostObjectsMin)}`]
+      : []),
   ].join("; ")
 }
 

@@ -42,6 +42,12 @@ export const countText = (count: number): string => String(Math.round(count)).re
 /** `1 object`, `1,234 objects`. */
 export const plural = (count: number, what: string): string => `${countText(count)} ${what}${count === 1 ? "" : "s"}`
 
+/** `, in at least 2 objects, older versions or uploads`: the bytes that cannot be read; empty if none is known. */
+export const inLost = (atLeast: number): string =>
+  atLeast === 0
+    ? ""
+    : `, in at least ${atLeast === 1 ? "1 object, older version or upload" : `${countText(atLeast)} objects, older versions or uploads`}`
+
 /** `0.0123`, `12.3`, `12,345`, `1.2e+9`: three digits are enough. */
 export function figureText(value: number): string {
   if (value === 0) return "0"

@@ -4,7 +4,7 @@
  */
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { textOfPolicy } from "@hayloft/base/policy.js"
-import { durationText, percentText, plural, sizeText } from "@hayloft/base/text/quantity-text.js"
+import { durationText, inLost, percentText, plural, sizeText } from "@hayloft/base/text/quantity-text.js"
 import { canPlaceWithout, listed, LONG_OUT_MS, type Safety } from "@hayloft/engine/cluster/index.js"
 import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { AtRiskReport } from "./contract.js"
@@ -18,7 +18,7 @@ export interface RiskFacts {
   readonly offlineReason: (id: DeviceId) => string | undefined
   readonly isRepairPaused: boolean
   readonly isShortOfSpace: boolean
-  /** At least so many objects are known that cannot be read. */
+  /** At least so many objects, older versions and uploads are known that cannot be read. */
   readonly lostObjectsMin: number
   readonly wholeInSeconds: number | undefined
   /** The reason why devices of nodes that do not respond are not given up without an operator. */
@@ -60,8 +60,7 @@ function whatOf({ weakest, now, whole, levels }: Safety, { lostObjectsMin }: Ris
       ? `all ${sizeText(total)}`
       : `${sizeText(bytes)} of ${sizeText(total)} (${percentText(bytes / total)})`
   const unread = bytesOf(levels.filter(({ losses }) => losses < 0))
-  const inObjects = lostObjectsMin > 0 ? `, in at least ${plural(lostObjectsMin, "object")}` : ""
-  if (unread > 0) return `${partOf(unread)} of objects cannot be read now${inObjects}`
+  if (unread > 0) return `${partOf(unread)} of objects cannot be read now${inLost(lostObjectsMin)}`
   if (now.disks < 0) return "something cannot be read now"
   if (now.disks >= whole.disks) return folderText(now.devices, whole.devices)
   const bytes = bytesOf(levels.filter(({ losses }) => losses < whole.disks))
