@@ -19,6 +19,7 @@ const OF_AREA: ReadonlyMap<string, ChangeScope> = new Map<string, ChangeScope>([
     "nodes",
     "redundancy",
     "jobs",
+    "backup",
     "repair",
     "scrub",
     "orphans",

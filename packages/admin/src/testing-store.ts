@@ -44,7 +44,7 @@ import { queuesInMemory } from "./testing-queues.js"
 import { startFakeFeatures } from "./testing-features.js"
 import { RECONCILING } from "./testing-reconciling.js"
 import { FakeCopies } from "./testing-copies.js"
-import { backupJob, ERASURE, NOW_MS, planOf, REPAIR, REPORT } from "./testing-reports.js"
+import { ERASURE, NOW_MS, planOf, REPAIR, REPORT } from "./testing-reports.js"
 import { FakeRemotes } from "./testing-remotes.js"
 import { SIMULATIONS } from "./testing-simulations.js"
 import { jobsOver } from "./testing-jobs.js"
@@ -322,9 +322,18 @@ export class FakeStore implements Accounts {
       this.jobs.set(name, { ...this.#job(name), throttle })
       return this.#job(name)
     },
-    wakeJob: async name => {
-      if (name === "metadata-backup") this.jobs.set(name, backupJob("2026-11-02T10:00:00.000Z"))
-      return this.#job(name)
+    wakeJob: async name => this.#job(name),
+    backup: async () => ({
+      process: 7,
+      isOrdered: false,
+      isPaused: false,
+      failures: 0,
+      completedMs: Date.UTC(2026, 10, 2, 10),
+      sizeBytes: 9,
+    }),
+    orderBackup: async () => {
+      this.#touch("orderBackup")
+      return { process: 7, isOrdered: true, isPaused: false, failures: 0 }
     },
     layout: async () => {
       this.#touch("layout")

@@ -17,7 +17,6 @@ import {
 } from "@hayloft/features/operator/index.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { jobIdOf, JOB_LIMITS, type StartedJob } from "@hayloft/features/user-jobs/index.js"
-import { backupNow } from "./backup-command.js"
 import { allJobsText, jobsTable, jobText, pausedText } from "./job-text.js"
 import { type AdminOperation, operation, type AdminServices } from "../operation.js"
 
@@ -133,7 +132,6 @@ export const JOB_OPERATIONS: readonly AdminOperation[] = [
           return { json: [...page.jobs, ...page.started], isEach: true, text: () => allJobsText(page, nowMs) }
         },
       },
-      backupNow(WAKE_JOB),
     ],
   }),
   operation("getJob", "GET /v1/jobs/{job}", {

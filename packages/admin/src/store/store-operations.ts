@@ -21,6 +21,7 @@ import {
   type StoreChange,
   type StoreStatus,
 } from "@hayloft/node/index.js"
+import { BACKUP_OPERATIONS } from "./backup-operations.js"
 import { JOB_OPERATIONS } from "./job-operations.js"
 import {
   CommandProblem,
@@ -624,5 +625,6 @@ export const STORE_OPERATIONS: readonly AdminOperation[] = [
   LIST_PENDING,
   RESUME_ORPHANS,
   ...JOB_OPERATIONS,
+  ...BACKUP_OPERATIONS,
   ...RECONCILE_OPERATIONS,
 ]

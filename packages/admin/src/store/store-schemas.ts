@@ -14,6 +14,22 @@ const timestamp = z.number().int().describe("milliseconds since 1970")
 const count = z.number().int().nonnegative()
 const losses = z.number().int().min(-1)
 
+export const BACKUP = z
+  .object({
+    process: z
+      .number()
+      .int()
+      .describe("the process incarnation that makes the snapshots; another one has not received the order"),
+    isOrdered: z.boolean().describe("an ordered snapshot is not complete yet, or older ones are still being removed"),
+    isPaused: z.boolean(),
+    failures: count.describe("failed steps since the latest that succeeded"),
+    lastError: z.string().optional(),
+    waits: z.string().optional().describe("why an ordered snapshot does not go on; absent: it does"),
+    completedMs: timestamp.optional().describe("of the newest complete snapshot; absent: none is known"),
+    sizeBytes: count.optional().describe("of that snapshot"),
+  })
+  .meta({ id: "Backup" })
+
 export const PENDING_UPLOADS = z
   .object({
     uploads: z.array(

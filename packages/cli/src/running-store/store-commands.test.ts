@@ -455,7 +455,7 @@ test("the metadata is backed up now, and the status shows how old the backup is"
   assert.match((await hayloft(["status"])).out, /^backup +of the metadata: the last snapshot is from 2026-11-02T09/m)
   const { code, out } = await hayloft(["backup", "now"])
   assert.deepEqual(
-    [code, /^the metadata is backed up: the last snapshot is from 2026-11-02T10/.test(out)],
+    [code, /^the metadata is backed up: the last snapshot is from 2026-11-02 10:00:00Z, 9 B$/m.test(out)],
     [0, true],
     out,
   )

@@ -76,6 +76,14 @@ function notedOn(node: string, calls: string[]): StoreOperations {
     setThrottle: name => job(name, "throttle"),
     setJobPaused: name => job(name, "pause"),
     wakeJob: name => job(name, "wake"),
+    backup: async () => {
+      note("look at backup")
+      return { process: node === "n1" ? 1 : 2, isOrdered: false, isPaused: false, failures: 0 }
+    },
+    orderBackup: async () => {
+      note("order backup")
+      return { process: node === "n1" ? 1 : 2, isOrdered: true, isPaused: false, failures: 0 }
+    },
   }
 }
 
@@ -177,6 +185,24 @@ test("a job is woken and throttled on the node that does it", async () => {
   assert.equal((await run(operations.wakeJob("compaction"))).progress, "on n1")
   assert.equal((await run(operations.resumeOrphans())).progress, "on n1")
   assert.deepEqual(calls, ["n2 throttle repair", "n2 wake compaction", "n1 wake compaction", "n1 resume orphans"])
+})
+
+test("a backup is ordered from the node that makes the backups, and refused while none does", async () => {
+  const far = await world({ duties: [{ name: "metadata-backup", node: "n2" }] })
+  assert.deepEqual(await far.run(far.operations.orderBackup()), {
+    process: 2,
+    isOrdered: true,
+    isPaused: false,
+    failures: 0,
+  })
+  assert.equal((await far.run(far.operations.backup())).isOrdered, false)
+  const near = await world({ duties: [{ name: "metadata-backup", node: "n1" }] })
+  assert.equal((await near.run(near.operations.orderBackup())).process, 1)
+  assert.deepEqual([far.calls, near.calls], [["n2 order backup", "n2 look at backup"], ["n1 order backup"]])
+  const none = await world({ duties: [{ name: "metadata-backup", node: undefined }] })
+  await assert.rejects(none.run(none.operations.orderBackup()), error => isFailure(error, "peerUnreachable"))
+  const cut = await world({ duties: [{ name: "metadata-backup", node: "n2" }], trouble: "connection refused" })
+  await assert.rejects(cut.run(cut.operations.backup()), /node n2 .*connection refused/)
 })
 
 test("pending uploads are those that the node found which does the job", async () => {

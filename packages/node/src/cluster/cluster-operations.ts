@@ -22,6 +22,7 @@ import {
   type FolderChange,
   type NodeOperation,
   type NodeOperationResult,
+  type ReportedBackup,
 } from "@hayloft/engine/format/nodes/node-operation.js"
 import type {
   NodeTraffic,
@@ -45,6 +46,8 @@ import type {
 import type { JobReport } from "../status/contract.js"
 import type { Duty } from "../status/nodes-core.js"
 import type { ClusterView, OtherNode } from "./cluster-view.js"
+
+const BACKUP_JOB = "metadata-backup"
 
 const OPERATE_LIMITS = {
   /** Taking a folder waits for several calls of its disk, each of which may take seconds. */
@@ -105,6 +108,8 @@ async function operate(own: StoreOperations, live: OwnLive, operation: NodeOpera
       return { kind: "traffic", ...live.traffic.counts(operation.window) }
     case "disks":
       return { kind: "disks", disks: await live.disks.read() }
+    case "backup":
+      return { kind: "backup", backup: await (operation.isOrdered ? own.orderBackup() : own.backup()) }
   }
 }
 
@@ -320,6 +325,23 @@ export class ClusterOperations implements StoreOperations {
     const { node, job } = this.doing(name)
     if (node === undefined) return this.own.wakeJob(job)
     return (await ask(node, { kind: "wake", job }, "job")).job
+  }
+
+  backup(): Promise<ReportedBackup> {
+    return this.backupBy(false)
+  }
+
+  orderBackup(): Promise<ReportedBackup> {
+    return this.backupBy(true)
+  }
+
+  private async backupBy(isOrdered: boolean): Promise<ReportedBackup> {
+    const duty = this.duties().find(({ name }) => name === BACKUP_JOB)
+    if (duty !== undefined && duty.node === undefined)
+      throw fail("peerUnreachable", { message: "no node makes backups of the metadata now; try again soon" })
+    const { node } = this.doing(BACKUP_JOB)
+    if (node !== undefined) return (await ask(node, { kind: "backup", isOrdered }, "backup")).backup
+    return isOrdered ? this.own.orderBackup() : this.own.backup()
   }
 
   /** The other node that does a job: the one that its name in `status` tells, or that does it for the whole store. */

@@ -5,7 +5,7 @@ import type { StorageClass } from "@hayloft/base/storage-class.js"
 import type { StagedChange } from "@hayloft/engine/cluster/index.js"
 import type { ControlDeviceState } from "@hayloft/engine/format/device/control-record.js"
 import type { LayoutFile } from "@hayloft/engine/format/device/layout-file.js"
-import type { NodeOperationResult } from "@hayloft/engine/format/nodes/node-operation.js"
+import type { NodeOperationResult, ReportedBackup } from "@hayloft/engine/format/nodes/node-operation.js"
 import type { JobReport, LayoutReport, ProgressReport } from "../status/contract.js"
 
 export type { StagedChange } from "@hayloft/engine/cluster/index.js"
@@ -135,4 +135,8 @@ export interface StoreOperations {
   setJobPaused(job: string, isPaused: boolean): Promise<JobReport>
   /** Wakes a job, so that it checks for work. Throws `invalidArgument` for an unknown job. */
   wakeJob(job: string): Promise<JobReport>
+  /** The state of the metadata backup, from the process that makes it. Throws `peerUnreachable` if none does now. */
+  backup(): Promise<ReportedBackup>
+  /** Makes a snapshot of the metadata begin soon, even if nothing has changed. Throws as `backup`. */
+  orderBackup(): Promise<ReportedBackup>
 }

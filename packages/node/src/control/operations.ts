@@ -4,6 +4,7 @@
  *
  * Promises  A refused change has no effect; a folder that was taken for it is released.
  */
+import type { ReportedBackup } from "@hayloft/engine/format/nodes/node-operation.js"
 import type {
   AppliedChange,
   ChangePlan,
@@ -482,6 +483,21 @@ export class EngineOperations implements StoreOperations {
     if (job === metadataBackup?.name) metadataBackup.order()
     this.jobs.wake(job)
     return this.jobOf(job)
+  }
+
+  async backup(): Promise<ReportedBackup> {
+    const { metadataBackup } = this.engine.services
+    if (metadataBackup === undefined)
+      throw fail("notImplemented", { message: "this store makes no backups of its metadata" })
+    const job = this.jobs.status().find(({ name }) => name === metadataBackup.name)
+    const { isPaused = false, failuresInARow: failures = 0, lastError } = job ?? {}
+    return { ...metadataBackup.report(), isPaused, failures, ...(lastError !== undefined && { lastError }) }
+  }
+
+  orderBackup(): Promise<ReportedBackup> {
+    this.engine.services.metadataBackup?.order()
+    this.wakeIfThere("metadata-backup")
+    return this.backup()
   }
 
   private jobOf(name: string): JobReport {

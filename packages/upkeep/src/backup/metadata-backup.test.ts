@@ -260,6 +260,8 @@ test("an ordered snapshot that a full disk ends is made a minute later, even if 
   }
   await scene.settle()
   assert.match(scene.backup.progress(), /^an ordered snapshot waits: .*full.*; there is no snapshot/)
+  const { isOrdered, waits = "", completedMs: before } = scene.backup.report()
+  assert.deepEqual([isOrdered, /full/.test(waits), before], [true, true, undefined])
   await scene.later(METADATA_BACKUP_LIMITS.retryMs)
   scene.world.devices.meddle = () => undefined
   await scene.later(METADATA_BACKUP_LIMITS.retryMs - 1)
@@ -269,6 +271,8 @@ test("an ordered snapshot that a full disk ends is made a minute later, even if 
   assert.equal(scene.snapshots.length, 1)
   await scene.later(METADATA_BACKUP_LIMITS.retryMs)
   assert.equal(scene.snapshots.length, 1)
+  const { waits: nothing, ...done } = scene.backup.report()
+  assert.deepEqual([done.isOrdered, nothing, done.sizeBytes], [false, undefined, scene.snapshots[0]?.sizeBytes])
 })
 
 test("while a snapshot is ordered, its progress names no earlier one as the last", async () => {

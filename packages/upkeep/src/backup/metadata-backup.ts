@@ -24,6 +24,7 @@ import {
   type MetadataRecord,
   type UploadMark,
 } from "@hayloft/engine/format/metadata-backup.js"
+import type { ReportedBackup } from "@hayloft/engine/format/nodes/node-operation.js"
 import { RANDOM_BYTES } from "@hayloft/engine/format/objects/version-id.js"
 import { mapBounded, type Job, type StepOutcome } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
@@ -78,6 +79,8 @@ export interface MetadataBackupFacts {
   /** Encrypts the snapshots. */
   readonly cipher?: DeviceCipher | undefined
 }
+
+type BackupReport = Pick<ReportedBackup, "process" | "isOrdered" | "waits" | "completedMs" | "sizeBytes">
 
 /** A snapshot in progress. */
 interface Writing {
@@ -186,6 +189,19 @@ export class MetadataBackup implements Job {
     // It is tried at once, whatever an earlier order met.
     this.postponed = undefined
     return this.ordered
+  }
+
+  /** The latest order, and the newest complete snapshot as far as this process has looked. */
+  report(): BackupReport {
+    const { newest, postponed, metadata } = this
+    // The newest one is known once the older ones are removed.
+    const isOrdered = this.ordered > this.orderedAtComplete || this.isPruning
+    return {
+      process: metadata.incarnations.own,
+      isOrdered,
+      ...(isOrdered && postponed !== undefined && { waits: postponed.message }),
+      ...(newest !== undefined && { completedMs: newest.modifiedMs, sizeBytes: newest.sizeBytes }),
+    }
   }
 
   /** Returns true if a snapshot that began after this order is complete. */

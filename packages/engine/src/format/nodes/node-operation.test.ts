@@ -52,6 +52,7 @@ const OPERATIONS: readonly NodeOperation[] = [
   },
   { kind: "traffic", window: "hour" },
   { kind: "disks" },
+  { kind: "backup", isOrdered: true },
 ]
 const COUNTS = { requests: 3, clientErrors: 1, serverErrors: 0, receivedBytes: 3_000_000_000, sentBytes: 7 }
 const NO_COUNTS = { requests: 0, clientErrors: 0, serverErrors: 0, receivedBytes: 0, sentBytes: 0, bins: [] }
@@ -167,6 +168,20 @@ const RESULTS: readonly NodeOperationResult[] = [
         health: { model: "WDC é", isHealthy: false, celsius: 61 },
       },
     ],
+  },
+  { kind: "backup", backup: { process: 7, isOrdered: true, isPaused: false, failures: 0 } },
+  {
+    kind: "backup",
+    backup: {
+      process: 7,
+      isOrdered: true,
+      isPaused: true,
+      failures: 2,
+      lastError: "EIO",
+      waits: "the store is full",
+      completedMs: 1_700_000_000_000,
+      sizeBytes: 2_048,
+    },
   },
 ]
 const isCorrupt = (error: unknown): boolean => isFailure(error, "corruptRecord")

@@ -79,6 +79,8 @@ const OPERATION = union({
   traffic: { window: TRAFFIC_WINDOW },
   /** The disks of the devices of the node. */
   disks: {},
+  /** The state of the metadata backup, which the node does for the store; `isOrdered`: after a new order. */
+  backup: { isOrdered: FLAG },
 })
 export type NodeOperation = ValueOf<typeof OPERATION>
 export const { encode: encodeNodeOperation, decode: decodeNodeOperation } = recordOf("node operation", OPERATION)
@@ -150,6 +152,23 @@ const JOB = row({
 })
 export type ReportedJob = ValueOf<typeof JOB>
 
+const BACKUP = row({
+  /** The process that has the order. */
+  process: NUMBER,
+  /** No snapshot that began after the latest order is complete, or older ones are still being removed. */
+  isOrdered: FLAG,
+  isPaused: FLAG,
+  /** Failed steps since the latest that succeeded. */
+  failures: NUMBER,
+  lastError: absent(TEXT),
+  /** The reason why an ordered snapshot does not go on. */
+  waits: absent(TEXT),
+  /** The newest complete snapshot. */
+  completedMs: absent(NUMBER),
+  sizeBytes: absent(NUMBER),
+})
+export type ReportedBackup = ValueOf<typeof BACKUP>
+
 const UPLOADS = rowsOf({
   upload: parsed(TEXT, parseUploadId),
   /** The bucket is undefined if it does not exist any more. */
@@ -174,6 +193,7 @@ const RESULT = union({
   traced: TRACED_REQUESTS,
   traffic: TRAFFIC,
   disks: { disks: DISKS },
+  backup: { backup: BACKUP },
 })
 export type NodeOperationResult = ValueOf<typeof RESULT>
 export const { encode: encodeOperationResult, decode: decodeOperationResult } = recordOf("operation result", RESULT)
