@@ -2,15 +2,26 @@
  * How many disks may fail before blocks are lost, given the layouts: one walk over all partitions. Pure.
  *
  * A group is a set of shards with a shared fate: the shards of a block, of which `needed` must remain. r disks
- * can lose it if the r disks that hold most of its shards hold more than it can spare. A walk visits a million
- * slots in a few milliseconds. So each partition is one word with a bit for each slot, whatever the number of
- * devices.
+ * can lose it if the r disks that hold most of its shards hold more than it can spare. A walk reads slot words
+ * (`slot-words-core.ts`), whatever the number of devices.
  */
 import { assert } from "@hayloft/base/assert.js"
 import { equalBytes } from "@hayloft/base/bytes.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { SHARDS_MAX } from "@hayloft/base/limits.js"
 import type { Layout } from "../placement/index.js"
+import {
+  DeviceContents,
+  bitsIn,
+  currentOf,
+  firstSlots,
+  lowestBit,
+  partitionsOf,
+  whileMoving,
+  wordsOf,
+  type SlotWords,
+  type PlacedDevice,
+} from "./slot-words-core.js"
 import { Together } from "./together-core.js"
 
 /** A set of disks, by their numbers. */
@@ -108,16 +119,6 @@ export class Group {
   }
 }
 
-/** How many bits of the word are set. */
-function bitsIn(word: number): number {
-  const pairs = word - ((word >>> 1) & 0x5555_5555)
-  const fours = (pairs & 0x3333_3333) + ((pairs >>> 2) & 0x3333_3333)
-  return Math.imul((fours + (fours >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24
-}
-
-/** The number of the lowest set bit; the word must not be 0. */
-const lowestBit = (word: number): number => 31 - Math.clz32(word & -word)
-
 /** Results so far, over all groups. */
 export class Findings {
   losses = Infinity
@@ -149,19 +150,6 @@ export interface PlacementShape {
   readonly isNew: boolean
   /** The shape counts for what the store survives when complete. */
   readonly isStaying: boolean
-}
-
-/** A device of the store, with its assumed contents. */
-export interface PlacedDevice {
-  readonly id: DeviceId
-  /** Numbered in the order of the devices. */
-  readonly disk: number
-  /** Not offline. */
-  readonly isHere: boolean
-  /** A scan has found what it holds. */
-  readonly isKnown: boolean
-  /** Which of its assigned shards it lacks; an array has a byte for each partition, not 0 if shards may be missing. */
-  readonly lacks: "nothing" | "everything" | Uint8Array
 }
 
 /** The failure domains of one level above disks: zones, or machines. */
@@ -213,131 +201,6 @@ interface BlocksSafety {
 
 /** Above the losses + 1 of any block: each of its slots has one shard at most. */
 export const UNTOUCHED = SHARDS_MAX + 1
-
-export const partitionsOf = ({ table, width }: Layout): number => table.length / width
-
-export function hasShard({ lacks }: PlacedDevice, partition: number): boolean {
-  return lacks === "nothing" || (lacks !== "everything" && lacks[partition] === 0)
-}
-
-/** The contents of a device; the array has one more element for a device that is not in the store. */
-const [HAS_NONE, HAS_ALL, HAS_SOME] = [0, 1, 2]
-
-/** The devices' contents in arrays, since a walk reads them a million times. */
-class Holdings {
-  readonly has: Uint8Array
-  /** By device number: 1 if the contents of the device are known. */
-  readonly isKnown: Uint8Array
-  private readonly lacks: readonly (Uint8Array | undefined)[]
-  private readonly numbers: ReadonlyMap<DeviceId, number>
-
-  constructor(devices: readonly PlacedDevice[]) {
-    assert(devices.length < 0xffff, "a device number has two bytes")
-    this.has = new Uint8Array(devices.length + 1)
-    this.isKnown = new Uint8Array(devices.length + 1)
-    devices.forEach(({ lacks, isKnown }, number) => {
-      this.has[number] = lacks === "nothing" ? HAS_ALL : lacks === "everything" ? HAS_NONE : HAS_SOME
-      this.isKnown[number] = isKnown ? 1 : 0
-    })
-    this.lacks = devices.map(({ lacks }) => (typeof lacks === "string" ? undefined : lacks))
-    this.numbers = new Map(devices.map(({ id }, number) => [id, number]))
-  }
-
-  /** Maps an index of the layout's table to the number of the store's device. */
-  numbersOf({ devices }: Layout): Uint16Array {
-    return Uint16Array.from(devices, id => this.numbers.get(id) ?? this.lacks.length)
-  }
-
-  /** 1 if a device that has some shards has this one. */
-  hasSome(device: number, partition: number): number {
-    return this.lacks[device]?.[partition] === 0 ? 1 : 0
-  }
-}
-
-/** Slot words: by partition, bit i is slot i. A policy narrower than the widest uses the first slots. */
-interface SlotWords {
-  /** Slots whose shards of blocks older than the current layout are where the current layout places them. */
-  readonly current: Int32Array
-  /** Other slots, whose shards are where the previous layout placed them. */
-  readonly previous: Int32Array | undefined
-  /** By partition, 1 if a device has two of its shards: it lost one slot and gained another. */
-  readonly isDouble: Uint8Array | undefined
-}
-
-const firstSlots = (slots: number): number => (slots >= 32 ? ~0 : (1 << slots) - 1)
-
-/** By partition, the slots whose device counts; `counts` has 1 or 0 by index of the table. */
-function wordsOf({ table, width }: Layout, slots: number, counts: Uint8Array): Int32Array {
-  const words = new Int32Array(table.length / width)
-  if (!counts.includes(0)) return words.fill(firstSlots(slots))
-  for (let partition = 0; partition < words.length; partition += 1) {
-    const start = partition * width
-    let word = 0
-    for (let slot = 0; slot < slots; slot += 1) word |= (counts[table[start + slot] ?? 0] ?? 0) << slot
-    words[partition] = word
-  }
-  return words
-}
-
-/** By partition, the slots whose shards are present. */
-function currentOf(layout: Layout, holdings: Holdings, slots: number): Int32Array {
-  const { table, width } = layout
-  const numbers = holdings.numbersOf(layout)
-  const has = Uint8Array.from(numbers, number => holdings.has[number] ?? HAS_NONE)
-  if (!has.includes(HAS_SOME)) return wordsOf(layout, slots, has)
-  const words = new Int32Array(partitionsOf(layout))
-  for (let partition = 0; partition < words.length; partition += 1) {
-    const start = partition * width
-    let word = 0
-    for (let slot = 0; slot < slots; slot += 1) {
-      const index = table[start + slot] ?? 0
-      let one = has[index] ?? HAS_NONE
-      if (one === HAS_SOME) one = holdings.hasSome(numbers[index] ?? 0, partition)
-      word |= one << slot
-    }
-    words[partition] = word
-  }
-  return words
-}
-
-function whileMoving(layout: Layout, before: Layout, holdings: Holdings, slots: number): SlotWords {
-  const { table, width } = layout
-  const { has, isKnown } = holdings
-  const none = has.length - 1
-  const [numbers, numbersBefore] = [holdings.numbersOf(layout), holdings.numbersOf(before)]
-  const [current, previous] = [new Int32Array(partitionsOf(layout)), new Int32Array(partitionsOf(layout))]
-  const isDouble = new Uint8Array(current.length)
-  for (let partition = 0; partition < current.length; partition += 1) {
-    const start = partition * width
-    const startBefore = partition * before.width
-    let word = 0
-    let wordBefore = 0
-    for (let slot = 0; slot < slots; slot += 1) {
-      const to = numbers[table[start + slot] ?? 0] ?? none
-      const from = slot < before.width ? (numbersBefore[before.table[startBefore + slot] ?? 0] ?? none) : none
-      // 1 if the slot has moved. Without a branch, since a processor would mispredict it.
-      const isMoved = -(to ^ from) >>> 31
-      let hasNow = has[to] ?? HAS_NONE
-      if (hasNow === HAS_SOME) hasNow = holdings.hasSome(to, partition)
-      let hasBefore = has[from] ?? HAS_NONE
-      if (hasBefore === HAS_SOME) hasBefore = holdings.hasSome(from, partition)
-      // A device that gained the slot is assumed to have the shard only if a scan has found it.
-      const one = hasNow & ((isMoved ^ 1) | (isKnown[to] ?? 0))
-      word |= one << slot
-      wordBefore |= (hasBefore & isMoved & (one ^ 1)) << slot
-    }
-    current[partition] = word
-    previous[partition] = wordBefore
-    for (let left = wordBefore; left !== 0; left &= left - 1) {
-      const from = numbersBefore[before.table[startBefore + lowestBit(left)] ?? 0]
-      for (let slot = 0; slot < slots; slot += 1) {
-        const isSame = numbers[table[start + slot] ?? 0] === from
-        if (isSame && (word & (1 << slot)) !== 0) isDouble[partition] = 1
-      }
-    }
-  }
-  return { current, previous, isDouble }
-}
 
 /** By partition, a group: the slots that count, by the layout that places their shard. */
 interface Groups {
@@ -523,11 +386,11 @@ function evaluateBlocks(places: BlockPlaces, shapes: readonly PlacementShape[], 
   const widest = shapes.at(-1)?.slots ?? 0
   assert(widest <= SHARDS_MAX, "a word has a bit for each shard of a block")
   const { layout, previousLayout } = places
-  const holdings = new Holdings(places.devices)
+  const contents = new DeviceContents(places.devices)
   const slotWords: SlotWords =
     previousLayout === undefined
-      ? { current: currentOf(layout, holdings, widest), previous: undefined, isDouble: undefined }
-      : whileMoving(layout, previousLayout, holdings, widest)
+      ? { current: currentOf(layout, contents, widest), previous: undefined, isDouble: undefined }
+      : whileMoving(layout, previousLayout, contents, widest)
   // Often disks, machines and zones are the same devices: one evaluation serves all of them.
   const known = new Map<string, Survival>()
   const survivalOn = (on: BlockPlaces): Survival => {

@@ -20,9 +20,10 @@ import type { DeviceId } from "@hayloft/base/ids.js"
 import { shardCount, shardsNeeded, type Policy } from "@hayloft/base/policy.js"
 import type { ControlDeviceState } from "../format/device/control-record.js"
 import type { Layout } from "../placement/index.js"
-import { BlocksEvaluator, Findings, Group, hasShard, ownDisks, partitionsOf, UNTOUCHED } from "./safety-blocks-core.js"
+import { BlocksEvaluator, Findings, Group, ownDisks, UNTOUCHED } from "./safety-blocks-core.js"
 import { domainsAsDisks } from "./safety-blocks-core.js"
-import type { PlacedDevice, BlockPlaces, PlacementShape, Survival } from "./safety-blocks-core.js"
+import type { BlockPlaces, PlacementShape, Survival } from "./safety-blocks-core.js"
+import { hasShard, partitionsOf, type PlacedDevice } from "./slot-words-core.js"
 import { namedDomains, type DomainLevelName, type DomainSafety, type NamedLevel } from "./safety-domains-core.js"
 
 export const RISKIEST_MAX = 16
