@@ -3,10 +3,11 @@ import assert from "node:assert/strict"
 import { mkdir, writeFile } from "node:fs/promises"
 import { dirname, join } from "node:path"
 import { test } from "node:test"
-import { changedCode } from "./changed-code.js"
+import { changedCode, type HasChanged } from "./changed-code.js"
 import { runOk } from "./commands.js"
 import { withFolder } from "./folders.js"
-import { checksOf } from "./planted-copies.js"
+import { checksOf, dueOf } from "./planted-copies.js"
+import { STEWARD_PLANTS, type StewardPlant } from "../steward/plants.js"
 
 const SETTINGS = ["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"]
 
@@ -31,7 +32,11 @@ class Repository {
   /** Returns the paths that have changed; undefined if git does not know. */
   changed(...paths: readonly string[]): readonly string[] | undefined {
     const hasChanged = changedCode(this.root)
-    return hasChanged && paths.filter(hasChanged)
+    return hasChanged && paths.filter(path => hasChanged(path))
+  }
+
+  hasChanged(path: string, around: string): boolean | undefined {
+    return changedCode(this.root)?.(path, around)
   }
 }
 
@@ -108,16 +113,54 @@ test("if git fails, or knows no commit so old, all may have changed", async () =
   })
 })
 
-test("the checks of planted bugs are all that their test imports, and nothing of the product", async () => {
+test("around a text, only the function, the member or the element counts in which it is, without its comments", () =>
+  inRepository(async repository => {
+    const withOne = (one: string, comment: string) => [
+      `export const LIST = [{ bug: "first", put: "${one}" }, { bug: "second" }]`,
+      `export const f = (x: number): number => x + ${one}`,
+      "export const g = (x: number): number => x - 1",
+      `class Sums { /** ${comment} */ a(): number { return ${one} }`,
+      `  b(): number { // ${comment}`,
+      "    return 2 } }",
+    ]
+    await repository.write("a.ts", ...withOne("1", "Returns it."))
+    await repository.commit("2026-01-01T08:00:00Z")
+    await repository.write("a.ts", ...withOne("3", "Returns the sum."))
+    await repository.commit("2026-01-10T08:00:00Z")
+    const texts = ["first", "second", "x + 3", "x - 1", "return 3", "return 2", "a(): number { return 3 }\n  b()"]
+    assert.deepEqual(
+      texts.filter(text => repository.hasChanged("a.ts", text)),
+      ["first", "x + 3", "return 3", "a(): number { return 3 }\n  b()"],
+    )
+  }))
+
+const PLANTS = STEWARD_PLANTS
+const LIST = "tests/steward/plants.ts"
+const CHECK = "tests/steward/nodes.ts"
+
+test("bugs are planted that are new, or whose code has changed; one for each check that has; and always one", () => {
+  const due = (hasChanged: HasChanged): readonly StewardPlant[] => dueOf(PLANTS, [LIST, CHECK], hasChanged)
+  const drawn = due(() => false)
+  assert.equal(drawn.length, 1)
+  for (const plant of PLANTS) {
+    const [edit] = plant.edits
+    assert.deepEqual(new Set(due((path, around) => path === LIST && around === plant.bug)), new Set([...drawn, plant]))
+    const found = due((path, around) => path === edit?.file && around === edit.find)
+    assert.ok(found.includes(plant) && found.length < PLANTS.length)
+  }
+  const ofChecks = due((path, around) => path === CHECK && around === undefined)
+  const checks = (plants: readonly StewardPlant[]) => new Set(plants.map(({ caughtBy }) => caughtBy))
+  assert.deepEqual(checks(ofChecks), checks(PLANTS))
+  assert.ok(ofChecks.length < PLANTS.length)
+  assert.equal(due((path, around) => path === LIST && around === undefined).length, 1)
+})
+
+test("the checks of planted bugs are all that their test imports, and nothing of the product and the harness", async () => {
   const checks = await checksOf("tests/engines/planted.test.ts")
-  for (const path of [
-    "tests/engines/queue-kinds.ts",
-    "tests/sql/simulated-world.ts",
-    "tests/harness/planted-copies.ts",
-  ])
+  for (const path of ["tests/engines/queue-kinds.ts", "tests/sql/simulated-world.ts", "tests/engines/plants.ts"])
     assert.ok(checks.includes(path), path)
   assert.deepEqual(
-    checks.filter(path => path.startsWith("packages/") || path === "tests/harness/server.ts"),
+    checks.filter(path => /^(?:packages|tests\/harness)\//.test(path)),
     [],
   )
 })

@@ -32,6 +32,23 @@ const FROM = /(\bfrom ")[^"\n]*\/(?=[^"/\n]*";$)/gm
 const codeOf = (text: string): string =>
   ts.transpileModule(text, { compilerOptions: COMPILER_OPTIONS }).outputText.replace(FROM, "$1")
 
+/** The members of a class, the elements of a list that a file declares, or the statement itself. */
+function partsOf(statement: ts.Statement): readonly ts.Node[] {
+  if (ts.isClassDeclaration(statement)) return statement.members
+  const [declaration] = ts.isVariableStatement(statement) ? statement.declarationList.declarations : []
+  const value = declaration?.initializer
+  return value !== undefined && ts.isArrayLiteralExpression(value) ? value.elements : [statement]
+}
+
+const printer = ts.createPrinter({ removeComments: true })
+
+/** The parts of a source, without their comments, that contain a text. */
+function partsWith(source: string, text: string): readonly string[] {
+  const file = ts.createSourceFile("", source, ts.ScriptTarget.ES2022, true)
+  const parts = file.statements.flatMap(partsOf).filter(part => part.getText(file).includes(text))
+  return parts.map(part => printer.printNode(ts.EmitHint.Unspecified, part, file))
+}
+
 /**
  * The commit of the last landing: where HEAD left `origin/main`. In a clone in which HEAD is `origin/main`, which is so when a
  * landing is checked, it is the newest one that is older than any work that HEAD ends. Undefined if git knows none.
@@ -62,17 +79,26 @@ function changesSince(root: string, commit: string): ReadonlyMap<string, string>
 
 /**
  * Tells whether the code of a file, whose path is given from the root, has changed since the last landing: in commits, in the
- * index, in the work tree, or as an untracked file. Undefined if git does not know: then all of it may have.
+ * index, in the work tree, or as an untracked file. `around`: a text of the file; only the function, the member of a class or
+ * the element of a list counts in which it is.
  */
-export function changedCode(root: string): ((path: string) => boolean) | undefined {
+export type HasChanged = (path: string, around?: string) => boolean
+
+/** Returns undefined if git does not know: then all code may have changed. */
+export function changedCode(root: string): HasChanged | undefined {
   const commit = lastLanding(root)
   const changes = commit === undefined ? undefined : changesSince(root, commit)
   if (changes === undefined) return undefined
-  return path => {
+  return (path, around) => {
     const from = changes.get(path)
     if (from === undefined) return false
     if (!path.endsWith(".ts") || !existsSync(join(root, path))) return true
     const before = git(root, "show", `${commit}:${from}`)
-    return before === undefined || codeOf(readFileSync(join(root, path), "utf8")) !== codeOf(before)
+    const now = readFileSync(join(root, path), "utf8")
+    if (before === undefined) return true
+    if (around === undefined) return codeOf(now) !== codeOf(before)
+    // Without such a part, the text is in several.
+    const [part] = partsWith(now, around)
+    return part === undefined || !partsWith(before, around).includes(part)
   }
 }

@@ -13,9 +13,10 @@ import {
 } from "node:fs"
 import { dirname, join, relative } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
+import { must } from "@hayloft/base/assert.js"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { builtPath, DIST, filesReaching, IMPORT, targetOf, textOf } from "./built-files.js"
-import { changedCode } from "./changed-code.js"
+import { changedCode, type HasChanged } from "./changed-code.js"
 import { transpiled } from "./transpiled.js"
 import { ROOT } from "./server.js"
 
@@ -39,26 +40,36 @@ interface Layers {
 
 /**
  * A test file and all that decides what it finds, as paths from the root: what it imports, directly or through others. The
- * product is left out, and so are helpers of the harness that it does not import itself.
+ * product is left out, and so is the harness: any bug that is caught shows that it plants.
  */
 export async function checksOf(test: string): Promise<readonly string[]> {
   const url = pathToFileURL(join(ROOT, "tools/layers/names-of-files.mjs"))
   const { namesOfFile } = (await import(url.href)) as Layers
   const found = new Set([test])
   for (const path of found) {
-    if (path !== test && path.startsWith(HARNESS)) continue
     for (const { to } of namesOfFile(path, readFileSync(join(ROOT, path), "utf8")).imports)
-      if (!to.startsWith("packages/")) found.add(to)
+      if (!to.startsWith("packages/") && !to.startsWith(HARNESS)) found.add(to)
   }
   return [...found]
 }
 
+/** A planted bug, and the check that must catch it, or several of which any may. */
+interface Planted {
+  readonly bug: string
+  readonly edits: readonly PlantedEdit[]
+  readonly caughtBy: string | readonly string[]
+}
+
+/** Files that list planted bugs: they change with each bug, and are no checks. */
+const LISTS = /plants\.ts$/
+
 /**
- * The planted bugs that a landing must see caught: those of files that have changed since the last one, all of them if their
- * checks have, and one by the seed. `TEST_PLANTS=all`, as in a soak, means all. Every bug can still be planted, or this throws.
- * `testUrl`: of the built test file; `others`: checks that it runs without an import, as paths from the root.
+ * The planted bugs that a landing must see caught: those that are new or planted into code that has changed since the last
+ * one, one for each check if checks have changed, and one of all; the seed draws them. `TEST_PLANTS=all`, as in a soak, means
+ * all. Every bug can still be planted, or this throws. `testUrl`: of the built test file; `others`: checks that it runs
+ * without an import, as paths from the root.
  */
-export async function duePlants<T extends { readonly edits: readonly PlantedEdit[] }>(
+export async function duePlants<T extends Planted>(
   plants: readonly T[],
   testUrl: string,
   others: readonly string[] = [],
@@ -67,9 +78,38 @@ export async function duePlants<T extends { readonly edits: readonly PlantedEdit
   const hasChanged = process.env["TEST_PLANTS"] === "all" ? undefined : changedCode(ROOT)
   if (hasChanged === undefined) return plants
   const test = relative(join(ROOT, "dist"), fileURLToPath(testUrl)).replace(/\.js$/, ".ts")
-  for (const root of [test, ...others]) if ((await checksOf(root)).some(hasChanged)) return plants
-  const drawn = TEST_SEED % plants.length
-  return plants.filter(({ edits }, at) => at === drawn || edits.some(({ file }) => hasChanged(file)))
+  const files: string[] = []
+  for (const root of [test, ...others]) files.push(...(await checksOf(root)))
+  return dueOf(plants, files, hasChanged)
+}
+
+/** `files`: the checks and the lists of the bugs. */
+export function dueOf<T extends Planted>(
+  plants: readonly T[],
+  files: readonly string[],
+  hasChanged: HasChanged,
+): readonly T[] {
+  const lists = files.filter(path => LISTS.test(path))
+  const listOf = (bug: string): string =>
+    must(
+      lists.find(path => readFileSync(join(ROOT, path), "utf8").includes(bug)),
+      `a file that lists the bug "${bug}"`,
+    )
+  const haveChecksChanged = files.some(path => !LISTS.test(path) && hasChanged(path))
+  const drawn = new Set([drawnOf(plants), ...(haveChecksChanged ? byCheck(plants).map(drawnOf) : [])])
+  return plants.filter(
+    plant =>
+      drawn.has(plant) ||
+      hasChanged(listOf(plant.bug), plant.bug) ||
+      plant.edits.some(({ file, find }) => hasChanged(file, find)),
+  )
+}
+
+const drawnOf = <T>(plants: readonly T[]): T => must(plants[TEST_SEED % plants.length], "bugs to plant")
+
+function byCheck<T extends Planted>(plants: readonly T[]): readonly (readonly T[])[] {
+  const checks = new Set(plants.map(({ caughtBy }) => String(caughtBy)))
+  return Array.from(checks, check => plants.filter(({ caughtBy }) => String(caughtBy) === check))
 }
 
 /** Its files are links to those of the build: written again, they would change for all. */

@@ -5,7 +5,7 @@
 import type { PlantedEdit } from "../harness/planted-copies.js"
 import type { STEWARD_CHECKS } from "./checks.js"
 
-interface StewardPlant {
+export interface StewardPlant {
   readonly bug: string
   readonly edits: readonly PlantedEdit[]
   readonly caughtBy: keyof typeof STEWARD_CHECKS
