@@ -2,6 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { SimDisk } from "@hayloft/base/seams/disk/index.js"
+import { TABLE_CHECKS } from "./checks.js"
 import { checkFailures, checkFull, preparedCommit, preparedMerge } from "./full.js"
 import { hostOf, mergingOf, openWriter } from "./world.js"
 
@@ -11,10 +12,9 @@ test("a full disk fails a commit or merge at any write, and changes nothing", as
 })
 
 test("a failing call leaves the store unchanged, or uncertain, and ready for a retry", async () => {
-  for (const forEver of [false, true]) {
-    assert.ok((await checkFailures(await preparedCommit(3), forEver)) > 10)
-    assert.ok((await checkFailures(await preparedMerge(4), forEver)) > 10)
-  }
+  assert.ok((await TABLE_CHECKS.failures()) > 10)
+  assert.ok((await checkFailures(await preparedCommit(3), true)) > 10)
+  for (const forEver of [false, true]) assert.ok((await checkFailures(await preparedMerge(4), forEver)) > 10)
 })
 
 test("a merge makes smaller steps if there is little space", async () => {

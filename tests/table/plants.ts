@@ -3,11 +3,12 @@
  * `planted.test.ts` builds a changed copy.
  */
 import type { PlantedEdit } from "../harness/planted-copies.js"
+import type { TABLE_CHECKS } from "./checks.js"
 
-export interface TablePlant {
+interface TablePlant {
   readonly bug: string
   readonly edits: readonly PlantedEdit[]
-  readonly caughtBy: "model" | "crashes" | "salvage" | "rot" | "older manifest" | "exchanged blocks" | "failures"
+  readonly caughtBy: keyof typeof TABLE_CHECKS
 }
 
 const SUMS = {

@@ -9,13 +9,13 @@ import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { tableNumberOf } from "@hayloft/engine/table/manifest-files.js"
 import { topRuns } from "@hayloft/engine/table/pick-core.js"
 import { tablePath } from "@hayloft/engine/table/table.js"
-import { assertRefused, checkExchangedBlocks, checkOlderManifest, checkRot, closedStore } from "./rot.js"
-import { contentOf, loseParity, replace } from "./rot.js"
+import { TABLE_CHECKS } from "./checks.js"
+import { assertRefused, closedStore, contentOf, loseParity, replace } from "./rot.js"
 import { bytesOf, FOLDER, hostOf, levelsOf, mergeAll, mergingOf, openReader, openWriter, rowsOf } from "./world.js"
 import { Model, same, SMALL_LIMITS, textOf } from "./world.js"
 
 test("rot never makes a key look absent: reads return the written value, or an error", async () => {
-  const { closed, refused, recorded, rebuilt, healed } = await checkRot(1, 2)
+  const { closed, refused, recorded, rebuilt, healed } = await TABLE_CHECKS.rot()
   const counts = `${closed} closed, ${refused} refused, ${recorded} recorded, ${rebuilt} rebuilt, ${healed} healed`
   assert.ok(refused > 50 && recorded > 5 && rebuilt > 40 && healed > 5, counts)
 })
@@ -33,11 +33,11 @@ test("both copies of a manifest damaged, or both gone: refused", async () => {
 })
 
 test("an older manifest does not stand in for a newer one that is damaged", async () => {
-  await checkOlderManifest(3)
+  await TABLE_CHECKS["older manifest"]()
 })
 
 test("swapped blocks are rebuilt", async () => {
-  await checkExchangedBlocks()
+  await TABLE_CHECKS["exchanged blocks"]()
 })
 
 test("missing, exchanged and foreign tables are refused", async () => {
