@@ -439,6 +439,7 @@ function sourcesOf(
     tablet: engine.tablet,
     compute,
     jobs: () => jobs.status(),
+    failingJobs: () => jobs.failing(),
     repair: engine.services.repair,
     reencode: engine.services.reencode,
     integrityAudit: engine.services.integrityAudit,

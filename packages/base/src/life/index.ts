@@ -1,7 +1,7 @@
 /** Life: supervision of background services, paced jobs, requests that wait, ordered closing, bounded fan-out. */
 export { ByteBudget, type Budget } from "./byte-budget.js"
 export type { Job, JobStatus, BackgroundService, StepOutcome } from "./contract.js"
-export { FAILURES_TO_REPORT, FailuresInARow, isWaitedOut, PassFailed } from "./failures-in-a-row.js"
+export { FailuresInARow, isWaitedOut, PassFailed } from "./failures-in-a-row.js"
 export { JobRunner, THROTTLE_DEFAULT } from "./job-runner.js"
 export { mapBounded } from "./map-bounded.js"
 export { laterTurn } from "./later-turn.js"

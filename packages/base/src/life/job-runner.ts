@@ -11,7 +11,7 @@ import { fail } from "../failures.js"
 import type { Clock } from "../seams/clock/contract.js"
 import type { Telemetry } from "../seams/telemetry/contract.js"
 import type { Job, JobStatus, BackgroundService, StepOutcome } from "./contract.js"
-import { FailuresInARow, PassFailed } from "./failures-in-a-row.js"
+import { FAILURES_TO_REPORT, FailuresInARow, PassFailed } from "./failures-in-a-row.js"
 import { mapBounded } from "./map-bounded.js"
 import type { JobPace } from "./pace-core.js"
 import { nextPace, PACE_AT_START, THROTTLE_MAX } from "./pace-core.js"
@@ -51,6 +51,10 @@ class PacedJob {
       lastError: this.#failures.lastError,
       throttle: this.throttle,
     }
+  }
+
+  get failure(): Pick<JobStatus, "name" | "failuresInARow"> {
+    return { name: this.job.name, failuresInARow: this.#failures.count }
   }
 
   /** Ends a rest, or skips the next one if a step is running: the step may have checked too early. */
@@ -118,6 +122,13 @@ export class JobRunner implements BackgroundService {
   /** Returns the status of every job, in the given order. */
   status(): JobStatus[] {
     return Array.from(this.#jobs.values(), paced => paced.status)
+  }
+
+  /** Returns the jobs that have failed several times in a row, without the progress that a status shows. */
+  failing(): readonly Pick<JobStatus, "name" | "failuresInARow">[] {
+    return Array.from(this.#jobs.values(), paced => paced.failure).filter(
+      ({ failuresInARow }) => failuresInARow >= FAILURES_TO_REPORT,
+    )
   }
 
   has(jobName: string): boolean {

@@ -302,9 +302,14 @@ test("a job whose passes fail rests longer each time, until a pass ends well", a
   await clock.advance(5_000)
   broken = false
   assert.deepEqual([runner.status()[0]?.state, runner.status()[0]?.failuresInARow], ["failed", 5])
+  assert.deepEqual(
+    runner.failing().map(({ failuresInARow }) => failuresInARow),
+    [5],
+  )
   assert.equal(telemetry.metric("hayloft_job_failing", { job: "scrub" }), 1)
   await clock.advance(20_000)
   assert.deepEqual([runner.status()[0]?.state, runner.status()[0]?.failuresInARow], ["idle", 0])
+  assert.deepEqual(runner.failing(), [])
   assert.equal(telemetry.metric("hayloft_job_failing", { job: "scrub" }), 0)
   await finish()
 })

@@ -28,6 +28,7 @@ test("the contents of a new store are known immediately; those of another one af
       reach: engine,
       compute: new InlineCompute(makeCodec, { slabBytes: 256 * KIB, poolBytes: 1 * MIB }),
       jobs: () => [],
+      failingJobs: () => [],
       bucketPolicies: () => [],
     })
     assert.equal(sources.contents()?.isKnown, isNew)
@@ -54,6 +55,7 @@ test("bytes that repair finds after its scan are counted once", async () => {
     reach: engine,
     compute: new InlineCompute(makeCodec, { slabBytes: 256 * KIB, poolBytes: 1 * MIB }),
     jobs: () => [],
+    failingJobs: () => [],
     bucketPolicies: () => [],
   })
   const put = (name: string, lengthBytes: number) => {

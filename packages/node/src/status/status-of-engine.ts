@@ -7,7 +7,7 @@ import { policiesIn } from "@hayloft/engine/cluster/index.js"
 import { CALL_LIMITS, type DeviceSpace } from "@hayloft/engine/device/index.js"
 import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import { decodeCounters } from "@hayloft/engine/format/records.js"
-import { FAILURES_TO_REPORT, type JobStatus } from "@hayloft/base/life/index.js"
+import type { JobStatus } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Compute } from "@hayloft/base/seams/compute/index.js"
 import { hintOfKey } from "@hayloft/objects/index.js"
@@ -58,6 +58,7 @@ interface EngineView {
   readonly reach: { readonly stalled: string | undefined; readonly outOfReach: string | undefined }
   readonly compute: Compute
   readonly jobs: () => readonly JobStatus[]
+  readonly failingJobs: StatusSources["failingJobs"]
   readonly repair: { shardScan(): ShardScanReport; report(): RepairJobReport }
   readonly reencode: { report(): ReencodeReport }
   readonly orphans: { report(): OrphanReport }
@@ -217,7 +218,7 @@ function scrubView({ isRunning, ...view }: Scrubbing["view"], isPaused: boolean)
 }
 
 export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources {
-  const { record, devices, offlineReason, metadata, tablet, reach, compute, jobs } = engine
+  const { record, devices, offlineReason, metadata, tablet, reach, compute, jobs, failingJobs } = engine
   const { repair, reencode, integrityAudit, orphans } = engine
   const contents = new Contents(clock, engine)
   return {
@@ -240,7 +241,7 @@ export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources
         ...job,
         ...(lastError === undefined ? {} : { lastError }),
       })),
-    failingJobs: () => jobs().filter(({ failuresInARow }) => failuresInARow >= FAILURES_TO_REPORT),
+    failingJobs,
     contents: () => contents.read(),
     repair: () => repairView(repair, integrityAudit, record().pausedWork.includes(REPAIR)),
     orphans: () => orphans.report(),

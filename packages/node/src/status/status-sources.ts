@@ -43,7 +43,7 @@ export interface StatusSources {
   readonly queues: () => readonly QueueReport[]
   readonly jobs: () => readonly JobReport[]
   /** Jobs of this process that have failed several times in a row. */
-  readonly failingJobs?: () => readonly { readonly name: string; readonly failuresInARow: number }[]
+  readonly failingJobs: () => readonly { readonly name: string; readonly failuresInARow: number }[]
   /** Stored blocks by policy and device; undefined if nothing has been scanned. */
   readonly contents: () => StoreContents | undefined
   /** Returns undefined if this process does no such work. */

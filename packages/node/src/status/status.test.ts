@@ -74,7 +74,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     isShortOfKeys: false,
     erasures: [] as ReturnType<NonNullable<StatusSources["erasures"]>>,
     keyServices: [] as ReturnType<NonNullable<StatusSources["keyServices"]>>,
-    failingJobs: [] as ReturnType<NonNullable<StatusSources["failingJobs"]>>,
+    failingJobs: [] as ReturnType<StatusSources["failingJobs"]>,
   }
   const sources: StatusSources = {
     record: () => now.record,

@@ -168,10 +168,12 @@ export class RunningStatus implements StoreStatus, BackgroundService {
 
   private jobTroubles(): readonly string[] {
     // The error is in the list of jobs: health is for everybody.
-    return (this.sources.failingJobs?.() ?? []).map(
-      ({ name, failuresInARow }) =>
-        `the background job ${name} has failed ${failuresInARow} times in a row; hayloft jobs list shows its last error`,
-    )
+    return this.sources
+      .failingJobs()
+      .map(
+        ({ name, failuresInARow }) =>
+          `the background job ${name} has failed ${failuresInARow} times in a row; hayloft jobs list shows its last error`,
+      )
   }
 
   /** Returns why something that was acknowledged cannot be read until devices are back; undefined: all that is there can. */
