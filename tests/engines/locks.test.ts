@@ -76,10 +76,10 @@ const REWRITING_SELDOM = ["GiveDigests", "PackVersions", "ReplaceSource", "Undel
 /** Rules come before the moves that they ask for. */
 const NEEDED: Readonly<Record<string, string>> = { SetStorageClass: "SetSetting" }
 
-const withNeeded = (kinds: readonly PlayKind[]): readonly PlayKind[] => [
-  ...kinds,
-  ...COMMANDS.filter(({ name }) => kinds.some(kind => NEEDED[kind.name] === name)),
-]
+function withNeeded(kinds: readonly PlayKind[]): readonly PlayKind[] {
+  const needed = new Set(kinds.flatMap(({ name }) => NEEDED[name] ?? []))
+  return [...kinds, ...COMMANDS.filter(({ name }) => needed.has(name))]
+}
 
 const HISTORIES_MAX = 300
 /** Locked versions pile up: then another store begins. */
@@ -172,14 +172,15 @@ function check(
 test("every command leaves the locks of versions and buckets as they are, and removes nothing that is locked", async () => {
   const [rewrote, done] = [new Set<string>(), new Set<string>()]
   const wanted = new Set([...REWRITING, ...LOCKING])
+  const isLeft = ({ name }: PlayKind) => !done.has(name) || (wanted.has(name) && !rewrote.has(name))
   const isComplete = () => [...wanted].every(name => rewrote.has(name)) && COMMANDS.every(({ name }) => done.has(name))
   for (let number = 0; number < HISTORIES_MAX && !isComplete(); number += 1) {
     const history = new History(TEST_SEED + number)
     let before = lockedVersions(history.scene)
     let buckets = lockedBuckets(history.scene)
     for (let plays = 0; plays < PLAYS_OF_A_STORE; plays += 1) {
-      const left = COMMANDS.filter(({ name }) => !done.has(name) || (wanted.has(name) && !rewrote.has(name)))
-      const kind = history.choose(plays % 3 === 0 && left.length > 0 ? withNeeded(left) : COMMANDS)
+      const left = plays % 3 === 0 ? COMMANDS.filter(isLeft) : []
+      const kind = history.choose(left.length > 0 ? withNeeded(left) : COMMANDS)
       if (!(await history.play(kind))) continue
       done.add(kind.name)
       const after = lockedVersions(history.scene)

@@ -25,7 +25,7 @@ function received<T>(work: () => T): T {
   try {
     return plainCopy(work())
   } catch (error) {
-    throw isFailure(error) ? fail(error.kind, error.details, error.stack) : error
+    throw isFailure(error) ? fail(error.kind, error.details, error) : error
   }
 }
 
