@@ -7,7 +7,7 @@ import { test } from "node:test"
 import type { Family } from "@hayloft/base/rows/families.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { parseBucketId, type BucketId } from "@hayloft/base/ids.js"
-import { TEST_SEED } from "@hayloft/base/testing-seed.js"
+import { runsOf, TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { parseCopyLogRowKey } from "@hayloft/engine/format/objects/copies.js"
 import { encodeDetails, decodeVersion } from "@hayloft/engine/format/objects/version-record.js"
 import { query } from "@hayloft/engine/metadata/index.js"
@@ -21,7 +21,7 @@ import { COMMANDS } from "./kinds.js"
 import { ALL_ROWS, Scene } from "./scene.js"
 import "@hayloft/features/index.js"
 
-const ROUNDS = Number(process.env["COPIES_ROUNDS"] ?? 1_800)
+const ROUNDS = runsOf(900)
 /** If a command that has to change something is drawn seldom. */
 const ROUNDS_MAX = 10 * ROUNDS
 const NEEDED = ["PutVersion", "RemoveLatest", "RemoveVersion", "SetTags", "SetAttributes", "RenameObject"]

@@ -4,10 +4,10 @@
  */
 import { test } from "node:test"
 import assert from "node:assert/strict"
-import { TEST_SEED } from "@hayloft/base/testing-seed.js"
+import { runsOf, TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { CASES_OF_A_WORLD, compareWorld, NO_TALLY } from "./compare.js"
 
-const CASES = 10_000
+const CASES = runsOf(3_000)
 
 test(`${CASES} random requests get the oracle's decision, and an added statement has no opposite effect`, () => {
   const tally = { ...NO_TALLY }

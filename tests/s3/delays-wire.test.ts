@@ -4,8 +4,10 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { runsOf, TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { sha256Hex } from "@hayloft/access/index.js"
-import { parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
+import { isFailure } from "@hayloft/base/failures.js"
+import { parseAccountId, parseBucketName, type BucketName } from "@hayloft/base/ids.js"
 import { HTTP_LIMITS, HttpServer, type Protocol } from "@hayloft/protocols/http/index.js"
 import { parseAnswers, RawClient, type ReceivedAnswer } from "@hayloft/protocols/http/testing-raw-client.js"
 import { Machine } from "@hayloft/node/testing-engine.js"
@@ -15,10 +17,12 @@ import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import { ask, type HandlerRequest } from "./ask.js"
 import { PAGE, RULES, shown, takeLists, world } from "./delays-world.js"
 
-const ROUNDS = 120
+const ROUNDS = runsOf(50)
 /** Names of equal length, so that answers have equal lengths. */
 const [LEFT, RIGHT] = ["to-the-left", "to-my-right"]
-const random = new SimRandom(7)
+const NAMES = [LEFT, RIGHT].map(parseBucketName)
+const OWNER = parseAccountId("root")
+const random = new SimRandom(TEST_SEED)
 const oneOf = <T>(...choices: readonly [T, ...T[]]): T => choices[random.below(choices.length)] ?? choices[0]
 
 const ODD_KEYS = ["a//b", "a%2Fb", "../a", "%C3%A4", "%c3%a4", "%FF", "a+b", ""] as const
@@ -160,16 +164,28 @@ async function compare(machine: Machine): Promise<void> {
     const rawTarget = `/${name}?versions`
     return inLeft(shown(await ask(later, sign({ method: "GET", rawTarget, rawHeaders: ["host", "h"] }))).body)
   }
+  const isThere = async (name: BucketName): Promise<boolean> => {
+    try {
+      await buckets.open(name)
+      return true
+    } catch (error) {
+      if (isFailure(error, "noSuchBucket")) return false
+      throw error
+    }
+  }
+  const prepare = async (name: BucketName, versioning: "never" | "enabled" | "suspended"): Promise<void> => {
+    // A request may have deleted it.
+    if (!(await isThere(name))) await buckets.create({ name, owner: OWNER, location: "" })
+    if (versioning !== "never") await buckets.setVersioning(await buckets.open(name), versioning)
+    await buckets.setSetting(await buckets.open(name), "cors", RULES)
+    if (versioning === "enabled") await takeLists(buckets, await buckets.open(name))
+  }
   try {
     for (const versioning of ["never", "enabled", "suspended"] as const) {
-      for (const name of [LEFT, RIGHT].map(parseBucketName)) {
-        if (versioning === "never") await buckets.create({ name, owner: parseAccountId("root"), location: "" })
-        else await buckets.setVersioning(await buckets.open(name), versioning)
-        await buckets.setSetting(await buckets.open(name), "cors", RULES)
-        if (versioning === "enabled") await takeLists(buckets, await buckets.open(name))
-      }
+      for (const name of NAMES) await prepare(name, versioning)
       for (let round = 0; round < ROUNDS; round += 1) {
         await compareRound()
+        for (const name of NAMES) if (!(await isThere(name))) await prepare(name, versioning)
         await clock.sleep(1_000, new AbortController().signal)
       }
       assert.equal(await listed(LEFT), await listed(RIGHT))

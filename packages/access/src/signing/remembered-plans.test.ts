@@ -1,6 +1,7 @@
 /** The state that a verifier caches from earlier requests changes no result. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { runsOf, TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { HeaderShapes } from "@hayloft/base/http/request-headers.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
@@ -32,7 +33,7 @@ function signerOf(
   }
 }
 
-const random = new SimRandom(11)
+const random = new SimRandom(TEST_SEED)
 const oneOf = <T>(...choices: readonly [T, ...T[]]): T => choices[random.below(choices.length)] ?? choices[0]
 
 const WITH_ESCAPES = ["/b/%20", "/b/a%3D%C3%A4/%2B", "/b/%3d", "/b/%2F", "/b/%41", "/b/a+b"]
@@ -81,14 +82,15 @@ function meddled(request: SignableRequest): SignableRequest {
 test("a verifier with a warm cache returns the same result as a new one", () => {
   const seasoned = new SignatureVerifier()
   let [accepted, refused] = [0, 0]
-  for (let i = 0; i < 20_000; i += 1) {
+  const requests = runsOf(5_000)
+  for (let i = 0; i < requests; i += 1) {
     const request = meddled(anySigned().request)
     const fresh = signerOf(new SignatureVerifier(), request)
     assert.equal(signerOf(seasoned, request), fresh, JSON.stringify(request))
     if (fresh === undefined) refused += 1
     else accepted += 1
   }
-  assert.ok(accepted > 1_000 && refused > 10_000, `${accepted} accepted, ${refused} refused`)
+  assert.ok(accepted > requests / 20 && refused > requests / 2, `${accepted} accepted, ${refused} refused`)
 })
 
 test("a changed secret is not verified with the cached key", () => {

@@ -1,6 +1,7 @@
 /** The promises of every shard store, local or remote. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { runsOf } from "@hayloft/base/testing-seed.js"
 import { must } from "@hayloft/base/assert.js"
 import { asFailure, isFailure, type FailureKind } from "@hayloft/base/failures.js"
 import { parseDeviceId, parseIncarnation, rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
@@ -145,7 +146,7 @@ export function shardStoreSuite(name: string, open: OpenStore): void {
         assert.deepEqual([fetched.header.id, fetched.header.checksums], [id, checksums])
         assert.ok(taken.includes(fetched.memory))
       }),
-      { numRuns: 60 },
+      { numRuns: runsOf(20) },
     )
     const { header, body } = await at.do(() => at.store.fetch(must(kept[5], "7").id, 700_032, n => new Uint8Array(n)))
     assert.ok(Buffer.from(must(kept[5], "7").body).equals(body))

@@ -1,6 +1,7 @@
 /** Messages arrive as they were packed, whatever plain data they hold, and whatever came before them. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { runsOf } from "@hayloft/base/testing-seed.js"
 import { fc } from "@hayloft/base/testing-properties.js"
 import { LINK_LIMITS } from "./limits.js"
 import { MessagePacker, MessageUnpacker } from "./packing.js"
@@ -46,7 +47,7 @@ test("plain data arrives as it was packed, in one message after the other", () =
       if (lost === 0) send(sent, true)
       same(send(sent), sent)
     }),
-    { numRuns: 500 },
+    { numRuns: runsOf(150) },
   )
 })
 

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { runsOf } from "@hayloft/base/testing-seed.js"
 import { fc } from "@hayloft/base/testing-properties.js"
 import { KIB } from "@hayloft/base/limits.js"
 import { waitIfSlow } from "./contract.js"
@@ -20,7 +21,7 @@ const LIMITS = {
   filesOpenMax: 2,
 }
 const COMPACTION = { ...COMPACTION_FOR_TESTS, deadBytesMin: 8 * KIB, copyNeedlesMax: 6, pendingMax: 3 }
-const RUNS = Number(process.env["VOLUME_MODEL_RUNS"] ?? 80)
+const RUNS = runsOf(80)
 
 const needle = (number: number) => needleFor(number, 64 * (1 + (number % 60)), new SimRandom(number))
 

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { runsOf } from "@hayloft/base/testing-seed.js"
 import { fc } from "@hayloft/base/testing-properties.js"
 import { KIB } from "@hayloft/base/limits.js"
 import { rowKeyOf } from "@hayloft/base/ids.js"
@@ -23,7 +24,7 @@ const LIMITS = {
   filesOpenMax: 2,
 }
 const COMPACTION = { ...COMPACTION_FOR_TESTS, deadBytesMin: 8 * KIB, copyNeedlesMax: 6, pendingMax: 3 }
-const RUNS = Number(process.env["ENDING_MODEL_RUNS"] ?? 60)
+const RUNS = runsOf(60)
 const DAY_MS = 86_400_000
 
 const needle = (number: number) => needleFor(number, 64 * (1 + (number % 60)), new SimRandom(number))

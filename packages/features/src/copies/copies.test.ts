@@ -1,6 +1,7 @@
 /** Copies of a bucket: filling, following, outages, refusals, crashes, and the limits of the log. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { runsOf } from "@hayloft/base/testing-seed.js"
 import { fail } from "@hayloft/base/failures.js"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
@@ -332,7 +333,7 @@ const PLAN: fc.Arbitrary<Plan> = fc.record({
     { maxLength: 30 },
   ),
 })
-const RUNS = Number(process.env["MODEL_RUNS"] ?? 25)
+const RUNS = runsOf(25)
 
 test("whatever fails and whoever crashes, the target is in the end what the bucket is, and the token only grew", async () => {
   await fc.assert(

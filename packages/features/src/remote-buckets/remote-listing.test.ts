@@ -1,6 +1,7 @@
 /** Listings of remote buckets: pages, prefixes and order, over a remote with whatever pages, and with pending writes. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { runsOf } from "@hayloft/base/testing-seed.js"
 import { fc } from "@hayloft/base/testing-properties.js"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
 import { RemoteScene, shownEntry } from "./testing-remotes.js"
@@ -145,6 +146,6 @@ test("random listings are those of the keys that a reader would find", async () 
       await scene.round()
       assert.deepEqual([...scene.origin.objects.keys()].map(String).sort(), [...keys].sort())
     }),
-    { numRuns: 60 },
+    { numRuns: runsOf(20) },
   )
 })

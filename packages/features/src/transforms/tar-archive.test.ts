@@ -1,6 +1,7 @@
 /** Archives by their indexes: few reads of large ones, a million members, pages of lists, and indexes kept in memory. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { runsOf } from "@hayloft/base/testing-seed.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { GIB, KIB, MIB } from "@hayloft/base/limits.js"
 import { TarIndex, TarIndexWriter } from "@hayloft/engine/format/objects/tar-index.js"
@@ -19,8 +20,7 @@ import {
   tarHeader,
 } from "./testing-tar.js"
 
-/** `TAR_MEMBERS=1000000` tests as many as are allowed. */
-const MEMBERS = Number(process.env["TAR_MEMBERS"] ?? 200_000)
+const MEMBERS = runsOf(20_000)
 const list = { kind: "list", prefix: "", after: "", membersMax: 1000 } as const
 const pathsOf = ({ members }: MemberPage): readonly string[] => members.map(({ path }) => path)
 

@@ -1,4 +1,5 @@
 import { test } from "node:test"
+import { runsOf } from "@hayloft/base/testing-seed.js"
 import assert from "node:assert/strict"
 import { fc } from "@hayloft/base/testing-properties.js"
 import { isFailure } from "@hayloft/base/failures.js"
@@ -50,7 +51,7 @@ test("every text that XML 1.0 can contain is read back exactly as it was written
         keys,
       )
     }),
-    { numRuns: 500 },
+    { numRuns: runsOf(200) },
   )
 })
 
@@ -314,7 +315,7 @@ test("any input gives a tree or malformedXml", () => {
         }
       },
     ),
-    { numRuns: 3000 },
+    { numRuns: runsOf(1_000) },
   )
 })
 
