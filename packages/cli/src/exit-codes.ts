@@ -123,7 +123,7 @@ function failureMessage(failure: Failure): string {
   const folder = path === undefined ? "a data folder" : String(path)
   switch (failure.kind) {
     case "folderInUse":
-      return `${folder} is in use by ${String(owner ?? "another running process")}; stop that one, or choose another --data`
+      return `${folder} is in use by ${String(owner ?? "another running process")}; stop that one, or choose another folder`
     case "folderNotEmpty":
       if (found !== undefined && /(^|, )\.minio\.sys(,|$)/.test(String(found)))
         return `${folder} is a disk of MinIO; choose a new folder for --data, and copy its content: hayloft import minio ${folder}`
