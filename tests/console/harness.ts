@@ -15,23 +15,11 @@ import { createRequire } from "node:module"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
-import { chromium, type Browser, type BrowserContext, type Page, type Route } from "playwright-core"
-import { findProgram } from "../harness/commands.js"
+import type { Browser, BrowserContext, Page, Route } from "playwright-core"
+import { launchChromium, noChromium } from "../harness/chromium.js"
 import { dataFolders, quietParent } from "../harness/folders.js"
 import { ROOT, ServerProcess } from "../harness/server.js"
 
-const CHROMIUM = findProgram("chromium")
-const QUIET = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  // V8 optimizes later, as in the processes of tests (tools/testing/short-lived.cjs).
-  "--js-flags=--invocation-count-for-maglev=4000,--invocation-count-for-turbofan=30000",
-]
 /** A guard against what never happens: a page that waits for a job takes long on a busy machine. */
 const WAIT_MS = 120_000
 const POLL_MS = 50
@@ -86,7 +74,7 @@ export class ConsoleWorld {
 
   async start(folders: number, args: readonly string[]): Promise<void> {
     this.#server = await ServerProcess.start({ folders: dataFolders(this.#folder, folders), args })
-    this.#browser = await chromium.launch({ executablePath: CHROMIUM ?? "", args: QUIET })
+    this.#browser = await launchChromium()
   }
 
   async stop(): Promise<void> {
@@ -445,9 +433,8 @@ export interface PageTests {
 
 /** Runs the tests of pages in their order, over one server and one browser: each page has buckets of its own. */
 export function consoleSuite(pages: readonly PageTests[]): void {
-  const skip = CHROMIUM === undefined ? "Chromium is not installed" : false
   const world = new ConsoleWorld()
-  if (skip === false) {
+  if (noChromium === false) {
     before(async () => {
       const args: string[] = []
       for (const page of pages) args.push(...((await page.args?.()) ?? []))
@@ -460,7 +447,7 @@ export function consoleSuite(pages: readonly PageTests[]): void {
     page.define(
       world,
       (title, run) =>
-        void test(title, { skip }, async () => {
+        void test(title, { skip: noChromium }, async () => {
           await (prepared ??= page.prepare?.(world) ?? Promise.resolve())
           let hasPassed = false
           try {

@@ -6,12 +6,10 @@ import assert from "node:assert/strict"
 import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
-import { chromium, type Page } from "playwright-core"
+import type { Page } from "playwright-core"
 import { minifySvg } from "@hayloft/features/transforms/worker/svgmin.js"
-import { findProgram } from "../harness/commands.js"
+import { noChromium, withChromium } from "../harness/chromium.js"
 
-const CHROMIUM = findProgram("chromium")
-const QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 const ICONS = "/usr/share/icons/Tango/scalable"
 const FILES_MIN = 100
 const FILES_MAX = 240
@@ -81,26 +79,22 @@ const COMPARE = `async (pairs, scales) => {
 const differences = (page: Page, pairs: readonly Pair[]): Promise<number[]> =>
   page.evaluate<number[]>(`(${COMPARE})(${JSON.stringify(pairs)}, ${JSON.stringify(SCALES)})`)
 
-const missing =
-  CHROMIUM === undefined ? "Chromium is not installed" : existsSync(ICONS) ? false : "tango-icon-theme is not installed"
+const missing = noChromium || (existsSync(ICONS) ? false : "tango-icon-theme is not installed")
 
 test("minified icons have the pixels of their originals, and far fewer bytes", { skip: missing }, async context => {
   const startedMs = performance.now()
   const pairs = icons().map(pairOf)
   const tookMs = performance.now() - startedMs
   assert.ok(pairs.length >= FILES_MIN, `${pairs.length} icons`)
-  const browser = await chromium.launch({ executablePath: CHROMIUM ?? "", args: QUIET })
   const worst: { file: string; difference: number }[] = []
-  try {
+  await withChromium(async browser => {
     const page = await browser.newPage()
     for (let from = 0; from < pairs.length; from += BATCH) {
       const batch = pairs.slice(from, from + BATCH)
       const found = await differences(page, batch)
       for (const [i, { file }] of batch.entries()) worst.push({ file, difference: found[i] ?? Infinity })
     }
-  } finally {
-    await browser.close()
-  }
+  })
   worst.sort((a, b) => b.difference - a.difference)
   const ratios = pairs.map(({ ratio }) => ratio).sort((a, b) => a - b)
   const [median = 1, most = 1] = [ratios[ratios.length >> 1], ratios.at(-1)]

@@ -11,17 +11,14 @@ import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
 import { gunzipSync } from "node:zlib"
 import { GetObjectCommand, HeadObjectCommand } from "@aws-sdk/client-s3"
-import { chromium } from "playwright-core"
 import { Client, type Call } from "../../conformance/client.js"
 import { parseEndpoint, type RawResponse } from "../../conformance/raw-client.js"
-import { findProgram } from "../harness/commands.js"
+import { noChromium, withChromium } from "../harness/chromium.js"
 import { forTestsOfFile } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"
 import { CREDENTIALS, ROOT, ServerProcess } from "../harness/server.js"
 
 const REGION = "us-east-1"
-const CHROMIUM = findProgram("chromium")
-const QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 const SVG = `<?xml version="1.0"?>\n<!-- drawn by hand -->\n<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10">
     <g>   <rect   x="1.0000" y="1.0000" width="8.000" height="8.000" fill="#ff0000"/>   </g>
 </svg>\n`
@@ -305,9 +302,8 @@ test("a browser decodes both codings, also of many pieces; Amazon's SDK accepts 
     const head = await client.send(new HeadObjectCommand({ Bucket: "art", Key: "browser.txt" }))
     assert.equal(head.ETag, ETag)
   })
-  if (CHROMIUM === undefined) return t.skip("chromium is not installed")
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET })
-  try {
+  if (noChromium !== false) return t.skip(noChromium)
+  await withChromium(async browser => {
     const page = await browser.newPage()
     await page.goto(`${server.endpoint}${s3.presign("GET", { bucket: "art", key: "short.txt" })}`)
     for (const query of ["", "x-transform=gzip", "x-transform=zstd"]) {
@@ -320,9 +316,7 @@ test("a browser decodes both codings, also of many pieces; Amazon's SDK accepts 
       assert.equal(body, text, query)
       assert.equal(coding, query.endsWith("zstd") ? "zstd" : "gzip")
     }
-  } finally {
-    await browser.close()
-  }
+  })
 })
 
 test("bad pipelines and documents are refused with what is wrong; other methods do not take the parameter", async () => {

@@ -18,7 +18,7 @@ export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..")
 export const CLASSES = ["browser", "nodes", "server", "simulation", "pure"]
 
 const MARKS = [
-  ["browser", /from "playwright-core"/],
+  ["browser", /from "(?:playwright-core|[^"]*\/harness\/chromium\.js)"/],
   ["nodes", /from "[^"]*(?:harness|client)\/(?:testing-)?(?:postgres|nodes|cluster|patroni)\.js"/],
   [
     "server",
