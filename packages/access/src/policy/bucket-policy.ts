@@ -1,12 +1,15 @@
 /**
- * Bucket policies: S3's requirements beyond those for every resource policy. A bucket policy names only its own bucket,
- * only actions that S3 has for buckets and objects, and no action that cannot apply to any of its resources.
+ * Bucket policies: S3's requirements beyond those for every resource policy. Each of its resources can be in its own
+ * bucket, by name or by a pattern that the name fits. A bucket policy names only actions that S3 has for buckets and
+ * objects, and no action that cannot apply to any of its resources.
  */
 import { actionMatcherOf } from "./compile.js"
 import type { AccessPolicy, PrincipalName, PolicyStatement } from "./contract.js"
 import { parseAccessPolicy } from "./parse-access-policy.js"
 import { hintOf } from "./nearest-action.js"
+import { EvaluationBudget } from "./evaluation-budget.js"
 import { INVALID_PRINCIPAL, malformedPolicy } from "./messages.js"
+import { matcherOf, patternOf } from "./pattern.js"
 
 /** The kind of resource that an action acts on. */
 export type ActionScope = "bucket" | "object"
@@ -19,15 +22,21 @@ interface BucketPolicyRules {
 
 const BOTH: readonly ActionScope[] = ["bucket", "object"]
 
+const ARN_LEAD = "arn:aws:s3:::"
+
 /** The kinds of resource that a policy's resource can match; empty if it is outside the bucket. */
 function scopesOf(resource: string, bucket: string): readonly ActionScope[] {
   if (resource === "*") return BOTH
-  const own = `arn:aws:s3:::${bucket}`
-  if (!resource.startsWith(own)) return []
-  const rest = resource.slice(own.length)
-  if (rest === "") return ["bucket"]
-  if (rest.startsWith("/")) return ["object"]
-  return rest.startsWith("*") || rest.startsWith("?") ? BOTH : []
+  if (!resource.startsWith(ARN_LEAD)) return []
+  const text = resource.slice(ARN_LEAD.length)
+  const slash = text.indexOf("/")
+  const pattern = patternOf(slash < 0 ? text : text.slice(0, slash), { variables: false, wildcards: true })
+  if (pattern !== undefined && matcherOf(pattern)(bucket, new EvaluationBudget())) {
+    if (slash >= 0) return ["object"]
+    return text.endsWith("*") ? BOTH : ["bucket"]
+  }
+  // A wildcard behind the name can stand for the slash.
+  return text.startsWith(bucket) && /^[*?]/.test(text.slice(bucket.length)) ? BOTH : []
 }
 
 function checkStatement({ index, actions, resources }: PolicyStatement, rules: BucketPolicyRules): void {
