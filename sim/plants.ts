@@ -32,24 +32,17 @@ export interface TestedPlant {
 }
 
 const core = "packages/engine/src/tablet/primary-core.ts"
-const RULE = "({ appended, saw }) => (appended > saw ? appended : saw)"
 
 export const PLANTS: readonly Plant[] = [
   {
     bug: "answer before the log is durable",
-    edits: [{ file: core, find: RULE, put: "({ saw, refused }) => (refused ? saw : NOTHING)" }],
+    edits: [{ file: core, find: "new Answer(answerAt(appended, view.saw), settle", put: "new Answer(NOTHING, settle" }],
     scenario: "cut answers",
     caughtBy: ["acknowledgedStays"],
   },
   {
     bug: "answer a refusal that was decided on an uncommitted entry",
-    edits: [
-      {
-        file: core,
-        find: RULE,
-        put: "({ appended, saw, refused }) => (refused ? NOTHING : appended > saw ? appended : saw)",
-      },
-    ],
+    edits: [{ file: core, find: "const waitsFor = answerAt(NOTHING, view.saw)", put: "const waitsFor = NOTHING" }],
     scenario: "cut answers",
     caughtBy: ["refusalWasTrue"],
   },
