@@ -197,6 +197,20 @@ test("around damage, level 0 files that overlap none of it move down, and runs b
   assert.deepEqual(merged(pick([...runs.slice(1), ...newer], "due", damagedRun)).runs, [[7], [6], [5]])
 })
 
+test("a file whose rows count from behind a gap is not merged with rows before the gap", () => {
+  // Another file has moved into the gap: a file with rows of both sides would overlap it.
+  const continued = file(2, 5, 297, 396, { from: 394 })
+  const below = [file(1, 5, 292, 328), continued, file(3, 5, 356, 375)]
+  const runs = [4, 5, 6].map(number => file(number, 0, 298, 326))
+  assert.deepEqual(merged(pick([...below, ...runs])).lower, [1])
+})
+
+test("a merge of older runs begins with their rows, wherever a newer run continues", () => {
+  const older = file(2, 0, 276, 344, { from: 343, sizeBytes: 2 * LIMITS.stepBytesMax })
+  const newer = [file(3, 0, 264, 378, { from: 328 }), file(4, 0, 127, 136, { run: 3 })]
+  assert.deepEqual(merged(pick([file(1, 5, 317, 342), older, ...newer])).runs, [[2]])
+})
+
 // --- random stores ---------------------------------------------------------------------------------------------
 
 /** A file, and its content: the version of each key. */

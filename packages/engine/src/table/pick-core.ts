@@ -173,7 +173,7 @@ function mergeTop(
     const table = run.find(each => isMovable(each, older, limits))
     if (table !== undefined) return { kind: "move", table, level }
   }
-  return rangePlan(runs, below, from, level, bad, limits)
+  return rangePlan(runs, below, undefined, level, bad, limits)
 }
 
 /** Returns true if nothing older overlaps the file, and it is large enough to stay as it is. */
@@ -265,9 +265,7 @@ function rangePlan(
     undefined,
   )
   if (start === undefined || highest === undefined) return { kind: "merge", runs, upTo: undefined, lower: [], level }
-  const candidates = below.filter(
-    ({ lastKey, firstKey }) => lastKey.compare(start) >= 0 && firstKey.compare(highest) <= 0,
-  )
+  const candidates = below.filter(table => table.lastKey.compare(start) >= 0 && firstKeyOf(table).compare(highest) <= 0)
   const upTo = endOfStep(sources, candidates, start, limits)
   const isIn = (table: TableEntry): boolean =>
     table.lastKey.compare(start) >= 0 && (upTo === undefined || firstKeyOf(table).compare(upTo) < 0)
