@@ -37,7 +37,7 @@ function chosenParts(upload: ModelUpload, request: CompleteRequest): readonly Mo
   const parts = request.parts.map(({ partNumber, etag, checksum }, i) => {
     if (partNumber <= (request.parts[i - 1]?.partNumber ?? 0)) throw fail("invalidPartOrder")
     const part = upload.parts.get(partNumber)
-    const isOther = checksum !== undefined && checksum !== part?.checksum?.value
+    const isOther = checksum !== undefined && part?.checksum !== undefined && checksum !== part.checksum.value
     if (part?.etag !== etag || isOther) throw fail("invalidPart", { uploadId: upload.multipartId, partNumber, etag })
     return part
   })

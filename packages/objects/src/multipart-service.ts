@@ -371,7 +371,7 @@ export class MultipartService implements Multipart {
     upload: UploadRecord,
     completion: Completion,
   ): Promise<PreparedCompletion> {
-    const chosen = await this.choose(request, address)
+    const chosen = await this.choose(request, address, upload)
     const sizeBytes = bytesOfParts(chosen)
     if (request.sizeBytes !== undefined && request.sizeBytes !== sizeBytes) {
       throw fail("invalidRequest", { message: "x-amz-mp-object-size differs from the size of the parts", sizeBytes })
@@ -441,7 +441,11 @@ export class MultipartService implements Multipart {
   }
 
   /** Checks the parts that the client lists against the stored parts, a few per turn of the event loop. */
-  private async choose(request: CompleteRequest, address: UploadAddress): Promise<UploadedPart[]> {
+  private async choose(
+    request: CompleteRequest,
+    address: UploadAddress,
+    upload: UploadRecord,
+  ): Promise<UploadedPart[]> {
     requireOrder(request.parts)
     const chosen: UploadedPart[] = []
     let records: readonly (UploadedPart | undefined)[] = []
@@ -452,7 +456,7 @@ export class MultipartService implements Multipart {
         records = await this.metadata.ask(partsNumbered(address, numbers))
       }
       const part = records[i % PARTS_PER_TURN]
-      if (!part || !isPart(named, part))
+      if (!part || !isPart(named, part, upload))
         throw fail("invalidPart", { uploadId: address.multipartId, partNumber: named.partNumber, etag: named.etag })
       chosen.push(part)
     }
@@ -541,9 +545,10 @@ function requireOrder(parts: readonly CompletedPart[]): void {
   }
 }
 
-/** A checksum in the list is one that the part has: parts of an upload without an algorithm keep only the default one. */
-const isPart = (named: CompletedPart, part: PartRecord): boolean =>
-  named.etag === etagOfPart(part) && (named.checksum === undefined || named.checksum === part.checksumValue)
+function isPart(named: CompletedPart, part: PartRecord, upload: UploadRecord): boolean {
+  if (named.etag !== etagOfPart(part)) return false
+  return named.checksum === undefined || !upload.checksum || named.checksum === part.checksumValue
+}
 
 const etagOfPart = ({ md5 }: PartRecord): string => etagOfHead({ md5, parts: 0 })
 
