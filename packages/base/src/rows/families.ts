@@ -62,7 +62,7 @@ export const FAMILIES = {
   intents: 27,
   /** The state that the nodes of a store share: its control record, layouts, nodes, leases and epochs. */
   cluster: 28,
-  /** The store's clock, by which locks are judged. The end of the commit timestamps in use. The processes of the history. */
+  /** The store's clock, by which locks are judged and which never goes backwards; the end of the commit timestamps in use; the openings of the store. */
   clock: 29,
   /** Bucket id → how far today's pass of its lifecycle rules is; under 0 that over all multipart uploads. */
   lifecycle: 30,

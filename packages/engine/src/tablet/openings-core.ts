@@ -1,10 +1,12 @@
 /**
- * Which processes have written the history of a tablet, and from which position on. The first entry of each says so.
+ * The openings of a store tell which processes have written the history of a tablet, and from which position on: the first
+ * entry of each says so.
  *
- * Of two replicas, the history of one is the beginning of the other's. If both went on by different processes after one that
+ * The history of a replica is the beginning of that of any longer one. If both went on by different processes after one that
  * they have in common, a device was copied and the copy has run by itself: each has entries that the other lacks, and the
  * longer history is not the right one. Pure.
  */
+import { isFailure } from "@hayloft/base/failures.js"
 import type { Position } from "@hayloft/base/ids.js"
 import { decodeOpenings, encodeOpenings, OPENINGS_ROW, type Openings } from "../format/openings.js"
 import type { EntryWrite } from "../format/device/entry.js"
@@ -16,9 +18,15 @@ interface RowReader {
   get(family: "clock", key: typeof OPENINGS_ROW): { readonly value: Uint8Array } | undefined
 }
 
+/** A row that is damaged tells nothing: it is a hint, and no reason to refuse a store. */
 export function openingsIn(rows: RowReader): Openings {
-  const row = rows.get("clock", OPENINGS_ROW)
-  return row === undefined ? [] : decodeOpenings(row.value)
+  try {
+    const row = rows.get("clock", OPENINGS_ROW)
+    return row === undefined ? [] : decodeOpenings(row.value)
+  } catch (error) {
+    if (!isFailure(error)) throw error
+    return []
+  }
 }
 
 /** The row with the opening of this process, which the entry after `after` writes. */

@@ -3,10 +3,11 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { parseEpoch, parseIncarnation, parsePosition, parseTabletId, rowKeyOf } from "@hayloft/base/ids.js"
-import { MemoryLayer } from "../device/index.js"
+import { getThrough, MemoryLayer } from "../device/index.js"
 import { entryBytes, type EntryWrite } from "../format/device/entry.js"
 import { soleProcess, type Command, type DecisionView } from "../metadata/index.js"
 import type { TabletRow } from "./contract.js"
+import { openingsIn } from "./openings-core.js"
 import { RESERVED_US } from "./timestamps-core.js"
 import { BATCH_BYTES_MAX, batchLength, committedLayer, PayloadNeeded, PrimaryCore, type Batch } from "./primary-core.js"
 
@@ -29,9 +30,13 @@ class Scene {
   readonly core: PrimaryCore
   readonly answers: string[] = []
 
-  constructor(readonly rows = new MemoryLayer<TabletRow>()) {
+  /** `opening`: the random id of the process. */
+  constructor(
+    readonly rows = new MemoryLayer<TabletRow>(),
+    opening?: number,
+  ) {
     const [id, epoch, position] = [parseTabletId(1), parseEpoch(1), parsePosition(0)]
-    this.core = new PrimaryCore(id, epoch, position, rows, soleProcess(parseIncarnation(1)))
+    this.core = new PrimaryCore(id, epoch, position, rows, soleProcess(parseIncarnation(1)), opening)
   }
 
   /** By the wall clock. */
@@ -432,6 +437,20 @@ test("a reservation lasts for many entries, and is made again after entries were
   scene.core.abandon()
   scene.write("a")
   assert.deepEqual(reserves(), [true])
+})
+
+test("a process notes itself with its first entry, once, also if entries are abandoned", () => {
+  const scene = new Scene(undefined, 7)
+  const noted = () => openingsIn({ get: (family, at) => getThrough([scene.rows], family, at) })
+  scene.write("a")
+  scene.core.abandon()
+  scene.write("a")
+  scene.commit(scene.core.takeBatch())
+  assert.deepEqual(noted(), [{ id: 7, after: 0 }], "the first entry was abandoned")
+  scene.core.abandon()
+  scene.write("b")
+  scene.commit(scene.core.takeBatch())
+  assert.deepEqual(noted(), [{ id: 7, after: 0 }], "it was noted before")
 })
 
 test("a moment is closed once everything up to it is committed, and nothing gets its timestamp any more", () => {

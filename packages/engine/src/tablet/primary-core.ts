@@ -134,7 +134,11 @@ export class PrimaryCore {
     const reserved = getThrough(this.layers, "clock", TIMESTAMPS_ROW)
     this.closedUs = reserved ? decodeTimestamps(reserved.value) : 0
     this.timestamps = new CommitTimestamps(this.closedUs)
-    this.earlier = openingsIn({ get: (family, key) => getThrough(this.layers, family, key) })
+    this.earlier = this.notedOpenings()
+  }
+
+  private notedOpenings(): Openings {
+    return openingsIn({ get: (family, key) => getThrough(this.layers, family, key) })
   }
 
   get committed(): Position {
@@ -277,7 +281,7 @@ export class PrimaryCore {
     }
     this.headPosition = this.committedTo
     this.timestamps.forgetReservation()
-    this.isUnknown = true
+    this.isUnknown = !this.notedOpenings().some(({ id }) => id === this.opening)
     this.uncommitted = []
     this.pending = []
     const held = this.held

@@ -11,7 +11,6 @@ import { must } from "@hayloft/base/assert.js"
 import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import type { DeviceId, Position } from "@hayloft/base/ids.js"
 import type { Entry } from "../format/device/entry.js"
-import type { Openings } from "../format/openings.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import { isOneHistory, openingsIn } from "./openings-core.js"
 import type { Replica } from "./replica.js"
@@ -78,25 +77,16 @@ export async function recoverTablet(
 }
 
 function checkOneHistory(intact: readonly Replayed[], longest: Replayed, pathOf: (id: DeviceId) => string): void {
-  const historyOf = ({ replica, has: last }: Replayed) => ({ openings: readOpenings(replica), last })
-  const whole = historyOf(longest)
-  const [apart, together] = [false, true].map(isOne =>
-    intact.filter(each => isOneHistory(historyOf(each), whole) === isOne).map(({ replica }) => pathOf(replica.id)),
-  )
-  if (apart === undefined || together === undefined || apart.length === 0) return
+  const historyOf = ({ replica, has: last }: Replayed) => ({ openings: openingsIn(replica), last })
+  const newest = historyOf(longest)
+  const isApart = (each: Replayed): boolean => !isOneHistory(historyOf(each), newest)
+  const apart = intact.filter(isApart)
+  if (apart.length === 0) return
+  const together = intact.filter(each => !apart.includes(each))
+  const [one, other] = [apart, together].map(side => side.map(({ replica }) => pathOf(replica.id)).join(", "))
   throw fail("foreignFolder", {
-    message: `${apart.join(", ")} and ${together.join(", ")} were written apart from each other: on one side are copies of data folders that ran by themselves, and neither side has everything`,
+    message: `${one} and ${other} were written apart from each other: on one side are copies of data folders that ran by themselves, and neither side has everything. Start with the folders of one side, and keep the others as they are`,
   })
-}
-
-/** A row that is damaged tells nothing; reads get it from another replica. */
-function readOpenings(replica: Replica): Openings {
-  try {
-    return openingsIn(replica)
-  } catch (error) {
-    if (!isFailure(error)) throw error
-    return []
-  }
 }
 
 /** Throws `corruptLog` if the log of the longest no longer has the entries that the replica lacks. */
