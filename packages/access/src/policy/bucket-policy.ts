@@ -30,13 +30,16 @@ function scopesOf(resource: string, bucket: string): readonly ActionScope[] {
   if (!resource.startsWith(ARN_LEAD)) return []
   const text = resource.slice(ARN_LEAD.length)
   const slash = text.indexOf("/")
-  const pattern = patternOf(slash < 0 ? text : text.slice(0, slash), { variables: false, wildcards: true })
-  if (pattern !== undefined && matcherOf(pattern)(bucket, new EvaluationBudget())) {
-    if (slash >= 0) return ["object"]
-    return text.endsWith("*") ? BOTH : ["bucket"]
+  const name = slash < 0 ? text : text.slice(0, slash)
+  const fits = (pattern: string): boolean => {
+    const parsed = patternOf(pattern, { variables: false, wildcards: true })
+    return parsed !== undefined && matcherOf(parsed)(bucket, new EvaluationBudget())
   }
-  // A wildcard behind the name can stand for the slash.
-  return text.startsWith(bucket) && /^[*?]/.test(text.slice(bucket.length)) ? BOTH : []
+  // A wildcard can stand for the slash as well.
+  const isBucketUpTo = (end: number): boolean =>
+    name[end] === "*" ? fits(name.slice(0, end + 1)) : name[end] === "?" && fits(name.slice(0, end))
+  const hasKeys = (slash >= 0 && fits(name)) || [...name].some((_, end) => isBucketUpTo(end))
+  return [...(slash < 0 && fits(name) ? (["bucket"] as const) : []), ...(hasKeys ? (["object"] as const) : [])]
 }
 
 function checkStatement({ index, actions, resources }: PolicyStatement, rules: BucketPolicyRules): void {

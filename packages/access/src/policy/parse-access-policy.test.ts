@@ -375,6 +375,8 @@ const BUCKET_LINES: readonly (readonly [change: object, message: string])[] = [
     `${at} Action does not apply to any resource(s) in statement`,
   ],
   [{ Resource: "arn:aws:s3:::photos?public" }, "taken"],
+  [{ Action: ["s3:GetObject", "s3:ListBucket"], Resource: "arn:aws:s3:::ph*s" }, "taken"],
+  [{ Resource: "arn:aws:s3:::ph*x" }, "taken"],
   [{ Resource: "arn:aws:iam::111111111111:user/bob" }, `${at} Policy has invalid resource`],
   [{ Action: "s3:Frobnicate" }, `${at} Policy has invalid action: s3:Frobnicate is no action of buckets and objects`],
   [{ Action: ["s3:GetObject", "ec2:*"] }, `${at} Policy has invalid action: ec2:* is no action of buckets and objects`],
