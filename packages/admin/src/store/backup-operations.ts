@@ -9,6 +9,8 @@ import { BACKUP } from "./store-schemas.js"
 type Backup = z.output<typeof BACKUP>
 
 const POLL_MS = 500
+/** A snapshot that takes longer goes on without the command. */
+const WAIT_MS_MAX = 24 * 3_600_000
 
 /** Throws if no snapshot will be complete soon. `failures`: those before the order, which do not count. */
 function checkGoesOn({ isPaused, waits, failures, lastError = "" }: Backup, failuresBefore: number): void {
@@ -33,7 +35,12 @@ export const backupNow = (getBackup: Answering<Backup>): CommandOf<Backup> => ({
   async run({ call, sleep }, order) {
     let backup = await order()
     let { process, failures } = backup
-    while (backup.isOrdered || backup.process !== process) {
+    for (let waitedMs = 0; backup.isOrdered || backup.process !== process; waitedMs += POLL_MS) {
+      if (waitedMs >= WAIT_MS_MAX)
+        throw new CommandProblem(
+          "failed",
+          "the backup is not complete after a day; `hayloft status` shows how far it is",
+        )
       checkGoesOn(backup, failures)
       failures = Math.min(failures, backup.failures)
       await sleep(POLL_MS)

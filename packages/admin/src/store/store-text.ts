@@ -1,7 +1,7 @@
 /** Text for the state of a store: its safety first, then everything that is not as it should be. Pure. */
 import type { z } from "zod"
 import { PARTITIONS } from "@hayloft/base/limits.js"
-import { ageText, durationText, inLost, plural, sizeText } from "@hayloft/base/text/quantity-text.js"
+import { ageText, durationText, textOfLost, plural, sizeText } from "@hayloft/base/text/quantity-text.js"
 import { labelled as line, printable, tableText } from "@hayloft/base/text/report-text.js"
 import { devicesByNode, nodeLines } from "./cluster-text.js"
 import { databaseLines } from "./database-text.js"
@@ -89,7 +89,7 @@ export function repairText(repair: Repair, absent: readonly string[] = []): stri
     ...(rebuiltShards > 0 ? [`${plural(rebuiltShards, "shard")} rebuilt`] : []),
     ...(singleCopyBlocks > 0 ? [`${plural(singleCopyBlocks, "block")} in a single copy`] : []),
     ...(lostBlocks > 0
-      ? [`${plural(lostBlocks, "block")} (${sizeText(lostBytes)}) NOT READABLE${inLost(lostObjectsMin)}`]
+      ? [`${plural(lostBlocks, "block")} (${sizeText(lostBytes)}) NOT READABLE${textOfLost(lostObjectsMin)}`]
       : []),
   ].join("; ")
 }

@@ -479,9 +479,8 @@ export class EngineOperations implements StoreOperations {
 
   /** The backup of the metadata begins now, even if it is not due. */
   async wakeJob(job: string): Promise<JobReport> {
-    const { metadataBackup } = this.engine.services
-    if (job === metadataBackup?.name) metadataBackup.order()
-    this.jobs.wake(job)
+    if (job === this.engine.services.metadataBackup?.name) await this.orderBackup()
+    else this.jobs.wake(job)
     return this.jobOf(job)
   }
 
@@ -495,8 +494,9 @@ export class EngineOperations implements StoreOperations {
   }
 
   orderBackup(): Promise<ReportedBackup> {
-    this.engine.services.metadataBackup?.order()
-    this.wakeIfThere("metadata-backup")
+    const { metadataBackup } = this.engine.services
+    metadataBackup?.order()
+    if (metadataBackup !== undefined) this.wakeIfThere(metadataBackup.name)
     return this.backup()
   }
 
