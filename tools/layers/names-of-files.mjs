@@ -1,5 +1,5 @@
 /**
- * What a file imports and exports. Each file is parsed once, whatever asks for it: parsing is most of the time that checks of
+ * The names that a file imports and exports. Each file is parsed once, whatever asks for it: parsing is most of the time that checks of
  * the tree take.
  */
 import ts from "typescript"

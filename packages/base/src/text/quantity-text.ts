@@ -42,8 +42,8 @@ export const countText = (count: number): string => String(Math.round(count)).re
 /** `1 object`, `1,234 objects`. */
 export const plural = (count: number, what: string): string => `${countText(count)} ${what}${count === 1 ? "" : "s"}`
 
-/** `, in at least 2 objects, older versions or uploads`: the bytes that cannot be read; empty if none is known. */
-export const inLost = (atLeast: number): string =>
+/** Says where bytes cannot be read: `, in at least 2 objects, older versions or uploads`; empty if no such place is known. */
+export const textOfLost = (atLeast: number): string =>
   atLeast === 0
     ? ""
     : `, in at least ${atLeast === 1 ? "1 object, older version or upload" : `${countText(atLeast)} objects, older versions or uploads`}`

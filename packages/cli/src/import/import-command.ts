@@ -222,9 +222,9 @@ interface Task<Version extends ListedVersion> extends Rest {
   readonly source: History<Version>
 }
 
-/** This is where a key goes on. */
+/** The place in the history of a key from which it is still to be written. */
 interface Rest {
-  /** Says which version of the source is the first that the target lacks. */
+  /** The first version of the source that the target lacks. */
   readonly next: number
   /** The ETag of the object that the target has now; undefined: it has none, or the bucket has no versions. */
   readonly current: string | undefined

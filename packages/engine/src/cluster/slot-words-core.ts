@@ -15,7 +15,7 @@ export interface PlacedDevice {
   readonly isHere: boolean
   /** A scan has found what it holds. */
   readonly isKnown: boolean
-  /** Which of its assigned shards it lacks; an array has a byte for each partition, not 0 if shards may be missing. */
+  /** The assigned shards that it lacks; an array has a byte for each partition, not 0 if shards may be missing. */
   readonly lacks: "nothing" | "everything" | Uint8Array
 }
 
@@ -25,7 +25,7 @@ export function hasShard({ lacks }: PlacedDevice, partition: number): boolean {
   return lacks === "nothing" || (lacks !== "everything" && lacks[partition] === 0)
 }
 
-/** How many bits of the word are set. */
+/** Counts the bits of the word that are set. */
 export function bitsIn(word: number): number {
   const pairs = word - ((word >>> 1) & 0x5555_5555)
   const fours = (pairs & 0x3333_3333) + ((pairs >>> 2) & 0x3333_3333)

@@ -4,7 +4,7 @@
  */
 import type { DeviceId } from "@hayloft/base/ids.js"
 import { textOfPolicy } from "@hayloft/base/policy.js"
-import { durationText, inLost, percentText, plural, sizeText } from "@hayloft/base/text/quantity-text.js"
+import { durationText, textOfLost, percentText, plural, sizeText } from "@hayloft/base/text/quantity-text.js"
 import { canPlaceWithout, listed, LONG_OUT_MS, type Safety } from "@hayloft/engine/cluster/index.js"
 import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { AtRiskReport } from "./contract.js"
@@ -60,7 +60,7 @@ function whatOf({ weakest, now, whole, levels }: Safety, { lostObjectsMin }: Ris
       ? `all ${sizeText(total)}`
       : `${sizeText(bytes)} of ${sizeText(total)} (${percentText(bytes / total)})`
   const unread = bytesOf(levels.filter(({ losses }) => losses < 0))
-  if (unread > 0) return `${partOf(unread)} of objects cannot be read now${inLost(lostObjectsMin)}`
+  if (unread > 0) return `${partOf(unread)} of objects cannot be read now${textOfLost(lostObjectsMin)}`
   if (now.disks < 0) return "something cannot be read now"
   if (now.disks >= whole.disks) return folderText(now.devices, whole.devices)
   const bytes = bytesOf(levels.filter(({ losses }) => losses < whole.disks))
