@@ -23,7 +23,7 @@ test("a word chooses cores by their path; their tests are the pure ones of the m
   const [tablet, volume, ...others] = tool.coreModules(["tablet/", "volume/compaction-core"])
   assert.deepEqual(others, [])
   assert.equal(tablet?.module, "engine/tablet")
-  const cores = ["comparison-core", "primary-core", "timestamps-core"]
+  const cores = ["comparison-core", "openings-core", "primary-core", "timestamps-core"]
   assert.deepEqual(
     tablet.cores,
     cores.map(name => `packages/engine/src/tablet/${name}.ts`),

@@ -84,13 +84,15 @@ interface Stray {
   readonly rows: readonly S3Operation[]
 }
 
-/** Returns true if a bucket has this sub-resource. */
-const isOfBuckets = (name: string): boolean => BY_RESOURCE.bucket.some(row => row.method === "GET" && names(row, name))
+/** Sub-resources of buckets for which Amazon has a message of its own when they are asked for with a key. */
+const WITHOUT_KEY: ReadonlyMap<string, string> = new Map([
+  ["versions", "There is no such thing as the ?versions sub-resource for a key"],
+  ["uploads", "Key is not expected for the GET method ?uploads subresource"],
+])
 
 function refuseStray({ method, resource, stray, rows }: Stray): Failure {
-  const isRead = method === "GET" && resource === "object"
-  if (isRead && !rows.some(row => row.method === "GET" && names(row, stray)) && isOfBuckets(stray))
-    return fail("invalidRequest", { message: `There is no such thing as the ?${stray} sub-resource for a key` })
+  const message = method === "GET" && resource === "object" ? WITHOUT_KEY.get(stray) : undefined
+  if (message !== undefined) return fail("invalidRequest", { message })
   const related = rows.filter(row => names(row, stray))
   if (related.length === 0) {
     return fail("notImplemented", { subresource: stray, message: `This resource has no sub-resource ${stray}.` })
