@@ -184,6 +184,11 @@ export const TABLE_PLANTS: readonly TablePlant[] = [
         find: "(count < 0 ? oldest : oldest.slice(0, count))",
         put: "(count < -1 ? [] : oldest)",
       },
+      {
+        file: "packages/engine/src/table/pick-core.ts",
+        find: "return rangePlan(runs, below, undefined, level, bad, limits)",
+        put: "return rangePlan(runs, below, from, level, bad, limits)",
+      },
     ],
     caughtBy: "model",
   },
