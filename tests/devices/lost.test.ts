@@ -44,7 +44,10 @@ test("one folder without its volumes: status reports which objects are unreadabl
         /^NOT READABLE: .*something cannot be read today, because too few shards of some blocks are left/,
       )
       assert.match(status, /4\.1 MiB NOT READABLE/)
-      assert.match(status, /at risk +all 4\.1 MiB of objects cannot be read now, in at least 2 objects, older versions or uploads, because/)
+      assert.match(
+        status,
+        /at risk +all 4\.1 MiB of objects cannot be read now, in at least 2 objects, older versions or uploads, because/,
+      )
       assert.match(status, /3 blocks \(4\.1 MiB\) NOT READABLE, in at least 2 objects, older versions or uploads/)
       const repair = await server.hayloft(["repair", "status"])
       assert.match(repair.stdout, /unreadable +object survivors\/first\/70000\n/)

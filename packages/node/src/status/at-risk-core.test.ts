@@ -67,7 +67,10 @@ test("with too few devices for the redundancy nothing is rebuilt until it is bac
   const three = riskOf(without(clusterOf(["a:1", "b:1", "c:1", "d:1"], "ec:2+2"), [0, 1, 2]))
   assert.equal(three?.what, "all 8.0 GiB of objects cannot be read now")
   const found = riskOf(without(clusterOf(["a:1", "b:1", "c:1", "d:1"], "ec:2+2"), [0, 1, 2]), { lostObjectsMin: 1_234 })
-  assert.equal(found?.what, "all 8.0 GiB of objects cannot be read now, in at least 1,234 objects, older versions or uploads")
+  assert.equal(
+    found?.what,
+    "all 8.0 GiB of objects cannot be read now, in at least 1,234 objects, older versions or uploads",
+  )
   assert.match(
     three?.because ?? "",
     /^node a with 1 device, node b with 1 device and node c with 1 device are offline$/,
