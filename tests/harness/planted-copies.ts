@@ -64,9 +64,8 @@ interface Planted {
 const LISTS = /plants\.ts$/
 
 /**
- * The planted bugs that a landing must see caught: those that are new or planted into code that has changed since the last
- * one, one for each check if checks have changed, and one of all; the seed draws them. `TEST_PLANTS=all`, as in a soak, means
- * all. Every bug can still be planted, or this throws. `testUrl`: of the built test file; `others`: checks that it runs
+ * The planted bugs that a landing must see caught: those that are new or planted into a file whose code has changed since
+ * the last one, all if checks have changed, and one that the seed draws. `TEST_PLANTS=all`, as in a soak, means all. Every bug can still be planted, or this throws. `testUrl`: of the built test file; `others`: checks that it runs
  * without an import, as paths from the root.
  */
 export async function duePlants<T extends Planted>(
@@ -89,27 +88,19 @@ export function dueOf<T extends Planted>(
   files: readonly string[],
   hasChanged: HasChanged,
 ): readonly T[] {
-  const lists = files.filter(path => LISTS.test(path))
-  const listOf = (bug: string): string =>
-    must(
-      lists.find(path => readFileSync(join(ROOT, path), "utf8").includes(bug)),
-      `a file that lists the bug "${bug}"`,
-    )
-  const haveChecksChanged = files.some(path => !LISTS.test(path) && hasChanged(path))
-  const drawn = new Set([drawnOf(plants), ...(haveChecksChanged ? byCheck(plants).map(drawnOf) : [])])
-  return plants.filter(
-    plant =>
-      drawn.has(plant) ||
-      hasChanged(listOf(plant.bug), plant.bug) ||
-      plant.edits.some(({ file, find }) => hasChanged(file, find)),
-  )
-}
-
-const drawnOf = <T>(plants: readonly T[]): T => must(plants[TEST_SEED % plants.length], "bugs to plant")
-
-function byCheck<T extends Planted>(plants: readonly T[]): readonly (readonly T[])[] {
-  const checks = new Set(plants.map(({ caughtBy }) => String(caughtBy)))
-  return Array.from(checks, check => plants.filter(({ caughtBy }) => String(caughtBy) === check))
+  const checks = files.filter(path => !LISTS.test(path))
+  if (checks.some(path => hasChanged(path))) return plants
+  const lists = files
+    .filter(path => LISTS.test(path))
+    .map(path => ({ path, text: readFileSync(join(ROOT, path), "utf8") }))
+  const isNew = (bug: string): boolean => {
+    const quoted = [`"${bug}"`, `'${bug}'`]
+    const list = lists.find(({ text }) => quoted.some(each => text.includes(each)))
+    const { path, text } = must(list, `a file that lists the bug "${bug}"`)
+    return quoted.some(each => text.includes(each) && hasChanged(path, each))
+  }
+  const drawn = must(plants[TEST_SEED % plants.length], "bugs to plant")
+  return plants.filter(plant => plant === drawn || isNew(plant.bug) || plant.edits.some(({ file }) => hasChanged(file)))
 }
 
 /** Its files are links to those of the build: written again, they would change for all. */
