@@ -15,7 +15,7 @@ const QUIET = [
   "--js-flags=--invocation-count-for-maglev=4000,--invocation-count-for-turbofan=30000",
 ]
 
-/** The reason to skip tests with a browser; false if there is none. */
+/** Tests with a browser are skipped for this reason; false if a browser is there. */
 export const noChromium = PROGRAM === undefined ? "Chromium is not installed" : false
 
 /** Starts a browser, which its caller closes. */

@@ -37,7 +37,7 @@ const AUTHORIZATION_BYTES_MAX = 8192
 const CREDENTIAL_PARTS = 5
 const SCOPE_ENDING = "aws4_request"
 
-/** At most so many characters of a wrong value are repeated in a message. */
+/** A message repeats at most so many characters of a wrong value. */
 const SHOWN_CHARACTERS_MAX = 40
 const HEADER_LEAD = "The authorization header is malformed; "
 
@@ -55,8 +55,8 @@ export function wrongCredential(form: SignatureForm, message: string, region?: s
   return fail("malformedAuthorization", { message: `${lead}${message}`, form, argumentName, region })
 }
 
-/** The beginning of a value that a client has sent. */
-export const shown = (value: string): string => value.slice(0, SHOWN_CHARACTERS_MAX)
+/** Returns the part of a value of a client that a message repeats. */
+export const truncated = (value: string): string => value.slice(0, SHOWN_CHARACTERS_MAX)
 
 /** The failure for a scope of another day than that of the request. */
 export const wrongDay = (form: SignatureForm, day: string, timestamp: string): Failure =>
@@ -78,7 +78,7 @@ function foreignScheme(value: string): Failure {
     space < 0
       ? "Authorization header is invalid -- one and only one ' ' (space) required"
       : "Unsupported Authorization Type"
-  const scheme = space < 0 ? undefined : shown(value.slice(0, space))
+  const scheme = space < 0 ? undefined : truncated(value.slice(0, space))
   return fail("malformedAuthorization", {
     message,
     form: "scheme",
@@ -96,10 +96,10 @@ export function parseCredential(form: SignatureForm, text: string): { accessKeyI
     throw wrongCredential(form, `the Credential is mal-formed; expecting ${expected}.`)
   }
   if (ending !== SCOPE_ENDING)
-    throw wrongCredential(form, `incorrect terminal "${shown(ending)}". This endpoint uses "${SCOPE_ENDING}".`)
+    throw wrongCredential(form, `incorrect terminal "${truncated(ending)}". This endpoint uses "${SCOPE_ENDING}".`)
   if (!/^\d{8}$/.test(day)) {
     const expected = 'This date in the credential must be in the format "yyyyMMdd".'
-    throw wrongCredential(form, `incorrect date format "${shown(day)}". ${expected}`)
+    throw wrongCredential(form, `incorrect date format "${truncated(day)}". ${expected}`)
   }
   return { accessKeyId: parts.slice(0, -4).join("/"), scope: { day, region, service } }
 }
@@ -135,7 +135,7 @@ function componentsOf(text: string): ReadonlyMap<string, string> {
   const found = new Map<string, string>()
   for (const piece of text.split(",")) {
     const equals = piece.indexOf("=")
-    if (equals < 0) throw malformed("header", `the authorization component "${shown(piece.trim())}" is malformed.`)
+    if (equals < 0) throw malformed("header", `the authorization component "${truncated(piece.trim())}" is malformed.`)
     const name = piece.slice(0, equals).trim()
     if (!COMPONENTS.includes(name) || found.has(name)) {
       const needed = "Credential, SignedHeaders, and Signature."

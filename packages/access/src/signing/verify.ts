@@ -38,7 +38,7 @@ import {
   olderScheme,
   parseAuthorization,
   parsePresigned,
-  shown,
+  truncated,
   wrongCredential,
   wrongDay,
   wrongPresignedDate,
@@ -516,10 +516,10 @@ export function checkScope({ form, scope }: Pick<Credentials, "form" | "scope">,
   if (unbuilt !== undefined) throw fail("notImplemented", { message: `${unbuilt} are not implemented.` })
   if (scope.service !== rules.service) {
     const expected = `This endpoint belongs to "${rules.service}".`
-    throw wrongCredential(form, `incorrect service "${shown(scope.service)}". ${expected}`)
+    throw wrongCredential(form, `incorrect service "${truncated(scope.service)}". ${expected}`)
   }
   if (rules.region !== undefined && scope.region !== rules.region) {
-    const message = `the region '${shown(scope.region)}' is wrong; expecting '${rules.region}'`
+    const message = `the region '${truncated(scope.region)}' is wrong; expecting '${rules.region}'`
     throw wrongCredential(form, message, rules.region)
   }
 }

@@ -114,8 +114,8 @@ export class PrimaryCore {
   private readonly timestamps: CommitTimestamps
   /** The processes before this one. */
   private readonly earlier: Openings
-  /** No entry tells of this process yet. */
-  private isUnknown = true
+  /** An entry of this process has noted its opening. */
+  private isOpeningNoted = false
   /** All entries with a commit timestamp up to this one are committed, and no other one will get such. */
   private closedUs: number
 
@@ -205,10 +205,10 @@ export class PrimaryCore {
   private push(decided: readonly EntryWrite[], position: Position, commitUs: number): void {
     const { opening } = this
     const writes =
-      this.isUnknown && opening !== undefined
+      !this.isOpeningNoted && opening !== undefined
         ? [...decided, openingWrite(this.earlier, opening, parsePosition(position - 1))]
         : decided
-    this.isUnknown = false
+    this.isOpeningNoted = true
     this.pending.push({ position, writes, commitUs })
     for (const { family, key, value, payload } of writes) {
       const inMemory: TabletPayload | undefined = payload && { in: "memory", bytes: payload }
@@ -281,7 +281,7 @@ export class PrimaryCore {
     }
     this.headPosition = this.committedTo
     this.timestamps.forgetReservation()
-    this.isUnknown = !this.notedOpenings().some(({ id }) => id === this.opening)
+    this.isOpeningNoted = this.notedOpenings().some(({ id }) => id === this.opening)
     this.uncommitted = []
     this.pending = []
     const held = this.held

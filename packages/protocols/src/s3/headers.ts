@@ -26,7 +26,13 @@ export type HeaderAnswer =
   /** Accepted, and correctly without effect. */
   | { readonly kind: "noise"; readonly why: string }
   /** Accepted with these values (compared ignoring case); refused with any other. */
-  | { readonly kind: "values"; readonly values: readonly string[]; readonly otherwise: FailureKind }
+  | {
+      readonly kind: "values"
+      readonly values: readonly string[]
+      readonly otherwise: FailureKind
+      /** Amazon's message for any other value, where it has one of its own. */
+      readonly message: string | undefined
+    }
   | { readonly kind: "refused"; readonly failure: FailureKind }
 
 interface HeaderRow {
@@ -38,9 +44,9 @@ interface HeaderRow {
 const used = (...names: string[]): HeaderRow[] => names.map(name => ({ name, answer: { kind: "used" } }))
 const noise = (why: string, ...names: string[]): HeaderRow[] =>
   names.map(name => ({ name, answer: { kind: "noise", why } }))
-const values = (name: string, otherwise: FailureKind, accepted: readonly string[]): HeaderRow => ({
+const values = (name: string, otherwise: FailureKind, accepted: readonly string[], message?: string): HeaderRow => ({
   name,
-  answer: { kind: "values", values: accepted, otherwise },
+  answer: { kind: "values", values: accepted, otherwise, message },
 })
 const refused = (failure: FailureKind, ...names: string[]): HeaderRow[] =>
   names.map(name => ({ name, answer: { kind: "refused", failure } }))
@@ -54,8 +60,8 @@ export const HEADER_ROWS: readonly HeaderRow[] = [
   ...used("x-amz-copy-source-if-modified-since", "x-amz-copy-source-if-unmodified-since"),
   ...used("x-amz-object-attributes", "x-amz-max-parts", "x-amz-part-number-marker", "x-amz-mp-object-size"),
   ...used(MINIMUM_HEADER, OPTIONAL_ATTRIBUTES_HEADER),
-  values("x-amz-metadata-directive", "invalidArgument", ["COPY", "REPLACE"]),
-  values("x-amz-tagging-directive", "invalidArgument", ["COPY", "REPLACE"]),
+  values("x-amz-metadata-directive", "invalidArgument", ["COPY", "REPLACE"], "Unknown metadata directive."),
+  values("x-amz-tagging-directive", "invalidArgument", ["COPY", "REPLACE"], "Unknown tagging directive."),
   values("x-amz-checksum-algorithm", "invalidRequest", CHECKSUM_ALGORITHMS),
   values("x-amz-sdk-checksum-algorithm", "invalidRequest", CHECKSUM_ALGORITHMS),
   values("x-amz-checksum-type", "invalidRequest", ["COMPOSITE", "FULL_OBJECT"]),
@@ -119,13 +125,11 @@ export function checkHeader(name: string, value: string): void {
     throw fail(answer.failure, { header: name, message: refusalOf(answer.failure, name) })
   }
   const shown = { header: name, argumentName: name, argumentValue: value.slice(0, 80), value: value.slice(0, 80) }
-  throw fail(answer.otherwise, { ...shown, message: refusalOf(answer.otherwise, name) })
+  throw fail(answer.otherwise, { ...shown, message: answer.message ?? refusalOf(answer.otherwise, name) })
 }
 
 /** The message for the client; undefined if the failure's own text is enough. */
 function refusalOf(failure: FailureKind, header: string): string | undefined {
-  const directive = /^x-amz-(metadata|tagging)-directive$/.exec(header)?.[1]
-  if (directive !== undefined) return `Unknown ${directive} directive.`
   if (failure === "notImplemented") return `The header ${header} asks for something that is not implemented.`
   if (failure === "invalidRequest" || failure === "invalidArgument") return `Value for ${header} header is invalid.`
   return undefined
