@@ -1,7 +1,7 @@
 import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
@@ -149,3 +149,29 @@ test("long paths, and files in the lock's place, do not matter", async () => {
     await lock.release()
   })
 })
+
+test(
+  "a release from a disk that removes no names leaves no file of the folder open",
+  { skip: !existsSync("/proc/self/fd") },
+  async () => {
+    const opened = (folder: string): readonly string[] =>
+      readdirSync("/proc/self/fd").filter(name => {
+        try {
+          return readlinkSync(`/proc/self/fd/${name}`).startsWith(folder)
+        } catch {
+          return false
+        }
+      })
+    await inFolder(async folder => {
+      const lock = await new RealLocks().take(folder)
+      assert.equal(opened(folder).length, 1)
+      const own = readdirSync(folder).find(name => name.startsWith("owner.sock."))
+      assert.ok(own !== undefined)
+      // A folder cannot be removed as a file: the call fails as on a disk that has become read-only.
+      rmSync(join(folder, own))
+      mkdirSync(join(folder, own))
+      await assert.rejects(lock.release())
+      assert.deepEqual(opened(folder), [])
+    })
+  },
+)

@@ -176,8 +176,11 @@ class SocketLock implements FolderLock {
   }
 
   private async giveUp(): Promise<void> {
-    if (await this.isLinked()) await fsp.unlink(this.handle.address(SOCKET))
-    await this.close()
+    try {
+      if (await this.isLinked()) await fsp.unlink(this.handle.address(SOCKET))
+    } finally {
+      await this.close()
+    }
   }
 
   /** Returns true if `owner.sock` is this server's. */
@@ -195,11 +198,17 @@ class SocketLock implements FolderLock {
     }
   }
 
-  /** Also removes the server's own name, before the server does. */
+  /**
+   * Also removes the server's own name, before the server does. A failing disk may keep it: the folder is closed all the
+   * same, so that its file system can be unmounted.
+   */
   async close(): Promise<void> {
-    await fsp.rm(this.handle.address(this.ownName), { force: true })
-    await new Promise<void>(resolve => this.server.close(() => resolve()))
-    this.handle.close()
+    try {
+      await fsp.rm(this.handle.address(this.ownName), { force: true })
+    } finally {
+      await new Promise<void>(resolve => this.server.close(() => resolve()))
+      this.handle.close()
+    }
   }
 }
 
