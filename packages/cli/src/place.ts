@@ -1,5 +1,7 @@
 /** Place: one end of a copy: a local path, standard input or output, or `s3://bucket/key`. Pure. */
 import { basename } from "node:path"
+import { byteStringOfText } from "@hayloft/base/ids.js"
+import { percentEncode } from "@hayloft/base/http/uri.js"
 import { CliError } from "./exit-codes.js"
 
 export interface RemotePlace {
@@ -32,6 +34,15 @@ export function parseRemote(text: string): RemotePlace {
 export function textOfPlace(place: Place): string {
   if (place.kind === "stream") return "-"
   return place.kind === "local" ? place.path : `${SCHEME}${place.bucket}/${place.key}`
+}
+
+/** Returns true if the text names the place as stores do: by its key or bucket, or by the path of a request. */
+export function isNamedBy(place: Place, text: string): boolean {
+  if (place.kind !== "remote") return false
+  const { bucket, key } = place
+  const path = key === "" ? bucket : `${bucket}/${key}`
+  const sent = percentEncode(byteStringOfText(path), true)
+  return [key === "" ? bucket : key, path, sent].includes(text) || [`/${path}`, `/${sent}`].includes(text)
 }
 
 /** The key of a single copy: a target that is a bucket or ends in "/" is a folder for the source's name. */

@@ -32,11 +32,14 @@ export class RemoteFailure extends Error {
     readonly status: number,
     /** The code of S3 or the admin API: `NoSuchBucket`; `http-503` if the body had none. */
     readonly code: string,
-    message: string,
+    /** The message without the name. */
+    readonly reason: string,
     /** For a search in the operator's log. */
     readonly requestId: string | undefined,
+    /** The bucket, key or path that the answer is about. */
+    readonly about?: string,
   ) {
-    super(message)
+    super(about === undefined ? reason : `${about}: ${reason}`)
   }
 }
 

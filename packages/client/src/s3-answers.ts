@@ -100,7 +100,7 @@ export async function failureOf(answer: ServerAnswer, request: OutgoingRequest):
     answer.status === 404 ? "does not exist" : answer.status === 403 ? "access denied" : `status ${answer.status}`
   // A document that was cut still has its beginning.
   const code = /<Code>([^<]{1,100})<\/Code>/.exec(text)?.[1]
-  return new RemoteFailure(answer.status, code ?? `http-${answer.status}`, `${what}: ${plain}`, requestId)
+  return new RemoteFailure(answer.status, code ?? `http-${answer.status}`, plain, requestId, what)
 }
 
 function readable(text: string): XmlElement | undefined {
@@ -120,8 +120,8 @@ export function remoteFailure(status: number, error: XmlElement, requestId: stri
   const message = briefMessage(textOfChild(error, "Message") ?? code)
   const resource = textOfChild(error, "Resource")
   const of = textOfChild(error, "Key") ?? textOfChild(error, "BucketName") ?? (resource === "/" ? undefined : resource)
-  const text = `${message.replace(/\.$/, "")} (${code})`
-  return new RemoteFailure(status, code, of ? `${of.slice(0, NAME_CHARACTERS_MAX)}: ${text}` : text, requestId)
+  const reason = `${message.replace(/\.$/, "")} (${code})`
+  return new RemoteFailure(status, code, reason, requestId, of?.slice(0, NAME_CHARACTERS_MAX) || undefined)
 }
 
 export function headOf({ headers }: ServerAnswer): ObjectHead {

@@ -283,7 +283,7 @@ test("all buckets are imported if none is named, and mistakes are told", async (
     [["nowhere"], {}, /nowhere/],
     [["a", "b", "--into", "c"], {}, /--into gives one bucket another name/],
     [["a"], { SOURCE_ACCESS_KEY_ID: "" }, /set SOURCE_ACCESS_KEY_ID and SOURCE_SECRET_ACCESS_KEY/],
-    [["photos"], { SOURCE_SECRET_ACCESS_KEY: "wrong-secret" }, /photos/],
+    [["photos"], { SOURCE_SECRET_ACCESS_KEY: "wrong-secret" }, /^hayloft: s3:\/\/photos\/: access denied/m],
   ] as const) {
     const outcome = await hayloft(args, environment)
     assert.notEqual(outcome.code, 0)

@@ -4,7 +4,7 @@ import { fail } from "@hayloft/base/failures.js"
 import { RemoteFailure, Unreachable } from "@hayloft/client/index.js"
 import { contentTypeOf } from "@hayloft/base/http/content-types.js"
 import { CliError, exitOf, messageOf } from "../exit-codes.js"
-import { parsePlace, safeRelativePath, targetKey, textOfPlace } from "../place.js"
+import { isNamedBy, parsePlace, safeRelativePath, targetKey, textOfPlace } from "../place.js"
 import { progressText } from "../progress.js"
 import { durationText, printable, shellWord, sizeText, tableText } from "../text.js"
 
@@ -15,6 +15,13 @@ test("places: files, streams, buckets, keys with any character", () => {
   assert.deepEqual(parsePlace("s3://b//a/../ü +%\n"), { kind: "remote", bucket: "b", key: "/a/../ü +%\n" })
   assert.equal(textOfPlace(parsePlace("s3://b/k/")), "s3://b/k/")
   for (const bad of ["", "s3://", "s3:///k"]) assert.throws(() => parsePlace(bad), CliError, bad)
+})
+
+test("a place is recognised by each name that stores give it", () => {
+  const place = parsePlace("s3://b/a b")
+  for (const name of ["a b", "b/a b", "/b/a b", "/b/a%20b", "b/a%20b"]) assert.ok(isNamedBy(place, name), name)
+  for (const name of ["b", "/c/a b", "a", "/b/a b/"]) assert.ok(!isNamedBy(place, name), name)
+  for (const name of ["b", "/b"]) assert.ok(isNamedBy(parsePlace("s3://b"), name), name)
 })
 
 test("the key of a copy: in a target folder the source's name is used", () => {
@@ -37,7 +44,7 @@ test("exit codes follow the error, and messages are one line unless it is a bug"
   const errno = (code: string, extra: object) => Object.assign(new Error("x"), { code, syscall: "open", ...extra })
   const cases: readonly (readonly [unknown, string, RegExp])[] = [
     [new CliError("usage", "say it"), "usage", /^say it$/],
-    [new RemoteFailure(404, "NoSuchKey", "k: gone", undefined), "notFound", /^k: gone$/],
+    [new RemoteFailure(404, "NoSuchKey", "gone", undefined, "k"), "notFound", /^k: gone$/],
     [new RemoteFailure(403, "AccessDenied", "no", undefined), "denied", /^no$/],
     [new RemoteFailure(409, "BucketNotEmpty", "full", undefined), "conflict", /^full$/],
     [new RemoteFailure(503, "SlowDown", "slow", undefined), "failed", /^slow$/],

@@ -6,13 +6,13 @@
  */
 import { stat } from "node:fs/promises"
 import { join, resolve } from "node:path"
-import type { S3Client } from "@hayloft/client/index.js"
+import { RemoteFailure, type S3Client } from "@hayloft/client/index.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
 import { CliError, messageOf } from "../exit-codes.js"
 import type { CliIo } from "../io.js"
 import { filesBelow, type TreeReports } from "./local-tree.js"
 import { answer, type OutputOptions } from "../output.js"
-import { asPrefix, contains, textOfPlace, type Place, type RemotePlace } from "../place.js"
+import { asPrefix, contains, isNamedBy, textOfPlace, type Place, type RemotePlace } from "../place.js"
 import type { Progress } from "../progress.js"
 import { countText, printable, sizeText } from "../text.js"
 import { progressOf, TargetFailed, type Transferred } from "./transfer.js"
@@ -92,7 +92,7 @@ export class TransferRun implements TreeReports {
   }
 
   fail(place: Place, error: unknown): void {
-    const [name, message] = [printable(textOfPlace(place)), messageOf(error)]
+    const [name, message] = [printable(textOfPlace(place)), messageOf(withoutName(place, error))]
     this.problem(message.includes(name) ? message : `${name}: ${message}`)
   }
 
@@ -118,6 +118,12 @@ export class TransferRun implements TreeReports {
     if (this.#failed > 0)
       throw new CliError("failed", `${this.#failed} of ${this.#files + this.#failed} were not ${this.done}`)
   }
+}
+
+/** The error as it is told after the name of the place. */
+function withoutName(place: Place, error: unknown): unknown {
+  const isNamed = error instanceof RemoteFailure && error.about !== undefined && isNamedBy(place, error.about)
+  return isNamed ? new RemoteFailure(error.status, error.code, error.reason, error.requestId) : error
 }
 
 /** The files of a folder, or the objects whose keys begin with a prefix, with their names below the target. */

@@ -18,7 +18,7 @@ import {
   upload,
 } from "@hayloft/client/index.js"
 import { contentTypeOf } from "@hayloft/base/http/content-types.js"
-import { CliError, messageOf } from "../exit-codes.js"
+import { CliError } from "../exit-codes.js"
 import type { CliIo } from "../io.js"
 import { makeFoldersFor } from "./local-tree.js"
 import type { OutputOptions } from "../output.js"
@@ -56,7 +56,7 @@ interface FileRules {
 /** The bucket of the target cannot be made: no file can be copied there, and one message says so. */
 export class TargetFailed extends CliError {
   constructor(bucket: string, cause: RemoteFailure) {
-    super("failed", `cannot create bucket ${printable(bucket)}: ${messageOf(cause)}`)
+    super("failed", `cannot create bucket ${printable(bucket)}: ${cause.reason}`)
   }
 }
 
