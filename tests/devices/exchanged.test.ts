@@ -1,6 +1,6 @@
 /** Parts of data folders that are exchanged, or restored from an older copy, while the store is stopped. */
 import assert from "node:assert/strict"
-import { cp, readdir, rename, rm } from "node:fs/promises"
+import { cp, readdir, readFile, rename, rm } from "node:fs/promises"
 import { dirname } from "node:path"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
@@ -84,6 +84,54 @@ test("a device of a copy of the store that ran by itself: refused, and without i
     await store.start(others)
     await store.check()
   }))
+
+/** The files that a start writes before it opens the store. */
+async function identityOf(folders: readonly string[]): Promise<readonly Buffer[]> {
+  const files = await Promise.all(
+    folders.map(async folder => {
+      const names = (await readdir(folder, { withFileTypes: true })).filter(entry => entry.isFile())
+      return names.map(({ name }) => `${folder}/${name}`).sort()
+    }),
+  )
+  return Promise.all(files.flat().map(path => readFile(path)))
+}
+
+/** The copy starts twice, so that its control record is the newest one. */
+for (const [count, exchanged] of [
+  [3, 0],
+  // Only three of five devices have a replica of the metadata.
+  [5, 4],
+] as const) {
+  test(`device ${exchanged + 1} of ${count} of a copy that started more often: refused before anything is written`, () =>
+    withNearStore(count, SIZES, async (store, folders) => {
+      const copies = folders.map(folder => `${folder}.copy`)
+      const [path, copied] = [folders[exchanged] ?? "", copies[exchanged] ?? ""]
+      const others = folders.filter(folder => folder !== path)
+      await store.make(folders)
+      await store.stop()
+      for (const [i, folder] of folders.entries()) await cp(folder, copies[i] ?? "", { recursive: true })
+      const copy = new NearStore(SIZES)
+      await copy.start(copies)
+      await copy.startAgain(copies)
+      await copy.put("other")
+      await copy.stop()
+      await store.start(folders)
+      await store.put("second")
+      await store.stop()
+      await rename(path, `${path}.original`)
+      await rename(copied, path)
+      const before = await identityOf(folders)
+      assert.match(await store.refused(folders), /were written apart from each other: .*copies/)
+      assert.deepEqual(await identityOf(folders), before)
+      await store.start(others)
+      await store.check()
+      await store.stop()
+      await rm(path, { recursive: true })
+      await rename(`${path}.original`, path)
+      await store.start(folders)
+      await store.check()
+    }))
+}
 
 test("only the metadata store of the only device from before a checkpoint: refused by name", () =>
   withNearStore(1, SIZES, async (store, folders) => {

@@ -12,6 +12,7 @@ import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import type { DeviceId, Position } from "@hayloft/base/ids.js"
 import type { Entry } from "../format/device/entry.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
+import { writtenApart } from "../device/index.js"
 import { isOneHistory, openingsIn } from "./openings-core.js"
 import type { Replica } from "./replica.js"
 import { EncodedBatch } from "./replica.js"
@@ -83,10 +84,8 @@ function checkOneHistory(intact: readonly Replayed[], longest: Replayed, pathOf:
   const apart = intact.filter(isApart)
   if (apart.length === 0) return
   const together = intact.filter(each => !apart.includes(each))
-  const [one, other] = [apart, together].map(side => side.map(({ replica }) => pathOf(replica.id)).join(", "))
-  throw fail("foreignFolder", {
-    message: `${one} and ${other} were written apart from each other: on one side are copies of data folders that ran by themselves, and neither side has everything. Start with the folders of one side, and keep the others as they are`,
-  })
+  const pathsOf = (side: readonly Replayed[]) => side.map(({ replica }) => pathOf(replica.id))
+  throw writtenApart(pathsOf(apart), pathsOf(together))
 }
 
 /** Throws `corruptLog` if the log of the longest no longer has the entries that the replica lacks. */

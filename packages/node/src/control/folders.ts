@@ -12,6 +12,7 @@ import { KIB } from "@hayloft/base/limits.js"
 import {
   createSuperblock,
   inspectFolder,
+  isApart,
   type FolderContent,
   isMountPoint,
   hasNoContents,
@@ -118,7 +119,8 @@ export async function checkDevice(
       message: `${path} was part of this store and was removed from it; empty the folder to reuse it`,
     })
   }
-  if (copy !== undefined && !(copy instanceof Error) && copy.generation > record.generation) {
+  if (copy === undefined || copy instanceof Error) return
+  if (copy.generation > record.generation || isApart(copy, record)) {
     throw fail("foreignFolder", { message: `${path} has been changed without this store`, generation: copy.generation })
   }
 }

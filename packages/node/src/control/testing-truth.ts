@@ -5,11 +5,18 @@
  * Devices are bits. A device holds the record last written there and the incarnation last begun there. A process may
  * end at any moment, and every write reaches any subset of its target devices. A record is stale if it is neither the
  * one that took effect last, nor was decided on that one; opening the store with it means that a change in effect is
- * forgotten.
+ * forgotten. Each record has the starts of the processes behind it, and no device may be taken for one of a copy.
  */
 import { assert, must } from "@hayloft/base/assert.js"
 import { parseIncarnation } from "@hayloft/base/ids.js"
-import { votingIds, mayOpen, newestControlRecord } from "@hayloft/engine/device/index.js"
+import {
+  isApart,
+  mayOpen,
+  newestControlRecord,
+  votingIds,
+  withOpened,
+  withStart,
+} from "@hayloft/engine/device/index.js"
 import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import {
   FORGET_LIVES,
@@ -28,6 +35,7 @@ interface ModelRecord {
   readonly generation: number
   readonly voting: Devices
   readonly named: Devices
+  readonly starts: NonNullable<ControlRecord["starts"]>
   /** `truth`: took effect last; `next`: was decided on that one; `stale`: another one took effect instead or since. */
   readonly standing: "truth" | "next" | "stale"
 }
@@ -72,9 +80,10 @@ export interface Menu {
  * devices.
  * `failed records`: failed records are forgotten. `incarnation`: a start writes without recording its incarnation
  * first.
- * `renewal`: a start continues with the record as it found it.
+ * `renewal`: a start continues with the record as it found it. `noted first`: a record says that a start has opened the
+ * store before more than half of the devices have noted the start.
  */
-export type Rule = "more than half" | "one by one" | "failed records" | "incarnation" | "renewal"
+export type Rule = "more than half" | "one by one" | "failed records" | "incarnation" | "renewal" | "noted first"
 
 export class Divergence extends Error {
   override readonly name = "Divergence"
@@ -140,7 +149,7 @@ const takesEffect = memoized((accepted, ...standing) =>
 
 export function firstWorld(named: number, spare: number): World {
   const set = (1 << named) - 1
-  const record = { generation: 1, voting: set, named: set, standing: "truth" as const }
+  const record = { generation: 1, voting: set, named: set, starts: [], standing: "truth" as const }
   const copies = Array.from({ length: named + spare }, (_, i) => ({
     record: i < named ? record : undefined,
     incarnation: 0,
@@ -151,6 +160,7 @@ export function firstWorld(named: number, spare: number): World {
 const copiesIn = (world: World, set: Devices): readonly Copy[] =>
   bits(set).map(n => must(world.copies[n], "devices are known"))
 
+/** The newest record on these devices; undefined if there is none, or they do not belong together. */
 function newestIn(world: World, here: Devices): ModelRecord | undefined {
   let newest: ModelRecord | undefined
   for (const { record } of copiesIn(world, here)) {
@@ -160,8 +170,17 @@ function newestIn(world: World, here: Devices): ModelRecord | undefined {
     }
     if (newest === undefined || record.generation > newest.generation) newest = record
   }
-  return newest
+  if (newest === undefined) return undefined
+  const apart = setOf(bits(here & newest.named).filter(n => isFromCopy(world.copies[n], newest)))
+  if (apart === 0) return newest
+  // A device went on with the others, and the operator's word that it is lost has reached only some of the rest.
+  if (world.left !== undefined && (apart & world.left) === 0) return undefined
+  throw new Divergence("a device is taken for one of a copy")
 }
+
+/** The real decision about a device; there is no copy in these worlds. */
+const isFromCopy = (copy: Copy | undefined, newest: ModelRecord): boolean =>
+  copy?.record !== undefined && isApart(copy.record, newest)
 
 /** The record that a start with these devices opens; undefined if it refuses. */
 function opened(world: World, here: Devices, without?: Rule): ModelRecord | undefined {
@@ -219,7 +238,8 @@ function* starts(world: World, here: Devices, { without }: Menu): Generator<Worl
       yield begun
       continue
     }
-    const renewed = without === "renewal" ? record : renewedBy(record, incarnation)
+    const begins = renewedBy(record, incarnation)
+    const renewed = without === "renewal" ? record : without === "noted first" ? withOpened(begins) : begins
     for (const written of subsetsOf(open)) {
       const reached = withCopies(begun, written, copy => ({ ...copy, record: renewed }))
       if (written !== open) yield reached
@@ -239,7 +259,7 @@ function* starts(world: World, here: Devices, { without }: Menu): Generator<Worl
 }
 
 const renewedBy = (record: ModelRecord, incarnation: number): ModelRecord => ({
-  ...record,
+  ...withStart(record, parseIncarnation(incarnation), incarnation),
   generation: nextGeneration(parseIncarnation(incarnation), record.generation),
   standing: "next",
 })
@@ -289,7 +309,8 @@ function* stepping(world: World, running: Running, steps: readonly Target[], men
   }
   const last = Math.max(running.record.generation, running.tried)
   const generation = nextGeneration(parseIncarnation(running.incarnation), last)
-  const record: ModelRecord = { ...step, generation, standing: "next" }
+  const { starts } = withOpened(running.record)
+  const record: ModelRecord = { ...step, generation, starts, standing: "next" }
   for (const accepted of subsetsOf(running.open & step.voting)) {
     const spare = world.spare & ~step.named
     const written = { ...withCopies(world, accepted, copy => ({ ...copy, record })), spare }
@@ -326,7 +347,8 @@ function* forgets(world: World, here: Devices): Generator<World> {
   let generation = newest.generation
   for (const step of steps) {
     generation = nextGeneration(parseIncarnation(incarnation), generation)
-    const record: ModelRecord = { voting: step.voting, named: step.named, generation, standing: "next" }
+    const { starts } = newest
+    const record: ModelRecord = { voting: step.voting, named: step.named, generation, starts, standing: "next" }
     const reached = here & step.voting
     for (const accepted of subsetsOf(reached)) {
       if (accepted !== reached) yield withCopies(at, accepted, copy => ({ ...copy, record }))
@@ -342,6 +364,8 @@ function* forgets(world: World, here: Devices): Generator<World> {
 const keyOfRecord = ({ generation, voting, named, standing }: ModelRecord): string =>
   `${generation}:${voting}:${named}:${standing}`
 
+const lastOpened = ({ starts }: ModelRecord): number | undefined => starts.findLast(({ hasOpened }) => hasOpened)?.id
+
 /** Equal for worlds with the same possible events: of incarnations and generations only the order matters. */
 export function keyOf(world: World): string {
   const { copies, running } = world
@@ -349,8 +373,17 @@ export function keyOf(world: World): string {
   if (running !== undefined) generations.push(running.record.generation, running.tried)
   const incarnations = copies.map(({ incarnation }) => incarnation)
   if (running !== undefined) incarnations.push(running.incarnation)
+  // A start matters that is the last one of a record, or may become so.
+  const opened = [...copies, ...(running ? [running] : [])].flatMap(
+    ({ record }) => (record && lastOpened(record)) ?? [],
+  )
+  const counted = new Set([...opened, ...(running ? [running.incarnation] : [])])
   const order = [
-    ...new Set([...incarnations, ...generations.map(each => Math.floor(each / GENERATIONS_PER_INCARNATION))]),
+    ...new Set([
+      ...incarnations,
+      ...counted,
+      ...generations.map(each => Math.floor(each / GENERATIONS_PER_INCARNATION)),
+    ]),
   ].sort((a, b) => a - b)
   const ranks = new Map(order.map((incarnation, rank) => [incarnation, rank]))
   const inOrder = [...new Set(generations)].sort((a, b) => a - b)
@@ -360,8 +393,12 @@ export function keyOf(world: World): string {
       `${ranks.get(Math.floor(generation / GENERATIONS_PER_INCARNATION)) ?? 0}.${rank}`,
     ]),
   )
-  const recordKey = ({ generation, voting, named, standing }: ModelRecord): string =>
-    `${shown.get(generation) ?? ""}:${voting}:${named}${standing}`
+  const startsKey = (record: ModelRecord): string =>
+    [lastOpened(record), ...record.starts.map(({ id }) => id).filter(id => counted.has(id))]
+      .map(id => (id === undefined ? "" : (ranks.get(id) ?? 0)))
+      .join(",")
+  const recordKey = (record: ModelRecord): string =>
+    `${shown.get(record.generation) ?? ""}:${record.voting}:${record.named}${record.standing}${startsKey(record)}`
   const parts = copies.map(
     ({ record, incarnation }) => `${record === undefined ? "-" : recordKey(record)}@${ranks.get(incarnation) ?? 0}`,
   )

@@ -6,7 +6,8 @@
  *           fails, hangs or has no space for the writes of a start as missing.
  * Order     inspect all folders; lock them; make them devices if the store is new; begin an incarnation with
  *           the same number on each; rewrite the record under that incarnation, which supersedes every
- *           uncommitted record of earlier processes; then change it by the findings of this start.
+ *           uncommitted record of earlier processes; then change it by the findings of this start, and note that it
+ *           has opened the store.
  */
 import { setMaxListeners } from "node:events"
 import { must } from "@hayloft/base/assert.js"
@@ -27,6 +28,8 @@ import {
   Ownership,
   Stalls,
   withBallast,
+  withOpened,
+  withStart,
   writeControlRecord,
 } from "@hayloft/engine/device/index.js"
 import { formatEpochOf, type ControlRecord } from "@hayloft/engine/format/device/control-record.js"
@@ -103,6 +106,9 @@ interface Plan {
   readonly plan: StartPlan
   readonly secretsOfKnown: StoreSecrets | undefined
 }
+
+/** Ids of starts are below this. */
+const START_IDS = 2 ** 32
 
 /** A dying disk may return its records at one inspection and fail at the next. */
 const LOOKS_MAX = 10
@@ -337,7 +343,7 @@ class Start {
       const begun = this.config.encryptAtRest
         ? withAtRest(after, secretsOfKnown.masterKey, this.random, nowMs, parseIncarnation(incarnation - this.reserved))
         : undefined
-      return begun ?? after
+      return withOpened(begun ?? after)
     })
     const lagging = plan.lagging.map(
       id => `device ${id} lacks changes that the others have; it will be brought up to date`,
@@ -371,11 +377,12 @@ class Start {
   }
 
   /**
-   * Rewrites the record with a generation of this incarnation on more than half of the voting devices. It is newer than
-   * any uncommitted record of an earlier process.
+   * Rewrites the record with a generation of this incarnation, and with this start, on more than half of the voting devices.
+   * It is newer than any uncommitted record of an earlier process.
    */
   private async renew({ record, present }: KnownPlan, incarnation: Incarnation): Promise<ControlRecord> {
-    const renewed = { ...record, generation: nextGeneration(incarnation, record.generation) }
+    const noted = withStart(record, incarnation, this.random.fork("start").below(START_IDS))
+    const renewed = { ...noted, generation: nextGeneration(incarnation, record.generation) }
     const accepted = await mapBounded(present, DEVICES_MAX, ({ path }) => {
       const disk = this.diskOf(path)
       const write = () => withBallast(disk, path, () => writeControlRecord(disk, path, renewed))

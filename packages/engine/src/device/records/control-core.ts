@@ -11,6 +11,7 @@ import type { Failure } from "@hayloft/base/failures.js"
 import type { DeviceId, StoreId } from "@hayloft/base/ids.js"
 import { encodeControlRecord } from "../../format/device/control-record.js"
 import type { ControlDevice, ControlRecord } from "../../format/device/control-record.js"
+import { isApart, writtenApart } from "./starts-core.js"
 
 /** A device whose superblock was found. */
 export interface PresentDevice {
@@ -45,7 +46,7 @@ export const votingIds = (record: ControlRecord): readonly DeviceId[] =>
 
 /**
  * The newest of the copies on the present devices, whether or not it may count; undefined if none of them has any.
- * Throws `foreignFolder` (devices of two stores), `corruptRecord` (copies that contradict each other, or none that can
+ * Throws `foreignFolder` (devices of two stores, or of a store and a copy that has run by itself), `corruptRecord` (copies that contradict each other, or none that can
  * be read).
  */
 export function newestControlRecord(present: readonly PresentDevice[]): ControlChoice | undefined {
@@ -59,6 +60,7 @@ export function newestControlRecord(present: readonly PresentDevice[]): ControlC
     if (unreadable instanceof Error) throw unreadable
     return undefined
   }
+  checkTogether(present, record)
   const bytes = encodeControlRecord(record)
   if (!newest.every(other => equalBytes(encodeControlRecord(other), bytes))) {
     throw fail("corruptRecord", { message: "two control records of one generation differ", generation })
@@ -87,6 +89,17 @@ export function mayOpen({ record, missing, unreadable }: ControlChoice): boolean
 /** Voting devices that are missing, or whose copy cannot be read. */
 export const absentees = ({ record, missing, unreadable }: ControlChoice): readonly ControlDevice[] =>
   record.devices.filter(device => isVoting(device) && (missing.includes(device) || unreadable.includes(device.id)))
+
+/** A device that the newest record does not name was given up, and may have gone on by itself: it takes no part. */
+function checkTogether(present: readonly PresentDevice[], newest: ControlRecord): void {
+  const apart = present.filter(({ record }) => isRecord(record) && isApart(record, newest))
+  if (!apart.some(({ id }) => newest.devices.some(device => device.id === id))) return
+  const together = present.filter(device => !apart.includes(device))
+  throw writtenApart(
+    apart.map(({ path }) => path),
+    together.map(({ path }) => path),
+  )
+}
 
 /** The message names which folder is of which store: an operator cannot tell the wrong disk by the ids alone. */
 function checkOneStore(present: readonly PresentDevice[]): void {

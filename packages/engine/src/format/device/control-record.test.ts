@@ -201,6 +201,18 @@ test("a wrong policy of a storage class is refused", () => {
     assert.throws(() => withClasses(wrong), isCorrupt, JSON.stringify(wrong))
 })
 
+test("the starts are unchanged, byte for byte", () => {
+  const starts = [
+    { incarnation: parseIncarnation(7), id: 0, hasOpened: true },
+    { incarnation: parseIncarnation(0xffff_ffff), id: 0xffff_ffff, hasOpened: false },
+  ]
+  const noted = { ...CHANGING, starts }
+  assert.equal(hexOf(encodeControlRecord(noted)), golden("control-record-v2-starts"))
+  assert.deepEqual(parseControlRecord(bytesOfHex(golden("control-record-v2-starts")) ?? new Uint8Array(0)), noted)
+  const later = { ...noted, more: ["x"] }
+  assert.deepEqual(parseControlRecord(encodeControlRecord(later)), later)
+})
+
 test("every prefix and every single flipped bit of a control record is refused", () => {
   const bytes = encodeControlRecord(SAMPLE)
   for (let length = 0; length < bytes.length; length += 1) {

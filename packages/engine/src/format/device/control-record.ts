@@ -178,6 +178,17 @@ const LAYOUT = row({
 })
 export type ControlLayout = ValueOf<typeof LAYOUT>
 
+/** The starts that are kept: a device that was away for more of them is not told from one of a copy. */
+export const STARTS_MAX = 32
+
+const START = row({
+  incarnation: INCARNATION,
+  /** It is random: the starts of a store and of a copy of it differ, even if their incarnations are equal. */
+  id: whole(),
+  /** More than half of the voting devices had a record with the start before this one: its process may have opened the store. */
+  hasOpened: BOOLEAN,
+})
+
 const LEAVING_NODES = listOf(NODE_NAME, LEAVING_NODES_MAX)
 
 const RECORD = group({
@@ -219,6 +230,8 @@ const RECORD = group({
    * a store that never had another class than STANDARD.
    */
   classes: appended(listOf(pairOf(STORAGE_CLASS, POLICY), STORAGE_CLASSES.length)),
+  /** The last starts, oldest first (see `starts-core.ts`). Absent before the second start, and if an earlier release made it. */
+  starts: appended(listOf(START, STARTS_MAX)),
   more: appendedRest(UNKNOWN),
 })
 export type ControlRecord = ValueOf<typeof RECORD>
