@@ -3,8 +3,9 @@
  *
  * Pure. `step` gives the stack after an operation with the outcome that its client saw, or undefined
  * if that outcome is impossible in this state. A value that the client has not received (an ETag, a version
- * id) matches everything until an answer contains it; from then on it is part of the state. Equal stacks are the
- * same object, so states are compared by identity.
+ * id) matches everything until an answer contains it; from then on it is part of the state. An id names
+ * one version: none takes the id of another, nor one that was removed, because clients learn ids from answers. Equal
+ * stacks are the same object, so states are compared by identity.
  */
 import type { Action, Condition, Mode, Operation, StackEntry, Value } from "./operations.js"
 
@@ -17,30 +18,40 @@ interface Version {
 export interface Stack {
   readonly id: number
   readonly top: Version | undefined
+  /** The bottom has no version, and nothing is below it. */
   readonly below: Stack | undefined
+  /** The version ids that were removed, in their order: a part of the bottom. */
+  readonly removed: readonly string[]
 }
 
 export class Register {
-  readonly empty: Stack = { id: 0, top: undefined, below: undefined }
   private readonly known = new Map<string, Stack>()
+  readonly empty = this.bottom([])
 
   constructor(private readonly mode: Mode) {}
 
-  /** Returns the stack with a version on top: the same arguments always return the same object. */
-  private push(below: Stack, top: Version): Stack {
-    const name = JSON.stringify([below.id, top.versionId, top.value?.write, top.value?.etag, top.value === undefined])
+  /** The same names always return the same object. */
+  private stack(name: string, parts: Omit<Stack, "id">): Stack {
     const found = this.known.get(name)
     if (found) return found
-    const made: Stack = { id: this.known.size + 1, top, below }
+    const made: Stack = { id: this.known.size, ...parts }
     this.known.set(name, made)
     return made
   }
 
+  private bottom(removed: readonly string[]): Stack {
+    return this.stack(JSON.stringify(removed), { top: undefined, below: undefined, removed })
+  }
+
+  private push(below: Stack, top: Version): Stack {
+    const name = JSON.stringify([below.id, top.versionId, top.value?.write, top.value?.etag, top.value === undefined])
+    return this.stack(name, { top, below, removed: below.removed })
+  }
+
   private without(stack: Stack, versionId: string): Stack {
-    if (!stack.top || !stack.below) return stack
-    if (stack.top.versionId === versionId) return stack.below
+    if (!stack.top || !stack.below) return this.bottom([...stack.removed, versionId].sort())
     const below = this.without(stack.below, versionId)
-    return below === stack.below ? stack : this.push(below, stack.top)
+    return stack.top.versionId === versionId ? below : this.push(below, stack.top)
   }
 
   step(state: Stack, { action, outcome }: Operation): Stack | undefined {
@@ -75,20 +86,23 @@ export class Register {
     return this.push(below, { ...state.top, versionId: state.top.versionId ?? versionId })
   }
 
-  private written(state: Stack, value: Value, versionId: string | undefined): Stack {
-    return this.push(this.mode === "never" ? this.empty : state, { versionId, value })
+  private written(state: Stack, value: Value, versionId: string | undefined): Stack | undefined {
+    if (this.mode === "never") return this.push(this.empty, { versionId, value })
+    return isFree(state, versionId) ? this.push(state, { versionId, value }) : undefined
   }
 
-  private removed(state: Stack, action: Action & { kind: "remove" }, versionId: string | undefined): Stack {
-    if (action.versionId !== undefined) return this.without(state, action.versionId)
-    return this.mode === "never" ? this.empty : this.push(state, { versionId, value: undefined })
+  private removed(state: Stack, action: Action & { kind: "remove" }, versionId: string | undefined): Stack | undefined {
+    if (action.versionId !== undefined)
+      return state.removed.includes(action.versionId) ? state : this.without(state, action.versionId)
+    if (this.mode === "never") return this.empty
+    return isFree(state, versionId) ? this.push(state, { versionId, value: undefined }) : undefined
   }
 
   private change(
     state: Stack,
     condition: Condition | undefined,
     outcome: Operation["outcome"],
-    apply: (versionId: string | undefined) => Stack,
+    apply: (versionId: string | undefined) => Stack | undefined,
   ): Stack | undefined {
     const current = state.top?.value
     switch (outcome.kind) {
@@ -128,9 +142,17 @@ function readFits(state: Stack, versionId: string | undefined, outcome: Operatio
   if (outcome.kind !== "found" || version?.value === undefined) return false
   const { value } = version
   return (
-    fits(outcome.write, value.write) && fits(outcome.etag, value.etag) && fits(outcome.versionId, version.versionId)
+    fits(outcome.write, value.write) && fits(outcome.etag, value.etag) && mayHaveId(state, version, outcome.versionId)
   )
 }
+
+function mayHaveId(state: Stack, version: Version, versionId: string | undefined): boolean {
+  return version.versionId === undefined ? isFree(state, versionId) : fits(versionId, version.versionId)
+}
+
+/** Returns true if no version of the stack has the id, and none that was removed had it. */
+const isFree = (state: Stack, versionId: string | undefined): boolean =>
+  versionId === undefined || (!state.removed.includes(versionId) && find(state, versionId) === undefined)
 
 function find(stack: Stack, versionId: string): Version | undefined {
   for (let at: Stack | undefined = stack; at; at = at.below) if (at.top?.versionId === versionId) return at.top
@@ -142,7 +164,7 @@ function stackFits(state: Stack, entries: readonly StackEntry[]): boolean {
   for (const entry of entries) {
     const version: Version | undefined = at?.top
     if (!at || !version || (version.value === undefined) !== entry.marker) return false
-    if (!fits(version.versionId, entry.versionId) || !fits(version.value?.etag, entry.etag)) return false
+    if (!mayHaveId(state, version, entry.versionId) || !fits(version.value?.etag, entry.etag)) return false
     at = at.below
   }
   return at?.top === undefined
