@@ -64,7 +64,7 @@ const LOAD = {
   ),
   deviceFull: text(
     "The store, or a device that the data belongs on, has no space left for this. Reads and deletes go on.",
-    "Delete objects, remove other files from the file system, or add a device: `hayloft device add FOLDER`. `hayloft device list` shows which device is full; the database can be full too.",
+    "Delete objects, remove other files from the file system, or add a device: `hayloft device add FOLDER`. `hayloft device list` shows which device is full. If the disk of the database is full, `/health/ready` says so: only space on that disk helps.",
     "operate/operate.md#space",
   ),
 } as const satisfies { readonly [kind in FailureKind]?: Text }

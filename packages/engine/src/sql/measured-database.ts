@@ -1,4 +1,8 @@
-/** A database whose answers to commits and reads are timed. What ends with a lost connection does not count. */
+/**
+ * A database whose answers to commits and reads are timed, and that notices whether its disk is full. What ends with a lost
+ * connection does not count.
+ */
+import { isFailure } from "@hayloft/base/failures.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { ResponseTimes } from "../format/nodes/database-health.js"
 import type { CommitOutcome, CommitRequest, Database, Fetched, FetchRequest, Session } from "./database.js"
@@ -7,6 +11,8 @@ import { SessionAround } from "./session-around.js"
 
 export class StatementTimes {
   private readonly times = { commits: new RecentTimes(), reads: new RecentTimes() }
+  /** The database had no space for the last commit. */
+  isFull = false
 
   constructor(private readonly clock: Clock) {}
 
@@ -55,7 +61,14 @@ class MeasuredSession extends SessionAround {
     return this.inner.snapshot(fetch => work(request => this.times.measure("reads", () => fetch(request))))
   }
 
-  override makeChanges(request: CommitRequest): Promise<CommitOutcome> {
-    return this.times.measure("commits", () => this.inner.makeChanges(request))
+  override async makeChanges(request: CommitRequest): Promise<CommitOutcome> {
+    try {
+      const outcome = await this.times.measure("commits", () => this.inner.makeChanges(request))
+      this.times.isFull = false
+      return outcome
+    } catch (error) {
+      if (isFailure(error, "deviceFull")) this.times.isFull = true
+      throw error
+    }
   }
 }

@@ -180,6 +180,10 @@ export class SqlMetadata implements Metadata {
     return this.current.trouble ?? this.upkeep.trouble
   }
 
+  get isFull(): boolean {
+    return this.times.isFull
+  }
+
   run<Result>(command: Command<Result>): Promise<Result> {
     return this.refusal ? Promise.reject(this.refusal) : this.current.run(command)
   }

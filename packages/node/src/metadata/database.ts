@@ -47,6 +47,8 @@ export interface SeenMark extends DatabaseMark {
 export interface EngineMetadata extends Metadata {
   /** The reason why no command is accepted now; undefined: they are. */
   readonly trouble: string | undefined
+  /** The database had no space for the last change. False for metadata on devices: they are full themselves. */
+  readonly isFull: boolean
   readonly commandsWaiting: number
   readonly commandsWaitingMax: number
 }

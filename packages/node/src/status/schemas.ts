@@ -362,7 +362,7 @@ export const STATUS = z.object({
   health: z.object({
     ready: z.boolean(),
     reasons: z.array(z.string()),
-    refusesWrites: z.boolean().optional().describe("a device is full: new objects may be refused"),
+    refusesWrites: z.boolean().optional().describe("a device, or the database, is full: new objects may be refused"),
   }),
   devices: z.array(DEVICE),
   nodes: NODES.optional().describe("absent on one machine"),

@@ -228,6 +228,7 @@ export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources
     metadata: () => ({
       trouble: metadata.trouble ?? reach.stalled ?? reach.outOfReach,
       damages: tablet?.metadataDamages ?? [],
+      isDatabaseFull: metadata.isFull,
     }),
     queues: (): QueueReport[] => {
       const { slabsFree, slabsTotal } = compute.slabs

@@ -75,6 +75,7 @@ interface MetadataView {
   readonly trouble: string | undefined
   /** Differences between the metadata of a replica and what was written; empty if no damage was found. */
   readonly damages: readonly string[]
+  readonly isDatabaseFull: boolean
 }
 
 export interface OpenDevice {

@@ -64,6 +64,7 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     open,
     metadataTrouble: undefined as string | undefined,
     metadataDamages: [] as readonly string[],
+    isDatabaseFull: false,
     orphans: { isStopped: false, abortedBlocks: 0, abortedBlocksMax: 32, waitingBlocks: 0 },
     contents: undefined as ReturnType<StatusSources["contents"]>,
     repair: undefined as RepairView | undefined,
@@ -80,7 +81,11 @@ function world(devices: number, diskOf: (index: number) => string = String) {
     record: () => now.record,
     devices: () => now.open,
     offlineReason: () => "it does not answer",
-    metadata: () => ({ trouble: now.metadataTrouble, damages: now.metadataDamages }),
+    metadata: () => ({
+      trouble: now.metadataTrouble,
+      damages: now.metadataDamages,
+      isDatabaseFull: now.isDatabaseFull,
+    }),
     queues: () => [{ name: "commands", depth: 1, limit: 5 }],
     jobs: () => [],
     failingJobs: () => now.failingJobs,
@@ -149,6 +154,14 @@ test("a job that has failed several times in a row is a reason, and requests go 
     ready: true,
     reasons: ["the background job append-sealing has failed 4 times in a row; hayloft jobs list shows its last error"],
   })
+})
+
+test("a database without space is a reason, health says full, and requests go on", () => {
+  const { status, now } = world(3)
+  now.isDatabaseFull = true
+  const { ready, reasons, refusesWrites } = status.health()
+  assert.ok(ready && refusesWrites)
+  assert.match(reasons.join(), /^the disk of the database is full: changes are refused/)
 })
 
 test("buckets whose keys are unavailable are a reason, and whether the devices are encrypted is reported", () => {

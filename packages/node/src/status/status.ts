@@ -128,7 +128,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
     const { record, devices, offlineReason, metadata, repair, orphans } = this.sources
     const open = devices()
     const reports = deviceReports(record(), open, offlineReason)
-    const { trouble, damages } = metadata()
+    const { trouble, damages, isDatabaseFull } = metadata()
     const { isStopped, abortedBlocks, abortedBlocksMax } = orphans()
     const unread = trouble === undefined ? this.whyUnreadable() : undefined
     const { lostBlocks = 0, singleCopyBlocks = 0, isShortOfSpace = false } = repair() ?? {}
@@ -137,6 +137,9 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       ...(this.held === undefined ? [] : [this.held]),
       ...(trouble === undefined ? [] : [trouble]),
       ...(unread === undefined ? [] : [unread]),
+      ...(isDatabaseFull
+        ? ["the disk of the database is full: changes are refused, deletes too, until it has space; reads go on"]
+        : []),
       ...this.threadTroubles(),
       ...this.nodeTroubles(),
       ...deviceTroubles(reports, open),
@@ -156,7 +159,7 @@ export class RunningStatus implements StoreStatus, BackgroundService {
       ...(isShortOfSpace ? ["repair waits for space: devices that lack shards are full"] : []),
     ]
     const ready = isListening && this.held === undefined && trouble === undefined && unread === undefined
-    const isFull = reports.some(({ state }) => state === "full")
+    const isFull = isDatabaseFull || reports.some(({ state }) => state === "full")
     return { ready, reasons, ...(isFull && { refusesWrites: true }) }
   }
 
