@@ -137,7 +137,7 @@ export const purgeDeleted = command<[purge: PurgeDeleted], Purged>({
   decide(view, time, { bucketId, rows, dueMs }) {
     const nowMs = dueMs === undefined ? Infinity : Math.min(dueMs, time.nowMs)
     const writes: EntryWrite[] = []
-    let [objects, bytes, releases] = [0, 0, 0]
+    let [objects, bytes, pending] = [0, 0, 0]
     for (const rowKey of rows) {
       const row = view.ifPresent("deleted", rowKey)
       if (row === undefined) continue
@@ -146,14 +146,14 @@ export const purgeDeleted = command<[purge: PurgeDeleted], Purged>({
       writes.push({ family: "deleted", key: rowKey, value: undefined })
       objects += 1
       bytes += record.head.sizeBytes
-      const release = pendingDeletionOf(bucketId, parseObjectRowKey(rowKey).key, record.content)
-      if (release === undefined) continue
+      const deletion = pendingDeletionOf(bucketId, parseObjectRowKey(rowKey).key, record.content)
+      if (deletion === undefined) continue
       writes.push({
         family: "pendingDeletions",
-        key: pendingDeletionRowKey(time.id, releases),
-        value: encodePendingDeletion(release),
+        key: pendingDeletionRowKey(time.id, pending),
+        value: encodePendingDeletion(deletion),
       })
-      releases += 1
+      pending += 1
     }
     const result = { objects, bytes }
     if (objects === 0) return { writes, result }
