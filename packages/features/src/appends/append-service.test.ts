@@ -14,7 +14,8 @@ import { assertWhole, open, type World } from "@hayloft/upkeep/repair/testing-re
 import { putMultipart } from "@hayloft/upkeep/encrypt/testing-encrypt.js"
 import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 
-const never = new AbortController().signal
+/** Each request has a signal of its own. */
+const unaborted = (): AbortSignal => new AbortController().signal
 
 async function opened(policy = "ec:2+1"): Promise<World> {
   const world = await open(policy)
@@ -34,7 +35,7 @@ function appending({ services, home: bucket }: World, key: string, bytes: Uint8A
     bucket,
     key: objectKeyOfText(key),
     tags: [],
-    signal: never,
+    signal: unaborted(),
     body: sourceOf(bytes),
     conditions: {},
     attributes: { headers: {}, userMetadata: [] },
@@ -63,7 +64,7 @@ const range = async ({ services, home: bucket, clock }: World, key: string, firs
       range: { kind: "fromTo", first, last },
     })
     const pieces: Uint8Array[] = []
-    for await (const piece of body.read(never)) pieces.push(Uint8Array.from(piece))
+    for await (const piece of body.read(unaborted())) pieces.push(Uint8Array.from(piece))
     return Buffer.concat(pieces)
   }
   return clock.runUntil(read())
@@ -278,7 +279,7 @@ test("a reader goes on while segments are merged under it, and others append", a
   const whole = Buffer.concat(pieces)
   const body = await world.services.objects.get({ bucket: world.home, key: objectKeyOfText("log"), conditions: {} })
   const read: Uint8Array[] = []
-  const reading = body.read(never)[Symbol.asyncIterator]()
+  const reading = body.read(unaborted())[Symbol.asyncIterator]()
   for (let i = 0; ; i += 1) {
     const next = await world.clock.runUntil(reading.next())
     if (next.done === true) break
@@ -322,7 +323,7 @@ test("an object with appends is renamed, copied onto itself and copied elsewhere
       key,
       conditions: {},
       source: { bucket, key: from, conditions: {} },
-      signal: never,
+      signal: unaborted(),
       replaceAttributes: { headers: { contentType }, userMetadata: [["a", "x".repeat(900)]] },
       replaceTags: undefined,
       checksumAlgorithm: undefined,
@@ -339,7 +340,7 @@ test("an object with appends is renamed, copied onto itself and copied elsewhere
       conditions: {},
       sourceConditions: {},
       clientToken: undefined,
-      signal: never,
+      signal: unaborted(),
     }),
   )
   await append(world, "b", Buffer.from("last"))
