@@ -139,8 +139,7 @@ export class SceneDevice {
         return Promise.resolve(found.payload)
       },
       verifyMetadataStore: signal => base.verify(signal),
-      spaceForWrites: () => this.room,
-      spaceToGrow: () => (this.mayGrow ? undefined : Promise.reject(fail("deviceFull"))),
+      spaceForWrites: grows => this.room ?? (grows && !this.mayGrow ? Promise.reject(fail("deviceFull")) : undefined),
     }
   }
 

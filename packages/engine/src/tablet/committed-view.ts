@@ -44,25 +44,21 @@ export class CommittedView implements QueryView {
   }
 
   /**
-   * Brings rows into memory; returns undefined if they are there already. A replica whose metadata store does not
-   * return them is read last from then on: a read that waits for it would delay everything.
+   * Brings a row into memory; returns undefined if it is there already. A replica whose metadata store does not
+   * return it is read last from then on: a read that waits for it would delay everything.
    */
-  warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined {
-    return this.warmFrom(this.handles, family, keys)
-  }
-
-  private warmFrom(
-    [handle, ...others]: readonly ReplicaHandle[],
+  warm(
     family: Family,
-    keys: readonly RowKey[],
+    key: RowKey,
+    [handle, ...others]: readonly ReplicaHandle[] = this.handles,
   ): Promise<void> | undefined {
-    const warming = handle?.replica.warm(family, keys)
+    const warming = handle?.replica.warm(family, key)
     if (handle === undefined || warming === undefined) return undefined
     return handle.wait(warming).catch((error: unknown) => {
       const failure = handle.left ?? this.reportDamage(handle, error)
       if (others.length === 0) throw failure
       this.readLast(handle)
-      return this.warmFrom(others, family, keys)
+      return this.warm(family, key, others)
     })
   }
 

@@ -145,7 +145,7 @@ export class Learner {
     const { handle } = this
     try {
       while (this.queue.length > 0) {
-        const untilSpace = handle.replica.device.spaceForWrites()
+        const untilSpace = handle.replica.device.spaceForWrites(false)
         if (untilSpace) await handle.wait(untilSpace)
         const batches = this.nextBatches()
         const batch = EncodedBatch.join(batches)
@@ -188,7 +188,7 @@ export class Learner {
    */
   async catchUp(): Promise<void> {
     assert(this.isOver, "a learner votes only once it has all rows")
-    const untilSpace = this.handle.replica.device.spaceForWrites()
+    const untilSpace = this.handle.replica.device.spaceForWrites(false)
     untilSpace?.catch(() => undefined)
     if (untilSpace || this.queuedBytes > LEARNER_LIMITS.joinBytes) {
       throw fail("tooManyInFlight", { message: "the device has not caught up yet", device: this.id })

@@ -27,7 +27,7 @@ import { isOfGeneration, type Command, type Incarnations, type Metadata, type Qu
 import type { ConfigurationStore, ReplicaIncarnationOf, TabletRow } from "./contract.js"
 import { Learner } from "./learner.js"
 import { COMMANDS_WAITING_MAX, MAX_CONCURRENT_REPLICAS, PAYLOAD_READS_MAX, ROW_READS_MAX } from "./limits.js"
-import { EncodedBatch, type LoggedBatch, type Replica, type ReplicaDevice } from "./replica.js"
+import { EncodedBatch, type LoggedBatch, type Replica } from "./replica.js"
 import { committedLayer, PayloadNeeded, PrimaryCore, type Batch } from "./primary-core.js"
 import { RecordMemory } from "./record-memory.js"
 import { ReplicaHandle } from "./replica-handle.js"
@@ -146,10 +146,6 @@ export class Primary implements Metadata {
     return this.handles.filter(handle => handle !== this.joining)
   }
 
-  warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined {
-    return this.committed.warm(family, keys)
-  }
-
   payload(family: Family, key: RowKey, row: TabletRow): LentSoon {
     return this.committed.payload(family, key, row)
   }
@@ -183,11 +179,10 @@ export class Primary implements Metadata {
     { grows, touches }: Command<unknown>,
     step: number,
   ): Promise<void> | undefined {
-    const handle = handles[step % handles.length]
-    if (handle && step < handles.length) return spaceAt(handle, spaceForWrites)
-    if (handle && step < 2 * handles.length) return grows ? spaceAt(handle, spaceToGrow) : undefined
-    const touched = touches[step - 2 * handles.length]
-    return touched && this.warm(touched[0], [touched[1]])
+    const handle = handles[step]
+    if (handle) return spaceAt(handle, grows)
+    const touched = touches[step - handles.length]
+    return touched && this.committed.warm(touched[0], touched[1])
   }
 
   private async runPatiently<Result>(
@@ -238,7 +233,7 @@ export class Primary implements Metadata {
   async closeTo(us?: number): Promise<number> {
     const at = this.core.momentOf(us, this.clock.wallMs())
     if (this.core.isClosed(at)) return at
-    for (const handle of this.handles) await spaceAt(handle, spaceForWrites)
+    for (const handle of this.handles) await spaceAt(handle, false)
     const refusal = this.ending ?? this.refusal
     if (refusal) throw refusal
     const closed = new Promise<number>((resolve, reject) => this.core.closeTo(at, { resolve, reject }))
@@ -534,11 +529,9 @@ export class Primary implements Metadata {
 }
 
 const stepsOf = (handles: readonly ReplicaHandle[], { touches }: Command<unknown>): number =>
-  2 * handles.length + touches.length
+  handles.length + touches.length
 
 const NO_PAYLOADS: Payloads = new Map()
-const spaceForWrites = (device: ReplicaDevice): Promise<void> | undefined => device.spaceForWrites()
-const spaceToGrow = (device: ReplicaDevice): Promise<void> | undefined => device.spaceToGrow?.()
 
 const isOfBucketsOrIdentities = ({ writes }: { readonly writes: readonly EntryWrite[] }): boolean =>
   writes.some(({ family }) => isOfGeneration(family))
@@ -556,11 +549,8 @@ async function logAt(handle: ReplicaHandle, batch: EncodedBatch): Promise<Outcom
 }
 
 /** Waits until a replica's device has space; one that leaves meanwhile needs none. Undefined: there is space. */
-function spaceAt(
-  handle: ReplicaHandle,
-  spaceOf: (device: ReplicaDevice) => Promise<void> | undefined,
-): Promise<void> | undefined {
-  const untilSpace = handle.left === undefined ? spaceOf(handle.replica.device) : undefined
+function spaceAt(handle: ReplicaHandle, grows: boolean): Promise<void> | undefined {
+  const untilSpace = handle.left === undefined ? handle.replica.device.spaceForWrites(grows) : undefined
   return untilSpace && orLeft(handle, untilSpace)
 }
 

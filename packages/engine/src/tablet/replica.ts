@@ -41,13 +41,11 @@ export interface ReplicaDevice {
   readonly syncReads?: { read<T>(read: () => T): T | undefined }
   /** Verifies every row of the metadata store, in small steps: `StoreReader.verify`. */
   verifyMetadataStore(signal: AbortSignal): Promise<void>
-  /** Resolves when the memtable has space; returns undefined if it has. */
-  spaceForWrites(): Promise<void> | undefined
   /**
-   * Returns undefined if there is space for new rows; otherwise throws `deviceFull` unless some is found. Absent: there
-   * is.
+   * Resolves when the memtable has space, and the device too if the rows make the store larger: otherwise it throws
+   * `deviceFull`. Returns undefined if there is space now.
    */
-  spaceToGrow?(): Promise<void> | undefined
+  spaceForWrites(grows: boolean): Promise<void> | undefined
 }
 
 /** Logged, not yet applied. */
@@ -153,11 +151,8 @@ export class Replica {
     this.device.rows.scan(family, { start: this.deviceKey(start), end: this.deviceKey(end) }, { row })
   }
 
-  warm(family: Family, keys: readonly RowKey[]): Promise<void> | undefined {
-    return this.device.rows.warm(
-      family,
-      keys.map(key => this.deviceKey(key)),
-    )
+  warm(family: Family, key: RowKey): Promise<void> | undefined {
+    return this.device.rows.warm(family, [this.deviceKey(key)])
   }
 
   /** The batch is durable when it resolves. */

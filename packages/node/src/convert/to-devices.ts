@@ -273,7 +273,7 @@ async function putAt(
 ): Promise<void> {
   const batch = EncodedBatch.of([{ tabletId: FIRST_TABLET, epoch, position, writes, isSnapshot: true }])
   await mapBounded(replicas, DEVICES_MAX, async replica => {
-    await replica.device.spaceForWrites()
+    await replica.device.spaceForWrites(false)
     const logged = await replica.log(batch)
     logged.apply()
   })

@@ -225,8 +225,11 @@ async function openStack(seams: DeviceSeams, device: DeviceToOpen): Promise<Devi
       readPayload: (family, key, payload) => payloads.read(family, key, payload),
       syncReads: files.syncReads,
       verifyMetadataStore: signal => metadataStore.verify(signal),
-      spaceForWrites: () => checkpointer.spaceForWrites(),
-      spaceToGrow: () => space.spaceForMetadata(),
+      spaceForWrites: grows => {
+        const untilSpace = checkpointer.spaceForWrites()
+        if (!grows) return untilSpace
+        return untilSpace === undefined ? space.spaceForMetadata() : untilSpace.then(() => space.spaceForMetadata())
+      },
     },
     shards: shardsOf(place.id, files, volumes),
     tending,

@@ -137,7 +137,7 @@ export class RowEditor implements ChangedObject {
   readonly row: RowKey
   /** Read when the decision concerns versions: parts of uploads do not. */
   private found: Versions | undefined
-  private foundBucket: MetadataRow | undefined
+  private foundBucket: BucketRecord | undefined
   /** A short list, searched linearly. */
   private readonly writes: EntryWrite[] = []
   private bytesDelta = 0
@@ -264,8 +264,9 @@ export class RowEditor implements ChangedObject {
 
   /** It is undefined if there is no such bucket any more. */
   get bucket(): BucketRecord | undefined {
-    this.foundBucket ??= this.view.get("buckets", bucketRowKey(this.bucketId))
-    return this.foundBucket && bucketOfRow(this.foundBucket)
+    if (this.foundBucket !== undefined) return this.foundBucket
+    const row = this.view.get("buckets", bucketRowKey(this.bucketId))
+    return (this.foundBucket = row && bucketOfRow(row))
   }
 
   private get notesChanges(): boolean {

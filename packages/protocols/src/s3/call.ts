@@ -99,6 +99,16 @@ interface CallParts {
 }
 
 export class S3Call implements PermissionsRequest {
+  readonly services: S3Services
+  readonly bucketSettings: BucketSettings
+  readonly accessControl: AccessControl
+  readonly newBuckets: NewBuckets
+  readonly region: string
+  readonly configuredRegion: string | undefined
+  readonly query: RequestQuery
+  readonly headers: RequestHeaders
+  readonly signer: S3Caller
+  readonly nowMs: number
   /** Permissions of the caller beyond the required actions in the table. */
   readonly permissions: Permissions
   /** Set once the caller has been admitted to the bucket. */
@@ -126,19 +136,17 @@ export class S3Call implements PermissionsRequest {
     readonly context: CallContext,
     private readonly parts: CallParts,
   ) {
+    this.services = context.services
+    this.bucketSettings = context.bucketSettings
+    this.accessControl = context.accessControl
+    this.newBuckets = context.newBuckets
+    this.region = context.region
+    this.configuredRegion = context.configuredRegion
+    this.query = parts.query
+    this.headers = parts.headers
+    this.signer = parts.signer
+    this.nowMs = parts.nowMs
     this.permissions = new Permissions(context, this)
-  }
-
-  get services(): S3Services {
-    return this.context.services
-  }
-
-  get bucketSettings(): BucketSettings {
-    return this.context.bucketSettings
-  }
-
-  get accessControl(): AccessControl {
-    return this.context.accessControl
   }
 
   /** The principals that policies may name. */
@@ -146,46 +154,22 @@ export class S3Call implements PermissionsRequest {
     return this.context.accounts
   }
 
-  get newBuckets(): NewBuckets {
-    return this.context.newBuckets
-  }
-
-  get region(): string {
-    return this.context.region
-  }
-
-  get configuredRegion(): string | undefined {
-    return this.context.configuredRegion
-  }
-
   get name(): string {
     return this.parts.operation.name
   }
 
-  get signer(): S3Caller {
-    return this.parts.signer
-  }
-
   /** Returns undefined for anonymous callers. */
   get caller(): Account | undefined {
-    return this.parts.signer.account
-  }
-
-  get query(): RequestQuery {
-    return this.parts.query
-  }
-
-  get headers(): RequestHeaders {
-    return this.parts.headers
+    return this.signer.account
   }
 
   /** Created on first use: most requests have none. */
   get body(): CallBody {
-    const { exchange, file, headers, signer } = this.parts
+    const { exchange, file } = this.parts
     const { clock, hash } = this.context
     if (this.madeBody !== undefined) return this.madeBody
     const wire = file ?? (this.exchangeBody = new ExchangeBody(exchange, clock))
-    return (this.madeBody = new S3RequestBody(wire, headers, signer.request, hash, exchange))
+    return (this.madeBody = new S3RequestBody(wire, this.headers, this.signer.request, hash, exchange))
   }
 
   /** Time spent waiting for the body. */
@@ -196,10 +180,6 @@ export class S3Call implements PermissionsRequest {
   /** Returns true if the answer may borrow memory: it must be sent within the turn in which the request arrived. */
   get mayBorrow(): boolean {
     return this.parts.request.isWithinTurn && !this.permissions.hasReadObjects
-  }
-
-  get nowMs(): number {
-    return this.parts.nowMs
   }
 
   get requestId(): string {

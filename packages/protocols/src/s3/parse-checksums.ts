@@ -30,6 +30,11 @@ const LENGTHS: Readonly<Record<ChecksumAlgorithm, number>> = {
 
 export const checksumHeader = (algorithm: ChecksumAlgorithm): string => `${PREFIX}${algorithm.toLowerCase()}`
 
+/** The algorithms by their header, in lower case. */
+const BY_HEADER: ReadonlyMap<string, ChecksumAlgorithm> = new Map(
+  CHECKSUM_ALGORITHMS.map(algorithm => [checksumHeader(algorithm), algorithm]),
+)
+
 /** A stored checksum as headers. */
 export const checksumFields = (checksum: StoredChecksum | undefined): HeaderField[] =>
   checksum === undefined
@@ -79,9 +84,10 @@ const OF_NOTHING: Readonly<Record<ChecksumAlgorithm, string>> = {
 }
 
 /** Returns true if the header, named in lower case, declares the checksum of an empty body. */
-export const isChecksumOfNothing = (header: string, value: string): boolean =>
-  header.startsWith(PREFIX) &&
-  CHECKSUM_ALGORITHMS.some(algorithm => checksumHeader(algorithm) === header && OF_NOTHING[algorithm] === value)
+export function isChecksumOfNothing(header: string, value: string): boolean {
+  const algorithm = BY_HEADER.get(header)
+  return algorithm !== undefined && OF_NOTHING[algorithm] === value
+}
 
 /** Throws `invalidRequest` unless the text is a base64 checksum of this algorithm; with `parts`, `-N` may follow. */
 export function checkChecksumText(
@@ -95,19 +101,20 @@ export function checkChecksumText(
 
 /** The checksum among the headers. Throws `invalidRequest`. */
 export function checksumInHeaders(headers: Headers, parts: "parts" | "whole" = "whole"): DeclaredChecksum | undefined {
-  const [first, second] = CHECKSUM_ALGORITHMS.filter(algorithm => headers.has(checksumHeader(algorithm)))
-  if (first === undefined) return undefined
-  if (second !== undefined) {
-    throw fail("invalidRequest", { message: SINGLE_CHECKSUM })
+  let found: DeclaredChecksum | undefined
+  for (const [header, algorithm] of BY_HEADER) {
+    const value = headers.get(header)
+    if (value === undefined) continue
+    if (found !== undefined) throw fail("invalidRequest", { message: SINGLE_CHECKSUM })
+    found = { algorithm, value }
   }
-  const value = headers.get(checksumHeader(first)) ?? ""
-  checkChecksumText(first, value, parts)
-  return { algorithm: first, value }
+  if (found !== undefined) checkChecksumText(found.algorithm, found.value, parts)
+  return found
 }
 
 /** The algorithm of a trailer's name. Throws `invalidRequest` for a trailer that is not a known checksum. */
 export function algorithmOfTrailer(name: string): ChecksumAlgorithm {
-  const found = CHECKSUM_ALGORITHMS.find(algorithm => checksumHeader(algorithm) === name)
+  const found = BY_HEADER.get(name)
   if (found === undefined) {
     throw fail("invalidRequest", {
       message: `The value specified in the x-amz-trailer header is not supported: ${name.slice(0, 80)}`,

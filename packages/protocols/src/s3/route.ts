@@ -38,16 +38,22 @@ const weight = ({ when, header }: S3Operation): number => when.length * 2 + (hea
 
 /** By method and resource, the operation with most conditions first, so that the first match is the right one. */
 const CANDIDATES = new Map<string, Candidate[]>()
+/** Those without conditions: most requests have no query. */
+const PLAIN_CANDIDATES = new Map<string, Candidate[]>()
+
+function addCandidate(candidates: Map<string, Candidate[]>, candidate: Candidate): void {
+  const { method, resource } = candidate.row
+  const others = candidates.get(`${method} ${resource}`) ?? []
+  candidates.set(`${method} ${resource}`, [...others, candidate])
+}
+
 for (const row of [...ROUTED].sort((a, b) => weight(b) - weight(a))) {
   const conditions = row.when.map(condition => ({ name: parameterIn(condition), value: condition.split("=")[1] }))
-  const candidates = CANDIDATES.get(`${row.method} ${row.resource}`) ?? []
-  candidates.push({ row, conditions })
-  CANDIDATES.set(`${row.method} ${row.resource}`, candidates)
+  addCandidate(CANDIDATES, { row, conditions })
+  if (conditions.length === 0) addCandidate(PLAIN_CANDIDATES, { row, conditions })
 }
 
 function fits({ row, conditions }: Candidate, query: RequestQuery, headers: Headers): boolean {
-  // Decides most requests.
-  if (query.isEmpty && conditions.length > 0) return false
   if (row.header !== undefined && !headers.has(row.header)) return false
   return conditions.every(({ name, value }) => (value === undefined ? query.has(name) : query.get(name) === value))
 }
@@ -62,7 +68,8 @@ const isModifier = (name: string, method: string, resource: Resource): boolean =
 /** Throws `methodNotAllowed` (details.allow), `notImplemented`, `invalidArgument`. */
 export function route(method: string, resource: Resource, query: RequestQuery, headers: Headers): S3Operation {
   const rows = BY_RESOURCE[resource]
-  const found = CANDIDATES.get(`${method} ${resource}`)?.find(candidate => fits(candidate, query, headers))?.row
+  const candidates = (query.isEmpty ? PLAIN_CANDIDATES : CANDIDATES).get(`${method} ${resource}`)
+  const found = candidates?.find(candidate => fits(candidate, query, headers))?.row
   for (const name of method === "OPTIONS" ? [] : query.names()) {
     if (!SUB_RESOURCES.has(name) || isModifier(name, method, resource)) continue
     if (found === undefined || !names(found, name)) throw refuseStray({ method, resource, stray: name, rows })
