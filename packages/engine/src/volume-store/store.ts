@@ -173,8 +173,8 @@ export class VolumeStore {
       const rowKey = needleKeyOf(needle.id)
       await this.change(rowKey, async () => {
         this.check()
-        await volumes.upkeep.warm(rowKey)
-        if (volumes.upkeep.placeOf(rowKey) !== undefined) throw new VolumeError("exists", "the key has a value")
+        await volumes.upkeep.index.warm(rowKey)
+        if (volumes.upkeep.index.placeOf(rowKey) !== undefined) throw new VolumeError("exists", "the key has a value")
         await upkeep.spaceForWrites()
         await volumes.append(needle)
       })
@@ -194,8 +194,8 @@ export class VolumeStore {
       const { volumes } = this.parts
       const id = needleIdOf(keyBytesOf(key))
       const rowKey = needleKeyOf(id)
-      await volumes.upkeep.warm(rowKey)
-      const place = volumes.upkeep.placeOf(rowKey)
+      await volumes.upkeep.index.warm(rowKey)
+      const place = volumes.upkeep.index.placeOf(rowKey)
       if (place === undefined) return undefined
       const lengthBytes = length ?? Math.max(0, place.bodyBytes - offset)
       if (offset + lengthBytes > place.bodyBytes) {
@@ -216,8 +216,8 @@ export class VolumeStore {
       this.check()
       const { upkeep } = this.parts.volumes
       const rowKey = needleKeyOf(needleIdOf(keyBytesOf(key)))
-      await upkeep.warm(rowKey)
-      return upkeep.placeOf(rowKey) !== undefined
+      await upkeep.index.warm(rowKey)
+      return upkeep.index.placeOf(rowKey) !== undefined
     }, readErrorOf)
   }
 
@@ -230,8 +230,8 @@ export class VolumeStore {
       const rowKey = needleKeyOf(id)
       return this.change(rowKey, async () => {
         this.check()
-        await volumes.upkeep.warm(rowKey)
-        if (volumes.upkeep.placeOf(rowKey) === undefined) return false
+        await volumes.upkeep.index.warm(rowKey)
+        if (volumes.upkeep.index.placeOf(rowKey) === undefined) return false
         await upkeep.spaceForWrites()
         await volumes.remove([id])
         return true
@@ -251,7 +251,7 @@ export class VolumeStore {
     }
     try {
       this.check()
-      const walk = this.parts.volumes.upkeep.walkIndex()
+      const walk = this.parts.volumes.upkeep.index.walk()
       while (!walk.isOver) {
         const found: RowKey[] = []
         walk.step(KEYS_STEP_ROWS, (_, rowKey) => found.push(rowKey))

@@ -71,9 +71,9 @@ async function stepsOf(upkeep: VolumeUpkeep, all: readonly Copies[]): Promise<re
   for (const { volumeId, copied } of all) {
     if (copied === undefined) return []
     for (const { key, row } of copied) {
-      const warm = upkeep.warm(key)
+      const warm = upkeep.index.warm(key)
       if (warm) await warm
-      const copy = upkeep.rowOf(key)
+      const copy = upkeep.index.rowOf(key)
       if (copy === undefined || Buffer.compare(copy, row) === 0) continue
       if (volumeOf(copy) > contained) steps.push({ from: volumeId, key, before: row, copy })
     }
@@ -85,9 +85,9 @@ const volumeOf = (row: Uint8Array): VolumeId => parseVolumeId(decodeNeedlePlace(
 
 /** Returns false if the index has another row by now. */
 function pointFrom(upkeep: VolumeUpkeep, key: RowKey, from: Uint8Array, to: Uint8Array): boolean {
-  const row = upkeep.rowOf(key)
+  const row = upkeep.index.rowOf(key)
   if (row === undefined || Buffer.compare(row, from) !== 0) return false
-  upkeep.pointAt(key, to)
+  upkeep.index.pointAt(key, to)
   return true
 }
 

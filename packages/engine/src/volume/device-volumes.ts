@@ -268,11 +268,11 @@ export class DeviceVolumes implements Omit<Volumes, "durable"> {
   private async findOther(id: NeedleId, tried: ReadonlySet<KeptVolumes>): Promise<KeptVolumes | undefined> {
     const key = needleKeyOf(id)
     for (const { upkeep } of this.all) {
-      const warm = upkeep.warm(key)
+      const warm = upkeep.index.warm(key)
       if (warm) await warm
     }
     const left = this.all.filter(volumes => !tried.has(volumes))
-    return left.find(volumes => volumes.has(id)) ?? left.find(({ upkeep }) => upkeep.placeOf(key) !== undefined)
+    return left.find(volumes => volumes.has(id)) ?? left.find(({ upkeep }) => upkeep.index.placeOf(key) !== undefined)
   }
 
   has(id: NeedleId): boolean {

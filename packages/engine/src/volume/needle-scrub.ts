@@ -77,7 +77,7 @@ export class NeedleScrub {
   /** Save it from time to time, and pass it to the scrub of the next process. */
   get state(): NeedleScrubState {
     const { damagedKeptMax } = this.limits
-    const damaged = [...this.again, ...this.upkeep.suspect()].slice(0, damagedKeptMax)
+    const damaged = [...this.again, ...this.upkeep.index.suspectKeys()].slice(0, damagedKeptMax)
     const { reading } = this
     // A doubtful volume must be read again.
     const at = this.search === undefined && reading?.isDoubtful === false ? (reading.at ?? this.at) : this.at
@@ -178,9 +178,9 @@ export class NeedleScrub {
     const { header, place } = needle
     if (header.kind !== "shard") return
     const key = needleKeyOf(header.id)
-    const warm = this.upkeep.warm(key)
+    const warm = this.upkeep.index.warm(key)
     if (warm) await warm
-    if (!isSameNeedlePlace(this.upkeep.placeOf(key), place)) return
+    if (!isSameNeedlePlace(this.upkeep.index.placeOf(key), place)) return
     if (reading.met !== undefined) reading.met += 1
     this.report(key, place, await isBodyWhole(window, needle))
   }
@@ -192,7 +192,7 @@ export class NeedleScrub {
     const live = usages.get(volumeId)?.liveNeedles ?? 0
     const isHidden = met !== undefined && !isNewest && live > met
     if (!isDoubtful && !isHidden) this.pass(volumeId, reading.at)
-    else this.search = { rows: this.upkeep.walkIndex(), isHere: ({ volume }) => volume === volumeId, found: [] }
+    else this.search = { rows: this.upkeep.index.walk(), isHere: ({ volume }) => volume === volumeId, found: [] }
   }
 
   /** Volumes that the index points at and that are missing; false if they have been searched, or there are none. */
@@ -200,7 +200,7 @@ export class NeedleScrub {
     const missing = new Set<number>(this.upkeep.usages.listMissing().map(({ volumeId }) => volumeId))
     if (missing.size === 0 || this.hasSearchedMissing) return false
     this.hasSearchedMissing = true
-    this.search = { rows: this.upkeep.walkIndex(), isHere: ({ volume }) => missing.has(volume), found: [] }
+    this.search = { rows: this.upkeep.index.walk(), isHere: ({ volume }) => missing.has(volume), found: [] }
     return true
   }
 
@@ -214,7 +214,7 @@ export class NeedleScrub {
     while (this.verifiedBytes < untilBytes && !signal.aborted) {
       const key = search.found.pop()
       if (key === undefined) break
-      if (this.upkeep.isTrusted(key)) await this.verify(key)
+      if (this.upkeep.index.isTrusted(key)) await this.verify(key)
     }
     if (!search.rows.isOver || search.found.length > 0) return
     if (this.reading !== undefined) this.pass(this.reading.volumeId, this.reading.at)
@@ -223,7 +223,7 @@ export class NeedleScrub {
 
   /** At the place that the index contains. */
   private async verify(key: RowKey): Promise<void> {
-    const place = this.upkeep.placeOf(key)
+    const place = this.upkeep.index.placeOf(key)
     if (place === undefined) return
     const end = place.offsetBytes + place.headerBytes + place.bodyBytes
     const window = new FileWindow(this.upkeep.fileOf(parseVolumeId(place.volume)), end, this.memory)
@@ -233,8 +233,8 @@ export class NeedleScrub {
   private report(key: RowKey, place: NeedlePlace, isWhole: boolean): void {
     this.verifiedBytes += place.headerBytes + place.bodyBytes
     // Moved or removed meanwhile: not damage.
-    if (isWhole || !isSameNeedlePlace(this.upkeep.placeOf(key), place)) return
-    this.upkeep.markSuspect(key)
+    if (isWhole || !isSameNeedlePlace(this.upkeep.index.placeOf(key), place)) return
+    this.upkeep.index.markSuspect(key)
     this.damagesFound += 1
     this.onDamage(needleIdOfKey(key))
   }

@@ -64,8 +64,8 @@ export class SurvivorMove {
   private async take(key: RowKey, place: NeedlePlace): Promise<void> {
     const { upkeep } = this.from
     const { ordinary } = this.device
-    for (const warm of [upkeep.warm(key), ordinary.upkeep.warm(key)]) if (warm) await warm
-    const isHere = (): boolean => isSameNeedlePlace(upkeep.placeOf(key), place)
+    for (const warm of [upkeep.index.warm(key), ordinary.upkeep.index.warm(key)]) if (warm) await warm
+    const isHere = (): boolean => isSameNeedlePlace(upkeep.index.placeOf(key), place)
     if (!isHere()) return
     if (ordinary.has(needleIdOfKey(key))) {
       // An earlier move was interrupted.
@@ -79,7 +79,7 @@ export class SurvivorMove {
       this.copies.push({ ...loaded, header: upkeep.headerOfCopy(loaded), isWanted })
       this.batchBytes += loaded.header.length + loaded.body.length
     } else if (isHere()) {
-      upkeep.markSuspect(key)
+      upkeep.index.markSuspect(key)
       this.onDamage(needleIdOfKey(key))
     }
   }

@@ -76,7 +76,7 @@ test("a needle that is appended again is not removed by the copy of its old tomb
   await volumes.append(needle)
   await volumes.remove([id])
   const decoded = { kind: "tombstone", id } as const
-  const isWanted = (): boolean => volumes.upkeep.placeOf(needleKeyOf(id)) === undefined
+  const isWanted = (): boolean => volumes.upkeep.index.placeOf(needleKeyOf(id)) === undefined
   const appended = volumes.append(unhurried(needle))
   const copied = volumes.upkeep.copy([
     { decoded, header: encodeNeedleHeader(decoded), body: new Uint8Array(), isWanted },

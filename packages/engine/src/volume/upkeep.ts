@@ -1,13 +1,8 @@
 /**
  * Upkeep: the operations of compaction and scrubbing on a device's volumes, beside readers and writers.
  */
-import type { DeviceId, RowKey, VolumeId } from "@hayloft/base/ids.js"
-import {
-  decodeNeedleHeader,
-  encodeNeedleHeader,
-  isEncryptedHeader,
-  type NeedlePlace,
-} from "../format/needles/needle.js"
+import type { DeviceId, VolumeId } from "@hayloft/base/ids.js"
+import { decodeNeedleHeader, encodeNeedleHeader, isEncryptedHeader } from "../format/needles/needle.js"
 import type { VolumePosition } from "../format/needles/volume.js"
 import { unlessFull } from "@hayloft/base/space/full-disk.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
@@ -17,7 +12,6 @@ import type { CachedPlace, NeedleId, NeedleRange, Volumes } from "./contract.js"
 import type { ReadableFile, VolumeFiles } from "./files.js"
 import { isAbsent, volumePath } from "./files.js"
 import type { NeedleIndex } from "./needle-index.js"
-import type { RowWalk } from "./row-walk.js"
 import type { ScanEvents, VolumeShelf, WalkRequest } from "./scan.js"
 import { readHeaderInUse, walkVolume } from "./scan.js"
 import type { WholeNeedle } from "./needle-read.js"
@@ -54,7 +48,8 @@ export class VolumeUpkeep {
   constructor(
     private readonly disk: Disk,
     private readonly directory: VolumeDirectory,
-    private readonly index: NeedleIndex,
+    /** It knows where each needle is. */
+    readonly index: NeedleIndex,
     private readonly queue: WriteQueue,
     private readonly files: VolumeFiles,
     readonly volumeBytesMax: number,
@@ -80,31 +75,6 @@ export class VolumeUpkeep {
 
   get durable(): VolumePosition | undefined {
     return this.queue.position
-  }
-
-  placeOf(key: RowKey): NeedlePlace | undefined {
-    return this.index.placeOf(key)
-  }
-
-  warm(key: RowKey): Promise<void> | undefined {
-    return this.index.warm(key)
-  }
-
-  isTrusted(key: RowKey): boolean {
-    return this.index.isTrusted(key)
-  }
-
-  markSuspect(key: RowKey): void {
-    this.index.markSuspect(key)
-  }
-
-  /** Keys of needles found bad and not written again since. */
-  suspect(): Iterable<RowKey> {
-    return this.index.suspectKeys()
-  }
-
-  walkIndex(): RowWalk {
-    return this.index.walk()
   }
 
   fileOf(volumeId: VolumeId): ReadableFile {
@@ -136,15 +106,6 @@ export class VolumeUpkeep {
     const { cipher } = this.directory
     if (cipher?.acceptsPlain !== true || isEncryptedHeader(header)) return header
     return encodeNeedleHeader(decodeNeedleHeader(header, cipher), cipher)
-  }
-
-  rowOf(key: RowKey): Uint8Array | undefined {
-    return this.index.rowOf(key)
-  }
-
-  /** The index places the needle at the place in this row from now on. */
-  pointAt(key: RowKey, row: Uint8Array): void {
-    this.index.pointAt(key, row)
   }
 
   /** Stops writing the open volume; another begins when there is something to write. */

@@ -112,7 +112,7 @@ export class VolumeCopy {
   private searchIfDoubtful(): RowWalk | undefined {
     const left = this.upkeep.usages.get(this.volumeId)?.liveNeedles ?? 0
     const isDoubtful = this.isDoubtful || (this.batch.length === 0 && left > 0)
-    return isDoubtful ? this.upkeep.walkIndex() : undefined
+    return isDoubtful ? this.upkeep.index.walk() : undefined
   }
 
   private async walkSome(signal: AbortSignal): Promise<void> {
@@ -131,11 +131,11 @@ export class VolumeCopy {
   private async consider(header: NeedleHeader, place: NeedlePlace): Promise<void> {
     if (header.kind === "payload") return
     const key = needleKeyOf(header.id)
-    const warm = this.upkeep.warm(key)
+    const warm = this.upkeep.index.warm(key)
     if (warm) await warm
     if (header.kind === "shard") await this.take(key, place)
     else if (this.keepsTombstones) {
-      const isWanted = (): boolean => this.upkeep.placeOf(key) === undefined
+      const isWanted = (): boolean => this.upkeep.index.placeOf(key) === undefined
       if (isWanted()) this.add({ decoded: header, header: encodeNeedleHeader(header), body: NOTHING, isWanted })
     }
   }
@@ -156,8 +156,8 @@ export class VolumeCopy {
   }
 
   private async take(key: RowKey, place: NeedlePlace): Promise<void> {
-    const isHere = (): boolean => isSameNeedlePlace(this.upkeep.placeOf(key), place)
-    const row = this.upkeep.rowOf(key)
+    const isHere = (): boolean => isSameNeedlePlace(this.upkeep.index.placeOf(key), place)
+    const row = this.upkeep.index.rowOf(key)
     if (row === undefined || !isHere()) return
     const loaded = await loadNeedle(this.file, key, place)
     if (loaded !== undefined) {
@@ -166,7 +166,7 @@ export class VolumeCopy {
     } else if (isHere() && !this.damaged.has(key)) {
       this.isDoubtful = true
       this.damaged.add(key)
-      this.upkeep.markSuspect(key)
+      this.upkeep.index.markSuspect(key)
       this.onDamage(needleIdOfKey(key))
     }
   }
