@@ -2,7 +2,14 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure, type FailureKind } from "@hayloft/base/failures.js"
 import { parseEpoch, parseIncarnation, parseStoreId, parseTabletId, rowKeyOf } from "@hayloft/base/ids.js"
-import { createSuperblock, readSuperblock, Stalls, writeControlRecord } from "@hayloft/engine/device/index.js"
+import {
+  createSuperblock,
+  readSuperblock,
+  Stalls,
+  withOpened,
+  withStart,
+  writeControlRecord,
+} from "@hayloft/engine/device/index.js"
 import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { failing, rots, SimDisk } from "@hayloft/base/seams/disk/index.js"
@@ -161,6 +168,10 @@ test("a folder of another store, or one that was changed without this store, is 
   await machine.device("/ahead", 2)
   await writeControlRecord(machine.disk, "/ahead", recordOf(2, [1, 2]))
   await machine.assertRefused("/ahead", "foreignFolder", /has been changed without this store/)
+  // A copy of the store has started on it, and has changed its record less often than this store.
+  await machine.device("/copied", 2)
+  await writeControlRecord(machine.disk, "/copied", withOpened(withStart(recordOf(1, [1, 2]), LIFE, 5)))
+  await machine.assertRefused("/copied", "foreignFolder", /has been changed without this store/)
 })
 
 test("a probe finds a device that fails, is full, or returns other bytes; its leftover file is not content", async () => {
