@@ -15,8 +15,10 @@ import { versionIdOfHead } from "@hayloft/engine/format/objects/version-record.j
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { comparable } from "./comparable.js"
+import { ENCRYPT_COMMANDS } from "./encrypt-kinds.js"
 import { COMMANDS } from "./kinds.js"
-import { Scene, type PlayKind } from "./scene.js"
+import { LIFECYCLE_COMMANDS } from "./lifecycle-kinds.js"
+import { Scene, type ObjectName, type PlayKind } from "./scene.js"
 
 /** Commands that change a lock, as clients ask them to. */
 const LOCKING = ["SetLegalHold", "SetRetention"]
@@ -41,6 +43,7 @@ const REPLACING = [
   "PutVersion",
   "RenameObject",
   "RestoreVersion",
+  "UndeleteObject",
 ]
 /**
  * Commands that write the row of a locked version again: it becomes an older one or the latest one, its bytes are shared,
@@ -73,13 +76,18 @@ const REWRITING = [
  */
 const REWRITING_SELDOM = ["GiveDigests", "PackVersions", "ReplaceSource", "UndeleteObject"]
 
-/** Rules come before the moves that they ask for. */
-const NEEDED: Readonly<Record<string, string>> = { SetStorageClass: "SetSetting" }
-
-function withNeeded(kinds: readonly PlayKind[]): readonly PlayKind[] {
-  const needed = new Set(kinds.flatMap(({ name }) => NEEDED[name] ?? []))
-  return [...kinds, ...COMMANDS.filter(({ name }) => needed.has(name))]
+/** Rules come before the moves that they ask for, and new blocks before they replace the others. */
+const NEEDED: Readonly<Record<string, readonly PlayKind[]>> = {
+  SetStorageClass: LIFECYCLE_COMMANDS.filter(({ name }) => name === "SetSetting"),
+  SwapSealed: ENCRYPT_COMMANDS.filter(({ name }) => name === "AddSealing" || name === "BeginReencoding"),
 }
+
+const withNeeded = (kinds: readonly PlayKind[]): readonly PlayKind[] =>
+  kinds.flatMap(kind => [kind, ...(NEEDED[kind.name] ?? [])])
+
+/** They make buckets and versions: one of six is locked. */
+const FILLING = ["CreateBucket", "PutVersion"]
+const isFilling = ({ name }: PlayKind): boolean => FILLING.includes(name)
 
 const HISTORIES_MAX = 300
 /** Locked versions pile up: then another store begins. */
@@ -88,6 +96,7 @@ const PLAYS_OF_A_STORE = 500
 const LAST_CLOCK_MS = 9_000_000_000_000
 
 interface LockedVersion {
+  readonly of: ObjectName
   readonly lock: VersionLock
   /** Its place and its row. */
   readonly stored: string
@@ -99,7 +108,7 @@ function lockedVersions(scene: Scene): ReadonlyMap<string, LockedVersion> {
     const { lock, head } = record
     if (lock === undefined) continue
     const stored = `${family} ${rowKey} ${comparable(row.value)}`
-    found.set(`${bucketId} ${key} ${versionIdOfHead(head)} ${head.order}`, { lock, stored })
+    found.set(`${bucketId} ${key} ${versionIdOfHead(head)} ${head.order}`, { of: { bucketId, key }, lock, stored })
   }
   return found
 }
@@ -179,8 +188,10 @@ test("every command leaves the locks of versions and buckets as they are, and re
     let before = lockedVersions(history.scene)
     let buckets = lockedBuckets(history.scene)
     for (let plays = 0; plays < PLAYS_OF_A_STORE; plays += 1) {
-      const left = plays % 3 === 0 ? COMMANDS.filter(isLeft) : []
-      const kind = history.choose(left.length > 0 ? withNeeded(left) : COMMANDS)
+      const isSteered = plays % 3 === 0
+      const wantsLocked = COMMANDS.filter(before.size === 0 ? isFilling : isLeft)
+      history.scene.focus = isSteered && before.size > 0 ? history.scene.pick([...before.values()]).of : undefined
+      const kind = history.choose(isSteered && wantsLocked.length > 0 ? withNeeded(wantsLocked) : COMMANDS)
       if (!(await history.play(kind))) continue
       done.add(kind.name)
       const after = lockedVersions(history.scene)

@@ -113,7 +113,7 @@ const LARGE_DETAILS: VersionDetails = {
 }
 const SMALL_DETAILS: VersionDetails = { headers: [], userMetadata: [["note", "small"]], tags: [] }
 
-interface ObjectName {
+export interface ObjectName {
   readonly bucketId: BucketId
   readonly key: ObjectKey
 }
