@@ -110,6 +110,7 @@ const INDENT: Readonly<Record<FindingKind, string>> = {
   control: "",
   keyring: "  ",
   device: "  ",
+  start: "  ",
   tablet: "  ",
   family: "",
   row: "  ",

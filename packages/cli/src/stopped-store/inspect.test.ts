@@ -303,11 +303,14 @@ test("superblock and control record: contents, damage, and no secret", async () 
       },
       secrets: Buffer.from("sealed-secrets"),
       region: "us-east-1",
+      starts: [{ incarnation: parseIncarnation(3), id: 7, startedMs: 0, hasOpened: true }],
       more: [],
     }),
   )
   const findings = await findingsOf(control)
-  assert.deepEqual(outline(findings), ["control@0", "keyring@0", "device@0", "tablet@0"])
+  assert.deepEqual(outline(findings), ["control@0", "keyring@0", "device@0", "start@0", "tablet@0"])
+  const start = { incarnation: 3, id: 7, started: "1970-01-01T00:00:00.000Z", hasOpened: true }
+  assert.deepEqual(findings[3]?.fields, start)
   assert.deepEqual(findings[1]?.fields, { masterKey: 2, epochs: "4", materials: 0 })
   assert.ok(!JSON.stringify(findings).includes("sealed-secrets"))
   control[40] = (control[40] ?? 0) ^ 1

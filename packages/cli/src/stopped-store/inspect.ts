@@ -31,7 +31,7 @@ type ReadAt = (offsetBytes: number, lengthBytes: number) => Promise<Uint8Array>
 export type FindingKind =
   | ("volume" | "group" | "needle" | "gap")
   | ("batch" | "entry")
-  | ("superblock" | "control" | "keyring" | "device" | "tablet")
+  | ("superblock" | "control" | "keyring" | "device" | "start" | "tablet")
   | ("manifest" | "family" | "row")
   | "end"
 
@@ -112,6 +112,13 @@ async function* inspectControlRecord(bytes: Uint8Array): AsyncGenerator<Finding>
   for (const { id, weight, pathHint, isMountPoint } of record?.devices ?? []) {
     yield { what: "device", offsetBytes: 0, intact: true, fields: { id, weight, path: pathHint, isMountPoint } }
   }
+  for (const { startedMs, ...start } of record?.starts ?? [])
+    yield {
+      what: "start",
+      offsetBytes: 0,
+      intact: true,
+      fields: { ...start, started: new Date(startedMs).toISOString() },
+    }
   for (const { id, epoch, replicas, start, end } of record?.tablets ?? []) {
     const range = { start: hexOfKey(start), end: end === undefined ? "" : hexOfKey(end) }
     yield {

@@ -170,7 +170,11 @@ test("a folder of another store, or one that was changed without this store, is 
   await machine.assertRefused("/ahead", "foreignFolder", /has been changed without this store/)
   // A copy of the store has started on it, and has changed its record less often than this store.
   await machine.device("/copied", 2)
-  await writeControlRecord(machine.disk, "/copied", withOpened(withStart(recordOf(1, [1, 2]), LIFE, 5)))
+  await writeControlRecord(
+    machine.disk,
+    "/copied",
+    withOpened(withStart(recordOf(1, [1, 2]), { incarnation: LIFE, id: 5, startedMs: 0 })),
+  )
   await machine.assertRefused("/copied", "foreignFolder", /has been changed without this store/)
 })
 

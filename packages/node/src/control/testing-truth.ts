@@ -11,6 +11,7 @@ import { assert, must } from "@hayloft/base/assert.js"
 import { parseIncarnation } from "@hayloft/base/ids.js"
 import {
   isApart,
+  lastOpened,
   mayOpen,
   newestControlRecord,
   votingIds,
@@ -259,7 +260,7 @@ function* starts(world: World, here: Devices, { without }: Menu): Generator<Worl
 }
 
 const renewedBy = (record: ModelRecord, incarnation: number): ModelRecord => ({
-  ...withStart(record, parseIncarnation(incarnation), incarnation),
+  ...withStart(record, { incarnation: parseIncarnation(incarnation), id: incarnation, startedMs: 0 }),
   generation: nextGeneration(parseIncarnation(incarnation), record.generation),
   standing: "next",
 })
@@ -364,7 +365,7 @@ function* forgets(world: World, here: Devices): Generator<World> {
 const keyOfRecord = ({ generation, voting, named, standing }: ModelRecord): string =>
   `${generation}:${voting}:${named}:${standing}`
 
-const lastOpened = ({ starts }: ModelRecord): number | undefined => starts.findLast(({ hasOpened }) => hasOpened)?.id
+const openedBy = ({ starts }: ModelRecord): number | undefined => lastOpened(starts)?.id
 
 /** Equal for worlds with the same possible events: of incarnations and generations only the order matters. */
 export function keyOf(world: World): string {
@@ -374,9 +375,7 @@ export function keyOf(world: World): string {
   const incarnations = copies.map(({ incarnation }) => incarnation)
   if (running !== undefined) incarnations.push(running.incarnation)
   // A start matters that is the last one of a record, or may become so.
-  const opened = [...copies, ...(running ? [running] : [])].flatMap(
-    ({ record }) => (record && lastOpened(record)) ?? [],
-  )
+  const opened = [...copies, ...(running ? [running] : [])].flatMap(({ record }) => (record && openedBy(record)) ?? [])
   const counted = new Set([...opened, ...(running ? [running.incarnation] : [])])
   const order = [
     ...new Set([
@@ -394,7 +393,7 @@ export function keyOf(world: World): string {
     ]),
   )
   const startsKey = (record: ModelRecord): string =>
-    [lastOpened(record), ...record.starts.map(({ id }) => id).filter(id => counted.has(id))]
+    [openedBy(record), ...record.starts.map(({ id }) => id).filter(id => counted.has(id))]
       .map(id => (id === undefined ? "" : (ranks.get(id) ?? 0)))
       .join(",")
   const recordKey = (record: ModelRecord): string =>

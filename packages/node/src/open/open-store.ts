@@ -381,7 +381,8 @@ class Start {
    * It is newer than any uncommitted record of an earlier process.
    */
   private async renew({ record, present }: KnownPlan, incarnation: Incarnation): Promise<ControlRecord> {
-    const noted = withStart(record, incarnation, this.random.fork("start").below(START_IDS))
+    const id = this.random.fork("start").below(START_IDS)
+    const noted = withStart(record, { incarnation, id, startedMs: this.clock.wallMs() })
     const renewed = { ...noted, generation: nextGeneration(incarnation, record.generation) }
     const accepted = await mapBounded(present, DEVICES_MAX, ({ path }) => {
       const disk = this.diskOf(path)

@@ -9,9 +9,10 @@ import { equalBytes } from "@hayloft/base/bytes.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { Failure } from "@hayloft/base/failures.js"
 import type { DeviceId, StoreId } from "@hayloft/base/ids.js"
+import { timeText } from "@hayloft/base/text/report-text.js"
 import { encodeControlRecord } from "../../format/device/control-record.js"
 import type { ControlDevice, ControlRecord } from "../../format/device/control-record.js"
-import { isApart, writtenApart } from "./starts-core.js"
+import { isApart, lastOpened, writtenApart } from "./starts-core.js"
 
 /** A device whose superblock was found. */
 export interface PresentDevice {
@@ -95,10 +96,13 @@ function checkTogether(present: readonly PresentDevice[], newest: ControlRecord)
   const apart = present.filter(({ record }) => isRecord(record) && isApart(record, newest))
   if (!apart.some(({ id }) => newest.devices.some(device => device.id === id))) return
   const together = present.filter(device => !apart.includes(device))
-  throw writtenApart(
-    apart.map(({ path }) => path),
-    together.map(({ path }) => path),
-  )
+  throw writtenApart(apart.map(pathAndStart), together.map(pathAndStart))
+}
+
+/** The time helps the operator to tell the copy. */
+function pathAndStart({ path, record }: PresentDevice): string {
+  const last = isRecord(record) ? lastOpened(record.starts) : undefined
+  return last === undefined ? path : `${path} (last started at ${timeText(last.startedMs)})`
 }
 
 /** The message names which folder is of which store: an operator cannot tell the wrong disk by the ids alone. */

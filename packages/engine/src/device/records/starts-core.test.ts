@@ -8,7 +8,7 @@ import { isApart, withOpened, withStart } from "./starts-core.js"
 type Starts = Parameters<typeof isApart>[0]
 
 const begun = (record: Starts, incarnation: number, id = incarnation): Starts =>
-  withStart(record, parseIncarnation(incarnation), id)
+  withStart(record, { incarnation: parseIncarnation(incarnation), id, startedMs: 0 })
 const started = (record: Starts, incarnation: number, id = incarnation): Starts =>
   withOpened(begun(record, incarnation, id))
 

@@ -9,15 +9,14 @@
  * the store from which the newer record was copied: each side has changes that the other lacks, and neither is the right one.
  */
 import { fail, type Failure } from "@hayloft/base/failures.js"
-import type { Incarnation } from "@hayloft/base/ids.js"
-import { STARTS_MAX, type ControlRecord } from "../../format/device/control-record.js"
+import { STARTS_MAX, type ControlRecord, type StoreStart } from "../../format/device/control-record.js"
 
 type Starts = Pick<ControlRecord, "starts">
 
-/** The record with which a process begins. `id` is random. */
-export const withStart = <R extends Starts>(record: R, incarnation: Incarnation, id: number): R => ({
+/** The record with which a process begins. */
+export const withStart = <R extends Starts>(record: R, start: Omit<StoreStart, "hasOpened">): R => ({
   ...record,
-  starts: [...(record.starts ?? []), { incarnation, id, hasOpened: false }].slice(-STARTS_MAX),
+  starts: [...(record.starts ?? []), { ...start, hasOpened: false }].slice(-STARTS_MAX),
 })
 
 /** The record once more than half of the voting devices have noted the last start. */
@@ -26,9 +25,12 @@ export const withOpened = <R extends Starts>(record: R): R => ({
   starts: record.starts?.map((start, at, all) => (at === all.length - 1 ? { ...start, hasOpened: true } : start)),
 })
 
+export const lastOpened = (starts: readonly StoreStart[] | undefined): StoreStart | undefined =>
+  starts?.findLast(({ hasOpened }) => hasOpened)
+
 /** Returns true if the record is of a store that went on apart from the one of the newest record. */
 export function isApart({ starts = [] }: Starts, { starts: known = [] }: Starts): boolean {
-  const last = starts.findLast(({ hasOpened }) => hasOpened)
+  const last = lastOpened(starts)
   if (last === undefined || known.some(({ id }) => id === last.id)) return false
   // The newest record may have forgotten an earlier start, for a device that was away for long.
   const [earliest] = known

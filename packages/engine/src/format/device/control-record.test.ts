@@ -203,8 +203,8 @@ test("a wrong policy of a storage class is refused", () => {
 
 test("the starts are unchanged, byte for byte", () => {
   const starts = [
-    { incarnation: parseIncarnation(7), id: 0, hasOpened: true },
-    { incarnation: parseIncarnation(0xffff_ffff), id: 0xffff_ffff, hasOpened: false },
+    { incarnation: parseIncarnation(7), id: 0, startedMs: 1_790_000_000_000, hasOpened: true },
+    { incarnation: parseIncarnation(0xffff_ffff), id: 0xffff_ffff, startedMs: 0, hasOpened: false },
   ]
   const noted = { ...CHANGING, starts }
   assert.equal(hexOf(encodeControlRecord(noted)), golden("control-record-v2-starts"))

@@ -185,9 +185,13 @@ const START = row({
   incarnation: INCARNATION,
   /** It is random: the starts of a store and of a copy of it differ, even if their incarnations are equal. */
   id: whole(),
+  /** By the wall clock of the machine. */
+  startedMs: whole(),
   /** More than half of the voting devices had a record with the start before this one: its process may have opened the store. */
   hasOpened: BOOLEAN,
 })
+
+export type StoreStart = ValueOf<typeof START>
 
 const LEAVING_NODES = listOf(NODE_NAME, LEAVING_NODES_MAX)
 
