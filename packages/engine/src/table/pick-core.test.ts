@@ -5,6 +5,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
+import { seedsOf } from "@hayloft/base/testing-seed.js"
 import { RowSum } from "../format/tables/row-sum.js"
 import { EMPTY_MANIFEST, type Manifest, type TableEntry } from "../format/tables/table-manifest.js"
 import type { MergeUrgency } from "@hayloft/base/seams/store/contract.js"
@@ -344,7 +345,8 @@ const shownRows = ({ entry, rows }: PlayedFile): (readonly [number, number])[] =
 
 test("merges end, lose nothing, and keep newer versions above older ones", () => {
   let [merges, moves, splits] = [0, 0, 0]
-  for (let seed = 1; seed <= 60; seed += 1) {
+  const seeds = seedsOf(60)
+  for (const seed of seeds) {
     const random = new SimRandom(seed)
     const store = new PlayedStore()
     for (let commit = 0; commit < 30; commit += 1) {
@@ -377,12 +379,17 @@ test("merges end, lose nothing, and keep newer versions above older ones", () =>
       if (urgency === "due" && stepsMax > 1) assert.ok(topRuns(store.manifest.tables).length < LIMITS.topRunsMax)
     }
   }
-  assert.ok(merges > 1000 && moves > 100 && splits > 200, `${merges} merges, ${moves} moves, ${splits} split`)
+  const { length } = seeds
+  assert.ok(
+    merges > 20 * length && moves > 20 * length && splits > 4 * length,
+    `${merges} merges, ${moves} moves, ${splits} split`,
+  )
 })
 
 test("around damage merges end, lose nothing, and bound the number of runs; after repair, all rows are as before", () => {
   let [within, down] = [0, 0]
-  for (let seed = 1; seed <= 25; seed += 1) {
+  const seeds = seedsOf(25)
+  for (const seed of seeds) {
     const random = new SimRandom(seed)
     const store = new PlayedStore()
     for (let commit = 0; commit < 40; commit += 1) {
@@ -411,11 +418,15 @@ test("around damage merges end, lose nothing, and bound the number of runs; afte
       assert.ok(runs <= store.runsMax, `seed ${seed}, commit ${commit}: ${runs} runs, ${store.bad.size} bad files`)
     }
   }
-  assert.ok(within > 40 && down > 200, `${within} merges of runs with each other, ${down} others around damage`)
+  const { length } = seeds
+  assert.ok(
+    within > 2 * length && down > 20 * length,
+    `${within} merges of runs with each other, ${down} others around damage`,
+  )
 })
 
 test("a full disk leaves one version of each row", () => {
-  for (let seed = 1; seed <= 20; seed += 1) {
+  for (const seed of seedsOf(20)) {
     const random = new SimRandom(seed)
     const store = new PlayedStore()
     for (let commit = 0; commit < 12; commit += 1) store.commit(Array.from({ length: 40 }, () => random.below(KEYS)))
