@@ -8,7 +8,7 @@ import { test } from "node:test"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { AdminApi } from "@hayloft/admin/api.js"
-import { TEST_SEED } from "@hayloft/base/testing-seed.js"
+import { runsOf, TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { CertificateFolder } from "@hayloft/protocols/http/certificate-folder.js"
@@ -25,7 +25,7 @@ import { handleModel } from "../s3/over-model.js"
 import { documented, People } from "../s3/people.js"
 import { mutated, mutatedValue, type DocumentKind } from "./mutations.js"
 
-const MUTATIONS = Number(process.env["HOSTILE_MUTATIONS"] ?? 40)
+const MUTATIONS = runsOf(40)
 /** Processor time of one request; a parser that is quadratic in its input takes far longer. */
 const ANSWER_MS_MAX = 2_000
 const OVERSIZED_BYTES = 9 * MIB

@@ -8,6 +8,7 @@ import { setTimeout as later } from "node:timers/promises"
 import { Client } from "pg"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { RealRandom } from "@hayloft/base/seams/random/real.js"
+import { runsOf } from "@hayloft/base/testing-seed.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import { Postgres, SqlMetadata } from "@hayloft/engine/sql/index.js"
 import { noPostgres } from "../harness/postgres.js"
@@ -15,7 +16,7 @@ import { Cutter } from "./cutter.js"
 import { Databases } from "./databases.js"
 import { increment, incrementTogether } from "./increments.js"
 
-const INCREMENTS = Number(process.env["CUT_ROUNDS"] ?? 320)
+const INCREMENTS = runsOf(320)
 const HELD_MS = 60
 
 /** Locks the row now and then for a moment, so that statements whose client is gone are still running when it is back. */

@@ -1,7 +1,6 @@
 /**
  * The simulated database does what PostgreSQL does: random scripts of overlapping statements end alike on both. Where a
- * real server may continue in several orders, its outcome is among those of the simulated one. `SCRIPTS` sets their
- * number.
+ * real server may continue in several orders, its outcome is among those of the simulated one.
  */
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
@@ -9,7 +8,7 @@ import { setTimeout as later } from "node:timers/promises"
 import { Client } from "pg"
 import { must } from "@hayloft/base/assert.js"
 import { FAMILIES } from "@hayloft/base/rows/families.js"
-import { TEST_SEED } from "@hayloft/base/testing-seed.js"
+import { seedsOf } from "@hayloft/base/testing-seed.js"
 import { SimClock } from "@hayloft/base/seams/clock/sim.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import type { StoredKey } from "@hayloft/engine/sql/database.js"
@@ -21,7 +20,6 @@ import { Databases } from "./databases.js"
 import { liveGenerations, prepare, randomScript, runScript, SCRIPTS_BY_NAME, SESSIONS } from "./statement-scripts.js"
 import type { Ground, Hold, Script } from "./statement-scripts.js"
 
-const SCRIPTS = Number(process.env["SCRIPTS"] ?? 40)
 /** Orders in which the simulated database continues. */
 const ORDERS_MAX = 200
 /** Each script runs in so many orders, to know whether its outcome is certain. */
@@ -242,15 +240,15 @@ for (const [name, script] of Object.entries(SCRIPTS_BY_NAME)) {
 
 test("random scripts of overlapping statements end alike on PostgreSQL", { skip: noPostgres }, async t => {
   let certain = 0
-  for (let at = 0; at < SCRIPTS; at += 1) {
-    const seed = TEST_SEED + at
+  const seeds = seedsOf(40)
+  for (const seed of seeds) {
     const script = randomScript(new SimRandom(seed))
     try {
       if (await isCertain(script, await must(real, "a server").run(script))) certain += 1
     } catch (error) {
-      throw new Error(`TEST_SEED=${seed} SCRIPTS=1: ${String(error)}`, { cause: error })
+      throw new Error(`seed ${seed}: ${String(error)}`, { cause: error })
     }
   }
-  t.diagnostic(`${certain} of ${SCRIPTS} have one outcome`)
-  assert.ok(certain >= CERTAIN_SHARE * SCRIPTS, `only ${certain} of ${SCRIPTS} scripts have one outcome`)
+  t.diagnostic(`${certain} of ${seeds.length} have one outcome`)
+  assert.ok(certain >= CERTAIN_SHARE * seeds.length, `only ${certain} of ${seeds.length} scripts have one outcome`)
 })

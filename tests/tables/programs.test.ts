@@ -7,7 +7,7 @@ import { withFolder } from "../harness/folders.js"
 import { ROOT } from "../harness/server.js"
 
 const LIBRARY = JSON.stringify(join(ROOT, "dist/bundle/table.cjs"))
-const ROWS = Number(process.env["TABLE_ROWS"] ?? 100_000)
+const ROWS = 100_000
 /** The heap of V8 in MiB: less than the rows have. */
 const HEAP_MIB = 24
 

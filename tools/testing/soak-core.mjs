@@ -39,7 +39,7 @@ export const SOAK_KINDS = [
   { name: "kills", weight: 4, ...tests("tests/kill/kill", { TEST_TIMES: 8 }) },
   { name: "kills of table builds", weight: 0.5, ...tests("tests/tables/kills", { TEST_TIMES: 10 }) },
   { name: "kills of appends", weight: 1, ...tests("tests/node/appends", { TEST_TIMES: 10 }) },
-  { name: "hostile requests", weight: 2, ...tests("tests/hostile/hostile", { HOSTILE_MUTATIONS: 200 }) },
+  { name: "hostile requests", weight: 2, ...tests("tests/hostile/hostile", { TEST_TIMES: 5 }) },
   { name: "failing disk calls", weight: 2, ...tests("tests/faults/sweep", { TEST_TIMES: 10 }) },
   { name: "rot", weight: 2, ...tests("tests/faults/rot", { TEST_TIMES: 10 }) },
   { name: "repair of rotten metadata stores", weight: 2, ...tests("tests/faults/rot-repair", { TEST_TIMES: 10 }) },
