@@ -1,25 +1,27 @@
 /**
  * Nodes of a cluster with front threads, over a real PostgreSQL: each thread serves what every other one of the store has
- * written, races have one winner, threads and nodes end, and what they have left is removed.
+ * written, races have one winner, threads and nodes end, and what they have left is removed. The tests share a store of three
+ * nodes, and each has a bucket of its own; the last one ends nodes.
  */
 import assert from "node:assert/strict"
 import { writeFileSync } from "node:fs"
-import { readdir, stat } from "node:fs/promises"
+import { mkdtemp, readdir, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
-import { test } from "node:test"
+import { after, before, test } from "node:test"
 import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
+import { must } from "@hayloft/base/assert.js"
 import { MIB } from "@hayloft/base/limits.js"
 import type { RawResponse } from "../../conformance/raw-client.js"
 import { elements, text } from "../../conformance/xml.js"
 import { bodyBytes } from "../../sim/world/bodies.js"
-import { BUCKET, haveJoined, statusSays } from "../cluster/stores.js"
-import { quietParent, withFolder } from "../harness/folders.js"
+import { haveJoined, statusSays } from "../cluster/stores.js"
+import { quietParent } from "../harness/folders.js"
 import { NODE_24, noNode24 } from "../harness/new-node.js"
 import { TestNodes, type TestNode } from "../harness/nodes.js"
 import { noPostgres } from "../harness/postgres.js"
 import { FILTER, FrontedStore, until, type Pinned } from "./fronted.js"
 
-const THREADS = 2
+const [NODES, THREADS] = [3, 2]
 const SIZES = { small: 700, medium: 300_000, large: 3 * MIB } as const
 const WHOLE_BYTES = 4 * MIB
 const RACES = 12
@@ -38,25 +40,39 @@ interface Nodes {
 
 const isSkipped = noNode24 || noPostgres
 
-/** A store with a bucket, whose nodes have two folders and two threads each. */
-const withFrontedNodes = (count: number, work: (nodes: Nodes) => Promise<void>): Promise<void> =>
-  withFolder(async folder => {
-    const filter = join(folder, "filter.cjs")
-    writeFileSync(filter, FILTER)
-    const args = ["--threads", String(THREADS), "--filter", filter, "--block-size", "1M"]
-    const nodes = await TestNodes.start(folder, { nodes: count, foldersEach: 2, isHurried: true, args, node: NODE_24 })
-    try {
-      const fronted = nodes.all.map(node => new FrontedStore(serverOf(node), node.folders, folder))
-      assert.equal((await nodes.at(1).rawClient.call("PUT", { bucket: BUCKET })).status, 200)
-      await haveJoined(nodes.at(1), 2 * count)
-      await work({ nodes, fronted })
-    } catch (error) {
-      const logs = nodes.all.map(({ name, output }) => `${name}:\n${output}`).join("\n")
-      throw new Error(`${String(error)}; logs:\n${logs}`, { cause: error })
-    } finally {
-      await nodes.stop()
-    }
-  }, quietParent())
+let folder = ""
+let started: Nodes | undefined
+
+before(async () => {
+  if (isSkipped !== false) return
+  folder = await mkdtemp(join(quietParent(), "hayloft-fronted-"))
+  const filter = join(folder, "filter.cjs")
+  writeFileSync(filter, FILTER)
+  const args = ["--threads", String(THREADS), "--filter", filter, "--block-size", "1M"]
+  const nodes = await TestNodes.start(folder, { nodes: NODES, foldersEach: 2, isHurried: true, args, node: NODE_24 })
+  started = { nodes, fronted: nodes.all.map(node => new FrontedStore(serverOf(node), node.folders, folder)) }
+  await haveJoined(nodes.at(1), 2 * NODES)
+})
+
+after(async () => {
+  await started?.nodes.stop()
+  if (folder !== "") await rm(folder, { recursive: true, force: true })
+})
+
+/** Runs the work with a new bucket. What the nodes logged is shown if it fails. */
+async function withBucket(
+  bucket: string,
+  work: (nodes: Nodes & { readonly bucket: string }) => Promise<void>,
+): Promise<void> {
+  const { nodes, fronted } = must(started, "it was started before all tests")
+  try {
+    assert.equal((await nodes.at(1).rawClient.call("PUT", { bucket })).status, 200)
+    await work({ bucket, nodes, fronted })
+  } catch (error) {
+    const logs = nodes.all.map(({ name, output }) => `${name}:\n${output}`).join("\n")
+    throw new Error(`${String(error)}; logs:\n${logs}`, { cause: error })
+  }
+}
 
 /** A connection to each thread of each node. */
 async function threadsOf(fronted: readonly FrontedNode[]) {
@@ -66,23 +82,25 @@ async function threadsOf(fronted: readonly FrontedNode[]) {
 }
 
 test("threads of all nodes serve one store", { skip: isSkipped }, () =>
-  withFrontedNodes(3, async ({ nodes, fronted }) => {
+  withBucket("threads", async ({ bucket, nodes, fronted }) => {
     const threads = await threadsOf(fronted)
-    assert.equal(threads.length, 3 * THREADS)
+    assert.equal(threads.length, NODES * THREADS)
     await statusSays(nodes.at(1), ({ threads: shown }) => shown?.running === THREADS)
 
     // Every thread reads what any other one has written.
     for (const [from, { store, pinned }] of threads.entries()) {
+      const bodies = new Map<string, Buffer>()
       for (const [size, bytes] of Object.entries(SIZES)) {
         const [key, body] = [`${from} ${size}`, bodyBytes(`${from} ${size}`, bytes)]
-        assert.equal((await store.on(pinned.connection, "PUT", { bucket: BUCKET, key, body })).status, 200, key)
+        bodies.set(size, body)
+        assert.equal((await store.on(pinned.connection, "PUT", { bucket, key, body })).status, 200, key)
       }
       for (const reader of threads) {
-        for (const [size, bytes] of Object.entries(SIZES)) {
+        for (const size of Object.keys(SIZES)) {
           const key = `${from} ${size}`
-          const got = await reader.store.on(reader.pinned.connection, "GET", { bucket: BUCKET, key })
+          const got = await reader.store.on(reader.pinned.connection, "GET", { bucket, key })
           assert.equal(got.status, 200, key)
-          assert.ok(bodyBytes(key, bytes).equals(got.body), key)
+          assert.ok(must(bodies.get(size), size).equals(got.body), key)
         }
       }
     }
@@ -94,7 +112,7 @@ test("threads of all nodes serve one store", { skip: isSkipped }, () =>
         Promise.all(
           threads.map(({ store, pinned }, number) =>
             store.on(pinned.connection, "PUT", {
-              bucket: BUCKET,
+              bucket,
               key,
               headers,
               body: Buffer.from(`${race} ${round} ${number}`),
@@ -114,10 +132,10 @@ test("threads of all nodes serve one store", { skip: isSkipped }, () =>
     // A policy that one node has acknowledged holds for the next request to any thread.
     const anonymous = (store: FrontedNode) =>
       fetch(
-        `http://${store.client.endpoint.host}:${store.client.endpoint.port}/${BUCKET}/${encodeURIComponent("0 small")}`,
+        `http://${store.client.endpoint.host}:${store.client.endpoint.port}/${bucket}/${encodeURIComponent("0 small")}`,
       )
-    const statement = { Effect: "Allow", Principal: "*", Action: "s3:GetObject", Resource: `arn:aws:s3:::${BUCKET}/*` }
-    const opened = await fronted[0]?.client.call("DELETE", { bucket: BUCKET, query: "publicAccessBlock" })
+    const statement = { Effect: "Allow", Principal: "*", Action: "s3:GetObject", Resource: `arn:aws:s3:::${bucket}/*` }
+    const opened = await fronted[0]?.client.call("DELETE", { bucket, query: "publicAccessBlock" })
     assert.equal(opened?.status, 204)
     const policy = Buffer.from(JSON.stringify({ Version: "2012-10-17", Statement: [statement] }))
     const READERS = 12
@@ -126,7 +144,7 @@ test("threads of all nodes serve one store", { skip: isSkipped }, () =>
         ["PUT", policy, 200],
         ["DELETE", undefined, 403],
       ] as const) {
-        const { status } = await store.client.call(method, { bucket: BUCKET, query: "policy", ...(body && { body }) })
+        const { status } = await store.client.call(method, { bucket, query: "policy", ...(body && { body }) })
         assert.ok(status < 300, `${status}`)
         for (const reader of fronted) {
           const answers = await Promise.all(Array.from({ length: READERS }, () => anonymous(reader)))
@@ -149,6 +167,24 @@ const threadsServe = (store: FrontedNode): Promise<void> =>
       () => false,
     ),
   )
+
+test("a node whose incarnation was ended goes on, with other threads", { skip: isSkipped }, () =>
+  withBucket("incarnations", async ({ bucket, nodes, fronted }) => {
+    const second = must(fronted[1], "there are three nodes")
+    const before = await second.toEach(THREADS)
+    const database = new URL(nodes.url).pathname.slice(1)
+    const sql = (statement: string) => nodes.databases.server.sql(statement, database)
+    const ended = `hayloft.incarnations WHERE node = '${nodes.at(2).name}'`
+    await sql(`UPDATE ${ended.replace(" WHERE", " SET ended = true WHERE")} AND parent IS NULL`)
+    await sql(`UPDATE hayloft.lanes SET ended = true WHERE incarnation IN (SELECT incarnation FROM ${ended})`)
+    for (const { connection } of before) await until("its threads end", () => connection.waitClosed(0))
+    await threadsServe(second)
+    const call = { bucket, key: "after" }
+    const body = bodyBytes("after", SIZES.medium)
+    await until("it writes", async () => (await second.client.call("PUT", { ...call, body })).status === 200)
+    assert.ok(body.equals((await second.client.call("GET", call)).body))
+  }),
+)
 
 /** The bytes of all volumes of all nodes. */
 async function volumeBytes({ all }: TestNodes): Promise<number> {
@@ -174,7 +210,7 @@ async function pendingOf(node: TestNode): Promise<readonly string[]> {
 }
 
 test("threads and nodes end while uploads are under way", { skip: isSkipped }, () =>
-  withFrontedNodes(3, async ({ nodes, fronted }) => {
+  withBucket("ends", async ({ bucket, nodes, fronted }) => {
     const [first, second, third] = fronted
     assert.ok(first && second && third)
     const there = new Map<string, Buffer>()
@@ -182,16 +218,16 @@ test("threads and nodes end while uploads are under way", { skip: isSkipped }, (
       const body = bodyBytes(key, bytes)
       // A node that has just ended may still be waited for.
       await until(`${key} is written`, async () => {
-        return (await store.client.call("PUT", { bucket: BUCKET, key, body })).status === 200
+        return (await store.client.call("PUT", { bucket, key, body })).status === 200
       })
       there.set(key, body)
     }
     const checkThere = async (stores: readonly FrontedNode[]): Promise<void> => {
       for (const store of stores) {
         for (const [key, body] of there) {
-          let got = await store.client.call("GET", { bucket: BUCKET, key })
+          let got = await store.client.call("GET", { bucket, key })
           await until(`${key} is read`, async () => {
-            if (got.status === 503) got = await store.client.call("GET", { bucket: BUCKET, key })
+            if (got.status === 503) got = await store.client.call("GET", { bucket, key })
             return got.status !== 503
           })
           assert.equal(got.status, 200, key)
@@ -207,7 +243,7 @@ test("threads and nodes end while uploads are under way", { skip: isSkipped }, (
     assert.ok(dying && staying)
     const begin = async (store: FrontedNode, front: string, key: string) => {
       const [body, connection] = [bodyBytes(key, WHOLE_BYTES), await store.to(front)]
-      await store.begin(connection, "PUT", { bucket: BUCKET, key, body }, 3 * MIB)
+      await store.begin(connection, "PUT", { bucket, key, body }, 3 * MIB)
       return { key, body, connection }
     }
     const before = await volumeBytes(nodes)
@@ -253,31 +289,10 @@ test("threads and nodes end while uploads are under way", { skip: isSkipped }, (
     })
     for (const store of fronted) await threadsServe(store)
 
-    const listing = await second.client.call("GET", { bucket: BUCKET, query: "list-type=2" })
+    const listing = await second.client.call("GET", { bucket, query: "list-type=2" })
     assert.deepEqual(
       elements(listing.text, "Contents").map(entry => text(entry, "Key")),
       [...there.keys()].sort(),
     )
-  }),
-)
-
-test("a node whose incarnation was ended goes on, with other threads", { skip: isSkipped }, () =>
-  withFrontedNodes(1, async ({ nodes, fronted }) => {
-    const [store] = fronted
-    assert.ok(store)
-    const [before] = await store.toEach(THREADS)
-    assert.ok(before)
-    const database = new URL(nodes.url).pathname.slice(1)
-    const sql = (statement: string) => nodes.databases.server.sql(statement, database)
-    await sql("UPDATE hayloft.incarnations SET ended = true WHERE parent IS NULL")
-    await sql("UPDATE hayloft.lanes SET ended = true")
-    await until("its threads end", () => before.connection.waitClosed(0))
-    await threadsServe(store)
-    const body = bodyBytes("after", SIZES.medium)
-    await until(
-      "it writes",
-      async () => (await store.client.call("PUT", { bucket: BUCKET, key: "after", body })).status === 200,
-    )
-    assert.ok(body.equals((await store.client.call("GET", { bucket: BUCKET, key: "after" })).body))
   }),
 )
