@@ -159,15 +159,6 @@ test("threads of all nodes serve one store", { skip: isSkipped }, () =>
   }),
 )
 
-/** Waits until all threads of the node serve. */
-const threadsServe = (store: FrontedNode): Promise<void> =>
-  until("all threads serve", () =>
-    store.toEach(THREADS).then(
-      each => each.length === THREADS,
-      () => false,
-    ),
-  )
-
 test("a node whose incarnation was ended goes on, with other threads", { skip: isSkipped }, () =>
   withBucket("incarnations", async ({ bucket, nodes, fronted }) => {
     const second = must(fronted[1], "there are three nodes")
@@ -178,7 +169,7 @@ test("a node whose incarnation was ended goes on, with other threads", { skip: i
     await sql(`UPDATE ${ended.replace(" WHERE", " SET ended = true WHERE")} AND parent IS NULL`)
     await sql(`UPDATE hayloft.lanes SET ended = true WHERE incarnation IN (SELECT incarnation FROM ${ended})`)
     for (const { connection } of before) await until("its threads end", () => connection.waitClosed(0))
-    await threadsServe(second)
+    await second.untilEach(THREADS)
     const call = { bucket, key: "after" }
     const body = bodyBytes("after", SIZES.medium)
     await until("it writes", async () => (await second.client.call("PUT", { ...call, body })).status === 200)
@@ -257,7 +248,7 @@ test("threads and nodes end while uploads are under way", { skip: isSkipped }, (
     await other.connection.write(other.body.subarray(3 * MIB))
     assert.equal((await other.connection.read("PUT")).status, 200)
     there.set(other.key, other.body)
-    await threadsServe(second)
+    await second.untilEach(THREADS)
     await checkThere(fronted)
 
     // Its number is over in the database, while its process goes on.
@@ -276,7 +267,7 @@ test("threads and nodes end while uploads are under way", { skip: isSkipped }, (
     await put(second, "while a node is away, too", SIZES.medium)
     await checkThere([first, second])
     await nodes.at(3).start()
-    await threadsServe(third)
+    await third.untilEach(THREADS)
     await checkThere(fronted)
     // The blocks that the thread has left are found: whichever node has the search now has begun it since.
     for (const node of nodes.all) {
@@ -287,7 +278,7 @@ test("threads and nodes end while uploads are under way", { skip: isSkipped }, (
       const found = await Promise.all(nodes.all.map(pendingOf))
       return found.some(keys => keys.includes(lost.key))
     })
-    for (const store of fronted) await threadsServe(store)
+    for (const store of fronted) await store.untilEach(THREADS)
 
     const listing = await second.client.call("GET", { bucket, query: "list-type=2" })
     assert.deepEqual(

@@ -6,7 +6,7 @@ import { bodyBytes } from "../../sim/world/bodies.js"
 import { missingForShim, Shim } from "../faults/shim.js"
 import { withFolder } from "../harness/folders.js"
 import { noNode24 } from "../harness/new-node.js"
-import { until, withFronts, type Pinned } from "./fronted.js"
+import { until, withFronts } from "./fronted.js"
 
 const BUCKET = "devices"
 const HANG_MS = 60_000
@@ -46,13 +46,7 @@ test("the metadata log fails: no connection is refused, and a slow client does n
       assert.match(server.log, /store_opens_again/)
       assert.ok(await slow.connection.waitClosed(10_000))
       // Front threads serve again, at the same port.
-      let each: readonly Pinned[] = []
-      await until("front threads serve again", () =>
-        store.toEach(2).then(
-          found => (each = found).every(({ front }) => front !== ENGINE_THREAD),
-          () => false,
-        ),
-      )
+      const each = await store.untilEach(2, front => front !== ENGINE_THREAD)
       for (const [key, body] of written) {
         for (const { connection } of each) {
           assert.ok((await store.on(connection, "GET", { bucket: BUCKET, key })).body.equals(body), key)

@@ -92,6 +92,19 @@ export class FrontedStore<Server extends FrontedServer = ServerProcess> {
     return [...found.values()]
   }
 
+  /** The same once so many serve. Threads that start need the processor, so it tries one connection at a time. */
+  async untilEach(threads: number, isWanted = (_front: string): boolean => true): Promise<readonly Pinned[]> {
+    const found = new Map<string, Pinned>()
+    await until(`${threads} threads serve`, async () => {
+      const each = await this.open().catch(() => undefined)
+      if (each === undefined) return false
+      if (found.has(each.front) || !isWanted(each.front)) each.connection.destroy()
+      else found.set(each.front, each)
+      return found.size === threads
+    })
+    return [...found.values()]
+  }
+
   /** Another connection to the thread. */
   async to(front: string): Promise<RawConnection> {
     for (let tried = 0; tried < CONNECTIONS_MAX; tried += 1) {
