@@ -7,38 +7,25 @@
  * added and removed while the engine runs (see `store-control.ts`).
  */
 import { openAccess, type Access, type MasterKeys, type RootKey } from "@hayloft/access/index.js"
-import { must } from "@hayloft/base/assert.js"
-import { asFailure, fail, Failure, isFailure } from "@hayloft/base/failures.js"
-import type { DeviceId, Incarnation, Position } from "@hayloft/base/ids.js"
+import { fail, type Failure } from "@hayloft/base/failures.js"
+import type { DeviceId, Incarnation } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { textOfPolicy, type Policy } from "@hayloft/base/policy.js"
 import { Layouts, LocalBlocks, shapeOf, type HotCopyTerms } from "@hayloft/engine/block/index.js"
-import { forgetLearners, layoutOf, markOffline, tabletOf } from "@hayloft/engine/cluster/index.js"
+import { layoutOf, tabletOf } from "@hayloft/engine/cluster/index.js"
 import { ControlRecordManager, type RecordManager } from "./control/record-manager.js"
-import { isShortage } from "@hayloft/base/space/full-disk-core.js"
 import type { SpaceLimits } from "@hayloft/base/space/space-core.js"
-import { CALL_LIMITS, queuedDisk, Spaces, Stalls } from "@hayloft/engine/device/index.js"
-import {
-  formatEpochOf,
-  type ControlDevice,
-  type ControlReplica,
-  type ControlRecord,
-} from "@hayloft/engine/format/device/control-record.js"
-import { FORMAT_EPOCH_OF_ENDS } from "@hayloft/engine/format/device/superblock.js"
+import { Spaces, Stalls } from "@hayloft/engine/device/index.js"
+import type { ControlDevice, ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import { soleProcess, type Halt } from "@hayloft/engine/metadata/index.js"
 import { mapBounded, type Job, type BackgroundService } from "@hayloft/base/life/index.js"
 import { createServices, type StoreServices } from "@hayloft/features/index.js"
 import type { StoreDays, StoreTime } from "@hayloft/objects/index.js"
 import type { AbortedWaits, RedundancySource } from "@hayloft/upkeep/index.js"
-import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { slabBytesOf, type Compute } from "@hayloft/base/seams/compute/index.js"
-import type { Disk } from "@hayloft/base/seams/disk/contract.js"
-import type { Random } from "@hayloft/base/seams/random/contract.js"
-import type { Stores } from "@hayloft/base/seams/store/contract.js"
-import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
-import { Replica, NO_POSITION, Primary, recoverTablet } from "@hayloft/engine/tablet/index.js"
+import { Primary } from "@hayloft/engine/tablet/index.js"
 import type { NeedleId } from "@hayloft/engine/volume/index.js"
-import type { CheckpointRunner } from "./metadata/checkpoint-job.js"
+import { DeviceOpener, type DeviceSeams } from "./devices/device-opener.js"
 import { DeviceSet, type OwnedFolder } from "./devices/device-set.js"
 import { outOfReach } from "./devices/reach.js"
 import { followStore } from "./devices/stall-facts.js"
@@ -52,14 +39,13 @@ import { EpochRetention } from "./cluster/epochs.js"
 import { absences } from "./cluster/absences.js"
 import { afterHalt } from "./cluster/after-halt.js"
 import { followRootKey } from "./cluster/root-key.js"
-import { cipherOf, openDevice, type DeviceOptions, type DevicePlace, type DeviceStack } from "./devices/device-stack.js"
+import type { DeviceOptions, DeviceStack } from "./devices/device-stack.js"
 import { bucketPolicies, tendingJobs, upkeepOf, verifyingReplicas } from "./background.js"
 import { ReplicaComparing } from "./metadata/replica-comparison.js"
 import type { EngineMetadata, SharedMetadata } from "./metadata/database.js"
-import { checkBeginning } from "./metadata/check-beginning.js"
-import { discardMetadata } from "./metadata/discard.js"
+import { recoverReplicas } from "./metadata/recover-replicas.js"
 import { FIRST_TABLET } from "./metadata/first-tablet.js"
-import { deviceKeysIn, storeCipherIn } from "./control/at-rest.js"
+import { storeCipherIn } from "./control/at-rest.js"
 import { RecordEpochKeys } from "./control/epoch-keys.js"
 import { followMasterKey } from "./control/follow-master-key.js"
 import { KeysOnDevices } from "./control/keys-on-devices.js"
@@ -76,15 +62,8 @@ const DEVICES_CONCURRENT = 4
 const MOVE_BYTES_PER_SECOND = 50 * MIB
 
 /** The seams that an engine is built over. */
-interface Seams {
-  readonly clock: Clock
-  readonly random: Random
-  /** Returns the disk through which a device's files are accessed. */
-  readonly diskOf: (place: DevicePlace) => Disk
-  readonly stores: Stores
+interface Seams extends DeviceSeams {
   readonly compute: Compute
-  readonly telemetry: Telemetry
-  readonly checkpoints: CheckpointRunner
 }
 
 /** The devices and the record of this start, and the identity of this process. */
@@ -196,7 +175,7 @@ class EngineBuilder {
   private readonly keysOnDevices: KeysOnDevices
   private readonly layouts: Layouts
   private readonly control: StoreControl
-  private readonly spaces: Spaces
+  private readonly opener: DeviceOpener
   private readonly stalls: Stalls
   private wakeRepair: () => void = () => undefined
   private isScanner = (): boolean => this.settings.node === undefined
@@ -214,7 +193,7 @@ class EngineBuilder {
     const { clock, random, telemetry } = seams
     const { record, incarnation, node, masterKeys } = settings
     const { layout, previousLayout } = record
-    this.spaces = new Spaces(clock, random.fork("ballast"), telemetry.log, settings.spaceLimits)
+    const spaces = new Spaces(clock, random.fork("ballast"), telemetry.log, settings.spaceLimits)
     const { stalls = new Stalls() } = settings
     this.stalls = stalls
     const isOwn = ({ home }: ControlDevice): boolean => node === undefined || home?.node === node.name
@@ -243,10 +222,21 @@ class EngineBuilder {
     this.control = new StoreControl(this.recordManager, this.devices, this.layouts, clock, telemetry.log, {
       refuseSingleCopy: settings.refuseSingleCopy ?? false,
       isOwn,
-      rebuild: id => this.rebuild(id),
+      rebuild: id => this.opener.rebuild(id),
       isCutOff: () => this.isCutOff(),
       bucketPolicies: policies,
       heldPolicies: () => this.heldPolicies(),
+    })
+    this.opener = new DeviceOpener(seams, {
+      records: this.recordManager,
+      devices,
+      control: this.control,
+      masterKeys,
+      spaces,
+      stalls,
+      options: settings.deviceOptions,
+      checkRemoval: () => this.checkRemoval(),
+      onDamage: (deviceId, needle) => this.onDamage(deviceId, needle),
     })
   }
 
@@ -254,7 +244,7 @@ class EngineBuilder {
     const { clock, random, compute, telemetry } = this.seams
     const { masterKeys, root, node, fronts, days, storeTime, abortedWaits, haste } = this.settings
     const { recordManager, devices, control, stalls, bucketPolicies } = this
-    await this.openDevices()
+    await this.opener.openAll(this.settings.folders)
     const { metadata, tablet, shared } = await this.openMetadata()
     const blocks = this.blocksOver(shared)
     const { storeId, blockBytes } = recordManager.record
@@ -291,7 +281,7 @@ class EngineBuilder {
     const access = openAccess(random, services.tablet, masterKeys, root, services.refuseEarlier)
     const keyUpkeep = namedKeys.open(services.tablet, access, root.accountId)
     // Recovered rows may exceed the limit at which writes wait for a checkpoint, and no checkpoint job runs yet.
-    for (const stack of this.devices.open) if (stack.checkpointer.isOver(2)) await this.checkpointFirst(stack)
+    for (const stack of this.devices.open) if (stack.checkpointer.isOver(2)) await this.opener.checkpointFirst(stack)
     if (node) followRootKey(node.records, masterKeys, telemetry.log, root => access.accounts.setRoot(root))
     const begin = () => beginServing(services, access, this.epochs)
     // Their rows are neither read nor written while the store is halted.
@@ -333,7 +323,7 @@ class EngineBuilder {
       onRepairDue: wake => (this.wakeRepair = wake),
       setScanner: isScanner => (this.isScanner = isScanner),
       raiseFormatEpoch: formatEpoch => devices.raiseFormatEpoch(formatEpoch),
-      bringIn: folder => this.bringIn(folder),
+      bringIn: folder => this.opener.bringIn(folder),
       giveUp: (id, reason) => devices.remove(id, reason),
       checkPolicy: policy => this.checkPolicy(policy),
       stop: () => this.stop(tablet ?? shared, sharing.copies),
@@ -422,29 +412,16 @@ class EngineBuilder {
     const { log } = telemetry
     const shared = this.settings.node?.metadata
     if (shared !== undefined) return { metadata: shared, tablet: undefined, shared }
-    const { replicas, recovered } = await this.recover()
-    const { epoch } = tabletOf(this.recordManager.record, FIRST_TABLET)
+    const { recordManager: records, devices, control, opener } = this
+    const goOnWithout = (id: DeviceId, failure: Failure) => opener.goOnWithout(id, failure)
+    const { replicas, recovered } = await recoverReplicas({ records, devices, control, clock, goOnWithout })
+    const { epoch } = tabletOf(records.record, FIRST_TABLET)
     const start = { replicas, epoch, recovered, opening: this.seams.random.fork("opening").below(2 ** 32) }
     const { incarnation, fronts } = this.settings
     const incarnations = fronts?.incarnations ?? soleProcess(incarnation)
-    const tablet = new Primary(start, clock, log, this.control, incarnations)
-    this.control.attach(tablet)
+    const tablet = new Primary(start, clock, log, control, incarnations)
+    control.attach(tablet)
     return { metadata: tablet, tablet, shared: undefined }
-  }
-
-  /** Takes a device offline if its checkpoint fails and the store can run without it. */
-  private async checkpointFirst(stack: DeviceStack): Promise<void> {
-    const { place, checkpointer, disk } = stack
-    try {
-      await checkpointer.checkpoint()
-    } catch (error) {
-      const failure = asFailure(error)
-      // The thread that makes checkpoints sees one device only.
-      const isLate = failure.details["code"] === "ETIMEDOUT" && disk.suspect === undefined
-      if (isLate && this.stalls.isStalling) return this.checkpointFirst(stack)
-      if (!isShortage(failure)) await this.control.takeOffline(place.id, failure)
-      if (this.devices.find(place.id) !== undefined) throw failure
-    }
   }
 
   /** A scan of an earlier time does not show what other nodes have stored since. */
@@ -452,86 +429,6 @@ class EngineBuilder {
     if (!this.isScanner()) return undefined
     const shardScan = this.services?.repair.shardScan()
     return shardScan?.isComplete === true ? shardScan.policies.map(({ policy }) => policy) : undefined
-  }
-
-  /** Takes a device offline if it cannot be opened and the store can run without it. */
-  private async openDevices(): Promise<void> {
-    const opened = await mapBounded(this.settings.folders, DEVICES_CONCURRENT, async folder => {
-      const stack = await this.openFolder(folder).catch((error: unknown) => asFailure(error))
-      if (!(stack instanceof Failure)) this.devices.add(stack, folder)
-      return { folder, stack }
-    })
-    for (const { folder, stack } of opened) {
-      if (!(stack instanceof Failure)) continue
-      await this.goOnWithout(folder.place.id, stack)
-      // The store may open the folder again while it runs.
-      await folder.release()
-    }
-    // Learners from an earlier process may have a gap in their metadata.
-    await this.control.change("start", forgetLearners)
-  }
-
-  /** Discards damaged metadata of a device that holds no metadata replica. */
-  private async openFolder(folder: OwnedFolder): Promise<DeviceStack> {
-    try {
-      return await this.openStack(folder)
-    } catch (error) {
-      const isReplica = this.control.holdsMetadata(folder.place.id)
-      // The control record has proven the key: a log that it does not open is damaged.
-      const isDamaged = isFailure(error, "corruptLog", "corruptRow", "corruptRecord", "corruptSeal")
-      if (isReplica || !isDamaged) throw error
-      await this.discard(folder)
-      return this.openStack(folder)
-    }
-  }
-
-  private async discard({ place }: OwnedFolder): Promise<void> {
-    const { diskOf, stores, clock, random, telemetry } = this.seams
-    telemetry.log.warn("metadata_store_discarded", { device: place.id })
-    const watch = new AbortController()
-    try {
-      const disk = queuedDisk(diskOf(place), clock, CALL_LIMITS, watch.signal, () => undefined)
-      await discardMetadata(stores, place.path, { disk, deviceId: place.id, cipher: cipherOf(place, random) })
-    } finally {
-      watch.abort()
-    }
-  }
-
-  /** Closes a healthy device that holds no metadata replica, and opens it again with an empty metadata store. */
-  private async rebuild(id: DeviceId): Promise<void> {
-    const folder = await this.devices.close(id)
-    if (folder === undefined) return
-    try {
-      await this.discard(folder)
-      await this.bringIn(folder)
-    } catch (error) {
-      await this.goOnWithout(id, asFailure(error))
-      await folder.release()
-    }
-  }
-
-  private openStack(folder: OwnedFolder): Promise<DeviceStack> {
-    const { clock, random, diskOf, stores, telemetry, checkpoints } = this.seams
-    const { place } = folder
-    const { deviceOptions } = this.settings
-    const device = this.recordManager.record.devices.find(({ id }) => id === place.id)
-    const replicas = this.recordManager.record.tablets.flatMap(tablet => tablet.replicas)
-    const since = replicas.find(({ id }) => id === place.id)?.since
-    const replicaIncarnations = new Map(since === undefined ? [] : [[FIRST_TABLET, since]])
-    const options: DeviceOptions = {
-      ...deviceOptions,
-      stalls: this.stalls,
-      guard: () => folder.check(),
-      isMountPoint: device?.isMountPoint ?? false,
-      aliveSinceMs: place.createdMs ?? device?.stateSinceMs ?? clock.wallMs(),
-      checkRemoval: () => this.checkRemoval(),
-      refuseEarlier: () => folder.raiseFormatEpoch(FORMAT_EPOCH_OF_ENDS),
-      onDamage: (deviceId, needle) => this.onDamage(deviceId, needle),
-      onBadRow: (deviceId, failure) => this.control.damaged(deviceId, failure),
-    }
-    const seams = { disk: diskOf(place), stores, clock, random, log: telemetry.log, checkpoints }
-    const keys = deviceKeysIn(this.recordManager.record, this.settings.masterKeys.current, place.id)
-    return openDevice(seams, { place: { ...place, keys }, replicaIncarnations, spaces: this.spaces, options })
   }
 
   /** Returns undefined if blocks may be written now. */
@@ -547,80 +444,12 @@ class EngineBuilder {
     if (halt !== undefined) throw refusalOf(halt)
   }
 
-  /** Takes the device offline. Throws the failure if the store cannot run without the device. */
-  private async goOnWithout(id: DeviceId, failure: Failure): Promise<void> {
-    const { clock, telemetry } = this.seams
-    // `tooManyInFlight` concerns this process, not the device. A device without the space to be opened is healthy, but
-    // the others serve better without it than not at all; the store tries to open it again while it runs.
-    if (failure.kind === "tooManyInFlight") throw failure
-    try {
-      await this.control.change("device cannot be opened", record => markOffline(record, [id], clock.wallMs()))
-    } catch {
-      throw failure
-    }
-    telemetry.log.error("device_cannot_be_opened", { device: id, reason: failure.message })
-    this.control.noteOffline(id, failure)
-    this.devices.remove(id, failure)
-  }
-
-  /**
-   * Recovers one state from all replicas. Leaves out a replica whose log or metadata store is damaged, as long as
-   * another one remains. Every replica of the record is open when this resolves.
-   */
-  private async recover(): Promise<{ readonly replicas: readonly Replica[]; readonly recovered: Position }> {
-    await this.leaveClosed()
-    const replicas = this.named.map(({ id, since }) => {
-      const stack = must(this.devices.find(id), "replicas are on open devices")
-      return new Replica(stack.replica, FIRST_TABLET, since)
-    })
-    const { position, failed } = await recoverTablet(
-      replicas,
-      id => must(this.devices.find(id), "replicas are on open devices").place.path,
-    )
-    if (position === NO_POSITION) checkBeginning(failed, this.devices.open)
-    for (const { replica, failure } of failed) {
-      if (this.devices.find(replica.id) !== undefined) await this.goOnWithout(replica.id, failure)
-    }
-    await this.leaveClosed()
-    const left = replicas.filter(replica => this.named.some(({ id }) => id === replica.id))
-    return { replicas: left, recovered: position }
-  }
-
-  private get named(): readonly ControlReplica[] {
-    return tabletOf(this.recordManager.record, FIRST_TABLET).replicas
-  }
-
-  /**
-   * A device that does not accept a record in time while the store opens is closed. The record drops it before the
-   * start continues. Each change of the record may close another device.
-   */
-  private async leaveClosed(): Promise<void> {
-    for (;;) {
-      const closed = this.named.map(({ id }) => id).filter(id => this.devices.find(id) === undefined)
-      if (closed.length === 0) return
-      await this.control.change("devices failed", record => markOffline(record, closed, this.seams.clock.wallMs()))
-    }
-  }
-
   private checkPolicy(policy: Policy): void {
     const { compute } = this.seams
     if (slabBytesOf(shapeOf(policy), this.recordManager.record.blockBytes) <= compute.slabs.slabBytes) return
     throw fail("invalidArgument", {
       message: `a redundancy of ${textOfPolicy(policy)} needs more memory for each block than this process reserves; choose one with at most as many parity shards as data shards, or copies (replica:N)`,
     })
-  }
-
-  private async bringIn(folder: OwnedFolder): Promise<DeviceStack> {
-    const stack = await this.openFolder(folder)
-    try {
-      // The first key may have been made since the folder was taken.
-      await folder.raiseFormatEpoch(formatEpochOf(this.recordManager.record))
-    } catch (error) {
-      await stack.close().catch(() => undefined)
-      throw error
-    }
-    this.devices.add(stack, folder)
-    return stack
   }
 
   private async stop(metadata: { stop(): Promise<void> } | undefined, copies: DeviceCopies | undefined): Promise<void> {
