@@ -6,7 +6,7 @@
  *           the length is not known beforehand.
  */
 import { MIB, PARTS_MAX } from "@hayloft/base/limits.js"
-import { mapBounded } from "@hayloft/base/life/index.js"
+import { InOrder, mapBounded } from "@hayloft/base/life/index.js"
 import type { S3Client } from "./s3-client.js"
 import type { HeaderFields } from "@hayloft/base/http/request-headers.js"
 
@@ -108,7 +108,7 @@ interface NumberedPart {
 /** Returns parts in the order of the stream, one at a time, to concurrent callers. */
 class PartQueue {
   #taken = 0
-  #turn: Promise<unknown> = Promise.resolve()
+  readonly #turn = new InOrder()
   closed = false
 
   constructor(
@@ -118,9 +118,7 @@ class PartQueue {
 
   /** Returns undefined at the end, and once closed. */
   take(): Promise<NumberedPart | undefined> {
-    const mine = this.#turn.then(() => this.#next())
-    this.#turn = mine.catch(() => undefined)
-    return mine
+    return this.#turn.run(() => this.#next())
   }
 
   async #next(): Promise<NumberedPart | undefined> {

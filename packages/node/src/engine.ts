@@ -25,7 +25,7 @@ import type { AbortedWaits, RedundancySource } from "@hayloft/upkeep/index.js"
 import { slabBytesOf, type Compute } from "@hayloft/base/seams/compute/index.js"
 import { Primary } from "@hayloft/engine/tablet/index.js"
 import type { NeedleId } from "@hayloft/engine/volume/index.js"
-import { DeviceOpener, type DeviceSeams } from "./devices/device-opener.js"
+import { DeviceOpener, type OpenerSeams } from "./devices/device-opener.js"
 import { DeviceSet, type OwnedFolder } from "./devices/device-set.js"
 import { outOfReach } from "./devices/reach.js"
 import { followStore } from "./devices/stall-facts.js"
@@ -62,7 +62,7 @@ const DEVICES_CONCURRENT = 4
 const MOVE_BYTES_PER_SECOND = 50 * MIB
 
 /** The seams that an engine is built over. */
-interface Seams extends DeviceSeams {
+interface Seams extends OpenerSeams {
   readonly compute: Compute
 }
 

@@ -15,6 +15,7 @@ import { openBytes, sealBytes } from "@hayloft/engine/format/encoding/sealed-byt
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { SharedWork } from "@hayloft/base/life/index.js"
 import {
   addBucketKey,
   addBucketSecret,
@@ -87,7 +88,7 @@ const unavailable = (bucketId: BucketId, number: number, reason: string): Failur
 
 export class StoredBucketSecrets implements BucketSecrets {
   /** Bucket keys that are being made. */
-  private readonly making = new Map<string, Promise<OpenBucketKey>>()
+  private readonly making = new SharedWork<string, OpenBucketKey>()
   /** By bucket; all of one generation. */
   private readonly opened = new Map<BucketId, BucketSecret>()
   private generation = 0
@@ -240,11 +241,7 @@ export class StoredBucketSecrets implements BucketSecrets {
   /** Writes that need a new bucket key at the same time share one call of the KMS. */
   private makeOneBucketKey(bucketId: BucketId, use: BucketKeyUse, dataKeys: DataKeys): Promise<OpenBucketKey> {
     const name = `${bucketId} ${use.keyArn} ${use.context}`
-    const running = this.making.get(name)
-    if (running !== undefined) return running
-    const making = this.makeBucketKey(bucketId, use, dataKeys).finally(() => this.making.delete(name))
-    this.making.set(name, making)
-    return making
+    return this.making.of(name, () => this.makeBucketKey(bucketId, use, dataKeys))
   }
 
   private async makeBucketKey(bucketId: BucketId, use: BucketKeyUse, dataKeys: DataKeys): Promise<OpenBucketKey> {

@@ -7,8 +7,9 @@
  * Limits    `KMS_LIMITS.cachedKeysMax` keys; the oldest gives way.
  */
 import { createHash } from "node:crypto"
-import { asPromise, type Soon } from "@hayloft/base/soon.js"
+import type { Soon } from "@hayloft/base/soon.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { SharedWork } from "@hayloft/base/life/index.js"
 import { bytesOfContext, type EncryptionContext } from "./encryption-context.js"
 import type { KeyProvider, DataKey, ProviderKey } from "./provider.js"
 import { KMS_LIMITS } from "./service-limits.js"
@@ -21,7 +22,7 @@ interface Kept {
 export class OpenedKeys {
   /** In the order in which they end. */
   private readonly kept = new Map<string, Kept>()
-  private readonly opening = new Map<string, Promise<Uint8Array>>()
+  private readonly opening = new SharedWork<string, Uint8Array>()
   private cancelAlarm: (() => void) | undefined
 
   constructor(
@@ -36,8 +37,7 @@ export class OpenedKeys {
     this.dropEnded()
     const known = this.kept.get(id)
     if (known !== undefined) return copyOf(known.bytes)
-    const running = this.opening.get(id) ?? this.begin(id, open)
-    return running.then(copyOf)
+    return this.opening.of(id, () => this.openNow(id, open)).then(copyOf)
   }
 
   /** The bytes are the memory's from now on. */
@@ -60,15 +60,10 @@ export class OpenedKeys {
     for (const id of this.kept.keys()) this.drop(id)
   }
 
-  private begin(id: string, open: () => Soon<Uint8Array>): Promise<Uint8Array> {
-    const running = asPromise(open)
-      .then(bytes => {
-        this.keep(id, copyOf(bytes))
-        return bytes
-      })
-      .finally(() => this.opening.delete(id))
-    this.opening.set(id, running)
-    return running
+  private async openNow(id: string, open: () => Soon<Uint8Array>): Promise<Uint8Array> {
+    const bytes = await open()
+    this.keep(id, copyOf(bytes))
+    return bytes
   }
 
   private dropEnded(): void {

@@ -16,6 +16,7 @@
 import { clientOf } from "@hayloft/base/http/client-address.js"
 import { fail, isFailure, type Failure, type FailureKind } from "@hayloft/base/failures.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
+import { keepLatest } from "@hayloft/base/keep-latest.js"
 import type { AuditLog } from "../audit/audit-log.js"
 
 const LIMITS = {
@@ -177,12 +178,9 @@ export class SecretAttempts {
 
   /** Returns how many there are now. */
   private keepWrong(subject: Subject, found: Wrong | undefined): number {
-    const text = textOf(subject)
-    this.wrong.delete(text)
-    const [oldest] = this.wrong.keys()
-    if (this.wrong.size >= SUBJECTS_MAX && oldest !== undefined) this.wrong.delete(oldest)
     const count = (found?.count ?? 0) + 1
-    this.wrong.set(text, { count, atMs: this.parts.clock.monotonicMs(), isProved: false })
+    const wrong = { count, atMs: this.parts.clock.monotonicMs(), isProved: false }
+    keepLatest(this.wrong, textOf(subject), wrong, SUBJECTS_MAX)
     return count
   }
 

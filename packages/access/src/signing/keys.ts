@@ -6,6 +6,7 @@
  */
 import { createHmac } from "node:crypto"
 import { digestOnce } from "@hayloft/base/seams/compute/index.js"
+import { keepLatest } from "@hayloft/base/keep-latest.js"
 import { deriveSigningKey, scopeText } from "./canonical.js"
 import type { SigningScope } from "./canonical.js"
 
@@ -73,13 +74,8 @@ export class SigningKeys {
   of(accessKeyId: string, secret: string, scope: SigningScope): SigningKey {
     const name = `${accessKeyId}\n${scopeText(scope)}`
     const found = this.cached.get(name)
-    this.cached.delete(name)
     const key = found?.secret === secret ? found : new SigningKey(secret, deriveSigningKey(secret, scope))
-    this.cached.set(name, key)
-    for (const oldest of this.cached.keys()) {
-      if (this.cached.size <= this.keysMax) break
-      this.cached.delete(oldest)
-    }
+    keepLatest(this.cached, name, key, this.keysMax)
     return key
   }
 }

@@ -7,6 +7,7 @@
  * Limits    KEYS_MAX keys in memory; a further one takes the place of the one that was made first.
  */
 import { createSecretKey, type KeyObject } from "node:crypto"
+import { keepLatest } from "../keep-latest.js"
 import { GCM_NONCE_BYTES } from "./aes-gcm.js"
 import { derive } from "./derive-key.js"
 
@@ -43,9 +44,7 @@ export class RowCipher {
     const number = Buffer.alloc(8)
     number.writeBigInt64BE(group)
     const key = createSecretKey(derive(this.rowsKey, "versions", number))
-    const [oldest] = this.keys.keys()
-    if (oldest !== undefined && this.keys.size >= KEYS_MAX) this.keys.delete(oldest)
-    this.keys.set(group, key)
+    keepLatest(this.keys, group, key, KEYS_MAX)
     return key
   }
 }

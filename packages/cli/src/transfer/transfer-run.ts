@@ -7,7 +7,7 @@
 import { stat } from "node:fs/promises"
 import { join, resolve } from "node:path"
 import { RemoteFailure, type S3Client } from "@hayloft/client/index.js"
-import { mapBounded } from "@hayloft/base/life/index.js"
+import { InOrder, mapBounded } from "@hayloft/base/life/index.js"
 import { CliError, messageOf } from "../exit-codes.js"
 import type { CliIo } from "../io.js"
 import { filesBelow, type TreeReports } from "./local-tree.js"
@@ -172,12 +172,8 @@ export const markerNote = (place: Place): string =>
 
 /** Runs `work` on each item with limited concurrency; the first error ends it. */
 async function inParallel<T>(items: AsyncIterator<T>, limit: number, work: (item: T) => Promise<void>): Promise<void> {
-  let turn: Promise<unknown> = Promise.resolve()
-  const next = (): Promise<IteratorResult<T>> => {
-    const mine = turn.then(() => items.next())
-    turn = mine.catch(() => undefined)
-    return mine
-  }
+  const turn = new InOrder()
+  const next = (): Promise<IteratorResult<T>> => turn.run(() => items.next())
   const worker = async (): Promise<void> => {
     for (let item = await next(); item.done !== true; item = await next()) await work(item.value)
   }

@@ -24,6 +24,7 @@ import type { Footer, Partition, TableSeal, TableSeeds } from "../format/tables/
 import { mayHold, type KeyHash } from "../format/tables/table-filter.js"
 import { PARITY_PAGE_BYTES, ParityBuilder, parityBytesOf, rebuildBlock } from "../format/tables/table-parity.js"
 import type { Disk, DiskFile } from "@hayloft/base/seams/disk/contract.js"
+import { InOrder, SharedWork } from "@hayloft/base/life/index.js"
 import { BlockCache, type BlockSlots } from "./block-cache.js"
 
 /** How the tables of one store read their blocks. */
@@ -133,11 +134,11 @@ export class Table {
   /** The data blocks of each partition. */
   private readonly blocks: BlockSlots[] = []
   /** Reads under way, by partition and block. */
-  private readonly reading = new Map<string, Promise<void>>()
+  private readonly reading = new SharedWork<string, void>()
   /** Failures of those reads, thrown to the code that requested the rows when it needs them. */
   private readonly failed = new Map<string, { readonly failure: Error; throwsLeft: number }>()
   /** Write-backs, one after another. */
-  private repairing: Promise<void> = Promise.resolve()
+  private readonly repairing = new InOrder()
   private readonly end: { readonly bytes: Buffer; readonly hash: string }
   private readonly layout: Layout
   /** Last keys of all partitions. */
@@ -341,16 +342,12 @@ export class Table {
    */
   fetch(partition: number, index: number | undefined, isScan = false): Promise<void> {
     const name = nameOfTableBlock(partition, index)
-    const known = this.reading.get(name)
-    if (known !== undefined) return known
-    const reading = this.fetchBlock(partition, index)
-      .then(
+    return this.reading.of(name, () =>
+      this.fetchBlock(partition, index).then(
         () => (isScan && index !== undefined ? this.fetchAhead(partition, index) : undefined),
         (error: unknown) => void this.failed.set(name, { failure: asFailure(error), throwsLeft: FAILURE_THROWS }),
-      )
-      .finally(() => this.reading.delete(name))
-    this.reading.set(name, reading)
-    return reading
+      ),
+    )
   }
 
   /** A failure here is thrown by the read that needs the block. */
@@ -485,7 +482,7 @@ export class Table {
   private repair(bytes: Buffer, offsetBytes: number): void {
     this.reads.rebuilt(this.path, offsetBytes)
     if (!this.reads.repairs) return
-    this.repairing = this.repairing.then(() => this.writeBack(bytes, offsetBytes)).catch(() => undefined)
+    this.repairing.run(() => this.writeBack(bytes, offsetBytes)).catch(() => undefined)
   }
 
   private async writeBack(bytes: Buffer, offsetBytes: number): Promise<void> {
@@ -578,7 +575,7 @@ export class Table {
 
   /** Its blocks leave the cache with its slots. */
   async close(): Promise<void> {
-    await this.repairing
+    await this.repairing.ended()
     this.directories.fill(undefined)
     for (const slots of this.blocks) slots?.fill(undefined)
     await this.file.close()

@@ -17,7 +17,7 @@ import type { DeviceId, Epoch, Position, RowKey } from "@hayloft/base/ids.js"
 import { owned, type LentSoon } from "@hayloft/base/memory/lent.js"
 import { RowsRead, runOnce, withRows } from "@hayloft/base/rows/rows-needed.js"
 import type { Soon } from "@hayloft/base/soon.js"
-import { mapBounded } from "@hayloft/base/life/index.js"
+import { InOrder, mapBounded } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import type { EntryWrite } from "../format/device/entry.js"
@@ -69,8 +69,8 @@ export class Primary implements Metadata {
   private joining: ReplicaHandle | undefined
   private flushing: Promise<void> | undefined
   private boundaryTasks: BoundaryTask[] = []
-  /** Changes of the configuration, one after another; never rejects. */
-  private changing: Promise<unknown> = Promise.resolve()
+  /** Changes of the configuration, one after another. */
+  private readonly changing = new InOrder()
   /** While replicas are being removed nothing is committed; rejects permanently if that failed. */
   private removing: Promise<void> | undefined
   private state: "serving" | "halted" | "stopped" = "serving"
@@ -348,9 +348,7 @@ export class Primary implements Metadata {
   }
 
   private reconfigure(change: () => Promise<Epoch>): Promise<void> {
-    const changed = this.changing.then(async () => this.core.raiseEpoch(await change()))
-    this.changing = changed.catch(() => undefined)
-    return changed
+    return this.changing.run(async () => this.core.raiseEpoch(await change()))
   }
 
   /**
@@ -524,7 +522,7 @@ export class Primary implements Metadata {
     if (this.state === "serving") this.state = "stopped"
     this.endLearning(fail("stopping"))
     while (this.flushing) await this.flushing
-    await this.changing
+    await this.changing.ended()
   }
 }
 

@@ -10,7 +10,7 @@ import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import type { RowKey } from "@hayloft/base/ids.js"
 import { isMountPoint, readSourceMark, Rows, Spaces, type DeviceSpace } from "../device/index.js"
 import { needleIdOfKey, needleKeyOf } from "../format/needles/needle.js"
-import { DisposeStack, laterTurn, supervise } from "@hayloft/base/life/index.js"
+import { DisposeStack, InOrder, laterTurn, supervise } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Stores } from "@hayloft/base/seams/store/contract.js"
 import {
@@ -81,7 +81,7 @@ async function openSpace(
 export class VolumeStore {
   /** Changes on their way, by their keys: the last one of each, which never rejects. */
   private readonly changing = new Map<RowKey, Promise<unknown>>()
-  private compacting: Promise<unknown> = Promise.resolve()
+  private readonly compacting = new InOrder()
   private closing: Promise<void> | undefined
   private readonly stopping = new AbortController()
 
@@ -300,10 +300,7 @@ export class VolumeStore {
    * values that are left of one volume.
    */
   compact({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<Compacted> {
-    const run = (): Promise<Compacted> => withVolumeErrors(() => this.compactNow(signal))
-    const compacted = this.compacting.then(run)
-    this.compacting = compacted.catch(() => undefined)
-    return compacted
+    return this.compacting.run(() => withVolumeErrors(() => this.compactNow(signal)))
   }
 
   private compactNow(signal: AbortSignal | undefined): Promise<Compacted> {
@@ -340,7 +337,7 @@ export class VolumeStore {
   private async closeNow(): Promise<void> {
     const { opened, upkeep } = this.parts
     this.stopping.abort()
-    await this.compacting
+    await this.compacting.ended()
     try {
       await upkeep.close()
     } catch (error) {

@@ -20,7 +20,7 @@ import { lacksSpace } from "@hayloft/base/space/full-disk-core.js"
 import { unlessFull } from "@hayloft/base/space/full-disk.js"
 import type { VolumeId } from "@hayloft/base/ids.js"
 import type { VolumePosition } from "../format/needles/volume.js"
-import type { Job, StepOutcome } from "@hayloft/base/life/contract.js"
+import { InOrder, type Job, type StepOutcome } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { CompactionCandidate } from "./compaction-core.js"
 import { COMPACTION_LIMITS, type CompactionLimits } from "./limits.js"
@@ -102,7 +102,7 @@ export class Compaction implements Job {
   /** Copies that were given up before their end; the part that they have copied counts. */
   private givenUp: Emptied[] = []
   /** Operations one after another; never rejects. */
-  private working: Promise<unknown> = Promise.resolve()
+  private readonly working = new InOrder()
   /** Volumes with needles that cannot be copied, or that cannot be walked. */
   private readonly held = new Set<VolumeId>()
   private appended = -1
@@ -131,7 +131,7 @@ export class Compaction implements Job {
   }
 
   step(signal: AbortSignal): Promise<StepOutcome> {
-    return this.inTurn(() =>
+    return this.working.run(() =>
       unlessFull(
         () => this.stepNow(signal),
         () => "throttled",
@@ -144,7 +144,7 @@ export class Compaction implements Job {
    * there are none, or they cannot be undone.
    */
   undoCopies(): Promise<boolean> {
-    return this.inTurn(async () => {
+    return this.working.run(async () => {
       const { task } = this
       const underWay = task instanceof VolumeCopy ? [task] : []
       const undone = await undoCopies(this.upkeep, [...this.emptied, ...this.givenUp, ...underWay], volumeId =>
@@ -158,12 +158,6 @@ export class Compaction implements Job {
       if (task !== undefined) this.task = undefined
       return true
     })
-  }
-
-  private inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.working.then(work)
-    this.working = done.catch(() => undefined)
-    return done
   }
 
   private async stepNow(signal: AbortSignal): Promise<StepOutcome> {

@@ -18,7 +18,7 @@ import type { RowKey } from "@hayloft/base/ids.js"
 import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import { must } from "@hayloft/base/assert.js"
 import { needleKeyOf } from "../format/needles/needle.js"
-import { mapBounded } from "@hayloft/base/life/index.js"
+import { mapBounded, SharedWork } from "@hayloft/base/life/index.js"
 import type { VolumePosition } from "../format/needles/volume.js"
 import {
   leaveIfSlow,
@@ -69,7 +69,7 @@ interface DeviceVolumesPlan {
 
 export class DeviceVolumes implements Omit<Volumes, "durable"> {
   private readonly classes = new Map<number, ExpiringVolumes>()
-  private readonly opening = new Map<number, Promise<KeptVolumes>>()
+  private readonly opening = new SharedWork<number, KeptVolumes>()
   /** Appends that wait for the volumes of their class. */
   private readonly placing = new Set<Promise<unknown>>()
   /** How many removals of each needle are under way. */
@@ -177,12 +177,7 @@ export class DeviceVolumes implements Omit<Volumes, "durable"> {
   }
 
   private make(ends: ExpiringClass): Promise<KeptVolumes> {
-    const { number } = ends
-    const known = this.opening.get(number)
-    if (known !== undefined) return known
-    const made = this.begin(ends).finally(() => this.opening.delete(number))
-    this.opening.set(number, made)
-    return made
+    return this.opening.of(ends.number, () => this.begin(ends))
   }
 
   private async begin(ends: ExpiringClass): Promise<KeptVolumes> {
@@ -350,7 +345,7 @@ export class DeviceVolumes implements Omit<Volumes, "durable"> {
 
   async close(): Promise<void> {
     this.isClosed = true
-    await Promise.allSettled(this.opening.values())
+    await this.opening.ended()
     for (const { volumes } of this.classes.values()) await volumes.close()
     await this.opened?.close()
   }

@@ -3,6 +3,7 @@
  * bucket counts thousands of them.
  */
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
+import { keepLatest } from "@hayloft/base/keep-latest.js"
 import { decodeReferences } from "@hayloft/engine/format/objects/references-record.js"
 import { bucketRowKey, suffixRange } from "@hayloft/engine/format/row-key.js"
 import { query } from "@hayloft/engine/metadata/index.js"
@@ -43,19 +44,13 @@ export class CountedRows {
       if (counting === this.runs.get(run)) break
     }
     const rows = this.countFrom(bucketId, rowKey, isReleased)
-    this.keep(run, rows)
+    keepLatest(this.runs, run, rows, RUNS_MAX)
     return (await rows).get(rowKey)
   }
 
   /** The run has ended. */
   forget(run: string): void {
     this.runs.delete(run)
-  }
-
-  private keep(run: string, rows: Counting): void {
-    this.runs.delete(run)
-    this.runs.set(run, rows)
-    for (const oldest of this.runs.keys()) if (this.runs.size > RUNS_MAX) this.runs.delete(oldest)
   }
 
   private async countFrom(bucketId: BucketId, rowKey: RowKey, isReleased: boolean) {

@@ -19,6 +19,7 @@ import {
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { keepLatest } from "@hayloft/base/keep-latest.js"
 import type { Delivery, MessageInput, Reception } from "./contract.js"
 import { QUEUE_LIMITS } from "./limits.js"
 import {
@@ -269,7 +270,7 @@ export class Queues {
     const nowMs = this.seams.clock.monotonicMs()
     const untilMs = beganMs === 0 ? nowMs + QUEUE_LIMITS.beginAgainMs : this.reached.get(key)?.untilMs
     if (reachedMs === undefined || untilMs === undefined) this.reached.delete(key)
-    else keepLatest(this.reached, key, { fromMs: Math.max(0, reachedMs - QUEUE_LIMITS.skewMs), untilMs })
+    else keepLatest(this.reached, key, { fromMs: Math.max(0, reachedMs - QUEUE_LIMITS.skewMs), untilMs }, QUEUE_LIMITS.queuesMax)
   }
 
   /** Removes messages that were worked on; returns those that were there. */
@@ -395,15 +396,8 @@ export class Queues {
     const key = keyOf(name)
     const traffic = this.traffic(name)
     traffic[what] += messages
-    keepLatest(this.trafficOf, key, traffic)
+    keepLatest(this.trafficOf, key, traffic, QUEUE_LIMITS.queuesMax)
   }
 }
 
 const keyOf = ({ account, name }: QueueName): string => queueRowKey(account, name)
-
-function keepLatest<Value>(map: Map<string, Value>, key: string, value: Value): void {
-  map.delete(key)
-  map.set(key, value)
-  const [oldest] = map.keys()
-  if (map.size > QUEUE_LIMITS.queuesMax && oldest !== undefined) map.delete(oldest)
-}

@@ -12,6 +12,7 @@ import { FailuresInARow, mapBounded, Rest, type BackgroundService } from "@haylo
 import type { Bucket, Objects } from "@hayloft/objects/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log, Metrics } from "@hayloft/base/seams/telemetry/contract.js"
+import { keepLatest } from "@hayloft/base/keep-latest.js"
 import type { PendingWrite, RemoteSetting } from "./contract.js"
 import { REMOTE_LIMITS } from "./limits.js"
 import type { RemoteObjectRef } from "./reads.js"
@@ -146,15 +147,9 @@ export class PendingWrites implements BackgroundService {
       // It was replaced, and the newer version is sent in the next round.
       if (failure.details["overtaken"] === true || failure.kind === "noSuchBucket") return undefined
       if (!this.troubles.has(name)) log.warn("remote_write_pending", { bucket: bucket.name, reason: failure.message })
-      this.noteTrouble(name, sentenceOf(failure))
+      keepLatest(this.troubles, name, sentenceOf(failure), REMOTE_LIMITS.troublesMax)
       return failure.kind
     }
-  }
-
-  private noteTrouble(name: string, reason: string): void {
-    const [oldest] = this.troubles.keys()
-    if (this.troubles.size >= REMOTE_LIMITS.troublesMax && oldest !== undefined) this.troubles.delete(oldest)
-    this.troubles.set(name, reason)
   }
 
   /** Versions whose process died before the remote had them: they were never acknowledged. */

@@ -12,6 +12,7 @@ import { TRANSFORM_LIMITS } from "./limits.js"
 import type { KeptBytes } from "./results.js"
 import { partOf } from "@hayloft/base/text/round.js"
 import { Slots, tooMany, type Budget } from "@hayloft/base/life/index.js"
+import { keepLatest } from "@hayloft/base/keep-latest.js"
 
 /** Bytes in memory, or the reason why there are none. */
 export type MakingResult =
@@ -139,9 +140,7 @@ export class Makings {
   }
 
   private noteFault(id: string, skipped: string): void {
-    const [oldest] = this.faults.keys()
-    if (this.faults.size >= FAULTS_MAX && oldest !== undefined) this.faults.delete(oldest)
-    this.faults.set(id, { skipped, untilMs: this.clock.monotonicMs() + FAULT_MS })
+    keepLatest(this.faults, id, { skipped, untilMs: this.clock.monotonicMs() + FAULT_MS }, FAULTS_MAX)
   }
 }
 

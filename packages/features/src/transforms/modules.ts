@@ -9,6 +9,7 @@ import { createHash } from "node:crypto"
 import { fail } from "@hayloft/base/failures.js"
 import { parseModuleName, type ModuleName } from "@hayloft/base/ids.js"
 import { NEVER } from "@hayloft/base/never.js"
+import { keepLatest } from "@hayloft/base/keep-latest.js"
 import { gathered, type ObjectInfo, type StoredObjects } from "@hayloft/objects/index.js"
 import type { ModuleInfo } from "./contract.js"
 import { TRANSFORM_LIMITS } from "./limits.js"
@@ -48,17 +49,14 @@ export class Modules {
   async codeOf({ name, sha256 }: ModuleInfo): Promise<Uint8Array> {
     const known = this.codes.get(sha256)
     if (known !== undefined) {
-      this.codes.delete(sha256)
-      this.codes.set(sha256, known)
+      keepLatest(this.codes, sha256, known, CODES_MAX)
       return known
     }
     const body = await this.stored.open(name)
     if (body === undefined) throw missing(name)
     const code = await gathered(body, NEVER)
     if (hashOf(code) !== sha256) throw fail("conflict", { message: `The module ${name} was replaced. Try again.` })
-    const [oldest] = this.codes.keys()
-    if (this.codes.size >= CODES_MAX && oldest !== undefined) this.codes.delete(oldest)
-    this.codes.set(sha256, code)
+    keepLatest(this.codes, sha256, code, CODES_MAX)
     return code
   }
 

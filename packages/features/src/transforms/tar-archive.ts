@@ -10,6 +10,7 @@
  */
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import { MIB } from "@hayloft/base/limits.js"
+import { SharedWork } from "@hayloft/base/life/index.js"
 import { TarIndex, type TarKind, type TarMember } from "@hayloft/engine/format/objects/tar-index.js"
 import type { ByteRange } from "@hayloft/objects/contract.js"
 import type { ArchiveStep } from "./contract.js"
@@ -158,7 +159,7 @@ function listed({ path, kind, sizeBytes, modifiedMs, linkTarget }: TarMember): L
 export class TarIndexes {
   /** In the order in which they were used. */
   private readonly kept = new Map<string, TarIndex>()
-  private readonly loading = new Map<string, Promise<TarIndex>>()
+  private readonly loading = new SharedWork<string, TarIndex>()
   private keptBytes = 0
 
   constructor(private readonly bytesMax: number = TRANSFORM_LIMITS.indexBytesMax) {}
@@ -179,11 +180,7 @@ export class TarIndexes {
       this.kept.set(key, known)
       return Promise.resolve(known)
     }
-    const running = this.loading.get(key)
-    if (running !== undefined) return running
-    const loaded = this.load(key, load).finally(() => this.loading.delete(key))
-    this.loading.set(key, loaded)
-    return loaded
+    return this.loading.of(key, () => this.load(key, load))
   }
 
   private async load(key: string, load: () => Promise<Uint8Array>): Promise<TarIndex> {

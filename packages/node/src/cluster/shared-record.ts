@@ -16,7 +16,7 @@ import {
   type ControlLayout,
   type ControlRecord,
 } from "@hayloft/engine/format/device/control-record.js"
-import type { BackgroundService } from "@hayloft/base/life/index.js"
+import { InOrder, type BackgroundService } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
@@ -132,7 +132,7 @@ export class SharedRecordManager implements RecordManager, BackgroundService {
   /** The incarnation that read the record last, and how often the metadata had been reconciled. */
   private readBy: Incarnation
   private readIn: number
-  private turn: Promise<unknown> = Promise.resolve()
+  private readonly turn = new InOrder()
   private waiting = 0
   private isStopped = false
   private readonly listeners = new Set<ChangeListener>()
@@ -164,7 +164,7 @@ export class SharedRecordManager implements RecordManager, BackgroundService {
     }
     this.waiting += 1
     try {
-      return await this.inTurn(() => this.make(name, decide))
+      return await this.turn.run(() => this.make(name, decide))
     } finally {
       this.waiting -= 1
     }
@@ -185,7 +185,7 @@ export class SharedRecordManager implements RecordManager, BackgroundService {
 
   /** Reads the record now; listeners have been called when it resolves. */
   async refresh(): Promise<void> {
-    await this.inTurn(() => this.read())
+    await this.turn.run(() => this.read())
   }
 
   /** Keeps up with the changes of other nodes. */
@@ -201,13 +201,7 @@ export class SharedRecordManager implements RecordManager, BackgroundService {
 
   async stop(): Promise<void> {
     this.isStopped = true
-    await this.turn
-  }
-
-  private inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.turn.then(work)
-    this.turn = done.catch(() => undefined)
-    return done
+    await this.turn.ended()
   }
 
   private async make(name: string, decide: DecideChange): Promise<ControlRecord> {

@@ -18,6 +18,7 @@ import { votingIds, withBallast, writeControlRecord } from "@hayloft/engine/devi
 import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
+import { InOrder } from "@hayloft/base/life/index.js"
 import { hasTakenEffect, nextGeneration, stepsBetween } from "./steps-core.js"
 
 export const COORDINATION_LIMITS = {
@@ -77,7 +78,7 @@ export class ControlRecordManager implements RecordManager {
   /** Voting devices of records that were tried since `#record` and may be on some devices; each set once. */
   readonly #uncommitted = new Map<string, readonly DeviceId[]>()
   #triedGeneration = 0
-  #turn: Promise<unknown> = Promise.resolve()
+  readonly #turn = new InOrder()
   #waiting = 0
   #stopped = false
   readonly #listeners = new Set<ChangeListener>()
@@ -120,7 +121,7 @@ export class ControlRecordManager implements RecordManager {
     }
     this.#waiting += 1
     try {
-      return await this.#inTurn(() => this.#make(name, decide))
+      return await this.#turn.run(() => this.#make(name, decide))
     } finally {
       this.#waiting -= 1
     }
@@ -128,7 +129,7 @@ export class ControlRecordManager implements RecordManager {
 
   /** `hasEnough`: devices whose own record has all that matters to the caller. */
   spread(hasEnough: (id: DeviceId) => boolean = () => false): Promise<ControlRecord> {
-    return this.#inTurn(async () => {
+    return this.#turn.run(async () => {
       if (this.#stopped) throw fail("stopping", { change: "spread" })
       // A device that has a newer record, which failed, must not get an older one.
       if (this.#uncommitted.size > 0) await this.#take("spread", this.#record)
@@ -142,12 +143,6 @@ export class ControlRecordManager implements RecordManager {
     })
   }
 
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#turn.then(work)
-    this.#turn = done.catch(() => undefined)
-    return done
-  }
-
   /** The open devices that vote in the record in effect and are not known to have it. */
   #lacking(): readonly DeviceId[] {
     const voting = votingIds(this.#record)
@@ -157,7 +152,7 @@ export class ControlRecordManager implements RecordManager {
 
   async stop(): Promise<void> {
     this.#stopped = true
-    await this.#turn
+    await this.#turn.ended()
     await Promise.all(this.#writes.values())
   }
 

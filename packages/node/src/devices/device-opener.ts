@@ -31,7 +31,7 @@ import { cipherOf, openDevice, type DeviceOptions, type DevicePlace, type Device
 const DEVICES_CONCURRENT = 4
 
 /** The seams over which devices are opened. */
-export interface DeviceSeams {
+export interface OpenerSeams {
   readonly clock: Clock
   readonly random: Random
   /** Returns the disk through which a device's files are accessed. */
@@ -56,7 +56,7 @@ interface Sources {
 
 export class DeviceOpener {
   constructor(
-    private readonly seams: DeviceSeams,
+    private readonly seams: OpenerSeams,
     private readonly sources: Sources,
   ) {}
 

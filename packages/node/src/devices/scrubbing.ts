@@ -12,7 +12,7 @@ import type { DeviceId } from "@hayloft/base/ids.js"
 import { xxh64 } from "@hayloft/base/simd/xxh64.js"
 import { readRecordFile, replaceRecordFile } from "@hayloft/engine/device/index.js"
 import { decodeScrubRecord, encodeScrubRecord, type ScrubRecord } from "@hayloft/engine/format/device/scrub-record.js"
-import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
+import { InOrder, type Job, type StepOutcome } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { DeviceScrub, Volumes } from "@hayloft/engine/volume/index.js"
@@ -76,7 +76,7 @@ export class Scrubbing implements Job {
   private isRequested: boolean
   private savedMs: number
   /** One file accepts one write at a time. */
-  private saving: Promise<void> = Promise.resolve()
+  private readonly saving = new InOrder()
   /** A restart now would lose progress. */
   private isUnsaved = false
 
@@ -166,9 +166,7 @@ export class Scrubbing implements Job {
   }
 
   private save(): Promise<void> {
-    const saved = this.saving.then(() => this.write())
-    this.saving = saved.catch(() => undefined)
-    return saved
+    return this.saving.run(() => this.write())
   }
 
   private async write(): Promise<void> {

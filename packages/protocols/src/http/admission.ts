@@ -28,6 +28,7 @@
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { Places, type Party, type ShareLimits } from "@hayloft/base/places-core.js"
+import { keepLatest } from "@hayloft/base/keep-latest.js"
 import { AcceptRuns } from "./accept-runs.js"
 import type { HttpLimits } from "./limits.js"
 import { nextPlaces } from "./places-limit-core.js"
@@ -344,12 +345,9 @@ export class Admission {
   private noteFalseClaim({ account, address }: Party): void {
     if (account === undefined) return
     const claims = this.falseClaims.get(address) ?? new Map<string, number>()
-    this.falseClaims.delete(address)
-    this.falseClaims.set(address, claims)
+    keepLatest(this.falseClaims, address, claims, FALSE_CLAIMS_MAX)
     if (claims.size < FALSE_NAMES_MAX || claims.has(account))
       claims.set(account, this.clock.monotonicMs() + FALSE_CLAIM_MS)
-    const [oldest] = this.falseClaims.keys()
-    if (this.falseClaims.size > FALSE_CLAIMS_MAX && oldest !== undefined) this.falseClaims.delete(oldest)
   }
 
   private noteTurn(turnMs: number): void {

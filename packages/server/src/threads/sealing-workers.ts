@@ -9,6 +9,7 @@
 import { Worker } from "node:worker_threads"
 import { asFailure, fail } from "@hayloft/base/failures.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { InOrder } from "@hayloft/base/life/index.js"
 import type { Argon2id } from "../minio/admin/sealed.js"
 
 const DERIVATION_LIMITS = {
@@ -32,7 +33,7 @@ const ENTRY = new URL("./sealing-worker.js", import.meta.url)
 
 export class Derivations {
   private worker: Worker | undefined
-  private last: Promise<unknown> = Promise.resolve()
+  private readonly derivations = new InOrder()
   private waiting = 0
   private cancelEnd = (): void => undefined
 
@@ -42,9 +43,7 @@ export class Derivations {
     if (this.waiting > DERIVATION_LIMITS.waitingMax)
       return Promise.reject(fail("tooManyInFlight", { message: "too many sealed requests at a time; try again" }))
     this.waiting += 1
-    const made = this.last.then(() => this.derive({ password, salt }))
-    this.last = made.catch(() => undefined).finally(() => (this.waiting -= 1))
-    return made
+    return this.derivations.run(() => this.derive({ password, salt })).finally(() => (this.waiting -= 1))
   }
 
   private async derive(derivation: Derivation): Promise<Uint8Array> {

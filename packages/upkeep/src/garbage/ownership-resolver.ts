@@ -10,6 +10,7 @@ import { blockShape, type BlockGroup, type Blocks, type LiveBlock } from "@haylo
 import { blockCount, type Extent } from "@hayloft/engine/format/needles/extent.js"
 import type { NeedleOwner } from "@hayloft/engine/format/needles/needle.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
+import { keepLatest } from "@hayloft/base/keep-latest.js"
 import { query, type Metadata, type Query, type RowView } from "@hayloft/engine/metadata/index.js"
 import {
   recoveryHeaderOf,
@@ -158,7 +159,7 @@ export class OwnershipResolver {
     const found = await this.metadata.ask(firstNaming({ ...owner, uploadId: group.uploadId }, group.block === 0))
     if (!found) return { kind: "unnamed", owner }
     const { extent, recoveryHeader, intended } = found
-    remember(this.extents, group.uploadId, extent)
+    keepLatest(this.extents, group.uploadId, extent, UPLOADS_KEPT)
     if (intended && isOfExtent(group, intended)) return { kind: "changing" }
     if (!isOfExtent(group, extent)) return { kind: "unnamed", owner }
     return { kind: "live", live: { extent, owner, recoveryHeader: () => recoveryHeader } }
@@ -169,7 +170,7 @@ export class OwnershipResolver {
     if (known) return known
     try {
       const { owner } = await this.blocks.headerOf(group)
-      remember(this.owners, group.uploadId, owner)
+      keepLatest(this.owners, group.uploadId, owner, UPLOADS_KEPT)
       return owner
     } catch (error) {
       if (isFailure(error, "noSuchNeedle")) return "changing"
@@ -184,11 +185,4 @@ export class OwnershipResolver {
 function isOfExtent({ part, block, generation }: BlockOfUpload, extent: Extent): boolean {
   if (extent.part !== part || block >= blockCount(extent)) return false
   return blockShape(extent, block).generation === generation
-}
-
-function remember<Value>(map: Map<UploadId, Value>, uploadId: UploadId, value: Value): void {
-  map.delete(uploadId)
-  map.set(uploadId, value)
-  const [oldest] = map.keys()
-  if (map.size > UPLOADS_KEPT && oldest !== undefined) map.delete(oldest)
 }

@@ -15,6 +15,7 @@ import { nextBeat } from "@hayloft/base/seams/clock/beats.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { FolderLock } from "@hayloft/base/seams/folder-lock/contract.js"
+import { InOrder } from "@hayloft/base/life/index.js"
 import type { Superblock } from "../../format/device/superblock.js"
 import { freeSpaceToStart } from "../space/ballast.js"
 import { CALL_LIMITS, queuedDisk } from "../calls/call-queue.js"
@@ -26,7 +27,7 @@ const CHECK_EVERY_MS = 1000
 
 export class Ownership {
   private released: Promise<void> | undefined
-  private raising: Promise<void> = Promise.resolve()
+  private readonly raising = new InOrder()
 
   private constructor(
     private readonly clock: Clock,
@@ -99,9 +100,7 @@ export class Ownership {
       await this.check()
       this.current = await raiseFormatEpoch(this.disk, this.lock.folder, this.current, formatEpoch)
     }
-    const raised = this.raising.then(raise)
-    this.raising = raised.catch(() => undefined)
-    return raised
+    return this.raising.run(raise)
   }
 
   private async readSuperblock(): Promise<Superblock | undefined> {

@@ -11,7 +11,7 @@
 import { must } from "@hayloft/base/assert.js"
 import { asFailure, fail, isFailure } from "@hayloft/base/failures.js"
 import { ENTRY_BYTES_MAX } from "@hayloft/base/limits.js"
-import type { BackgroundService } from "@hayloft/base/life/contract.js"
+import { InOrder, type BackgroundService } from "@hayloft/base/life/index.js"
 import { nextBeat } from "@hayloft/base/seams/clock/beats.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk, Space } from "@hayloft/base/seams/disk/contract.js"
@@ -249,8 +249,8 @@ class FileSystem {
   private checkedMs = -Infinity
   private checking: Promise<void> | undefined
   private gaveBackMs = -Infinity
-  /** Operations on the ballast, one after another; never rejects. */
-  private ballasting: Promise<unknown> = Promise.resolve()
+  /** Operations on the ballast, one after another. */
+  private readonly ballasting = new InOrder()
 
   constructor(
     readonly fileSystemId: string,
@@ -361,9 +361,9 @@ class FileSystem {
 
   private async growBallast(signal: AbortSignal): Promise<void> {
     if (this.clock.monotonicMs() - this.gaveBackMs < this.limits.regrowMs) return
-    if (this.hiddenBytes > 0) await this.inTurn(() => this.probe())
+    if (this.hiddenBytes > 0) await this.ballasting.run(() => this.probe())
     for (let piece = 0; piece < this.limits.ballastPiecesPerCheck && !signal.aborted; piece += 1) {
-      const grown = await this.inTurn(() => this.growPiece())
+      const grown = await this.ballasting.run(() => this.growPiece())
       if (!grown) return
     }
   }
@@ -408,7 +408,7 @@ class FileSystem {
 
   /** Called for a write that found no space. */
   giveBack(bytes: number): Promise<boolean> {
-    return this.inTurn(async () => {
+    return this.ballasting.run(async () => {
       this.gaveBackMs = this.clock.monotonicMs()
       await this.check().catch(() => undefined)
       const before = this.ballastBytes
@@ -442,11 +442,5 @@ class FileSystem {
     if (!seemsEnough() || (await this.canWrite(bytes))) return
     await this.check().catch(() => undefined)
     if (seemsEnough()) this.hiddenBytes = this.shown.freeBytes
-  }
-
-  private inTurn<T>(run: () => Promise<T>): Promise<T> {
-    const done = this.ballasting.then(run)
-    this.ballasting = done.catch(() => undefined)
-    return done
   }
 }

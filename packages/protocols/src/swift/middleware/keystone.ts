@@ -10,6 +10,8 @@ import type { Keyring } from "@hayloft/access/contract.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { WebServices } from "@hayloft/base/seams/web/contract.js"
+import { SharedWork } from "@hayloft/base/life/index.js"
+import { keepLatest } from "@hayloft/base/keep-latest.js"
 import type { KnownCallers, SignedS3Caller } from "../../s3/index.js"
 import { isServiceUser, keystoneUserOf, rightsOf, type KeystoneRoles, type KeystoneUser } from "./keystone-core.js"
 import type { ResellerRole } from "./reseller-core.js"
@@ -38,7 +40,7 @@ interface Known {
 
 export class Keystone {
   private readonly known = new Map<string, Known>()
-  private readonly asking = new Map<string, Promise<KeystoneUser>>()
+  private readonly asking = new SharedWork<string, KeystoneUser>()
 
   constructor(
     private readonly settings: KeystoneSettings,
@@ -94,25 +96,11 @@ export class Keystone {
     const name = createHash("sha256").update(token).digest("base64")
     const known = this.known.get(name)
     if (known !== undefined && known.untilMs > this.clock.wallMs()) return Promise.resolve(known.user)
-    const asked = this.asking.get(name)
-    if (asked !== undefined) return asked
-    const asking = this.ask(token)
-      .then(user => {
-        this.keep(name, user)
-        return user
-      })
-      .finally(() => this.asking.delete(name))
-    this.asking.set(name, asking)
-    return asking
-  }
-
-  private keep(name: string, user: KeystoneUser): void {
-    this.known.delete(name)
-    for (const oldest of this.known.keys()) {
-      if (this.known.size < CACHED_MAX) break
-      this.known.delete(oldest)
-    }
-    this.known.set(name, { user, untilMs: this.clock.wallMs() + CACHE_MS })
+    return this.asking.of(name, async () => {
+      const user = await this.ask(token)
+      keepLatest(this.known, name, { user, untilMs: this.clock.wallMs() + CACHE_MS }, CACHED_MAX)
+      return user
+    })
   }
 
   private async ask(token: string): Promise<KeystoneUser> {

@@ -1,0 +1,23 @@
+/** Work that several callers may need at the same time: while that of a key is under way, all wait for the same. */
+export class SharedWork<Key, Result> {
+  private readonly underWay = new Map<Key, Promise<Result>>()
+
+  /** How many works are under way. */
+  get size(): number {
+    return this.underWay.size
+  }
+
+  /** The outcome of the work of this key that is under way; if there is none, this one begins. */
+  of(key: Key, work: () => Promise<Result>): Promise<Result> {
+    const known = this.underWay.get(key)
+    if (known !== undefined) return known
+    const begun = work().finally(() => this.underWay.delete(key))
+    this.underWay.set(key, begun)
+    return begun
+  }
+
+  /** Resolves once all works that are under way now have ended. */
+  async ended(): Promise<void> {
+    await Promise.allSettled(this.underWay.values())
+  }
+}
