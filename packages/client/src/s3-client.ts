@@ -41,6 +41,7 @@ import { S3_NAMESPACE, XmlWriter } from "@hayloft/base/text/xml-writer.js"
 import { readXml, textOfChild } from "./xml-reader.js"
 import { byteStringOfText } from "@hayloft/base/ids.js"
 import type { HeaderFields } from "@hayloft/base/http/request-headers.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 
 export type { ListedKey, ListedVersion, ObjectHead } from "./s3-answers.js"
 
@@ -372,12 +373,10 @@ export class S3Client {
 
   /** All keys with a prefix, page by page. */
   async *keys(bucket: string, prefix: string): AsyncGenerator<ListedKey> {
-    let token: string | undefined
-    do {
-      const page = await this.list(bucket, { prefix, delimiter: "", token })
-      yield* page.keys
-      token = page.next
-    } while (token !== undefined)
+    const pages = walkPages<string | undefined, KeyPage>(undefined, token =>
+      this.list(bucket, { prefix, delimiter: "", token }),
+    )
+    for await (const page of pages) yield* page.keys
   }
 
   /** All versions and delete markers with a prefix: by key, and of a key the newest first. */

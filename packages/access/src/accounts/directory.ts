@@ -8,6 +8,7 @@
  */
 import type { RowKey } from "@hayloft/base/ids.js"
 import type { Soon } from "@hayloft/base/soon.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import type { Command, Metadata, Query } from "@hayloft/engine/metadata/index.js"
 import type { RecordPage } from "./record-pages-core.js"
 
@@ -35,10 +36,8 @@ export class Directory {
     start: RowKey,
     pageFrom: (start: RowKey) => Query<RecordPage<Item>>,
   ): AsyncGenerator<readonly Item[]> {
-    for (let from: RowKey | undefined = start; from !== undefined;) {
-      const page: RecordPage<Item> = await this.ask(pageFrom(from))
+    for await (const page of walkPages(start, from => this.ask(pageFrom(from)))) {
       yield page.items
-      from = page.next
     }
   }
 

@@ -4,6 +4,7 @@ import { equalBytes } from "@hayloft/base/bytes.js"
 import { parseAccountId, type AccountId, type RowKey } from "@hayloft/base/ids.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import { after } from "@hayloft/base/soon.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import { textRowKey } from "@hayloft/engine/format/row-key.js"
 import {
   decodeSwiftAccount,
@@ -68,10 +69,9 @@ class SwiftAccountRows implements SwiftAccounts {
   ) {}
 
   async *deletedBy(untilMs: number): AsyncGenerator<AccountId> {
-    for (let start: RowKey | undefined = ALL_ROWS.start; start !== undefined;) {
-      const page: RecordPage<AccountId> = await this.metadata.ask(deletedSwiftAccounts(start, untilMs))
+    const pages = walkPages(ALL_ROWS.start, start => this.metadata.ask(deletedSwiftAccounts(start, untilMs)))
+    for await (const page of pages) {
       yield* page.items
-      start = page.next
     }
   }
 

@@ -1,5 +1,6 @@
 /** Checks at a start that the store has every epoch key under which secrets of its buckets are sealed. */
 import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import { decodeBucketKey } from "@hayloft/engine/format/objects/bucket-key.js"
 import { query, type Metadata } from "@hayloft/engine/metadata/index.js"
 import type { EpochKeys } from "./contract.js"
@@ -29,13 +30,11 @@ export const epochsOfSecrets = query("EpochsOfSecrets", (view, start: RowKey, ro
 /** Throws `keysUnavailable`. */
 export async function checkEpochs(metadata: Pick<Metadata, "ask">, epochs: EpochKeys): Promise<void> {
   const checked = new Set<number>()
-  for (let start: RowKey | undefined = rowKeyOf(""); start !== undefined;) {
-    const page: EpochsPage = await metadata.ask(epochsOfSecrets(start, ROWS_PER_PAGE))
+  for await (const page of walkPages(rowKeyOf(""), start => metadata.ask(epochsOfSecrets(start, ROWS_PER_PAGE)))) {
     for (const epoch of page.epochs) {
       if (checked.has(epoch)) continue
       await epochs.get(epoch)
       checked.add(epoch)
     }
-    start = page.next
   }
 }

@@ -17,6 +17,7 @@ import { after, type Soon } from "@hayloft/base/soon.js"
 import type { KmsKeyRecord } from "@hayloft/engine/format/accounts/kms-records.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import { BuiltInProvider, type KeyMaterials } from "./built-in.js"
 import { EXTERNAL_HEADER_BYTES, keyIdOfCiphertext, keyIdText, wrapExternal } from "./ciphertext.js"
 import { checkRotation, checkUsable, currentVersionOf, type KeyChange } from "./change-key-core.js"
@@ -248,10 +249,8 @@ export class KeyService implements DataKeys {
   }
 
   private async *pages<Item>(read: (start: RowKey) => Soon<KmsPage<Item>>): AsyncGenerator<Item> {
-    for (let start: RowKey | undefined = FIRST_ROW; start !== undefined;) {
-      const page: KmsPage<Item> = await read(start)
+    for await (const page of walkPages(FIRST_ROW, read)) {
       yield* page.items
-      start = page.next
     }
   }
 

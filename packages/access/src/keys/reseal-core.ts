@@ -19,7 +19,7 @@ const END = rowKeyOf("\xff".repeat(16))
 const SECRETS_MAX = 64
 const ROWS_MAX = 1_000
 
-export interface SecretsPage {
+interface SecretsPage {
   readonly secrets: readonly StoredSecret[]
   /** The place where the next page begins; undefined: this is the last one. */
   readonly next: RowKey | undefined

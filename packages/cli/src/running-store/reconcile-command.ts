@@ -2,6 +2,7 @@
  * `hayloft cluster reconcile`: asks a node to compare the database, which was rolled back, with the bytes on all devices,
  * shows what it found, and has it carried out. The list of all objects concerned goes to a file.
  */
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import { writeFile } from "node:fs/promises"
 import { resolve } from "node:path"
 import type { z } from "zod"
@@ -64,12 +65,10 @@ async function settled(client: AdminClient, { clock }: CliIo, signal: AbortSigna
 
 async function writeEntries(client: AdminClient, file: string): Promise<void> {
   const lines: string[] = []
-  for (let from: number | undefined = 0; from !== undefined;) {
-    const answered: unknown = await client.get(`${PATH}/entries`, { from: String(from) })
-    const page = checked(STORE_SCHEMAS.RECONCILE_ENTRIES, answered)
-    for (const entry of page.entries) lines.push(JSON.stringify(entry))
-    from = page.next
-  }
+  const pages = walkPages(0, async from =>
+    checked(STORE_SCHEMAS.RECONCILE_ENTRIES, await client.get(`${PATH}/entries`, { from: String(from) })),
+  )
+  for await (const { entries } of pages) for (const entry of entries) lines.push(JSON.stringify(entry))
   await writeFile(file, lines.map(line => `${line}\n`).join(""))
 }
 

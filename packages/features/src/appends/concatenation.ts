@@ -9,10 +9,11 @@
  */
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { ObjectKey } from "@hayloft/base/ids.js"
-import type { SegmentRecord, SegmentSource } from "@hayloft/engine/format/records.js"
+import type { SegmentSource } from "@hayloft/engine/format/records.js"
 import { multipartIdOf, RANDOM_BYTES } from "@hayloft/engine/format/objects/version-id.js"
 import type { VersionHead, VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import { allowsAppends } from "./append-commands-core.js"
 import { inBlocks } from "./append-service.js"
 import { checkReadOfFeatures, type Core, type Referring, type ReferringObject } from "@hayloft/objects/door/index.js"
@@ -205,10 +206,8 @@ export class Concatenation implements Referring {
   ): Promise<readonly SegmentSource[]> {
     const end = first + lengthBytes
     const sources: SegmentSource[] = []
-    for (let from: number | undefined = 0; from !== undefined && from < end;) {
-      const page: { segments: readonly SegmentRecord[]; next: number | undefined } = await this.seams.metadata.ask(
-        segmentsFrom(bucket.id, name, from),
-      )
+    const { metadata } = this.seams
+    for await (const page of walkPages(0, from => metadata.ask(segmentsFrom(bucket.id, name, from)))) {
       for (const segment of page.segments) {
         const [begin, over] = [Math.max(first, segment.offsetBytes), Math.min(end, endOfSegment(segment))]
         if (begin >= over) continue
@@ -217,7 +216,7 @@ export class Concatenation implements Referring {
         if (source && within) sources.push(sourceOf(source, within))
         else sources.push(sourceOf({ ...name, uploadedParts: 0 }, { first: begin, lengthBytes: over - begin }))
       }
-      from = page.next
+      if (page.next !== undefined && page.next >= end) break
     }
     const found = sources.reduce((sum, source) => sum + source.lengthBytes, 0)
     if (found !== lengthBytes) throw fail("conflict")

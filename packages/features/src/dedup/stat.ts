@@ -7,6 +7,7 @@
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
 import { bucketRowKey } from "@hayloft/engine/format/row-key.js"
 import { laterTurn } from "@hayloft/base/life/index.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import { recount, RECOUNT_LIMITS, type WalkSeams } from "@hayloft/objects/door/rows.js"
 import { addFigures, NO_FIGURES, statFrom, type DedupFigures, type StatPlace } from "./stat-core.js"
 
@@ -28,12 +29,11 @@ export async function dedupStat(seams: WalkSeams, bucketId: BucketId): Promise<D
     for (const { distinctBytes } of found.values()) releasedReferencedBytes += distinctBytes
     released = []
   }
-  for (let place: StatPlace | undefined = { family: 0, from: bucketRowKey(bucketId) }; place !== undefined;) {
-    const page: Awaited<ReturnType<typeof pageOf>> = await pageOf(seams, bucketId, place)
+  const pages = walkPages({ family: 0, from: bucketRowKey(bucketId) }, place => pageOf(seams, bucketId, place))
+  for await (const page of pages) {
     figures = addFigures(figures, page.found)
     released.push(...page.released)
     if (released.length >= RECOUNT_LIMITS.rowsMax) await countReleased()
-    place = page.next
     await laterTurn(seams.clock)
   }
   if (released.length > 0) await countReleased()

@@ -4,7 +4,7 @@
  * Promises  When a pass has ended, each row that was there when it began was looked at, by the process that took its slice
  *           or by one that took it over. No more: what is removed is decided again, so two may work on one slice.
  */
-import { parseBucketId, rowKeyOf, type BucketId, type RowKey } from "@hayloft/base/ids.js"
+import { rowKeyOf, type BucketId, type RowKey } from "@hayloft/base/ids.js"
 import {
   ALL_UPLOADS,
   decodeLifecyclePass,
@@ -17,7 +17,7 @@ import {
 } from "@hayloft/engine/format/objects/lifecycle-pass.js"
 import { bucketRowKey } from "@hayloft/engine/format/row-key.js"
 import { command, query, type CommandView, type DecisionTime } from "@hayloft/engine/metadata/index.js"
-import { bucketOfRow, rowsOfBucket } from "@hayloft/objects/door/rows.js"
+import { allBuckets, rowsOfBucket } from "@hayloft/objects/door/rows.js"
 import { ROWS_OF_UPLOADS, type LifecycleTime } from "./walk-core.js"
 
 /** Slices of one pass that are being worked on: each process has one. */
@@ -35,13 +35,12 @@ export interface PassOfBucket {
   readonly left: readonly LifecycleSlice[]
 }
 
-const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
 const ALL_PASSES = { start: lifecycleRowKey(ALL_UPLOADS), end: rowKeyOf("\xff") }
 
 /** How far each pass is: that over uploads first. */
 export const lifecyclePasses = query("LifecyclePasses", (view): readonly PassOfBucket[] => {
   const { incarnations } = view
-  const buckets = Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row))
+  const buckets = allBuckets(view)
   // One range: over SQL each row that is read alone, and is absent, would cost a round trip.
   const rows = new Map(view.range("lifecycle", ALL_PASSES))
   const passOf = (bucketId: BucketId): LifecyclePass | undefined => {

@@ -84,7 +84,7 @@ export interface SessionBeat {
   readonly silenceMs: number
 }
 
-export interface BeatsPage {
+interface BeatsPage {
   readonly beats: readonly SessionBeat[]
   readonly next: RowKey | undefined
 }

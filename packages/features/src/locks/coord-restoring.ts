@@ -4,10 +4,11 @@
  */
 import type { Family } from "@hayloft/base/rows/families.js"
 import { parseCoordPath, rowKeyOf, type AccountId, type RowKey } from "@hayloft/base/ids.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import { decodeFile, namespaceOf } from "@hayloft/engine/format/coord-rows.js"
 import { parseAccountRowKey } from "@hayloft/engine/format/row-key.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
-import { readBeats, type BeatsPage } from "./coord-queries-core.js"
+import { readBeats } from "./coord-queries-core.js"
 import { restoreFile } from "./file-commands-core.js"
 import { STORE_NAMESPACE } from "./limits.js"
 import { endSession } from "./session-commands-core.js"
@@ -58,10 +59,8 @@ export class FileRestoring {
 
   /** For rows that were set back to an earlier moment: ends all sessions, since their locks may have had other holders after it. */
   async endSessions(): Promise<void> {
-    for (let from: RowKey | undefined = rowKeyOf(""); from !== undefined;) {
-      const page: BeatsPage = await this.metadata.ask(readBeats(from))
+    for await (const page of walkPages(rowKeyOf(""), from => this.metadata.ask(readBeats(from)))) {
       for (const { account, id } of page.beats) await this.metadata.run(endSession({ account, id }, undefined))
-      from = page.next
     }
   }
 }

@@ -6,12 +6,13 @@
  * Limits    One query for each page of sessions, every COORD_LIMITS.silenceEveryMs, less often while there are none.
  */
 import { isFailure, type Failure } from "@hayloft/base/failures.js"
-import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
+import { rowKeyOf } from "@hayloft/base/ids.js"
 import { FailuresInARow, type BackgroundService } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log, Metrics } from "@hayloft/base/seams/telemetry/contract.js"
-import { readBeats, type BeatsPage, type SessionBeat } from "./coord-queries-core.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
+import { readBeats, type SessionBeat } from "./coord-queries-core.js"
 import type { Coordination } from "./coordination.js"
 import { COORD_LIMITS } from "./limits.js"
 import { Silence } from "./silence-core.js"
@@ -61,10 +62,8 @@ export class SessionEnder implements BackgroundService {
     const { clock, metadata, log } = this.seams
     const askedMs = clock.monotonicMs()
     const beats: SessionBeat[] = []
-    for (let from: RowKey | undefined = rowKeyOf(""); from !== undefined;) {
-      const page: BeatsPage = await metadata.ask(readBeats(from))
+    for await (const page of walkPages(rowKeyOf(""), from => metadata.ask(readBeats(from)))) {
       beats.push(...page.beats)
-      from = page.next
     }
     let failure: Failure | undefined
     for (const { account, id, beat, silenceMs } of this.silence.observe(beats, askedMs, clock.monotonicMs())) {

@@ -7,15 +7,7 @@
  */
 import { equalBytes } from "@hayloft/base/bytes.js"
 import { fail } from "@hayloft/base/failures.js"
-import {
-  parseBucketId,
-  rowKeyOf,
-  type BucketId,
-  type MultipartId,
-  type ObjectKey,
-  type RowKey,
-  type UploadId,
-} from "@hayloft/base/ids.js"
+import type { BucketId, MultipartId, ObjectKey, RowKey, UploadId } from "@hayloft/base/ids.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import type { Extent } from "@hayloft/engine/format/needles/extent.js"
@@ -41,7 +33,7 @@ import { decodeVersion, decodeVersionHead, type VersionRecord } from "@hayloft/e
 import { command, query, type CommandView, type DecisionTime, type RowView } from "@hayloft/engine/metadata/index.js"
 import {
   segmentPart,
-  bucketOfRow,
+  allBuckets,
   checkOwnUpload,
   decideEach,
   hintRowKey,
@@ -201,8 +193,6 @@ function editAll(
   return last
 }
 
-const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
-
 /** A bucket that packs its objects. */
 export interface PackingBucket {
   readonly bucketId: BucketId
@@ -230,8 +220,7 @@ export const packingOf = query("PackingOf", (view, bucketId: BucketId) => ({
 /** How far the job is in each bucket. */
 export const packingBuckets = query("PackingBuckets", (view): readonly PackingBucket[] => {
   const found: PackingBucket[] = []
-  for (const [, row] of view.range("buckets", ALL_BUCKETS)) {
-    const { id: bucketId, settings, state } = bucketOfRow(row)
+  for (const { id: bucketId, settings, state } of allBuckets(view)) {
     const setting = state === "open" && settings.includes("packing") ? packingSettingIn(view, bucketId) : undefined
     if (setting !== undefined) found.push({ bucketId, setting, pass: passIn(view, bucketId) })
   }

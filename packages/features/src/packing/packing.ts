@@ -16,6 +16,7 @@ import {
 import { laterTurn } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import type { Bucket } from "@hayloft/objects/contract.js"
 import type { Core } from "@hayloft/objects/door/index.js"
 import { recount, RECOUNT_LIMITS, rowsOfBucket, setSetting } from "@hayloft/objects/door/rows.js"
@@ -77,8 +78,7 @@ export class Packing {
       for (const { distinctBytes } of (await recount(walking, id, counted)).values()) found.liveBytes += distinctBytes
       counted = []
     }
-    for (let from: RowKey | undefined = rowsOfBucket(id).start; from !== undefined;) {
-      const page: Awaited<ReturnType<Packing["packsPage"]>> = await this.packsPage(id, from, rowsPerQuery)
+    for await (const page of walkPages(rowsOfBucket(id).start, from => this.packsPage(id, from, rowsPerQuery))) {
       for (const { rowKey, isSparse, bytes, count: left } of page.packs) {
         found.packs += 1
         found.sparsePacks += Number(isSparse)
@@ -87,7 +87,6 @@ export class Packing {
         counted.push(rowKey)
       }
       if (counted.length + rowsPerQuery > rowsMax) await count()
-      from = page.next
       await laterTurn(clock)
     }
     if (counted.length > 0) await count()
@@ -104,12 +103,10 @@ export class Packing {
     const cold = { beforeMs, maxBytes: Math.min(setting.maxBytes, this.bytesMax()) }
     const found = { waitingObjects: 0, waitingBytes: 0 }
     const leftOut: Record<string, number> = {}
-    for (let from: RowKey | undefined = rowsOfBucket(id).start; from !== undefined;) {
-      const page: Awaited<ReturnType<Packing["candidatesPage"]>> = await this.candidatesPage(id, from, cold)
+    for await (const page of walkPages(rowsOfBucket(id).start, from => this.candidatesPage(id, from, cold))) {
       found.waitingObjects += page.found.length
       found.waitingBytes += page.found.reduce((sum, { record }) => sum + record.head.sizeBytes, 0)
       for (const [reason, count] of Object.entries(page.leftOut)) leftOut[reason] = (leftOut[reason] ?? 0) + count
-      from = page.next
       await laterTurn(clock)
     }
     return { ...found, leftOut }

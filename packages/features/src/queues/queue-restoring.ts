@@ -5,7 +5,8 @@
  * Limits  QUEUE_LIMITS: messages of one command.
  */
 import type { Family } from "@hayloft/base/rows/families.js"
-import { parseMessageId, rowKeyOf, type AccountId, type MessageId, type RowKey } from "@hayloft/base/ids.js"
+import { parseMessageId, rowKeyOf, type AccountId, type RowKey } from "@hayloft/base/ids.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import {
   decodeMessage,
   decodeQueue,
@@ -60,11 +61,6 @@ export async function countRestorable(rows: AsyncIterable<CopiedRow>): Promise<R
     }
   }
   return { queues, messages }
-}
-
-interface OnceMessage {
-  readonly account: AccountId
-  readonly id: MessageId
 }
 
 /** How much has come back. */
@@ -126,15 +122,11 @@ export class QueueRestoring {
    * been delivered after it.
    */
   static async dropOnce(metadata: Pick<Metadata, "run" | "ask">): Promise<void> {
-    for (let from: RowKey | undefined = rowKeyOf(""); from !== undefined;) {
-      const page: { readonly found: readonly OnceMessage[]; readonly next: RowKey | undefined } = await metadata.ask(
-        findOnce(from),
-      )
+    for await (const page of walkPages(rowKeyOf(""), from => metadata.ask(findOnce(from)))) {
       for (const account of new Set(page.found.map(each => each.account))) {
         const ids = page.found.flatMap(each => (each.account === account ? [each.id] : []))
         await metadata.run(removeMessages({ account, ids }))
       }
-      from = page.next
     }
   }
 

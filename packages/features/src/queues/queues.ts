@@ -20,6 +20,7 @@ import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { keepLatest } from "@hayloft/base/keep-latest.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import type { Delivery, MessageInput, Reception } from "./contract.js"
 import { QUEUE_LIMITS } from "./limits.js"
 import {
@@ -172,13 +173,11 @@ export class Queues {
   /** Exact while nothing changes: it reads the places of all messages that are not due. */
   async lengths({ queue, messages }: NamedQueue): Promise<QueueLengths> {
     let [inFlight, delayed] = [0, 0]
-    let next: { readonly fromMs: number } | undefined = { fromMs: this.seams.clock.wallMs() + 1 }
-    while (next !== undefined) {
-      const page: QueueLengths & { readonly next: { readonly fromMs: number } | undefined } =
-        await this.seams.metadata.ask(countLater(queue.id, next.fromMs))
+    const { clock, metadata } = this.seams
+    const first = { fromMs: clock.wallMs() + 1 }
+    for await (const page of walkPages(first, ({ fromMs }) => metadata.ask(countLater(queue.id, fromMs)))) {
       inFlight += page.inFlight
       delayed += page.delayed
-      next = page.next
     }
     return { due: Math.max(0, messages - inFlight - delayed), inFlight, delayed }
   }
@@ -270,7 +269,13 @@ export class Queues {
     const nowMs = this.seams.clock.monotonicMs()
     const untilMs = beganMs === 0 ? nowMs + QUEUE_LIMITS.beginAgainMs : this.reached.get(key)?.untilMs
     if (reachedMs === undefined || untilMs === undefined) this.reached.delete(key)
-    else keepLatest(this.reached, key, { fromMs: Math.max(0, reachedMs - QUEUE_LIMITS.skewMs), untilMs }, QUEUE_LIMITS.queuesMax)
+    else
+      keepLatest(
+        this.reached,
+        key,
+        { fromMs: Math.max(0, reachedMs - QUEUE_LIMITS.skewMs), untilMs },
+        QUEUE_LIMITS.queuesMax,
+      )
   }
 
   /** Removes messages that were worked on; returns those that were there. */

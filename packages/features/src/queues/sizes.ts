@@ -3,7 +3,8 @@
  *
  * Limits  QUEUE_LIMITS: queues that are returned by name.
  */
-import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
+import { rowKeyOf } from "@hayloft/base/ids.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import { QUEUE_LIMITS } from "./limits.js"
 import { sizesOfQueues, type QueueSize } from "./queue-queries-core.js"
@@ -17,11 +18,6 @@ export interface QueueSizes {
 
 export const NO_QUEUES: QueueSizes = { largest: [], others: undefined }
 
-interface SizesPage {
-  readonly found: readonly QueueSize[]
-  readonly next: RowKey | undefined
-}
-
 const byMessages = (a: QueueSize, b: QueueSize): number => b.messages - a.messages || b.bytes - a.bytes
 
 const added = (sum: QueueSizes["others"], { messages, bytes }: QueueSize): QueueSizes["others"] => ({
@@ -34,11 +30,9 @@ export async function readQueueSizes(
   max: number = QUEUE_LIMITS.queuesMeasured,
 ): Promise<QueueSizes> {
   let sizes = NO_QUEUES
-  for (let start: RowKey | undefined = rowKeyOf(""); start !== undefined;) {
-    const page: SizesPage = await metadata.ask(sizesOfQueues(start))
+  for await (const page of walkPages(rowKeyOf(""), start => metadata.ask(sizesOfQueues(start)))) {
     const all = [...sizes.largest, ...page.found].sort(byMessages)
     sizes = { largest: all.slice(0, max), others: all.slice(max).reduce(added, sizes.others) }
-    start = page.next
   }
   return sizes
 }

@@ -7,7 +7,7 @@
  * second step adds it; limits hold from then on. See decision 58.
  */
 import { fail } from "@hayloft/base/failures.js"
-import { bytesOfByteString, parseBucketId, rowKeyOf } from "@hayloft/base/ids.js"
+import { bytesOfByteString } from "@hayloft/base/ids.js"
 import type { AccountId, BucketId, RowKey } from "@hayloft/base/ids.js"
 import { hexOf } from "@hayloft/base/bytes.js"
 import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
@@ -30,9 +30,8 @@ import {
   type UsageOwner,
 } from "@hayloft/engine/format/objects/usage.js"
 import { command, type DecisionTime, type RowView, type UsageChange } from "@hayloft/engine/metadata/index.js"
-import { bucketOfRow, countersIn, readCounters } from "@hayloft/objects/door/rows.js"
+import { ALL_BUCKETS, allBuckets, bucketOfRow, countersIn, readCounters } from "@hayloft/objects/door/rows.js"
 
-const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
 /** Buckets that one command lets an account count. */
 const JOINED_MAX = 100
 
@@ -142,9 +141,7 @@ export const setAccountQuota = command<[accountId: AccountId, setting: QuotaSett
 
 /** All buckets of an account, also those that are being erased: their versions are still counted. */
 const bucketsOf = (view: RowView, accountId: AccountId): readonly BucketRecord[] =>
-  Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row)).filter(
-    ({ owner }) => owner === accountId,
-  )
+  allBuckets(view).filter(({ owner }) => owner === accountId)
 
 /**
  * Lets the count of an account include its buckets, some in each call; once it includes all it becomes exact. Returns

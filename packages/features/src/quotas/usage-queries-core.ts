@@ -1,6 +1,6 @@
 /** The usage that quotas count, for people and for the comparison with the rows themselves. Pure. */
 import type { Family } from "@hayloft/base/rows/families.js"
-import { parseBucketId, rowKeyOf } from "@hayloft/base/ids.js"
+import { rowKeyOf } from "@hayloft/base/ids.js"
 import type { AccountId, BucketId, BucketName, RowKey } from "@hayloft/base/ids.js"
 import { decodeAccount, decodePart, decodeUpload, type BucketRecord } from "@hayloft/engine/format/records.js"
 import { bucketRowKey, suffixRange, textRowKey, uploadOfPartRowKey } from "@hayloft/engine/format/row-key.js"
@@ -17,7 +17,7 @@ import {
 import { decodeVersionHead } from "@hayloft/engine/format/objects/version-record.js"
 import { query, type MetadataRow, type RowView } from "@hayloft/engine/metadata/index.js"
 import { bucketContents } from "@hayloft/objects/door/index.js"
-import { bucketOfRow, countersIn } from "@hayloft/objects/door/rows.js"
+import { ALL_BUCKETS, allBuckets, bucketOfRow, countersIn } from "@hayloft/objects/door/rows.js"
 
 /** A quota, and what is used of it. */
 export interface QuotaState {
@@ -30,12 +30,10 @@ export interface QuotaState {
 }
 
 const ALL_ROWS = { start: rowKeyOf(""), end: rowKeyOf("\xff") }
-const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
 
 type Owned = Omit<QuotaState, "used">
 
-function quotaOfBucket(row: MetadataRow): Owned | undefined {
-  const { id: bucketId, name, state, usage } = bucketOfRow(row)
+function quotaOfBucket({ id: bucketId, name, state, usage }: BucketRecord): Owned | undefined {
   // Another bucket may have its name.
   if (usage?.own === undefined || state === "erasing") return undefined
   return { owner: { kind: "bucket", bucketId }, name, quota: usage.own }
@@ -51,7 +49,7 @@ function stateIn(view: RowView, owner: UsageOwner): QuotaState | undefined {
   const row = isBucket
     ? view.get("buckets", bucketRowKey(owner.bucketId))
     : view.get("accounts", textRowKey(owner.accountId))
-  const owned = row && (isBucket ? quotaOfBucket(row) : quotaOfAccount(row))
+  const owned = row && (isBucket ? quotaOfBucket(bucketOfRow(row)) : quotaOfAccount(row))
   if (owned === undefined) return undefined
   const used = view.get("usage", usageRowKey(owner, owned.quota.run))
   return { ...owned, used: used && decodeUsage(used.value) }
@@ -65,7 +63,7 @@ export const quotaState = query("QuotaState", stateIn)
  * on an engine over SQL three ranges are three round trips, however many quotas there are.
  */
 export const quotaStates = query("QuotaStates", (view): readonly QuotaState[] => {
-  const ofBuckets = Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => quotaOfBucket(row))
+  const ofBuckets = allBuckets(view).map(quotaOfBucket)
   const ofAccounts = Array.from(view.range("accounts", ALL_ROWS), ([, row]) => quotaOfAccount(row))
   const all = [...ofBuckets, ...ofAccounts].filter(owned => owned !== undefined)
   if (all.length === 0) return []
@@ -78,7 +76,7 @@ export const quotaStates = query("QuotaStates", (view): readonly QuotaState[] =>
 
 /** Accounts without a quota, a count of which some bucket still names. */
 export const endedAccountCounts = query("EndedAccountCounts", (view): readonly AccountId[] => {
-  const buckets = Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row))
+  const buckets = allBuckets(view)
   const owners = new Set(buckets.filter(({ usage }) => usage?.accountRun !== undefined).map(({ owner }) => owner))
   if (owners.size === 0) return []
   const accounts = Array.from(view.range("accounts", ALL_ROWS), ([, { value }]) => decodeAccount(value))
@@ -90,7 +88,7 @@ const bucketsOf = (view: RowView, owner: UsageOwner): readonly BucketRecord[] =>
     const row = view.get("buckets", bucketRowKey(owner.bucketId))
     return row === undefined ? [] : [bucketOfRow(row)]
   }
-  const all = Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row))
+  const all = allBuckets(view)
   return all.filter(bucket => bucket.owner === owner.accountId)
 }
 

@@ -9,6 +9,7 @@
 import { fail } from "@hayloft/base/failures.js"
 import type { CacheSpace } from "@hayloft/base/ids.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import type { ListedObject, Objects } from "@hayloft/objects/index.js"
 import type { RemoteCache } from "./cache.js"
 import type { Origin, OriginEntry, RemoteListEntry, RemoteListPage, RemoteListRequest } from "./contract.js"
@@ -182,11 +183,12 @@ async function isShown(
   if (isPending || !parts.showsPending) return true
   const first = await latestOf(parts.objects, bucket, { prefix: at }).next()
   if (first.done === true) return true
-  for (let after: string | undefined = ""; after !== undefined;) {
+  const pages = walkPages("", after => {
     const below = { bucket, prefix: at, delimiter: "", after, max: 1, withStatus: false }
-    const page: RemoteListPage = await listRemote(parts, below, signal)
+    return listRemote(parts, below, signal)
+  })
+  for await (const page of pages) {
     if (page.entries.length > 0) return true
-    after = page.next
   }
   return false
 }

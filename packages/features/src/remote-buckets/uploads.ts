@@ -8,6 +8,7 @@ import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { ObjectKey, VersionId } from "@hayloft/base/ids.js"
 import { MIB, PART_BYTES_MAX, PART_BYTES_MIN } from "@hayloft/base/limits.js"
 import { asPromise } from "@hayloft/base/soon.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import type { Bucket, ObjectInfo, Objects } from "@hayloft/objects/index.js"
 import type { OriginPart, OriginUpload } from "./contract.js"
 
@@ -61,12 +62,13 @@ async function partSizesOf({ objects }: UploadSource, place: Place, info: Object
   const { sizeBytes, versionId, partsCount } = info
   if (partsCount === undefined && sizeBytes <= PART_BYTES_MAX) return [sizeBytes]
   const sizes: number[] = []
-  for (let afterPart: number | undefined = 0; afterPart !== undefined;) {
+  const pages = walkPages(0, afterPart => {
     const page = { afterPart, max: PARTS_PAGE }
     const { bucket, key } = place
-    const found: Awaited<ReturnType<Objects["parts"]>> = await objects.parts({ bucket, key, versionId }, page)
+    return objects.parts({ bucket, key, versionId }, page)
+  })
+  for await (const found of pages) {
     sizes.push(...found.parts.map(part => part.sizeBytes))
-    afterPart = found.next
   }
   const isWhole = sizes.reduce((sum, size) => sum + size, 0) === sizeBytes && sizes.length > 0
   const areAllowed = sizes.every((size, i) => i === sizes.length - 1 || size >= PART_BYTES_MIN)

@@ -9,6 +9,7 @@
 import { fail } from "@hayloft/base/failures.js"
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
 import { isArchive, STORAGE_CLASSES, type StorageClass } from "@hayloft/base/storage-class.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import { type VERSION_FAMILIES, versionOfRow } from "@hayloft/engine/format/objects/deleted-version.js"
 import { prefixRange } from "@hayloft/engine/format/row-key.js"
 import { query, type Metadata } from "@hayloft/engine/metadata/index.js"
@@ -97,13 +98,9 @@ export class StorageClasses implements AcceptedClasses {
     rowsMax: number,
   ): Promise<{ readonly isFound: boolean; readonly rows: number }> {
     let rows = 0
-    for (let start: RowKey | undefined = from.start; start !== undefined && rows < rowsMax;) {
-      const step: { isFound: boolean; next: RowKey | undefined; rows: number } = await this.metadata.ask(
-        classInRows({ ...from, start }),
-      )
+    for await (const step of walkPages(from.start, start => this.metadata.ask(classInRows({ ...from, start })))) {
       rows += step.rows
-      if (step.isFound) return { isFound: true, rows }
-      start = step.next
+      if (step.isFound || rows >= rowsMax) return { isFound: step.isFound, rows }
     }
     return { isFound: false, rows }
   }

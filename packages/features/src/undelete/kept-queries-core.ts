@@ -1,10 +1,9 @@
 /** How much undelete keeps, by bucket. Pure. */
-import { parseBucketId, rowKeyOf, type BucketName } from "@hayloft/base/ids.js"
+import { rowKeyOf, type BucketName } from "@hayloft/base/ids.js"
 import type { BucketRecord } from "@hayloft/engine/format/records.js"
-import { bucketRowKey } from "@hayloft/engine/format/row-key.js"
 import { decodeUsage, deletedUsageRowKey, type Usage } from "@hayloft/engine/format/objects/usage.js"
 import { query, type MetadataRow, type RowView } from "@hayloft/engine/metadata/index.js"
-import { bucketOfRow } from "@hayloft/objects/door/rows.js"
+import { allBuckets } from "@hayloft/objects/door/rows.js"
 
 /** The report of what is kept of a bucket. */
 export interface KeptReport {
@@ -29,7 +28,6 @@ const amountOf = (row: UsageRow): KeptReport["kept"] => {
 export const keptIn = (view: RowView, { id, countsDeleted }: BucketRecord): KeptReport["kept"] =>
   countsDeleted === true ? amountOf(view.get("usage", deletedUsageRowKey(id))) : NOTHING_KEPT
 
-const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
 const ALL_KEPT = { start: rowKeyOf("d"), end: rowKeyOf("e") }
 
 /**
@@ -37,7 +35,7 @@ const ALL_KEPT = { start: rowKeyOf("d"), end: rowKeyOf("e") }
  * on an engine over SQL.
  */
 export const keptOfBuckets = query("KeptOfBuckets", (view): readonly KeptReport[] => {
-  const buckets = Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row))
+  const buckets = allBuckets(view)
   const keeping = buckets.filter(({ countsDeleted, state }) => countsDeleted === true && state !== "erasing")
   if (keeping.length === 0) return []
   const rows = new Map(view.range("usage", ALL_KEPT))

@@ -18,6 +18,7 @@ import { decodeBucket } from "@hayloft/engine/format/records.js"
 import { bucketIdOfRowKey, bucketRowKey, parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
 import { decodeUsage } from "@hayloft/engine/format/objects/usage.js"
 import { mapBounded } from "@hayloft/base/life/index.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import type { Metadata, MetadataRow } from "@hayloft/engine/metadata/index.js"
 import {
   COPIED_FAMILIES,
@@ -232,10 +233,8 @@ export class RowCopy {
 
 async function allUsage(source: Pick<Metadata, "ask">): Promise<readonly CopiedKey[]> {
   const found: CopiedKey[] = []
-  for (let start: RowKey | undefined = FIRST_KEY; start !== undefined;) {
-    const slice: RowSlice = await source.ask(rowsFrom("usage", start))
+  for await (const slice of walkPages(FIRST_KEY, start => source.ask(rowsFrom("usage", start)))) {
     found.push(...slice.rows)
-    start = slice.next
   }
   return found
 }

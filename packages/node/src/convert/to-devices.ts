@@ -25,6 +25,7 @@ import { encodeTimestamps, TIMESTAMPS_ROW } from "@hayloft/engine/format/commit-
 import type { DatabaseMark } from "@hayloft/engine/format/device/database-mark.js"
 import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import { mapBounded, supervise } from "@hayloft/base/life/index.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import { EncodedBatch, Replica } from "@hayloft/engine/tablet/index.js"
 import { readSharedRecord } from "../cluster/shared-record.js"
@@ -247,17 +248,13 @@ async function copyTo(
   // A history begins with an entry that contains its position.
   await putAt(replicas, since, position, [])
   for (const family of [...COPIED_FAMILIES, "counters", "usage"] as const) {
-    for (let start: typeof FIRST_KEY | undefined = FIRST_KEY; start !== undefined;) {
-      const slice: Awaited<ReturnType<ReturnType<typeof rowsFrom>["answer"]>> = await source.ask(
-        rowsFrom(family, start),
-      )
+    for await (const slice of walkPages(FIRST_KEY, start => source.ask(rowsFrom(family, start)))) {
       const writes = await writesOf(source, slice.rows, () => {
         throw fail("conflict", { message: "another node has changed a row while the rows were copied", family })
       })
       if (writes.length > 0) await putAt(replicas, since, position, writes)
       rows += writes.length
       onProgress(rows)
-      start = slice.next
     }
   }
   // Nothing else is committed in the database any more.

@@ -19,17 +19,12 @@ import type { ControlRecord } from "@hayloft/engine/format/device/control-record
 import type { KeyringRecord } from "@hayloft/engine/format/device/keyring.js"
 import { openBytes, sealBytes } from "@hayloft/engine/format/encoding/sealed-bytes.js"
 import type { EpochKey, EpochKeys } from "@hayloft/access/keys/contract.js"
-import {
-  keyIdText,
-  resealSecrets,
-  secretsUnder,
-  type SecretsPage,
-  type StoredSecret,
-} from "@hayloft/access/keys/index.js"
+import { keyIdText, resealSecrets, secretsUnder, type StoredSecret } from "@hayloft/access/keys/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { MetadataBackup } from "@hayloft/upkeep/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import { PURPOSE_AT_REST } from "../control/at-rest.js"
 import { purposeOfMaterial } from "../control/key-materials.js"
 import type { RecordManager } from "../control/record-manager.js"
@@ -143,10 +138,8 @@ export class KeyTurnover {
 
   /** Returns true if a secret is sealed under the keys that are about to go. */
   private async isAnyUnder(epochMax: number): Promise<boolean> {
-    for (let from: RowKey | undefined = FIRST; from !== undefined;) {
-      const page: SecretsPage = await this.store.metadata.ask(secretsUnder(epochMax, from))
+    for await (const page of walkPages(FIRST, from => this.store.metadata.ask(secretsUnder(epochMax, from)))) {
       if (page.secrets.length > 0) return true
-      from = page.next
     }
     return false
   }

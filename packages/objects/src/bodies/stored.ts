@@ -7,6 +7,7 @@ import { isFailure } from "@hayloft/base/failures.js"
 import { byteStringOfText, objectKeyOfText, textOfObjectKey } from "@hayloft/base/ids.js"
 import { NEVER } from "@hayloft/base/never.js"
 import { asPromise } from "@hayloft/base/soon.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type {
   BodySource,
@@ -83,13 +84,14 @@ export class StoredObjects {
   async *list(begin = "", from?: string): AsyncGenerator<ListedObject & { readonly name: string }> {
     const prefix = byteStringOfText(`${this.prefix}${begin}`)
     const first = from === undefined ? "" : byteStringOfText(`${this.prefix}${from}`)
-    for (let after: string | undefined = first; after !== undefined;) {
+    const pages = walkPages(first, after => {
       const request = { bucket: SYSTEM_BUCKET, prefix, delimiter: "", after, max: PAGE }
-      const page: Awaited<ReturnType<Objects["list"]>> = await this.parts.objects.list(request)
+      return this.parts.objects.list(request)
+    })
+    for await (const page of pages) {
       for (const entry of page.entries)
         if (entry.kind === "object")
           yield { ...entry.object, name: textOfObjectKey(entry.object.key).slice(this.prefix.length) }
-      after = page.next
     }
   }
 

@@ -1,6 +1,8 @@
 /** Removes the keys that buckets leave behind. */
-import type { BucketId, RowKey } from "@hayloft/base/ids.js"
+import type { BucketId } from "@hayloft/base/ids.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
+import { ALL_BUCKETS } from "../commands/bucket-rows-core.js"
 import { dropBucketKeys, keyedBuckets } from "../commands/bucket-key-commands-core.js"
 
 /** Removes the keys of a bucket that is gone. */
@@ -13,9 +15,7 @@ export async function removeKeysOfGoneBuckets(
   metadata: Pick<Metadata, "ask" | "run">,
   present: ReadonlySet<BucketId>,
 ): Promise<void> {
-  for (let start: RowKey | undefined, isFirst = true; isFirst || start !== undefined; isFirst = false) {
-    const { ids, next } = await metadata.ask(keyedBuckets(start))
+  for await (const { ids } of walkPages(ALL_BUCKETS.start, start => metadata.ask(keyedBuckets(start)))) {
     for (const id of ids) if (!present.has(id)) await removeKeysOf(metadata, id)
-    start = next
   }
 }

@@ -1,7 +1,7 @@
 /** Bucket service: runs the commands on buckets. See `contract.ts` for the promises. */
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { AccountId, BucketId, BucketName } from "@hayloft/base/ids.js"
-import { parseBucketId, parseBucketName, rowKeyOf } from "@hayloft/base/ids.js"
+import { parseBucketName, rowKeyOf } from "@hayloft/base/ids.js"
 import type { Policy } from "@hayloft/base/policy.js"
 import { after, type Soon } from "@hayloft/base/soon.js"
 import { accountBucketRowKey, bucketRowKey, settingRowKey, suffixRange } from "@hayloft/engine/format/row-key.js"
@@ -32,14 +32,13 @@ import { findContents } from "../commands/contents-core.js"
 import { removeContentsOf, removeContentsOfGoneBuckets } from "./contents-removal.js"
 import { bucketOf } from "../queries/object-info-core.js"
 import { bucketContents, bucketParts } from "../door/parts.js"
-import { bucketOfRow, countersIn, readCounters } from "../commands/bucket-rows-core.js"
+import { ALL_BUCKETS, allBuckets, bucketOfRow, countersIn, readCounters } from "../commands/bucket-rows-core.js"
 
 const ABORTS_PER_PAGE = 100
 /** Each start of another process may reopen a bucket once while it is being removed. */
 const CLOSINGS_MAX = 5
 /** Attempts of one change of a setting: each one more than another request has disturbed. */
 const SETTING_CHANGES_MAX = 5
-const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
 
 export const bucketNamed = query("BucketNamed", findBucket)
 
@@ -55,9 +54,7 @@ export const bucketNames = query("BucketNames", (view, ids: readonly BucketId[])
   }),
 )
 
-export const bucketRecords = query("BucketRecords", (view): readonly BucketRecord[] =>
-  Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row)),
-)
+export const bucketRecords = query("BucketRecords", (view): readonly BucketRecord[] => allBuckets(view))
 
 /** A bucket with its own policy. */
 interface ChosenPolicy {
@@ -76,7 +73,7 @@ function countersOf(view: RowView, buckets: readonly BucketRecord[]): (id: Bucke
 }
 
 export const chosenPolicies = query("ChosenPolicies", view => {
-  const buckets = Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row))
+  const buckets = allBuckets(view)
   const chosen = buckets.filter(({ policy }) => policy !== undefined)
   const counters = countersOf(view, chosen)
   return chosen.flatMap(({ id, name, policy }) =>
@@ -93,7 +90,7 @@ export interface LockedBucket {
 
 /** In the order of their names. A bucket without a version has nothing to protect. */
 export const lockedBuckets = query("LockedBuckets", (view): readonly LockedBucket[] => {
-  const buckets = Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row))
+  const buckets = allBuckets(view)
   const locked = buckets.filter(({ lock }) => lock !== undefined)
   const counters = countersOf(view, locked)
   return locked
@@ -105,14 +102,12 @@ export const lockedBuckets = query("LockedBuckets", (view): readonly LockedBucke
 export const bucketsWithSetting = query(
   "BucketsWithSetting",
   (view, name: BucketSettingName): readonly BucketRecord[] =>
-    Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row)).filter(({ settings }) =>
-      settings.includes(name),
-    ),
+    allBuckets(view).filter(({ settings }) => settings.includes(name)),
 )
 
 /** The largest buckets, and all others as one without a name. */
 export const sizesOfBuckets = query("SizesOfBuckets", (view, max: number): readonly BucketSize[] => {
-  const buckets = Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row))
+  const buckets = allBuckets(view)
   const counters = countersOf(view, buckets)
   const sizes = buckets
     .map(({ id, name: bucket }) => ({ id, bucket, objects: counters(id).objects, bytes: counters(id).bytes }))

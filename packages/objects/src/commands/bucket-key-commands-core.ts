@@ -5,7 +5,7 @@
  * Promises  No key goes before its bucket: until then a removal can fail, and the bucket is opened again with every key that
  *           a request may still use. Ids of buckets are never used again, so what is left afterwards belongs to nobody.
  */
-import { parseBucketId, rowKeyOf, type BucketId, type RowKey } from "@hayloft/base/ids.js"
+import { rowKeyOf, type BucketId, type RowKey } from "@hayloft/base/ids.js"
 import {
   BUCKET_SECRET,
   bucketKeyRowKey,
@@ -18,7 +18,6 @@ import { command, deletionsOf, query, type RowView, type Touches } from "@haylof
 /** Half of what a command may write. */
 const BUCKET_KEYS_PER_COMMAND = 512
 const ROWS_PER_PAGE = 1_000
-const FIRST = bucketRowKey(parseBucketId(1))
 const END = rowKeyOf("\xff".repeat(16))
 
 /** Returns the keys that one command removes, the secret first; a secret that an erasure has destroyed stays. */
@@ -66,7 +65,7 @@ interface KeyedBuckets {
 }
 
 /** Buckets that some rows are keys of. */
-export const keyedBuckets = query("KeyedBuckets", (view, start: RowKey = FIRST): KeyedBuckets => {
+export const keyedBuckets = query("KeyedBuckets", (view, start: RowKey): KeyedBuckets => {
   const ids = new Set<BucketId>()
   let rows = 0
   for (const [row] of view.range("bucketKeys", { start, end: END, expectedRows: ROWS_PER_PAGE })) {

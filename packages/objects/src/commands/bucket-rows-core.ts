@@ -1,6 +1,6 @@
 /** The rows of a bucket as decisions and queries see them: its record and its counters. Pure. */
 import { fail } from "@hayloft/base/failures.js"
-import type { BucketId } from "@hayloft/base/ids.js"
+import { parseBucketId, rowKeyOf, type BucketId } from "@hayloft/base/ids.js"
 import { RememberedByObject } from "@hayloft/base/remembered.js"
 import {
   decodeBucket,
@@ -16,6 +16,13 @@ const decodedBuckets = new RememberedByObject<Uint8Array, BucketRecord>(decodeBu
 
 /** A bucket's record, decoded once per row value: every request reads it several times. */
 export const bucketOfRow = ({ value }: MetadataRow): BucketRecord => decodedBuckets.of(value)
+
+/** The range of the rows of all buckets, and of their counters. */
+export const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
+
+/** All buckets of any state, in the order of their ids. */
+export const allBuckets = (view: RowView): readonly BucketRecord[] =>
+  Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => bucketOfRow(row))
 
 /** The bucket, open for changes. Throws `noSuchBucket`, `bucketClosing`. */
 export function requireBucket(view: RowView, bucketId: BucketId): BucketRecord {

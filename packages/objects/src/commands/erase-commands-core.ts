@@ -8,7 +8,6 @@
 import { must } from "@hayloft/base/assert.js"
 import type { Family } from "@hayloft/base/rows/families.js"
 import { fail } from "@hayloft/base/failures.js"
-import { parseBucketId, rowKeyOf } from "@hayloft/base/ids.js"
 import type { BucketId, BucketName, ObjectKey, RowKey } from "@hayloft/base/ids.js"
 import {
   BUCKET_SECRET,
@@ -59,12 +58,10 @@ import {
   type FrozenParts,
   type UploadAddress,
 } from "./multipart-commands-core.js"
-import { bucketOfRow, readCounters, requireBucket } from "./bucket-rows-core.js"
+import { allBuckets, readCounters, requireBucket } from "./bucket-rows-core.js"
 import { findLatest } from "./found-versions-core.js"
 import { RowEditor } from "./row-editor-core.js"
 import { droppedUsage } from "./usage-core.js"
-
-const ALL_BUCKETS = { start: bucketRowKey(parseBucketId(1)), end: rowKeyOf("\xff") }
 
 /** The numbers of versions and parts that would stay readable after an erasure. */
 interface UnsealedCounts {
@@ -263,8 +260,7 @@ export interface BucketErasure {
   readonly uploads: number
 }
 
-function erasureIn(view: RowView, row: MetadataRow): BucketErasure | undefined {
-  const { id, name, state } = bucketOfRow(row)
+function erasureIn(view: RowView, { id, name, state }: BucketRecord): BucketErasure | undefined {
   const secret = state === "erasing" ? view.get("bucketKeys", bucketKeyRowKey(id, BUCKET_SECRET)) : undefined
   const key = secret && decodeBucketKey(secret.value)
   if (key?.kind !== "erased") return undefined
@@ -274,7 +270,9 @@ function erasureIn(view: RowView, row: MetadataRow): BucketErasure | undefined {
 
 /** All that are under way, in the order of the buckets' ids. */
 export const bucketErasures = query("BucketErasures", (view): readonly BucketErasure[] =>
-  Array.from(view.range("buckets", ALL_BUCKETS), ([, row]) => erasureIn(view, row)).filter(each => each !== undefined),
+  allBuckets(view)
+    .map(bucket => erasureIn(view, bucket))
+    .filter(each => each !== undefined),
 )
 
 /** "deleted": there was such a bucket, and its secret was not destroyed by an erasure. "never": the id is not assigned yet. */

@@ -2,7 +2,14 @@
 export { base64Of, DEFAULT_CHECKSUM } from "../bodies/body-check-core.js"
 export { offsetOfRow, placesOf, uniqueBlocks } from "../commands/block-digests-core.js"
 export { bucketWrite, findBucket, setSetting } from "../commands/bucket-commands-core.js"
-export { bucketOfRow, countersIn, readCounters, requireBucket } from "../commands/bucket-rows-core.js"
+export {
+  ALL_BUCKETS,
+  allBuckets,
+  bucketOfRow,
+  countersIn,
+  readCounters,
+  requireBucket,
+} from "../commands/bucket-rows-core.js"
 export { evaluateCopySource } from "../commands/conditions-core.js"
 export { combineCrcs, isCrc } from "../commands/crc-combine-core.js"
 export { decideEach } from "../commands/decide-each-core.js"

@@ -3,7 +3,7 @@ import { parseBucketId, rowKeyOf, type BucketId, type ObjectKey, type RowKey } f
 import { decodeChange, type ObjectChange } from "@hayloft/engine/format/objects/change.js"
 import { bucketRowKey, parseObjectRowKey } from "@hayloft/engine/format/row-key.js"
 import { query } from "@hayloft/engine/metadata/index.js"
-import { bucketOfRow } from "../commands/bucket-rows-core.js"
+import { allBuckets } from "../commands/bucket-rows-core.js"
 import { notesChanges } from "../commands/changes-core.js"
 import type { Bucket } from "../contract.js"
 import { bucketOf } from "./object-info-core.js"
@@ -58,10 +58,6 @@ const pageOf = (changes: readonly NotedChange[], next: RowKey | undefined): Chan
 
 /** The open buckets whose changes are noted. */
 export const bucketsWithChanges = query("BucketsWithChanges", (view): readonly Bucket[] => {
-  const found: Bucket[] = []
-  for (const [, row] of view.range("buckets", { start: bucketRowKey(parseBucketId(1)), end: AFTER_ALL })) {
-    const record = bucketOfRow(row)
-    if (record.state === "open" && notesChanges(record)) found.push(bucketOf(record))
-  }
-  return found
+  const noting = allBuckets(view).filter(record => record.state === "open" && notesChanges(record))
+  return noting.map(bucketOf)
 })

@@ -13,6 +13,7 @@ import { bucketRowKey, suffixRange } from "@hayloft/engine/format/row-key.js"
 import { laterTurn } from "@hayloft/base/life/index.js"
 import { query, type Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import { referencesRowKey, sourcesOf } from "./manifest-core.js"
 
 export const RECOUNT_LIMITS = {
@@ -171,8 +172,10 @@ async function walk(
   rows: ReadonlyMap<RowKey, unknown>,
 ): Promise<ReadonlyMap<RowKey, Tally>> {
   const tallies = new Map<RowKey, Tally>()
-  for (let from: RowKey | undefined = bucketRowKey(bucketId); from !== undefined;) {
-    const page: SegmentsPage = await metadata.ask(sourcesFrom(bucketId, from, limits.segmentsPerQuery))
+  const pages = walkPages(bucketRowKey(bucketId), from =>
+    metadata.ask(sourcesFrom(bucketId, from, limits.segmentsPerQuery)),
+  )
+  for await (const page of pages) {
     for (const { rowKey: by, source } of page.found) {
       const rowKey = referencesRowKey(bucketId, source)
       if (!rows.has(rowKey)) continue
@@ -180,7 +183,6 @@ async function walk(
       tallies.set(rowKey, tally)
       tally.add(by, source)
     }
-    from = page.next
     await laterTurn(clock)
   }
   return tallies

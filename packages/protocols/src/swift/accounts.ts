@@ -23,6 +23,7 @@ import { serviceAccountId } from "./middleware/services-core.js"
 import { ACCOUNT_PREFIX, SERVICE_PREFIX } from "./target-core.js"
 import { readerOfKeys, requireResellerAdmin, SETS_SECRETS, standingAt, type SwiftStanding } from "./standing.js"
 import type { HeaderField } from "@hayloft/base/http/request-headers.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 
 const PAGE_BUCKETS = 1_000
 /** Containers whose usage is read at a time. */
@@ -218,15 +219,16 @@ function idOfNewAccount(name: string): AccountId {
 
 /** Every bucket of an account that a listing may show, in pages. */
 async function* bucketsOf(buckets: Buckets, owner: AccountId, prefix = "", from = ""): AsyncGenerator<Bucket> {
-  for (let next: string | undefined = from; next !== undefined;) {
-    const page: Awaited<ReturnType<Buckets["list"]>> = await buckets.list({
+  const pages = walkPages(from, next =>
+    buckets.list({
       owner,
       prefix,
       after: next,
       max: PAGE_BUCKETS,
-    })
+    }),
+  )
+  for await (const page of pages) {
     yield* page.buckets
-    next = page.next
   }
 }
 

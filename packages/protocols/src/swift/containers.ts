@@ -14,7 +14,6 @@ import type {
   Bucket,
   BucketUsage,
   ListedObject,
-  ListPage,
   Objects,
   VersionEntry,
   VersionsPage,
@@ -43,6 +42,7 @@ import { seesKey, shownMetadata, type KeyReader } from "./middleware/setters-cor
 import { readerOfKeys, SETS_SECRETS, standingAt } from "./standing.js"
 import { changedSync, targetOfSync } from "./middleware/sync-core.js"
 import type { HeaderField } from "@hayloft/base/http/request-headers.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 
 const PAGE_ENTRIES = 1_000
 const DEFAULT_TYPE = "application/octet-stream"
@@ -319,8 +319,10 @@ export async function* objectEntries(
 ): AsyncGenerator<ObjectEntry> {
   const { prefix, delimiter, isPath } = listing
   const { from, to, max } = boundsOf(listing, PAGE_ENTRIES)
-  for (let next: string | undefined = from; next !== undefined;) {
-    const page: ListPage = await services.objects.list({ bucket, prefix, delimiter, after: next, max, withTypes: true })
+  const pages = walkPages(from, next =>
+    services.objects.list({ bucket, prefix, delimiter, after: next, max, withTypes: true }),
+  )
+  for await (const page of pages) {
     for (const entry of page.entries) {
       const name = entry.kind === "prefix" ? entry.prefix : entry.object.key
       if (to !== "" && name >= to) return
@@ -329,7 +331,6 @@ export async function* objectEntries(
       // The marker of the directory itself is not in it.
       else if (name !== prefix) yield objectEntry(entry.object)
     }
-    next = page.next
   }
 }
 
@@ -354,16 +355,16 @@ async function* versionEntries(
     isReverse && marked !== undefined
       ? await endAtVersion(services.objects, bucket, { keyMarker: to, versionIdMarker: marked })
       : (_, name) => to !== "" && name >= to
-  let next: VersionsPage["next"] = { keyMarker: from, versionIdMarker: isReverse ? undefined : marked }
-  while (next !== undefined) {
-    const request = { bucket, prefix, delimiter, ...next, max, withTypes: true }
-    const page: VersionsPage = await services.objects.listVersions(request)
+  const first = { keyMarker: from, versionIdMarker: isReverse ? undefined : marked }
+  const pages = walkPages<NonNullable<VersionsPage["next"]>, VersionsPage>(first, next =>
+    services.objects.listVersions({ bucket, prefix, delimiter, ...next, max, withTypes: true }),
+  )
+  for await (const page of pages) {
     for (const entry of page.entries) {
       const name = nameOfEntry(entry)
       if (isOver(entry, name)) return
       yield versionEntry(entry, name)
     }
-    next = page.next
   }
 }
 

@@ -35,6 +35,7 @@ import { mapBounded } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import { Hashes } from "@hayloft/base/seams/compute/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import { type RowsEntry, type RowsToPutBack, installedFeatures } from "@hayloft/objects/door/index.js"
 import { strictestOf, packFoundDetails, SYSTEM_BUCKET_ID } from "@hayloft/objects/index.js"
 import { NO_CHECKSUM, ALL_OBJECT_ROWS } from "@hayloft/objects/door/rows.js"
@@ -249,9 +250,11 @@ export class Reconciliation {
   private async readIndexes({ isSuspect }: ReconcileScope, signal: AbortSignal) {
     const suspects = new Map<UploadId, Suspect>()
     let [highestGeneration, blocks] = [0, 0]
-    for (let from: RowKey | undefined = ALL_NEEDLES.start; from !== undefined;) {
+    const pages = walkPages(ALL_NEEDLES.start, from => {
       signal.throwIfAborted()
-      const page = await this.blocks.shardScan(from)
+      return this.blocks.shardScan(from)
+    })
+    for await (const page of pages) {
       for (const group of page.groups) {
         highestGeneration = Math.max(highestGeneration, group.generation)
         blocks += 1
@@ -260,7 +263,6 @@ export class Reconciliation {
       if (suspects.size > RECONCILE_LIMITS.uploadsMax)
         throw fail("limitExceeded", { message: `more than ${RECONCILE_LIMITS.uploadsMax} uploads are to be compared` })
       this.progress = `${blocks} blocks read from indexes`
-      from = page.next
     }
     return { suspects, highestGeneration }
   }
@@ -270,9 +272,11 @@ export class Reconciliation {
     const missing: ReconcileEntry[] = []
     let count = 0
     for (const family of EXTENT_FAMILIES) {
-      for (let from: RowKey | undefined = ALL_OBJECT_ROWS.start; from !== undefined;) {
+      const pages = walkPages(ALL_OBJECT_ROWS.start, from => {
         signal.throwIfAborted()
-        const page: Awaited<ReturnType<typeof this.rowsFrom>> = await this.rowsFrom(family, from)
+        return this.rowsFrom(family, from)
+      })
+      for await (const page of pages) {
         for (const { rowKey, row } of page.rows) {
           const { bucketId, key } = parseObjectRowKey(rowKey)
           for (const extent of extentsOf(family, row)) {
@@ -285,7 +289,6 @@ export class Reconciliation {
         }
         count += page.rows.length
         this.progress = `${count} rows compared`
-        from = page.next
       }
     }
     return missing

@@ -13,6 +13,7 @@ import { mapBounded, type Job, type StepOutcome } from "@hayloft/base/life/index
 import type { Bucket, ObjectServices, VersionEntry, VersionsPage } from "@hayloft/objects/contract.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 
 /** For as long a deletion can be undone. */
 const ACCOUNT_DELAY_DAYS = 7
@@ -82,14 +83,15 @@ export class AccountReaper implements Job {
 
   private async *bucketsOf(owner: AccountId): AsyncGenerator<Bucket> {
     const { buckets } = this.seams.services
-    for (let after: string | undefined = ""; after !== undefined;) {
-      const page: Awaited<ReturnType<typeof buckets.list>> = await buckets.list({
+    const pages = walkPages("", after =>
+      buckets.list({
         owner,
         after,
         max: REAPER_LIMITS.bucketsPerPage,
-      })
+      }),
+    )
+    for await (const page of pages) {
       yield* page.buckets
-      after = page.next
     }
   }
 
@@ -100,14 +102,15 @@ export class AccountReaper implements Job {
 
   private async *empty(id: AccountId, bucket: Bucket, untilMs: number): AsyncGenerator<void> {
     const { objects } = this.seams.services
-    let next: VersionsPage["next"] = { keyMarker: "", versionIdMarker: undefined }
-    while (next !== undefined) {
-      const bounds = { prefix: "", delimiter: "", max: REAPER_LIMITS.versionsPerPage }
-      const page: VersionsPage = await objects.listVersions({ bucket, ...bounds, ...next })
+    const bounds = { bucket, prefix: "", delimiter: "", max: REAPER_LIMITS.versionsPerPage }
+    const pages = walkPages<NonNullable<VersionsPage["next"]>, VersionsPage>(
+      { keyMarker: "", versionIdMarker: undefined },
+      next => objects.listVersions({ ...bounds, ...next }),
+    )
+    for await (const page of pages) {
       if (!(await this.isStillDeleted(id, untilMs))) return
       const versions = page.entries.filter((entry): entry is Version => entry.kind !== "prefix")
       await mapBounded(versions, REAPER_LIMITS.removalsConcurrent, version => this.remove(bucket, version))
-      next = page.next
       yield
     }
   }

@@ -8,6 +8,7 @@
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { byteStringOfText } from "@hayloft/base/ids.js"
 import { percentEncode } from "@hayloft/base/http/uri.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import type { SwiftArchive } from "@hayloft/engine/format/swift/swift-container.js"
 import type { ListedObject } from "@hayloft/objects/contract.js"
 import { makeCopy, operationAs, type S3Answer, type ObjectCall, type CallerScope } from "../../s3/index.js"
@@ -191,18 +192,19 @@ export class Archive {
     const operation = operationAs("ListObjects", {
       kind: "bucket",
       handle: async ({ services, bucket }) => {
-        for (let next: string | undefined = ""; next !== undefined;) {
-          const page: Awaited<ReturnType<typeof services.objects.list>> = await services.objects.list({
+        const pages = walkPages("", next =>
+          services.objects.list({
             bucket,
             prefix,
             delimiter: "",
             after: next,
             max: PAGE_ENTRIES,
             withTypes: true,
-          })
+          }),
+        )
+        for await (const page of pages) {
           const last = page.entries.at(-1)
           if (last?.kind === "object") latest = last.object
-          next = page.next
         }
         return emptyAnswer(204)
       },

@@ -19,13 +19,14 @@ import type { JobStarter } from "@hayloft/engine/format/job-record.js"
 import type { SwiftSetter } from "@hayloft/engine/format/swift/swift-setter.js"
 import { decodeSwiftSync, encodeSwiftSync, type SwiftSync } from "@hayloft/engine/format/swift/swift-sync.js"
 import { mapBounded, type Job, type StepOutcome } from "@hayloft/base/life/index.js"
-import type { Bucket, ListPage, ObjectBody, ObjectInfo, ObjectServices } from "@hayloft/objects/contract.js"
+import type { Bucket, ObjectBody, ObjectInfo, ObjectServices } from "@hayloft/objects/contract.js"
 import { segmentsIn, timestampOfInfo, type NotedChange, type ObjectChanges } from "@hayloft/objects/index.js"
 import type { OwnRequests } from "../../s3/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import type { SendAnswer, WebServices } from "@hayloft/base/seams/web/contract.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import { metadataFields, OBJECT_METADATA } from "../metadata-core.js"
 import { isPathOf } from "../requests.js"
 import { internalManifest, syncSignature, targetOfSync, type SyncRealms, type SyncTarget } from "./sync-core.js"
@@ -184,12 +185,13 @@ export class ContainerSync implements Job {
     const { services, changes } = this.seams
     const sync = await this.settingOf(bucket)
     if (sync === undefined || sync.to === "" || sync.isFilled) return
-    for (let after: string | undefined = ""; after !== undefined;) {
+    const pages = walkPages("", after => {
       const bounds = { prefix: "", delimiter: "", after, max: SYNC_LIMITS.namesPerCommand }
-      const page: ListPage = await services.objects.list({ bucket, ...bounds })
+      return services.objects.list({ bucket, ...bounds })
+    })
+    for await (const page of pages) {
       const keys = page.entries.flatMap(entry => (entry.kind === "object" ? [entry.object.key] : []))
       if (keys.length > 0) await changes.note(bucket.id, keys)
-      after = page.next
       yield
     }
     await services.buckets.changeSetting(bucket, "sync", former => {

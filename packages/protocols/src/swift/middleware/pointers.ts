@@ -7,9 +7,10 @@
 import { fail } from "@hayloft/base/failures.js"
 import { textOfObjectKey, type AccountId } from "@hayloft/base/ids.js"
 import { asPromise, type Soon } from "@hayloft/base/soon.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import type { Symlink } from "@hayloft/engine/format/objects/symlink.js"
 import type { Segment } from "@hayloft/engine/format/objects/segment-list.js"
-import type { ListPage, ObjectInfo } from "@hayloft/objects/contract.js"
+import type { ObjectInfo } from "@hayloft/objects/contract.js"
 import { operationAs, RequestQuery, type S3Answer, type BucketCall, type S3Caller } from "../../s3/index.js"
 import { emptyAnswer, headerLinesOf } from "../answers.js"
 import { etagOfDynamic } from "./large-objects-core.js"
@@ -52,9 +53,11 @@ export async function segmentsBelow(
 ): Promise<DynamicObject> {
   const segments: Extract<Segment, { kind: "object" }>[] = []
   const handle = async ({ services, bucket }: BucketCall): Promise<S3Answer> => {
-    for (let next: string | undefined = ""; next !== undefined;) {
+    const pages = walkPages("", next => {
       const bounds = { delimiter: "", after: next, max: PAGE_ENTRIES }
-      const page: ListPage = await services.objects.list({ bucket, prefix, ...bounds })
+      return services.objects.list({ bucket, prefix, ...bounds })
+    })
+    for await (const page of pages) {
       for (const entry of page.entries) {
         if (entry.kind === "prefix") continue
         const { key, etag, sizeBytes, lastModifiedMs } = entry.object
@@ -63,7 +66,6 @@ export async function segmentsBelow(
       }
       if (segments.length > SEGMENTS_MAX)
         throw fail("invalidRequest", { message: `a dynamic large object has at most ${SEGMENTS_MAX} segments` })
-      next = page.next
     }
     return emptyAnswer(204)
   }
