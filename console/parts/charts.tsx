@@ -1,13 +1,12 @@
 /**
- * Charts as SVG: sparklines, bars and lines. Each has its values as text as well: a sentence for screen readers, and a
- * table that can be opened below the larger ones.
+ * Charts of lines as SVG. Each has its values as text as well: a sentence for screen readers, and a table that can be
+ * opened below it.
  */
 import { useSignal } from "@preact/signals"
 import type { RefObject } from "preact"
 import { useEffect, useRef } from "preact/hooks"
 import { percentText, timeText } from "./format.js"
 
-const SPARK = { width: 120, height: 28 }
 const CHART = { width: 640, height: 180, bottom: 22, top: 8, right: 8 }
 const CHARACTER_PX = 7
 const GRID_LINES = 4
@@ -27,48 +26,6 @@ export function axisEnd(value: number): number {
 
 const pathOf = (points: readonly (readonly [number, number])[]): string =>
   points.map(([x, y], at) => `${at === 0 ? "M" : "L"}${x.toFixed(1)} ${y.toFixed(1)}`).join("")
-
-/** A line without axes. `label`: what it shows, with its latest value. */
-export function Sparkline({ values, label }: { readonly values: readonly number[]; readonly label: string }) {
-  const { width, height } = SPARK
-  const end = highest(values) || 1
-  const step = width / Math.max(1, values.length - 1)
-  const points = values.map((value, at) => [at * step, height - 2 - (value / end) * (height - 4)] as const)
-  return (
-    <svg class="sparkline" viewBox={`0 0 ${width} ${height}`} role="img" aria-label={label}>
-      <path d={pathOf(points)} />
-    </svg>
-  )
-}
-
-export interface Bar {
-  readonly label: string
-  readonly value: number
-  readonly kind?: "good" | "warning" | "danger"
-}
-
-/** Horizontal bars with their values as text; readable without the picture. */
-export function BarList(props: {
-  readonly label: string
-  readonly bars: readonly Bar[]
-  readonly text: (value: number) => string
-}) {
-  const { label, bars, text } = props
-  const end = highest(bars.map(({ value }) => value)) || 1
-  return (
-    <dl class="bar-list" aria-label={label}>
-      {bars.map(bar => (
-        <div key={bar.label}>
-          <dt>{bar.label}</dt>
-          <dd>
-            <span class={`bar ${bar.kind ?? ""}`} style={{ inlineSize: `${(bar.value / end) * 100}%` }} />
-            <span>{text(bar.value)}</span>
-          </dd>
-        </div>
-      ))}
-    </dl>
-  )
-}
 
 export interface Series {
   readonly name: string

@@ -51,8 +51,6 @@ export class AwsStandIn extends StandIn {
         return this.generate(members)
       case "TrentService.Decrypt":
         return this.decrypt(members)
-      case "TrentService.ReEncrypt":
-        return this.reencrypt(members)
       default:
         return refused("UnknownOperationException", null)
     }
@@ -79,16 +77,6 @@ export class AwsStandIn extends StandIn {
       Plaintext: plain.toString("base64"),
       EncryptionAlgorithm: "SYMMETRIC_DEFAULT",
     })
-  }
-
-  private reencrypt(members: ReadonlyMap<string, unknown>): PostAnswer {
-    const [source, destination] = [textIn(members, "SourceKeyId"), textIn(members, "DestinationKeyId")]
-    const wrong = this.wrongKey(source) ?? this.wrongKey(destination)
-    if (wrong !== undefined) return wrong
-    const plain = this.unseal(source, textIn(members, "CiphertextBlob"), members.get("SourceEncryptionContext"))
-    if (plain === undefined) return refused("InvalidCiphertextException", null)
-    const sealed = this.seal(destination, plain, members.get("DestinationEncryptionContext"))
-    return jsonAnswer(200, { SourceKeyId: source, KeyId: destination, CiphertextBlob: sealed })
   }
 
   private wrongKey(arn: string): PostAnswer | undefined {

@@ -37,7 +37,6 @@ export async function ask(
     requestId: "0123456789ABCDEF",
     method,
     rawTarget,
-    rawHeaders,
     headers,
     remoteAddress: from,
     tlsVersion,
@@ -49,7 +48,6 @@ export async function ask(
       return answer !== undefined
     },
     header: name => headers.get(name),
-    headersAll: name => headers.all(name),
     async *body() {
       await bodyComes
       if (body.length > 0) yield body

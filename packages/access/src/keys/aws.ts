@@ -25,7 +25,7 @@ export interface AwsSettings {
   readonly credentialsFile: string
 }
 
-type Action = "GenerateDataKey" | "Decrypt" | "ReEncrypt"
+type Action = "GenerateDataKey" | "Decrypt"
 
 interface AwsSeams {
   readonly web: WebServices
@@ -51,16 +51,6 @@ export class AwsKeys implements KeyProvider {
   open({ name }: ProviderKey, ciphertext: Uint8Array, context: EncryptionContext): Promise<Uint8Array> {
     const body = { KeyId: name, CiphertextBlob: base64(ciphertext), ...membersOf({ EncryptionContext: context }) }
     return this.call("Decrypt", body, json => bytesMember(json, "Plaintext"))
-  }
-
-  rewrap({ name }: ProviderKey, ciphertext: Uint8Array, context: EncryptionContext): Promise<Uint8Array> {
-    const body = {
-      CiphertextBlob: base64(ciphertext),
-      SourceKeyId: name,
-      DestinationKeyId: name,
-      ...membersOf({ SourceEncryptionContext: context, DestinationEncryptionContext: context }),
-    }
-    return this.call("ReEncrypt", body, json => bytesMember(json, "CiphertextBlob"))
   }
 
   /** `read`: undefined if the answer lacks something. */

@@ -102,13 +102,11 @@ test("a ciphertext opens if its material is there, also where the row has lost t
   )
 })
 
-test("two ciphertexts of one message differ, and one is rewrapped under the present version", async () => {
+test("two ciphertexts of one message differ", async () => {
   const provider = realProvider()
   const first = await provider.seal(keyOf(1), filled(5, 0), NO_CONTEXT)
   assert.notEqual(hexOf(first), hexOf(await provider.seal(keyOf(1), filled(5, 0), NO_CONTEXT)))
-  const rewrapped = await provider.rewrap(keyOf(2), first, NO_CONTEXT)
-  assert.equal(Buffer.from(rewrapped).readUInt32BE(17), 2)
-  assert.deepEqual(await provider.open(keyOf(2), rewrapped, NO_CONTEXT), Buffer.from(filled(5, 0)))
+  assert.deepEqual(await provider.open(keyOf(2), first, NO_CONTEXT), Buffer.from(filled(5, 0)))
 })
 
 test("a context is the same in any order, and each pair counts", () => {

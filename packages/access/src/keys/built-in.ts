@@ -87,10 +87,6 @@ export class BuiltInProvider implements KeyProvider {
     return after(found, key => openMessage(key, bytes.subarray(HEADER_BYTES), context))
   }
 
-  rewrap(key: ProviderKey, ciphertext: Uint8Array, context: EncryptionContext): Soon<Uint8Array> {
-    return after(this.open(key, ciphertext, context), plain => this.seal(key, plain, context))
-  }
-
   private keyOf(id: KmsKeyId, version: number, salt: Uint8Array): Soon<Uint8Array> {
     return after(this.materials.get(id, version), material => derive(material, "message", salt))
   }

@@ -114,10 +114,6 @@ export class KeepingProvider implements KeyProvider {
     return this.opened.open(id, () => this.provider.open(key, ciphertext, context))
   }
 
-  rewrap(key: ProviderKey, ciphertext: Uint8Array, context: EncryptionContext): Soon<Uint8Array> {
-    return this.provider.rewrap(key, ciphertext, context)
-  }
-
   private idOf({ name }: ProviderKey, ciphertext: Uint8Array, context: EncryptionContext): string {
     const hash = createHash("sha256")
     for (const part of [Buffer.from(this.service), Buffer.from(name), ciphertext, bytesOfContext(context)]) {

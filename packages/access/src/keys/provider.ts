@@ -30,6 +30,4 @@ export interface KeyProvider {
   newDataKey(key: ProviderKey, context: EncryptionContext): Soon<DataKey>
   /** Returns the content of a ciphertext: 32 bytes if `newDataKey` made it. */
   open(key: ProviderKey, ciphertext: Uint8Array, context: EncryptionContext): Soon<Uint8Array>
-  /** The same content under the present material of the key. */
-  rewrap(key: ProviderKey, ciphertext: Uint8Array, context: EncryptionContext): Soon<Uint8Array>
 }

@@ -61,11 +61,6 @@ export class VaultKeys implements KeyProvider {
     return sealed.slice(0, hashAt)
   }
 
-  /** Not Vault's own `rewrap`, which would not compare the context. */
-  async rewrap(key: ProviderKey, ciphertext: Uint8Array, context: EncryptionContext): Promise<Uint8Array> {
-    return this.encrypt(key, await this.open(key, ciphertext, context), context)
-  }
-
   private encrypt(key: ProviderKey, content: Uint8Array, context: EncryptionContext): Promise<Uint8Array> {
     const plaintext = Buffer.from(concatBytes([content, hashOf(context)])).toString("base64")
     return this.calls.call(signal => this.attempt("encrypt", key, { plaintext }, signal))

@@ -9,7 +9,6 @@
  * Limits    STEWARD_LIMITS.
  */
 import { advanceEpoch, epochOfAge, nodeRows } from "@hayloft/engine/coordination/index.js"
-import type { NodeName } from "@hayloft/base/ids.js"
 import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { BackgroundService } from "@hayloft/base/life/index.js"
 import { RETENTION_LIMITS } from "@hayloft/objects/index.js"
@@ -69,11 +68,6 @@ export class Steward implements BackgroundService {
     private readonly retention: RetentionSettings = RETENTION_LIMITS,
   ) {
     this.epochs = new EpochTimer(retention.epochMs)
-  }
-
-  /** How long each node has been silent, as far as this process has observed it; empty while another is the steward. */
-  silentMs(): ReadonlyMap<NodeName, number> {
-    return this.silences.ofNodes()
   }
 
   async run(signal: AbortSignal): Promise<void> {

@@ -46,10 +46,6 @@ export class ChangedExchange implements Exchange {
     this.rewrite = rewrite ?? (own => own)
   }
 
-  get rawHeaders(): readonly string[] {
-    return this.headers.flat()
-  }
-
   get tlsVersion(): string | undefined {
     return this.inner.tlsVersion
   }
@@ -80,10 +76,6 @@ export class ChangedExchange implements Exchange {
 
   header(name: string): string | undefined {
     return this.headers.get(name)
-  }
-
-  headersAll(name: string): readonly string[] {
-    return this.headers.all(name)
   }
 
   body(pieces?: PieceOwner): AsyncIterable<Uint8Array> {

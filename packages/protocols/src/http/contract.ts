@@ -129,8 +129,6 @@ export interface Exchange extends Payer {
   readonly requestId: string
   readonly method: string
   readonly rawTarget: string
-  /** Name, value, name, value … in wire order. */
-  readonly rawHeaders: readonly string[]
   readonly headers: RequestHeaders
   readonly remoteAddress: string
   /** `1.3`; undefined without TLS. */
@@ -146,7 +144,6 @@ export interface Exchange extends Payer {
   readonly answered: boolean
   /** The header's value, repeated ones joined by ","; `name` in lower case. */
   header(name: string): string | undefined
-  headersAll(name: string): readonly string[]
   /**
    * The body; may be opened once. Opening it sends `100 Continue` if the client waits for that; back pressure
    * applies while no reader requests more. Throws `incompleteBody` if it ends early,

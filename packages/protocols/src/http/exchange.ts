@@ -159,10 +159,6 @@ export class HttpExchange implements Exchange, FinishedRequest {
     return this.header("x-hayloft-trace") === "1"
   }
 
-  get rawHeaders(): readonly string[] {
-    return this.headers.flat()
-  }
-
   get remoteAddress(): string {
     return this.terms.remoteAddress
   }
@@ -210,10 +206,6 @@ export class HttpExchange implements Exchange, FinishedRequest {
 
   header(name: string): string | undefined {
     return this.headers.get(name)
-  }
-
-  headersAll(name: string): readonly string[] {
-    return this.headers.all(name)
   }
 
   answerHeader(name: string): string | undefined {

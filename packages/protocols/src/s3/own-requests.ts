@@ -144,17 +144,8 @@ class OwnExchange implements Exchange {
     return this.answer !== undefined
   }
 
-  get rawHeaders(): readonly string[] {
-    return [...this.headers].flat()
-  }
-
   header(name: string): string | undefined {
     return this.headers.get(name)
-  }
-
-  headersAll(name: string): readonly string[] {
-    const value = this.headers.get(name)
-    return value === undefined ? [] : [value]
   }
 
   async *body(): AsyncGenerator<Uint8Array> {
