@@ -18,6 +18,7 @@ import { TABLE_FILE_PLANTS } from "./table-plants.js"
 import { DEDUP_PLANTS } from "./dedup-plants.js"
 import { PACKING_PLANTS } from "./packing-plants.js"
 import { COORD_CLUSTER_PLANTS, COORD_PLANTS } from "./coord-plants.js"
+import { RANDOM_PLANTS } from "./random-plants.js"
 import { QUEUE_PLANTS } from "./queue-plants.js"
 import { RENAME_PLANTS } from "./rename-plants.js"
 import { SIGNED_PLANTS } from "./signed-plants.js"
@@ -70,4 +71,5 @@ export const TESTED_PLANTS: readonly TestedPlant[] = [
   ...STALL_PLANTS,
   ...STUDY_PLANTS,
   ...FRONT_PLANTS,
+  ...RANDOM_PLANTS,
 ]

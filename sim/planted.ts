@@ -33,7 +33,8 @@ function copyProgram(isSkipped: RegExp = /\.(map|tmp)$|\.test\.js$/): string {
       filter: path => !isSkipped.test(path),
     })
   }
-  symlinkSync(join(ROOT, "node_modules"), join(copy, "node_modules"))
+  // Tests read known answers beside their source.
+  for (const folder of ["node_modules", "packages"]) symlinkSync(join(ROOT, folder), join(copy, folder))
   writeFileSync(join(copy, "package.json"), JSON.stringify({ type: "module" }))
   return copy
 }

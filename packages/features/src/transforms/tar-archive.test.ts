@@ -21,7 +21,8 @@ import {
   tarHeader,
 } from "./testing-tar.js"
 
-const MEMBERS = Math.min(TRANSFORM_LIMITS.membersMax, runsOf(20_000))
+/** More than 16 bits can count. */
+const MEMBERS = Math.min(TRANSFORM_LIMITS.membersMax, runsOf(70_000))
 const list = { kind: "list", prefix: "", after: "", membersMax: 1000 } as const
 const pathsOf = ({ members }: MemberPage): readonly string[] => members.map(({ path }) => path)
 
