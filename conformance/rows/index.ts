@@ -19,6 +19,7 @@ import { pathRows } from "./paths.js"
 import { payloadRows } from "./payloads.js"
 import { refusalRows } from "./refusals.js"
 import { renameRows } from "./renames.js"
+import { reportedRows } from "./reported.js"
 import { settingRows } from "./settings.js"
 import { signatureV2Rows } from "./signatures-v2.js"
 import { signatureRows } from "./signatures.js"
@@ -49,6 +50,7 @@ const all: readonly Row[] = [
   ...storageClassRows,
   ...websiteRows,
   ...renameRows,
+  ...reportedRows,
 ]
 
 const place = (row: Row): number => lineOf(row) * 1000 + Number(row.id.split(".")[1])

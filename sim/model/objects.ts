@@ -2,7 +2,8 @@
 import { isDeepStrictEqual } from "node:util"
 import { assert } from "@hayloft/base/assert.js"
 import { concatBytes } from "@hayloft/base/bytes.js"
-import { fail } from "@hayloft/base/failures.js"
+import { fail, isFailure } from "@hayloft/base/failures.js"
+import { textOfObjectKey } from "@hayloft/base/ids.js"
 import type { ObjectKey, VersionId } from "@hayloft/base/ids.js"
 import { OBJECT_BYTES_MAX } from "@hayloft/base/limits.js"
 import type {
@@ -93,6 +94,17 @@ const shownOfLarge = (
   segmentLevels: levels,
 })
 
+/** A missing key is named: the request names another one, too. */
+function findNamed(bucket: ModelBucket, { key, versionId }: CopySource): ModelObject {
+  try {
+    return find(bucket, key, versionId)
+  } catch (error) {
+    throw isFailure(error, "noSuchKey")
+      ? fail("noSuchKey", { ...error.details, sourceKey: textOfObjectKey(key) })
+      : error
+  }
+}
+
 /** The source of a copy. A delete marker is a bad request if named by version id, and a missing key otherwise. */
 export async function findSource(
   state: ModelState,
@@ -104,7 +116,7 @@ export async function findSource(
     throw fail("invalidRequest", {
       message: "the source of a copy request may not specifically refer to a delete marker",
     })
-  const version = find(bucket, source.key, source.versionId)
+  const version = findNamed(bucket, source)
   requireKey(version.clientKey, source.clientKey)
   await source.checkEncryption?.(version.info.encryption)
   checkCopySource(source.conditions, version)

@@ -1,6 +1,7 @@
 /** Object service: runs the commands on objects. See `contract.ts` for the promises. */
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { INLINE_BYTES_MAX, OBJECT_BYTES_MAX } from "@hayloft/base/limits.js"
+import { textOfObjectKey } from "@hayloft/base/ids.js"
 import type { BucketId, ObjectKey, VersionId } from "@hayloft/base/ids.js"
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
 import { after, asPromise, recover, type Soon } from "@hayloft/base/soon.js"
@@ -299,6 +300,8 @@ export class ObjectService implements Objects {
         const message = "Operation is not valid for the source object's storage class"
         throw fail("invalidObjectState", { ...error.details, message })
       }
+      if (isFailure(error, "noSuchKey"))
+        throw fail("noSuchKey", { ...error.details, sourceKey: textOfObjectKey(key) }, error)
       if (!isFailure(error, "isDeleteMarker")) throw error
       throw fail("invalidRequest", {
         message: "The source of a copy request may not specifically refer to a delete marker by version id.",

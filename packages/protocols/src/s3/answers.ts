@@ -47,8 +47,12 @@ const NAMES_BUCKET = new Set([
 export function errorDocument(error: S3Error, scene: AnswerScene): Uint8Array {
   const { code, message, fields } = error
   const named: HeaderField[] = []
-  if (scene.bucketName !== undefined && NAMES_BUCKET.has(code)) named.push(["BucketName", scene.bucketName])
-  if (scene.key !== undefined && (code === "NoSuchKey" || code === "NoSuchVersion")) named.push(["Key", scene.key])
+  const name = (element: string, value: string | undefined): void => {
+    const isNamed = fields.some(([field]) => field === element)
+    if (value !== undefined && !isNamed) named.push([element, value])
+  }
+  if (NAMES_BUCKET.has(code)) name("BucketName", scene.bucketName)
+  if (code === "NoSuchKey" || code === "NoSuchVersion") name("Key", scene.key)
   const all: HeaderField[] = [
     ["Code", code],
     ["Message", message],

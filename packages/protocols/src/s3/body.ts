@@ -34,6 +34,8 @@ import { ChunkedDecoder, decodeChunkedBody, parseTrailerNames, type ChunkedBodyS
 
 /** The body of a request, not yet opened. */
 export interface CallBody {
+  /** Throws `invalidRequest` if the request says that it has a body, which would be ignored. */
+  refuseContent(): void
   /**
    * The body as bytes of an object or part, with its declared length and digests.
    * Throws `missingLength`, `entityTooLarge`, `invalidDigest`, `badDigest`, `invalidRequest`, `malformedTrailer`.
@@ -159,6 +161,13 @@ export class S3RequestBody implements CallBody {
     private readonly hash: Compute["hash"],
     private readonly payer: Payer,
   ) {}
+
+  refuseContent(): void {
+    if ((this.wire.lengthBytes ?? 0) === 0) return
+    throw fail("invalidRequest", {
+      message: "The request included a body. Requests of this type must not include a non-empty body.",
+    })
+  }
 
   payload(): BodySource {
     const plan = planOf(this.protection.payload, this.headers, this.wire, true)

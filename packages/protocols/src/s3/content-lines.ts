@@ -27,7 +27,10 @@ export class ContentLines {
 
   /** Lines of the stored headers, or of the request's `response-*` overrides. Throws `invalidArgument`. */
   of(headers: ContentHeaders, query: RequestQuery): string {
-    if (!query.isEmpty) return linesOf(headers, name => overrideIn(query, name))
+    if (!query.isEmpty) {
+      checkOverrides(query)
+      return linesOf(headers, name => overrideIn(query, name))
+    }
     const known = this.known.get(headers)
     if (known !== undefined) return known
     const lines = linesOf(headers, NO_OVERRIDES)
@@ -45,6 +48,18 @@ function linesOf(headers: ContentHeaders, overrideOf: (parameter: string) => str
     if (value !== undefined) fields.push(header, value)
   }
   return HeaderLines.of([...fields, "Accept-Ranges", "bytes"]).text
+}
+
+/** Throws `invalidArgument` for an override of another header: a page would be shown without it. */
+function checkOverrides(query: RequestQuery): void {
+  for (const name of query.names()) {
+    if (!name.startsWith("response-") || SHOWN.some(([, , parameter]) => parameter === name)) continue
+    throw fail("invalidArgument", {
+      message: `${name.slice(0, 80)} is not in the set of overridable response headers. Please refer to the S3 API documentation for a complete list of overridable response headers.`,
+      argumentName: name.slice(0, 80),
+      argumentValue: (query.get(name) ?? "").slice(0, 80),
+    })
+  }
 }
 
 /** A failure with the headers that the request's overrides give an answer: "not modified" names some. */

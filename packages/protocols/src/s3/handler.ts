@@ -156,6 +156,7 @@ class S3Handler implements Protocol {
         const { headers } = request
         const plan = this.plans.of(operation, headers)
         plan.checkHeaders(headers)
+        plan.checkSource(exchange.method, headers)
         checkFenced(headers, operation.name)
         checkCopying(headers, operation.name)
         if (plan.givesAcl && !operation.takesAcl) checkNoAcl(headers)

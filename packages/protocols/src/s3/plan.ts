@@ -5,6 +5,7 @@
  * Promises  A cached plan equals a newly computed one for the same names.
  * Limits    Plans are dropped with their shape and their operation, and the HTTP server caches few shapes.
  */
+import { fail } from "@hayloft/base/failures.js"
 import type { Headers, HeaderShape, RequestHeaders } from "@hayloft/base/http/request-headers.js"
 import { RememberedByObject } from "@hayloft/base/remembered.js"
 import { checkHeader, headerRow } from "./headers.js"
@@ -13,9 +14,13 @@ import type { ActionName } from "./rights/actions.js"
 import { actionsOf, givesAcl, actionsOfNames } from "./rights/required-actions-core.js"
 import type { S3RequiredAction } from "./rights/required-actions-core.js"
 
+const COPY_SOURCE = "x-amz-copy-source"
+
 export class RequestPlan {
   /** The headers request an access control list. */
   readonly givesAcl: boolean
+  /** The headers name the source of a copy. */
+  private readonly statesSource: boolean
   /** Names of the headers whose values the table restricts. */
   private readonly restricted: readonly string[]
   private readonly requiredActions: readonly S3RequiredAction[]
@@ -25,6 +30,7 @@ export class RequestPlan {
   constructor({ requiredActions }: Pick<S3Operation, "requiredActions">, shape: HeaderShape) {
     const names = new Map(shape.uniqueNames.map(name => [name, ""]))
     this.givesAcl = givesAcl(names)
+    this.statesSource = names.has(COPY_SOURCE)
     this.restricted = shape.uniqueNames.filter(isRestricted)
     this.requiredActions = typeof requiredActions === "string" ? [] : actionsOfNames(requiredActions, names)
     const followFromNames = this.requiredActions.every(({ appliesTo }) => appliesTo === undefined)
@@ -36,6 +42,16 @@ export class RequestPlan {
   /** Throws the table's failure for the first header that requests something unsupported. */
   checkHeaders(headers: Headers): void {
     for (const name of this.restricted) checkHeader(name, headers.get(name) ?? "")
+  }
+
+  /** Throws `invalidArgument` for the source of a copy in a request that makes none. */
+  checkSource(method: string, headers: Headers): void {
+    if (!this.statesSource || method === "PUT") return
+    throw fail("invalidArgument", {
+      message: "You can only specify a copy source header for copy requests.",
+      argumentName: COPY_SOURCE,
+      argumentValue: headers.get(COPY_SOURCE)?.slice(0, 80),
+    })
   }
 
   /** All required actions of the request. */

@@ -5,6 +5,20 @@ import type { CallBody } from "./body.js"
 import { parseXml, parseXmlInPieces } from "@hayloft/base/text/xml-reader.js"
 import type { XmlElement, XmlLimits } from "@hayloft/base/text/xml-reader.js"
 
+/**
+ * Roots that SDKs have sent by the names of their own types, and that Amazon reads like its own: Amazon's SDK for JavaScript 3
+ * before 3.16, and 2.0 and that for PHP before for the parts of an upload.
+ */
+const OTHER_ROOTS: Readonly<Record<string, readonly string[]>> = {
+  CompleteMultipartUpload: ["CompletedMultipartUpload", "MultipartUpload"],
+  LifecycleConfiguration: ["BucketLifecycleConfiguration"],
+  LegalHold: ["ObjectLockLegalHold"],
+  Retention: ["ObjectLockRetention"],
+}
+
+export const isRoot = ({ name }: XmlElement, root: string): boolean =>
+  name === root || (OTHER_ROOTS[root]?.includes(name) ?? false)
+
 /** Enough for any document about one bucket or object. */
 export const SMALL_DOCUMENT: XmlLimits = { bytesMax: 64 * KIB, elementsMax: 1_000 }
 
@@ -32,6 +46,6 @@ export async function readRequiredDocument(
 ): Promise<XmlElement> {
   const found = await readDocument(body, checksum, limits)
   if (found === undefined) throw fail("missingDocument")
-  if (found.name !== root) throw fail("malformedXml", { reason: `the document must be a ${root}` })
+  if (!isRoot(found, root)) throw fail("malformedXml", { reason: `the document must be a ${root}` })
   return found
 }

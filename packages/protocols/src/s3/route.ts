@@ -65,6 +65,24 @@ const names = (operation: S3Operation, subresource: string): boolean =>
 const isModifier = (name: string, method: string, resource: Resource): boolean =>
   name === "partNumber" && resource === "object" && (method === "GET" || method === "HEAD")
 
+/** Operations that make a version, and choose its id: a client that names one would believe that it has replaced it. */
+const CHOOSING_VERSIONS: ReadonlySet<string> = new Set([
+  "PutObject",
+  "CopyObject",
+  "CompleteMultipartUpload",
+  "AppendObject",
+  "RenameObject",
+])
+
+function refuseVersion({ name }: S3Operation, query: RequestQuery): void {
+  if (query.isEmpty || !query.has("versionId") || !CHOOSING_VERSIONS.has(name)) return
+  throw fail("invalidArgument", {
+    message: "This operation does not accept a version-id.",
+    argumentName: "versionId",
+    argumentValue: (query.get("versionId") ?? "").slice(0, 80),
+  })
+}
+
 /** Throws `methodNotAllowed` (details.allow), `notImplemented`, `invalidArgument`. */
 export function route(method: string, resource: Resource, query: RequestQuery, headers: Headers): S3Operation {
   const rows = BY_RESOURCE[resource]
@@ -81,6 +99,7 @@ export function route(method: string, resource: Resource, query: RequestQuery, h
       rows.filter(row => row.when.length === 0 && row.header === undefined),
     )
   }
+  refuseVersion(found, query)
   return found
 }
 
@@ -100,13 +119,19 @@ const WITHOUT_KEY: ReadonlyMap<string, string> = new Map([
 function refuseStray({ method, resource, stray, rows }: Stray): Failure {
   const message = method === "GET" && resource === "object" ? WITHOUT_KEY.get(stray) : undefined
   if (message !== undefined) return fail("invalidRequest", { message })
+  if (method === "PUT" && resource === "object" && stray === "uploadId") {
+    return fail("methodNotAllowed", { method, resourceType: "UPLOAD", allow: "DELETE, POST, GET" })
+  }
   const related = rows.filter(row => names(row, stray))
   if (related.length === 0) {
     return fail("notImplemented", { subresource: stray, message: `This resource has no sub-resource ${stray}.` })
   }
   if (!related.some(row => row.method === method)) return notAllowed(method, resource, related)
+  const isPartOfNoUpload = method === "PUT" && stray === "partNumber"
   return fail("invalidArgument", {
-    message: `The query parameter ${stray} cannot be combined with the other parameters of this request.`,
+    message: isPartOfNoUpload
+      ? "This operation does not accept partNumber without uploadId"
+      : `The query parameter ${stray} cannot be combined with the other parameters of this request.`,
     argumentName: stray,
   })
 }

@@ -5,7 +5,7 @@
  *           tags, a read returns that same object.
  */
 import { traced, type Span } from "@hayloft/base/trace.js"
-import { asFailure, fail } from "@hayloft/base/failures.js"
+import { asFailure, fail, isFailure } from "@hayloft/base/failures.js"
 import { after, forEachSoon, recover, type Soon } from "@hayloft/base/soon.js"
 import type { Exchange } from "../http/index.js"
 import type { Bucket } from "@hayloft/objects/contract.js"
@@ -140,9 +140,18 @@ export class OperationRunner {
 
   /** The source bucket of a copy. Throws `noSuchBucket`, `invalidBucketName`, `accessDenied`. */
   async openSource(call: S3Call, name: string): Promise<Bucket> {
-    const { bucket } = await this.gate.openBucket(name, call.signer, call.headers, "x-amz-source-expected-bucket-owner")
-    await this.charge(call, bucket)
-    return bucket
+    try {
+      const { bucket } = await this.gate.openBucket(
+        name,
+        call.signer,
+        call.headers,
+        "x-amz-source-expected-bucket-owner",
+      )
+      await this.charge(call, bucket)
+      return bucket
+    } catch (error) {
+      throw isFailure(error, "noSuchBucket") ? fail("noSuchBucket", { sourceBucket: name }, error) : error
+    }
   }
 
   private handle(request: S3Request, admitted: AdmittedOperation, call: BucketCall): Soon<S3Answer> {

@@ -11,7 +11,7 @@ import type { S3Answer, ObjectCall } from "../call.js"
 import { answerXml } from "../call.js"
 import { CHECKSUM_ALGORITHMS } from "@hayloft/base/http/checksum-algorithms.js"
 import { checksumInHeaders, checksumTypeOf } from "../parse-checksums.js"
-import { readDocument } from "../read-document.js"
+import { isRoot, readDocument } from "../read-document.js"
 import { actionsOf, REQUIRED_ACTIONS } from "../rights/required-actions-core.js"
 import { parseCopySource } from "../wire/copy-source.js"
 import { parseETags } from "../wire/etags.js"
@@ -103,7 +103,7 @@ async function sourcesOf(call: ObjectCall, parts: readonly XmlElement[]): Promis
 async function partsOf(call: ObjectCall): Promise<Pick<CompleteRequest, "parts" | "sources">> {
   // `Content-MD5` covers the document; `x-amz-checksum-*` covers the object.
   const root = await readDocument(call.body, "ofObject", DOCUMENT_LIMITS, () => call.turn())
-  if (root?.name !== "CompleteMultipartUpload") throw fail("malformedXml")
+  if (root === undefined || !isRoot(root, "CompleteMultipartUpload")) throw fail("malformedXml")
   checkChildren(root, ["Part"])
   const parts = childrenNamed(root, "Part")
   if (parts.length === 0 || parts.length > PARTS_MAX)
@@ -118,12 +118,12 @@ async function partsOf(call: ObjectCall): Promise<Pick<CompleteRequest, "parts" 
   return { parts: named }
 }
 
-/** `x-amz-mp-object-size`. Throws `invalidArgument`. */
+/** `x-amz-mp-object-size`. Throws `invalidRequest`. */
 function sizeOf({ headers }: ObjectCall): number | undefined {
   const text = headers.get("x-amz-mp-object-size")
   if (text === undefined) return undefined
   if (/^\d{1,15}$/.test(text)) return Number(text)
-  throw fail("invalidArgument", { argumentName: "x-amz-mp-object-size", argumentValue: text.slice(0, 80) })
+  throw fail("invalidRequest", { message: `Value for x-amz-mp-object-size header is invalid: '${text.slice(0, 80)}'` })
 }
 
 export async function completeMultipartUpload(call: ObjectCall): Promise<S3Answer> {

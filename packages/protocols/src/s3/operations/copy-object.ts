@@ -89,6 +89,7 @@ export async function makeCopy(
 }
 
 export async function copyObject(call: ObjectCall): Promise<S3Answer> {
+  call.body.refuseContent()
   const { result, rules } = await makeCopy(call, () => ({
     attributes: replaces(call, "x-amz-metadata-directive") ? call.context.attributes.of(call.headers) : undefined,
   }))

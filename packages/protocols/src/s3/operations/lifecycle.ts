@@ -6,7 +6,7 @@ import type { LifecycleRule } from "@hayloft/features/lifecycle/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { S3Answer, BucketCall } from "../call.js"
 import { answerEmpty, answerXml } from "../call.js"
-import { readDocument } from "../read-document.js"
+import { isRoot, readDocument } from "../read-document.js"
 import {
   LIFECYCLE_DOCUMENT,
   LIFECYCLE_LIMITS,
@@ -52,7 +52,7 @@ export async function putBucketLifecycle(call: BucketCall): Promise<S3Answer> {
   const transitionMinimum = minimumOf(call)
   const root = await readDocument(call.body, "required", LIFECYCLE_LIMITS, () => call.turn())
   if (root === undefined) throw fail("missingDocument")
-  if (root.name !== LIFECYCLE_DOCUMENT) {
+  if (!isRoot(root, LIFECYCLE_DOCUMENT)) {
     throw fail("malformedXml", { reason: `the document must be a ${LIFECYCLE_DOCUMENT}` })
   }
   const rules = lifecycleRulesOf(root, () => newRuleId(context.random))

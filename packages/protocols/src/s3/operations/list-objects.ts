@@ -106,8 +106,18 @@ function nextMarkerOf({ moment }: BucketCall, delimiter: string, page: ListPage 
 
 const regionHeader = (call: BucketCall) => [["x-amz-bucket-region", regionOf(call)]] as const
 
+/** A place that version 1 would ignore: the client would read the first page again and again. Throws `invalidArgument`. */
+function refuseStartAfter({ query }: BucketCall): void {
+  if (!query.has("start-after")) return
+  throw fail("invalidArgument", {
+    message: "startAfter only supported in REST.GET.BUCKET with list-type=2",
+    argumentName: "start-after",
+  })
+}
+
 export async function listObjects(call: BucketCall): Promise<S3Answer> {
   const { bucket, query } = call
+  refuseStartAfter(call)
   const marker = query.get("marker") ?? ""
   const listing = await list(call, { after: marker }, true)
   const { prefix, delimiter, max, encoding, page } = listing

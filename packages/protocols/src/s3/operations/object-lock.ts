@@ -8,7 +8,7 @@ import type { ObjectTarget, Retention } from "@hayloft/objects/contract.js"
 import type { CallBody } from "../body.js"
 import type { S3Answer, BucketCall, ObjectCall } from "../call.js"
 import { answerEmpty, answerXml } from "../call.js"
-import { readDocument, readRequiredDocument } from "../read-document.js"
+import { isRoot, readDocument, readRequiredDocument } from "../read-document.js"
 import type { BodyContent } from "../rights/condition-values-core.js"
 import * as wire from "../wire/object-lock.js"
 import { pastGovernance, requireAhead } from "./locks-of-requests.js"
@@ -43,7 +43,8 @@ export async function getObjectRetention(call: ObjectCall): Promise<S3Answer> {
 /** An empty body is a malformed document for a retention and a legal hold, as Amazon answers for these two. */
 async function lockDocument(body: CallBody, root: string): Promise<XmlElement> {
   const found = await readDocument(body, "required")
-  if (found?.name !== root) throw fail("malformedXml", { reason: `the document must be a ${root}` })
+  if (found === undefined || !isRoot(found, root))
+    throw fail("malformedXml", { reason: `the document must be a ${root}` })
   return found
 }
 

@@ -18,12 +18,13 @@ import { versionHeader } from "./versions.js"
 
 /** Throws `invalidArgument`. */
 function partNumberOf({ query }: ObjectCall): number {
-  const partNumber = query.integer("partNumber", { min: 1, max: PARTS_MAX })
-  if (partNumber !== undefined) return partNumber
+  const text = query.get("partNumber") ?? ""
+  const partNumber = /^\d{1,9}$/.test(text) ? Number(text) : 0
+  if (partNumber >= 1 && partNumber <= PARTS_MAX) return partNumber
   throw fail("invalidArgument", {
     message: `Part number must be an integer between 1 and ${PARTS_MAX}, inclusive`,
     argumentName: "partNumber",
-    argumentValue: "",
+    argumentValue: text.slice(0, 80),
   })
 }
 
@@ -58,6 +59,7 @@ export async function uploadPart(call: ObjectCall): Promise<S3Answer> {
 }
 
 export async function uploadPartCopy(call: ObjectCall): Promise<S3Answer> {
+  call.body.refuseContent()
   const { services, bucket, key, headers, client } = call
   const partNumber = partNumberOf(call)
   const multipartId = multipartIdOf(call)

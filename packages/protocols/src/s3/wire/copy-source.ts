@@ -25,9 +25,10 @@ export function parseCopySource(text: string): CopySourceName {
   const decoded = decode(isVersioned ? text.slice(0, mark) : text)
   const path = decoded.startsWith("/") ? decoded.slice(1) : decoded
   const slash = path.indexOf("/")
-  if (slash <= 0 || slash === path.length - 1) throw refusal()
+  const bucket = checked(slash < 0 ? path : path.slice(0, slash))
+  if (slash < 0 || slash === path.length - 1) throw refused("Invalid copy source object key", text)
   return {
-    bucket: checked(path.slice(0, slash)),
+    bucket,
     rawKey: path.slice(slash + 1),
     versionId: isVersioned ? decode(text.slice(mark + 1 + VERSION.length)) : undefined,
   }
@@ -39,24 +40,17 @@ function checked(bucket: string): string {
     return parseBucketName(bucket)
   } catch (error) {
     if (!isFailure(error, "invalidBucketName")) throw error
-    throw fail("invalidArgument", {
-      message: "Invalid copy source bucket name",
-      argumentName: "x-amz-copy-source",
-      argumentValue: bucket.slice(0, 80),
-    })
+    throw refused("Invalid copy source bucket name", bucket)
   }
 }
 
-const refusal = () =>
-  fail("invalidArgument", {
-    message: "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
-    argumentName: "x-amz-copy-source",
-  })
+const refused = (message: string, value: string) =>
+  fail("invalidArgument", { message, argumentName: "x-amz-copy-source", argumentValue: value.slice(0, 80) })
 
 function decode(text: string): string {
   try {
     return percentDecode(text.replaceAll("+", " "))
   } catch {
-    throw refusal()
+    throw refused("Invalid copy source encoding.", text)
   }
 }

@@ -45,9 +45,11 @@ export class RequestQuery {
     const text = this.first.get(name)
     if (text === undefined || text === "") return undefined
     const value = /^-?\d{1,15}$/.test(text) ? Number(text) : NaN
-    if (Number.isNaN(value) || value < min || value > (clamp ? INTEGER_MAX : max)) {
+    const isInteger = Math.abs(value) <= INTEGER_MAX
+    if (!isInteger || value < min || value > (clamp ? INTEGER_MAX : max)) {
+      const range = `Argument ${name} must be an integer between ${min} and ${clamp ? INTEGER_MAX : max}`
       throw fail("invalidArgument", {
-        message: `Argument ${name} must be an integer between ${min} and ${clamp ? INTEGER_MAX : max}`,
+        message: isInteger ? range : `Provided ${name} not an integer or within integer range`,
         argumentName: name,
         argumentValue: text.slice(0, 80),
       })

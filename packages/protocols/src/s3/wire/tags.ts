@@ -19,7 +19,12 @@ const TAG_KEY_CHARACTERS_MAX = 128
 const TAG_VALUE_CHARACTERS_MAX = 256
 const ALLOWED = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u
 
-const invalid = (message: string, key?: string): Failure => fail("invalidTag", { message, tagKey: key?.slice(0, 128) })
+const invalid = (message: string, key?: string, value?: string): Failure =>
+  fail("invalidTag", {
+    message,
+    ...(key !== undefined && { tagKey: key.slice(0, TAG_KEY_CHARACTERS_MAX) }),
+    ...(value !== undefined && { tagValue: value.slice(0, TAG_VALUE_CHARACTERS_MAX) }),
+  })
 const charactersOf = (text: string): number => [...text].length
 
 /** Returns the tags if they satisfy all rules. Throws `invalidTag`. */
@@ -28,14 +33,17 @@ export function checkTags(tags: Tags, tagsMax: number = TAGS_MAX): Tags {
     const what = tagsMax === TAGS_MAX ? "Object tags" : "Bucket tag count"
     throw invalid(`${what} cannot be greater than ${tagsMax}`)
   }
-  if (new Set(tags.map(([key]) => key)).size < tags.length)
-    throw invalid("Cannot provide multiple Tags with the same key")
+  const keys = new Set<string>()
+  for (const [key] of tags) {
+    if (keys.has(key)) throw invalid("Cannot provide multiple Tags with the same key", key)
+    keys.add(key)
+  }
   for (const [key, value] of tags) {
     if (key === "" || charactersOf(key) > TAG_KEY_CHARACTERS_MAX || !ALLOWED.test(key)) {
       throw invalid("The TagKey you have provided is invalid", key)
     }
     if (charactersOf(value) > TAG_VALUE_CHARACTERS_MAX || !ALLOWED.test(value)) {
-      throw invalid("The TagValue you have provided is invalid", key)
+      throw invalid("The TagValue you have provided is invalid", key, value)
     }
     if (/^aws:/i.test(key)) throw invalid("System tags cannot be added/updated by requester", key)
   }
