@@ -442,7 +442,7 @@ export class S3Client {
   ): Promise<{ etag: string }> {
     return this.#complete(
       upload,
-      upload.etags.map(etag => part => part.quoted("ETag", etag)),
+      upload.etags.map(etag => part => part.etag(etag)),
     )
   }
 

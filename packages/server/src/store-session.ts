@@ -302,13 +302,13 @@ export class StoreSession {
   }
 
   private documentsOfBuckets(): S3BucketDocuments {
-    return new S3BucketDocuments(new OwnRequests({ ...this.s3Settings(""), audit: NO_AUDIT }))
+    return new S3BucketDocuments(new OwnRequests({ ...this.s3Settings(), audit: NO_AUDIT }))
   }
 
   /** Jobs that callers start send requests as their starters, and follow the work of the store. */
   private attachJobs(): void {
     const { engine, status, operations, startedJobs, containerSync } = this.running
-    const requests = new OwnRequests(this.s3Settings(""))
+    const requests = new OwnRequests(this.s3Settings())
     containerSync.attach(requests)
     const list = (request: ListRequest, isCached: boolean) => this.listFor(request, isCached)
     const hasConditions = async (bucket: Bucket): Promise<boolean> =>
@@ -436,7 +436,7 @@ export class StoreSession {
   private adminPort(api: AdminApi): Protocol {
     const { config, store, region } = this
     const port = new AdminProtocol(api)
-    const forwarded = { ...this.s3Settings(""), pathPrefix: S3_PREFIX }
+    const forwarded = { ...this.s3Settings(), pathPrefix: S3_PREFIX }
     const requests = new ForwardedRequests(forwarded, store.secrets.root.accountId)
     const s3 = { protocol: new S3OfCallers(api.callers, requests, port), speaks: speaksS3 }
     const holderOf = async (exchange: Exchange) => (await api.callers.require(headOf(exchange))).holder
@@ -510,8 +510,9 @@ export class StoreSession {
     return this.store.node?.name ?? this.host.io.hostName
   }
 
-  private s3Settings(adminUrl: string): S3Settings {
-    return s3SettingsOf(this.parts(), adminUrl)
+  /** The settings of requests that the store itself makes. */
+  private s3Settings(): S3Settings {
+    return s3SettingsOf(this.parts(), "")
   }
 
   /** The parts of the store for the ports that this thread serves. */

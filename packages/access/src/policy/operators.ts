@@ -8,7 +8,7 @@
 import { parseIsoDate } from "@hayloft/base/text/dates.js"
 import { STEP } from "./evaluation-budget.js"
 import { isWithin, parseIpAddress, parseIpRange } from "./ip-range.js"
-import { hasWildcards, literalOf, matcherOf, splitAtColons, type Matcher, type Pattern } from "./pattern.js"
+import { hasWildcards, literalOf, matcherOf, splitArn, type Matcher, type Pattern } from "./pattern.js"
 
 export interface Operator {
   /** The operator holds if no value matches; `testOf` is the test of the positive operator. */
@@ -46,7 +46,7 @@ function componentsOf(arn: string): readonly string[] | undefined {
 
 /** Matches component by component: a star does not match a colon, except in the last component. */
 export function arnMatcherOf(pattern: Pattern): Matcher | undefined {
-  const parts = splitAtColons(pattern, 6)
+  const parts = splitArn(pattern)
   if (parts === undefined) return undefined
   // If no wildcard precedes the last component, the text before it fixes the positions of the colons.
   if (!parts.slice(0, 5).some(hasWildcards)) return matcherOf(pattern)
@@ -59,7 +59,7 @@ export function arnMatcherOf(pattern: Pattern): Matcher | undefined {
 }
 
 const arn: TestOf = (_, pattern) => {
-  const parts = splitAtColons(pattern, 6)
+  const parts = splitArn(pattern)
   if (parts === undefined) return pattern.length === 1 && hasWildcards(pattern) ? matcherOf(pattern) : undefined
   return arnMatcherOf(pattern)
 }

@@ -13,7 +13,7 @@ import type {
   PrincipalType,
 } from "./contract.js"
 import { hasVariablesIn } from "./conditions.js"
-import { hasVariables, hasWildcards, literalOf, splitAtColons, patternOf } from "./pattern.js"
+import { hasVariables, hasWildcards, literalOf, splitArn, patternOf } from "./pattern.js"
 import { INVALID_PRINCIPAL, malformedPolicy, pathOfMember, messagesOf } from "./messages.js"
 import { isJsonObject, type JsonObject } from "@hayloft/base/json.js"
 
@@ -105,7 +105,7 @@ export function parseActions(statement: JsonObject, { kind, where }: StatementPl
 function isResource(text: string, version: PolicyLanguageVersion): boolean {
   if (text === "*") return true
   const pattern = patternOf(text, { variables: hasVariablesIn(version), wildcards: true })
-  const [scheme, partition, service, ...others] = (pattern && splitAtColons(pattern, 6)) ?? []
+  const [scheme, partition, service, ...others] = (pattern && splitArn(pattern)) ?? []
   if (scheme === undefined || partition === undefined || service === undefined) return false
   if (
     hasWildcards(scheme) ||

@@ -79,8 +79,10 @@ export function resolved(
   return tokens
 }
 
-/** Splits at the first colons of its text into `parts` parts; undefined if there are fewer. */
-export function splitAtColons(pattern: Pattern, parts: number): readonly Pattern[] | undefined {
+const ARN_PARTS = 6
+
+/** Splits an ARN at the first colons of its text into its parts; undefined if there are fewer. */
+export function splitArn(pattern: Pattern): readonly Pattern[] | undefined {
   const split: Token[][] = [[]]
   const add = (token: Token): void => void (token !== "" && split.at(-1)?.push(token))
   for (const token of pattern) {
@@ -89,7 +91,7 @@ export function splitAtColons(pattern: Pattern, parts: number): readonly Pattern
       continue
     }
     let from = 0
-    while (split.length < parts) {
+    while (split.length < ARN_PARTS) {
       const colon = token.indexOf(":", from)
       if (colon < 0) break
       add(token.slice(from, colon))
@@ -98,7 +100,7 @@ export function splitAtColons(pattern: Pattern, parts: number): readonly Pattern
     }
     add(token.slice(from))
   }
-  return split.length === parts ? split : undefined
+  return split.length === ARN_PARTS ? split : undefined
 }
 
 /** Spends its cost from the budget. */

@@ -100,9 +100,9 @@ export class XmlWriter {
       : this.element(name, typeof value === "string" ? this.escaped(value) : String(value))
   }
 
-  /** Writes an element like `text`, with its value in the quotes that ETags have. */
-  quoted(name: string, value: string): this {
-    return this.element(name, `&quot;${this.escaped(value)}&quot;`)
+  /** Writes an ETag in its quotes. */
+  etag(value: string): this {
+    return this.element("ETag", `&quot;${this.escaped(value)}&quot;`)
   }
 
   private element(name: string, escaped: string): this {

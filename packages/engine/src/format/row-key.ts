@@ -38,9 +38,7 @@ export function u32Text(value: number): string {
 
 export const u16Text = (value: number): string => String.fromCharCode((value >>> 8) & 0xff, value & 0xff)
 
-function readU64Text(text: string, at: number): number {
-  return readU32Text(text, at) * 0x1_0000_0000 + readU32Text(text, at + 4)
-}
+const readU64Text = (text: string): number => readU32Text(text, 0) * 0x1_0000_0000 + readU32Text(text, 4)
 
 function readU32Text(text: string, at: number): number {
   const high = (text.charCodeAt(at) << 24) | (text.charCodeAt(at + 1) << 16)
@@ -121,7 +119,7 @@ export function parseObjectRowKey(row: RowKey): { bucketId: number; key: ObjectK
   bytes.write(row, "latin1")
   for (let i = 8; i < end; i += 1) bytes[i] = (bytes[i] ?? 0) - 1
   return {
-    bucketId: readU64Text(row, 0),
+    bucketId: readU64Text(row),
     key: parseKeyText(bytes.toString("latin1", 8, end)),
     suffix: row.slice(end + 1),
   }
@@ -185,7 +183,7 @@ export const accountRange = (account: AccountId, ...parts: readonly string[]): K
 export const pendingDeletionRowKey = (decisionId: string, index: number): RowKey =>
   rowKeyOf(decisionId + u16Text(index))
 /** The bucket of a row key that begins with one. */
-export const bucketIdOfRowKey = (row: RowKey): BucketId => parseBucketId(readU64Text(row, 0))
+export const bucketIdOfRowKey = (row: RowKey): BucketId => parseBucketId(readU64Text(row))
 /** A 64-bit number as 8 bytes, big-endian. */
 export const u64TextOf = (value: bigint): string =>
   u32Text(Number(value >> 32n)) + u32Text(Number(value & 0xffff_ffffn))

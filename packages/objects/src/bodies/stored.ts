@@ -70,8 +70,8 @@ export class StoredObjects {
   }
 
   /** Throws as `Objects.remove`. */
-  async remove(name: string, conditions: Pick<Conditions, "ifMatch"> = {}): Promise<void> {
-    await this.parts.objects.remove({ ...this.place(name), conditions })
+  async remove(name: string): Promise<void> {
+    await this.parts.objects.remove({ ...this.place(name), conditions: {} })
   }
 
   /** Sets its time of modification, which listings show, to now. It must have no user metadata. */

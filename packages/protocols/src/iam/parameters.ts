@@ -88,9 +88,9 @@ export class Parameters {
   }
 
   /** Throws `invalidArgument`. */
-  tags(name = "Tags"): Tags {
-    const keys = this.list(name, "Key")
-    const values = this.list(name, "Value")
+  tags(): Tags {
+    const keys = this.list("Tags", "Key")
+    const values = this.list("Tags", "Value")
     if (keys.length !== values.length) throw invalidIamParameter("Each tag needs a key and a value.")
     return keys.map((key, at) => [key, values[at] ?? ""])
   }

@@ -71,7 +71,7 @@ class Kms implements SignedProtocol<KmsRoute, KmsError> {
     const input = KmsInput.parse(Buffer.from(body).toString())
     input.checkKnown(operation.members)
     const { keys, policies, accounts, random } = this.settings
-    const tags = operation.members.includes("Tags") ? input.tags("Tags") : []
+    const tags = operation.members.includes("Tags") ? input.tags() : []
     const tagKeys = operation.members.includes("TagKeys") ? input.texts("TagKeys") : []
     const caller = {
       principal: key.principal,

@@ -99,15 +99,15 @@ export class KmsInput {
   }
 
   /** Throws `TagException`. */
-  tags(name: string): Tags {
-    const tags = this.list(name).map((item): readonly [string, string] => {
+  tags(): Tags {
+    const tags = this.list("Tags").map((item): readonly [string, string] => {
       const {
         TagKey: key,
         TagValue: value,
         ...others
       } = isJsonObject(item) ? item : { TagKey: undefined, TagValue: undefined }
       if (typeof key !== "string" || typeof value !== "string" || Object.keys(others).length > 0)
-        throw wrongType(name, "a list of tags")
+        throw wrongType("Tags", "a list of tags")
       return [key, value]
     })
     for (const [key, value] of tags) {

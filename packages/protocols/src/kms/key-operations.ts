@@ -44,7 +44,7 @@ async function createKey(call: KmsCall): Promise<KmsResult> {
   input.oneOf("Origin", ["AWS_KMS"])
   if (input.flag("MultiRegion")) throw new KmsRefusal("UnsupportedOperationException", "MultiRegion is not supported.")
   call.checkIdentity()
-  const tags: Tags = input.tags("Tags")
+  const tags: Tags = input.tags()
   if (tags.length > 0) call.checkIdentity("*", "TagResource")
   const description = input.optional("Description", descriptionCharactersMax) ?? ""
   const text = input.optional("Policy", Infinity)

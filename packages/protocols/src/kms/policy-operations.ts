@@ -101,7 +101,7 @@ export const POLICY_OPERATIONS: Operations = {
     return { PolicyNames: [POLICY_NAME], Truncated: false }
   }),
   TagResource: operation("KeyId Tags", async call => {
-    const tags = call.input.tags("Tags")
+    const tags = call.input.tags()
     const { record } = await call.ownKey()
     await call.services.keys.change(record.id, { kind: "tag", tags })
   }),

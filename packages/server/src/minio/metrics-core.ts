@@ -63,8 +63,9 @@ class Scrape {
     return instrument?.keys.map((key, at) => [labelsOf(key), instrument.values[at] ?? 0] as const) ?? []
   }
 
-  sumOf(name: string, server: string): number {
-    return this.rowsOf(name).reduce((sum, [labels, value]) => sum + (labels["server"] === server ? value : 0), 0)
+  /** The sum of one of our counters or gauges over the requests of S3. */
+  sumOfS3(name: string): number {
+    return this.rowsOf(name).reduce((sum, [labels, value]) => sum + (labels["server"] === "s3" ? value : 0), 0)
   }
 
   /** Rows with equal labels add up. */
@@ -101,9 +102,9 @@ function addRequests(scrape: Scrape): void {
   scrape.add("counter", "s3_requests_errors_total", "Requests of S3 that failed, by operation", of(/^[45]/))
   scrape.add("counter", "s3_requests_4xx_errors_total", "Requests of S3 that were refused, by operation", of(/^4/))
   scrape.add("counter", "s3_requests_5xx_errors_total", "Requests of S3 that the store failed, by operation", of(/^5/))
-  scrape.gauge("s3_requests_inflight_total", "Requests of S3 under way", scrape.sumOf("hayloft_http_in_flight", "s3"))
-  scrape.gauge("s3_requests_waiting_total", "Requests of S3 that wait", scrape.sumOf("hayloft_http_waiting", "s3"))
-  const traffic = (name: string): readonly Row[] => [[{}, scrape.sumOf(name, "s3")]]
+  scrape.gauge("s3_requests_inflight_total", "Requests of S3 under way", scrape.sumOfS3("hayloft_http_in_flight"))
+  scrape.gauge("s3_requests_waiting_total", "Requests of S3 that wait", scrape.sumOfS3("hayloft_http_waiting"))
+  const traffic = (name: string): readonly Row[] => [[{}, scrape.sumOfS3(name)]]
   scrape.add(
     "counter",
     "s3_traffic_received_bytes",

@@ -98,7 +98,7 @@ export function parseLayoutFile(value: unknown): LayoutFile {
     storeId: parseAs("storeId", () => parseStoreId(facts["storeId"])),
     policy: parseAs("policy", () => parsePolicy(textOf(facts["policy"], "policy"))),
     partitions: wholeOf(facts["partitions"], "partitions", 0x1_0000),
-    devices: parseItems(devices, "devices").map(parseDevice),
+    devices: parseDevices(devices).map(parseDevice),
     layout: parseTable(facts["layout"], "layout"),
     previous: previous === undefined ? undefined : parseTable(previous, "previous"),
   }
@@ -132,7 +132,7 @@ function parseTable(value: unknown, field: string): LayoutFileTable {
     version: wholeOf(version, "version", Number.MAX_SAFE_INTEGER),
     width: wholeOf(width, "width", 0x7f),
     bytesPerSlot,
-    devices: parseItems(devices, "devices").map(id => parseAs("devices", () => parseDeviceId(id))),
+    devices: parseDevices(devices).map(id => parseAs("devices", () => parseDeviceId(id))),
     table: Uint8Array.from(bytes),
   }
 }
@@ -142,8 +142,8 @@ function recordOf(value: unknown, field: string): Readonly<Record<string, unknow
   return Object.fromEntries(Object.entries(value))
 }
 
-function parseItems(value: unknown, field: string): readonly unknown[] {
-  if (!Array.isArray(value) || value.length > DEVICES_MAX) throw corrupt(field)
+function parseDevices(value: unknown): readonly unknown[] {
+  if (!Array.isArray(value) || value.length > DEVICES_MAX) throw corrupt("devices")
   return value as readonly unknown[]
 }
 

@@ -23,9 +23,9 @@ async function askOne(session: PostgresSession, text: string): Promise<string | 
   return (await ask(session, text))?.[0]?.[0]
 }
 
-/** A number; undefined if the server does not say. */
-async function askNumber(session: PostgresSession, text: string): Promise<number | undefined> {
-  const answer = await askOne(session, text)
+/** The number of the server's process; undefined if the server does not say. */
+async function askProcess(session: PostgresSession): Promise<number | undefined> {
+  const answer = await askOne(session, PROCESS)
   return answer === undefined || answer === "null" || Number.isNaN(Number(answer)) ? undefined : Number(answer)
 }
 
@@ -56,11 +56,11 @@ const PROCESS = "SELECT pg_backend_pid()"
  * the server's connection, and the next statement runs in another process.
  */
 async function readPooler(session: PostgresSession, other: PostgresSession): Promise<Pooler | undefined> {
-  const before = await askNumber(session, PROCESS)
+  const before = await askProcess(session)
   if (before === undefined || session.announcedProcess === undefined) return undefined
   if ((await ask(other, "BEGIN")) === undefined) return undefined
-  const ofOther = await askNumber(other, PROCESS)
-  const after = await askNumber(session, PROCESS)
+  const ofOther = await askProcess(other)
+  const after = await askProcess(session)
   await ask(other, "COMMIT")
   if (ofOther === before || after !== before) return "transaction"
   return session.announcedProcess === before ? "none" : "session"

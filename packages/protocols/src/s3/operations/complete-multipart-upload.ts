@@ -150,7 +150,7 @@ export async function completeMultipartUpload(call: ObjectCall): Promise<S3Answe
       .text("Location", `${call.origin}${call.rawPath}`)
       .text("Bucket", bucket.name)
       .text("Key", textOfObjectKey(key))
-      .quoted("ETag", etag)
+      .etag(etag)
     if (checksum !== undefined) {
       xml.text(`Checksum${checksum.algorithm}`, checksum.value).text("ChecksumType", checksum.type)
     }

@@ -95,7 +95,7 @@ export async function copyObject(call: ObjectCall): Promise<S3Answer> {
   }))
   const { etag, checksum, lastModifiedMs, versionId, sourceVersionId } = result
   const write = (xml: XmlWriter): void => {
-    xml.text("LastModified", isoDate(lastModifiedMs)).quoted("ETag", etag)
+    xml.text("LastModified", isoDate(lastModifiedMs)).etag(etag)
     if (checksum !== undefined) {
       xml.text("ChecksumType", checksum.type).text(`Checksum${checksum.algorithm}`, checksum.value)
     }

@@ -81,7 +81,7 @@ export async function listMultipartUploads(call: BucketCall): Promise<S3Answer> 
 
 function writePart(xml: XmlWriter, { partNumber, lastModifiedMs, etag, sizeBytes, checksum }: PartInfo): void {
   xml.group("Part", part => {
-    part.text("PartNumber", partNumber).text("LastModified", isoDate(lastModifiedMs)).quoted("ETag", etag)
+    part.text("PartNumber", partNumber).text("LastModified", isoDate(lastModifiedMs)).etag(etag)
     part.text("Size", sizeBytes)
     if (checksum !== undefined) part.text(`Checksum${checksum.algorithm}`, checksum.value)
   })

@@ -28,11 +28,7 @@ export async function postObject(call: FormCall): Promise<S3Answer> {
   const headers: HeaderField[] = [...fields, ["Location", location]]
   if (success.status !== 201) return answerEmpty(success.status, headers)
   const write = (xml: XmlWriter): void =>
-    void xml
-      .text("Location", location)
-      .text("Bucket", bucket.name)
-      .text("Key", textOfObjectKey(key))
-      .quoted("ETag", etag)
+    void xml.text("Location", location).text("Bucket", bucket.name).text("Key", textOfObjectKey(key)).etag(etag)
   // Scripts in browsers look for elements without a namespace.
   const bytes = xmlDocument("PostResponse", write, { namespace: false })
   return { status: 201, headers: linesOfFields(headers), body: { kind: "document", bytes } }

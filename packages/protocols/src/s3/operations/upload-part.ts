@@ -74,7 +74,7 @@ export async function uploadPartCopy(call: ObjectCall): Promise<S3Answer> {
     : await services.multipart.copyPart({ ...target, source, range, signal: client.signal })
   const { etag, checksum, lastModifiedMs, sourceVersionId, encryption } = part
   const write = (xml: XmlWriter): void => {
-    xml.text("LastModified", isoDate(lastModifiedMs)).quoted("ETag", etag)
+    xml.text("LastModified", isoDate(lastModifiedMs)).etag(etag)
     if (checksum !== undefined) xml.text(`Checksum${checksum.algorithm}`, checksum.value)
   }
   return answerXml("CopyPartResult", write, [
