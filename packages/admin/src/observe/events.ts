@@ -10,7 +10,7 @@
  */
 import { asFailure, fail } from "@hayloft/base/failures.js"
 import type { EventId } from "@hayloft/base/ids.js"
-import type { BackgroundService } from "@hayloft/base/life/index.js"
+import { Rest, type BackgroundService } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
@@ -111,7 +111,7 @@ export class Events implements BackgroundService {
   private isPrepared = false
   private isFailing = false
   private prunedMs = -Infinity
-  private wake: () => void = () => undefined
+  private readonly rest: Rest
   /** For what concerns events themselves: these lines are events, too. */
   private log: Pick<Log, "warn"> = { warn: () => undefined }
 
@@ -121,6 +121,7 @@ export class Events implements BackgroundService {
     /** Returns undefined on one machine. */
     private readonly node: () => string | undefined,
   ) {
+    this.rest = new Rest(clock)
     const letters = random.fork("events")
     const letter = (): string => RANDOM_LETTERS[letters.below(RANDOM_LETTERS.length)] ?? ""
     this.buffer = new EventBuffer(() => Array.from({ length: RANDOM_LENGTH }, letter).join(""))
@@ -136,7 +137,7 @@ export class Events implements BackgroundService {
   /** An event occurs now, in this thread or in another one whose `eventLog` has told of it. */
   note(line: EventLine): void {
     this.buffer.note(this.clock.wallMs(), this.node() ?? "", line)
-    this.wake()
+    this.rest.wake()
   }
 
   /** From now on events are stored here. */
@@ -158,13 +159,9 @@ export class Events implements BackgroundService {
 
   /** Resolves once there is something to store, or to remove. */
   private async untilDue(signal: AbortSignal): Promise<void> {
-    if (signal.aborted || this.buffer.unstored.length > 0) return
-    const wait = new AbortController()
-    const end = (): void => wait.abort()
-    this.wake = end
-    signal.addEventListener("abort", end)
-    await this.clock.sleep(EVENT_ROW_LIMITS.pruneMs, wait.signal)
-    signal.removeEventListener("abort", end)
+    if (this.buffer.unstored.length > 0) return
+    this.rest.forget()
+    await this.rest.until(EVENT_ROW_LIMITS.pruneMs, signal)
   }
 
   /** The latest first; `after` is `next` of the page before. */

@@ -4,6 +4,7 @@
  * Promises  The terminal is as before after any end that a process can survive to see: q, Ctrl-C, a signal, an error.
  */
 import type { Command } from "commander"
+import { Rest } from "@hayloft/base/life/index.js"
 import { STORE_SCHEMAS, TRAFFIC } from "@hayloft/admin/index.js"
 import type { AdminClient } from "@hayloft/client/index.js"
 import { checked } from "../checked.js"
@@ -75,19 +76,18 @@ async function watch(
   signal.addEventListener("abort", stop, { once: true })
   if (signal.aborted) stop()
   let sort: Sort = "requests"
-  let wake = new AbortController()
+  const rest = new Rest(io.clock)
   const close = terminal.open(key => {
     if (key === "q" || key === CTRL_C) stop()
     else if (key === "r" || key === "e" || key === "l" || key === "b") sort = SORTS[key]
-    wake.abort()
+    rest.wake()
   })
   const paint = paintOf(io)
   try {
     while (!quit.signal.aborted) {
       const lines = topLines(await look(), sort, terminal.size(), paint)
       if (!quit.signal.aborted) await io.out(`${HOME}${lines.join(`${CLEAR_LINE}\n`)}${CLEAR_LINE}${CLEAR_REST}`)
-      wake = new AbortController()
-      if (!quit.signal.aborted) await io.clock.sleep(REFRESH_MS, wake.signal)
+      await rest.until(REFRESH_MS, quit.signal)
     }
   } catch (error) {
     if (!quit.signal.aborted) throw error
