@@ -14,6 +14,7 @@ import type { BackgroundService } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
+import { within } from "@hayloft/base/seams/clock/within.js"
 import { advanceClock, readStoreClock, startClock } from "./commands/clock-commands-core.js"
 
 const HOUR_MS = 3_600_000
@@ -189,10 +190,7 @@ export class StoreClock implements BackgroundService {
 
   private async advanceLast(): Promise<void> {
     this.isUsed = true
-    const timeUp = new AbortController()
-    const late = this.seams.clock.sleep(STORE_CLOCK_LIMITS.lastAdvanceMs, timeUp.signal)
-    await Promise.race([this.start(), late])
-    timeUp.abort()
+    await within(this.seams.clock, STORE_CLOCK_LIMITS.lastAdvanceMs, this.start())
   }
 
   /** The moment after the answer: the time stored before it has passed at least. */

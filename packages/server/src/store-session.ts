@@ -73,6 +73,7 @@ import { renderMetrics, type MetricsSnapshot } from "@hayloft/base/seams/telemet
 import { MetricsInMemory } from "@hayloft/base/seams/telemetry/metrics.js"
 import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
 import { RealWeb } from "@hayloft/base/seams/web/real.js"
+import { within } from "@hayloft/base/seams/clock/within.js"
 import { type SyncRealms } from "@hayloft/protocols/swift/index.js"
 import type { TableStores } from "@hayloft/engine/table/index.js"
 import { consoleFiles, documents } from "./documents.js"
@@ -296,9 +297,7 @@ export class StoreSession {
       newBucketSettings: settingsOfNewBucket(config),
       documents: this.documentsOfBuckets(),
     })
-    const over = new AbortController()
-    const late = clock.sleep(PROVIDE_MS_MAX, over.signal)
-    await Promise.race([provider.provide(config).finally(() => over.abort()), late])
+    await within(clock, PROVIDE_MS_MAX, provider.provide(config))
   }
 
   private documentsOfBuckets(): S3BucketDocuments {

@@ -21,6 +21,7 @@ import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { keepLatest } from "@hayloft/base/keep-latest.js"
 import { walkPages } from "@hayloft/base/walk-pages.js"
+import { within } from "@hayloft/base/seams/clock/within.js"
 import type { Delivery, MessageInput, Reception } from "./contract.js"
 import { QUEUE_LIMITS } from "./limits.js"
 import {
@@ -367,12 +368,7 @@ export class Queues {
     timeoutMs: number,
     added: { readonly account: AccountId; readonly ids: readonly MessageId[] },
   ): Promise<void> {
-    let cancel = (): void => undefined
-    const late = new Promise<"late">(resolve => {
-      cancel = this.seams.clock.alarm(timeoutMs, () => resolve("late"))
-    })
-    const outcome = await Promise.race([adding, late]).finally(() => cancel())
-    if (outcome !== "late") return
+    if ((await within(this.seams.clock, timeoutMs, adding)) !== "late") return
     this.unawait(async () => {
       await adding
       await this.acknowledge(added.account, added.ids)

@@ -19,6 +19,7 @@ import type { ControlRecord } from "@hayloft/engine/format/device/control-record
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import { InOrder } from "@hayloft/base/life/index.js"
+import { within } from "@hayloft/base/seams/clock/within.js"
 import { hasTakenEffect, nextGeneration, stepsBetween } from "./steps-core.js"
 
 export const COORDINATION_LIMITS = {
@@ -214,12 +215,10 @@ export class ControlRecordManager implements RecordManager {
           late.delete(folder.id)
         }
       })
-    const over = new AbortController()
     const written = Promise.all(writes)
     await Promise.race([written, enough])
-    do await Promise.race([written, this.clock.sleep(COORDINATION_LIMITS.acceptTimeoutMs, over.signal)])
+    do await within(this.clock, COORDINATION_LIMITS.acceptTimeoutMs, written)
     while (late.size > 0 && this.isStalling())
-    over.abort()
     return new Set(accepted)
   }
 

@@ -26,6 +26,7 @@ import type { DatabaseMark } from "@hayloft/engine/format/device/database-mark.j
 import type { EntryWrite } from "@hayloft/engine/format/device/entry.js"
 import { mapBounded, supervise } from "@hayloft/base/life/index.js"
 import { walkPages } from "@hayloft/base/walk-pages.js"
+import { within } from "@hayloft/base/seams/clock/within.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import { EncodedBatch, Replica } from "@hayloft/engine/tablet/index.js"
 import { readSharedRecord } from "../cluster/shared-record.js"
@@ -160,14 +161,12 @@ async function checkAlone(metadata: SharedMetadata, own: Incarnation): Promise<v
 
 /** The devices have decided: a failure changes nothing. */
 async function noteLeft({ clock, log }: LeaveSeams, metadata: SharedMetadata, left: ConversionRow): Promise<void> {
-  const over = new AbortController()
   const note = metadata.run(setConversion("leaving", left)).then(
     () => true,
     () => false,
   )
-  const isNoted = await Promise.race([note, clock.sleep(NOTE_MS_MAX, over.signal).then(() => false)])
-  over.abort()
-  if (!isNoted) log.warn("database_not_told", { message: "it still says that the store is leaving" })
+  if ((await within(clock, NOTE_MS_MAX, note)) !== true)
+    log.warn("database_not_told", { message: "it still says that the store is leaving" })
 }
 
 /** Devices that get replicas first; the store adds what is missing. */

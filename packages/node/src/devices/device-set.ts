@@ -18,6 +18,7 @@ import { untilBeatMs } from "@hayloft/base/seams/clock/beats.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
+import { within } from "@hayloft/base/seams/clock/within.js"
 import type { DeviceStack } from "./device-stack.js"
 
 const REPORT_MS_MAX = 200
@@ -192,10 +193,8 @@ export class DeviceSet implements BackgroundService {
   }
 
   private async closeSoon(open: Open): Promise<void> {
-    const over = new AbortController()
     const orderly = this.end(open).then(() => open.folder.release().catch(() => undefined))
-    await Promise.race([orderly, this.clock.sleep(CLOSE_MS_MAX, over.signal)])
-    over.abort()
+    await within(this.clock, CLOSE_MS_MAX, orderly)
   }
 
   private async end({ stack, ended }: Open): Promise<void> {

@@ -22,6 +22,7 @@ import { mapBounded } from "@hayloft/base/life/index.js"
 import { nextBeat } from "@hayloft/base/seams/clock/beats.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
+import { within } from "@hayloft/base/seams/clock/within.js"
 import type { CheckpointDevice, CheckpointJob, CheckpointJobResult, MergeJob } from "./checkpoint-job.js"
 import { logRebuilt } from "../devices/device-stack.js"
 import type { CheckpointRunner, CheckpointWorks } from "./checkpoint-job.js"
@@ -191,7 +192,12 @@ export class CheckpointThreads implements CheckpointRunner {
     const slot = this.slotOf.get(id)
     if (slot === undefined) return
     const isOpen = !this.aside.has(id) && slot.thread !== undefined
-    if (isOpen) await this.within(this.ask(id, "forget", { kind: "forget", request: id }).catch(() => undefined))
+    if (isOpen)
+      await within(
+        this.clock,
+        this.limits.closeMsMax,
+        this.ask(id, "forget", { kind: "forget", request: id }).catch(() => undefined),
+      )
     if (this.slotOf.delete(id)) slot.devices -= 1
   }
 
@@ -204,24 +210,17 @@ export class CheckpointThreads implements CheckpointRunner {
 
   /** Waits, with a limit, until the thread has finished its task and closed its files. */
   private async closeThread(thread: Thread): Promise<void> {
-    const isClosed = await this.within(thread.performing.then(() => thread.order(undefined)).then(() => true))
+    const isClosed = await within(
+      this.clock,
+      this.limits.closeMsMax,
+      thread.performing.then(() => thread.order(undefined)).then(() => true),
+    )
     const { task } = thread
-    if (isClosed === undefined) {
+    if (isClosed === "late") {
       this.output.warn("checkpoint_thread_does_not_end", { device: task?.deviceId ?? "" })
       task?.reject(fail("deviceFailed", { message: "the device does not respond", device: task.deviceId }))
     }
     thread.abandon()
-  }
-
-  /** Resolves with the promise's value; undefined if it takes longer than closing may take. */
-  private async within<T>(promise: Promise<T>): Promise<T | undefined> {
-    const over = new AbortController()
-    const late = this.clock.sleep(this.limits.closeMsMax, over.signal).then(() => undefined)
-    try {
-      return await Promise.race([promise, late])
-    } finally {
-      over.abort()
-    }
   }
 
   private ask<Kind extends CheckpointWorkKind>(
@@ -292,7 +291,7 @@ export class CheckpointThreads implements CheckpointRunner {
 
   /** A thread that was set aside has ended its work: the slot of its device may work on the device again. */
   private async dismiss(thread: Thread, deviceId: DeviceId): Promise<void> {
-    await this.within(thread.order(undefined))
+    await within(this.clock, this.limits.closeMsMax, thread.order(undefined))
     thread.abandon()
     this.aside.delete(deviceId)
   }
@@ -300,7 +299,7 @@ export class CheckpointThreads implements CheckpointRunner {
   /** Ends an idle thread; the slot gets another one with its next task. */
   private async rest(slot: Slot, thread: Thread): Promise<void> {
     slot.isResting = true
-    await this.within(thread.order(undefined))
+    await within(this.clock, this.limits.closeMsMax, thread.order(undefined))
     thread.abandon()
     if (slot.thread === thread) slot.thread = undefined
     slot.isResting = false

@@ -13,6 +13,7 @@ import { textOfObjectKey } from "@hayloft/base/ids.js"
 import { HeaderShapes, type Headers } from "@hayloft/base/http/request-headers.js"
 import { after, recover, type Soon } from "@hayloft/base/soon.js"
 import { traced } from "@hayloft/base/trace.js"
+import { within } from "@hayloft/base/seams/clock/within.js"
 import { HeaderLines, type Exchange, type PlainAnswer, type Protocol, type Refusal } from "../http/index.js"
 import { answerable, claimedAccount, Refusals } from "../signed/index.js"
 import { checkNoAcl } from "./acl/requested-acl.js"
@@ -39,7 +40,7 @@ import { Addresses, receivedOf, resourceOf, S3Request, type Addressed } from "./
 import { route } from "./route.js"
 import type { AdmittedOperation, OperationRunner } from "./run-operation.js"
 import type { S3Meters } from "./s3-meters.js"
-import { keptAlive, unlessSlow } from "./slow-answer.js"
+import { keptAlive, SLOW_AFTER_MS } from "./slow-answer.js"
 
 const HOST_ID_BYTES = 24
 
@@ -250,12 +251,12 @@ class S3Handler implements Protocol {
     const startedMs = this.endAuth(request)
     const run = () => this.runner.run(request, admitted)
     const work = operation.heavy ? after(call.turn(), run) : run()
-    const answering: Soon<S3Answer | undefined> =
-      operation.slow && work instanceof Promise ? unlessSlow(work, clock) : work
+    const answering: Soon<S3Answer | "late"> =
+      operation.slow && work instanceof Promise ? within(clock, SLOW_AFTER_MS, work) : work
     return after(answering, answer => {
       timing.add("data", call.bodyWaitedMs)
       timing.add("meta", clock.monotonicMs() - startedMs - call.bodyWaitedMs - call.polledMs)
-      if (answer !== undefined) return this.respond(request, answer)
+      if (answer !== "late") return this.respond(request, answer)
       return work instanceof Promise ? this.respondSlowly(request, work) : undefined
     })
   }

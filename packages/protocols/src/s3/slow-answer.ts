@@ -5,19 +5,12 @@
 import { XML_DECLARATION } from "./wire/xml-writer.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 
-const SLOW_AFTER_MS = 10_000
+/** The answer of an operation that may be slow is kept alive from then on. */
+export const SLOW_AFTER_MS = 10_000
 export const SPACE_EVERY_MS = 10_000
 
 const DECLARATION = new TextEncoder().encode(XML_DECLARATION)
 const SPACE = new TextEncoder().encode(" ")
-
-/** The value if it is ready within `SLOW_AFTER_MS`, else undefined. Rejects if the work rejects. */
-export function unlessSlow<T>(work: Promise<T>, clock: Clock): Promise<T | undefined> {
-  return new Promise((resolve, reject) => {
-    const cancelAlarm = clock.alarm(SLOW_AFTER_MS, () => resolve(undefined))
-    work.finally(cancelAlarm).then(resolve, reject)
-  })
-}
 
 /**
  * The document, preceded by white space until it is ready. `work` must not reject: a failure

@@ -10,6 +10,7 @@ import { NEVER } from "@hayloft/base/never.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import type { Exchange, PlainAnswer, Protocol, Refusal } from "@hayloft/protocols/http/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { within } from "@hayloft/base/seams/clock/within.js"
 
 const SWITCH_LIMITS = {
   /** Requests under way may end before their store does; longer ones are refused, and sent again by their clients. */
@@ -55,10 +56,8 @@ export class SwitchableProtocol implements Protocol {
   }
 
   private async handleLater(exchange: Exchange, gate: Gate): Promise<void> {
-    const over = new AbortController()
     const leftMs = Math.max(0, gate.sinceMs + SWITCH_LIMITS.holdMs - this.clock.monotonicMs())
-    await Promise.race([gate.opened, this.clock.sleep(leftMs, over.signal)])
-    over.abort()
+    await within(this.clock, leftMs, gate.opened)
     if (this.gate === gate)
       throw fail("stopping", { message: "the store is being opened again; try again in a moment" })
     await this.handle(exchange)

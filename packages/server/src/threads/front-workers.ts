@@ -19,6 +19,7 @@ import { hurried } from "@hayloft/base/seams/clock/hurried.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import { MergedMetrics, type MetricsSnapshot } from "@hayloft/base/seams/telemetry/metrics-text-core.js"
 import type { Soon } from "@hayloft/base/soon.js"
+import { within } from "@hayloft/base/seams/clock/within.js"
 import type { CopiesReport, HotCopies } from "@hayloft/engine/block/index.js"
 import type { TransformBudgets } from "@hayloft/features/transforms/index.js"
 import { ThreadLink } from "@hayloft/engine/thread/index.js"
@@ -362,10 +363,8 @@ export class FrontThreads implements BackgroundService {
 
   /** All metrics; `own`: those of this thread. */
   async metricsOf(own: MetricsSnapshot): Promise<MetricsSnapshot> {
-    const over = new AbortController()
     const asked = mapBounded([...this.threads.values()], FRONT_THREADS_MAX, thread => thread.ask())
-    await Promise.race([asked, this.host.clock.sleep(FRONT_THREAD_LIMITS.scrapeMs, over.signal)])
-    over.abort()
+    await within(this.host.clock, FRONT_THREAD_LIMITS.scrapeMs, asked)
     return this.metrics.merge(
       own,
       Array.from(this.threads.values(), ({ snapshot }) => snapshot),

@@ -22,6 +22,7 @@ import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { isDeviceFault } from "@hayloft/base/seams/disk/codes.js"
 import type { Disk, DiskFile, OpenMode, OpenOptions, ReadUse } from "@hayloft/base/seams/disk/contract.js"
 import { WrappedDisk, WrappedFile, type RunDiskCall } from "@hayloft/base/seams/disk/wrapped.js"
+import { within } from "@hayloft/base/seams/clock/within.js"
 
 export const CALL_LIMITS = {
   callsMax: 2,
@@ -272,9 +273,7 @@ class CallQueue extends WrappedDisk implements QueuedDisk {
   async #threadsTurn(): Promise<void> {
     const turn = this.below.turn?.()
     if (turn === undefined) return
-    const over = new AbortController()
-    await Promise.race([turn, this.clock.sleep(TURN_MS_MAX, over.signal)])
-    over.abort()
+    await within(this.clock, TURN_MS_MAX, turn)
   }
 
   #giveUp({ path, waitedMs }: Running): void {

@@ -10,6 +10,7 @@ import { DatabaseError } from "pg"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { within } from "@hayloft/base/seams/clock/within.js"
 import { ConnectionLost } from "../database.js"
 import { CONNECTIONS_OF_NODE } from "../limits.js"
 import { connectTo, Postgres } from "../postgres/postgres.js"
@@ -25,7 +26,6 @@ import { readServerFacts } from "./read-facts.js"
 import { latencyFinding, preparedFinding, refusedFinding, RUN_NAMES, runFinding } from "./runs-core.js"
 import { makeRun, type RunLength } from "./runs.js"
 import { dropScratch, findLeftovers, newScratchName } from "./scratch.js"
-import { within } from "./stage.js"
 
 /** For all runs together. */
 const RUNS_MS = 18_000

@@ -9,6 +9,7 @@ import { must } from "@hayloft/base/assert.js"
 import { asFailure, fail, type Failure } from "@hayloft/base/failures.js"
 import { FAMILIES } from "@hayloft/base/rows/families.js"
 import type { RowKey } from "@hayloft/base/ids.js"
+import { within } from "@hayloft/base/seams/clock/within.js"
 import type { SqlMetadata } from "../sql-metadata.js"
 import {
   addFirstVersion,
@@ -29,7 +30,7 @@ import {
 } from "./commands-core.js"
 import type { RunFacts, RunName } from "./runs-core.js"
 import { StagedDatabase } from "./staged-database.js"
-import { CheckStage, within, type RunHost } from "./stage.js"
+import { CheckStage, type RunHost } from "./stage.js"
 
 const ROUND_MS_MAX = 60_000
 const FAILED_ROUNDS_MAX = 3

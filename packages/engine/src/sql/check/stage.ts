@@ -4,6 +4,7 @@
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
+import { within } from "@hayloft/base/seams/clock/within.js"
 import type { Postgres } from "../postgres/postgres.js"
 import type { SchemaName } from "../postgres/schema.js"
 import type { PostgresSession } from "../postgres/session.js"
@@ -29,17 +30,6 @@ const QUIET: Log = {
   info: () => undefined,
   warn: () => undefined,
   error: () => undefined,
-}
-
-/** The result, or "late" after the duration: then nothing waits for it any more. */
-export async function within<T>(clock: Clock, durationMs: number, work: Promise<T>): Promise<T | "late"> {
-  let cancel = (): void => undefined
-  const late = new Promise<"late">(resolve => (cancel = clock.alarm(durationMs, () => resolve("late"))))
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    cancel()
-  }
 }
 
 export class CheckStage {
