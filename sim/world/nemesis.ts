@@ -435,7 +435,16 @@ export class Nemesis {
       await this.replace(store, device)
       // A device to which the layout assigns no shards is not replaced.
       const stays = this.devices.some(({ id, state }) => id === device.id && state === "offline")
-      if (stays) await this.order(store, { kind: "forgetDevice", id: device.id, acceptLoss: false })
+      if (stays && (await this.order(store, { kind: "forgetDevice", id: device.id, acceptLoss: false })))
+        this.takeSpare(device.pathHint)
     }
+  }
+
+  /** An empty disk that replaces no device is taken out, and its folder is not configured again. */
+  private takeSpare(bay: string): void {
+    const drive = this.machine.bays.at(bay)
+    if (drive === undefined || this.ids.has(drive)) return
+    this.machine.bays.take(bay)
+    this.machine.folders = this.machine.folders.filter(folder => folder !== bay)
   }
 }

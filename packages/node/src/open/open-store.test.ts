@@ -128,6 +128,26 @@ test("an offline device that fails the probe stays offline", async () => {
   assert.match(store.notes.join(), /at \/b stays offline: .*EIO/)
 })
 
+test("a folder that the start leaves alone is not locked: the running store may take it", async () => {
+  const machine = new StartMachine()
+  await machine.start(THREE)
+  await machine.start(withFolders("/a", "/c"))
+  machine.disk.intercept(failing({ kind: "sync", pathPart: "/b/probe", code: "EIO", nth: 1 }))
+  await machine.start(THREE)
+  assert.deepEqual(await machine.ownersOf(["/a", "/b", "/c"]), [true, false, true], "a device that stays offline")
+  machine.disk.intercept(() => undefined)
+  // While the returned device is rebuilt no other one is replaced.
+  await machine.start(THREE)
+  for (const name of ["superblock", "control", "control.second"]) await machine.disk.boot().remove(`/c/${name}`)
+  const store = await machine.start(THREE)
+  assert.match(store.notes.join(), /\/c does not replace device/)
+  assert.deepEqual(
+    await machine.ownersOf(["/a", "/b", "/c"]),
+    [true, true, false],
+    "an empty folder that is not filled",
+  )
+})
+
 test("an empty folder in a lost device's place becomes its replacement, even if the start is interrupted", async () => {
   const started = new StartMachine()
   const { record: before } = await started.start(THREE)

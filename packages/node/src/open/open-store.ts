@@ -148,7 +148,10 @@ class Start {
   async open(): Promise<OpenedStore> {
     for (;;) {
       try {
-        return await this.tryToOpen()
+        const opened = await this.tryToOpen()
+        // The running store may take the folders that this start has left alone: its process must not be in the way.
+        await this.unlock()
+        return opened
       } catch (error) {
         // Each round has one folder less, until the plan refuses to open without it.
         if (!(error instanceof FolderFailed) || this.failed.has(error.path)) throw this.reasonOf(error)
@@ -171,6 +174,11 @@ class Start {
 
   async giveBack(): Promise<void> {
     for (const device of this.owned.splice(0)) await device.release().catch(() => undefined)
+    await this.unlock()
+  }
+
+  /** Devices that the process owns keep their locks. */
+  private async unlock(): Promise<void> {
     for (const lock of this.held.values()) await lock.release().catch(() => undefined)
     this.held.clear()
   }

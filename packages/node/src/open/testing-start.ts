@@ -111,6 +111,12 @@ export class StartMachine {
     )
   }
 
+  /** Returns for each folder whether the process of the last start holds it. */
+  async ownersOf(folders: readonly string[]): Promise<readonly boolean[]> {
+    const owners = folders.map(folder => this.process.ownerOf(folder))
+    return (await Promise.all(owners)).map(owner => owner !== undefined)
+  }
+
   /** A start whose process dies at its nth change of a file or name; false if it completed first. */
   startUntil(nth: number, requested: ServeConfig): Promise<boolean> {
     return this.runUntil(nth, () => this.start(requested))
