@@ -371,12 +371,14 @@ export class S3Client {
     return listedPageOf(await this.#document({ method: "GET", bucket, query, also: request.signal }))
   }
 
+  /** All pages of a listing. */
+  pages(bucket: string, prefix: string, delimiter: string): AsyncGenerator<KeyPage> {
+    return walkPages<string | undefined, KeyPage>(undefined, token => this.list(bucket, { prefix, delimiter, token }))
+  }
+
   /** All keys with a prefix, page by page. */
   async *keys(bucket: string, prefix: string): AsyncGenerator<ListedKey> {
-    const pages = walkPages<string | undefined, KeyPage>(undefined, token =>
-      this.list(bucket, { prefix, delimiter: "", token }),
-    )
-    for await (const page of pages) yield* page.keys
+    for await (const page of this.pages(bucket, prefix, "")) yield* page.keys
   }
 
   /** All versions and delete markers with a prefix: by key, and of a key the newest first. */

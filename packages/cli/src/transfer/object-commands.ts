@@ -40,10 +40,8 @@ export async function listCommand(
     if (place === undefined) return listBuckets(io, client, options)
     const { bucket, key } = parseRemote(place)
     const delimiter = options.recursive === true ? "" : "/"
-    let token: string | undefined
     let shown = 0
-    do {
-      const page = await client.list(bucket, { prefix: key, delimiter, token })
+    for await (const page of client.pages(bucket, key, delimiter)) {
       for (const prefix of page.prefixes) {
         await answer(
           io,
@@ -54,8 +52,7 @@ export async function listCommand(
       }
       for (const entry of page.keys) await answer(io, options, entry, keyLine(entry))
       shown += page.prefixes.length + page.keys.length
-      token = page.next
-    } while (token !== undefined)
+    }
     if (shown === 0 && key !== "")
       throw new CliError("notFound", `nothing in ${bucket} begins with "${printable(key)}"`)
   }

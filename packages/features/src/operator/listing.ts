@@ -1,5 +1,6 @@
 /** Pages of listings: `max` and `after` of a query, and the `next` of a reply; and all pages, one after the other. */
 import { fail } from "@hayloft/base/failures.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 
 const PAGE_MAX = 1000
 const PAGE_DEFAULT = 100
@@ -41,13 +42,6 @@ export function timeOf(query: ReadonlyMap<string, string>, name: string): number
 }
 
 /** Yields all pages of a list: each is asked for with the `next` of the one before it as its `after`. */
-export async function* pagesOf<Page extends { readonly next?: string | undefined }>(
+export const pagesOf = <Page extends { readonly next?: string | undefined }>(
   ask: (more: { readonly after: string | undefined }) => Promise<Page>,
-): AsyncGenerator<Page, void> {
-  let after: string | undefined
-  do {
-    const page = await ask({ after })
-    yield page
-    after = page.next
-  } while (after !== undefined)
-}
+): AsyncGenerator<Page, void> => walkPages<string | undefined, Page>(undefined, after => ask({ after }))
