@@ -8,14 +8,16 @@ import { withFronts, type FrontedStore, type Pinned } from "./fronted.js"
 
 const BUCKET = "writers"
 const [THREADS, WRITERS, RACES, COUNTS, HOT_WRITES] = [4, 32, 40, 5, 300]
+/** They read all the time, and each write waits for those before it. */
+const READERS = 2 * THREADS
 
-function connectionsOf(store: FrontedStore): readonly KeptConnection[] {
-  return Array.from({ length: WRITERS }, () => new KeptConnection(store.client.endpoint))
+function connectionsOf(store: FrontedStore, count: number): readonly KeptConnection[] {
+  return Array.from({ length: count }, () => new KeptConnection(store.client.endpoint))
 }
 
 async function raceForKeys(store: FrontedStore): Promise<void> {
   const { client } = store
-  const connections = connectionsOf(store)
+  const connections = connectionsOf(store, WRITERS)
   const headers = { "If-None-Match": "*" }
   const fronts = new Set<string | undefined>()
   for (let race = 0; race < RACES; race += 1) {
@@ -56,7 +58,7 @@ async function raceForKeys(store: FrontedStore): Promise<void> {
 async function readWhatIsWritten(store: FrontedStore): Promise<void> {
   const { client } = store
   const call = { bucket: BUCKET, key: "hot" }
-  const connections = connectionsOf(store)
+  const connections = connectionsOf(store, READERS)
   const writer = new KeptConnection(client.endpoint)
   const fronts = new Set<string | undefined>()
   let acknowledged = 0
