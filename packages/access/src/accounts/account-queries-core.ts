@@ -1,6 +1,7 @@
 /** Queries of accounts, access keys and assumable roles. Their results contain no secret. Pure. */
 import { parseAccessKeyId, parseAccountNumber } from "@hayloft/base/ids.js"
 import type { AccessKeyId, AccountId, AccountNumber, RowKey } from "@hayloft/base/ids.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import {
   decodeAccessKey,
   decodeKeyUse,
@@ -18,7 +19,7 @@ import { findAccount, findAccountId } from "./find-account-core.js"
 import { findIdentity } from "../identities/identity-commands-core.js"
 import { findPolicy } from "../identities/managed-policy-commands-core.js"
 import { parseIdentityArn } from "../identities/names.js"
-import { ALL_ROWS, readPage, type RecordPage } from "./record-pages-core.js"
+import { readPage, type RecordPage } from "./record-pages-core.js"
 
 export const readAccount = query("ReadAccount", (view, id: AccountId): AccountRecord | undefined =>
   findAccount(view, id),

@@ -7,6 +7,7 @@ import { after, type Soon } from "@hayloft/base/soon.js"
 import type { KeyUseRecord } from "@hayloft/engine/format/accounts/identity-records.js"
 import type { RateLimits } from "@hayloft/engine/format/accounts/rate-limits.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import {
   addAccessKey,
   changeAccessKey,
@@ -39,7 +40,6 @@ import { checkPolicyText } from "../identities/policy-texts.js"
 import { AccessKeyUses } from "../principals/key-uses.js"
 import { KnownKeys, purposeOfKey, type RootKey } from "../principals/known-keys.js"
 import type { AccessPolicy } from "../policy/contract.js"
-import { ALL_ROWS } from "./record-pages-core.js"
 import { DirectoryCache } from "./directory-cache.js"
 import type { MasterKeys } from "../secrets/master-keys.js"
 

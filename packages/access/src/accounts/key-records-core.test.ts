@@ -4,6 +4,7 @@ import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { parseAccountId } from "@hayloft/base/ids.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import { accountNumberOf } from "@hayloft/engine/format/accounts/account-number.js"
 import { accountRange, textRowKey } from "@hayloft/engine/format/row-key.js"
 import {
@@ -37,7 +38,6 @@ import { readNamedIdentities, readPrincipals } from "../identities/named-princip
 import { readProvider, readProviders } from "../identities/identity-queries-core.js"
 import { createProvider, deleteProvider, updateProvider } from "../identities/provider-commands-core.js"
 import { readKey, readRoleSession } from "./key-records-core.js"
-import { ALL_ROWS } from "./record-pages-core.js"
 import { accountId, addKey, ALLOW_ALL, keyId, newCompany, refuses, type Company } from "./testing-company.js"
 
 const ROOT_KEY = { accessKeyId: keyId(0), accountId }

@@ -4,15 +4,12 @@
  * Limits  A page reads `RECORDS_PER_PAGE` rows.
  */
 import type { Family } from "@hayloft/base/rows/families.js"
-import { rowKeyOf, rowKeyAfter } from "@hayloft/base/ids.js"
+import { rowKeyAfter } from "@hayloft/base/ids.js"
 import type { RowKey } from "@hayloft/base/ids.js"
 import type { KeyRange } from "@hayloft/base/rows/key-range.js"
 import type { RowView } from "@hayloft/engine/metadata/index.js"
 
 const RECORDS_PER_PAGE = 100
-
-/** All rows of a family with text keys. */
-export const ALL_ROWS: KeyRange = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 
 export interface RecordPage<Item> {
   readonly items: readonly Item[]
@@ -20,7 +17,6 @@ export interface RecordPage<Item> {
   readonly next: RowKey | undefined
 }
 
-/** The smallest key greater than `key`. */
 /** The page that begins at `start`, or at the start of the range if that is greater. */
 export function readPage<Item>(
   view: RowView,

@@ -5,6 +5,7 @@ import { parseAccountId, type AccountId, type RowKey } from "@hayloft/base/ids.j
 import type { Soon } from "@hayloft/base/soon.js"
 import { after } from "@hayloft/base/soon.js"
 import { walkPages } from "@hayloft/base/walk-pages.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import { textRowKey } from "@hayloft/engine/format/row-key.js"
 import {
   decodeSwiftAccount,
@@ -12,7 +13,7 @@ import {
   type SwiftAccount,
 } from "@hayloft/engine/format/swift/swift-account.js"
 import { command, query, type Metadata } from "@hayloft/engine/metadata/index.js"
-import { ALL_ROWS, readPage, type RecordPage } from "./record-pages-core.js"
+import { readPage, type RecordPage } from "./record-pages-core.js"
 
 const CONFLICTS_MAX = 10
 const EMPTY: SwiftAccount = { metadata: [], access: "" }

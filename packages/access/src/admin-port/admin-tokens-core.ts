@@ -1,6 +1,7 @@
 /** Commands on and queries of tokens of the admin API. Pure. */
 import { fail } from "@hayloft/base/failures.js"
 import { parseAdminTokenId, type AdminTokenId, type RowKey } from "@hayloft/base/ids.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import {
   decodeAdminToken,
   encodeAdminToken,
@@ -9,7 +10,7 @@ import {
 import { decodeKeyUse, encodeKeyUse, type KeyUseRecord } from "@hayloft/engine/format/accounts/identity-records.js"
 import { textRowKey } from "@hayloft/engine/format/row-key.js"
 import { command, query, type RowView } from "@hayloft/engine/metadata/index.js"
-import { ALL_ROWS, readPage, type RecordPage } from "../accounts/record-pages-core.js"
+import { readPage, type RecordPage } from "../accounts/record-pages-core.js"
 
 /** Tokens of one store. */
 export const ADMIN_TOKENS_MAX = 1_000

@@ -14,6 +14,7 @@ import type { TokenScope } from "@hayloft/engine/format/accounts/admin-token.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { digestOnce } from "@hayloft/base/seams/compute/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import {
   ADMIN_TOKENS_MAX,
   createAdminToken,
@@ -26,7 +27,6 @@ import {
 import type { Directory } from "../accounts/directory.js"
 import { DirectoryCache } from "../accounts/directory-cache.js"
 import { KEY_LETTERS, randomSecret, randomText } from "../accounts/random-ids.js"
-import { ALL_ROWS } from "../accounts/record-pages-core.js"
 
 const ID_LETTERS = 12
 const TOKEN = /^hlt_([A-Z2-7]{12})_([A-Za-z0-9]{40})$/

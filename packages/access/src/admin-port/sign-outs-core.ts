@@ -13,8 +13,8 @@ import {
 } from "@hayloft/engine/format/accounts/console-session.js"
 import { textRowKey } from "@hayloft/engine/format/row-key.js"
 import { command, query, type RowView } from "@hayloft/engine/metadata/index.js"
-import { ALL_ROWS } from "../accounts/record-pages-core.js"
 import { rowKeyAfter } from "@hayloft/base/ids.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 
 const ENDED_MAX = 64
 /** Old rows that are looked at by one sign-out. */

@@ -2,11 +2,12 @@
 import { parseAccountId, parseAccountNumber } from "@hayloft/base/ids.js"
 import { parseAccountRowKey } from "@hayloft/engine/format/row-key.js"
 import type { AccountNumber, RowKey } from "@hayloft/base/ids.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import { decodeIdentity, type IdentityRecord } from "@hayloft/engine/format/accounts/identity-records.js"
 import { query, type RowView } from "@hayloft/engine/metadata/index.js"
 import { findAccount, findAccountId } from "../accounts/find-account-core.js"
 import type { PrincipalName } from "../policy/contract.js"
-import { ALL_ROWS, readPage, type RecordPage } from "../accounts/record-pages-core.js"
+import { readPage, type RecordPage } from "../accounts/record-pages-core.js"
 import { findIdentity } from "./identity-commands-core.js"
 import { parseIdentityArn } from "./names.js"
 

@@ -11,11 +11,11 @@
  * Source    "AWS JSON policy elements: Principal", IAM User Guide.
  */
 import { after, type Soon } from "@hayloft/base/soon.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import type { Directory } from "../accounts/directory.js"
 import { checkPrincipals } from "../policy/bucket-policy.js"
 import type { AccessPolicy, PrincipalName } from "../policy/contract.js"
 import { textsIn } from "../policy/read-json.js"
-import { ALL_ROWS } from "../accounts/record-pages-core.js"
 import { DirectoryCache } from "../accounts/directory-cache.js"
 import { identityArn, sessionArn } from "./names.js"
 import {

@@ -6,10 +6,10 @@
  */
 import type { AccessKeyId } from "@hayloft/base/ids.js"
 import type { Soon } from "@hayloft/base/soon.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import type { KeyUseRecord } from "@hayloft/engine/format/accounts/identity-records.js"
 import { noteKeyUses, type KeyUse } from "../accounts/account-commands-core.js"
 import { readKeyUse, readKeyUses } from "../accounts/account-queries-core.js"
-import { ALL_ROWS } from "../accounts/record-pages-core.js"
 import type { Directory } from "../accounts/directory.js"
 
 const KEYS_MAX = 10_000

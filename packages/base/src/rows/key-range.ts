@@ -1,5 +1,5 @@
 /** A range of row keys, as stores, memtables and tablets read it. */
-import type { RowKey } from "../ids.js"
+import { rowKeyOf, type RowKey } from "../ids.js"
 
 export interface KeyRange {
   /** Inclusive, in both directions. */
@@ -13,3 +13,6 @@ export interface KeyRange {
   /** A decision relies on the rows that it finds, not on the absence of others (`metadata/guards.ts`). */
   readonly presentOnly?: boolean
 }
+
+/** All rows of a family. */
+export const ALL_ROWS: KeyRange = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }

@@ -1,7 +1,7 @@
 /** The usage that quotas count, for people and for the comparison with the rows themselves. Pure. */
 import type { Family } from "@hayloft/base/rows/families.js"
-import { rowKeyOf } from "@hayloft/base/ids.js"
 import type { AccountId, BucketId, BucketName, RowKey } from "@hayloft/base/ids.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import { decodeAccount, decodePart, decodeUpload, type BucketRecord } from "@hayloft/engine/format/records.js"
 import { bucketRowKey, suffixRange, textRowKey, uploadOfPartRowKey } from "@hayloft/engine/format/row-key.js"
 import { plainBytesOf } from "@hayloft/engine/format/needles/sealing.js"
@@ -28,8 +28,6 @@ export interface QuotaState {
   /** The usage is undefined if its row is lost. */
   readonly used: Usage | undefined
 }
-
-const ALL_ROWS = { start: rowKeyOf(""), end: rowKeyOf("\xff") }
 
 type Owned = Omit<QuotaState, "used">
 

@@ -1,6 +1,7 @@
 /** Commands on and queries of the rows of jobs. Pure. */
 import { fail } from "@hayloft/base/failures.js"
-import { parseJobId, rowKeyOf, type JobId } from "@hayloft/base/ids.js"
+import { parseJobId, type JobId } from "@hayloft/base/ids.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import { decodeJob, encodeJob, type JobRecord } from "@hayloft/engine/format/job-record.js"
 import { textRowKey } from "@hayloft/engine/format/row-key.js"
 import { command, query, type RowView } from "@hayloft/engine/metadata/index.js"
@@ -10,15 +11,13 @@ export interface JobRow extends JobRecord {
   readonly id: JobId
 }
 
-const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
-
 const find = (view: RowView, id: JobId): JobRow | undefined => {
   const row = view.get("jobs", textRowKey(id))
   return row && { id, ...decodeJob(row.value) }
 }
 
 const all = (view: RowView): readonly JobRow[] =>
-  Array.from(view.range("jobs", ALL), ([key, { value }]) => ({ id: parseJobId(key), ...decodeJob(value) }))
+  Array.from(view.range("jobs", ALL_ROWS), ([key, { value }]) => ({ id: parseJobId(key), ...decodeJob(value) }))
 
 const writeOf = (id: JobId, record: JobRecord | undefined) =>
   ({ family: "jobs", key: textRowKey(id), value: record && encodeJob(record) }) as const

@@ -21,6 +21,7 @@ import { decodePart, decodeSegment, type PendingDeletionRecord } from "@hayloft/
 import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import { plural } from "@hayloft/base/text/quantity-text.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import { query, type Metadata, type RowView } from "@hayloft/engine/metadata/index.js"
 import type { DuePositions, ByteRetention } from "@hayloft/objects/index.js"
 import { familiesOfSegments } from "@hayloft/objects/door/index.js"
@@ -58,14 +59,12 @@ interface Step {
   readonly digests?: RowAsRead
 }
 
-const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
-
 /** From `start`: one more than a step handles. */
 export const oldestPendingDeletions = query(
   "OldestPendingDeletions",
   (view, start: RowKey): readonly PendingDeletion[] => {
     const pendingDeletions: PendingDeletion[] = []
-    for (const deletion of pendingDeletionsFrom(view, { ...ALL, start })) {
+    for (const deletion of pendingDeletionsFrom(view, { ...ALL_ROWS, start })) {
       pendingDeletions.push(deletion)
       if (pendingDeletions.length > COLLECTOR_LIMITS.pendingDeletionsPerStep) break
     }
@@ -76,7 +75,7 @@ export const oldestPendingDeletions = query(
 /** The position of the oldest pending deletion. */
 export const firstPendingDeletion = query(
   "FirstPendingDeletion",
-  (view): number | undefined => firstOf(pendingDeletionsFrom(view, ALL))?.position,
+  (view): number | undefined => firstOf(pendingDeletionsFrom(view, ALL_ROWS))?.position,
 )
 
 function readUploadsInSegments(view: RowView, stem: RowKey): ReadonlySet<UploadId> {
@@ -139,7 +138,7 @@ export class Collector implements Job {
   readonly name = "collector"
   private deleted = 0
   /** Behind deletions that wait; those are retried after all others. */
-  private from = ALL.start
+  private from = ALL_ROWS.start
   /** For some of the deletions before `from` a device had no space. */
   private wasFull = false
   /** Deletions that wait because rows that they need are damaged. */
@@ -185,11 +184,11 @@ export class Collector implements Job {
         if (this.damaged.size < COLLECTOR_LIMITS.damagedMax) this.damaged.add(deletion.rowKey)
       }
     }
-    const isBehind = isFull || isWaiting || ready.length < page.length || this.from !== ALL.start
+    const isBehind = isFull || isWaiting || ready.length < page.length || this.from !== ALL_ROWS.start
     const next = nextToCollect(pendingDeletions, due)
     const isOver = !isBehind || next === undefined
     const wasFull = this.wasFull || isFull
-    this.from = isOver ? ALL.start : next
+    this.from = isOver ? ALL_ROWS.start : next
     this.wasFull = !isOver && wasFull
     if (!isOver) return "busy"
     if (wasFull) return "throttled"

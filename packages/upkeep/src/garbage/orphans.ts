@@ -8,13 +8,13 @@
  * Promises  Blocks are removed as `aborted-blocks.ts` describes.
  * Limits    ORPHAN_LIMITS, ABORTED_LIMITS, ABORTED_BRAKE.
  */
-import { rowKeyOf } from "@hayloft/base/ids.js"
 import type { RowKey, UploadId } from "@hayloft/base/ids.js"
 import { PARTITIONS } from "@hayloft/base/limits.js"
 import { ALL_NEEDLES, needleIdOf, type BlockGroup, type Blocks } from "@hayloft/engine/block/index.js"
 import { needleKeyOf, type NeedleOwner } from "@hayloft/engine/format/needles/needle.js"
 import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import { query, type Metadata } from "@hayloft/engine/metadata/index.js"
 import { AbortedBlocks, type PendingUpload, type RemovalConditions } from "./aborted-blocks.js"
 import { AbortedBrake } from "./aborted-brake-core.js"
@@ -34,14 +34,12 @@ export const ORPHAN_LIMITS = {
   walkEveryMs: 3_600_000,
 } as const
 
-const ALL = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
-
 export type OrphanReport = ReportedRepairer["orphans"]
 
 /** Earlier versions marked aborted uploads with rows. */
 export const oldMarks = query("OldMarks", (view): readonly RowAsRead[] => {
   const marks: RowAsRead[] = []
-  for (const [rowKey, { value }] of view.range("abortedUploads", ALL)) {
+  for (const [rowKey, { value }] of view.range("abortedUploads", ALL_ROWS)) {
     marks.push(["abortedUploads", rowKey, value])
     if (marks.length === ORPHAN_LIMITS.marksPerStep) break
   }
