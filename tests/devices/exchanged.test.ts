@@ -97,41 +97,41 @@ async function identityOf(folders: readonly string[]): Promise<readonly Buffer[]
 }
 
 /** The copy starts twice, so that its control record is the newest one. */
-for (const [count, exchanged] of [
-  [3, 0],
-  // Only three of five devices have a replica of the metadata.
-  [5, 4],
-] as const) {
-  test(`device ${exchanged + 1} of ${count} of a copy that started more often: refused before anything is written`, () =>
-    withNearStore(count, SIZES, async (store, folders) => {
-      const copies = folders.map(folder => `${folder}.copy`)
-      const [path, copied] = [folders[exchanged] ?? "", copies[exchanged] ?? ""]
-      const others = folders.filter(folder => folder !== path)
-      await store.make(folders)
-      await store.stop()
-      for (const [i, folder] of folders.entries()) await cp(folder, copies[i] ?? "", { recursive: true })
-      const copy = new NearStore(SIZES)
-      await copy.start(copies)
-      await copy.startAgain(copies)
-      await copy.put("other")
-      await copy.stop()
-      await store.start(folders)
-      await store.put("second")
-      await store.stop()
-      await rename(path, `${path}.original`)
-      await rename(copied, path)
-      const before = await identityOf(folders)
-      assert.match(await store.refused(folders), /last started at 20.*were written apart from each other: .*copies/)
-      assert.deepEqual(await identityOf(folders), before)
-      await store.start(others)
-      await store.check()
-      await store.stop()
-      await rm(path, { recursive: true })
-      await rename(`${path}.original`, path)
-      await store.start(folders)
-      await store.check()
-    }))
-}
+const refusedBesideOriginals = (count: number, exchanged: number): Promise<void> =>
+  withNearStore(count, SIZES, async (store, folders) => {
+    const copies = folders.map(folder => `${folder}.copy`)
+    const [path, copied] = [folders[exchanged] ?? "", copies[exchanged] ?? ""]
+    const others = folders.filter(folder => folder !== path)
+    await store.make(folders)
+    await store.stop()
+    for (const [i, folder] of folders.entries()) await cp(folder, copies[i] ?? "", { recursive: true })
+    const copy = new NearStore(SIZES)
+    await copy.start(copies)
+    await copy.startAgain(copies)
+    await copy.put("other")
+    await copy.stop()
+    await store.start(folders)
+    await store.put("second")
+    await store.stop()
+    await rename(path, `${path}.original`)
+    await rename(copied, path)
+    const before = await identityOf(folders)
+    assert.match(await store.refused(folders), /last started at 20.*were written apart from each other: .*copies/)
+    assert.deepEqual(await identityOf(folders), before)
+    await store.start(others)
+    await store.check()
+    await store.stop()
+    await rm(path, { recursive: true })
+    await rename(`${path}.original`, path)
+    await store.start(folders)
+    await store.check()
+  })
+
+test("a device of a copy that started more often: refused before anything is written", () =>
+  refusedBesideOriginals(3, 0))
+
+test("a device without metadata, of a copy that started more often: refused before anything is written", () =>
+  refusedBesideOriginals(5, 4))
 
 test("only the metadata store of the only device from before a checkpoint: refused by name", () =>
   withNearStore(1, SIZES, async (store, folders) => {
