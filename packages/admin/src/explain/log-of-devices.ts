@@ -186,8 +186,8 @@ export const DEVICE_EVENTS = {
 
 export const PLACE_EVENTS = {
   stopping_folder_ownership_lost: error(
-    "Another process has opened a data folder of this store, so this process has ended itself at once. On a network file system the lock may not reach the other machine.",
-    "Find out which process runs now (`ps`, and on other machines that mount the folder), and start only one of them. If both wrote, stop the store and run `hayloft volume fsck FOLDER`.",
+    "Another process has opened a data folder of this store, or another data folder is at its path now (it was exchanged, or a file system was mounted over it), so this process has ended itself at once. On a network file system the lock may not reach the other machine.",
+    "If folders were exchanged, put them back, or start with all folders of the store, in any order. Otherwise find out which process runs now (`ps`, and on other machines that mount the folder), and start only one of them. If both wrote, stop the store and run `hayloft volume fsck FOLDER`.",
     "design/failure-scenarios.md#two-processes-use-one-folder",
   ),
   conversion_failed: error(

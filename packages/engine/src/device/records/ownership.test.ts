@@ -147,12 +147,12 @@ test("a superblock that reads as damaged is the device's failure, not another ow
 })
 
 test("a whole superblock of another device, or of a later release, proves another owner", async () => {
-  const others: readonly ((view: DataView) => void)[] = [
-    view => view.setUint8(40, 0xbb),
-    view => view.setUint16(4, 2, true),
-    view => view.setUint16(6, 99, true),
+  const others: readonly (readonly [(view: DataView) => void, RegExp])[] = [
+    [view => view.setUint8(40, 0xbb), /^another data folder is at this path now path=\/d/],
+    [view => view.setUint16(4, 2, true), /in use by another running process/],
+    [view => view.setUint16(6, 99, true), /in use by another running process/],
   ]
-  for (const other of others) {
+  for (const [other, message] of others) {
     const { clock, disk, lost, running } = await owned()
     await writeSuperblock(disk, other)
     await clock.advance(1_001)
@@ -161,6 +161,7 @@ test("a whole superblock of another device, or of a later release, proves anothe
       lost.map(({ kind }) => kind),
       ["folderInUse"],
     )
+    assert.match(must(lost[0], "a failure").message, message)
   }
 })
 

@@ -83,7 +83,9 @@ export class Ownership {
     if (found === undefined)
       throw fail("deviceFailed", { message: "the superblock of the data folder is missing", path })
     const { deviceId, incarnation } = this.superblock
-    const isOurs = found.deviceId === deviceId && found.incarnation === incarnation
+    if (found.deviceId !== deviceId)
+      throw fail("folderInUse", { message: "another data folder is at this path now", path, found: found.deviceId })
+    const isOurs = found.incarnation === incarnation
     if (isOurs && (await this.lock.isHeld())) return
     if (!isOurs || (await this.lock.isAnothers())) throw fail("folderInUse", { path })
     // A disk that is being emptied may lose the lock before the superblock.
