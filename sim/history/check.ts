@@ -7,7 +7,8 @@
  * choices small.
  * Limits  HISTORY_LIMITS; a key that exceeds them is "undecided", which counts as a failure: reduce the workload.
  */
-import { linearize, madeVersion } from "./linearize.js"
+import { foundlings, mayHaveMade } from "./foundlings.js"
+import { linearize } from "./linearize.js"
 import type { Verdict } from "./linearize.js"
 import type { Mode, Operation } from "./operations.js"
 import { Register } from "./register.js"
@@ -55,38 +56,6 @@ export function settleSeen(operations: readonly Operation[]): readonly Operation
     const sighting = operation.action.kind === "write" ? seen.get(operation.action.value.write) : undefined
     return sighting && isUnknown(operation) ? settle(operation, sighting) : operation
   })
-}
-
-/** A version that an answer showed, and that no confirmed operation made. */
-interface Foundling extends Sighting {
-  readonly versionId: string
-  readonly marker: boolean
-  etag: string | undefined
-}
-
-function foundlings(operations: readonly Operation[]): readonly Foundling[] {
-  const made = new Set(operations.map(madeVersion))
-  const found = new Map<string, Foundling>()
-  for (const { outcome, endMs } of operations) {
-    const entries =
-      outcome.kind === "stack" ? outcome.entries : outcome.kind === "found" ? [{ ...outcome, marker: false }] : []
-    for (const { versionId, marker, etag } of entries) {
-      if (versionId === undefined || made.has(versionId)) continue
-      const known = found.get(versionId) ?? { versionId, marker, etag, endMs }
-      known.endMs = Math.min(known.endMs, endMs)
-      known.etag ??= etag
-      found.set(versionId, known)
-    }
-  }
-  return [...found.values()]
-}
-
-/** Returns true if the operation can have made the version, provided that it took effect. */
-function mayHaveMade({ action, startMs }: Operation, { marker, etag, endMs }: Foundling): boolean {
-  if (startMs > endMs) return false
-  if (action.kind === "remove") return marker && action.versionId === undefined
-  if (action.kind !== "write" || marker) return false
-  return etag === undefined || action.value.etag === undefined || action.value.etag === etag
 }
 
 const removesVersion = ({ action }: Operation): boolean => action.kind === "remove" && action.versionId !== undefined

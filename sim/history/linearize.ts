@@ -8,10 +8,12 @@
  *
  * An operation without effect (a read, a refusal) is placed as soon as it fits, because its place makes no
  * difference to later operations; unless an unknown operation could then no longer be placed. The search branches
- * only on changes. Lists of versions tell much of the order: those below were made before those above, a listed one was
- * removed after the list, a missing one made after it. No other order is tried.
+ * only on changes, and on the ids of versions whose clients have received none. Lists of versions tell much of the order:
+ * those below were made before those above, a listed one was removed after the list, a missing one made after it. No other
+ * order is tried.
  * Limits  `stepsMax` tries; beyond it the answer is "undecided", which counts as a failure.
  */
+import { foundlings, madeVersion, mayHaveMade, type Foundling } from "./foundlings.js"
 import type { Operation } from "./operations.js"
 import type { Register, Stack } from "./register.js"
 
@@ -28,15 +30,19 @@ interface Entry {
   /** Must be placed; the others may be left out. */
   readonly required: boolean
   readonly place: number
-  /** Places of operations that came before it, as lists of versions tell. */
-  readonly after: readonly number[]
+  /** The ids that the version may have which it makes; undefined if no answer shows it, or it makes none. */
+  readonly ids: readonly (string | undefined)[]
+}
+
+interface Candidate extends Entry {
+  readonly id: string | undefined
 }
 
 interface Frame {
   readonly state: Stack
   /** The entry that was placed last. */
-  readonly placed: Entry | undefined
-  readonly candidates: readonly Entry[]
+  readonly placed: Candidate | undefined
+  readonly candidates: readonly Candidate[]
   /** The latest start of a placed operation: an operation that ended before it can no longer be placed. */
   readonly latestStartMs: number
   next: number
@@ -47,6 +53,9 @@ class Search {
   private readonly done: Uint8Array
   private readonly optional: readonly Entry[]
   private readonly tried = new Set<string>()
+  private readonly order: ToldOrder
+  /** The ids of versions that were made so far. */
+  private readonly made = new Set<string>()
   private requiredLeft: number
   /** Entries before this one are all placed or optional. */
   private low = 0
@@ -58,12 +67,13 @@ class Search {
     operations: readonly Operation[],
   ) {
     const sorted = [...operations].sort((left, right) => left.startMs - right.startMs || left.endMs - right.endMs)
-    const order = toldOrder(sorted)
+    this.order = toldOrder(sorted)
+    const shown = foundlings(sorted)
     this.entries = sorted.map((operation, place) => ({
       operation,
       place,
       required: operation.outcome.kind !== "unknown",
-      after: [...(order.get(place) ?? [])],
+      ids: idsOf(operation, shown),
     }))
     this.optional = this.entries.filter(entry => !entry.required)
     this.done = new Uint8Array(sorted.length)
@@ -87,7 +97,7 @@ class Search {
         frames.pop()
         continue
       }
-      const state = this.register.step(top.state, candidate.operation)
+      const state = this.register.step(top.state, candidate.operation, candidate.id)
       if (state === undefined) continue
       this.place(candidate, 1)
       if (this.isNew(state)) frames.push(this.frame(state, candidate, top.latestStartMs))
@@ -96,8 +106,10 @@ class Search {
     return { verdict: "undecided", ...best }
   }
 
-  private place(entry: Entry, done: 0 | 1): void {
+  private place(entry: Candidate, done: 0 | 1): void {
     this.done[entry.place] = done
+    if (entry.id !== undefined && done === 1) this.made.add(entry.id)
+    else if (entry.id !== undefined) this.made.delete(entry.id)
     this.high = Math.max(this.high, entry.place + 1)
     if (entry.required) this.requiredLeft += done === 1 ? -1 : 1
     if (done === 0) this.low = Math.min(this.low, entry.place)
@@ -125,16 +137,30 @@ class Search {
     return true
   }
 
+  private areDone(places: ReadonlySet<number> = NO_PLACES): boolean {
+    for (const place of places) if (this.done[place] !== 1) return false
+    return true
+  }
+
+  /** Returns true if the version with the id may be made next, as lists tell. */
+  private isNext(id: string | undefined): boolean {
+    if (id === undefined) return true
+    if (this.made.has(id) || !this.areDone(this.order.listsWithout.get(id))) return false
+    for (const below of this.order.below.get(id) ?? []) if (!this.made.has(below)) return false
+    return true
+  }
+
   /** The operations that may be placed next: required ones first, in the order of their ends. */
-  private frame(state: Stack, placed: Entry | undefined, earlierMs: number): Frame {
+  private frame(state: Stack, placed: Candidate | undefined, earlierMs: number): Frame {
     const latestStartMs = Math.max(earlierMs, placed?.operation.startMs ?? -Infinity)
-    const candidates: Entry[] = []
+    const candidates: Candidate[] = []
     let endMs = Infinity
     for (const entry of this.entries) {
       if (this.done[entry.place] === 1) continue
       if (entry.operation.startMs > endMs) break
       const fits = entry.required || entry.operation.endMs >= latestStartMs
-      if (fits && entry.after.every(place => this.done[place] === 1)) candidates.push(entry)
+      if (fits && this.areDone(this.order.listsBefore.get(entry.place)))
+        for (const id of entry.ids) if (this.isNext(id)) candidates.push({ ...entry, id })
       if (entry.required) endMs = Math.min(endMs, entry.operation.endMs)
     }
     const lastChanceMs = Math.min(...candidates.map(entry => (entry.required ? Infinity : entry.operation.endMs)))
@@ -154,37 +180,54 @@ class Search {
 const changesNothing = ({ action, outcome }: Operation): boolean =>
   action.kind === "read" || action.kind === "stack" || outcome.kind === "refused" || outcome.kind === "absent"
 
-/** The version that the operation certainly made. */
-export const madeVersion = ({ action, outcome }: Operation): string | undefined =>
-  outcome.kind === "done" && (action.kind === "write" || (action.kind === "remove" && action.versionId === undefined))
-    ? outcome.versionId
-    : undefined
+/** The ids that the version may have which the operation makes: first those that answers show. */
+function idsOf(operation: Operation, shown: readonly Foundling[]): readonly (string | undefined)[] {
+  if (operation.outcome.kind !== "unknown" && operation.outcome.kind !== "done") return [undefined]
+  const certain = madeVersion(operation)
+  if (certain !== undefined) return [certain]
+  return [...shown.filter(each => mayHaveMade(operation, each)).map(({ versionId }) => versionId), undefined]
+}
 
-/** For the place of each operation: those that came before it, as lists of versions tell. */
-function toldOrder(operations: readonly Operation[]): Map<number, ReadonlySet<number>> {
-  const before = new Map<number, Set<number>>()
-  const add = (place: number, earlier: number): void => {
-    before.set(place, (before.get(place) ?? new Set()).add(earlier))
-  }
+interface ToldOrder {
+  /** By id: those of versions that were made before. */
+  readonly below: ReadonlyMap<string, ReadonlySet<string>>
+  /** By id: places of lists that came before the version was made. */
+  readonly listsWithout: ReadonlyMap<string, ReadonlySet<number>>
+  /** By place of a removal: those of lists that came before it. */
+  readonly listsBefore: ReadonlyMap<number, ReadonlySet<number>>
+}
+
+const NO_PLACES: ReadonlySet<number> = new Set()
+
+function add<Key, Value>(sets: Map<Key, Set<Value>>, key: Key, value: Value): void {
+  sets.set(key, (sets.get(key) ?? new Set()).add(value))
+}
+
+/** The order that lists of versions tell. */
+function toldOrder(operations: readonly Operation[]): ToldOrder {
+  const below = new Map<string, Set<string>>()
+  const listsWithout = new Map<string, Set<number>>()
+  const listsBefore = new Map<number, Set<number>>()
   const places = [...operations.entries()]
-  const makers = new Map(places.map(([place, operation]) => [madeVersion(operation), place]))
-  const removersOf = (versionId: string) =>
-    places.filter(([, { action }]) => action.kind === "remove" && action.versionId === versionId)
-  const removers = new Map([...makers.keys()].flatMap(id => (id === undefined ? [] : [[id, removersOf(id)]])))
+  const ids = new Set([...operations.map(madeVersion), ...foundlings(operations).map(({ versionId }) => versionId)])
+  const removers = new Map<string, Set<number>>()
+  for (const [place, { action }] of places)
+    if (action.kind === "remove" && action.versionId !== undefined) add(removers, action.versionId, place)
+  const isRemovedAfter = (id: string, ms: number): boolean =>
+    [...(removers.get(id) ?? [])].every(place => (operations[place]?.startMs ?? 0) > ms)
   for (const [list, { outcome, endMs }] of places) {
     if (outcome.kind !== "stack") continue
     const listed = outcome.entries.map(({ versionId }) => versionId)
     for (const [at, upper] of listed.entries()) {
-      const [maker, below] = [makers.get(upper), makers.get(listed[at + 1] ?? "")]
-      if (maker !== undefined && below !== undefined) add(maker, below)
-      for (const [remover] of removers.get(upper) ?? []) add(remover, list)
+      const next = listed[at + 1]
+      if (next !== undefined) add(below, upper, next)
+      for (const remover of removers.get(upper) ?? []) add(listsBefore, remover, list)
     }
-    for (const [versionId, maker] of makers) {
-      if (versionId === undefined || listed.includes(versionId)) continue
-      if (removers.get(versionId)?.every(([, { startMs }]) => startMs > endMs)) add(maker, list)
+    for (const id of ids) {
+      if (id !== undefined && !listed.includes(id) && isRemovedAfter(id, endMs)) add(listsWithout, id, list)
     }
   }
-  return before
+  return { below, listsWithout, listsBefore }
 }
 
 const explanation = (frames: readonly Frame[]): Operation[] =>

@@ -2,8 +2,8 @@
  * The model of one key: a stack of versions, newest first, and what each operation may do to it.
  *
  * Pure. `step` gives the stack after an operation with the outcome that its client saw, or undefined
- * if that outcome is impossible in this state. A value that the client has not received (an ETag, a version
- * id) matches everything until an answer contains it; from then on it is part of the state. An id names
+ * if that outcome is impossible in this state. The caller chooses the id of a version whose client has received none: one
+ * that an answer shows, or none if no answer does. An ETag that no client has received matches everything. An id names
  * one version: none takes the id of another, nor one that was removed, because clients learn ids from answers. Equal
  * stacks are the same object, so states are compared by identity.
  */
@@ -54,36 +54,20 @@ export class Register {
     return stack.top.versionId === versionId ? below : this.push(below, stack.top)
   }
 
-  step(state: Stack, { action, outcome }: Operation): Stack | undefined {
+  /** `madeId`: the id of the version that the operation makes, if its client has received none. */
+  step(state: Stack, { action, outcome }: Operation, madeId?: string): Stack | undefined {
     switch (action.kind) {
       case "write":
-        return this.change(state, action.condition, outcome, versionId => this.written(state, action.value, versionId))
+        return this.change(state, action.condition, outcome, given =>
+          this.written(state, action.value, given ?? madeId),
+        )
       case "remove":
-        return this.change(state, action.condition, outcome, versionId => this.removed(state, action, versionId))
+        return this.change(state, action.condition, outcome, given => this.removed(state, action, given ?? madeId))
       case "read":
-        return readFits(state, action.versionId, outcome) ? this.afterRead(state, action.versionId, outcome) : undefined
+        return readFits(state, action.versionId, outcome) ? state : undefined
       case "stack":
-        return outcome.kind === "stack" && stackFits(state, outcome.entries)
-          ? this.afterListing(state, outcome.entries)
-          : undefined
+        return outcome.kind === "stack" && stackFits(state, outcome.entries) ? state : undefined
     }
-  }
-
-  private afterRead(state: Stack, requested: string | undefined, outcome: Operation["outcome"]): Stack {
-    const isRevealed = requested === undefined && outcome.kind === "found"
-    return isRevealed ? this.named(state, outcome.versionId) : state
-  }
-
-  private afterListing(state: Stack, [entry, ...others]: readonly StackEntry[]): Stack {
-    const { below } = state
-    if (entry === undefined || below === undefined) return state
-    return this.named(state, entry.versionId, this.afterListing(below, others))
-  }
-
-  /** Sets the id of the top version, which the writer's client never received. */
-  private named(state: Stack, versionId: string | undefined, below = state.below): Stack {
-    if (state.top === undefined || below === undefined) return this.empty
-    return this.push(below, { ...state.top, versionId: state.top.versionId ?? versionId })
   }
 
   private written(state: Stack, value: Value, versionId: string | undefined): Stack | undefined {
@@ -102,7 +86,7 @@ export class Register {
     state: Stack,
     condition: Condition | undefined,
     outcome: Operation["outcome"],
-    apply: (versionId: string | undefined) => Stack | undefined,
+    apply: (given: string | undefined) => Stack | undefined,
   ): Stack | undefined {
     const current = state.top?.value
     switch (outcome.kind) {
@@ -133,22 +117,19 @@ function mayFail(condition: Condition | undefined, current: Value | undefined): 
   return current.etag === undefined || current.etag !== condition.etag
 }
 
-const fits = (requested: string | undefined, seen: string | undefined): boolean =>
-  requested === undefined || seen === undefined || requested === seen
+const fits = (shown: string | undefined, known: string | undefined): boolean =>
+  shown === undefined || known === undefined || shown === known
 
 function readFits(state: Stack, versionId: string | undefined, outcome: Operation["outcome"]): boolean {
   const version = versionId === undefined ? state.top : find(state, versionId)
   if (outcome.kind === "absent") return version?.value === undefined
   if (outcome.kind !== "found" || version?.value === undefined) return false
   const { value } = version
-  return (
-    fits(outcome.write, value.write) && fits(outcome.etag, value.etag) && mayHaveId(state, version, outcome.versionId)
-  )
+  return fits(outcome.write, value.write) && fits(outcome.etag, value.etag) && hasId(version, outcome.versionId)
 }
 
-function mayHaveId(state: Stack, version: Version, versionId: string | undefined): boolean {
-  return version.versionId === undefined ? isFree(state, versionId) : fits(versionId, version.versionId)
-}
+const hasId = (version: Version, shown: string | undefined): boolean =>
+  shown === undefined || shown === version.versionId
 
 /** Returns true if no version of the stack has the id, and none that was removed had it. */
 const isFree = (state: Stack, versionId: string | undefined): boolean =>
@@ -164,7 +145,7 @@ function stackFits(state: Stack, entries: readonly StackEntry[]): boolean {
   for (const entry of entries) {
     const version: Version | undefined = at?.top
     if (!at || !version || (version.value === undefined) !== entry.marker) return false
-    if (!mayHaveId(state, version, entry.versionId) || !fits(version.value?.etag, entry.etag)) return false
+    if (!hasId(version, entry.versionId) || !fits(version.value?.etag, entry.etag)) return false
     at = at.below
   }
   return at?.top === undefined
