@@ -114,23 +114,25 @@ async function endOne(store: FrontedStore, how: Death, there: Map<string, Buffer
   return [...lost.filter(({ sentBytes }) => sentBytes > 0).map(({ key }) => key), parts]
 }
 
-test("front threads end while uploads are under way, in four ways one after another", { skip: noNode24 }, () => {
-  // Beside the options of all processes of tests, without which the program has no code cache. With less memory, the process
-  // itself would only collect garbage.
-  const env = { NODE_OPTIONS: `${process.env["NODE_OPTIONS"] ?? ""} --max-old-space-size=192` }
-  return withFronts({ threads: 2, folders: 3, args: ARGS, env }, async store => {
-    assert.equal((await store.client.call("PUT", { bucket: BUCKET })).status, 200)
-    const there = new Map<string, Buffer>()
-    const left: string[] = []
-    for (const how of ["memory", "exit", "throw", "hang"] as const) left.push(...(await endOne(store, how, there)))
-    assert.equal(await store.server.stop(), 0)
-    await store.server.launch()
-    await checkThere(store, there)
-    // Whatever the threads have left on the devices is found, and is all that is left.
-    await until("it is pending", async () => (await pendingKeys(store)).length >= left.length)
-    assert.deepEqual([...(await pendingKeys(store))].sort(), left.sort())
+for (const how of ["exit", "throw", "memory", "hang"] as const) {
+  test(`a front thread ends while uploads are under way (${how})`, { skip: noNode24 }, () => {
+    // Beside the options of all processes of tests, without which the program has no code cache. With less memory, the process
+    // itself would only collect garbage.
+    const options = `${process.env["NODE_OPTIONS"] ?? ""} --max-old-space-size=192`
+    const env = how === "memory" ? { NODE_OPTIONS: options } : {}
+    return withFronts({ threads: 2, folders: 3, args: ARGS, env }, async store => {
+      assert.equal((await store.client.call("PUT", { bucket: BUCKET })).status, 200)
+      const there = new Map<string, Buffer>()
+      const left = await endOne(store, how, there)
+      assert.equal(await store.server.stop(), 0)
+      await store.server.launch()
+      await checkThere(store, there)
+      // Whatever the thread has left on the devices is found, and is all that is left.
+      await until("it is pending", async () => (await pendingKeys(store)).length >= left.length)
+      assert.deepEqual([...(await pendingKeys(store))].sort(), [...left].sort())
+    })
   })
-})
+}
 
 test("all front threads end at once, again and again, while clients repeat what fails", { skip: noNode24 }, () =>
   withFronts({ threads: 2, args: ARGS }, async store => {
