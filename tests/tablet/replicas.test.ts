@@ -246,6 +246,21 @@ test("without space for growth only commands that do not grow are accepted", asy
   await scene.write(row("b"))
 })
 
+test("a device that fills up while a command waits for another one refuses the command", async () => {
+  const scene = await opened({ devices: 2 })
+  let makeRoom: () => void = () => undefined
+  scene.device(2).room = new Promise(resolve => (makeRoom = resolve))
+  const waiting = rejects(scene.write(row("a")), "deviceFull")
+  await new Promise(resolve => setImmediate(resolve))
+  scene.device(1).mayGrow = false
+  scene.device(2).room = undefined
+  makeRoom()
+  await waiting
+  scene.device(1).mayGrow = true
+  await scene.write(row("b"))
+  await assertWhole(scene)
+})
+
 test("a learner gets all rows and payloads while writing continues, and then votes", async () => {
   const scene = await opened({ devices: 3, replicas: 1, segmentBytes: 4 * MIB })
   const random = new SimRandom(7)

@@ -139,8 +139,12 @@ export class SceneDevice {
         return Promise.resolve(found.payload)
       },
       verifyMetadataStore: signal => base.verify(signal),
-      spaceForWrites: grows => this.room ?? (grows && !this.mayGrow ? Promise.reject(fail("deviceFull")) : undefined),
+      spaceForWrites: grows => this.room?.then(() => this.growth(grows)) ?? this.growth(grows),
     }
+  }
+
+  private growth(grows: boolean): Promise<void> | undefined {
+    return grows && !this.mayGrow ? Promise.reject(fail("deviceFull")) : undefined
   }
 
   async checkpoint(): Promise<number> {

@@ -171,17 +171,18 @@ export class Primary implements Metadata {
   }
 
   /**
-   * Returns what a command has to wait for before it is decided, one after the other: space on each device, and its
-   * rows.
+   * Returns what a command has to wait for before it is decided, one after the other: space in the memtable of each device;
+   * space on each, which those waits may have used up; and its rows.
    */
   private obstacle(
     handles: readonly ReplicaHandle[],
     { grows, touches }: Command<unknown>,
     step: number,
   ): Promise<void> | undefined {
-    const handle = handles[step]
-    if (handle) return spaceAt(handle, grows)
-    const touched = touches[step - handles.length]
+    const handle = handles[step % handles.length]
+    if (handle && step < handles.length) return spaceAt(handle, false)
+    if (handle && step < 2 * handles.length) return grows ? spaceAt(handle, true) : undefined
+    const touched = touches[step - 2 * handles.length]
     return touched && this.committed.warm(touched[0], touched[1])
   }
 
@@ -527,7 +528,7 @@ export class Primary implements Metadata {
 }
 
 const stepsOf = (handles: readonly ReplicaHandle[], { touches }: Command<unknown>): number =>
-  handles.length + touches.length
+  2 * handles.length + touches.length
 
 const NO_PAYLOADS: Payloads = new Map()
 
