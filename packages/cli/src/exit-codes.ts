@@ -123,13 +123,16 @@ function failureMessage(failure: Failure): string {
   const folder = path === undefined ? "a data folder" : String(path)
   switch (failure.kind) {
     case "folderInUse":
+      if (found !== undefined) return sentenceOf(failure)
       return `${folder} is in use by ${String(owner ?? "another running process")}; stop that one, or choose another folder`
     case "folderNotEmpty":
       if (found !== undefined && /(^|, )\.minio\.sys(,|$)/.test(String(found)))
         return `${folder} is a disk of MinIO; choose a new folder for --data, and copy its content: hayloft import minio ${folder}`
       return `${folder} holds other files${found === undefined ? "" : ` (${String(found)})`}; choose an empty or a new folder for --data`
     case "foreignFolder":
-      return `${failure.message}; start with the folders of one store only`
+      return /start with/i.test(failure.message)
+        ? failure.message
+        : `${failure.message}; start with the folders of one store only`
     case "corruptLog":
     case "corruptRow":
       return /hayloft rescue|remove the file|copy it again/.test(failure.message)

@@ -179,8 +179,9 @@ class Start {
 
   /** Devices that the process owns keep their locks. */
   private async unlock(): Promise<void> {
-    for (const lock of this.held.values()) await lock.release().catch(() => undefined)
+    const locks = [...this.held.values()]
     this.held.clear()
+    await mapBounded(locks, DEVICES_MAX, lock => lock.release().catch(() => undefined))
   }
 
   private async tryToOpen(): Promise<OpenedStore> {

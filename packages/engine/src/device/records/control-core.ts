@@ -47,8 +47,8 @@ export const votingIds = (record: ControlRecord): readonly DeviceId[] =>
 
 /**
  * The newest of the copies on the present devices, whether or not it may count; undefined if none of them has any.
- * Throws `foreignFolder` (devices of two stores, or of a store and a copy that has run by itself), `corruptRecord` (copies that contradict each other, or none that can
- * be read).
+ * Throws `foreignFolder` (devices of two stores, or of a store and a copy that has run by itself), `corruptRecord` (copies
+ * that contradict each other, or none that can be read).
  */
 export function newestControlRecord(present: readonly PresentDevice[]): ControlChoice | undefined {
   checkOneStore(present)

@@ -25,7 +25,7 @@ test("a device that was away is none of a copy, however many starts it has misse
 })
 
 test("both sides are apart once each has started without the other, also as often", () => {
-  const copy = started(STORE, 4, 100)
+  const copy = started(STORE, 4, 10_000)
   assert.deepEqual([isApart(copy, STORE), isApart(STORE, copy)], [true, false], "the original has not started since")
   for (const original of [started(STORE, 4), started(started(STORE, 4), 5), started(STORE, 9)])
     assert.deepEqual([isApart(copy, original), isApart(original, copy)], [true, true])
@@ -33,17 +33,21 @@ test("both sides are apart once each has started without the other, also as ofte
 })
 
 test("a copy is recognized while the newest record has a start from before its last one", () => {
-  const copy = started(STORE, 4, 100)
+  const copy = started(STORE, 4, 10_000)
   let now = STORE
   for (let incarnation = 4; incarnation < STARTS_MAX + 3; incarnation += 1) now = started(now, incarnation)
   assert.equal(isApart(copy, now), true)
   assert.equal(isApart(copy, started(now, STARTS_MAX + 3)), true, "the earliest start is as old as the copy's")
-  assert.equal(isApart(copy, started(started(now, 98), 99)), false, "nothing is known about that time any more")
+  assert.equal(
+    isApart(copy, started(started(now, STARTS_MAX + 4), STARTS_MAX + 5)),
+    false,
+    "nothing is known about that time any more",
+  )
 })
 
 test("a start that few devices have noted, since its process died, tells nothing", () => {
-  const few = begun(STORE, 4, 100)
+  const few = begun(STORE, 4, 10_000)
   assert.equal(isApart(few, started(STORE, 5)), false)
-  assert.equal(isApart(started(few, 5), started(STORE, 5, 101)), true)
+  assert.equal(isApart(started(few, 5), started(STORE, 5, 10_001)), true)
   assert.equal(isApart(started(STORE, 5), begun(started(few, 5), 6)), false)
 })

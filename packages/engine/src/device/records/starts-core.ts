@@ -2,11 +2,12 @@
  * Starts of a store: which processes have had it open, as its control records note them. They tell a device that was away
  * from a device of a copy of the store that has run by itself. Pure.
  *
- * 1. A process notes its start in the record with which it begins. It writes nothing else before more than half of the
- *    voting devices have this record, so every later start of the store finds it on one of them, and keeps the note.
+ * 1. A process notes its start in the record with which it begins, and writes no other record before more than half of the
+ *    voting devices have this one. So every later start of the store finds it on one of them, and keeps the note.
  * 2. The next record, before the store opens, says that the start has opened the store.
  * So a start that has opened the store is in every newer record of it. One that is missing there was a start of a copy, or of
- * the store from which the newer record was copied: each side has changes that the other lacks, and neither is the right one.
+ * the store from which the newer record was copied: each side has changes that the other lacks, and neither is the right
+ * one. The same is true of devices that went on without others, and that an operator began to give up there.
  */
 import { fail, type Failure } from "@hayloft/base/failures.js"
 import { STARTS_MAX, type ControlRecord, type StoreStart } from "../../format/device/control-record.js"
@@ -40,5 +41,5 @@ export function isApart({ starts = [] }: Starts, { starts: known = [] }: Starts)
 /** The refusal of data folders that were written apart from each other. */
 export const writtenApart = (one: readonly string[], other: readonly string[]): Failure =>
   fail("foreignFolder", {
-    message: `${one.join(", ")} and ${other.join(", ")} were written apart from each other: on one side are copies of data folders that ran by themselves, and neither side has everything. Start with the folders of one side, and keep the others as they are`,
+    message: `${one.join(", ")} and ${other.join(", ")} were written apart from each other: on one side are copies of data folders that ran by themselves, or devices that were given up and had gone on, and neither side has everything. Start with the folders of one side, and keep the others as they are`,
   })

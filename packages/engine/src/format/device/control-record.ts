@@ -179,7 +179,7 @@ const LAYOUT = row({
 export type ControlLayout = ValueOf<typeof LAYOUT>
 
 /** The starts that are kept: a device that was away for more of them is not told from one of a copy. */
-export const STARTS_MAX = 32
+export const STARTS_MAX = 256
 
 const START = row({
   incarnation: INCARNATION,
