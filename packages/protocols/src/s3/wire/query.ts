@@ -6,6 +6,7 @@
 import { fail } from "@hayloft/base/failures.js"
 import type { QueryParameter } from "@hayloft/base/http/uri.js"
 
+/** The largest number that Amazon takes, and so the largest of any parameter whose own `max` is not larger. */
 const INTEGER_MAX = 2_147_483_647
 
 export class RequestQuery {
@@ -45,7 +46,7 @@ export class RequestQuery {
     const text = this.first.get(name)
     if (text === undefined || text === "") return undefined
     const value = /^-?\d{1,15}$/.test(text) ? Number(text) : NaN
-    const isInteger = Math.abs(value) <= INTEGER_MAX
+    const isInteger = Math.abs(value) <= Math.max(max, INTEGER_MAX)
     if (!isInteger || value < min || value > (clamp ? INTEGER_MAX : max)) {
       const range = `Argument ${name} must be an integer between ${min} and ${clamp ? INTEGER_MAX : max}`
       throw fail("invalidArgument", {

@@ -103,6 +103,15 @@ test("numbers in queries are whole, in range, or refused", () => {
     () => query("n=10001").integer("n", { min: 1, max: 10_000 }),
     error => isFailure(error, "invalidArgument"),
   )
+  // The bound of 32 bits is that of Amazon's own parameters: an offset in an object may be larger.
+  const offsets = { min: 0, max: 2 ** 40 }
+  assert.equal(query("offset=2147483648").integer("offset", offsets), 2 ** 31)
+  assert.equal(query(`offset=${2 ** 40}`).integer("offset", offsets), 2 ** 40)
+  for (const offset of [2 ** 40 + 1, -1])
+    assert.throws(
+      () => query(`offset=${offset}`).integer("offset", offsets),
+      error => isFailure(error, "invalidArgument"),
+    )
   assert.ok(query("acl").has("acl"))
   assert.ok(!query("ACL").has("acl"))
 })
