@@ -36,6 +36,7 @@ const listingRows: readonly Row[] = [
       "start-after",
     )
     expectStatus(await scene.list("marker=a"), 200)
+    expectStatus(await scene.list("start-after="), 200)
   }),
   row("65.40", "a number out of the range of integers is told apart from one below 0", async scene => {
     for (const [query, name] of [
@@ -106,6 +107,26 @@ const copyRows: readonly Row[] = [
     const own = expectError(await scene.get("another"), 404, "NoSuchKey")
     same(text(own.text, "Key"), "another", "Key of a read")
   }),
+  row(
+    "86.42",
+    "a missing version of a source is named, and not the target, by copies of parts as well",
+    async scene => {
+      await scene.setVersioning("Enabled")
+      await scene.stored("source", "first")
+      const gone = (await scene.stored("source", "second")).header("x-amz-version-id") ?? ""
+      expectStatus(await scene.remove("source", {}, `versionId=${gone}`), 204)
+      const headers = { "x-amz-copy-source": `/${scene.bucket}/source?versionId=${gone}` }
+      const uploadId = await scene.createUpload("target")
+      for (const copied of [
+        await scene.put("target", "", headers),
+        await scene.part("target", uploadId, 1, "", headers),
+        await scene.put("target", "", { ...headers, "x-amz-tagging-directive": "REPLACE" }),
+      ]) {
+        const { text: version } = expectError(copied, 404, "NoSuchVersion")
+        same(text(version, "Key"), "source", "Key")
+      }
+    },
+  ),
   row("86.41", "a copy with a body is refused, and changes nothing", async scene => {
     await scene.stored("source", "of the source")
     await scene.stored("target", "before")
@@ -114,6 +135,35 @@ const copyRows: readonly Row[] = [
     expectBody(await scene.get("target"), "before")
     const uploadId = await scene.createUpload("mp")
     expectMessage(await scene.part("mp", uploadId, 1, "a body", headers), "InvalidRequest", /included a body/)
+  }),
+  row("86.43", "a copy has a body if a byte is left of it without its frames", async scene => {
+    await scene.stored("source", "of the source")
+    await scene.stored("target", "before")
+    const source = { "x-amz-copy-source": `/${scene.bucket}/source` }
+    const payloadHash = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
+    const framed = (body: string, lengthBytes: number) =>
+      scene.call("PUT", {
+        key: "target",
+        body,
+        sign: { payloadHash },
+        headers: { ...source, "x-amz-decoded-content-length": String(lengthBytes) },
+      })
+    const chunked = (body: string) =>
+      scene.call("PUT", {
+        key: "target",
+        body,
+        sign: { payloadHash: UNSIGNED_PAYLOAD },
+        headers: { ...source, "transfer-encoding": "chunked" },
+        noLength: true,
+      })
+    expectMessage(await framed("3\r\nabc\r\n0\r\n\r\n", 3), "InvalidRequest", /included a body/)
+    expectMessage(await chunked("3\r\nabc\r\n0\r\n\r\n"), "InvalidRequest", /included a body/)
+    expectBody(await scene.get("target"), "before")
+    expectStatus(await framed("0\r\n\r\n", 0), 200)
+    expectBody(await scene.get("target"), "of the source")
+    await scene.stored("target", "before")
+    expectStatus(await chunked("0\r\n\r\n"), 200)
+    expectBody(await scene.get("target"), "of the source")
   }),
   row("84.41", "the source of a copy in a request that makes none is refused", async scene => {
     await scene.stored("k", "kept")
@@ -142,6 +192,13 @@ const copyRows: readonly Row[] = [
     expectArgument(copy, /does not accept a version-id\.$/, "versionId")
     expectBody(await scene.get("k"), "before")
     expectStatus(await scene.get("other"), 404)
+    const uploadId = await scene.createUpload("k")
+    const query = `partNumber=1&uploadId=${encodeText(uploadId)}&versionId=null`
+    expectArgument(
+      await scene.call("PUT", { key: "k", query, body: "part" }),
+      /does not accept a version-id\.$/,
+      "versionId",
+    )
   }),
 ]
 

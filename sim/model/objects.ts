@@ -94,13 +94,13 @@ const shownOfLarge = (
   segmentLevels: levels,
 })
 
-/** A missing key is named: the request names another one, too. */
+/** The key of a missing source is named: the request names another one, too. */
 function findNamed(bucket: ModelBucket, { key, versionId }: CopySource): ModelObject {
   try {
     return find(bucket, key, versionId)
   } catch (error) {
-    throw isFailure(error, "noSuchKey")
-      ? fail("noSuchKey", { ...error.details, sourceKey: textOfObjectKey(key) })
+    throw isFailure(error, "noSuchKey", "noSuchVersion")
+      ? fail(error.kind, { ...error.details, sourceKey: textOfObjectKey(key) })
       : error
   }
 }

@@ -23,6 +23,7 @@ const USERS: Readonly<Record<string, readonly Statement[]>> = {
   writer: [allow("s3:PutObject", IN_BUCKET)],
   deleter: [allow("s3:DeleteObject", "arn:aws:s3:::bucket/docs/*")],
   copier: [allow(["s3:GetObject", "s3:PutObject"], IN_BUCKET)],
+  listcopier: [allow(["s3:GetObject", "s3:PutObject", "s3:ListBucket"], [BUCKET, IN_BUCKET])],
   copies: [allow("s3:PutObject", IN_BUCKET, { StringLike: { "s3:x-amz-copy-source": "bucket/docs/*" } })],
   tagreader: [allow("s3:GetObject", IN_BUCKET, { StringEquals: { "s3:ExistingObjectTag/open": "yes" } })],
   retagger: [allow("s3:PutObjectTagging", IN_BUCKET, { StringEquals: { "s3:ExistingObjectTag/open": "yes" } })],
@@ -37,6 +38,7 @@ const USERS: Readonly<Record<string, readonly Statement[]>> = {
   ],
   fresh: [allow("s3:*", "*"), deny("s3:*", "*", { NumericGreaterThan: { "s3:signatureAge": "60000" } })],
   versions: [allow("s3:GetObjectVersion", IN_BUCKET)],
+  sourcetagger: [allow("s3:PutObjectTagging", IN_BUCKET, { StringLike: { "s3:x-amz-copy-source": "bucket/docs/*" } })],
   maker: [allow("s3:CreateBucket", "*")],
 }
 
@@ -156,15 +158,21 @@ test("a copy needs read access to its source; tags are copied only by those who 
   await expect(200, "owner", "PUT /bucket/copy", copy("/bucket/docs/tagged"))
   const { text } = await expect(200, "owner", "GET /bucket/copy?tagging")
   assert.match(text, /<Key>open<\/Key>/)
+  // Its tags are asked for first, and it is named all the same.
+  const missing = await expect(404, "listcopier", "PUT /bucket/copy", copy("/bucket/absent"))
+  assert.match(missing.text, /<Key>absent<\/Key>/)
 })
 
 test("a request that is not a copy is not evaluated as one, even if it names a copy source", async () => {
   const source = ["x-amz-copy-source", "bucket/docs/a"]
   const tagging = ["x-amz-tagging", "a=b"]
-  await expect(400, "writer", "POST /bucket/w?uploads", { headers: [...tagging, ...source] })
-  await expect(400, "tagger", "POST /bucket/t?uploads", { headers: [...tagging, ...source] })
-  await expect(400, "copies", "POST /bucket/c?uploads", { headers: source })
-  await expect(403, "copies", "PUT /bucket/c?tagging", { headers: source })
+  const retagging = documented("<Tagging><TagSet/></Tagging>")
+  const withSource = { ...retagging, headers: [...retagging.headers, ...source] }
+  // A PUT with a source gets as far as the policies, other requests do not.
+  await expect(403, "sourcetagger", "PUT /bucket/docs/a?tagging", withSource)
+  await expect(200, "owner", "PUT /bucket/docs/a?tagging", withSource)
+  for (const name of ["writer", "tagger", "copies"])
+    await expect(400, name, "POST /bucket/c?uploads", { headers: [...tagging, ...source] })
   await expect(403, "copies", "PUT /bucket/c", { body: "x" })
   for (const name of ["writer", "copies"]) {
     const { id, secret } = keyOf(name)

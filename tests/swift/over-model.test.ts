@@ -51,6 +51,13 @@ test("a user signs in by key and secret, gets the same token again, and a storag
   assert.equal(await status(world.ask("GET", `/auth/v1/${ownerAccount.number}/auth`, older)), 200)
 })
 
+test("a parameter that only S3 refuses is ignored", async () => {
+  const path = `${await container("overrides")}/o`
+  await put(path, "body")
+  for (const method of ["GET", "HEAD"])
+    assert.equal(await status(owner.call(method, `${path}?response-foo=x`)), 200, method)
+})
+
 test("a wrong secret, an unknown user, another account's name and a forged token are answered 401", async () => {
   const signIn = (user: string, key: string) =>
     status(world.ask("GET", "/auth/v1.0", { "X-Auth-User": user, "X-Auth-Key": key }))

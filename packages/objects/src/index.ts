@@ -23,6 +23,7 @@ export {
   segmentsIn,
   type SegmentsOfObject,
 } from "./bodies/large-object.js"
+export { namingSource } from "./missing-source.js"
 export { bodyOfSource } from "./bodies/object-reader.js"
 export { gathered, StoredObjects, type NewStored } from "./bodies/stored.js"
 export { EncryptionKeyUses } from "./bodies/key-uses.js"

@@ -1,7 +1,6 @@
 /** Object service: runs the commands on objects. See `contract.ts` for the promises. */
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { INLINE_BYTES_MAX, OBJECT_BYTES_MAX } from "@hayloft/base/limits.js"
-import { textOfObjectKey } from "@hayloft/base/ids.js"
 import type { BucketId, ObjectKey, VersionId } from "@hayloft/base/ids.js"
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
 import { after, asPromise, recover, type Soon } from "@hayloft/base/soon.js"
@@ -80,6 +79,7 @@ import {
 } from "./commands/version-commands-core.js"
 import { requireUnexpired } from "./commands/expiry-core.js"
 import type { StoreClock } from "./store-clock.js"
+import { namingSource } from "./missing-source.js"
 import type { Tags } from "@hayloft/base/tags.js"
 
 export const versionRows = query("VersionRows", readVersion)
@@ -300,9 +300,7 @@ export class ObjectService implements Objects {
         const message = "Operation is not valid for the source object's storage class"
         throw fail("invalidObjectState", { ...error.details, message })
       }
-      if (isFailure(error, "noSuchKey"))
-        throw fail("noSuchKey", { ...error.details, sourceKey: textOfObjectKey(key) }, error)
-      if (!isFailure(error, "isDeleteMarker")) throw error
+      if (!isFailure(error, "isDeleteMarker")) throw namingSource(error, key)
       throw fail("invalidRequest", {
         message: "The source of a copy request may not specifically refer to a delete marker by version id.",
       })

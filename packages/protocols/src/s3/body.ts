@@ -34,8 +34,8 @@ import { ChunkedDecoder, decodeChunkedBody, parseTrailerNames, type ChunkedBodyS
 
 /** The body of a request, not yet opened. */
 export interface CallBody {
-  /** Throws `invalidRequest` if the request says that it has a body, which would be ignored. */
-  refuseContent(): void
+  /** Throws `invalidRequest` if the body has a byte, which would be ignored, and as `document`. */
+  refuseContent(): Promise<void>
   /**
    * The body as bytes of an object or part, with its declared length and digests.
    * Throws `missingLength`, `entityTooLarge`, `invalidDigest`, `badDigest`, `invalidRequest`, `malformedTrailer`.
@@ -162,11 +162,20 @@ export class S3RequestBody implements CallBody {
     private readonly payer: Payer,
   ) {}
 
-  refuseContent(): void {
-    if ((this.wire.lengthBytes ?? 0) === 0) return
+  async refuseContent(): Promise<void> {
+    const { chunked, lengthBytes = chunked ? undefined : 0 } = this.wire
+    if (lengthBytes === 0 || (await this.isEmpty())) return
     throw fail("invalidRequest", {
       message: "The request included a body. Requests of this type must not include a non-empty body.",
     })
+  }
+
+  /** Reads the body only if its length does not tell: the frames of an empty body have bytes themselves. */
+  private async isEmpty(): Promise<boolean> {
+    const plan = planOf(this.protection.payload, this.headers, this.wire, false)
+    if ((plan.lengthBytes ?? 0) > 0) return false
+    for await (const { length } of this.decoded(plan, "caller")) if (length > 0) return false
+    return true
   }
 
   payload(): BodySource {

@@ -27,10 +27,7 @@ export class ContentLines {
 
   /** Lines of the stored headers, or of the request's `response-*` overrides. Throws `invalidArgument`. */
   of(headers: ContentHeaders, query: RequestQuery): string {
-    if (!query.isEmpty) {
-      checkOverrides(query)
-      return linesOf(headers, name => overrideIn(query, name))
-    }
+    if (!query.isEmpty) return linesOf(headers, name => overrideIn(query, name))
     const known = this.known.get(headers)
     if (known !== undefined) return known
     const lines = linesOf(headers, NO_OVERRIDES)
@@ -51,7 +48,7 @@ function linesOf(headers: ContentHeaders, overrideOf: (parameter: string) => str
 }
 
 /** Throws `invalidArgument` for an override of another header: a page would be shown without it. */
-function checkOverrides(query: RequestQuery): void {
+export function checkOverrides(query: RequestQuery): void {
   for (const name of query.names()) {
     if (!name.startsWith("response-") || SHOWN.some(([, , parameter]) => parameter === name)) continue
     throw fail("invalidArgument", {

@@ -59,11 +59,14 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
   noSuchWebsite: row("NoSuchWebsiteConfiguration", 404, "The specified bucket does not have a website configuration", {
     bucketName: "BucketName",
   }),
-  // The source of a copy may be missing; without one the request's own bucket and key are shown.
+  // A copy shows the bucket and the key of its source if they are missing; other requests show those that they address.
   noSuchBucket: row("NoSuchBucket", 404, "The specified bucket does not exist", { sourceBucket: "BucketName" }),
   noSuchKey: row("NoSuchKey", 404, "The specified key does not exist.", { sourceKey: "Key" }),
   historyIncomplete: row("HistoryIncomplete", 400, "The bucket cannot be read at this moment."),
-  noSuchVersion: row("NoSuchVersion", 404, "The specified version does not exist.", { versionId: "VersionId" }),
+  noSuchVersion: row("NoSuchVersion", 404, "The specified version does not exist.", {
+    sourceKey: "Key",
+    versionId: "VersionId",
+  }),
   noSuchUpload: row(
     "NoSuchUpload",
     404,

@@ -156,8 +156,7 @@ class S3Handler implements Protocol {
         }
         const { headers } = request
         const plan = this.plans.of(operation, headers)
-        plan.checkHeaders(headers)
-        plan.checkSource(exchange.method, headers)
+        plan.checkHeaders(exchange.method, headers)
         checkFenced(headers, operation.name)
         checkCopying(headers, operation.name)
         if (plan.givesAcl && !operation.takesAcl) checkNoAcl(headers)
@@ -199,7 +198,7 @@ class S3Handler implements Protocol {
     const scene = { received: receivedOf(exchange, addressed), target, headers: sent, address, nowMs, noteCaller }
     const { caller, form } = await admitForm(this.gate, new ExchangeBody(exchange, this.settings.clock), scene)
     await this.settings.rates.enter(caller.limited, exchange)
-    this.plans.of(operation, sent).checkHeaders(sent)
+    this.plans.of(operation, sent).checkHeaders(exchange.method, sent)
     checkNoAcl(sent)
     const headers = this.shapes.ofFlat([...form.headers].flat())
     const plan = this.plans.of(operation, headers)

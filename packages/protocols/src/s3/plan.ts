@@ -39,13 +39,14 @@ export class RequestPlan {
       : undefined
   }
 
-  /** Throws the table's failure for the first header that requests something unsupported. */
-  checkHeaders(headers: Headers): void {
+  /** Throws the table's failure for the first header that requests something unsupported, and as `checkSource`. */
+  checkHeaders(method: string, headers: Headers): void {
     for (const name of this.restricted) checkHeader(name, headers.get(name) ?? "")
+    this.checkSource(method, headers)
   }
 
-  /** Throws `invalidArgument` for the source of a copy in a request that makes none. */
-  checkSource(method: string, headers: Headers): void {
+  /** Throws `invalidArgument` for the source of a copy if the method is not PUT, the same as Amazon. */
+  private checkSource(method: string, headers: Headers): void {
     if (!this.statesSource || method === "PUT") return
     throw fail("invalidArgument", {
       message: "You can only specify a copy source header for copy requests.",

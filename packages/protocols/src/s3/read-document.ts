@@ -6,8 +6,8 @@ import { parseXml, parseXmlInPieces } from "@hayloft/base/text/xml-reader.js"
 import type { XmlElement, XmlLimits } from "@hayloft/base/text/xml-reader.js"
 
 /**
- * Roots that SDKs have sent by the names of their own types, and that Amazon reads like its own: Amazon's SDK for JavaScript 3
- * before 3.16, and 2.0 and that for PHP before for the parts of an upload.
+ * Older versions of Amazon's SDKs for JavaScript and PHP name the root of some documents after their own types. Amazon reads these
+ * documents too.
  */
 const OTHER_ROOTS: Readonly<Record<string, readonly string[]>> = {
   CompleteMultipartUpload: ["CompletedMultipartUpload", "MultipartUpload"],

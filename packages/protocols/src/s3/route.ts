@@ -65,17 +65,18 @@ const names = (operation: S3Operation, subresource: string): boolean =>
 const isModifier = (name: string, method: string, resource: Resource): boolean =>
   name === "partNumber" && resource === "object" && (method === "GET" || method === "HEAD")
 
-/** Operations that make a version, and choose its id: a client that names one would believe that it has replaced it. */
-const CHOOSING_VERSIONS: ReadonlySet<string> = new Set([
+/** Operations that make a version or a part of one. A client that names a version would believe that it has replaced it. */
+const MAKING_VERSIONS: ReadonlySet<string> = new Set([
   "PutObject",
   "CopyObject",
   "CompleteMultipartUpload",
   "AppendObject",
   "RenameObject",
+  "UploadPart",
 ])
 
 function refuseVersion({ name }: S3Operation, query: RequestQuery): void {
-  if (query.isEmpty || !query.has("versionId") || !CHOOSING_VERSIONS.has(name)) return
+  if (query.isEmpty || !query.has("versionId") || !MAKING_VERSIONS.has(name)) return
   throw fail("invalidArgument", {
     message: "This operation does not accept a version-id.",
     argumentName: "versionId",

@@ -3,6 +3,7 @@ import { isoDate } from "@hayloft/base/text/dates.js"
 import { fail } from "@hayloft/base/failures.js"
 import type { Soon } from "@hayloft/base/soon.js"
 import type { CopyRequest, CopyResult, CopySource, ObjectAttributes } from "@hayloft/objects/contract.js"
+import { namingSource } from "@hayloft/objects/index.js"
 import type { CompiledRules } from "@hayloft/features/lifecycle/index.js"
 import type { S3Answer, ObjectCall } from "../call.js"
 import { answerXml } from "../call.js"
@@ -35,7 +36,9 @@ async function tagsOf(call: ObjectCall, source: CopySource): Promise<Tags | unde
   const [action] = actionsOf(REQUIRED_ACTIONS.getObjectTagging, call.headers, source.versionId !== undefined)
   const may = action !== undefined && (await permissions.may(action, source))
   if (may && !isRemote(bucket) && (await permissions.may("PutObjectTagging", { bucket, key }))) return undefined
-  const { tags } = await services.objects.getTags(source)
+  const { tags } = await services.objects.getTags(source).catch((error: unknown) => {
+    throw namingSource(error, source.key)
+  })
   if (tags.length > 0) throw isRemote(bucket) ? noTags() : fail("accessDenied")
   return []
 }
@@ -89,7 +92,7 @@ export async function makeCopy(
 }
 
 export async function copyObject(call: ObjectCall): Promise<S3Answer> {
-  call.body.refuseContent()
+  await call.body.refuseContent()
   const { result, rules } = await makeCopy(call, () => ({
     attributes: replaces(call, "x-amz-metadata-directive") ? call.context.attributes.of(call.headers) : undefined,
   }))

@@ -108,7 +108,7 @@ const regionHeader = (call: BucketCall) => [["x-amz-bucket-region", regionOf(cal
 
 /** A place that version 1 would ignore: the client would read the first page again and again. Throws `invalidArgument`. */
 function refuseStartAfter({ query }: BucketCall): void {
-  if (!query.has("start-after")) return
+  if ((query.get("start-after") ?? "") === "") return
   throw fail("invalidArgument", {
     message: "startAfter only supported in REST.GET.BUCKET with list-type=2",
     argumentName: "start-after",

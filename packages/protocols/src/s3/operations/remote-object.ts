@@ -18,7 +18,7 @@ import type {
   ObjectBody,
   PutResult,
 } from "@hayloft/objects/contract.js"
-import { bodyOfSource } from "@hayloft/objects/index.js"
+import { bodyOfSource, namingSource } from "@hayloft/objects/index.js"
 import {
   HOPS_HEADER,
   noConditions,
@@ -220,7 +220,7 @@ async function openSource(
     // The condition of a copy is never "not modified".
     if (isFailure(error, "notModified"))
       throw fail("preconditionFailed", { condition: "x-amz-copy-source-if-none-match" })
-    throw error
+    throw namingSource(error, key)
   }
 }
 

@@ -13,6 +13,7 @@ import {
   type ObjectTransforms,
 } from "@hayloft/features/transforms/index.js"
 import { linesOfFields, type S3Answer, type BucketCall, type ObjectCall } from "../call.js"
+import { checkOverrides } from "../content-lines.js"
 import { ifRangeOf, readConditionsOf } from "../parse-conditions.js"
 import { ruleOfKey } from "../settings/transforms.js"
 import { announcedRules, answerWith, getObject, headObject, openObject, rangeOf } from "./get-object.js"
@@ -61,6 +62,7 @@ export function noteWritten({ context, bucket, bucketSettings, key, name }: Obje
 
 async function readAsked(call: ObjectCall, readOriginal: (call: ObjectCall) => Soon<S3Answer>): Promise<S3Answer> {
   const { context, query } = call
+  checkOverrides(query)
   const { transforms } = context
   const text = query.get(PARAMETER) ?? ""
   if (text === ORIGINAL) return readOriginal(call)
@@ -85,6 +87,7 @@ async function askedFor({ bucketSettings, bucket, caller }: ObjectCall, text: st
 
 function readByRules(call: ObjectCall, readOriginal: (call: ObjectCall) => Soon<S3Answer>): Soon<S3Answer> {
   const { context, bucket, query } = call
+  if (!query.isEmpty) checkOverrides(query)
   const { transforms } = context
   if (transforms === undefined || !bucket.settings.includes("transforms") || query.has("partNumber"))
     return readOriginal(call)

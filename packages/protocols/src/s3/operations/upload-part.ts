@@ -59,7 +59,7 @@ export async function uploadPart(call: ObjectCall): Promise<S3Answer> {
 }
 
 export async function uploadPartCopy(call: ObjectCall): Promise<S3Answer> {
-  call.body.refuseContent()
+  await call.body.refuseContent()
   const { services, bucket, key, headers, client } = call
   const partNumber = partNumberOf(call)
   const multipartId = multipartIdOf(call)
