@@ -7,12 +7,19 @@ export class SharedWork<Key, Result> {
     return this.underWay.size
   }
 
-  /** The outcome of the work of this key that is under way; if there is none, this one begins. */
+  /**
+   * The outcome of the work of this key that is under way; if there is none, this one begins, before this returns. It must not
+   * wait for the work of its own key: that is itself.
+   */
   of(key: Key, work: () => Promise<Result>): Promise<Result> {
     const known = this.underWay.get(key)
     if (known !== undefined) return known
-    const begun = work().finally(() => this.underWay.delete(key))
+    let begin = (): void => undefined
+    const begun = new Promise<Result>(resolve => {
+      begin = () => resolve((async () => work())())
+    }).finally(() => this.underWay.delete(key))
     this.underWay.set(key, begun)
+    begin()
     return begun
   }
 

@@ -1,0 +1,43 @@
+/** Walks over pages read no more of them than their callers need. */
+import assert from "node:assert/strict"
+import { test } from "node:test"
+import { walkPages } from "./walk-pages.js"
+
+/** Three pages. `seen` has what was read of them, and what their reader did. */
+function pagesOf(seen: string[], stop = new AbortController().signal) {
+  return walkPages<number, { readonly name: string; readonly next: number | undefined }>(1, async at => {
+    stop.throwIfAborted()
+    seen.push(`reads ${at}`)
+    return { name: `page ${at}`, next: at < 3 ? at + 1 : undefined }
+  })
+}
+
+test("a page is read once its reader has done with the one before it", async () => {
+  const seen: string[] = []
+  for await (const { name } of pagesOf(seen)) seen.push(name)
+  assert.deepEqual(seen, ["reads 1", "page 1", "reads 2", "page 2", "reads 3", "page 3"])
+})
+
+test("a walk that is left early reads no further page", async () => {
+  const seen: string[] = []
+  const pages = pagesOf(seen)
+  for await (const { name } of pages) {
+    seen.push(name)
+    if (name === "page 2") break
+  }
+  assert.deepEqual(seen, ["reads 1", "page 1", "reads 2", "page 2"])
+  assert.deepEqual(await pages.next(), { value: undefined, done: true })
+})
+
+test("a walk ends with the failure of a page, such as that of a signal that fires", async () => {
+  const seen: string[] = []
+  const stop = new AbortController()
+  const walk = async (): Promise<void> => {
+    for await (const { name } of pagesOf(seen, stop.signal)) {
+      seen.push(name)
+      if (name === "page 2") stop.abort()
+    }
+  }
+  await assert.rejects(walk(), { name: "AbortError" })
+  assert.deepEqual(seen, ["reads 1", "page 1", "reads 2", "page 2"])
+})
