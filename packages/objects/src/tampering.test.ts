@@ -15,10 +15,10 @@ import { decodeSegment, encodeSegment, type PartRecord } from "@hayloft/engine/f
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
 import { decodeVersion, encodeVersion, type VersionRecord } from "@hayloft/engine/format/objects/version-record.js"
 import { command } from "@hayloft/engine/metadata/index.js"
-import { ALL_ROWS } from "./commands/testing-bucket.js"
 import { noSignal, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
 import { SEALED_LIMITS, SealedBodies } from "./bodies/sealed-body.js"
 import { heldSource, sourceOf } from "./bodies/testing-bodies.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 
 const BLOCK_BYTES = 192 * KIB
 const PLAIN = openedBytesOf(BLOCK_BYTES)

@@ -14,5 +14,5 @@ export interface KeyRange {
   readonly presentOnly?: boolean
 }
 
-/** All rows of a family. */
-export const ALL_ROWS: KeyRange = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
+/** All rows of a family, whose keys may be binary: no key is empty, and none begins with 64 bytes of 0xff. */
+export const ALL_ROWS: KeyRange = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(64)) }

@@ -38,12 +38,12 @@ test("a database without space for a change is full until it has made one", asyn
   }
   const log = new SimTelemetry().log
   const metadata = await clock.runUntil(SqlMetadata.open({ clock, random, log, database, node: "a" }))
-  assert.equal(metadata.isFull, false)
+  assert.equal(metadata.isDatabaseFull, false)
   hasSpace = false
   await clock.runUntil(assert.rejects(metadata.run(addRow("one")), error => isFailure(error, "deviceFull")))
-  assert.equal(metadata.isFull, true)
+  assert.equal(metadata.isDatabaseFull, true)
   hasSpace = true
   await clock.runUntil(metadata.run(addRow("one")))
-  assert.equal(metadata.isFull, false)
+  assert.equal(metadata.isDatabaseFull, false)
   await clock.runUntil(metadata.stop())
 })

@@ -180,7 +180,7 @@ export class SqlMetadata implements Metadata {
     return this.current.trouble ?? this.upkeep.trouble
   }
 
-  get isFull(): boolean {
+  get isDatabaseFull(): boolean {
     return this.times.isFull
   }
 

@@ -123,7 +123,7 @@ export class Primary implements Metadata {
   }
 
   readonly commandsWaitingMax = COMMANDS_WAITING_MAX
-  readonly isFull = false
+  readonly isDatabaseFull = false
 
   /** Returns why no command is accepted now; undefined: they are. */
   get trouble(): string | undefined {

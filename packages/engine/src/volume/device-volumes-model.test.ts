@@ -7,7 +7,7 @@ import { test } from "node:test"
 import { runsOf } from "@hayloft/base/testing-seed.js"
 import { fc } from "@hayloft/base/testing-properties.js"
 import { KIB } from "@hayloft/base/limits.js"
-import { rowKeyOf } from "@hayloft/base/ids.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import { needleKeyOf } from "../format/needles/needle.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { waitIfSlow } from "./contract.js"
@@ -140,9 +140,8 @@ class Model {
   async check(): Promise<void> {
     const { rows, volumes } = this.world
     const expected = [...this.live].map(number => needleKeyOf(needleIdFor(number))).sort()
-    const all = { start: rowKeyOf("\0"), end: rowKeyOf("\xff".repeat(64)) }
     assert.deepEqual(
-      [...volumes.indexed(all)].map(({ key }) => key),
+      [...volumes.indexed(ALL_ROWS)].map(({ key }) => key),
       expected,
     )
     const sorted = (of: MapRows): unknown => [...of.rows].sort(([a], [b]) => (a < b ? -1 : 1))

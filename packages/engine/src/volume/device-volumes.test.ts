@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail } from "@hayloft/base/failures.js"
 import { KIB } from "@hayloft/base/limits.js"
-import { rowKeyOf } from "@hayloft/base/ids.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import { needleKeyOf } from "../format/needles/needle.js"
 import { failing } from "@hayloft/base/seams/disk/index.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
@@ -19,7 +19,6 @@ const LIMITS = { ...VOLUME_LIMITS, volumeBytesMax: 512 * KIB }
 const BODY_BYTES = 1 * KIB
 const LARGE_STEPS = { stepRowsMax: 2_000, stepNeedlesMax: 500 }
 const [CLASS_1D, , CLASS_10D] = EXPIRING_CLASSES
-const ALL = { start: rowKeyOf("\0"), end: rowKeyOf("\xff".repeat(64)) }
 
 const needle = (number: number) => needleFor(number, BODY_BYTES, new SimRandom(number))
 const numbersFrom = (first: number, count: number): readonly number[] =>
@@ -56,7 +55,7 @@ async function mixed(days: number | undefined): Promise<EndingDevice> {
   for (let at = 0; at < 1_000; at += 100) await remove(device, ending.slice(at, at + 100))
   await device.settle()
   await readAll(device, staying)
-  assert.equal([...device.volumes.indexed(ALL)].length, 1_000)
+  assert.equal([...device.volumes.indexed(ALL_ROWS)].length, 1_000)
   return device
 }
 
@@ -119,7 +118,7 @@ test("what is still there when its time is over moves to the ordinary volumes, o
   await readAll(device, numbersFrom(41, 60))
   const [counts] = device.compaction.expiringCounts
   assert.ok(counts !== undefined && counts.movedBytes >= 60 * BODY_BYTES, JSON.stringify(counts))
-  assert.equal([...device.volumes.ordinary.indexed(ALL)].length, 60)
+  assert.equal([...device.volumes.ordinary.indexed(ALL_ROWS)].length, 60)
   const moved = counts.movedBytes
   device.nowMs += 100 * DAY_MS
   await device.settle()
@@ -151,7 +150,7 @@ test("if the volumes of a class cannot be made, the needle is written to the ord
   device.sim.intercept(failing({ kind: "makeFolder", nth: 1, pathPart: "volumes-1d", code: "ENOSPC" }))
   await append(device, [1, 2], 0.5)
   await readAll(device, [1, 2])
-  assert.equal([...device.volumes.ordinary.indexed(ALL)].length, 2)
+  assert.equal([...device.volumes.ordinary.indexed(ALL_ROWS)].length, 2)
 })
 
 test("a rebuilt needle goes where the bad one is, and both copies of one go together", async () => {
@@ -165,7 +164,7 @@ test("a rebuilt needle goes where the bad one is, and both copies of one go toge
   assert.equal(device.volumes.ordinary.has(id), false)
   // A repetition falls into another class.
   await append(device, [2], 2)
-  assert.equal([...device.volumes.indexed(ALL)].length, 2)
+  assert.equal([...device.volumes.indexed(ALL_ROWS)].length, 2)
   await remove(device, [2])
   assert.equal(device.volumes.has(needleIdFor(2)), false)
 })
@@ -210,7 +209,7 @@ test("a needle that is removed while it moves is gone from both places", async (
     await Promise.all([first, second])
     await device.settle()
     assert.deepEqual(
-      [...device.volumes.indexed(ALL)].map(({ key }) => key),
+      [...device.volumes.indexed(ALL_ROWS)].map(({ key }) => key),
       [needleKeyOf(needleIdFor(2))],
       held,
     )
@@ -233,11 +232,11 @@ test("while a store is converted nothing is placed apart, and classes are emptie
   await append(device, numbersFrom(1, 50), 9)
   device.placesApart = false
   await append(device, numbersFrom(51, 10), 9)
-  assert.equal([...device.volumes.ordinary.indexed(ALL)].length, 10)
+  assert.equal([...device.volumes.ordinary.indexed(ALL_ROWS)].length, 10)
   assert.ok(device.compaction.empty(0) > 0)
   await device.settle()
   assert.equal(device.compaction.empty(0), 0)
-  assert.equal([...device.volumes.ordinary.indexed(ALL)].length, 60)
+  assert.equal([...device.volumes.ordinary.indexed(ALL_ROWS)].length, 60)
   await readAll(device, numbersFrom(1, 60))
 })
 

@@ -22,12 +22,13 @@ import {
   setVersioning,
 } from "@hayloft/objects/commands/bucket-commands-core.js"
 import { addressKeyOf, createUpload, sealUpload } from "@hayloft/objects/commands/multipart-commands-core.js"
-import { ALL_ROWS, newBucket, putOf, randomOf, type Scene } from "@hayloft/objects/commands/testing-bucket.js"
+import { newBucket, putOf, randomOf, type Scene } from "@hayloft/objects/commands/testing-bucket.js"
 import { putVersion, removeLatest, removeVersion } from "@hayloft/objects/commands/version-commands-core.js"
 import { REAL_DAYS } from "@hayloft/objects/days.js"
 import { noteExpiring, rowsOfPass, takeSlice } from "./pass-core.js"
 import { Lifecycle } from "./lifecycle-job.js"
 import { STORE_DAYS, type StoreDays } from "@hayloft/objects/days.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import "@hayloft/objects/testing-features.js"
 
 const DAY = REAL_DAYS.dayMs

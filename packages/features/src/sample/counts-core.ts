@@ -1,5 +1,6 @@
 /** Counts of changes: one row for each bucket that counts how often its objects are changed. Pure. */
 import { rowKeyOf, type BucketId, type RowKey } from "@hayloft/base/ids.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import { NUMBER, recordOf } from "@hayloft/engine/format/encoding/fields.js"
 import { bucketIdOfRowKey, bucketRowKey } from "@hayloft/engine/format/row-key.js"
 import { command, query } from "@hayloft/engine/metadata/index.js"
@@ -8,7 +9,6 @@ import { requireBucket } from "@hayloft/objects/door/rows.js"
 
 const FAMILY = "featureRows"
 const NAME = "sample"
-const ALL_ROWS = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff") }
 
 const { encode: encodeCount, decode: decodeCount } = recordOf("count of changes", NUMBER)
 

@@ -19,7 +19,6 @@ import { closeBucket, dropBucket, openBucket, setVersioning } from "@hayloft/obj
 import { readNamings } from "@hayloft/objects/commands/pending-deletion-commands-core.js"
 import { beginReencoding, swapExtent } from "@hayloft/objects/commands/reencode-commands-core.js"
 import {
-  ALL_ROWS,
   extentOf,
   KEY,
   newBucket,
@@ -31,6 +30,7 @@ import {
 } from "@hayloft/objects/commands/testing-bucket.js"
 import { purgeDeleted, PURGED_PER_COMMAND, setUndelete, undeleteObject } from "./undelete-commands-core.js"
 import { putVersion, removeLatest } from "@hayloft/objects/commands/version-commands-core.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import "../index.js"
 
 const DAY_MS = 86_400_000

@@ -61,7 +61,7 @@ class IncarnationTable {
 /** The rows of a store as one of its nodes uses them. */
 export class SharedMemory extends MemoryMetadata implements SharedMetadata {
   readonly trouble = undefined
-  readonly isFull = false
+  readonly isDatabaseFull = false
   readonly commandsWaiting = 0
   readonly commandsWaitingMax = 1
   readonly mark = { reconciliations: 0, highest: 0, live: [] }

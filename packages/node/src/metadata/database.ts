@@ -48,7 +48,7 @@ export interface EngineMetadata extends Metadata {
   /** The reason why no command is accepted now; undefined: they are. */
   readonly trouble: string | undefined
   /** The database had no space for the last change. False for metadata on devices: they are full themselves. */
-  readonly isFull: boolean
+  readonly isDatabaseFull: boolean
   readonly commandsWaiting: number
   readonly commandsWaitingMax: number
 }

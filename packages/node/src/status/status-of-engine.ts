@@ -1,8 +1,9 @@
 /** Status sources of the engine: its devices, its record, its tablet, and the shards that devices lack. */
 import type { JobReport, QueueReport } from "./contract.js"
-import { rowKeyOf, type DeviceId, type RowKey } from "@hayloft/base/ids.js"
+import type { DeviceId, RowKey } from "@hayloft/base/ids.js"
 import { PARTITIONS } from "@hayloft/base/limits.js"
 import { textOfPolicy, type Policy } from "@hayloft/base/policy.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import { policiesIn } from "@hayloft/engine/cluster/index.js"
 import { CALL_LIMITS, type DeviceSpace } from "@hayloft/engine/device/index.js"
 import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
@@ -42,7 +43,6 @@ const COUNT_EVERY_MS = 1_000
 /** Job names, as the record lists them while they are paused. */
 const REPAIR = "repair"
 const REENCODE = "reencode"
-const ALL_ROWS = { start: rowKeyOf(""), end: rowKeyOf("\xff".repeat(64)) }
 
 /** The parts of an engine that status reads. */
 interface EngineView {
@@ -228,7 +228,7 @@ export function sourcesOfEngine(clock: Clock, engine: EngineView): StatusSources
     metadata: () => ({
       trouble: metadata.trouble ?? reach.stalled ?? reach.outOfReach,
       damages: tablet?.metadataDamages ?? [],
-      isDatabaseFull: metadata.isFull,
+      isDatabaseFull: metadata.isDatabaseFull,
     }),
     queues: (): QueueReport[] => {
       const { slabsFree, slabsTotal } = compute.slabs

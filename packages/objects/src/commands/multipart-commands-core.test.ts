@@ -25,7 +25,6 @@ import { readCounters } from "./bucket-rows-core.js"
 import { findLatest } from "./found-versions-core.js"
 import { NO_CHECKSUM } from "./row-editor-core.js"
 import {
-  ALL_ROWS,
   extentOf,
   foreignUploadOf,
   KEY,
@@ -38,6 +37,7 @@ import {
   type Scene,
 } from "./testing-bucket.js"
 import { putVersion } from "./version-commands-core.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import "../testing-features.js"
 
 const MULTIPART = multipartIdOf(7, randomOf(7))

@@ -18,10 +18,11 @@ import {
 } from "./multipart-commands-core.js"
 import { beginReencoding, giveUpReencoding, leftIntents, swapExtent } from "./reencode-commands-core.js"
 import { dropRows, readNamings, pendingDeletionsFrom } from "./pending-deletion-commands-core.js"
-import { ALL_ROWS, extentOf, KEY, newBucket, putOf, randomOf, refuses, released, uploadOf } from "./testing-bucket.js"
+import { extentOf, KEY, newBucket, putOf, randomOf, refuses, released, uploadOf } from "./testing-bucket.js"
 import type { UploadName } from "../queries/named-extents-core.js"
 import { ALL_HINTS, readHints } from "./missing-shard-hints-core.js"
 import { putVersion, recordHints, removeLatest } from "./version-commands-core.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import "../testing-features.js"
 
 const MULTIPART = multipartIdOf(7, randomOf(7))

@@ -1,15 +1,7 @@
 /** Metadata with one bucket, and inputs for commands on its objects: for tests of the commands. */
 import assert from "node:assert/strict"
 import { isFailure, type FailureDetails, type FailureKind } from "@hayloft/base/failures.js"
-import {
-  objectKeyOfText,
-  parseAccountId,
-  parseBucketName,
-  parseUploadId,
-  rowKeyOf,
-  type UploadId,
-} from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/rows/key-range.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, parseUploadId, type UploadId } from "@hayloft/base/ids.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
 import type { Extent } from "@hayloft/engine/format/needles/extent.js"
 import { objectRowKey } from "@hayloft/engine/format/row-key.js"
@@ -19,9 +11,9 @@ import { createBucket } from "./bucket-commands-core.js"
 import { pendingDeletionsFrom } from "./pending-deletion-commands-core.js"
 import { NO_CHECKSUM } from "./row-editor-core.js"
 import type { PutVersion } from "./version-commands-core.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 
 export const KEY = objectKeyOfText("folder/key")
-export const ALL_ROWS: KeyRange = { start: rowKeyOf("\x00"), end: rowKeyOf("\xff".repeat(12)) }
 
 /** An upload of the first incarnation, which is the engine's own. */
 export const uploadOf = (number: number): UploadId => parseUploadId(`00000001${number.toString(16).padStart(24, "0")}`)

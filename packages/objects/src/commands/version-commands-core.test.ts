@@ -30,7 +30,6 @@ import { closeBucket, setVersioning } from "./bucket-commands-core.js"
 import { readCounters } from "./bucket-rows-core.js"
 import { findLatest, findVersion, readDetails } from "./found-versions-core.js"
 import {
-  ALL_ROWS,
   extentOf,
   foreignUploadOf,
   KEY,
@@ -53,6 +52,7 @@ import {
   setTags,
   type PutVersion,
 } from "./version-commands-core.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 import "../testing-features.js"
 
 let uploads = 0

@@ -7,13 +7,12 @@
  * Refuses   Nothing by itself: the caller must make sure that the metadata store is not open.
  */
 import type { Family } from "@hayloft/base/rows/families.js"
-import { rowKeyOf, type RowKey } from "@hayloft/base/ids.js"
+import type { RowKey } from "@hayloft/base/ids.js"
 import type { StoreHost, StoreReader, Stores } from "@hayloft/base/seams/store/contract.js"
 import { sourceMark } from "./checkpoint.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 
 const ROWS_PER_COMMIT = 20_000
-/** Above every key of an unlogged family. */
-const KEYS_END = rowKeyOf("\xff".repeat(64))
 
 /**
  * `sources`: all that the rows of the family come from. Returns the number of discarded rows. Throws `corruptRow` if the structure of the store is broken, `deviceFull`,
@@ -43,7 +42,7 @@ export async function discardSource(
 
 function firstKeys(store: StoreReader, family: Family): readonly RowKey[] {
   const keys: RowKey[] = []
-  for (const [key] of store.range(family, { start: rowKeyOf("\0"), end: KEYS_END })) {
+  for (const [key] of store.range(family, ALL_ROWS)) {
     keys.push(key)
     if (keys.length === ROWS_PER_COMMIT) break
   }

@@ -12,6 +12,7 @@ import { MIB } from "@hayloft/base/limits.js"
 import { decodeStoredRow, type VolumePlace } from "../../format/tables/stored-row.js"
 import type { StoreReader } from "@hayloft/base/seams/store/contract.js"
 import type { LogReader } from "../log/log-reader.js"
+import { ALL_ROWS } from "@hayloft/base/rows/key-range.js"
 
 export const SCRUB_LIMITS = {
   /** One step of the metadata store, payloads included. */
@@ -48,8 +49,6 @@ export interface RowsScrubbed {
 /** Reads a payload verified; throws `corruptNeedle` or `deviceFailed`. */
 type VerifyPayload = (family: Family, key: RowKey, place: VolumePlace) => Promise<unknown>
 
-/** Above every key. */
-const KEYS_END = rowKeyOf("\xff".repeat(64))
 const firstOf = (family: Family): RowScrubCursor => ({ family, key: rowKeyOf("") })
 const keyAfter = (key: RowKey): RowKey => rowKeyOf(`${key}\0`)
 
@@ -76,7 +75,7 @@ export async function scrubRowsStep(
   let [rows, payloadBytes, at] = [0, 0, from.key]
   let next: RowScrubCursor | undefined = familyAfter(family)
   try {
-    for (const [key, bytes] of store.range(family, { start: from.key, end: KEYS_END })) {
+    for (const [key, bytes] of store.range(family, { start: from.key, end: ALL_ROWS.end })) {
       if (rows >= limits.rowsMax || payloadBytes >= limits.payloadBytesMax) {
         next = { family, key }
         break
