@@ -25,6 +25,7 @@ export {
 } from "./bodies/large-object.js"
 export { namingSource } from "./missing-source.js"
 export { bodyOfSource } from "./bodies/object-reader.js"
+export { versionPages } from "./version-pages.js"
 export { gathered, StoredObjects, type NewStored } from "./bodies/stored.js"
 export { EncryptionKeyUses } from "./bodies/key-uses.js"
 export type { SealedSource } from "./bodies/sealed-import.js"

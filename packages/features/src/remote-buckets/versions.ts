@@ -1,6 +1,6 @@
 /** The versions of a remote bucket, which are its pending writes, one after another. */
-import type { ObjectKey, VersionId } from "@hayloft/base/ids.js"
-import type { Bucket, Objects, VersionEntry } from "@hayloft/objects/index.js"
+import type { ObjectKey } from "@hayloft/base/ids.js"
+import { versionPages, type Bucket, type Objects, type VersionEntry } from "@hayloft/objects/index.js"
 
 export type RemoteVersion = Exclude<VersionEntry, { readonly kind: "prefix" }>
 
@@ -15,14 +15,9 @@ export async function* versionsOf(
   bucket: Bucket,
   { prefix = "", after = "" }: { readonly prefix?: string; readonly after?: string } = {},
 ): AsyncGenerator<RemoteVersion> {
-  let [keyMarker, versionIdMarker]: [string, VersionId | undefined] = [after, undefined]
-  for (;;) {
-    const request = { bucket, prefix, delimiter: "", keyMarker, versionIdMarker, max: PAGE }
-    const page = await objects.listVersions(request)
-    for (const entry of page.entries) if (entry.kind !== "prefix") yield entry
-    if (page.next === undefined) return
-    ;({ keyMarker, versionIdMarker } = page.next)
-  }
+  const request = { bucket, prefix, delimiter: "", max: PAGE }
+  for await (const { entries } of versionPages(objects, request, { keyMarker: after, versionIdMarker: undefined }))
+    for (const entry of entries) if (entry.kind !== "prefix") yield entry
 }
 
 /** The same, but only the versions that readers of the bucket get. */

@@ -20,6 +20,7 @@ import { supervise, type BackgroundService } from "@hayloft/base/life/index.js"
 import { inspect, mapClass, openStore, type OpenedStore, type MasterKeyFiles, type StoreControl } from "../index.js"
 import {
   headersOf,
+  versionPages,
   type Bucket,
   type CompletedPart,
   type CoreServices,
@@ -33,7 +34,6 @@ import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { FolderLocks } from "@hayloft/base/seams/folder-lock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Telemetry } from "@hayloft/base/seams/telemetry/contract.js"
-import { walkPages } from "@hayloft/base/walk-pages.js"
 import { endFeatures, rescuedByFeatures, resumeFeatures } from "./rescue-limits.js"
 import { rangesIn, wholeOf, type BodyRange, type PlannedContent, type PlannedPart, type WholeBody } from "./plan.js"
 import { grouped, RescuedBody, type Promised } from "./source-body.js"
@@ -334,12 +334,8 @@ export class StoreTarget implements RescueTarget {
   /** Newest first. */
   private async versionsOf(bucket: Bucket, key: ObjectKey): Promise<ListedVersion[]> {
     const found: ListedVersion[] = []
-    const page = { bucket, prefix: key, delimiter: "", max: VERSIONS_PER_PAGE }
-    const pages = walkPages<NonNullable<VersionsPage["next"]>, VersionsPage>(
-      { keyMarker: "", versionIdMarker: undefined },
-      from => this.services.objects.listVersions({ ...page, ...from }),
-    )
-    for await (const { entries } of pages) {
+    const request = { bucket, prefix: key, delimiter: "", max: VERSIONS_PER_PAGE }
+    for await (const { entries } of versionPages(this.services.objects, request)) {
       for (const entry of entries) {
         // The key itself is the first of all keys with this prefix.
         if (entry.kind === "prefix" || (entry.kind === "marker" ? entry.key : entry.object.key) !== key) return found

@@ -18,6 +18,7 @@ import type {
   VersionEntry,
   VersionsPage,
 } from "@hayloft/objects/contract.js"
+import { versionPages } from "@hayloft/objects/index.js"
 import {
   operationAs,
   parseVersion,
@@ -356,10 +357,8 @@ async function* versionEntries(
       ? await endAtVersion(services.objects, bucket, { keyMarker: to, versionIdMarker: marked })
       : (_, name) => to !== "" && name >= to
   const first = { keyMarker: from, versionIdMarker: isReverse ? undefined : marked }
-  const pages = walkPages<NonNullable<VersionsPage["next"]>, VersionsPage>(first, next =>
-    services.objects.listVersions({ bucket, prefix, delimiter, ...next, max, withTypes: true }),
-  )
-  for await (const page of pages) {
+  const request = { bucket, prefix, delimiter, max, withTypes: true }
+  for await (const page of versionPages(services.objects, request, first)) {
     for (const entry of page.entries) {
       const name = nameOfEntry(entry)
       if (isOver(entry, name)) return

@@ -10,7 +10,8 @@ import type { SwiftAccounts } from "@hayloft/access/index.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import type { AccountId } from "@hayloft/base/ids.js"
 import { mapBounded, type Job, type StepOutcome } from "@hayloft/base/life/index.js"
-import type { Bucket, ObjectServices, VersionEntry, VersionsPage } from "@hayloft/objects/contract.js"
+import type { Bucket, ObjectServices, VersionEntry } from "@hayloft/objects/contract.js"
+import { versionPages } from "@hayloft/objects/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import { walkPages } from "@hayloft/base/walk-pages.js"
@@ -102,12 +103,8 @@ export class AccountReaper implements Job {
 
   private async *empty(id: AccountId, bucket: Bucket, untilMs: number): AsyncGenerator<void> {
     const { objects } = this.seams.services
-    const bounds = { bucket, prefix: "", delimiter: "", max: REAPER_LIMITS.versionsPerPage }
-    const pages = walkPages<NonNullable<VersionsPage["next"]>, VersionsPage>(
-      { keyMarker: "", versionIdMarker: undefined },
-      next => objects.listVersions({ ...bounds, ...next }),
-    )
-    for await (const page of pages) {
+    const request = { bucket, prefix: "", delimiter: "", max: REAPER_LIMITS.versionsPerPage }
+    for await (const page of versionPages(objects, request)) {
       if (!(await this.isStillDeleted(id, untilMs))) return
       const versions = page.entries.filter((entry): entry is Version => entry.kind !== "prefix")
       await mapBounded(versions, REAPER_LIMITS.removalsConcurrent, version => this.remove(bucket, version))
