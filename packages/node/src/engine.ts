@@ -25,7 +25,7 @@ import type { AbortedWaits, RedundancySource } from "@hayloft/upkeep/index.js"
 import { slabBytesOf, type Compute } from "@hayloft/base/seams/compute/index.js"
 import { Primary } from "@hayloft/engine/tablet/index.js"
 import type { NeedleId } from "@hayloft/engine/volume/index.js"
-import { DeviceOpener, type OpenerSeams } from "./devices/device-opener.js"
+import { DeviceOpener, DEVICES_CONCURRENT, type OpenerSeams } from "./devices/device-opener.js"
 import { DeviceSet, type OwnedFolder } from "./devices/device-set.js"
 import { outOfReach } from "./devices/reach.js"
 import { followStore } from "./devices/stall-facts.js"
@@ -57,7 +57,6 @@ import { RecordClasses } from "./control/record-classes.js"
 import { redundancyOf } from "./control/redundancy.js"
 import { StoreControl } from "./control/store-control.js"
 
-const DEVICES_CONCURRENT = 4
 /** Low enough that clients hardly notice it; high enough to move 4 TiB a day. */
 const MOVE_BYTES_PER_SECOND = 50 * MIB
 

@@ -42,8 +42,8 @@ export const change = (id: string, path: string, { read, ...definition }: Change
   })
 
 /** The job of the work that the change has begun; a change that is made at once has none. The change is made either way. */
-async function jobOfChange({ startedJobs }: AdminServices, change: StoreChange, caller: JobStarter) {
-  const work = workOfChange(startedJobs.works(), "id" in change ? change.id : undefined)
+async function jobOfChange({ startedJobs }: AdminServices, request: StoreChange, caller: JobStarter) {
+  const work = workOfChange(startedJobs.works(), "id" in request ? request.id : undefined)
   const job = work && (await startedJobs.follow(work, caller).catch(() => undefined))
   return job === undefined ? {} : { job: startedJson(job) }
 }

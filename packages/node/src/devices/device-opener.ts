@@ -28,7 +28,8 @@ import { FIRST_TABLET } from "../metadata/first-tablet.js"
 import type { DeviceSet, OwnedFolder } from "./device-set.js"
 import { cipherOf, openDevice, type DeviceOptions, type DevicePlace, type DeviceStack } from "./device-stack.js"
 
-const DEVICES_CONCURRENT = 4
+/** Devices of a node that are opened, or closed, at the same time. */
+export const DEVICES_CONCURRENT = 4
 
 /** The seams over which devices are opened. */
 export interface OpenerSeams {

@@ -192,12 +192,7 @@ export class CheckpointThreads implements CheckpointRunner {
     const slot = this.slotOf.get(id)
     if (slot === undefined) return
     const isOpen = !this.aside.has(id) && slot.thread !== undefined
-    if (isOpen)
-      await within(
-        this.clock,
-        this.limits.closeMsMax,
-        this.ask(id, "forget", { kind: "forget", request: id }).catch(() => undefined),
-      )
+    if (isOpen) await this.inTime(this.ask(id, "forget", { kind: "forget", request: id }).catch(() => undefined))
     if (this.slotOf.delete(id)) slot.devices -= 1
   }
 
@@ -208,15 +203,15 @@ export class CheckpointThreads implements CheckpointRunner {
     await mapBounded(threads, DEVICES_MAX, thread => this.closeThread(thread))
   }
 
+  private inTime<T>(work: Promise<T>): Promise<T | "late"> {
+    return within(this.clock, this.limits.closeMsMax, work)
+  }
+
   /** Waits, with a limit, until the thread has finished its task and closed its files. */
   private async closeThread(thread: Thread): Promise<void> {
-    const isClosed = await within(
-      this.clock,
-      this.limits.closeMsMax,
-      thread.performing.then(() => thread.order(undefined)).then(() => true),
-    )
+    const closed = await this.inTime(thread.performing.then(() => thread.order(undefined)))
     const { task } = thread
-    if (isClosed === "late") {
+    if (closed === "late") {
       this.output.warn("checkpoint_thread_does_not_end", { device: task?.deviceId ?? "" })
       task?.reject(fail("deviceFailed", { message: "the device does not respond", device: task.deviceId }))
     }
@@ -291,7 +286,7 @@ export class CheckpointThreads implements CheckpointRunner {
 
   /** A thread that was set aside has ended its work: the slot of its device may work on the device again. */
   private async dismiss(thread: Thread, deviceId: DeviceId): Promise<void> {
-    await within(this.clock, this.limits.closeMsMax, thread.order(undefined))
+    await this.inTime(thread.order(undefined))
     thread.abandon()
     this.aside.delete(deviceId)
   }
@@ -299,7 +294,7 @@ export class CheckpointThreads implements CheckpointRunner {
   /** Ends an idle thread; the slot gets another one with its next task. */
   private async rest(slot: Slot, thread: Thread): Promise<void> {
     slot.isResting = true
-    await within(this.clock, this.limits.closeMsMax, thread.order(undefined))
+    await this.inTime(thread.order(undefined))
     thread.abandon()
     if (slot.thread === thread) slot.thread = undefined
     slot.isResting = false
