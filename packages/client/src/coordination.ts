@@ -13,6 +13,7 @@ import { createHash } from "node:crypto"
 import { z } from "zod"
 import { signRequest } from "@hayloft/access/sigv4.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { within } from "@hayloft/base/seams/clock/within.js"
 import { HttpCaller, type ServerAnswer } from "./http-caller.js"
 import { BrokenAnswer, briefCode, briefMessage, RemoteFailure } from "./remote.js"
 import type { Trust } from "./trust.js"
@@ -397,7 +398,7 @@ class CoordSession {
     const untilMs = clock.monotonicMs() + LAST_MS
     while (!isAnswered && clock.monotonicMs() < untilMs) {
       await this.leave(path)
-      await Promise.race([settled, clock.sleep(AGAIN_MS, closing.signal)])
+      await within(clock, AGAIN_MS, settled)
     }
     closing.abort()
     await settled

@@ -4,6 +4,7 @@
  */
 import { isFailure } from "@hayloft/base/failures.js"
 import { firstOf } from "@hayloft/base/first-of.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import { decodeSegment } from "@hayloft/engine/format/records.js"
 import { suffixRange } from "@hayloft/engine/format/row-key.js"
 import { plainBytesOf } from "@hayloft/engine/format/needles/sealing.js"
@@ -36,29 +37,26 @@ export const isUploadCounted = query("IsUploadCounted", (view, address: UploadAd
 
 interface PartsSum {
   readonly bytes: number
-  /** It is undefined if there are no more parts. */
-  readonly after: number | undefined
+  /** The number behind which the next ones are; undefined if there are no more parts. */
+  readonly next: number | undefined
 }
 
 export const sumOfParts = query("SumOfParts", (view, address: UploadAddress, after: number, max: number): PartsSum => {
   let [bytes, count, last] = [0, 0, after]
   for (const { partNumber, extent } of partsAfter(view, address, after)) {
-    if (count === max) return { bytes, after: last }
+    if (count === max) return { bytes, next: last }
     bytes += plainBytesOf(extent)
     count += 1
     last = partNumber
   }
-  return { bytes, after: undefined }
+  return { bytes, next: undefined }
 })
 
 /** The bytes of all parts of an upload whose list is frozen. */
 export async function bytesOfAllParts(metadata: Rows, address: UploadAddress): Promise<number> {
   let bytes = 0
-  for (let after: number | undefined = 0; after !== undefined;) {
-    const sum: PartsSum = await metadata.ask(sumOfParts(address, after, PARTS_PER_QUERY))
-    bytes += sum.bytes
-    after = sum.after
-  }
+  const sums = walkPages<number, PartsSum>(0, after => metadata.ask(sumOfParts(address, after, PARTS_PER_QUERY)))
+  for await (const sum of sums) bytes += sum.bytes
   return bytes
 }
 

@@ -2,7 +2,7 @@
  * Keys in AWS KMS, or in a service that speaks its API.
  *
  * Promises  The encryption context is AWS's own, so that its key policies, grants and CloudTrail see it.
- * Source    "GenerateDataKey", "Decrypt", "ReEncrypt" and "Common errors", AWS KMS API Reference.
+ * Source    "GenerateDataKey", "Decrypt" and "Common errors", AWS KMS API Reference.
  */
 import { sha256Hex, signRequest } from "../index.js"
 import { fail, type Failure } from "@hayloft/base/failures.js"

@@ -101,7 +101,7 @@ export class Compaction implements Job {
   private readonly emptied: Emptied[] = []
   /** Copies that were given up before their end; the part that they have copied counts. */
   private givenUp: Emptied[] = []
-  /** Operations one after another; never rejects. */
+  /** Operations, one after another. */
   private readonly working = new InOrder()
   /** Volumes with needles that cannot be copied, or that cannot be walked. */
   private readonly held = new Set<VolumeId>()

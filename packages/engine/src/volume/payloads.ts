@@ -39,6 +39,7 @@ import { readNeedle, wholeBody, type NeedleRead } from "./needle-read.js"
 import { walkGroups } from "./scan.js"
 import type { VolumeDirectory } from "./writer.js"
 import { VolumeWriter } from "./writer.js"
+import { InOrder } from "@hayloft/base/life/index.js"
 
 const PAYLOAD_LIMITS: VolumeLimits = { ...VOLUME_LIMITS, volumeBytesMax: PAYLOAD_VOLUME_BYTES_MAX }
 
@@ -83,8 +84,8 @@ export class PayloadVolumes implements PayloadShelf {
   /** Memory of the payloads that `readRun` returns. */
   private readonly runMemory = new FileWindowMemory()
   private failure: Failure | undefined
-  /** The writes requested so far, one after another; never rejects. */
-  private written: Promise<void> = Promise.resolve()
+  /** The writes of pieces, one after another; none rejects. */
+  private readonly writes = new InOrder()
   private readonly writer: VolumeWriter
   private readonly files: VolumeFiles
   private readonly reader: PayloadReader
@@ -153,7 +154,7 @@ export class PayloadVolumes implements PayloadShelf {
   /** Throws `deviceFull` or `deviceFailed` if any write since the last flush failed. */
   async flush(): Promise<void> {
     if (this.piece !== undefined && this.piece.needles.length > 0) this.writePiece()
-    await this.written
+    await this.writes.ended()
     const { failure } = this
     if (failure !== undefined) {
       this.failure = undefined
@@ -181,7 +182,7 @@ export class PayloadVolumes implements PayloadShelf {
   }
 
   async seal(): Promise<void> {
-    await this.written
+    await this.writes.ended()
     this.piece = undefined
     await this.writer.leave()
   }
@@ -273,7 +274,10 @@ export class PayloadVolumes implements PayloadShelf {
     const piece = must(this.piece, "a piece was gathered")
     const after = piece.offsetBytes + groupBytes(piece.bytes)
     this.piece = this.emptyPiece(piece.volume, after)
-    this.written = this.written.then(() => this.write(piece)).then(() => this.reuse(piece.memory))
+    void this.writes.run(async () => {
+      await this.write(piece)
+      this.reuse(piece.memory)
+    })
   }
 
   /** A write that was given up may still be reading the memory. */

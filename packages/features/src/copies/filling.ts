@@ -11,6 +11,8 @@ import type { Bucket, Objects } from "@hayloft/objects/index.js"
 import { COPIES_LIMITS } from "./limits.js"
 import { currentInfoOf, isCopyFor, thereOf, type SendingParts } from "./sending.js"
 import type { CopiesSetting } from "./setting.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
+import type { OriginListing } from "../remote-buckets/index.js"
 
 interface FillingParts extends SendingParts {
   readonly objects: Pick<Objects, "get" | "parts" | "list">
@@ -62,9 +64,12 @@ export class Filling {
   ): Promise<void> {
     const origin = this.parts.originOf(setting)
     const { filledPerPage: max, keysConcurrent } = COPIES_LIMITS
-    for (let token: string | undefined, isFirst = true; isFirst || token !== undefined; isFirst = false) {
-      const page = await origin.list({ prefix: "", delimiter: "", after: this.after, max, token }, signal)
-      const found = page.entries.flatMap(entry => (entry.kind === "object" ? [entry.key] : []))
+    const request = { prefix: "", delimiter: "", after: this.after, max }
+    const pages = walkPages<string | undefined, OriginListing>(undefined, token =>
+      origin.list({ ...request, token }, signal),
+    )
+    for await (const { entries } of pages) {
+      const found = entries.flatMap(entry => (entry.kind === "object" ? [entry.key] : []))
       const others = found.filter(key => !keys.has(key) && (upTo === undefined || key <= upTo))
       await mapBounded(others, keysConcurrent, async key => {
         const there = await thereOf(origin, key, signal)
@@ -75,7 +80,6 @@ export class Filling {
       })
       const last = found.at(-1)
       if (upTo !== undefined && last !== undefined && last > upTo) return
-      token = page.next
     }
   }
 }

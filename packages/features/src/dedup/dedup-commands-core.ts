@@ -325,10 +325,16 @@ function indexWrites(
   })
 }
 
-/** Rows of digests of segments, as many as one command adds to the index, from a row on. `next`: there may be more. */
+export interface DigestRows {
+  readonly rows: readonly RowKey[]
+  /** There may be more from here on. */
+  readonly next: RowKey | undefined
+}
+
+/** Rows of digests of segments, as many as one command adds to the index, from a row on. */
 export const digestRowsOf = query(
   "DigestRowsOf",
-  (view, bucketId: BucketId, { key, multipartId }: SegmentsName, from?: RowKey) => {
+  (view, bucketId: BucketId, { key, multipartId }: SegmentsName, from?: RowKey): DigestRows => {
     const range = digestsOfSegments(objectRowKey(bucketId, key), multipartId)
     const rows: RowKey[] = []
     let blocks = 0

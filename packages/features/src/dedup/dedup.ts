@@ -27,10 +27,12 @@ import {
   indexBlocks,
   indexedAtOnce,
   putDeduplicated,
+  type DigestRows,
 } from "./dedup-commands-core.js"
 import { DedupMetrics } from "./dedup-metrics.js"
 import { BodyBlocks, lastOffsetOf, type BodyPieces, type NewShared } from "./body-blocks.js"
 import { UploadSegments, type SharingUpload } from "./shared-parts.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 
 interface DedupSeams {
   readonly clock: Pick<Clock, "wallMs">
@@ -139,13 +141,10 @@ export class Dedup implements BodySharing {
 
   private async indexAll(bucketId: BucketId, name: SegmentsName): Promise<void> {
     const { metadata } = this.seams
-    for (let from: RowKey | undefined, isFirst = true; isFirst || from !== undefined; isFirst = false) {
-      const page: { readonly rows: readonly RowKey[]; readonly next: RowKey | undefined } = await metadata.ask(
-        digestRowsOf(bucketId, name, from),
-      )
-      if (page.rows.length > 0) await metadata.run(indexBlocks(bucketId, page.rows))
-      from = page.next
-    }
+    const pages = walkPages<RowKey | undefined, DigestRows>(undefined, from =>
+      metadata.ask(digestRowsOf(bucketId, name, from)),
+    )
+    for await (const { rows } of pages) if (rows.length > 0) await metadata.run(indexBlocks(bucketId, rows))
   }
 }
 

@@ -33,8 +33,10 @@ import {
   walkUsage,
   type QuotaState,
   type UsagePlace,
+  type WalkedSlice,
 } from "./usage-queries-core.js"
 import type { QUOTA_CHECK } from "./schemas.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 
 /** Rows of one query of a walk: some milliseconds. */
 const WALKED_ROWS = 2_000
@@ -143,13 +145,10 @@ export class Quotas {
   private async walk(buckets: readonly { readonly id: BucketId }[], run: string | undefined): Promise<Usage> {
     let walked = NO_USAGE
     for (const { id } of buckets) {
-      for (let place: UsagePlace | undefined, isFirst = true; isFirst || place !== undefined; isFirst = false) {
-        const slice: { found: Usage; next: UsagePlace | undefined } = await this.metadata.ask(
-          walkUsage(id, place, run, WALKED_ROWS),
-        )
-        walked = addUsage(walked, slice.found)
-        place = slice.next
-      }
+      const slices = walkPages<UsagePlace | undefined, WalkedSlice>(undefined, place =>
+        this.metadata.ask(walkUsage(id, place, run, WALKED_ROWS)),
+      )
+      for await (const { found } of slices) walked = addUsage(walked, found)
     }
     return walked
   }

@@ -125,7 +125,7 @@ export interface UsagePlace {
   readonly from: RowKey
 }
 
-interface WalkedSlice {
+export interface WalkedSlice {
   readonly found: Usage
   /** It is undefined at the end. */
   readonly next: UsagePlace | undefined

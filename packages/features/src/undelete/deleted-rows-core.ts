@@ -80,7 +80,7 @@ export const listDeleted = query(
   },
 )
 
-interface FoundDeleted {
+export interface FoundDeleted {
   readonly rowKey: RowKey | undefined
   /** The place to look further at. */
   readonly next: RowKey | undefined
@@ -104,7 +104,7 @@ export const findDeleted = query(
   },
 )
 
-interface DeletedRows {
+export interface DeletedRows {
   readonly rows: readonly RowKey[]
   /** It is undefined at the end. */
   readonly next: RowKey | undefined

@@ -6,7 +6,7 @@
  */
 import { isFailure } from "@hayloft/base/failures.js"
 import type { BucketId, ObjectKey, RowKey } from "@hayloft/base/ids.js"
-import type { KeyRange } from "@hayloft/base/rows/key-range.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 import { objectRowKey, prefixRange, suffixRange } from "@hayloft/engine/format/row-key.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Core } from "@hayloft/objects/door/index.js"
@@ -24,6 +24,8 @@ import {
   findDeleted,
   listDeleted,
   type DeletedPage,
+  type DeletedRows,
+  type FoundDeleted,
   type ListDeletedRequest,
 } from "./deleted-rows-core.js"
 import { keptOfBuckets, type KeptReport } from "./kept-queries-core.js"
@@ -96,13 +98,11 @@ export class Undelete {
   }
 
   private async find(bucketId: BucketId, key: ObjectKey, atMs: number | undefined): Promise<RowKey | undefined> {
-    for (let start: RowKey | undefined; ;) {
-      const found: { rowKey: RowKey | undefined; next: RowKey | undefined } = await this.metadata.ask(
-        findDeleted(bucketId, key, atMs, start),
-      )
-      if (found.rowKey !== undefined || found.next === undefined) return found.rowKey
-      start = found.next
-    }
+    const pages = walkPages<RowKey | undefined, FoundDeleted>(undefined, start =>
+      this.metadata.ask(findDeleted(bucketId, key, atMs, start)),
+    )
+    for await (const { rowKey } of pages) if (rowKey !== undefined) return rowKey
+    return undefined
   }
 
   /**
@@ -115,15 +115,14 @@ export class Undelete {
   ): Promise<Purged & { readonly hasMore: boolean }> {
     const whole = key === undefined ? prefixRange(bucketId, prefix) : suffixRange(objectRowKey(bucketId, key))
     let [objects, bytes] = [0, 0]
-    for (let range: KeyRange | undefined = whole; range !== undefined;) {
-      if (objects >= max) return { objects, bytes, hasMore: true }
-      const { rows, next }: { rows: readonly RowKey[]; next: RowKey | undefined } = await this.metadata.ask(
-        deletedRows(range, PURGED_PER_COMMAND),
-      )
+    const pages = walkPages<RowKey, DeletedRows>(whole.start, start =>
+      this.metadata.ask(deletedRows({ ...whole, start }, PURGED_PER_COMMAND)),
+    )
+    for await (const { rows, next } of pages) {
       const purged: Purged = rows.length === 0 ? { objects: 0, bytes: 0 } : await this.purge(bucketId, rows)
       objects += purged.objects
       bytes += purged.bytes
-      range = next === undefined ? undefined : { ...whole, start: next }
+      if (next !== undefined && objects >= max) return { objects, bytes, hasMore: true }
     }
     return { objects, bytes, hasMore: false }
   }

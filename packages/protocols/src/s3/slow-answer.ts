@@ -4,6 +4,7 @@
  */
 import { XML_DECLARATION } from "./wire/xml-writer.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
+import { within } from "@hayloft/base/seams/clock/within.js"
 
 /** The answer of an operation that may be slow is kept alive from then on. */
 export const SLOW_AFTER_MS = 10_000
@@ -17,12 +18,13 @@ const SPACE = new TextEncoder().encode(" ")
  * is a document too. The declaration is sent first: XML allows no white space before it.
  */
 export async function* keptAlive(work: Promise<Uint8Array>, clock: Clock): AsyncGenerator<Uint8Array> {
-  const settled = new AbortController()
-  const done = work.finally(() => settled.abort())
   yield DECLARATION
-  while (!settled.signal.aborted) {
-    await Promise.race([done, clock.sleep(SPACE_EVERY_MS, settled.signal)])
-    if (!settled.signal.aborted) yield SPACE
+  for (;;) {
+    const document = await within(clock, SPACE_EVERY_MS, work)
+    if (document !== "late") {
+      yield document.subarray(DECLARATION.length)
+      return
+    }
+    yield SPACE
   }
-  yield (await done).subarray(DECLARATION.length)
 }

@@ -14,11 +14,13 @@ import {
   classesOfVersions,
   type ClassOfRow,
   type KeyReading,
+  type ReadClasses,
   type BytesOfVersions,
   type SharedName,
 } from "./row-classes.js"
 import { policyOfVersion } from "@hayloft/objects/door/bytes.js"
 import { type ClassMap } from "@hayloft/objects/door/index.js"
+import { walkPages } from "@hayloft/base/walk-pages.js"
 
 const POLICIES_OF_ROWS_LIMITS = {
   /** The limit is for one query. */
@@ -64,16 +66,16 @@ export class PoliciesOfRows {
     const { versionsPerRead, namesMax } = POLICIES_OF_ROWS_LIMITS
     const known = new Map<SharedName, Set<StorageClass>>()
     let isWhole = true
-    for (let from: KeyReading | undefined, isFirst = true; isFirst || from !== undefined; isFirst = false) {
-      const step: { found: readonly (readonly [SharedName, StorageClass])[]; next: KeyReading | undefined } =
-        await this.metadata.ask(classesOfVersions(objectRow, from, versionsPerRead))
-      for (const [name, storageClass] of step.found) {
+    const pages = walkPages<KeyReading | undefined, ReadClasses>(undefined, from =>
+      this.metadata.ask(classesOfVersions(objectRow, from, versionsPerRead)),
+    )
+    for await (const { found } of pages) {
+      for (const [name, storageClass] of found) {
         const classes = known.get(name)
         if (classes !== undefined) classes.add(storageClass)
         else if (known.size < namesMax || name === wanted) known.set(name, new Set([storageClass]))
         else isWhole = false
       }
-      from = step.next
     }
     this.objectRow = objectRow
     this.known = known

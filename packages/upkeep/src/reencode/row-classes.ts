@@ -72,10 +72,16 @@ export interface KeyReading {
   readonly start: RowKey
 }
 
-/** The class of each version that has bytes, of some of a key; `next` is set if there are more. */
+export interface ReadClasses {
+  readonly found: readonly (readonly [SharedName, StorageClass])[]
+  /** It is undefined at the end. */
+  readonly next: KeyReading | undefined
+}
+
+/** The class of each version that has bytes, of some of a key. */
 export const classesOfVersions = query(
   "ClassesOfVersions",
-  (view, objectRow: RowKey, from: KeyReading | undefined, rowsMax: number) => {
+  (view, objectRow: RowKey, from: KeyReading | undefined, rowsMax: number): ReadClasses => {
     const range = suffixRange(objectRow)
     const found: (readonly [SharedName, StorageClass])[] = []
     let rows = 0
@@ -83,7 +89,7 @@ export const classesOfVersions = query(
     for (const family of VERSION_FAMILIES.slice(first)) {
       const start = from?.family === family ? from.start : range.start
       for (const [rowKey, { value }] of view.range(family, { ...range, start, expectedRows: 0 })) {
-        if (rows === rowsMax) return { found, next: { family, start: rowKey } satisfies KeyReading }
+        if (rows === rowsMax) return { found, next: { family, start: rowKey } }
         rows += 1
         const { head, content } = versionOfRow(family, value)
         const name = sharedNameOf(content)
