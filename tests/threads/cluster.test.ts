@@ -51,7 +51,7 @@ before(async () => {
   const args = ["--threads", String(THREADS), "--filter", filter, "--block-size", "1M"]
   const nodes = await TestNodes.start(folder, { nodes: NODES, foldersEach: 2, isHurried: true, args, node: NODE_24 })
   started = { nodes, fronted: nodes.all.map(node => new FrontedStore(serverOf(node), node.folders, folder)) }
-  await haveJoined(nodes.at(1), 2 * NODES)
+  await withLogs(nodes, () => haveJoined(nodes.at(1), 2 * NODES))
 })
 
 after(async () => {
@@ -59,19 +59,26 @@ after(async () => {
   if (folder !== "") await rm(folder, { recursive: true, force: true })
 })
 
-/** Runs the work with a new bucket. What the nodes logged is shown if it fails. */
-async function withBucket(
-  bucket: string,
-  work: (nodes: Nodes & { readonly bucket: string }) => Promise<void>,
-): Promise<void> {
-  const { nodes, fronted } = must(started, "it was started before all tests")
+/** Runs the work. What the nodes logged is shown if it fails. */
+async function withLogs(nodes: TestNodes, work: () => Promise<unknown>): Promise<void> {
   try {
-    assert.equal((await nodes.at(1).rawClient.call("PUT", { bucket })).status, 200)
-    await work({ bucket, nodes, fronted })
+    await work()
   } catch (error) {
     const logs = nodes.all.map(({ name, output }) => `${name}:\n${output}`).join("\n")
     throw new Error(`${String(error)}; logs:\n${logs}`, { cause: error })
   }
+}
+
+/** Runs the work with a new bucket. */
+function withBucket(
+  bucket: string,
+  work: (nodes: Nodes & { readonly bucket: string }) => Promise<void>,
+): Promise<void> {
+  const { nodes, fronted } = must(started, "it was started before all tests")
+  return withLogs(nodes, async () => {
+    assert.equal((await nodes.at(1).rawClient.call("PUT", { bucket })).status, 200)
+    await work({ bucket, nodes, fronted })
+  })
 }
 
 /** A connection to each thread of each node. */
@@ -165,9 +172,10 @@ test("a node whose incarnation was ended goes on, with other threads", { skip: i
     const before = await second.toEach(THREADS)
     const database = new URL(nodes.url).pathname.slice(1)
     const sql = (statement: string) => nodes.databases.server.sql(statement, database)
-    const ended = `hayloft.incarnations WHERE node = '${nodes.at(2).name}'`
-    await sql(`UPDATE ${ended.replace(" WHERE", " SET ended = true WHERE")} AND parent IS NULL`)
-    await sql(`UPDATE hayloft.lanes SET ended = true WHERE incarnation IN (SELECT incarnation FROM ${ended})`)
+    const ofNode = `node = '${nodes.at(2).name}'`
+    await sql(`UPDATE hayloft.incarnations SET ended = true WHERE ${ofNode} AND parent IS NULL`)
+    await sql(`UPDATE hayloft.lanes SET ended = true
+      WHERE incarnation IN (SELECT incarnation FROM hayloft.incarnations WHERE ${ofNode})`)
     for (const { connection } of before) await until("its threads end", () => connection.waitClosed(0))
     await second.untilEach(THREADS)
     const call = { bucket, key: "after" }
