@@ -21,7 +21,7 @@ import { text } from "../../conformance/xml.js"
 import { fail } from "@hayloft/base/failures.js"
 import { until } from "@hayloft/protocols/http/testing-listener.js"
 import type { S3Services } from "@hayloft/protocols/s3/index.js"
-import { SPACE_EVERY_MS } from "@hayloft/protocols/s3/slow-answer.js"
+import { SLOW_AFTER_MS, SPACE_EVERY_MS } from "@hayloft/protocols/s3/slow-answer.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { OWNER, OWNER_ACCOUNT, serveModel, STRANGER_ACCOUNT } from "./over-model.js"
 import type { Served } from "./over-model.js"
@@ -58,18 +58,19 @@ after(async () => {
 
 /** A clock whose waits of seconds take milliseconds, so that tests of slow answers are fast. */
 class HastyClock extends RealClock {
-  private spacesAwaited = 0
+  private waits = 0
   private tellSpaceSent = (): void => undefined
   /** An answer waits for its second white space: its first one has been taken. */
   readonly spaceSent = new Promise<void>(resolve => (this.tellSpaceSent = resolve))
 
   override sleep(durationMs: number, signal: AbortSignal): Promise<void> {
-    if (durationMs === SPACE_EVERY_MS) this.spacesAwaited += 1
-    if (this.spacesAwaited === 2) this.tellSpaceSent()
     return super.sleep(durationMs / 1000, signal)
   }
 
   override alarm(durationMs: number, ring: () => void): () => void {
+    // The first wait is for an answer that is not slow, the second one for the first white space.
+    if (durationMs === SLOW_AFTER_MS || durationMs === SPACE_EVERY_MS) this.waits += 1
+    if (this.waits === 3) this.tellSpaceSent()
     return super.alarm(durationMs / 1000, ring)
   }
 }
