@@ -19,7 +19,7 @@ import { quietParent } from "../harness/folders.js"
 import { NODE_24, noNode24 } from "../harness/new-node.js"
 import { TestNodes, type TestNode } from "../harness/nodes.js"
 import { noPostgres } from "../harness/postgres.js"
-import { FILTER, FrontedStore, until, type Pinned } from "./fronted.js"
+import { FILTER, FrontedStore, until, UNTIL_MS_MAX, type Pinned } from "./fronted.js"
 
 const [NODES, THREADS] = [3, 2]
 const SIZES = { small: 700, medium: 300_000, large: 3 * MIB } as const
@@ -252,7 +252,7 @@ test("threads and nodes end while uploads are under way", { skip: isSkipped }, (
     const other = await begin(second, staying.front, "of one that goes on")
     await second.inFlight(2)
     await second.end(dying.connection, "exit")
-    assert.ok(await lost.connection.waitClosed(5_000))
+    assert.ok(await lost.connection.waitClosed(UNTIL_MS_MAX))
     await other.connection.write(other.body.subarray(3 * MIB))
     assert.equal((await other.connection.read("PUT")).status, 200)
     there.set(other.key, other.body)

@@ -8,7 +8,7 @@ import { bodyBytes } from "../../sim/world/bodies.js"
 import { exchange } from "../../conformance/raw-client.js"
 import { elements, text } from "../../conformance/xml.js"
 import { noNode24 } from "../harness/new-node.js"
-import { frontOf, until, withFronts, type Death, type FrontedStore, type Pinned } from "./fronted.js"
+import { frontOf, until, UNTIL_MS_MAX, withFronts, type Death, type FrontedStore, type Pinned } from "./fronted.js"
 
 const BUCKET = "deaths"
 const ARGS = ["--block-size", "1M", "--log-level", "warn"]
@@ -87,7 +87,7 @@ async function endOne(store: FrontedStore, how: Death, there: Map<string, Buffer
   const counted = await store.metric("hayloft_http_requests_total", 'server="s3"')
 
   await store.end(dying.connection, how)
-  for (const { connection, key } of lost) assert.ok(await connection.waitClosed(5_000), key)
+  for (const { connection, key } of lost) assert.ok(await connection.waitClosed(UNTIL_MS_MAX), key)
   for (const { connection, key, body, sentBytes } of others) {
     await connection.write(body.subarray(sentBytes))
     assert.equal((await connection.read("PUT")).status, 200, key)

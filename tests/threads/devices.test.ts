@@ -6,7 +6,7 @@ import { bodyBytes } from "../../sim/world/bodies.js"
 import { missingForShim, Shim } from "../faults/shim.js"
 import { withFolder } from "../harness/folders.js"
 import { noNode24 } from "../harness/new-node.js"
-import { until, withFronts } from "./fronted.js"
+import { until, UNTIL_MS_MAX, withFronts } from "./fronted.js"
 
 const BUCKET = "devices"
 const HANG_MS = 60_000
@@ -44,7 +44,7 @@ test("the metadata log fails: no connection is refused, and a slow client does n
       let number = 0
       await until("writes succeed again", async () => (await write(`again ${(number += 1)}`)) === 200)
       assert.match(server.log, /store_opens_again/)
-      assert.ok(await slow.connection.waitClosed(10_000))
+      assert.ok(await slow.connection.waitClosed(UNTIL_MS_MAX))
       // Front threads serve again, at the same port.
       const each = await store.untilEach(2, front => front !== ENGINE_THREAD)
       for (const [key, body] of written) {

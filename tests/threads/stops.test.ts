@@ -12,7 +12,7 @@ import { withFolder } from "../harness/folders.js"
 import { bindChild } from "../harness/commands.js"
 import { NODE_24, noNode24 } from "../harness/new-node.js"
 import { CREDENTIALS, HAYLOFT } from "../harness/server.js"
-import { until, withFronts, type FrontedStore, type Pinned } from "./fronted.js"
+import { until, UNTIL_MS_MAX, withFronts, type FrontedStore, type Pinned } from "./fronted.js"
 
 const BUCKET = "stops"
 /** Signals within a second of the first one are copies of it. */
@@ -82,7 +82,7 @@ test(
       await ending.connection.write(BODY.subarray(MIB))
       assert.equal((await ending.connection.read("PUT")).status, 200)
       assert.equal(await ended, 0)
-      assert.ok(await stuck.connection.waitClosed(1_000))
+      assert.ok(await stuck.connection.waitClosed(UNTIL_MS_MAX))
       assert.match(store.server.log, /requests_cut thread=front-\d server=s3 finished=0 cut=1\n/)
       assert.match(store.server.log, /hayloft: stopped\n$/)
     }),
