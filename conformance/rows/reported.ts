@@ -313,7 +313,7 @@ const requestRows: readonly Row[] = [
   }),
 ]
 
-/** Requests that stores have stumbled over, and that are as good as any other. */
+/** Valid requests that other stores have refused or misread. */
 const acceptedRows: readonly Row[] = [
   row("54.40", "forms of a range: the unit in capitals, ends past any number, lists and halves", async scene => {
     await scene.stored("k", "hello a")

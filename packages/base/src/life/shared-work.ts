@@ -8,8 +8,8 @@ export class SharedWork<Key, Result> {
   }
 
   /**
-   * The outcome of the work of this key that is under way; if there is none, this one begins, before this returns. It must not
-   * wait for the work of its own key: that is itself.
+   * Returns the outcome of the work of this key that is under way. If there is none, this work begins at once. It must not wait
+   * for work of its own key, which is itself.
    */
   of(key: Key, work: () => Promise<Result>): Promise<Result> {
     const known = this.underWay.get(key)

@@ -161,7 +161,7 @@ export function firstWorld(named: number, spare: number): World {
 const copiesIn = (world: World, set: Devices): readonly Copy[] =>
   bits(set).map(n => must(world.copies[n], "devices are known"))
 
-/** The newest record on these devices; undefined if there is none, or they do not belong together. */
+/** Returns the newest record on these devices; undefined if they have none, or if a start refuses them together. */
 function newestIn(world: World, here: Devices): ModelRecord | undefined {
   let newest: ModelRecord | undefined
   for (const { record } of copiesIn(world, here)) {

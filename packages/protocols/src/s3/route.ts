@@ -38,7 +38,7 @@ const weight = ({ when, header }: S3Operation): number => when.length * 2 + (hea
 
 /** By method and resource, the operation with most conditions first, so that the first match is the right one. */
 const CANDIDATES = new Map<string, Candidate[]>()
-/** Those without conditions: most requests have no query. */
+/** The operations without conditions stand alone, since most requests have no query. */
 const PLAIN_CANDIDATES = new Map<string, Candidate[]>()
 
 function addCandidate(candidates: Map<string, Candidate[]>, candidate: Candidate): void {

@@ -22,7 +22,7 @@ test("work in time has its own outcome, and leaves no alarm behind", async () =>
   assert.equal(clock.monotonicMs(), 1_000)
 })
 
-test("late work goes on, and its rejection is nobody's", async () => {
+test("late work goes on, and its rejection is handled", async () => {
   const unhandled: unknown[] = []
   const note = (error: unknown): void => void unhandled.push(error)
   process.on("unhandledRejection", note)
@@ -33,7 +33,7 @@ test("late work goes on, and its rejection is nobody's", async () => {
     assert.equal(await clock.runUntil(within(clock, 1_000, work)), "late")
     assert.deepEqual([clock.monotonicMs(), hasFailed], [1_000, false])
     await clock.advance(1_000)
-    // Node tells of a rejection that nobody handles once no microtask is left.
+    // Node reports unhandled rejections once no microtask is left.
     await new Promise(resolve => void setImmediate(resolve))
     assert.deepEqual([hasFailed, unhandled], [true, []])
   } finally {

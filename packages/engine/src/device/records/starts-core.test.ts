@@ -14,7 +14,7 @@ const started = (record: Starts, incarnation: number, id = incarnation): Starts 
 
 const STORE = started(started({}, 2), 3)
 
-test("a device that was away is none of a copy, however many starts it has missed", () => {
+test("a device that was away is not taken for one of a copy, however many starts it has missed", () => {
   let now = STORE
   for (let incarnation = 4; incarnation < 3 * STARTS_MAX; incarnation += 1) {
     now = started(now, incarnation)
