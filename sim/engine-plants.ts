@@ -14,6 +14,11 @@ export const ENGINE_PLANTS: readonly TestedPlant[] = [
     find: "return bytes >= this.system.longLogBytes && this.isFull",
     put: "return bytes >= Infinity && this.isFull",
   }),
+  plant("on a full disk volumes are compacted as on others", "packages/engine/src/volume/compaction-core", {
+    file: "packages/engine/src/volume/compaction-core.ts",
+    find: "isShort ? limits.deadShareMaxWhenShort : limits.deadShareMax",
+    put: "limits.deadShareMax",
+  }),
   plant(
     "a log that is too long for the space is no reason for a checkpoint",
     "packages/engine/src/device/checkpoint/checkpointer",

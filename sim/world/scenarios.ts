@@ -24,6 +24,7 @@ import {
 import { bodyBytes, find, get, nameOfBody, noSignal, putRequest, sourceOf } from "./bodies.js"
 import { check, kindOf } from "./checks.js"
 import { DISK_SCENARIOS } from "./disk-scenarios.js"
+import { FULL_DISK_SCENARIOS } from "./full-disk-scenarios.js"
 import { erasedBuckets } from "./erase-scenarios.js"
 import { expiringStore } from "./lifecycle-scenarios.js"
 import { lockedStore } from "./lock-scenarios.js"
@@ -342,6 +343,7 @@ export const SCENARIOS = {
   "damaged replica": damagedReplica,
   "lost rows": lostRows,
   ...DISK_SCENARIOS,
+  ...FULL_DISK_SCENARIOS,
   "stalled disks": stalledDisks,
 } as const satisfies Record<string, (seed: number) => Promise<void>>
 

@@ -112,6 +112,10 @@ export function levelOf(facts: SpaceFacts, limits: SpaceLimits): SpaceLevel {
   return maySpend(facts, "rows", 0, limits) ? "full" : "critical"
 }
 
+/** Returns true if no further volume of needles, which is half of the reserve at most, fits beside the reserve. */
+export const isShortOfSpace = (facts: SpaceFacts, limits: SpaceLimits): boolean =>
+  !maySpend(facts, "needles", facts.reserveBytes / 2, limits)
+
 /** The refusals of a level, for people. */
 export const REFUSALS_AT: Readonly<Record<Exclude<SpaceLevel, "enough">, string>> = {
   full: "writes of more than 4 KiB are refused until there is space",

@@ -20,7 +20,8 @@ const volumes = (...facts: readonly (readonly [liveMib: number, tombstoneKib?: n
     isNewest: i === facts.length - 1,
   }))
 
-const choose = (all: readonly CompactionCandidate[], isQuiet = true) => chooseVolume(all, isQuiet, COMPACTION_LIMITS)
+const choose = (all: readonly CompactionCandidate[], isQuiet = true, isShort = false) =>
+  chooseVolume(all, { isQuiet, isShort, spaceBytes: Infinity, emptyUpTo: 0 }, COMPACTION_LIMITS)
 const compact = (number: number) => ({ kind: "compact", volumeId: parseVolumeId(number) })
 
 test("the volume with the largest dead share is compacted, from a quarter on", () => {
@@ -66,15 +67,21 @@ test("the newest volume is left once the device is quiet, if there is enough to 
   assert.deepEqual(choose([{ ...tiny, writtenBytes: 4 * KIB, isNewest: false }, ...volumes([9, 0])]), compact(1))
 })
 
+test("while space is short a sixteenth is enough, also in the newest volume while others append", () => {
+  assert.deepEqual(choose(volumes([9.2, 0], [9, 0], [9.3, 0], [9.5, 0]), false, true), compact(2))
+  assert.deepEqual(choose(volumes([9.5, 0], [9.5, 0], [9.5, 0], [9.5, 0]), true, true), { kind: "nothing" })
+  assert.deepEqual(choose(volumes([9.5, 0], [8, 0]), false, true), { kind: "begin" })
+})
+
 test("choosing comes to an end, and leaves no more dead than allowed", () => {
   const fact = fc.tuple(fc.double({ min: 0, max: 10, noNaN: true }), fc.integer({ min: 0, max: 4000 }))
   fc.assert(
-    fc.property(fc.array(fact, { minLength: 1, maxLength: 12 }), facts => {
+    fc.property(fc.array(fact, { minLength: 1, maxLength: 12 }), fc.boolean(), (facts, isShort) => {
       let all = volumes(...facts.map(([live, kib]) => [Math.min(live, 9.9 - kib / 1024), kib] as const))
       all = all.map(each => ({ ...each, liveBytes: Math.max(0, each.liveBytes) }))
       for (let steps = 0; ; steps += 1) {
         assert.ok(steps < 200, "no end")
-        const choice = choose(all)
+        const choice = choose(all, true, isShort)
         if (choice.kind === "nothing") break
         all = apply(all, choice.kind === "begin" ? undefined : choice.volumeId)
       }

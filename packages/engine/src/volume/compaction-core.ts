@@ -3,7 +3,8 @@
  *
  * The first choice is the volume with the largest dead share above its own limit. If all volumes are below it and too
  * much of the device is dead all the same, a lower share is enough. If tombstones fill the device, the oldest volume is
- * rolled to the front: no earlier volume needs its tombstones, so they end there. On a disk that is short of space only
+ * rolled to the front: no earlier volume needs its tombstones, so they end there. On a disk that is short of space a much
+ * lower share is enough, also of the newest volume while others append, since writes wait for what comes back; and only
  * volumes are chosen whose copies fit in the space for copies; a wholly dead one needs no copy. Each choice gives back
  * more than it writes, or brings the roll one volume further, so choosing comes to an end.
  */
@@ -56,18 +57,26 @@ const isWhollyDead = (volume: CompactionCandidate): boolean => neededBytesOf(vol
 const shareOf = (volume: CompactionCandidate, limits: CompactionLimits): number =>
   isWhollyDead(volume) ? 1 : deadBytesOf(volume, limits) / Math.max(1, volume.writtenBytes)
 
-/**
- * `volumes`: those that are neither being removed nor held, ascending. `isQuiet`: nothing is appended. `spaceBytes`:
- * bytes that copies may use. `emptyUpTo`: volumes up to this one are to be emptied, however little of them is dead.
- */
+/** The state of the device that a choice depends on. */
+interface ChoiceFacts {
+  /** Nothing is appended. */
+  readonly isQuiet: boolean
+  /** No further volume fits beside the reserve. */
+  readonly isShort: boolean
+  /** Bytes that copies may use. */
+  readonly spaceBytes: number
+  /** Volumes up to this one are to be emptied, however little of them is dead. */
+  readonly emptyUpTo: number
+}
+
+/** `volumes`: those that are neither being removed nor held, ascending. */
 export function chooseVolume(
   volumes: readonly CompactionCandidate[],
-  isQuiet: boolean,
+  facts: ChoiceFacts,
   limits: CompactionLimits,
-  spaceBytes = Infinity,
-  emptyUpTo = 0,
 ): Choice {
-  const choice = chooseByUsage(volumes, isQuiet, limits, spaceBytes)
+  const { spaceBytes, emptyUpTo } = facts
+  const choice = chooseByUsage(volumes, facts, limits)
   if (choice.kind !== "nothing") return choice
   // From the oldest on, so that tombstones end with the volume that holds them.
   const due = volumes.find(({ volumeId }) => volumeId <= emptyUpTo)
@@ -76,21 +85,21 @@ export function chooseVolume(
 
 function chooseByUsage(
   volumes: readonly CompactionCandidate[],
-  isQuiet: boolean,
+  { isQuiet, isShort, spaceBytes }: ChoiceFacts,
   limits: CompactionLimits,
-  spaceBytes: number,
 ): Choice {
   const fits = (volume: CompactionCandidate): boolean => bytesToCopy(volume, limits) <= spaceBytes
   const share = (volume: CompactionCandidate): number => shareOf(volume, limits)
   const isWorthIt = (volume: CompactionCandidate): boolean =>
     // A file without a needle costs nothing to remove, unless another has to be begun in its place.
     (isWhollyDead(volume) && !volume.isNewest) || deadBytesOf(volume, limits) >= limits.deadBytesMin
-  const worth = volumes.filter(volume => (isQuiet || !volume.isNewest) && isWorthIt(volume) && fits(volume))
+  const worth = volumes.filter(volume => (isQuiet || isShort || !volume.isNewest) && isWorthIt(volume) && fits(volume))
   const most = worth.reduce<CompactionCandidate | undefined>(
     (best, volume) => (best === undefined || share(volume) > share(best) ? volume : best),
     undefined,
   )
-  if (most !== undefined && share(most) > limits.deadShareMax) return act(most)
+  if (most !== undefined && share(most) > (isShort ? limits.deadShareMaxWhenShort : limits.deadShareMax))
+    return act(most)
   if (!isTooMuchDead(volumes, limits)) return NOTHING
   if (most !== undefined && share(most) > limits.deadShareMax / 2) return act(most)
   const [oldest] = volumes

@@ -526,6 +526,7 @@ async function shortDevice(spaceBytes: () => number) {
   await removeAll(world, numbers(1, 150, 3))
   const space = {
     isFull: true,
+    isShort: true,
     get copySpaceBytes(): number {
       return spaceBytes()
     },

@@ -12,8 +12,8 @@
  * no checkpoint contains are undone: their volume is removed, and the index points at the old places.
  *
  * Promises  Once appends stop, and checkpoints continue, no more than the limit's share of the device is dead, except
- *           for a few pages a volume and volumes held by damage. A wholly dead volume is removed without a copy,
- *           however little space there is.
+ *           for a few pages a volume and volumes held by damage; on a device that is short of space, hardly any. A wholly
+ *           dead volume is removed without a copy, however little space there is.
  * Limits    CompactionLimits; copies that wait for their volume's removal occupy no more than one volume.
  */
 import { lacksSpace } from "@hayloft/base/space/full-disk-core.js"
@@ -51,7 +51,7 @@ export interface CopyTerms extends CopySpace {
   mayCopy?(volume: VolumeUsage): boolean
 }
 
-const NO_BOUND: CopyTerms = { copySpaceBytes: Infinity, isFull: false }
+const NO_BOUND: CopyTerms = { copySpaceBytes: Infinity, isFull: false, isShort: false }
 
 /** The work that compaction has done in this process. */
 export interface CompactionCounts {
@@ -239,7 +239,9 @@ export class Compaction implements Job {
   private async begin(isQuiet: boolean): Promise<boolean> {
     if (this.emptied.length + this.givenUp.length >= this.limits.pendingMax) return false
     const candidates = this.candidates()
-    const choice = chooseVolume(candidates, isQuiet, this.limits, this.space.copySpaceBytes, this.emptyUpTo)
+    const { emptyUpTo } = this
+    const { isShort, copySpaceBytes: spaceBytes } = this.space
+    const choice = chooseVolume(candidates, { isQuiet, isShort, spaceBytes, emptyUpTo }, this.limits)
     if (choice.kind === "nothing") return false
     if (choice.kind === "begin") {
       await this.upkeep.beginVolume()

@@ -73,6 +73,9 @@ class ExpiringCompaction {
       get isFull() {
         return space.isFull
       },
+      get isShort() {
+        return space.isShort
+      },
       mayCopy: volume => this.mayCopy(volume),
     }
     this.compaction = new Compaction(`${name} ${ends.name}`, volumes.upkeep, clock, onDamage, limits, terms)
@@ -107,12 +110,12 @@ class ExpiringCompaction {
     const { volumeId } = volume
     if (!isMostlyDead(volume)) {
       this.mostlyDeadMs.delete(volumeId)
-      return this.plan.space.isFull
+      return this.plan.space.isShort
     }
     const nowMs = this.plan.clock.monotonicMs()
     const sinceMs = this.mostlyDeadMs.get(volumeId) ?? nowMs
     this.mostlyDeadMs.set(volumeId, sinceMs)
-    return this.plan.space.isFull || nowMs - sinceMs >= fillingMsOf(this.of.ends)
+    return this.plan.space.isShort || nowMs - sinceMs >= fillingMsOf(this.of.ends)
   }
 
   private async moveSome(signal: AbortSignal): Promise<boolean> {

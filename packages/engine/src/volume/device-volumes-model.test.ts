@@ -116,6 +116,7 @@ class Model {
         return world.checkpoint()
       case "full":
         world.space.isFull = !world.space.isFull
+        world.space.isShort = world.space.isFull || !world.space.isShort
         return
       case "restart":
         await world.stop()
@@ -159,6 +160,7 @@ class Model {
   async checkAtEnd(): Promise<void> {
     const { world } = this
     world.space.isFull = false
+    world.space.isShort = false
     world.nowMs += 400 * DAY_MS
     await world.settle()
     await this.check()

@@ -126,15 +126,15 @@ test("what is still there when its time is over moves to the ordinary volumes, o
 })
 
 test("a volume that is mostly dead before its time is copied after a while, and at once when space is short", async () => {
-  for (const isFull of [false, true]) {
+  for (const isShort of [false, true]) {
     const device = await new EndingDevice(LIMITS).start()
     await append(device, numbersFrom(1, 200), 9)
     await device.volumes.expiring[0]?.volumes.upkeep.leaveVolume()
     await append(device, [999], 9)
     await remove(device, numbersFrom(1, 190))
-    device.space.isFull = isFull
+    device.space.isShort = isShort
     await device.settle()
-    if (!isFull) {
+    if (!isShort) {
       assert.equal(copiedBytes(device), 0)
       device.nowMs += fillingMsOf(CLASS_10D)
       await device.settle()

@@ -56,6 +56,8 @@ export const payloadLimitsFor = (totalBytes: number): VolumeLimits => ({
 export interface CompactionLimits {
   /** A volume is compacted when more than this share of it is dead, and a device is kept below it. */
   readonly deadShareMax: number
+  /** The same while the device is short of space: sixteen bytes at most are copied for one that comes back. */
+  readonly deadShareMaxWhenShort: number
   /** Fewer bytes are not worth the work: a few pages of padding are in every volume. */
   readonly deadBytesMin: number
   /** Copies are written when they reach this size or this number. */
@@ -75,6 +77,7 @@ export interface CompactionLimits {
 
 export const COMPACTION_LIMITS: CompactionLimits = {
   deadShareMax: 0.25,
+  deadShareMaxWhenShort: 1 / 16,
   deadBytesMin: 64 * KIB,
   copyBytes: 1 * MIB,
   copyNeedlesMax: 500,

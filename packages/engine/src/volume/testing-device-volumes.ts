@@ -46,7 +46,7 @@ export class EndingDevice {
   nowMs = 1_700_000_000_000
   /** How often earlier releases were to be refused. */
   refusals = 0
-  readonly space = { copySpaceBytes: Infinity, isFull: false }
+  readonly space = { copySpaceBytes: Infinity, isFull: false, isShort: false }
   placesApart = true
   readonly damaged: NeedleId[] = []
   private opened: Opened | undefined

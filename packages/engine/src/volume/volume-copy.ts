@@ -45,6 +45,8 @@ export interface CopySpace {
   readonly copySpaceBytes: number
   /** Only the reserve remains. */
   readonly isFull: boolean
+  /** No further volume fits beside the reserve. */
+  readonly isShort: boolean
 }
 
 const NOTHING = new Uint8Array(0)

@@ -21,6 +21,7 @@ import {
   ballastFileBytes,
   ballastSpaceBytes,
   FillRate,
+  isShortOfSpace,
   levelOf,
   logBytesMaxWhenShort,
   maySpend,
@@ -153,6 +154,11 @@ export class DeviceSpace implements BackgroundService, SpaceMaker {
 
   get isFull(): boolean {
     return levelOf(this.system.facts, this.system.limits) !== "enough"
+  }
+
+  /** Returns true before the device is full: what can come back is worth more copying by then. */
+  get isShort(): boolean {
+    return isShortOfSpace(this.system.facts, this.system.limits)
   }
 
   /** Bytes that copies which give space back later may use now. */
