@@ -63,6 +63,7 @@ export class RemotesOfStore {
       isShared: engine.services.core.isShared,
       metadata,
       cacheBytesMax,
+      isStoreFull: () => engine.services.core.blocks.isFull,
       signal,
       settingOf: bucketRemoteReader(buckets),
     })

@@ -79,6 +79,10 @@ export class LocalBlocks implements Blocks {
     this.mender = new Mender(backend, this.foreground)
   }
 
+  get isFull(): boolean {
+    return this.layouts.current.devices.some(id => this.devices.get(id)?.isFull === true)
+  }
+
   get hotCopies(): HotCopies | undefined {
     return this.reader.copies
   }

@@ -178,6 +178,8 @@ export interface SeenShards extends ShardScanPage {
 export interface Blocks {
   /** See `BlockOptions`. */
   readonly memoryShare: number
+  /** A hint: a device of the layout has no space for new needles, so that blocks which need it are refused. */
+  readonly isFull: boolean
   /**
    * Writes a body. When it resolves, every shard that the acknowledgement rule requires is durable.
    * Throws the error of the source, `entityTooLarge`, `deviceFull`, or `deviceFailed`. After a failure the written

@@ -189,6 +189,7 @@ test("a block with a full device is refused before anything is written", async (
   let appends = 0
   world.meddle = what => void (appends += what === "append" ? 1 : 0)
   await assert.rejects(world.write(world.random.bytes(100)), error => isFailure(error, "deviceFull"))
+  assert.ok(world.blocks.isFull)
   assert.equal(appends, 0)
   world.devices.full.clear()
   world.meddle = (what, id) => {

@@ -6,7 +6,8 @@
  *           the object that the entry describes: another object has another entry, with blocks of its own.
  *           An entry is only replaced if it is still the one that was read before the remote was asked. A write replaces it by
  *           "changing" before it asks the remote, and by "changed" at its end, so that no fetch caches what is outdated.
- * Limits    `sizeBytesMax` in all, as far as this process knows; beyond, nothing more is cached until the eviction has made room.
+ * Limits    `sizeBytesMax` in all, as far as this process knows, and less while disks are full; beyond, nothing more is cached until
+ *           the eviction has made room.
  */
 import { isFailure } from "@hayloft/base/failures.js"
 import {
@@ -121,6 +122,8 @@ export class RemoteCache {
   private readonly random: Random
   private touching = 0
   private countedBytes = 0
+  /** The limit now: `sizeBytesMax`, or less for a while after disks were full. */
+  limitBytes: number
   /** The most that something needed for which there was no room, since the last eviction. */
   wantedBytes = 0
   /** Called when the cache is over its limit. */
@@ -128,6 +131,7 @@ export class RemoteCache {
 
   constructor(private readonly parts: CacheParts) {
     this.random = parts.random.fork("remote cache")
+    this.limitBytes = parts.sizeBytesMax
   }
 
   /** The size at the last count, with all changes since. Before the first count, older contents are not included. */
@@ -327,7 +331,7 @@ export class RemoteCache {
   }
 
   private hasRoom(bytes: number): boolean {
-    if (this.sizeBytes + chargeOf(bytes) <= this.parts.sizeBytesMax) return true
+    if (this.sizeBytes + chargeOf(bytes) <= this.limitBytes) return true
     this.wantedBytes = Math.max(this.wantedBytes, bytes)
     this.onFull()
     return false

@@ -1,5 +1,6 @@
 /**
- * Eviction: keeps the cache of remote buckets within its limit, by removing what was not used for the longest time.
+ * Eviction: keeps the cache of remote buckets within its limit, by removing what was not used for the longest time. While a disk is
+ * full the limit shrinks, so that the cache gives way to what is only here; it grows back slowly.
  *
  * Promises  Only what is cached is removed: all of it can be fetched again. What is only here is elsewhere, in the buckets themselves.
  *           What belongs to buckets that are not remote any more is removed first.
@@ -15,15 +16,21 @@ import { REMOTE_LIMITS } from "./limits.js"
 
 /** After an eviction so much of the limit is used, so that the next one is not due at once. */
 const FILLED_SHARE = 0.9
+/** The limit grows by this share, and a block, between two sweeps that find no disk full. */
+const GROWTH_SHARE = 0.02
 /** Ages are counted in steps of an eighth of a doubling, from a second on. */
 const STEPS_PER_DOUBLING = 8
 const SECOND_MS = 1_000
+
+type Sizes = Pick<RemoteCache, "limitBytes" | "sizeBytes" | "sizeBytesMax">
 
 interface EvictionParts {
   readonly clock: Clock
   readonly log: Log
   readonly metrics: Metrics
   readonly cache: RemoteCache
+  /** Returns true if the store refuses writes, since a disk is full. */
+  readonly isStoreFull: () => boolean
   /** The spaces of buckets that are remote. */
   readonly spaces: () => Promise<ReadonlySet<string>>
 }
@@ -43,6 +50,15 @@ export function cutOf(bytesOfStep: ReadonlyMap<number, number>, bytesMax: number
   }
   return cut
 }
+
+/** The limit of the cache until the next sweep. */
+export const limitAfter = (
+  { limitBytes, sizeBytes, sizeBytesMax, blockBytes }: Sizes & Pick<RemoteCache, "blockBytes">,
+  isStoreFull: boolean,
+): number =>
+  isStoreFull
+    ? Math.min(limitBytes, sizeBytes) * FILLED_SHARE
+    : Math.min(sizeBytesMax, limitBytes * (1 + GROWTH_SHARE) + blockBytes)
 
 export class Eviction implements BackgroundService {
   readonly name = "remote-eviction"
@@ -68,10 +84,19 @@ export class Eviction implements BackgroundService {
         if (!isFailure(error)) throw error
         this.failures.failed(error)
       }
-      // A full cache wakes at once, but a sweep that made no room is not repeated all the time.
-      const isFull = this.parts.cache.sizeBytes >= this.parts.cache.sizeBytesMax
+      // A full cache wakes at once, but a sweep that made no room is not repeated all the time; that of a disk comes back later.
+      const { cache, isStoreFull } = this.parts
+      const isFull = cache.sizeBytes >= cache.limitBytes || isStoreFull()
       await clock.sleep(Math.max(this.failures.restMs, isFull ? REMOTE_LIMITS.idleSweepMs : SECOND_MS), signal)
-      await this.rest.until(REMOTE_LIMITS.sweepEveryMs, signal)
+      await this.untilDue(signal)
+    }
+  }
+
+  /** Resolves when a sweep is due: after a while, or once the cache or a disk is full. */
+  private async untilDue(signal: AbortSignal): Promise<void> {
+    const { sweepEveryMs, fullPollMs } = REMOTE_LIMITS
+    for (let restedMs = 0; restedMs < sweepEveryMs && !signal.aborted; restedMs += fullPollMs) {
+      if (this.parts.isStoreFull() || (await this.rest.until(fullPollMs, signal))) return
     }
   }
 
@@ -96,6 +121,7 @@ export class Eviction implements BackgroundService {
     }
     // Bytes that were cached meanwhile may have been counted, or not.
     cache.sizeBytes = sizeBytes + Math.max(0, cache.sizeBytes - before)
+    cache.limitBytes = limitAfter(cache, this.parts.isStoreFull())
     if (cache.sizeBytes <= filledOf(cache)) return
     const movable = [...ages.values()].reduce((sum, bytes) => sum + bytes, 0)
     const cut = cutOf(ages, Math.max(0, movable - (cache.sizeBytes - filledOf(cache))))
@@ -118,8 +144,8 @@ export class Eviction implements BackgroundService {
 }
 
 /** So much may be left: what had no room has it then, also in a small cache. */
-const filledOf = ({ sizeBytesMax, wantedBytes }: Pick<RemoteCache, "sizeBytesMax" | "wantedBytes">): number =>
-  Math.max(0, Math.min(sizeBytesMax * FILLED_SHARE, sizeBytesMax - wantedBytes))
+const filledOf = ({ limitBytes, wantedBytes }: Pick<RemoteCache, "limitBytes" | "wantedBytes">): number =>
+  Math.max(0, Math.min(limitBytes * FILLED_SHARE, limitBytes - wantedBytes))
 
 /** A mark that says that an object changes is kept for `changingKeptMs`. */
 const mayGo = ({ isMark, usedMs }: CachedItem, nowMs: number): boolean =>

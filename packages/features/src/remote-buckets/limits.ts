@@ -29,7 +29,9 @@ export const REMOTE_LIMITS = {
   chargedBytesMin: 4 * KIB,
   firstSweepMs: 10_000,
   sweepEveryMs: 10 * 60_000,
-  /** After a sweep that could remove nothing. */
+  /** How often the eviction asks whether a disk is full. */
+  fullPollMs: 10_000,
+  /** After a sweep that could remove nothing, or while the removed bytes come back to a full disk. */
   idleSweepMs: 30_000,
   /** An entry that says that its object changes is kept so long: longer than any fetch that began before the change. */
   changingKeptMs: HOUR_MS,

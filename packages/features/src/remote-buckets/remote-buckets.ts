@@ -79,6 +79,8 @@ interface RemoteParts {
   /** The bucket to which the store itself writes the audit log, without a client that waits for the remote. */
   readonly auditBucket: BucketName | undefined
   readonly cacheBytesMax: number
+  /** Returns true if the store refuses writes, since a disk is full. */
+  readonly isStoreFull: () => boolean
   /** If absent, it is `REMOTE_LIMITS.blockBytes`. */
   readonly blockBytes?: number
   /** Fires when the store stops. */
@@ -153,7 +155,7 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
       const found = await this.buckets()
       return new Set(found.map(({ bucket, setting }) => this.spaceOf(bucket, setting)))
     }
-    this.eviction = new Eviction({ clock, log, metrics, cache, spaces })
+    this.eviction = new Eviction({ clock, log, metrics, cache, isStoreFull: parts.isStoreFull, spaces })
   }
 
   get services(): readonly BackgroundService[] {

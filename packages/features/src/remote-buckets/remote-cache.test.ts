@@ -2,9 +2,9 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
-import { MIB } from "@hayloft/base/limits.js"
+import { KIB, MIB } from "@hayloft/base/limits.js"
 import { SYSTEM_BUCKET } from "@hayloft/objects/index.js"
-import { cutOf, stepOf } from "./eviction.js"
+import { cutOf, limitAfter, stepOf } from "./eviction.js"
 import { REMOTE_LIMITS } from "./limits.js"
 import { bytesOf, fromTo, RemoteScene } from "./testing-remotes.js"
 
@@ -224,4 +224,40 @@ test("steps of ages: what is older is in no smaller step, and the cut removes no
     [undefined, 9, 9, 5, 5, 0, 0],
   )
   assert.equal(cutOf(new Map(), 0), undefined)
+})
+
+test("while a disk is full the cache gives way, caches no more than that, and grows again later", async () => {
+  const scene = await RemoteScene.open({}, 100 * MIB)
+  for (let i = 0; i < 10; i += 1) {
+    scene.far(`k${i}`, bytesOf(MIB, i))
+    await scene.read(`k${i}`)
+    await scene.advance(HOUR_MS)
+  }
+  await scene.settle()
+  scene.isStoreFull = true
+  await scene.sweep()
+  assert.ok(scene.remotes.cache().sizeBytes <= 9 * MIB)
+  assert.deepEqual([await isCached(scene, "k0"), await isCached(scene, "k9")], [false, true])
+  for (const key of ["k0", "k1", "k2"]) await scene.read(key)
+  await scene.settle()
+  assert.ok(scene.remotes.cache().sizeBytes <= 10 * MIB, "nothing more than the limit")
+  for (let i = 0; i < 30; i += 1) await scene.sweep()
+  assert.ok(scene.remotes.cache().sizeBytes < 100 * KIB)
+  scene.isStoreFull = false
+  await scene.sweep()
+  for (let i = 0; i < 10; i += 1) await scene.read(`k${i}`)
+  await scene.settle()
+  assert.ok((await isCached(scene, "k0")) && scene.remotes.cache().sizeBytes < 10 * MIB)
+})
+
+test("the limit of the cache grows back to what was set", () => {
+  const sizes = { sizeBytes: 0, sizeBytesMax: 100 * MIB, blockBytes: MIB }
+  let limitBytes = limitAfter({ ...sizes, sizeBytes: 20 * MIB, limitBytes: 100 * MIB }, true)
+  assert.equal(limitBytes, 18 * MIB)
+  for (let i = 0; i < 100; i += 1) {
+    const next = limitAfter({ ...sizes, limitBytes }, false)
+    assert.ok(next > limitBytes || next === 100 * MIB)
+    limitBytes = next
+  }
+  assert.equal(limitBytes, 100 * MIB)
 })

@@ -60,6 +60,7 @@ export class RemoteScene {
   readonly origin: MemoryOrigin
   remotes: StoreRemotes
   isSender = true
+  isStoreFull = false
 
   private constructor(
     readonly world: World,
@@ -107,6 +108,7 @@ export class RemoteScene {
       buckets,
       stores: new Map([["far", store]]),
       cacheBytesMax,
+      isStoreFull: () => this.isStoreFull,
       blockBytes,
       signal: noSignal,
       settingOf: () => this.setting,
