@@ -16,10 +16,10 @@ import {
   scrubLogStep,
   type RowScrubCursor,
   type RowsScrubbed,
+  type CheckpointRequest,
   type CheckpointResult,
   type LogScrubbed,
   type MergeOutcome,
-  type ReplicaIncarnations,
   type QueuedDisk,
 } from "@hayloft/engine/device/index.js"
 import { DeviceCipher, type DeviceKeys } from "@hayloft/base/encryption/device-cipher.js"
@@ -46,14 +46,8 @@ export interface CheckpointDevice {
   readonly keys?: DeviceKeys | undefined
 }
 
-export interface CheckpointJob {
+export interface CheckpointJob extends CheckpointRequest {
   readonly device: CheckpointDevice
-  readonly upTo: LogSequence
-  readonly replicaIncarnations: ReplicaIncarnations
-  /** Payload volumes that an earlier result listed as empty, and that all readers know to be empty. */
-  readonly emptied: readonly number[]
-  /** Bytes that may be written to move payloads; unlimited if absent. */
-  readonly moveBytesMax?: number
   /** Durable positions of the needle volumes when the memtable was frozen. */
   readonly volumes: DurableVolumes
   /** The generation of the store that all readers see. */

@@ -38,7 +38,7 @@ const MEMBERSHIPS = new Map([[TABLET, FIRST_EPOCH]])
 const PREFIX = "\x00\x00\x00\x01"
 const DEVICE = parseDeviceId("00000000000000d1")
 const FAMILIES_USED: readonly Family[] = ["current", "versions", "heads"]
-const UPKEEP = { deadShareMax: 0.2, deadBytesMin: 200, movedBytesMax: 1_500 }
+const UPKEEP = { deadShareMax: 0.2, deadShareMaxWhenShort: 0.06, deadBytesMin: 200, movedBytesMax: 1_500 }
 const text = (bytes: Uint8Array | undefined) => bytes && Buffer.from(bytes).toString("latin1")
 
 /** Counts in a family that is not logged: the n-th collection writes row "n". */
@@ -67,6 +67,7 @@ class Device {
   readonly shelf = new MemoryShelf(2_000)
   private upkeep = new PayloadUpkeep(this.shelf, UPKEEP)
   private emptied: readonly number[] = []
+  isShort = false
   /** The written rows: row and payload, by family and key. */
   readonly model = new Map<string, { readonly value: string; readonly payload: string | undefined }>()
   private position = 0
@@ -160,7 +161,7 @@ class Device {
     const writer = await this.stores.openWriter("/base")
     const reader = openLogReader(this.disk.boot(), "/log", DEVICE)
     this.commitFails = fails
-    const request = { upTo, replicaIncarnations: MEMBERSHIPS, emptied: this.emptied }
+    const request = { upTo, replicaIncarnations: MEMBERSHIPS, emptied: this.emptied, isShort: this.isShort }
     const run = runCheckpoint(writer, reader, [new Source()], this.upkeep, request)
     if (fails) {
       await assert.rejects(run, error => isFailure(error, "deviceFull"))
@@ -265,13 +266,20 @@ for (const seed of [1, 2, 3, 4, 5, 6]) {
       await device.assertUsage(isMerged)
       assert.equal(await device.collections(), collected, "a source's mark is in the same transaction as its rows")
     }
-    for (let left = 100; (await device.checkpoint(undefined, false)) || (await device.merge()); left -= 1) {
-      assert.ok(left > 0, "tidying ends")
+    for (const [isShort, deadShareMax] of [
+      [false, 0.25],
+      [true, 0.1],
+    ] as const) {
+      device.isShort = isShort
+      for (let left = 100; (await device.checkpoint(undefined, false)) || (await device.merge()); left -= 1) {
+        assert.ok(left > 0, "tidying ends")
+        await device.assertReads()
+      }
       await device.assertReads()
+      await device.assertUsage(true)
+      const deadShare = await device.deadShare()
+      assert.ok(deadShare < deadShareMax, `${deadShare} of the payloads' space is dead`)
     }
-    await device.assertReads()
-    await device.assertUsage(true)
-    assert.ok((await device.deadShare()) < 0.25, `${await device.deadShare()} of the payloads' space is dead`)
   })
 }
 

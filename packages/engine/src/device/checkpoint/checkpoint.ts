@@ -42,6 +42,8 @@ export interface CheckpointRequest {
   readonly moveBytesMax?: number
   /** Payload volumes up to this one are to be emptied, however little of them is dead. */
   readonly emptyUpTo?: number
+  /** The device is short of space. */
+  readonly isShort?: boolean
 }
 
 export interface CheckpointResult {
@@ -199,6 +201,7 @@ export async function runCheckpoint(
 ): Promise<CheckpointResult> {
   const { shelf } = upkeep
   upkeep.emptyUpTo = request.emptyUpTo ?? 0
+  upkeep.isShort = request.isShort ?? false
   const usage = PayloadUsage.open(store, (key, lengthBytes) => shelf.bytesOf(key, lengthBytes))
   const removed = await upkeep.remove(store, usage, request.emptied)
   const last = new LastWrites(request.replicaIncarnations)
@@ -274,6 +277,7 @@ export async function runMerge(
   upkeep: PayloadUpkeep,
   request: MergeRequest,
 ): Promise<MergeOutcome> {
+  if (request.urgency === "full") upkeep.isShort = true
   const usage = PayloadUsage.open(store, (key, lengthBytes) => upkeep.shelf.bytesOf(key, lengthBytes))
   const rows = await store.merge({ ...request, dropped: usage.dropped, marks: () => usage.writes() })
   const emptied = upkeep.emptied(usage)

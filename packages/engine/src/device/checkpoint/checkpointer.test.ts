@@ -75,6 +75,7 @@ test("with little space a checkpoint is due at the length at which the log is to
   const space = {
     freeBytes: 0,
     isFull: true,
+    isShort: true,
     isLogTooLong: (bytes: number) => bytes >= 100,
     copySpaceBytes: 0,
     mergeSpaceBytes: 0,

@@ -71,6 +71,8 @@ interface CheckpointSpace {
   readonly freeBytes: number
   /** Everything that may release space runs immediately. */
   readonly isFull: boolean
+  /** True before that: more is copied for the space that can come back. */
+  readonly isShort: boolean
   /** Returns true if a log of so many bytes is too long for the space that is left: a checkpoint is due. */
   isLogTooLong(bytes: number): boolean
   /** Bytes that copies which give space back later may take now. */
@@ -86,6 +88,7 @@ interface CheckpointSpace {
 const NO_BALLAST: CheckpointSpace = {
   freeBytes: Infinity,
   isFull: false,
+  isShort: false,
   isLogTooLong: () => false,
   copySpaceBytes: Infinity,
   mergeSpaceBytes: Infinity,
@@ -304,8 +307,16 @@ export class Checkpointer implements BackgroundService {
     const run = async (): Promise<CheckpointResult> => {
       const { emptyUpTo, left } = this
       const { emptied } = left
+      const { isShort } = this.space
       const replicaIncarnations = new Map(this.replicaIncarnations)
-      const result = await this.runs.checkpoint({ upTo, replicaIncarnations, emptied, moveBytesMax, emptyUpTo })
+      const result = await this.runs.checkpoint({
+        upTo,
+        replicaIncarnations,
+        emptied,
+        moveBytesMax,
+        emptyUpTo,
+        isShort,
+      })
       this.starved = undefined
       return result
     }

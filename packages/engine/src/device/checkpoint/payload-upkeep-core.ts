@@ -3,6 +3,8 @@
 export const PAYLOAD_UPKEEP_LIMITS = {
   /** Dead share of all written bytes that is allowed; below the promised share, since more dies meanwhile. */
   deadShareMax: 0.2,
+  /** The same while the device is short of space. */
+  deadShareMaxWhenShort: 1 / 16,
   /** Fewer dead bytes are not worth the writing. */
   deadBytesMin: 64 * 1024,
   /** Bytes that one checkpoint moves. */
@@ -25,23 +27,31 @@ const deadBytes = (volumes: readonly CountedVolume[]): number =>
 export const emptyVolumes = (volumes: readonly CountedVolume[]): readonly number[] =>
   volumes.filter(({ liveBytes, isOpen }) => liveBytes === 0 && !isOpen).map(({ volume }) => volume)
 
+interface MoveTerms {
+  /** All live payloads of the volume must fit: its space comes back only when all of them have moved. */
+  readonly bytesMax?: number
+  /** Volumes up to this one are to be emptied. */
+  readonly emptyUpTo?: number
+  readonly isShort?: boolean
+}
+
 /**
- * The volume with the largest dead share, if too much of all is dead, of those whose live payloads fit in `bytesMax`:
- * its space comes back only when all of them have moved. Before that, the first of those up to `emptyUpTo`, which are
- * to be emptied. `passed`: volumes from which nothing more can be moved.
+ * The volume with the largest dead share, if too much of all is dead. Before that, the first of those that are to be
+ * emptied. `passed`: volumes from which nothing more can be moved.
  */
 export function volumeToMove(
   volumes: readonly CountedVolume[],
   passed: ReadonlySet<number>,
   limits: PayloadUpkeepLimits,
-  { bytesMax = Infinity, emptyUpTo = 0 }: { readonly bytesMax?: number; readonly emptyUpTo?: number } = {},
+  { bytesMax = Infinity, emptyUpTo = 0, isShort = false }: MoveTerms = {},
 ): CountedVolume | undefined {
   const inUse = volumes.filter(({ volume, liveBytes, isOpen }) => (liveBytes > 0 || isOpen) && !passed.has(volume))
   const due = inUse.find(({ volume, liveBytes }) => volume <= emptyUpTo && liveBytes <= bytesMax)
   if (due !== undefined) return due
   const writtenBytes = inUse.reduce((sum, volume) => sum + volume.writtenBytes, 0)
   const dead = deadBytes(inUse)
-  if (dead < limits.deadBytesMin || dead < limits.deadShareMax * writtenBytes) return undefined
+  const deadShareMax = isShort ? limits.deadShareMaxWhenShort : limits.deadShareMax
+  if (dead < limits.deadBytesMin || dead < deadShareMax * writtenBytes) return undefined
   const shareOf = (volume: CountedVolume): number => deadBytes([volume]) / Math.max(1, volume.writtenBytes)
   const fitting = inUse.filter(({ liveBytes }) => liveBytes <= bytesMax)
   return fitting.reduce<CountedVolume | undefined>(

@@ -11,7 +11,7 @@ import { emptyVolumes, volumeToMove, type CountedVolume } from "./payload-upkeep
 import { PayloadUpkeep } from "./payload-upkeep.js"
 import { MemoryShelf } from "./testing-shelf.js"
 
-const LIMITS = { deadShareMax: 0.2, deadBytesMin: 1, movedBytesMax: 10_000 }
+const LIMITS = { deadShareMax: 0.2, deadShareMaxWhenShort: 0.06, deadBytesMin: 1, movedBytesMax: 10_000 }
 const volume = (id: number, writtenBytes: number, liveBytes: number, isOpen = false): CountedVolume => ({
   volume: id,
   writtenBytes,
@@ -42,6 +42,13 @@ test("a volume is moved from the limits on: enough dead bytes, and a large enoug
   assert.equal(chosenWith(200, 161), undefined, "less than 40 bytes are dead")
   assert.equal(chosenWith(205, 164), 1)
   assert.equal(chosenWith(210, 170), undefined, "less than a fifth is dead")
+})
+
+test("while space is short, a much smaller share is enough", () => {
+  const volumes = [volume(1, 100, 97), volume(2, 100, 90)]
+  const movedWhen = (isShort: boolean) => volumeToMove(volumes, new Set(), LIMITS, { isShort })?.volume
+  assert.deepEqual([movedWhen(false), movedWhen(true)], [undefined, 2])
+  assert.equal(volumeToMove([volume(1, 100, 95)], new Set(), LIMITS, { isShort: true }), undefined)
 })
 
 test("of equally dead volumes the first is moved, and only one whose live payloads fit", () => {

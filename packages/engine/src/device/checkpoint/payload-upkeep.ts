@@ -35,9 +35,11 @@ interface Moved {
 /** The upkeep of one device, kept from checkpoint to checkpoint. */
 export class PayloadUpkeep {
   private readonly passed = new Set<number>()
-  /** Progress of the walk through the volume whose live payloads are being moved. */
   /** Volumes up to this one are to be emptied, however little of them is dead. */
   emptyUpTo = 0
+  /** The device is short of space: less of a volume must be dead. */
+  isShort = false
+  /** Progress of the walk through the volume whose live payloads are being moved. */
   private reached: { readonly volume: number; readonly position: VolumePosition | undefined } | undefined
 
   constructor(
@@ -55,8 +57,8 @@ export class PayloadUpkeep {
   }
 
   private victim(usage: PayloadUsage, bytesMax = Infinity): CountedVolume | undefined {
-    const { emptyUpTo } = this
-    return volumeToMove(this.counted(usage), this.passed, this.limits, { bytesMax, emptyUpTo })
+    const { emptyUpTo, isShort } = this
+    return volumeToMove(this.counted(usage), this.passed, this.limits, { bytesMax, emptyUpTo, isShort })
   }
 
   /** Volumes into which no row points, by the usage; those that cannot be removed are left out. */

@@ -39,6 +39,7 @@ async function scene() {
   })
   const upkeep = new PayloadUpkeep(new MemoryShelf(2_000), {
     deadShareMax: 0.2,
+    deadShareMaxWhenShort: 0.06,
     deadBytesMin: 200,
     movedBytesMax: 1_500,
   })
