@@ -19,7 +19,8 @@ import { quietParent } from "../harness/folders.js"
 import { NODE_24, noNode24 } from "../harness/new-node.js"
 import { TestNodes, type TestNode } from "../harness/nodes.js"
 import { noPostgres } from "../harness/postgres.js"
-import { FILTER, FrontedStore, until, UNTIL_MS_MAX, type Pinned } from "./fronted.js"
+import { until, UNTIL_MS_MAX } from "../harness/until.js"
+import { FILTER, FrontedStore, type Pinned } from "./fronted.js"
 
 const [NODES, THREADS] = [3, 2]
 const SIZES = { small: 700, medium: 300_000, large: 3 * MIB } as const

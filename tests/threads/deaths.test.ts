@@ -8,7 +8,8 @@ import { bodyBytes } from "../../sim/world/bodies.js"
 import { exchange } from "../../conformance/raw-client.js"
 import { elements, text } from "../../conformance/xml.js"
 import { noNode24 } from "../harness/new-node.js"
-import { frontOf, until, UNTIL_MS_MAX, withFronts, type Death, type FrontedStore, type Pinned } from "./fronted.js"
+import { until, UNTIL_MS_MAX } from "../harness/until.js"
+import { frontOf, withFronts, type Death, type FrontedStore, type Pinned } from "./fronted.js"
 
 const BUCKET = "deaths"
 const ARGS = ["--block-size", "1M", "--log-level", "warn"]
@@ -79,20 +80,22 @@ async function endOne(store: FrontedStore, how: Death, there: Map<string, Buffer
       own.set(key, body)
     }
   }
-  const lost = await uploadsThrough(store, dying.front, how)
-  const others = await uploadsThrough(store, staying.front, how)
   const parts = `${how} parts`
   const uploadId = await partThrough(store, dying.front, parts)
+  const lost = await uploadsThrough(store, dying.front, how)
+  const others = await uploadsThrough(store, staying.front, how)
   await store.inFlight(lost.length + others.length + 1)
   const counted = await store.metric("hayloft_http_requests_total", 'server="s3"')
 
-  await store.end(dying.connection, how)
-  for (const { connection, key } of lost) assert.ok(await connection.waitClosed(UNTIL_MS_MAX), key)
+  const ending = store.end(dying.connection, how)
+  // Not once it has ended: an upload that pauses for longer than 20 s is refused, and a hang lasts longer.
   for (const { connection, key, body, sentBytes } of others) {
     await connection.write(body.subarray(sentBytes))
     assert.equal((await connection.read("PUT")).status, 200, key)
     own.set(key, body)
   }
+  await ending
+  for (const { connection, key } of lost) assert.ok(await connection.waitClosed(UNTIL_MS_MAX), key)
   await until("its end is told", () => REASONS[how].test(store.server.log))
   await checkThere(store, own)
   for (const [key, body] of own) there.set(key, body)

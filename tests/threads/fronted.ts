@@ -5,20 +5,17 @@
 import assert from "node:assert/strict"
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { setTimeout as later } from "node:timers/promises"
 import type { Call, Client } from "../../conformance/client.js"
 import { encodeHead, exchangeOn, RawConnection, type RawResponse } from "../../conformance/raw-client.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { NODE_24 } from "../harness/new-node.js"
 import { HURRIED_JOBS, withServer, type ServerOptions, type ServerProcess } from "../harness/server.js"
+import { until, UNTIL_MS_MAX } from "../harness/until.js"
 
-const POLL_MS = 20
-/** How long a test waits for an event, which takes moments unless the machine is busy. */
-export const UNTIL_MS_MAX = 60_000
 /** The kernel spreads connections by a hash of their ports. */
 const CONNECTIONS_MAX = 300
 
-/** `timer`: a thread with a timer does not end by itself. */
+/** A hang and a pause longer than the time between two looks at a thread take no processor time. A thread with a timer does not end by itself. */
 export const FILTER = `
 const { isMainThread, threadId } = require("node:worker_threads")
 if (process.env.FILTER_TIMER === "1" && !isMainThread) setInterval(() => undefined, 1000)
@@ -26,8 +23,8 @@ const deaths = {
   exit: () => process.exit(1),
   throw: () => void setImmediate(() => { throw new Error("planted") }),
   memory: () => { for (const all = []; ; ) all.push(new Array(10_000).fill(0)) },
-  hang: () => { for (;;); },
-  busy: () => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500),
+  hang: () => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0),
+  busy: () => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 6_000),
 }
 module.exports = ({ withHeaders }) => ({
   name: "deaths",
@@ -40,11 +37,6 @@ module.exports = ({ withHeaders }) => ({
 `
 
 export type Death = "exit" | "throw" | "memory" | "hang"
-
-export async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (const endMs = performance.now() + UNTIL_MS_MAX; !(await isSo()); await later(POLL_MS))
-    assert.ok(performance.now() < endMs, `it never was so: ${what}`)
-}
 
 /** A connection, and the thread that serves it. */
 export interface Pinned {

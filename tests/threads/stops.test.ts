@@ -12,7 +12,8 @@ import { withFolder } from "../harness/folders.js"
 import { bindChild } from "../harness/commands.js"
 import { NODE_24, noNode24 } from "../harness/new-node.js"
 import { CREDENTIALS, HAYLOFT } from "../harness/server.js"
-import { until, UNTIL_MS_MAX, withFronts, type FrontedStore, type Pinned } from "./fronted.js"
+import { until, UNTIL_MS_MAX } from "../harness/until.js"
+import { withFronts, type FrontedStore, type Pinned } from "./fronted.js"
 
 const BUCKET = "stops"
 /** Signals within a second of the first one are copies of it. */
@@ -70,7 +71,7 @@ test(
   "requests end after the port has closed, those that take longer are cut, and a hang is ended",
   { skip: noNode24 },
   () =>
-    withFronts({ threads: 3, args: ["--stop-timeout", "4s"], env: { FILTER_TIMER: "1" } }, async store => {
+    withFronts({ threads: 3, args: ["--stop-timeout", "12s"], env: { FILTER_TIMER: "1" } }, async store => {
       const [ending, stuck, hung] = await halves(store, 3)
       assert.ok(ending && stuck && hung)
       const hanging = await store.to(hung.front)
@@ -78,9 +79,9 @@ test(
       void store.end(hanging, "hang")
       terminate(store)
       await until("it stops", () => / stopping /.test(store.server.log))
-      assert.equal((await store.server.admin("GET", "/health/ready")).status, 503)
       await ending.connection.write(BODY.subarray(MIB))
       assert.equal((await ending.connection.read("PUT")).status, 200)
+      assert.equal((await store.server.admin("GET", "/health/ready")).status, 503)
       assert.equal(await ended, 0)
       assert.ok(await stuck.connection.waitClosed(UNTIL_MS_MAX))
       assert.match(store.server.log, /requests_cut thread=front-\d server=s3 finished=0 cut=1\n/)

@@ -79,7 +79,10 @@ interface ThreadsHost {
   readonly events: Pick<Events, "note">
   readonly requests: LiveRequests
   readonly accessLog: AccessLog | undefined
-  /** How many times as often threads are asked and started again, for tests. Default: 1. */
+  /**
+   * How many times as often a thread that has ended is started again, for tests. Default: 1. How long a thread may be silent stays
+   * as it is: a test makes no thread answer faster.
+   */
   readonly haste?: number | undefined
 }
 
@@ -347,7 +350,7 @@ export class FrontThreads implements BackgroundService {
 
   private async watchAll(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.pace.sleep(FRONT_THREAD_LIMITS.askEveryMs, signal)
+      await this.host.clock.sleep(FRONT_THREAD_LIMITS.askEveryMs, signal)
       for (const thread of this.threads.values()) if (!thread.watch()) this.giveUp(thread)
     }
   }
