@@ -10,6 +10,7 @@ import { freePort } from "../harness/free-port.js"
 import { forTestsOfFile, withFolder } from "../harness/folders.js"
 import { fieldOf, inPath, jobsOf, QueueClient, type QueueReply } from "../harness/queue-client.js"
 import { CREDENTIALS, ServerProcess } from "../harness/server.js"
+import { until } from "../harness/until.js"
 
 let server: ServerProcess
 let client: QueueClient
@@ -40,14 +41,14 @@ const post = (path: string, body: unknown = "") =>
   client.request("POST", path, { body: typeof body === "string" ? body : JSON.stringify(body) })
 
 test("ADDJOB, GETJOB, ACKJOB: a job is delivered until it is acknowledged; bodies of any bytes come back", async () => {
-  const id = await client.add("work", "hello ä", "?retry=1&ttl=3600")
+  const id = await client.add("work", "hello ä", "?retry=4&ttl=3600")
   assert.match(id, /^D-[0-9a-f]{8}-[A-Za-z0-9+/]{24}-[0-9a-f]{4}$/)
   assert.deepEqual(await client.get("work"), [
     { queue: "work", id, body: "hello ä", nacks: 0, additionalDeliveries: 0 },
   ])
   assert.deepEqual(await client.get("work"), [])
   // It waits for the next delivery.
-  const [again] = await client.get("none,work", "&timeout=10000")
+  const [again] = await client.get("none,work", "&timeout=60000")
   assert.deepEqual([again?.id, again?.additionalDeliveries], [id, 1])
   assert.equal(await client.ack([id, id]), 1)
   assert.equal(await client.ack([id]), 0)
@@ -68,15 +69,15 @@ test("parameters of ADDJOB: what contradicts itself is refused, and what the sto
   refused(await post("/queue/a%20b", "x"), 400, "INVALID")
   assert.equal((await post("/queue/params?maxlen=1", "x")).status, 201)
   refused(await post("/queue/params?maxlen=1", "x"), 429, "MAXLEN")
-  const delayed = await client.add("params", "later", "?delay=1&timeout=5000")
+  const delayed = await client.add("params", "later", "?delay=4&timeout=60000")
   assert.deepEqual(
     (await client.get("params", "&nohang=1&count=10")).map(({ body }) => body),
     ["x"],
   )
-  assert.equal((await client.get("params", "&timeout=10000"))[0]?.id, delayed)
+  assert.equal((await client.get("params", "&timeout=60000"))[0]?.id, delayed)
   const unawaited = await post("/queue/params?async=1", "async")
   assert.equal(unawaited.status, 202)
-  const [found] = await client.get("params", "&timeout=10000")
+  const [found] = await client.get("params", "&timeout=60000")
   assert.equal(found?.id, fieldOf(unawaited.json, "id"))
 })
 
@@ -149,7 +150,7 @@ test("PAUSE: adds or deliveries wait, over a restart too", async () => {
   refused(await post("/queue/pause", "x"), 503, "PAUSED")
   assert.deepEqual(await client.get("pause"), [])
   assert.deepEqual((await get("/queue/pause/pause")).json, { pause: "all" })
-  const waiting = client.get("pause", "&timeout=10000")
+  const waiting = client.get("pause", "&timeout=60000")
   assert.deepEqual((await pause("in")).json, { pause: "in" })
   assert.deepEqual(
     (await waiting).map(({ body }) => body),
@@ -252,16 +253,23 @@ async function keyOf(...args: readonly string[]): Promise<QueueClient> {
   return new QueueClient({ host, accessKey, secretKey })
 }
 
+/** Resolves once so many requests wait for jobs. */
+const waits = (requests: number): Promise<void> =>
+  until(`${requests} wait`, async () =>
+    (await server.metrics()).includes(`\nhayloft_queue_receives_waiting ${requests}\n`),
+  )
+
 test("a client that goes while it waits takes no job with it; a server that stops answers those that wait", async () => {
   const gone = new AbortController()
-  const waiting = client.request("GET", "/queue?from=gone&timeout=20000", { signal: gone.signal })
-  await later(200)
+  const waiting = client.request("GET", "/queue?from=gone&timeout=60000", { signal: gone.signal })
+  await waits(1)
   gone.abort()
   await assert.rejects(waiting)
+  await waits(0)
   const id = await client.add("gone", "x", "?retry=300")
-  assert.equal((await client.get("gone", "&timeout=10000"))[0]?.id, id)
+  assert.equal((await client.get("gone", "&timeout=60000"))[0]?.id, id)
   const last = client.request("GET", "/queue?from=empty&timeout=60000")
-  await later(200)
+  await waits(1)
   await server.stop()
   assert.deepEqual(jobsOf(await last), [])
   await server.launch()
