@@ -44,7 +44,7 @@ export interface RawRequest {
   readonly pauseMs?: number
 }
 
-export const ANSWER_TIMEOUT_MS = 30_000
+export const ANSWER_TIMEOUT_MS = 120_000
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024
 
 /** The connection ended, broke or stayed silent before the answer was whole. */
