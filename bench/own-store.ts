@@ -30,7 +30,7 @@ const SEALS = Buffer.from(
 )
 const ERROR_LINE = /^\S+Z error /
 const ERROR_LINES_MAX = 5
-const PROBE_MS_MAX = 10_000
+const PROBE_MS_MAX = 60_000
 /** Background work has ended once polls at this interval find processor usage below this bound. */
 const QUIET_LOOK_MS = 200
 const QUIET_SHARE = 0.05

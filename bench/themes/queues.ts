@@ -1,10 +1,10 @@
 /** Messages that are added, received and acknowledged, beside objects that are put, read and deleted by the same client. */
 import { createHash } from "node:crypto"
 import { Agent, request as send } from "node:http"
-import { createServer } from "node:net"
 import { signRequest } from "@hayloft/access/sigv4.js"
 import { KIB } from "@hayloft/base/limits.js"
 import { noiseOf } from "@hayloft/client/load/work-mix.js"
+import { freePort } from "../../tests/harness/free-port.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import type { Measured } from "../row.js"
@@ -22,15 +22,6 @@ interface Call {
   readonly method: string
   readonly target: string
   readonly body?: Uint8Array
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, HOST, resolve))
-  const address = server.address()
-  await new Promise(resolve => server.close(resolve))
-  if (typeof address !== "object" || address === null) throw new Error("the server has no port")
-  return address.port
 }
 
 class Queues implements Fixture {

@@ -2,13 +2,13 @@
  * Starts: the time from the start of the process until a GET is answered, by the number of objects; after a clean
  * stop, and after SIGKILL in the middle of puts.
  */
-import { createServer } from "node:net"
 import { RawConnection } from "@hayloft/client/load/raw-connection.js"
 import { RequestForge } from "@hayloft/client/load/request-forge.js"
 import { runLoad } from "@hayloft/client/load/raw-load.js"
 import { S3Work } from "@hayloft/client/load/s3-work.js"
 import { spreadKey } from "@hayloft/client/load/work-mix.js"
 import type { S3Access } from "@hayloft/client/signed-call.js"
+import { freePort } from "../../tests/harness/free-port.js"
 import type { Bench } from "../bench.js"
 import { BUCKET, OwnStore } from "../own-store.js"
 import { all, atMost, type Measured } from "../row.js"
@@ -97,17 +97,6 @@ class Starts implements Fixture {
     }
     throw new Error("the store does not answer")
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.on("error", reject)
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
-    })
-  })
 }
 
 export const STARTS = theme({
