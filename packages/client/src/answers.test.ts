@@ -58,7 +58,7 @@ async function* waiting(): AsyncGenerator<Uint8Array> {
 
 test("XML of any form is read in linear time", () => {
   const repeated = 160_000
-  const begun = performance.now()
+  const begun = process.cpuUsage()
   const unclosed = ["<!--", "<?", "<!---", "<a ", "<a", "</", "<a /", "&a", "&#", '<a b="', "<a\n\t"]
   for (const piece of unclosed) assert.throws(() => readXml(piece.repeat(repeated)), BrokenAnswer, piece)
   assert.throws(() => readXml(`<${"a".repeat(4 * repeated)}`), BrokenAnswer)
@@ -68,7 +68,7 @@ test("XML of any form is read in linear time", () => {
     () => readXml(`</${"a".repeat(repeated)}>`),
     (error: Error) => error.message.length < 300,
   )
-  assert.ok(performance.now() - begun < 5_000)
+  assert.ok(process.cpuUsage(begun).user < 5_000_000)
 })
 
 test("comments and instructions end at their own ends only", () => {

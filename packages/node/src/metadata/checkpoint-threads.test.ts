@@ -164,12 +164,13 @@ test("a slow device without others is not set aside", async () => {
 })
 
 test("work that makes progress is never given up, however long it takes, alone and beside others", async () => {
-  const threads = pool({ ...LIMITS, threadsMax: 1 })
-  await run(threads, device(1, "work:3000"))
-  const working = run(threads, device(1, "work:3000"))
-  await run(threads, device(2))
-  await working
-  await threads.close()
+  const long = `work:${1.5 * THREAD_MS_MAX}`
+  const [alone, beside] = [0, 1].map(() => pool({ ...LIMITS, threadsMax: 1, silenceMsMax: THREAD_MS_MAX }))
+  assert.ok(alone && beside)
+  const working = [alone, beside].map(threads => run(threads, device(1, long)))
+  await run(beside, device(2))
+  await Promise.all(working)
+  for (const threads of [alone, beside]) await threads.close()
 })
 
 test("a device that is forgotten is closed, and one that hangs is given up immediately", () =>

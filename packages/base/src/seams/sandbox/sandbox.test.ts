@@ -52,8 +52,8 @@ test("bytes move to the thread and back", LIMITED, () =>
 )
 
 for (const [kind, fault, sizes] of [
-  ["spin", "time", { taskMs: 500 }],
-  ["wait", "time", { taskMs: 500 }],
+  ["spin", "time", { taskMs: 1_500 }],
+  ["wait", "time", { taskMs: 1_500 }],
   ["fill", "memory", {}],
   ["fail", "died", {}],
 ] as const) {
