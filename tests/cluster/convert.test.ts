@@ -44,7 +44,8 @@ async function withStore(work: (store: MovableStore) => Promise<void>, disks = 1
   }, quietParent())
 }
 
-const SOON_MS = 2_000
+/** A retention has to end in the future when it is set. */
+const SOON_MS = 8_000
 
 /** Versions with a retention in a bucket with object lock. */
 class Ledger {

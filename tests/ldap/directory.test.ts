@@ -37,7 +37,7 @@ const settings = (change: Partial<LdapSettings> = {}): LdapSettings => ({
   servers: [slapd.tlsUrl],
   tls: "verified",
   caFile: slapd.caFile,
-  timeoutMs: 5_000,
+  timeoutMs: 60_000,
   lookup: READER,
   userBases: [`ou=people,${BASE}`],
   userFilter: "(uid=%s)",

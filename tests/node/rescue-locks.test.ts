@@ -29,7 +29,8 @@ import { HAYLOFT, ServerProcess } from "../harness/server.js"
 
 const BUCKET = "ledger"
 const UNTIL = new Date(Date.UTC(2200, 0))
-const SOON_MS = 1_500
+/** A retention has to end in the future when it is set. */
+const SOON_MS = 6_000
 const LOOK_MS = 100
 
 /** A null version, versions with and without a lock, one whose retention is over soon, a delete marker, and parts. */
@@ -51,9 +52,9 @@ async function fill(client: S3Client): Promise<void> {
   await put("key", "not locked")
   await put("key", "locked", compliance(UNTIL))
   await client.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: "key" }))
-  const soon = new Date(Date.now() + SOON_MS)
-  await put("over", "its retention is over", compliance(soon))
-  await put("twin", "removed when it is over", compliance(soon))
+  const soon = () => compliance(new Date(Date.now() + SOON_MS))
+  await put("over", "its retention is over", soon())
+  await put("twin", "removed when it is over", soon())
   await lock({ DefaultRetention: { Mode: "GOVERNANCE", Days: 3 } })
   await put("held", "by default, and held")
   await client.send(new PutObjectLegalHoldCommand({ Bucket: BUCKET, Key: "held", LegalHold: { Status: "ON" } }))
