@@ -144,7 +144,7 @@ for (const [name, end] of [
 ] as const) {
   test(
     `top fills a terminal, and leaves it as it was on ${name}`,
-    { skip: SCRIPT ? false : "script is missing", timeout: 120_000 },
+    { skip: SCRIPT ? false : "script is missing", timeout: 300_000 },
     async () => {
       const command = `'${process.execPath}' '${HAYLOFT}' top`
       const { stdout: env } = await running().hayloft(["env", "--admin", "--json"])

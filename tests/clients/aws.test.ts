@@ -106,7 +106,7 @@ async function openProvider(): Promise<{ issuer: string; token: string; close: (
   return { issuer, token, close: () => provider.close() }
 }
 
-test("AWS CLI: a job with a provider's token assumes a role", { skip: noAws, timeout: 120_000 }, async () => {
+test("AWS CLI: a job with a provider's token assumes a role", { skip: noAws, timeout: 300_000 }, async () => {
   const { issuer, token, close } = await openProvider()
   try {
     const terms = ["--url", issuer, "--client-id-list", "app", "--thumbprint-list", "0".repeat(40)]

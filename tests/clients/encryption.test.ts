@@ -129,7 +129,7 @@ test("rclone: all kinds of keys, in parts", { skip: skipOf("rclone", rclone), ti
     RCLONE_CA_CERT: certificate,
   }
   const inParts = ["--s3-chunk-size", "5M", "--s3-upload-cutoff", "5M"]
-  const ok = (...args: string[]) => runOk(rclone ?? "", args, { env: { ...env(), ...remote }, timeoutMs: 60_000 })
+  const ok = (...args: string[]) => runOk(rclone ?? "", args, { env: { ...env(), ...remote }, timeoutMs: 200_000 })
   await server?.client().call("PUT", { bucket: "rclone" })
   await ok("copyto", path("body"), "store:rclone/s3", "--s3-server-side-encryption", "AES256", ...inParts)
   await ok("copyto", "store:rclone/s3", path("rclone s3"))

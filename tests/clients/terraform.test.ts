@@ -31,7 +31,7 @@ test("Terraform: applied, found unchanged, destroyed", { skip, timeout: 300_000 
   const go = (...args: string[]) => runOk(terraform ?? "", [...args, "-no-color", "-input=false"], { cwd, env })
   try {
     const mirror = plugins === undefined ? [] : [`-plugin-dir=${plugins}`]
-    const { code } = await run(terraform ?? "", ["init", "-input=false", ...mirror], { cwd, env, timeoutMs: 60_000 })
+    const { code } = await run(terraform ?? "", ["init", "-input=false", ...mirror], { cwd, env, timeoutMs: 200_000 })
     if (code !== 0) return context.skip("terraform finds no AWS provider")
     assert.match(await go("apply", "-auto-approve"), /Apply complete! Resources: 26 added/)
     assert.match(await go("plan"), /No changes\./)

@@ -128,7 +128,7 @@ test("AWS CLI: mb, cp, sync --delete, mv, ls, presign, rm, rb", { skip: aws.skip
 const rclone = tool("rclone")
 test(
   "rclone: sync twice (the second copies nothing), check, purge",
-  { skip: rclone.skip, timeout: 120_000 },
+  { skip: rclone.skip, timeout: 300_000 },
   async () => {
     const home = await own("rclone")
     const [source, back] = [join(home, "source"), join(home, "back")]
@@ -189,7 +189,7 @@ async function s3cmdIn(home: string, isOlder: boolean): Promise<(...args: string
   return (...args) => runOk(s3cmd.path, ["-c", settings, "--no-progress", ...args], { env: env() })
 }
 
-const s3cmdOptions = { skip: s3cmd.skip, timeout: 120_000 }
+const s3cmdOptions = { skip: s3cmd.skip, timeout: 300_000 }
 test("s3cmd, signature version 4: mb, put, get, sync, ls, del, rb", s3cmdOptions, async () => {
   const home = await own("s3cmd")
   const [source, back] = [join(home, "source"), join(home, "back")]

@@ -140,7 +140,7 @@ test("what is deleted and overwritten comes back as it was, also after a restart
 
 test(
   "purge and DeleteBucket: what is kept is removed only by name, and holds the bucket",
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   async () => {
     const kept = await Kept.make("doomed")
     for (const key of ["a/1", "a/2", "b"]) {
@@ -194,7 +194,7 @@ test("a bucket with versions is refused by name; versioning later ends it, and w
   assert.equal((await server.hayloft(["bucket", "undelete", "enable", "nowhere"])).code, 3)
 })
 
-test("what a lifecycle rule expires is kept as well", { timeout: 120_000 }, async () => {
+test("what a lifecycle rule expires is kept as well", { timeout: 300_000 }, async () => {
   const kept = await Kept.make("expiring")
   await kept.send("PUT", "logs/1", "x")
   await kept.send("PUT", "other", "x")

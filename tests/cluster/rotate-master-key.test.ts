@@ -17,7 +17,7 @@ import { Load } from "./load.js"
 import { BUCKET, withNodes } from "./stores.js"
 
 const LOOK_MS = 250
-const WAIT_MS_MAX = 60_000
+const WAIT_MS_MAX = 300_000
 const NEVER = new AbortController().signal
 
 /** The files of the keys, and the token, which a rotation does not change. */

@@ -3,12 +3,10 @@ import assert from "node:assert/strict"
 import { cp, readdir, readFile, rename, rm } from "node:fs/promises"
 import { dirname } from "node:path"
 import { test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
+import { until } from "../harness/until.js"
 import { NearStore, withNearStore } from "./near-store.js"
 
 const SIZES = [100, 70_000]
-const POLL_MS = 100
-const POLLS_MAX = 600
 const OLDER_STORE =
   /the metadata store in .*disk1\/base is older than the last one of this device.*remove the file .*position/
 
@@ -169,10 +167,7 @@ async function olderThanMerges(
   const putBack = await copyOf(folder, ["base"])
   const older = await newestOf(folder)
   await store.start(folders)
-  for (let polls = 0; (await newestOf(folder)) === older; polls += 1) {
-    assert.ok(polls < POLLS_MAX, "the tables were not merged")
-    await later(POLL_MS)
-  }
+  await until("the tables are merged", async () => (await newestOf(folder)) !== older)
   await store.stop()
   return putBack
 }

@@ -2,14 +2,13 @@
 import assert from "node:assert/strict"
 import { rm } from "node:fs/promises"
 import { test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
 import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { ServerProcess } from "../harness/server.js"
+import { until } from "../harness/until.js"
 import { SmallStore } from "./small-store.js"
 
-const POLLS_MAX = 100
 const POLL_MS = 500
 
 const lostBlocks = async (server: ServerProcess): Promise<string> =>
@@ -17,12 +16,13 @@ const lostBlocks = async (server: ServerProcess): Promise<string> =>
 
 /** Waits until the store reports so many lost blocks, and may lose so many disks: it is evaluated every few seconds. */
 async function untilLost(server: ServerProcess, blocks: number, losses: number): Promise<void> {
-  for (let polls = 0; ; polls += 1) {
+  let found = ""
+  const isLost = async (): Promise<boolean> => {
     const { repair, safety } = STORE_SCHEMAS.STATUS.parse(await server.report("/v1/status"))
-    if (repair?.lostBlocks === blocks && safety.safeLosses === losses) return
-    assert.ok(polls < POLLS_MAX, `${repair?.lostBlocks} blocks are lost, and ${safety.safeLosses} disks may be`)
-    await later(POLL_MS)
+    found = `${repair?.lostBlocks} blocks are lost, and ${safety.safeLosses} disks may be`
+    return repair?.lostBlocks === blocks && safety.safeLosses === losses
   }
+  await until(() => found, isLost, POLL_MS)
 }
 
 test("one folder without its volumes: status reports which objects are unreadable until they are deleted", async () => {

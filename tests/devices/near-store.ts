@@ -4,7 +4,6 @@
  * `hayloft serve`; without are its ports, and its threads, whose work this one does.
  */
 import assert from "node:assert/strict"
-import { setTimeout as later } from "node:timers/promises"
 import { must } from "@hayloft/base/assert.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
@@ -34,6 +33,7 @@ import { bodyBytes, find, putRequest, sourceOf } from "../../sim/world/bodies.js
 import { CheckpointsInTurn } from "../../sim/world/checkpoints.js"
 import { missingToBeWhole } from "../../sim/world/wholeness.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
+import { until } from "../harness/until.js"
 
 const BUCKET = parseBucketName("survivors")
 const BLOCK_BYTES = 128 * KIB
@@ -47,7 +47,6 @@ const SPACES = {
 }
 /** Few rows make few checkpoints: each waits less than in a store of users. */
 const CHECKPOINTS = { ...CHECKPOINT_LIMITS, quietMs: 500, tidyMs: 250 }
-const WHOLE_TIMEOUT_MS = 90_000
 const POLL_MS = 250
 
 interface Life {
@@ -190,8 +189,7 @@ export class NearStore {
 
   /** Waits until this is so. */
   async until(isSo: () => boolean, message: () => string): Promise<void> {
-    for (const untilMs = performance.now() + WHOLE_TIMEOUT_MS; !isSo(); await later(POLL_MS))
-      assert.ok(performance.now() < untilMs, `${message()}\n${this.logged("device_cannot_return_yet")}`)
+    await until(() => `${message()}\n${this.logged("device_cannot_return_yet")}`, isSo, POLL_MS)
   }
 
   /** Waits until every device is active and has all its data and metadata. */

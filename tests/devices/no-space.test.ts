@@ -8,7 +8,6 @@ import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test, type TestContext } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
 import type { Call, Client } from "../../conformance/client.js"
 import { KeptConnection, parseEndpoint, type RawResponse } from "../../conformance/raw-client.js"
 import { topText } from "../../conformance/xml.js"
@@ -17,6 +16,7 @@ import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { findProgram, run } from "../harness/commands.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { withServer, type ServerProcess } from "../harness/server.js"
+import { until } from "../harness/until.js"
 import { statesOf } from "./small-store.js"
 
 const MIB = 2 ** 20
@@ -39,7 +39,6 @@ const PART_BYTES = 5 * MIB
 /** They and another one fit beside the reserve, and beside other programs that took it but for the ballast. */
 const LARGE_STAYING = 4
 /** Long enough for compaction, and until freed space is detected. */
-const ROOM_TIMEOUT_MS = 90_000
 const POLL_MS = 2_000
 
 type Answer = "done" | { readonly status: number; readonly code: string }
@@ -137,10 +136,7 @@ function done(response: RawResponse): RawResponse {
 const FULL: Answer = { status: 507, code: "StorageFull" }
 
 /** Repeats a request until it gets the expected answer. */
-async function until(what: string, ask: () => Promise<boolean>): Promise<void> {
-  for (const deadline = performance.now() + ROOM_TIMEOUT_MS; !(await ask()); await later(POLL_MS))
-    assert.ok(performance.now() < deadline, what)
-}
+const repeat = (what: string, ask: () => Promise<boolean>): Promise<void> => until(what, ask, POLL_MS)
 
 /** Another program's file uses all free space. */
 function takeSpace(folder: string): void {
@@ -195,7 +191,7 @@ test("a full disk, as clients see it: 507 for writes, also in the middle of uplo
       await complete()
       // The disk is full only once small objects are refused too; refused large objects free some space again.
       let fills = 0
-      await until("status reports that the disk is full", async () => {
+      await repeat("status reports that the disk is full", async () => {
         assert.deepEqual(await clients.fill(`rest ${fills++}`, MIB), FULL)
         return [...(await statesOf(server)).values()].includes("full")
       })
@@ -207,7 +203,7 @@ test("a full disk, as clients see it: 507 for writes, also in the middle of uplo
       const large = [...clients.bodies.keys()].filter(key => key.startsWith("large"))
       for (const key of large.slice(LARGE_STAYING)) assert.equal(await clients.remove(key), "done")
       await clients.readAll()
-      await until("space is freed automatically", async () => {
+      await repeat("space is freed automatically", async () => {
         const after = await clients.put("after", 6 * MIB)
         if (after !== "done") assert.deepEqual(after, FULL)
         return after === "done"
@@ -228,7 +224,7 @@ test("a store on a disk without a free byte, its ballast used up, restarts repea
       for (let i = 0; i < 20; i += 1) assert.equal(await clients.put(`small ${i}`, 1000), "done")
       for (let i = 0; i < 4; i += 1) assert.equal(await clients.put(`large ${i}`, 3 * MIB), "done")
       const ballast = join(data, "ballast")
-      await until("space is reserved for records", async () => existsSync(join(ballast, "records")))
+      await repeat("space is reserved for records", async () => existsSync(join(ballast, "records")))
       for (let incarnation = 0; incarnation < 2; incarnation += 1) {
         await (incarnation % 2 === 0 ? server.kill() : server.stop())
         for (const name of readdirSync(ballast)) if (/^\d/.test(name)) rmSync(join(ballast, name))
@@ -244,7 +240,7 @@ test("a store on a disk without a free byte, its ballast used up, restarts repea
       await clients.readAll()
       assert.deepEqual(await clients.put("too large", 3 * MIB), FULL)
       rmSync(join(folder, "others"))
-      await until("the free space is detected", async () => (await clients.put("after", 3 * MIB)) === "done")
+      await repeat("the free space is detected", async () => (await clients.put("after", 3 * MIB)) === "done")
       await clients.readAll()
     })
   }))
@@ -268,7 +264,7 @@ test("a very small disk is filled, also by other programs, and the process kille
       const keys = order.sort(([a], [b]) => a - b).map(([, key]) => key)
       const removed = async (count: number): Promise<void> => {
         for (const key of keys.splice(0, count)) {
-          await until(`${key} is deleted`, async () => {
+          await repeat(`${key} is deleted`, async () => {
             const answer = await clients.remove(key)
             if (answer !== "done") assert.deepEqual(answer, FULL)
             return answer === "done"
@@ -284,7 +280,7 @@ test("a very small disk is filled, also by other programs, and the process kille
       takeSpace(folder)
       await server.launch()
       takeSpace(folder)
-      await until("the store reports that it refuses writes", async () =>
+      await repeat("the store reports that it refuses writes", async () =>
         /writes .*are refused/.test((await server.admin("GET", "/health/ready")).text),
       )
       rmSync(join(folder, "others"))
@@ -292,7 +288,7 @@ test("a very small disk is filled, also by other programs, and the process kille
       await removed(Math.ceil(keys.length / 3))
       await clients.readAll()
       await removed(Math.ceil(keys.length * 0.9))
-      await until("space is freed automatically", async () => {
+      await repeat("space is freed automatically", async () => {
         const answer = await clients.put("after", 10 * MIB)
         if (answer !== "done") assert.deepEqual(answer, FULL)
         return answer === "done"
@@ -325,11 +321,11 @@ test("without a spare file handle at most requests are refused, no disk is blame
         for (const key of clients.bodies.keys()) answers.push(await clients.read(key))
         return answers.some(answer => answer !== "done")
       }
-      await until("requests fail for lack of handles", round)
+      await repeat("requests fail for lack of handles", round)
       for (let more = 0; more < 4; more += 1) await round()
       for (const answer of answers) if (answer !== "done") assert.equal(answer.status, 503, JSON.stringify(answer))
       await handles("1024:")
-      await until("writes are accepted again", async () => (await clients.put("after", 4 * MIB + 1)) === "done")
+      await repeat("writes are accepted again", async () => (await clients.put("after", 4 * MIB + 1)) === "done")
       await clients.readAll()
       assert.deepEqual([...(await statesOf(server)).values()], ["active", "active", "active", "active"])
     }),

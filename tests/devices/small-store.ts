@@ -1,14 +1,13 @@
 /** A bucket of small objects that is written and checked while disks fail and return. */
 import assert from "node:assert/strict"
-import { setTimeout as later } from "node:timers/promises"
 import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import type { ServerProcess } from "../harness/server.js"
+import { until } from "../harness/until.js"
 import { listObjects } from "../kill/quiet-checks.js"
 
 const BUCKET = "survivors"
-const SETTLE_TIMEOUT_MS = 90_000
 const SETTLE_POLL_MS = 250
 
 /** The objects that the store must have, whatever happened to its disks. */
@@ -63,11 +62,11 @@ export async function statesOf(server: ServerProcess): Promise<Map<string, strin
 
 /** Waits until every device has all its data and metadata. */
 export async function settled(server: ServerProcess): Promise<void> {
-  const deadline = performance.now() + SETTLE_TIMEOUT_MS
-  for (;;) {
+  let found = ""
+  const isSettled = async (): Promise<boolean> => {
     const { devices, metadata } = STORE_SCHEMAS.STATUS.parse(await server.report("/v1/status"))
-    if (devices.every(({ state }) => state === "active") && metadata.copies === metadata.copiesWanted) return
-    if (performance.now() > deadline) assert.fail(`not settled: ${JSON.stringify({ devices, metadata })}`)
-    await later(SETTLE_POLL_MS)
+    found = JSON.stringify({ devices, metadata })
+    return devices.every(({ state }) => state === "active") && metadata.copies === metadata.copiesWanted
   }
+  await until(() => `settled: ${found}`, isSettled, SETTLE_POLL_MS)
 }

@@ -1,14 +1,11 @@
 /** A data folder that another process claims, as a process on another machine may if folders are shared. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
 import { beginIncarnation, readSuperblock } from "@hayloft/engine/device/index.js"
 import { RealDisk } from "@hayloft/base/seams/disk/index.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { withServer } from "../harness/server.js"
-
-const ENDS_WITHIN_MS = 30_000
-const POLL_MS = 50
+import { until } from "../harness/until.js"
 
 function isAlive(pid: number): boolean {
   try {
@@ -31,10 +28,11 @@ test("a server whose folder another process claims stops immediately, in the mid
       assert.ok(superblock)
       await beginIncarnation(disk, first, superblock)
       let written = 0
-      for (const deadline = performance.now() + ENDS_WITHIN_MS; isAlive(pid); await later(POLL_MS)) {
-        assert.ok(performance.now() < deadline, `the server continues:\n${server.log}`)
+      const hasEnded = async (): Promise<boolean> => {
         if ((await put(`${written}`).catch(() => undefined))?.status === 200) written += 1
+        return !isAlive(pid)
       }
+      await until(() => `the server has ended:\n${server.log}`, hasEnded)
       assert.match(server.log, /stopping_folder_ownership_lost/)
       await server.launch()
       for (let i = 0; i < written; i += 1)

@@ -22,8 +22,8 @@ import { ROOT } from "../harness/server.js"
 
 /** Ends a script that hangs; one that calls the AWS CLI twenty times takes minutes on a busy machine. */
 const SCRIPT_MS_MAX = 8 * 60_000
-const START_MS_MAX = 60_000
-const STOP_MS_MAX = 30_000
+const START_MS_MAX = 120_000
+const STOP_MS_MAX = 120_000
 const POLL_MS = 25
 /** The parts of a checkout that the commands use. */
 const CHECKOUT = ["dist", "docs", "node_modules", "package.json", "README.md"]

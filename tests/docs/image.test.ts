@@ -153,7 +153,7 @@ wait $server && echo ended with $?`
 
 test(
   "the tree of the image is small, names its packages, and serves from a folder of root's, read-only",
-  { skip: noTree, timeout: 120_000 },
+  { skip: noTree, timeout: 300_000 },
   async () => {
     const [tree, data] = [join(work, "tree"), folderOf(0)]
     await runOk("sh", [join(IMAGE, "make-tree.sh"), tree, join(RELEASE ?? "", "hayloft-linux-x64")])

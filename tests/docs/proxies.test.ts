@@ -27,7 +27,7 @@ import { freePort } from "../harness/free-port.js"
 import { CREDENTIALS, REGION, ROOT, selfSigned, withServer } from "../harness/server.js"
 import { adapted, installBlock } from "./install-blocks.js"
 
-const START_MS_MAX = 30_000
+const START_MS_MAX = 120_000
 const POLL_MS = 25
 const BUCKET = "behind"
 const LARGE_BYTES = 20 * MIB

@@ -40,7 +40,7 @@ export interface DramaResult {
 
 const WHOLE_MS = 300_000
 /** Two rounds of collection, with the pauses of idle jobs. */
-const SPACE_MS = 150_000
+const SPACE_MS = 300_000
 const DEAD_SHARE_MAX = 0.25
 /** Padding, and dead bytes below the compaction threshold, in each of a few volumes. */
 const DEAD_BYTES_FREE = 2 * 1024 * 1024

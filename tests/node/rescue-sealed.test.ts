@@ -150,7 +150,7 @@ test("encrypted objects are rescued as they are, with and without a snapshot, an
   }, quietParent()),
 )
 
-test("plain objects that the new store encrypts do not cost the others of their bucket", { timeout: 120_000 }, () =>
+test("plain objects that the new store encrypts do not cost the others of their bucket", { timeout: 300_000 }, () =>
   withFolder(async folder => {
     const at = (name: string) => join(folder, name)
     const masterKey = at("master.key")

@@ -10,15 +10,11 @@ import { MIB } from "@hayloft/base/limits.js"
 import { withFolder } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"
 import { ServerProcess } from "../harness/server.js"
+import { until } from "../harness/until.js"
 
-const POLL_MS = 25
-const UNTIL_MS_MAX = 60_000
+/** Signals within a second of the first one are copies of it. */
+const SIGNAL_EVERY_MS = 100
 const [BUCKET, KEY] = ["stopping", "upload"]
-
-async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  for (const endMs = performance.now() + UNTIL_MS_MAX; !(await isSo()); await later(POLL_MS))
-    assert.ok(performance.now() < endMs, `it never was so: ${what}`)
-}
 
 /** Runs the work with a server that has a bucket, and ends it. */
 async function withStore(
@@ -79,10 +75,9 @@ test("during the drain ready is 503 and requests are served; a second SIGTERM en
     assert.equal((await server.admin("GET", "/health/live")).status, 200)
     assert.ok(await isServed(client), "requests are served")
     const ended = server.exited
-    // Signals within a second of the first one are copies of it.
     while (!/ port_closed /.test(server.log)) {
       process.kill(server.pid, "SIGTERM")
-      await later(4 * POLL_MS)
+      await later(SIGNAL_EVERY_MS)
     }
     assert.equal(await ended, 0, server.log)
     assert.match(server.log, /hayloft: stopped\n$/)

@@ -250,7 +250,7 @@ const certificateFor = (port: number, servername: string): Promise<string | unde
     socket.on("error", () => resolve(undefined))
   })
 
-test("each name has its certificate, also one that is added while the server runs", { timeout: 120_000 }, () =>
+test("each name has its certificate, also one that is added while the server runs", { timeout: 300_000 }, () =>
   withFolder(async folder => {
     const certificates = join(folder, "certificates")
     await mkdir(certificates)

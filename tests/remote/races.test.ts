@@ -6,8 +6,8 @@ import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
 import type http from "node:http"
 import { test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
 import { forTestsOfFile } from "../harness/folders.js"
+import { until } from "../harness/until.js"
 import { RemoteWorld, type Misbehaviour } from "./worlds.js"
 
 const MIB = 1024 * 1024
@@ -31,14 +31,6 @@ async function during<T>(misbehave: Misbehaviour, work: () => Promise<T>): Promi
   } finally {
     world.proxy.misbehave = () => undefined
   }
-}
-
-async function until(check: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 600; tries += 1) {
-    if (await check()) return
-    await later(50)
-  }
-  throw new Error("it did not happen within 30 seconds")
 }
 
 /** Holds the first request that fits until `pass`. */
@@ -69,13 +61,13 @@ test("a write that comes while a bucket becomes remote is not lost", async () =>
   const held = new Held(request => request.url?.includes("list-type=2") === true)
   await during(held.misbehave, async () => {
     const setting = world.setRemote("becoming", { prefix: "becoming/" }, 409)
-    await until(() => held.isReached)
+    await until("it is held", () => held.isReached)
     await near("PUT", "becoming", "k", { body: "written meanwhile" })
     held.pass()
     await setting
   })
   assert.equal((await near("GET", "becoming", "k")).body.toString(), "written meanwhile")
-  await until(async () => (await world.near.usage("becoming")).versions === 0)
+  await until("it is there", async () => (await world.near.usage("becoming")).versions === 0)
   await world.setRemote("becoming", { prefix: "becoming/" })
   assert.equal((await near("GET", "becoming", "k")).body.toString(), "written meanwhile")
   assert.equal((await far("GET", "becoming/k")).body.toString(), "written meanwhile")
@@ -86,12 +78,12 @@ test("a bucket that takes no writes any more sends what is pending in its order"
   const held = new Held(request => request.method === "PUT")
   await during(held.misbehave, async () => {
     await near("PUT", "order", "k", { body: "first" })
-    await until(() => held.isReached)
+    await until("it is held", () => held.isReached)
     await near("PUT", "order", "k", { body: "second" })
     await world.setRemote("order", { writes: "None", prefix: "order/" })
     held.pass()
   })
-  await until(async () => (await world.near.usage("order")).versions === 0)
+  await until("they are there", async () => (await world.near.usage("order")).versions === 0)
   assert.equal((await far("GET", "order/k")).body.toString(), "second")
   await near("PUT", "order", "k", { body: "third" }, 405)
 })
@@ -109,10 +101,13 @@ test("a 200 that does not say what the remote has leaves the write pending, or f
   await during(page, async () => {
     await near("PUT", "page-back", "k", { body: "kept" })
     await near("PUT", "page-through", "k", { body: "refused" }, 503)
-    await until(() => world.proxy.requests.filter(request => request.startsWith("PUT /data/pb")).length > 1)
+    await until(
+      "two are sent",
+      () => world.proxy.requests.filter(request => request.startsWith("PUT /data/pb")).length > 1,
+    )
     assert.equal((await near("GET", "page-back", "k")).body.toString(), "kept")
   })
-  await until(async () => (await world.near.usage("page-back")).versions === 0)
+  await until("they are there", async () => (await world.near.usage("page-back")).versions === 0)
   assert.equal((await far("GET", "pb/k")).body.toString(), "kept")
 })
 
@@ -156,10 +151,10 @@ test("what a reader gets during a write is not cached, also if the process is ki
   const held = new Held(request => request.method === "PUT")
   await during(held.misbehave, async () => {
     const writing = near("PUT", "killed", "k", { body: "new" }).catch(() => undefined)
-    await until(() => held.isReached)
+    await until("it is held", () => held.isReached)
     assert.equal((await near("GET", "killed", "k")).body.toString(), "old")
     held.pass()
-    await until(async () => (await far("GET", "killed/k")).body.toString() === "new")
+    await until("it is there", async () => (await far("GET", "killed/k")).body.toString() === "new")
     await world.near.kill()
     await writing
   })

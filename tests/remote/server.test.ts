@@ -6,8 +6,8 @@
 import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
 import { test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
 import { forTestsOfFile } from "../harness/folders.js"
+import { until } from "../harness/until.js"
 import { md5Of, RemoteWorld, type Misbehaviour } from "./worlds.js"
 
 const MIB = 1024 * 1024
@@ -33,14 +33,6 @@ async function during<T>(misbehave: Misbehaviour, work: () => Promise<T>): Promi
   } finally {
     world.proxy.misbehave = () => undefined
   }
-}
-
-async function eventually(check: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 600; tries += 1) {
-    if (await check()) return
-    await later(50)
-  }
-  throw new Error("it did not happen within 30 seconds")
 }
 
 test("a cold object is fetched once, with its headers; a warm one without the remote", async () => {
@@ -170,7 +162,7 @@ test("a remote that does not answer holds up only what needs it, and many cold r
     },
     async () => {
       const cold = Array.from({ length: 20 }, () => near("GET", "slow", "cold"))
-      await eventually(async () => held.length > 0)
+      await until("one is held", () => held.length > 0)
       assert.equal((await near("GET", "slow", "warm")).body.toString(), "warm")
       open = true
       held.forEach(pass => pass())
@@ -239,7 +231,7 @@ test("write-back: reads and listings have it at once, the remote soon, also afte
   } finally {
     await world.proxy.resume(port)
   }
-  await eventually(async () => (await world.near.usage("back")).versions === 0)
+  await until("all are there", async () => (await world.near.usage("back")).versions === 0)
   assert.equal((await getFar("b/new")).body.toString(), "second")
   assert.equal((await getFar("b/old")).body.toString(), "overwritten")
   await getFar("b/d/1", 404)

@@ -4,7 +4,6 @@
  */
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
-import { setTimeout as wait } from "node:timers/promises"
 import { Client } from "pg"
 import { must } from "@hayloft/base/assert.js"
 import { changeControl, controlRow } from "@hayloft/engine/coordination/index.js"
@@ -17,13 +16,12 @@ import { HAYLOFT_SCHEMA } from "@hayloft/engine/sql/postgres/schema.js"
 import { statementsOf } from "@hayloft/engine/sql/postgres/statements.js"
 import { DATABASE_LIMITS, databaseTrouble } from "@hayloft/node/status/database-core.js"
 import { noPostgres } from "../harness/postgres.js"
+import { until } from "../harness/until.js"
 import { Databases } from "./databases.js"
 import { SimulatedWorld, SLOW } from "./simulated-world.js"
 
 const DEAD_ROWS = 60_000
 const NO_LAYOUTS = { put: [], drop: [] }
-const LOOK_MS = 50
-const LOOKS_MAX = 400
 
 let databases: Databases
 
@@ -52,12 +50,10 @@ async function healthOf(database: Postgres): Promise<DatabaseHealth> {
 /** Statistics reach the views a moment after their transactions. */
 async function healthSays(url: string, isSo: (health: DatabaseHealth) => boolean): Promise<DatabaseHealth> {
   const database = new Postgres(url)
-  for (let looks = 0; ; looks += 1) {
-    const health = await healthOf(database)
-    if (isSo(health)) return health
-    assert.ok(looks < LOOKS_MAX, JSON.stringify(health))
-    await wait(LOOK_MS)
-  }
+  let health = await healthOf(database)
+  const isThere = async (): Promise<boolean> => isSo((health = await healthOf(database)))
+  await until(() => JSON.stringify(health), isThere)
+  return health
 }
 
 const deadIn = ({ tables }: DatabaseHealth): number => tables?.find(({ name }) => name === "counters")?.deadRows ?? 0

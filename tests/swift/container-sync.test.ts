@@ -8,16 +8,14 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
 import type { RawResponse } from "../../conformance/raw-client.js"
 import { freePort } from "../harness/free-port.js"
 import { CREDENTIALS, ServerProcess } from "../harness/server.js"
+import { until } from "../harness/until.js"
 import { SwiftUser } from "./world.js"
 
 const REALM_KEY = "key of the realm"
 const KEY = "key of the containers"
-const WAIT_MS = 90_000
-const POLL_MS = 200
 
 interface Cluster {
   readonly server: ServerProcess
@@ -75,13 +73,6 @@ async function synchronized(name: string): Promise<void> {
     const made = await cluster.user.call("PUT", `/${name}-${own}`, { headers })
     assert.ok(made.status === 201 || made.status === 202, made.text)
   }
-}
-
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  for (const deadline = performance.now() + WAIT_MS; performance.now() < deadline; await later(POLL_MS)) {
-    if (await holds()) return
-  }
-  assert.fail(`timed out: ${what}`)
 }
 
 /** Waits until an object is the same in the other cluster. */

@@ -112,7 +112,7 @@ test("each package has a page that lists its modules", async () => {
   }
 })
 
-test("npm refuses to install with another version of itself than the product names", { timeout: 60_000 }, () =>
+test("npm refuses to install with another version of itself than the product names", { timeout: 300_000 }, () =>
   withFolder(folder => {
     cpSync(join(ROOT, ".npmrc"), join(folder, ".npmrc"))
     const refusalOf = (npm: string): string => {

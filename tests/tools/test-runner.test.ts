@@ -124,7 +124,7 @@ test("a skipped suite is a result, and is reported", async () => {
   assert.deepEqual([skipped.map(({ why }) => why), failures], [["it rains"], []])
 })
 
-test("words that name nothing, and arguments that would be ignored, are refused", { timeout: 60_000 }, async () => {
+test("words that name nothing, and arguments that would be ignored, are refused", { timeout: 300_000 }, async () => {
   for (const [args, expected] of [
     [["base/src/bytes", "no-such-file"], /no test file has "no-such-file"/],
     [["--package", "base", "bytes", "no-such-file"], /no test file has "no-such-file"/],
@@ -183,7 +183,7 @@ test("a file fails that ends without a result, with an exit code, by a signal, o
   }
 })
 
-test("what a file leaves running ends with it", { timeout: 60_000 }, async () => {
+test("what a file leaves running ends with it", { timeout: 300_000 }, async () => {
   const { failures } = await outcomeOf([
     `import { spawn } from "node:child_process"`,
     `const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" })`,

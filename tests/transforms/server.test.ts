@@ -8,7 +8,6 @@ import { createHash } from "node:crypto"
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
 import { gunzipSync } from "node:zlib"
 import { GetObjectCommand, HeadObjectCommand } from "@aws-sdk/client-s3"
 import { Client, type Call } from "../../conformance/client.js"
@@ -17,6 +16,7 @@ import { noChromium, withChromium } from "../harness/chromium.js"
 import { forTestsOfFile } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"
 import { CREDENTIALS, ROOT, ServerProcess } from "../harness/server.js"
+import { until } from "../harness/until.js"
 
 const REGION = "us-east-1"
 const SVG = `<?xml version="1.0"?>\n<!-- drawn by hand -->\n<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10">
@@ -236,10 +236,7 @@ test("a rule on PUT makes the result in the background; it is there after a rest
   await rules(`<Rule><Prefix>p/</Prefix><When>PUT</When><Steps>svgmin</Steps></Rule>`)
   const before = await madeBy(server)
   await put("p/x.svg", SVG.replace("8.000", "6.000"), { "Content-Type": "image/svg+xml" })
-  for (let waits = 0; (await madeBy(server)) === before; waits += 1) {
-    assert.ok(waits < 600, "the result is made")
-    await later(50)
-  }
+  await until("the result is made", async () => (await madeBy(server)) > before)
   const first = await get("p/x.svg")
   assert.equal(await madeBy(server), before + 1, "the reader found it")
   await server.kill()
