@@ -8,7 +8,6 @@
  */
 import { isFailure } from "@hayloft/base/failures.js"
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
-import { NEVER } from "@hayloft/base/never.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import { decodeReferences } from "@hayloft/engine/format/objects/references-record.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
@@ -33,11 +32,8 @@ import {
 const WORK_LIMITS = {
   /** Rows that one query looks at. */
   rowsPerQuery: 1_000,
-  /** The number of repeated look-ups of blocks in the index: a write adds them after its own command. */
+  /** How often a count is compared whose row changes meanwhile. */
   looksMax: 4,
-  lookAgainMs: 500,
-  /** The time after which a write has added its blocks to the index, or never will. */
-  indexedWithinMs: 10 * 60_000,
 } as const
 
 /** The outcome of the work on a row, as in jobs. */
@@ -151,7 +147,7 @@ export class DedupWork {
       case "blockIndex":
         return metadata.ask(checkIndexed(bucketId, rowKey))
       default:
-        return (reads ? (await digests.wrong(bucketId, rowKey))?.reason : undefined) ?? this.digestsFinding(rowKey)
+        return (reads ? (await digests.wrong(bucketId, rowKey))?.reason : undefined) ?? this.addToIndex(rowKey)
     }
   }
 
@@ -221,21 +217,6 @@ export class DedupWork {
     return (await metadata.ask(checkSegment(bucketId, rowKey))) ?? outcome
   }
 
-  /** A write that is under way adds blocks to the index after its own command. */
-  private async digestsFinding(rowKey: RowKey): Promise<DedupOutcome> {
-    const { clock, metadata } = this.seams
-    const { looksMax, lookAgainMs, indexedWithinMs } = WORK_LIMITS
-    const { bucketId, isOn } = this.request
-    for (let looks = 1; ; looks += 1) {
-      const found = await metadata.ask(checkDigests(bucketId, rowKey, isOn))
-      if (found === undefined) return undefined
-      const { reason, writtenMs } = found
-      if (writtenMs === undefined || writtenMs + indexedWithinMs < clock.wallMs()) return reason
-      if (looks === looksMax) return { changing: `${reason} yet: the object was written within ten minutes` }
-      await clock.sleep(lookAgainMs, NEVER)
-    }
-  }
-
   /** Drops digests that are not those of the bytes: the object gets others in a later phase. */
   private async dropWrong(rowKey: RowKey): Promise<DedupOutcome> {
     const { bucketId } = this.request
@@ -246,12 +227,13 @@ export class DedupWork {
     return REPAIRED
   }
 
+  /** The index is only a hint, so that a verification too may add what it lacks. */
   private async addToIndex(rowKey: RowKey): Promise<DedupOutcome> {
     const { bucketId, isOn } = this.request
     const { metadata } = this.seams
     const found = await metadata.ask(checkDigests(bucketId, rowKey, isOn))
     if (found === undefined) return undefined
-    if (found.writtenMs === undefined) return found.reason
+    if (found.kind === "missing") return found.reason
     await metadata.run(indexBlocks(bucketId, [rowKey]))
     return REPAIRED
   }
