@@ -146,8 +146,14 @@ export class OwnStore {
   }
 
   async stop(): Promise<void> {
-    this.running?.client.close()
-    await this.running?.process.stop()
+    await this.end(process => process.stop())
+  }
+
+  private async end(how: (process: StoreProcess) => Promise<unknown>): Promise<void> {
+    if (this.running === undefined) return
+    const { client, process } = this.running
+    client.close()
+    await how(process)
     this.tellErrors()
     this.running = undefined
   }
@@ -159,11 +165,7 @@ export class OwnStore {
   }
 
   async kill(): Promise<void> {
-    const { client, process } = this.now
-    client.close()
-    process.kill("SIGKILL")
-    await process.exited
-    this.running = undefined
+    await this.end(process => process.crash())
   }
 
   /** Continues without its first folders. */
@@ -175,9 +177,9 @@ export class OwnStore {
     await this.admin(admin => admin.post("/v1/repair/pause", {}))
   }
 
-  /** Stops, and removes everything that it wrote. */
+  /** Ends it without a drain, and removes everything that it wrote. */
   async close(): Promise<void> {
-    await this.stop()
+    await this.kill()
     await rm(this.root, { recursive: true, force: true })
   }
 

@@ -134,7 +134,7 @@ test("three nodes in trouble", { skip: noPostgres || process.platform !== "linux
       if (process.env["SHOW"]) for (const node of nodes.all) console.error(node.name, node.output)
       throw error
     } finally {
-      await nodes.stop()
+      await nodes.end()
       network.close()
     }
   }, quietParent())

@@ -157,7 +157,7 @@ async function withEncryptedNodes(work: (nodes: TestNodes) => Promise<void>): Pr
       if (process.env["SHOW"]) for (const node of nodes.all) console.error(node.name, node.output)
       throw error
     } finally {
-      await nodes.stop()
+      await nodes.end()
     }
   }, quietParent())
 }
@@ -262,7 +262,7 @@ test("the same search finds everything in a database of a store without --encryp
         /created without --encrypt-at-rest, and its rows in the database cannot be encrypted now/,
       )
     } finally {
-      await nodes.stop()
+      await nodes.end()
     }
   }, quietParent()),
 )

@@ -71,7 +71,7 @@ test("what one node writes the other reads, and its polls wake", { skip: noPostg
       await nodes.at(1).client.createBucket(BUCKET)
       await acrossNodes(nodes, clientAt(first), clientAt(second))
     } finally {
-      await nodes.stop()
+      await nodes.end()
     }
   }, quietParent()),
 )

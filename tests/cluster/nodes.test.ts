@@ -36,7 +36,7 @@ before(async () => {
 })
 
 after(async () => {
-  await opened?.stop()
+  await opened?.end()
   if (folder !== "") await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
 })
 

@@ -200,7 +200,7 @@ test("each node shows what both do, and names the one that was killed", { skip: 
       await oneNodeKilled(world)
     } finally {
       if (process.env["SHOW"]) for (const node of nodes.all) console.error(node.name, node.output)
-      await nodes.stop()
+      await nodes.end()
       spans.close()
     }
   }, quietParent()),

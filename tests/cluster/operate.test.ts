@@ -125,7 +125,7 @@ test(
         await until(1, ({ nodes: seen }) => seen?.nodes.length === 1)
       } finally {
         if (process.env["SHOW"]) for (const node of nodes.all) console.error(node.name, node.output)
-        await nodes.stop()
+        await nodes.end()
       }
     }, quietParent())
   },

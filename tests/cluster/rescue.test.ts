@@ -210,7 +210,7 @@ class DoomedNodes {
 
   async end(): Promise<void> {
     for (const client of this.clients) client.destroy()
-    await this.nodes.stop()
+    await this.nodes.end()
   }
 
   async rescue(zones: readonly string[], more: readonly string[]): Promise<Rescued> {

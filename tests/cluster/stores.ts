@@ -26,7 +26,7 @@ export async function withNodes(
       if (process.env["SHOW"]) for (const node of nodes.all) console.error(node.name, node.output)
       throw error
     } finally {
-      await nodes.stop()
+      await nodes.end()
     }
   }, quietParent())
 }

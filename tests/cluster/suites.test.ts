@@ -77,7 +77,7 @@ before(async () => {
 
 after(async () => {
   for (const front of Object.values(fronts)) front.close()
-  await nodes?.stop()
+  await nodes?.end()
   if (folder !== "") await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
 })
 

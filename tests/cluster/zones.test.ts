@@ -44,7 +44,7 @@ test("a zone is lost under load, and is whole again after its return", { skip: n
       if (process.env["SHOW"]) for (const node of nodes.all) console.error(node.name, node.output)
       throw error
     } finally {
-      await nodes.stop()
+      await nodes.end()
     }
   }, quietParent())
 })

@@ -79,7 +79,7 @@ export class ConsoleWorld {
 
   async stop(): Promise<void> {
     await this.#browser?.close()
-    await this.#server?.stop()
+    await this.#server?.kill()
     rmSync(this.#folder, { recursive: true, force: true })
   }
 

@@ -28,7 +28,7 @@ let folder: string
 forTestsOfFile(async of => {
   folder = of
   server = await startDedup(of)
-  return () => server.stop()
+  return () => server.kill()
 })
 
 const aws = (...args: readonly string[]) =>

@@ -177,8 +177,7 @@ async function withTarget<T>(
     await haveJoined(nodes.at(1), nodes.all.length * FOLDERS_EACH)
     return await work({ nodes, network, cutters, shim })
   } finally {
-    await Promise.all(nodes.all.map(node => node.kill()))
-    await nodes.stop()
+    await nodes.end()
     network.close()
     await Promise.all([...cutters.values()].map(cutter => cutter.stop()))
   }

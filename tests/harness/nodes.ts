@@ -131,8 +131,7 @@ export class TestNode {
 
   /** Its process ends as in a crash. */
   async kill(): Promise<void> {
-    this.process?.kill("SIGKILL")
-    await this.process?.exited
+    await this.process?.crash()
     this.over()
   }
 
@@ -196,7 +195,7 @@ export class TestNodes {
       }
       return store
     } catch (error) {
-      await store.stop()
+      await store.end()
       throw error
     }
   }
@@ -242,8 +241,9 @@ export class TestNodes {
     return node
   }
 
-  async stop(): Promise<void> {
-    await Promise.all(this.all.map(node => node.stop()))
+  /** Ends their processes, without a drain, and their database. */
+  async end(): Promise<void> {
+    await Promise.all(this.all.map(node => node.kill()))
     await this.own?.stop()
   }
 }

@@ -20,7 +20,7 @@ forTestsOfFile(async folder => {
   shared = await ServerProcess.start({ folders: dataFolders(folder, 3), args: ["--redundancy", "ec:2+1"] })
   const plain = await shared.client().call("PUT", { bucket: "plain" })
   assert.equal(plain.status, 200)
-  return () => shared.stop()
+  return () => shared.kill()
 })
 
 async function withStore(work: (server: ServerProcess) => Promise<void>): Promise<void> {

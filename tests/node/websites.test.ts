@@ -101,7 +101,7 @@ let world: World
 forTestsOfFile(async folder => {
   world = await serve(folder)
   await withClient(world.server, fill)
-  return () => world.server.stop()
+  return () => world.server.kill()
 })
 
 const ask = (

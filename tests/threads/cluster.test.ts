@@ -56,7 +56,7 @@ before(async () => {
 })
 
 after(async () => {
-  await started?.nodes.stop()
+  await started?.nodes.end()
   if (folder !== "") await rm(folder, { recursive: true, force: true })
 })
 

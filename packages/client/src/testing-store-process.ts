@@ -1,7 +1,8 @@
 /**
  * A temporary store as a child process, on free ports: for the bench, for `npm run dev` and for tests.
  *
- * Promises  `stop` ends the process (SIGTERM, later SIGKILL) and waits for it; the caller removes the data folders.
+ * Promises  `stop` ends the process (SIGTERM, later SIGKILL) and waits for it, `crash` kills it; the caller removes the data
+ *           folders.
  * Limits    `START_MS_MAX` to become ready, `STOP_MS_MAX` to drain.
  */
 import { spawn, type ChildProcess } from "node:child_process"
@@ -137,6 +138,12 @@ export class StoreProcess {
 
   kill(signal: NodeJS.Signals): void {
     this.child.kill(signal)
+  }
+
+  /** Ends it at once (SIGKILL). */
+  async crash(): Promise<void> {
+    this.kill("SIGKILL")
+    await this.exited
   }
 
   /** Drains and ends; resolves with the exit code. */

@@ -74,7 +74,7 @@ export async function withStore(folder: string, work: (store: Store) => Promise<
     if (process.env["SHOW"]) for (const node of nodes.all) console.error(node.name, node.output)
     throw error
   } finally {
-    await nodes.stop()
+    await nodes.end()
     await proxy.close()
     await far.kill()
   }
