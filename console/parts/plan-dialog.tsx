@@ -81,13 +81,14 @@ function PlanPreview({ plan }: { readonly plan: Plan }) {
   )
 }
 
-/** Plans a change; `again` repeats that after a failure. */
+/** Plans a change; `again` repeats that. */
 function usePlan({ path, body }: PlannedChange) {
   const plan = useSignal<Plan | undefined>(undefined)
   const failure = useSignal<ApiError | undefined>(undefined)
   const attempt = useSignal(0)
   useEffect(() => {
     const controller = new AbortController()
+    plan.value = undefined
     failure.value = undefined
     api.post<Change>(path, { ...body, dryRun: true }, { signal: controller.signal }).then(
       reply => (plan.value = reply.plan),
@@ -138,18 +139,31 @@ export function PlanDialog(props: {
   const name = useSignal("")
   const buckets = useSignal("")
   const isRead = useSignal(false)
-  const { confirmBy, lockedBuckets } = plan ?? {}
+  const { confirmBy, lockedBuckets, outlook } = plan ?? {}
   const isConfirmed =
     plan !== undefined &&
     (!isWarned(plan) || isRead.value) &&
     (confirmBy === undefined || name.value === confirmBy) &&
     (lockedBuckets === undefined || wordsOf(buckets.value) === lockedBuckets.join(","))
+  /** The plan that was shown promised more: the present one has to be read and confirmed. */
+  const showNewPlan = (): void => {
+    name.value = ""
+    buckets.value = ""
+    isRead.value = false
+    again()
+  }
   const make = useAction(async () => {
-    await api.post<Change>(change.path, {
-      ...change.body,
+    const confirmation = {
       ...(confirmBy === undefined ? {} : { confirm: name.value }),
       ...(lockedBuckets === undefined ? {} : { lockedBuckets }),
-    })
+      ...(outlook === undefined ? {} : { outlook }),
+    }
+    try {
+      await api.post<Change>(change.path, { ...change.body, ...confirmation })
+    } catch (error) {
+      if (asApiError(error).code === "planOutdated") showNewPlan()
+      throw error
+    }
     toast(`${change.title}: started`)
     onDone()
     onClose()

@@ -7,7 +7,7 @@ import { setTimeout as later } from "node:timers/promises"
 import { after } from "node:test"
 import type { Page } from "playwright-core"
 import { MIB } from "@hayloft/base/limits.js"
-import type { Device, LayoutDetails, Nodes, Status } from "../../console/api/shapes.js"
+import type { Change, Device, LayoutDetails, Nodes, Status } from "../../console/api/shapes.js"
 import {
   assertAccessible,
   assertFits,
@@ -256,6 +256,49 @@ export const devices: PageTests = {
       assert.equal(sent?.dryRun, true)
       assert.deepEqual(sent.changes.map(({ weight }) => weight).toSorted(), [3, 4])
     })
+
+    pageTest(
+      "a plan that is outdated when it is confirmed is replaced by the present one, which is read first",
+      async () => {
+        const page = await world.open("/console/devices?tab=layout")
+        const requests: { dryRun?: boolean; outlook?: string }[] = []
+        await page.route("**/v1/layout", async route => {
+          if (route.request().method() !== "POST") return route.fallback()
+          const sent = JSON.parse(route.request().postData() ?? "") as { dryRun?: boolean; outlook?: string }
+          requests.push(sent)
+          const error = { code: "planOutdated", message: "nothing was changed: after it 0 disks may fail" }
+          if (sent.dryRun !== true) return route.fulfill({ status: 409, json: { error } })
+          const response = await route.fetch()
+          const { plan, ...others } = (await response.json()) as Change
+          const outlook = `disks=${requests.length}`
+          return route.fulfill({
+            response,
+            json: { ...others, plan: { ...plan, warnings: ["mind the gap"], outlook } },
+          })
+        })
+        await page.getByLabel(/New weight of .*disk1/).fill("2")
+        await page.getByLabel(/New weight of .*disk2/).fill("3")
+        await page.getByRole("button", { name: "Show the plan of 2 changes" }).click()
+        const dialog = dialogOf(page, "Make 2 changes")
+        const tick = dialog.getByLabel("I have read the warnings above")
+        const make = dialog.getByRole("button", { name: "Make 2 changes", exact: true })
+        await tick.check()
+        await make.click()
+        await dialog.getByText("nothing was changed: after it 0 disks may fail").waitFor()
+        await tick.waitFor()
+        assert.deepEqual([await tick.isChecked(), await make.isDisabled()], [false, true])
+        assert.deepEqual(
+          requests.map(({ dryRun, outlook }) => [dryRun, outlook]),
+          [
+            [true, undefined],
+            [undefined, "disks=1"],
+            [true, undefined],
+          ],
+        )
+        await page.keyboard.press("Escape")
+        await dialog.waitFor({ state: "detached" })
+      },
+    )
 
     pageTest("a change of redundancy is planned for the store, and a plan that fails can be retried", async () => {
       const page = await world.open("/console/devices?tab=redundancy")

@@ -479,6 +479,23 @@ test("a change that makes buckets with object lock less safe is refused until al
   assert.deepEqual([made.status, store.changes.length], [200, 1])
 })
 
+test("a change that was confirmed after its plan is refused once the plan is outdated, and others are not", async () => {
+  const { json, store } = world()
+  store.outlook = "disks=1 locked=0"
+  const path = `/v1/devices/${ID}/forget`
+  const dry = await json("POST", path, { body: { acceptLoss: true, dryRun: true } })
+  assert.match(JSON.stringify(dry.value), /"outlook":"disks=1 locked=0"/)
+  store.outlook = "disks=0 locked=0"
+  const refused = await json("POST", path, { body: { acceptLoss: true, outlook: "disks=1 locked=0" } })
+  assert.equal(refused.status, 409)
+  assert.match(JSON.stringify(refused.value), /"code":"planOutdated".*nothing was changed/)
+  assert.deepEqual(store.changes, [])
+  assert.equal((await json("POST", path, { body: { acceptLoss: true, outlook: "disks=0 locked=0" } })).status, 200)
+  assert.equal((await json("POST", path, { body: { acceptLoss: true } })).status, 200)
+  assert.equal(store.changes.length, 2)
+  assert.equal((await json("POST", path, { body: { acceptLoss: true, outlook: 1 } })).status, 400)
+})
+
 test("the cluster is left with an empty body, with none, and with buckets that are named", async () => {
   const { json, store } = world()
   for (const body of [undefined, {}, { lockedBuckets: ["backups"] }]) {

@@ -269,6 +269,8 @@ export class FakeStore implements Accounts {
   confirmBy: string | undefined
   /** The `lockedBuckets` of plans. */
   lockedBuckets: readonly string[] = []
+  /** The `outlook` of plans. */
+  outlook: string | undefined
   readonly changes: StoreChange[] = []
   repair: RepairReport = REPAIR
   readonly jobs = new Map<string, JobReport>([
@@ -277,12 +279,14 @@ export class FakeStore implements Accounts {
   readonly operations: StoreOperations = {
     plan: async change => {
       this.#touch("plan")
-      const { confirmBy, lockedBuckets } = this
+      const { confirmBy, lockedBuckets, outlook } = this
       const locked = lockedBuckets.length === 0 ? {} : { lockedBuckets }
-      return { ...planOf(change), ...(confirmBy === undefined ? {} : { confirmBy }), ...locked }
+      const shown = outlook === undefined ? {} : { outlook }
+      return { ...planOf(change), ...(confirmBy === undefined ? {} : { confirmBy }), ...locked, ...shown }
     },
-    change: async (change, confirm, named = []) => {
+    change: async (change, confirm, named = [], outlook = this.outlook) => {
       this.#touch("change")
+      if (outlook !== this.outlook) throw fail("planOutdated", { message: `nothing was changed: ${this.outlook}` })
       if (this.confirmBy !== undefined && confirm !== this.confirmBy) {
         const { warnings } = planOf(change)
         throw fail("invalidArgument", { message: `${warnings.join()}; send "confirm": "${this.confirmBy}"` })

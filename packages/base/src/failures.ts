@@ -135,6 +135,7 @@ export const FAILURES = {
   preconditionFailed: kind("reread", "a condition of the request is not met"),
   notModified: kind("reread", "the object has not been modified"),
   conflict: kind("reread", "another request changed the same thing; try again"),
+  planOutdated: kind("reread", "the change would have a worse outcome than the plan that was shown"),
   // Load and space
   tooManyInFlight: kind("backOff", "too many requests in flight"),
   rateExceeded: kind("backOff", "the limit of requests per second of the account or the key is exceeded"),

@@ -32,28 +32,31 @@ export const namedBuckets = ({ lockedBuckets = "" }: Pick<ConfirmOptions, "locke
 /**
  * `text` describes the change. Throws unless `--yes` is set or the user agrees at the terminal, and unless the name that
  * is to be repeated is that of `--confirm`, or the user types it; the same for the buckets and `--locked-buckets`.
+ * Returns true if the text was shown to a user who answered at the terminal.
  */
 export async function confirm(
   io: CliIo,
   options: ConfirmOptions,
   text: string,
   { name, lockedBuckets = [] }: Repeated = {},
-): Promise<void> {
+): Promise<boolean> {
   const { yes = false, confirm: confirmed } = options
   // A script that asks for JSON gets only that: a dry run prints the plan.
   if (options.json !== true) await io.out(text)
   else if (!yes && io.inputIsTerminal) io.error(text)
   if (!yes && !io.inputIsTerminal) throw new CliError("usage", `${NOTHING}; add --yes to carry out the plan`)
+  const named = namedBuckets(options)
+  const isNamed = name === undefined || confirmed === name
+  const areBucketsNamed = lockedBuckets.every(bucket => named.includes(bucket))
   const lines = linesOf(io.input)
   try {
     if (!yes) {
       io.error("Do it? [y/N] ")
       if (!/^y(es)?$/i.test(await nextOf(lines))) throw new CliError("failed", NOTHING)
     }
-    if (name !== undefined && confirmed !== name) await askName(io, lines, ["--confirm", name], confirmed)
-    const named = namedBuckets(options)
-    if (lockedBuckets.every(bucket => named.includes(bucket))) return
-    await askName(io, lines, [LOCKED_FLAG, lockedBuckets.join(",")], options.lockedBuckets)
+    if (!isNamed) await askName(io, lines, ["--confirm", name], confirmed)
+    if (!areBucketsNamed) await askName(io, lines, [LOCKED_FLAG, lockedBuckets.join(",")], options.lockedBuckets)
+    return !yes || (options.json !== true && !(isNamed && areBucketsNamed))
   } finally {
     await lines.return(undefined)
   }

@@ -150,6 +150,7 @@ const S3_KINDS: Readonly<Record<string, readonly FailureKind[]>> = {
     "noSuchSession",
     "lockHeld",
     "noSuchFile",
+    "planOutdated",
   ],
   HistoryIncomplete: ["historyIncomplete"],
   InvalidStorageClass: ["invalidStorageClass"],

@@ -475,6 +475,11 @@ const CONDITIONS = {
     "Read the present state and try again. For a change of devices: wait until shards no longer move (`hayloft status`).",
     "design/consistency.md#conditions",
   ),
+  planOutdated: text(
+    "A change of devices, nodes, the layout or the redundancy was confirmed after its plan was shown. By then it would have lost more, or left the store less safe, than the plan showed: the message says what has become worse. Nothing was changed.",
+    "Plan the change again, read the new plan, and confirm that one.",
+    "operate/operate.md#adding-replacing-and-removing-disks",
+  ),
 } as const satisfies { readonly [kind in FailureKind]?: Text }
 
 const COORD = "guide/locks.md"

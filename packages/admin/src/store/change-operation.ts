@@ -2,7 +2,8 @@
  * An operation that changes the devices, the layout or the redundancy of a store.
  *
  * Changes accept `dryRun`: the reply is then the plan, and nothing is changed. If the plan has a `confirmBy`, the
- * request must repeat it as `confirm`; if it has `lockedBuckets`, the request must repeat those.
+ * request must repeat it as `confirm`; if it has `lockedBuckets`, the request must repeat those. A request that repeats its
+ * `outlook` is refused if the outcome has become worse since then.
  */
 import type { z } from "zod"
 import { startedJson, type CommandOf, type OperationInput } from "@hayloft/features/operator/index.js"
@@ -15,6 +16,7 @@ interface RequestedChange {
   readonly dryRun: boolean
   readonly confirm?: string | undefined
   readonly lockedBuckets?: readonly string[] | undefined
+  readonly outlook?: string | undefined
   readonly change: StoreChange
 }
 
@@ -34,9 +36,9 @@ export const change = (id: string, path: string, { read, ...definition }: Change
     mayStartJob: true,
     answer: schema.CHANGE,
     run: async (services, input) => {
-      const { dryRun, confirm, lockedBuckets, change: request } = read(input)
+      const { dryRun, confirm, lockedBuckets, outlook, change: request } = read(input)
       if (dryRun) return { applied: false, plan: await services.store.plan(request) }
-      const applied = await services.store.change(request, confirm, lockedBuckets)
+      const applied = await services.store.change(request, confirm, lockedBuckets, outlook)
       return { applied: true, ...applied, ...(await jobOfChange(services, request, input.caller)) }
     },
   })

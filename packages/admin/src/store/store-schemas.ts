@@ -153,7 +153,14 @@ const lockedBuckets = z
   .max(1024)
   .optional()
   .describe("the plan's lockedBuckets; a change whose plan has some is refused unless all of them are named")
-const request = { confirm, lockedBuckets, dryRun }
+const outlook = z
+  .string()
+  .max(16_384)
+  .optional()
+  .describe(
+    "the plan's outlook: the change is refused with planOutdated if it would now lose more, or leave the store less safe, than that plan showed; absent: no plan was shown",
+  )
+const request = { confirm, lockedBuckets, outlook, dryRun }
 const path = z
   .string()
   .max(4096)
@@ -279,6 +286,12 @@ export const PLAN = z
       .optional()
       .describe("buckets with object lock that would be less safe than promised, which a person must name"),
     moreLockedBuckets: count.optional().describe("how many there are beside those that are listed; absent: none"),
+    outlook: z
+      .string()
+      .optional()
+      .describe(
+        "of a dry run: the loss, and what may fail afterwards, as a text to repeat when a person confirms this plan",
+      ),
   })
   .meta({ id: "Plan" })
 export const CHANGE = z

@@ -1,6 +1,7 @@
 /**
  * Changes of a store that have a plan: it is shown first, and the change is made once it is confirmed, by `--yes` or an
- * answer at the terminal; a script without `--yes` changes nothing. `--wait` waits until all shards are in their places.
+ * answer at the terminal; a script without `--yes` changes nothing. An answer is one to the plan that was shown: if the
+ * outcome would be worse by then, the store refuses the change. `--wait` waits until all shards are in their places.
  */
 import type { z } from "zod"
 import { planText, STORE_SCHEMAS, workText, type Status } from "@hayloft/admin/index.js"
@@ -33,9 +34,13 @@ export async function planAndChange(
 ): Promise<void> {
   const planned = checked(STORE_SCHEMAS.CHANGE, await send({ dryRun: true }))
   if (options.dryRun === true) return answer(io, options, planned, planText(planned.plan))
-  const { confirmBy, lockedBuckets } = planned.plan
-  await confirm(io, options, planText(planned.plan), { name: confirmBy, lockedBuckets })
-  const confirmation = { ...(confirmBy && { confirm: confirmBy }), ...(lockedBuckets && { lockedBuckets }) }
+  const { confirmBy, lockedBuckets, outlook } = planned.plan
+  const isAnswered = await confirm(io, options, planText(planned.plan), { name: confirmBy, lockedBuckets })
+  const confirmation = {
+    ...(confirmBy && { confirm: confirmBy }),
+    ...(lockedBuckets && { lockedBuckets }),
+    ...(isAnswered && { outlook }),
+  }
   const made = checked(STORE_SCHEMAS.CHANGE, await send(confirmation))
   if (options.wait === true) await waitUntilSettled(io, client, signal)
   await answer(io, options, made, options.wait === true ? "done\n" : startedText(made))

@@ -107,6 +107,38 @@ test("a change that makes the store less safe requires its name", async () => {
   assert.equal(store.changes.length, 3)
 })
 
+test("an answer at the terminal is to the plan that was shown, and a script accepts what there is", async () => {
+  const args = ["device", "forget", ID, "--accept-loss"]
+  const { plan } = store.operations
+  /** More is lost by the time of the answer. */
+  store.operations.plan = async change => {
+    const planned = await plan(change)
+    store.outlook = "disks=0 locked=0 ec:2+1=900"
+    return planned
+  }
+  const shown = () => {
+    store.outlook = "disks=1 locked=0"
+  }
+  shown()
+  const late = await hayloft(args, { types: "y\n" })
+  assert.deepEqual([late.code, store.changes], [6, []])
+  assert.match(late.error, /nothing was changed: disks=0 locked=0 ec:2\+1=900/)
+  // The second look is at the new plan.
+  assert.deepEqual([(await hayloft(args, { types: "y\n" })).code, store.changes.length], [0, 1])
+  for (const script of [["--yes"], ["--yes", "--json"]]) {
+    shown()
+    assert.equal((await hayloft([...args, ...script])).code, 0)
+  }
+  assert.equal(store.changes.length, 3)
+  // Only the name is typed: the plan was shown, unless the output is JSON.
+  store.confirmBy = "disk"
+  shown()
+  assert.equal((await hayloft([...args, "--yes"], { types: "disk\n" })).code, 6)
+  shown()
+  assert.equal((await hayloft([...args, "--yes", "--json"], { types: "disk\n" })).code, 0)
+  assert.equal(store.changes.length, 4)
+})
+
 test("a change that makes buckets with object lock less safe requires their names", async () => {
   store.lockedBuckets = ["backups", "ledger"]
   const args = ["device", "remove", ID]

@@ -8,7 +8,7 @@
  */
 import { fail } from "@hayloft/base/failures.js"
 import type { DeviceId } from "@hayloft/base/ids.js"
-import { DEVICES_MAX, STORE_DEVICES_MAX } from "@hayloft/base/limits.js"
+import { DEVICES_MAX, PARTITIONS, STORE_DEVICES_MAX } from "@hayloft/base/limits.js"
 import { shardCount, shardsNeeded, textOfPolicy, type Policy } from "@hayloft/base/policy.js"
 import type { ControlDevice, ControlRecord, DeviceHome } from "../format/device/control-record.js"
 import { aliveSlots, replaceDevice as withDeviceReplaced } from "../placement/index.js"
@@ -184,24 +184,47 @@ function checkMetadataStays(record: ControlRecord, { ids, name }: Chosen): void 
   throw refusal(`${name} is the only one that holds metadata, and without it no object can be found`)
 }
 
+/** Data of which too few shards are left. */
+export interface ShardLoss {
+  /** The redundancy that it is stored with. */
+  readonly policy: string
+  /** The partitions of the layout whose data it is. */
+  readonly partitions: number
+}
+
+export function lossText({ policy, partitions }: ShardLoss): string {
+  const share = ((100 * partitions) / PARTITIONS).toFixed(partitions === PARTITIONS ? 0 : 1)
+  return `about ${share} % of the data stored as ${policy}`
+}
+
 /**
- * Throws `invalidArgument` if some partition would have fewer shards than a read needs without the devices.
- * Only complete devices count; a shard that is moving counts only if both its old and its new device do.
+ * Returns the data that has fewer shards than a read needs without the devices. Only complete devices count; a shard that
+ * is moving counts only if both its old and its new device do.
  */
-function checkObjectsStay(record: ControlRecord, { ids, name }: Chosen, policiesInUse: readonly Policy[]): void {
+export function lossesWithout(
+  record: ControlRecord,
+  ids: readonly DeviceId[],
+  policiesInUse: readonly Policy[],
+): readonly ShardLoss[] {
   const whole = record.devices.filter(
     device => !ids.includes(device.id) && device.state !== "offline" && device.state !== "rebuilding",
   )
   const counting = new Set(whole.map(device => device.id))
   const layout = layoutOf(record.layout)
   const previous = record.previousLayout && layoutOf(record.previousLayout)
-  for (const policy of [...policiesIn(record), ...policiesInUse]) {
+  const policies = new Map([...policiesIn(record), ...policiesInUse].map(policy => [textOfPolicy(policy), policy]))
+  return Array.from(policies, ([text, policy]) => {
     const alive = aliveSlots(layout, counting, shardCount(policy), previous)
     const lost = alive.reduce((sum, count) => sum + (count < shardsNeeded(policy) ? 1 : 0), 0)
-    if (lost === 0) continue
-    const share = ((100 * lost) / alive.length).toFixed(lost === alive.length ? 0 : 1)
-    throw refusal(
-      `without ${name} about ${share} % of the data stored as ${textOfPolicy(policy)} has too few shards on complete devices: wait until rebuilding devices are complete, bring it or others back, or accept the loss`,
-    )
-  }
+    return { policy: text, partitions: lost }
+  }).filter(({ partitions }) => partitions > 0)
+}
+
+/** Throws `invalidArgument` if some data would have fewer shards than a read needs without the devices. */
+function checkObjectsStay(record: ControlRecord, { ids, name }: Chosen, policiesInUse: readonly Policy[]): void {
+  const [loss] = lossesWithout(record, ids, policiesInUse)
+  if (loss === undefined) return
+  throw refusal(
+    `without ${name} ${lossText(loss)} has too few shards on complete devices: wait until rebuilding devices are complete, bring it or others back, or accept the loss`,
+  )
 }

@@ -51,10 +51,10 @@ function notedOn(node: string, calls: string[]): StoreOperations {
     plan: async change => {
       note(`plan ${change.kind}`)
       if ("path" in change && change.path === "/full") throw fail("folderNotEmpty", { path: change.path, found: "x" })
-      return PLAN
+      return { ...PLAN, outlook: `disks=${node === "n1" ? 1 : 2}` }
     },
-    change: async (change, confirm) => {
-      note(`change ${JSON.stringify(change)} ${confirm}`)
+    change: async (change, confirm, _, outlook) => {
+      note(`change ${JSON.stringify(change)} ${confirm}${outlook === undefined ? "" : `, shown ${outlook}`}`)
       return { plan: PLAN, generation: 7 }
     },
     checkDevice: async id => {
@@ -148,8 +148,9 @@ test("a device is checked, and a folder planned and added, by the node that has 
   assert.equal((await run(operations.checkDevice(OWN_DEVICE))).finding, "n1 checked it")
   assert.equal((await run(operations.checkDevice(THEIR_DEVICE))).finding, "n2 checked it")
   const add = { kind: "addDevice", path: "/disk", weight: 2, node: N2.name } as const
-  assert.deepEqual(await run(operations.plan(add)), PLAN)
+  assert.deepEqual(await run(operations.plan(add)), { ...PLAN, outlook: "disks=2" })
   assert.deepEqual(await run(operations.change(add, "/disk")), { plan: PLAN, generation: 7 })
+  await run(operations.change(add, "/disk", [], "disks=2"))
   await run(operations.plan({ kind: "addDevice", path: "/disk", weight: undefined }))
   await run(operations.plan({ kind: "replaceDevice", id: THEIR_DEVICE, path: "/new", acceptLoss: false }))
   await run(operations.plan({ kind: "drainNode", node: N2.name }))
@@ -158,6 +159,7 @@ test("a device is checked, and a folder planned and added, by the node that has 
     `n2 check ${THEIR_DEVICE}`,
     "n2 plan addDevice",
     'n2 change {"kind":"addDevice","path":"/disk","weight":2} /disk',
+    'n2 change {"kind":"addDevice","path":"/disk","weight":2} /disk, shown disks=2',
     "n1 plan addDevice",
     "n2 plan replaceDevice",
     "n1 plan drainNode",

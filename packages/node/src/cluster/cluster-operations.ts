@@ -85,10 +85,14 @@ export const serveOperations = (server: RpcServer, own: StoreOperations, live: O
 
 async function operate(own: StoreOperations, live: OwnLive, operation: NodeOperation): Promise<NodeOperationResult> {
   switch (operation.kind) {
-    case "plan":
-      return { kind: "planned", plan: await own.plan(operation.change) }
-    case "change":
-      return { kind: "changed", ...(await own.change(operation.change, operation.confirm, operation.lockedBuckets)) }
+    case "plan": {
+      const { outlook, ...plan } = await own.plan(operation.change)
+      return { kind: "planned", plan, ...(outlook !== undefined && { outlook }) }
+    }
+    case "change": {
+      const { change, confirm, lockedBuckets, outlook } = operation
+      return { kind: "changed", ...(await own.change(change, confirm, lockedBuckets, outlook)) }
+    }
     case "check":
       return { kind: "checked", ...(await own.checkDevice(operation.id)) }
     case "scrub":
@@ -207,17 +211,20 @@ export class ClusterOperations implements StoreOperations {
   async plan(change: StoreChange): Promise<ChangePlan> {
     const there = this.elsewhere(change)
     if (there === undefined) return this.own.plan(change)
-    return (await ask(there.node, { kind: "plan", change: there.change }, "planned")).plan
+    const { plan, outlook } = await ask(there.node, { kind: "plan", change: there.change }, "planned")
+    return { ...plan, ...(outlook !== undefined && { outlook }) }
   }
 
   async change(
     change: StoreChange,
     confirm: string | undefined,
     lockedBuckets: readonly string[] = [],
+    outlook?: string,
   ): Promise<AppliedChange> {
     const there = this.elsewhere(change)
-    if (there === undefined) return this.own.change(change, confirm, lockedBuckets)
-    const operation = { kind: "change", change: there.change, confirm, lockedBuckets } as const
+    if (there === undefined) return this.own.change(change, confirm, lockedBuckets, outlook)
+    const shown = outlook === undefined ? {} : { outlook }
+    const operation = { kind: "change", change: there.change, confirm, lockedBuckets, ...shown } as const
     const { plan, generation } = await ask(there.node, operation, "changed")
     return { plan, generation }
   }

@@ -2,9 +2,9 @@
 import { parseDeviceId } from "@hayloft/base/ids.js"
 import { lockedNamesText, type LockedNames } from "@hayloft/base/locked-names.js"
 import { textOfPolicy } from "@hayloft/base/policy.js"
-import type { Preview } from "@hayloft/engine/cluster/index.js"
+import { lossText, type Preview, type ShardLoss } from "@hayloft/engine/cluster/index.js"
 import type { ControlDevice } from "@hayloft/engine/format/device/control-record.js"
-import type { ChangePlan, StoreChange } from "./contract.js"
+import type { AppliedChange, StoreChange } from "./contract.js"
 import { summaryOf } from "./decide-change-core.js"
 import type { PlanNotes } from "./plan-warnings-core.js"
 
@@ -14,6 +14,8 @@ export const NEW_ID = parseDeviceId("f".repeat(16))
 interface PlannedChange {
   readonly change: StoreChange
   readonly preview: Preview
+  /** The data that is given up. */
+  readonly losses: readonly ShardLoss[]
   /** The devices of the store before and after the change. */
   readonly devices: readonly ControlDevice[]
   readonly notes: PlanNotes
@@ -23,7 +25,8 @@ interface PlannedChange {
   readonly locked: LockedNames
 }
 
-export function changePlanOf({ change, preview, devices, notes, ofClass, locked }: PlannedChange): ChangePlan {
+export function changePlanOf(planned: PlannedChange): AppliedChange["plan"] {
+  const { change, preview, losses, devices, notes, ofClass, locked } = planned
   const { warnings, confirmBy } = notes
   const { usableBefore, usableAfter, survivesMachines, survivesZones } = preview
   return {
@@ -44,7 +47,7 @@ export function changePlanOf({ change, preview, devices, notes, ofClass, locked 
     ...(survivesZones && { survivesZones }),
     ...(usableBefore === undefined ? {} : { usableBytesBefore: Math.round(usableBefore) }),
     ...(usableAfter === undefined ? {} : { usableBytesAfter: Math.round(usableAfter) }),
-    warnings: [...warnings, ...ofClass, ...lockedWarnings(locked)],
+    warnings: [...warnings, ...losses.map(lossWarning), ...ofClass, ...lockedWarnings(locked)],
     ...(confirmBy === undefined ? {} : { confirmBy }),
     ...(locked.listed.length === 0 ? {} : { lockedBuckets: locked.listed }),
     ...(locked.more === 0 ? {} : { moreLockedBuckets: locked.more }),
@@ -55,6 +58,9 @@ const placeOf = (device: ControlDevice | undefined): { readonly path: string; re
   path: device?.pathHint ?? "",
   ...(device?.home === undefined ? {} : { node: device.home.node }),
 })
+
+const lossWarning = (loss: ShardLoss): string =>
+  `${lossText(loss)} has too few shards on the complete devices that remain`
 
 const lockedWarnings = (locked: LockedNames): readonly string[] =>
   locked.listed.length === 0

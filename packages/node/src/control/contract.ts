@@ -55,7 +55,8 @@ type ResultOf<Kind extends NodeOperationResult["kind"]> = Omit<
 >
 
 export type AppliedChange = ResultOf<"changed">
-export type ChangePlan = AppliedChange["plan"]
+/** `outlook`: a text to repeat with the confirmation; absent if the node that planned has an earlier release. */
+export type ChangePlan = ResultOf<"planned">["plan"] & Pick<ResultOf<"planned">, "outlook">
 export type PlannedLosses = ChangePlan["survives"]
 export type DeviceCheck = ResultOf<"checked">
 
@@ -107,9 +108,15 @@ export interface StoreOperations {
   /**
    * Resolves when the change is durable and in force; the work that it causes runs in the background. Throws
    * `invalidArgument` if the plan has a `confirmBy` and `confirm` differs from it, or if `lockedBuckets` lacks one of the
-   * plan's.
+   * plan's. `outlook`: that of the plan that the operator was shown; throws `planOutdated` if the change has a worse one by
+   * now.
    */
-  change(change: StoreChange, confirm: string | undefined, lockedBuckets?: readonly string[]): Promise<AppliedChange>
+  change(
+    change: StoreChange,
+    confirm: string | undefined,
+    lockedBuckets?: readonly string[],
+    outlook?: string,
+  ): Promise<AppliedChange>
   /** Probes a device now; an offline device that works takes part again and is rebuilt. */
   checkDevice(id: DeviceId): Promise<DeviceCheck>
   redundancy(): Promise<RedundancyReport>

@@ -4,8 +4,10 @@ import { textOfPolicy, type Policy } from "@hayloft/base/policy.js"
 import {
   addDevice,
   admitBucketPolicy,
+  devicesOfNode,
   forgetDevice,
   forgetNode,
+  lossesWithout,
   markNodeLost,
   replaceDevice,
   revertLayout,
@@ -13,6 +15,7 @@ import {
   setPolicy,
   stageChanges,
   type NewDevice,
+  type ShardLoss,
   type StagedChange,
 } from "@hayloft/engine/cluster/index.js"
 import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
@@ -59,6 +62,13 @@ export function decideChange(
     default:
       return stageChanges(record, [change], ofBuckets, nowMs)
   }
+}
+
+/** The data that a change with `acceptLoss` gives up; a change without it is refused if there is any. */
+export function lossesOf(record: ControlRecord, change: StoreChange, inUse: readonly Policy[]): readonly ShardLoss[] {
+  if (!("acceptLoss" in change) || !change.acceptLoss) return []
+  const ids = change.kind === "forgetNode" ? devicesOfNode(record, change.node).map(({ id }) => id) : [change.id]
+  return lossesWithout(record, ids, inUse)
 }
 
 function needed(device: NewDevice | undefined): NewDevice {

@@ -3,15 +3,17 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
 import { isFailure } from "@hayloft/base/failures.js"
-import { objectKeyOfText, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
+import { objectKeyOfText, parseAccountId, parseBucketName, parseNodeName } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
 import { parsePolicy, textOfPolicy } from "@hayloft/base/policy.js"
+import { markOffline } from "@hayloft/engine/cluster/index.js"
+import { homeOn } from "@hayloft/engine/cluster/testing-records.js"
 import { ALL_NEEDLES } from "@hayloft/engine/block/index.js"
 import { needleIdOfKey } from "@hayloft/engine/format/needles/needle.js"
 import { JobRunner } from "@hayloft/base/life/index.js"
 import { fails, inTurn, slowedBy } from "@hayloft/base/seams/disk/index.js"
 import type { Engine } from "../engine.js"
-import { EngineOperations, type FolderTaker } from "./operations.js"
+import { EngineOperations, type FolderTaker, type NodeDirectory } from "./operations.js"
 import { bytesOf, createBucket, Machine, noSignal, sourceOf } from "../testing-engine.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 
@@ -25,7 +27,12 @@ const NO_FOLDERS: FolderTaker = {
   probe: () => assert.fail("no folder is probed"),
 }
 
-function operationsOf({ clock, telemetry }: Machine, engine: Engine, folders = NO_FOLDERS): EngineOperations {
+function operationsOf(
+  { clock, telemetry }: Machine,
+  engine: Engine,
+  folders = NO_FOLDERS,
+  nodes?: NodeDirectory,
+): EngineOperations {
   const facts = () => ({
     policies: [],
     lacking: new Map(),
@@ -35,7 +42,7 @@ function operationsOf({ clock, telemetry }: Machine, engine: Engine, folders = N
   })
   const jobs = new JobRunner("jobs", engine.jobs, clock, telemetry)
   const layout = () => ({ version: 1, width: 1 })
-  const sources = { facts, layout, reencoding: () => undefined, nodes: undefined, log: new SimTelemetry().log }
+  const sources = { facts, layout, reencoding: () => undefined, nodes, log: new SimTelemetry().log }
   return new EngineOperations(engine, folders, jobs, clock, sources)
 }
 
@@ -104,6 +111,99 @@ test("a refused change takes no folder: the folder stays empty", async () => {
   const { id } = must(engine.recordManager.record.devices[0], "the store has devices")
   const change = operations.change({ kind: "replaceDevice", id, path: "/new", acceptLoss: false }, undefined)
   await assert.rejects(machine.clock.runUntil(change), error => isFailure(error, "invalidArgument"))
+})
+
+const isOutdated = (error: unknown): boolean =>
+  isFailure(error, "planOutdated") && /nothing was changed.* of the data stored as ec:.*shown none/.test(error.message)
+
+/** A store whose devices go offline by their numbers. */
+async function failingStore() {
+  const machine = new Machine({ devices: 6 })
+  const engine = await machine.open()
+  const { control, recordManager } = engine
+  const ids = recordManager.record.devices.map(({ id }) => id)
+  const fails = (...numbers: number[]) =>
+    control.change("devices offline", record =>
+      markOffline(
+        record,
+        numbers.map(number => must(ids[number], "the store has so many devices")),
+        0,
+      ),
+    )
+  return { machine, engine, ids, fails, generation: () => recordManager.record.generation }
+}
+
+test("a loss that was accepted is not made once it is greater than the plan showed", async () => {
+  const { machine, engine, ids, fails, generation } = await failingStore()
+  const operations = operationsOf(machine, engine)
+  const run = <T>(work: Promise<T>): Promise<T> => machine.clock.runUntil(work)
+  await run(fails(5))
+  const forget = { kind: "forgetDevice", id: must(ids[5], "the store has six devices"), acceptLoss: true } as const
+  const { outlook, warnings } = await run(operations.plan(forget))
+  assert.deepEqual(warnings, ["objects that only this device could complete are lost"])
+  await run(fails(4, 3))
+  const before = generation()
+  await assert.rejects(run(operations.change(forget, undefined, [], outlook)), isOutdated)
+  assert.equal(generation(), before, "nothing was changed")
+  // The new plan shows the loss, and is as good after changes that do not matter to it.
+  const plan = await run(operations.plan(forget))
+  assert.match(plan.warnings.join("\n"), /about [\d.]+ % of the data stored as ec:.* has too few shards/)
+  await run(operations.setRepairPaused(true))
+  assert.equal(generation(), before + 1)
+  const made = await run(operations.change(forget, undefined, [], plan.outlook))
+  assert.deepEqual([made.generation, "outlook" in made.plan], [before + 2, false])
+})
+
+test("without an outlook a change is made however much it loses", async () => {
+  const { machine, engine, ids, fails } = await failingStore()
+  const operations = operationsOf(machine, engine)
+  await machine.clock.runUntil(fails(5, 4, 3))
+  const forget = { kind: "forgetDevice", id: must(ids[5], "the store has six devices"), acceptLoss: true } as const
+  await machine.clock.runUntil(operations.change(forget, undefined))
+  assert.equal(engine.recordManager.record.devices.length, 5)
+})
+
+/** A failing store with one device on each node, and the plan to forget a lost one. `end` is called to fence it. */
+async function storeOfNodes(end: (fails: (...numbers: number[]) => Promise<unknown>) => Promise<unknown>) {
+  const store = await failingStore()
+  const { machine, engine, fails } = store
+  const run = <T>(work: Promise<T>): Promise<T> => machine.clock.runUntil(work)
+  await run(
+    engine.control.change("nodes", record => ({
+      ...record,
+      devices: record.devices.map((device, number) => ({ ...device, home: homeOn(`n${number}`) })),
+    })),
+  )
+  const nodes: NodeDirectory = {
+    own: parseNodeName("n0"),
+    refresh: () => Promise.resolve(),
+    has: () => true,
+    homeOn: () => assert.fail("no device is added"),
+    isOver: () => false,
+    checkLost: () => undefined,
+    end: async () => void (await end(fails)),
+    removeRow: () => assert.fail("the node stays"),
+  }
+  const operations = operationsOf(machine, engine, NO_FOLDERS, nodes)
+  await run(fails(5))
+  const forget = { kind: "forgetNode", node: parseNodeName("n5"), acceptLoss: true } as const
+  const { outlook } = await run(operations.plan(forget))
+  return { ...store, run, forget: () => run(operations.change(forget, undefined, [], outlook)) }
+}
+
+test("a node is not fenced for a change whose plan is outdated", async () => {
+  const { forget, run, fails } = await storeOfNodes(() => assert.fail("the node is fenced"))
+  await run(fails(4, 3))
+  await assert.rejects(forget(), isOutdated)
+})
+
+test("devices that go offline while a change is made do not make its loss greater than the plan showed", async () => {
+  const { engine, ids, forget } = await storeOfNodes(fails => fails(4, 3))
+  await assert.rejects(forget(), isOutdated)
+  assert.deepEqual(
+    engine.recordManager.record.devices.map(({ id, state }) => [id, state]),
+    ids.map((id, number) => [id, number < 3 ? "active" : "offline"]),
+  )
 })
 
 test("while a bucket's policy changes, all needles of one generation have one policy", async () => {

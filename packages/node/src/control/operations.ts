@@ -21,7 +21,7 @@ import { unlessFull } from "@hayloft/base/space/full-disk.js"
 import { parseIncarnation, textOfObjectKey } from "@hayloft/base/ids.js"
 import type { DeviceId, Incarnation, NodeName } from "@hayloft/base/ids.js"
 import { lockedNamesOf, requireLockedNames, type LockedNames } from "@hayloft/base/locked-names.js"
-import { textOfPolicy } from "@hayloft/base/policy.js"
+import { textOfPolicy, type Policy } from "@hayloft/base/policy.js"
 import {
   claimDevice,
   deviceOf,
@@ -42,10 +42,11 @@ import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { OwnedFolder } from "../devices/device-set.js"
 import type { Engine } from "../engine.js"
 import { changePlanOf, NEW_ID } from "./change-plan-core.js"
-import { chosen, decideChange } from "./decide-change-core.js"
+import { chosen, decideChange, lossesOf } from "./decide-change-core.js"
 import { deviceAlready } from "./folders.js"
 import { layoutDetails } from "./layout-details-core.js"
 import { lockedAtRisk, type LockedRisks } from "./locked-at-risk-core.js"
+import { checkOutlook, outlookOf } from "./outlook-core.js"
 import { notesOf, type NewDisk } from "./plan-warnings-core.js"
 import { policyStepsOf, reencodingsOf } from "./policy-steps-core.js"
 
@@ -109,6 +110,14 @@ export interface NodeDirectory {
   removeRow(node: NodeName): Promise<void>
 }
 
+/** A change as it is planned. */
+interface Planned {
+  readonly plan: AppliedChange["plan"]
+  readonly outlook: string
+  /** The outlook with a later control record, without buckets with object lock. Throws what `change` would throw. */
+  readonly outlookIn: (record: ControlRecord) => string
+}
+
 /** The sources of plans and reports. */
 interface OperationSources {
   /** The contents of the store. */
@@ -154,6 +163,11 @@ export class EngineOperations implements StoreOperations {
   }
 
   async plan(change: StoreChange): Promise<ChangePlan> {
+    const { plan, outlook } = await this.planned(change)
+    return { ...plan, outlook }
+  }
+
+  private async planned(change: StoreChange): Promise<Planned> {
     await this.sources.nodes?.refresh()
     this.checkNodes(change)
     if (!("path" in change)) return this.planOf(change, undefined, undefined)
@@ -190,29 +204,42 @@ export class EngineOperations implements StoreOperations {
     change: StoreChange,
     confirm: string | undefined,
     lockedBuckets: readonly string[] = [],
+    shown?: string,
   ): Promise<AppliedChange> {
     // Check the change before taking the folder: taking it makes it a device, and it would no longer be empty.
-    const planned = await this.plan(change)
+    const { plan: planned, outlook, outlookIn } = await this.planned(change)
+    if (shown !== undefined) checkOutlook(shown, outlook)
     checkConfirmed(planned, confirm)
     checkLockedNamed(planned, lockedBuckets)
+    // Devices may go offline until the change takes effect.
+    const check = (before: ControlRecord) => shown === undefined || checkOutlook(shown, outlookIn(before))
     const taken = "path" in change ? await this.take(change.path) : undefined
     try {
       const newDevice = taken && (await this.newDeviceOf(taken))
-      const plan = { ...(await this.planOf(change, newDevice, undefined)), warnings: planned.warnings }
-      const record = await this.make(change, newDevice)
+      const { plan } = await this.planOf(change, newDevice, undefined)
+      const record = await this.make(change, newDevice, check)
       this.follow(change)
       const { kind, ...what } = change
       this.sources.log.info("store_changed", { change: kind, ...textsOf(what) })
-      return { plan, generation: record.generation }
+      return { plan: { ...plan, warnings: planned.warnings }, generation: record.generation }
     } catch (error) {
       if (taken !== undefined) this.engine.giveUp(taken.folder.place.id, asReason(error))
       throw error
     }
   }
 
-  private async make(change: StoreChange, newDevice: NewDevice | undefined): Promise<ControlRecord> {
+  /** `check` throws if the change must not be made of this record. */
+  private async make(
+    change: StoreChange,
+    newDevice: NewDevice | undefined,
+    check: (before: ControlRecord) => void,
+  ): Promise<ControlRecord> {
     const { control, services } = this.engine
-    const takeEffect = () => control.change(change.kind, before => this.decide(before, change, newDevice))
+    const takeEffect = () =>
+      control.change(change.kind, before => {
+        check(before)
+        return this.decide(before, change, newDevice)
+      })
     if (change.kind === "forgetNode") return this.forgetNode(change.node, takeEffect)
     if (change.kind === "setClass") {
       // From here on the devices of this node refuse earlier releases, which would drop a class.
@@ -260,14 +287,16 @@ export class EngineOperations implements StoreOperations {
   }
 
   private decide(record: ControlRecord, change: StoreChange, device: NewDevice | undefined): ControlRecord {
-    const nowMs = this.clock.wallMs()
-    const { policies } = this.sources.facts()
-    // Blocks that are still stored under another policy will be re-encoded; they need no space in a future layout.
-    const ofBuckets = this.engine.services.buckets.policies().map(({ policy }) => policy)
-    const inUse = [...policies.map(({ policy }) => policy), ...ofBuckets]
     const policy = "policy" in change && change.policy !== "automatic" ? change.policy : undefined
     if (policy !== undefined) this.engine.checkPolicy(policy)
-    return decideChange(record, change, { device, ofBuckets, inUse, nowMs })
+    return decideChange(record, change, { device, ...this.policies(), nowMs: this.clock.wallMs() })
+  }
+
+  /** The policies that buckets set for themselves, and with them those that stored blocks have. */
+  private policies(): { readonly ofBuckets: readonly Policy[]; readonly inUse: readonly Policy[] } {
+    // Blocks that are still stored under another policy will be re-encoded; they need no space in a future layout.
+    const ofBuckets = this.engine.services.buckets.policies().map(({ policy }) => policy)
+    return { ofBuckets, inUse: [...this.sources.facts().policies.map(({ policy }) => policy), ...ofBuckets] }
   }
 
   /** Starts the work that a change in force causes. */
@@ -289,23 +318,34 @@ export class EngineOperations implements StoreOperations {
     change: StoreChange,
     device: NewDevice | undefined,
     found: FolderMatch | undefined,
-  ): Promise<ChangePlan> {
+  ): Promise<Planned> {
     const { buckets, classes } = this.engine.services
     const isMapped = change.kind === "setClass" && change.policy !== undefined
     const ofClass = isMapped ? classes.warningsOfPolicy(change.storageClass) : []
     const isOfBucket = change.kind === "setRedundancy" && change.bucket !== undefined
     const holdings = isOfBucket ? await buckets.holdings(change.bucket) : undefined
     const own = await buckets.policiesWithBytes()
-    const before = this.record
-    const after = this.decide(before, change, device)
-    const facts = this.sources.facts()
-    const preview = previewChange(before, after, facts, reencodingsOf({ before, after }, change, facts, holdings, own))
+    const effectOn = (before: ControlRecord) => {
+      const after = this.decide(before, change, device)
+      const facts = this.sources.facts()
+      const reencodings = reencodingsOf({ before, after }, change, facts, holdings, own)
+      const losses = lossesOf(before, change, this.policies().inUse)
+      return { before, after, facts, losses, preview: previewChange(before, after, facts, reencodings) }
+    }
+    const { before, after, facts, losses, preview } = effectOn(this.record)
     const newDisk =
       found && device && isAtNewPath(before, change) ? newDiskOf(before, after, device, found, facts) : undefined
     const notes = notesOf(change, preview, policyStepsOf(change, { before, after }, holdings, own), newDisk)
     const locked = await this.lockedOf(lockedAtRisk(change, await buckets.locked(), { before, after }, facts))
     const devices = [...before.devices, ...after.devices]
-    return changePlanOf({ change, preview, devices, notes, ofClass, locked })
+    return {
+      plan: changePlanOf({ change, preview, losses, devices, notes, ofClass, locked }),
+      outlook: outlookOf(preview, losses, locked),
+      outlookIn: record => {
+        const then = effectOn(record)
+        return outlookOf(then.preview, then.losses, undefined)
+      },
+    }
   }
 
   /** Looks for versions of the classes that become less safe, as far as the limit of such a look allows. */

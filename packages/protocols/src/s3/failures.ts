@@ -348,6 +348,8 @@ export const S3_FAILURES: Readonly<Record<FailureKind, Row>> = {
     409,
     "The conditional request cannot succeed due to a conflicting operation against this resource.",
   ),
+  // Changes of devices have a port of their own.
+  planOutdated: row("InvalidRequest", 400),
   tooManyInFlight: SLOW_DOWN,
   rateExceeded: SLOW_DOWN,
   stopping: UNAVAILABLE,

@@ -468,6 +468,17 @@ export const appendedRest = <T>(field: RecordField<T>): RecordField<readonly T[]
   isPresent: (values: unknown) => Array.isArray(values) && values.length > 0,
 })
 
+/** An appended list that is empty where it is absent. */
+export const appendedList = <T>(field: RecordField<T>): RecordField<readonly T[]> & AppendedField => {
+  const present = listOf(field)
+  return {
+    write: (members, values) => present.write(members, values),
+    read: reader => (reader.skipsAbsent() ? [] : present.read(reader)),
+    format: 1,
+    isPresent: (values: unknown) => Array.isArray(values) && values.length > 0,
+  }
+}
+
 /** An appended number that is 0 where it is absent. */
 export const APPENDED_NUMBER: RecordField<number> & AppendedField = {
   ...mapped(

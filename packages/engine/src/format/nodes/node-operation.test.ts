@@ -43,6 +43,20 @@ const OPERATIONS: readonly NodeOperation[] = [
     confirm: undefined,
     lockedBuckets: ["backups", "ledger"],
   },
+  {
+    kind: "change",
+    change: { kind: "addDevice", path: "/mnt/e", weight: undefined },
+    confirm: undefined,
+    lockedBuckets: [],
+    outlook: "disks=1 locked=0",
+  },
+  {
+    kind: "change",
+    change: { kind: "replaceDevice", id, path: "/mnt/f", acceptLoss: true },
+    confirm: undefined,
+    lockedBuckets: ["ledger"],
+    outlook: "disks=-1 zones=0 locked=1 ec:2+1=65536",
+  },
   { kind: "pending" },
   { kind: "trace", trace: "n1 7", filter: { errorsOnly: false } },
   {
@@ -102,6 +116,7 @@ const RESULTS: readonly NodeOperationResult[] = [
   { kind: "job", job: { name: "repair", state: "failed", progress: "-", lastError: "why", throttle: 2 } },
   { kind: "job", job: { name: "repair", state: "idle", progress: "", throttle: 2 } },
   { kind: "done" },
+  { kind: "planned", plan: PLAN, outlook: "disks=1 locked=0" },
   { kind: "planned", plan: { ...PLAN, lockedBuckets: ["backups"], moreLockedBuckets: 7 } },
   {
     kind: "pending",

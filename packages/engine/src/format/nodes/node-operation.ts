@@ -10,6 +10,8 @@
 import { parseUploadId } from "@hayloft/base/ids.js"
 import {
   absent,
+  appended,
+  appendedList,
   COUNT,
   FLAG,
   flat,
@@ -50,20 +52,15 @@ const FOLDER_CHANGE = row(
 )
 export type FolderChange = ValueOf<typeof FOLDER_CHANGE>
 
-/** Not written if there are none. */
-const BUCKETS = mapped(
-  tail(listOf(TEXT)),
-  buckets => buckets ?? [],
-  buckets => (buckets.length === 0 ? undefined : buckets),
-)
-
 const OPERATION = union({
   plan: { change: FOLDER_CHANGE },
   change: {
     change: FOLDER_CHANGE,
     confirm: optional(TEXT),
     /** Buckets with object lock that the operator has named. */
-    lockedBuckets: BUCKETS,
+    lockedBuckets: appendedList(TEXT),
+    /** The outlook of the plan that the operator was shown. */
+    outlook: appended(TEXT),
   },
   check: { id: DEVICE_ID },
   /** The id is undefined for all devices of the node. */
@@ -181,7 +178,8 @@ const UPLOADS = rowsOf({
 })
 
 const RESULT = union({
-  planned: { plan: PLAN },
+  /** The outlook is what the plan says of losses, in the text that a confirmation repeats (`outlook-core.ts`). */
+  planned: { plan: PLAN, outlook: appended(TEXT) },
   /** The generation is that of the control record with the change. */
   changed: { plan: PLAN, generation: NUMBER },
   /** The finding is the result of the probe, in a sentence. */
