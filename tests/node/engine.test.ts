@@ -232,6 +232,7 @@ test("a failed read leaves no pin, which would retain all released bytes", async
     ownerOf: unused,
     hotCopies: undefined,
     memoryShare: 1,
+    isFull: false,
     seenShards: unused,
     shardScanOf: () => [],
     shardScan: () => ({ groups: [], next: undefined }),
