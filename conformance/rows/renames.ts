@@ -172,7 +172,8 @@ export const renameRows: readonly Row[] = [
       await scene.stored("k", "body")
       expectError(await rename(scene, "k", "to", { "If-Modified-Since": PAST }), 412, "PreconditionFailed")
       expectError(await rename(scene, "k", "to", { "If-Match": "*" }), 404, "NoSuchKey")
-      expectError(await rename(scene, "none", "to"), 404, "NoSuchKey")
+      const missing = expectError(await rename(scene, "none", "to"), 404, "NoSuchKey")
+      same(text(missing.text, "Key"), "none", "the missing source is named")
       expectError(await rename(scene, "k", "to", { "If-Modified-Since": "yesterday" }), 400, "InvalidArgument")
       expectStatus(await rename(scene, "k", "to", { "If-None-Match": "*" }), 200)
     },

@@ -5,6 +5,7 @@
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import type { ObjectKey } from "@hayloft/base/ids.js"
 import type { Bucket, RenameRequest } from "@hayloft/objects/contract.js"
+import { namingSource } from "@hayloft/objects/index.js"
 import type { S3Answer, ObjectCall } from "../call.js"
 import { answerEmpty } from "../call.js"
 import { fenceConditionsOf, renameConditionsOf } from "../parse-conditions.js"
@@ -48,7 +49,7 @@ async function isSourceGone(call: ObjectCall, source: Source, clientToken: strin
     await requireSource(call, source)
     return false
   } catch (error) {
-    if (clientToken === undefined || !isFailure(error, "noSuchKey")) throw error
+    if (clientToken === undefined || !isFailure(error, "noSuchKey")) throw namingSource(error, source.key)
     return true
   }
 }
@@ -100,6 +101,11 @@ export async function renameRequestOf(call: ObjectCall): Promise<RenameRequest> 
 }
 
 export async function renameObject(call: ObjectCall): Promise<S3Answer> {
-  const { versionId } = await call.services.renames.rename(await renameRequestOf(call))
-  return answerEmpty(200, writtenVersionHeader(call.bucket, versionId))
+  const request = await renameRequestOf(call)
+  try {
+    const { versionId } = await call.services.renames.rename(request)
+    return answerEmpty(200, writtenVersionHeader(call.bucket, versionId))
+  } catch (error) {
+    throw namingSource(error, request.from)
+  }
 }
