@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { test } from "node:test"
 import { fileURLToPath, pathToFileURL } from "node:url"
+import { runOk } from "../harness/commands.js"
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../..")
 
@@ -42,4 +43,21 @@ test("the bound is 85 %, and each excluded file exists and has a reason", () => 
     assert.ok(existsSync(join(ROOT, path)), path)
     assert.ok(reason.length > 20, path)
   }
+})
+
+/** Prints the outcomes of the tests of a core that is not mutated. The runner has a process of its own, as with Stryker. */
+const DRY_RUN = `
+  const { strykerPlugins } = await import("./tools/mutation/runner.mjs")
+  const { coreModules } = await import("./tools/mutation/cores.mjs")
+  const [{ cores, tests }] = coreModules(["identities/identity-commands-core"])
+  const runner = new strykerPlugins[0].injectableClass({ hayloft: { cores, tests: tests.slice(0, 1) } })
+  await runner.init()
+  const { tests: outcomes } = await runner.dryRun()
+  console.log(JSON.stringify(outcomes.map(({ name, failureMessage }) => failureMessage ?? name)))`
+
+test("tests of a core pass in the runner, also those that use CommonJS packages", async () => {
+  const printed = await runOk(process.execPath, ["--input-type=module", "-e", DRY_RUN], { cwd: ROOT })
+  const outcomes = JSON.parse(printed) as readonly string[]
+  assert.ok(outcomes.length > 5)
+  for (const outcome of outcomes.slice(1)) assert.match(outcome, /^packages\/access\/src\/[\w/-]+\.test\.ts: /)
 })

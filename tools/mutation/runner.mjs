@@ -7,13 +7,13 @@
  * in time.
  */
 import { createRequire } from "node:module"
-import { basename, join, resolve } from "node:path"
+import { basename, join } from "node:path"
 import { pathToFileURL } from "node:url"
 import vm from "node:vm"
 import { PluginKind, commonTokens, declareClassPlugin, tokens } from "@stryker-mutator/api/plugin"
 import { DryRunStatus, TestStatus, determineHitLimitReached, toMutantRunResult } from "@stryker-mutator/api/test-runner"
 import { ROOT } from "../lint/paths.mjs"
-import { namedPath } from "../packages.mjs"
+import { packageNames } from "../packages.mjs"
 
 const require = createRequire(import.meta.url)
 /** These modules load with `require` and keep no state of a test, so they are evaluated once. */
@@ -25,13 +25,11 @@ const IDLE_POLLS_MAX = 8
 
 const stryker = (globalThis.__stryker__ ??= {})
 
-/** The packages are those of the mutated copy, not the installed ones. */
-const OWN_PACKAGES = {
-  name: "own packages",
-  setup({ onResolve }) {
-    onResolve({ filter: /^@hayloft\// }, ({ path }) => ({ path: resolve(namedPath(path).replace(/\.js$/, ".ts")) }))
-  },
-}
+/**
+ * The packages are those of the mutated copy, not the installed ones. They are aliases and not a plugin, which would hide from
+ * esbuild that their files are ES modules: CommonJS packages would get other default exports.
+ */
+const OWN_PACKAGES = Object.fromEntries(packageNames().map(name => [`@hayloft/${name}`, `./packages/${name}/src`]))
 
 async function bundle(files) {
   const { build } = await import("esbuild")
@@ -45,7 +43,7 @@ async function bundle(files) {
     target: "node20",
     format: "cjs",
     external: SHARED_PACKAGES,
-    plugins: [OWN_PACKAGES],
+    alias: OWN_PACKAGES,
     define: { "import.meta.url": "$address" },
     logLevel: "error",
   })
