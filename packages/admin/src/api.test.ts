@@ -488,7 +488,7 @@ test("a change that was confirmed after its plan is refused once the plan is out
   store.outlook = "disks=0 locked=0"
   const refused = await json("POST", path, { body: { acceptLoss: true, outlook: "disks=1 locked=0" } })
   assert.equal(refused.status, 409)
-  assert.match(JSON.stringify(refused.value), /"code":"planOutdated".*nothing was changed/)
+  assert.match(JSON.stringify(refused.value), /"code":"planOutdated".*the change was not made/)
   assert.deepEqual(store.changes, [])
   assert.equal((await json("POST", path, { body: { acceptLoss: true, outlook: "disks=0 locked=0" } })).status, 200)
   assert.equal((await json("POST", path, { body: { acceptLoss: true } })).status, 200)

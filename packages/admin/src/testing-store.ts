@@ -286,7 +286,7 @@ export class FakeStore implements Accounts {
     },
     change: async (change, confirm, named = [], outlook = this.outlook) => {
       this.#touch("change")
-      if (outlook !== this.outlook) throw fail("planOutdated", { message: `nothing was changed: ${this.outlook}` })
+      if (outlook !== this.outlook) throw fail("planOutdated", { message: `the change was not made: ${this.outlook}` })
       if (this.confirmBy !== undefined && confirm !== this.confirmBy) {
         const { warnings } = planOf(change)
         throw fail("invalidArgument", { message: `${warnings.join()}; send "confirm": "${this.confirmBy}"` })

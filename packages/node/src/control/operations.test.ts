@@ -114,7 +114,8 @@ test("a refused change takes no folder: the folder stays empty", async () => {
 })
 
 const isOutdated = (error: unknown): boolean =>
-  isFailure(error, "planOutdated") && /nothing was changed.* of the data stored as ec:.*shown none/.test(error.message)
+  isFailure(error, "planOutdated") &&
+  /the change was not made.* of the data stored as ec:.*shown none/.test(error.message)
 
 /** A store whose devices go offline by their numbers. */
 async function failingStore() {

@@ -41,7 +41,7 @@ test("a change that gives up data is not made once it would give up more than wa
   assert.throws(
     () => checkOutlook(shown, outlookWith(two, forget)),
     isOutdated(
-      /^nothing was changed/,
+      /^the change was not made/,
       /about \d+\.\d % of the data stored as ec:2\+1 .*, in the plan that was shown none/,
       /read the new plan$/,
     ),
@@ -52,6 +52,14 @@ test("a change that gives up data is not made once it would give up more than wa
   )
   checkOutlook(outlookWith(three, forget), outlookWith(two, forget))
   checkOutlook(outlookWith(two, forget), outlookWith(two, forget))
+})
+
+test("losses of all redundancies are compared, also of those with a matrix", () => {
+  for (const policy of ["replica:3", "ec:2+1", "ec:4+2/vandermonde", "ec:2+1/xor"]) {
+    const shown = `disks=1 locked=0 ${policy}=3`
+    checkOutlook(shown, shown)
+    assert.throws(() => checkOutlook(shown, `disks=1 locked=0 ${policy}=4`), isOutdated(/the change was not made/))
+  }
 })
 
 test("what leaves the outcome as it was does not outdate a plan", () => {

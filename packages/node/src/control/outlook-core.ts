@@ -15,7 +15,9 @@ type Survivals = Pick<Preview, "survives" | "survivesMachines" | "survivesZones"
 
 const SURVIVES = ["disks", "machines", "zones"]
 const LOCKED = "locked"
-const OUTLOOK = /^[a-z]+(?::[0-9+]+)?=-?\d{1,9}(?: [a-z]+(?::[0-9+]+)?=-?\d{1,9})*$/
+/** A redundancy may name its matrix: `ec:4+2/vandermonde`. */
+const WORD = "[a-z]+(?::[0-9+]+(?:/[a-z]+)?)?=-?\\d{1,9}"
+const OUTLOOK = new RegExp(`^${WORD}(?: ${WORD})*$`)
 
 /** `locked` is undefined where it was not looked up. */
 export function outlookOf(
@@ -52,7 +54,7 @@ export function checkOutlook(shown: string, now: string): void {
   const changes = worse.filter(text => text !== undefined)
   if (changes.length === 0) return
   throw fail("planOutdated", {
-    message: `nothing was changed, because the outcome would be worse than the plan showed: ${changes.join("; ")}. Plan the change again and read the new plan`,
+    message: `the change was not made, because the outcome would be worse than the plan showed: ${changes.join("; ")}. Plan the change again and read the new plan`,
   })
 }
 
