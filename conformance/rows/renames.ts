@@ -171,7 +171,8 @@ export const renameRows: readonly Row[] = [
     async scene => {
       await scene.stored("k", "body")
       expectError(await rename(scene, "k", "to", { "If-Modified-Since": PAST }), 412, "PreconditionFailed")
-      expectError(await rename(scene, "k", "to", { "If-Match": "*" }), 404, "NoSuchKey")
+      const target = expectError(await rename(scene, "k", "to", { "If-Match": "*" }), 404, "NoSuchKey")
+      same(text(target.text, "Key"), "to", "the missing destination is named")
       const missing = expectError(await rename(scene, "none", "to"), 404, "NoSuchKey")
       same(text(missing.text, "Key"), "none", "the missing source is named")
       expectError(await rename(scene, "k", "to", { "If-Modified-Since": "yesterday" }), 400, "InvalidArgument")

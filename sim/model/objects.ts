@@ -95,7 +95,7 @@ const shownOfLarge = (
 })
 
 /** The key of a missing source is named: the request names another one, too. */
-function findNamed(bucket: ModelBucket, { key, versionId }: CopySource): ModelObject {
+export function findNamed(bucket: ModelBucket, { key, versionId }: Pick<CopySource, "key" | "versionId">): ModelObject {
   try {
     return find(bucket, key, versionId)
   } catch (error) {

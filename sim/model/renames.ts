@@ -4,8 +4,9 @@ import { fail } from "@hayloft/base/failures.js"
 import type { Conditions, PutResult, RenameRequest, Renames } from "@hayloft/objects/contract.js"
 import { checkCopySource } from "./conditions.js"
 import { newLock } from "./locks.js"
+import { findNamed } from "./objects.js"
 import type { ModelObject, ModelState, ModelVersion } from "./state.js"
-import { addVersion, dropVersion, find, currentOf } from "./state.js"
+import { addVersion, dropVersion, currentOf } from "./state.js"
 
 /** The rename that made a version. */
 interface Made {
@@ -32,7 +33,7 @@ export class ModelRenames implements Renames {
     }
     if (request.isRepeated === true) throw fail("noSuchKey")
     if (from === to && there === bucket) throw fail("invalidRequest")
-    const version = find(there, from, undefined)
+    const version = findNamed(there, { key: from })
     checkCopySource(sourceConditions, version)
     checkDestination(conditions, replaced?.kind === "object" ? replaced : undefined)
     await request.checkEncryption?.(version.info.encryption)

@@ -9,6 +9,7 @@
  *           upload is found to be left by a process that has ended, and other bytes to be referenced by no row.
  * Limits    RENAME_LIMITS, and those of a reader for its pin: the copying of an object may take a day.
  */
+import { namingSource } from "./missing-source.js"
 import { must } from "@hayloft/base/assert.js"
 import { equalBytes } from "@hayloft/base/bytes.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
@@ -171,7 +172,7 @@ export class RenameService implements Renames {
     try {
       const source = await metadata.ask(renamable(asked, reader.clockMs()))
       if ("head" in source) return onRepeat(source)
-      if (request.isRepeated === true) throw fail("noSuchKey")
+      if (request.isRepeated === true) throw namingSource(fail("noSuchKey"), request.from)
       const { record } = source
       // The command refuses any later version, so these decisions hold for this one.
       await request.checkSource?.()

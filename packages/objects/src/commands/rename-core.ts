@@ -10,6 +10,7 @@
  * Source  "RenameObject", Amazon S3 API Reference. Its client token is kept with the new version, as long as that is the
  *         latest one of its key.
  */
+import { namingSource } from "../missing-source.js"
 import { fail } from "@hayloft/base/failures.js"
 import { hexOf } from "@hayloft/base/bytes.js"
 import type { BucketId, MultipartId, ObjectKey } from "@hayloft/base/ids.js"
@@ -107,6 +108,17 @@ function renamedBefore(view: RowView, rename: Rename, versioning: Versioning): R
   return { versioning, head: latest.head, checksumValue, sealing, largeObject }
 }
 
+/** Throws as `requirePresent`, naming the source: the request has a key of its own. */
+function requireSource(
+  ...[view, source, ...rest]: Parameters<typeof requirePresent>
+): ReturnType<typeof requirePresent> {
+  try {
+    return requirePresent(view, source, ...rest)
+  } catch (error) {
+    throw namingSource(error, source.key)
+  }
+}
+
 function requireRenamable(view: RowView, rename: Rename, nowMs: number): RenameSource {
   const { bucketId, from, to, sourceConditions, conditions } = rename
   const fromId = sourceBucketOf(rename)
@@ -114,7 +126,7 @@ function requireRenamable(view: RowView, rename: Rename, nowMs: number): RenameS
     throw fail("invalidRequest", { message: "an object cannot be renamed to its own key" })
   const { versioning } = requireBucket(view, fromId)
   checkOfFeatures(view, conditions)
-  const found = requirePresent(view, { bucketId: fromId, key: from, versionId: undefined }, versioning, nowMs)
+  const found = requireSource(view, { bucketId: fromId, key: from, versionId: undefined }, versioning, nowMs)
   const latest = findLatest(view, objectRowKey(bucketId, to))
   const isThere = latest !== undefined && !latest.head.isMarker && !isExpired(latest, nowMs)
   const failure =

@@ -101,11 +101,6 @@ export async function renameRequestOf(call: ObjectCall): Promise<RenameRequest> 
 }
 
 export async function renameObject(call: ObjectCall): Promise<S3Answer> {
-  const request = await renameRequestOf(call)
-  try {
-    const { versionId } = await call.services.renames.rename(request)
-    return answerEmpty(200, writtenVersionHeader(call.bucket, versionId))
-  } catch (error) {
-    throw namingSource(error, request.from)
-  }
+  const { versionId } = await call.services.renames.rename(await renameRequestOf(call))
+  return answerEmpty(200, writtenVersionHeader(call.bucket, versionId))
 }
