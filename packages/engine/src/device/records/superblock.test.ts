@@ -98,7 +98,7 @@ test("remains of an earlier replacement are no hindrance", async () => {
 
 test("a folder is empty, a device, or foreign", async () => {
   const disk = await folderOn(new SimDisk())
-  for (const harmless of ["lost+found", "owner.sock", "owner.sock.12ab", "superblock.new"]) {
+  for (const harmless of ["lost+found", "owner.sock", "owner.sock.12ab", "superblock.new", "control.second.new"]) {
     await disk.open(`/d/${harmless}`, "create")
   }
   assert.deepEqual(await inspectFolder(disk, "/d"), { kind: "empty" })

@@ -18,10 +18,14 @@ import { namingFile, readRecordFile, replaceRecordFile, SUPERBLOCK_NAME } from "
 
 /** A file that is written, read and removed to check whether a device works. */
 export const PROBE_NAME = "probe"
-/** Names that do not make a folder non-empty: the file system's own, our locks, a superblock cut off. */
-const NO_CONTENT = /^(lost\+found|owner\.sock.*|superblock\.new|probe)$/
+/**
+ * Names that do not make a folder non-empty: the file system's own, our locks, and records whose writing was cut off, which
+ * nobody reads.
+ */
+const NO_CONTENT =
+  /^(lost\+found|owner\.sock.*|(superblock|control(\.second)?|position|scrub|runtime|database-mark)\.new|probe)$/
 /** Files of a device that nothing depends on yet. */
-const UNUSED_CONTENT = /^(superblock|control(\.second)?(\.new)?)$/
+const UNUSED_CONTENT = /^(superblock|control(\.second)?)$/
 
 /** Small files of a device, which a running process may have written back into a folder that was emptied. */
 const SMALL_FILES = /^(control(\.second)?|position|scrub|runtime|database-mark)(\.new)?$/
