@@ -112,9 +112,9 @@ export function levelOf(facts: SpaceFacts, limits: SpaceLimits): SpaceLevel {
   return maySpend(facts, "rows", 0, limits) ? "full" : "critical"
 }
 
-/** Returns true if no further volume of needles, which is half of the reserve at most, fits beside the reserve. */
+/** Returns true if no further volume of needles fits beside the reserve, of which it is half. A full file system is short. */
 export const isShortOfSpace = (facts: SpaceFacts, limits: SpaceLimits): boolean =>
-  !maySpend(facts, "needles", facts.reserveBytes / 2, limits)
+  !maySpend(facts, "needles", Math.max(facts.reserveBytes / 2, limits.fullBytes), limits)
 
 /** The refusals of a level, for people. */
 export const REFUSALS_AT: Readonly<Record<Exclude<SpaceLevel, "enough">, string>> = {

@@ -71,7 +71,7 @@ interface CheckpointSpace {
   readonly freeBytes: number
   /** Everything that may release space runs immediately. */
   readonly isFull: boolean
-  /** True before that: more is copied for the space that can come back. */
+  /** The device is short of space, though perhaps not full yet: payloads move for less dead space. */
   readonly isShort: boolean
   /** Returns true if a log of so many bytes is too long for the space that is left: a checkpoint is due. */
   isLogTooLong(bytes: number): boolean

@@ -28,10 +28,11 @@ export const emptyVolumes = (volumes: readonly CountedVolume[]): readonly number
   volumes.filter(({ liveBytes, isOpen }) => liveBytes === 0 && !isOpen).map(({ volume }) => volume)
 
 interface MoveTerms {
-  /** All live payloads of the volume must fit: its space comes back only when all of them have moved. */
+  /** Bytes that may be moved. A volume is chosen only if all its live payloads fit: its space comes back once all have moved. */
   readonly bytesMax?: number
   /** Volumes up to this one are to be emptied. */
   readonly emptyUpTo?: number
+  /** The device is short of space. */
   readonly isShort?: boolean
 }
 
@@ -53,7 +54,8 @@ export function volumeToMove(
   const deadShareMax = isShort ? limits.deadShareMaxWhenShort : limits.deadShareMax
   if (dead < limits.deadBytesMin || dead < deadShareMax * writtenBytes) return undefined
   const shareOf = (volume: CountedVolume): number => deadBytes([volume]) / Math.max(1, volume.writtenBytes)
-  const fitting = inUse.filter(({ liveBytes }) => liveBytes <= bytesMax)
+  // One that fits and is hardly dead would be moved again and again, for nothing.
+  const fitting = inUse.filter(each => each.liveBytes <= bytesMax && shareOf(each) >= deadShareMax)
   return fitting.reduce<CountedVolume | undefined>(
     (best, each) => (best === undefined || shareOf(each) > shareOf(best) ? each : best),
     undefined,

@@ -49,6 +49,8 @@ test("while space is short, a much smaller share is enough", () => {
   const movedWhen = (isShort: boolean) => volumeToMove(volumes, new Set(), LIMITS, { isShort })?.volume
   assert.deepEqual([movedWhen(false), movedWhen(true)], [undefined, 2])
   assert.equal(volumeToMove([volume(1, 100, 95)], new Set(), LIMITS, { isShort: true }), undefined)
+  const tooLarge = [volume(1, 100, 90), volume(2, 50, 50, true)]
+  assert.equal(volumeToMove(tooLarge, new Set(), LIMITS, { isShort: true, bytesMax: 60 }), undefined)
 })
 
 test("of equally dead volumes the first is moved, and only one whose live payloads fit", () => {

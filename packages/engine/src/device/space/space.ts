@@ -156,7 +156,7 @@ export class DeviceSpace implements BackgroundService, SpaceMaker {
     return levelOf(this.system.facts, this.system.limits) !== "enough"
   }
 
-  /** Returns true before the device is full: what can come back is worth more copying by then. */
+  /** Returns true if the device is short of space, which it is before it is full. */
   get isShort(): boolean {
     return isShortOfSpace(this.system.facts, this.system.limits)
   }
