@@ -71,6 +71,7 @@ test("while space is short a sixteenth is enough, also in the newest volume whil
   assert.deepEqual(choose(volumes([9.2, 0], [9, 0], [9.3, 0], [9.5, 0]), false, true), compact(2))
   assert.deepEqual(choose(volumes([9.5, 0], [9.5, 0], [9.5, 0], [9.5, 0]), true, true), { kind: "nothing" })
   assert.deepEqual(choose(volumes([9.5, 0], [8, 0]), false, true), { kind: "begin" })
+  assert.deepEqual(choose(volumes([9.5, 0], [9.2, 0]), false, true), { kind: "nothing" })
 })
 
 test("choosing comes to an end, and leaves no more dead than allowed", () => {
@@ -88,6 +89,10 @@ test("choosing comes to an end, and leaves no more dead than allowed", () => {
       const [written, live] = [sum(all, "writtenBytes"), sum(all, "liveBytes")]
       const floor = all.length * (COMPACTION_LIMITS.deadBytesMin + 4 * KIB)
       assert.ok(written - live <= Math.max(0.25 * written, floor), `${written - live} of ${written}`)
+      for (const volume of isShort ? all : []) {
+        const dead = deadBytesOf(volume, COMPACTION_LIMITS)
+        assert.ok(dead <= volume.writtenBytes / 16 || dead < COMPACTION_LIMITS.deadBytesMin, `${dead} of one volume`)
+      }
     }),
     { numRuns: 500 },
   )

@@ -90,10 +90,14 @@ function chooseByUsage(
 ): Choice {
   const fits = (volume: CompactionCandidate): boolean => bytesToCopy(volume, limits) <= spaceBytes
   const share = (volume: CompactionCandidate): number => shareOf(volume, limits)
+  /** Others append to it: the padding of their writes alone is no reason. */
+  const mayLeave = (volume: CompactionCandidate): boolean => isShort && deadBytesOf(volume, limits) >= limits.copyBytes
   const isWorthIt = (volume: CompactionCandidate): boolean =>
     // A file without a needle costs nothing to remove, unless another has to be begun in its place.
     (isWhollyDead(volume) && !volume.isNewest) || deadBytesOf(volume, limits) >= limits.deadBytesMin
-  const worth = volumes.filter(volume => (isQuiet || isShort || !volume.isNewest) && isWorthIt(volume) && fits(volume))
+  const worth = volumes.filter(
+    volume => (isQuiet || !volume.isNewest || mayLeave(volume)) && isWorthIt(volume) && fits(volume),
+  )
   const most = worth.reduce<CompactionCandidate | undefined>(
     (best, volume) => (best === undefined || share(volume) > share(best) ? volume : best),
     undefined,
