@@ -45,7 +45,11 @@ export const DEDUP_UPKEEP_PLANTS: readonly TestedPlant[] = [
   ),
   ofDigests(
     "a verification does not add what the index lacks",
-    edit("dedup-work", "?? this.addToIndex(rowKey)", "?? (this.request.isOn ? undefined : this.addToIndex(rowKey))"),
+    edit(
+      "dedup-work",
+      "?? this.addIfPossible(rowKey)",
+      "?? (this.request.isOn ? undefined : this.addIfPossible(rowKey))",
+    ),
   ),
   ofDigests(
     "bytes that are referenced by half are copied",

@@ -94,7 +94,7 @@ type DigestsFinding =
   | { readonly kind: "missing"; readonly reason: string }
   /**
    * The index lacks some of them, which is no defect: another object with the same block took its place in the index, and is
-   * gone, or the write that adds them has not come to that.
+   * gone, or the write that adds them has not added them yet.
    */
   | { readonly kind: "unindexed" }
 

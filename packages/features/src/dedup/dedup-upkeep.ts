@@ -1,5 +1,5 @@
 /**
- * Upkeep of deduplication, for operators: figures of a bucket, and the work of jobs that compare its rows (`verify`), repair
+ * Upkeep of deduplication, for operators: figures of a bucket, and the work of jobs that compare its rows and complete the index (`verify`), repair
  * them and give digests to objects that have none (`rebuild`), and free bytes that are kept for little (`compact`).
  */
 import type { Bucket, DetachSeams } from "@hayloft/objects/door/index.js"

@@ -8,6 +8,7 @@
  */
 import { isFailure } from "@hayloft/base/failures.js"
 import type { BucketId, RowKey } from "@hayloft/base/ids.js"
+import { unlessFull } from "@hayloft/base/space/full-disk.js"
 import type { StorageClass } from "@hayloft/base/storage-class.js"
 import { decodeReferences } from "@hayloft/engine/format/objects/references-record.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
@@ -32,7 +33,7 @@ import {
 const WORK_LIMITS = {
   /** Rows that one query looks at. */
   rowsPerQuery: 1_000,
-  /** How often a count is compared whose row changes meanwhile. */
+  /** A count is compared at most so many times while its row changes. */
   looksMax: 4,
 } as const
 
@@ -147,8 +148,16 @@ export class DedupWork {
       case "blockIndex":
         return metadata.ask(checkIndexed(bucketId, rowKey))
       default:
-        return (reads ? (await digests.wrong(bucketId, rowKey))?.reason : undefined) ?? this.addToIndex(rowKey)
+        return (reads ? (await digests.wrong(bucketId, rowKey))?.reason : undefined) ?? this.addIfPossible(rowKey)
     }
+  }
+
+  /** A verification goes on when the disks are full. */
+  private addIfPossible(rowKey: RowKey): Promise<DedupOutcome> {
+    return unlessFull(
+      () => this.addToIndex(rowKey),
+      () => undefined,
+    )
   }
 
   /** Repairs the row, or frees its bytes; a defect that cannot be repaired is a failure. */

@@ -129,7 +129,7 @@ export class Dedup implements BodySharing {
 
   /**
    * Adds the blocks of segments to the index. Throws no failure: the object is made, and blocks that are not in the index are
-   * only not found; `dedup rebuild` adds them.
+   * only not found; `dedup verify` adds them.
    */
   private async index(bucketId: BucketId, name: SegmentsName): Promise<void> {
     try {

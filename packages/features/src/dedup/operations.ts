@@ -44,7 +44,7 @@ const OPERATIONS = [
       {
         name: "dedup verify",
         isJob: true,
-        help: "count references again, and compare index, digests and what is there; exit code 1 if something does not agree",
+        help: "count references again, compare index, digests and what is there, and add blocks that the index lacks; exit code 1 if something does not agree",
         inputs: {
           bucket: BUCKET,
           read: {

@@ -31,7 +31,7 @@ export type Phase =
   | "packs"
 
 export const PHASES = {
-  verify: ["references", "segments", "blockDigests", "blockIndex"],
+  verify: ["references", "segments", "blockIndex", "blockDigests"],
   // Defects are removed before digests and entries are added.
   rebuild: ["segments", "references", "readDigests", "blockIndex", "current", "versions", "blockDigests"],
   compact: ["released"],

@@ -18,7 +18,7 @@ export const DEDUP_REQUEST = z.strictObject({
   kind: z
     .enum(DEDUP_JOBS)
     .describe(
-      "verify: compare what is counted, indexed and there; rebuild: repair that, and give digests to objects without; compact: free what is kept only for a few references",
+      "verify: compare what is counted, indexed and there, and add what the index lacks; rebuild: repair that, and give digests to objects without; compact: free what is kept only for a few references",
     ),
   read: z
     .boolean()
