@@ -64,6 +64,8 @@ export class Eviction implements BackgroundService {
   readonly name = "remote-eviction"
   private readonly rest: Rest
   private readonly failures: FailuresInARow
+  /** When the limit was lowered or raised last: readers that find no room wake a sweep much more often. */
+  private adaptedMs = -Infinity
   evictedBytes = 0
 
   constructor(private readonly parts: EvictionParts) {
@@ -84,9 +86,9 @@ export class Eviction implements BackgroundService {
         if (!isFailure(error)) throw error
         this.failures.failed(error)
       }
-      // A full cache wakes at once, but a sweep that made no room is not repeated all the time; that of a disk comes back later.
+      // A full cache wakes at once, but a sweep that made no room is not repeated all the time. Space on a disk comes back later.
       const { cache, isStoreFull } = this.parts
-      const isFull = cache.sizeBytes >= cache.limitBytes || isStoreFull()
+      const isFull = cache.sizeBytes >= cache.limitBytes || cache.limitBytes < cache.sizeBytesMax || isStoreFull()
       await clock.sleep(Math.max(this.failures.restMs, isFull ? REMOTE_LIMITS.idleSweepMs : SECOND_MS), signal)
       await this.untilDue(signal)
     }
@@ -121,12 +123,21 @@ export class Eviction implements BackgroundService {
     }
     // Bytes that were cached meanwhile may have been counted, or not.
     cache.sizeBytes = sizeBytes + Math.max(0, cache.sizeBytes - before)
-    cache.limitBytes = limitAfter(cache, this.parts.isStoreFull())
+    this.adaptLimit()
     if (cache.sizeBytes <= filledOf(cache)) return
     const movable = [...ages.values()].reduce((sum, bytes) => sum + bytes, 0)
     const cut = cutOf(ages, Math.max(0, movable - (cache.sizeBytes - filledOf(cache))))
     if (cut !== undefined) await this.evict(cut, nowMs, signal)
     cache.wantedBytes = 0
+  }
+
+  private adaptLimit(): void {
+    const { cache, clock, isStoreFull } = this.parts
+    const nowMs = clock.monotonicMs()
+    const isFull = isStoreFull()
+    if (!isFull && nowMs - this.adaptedMs < REMOTE_LIMITS.sweepEveryMs) return
+    this.adaptedMs = nowMs
+    cache.limitBytes = limitAfter(cache, isFull)
   }
 
   private async evict(cut: number, nowMs: number, signal: AbortSignal): Promise<void> {

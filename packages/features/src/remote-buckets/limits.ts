@@ -29,7 +29,7 @@ export const REMOTE_LIMITS = {
   chargedBytesMin: 4 * KIB,
   firstSweepMs: 10_000,
   sweepEveryMs: 10 * 60_000,
-  /** How often the eviction asks whether a disk is full. */
+  /** The eviction asks this often whether a disk is full. */
   fullPollMs: 10_000,
   /** After a sweep that could remove nothing, or while the removed bytes come back to a full disk. */
   idleSweepMs: 30_000,

@@ -336,9 +336,15 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
   }
 
   cache(): ShownCache {
-    const { sizeBytes, sizeBytesMax } = this.cached
+    const { sizeBytes, limitBytes } = this.cached
     const { hitBytes, missBytes } = this
-    return { sizeBytes, sizeBytesMax, hitBytes, missBytes, evictedBytes: this.eviction.evictedBytes }
+    return {
+      sizeBytes,
+      sizeBytesMax: Math.floor(limitBytes),
+      hitBytes,
+      missBytes,
+      evictedBytes: this.eviction.evictedBytes,
+    }
   }
 
   async buckets() {

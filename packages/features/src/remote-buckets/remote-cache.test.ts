@@ -244,6 +244,12 @@ test("while a disk is full the cache gives way, caches no more than that, and gr
   for (let i = 0; i < 30; i += 1) await scene.sweep()
   assert.ok(scene.remotes.cache().sizeBytes < 100 * KIB)
   scene.isStoreFull = false
+  for (let i = 0; i < 10; i += 1) {
+    await scene.sweep()
+    await scene.read(`k${i}`)
+  }
+  assert.ok(scene.remotes.cache().sizeBytes < 100 * KIB, "readers that wake sweeps do not raise the limit")
+  await scene.advance(REMOTE_LIMITS.sweepEveryMs)
   await scene.sweep()
   for (let i = 0; i < 10; i += 1) await scene.read(`k${i}`)
   await scene.settle()
