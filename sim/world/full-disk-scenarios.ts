@@ -101,7 +101,7 @@ async function filledByStore(seed: number): Promise<void> {
   await on.becomeWhole()
 }
 
-/** Every sixth object on a full disk is deleted, so that little of each volume is dead: as much is accepted again. */
+/** Every sixth object on a full disk is deleted, so that little of each volume is dead: half as much is accepted again. */
 async function littleOfEach(seed: number): Promise<void> {
   const on = await Scene.open(seed, 1)
   must(on.machine.bays.at("/d1"), "a drive is in the bay").disk.capacityBytes = SMALL_DISK_BYTES
