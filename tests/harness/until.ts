@@ -1,4 +1,4 @@
-/** How tests wait for what raises no event: they look again and again. */
+/** Waits of tests for changes that raise no event: the test looks again and again. */
 import assert from "node:assert/strict"
 import { setTimeout as later } from "node:timers/promises"
 

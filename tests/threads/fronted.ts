@@ -15,7 +15,10 @@ import { until, UNTIL_MS_MAX } from "../harness/until.js"
 /** The kernel spreads connections by a hash of their ports. */
 const CONNECTIONS_MAX = 300
 
-/** A hang and a pause longer than the time between two looks at a thread take no processor time. A thread with a timer does not end by itself. */
+/**
+ * `hang` and `busy` wait without using the processor, `busy` for longer than the time between two looks at a thread. A thread
+ * with a timer does not end by itself.
+ */
 export const FILTER = `
 const { isMainThread, threadId } = require("node:worker_threads")
 if (process.env.FILTER_TIMER === "1" && !isMainThread) setInterval(() => undefined, 1000)

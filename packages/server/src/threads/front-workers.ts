@@ -80,8 +80,8 @@ interface ThreadsHost {
   readonly requests: LiveRequests
   readonly accessLog: AccessLog | undefined
   /**
-   * How many times as often a thread that has ended is started again, for tests. Default: 1. How long a thread may be silent stays
-   * as it is: a test makes no thread answer faster.
+   * A thread that has ended is started again so many times as fast, for tests. Default: 1. The time for which a thread may be
+   * silent stays as it is: a test makes no thread answer faster.
    */
   readonly haste?: number | undefined
 }
