@@ -266,7 +266,7 @@ export const devices: PageTests = {
           if (route.request().method() !== "POST") return route.fallback()
           const sent = JSON.parse(route.request().postData() ?? "") as { dryRun?: boolean; outlook?: string }
           requests.push(sent)
-          const error = { code: "planOutdated", message: "nothing was changed: after it 0 disks may fail" }
+          const error = { code: "planOutdated", message: "the change was not made: after it 0 disks may fail" }
           if (sent.dryRun !== true) return route.fulfill({ status: 409, json: { error } })
           const response = await route.fetch()
           const { plan, ...others } = (await response.json()) as Change
@@ -284,7 +284,7 @@ export const devices: PageTests = {
         const make = dialog.getByRole("button", { name: "Make 2 changes", exact: true })
         await tick.check()
         await make.click()
-        await dialog.getByText("nothing was changed: after it 0 disks may fail").waitFor()
+        await dialog.getByText("the change was not made: after it 0 disks may fail").waitFor()
         await tick.waitFor()
         assert.deepEqual([await tick.isChecked(), await make.isDisabled()], [false, true])
         assert.deepEqual(

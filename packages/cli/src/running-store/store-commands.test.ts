@@ -122,7 +122,7 @@ test("an answer at the terminal is to the plan that was shown, and a script acce
   shown()
   const late = await hayloft(args, { types: "y\n" })
   assert.deepEqual([late.code, store.changes], [6, []])
-  assert.match(late.error, /nothing was changed: disks=0 locked=0 ec:2\+1=900/)
+  assert.match(late.error, /the change was not made: disks=0 locked=0 ec:2\+1=900/)
   // The second look is at the new plan.
   assert.deepEqual([(await hayloft(args, { types: "y\n" })).code, store.changes.length], [0, 1])
   for (const script of [["--yes"], ["--yes", "--json"]]) {
