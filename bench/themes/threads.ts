@@ -43,8 +43,7 @@ const RATIO_MAX = 1.25
 const TAILS: readonly string[] = ["PUT 4 KiB", "GET 4 KiB", "GET 4 KiB of many objects", "LIST of 100 keys"]
 const TAIL_RATIO_MAX = 1.3
 const CORES = [4, 8, 16, 32] as const
-/** The memory of servers with one front thread and with up to this many more is compared. */
-const FURTHER_FRONTS = 2
+const [FRONTS_FEWEST, FRONTS_MOST] = [1, 3]
 const IDLE_MEGABYTES_MAX = 60
 const LOADED_MEGABYTES_MAX = 150
 
@@ -347,7 +346,7 @@ function rowsOf(scale: Scale): Row<Threads>[] {
 
 export const THREADS = theme({ name: NAME, isOnRequest: true, open: bench => Threads.open(bench), rows: rowsOf })
 
-/** Servers with one front thread, with one more, and so on; a short run has two. */
+/** Three servers, with 1, 2 and 3 front threads. */
 class MemoryOfFronts implements Fixture {
   private constructor(
     private readonly bench: Bench,
@@ -357,8 +356,7 @@ class MemoryOfFronts implements Fixture {
   static async open(bench: Bench): Promise<MemoryOfFronts> {
     const sides: Side[] = []
     try {
-      const most = 1 + shareOf(bench.scale, FURTHER_FRONTS)
-      for (let fronts = 1; fronts <= most; fronts += 1) sides.push(await Side.open(bench, fronts))
+      for (let fronts = FRONTS_FEWEST; fronts <= FRONTS_MOST; fronts += 1) sides.push(await Side.open(bench, fronts))
       return new MemoryOfFronts(bench, sides)
     } catch (error) {
       for (const side of sides) await side.close()
@@ -383,10 +381,9 @@ class MemoryOfFronts implements Fixture {
   }
 
   private async ofFurther(): Promise<Measured> {
-    const megabytes = await Promise.all(this.sides.map(side => side.residentMegabytes()))
-    const [fewest = 0, most = 0] = [megabytes[0], megabytes.at(-1)]
-    const figure = (most - fewest) / (megabytes.length - 1)
-    return { figure, unit: "MB", also: Object.fromEntries(megabytes.map((each, i) => [`with${i + 1}`, each])) }
+    const [one = 0, two = 0, three = 0] = await Promise.all(this.sides.map(side => side.residentMegabytes()))
+    const figure = (three - one) / (FRONTS_MOST - FRONTS_FEWEST)
+    return { figure, unit: "MB", also: { with1: one, with2: two, with3: three } }
   }
 }
 
