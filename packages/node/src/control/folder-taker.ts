@@ -23,7 +23,8 @@ import {
 import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { Disk } from "@hayloft/base/seams/disk/contract.js"
 import type { OwnedFolder } from "../devices/device-set.js"
-import type { FolderMatch, FolderTaken, FolderTaker } from "./operations.js"
+import type { FolderMatch } from "./change-planner.js"
+import type { FolderTaken, FolderTaker } from "./operations.js"
 
 export class StoreFolders implements FolderTaker {
   constructor(

@@ -20,20 +20,18 @@ import { fail, isFailure, type Failure } from "@hayloft/base/failures.js"
 import { unlessFull } from "@hayloft/base/space/full-disk.js"
 import { parseIncarnation, textOfObjectKey } from "@hayloft/base/ids.js"
 import type { DeviceId, Incarnation, NodeName } from "@hayloft/base/ids.js"
-import { lockedNamesOf, requireLockedNames, type LockedNames } from "@hayloft/base/locked-names.js"
-import { textOfPolicy, type Policy } from "@hayloft/base/policy.js"
+import { requireLockedNames } from "@hayloft/base/locked-names.js"
+import { textOfPolicy } from "@hayloft/base/policy.js"
 import {
   claimDevice,
   deviceOf,
   isSameChoice,
   layoutFileOf,
   policyInWords,
-  previewChange,
   type NewDevice,
-  type PreviewFacts,
 } from "@hayloft/engine/cluster/index.js"
 import { jobsOfFeatures } from "@hayloft/features/index.js"
-import type { ControlDevice, ControlRecord, DeviceHome } from "@hayloft/engine/format/device/control-record.js"
+import type { ControlRecord } from "@hayloft/engine/format/device/control-record.js"
 import type { LayoutFile } from "@hayloft/engine/format/device/layout-file.js"
 import { mapBounded, type JobRunner } from "@hayloft/base/life/index.js"
 import { DEVICES_MAX } from "@hayloft/base/limits.js"
@@ -41,29 +39,13 @@ import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { OwnedFolder } from "../devices/device-set.js"
 import type { Engine } from "../engine.js"
-import { changePlanOf, NEW_ID } from "./change-plan-core.js"
-import { chosen, decideChange, lossesOf } from "./decide-change-core.js"
+import { ChangePlanner, type FolderMatch, type PlannedNodes, type PlanSources } from "./change-planner.js"
+import { chosen } from "./decide-change-core.js"
 import { deviceAlready } from "./folders.js"
 import { layoutDetails } from "./layout-details-core.js"
-import { lockedAtRisk, type LockedRisks } from "./locked-at-risk-core.js"
-import { checkOutlook, outlookOf } from "./outlook-core.js"
-import { notesOf, type NewDisk } from "./plan-warnings-core.js"
-import { policyStepsOf, reencodingsOf } from "./policy-steps-core.js"
+import { checkOutlook } from "./outlook-core.js"
 
-/** Properties that a folder would have as a device. */
-interface FolderFacts {
-  readonly isMountPoint: boolean
-  readonly capacityBytes: number
-}
-
-export interface FolderMatch extends FolderFacts {
-  /** Equal for folders that fail together. */
-  readonly disk: string
-  /** The disk of the operating system. */
-  readonly systemDisk: string
-}
-
-export interface FolderTaken extends FolderFacts {
+export interface FolderTaken extends Pick<FolderMatch, "isMountPoint" | "capacityBytes"> {
   readonly folder: OwnedFolder
   /** The record does not name it yet. */
   readonly isNew: boolean
@@ -94,34 +76,17 @@ export interface FolderTaker {
 }
 
 /** The nodes of the store, of which this process is one. */
-export interface NodeDirectory {
+export interface NodeDirectory extends PlannedNodes {
   readonly own: NodeName
-  /** Reads what other nodes have changed of the control record until now. */
-  refresh(): Promise<void>
-  has(node: NodeName): boolean
-  /** The home of a device on this disk of this node, claimed by this process. */
-  homeOn(disk: string): DeviceHome
   isOver(incarnation: Incarnation): boolean
-  /** Throws `conflict` while the node serves: it cannot be lost then. */
-  checkLost(node: NodeName): void
   /** Once it resolves, nothing that the node does takes effect any more. */
   end(node: NodeName): Promise<void>
   /** The node is no longer one of the store. */
   removeRow(node: NodeName): Promise<void>
 }
 
-/** A change as it is planned. */
-interface Planned {
-  readonly plan: AppliedChange["plan"]
-  readonly outlook: string
-  /** The outlook with a later control record, without buckets with object lock. Throws what `change` would throw. */
-  readonly outlookIn: (record: ControlRecord) => string
-}
-
 /** The sources of plans and reports. */
-interface OperationSources {
-  /** The contents of the store. */
-  readonly facts: () => PreviewFacts
+interface OperationSources extends PlanSources {
   readonly reencoding: () => ProgressReport | undefined
   readonly layout: () => LayoutReport
   /** The directory is undefined on one machine. */
@@ -150,54 +115,25 @@ const pausableJobs = (): readonly string[] => [
 ]
 
 export class EngineOperations implements StoreOperations {
+  private readonly planner: ChangePlanner
+
   constructor(
     private readonly engine: Engine,
     private readonly folders: FolderTaker,
     private readonly jobs: JobRunner,
     private readonly clock: Clock,
     private readonly sources: OperationSources,
-  ) {}
+  ) {
+    this.planner = new ChangePlanner(engine, folders, clock, sources)
+  }
 
   private get record(): ControlRecord {
     return this.engine.recordManager.record
   }
 
   async plan(change: StoreChange): Promise<ChangePlan> {
-    const { plan, outlook } = await this.planned(change)
+    const { plan, outlook } = await this.planner.plan(change)
     return { ...plan, outlook }
-  }
-
-  private async planned(change: StoreChange): Promise<Planned> {
-    await this.sources.nodes?.refresh()
-    this.checkNodes(change)
-    if (!("path" in change)) return this.planOf(change, undefined, undefined)
-    const found = await this.folders.inspect(change.path)
-    const { isMountPoint, capacityBytes } = found
-    const device = { id: NEW_ID, pathHint: change.path, isMountPoint, capacityBytes }
-    return this.planOf(change, { ...device, ...this.homeOn(found.disk) }, found)
-  }
-
-  /** The home of a device on the disk, if the store has nodes. */
-  private homeOn(disk: string): { readonly home?: DeviceHome } {
-    const { nodes } = this.sources
-    return nodes === undefined ? {} : { home: nodes.homeOn(disk) }
-  }
-
-  /** Throws `invalidArgument` for a node that does not exist, `conflict` for one that serves and is to be forgotten. */
-  private checkNodes(change: StoreChange): void {
-    const staged = change.kind === "changeLayout" ? change.changes : [change]
-    for (const each of staged) {
-      if (!("node" in each) || each.node === undefined) continue
-      const { nodes } = this.sources
-      const { node } = each
-      if (nodes === undefined) {
-        throw fail("invalidArgument", { message: "this store has no nodes: its devices are those of one machine" })
-      }
-      if (!nodes.has(node) && !this.record.devices.some(({ home }) => home?.node === node)) {
-        throw fail("invalidArgument", { message: `no node ${node} belongs to this store`, node })
-      }
-    }
-    if (change.kind === "forgetNode") this.sources.nodes?.checkLost(change.node)
   }
 
   async change(
@@ -207,7 +143,7 @@ export class EngineOperations implements StoreOperations {
     shown?: string,
   ): Promise<AppliedChange> {
     // Check the change before taking the folder: taking it makes it a device, and it would no longer be empty.
-    const { plan: planned, outlook, outlookIn } = await this.planned(change)
+    const { plan: planned, outlook, outlookIn } = await this.planner.plan(change)
     if (shown !== undefined) checkOutlook(shown, outlook)
     checkConfirmed(planned, confirm)
     checkLockedNamed(planned, lockedBuckets)
@@ -216,7 +152,7 @@ export class EngineOperations implements StoreOperations {
     const taken = "path" in change ? await this.take(change.path) : undefined
     try {
       const newDevice = taken && (await this.newDeviceOf(taken))
-      const { plan } = await this.planOf(change, newDevice, undefined)
+      const { plan } = await this.planner.planOf(change, newDevice, undefined)
       const record = await this.make(change, newDevice, check)
       this.follow(change)
       const { kind, ...what } = change
@@ -238,7 +174,7 @@ export class EngineOperations implements StoreOperations {
     const takeEffect = () =>
       control.change(change.kind, before => {
         check(before)
-        return this.decide(before, change, newDevice)
+        return this.planner.decide(before, change, newDevice)
       })
     if (change.kind === "forgetNode") return this.forgetNode(change.node, takeEffect)
     if (change.kind === "setClass") {
@@ -273,7 +209,7 @@ export class EngineOperations implements StoreOperations {
     const { id, path: pathHint } = folder.place
     const device = { id, pathHint, isMountPoint, capacityBytes }
     if (this.sources.nodes === undefined) return device
-    return { ...device, ...this.homeOn((await this.folders.factsOf(pathHint)).disk) }
+    return { ...device, ...this.planner.homeOn((await this.folders.factsOf(pathHint)).disk) }
   }
 
   private async take(path: string): Promise<FolderTaken> {
@@ -284,19 +220,6 @@ export class EngineOperations implements StoreOperations {
     }
     await this.engine.bringIn(taken.folder)
     return taken
-  }
-
-  private decide(record: ControlRecord, change: StoreChange, device: NewDevice | undefined): ControlRecord {
-    const policy = "policy" in change && change.policy !== "automatic" ? change.policy : undefined
-    if (policy !== undefined) this.engine.checkPolicy(policy)
-    return decideChange(record, change, { device, ...this.policies(), nowMs: this.clock.wallMs() })
-  }
-
-  /** The policies that buckets set for themselves, and with them those that stored blocks have. */
-  private policies(): { readonly ofBuckets: readonly Policy[]; readonly inUse: readonly Policy[] } {
-    // Blocks that are still stored under another policy will be re-encoded; they need no space in a future layout.
-    const ofBuckets = this.engine.services.buckets.policies().map(({ policy }) => policy)
-    return { ofBuckets, inUse: [...this.sources.facts().policies.map(({ policy }) => policy), ...ofBuckets] }
   }
 
   /** Starts the work that a change in force causes. */
@@ -312,49 +235,6 @@ export class EngineOperations implements StoreOperations {
 
   private wakeIfThere(job: string): void {
     if (this.jobs.status().some(({ name }) => name === job)) this.jobs.wake(job)
-  }
-
-  private async planOf(
-    change: StoreChange,
-    device: NewDevice | undefined,
-    found: FolderMatch | undefined,
-  ): Promise<Planned> {
-    const { buckets, classes } = this.engine.services
-    const isMapped = change.kind === "setClass" && change.policy !== undefined
-    const ofClass = isMapped ? classes.warningsOfPolicy(change.storageClass) : []
-    const isOfBucket = change.kind === "setRedundancy" && change.bucket !== undefined
-    const holdings = isOfBucket ? await buckets.holdings(change.bucket) : undefined
-    const own = await buckets.policiesWithBytes()
-    const effectOn = (before: ControlRecord) => {
-      const after = this.decide(before, change, device)
-      const facts = this.sources.facts()
-      const reencodings = reencodingsOf({ before, after }, change, facts, holdings, own)
-      const losses = lossesOf(before, change, this.policies().inUse)
-      return { before, after, facts, losses, preview: previewChange(before, after, facts, reencodings) }
-    }
-    const { before, after, facts, losses, preview } = effectOn(this.record)
-    const newDisk =
-      found && device && isAtNewPath(before, change) ? newDiskOf(before, after, device, found, facts) : undefined
-    const notes = notesOf(change, preview, policyStepsOf(change, { before, after }, holdings, own), newDisk)
-    const locked = await this.lockedOf(lockedAtRisk(change, await buckets.locked(), { before, after }, facts))
-    const devices = [...before.devices, ...after.devices]
-    return {
-      plan: changePlanOf({ change, preview, losses, devices, notes, ofClass, locked }),
-      outlook: outlookOf(preview, losses, locked),
-      outlookIn: record => {
-        const then = effectOn(record)
-        return outlookOf(then.preview, then.losses, undefined)
-      },
-    }
-  }
-
-  /** Looks for versions of the classes that become less safe, as far as the limit of such a look allows. */
-  private async lockedOf({ certain, byClass }: LockedRisks): Promise<LockedNames> {
-    const names = new Set(certain)
-    const doubtful = byClass.filter(({ bucket }) => !names.has(bucket.name))
-    const { classes } = this.engine.services
-    for (const bucket of await classes.bucketsWith(doubtful)) names.add(bucket.name)
-    return lockedNamesOf([...names].sort())
   }
 
   async checkDevice(id: DeviceId): Promise<DeviceCheck> {
@@ -555,32 +435,6 @@ const textsOf = (change: object): Readonly<Record<string, string>> =>
       typeof value === "string" ? [[name === "id" ? "device" : name, value]] : [],
     ),
   )
-
-/** A folder in the place of a device, such as a new disk at the same mount point, is no new choice of the operator. */
-const isAtNewPath = (before: ControlRecord, change: StoreChange): boolean =>
-  change.kind === "addDevice" ||
-  (change.kind === "replaceDevice" && deviceOf(before, change.id).pathHint !== change.path)
-
-function newDiskOf(
-  before: ControlRecord,
-  after: ControlRecord,
-  { id, pathHint: path, home }: NewDevice,
-  { disk, systemDisk }: FolderMatch,
-  { diskOf }: PreviewFacts,
-): NewDisk {
-  // Names of disks are unique on one machine only.
-  const isBeside = (device: ControlDevice): boolean =>
-    device.home?.machine === home?.machine && device.home?.zone === home?.zone
-  return {
-    path,
-    disk,
-    systemDisk,
-    weight: deviceOf(after, id).weight,
-    isReplacement: before.devices.some(device => !after.devices.some(each => each.id === device.id)),
-    otherDisks: before.devices.filter(isBeside).map(device => device.home?.disk ?? diskOf(device.id)),
-    otherWeights: before.devices.map(({ weight }) => weight),
-  }
-}
 
 /** Throws `invalidArgument`. */
 function checkPausable(job: string): void {
