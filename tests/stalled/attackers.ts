@@ -13,6 +13,8 @@ export function headOf(client: Client, method: string, call: Call): string {
 
 export class Attackers {
   private readonly sockets: Socket[] = []
+  /** How long each connection was open that the other side has closed. */
+  private readonly closedAfterMs: number[] = []
 
   constructor(private readonly port: number) {}
 
@@ -31,8 +33,9 @@ export class Attackers {
     }
   }
 
-  get closed(): number {
-    return this.sockets.filter(socket => socket.destroyed).length
+  /** The connections that the other side has closed before this time was over. */
+  closedWithin(openMs: number): number {
+    return this.closedAfterMs.filter(eachMs => eachMs < openMs).length
   }
 
   close(): void {
@@ -40,8 +43,10 @@ export class Attackers {
   }
 
   private async one(says: string): Promise<void> {
+    const openedMs = performance.now()
     const socket = connect(this.port, "127.0.0.1")
     this.sockets.push(socket)
+    socket.once("close", () => this.closedAfterMs.push(performance.now() - openedMs))
     await new Promise<void>((resolve, reject) => {
       socket.once("connect", resolve)
       socket.once("error", reject)
