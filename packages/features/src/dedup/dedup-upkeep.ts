@@ -1,6 +1,7 @@
 /**
- * Upkeep of deduplication, for operators: figures of a bucket, and the work of jobs that compare its rows and complete the index (`verify`), repair
- * them and give digests to objects that have none (`rebuild`), and free bytes that are kept for little (`compact`).
+ * Upkeep of deduplication, for operators: figures of a bucket, and the work of jobs that compare its rows and complete its
+ * index (`verify`), repair them and give digests to objects that have none (`rebuild`), and free bytes that are kept for
+ * little (`compact`).
  */
 import type { Bucket, DetachSeams } from "@hayloft/objects/door/index.js"
 import { RECOUNT_LIMITS } from "@hayloft/objects/door/rows.js"

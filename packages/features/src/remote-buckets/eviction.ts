@@ -88,8 +88,8 @@ export class Eviction implements BackgroundService {
       }
       // A full cache wakes at once, but a sweep that made no room is not repeated all the time. Space on a disk comes back later.
       const { cache, isStoreFull } = this.parts
-      const isFull = cache.sizeBytes >= cache.limitBytes || cache.limitBytes < cache.sizeBytesMax || isStoreFull()
-      await clock.sleep(Math.max(this.failures.restMs, isFull ? REMOTE_LIMITS.idleSweepMs : SECOND_MS), signal)
+      const isRoomScarce = cache.sizeBytes >= cache.limitBytes || cache.limitBytes < cache.sizeBytesMax || isStoreFull()
+      await clock.sleep(Math.max(this.failures.restMs, isRoomScarce ? REMOTE_LIMITS.idleSweepMs : SECOND_MS), signal)
       await this.untilDue(signal)
     }
   }

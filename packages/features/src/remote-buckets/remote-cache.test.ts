@@ -71,13 +71,18 @@ test("a full cache: what a reader has compared, and found to be outdated, is not
   assert.equal((await scene.read("a")).text, "two!")
 })
 
-test("the eviction removes what was not used for the longest time, until a tenth is free", async () => {
-  const scene = await RemoteScene.open({}, 10 * MIB)
-  for (let i = 0; i < 9; i += 1) {
+/** Caches objects of a MiB, k0, k1 and so on, one in each hour. */
+async function cacheHourly(scene: RemoteScene, count: number): Promise<void> {
+  for (let i = 0; i < count; i += 1) {
     scene.far(`k${i}`, bytesOf(MIB, i))
     await scene.read(`k${i}`)
     await scene.advance(HOUR_MS)
   }
+}
+
+test("the eviction removes what was not used for the longest time, until a tenth is free", async () => {
+  const scene = await RemoteScene.open({}, 10 * MIB)
+  await cacheHourly(scene, 9)
   // The first ones are used again.
   for (const key of ["k0", "k1"]) await scene.read(key)
   await scene.settle()
@@ -228,11 +233,7 @@ test("steps of ages: what is older is in no smaller step, and the cut removes no
 
 test("while a disk is full the cache gives way, caches no more than that, and grows again later", async () => {
   const scene = await RemoteScene.open({}, 100 * MIB)
-  for (let i = 0; i < 10; i += 1) {
-    scene.far(`k${i}`, bytesOf(MIB, i))
-    await scene.read(`k${i}`)
-    await scene.advance(HOUR_MS)
-  }
+  await cacheHourly(scene, 10)
   await scene.settle()
   scene.isStoreFull = true
   await scene.sweep()
