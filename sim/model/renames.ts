@@ -1,6 +1,7 @@
 /** The model's renames: of one moment, a version gets another key. */
 import { isDeepStrictEqual } from "node:util"
 import { fail } from "@hayloft/base/failures.js"
+import { textOfObjectKey } from "@hayloft/base/ids.js"
 import type { Conditions, PutResult, RenameRequest, Renames } from "@hayloft/objects/contract.js"
 import { checkCopySource } from "./conditions.js"
 import { newLock } from "./locks.js"
@@ -31,7 +32,7 @@ export class ModelRenames implements Renames {
       if (!isDeepStrictEqual(made.parameters, parameters)) throw fail("idempotencyMismatch")
       return made.result
     }
-    if (request.isRepeated === true) throw fail("noSuchKey")
+    if (request.isRepeated === true) throw fail("noSuchKey", { sourceKey: textOfObjectKey(from) })
     if (from === to && there === bucket) throw fail("invalidRequest")
     const version = findNamed(there, { key: from })
     checkCopySource(sourceConditions, version)

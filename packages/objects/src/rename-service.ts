@@ -9,7 +9,6 @@
  *           upload is found to be left by a process that has ended, and other bytes to be referenced by no row.
  * Limits    RENAME_LIMITS, and those of a reader for its pin: the copying of an object may take a day.
  */
-import { namingSource } from "./missing-source.js"
 import { must } from "@hayloft/base/assert.js"
 import { equalBytes } from "@hayloft/base/bytes.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
@@ -54,6 +53,7 @@ import type { BodySource, ByteRange, PutResult, RenameRequest, Renames } from ".
 import type { Encryption } from "./bodies/encryption.js"
 import { factsOf, shownEncryptionOf } from "./bodies/encryption-core.js"
 import { abort } from "./ended-upload.js"
+import { namingSource } from "./missing-source.js"
 import type { Ingest, Ingested } from "./bodies/ingest.js"
 import { partsOfUpload } from "./multipart-service.js"
 import { segmentOfManifest, type ObjectReader, type OpenObject } from "./bodies/object-reader.js"

@@ -10,7 +10,6 @@
  * Source  "RenameObject", Amazon S3 API Reference. Its client token is kept with the new version, as long as that is the
  *         latest one of its key.
  */
-import { namingSource } from "../missing-source.js"
 import { fail } from "@hayloft/base/failures.js"
 import { hexOf } from "@hayloft/base/bytes.js"
 import type { BucketId, MultipartId, ObjectKey } from "@hayloft/base/ids.js"
@@ -32,6 +31,7 @@ import { conditionSubject, evaluateRename } from "./conditions-core.js"
 import { decisionOf, type Edited } from "./edited-core.js"
 import { expiryClock, isExpired } from "./expiry-core.js"
 import { clocksOf, lockOfRestored } from "./lock-core.js"
+import { namingSource } from "../missing-source.js"
 import { endUpload, requireUpload, sealedBy, type Completion, type UploadAddress } from "./multipart-commands-core.js"
 import { requireBucket } from "./bucket-rows-core.js"
 import { findLatest, readDetails, type VersionMatch } from "./found-versions-core.js"
