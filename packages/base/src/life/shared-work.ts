@@ -8,8 +8,8 @@ export class SharedWork<Key, Result> {
   }
 
   /**
-   * Returns the outcome of the work of this key that is under way. If there is none, this work begins at once. It must not wait
-   * for work of its own key, which is itself.
+   * Returns the result of the work for this key that is under way; if none is, `work` is called at once. `work` must not call
+   * this function with its own key, since it would wait for itself.
    */
   of(key: Key, work: () => Promise<Result>): Promise<Result> {
     const known = this.underWay.get(key)

@@ -112,7 +112,7 @@ export function levelOf(facts: SpaceFacts, limits: SpaceLimits): SpaceLevel {
   return maySpend(facts, "rows", 0, limits) ? "full" : "critical"
 }
 
-/** Returns true if no further volume of needles fits beside the reserve, of which it is half. A full file system is short. */
+/** Returns true if another volume of needles, half as large as the reserve, would not fit beside it, or the file system is full. */
 export const isShortOfSpace = (facts: SpaceFacts, limits: SpaceLimits): boolean =>
   !maySpend(facts, "needles", Math.max(facts.reserveBytes / 2, limits.fullBytes), limits)
 

@@ -19,8 +19,8 @@ import { namingFile, readRecordFile, replaceRecordFile, SUPERBLOCK_NAME } from "
 /** A file that is written, read and removed to check whether a device works. */
 export const PROBE_NAME = "probe"
 /**
- * Names that do not make a folder non-empty: the file system's own, our locks, and records whose writing was cut off, which
- * nobody reads.
+ * Names that do not make a folder non-empty: the file system's own, our locks, and the new files of records that were not
+ * written to the end, which are never read.
  */
 const NO_CONTENT =
   /^(lost\+found|owner\.sock.*|(superblock|control(\.second)?|position|scrub|runtime|database-mark)\.new|probe)$/
