@@ -2,13 +2,13 @@
 import assert from "node:assert/strict"
 import { createServer } from "node:net"
 import { after, before, test } from "node:test"
-import { setTimeout as wait } from "node:timers/promises"
 import type { StoreProcess } from "@hayloft/client/testing-store-process.js"
 import { runsOf, TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { freePort } from "../harness/free-port.js"
 import { NODE_24, noNode24 } from "../harness/new-node.js"
 import { noPostgres } from "../harness/postgres.js"
+import { until } from "../harness/until.js"
 import { Databases } from "../sql/databases.js"
 import { Load } from "./load.js"
 import { fill, MovableStore } from "./movable-store.js"
@@ -62,17 +62,20 @@ class Ledger {
     assert.equal(status, 200, text)
   }
 
-  async put(key: string, untilMs: number): Promise<void> {
+  /** Returns false if the retention was over when the store took it. */
+  async put(key: string, untilMs: number): Promise<boolean> {
     const { store, bucket } = this
     const headers = [
       ["x-amz-object-lock-mode", "COMPLIANCE"],
       ["x-amz-object-lock-retain-until-date", new Date(untilMs).toISOString()],
     ] as const
     const put = await store.ask({ method: "PUT", bucket, key, headers }, Buffer.from(key))
+    if (put.status === 400 && Date.now() > untilMs) return false
     assert.equal(put.status, 200, put.text)
     const { text } = await store.ask({ method: "GET", bucket, query: [["versions", ""]] })
     const [, id = ""] = new RegExp(`<Key>${key}</Key><VersionId>([^<]+)<`).exec(text) ?? assert.fail(text)
     this.versions.set(key, id)
+    return true
   }
 
   async remove(key: string): Promise<number> {
@@ -80,10 +83,11 @@ class Ledger {
     return (await this.store.ask({ method: "DELETE", bucket: this.bucket, key, query })).status
   }
 
-  /** Until the version's retention is over. */
-  async removeOnceOver(key: string): Promise<void> {
-    assert.equal(await this.remove(key), 403)
-    while ((await this.remove(key)) !== 204) await wait(100)
+  /** Puts a version whose retention ends soon, which cannot be removed until then. A busy machine needs a longer one. */
+  async checkEnd(key: string): Promise<void> {
+    for (let soonMs = SOON_MS; ; soonMs *= 2)
+      if ((await this.put(key, Date.now() + soonMs)) && (await this.remove(key)) === 403) break
+    await until("the retention is over", async () => (await this.remove(key)) === 204)
   }
 }
 
@@ -104,15 +108,14 @@ test(
       const [ledger, empty] = [new Ledger(store, "ledger"), new Ledger(store, "locked-and-empty")]
       await ledger.create()
       await empty.create()
-      await ledger.put("kept", Date.UTC(2200, 0))
+      assert.ok(await ledger.put("kept", Date.UTC(2200, 0)))
       const before = await store.content(buckets)
       const load = await Load.begin([store], { bucket: LOAD_BUCKET, clients: 1 })
       await moved(store.beginInit(url), store)
       await load.goesOn(REQUESTS)
       assert.deepEqual(await store.content(buckets), before)
       assert.equal(await ledger.remove("kept"), 403)
-      await ledger.put("soon", Date.now() + SOON_MS)
-      await ledger.removeOnceOver("soon")
+      await ledger.checkEnd("soon")
       await store.stop()
       assert.match(
         await store.refusal(),
@@ -135,8 +138,7 @@ test(
       await load.end()
       assert.deepEqual(await store.content(buckets), before)
       assert.equal(await ledger.remove("kept"), 403)
-      await ledger.put("later", Date.now() + SOON_MS)
-      await ledger.removeOnceOver("later")
+      await ledger.checkEnd("later")
       assert.equal(await ledger.remove("kept"), 403)
       const client = store.client()
       await load.check([{ name: store.name, client }])
@@ -382,11 +384,13 @@ async function endIncarnation(url: string, node: string): Promise<void> {
 
 /** Repeats it while the store says that other nodes run. */
 async function untilDone(begin: () => Promise<void>): Promise<string> {
-  for (let tries = 0; ; tries += 1) {
-    const outcome = await begin().then(() => "done", String)
-    if (!outcome.includes("other nodes run") || tries > 100) return outcome
-    await wait(300)
+  let outcome = ""
+  const isOver = async () => {
+    outcome = await begin().then(() => "done", String)
+    return !outcome.includes("other nodes run")
   }
+  await until(() => `the other nodes have ended: ${outcome}`, isOver)
+  return outcome
 }
 
 const LEFT = "has left this database: its metadata is on the disks of node first"
@@ -401,12 +405,12 @@ async function leavesGateway(store: MovableStore, url: string, buckets: readonly
   const before = await store.content(buckets)
   // One that has begun just now is noticed before anything is decided, and perhaps not named at once.
   let refusal = ""
-  for (let tries = 0; !/stop (gateway and other|gateway, other) first/.test(refusal); tries += 1) {
+  const namesBoth = async () => {
     refusal = await store.beginLeave().then(() => store.conversion(), String)
     assert.match(refusal, /other nodes run: stop (gateway|other)/)
-    assert.ok(tries < 200, refusal)
-    await wait(150)
+    return /stop (gateway and other|gateway, other) first/.test(refusal)
   }
+  await until(() => `both are named: ${refusal}`, namesBoth)
   assert.deepEqual(await store.content(buckets), before)
   assert.equal(await other.stop(), 0)
   gateway.kill("SIGSTOP")
@@ -418,12 +422,12 @@ async function leavesGateway(store: MovableStore, url: string, buckets: readonly
   } finally {
     gateway.kill("SIGCONT")
   }
-  for (let tries = 0; !gateway.output.includes(LEFT); tries += 1) {
+  const hasNoticed = async () => {
     const { status, text } = await put("after")
     assert.equal(status, 503, text)
-    assert.ok(tries < 200, gateway.output)
-    await wait(150)
+    return gateway.output.includes(LEFT)
   }
+  await until(() => `the gateway has noticed: ${gateway.output}`, hasNoticed)
   const { status, text } = await put("after")
   assert.deepEqual([status, /ServiceUnavailable/.test(text)], [503, true], text)
   assert.deepEqual(await store.content(buckets), before)

@@ -188,20 +188,15 @@ test("a place that is given up is not taken again by the request that waited in 
 
 test("a client that stops loses its session after lease and grace, and its writes to S3 are refused", async () => {
   // It does not renew: a client that was stopped.
-  const begun = await client.send({
-    method: "POST",
-    target: "sessions",
-    body: JSON.stringify({ name: "paused", leaseSeconds: 4, graceSeconds: 2 }),
-  })
-  const paused = fieldOf(await begun.document(), "session")
-  const taken = await client.send({
-    method: "PUT",
-    target: "locks/jobs/writer",
-    body: JSON.stringify({ session: paused }),
-  })
-  const fence = fieldOf(await taken.document(), "fence")
+  const fields = async (method: string, target: string, body: object): Promise<Buffer> =>
+    (await client.send({ method, target, body: JSON.stringify(body) })).document()
   const put = (held: string, text: string) => ask("PUT", { key: "counter", fence: held, body: text })
-  assert.equal((await put(fence, "1")).status, 200)
+  let [paused, fence] = ["", ""]
+  await until("the client writes before its lease ends", async () => {
+    paused = fieldOf(await fields("POST", "sessions", { name: "paused", leaseSeconds: 4, graceSeconds: 2 }), "session")
+    fence = fieldOf(await fields("PUT", "locks/jobs/writer", { session: paused }), "fence")
+    return (await put(fence, "1")).status === 200
+  })
   const session = await client.begin()
   const next = await session.acquire("jobs/writer", { waitSeconds: Infinity })
   assert.ok(next)

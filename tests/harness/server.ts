@@ -17,6 +17,7 @@ import type { CommandResult } from "./commands.js"
 import { runningStore, usualEnvironment, type RunningStore } from "./cluster.js"
 import { freePort } from "./free-port.js"
 import { threadsOfRun, withThreads } from "./threads.js"
+import { until } from "./until.js"
 
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url))
 export const HAYLOFT = `${ROOT}bin/hayloft`
@@ -261,10 +262,10 @@ export class ServerProcess {
     return (await unsealRootCredentials(this.options.folders, keyFile, nextKeyFile)).adminToken
   }
 
-  private async adminText(path: string): Promise<string> {
-    const response = await this.admin("GET", path, { Authorization: `Bearer ${await this.adminToken()}` })
-    if (response.status !== 200) throw new Error(`${path}: ${response.status} ${response.text}`)
-    return response.text
+  private async adminText(path: string, method = "GET", expected = 200): Promise<string> {
+    const { status, text } = await this.admin(method, path, { Authorization: `Bearer ${await this.adminToken()}` })
+    if (status !== expected) throw new Error(`${method} ${path}: ${status} ${text}`)
+    return text
   }
 
   /** Returns the admin API's answer to a path below `/v1`, requested with the store's own token. */
@@ -274,6 +275,12 @@ export class ServerProcess {
 
   metrics(): Promise<string> {
     return this.adminText("/metrics")
+  }
+
+  /** Makes a backup of the metadata that has all that is stored now: a rescue takes small objects from it. */
+  async backUp(): Promise<void> {
+    await this.adminText("/v1/backup", "POST", 202)
+    await until("the backup is complete", async () => /"isOrdered":false/.test(await this.adminText("/v1/backup")))
   }
 
   /** Counters of a bucket, as the admin API reports them. */

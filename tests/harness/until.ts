@@ -8,10 +8,10 @@ const LOOK_MS = 50
 
 /** Resolves once it is so. `what` is the event, or a function that says what was found instead. */
 export async function until(
-  what: string | (() => string),
+  what: string | (() => string | Promise<string>),
   isSo: () => boolean | Promise<boolean>,
   lookMs = LOOK_MS,
 ): Promise<void> {
   for (const endMs = performance.now() + UNTIL_MS_MAX; !(await isSo()); await later(lookMs))
-    assert.ok(performance.now() < endMs, `it never was so: ${typeof what === "string" ? what : what()}`)
+    assert.ok(performance.now() < endMs, `it never was so: ${typeof what === "string" ? what : await what()}`)
 }

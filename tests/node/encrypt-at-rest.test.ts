@@ -6,13 +6,13 @@ import assert from "node:assert/strict"
 import { mkdir, readdir, rm, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
-import { setTimeout as wait } from "node:timers/promises"
 import { run } from "../harness/commands.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { readable } from "../harness/readable.js"
 import { withClient } from "../harness/sdk-client.js"
 import { HAYLOFT, ServerProcess } from "../harness/server.js"
-import { ALL_MARKS, check, fill, LOOK_MS, MASTER_KEY, untilBackedUp, used } from "./marked-objects.js"
+import { until } from "../harness/until.js"
+import { ALL_MARKS, check, fill, MASTER_KEY, used } from "./marked-objects.js"
 
 async function volumeBytesIn(device: string): Promise<number> {
   const folder = join(device, "volumes")
@@ -33,7 +33,7 @@ test("nothing of an object is readable in the folders of a store with --encrypt-
     assert.deepEqual([...(await readable(folders, ALL_MARKS))], [], "while it runs")
     const status = await run(process.execPath, [HAYLOFT, "status", "--data", folders[0] ?? ""], { env })
     assert.match(status.stdout, /encryption +everything on the devices, at rest/)
-    await untilBackedUp(server)
+    await server.backUp()
     await server.stop()
     assert.deepEqual([...(await readable(folders, ALL_MARKS))], [], "after a stop")
     // The switch is stored: a start without it goes on, here with an emptied folder.
@@ -44,7 +44,7 @@ test("nothing of an object is readable in the folders of a store with --encrypt-
       await check(client, ["first", "second", "third"])
       await fill(client, "fourth")
     })
-    while ((await volumeBytesIn(join(folder, "d2"))) < 1_000_000) await wait(LOOK_MS)
+    await until("the folder is repaired", async () => (await volumeBytesIn(join(folder, "d2"))) >= 1_000_000)
     await repaired.stop()
     assert.deepEqual([...(await readable(folders, ALL_MARKS))], [], "after a repair")
   }, quietParent()),

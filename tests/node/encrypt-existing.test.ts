@@ -7,14 +7,13 @@ import assert from "node:assert/strict"
 import { rename, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
-import { setTimeout as wait } from "node:timers/promises"
-import { CreateBucketCommand, type S3Client } from "@aws-sdk/client-s3"
 import { run, type CommandResult } from "../harness/commands.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { readable } from "../harness/readable.js"
 import { withClient } from "../harness/sdk-client.js"
 import { HAYLOFT, ServerProcess } from "../harness/server.js"
-import { ALL_MARKS, check, fill, LOOK_MS, MASTER_KEY, untilBackedUp, used } from "./marked-objects.js"
+import { until } from "../harness/until.js"
+import { ALL_MARKS, check, fill, MASTER_KEY, used } from "./marked-objects.js"
 
 const ROUNDS = ["first", "second"]
 const BACKUPS = ["--metadata-backup-every", "1s"]
@@ -23,13 +22,10 @@ const statusOf = async (server: ServerProcess): Promise<string> => JSON.stringif
 const isOver = async (server: ServerProcess): Promise<boolean> =>
   (await statusOf(server)).includes('"isEncryptedAtRest":true')
 
-/** Some phases wait 5 s for a checkpoint; a conversion that waits for this long is stuck. */
-const STUCK_MS = 180_000
-
 /** Waits until the status has this text, or the store is encrypted. */
-async function until(server: ServerProcess, text: RegExp): Promise<void> {
-  for (const began = Date.now(); !text.test(await statusOf(server)) && !(await isOver(server)); await wait(LOOK_MS))
-    assert.ok(Date.now() - began < STUCK_MS, `it never says ${text}: ${await stuckOf(server)}`)
+async function untilShown(server: ServerProcess, text: RegExp): Promise<void> {
+  const isSo = async () => text.test(await statusOf(server)) || (await isOver(server))
+  await until(async () => `it says ${text}: ${await stuckOf(server)}`, isSo)
 }
 
 /** The reason why it is stuck: bytes of a device that was offline for a moment, for example, wait for a day. */
@@ -39,19 +35,7 @@ async function stuckOf(server: ServerProcess): Promise<string> {
   return [await statusOf(server), pending, ...warnings].join("\n")
 }
 
-const untilConverted = (server: ServerProcess): Promise<void> => until(server, /"isEncryptedAtRest":true/)
-
-/** Until a backup is complete that began after this call: a rescue takes small objects from it. */
-async function backUp(server: ServerProcess, client: S3Client): Promise<void> {
-  for (const Bucket of ["trigger-one", "trigger-two"]) {
-    const sinceMs = Date.now()
-    await client.send(new CreateBucketCommand({ Bucket }))
-    for (let lastMs = 0; !(lastMs > sinceMs); await wait(LOOK_MS)) {
-      const jobs = JSON.stringify(await server.report("/v1/jobs"))
-      lastMs = Date.parse(/the last snapshot is from ([^ ,]+)/.exec(jobs)?.[1] ?? "")
-    }
-  }
-}
+const untilConverted = (server: ServerProcess): Promise<void> => untilShown(server, /"isEncryptedAtRest":true/)
 
 interface PlainStore {
   readonly at: (name: string) => string
@@ -71,7 +55,7 @@ const withPlainStore = (isBackedUp: boolean, use: (store: PlainStore) => Promise
     await used(folder, [], env, async () => {
       if (!isBackedUp) return
       const plain = await ServerProcess.start({ folders, args: BACKUPS, env })
-      await untilBackedUp(plain)
+      await plain.backUp()
       await plain.stop()
     })
     const before = await readable(folders, ALL_MARKS)
@@ -128,15 +112,15 @@ test(
       assert.match(status.stdout, /encryption +being encrypted: \d+ % of the objects/)
       await withClient(server, async client => {
         await fill(client, "third")
-        await backUp(server, client)
+        await server.backUp()
       })
-      await until(server, /"percent":[1-9]/)
+      await untilShown(server, /"percent":[1-9]/)
       await server.kill()
       assert.ok((await readable(folders, ALL_MARKS)).size > 0, "it is half done")
       await checkStopped(store, rounds)
       await server.launch()
       for (const phase of [/waits for backups/, /waits (for checkpoints|until released)/, /are left/]) {
-        await until(server, phase)
+        await untilShown(server, phase)
         await server.kill()
         await server.launch()
         await withClient(server, client => check(client, rounds))
@@ -155,9 +139,10 @@ test("a device that is away keeps the conversion open until it has returned", { 
     await rename(at("d4"), at("away"))
     const present = folders.slice(0, 3)
     const server = await begin(store, present)
-    await until(server, /"isOffline":true,"left":"the device is offline"/)
+    await untilShown(server, /"isOffline":true,"left":"the device is offline"/)
     // Objects with shards on it wait for it; inline ones do not.
-    while (!/could not be encrypted yet/.test(JSON.stringify(await server.report("/v1/jobs")))) await wait(LOOK_MS)
+    const waits = async () => /could not be encrypted yet/.test(JSON.stringify(await server.report("/v1/jobs")))
+    await until("objects with shards on it wait", waits)
     assert.equal(await isOver(server), false)
     await withClient(server, client => check(client, ROUNDS))
     await server.stop()

@@ -1,7 +1,6 @@
 /** For tests of encryption at rest: objects whose names, bodies and metadata are found in any file that has them in plain. */
 import assert from "node:assert/strict"
 import { join } from "node:path"
-import { setTimeout as wait } from "node:timers/promises"
 import {
   CompleteMultipartUploadCommand,
   CreateBucketCommand,
@@ -88,14 +87,6 @@ export async function check(client: S3Client, rounds: readonly string[]): Promis
     const head = await client.send(new HeadObjectCommand({ Bucket, Key }))
     assert.equal(head.ServerSideEncryption, undefined, "clients do not see what is only encrypted at rest")
   }
-}
-
-export const LOOK_MS = 300
-
-export async function untilBackedUp(server: ServerProcess): Promise<void> {
-  const isThere = async (): Promise<boolean> =>
-    /the last snapshot is from/.test(JSON.stringify(await server.report("/v1/jobs")))
-  while (!(await isThere())) await wait(LOOK_MS)
 }
 
 /**

@@ -9,12 +9,10 @@ import { writeFile } from "node:fs/promises"
 import { randomBytes } from "node:crypto"
 import { join } from "node:path"
 import { test } from "node:test"
-import { setTimeout as wait } from "node:timers/promises"
 import {
   CreateBucketCommand,
   GetObjectCommand,
   HeadObjectCommand,
-  PutBucketTaggingCommand,
   PutObjectCommand,
   RestoreObjectCommand,
   type S3Client,
@@ -34,7 +32,6 @@ const BODY = Buffer.alloc(100_000, "cold")
 const LIMIT_BYTES = 150_000
 /** Fewer objects than the account has. */
 const OF_ACCOUNT = { hardObjects: 2 }
-const LOOK_MS = 100
 
 const put = (client: S3Client, Key: string, StorageClass?: "GLACIER") =>
   client.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: BODY, ...(StorageClass && { StorageClass }) }))
@@ -118,19 +115,6 @@ async function fillQueue(client: QueueClient): Promise<void> {
   assert.equal((await client.get("mail")).length, 1)
 }
 
-/** A snapshot that ended after now began after it, or the next one does. */
-async function backUp(server: ServerProcess, client: S3Client): Promise<void> {
-  await client.send(new CreateBucketCommand({ Bucket: "trigger" }))
-  for (let sinceMs = Date.now(), lastMs = 0, seen = 0; seen < 2; await wait(LOOK_MS)) {
-    const jobs = JSON.stringify(await server.report("/v1/jobs"))
-    lastMs = Date.parse(/the last snapshot is from ([^ ,]+)/.exec(jobs)?.[1] ?? "")
-    if (!(lastMs > sinceMs)) continue
-    seen += 1
-    sinceMs = Date.now()
-    await client.send(new PutBucketTaggingCommand({ Bucket: "trigger", Tagging: { TagSet: [] } }))
-  }
-}
-
 test(
   "a rescue brings the redundancy of classes, restores until their end, quotas, undelete, K2V items, appends and messages",
   { timeout: 300_000 },
@@ -143,7 +127,7 @@ test(
       const queueHost = `127.0.0.1:${await freePort()}`
       const args = ["--k2v-listen", host, "--queue-listen", queueHost]
       const queues = new QueueClient({ host: queueHost, ...CREDENTIALS })
-      const server = await ServerProcess.start({ folders: from, args: [...args, "--metadata-backup-every", "1s"] })
+      const server = await ServerProcess.start({ folders: from, args })
       const storeId = /"storeId":"([^"]+)"/.exec(JSON.stringify(await server.report("/v1/status")))?.[1]
       let restored: string | undefined
       await withClient(server, async client => {
@@ -151,7 +135,7 @@ test(
         await fillLog(server)
         await limitRoot(server)
         await fillQueue(queues)
-        await backUp(server, client)
+        await server.backUp()
       })
       const item = await readItem(k2vOf(host))
       assert.ok(restored)

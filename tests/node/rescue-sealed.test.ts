@@ -7,7 +7,6 @@ import { createHash, randomBytes } from "node:crypto"
 import { rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
-import { setTimeout as wait } from "node:timers/promises"
 import {
   CompleteMultipartUploadCommand,
   CreateBucketCommand,
@@ -21,9 +20,9 @@ import { run } from "../harness/commands.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"
 import { HAYLOFT, ServerProcess } from "../harness/server.js"
+import { until } from "../harness/until.js"
 
 const BUCKET = "private"
-const LOOK_MS = 100
 const PART_BYTES = 5 * 1024 * 1024
 const CLIENT_KEY = createHash("sha256").update("a client's key").digest()
 const OTHER_KEY = createHash("sha256").update("another key").digest()
@@ -37,7 +36,7 @@ const OF_BUCKET = { ...KMS, BucketKeyEnabled: true }
 const MODES = ["s3", "client", "kms", "bucket key", "plain"]
 const isRandom = (key: string): boolean => ["client", "kms", "bucket key"].some(mode => key.startsWith(mode))
 const S3 = { ServerSideEncryption: "AES256" } as const
-const SERVE = ["--allow-sse-c-without-tls", "--metadata-backup-every", "1s"]
+const SERVE = ["--allow-sse-c-without-tls"]
 
 interface Stored {
   readonly body: Buffer
@@ -76,18 +75,6 @@ class Contents {
 
 const SIZES = [100, 5_000, 100_000, 5_000_007]
 
-/** A snapshot that began after now has everything: it is later than one that ended after now. */
-async function backUp(server: ServerProcess, client: S3Client): Promise<void> {
-  for (const text of ["first", "later"]) {
-    const sinceMs = Date.now()
-    await client.send(new PutObjectCommand({ Bucket: BUCKET, Key: "trigger", Body: text }))
-    for (let lastMs = 0; !(lastMs > sinceMs); await wait(LOOK_MS)) {
-      const jobs = JSON.stringify(await server.report("/v1/jobs"))
-      lastMs = Date.parse(/the last snapshot is from ([^ ,]+)/.exec(jobs)?.[1] ?? "")
-    }
-  }
-}
-
 async function check(client: S3Client, stored: ReadonlyMap<string, Stored>): Promise<void> {
   for (const [Key, { body, etag }] of stored) {
     const isClients = Key.startsWith("client")
@@ -121,7 +108,7 @@ test("encrypted objects are rescued as they are, with and without a snapshot, an
       for (const size of SIZES) for (const mode of MODES) await contents.put(`${mode} ${size}`, randomBytes(size))
       await contents.putParts("s3 parts")
       await contents.putParts("client parts")
-      await backUp(server, client)
+      await server.backUp()
       await server.kill()
       return contents.stored
     })
@@ -163,7 +150,7 @@ test("plain objects that the new store encrypts do not cost the others of their 
       for (let i = 10; i < 30; i += 1) await contents.put(`a plain ${i}`, randomBytes(100))
       await contents.put("s3 small", randomBytes(100))
       await contents.put("s3 large", randomBytes(100_000))
-      await backUp(server, client)
+      await server.backUp()
       await server.kill()
       return contents.stored
     })
@@ -211,7 +198,7 @@ test("without its keys nothing encrypted is rescued, and all of it is named", { 
 
 /** Waits until the job that encrypts existing objects says this. */
 async function untilEncrypting(server: ServerProcess, what: RegExp): Promise<void> {
-  while (!what.test(JSON.stringify(await server.report("/v1/jobs")))) await wait(LOOK_MS)
+  await until(String(what), async () => what.test(JSON.stringify(await server.report("/v1/jobs"))))
 }
 
 test(
@@ -230,7 +217,7 @@ test(
         for (const size of SIZES)
           for (const copy of [1, 2, 3]) await contents.put(`plain ${size} ${copy}`, randomBytes(size))
         await contents.putParts("plain parts")
-        await backUp(plain, client)
+        await plain.backUp()
         await plain.kill()
         return contents.stored
       })

@@ -41,15 +41,17 @@ const post = (path: string, body: unknown = "") =>
   client.request("POST", path, { body: typeof body === "string" ? body : JSON.stringify(body) })
 
 test("ADDJOB, GETJOB, ACKJOB: a job is delivered until it is acknowledged; bodies of any bytes come back", async () => {
-  const id = await client.add("work", "hello ä", "?retry=4&ttl=3600")
+  const id = await client.add("work", "hello ä", "?retry=3600&ttl=7200")
   assert.match(id, /^D-[0-9a-f]{8}-[A-Za-z0-9+/]{24}-[0-9a-f]{4}$/)
   assert.deepEqual(await client.get("work"), [
     { queue: "work", id, body: "hello ä", nacks: 0, additionalDeliveries: 0 },
   ])
   assert.deepEqual(await client.get("work"), [])
+  const repeated = await client.add("soon", "x", "?retry=1&ttl=3600")
+  assert.deepEqual([(await client.get("soon"))[0]?.id], [repeated])
   // It waits for the next delivery.
-  const [again] = await client.get("none,work", "&timeout=60000")
-  assert.deepEqual([again?.id, again?.additionalDeliveries], [id, 1])
+  const [again] = await client.get("none,soon", "&timeout=60000")
+  assert.deepEqual([again?.id, again?.additionalDeliveries], [repeated, 1])
   assert.equal(await client.ack([id, id]), 1)
   assert.equal(await client.ack([id]), 0)
   const bytes = Buffer.from([0xff, 0x00, 0xfe])
@@ -69,11 +71,12 @@ test("parameters of ADDJOB: what contradicts itself is refused, and what the sto
   refused(await post("/queue/a%20b", "x"), 400, "INVALID")
   assert.equal((await post("/queue/params?maxlen=1", "x")).status, 201)
   refused(await post("/queue/params?maxlen=1", "x"), 429, "MAXLEN")
-  const delayed = await client.add("params", "later", "?delay=4&timeout=60000")
+  await client.add("params", "much later", "?delay=3600&timeout=60000")
   assert.deepEqual(
     (await client.get("params", "&nohang=1&count=10")).map(({ body }) => body),
     ["x"],
   )
+  const delayed = await client.add("params", "later", "?delay=1&timeout=60000")
   assert.equal((await client.get("params", "&timeout=60000"))[0]?.id, delayed)
   const unawaited = await post("/queue/params?async=1", "async")
   assert.equal(unawaited.status, 202)

@@ -155,7 +155,7 @@ test("batches: each entry for itself", async () => {
       Entries: [
         { Id: "a", MessageBody: "1" },
         { Id: "b", MessageBody: "bad \u0001" },
-        { Id: "c", MessageBody: "3", DelaySeconds: 4 },
+        { Id: "c", MessageBody: "3", DelaySeconds: 900 },
       ],
     }),
   )
@@ -164,8 +164,9 @@ test("batches: each entry for itself", async () => {
     [["a", "c"], [["b", "InvalidMessageContents"]]],
   )
   const [first] = await receive(url, { MaxNumberOfMessages: 10 })
+  await sqs.send(new SendMessageCommand({ QueueUrl: url, MessageBody: "4", DelaySeconds: 1 }))
   const [second] = await receive(url, { MaxNumberOfMessages: 10, WaitTimeSeconds: 20 })
-  assert.deepEqual([first?.Body, second?.Body], ["1", "3"])
+  assert.deepEqual([first?.Body, second?.Body], ["1", "4"])
   const entry = (id: string, handle = "") => ({ Id: id, ReceiptHandle: handle })
   const changed = await sqs.send(
     new ChangeMessageVisibilityBatchCommand({
