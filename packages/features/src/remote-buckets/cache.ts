@@ -39,6 +39,7 @@ import { digestOnce } from "@hayloft/base/seams/compute/index.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import type { OriginObject, RemoteSetting } from "./contract.js"
+import { CacheRoom, EVICTION_LIMITS, type EvictableItem } from "../eviction/index.js"
 import { REMOTE_LIMITS } from "./limits.js"
 
 export const REMOTE_PREFIX = "remote/"
@@ -62,14 +63,16 @@ export interface FoundEntry {
 const MARK_BYTES = encodeRemoteEntry({ kind: "changing", id: "0".repeat(2 * ID_BYTES) }).length
 
 /** An object of the cache, as the eviction sees it. */
-export interface CachedItem {
+export interface CachedItem extends EvictableItem {
   readonly name: string
-  readonly chargedBytes: number
-  readonly usedMs: number
   readonly space: string
   /** An entry that says that its object changes, or has changed. */
   readonly isMark: boolean
 }
+
+/** A mark that says that an object changes is kept for `changingKeptMs`. */
+export const isEvictable = ({ isMark, usedMs }: CachedItem, nowMs: number): boolean =>
+  !isMark || nowMs - usedMs > REMOTE_LIMITS.changingKeptMs
 
 interface CacheParts {
   readonly clock: Clock
@@ -115,40 +118,14 @@ const blockName = (space: CacheSpace, id: string, block: number): string =>
 const KEY_BYTES_MAX = 1024 - `${REMOTE_PREFIX}${ENTRIES}`.length - ID_DIGITS - PLACE_DIGITS - 2
 const isCachable = (key: ObjectKey): boolean => key.length <= KEY_BYTES_MAX
 
-/** Bytes that an object of the cache counts against the limit. */
-const chargeOf = (bytes: number): number => Math.max(bytes, REMOTE_LIMITS.chargedBytesMin)
-
 export class RemoteCache {
   private readonly random: Random
   private touching = 0
-  private countedBytes = 0
-  /** The limit now: `sizeBytesMax`, or less for a while after disks were full. */
-  limitBytes: number
-  /** The most that something needed for which there was no room, since the last eviction. */
-  wantedBytes = 0
-  /** Called when the cache is over its limit. */
-  onFull: () => void = () => undefined
+  readonly room: CacheRoom
 
   constructor(private readonly parts: CacheParts) {
     this.random = parts.random.fork("remote cache")
-    this.limitBytes = parts.sizeBytesMax
-  }
-
-  /** The size at the last count, with all changes since. Before the first count, older contents are not included. */
-  get sizeBytes(): number {
-    return this.countedBytes
-  }
-
-  set sizeBytes(bytes: number) {
-    this.countedBytes = Math.max(0, bytes)
-  }
-
-  get sizeBytesMax(): number {
-    return this.parts.sizeBytesMax
-  }
-
-  get isFull(): boolean {
-    return !this.hasRoom(0)
+    this.room = new CacheRoom(parts.sizeBytesMax, this.blockBytes)
   }
 
   get blockBytes(): number {
@@ -174,7 +151,7 @@ export class RemoteCache {
     const body = await this.parts.stored.open(entryName(space, key))
     if (body === undefined) return "none"
     const { etag: tag, lastModifiedMs: usedMs, sizeBytes } = body.info
-    const found = { tag, usedMs, chargedBytes: chargeOf(sizeBytes) }
+    const found = { tag, usedMs, chargedBytes: this.room.chargeOf(sizeBytes) }
     const { whole } = body
     if (whole === undefined) return { ...found, entry: decodeRemoteEntry(await gathered(body, NEVER)) }
     const entry = decodeRemoteEntry(whole)
@@ -192,12 +169,12 @@ export class RemoteCache {
     entry: CachedEntry,
     was: string | undefined,
   ): Promise<string | undefined> {
-    if (!this.hasRoom(REMOTE_LIMITS.chargedBytesMin)) return undefined
+    if (!this.room.claim(0)) return undefined
     const conditions = was === undefined ? { ifNoneMatch: ["*"] } : { ifMatch: [was] }
     try {
       const bytes = encodeRemoteEntry(entry)
       const tag = await this.parts.stored.put(entryName(space, key), { bytes, userMetadata: [], conditions })
-      if (was === undefined) this.sizeBytes += chargeOf(bytes.length)
+      if (was === undefined) this.room.sizeBytes += this.room.chargeOf(bytes.length)
       return tag
     } catch (error) {
       // A full store still answers.
@@ -214,7 +191,7 @@ export class RemoteCache {
     const before = await this.read(space, key)
     const tag = await this.putMark(space, key, kind, {})
     if (typeof before === "object" && before.entry.kind === "cached") await this.dropBlocks(space, before.entry)
-    else if (before === "none") this.sizeBytes += REMOTE_LIMITS.chargedBytesMin
+    else if (before === "none") this.room.sizeBytes += EVICTION_LIMITS.chargedBytesMin
     return tag
   }
 
@@ -239,7 +216,7 @@ export class RemoteCache {
       if (!isFailure(error, "preconditionFailed", "noSuchKey")) throw error
       return
     }
-    this.sizeBytes += REMOTE_LIMITS.chargedBytesMin - chargedBytes
+    this.room.sizeBytes += EVICTION_LIMITS.chargedBytesMin - chargedBytes
     if (entry.kind === "cached") await this.dropBlocks(space, entry)
   }
 
@@ -247,7 +224,7 @@ export class RemoteCache {
     const { stored } = this.parts
     for await (const { name, sizeBytes } of stored.list(blocksPrefix(space, id))) {
       await stored.remove(name)
-      this.sizeBytes -= chargeOf(sizeBytes)
+      this.room.sizeBytes -= this.room.chargeOf(sizeBytes)
     }
   }
 
@@ -285,10 +262,10 @@ export class RemoteCache {
 
   /** Caches a block if there is room. Returns whether it is cached. */
   async putBlock(space: CacheSpace, { id }: CachedEntry, block: number, bytes: Uint8Array): Promise<boolean> {
-    if (!this.hasRoom(bytes.length)) return false
+    if (!this.room.claim(bytes.length)) return false
     try {
       await this.parts.stored.put(blockName(space, id, block), { bytes, userMetadata: [] })
-      this.sizeBytes += chargeOf(bytes.length)
+      this.room.sizeBytes += this.room.chargeOf(bytes.length)
       return true
     } catch (error) {
       if (!isFailure(error)) throw error
@@ -317,7 +294,7 @@ export class RemoteCache {
       const [kind = "", space = ""] = name.split("/", 2)
       const item = {
         name,
-        chargedBytes: chargeOf(sizeBytes),
+        chargedBytes: this.room.chargeOf(sizeBytes),
         usedMs: lastModifiedMs,
         isMark: `${kind}/` === ENTRIES && sizeBytes === MARK_BYTES,
       }
@@ -327,14 +304,7 @@ export class RemoteCache {
 
   async removeItem({ name, chargedBytes }: CachedItem): Promise<void> {
     await this.parts.stored.remove(name)
-    this.sizeBytes -= chargedBytes
-  }
-
-  private hasRoom(bytes: number): boolean {
-    if (this.sizeBytes + chargeOf(bytes) <= this.limitBytes) return true
-    this.wantedBytes = Math.max(this.wantedBytes, bytes)
-    this.onFull()
-    return false
+    this.room.sizeBytes -= chargedBytes
   }
 
   /** A reader has used the entry. */

@@ -25,14 +25,8 @@ export const REMOTE_LIMITS = {
   /** The time of the last use of what is cached is as exact as this. */
   touchEveryMs: 60_000,
   touchesMax: 64,
-  /** Rows of a cached object or block use space too. */
-  chargedBytesMin: 4 * KIB,
-  firstSweepMs: 10_000,
+  /** The cache is swept so often at least. */
   sweepEveryMs: 10 * 60_000,
-  /** The eviction asks this often whether a disk is full. */
-  fullPollMs: 10_000,
-  /** After a sweep that could remove nothing, or while the removed bytes come back to a full disk. */
-  idleSweepMs: 30_000,
   /** An entry that says that its object changes is kept so long: longer than any fetch that began before the change. */
   changingKeptMs: HOUR_MS,
   /** When a version that no write-through of this process has under way was left by one that died; of other processes. */

@@ -75,7 +75,7 @@ export class RemoteReads {
   async prefetch(place: RemoteObjectRef, signal: AbortSignal): Promise<void> {
     const resolved = await this.resolve(place, { revalidates: false, signal }, undefined)
     const { entry, isCached } = resolved
-    if (entry.sizeBytes > this.parts.cache.sizeBytesMax)
+    if (entry.sizeBytes > this.parts.cache.room.sizeBytesMax)
       throw fail("invalidRequest", { message: "The object is larger than the cache of remote buckets." })
     const of = this.readObject(place, resolved, signal)
     for (let block = 0; block * entry.blockBytes < entry.sizeBytes; block += 1) {
@@ -144,7 +144,7 @@ export class RemoteReads {
       return this.compare(place, { ...found, entry }, options)
     }
     const was = typeof found === "object" ? found.tag : undefined
-    const mayCache = found !== "uncachable" && !this.isChanging(found) && !this.parts.cache.isFull
+    const mayCache = found !== "uncachable" && !this.isChanging(found) && this.parts.cache.room.claim(0)
     if (first !== undefined && first < this.parts.cache.blockBytes && mayCache)
       return this.fetchFirst(place, was, options.signal)
     const object = await this.parts.originOf(place).head(key, options.signal)

@@ -20,7 +20,9 @@ import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import type { Log, Metrics } from "@hayloft/base/seams/telemetry/contract.js"
 import { RemoteBlocks } from "./blocks.js"
-import { REMOTE_PREFIX, RemoteCache, spaceOf } from "./cache.js"
+import { Eviction } from "../eviction/index.js"
+import { isEvictable, REMOTE_PREFIX, RemoteCache, spaceOf, type CachedItem } from "./cache.js"
+import { REMOTE_LIMITS } from "./limits.js"
 import type {
   AskOptions,
   Origin,
@@ -35,7 +37,6 @@ import type {
   ShownCache,
   ShownStore,
 } from "./contract.js"
-import { Eviction } from "./eviction.js"
 import { hopsThrough } from "./hops.js"
 import { listRemote, keyOfRemoteEntry } from "./listing.js"
 import { PendingWrites } from "./pending.js"
@@ -107,7 +108,7 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
   private readonly cached: RemoteCache
   private readonly reads: RemoteReads
   private readonly writes: RemoteWrites
-  private readonly eviction: Eviction
+  private readonly eviction: Eviction<CachedItem>
   readonly pendingWrites: PendingWrites
   private hitBytes = 0
   private missBytes = 0
@@ -151,11 +152,23 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
       isSender,
       isShared: parts.isShared,
     })
-    const spaces = async (): Promise<ReadonlySet<string>> => {
-      const found = await this.buckets()
-      return new Set(found.map(({ bucket, setting }) => this.spaceOf(bucket, setting)))
-    }
-    this.eviction = new Eviction({ clock, log, metrics, cache, isStoreFull: parts.isStoreFull, spaces })
+    this.eviction = new Eviction({
+      name: "remote-eviction",
+      clock,
+      log,
+      metrics,
+      room: cache.room,
+      sweepEveryMs: REMOTE_LIMITS.sweepEveryMs,
+      isStoreFull: parts.isStoreFull,
+      items: () => cache.items(),
+      remove: item => cache.removeItem(item),
+      outdated: async () => {
+        const found = await this.buckets()
+        const spaces = new Set<string>(found.map(({ bucket, setting }) => this.spaceOf(bucket, setting)))
+        return ({ space }) => !spaces.has(space)
+      },
+      mayGo: isEvictable,
+    })
   }
 
   get services(): readonly BackgroundService[] {
@@ -336,7 +349,7 @@ export class StoreRemotes implements RemoteBuckets, RemoteAdmin {
   }
 
   cache(): ShownCache {
-    const { sizeBytes, limitBytes } = this.cached
+    const { sizeBytes, limitBytes } = this.cached.room
     const { hitBytes, missBytes } = this
     return {
       sizeBytes,

@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
 import { KIB, MIB } from "@hayloft/base/limits.js"
 import { SYSTEM_BUCKET } from "@hayloft/objects/index.js"
-import { cutOf, limitAfter, stepOf } from "./eviction.js"
+import { EVICTION_LIMITS } from "../eviction/index.js"
 import { REMOTE_LIMITS } from "./limits.js"
 import { bytesOf, fromTo, RemoteScene } from "./testing-remotes.js"
 
@@ -57,7 +57,7 @@ test("a write goes on in a cache that has no room at all", async () => {
 })
 
 test("a full cache: what a reader has compared, and found to be outdated, is not read again", async () => {
-  const scene = await RemoteScene.open({}, 10 * REMOTE_LIMITS.chargedBytesMin)
+  const scene = await RemoteScene.open({}, 10 * EVICTION_LIMITS.chargedBytesMin)
   scene.far("a", "one")
   await scene.read("a")
   for (let i = 0; i < 8; i += 1) {
@@ -190,7 +190,7 @@ test("an entry of more than the least charge is counted the same when it is drop
   scene.origin.set(objectKeyOfText("a"), Buffer.from("one"), { userMetadata })
   await scene.read("a")
   await scene.evict("a")
-  assert.equal(scene.remotes.cache().sizeBytes, REMOTE_LIMITS.chargedBytesMin, "what says that it may change")
+  assert.equal(scene.remotes.cache().sizeBytes, EVICTION_LIMITS.chargedBytesMin, "what says that it may change")
 })
 
 for (const limit of [4 * MIB, 12 * MIB])
@@ -198,7 +198,7 @@ for (const limit of [4 * MIB, 12 * MIB])
     const scene = await RemoteScene.open({}, limit)
     const stop = new AbortController()
     const running = scene.remotes.services.map(service => service.run(stop.signal))
-    await scene.advance(REMOTE_LIMITS.firstSweepMs)
+    await scene.advance(EVICTION_LIMITS.firstSweepMs)
     for (let i = 0; i < 24; i += 1) {
       scene.far(`k${i}`, bytesOf(MIB, i))
       await scene.read(`k${i}`)
@@ -211,25 +211,6 @@ for (const limit of [4 * MIB, 12 * MIB])
     stop.abort()
     await scene.run(Promise.all(running))
   })
-
-test("steps of ages: what is older is in no smaller step, and the cut removes no more than it must", () => {
-  const ages = [0, 1, 999, 1_000, 1_001, 5_000, HOUR_MS, 1_000 * HOUR_MS]
-  const steps = ages.map(stepOf)
-  assert.deepEqual(
-    steps,
-    [...steps].sort((a, b) => a - b),
-  )
-  const bytes = new Map([
-    [0, 10],
-    [5, 20],
-    [9, 30],
-  ])
-  assert.deepEqual(
-    [60, 59, 30, 29, 10, 9, 0].map(max => cutOf(bytes, max)),
-    [undefined, 9, 9, 5, 5, 0, 0],
-  )
-  assert.equal(cutOf(new Map(), 0), undefined)
-})
 
 test("while a disk is full the cache gives way, caches no more than that, and grows again later", async () => {
   const scene = await RemoteScene.open({}, 100 * MIB)
@@ -255,16 +236,4 @@ test("while a disk is full the cache gives way, caches no more than that, and gr
   for (let i = 0; i < 10; i += 1) await scene.read(`k${i}`)
   await scene.settle()
   assert.ok((await isCached(scene, "k0")) && scene.remotes.cache().sizeBytes < 10 * MIB)
-})
-
-test("the limit of the cache grows back to what was set", () => {
-  const sizes = { sizeBytes: 0, sizeBytesMax: 100 * MIB, blockBytes: MIB }
-  let limitBytes = limitAfter({ ...sizes, sizeBytes: 20 * MIB, limitBytes: 100 * MIB }, true)
-  assert.equal(limitBytes, 18 * MIB)
-  for (let i = 0; i < 100; i += 1) {
-    const next = limitAfter({ ...sizes, limitBytes }, false)
-    assert.ok(next > limitBytes || next === 100 * MIB)
-    limitBytes = next
-  }
-  assert.equal(limitBytes, 100 * MIB)
 })

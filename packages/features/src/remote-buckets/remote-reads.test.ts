@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
 import { MIB } from "@hayloft/base/limits.js"
+import { EVICTION_LIMITS } from "../eviction/index.js"
 import { REMOTE_LIMITS } from "./limits.js"
 import { md5Of, unavailable } from "./testing-origin.js"
 import { bytesOf, ended, fromTo, RemoteScene, suffix } from "./testing-remotes.js"
@@ -179,7 +180,7 @@ test("blocks of a replaced object are dropped", async () => {
   scene.far("a", "small")
   assert.deepEqual(await scene.seen("a", { revalidates: true }), ["small", "miss"])
   await scene.sweep()
-  assert.equal(scene.remotes.cache().sizeBytes, 2 * REMOTE_LIMITS.chargedBytesMin)
+  assert.equal(scene.remotes.cache().sizeBytes, 2 * EVICTION_LIMITS.chargedBytesMin)
 })
 
 test("a remote that is down: warm reads with Never go on, cold ones fail", async () => {

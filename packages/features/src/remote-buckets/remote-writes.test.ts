@@ -7,6 +7,7 @@ import { objectKeyOfText } from "@hayloft/base/ids.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { noSignal } from "@hayloft/upkeep/repair/testing-repair.js"
 import { plainUpload, sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
+import { EVICTION_LIMITS } from "../eviction/index.js"
 import { REMOTE_LIMITS } from "./limits.js"
 import { md5Of, multipartEtag, unavailable } from "./testing-origin.js"
 import { bytesOf, ended, fromTo, RemoteScene } from "./testing-remotes.js"
@@ -59,7 +60,7 @@ test("an overwritten object is read as it is now, whatever was cached of it", as
   await scene.write("a", "")
   assert.deepEqual(await scene.seen("a"), ["", "hit"])
   await scene.sweep()
-  assert.equal(scene.remotes.cache().sizeBytes, REMOTE_LIMITS.chargedBytesMin)
+  assert.equal(scene.remotes.cache().sizeBytes, EVICTION_LIMITS.chargedBytesMin)
 })
 
 test("a write that the remote refuses leaves nothing, and the object before it is read as ever", async () => {

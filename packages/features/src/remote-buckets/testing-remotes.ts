@@ -9,7 +9,7 @@ import { noSignal, open, type World } from "@hayloft/upkeep/repair/testing-repai
 import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import { MIB } from "@hayloft/base/limits.js"
 import type { PendingWrite, ReadOutcome, RemoteListPage, RemoteListRequest, RemoteSetting } from "./contract.js"
-import { Eviction } from "./eviction.js"
+import { Eviction } from "../eviction/index.js"
 import { REMOTE_LIMITS } from "./limits.js"
 import { StoreRemotes } from "./remote-buckets.js"
 import { MemoryOrigin } from "./testing-origin.js"

@@ -3,9 +3,9 @@
  *
  * Promises  A result is only used for the version it was made of, by the same steps in the same versions: its name is a hash
  *           of all of that. What a reader may not read of the original, it gets of no result, since the original is opened
- *           first. Results of objects that no longer exist are removed within a day, as are those that nothing asks for after
- *           `keptMs`.
- * Limits    `sizeBytesMax` in all, as far as this node knows; what exceeds it is made at each request.
+ *           first. Results of objects that no longer exist are removed within a day, as are those that are older than `keptMs`.
+ * Limits    `sizeBytesMax` in all, as far as this process knows, and less while disks are full; what exceeds it is made at each
+ *           request. The oldest results are removed while a disk is full, and once a day if hardly any room is left.
  */
 import { isFailure, type FailureKind } from "@hayloft/base/failures.js"
 import {
@@ -16,8 +16,7 @@ import {
   type ObjectKey,
   type VersionId,
 } from "@hayloft/base/ids.js"
-import { KIB } from "@hayloft/base/limits.js"
-import type { BackgroundService } from "@hayloft/base/life/index.js"
+import { MIB } from "@hayloft/base/limits.js"
 import type {
   Bucket,
   ByteRange,
@@ -29,16 +28,13 @@ import type {
   UserMetadata,
 } from "@hayloft/objects/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
-import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
+import type { Log, Metrics } from "@hayloft/base/seams/telemetry/contract.js"
+import { CacheRoom, Eviction, type EvictableItem } from "../eviction/index.js"
 
 export const RESULTS_PREFIX = "transforms/results/"
 
-const RESULTS_LIMITS = {
-  firstSweepMs: 60_000,
-  sweepEveryMs: 24 * 60 * 60_000,
-  keptMs: 30 * 24 * 60 * 60_000,
-  chargedBytesMin: 4 * KIB,
-} as const
+const DAY_MS = 24 * 60 * 60_000
+const RESULTS_LIMITS = { sweepEveryMs: DAY_MS, keptMs: 30 * DAY_MS, growthBytes: MIB } as const
 
 /** The version from which a result was computed. */
 export interface ResultOf {
@@ -67,23 +63,54 @@ interface OpenResult {
 interface ResultParts {
   readonly clock: Clock
   readonly log: Log
+  readonly metrics: Metrics
   readonly stored: StoredObjects
   readonly objects: Pick<Objects, "get">
   readonly openBucket: (name: Bucket["name"]) => Promise<Bucket>
   /** Returns true if this process removes outdated results. */
   readonly isWriter: () => boolean
+  /** Returns true if the store refuses writes, since a disk is full. */
+  readonly isStoreFull: () => boolean
   readonly sizeBytesMax: number
 }
 
-export class Results implements BackgroundService {
-  readonly name = "transform-results"
-  private sizeBytes = 0
-  private count = 0
+interface StoredResult extends EvictableItem {
+  readonly name: string
+}
 
-  constructor(private readonly parts: ResultParts) {}
+export class Results {
+  private readonly room: CacheRoom
+  private count = 0
+  /** When a sweep last looked for results without an original: it reads all of them. */
+  private checkedMs = -Infinity
+  readonly eviction: Eviction<StoredResult>
+
+  constructor(private readonly parts: ResultParts) {
+    const { clock, log, metrics, sizeBytesMax, isStoreFull } = parts
+    const { sweepEveryMs, growthBytes } = RESULTS_LIMITS
+    const room = (this.room = new CacheRoom(sizeBytesMax, growthBytes))
+    this.eviction = new Eviction({
+      name: "transform-results",
+      clock,
+      log,
+      metrics,
+      room,
+      sweepEveryMs,
+      isStoreFull,
+      items: () => this.items(),
+      remove: item => this.remove(item),
+      outdated: async () => this.outdated(),
+      mayGo: () => true,
+      onSwept: ({ count, outdated }) => {
+        this.count = count
+        if (outdated > 0) log.info("transform_results_removed", { removed: outdated })
+      },
+    })
+  }
 
   report() {
-    return { sizeBytes: this.sizeBytes, sizeBytesMax: this.parts.sizeBytesMax, count: this.count }
+    const { sizeBytes, limitBytes } = this.room
+    return { sizeBytes, sizeBytesMax: Math.floor(limitBytes), count: this.count }
   }
 
   /**
@@ -105,9 +132,7 @@ export class Results implements BackgroundService {
 
   /** Keeps a result if there is room for it. Returns whether it is kept. */
   async put(of: ResultOf, id: string, bytes: Uint8Array, result: KeptResult, sealed: boolean): Promise<boolean> {
-    const { sizeBytesMax } = this.parts
-    const chargedBytes = chargeOf(bytes.length)
-    if (this.sizeBytes + chargedBytes > sizeBytesMax) return false
+    if (!this.room.fits(bytes.length)) return false
     const encryption: NewStored["encryption"] = sealed ? { mode: "atRest" } : undefined
     try {
       await this.parts.stored.put(nameOfResult(of.bucket.id, id), {
@@ -121,45 +146,29 @@ export class Results implements BackgroundService {
       this.parts.log.debug("transform_result_not_kept", { reason: error.message })
       return false
     }
-    this.sizeBytes += chargedBytes
+    this.room.sizeBytes += this.room.chargeOf(bytes.length)
     this.count += 1
     return true
   }
 
-  async run(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.parts
-    await clock.sleep(RESULTS_LIMITS.firstSweepMs, signal)
-    while (!signal.aborted) {
-      try {
-        await this.sweep(signal)
-      } catch (error) {
-        if (!isFailure(error)) throw error
-        log.debug("transform_results_not_swept", { reason: error.message })
-      }
-      await clock.sleep(RESULTS_LIMITS.sweepEveryMs, signal)
-    }
+  private async *items(): AsyncGenerator<StoredResult> {
+    for await (const { name, sizeBytes, lastModifiedMs: usedMs } of this.parts.stored.list())
+      yield { name, usedMs, chargedBytes: this.room.chargeOf(sizeBytes) }
   }
 
-  /** Counts what is kept, and removes what is outdated. */
-  async sweep(signal: AbortSignal): Promise<void> {
-    const { stored, clock, isWriter, log } = this.parts
-    const before = this.sizeBytes
-    let [sizeBytes, count, removed] = [0, 0, 0]
-    for await (const { name, sizeBytes: bytes, lastModifiedMs } of stored.list()) {
-      if (signal.aborted) return
-      const isOld = clock.wallMs() - lastModifiedMs > RESULTS_LIMITS.keptMs
-      if (isWriter() && (isOld || (await this.isOrphan(name)))) {
-        await stored.remove(name)
-        removed += 1
-        continue
-      }
-      sizeBytes += chargeOf(bytes)
-      count += 1
-    }
-    // Results that were kept meanwhile may have been counted, or not.
-    this.sizeBytes = sizeBytes + Math.max(0, this.sizeBytes - before)
-    this.count = count
-    if (removed > 0) log.info("transform_results_removed", { removed })
+  private async remove({ name, chargedBytes }: StoredResult): Promise<void> {
+    await this.parts.stored.remove(name)
+    this.room.sizeBytes -= chargedBytes
+    this.count -= 1
+  }
+
+  private outdated() {
+    const { clock, isWriter } = this.parts
+    const { sweepEveryMs, keptMs } = RESULTS_LIMITS
+    const checksOriginals = clock.monotonicMs() - this.checkedMs >= sweepEveryMs
+    if (checksOriginals) this.checkedMs = clock.monotonicMs()
+    return async ({ name, usedMs }: StoredResult): Promise<boolean> =>
+      isWriter() && (clock.wallMs() - usedMs > keptMs || (checksOriginals && (await this.isOrphan(name))))
   }
 
   /** Returns true if its original is certainly gone. */
@@ -185,9 +194,6 @@ export class Results implements BackgroundService {
 }
 
 const GONE: ReadonlySet<FailureKind> = new Set(["noSuchBucket", "noSuchKey", "noSuchVersion", "isDeleteMarker"])
-
-/** Bytes that a result counts against the limit; its rows use space too. */
-const chargeOf = (bytes: number): number => Math.max(bytes, RESULTS_LIMITS.chargedBytesMin)
 
 /** Ids of buckets have the same length, so that no prefix is one of another. */
 const ID_DIGITS = 16

@@ -3,10 +3,12 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { fail, isFailure, type FailureKind } from "@hayloft/base/failures.js"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
+import { MIB } from "@hayloft/base/limits.js"
 import { type Conditions, type ObjectBody, type Protection, gathered, StoredObjects } from "@hayloft/objects/index.js"
 import { noSignal, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
 import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import type { Sandbox, SandboxOutcome } from "@hayloft/base/seams/sandbox/index.js"
+import { EVICTION_LIMITS } from "../eviction/index.js"
 import type { Original } from "./bodies.js"
 import type { TransformAnswer, TransformTask } from "./contract.js"
 import { TRANSFORM_LIMITS } from "./limits.js"
@@ -17,6 +19,7 @@ import { transformBudgets, Transforms, type SharedTransforms } from "./transform
 
 const SVGMIN = parsePipeline("svgmin")
 const START_MS = 1_800_000_000_000
+const HOUR_MS = 60 * 60_000
 const DAY_MS = 24 * 60 * 60_000
 
 /** Turns text into upper case; holds, faults and skips as it is told. */
@@ -68,6 +71,7 @@ interface Asked {
 
 class Scene {
   readonly steps = new Steps()
+  isStoreFull = false
   readonly outcomes: string[] = []
   readonly results: Results
   readonly modules: Modules
@@ -81,11 +85,21 @@ class Scene {
   ) {
     const { clock, services, tablet: metadata, telemetry } = world
     const { objects } = services
-    const { log } = telemetry
+    const { log, metrics } = telemetry
     this.stored = new StoredObjects({ objects, metadata }, RESULTS_PREFIX)
     const openBucket = async () => services.buckets.open(world.home.name)
     const { stored } = this
-    this.results = new Results({ clock, log, stored, objects, openBucket, sizeBytesMax, isWriter: () => true })
+    this.results = new Results({
+      clock,
+      log,
+      stored,
+      objects,
+      openBucket,
+      sizeBytesMax,
+      isWriter: () => true,
+      isStoreFull: () => this.isStoreFull,
+      metrics,
+    })
     const modulesStored = new StoredObjects({ objects, metadata }, MODULES_PREFIX)
     this.modules = new Modules(modulesStored, code => this.transforms.checkModule(code))
     const { results, modules, steps: sandbox } = this
@@ -155,6 +169,10 @@ class Scene {
 
   async refuses(work: Promise<unknown>, kind: FailureKind): Promise<void> {
     await assert.rejects(work, (error: unknown) => isFailure(error, kind))
+  }
+
+  sweep(): Promise<void> {
+    return this.run(this.results.eviction.sweep(noSignal))
   }
 
   kept(): Promise<number> {
@@ -296,13 +314,13 @@ test("no more is kept than fits; results of what is gone, or old, are removed", 
   assert.equal(scene.steps.calls, 4)
   await scene.run(scene.world.services.objects.remove({ ...target(scene, "a"), conditions: {} }))
   await scene.put("b", "yy")
-  await scene.run(scene.results.sweep(noSignal))
+  await scene.sweep()
   assert.deepEqual([await scene.kept(), scene.results.report()], [0, { sizeBytes: 0, sizeBytesMax: 10_000, count: 0 }])
   await scene.get("c")
-  await scene.run(scene.results.sweep(noSignal))
+  await scene.sweep()
   assert.equal(await scene.kept(), 1)
   await scene.world.clock.advance(31 * DAY_MS)
-  await scene.run(scene.results.sweep(noSignal))
+  await scene.sweep()
   assert.equal(await scene.kept(), 0)
   const none = await Scene.open(0)
   await none.put("a", "one")
@@ -312,6 +330,37 @@ test("no more is kept than fits; results of what is gone, or old, are removed", 
 })
 
 const target = ({ world }: Scene, key: string) => ({ bucket: world.home, key: objectKeyOfText(key) })
+
+test("while a disk is full the oldest results give way, and results are kept again later", async () => {
+  const scene = await Scene.open(10 * MIB)
+  const stop = new AbortController()
+  const running = scene.results.eviction.run(stop.signal)
+  const keys = Array.from({ length: 10 }, (_, i) => `k${i}`)
+  for (const key of keys) {
+    await scene.put(key, "xx")
+    await scene.get(key)
+    await scene.world.clock.advance(HOUR_MS)
+    scene.world.tablet.aheadMs += HOUR_MS
+  }
+  const madeAgain = async (key: string): Promise<boolean> => {
+    const { calls } = scene.steps
+    assert.equal((await scene.get(key)).text, "XX")
+    return scene.steps.calls > calls
+  }
+  scene.isStoreFull = true
+  await scene.world.clock.advance(EVICTION_LIMITS.fullPollMs)
+  assert.deepEqual([await scene.kept(), scene.results.report().count], [8, 8], "a fifth has gone")
+  assert.deepEqual([await madeAgain("k9"), await madeAgain("k0"), await madeAgain("k1")], [false, true, true])
+  assert.equal(await scene.kept(), 9, "nothing more than the limit")
+  await scene.world.clock.advance(HOUR_MS)
+  assert.deepEqual([await scene.kept(), scene.results.report().sizeBytes], [0, 0])
+  scene.isStoreFull = false
+  assert.deepEqual([await madeAgain("k0"), await madeAgain("k0")], [true, true], "the limit grows later")
+  await scene.world.clock.advance(EVICTION_LIMITS.growEveryMs + EVICTION_LIMITS.idleSweepMs)
+  assert.deepEqual([await madeAgain("k0"), await madeAgain("k0")], [true, false])
+  stop.abort()
+  await scene.run(running)
+})
 
 test("a delete marker ends no sweep, and equal bytes that are written again are counted once", async () => {
   const scene = await Scene.open()
@@ -324,7 +373,7 @@ test("a delete marker ends no sweep, and equal bytes that are written again are 
   }
   const home = await scene.run(Promise.resolve(buckets.open(scene.world.home.name)))
   for (const key of ["a", "b"]) await scene.run(objects.remove({ ...target(scene, key), bucket: home, conditions: {} }))
-  await scene.run(scene.results.sweep(noSignal))
+  await scene.sweep()
   assert.deepEqual([await scene.kept(), scene.results.report().count], [0, 0])
   await scene.put("c", "one")
   for (let i = 0; i < 3; i += 1)

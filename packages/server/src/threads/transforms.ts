@@ -61,11 +61,13 @@ export class StoreTransforms {
     this.results = new Results({
       clock,
       log,
+      metrics,
       objects,
       stored: stored(RESULTS_PREFIX),
       sizeBytesMax,
       openBucket: async name => buckets.open(name),
       isWriter: () => leases === undefined || leases.holds(STEWARD_LEASE),
+      isStoreFull: () => engine.services.core.blocks.isFull,
     })
     const counter = metrics.counter("hayloft_transforms_total", "Transforms of objects, by their outcome")
     const onMade = (outcome: string): void => counter.add({ outcome })
@@ -86,7 +88,7 @@ export class StoreTransforms {
   }
 
   get services(): readonly BackgroundService[] {
-    return [this.results, this.transforms.written]
+    return [this.results.eviction, this.transforms.written]
   }
 
   private register(metrics: Metrics): void {
