@@ -476,7 +476,7 @@ const CONDITIONS = {
     "design/consistency.md#conditions",
   ),
   planOutdated: text(
-    "A change of devices, nodes, the layout or the redundancy was confirmed after its plan was shown. By then it would have lost more, or left the store less safe, than the plan showed: the message says what has become worse. No device was changed; a node that was to be forgotten may be fenced by then.",
+    "A change of devices, nodes, the layout or the redundancy was confirmed after its plan was shown. By then it would have lost more, or left the store less safe, than the plan showed: the message says what has become worse. Nothing was changed. A node that was to be forgotten may have to register again, which it does by itself when it is back.",
     "Plan the change again, read the new plan, and confirm that one.",
     "operate/operate.md#adding-replacing-and-removing-disks",
   ),

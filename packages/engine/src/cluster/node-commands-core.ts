@@ -16,6 +16,7 @@ import { withLeaving } from "./staged-changes-core.js"
 /**
  * Removes all devices of a dead node from the store. They must be offline, or decommissioning and empty (the caller has
  * checked that). Evaluates what would be lost with all of them together; with `acceptLoss` it proceeds nevertheless.
+ * The node is leaving from then on, until its row is gone.
  */
 export function forgetNode(
   record: ControlRecord,
@@ -24,9 +25,9 @@ export function forgetNode(
   acceptLoss: boolean,
 ): ControlRecord {
   const ids = devicesOfNode(record, node).map(({ id }) => id)
-  if (ids.length === 0) return withLeaving(record, node, false)
+  if (ids.length === 0) return record
   const forgotten = forgetDevices(record, { ids, name: `node ${node}` }, policiesInUse, acceptLoss)
-  return withLeaving(forgotten, node, false)
+  return withLeaving(forgotten, node, true)
 }
 
 /** The node is lost, which the operator has decided: its devices are offline from now on, however many there are. */

@@ -22,17 +22,21 @@ export const nodeRows = query("NodeRows", view =>
   Array.from(view.range("cluster", NODE_ROWS), ([, row]) => decodeNodeRow(row.value)),
 )
 
-/** Replaces the row of the node's earlier process. Throws `conflict` if it is another incarnation's row. */
-export const joinNode = command<[row: NodeRow], void>({
+/**
+ * Replaces the row of the node's earlier process. Throws `conflict` if it is another incarnation's row, and `nodeRemoved` if
+ * the node has no row although it is known to be a member.
+ */
+export const joinNode = command<[row: NodeRow, isMember?: boolean], void>({
   name: "JoinNode",
   grows: false,
   touches: ({ name }) => [["cluster", nodeRowKey(name)]],
-  decide(view, { incarnations }, row) {
+  decide(view, { incarnations }, row, isMember = false) {
     const { own } = incarnations
     if (row.incarnation !== own)
       throw fail("conflict", { message: `incarnation ${row.incarnation} of this node is over; ${own} has begun` })
     const key = nodeRowKey(row.name)
-    view.get("cluster", key)
+    const before = view.get("cluster", key)
+    if (before === undefined && isMember) throw fail("nodeRemoved", { node: row.name })
     return { writes: [{ family: "cluster", key, value: encodeNodeRow(row) }], result: undefined }
   },
 })

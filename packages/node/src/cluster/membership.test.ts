@@ -239,6 +239,35 @@ test("a node whose row was removed ends, and the others forget it", () =>
     assert.equal(home?.incarnation, n2.metadata.incarnations.own, "a removed node changes nothing any more")
   }))
 
+test("a node that was fenced and forgotten while it was away ends, and does not return", () =>
+  inWorld(async (start, { pass, rows }) => {
+    const [n1, n2] = [await start("n1"), await start("n2")]
+    await pass(10_000)
+    await rows.run(removeNodeRow(parseNodeName("n2"), undefined))
+    n2.metadata.begin()
+    await pass(20_000)
+    assert.ok(n2.hasEnded())
+    assert.deepEqual(
+      n2.removed.map(({ kind }) => kind),
+      ["nodeRemoved"],
+    )
+    assert.ok(!namesOf(n1).includes(parseNodeName("n2")))
+    assert.equal((await rows.ask(nodeRows())).length, 1)
+  }))
+
+test("a node whose row a database has lost, that was rolled back, joins again: during the halt, or after it", () =>
+  inWorld(async (start, { pass, rows }) => {
+    const [n1, n2] = [await start("n1"), await start("n2")]
+    await pass(10_000)
+    for (const name of ["n1", "n2"]) await rows.run(removeNodeRow(parseNodeName(name), undefined))
+    n1.metadata.halt = { number: 1, reason: "lost", highest: n2.metadata.incarnations.own, live: [] }
+    n2.metadata.mark = { ...n2.metadata.mark, reconciliations: 1 }
+    for (const { metadata } of [n1, n2]) metadata.begin()
+    await pass(20_000)
+    assert.deepEqual([n1.removed, n2.removed], [[], []])
+    assert.equal((await rows.ask(nodeRows())).length, 2)
+  }))
+
 test("a node that stops releases its devices", () =>
   inWorld(async start => {
     const n1 = await start("n1")

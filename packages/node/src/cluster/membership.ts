@@ -5,7 +5,7 @@
  * Promises  A node is a peer only while its row has a proof under the master key, during a rotation under the former or the
  *           next one; a connection of any other ends. The proof is made again once the master key was replaced. After
  *           the incarnation of this process has ended and another has begun, the node announces itself and claims its
- *           devices again. A node whose row was removed calls no one and serves no one any more.
+ *           devices again. A node whose row was removed calls no one and serves no one any more, also if its incarnation was ended before.
  * Limits    MEMBERSHIP_LIMITS.
  */
 import { claimDevice, markReturning, releaseDevices } from "@hayloft/engine/cluster/index.js"
@@ -121,6 +121,8 @@ export class Membership implements BackgroundService, ClusterView {
   private readonly reached = new Map<DeviceId, Other>()
   private address: NetAddress | undefined
   private joinedAs: Incarnation | undefined
+  /** How often the store had been reconciled with its database when this node announced itself. */
+  private joinedAfter = 0
   /** The master key of the proof in this node's row. */
   private provenBy: Uint8Array | undefined
   /** Until rows are read again. */
@@ -296,8 +298,12 @@ export class Membership implements BackgroundService, ClusterView {
     const proof = proveAdmission(masterKey, { storeId, nodeName: name, fingerprint })
     const row = { name, incarnation, address: textOf(this.address), fingerprint, proof, machine, program }
     const { facts } = this
-    await metadata.run(joinNode({ ...row, zone: zone ?? "", beat: 1, ...facts }))
+    const { reconciliations } = metadata.mark
+    // A database that was rolled back may have lost the row.
+    const hasRow = this.joinedAs !== undefined && metadata.halt === undefined && reconciliations === this.joinedAfter
+    await metadata.run(joinNode({ ...row, zone: zone ?? "", beat: 1, ...facts }, hasRow))
     this.joinedAs = incarnation
+    this.joinedAfter = reconciliations
     this.provenBy = masterKey
     this.reportedLayout = facts.layoutVersion
   }

@@ -64,7 +64,7 @@ export class SharedMemory extends MemoryMetadata implements SharedMetadata {
   readonly isDatabaseFull = false
   readonly commandsWaiting = 0
   readonly commandsWaitingMax = 1
-  readonly mark = { reconciliations: 0, highest: 0, live: [] }
+  mark = { reconciliations: 0, highest: 0, live: [] }
   readonly duringHalt = this
   /** Set by a test: the rows were rolled back. */
   halt: Halt | undefined

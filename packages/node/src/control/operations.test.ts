@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
-import { isFailure } from "@hayloft/base/failures.js"
+import { fail, isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName, parseNodeName } from "@hayloft/base/ids.js"
 import { KIB } from "@hayloft/base/limits.js"
 import { parsePolicy, textOfPolicy } from "@hayloft/base/policy.js"
@@ -164,8 +164,14 @@ test("without an outlook a change is made however much it loses", async () => {
   assert.equal(engine.recordManager.record.devices.length, 5)
 })
 
-/** A failing store with one device on each node, and the plan to forget a lost one. `end` is called to fence it. */
-async function storeOfNodes(end: (fails: (...numbers: number[]) => Promise<unknown>) => Promise<unknown>) {
+/**
+ * A failing store with one device on each node, and the plan to forget a lost one. `end` is called to fence it, `removeRow`
+ * at the end.
+ */
+async function storeOfNodes(
+  end: (fails: (...numbers: number[]) => Promise<unknown>) => Promise<unknown>,
+  removeRow: () => Promise<void> = () => assert.fail("the node stays"),
+) {
   const store = await failingStore()
   const { machine, engine, fails } = store
   const run = <T>(work: Promise<T>): Promise<T> => machine.clock.runUntil(work)
@@ -183,7 +189,7 @@ async function storeOfNodes(end: (fails: (...numbers: number[]) => Promise<unkno
     isOver: () => false,
     checkLost: () => undefined,
     end: async () => void (await end(fails)),
-    removeRow: () => assert.fail("the node stays"),
+    removeRow,
   }
   const operations = operationsOf(machine, engine, NO_FOLDERS, nodes)
   await run(fails(5))
@@ -205,6 +211,23 @@ test("devices that go offline while a change is made do not make its loss greate
     engine.recordManager.record.devices.map(({ id, state }) => [id, state]),
     ids.map((id, number) => [id, number < 3 ? "active" : "offline"]),
   )
+})
+
+test("a forgotten node is leaving until its row is gone", async () => {
+  const gone = fail("indeterminate")
+  const isMade = async () => undefined
+  const interrupted = await storeOfNodes(isMade, () => Promise.reject(gone))
+  await assert.rejects(interrupted.forget(), gone)
+  const { record } = interrupted.engine.recordManager
+  assert.deepEqual([record.devices.length, record.leavingNodes], [5, ["n5"]], "another node removes the row")
+  const leaving: unknown[] = []
+  const whole = await storeOfNodes(
+    isMade,
+    async () => void leaving.push(whole.engine.recordManager.record.leavingNodes),
+  )
+  const { generation } = await whole.forget()
+  assert.deepEqual([leaving, whole.engine.recordManager.record.leavingNodes], [[["n5"]], undefined])
+  assert.equal(generation, whole.generation())
 })
 
 test("while a bucket's policy changes, all needles of one generation have one policy", async () => {

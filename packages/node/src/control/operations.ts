@@ -28,6 +28,7 @@ import {
   isSameChoice,
   layoutFileOf,
   policyInWords,
+  withLeaving,
   type NewDevice,
 } from "@hayloft/engine/cluster/index.js"
 import { jobsOfFeatures } from "@hayloft/features/index.js"
@@ -196,13 +197,16 @@ export class EngineOperations implements StoreOperations {
     }
   }
 
-  /** The node is fenced first: it may still run, cut off from others. */
+  /**
+   * The node is fenced first: it may still run, cut off from others. If the change is refused then, its process registers again
+   * once it is back. If this process ends after the change, the job `leaving` of any node goes on.
+   */
   private async forgetNode(node: NodeName, takeEffect: () => Promise<ControlRecord>): Promise<ControlRecord> {
     const { nodes } = this.sources
     await nodes?.end(node)
-    const record = await takeEffect()
+    await takeEffect()
     await nodes?.removeRow(node)
-    return record
+    return this.engine.control.change("node has left", record => withLeaving(record, node, false))
   }
 
   private async newDeviceOf({ folder, isMountPoint, capacityBytes }: FolderTaken): Promise<NewDevice> {
