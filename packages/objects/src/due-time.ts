@@ -2,17 +2,22 @@
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { StoreClock } from "./store-clock.js"
 
-interface Clocks {
+interface Clocks<Shown extends keyof StoreClock> {
   readonly clock: Pick<Clock, "wallMs">
-  readonly storeClock: Pick<StoreClock, "nowMs" | "isDoubtful">
+  readonly storeClock: Pick<StoreClock, Shown | "isDoubtful">
+}
+
+function earlierMs({ clock, storeClock }: Clocks<never>, clockMs: number): number | undefined {
+  if (storeClock.isDoubtful) return undefined
+  return clockMs === 0 ? undefined : Math.min(clockMs, clock.wallMs())
 }
 
 /**
  * Returns the earlier one of the store's clock and the wall clock, since nothing brings back what goes too early. It is
  * undefined while the store's clock is not known, or was set ahead at the start: nothing goes then.
  */
-export function dueTimeMs({ clock, storeClock }: Clocks): number | undefined {
-  if (storeClock.isDoubtful) return undefined
-  const clockMs = storeClock.nowMs()
-  return clockMs === 0 ? undefined : Math.min(clockMs, clock.wallMs())
-}
+export const dueTimeMs = (clocks: Clocks<"nowMs">): number | undefined => earlierMs(clocks, clocks.storeClock.nowMs())
+
+/** The same for jobs that ask often: a disk that is idle does not wake for them, and after a restart it may be a little earlier. */
+export const shownDueTimeMs = (clocks: Clocks<"shownMs">): number | undefined =>
+  earlierMs(clocks, clocks.storeClock.shownMs)

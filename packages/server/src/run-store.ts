@@ -330,7 +330,7 @@ function openOwnJobs(
   const { web, realms = NO_REALMS } = seams
   const ofSync = { clock, storeClock, random: random.fork("container-sync"), services, web, realms, log: telemetry.log }
   const sync = new ContainerSync({ ...ofSync, accounts: directory, changes: openObjectChanges(metadata) })
-  const expiry = new QueueExpiry({ clock, metadata: services.tablet })
+  const expiry = new QueueExpiry({ clock, storeClock, metadata: services.tablet })
   return {
     ofCallers: { audit, attempts, startedJobs, containerSync: sync },
     ownJobs,

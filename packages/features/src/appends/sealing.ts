@@ -40,7 +40,15 @@ import { query, type Metadata, type RowView } from "@hayloft/engine/metadata/ind
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import type { Log } from "@hayloft/base/seams/telemetry/contract.js"
 import { isRepeatable, replaceSegments } from "./append-commands-core.js"
-import { type Ingest, isOpenEnd, type RateBound, type ReadPin, type ReadPins } from "@hayloft/objects/door/index.js"
+import {
+  type Core,
+  type Ingest,
+  isOpenEnd,
+  type RateBound,
+  type ReadPin,
+  type ReadPins,
+  shownDueTimeMs,
+} from "@hayloft/objects/door/index.js"
 import {
   ALL_OBJECT_ROWS,
   bucketOfRow,
@@ -119,7 +127,7 @@ export const overAppends = query("OverAppends", (view, start: RowKey, nowMs: num
   return { over, next: undefined }
 })
 
-interface SealingSeams {
+interface SealingSeams extends Pick<Core, "storeClock"> {
   readonly clock: Clock
   readonly metadata: Metadata
   readonly blocks: Pick<Blocks, "read">
@@ -244,7 +252,9 @@ export class AppendSealing implements Job {
   private async forget(): Promise<boolean> {
     const { clock, metadata } = this.seams
     if (this.idsFrom === undefined && clock.monotonicMs() < this.idsAtMs) return false
-    const { over, next } = await metadata.ask(overAppends(this.idsFrom ?? ALL_OBJECT_ROWS.start, clock.wallMs()))
+    const nowMs = shownDueTimeMs(this.seams)
+    if (nowMs === undefined) return false
+    const { over, next } = await metadata.ask(overAppends(this.idsFrom ?? ALL_OBJECT_ROWS.start, nowMs))
     if (over.length > 0) await metadata.run(dropRows(over))
     this.idsFrom = next
     if (next !== undefined) return true

@@ -95,6 +95,20 @@ test("a record waits for its end, for a minute; an end that comes later is sent 
   )
 })
 
+test("records of a wall clock that was far ahead hold up no others", async () => {
+  const { clock, begin, change, deliveryTo } = world()
+  const heap = new (class extends Heap {
+    override readonly gatherMs = 60_000
+  })()
+  clock.jumpWall(400 * DAY_MS)
+  await begin("a")
+  await change("b")
+  clock.jumpWall(-400 * DAY_MS)
+  await change("c")
+  assert.equal(await deliveryTo(heap).step(NEVER), "busy")
+  assert.equal(heap.targets, "abc")
+})
+
 test("a sink that is down holds up no change; its records are late, and then dropped with a warning", async () => {
   const { clock, telemetry, change, deliveryTo } = world()
   const heap = new Heap()

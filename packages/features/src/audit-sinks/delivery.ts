@@ -21,12 +21,17 @@ export const DELIVERY_LIMITS = {
   warnEveryMs: 60 * 60_000,
 } as const
 
+/** The clocks of nodes may differ by so much. */
+const FUTURE_MS = 60 * 60_000
+
 /** The records to send now, in order: the first one that is still under way holds up those after it. */
 function readyOf(queued: readonly QueuedAudit[], nowMs: number, gatherMs: number): readonly QueuedAudit[] {
-  const underWay = queued.findIndex(({ entry, atMs }) => entry?.ended === undefined && nowMs - atMs < AUDIT_SETTLED_MS)
+  // A record from the future is one of a wall clock that was ahead: it is as old as any.
+  const isOld = (atMs: number, ageMs: number): boolean => nowMs - atMs >= ageMs || atMs - nowMs >= FUTURE_MS
+  const underWay = queued.findIndex(({ entry, atMs }) => entry?.ended === undefined && !isOld(atMs, AUDIT_SETTLED_MS))
   const ready = underWay === -1 ? queued : queued.slice(0, underWay)
   const isFull = ready.length >= DELIVERY_LIMITS.batchMax
-  return isFull || ready.some(({ atMs }) => nowMs - atMs >= gatherMs) ? ready : []
+  return isFull || ready.some(({ atMs }) => isOld(atMs, gatherMs)) ? ready : []
 }
 
 export class AuditDelivery implements Job {

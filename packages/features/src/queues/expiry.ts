@@ -1,7 +1,7 @@
 /**
  * Expiry: removes messages whose time is over, and what is left of queues that were emptied or deleted. A job.
  *
- * Promises  A message goes only after its time, by the wall clock of a process. Those that a consumer comes across go at
+ * Promises  A message goes only after its time, by the store's clock and by the wall clock of a process. Those that a consumer comes across go at
  *           once, without this job. It works on full disks.
  * Limits    One pass over the order of all queues every `passEveryMs`, earlier if messages are over earlier.
  */
@@ -10,6 +10,7 @@ import type { Job, StepOutcome } from "@hayloft/base/life/index.js"
 import type { Metadata } from "@hayloft/engine/metadata/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { plural } from "@hayloft/base/text/quantity-text.js"
+import { shownDueTimeMs, type Core } from "@hayloft/objects/door/index.js"
 import { QUEUE_LIMITS } from "./limits.js"
 import { removeEnded } from "./message-commands-core.js"
 import { findEnded } from "./queue-queries-core.js"
@@ -18,6 +19,7 @@ const START = rowKeyOf("")
 
 interface ExpirySeams {
   readonly clock: Clock
+  readonly storeClock: Pick<Core["storeClock"], "shownMs" | "isDoubtful">
   readonly metadata: Pick<Metadata, "run" | "ask">
 }
 
@@ -40,7 +42,8 @@ export class QueueExpiry implements Job {
       if (clock.monotonicMs() < this.nextPassAtMs) return "idle"
       this.nextEndMs = Infinity
     }
-    const nowMs = clock.wallMs()
+    const nowMs = shownDueTimeMs(this.seams)
+    if (nowMs === undefined) return "idle"
     const { ended, next, nextMs } = await metadata.ask(findEnded(this.from ?? START, nowMs))
     for (const places of ended) this.removed += await metadata.run(removeEnded(places, nowMs))
     this.from = next

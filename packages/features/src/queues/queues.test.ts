@@ -14,6 +14,7 @@ import { readQueueSizes } from "./sizes.js"
 import { ACCOUNT, bodyOf, named, QueueWorld, type Options } from "./testing-queues.js"
 
 const SECOND_MS = 1_000
+const DAY_MS = 86_400 * SECOND_MS
 
 async function opened(...names: readonly string[]): Promise<QueueWorld> {
   const world = new QueueWorld()
@@ -98,6 +99,21 @@ test("messages whose time is over are not delivered, and go with a pass", async 
   assert.deepEqual(world.rows(), { queues: 1, queueMessages: 1, queueContents: 0, queueOrder: 1 })
   assert.deepEqual(await world.lengths("q"), [1, 0, 0, 1])
   assert.deepEqual(await world.bodies("q"), ["stays"])
+})
+
+test("a wall clock that is far ahead for a while removes no message", async () => {
+  const world = await opened("q")
+  await world.add("q", "stays", { retentionSeconds: 600 })
+  const aheadMs = 400 * DAY_MS
+  world.clock.jumpWall(aheadMs)
+  world.wallAheadMs = aheadMs
+  await world.expire()
+  world.clock.jumpWall(-aheadMs)
+  world.wallAheadMs = 0
+  assert.deepEqual(await world.bodies("q"), ["stays"])
+  await world.pass(600 * SECOND_MS)
+  await world.expire()
+  assert.equal(world.rows()["queueMessages"], 0)
 })
 
 test("a pass begins when the first message is over, and after ten minutes at the latest", async () => {

@@ -19,14 +19,24 @@ export class QueueWorld {
   readonly clock = new SimClock()
   readonly metadata = new MemoryMetadata()
   readonly expiry: QueueExpiry
+  /** It follows the wall clock unless a test sets how far that is ahead. */
+  readonly storeClock: { readonly shownMs: number; readonly isDoubtful: boolean }
+  wallAheadMs = 0
   readonly queues: Queues
 
   constructor(seed = TEST_SEED, isShared = false) {
     const { clock, metadata } = this
     const prepare = async () => undefined
+    const shownMs = () => clock.wallMs() - this.wallAheadMs
+    this.storeClock = {
+      isDoubtful: false,
+      get shownMs() {
+        return shownMs()
+      },
+    }
     const random = new SimRandom(seed)
     this.queues = new Queues({ clock, random, metadata, prepare, isShared, node: "0123abcd" })
-    this.expiry = new QueueExpiry({ clock, metadata })
+    this.expiry = new QueueExpiry({ clock, metadata, storeClock: this.storeClock })
     // Decisions are made at the time of the clock.
     metadata.before = () => {
       metadata.aheadMs = clock.wallMs() - 1_700_000_000_000 - metadata.position
@@ -70,7 +80,7 @@ export class QueueWorld {
 
   /** One pass, as a process does that has just started. */
   async expire(): Promise<void> {
-    const pass = new QueueExpiry({ clock: this.clock, metadata: this.metadata })
+    const pass = new QueueExpiry({ clock: this.clock, metadata: this.metadata, storeClock: this.storeClock })
     while ((await pass.step()) === "busy");
   }
 

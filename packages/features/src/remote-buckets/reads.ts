@@ -169,7 +169,10 @@ export class RemoteReads {
   private isFresh({ freshness }: RemoteSetting, { checkedMs }: CachedEntry): boolean {
     if (freshness.check === "Never") return true
     if (freshness.check === "Always") return false
-    return this.parts.clock.wallMs() - checkedMs < freshness.maxAgeSeconds * 1000
+    // A comparison in the future is one of a wall clock that was ahead. Those of nodes may differ a little.
+    const ageMs = this.parts.clock.wallMs() - checkedMs
+    const maxAgeMs = freshness.maxAgeSeconds * 1000
+    return ageMs < maxAgeMs && ageMs > -maxAgeMs
   }
 
   /** Compares a cached object with the remote's. */

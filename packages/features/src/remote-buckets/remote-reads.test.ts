@@ -10,6 +10,7 @@ import { bytesOf, ended, fromTo, RemoteScene, suffix } from "./testing-remotes.j
 
 const BLOCK = REMOTE_LIMITS.blockBytes
 const FIRST = `0+${BLOCK}`
+const DAY_MS = 86_400_000
 const AGE = { freshness: { check: "Age", maxAgeSeconds: 60 } } as const
 const ALWAYS = { freshness: { check: "Always" } } as const
 
@@ -390,4 +391,15 @@ test("prefetch brings all blocks into the cache", async () => {
   )
   scene.origin.isUnavailable = true
   assert.ok((await scene.read("a")).bytes.equals(bytes))
+})
+
+test("Age: what was compared by a wall clock that was far ahead for a while is compared again", async () => {
+  const scene = await RemoteScene.open(AGE)
+  const { clock } = scene.world
+  scene.far("a", "one")
+  clock.jumpWall(400 * DAY_MS)
+  await scene.read("a")
+  clock.jumpWall(-400 * DAY_MS)
+  scene.far("a", "two")
+  assert.deepEqual(await scene.seen("a"), ["two", "miss"])
 })

@@ -108,16 +108,15 @@ test("a store that is started every day is verified within its period; each devi
   assert.ok(firstDays.size > 1, "not all of them at once")
 })
 
-test("a pass that an operator has requested goes on without rest in the next process, also right after its beginning", async () => {
-  const clock = new SimClock()
+/** Returns what starts the next process of a device, with its scrub: each step verifies a tenth of the device. */
+async function processesOf(clock: SimClock) {
   const disk = new SimDisk()
   const id = parseDeviceId("0123456789abcdef")
   const aliveSinceMs = clock.wallMs()
   const first = disk.boot()
   await first.makeFolder("/d")
   await first.syncFolder("/")
-  /** A process with its scrub: each step verifies a tenth of the device. */
-  const process = async () => {
+  return async () => {
     disk.kill()
     const lifetime = disk.boot()
     const saved = await readScrubRecord(lifetime, "/d")
@@ -137,6 +136,11 @@ test("a pass that an operator has requested goes on without rest in the next pro
     const volumes = { usage: () => ({ volumes: 1, writtenBytes: 1_000, liveBytes: 1_000, deadBytes: 0, deadShare: 0 }) }
     return new Scrubbing({ id, path: "/d", disk: lifetime, volumes, aliveSinceMs }, scrub, saved, clock)
   }
+}
+
+test("a pass that an operator has requested goes on without rest in the next process, also right after its beginning", async () => {
+  const clock = new SimClock()
+  const process = await processesOf(clock)
   let scrubbing = await process()
   await scrubbing.startNow()
   scrubbing = await process()
@@ -151,4 +155,32 @@ test("a pass that an operator has requested goes on without rest in the next pro
   assert.equal(oldestVerifiedMs, passStartedMs, "everything was verified since the request")
   scrubbing = await process()
   assert.equal(await scrubbing.step(noSignal), "idle", "the request is done")
+})
+
+test("a wall clock that was far ahead for a while, also when the device was made, keeps no pass from going on, nor from beginning", async () => {
+  const aheadMs = 400 * DAY_MS
+  for (const passesBefore of ["none", "a part", "one"] as const) {
+    const clock = new SimClock()
+    clock.jumpWall(aheadMs)
+    const process = await processesOf(clock)
+    const pass = async (scrubbing: Scrubbing, isOver: () => boolean): Promise<void> => {
+      for (let days = 0; !isOver(); days += 1) {
+        assert.ok(days < 100, `the scrub goes on after ${passesBefore}`)
+        while ((await scrubbing.step(noSignal)) === "busy" && !isOver());
+        await clock.advance(DAY_MS)
+      }
+    }
+    const before = await process()
+    const firstMs = before.view.oldestVerifiedMs
+    if (passesBefore === "a part") await pass(before, () => before.view.isRunning)
+    if (passesBefore === "one") await pass(before, () => before.view.oldestVerifiedMs !== firstMs)
+    clock.jumpWall(-aheadMs)
+    const scrubbing = await process()
+    let hasBegun = false
+    await pass(scrubbing, () => {
+      const { isRunning } = scrubbing.view
+      hasBegun ||= isRunning
+      return hasBegun && !isRunning
+    })
+  }
 })

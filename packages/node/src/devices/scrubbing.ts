@@ -72,7 +72,7 @@ export class Scrubbing implements Job {
   private passStartedMs: number
   private wholePassStartedMs: number
   /** No pass begins earlier. */
-  private readonly firstMs: number
+  private firstMs: number
   private isRequested: boolean
   private savedMs: number
   /** One file accepts one write at a time. */
@@ -129,6 +129,7 @@ export class Scrubbing implements Job {
       await this.scrub.step(signal)
       return "busy"
     }
+    this.forgetFuture()
     const isUrgent = this.isRequested || this.scrub.isLookingAgain
     if (this.passStartedMs === 0) {
       if (!isUrgent && !this.isDue()) return "idle"
@@ -149,6 +150,14 @@ export class Scrubbing implements Job {
     }
     if (outcome === "done" || this.isSaveDue()) await this.save()
     return "busy"
+  }
+
+  /** A wall clock that was ahead for a while leaves times in the future: what has begun then begins now. */
+  private forgetFuture(): void {
+    const nowMs = Math.max(1, this.clock.wallMs())
+    this.passStartedMs = Math.min(this.passStartedMs, nowMs)
+    this.wholePassStartedMs = Math.min(this.wholePassStartedMs, nowMs)
+    if (this.device.aliveSinceMs > nowMs) this.firstMs = Math.min(this.firstMs, nowMs)
   }
 
   private isSaveDue(): boolean {

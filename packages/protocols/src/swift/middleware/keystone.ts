@@ -95,10 +95,10 @@ export class Keystone {
   private userOf(token: string): Promise<KeystoneUser> {
     const name = createHash("sha256").update(token).digest("base64")
     const known = this.known.get(name)
-    if (known !== undefined && known.untilMs > this.clock.wallMs()) return Promise.resolve(known.user)
+    if (known !== undefined && known.untilMs > this.clock.monotonicMs()) return Promise.resolve(known.user)
     return this.asking.of(name, async () => {
       const user = await this.ask(token)
-      keepLatest(this.known, name, { user, untilMs: this.clock.wallMs() + CACHE_MS }, CACHED_MAX)
+      keepLatest(this.known, name, { user, untilMs: this.clock.monotonicMs() + CACHE_MS }, CACHED_MAX)
       return user
     })
   }
