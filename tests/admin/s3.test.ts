@@ -4,7 +4,7 @@ import { createHash } from "node:crypto"
 import { once } from "node:events"
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http"
 import { after, test } from "node:test"
-import { setTimeout } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import type { AdminApi } from "@hayloft/admin/index.js"
 import { AdminProtocol, S3_PREFIX, S3OfCallers, speaksS3 } from "@hayloft/admin/index.js"
 import { Denials } from "@hayloft/access/index.js"
@@ -335,7 +335,7 @@ test("bodies pass at the pace of who reads them, in both directions, and end whe
   const settled = await settledValue(() => sent)
   assert.ok(settled < 64, `${settled} MiB were read for a client that reads nothing`)
   incoming.destroy()
-  while (!isEnded) await setTimeout(5)
+  await until("the request has ended", () => isEnded, 5)
 
   const writing = httpRequest({ ...at, method: "PUT", headers: { ...bearer(TOKEN), "content-length": PIECES * MIB } })
   writing.once("error", () => undefined)
@@ -357,9 +357,12 @@ const PIECES = 512
 
 /** A value that grows for a while, once it grows no more. */
 async function settledValue(value: () => number): Promise<number> {
-  for (let [before, same] = [-1, 0]; same < 10; before = value()) {
-    await setTimeout(10)
+  let [before, same] = [-1, 0]
+  const isSettled = (): boolean => {
     same = value() === before && before > 0 ? same + 1 : 0
+    before = value()
+    return same === 10
   }
+  await until(() => `${value()} grows no more`, isSettled, 10)
   return value()
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict"
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { setImmediate as turn, setTimeout as wait } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { md5Base64 } from "../../conformance/checksums.js"
 import { text, texts } from "../../conformance/xml.js"
 import { awsEnvironment } from "../harness/aws-environment.js"
@@ -94,7 +94,7 @@ class Kept {
 /** A moment after everything that was done, and before everything that follows. */
 async function moment(): Promise<string> {
   const nowMs = Date.now() + 1
-  while (Date.now() <= nowMs) await turn()
+  await until("the moment is over", () => Date.now() > nowMs, 1)
   return new Date(nowMs).toISOString()
 }
 
@@ -201,7 +201,7 @@ test("what a lifecycle rule expires is kept as well", { timeout: 300_000 }, asyn
   const expiration =
     "<Filter><Prefix>logs/</Prefix></Filter><Status>Enabled</Status><Expiration><Days>1</Days></Expiration>"
   await kept.setting("lifecycle", `<LifecycleConfiguration><Rule>${expiration}</Rule></LifecycleConfiguration>`)
-  while ((await kept.keys()).length > 1) await wait(LOOK_MS)
+  await until("the object has expired", async () => (await kept.keys()).length <= 1, LOOK_MS)
   assert.deepEqual(await kept.listed(), ["logs/1 expired 1"])
 })
 

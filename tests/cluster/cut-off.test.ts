@@ -5,6 +5,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { TestNodes, type TestNode } from "../harness/nodes.js"
 import { PeerNetwork } from "../harness/peer-network.js"
@@ -21,12 +22,14 @@ const AWAY_MS = 8_000
 
 /** Resolves with the status and the reasons once the node is ready, or once it is not. */
 async function readiness(node: TestNode, isReady: boolean): Promise<string> {
-  for (;;) {
+  let text = ""
+  const isSo = async (): Promise<boolean> => {
     const answer = await fetch(`${node.adminEndpoint}/health/ready`)
-    const text = await answer.text()
-    if (answer.ok === isReady) return text
-    await wait(POLL_MS)
+    text = await answer.text()
+    return answer.ok === isReady
   }
+  await until(() => `${node.name} is ${isReady ? "ready" : "not ready"}: ${text}`, isSo, POLL_MS)
+  return text
 }
 
 const requestTo = ({ rawClient }: TestNode, key: string) => rawClient.call("GET", { bucket: BUCKET, key })

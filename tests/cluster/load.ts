@@ -8,6 +8,7 @@
  */
 import assert from "node:assert/strict"
 import { setTimeout as wait } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { runsOf } from "@hayloft/base/testing-seed.js"
 import { BrokenAnswer, RemoteFailure, S3Client, Unreachable, type S3Access } from "@hayloft/client/index.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
@@ -187,9 +188,13 @@ export class Load {
 
   /** Resolves when so many more requests have been answered. */
   async goesOn(requests = runsOf(20)): Promise<void> {
-    const until = this.done + requests
+    const doneLeast = this.done + requests
     this.isAwaited = true
-    while (this.done < until && this.failures.length === 0) await wait(PAUSE_MS)
+    await until(
+      () => `${requests} more requests are answered: ${this.summary}`,
+      () => this.done >= doneLeast || this.failures.length > 0,
+      PAUSE_MS,
+    )
     this.isAwaited = false
     assert.deepEqual(this.failures, [], this.summary)
   }

@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto"
 import { mkdtemp, readFile, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
-import { setTimeout as wait } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { ERASURE_STATE } from "@hayloft/admin/index.js"
 import { must } from "@hayloft/base/assert.js"
 import { parseControlRecord } from "@hayloft/engine/format/device/control-record.js"
@@ -104,10 +104,10 @@ storeTest("what one node stores every node reads, also while one of them is dead
     assert.deepEqual(await read(node, DOOMED), BODY)
   }
   const stewards = () => nodes.all.filter(({ output }) => output.includes("lease=steward"))
-  while (stewards().length === 0) await wait(LOOK_MS)
+  await until("there is a steward", () => stewards().length > 0, LOOK_MS)
   assert.equal(stewards().length, 1, "one of them is the steward")
   // Its devices get the record a moment after the node has read it.
-  while (!(await epochsOn(three)).includes(1)) await wait(LOOK_MS)
+  await until("its devices have the record", async () => (await epochsOn(three)).includes(1), LOOK_MS)
   await three.kill()
   for (const node of [one, two]) await check(node)
   await put(one, "late", randomBytes(5_000_000))
@@ -135,7 +135,7 @@ storeTest("an erasure waits for the devices of a dead node, and other buckets ar
   assert.equal(await stateOf(two, id), "erasing")
   assert.ok((await epochsOn(three)).includes(1), "the dead node still has the key")
   await three.start()
-  while ((await stateOf(one, id)) !== "erased") await wait(LOOK_MS)
+  await until("the key is erased", async () => (await stateOf(one, id)) === "erased", LOOK_MS)
   for (const node of nodes.all) {
     assert.deepEqual(new Set(await epochsOn(node)), new Set([2]), node.name)
     await check(node)

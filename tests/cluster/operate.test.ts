@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto"
 import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
-import { setTimeout as wait } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import type { z } from "zod"
 import { DISPERSION, LOCATED_OBJECT, STORE_SCHEMAS } from "@hayloft/admin/index.js"
 import { must } from "@hayloft/base/assert.js"
@@ -14,8 +14,6 @@ import { TestNodes } from "../harness/nodes.js"
 import { noPostgres } from "../harness/postgres.js"
 import { haveJoined } from "./stores.js"
 
-/** A guard against a wait for ever. */
-const DISPERSED_MS_MAX = 120_000
 const POLL_MS = 500
 
 type Status = z.output<typeof STORE_SCHEMAS.STATUS>
@@ -29,19 +27,18 @@ test(
       const client = (number: number) => nodes.at(number).admin()
       const statusOf = async (number: number): Promise<Status> =>
         checked(STORE_SCHEMAS.STATUS, await (await client(number)).get("/v1/status"))
-      const until = async (number: number, isSo: (status: Status) => boolean): Promise<Status> => {
-        for (;;) {
-          const status = await statusOf(number)
-          if (isSo(status)) return status
-          await wait(POLL_MS)
-        }
+      const statusUntil = async (number: number, isSo: (status: Status) => boolean): Promise<Status> => {
+        let status = await statusOf(number)
+        const isSeen = async (): Promise<boolean> => isSo((status = await statusOf(number)))
+        await until(() => `the status is as awaited: ${JSON.stringify(status)}`, isSeen, POLL_MS)
+        return status
       }
       try {
         await nodes.at(1).client.createBucket("bucket")
         await nodes.at(1).client.put({ bucket: "bucket", key: "key", body: randomBytes(3_000_000) })
         // Each node sees all three, with the devices of each under it.
         for (const number of [1, 2, 3]) {
-          const { nodes: shown, devices } = await until(number, status => {
+          const { nodes: shown, devices } = await statusUntil(number, status => {
             const { nodes: seen, layout } = status
             const isWhole = seen?.nodes.every(({ state, devices: own }) => state === "serving" && own.length === 3)
             return seen?.nodes.length === 3 && isWhole === true && layout.transition === undefined
@@ -53,7 +50,7 @@ test(
           assert.equal(shown?.own, `node-${number}`)
           assert.deepEqual(new Set(devices.map(({ node }) => node)).size, 3)
         }
-        const { safety } = await until(1, ({ safety: { sentence } }) => /any zone: yes(;|$)/.test(sentence))
+        const { safety } = await statusUntil(1, ({ safety: { sentence } }) => /any zone: yes(;|$)/.test(sentence))
         assert.match(safety.sentence, /any machine: yes(;|$)/)
         // Any node finds the shards of an object on the devices of all. A block that was written before the writer had
         // seen all three nodes has fewer shards until it is encoded again.
@@ -63,14 +60,15 @@ test(
           return blocks[0]
         }
         let block = await placesOf()
-        for (; block?.shards.length !== 3; block = await placesOf()) await wait(POLL_MS)
+        const isWhole = async (): Promise<boolean> => (block = await placesOf())?.shards.length === 3
+        await until("the block has three shards", isWhole, POLL_MS)
+        assert.ok(block)
         assert.deepEqual([block.found, block.shards.map(({ state }) => state)], [3, ["inPlace", "inPlace", "inPlace"]])
         assert.match(block.shards[0]?.rule ?? "", /^zone [abc] has 1 of 3 shards, each zone has 1;/)
         const dispersionOf = async () => checked(DISPERSION, await (await client(3)).get("/v1/layout/dispersion"))
         let dispersion = await dispersionOf()
-        const untilMs = performance.now() + DISPERSED_MS_MAX
-        for (; dispersion.inPlace < 1 && performance.now() < untilMs; dispersion = await dispersionOf())
-          await wait(POLL_MS)
+        const areInPlace = async (): Promise<boolean> => (dispersion = await dispersionOf()).inPlace >= 1
+        await until(() => `shards are in place: ${JSON.stringify(dispersion)}`, areInPlace, POLL_MS)
         assert.deepEqual([dispersion.complete, dispersion.inPlace, dispersion.silent], [true, 1, []])
         // A device is checked, and a folder added, by the node that has it.
         const third = must(
@@ -96,7 +94,7 @@ test(
         )
         await (await client(1)).post("/v1/devices", { ...add, ...(plan.confirmBy ? { confirm: plan.confirmBy } : {}) })
         await haveJoined(nodes.at(2), 10)
-        await until(1, ({ safety: { sentence } }) => /any zone: yes(;|$)/.test(sentence))
+        await statusUntil(1, ({ safety: { sentence } }) => /any zone: yes(;|$)/.test(sentence))
         // Node 3 is drained through node 1, and node 2 sees that it is empty.
         const drain = "/v1/nodes/node-3/drain"
         const drained = checked(STORE_SCHEMAS.CHANGE, await (await client(1)).post(drain, { dryRun: true }))
@@ -105,7 +103,7 @@ test(
         assert.equal(survivesZones?.after, 0)
         const confirm = drained.plan.confirmBy === undefined ? {} : { confirm: drained.plan.confirmBy }
         await (await client(1)).post(drain, confirm)
-        await until(2, ({ nodes: seen }) => seen?.nodes.find(({ name }) => name === "node-3")?.use === "drained")
+        await statusUntil(2, ({ nodes: seen }) => seen?.nodes.find(({ name }) => name === "node-3")?.use === "drained")
         const layout = checked(STORE_SCHEMAS.LAYOUT_DETAILS, await (await client(2)).get("/v1/layout"))
         assert.deepEqual(
           layout.devices.filter(({ node }) => node === "node-3").map(({ share, state }) => [share, state]),
@@ -115,14 +113,14 @@ test(
         await assert.rejects((await client(1)).post("/v1/nodes/node-3/forget", {}), /node-3 is running/)
         // Once it is removed, its empty devices leave the store, and then the node itself.
         await (await client(2)).post("/v1/nodes/node-3/remove", {})
-        const { devices: left } = await until(1, ({ nodes: seen }) => seen?.nodes.length === 2)
+        const { devices: left } = await statusUntil(1, ({ nodes: seen }) => seen?.nodes.length === 2)
         assert.deepEqual(new Set(left.map(({ node }) => node)), new Set(["node-1", "node-2"]))
         // A node that was killed is forgotten with its devices, which have shards that only it has.
         await nodes.at(2).kill()
         const lost = "/v1/nodes/node-2/forget"
-        await until(1, ({ nodes: seen }) => seen?.nodes.find(({ name }) => name === "node-2")?.state === "silent")
+        await statusUntil(1, ({ nodes: seen }) => seen?.nodes.find(({ name }) => name === "node-2")?.state === "silent")
         await (await client(1)).post(lost, { acceptLoss: true })
-        await until(1, ({ nodes: seen }) => seen?.nodes.length === 1)
+        await statusUntil(1, ({ nodes: seen }) => seen?.nodes.length === 1)
       } finally {
         if (process.env["SHOW"]) for (const node of nodes.all) console.error(node.name, node.output)
         await nodes.end()

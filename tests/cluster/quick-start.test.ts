@@ -8,7 +8,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { test } from "node:test"
-import { setTimeout as wait } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { bindChild, runOk } from "../harness/commands.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { serverUser } from "@hayloft/client/testing-postgres.js"
@@ -158,12 +158,13 @@ test("the quick start gives a store of three nodes, each of which serves, and ga
             () => false,
           )
         // Commands find a node by its data folders, some moments after it has started.
-        for (const machine of machines) while (!(await isReady(machine))) await wait(POLL_MS)
+        for (const machine of machines) await until("the node is found", () => isReady(machine), POLL_MS)
         await second.run(upload)
         const readme = readFileSync(join(ROOT, "README.md"), "utf8")
         const read = "./bin/hayloft cp s3://first/README.md - --config /etc/hayloft/config.json"
         assert.equal(await third.run(read), readme)
-        while (!(await first.run(STATUS)).includes("ec:4+2 in 6 folders")) await wait(POLL_MS)
+        const isSpread = async (): Promise<boolean> => (await first.run(STATUS)).includes("ec:4+2 in 6 folders")
+        await until("all folders are used", isSpread, POLL_MS)
         const printed = second.output.split("\n").filter(line => /^ {2}(export|\.\/bin\/hayloft cp) /.test(line))
         assert.equal(printed.length, 2, second.output)
         await second.run(`${printed.join("\n")}\n./bin/hayloft cp s3://first/README.md - | cmp - README.md`)

@@ -6,7 +6,7 @@ import assert from "node:assert/strict"
 import { randomBytes } from "node:crypto"
 import { join } from "node:path"
 import { test } from "node:test"
-import { setTimeout as wait } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import {
   CompleteMultipartUploadCommand,
   CreateBucketCommand,
@@ -166,13 +166,12 @@ class DoomedNodes {
 
   /** Waits for a backup that began after now, and makes no more of them: the nodes are restarted. */
   async backUp(): Promise<void> {
-    for (let last = Date.now(), seen = 0; seen < 2;) {
-      await wait(LOOK_MS)
-      const latest = await this.latestBackup()
-      if (latest <= last) continue
-      // The first one may have begun before.
+    let last = Date.now()
+    // The first one may have begun before.
+    for (const which of ["first", "second"]) {
+      let latest = last
+      await until(`the ${which} backup is made`, async () => (latest = await this.latestBackup()) > last, LOOK_MS)
       last = latest
-      seen += 1
     }
     for (const node of this.nodes.all) {
       await node.stop()

@@ -5,6 +5,7 @@ import { readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
 import { setTimeout as wait } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { Client } from "pg"
 import { MASTER_KEY } from "@hayloft/admin/index.js"
 import { must } from "@hayloft/base/assert.js"
@@ -114,7 +115,9 @@ async function rotateUnderLoad(nodes: TestNodes, folder: string): Promise<void> 
   await assert.rejects(rotate(one, keys), /: node-3 out of reach/)
   await endIncarnation(nodes, three)
   // Nodes read which incarnations are live every few seconds.
-  while (/node-3 out of reach/.test(await rotate(gateway, keys).then(() => "", String))) await wait(LOOK_MS)
+  const isOver = async (): Promise<boolean> =>
+    !/node-3 out of reach/.test(await rotate(gateway, keys).then(() => "", String))
+  await until("the incarnation of node-3 is over", isOver, LOOK_MS)
   const slept = must(three.process, "it runs")
   const shown = await shows(one, keys, ({ number, devices }) => number === 2 && devices.length === 1)
   assert.deepEqual([shown.former?.number, shown.devices[0]?.node], [1, three.name])

@@ -3,8 +3,8 @@ import assert from "node:assert/strict"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { setTimeout as later } from "node:timers/promises"
 import { after } from "node:test"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import type { Page } from "playwright-core"
 import { MIB } from "@hayloft/base/limits.js"
 import type { Change, Device, LayoutDetails, Nodes, Status } from "../../console/api/shapes.js"
@@ -27,7 +27,9 @@ export const devices: PageTests = {
 
     /** Waits until shards are where the layout places them: only one change of the layout is made at a time. */
     const settled = async (): Promise<void> => {
-      while (((await world.server.report("/v1/status")) as Status).layout.transition !== undefined) await later(100)
+      const isSettled = async (): Promise<boolean> =>
+        ((await world.server.report("/v1/status")) as Status).layout.transition === undefined
+      await until("shards are where the layout places them", isSettled, 100)
     }
 
     /** On the system disk, which a plan warns of. */

@@ -1,6 +1,6 @@
 /** The history of a bucket: it is switched on, compared, previewed and restored, and objects are listed as they were. */
 import assert from "node:assert/strict"
-import { setTimeout as wait } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import type { Page } from "playwright-core"
 import type { BucketHistory } from "../../console/api/shapes.js"
 import { assertAccessible, assertFits, type ConsoleWorld, type PageTests } from "./harness.js"
@@ -27,7 +27,7 @@ export const history: PageTests = {
     const pastSecond = async (bucket: string): Promise<number> => {
       const { since } = (await world.server.report(`/v1/buckets/${bucket}/history`)) as BucketHistory
       const atMs = Math.ceil((Date.parse(since ?? "") + 1) / 1_000) * 1_000
-      while (Date.now() <= atMs) await wait(20)
+      await until("the second is over", () => Date.now() > atMs, 20)
       return atMs
     }
 

@@ -17,7 +17,7 @@ import { CoordClient, RemoteFailure } from "@hayloft/client/index.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { forTestsOfFile, withFolder } from "../harness/folders.js"
 import { CREDENTIALS, ServerProcess } from "../harness/server.js"
-import { until } from "../harness/until.js"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 
 const CLOCK = new RealClock()
 const NEVER = new AbortController().signal
@@ -177,7 +177,7 @@ test("a place that is given up is not taken again by the request that waited in 
     const lines = await client.locks("jobs/")
     return lines.find(({ path }) => path === "jobs/y")?.waiting.length ?? 0
   }
-  while ((await inLine()) === 0) await later(20)
+  await until("the request waits", async () => (await inLine()) > 0, 20)
   await two.release("jobs/y")
   await refused
   assert.equal(await inLine(), 0)
@@ -304,9 +304,10 @@ test("an election: followers learn who leads, and that nobody does", async () =>
   for (const value of ["a", "b", "end"]) {
     const session = await client.begin({ name: value })
     assert.ok(await session.acquire("jobs/elected", { value }))
-    while (!seen.includes(value)) await later(20)
-    if (value !== "end") await session.end()
-    while (value !== "end" && seen.at(-1) !== "") await later(20)
+    await until(`${value} is seen`, () => seen.includes(value), 20)
+    if (value === "end") break
+    await session.end()
+    await until("its end is seen", () => seen.at(-1) === "", 20)
   }
   await following
   assert.deepEqual(seen, ["", "a", "", "b", "", "end"])
@@ -382,10 +383,11 @@ test("a session outlives a restart of the server; a lock that was acknowledged i
 
 test("the store's devices are files that only the store writes", async () => {
   const files: string[] = []
-  while (files.length === 0) {
+  const isListed = async (): Promise<boolean> => {
     for await (const { path } of client.files("hayloft/devices/")) files.push(path)
-    await later(100)
+    return files.length > 0
   }
+  await until("devices are files", isListed, 100)
   const { content } = (await client.read(files[0] ?? "")) ?? {}
   assert.match(String(content), /"state":"active"/)
   await assert.rejects(client.write("hayloft/devices/x", "x"), refuses(403, "accessForbidden"))
@@ -474,11 +476,11 @@ test("metrics count sessions and requests that wait", async () => {
   const session = await client.begin()
   const stop = new AbortController()
   const waiting = client.changes("metrics/", 0, stop.signal)
-  let text = ""
-  while (!/^hayloft_coord_requests_waiting 1$/m.test(text) || !/^hayloft_coord_sessions [1-9]/m.test(text)) {
-    await later(100)
-    text = await server.metrics()
+  const areCounted = async (): Promise<boolean> => {
+    const text = await server.metrics()
+    return /^hayloft_coord_requests_waiting 1$/m.test(text) && /^hayloft_coord_sessions [1-9]/m.test(text)
   }
+  await until("the session and the request are counted", areCounted, 100)
   stop.abort()
   await assert.rejects(waiting)
   await session.end()

@@ -3,7 +3,7 @@
  * acknowledged.
  */
 import assert from "node:assert/strict"
-import { setTimeout as later } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import type { KillPlugin, KillWorld } from "../kill/plugin.js"
 import { listed } from "./world.js"
 
@@ -53,6 +53,7 @@ export class CopiedBucket implements KillPlugin {
     const { near, far } = this.world
     await this.command("status", BUCKET, "--wait")
     assert.deepEqual(await listed(far, TARGET), await listed(near, BUCKET))
-    while (!/^hayloft_copies_lag_bytes\{[^}]*\} 0$/m.test(await near.metrics())) await later(POLL_MS)
+    const hasNoLag = async (): Promise<boolean> => /^hayloft_copies_lag_bytes\{[^}]*\} 0$/m.test(await near.metrics())
+    await until("no bytes are left to copy", hasNoLag, POLL_MS)
   }
 }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { createHash } from "node:crypto"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { forTestsOfFile } from "../harness/folders.js"
 import { CopiesWorld } from "./world.js"
 
@@ -62,14 +63,15 @@ test("after the network was cut, the lag in bytes falls back to 0, and the secon
   await world.at("near", "PUT", { bucket: "photos", key: "during", body: Buffer.alloc(100_000, 4) })
   await world.at("near", "PUT", { bucket: "photos", key: "described", body: "changed" })
   await world.at("near", "DELETE", { bucket: "photos", key: "large" })
-  while ((await world.gauge("hayloft_copies_lag_objects", "photos")) < 3) await later(POLL_MS)
+  const lag = async (unit: "bytes" | "objects") => world.gauge(`hayloft_copies_lag_${unit}`, "photos")
+  await until("the copy is three changes behind", async () => (await lag("objects")) >= 3, POLL_MS)
   assert.equal(await world.gauge("hayloft_copies_lag_bytes", "photos"), 100_007)
   assert.match(await world.run("near", "copies", "status", "photos"), /following.*\n.*\n.*lag +3 changes/)
   await world.proxy.resume(port)
   world.proxy.taken()
   await world.copied("near", "photos")
   await world.assertCopied("photos", "data")
-  while ((await world.gauge("hayloft_copies_lag_bytes", "photos")) > 0) await later(POLL_MS)
+  await until("no bytes are left to copy", async () => (await lag("bytes")) <= 0, POLL_MS)
   const taken = world.proxy.taken().filter(request => !request.includes("list-type"))
   assert.deepEqual(taken.sort(), ["DELETE /data/large", "PUT /data/described", "PUT /data/during"], "no full scan")
 })

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { chmodSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { setTimeout as later } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { Client, type Call } from "../../conformance/client.js"
 import { parseEndpoint, type RawResponse } from "../../conformance/raw-client.js"
 import { COPIES } from "@hayloft/features/copies/schemas.js"
@@ -56,11 +56,14 @@ export class CopiesWorld {
 
   /** Waits until the target has everything that can be copied; returns what is parked. */
   async copied(where: "far" | "near", bucket: string) {
-    for (;;) {
-      const { phase, lag, parked } = COPIES.parse(await this[where].report(`/v1/buckets/${bucket}/copies`))
-      if (phase === "following" && lag.objects === 0) return parked
-      await later(POLL_MS)
+    const state = async () => COPIES.parse(await this[where].report(`/v1/buckets/${bucket}/copies`))
+    let seen = await state()
+    const isCopied = async (): Promise<boolean> => {
+      seen = await state()
+      return seen.phase === "following" && seen.lag.objects === 0
     }
+    await until(() => `the target of ${bucket} has everything: ${JSON.stringify(seen)}`, isCopied, POLL_MS)
+    return seen.parked
   }
 
   /** Keys and ETags. */

@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { cp, readdir, readFile, rename, rm } from "node:fs/promises"
 import { dirname } from "node:path"
 import { test } from "node:test"
-import { until } from "../harness/until.js"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { NearStore, withNearStore } from "./near-store.js"
 
 const SIZES = [100, 70_000]

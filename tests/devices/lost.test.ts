@@ -6,7 +6,7 @@ import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { ServerProcess } from "../harness/server.js"
-import { until } from "../harness/until.js"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { SmallStore } from "./small-store.js"
 
 const POLL_MS = 500

@@ -33,7 +33,7 @@ import { bodyBytes, find, putRequest, sourceOf } from "../../sim/world/bodies.js
 import { CheckpointsInTurn } from "../../sim/world/checkpoints.js"
 import { missingToBeWhole } from "../../sim/world/wholeness.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
-import { until } from "../harness/until.js"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 
 const BUCKET = parseBucketName("survivors")
 const BLOCK_BYTES = 128 * KIB

@@ -16,7 +16,7 @@ import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import { findProgram, run } from "../harness/commands.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { withServer, type ServerProcess } from "../harness/server.js"
-import { until } from "../harness/until.js"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { statesOf } from "./small-store.js"
 
 const MIB = 2 ** 20

@@ -4,7 +4,7 @@ import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
 import { TEST_SEED } from "@hayloft/base/testing-seed.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import type { ServerProcess } from "../harness/server.js"
-import { until } from "../harness/until.js"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { listObjects } from "../kill/quiet-checks.js"
 
 const BUCKET = "survivors"

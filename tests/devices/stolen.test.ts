@@ -5,7 +5,7 @@ import { beginIncarnation, readSuperblock } from "@hayloft/engine/device/index.j
 import { RealDisk } from "@hayloft/base/seams/disk/index.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { withServer } from "../harness/server.js"
-import { until } from "../harness/until.js"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 
 function isAlive(pid: number): boolean {
   try {

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict"
 import { dirname, join } from "node:path"
 import { after, test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { freePort } from "../harness/free-port.js"
 import { withFolder } from "../harness/folders.js"
 import { PlantedCopies } from "../harness/planted-copies.js"
@@ -40,11 +40,12 @@ const readiness = async (server: ServerProcess): Promise<string> => (await serve
 const asideRows = async (server: ServerProcess): Promise<string | undefined> =>
   /^hayloft_metadata_rows_set_aside\{.*\} (\d+)$/m.exec(await server.metrics())?.[1]
 
-async function until(server: ServerProcess, rows: string): Promise<void> {
-  while ((await asideRows(server)) !== rows) {
+async function untilAside(server: ServerProcess, rows: string): Promise<void> {
+  const areAside = async (): Promise<boolean> => {
     assert.doesNotMatch(server.log, /checkpoint_failed/)
-    await later(LOOK_MS)
+    return (await asideRows(server)) === rows
   }
+  await until(`${rows} rows are set aside`, areAside, LOOK_MS)
 }
 
 test("a message that the metadata store cannot take stops no checkpoint, and is delivered after kills", () =>
@@ -63,12 +64,12 @@ test("a message that the metadata store cannot take stops no checkpoint, and is 
         assert.equal((await server.client().call("PUT", { bucket: "bucket" })).status, 200)
         const id = await queues.add("work", MESSAGE, "?retry=0&ttl=3600")
         await put("before")
-        await until(server, "1")
+        await untilAside(server, "1")
         for (let kill = 0; kill < 3; kill += 1) {
           await server.kill()
           await server.launch()
           await put(`after kill ${kill}`)
-          await until(server, "1")
+          await untilAside(server, "1")
         }
         assert.match(await readiness(server), NAMED)
         const status = await server.hayloft(["status"])
@@ -85,7 +86,7 @@ test("a message that the metadata store cannot take stops no checkpoint, and is 
         const [job] = await queues.get("work")
         assert.deepEqual([job?.id, job?.body], [id, MESSAGE])
         assert.equal(await queues.ack([id]), 1)
-        await until(server, "0")
+        await untilAside(server, "0")
         assert.doesNotMatch(await readiness(server), /set aside/)
         for (const key of ["before", "after kill 2"])
           assert.equal((await server.client().call("GET", { bucket: "bucket", key })).text, SMALL)

@@ -17,7 +17,7 @@ import type { CommandResult } from "./commands.js"
 import { runningStore, usualEnvironment, type RunningStore } from "./cluster.js"
 import { freePort } from "./free-port.js"
 import { threadsOfRun, withThreads } from "./threads.js"
-import { until } from "./until.js"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url))
 export const HAYLOFT = `${ROOT}bin/hayloft`

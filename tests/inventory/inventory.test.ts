@@ -6,7 +6,7 @@ import assert from "node:assert/strict"
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { STARTED_JOB } from "@hayloft/features/operator/index.js"
 import { must } from "@hayloft/base/assert.js"
 import type { AdminClient } from "@hayloft/client/index.js"
@@ -106,15 +106,15 @@ type Options = Readonly<Record<string, unknown>>
 const start = async (bucket: string, toKey: string, options: Options = {}, toBucket = REPORTS) =>
   STARTED_JOB.parse(await admin.post(`/v1/buckets/${bucket}/inventory`, { toBucket, toKey, ...options }))
 
-async function until(id: string, isIt: (job: Awaited<ReturnType<typeof start>>) => boolean) {
-  for (;;) {
-    const job = STARTED_JOB.parse(await server.report(`/v1/jobs/${id}`))
-    if (isIt(job)) return job
-    await later(LOOK_MS)
-  }
+async function jobUntil(id: string, isIt: (job: Awaited<ReturnType<typeof start>>) => boolean) {
+  const jobOf = async () => STARTED_JOB.parse(await server.report(`/v1/jobs/${id}`))
+  let job = await jobOf()
+  const isSeen = async (): Promise<boolean> => isIt((job = await jobOf()))
+  await until(() => `the job is as awaited: ${JSON.stringify(job)}`, isSeen, LOOK_MS)
+  return job
 }
 
-const untilEnded = (id: string) => until(id, ({ endedMs }) => endedMs !== undefined)
+const untilEnded = (id: string) => jobUntil(id, ({ endedMs }) => endedMs !== undefined)
 
 /** The job that the command line starts and, by default, waits for. */
 async function commanded(bucket: string, key: string, ...args: readonly string[]) {
@@ -226,7 +226,7 @@ test("in a bucket with a history the inventory is of one moment", async () => {
 
 test("a cancelled inventory leaves no object and no upload", async () => {
   const { id } = await start("many", "cancelled.table", { itemsPerSecond: SLOW })
-  await until(id, hasCounted)
+  await jobUntil(id, hasCounted)
   await admin.post(`/v1/jobs/${id}/cancel`, {})
   assert.equal((await untilEnded(id)).state, "cancelled")
   assert.equal(await isThere("cancelled.table"), false)
@@ -237,7 +237,7 @@ test("a cancelled inventory leaves no object and no upload", async () => {
 // A second kill could come when the next process has begun an upload that the job's row does not name yet: it would stay.
 test("a server that is killed makes the inventory from its beginning, and the object appears whole", async () => {
   const { id } = await commanded("many", "killed.table", "--rate", String(SLOW), "--no-wait")
-  await until(id, hasCounted)
+  await jobUntil(id, hasCounted)
   await server.kill()
   await server.launch()
   assert.equal(await isThere("killed.table"), false)

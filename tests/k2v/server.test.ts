@@ -5,6 +5,7 @@
 import assert from "node:assert/strict"
 import { join } from "node:path"
 import { test } from "node:test"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { decodeMarker, encodeMarker } from "@hayloft/engine/format/k2v/k2v-marker.js"
 import { freePort } from "../harness/free-port.js"
 import { forTestsOfFile } from "../harness/folders.js"
@@ -462,9 +463,9 @@ test("a server that stops ends its polls at once", async () => {
 
 /** The requests that the server works on include those that wait. */
 async function waitUntilPolling(count: number): Promise<void> {
-  for (;;) {
+  const areWaiting = async (): Promise<boolean> => {
     const metrics = await server.metrics()
-    const waiting = /^hayloft_k2v_polls_waiting(?:\{[^}]*\})? (\d+)$/m.exec(metrics)?.[1]
-    if (Number(waiting) >= count) return
+    return Number(/^hayloft_k2v_polls_waiting(?:\{[^}]*\})? (\d+)$/m.exec(metrics)?.[1]) >= count
   }
+  await until(`${count} polls wait`, areWaiting)
 }

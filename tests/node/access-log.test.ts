@@ -2,7 +2,8 @@
 import assert from "node:assert/strict"
 import { readdir, readFile, rename } from "node:fs/promises"
 import { test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
+import { must } from "@hayloft/base/assert.js"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { s3OperationOf } from "@hayloft/admin/observe/access-log-core.js"
 import { OPERATIONS } from "@hayloft/protocols/s3/operations.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
@@ -15,11 +16,9 @@ const linesOf = async (file: string): Promise<readonly string[]> =>
 
 /** Waits for a line. */
 async function lineWith(file: string, part: RegExp): Promise<string> {
-  for (;;) {
-    const found = (await linesOf(file)).find(line => part.test(line))
-    if (found !== undefined) return found
-    await later(50)
-  }
+  const find = async () => (await linesOf(file)).find(line => part.test(line))
+  await until(`a line of the log matches ${String(part)}`, async () => (await find()) !== undefined)
+  return must(await find(), "the line is there")
 }
 
 test("json: requests of all ports; a renamed file goes on as a new one", { timeout: TIMEOUT_MS }, () =>

@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto"
 import { once } from "node:events"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { CopyObjectCommand, GetObjectCommand, HeadObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3"
 import { runsOf } from "@hayloft/base/testing-seed.js"
 import { setSetting } from "../harness/admin-client.js"
@@ -142,7 +143,11 @@ test("hayloft cat --follow writes what is appended, over a restart of the server
     // Output may come before somebody waits for it.
     command.stdout.on("data", piece => (out += String(piece)))
     const shows = async (text: string) => {
-      while (out.length < text.length) await later(20)
+      await until(
+        () => `everything is shown: ${out}`,
+        () => out.length >= text.length,
+        20,
+      )
       assert.equal(out, text)
     }
     try {
@@ -251,11 +256,9 @@ async function usedBytes(server: ServerProcess): Promise<number> {
 
 /** Requests that wait for more of an object. */
 async function waiting(server: ServerProcess, count: number): Promise<void> {
-  for (;;) {
-    const found = /^hayloft_s3_follows_waiting(?:\{[^}]*\})? (\d+)$/m.exec(await server.metrics())?.[1]
-    if (Number(found) >= count) return
-    await later(20)
-  }
+  const areWaiting = async (): Promise<boolean> =>
+    Number(/^hayloft_s3_follows_waiting(?:\{[^}]*\})? (\d+)$/m.exec(await server.metrics())?.[1]) >= count
+  await until(`${count} requests wait`, areWaiting, 20)
 }
 
 /** Returns what a follower reads until it has all records. */
@@ -285,16 +288,16 @@ async function appends(server: ServerProcess, name: string, over: AbortSignal): 
   const done: string[] = []
   for (let number = 0; !over.aborted; number += 1) {
     const record = `${name}-${number} ${"x".repeat((number * 37) % 300)}\n`
-    for (;;) {
-      const headers = { "x-hayloft-append-id": `${name}-${number}` }
-      const call = { bucket: logs, key: "shared", query: "append", headers, body: record }
+    const headers = { "x-hayloft-append-id": `${name}-${number}` }
+    const call = { bucket: logs, key: "shared", query: "append", headers, body: record }
+    const append = async (): Promise<boolean> => {
       const answer = await server
         .client()
         .call("POST", call)
         .catch(() => undefined)
-      if (answer?.status === 200) break
-      await later(100)
+      return answer?.status === 200
     }
+    await until("the record is acknowledged", append, 100)
     done.push(record)
   }
   return done
@@ -335,9 +338,7 @@ async function grows(server: ServerProcess): Promise<{ readonly offset: number }
     return head?.status === 200 ? Number(head.header("content-length")) : 0
   }
   const first = await size()
-  for (;;) {
-    const now = await size()
-    if (now > first + 6_000) return { offset: now }
-    await later(100)
-  }
+  let now = first
+  await until("the log grows", async () => (now = await size()) > first + 6_000, 100)
+  return { offset: now }
 }

@@ -12,7 +12,7 @@ import { quietParent, withFolder } from "../harness/folders.js"
 import { readable } from "../harness/readable.js"
 import { withClient } from "../harness/sdk-client.js"
 import { HAYLOFT, ServerProcess } from "../harness/server.js"
-import { until } from "../harness/until.js"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { ALL_MARKS, check, fill, MASTER_KEY, used } from "./marked-objects.js"
 
 const ROUNDS = ["first", "second"]

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto"
 import { mkdir, readdir, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
-import { setTimeout as wait } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import {
   CompleteMultipartUploadCommand,
   CopyObjectCommand,
@@ -125,7 +125,7 @@ test("no bytes of an encrypted object are in the folders of a store", { timeout:
     await mkdir(second)
     await server.launch()
     await withClient(server, check)
-    while ((await volumeBytesIn(second)) < 2_000_000) await wait(LOOK_MS)
+    await until("the new folder is filled", async () => (await volumeBytesIn(second)) >= 2_000_000, LOOK_MS)
     await server.stop()
     assert.deepEqual([...(await readable(folders, [SECRET]))], [], "after a repair")
     assert.ok((await readable(folders, [PLAIN])).size > 0, "the search finds what is not encrypted")

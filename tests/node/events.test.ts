@@ -3,6 +3,7 @@ import assert from "node:assert/strict"
 import { spawn } from "node:child_process"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { EVENT_PAGE } from "@hayloft/admin/store/event-schemas.js"
 import { bindChild, run } from "../harness/commands.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
@@ -38,8 +39,9 @@ test("the start, a change and the stop of a server are events, also after kill -
         await later(1_500)
       }
       // An equal event is counted with the one before, and is not followed: the first change comes once the command follows.
-      while (!/^hayloft_http_in_flight\{server="admin"\} [1-9]/m.test((await server.admin("GET", "/metrics")).text))
-        await later(100)
+      const isFollowing = async (): Promise<boolean> =>
+        /^hayloft_http_in_flight\{server="admin"\} [1-9]/m.test((await server.admin("GET", "/metrics")).text)
+      await until("the command follows", isFollowing, 100)
       while (!followed.includes("store_changed")) await makeChange()
       child.kill("SIGINT")
       let kills = 0
@@ -53,7 +55,7 @@ test("the start, a change and the stop of a server are events, also after kill -
       await server.stop()
       await server.launch()
       const lifeOf = (codes: readonly string[]) => codes.filter(code => ["started", "stopping"].includes(code))
-      while (lifeOf(await shownBy(server))[0] !== "started") await later(100)
+      await until("its start is shown", async () => lifeOf(await shownBy(server))[0] === "started", 100)
       const life = lifeOf(await codesOf(folders, ["--level", "info"]))
       assert.deepEqual(life.slice(0, 3), ["started", "stopping", "started"])
       assert.ok(life.length >= 2 + kills, life.join())

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict"
 import { join } from "node:path"
 import { test } from "node:test"
-import { setTimeout as wait } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import {
   CopyObjectCommand,
   CreateBucketCommand,
@@ -223,17 +223,15 @@ test(
       const started = STARTED_JOB.parse(
         linesOf(await run(server, "bucket", "restore", Bucket, "--to", moment, "--yes", "--rate", "10", "--json"))[0],
       )
-      for (;;) {
-        const { counts } = await jobOf(server, started.id)
-        if ((counts?.done ?? 0) > 0) break
-        await wait(LOOK_MS)
-      }
+      const isUnderWay = async (): Promise<boolean> => ((await jobOf(server, started.id)).counts?.done ?? 0) > 0
+      await until("the job is under way", isUnderWay, LOOK_MS)
       await server.kill()
       await server.launch()
       // A write after the start stays.
       await put(client, keyOf(28), "third")
       let ended = await jobOf(server, started.id)
-      for (; ended.endedMs === undefined; ended = await jobOf(server, started.id)) await wait(LOOK_MS)
+      const isEnded = async (): Promise<boolean> => (ended = await jobOf(server, started.id)).endedMs !== undefined
+      await until("the job ends", isEnded, LOOK_MS)
       assert.equal(ended.state, "done")
       assert.deepEqual(amountsOf(ended), amountsOf(preview))
       assert.deepEqual([ended.counts?.matched, (ended.counts?.done ?? 0) + (ended.counts?.failed ?? 0)], [23, 23])

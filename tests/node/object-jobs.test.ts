@@ -6,7 +6,7 @@ import assert from "node:assert/strict"
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
-import { setTimeout as wait } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import {
   CreateBucketCommand,
   ListObjectsV2Command,
@@ -52,12 +52,14 @@ async function start(Bucket: string, job: Readonly<Record<string, unknown>>): Pr
 
 const jobOf = async (id: string) => STARTED_JOB.parse(await server.report(`/v1/jobs/${id}`))
 
-async function until(id: string, isSo: (done: number, isOver: boolean) => boolean) {
-  for (;;) {
-    const job = await jobOf(id)
-    if (isSo(job.counts?.done ?? 0, job.endedMs !== undefined)) return job
-    await wait(LOOK_MS)
+async function jobUntil(id: string, isSo: (done: number, isOver: boolean) => boolean) {
+  let job = await jobOf(id)
+  const isSeen = async (): Promise<boolean> => {
+    job = await jobOf(id)
+    return isSo(job.counts?.done ?? 0, job.endedMs !== undefined)
   }
+  await until(() => `the job is as awaited: ${JSON.stringify(job)}`, isSeen, LOOK_MS)
+  return job
 }
 
 test("a job whose process is killed goes on, and counts each object once", async () => {
@@ -71,10 +73,10 @@ test("a job whose process is killed goes on, and counts each object once", async
     await client.send(new PutObjectCommand({ Bucket, Key: "kept", Body: "body" }))
   })
   const id = await command(Bucket, "delete-objects", "--prefix", "a/", "--rate", "40")
-  await until(id, done => done > 0)
+  await jobUntil(id, done => done > 0)
   await server.kill()
   await server.launch()
-  const ended = await until(id, (_, isOver) => isOver)
+  const ended = await jobUntil(id, (_, isOver) => isOver)
   assert.equal(ended.state, "done")
   assert.deepEqual([ended.counts?.matched, ended.counts?.done, ended.counts?.failed], [count, count, 0])
   await withClient(server, async client => {
@@ -94,12 +96,12 @@ test("object lock holds for jobs; deleted objects come back; a cancelled job say
     const Retention = { Mode: "COMPLIANCE", RetainUntilDate: new Date(Date.now() + 86_400_000) } as const
     await client.send(new PutObjectRetentionCommand({ Bucket, Key: "b", Retention }))
     const over = (_: number, isOver: boolean): boolean => isOver
-    await until(await start(Bucket, { kind: "delete-objects" }), over)
+    await jobUntil(await start(Bucket, { kind: "delete-objects" }), over)
     assert.equal((await client.send(new ListObjectsV2Command({ Bucket }))).KeyCount, 0)
-    const restored = await until(await start(Bucket, { kind: "restore-objects" }), over)
+    const restored = await jobUntil(await start(Bucket, { kind: "restore-objects" }), over)
     assert.equal(restored.counts?.done, 3)
     assert.equal((await client.send(new ListObjectsV2Command({ Bucket }))).KeyCount, 3)
-    const purged = await until(await start(Bucket, { kind: "delete-versions" }), over)
+    const purged = await jobUntil(await start(Bucket, { kind: "delete-versions" }), over)
     assert.deepEqual([purged.counts?.done, purged.counts?.failed], [2, 1])
     assert.deepEqual([purged.failures[0]?.key, /AccessDenied/.test(purged.failures[0]?.reason ?? "")], ["b", true])
     const { Versions = [] } = await client.send(new ListObjectVersionsCommand({ Bucket }))
@@ -110,11 +112,11 @@ test("object lock holds for jobs; deleted objects come back; a cancelled job say
     const keys = join(folder, "keys.txt")
     await writeFile(keys, "c\nnothing\nd\n")
     for (const Key of ["c", "d", "e"]) await client.send(new PutObjectCommand({ Bucket, Key, Body: "body" }))
-    const selected = await until(await command(Bucket, "delete-versions", "--keys", keys), over)
+    const selected = await jobUntil(await command(Bucket, "delete-versions", "--keys", keys), over)
     assert.deepEqual([selected.target, selected.counts?.done], ["locked/ (3 selected)", 2])
     const slow = await start(Bucket, { kind: "tag-objects", tags: [{ key: "k", value: "v" }], itemsPerSecond: 1 })
     await admin.post(`/v1/jobs/${slow}/cancel`, {})
-    const cancelled = await until(slow, over)
+    const cancelled = await jobUntil(slow, over)
     assert.match(cancelled.result ?? "", /cancelled|done/)
   }))
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { existsSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { RUNTIME_FILE_NAME } from "@hayloft/client/credentials.js"
 import { StoreProcess } from "@hayloft/client/testing-store-process.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
@@ -39,7 +39,11 @@ test("a store is ready once its folders say where it is", () =>
     try {
       let isOver = false
       void store.exited.then(() => (isOver = true))
-      for (; !existsSync(asked); await later(POLL_MS)) assert.ok(!isOver, store.output)
+      const isAsked = (): boolean => {
+        assert.ok(!isOver, store.output)
+        return existsSync(asked)
+      }
+      await until("the filter is asked", isAsked, POLL_MS)
       assert.equal((await fetch(`http://${adminListen}/health/live`)).status, 200)
       assert.equal((await fetch(`http://${adminListen}/health/ready`)).status, 503)
       writeFileSync(go, "")

@@ -25,7 +25,7 @@ import { run } from "../harness/commands.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"
 import { HAYLOFT, ServerProcess } from "../harness/server.js"
-import { until } from "../harness/until.js"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 
 const BUCKET = "ledger"
 const UNTIL = new Date(Date.UTC(2200, 0))

@@ -20,7 +20,7 @@ import { run } from "../harness/commands.js"
 import { quietParent, withFolder } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"
 import { HAYLOFT, ServerProcess } from "../harness/server.js"
-import { until } from "../harness/until.js"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 
 const BUCKET = "private"
 const PART_BYTES = 5 * 1024 * 1024

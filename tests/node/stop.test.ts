@@ -3,14 +3,13 @@ import assert from "node:assert/strict"
 import { request, type ClientRequest } from "node:http"
 import { join } from "node:path"
 import { test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
 import { CreateBucketCommand, HeadObjectCommand, PutObjectCommand, type S3Client } from "@aws-sdk/client-s3"
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner"
 import { MIB } from "@hayloft/base/limits.js"
 import { withFolder } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"
 import { ServerProcess } from "../harness/server.js"
-import { until } from "../harness/until.js"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 
 /** Signals within a second of the first one are copies of it. */
 const SIGNAL_EVERY_MS = 100
@@ -75,10 +74,12 @@ test("during the drain ready is 503 and requests are served; a second SIGTERM en
     assert.equal((await server.admin("GET", "/health/live")).status, 200)
     assert.ok(await isServed(client), "requests are served")
     const ended = server.exited
-    while (!/ port_closed /.test(server.log)) {
+    const isClosed = (): boolean => {
+      if (/ port_closed /.test(server.log)) return true
       process.kill(server.pid, "SIGTERM")
-      await later(SIGNAL_EVERY_MS)
+      return false
     }
+    await until("another signal closes the port", isClosed, SIGNAL_EVERY_MS)
     assert.equal(await ended, 0, server.log)
     assert.match(server.log, /hayloft: stopped\n$/)
   })

@@ -4,6 +4,7 @@ import { mkdir, rename, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
 import { connect } from "node:tls"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import {
   CreateBucketCommand,
   PutBucketCorsCommand,
@@ -266,19 +267,21 @@ test("each name has its certificate, also one that is added while the server run
       const [first, second] = [TEST_CERTIFICATES.first.commonName, TEST_CERTIFICATES.second.commonName]
       assert.equal(await certificateFor(port, "site.web.test"), first)
       assert.equal(await certificateFor(port, "other.web.test"), undefined, "there is no default")
+      const untilSecond = (name: string): Promise<void> =>
+        until(`"${name}" has the second`, async () => (await certificateFor(port, name)) === second)
       await put("_.web.test", "second")
-      while ((await certificateFor(port, "other.web.test")) !== second) await new Promise(soon => setTimeout(soon, 50))
+      await untilSecond("other.web.test")
       assert.equal(await certificateFor(port, "site.web.test"), first, "an exact name comes first")
       assert.equal(await certificateFor(port, "a.b.web.test"), undefined, "a wildcard is for one level")
       await put("default", "second")
-      while ((await certificateFor(port, "anything.test")) !== second) await new Promise(soon => setTimeout(soon, 50))
+      await untilSecond("anything.test")
       // A client that names no server has the default, too.
-      while ((await certificateFor(port, "")) !== second) await new Promise(soon => setTimeout(soon, 50))
+      await untilSecond("")
       await rm(join(certificates, "site.web.test.pem"))
-      while ((await certificateFor(port, "site.web.test")) !== second) await new Promise(soon => setTimeout(soon, 50))
+      await untilSecond("site.web.test")
       await rm(join(certificates, "default.pem"))
       const gone = async (name: string): Promise<boolean> => (await certificateFor(port, name)) === undefined
-      while (!(await gone("anything.test")) || !(await gone(""))) await new Promise(soon => setTimeout(soon, 50))
+      await until("the default is gone", async () => (await gone("anything.test")) && (await gone("")))
     } finally {
       await server.stop()
     }

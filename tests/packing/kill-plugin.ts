@@ -1,6 +1,6 @@
 /** Small objects that are packed, in the run of kills: what was acknowledged keeps its bytes, and deleted objects leave none. */
 import assert from "node:assert/strict"
-import { setTimeout as later } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { z } from "zod"
 import type { KillPlugin, KillWorld } from "../kill/plugin.js"
 import { KilledWriters, type Line } from "../kill/writers.js"
@@ -62,7 +62,8 @@ export class PackedObjects extends KilledWriters implements KillPlugin {
 
   private async awaitPacked(): Promise<void> {
     const path = `/v1/buckets/${BUCKET}/packing`
-    while (STAT.parse(await this.world.near.report(path)).packedObjects === 0) await later(200)
+    const isPacked = async (): Promise<boolean> => STAT.parse(await this.world.near.report(path)).packedObjects > 0
+    await until("an object is packed", isPacked, 200)
   }
 
   async end(): Promise<void> {

@@ -10,7 +10,7 @@ import { freePort } from "../harness/free-port.js"
 import { forTestsOfFile, withFolder } from "../harness/folders.js"
 import { fieldOf, inPath, jobsOf, QueueClient, type QueueReply } from "../harness/queue-client.js"
 import { CREDENTIALS, ServerProcess } from "../harness/server.js"
-import { until } from "../harness/until.js"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 
 let server: ServerProcess
 let client: QueueClient

@@ -3,7 +3,7 @@
  * before, and in the end both stores have the same.
  */
 import assert from "node:assert/strict"
-import { setTimeout as later } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import type { ServerProcess } from "../harness/server.js"
 import type { KillPlugin, KillWorld } from "../kill/plugin.js"
 import { md5Of, remoteDocument } from "./worlds.js"
@@ -100,7 +100,8 @@ export class RemoteBucket implements KillPlugin {
 
   async end(): Promise<void> {
     const { near, far } = this.world
-    if (this.writes === "Back") while ((await near.usage(this.bucket)).versions > 0) await later(POLL_MS)
+    const isWritten = async (): Promise<boolean> => (await near.usage(this.bucket)).versions <= 0
+    if (this.writes === "Back") await until("pending writes are written back", isWritten, POLL_MS)
     for (const { key, acknowledged, sent } of this.lines) {
       const [here, there] = [await numberAt(near, this.bucket, key), await numberAt(far, this.target, key)]
       assert.equal(here, there, key)

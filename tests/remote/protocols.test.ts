@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { exchange } from "../../conformance/raw-client.js"
 import { createOtherAccount } from "../harness/accounts.js"
 import { forTestsOfFile } from "../harness/folders.js"
@@ -114,6 +115,6 @@ test("without --remotes a remote bucket refuses all, and has what was pending wh
   await world.near.launch()
   assert.equal((await world.at("near", "GET", { bucket: "off", key: "k" })).body.toString(), "pending")
   await world.proxy.resume(port)
-  while ((await world.near.usage("off")).versions > 0) await new Promise(resolve => void setTimeout(resolve, 50))
+  await until("the pending write is written back", async () => (await world.near.usage("off")).versions <= 0)
   assert.equal((await world.at("far", "GET", { bucket: "data", key: "off/k" })).body.toString(), "pending")
 })

@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto"
 import type http from "node:http"
 import { test } from "node:test"
 import { forTestsOfFile } from "../harness/folders.js"
-import { until } from "../harness/until.js"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { RemoteWorld, type Misbehaviour } from "./worlds.js"
 
 const MIB = 1024 * 1024

@@ -5,6 +5,7 @@
 import { after, before, test } from "node:test"
 import assert from "node:assert/strict"
 import { setImmediate } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { Client } from "../../conformance/client.js"
 import { parseEndpoint } from "../../conformance/raw-client.js"
 import type { HeldLimits } from "@hayloft/access/contract.js"
@@ -59,7 +60,7 @@ test("requests beyond the limit of an account are answered 503 SlowDown, whichev
     const before = refusals()
     const ending = { isOver: false }
     const answer = client.call("GET", {}).finally(() => (ending.isOver = true))
-    while (!ending.isOver && refusals() === before) await setImmediate()
+    await until("the request passes or is refused", () => ending.isOver || refusals() !== before, 1)
     if (!ending.isOver) held.push(answer)
     return ending.isOver && (await answer).status === 200
   }

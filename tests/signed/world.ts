@@ -2,6 +2,7 @@
  * All signed protocols over one set of identities in memory, each on a port of its own, and a request of each that needs a
  * permission.
  */
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { Denials, RateLimiter } from "@hayloft/access/index.js"
 import { attemptsWithoutWaits } from "@hayloft/access/secrets/testing-attempts.js"
 import { FakeAudit } from "@hayloft/access/audit/testing-audit.js"
@@ -204,13 +205,12 @@ export class SignedWorld {
   }
 
   private async lineAfter(seen: number, server: string): Promise<Recorded["line"]> {
-    for (;;) {
-      const found = this.telemetry
+    const find = () =>
+      this.telemetry
         .entries("request")
         .slice(seen)
         .find(({ fields }) => fields["server"] === server)
-      if (found !== undefined) return found.fields
-      await new Promise(resolve => setImmediate(resolve))
-    }
+    await until("the request is logged", () => find() !== undefined, 1)
+    return must(find(), "it is logged").fields
   }
 }

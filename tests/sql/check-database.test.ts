@@ -6,7 +6,7 @@ import { writeFile } from "node:fs/promises"
 import { createServer, type AddressInfo } from "node:net"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { testIo } from "@hayloft/cli/testing-io.js"
 import { run } from "@hayloft/cli/program.js"
 import { HAYLOFT_COMMAND } from "@hayloft/client/testing-store-process.js"
@@ -60,7 +60,7 @@ const lastLine = ({ out }: Checked): string => out.trimEnd().split("\n").at(-1) 
 async function set(name: string, value: string): Promise<void> {
   await server.sql(`ALTER SYSTEM SET ${name} = '${value}'`)
   await server.sql("SELECT pg_reload_conf()")
-  while ((await server.sql(`SHOW ${name}`)).trim() !== value) await later(5)
+  await until(`${name} is ${value}`, async () => (await server.sql(`SHOW ${name}`)).trim() === value, 5)
 }
 
 const schemas = async (): Promise<string> =>
@@ -82,7 +82,9 @@ databaseTest(
     const standby = await server.standby()
     try {
       await withFolder(async folder => {
-        while ((await server.sql("SELECT count(*) FROM pg_stat_replication")).trim() !== "1") await later(5)
+        const isFollowed = async (): Promise<boolean> =>
+          (await server.sql("SELECT count(*) FROM pg_stat_replication")).trim() === "1"
+        await until("the standby follows", isFollowed, 5)
         const hosts = `127.0.0.1:${standby.port},127.0.0.1:${server.port}`
         const file = join(folder, "url")
         await writeFile(file, `${url().replace(`127.0.0.1:${server.port}`, hosts)}\n`)
@@ -171,7 +173,7 @@ databaseTest("a wrong password is denied, and a missing database named", async (
   const loaded = () => server.sql("SELECT pg_conf_load_time()")
   const before = await loaded()
   await server.sql("SELECT pg_reload_conf()")
-  while ((await loaded()) === before) await later(5)
+  await until("the configuration is loaded", async () => (await loaded()) !== before, 5)
   const denied = await check([url().replace("hayloft:", "locked:")])
   assert.equal(denied.code, 4, denied.out)
   assert.match(denied.out, /^FAIL +127\.0\.0\.1:\d+ cannot be used: password authentication failed for user "locked"/m)

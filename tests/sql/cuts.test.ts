@@ -5,6 +5,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { setTimeout as later } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { Client } from "pg"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { RealRandom } from "@hayloft/base/seams/random/real.js"
@@ -77,7 +78,7 @@ test(
       cutter.cutsNextCommit = true
       const running = engine.run(increment())
       // The commit waits for the row; then its lane's outcome, or a repetition, waits for the commit.
-      while ((await waiting()) === 0) await later(5)
+      await until("the commit waits", async () => (await waiting()) > 0, 5)
       await later(HELD_MS)
       await holder.query("COMMIT")
       await holder.end()

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { Client } from "pg"
 import { must } from "@hayloft/base/assert.js"
 import { FAMILIES } from "@hayloft/base/rows/families.js"
@@ -189,12 +189,12 @@ class RealGround {
         return { end: async how => void (await client.query(how === "commit" ? "COMMIT" : "ROLLBACK")) }
       },
       async settle(underWay) {
-        for (;;) {
+        const isSo = async (): Promise<boolean> => {
           const before = underWay()
           const { rows } = await monitor.query<Waiting>(WAITING)
-          if (rows.length === before && underWay() === before && isSettled(rows, held)) return
-          await later(1)
+          return rows.length === before && underWay() === before && isSettled(rows, held)
         }
+        await until("everything under way waits", isSo, 1)
       },
     })
   }

@@ -16,7 +16,7 @@ import { HAYLOFT_SCHEMA } from "@hayloft/engine/sql/postgres/schema.js"
 import { statementsOf } from "@hayloft/engine/sql/postgres/statements.js"
 import { DATABASE_LIMITS, databaseTrouble } from "@hayloft/node/status/database-core.js"
 import { noPostgres } from "../harness/postgres.js"
-import { until } from "../harness/until.js"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { Databases } from "./databases.js"
 import { SimulatedWorld, SLOW } from "./simulated-world.js"
 

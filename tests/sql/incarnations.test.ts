@@ -1,7 +1,7 @@
 /** Incarnations on a real PostgreSQL: one that is ended commits nothing more, and its process begins another. */
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
-import { setTimeout as wait } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { parseStoreId, rowKeyOf, type Incarnation } from "@hayloft/base/ids.js"
 import { command } from "@hayloft/engine/metadata/index.js"
@@ -52,22 +52,23 @@ test("a process whose incarnation was ended is refused, and continues in another
   await session.end(own)
   await session.close()
   let refused = 0
-  for (;;) {
+  const isCommitted = async (): Promise<boolean> => {
     try {
       assert.equal(await engine.run(increment()), 2)
-      break
+      return true
     } catch (error) {
       assert.ok(isFailure(error, "tooManyInFlight"))
       refused += 1
-      await wait(5)
+      return false
     }
   }
+  await until("it commits as another incarnation", isCommitted, 5)
   assert.ok(refused > 0 && engine.incarnations.own > own)
   assert.equal(engine.trouble, undefined)
   assert.equal(await other.run(increment()), 3)
   const stop = new AbortController()
   const upkeep = other.keepUp(stop.signal)
-  while (!other.incarnations.isOver(own)) await wait(5)
+  await until("the other notices", () => other.incarnations.isOver(own), 5)
   assert.ok(!other.incarnations.isOver(engine.incarnations.own))
   stop.abort()
   await upkeep
@@ -84,7 +85,7 @@ test("a process that is asked nothing notices its end, and continues in another"
   const session = await new Postgres(url).connect()
   await session.end(own)
   await session.close()
-  while (engine.incarnations.own === own) await wait(5)
+  await until("it is another incarnation", () => engine.incarnations.own !== own, 5)
   assert.ok(engine.incarnations.isOver(own))
   assert.equal(await engine.run(increment()), 1)
   stop.abort()
@@ -102,7 +103,7 @@ test(
     const later = await openOn(url, "a")
     assert.equal(await later.run(increment()), 2)
     await assert.rejects(earlier.run(increment()), error => isFailure(error, "tooManyInFlight"))
-    while (earlier.trouble !== "another process runs as this node") await wait(5)
+    await until("the earlier one notices", () => earlier.trouble === "another process runs as this node", 5)
     await assert.rejects(earlier.run(increment()), error => isFailure(error, "stopping"))
     assert.equal(await later.run(increment()), 3)
     await earlier.stop()

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { join } from "node:path"
 import { test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { clusterEnvironment } from "../harness/cluster.js"
 import { withFolder } from "../harness/folders.js"
 import { noPostgres } from "../harness/postgres.js"
@@ -42,12 +42,12 @@ test("without its database a server answers 503 and is not ready; then it goes o
             assert.deepEqual([status, header("retry-after")], [503, "1"], name)
             assert.match(text, /ServiceUnavailable/)
           }
-          while (await isReady()) await later(POLL_MS)
+          await until("it is not ready", async () => !(await isReady()), POLL_MS)
           assert.equal((await client.call("PUT", { bucket: "bucket", key: name, body: "meanwhile" })).status, 503)
           await outage.end()
-          while ((await get()).status !== 200) await later(POLL_MS)
+          await until("objects are read again", async () => (await get()).status === 200, POLL_MS)
           assert.equal((await get()).text, `before ${name}`)
-          while (!(await isReady())) await later(POLL_MS)
+          await until("it is ready", isReady, POLL_MS)
         }
         assert.equal((await client.call("PUT", { bucket: "bucket", key: "key", body: "after" })).status, 200)
         assert.equal((await get()).text, "after")

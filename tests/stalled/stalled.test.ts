@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { KIB, MIB } from "@hayloft/base/limits.js"
 import { seedsOf } from "@hayloft/base/testing-seed.js"
 import { BLOCK_LIMITS } from "@hayloft/engine/block/limits.js"
@@ -25,17 +25,12 @@ const HEAP_BYTES = 128 * MIB
 /** Each front thread has a heap of its own, that is smaller. What is counted is divided among them. */
 const THREAD_BYTES = threadsOfRun([], {}) * 64 * MIB
 const UPLOADS = HTTP_LIMITS.inFlightMax + 76
-const LOOK_MS = 50
 /** The server takes long to show its metrics. */
 const METRICS_LOOK_MS = 500
 
 async function inFlight(server: ServerProcess): Promise<number> {
   const text = await server.metrics()
   return Number(/^hayloft_http_in_flight\{server="s3"\} (\d+)/m.exec(text)?.[1])
-}
-
-async function until(isSo: () => Promise<boolean>, lookMs = LOOK_MS): Promise<void> {
-  while (!(await isSo())) await later(lookMs)
 }
 
 async function withBucket(folders: number, work: (server: ServerProcess) => Promise<void>): Promise<void> {
@@ -80,13 +75,13 @@ for (const seed of seedsOf(1)) {
       } finally {
         attackers.close()
       }
-      await until(async () => (await inFlight(server)) === 0, METRICS_LOOK_MS)
+      await until("no request is in flight", async () => (await inFlight(server)) === 0, METRICS_LOOK_MS)
       const { most } = await residentBytes(server.pid)
       const withoutReaders = BLOCK_LIMITS.readBytesMax + HEAP_BYTES + THREAD_BYTES
       const allowed = withoutReaders + READERS * READER_BYTES
       assert.ok(most - before.most < allowed, `${Math.round((most - before.most) / MIB)} MiB at most`)
       // Given back at a garbage collection, which only a process that works has.
-      await until(async () => {
+      await until("the memory is given back", async () => {
         await client.call("GET", { bucket: BUCKET, key: "small" })
         const { now } = await residentBytes(server.pid)
         return now - before.now < withoutReaders
@@ -116,11 +111,11 @@ test("uploads of one account whose bodies do not arrive lock out no other accoun
         assert.deepEqual([put.status, got.status, got.text], [200, 200, "small"])
       }
       // The attackers' account may get requests to retry, until its stalled requests have released their places.
-      await until(async () => (await client.call("GET", { bucket: BUCKET })).status === 200)
+      await until("the bucket is listed", async () => (await client.call("GET", { bucket: BUCKET })).status === 200)
       assert.equal(attackers.closedWithin(HTTP_LIMITS.sendWindowMs), 0, "a stalled upload was closed before its time")
     } finally {
       attackers.close()
     }
-    await until(async () => (await inFlight(server)) === 0, METRICS_LOOK_MS)
+    await until("no request is in flight", async () => (await inFlight(server)) === 0, METRICS_LOOK_MS)
   }),
 )

@@ -11,7 +11,7 @@ import { after, before, test } from "node:test"
 import type { RawResponse } from "../../conformance/raw-client.js"
 import { freePort } from "../harness/free-port.js"
 import { CREDENTIALS, ServerProcess } from "../harness/server.js"
-import { until } from "../harness/until.js"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { SwiftUser } from "./world.js"
 
 const REALM_KEY = "key of the realm"

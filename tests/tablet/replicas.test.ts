@@ -1,6 +1,7 @@
 /** A tablet whose replicas fail, leave, learn and return. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { must } from "@hayloft/base/assert.js"
 import { fail, isFailure, type FailureKind } from "@hayloft/base/failures.js"
 import { parseLogSequence, rowKeyOf } from "@hayloft/base/ids.js"
@@ -139,7 +140,7 @@ test("a replica that logs late, after the others continued without it, logs the 
   for (const key of ["other", "third"]) await scene.write(row(key, "2", "another"))
   scene.device(1).faulty.become("well")
   const log = must(scene.device(1).log, "the device is open")
-  while (log.durable < 1) await new Promise(resolve => setImmediate(resolve))
+  await until("the entry is durable", () => log.durable >= 1, 1)
   const keys: string[] = []
   for await (const { bytes } of log.records(parseLogSequence(0))) {
     keys.push(...decodeEntry(bytes).writes.map(({ key }) => key))

@@ -10,7 +10,7 @@ import { withFolder } from "../harness/folders.js"
 import { freePort } from "../harness/free-port.js"
 import { noNode24 } from "../harness/new-node.js"
 import { selfSigned } from "../harness/server.js"
-import { until } from "../harness/until.js"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { withFronts } from "./fronted.js"
 
 const THREADS = 3

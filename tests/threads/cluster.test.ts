@@ -19,7 +19,7 @@ import { quietParent } from "../harness/folders.js"
 import { NODE_24, noNode24 } from "../harness/new-node.js"
 import { TestNodes, type TestNode } from "../harness/nodes.js"
 import { noPostgres } from "../harness/postgres.js"
-import { until, UNTIL_MS_MAX } from "../harness/until.js"
+import { until, UNTIL_MS_MAX } from "@hayloft/base/seams/clock/testing-until.js"
 import { FILTER, FrontedStore, type Pinned } from "./fronted.js"
 
 const [NODES, THREADS] = [3, 2]

@@ -1,14 +1,13 @@
 /** Front threads die, and hang, while uploads are under way: nothing that was acknowledged is lost, and they come back. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
 import { MIB } from "@hayloft/base/limits.js"
 import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
 import { bodyBytes } from "../../sim/world/bodies.js"
 import { exchange } from "../../conformance/raw-client.js"
 import { elements, text } from "../../conformance/xml.js"
 import { noNode24 } from "../harness/new-node.js"
-import { until, UNTIL_MS_MAX } from "../harness/until.js"
+import { until, UNTIL_MS_MAX } from "@hayloft/base/seams/clock/testing-until.js"
 import { frontOf, withFronts, type Death, type FrontedStore, type Pinned } from "./fronted.js"
 
 const BUCKET = "deaths"
@@ -148,12 +147,13 @@ test("all front threads end at once, again and again, while clients repeat what 
       for (let number = 0; !isOver; number += 1) {
         const key = `${writer}/${number % 6}`
         const body = bodyBytes(`${key} ${number}`, sizes[number % sizes.length] ?? 0)
-        for (;;) {
+        const isWritten = async (): Promise<boolean> => {
           const answer = await client.call("PUT", { bucket: BUCKET, key, body }).catch(() => undefined)
-          if (answer?.status === 200) break
+          if (answer?.status === 200) return true
           failures += 1
-          await later(REFUSED_PAUSE_MS)
+          return false
         }
+        await until("a write is acknowledged", isWritten, REFUSED_PAUSE_MS)
         written.set(key, body)
       }
     }

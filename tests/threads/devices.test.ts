@@ -6,7 +6,7 @@ import { bodyBytes } from "../../sim/world/bodies.js"
 import { missingForShim, Shim } from "../faults/shim.js"
 import { withFolder } from "../harness/folders.js"
 import { noNode24 } from "../harness/new-node.js"
-import { until, UNTIL_MS_MAX } from "../harness/until.js"
+import { until, UNTIL_MS_MAX } from "@hayloft/base/seams/clock/testing-until.js"
 import { withFronts } from "./fronted.js"
 
 const BUCKET = "devices"

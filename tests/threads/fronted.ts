@@ -10,7 +10,7 @@ import { encodeHead, exchangeOn, RawConnection, type RawResponse } from "../../c
 import { dataFolders, withFolder } from "../harness/folders.js"
 import { NODE_24 } from "../harness/new-node.js"
 import { HURRIED_JOBS, withServer, type ServerOptions, type ServerProcess } from "../harness/server.js"
-import { until, UNTIL_MS_MAX } from "../harness/until.js"
+import { until, UNTIL_MS_MAX } from "@hayloft/base/seams/clock/testing-until.js"
 
 /** The kernel spreads connections by a hash of their ports. */
 const CONNECTIONS_MAX = 300

@@ -6,7 +6,7 @@ import assert from "node:assert/strict"
 import { mkdtemp, rm } from "node:fs/promises"
 import { join } from "node:path"
 import { after, before, test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { z } from "zod"
 import { Client } from "../../conformance/client.js"
 import { exchangeOn, parseEndpoint, RawConnection } from "../../conformance/raw-client.js"
@@ -78,7 +78,7 @@ testOfThreads("the status shows whose limits of rates front threads have applied
     const { rates = [] } = STATUS.parse(await server.report("/v1/status"))
     return rates.find(({ id }) => id === limited.accessKey)?.refused ?? 0
   }
-  while ((await shown()) < refused) await later(LOOK_MS)
+  await until("the refusals are shown", async () => (await shown()) >= refused, LOOK_MS)
   assert.equal(await shown(), refused)
 })
 
@@ -145,7 +145,7 @@ testOfThreads("metrics show requests that wait in any front thread, which a stop
   const polls = ["a", "b"].map(() => client.poll("inbox", "a", token, "600"))
   const waiting = async (): Promise<number> =>
     Number(/^hayloft_k2v_polls_waiting (\d+)$/m.exec(await server.metrics())?.[1])
-  while ((await waiting()) < polls.length) await later(LOOK_MS)
+  await until("the polls wait", async () => (await waiting()) >= polls.length, LOOK_MS)
   assert.equal(await server.stop(), 0)
   for (const poll of polls) assert.equal((await poll).status, 304)
 })

@@ -12,7 +12,7 @@ import { withFolder } from "../harness/folders.js"
 import { bindChild } from "../harness/commands.js"
 import { NODE_24, noNode24 } from "../harness/new-node.js"
 import { CREDENTIALS, HAYLOFT } from "../harness/server.js"
-import { until, UNTIL_MS_MAX } from "../harness/until.js"
+import { until, UNTIL_MS_MAX } from "@hayloft/base/seams/clock/testing-until.js"
 import { withFronts, type FrontedStore, type Pinned } from "./fronted.js"
 
 const BUCKET = "stops"
@@ -54,10 +54,12 @@ test("during the drain the S3 port is not ready, and serves; requests of all thr
       assert.equal((await connection.read("PUT")).status, 200)
     }
     // A second signal ends the drain.
-    while (!/port_closed/.test(store.server.log)) {
+    const isClosed = (): boolean => {
+      if (/port_closed/.test(store.server.log)) return true
       terminate(store)
-      await later(SIGNAL_EVERY_MS)
+      return false
     }
+    await until("the port is closed", isClosed, SIGNAL_EVERY_MS)
     assert.equal(await ended, 0)
     await store.server.launch()
     for (const { front } of uploads) {

@@ -4,8 +4,8 @@ import { existsSync } from "node:fs"
 import { writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
 import { pathToFileURL } from "node:url"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { run, runOk } from "../harness/commands.js"
 import { withFolder } from "../harness/folders.js"
 import { ROOT } from "../harness/server.js"
@@ -210,7 +210,7 @@ test("what a file leaves running ends with it", { timeout: 300_000 }, async () =
   assert.ok(left !== undefined)
   // A process that was killed is there until the system gets to it.
   const stateOf = async () => (await run("ps", ["-o", "stat=", "-p", left])).stdout
-  while (!/^(Z.*)?\s*$/.test(await stateOf())) await later(50)
+  await until("the process is gone", async () => /^(Z.*)?\s*$/.test(await stateOf()))
 })
 
 /** `node:test` tracks promises by destroy hooks: with them, each promise has its own number. */

@@ -16,7 +16,7 @@ import { noChromium, withChromium } from "../harness/chromium.js"
 import { forTestsOfFile } from "../harness/folders.js"
 import { withClient } from "../harness/sdk-client.js"
 import { CREDENTIALS, ROOT, ServerProcess } from "../harness/server.js"
-import { until } from "../harness/until.js"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 
 const REGION = "us-east-1"
 const SVG = `<?xml version="1.0"?>\n<!-- drawn by hand -->\n<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10">

@@ -9,6 +9,7 @@ import { createServer } from "node:https"
 import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { TEST_CERTIFICATES } from "@hayloft/protocols/http/testing-certificates.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { S3Client } from "@hayloft/client/index.js"
@@ -137,7 +138,7 @@ test("Ctrl-C removes the bucket too", async () => {
     const child = spawn(process.execPath, args, options)
     child.on("error", reject).on("close", resolve)
     const look = async (): Promise<void> => {
-      while ((await buckets()) === 0) await clock.sleep(20, new AbortController().signal)
+      await until("it has a bucket", async () => (await buckets()) > 0, 20)
       child.kill("SIGINT")
     }
     look().catch(reject)

@@ -8,6 +8,7 @@ import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { StoreProcess } from "@hayloft/client/testing-store-process.js"
 import { plainEnvironment, runHayloft, runProcess, type Outcome } from "./testing-process.js"
@@ -259,7 +260,7 @@ async function npmStart(
   const exited = new Promise<number | null>(resolve => child.on("close", resolve))
   const pid = child.pid ?? 0
   const giveUp = setTimeout(() => process.kill(-pid, "SIGKILL"), HANGS_MS)
-  while (!/s3:\/\/third\//.test(text) && child.exitCode === null) await clock.sleep(50, new AbortController().signal)
+  await until("it has started or ended", () => /s3:\/\/third\//.test(text) || child.exitCode !== null)
   process.kill(toGroup ? -pid : pid, signal)
   const code = await exited
   clearTimeout(giveUp)

@@ -2,6 +2,7 @@
 import { test } from "node:test"
 import assert from "node:assert/strict"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { MIB } from "@hayloft/base/limits.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { RemoteFailure } from "./remote.js"
@@ -119,8 +120,7 @@ test("an interrupted upload is aborted, too", () =>
     partNumber => (partNumber === 2 ? undefined : 200),
     async (client, sent, stop) => {
       const uploading = upload(client, requestOf({ bytes: 0 }))
-      const clock = new RealClock()
-      while (!sent.includes("PUT part 2")) await clock.sleep(5, new AbortController().signal)
+      await until("the second part is sent", () => sent.includes("PUT part 2"), 5)
       stop.abort()
       await assert.rejects(uploading, { name: "AbortError" })
       // The server may notice an aborted part after the DELETE.

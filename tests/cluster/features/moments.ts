@@ -1,6 +1,6 @@
 /** Reads at moments: clients write through all nodes, others read through any of them, and a node dies. */
 import assert from "node:assert/strict"
-import { setTimeout as wait } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { HISTORY } from "@hayloft/features/history/schemas.js"
 import type { TestNodes } from "../../harness/nodes.js"
 import { anywhere, asked, type Feature } from "./scene.js"
@@ -19,14 +19,17 @@ interface Recorded {
 
 /** A moment that has everything acknowledged so far, from any node that answers. */
 async function nowOf(nodes: TestNodes, first: number): Promise<string> {
-  for (let attempt = first; ; attempt += 1) {
-    try {
-      const node = nodes.at((attempt % nodes.all.length) + 1)
-      return HISTORY.parse(await asked(node, admin => admin.get(`/v1/buckets/${BUCKET}/history`))).now
-    } catch {
-      await wait(20)
-    }
+  let [now, attempt] = ["", first]
+  const isAnswered = async (): Promise<boolean> => {
+    const node = nodes.at((attempt % nodes.all.length) + 1)
+    attempt += 1
+    const answer = await asked(node, admin => admin.get(`/v1/buckets/${BUCKET}/history`)).catch(() => undefined)
+    if (answer === undefined) return false
+    now = HISTORY.parse(answer).now
+    return true
   }
+  await until("a node answers what the moment is", isAnswered, 20)
+  return now
 }
 
 /** Keys and sizes at a moment. */
@@ -87,9 +90,8 @@ export const MOMENTS: Feature = {
       }
     }
     const working = Promise.all([read(), ...[...acknowledged.keys()].map(write)])
-    const isUnderWay = async () => {
-      while (Math.min(...acknowledged) < WRITES / 3) await wait(10)
-    }
+    const isUnderWay = () =>
+      until("a third of the writes is acknowledged", () => Math.min(...acknowledged) >= WRITES / 3, 10)
     await Promise.race([working, isUnderWay()])
     await oneDead()
     await working

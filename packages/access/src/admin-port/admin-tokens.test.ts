@@ -1,7 +1,7 @@
 /** Tokens of the admin API: what each is good for, until when, and what the store keeps of them. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { setImmediate } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { parseAccessKeyId, parseAccountId, parseAdminTokenId } from "@hayloft/base/ids.js"
 import { MemoryMetadata } from "@hayloft/engine/metadata/testing-engine.js"
@@ -80,9 +80,7 @@ test("the last use is shown, written at most each quarter of an hour, and goes w
   const { token, text } = await tokens.create({ name: "portal", scopes: ["read"], expiresMs: undefined })
   const usedIn = async () => (await open(9).list())[0]?.usedMs
   /** The use is written behind the request. */
-  const written = async (usedMs: number) => {
-    while ((await usedIn()) !== usedMs) await setImmediate()
-  }
+  const written = (usedMs: number) => until("the use is written", async () => (await usedIn()) === usedMs, 1)
   assert.equal(await usedIn(), undefined)
   await clock.advance(MINUTE_MS)
   await verified(tokens, text)

@@ -5,6 +5,7 @@ import { closeSync, existsSync, mkdtempSync, openSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { test } from "node:test"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { parseDeviceId, parseIncarnation, parseLogSequence } from "@hayloft/base/ids.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
@@ -197,7 +198,7 @@ test("an abandoned thread ends, but not within a call", async () => {
   const path = join(folder, "written")
   const threads = pool({ ...LIMITS, silenceMsMax: 100 })
   await assert.rejects(run(threads, device(1, `write:${path}`)), isOver)
-  while (threads.threadsLeft > 0) await new Promise(resolve => setTimeout(resolve, 10))
+  await until("the thread has ended", () => threads.threadsLeft === 0, 10)
   assert.ok(existsSync(path), "the call was not cut off")
   await threads.close()
   rmSync(folder, { recursive: true })
@@ -216,7 +217,7 @@ test("an idle thread ends, and the next work starts another once it has closed i
   const at = device(1)
   const first = await run(threads, at)
   assert.equal(await run(threads, at), first, "not between two pieces of work")
-  while (threads.threadsLeft > 0) await new Promise(resolve => setTimeout(resolve, 10))
+  await until("the thread has ended", () => threads.threadsLeft === 0, 10)
   const request = [run(threads, at), run(threads, device(2))]
   const [second, other] = await Promise.all(request)
   assert.notEqual(second, first)

@@ -104,10 +104,10 @@ test("a request with a stalled body gives up its place while others wait, and ta
   await until("the bodies are waited for", () => count("in_flight") === 2)
   let answered = false
   void other.answers(1).then(() => (answered = true))
-  while (!answered) {
+  await until("the other is answered", async () => {
     await time.advance(10)
-    await pause(1)
-  }
+    return answered
+  })
   assert.deepEqual(await statusesOf(other), [200])
   for (const client of stalled) client.send("x".repeat(99_997))
   for (const client of stalled) assert.equal((await client.answers(1))[0]?.body, "read 100000")
@@ -140,7 +140,10 @@ test("servers on one thread may share their places, and each counts its own requ
   )
   let isAnswered = false
   void other.answers(1).then(() => (isAnswered = true))
-  for (; !isAnswered; await pause(1)) await time.advance(10)
+  await until("the other is answered", async () => {
+    await time.advance(10)
+    return isAnswered
+  })
   assert.deepEqual(counts(one), [0, 0], "the stalled request of the first server is parked for that of the second")
   stalled.close()
   for (const world of [one, two]) await time.runUntil(world.stop())

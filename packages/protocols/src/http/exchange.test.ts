@@ -3,7 +3,7 @@ import assert from "node:assert/strict"
 import { after, test } from "node:test"
 import type { Exchange } from "./contract.js"
 import { parseAnswers } from "./testing-raw-client.js"
-import { pause, echoLength, serve, stopAll } from "./testing-listener.js"
+import { pause, echoLength, serve, stopAll, until } from "./testing-listener.js"
 
 after(stopAll)
 
@@ -37,7 +37,7 @@ test("the log includes clients that have disconnected", async () => {
     client.send(`GET /a ${head}`)
     await pause(20)
     client.close()
-    while (telemetry.entries("request").length === 0) await pause(5)
+    await until("the request is logged", () => telemetry.entries("request").length > 0)
     assert.equal(telemetry.entries("request")[0]?.fields["remote"], "127.0.0.1")
   }
 })

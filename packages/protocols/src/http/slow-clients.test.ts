@@ -20,7 +20,11 @@ test("a stalled upload is aborted with its failure; a slow but steady one is not
   }
   /** An incomplete request is started after some sweeps. */
   const begun = async (): Promise<void> => {
-    for (bytes = 0; bytes === 0; await pause(1)) await time.advance(20)
+    bytes = 0
+    await until("the request is begun", async () => {
+      await time.advance(20)
+      return bytes > 0
+    })
   }
   const world = await serve(read, { sendWindowMs: 200, bytesPerSecondMin: 50 }, time)
   const stalled = await world.open()
@@ -102,7 +106,7 @@ test("a receiver that reads a large piece little by little is not disconnected",
       void time.advance(15).then(() => client.socket.resume())
     })
     client.send(`GET / HTTP/1.1\r\nHost: h\r\n${odd}\r\n`)
-    while (!client.closed && received < 2 * piece.length) await pause(50)
+    await until("both pieces are received", () => client.closed || received >= 2 * piece.length)
     assert.ok(received >= 2 * piece.length, `${received} bytes were received`)
     client.close()
   }

@@ -3,6 +3,7 @@ import { Socket } from "node:net"
 import { assert } from "@hayloft/base/assert.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
+import { until as untilSo } from "@hayloft/base/seams/clock/testing-until.js"
 import { RealRandom } from "@hayloft/base/seams/random/real.js"
 import { SimTelemetry } from "@hayloft/base/seams/telemetry/sim.js"
 import { fail } from "@hayloft/base/failures.js"
@@ -20,14 +21,10 @@ const never = new AbortController().signal
 export const pause = (durationMs: number) => clock.sleep(durationMs, never)
 
 const LOOK_MS = 2
-const UNTIL_MS_MAX = 30_000
 
-/** Polls until a condition holds that raises no event. */
-export async function until(what: string, isSo: () => boolean): Promise<void> {
-  for (const endMs = clock.monotonicMs() + UNTIL_MS_MAX; !isSo(); await pause(LOOK_MS)) {
-    assert(clock.monotonicMs() < endMs, () => `it never was so: ${what}`)
-  }
-}
+/** Some of these conditions hold for a moment only. */
+export const until = (what: string, isSo: () => boolean | Promise<boolean>): Promise<void> =>
+  untilSo(what, isSo, LOOK_MS)
 
 const STILL_LOOKS = 10
 const STILL_LOOK_MS = 20

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { setTimeout as later } from "node:timers/promises"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { MIB } from "@hayloft/base/limits.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
@@ -52,7 +52,7 @@ const png = async (sandbox: TransformSandbox): Promise<Uint8Array | undefined> =
 /** Waits until this process has used so much time of processors, which a task of another thread does. */
 async function worked(ms: number): Promise<void> {
   const before = process.cpuUsage()
-  while (process.cpuUsage(before).user < ms * 1_000) await later(20)
+  await until(`${ms} ms of a processor are used`, () => process.cpuUsage(before).user >= ms * 1_000, 20)
 }
 
 test("steps run one after the other, and those that are skipped pass their input on", LIMITED, () =>
