@@ -376,6 +376,27 @@ const PLANTED: readonly Planted[] = [
     says: /the core does not know the feature/,
   },
   {
+    rule: "waits",
+    path: "tests/planted.test.ts",
+    bad: [
+      'import { setTimeout as later } from "node:timers/promises"\nwhile (!isSo()) await later(5)',
+      'import { setTimeout as later } from "node:timers/promises"\ndo {\n  await later(5)\n} while (!isSo())',
+      'import { setTimeout as later } from "node:timers/promises"\nfor (; !isSo(); await later(5));',
+      'import { setImmediate } from "node:timers/promises"\nfor (; x !== 3; x = await look()) await setImmediate()',
+      "while (!(await isSo())) await new Promise(resolve => setTimeout(resolve, 5))",
+      'import { RealClock } from "@hayloft/base/seams/clock/real.js"\nconst clock = new RealClock()\nwhile (!isSo()) await clock.sleep(5, never)',
+      'import { pause } from "@hayloft/protocols/http/testing-listener.js"\nwhile (!isSo()) await pause(5)',
+    ],
+    good: [
+      'import { until } from "@hayloft/base/seams/clock/testing-until.js"\nawait until("it is so", isSo)',
+      "for (let turn = 0; turn < 20; turn += 1) await new Promise(resolve => setImmediate(resolve))",
+      'import { setTimeout as later } from "node:timers/promises"\nwhile (!isOver) {\n  await act()\n  await later(5)\n}',
+      'import { SimClock } from "@hayloft/base/seams/clock/sim.js"\nwhile (!isSo()) await new SimClock().sleep(5, never)',
+      'import { RealClock } from "@hayloft/base/seams/clock/real.js"\nfor (;;) await new RealClock().sleep(5, never)',
+    ],
+    says: /never ends.*until\(what, isSo\)/,
+  },
+  {
     rule: "openings",
     path: "packages/objects/src/planted.ts",
     bad: [

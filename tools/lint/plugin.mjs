@@ -12,6 +12,7 @@ import oneWriter from "./one-writer.mjs"
 import openings from "./openings.mjs"
 import size from "./size.mjs"
 import syntax from "./syntax.mjs"
+import waits from "./waits.mjs"
 import words from "./words.mjs"
 import world from "./world.mjs"
 
@@ -31,6 +32,7 @@ export default {
     openings,
     size,
     syntax,
+    waits,
     words,
     world,
   },
