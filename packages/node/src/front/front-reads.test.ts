@@ -54,7 +54,9 @@ test("fronts read what was written, while objects are replaced and removed and v
   const { world, front, random } = await opened()
   const threads = [front.services, (await world.begin()).services, world.engine.services]
   const objects = new Map<string, Buffer>()
-  for (let round = 0; round < ROUNDS; round += 1) {
+  const removed = () => world.engine.devices.reduce((sum, { volumes }) => sum + volumes.removedVolumes, 0)
+  // Some seeds replace few objects that are large.
+  for (let round = 0; round < ROUNDS || (removed() === 0 && round < 10 * ROUNDS); round += 1) {
     const services = must(threads[random.below(threads.length)], "a thread")
     const key = `key ${random.below(KEYS)}`
     if (random.below(4) === 0) {
@@ -75,7 +77,6 @@ test("fronts read what was written, while objects are replaced and removed and v
       assert.ok((await world.get(reader, name)).equals(bytes), `${name} in round ${round}`)
     }
   }
-  const removed = world.engine.devices.reduce((sum, { volumes }) => sum + volumes.removedVolumes, 0)
-  assert.ok(removed > 0, "volumes were removed")
+  assert.ok(removed() > 0, "volumes were removed")
   await world.close()
 })
