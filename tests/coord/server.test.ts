@@ -191,14 +191,20 @@ test("a client that stops loses its session after lease and grace, and its write
   const fields = async (method: string, target: string, body: object): Promise<Buffer> =>
     (await client.send({ method, target, body: JSON.stringify(body) })).document()
   const put = (held: string, text: string) => ask("PUT", { key: "counter", fence: held, body: text })
-  let [paused, fence] = ["", ""]
+  const times = { leaseSeconds: 4, graceSeconds: 2 }
+  let [paused, fence, lock, attempts] = ["", "", "", 0]
   await until("the client writes before its lease ends", async () => {
-    paused = fieldOf(await fields("POST", "sessions", { name: "paused", leaseSeconds: 4, graceSeconds: 2 }), "session")
-    fence = fieldOf(await fields("PUT", "locks/jobs/writer", { session: paused }), "fence")
-    return (await put(fence, "1")).status === 200
+    const begunMs = performance.now()
+    lock = `jobs/writer-${(attempts += 1)}`
+    paused = fieldOf(await fields("POST", "sessions", { name: "paused", ...times }), "session")
+    fence = fieldOf(await fields("PUT", `locks/${lock}`, { session: paused }), "fence")
+    const { status } = await put(fence, "1")
+    const isOver = performance.now() - begunMs > 1_000 * (times.leaseSeconds + times.graceSeconds)
+    assert.ok(status === 200 || isOver, `a fence that holds is refused: ${status}`)
+    return status === 200
   })
   const session = await client.begin()
-  const next = await session.acquire("jobs/writer", { waitSeconds: Infinity })
+  const next = await session.acquire(lock, { waitSeconds: Infinity })
   assert.ok(next)
   refusesS3(await put(fence, "old"), 412, "PreconditionFailed")
   assert.equal((await put(next.fence, "2")).status, 200)
