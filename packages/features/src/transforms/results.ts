@@ -3,7 +3,8 @@
  *
  * Promises  A result is only used for the version it was made of, by the same steps in the same versions: its name is a hash
  *           of all of that. What a reader may not read of the original, it gets of no result, since the original is opened
- *           first. Results of objects that no longer exist are removed within a day, as are those that are older than `keptMs`.
+ *           first. Results of objects that no longer exist are removed within a day, as are those that are older than
+ *           `keptMs`.
  * Limits    `sizeBytesMax` in all, as far as this process knows, and less while disks are full; what exceeds it is made at each
  *           request. The oldest results are removed while a disk is full, and once a day if hardly any room is left.
  */
@@ -81,8 +82,9 @@ interface StoredResult extends EvictableItem {
 export class Results {
   private readonly room: CacheRoom
   private count = 0
-  /** When a sweep last looked for results without an original: it reads all of them. */
+  /** When a whole sweep of this process last looked for results without an original: it reads all of them. */
   private checkedMs = -Infinity
+  private checksOriginals = false
   readonly eviction: Eviction<StoredResult>
 
   constructor(private readonly parts: ResultParts) {
@@ -103,6 +105,7 @@ export class Results {
       mayGo: () => true,
       onSwept: ({ count, outdated }) => {
         this.count = count
+        if (this.checksOriginals) this.checkedMs = clock.monotonicMs()
         if (outdated > 0) log.info("transform_results_removed", { removed: outdated })
       },
     })
@@ -165,8 +168,8 @@ export class Results {
   private outdated() {
     const { clock, isWriter } = this.parts
     const { sweepEveryMs, keptMs } = RESULTS_LIMITS
-    const checksOriginals = clock.monotonicMs() - this.checkedMs >= sweepEveryMs
-    if (checksOriginals) this.checkedMs = clock.monotonicMs()
+    const checksOriginals = isWriter() && clock.monotonicMs() - this.checkedMs >= sweepEveryMs
+    this.checksOriginals = checksOriginals
     return async ({ name, usedMs }: StoredResult): Promise<boolean> =>
       isWriter() && (clock.wallMs() - usedMs > keptMs || (checksOriginals && (await this.isOrphan(name))))
   }

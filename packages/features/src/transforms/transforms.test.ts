@@ -362,6 +362,17 @@ test("while a disk is full the oldest results give way, and results are kept aga
   await scene.run(running)
 })
 
+test("results of what is gone go with the first whole sweep, also if the one before was ended", async () => {
+  const scene = await Scene.open()
+  await scene.put("a", "one")
+  await scene.get("a")
+  await scene.run(scene.world.services.objects.remove({ ...target(scene, "a"), conditions: {} }))
+  await scene.run(scene.results.eviction.sweep(AbortSignal.abort()))
+  assert.equal(await scene.kept(), 1)
+  await scene.sweep()
+  assert.equal(await scene.kept(), 0)
+})
+
 test("a delete marker ends no sweep, and equal bytes that are written again are counted once", async () => {
   const scene = await Scene.open()
   const { buckets, objects } = scene.world.services
