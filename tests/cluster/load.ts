@@ -189,13 +189,13 @@ export class Load {
   /** Resolves when so many more requests have been answered. */
   async goesOn(requests = runsOf(20)): Promise<void> {
     const doneLeast = this.done + requests
+    const isEnough = () => this.done >= doneLeast || this.failures.length > 0
     this.isAwaited = true
-    await until(
-      () => `${requests} more requests are answered: ${this.summary}`,
-      () => this.done >= doneLeast || this.failures.length > 0,
-      PAUSE_MS,
-    )
-    this.isAwaited = false
+    try {
+      await until(() => `${requests} more requests are answered: ${this.summary}`, isEnough, PAUSE_MS)
+    } finally {
+      this.isAwaited = false
+    }
     assert.deepEqual(this.failures, [], this.summary)
   }
 

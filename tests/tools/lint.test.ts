@@ -392,6 +392,7 @@ const PLANTED: readonly Planted[] = [
       "for (let turn = 0; turn < 20; turn += 1) await new Promise(resolve => setImmediate(resolve))",
       'import { setTimeout as later } from "node:timers/promises"\nwhile (!isOver) {\n  await act()\n  await later(5)\n}',
       'import { SimClock } from "@hayloft/base/seams/clock/sim.js"\nwhile (!isSo()) await new SimClock().sleep(5, never)',
+      'import { serve } from "@hayloft/protocols/http/testing-listener.js"\nwhile (!isSo()) await serve(5)',
       'import { RealClock } from "@hayloft/base/seams/clock/real.js"\nfor (;;) await new RealClock().sleep(5, never)',
     ],
     says: /never ends.*until\(what, isSo\)/,

@@ -1,7 +1,9 @@
-/** Rule: a loop of a test that only sleeps has no end if what it waits for never comes; `until` ends, and says what that was. */
+/** Rule: a loop of a test that only sleeps has no end if it waits in vain; `until` ends, and says what it waited for. */
 import { isCheck, isStandIn, pathOf } from "./paths.mjs"
 
-const TIMERS = /^(node:)?timers\/promises$|\/testing-listener\.js$/
+const TIMERS = /^(node:)?timers\/promises$/
+/** Its `pause` sleeps. */
+const LISTENER = /\/testing-listener\.js$/
 const REAL_CLOCK = /\/seams\/clock\/real\.js$|^\.\/real\.js$/
 const BY_TIMER = /\b(setTimeout|setImmediate)\b/
 
@@ -50,7 +52,9 @@ export default {
     }
     return {
       ImportDeclaration({ source, specifiers }) {
-        if (TIMERS.test(source.value)) for (const { local } of specifiers) sleeps.add(local.name)
+        for (const { local, imported } of specifiers)
+          if (TIMERS.test(source.value) || (LISTENER.test(source.value) && imported?.name === "pause"))
+            sleeps.add(local.name)
         if (REAL_CLOCK.test(source.value)) hasRealClock = true
       },
       WhileStatement: check,
