@@ -1,4 +1,4 @@
-/** A node that is paused is forgotten, or not, and goes on: a refused command leaves it a member, one that was made does not. */
+/** A paused node is forgotten, or not, and goes on: a refused command leaves it a member, and one that was made does not. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"

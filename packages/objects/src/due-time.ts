@@ -18,6 +18,6 @@ function earlierMs({ clock, storeClock }: Clocks<never>, clockMs: number): numbe
  */
 export const dueTimeMs = (clocks: Clocks<"nowMs">): number | undefined => earlierMs(clocks, clocks.storeClock.nowMs())
 
-/** The same for jobs that ask often: a disk that is idle does not wake for them, and after a restart it may be a little earlier. */
+/** Returns the same time for jobs that ask often: an idle disk does not wake for them, and a restart may set it back a little. */
 export const shownDueTimeMs = (clocks: Clocks<"shownMs">): number | undefined =>
   earlierMs(clocks, clocks.storeClock.shownMs)

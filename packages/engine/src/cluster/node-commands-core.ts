@@ -16,7 +16,7 @@ import { withLeaving } from "./staged-changes-core.js"
 /**
  * Removes all devices of a dead node from the store. They must be offline, or decommissioning and empty (the caller has
  * checked that). Evaluates what would be lost with all of them together; with `acceptLoss` it proceeds nevertheless.
- * The node is leaving from then on, until its row is gone.
+ * A node that had devices is leaving from then on, until its row is gone; of others the record knows nothing.
  */
 export function forgetNode(
   record: ControlRecord,

@@ -1,10 +1,10 @@
 /**
- * Eviction: keeps a cache within its limit, by removing what was not used for the longest time. While a disk is full the limit
- * shrinks, so that the cache gives way to what is only here; it grows back slowly.
+ * Eviction: keeps a cache within its limit, by removing what was not used for the longest time. While a disk is full the
+ * limit shrinks, so that the cache gives way to what is only here; it grows back slowly.
  *
  * Promises  Only items of the cache are removed: all of them can be made or fetched again. Outdated items are removed first.
- * Limits    Memory for a few hundred numbers, however much is cached: one pass counts the bytes by their time of last use, a second one
- *           removes.
+ * Limits    Memory for a few hundred numbers, however much is cached: one pass counts the bytes by their time of last use, a
+ *           second one removes.
  */
 import { isFailure } from "@hayloft/base/failures.js"
 import { FailuresInARow, Rest, type BackgroundService } from "@hayloft/base/life/index.js"

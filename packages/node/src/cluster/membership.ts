@@ -5,7 +5,8 @@
  * Promises  A node is a peer only while its row has a proof under the master key, during a rotation under the former or the
  *           next one; a connection of any other ends. The proof is made again once the master key was replaced. After
  *           the incarnation of this process has ended and another has begun, the node announces itself and claims its
- *           devices again. A node whose row was removed calls no one and serves no one any more, also if its incarnation was ended before.
+ *           devices again. A node whose row was removed calls no one and serves no one any more, also if its
+ *           incarnation had ended before.
  * Limits    MEMBERSHIP_LIMITS.
  */
 import { claimDevice, markReturning, releaseDevices } from "@hayloft/engine/cluster/index.js"

@@ -198,8 +198,9 @@ export class EngineOperations implements StoreOperations {
   }
 
   /**
-   * The node is fenced first: it may still run, cut off from others. If the change is refused then, its process registers again
-   * once it is back. If this process ends after the change, the job `leaving` of any node goes on.
+   * The node is fenced first: it may still run, cut off from others. If the change is refused then, its process registers
+   * again once it is back. If this process ends after the change, the job `leaving` of any node goes on; the row of a node
+   * without devices, which the record does not know, stays until the command is repeated.
    */
   private async forgetNode(node: NodeName, takeEffect: () => Promise<ControlRecord>): Promise<ControlRecord> {
     const { nodes } = this.sources

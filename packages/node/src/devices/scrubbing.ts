@@ -28,6 +28,8 @@ export const SCRUB_PACE = {
   saveEveryMs: 60_000,
 } as const
 
+/** The clocks of a machine and of its store differ by less, unless one of them is wrong. */
+const FUTURE_MS = 3_600_000
 const NAME = "scrub"
 
 /** Progress of a device's scrub. */
@@ -152,12 +154,12 @@ export class Scrubbing implements Job {
     return "busy"
   }
 
-  /** A wall clock that was ahead for a while leaves times in the future: what has begun then begins now. */
+  /** A wall clock that was ahead for a while leaves times in the future: they become the present time. */
   private forgetFuture(): void {
     const nowMs = Math.max(1, this.clock.wallMs())
     this.passStartedMs = Math.min(this.passStartedMs, nowMs)
     this.wholePassStartedMs = Math.min(this.wholePassStartedMs, nowMs)
-    if (this.device.aliveSinceMs > nowMs) this.firstMs = Math.min(this.firstMs, nowMs)
+    if (this.device.aliveSinceMs - nowMs > FUTURE_MS) this.firstMs = Math.min(this.firstMs, nowMs)
   }
 
   private isSaveDue(): boolean {
