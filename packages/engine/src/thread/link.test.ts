@@ -77,7 +77,6 @@ test("a question that is refused once is asked again", async () => {
   const { clock, a } = linked(1)
   const QUESTION: ThreadMethod<undefined, unknown> = { name: ANYTHING.name, changes: false }
   const full = a.call(DOUBLE, 2)
-  await clock.advance(1)
   await assert.rejects(a.ask(QUESTION), error => isFailure(error, "tooManyInFlight"))
   await clock.runUntil(full)
   assert.equal(await clock.runUntil(a.ask(QUESTION)), undefined)
