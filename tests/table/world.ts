@@ -106,11 +106,16 @@ const nameOf = (family: Family, key: RowKey): string => `${family} ${key}`
 export const textOf = (value: Uint8Array): string => Buffer.from(value).toString("latin1")
 export const bytesOf = (text: string): Uint8Array => Buffer.from(text, "latin1")
 
-/** All rows of the store, marks included. */
+/** All rows of the store, marks included. Fails if they are not in order: a range that returns to an earlier key may not end. */
 export function rowsOf(store: StoreReader): Rows {
   const rows = new Map<string, string>()
   for (const family of [...FAMILIES_USED, "marks"] as const) {
-    for (const [key, value] of store.range(family, ALL)) rows.set(nameOf(family, key), textOf(value))
+    let before: RowKey | undefined
+    for (const [key, value] of store.range(family, ALL)) {
+      assert.ok(before === undefined || before < key, `${nameOf(family, key)} comes after ${before}`)
+      rows.set(nameOf(family, key), textOf(value))
+      before = key
+    }
   }
   return rows
 }
