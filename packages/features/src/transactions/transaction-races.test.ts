@@ -19,7 +19,9 @@ import { isExplained, type Request } from "@hayloft/objects/testing-orders.js"
 import { check, remove, rename, TwoBuckets } from "./testing-transactions.js"
 import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 
-const SEEDS = 10
+const SEEDS = 15
+/** Of these runs, so many have a transaction of several operations that is done. */
+const WITH_SEVERAL_MIN = 9
 const CLIENTS = 6
 const REQUESTS_OF_EACH = 5
 const KEYS = ["one/a", "one/b", "two/a", "two/b"] as const
@@ -217,6 +219,6 @@ for (let seed = TEST_SEED; seed < TEST_SEED + SEEDS; seed += 1)
     }
   })
 
-test("in most runs, a transaction of several operations is done", () => {
-  assert.ok(2 * withSeveral > SEEDS, `${withSeveral} of ${SEEDS}`)
+test("in enough runs, a transaction of several operations is done", () => {
+  assert.ok(withSeveral >= WITH_SEVERAL_MIN, `${withSeveral} of ${SEEDS}`)
 })
