@@ -222,7 +222,7 @@ export class StoreClock implements BackgroundService {
     const message =
       behindMs > 0
         ? "locks end late: the wall clock was set ahead, or the machine was asleep; if the wall clock is right, stop all processes of the store and start them again"
-        : "locks end by the store's clock: the wall clock is behind, or it was ahead when the store's clock was set; if it is behind, set it before objects are stored, since lifecycle rules count their days by it"
+        : "locks end by the store's clock: the wall clock is behind, or it was ahead when the store's clock was set; if it is behind, set it before objects are stored, since their age counts from it"
     telemetry.log.warn("store_clock_differs", { ...times, message })
   }
 }
