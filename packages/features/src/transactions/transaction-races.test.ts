@@ -20,7 +20,7 @@ import { check, remove, rename, TwoBuckets } from "./testing-transactions.js"
 import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 
 const SEEDS = 15
-/** Of these runs, so many have a transaction of several operations that is done. */
+/** So many of these runs have a transaction of several operations that is done. */
 const WITH_SEVERAL_MIN = 9
 const CLIENTS = 6
 const REQUESTS_OF_EACH = 5
