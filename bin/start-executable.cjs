@@ -28,8 +28,9 @@ function startPart(name, own) {
     if (isBuiltin(path) || (isSafe && existsSync(join(folder, "node_modules", module)))) return requireFile(path)
     throw Object.assign(new Error(`Cannot find module '${path}'`), { code: "MODULE_NOT_FOUND" })
   }
+  // A thread loads the address; a process of its own gets the name at its end (--part).
   const threadOf = part =>
-    `data:text/javascript,${encodeURIComponent(`const own = ${JSON.stringify(own)};eval(own)(${JSON.stringify(part)}, own)`)}`
+    `data:text/javascript,${encodeURIComponent(`const own = ${JSON.stringify(own)};eval(own)(${JSON.stringify(part)}, own)`)}#${part}`
   const cached = JSON.parse(getAsset("cached.json", "utf8")).includes(name) && Buffer.from(getRawAsset(`${name}.cache`))
   const asset = Buffer.from(getRawAsset(name))
   // A longer piece would be in memory of the allocator, and V8 copies it.
@@ -44,4 +45,5 @@ function startPart(name, own) {
 }
 
 sizeThreadPool()
-startPart("hayloft.cjs", `(${startPart})`)
+const [, , option, part] = process.argv
+startPart(option === "--part" ? part : "hayloft.cjs", `(${startPart})`)

@@ -100,7 +100,7 @@ class Serving {
 }
 
 test(
-  "in an empty folder it serves a first object, with all threads, the documents and the console",
+  "in an empty folder it serves a first object, with all threads and processes, the documents and the console",
   { skip },
   async () => {
     const folder = join(work, "empty")
@@ -124,7 +124,7 @@ test(
         await hayloft(folder, "--version"),
         new RegExp(`^hayloft ${version.replaceAll(".", "\\.")} \\(Node 2`),
       )
-      // By a thread of the sandbox, which has a bundle of its own.
+      // By a process of the sandbox, which has a bundle of its own.
       const url = await hayloft(folder, "presign", "--transform", "gzip", "s3://first/hello.bin")
       const answer = await fetch(url.trim())
       assert.equal(answer.headers.get("content-encoding"), "gzip")

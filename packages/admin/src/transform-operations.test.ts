@@ -32,7 +32,7 @@ function transformWorld(replaced: Parameters<typeof world>[1] = {}) {
   return { ...it, put, refused, names }
 }
 
-test("the report has what threads do, which steps this node has, and what is kept", async () => {
+test("the report has what processes do, which steps this node has, and what is kept", async () => {
   const { json, put } = transformWorld()
   await put("upper", moduleOf("1"))
   const { status, value } = await json("GET", PATH)

@@ -91,7 +91,7 @@ import { QueuePort } from "./ports/queue-port.js"
 import { StoreCoordination } from "./coordination.js"
 import { ReadStores, type RemoteStoreConfigs } from "./read-stores.js"
 import { RemotesOfStore } from "./remotes.js"
-import { StoreTransforms, TRANSFORM_THREADS } from "./threads/transforms.js"
+import { StoreTransforms, TRANSFORM_PROCESSES } from "./threads/transforms.js"
 import { runNode } from "./run-node.js"
 import { runStore, type RunningStore } from "./run-store.js"
 import { registerWaiting } from "./ports/waiting-requests.js"
@@ -161,7 +161,7 @@ export class StoreSession {
   /** The transforms are undefined if they are switched off. */
   private readonly transforms: StoreTransforms | undefined
   /** Transforms of all threads of the process. */
-  private readonly budgets = transformBudgets(TRANSFORM_THREADS)
+  private readonly budgets = transformBudgets(TRANSFORM_PROCESSES)
   /** The remotes are undefined if they are switched off. */
   private readonly remotes: RemotesOfStore | undefined
   /** Fires once no request uses the store any more. */

@@ -27,7 +27,7 @@ export interface ImageStep {
   readonly quality?: number
 }
 
-/** A step on whole bytes, which a thread runs. */
+/** A step on whole bytes, which a process runs. */
 export type WholeStep =
   | { readonly kind: "svgmin" }
   | ImageStep
@@ -46,8 +46,8 @@ export interface Pipeline {
   readonly coding?: Coding
 }
 
-/** A step as a thread gets it. `contentType`: of what a module makes; absent: that of its input. */
-export type ThreadStep =
+/** A step as a process gets it. `contentType`: of what a module makes; absent: that of its input. */
+export type TaskStep =
   | Exclude<WholeStep, { kind: "module" }>
   | {
       readonly kind: "module"
@@ -57,11 +57,11 @@ export type ThreadStep =
       readonly contentType?: string
     }
 
-/** A task for a thread, which owns its bytes from then on. */
+/** A task for a process. */
 export type TransformTask =
-  | { readonly kind: "steps"; readonly steps: readonly ThreadStep[]; readonly bytes: Uint8Array; readonly type: string }
+  | { readonly kind: "steps"; readonly steps: readonly TaskStep[]; readonly bytes: Uint8Array; readonly type: string }
   /** How much memory outside of the JavaScript heap the steps take. */
-  | { readonly kind: "measure"; readonly steps: readonly ThreadStep[]; readonly bytes: Uint8Array }
+  | { readonly kind: "measure"; readonly steps: readonly TaskStep[]; readonly bytes: Uint8Array }
   /** For gzip raw deflate blocks that end at a byte, none of them the last; for zstd a whole frame. */
   | { readonly kind: "encode"; readonly coding: Coding; readonly bytes: Uint8Array }
   /** The answer names the fault of the module. */
@@ -69,7 +69,7 @@ export type TransformTask =
   /** Which steps there are here, with their versions. */
   | { readonly kind: "versions" }
 
-/** The answer of a thread. */
+/** The answer of a process. */
 export type TransformAnswer =
   | { readonly kind: "bytes"; readonly bytes: Uint8Array; readonly type: string }
   /** The input stays as it is. `reason`: a short English phrase of ASCII. The same input is always skipped. */
@@ -99,6 +99,7 @@ export interface ModuleInfo {
 }
 
 export interface TransformReport {
+  /** Processes that run steps. */
   readonly threads: number
   readonly running: number
   readonly waiting: number

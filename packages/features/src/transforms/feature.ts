@@ -1,4 +1,4 @@
-/** Transforms take no part in decisions: operators see their modules, threads and results. */
+/** Transforms take no part in decisions: operators see their modules, processes and results. */
 import type { ProductFeature } from "../operator/index.js"
 import { TRANSFORM_OPERATIONS } from "./operations.js"
 

@@ -1,5 +1,5 @@
 /**
- * The frame of a gzip stream (RFC 1952) around deflate blocks that threads make: no name, no time, so that the same
+ * The frame of a gzip stream (RFC 1952) around deflate blocks that processes make: no name, no time, so that the same
  * bytes always make the same stream.
  *
  * A stream is `GZIP_HEADER`, blocks of which none is the last, and `gzipTrailer`.

@@ -1,13 +1,13 @@
-/** Limits of transforms: of their inputs and results, of their threads, and of what waits for them. */
+/** Limits of transforms: of their inputs and results, of their processes, and of what waits for them. */
 import { KIB, MIB } from "@hayloft/base/limits.js"
 
 export const TRANSFORM_LIMITS = {
   /** Bytes that steps get whole; larger objects are skipped by them. */
   inputBytesMax: 32 * MIB,
   outputBytesMax: 32 * MIB,
-  /** How long one thread works at all steps of a pipeline. */
+  /** How long one process works at all steps of a pipeline. */
   taskMs: 20_000,
-  /** The JavaScript heap of a thread. */
+  /** The JavaScript heap of a process. */
   heapMib: 512,
   /** The memory of a WebAssembly module. */
   moduleMemoryMib: 256,
@@ -17,7 +17,7 @@ export const TRANSFORM_LIMITS = {
   pixelsMax: 50_000_000,
   /** The memory that the image library takes outside of the JavaScript heap, for all images at a time. */
   nativeBytesMax: 640 * MIB,
-  /** Tasks that wait for a thread. */
+  /** Tasks that wait for a process. */
   waitingMax: 256,
   /** Results that are made at the same time, each with its input and its output in memory; others wait. */
   makingMax: 4,

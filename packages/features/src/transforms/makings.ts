@@ -2,7 +2,7 @@
  * Makings: results that are made once for all requests that want the same, and are in memory until the last of them is sent.
  *
  * Promises  No request ends a making that others wait for. A request that has gone, or waits for too long, waits no more.
- *           What a thread could not do within its limits is not tried again for `FAULT_MS`.
+ *           What a process could not do within its limits is not tried again for `FAULT_MS`.
  * Limits    TRANSFORM_LIMITS: makings at once, requests that wait, bytes that are being sent, a part of them for each bucket: so
  *           a client that reads slowly costs its bucket.
  */

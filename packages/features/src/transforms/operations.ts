@@ -94,14 +94,14 @@ function reportText({ threads, running, waiting, steps, modules, results }: Repo
   const { count, sizeBytes, sizeBytesMax } = results
   return [
     table,
-    `${countText(running)} of ${plural(threads, "thread")} at work, ${plural(waiting, "request")} waiting\n`,
+    `${countText(running)} of ${countText(threads)} ${threads === 1 ? "process" : "processes"} at work, ${plural(waiting, "request")} waiting\n`,
     `${plural(count, "result")} kept: ${sizeText(sizeBytes)} of ${sizeText(sizeBytesMax)}\n`,
   ].join("")
 }
 
 export const TRANSFORM_OPERATIONS: readonly Operation[] = [
   operation("getTransforms", `GET ${PATH}`, {
-    summary: "Returns the steps of transforms, what their threads have to do, and which results are kept.",
+    summary: "Returns the steps of transforms, what their processes have to do, and which results are kept.",
     answer: TRANSFORMS,
     isOff: ({ core }) => TRANSFORM_ADMIN.find(core) === undefined,
     run: report,

@@ -25,9 +25,9 @@ const STEP = z
 
 export const TRANSFORMS = z
   .object({
-    threads: count.describe("that run steps, at this node"),
-    running: count.describe("threads that run a step now"),
-    waiting: count.describe("requests that wait for a thread"),
+    threads: count.describe("processes that run steps, at this node"),
+    running: count.describe("processes that run a step now"),
+    waiting: count.describe("requests that wait for a process"),
     steps: z.array(STEP).describe("those that every store has, if its node can run them"),
     modules: z.array(TRANSFORM_MODULE).describe("steps that administrators have uploaded"),
     moduleBytesMax: count.describe("of one module"),

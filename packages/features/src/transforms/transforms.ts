@@ -31,7 +31,7 @@ import type {
   Coding,
   Pipeline,
   StepVersions,
-  ThreadStep,
+  TaskStep,
   TransformAnswer,
   TransformTask,
 } from "./contract.js"
@@ -89,13 +89,13 @@ export interface ObjectTransforms {
 export interface TransformBudgets {
   /** In results. */
   readonly makings: Budget
-  /** In tasks on threads. */
+  /** In tasks in processes. */
   readonly tasks: Budget
   /** In bytes of native code. */
   readonly native: Budget
 }
 
-/** `tasks`: how many threads work at transforms. */
+/** `tasks`: how many processes work at transforms. */
 export const transformBudgets = (tasks: number): TransformBudgets => ({
   makings: new ByteBudget(() => TRANSFORM_LIMITS.makingMax),
   tasks: new ByteBudget(() => tasks),
@@ -163,17 +163,17 @@ export class Transforms implements ObjectTransforms {
 
   /** Returns the fault of a module, or undefined if it can be a step. */
   async checkModule(code: Uint8Array): Promise<string | undefined> {
-    const answer = await this.ask({ kind: "checkModule", code }, undefined, this.parts.signal)
+    const answer = await this.ask({ kind: "checkModule", code }, this.parts.signal)
     if (answer.kind === "checked") return answer.fault
-    throw fail("internal", { reason: "a thread of transforms does not check modules" })
+    throw fail("internal", { reason: "a process of transforms does not check modules" })
   }
 
   /** Which steps this process has. */
   versions(): Promise<StepVersions> {
-    return (this.known ??= this.ask({ kind: "versions" }, undefined, this.parts.signal).then(
+    return (this.known ??= this.ask({ kind: "versions" }, this.parts.signal).then(
       answer => {
         if (answer.kind === "versions") return answer.versions
-        throw fail("internal", { reason: "a thread of transforms does not know its steps" })
+        throw fail("internal", { reason: "a process of transforms does not know its steps" })
       },
       (error: unknown) => {
         this.known = undefined
@@ -369,11 +369,11 @@ export class Transforms implements ObjectTransforms {
     const type = base.info.headers.contentType ?? ""
     let [bytes, madeType] = [input, type]
     if (steps.length > 0) {
-      const threadSteps = await mapBounded(steps, 1, step => this.threadStepOf(step, modules))
-      const answer = await this.runSteps({ kind: "steps", steps: threadSteps, bytes, type }, signal)
+      const taskSteps = await mapBounded(steps, 1, step => this.taskStepOf(step, modules))
+      const answer = await this.runSteps({ kind: "steps", steps: taskSteps, bytes, type }, signal)
       if (answer.kind === "faulted") return { skipped: answer.reason, isLasting: false }
       if (answer.kind === "skipped") return { skipped: answer.reason, isLasting: true }
-      if (answer.kind !== "bytes") throw fail("internal", { reason: "a thread of transforms answers something else" })
+      if (answer.kind !== "bytes") throw fail("internal", { reason: "a process of transforms answers something else" })
       ;[bytes, madeType] = [answer.bytes, answer.type]
     }
     if (coding !== undefined) {
@@ -386,24 +386,18 @@ export class Transforms implements ObjectTransforms {
     return { bytes, result: { type: madeType, coded: coding !== undefined } }
   }
 
-  /** Memory for native code is reserved before it begins, until it has ended: also if its task has faulted before. */
+  /** Memory for native code is reserved before it begins, until it has ended. */
   private async runSteps(task: Extract<TransformTask, { kind: "steps" }>, signal: AbortSignal) {
     const { steps, bytes } = task
     const isNative = steps.some(({ kind }) => kind === "image")
-    const measured = isNative ? await this.tryAsk({ kind: "measure", steps, bytes }, undefined, signal) : undefined
+    const measured = isNative ? await this.tryAsk({ kind: "measure", steps, bytes }, signal) : undefined
     if (measured?.kind === "faulted") return measured
     const nativeBytes = measured?.kind === "measured" ? measured.nativeBytes : 0
-    if (nativeBytes === 0) return this.tryAsk(task, bytes, signal)
-    return new Promise<Awaited<ReturnType<Transforms["tryAsk"]>>>((resolve, reject) => {
-      const run = (): Promise<void> =>
-        new Promise(onEnded => {
-          this.tryAsk(task, bytes, signal, onEnded).then(resolve, reject)
-        })
-      this.native.run(nativeBytes, run).catch(reject)
-    })
+    if (nativeBytes === 0) return this.tryAsk(task, signal)
+    return this.native.run(nativeBytes, () => this.tryAsk(task, signal))
   }
 
-  private async threadStepOf(step: Pipeline["steps"][number], modules: FoundModules): Promise<ThreadStep> {
+  private async taskStepOf(step: Pipeline["steps"][number], modules: FoundModules): Promise<TaskStep> {
     if (step.kind !== "module") return step
     const { name, parameters } = step
     const found = modules.get(name)
@@ -430,21 +424,19 @@ export class Transforms implements ObjectTransforms {
   }
 
   private async encode(bytes: Uint8Array, coding: NonNullable<Pipeline["coding"]>, signal: AbortSignal) {
-    const answer = await this.ask({ kind: "encode", coding, bytes }, bytes, signal)
+    const answer = await this.ask({ kind: "encode", coding, bytes }, signal)
     if (answer.kind === "encoded") return answer.bytes
-    throw fail("internal", { reason: `a thread could not compress with ${coding}` })
+    throw fail("internal", { reason: `a process could not compress with ${coding}` })
   }
 
-  private async ask(task: TransformTask, moved: Uint8Array | undefined, signal: AbortSignal): Promise<TransformAnswer> {
-    const answer = await this.tryAsk(task, moved, signal)
+  private async ask(task: TransformTask, signal: AbortSignal): Promise<TransformAnswer> {
+    const answer = await this.tryAsk(task, signal)
     if (answer.kind !== "faulted") return answer
     throw fail("tooManyInFlight", { message: `The transform was stopped: ${answer.reason}. Try again.` })
   }
 
-  private async tryAsk(task: TransformTask, moved: Uint8Array | undefined, signal: AbortSignal, onEnded?: () => void) {
-    const isWhole = moved !== undefined && moved.byteLength === moved.buffer.byteLength
-    const buffers = isWhole && moved.buffer instanceof ArrayBuffer ? [moved.buffer] : []
-    const outcome = await this.tasks.run(1, () => this.parts.sandbox.run(task, buffers, signal, onEnded))
+  private async tryAsk(task: TransformTask, signal: AbortSignal) {
+    const outcome = await this.tasks.run(1, () => this.parts.sandbox.run(task, signal))
     return outcome.kind === "answered" ? outcome.answer : { kind: "faulted" as const, reason: FAULTS[outcome.fault] }
   }
 
@@ -518,7 +510,7 @@ export class Transforms implements ObjectTransforms {
 const FAULTS: Readonly<Record<SandboxFault, string>> = {
   time: `it takes more than ${TRANSFORM_LIMITS.taskMs / 1_000} seconds`,
   memory: "it takes too much memory",
-  died: "its thread has ended",
+  died: "its process has ended",
 }
 
 /** Evaluates the conditions of a read, without `If-Modified-Since`: a time does not show that steps have changed. */

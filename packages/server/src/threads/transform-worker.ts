@@ -1,7 +1,7 @@
 /**
- * Entry point of a thread that transforms objects.
+ * Entry point of a process that transforms objects.
  */
 import { serveSandbox } from "@hayloft/base/seams/sandbox/index.js"
-import { buffersOf, handleTask } from "@hayloft/features/transforms/worker/serve.js"
+import { handleTask } from "@hayloft/features/transforms/worker/serve.js"
 
-serveSandbox(handleTask, buffersOf)
+serveSandbox(handleTask)

@@ -1,5 +1,5 @@
 /**
- * Transforms in a running store, if they are switched on: their threads, the modules and results that are kept, and the
+ * Transforms in a running store, if they are switched on: their processes, the modules and results that are kept, and the
  * objects that were just written.
  */
 import { availableParallelism } from "node:os"
@@ -7,7 +7,7 @@ import type { BackgroundService } from "@hayloft/base/life/index.js"
 import { STEWARD_LEASE } from "@hayloft/node/cluster/steward.js"
 import { StoredObjects } from "@hayloft/objects/index.js"
 import type { Clock } from "@hayloft/base/seams/clock/contract.js"
-import { ThreadSandbox } from "@hayloft/base/seams/sandbox/index.js"
+import { ProcessSandbox } from "@hayloft/base/seams/sandbox/index.js"
 import type { Log, Metrics } from "@hayloft/base/seams/telemetry/contract.js"
 import {
   Modules,
@@ -25,10 +25,10 @@ import type { ServingParts } from "../ports/ports.js"
 
 const ENTRY = new URL("./transform-worker.js", import.meta.url)
 /** More would take the cores from requests. */
-const THREADS_MAX = 4
-/** Threads that work at transforms, for all that serve. */
-export const TRANSFORM_THREADS = Math.min(THREADS_MAX, availableParallelism())
-/** Threads without work end. */
+const PROCESSES_MAX = 4
+/** Processes that work at transforms, for all threads that serve. */
+export const TRANSFORM_PROCESSES = Math.min(PROCESSES_MAX, availableParallelism())
+/** Processes without work end. */
 const IDLE_MS = 60_000
 
 interface TransformSeams {
@@ -39,7 +39,7 @@ interface TransformSeams {
 
 export class StoreTransforms {
   readonly transforms: Transforms
-  private readonly sandbox: ThreadSandbox<TransformTask, TransformAnswer>
+  private readonly sandbox: ProcessSandbox<TransformTask, TransformAnswer>
   private readonly results: Results
 
   constructor(
@@ -51,9 +51,9 @@ export class StoreTransforms {
   ) {
     const { objects, buckets, tablet: metadata } = engine.services
     const { taskMs, heapMib, waitingMax } = TRANSFORM_LIMITS
-    this.sandbox = new ThreadSandbox(
+    this.sandbox = new ProcessSandbox(
       ENTRY,
-      { threads: TRANSFORM_THREADS, taskMs, heapMib, waitingMax, idleMs: IDLE_MS },
+      { processes: TRANSFORM_PROCESSES, taskMs, heapMib, waitingMax, idleMs: IDLE_MS },
       clock,
     )
     const stored = (prefix: string) => new StoredObjects({ objects, metadata }, prefix)
@@ -80,7 +80,7 @@ export class StoreTransforms {
       report: async () => {
         const { running, waiting } = sandbox
         const versions = await this.transforms.versions()
-        return { threads: TRANSFORM_THREADS, running, waiting, versions, results: results.report() }
+        return { threads: TRANSFORM_PROCESSES, running, waiting, versions, results: results.report() }
       },
     })
     this.register(metrics)
@@ -93,8 +93,8 @@ export class StoreTransforms {
 
   private register(metrics: Metrics): void {
     const { sandbox, results } = this
-    metrics.gauge("hayloft_transform_tasks_running", "Threads that work at transforms", () => [[{}, sandbox.running]])
-    const waiting = "Tasks of transforms that wait for a thread"
+    metrics.gauge("hayloft_transform_tasks_running", "Processes that work at transforms", () => [[{}, sandbox.running]])
+    const waiting = "Tasks of transforms that wait for a process"
     metrics.gauge("hayloft_transform_tasks_waiting", waiting, () => [[{}, sandbox.waiting]])
     const bytes = "Results of rules of buckets that are kept"
     metrics.gauge("hayloft_transform_results_bytes", bytes, () => [[{}, results.report().sizeBytes]])

@@ -1,5 +1,5 @@
-/** Sandbox: work on threads that are ended when they exceed their limits, or inline. */
+/** Sandbox: work in processes that are ended when they exceed their limits, or inline. */
 export type { Sandbox, SandboxFault, SandboxOutcome } from "./contract.js"
 export { InlineSandbox } from "./inline.js"
-export { serveSandbox } from "./thread.js"
-export { ThreadSandbox } from "./threads.js"
+export { serveSandbox } from "./real-serve.js"
+export { ProcessSandbox } from "./processes.js"

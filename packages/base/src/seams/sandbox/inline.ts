@@ -1,13 +1,13 @@
 /**
- * A sandbox without threads, for simulation and tests: it calls a function on the calling thread.
+ * A sandbox without processes, for simulation and tests: it calls a function on the calling thread.
  *
- * Promises  A call that throws is a task that died, as on a thread.
+ * Promises  A call that throws is a task that died, as in a process.
  * Refuses   To end a task: neither time nor memory is limited, and an aborted task only loses its answer.
  */
 import type { Sandbox, SandboxOutcome } from "./contract.js"
 
 export class InlineSandbox<Task, Answer> implements Sandbox<Task, Answer> {
-  readonly threads = 1
+  readonly processes = 1
   readonly waiting = 0
   private tasks = 0
 
@@ -17,12 +17,7 @@ export class InlineSandbox<Task, Answer> implements Sandbox<Task, Answer> {
     return this.tasks
   }
 
-  async run(
-    task: Task,
-    _transfer: readonly ArrayBuffer[],
-    signal: AbortSignal,
-    onEnded: () => void = () => undefined,
-  ): Promise<SandboxOutcome<Answer>> {
+  async run(task: Task, signal: AbortSignal): Promise<SandboxOutcome<Answer>> {
     this.tasks += 1
     try {
       signal.throwIfAborted()
@@ -31,7 +26,6 @@ export class InlineSandbox<Task, Answer> implements Sandbox<Task, Answer> {
       return outcome
     } finally {
       this.tasks -= 1
-      onEnded()
     }
   }
 

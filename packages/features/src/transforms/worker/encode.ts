@@ -1,5 +1,5 @@
 /**
- * Codings of one piece of a stream. Pieces do not depend on each other, so that threads can encode several at once.
+ * Codings of one piece of a stream. Pieces do not depend on each other, so that processes can encode several at once.
  *
  *   gzip  raw deflate blocks that end at a byte, none of them the last; the frame is that of gzip-core.ts
  *   zstd  one frame; decoders read several frames in a row as one stream (RFC 8878, 3.1)

@@ -7,8 +7,8 @@
  *           first. JPEG has no transparency: what is transparent becomes white.
  * Refuses   Anything but JPEG, PNG, WebP, GIF and AVIF; other loaders of the library are blocked. Broken images.
  * Limits    Pixels of all frames, before and after. Memory, by `image-memory-core.ts`, before any pixel is read. One thread of the library for each task; nothing is cached.
- *           A thread that the library works on cannot be ended. Its own limit of time ends loading and resizing; an
- *           encoder runs to its end, so that large AVIF images are encoded faster, and less densely.
+ *           The library's own limit of time ends loading and resizing, and not an encoder, so that large AVIF images are
+ *           encoded faster, and less densely.
  */
 import type { Metadata, Sharp, SharpOptions } from "sharp"
 import { MIB } from "@hayloft/base/limits.js"
@@ -24,7 +24,7 @@ type ReadFormat = ImageFormat | "gif"
 type Library = Awaited<ReturnType<typeof loadLibrary>>
 
 const { nativeBytesMax, pixelsMax, taskMs } = TRANSFORM_LIMITS
-/** Below the limit of the task, so that a large image is skipped rather than its thread ended. */
+/** Below the limit of the task, so that a large image is skipped rather than its process ended. */
 const TIMEOUT_S = Math.floor((taskMs * 0.8) / 1000)
 const WHITE = { r: 255, g: 255, b: 255, alpha: 1 }
 const CLEAR = { r: 0, g: 0, b: 0, alpha: 0 }

@@ -1,12 +1,11 @@
 /**
- * The tasks of a thread, by their kind.
+ * The tasks of a process, by their kind.
  *
- * Promises  An answer owns its bytes: `buffersOf` may move them to another thread.
- *           A step that is skipped passes its input on to the next. Only if all are skipped, so is the task, for the
+ * Promises  A step that is skipped passes its input on to the next. Only if all are skipped, so is the task, for the
  *           reason of the first.
  */
 import { MIB } from "@hayloft/base/limits.js"
-import type { StepVersions, ThreadStep, TransformAnswer, TransformTask } from "../contract.js"
+import type { StepVersions, TaskStep, TransformAnswer, TransformTask } from "../contract.js"
 import { TRANSFORM_LIMITS } from "../limits.js"
 import { codingVersions, encode } from "./encode.js"
 import { imageBytes, imageStep, imageVersion } from "./image.js"
@@ -22,7 +21,7 @@ export async function handleTask(task: TransformTask): Promise<TransformAnswer> 
     case "measure":
       return { kind: "measured", nativeBytes: await nativeBytesOf(task.steps, task.bytes) }
     case "encode":
-      return { kind: "encoded", bytes: owned(await encode(task.coding, task.bytes)) }
+      return { kind: "encoded", bytes: await encode(task.coding, task.bytes) }
     case "checkModule":
       return { kind: "checked", fault: moduleFault(task.code) }
     case "versions":
@@ -30,17 +29,11 @@ export async function handleTask(task: TransformTask): Promise<TransformAnswer> 
   }
 }
 
-/** The buffers of an answer that its receiver can have without a copy. */
-export function buffersOf(answer: TransformAnswer): readonly ArrayBuffer[] {
-  if (answer.kind !== "bytes" && answer.kind !== "encoded") return []
-  return answer.bytes.buffer instanceof ArrayBuffer ? [answer.bytes.buffer] : []
-}
-
 async function versions(): Promise<StepVersions> {
   return { svgmin: svgminVersion(), image: await imageVersion(), ...(await codingVersions()) }
 }
 
-async function runSteps(steps: readonly ThreadStep[], input: MadeBytes): Promise<TransformAnswer> {
+async function runSteps(steps: readonly TaskStep[], input: MadeBytes): Promise<TransformAnswer> {
   let current = input
   let skipped: Skipped | undefined
   for (const step of steps) {
@@ -49,11 +42,11 @@ async function runSteps(steps: readonly ThreadStep[], input: MadeBytes): Promise
     else skipped ??= outcome
   }
   if (current === input) return skipped ?? skip("there is no step")
-  return { kind: "bytes", bytes: owned(current.bytes), type: current.type }
+  return { kind: "bytes", bytes: current.bytes, type: current.type }
 }
 
 /** The image of a later step is known only once the step before it has made it. */
-async function nativeBytesOf(steps: readonly ThreadStep[], bytes: Uint8Array): Promise<number> {
+async function nativeBytesOf(steps: readonly TaskStep[], bytes: Uint8Array): Promise<number> {
   const { inputBytesMax, nativeBytesMax } = TRANSFORM_LIMITS
   const [first, ...others] = steps
   if (others.some(({ kind }) => kind === "image")) return nativeBytesMax
@@ -61,7 +54,7 @@ async function nativeBytesOf(steps: readonly ThreadStep[], bytes: Uint8Array): P
   return Math.min(nativeBytesMax, await imageBytes(first, bytes))
 }
 
-function runStep(step: ThreadStep, input: MadeBytes): Promise<MadeBytes | Skipped> | MadeBytes | Skipped {
+function runStep(step: TaskStep, input: MadeBytes): Promise<MadeBytes | Skipped> | MadeBytes | Skipped {
   const { inputBytesMax } = TRANSFORM_LIMITS
   if (input.bytes.length > inputBytesMax) return skip(`more than ${inputBytesMax / MIB} MiB`)
   switch (step.kind) {
@@ -78,9 +71,4 @@ function withinLimits(outcome: MadeBytes | Skipped): MadeBytes | Skipped {
   const { outputBytesMax } = TRANSFORM_LIMITS
   if (outcome.kind === "skipped" || outcome.bytes.length <= outputBytesMax) return outcome
   return skip(`the result has more than ${outputBytesMax / MIB} MiB`)
-}
-
-/** A copy of bytes that are part of other memory. */
-function owned(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(bytes)
 }

@@ -7,12 +7,12 @@
  */
 import { isFailure } from "@hayloft/base/failures.js"
 import { MIB } from "@hayloft/base/limits.js"
-import type { ThreadStep } from "../contract.js"
+import type { TaskStep } from "../contract.js"
 import { TRANSFORM_LIMITS } from "../limits.js"
 import { isPassing, messageOf, skip, type MadeBytes, type Skipped } from "./step-outcome.js"
 import { limitedModule } from "./wasm-binary.js"
 
-type ModuleStep = Extract<ThreadStep, { kind: "module" }>
+type ModuleStep = Extract<TaskStep, { kind: "module" }>
 
 interface StepExports {
   readonly memory: WebAssembly.Memory

@@ -1,40 +1,39 @@
 /**
- * A sandbox of worker threads. A task runs alone on a thread that started with the first task that needed it; a thread
+ * A sandbox of processes. A task runs alone in a process that started with the first task that needed it; a process
  * is used again as long as its tasks keep to their limits, and ends after `idleMs` without one.
  *
- * Promises  Tasks start in the order of their calls. A task that exceeds `taskMs` or the heap of its thread faults, and
- *           so does one whose thread dies; the next task gets another thread.
- *           There are never more than `threads` threads, also while some of them are ending: a thread in native code
- *           ends only when that code returns, and until then its place stays taken.
+ * Promises  Tasks start in the order of their calls. A task that exceeds `taskMs` or the heap of its process faults, and
+ *           so does one whose process dies; the next task gets another process.
+ *           There are never more than `processes` of them, also while some are ending.
  * Limits    `SandboxSizes`.
  */
 import { fail } from "../../failures.js"
 import type { Clock } from "../clock/contract.js"
 import type { Sandbox, SandboxOutcome } from "./contract.js"
-import { SandboxThread } from "./thread-handle.js"
+import { SandboxProcess } from "./real-process.js"
 
 export interface SandboxSizes {
-  readonly threads: number
-  /** How long a task may take, with the start of its thread. */
+  readonly processes: number
+  /** How long a task may take, with the start of its process. */
   readonly taskMs: number
-  /** How long a thread without a task is kept. */
+  /** How long a process without a task is kept. */
   readonly idleMs: number
-  /** The JavaScript heap of a thread; bytes outside of it (buffers, native code) are not counted. */
+  /** The JavaScript heap of a process; bytes outside of it (buffers, native code) are not counted. */
   readonly heapMib: number
-  /** Tasks that wait for a thread. */
+  /** Tasks that wait for a process. */
   readonly waitingMax: number
 }
 
-interface Place<Task, Answer> {
-  readonly thread: SandboxThread<Task, Answer>
+interface Place<Task extends object, Answer> {
+  readonly process: SandboxProcess<Task, Answer>
   isTaken: boolean
   cancelIdle: () => void
 }
 
-type Start<Task, Answer> = (place: Place<Task, Answer> | undefined) => void
+type Start<Task extends object, Answer> = (place: Place<Task, Answer> | undefined) => void
 
-export class ThreadSandbox<Task, Answer> implements Sandbox<Task, Answer> {
-  readonly threads: number
+export class ProcessSandbox<Task extends object, Answer> implements Sandbox<Task, Answer> {
+  readonly processes: number
   private readonly places = new Set<Place<Task, Answer>>()
   private readonly queue = new Set<Start<Task, Answer>>()
   private closed = false
@@ -45,37 +44,27 @@ export class ThreadSandbox<Task, Answer> implements Sandbox<Task, Answer> {
     private readonly sizes: SandboxSizes,
     private readonly clock: Clock,
   ) {
-    if (!(sizes.threads >= 1)) throw fail("invalidConfig", { message: "a sandbox needs a thread" })
-    this.threads = sizes.threads
+    if (!(sizes.processes >= 1)) throw fail("invalidConfig", { message: "a sandbox needs a process" })
+    this.processes = sizes.processes
   }
 
-  /** Threads with a task, and those that still end after one. */
+  /** Processes with a task, and those that still end after one. */
   get running(): number {
-    return [...this.places].filter(({ thread, isTaken }) => isTaken || !thread.alive).length
+    return [...this.places].filter(({ process, isTaken }) => isTaken || !process.alive).length
   }
 
   get waiting(): number {
     return this.queue.size
   }
 
-  async run(
-    task: Task,
-    transfer: readonly ArrayBuffer[],
-    signal: AbortSignal,
-    onEnded: () => void = () => undefined,
-  ): Promise<SandboxOutcome<Answer>> {
-    const place = await this.enter(signal).catch((error: unknown) => {
-      onEnded()
-      throw error
-    })
+  async run(task: Task, signal: AbortSignal): Promise<SandboxOutcome<Answer>> {
+    const place = await this.enter(signal)
     try {
       signal.throwIfAborted()
-      const outcome = await this.runOn(place.thread, task, transfer, signal)
+      const outcome = await this.runIn(place.process, task, signal)
       signal.throwIfAborted()
       return outcome
     } finally {
-      if (place.thread.alive) onEnded()
-      else void place.thread.ended.then(onEnded)
       this.leave(place)
     }
   }
@@ -85,29 +74,28 @@ export class ThreadSandbox<Task, Answer> implements Sandbox<Task, Answer> {
     return (this.queue.size === 0 ? this.take() : undefined) ?? (await this.turn(signal))
   }
 
-  /** Ends the threads; resolves once they have ended. Running tasks fault, and those that wait reject with `stopping`. */
+  /** Ends the processes; resolves once they have ended. Running tasks fault, and those that wait reject with `stopping`. */
   async close(): Promise<void> {
     this.closed = true
     for (const start of this.queue) start(undefined)
-    const ends = [...this.places].map(({ thread, cancelIdle }) => {
+    const ends = [...this.places].map(({ process, cancelIdle }) => {
       cancelIdle()
-      thread.end("died")
-      return thread.ended
+      process.end("died")
+      return process.ended
     })
     for (const end of ends) await end
   }
 
-  private async runOn(
-    thread: SandboxThread<Task, Answer>,
+  private async runIn(
+    process: SandboxProcess<Task, Answer>,
     task: Task,
-    transfer: readonly ArrayBuffer[],
     signal: AbortSignal,
   ): Promise<SandboxOutcome<Answer>> {
-    const onAbort = (): void => thread.end("died")
-    const cancelAlarm = this.clock.alarm(this.sizes.taskMs, () => thread.end("time"))
+    const onAbort = (): void => process.end("died")
+    const cancelAlarm = this.clock.alarm(this.sizes.taskMs, () => process.end("time"))
     signal.addEventListener("abort", onAbort)
     try {
-      return await thread.run(task, transfer)
+      return await process.run(task)
     } finally {
       signal.removeEventListener("abort", onAbort)
       cancelAlarm()
@@ -117,8 +105,8 @@ export class ThreadSandbox<Task, Answer> implements Sandbox<Task, Answer> {
   /** A place for the caller, if there is one now. */
   private take(): Place<Task, Answer> | undefined {
     if (this.closed) throw fail("stopping")
-    const idle = [...this.places].find(({ thread, isTaken }) => !isTaken && thread.alive)
-    if (idle === undefined && this.places.size >= this.threads) return undefined
+    const idle = [...this.places].find(({ process, isTaken }) => !isTaken && process.alive)
+    if (idle === undefined && this.places.size >= this.processes) return undefined
     const place = idle ?? this.start()
     place.cancelIdle()
     place.isTaken = true
@@ -126,10 +114,10 @@ export class ThreadSandbox<Task, Answer> implements Sandbox<Task, Answer> {
   }
 
   private start(): Place<Task, Answer> {
-    const thread = new SandboxThread<Task, Answer>(this.entry, this.sizes.heapMib)
-    const place = { thread, isTaken: false, cancelIdle: () => undefined }
+    const process = new SandboxProcess<Task, Answer>(this.entry, this.sizes.heapMib)
+    const place = { process, isTaken: false, cancelIdle: () => undefined }
     this.places.add(place)
-    void thread.ended.then(() => {
+    void process.ended.then(() => {
       place.cancelIdle()
       this.places.delete(place)
       this.giveOut()
@@ -140,8 +128,8 @@ export class ThreadSandbox<Task, Answer> implements Sandbox<Task, Answer> {
   private leave(place: Place<Task, Answer>): void {
     place.isTaken = false
     this.giveOut()
-    if (!place.isTaken && place.thread.alive && !this.closed)
-      place.cancelIdle = this.clock.alarm(this.sizes.idleMs, () => place.thread.end("died"))
+    if (!place.isTaken && place.process.alive && !this.closed)
+      place.cancelIdle = this.clock.alarm(this.sizes.idleMs, () => place.process.end("died"))
   }
 
   /** Gives places to those that have waited longest. */
@@ -156,7 +144,7 @@ export class ThreadSandbox<Task, Answer> implements Sandbox<Task, Answer> {
 
   private turn(signal: AbortSignal): Promise<Place<Task, Answer>> {
     if (this.queue.size >= this.sizes.waitingMax)
-      throw fail("tooManyInFlight", { message: "too many tasks wait for a thread" })
+      throw fail("tooManyInFlight", { message: "too many tasks wait for a process" })
     return new Promise((resolve, reject) => {
       const start: Start<Task, Answer> = place => {
         leaveQueue()
