@@ -11,6 +11,7 @@ import { mkdirSync, existsSync, readFileSync, rmSync } from "node:fs"
 import { constants, setPriority } from "node:os"
 import { join } from "node:path"
 import { hasCodeCaches, SHORT_LIVED, WITH_CODE_CACHES } from "./code-caches.mjs"
+import { NEW_NODE_PROGRAM } from "../ensure.mjs"
 import { ROOT } from "./files.mjs"
 
 /** A unit takes up to four minutes on an idle machine. */
@@ -21,7 +22,8 @@ const REPORTER = join(ROOT, "tools/testing/reporter.mjs")
 
 /**
  * Tests that only compute keep all cores busy: V8 collects their garbage more cheaply on the one thread than on several, and
- * a heap that may be large from the beginning is seldom collected as a whole. An eighth less processor time.
+ * a heap that may be large from the beginning is seldom collected as a whole. An eighth less processor time. The newest Node
+ * that is supported takes another eighth off.
  */
 const COMPUTING = ["--no-concurrent-marking", "--initial-heap-size=512"]
 
@@ -94,9 +96,10 @@ function killGroup({ pid }) {
  * Runs a program of Node; resolves with its exit code, or why it has none, and the end of its output. `isModest`: others
  * that need the processor come first.
  */
-export function runNode(args, { isModest = false, env = process.env, msMax = UNIT_MS_MAX } = {}) {
+export function runNode(args, options = {}) {
+  const { program = process.execPath, isModest = false, env = process.env, msMax = UNIT_MS_MAX } = options
   return new Promise(resolve => {
-    const child = spawn(process.execPath, args, { cwd: ROOT, env, detached: true, stdio: ["ignore", "pipe", "pipe"] })
+    const child = spawn(program, args, { cwd: ROOT, env, detached: true, stdio: ["ignore", "pipe", "pipe"] })
     running.add(child)
     if (isModest && child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_BELOW_NORMAL)
     let output = ""
@@ -140,7 +143,10 @@ async function runFiles(unit, msMax) {
   const reporting = [`--test-reporter=${REPORTER}`, `--test-reporter-destination=${results}`]
   const computes = unit.class === "pure" || unit.class === "simulation"
   const flags = computes ? COMPUTING : []
+  // Servers run under the Node that npm has, the oldest that is supported where it matters.
+  const program = computes && existsSync(NEW_NODE_PROGRAM) ? NEW_NODE_PROGRAM : undefined
   const outcome = await runNode([...flags, "--require", PLAIN_TESTS, ...reporting, unit.path], {
+    program,
     env: environment(),
     isModest: computes,
     msMax,
