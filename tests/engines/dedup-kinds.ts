@@ -26,6 +26,7 @@ import { closeReferences, isReferable, replaceReferring } from "@hayloft/objects
 import { NO_CHECKSUM } from "@hayloft/objects/commands/row-editor-core.js"
 import { hasStale } from "@hayloft/objects/ended-upload.js"
 import { firstDigests } from "@hayloft/upkeep/garbage/collector.js"
+import { lengthOf, PARTS } from "./multipart-kinds.js"
 import { BLOCK_BYTES, commandKind, queryKind, type PlayKind, type Scene } from "./scene.js"
 
 const DIGESTS = [1, 2, 3, 4].map(number => new Uint8Array(32).fill(number))
@@ -117,19 +118,22 @@ function segment(scene: Scene) {
   const { address, completion } = scene.pick(open)
   const rows = digestRows(scene).filter(row => row.bucketId === address.bucketId)
   const reliesOn: RowKey[] = []
-  const own = { partNumber: 1, md5: scene.random.bytes(16), modifiedMs: scene.nowMs, checksumValue: undefined }
-  const extent = scene.extent(1)
-  const referring = Array.from({ length: rows.length > 0 ? scene.random.below(3) : 0 }, (_, i) => {
+  const own = { md5: scene.random.bytes(16), modifiedMs: scene.nowMs, checksumValue: undefined }
+  const referred = rows.length > 0 ? scene.random.below(PARTS) : 0
+  const parts = Array.from({ length: PARTS - referred }, (_, i) => {
+    return { ...own, partNumber: i + 1, extent: scene.extent(i + 1) }
+  })
+  const referring = Array.from({ length: referred }, (_, i) => {
     const { name, record, rowKey } = scene.pick(rows)
     reliesOn.push(rowKey)
     const [place] = placesOf(rowKey, record)
     const { uploadedParts, lengthBytes } = record
     const source = { ...name, uploadedParts, offsetBytes: place?.offsetBytes ?? 0, lengthBytes }
-    return { ...own, partNumber: i + 2, source }
+    return { ...own, partNumber: parts.length + i + 1, source }
   })
   const written: SegmentRecord = {
     offsetBytes: 0,
-    parts: [{ ...own, extent }],
+    parts,
     ...(referring.length > 0 && { referring }),
   }
   return putSharedSegment(address, completion, {
@@ -137,13 +141,19 @@ function segment(scene: Scene) {
     segment: written,
     storageClass: "STANDARD",
     reliesOn: [...new Set(reliesOn)],
-    digests: [newDigests(scene, extent.lengthBytes, 0)],
+    digests: parts.map(({ extent }, i) => newDigests(scene, extent.lengthBytes, lengthOf(parts.slice(0, i)))),
   })
 }
 
 function newDigests(scene: Scene, lengthBytes: number, offsetBytes: number) {
   const digests = Array.from({ length: Math.ceil(lengthBytes / BLOCK_BYTES) }, () => scene.pick(DIGESTS))
-  const record = { storageClass: "STANDARD", uploadedParts: 2, blockBytes: BLOCK_BYTES, lengthBytes, digests } as const
+  const record = {
+    storageClass: "STANDARD",
+    uploadedParts: PARTS,
+    blockBytes: BLOCK_BYTES,
+    lengthBytes,
+    digests,
+  } as const
   return { offsetBytes, record }
 }
 

@@ -41,8 +41,8 @@ function newPart(scene: Scene, isSealed = false): Omit<PartRecord, "modifiedMs">
   return { partNumber, md5: scene.random.bytes(16), checksumValue: scene.pick([undefined, "AAAAAA=="]), extent }
 }
 
-/** The number of parts of every completed upload. */
-const PARTS = 2
+/** The number of parts of every completed upload, and so of every segment. */
+export const PARTS = 2
 
 /** A segment of as many parts: of the upload's own, or of others that it had before. */
 function segmentOf(scene: Scene, address: UploadAddress, number: number) {
