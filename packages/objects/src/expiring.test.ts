@@ -4,9 +4,9 @@ import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
 import { isFailure, type FailureKind } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseVersionId, type VersionId } from "@hayloft/base/ids.js"
-import { PART_BYTES_MIN } from "@hayloft/base/limits.js"
 import type { Versioning } from "@hayloft/engine/format/records.js"
 import { noSignal, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
+import { SMALL_PART_BYTES } from "@hayloft/upkeep/testing-services.js"
 import { sourceOf } from "./bodies/testing-bodies.js"
 
 const BODY = Buffer.alloc(30_000, "x")
@@ -192,7 +192,7 @@ test("copies have the time of their request, renamed objects keep theirs, comple
   const parts = { ...source, key: objectKeyOfText("parts"), attributes: { headers: {}, userMetadata: [] }, tags: [] }
   const { multipartId } = await scene.run(multipart.create({ ...parts, checksum: undefined }))
   const upload = { bucket, key: parts.key, multipartId }
-  const body = sourceOf(Buffer.alloc(PART_BYTES_MIN, "p"))
+  const body = sourceOf(Buffer.alloc(SMALL_PART_BYTES, "p"))
   const { etag } = await scene.run(multipart.putPart({ ...upload, partNumber: 1, body, signal: noSignal }))
   const listed = { parts: [{ partNumber: 1, etag, checksum: undefined }], sizeBytes: undefined, checksum: undefined }
   const completion = { ...upload, ...listed, conditions: {}, checksumType: undefined, signal: noSignal }

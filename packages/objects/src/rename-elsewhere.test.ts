@@ -4,11 +4,11 @@ import { createHash } from "node:crypto"
 import { test } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseAccountId } from "@hayloft/base/ids.js"
-import { PART_BYTES_MIN } from "@hayloft/base/limits.js"
 import type { Protection } from "@hayloft/access/keys/contract.js"
 import { refuses } from "./commands/testing-bucket.js"
 import type { Bucket, GetRequest, ObjectInfo, PutRequest, RenameRequest } from "./contract.js"
 import { noSignal } from "@hayloft/upkeep/repair/testing-repair.js"
+import { SMALL_PART_BYTES } from "@hayloft/upkeep/testing-services.js"
 import { rename, TwoBuckets } from "@hayloft/features/transactions/testing-transactions.js"
 import { sourceOf } from "./bodies/testing-bodies.js"
 
@@ -72,7 +72,7 @@ test("a multipart object keeps its parts in another bucket", async () => {
   for (const encrypts of [false, true]) {
     const scene = await TwoBuckets.open()
     const { one, two, world } = scene
-    const bodies = [PART_BYTES_MIN, 70_001].map(length => world.random.bytes(length))
+    const bodies = [SMALL_PART_BYTES, 70_001].map(length => world.random.bytes(length))
     await scene.commit([await scene.upload(one, "from", bodies)])
     const before = await read(scene, one, "from")
     // A rename seals plain bytes when it copies them, if the store encrypts by now.

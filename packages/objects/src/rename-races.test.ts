@@ -9,7 +9,7 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, textOfObjectKey } from "@hayloft/base/ids.js"
-import { KIB, PART_BYTES_MIN } from "@hayloft/base/limits.js"
+import { KIB } from "@hayloft/base/limits.js"
 import { seedsOf } from "@hayloft/base/testing-seed.js"
 import type { Random } from "@hayloft/base/seams/random/contract.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
@@ -17,6 +17,7 @@ import { ALL_OBJECT_ROWS } from "./queries/extent-rows.js"
 import { Lifecycle } from "@hayloft/features/lifecycle/lifecycle-job.js"
 import { STORE_DAYS } from "./days.js"
 import { noSignal, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
+import { SMALL_PART_BYTES } from "@hayloft/upkeep/testing-services.js"
 import { isExplained, type Request } from "./testing-orders.js"
 import { plainUpload, sourceOf } from "./bodies/testing-bodies.js"
 
@@ -168,7 +169,7 @@ async function putObject(world: World, kind: "payload" | "blocks" | "parts"): Pr
   const { multipart } = world.services
   const target = { bucket: world.home, key: objectKeyOfText("from") }
   const { multipartId } = await world.clock.runUntil(multipart.create(plainUpload(target.bucket, target.key)))
-  const bodies = [PART_BYTES_MIN, 100_000].map(length => world.random.bytes(length))
+  const bodies = [SMALL_PART_BYTES, 100_000].map(length => world.random.bytes(length))
   const parts = []
   for (const [at, bytes] of bodies.entries()) {
     const put = { ...target, multipartId, partNumber: at + 1, body: sourceOf(bytes), signal: noSignal }

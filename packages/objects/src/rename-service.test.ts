@@ -5,7 +5,7 @@ import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseAccountId, parseBucketName } from "@hayloft/base/ids.js"
-import { KIB, PART_BYTES_MIN } from "@hayloft/base/limits.js"
+import { KIB } from "@hayloft/base/limits.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
 import { decodeSegment } from "@hayloft/engine/format/records.js"
 import type { Protection } from "@hayloft/access/keys/contract.js"
@@ -13,6 +13,7 @@ import { readCounters } from "./commands/bucket-rows-core.js"
 import { assertEncrypted, convert, encryptAll } from "@hayloft/upkeep/encrypt/testing-encrypt.js"
 import { ENCRYPT_LIMITS } from "@hayloft/upkeep/encrypt/encrypt.js"
 import { noSignal, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
+import { SMALL_PART_BYTES } from "@hayloft/upkeep/testing-services.js"
 import {
   assertExact,
   BLOCK,
@@ -35,6 +36,8 @@ const PROTECTIONS: Readonly<Record<string, Protection | undefined>> = {
 }
 const MODES = Object.keys(PROTECTIONS)
 const SIZES = [0, 100, 70_001, 500_000]
+/** A part has several blocks. */
+const PART_BYTES = 3 * SMALL_PART_BYTES
 
 const clientKeyOf = (mode: string): Uint8Array | undefined => (mode === "client" ? CLIENT_KEY : undefined)
 const openWorld = () => open("ec:2+1", undefined, 192 * KIB)
@@ -114,7 +117,7 @@ async function putParts(world: World, key: string, mode: string): Promise<Uint8A
   const checksum = { algorithm: "CRC32", type: "COMPOSITE" } as const
   const request = { ...target, attributes, tags: [], checksum, encryption: PROTECTIONS[mode] }
   const { multipartId } = await world.clock.runUntil(multipart.create(request))
-  const bodies = [2, 5, 9].map(number => world.random.bytes(number === 9 ? 70_001 : PART_BYTES_MIN + number))
+  const bodies = [2, 5, 9].map(number => world.random.bytes(number === 9 ? 70_001 : PART_BYTES + number))
   const parts: CompletedPart[] = []
   for (const [index, bytes] of bodies.entries()) {
     const partNumber = 2 * index + 2
@@ -186,7 +189,7 @@ async function detachAll(world: World): Promise<void> {
 test("parts that refer to the bytes of others stay parts, in another bucket too, and in a store that encrypts by now", async () => {
   const scene = await opened()
   const { random } = scene.world
-  const bodies = [random.bytes(PART_BYTES_MIN), random.bytes(70_001)]
+  const bodies = [random.bytes(PART_BYTES), random.bytes(70_001)]
   await putShared(scene, "known", must(bodies[1], "it has two"))
   const keys = ["within", "elsewhere", "encrypted", "detached"] as const
   for (const key of keys) await scene.world.clock.runUntil(uploading(scene, key, bodies))

@@ -4,13 +4,14 @@ import { test } from "node:test"
 import { isFailure, type FailureKind } from "@hayloft/base/failures.js"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
 import { must } from "@hayloft/base/assert.js"
-import { KIB, PART_BYTES_MIN } from "@hayloft/base/limits.js"
+import { KIB } from "@hayloft/base/limits.js"
 import type { Family } from "@hayloft/base/rows/families.js"
 import { parsePolicy, textOfPolicy } from "@hayloft/base/policy.js"
 import { decodeSegment } from "@hayloft/engine/format/records.js"
 import { ALL_OBJECT_ROWS } from "@hayloft/objects/door/rows.js"
 import type { AppendRequest } from "./contract.js"
 import { assertWhole, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
+import { SMALL_PART_BYTES } from "@hayloft/upkeep/testing-services.js"
 import { putMultipart } from "@hayloft/upkeep/encrypt/testing-encrypt.js"
 import { sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 
@@ -111,7 +112,7 @@ test("what an object was before stays in front: empty, small, large, or of parts
     await append(world, name, end, { atOffset: size + 700 })
     assert.ok((await world.get(name)).equals(Buffer.concat([before, end, end])), name)
   }
-  await putMultipart(world, "parts", [PART_BYTES_MIN, 3_000])
+  await putMultipart(world, "parts", [SMALL_PART_BYTES, 3_000])
   const parts = await world.get("parts")
   const { offsetBytes } = await append(world, "parts", end)
   assert.equal(offsetBytes, parts.length)
@@ -121,7 +122,7 @@ test("what an object was before stays in front: empty, small, large, or of parts
     (await range(world, "parts", parts.length - 3, 6)).equals(Buffer.concat([parts.subarray(-3), end.subarray(0, 3)])),
   )
   await world.settle("collector")
-  const extents = [1_000, 60_000, PART_BYTES_MIN, 3_000, ...Array.from({ length: 8 }, () => end.length)]
+  const extents = [1_000, 60_000, SMALL_PART_BYTES, 3_000, ...Array.from({ length: 8 }, () => end.length)]
   await assertWhole(world, bodiesOf(extents), "appended")
   for (const name of ["empty", "small", "large", "parts"]) await world.remove(name)
   await world.settle("collector")
@@ -240,21 +241,23 @@ function policiesOf({ tablet }: World): Readonly<Record<string, number>> {
 const rowsOf = ({ tablet }: World, family: Family): number =>
   [...tablet.committed.range(family, ALL_OBJECT_ROWS)].length
 
+const SHORT_BYTES_MAX = 270
+
 test("short appends are copies first, and are sealed into erasure-coded blocks behind the writer", async () => {
   const world = await opened()
   const pieces: Uint8Array[] = []
-  for (let i = 0; i < 1_500; i += 1) {
-    const piece = world.random.bytes(1 + ((i * 53) % 90))
+  for (let i = 0; i < 510; i += 1) {
+    const piece = world.random.bytes(1 + ((i * 53) % SHORT_BYTES_MAX))
     pieces.push(piece)
     await append(world, "log", piece)
-    if (i === 400) assert.deepEqual(Object.keys(policiesOf(world)), ["replica:2"])
-    if (i % 500 === 499) await world.settle("append-sealing")
+    if (i === 130) assert.deepEqual(Object.keys(policiesOf(world)), ["replica:2"])
+    if (i % 170 === 169) await world.settle("append-sealing")
   }
   const whole = Buffer.concat(pieces)
   assert.ok((await world.get("log")).equals(whole))
   const { "ec:2+1": sealed = 0, "replica:2": open = 0 } = policiesOf(world)
   assert.equal(sealed + open, whole.length)
-  assert.ok(open < 16 * KIB + 32 * 90, `${open} bytes of copies are left`)
+  assert.ok(open < 16 * KIB + 32 * SHORT_BYTES_MAX, `${open} bytes of copies are left`)
   assert.equal(rowsOf(world, "openEnds"), 0)
   await world.settle("collector")
   await world.settle("reencode")

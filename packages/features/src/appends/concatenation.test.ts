@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
 import { isFailure, type FailureKind } from "@hayloft/base/failures.js"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
-import { KIB, MIB, PART_BYTES_MIN } from "@hayloft/base/limits.js"
+import { KIB, MIB } from "@hayloft/base/limits.js"
 import { parsePolicy, textOfPolicy } from "@hayloft/base/policy.js"
 import { ALL_NEEDLES } from "@hayloft/engine/block/index.js"
 import { encodeLifecycleRules } from "@hayloft/engine/format/objects/lifecycle-rules.js"
@@ -18,6 +18,7 @@ import type { Bucket, NamedSource } from "@hayloft/objects/contract.js"
 import { ENCRYPT_LIMITS } from "@hayloft/upkeep/encrypt/encrypt.js"
 import { assertEncrypted, COMPLETE, convert, putMultipart } from "@hayloft/upkeep/encrypt/testing-encrypt.js"
 import { open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
+import { SMALL_PART_BYTES } from "@hayloft/upkeep/testing-services.js"
 import { REAL_DAYS } from "@hayloft/objects/days.js"
 import { setStorageClass } from "../lifecycle/move-commands-core.js"
 import { ALL_OBJECT_ROWS, extentsOf } from "@hayloft/objects/queries/extent-rows.js"
@@ -205,7 +206,7 @@ test("objects of all kinds are joined in any order, with ranges, and joined agai
     bodies.set(key, Buffer.from(world.random.bytes(size)))
     await world.put(key, must(bodies.get(key), key))
   }
-  await putMultipart(world, "parts", [PART_BYTES_MIN, 3_000])
+  await putMultipart(world, "parts", [SMALL_PART_BYTES, 3_000])
   bodies.set("parts", await world.get("parts"))
   for (let i = 0; i < 50; i += 1) await append(scene, "log", world.random.bytes(1_000))
   bodies.set("log", await world.get("log"))
@@ -226,10 +227,10 @@ test("objects of all kinds are joined in any order, with ranges, and joined agai
   await made("all", ["small", "log", "empty", "parts", "large", "small"], all)
   await made(
     "ranges",
-    [ranged("all", 500, 60_000), ranged("parts", PART_BYTES_MIN - 10, PART_BYTES_MIN + 9), ranged("all", 51_000)],
+    [ranged("all", 500, 60_000), ranged("parts", SMALL_PART_BYTES - 10, SMALL_PART_BYTES + 9), ranged("all", 51_000)],
     Buffer.concat([
       all.subarray(500, 60_001),
-      of("parts").subarray(PART_BYTES_MIN - 10, PART_BYTES_MIN + 10),
+      of("parts").subarray(SMALL_PART_BYTES - 10, SMALL_PART_BYTES + 10),
       all.subarray(51_000),
     ]),
   )

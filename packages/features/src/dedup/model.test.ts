@@ -7,7 +7,6 @@ import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
-import { PART_BYTES_MIN } from "@hayloft/base/limits.js"
 import { seedsOf } from "@hayloft/base/testing-seed.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import {
@@ -21,6 +20,7 @@ import {
   uploading,
   type Scene,
 } from "./testing-dedup.js"
+import { SMALL_PART_BYTES } from "@hayloft/upkeep/testing-services.js"
 
 const STEPS = 50
 const KEYS = ["a", "b", "c", "d", "e"]
@@ -48,7 +48,7 @@ class History {
   ) {
     this.random = new SimRandom(seed)
     this.blocks = Array.from({ length: BLOCKS }, () => this.random.bytes(BLOCK))
-    this.parts = Array.from({ length: 2 }, () => this.random.bytes(PART_BYTES_MIN))
+    this.parts = Array.from({ length: 2 }, () => this.random.bytes(SMALL_PART_BYTES))
   }
 
   private pick<T>(list: readonly T[]): T {

@@ -5,10 +5,10 @@ import { must } from "@hayloft/base/assert.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, type ObjectKey, type VersionId } from "@hayloft/base/ids.js"
 import { partsOfVersionId } from "@hayloft/engine/format/objects/version-id.js"
-import { PART_BYTES_MIN } from "@hayloft/base/limits.js"
 import { SimRandom } from "@hayloft/base/seams/random/sim.js"
 import type { Bucket, ListEntry, ListRequest } from "@hayloft/objects/contract.js"
 import { open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
+import { SMALL_PART_BYTES } from "@hayloft/upkeep/testing-services.js"
 import { putMultipart } from "@hayloft/upkeep/encrypt/testing-encrypt.js"
 import { MomentService } from "./moments.js"
 import { commonPrefixOf } from "@hayloft/objects/queries/listing-core.js"
@@ -276,13 +276,13 @@ test("an object that had expired by the moment is not there, one that expired la
 test("a multipart object of a moment is read whole after it was replaced", async () => {
   const { world, bucket } = await kept()
   const { moments, objects } = world.services
-  await putMultipart(world, "a", [PART_BYTES_MIN, 1_000])
+  await putMultipart(world, "a", [SMALL_PART_BYTES, 1_000])
   const atUs = await moments.now()
   await world.put("a", new Uint8Array(5))
   await world.remove("a")
   const key = objectKeyOfText("a")
   const versionId = await moments.versionAt(bucket, key, atUs)
   const body = await world.clock.runUntil(Promise.resolve(objects.get({ bucket, key, versionId, conditions: {} })))
-  assert.equal(body.info.sizeBytes, PART_BYTES_MIN + 1_000)
+  assert.equal(body.info.sizeBytes, SMALL_PART_BYTES + 1_000)
   body.close()
 })

@@ -4,7 +4,7 @@ import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
 import { isFailure } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseLogSequence, type RowKey, type UploadId } from "@hayloft/base/ids.js"
-import { KIB, PART_BYTES_MIN } from "@hayloft/base/limits.js"
+import { KIB } from "@hayloft/base/limits.js"
 import { parsePolicy, textOfPolicy } from "@hayloft/base/policy.js"
 import { isArchive, STORAGE_CLASSES, type StorageClass } from "@hayloft/base/storage-class.js"
 import { ALL_NEEDLES, type ShardScanPage } from "@hayloft/engine/block/index.js"
@@ -16,7 +16,7 @@ import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
 import type { CopyRequest } from "@hayloft/objects/contract.js"
 import { ALL_OBJECT_ROWS, EXTENT_FAMILIES, extentsOf, readExtentRows } from "@hayloft/objects/queries/extent-rows.js"
 import { plainUpload, sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
-import { StoreWorld } from "@hayloft/upkeep/testing-services.js"
+import { SMALL_PART_BYTES, StoreWorld } from "@hayloft/upkeep/testing-services.js"
 
 const noSignal = new AbortController().signal
 const makeRows = async () => new Rows(await new MemoryStores().openReader("base"), parseLogSequence(0))
@@ -205,7 +205,7 @@ test("a changed map re-encodes what has the class, parts and segments too, and n
     const target = { bucket, key, multipartId }
     const parts = []
     for (const [partNumber, length] of [
-      [1, PART_BYTES_MIN],
+      [1, SMALL_PART_BYTES],
       [2, 20 * KIB],
     ] as const) {
       const body = sourceOf(world.random.bytes(length))

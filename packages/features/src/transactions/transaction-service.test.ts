@@ -3,7 +3,6 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import type { FailureKind } from "@hayloft/base/failures.js"
 import { objectKeyOfText, parseCoordPath, parseVersionId } from "@hayloft/base/ids.js"
-import { PART_BYTES_MIN } from "@hayloft/base/limits.js"
 import { accountNumberOf } from "@hayloft/engine/format/accounts/account-number.js"
 import { encodeAccount } from "@hayloft/engine/format/records.js"
 import { textRowKey } from "@hayloft/engine/format/row-key.js"
@@ -12,6 +11,7 @@ import { TRANSACTION_LIMITS } from "./transaction-commands-core.js"
 import type { Bucket } from "@hayloft/objects/contract.js"
 import type { TransactionOperation } from "./contract.js"
 import { ACCOUNT, check, remove, rename, tokenOf, TwoBuckets } from "./testing-transactions.js"
+import { SMALL_PART_BYTES } from "@hayloft/upkeep/testing-services.js"
 
 const NULL = parseVersionId("null")
 const ANY = { ifMatch: ["*"] }
@@ -23,7 +23,7 @@ test("uploads, deletions, renames and checks of two buckets happen together", as
   const { one, two, world } = scene
   const bytes = (length: number) => Buffer.from(world.random.bytes(length))
   const [inline, large, old] = [bytes(500), bytes(300_000), bytes(70_001)]
-  const parts = [bytes(PART_BYTES_MIN), bytes(1_001)]
+  const parts = [bytes(SMALL_PART_BYTES), bytes(1_001)]
   const etag = await scene.put(one, "inline", inline)
   await scene.put(one, "large", large)
   await scene.put(two, "old", old)
@@ -282,13 +282,13 @@ test("the same transaction, sent twice at the same time, leaves no copies of its
   const scene = await TwoBuckets.open()
   const { one, two, world } = scene
   await scene.put(one, "whole", world.random.bytes(300_000))
-  await scene.commit([await scene.upload(one, "parts", [world.random.bytes(PART_BYTES_MIN), Buffer.from("x")])])
+  await scene.commit([await scene.upload(one, "parts", [world.random.bytes(SMALL_PART_BYTES), Buffer.from("x")])])
   const operations = ["whole", "parts"].map(key => rename({ bucket: one, key }, { bucket: two, key }))
   const request = { operations, token: tokenOf("token", "document") }
   const { transactions, buckets } = world.services
   const [first, second] = await scene.run(Promise.all([transactions.run(request), transactions.run(request)]))
   assert.deepEqual(second, first)
-  assert.deepEqual(scene.counters(two), { objects: 2, versions: 2, bytes: 300_001 + PART_BYTES_MIN, uploads: 0 })
+  assert.deepEqual(scene.counters(two), { objects: 2, versions: 2, bytes: 300_001 + SMALL_PART_BYTES, uploads: 0 })
   await scene.commit([remove(two, "whole"), remove(two, "parts")])
   await world.settle("collector")
   assert.equal(world.needles, 0)

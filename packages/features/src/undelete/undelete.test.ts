@@ -3,7 +3,6 @@ import assert from "node:assert/strict"
 import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
 import { objectKeyOfText } from "@hayloft/base/ids.js"
-import { PART_BYTES_MIN } from "@hayloft/base/limits.js"
 import { fail, isFailure } from "@hayloft/base/failures.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
 import { convert, encryptAll, putMultipart, share } from "@hayloft/upkeep/encrypt/testing-encrypt.js"
@@ -11,6 +10,7 @@ import { inspectRow } from "@hayloft/upkeep/encrypt/encrypt-core.js"
 import { ALL_OBJECT_ROWS } from "@hayloft/objects/queries/extent-rows.js"
 import { Undelete } from "./undelete.js"
 import { assertWhole, open, type World } from "@hayloft/upkeep/repair/testing-repair.js"
+import { SMALL_PART_BYTES } from "@hayloft/upkeep/testing-services.js"
 
 async function opted(policy = "ec:2+1") {
   const world = await open(policy)
@@ -115,7 +115,7 @@ test("a store that begins to encrypt encrypts what is kept, and it is restored",
   const [large, small] = [before.random.bytes(50_000), before.random.bytes(100)]
   await before.put("large", large)
   await before.put("small", small)
-  await putMultipart(before, "parts", [PART_BYTES_MIN, 12_345])
+  await putMultipart(before, "parts", [SMALL_PART_BYTES, 12_345])
   const parts = await before.get("parts")
   for (const key of ["large", "small", "parts"]) await before.remove(key)
   const world = convert(before)

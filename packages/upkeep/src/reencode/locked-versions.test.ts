@@ -7,12 +7,13 @@ import { test } from "node:test"
 import { must } from "@hayloft/base/assert.js"
 import { isFailure, type FailureKind } from "@hayloft/base/failures.js"
 import { objectKeyOfText, type VersionId } from "@hayloft/base/ids.js"
-import { KIB, PART_BYTES_MIN } from "@hayloft/base/limits.js"
+import { KIB } from "@hayloft/base/limits.js"
 import { parsePolicy, textOfPolicy } from "@hayloft/base/policy.js"
 import { ALL_NEEDLES } from "@hayloft/engine/block/index.js"
 import type { Bucket, VersionLock } from "@hayloft/objects/contract.js"
 import { plainUpload, sourceOf } from "@hayloft/objects/bodies/testing-bodies.js"
 import { noSignal, open, type World } from "../repair/testing-repair.js"
+import { SMALL_PART_BYTES } from "../testing-services.js"
 
 const LOCK: VersionLock = { retention: { mode: "GOVERNANCE", untilMs: Date.UTC(2200, 0) }, legalHold: undefined }
 const HELD: VersionLock = { retention: undefined, legalHold: true }
@@ -74,7 +75,7 @@ class LockedWorld {
     const { multipart } = world.services
     const made = await multipart.create({ ...plainUpload(bucket, objectKeyOfText(key)), lock })
     const target = { bucket, key: objectKeyOfText(key), multipartId: made.multipartId }
-    const bytes = world.random.bytes(PART_BYTES_MIN + 100)
+    const bytes = world.random.bytes(SMALL_PART_BYTES + 100)
     const part = { ...target, partNumber: 1, body: sourceOf(bytes, 100_000), signal: noSignal }
     const { etag } = await this.wait(multipart.putPart(part))
     const complete = { conditions: {}, sizeBytes: undefined, checksum: undefined, checksumType: undefined }

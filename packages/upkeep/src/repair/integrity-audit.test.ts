@@ -2,7 +2,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
 import { objectKeyOfText, parseLogSequence } from "@hayloft/base/ids.js"
-import { KIB, PART_BYTES_MIN } from "@hayloft/base/limits.js"
+import { KIB } from "@hayloft/base/limits.js"
 import { parsePolicy } from "@hayloft/base/policy.js"
 import { ALL_NEEDLES, needleIdOf } from "@hayloft/engine/block/index.js"
 import { deviceIdOf as deviceOf, TestDevices } from "@hayloft/engine/block/testing-blocks.js"
@@ -11,7 +11,7 @@ import { makeCodec } from "@hayloft/engine/erasure/index.js"
 import { MemoryStores } from "@hayloft/base/seams/store/testing-memory.js"
 import { INTEGRITY_AUDIT_LIMITS, IntegrityAudit } from "./integrity-audit.js"
 import { sourceOf, plainUpload } from "@hayloft/objects/bodies/testing-bodies.js"
-import { StoreWorld } from "../testing-services.js"
+import { SMALL_PART_BYTES, StoreWorld } from "../testing-services.js"
 
 const BLOCK_BYTES = 16 * KIB
 const noSignal = new AbortController().signal
@@ -163,7 +163,7 @@ test("no block is counted as lost while clients and all background jobs are busy
     const key = objectKeyOfText(name)
     const created = await multipart.create(plainUpload(bucket, key))
     const target = { bucket, key, multipartId: created.multipartId }
-    const body = sourceOf(world.random.bytes(PART_BYTES_MIN), 100_000)
+    const body = sourceOf(world.random.bytes(SMALL_PART_BYTES), 100_000)
     const { etag } = await clock.runUntil(multipart.putPart({ ...target, partNumber: 1, body, signal: noSignal }))
     return { ...target, parts: [{ partNumber: 1, etag, checksum: undefined }] }
   }
