@@ -70,9 +70,14 @@ const onSimDisk = (under: Stores) => async () => ({
   dispose: async () => undefined,
 })
 
-storeSuite("tables", onSimDisk(stores))
-storeSuite("small tables, nothing kept in memory", onSimDisk(new TableStores({ limits: SMALL, cacheBytesMax: 0 })))
-storeSuite("small tables, always merged", onSimDisk(merged(new TableStores({ limits: SMALL }))))
+/** The random steps of each kind of store. */
+const RUNS = runsOf(40)
+
+storeSuite("tables", onSimDisk(stores), { runs: RUNS })
+storeSuite("small tables, nothing kept in memory", onSimDisk(new TableStores({ limits: SMALL, cacheBytesMax: 0 })), {
+  runs: RUNS,
+})
+storeSuite("small tables, always merged", onSimDisk(merged(new TableStores({ limits: SMALL }))), { runs: RUNS })
 
 storeSuite("small encrypted tables, always merged", async () => {
   const under = await onSimDisk(merged(new TableStores({ limits: SMALL, cacheBytesMax: 0 })))()
