@@ -21,10 +21,3 @@ export const runsOf = (count: number): number => count * TEST_TIMES
 /** Returns one seed for each of those runs: that of all tests, and those that follow it. */
 export const seedsOf = (count: number): readonly number[] =>
   Array.from({ length: runsOf(count) }, (_, at) => TEST_SEED + at)
-
-/**
- * Returns every `step`th of these cases, from one that the seed draws; all of them where tests do more runs. For long rows of
- * cases whose neighbours are nearly equal.
- */
-export const everyOf = <T>(cases: readonly T[], step: number): readonly T[] =>
-  TEST_TIMES > 1 ? cases : cases.filter((_, at) => at % step === TEST_SEED % step)
