@@ -4,6 +4,7 @@ import assert from "node:assert/strict"
 import { existsSync } from "node:fs"
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { spawn } from "node:child_process"
+import { createRequire } from "node:module"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -11,6 +12,7 @@ import { fileURLToPath } from "node:url"
 import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { RealClock } from "@hayloft/base/seams/clock/real.js"
 import { StoreProcess } from "@hayloft/client/testing-store-process.js"
+import { runHere } from "./testing-here.js"
 import { plainEnvironment, runHayloft, runProcess, type Outcome } from "./testing-process.js"
 
 const ROOT = fileURLToPath(new URL("../../../../", import.meta.url))
@@ -37,10 +39,11 @@ function refused({ code, out, error }: Outcome, exit: number, pattern: RegExp): 
 test("unknown flags, bad values, an unknown variable: exit code 2, and no folder was created", async () => {
   const data = join(folder, "never")
   const serve = (args: readonly string[], environment: Record<string, string> = {}) =>
-    runHayloft(["serve", "--data", data, ...args], { environment, workingFolder: folder })
+    runHere(["serve", "--data", data, ...args], { environment, workingFolder: folder })
   refused(await serve(["--lisen", "x"]), 2, /unknown option '--lisen'/)
   refused(await serve(["--redundancy", "raid6"]), 2, /not a redundancy: "raid6"/)
-  refused(await serve(["--redundancy", "ec:4+2", ...ANY_PORTS]), 2, /needs 6 data folders, but there is 1/)
+  const tooMany = ["serve", "--data", data, "--redundancy", "ec:4+2", ...ANY_PORTS]
+  refused(await runHayloft(tooMany), 2, /needs 6 data folders, but there is 1/)
   refused(await serve([], { HAYLOFT_LISTNE: "x" }), 2, /HAYLOFT_LISTNE/)
   await writeFile(join(folder, "bad.json"), `{"lisen": "x"}`)
   refused(await serve(["--config", "bad.json"]), 2, /bad\.json: unknown key "lisen"/)
@@ -125,26 +128,54 @@ test("a folder with other files is not a data folder, and stays as it is", async
   assert.deepEqual(await readdir(data), ["cat.jpg"])
 })
 
-test("a running store's folder is not taken twice; SIGTERM ends it in one line; a later start finds its key", async () => {
-  const data = join(folder, "owned")
-  const store = await StoreProcess.start({ dataFolders: [data] }, clock)
+/** A store that made its own root key. */
+const owned = (): string => join(folder, "owned")
+const startOwned = () =>
+  StoreProcess.start(
+    { dataFolders: [owned()], environment: { HAYLOFT_ROOT_ACCESS_KEY: "", HAYLOFT_ROOT_SECRET_KEY: "" } },
+    clock,
+  )
+
+test("a running store's folder is not taken twice; SIGTERM ends it in one line; later starts find its key, and show its secret never again", async () => {
+  const data = owned()
+  const store = await startOwned()
   try {
     refused(
       await runHayloft(["serve", "--data", data, ...ANY_PORTS]),
       6,
       new RegExp(`owned is in use by process ${store.pid} \\(.*hayloft.* serve .*\\); stop that one`),
     )
-    assert.equal((await runHayloft(["ls"], { environment: { HAYLOFT_DATA: data } })).code, 0, "the first one is well")
+    assert.equal((await runHere(["ls"], { environment: { HAYLOFT_DATA: data } })).code, 0, "the first one is well")
   } finally {
     assert.equal(await store.stop(), 0)
   }
   assert.doesNotMatch(store.output, /Error|at .*\.js:\d+/)
-  const again = await StoreProcess.start({ dataFolders: [data] }, clock)
+  const again = await startOwned()
   assert.equal(await again.stop(), 0)
+
+  const env = await runHere(["env"], { environment: { HAYLOFT_DATA: data } })
+  const secret = /AWS_SECRET_ACCESS_KEY='([^']+)'/.exec(env.out.toString("utf8"))?.[1] ?? ""
+  const key = /AWS_ACCESS_KEY_ID='([^']+)'/.exec(env.out.toString("utf8"))?.[1] ?? ""
+  assert.ok(secret.length >= 16 && key.length >= 8, env.error)
+  const [first, second] = [store.output, again.output]
+  assert.equal(first.split(secret).length - 1, 1, "once")
+  assert.match(first, /\.\/bin\/hayloft cp README\.md s3:\/\/first\//)
+  assert.match(first, /curl .*--aws-sigv4/)
+  assert.match(first, /aws /)
+  const banner = first.slice(0, first.lastIndexOf("aws "))
+  assert.ok(banner.split("\n").length < 15, first)
+  assert.ok(!second.includes(secret) && second.includes(key) && second.includes("hayloft env"), second)
+  for (const entry of await readdir(data, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue
+    const bytes = await readFile(join(entry.parentPath, entry.name))
+    assert.equal(bytes.includes(secret), false, `${entry.name} holds the secret in the clear`)
+  }
 })
 
+const three = (): readonly string[] => ["a", "b", "c"].map(name => join(folder, "three", name))
+
 test("one folder of a running store is in use: the message names the owner, and does not advise giving up the others", async () => {
-  const dataFolders = ["a", "b", "c"].map(name => join(folder, "three", name))
+  const dataFolders = three()
   const store = await StoreProcess.start({ dataFolders }, clock)
   try {
     const refusal = await runHayloft(["serve", "--data", join(folder, "three", "b"), ...ANY_PORTS])
@@ -158,8 +189,7 @@ test("one folder of a running store is in use: the message names the owner, and 
 })
 
 test("a later start with another redundancy reports in one line that it is ignored, and what changes it", async () => {
-  const dataFolders = ["a", "b", "c"].map(name => join(folder, "settled", name))
-  await (await StoreProcess.start({ dataFolders }, clock)).stop()
+  const dataFolders = three()
   const args = ["--redundancy", "replica:2", "--meta-copies", "2"]
   const store = await StoreProcess.start({ dataFolders, args }, clock)
   await store.stop()
@@ -182,63 +212,50 @@ test("a start with many folders prints no warning of Node", async () => {
   assert.doesNotMatch(store.output, /Warning|--trace-warnings/)
 })
 
+/** The program that `bin/hayloft` runs first, in this process, with other arguments and variables. */
+function threadsFor(args: readonly string[], environment: Record<string, string>): number {
+  const { argv, env } = process
+  const { sizeThreadPool } = createRequire(import.meta.url)(join(ROOT, "bin", "thread-pool.cjs")) as {
+    sizeThreadPool(): void
+  }
+  try {
+    process.argv = [...argv.slice(0, 2), ...args]
+    process.env = { ...plainEnvironment(), HAYLOFT_THREADS: "0", ...environment }
+    sizeThreadPool()
+    return Number(process.env["UV_THREADPOOL_SIZE"])
+  } finally {
+    process.argv = argv
+    process.env = env
+  }
+}
+
 test("file calls have threads for each folder, however it is named", async () => {
   const shown = join(folder, "pool.cjs")
   await writeFile(shown, `process.on("exit", () => console.error("pool", process.env.UV_THREADPOOL_SIZE))`)
-  const threads = async (args: readonly string[], environment: Record<string, string> = {}): Promise<number> => {
-    const variables = { HAYLOFT_THREADS: "0", ...environment }
-    const { error } = await runHayloft([...args, "--help"], { nodeArgs: ["--require", shown], environment: variables })
-    return Number(/pool (\d+)/.exec(error)?.[1])
-  }
-  assert.equal(await threads(["server", "a", "b{1...3}/c{1...2}", "/d", "--address", ":9000"]), 4 + 4 * 8)
-  assert.equal(await threads(["minio", "server", "/mnt/disk{1...12}"]), 4 + 4 * 12)
-  assert.equal(
-    await threads(["server", "--console-address", ":9001"], { MINIO_VOLUMES: "/mnt/disk{1...4} /more" }),
-    4 + 4 * 5,
-  )
-  assert.equal(await threads(["server"], { MINIO_DATA_DIR: "/mnt/disk{1...3}" }), 4 + 4 * 3)
-  assert.equal(await threads(["serve", "--data", "a{1...12}"]), 4 + 4 * 12)
-  assert.equal(await threads(["serve", "--data", "a{1...12}", "--threads", "3"]), 4 + 7 * 12)
-  assert.equal(await threads(["serve", "--data", "a{1...2}"], { HAYLOFT_THREADS: "2" }), 4 + 6 * 2)
-  assert.equal(await threads(["ls", "server"]), 8)
+  const { error } = await runHayloft(["serve", "--data", "a{1...12}", "--threads", "3", "--help"], {
+    nodeArgs: ["--require", shown],
+  })
+  assert.equal(Number(/pool (\d+)/.exec(error)?.[1]), 4 + 7 * 12)
+  for (const [threads, args, environment = {}] of [
+    [4 + 4 * 8, ["server", "a", "b{1...3}/c{1...2}", "/d", "--address", ":9000"]],
+    [4 + 4 * 12, ["minio", "server", "/mnt/disk{1...12}"]],
+    [4 + 4 * 5, ["server", "--console-address", ":9001"], { MINIO_VOLUMES: "/mnt/disk{1...4} /more" }],
+    [4 + 4 * 3, ["server"], { MINIO_DATA_DIR: "/mnt/disk{1...3}" }],
+    [4 + 4 * 12, ["serve", "--data", "a{1...12}"]],
+    [4 + 6 * 2, ["serve", "--data", "a{1...2}"], { HAYLOFT_THREADS: "2" }],
+    [8, ["ls", "server"]],
+  ] as const)
+    assert.equal(threadsFor(args, environment), threads, args.join(" "))
 })
 
 test("folders of two stores are not mixed", async () => {
-  const [a, b] = [join(folder, "store-a"), join(folder, "store-b")]
-  for (const data of [a, b]) await (await StoreProcess.start({ dataFolders: [data] }, clock)).stop()
+  const [a = "", b = ""] = [owned(), ...three()]
+  assert.ok([a, b].every(existsSync), "the tests before have made them")
   refused(
     await runHayloft(["serve", "--data", a, "--data", b, ...ANY_PORTS]),
     6,
     /different stores.*folders of one store/,
   )
-})
-
-test("the first start shows the secret once, in under 15 lines; later ones and the log never", async () => {
-  const data = join(folder, "first")
-  const start = async () => {
-    const environment = { HAYLOFT_ROOT_ACCESS_KEY: "", HAYLOFT_ROOT_SECRET_KEY: "" }
-    const store = await StoreProcess.start({ dataFolders: [data], environment }, clock)
-    await store.stop()
-    return store.output
-  }
-  const first = await start()
-  const env = await runHayloft(["env"], { environment: { HAYLOFT_DATA: data } })
-  const secret = /AWS_SECRET_ACCESS_KEY='([^']+)'/.exec(env.out.toString("utf8"))?.[1] ?? ""
-  const key = /AWS_ACCESS_KEY_ID='([^']+)'/.exec(env.out.toString("utf8"))?.[1] ?? ""
-  assert.ok(secret.length >= 16 && key.length >= 8, env.error)
-  assert.equal(first.split(secret).length - 1, 1, "once")
-  assert.match(first, /\.\/bin\/hayloft cp README\.md s3:\/\/first\//)
-  assert.match(first, /curl .*--aws-sigv4/)
-  assert.match(first, /aws /)
-  const banner = first.slice(0, first.lastIndexOf("aws "))
-  assert.ok(banner.split("\n").length < 15, first)
-  const second = await start()
-  assert.ok(!second.includes(secret) && second.includes(key) && second.includes("hayloft env"), second)
-  for (const entry of await readdir(data, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue
-    const bytes = await readFile(join(entry.parentPath, entry.name))
-    assert.equal(bytes.includes(secret), false, `${entry.name} holds the secret in the clear`)
-  }
 })
 
 /** `npm start` in its own process group, like in a terminal. */
