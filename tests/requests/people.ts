@@ -82,8 +82,6 @@ const POLICIES: Readonly<Partial<Record<Person, string>>> = {
 
 /** Sends the requests that create the callers. */
 export class Setup {
-  private token = ""
-
   constructor(
     private readonly server: ServerProcess,
     /** How far the clock of the server is behind. */
@@ -104,14 +102,9 @@ export class Setup {
   }
 
   async admin(path: string, value: unknown = {}): Promise<string> {
-    if (this.token === "") {
-      const { stdout, stderr } = await this.server.hayloft(["env", "--admin", "--json"])
-      this.token = /"HAYLOFT_ADMIN_TOKEN":"([^"]+)"/.exec(stdout)?.[1] ?? ""
-      if (this.token === "") throw new Error(`no token of the admin API: ${stderr}`)
-    }
     const headers = [
       ["Host", "localhost"],
-      ["Authorization", `Bearer ${this.token}`],
+      ["Authorization", `Bearer ${await this.server.adminToken()}`],
     ] as const
     const json = [...headers, ["Content-Type", "application/json"] as const]
     return this.post(this.server.adminPort, json, path, JSON.stringify(value))
