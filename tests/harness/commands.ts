@@ -5,8 +5,8 @@
  */
 import { spawn } from "node:child_process"
 import type { ChildProcess } from "node:child_process"
-import { accessSync, constants } from "node:fs"
-import { delimiter, join } from "node:path"
+import { accessSync, constants, readdirSync } from "node:fs"
+import { basename, delimiter, dirname, join } from "node:path"
 import { interpreterOf, PythonPrograms } from "./python-programs.js"
 
 const children = new Set<ChildProcess>()
@@ -110,17 +110,34 @@ export async function runOk(program: string, args: readonly string[], options: C
   throw new Error(`${line.slice(0, 400)} ended with ${code}\n${stderr.slice(-2000)}\n${stdout.slice(-2000)}`)
 }
 
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Version managers have scripts in `shims/` that find a program in `versions/`. Where there is one such program, it is called
+ * without them: they cost as much as a short run, and hide that it is written in Python.
+ */
+function behindShim(path: string): string {
+  if (basename(dirname(path)) !== "shims") return path
+  const versions = join(dirname(dirname(path)), "versions")
+  try {
+    const programs = readdirSync(versions).map(version => join(versions, version, "bin", basename(path)))
+    const [program, ...others] = programs.filter(isExecutable)
+    return program === undefined || others.length > 0 ? path : program
+  } catch {
+    return path
+  }
+}
+
 /** Returns the path of an installed program, preferring the system's; undefined if it is not installed. */
 export function findProgram(name: string): string | undefined {
   const folders = ["/usr/bin", "/usr/local/bin", "/usr/sbin", ...(process.env["PATH"] ?? "").split(delimiter)]
-  return folders
-    .map(folder => join(folder, name))
-    .find(path => {
-      try {
-        accessSync(path, constants.X_OK)
-        return true
-      } catch {
-        return false
-      }
-    })
+  const found = folders.map(folder => join(folder, name)).find(isExecutable)
+  return found === undefined ? undefined : behindShim(found)
 }
