@@ -3,8 +3,9 @@
  * in a copy of the program whose metadata store takes less than its services. Checkpoints go on, also after kills.
  */
 import assert from "node:assert/strict"
-import { dirname, join } from "node:path"
+import { join } from "node:path"
 import { after, test } from "node:test"
+import { runsOf } from "@hayloft/base/testing-seed.js"
 import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { freePort } from "../harness/free-port.js"
 import { withFolder } from "../harness/folders.js"
@@ -13,6 +14,7 @@ import { QueueClient } from "../harness/queue-client.js"
 import { CREDENTIALS, withServer, type ServerProcess } from "../harness/server.js"
 
 const LOOK_MS = 200
+const KILLS = runsOf(1)
 /** More than the copy of the program keeps in one row, and less than a queue takes. */
 const MESSAGE = "m".repeat(1_000_000)
 const SMALL = "s".repeat(3_000)
@@ -22,18 +24,17 @@ const copies = new PlantedCopies()
 after(() => copies.remove())
 
 /** The folder of a program whose metadata store takes shorter values. */
-function narrowProgram(): string {
-  const command = copies
-    .add([
+const narrowProgram = (): string =>
+  copies.bundled(
+    [
       {
         file: "packages/base/src/seams/store/contract.ts",
         find: "VALUE_BYTES_MAX = ENTRY_BYTES_MAX + STORED_VALUE_OVERHEAD_BYTES_MAX",
         put: "VALUE_BYTES_MAX = ENTRY_BYTES_MAX / 2 + STORED_VALUE_OVERHEAD_BYTES_MAX",
       },
-    ])
-    .command("0.1.0")
-  return `${dirname(dirname(command))}/`
-}
+    ],
+    "0.1.0",
+  )
 
 const readiness = async (server: ServerProcess): Promise<string> => (await server.admin("GET", "/health/ready")).text
 
@@ -65,7 +66,7 @@ test("a message that the metadata store cannot take stops no checkpoint, and is 
         const id = await queues.add("work", MESSAGE, "?retry=0&ttl=3600")
         await put("before")
         await untilAside(server, "1")
-        for (let kill = 0; kill < 3; kill += 1) {
+        for (let kill = 0; kill < KILLS; kill += 1) {
           await server.kill()
           await server.launch()
           await put(`after kill ${kill}`)
@@ -88,7 +89,7 @@ test("a message that the metadata store cannot take stops no checkpoint, and is 
         assert.equal(await queues.ack([id]), 1)
         await untilAside(server, "0")
         assert.doesNotMatch(await readiness(server), /set aside/)
-        for (const key of ["before", "after kill 2"])
+        for (const key of ["before", `after kill ${KILLS - 1}`])
           assert.equal((await server.client().call("GET", { bucket: "bucket", key })).text, SMALL)
       } finally {
         queues.close()

@@ -3,31 +3,30 @@
  * changes of objects, and nothing else of the product knows it.
  */
 import assert from "node:assert/strict"
-import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
-import { test } from "node:test"
+import { dirname } from "node:path"
+import { after, test } from "node:test"
 import { z } from "zod"
+import { until } from "@hayloft/base/seams/clock/testing-until.js"
 import { SAMPLE } from "@hayloft/features/sample/index.js"
 import { STORE_SCHEMAS } from "@hayloft/admin/index.js"
+import { readVersion } from "@hayloft/cli/version.js"
 import { dataFolders, withFolder } from "../harness/folders.js"
-import { ROOT, ServerProcess } from "../harness/server.js"
+import { PlantedCopies } from "../harness/planted-copies.js"
+import { HURRIED_JOBS, ServerProcess } from "../harness/server.js"
 
+/** A report of the status costs more than a request of a client. */
+const LOOK_MS = 100
 const STATUS = z.object({ changes: z.unknown() })
-const REGISTRY = "dist/packages/features/src/store-services.js"
-const LINKED = ["node_modules", "docs", "dist/web", "package.json", "CHANGELOG.md", "NOTICE"]
+const LIST = "const FEATURES: readonly ProductFeature[] = ["
 
-/** Makes a copy of the product with the sample among its features. */
-function productWithSample(root: string): string {
-  mkdirSync(join(root, "dist"), { recursive: true })
-  for (const each of ["bin", "dist/packages"]) cpSync(join(ROOT, each), join(root, each), { recursive: true })
-  for (const each of LINKED) symlinkSync(join(ROOT, each), join(root, each))
-  const text = readFileSync(join(root, REGISTRY), "utf8")
-  const list = "const FEATURES = ["
-  assert.ok(text.includes(list), "the list of features")
-  const registered = `import { SAMPLE } from "./${SAMPLE.name}/index.js";\n${text.replace(list, `${list}\n    SAMPLE,`)}`
-  rmSync(join(root, REGISTRY))
-  writeFileSync(join(root, REGISTRY), registered)
-  return `${root}/`
+const copies = new PlantedCopies()
+after(() => copies.remove())
+
+/** Makes a copy of the product with the sample among its features. Returns its folder. */
+function productWithSample(): string {
+  const registered = `import { SAMPLE } from "./${SAMPLE.name}/index.js"\n${LIST}\n  SAMPLE,`
+  const edits = [{ file: "packages/features/src/store-services.ts", find: LIST, put: registered }]
+  return `${dirname(dirname(copies.add(edits).command(readVersion())))}/`
 }
 
 test(
@@ -35,36 +34,38 @@ test(
   { timeout: 300_000 },
   () =>
     withFolder(async folder => {
-      const root = productWithSample(join(folder, "product"))
-      const server = await ServerProcess.start({ folders: dataFolders(folder, 1), root })
+      const root = productWithSample()
+      const server = await ServerProcess.start({ folders: dataFolders(folder, 1), root, env: HURRIED_JOBS })
       try {
         const client = server.client()
+        const hayloft = await server.hayloftOfRoot()
         const put = async (bucket: string, key: string) =>
           assert.equal((await client.call("PUT", { bucket, key, body: Buffer.from(key) })).status, 200)
         for (const bucket of ["counted", "other"]) assert.equal((await client.call("PUT", { bucket })).status, 200)
         await put("counted", "before")
-        assert.equal((await server.hayloft(["bucket", "settings", "set", "counted", "changes", "{}"])).code, 0)
+        assert.equal((await hayloft(["bucket", "settings", "set", "counted", "changes", "{}"])).code, 0)
         for (const key of ["a", "b"]) await put("counted", key)
         await put("other", "c")
         assert.equal((await client.call("DELETE", { bucket: "counted", key: "a" })).status, 204)
-        assert.equal((await server.hayloft(["changes", "show", "counted"])).stdout, "3 changes\n")
-        const refused = await server.hayloft(["changes", "show", "other"])
+        assert.equal((await hayloft(["changes", "show", "counted"])).stdout, "3 changes\n")
+        const refused = await hayloft(["changes", "show", "other"])
         assert.notEqual(refused.code, 0)
         assert.match(refused.stderr, /the bucket does not count its changes/)
         await server.kill()
         await server.launch()
         await put("counted", "after")
         assert.deepEqual(await server.report("/v1/buckets/counted/changes"), { changes: 4 })
-        let progress = ""
-        while (progress !== "4 changes of objects in 1 bucket") {
+        const isCounted = async (): Promise<boolean> => {
           const { jobs } = STORE_SCHEMAS.STATUS.parse(await server.report("/v1/status"))
-          progress = jobs.find(({ name }) => name === "count-changes")?.progress ?? "there is no such job"
+          const job = jobs.find(({ name }) => name === "count-changes") ?? assert.fail("there is no such job")
+          return job.progress === "4 changes of objects in 1 bucket"
         }
+        await until("the changes are counted", isCounted, LOOK_MS)
         const { changes } = STATUS.parse(await server.report("/v1/status"))
         assert.deepEqual(changes, { buckets: 1, changes: 4 })
-        assert.match((await server.hayloft(["status"])).stdout, /^changes +4 in 1 bucket$/m)
-        assert.equal((await server.hayloft(["bucket", "settings", "delete", "counted", "changes"])).code, 0)
-        assert.notEqual((await server.hayloft(["changes", "show", "counted"])).code, 0)
+        assert.match((await hayloft(["status"])).stdout, /^changes +4 in 1 bucket$/m)
+        assert.equal((await hayloft(["bucket", "settings", "delete", "counted", "changes"])).code, 0)
+        assert.notEqual((await hayloft(["changes", "show", "counted"])).code, 0)
       } finally {
         await server.kill()
       }

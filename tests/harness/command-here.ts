@@ -4,6 +4,7 @@
  *
  * Limits  Standard input is empty. Commands that start programs or are a store need a process.
  */
+import { pathToFileURL } from "node:url"
 import { runHere } from "@hayloft/cli/testing-here.js"
 import type { CommandResult } from "./commands.js"
 
@@ -13,10 +14,26 @@ const OF_PROCESSES: readonly string[] = ["serve", "dev", "lock", "rescue", "volu
 export const needsProcess = ([command = ""]: readonly string[]): boolean => OF_PROCESSES.includes(command)
 
 /** `environment`: variables added to those of this process that are not Hayloft's or Amazon's. */
-export async function hayloftHere(
+export const hayloftHere = (args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<CommandResult> =>
+  runWith(runHere, args, environment)
+
+type RunHere = typeof runHere
+
+async function runWith(
+  runIn: RunHere,
   args: readonly string[],
-  environment: NodeJS.ProcessEnv = {},
+  environment: NodeJS.ProcessEnv,
 ): Promise<CommandResult> {
-  const { code, out, error } = await runHere(args, { environment })
+  const { code, out, error } = await runIn(args, { environment })
   return { code, stdout: out.toString("utf8"), stderr: error }
+}
+
+/**
+ * The same with the program of another checkout, whose modules are loaded once for all its commands. `root`: its folder,
+ * with a slash at the end.
+ */
+export async function hayloftOf(root: string): Promise<typeof hayloftHere> {
+  const file = pathToFileURL(`${root}dist/packages/cli/src/testing-here.js`)
+  const other = (await import(file.href)) as { readonly runHere: RunHere }
+  return (args, environment = {}) => runWith(other.runHere, args, environment)
 }

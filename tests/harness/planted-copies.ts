@@ -28,6 +28,8 @@ export interface PlantedEdit {
 }
 
 const HARNESS = "tests/harness/"
+/** The bundle that is the program. */
+const COMMAND = "hayloft.cjs"
 
 function assertCurrent({ file, find }: PlantedEdit): void {
   const text = readFileSync(join(ROOT, file), "utf8")
@@ -150,6 +152,37 @@ export class PlantedCopies {
     const planted = [...sources].map(([file, source]) => [builtPath(file), transpiled(source, file)] as const)
     const own = edits.length === 0 ? [] : this.own.map(file => [builtPath(file), textOf(builtPath(file))] as const)
     return new PlantedCopy(program, new Map([...own, ...planted]))
+  }
+
+  /**
+   * Plants the bug into the bundle, which starts in a third of the time; its text must have those of the edits as they are in
+   * the sources. Returns the folder of the program, which says that it has this version, with a slash at the end.
+   */
+  bundled(edits: readonly PlantedEdit[], version: string): string {
+    edits.forEach(assertCurrent)
+    this.copies += 1
+    const program = join(this.folder, String(this.copies))
+    const [from, to] = [join(DIST, "bundle"), join(program, "dist", "bundle")]
+    mkdirSync(to, { recursive: true })
+    const left = new Set(edits)
+    for (const name of readdirSync(from).filter(each => each.endsWith(".cjs"))) {
+      const text = readFileSync(join(from, name), "latin1")
+      const own = edits.filter(({ find }) => text.includes(find))
+      if (own.length === 0) linkSync(join(from, name), join(to, name))
+      else
+        writeFileSync(
+          join(to, name),
+          own.reduce((now, { find, put }) => now.replace(find, () => put), text),
+          "latin1",
+        )
+      if (name === COMMAND) for (const each of own) left.delete(each)
+    }
+    assert.deepEqual([...left], [], "the bundle has these texts")
+    symlinkSync(join(DIST, "packages"), join(program, "dist", "packages"))
+    symlinkSync(join(ROOT, "node_modules"), join(program, "node_modules"))
+    cpSync(join(ROOT, "bin"), join(program, "bin"), { recursive: true })
+    writeFileSync(join(program, "package.json"), JSON.stringify({ type: "module", version }))
+    return `${program}/`
   }
 
   remove(): void {

@@ -229,6 +229,13 @@ export class ServerProcess {
     return run(process.execPath, [this.program, ...args], { env })
   }
 
+  /** Runs commands with the modules of the program of another checkout, in this process. */
+  async hayloftOfRoot(): Promise<(args: readonly string[]) => Promise<CommandResult>> {
+    const { hayloftOf } = await import("./command-here.js")
+    const runIn = await hayloftOf(this.options.root ?? ROOT)
+    return args => runIn(args, this.commandEnvironment())
+  }
+
   /** The same command while it runs: who starts it ends it. */
   startHayloft(args: readonly string[]): ChildProcessByStdio<null, Readable, null> {
     const env = this.commandEnvironment()
