@@ -1,13 +1,14 @@
 /** Conditional writes that race through several front threads, and settings that change: all threads decide alike. */
 import assert from "node:assert/strict"
 import { test } from "node:test"
+import { runsOf } from "@hayloft/base/testing-seed.js"
 import { KeptConnection } from "../../conformance/raw-client.js"
 import { createOtherAccount } from "../harness/accounts.js"
 import { noNode24 } from "../harness/new-node.js"
 import { withFronts, type FrontedStore, type Pinned } from "./fronted.js"
 
 const BUCKET = "writers"
-const [THREADS, WRITERS, RACES, COUNTS, HOT_WRITES] = [4, 32, 40, 5, 300]
+const [THREADS, WRITERS, RACES, COUNTS, HOT_WRITES] = [3, 16, runsOf(15), 5, runsOf(150)]
 /** They read all the time, and each write waits for those before it. */
 const READERS = 2 * THREADS
 
@@ -138,6 +139,41 @@ async function changeWhoMay(store: FrontedStore): Promise<void> {
   )
 }
 
+/** The store is stopped and killed in between. */
+async function writeWithAndWithoutThreads(store: FrontedStore): Promise<void> {
+  const { server } = store
+  const bucket = "rewritten"
+  assert.equal((await store.client.call("PUT", { bucket })).status, 200)
+  const written = new Map<string, string>()
+  const write = async (connections: readonly Pinned[], round: string): Promise<void> => {
+    for (const [at, { connection }] of connections.entries()) {
+      for (const key of ["shared", `own ${at}`]) {
+        const body = `${round} ${at} ${key}`.padEnd(key === "shared" ? 200_000 : 20, ".")
+        assert.equal((await store.on(connection, "PUT", { bucket, key, body })).status, 200)
+        written.set(key, body)
+      }
+    }
+  }
+  const check = async (): Promise<void> => {
+    for (const [key, body] of written) {
+      assert.equal((await store.client.call("GET", { bucket, key })).text, body, key)
+    }
+  }
+  await write(await store.toEach(THREADS), "first")
+  assert.equal(await server.stop(), 0)
+  const filter = ["--filter", `${store.folder}/filter.cjs`]
+  await server.launch(["--threads", "0", ...filter])
+  await check()
+  await write(await store.toEach(1), "second")
+  assert.equal(await server.stop(), 0)
+  await server.launch()
+  await check()
+  await write([...(await store.toEach(THREADS))].reverse(), "third")
+  await server.kill()
+  await server.launch(["--threads", "0", ...filter])
+  await check()
+}
+
 test("all front threads of a store decide alike", { skip: noNode24 }, context =>
   withFronts({ threads: THREADS, args: ["--log-level", "warn"] }, async store => {
     assert.equal((await store.client.call("PUT", { bucket: BUCKET })).status, 200)
@@ -146,40 +182,7 @@ test("all front threads of a store decide alike", { skip: noNode24 }, context =>
     const kept = "an answer that a thread keeps is over as soon as another has acknowledged a write"
     await context.test(kept, () => readWhatIsWritten(store))
     await context.test("a key that is deleted and a policy are seen by every thread at once", () => changeWhoMay(store))
-  }),
-)
-
-test("a store that several threads have written is one without them, and the other way round", { skip: noNode24 }, () =>
-  withFronts({ threads: 3 }, async store => {
-    const { server } = store
-    assert.equal((await store.client.call("PUT", { bucket: BUCKET })).status, 200)
-    const written = new Map<string, string>()
-    const write = async (connections: readonly Pinned[], round: string): Promise<void> => {
-      for (const [at, { connection }] of connections.entries()) {
-        for (const key of ["shared", `own ${at}`]) {
-          const body = `${round} ${at} ${key}`.padEnd(key === "shared" ? 200_000 : 20, ".")
-          assert.equal((await store.on(connection, "PUT", { bucket: BUCKET, key, body })).status, 200)
-          written.set(key, body)
-        }
-      }
-    }
-    const check = async (): Promise<void> => {
-      for (const [key, body] of written) {
-        assert.equal((await store.client.call("GET", { bucket: BUCKET, key })).text, body, key)
-      }
-    }
-    await write(await store.toEach(3), "first")
-    assert.equal(await server.stop(), 0)
-    const filter = ["--filter", `${store.folder}/filter.cjs`]
-    await server.launch(["--threads", "0", ...filter])
-    await check()
-    await write(await store.toEach(1), "second")
-    assert.equal(await server.stop(), 0)
-    await server.launch()
-    await check()
-    await write([...(await store.toEach(3))].reverse(), "third")
-    await server.kill()
-    await server.launch(["--threads", "0", ...filter])
-    await check()
+    const otherwise = "a store that several threads have written is one without them, and the other way round"
+    await context.test(otherwise, () => writeWithAndWithoutThreads(store))
   }),
 )
